@@ -1,0 +1,14 @@
+/* The CPU we run on. Implemented by exactly one ISA per image. */
+#pragma once
+#include <hv/types.h>
+struct boot_info;
+int must_check arch_early_init(struct boot_info *);  /* boot CPU: GDT/IDT, percpu; log works after it */
+int must_check arch_cpu_init(void);                  /* each CPU: features, control registers */
+const char *arch_cpu_name(void);                     /* brand string */
+void cpu_relax(void);                                /* PAUSE, YIELD */
+_Noreturn void cpu_halt_forever(void);
+_Noreturn void arch_reboot(void);
+_Noreturn void arch_poweroff(void);
+void arch_stop_others(void);                         /* panic: NMI */
+uint64_t arch_random(void);                          /* RDRAND/RNDR mixed with the counter */
+extern const struct vcpu_ops *const arch_vcpu_backends[];   /* in order of preference, NULL-terminated */

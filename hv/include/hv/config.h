@@ -1,0 +1,59 @@
+/*
+ * trivet.conf, read with inih. Every error is reported at once, with line, value and what would be right; a guest with an error is
+ * left out and the others start.
+ *
+ *   [host]
+ *   log = err|warn|info|debug         ; what is shown on the console (default info)
+ *   [guest NAME]                      ; NAME: 1..31 of a-z A-Z 0-9 - _ .
+ *   kernel = FILE                     ; required. Files are paths on the ESP, / or \, case as given; image files keep their names
+ *   kind = auto|linux|pvh|multiboot|multiboot2     ; default auto: from the file's header
+ *   initrd = FILE
+ *   module = FILE [ARGS...]           ; repeatable (Multiboot, PVH), at most 16
+ *   cmdline = TEXT                    ; at most 2047 bytes
+ *   memory = 512M                     ; K, M, G; 1M .. host memory; default 256M
+ *   vcpus = 1                         ; 1..32
+ *   cpus = 0,2-3                      ; host CPUs that it may use; default all
+ *   weight = 100                      ; 1..10000
+ *   disk = FILE[,ro]                  ; repeatable, at most 8: virtio-blk over a RAM disk loaded from FILE, private to the guest
+ *   rng = yes|no                      ; virtio-rng, default yes
+ *   isa = auto|x86_64|aarch64|riscv64
+ *   autostart = yes|no                ; default yes
+ *   debug-exit = yes|no               ; port 0xf4, default no
+ *   x2apic = yes|no                   ; default yes
+ *   pv = yes|no                       ; the KVM paravirtual interface, default yes
+ */
+#pragma once
+#include <hv/log.h>
+#include <hv/types.h>
+#define NAME_LEN 32
+#define PATH_LEN 128
+#define CMDLINE_LEN 2048
+enum guest_kind { KIND_AUTO, KIND_LINUX, KIND_PVH, KIND_MULTIBOOT, KIND_MULTIBOOT2 };
+extern const char *const guest_kind_names[];
+struct guest_module { char path[PATH_LEN]; char args[256]; };
+struct guest_disk { char path[PATH_LEN]; bool ro; };
+struct guest_config {
+    char name[NAME_LEN];
+    unsigned line;                       /* of its section header */
+    char kernel[PATH_LEN], initrd[PATH_LEN], cmdline[CMDLINE_LEN];
+    enum guest_kind kind;
+    enum isa isa;                        /* ISA_COUNT: auto */
+    uint64_t memory;                     /* bytes, multiple of 4 KiB */
+    uint32_t vcpus, weight;
+    uint64_t cpus;                       /* bit per host CPU; 0: any */
+    struct guest_module module[16]; unsigned nmodules;
+    struct guest_disk disk[8]; unsigned ndisks;
+    bool rng, autostart, debug_exit, x2apic, pv;
+    bool bad;                            /* it had an error: do not start */
+};
+struct host_config { enum log_level log; };
+struct parse_error { unsigned line; char text[200]; };   /* text: `memory = 12Q: not a size; give 1M to 64G, such as 512M` */
+struct config { struct host_config host; struct guest_config *guest; unsigned nguests; struct parse_error *error; unsigned nerrors; };
+/* Bounds that depend on the machine, for messages and checks. */
+struct config_limits { uint64_t memory_max; uint32_t cpus; bool (*file_exists)(const char *path); };
+/* Any errors are in out->error, sorted by line; returns their number, or -ENOMEM. Free with config_free. */
+int must_check config_parse(const char *text, size_t len, const struct config_limits *, struct config *out);
+void config_free(struct config *);
+/* The configuration of this boot; valid after the boot step "configuration". */
+extern struct config the_config;
+extern const char *config_text; extern size_t config_text_len;

@@ -1,0 +1,27 @@
+/* Why a vCPU stopped, in words that every backend and every guest ISA share. */
+#pragma once
+#include <hv/types.h>
+struct io_access { uint64_t addr, val; uint8_t size; bool write; };            /* size: 1, 2, 4, 8 */
+enum exit_reason {
+    EXIT_NONE,       /* the backend dealt with it itself: go round again */
+    EXIT_IRQ,        /* a host interrupt waits: the loop opens irq_window() */
+    EXIT_MEM,        /* stage-2 violation */
+    EXIT_PIO, EXIT_SYSREG, EXIT_CPUID, EXIT_CALL, EXIT_HALT,
+    EXIT_IRQ_WINDOW, /* the guest can take an interrupt (or NMI) now */
+    EXIT_SHUTDOWN,   /* triple fault */
+    EXIT_FAIL,       /* the backend cannot go on with this guest */
+    EXIT_REASONS
+};
+extern const char *const exit_reason_names[EXIT_REASONS];
+struct vcpu_exit {
+    enum exit_reason reason;
+    uint8_t insn_len;                                  /* 0: not known; guest code finds it where it matters */
+    uint8_t insn_bytes_len;                            /* decode assist: bytes below are valid; 0: none */
+    uint8_t insn_bytes[15];
+    union {
+        struct { gpa_t gpa; uint8_t prot; bool decoded, sext; uint8_t reg; struct io_access io; } mem; /* prot: what was tried */
+        struct { struct io_access io; bool string, rep; uint8_t addr_size, seg; } pio;  /* string: guest_ops.emulate does it */
+        struct { uint32_t id; bool write; uint64_t val; } sysreg;  /* MSR no. or enum x86_sysreg; MRS/MSR encoding; CSR no. */
+        struct { uint64_t hw_code, hw_info; const char *what; } fail;   /* raw, for the log only */
+    };
+};

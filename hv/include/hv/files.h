@@ -1,0 +1,7 @@
+/* The files that the boot program read from the ESP. They stay in memory, read-only, until power-off. */
+#pragma once
+#include <hv/types.h>
+struct boot_info;
+int must_check files_init(const struct boot_info *);
+/* NULL: not loaded. Paths compare without case, / equals \, and a leading / does not matter. */
+const void *file_find(const char *path, uint64_t *len);

@@ -1,0 +1,33 @@
+/* The only writer of a VM's stage 2 and of its IOMMU tables, so that they cannot differ; the only way to touch guest memory. */
+#pragma once
+#include <hv/pt.h>
+#include <hv/types.h>
+struct vm;
+#define GMEM_SLOTS 16
+enum memslot_kind { MEMSLOT_RAM, MEMSLOT_ROM, MEMSLOT_MMIO };
+struct memslot { gpa_t base; uint64_t len; hpa_t host; unsigned prot; enum memtype type; enum memslot_kind kind; uint64_t chunk; };
+struct gmem_chunk { hpa_t host; uint8_t order; };
+struct gmem {
+    struct pt s2;                     /* unused when the backend has no hardware stage 2 */
+    struct memslot slot[GMEM_SLOTS];  /* sorted by base; RAM slots are host-contiguous per slot or chunked (see chunks) */
+    uint32_t nslots;
+    struct gmem_chunk *chunks; uint32_t nchunks;   /* RAM owned by the VM, freed (scrubbed first) by gmem_fini */
+    uint64_t ram_bytes;
+    struct spinlock lock;
+};
+int must_check gmem_init(struct vm *);
+void gmem_fini(struct vm *);                           /* unmaps all, gives RAM back; it is scrubbed before reuse */
+/* Gives the VM `len` bytes of RAM at base, in the largest chunks to be had (1 GiB, 2 MiB, 4 KiB). Contents: not yet scrubbed; see gmem_scrub. */
+int must_check gmem_add_ram(struct vm *, gpa_t base, uint64_t len);
+/* Zeroes up to `budget` bytes of RAM that was not zeroed yet; true while more remains. Called from events before the guest starts. */
+bool gmem_scrub(struct vm *, uint64_t budget);
+int must_check gmem_map(struct vm *, const struct memslot *);   /* MMIO or ROM slot that somebody else owns */
+int must_check gmem_unmap(struct vm *, gpa_t, uint64_t len);    /* domains, stage 2, flush all, reap */
+/* Host pointer to guest RAM [gpa, gpa+len). NULL unless it lies within one contiguous piece of RAM with the wanted rights. Any CPU, exit path. */
+void *gmem_ptr(struct vm *, gpa_t, uint64_t len, unsigned prot);
+/* Longest contiguous run at gpa, at most *len, stored in *len; NULL when gpa is not RAM. */
+void *gmem_run(struct vm *, gpa_t, uint64_t *len, unsigned prot);
+/* Copies that may cross chunks. 0 or -EFAULT (nothing is guaranteed about a partly copied range). */
+int must_check gmem_read(struct vm *, gpa_t, void *dst, uint64_t len);
+int must_check gmem_write(struct vm *, gpa_t, const void *src, uint64_t len);
+int must_check gmem_zero(struct vm *, gpa_t, uint64_t len);

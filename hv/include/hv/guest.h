@@ -1,0 +1,31 @@
+/* What the guest sees, chosen by the guest's ISA, never by the host's. All on the vCPU's own CPU unless stated. */
+#pragma once
+#include <hv/config.h>
+#include <hv/exit.h>
+#include <hv/types.h>
+#include <hv/vintc.h>
+struct vm;
+struct vcpu;
+struct guest_ops {
+    enum isa isa;
+    /* CPU 0, vCPUs exist in reset state, RAM is mapped and zeroed: devices, regions, tables, kernel in memory, boot vCPU's registers. On error sets vm->why. */
+    int  (*build)(struct vm *, const struct guest_config *);
+    void (*destroy)(struct vm *);                      /* CPU 0, no vCPU runs: frees all that build made; also after a failed build */
+    int  (*ram_layout)(struct vm *, const struct guest_config *);   /* gmem_add_ram calls, before build */
+    int  (*vcpu_init)(struct vcpu *);
+    void (*vcpu_fini)(struct vcpu *);
+    /* Each returns 0: handled, go on (the pc was advanced or a fault is in v->event); -Exxx: the guest cannot go on, kill it (vm->why says why). */
+    int  (*emulate)(struct vcpu *, struct vcpu_exit *); /* EXIT_MEM to no RAM, string EXIT_PIO: decode, io_dispatch, complete */
+    int  (*pio)(struct vcpu *, struct vcpu_exit *);     /* plain IN/OUT */
+    int  (*sysreg)(struct vcpu *, struct vcpu_exit *);
+    int  (*cpuid)(struct vcpu *, struct vcpu_exit *);
+    int  (*call)(struct vcpu *, struct vcpu_exit *);    /* VMCALL/VMMCALL, HVC/SMC (PSCI), ECALL (SBI) */
+    int  (*halt)(struct vcpu *, struct vcpu_exit *);    /* advances pc, sets v->mp = MP_HALTED; HLT with interrupts off for ever is legal */
+    void (*request)(struct vcpu *);                     /* REQ_GUEST: INIT, SIPI, clock pages ... */
+    void (*resumed)(struct vm *);                       /* CPU 0, after a pause: clocks */
+    int  (*power_button)(struct vm *);                  /* CPU 0; -ENOTSUP: guest does not listen */
+    bool (*wakeable)(struct vcpu *);                    /* halted: is there something to wake for (deliverable irq, NMI) */
+    const struct vintc_ops *vintc;
+};
+extern const struct guest_ops guest_x86;
+const struct guest_ops *guest_ops_for(enum isa);        /* NULL: not built in */

@@ -1,0 +1,6 @@
+/* newlib's malloc stands on this: a growing, contiguous virtual range backed by pmm pages. Any CPU; not from exceptions. */
+#pragma once
+#include <hv/types.h>
+int must_check heap_init(void);
+void *heap_sbrk(ptrdiff_t);          /* (void *)-1 at the limit or without memory */
+void heap_stats(uint64_t *used, uint64_t *mapped);

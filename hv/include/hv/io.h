@@ -1,0 +1,22 @@
+/* Trapped ranges. Ops see an offset and their own device, never a global vCPU. */
+#pragma once
+#include <hv/exit.h>
+#include <hv/types.h>
+struct vm;
+struct vcpu;
+enum io_space { IO_MEM, IO_PORT, IO_SPACES };
+struct io_ops {
+    /* 0, or -Exxx: the access reads as all ones / is dropped. size is one of `sizes`, the access lies inside the region. */
+    int (*read)(void *dev, uint64_t off, unsigned size, uint64_t *val);
+    int (*write)(void *dev, uint64_t off, unsigned size, uint64_t val);
+    uint8_t sizes;                                     /* bitmask of 1|2|4|8; others never reach the device */
+};
+struct io_region { const char *name; enum io_space space; uint64_t base, len; const struct io_ops *ops; void *dev; };
+int must_check io_init(struct vm *);
+void io_fini(struct vm *);
+/* Any CPU. Copies the region. -EEXIST on overlap, -ENOSPC. The device must outlive the VM's vCPUs, not just the registration. */
+int must_check io_register(struct vm *, const struct io_region *);
+int io_unregister(struct vm *, enum io_space, uint64_t base);
+/* Exit path, any CPU, no lock held by the caller; calls the device with no lock held. Read: val is set in any case (all ones, masked to size, when
+ * nobody answers). -ENOENT: no region (the caller logs once per page). Ports wrap at 64 KiB; wide accesses to a byte device are not split. */
+int io_dispatch(struct vm *, enum io_space, struct io_access *);

@@ -1,0 +1,22 @@
+/*
+ * Spin locks. Hypervisor code runs with interrupts disabled, so there is no irqsave form.
+ * A CPU may only take a lock whose level is higher than the highest it holds; debug builds check this and panic.
+ * No lock is held across vcpu_ops.run, blk_ops.submit or an event's function.
+ */
+#pragma once
+#include <hv/types.h>
+
+enum lock_level {
+    LOCK_VM_LIST = 1, LOCK_VM, LOCK_IO_REGIONS, LOCK_DEVICE, LOCK_VINTC, LOCK_GMEM, LOCK_PT, LOCK_IOMMU, LOCK_DRIVER,
+    LOCK_SCHED, LOCK_EVENT, LOCK_PMM, LOCK_HEAP, LOCK_CONSOLE, LOCK_LOG,
+};
+/* A ticket lock: fair, so that no CPU starves. */
+struct spinlock { uint16_t next, owner; uint8_t level; uint8_t cpu; };
+#define SPINLOCK_INIT(lvl) { .level = (uint8_t)(lvl) }
+
+void spin_init(struct spinlock *, enum lock_level);
+void spin_lock(struct spinlock *);
+void spin_unlock(struct spinlock *);
+bool spin_trylock(struct spinlock *);
+/* Panics (debug builds) unless this CPU holds no lock: called by the loop before a guest is entered. */
+void lock_assert_none(void);

@@ -1,0 +1,9 @@
+/* Our own bug: stop everything and say why, with registers and a symbolised back trace, on the serial port and the framebuffer. */
+#pragma once
+#include <hv/types.h>
+_Noreturn void panic(const char *fmt, ...) printf_like(1, 2);
+#define hv_assert(c) ((c) ? (void)0 : panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #c))
+/* Address -> "name+0x12", from the table that the second link makes. Returns false when unknown. */
+bool symbol_lookup(uint64_t addr, const char **name, uint64_t *offset);
+/* Prints the frames from frame pointer fp (and pc first), at most 32. */
+void backtrace_print(uint64_t pc, uint64_t fp);

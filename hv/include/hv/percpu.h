@@ -1,0 +1,26 @@
+/* What each host CPU has of its own. this_cpu() is valid from the first C line on each CPU. */
+#pragma once
+#include <hv/event.h>
+#include <hv/types.h>
+
+struct vcpu;
+struct percpu {
+    struct percpu *self;         /* offset 0: x86_64 reads it through GS */
+    uint32_t id;                 /* 0..cpu_count-1; 0 is the boot CPU */
+    uint32_t hw_id;              /* APIC ID, or MPIDR affinity */
+    void *stack_top;             /* this CPU's only stack; a guard page lies below it */
+    struct vcpu *current;        /* the vCPU this CPU is running or has just left; NULL when idle */
+    struct vcpu *loaded;         /* the vCPU whose FPU and machine state this CPU still holds; NULL: none */
+    volatile uint32_t wake;      /* work waits (events, reschedule): leave the guest's inner loop */
+    struct event_queue events;
+    uint32_t locks_held;         /* bit per lock level (debug builds) */
+    uint64_t idle_ns, guest_ns;  /* time accounting since boot */
+    struct sched_cpu *sched;
+    void *arch;                  /* owned by arch/ */
+};
+extern struct percpu percpus[MAX_CPUS];
+extern uint32_t cpu_count;       /* CPUs that are up; grows only during boot */
+static_assert(offsetof(struct percpu, self) == 0, "this_cpu() reads GS:0");
+struct percpu *this_cpu(void);   /* implemented by arch/ */
+/* Any CPU, any context: makes `cpu` leave its guest or its idle sleep soon and look at its events and run queue. */
+void cpu_kick(uint32_t cpu);

@@ -1,0 +1,26 @@
+/* One page-table walker, many formats: host, EPT, NPT, stage 2, Sv48x4, VT-d, AMD-Vi, SMMU. */
+#pragma once
+#include <hv/lock.h>
+#include <hv/types.h>
+enum pt_prot { PROT_R = 1, PROT_W = 2, PROT_X = 4, PROT_RW = 3, PROT_RWX = 7 };
+enum memtype { MEM_WB, MEM_WC, MEM_UC };
+enum pte_kind { PTE_HOLE, PTE_TABLE, PTE_LEAF };
+struct pt_format {
+    const char *name;
+    uint8_t levels, ia_bits, leaf_levels;              /* leaf_levels: bit n = level n may be a leaf (0 = 4 KiB) */
+    bool clean_to_ram;                                 /* the walker hardware does not snoop caches */
+    uint64_t (*leaf)(hpa_t, unsigned level, unsigned prot, enum memtype);
+    uint64_t (*table)(hpa_t, unsigned level);
+    enum pte_kind (*kind)(uint64_t pte, unsigned level);
+    hpa_t (*addr)(uint64_t pte, unsigned level);
+    unsigned (*prot)(uint64_t pte, unsigned level);
+};
+struct pt { const struct pt_format *fmt; hpa_t root; hpa_t limbo; uint64_t tables; struct spinlock lock; };
+int must_check pt_init(struct pt *, const struct pt_format *);
+void pt_fini(struct pt *);                             /* frees every table; nobody may be walking it */
+/* len, ia, oa: multiples of 4 KiB. Uses the largest leaves that alignment allows. -EEXIST if anything is mapped there. -ENOMEM undoes. */
+int must_check pt_map(struct pt *, gpa_t ia, hpa_t oa, uint64_t len, unsigned prot, enum memtype);
+int must_check pt_unmap(struct pt *, gpa_t ia, uint64_t len);   /* emptied tables wait in pt->limbo ... */
+int must_check pt_protect(struct pt *, gpa_t ia, uint64_t len, unsigned prot);
+void pt_reap(struct pt *);                             /* ... until the owner has flushed the TLBs */
+bool pt_lookup(const struct pt *, gpa_t ia, hpa_t *oa, unsigned *prot);

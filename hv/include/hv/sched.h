@@ -1,0 +1,29 @@
+/*
+ * The scheduler: shares CPUs among vCPUs by weight (virtual run time), honours pinning, wakes onto an idle CPU, and lets an
+ * idle CPU steal. One run queue per CPU. Time slices are 10 ms when more than one vCPU wants the CPU.
+ */
+#pragma once
+#include <hv/types.h>
+struct vcpu;
+struct sched_entity {            /* embedded in struct vcpu as `sched` */
+    struct vcpu *next, *prev;    /* private to sched.c, as is all but the first three config fields below */
+    uint64_t vruntime, ran_ns, since, steal_ns;   /* steal_ns: runnable but waiting, for the PV steal clock */
+    uint64_t affinity;           /* config: bit per host CPU; 0 means any */
+    uint32_t weight;             /* config: 1..10000, default 100 */
+    uint32_t cpu;                /* CPU whose queue holds it or that runs it */
+    uint8_t state;               /* enum sched_state */
+    uint8_t wake_pending;
+};
+enum sched_state { SCHED_OFF, SCHED_BLOCKED, SCHED_QUEUED, SCHED_RUNNING };
+
+int must_check sched_init(void);                 /* after all CPUs are up */
+void sched_add(struct vcpu *);                   /* starts BLOCKED */
+void sched_remove(struct vcpu *);                /* must not be running (see vcpu_park) */
+void sched_wake(struct vcpu *);                  /* any CPU, any context: BLOCKED -> QUEUED; a wake before a block is not lost */
+/* This CPU: next vCPU to run (state RUNNING), or NULL to idle. Accounts the previous one. */
+struct vcpu *sched_pick(void);
+/* This CPU: the vCPU just run goes back: still runnable, or blocked until sched_wake. */
+void sched_put(struct vcpu *, bool runnable);
+bool sched_should_yield(const struct vcpu *);    /* its slice is over and another waits */
+uint64_t sched_slice_end(const struct vcpu *);   /* ns at which the slice ends; UINT64_MAX when alone */
+_Noreturn void cpu_loop(void);                   /* every CPU ends here: events; pick; run until exit or slice end; repeat */

@@ -1,0 +1,44 @@
+/* Types and helpers that every module uses. Portable; no dependency on anything else of Trivet's. */
+#pragma once
+#include <errno.h>
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Typed addresses, so that the compiler refuses a mix-up. */
+typedef struct { uint64_t v; } gpa_t; /* guest physical: what a guest and its devices address (IOVA == GPA) */
+typedef struct { uint64_t v; } hpa_t; /* host physical: what RAM and the MMUs address */
+
+static inline gpa_t gpa(uint64_t v) { return (gpa_t){ v }; }
+static inline hpa_t hpa(uint64_t v) { return (hpa_t){ v }; }
+
+/* A piece of memory that the hypervisor can reach. */
+struct iov { void *base; uint32_t len; };
+
+/* Every call that can fail returns 0 or -Exxx (or a value >= 0 where its header says so) and must be checked. */
+#define must_check __attribute__((warn_unused_result))
+#define printf_like(f, a) __attribute__((format(printf, f, a)))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define container_of(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+
+#define KIB (1024ull)
+#define MIB (1024ull * KIB)
+#define GIB (1024ull * MIB)
+#define PAGE_SHIFT 12
+#define PAGE_SIZE 4096ull
+
+static inline uint64_t align_up(uint64_t v, uint64_t a) { return (v + a - 1) & ~(a - 1); }     /* a: power of two */
+static inline uint64_t align_down(uint64_t v, uint64_t a) { return v & ~(a - 1); }
+static inline uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static inline uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
+/* True when [base, base+len) lies within [lo, lo+size); no overflow for any input. */
+static inline bool range_within(uint64_t base, uint64_t len, uint64_t lo, uint64_t size)
+{
+    return base >= lo && len <= size && base - lo <= size - len;
+}
+
+enum isa { ISA_X86_64, ISA_AARCH64, ISA_RISCV64, ISA_COUNT };
+#define MAX_CPUS 64  /* host CPUs */
+#define MAX_VCPUS 32 /* per VM */
+#define MAX_VMS 32

@@ -1,0 +1,88 @@
+/*
+ * A vCPU and the engine under it (VMX, SVM, EL2, HS and the translator implement vcpu_ops).
+ * Departures from a copy-everything interface: run() leaves general registers in v->regs, where exit handlers read and
+ * write them; an event to inject is left in v->event, which run() consumes and, when delivery did not finish, refills.
+ */
+#pragma once
+#include <hv/exit.h>
+#include <hv/sched.h>
+#include <hv/types.h>
+struct vm;
+struct vcpu;
+struct vcpu_regs { uint64_t gpr[32], pc, sp, flags; }; /* x86: gpr[] in encoding order (rax rcx rdx rbx rsp ...); rsp is gpr[4], sp unused */
+enum mp_state { MP_RUNNABLE, MP_HALTED, MP_WAIT_SIPI, MP_OFF };
+
+enum vcpu_event_type { VEV_NONE, VEV_IRQ, VEV_NMI, VEV_EXCEPTION, VEV_SOFT };  /* SOFT: INTn/INT3/INTO re-injected */
+struct vcpu_event { uint8_t type, vector; bool has_error; uint8_t insn_len; uint32_t error; };
+
+/* Requests: atomic bits that anybody may set by vcpu_request(); the vCPU's own loop handles and clears them. */
+enum vcpu_req {
+    REQ_IRQ = 1 << 0,       /* ask vintc_ops.pending before the next entry */
+    REQ_NMI = 1 << 1,
+    REQ_PARK = 1 << 2,      /* stop at once and count in vm->parked; stays set until vm resumes */
+    REQ_TLB = 1 << 3,       /* the stage 2 shrank: flush before the next entry */
+    REQ_GUEST = 1 << 4,     /* guest_ops.request: INIT, SIPI, clock page update ... (details in the guest ISA's own state) */
+    REQ_YIELD = 1 << 5,
+};
+
+struct vcpu_stats { uint64_t count[EXIT_REASONS], cycles[EXIT_REASONS], injected_irqs, halts, entries; };
+
+struct vcpu {
+    struct vm *vm;
+    uint32_t id;
+    const struct vcpu_ops *ops;
+    struct vcpu_regs regs;      /* valid between run()s, and honoured by the next */
+    struct vcpu_event event;    /* injected by the next run() */
+    uint32_t requests;          /* enum vcpu_req, atomic */
+    uint32_t in_guest;          /* atomic: 1 from just before the last look at requests until after the exit */
+    uint32_t mp;                /* enum mp_state; own CPU only */
+    bool parked;
+    uint32_t last_cpu;
+    struct sched_entity sched;
+    void *arch;                 /* backend's state (VMCB ...) */
+    void *guest;                /* guest ISA's state (struct x86_vcpu ...) */
+    void *vintc;                /* interrupt controller's per-vCPU state (struct lapic ...) */
+    bool vintc_hooks;           /* vintc wants enter()/leave() called around run (PV EOI armed, list registers ...) */
+    struct vcpu_stats stats;
+};
+
+struct vcpu_ops {
+    const char *name;                                  /* "vmx" "svm" "el2" "hext" "dbt" */
+    uint32_t guest_isas;                               /* bit per enum isa this engine can run */
+    const struct pt_format *s2;                        /* NULL: no hardware stage 2 (dbt) */
+    int  (*probe)(void);                               /* -ENOTSUP, and logs the missing feature by name and the remedy */
+    int  (*cpu_enable)(void);                          /* on each CPU, at boot */
+    void (*cpu_disable)(void);
+    int  (*vm_init)(struct vm *);
+    void (*vm_fini)(struct vm *);
+    int  (*vcpu_init)(struct vcpu *);                  /* architectural reset state */
+    void (*vcpu_fini)(struct vcpu *);
+    void (*vcpu_reset)(struct vcpu *);                 /* back to the reset state (x86: INIT keeps what INIT keeps) */
+    void (*load)(struct vcpu *);                       /* before the first run on a CPU: FPU and machine state in */
+    void (*unload)(struct vcpu *);                     /* state out to memory, on the CPU that holds it */
+    void (*run)(struct vcpu *, struct vcpu_exit *);    /* enter; return at the next exit, irqs off */
+    bool (*irq_ready)(struct vcpu *);                  /* an interrupt could be taken at the next entry (slot free too) */
+    bool (*nmi_ready)(struct vcpu *);
+    void (*irq_window)(struct vcpu *, bool on);        /* EXIT_IRQ_WINDOW as soon as irq_ready would hold */
+    void (*nmi_window)(struct vcpu *);
+    void (*skip_insn)(struct vcpu *, unsigned len);    /* pc += len, and clears the interrupt shadow */
+    int  (*get_fpu_regs)(struct vcpu *, void *state, size_t *len);   /* XSAVE area, or V/Z registers */
+    int  (*set_fpu_regs)(struct vcpu *, const void *state, size_t len);
+    int  (*get_sysreg)(struct vcpu *, uint32_t id, uint64_t *val);   /* enum x86_sysreg or MSR; MRS encoding; CSR. -ENOENT: not the backend's */
+    int  (*set_sysreg)(struct vcpu *, uint32_t id, uint64_t val);
+    void (*tlb_flush)(struct vm *, gpa_t, uint64_t len);  /* marks; hv/vm/vcpu.c kicks and waits */
+    void (*vcpu_tlb_flush)(struct vcpu *);             /* own CPU, before run: everything of this vCPU */
+};
+const struct vcpu_ops *vcpu_backend(enum isa guest);   /* the engine chosen at boot; NULL: none runs this ISA */
+int must_check vcpu_backends_init(void);               /* main.c's boot step: probe, then cpu_enable everywhere */
+
+int must_check vcpu_create(struct vm *, uint32_t id, struct vcpu **);
+void vcpu_destroy(struct vcpu *);
+/* Any CPU, any context: sets the bits; makes the vCPU see them soon (wakes a blocked one, kicks a running one). */
+void vcpu_request(struct vcpu *, uint32_t reqs);
+/* Called by cpu_loop with v picked: runs it until it blocks, its slice ends or the CPU has events; then sched_put()s it. */
+void vcpu_run(struct vcpu *);
+/* Own CPU: leaves the guest's state in memory when this CPU still holds it (before another CPU loads it). */
+void vcpu_unload_remote(struct vcpu *);
+/* Spins until no CPU runs with translations older than this call. No lock held that an exit handler takes. */
+void vm_tlb_flush(struct vm *, gpa_t, uint64_t len);

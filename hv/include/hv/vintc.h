@@ -1,0 +1,20 @@
+/* Virtual interrupt controllers: LAPIC + IOAPIC + PIC, GIC, APLIC. */
+#pragma once
+#include <hv/types.h>
+struct vm;
+struct vcpu;
+struct vintc_ops {
+    int  (*vm_init)(struct vm *);
+    void (*vm_fini)(struct vm *);
+    int  (*vcpu_init)(struct vcpu *);
+    void (*vcpu_fini)(struct vcpu *);
+    void (*set_line)(struct vm *, uint32_t line, bool level);  /* x86: GSI 0..23 (ISA IRQs are GSIs; the PIC sees 0..15 too) */
+    int  (*send_msi)(struct vm *, uint32_t devid, uint64_t addr, uint32_t data);
+    int  (*pending)(struct vcpu *);                    /* own CPU: best deliverable vector or INTID, else -1 */
+    int  (*accept)(struct vcpu *, int vec);            /* own CPU: it is being injected; returns the vector to inject */
+    void (*enter)(struct vcpu *);                      /* if v->vintc_hooks: just before run */
+    void (*leave)(struct vcpu *);                      /* if v->vintc_hooks: just after run */
+};
+/* Any CPU, any context, no VINTC-level lock held; wakes and kicks the target vCPU. */
+void virq_set(struct vm *, uint32_t line, bool level);
+int virq_msi(struct vm *, uint32_t devid, uint64_t addr, uint32_t data);

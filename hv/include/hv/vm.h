@@ -1,0 +1,58 @@
+/* Life of a VM. All calls on CPU 0's loop (mgmt's CPU) unless stated. */
+#pragma once
+#include <hv/config.h>
+#include <hv/event.h>
+#include <hv/gmem.h>
+#include <hv/io.h>
+#include <hv/lock.h>
+#include <hv/types.h>
+struct console;
+struct vcpu;
+struct vpci;
+enum vm_state { VM_OFF, VM_STARTING, VM_RUNNING, VM_PAUSED, VM_STOPPING, VM_CRASHED };
+extern const char *const vm_state_names[];
+struct vm {
+    uint32_t id;
+    const struct guest_config *config;
+    const struct vcpu_ops *ops;
+    const struct guest_ops *guest_ops;
+    uint32_t state;                  /* enum vm_state; written on CPU 0 only */
+    uint32_t nvcpus;
+    struct vcpu *vcpu[MAX_VCPUS];
+    struct gmem gmem;
+    struct io_space_map *io;         /* private to io.c */
+    void *arch;                      /* backend's (NPT root, ASID ...) */
+    void *guest;                     /* guest ISA's machine (struct x86_machine ...) */
+    struct vpci *pci;                /* NULL: no PCI bus */
+    struct vio *vio;                 /* virtio devices, private to hv/vio */
+    struct console *console;         /* lives as long as the configuration: output survives a stop */
+    uint32_t parked;                 /* vCPUs that have parked; atomic */
+    uint32_t pending;                /* enum vm_pending bits, atomic: what the lifecycle event shall do */
+    struct event lifecycle;          /* on CPU 0 */
+    struct spinlock lock;
+    int64_t time_offset_ns;          /* guest monotonic time = time_ns() + offset (stands still while paused) */
+    uint64_t started_ns, log_tokens, log_last_ns, log_dropped;
+    char why[96];                    /* why it stopped or crashed */
+    int exit_code;                   /* of debug-exit; -1: none */
+    uint32_t resets;
+    uint64_t hv_bytes;               /* memory Trivet uses for this guest beyond the guest's own */
+};
+enum vm_pending { VMP_RESET = 1, VMP_OFF = 2, VMP_KILL = 4, VMP_PAUSE = 8, VMP_EXITED = 16 };
+
+int must_check vm_init(void);                             /* boot step; needs the configuration */
+struct vm *vm_find(const char *name);                     /* NULL: no such guest */
+struct vm *vm_by_index(uint32_t i);                       /* i < vm_count() */
+uint32_t vm_count(void);
+int must_check vm_define(const struct guest_config *, struct vm **);   /* state OFF; keeps the pointer */
+int must_check vm_start(struct vm *);                     /* OFF/CRASHED -> STARTING; goes on in events. -EBUSY, -ENOMEM ... with vm->why set */
+int must_check vm_pause(struct vm *);
+int must_check vm_resume(struct vm *);
+int must_check vm_power_button(struct vm *);              /* ACPI power button; -ENOTSUP when the guest has not enabled it */
+/* Any CPU, also from exit handlers of the VM itself; take effect soon, from CPU 0's loop, and are then logged once. */
+void vm_kill(struct vm *, const char *why_fmt, ...) printf_like(2, 3); /* the answer to every guest fault that cannot be reflected: state CRASHED */
+void vm_request_reset(struct vm *, const char *why);      /* the guest asked (0xcf9, 0x64, PSCI ...) or the user */
+void vm_request_off(struct vm *, const char *why);        /* S5, PSCI SYSTEM_OFF, or forced stop */
+void vm_exited(struct vm *, int code);                    /* debug-exit port */
+/* Guest time in ns since the VM started, stands still while paused. Any CPU. */
+uint64_t vm_time_ns(const struct vm *);
+uint64_t vm_time_to_host(const struct vm *, uint64_t guest_ns);   /* -> time_ns() scale, for event_at */
