@@ -1,0 +1,22 @@
+#ifndef LIBC_SHIM_INI_H
+#define LIBC_SHIM_INI_H
+
+/*
+ * A reader of INI text: [section] lines, name = value lines, whole-line comments with ';' or '#', comments after
+ * white space and ';' on a value's line. It has the calling convention of the inih library (INI_HANDLER_LINENO=1).
+ */
+
+#define INI_LINE_MAX 512 /* bytes of a line, longer ones are an error */
+#define INI_NAME_MAX 64  /* bytes of a section's name with its zero byte */
+
+/* Called for each name = value; the strings live only during the call. Returns 0 to report an error on this line. */
+typedef int (*ini_handler)(void *user, const char *section, const char *name, const char *value, int lineno);
+
+/*
+ * Reads zero-terminated `text`; never modifies it, allocates nothing. Any context.
+ * Returns 0, or the number of the first line that is not INI text or that the handler refused; goes on to the end
+ * in any case, so that a handler can collect every error.
+ */
+int ini_parse_string(const char *text, ini_handler handler, void *user);
+
+#endif
