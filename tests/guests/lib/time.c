@@ -1,0 +1,48 @@
+/* The TSC against the PM timer (ACPI 4.8.2.1, 3.579545 MHz), or against PIT channel 2 where there is none. */
+#include "guest.h"
+
+uint64_t tsc_hz = 1000000000;
+static uint32_t pm_last;
+static uint64_t pm_total;
+
+uint64_t pm_timer_ns(void)
+{
+    uint32_t now = inl((uint16_t)acpi.pm_timer) & 0xffffff;
+    pm_total += (now - pm_last) & 0xffffff;
+    pm_last = now;
+    return pm_total * 1000000000u / 3579545u;
+}
+
+/* PIT channel 2, mode 0, gate by port 0x61: one count of 10 ms */
+static uint64_t pit_10ms(void)
+{
+    outb(0x61, (uint8_t)((inb(0x61) & ~2) | 1));
+    outb(0x43, 0xb0);
+    outb(0x42, 11932 & 0xff);
+    outb(0x42, 11932 >> 8);
+    uint64_t t = rdtsc();
+    while (!(inb(0x61) & 0x20) && rdtsc() - t < 10000000000ull)
+        cpu_pause();
+    return rdtsc() - t;
+}
+
+void time_init(void)
+{
+    acpi_init();
+    if (!acpi.pm_timer) {
+        tsc_hz = pit_10ms() * 100;
+        return;
+    }
+    pm_timer_ns();
+    uint64_t n0 = pm_timer_ns(), t0 = rdtsc(), n1 = n0;
+    while (n1 - n0 < 10000000)
+        n1 = pm_timer_ns();
+    tsc_hz = muldiv(rdtsc() - t0, 1000000000, n1 - n0);
+}
+
+void delay_us(uint64_t us)
+{
+    uint64_t t = rdtsc(), n = muldiv(us, tsc_hz, 1000000);
+    while (rdtsc() - t < n)
+        cpu_pause();
+}
