@@ -32,23 +32,31 @@ static char *trim(char *s)
 static void cut_comment(char *s)
 {
     for (; *s; s++) {
-        if (s[0] == ';' && blank(s[-1])) {
+        if (s[0] == ';' && blank(s[-1])) { /* s[-1]: at least the former '=' */
             *s = '\0';
             return;
         }
     }
 }
 
+static bool refuse(struct reader *r, const char *why)
+{
+    r->handler(r->user, r->section, NULL, why, r->lineno);
+    return false;
+}
+
 static bool section_line(struct reader *r, char *s)
 {
     char *end = strchr(s, ']');
 
-    if (!end || end - s > INI_NAME_MAX)
-        return false;
+    if (!end)
+        return refuse(r, "the ] of the section's name is missing");
+    if (end - s > INI_NAME_MAX)
+        return refuse(r, "the section's name is longer than 63 bytes");
     *end = '\0';
     s = trim(s + 1);
     memcpy(r->section, s, strlen(s) + 1);
-    return true;
+    return r->handler(r->user, r->section, NULL, NULL, r->lineno) != 0;
 }
 
 static bool parse_line(struct reader *r)
@@ -61,10 +69,20 @@ static bool parse_line(struct reader *r)
         return section_line(r, s);
     eq = strchr(s, '=');
     if (!eq || eq == s)
-        return false;
+        return refuse(r, "not a `name = value` line, a [section] or a ; comment");
     *eq = '\0';
     cut_comment(eq + 1);
     return r->handler(r->user, r->section, trim(s), trim(eq + 1), r->lineno) != 0;
+}
+
+static bool take_line(struct reader *r, const char *text, size_t n)
+{
+    r->lineno++;
+    if (n >= sizeof r->line)
+        return refuse(r, "the line is longer than 2559 bytes");
+    memcpy(r->line, text, n);
+    r->line[n] = '\0';
+    return parse_line(r);
 }
 
 int ini_parse_string(const char *text, ini_handler handler, void *user)
@@ -76,12 +94,8 @@ int ini_parse_string(const char *text, ini_handler handler, void *user)
         text += 3;
     while (*text) {
         size_t n = strcspn(text, "\n");
-        bool fits = n < sizeof r.line;
 
-        r.lineno++;
-        memcpy(r.line, text, fits ? n : 0);
-        r.line[fits ? n : 0] = '\0';
-        if ((!fits || !parse_line(&r)) && first_error == 0)
+        if (!take_line(&r, text, n) && first_error == 0)
             first_error = r.lineno;
         text += n + (text[n] == '\n');
     }

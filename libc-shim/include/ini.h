@@ -3,13 +3,18 @@
 
 /*
  * A reader of INI text: [section] lines, name = value lines, whole-line comments with ';' or '#', comments after
- * white space and ';' on a value's line. It has the calling convention of the inih library (INI_HANDLER_LINENO=1).
+ * white space and ';' on a value's line. Modelled on the calling convention of the inih library.
  */
 
-#define INI_LINE_MAX 512 /* bytes of a line, longer ones are an error */
-#define INI_NAME_MAX 64  /* bytes of a section's name with its zero byte */
+#define INI_LINE_MAX 2560 /* bytes of a line, longer ones are an error; the reader keeps one line on the stack */
+#define INI_NAME_MAX 64   /* bytes of a section's name with its zero byte */
 
-/* Called for each name = value; the strings live only during the call. Returns 0 to report an error on this line. */
+/*
+ * Called for each line that is not blank; the strings live only during the call. Returns 0 to report an error.
+ *   name = value   section, name and value are set
+ *   [section]      name and value are NULL
+ *   anything else  name is NULL, value says in words what is wrong with the line
+ */
 typedef int (*ini_handler)(void *user, const char *section, const char *name, const char *value, int lineno);
 
 /*

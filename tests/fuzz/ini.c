@@ -9,7 +9,7 @@ static int handler(void *user, const char *section, const char *name, const char
 {
     size_t *sum = user;
 
-    *sum += strlen(section) + strlen(name) + strlen(value);
+    *sum += strlen(section) + (name ? strlen(name) + strlen(value) : 0);
     return lineno > 0;
 }
 

@@ -7,13 +7,17 @@
 #include <cmocka.h>
 #include <ini.h>
 
-static char seen[1024];
+static char seen[4 * INI_LINE_MAX];
 
 static int record(void *user, const char *section, const char *name, const char *value, int lineno)
 {
     size_t n = strlen(seen);
 
     (void)user;
+    if (!name) {
+        snprintf(seen + n, sizeof seen - n, "%d[%s]%s|", lineno, section, value ? "!" : "");
+        return 1;
+    }
     snprintf(seen + n, sizeof seen - n, "%d[%s]%s=%s|", lineno, section, name, value);
     return strcmp(name, "bad") != 0;
 }
@@ -28,14 +32,14 @@ static void test_values(void **state)
 {
     (void)state;
     assert_int_equal(parse("a=1\n[guest x]\r\n; no\n# no\n  b = two words ; note\r\nc=a;b=c\n[ y ]\nd="), 0);
-    assert_string_equal(seen, "1[]a=1|5[guest x]b=two words|6[guest x]c=a;b=c|8[y]d=|");
+    assert_string_equal(seen, "1[]a=1|2[guest x]|5[guest x]b=two words|6[guest x]c=a;b=c|7[y]|8[y]d=|");
 }
 
 static void test_errors(void **state)
 {
     (void)state;
     assert_int_equal(parse("a=1\nnonsense\nb=2"), 2);
-    assert_string_equal(seen, "1[]a=1|3[]b=2|");
+    assert_string_equal(seen, "1[]a=1|2[]!|3[]b=2|");
     assert_int_equal(parse("[open\n"), 1);
     assert_int_equal(parse("=1\n"), 1);
     assert_int_equal(parse("x=1\nbad=1\n\nnonsense"), 2);
