@@ -72,6 +72,9 @@ struct vcpu_ops {
     int  (*set_sysreg)(struct vcpu *, uint32_t id, uint64_t val);
     void (*tlb_flush)(struct vm *, gpa_t, uint64_t len);  /* marks; hv/vm/vcpu.c kicks and waits */
     void (*vcpu_tlb_flush)(struct vcpu *);             /* own CPU, before run: everything of this vCPU */
+    /* What the engine can give a guest, before policy: x86 CPUID leaf and subleaf (the host's own on vmx and svm) -> eax ebx ecx edx. Any CPU.
+     * NULL: no x86 guests, or only the baseline. hv/guest/x86/cpuid.c masks it. */
+    void (*features)(uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 };
 const struct vcpu_ops *vcpu_backend(enum isa guest);   /* the engine chosen at boot; NULL: none runs this ISA */
 int must_check vcpu_backends_init(void);               /* main.c's boot step: probe, then cpu_enable everywhere */
