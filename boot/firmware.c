@@ -1,0 +1,75 @@
+/* firmware.c: what else the firmware knows: configuration tables, framebuffer, CPUs. */
+#include "loader.h"
+
+struct table_slot {
+    EFI_GUID guid;
+    size_t offset;                      /* of the uint64_t in struct boot_info */
+};
+
+/* UEFI 2.10 section 4.6.1. A later line wins over an earlier one for the same slot. */
+static const struct table_slot slots[] = {
+    { ACPI_TABLE_GUID, offsetof(struct boot_info, rsdp) },
+    { ACPI_20_TABLE_GUID, offsetof(struct boot_info, rsdp) },
+    { SMBIOS_TABLE_GUID, offsetof(struct boot_info, smbios) },
+    { SMBIOS3_TABLE_GUID, offsetof(struct boot_info, smbios) },
+    { EFI_DTB_TABLE_GUID, offsetof(struct boot_info, fdt) },
+};
+
+void find_tables(struct boot_info *bi)
+{
+    for (size_t s = 0; s < sizeof slots / sizeof slots[0]; s++) {
+        for (UINTN i = 0; i < ST->NumberOfTableEntries; i++) {
+            EFI_GUID guid = slots[s].guid;
+            EFI_CONFIGURATION_TABLE *t = &ST->ConfigurationTable[i];
+
+            if (CompareGuid(&t->VendorGuid, &guid) == 0)
+                *(uint64_t *)((char *)bi + slots[s].offset) = (uint64_t)t->VendorTable;
+        }
+    }
+}
+
+void find_framebuffer(struct boot_info *bi)
+{
+    EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
+    EFI_GRAPHICS_OUTPUT_PROTOCOL *gop;
+
+    if (EFI_ERROR(BS->LocateProtocol(&guid, NULL, (void **)&gop)) || !gop->Mode || !gop->Mode->Info)
+        return;
+    const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info = gop->Mode->Info;
+    bi->fb.base = gop->Mode->FrameBufferBase;
+    bi->fb.size = gop->Mode->FrameBufferSize;
+    bi->fb.width = info->HorizontalResolution;
+    bi->fb.height = info->VerticalResolution;
+    bi->fb.pitch = info->PixelsPerScanLine * 4;
+    if (info->PixelFormat == PixelRedGreenBlueReserved8BitPerColor)
+        bi->fb.format = BOOT_FB_RGBX;
+    else if (info->PixelFormat == PixelBlueGreenRedReserved8BitPerColor)
+        bi->fb.format = BOOT_FB_BGRX;
+}
+
+/* EFI_MP_SERVICES_PROTOCOL, UEFI Platform Initialization 1.7 volume 2 section 13.4: the two calls that we use. */
+struct mp_info {
+    UINT64 id;
+    UINT32 flags;                       /* bit 0 boot CPU, bit 1 enabled, bit 2 healthy */
+    UINT32 location[9];
+};
+struct mp_services {
+    EFI_STATUS (EFIAPI *count)(struct mp_services *, UINTN *all, UINTN *enabled);
+    EFI_STATUS (EFIAPI *info)(struct mp_services *, UINTN index, struct mp_info *);
+};
+
+void find_cpus(struct boot_info *bi)
+{
+    EFI_GUID guid = { 0x3fdda605, 0xa76e, 0x4f46, { 0xad, 0x29, 0x12, 0xf4, 0x53, 0x1b, 0x3d, 0x08 } };
+    struct mp_services *mp;
+    UINTN all, enabled;
+
+    if (EFI_ERROR(BS->LocateProtocol(&guid, NULL, (void **)&mp)) || EFI_ERROR(mp->count(mp, &all, &enabled)))
+        return;
+    for (UINTN i = 0; i < all && bi->ncpus < BOOT_CPUS_MAX; i++) {
+        struct mp_info info;
+
+        if (!EFI_ERROR(mp->info(mp, i, &info)) && (info.flags & 6) == 6)
+            bi->cpu_ids[bi->ncpus++] = (uint32_t)info.id;
+    }
+}

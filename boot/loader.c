@@ -1,0 +1,98 @@
+/* loader.c: from the firmware to the hypervisor's entry point. */
+#include "loader.h"
+
+EFI_STATUS fail(const CHAR16 *what, EFI_STATUS st)
+{
+    Print(L"trivet: %s: %r\r\n", what, st);
+    return st;
+}
+
+uint64_t alloc_pages(uint64_t bytes, uint64_t max)
+{
+    EFI_PHYSICAL_ADDRESS a = max;
+    EFI_ALLOCATE_TYPE how = max == ~0ull ? AllocateAnyPages : AllocateMaxAddress;
+    UINTN pages = (bytes + 4095) >> 12;
+
+    if (EFI_ERROR(BS->AllocatePages(how, EfiLoaderData, pages, &a)))
+        return 0;
+    return a;
+}
+
+static void record_boot_path(struct boot_info *bi, EFI_LOADED_IMAGE *li)
+{
+    CHAR16 *s = DevicePathToStr(DevicePathFromHandle(li->DeviceHandle));
+
+    if (!s)
+        return;
+    for (UINTN i = 0; i + 1 < BOOT_NAME_MAX && s[i]; i++)
+        bi->boot_path[i] = s[i] < 0x80 ? (char)s[i] : '?';
+    FreePool(s);
+}
+
+static struct boot_info *new_boot_info(void)
+{
+    uint64_t phys = alloc_pages(sizeof(struct boot_info), ~0ull);
+    struct boot_info *bi = (struct boot_info *)phys;
+
+    if (!phys)
+        return NULL;
+    SetMem(bi, (sizeof *bi + 4095) & ~4095ull, 0);
+    bi->magic = BOOT_INFO_MAGIC;
+    bi->version = BOOT_INFO_VERSION;
+    bi->size = sizeof *bi;
+    bi->self = phys;
+    bi->efi_systab = (uint64_t)ST;
+    return bi;
+}
+
+/* Everything that needs boot services. On success only handoff() is left to do. */
+static EFI_STATUS prepare(struct boot_info *bi, EFI_HANDLE image, uint64_t *entry)
+{
+    EFI_LOADED_IMAGE *li;
+    EFI_STATUS st = BS->HandleProtocol(image, &LoadedImageProtocol, (void **)&li);
+
+    if (EFI_ERROR(st))
+        return fail(L"the firmware does not say where it loaded us from", st);
+    record_boot_path(bi, li);
+    load_files(bi, li->DeviceHandle);
+    bi->tsc_files = boot_cycles();
+    find_tables(bi);
+    find_framebuffer(bi);
+    find_cpus(bi);
+    if (EFI_ERROR(st = map_direct(bi)))
+        return fail(L"no memory for page tables", st);
+    if (EFI_ERROR(st = load_image(bi, entry)))
+        return fail(L"the hypervisor image", st);
+    if (EFI_ERROR(st = handoff_prepare(bi)))
+        return fail(L"no memory for the hand-over", st);
+    if (EFI_ERROR(st = memmap_reserve(bi)))
+        return fail(L"no memory for the memory map", st);
+    return EFI_SUCCESS;
+}
+
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *systab)
+{
+    uint64_t start = boot_cycles(), entry = 0;
+    struct boot_info *bi;
+    EFI_STATUS st;
+
+    InitializeLib(image, systab);
+    (void)BS->SetWatchdogTimer(0, 0, 0, NULL);
+    Print(L"Trivet: started by UEFI %d.%d (%s)\r\n", ST->Hdr.Revision >> 16, (ST->Hdr.Revision & 0xffff) / 10,
+          ST->FirmwareVendor);
+    const CHAR16 *missing = machine_check();
+    if (missing) {
+        Print(L"trivet: cannot run on this machine: %s\r\n", missing);
+        return EFI_UNSUPPORTED;
+    }
+    bi = new_boot_info();
+    if (!bi)
+        return fail(L"no memory", EFI_OUT_OF_RESOURCES);
+    bi->tsc_entry = start;
+    if (EFI_ERROR(st = prepare(bi, image, &entry)))
+        return st;
+    if (EFI_ERROR(st = memmap_exit_boot(bi, image)))
+        return fail(L"the firmware does not let go (ExitBootServices)", st);
+    bi->tsc_exit = boot_cycles();
+    handoff(bi, entry);
+}

@@ -1,0 +1,131 @@
+/*
+ * handoff.c: the page tables that the hypervisor is entered with (AMD APM volume 2 section 5.3): the direct map of
+ * all RAM (never executable), the image with its segments' own permissions, and one or two identity pages for the
+ * code that switches. The hypervisor replaces them with its own at once.
+ */
+#include "../loader.h"
+
+#define PTE_P    (1ull << 0)
+#define PTE_W    (1ull << 1)
+#define PTE_PS   (1ull << 7)
+#define PTE_NX   (1ull << 63)
+#define PTE_ADDR 0x000ffffffffff000ull
+
+#define GIB (1ull << 30)
+#define MIB2 (1ull << 21)
+
+const uint16_t elf_machine = 62;        /* EM_X86_64 */
+
+void handoff_switch(uint64_t cr3, uint64_t entry, uint64_t bi_virt) __attribute__((sysv_abi, noreturn));
+extern const uint8_t handoff_switch_end[];
+
+static uint64_t root;
+
+uint64_t boot_cycles(void)
+{
+    uint32_t lo, hi;
+
+    __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+    return (uint64_t)hi << 32 | lo;
+}
+
+struct cpuid { uint32_t a, b, c, d; };
+
+static struct cpuid cpuid(uint32_t leaf)
+{
+    struct cpuid r;
+
+    __asm__ volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d) : "a"(leaf), "c"(0));
+    return r;
+}
+
+static uint32_t features_80000001_d(void)
+{
+    return cpuid(0x80000000).a >= 0x80000001 ? cpuid(0x80000001).d : 0;
+}
+
+const CHAR16 *machine_check(void)
+{
+    uint64_t cr4;
+
+    __asm__("mov %%cr4, %0" : "=r"(cr4));
+    if (cr4 & 1ull << 12)
+        return L"the firmware uses 5-level paging; turn it off (\"5-level paging\", \"LA57\") in the firmware's setup";
+    if (!(features_80000001_d() & 1u << 20))
+        return L"pages cannot be made non-executable; enable \"NX\" or \"Execute Disable\" in the firmware's setup";
+    return NULL;
+}
+
+static uint64_t *new_table(void)
+{
+    uint64_t p = alloc_pages(4096, ~0ull);
+
+    if (p)
+        SetMem((void *)p, 4096, 0);
+    return (uint64_t *)p;
+}
+
+/* Maps one page of 4 KiB (level 1), 2 MiB (2) or 1 GiB (3). */
+static EFI_STATUS map_one(uint64_t virt, uint64_t phys, unsigned level, uint64_t bits)
+{
+    uint64_t *t = (uint64_t *)root;
+
+    for (unsigned l = 4; l > level; l--) {
+        uint64_t *e = &t[virt >> (3 + 9 * l) & 511];
+
+        if (!(*e & PTE_P)) {
+            uint64_t *n = new_table();
+            if (!n)
+                return EFI_OUT_OF_RESOURCES;
+            *e = (uint64_t)n | PTE_P | PTE_W;
+        }
+        t = (uint64_t *)(*e & PTE_ADDR);
+    }
+    t[virt >> (3 + 9 * level) & 511] = phys | bits | PTE_P | (level > 1 ? PTE_PS : 0);
+    return EFI_SUCCESS;
+}
+
+EFI_STATUS map_image(struct boot_info *bi, uint64_t virt, uint64_t phys, uint64_t len, unsigned flags)
+{
+    uint64_t bits = (flags & MAP_WRITE ? PTE_W : 0) | (flags & MAP_EXEC ? 0 : PTE_NX);
+    EFI_STATUS st = EFI_SUCCESS;
+
+    (void)bi;
+    for (uint64_t o = 0; o < len && !EFI_ERROR(st); o += 4096)
+        st = map_one(virt + o, phys + o, 1, bits);
+    return st;
+}
+
+EFI_STATUS map_direct(struct boot_info *bi)
+{
+    bool big = features_80000001_d() & 1u << 26;
+    uint64_t step = big ? GIB : MIB2, top = memmap_top();
+    EFI_STATUS st = EFI_SUCCESS;
+
+    root = (uint64_t)new_table();
+    if (!root || !top)
+        return EFI_OUT_OF_RESOURCES;
+    bi->page_tables = root;
+    bi->direct_map_end = (top + step - 1) & ~(step - 1);
+    for (uint64_t a = 0; a < bi->direct_map_end && !EFI_ERROR(st); a += step)
+        st = map_one(BOOT_PHYS_BASE_X86_64 + a, a, big ? 3 : 2, PTE_W | PTE_NX);
+    return st;
+}
+
+EFI_STATUS handoff_prepare(struct boot_info *bi)
+{
+    uint64_t first = (uint64_t)handoff_switch & ~4095ull, end = (uint64_t)handoff_switch_end;
+    EFI_STATUS st = EFI_SUCCESS;
+
+    bi->trampoline = alloc_pages(8192, 0xfffff);
+    if (!bi->trampoline)
+        Print(L"trivet: no memory below 1 MiB: other CPUs cannot be started\r\n");
+    for (uint64_t a = first; a < end && !EFI_ERROR(st); a += 4096)
+        st = map_one(a, a, 1, 0);
+    return st;
+}
+
+_Noreturn void handoff(struct boot_info *bi, uint64_t entry)
+{
+    handoff_switch(root, entry, BOOT_PHYS_BASE_X86_64 + bi->self);
+}
