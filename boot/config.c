@@ -23,11 +23,12 @@ static bool names_file(const char *key)
 }
 
 /* The file name is the first word of the value; an optional "ram:" before it and options after it are not ours. */
-static int on_value(void *user, const char *section, const char *key, const char *value)
+static int on_value(void *user, const char *section, const char *key, const char *value, int line)
 {
     struct scan *s = user;
     size_t len = 0;
 
+    (void)line;
     if (strncmp(section, "guest", 5) != 0 || !names_file(key))
         return 1;
     if (strncmp(value, "ram:", 4) == 0)

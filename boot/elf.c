@@ -67,7 +67,7 @@ EFI_STATUS load_image(struct boot_info *bi, uint64_t *entry)
     if (!bi->image_phys)
         return EFI_OUT_OF_RESOURCES;
     SetMem((void *)bi->image_phys, bi->image_size, 0);
-    for (int i = 0; i < e->phnum && !EFI_ERROR(st); i++)
+    for (int i = 0; i < e->phnum && !bad(st); i++)
         if (p[i].type == PT_LOAD && p[i].memsz)
             st = place(bi, &p[i]);
     *entry = e->entry;

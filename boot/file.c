@@ -55,7 +55,7 @@ static EFI_STATUS read_all(EFI_FILE_HANDLE f, uint64_t at, uint64_t size)
         UINTN n = size - done < CHUNK ? size - done : CHUNK;
         EFI_STATUS st = f->Read(f, &n, (void *)(at + done));
 
-        if (EFI_ERROR(st) || n == 0)
+        if (bad(st) || n == 0)
             return EFI_DEVICE_ERROR;
         done += n;
         if (size > 8 * CHUNK)
@@ -72,9 +72,9 @@ static enum boot_file_status slurp(EFI_FILE_HANDLE root, const char *name, uint6
     enum boot_file_status res = BOOT_FILE_OK;
 
     efi_path(name, path);
-    if (EFI_ERROR(root->Open(root, &f, path, EFI_FILE_MODE_READ, 0)))
+    if (bad(root->Open(root, &f, path, EFI_FILE_MODE_READ, 0)))
         return BOOT_FILE_MISSING;
-    if (EFI_ERROR(file_size(f, size)) || *size > max) {
+    if (bad(file_size(f, size)) || *size > max) {
         res = BOOT_FILE_READ_ERROR;
         goto out;
     }
@@ -85,7 +85,7 @@ static enum boot_file_status slurp(EFI_FILE_HANDLE root, const char *name, uint6
         goto out;
     }
     SetMem((void *)(*phys + room - 4096), 4096, 0);
-    if (EFI_ERROR(read_all(f, *phys, *size))) {
+    if (bad(read_all(f, *phys, *size))) {
         (void)BS->FreePages(*phys, room >> 12);
         *phys = 0;
         res = BOOT_FILE_READ_ERROR;

@@ -33,7 +33,7 @@ void find_framebuffer(struct boot_info *bi)
     EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
     EFI_GRAPHICS_OUTPUT_PROTOCOL *gop;
 
-    if (EFI_ERROR(BS->LocateProtocol(&guid, NULL, (void **)&gop)) || !gop->Mode || !gop->Mode->Info)
+    if (bad(BS->LocateProtocol(&guid, NULL, (void **)&gop)) || !gop->Mode || !gop->Mode->Info)
         return;
     const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info = gop->Mode->Info;
     bi->fb.base = gop->Mode->FrameBufferBase;
@@ -64,12 +64,12 @@ void find_cpus(struct boot_info *bi)
     struct mp_services *mp;
     UINTN all, enabled;
 
-    if (EFI_ERROR(BS->LocateProtocol(&guid, NULL, (void **)&mp)) || EFI_ERROR(mp->count(mp, &all, &enabled)))
+    if (bad(BS->LocateProtocol(&guid, NULL, (void **)&mp)) || bad(mp->count(mp, &all, &enabled)))
         return;
     for (UINTN i = 0; i < all && bi->ncpus < BOOT_CPUS_MAX; i++) {
         struct mp_info info;
 
-        if (!EFI_ERROR(mp->info(mp, i, &info)) && (info.flags & 6) == 6)
+        if (!bad(mp->info(mp, i, &info)) && (info.flags & 6) == 6)
             bi->cpu_ids[bi->ncpus++] = (uint32_t)info.id;
     }
 }

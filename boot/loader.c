@@ -13,7 +13,7 @@ uint64_t alloc_pages(uint64_t bytes, uint64_t max)
     EFI_ALLOCATE_TYPE how = max == ~0ull ? AllocateAnyPages : AllocateMaxAddress;
     UINTN pages = (bytes + 4095) >> 12;
 
-    if (EFI_ERROR(BS->AllocatePages(how, EfiLoaderData, pages, &a)))
+    if (bad(BS->AllocatePages(how, EfiLoaderData, pages, &a)))
         return 0;
     return a;
 }
@@ -51,7 +51,7 @@ static EFI_STATUS prepare(struct boot_info *bi, EFI_HANDLE image, uint64_t *entr
     EFI_LOADED_IMAGE *li;
     EFI_STATUS st = BS->HandleProtocol(image, &LoadedImageProtocol, (void **)&li);
 
-    if (EFI_ERROR(st))
+    if (bad(st))
         return fail(L"the firmware does not say where it loaded us from", st);
     record_boot_path(bi, li);
     load_files(bi, li->DeviceHandle);
@@ -59,13 +59,13 @@ static EFI_STATUS prepare(struct boot_info *bi, EFI_HANDLE image, uint64_t *entr
     find_tables(bi);
     find_framebuffer(bi);
     find_cpus(bi);
-    if (EFI_ERROR(st = map_direct(bi)))
+    if (bad(st = map_direct(bi)))
         return fail(L"no memory for page tables", st);
-    if (EFI_ERROR(st = load_image(bi, entry)))
+    if (bad(st = load_image(bi, entry)))
         return fail(L"the hypervisor image", st);
-    if (EFI_ERROR(st = handoff_prepare(bi)))
+    if (bad(st = handoff_prepare(bi)))
         return fail(L"no memory for the hand-over", st);
-    if (EFI_ERROR(st = memmap_reserve(bi)))
+    if (bad(st = memmap_reserve(bi)))
         return fail(L"no memory for the memory map", st);
     return EFI_SUCCESS;
 }
@@ -89,9 +89,9 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *systab)
     if (!bi)
         return fail(L"no memory", EFI_OUT_OF_RESOURCES);
     bi->tsc_entry = start;
-    if (EFI_ERROR(st = prepare(bi, image, &entry)))
+    if (bad(st = prepare(bi, image, &entry)))
         return st;
-    if (EFI_ERROR(st = memmap_exit_boot(bi, image)))
+    if (bad(st = memmap_exit_boot(bi, image)))
         return fail(L"the firmware does not let go (ExitBootServices)", st);
     bi->tsc_exit = boot_cycles();
     handoff(bi, entry);

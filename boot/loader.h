@@ -2,13 +2,22 @@
 #ifndef BOOT_LOADER_H
 #define BOOT_LOADER_H
 
+#include <stdbool.h>
+
 #include <efi.h>
 #include <efilib.h>
 
 #include "boot_info.h"
 
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *systab);
+
 /* The embedded hypervisor (payload.S). */
 extern const uint8_t trivet_elf[], trivet_elf_end[];
+
+static inline bool bad(EFI_STATUS st)
+{
+    return EFI_ERROR(st);
+}
 
 /* Prints "trivet: WHAT: STATUS" and returns STATUS, for `return fail(...)`. */
 EFI_STATUS fail(const CHAR16 *what, EFI_STATUS st);

@@ -53,7 +53,7 @@ static EFI_STATUS make_room(void)
     map.room = 0;
     st = get_map();
     if (st != EFI_BUFFER_TOO_SMALL)
-        return EFI_ERROR(st) ? st : EFI_DEVICE_ERROR;
+        return bad(st) ? st : EFI_DEVICE_ERROR;
     map.room = map.size + SLACK * map.stride;
     map.raw = (void *)alloc_pages(map.room, ~0ull);
     return map.raw ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
@@ -63,7 +63,7 @@ uint64_t memmap_top(void)
 {
     uint64_t top = 0;
 
-    if (EFI_ERROR(make_room()) || EFI_ERROR(get_map()))
+    if (bad(make_room()) || bad(get_map()))
         return 0;
     for (UINTN i = 0; i < map.size / map.stride; i++) {
         const EFI_MEMORY_DESCRIPTOR *d = desc(i);
@@ -81,7 +81,7 @@ EFI_STATUS memmap_reserve(struct boot_info *bi)
 {
     EFI_STATUS st = make_room();
 
-    if (EFI_ERROR(st))
+    if (bad(st))
         return st;
     bi->mem = alloc_pages((map.room / map.stride + 1) * sizeof(struct boot_mem), ~0ull);
     return bi->mem ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
@@ -129,12 +129,12 @@ EFI_STATUS memmap_exit_boot(struct boot_info *bi, EFI_HANDLE image)
     uint32_t n = 0;
 
     for (int tries = 0; tries < 4; tries++) {
-        if (EFI_ERROR(st = get_map()))
+        if (bad(st = get_map()))
             return st;
-        if (!EFI_ERROR(st = BS->ExitBootServices(image, map.key)))
+        if (!bad(st = BS->ExitBootServices(image, map.key)))
             break;
     }
-    if (EFI_ERROR(st))
+    if (bad(st))
         return st;
     for (UINTN i = 0; i < map.size / map.stride; i++) {
         const EFI_MEMORY_DESCRIPTOR *d = desc(i);

@@ -91,7 +91,7 @@ EFI_STATUS map_image(struct boot_info *bi, uint64_t virt, uint64_t phys, uint64_
     EFI_STATUS st = EFI_SUCCESS;
 
     (void)bi;
-    for (uint64_t o = 0; o < len && !EFI_ERROR(st); o += 4096)
+    for (uint64_t o = 0; o < len && !bad(st); o += 4096)
         st = map_one(virt + o, phys + o, 1, bits);
     return st;
 }
@@ -107,7 +107,7 @@ EFI_STATUS map_direct(struct boot_info *bi)
         return EFI_OUT_OF_RESOURCES;
     bi->page_tables = root;
     bi->direct_map_end = (top + step - 1) & ~(step - 1);
-    for (uint64_t a = 0; a < bi->direct_map_end && !EFI_ERROR(st); a += step)
+    for (uint64_t a = 0; a < bi->direct_map_end && !bad(st); a += step)
         st = map_one(BOOT_PHYS_BASE_X86_64 + a, a, big ? 3 : 2, PTE_W | PTE_NX);
     return st;
 }
@@ -120,7 +120,7 @@ EFI_STATUS handoff_prepare(struct boot_info *bi)
     bi->trampoline = alloc_pages(8192, 0xfffff);
     if (!bi->trampoline)
         Print(L"trivet: no memory below 1 MiB: other CPUs cannot be started\r\n");
-    for (uint64_t a = first; a < end && !EFI_ERROR(st); a += 4096)
+    for (uint64_t a = first; a < end && !bad(st); a += 4096)
         st = map_one(a, a, 1, 0);
     return st;
 }

@@ -1,0 +1,156 @@
+/* cpu.c: what the CPU is and can do, and the control registers that every CPU runs with. AMD APM volumes 2 and 3. */
+#include <arch/cpu.h>
+
+#include <hv/log.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "boot/boot_info.h"
+#include "private.h"
+
+struct x86_features x86_features;
+
+void x86_set_percpu(struct percpu *p)
+{
+    p->self = p;
+    wrmsr(MSR_GS_BASE, (uint64_t)p);
+}
+
+void x86_boot_percpu(void)
+{
+    percpus[0].arch = &x86_boot_cpu;
+    x86_desc_init(&x86_boot_cpu);       /* loads GS with 0, hence first */
+    x86_set_percpu(&percpus[0]);
+}
+
+struct percpu *this_cpu(void)
+{
+    struct percpu *p;
+
+    __asm__("movq %%gs:0, %0" : "=r"(p));
+    return p;
+}
+
+/* Registers to bytes, in the order of CPUID leaves 0 and 0x80000002 to 4. */
+static void put_regs(char *to, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
+{
+    uint32_t r[4] = { a, b, c, d };
+
+    memcpy(to, r, sizeof r);
+}
+
+static void read_brand(struct x86_features *f)
+{
+    for (uint32_t i = 0; i < 3 && f->max_ext >= 0x80000004; i++) {
+        struct cpuid r = cpuid(0x80000002 + i, 0);
+        put_regs(f->brand + 16 * i, r.a, r.b, r.c, r.d);
+    }
+    char *start = f->brand + strspn(f->brand, " ");
+    memmove(f->brand, start, strlen(start) + 1);
+    for (size_t n = strlen(f->brand); n && f->brand[n - 1] == ' ';)
+        f->brand[--n] = 0;
+}
+
+static bool bit(uint32_t word, unsigned n)
+{
+    return word >> n & 1;
+}
+
+static void read_features(struct x86_features *f)
+{
+    struct cpuid l0 = cpuid(0, 0), l1 = cpuid(1, 0), l7 = { 0 }, e1, e7 = { 0 };
+    char vendor[16] = { 0 };
+
+    f->max_leaf = l0.a;
+    f->max_ext = cpuid(0x80000000, 0).a;
+    put_regs(vendor, l0.b, l0.d, l0.c, 0);
+    memcpy(f->vendor, vendor, 12);
+    if (f->max_leaf >= 7)
+        l7 = cpuid(7, 0);
+    e1 = cpuid(0x80000001, 0);
+    if (f->max_ext >= 0x80000007)
+        e7 = cpuid(0x80000007, 0);
+    f->phys_bits = f->max_ext >= 0x80000008 ? (uint8_t)cpuid(0x80000008, 0).a : 36;
+    f->monitor = bit(l1.c, 3);
+    f->pcid = bit(l1.c, 17);
+    f->x2apic = bit(l1.c, 21);
+    f->tsc_deadline = bit(l1.c, 24);
+    f->xsave = bit(l1.c, 26);
+    f->rdrand = bit(l1.c, 30);
+    f->hypervisor = bit(l1.c, 31);
+    f->pge = bit(l1.d, 13);
+    f->smep = bit(l7.b, 7);
+    f->smap = bit(l7.b, 20);
+    f->umip = bit(l7.c, 2);
+    f->nx = bit(e1.d, 20);
+    f->page1g = bit(e1.d, 26);
+    f->invariant_tsc = bit(e7.d, 8);
+    read_brand(f);
+}
+
+/* The page attribute table: entry 0 WB, 1 WC, 2 UC-, 3 UC, and the same again (APM volume 2 section 7.8). */
+#define PAT_VALUE 0x0007010600070106ull
+
+int x86_control_setup(void)
+{
+    const struct x86_features *f = &x86_features;
+    uint64_t cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMM | CR4_MCE;
+
+    write_cr0((read_cr0() | CR0_WP | CR0_NE | CR0_MP) & ~(CR0_EM | CR0_TS | CR0_CD | CR0_NW));
+    cr4 |= (f->smep ? CR4_SMEP : 0) | (f->smap ? CR4_SMAP : 0) | (f->umip ? CR4_UMIP : 0);
+    cr4 |= (f->pge ? CR4_PGE : 0) | (f->xsave ? CR4_OSXSAVE : 0);
+    write_cr4(cr4);
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
+    wrmsr(MSR_PAT, PAT_VALUE);
+    return 0;
+}
+
+int arch_early_init(struct boot_info *bi)
+{
+    (void)bi;
+    read_features(&x86_features);
+    if (!x86_features.nx) {
+        log_err("this CPU does not offer non-executable pages: enable \"NX\" or \"Execute Disable\" in the firmware's setup");
+        return -ENOTSUP;
+    }
+    return x86_control_setup();
+}
+
+int arch_cpu_init(void)
+{
+    return x86_control_setup();
+}
+
+const char *arch_cpu_name(void)
+{
+    return x86_features.brand[0] ? x86_features.brand : x86_features.vendor;
+}
+
+void cpu_relax(void)
+{
+    __asm__ volatile("pause" : : : "memory");
+}
+
+_Noreturn void cpu_halt_forever(void)
+{
+    for (;;)
+        __asm__ volatile("cli; hlt" : : : "memory");
+}
+
+uint64_t arch_random(void)
+{
+    uint64_t v = 0;
+
+    for (int i = 0; x86_features.rdrand && i < 10; i++) {
+        uint8_t ok;
+
+        __asm__ volatile("rdrand %0; setc %1" : "=r"(v), "=qm"(ok) : : "cc");
+        if (ok)
+            break;
+    }
+    /* The counter's low bits differ from call to call; the multiplier is that of Knuth's MMIX generator. */
+    static uint64_t state;
+    uint64_t s = __atomic_add_fetch(&state, rdtsc() * 6364136223846793005ull | 1, __ATOMIC_RELAXED);
+    s ^= s >> 29;
+    return v ^ s * 0x9e3779b97f4a7c15ull;
+}
