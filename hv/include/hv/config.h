@@ -1,5 +1,5 @@
 /*
- * trivet.conf, read with inih. Every error is reported at once, with line, value and what would be right; a guest with an error is
+ * trivet.conf, an INI file. Every error is reported at once, with line, value and what would be right; a guest with an error is
  * left out and the others start.
  *
  *   [host]
@@ -45,8 +45,9 @@ struct guest_config {
     struct guest_disk disk[8]; unsigned ndisks;
     bool rng, autostart, debug_exit, x2apic, pv;
     bool bad;                            /* it had an error: do not start */
+    uint32_t keys_seen;                  /* private to config.c */
 };
-struct host_config { enum log_level log; };
+struct host_config { enum log_level log; uint32_t keys_seen; };
 struct parse_error { unsigned line; char text[200]; };   /* text: `memory = 12Q: not a size; give 1M to 64G, such as 512M` */
 struct config { struct host_config host; struct guest_config *guest; unsigned nguests; struct parse_error *error; unsigned nerrors; };
 /* Bounds that depend on the machine, for messages and checks. */

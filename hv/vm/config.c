@@ -1,0 +1,431 @@
+/* trivet.conf: one table of keys per kind of section; every error is kept, none ends the reading. See <hv/config.h>. */
+#include <hv/config.h>
+#include <hv/words.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define MAX_ERRORS 64
+
+const char *const guest_kind_names[] = { "auto", "linux", "pvh", "multiboot", "multiboot2" };
+static const char *const isa_names[] = { "x86_64", "aarch64", "riscv64", "auto" };
+static_assert(ARRAY_SIZE(isa_names) == ISA_COUNT + 1, "auto stands for ISA_COUNT");
+static const char *const log_names[] = { "err", "warn", "info", "debug" };
+
+struct parse {
+    const struct config_limits *limits;
+    struct config *out;
+    struct guest_config *guest; /* the section being read; NULL: [host], or a section to pass over */
+    bool host, passed_over;
+    unsigned line;
+    const char *name, *value;
+    bool no_memory;
+};
+
+static void printf_like(2, 3) complain(struct parse *p, const char *fmt, ...)
+{
+    struct config *c = p->out;
+    struct parse_error *e;
+    va_list ap;
+    int n = 0;
+
+    if (p->guest)
+        p->guest->bad = true;
+    if (c->nerrors == MAX_ERRORS)
+        return;
+    e = &c->error[c->nerrors++];
+    e->line = p->line;
+    if (p->name)
+        n = snprintf(e->text, sizeof e->text, "`%.40s = %.60s`: ", p->name, p->value);
+    va_start(ap, fmt);
+    vsnprintf(e->text + n, sizeof e->text - (size_t)n, fmt, ap);
+    va_end(ap);
+}
+
+/* ---- values ---- */
+
+struct key;
+typedef void set_fn(struct parse *, const struct key *, void *field);
+struct key {
+    const char *name;
+    set_fn *set;
+    size_t offset;          /* of the field in its struct */
+    uint64_t lo, hi;        /* numbers: accepted range */
+    const char *const *words;
+    bool repeats;
+};
+
+static bool copy_text(struct parse *p, char *dst, size_t len)
+{
+    size_t n = strlen(p->value);
+
+    if (n >= len) {
+        complain(p, "%zu bytes long; at most %zu are accepted", n, len - 1);
+        return false;
+    }
+    memcpy(dst, p->value, n + 1);
+    return true;
+}
+
+static void check_file(struct parse *p, const char *path)
+{
+    if (path[0] == '\0')
+        complain(p, "no file is named; give its path on the stick, such as guests/vmlinuz");
+    else if (p->limits->file_exists && !p->limits->file_exists(path))
+        complain(p, "there is no such file on the stick (or it could not be read)");
+}
+
+static void set_path(struct parse *p, const struct key *k, void *field)
+{
+    (void)k;
+    if (copy_text(p, field, PATH_LEN))
+        check_file(p, field);
+}
+
+static void set_text(struct parse *p, const struct key *k, void *field)
+{
+    (void)k;
+    (void)copy_text(p, field, CMDLINE_LEN);
+}
+
+static void set_number(struct parse *p, const struct key *k, void *field)
+{
+    uint64_t v;
+
+    if (parse_number(p->value, k->lo, k->hi, &v))
+        complain(p, "give a number from %llu to %llu", (unsigned long long)k->lo, (unsigned long long)k->hi);
+    else
+        *(uint32_t *)field = (uint32_t)v;
+}
+
+static void set_bool(struct parse *p, const struct key *k, void *field)
+{
+    (void)k;
+    if (parse_bool(p->value, field))
+        complain(p, "give yes or no");
+}
+
+static void set_word(struct parse *p, const struct key *k, void *field)
+{
+    char all[80] = "";
+    size_t n = 0;
+
+    for (size_t i = 0; i < (size_t)k->hi; i++) {
+        if (strcasecmp(p->value, k->words[i]) == 0) {
+            *(uint32_t *)field = (uint32_t)i;
+            return;
+        }
+        n += (size_t)snprintf(all + n, sizeof all - n, "%s%s", i ? ", " : "", k->words[i]);
+    }
+    complain(p, "give one of %s", all);
+}
+static_assert(sizeof(enum guest_kind) == 4 && sizeof(enum isa) == 4 && sizeof(enum log_level) == 4, "set_word stores 32 bits");
+
+static void set_memory(struct parse *p, const struct key *k, void *field)
+{
+    char most[24];
+    uint64_t v;
+
+    (void)k;
+    format_size(p->limits->memory_max, most, sizeof most);
+    if (parse_size(p->value, &v))
+        complain(p, "not a size; give 1M to %s, such as 512M", most);
+    else if (v < MIB || v > p->limits->memory_max)
+        complain(p, "out of range; give 1M to %s", most);
+    else if (v % PAGE_SIZE)
+        complain(p, "not a multiple of 4K");
+    else
+        *(uint64_t *)field = v;
+}
+
+static void set_cpus(struct parse *p, const struct key *k, void *field)
+{
+    int err = parse_cpu_list(p->value, p->limits->cpus, field);
+
+    (void)k;
+    if (err == -ERANGE)
+        complain(p, "this machine has the CPUs 0 to %u", p->limits->cpus - 1);
+    else if (err)
+        complain(p, "give CPU numbers, such as 0,2-3");
+}
+
+/* Splits "FILE REST" or "FILE,REST" at the first of `seps`; copies FILE to path, returns REST (in p->value). */
+static const char *split_path(struct parse *p, const char *seps, char *path)
+{
+    size_t n = strcspn(p->value, seps);
+    const char *rest = p->value + n;
+
+    if (n >= PATH_LEN) {
+        complain(p, "the path is %zu bytes long; at most %d are accepted", n, PATH_LEN - 1);
+        return NULL;
+    }
+    memcpy(path, p->value, n);
+    path[n] = '\0';
+    check_file(p, path);
+    while (*rest == ' ' || *rest == '\t')
+        rest++;
+    return rest;
+}
+
+static void add_module(struct parse *p, const struct key *k, void *field)
+{
+    struct guest_config *g = field;
+    struct guest_module *m = &g->module[g->nmodules];
+    const char *args;
+
+    (void)k;
+    if (g->nmodules == ARRAY_SIZE(g->module)) {
+        complain(p, "at most %zu modules are accepted", ARRAY_SIZE(g->module));
+        return;
+    }
+    args = split_path(p, " \t", m->path);
+    if (!args)
+        return;
+    if (strlen(args) >= sizeof m->args) {
+        complain(p, "the arguments are %zu bytes long; at most %zu are accepted", strlen(args), sizeof m->args - 1);
+        return;
+    }
+    memcpy(m->args, args, strlen(args) + 1);
+    g->nmodules++;
+}
+
+static void add_disk(struct parse *p, const struct key *k, void *field)
+{
+    struct guest_config *g = field;
+    struct guest_disk *d = &g->disk[g->ndisks];
+    const char *rest;
+
+    (void)k;
+    if (g->ndisks == ARRAY_SIZE(g->disk)) {
+        complain(p, "at most %zu disks are accepted", ARRAY_SIZE(g->disk));
+        return;
+    }
+    rest = split_path(p, ",", d->path);
+    if (!rest)
+        return;
+    d->ro = strcasecmp(rest, ",ro") == 0;
+    if (*rest && !d->ro) {
+        complain(p, "after the file only `,ro` is accepted");
+        return;
+    }
+    g->ndisks++;
+}
+
+#define GUEST(field) offsetof(struct guest_config, field)
+static const struct key guest_keys[] = {
+    { "kernel", set_path, GUEST(kernel), 0, 0, NULL, false },
+    { "initrd", set_path, GUEST(initrd), 0, 0, NULL, false },
+    { "cmdline", set_text, GUEST(cmdline), 0, 0, NULL, false },
+    { "kind", set_word, GUEST(kind), 0, ARRAY_SIZE(guest_kind_names), guest_kind_names, false },
+    { "isa", set_word, GUEST(isa), 0, ARRAY_SIZE(isa_names), isa_names, false },
+    { "memory", set_memory, GUEST(memory), 0, 0, NULL, false },
+    { "vcpus", set_number, GUEST(vcpus), 1, MAX_VCPUS, NULL, false },
+    { "weight", set_number, GUEST(weight), 1, 10000, NULL, false },
+    { "cpus", set_cpus, GUEST(cpus), 0, 0, NULL, false },
+    { "module", add_module, 0, 0, 0, NULL, true },
+    { "disk", add_disk, 0, 0, 0, NULL, true },
+    { "rng", set_bool, GUEST(rng), 0, 0, NULL, false },
+    { "autostart", set_bool, GUEST(autostart), 0, 0, NULL, false },
+    { "debug-exit", set_bool, GUEST(debug_exit), 0, 0, NULL, false },
+    { "x2apic", set_bool, GUEST(x2apic), 0, 0, NULL, false },
+    { "pv", set_bool, GUEST(pv), 0, 0, NULL, false },
+};
+static const struct key host_keys[] = {
+    { "log", set_word, offsetof(struct host_config, log), 0, ARRAY_SIZE(log_names), log_names, false },
+};
+static_assert(ARRAY_SIZE(guest_keys) <= 32, "struct guest_config counts the keys seen in a 32-bit set");
+
+/* ---- sections ---- */
+
+static void unknown_key(struct parse *p, const struct key *keys, size_t n)
+{
+    const char *names[32], *near;
+
+    for (size_t i = 0; i < n; i++)
+        names[i] = keys[i].name;
+    near = nearest_word(p->name, names, n);
+    if (near)
+        complain(p, "no such key; did you mean `%s`?", near);
+    else
+        complain(p, "no such key");
+}
+
+static void set_key(struct parse *p, const struct key *keys, size_t n, char *base, uint32_t *seen)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcasecmp(keys[i].name, p->name) != 0)
+            continue;
+        if (!keys[i].repeats && (*seen & (1u << i))) {
+            complain(p, "`%s` was already given in this section", keys[i].name);
+            return;
+        }
+        *seen |= 1u << i;
+        keys[i].set(p, &keys[i], base + keys[i].offset);
+        return;
+    }
+    unknown_key(p, keys, n);
+}
+
+static const struct guest_config guest_defaults = {
+    .kind = KIND_AUTO, .isa = ISA_COUNT, .memory = 256 * MIB, .vcpus = 1, .weight = 100,
+    .rng = true, .autostart = true, .x2apic = true, .pv = true,
+};
+
+static bool name_ok(const char *s)
+{
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    size_t n = strlen(s);
+
+    return n > 0 && n < NAME_LEN && strspn(s, good) == n;
+}
+
+static void add_guest(struct parse *p, const char *name)
+{
+    struct config *c = p->out;
+    struct guest_config *more;
+
+    for (unsigned i = 0; i < c->nguests; i++) {
+        if (strcmp(c->guest[i].name, name) == 0) {
+            complain(p, "[guest %s]: this name was already given in line %u; names must differ", name, c->guest[i].line);
+            return;
+        }
+    }
+    if (c->nguests == MAX_VMS) {
+        complain(p, "[guest %s]: at most %d guests are accepted", name, MAX_VMS);
+        return;
+    }
+    more = realloc(c->guest, (c->nguests + 1) * sizeof *more);
+    if (!more) {
+        p->no_memory = true;
+        return;
+    }
+    c->guest = more;
+    p->guest = &c->guest[c->nguests++];
+    *p->guest = guest_defaults;
+    p->guest->line = p->line;
+    memcpy(p->guest->name, name, strlen(name) + 1);
+    p->passed_over = false;
+}
+
+static void begin_section(struct parse *p, const char *section)
+{
+    const char *name = section + strlen("guest");
+
+    p->guest = NULL;
+    p->name = NULL;
+    p->host = strcasecmp(section, "host") == 0;
+    p->passed_over = !p->host;
+    if (p->host)
+        return;
+    if (strncasecmp(section, "guest", strlen("guest")) != 0 || (*name != ' ' && *name != '\t' && *name)) {
+        complain(p, "[%.40s]: no such section; give [host] or [guest NAME]", section);
+        return;
+    }
+    while (*name == ' ' || *name == '\t')
+        name++;
+    if (name_ok(name))
+        add_guest(p, name);
+    else
+        complain(p, "[guest %.40s]: a guest's name is 1 to %d of a-z A-Z 0-9 - _ .", name, NAME_LEN - 1);
+}
+
+static void set_value(struct parse *p)
+{
+    if (p->guest)
+        set_key(p, guest_keys, ARRAY_SIZE(guest_keys), (char *)p->guest, &p->guest->keys_seen);
+    else if (p->host)
+        set_key(p, host_keys, ARRAY_SIZE(host_keys), (char *)&p->out->host, &p->out->host.keys_seen);
+    else if (!p->passed_over)
+        complain(p, "stands before the first section; begin with [host] or [guest NAME]");
+}
+
+static int on_line(void *user, const char *section, const char *name, const char *value, int line)
+{
+    struct parse *p = user;
+
+    p->line = (unsigned)line;
+    p->name = name;
+    p->value = value;
+    if (name)
+        set_value(p);
+    else if (value)
+        complain(p, "%s", value);
+    else
+        begin_section(p, section);
+    return 1;
+}
+
+/* ---- the whole ---- */
+
+static void check_guests(struct parse *p)
+{
+    p->name = NULL;
+    for (unsigned i = 0; i < p->out->nguests; i++) {
+        p->guest = &p->out->guest[i];
+        p->line = p->guest->line;
+        if (!(p->guest->keys_seen & 1u)) /* bit 0: "kernel", the first key */
+            complain(p, "[guest %s]: `kernel = FILE` is missing", p->guest->name);
+    }
+}
+
+static int by_line(const void *a, const void *b)
+{
+    const struct parse_error *x = a, *y = b;
+
+    return (x->line > y->line) - (x->line < y->line);
+}
+
+/* A zero-terminated copy without the byte-order mark. A NUL byte inside would hide the rest: it is named and made a blank. */
+static char *copy_of(struct parse *p, const char *text, size_t len)
+{
+    char *s = malloc(len + 1);
+    size_t from = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+
+    if (!s)
+        return NULL;
+    memcpy(s, text + from, len - from);
+    s[len - from] = '\0';
+    p->line = 1;
+    for (size_t i = 0; i < len - from; i++) {
+        p->line += s[i] == '\n';
+        if (s[i] == '\0') {
+            complain(p, "a NUL byte: save the file as plain text (UTF-8)");
+            s[i] = ' ';
+        }
+    }
+    return s;
+}
+
+int config_parse(const char *text, size_t len, const struct config_limits *limits, struct config *out)
+{
+    struct parse p = { .limits = limits, .out = out };
+    char *copy;
+
+    memset(out, 0, sizeof *out);
+    out->host.log = LOG_INFO;
+    out->error = calloc(MAX_ERRORS, sizeof *out->error);
+    copy = out->error ? copy_of(&p, text, len) : NULL;
+    if (!copy) {
+        config_free(out);
+        return -ENOMEM;
+    }
+    (void)ini_parse_string(copy, on_line, &p); /* its own return tells less than out->error */
+    free(copy);
+    check_guests(&p);
+    if (p.no_memory) {
+        config_free(out);
+        return -ENOMEM;
+    }
+    qsort(out->error, out->nerrors, sizeof *out->error, by_line);
+    return (int)out->nerrors;
+}
+
+void config_free(struct config *c)
+{
+    free(c->guest);
+    free(c->error);
+    memset(c, 0, sizeof *c);
+}

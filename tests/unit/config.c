@@ -1,0 +1,144 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+#include <hv/config.h>
+#include <hv/words.h>
+
+static bool exists(const char *path)
+{
+    return strstr(path, "missing") == NULL;
+}
+
+static const struct config_limits limits = { .memory_max = 8 * GIB, .cpus = 4, .file_exists = exists };
+static struct config c;
+
+static int parse(const char *text)
+{
+    config_free(&c);
+    return config_parse(text, strlen(text), &limits, &c);
+}
+
+static void expect_error(unsigned i, unsigned line, const char *part)
+{
+    assert_true(i < c.nerrors);
+    assert_int_equal(c.error[i].line, line);
+    if (!strstr(c.error[i].text, part))
+        fail_msg("error %u is \"%s\", without \"%s\"", i, c.error[i].text, part);
+}
+
+static void test_everything(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("\xef\xbb\xbf[host]\r\nlog = debug\r\n[guest debian]\nkernel = g/vmlinuz\ninitrd=g\\initrd ; note\n"
+                           "cmdline = console=hvc0 quiet\nmemory = 1.5G\n"), 1);
+    expect_error(0, 7, "not a size; give 1M to 8 GiB");
+    assert_int_equal(parse("[host]\nlog = debug\n[guest d]\nkernel = k\nmemory = 512M\nvcpus=4\nweight = 300\ncpus = 0,2-3\nkind = PVH\n"
+                           "isa = x86_64\nmodule = m1 a b\nmodule = m2\ndisk = d1,ro\ndisk = d2\nrng=no\nautostart=off\ndebug-exit=yes\n"
+                           "x2apic=no\npv=no\n"), 0);
+    assert_int_equal(c.host.log, LOG_DEBUG);
+    assert_int_equal(c.nguests, 1);
+    struct guest_config *g = &c.guest[0];
+    assert_string_equal(g->name, "d");
+    assert_string_equal(g->kernel, "k");
+    assert_int_equal(g->memory, 512 * MIB);
+    assert_int_equal(g->vcpus, 4);
+    assert_int_equal(g->weight, 300);
+    assert_int_equal(g->cpus, 0xd);
+    assert_int_equal(g->kind, KIND_PVH);
+    assert_int_equal(g->isa, ISA_X86_64);
+    assert_int_equal(g->nmodules, 2);
+    assert_string_equal(g->module[0].path, "m1");
+    assert_string_equal(g->module[0].args, "a b");
+    assert_string_equal(g->module[1].args, "");
+    assert_int_equal(g->ndisks, 2);
+    assert_true(g->disk[0].ro && !g->disk[1].ro);
+    assert_true(!g->rng && !g->autostart && g->debug_exit && !g->x2apic && !g->pv && !g->bad);
+}
+
+static void test_every_error_at_once(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("x = 1\n[gest a]\nkernel = k\n[guest a b]\n[guest a]\nkernle = k\nvcpus = 33\nvcpus = 2\nmemory = 12Q\n"
+                           "cpus = 4\ncpus = a\nkind = elf\n[guest a]\n[guest ok]\nkernel = k\n[guest m]\nkernel = missing\n[bad\nnonsense\n"), 15);
+    expect_error(0, 1, "before the first section");
+    expect_error(1, 2, "no such section");
+    expect_error(2, 4, "a guest's name is 1 to 31");
+    expect_error(3, 5, "`kernel = FILE` is missing");
+    expect_error(4, 6, "did you mean `kernel`?");
+    expect_error(5, 7, "give a number from 1 to 32");
+    expect_error(6, 8, "already given");
+    expect_error(7, 9, "`memory = 12Q`: not a size");
+    expect_error(8, 10, "CPUs 0 to 3");
+    expect_error(9, 11, "already given");
+    expect_error(10, 12, "give one of auto, linux");
+    expect_error(11, 13, "already given in line 5");
+    expect_error(12, 17, "no such file");
+    assert_int_equal(c.nguests, 3);
+    assert_true(c.guest[0].bad);
+    assert_false(c.guest[1].bad);
+    assert_string_equal(c.guest[1].name, "ok");
+    assert_true(c.guest[2].bad);
+}
+
+static void test_nul_and_long_lines(void **state)
+{
+    static char text[8192] = "[guest a]\nkernel = k\ncmdline = ";
+    size_t n = strlen(text);
+
+    (void)state;
+    config_free(&c);
+    assert_int_equal(config_parse("[host]\nlog\0= info\n", 18, &limits, &c), 1);
+    expect_error(0, 2, "NUL byte");
+    memset(text + n, 'x', CMDLINE_LEN - 1);
+    assert_int_equal(parse(text), 0);
+    assert_int_equal(strlen(c.guest[0].cmdline), CMDLINE_LEN - 1);
+    memset(text + n, 'x', CMDLINE_LEN);
+    assert_int_equal(parse(text), 1);
+    expect_error(0, 3, "at most 2047");
+    memset(text + n, 'x', 5000);
+    assert_int_not_equal(parse(text), 0);
+    assert_int_equal(c.error[0].line, 3);
+}
+
+static void test_words(void **state)
+{
+    static const char *const words[] = { "list", "info", "start", "stop", "poweroff" };
+    char buf[32];
+    uint64_t v;
+
+    (void)state;
+    assert_int_equal(parse_size("64 KiB", &v), 0);
+    assert_int_equal(v, 65536);
+    assert_int_equal(parse_size("99999999999999999999", &v), -ERANGE);
+    assert_int_equal(parse_size("16777216T", &v), -ERANGE);
+    assert_int_equal(parse_size("-1", &v), -EINVAL);
+    assert_int_equal(parse_cpu_list("0-63", 64, &v), 0);
+    assert_true(v == UINT64_MAX);
+    assert_int_equal(parse_cpu_list("3-1", 64, &v), -EINVAL);
+    assert_int_equal(parse_cpu_list("1,", 64, &v), -EINVAL);
+    assert_int_equal(parse_cpu_list("64", 64, &v), -ERANGE);
+    assert_string_equal(nearest_word("lsit", words, 5), "list");
+    assert_string_equal(nearest_word("powerof", words, 5), "poweroff");
+    assert_string_equal(nearest_word("po", words, 5), "poweroff");
+    assert_null(nearest_word("zebra", words, 5));
+    assert_string_equal(format_size(1536 * MIB, buf, sizeof buf), "1.5 GiB");
+    assert_string_equal(format_size(17, buf, sizeof buf), "17 B");
+    assert_string_equal(format_ns(1500000, buf, sizeof buf), "1500 us");
+    assert_string_equal(format_ns(12345000000, buf, sizeof buf), "12.345 s");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_everything), cmocka_unit_test(test_every_error_at_once),
+        cmocka_unit_test(test_nul_and_long_lines), cmocka_unit_test(test_words),
+    };
+    int r = cmocka_run_group_tests(tests, NULL, NULL);
+
+    config_free(&c);
+    return r;
+}
