@@ -21,7 +21,9 @@ struct vcpu_exit {
     union {
         struct { gpa_t gpa; uint8_t prot; bool decoded, sext; uint8_t reg; struct io_access io; } mem; /* prot: what was tried */
         struct { struct io_access io; bool string, rep; uint8_t addr_size, seg; } pio;  /* string: guest_ops.emulate does it */
-        struct { uint32_t id; bool write; uint64_t val; } sysreg;  /* MSR no. or enum x86_sysreg; MRS/MSR encoding; CSR no. */
+        /* x86: cr false: RDMSR/WRMSR, id is the guest's ECX, val is EDX:EAX of a write; guest code sets the registers of a read.
+         * cr true: MOV to/from CRn, or XSETBV, intercepted: id is an enum x86_sysreg; guest code decodes the instruction and ignores val. */
+        struct { uint32_t id; bool write, cr; uint64_t val; } sysreg;  /* others: MRS/MSR encoding; CSR no. */
         struct { uint64_t hw_code, hw_info; const char *what; } fail;   /* raw, for the log only */
     };
 };
