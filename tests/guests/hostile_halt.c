@@ -1,0 +1,3 @@
+/* hostile-halt: see hostile_end.c */
+#define HOW "halt"
+#include "hostile_end.c"

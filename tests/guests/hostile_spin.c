@@ -1,0 +1,3 @@
+/* hostile-spin: see hostile_end.c */
+#define HOW "spin"
+#include "hostile_end.c"
