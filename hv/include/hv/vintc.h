@@ -15,6 +15,9 @@ struct vintc_ops {
     void (*enter)(struct vcpu *);                      /* if v->vintc_hooks: just before run */
     void (*leave)(struct vcpu *);                      /* if v->vintc_hooks: just after run */
 };
-/* Any CPU, any context, no VINTC-level lock held; wakes and kicks the target vCPU. */
+/*
+ * Any CPU, any context, no VINTC-level lock held; wakes and kicks the target vCPU. A line of one owner: the level counts, repeats do nothing.
+ * A line that devices share (x86: 16..23, PCI INTx) counts asserted sources: each owner calls only when its own level changes.
+ */
 void virq_set(struct vm *, uint32_t line, bool level);
 int virq_msi(struct vm *, uint32_t devid, uint64_t addr, uint32_t data);

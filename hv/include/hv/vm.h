@@ -23,6 +23,7 @@ struct vm {
     struct io_space_map *io;         /* private to io.c */
     void *arch;                      /* backend's (NPT root, ASID ...) */
     void *guest;                     /* guest ISA's machine (struct x86_machine ...) */
+    void *vintc;                     /* interrupt controllers' VM-wide state (struct x86_intc ...) */
     struct vpci *pci;                /* NULL: no PCI bus */
     struct vio *vio;                 /* virtio devices, private to hv/vio */
     struct console *console;         /* lives as long as the configuration: output survives a stop */

@@ -1,0 +1,14 @@
+/* Interrupt lines and messages of a VM, handed to the controllers of its guest ISA. */
+#include <hv/guest.h>
+#include <hv/vintc.h>
+#include <hv/vm.h>
+
+void virq_set(struct vm *vm, uint32_t line, bool level)
+{
+    vm->guest_ops->vintc->set_line(vm, line, level);
+}
+
+int virq_msi(struct vm *vm, uint32_t devid, uint64_t addr, uint32_t data)
+{
+    return vm->guest_ops->vintc->send_msi(vm, devid, addr, data);
+}
