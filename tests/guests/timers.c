@@ -1,0 +1,199 @@
+/* timers: PIT, RTC, PM timer, TSC, APIC timer and kvmclock must agree. Options: permille=N (how far apart they may be), ms=N. */
+#include "lib/guest.h"
+
+static uint64_t permille;
+
+static uint32_t pit_latch(unsigned ch)
+{
+    outb(0x43, (uint8_t)(ch << 6));
+    uint32_t lo = inb((uint16_t)(0x40 + ch));
+    return lo | (uint32_t)inb((uint16_t)(0x40 + ch)) << 8;
+}
+
+static void compare(const char *name, uint64_t ns, uint64_t tsc_ns)
+{
+    uint64_t d = ns > tsc_ns ? ns - tsc_ns : tsc_ns - ns;
+    if (d * 1000 <= tsc_ns * permille)
+        pass(name);
+    else
+        fail(name, "%lu ns where the TSC says %lu", ns, tsc_ns);
+}
+
+/* Channel 0, mode 2: counts down and starts again; polled fast enough to see each turn (55 ms). */
+static uint64_t pit_total;
+static uint32_t pit_last;
+static void pit_poll(void)
+{
+    uint32_t now = pit_latch(0);
+    pit_total += (pit_last - now) & 0xffff;
+    pit_last = now;
+}
+
+static void three_clocks(void)
+{
+    outb(0x43, 0x34);
+    outb(0x40, 0);
+    outb(0x40, 0);
+    uint64_t ms = cmdline_num("ms", 300);
+    apic_write(APIC_TIMER_DIV, 0xb);
+    apic_write(APIC_LVTT, 0x10000);
+    pm_timer_ns();
+    apic_write(APIC_TIMER_INIT, 0xffffffff);
+    uint64_t t0 = rdtsc(), pm0 = pm_timer_ns();
+    pit_last = pit_latch(0);
+    while (tsc_to_ns(rdtsc() - t0) < ms * 1000000) {
+        pit_poll();
+        pm_timer_ns();
+    }
+    pit_poll();
+    uint64_t pm = pm_timer_ns() - pm0, ns = tsc_to_ns(rdtsc() - t0);
+    uint32_t apic = 0xffffffff - apic_read(APIC_TIMER_CUR);
+    compare("timers PIT", pit_total * 1000000000u / 1193182u, ns);
+    compare("timers PM timer", pm, ns);
+    print("apic timer: %lu Hz\n", muldiv(apic, 1000000000, ns));
+    apic_write(APIC_TIMER_INIT, 0);
+}
+
+static void pit_channel2(void)
+{
+    outb(0x61, (uint8_t)((inb(0x61) & ~2) | 1));
+    outb(0x43, 0xb0);
+    outb(0x42, 59659 & 0xff);
+    outb(0x42, 59659 >> 8);
+    uint64_t t0 = rdtsc();
+    while (!(inb(0x61) & 0x20) && tsc_to_ns(rdtsc() - t0) < 2000000000)
+        cpu_pause();
+    compare("timers PIT channel 2", 50000000, tsc_to_ns(rdtsc() - t0));
+}
+
+static uint8_t cmos(uint8_t r) { outb(0x70, r); return inb(0x71); }
+
+static uint8_t next_second(void)
+{
+    uint8_t s = cmos(0);
+    uint64_t t0 = rdtsc();
+    while (cmos(0) == s && tsc_to_ns(rdtsc() - t0) < 3000000000)
+        cpu_pause();
+    return cmos(0);
+}
+
+static unsigned from_bcd(uint8_t v) { return cmos(11) & 4 ? v : (v >> 4) * 10u + (v & 15u); }
+
+static void rtc(void)
+{
+    next_second();
+    uint64_t t0 = rdtsc();
+    uint8_t s0 = next_second(), s1 = next_second();
+    compare("timers RTC second", 2000000000, tsc_to_ns(rdtsc() - t0));
+    if ((from_bcd(s0) + 1) % 60 != from_bcd(s1))
+        fail("timers RTC", "second %u after %u", from_bcd(s1), from_bcd(s0));
+    print("rtc: 20%u-%u-%u %u:%u:%u\n", from_bcd(cmos(9)), from_bcd(cmos(8)), from_bcd(cmos(7)), from_bcd(cmos(4)), from_bcd(cmos(2)), from_bcd(cmos(0)));
+    unsigned year = from_bcd(cmos(9)), month = from_bcd(cmos(8)), day = from_bcd(cmos(7));
+    if (year < 24 || year > 60 || month < 1 || month > 12 || day < 1 || day > 31 || !(cmos(13) & 0x80))
+        fail("timers RTC date", "%u-%u-%u", year, month, day);
+}
+
+/* Register A rate 6: 1024 interrupts a second, seen in register C (whose read clears it) and on IRQ 8. */
+static void rtc_periodic(void)
+{
+    outb(0x70, 10);
+    outb(0x71, 0x26);
+    outb(0x70, 11);
+    outb(0x71, (uint8_t)(cmos(11) | 0x40));
+    unsigned n = 0;
+    cmos(12);
+    uint64_t t0 = rdtsc();
+    while (tsc_to_ns(rdtsc() - t0) < 250000000)
+        n += cmos(12) >> 6 & 1;
+    outb(0x70, 11);
+    outb(0x71, (uint8_t)(cmos(11) & ~0x40));
+    if (n < 200 || n > 300)
+        fail("timers RTC periodic", "%u in 250 ms, not 256", n);
+    else
+        pass("timers RTC periodic");
+}
+
+/* struct pvclock_vcpu_time_info of the KVM paravirtual interface */
+struct pvclock { uint32_t version, pad; uint64_t tsc, system; uint32_t mul; int8_t shift; uint8_t flags, pad2[2]; } __attribute__((packed));
+static volatile struct pvclock pv[MAX_CPUS] __attribute__((aligned(64)));
+
+static uint64_t pv_read(volatile struct pvclock *p)
+{
+    for (;;) {
+        uint32_t v = p->version;
+        __asm__ volatile("" : : : "memory");
+        uint64_t d = rdtsc() - p->tsc;
+        d = p->shift >= 0 ? d << p->shift : d >> -p->shift;
+        uint64_t ns = p->system + muldiv(d, p->mul, 1ull << 32);
+        __asm__ volatile("" : : : "memory");
+        if (!(v & 1) && v == p->version)
+            return ns;
+    }
+}
+
+static volatile uint64_t pv_max;
+static volatile unsigned pv_back;
+static volatile uint64_t pv_worst;
+
+static void pv_race(void *arg)
+{
+    unsigned i = this_cpu()->index;
+    (void)arg;
+    wrmsr(MSR_KVM_SYSTEM_TIME, (uint64_t)&pv[i] | 1);
+    for (unsigned n = 0; n < 20000; n++) {
+        uint64_t max = pv_max, now = pv_read(&pv[i]);
+        if (now < max) {
+            pv_back++;
+            pv_worst = max - now > pv_worst ? max - now : pv_worst;
+        }
+        while (now > max && !__atomic_compare_exchange_n(&pv_max, &max, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            ;
+    }
+}
+
+static bool has_kvmclock(void)
+{
+    struct cpuid c = cpuid(0x40000000, 0);
+    return c.ebx == 0x4b4d564b && c.ecx == 0x564b4d56 && (cpuid(0x40000001, 0).eax & 8);
+}
+
+static void kvmclock(unsigned n)
+{
+    if (!has_kvmclock()) {
+        print("no kvmclock\n");
+        return;
+    }
+    wrmsr(MSR_KVM_SYSTEM_TIME, (uint64_t)&pv[0] | 1);
+    uint64_t k0 = pv_read(&pv[0]), t0 = rdtsc();
+    delay_us(200000);
+    uint64_t k1 = pv_read(&pv[0]);
+    compare("timers kvmclock", k1 - k0, tsc_to_ns(rdtsc() - t0));
+    print("kvmclock: mul %x shift %d flags %x\n", pv[0].mul, pv[0].shift, pv[0].flags);
+    static volatile uint32_t wall[3] __attribute__((aligned(16)));
+    wrmsr(MSR_KVM_WALL_CLOCK, (uint64_t)wall);
+    print("wall clock at start: %u.%u s (version %u)\n", wall[1], wall[2], wall[0]);
+    if (wall[0] & 1 || wall[1] < 1700000000)
+        fail("timers wall clock", "%u s", wall[1]);
+    for (unsigned i = 1; i < n; i++)
+        smp_run(i, pv_race, NULL);
+    pv_race(NULL);
+    for (unsigned i = 1; i < n; i++)
+        smp_wait(i);
+    if (pv_back)
+        fail("timers kvmclock monotonic", "%u steps back among %u CPUs, worst %lu ns", pv_back, n, pv_worst);
+    else
+        pass("timers kvmclock monotonic");
+    wrmsr(MSR_KVM_SYSTEM_TIME, 0);
+}
+
+void guest_main(void)
+{
+    permille = cmdline_num("permille", 20);
+    unsigned n = smp_start();
+    print("tsc %lu Hz, %u cpus\n", tsc_hz, n);
+    three_clocks();
+    pit_channel2();
+    rtc();
+    rtc_periodic();
+    kvmclock(n);
+}
