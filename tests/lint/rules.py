@@ -1,0 +1,194 @@
+"""The rules of the house. Each rule takes {path: text} of the tree and yields (path, line, what is wrong)."""
+import ast
+import os
+import posixpath
+import re
+import subprocess
+
+SOURCES = (".c", ".h", ".S")
+OURS = ("boot/", "arch/", "hv/", "drivers/", "libc-shim/", "tests/")
+FUNCTION_LINES = 60
+FILE_LINES = 800
+DRIVER_ARCH = {"arch/io.h", "arch/barrier.h", "arch/mmu.h"}
+DRIVER_NEVER = {"hv/vm.h", "hv/vcpu.h", "hv/guest.h"}
+PORTABLE = ("hv/guest/", "hv/vio/", "hv/vm/", "hv/pci/", "hv/mgmt/")
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+def each_line(files, endings):
+    for path, text in files.items():
+        if path.endswith(endings):
+            for number, line in enumerate(text.split("\n"), 1):
+                yield path, number, line
+
+
+def include_fault(path, kind, name, files):
+    """What is wrong with one include, or None."""
+    if name.startswith("arch/") and path.startswith(PORTABLE):
+        return f"{name}: portable code must build for the host and for foreign guests; go through <hv/...>"
+    if path.startswith("drivers/") and name.startswith("arch/") and name not in DRIVER_ARCH:
+        return f"{name}: a driver may include {', '.join(sorted(DRIVER_ARCH))} only"
+    if path.startswith("drivers/") and name in DRIVER_NEVER:
+        return f"{name}: a driver knows no guest"
+    if path.startswith("arch/") and name.startswith("drivers/"):
+        return f"{name}: arch includes no driver"
+    if name.startswith("lwip/") and not path.startswith(("hv/mgmt/", "libc-shim/")):
+        return f"{name}: only hv/mgmt includes lwIP"
+    if name.startswith(("efi", "Efi")) and not path.startswith("boot/"):
+        return f"{name}: only boot knows UEFI"
+    if kind == '"' and name != "boot/boot_info.h":
+        beside = posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
+        if beside not in files and not path.startswith("tests/"):
+            return f'"{name}": a private header is included from its own directory only'
+        if ".." in name and not path.startswith(("tests/", "boot/")):
+            return f'"{name}": a private header is included from its own directory only'
+    return None
+
+
+def rule_includes(files):
+    for path, number, line in each_line(files, SOURCES):
+        found = INCLUDE.match(line)
+        if found and path.startswith(OURS):
+            fault = include_fault(path, found[1], found[2], files)
+            if fault:
+                yield path, number, fault
+
+
+def without_comments(text):
+    """The text with comments, strings and preprocessor lines blanked; line numbers stay."""
+    def blank(found):
+        return re.sub(r"[^\n]", " ", found[0])
+    text = re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text, flags=re.S)
+    return re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", blank, text, flags=re.M)
+
+
+def functions(text):
+    """(first line, number of lines) of each function: a brace at depth 0 that follows a closing parenthesis."""
+    depth, line, start, last = 0, 1, None, ""
+    for char in without_comments(text):
+        if char == "\n":
+            line += 1
+        elif char == "{":
+            if depth == 0 and last == ")":
+                start = line
+            depth += 1
+        elif char == "}":
+            depth -= 1
+            if depth == 0 and start is not None:
+                yield start, line - start + 1
+                start = None
+        if not char.isspace():
+            last = char
+
+
+def rule_function_length(files):
+    for path, text in files.items():
+        if path.endswith((".c", ".h")):
+            for start, lines in functions(text):
+                if lines > FUNCTION_LINES:
+                    yield path, start, f"a function of {lines} lines; {FUNCTION_LINES} are the most"
+
+
+def rule_file_length(files):
+    for path, text in files.items():
+        lines = text.count("\n")
+        if path.endswith(SOURCES + (".py", ".awk")) and lines > FILE_LINES:
+            yield path, lines, f"{lines} lines; {FILE_LINES} are the most"
+
+
+def rule_arch_conditionals(files):
+    pattern = re.compile(r"^\s*#\s*(?:el)?if(?:n?def)?\b.*(x86_64|amd64|i386|aarch64|arm64|riscv|__arm|CONFIG_)", re.I)
+    for path, number, line in each_line(files, (".c",)):
+        if pattern.match(line):
+            yield path, number, "a conditional on the architecture in a .c file: give each its own file"
+
+
+def rule_white_space(files):
+    for path, number, line in each_line(files, SOURCES + (".ninja", ".py", ".awk", ".lds", ".asl")):
+        if "\t" in line:
+            yield path, number, "a tab: indent with 4 spaces"
+        elif line != line.rstrip():
+            yield path, number, "space or carriage return at the end of the line"
+    for path, text in files.items():
+        if text and not text.endswith("\n"):
+            yield path, text.count("\n") + 1, "the last line has no end"
+
+
+def is_shell(path, text):
+    return path.endswith(".sh") or re.match(r"#!\s*\S*/(env )?(ba|da)?sh\b", text)
+
+
+def rule_scripts(files):
+    for path, text in files.items():
+        if is_shell(path, text):
+            done = subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True, check=False)
+            if done.returncode:
+                yield path, 1, done.stderr.strip().splitlines()[0]
+        elif path.endswith(".py") or text.startswith("#!/usr/bin/python3"):
+            try:
+                ast.parse(text, path)
+            except SyntaxError as error:
+                yield path, error.lineno or 1, str(error)
+
+
+def rule_links(files):
+    folders = {posixpath.dirname(path) for path in files}
+    folders |= {posixpath.dirname(folder) for folder in folders}
+    for path, number, line in each_line(files, (".md",)):
+        for target in re.findall(r"\]\(([^)#\s]+)", line):
+            if re.match(r"[a-z]+:", target):
+                continue
+            full = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+            if full not in files and full not in folders:
+                yield path, number, f"the link {target} leads nowhere"
+
+
+def rule_machine_traces(files):
+    paths = re.compile(r"(^|[^A-Za-z0-9_.])/(wo[r]k|ro[o]t|ho[m]e/[a-z])/")
+    hosts = re.compile(r"\b(deb|security|snapshot|ftp)\.deb[i]an\.org|registry\.np[m]js\.org|\bpyp[i]\.org")
+    for path, number, line in each_line(files, ("",)):
+        if paths.search(line):
+            yield path, number, "a path of somebody's machine"
+        elif hosts.search(line):
+            yield path, number, "a package registry's host"
+
+
+def rule_no_binaries(files):
+    pattern = re.compile(r"\.(o|a|so|elf|efi|img|iso|qcow2|deb|fd|bin|vmdk|cpio|gz|xz|zst|aml|psf)$", re.I)
+    for path, text in files.items():
+        if pattern.search(path) or "\0" in text:
+            yield path, 1, "a binary or generated file in the tree"
+        elif len(text) > 400_000:
+            yield path, 1, "a file above 400 kB"
+
+
+def rule_sources_built(files):
+    ninja = "".join(text for path, text in files.items() if path.endswith(".ninja"))
+    variables = dict(re.findall(r"^(\w+) = (\S+)$", ninja, re.M))
+    ninja = re.sub(r"\$(\w+)", lambda found: variables.get(found[1], found[0]), ninja)
+    ninja = re.sub(r"#.*", "", ninja)
+    for path in files:
+        if path.endswith((".c", ".S")) and path.startswith(OURS) and path not in ninja:
+            yield path, 1, "no .ninja file builds this source"
+
+
+def rule_header_guards(files):
+    for path, text in files.items():
+        if path.endswith(".h") and "#pragma once" not in text and not re.search(r"#ifndef (\w+)\n#define \1\b", text):
+            yield path, 1, "neither #pragma once nor an include guard"
+
+
+RULES = {name[5:].replace("_", "-"): rule for name, rule in list(globals().items()) if name.startswith("rule_")}
+
+
+def tree(top):
+    """{path: text} of every file that git tracks or would."""
+    listed = subprocess.run(["git", "-C", top, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                            text=True, capture_output=True, check=True).stdout.split("\0")
+    files = {}
+    for path in filter(None, listed):
+        full = os.path.join(top, path)
+        if os.path.isfile(full):
+            with open(full, encoding="utf-8", errors="replace") as source:
+                files[path] = source.read()
+    return files

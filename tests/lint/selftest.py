@@ -1,0 +1,68 @@
+"""Shows of each rule that it can fail: a good snippet that passes and bad ones that do not."""
+import sys
+
+import rules
+
+LONG = "int f(void)\n{\n" + "    g();\n" * 60 + "}\n"
+FITS = "int f(void)\n{\n" + "    g();\n" * 58 + "}\n"
+
+# rule: (good trees, bad trees)
+CASES = {
+    "includes": (
+        [{"hv/core/a.c": "#include <arch/cpu.h>\n"}, {"drivers/a.c": "#include <arch/io.h>\n"},
+         {"arch/x86_64/a.c": '#include "b.h"\n', "arch/x86_64/b.h": "\n"}, {"boot/a.c": "#include <efi.h>\n"},
+         {"arch/x86_64/a.c": '#include "boot/boot_info.h"\n'}],
+        [{"hv/guest/x86/a.c": "#include <arch/cpu.h>\n"}, {"hv/vio/a.c": "# include <arch/irq.h>\n"},
+         {"hv/vm/a.c": "#include <arch/cpu.h>\n"}, {"hv/pci/a.h": "#include <arch/cpu.h>\n"},
+         {"hv/mgmt/a.c": "#include <arch/cpu.h>\n"}, {"drivers/a.c": "#include <arch/cpu.h>\n"},
+         {"drivers/a.c": "#include <hv/vm.h>\n"}, {"drivers/acpi/a.c": "#include <hv/vcpu.h>\n"},
+         {"arch/x86_64/a.c": "#include <drivers/acpi.h>\n"}, {"hv/vm/a.c": "#include <lwip/init.h>\n"},
+         {"hv/core/a.c": "#include <efi.h>\n"}, {"hv/vm/a.c": '#include "c.h"\n', "hv/mm/c.h": "\n"},
+         {"hv/vm/a.c": '#include "../mm/c.h"\n', "hv/mm/c.h": "\n"}]),
+    "function-length": (
+        [{"hv/a.c": FITS + FITS}, {"hv/a.c": "int table[] = {\n" + "    1,\n" * 100 + "};\n"},
+         {"hv/a.c": "/* {( */ int f(void) { return '{'; }\n" + FITS}],
+        [{"hv/a.c": LONG}, {"hv/a.h": "static inline " + LONG}, {"hv/a.c": '/* } */ char *s = "}";\n' + LONG}]),
+    "file-length": ([{"hv/a.c": "\n" * 800}, {"README.md": "\n" * 900}], [{"hv/a.c": "\n" * 801}]),
+    "arch-conditionals": (
+        [{"hv/a.c": "#ifdef DEBUG_LOCKS\n"}, {"arch/x86_64/insn.h": "#if __x86_64__\n"}],
+        [{"hv/a.c": "#ifdef __x86_64__\n"}, {"hv/a.c": "#if defined(__aarch64__)\n"}, {"hv/a.c": "# elif __riscv\n"}]),
+    "white-space": (
+        [{"hv/a.c": "    x;\n"}, {"README.md": "a\tb  \n"}],
+        [{"hv/a.c": "\tx;\n"}, {"hv/a.c": "x; \n"}, {"hv/a.c": "x;\r\n"}, {"hv/a.c": "x;"}]),
+    "scripts": (
+        [{"images/run": "#!/bin/bash\necho\n"}, {"a.py": "x = 1\n"}],
+        [{"images/run": "#!/bin/bash\nif\n"}, {"tests/run": "#!/usr/bin/python3\nif\n"}, {"a.py": "def\n"}]),
+    "links": (
+        [{"README.md": "[a](hv/README.md) [b](hv) [c](https://example.org/)\n", "hv/README.md": "[up](../README.md)\n"}],
+        [{"README.md": "[a](hv/none.md)\n"}, {"hv/README.md": "[a](README.txt)\n"}]),
+    "machine-traces": (
+        [{"a.c": "/* a/work/b, /workshop/, /rooted/ */\n"}],
+        [{"a.c": "/* /wo" + "rk/x */\n"}, {"README.md": "see /ro" + "ot/x\n"}, {"images/setup": "deb.deb" + "ian.org\n"}]),
+    "no-binaries": ([{"images/setup": "x\n"}], [{"a.img": "x"}, {"a.c": "x\0\n"}, {"a.c": "x" * 400_001}]),
+    "sources-built": (
+        [{"hv/a.c": "\n", "hv/hv.ninja": "build $b/a.o: cc hv/a.c\n"},
+         {"tests/g/a.c": "\n", "t.ninja": "src = tests/g\nbuild x: cc $src/a.c\n"}],
+        [{"hv/a.c": "\n", "hv/hv.ninja": "build $b/b.o: cc hv/b.c\n"}, {"hv/a.c": "\n", "hv/hv.ninja": "# hv/a.c\n"}]),
+    "header-guards": (
+        [{"hv/a.h": "#pragma once\n"}, {"hv/a.h": "#ifndef A_H\n#define A_H\n#endif\n"}], [{"hv/a.h": "int x;\n"}]),
+}
+
+
+def faults():
+    for name, rule in rules.RULES.items():
+        good, bad = CASES.get(name, ([], []))
+        if not good or not bad:
+            yield f"{name}: no case shows that this rule can pass and fail"
+        for number, files in enumerate(good):
+            for found in rule(files):
+                yield f"{name}: good case {number} is refused: {found}"
+        for number, files in enumerate(bad):
+            if not list(rule(files)):
+                yield f"{name}: bad case {number} is let through"
+
+
+if __name__ == "__main__":
+    found = list(faults())
+    print("\n".join(found) if found else f"{len(rules.RULES)} rules can pass and fail")
+    sys.exit(bool(found))

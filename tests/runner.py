@@ -1,0 +1,320 @@
+"""Runs Trivet's tests; called by tests/run, which explains the arguments.
+
+Every test runs in a process group of its own, with a time-out; whatever a test leaves running is ended by process id:
+this program makes itself the parent of orphans (prctl PR_SET_CHILD_SUBREAPER), so that none can get away.
+"""
+import argparse
+import ctypes
+import fnmatch
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LOGS = os.path.join(TOP, "build", "test-logs")
+PR_SET_CHILD_SUBREAPER = 36
+TAIL = 60               # lines of a failed test's output that are shown
+PYTHON = ["/usr/bin/python3", "-B"]
+
+
+class Test:
+    """One program whose exit status is the verdict."""
+
+    def __init__(self, name, command, limit=120, environment=None):
+        self.name, self.command, self.limit = name, command, limit
+        self.environment = environment or {}
+
+
+class Report:
+    """Prints one line per test as it ends, and counts."""
+
+    def __init__(self, verbose):
+        self.passed = self.failed = 0
+        self.verbose = verbose
+        self.lock = threading.Lock()
+
+    def done(self, name, passed, seconds, output):
+        with self.lock:
+            self.passed += passed
+            self.failed += not passed
+            print(f"{'ok  ' if passed else 'FAIL'} {name:<52} {seconds:7.1f} s", flush=True)
+            if not passed or self.verbose:
+                for line in output.rstrip().splitlines()[-TAIL:]:
+                    print("     | " + line)
+                sys.stdout.flush()
+
+
+def children_of(parent):
+    """Process ids whose parent is `parent`."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as stat:
+                    fields = stat.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == parent:
+                found.append(int(entry))
+    return found
+
+
+def end_tree(pid):
+    """Ends a process and all its descendants, the youngest first."""
+    for child in children_of(pid):
+        end_tree(child)
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+class Processes:
+    """The tests that run now, and the end of everything they started."""
+
+    def __init__(self):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self.running = {}
+        self.lock = threading.Lock()
+
+    def start(self, command, output, environment=None):
+        process = subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                                   start_new_session=True, env=dict(os.environ, **(environment or {})))
+        with self.lock:
+            self.running[process.pid] = process
+        return process
+
+    def end(self, process):
+        end_tree(process.pid)
+        process.wait()
+        with self.lock:
+            self.running.pop(process.pid, None)
+        self.end_orphans()
+
+    def end_orphans(self):
+        with self.lock:
+            known = set(self.running)
+            for pid in children_of(os.getpid()):
+                if pid not in known:
+                    end_tree(pid)
+                    try:
+                        os.waitpid(pid, 0)
+                    except ChildProcessError:
+                        pass
+
+    def end_all(self):
+        for process in list(self.running.values()):
+            self.end(process)
+        self.end_orphans()
+
+
+def log_file(name):
+    os.makedirs(LOGS, exist_ok=True)
+    return os.path.join(LOGS, name.replace("/", "_") + ".log")
+
+
+def contents(path):
+    with open(path, encoding="utf-8", errors="replace") as text:
+        return text.read()
+
+
+def run_one(test, processes, report):
+    path = log_file(test.name)
+    started = time.monotonic()
+    with open(path, "w", encoding="utf-8") as output:
+        process = processes.start(test.command, output, test.environment)
+        try:
+            passed = process.wait(test.limit) == 0
+        except subprocess.TimeoutExpired:
+            passed = False
+            output.write(f"\nno end after {test.limit} s: stopped\n")
+        processes.end(process)
+    report.done(test.name, passed, time.monotonic() - started, contents(path))
+
+
+def run_all(tests, processes, report, jobs):
+    """Runs tests side by side, `jobs` at a time."""
+    waiting = queue.SimpleQueue()
+    for test in tests:
+        waiting.put(test)
+
+    def worker():
+        while True:
+            try:
+                test = waiting.get_nowait()
+            except queue.Empty:
+                return
+            run_one(test, processes, report)
+
+    workers = [threading.Thread(target=worker, daemon=True) for _ in range(min(jobs, len(tests)))]
+    for thread in workers:
+        thread.start()
+    for thread in workers:
+        while thread.is_alive():
+            thread.join(0.2)
+
+
+# ---- the groups: each function lists its tests ----
+
+def lint_tests(_options):
+    listed = subprocess.run([*PYTHON, "tests/lint/lint", "--list"], cwd=TOP, text=True, capture_output=True, check=True)
+    yield Test("lint/selftest", [*PYTHON, "tests/lint/selftest.py"])
+    for rule in listed.stdout.split():
+        yield Test(f"lint/{rule}", [*PYTHON, "tests/lint/lint", rule])
+
+
+def build_tests(_options):
+    for name, target in (("gcc", "x86_64"), ("clang", "clang"), ("aarch64", "aarch64")):
+        yield Test(f"build/{name}", ["ninja", target], limit=900)
+    yield Test("build/image", ["tests/image"], limit=300)
+
+
+def programs(rule):
+    """Names of the programs that a ninja rule makes: build/host/unit/NAME."""
+    listed = subprocess.run(["ninja", "-t", "targets", "rule", rule], cwd=TOP, text=True, capture_output=True, check=True)
+    return sorted(listed.stdout.split())
+
+
+def unit_tests(_options):
+    for path in programs("unit"):
+        yield Test("unit/" + os.path.basename(path), [path], environment={"UBSAN_OPTIONS": "print_stacktrace=1"})
+
+
+def fuzz_tests(options):
+    seconds = int(options.minutes * 60) if options.minutes else 10
+    for path in programs("fuzz"):
+        name = os.path.basename(path)
+        found, seeds = f"build/fuzz/{name}/corpus", f"tests/fuzz/corpus/{name}"
+        os.makedirs(os.path.join(TOP, found), exist_ok=True)
+        command = [path, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0",
+                   f"-artifact_prefix=build/fuzz/{name}/", found]
+        command += [seeds] if os.path.isdir(os.path.join(TOP, seeds)) else []
+        yield Test("fuzz/" + name, command, limit=seconds + 60, environment={"UBSAN_OPTIONS": "print_stacktrace=1"})
+
+
+GROUPS = {"lint": lint_tests, "build": build_tests, "unit": unit_tests, "fuzz": fuzz_tests}
+
+
+# ---- whole-machine tests: pytest with a reporter of ours ----
+
+def pytest_command(arguments):
+    return [*PYTHON, "-m", "pytest", "-q", "-p", "pytest_report", "-p", "no:cacheprovider", *arguments]
+
+
+def pytest_names():
+    """{name: pytest's node id} of the whole-machine tests."""
+    if not os.path.isdir(os.path.join(TOP, "tests/qemu")):
+        return {}
+    listed = subprocess.run(pytest_command(["--collect-only", "tests/qemu"]), cwd=TOP, text=True, capture_output=True, check=False,
+                            env=dict(os.environ, PYTHONPATH="tests"))
+    nodes = [line for line in listed.stdout.splitlines() if "::" in line]
+    if listed.returncode not in (0, 5):
+        return {"qemu/collect": "tests/qemu"}
+    return {short_name(node): node for node in nodes}
+
+
+def short_name(node):
+    path, _, name = node.partition("::")
+    module = os.path.basename(path)[len("test_"):-len(".py")]
+    name = name.replace("::", "/")
+    return f"qemu/{module}/{name[len('test_'):] if name.startswith('test_') else name}"
+
+
+def run_pytest(names, nodes, processes, report, limit=900):
+    """One pytest for all, so that tests can share a machine; each result is printed when it is there."""
+    results, path = os.path.join(TOP, "build", "pytest-results.jsonl"), log_file("qemu")
+    open(results, "w", encoding="utf-8").close()
+    waiting = dict.fromkeys(names)
+    with open(path, "w", encoding="utf-8") as output, open(results, encoding="utf-8") as lines:
+        process = processes.start(pytest_command(nodes), output, {"PYTHONPATH": "tests", "TRIVET_RESULTS": results})
+        last = time.monotonic()
+        while True:
+            ended = process.poll() is not None
+            for line in lines:
+                result = json.loads(line)
+                name = short_name(result["node"])
+                waiting.pop(name, None)
+                report.done(name, result["passed"], result["seconds"], result["output"])
+                last = time.monotonic()
+            if ended or time.monotonic() - last > limit:
+                break
+            time.sleep(0.2)
+        processes.end(process)
+    for name in waiting:
+        why = "pytest ended before this test" if ended else f"no result after {limit} s: stopped"
+        report.done(name, False, time.monotonic() - last, why + "\n" + contents(path))
+
+
+# ---- choosing and running ----
+
+def chosen(name, patterns):
+    if not patterns:
+        return True
+    parts = name.split("/")
+    candidates = {name, parts[0], parts[-1], "/".join(parts[1:]), "/".join(parts[:2])}
+    return any(fnmatch.fnmatchcase(candidate, pattern) for pattern in patterns for candidate in candidates)
+
+
+def build(processes):
+    """Builds what all groups need; the output is shown only on failure."""
+    started = time.monotonic()
+    path = log_file("build")
+    with open(path, "w", encoding="utf-8") as output:
+        process = processes.start(["ninja", "x86_64", "aarch64", "unit", "fuzz", "guests"], output)
+        failed = process.wait() != 0
+        processes.end(process)
+    if failed:
+        print(contents(path))
+        sys.exit("the build failed\n0 passed, 1 failed")
+    print(f"built in {time.monotonic() - started:.1f} s", flush=True)
+
+
+def collect(options):
+    tests = [test for group in GROUPS.values() for test in group(options)]
+    machine = pytest_names()
+    return ([test for test in tests if chosen(test.name, options.names)],
+            {name: node for name, node in machine.items() if chosen(name, options.names)})
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="tests/run")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--verbose", action="store_true")
+    return parser.parse_args()
+
+
+def main():
+    options = parse()
+    tests, machine = collect(options)
+    if options.list:
+        print("\n".join([test.name for test in tests] + list(machine)))
+        return 0
+    if not tests and not machine:
+        sys.exit(f"no test is called {' '.join(options.names)}; ./tests/run --list names them all")
+    processes, report = Processes(), Report(options.verbose)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    try:
+        build(processes)
+        jobs = os.cpu_count() or 1
+        run_all([test for test in tests if not test.name.startswith("build/")], processes, report, jobs)
+        run_all([test for test in tests if test.name.startswith("build/")], processes, report, 1)
+        if machine:
+            run_pytest(machine.keys(), list(machine.values()), processes, report)
+    except KeyboardInterrupt:
+        print("interrupted")
+        report.failed += 1
+    finally:
+        processes.end_all()
+    print(f"{report.passed} passed, {report.failed} failed")
+    return report.failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
