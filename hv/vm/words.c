@@ -188,3 +188,19 @@ const char *format_ns(uint64_t ns, char *buf, size_t len)
         snprintf(buf, len, "%llu d %02llu:%02llu:%02llu", s / 86400, s / 3600 % 24, s / 60 % 60, s % 60);
     return buf;
 }
+
+const char *error_text(int err)
+{
+    static const struct { int err; const char *text; } texts[] = {
+        { ENOMEM, "not enough memory" }, { ENOENT, "not found" }, { EBUSY, "busy" }, { EINVAL, "not valid" },
+        { ENOSPC, "no room is left" }, { EEXIST, "exists already" }, { ENOTSUP, "not supported" }, { EIO, "input or output failed" },
+        { EFAULT, "a bad address" }, { ERANGE, "out of range" }, { EPROTO, "a broken protocol" }, { ENOEXEC, "not a kernel that Trivet knows" },
+        { E2BIG, "too large" }, { EAGAIN, "not now" }, { ENODEV, "no such device" }, { ETIMEDOUT, "no answer in time" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        if (texts[i].err == err || texts[i].err == -err)
+            return texts[i].text;
+    }
+    return "failed for an unnamed reason";
+}

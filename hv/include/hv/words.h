@@ -15,3 +15,5 @@ const char *nearest_word(const char *s, const char *const *words, size_t n);
 const char *format_size(uint64_t bytes, char *buf, size_t len);
 /* "3 d 04:05:06", "12.345 s", "980 us"; returns buf. */
 const char *format_ns(uint64_t ns, char *buf, size_t len);
+/* -Exxx (or Exxx) in words, such as "not enough memory". */
+const char *error_text(int err);

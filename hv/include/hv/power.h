@@ -1,0 +1,4 @@
+/* The end of the machine's run. Any CPU; guests are not asked: the shell stops them first. */
+#pragma once
+_Noreturn void hv_reboot(void);
+_Noreturn void hv_poweroff(void);

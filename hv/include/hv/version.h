@@ -1,0 +1,2 @@
+#pragma once
+#define TRIVET_VERSION "0.1"

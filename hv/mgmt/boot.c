@@ -1,0 +1,93 @@
+/* Management's boot steps: read the configuration, define and start the guests, show the first prompt. */
+#include "mgmt.h"
+#include <hv/console.h>
+#include <hv/files.h>
+#include <hv/log.h>
+#include <hv/mgmt.h>
+#include <hv/percpu.h>
+#include <hv/pmm.h>
+#include <hv/vcpu.h>
+#include <hv/version.h>
+#include <hv/vm.h>
+#include <hv/words.h>
+#include <string.h>
+
+struct config the_config;
+const char *config_text;
+size_t config_text_len;
+
+static bool file_exists(const char *path)
+{
+    uint64_t len;
+
+    return file_find(path, &len) != NULL;
+}
+
+void config_limits_now(struct config_limits *limits)
+{
+    struct pmm_stats s;
+
+    pmm_stats(&s);
+    *limits = (struct config_limits){ .memory_max = align_down(s.total, MIB), .cpus = cpu_count, .file_exists = file_exists };
+}
+
+int config_init(const char *text, size_t len)
+{
+    struct config_limits limits;
+    int n;
+
+    config_text = text;
+    config_text_len = text ? len : 0;
+    config_limits_now(&limits);
+    n = config_parse(text ? text : "", config_text_len, &limits, &the_config);
+    if (n < 0)
+        return n;
+    if (!text)
+        log_warn("no trivet.conf on the stick: no guest is defined");
+    for (unsigned i = 0; i < the_config.nerrors; i++)
+        log_err("trivet.conf, line %u: %s", the_config.error[i].line, the_config.error[i].text);
+    return 0;
+}
+
+/* A guest for another ISA is left out, with one line that says so. */
+static bool for_this_machine(const struct guest_config *g)
+{
+    if (g->isa == ISA_COUNT || vcpu_backend(g->isa))
+        return true;
+    log_info("%s: left out: this machine has no engine for its instruction set", g->name);
+    return false;
+}
+
+static unsigned start_guests(void)
+{
+    unsigned started = 0;
+    struct vm *vm;
+
+    for (unsigned i = 0; i < the_config.nguests; i++) {
+        const struct guest_config *g = &the_config.guest[i];
+        int err;
+
+        if (!for_this_machine(g))
+            continue;
+        err = vm_define(g, &vm);
+        if (err)
+            log_err("%s: cannot be defined: %s", g->name, error_text(err));
+        else if (g->bad)
+            log_err("%s: left out: it has an error in trivet.conf", g->name);
+        else if (g->autostart && vm_start(vm))
+            log_err("%s: cannot start: %s", g->name, vm->why);
+        else
+            started += g->autostart;
+    }
+    return started;
+}
+
+int mgmt_init(void)
+{
+    unsigned started = start_guests();
+
+    log_info("%u of %u guests start; `help` lists the commands, `console NAME` shows a guest", started, the_config.nguests);
+    log_set_console_level(the_config.host.log);
+    shell_start();
+    return 0;
+}

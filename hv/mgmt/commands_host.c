@@ -1,0 +1,266 @@
+/* Commands about the machine and Trivet itself, and the table of all commands. */
+#include "mgmt.h"
+#include "out.h"
+#include <hv/heap.h>
+#include <hv/log.h>
+#include <hv/percpu.h>
+#include <hv/pmm.h>
+#include <hv/power.h>
+#include <hv/time.h>
+#include <hv/vcpu.h>
+#include <hv/version.h>
+#include <hv/vm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const log_words[] = { "err", "warn", "info", "debug", NULL };
+static const char *const on_off[] = { "on", "off", NULL };
+static const char *const config_words[] = { "check", "show", NULL };
+static const char *const force_words[] = { "--force", NULL };
+static const char *const yes_words[] = { "--yes", NULL };
+
+const struct command commands[] = {
+    { "help", "[COMMAND]", "what the commands do", "help stop", cmd_help, NULL, false, 0, 1 },
+    { "list", "", "the guests and how they are", "list", cmd_list, NULL, false, 0, 0 },
+    { "info", "NAME", "all about one guest", "info debian", cmd_info, NULL, true, 1, 1 },
+    { "start", "NAME", "start a guest", "start debian", cmd_start, NULL, true, 1, 1 },
+    { "stop", "NAME [--force]", "press a guest's power button; --force ends it at once", "stop debian", cmd_stop, force_words, true, 1, 2 },
+    { "reset", "NAME", "restart a guest as its reset button would", "reset debian", cmd_reset, NULL, true, 1, 1 },
+    { "pause", "NAME", "halt a guest's CPUs and its clock", "pause debian", cmd_pause, NULL, true, 1, 1 },
+    { "resume", "NAME", "go on after a pause", "resume debian", cmd_resume, NULL, true, 1, 1 },
+    { "console", "NAME", "a guest's console; Ctrl-] returns", "console debian", cmd_console, NULL, true, 1, 1 },
+    { "log", "[LEVEL|all]", "the last 100 lines of the log, or all that are kept", "log warn", cmd_log, log_words, false, 0, 1 },
+    { "cpus", "", "the host's CPUs and what they do", "cpus", cmd_cpus, NULL, false, 0, 0 },
+    { "memory", "", "what the host's memory is used for", "memory", cmd_memory, NULL, false, 0, 0 },
+    { "stats", "NAME", "a guest's exits by reason, with mean cycles", "stats debian", cmd_stats, NULL, true, 1, 1 },
+    { "config", "check|show", "check trivet.conf again, or show it", "config check", cmd_config, config_words, false, 1, 1 },
+    { "json", "on|off", "answers as one JSON object a line, no echo and no prompt", "json on", cmd_json, on_off, false, 1, 1 },
+    { "version", "", "version, CPU and engine", "version", cmd_version, NULL, false, 0, 0 },
+    { "reboot", "[--yes]", "stop the guests and restart the machine", "reboot", cmd_reboot, yes_words, false, 0, 1 },
+    { "poweroff", "[--yes]", "stop the guests and switch the machine off", "poweroff", cmd_poweroff, yes_words, false, 0, 1 },
+};
+const unsigned ncommands = ARRAY_SIZE(commands);
+
+static void help_all(struct out *o)
+{
+    static const struct column cols[] = {
+        { "command", "", UNIT_NONE, false }, { "args", "", UNIT_NONE, false }, { "help", "", UNIT_NONE, false },
+    };
+
+    out_list(o, "commands", cols, ARRAY_SIZE(cols));
+    for (unsigned i = 0; i < ncommands; i++) {
+        out_row(o);
+        out_cell(o, commands[i].name);
+        out_cell(o, commands[i].args);
+        out_cell(o, commands[i].help);
+    }
+    out_list_end(o);
+    out_line(o, "`help COMMAND` gives an example. Tab completes, the arrow keys recall, Ctrl-R searches.");
+}
+
+void cmd_help(struct out *o, unsigned argc, char **argv)
+{
+    if (argc == 1) {
+        help_all(o);
+        return;
+    }
+    for (unsigned i = 0; i < ncommands; i++) {
+        const struct command *c = &commands[i];
+
+        if (strcmp(c->name, argv[1]) != 0)
+            continue;
+        out_text(o, "usage", "Usage", "%s %s", c->name, c->args);
+        out_text(o, "help", "It does", "%s", c->help);
+        out_text(o, "example", "Example", "%s", c->example);
+        return;
+    }
+    out_error(o, "there is no command `%.40s`; `help` lists them", argv[1]);
+}
+
+/* ---- log ---- */
+
+#define LOG_SHOWN 100
+
+static int log_level_of(const char *word)
+{
+    for (int i = 0; log_words[i]; i++) {
+        if (strcmp(log_words[i], word) == 0)
+            return i;
+    }
+    return strcmp(word, "all") == 0 ? LOG_DEBUG : -1;
+}
+
+void cmd_log(struct out *o, unsigned argc, char **argv)
+{
+    static const struct column cols[] = { { "line", "", UNIT_NONE, false } };
+    int level = argc == 2 ? log_level_of(argv[1]) : LOG_DEBUG;
+    bool all = argc == 2 && strcmp(argv[1], "all") == 0;
+    unsigned count = 0, skip;
+    char text[256];
+    uint64_t seq = 0;
+
+    if (level < 0) {
+        out_error(o, "`%.20s` is no level of the log; give err, warn, info, debug or all", argv[1]);
+        return;
+    }
+    while (log_read(&seq, (enum log_level)level, text, sizeof text))
+        count++;
+    skip = all || count <= LOG_SHOWN ? 0 : count - LOG_SHOWN;
+    out_list(o, "lines", cols, 1);
+    for (seq = 0; log_read(&seq, (enum log_level)level, text, sizeof text);) {
+        if (skip > 0) {
+            skip--;
+            continue;
+        }
+        out_row(o);
+        out_cell(o, text);
+    }
+    out_list_end(o);
+}
+
+/* ---- the machine ---- */
+
+void cmd_cpus(struct out *o, unsigned argc, char **argv)
+{
+    static const struct column cols[] = {
+        { "cpu", "CPU", UNIT_NONE, true }, { "hw_id", "APIC ID", UNIT_NONE, true }, { "guest_ns", "In guests", UNIT_NS, true },
+        { "idle_ns", "Idle", UNIT_NS, true }, { "guest_permille", "Guests", UNIT_PERMILLE, true }, { "current", "Runs", UNIT_NONE, false },
+    };
+    uint64_t up = time_ns();
+
+    (void)argc;
+    (void)argv;
+    out_list(o, "cpus", cols, ARRAY_SIZE(cols));
+    for (unsigned i = 0; i < cpu_count; i++) {
+        const struct percpu *cpu = &percpus[i];
+        const struct vcpu *v = __atomic_load_n(&cpu->current, __ATOMIC_RELAXED);
+        char what[NAME_LEN + 16] = "-";
+
+        if (v)
+            snprintf(what, sizeof what, "%s vCPU %u", v->vm->config->name, v->id);
+        else if (i == 0)
+            snprintf(what, sizeof what, "this shell");
+        out_row(o);
+        out_cell_number(o, cpu->id);
+        out_cell_number(o, cpu->hw_id);
+        out_cell_number(o, cpu->guest_ns);
+        out_cell_number(o, cpu->idle_ns);
+        out_cell_number(o, up ? cpu->guest_ns * 1000 / up : 0);
+        out_cell(o, what);
+    }
+    out_list_end(o);
+}
+
+void cmd_memory(struct out *o, unsigned argc, char **argv)
+{
+    struct pmm_stats s;
+    uint64_t used, mapped;
+
+    (void)argc;
+    (void)argv;
+    pmm_stats(&s);
+    heap_stats(&used, &mapped);
+    out_number(o, "total_bytes", "Memory", s.total, UNIT_BYTES);
+    out_number(o, "free_bytes", "Free", s.free, UNIT_BYTES);
+    out_number(o, "guest_bytes", "Guests' RAM", s.by_owner[PMM_GUEST], UNIT_BYTES);
+    out_number(o, "file_bytes", "Disks' changes", s.by_owner[PMM_FILE], UNIT_BYTES);
+    out_number(o, "pt_bytes", "Page tables", s.by_owner[PMM_PT], UNIT_BYTES);
+    out_number(o, "heap_bytes", "Heap", s.by_owner[PMM_HEAP], UNIT_BYTES);
+    out_number(o, "heap_used_bytes", "  of it in use", used, UNIT_BYTES);
+    out_number(o, "hv_bytes", "Trivet, other", s.by_owner[PMM_HV], UNIT_BYTES);
+}
+
+void cmd_version(struct out *o, unsigned argc, char **argv)
+{
+    const struct vcpu_ops *ops = vcpu_backend(ISA_X86_64);
+
+    (void)argc;
+    (void)argv;
+    out_text(o, "version", "Trivet", "%s", TRIVET_VERSION);
+    out_text(o, "engine", "Engine", "%s", ops ? ops->name : "none");
+    out_number(o, "cpus", "CPUs", cpu_count, UNIT_NONE);
+    out_number(o, "uptime_ns", "Up for", time_ns(), UNIT_NS);
+}
+
+void cmd_json(struct out *o, unsigned argc, char **argv)
+{
+    bool on = strcmp(argv[1], "on") == 0;
+
+    (void)argc;
+    if (!on && strcmp(argv[1], "off") != 0) {
+        out_error(o, "`%.20s`: give `json on` or `json off`", argv[1]);
+        return;
+    }
+    if (on != o->json) { /* the answer is already in the new form */
+        free(o->text);
+        out_begin(o, on, "json");
+    }
+    shell_set_json(on);
+    out_line(o, "Answers are for people again.");
+}
+
+/* ---- configuration ---- */
+
+static void show_errors(struct out *o, const struct config *c)
+{
+    static const struct column cols[] = { { "line", "Line", UNIT_NONE, true }, { "error", "What is wrong", UNIT_NONE, false } };
+
+    out_list(o, "errors", cols, ARRAY_SIZE(cols));
+    for (unsigned i = 0; i < c->nerrors; i++) {
+        out_row(o);
+        out_cell_number(o, c->error[i].line);
+        out_cell(o, c->error[i].text);
+    }
+    out_list_end(o);
+}
+
+static void config_check(struct out *o)
+{
+    struct config_limits limits;
+    struct config c;
+    int n;
+
+    config_limits_now(&limits);
+    n = config_parse(config_text ? config_text : "", config_text_len, &limits, &c);
+    if (n < 0) {
+        out_error(o, "not enough memory to read trivet.conf");
+        return;
+    }
+    if (n > 0 || o->json)
+        show_errors(o, &c);
+    out_line(o, "trivet.conf: %u guests, %d %s", c.nguests, n, n == 1 ? "error" : "errors");
+    config_free(&c);
+}
+
+static void config_show(struct out *o)
+{
+    static const struct column cols[] = { { "text", "", UNIT_NONE, false } };
+    const char *s = config_text, *end = config_text + config_text_len;
+    char line[400];
+
+    out_list(o, "lines", cols, 1);
+    while (s && s < end) {
+        const char *nl = memchr(s, '\n', (size_t)(end - s));
+        const char *stop = nl ? nl : end;
+        size_t n = (size_t)min_u64((uint64_t)(stop - s), sizeof line - 1);
+
+        memcpy(line, s, n);
+        line[n > 0 && line[n - 1] == '\r' ? n - 1 : n] = '\0';
+        out_row(o);
+        out_cell(o, line);
+        s = stop + 1;
+    }
+    out_list_end(o);
+}
+
+void cmd_config(struct out *o, unsigned argc, char **argv)
+{
+    (void)argc;
+    if (strcmp(argv[1], "check") == 0)
+        config_check(o);
+    else if (strcmp(argv[1], "show") == 0)
+        config_show(o);
+    else
+        out_error(o, "`config %.20s`: give `config check` or `config show`", argv[1]);
+}

@@ -1,0 +1,402 @@
+/* Commands about one guest, and the list of all. */
+#include "mgmt.h"
+#include "out.h"
+#include <hv/console.h>
+#include <hv/power.h>
+#include <hv/time.h>
+#include <hv/vcpu.h>
+#include <hv/vm.h>
+#include <hv/words.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define S 1000000000ull
+#define BUTTON_TIMEOUT (30 * S)
+#define START_TIMEOUT (60 * S)
+#define PROGRESS_EVERY (2 * S)
+
+static const char *name_of(const struct vm *vm)
+{
+    return vm->config->name;
+}
+
+static uint64_t run_time(const struct vm *vm)
+{
+    uint64_t ns = 0;
+
+    for (uint32_t i = 0; i < vm->nvcpus; i++)
+        ns += vm->vcpu[i] ? vm->vcpu[i]->sched.ran_ns : 0;
+    return ns;
+}
+
+static bool is_up(const struct vm *vm)
+{
+    return vm->state != VM_OFF && vm->state != VM_CRASHED;
+}
+
+void cmd_list(struct out *o, unsigned argc, char **argv)
+{
+    static const struct column cols[] = {
+        { "name", "Guest", UNIT_NONE, false }, { "state", "State", UNIT_NONE, false }, { "vcpus", "vCPUs", UNIT_NONE, true },
+        { "memory_bytes", "Memory", UNIT_BYTES, true }, { "uptime_ns", "Up for", UNIT_NS, true },
+        { "cpu_ns", "CPU time", UNIT_NS, true }, { "why", "", UNIT_NONE, false },
+    };
+
+    (void)argc;
+    (void)argv;
+    out_list(o, "guests", cols, ARRAY_SIZE(cols));
+    for (uint32_t i = 0; i < vm_count(); i++) {
+        const struct vm *vm = vm_by_index(i);
+
+        out_row(o);
+        out_cell(o, name_of(vm));
+        out_cell(o, vm_state_names[vm->state]);
+        out_cell_number(o, vm->config->vcpus);
+        out_cell_number(o, vm->config->memory);
+        out_cell_number(o, is_up(vm) ? vm_time_ns(vm) : 0);
+        out_cell_number(o, run_time(vm));
+        out_cell(o, vm->why);
+    }
+    out_list_end(o);
+    if (vm_count() == 0)
+        out_line(o, "No guest is defined: write a [guest NAME] section into trivet.conf.");
+}
+
+static void info_files(struct out *o, const struct guest_config *g)
+{
+    out_text(o, "kernel", "Kernel", "%s", g->kernel);
+    if (g->initrd[0])
+        out_text(o, "initrd", "Initrd", "%s", g->initrd);
+    if (g->cmdline[0])
+        out_text(o, "cmdline", "Command line", "%s", g->cmdline);
+    if (!o->json) { /* JSON has them as lists below */
+        for (unsigned i = 0; i < g->nmodules; i++)
+            out_text(o, "", "Module", "%s %s", g->module[i].path, g->module[i].args);
+        for (unsigned i = 0; i < g->ndisks; i++)
+            out_text(o, "", "Disk", "%s%s", g->disk[i].path, g->disk[i].ro ? " (read-only)" : "");
+    }
+}
+
+static void info_lists(struct out *o, const struct guest_config *g)
+{
+    static const struct column modules[] = { { "path", "", UNIT_NONE, false }, { "args", "", UNIT_NONE, false } };
+    static const struct column disks[] = { { "path", "", UNIT_NONE, false }, { "read_only", "", UNIT_BOOL, false } };
+
+    if (!o->json)
+        return;
+    out_list(o, "modules", modules, ARRAY_SIZE(modules));
+    for (unsigned i = 0; i < g->nmodules; i++) {
+        out_row(o);
+        out_cell(o, g->module[i].path);
+        out_cell(o, g->module[i].args);
+    }
+    out_list_end(o);
+    out_list(o, "disks", disks, ARRAY_SIZE(disks));
+    for (unsigned i = 0; i < g->ndisks; i++) {
+        out_row(o);
+        out_cell(o, g->disk[i].path);
+        out_cell_number(o, g->disk[i].ro);
+    }
+    out_list_end(o);
+}
+
+void cmd_info(struct out *o, unsigned argc, char **argv)
+{
+    const struct vm *vm = vm_find(argv[1]);
+    const struct guest_config *g = vm->config;
+
+    (void)argc;
+    out_text(o, "name", "Guest", "%s", g->name);
+    out_text(o, "state", "State", "%s", vm_state_names[vm->state]);
+    if (vm->why[0])
+        out_text(o, "why", "Why", "%s", vm->why);
+    info_files(o, g);
+    out_number(o, "vcpus", "vCPUs", g->vcpus, UNIT_NONE);
+    out_number(o, "weight", "Weight", g->weight, UNIT_NONE);
+    if (g->cpus)
+        out_text(o, "cpu_mask", "On CPUs (mask)", "%#llx", (unsigned long long)g->cpus);
+    out_number(o, "memory_bytes", "Memory", g->memory, UNIT_BYTES);
+    out_number(o, "hv_bytes", "Trivet's own", vm->hv_bytes, UNIT_BYTES);
+    out_number(o, "uptime_ns", "Up for", is_up(vm) ? vm_time_ns(vm) : 0, UNIT_NS);
+    out_number(o, "cpu_ns", "CPU time", run_time(vm), UNIT_NS);
+    out_number(o, "resets", "Resets", vm->resets, UNIT_NONE);
+    out_number(o, "autostart", "Autostart", g->autostart, UNIT_BOOL);
+    if (vm->exit_code >= 0)
+        out_number(o, "exit_code", "Exit code", (uint64_t)vm->exit_code, UNIT_NONE);
+    info_lists(o, g);
+}
+
+void cmd_stats(struct out *o, unsigned argc, char **argv)
+{
+    static const struct column cols[] = {
+        { "exit", "Exit", UNIT_NONE, false }, { "count", "Count", UNIT_NONE, true }, { "mean_cycles", "Mean cycles", UNIT_NONE, true },
+    };
+    const struct vm *vm = vm_find(argv[1]);
+    uint64_t entries = 0, irqs = 0, halts = 0;
+
+    (void)argc;
+    out_list(o, "exits", cols, ARRAY_SIZE(cols));
+    for (unsigned r = 0; r < EXIT_REASONS; r++) {
+        uint64_t count = 0, cycles = 0;
+
+        for (uint32_t i = 0; i < vm->nvcpus; i++) {
+            count += vm->vcpu[i]->stats.count[r];
+            cycles += vm->vcpu[i]->stats.cycles[r];
+        }
+        if (count == 0)
+            continue;
+        out_row(o);
+        out_cell(o, exit_reason_names[r]);
+        out_cell_number(o, count);
+        out_cell_number(o, cycles / count);
+    }
+    out_list_end(o);
+    for (uint32_t i = 0; i < vm->nvcpus; i++) {
+        entries += vm->vcpu[i]->stats.entries;
+        irqs += vm->vcpu[i]->stats.injected_irqs;
+        halts += vm->vcpu[i]->stats.halts;
+    }
+    out_number(o, "entries", "Entries", entries, UNIT_NONE);
+    out_number(o, "interrupts", "Interrupts", irqs, UNIT_NONE);
+    out_number(o, "halts", "Halts", halts, UNIT_NONE);
+}
+
+void cmd_console(struct out *o, unsigned argc, char **argv)
+{
+    struct vm *vm = vm_find(argv[1]);
+
+    (void)argc;
+    if (!vm->console)
+        out_error(o, "%s has no console yet; `start %s` first", name_of(vm), name_of(vm));
+    else
+        console_attach(vm->console, true);
+}
+
+/* ---- changes of state ---- */
+
+static struct { struct vm *vm; uint64_t deadline, next_progress, began; } waiting;
+
+static void wait_for(struct vm *vm, uint64_t timeout, wait_fn *poll)
+{
+    waiting.vm = vm;
+    waiting.began = time_ns();
+    waiting.deadline = waiting.began + timeout;
+    waiting.next_progress = waiting.began + PROGRESS_EVERY;
+    shell_wait(poll, NULL);
+}
+
+static bool progress_due(void)
+{
+    if (time_ns() < waiting.next_progress)
+        return false;
+    waiting.next_progress += PROGRESS_EVERY;
+    return true;
+}
+
+static void say_state(struct out *o, const struct vm *vm)
+{
+    if (o->json) {
+        out_text(o, "name", "", "%s", name_of(vm));
+        out_text(o, "state", "", "%s", vm_state_names[vm->state]);
+    } else {
+        out_line(o, "%s: %s%s%s", name_of(vm), vm_state_names[vm->state], vm->why[0] ? ", " : "", vm->why);
+    }
+}
+
+static bool start_poll(struct out *o, void *ctx)
+{
+    struct vm *vm = waiting.vm;
+
+    (void)ctx;
+    if (vm->state == VM_STARTING) {
+        if (progress_due())
+            shell_progress("%s: starting, %llu s", name_of(vm), (unsigned long long)((time_ns() - waiting.began) / S));
+        if (time_ns() < waiting.deadline)
+            return false;
+    }
+    if (vm->state == VM_CRASHED)
+        out_error(o, "%s did not start: %s", name_of(vm), vm->why);
+    else
+        say_state(o, vm);
+    return true;
+}
+
+void cmd_start(struct out *o, unsigned argc, char **argv)
+{
+    struct vm *vm = vm_find(argv[1]);
+    int err;
+
+    (void)argc;
+    if (is_up(vm)) {
+        out_error(o, "%s is already %s", name_of(vm), vm_state_names[vm->state]);
+        return;
+    }
+    if (vm->config->bad) {
+        out_error(o, "%s has an error in trivet.conf; `config check` shows it", name_of(vm));
+        return;
+    }
+    err = vm_start(vm);
+    if (err)
+        out_error(o, "%s: cannot start: %s", name_of(vm), vm->why[0] ? vm->why : error_text(err));
+    else
+        wait_for(vm, START_TIMEOUT, start_poll);
+}
+
+static bool stop_poll(struct out *o, void *ctx)
+{
+    struct vm *vm = waiting.vm;
+
+    (void)ctx;
+    if (!is_up(vm)) {
+        say_state(o, vm);
+        return true;
+    }
+    if (time_ns() >= waiting.deadline) {
+        out_error(o, "%s did not power off within 30 s; `stop %s --force` ends it", name_of(vm), name_of(vm));
+        return true;
+    }
+    if (progress_due())
+        shell_progress("%s: waiting for it to power off, %llu s", name_of(vm), (unsigned long long)((time_ns() - waiting.began) / S));
+    return false;
+}
+
+void cmd_stop(struct out *o, unsigned argc, char **argv)
+{
+    struct vm *vm = vm_find(argv[1]);
+    bool force = argc == 3 && strcmp(argv[2], "--force") == 0;
+
+    if (argc == 3 && !force)
+        out_error(o, "`%.20s`: give --force, or nothing", argv[2]);
+    else if (!is_up(vm))
+        out_error(o, "%s is not running (%s)", name_of(vm), vm_state_names[vm->state]);
+    else if (!force && vm->state == VM_PAUSED)
+        out_error(o, "%s is paused and cannot see its power button; `resume %s` first, or `stop %s --force`", name_of(vm), name_of(vm),
+                  name_of(vm));
+    else if (!force && vm_power_button(vm))
+        out_error(o, "%s does not listen to a power button; `stop %s --force` ends it", name_of(vm), name_of(vm));
+    if (o->failed)
+        return;
+    if (force)
+        vm_request_off(vm, "stopped from the console");
+    wait_for(vm, BUTTON_TIMEOUT, stop_poll);
+}
+
+void cmd_reset(struct out *o, unsigned argc, char **argv)
+{
+    struct vm *vm = vm_find(argv[1]);
+
+    (void)argc;
+    if (vm->state != VM_RUNNING) {
+        out_error(o, "%s is not running (%s)", name_of(vm), vm_state_names[vm->state]);
+        return;
+    }
+    vm_request_reset(vm, "reset from the console");
+    out_line(o, "%s: reset", name_of(vm));
+}
+
+static bool pause_poll(struct out *o, void *ctx)
+{
+    (void)ctx;
+    if (waiting.vm->state == VM_RUNNING && time_ns() < waiting.deadline)
+        return false;
+    say_state(o, waiting.vm);
+    return true;
+}
+
+void cmd_pause(struct out *o, unsigned argc, char **argv)
+{
+    struct vm *vm = vm_find(argv[1]);
+
+    (void)argc;
+    if (vm->state != VM_RUNNING || vm_pause(vm))
+        out_error(o, "%s is not running (%s)", name_of(vm), vm_state_names[vm->state]);
+    else
+        wait_for(vm, 5 * S, pause_poll);
+}
+
+void cmd_resume(struct out *o, unsigned argc, char **argv)
+{
+    struct vm *vm = vm_find(argv[1]);
+
+    (void)argc;
+    if (vm->state != VM_PAUSED || vm_resume(vm))
+        out_error(o, "%s is not paused (%s)", name_of(vm), vm_state_names[vm->state]);
+    else
+        say_state(o, vm);
+}
+
+/* ---- the end ---- */
+
+static struct { void (*end)(void); const char *what; bool forced; } ending;
+
+static unsigned count_up(void)
+{
+    unsigned n = 0;
+
+    for (uint32_t i = 0; i < vm_count(); i++)
+        n += is_up(vm_by_index(i));
+    return n;
+}
+
+static void press_or_end(struct vm *vm, bool force)
+{
+    if (!is_up(vm))
+        return;
+    if (force || vm->state != VM_RUNNING || vm_power_button(vm))
+        vm_request_off(vm, "the machine is being switched off");
+}
+
+static bool end_poll(struct out *o, void *ctx)
+{
+    unsigned up = count_up();
+
+    (void)o;
+    (void)ctx;
+    if (up > 0 && !ending.forced && time_ns() >= waiting.deadline) {
+        shell_progress("%u guests did not power off within 20 s and are ended", up);
+        ending.forced = true;
+        for (uint32_t i = 0; i < vm_count(); i++)
+            press_or_end(vm_by_index(i), true);
+    }
+    if (up > 0) {
+        if (progress_due())
+            shell_progress("waiting for %u %s to power off", up, up == 1 ? "guest" : "guests");
+        return false;
+    }
+    shell_progress("%s", ending.what);
+    ending.end();
+    return true;
+}
+
+static void end_machine(struct out *o, unsigned argc, char **argv)
+{
+    unsigned up = count_up();
+
+    if (argc == 2 && strcmp(argv[1], "--yes") != 0) {
+        out_error(o, "`%.20s`: give --yes, or nothing", argv[1]);
+        return;
+    }
+    if (up > 0 && argc == 1) {
+        out_error(o, "%u %s up; `%s --yes` stops %s first", up, up == 1 ? "guest is" : "guests are", argv[0], up == 1 ? "it" : "them");
+        return;
+    }
+    ending.forced = false;
+    for (uint32_t i = 0; i < vm_count(); i++)
+        press_or_end(vm_by_index(i), false);
+    wait_for(NULL, 20 * S, end_poll);
+}
+
+void cmd_reboot(struct out *o, unsigned argc, char **argv)
+{
+    ending.end = hv_reboot;
+    ending.what = "restarting the machine";
+    end_machine(o, argc, argv);
+}
+
+void cmd_poweroff(struct out *o, unsigned argc, char **argv)
+{
+    ending.end = hv_poweroff;
+    ending.what = "switching the machine off";
+    end_machine(o, argc, argv);
+}

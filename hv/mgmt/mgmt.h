@@ -1,0 +1,51 @@
+/* Between the files of hv/mgmt. Everything on CPU 0's loop. */
+#pragma once
+#include <hv/config.h>
+#include <hv/types.h>
+struct console;
+struct out;
+struct vm;
+
+/* console.c */
+void console_attach(struct console *, bool replay);
+bool console_is_shown(const struct console *);
+void console_input_resume(void);                     /* the shell takes input again */
+size_t console_scrollback(struct console *, char *buf, size_t len); /* the last `len` bytes of output, oldest first */
+
+/* shell.c */
+int must_check shell_init(struct console *);
+void shell_start(void);                              /* first prompt */
+void shell_input(char);
+void shell_interrupt(void);                          /* Ctrl-C while a command waits */
+bool shell_is_busy(void);                            /* a command waits for something; input is held back */
+void shell_redraw(void);
+struct console *shell_console(void);
+bool shell_json(void);
+void shell_set_json(bool);
+
+/*
+ * A command. fn fills `o` and returns; an error is said with out_error(). A command that must wait calls shell_wait(): poll is then
+ * called every 50 ms with `o` still open until it returns true, and may print progress with shell_progress().
+ */
+#define MAX_ARGS 8
+struct command {
+    const char *name, *args, *help, *example;
+    void (*fn)(struct out *, unsigned argc, char **argv); /* argv[0]: the command's name */
+    /* Words for argument n (1..): guests' names, or a fixed list; NULL: none. */
+    const char *const *words;
+    bool guest;                                      /* argument 1 names a guest */
+    uint8_t min_args, max_args;                      /* without the name */
+};
+typedef bool wait_fn(struct out *, void *ctx);
+void shell_wait(wait_fn *, void *ctx);
+void shell_progress(const char *fmt, ...) printf_like(1, 2); /* one line at once; nothing in JSON */
+extern const struct command commands[];
+extern const unsigned ncommands;
+
+/* commands_*.c */
+#define COMMAND(n) void cmd_##n(struct out *, unsigned argc, char **argv)
+COMMAND(help); COMMAND(list); COMMAND(info); COMMAND(start); COMMAND(stop); COMMAND(reset); COMMAND(pause); COMMAND(resume);
+COMMAND(console); COMMAND(log); COMMAND(cpus); COMMAND(memory); COMMAND(stats); COMMAND(config); COMMAND(json); COMMAND(version);
+COMMAND(reboot); COMMAND(poweroff);
+/* boot.c */
+void config_limits_now(struct config_limits *);

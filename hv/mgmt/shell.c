@@ -1,0 +1,344 @@
+/* The shell: a line from the editor becomes a command's answer; log lines are shown above the line being typed. */
+#include "lineedit.h"
+#include "mgmt.h"
+#include "out.h"
+#include <hv/console.h>
+#include <hv/event.h>
+#include <hv/log.h>
+#include <hv/time.h>
+#include <hv/vm.h>
+#include <hv/words.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROMPT "trivet> "
+#define POLL_NS 50000000u
+
+static struct {
+    struct console *console;
+    struct lineedit le;
+    char line[LE_LINE];        /* JSON: the line being received */
+    unsigned line_len;
+    bool json, started, json_skip_lf;
+    struct event log_event, poll_event;
+    uint64_t log_seq;
+    struct out out;            /* of the command that runs or waits */
+    wait_fn *wait;
+    void *wait_ctx;
+} sh;
+
+static void write_console(const char *s, size_t n)
+{
+    console_write(sh.console, s, n);
+}
+
+static void write_le(void *ctx, const char *s, size_t n)
+{
+    (void)ctx;
+    write_console(s, n);
+}
+
+struct console *shell_console(void) { return sh.console; }
+bool shell_json(void) { return sh.json; }
+bool shell_is_busy(void) { return sh.wait != NULL; }
+
+void shell_set_json(bool on)
+{
+    sh.json = on;
+    sh.line_len = 0;
+}
+
+/* ---- the log ---- */
+
+static void show_log_line(const char *text)
+{
+    char quoted[1600];
+    size_t n;
+
+    if (!sh.json) {
+        write_console(text, strlen(text));
+        write_console("\r\n", 2);
+        return;
+    }
+    n = json_quote(quoted, sizeof quoted, text);
+    write_console("{\"log\":", 7);
+    write_console(quoted, n);
+    write_console("}\r\n", 3);
+}
+
+static void log_now(struct event *ev)
+{
+    bool editing = sh.started && !sh.json && !sh.wait, hidden = false;
+    char text[256];
+
+    (void)ev;
+    while (log_read(&sh.log_seq, the_config.host.log, text, sizeof text)) {
+        if (editing && !hidden)
+            le_hide(&sh.le);
+        hidden = true;
+        show_log_line(text);
+    }
+    if (editing && hidden)
+        le_redraw(&sh.le);
+}
+
+/* Any CPU, any context: the text itself is read from the log's ring. */
+static void log_sink(const char *text, size_t len)
+{
+    (void)text;
+    (void)len;
+    event_post(&sh.log_event);
+}
+
+/* ---- commands ---- */
+
+static const struct command *find_command(const char *name)
+{
+    for (unsigned i = 0; i < ncommands; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static void unknown_command(struct out *o, const char *name)
+{
+    const char *names[64], *near;
+
+    for (unsigned i = 0; i < ncommands; i++)
+        names[i] = commands[i].name;
+    near = nearest_word(name, names, ncommands);
+    if (near)
+        out_error(o, "there is no command `%.40s`; did you mean `%s`?", name, near);
+    else
+        out_error(o, "there is no command `%.40s`; `help` lists them", name);
+}
+
+static bool arguments_ok(struct out *o, const struct command *c, unsigned argc, char **argv)
+{
+    unsigned n = argc - 1;
+
+    if (n < c->min_args || n > c->max_args) {
+        out_error(o, "usage: %s%s%s, such as `%s`", c->name, *c->args ? " " : "", c->args, c->example);
+        return false;
+    }
+    if (c->guest && n >= 1 && argv[1][0] != '-' && !vm_find(argv[1])) {
+        const char *names[MAX_VMS], *near;
+        unsigned count = 0;
+
+        for (; count < vm_count() && count < MAX_VMS; count++)
+            names[count] = vm_by_index(count)->config->name;
+        near = nearest_word(argv[1], names, count);
+        if (near)
+            out_error(o, "there is no guest `%.40s`; did you mean `%s`?", argv[1], near);
+        else
+            out_error(o, "there is no guest `%.40s`; `list` shows them", argv[1]);
+        return false;
+    }
+    return true;
+}
+
+static void finish(void)
+{
+    out_end(&sh.out, write_console);
+    sh.wait = NULL;
+    if (!sh.json)
+        le_start(&sh.le);
+    console_input_resume();
+    event_post(&sh.log_event);
+}
+
+static unsigned split(char *line, char **argv)
+{
+    unsigned n = 0;
+
+    for (char *s = strtok(line, " \t"); s && n < MAX_ARGS; s = strtok(NULL, " \t"))
+        argv[n++] = s;
+    return n;
+}
+
+static void run_line(char *line)
+{
+    char *argv[MAX_ARGS];
+    unsigned argc = split(line, argv);
+    const struct command *c;
+
+    if (argc == 0) {
+        if (!sh.json)
+            le_start(&sh.le);
+        return;
+    }
+    c = find_command(argv[0]);
+    out_begin(&sh.out, sh.json, c ? c->name : "");
+    if (!c)
+        unknown_command(&sh.out, argv[0]);
+    else if (arguments_ok(&sh.out, c, argc, argv))
+        c->fn(&sh.out, argc, argv);
+    if (!sh.wait)
+        finish();
+}
+
+/* ---- waiting ---- */
+
+static void poll_now(struct event *ev)
+{
+    if (!sh.wait)
+        return;
+    if (sh.wait(&sh.out, sh.wait_ctx))
+        finish();
+    else
+        event_at(ev, time_ns() + POLL_NS);
+}
+
+void shell_wait(wait_fn *fn, void *ctx)
+{
+    sh.wait = fn;
+    sh.wait_ctx = ctx;
+    event_post(&sh.poll_event);
+}
+
+void shell_interrupt(void)
+{
+    if (!sh.wait)
+        return;
+    write_console("^C\r\n", 4);
+    out_error(&sh.out, "no longer waiting; it goes on in the background (`list` shows how far it is)");
+    finish();
+}
+
+void shell_progress(const char *fmt, ...)
+{
+    char text[200];
+    va_list ap;
+    int n;
+
+    if (sh.json)
+        return;
+    va_start(ap, fmt);
+    n = vsnprintf(text, sizeof text - 2, fmt, ap);
+    va_end(ap);
+    n = (int)min_u64((uint64_t)n, sizeof text - 3);
+    memcpy(text + n, "\r\n", 2);
+    write_console(text, (size_t)n + 2);
+}
+
+/* ---- input ---- */
+
+/* JSON: no echo, no editing; a line ends with CR, LF or both. */
+static void input_json(char c)
+{
+    if (c != '\r' && c != '\n') {
+        if (sh.line_len < sizeof sh.line - 1)
+            sh.line[sh.line_len++] = c;
+        return;
+    }
+    sh.line[sh.line_len] = '\0';
+    sh.line_len = 0;
+    run_line(sh.line);
+}
+
+void shell_input(char c)
+{
+    char line[LE_LINE];
+
+    if (sh.json) {
+        input_json(c);
+        return;
+    }
+    switch (le_feed(&sh.le, c)) {
+    case LE_DONE:
+        memcpy(line, sh.le.buf, sizeof line);
+        run_line(line);
+        break;
+    case LE_INTERRUPT:
+        le_start(&sh.le);
+        break;
+    case LE_NONE:
+        break;
+    }
+}
+
+void shell_redraw(void)
+{
+    if (!sh.json && !sh.wait && sh.started)
+        le_redraw(&sh.le);
+}
+
+/* ---- completion ---- */
+
+static bool begins(const char *word, const char *part, unsigned len)
+{
+    return strncmp(word, part, len) == 0;
+}
+
+static unsigned complete_command(const char *part, unsigned len, const char **words, unsigned max)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < ncommands && n < max; i++) {
+        if (begins(commands[i].name, part, len))
+            words[n++] = commands[i].name;
+    }
+    return n;
+}
+
+static unsigned complete_argument(const struct command *c, const char *part, unsigned len, const char **words, unsigned max)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; c->guest && i < vm_count() && n < max; i++) {
+        if (begins(vm_by_index(i)->config->name, part, len))
+            words[n++] = vm_by_index(i)->config->name;
+    }
+    for (const char *const *w = c->words; w && *w && n < max; w++) {
+        if (begins(*w, part, len))
+            words[n++] = *w;
+    }
+    return n;
+}
+
+static unsigned complete(void *ctx, const char *buf, unsigned cur, unsigned *start, const char **words, unsigned max)
+{
+    const struct command *c;
+    char name[32];
+    unsigned first = 0, end;
+
+    (void)ctx;
+    while (first < cur && buf[first] == ' ')
+        first++;
+    for (end = first; end < cur && buf[end] != ' '; end++)
+        ;
+    for (*start = cur; *start > first && buf[*start - 1] != ' '; (*start)--)
+        ;
+    if (*start <= first)
+        return complete_command(buf + first, cur - first, words, max);
+    snprintf(name, sizeof name, "%.*s", (int)(end - first), buf + first);
+    if (strcmp(name, "help") == 0)
+        return complete_command(buf + *start, cur - *start, words, max);
+    c = find_command(name);
+    return c ? complete_argument(c, buf + *start, cur - *start, words, max) : 0;
+}
+
+int shell_init(struct console *c)
+{
+    sh.console = c;
+    le_init(&sh.le, PROMPT, 80, write_le, NULL);
+    sh.le.complete = complete;
+    event_init(&sh.log_event, log_now, 0);
+    event_init(&sh.poll_event, poll_now, 0);
+    return 0;
+}
+
+void shell_start(void)
+{
+    char text[256];
+
+    while (log_read(&sh.log_seq, LOG_DEBUG, text, sizeof text))
+        ; /* the boot's lines were shown by the early log */
+    log_set_sink(log_sink);
+    sh.started = true;
+    if (!sh.json)
+        le_start(&sh.le);
+}

@@ -1,0 +1,189 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "hv/mgmt/mgmt.h"
+#include <hv/console.h>
+#include <hv/lock.h>
+#include <hv/mgmt.h>
+#include <hv/time.h>
+
+/* ---- what the mux stands on ---- */
+static uint64_t now;
+static struct event *posted[16];
+static unsigned nposted;
+static char to_shell[256];
+static bool busy, interrupted;
+
+void spin_lock(struct spinlock *l) { assert_int_equal(l->next, 0); l->next = 1; }
+void spin_unlock(struct spinlock *l) { assert_int_equal(l->next, 1); l->next = 0; }
+uint64_t time_ns(void) { return now; }
+void event_init(struct event *ev, void (*fn)(struct event *), uint32_t cpu) { *ev = (struct event){ .fn = fn, .cpu = (uint16_t)cpu }; }
+void event_post(struct event *ev)
+{
+    if (!ev->state)
+        posted[nposted++] = ev;
+    ev->state = 1;
+}
+int shell_init(struct console *c) { return c ? 0 : -1; }
+void shell_redraw(void) { }
+bool shell_is_busy(void) { return busy; }
+void shell_interrupt(void) { busy = false; interrupted = true; }
+void shell_input(char c) { strncat(to_shell, &c, 1); }
+
+static void run_events(void)
+{
+    while (nposted) {
+        struct event *ev = posted[--nposted];
+
+        ev->state = 0;
+        ev->fn(ev);
+    }
+}
+
+/* ---- a line with a budget, and a guest's device ---- */
+static char line[512 * 1024];
+static size_t line_len, room;
+
+static size_t line_write(const char *s, size_t n)
+{
+    n = n < room ? n : room;
+    memcpy(line + line_len, s, n);
+    line_len += n;
+    line[line_len] = '\0';
+    room -= n;
+    return n;
+}
+
+static void line_sync(const char *s, size_t n) { (void)s; (void)n; }
+static const struct host_console host = { "test", line_write, line_sync };
+static struct console *guest;
+static char to_guest[64];
+static struct event guest_ready;
+
+static void on_guest_input(struct event *ev)
+{
+    char buf[8];
+    size_t n;
+
+    while ((n = console_read(guest, ev, buf, sizeof buf)) > 0)
+        strncat(to_guest, buf, n);
+}
+
+static void type(const char *s)
+{
+    host_console_rx(s, strlen(s));
+    run_events();
+}
+
+static void test_output_and_replay(void **state)
+{
+    static char big[200000];
+
+    (void)state;
+    room = sizeof line;
+    console_write(guest, "before\n", 7);
+    assert_int_equal(line_len, 0); /* not shown */
+    console_attach(guest, true);
+    assert_non_null(strstr(line, "[console debian"));
+    assert_non_null(strstr(line, "before\n"));
+    console_write(guest, "after\n", 6);
+    assert_non_null(strstr(line, "after\n"));
+    room = 0;
+    memset(big, 'x', sizeof big);
+    console_write(guest, big, sizeof big); /* nobody waits */
+    line_len = 0;
+    room = sizeof line;
+    host_console_tx_ready();
+    run_events();
+    assert_non_null(strstr(line, "bytes are not shown"));
+    assert_true(line_len > 30000 && line_len < 70000);
+    type("\x1d");
+}
+
+static void test_input(void **state)
+{
+    (void)state;
+    line_len = 0;
+    type("ab");
+    assert_string_equal(to_shell, "ab");
+    console_attach(guest, false);
+    type("hello");
+    assert_string_equal(to_guest, "hello");
+    assert_string_equal(to_shell, "ab");
+    type("\x1d");
+    now += 2000000000u;
+    type("c");
+    assert_string_equal(to_shell, "abc");
+    console_attach(guest, false);
+    type("\x1d\x1d!"); /* twice: the guest gets one */
+    assert_string_equal(to_guest, "hello\x1d!");
+    type("\x1d");
+    assert_false(console_is_shown(guest));
+}
+
+static void test_priority(void **state)
+{
+    struct event better;
+    char buf[8];
+
+    (void)state;
+    event_init(&better, on_guest_input, 0);
+    assert_int_equal(console_listen(guest, 2, &better), 0);
+    run_events();
+    console_attach(guest, false);
+    host_console_rx("z", 1);
+    to_guest[0] = '\0';
+    run_events();
+    assert_string_equal(to_guest, "z");
+    host_console_rx("y", 1);
+    assert_int_equal(console_read(guest, &guest_ready, buf, sizeof buf), 0); /* not the one that gets it */
+    console_unlisten(guest, &better);
+    run_events();
+    type("\x1d");
+    assert_int_equal(console_listen(guest, 1, &better), 0);
+    assert_int_equal(console_listen(guest, 1, &better), 0);
+    assert_int_equal(console_listen(guest, 1, &better), 0);
+    assert_int_equal(console_listen(guest, 1, &better), -ENOSPC);
+    console_unlisten(guest, &better);
+    run_events();
+}
+
+static void test_busy_shell(void **state)
+{
+    (void)state;
+    now += 2000000000u;
+    to_shell[0] = '\0';
+    busy = true;
+    type("typed ahead");
+    assert_string_equal(to_shell, "");
+    type("x\x03" "y");
+    assert_true(interrupted);
+    assert_string_equal(to_shell, "y"); /* what stood before the Ctrl-C is dropped */
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    host_console_register(&host);
+    assert_int_equal(console_init(), 0);
+    assert_int_equal(console_create("debian", &guest), 0);
+    event_init(&guest_ready, on_guest_input, 0);
+    assert_int_equal(console_listen(guest, 1, &guest_ready), 0);
+    run_events();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_output_and_replay), cmocka_unit_test(test_input), cmocka_unit_test(test_priority),
+        cmocka_unit_test(test_busy_shell),
+    };
+
+    return cmocka_run_group_tests(tests, setup, NULL);
+}
