@@ -83,9 +83,10 @@ class Processes:
         self.lock = threading.Lock()
 
     def start(self, command, output, environment=None):
-        process = subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                                   start_new_session=True, env=dict(os.environ, **(environment or {})))
-        with self.lock:
+        with self.lock:     # else another thread would take the new process for an orphan
+            process = subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=output,
+                                       stderr=subprocess.STDOUT, start_new_session=True,
+                                       env=dict(os.environ, **(environment or {})))
             self.running[process.pid] = process
         return process
 
@@ -168,6 +169,10 @@ def lint_tests(_options):
         yield Test(f"lint/{rule}", [*PYTHON, "tests/lint/lint", rule])
 
 
+def run_tests(_options):
+    yield Test("run/selftest", [*PYTHON, "tests/runner_selftest.py"])
+
+
 def build_tests(_options):
     for name, target in (("gcc", "x86_64"), ("clang", "clang"), ("aarch64", "aarch64")):
         yield Test(f"build/{name}", ["ninja", target], limit=900)
@@ -197,7 +202,7 @@ def fuzz_tests(options):
         yield Test("fuzz/" + name, command, limit=seconds + 60, environment={"UBSAN_OPTIONS": "print_stacktrace=1"})
 
 
-GROUPS = {"lint": lint_tests, "build": build_tests, "unit": unit_tests, "fuzz": fuzz_tests}
+GROUPS = {"lint": lint_tests, "run": run_tests, "build": build_tests, "unit": unit_tests, "fuzz": fuzz_tests}
 
 
 # ---- whole-machine tests: pytest with a reporter of ours ----
