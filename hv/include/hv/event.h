@@ -4,27 +4,31 @@
  * 2 ms: longer work is cut into pieces that post the event again.
  */
 #pragma once
+#include <hv/lock.h>
 #include <hv/types.h>
 
 struct event {
     void (*fn)(struct event *);
     struct event *next;          /* private to event.c, as are all fields below but cpu */
-    uint64_t when;               /* ns of time_ns(); 0: not timed */
+    uint64_t when;               /* ns of time_ns(), valid while heap_idx is not 0 */
     uint32_t heap_idx;           /* position in the CPU's timer heap + 1; 0: not in it */
     uint16_t cpu;                /* set before the first post; may be changed while not queued */
-    uint8_t state;
+    uint8_t state;               /* 1: posted, and its fn has not started */
 };
-struct event_queue;              /* embedded in struct percpu; fields are private to event.c */
-#define EVENT_TIMERS_MAX 1024
-struct event_queue {
-    struct event *posted;        /* lock-free stack of posted events */
+#define EVENT_TIMERS_MAX 4096    /* per CPU; more timed events than this on one CPU is a bug of ours: panic */
+struct event_queue {             /* embedded in struct percpu; fields are private to event.c and loop.c */
+    struct event *posted;        /* lock-free stack of posted events, newest first */
+    struct event *ready, **tail; /* taken from it, in order; under lock */
     struct event *running;       /* event whose fn runs now */
-    struct event **timers;       /* binary heap by when */
-    uint32_t ntimers;
+    struct event **timers;       /* binary heap by when, under lock */
+    uint64_t next_when;          /* timers[0]->when, or UINT64_MAX; read without the lock */
     uint64_t armed;              /* deadline that the hardware timer is set to; 0: none */
-    uint32_t lock_storage[2];    /* struct spinlock */
+    uint32_t ntimers;
+    struct spinlock lock;
 };
 
+/* Each CPU, before its first event: makes its queue. -ENOMEM. */
+int must_check event_cpu_init(void);
 void event_init(struct event *, void (*fn)(struct event *), uint32_t cpu);
 /* Any CPU, any context. Posting an event that is already queued does nothing: fn runs once. */
 void event_post(struct event *);
@@ -36,4 +40,10 @@ void event_cancel(struct event *);
 bool event_run(void);
 /* This CPU: ns of the next timed event, or UINT64_MAX. */
 uint64_t event_next(void);
+/* This CPU: events are waiting that event_run() left for the next round, so that guests get their turn. */
+bool event_more(void);
+/* This CPU: has the hardware timer interrupt at event_next() or at `limit`, whichever is earlier. Writes the timer only when it must. */
+void event_arm(uint64_t limit);
+/* The handler of arch's timer interrupt calls this, and nothing else. */
+void event_timer_irq(void);
 /* Monotonic nanoseconds since boot: <hv/time.h>. */

@@ -8,7 +8,7 @@
 
 enum lock_level {
     LOCK_VM_LIST = 1, LOCK_VM, LOCK_IO_REGIONS, LOCK_DEVICE, LOCK_VINTC, LOCK_GMEM, LOCK_PT, LOCK_IOMMU, LOCK_DRIVER,
-    LOCK_SCHED, LOCK_EVENT, LOCK_PMM, LOCK_HEAP, LOCK_CONSOLE, LOCK_LOG,
+    LOCK_SCHED, LOCK_EVENT, LOCK_HEAP, LOCK_PMM, LOCK_CONSOLE, LOCK_LOG,
 };
 /* A ticket lock: fair, so that no CPU starves. */
 struct spinlock { uint16_t next, owner; uint8_t level; uint8_t cpu; };
@@ -18,5 +18,7 @@ void spin_init(struct spinlock *, enum lock_level);
 void spin_lock(struct spinlock *);
 void spin_unlock(struct spinlock *);
 bool spin_trylock(struct spinlock *);
+/* From here on no lock is waited for or checked: for panic(), when the other CPUs have stopped. Never undone. */
+void locks_bypass(void);
 /* Panics (debug builds) unless this CPU holds no lock: called by the loop before a guest is entered. */
 void lock_assert_none(void);

@@ -2,6 +2,8 @@
 #pragma once
 #include <hv/types.h>
 _Noreturn void panic(const char *fmt, ...) printf_like(1, 2);
+/* The same for exception handlers: where it happened, and the registers as lines of text (may be NULL). */
+_Noreturn void panic_at(uint64_t pc, uint64_t fp, const char *registers, const char *fmt, ...) printf_like(4, 5);
 #define hv_assert(c) ((c) ? (void)0 : panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #c))
 /* Address -> "name+0x12", from the table that the second link makes. Returns false when unknown. */
 bool symbol_lookup(uint64_t addr, const char **name, uint64_t *offset);

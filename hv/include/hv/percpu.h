@@ -4,6 +4,7 @@
 #include <hv/types.h>
 
 struct vcpu;
+enum cpu_where { CPU_IN_LOOP, CPU_IN_GUEST, CPU_ASLEEP };   /* IN_GUEST: anywhere within vcpu_run() */
 struct percpu {
     struct percpu *self;         /* offset 0: x86_64 reads it through GS */
     uint32_t id;                 /* 0..cpu_count-1; 0 is the boot CPU */
@@ -12,6 +13,7 @@ struct percpu {
     struct vcpu *current;        /* the vCPU this CPU is running or has just left; NULL when idle */
     struct vcpu *loaded;         /* the vCPU whose FPU and machine state this CPU still holds; NULL: none */
     volatile uint32_t wake;      /* work waits (events, reschedule): leave the guest's inner loop */
+    uint32_t where;              /* enum cpu_where, written by this CPU: whether a kick needs an interrupt */
     struct event_queue events;
     uint32_t locks_held;         /* bit per lock level (debug builds) */
     uint64_t idle_ns, guest_ns;  /* time accounting since boot */

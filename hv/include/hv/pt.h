@@ -14,12 +14,15 @@ struct pt_format {
     enum pte_kind (*kind)(uint64_t pte, unsigned level);
     hpa_t (*addr)(uint64_t pte, unsigned level);
     unsigned (*prot)(uint64_t pte, unsigned level);
+    enum memtype (*type)(uint64_t pte, unsigned level); /* NULL: every leaf counts as MEM_WB when it is split or protected */
 };
 struct pt { const struct pt_format *fmt; hpa_t root; hpa_t limbo; uint64_t tables; struct spinlock lock; };
 int must_check pt_init(struct pt *, const struct pt_format *);
 void pt_fini(struct pt *);                             /* frees every table; nobody may be walking it */
 /* len, ia, oa: multiples of 4 KiB. Uses the largest leaves that alignment allows. -EEXIST if anything is mapped there. -ENOMEM undoes. */
+/* -EINVAL: not aligned, or beyond ia_bits. Any CPU. */
 int must_check pt_map(struct pt *, gpa_t ia, hpa_t oa, uint64_t len, unsigned prot, enum memtype);
+/* Holes are skipped. Large leaves at the edges are split; -ENOMEM leaves everything as it was. */
 int must_check pt_unmap(struct pt *, gpa_t ia, uint64_t len);   /* emptied tables wait in pt->limbo ... */
 int must_check pt_protect(struct pt *, gpa_t ia, uint64_t len, unsigned prot);
 void pt_reap(struct pt *);                             /* ... until the owner has flushed the TLBs */

@@ -1,20 +1,23 @@
 /*
- * The scheduler: shares CPUs among vCPUs by weight (virtual run time), honours pinning, wakes onto an idle CPU, and lets an
- * idle CPU steal. One run queue per CPU. Time slices are 10 ms when more than one vCPU wants the CPU.
+ * The scheduler: shares CPUs among vCPUs by weight (virtual run time), honours pinning, wakes onto an idle CPU, and lets a
+ * CPU take a vCPU that waits longer elsewhere. One run queue per CPU. Time slices are 2 to 10 ms when vCPUs wait for the CPU.
  */
 #pragma once
 #include <hv/types.h>
 struct vcpu;
 struct sched_entity {            /* embedded in struct vcpu as `sched` */
     struct vcpu *next, *prev;    /* private to sched.c, as is all but the first three config fields below */
-    uint64_t vruntime, ran_ns, since, steal_ns;   /* steal_ns: runnable but waiting, for the PV steal clock */
+    uint64_t vruntime, ran_ns, steal_ns;   /* steal_ns: runnable but waiting, for the PV steal clock */
+    uint64_t since;              /* when it began to run or to wait */
+    uint64_t slice_start;
     uint64_t affinity;           /* config: bit per host CPU; 0 means any */
     uint32_t weight;             /* config: 1..10000, default 100 */
     uint32_t cpu;                /* CPU whose queue holds it or that runs it */
     uint8_t state;               /* enum sched_state */
     uint8_t wake_pending;
+    uint8_t yielded;
 };
-enum sched_state { SCHED_OFF, SCHED_BLOCKED, SCHED_QUEUED, SCHED_RUNNING };
+enum sched_state { SCHED_OFF, SCHED_BLOCKED, SCHED_WAKING /* between queues */, SCHED_QUEUED, SCHED_RUNNING };
 
 int must_check sched_init(void);                 /* after all CPUs are up */
 void sched_add(struct vcpu *);                   /* starts BLOCKED */
@@ -24,6 +27,10 @@ void sched_wake(struct vcpu *);                  /* any CPU, any context: BLOCKE
 struct vcpu *sched_pick(void);
 /* This CPU: the vCPU just run goes back: still runnable, or blocked until sched_wake. */
 void sched_put(struct vcpu *, bool runnable);
+/* This CPU: v's guest spins or asked for it: on sched_put, those who wait go first. */
+void sched_yield(struct vcpu *);
 bool sched_should_yield(const struct vcpu *);    /* its slice is over and another waits */
-uint64_t sched_slice_end(const struct vcpu *);   /* ns at which the slice ends; UINT64_MAX when alone */
+uint64_t sched_slice_end(const struct vcpu *);   /* ns at which the slice ends; UINT64_MAX when nobody could ever wait */
+struct sched_stats { uint32_t queued, runnable; };      /* waiting; waiting or running */
+void sched_cpu_stats(uint32_t cpu, struct sched_stats *);
 _Noreturn void cpu_loop(void);                   /* every CPU ends here: events; pick; run until exit or slice end; repeat */

@@ -1,0 +1,288 @@
+/* event.c: posted events, timed events, and their cancelling. Posting takes no lock; the timer heap and the list of events about to run do. */
+#include <arch/cpu.h>
+#include <arch/timer.h>
+#include <hv/event.h>
+#include <hv/panic.h>
+#include <hv/percpu.h>
+#include <hv/time.h>
+#include <stdlib.h>
+
+#define POSTED 1u
+#define RUN_BUDGET_NS 4000000ull /* after this long in events, guests get their turn */
+
+static struct event_queue *queue_of(const struct event *ev)
+{
+    return &percpus[ev->cpu].events;
+}
+
+int event_cpu_init(void)
+{
+    struct event_queue *q = &this_cpu()->events;
+    struct event **timers = malloc(EVENT_TIMERS_MAX * sizeof(*timers));
+
+    if (!timers)
+        return -ENOMEM;
+    spin_init(&q->lock, LOCK_EVENT);
+    spin_lock(&q->lock);
+    q->timers = timers;
+    q->tail = &q->ready;
+    q->next_when = UINT64_MAX;
+    spin_unlock(&q->lock);
+    return 0;
+}
+
+void event_init(struct event *ev, void (*fn)(struct event *), uint32_t cpu)
+{
+    *ev = (struct event){ .fn = fn, .cpu = (uint16_t)cpu };
+}
+
+void event_post(struct event *ev)
+{
+    struct event_queue *q = queue_of(ev);
+
+    if (__atomic_fetch_or(&ev->state, POSTED, __ATOMIC_ACQ_REL) & POSTED)
+        return;
+    struct event *head = __atomic_load_n(&q->posted, __ATOMIC_RELAXED);
+    do
+        ev->next = head;
+    while (!__atomic_compare_exchange_n(&q->posted, &head, ev, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+    struct percpu *me = this_cpu();
+    /* From an event of this CPU: the loop looks again by itself. */
+    if (ev->cpu != me->id || !me->events.running)
+        cpu_kick(ev->cpu);
+}
+
+/* ---- the timer heap; the queue's lock is held ---- */
+
+static void heap_place(struct event_queue *q, uint32_t i, struct event *ev)
+{
+    q->timers[i] = ev;
+    ev->heap_idx = i + 1;
+}
+
+static void heap_up(struct event_queue *q, uint32_t i, struct event *ev)
+{
+    for (; i > 0 && q->timers[(i - 1) / 2]->when > ev->when; i = (i - 1) / 2)
+        heap_place(q, i, q->timers[(i - 1) / 2]);
+    heap_place(q, i, ev);
+}
+
+static void heap_down(struct event_queue *q, uint32_t i, struct event *ev)
+{
+    for (;;) {
+        uint32_t child = 2 * i + 1;
+
+        if (child + 1 < q->ntimers && q->timers[child + 1]->when < q->timers[child]->when)
+            child++;
+        if (child >= q->ntimers || q->timers[child]->when >= ev->when)
+            break;
+        heap_place(q, i, q->timers[child]);
+        i = child;
+    }
+    heap_place(q, i, ev);
+}
+
+static void heap_note_next(struct event_queue *q)
+{
+    __atomic_store_n(&q->next_when, q->ntimers ? q->timers[0]->when : UINT64_MAX, __ATOMIC_RELAXED);
+}
+
+static void heap_fix(struct event_queue *q, uint32_t i, struct event *ev)
+{
+    if (i > 0 && q->timers[(i - 1) / 2]->when > ev->when)
+        heap_up(q, i, ev);
+    else
+        heap_down(q, i, ev);
+    heap_note_next(q);
+}
+
+static void heap_insert(struct event_queue *q, struct event *ev)
+{
+    hv_assert(q->timers && q->ntimers < EVENT_TIMERS_MAX);
+    heap_up(q, q->ntimers++, ev);
+    heap_note_next(q);
+}
+
+static void heap_remove(struct event_queue *q, struct event *ev)
+{
+    uint32_t i = ev->heap_idx - 1;
+    struct event *last = q->timers[--q->ntimers];
+
+    ev->heap_idx = 0;
+    if (last != ev)
+        heap_fix(q, i, last);
+    heap_note_next(q);
+}
+
+void event_at(struct event *ev, uint64_t ns)
+{
+    struct event_queue *q = queue_of(ev);
+    struct percpu *me = this_cpu();
+
+    spin_lock(&q->lock);
+    uint64_t before = q->next_when;
+    ev->when = ns;
+    if (ev->heap_idx)
+        heap_fix(q, ev->heap_idx - 1, ev);
+    else
+        heap_insert(q, ev);
+    bool sooner = q->next_when < before;
+    spin_unlock(&q->lock);
+    if (!sooner)
+        return;
+    if (ev->cpu != me->id)
+        cpu_kick(ev->cpu);
+    else if (!q->running)
+        event_arm(UINT64_MAX);
+}
+
+/* ---- running ---- */
+
+/* Moves what was posted to the end of the ready list, oldest first. Under the lock. */
+static void take_posted(struct event_queue *q)
+{
+    struct event *list = __atomic_exchange_n(&q->posted, NULL, __ATOMIC_ACQUIRE), *rev = NULL;
+
+    while (list) {
+        struct event *next = list->next;
+
+        list->next = rev;
+        rev = list;
+        list = next;
+    }
+    for (; rev; rev = rev->next) {
+        *q->tail = rev;
+        q->tail = &rev->next;
+    }
+    *q->tail = NULL;
+}
+
+/* Timed events that are due join the ready list, unless they are posted already. Under the lock. */
+static void take_due(struct event_queue *q, uint64_t now)
+{
+    while (q->ntimers && q->timers[0]->when <= now) {
+        struct event *ev = q->timers[0];
+
+        heap_remove(q, ev);
+        if (__atomic_fetch_or(&ev->state, POSTED, __ATOMIC_ACQ_REL) & POSTED)
+            continue;
+        ev->next = NULL;
+        *q->tail = ev;
+        q->tail = &ev->next;
+    }
+}
+
+static struct event *take_first(struct event_queue *q)
+{
+    struct event *ev = q->ready;
+
+    if (!ev)
+        return NULL;
+    q->ready = ev->next;
+    if (!q->ready)
+        q->tail = &q->ready;
+    /* Before POSTED is cleared: event_cancel must see one or the other. */
+    __atomic_store_n(&q->running, ev, __ATOMIC_SEQ_CST);
+    __atomic_fetch_and(&ev->state, (uint8_t)~POSTED, __ATOMIC_SEQ_CST);
+    return ev;
+}
+
+bool event_more(void)
+{
+    const struct event_queue *q = &this_cpu()->events;
+
+    return __atomic_load_n(&q->posted, __ATOMIC_RELAXED) || q->ready;
+}
+
+bool event_run(void)
+{
+    struct event_queue *q = &this_cpu()->events;
+    uint64_t now = time_ns(), end = now + RUN_BUDGET_NS;
+    bool ran = false;
+
+    while (now < end && (event_more() || q->next_when <= now)) {
+        spin_lock(&q->lock);
+        if (!q->ready)
+            take_posted(q);
+        take_due(q, now);
+        struct event *ev = take_first(q);
+        spin_unlock(&q->lock);
+        if (!ev)
+            continue;
+        ev->fn(ev); /* ev may be gone when it returns */
+        __atomic_store_n(&q->running, NULL, __ATOMIC_SEQ_CST);
+        lock_assert_none();
+        ran = true;
+        now = time_ns();
+    }
+    return ran;
+}
+
+uint64_t event_next(void)
+{
+    return __atomic_load_n(&this_cpu()->events.next_when, __ATOMIC_RELAXED);
+}
+
+/* ---- cancelling ---- */
+
+static bool unlink_ready(struct event_queue *q, struct event *ev)
+{
+    for (struct event **p = &q->ready; *p; p = &(*p)->next) {
+        if (*p != ev)
+            continue;
+        *p = ev->next;
+        if (!ev->next)
+            q->tail = p;
+        __atomic_fetch_and(&ev->state, (uint8_t)~POSTED, __ATOMIC_SEQ_CST);
+        return true;
+    }
+    return false;
+}
+
+/* One try. True when ev is neither queued nor running (or it is its own fn that cancels it). */
+static bool cancelled(struct event *ev, struct event_queue *q)
+{
+    spin_lock(&q->lock);
+    if (ev->heap_idx)
+        heap_remove(q, ev);
+    bool posted = __atomic_load_n(&ev->state, __ATOMIC_SEQ_CST) & POSTED;
+    if (posted) {
+        take_posted(q);
+        posted = !unlink_ready(q, ev); /* not found: another CPU is just about to push it */
+    }
+    bool running = __atomic_load_n(&q->running, __ATOMIC_SEQ_CST) == ev && q != &this_cpu()->events;
+    spin_unlock(&q->lock);
+    return !posted && !running;
+}
+
+void event_cancel(struct event *ev)
+{
+    struct event_queue *q = queue_of(ev);
+
+    if (!q->timers)
+        return; /* that CPU has no queue yet, so nothing was posted to it */
+    while (!cancelled(ev, q))
+        cpu_relax();
+}
+
+/* ---- the hardware timer ---- */
+
+void event_arm(uint64_t limit)
+{
+    struct event_queue *q = &this_cpu()->events;
+    uint64_t want = min_u64(q->next_when, limit);
+
+    /* One that fires too early costs one interrupt now and then; moving it costs a write each time. */
+    if (want == UINT64_MAX || (q->armed && q->armed <= want))
+        return;
+    q->armed = want;
+    timer_arm(want);
+}
+
+void event_timer_irq(void)
+{
+    struct percpu *c = this_cpu();
+
+    c->events.armed = 0;
+    c->wake = 1;
+}

@@ -1,0 +1,171 @@
+/* log.c: the ring of log lines, and the rate limit of what guests cause. */
+#include <hv/lock.h>
+#include <hv/log.h>
+#include <hv/time.h>
+#include <hv/vm.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LINES 512
+#define LINE_LEN 240
+#define BURST 20
+#define REFILL_NS 500000000ull
+
+struct line { uint64_t ns; uint8_t level; char text[LINE_LEN]; };
+
+static struct line ring[LINES];
+static uint64_t next_seq;          /* of the line to be written next; ring[seq % LINES] */
+static enum log_level console_level = LOG_INFO;
+static void (*sink)(const char *, size_t);
+static struct spinlock lock = SPINLOCK_INIT(LOCK_LOG);
+
+void log_early_init(void)
+{
+}
+
+void log_set_console_level(enum log_level max)
+{
+    console_level = max;
+}
+
+/* Control characters and bytes that are no ASCII become \xNN: a guest's text must not steer the terminal. */
+static void escape(char *dst, size_t len, const char *src)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t n = 0;
+
+    for (; *src; src++) {
+        unsigned char c = (unsigned char)*src;
+
+        if (c >= 0x20 && c < 0x7f) {
+            if (n + 2 > len)
+                break;
+            dst[n++] = (char)c;
+        } else if (c != '\n' || src[1]) {
+            if (n + 5 > len)
+                break;
+            memcpy(dst + n, (char[]){ '\\', 'x', hex[c >> 4], hex[c & 15] }, 4);
+            n += 4;
+        }
+    }
+    dst[n] = '\0';
+}
+
+static size_t format(const struct line *l, char *buf, size_t len)
+{
+    static const char *const mark[] = { "error: ", "warning: ", "", "" };
+    uint64_t us = l->ns / 1000;
+    int n = snprintf(buf, len, "[%5llu.%06llu] %s%s", (unsigned long long)(us / 1000000),
+                     (unsigned long long)(us % 1000000), mark[l->level], l->text);
+
+    return n < 0 ? 0 : (size_t)n < len ? (size_t)n : len - 1;
+}
+
+bool log_read(uint64_t *seq, enum log_level max, char *buf, size_t len)
+{
+    bool found = false;
+
+    if (!len)
+        return false;
+    spin_lock(&lock);
+    if (next_seq > LINES && *seq < next_seq - LINES)
+        *seq = next_seq - LINES;
+    while (!found && *seq < next_seq) {
+        const struct line *l = &ring[(*seq)++ % LINES];
+
+        if (l->level > max)
+            continue;
+        format(l, buf, len);
+        found = true;
+    }
+    spin_unlock(&lock);
+    return found;
+}
+
+void log_set_sink(void (*write)(const char *, size_t))
+{
+    char buf[LINE_LEN + 48];
+    uint64_t seq = 0;
+    bool first = !sink;
+
+    /* What was logged before anything could show it. */
+    while (first && write && log_read(&seq, console_level, buf, sizeof(buf) - 1)) {
+        strcat(buf, "\n");
+        write(buf, strlen(buf));
+    }
+    sink = write;
+}
+
+static void append(enum log_level level, const char *text)
+{
+    char buf[LINE_LEN + 48];
+    size_t n;
+
+    spin_lock(&lock);
+    struct line *l = &ring[next_seq++ % LINES];
+    l->ns = time_ns();
+    l->level = (uint8_t)level;
+    escape(l->text, sizeof(l->text), text);
+    n = format(l, buf, sizeof(buf) - 1);
+    spin_unlock(&lock);
+    if (!sink || level > console_level)
+        return;
+    buf[n] = '\n';
+    sink(buf, n + 1);
+}
+
+void hv_log(enum log_level level, const char *fmt, ...)
+{
+    char text[LINE_LEN];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    append(level, text);
+}
+
+/* A token of the VM's bucket. *dropped: how many lines were swallowed since the last that passed. */
+static bool take_token(struct vm *vm, uint64_t *dropped)
+{
+    uint64_t now = time_ns(), fresh;
+    bool ok;
+
+    spin_lock(&lock);
+    if (!vm->log_last_ns) {
+        vm->log_last_ns = now;
+        vm->log_tokens = BURST;
+    }
+    fresh = (now - vm->log_last_ns) / REFILL_NS;
+    vm->log_tokens = min_u64(vm->log_tokens + fresh, BURST);
+    vm->log_last_ns += fresh * REFILL_NS;
+    ok = vm->log_tokens > 0;
+    *dropped = ok ? vm->log_dropped : 0;
+    if (ok) {
+        vm->log_tokens--;
+        vm->log_dropped = 0;
+    } else {
+        vm->log_dropped++;
+    }
+    spin_unlock(&lock);
+    return ok;
+}
+
+void vm_log(struct vm *vm, enum log_level level, const char *fmt, ...)
+{
+    const char *name = vm->config ? vm->config->name : "?";
+    char text[LINE_LEN];
+    uint64_t dropped;
+    va_list ap;
+
+    if (!take_token(vm, &dropped))
+        return;
+    if (dropped)
+        hv_log(LOG_WARN, "%s: %llu lines about this guest were dropped", name, (unsigned long long)dropped);
+    int n = snprintf(text, sizeof(text), "%s: ", name);
+    va_start(ap, fmt);
+    vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);
+    va_end(ap);
+    append(level, text);
+}

@@ -1,0 +1,57 @@
+/* loop.c: the one loop of each CPU. */
+#include <arch/irq.h>
+#include <hv/event.h>
+#include <hv/lock.h>
+#include <hv/percpu.h>
+#include <hv/sched.h>
+#include <hv/time.h>
+#include <hv/vcpu.h>
+
+#define GUEST_TURN_NS 1000000ull /* a guest runs at least this long between two rounds of events that never end */
+
+static void set_where(struct percpu *c, enum cpu_where where)
+{
+    __atomic_store_n(&c->where, where, __ATOMIC_SEQ_CST);
+}
+
+static void idle(struct percpu *c)
+{
+    uint64_t from = time_ns();
+
+    event_arm(UINT64_MAX);
+    set_where(c, CPU_ASLEEP);
+    if (!__atomic_load_n(&c->wake, __ATOMIC_SEQ_CST))
+        irq_wait();
+    set_where(c, CPU_IN_LOOP);
+    c->idle_ns += time_ns() - from;
+}
+
+static void run_guest(struct percpu *c, struct vcpu *v)
+{
+    uint64_t limit = sched_slice_end(v);
+
+    if (event_more())
+        limit = min_u64(limit, time_ns() + GUEST_TURN_NS);
+    event_arm(limit);
+    lock_assert_none();
+    c->current = v;
+    set_where(c, CPU_IN_GUEST);
+    vcpu_run(v);
+    set_where(c, CPU_IN_LOOP);
+    c->current = NULL;
+}
+
+_Noreturn void cpu_loop(void)
+{
+    struct percpu *c = this_cpu();
+
+    for (;;) {
+        __atomic_store_n(&c->wake, 0, __ATOMIC_SEQ_CST);
+        event_run();
+        struct vcpu *v = sched_pick();
+        if (v)
+            run_guest(c, v);
+        else if (!event_more())
+            idle(c);
+    }
+}

@@ -1,0 +1,457 @@
+/*
+ * sched.c: who runs next. Virtual run times of all queues are on one scale, so that a CPU can compare its own first
+ * with another CPU's first and take the one that has had least; a vCPU that lags far behind (it slept, or it was pinned
+ * to a crowded CPU) is brought up to at most LAG_NS behind those it joins.
+ *
+ * A vCPU whose FPU state a CPU still holds (percpu.loaded) never leaves that CPU's queue: sched_pick() stores the state
+ * before the CPU turns to another vCPU, and from then on any CPU may take it.
+ */
+#include <hv/lock.h>
+#include <hv/percpu.h>
+#include <hv/sched.h>
+#include <hv/time.h>
+#include <hv/vcpu.h>
+#include <stdlib.h>
+
+#define SLICE_MAX_NS 10000000ull
+#define SLICE_MIN_NS 2000000ull
+#define ROUND_NS 40000000ull       /* with many waiting, slices shrink so that a round takes about this long */
+#define LONE_SLICE_NS 50000000ull  /* nobody waits here: how often to look whether somebody waits elsewhere */
+#define LAG_NS 20000000ull
+#define WAKE_EDGE_NS 1000000ull    /* a woken vCPU must be this far behind the running one to take its CPU */
+#define STEAL_EDGE_NS 10000000ull
+#define WEIGHT_UNIT 100u
+
+struct sched_cpu {
+    struct spinlock lock;
+    uint32_t nqueued;
+    struct vcpu *first;            /* sorted by vruntime */
+    struct vcpu *running;
+    struct vcpu *prefer;           /* queued; interrupted in its slice, so it goes first */
+    uint64_t floor;                /* grows: the least vruntime of those who run and wait here */
+    uint64_t first_vruntime;       /* of `first`, UINT64_MAX without; read by other CPUs without the lock */
+    bool resched;                  /* one who woke up shall run before the running one's slice ends */
+};
+
+static struct sched_cpu queues[MAX_CPUS];
+static uint32_t entities;          /* all vCPUs added */
+static uint64_t idle_cpus;         /* bit per CPU that found nothing to run */
+
+static uint64_t allowed(const struct sched_entity *se)
+{
+    uint64_t up = cpu_count >= 64 ? UINT64_MAX : (1ull << cpu_count) - 1;
+
+    /* Pinned to CPUs that did not come up: better anywhere than nowhere. */
+    return se->affinity & up ? se->affinity & up : up;
+}
+
+static uint64_t to_virtual(const struct sched_entity *se, uint64_t ns)
+{
+    return ns * WEIGHT_UNIT / (se->weight ? se->weight : WEIGHT_UNIT);
+}
+
+int sched_init(void)
+{
+    for (uint32_t i = 0; i < MAX_CPUS; i++) {
+        spin_init(&queues[i].lock, LOCK_SCHED);
+        queues[i].first_vruntime = UINT64_MAX;
+        percpus[i].sched = &queues[i];
+    }
+    return 0;
+}
+
+/* ---- one queue; its lock is held ---- */
+
+static void note_first(struct sched_cpu *q)
+{
+    __atomic_store_n(&q->first_vruntime, q->first ? q->first->sched.vruntime : UINT64_MAX, __ATOMIC_RELAXED);
+}
+
+static void advance_floor(struct sched_cpu *q)
+{
+    uint64_t least = q->first ? q->first->sched.vruntime : UINT64_MAX;
+
+    if (q->running)
+        least = min_u64(least, q->running->sched.vruntime);
+    if (least != UINT64_MAX)
+        q->floor = max_u64(q->floor, least);
+}
+
+static void link_sorted(struct sched_cpu *q, struct vcpu *v)
+{
+    struct vcpu *prev = NULL, *next = q->first;
+
+    for (; next && next->sched.vruntime <= v->sched.vruntime; next = next->sched.next)
+        prev = next;
+    v->sched.prev = prev;
+    v->sched.next = next;
+    if (prev)
+        prev->sched.next = v;
+    else
+        q->first = v;
+    if (next)
+        next->sched.prev = v;
+    q->nqueued++;
+    note_first(q);
+}
+
+static void take_out(struct sched_cpu *q, struct vcpu *v)
+{
+    struct sched_entity *se = &v->sched;
+
+    if (se->prev)
+        se->prev->sched.next = se->next;
+    else
+        q->first = se->next;
+    if (se->next)
+        se->next->sched.prev = se->prev;
+    se->next = se->prev = NULL;
+    if (q->prefer == v)
+        q->prefer = NULL;
+    q->nqueued--;
+    note_first(q);
+}
+
+static void clamp_vruntime(const struct sched_cpu *q, struct sched_entity *se)
+{
+    uint64_t low = q->floor > LAG_NS ? q->floor - LAG_NS : 0;
+
+    if (se->vruntime < low)
+        se->vruntime = low;
+    else if (q->floor && se->vruntime > q->floor + LAG_NS)
+        se->vruntime = q->floor + LAG_NS;
+}
+
+static void enqueue(struct sched_cpu *q, struct vcpu *v)
+{
+    v->sched.since = time_ns();
+    __atomic_store_n(&v->sched.state, SCHED_QUEUED, __ATOMIC_SEQ_CST);
+    link_sorted(q, v);
+}
+
+/* Locks the queue that holds v or runs it. */
+static struct sched_cpu *lock_queue_of(struct vcpu *v)
+{
+    for (;;) {
+        uint32_t cpu = __atomic_load_n(&v->sched.cpu, __ATOMIC_ACQUIRE);
+
+        spin_lock(&queues[cpu].lock);
+        if (v->sched.cpu == cpu)
+            return &queues[cpu];
+        spin_unlock(&queues[cpu].lock);
+    }
+}
+
+/* ---- adding, removing ---- */
+
+static uint32_t load_of(uint32_t cpu)
+{
+    const struct sched_cpu *q = &queues[cpu];
+
+    return __atomic_load_n(&q->nqueued, __ATOMIC_RELAXED) + (__atomic_load_n(&q->running, __ATOMIC_RELAXED) != NULL);
+}
+
+static uint32_t least_loaded(uint64_t cpus, uint32_t first_choice)
+{
+    uint32_t best = cpus >> first_choice & 1 ? first_choice : (uint32_t)__builtin_ctzll(cpus);
+
+    for (uint64_t rest = cpus; rest; rest &= rest - 1) {
+        uint32_t cpu = (uint32_t)__builtin_ctzll(rest);
+
+        if (load_of(cpu) < load_of(best))
+            best = cpu;
+    }
+    return best;
+}
+
+void sched_add(struct vcpu *v)
+{
+    struct sched_entity *se = &v->sched;
+    uint32_t n = __atomic_fetch_add(&entities, 1, __ATOMIC_RELAXED);
+
+    se->next = se->prev = NULL;
+    se->vruntime = se->ran_ns = se->steal_ns = 0;
+    se->wake_pending = se->yielded = 0;
+    if (!se->weight)
+        se->weight = WEIGHT_UNIT;
+    se->cpu = least_loaded(allowed(se), n % cpu_count);
+    se->since = time_ns();
+    se->state = SCHED_BLOCKED;
+}
+
+void sched_remove(struct vcpu *v)
+{
+    struct sched_cpu *q = lock_queue_of(v);
+
+    while (v->sched.state == SCHED_WAKING) {
+        spin_unlock(&q->lock);
+        q = lock_queue_of(v);
+    }
+    if (v->sched.state == SCHED_QUEUED)
+        take_out(q, v);
+    if (v->sched.state != SCHED_OFF)
+        __atomic_fetch_sub(&entities, 1, __ATOMIC_RELAXED);
+    v->sched.state = SCHED_OFF;
+    spin_unlock(&q->lock);
+}
+
+/* ---- waking ---- */
+
+/* Where a blocked vCPU shall wait to run: where its state is, else where it was if that is idle, else on an idle CPU, else where it was. */
+static uint32_t place(const struct vcpu *v)
+{
+    uint32_t was = v->sched.cpu;
+    uint64_t may = allowed(&v->sched), idle = __atomic_load_n(&idle_cpus, __ATOMIC_RELAXED) & may;
+
+    if (percpus[was].loaded == v || idle >> was & 1)
+        return was;
+    if (idle)
+        return (uint32_t)__builtin_ctzll(idle);
+    return least_loaded(may, was);
+}
+
+static bool beats_running(const struct sched_cpu *q, const struct vcpu *v)
+{
+    const struct vcpu *r = q->running;
+    uint64_t ran;
+
+    if (!r)
+        return true;
+    ran = r->sched.vruntime + to_virtual(&r->sched, time_ns() - r->sched.since);
+    return v->sched.vruntime + WAKE_EDGE_NS < ran;
+}
+
+/* v is WAKING, so it is ours alone. */
+static void queue_woken(struct vcpu *v, uint32_t cpu)
+{
+    struct sched_cpu *q = &queues[cpu];
+
+    spin_lock(&q->lock);
+    advance_floor(q);
+    clamp_vruntime(q, &v->sched);
+    __atomic_store_n(&v->sched.cpu, cpu, __ATOMIC_RELEASE);
+    enqueue(q, v);
+    bool first = q->nqueued == 1, beats = beats_running(q, v);
+    if (beats)
+        q->resched = true;
+    spin_unlock(&q->lock);
+    __atomic_fetch_and(&idle_cpus, ~(1ull << cpu), __ATOMIC_RELAXED);
+    /* The first to wait also starts the clock of the running one's slice. */
+    if (beats || first)
+        cpu_kick(cpu);
+}
+
+void sched_wake(struct vcpu *v)
+{
+    /* Either we see that it does not block, or sched_put() sees wake_pending. */
+    __atomic_store_n(&v->sched.wake_pending, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&v->sched.state, __ATOMIC_SEQ_CST) != SCHED_BLOCKED)
+        return;
+    struct sched_cpu *q = lock_queue_of(v);
+    bool ours = v->sched.state == SCHED_BLOCKED;
+    if (ours)
+        v->sched.state = SCHED_WAKING; /* in no list: other wakers leave it alone */
+    spin_unlock(&q->lock);
+    if (ours)
+        queue_woken(v, place(v));
+}
+
+/* ---- running ---- */
+
+static uint64_t slice_ns(const struct sched_cpu *q)
+{
+    uint64_t ns = ROUND_NS / (q->nqueued + 1);
+
+    return q->nqueued ? min_u64(SLICE_MAX_NS, max_u64(SLICE_MIN_NS, ns)) : LONE_SLICE_NS;
+}
+
+uint64_t sched_slice_end(const struct vcpu *v)
+{
+    const struct sched_cpu *q = &queues[v->sched.cpu];
+
+    if (!q->nqueued && __atomic_load_n(&entities, __ATOMIC_RELAXED) <= cpu_count)
+        return UINT64_MAX;
+    return v->sched.slice_start + slice_ns(q);
+}
+
+bool sched_should_yield(const struct vcpu *v)
+{
+    const struct sched_cpu *q = &queues[v->sched.cpu];
+
+    if (q->resched && q->nqueued)
+        return true;
+    return time_ns() >= sched_slice_end(v);
+}
+
+void sched_yield(struct vcpu *v)
+{
+    v->sched.yielded = 1;
+}
+
+static void account(struct sched_entity *se)
+{
+    uint64_t now = time_ns(), ran = now - se->since;
+
+    se->ran_ns += ran;
+    se->vruntime += to_virtual(se, ran);
+    se->since = now;
+    this_cpu()->guest_ns += ran;
+}
+
+void sched_put(struct vcpu *v, bool runnable)
+{
+    struct sched_cpu *q = &queues[v->sched.cpu];
+    struct sched_entity *se = &v->sched;
+
+    spin_lock(&q->lock);
+    bool over = se->yielded || sched_should_yield(v);
+    account(se);
+    q->running = NULL;
+    if (!runnable) {
+        __atomic_store_n(&se->state, SCHED_BLOCKED, __ATOMIC_SEQ_CST);
+        runnable = __atomic_load_n(&se->wake_pending, __ATOMIC_SEQ_CST);
+    }
+    if (runnable) {
+        /* Behind the first who waits: with equal times it would be picked again at once. */
+        if (se->yielded && q->first)
+            se->vruntime = max_u64(se->vruntime, q->first->sched.vruntime + 1);
+        enqueue(q, v);
+        if (!over)
+            q->prefer = v;
+    }
+    se->yielded = 0;
+    advance_floor(q);
+    spin_unlock(&q->lock);
+}
+
+static void start(struct vcpu *v, bool goes_on)
+{
+    struct sched_entity *se = &v->sched;
+    uint64_t now = time_ns();
+
+    se->steal_ns += now - se->since;
+    se->since = now;
+    if (!goes_on)
+        se->slice_start = now;
+    se->wake_pending = 0;
+    __atomic_store_n(&se->state, SCHED_RUNNING, __ATOMIC_SEQ_CST);
+}
+
+/* The first of another CPU's queue that may run here. Its queue's lock is held. */
+static struct vcpu *first_movable(const struct sched_cpu *q, uint32_t from, uint32_t to)
+{
+    for (struct vcpu *v = q->first; v; v = v->sched.next)
+        if (allowed(&v->sched) >> to & 1 && __atomic_load_n(&percpus[from].loaded, __ATOMIC_ACQUIRE) != v)
+            return v;
+    return NULL;
+}
+
+static struct vcpu *steal_from(uint32_t from, uint32_t to, uint64_t below)
+{
+    struct sched_cpu *q = &queues[from];
+
+    if (__atomic_load_n(&q->first_vruntime, __ATOMIC_RELAXED) >= below || !spin_trylock(&q->lock))
+        return NULL;
+    struct vcpu *v = first_movable(q, from, to);
+    if (v && v->sched.vruntime < below) {
+        take_out(q, v);
+        __atomic_store_n(&v->sched.cpu, to, __ATOMIC_RELEASE);
+        start(v, false);
+    } else {
+        v = NULL;
+    }
+    spin_unlock(&q->lock);
+    return v;
+}
+
+/* From whom: the queue whose first has had least. */
+static struct vcpu *steal(uint32_t me, uint64_t below)
+{
+    for (uint32_t i = 1; i < cpu_count; i++) {
+        struct vcpu *v = steal_from((me + i) % cpu_count, me, below);
+
+        if (v)
+            return v;
+    }
+    return NULL;
+}
+
+static struct vcpu *pick_own(struct sched_cpu *q)
+{
+    struct vcpu *v = q->prefer ? q->prefer : q->first;
+    bool goes_on = v && v == q->prefer;
+
+    if (!v)
+        return NULL;
+    take_out(q, v);
+    start(v, goes_on);
+    return v;
+}
+
+/* Others wait here while a CPU has nothing to do: that CPU shall come and take one. */
+static void offer(const struct sched_cpu *q)
+{
+    uint64_t idle = __atomic_load_n(&idle_cpus, __ATOMIC_RELAXED);
+
+    if (!q->nqueued || !idle)
+        return;
+    uint32_t cpu = (uint32_t)__builtin_ctzll(idle);
+    __atomic_fetch_and(&idle_cpus, ~(1ull << cpu), __ATOMIC_RELAXED);
+    cpu_kick(cpu);
+}
+
+/* The state of the vCPU that ran last goes to memory unless it runs again; then it can run anywhere. */
+static void turn_to(struct vcpu *v)
+{
+    struct percpu *c = this_cpu();
+
+    if (c->loaded && c->loaded != v)
+        vcpu_unload_remote(c->loaded);
+}
+
+static struct vcpu *pick(uint32_t me)
+{
+    struct sched_cpu *q = &queues[me];
+    uint64_t own = q->prefer ? 0 : q->first_vruntime;
+    struct vcpu *v = NULL;
+
+    if (own == UINT64_MAX)
+        v = steal(me, UINT64_MAX);
+    else if (own > STEAL_EDGE_NS)
+        v = steal(me, own - STEAL_EDGE_NS);
+    spin_lock(&q->lock);
+    if (!v)
+        v = pick_own(q);
+    else
+        clamp_vruntime(q, &v->sched);
+    q->running = v;
+    q->resched = false;
+    advance_floor(q);
+    spin_unlock(&q->lock);
+    return v;
+}
+
+struct vcpu *sched_pick(void)
+{
+    uint32_t me = this_cpu()->id;
+    uint64_t bit = 1ull << me;
+    struct vcpu *v = pick(me);
+
+    if (!v && !(idle_cpus & bit)) {
+        __atomic_fetch_or(&idle_cpus, bit, __ATOMIC_SEQ_CST);
+        v = pick(me); /* who came to wait before the bit was seen */
+    }
+    if (!v)
+        return NULL;
+    if (__atomic_load_n(&idle_cpus, __ATOMIC_RELAXED) & bit)
+        __atomic_fetch_and(&idle_cpus, ~bit, __ATOMIC_RELAXED);
+    turn_to(v);
+    offer(&queues[me]);
+    return v;
+}
+
+void sched_cpu_stats(uint32_t cpu, struct sched_stats *s)
+{
+    s->queued = __atomic_load_n(&queues[cpu].nqueued, __ATOMIC_RELAXED);
+    s->runnable = load_of(cpu);
+}

@@ -1,0 +1,342 @@
+/*
+ * pmm.c: the buddy allocator. Memory is a few regions (a machine's RAM has few large holes). Each region has one bitmap
+ * per order, a bit set for each free block of that order, so that merging with the buddy costs one look. Free blocks
+ * are linked through their own first bytes. Set-up splits ranges into the largest aligned blocks: its cost depends on the
+ * number of ranges and on the bitmaps (64 bytes per MiB of RAM), never on the number of pages.
+ */
+#include <arch/mmu.h>
+#include <boot/boot_info.h>
+#include <hv/lock.h>
+#include <hv/log.h>
+#include <hv/panic.h>
+#include <hv/percpu.h>
+#include <hv/pmm.h>
+#include <string.h>
+
+#define ORDERS (PMM_MAX_ORDER + 1)
+#define REGIONS_MAX 32
+#define REGION_GAP (4 * GIB)       /* holes smaller than this do not start a new region */
+#define FIRST_ADDR MIB             /* below lie the low page and what old firmware does not list */
+#define LOW_END 0xa0000ull
+#define FRONT_MAX 32               /* single pages that a CPU keeps */
+#define FRONT_BATCH 16
+
+struct region {
+    uint64_t base, end;            /* base is a multiple of 1 GiB */
+    uint64_t *free[ORDERS];        /* bitmap per order */
+};
+
+/* Lies at the start of each free block. */
+struct block { struct block *next, *prev; };
+
+struct front {
+    uint32_t n;
+    hpa_t page[FRONT_MAX];
+    int64_t by_owner[PMM_OWNERS];  /* bytes; one CPU's may be negative, the sum is not */
+};
+
+static struct region regions[REGIONS_MAX];
+static uint32_t nregions;
+static struct block *lists[ORDERS];
+static struct front fronts[MAX_CPUS];
+static uint64_t total_bytes, free_bytes;
+static hpa_t low_page;
+static struct spinlock lock = SPINLOCK_INIT(LOCK_PMM);
+
+static uint64_t block_size(unsigned order)
+{
+    return PAGE_SIZE << order;
+}
+
+static struct region *region_of(uint64_t pa)
+{
+    for (uint32_t i = 0; i < nregions; i++)
+        if (pa >= regions[i].base && pa < regions[i].end)
+            return &regions[i];
+    return NULL;
+}
+
+/* ---- free blocks; the lock is held ---- */
+
+static uint64_t *word_of(const struct region *r, uint64_t pa, unsigned order, uint64_t *bit)
+{
+    uint64_t i = (pa - r->base) >> (PAGE_SHIFT + order);
+
+    *bit = 1ull << (i & 63);
+    return &r->free[order][i >> 6];
+}
+
+static bool is_free(const struct region *r, uint64_t pa, unsigned order)
+{
+    uint64_t bit;
+
+    return *word_of(r, pa, order, &bit) & bit;
+}
+
+static void put_block(const struct region *r, uint64_t pa, unsigned order)
+{
+    struct block *b = phys_to_virt(hpa(pa));
+    uint64_t bit, *w = word_of(r, pa, order, &bit);
+
+    *w |= bit;
+    *b = (struct block){ .next = lists[order] };
+    if (b->next)
+        b->next->prev = b;
+    lists[order] = b;
+}
+
+static void take_block(const struct region *r, uint64_t pa, unsigned order)
+{
+    struct block *b = phys_to_virt(hpa(pa));
+    uint64_t bit, *w = word_of(r, pa, order, &bit);
+
+    *w &= ~bit;
+    if (b->prev)
+        b->prev->next = b->next;
+    else
+        lists[order] = b->next;
+    if (b->next)
+        b->next->prev = b->prev;
+}
+
+static void free_block(uint64_t pa, unsigned order)
+{
+    const struct region *r = region_of(pa);
+
+    if (!r || pa & (block_size(order) - 1) || is_free(r, pa, order))
+        panic("pmm: wrong or double free of %#llx, order %u", (unsigned long long)pa, order);
+    free_bytes += block_size(order);
+    for (; order < PMM_MAX_ORDER; order++) {
+        uint64_t buddy = pa ^ block_size(order);
+
+        if (buddy >= r->end || !is_free(r, buddy, order))
+            break;
+        take_block(r, buddy, order);
+        pa &= ~block_size(order);
+    }
+    put_block(r, pa, order);
+}
+
+/* The lower half is handed out, so that blocks taken in a row tend to be neighbours. */
+static uint64_t alloc_block(unsigned order)
+{
+    unsigned o = order;
+
+    while (o < ORDERS && !lists[o])
+        o++;
+    if (o == ORDERS)
+        return 0;
+    uint64_t pa = virt_to_phys(lists[o]).v;
+    const struct region *r = region_of(pa);
+    take_block(r, pa, o);
+    while (o-- > order)
+        put_block(r, pa + block_size(o), o);
+    free_bytes -= block_size(order);
+    return pa;
+}
+
+/* ---- the CPU's front ---- */
+
+static bool refill(struct front *f)
+{
+    spin_lock(&lock);
+    while (f->n < FRONT_BATCH) {
+        uint64_t pa = alloc_block(0);
+
+        if (!pa)
+            break;
+        f->page[f->n++] = hpa(pa);
+    }
+    spin_unlock(&lock);
+    return f->n > 0;
+}
+
+static void drain(struct front *f, uint32_t keep)
+{
+    spin_lock(&lock);
+    while (f->n > keep)
+        free_block(f->page[--f->n].v, 0);
+    spin_unlock(&lock);
+}
+
+hpa_t pmm_alloc(unsigned order, enum pmm_owner owner)
+{
+    struct front *f = &fronts[this_cpu()->id];
+    uint64_t pa = 0;
+
+    if (order > PMM_MAX_ORDER)
+        return hpa(0);
+    if (order == 0) {
+        if (f->n || refill(f))
+            pa = f->page[--f->n].v;
+    } else {
+        spin_lock(&lock);
+        pa = alloc_block(order);
+        spin_unlock(&lock);
+    }
+    if (pa)
+        f->by_owner[owner] += (int64_t)block_size(order);
+    return hpa(pa);
+}
+
+hpa_t pmm_alloc_zero(unsigned order, enum pmm_owner owner)
+{
+    hpa_t pa = pmm_alloc(order, owner);
+
+    if (pa.v)
+        memset(phys_to_virt(pa), 0, block_size(order));
+    return pa;
+}
+
+void pmm_free(hpa_t pa, unsigned order, enum pmm_owner owner)
+{
+    struct front *f = &fronts[this_cpu()->id];
+
+    hv_assert(order <= PMM_MAX_ORDER);
+    f->by_owner[owner] -= (int64_t)block_size(order);
+    if (order == 0) {
+        if (f->n == FRONT_MAX)
+            drain(f, FRONT_MAX - FRONT_BATCH);
+        f->page[f->n++] = pa;
+        return;
+    }
+    spin_lock(&lock);
+    free_block(pa.v, order);
+    spin_unlock(&lock);
+}
+
+hpa_t pmm_low_page(void)
+{
+    return low_page;
+}
+
+void pmm_stats(struct pmm_stats *s)
+{
+    *s = (struct pmm_stats){ .total = total_bytes, .free = __atomic_load_n(&free_bytes, __ATOMIC_RELAXED) };
+    for (uint32_t cpu = 0; cpu < MAX_CPUS; cpu++) {
+        s->free += fronts[cpu].n * PAGE_SIZE;
+        for (unsigned o = 0; o < PMM_OWNERS; o++)
+            s->by_owner[o] += (uint64_t)fronts[cpu].by_owner[o];
+    }
+}
+
+/* ---- set-up ---- */
+
+/* The part of a free range that we manage. */
+static bool usable(const struct boot_mem *m, uint64_t *base, uint64_t *end)
+{
+    if (m->type != BOOT_MEM_FREE)
+        return false;
+    *base = max_u64(align_up(m->base, PAGE_SIZE), FIRST_ADDR);
+    *end = align_down(m->base + m->len, PAGE_SIZE);
+    return m->base + m->len > m->base && *end > *base;
+}
+
+static void find_regions(const struct boot_mem *m, uint32_t n)
+{
+    uint64_t base, end;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct region *r = nregions ? &regions[nregions - 1] : NULL;
+
+        if (!usable(&m[i], &base, &end))
+            continue;
+        if (r && base - r->end < REGION_GAP) {
+            r->end = end;
+        } else if (nregions < REGIONS_MAX) {
+            regions[nregions++] = (struct region){ .base = align_down(base, GIB), .end = end };
+        } else {
+            log_warn("memory: more than %u separate regions: %llu MiB at %#llx left unused", REGIONS_MAX,
+                     (unsigned long long)((end - base) / MIB), (unsigned long long)base);
+        }
+    }
+}
+
+static uint64_t bitmap_bytes(const struct region *r, unsigned order)
+{
+    uint64_t blocks = (r->end - r->base + block_size(order) - 1) >> (PAGE_SHIFT + order);
+
+    return align_up(blocks, 64) / 8;
+}
+
+static uint64_t all_bitmaps(const struct region *r)
+{
+    uint64_t sum = 0;
+
+    for (unsigned o = 0; o < ORDERS; o++)
+        sum += bitmap_bytes(r, o);
+    return align_up(sum, PAGE_SIZE);
+}
+
+/* The bitmaps of all regions lie in one piece at the start of the first free range that can hold them. */
+static uint64_t find_room(const struct boot_mem *m, uint32_t n, uint64_t bytes)
+{
+    uint64_t base, end;
+
+    for (uint32_t i = 0; i < n; i++)
+        if (usable(&m[i], &base, &end) && region_of(base) && end - base > bytes)
+            return base;
+    return 0;
+}
+
+static void lay_bitmaps(uint64_t at)
+{
+    for (uint32_t i = 0; i < nregions; i++) {
+        uint8_t *p = phys_to_virt(hpa(at));
+
+        at += all_bitmaps(&regions[i]);
+        for (unsigned o = 0; o < ORDERS; o++) {
+            regions[i].free[o] = (uint64_t *)(void *)p;
+            p += bitmap_bytes(&regions[i], o);
+        }
+    }
+}
+
+static void add_range(uint64_t base, uint64_t end)
+{
+    total_bytes += end - base;
+    while (base < end) {
+        unsigned order = (unsigned)__builtin_ctzll(base) - PAGE_SHIFT;
+
+        if (order > PMM_MAX_ORDER)
+            order = PMM_MAX_ORDER;
+        while (block_size(order) > end - base)
+            order--;
+        free_block(base, order);
+        base += block_size(order);
+    }
+}
+
+/* The highest free page below the old video memory: the first pages are the likeliest to be used by firmware that does not say so. */
+static void find_low_page(const struct boot_mem *m, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t base = max_u64(align_up(m[i].base, PAGE_SIZE), PAGE_SIZE);
+        uint64_t end = min_u64(align_down(m[i].base + m[i].len, PAGE_SIZE), LOW_END);
+
+        if (m[i].type == BOOT_MEM_FREE && base < end)
+            low_page = hpa(end - PAGE_SIZE);
+    }
+}
+
+int pmm_init(const struct boot_info *bi)
+{
+    const struct boot_mem *m = phys_to_virt(hpa(bi->mem));
+    uint64_t bytes = 0, base, end;
+
+    find_low_page(m, bi->nmem);
+    find_regions(m, bi->nmem);
+    for (uint32_t i = 0; i < nregions; i++)
+        bytes += all_bitmaps(&regions[i]);
+    uint64_t room = find_room(m, bi->nmem, bytes);
+    if (!room)
+        return -ENOMEM;
+    memset(phys_to_virt(hpa(room)), 0, bytes);
+    lay_bitmaps(room);
+    for (uint32_t i = 0; i < bi->nmem; i++) {
+        if (!usable(&m[i], &base, &end) || !region_of(base))
+            continue;
+        add_range(base == room ? base + bytes : base, end);
+    }
+    return 0;
+}

@@ -1,0 +1,350 @@
+/*
+ * pt.c: the one page-table walker. Every level has 512 entries of 8 bytes. Hardware may walk the tables at any time, so a
+ * table is complete before it is linked, an entry is written as one word, and a table taken out waits in limbo, its
+ * entries still holes, until the owner has flushed the TLBs.
+ */
+#include <hv/panic.h>
+#include <hv/pmm.h>
+#include <hv/pt.h>
+#include <string.h>
+
+#define ENTRIES 512u
+
+static uint64_t *table_at(hpa_t pa)
+{
+    return phys_to_virt(pa);
+}
+
+static uint64_t span(unsigned level)
+{
+    return PAGE_SIZE << (9 * level);
+}
+
+static unsigned index_of(uint64_t ia, unsigned level)
+{
+    return (unsigned)(ia >> (PAGE_SHIFT + 9 * level)) & (ENTRIES - 1);
+}
+
+static void set_entry(uint64_t *e, uint64_t v)
+{
+    __atomic_store_n(e, v, __ATOMIC_RELEASE);
+}
+
+static uint64_t get_entry(const uint64_t *e)
+{
+    return __atomic_load_n(e, __ATOMIC_RELAXED);
+}
+
+static hpa_t new_table(struct pt *pt)
+{
+    hpa_t pa = pmm_alloc_zero(0, PMM_PT);
+
+    if (pa.v)
+        pt->tables++;
+    return pa;
+}
+
+/* The link lies in entry 0: a page's address, whose low bits are 0, is a hole in every format. */
+static void to_limbo(struct pt *pt, hpa_t pa)
+{
+    set_entry(table_at(pa), pt->limbo.v);
+    pt->limbo = pa;
+    pt->tables--;
+}
+
+int pt_init(struct pt *pt, const struct pt_format *fmt)
+{
+    *pt = (struct pt){ .fmt = fmt };
+    spin_init(&pt->lock, LOCK_PT);
+    pt->root = new_table(pt);
+    return pt->root.v ? 0 : -ENOMEM;
+}
+
+void pt_reap(struct pt *pt)
+{
+    spin_lock(&pt->lock);
+    hpa_t pa = pt->limbo;
+    pt->limbo = hpa(0);
+    spin_unlock(&pt->lock);
+    while (pa.v) {
+        hpa_t next = hpa(*table_at(pa));
+
+        pmm_free(pa, 0, PMM_PT);
+        pa = next;
+    }
+}
+
+/* Puts a whole subtree in limbo; the depth is the number of levels. */
+static void drop_table(struct pt *pt, hpa_t pa, unsigned level)
+{
+    const uint64_t *t = table_at(pa);
+
+    for (unsigned i = 0; level > 0 && i < ENTRIES; i++)
+        if (pt->fmt->kind(t[i], level) == PTE_TABLE)
+            drop_table(pt, pt->fmt->addr(t[i], level), level - 1);
+    memset(table_at(pa), 0, PAGE_SIZE);
+    to_limbo(pt, pa);
+}
+
+void pt_fini(struct pt *pt)
+{
+    if (!pt->root.v)
+        return;
+    drop_table(pt, pt->root, pt->fmt->levels - 1u);
+    pt_reap(pt);
+    *pt = (struct pt){ .fmt = NULL };
+}
+
+/* ---- the walk: fn gets each entry that the range touches, from the lowest level that exists ---- */
+
+struct walk;
+typedef int visit_fn(struct walk *, uint64_t *e, unsigned level, uint64_t ia, uint64_t len);
+struct walk {
+    struct pt *pt;
+    visit_fn *leaf, *hole;             /* NULL: skip. len: the part of the entry that lies in the range */
+    bool drop_empty;                   /* tables that the range covers whole, or that became empty, go to limbo */
+    hpa_t oa;                          /* of the range's next byte (mapping) */
+    unsigned prot;
+    enum memtype type;
+};
+
+static bool is_empty(const struct pt *pt, const uint64_t *t, unsigned level)
+{
+    for (unsigned i = 0; i < ENTRIES; i++)
+        if (pt->fmt->kind(t[i], level) != PTE_HOLE)
+            return false;
+    return true;
+}
+
+static int walk_table(struct walk *w, hpa_t table, unsigned level, uint64_t ia, uint64_t len);
+
+static int walk_entry(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, uint64_t len)
+{
+    const struct pt_format *f = w->pt->fmt;
+    enum pte_kind kind = f->kind(get_entry(e), level);
+    int err;
+
+    if (kind == PTE_LEAF)
+        return w->leaf ? w->leaf(w, e, level, ia, len) : 0;
+    if (kind == PTE_HOLE) {
+        if (!w->hole)
+            return 0;
+        err = w->hole(w, e, level, ia, len);
+        /* The hole may have become a table, to be filled below. */
+        if (err || f->kind(get_entry(e), level) != PTE_TABLE)
+            return err;
+    }
+    hpa_t table = f->addr(get_entry(e), level);
+    err = walk_table(w, table, level - 1, ia, len);
+    if (!err && w->drop_empty && (len == span(level) || is_empty(w->pt, table_at(table), level - 1))) {
+        set_entry(e, 0);
+        to_limbo(w->pt, table);
+    }
+    return err;
+}
+
+static int walk_table(struct walk *w, hpa_t table, unsigned level, uint64_t ia, uint64_t len)
+{
+    int err = 0;
+
+    while (len && !err) {
+        uint64_t part = min_u64(len, span(level) - (ia & (span(level) - 1)));
+
+        err = walk_entry(w, table_at(table) + index_of(ia, level), level, ia, part);
+        ia += part;
+        len -= part;
+    }
+    return err;
+}
+
+static int walk(struct walk *w, uint64_t ia, uint64_t len)
+{
+    return walk_table(w, w->pt->root, w->pt->fmt->levels - 1u, ia, len);
+}
+
+static bool bad_range(const struct pt *pt, uint64_t ia, uint64_t len)
+{
+    uint64_t top = pt->fmt->ia_bits >= 64 ? UINT64_MAX : 1ull << pt->fmt->ia_bits;
+
+    return (ia | len) & (PAGE_SIZE - 1) || !range_within(ia, len, 0, top);
+}
+
+static enum memtype type_of(const struct pt_format *f, uint64_t pte, unsigned level)
+{
+    return f->type ? f->type(pte, level) : MEM_WB;
+}
+
+/* ---- mapping ---- */
+
+static int refuse(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, uint64_t len)
+{
+    (void)w, (void)e, (void)level, (void)ia, (void)len;
+    return -EEXIST;
+}
+
+static int fill_hole(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, uint64_t len)
+{
+    const struct pt_format *f = w->pt->fmt;
+    uint64_t size = span(level);
+
+    if (f->leaf_levels >> level & 1 && len == size && !((ia | w->oa.v) & (size - 1))) {
+        set_entry(e, f->leaf(w->oa, level, w->prot, w->type));
+        w->oa.v += size;
+        return 0;
+    }
+    hpa_t table = new_table(w->pt);
+    if (!table.v)
+        return -ENOMEM;
+    set_entry(e, f->table(table, level));
+    return 0;
+}
+
+static int clear_leaf(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, uint64_t len)
+{
+    (void)w, (void)ia;
+    hv_assert(len == span(level)); /* split_for() has seen to it */
+    set_entry(e, 0);
+    return 0;
+}
+
+int pt_map(struct pt *pt, gpa_t ia, hpa_t oa, uint64_t len, unsigned prot, enum memtype type)
+{
+    struct walk look = { .pt = pt, .leaf = refuse };
+    struct walk fill = { .pt = pt, .hole = fill_hole, .oa = oa, .prot = prot, .type = type };
+    struct walk undo = { .pt = pt, .leaf = clear_leaf, .drop_empty = true };
+
+    if (bad_range(pt, ia.v, len) || oa.v & (PAGE_SIZE - 1))
+        return -EINVAL;
+    spin_lock(&pt->lock);
+    int err = walk(&look, ia.v, len);
+    if (!err) {
+        err = walk(&fill, ia.v, len);
+        if (err && walk(&undo, ia.v, len))
+            panic("page tables %s: undo failed", pt->fmt->name);
+    }
+    spin_unlock(&pt->lock);
+    return err;
+}
+
+/* ---- splitting, unmapping, protecting ---- */
+
+/* Replaces a leaf that the range covers in part by a table of smaller leaves with the same meaning. */
+static int split_leaf(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, uint64_t len)
+{
+    const struct pt_format *f = w->pt->fmt;
+    uint64_t old = get_entry(e), oa = f->addr(old, level).v;
+    unsigned prot = f->prot(old, level), below = level - 1;
+
+    (void)ia;
+    if (len == span(level))
+        return 0;
+    hpa_t table = new_table(w->pt);
+    if (!table.v)
+        return -ENOMEM;
+    for (unsigned i = 0; i < ENTRIES; i++)
+        table_at(table)[i] = f->leaf(hpa(oa + i * span(below)), below, prot, type_of(f, old, level));
+    set_entry(e, f->table(table, level));
+    return 0;
+}
+
+/* Whether `ia` lies inside a leaf and not at its start. */
+static bool edge_inside_leaf(const struct pt *pt, uint64_t ia)
+{
+    const struct pt_format *f = pt->fmt;
+    hpa_t table = pt->root;
+
+    for (unsigned level = f->levels - 1u;; level--) {
+        uint64_t e = get_entry(table_at(table) + index_of(ia, level));
+        enum pte_kind kind = f->kind(e, level);
+
+        if (kind == PTE_LEAF)
+            return ia & (span(level) - 1);
+        if (kind == PTE_HOLE)
+            return false;
+        table = f->addr(e, level);
+    }
+}
+
+/* After this no leaf crosses `ia`: those around it are split as far down as needed. */
+static int split_at(struct pt *pt, uint64_t ia)
+{
+    struct walk w = { .pt = pt, .leaf = split_leaf };
+    int err = 0;
+
+    while (!err && edge_inside_leaf(pt, ia))
+        err = walk(&w, ia, PAGE_SIZE);
+    return err;
+}
+
+static int split_for(struct pt *pt, uint64_t ia, uint64_t len)
+{
+    uint64_t end = ia + len, top = pt->fmt->ia_bits >= 64 ? UINT64_MAX : 1ull << pt->fmt->ia_bits;
+    int err = split_at(pt, ia);
+
+    return err || end >= top ? err : split_at(pt, end);
+}
+
+int pt_unmap(struct pt *pt, gpa_t ia, uint64_t len)
+{
+    struct walk w = { .pt = pt, .leaf = clear_leaf, .drop_empty = true };
+
+    if (bad_range(pt, ia.v, len))
+        return -EINVAL;
+    if (!len)
+        return 0;
+    spin_lock(&pt->lock);
+    int err = split_for(pt, ia.v, len);
+    if (!err)
+        err = walk(&w, ia.v, len);
+    spin_unlock(&pt->lock);
+    return err;
+}
+
+static int reprotect(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, uint64_t len)
+{
+    const struct pt_format *f = w->pt->fmt;
+    uint64_t old = get_entry(e);
+
+    (void)ia;
+    hv_assert(len == span(level));
+    set_entry(e, f->leaf(f->addr(old, level), level, w->prot, type_of(f, old, level)));
+    return 0;
+}
+
+int pt_protect(struct pt *pt, gpa_t ia, uint64_t len, unsigned prot)
+{
+    struct walk w = { .pt = pt, .leaf = reprotect, .prot = prot };
+
+    if (bad_range(pt, ia.v, len))
+        return -EINVAL;
+    if (!len)
+        return 0;
+    spin_lock(&pt->lock);
+    int err = split_for(pt, ia.v, len);
+    if (!err)
+        err = walk(&w, ia.v, len);
+    spin_unlock(&pt->lock);
+    return err;
+}
+
+bool pt_lookup(const struct pt *pt, gpa_t ia, hpa_t *oa, unsigned *prot)
+{
+    const struct pt_format *f = pt->fmt;
+    hpa_t table = pt->root;
+
+    if (bad_range(pt, align_down(ia.v, PAGE_SIZE), PAGE_SIZE))
+        return false;
+    for (unsigned level = f->levels - 1u;; level--) {
+        uint64_t e = get_entry(table_at(table) + index_of(ia.v, level));
+        enum pte_kind kind = f->kind(e, level);
+
+        if (kind == PTE_HOLE)
+            return false;
+        if (kind == PTE_LEAF) {
+            *oa = hpa(f->addr(e, level).v + (ia.v & (span(level) - 1)));
+            *prot = f->prot(e, level);
+            return true;
+        }
+        table = f->addr(e, level);
+    }
+}
