@@ -1,5 +1,5 @@
 /* files.c: finds the files that the boot program read. */
-#include <boot/boot_info.h>
+#include "boot/boot_info.h"
 #include <hv/files.h>
 #include <hv/log.h>
 #include <hv/pmm.h>

@@ -4,7 +4,7 @@
 #include <arch/mmu.h>
 #include <arch/smp.h>
 #include <arch/timer.h>
-#include <boot/boot_info.h>
+#include "boot/boot_info.h"
 #include <hv/core.h>
 #include <hv/event.h>
 #include <hv/files.h>

@@ -5,7 +5,7 @@
  * number of ranges and on the bitmaps (64 bytes per MiB of RAM), never on the number of pages.
  */
 #include <arch/mmu.h>
-#include <boot/boot_info.h>
+#include "boot/boot_info.h"
 #include <hv/lock.h>
 #include <hv/log.h>
 #include <hv/panic.h>
