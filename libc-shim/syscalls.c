@@ -15,7 +15,7 @@ static atomic_flag malloc_busy = ATOMIC_FLAG_INIT;
 /* One for all CPUs: what we take of newlib keeps nothing in it but errno, which nobody here reads. */
 struct _reent *__getreent(void)
 {
-    static struct _reent reent = _REENT_INIT(reent);
+    static struct _reent reent; /* zeros: there is no stdio */
 
     return &reent;
 }
