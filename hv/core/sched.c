@@ -283,7 +283,7 @@ bool sched_should_yield(const struct vcpu *v)
     return time_ns() >= sched_slice_end(v);
 }
 
-void sched_yield(struct vcpu *v)
+void sched_step_back(struct vcpu *v)
 {
     v->sched.yielded = 1;
 }

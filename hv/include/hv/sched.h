@@ -28,7 +28,7 @@ struct vcpu *sched_pick(void);
 /* This CPU: the vCPU just run goes back: still runnable, or blocked until sched_wake. */
 void sched_put(struct vcpu *, bool runnable);
 /* This CPU: v's guest spins or asked for it: on sched_put, those who wait go first. */
-void sched_yield(struct vcpu *);
+void sched_step_back(struct vcpu *);
 bool sched_should_yield(const struct vcpu *);    /* its slice is over and another waits */
 uint64_t sched_slice_end(const struct vcpu *);   /* ns at which the slice ends; UINT64_MAX when nobody could ever wait */
 struct sched_stats { uint32_t queued, runnable; };      /* waiting; waiting or running */

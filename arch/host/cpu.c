@@ -1,0 +1,23 @@
+#include <arch/cpu.h>
+#include "arch/host/host.h"
+#include <hv/event.h>
+#include <hv/percpu.h>
+#include <sched.h>
+#include <stdlib.h>
+
+_Thread_local uint32_t host_cpu;
+static uint64_t seed = 1;
+
+__attribute__((weak)) struct percpu *this_cpu(void) { return &percpus[host_cpu]; }
+__attribute__((weak)) void cpu_relax(void) { sched_yield(); }
+__attribute__((weak)) _Noreturn void cpu_halt_forever(void) { abort(); }
+__attribute__((weak)) _Noreturn void arch_reboot(void) { abort(); }
+__attribute__((weak)) _Noreturn void arch_poweroff(void) { abort(); }
+__attribute__((weak)) void arch_stop_others(void) { }
+__attribute__((weak)) const char *arch_cpu_name(void) { return "host"; }
+
+/* The same in every run: Knuth's MMIX generator. */
+__attribute__((weak)) uint64_t arch_random(void)
+{
+    return seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+}

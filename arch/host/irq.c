@@ -1,0 +1,20 @@
+#include "arch/host/host.h"
+#include <arch/io.h>
+#include <arch/irq.h>
+
+uint32_t host_kicks[MAX_CPUS];
+
+__attribute__((weak)) void irq_send_kick(uint32_t cpu) { host_kicks[cpu]++; }
+__attribute__((weak)) void irq_window(void) { }
+__attribute__((weak)) void irq_wait(void) { }
+
+__attribute__((weak)) uint32_t port_read(uint16_t port, unsigned size)
+{
+    (void)port;
+    return size >= 4 ? UINT32_MAX : (1u << 8 * size) - 1;
+}
+
+__attribute__((weak)) void port_write(uint16_t port, unsigned size, uint32_t val)
+{
+    (void)port, (void)size, (void)val;
+}
