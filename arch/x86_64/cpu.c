@@ -1,6 +1,7 @@
 /* cpu.c: what the CPU is and can do, and the control registers that every CPU runs with. AMD APM volumes 2 and 3. */
 #include <arch/cpu.h>
 
+#include <hv/acpi.h>
 #include <hv/log.h>
 #include <stdio.h>
 #include <string.h>
@@ -153,4 +154,33 @@ uint64_t arch_random(void)
     uint64_t s = __atomic_add_fetch(&state, rdtsc() * 6364136223846793005ull | 1, __ATOMIC_RELAXED);
     s ^= s >> 29;
     return v ^ s * 0x9e3779b97f4a7c15ull;
+}
+
+/* Every way that PCs know, from the polite one down: the reset register, PCI's 0xcf9, the keyboard controller, a triple fault. */
+_Noreturn void arch_reboot(void)
+{
+    static const struct { uint64_t zero[2]; } no_idt;
+
+    cli();
+    acpi_reset();
+    outb(0xcf9, 0x02);
+    outb(0xcf9, 0x06);
+    for (int i = 0; i < 100000; i++)
+        (void)inb(0x80);
+    outb(0x64, 0xfe);
+    for (int i = 0; i < 100000; i++)
+        (void)inb(0x80);
+    __asm__ volatile("lidt %0; int3" : : "m"(no_idt));
+    cpu_halt_forever();
+}
+
+_Noreturn void arch_poweroff(void)
+{
+    cli();
+    acpi_poweroff();
+    /* Bochs, which has no ACPI under UEFI, takes this word on this port. */
+    for (const char *s = "Shutdown"; *s; s++)
+        outb(0x8900, (uint8_t)*s);
+    log_err("this machine does not power off by software: switch it off by hand");
+    cpu_halt_forever();
 }

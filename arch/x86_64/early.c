@@ -47,5 +47,8 @@ __attribute__((weak)) bool symbol_lookup(uint64_t addr, const char **name, uint6
     return false;
 }
 
-__attribute__((weak)) void irq_dispatch(uint32_t v) { (void)v; }
-__attribute__((weak)) void x86_nmi(void) { }
+
+#include <arch/cpu.h>
+#include <arch/smp.h>
+
+__attribute__((weak)) void ap_main(void) { cpu_halt_forever(); }

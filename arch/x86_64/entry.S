@@ -87,10 +87,88 @@ x86_stub_common:
         add     $16, %rsp
         iretq
 
+/*
+ * How every further CPU starts: smp.c copies this to a page below 1 MiB, fills in the parameters at its end, and sends
+ * the page's number as start-up IPI (AMD APM volume 2 section 16.5; mode switches: section 14.6). One CPU at a time.
+ */
+        .section .rodata
+        .globl  x86_ap_code, x86_ap_params, x86_ap_code_end
+        .balign 64
+x86_ap_code:
+        .code16
+        cli
+        cld
+        xor     %ebx, %ebx
+        mov     %cs, %bx
+        mov     %bx, %ds
+        shl     $4, %ebx                /* where this page lies */
+        lgdtl   ap_gdtr - x86_ap_code
+        mov     %cr0, %eax
+        or      $1, %eax
+        mov     %eax, %cr0
+        ljmpl   *(ap_far32 - x86_ap_code)
+        .code32
+ap_32:  mov     $0x10, %eax
+        mov     %eax, %ds
+        mov     %eax, %es
+        mov     %eax, %ss
+        mov     $0x620, %eax            /* PAE, OSFXSR, OSXMMEXCPT */
+        mov     %eax, %cr4
+        mov     (ap_low_root - x86_ap_code)(%ebx), %eax
+        mov     %eax, %cr3
+        mov     $0xc0000080, %ecx
+        rdmsr
+        or      $0x900, %eax            /* LME, NXE */
+        wrmsr
+        mov     $0x80010033, %eax       /* PG, WP, NE, ET, MP, PE; caches on */
+        mov     %eax, %cr0
+        ljmpl   *(ap_far64 - x86_ap_code)(%ebx)
+        .code64
+ap_64:  mov     (ap_root - x86_ap_code)(%rbx), %rax
+        mov     (ap_stack - x86_ap_code)(%rbx), %rsp
+        mov     (ap_cpu - x86_ap_code)(%rbx), %rdi
+        mov     (ap_entry - x86_ap_code)(%rbx), %rcx
+        jmp     *%rcx
+        .balign 8
+x86_ap_params:                          /* struct ap_params in smp.c */
+ap_gdt: .quad   0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cf9b000000ffff
+ap_gdtr:
+        .word   31
+        .long   ap_gdt - x86_ap_code    /* + page */
+        .word   0
+ap_far32:
+        .long   ap_32 - x86_ap_code     /* + page */
+        .word   0x18, 0
+ap_far64:
+        .long   ap_64 - x86_ap_code     /* + page */
+        .word   0x08, 0
+ap_low_root:
+        .quad   0
+ap_root:
+        .quad   0
+ap_stack:
+        .quad   0
+ap_cpu: .quad   0
+ap_entry:
+        .quad   0
+x86_ap_code_end:
+
+        .text
+        .globl  x86_ap_start
+x86_ap_start:                           /* in the image: the start-up page is no longer needed */
+        mov     %rax, %cr3
+        xor     %ebp, %ebp
+        push    %rbp
+        push    %rbp
+        mov     %rsp, %rbp
+        call    x86_ap_entry
+        ud2
+
         .section .bss
         .balign 4096
-        .globl  boot_stack, boot_stack_top
-boot_stack:
+        .globl  boot_stack_guard, boot_stack_top
+boot_stack_guard:
+        .space  4096
         .space  32768
 boot_stack_top:
         .section .note.GNU-stack, "", @progbits

@@ -94,6 +94,7 @@ void pic_mask(void);
 
 /* timer.c */
 void timer_irq(void);
+void timer_set_start(uint64_t tsc);     /* where time_ns() is 0 */
 
 /* smp.c / mmu.c */
 uint64_t mmu_root(void);

@@ -6,6 +6,7 @@ int must_check mmu_init(const struct boot_info *);
 void *phys_to_virt(hpa_t);
 hpa_t virt_to_phys(const void *);
 void *mmu_map_device(hpa_t, uint64_t len);             /* uncached, never executable; NULL when out of address space */
+void *mmu_map_framebuffer(hpa_t, uint64_t len);        /* write-combining, never executable; NULL when out of address space */
 const void *mmu_map_firmware(hpa_t, uint64_t len);     /* read-only, cached: ACPI tables outside RAM */
 void *mmu_alloc_stack(uint32_t cpu);                   /* top of a new stack with a guard page below; NULL */
 int must_check mmu_map_heap(void *va, hpa_t, uint64_t len);  /* heap growth: RW, NX */

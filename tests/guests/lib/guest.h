@@ -74,6 +74,7 @@ extern struct cpu cpus[MAX_CPUS];
 struct cpu *this_cpu(void);
 void trap_init_cpu(unsigned index);
 void idt_load(void);
+void gdt_reload(void);                 /* after something else loaded the GDTR; TR stays */
 /* fn runs for the vector on every CPU; NULL takes it away. Interrupt handlers must end the interrupt. */
 void trap_handle(unsigned vec, trap_fn fn);
 /* Calls fn(arg); returns -1, or the vector of the exception that ended it (details in this_cpu()->last). */

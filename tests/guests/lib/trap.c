@@ -14,6 +14,7 @@ static uint8_t ist_stacks[MAX_CPUS][4][IST_BYTES] __attribute__((aligned(16)));
 static trap_fn handlers[256];
 static uint8_t code_page[MAX_CPUS][512] __attribute__((aligned(4096)));
 extern uint64_t gdt[];
+extern uint8_t gdt_ptr[];
 extern char trap_stubs[];
 void jmp_back(void);
 void trap_c(struct frame *f);
@@ -49,6 +50,11 @@ void idt_load(void)
 {
     struct { uint16_t limit; uint64_t base; } __attribute__((packed)) p = { sizeof idt - 1, (uint64_t)idt };
     __asm__ volatile("lidt %0" : : "m"(p));
+}
+
+void gdt_reload(void)
+{
+    __asm__ volatile("lgdt (%0)" : : "r"(gdt_ptr));
 }
 
 void trap_init_cpu(unsigned index)

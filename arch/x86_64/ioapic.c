@@ -1,0 +1,93 @@
+/* ioapic.c: I/O APICs (Intel 82093AA data sheet) and the legacy PIC, which is masked for good. */
+#include <arch/io.h>
+#include <arch/mmu.h>
+
+#include <hv/acpi.h>
+#include <hv/lock.h>
+#include <hv/log.h>
+
+#include "private.h"
+
+#define REG_VERSION  1u
+#define REG_TABLE(n) (0x10u + 2 * (n))
+#define RTE_MASKED   (1u << 16)
+#define RTE_LEVEL    (1u << 15)
+#define RTE_LOW      (1u << 13)
+
+struct ioapic {
+    volatile uint8_t *page;
+    uint32_t gsi, pins;
+};
+static struct ioapic ioapics[ACPI_IOAPICS_MAX];
+static uint32_t nioapics;
+static struct spinlock lock = SPINLOCK_INIT(LOCK_DRIVER);
+
+static uint32_t rd(struct ioapic *io, uint32_t reg)
+{
+    mmio_write32(io->page, reg);
+    return mmio_read32(io->page + 0x10);
+}
+
+static void wr(struct ioapic *io, uint32_t reg, uint32_t val)
+{
+    mmio_write32(io->page, reg);
+    mmio_write32(io->page + 0x10, val);
+}
+
+/* Remaps it away from the exception vectors, because a masked PIC can still raise a spurious interrupt; then masks it. */
+void pic_mask(void)
+{
+    static const uint8_t init[][2] = { { 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, 0x20 }, { 0xa1, 0x28 }, { 0x21, 4 },
+                                       { 0xa1, 2 }, { 0x21, 1 }, { 0xa1, 1 }, { 0x21, 0xff }, { 0xa1, 0xff } };
+
+    for (size_t i = 0; i < ARRAY_SIZE(init); i++)
+        outb(init[i][0], init[i][1]);
+}
+
+static void add(uint64_t addr, uint32_t gsi)
+{
+    struct ioapic *io = &ioapics[nioapics];
+
+    io->page = mmu_map_device(hpa(addr), 0x20);
+    if (!io->page)
+        return;
+    io->gsi = gsi;
+    io->pins = (rd(io, REG_VERSION) >> 16 & 0xff) + 1;
+    if (io->pins > 240)                 /* all ones: nothing answers */
+        return;
+    for (uint32_t i = 0; i < io->pins; i++)
+        wr(io, REG_TABLE(i), RTE_MASKED);
+    nioapics++;
+}
+
+int ioapic_init(void)
+{
+    const struct acpi_info *a = acpi_info();
+
+    pic_mask();
+    for (uint32_t i = 0; i < a->nioapics; i++)
+        add(a->ioapics[i].addr, a->ioapics[i].gsi);
+    if (!a->madt)                       /* the address that every PC without tables has */
+        add(0xfec00000, 0);
+    if (!nioapics)
+        log_warn("no IOAPIC: devices cannot interrupt; the console is polled");
+    return 0;
+}
+
+int ioapic_route(uint32_t gsi, uint8_t vector, bool level, bool low)
+{
+    for (uint32_t i = 0; i < nioapics; i++) {
+        struct ioapic *io = &ioapics[i];
+
+        if (gsi < io->gsi || gsi - io->gsi >= io->pins)
+            continue;
+        uint32_t reg = REG_TABLE(gsi - io->gsi);
+        spin_lock(&lock);
+        wr(io, reg, RTE_MASKED);
+        wr(io, reg + 1, percpus[0].hw_id << 24);
+        wr(io, reg, vector | (level ? RTE_LEVEL : 0) | (low ? RTE_LOW : 0));
+        spin_unlock(&lock);
+        return 0;
+    }
+    return -ENOENT;
+}

@@ -1,0 +1,117 @@
+/* irq.c: vectors, device interrupts, IPIs, and the two places where interrupts are taken. */
+#include <arch/cpu.h>
+#include <arch/io.h>
+#include <arch/irq.h>
+#include <arch/smp.h>
+
+#include <hv/acpi.h>
+#include <hv/log.h>
+#include <hv/panic.h>
+
+#include "private.h"
+
+struct line {
+    void (*fn)(void *);
+    void *arg;
+    uint32_t gsi;
+};
+static struct line lines[VEC_GSI_MAX - VEC_GSI + 1];
+static uint32_t nlines;
+static volatile bool stopping;          /* a CPU panics: an NMI means stop */
+
+int irq_init(void)
+{
+    int err = lapic_init(acpi_info()->lapic);
+
+    if (!err)
+        err = lapic_cpu_init();
+    if (!err)
+        err = ioapic_init();
+    return err;
+}
+
+/* How the firmware says that the interrupt is wired: ISA lines are edge and high unless overridden, others level and low. */
+static void wiring(uint32_t gsi, bool *level, bool *low)
+{
+    const struct acpi_info *a = acpi_info();
+
+    *level = *low = gsi >= 16;
+    for (uint32_t i = 0; i < a->noverrides; i++) {
+        if (a->overrides[i].gsi == gsi) {
+            *level = a->overrides[i].level;
+            *low = a->overrides[i].low;
+        }
+    }
+}
+
+int irq_register(uint32_t gsi, void (*fn)(void *), void *arg)
+{
+    bool level, low;
+
+    if (nlines == ARRAY_SIZE(lines))
+        return -ENOSPC;
+    lines[nlines] = (struct line){ fn, arg, gsi };
+    wiring(gsi, &level, &low);
+    int err = ioapic_route(gsi, (uint8_t)(VEC_GSI + nlines), level, low);
+    if (!err)
+        nlines++;
+    return err;
+}
+
+void irq_dispatch(uint32_t vector)
+{
+    if (vector == VEC_SPURIOUS || (vector >= 0x20 && vector < 0x30))
+        return;                         /* spurious interrupts want no EOI */
+    if (vector == VEC_TIMER)
+        timer_irq();
+    else if (vector >= VEC_GSI && vector - VEC_GSI < nlines)
+        lines[vector - VEC_GSI].fn(lines[vector - VEC_GSI].arg);
+    else if (vector != VEC_KICK)
+        log_debug("unexpected interrupt vector %x on CPU %u", vector, this_cpu()->id);
+    lapic_eoi();
+}
+
+void irq_window(void)
+{
+    __asm__ volatile("sti; nop; cli" : : : "memory");
+}
+
+/* STI holds interrupts off until after HLT, so that nothing can slip in between. */
+void irq_wait(void)
+{
+    __asm__ volatile("sti; hlt; cli" : : : "memory");
+}
+
+void irq_send_kick(uint32_t cpu)
+{
+    lapic_send(percpus[cpu].hw_id, ICR_FIXED | VEC_KICK);
+}
+
+void x86_nmi(void)
+{
+    if (stopping)
+        cpu_halt_forever();
+    log_warn("NMI on CPU %u: the machine reports a hardware fault", this_cpu()->id);
+}
+
+void arch_stop_others(void)
+{
+    stopping = true;
+    if (cpu_count > 1)
+        lapic_send_others(ICR_NMI);
+}
+
+uint32_t port_read(uint16_t port, unsigned size)
+{
+    return size == 1 ? inb(port) : size == 2 ? inw(port) : inl(port);
+}
+
+void port_write(uint16_t port, unsigned size, uint32_t val)
+{
+    if (size == 1)
+        outb(port, (uint8_t)val);
+    else if (size == 2)
+        outw(port, (uint16_t)val);
+    else
+        outl(port, val);
+}

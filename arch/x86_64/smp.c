@@ -1,0 +1,169 @@
+/* smp.c: starts every CPU by INIT and start-up IPIs (AMD APM volume 2 section 16.5), one after the other. */
+#include <arch/cpu.h>
+#include <arch/mmu.h>
+#include <arch/smp.h>
+#include <arch/timer.h>
+
+#include <hv/acpi.h>
+#include <hv/log.h>
+#include <hv/percpu.h>
+#include <hv/pmm.h>
+#include <hv/time.h>
+#include <string.h>
+
+#include "boot/boot_info.h"
+#include "private.h"
+
+#define ANSWER_NS   1000000000ull       /* a CPU that needs longer is left out */
+#define RESEND_NS   300000ull           /* then the start-up IPI is sent a second time */
+
+#define PTE_P  1ull
+#define PTE_W  2ull
+#define PTE_PS 0x80ull
+
+/* The parameters at the end of the start-up code in entry.S. */
+struct ap_params {
+    uint64_t gdt[4];
+    uint16_t gdtr_limit;
+    uint32_t gdtr_base;
+    uint16_t pad;
+    uint32_t far32;
+    uint16_t sel32, pad32;
+    uint32_t far64;
+    uint16_t sel64, pad64;
+    uint64_t low_root, root, stack, cpu, entry;
+} __attribute__((packed));
+static_assert(sizeof(struct ap_params) == 32 + 8 + 8 + 8 + 40, "entry.S: x86_ap_params");
+
+extern const uint8_t x86_ap_code[], x86_ap_params[], x86_ap_code_end[];
+void x86_ap_start(void);
+
+enum { AP_STARTING = 1, AP_UP, AP_GIVEN_UP, AP_GO };
+static uint32_t ap_state;
+
+/* A root below 1 MiB (it is loaded with 32 bits): our upper half, and 2 MiB at 0 for the start-up page itself. */
+static int make_low_root(uint64_t phys)
+{
+    uint64_t *root = phys_to_virt(hpa(phys));
+    hpa_t pdpt = pmm_alloc_zero(0, PMM_PT), pd = pmm_alloc_zero(0, PMM_PT);
+
+    if (!pdpt.v || !pd.v)
+        return -ENOMEM;
+    memset(root, 0, PAGE_SIZE / 2);
+    memcpy(root + 256, (uint64_t *)phys_to_virt(hpa(mmu_root())) + 256, PAGE_SIZE / 2);
+    root[0] = pdpt.v | PTE_P | PTE_W;
+    *(uint64_t *)phys_to_virt(pdpt) = pd.v | PTE_P | PTE_W;
+    *(uint64_t *)phys_to_virt(pd) = PTE_P | PTE_PS;
+    return 0;
+}
+
+static struct ap_params *place_code(uint64_t page)
+{
+    uint8_t *to = phys_to_virt(hpa(page));
+    struct ap_params *p = (struct ap_params *)(to + (x86_ap_params - x86_ap_code));
+
+    memcpy(to, x86_ap_code, (size_t)(x86_ap_code_end - x86_ap_code));
+    p->gdtr_base += (uint32_t)page;
+    p->far32 += (uint32_t)page;
+    p->far64 += (uint32_t)page;
+    p->low_root = page + PAGE_SIZE;
+    p->root = mmu_root();
+    p->entry = (uint64_t)x86_ap_start;
+    return p;
+}
+
+/* Waits up to `ns` for the CPU to say that it is up. */
+static bool answered(uint64_t ns)
+{
+    uint64_t end = time_ns() + ns;
+
+    while (__atomic_load_n(&ap_state, __ATOMIC_ACQUIRE) != AP_UP) {
+        if (time_ns() > end)
+            return false;
+        cpu_relax();
+    }
+    return true;
+}
+
+static bool wake(uint32_t apic_id, uint64_t page)
+{
+    uint32_t expected = AP_STARTING, sipi = ICR_STARTUP | (uint32_t)(page >> PAGE_SHIFT);
+
+    __atomic_store_n(&ap_state, AP_STARTING, __ATOMIC_RELEASE);
+    lapic_send(apic_id, ICR_INIT);
+    time_delay_ns(10000);
+    lapic_send(apic_id, sipi);
+    if (answered(RESEND_NS))
+        return true;
+    lapic_send(apic_id, sipi);
+    if (answered(ANSWER_NS))
+        return true;
+    return !__atomic_compare_exchange_n(&ap_state, &expected, AP_GIVEN_UP, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static int start_cpu(struct ap_params *p, uint64_t page, uint32_t apic_id)
+{
+    uint32_t id = cpu_count;
+    hpa_t mem = pmm_alloc_zero(2, PMM_HV);
+    void *stack = mmu_alloc_stack(id);
+
+    static_assert(sizeof(struct x86_cpu) <= PAGE_SIZE << 2, "struct x86_cpu");
+    if (!mem.v || !stack)
+        return -ENOMEM;
+    percpus[id] = (struct percpu){ .self = &percpus[id], .id = id, .hw_id = apic_id, .stack_top = stack,
+                                   .arch = phys_to_virt(mem) };
+    p->stack = (uint64_t)stack;
+    p->cpu = id;
+    if (!wake(apic_id, page)) {
+        log_err("CPU with APIC id %u does not answer: it is left out", apic_id);
+        return 0;                       /* its stack stays: it may still wake up on it */
+    }
+    cpu_count = id + 1;
+    __atomic_store_n(&ap_state, AP_GO, __ATOMIC_RELEASE);
+    return 0;
+}
+
+int smp_init(const struct boot_info *bi)
+{
+    const struct acpi_info *a = acpi_info();
+    const uint32_t *ids = a->ncpus ? a->cpus : bi->cpu_ids;
+    uint32_t n = a->ncpus ? a->ncpus : bi->ncpus, self = lapic_id();
+    int err = 0;
+
+    percpus[0].hw_id = self;
+    if (n <= 1)
+        return 0;
+    if (!bi->trampoline || make_low_root(bi->trampoline + PAGE_SIZE)) {
+        log_err("no memory below 1 MiB to start other CPUs from: only the boot CPU is used");
+        return 0;
+    }
+    struct ap_params *p = place_code(bi->trampoline);
+    for (uint32_t i = 0; i < n && !err; i++) {
+        if (ids[i] == self || (!lapic_x2 && ids[i] > 254))
+            continue;
+        if (cpu_count == MAX_CPUS) {
+            log_warn("this machine has %u CPUs; Trivet uses the first %u", n, MAX_CPUS);
+            break;
+        }
+        err = start_cpu(p, bi->trampoline, ids[i]);
+    }
+    return err;
+}
+
+/* On the new CPU, on its own stack. */
+_Noreturn void x86_ap_entry(uint32_t id)
+{
+    struct percpu *self = &percpus[id];
+    uint32_t expected = AP_STARTING;
+
+    x86_desc_init(self->arch);
+    x86_set_percpu(self);
+    if (arch_cpu_init() || lapic_cpu_init() || timer_cpu_init())
+        cpu_halt_forever();
+    if (!__atomic_compare_exchange_n(&ap_state, &expected, AP_UP, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        cpu_halt_forever();
+    while (__atomic_load_n(&ap_state, __ATOMIC_ACQUIRE) == AP_UP)
+        cpu_relax();
+    log_info("CPU %u: APIC id %u is up", id, self->hw_id);
+    ap_main();
+}

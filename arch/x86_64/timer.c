@@ -1,0 +1,287 @@
+/*
+ * timer.c: the clock (TSC) and the timer (TSC deadline, or the local APIC's count-down). The TSC's frequency comes from a
+ * CPUID leaf where there is one, else from 2 ms beside the HPET, the ACPI PM timer or the PIT.
+ */
+#include <arch/cpu.h>
+#include <arch/io.h>
+#include <arch/mmu.h>
+#include <arch/timer.h>
+
+#include <hv/acpi.h>
+#include <hv/log.h>
+#include <hv/time.h>
+
+#include "private.h"
+
+#define CALIBRATE_NS 2000000ull
+#define NS_PER_S     1000000000ull
+
+/* cycles * mult >> 32, in 128 bits: exact to 1 ns in days. */
+static uint64_t tsc_hz, tsc_base, ns_mult, tsc_mult, apic_mult;
+static bool use_deadline;
+
+uint64_t time_cycles(void) { return rdtsc(); }
+uint64_t time_cycles_hz(void) { return tsc_hz; }
+
+static uint64_t scale(uint64_t v, uint64_t mult)
+{
+    return (uint64_t)((unsigned __int128)v * mult >> 32);
+}
+
+uint64_t time_cycles_to_ns(uint64_t cycles) { return scale(cycles, ns_mult); }
+uint64_t time_ns_to_cycles(uint64_t ns) { return scale(ns, tsc_mult); }
+
+uint64_t time_ns(void)
+{
+    return scale(rdtsc_ordered() - tsc_base, ns_mult);
+}
+
+void time_delay_ns(uint64_t ns)
+{
+    uint64_t end = time_ns() + ns;
+
+    while (time_ns() < end)
+        cpu_relax();
+}
+
+/* A counter to measure the TSC against. */
+struct ref {
+    const char *name;
+    uint64_t hz, mask;
+    uint64_t (*read)(void);
+};
+
+static const volatile uint8_t *hpet;
+
+static uint64_t hpet_read(void) { return mmio_read32(hpet + 0xf0); }
+static uint64_t pm_read(void) { return inl((uint16_t)acpi_info()->power.pm_timer.addr); }
+
+/* IA-PC HPET specification 1.0a section 2.3: period in femtoseconds in the upper half of the first register. */
+static bool hpet_ref(struct ref *r)
+{
+    const struct acpi_gas *g = &acpi_info()->hpet;
+    volatile uint8_t *p = g->addr && g->space == ACPI_MEMORY ? mmu_map_device(hpa(g->addr), 0x400) : NULL;
+    uint64_t fs = p ? mmio_read32(p + 4) : 0;
+
+    if (fs < 1000 || fs > 100000000)
+        return false;
+    hpet = p;
+    mmio_write32(p + 0x10, mmio_read32(p + 0x10) | 1);
+    *r = (struct ref){ "HPET", 1000000000000000ull / fs, 0xffffffff, hpet_read };
+    return true;
+}
+
+static bool pm_ref(struct ref *r)
+{
+    const struct acpi_power *p = &acpi_info()->power;
+
+    if (!p->pm_timer.addr || p->pm_timer.space != ACPI_IO)
+        return false;
+    *r = (struct ref){ "ACPI PM timer", 3579545, 0xffffff, pm_read };
+    return true;
+}
+
+/* PIT channel 2 counts down from 65535, gate on, speaker off (Intel 8254). */
+static uint64_t pit_read(void)
+{
+    outb(0x43, 0x80);
+    uint32_t lo = inb(0x42);
+    return 0xffff - (lo | (uint32_t)inb(0x42) << 8);
+}
+
+static bool pit_ref(struct ref *r)
+{
+    outb(0x61, (uint8_t)((inb(0x61) & ~2u) | 1));
+    outb(0x43, 0xb0);
+    outb(0x42, 0xff);
+    outb(0x42, 0xff);
+    *r = (struct ref){ "PIT", 1193182, 0xffff, pit_read };
+    return true;
+}
+
+/* A reading of the counter with the TSC in the middle of it; of five, the one that took least time. */
+static uint64_t sample(const struct ref *r, uint64_t *tsc)
+{
+    uint64_t best = ~0ull, val = 0;
+
+    for (int i = 0; i < 5; i++) {
+        uint64_t a = rdtsc_ordered(), v = r->read(), b = rdtsc_ordered();
+
+        if (b - a < best) {
+            best = b - a;
+            val = v;
+            *tsc = a + (b - a) / 2;
+        }
+    }
+    return val;
+}
+
+/* TSC and local APIC timer against the reference. 0: the reference does not count. */
+static uint64_t measure(const struct ref *r, uint64_t *apic_hz)
+{
+    uint64_t t0, t1, want = r->hz * CALIBRATE_NS / NS_PER_S, ticks, v0;
+    uint32_t c0;
+
+    lapic_timer_start(0xffffffff);
+    v0 = sample(r, &t0);
+    c0 = lapic_timer_count();
+    for (uint64_t spins = 0; ((r->read() - v0) & r->mask) < want; spins++)
+        if (spins > 10000000 || rdtsc() - t0 > 1000000000ull)
+            return 0;
+    ticks = (sample(r, &t1) - v0) & r->mask;
+    uint32_t count = c0 - lapic_timer_count();
+    lapic_timer_start(0);
+    *apic_hz = count * r->hz / ticks;
+    return (uint64_t)((unsigned __int128)(t1 - t0) * r->hz / ticks);
+}
+
+/* Intel SDM volume 2, CPUID 15H: TSC / core crystal = EBX / EAX, crystal in ECX. */
+static uint64_t cpuid_hz(uint64_t *crystal)
+{
+    struct cpuid r;
+
+    if (x86_features.max_leaf < 0x15)
+        return 0;
+    r = cpuid(0x15, 0);
+    if (!r.a || !r.b || !r.c)
+        return 0;
+    *crystal = r.c;
+    return (uint64_t)r.c * r.b / r.a;
+}
+
+/* Hypervisors' timing leaf: kHz of the TSC in EAX, of the APIC's bus in EBX. */
+static uint64_t hypervisor_hz(uint64_t *apic_hz)
+{
+    struct cpuid r;
+
+    if (!x86_features.hypervisor || cpuid(0x40000000, 0).a < 0x40000010)
+        return 0;
+    r = cpuid(0x40000010, 0);
+    *apic_hz = r.b * 1000ull;
+    return r.a * 1000ull;
+}
+
+static uint64_t find_hz(uint64_t *apic_hz, const char **how)
+{
+    static bool (*const refs[])(struct ref *) = { hpet_ref, pm_ref, pit_ref };
+    uint64_t hz = cpuid_hz(apic_hz);
+    struct ref r;
+
+    *how = "CPUID";
+    if (!hz)
+        hz = hypervisor_hz(apic_hz);
+    for (size_t i = 0; i < ARRAY_SIZE(refs) && (!hz || !*apic_hz); i++) {
+        if (refs[i](&r)) {
+            hz = measure(&r, apic_hz);
+            *how = r.name;
+        }
+    }
+    return hz;
+}
+
+int timer_init(void)
+{
+    const char *how;
+    uint64_t apic_hz = 0;
+
+    tsc_hz = find_hz(&apic_hz, &how);
+    if (tsc_hz < 1000000 || (!apic_hz && !x86_features.tsc_deadline)) {
+        log_err("no clock: neither HPET, ACPI PM timer nor PIT counts, so that the TSC's frequency cannot be found");
+        return -ENODEV;
+    }
+    ns_mult = (uint64_t)(((unsigned __int128)NS_PER_S << 32) / tsc_hz);
+    tsc_mult = (uint64_t)(((unsigned __int128)tsc_hz << 32) / NS_PER_S);
+    apic_mult = (uint64_t)(((unsigned __int128)apic_hz << 32) / NS_PER_S);
+    use_deadline = x86_features.tsc_deadline;
+    log_info("TSC %llu.%03llu MHz (%s), timer: %s", (unsigned long long)(tsc_hz / 1000000),
+             (unsigned long long)(tsc_hz / 1000 % 1000), how, use_deadline ? "TSC deadline" : "local APIC");
+    if (!x86_features.invariant_tsc)
+        log_debug("the TSC is not reported as invariant");
+    return timer_cpu_init();
+}
+
+int timer_cpu_init(void)
+{
+    lapic_timer_mode(use_deadline);
+    timer_arm(UINT64_MAX);
+    return 0;
+}
+
+void timer_arm(uint64_t ns)
+{
+    if (use_deadline) {
+        wrmsr(MSR_TSC_DEADLINE, ns == UINT64_MAX ? 0 : tsc_base + time_ns_to_cycles(ns) + 1);
+        return;
+    }
+    if (ns == UINT64_MAX) {
+        lapic_timer_start(0);
+        return;
+    }
+    uint64_t now = time_ns(), count = ns > now ? scale(ns - now, apic_mult) + 1 : 1;
+    lapic_timer_start(count > 0xffffffff ? 0xffffffff : (uint32_t)count);
+}
+
+/* The interrupt has done its work by arriving: the loop looks at the events. */
+void timer_irq(void)
+{
+}
+
+void timer_set_start(uint64_t tsc)
+{
+    tsc_base = tsc;
+}
+
+/* The real-time clock of the PC, read while no update is under way (MC146818A data sheet). */
+static uint8_t cmos(uint8_t reg)
+{
+    outb(0x70, reg);
+    return inb(0x71);
+}
+
+struct rtc { uint8_t r[7]; };           /* seconds, minutes, hours, day, month, year, status B */
+
+static bool rtc_read(struct rtc *t)
+{
+    static const uint8_t regs[] = { 0, 2, 4, 7, 8, 9, 11 };
+
+    for (int i = 0; i < 10000 && cmos(10) & 0x80; i++)
+        ;
+    for (size_t i = 0; i < ARRAY_SIZE(regs); i++)
+        t->r[i] = cmos(regs[i]);
+    return t->r[4] != 0xff && t->r[4] != 0;
+}
+
+static uint32_t from_bcd(const struct rtc *t, int i)
+{
+    uint32_t v = i == 2 ? t->r[i] & 0x7fu : t->r[i];
+
+    return t->r[6] & 4 ? v : (v >> 4) * 10 + (v & 15);
+}
+
+/* Days since 1970-01-01 of a date in 2000..2099. */
+static uint64_t days(uint32_t year, uint32_t month, uint32_t day)
+{
+    static const uint16_t before[] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 };
+    uint64_t d = 10957 + 365ull * (year - 2000) + (year - 2000 + 3) / 4;
+
+    return d + before[(month - 1) % 12] + (year % 4 == 0 && month > 2) + day - 1;
+}
+
+uint64_t time_wall_s(void)
+{
+    static uint64_t at_start;
+
+    if (!at_start) {
+        struct rtc t;
+
+        if (!rtc_read(&t))
+            return 0;
+        uint32_t hour = from_bcd(&t, 2);
+        if (!(t.r[6] & 2))              /* 12-hour clock */
+            hour = hour % 12 + (t.r[2] & 0x80 ? 12 : 0);
+        uint64_t s = days(2000 + from_bcd(&t, 5), from_bcd(&t, 4), from_bcd(&t, 3)) * 86400;
+        s += hour * 3600ull + from_bcd(&t, 1) * 60ull + from_bcd(&t, 0);
+        at_start = s - time_ns() / NS_PER_S;
+    }
+    return at_start + time_ns() / NS_PER_S;
+}

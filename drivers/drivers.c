@@ -1,0 +1,59 @@
+/* drivers.c: every driver of the host, in probe order. */
+#include <hv/acpi.h>
+#include <hv/drivers.h>
+#include <hv/log.h>
+
+#include "boot/boot_info.h"
+#include "drivers/fb/fb.h"
+#include "drivers/serial/serial.h"
+
+static bool have_serial, have_fb;
+
+void drivers_early_console(const struct boot_info *bi)
+{
+    have_serial = serial_early();
+    if (!have_serial)
+        have_fb = fb_early(bi);
+}
+
+/* 0: the driver found its device. -ENODEV: it is not there. */
+static int init_serial(const struct boot_info *bi)
+{
+    (void)bi;
+    int err = serial_init(&acpi_info()->spcr);
+
+    have_serial = err == 0;
+    return err;
+}
+
+static int init_fb(const struct boot_info *bi)
+{
+    (void)bi;
+    return have_fb && !have_serial ? fb_init() : -ENODEV;
+}
+
+static const struct driver {
+    const char *name;
+    int (*init)(const struct boot_info *);
+} drivers[] = {
+    { "serial", init_serial },
+    { "framebuffer", init_fb },
+};
+
+int drivers_init(const struct boot_info *bi)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
+        int err = drivers[i].init(bi);
+
+        if (err && err != -ENODEV)
+            log_err("driver %s failed: error %d", drivers[i].name, -err);
+    }
+    if (!have_serial)
+        log_warn("no serial port was found: the log is on the screen, and nothing can be typed");
+    return 0;
+}
+
+const char *drivers_console_name(void)
+{
+    return have_serial ? serial_name() : have_fb ? fb_name() : "none";
+}
