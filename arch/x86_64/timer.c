@@ -8,6 +8,7 @@
 #include <arch/timer.h>
 
 #include <hv/acpi.h>
+#include <hv/event.h>
 #include <hv/log.h>
 #include <hv/time.h>
 
@@ -221,9 +222,9 @@ void timer_arm(uint64_t ns)
     lapic_timer_start(count > 0xffffffff ? 0xffffffff : (uint32_t)count);
 }
 
-/* The interrupt has done its work by arriving: the loop looks at the events. */
 void timer_irq(void)
 {
+    event_timer_irq();
 }
 
 void timer_set_start(uint64_t tsc)

@@ -20,10 +20,6 @@ static enum log_level console_level = LOG_INFO;
 static void (*sink)(const char *, size_t);
 static struct spinlock lock = SPINLOCK_INIT(LOCK_LOG);
 
-void log_early_init(void)
-{
-}
-
 void log_set_console_level(enum log_level max)
 {
     console_level = max;

@@ -4,17 +4,23 @@
 #include <arch/mmu.h>
 #include <arch/smp.h>
 #include <arch/timer.h>
+#include <hv/acpi.h>
 #include "boot/boot_info.h"
-#include <hv/core.h>
+#include <hv/drivers.h>
 #include <hv/event.h>
 #include <hv/files.h>
 #include <hv/heap.h>
 #include <hv/log.h>
+#include <hv/mgmt.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
+#include <hv/power.h>
 #include <hv/sched.h>
 #include <hv/time.h>
+#include <hv/vcpu.h>
+#include <hv/version.h>
+#include <hv/vm.h>
 
 struct step {
     const char *name;
@@ -38,7 +44,9 @@ static int say_hello(struct boot_info *bi)
 
 static int do_pmm(struct boot_info *bi) { return pmm_init(bi); }
 static int do_mmu(struct boot_info *bi) { return mmu_init(bi); }
+static int do_acpi(struct boot_info *bi) { return acpi_init(bi); }
 static int do_files(struct boot_info *bi) { return files_init(bi); }
+static int do_drivers(struct boot_info *bi) { return drivers_init(bi); }
 
 static int do_heap(struct boot_info *bi)
 {
@@ -58,6 +66,33 @@ static int do_timer(struct boot_info *bi)
 {
     (void)bi;
     return timer_init();
+}
+
+static int do_console(struct boot_info *bi)
+{
+    (void)bi;
+    return console_init();
+}
+
+static int do_engines(struct boot_info *bi)
+{
+    (void)bi;
+    if (vcpu_backends_init())
+        log_err("no guest can run on this machine; the console still works");
+    return 0;
+}
+
+static int do_config(struct boot_info *bi)
+{
+    return config_init(bi->config ? phys_to_virt(hpa(bi->config)) : NULL, bi->config_size);
+}
+
+static int do_guests(struct boot_info *bi)
+{
+    int err = vm_init();
+
+    (void)bi;
+    return err ? err : mgmt_init();
 }
 
 /* A CPU counts once its event queue is there (see ap_main). */
@@ -88,11 +123,17 @@ static const struct step steps[] = {
     { "memory", do_pmm, "the firmware reports too little usable memory" },
     { "address space", do_mmu, "there is not enough memory for Trivet's own page tables" },
     { "heap", do_heap, "there is not enough memory" },
+    { "ACPI", do_acpi, "the firmware gives no usable ACPI tables: look for a newer firmware" },
     { "interrupts", do_irq, "the interrupt controller was not found: look for a newer firmware" },
     { "clock", do_timer, "no usable clock was found: enable HPET or the ACPI PM timer in the firmware's setup" },
     { "hello", say_hello, "" },
+    { "drivers", do_drivers, "" },
     { "files", do_files, "a file on the boot partition cannot be used" },
     { "processors", do_smp, "there is not enough memory to start the CPUs" },
+    { "console", do_console, "there is not enough memory" },
+    { "virtualisation", do_engines, "" },
+    { "configuration", do_config, "there is not enough memory" },
+    { "guests", do_guests, "there is not enough memory" },
 };
 static_assert(ARRAY_SIZE(steps) <= ARRAY_SIZE(took), "took[]");
 
@@ -119,12 +160,15 @@ static void run_steps(struct boot_info *bi)
     }
 }
 
+/* From entry.S: interrupts disabled, this_cpu() valid. */
+_Noreturn void hv_main(struct boot_info *bi);
+
 _Noreturn void hv_main(struct boot_info *bi)
 {
-    log_early_init();
+    drivers_early_console(bi);
     if (bi->magic != BOOT_INFO_MAGIC || bi->version != BOOT_INFO_VERSION || bi->size != sizeof(*bi))
         panic("the boot program and the hypervisor do not belong together: write the whole image again");
-    log_info("Trivet");
+    log_info("Trivet " TRIVET_VERSION);
     run_steps(bi);
     cpu_loop();
 }
@@ -134,4 +178,14 @@ _Noreturn void ap_main(void)
     if (event_cpu_init())
         panic("no memory for the events of CPU %u", this_cpu()->id);
     cpu_loop();
+}
+
+_Noreturn void hv_reboot(void)
+{
+    arch_reboot();
+}
+
+_Noreturn void hv_poweroff(void)
+{
+    arch_poweroff();
 }

@@ -1,18 +1,24 @@
-/* pending.c: TEMPORARY: what other parts will define. */
-#include <arch/cpu.h>
-#include <arch/mmu.h>
-#include <hv/console.h>
+/* pending.c: TEMPORARY: what hv/vm will define. */
+#include <hv/gmem.h>
 #include <hv/sched.h>
-#include <hv/time.h>
 #include <hv/vcpu.h>
+#include <hv/vm.h>
 
 __attribute__((weak)) void vcpu_run(struct vcpu *v) { sched_put(v, false); }
 __attribute__((weak)) void vcpu_unload_remote(struct vcpu *v) { (void)v; }
-__attribute__((weak)) void console_panic_write(const char *s, size_t n) { (void)s, (void)n; }
-__attribute__((weak)) uint64_t time_ns(void) { return 0; }
-__attribute__((weak)) void arch_stop_others(void) { }
-__attribute__((weak)) int mmu_map_heap(void *va, hpa_t pa, uint64_t len) { (void)va, (void)pa, (void)len; return -ENOMEM; }
-__attribute__((weak)) void *phys_to_virt(hpa_t pa) { return (void *)pa.v; }
-__attribute__((weak)) hpa_t virt_to_phys(const void *p) { return hpa((uint64_t)p); }
-__attribute__((weak)) uint64_t arch_heap_base(void) { return 0; }
-__attribute__((weak)) uint64_t arch_heap_size(void) { return 0; }
+__attribute__((weak)) int vcpu_backends_init(void) { return -ENOTSUP; }
+__attribute__((weak)) const struct vcpu_ops *vcpu_backend(enum isa i) { (void)i; return NULL; }
+__attribute__((weak)) const char *const exit_reason_names[EXIT_REASONS] = { "" };
+__attribute__((weak)) const char *const vm_state_names[6] = { "off", "", "", "", "", "" };
+__attribute__((weak)) struct vm *vm_by_index(uint32_t i) { (void)i; return NULL; }
+__attribute__((weak)) struct vm *vm_find(const char *n) { (void)n; return NULL; }
+__attribute__((weak)) uint32_t vm_count(void) { return 0; }
+__attribute__((weak)) int vm_init(void) { return 0; }
+__attribute__((weak)) int vm_define(const struct guest_config *c, struct vm **v) { (void)c, (void)v; return -ENOTSUP; }
+__attribute__((weak)) int vm_start(struct vm *v) { (void)v; return -ENOTSUP; }
+__attribute__((weak)) int vm_pause(struct vm *v) { (void)v; return -ENOTSUP; }
+__attribute__((weak)) int vm_resume(struct vm *v) { (void)v; return -ENOTSUP; }
+__attribute__((weak)) int vm_power_button(struct vm *v) { (void)v; return -ENOTSUP; }
+__attribute__((weak)) void vm_request_off(struct vm *v, const char *w) { (void)v, (void)w; }
+__attribute__((weak)) void vm_request_reset(struct vm *v, const char *w) { (void)v, (void)w; }
+__attribute__((weak)) uint64_t vm_time_ns(const struct vm *v) { (void)v; return 0; }

@@ -16,6 +16,5 @@ void vm_log(struct vm *, enum log_level, const char *fmt, ...) printf_like(3, 4)
 /* Reader of the ring: copies the line with sequence number >= *seq into buf, advances *seq past it; false at the end. */
 bool log_read(uint64_t *seq, enum log_level max, char *buf, size_t len);
 void log_set_console_level(enum log_level max);
-void log_early_init(void);
 /* Where log lines go besides the ring: set once by mgmt's console (before that, by the early serial or framebuffer writer). */
 void log_set_sink(void (*write)(const char *, size_t));
