@@ -22,3 +22,4 @@ __attribute__((weak)) int vm_power_button(struct vm *v) { (void)v; return -ENOTS
 __attribute__((weak)) void vm_request_off(struct vm *v, const char *w) { (void)v, (void)w; }
 __attribute__((weak)) void vm_request_reset(struct vm *v, const char *w) { (void)v, (void)w; }
 __attribute__((weak)) uint64_t vm_time_ns(const struct vm *v) { (void)v; return 0; }
+__attribute__((weak)) void vm_tlb_flush(struct vm *v, gpa_t g, uint64_t l) { (void)v, (void)g, (void)l; }

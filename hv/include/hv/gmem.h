@@ -7,22 +7,30 @@ struct vm;
 enum memslot_kind { MEMSLOT_RAM, MEMSLOT_ROM, MEMSLOT_MMIO };
 struct memslot { gpa_t base; uint64_t len; hpa_t host; unsigned prot; enum memtype type; enum memslot_kind kind; uint64_t chunk; };
 struct gmem_chunk { hpa_t host; uint8_t order; };
+/* A run of guest memory that is contiguous on the host too: all that gmem_ptr() looks at. */
+struct gmem_piece { uint64_t gpa, len; uint8_t *host; unsigned prot; };
 struct gmem {
     struct pt s2;                     /* unused when the backend has no hardware stage 2 */
-    struct memslot slot[GMEM_SLOTS];  /* sorted by base; RAM slots are host-contiguous per slot or chunked (see chunks) */
+    struct gmem_piece main;           /* copy of the largest piece: where nearly every access ends */
+    struct gmem_piece *pieces; uint32_t npieces, room_pieces;      /* RAM and ROM, sorted by gpa; change only before the VM runs */
+    struct memslot slot[GMEM_SLOTS];  /* sorted by base */
     uint32_t nslots;
-    struct gmem_chunk *chunks; uint32_t nchunks;   /* RAM owned by the VM, freed (scrubbed first) by gmem_fini */
+    struct gmem_chunk *chunks; uint32_t nchunks, room_chunks;      /* RAM owned by the VM */
+    uint32_t scrub_chunk; uint64_t scrub_off;                      /* everything before this is zeroed */
     uint64_t ram_bytes;
     struct spinlock lock;
 };
 int must_check gmem_init(struct vm *);
-void gmem_fini(struct vm *);                           /* unmaps all, gives RAM back; it is scrubbed before reuse */
-/* Gives the VM `len` bytes of RAM at base, in the largest chunks to be had (1 GiB, 2 MiB, 4 KiB). Contents: not yet scrubbed; see gmem_scrub. */
+void gmem_fini(struct vm *);                           /* unmaps all, gives RAM back; gmem_scrub of the next owner zeroes it */
+/* On -ENOMEM (some is always left to Trivet itself) gmem_fini gives back what was got. -EEXIST: overlaps a slot. -ENOSPC: no slot left.
+ * Gives the VM `len` bytes of RAM at base, in the largest chunks to be had (1 GiB, 2 MiB, 4 KiB). Before the VM runs. Not yet scrubbed: see gmem_scrub. */
 int must_check gmem_add_ram(struct vm *, gpa_t base, uint64_t len);
 /* Zeroes up to `budget` bytes of RAM that was not zeroed yet; true while more remains. Called from events before the guest starts. */
 bool gmem_scrub(struct vm *, uint64_t budget);
-int must_check gmem_map(struct vm *, const struct memslot *);   /* MMIO or ROM slot that somebody else owns */
-int must_check gmem_unmap(struct vm *, gpa_t, uint64_t len);    /* domains, stage 2, flush all, reap */
+void gmem_scrub_again(struct vm *);                    /* from the start: for a reset, while no vCPU runs */
+uint64_t gmem_overhead(const struct vm *);             /* bytes of tables and lists beyond the guest's own RAM */
+int must_check gmem_map(struct vm *, const struct memslot *);   /* MMIO or ROM slot that somebody else owns; ROM only before the VM runs */
+int must_check gmem_unmap(struct vm *, gpa_t, uint64_t len);    /* of MMIO slots: domains, stage 2, flush all, reap. -EINVAL: cuts a slot, or RAM */
 /* Host pointer to guest RAM [gpa, gpa+len). NULL unless it lies within one contiguous piece of RAM with the wanted rights. Any CPU, exit path. */
 void *gmem_ptr(struct vm *, gpa_t, uint64_t len, unsigned prot);
 /* Longest contiguous run at gpa, at most *len, stored in *len; NULL when gpa is not RAM. */

@@ -1,0 +1,361 @@
+/*
+ * gmem.c: a VM's memory. The only writer of its stage 2 (and of its IOMMU tables, when there are any: they are updated
+ * in s2_map() and s2_unmap() and nowhere else). RAM is got in the largest chunks to be had; neighbouring chunks make one piece,
+ * so that nearly every guest has two or three pieces and gmem_ptr() is one comparison.
+ */
+#include <hv/gmem.h>
+#include <hv/log.h>
+#include <hv/pmm.h>
+#include <hv/vcpu.h>
+#include <hv/vm.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RESERVE (16 * MIB) /* stays free for Trivet itself */
+
+int gmem_init(struct vm *vm)
+{
+    struct gmem *g = &vm->gmem;
+
+    *g = (struct gmem){ .nslots = 0 };
+    spin_init(&g->lock, LOCK_GMEM);
+    return vm->ops && vm->ops->s2 ? pt_init(&g->s2, vm->ops->s2) : 0;
+}
+
+static int s2_map(struct vm *vm, uint64_t at, hpa_t host, uint64_t len, unsigned prot, enum memtype type)
+{
+    struct gmem *g = &vm->gmem;
+
+    return g->s2.root.v ? pt_map(&g->s2, gpa(at), host, len, prot, type) : 0;
+}
+
+static int s2_unmap(struct vm *vm, uint64_t at, uint64_t len)
+{
+    struct gmem *g = &vm->gmem;
+    int err = g->s2.root.v ? pt_unmap(&g->s2, gpa(at), len) : 0;
+
+    if (err)
+        return err;
+    vm_tlb_flush(vm, gpa(at), len);
+    if (g->s2.root.v)
+        pt_reap(&g->s2);
+    return 0;
+}
+
+/* ---- lists ---- */
+
+/* Makes room for one more of `size` bytes. */
+static int grow(void **list, uint32_t n, uint32_t *room, size_t size)
+{
+    uint32_t want = *room ? *room * 2 : 8;
+    void *p;
+
+    if (n < *room)
+        return 0;
+    p = realloc(*list, want * size);
+    if (!p)
+        return -ENOMEM;
+    *list = p;
+    *room = want;
+    return 0;
+}
+
+static bool joins(const struct gmem_piece *a, const struct gmem_piece *b)
+{
+    return a->gpa + a->len == b->gpa && a->host + a->len == b->host && a->prot == b->prot;
+}
+
+static void note_largest(struct gmem *g, const struct gmem_piece *p)
+{
+    if (p->len >= g->main.len)
+        g->main = *p;
+}
+
+static int add_piece(struct gmem *g, struct gmem_piece new)
+{
+    uint32_t i = g->npieces;
+
+    while (i > 0 && g->pieces[i - 1].gpa > new.gpa)
+        i--;
+    if (i > 0 && joins(&g->pieces[i - 1], &new)) {
+        g->pieces[i - 1].len += new.len;
+        note_largest(g, &g->pieces[i - 1]);
+        return 0;
+    }
+    int err = grow((void **)&g->pieces, g->npieces, &g->room_pieces, sizeof(new));
+    if (err)
+        return err;
+    memmove(&g->pieces[i + 1], &g->pieces[i], (g->npieces - i) * sizeof(new));
+    g->pieces[i] = new;
+    g->npieces++;
+    note_largest(g, &new);
+    return 0;
+}
+
+/* -EEXIST: it overlaps one that is there. */
+static int add_slot(struct gmem *g, const struct memslot *s)
+{
+    uint32_t i = g->nslots;
+
+    if (!s->len || (s->base.v | s->len | s->host.v) & (PAGE_SIZE - 1) || s->base.v + s->len < s->base.v)
+        return -EINVAL;
+    if (g->nslots == GMEM_SLOTS)
+        return -ENOSPC;
+    while (i > 0 && g->slot[i - 1].base.v > s->base.v)
+        i--;
+    if (i > 0 && g->slot[i - 1].base.v + g->slot[i - 1].len > s->base.v)
+        return -EEXIST;
+    if (i < g->nslots && s->base.v + s->len > g->slot[i].base.v)
+        return -EEXIST;
+    memmove(&g->slot[i + 1], &g->slot[i], (g->nslots - i) * sizeof(*s));
+    g->slot[i] = *s;
+    g->nslots++;
+    return 0;
+}
+
+static void remove_slot(struct gmem *g, uint32_t i)
+{
+    g->nslots--;
+    memmove(&g->slot[i], &g->slot[i + 1], (g->nslots - i) * sizeof(g->slot[0]));
+}
+
+/* ---- RAM ---- */
+
+/* The largest chunk that fits at `at` and is to be had. */
+static hpa_t get_chunk(uint64_t at, uint64_t left, unsigned *order)
+{
+    unsigned o = at ? (unsigned)__builtin_ctzll(at) - PAGE_SHIFT : PMM_MAX_ORDER;
+
+    if (o > PMM_MAX_ORDER)
+        o = PMM_MAX_ORDER;
+    while (PAGE_SIZE << o > left)
+        o--;
+    for (;; o--) {
+        hpa_t pa = pmm_alloc(o, PMM_GUEST);
+
+        *order = o;
+        if (pa.v || o == 0)
+            return pa;
+    }
+}
+
+static int add_chunk(struct vm *vm, uint64_t at, hpa_t host, unsigned order)
+{
+    struct gmem *g = &vm->gmem;
+    uint64_t len = PAGE_SIZE << order;
+    int err = grow((void **)&g->chunks, g->nchunks, &g->room_chunks, sizeof(*g->chunks));
+
+    if (err) {
+        pmm_free(host, order, PMM_GUEST);
+        return err;
+    }
+    g->chunks[g->nchunks++] = (struct gmem_chunk){ .host = host, .order = (uint8_t)order };
+    g->ram_bytes += len;
+    err = add_piece(g, (struct gmem_piece){ .gpa = at, .len = len, .host = phys_to_virt(host), .prot = PROT_RWX });
+    return err ? err : s2_map(vm, at, host, len, PROT_RWX, MEM_WB);
+}
+
+static bool enough_left(uint64_t len)
+{
+    struct pmm_stats s;
+
+    pmm_stats(&s);
+    return s.free >= RESERVE && len <= s.free - RESERVE;
+}
+
+int gmem_add_ram(struct vm *vm, gpa_t base, uint64_t len)
+{
+    struct memslot slot = { .base = base, .len = len, .prot = PROT_RWX, .type = MEM_WB, .kind = MEMSLOT_RAM };
+    struct gmem *g = &vm->gmem;
+    int err;
+
+    if (!enough_left(len))
+        return -ENOMEM;
+    spin_lock(&g->lock);
+    err = add_slot(g, &slot);
+    for (uint64_t done = 0; !err && done < len;) {
+        unsigned order;
+        hpa_t host = get_chunk(base.v + done, len - done, &order);
+
+        err = host.v ? add_chunk(vm, base.v + done, host, order) : -ENOMEM;
+        done += PAGE_SIZE << order;
+    }
+    spin_unlock(&g->lock);
+    return err;
+}
+
+void gmem_fini(struct vm *vm)
+{
+    struct gmem *g = &vm->gmem;
+
+    pt_fini(&g->s2);
+    for (uint32_t i = 0; i < g->nchunks; i++)
+        pmm_free(g->chunks[i].host, g->chunks[i].order, PMM_GUEST);
+    free(g->chunks);
+    free(g->pieces);
+    *g = (struct gmem){ .nslots = 0 };
+}
+
+bool gmem_scrub(struct vm *vm, uint64_t budget)
+{
+    struct gmem *g = &vm->gmem;
+
+    while (g->scrub_chunk < g->nchunks && budget) {
+        const struct gmem_chunk *c = &g->chunks[g->scrub_chunk];
+        uint64_t n = min_u64(budget, (PAGE_SIZE << c->order) - g->scrub_off);
+
+        memset((uint8_t *)phys_to_virt(c->host) + g->scrub_off, 0, n);
+        budget -= n;
+        g->scrub_off += n;
+        if (g->scrub_off == PAGE_SIZE << c->order) {
+            g->scrub_chunk++;
+            g->scrub_off = 0;
+        }
+    }
+    return g->scrub_chunk < g->nchunks;
+}
+
+void gmem_scrub_again(struct vm *vm)
+{
+    vm->gmem.scrub_chunk = 0;
+    vm->gmem.scrub_off = 0;
+}
+
+uint64_t gmem_overhead(const struct vm *vm)
+{
+    const struct gmem *g = &vm->gmem;
+
+    return g->s2.tables * PAGE_SIZE + g->room_pieces * sizeof(*g->pieces) + g->room_chunks * sizeof(*g->chunks);
+}
+
+/* ---- what somebody else owns ---- */
+
+int gmem_map(struct vm *vm, const struct memslot *slot)
+{
+    struct gmem *g = &vm->gmem;
+    struct memslot s = *slot;
+    int err;
+
+    if (s.kind == MEMSLOT_RAM)
+        return -EINVAL;
+    if (s.kind == MEMSLOT_ROM)
+        s.prot &= ~(unsigned)PROT_W;
+    spin_lock(&g->lock);
+    err = add_slot(g, &s);
+    if (!err) {
+        err = s2_map(vm, s.base.v, s.host, s.len, s.prot, s.type);
+        if (!err && s.kind == MEMSLOT_ROM)
+            err = add_piece(g, (struct gmem_piece){ .gpa = s.base.v, .len = s.len, .host = phys_to_virt(s.host), .prot = s.prot });
+        for (uint32_t i = 0; err && i < g->nslots; i++)
+            if (g->slot[i].base.v == s.base.v)
+                remove_slot(g, i--);
+    }
+    spin_unlock(&g->lock);
+    return err;
+}
+
+/* 0: slot i lies in the range and may go. -ENOENT: it is outside. */
+static int may_unmap(const struct memslot *s, uint64_t at, uint64_t len)
+{
+    if (s->base.v >= at + len || s->base.v + s->len <= at)
+        return -ENOENT;
+    return s->kind == MEMSLOT_MMIO && range_within(s->base.v, s->len, at, len) ? 0 : -EINVAL;
+}
+
+int gmem_unmap(struct vm *vm, gpa_t at, uint64_t len)
+{
+    struct gmem *g = &vm->gmem;
+    int err = at.v + len < at.v ? -EINVAL : 0;
+
+    spin_lock(&g->lock);
+    for (uint32_t i = 0; !err && i < g->nslots; i++)
+        err = may_unmap(&g->slot[i], at.v, len) == -EINVAL ? -EINVAL : 0;
+    for (uint32_t i = 0; !err && i < g->nslots; i++)
+        if (may_unmap(&g->slot[i], at.v, len) == 0)
+            remove_slot(g, i--);
+    spin_unlock(&g->lock);
+    return err ? err : s2_unmap(vm, at.v, len);
+}
+
+/* ---- access ---- */
+
+static const struct gmem_piece *find_piece(const struct gmem *g, uint64_t at)
+{
+    uint32_t lo = 0, hi = g->npieces;
+
+    while (lo < hi) {
+        uint32_t mid = (lo + hi) / 2;
+
+        if (at < g->pieces[mid].gpa)
+            hi = mid;
+        else if (at - g->pieces[mid].gpa >= g->pieces[mid].len)
+            lo = mid + 1;
+        else
+            return &g->pieces[mid];
+    }
+    return NULL;
+}
+
+void *gmem_ptr(struct vm *vm, gpa_t at, uint64_t len, unsigned prot)
+{
+    const struct gmem *g = &vm->gmem;
+    const struct gmem_piece *p = &g->main;
+
+    if (__builtin_expect(!range_within(at.v, len, p->gpa, p->len), 0)) {
+        p = find_piece(g, at.v);
+        if (!p || !range_within(at.v, len, p->gpa, p->len))
+            return NULL;
+    }
+    return prot & ~p->prot ? NULL : p->host + (at.v - p->gpa);
+}
+
+void *gmem_run(struct vm *vm, gpa_t at, uint64_t *len, unsigned prot)
+{
+    const struct gmem_piece *p = find_piece(&vm->gmem, at.v);
+
+    if (!p || prot & ~p->prot)
+        return NULL;
+    *len = min_u64(*len, p->len - (at.v - p->gpa));
+    return p->host + (at.v - p->gpa);
+}
+
+enum copy { COPY_IN, COPY_OUT, COPY_ZERO };
+
+static int copy(struct vm *vm, uint64_t at, void *buf, uint64_t len, enum copy what)
+{
+    unsigned prot = what == COPY_IN ? PROT_R : PROT_W;
+
+    while (len) {
+        uint64_t n = len;
+        uint8_t *p = gmem_run(vm, gpa(at), &n, prot);
+
+        if (!p)
+            return -EFAULT;
+        if (what == COPY_IN)
+            memcpy(buf, p, n);
+        else if (what == COPY_OUT)
+            memcpy(p, buf, n);
+        else
+            memset(p, 0, n);
+        at += n;
+        len -= n;
+        if (buf)
+            buf = (uint8_t *)buf + n;
+    }
+    return 0;
+}
+
+int gmem_read(struct vm *vm, gpa_t at, void *dst, uint64_t len)
+{
+    return copy(vm, at.v, dst, len, COPY_IN);
+}
+
+int gmem_write(struct vm *vm, gpa_t at, const void *src, uint64_t len)
+{
+    return copy(vm, at.v, (void *)(uintptr_t)src, len, COPY_OUT);
+}
+
+int gmem_zero(struct vm *vm, gpa_t at, uint64_t len)
+{
+    return copy(vm, at.v, NULL, len, COPY_ZERO);
+}
