@@ -109,6 +109,7 @@ int x86_control_setup(void)
 int arch_early_init(struct boot_info *bi)
 {
     (void)bi;
+    timer_set_start(rdtsc());
     read_features(&x86_features);
     if (!x86_features.nx) {
         log_err("this CPU does not offer non-executable pages: enable \"NX\" or \"Execute Disable\" in the firmware's setup");

@@ -161,11 +161,21 @@ static bool try_port(uint16_t port, const char *name)
     return start(0);
 }
 
+/* The log's lines end in a line feed; a terminal wants a carriage return too. */
+static void early_sink(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] == '\n')
+            write_sync("\r", 1);
+        write_sync(s + i, 1);
+    }
+}
+
 bool serial_early(void)
 {
     if (!try_port(0x3f8, "COM1") && !try_port(0x2f8, "COM2"))
         return false;
-    log_set_sink(write_sync);
+    log_set_sink(early_sink);
     return true;
 }
 
