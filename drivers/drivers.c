@@ -4,8 +4,8 @@
 #include <hv/log.h>
 
 #include "boot/boot_info.h"
-#include "drivers/fb/fb.h"
-#include "drivers/serial/serial.h"
+#include "fb/fb.h"
+#include "serial/serial.h"
 
 static bool have_serial, have_fb;
 
