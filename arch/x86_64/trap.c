@@ -1,6 +1,6 @@
 /* trap.c: where every exception and interrupt arrives. An exception in the hypervisor is a bug: it ends in panic(). */
-#include <hv/log.h>
 #include <hv/panic.h>
+#include <stdio.h>
 
 #include "private.h"
 
@@ -15,30 +15,20 @@ static const char *const names[32] = {
     "#SX security", "exception 31",
 };
 
-static void registers(const struct x86_frame *f)
-{
-    log_err("rax %016llx rbx %016llx rcx %016llx rdx %016llx", (unsigned long long)f->rax, (unsigned long long)f->rbx,
-            (unsigned long long)f->rcx, (unsigned long long)f->rdx);
-    log_err("rsi %016llx rdi %016llx rbp %016llx rsp %016llx", (unsigned long long)f->rsi, (unsigned long long)f->rdi,
-            (unsigned long long)f->rbp, (unsigned long long)f->rsp);
-    log_err("r8  %016llx r9  %016llx r10 %016llx r11 %016llx", (unsigned long long)f->r8, (unsigned long long)f->r9,
-            (unsigned long long)f->r10, (unsigned long long)f->r11);
-    log_err("r12 %016llx r13 %016llx r14 %016llx r15 %016llx", (unsigned long long)f->r12, (unsigned long long)f->r13,
-            (unsigned long long)f->r14, (unsigned long long)f->r15);
-    log_err("cr0 %llx cr2 %llx cr3 %llx cr4 %llx flags %llx cs %llx ss %llx", (unsigned long long)read_cr0(),
-            (unsigned long long)read_cr2(), (unsigned long long)read_cr3(), (unsigned long long)read_cr4(),
-            (unsigned long long)f->rflags, (unsigned long long)f->cs, (unsigned long long)f->ss);
-}
-
 static _Noreturn void fatal(const struct x86_frame *f)
 {
-    const char *sym = "?";
-    uint64_t off = 0;
+    static char text[800];              /* one CPU at most gets past panic_at()'s door; the others' text does not matter */
+    unsigned long long const r[] = { f->rax, f->rbx, f->rcx, f->rdx, f->rsi, f->rdi, f->rbp, f->rsp, f->r8, f->r9, f->r10, f->r11,
+                                     f->r12, f->r13, f->r14, f->r15, read_cr0(), read_cr2(), read_cr3(), read_cr4() };
+    static const char *const reg[] = { "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8 ", "r9 ", "r10", "r11",
+                                       "r12", "r13", "r14", "r15", "cr0", "cr2", "cr3", "cr4" };
+    size_t n = 0;
 
-    (void)symbol_lookup(f->rip, &sym, &off);
-    registers(f);
-    panic("%s, error code %llx, at %016llx %s+0x%llx, cr2 %016llx", names[f->vector], (unsigned long long)f->error,
-          (unsigned long long)f->rip, sym, (unsigned long long)off, (unsigned long long)read_cr2());
+    static_assert(ARRAY_SIZE(r) == ARRAY_SIZE(reg) && ARRAY_SIZE(r) * 22 < sizeof text, "register dump");
+    for (size_t i = 0; i < ARRAY_SIZE(r); i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s %016llx%c", reg[i], r[i], i % 4 == 3 ? '\n' : ' ');
+    panic_at(f->rip, f->rbp, text, "%s, error code %llx, at %016llx, flags %llx", names[f->vector],
+             (unsigned long long)f->error, (unsigned long long)f->rip, (unsigned long long)f->rflags);
 }
 
 void x86_trap(struct x86_frame *f)

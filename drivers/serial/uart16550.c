@@ -36,6 +36,7 @@ static struct uart {
     char name[48];
 } uart;
 static struct event poll;
+static bool registered;
 
 static uint8_t rd(unsigned reg)
 {
@@ -176,6 +177,8 @@ bool serial_early(void)
     if (!try_port(0x3f8, "COM1") && !try_port(0x2f8, "COM2"))
         return false;
     log_set_sink(early_sink);
+    host_console_register(&line);       /* a panic reaches it from now on */
+    registered = true;
     return true;
 }
 
@@ -207,7 +210,9 @@ int serial_init(const struct acpi_spcr *s)
     if (!uart.found)
         return -ENODEV;
     uart.irq = irq_register(gsi, on_irq, NULL) == 0;
-    host_console_register(&line);
+    if (!registered)
+        host_console_register(&line);
+    registered = true;
     if (uart.irq) {
         wr(IER, IER_RX_TX);
     } else {
