@@ -159,6 +159,7 @@ int mmu_init(const struct boot_info *bi)
     if (x86_features.page1g)
         host_format.leaf_levels |= 4;
     err = pt_init(&host, &host_format);
+    spin_init(&host.lock, LOCK_HOST_PT);   /* the heap grows under its own lock */
     if (!err)
         err = map_ram(bi);
     if (!err)
