@@ -254,7 +254,6 @@ static const struct exc hv_excs[] = {
     { "#UD VMRUN", VEC_UD, 0, { 0 }, { 0x0f, 0x01, 0xd8 }, 3 },
     { "#UD STGI", VEC_UD, 0, { 0 }, { 0x0f, 0x01, 0xdc }, 3 },
     { "#UD VMCALL or hypercall", -1, 0, { .rax = 1 }, { 0x0f, 0x01, 0xd9 }, 3 },
-    { "#GP CR4 reserved bit", VEC_GP, 0, { .rax = 1ull << 40 }, { 0x0f, 0x22, 0xe0 }, 3 },
     { "#GP CR0 PG without PE", VEC_GP, 0, { .rax = 0x80000000 }, { 0x0f, 0x22, 0xc0 }, 3 },
     { "#GP CR8 reserved bits", VEC_GP, 0, { .rax = 0x10 }, { 0x44, 0x0f, 0x22, 0xc0 }, 4 },
     { "#GP XSETBV without SSE", VEC_GP, 0, { .rax = 5 }, { 0x0f, 0x01, 0xd1 }, 3 },

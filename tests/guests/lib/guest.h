@@ -79,6 +79,8 @@ void gdt_reload(void);                 /* after something else loaded the GDTR; 
 void trap_handle(unsigned vec, trap_fn fn);
 /* Calls fn(arg); returns -1, or the vector of the exception that ended it (details in this_cpu()->last). */
 int trap_try(void (*fn)(void *), void *arg);
+/* For a handler: makes its return end the innermost trap_try() of this CPU; false: there is none. */
+bool trap_unwind(struct frame *f);
 int jmp_set(struct jmp *j) __attribute__((returns_twice));
 void regs_call(struct regs *r, const void *code);
 /* Runs machine code (RET is appended) on registers *r from a page of its own; returns as trap_try does. */

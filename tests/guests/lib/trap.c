@@ -15,15 +15,18 @@ static trap_fn handlers[256];
 static uint8_t code_page[MAX_CPUS][512] __attribute__((aligned(4096)));
 extern uint64_t gdt[];
 extern uint8_t gdt_ptr[];
-extern char trap_stubs[];
+extern char trap_stubs[], cpu_stacks[];
 void jmp_back(void);
 void trap_c(struct frame *f);
 
+/* By the stack it runs on: no instruction that a guest test may have broken is needed. */
 struct cpu *this_cpu(void)
 {
-    uint16_t tr;
-    __asm__ volatile("str %0" : "=r"(tr));
-    return &cpus[tr >= TSS_SEL ? (tr - TSS_SEL) / 16 : 0];
+    uint64_t sp = (uint64_t)__builtin_frame_address(0), ist = (uint64_t)ist_stacks;
+    if (sp >= ist && sp < ist + sizeof ist_stacks)
+        return &cpus[(sp - ist) / sizeof ist_stacks[0]];
+    sp -= (uint64_t)cpu_stacks;
+    return &cpus[sp / CPU_STACK % MAX_CPUS];
 }
 
 /* Exceptions on stack 1, interrupts on 2, NMI on 3, double fault on 4: a wild %rsp does no harm. */
@@ -85,6 +88,23 @@ static _Noreturn void unexpected(const struct frame *f)
     done();
 }
 
+bool trap_unwind(struct frame *f)
+{
+    struct cpu *c = this_cpu();
+    if (!c->catch)
+        return false;
+    c->last = *f;
+    c->last_cr2 = read_cr2();
+    f->rip = (uint64_t)jmp_back;
+    f->rdi = (uint64_t)c->catch;
+    f->rsi = f->vec + 1;
+    f->cs = 0x08;
+    f->ss = 0x10;
+    f->rflags = 2;
+    f->rsp = c->catch->rsp;
+    return true;
+}
+
 void trap_c(struct frame *f)
 {
     struct cpu *c = this_cpu();
@@ -97,17 +117,8 @@ void trap_c(struct frame *f)
         apic_eoi();
         return;
     }
-    if (!c->catch)
+    if (!trap_unwind(f))
         unexpected(f);
-    c->last = *f;
-    c->last_cr2 = read_cr2();
-    f->rip = (uint64_t)jmp_back;
-    f->rdi = (uint64_t)c->catch;
-    f->rsi = f->vec + 1;
-    f->cs = 0x08;
-    f->ss = 0x10;
-    f->rflags = 2;
-    f->rsp = c->catch->rsp;
 }
 
 int trap_try(void (*fn)(void *), void *arg)
