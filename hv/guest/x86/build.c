@@ -1,0 +1,184 @@
+/* The machine of an x86 guest: memory, devices, tables, kernel, and the boot vCPU's registers. */
+#include "load.h"
+#include "platform.h"
+#include "x86_devices.h"
+#include <hv/files.h>
+#include <hv/pci.h>
+#include <hv/time.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PLAT_MMIO64 (256 * GIB)      /* as the DSDT says */
+#define PLAT_MMIO64_LEN (64 * GIB)
+
+int x86_ram_layout(struct vm *vm, const struct guest_config *c)
+{
+    uint64_t low_top = min_u64(c->memory, PLAT_RAM_LOW_END);
+    int err;
+
+    if (c->memory > PLAT_MMIO64 - 4 * GIB) {
+        snprintf(vm->why, sizeof vm->why, "memory: an x86 guest can have at most 252G");
+        return -EINVAL;
+    }
+    err = gmem_add_ram(vm, gpa(0), min_u64(low_top, 0xa0000));
+    if (err == 0)
+        err = gmem_add_ram(vm, gpa(PLAT_ACPI_LOW), PLAT_ACPI_LOW_END - PLAT_ACPI_LOW);
+    if (err == 0 && low_top > MIB)
+        err = gmem_add_ram(vm, gpa(MIB), low_top - MIB);
+    if (err == 0 && c->memory > low_top)
+        err = gmem_add_ram(vm, gpa(4 * GIB), c->memory - low_top);
+    if (err != 0 && vm->why[0] == '\0')
+        snprintf(vm->why, sizeof vm->why, "not enough free memory for %llu MiB", (unsigned long long)(c->memory / MIB));
+    return err;
+}
+
+static bool pvh_probe(const struct load *l)
+{
+    uint32_t entry;
+
+    return load_elf_pvh_entry(l, &entry);
+}
+
+/* In the order in which `kind = auto` tries them: Linux's vmlinux has a PVH note; a Multiboot kernel may be an ELF file too. */
+static const struct {
+    enum guest_kind kind;
+    bool (*probe)(const struct load *);
+    int (*load)(struct load *, struct load_entry *);
+} loaders[] = {
+    { KIND_LINUX, load_linux_probe, load_linux },
+    { KIND_PVH, pvh_probe, load_pvh },
+    { KIND_MULTIBOOT2, load_multiboot2_probe, load_multiboot2 },
+    { KIND_MULTIBOOT, load_multiboot_probe, load_multiboot },
+};
+
+static int load_kernel(struct load *l, struct load_entry *e)
+{
+    int err = load_file(l, l->config->kernel, &l->file, &l->len);
+
+    if (err != 0)
+        return err;
+    for (unsigned i = 0; i < ARRAY_SIZE(loaders); i++) {
+        if (l->config->kind == KIND_AUTO ? loaders[i].probe(l) : l->config->kind == loaders[i].kind)
+            return loaders[i].load(l, e);
+    }
+    return load_bad(l, "neither a Linux bzImage nor a PVH, Multiboot or Multiboot 2 ELF file");
+}
+
+/* Flat segments, as every one of the boot protocols wants them. Attributes: APM vol 2 §15.5.1. */
+static void flat_segments(struct vcpu *v, bool long_mode)
+{
+    struct x86_segment code = { 0x10, 0, 0xffffffff, long_mode ? 0xa9b : 0xc9b }, data = { 0x18, 0, 0xffffffff, 0xc93 };
+
+    x86_set_segment(v, X86_CS, code);
+    for (unsigned i = X86_ES; i <= X86_GS; i++)
+        if (i != X86_CS)
+            x86_set_segment(v, (enum x86_seg)i, data);
+    x86_set_segment(v, X86_LDTR, (struct x86_segment){ 0, 0, 0xffff, 0x082 });
+    x86_set_segment(v, X86_TR, (struct x86_segment){ 0x20, 0, 0x67, 0x08b });
+}
+
+/* The GDT that the segments above would have come from, in the first page: some kernels reload a selector before they load their own. */
+static int put_gdt(struct vcpu *v, bool long_mode)
+{
+    const uint64_t gdt[6] = { 0, 0, long_mode ? 0x00af9b000000ffff : 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00008b0000000067, 0 };
+    int err = gmem_write(v->vm, gpa(0x500), gdt, sizeof gdt);
+
+    x86_set(v, X86_GDTR_BASE, 0x500);
+    x86_set(v, X86_GDTR_LIMIT, sizeof gdt - 1);
+    x86_set(v, X86_IDTR_BASE, 0);
+    x86_set(v, X86_IDTR_LIMIT, 0);
+    return err;
+}
+
+static int set_entry(struct vcpu *v, const struct load_entry *e)
+{
+    bool long_mode = e->mode == ENTRY_LONG64;
+
+    memset(&v->regs, 0, sizeof v->regs);
+    v->regs.pc = e->pc;
+    v->regs.flags = FLAGS_FIXED;
+    v->regs.gpr[X86_RAX] = e->rax;
+    v->regs.gpr[X86_RBX] = e->rbx;
+    v->regs.gpr[X86_RSI] = e->rsi;
+    if (long_mode) {
+        x86_set(v, X86_CR3, e->cr3);
+        x86_set(v, X86_CR4, CR4_PAE);
+        x86_set(v, X86_EFER, EFER_LME | EFER_LMA);
+    }
+    x86_set(v, X86_CR0, CR0_PE | CR0_ET | CR0_NE | (long_mode ? CR0_PG : 0));
+    flat_segments(v, long_mode);
+    return put_gdt(v, long_mode);
+}
+
+static int build_machine(struct vm *vm, const struct guest_config *c, struct x86_machine *m)
+{
+    const struct vpci_layout pci = { .ecam = PLAT_ECAM, .mmio32 = PLAT_MMIO32, .mmio32_len = PLAT_MMIO32_LEN, .mmio64 = PLAT_MMIO64,
+                                     .mmio64_len = PLAT_MMIO64_LEN, .cf8 = true, .intx_gsi = LINE_INTA };
+    int err;
+
+    m->devices = true;
+    err = x86_devices_create(vm, c);
+    if (err == 0) {
+        m->pci = true;
+        err = vpci_create(vm, &pci);
+    }
+    if (err == 0) {
+        m->vio = true;
+        err = vio_build(vm, c);
+    }
+    if (err != 0 && vm->why[0] == '\0')
+        snprintf(vm->why, sizeof vm->why, "its devices could not be made: error %d", err);
+    return err;
+}
+
+static void init_machine(struct vm *vm, const struct guest_config *c, struct x86_machine *m)
+{
+    spin_init(&m->lock, LOCK_DEVICE);
+    m->pv = c->pv;
+    m->x2apic = c->x2apic;
+    m->tsc_offset = 0 - time_cycles();
+    m->wall_boot_ns = time_wall_s() * 1000000000ull - vm_time_ns(vm);
+    x86_cpuid_build(vm, c, m);
+}
+
+int x86_build(struct vm *vm, const struct guest_config *c)
+{
+    struct load l = { .vm = vm, .config = c };
+    struct load_entry e = { 0 };
+    struct x86_machine *m = calloc(1, sizeof *m);
+    int err;
+
+    if (m == NULL)
+        return -ENOMEM;
+    vm->guest = m;
+    init_machine(vm, c, m);
+    err = build_machine(vm, c, m);
+    if (err == 0)
+        err = x86_acpi_build(vm, c, &m->rsdp);
+    l.rsdp = m->rsdp;
+    if (err == 0)
+        err = load_kernel(&l, &e);
+    for (unsigned i = 0; i < vm->nvcpus; i++) {
+        x86_set(vm->vcpu[i], X86_TSC_OFFSET, m->tsc_offset);
+        vm->vcpu[i]->mp = i == 0 ? MP_RUNNABLE : MP_WAIT_SIPI;
+        vm->vcpu[i]->regs.gpr[X86_RDX] = m->cpuid.basic[1].eax;
+    }
+    return err != 0 ? err : set_entry(vm->vcpu[0], &e);
+}
+
+void x86_destroy(struct vm *vm)
+{
+    struct x86_machine *m = vm->guest;
+
+    if (m == NULL)
+        return;
+    if (m->vio)
+        vio_destroy(vm);
+    if (m->pci)
+        vpci_destroy(vm);
+    if (m->devices)
+        x86_devices_destroy(vm);
+    free(m);
+    vm->guest = NULL;
+}

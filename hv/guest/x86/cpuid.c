@@ -1,0 +1,280 @@
+/*
+ * CPUID policy: what the engine offers, masked by allow lists, plus the guest's own topology and the hypervisor leaves.
+ * AMD APM vol 3 appendix E; Intel SDM vol 2, CPUID; KVM's leaves: Linux Documentation/virt/kvm/x86/cpuid.rst.
+ */
+#include "x86.h"
+#include "platform.h"
+#include "x86_devices.h"
+#include <hv/time.h>
+#include <string.h>
+
+#define BIT(n) (1u << (n))
+/* Leaf 1 ECX: SSE3 PCLMULQDQ SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND. */
+#define L1_ECX (BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(17) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(26) | BIT(28) | BIT(29) | BIT(30))
+#define L1_ECX_X2APIC BIT(21)
+#define L1_ECX_TSC_DEADLINE BIT(24)
+#define L1_ECX_XSAVE BIT(26)
+#define L1_ECX_OSXSAVE BIT(27)
+#define L1_ECX_HYPERVISOR BIT(31)
+/* Leaf 1 EDX: FPU VME DE PSE TSC MSR PAE MCE CX8 SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2. */
+#define L1_EDX (0x1ffu | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(15) | BIT(16) | BIT(17) | BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26))
+#define L1_EDX_APIC BIT(9)
+#define L1_EDX_HTT BIT(28)
+/* Leaf 7 EBX: FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID AVX512F AVX512DQ RDSEED ADX SMAP AVX512IFMA CLFLUSHOPT CLWB AVX512CD SHA AVX512BW AVX512VL. */
+#define L7_EBX (BIT(0) | BIT(3) | BIT(5) | BIT(7) | BIT(8) | BIT(9) | BIT(10) | L7_EBX_AVX512 | BIT(18) | BIT(19) | BIT(20) | BIT(23) | BIT(24) | BIT(29))
+#define L7_EBX_AVX512 (BIT(16) | BIT(17) | BIT(21) | BIT(28) | BIT(30) | BIT(31))
+#define L7_EBX_TSC_ADJUST BIT(1)
+/* Leaf 7 ECX: AVX512_VBMI UMIP AVX512_VBMI2 GFNI VAES VPCLMULQDQ AVX512_VNNI AVX512_BITALG AVX512_VPOPCNTDQ LA57 RDPID. */
+#define L7_ECX (L7_ECX_AVX512 | BIT(2) | BIT(8) | BIT(9) | BIT(10) | BIT(16) | BIT(22))
+#define L7_ECX_AVX512 (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))
+#define L7_EDX BIT(4)                                   /* FSRM */
+/* Leaf 80000001h ECX: LAHF CR8_LEGACY ABM SSE4A MISALIGNSSE 3DNOWPREFETCH XOP FMA4 TBM TOPOEXT. No SVM, EXTAPIC, IBS, OSVW, performance counters. */
+#define X1_ECX (BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21) | BIT(22))
+#define X1_ECX_CMP_LEGACY BIT(1)
+#define X1_ECX_TOPOEXT BIT(22)
+/* Leaf 80000001h EDX: those of leaf 1 that are repeated, SYSCALL NX MMXEXT FFXSR 1GB RDTSCP LM. */
+#define X1_EDX ((L1_EDX & ~(BIT(11) | BIT(19) | BIT(25) | BIT(26))) | BIT(11) | BIT(20) | BIT(22) | BIT(25) | BIT(26) | BIT(27) | BIT(29))
+#define X8_EBX (BIT(0) | BIT(2) | BIT(9))               /* CLZERO, XSAVEERPTR, WBNOINVD */
+#define LD1_EAX (BIT(0) | BIT(1) | BIT(2))              /* XSAVEOPT XSAVEC XGETBV1; no XSAVES */
+#define XCR0_MASK 0xe7ull                               /* x87 SSE AVX, AVX-512 in three parts */
+
+/* What a guest gets whose engine says nothing: the first x86-64 processors. */
+static void baseline(uint32_t leaf, uint32_t r[4])
+{
+    memset(r, 0, 4 * sizeof r[0]);
+    if (leaf == 0)
+        r[0] = 1, memcpy(&r[1], "Auth", 4), memcpy(&r[3], "enti", 4), memcpy(&r[2], "cAMD", 4);
+    else if (leaf == 1)
+        r[0] = 0x800f12, r[1] = 8 << 8, r[2] = BIT(0) | BIT(13), r[3] = L1_EDX;
+    else if (leaf == 0x80000000)
+        r[0] = 0x80000008;
+    else if (leaf == 0x80000001)
+        r[2] = BIT(0), r[3] = BIT(11) | BIT(20) | BIT(29);
+    else if (leaf == 0x80000008)
+        r[0] = 0x3028;
+}
+
+static struct x86_cpuid host(const struct vm *vm, uint32_t leaf, uint32_t sub)
+{
+    uint32_t r[4];
+
+    if (vm->ops->features != NULL)
+        vm->ops->features(leaf, sub, r);
+    else
+        baseline(leaf, r);
+    return (struct x86_cpuid){ r[0], r[1], r[2], r[3] };
+}
+
+static void build_features(const struct vm *vm, const struct guest_config *c, struct x86_cpuid_table *t)
+{
+    struct x86_cpuid h = host(vm, 1, 0), x = host(vm, 0x80000001, 0), *l1 = &t->basic[1], *x1 = &t->ext[1];
+
+    l1->eax = h.eax;
+    l1->ebx = (h.ebx & 0xff00) | vm->nvcpus << 16;
+    l1->ecx = (h.ecx & L1_ECX) | L1_ECX_TSC_DEADLINE | L1_ECX_HYPERVISOR | (c->x2apic ? L1_ECX_X2APIC : 0);
+    l1->edx = (h.edx & L1_EDX) | L1_EDX_APIC | (vm->nvcpus > 1 ? L1_EDX_HTT : 0);
+    x1->eax = x.eax;
+    x1->ecx = (x.ecx & X1_ECX) | (vm->nvcpus > 1 ? X1_ECX_CMP_LEGACY : 0);
+    x1->edx = (x.edx & X1_EDX) | L1_EDX_APIC;
+}
+
+static void build_leaf7(const struct vm *vm, struct x86_cpuid_table *t)
+{
+    struct x86_cpuid h = host(vm, 7, 0), *l7 = &t->basic[7];
+
+    l7->ebx = (h.ebx & L7_EBX) | L7_EBX_TSC_ADJUST;
+    l7->ecx = h.ecx & L7_ECX;
+    l7->edx = h.edx & L7_EDX;
+    if ((t->xcr0 & 0xe0) != 0xe0) {
+        l7->ebx &= ~L7_EBX_AVX512;
+        l7->ecx &= ~L7_ECX_AVX512;
+    }
+}
+
+static void build_xsave(const struct vm *vm, struct x86_cpuid_table *t)
+{
+    struct x86_cpuid h = host(vm, 0xd, 0), one = host(vm, 0xd, 1);
+    uint32_t size = 576;
+
+    if ((t->basic[1].ecx & L1_ECX_XSAVE) == 0)
+        return;
+    t->xcr0 = ((uint64_t)h.edx << 32 | h.eax) & XCR0_MASK;
+    if ((t->xcr0 & 0xe0) != 0xe0)
+        t->xcr0 &= 7;
+    for (unsigned i = 2; i < X86_CPUID_XSTATE; i++) {
+        if ((t->xcr0 >> i & 1) == 0)
+            continue;
+        t->xstate[i] = host(vm, 0xd, i);
+        t->xstate[i].ecx &= 2;
+        size = size > t->xstate[i].eax + t->xstate[i].ebx ? size : t->xstate[i].eax + t->xstate[i].ebx;
+    }
+    t->xstate[0] = (struct x86_cpuid){ (uint32_t)t->xcr0, 576, size, 0 };
+    t->xstate[1] = (struct x86_cpuid){ one.eax & LD1_EAX, 0, 0, 0 };
+}
+
+/* One socket of as many cores as there are vCPUs; the APIC ID is the vCPU's number. */
+static void build_topology(const struct vm *vm, struct x86_cpuid_table *t)
+{
+    while (1u << t->core_bits < vm->nvcpus)
+        t->core_bits++;
+    t->ext[8].ecx = (t->core_bits << 12) | (vm->nvcpus - 1);
+    for (unsigned i = 0; i < ARRAY_SIZE(t->leaf4); i++) {
+        struct x86_cpuid h = host(vm, 4, i);
+
+        if ((h.eax & 0x1f) == 0)
+            break;
+        t->leaf4[i] = h;
+        t->leaf4[i].eax = (h.eax & 0x3fff) | (t->core_bits != 0 ? (BIT(t->core_bits) - 1) << 26 : 0);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(t->cache); i++) {
+        struct x86_cpuid h = host(vm, 0x8000001d, i);
+
+        if ((h.eax & 0x1f) == 0)
+            break;
+        t->cache[i] = h;
+        if ((h.eax >> 5 & 7) < 3)
+            t->cache[i].eax = h.eax & 0x3fff;                       /* private to a core */
+        else
+            t->cache[i].eax = (h.eax & 0x3fff) | (vm->nvcpus - 1) << 14;
+    }
+}
+
+static void build_ext(const struct vm *vm, struct x86_cpuid_table *t)
+{
+    struct x86_cpuid h = host(vm, 0x80000000, 0), x8 = host(vm, 0x80000008, 0);
+
+    t->ext_max = 0x80000000u | (uint32_t)min_u64(h.eax & 0xff, (t->ext[1].ecx & X1_ECX_TOPOEXT) != 0 ? 0x1e : 8);
+    t->ext[0] = (struct x86_cpuid){ t->ext_max, h.ebx, h.ecx, h.edx };
+    for (unsigned i = 2; i <= 6; i++)
+        t->ext[i] = host(vm, 0x80000000 + i, 0);
+    t->ext[7].edx = host(vm, 0x80000007, 0).edx & BIT(8);           /* invariant TSC */
+    t->ext[8].eax = x8.eax & 0xffff;
+    t->ext[8].ebx = x8.ebx & X8_EBX;
+    for (unsigned i = 0x19; i <= 0x1a && i <= (t->ext_max & 0xff); i++)
+        t->ext[i] = host(vm, 0x80000000 + i, 0);
+}
+
+static void build_hv(const struct guest_config *c, struct x86_cpuid_table *t)
+{
+    t->hv_max = 0x40000010;
+    t->hv[0] = (struct x86_cpuid){ t->hv_max, 0, 0, 0 };
+    memcpy(&t->hv[0].ebx, c->pv ? "KVMK" : "Triv", 4);
+    memcpy(&t->hv[0].ecx, c->pv ? "VMKV" : "etTr", 4);
+    memcpy(&t->hv[0].edx, c->pv ? "M\0\0\0" : "ivet", 4);
+    if (c->pv)
+        t->hv[1].eax = x86_pv_features();
+    t->hv[0x10] = (struct x86_cpuid){ (uint32_t)(time_cycles_hz() / 1000), (uint32_t)(LAPIC_TIMER_HZ / 1000), 0, 0 };
+}
+
+/* CR4: APM vol 2 §3.1.3. Each bit only with the feature that it controls. */
+static uint64_t cr4_allowed(const struct x86_cpuid_table *t)
+{
+    const struct x86_cpuid *l1 = &t->basic[1], *l7 = &t->basic[7];
+    uint64_t mask = 0x6ff | CR4_PCE;                                /* VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT */
+
+    mask |= (l7->ecx & BIT(2)) != 0 ? CR4_UMIP : 0;
+    mask |= (l7->ecx & BIT(16)) != 0 ? CR4_LA57 : 0;
+    mask |= (l7->ebx & BIT(0)) != 0 ? BIT(16) : 0;                  /* FSGSBASE */
+    mask |= (l1->ecx & BIT(17)) != 0 ? CR4_PCIDE : 0;
+    mask |= (l1->ecx & L1_ECX_XSAVE) != 0 ? CR4_OSXSAVE : 0;
+    mask |= (l7->ebx & BIT(7)) != 0 ? CR4_SMEP : 0;
+    mask |= (l7->ebx & BIT(20)) != 0 ? CR4_SMAP : 0;
+    return mask;
+}
+
+void x86_cpuid_build(struct vm *vm, const struct guest_config *c, struct x86_machine *m)
+{
+    struct x86_cpuid_table *t = &m->cpuid;
+    struct x86_cpuid h = host(vm, 0, 0);
+
+    build_features(vm, c, t);
+    build_xsave(vm, t);
+    if (h.eax >= 7)
+        build_leaf7(vm, t);
+    build_ext(vm, t);
+    build_topology(vm, t);
+    build_hv(c, t);
+    t->basic_max = 0x15;
+    t->basic[0] = (struct x86_cpuid){ t->basic_max, h.ebx, h.ecx, h.edx };
+    t->basic[2] = host(vm, 2, 0);
+    t->basic[6].eax = BIT(2);                                       /* ARAT: the APIC timer never stops */
+    t->basic[0x15] = (struct x86_cpuid){ 1000, (uint32_t)(time_cycles_hz() / 1000), 1000000, 0 };
+    m->cr4_mask = cr4_allowed(t);
+    m->efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | ((t->ext[1].edx & BIT(25)) != 0 ? EFER_FFXSR : 0);
+}
+
+/* APIC ID levels: threads (one a core), then cores (SDM vol 2, leaf 0Bh). */
+static struct x86_cpuid topology_leaf(struct vcpu *v, uint32_t sub)
+{
+    const struct x86_cpuid_table *t = &x86_machine_of(v)->cpuid;
+    struct x86_cpuid r = { 0, 0, sub & 0xff, v->id };
+
+    if (sub == 0)
+        r.ebx = 1, r.ecx |= 1 << 8;
+    else if (sub == 1)
+        r.eax = t->core_bits, r.ebx = v->vm->nvcpus, r.ecx |= 2 << 8;
+    return r;
+}
+
+static struct x86_cpuid xsave_leaf(struct vcpu *v, uint32_t sub)
+{
+    const struct x86_cpuid_table *t = &x86_machine_of(v)->cpuid;
+    struct x86_cpuid r = sub < X86_CPUID_XSTATE ? t->xstate[sub] : (struct x86_cpuid){ 0 };
+    uint64_t xcr0;
+
+    if (sub > 1 || t->xcr0 == 0)
+        return r;
+    xcr0 = x86_get(v, X86_XCR0);
+    r.ebx = 576;
+    for (unsigned i = 2; i < X86_CPUID_XSTATE; i++)
+        if ((xcr0 >> i & 1) != 0 && t->xstate[i].eax + t->xstate[i].ebx > r.ebx)
+            r.ebx = t->xstate[i].eax + t->xstate[i].ebx;
+    if (sub == 1 && (t->xstate[1].eax & 2) == 0)
+        r.ebx = 0;
+    return r;
+}
+
+static struct x86_cpuid basic_leaf(struct vcpu *v, uint32_t leaf, uint32_t sub)
+{
+    const struct x86_cpuid_table *t = &x86_machine_of(v)->cpuid;
+    struct x86_cpuid r = t->basic[leaf];
+
+    if (leaf == 1) {
+        r.ebx |= v->id << 24;
+        if ((r.ecx & L1_ECX_XSAVE) != 0 && (x86_get(v, X86_CR4) & CR4_OSXSAVE) != 0)
+            r.ecx |= L1_ECX_OSXSAVE;
+    } else if (leaf == 4 && sub < ARRAY_SIZE(t->leaf4)) {
+        r = t->leaf4[sub];
+    } else if (leaf == 7 && sub != 0) {
+        r = (struct x86_cpuid){ 0 };
+    } else if (leaf == 0xb) {
+        r = topology_leaf(v, sub);
+    } else if (leaf == 0xd) {
+        r = xsave_leaf(v, sub);
+    }
+    return r;
+}
+
+static struct x86_cpuid ext_leaf(struct vcpu *v, uint32_t n, uint32_t sub)
+{
+    const struct x86_cpuid_table *t = &x86_machine_of(v)->cpuid;
+
+    if (n == 0x1d)
+        return sub < ARRAY_SIZE(t->cache) ? t->cache[sub] : (struct x86_cpuid){ 0 };
+    if (n == 0x1e)
+        return (struct x86_cpuid){ v->id, v->id, 0, 0 };            /* extended APIC ID; core; node */
+    return t->ext[n];
+}
+
+struct x86_cpuid x86_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub)
+{
+    const struct x86_cpuid_table *t = &x86_machine_of(v)->cpuid;
+
+    if (leaf <= t->basic_max)
+        return basic_leaf(v, leaf, sub);
+    if (leaf >= 0x80000000 && leaf <= t->ext_max)
+        return ext_leaf(v, leaf - 0x80000000, sub);
+    if (leaf >= 0x40000000 && leaf <= t->hv_max)
+        return t->hv[leaf - 0x40000000];
+    return (struct x86_cpuid){ 0 };
+}

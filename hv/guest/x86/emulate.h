@@ -1,0 +1,31 @@
+/* One instruction being emulated: what emulate.c, string.c and simd.c share. */
+#pragma once
+#include "insn.h"
+
+/* What an operation says: done (step over the instruction), or leave the vCPU as it is: a fault is queued, or it shall run the instruction again. */
+enum emu_result { EMU_DONE, EMU_STOP };
+
+struct emu {
+    struct vcpu *v;
+    const struct vcpu_exit *e;
+    const struct x86_insn *in;
+    struct x86_mode m;
+    uint64_t lin;                  /* linear address of the memory operand */
+    uint64_t page, page_gpa;       /* translation found already; page 1: none */
+    uint32_t page_access;          /* PF_W: good for writes too */
+    bool hint;                     /* the exit's address may stand for the operand's */
+    bool jump; uint64_t target;
+};
+
+uint64_t emu_reg(const struct emu *m, unsigned reg, unsigned size);
+void emu_set_reg(struct emu *m, unsigned reg, unsigned size, uint64_t val);
+/* Segment and offset to linear; raises #GP or #SS. */
+enum emu_result emu_linear(struct emu *m, unsigned seg, uint64_t off, unsigned size, bool write, uint64_t *lin);
+/* Memory at a linear address, device or RAM, in up to two pages. size 1..32. rmw: a read that a write will follow. */
+enum emu_result emu_read(struct emu *m, uint64_t lin, unsigned size, bool rmw, void *buf);
+enum emu_result emu_write(struct emu *m, uint64_t lin, unsigned size, const void *buf);
+/* Raises what a write would raise. */
+enum emu_result emu_probe_write(struct emu *m, uint64_t lin, unsigned size);
+enum emu_result emu_string(struct emu *m);
+enum emu_result emu_simd(struct emu *m);
+uint64_t emu_addr_mask(const struct emu *m);

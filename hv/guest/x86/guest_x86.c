@@ -1,0 +1,307 @@
+/* The guest_ops of x86 guests, and what every exit of theirs needs. */
+#include "x86.h"
+#include "insn.h"
+#include "x86_devices.h"
+#include <stdlib.h>
+
+void x86_set(struct vcpu *v, uint32_t id, uint64_t val)
+{
+    if (v->ops->set_sysreg(v, id, val) != 0)
+        log_err("%s does not take system register %#x = %#llx", v->ops->name, id, (unsigned long long)val);
+}
+
+void x86_set_segment(struct vcpu *v, enum x86_seg seg, struct x86_segment s)
+{
+    x86_set(v, X86_SEG_SEL + seg, s.sel);
+    x86_set(v, X86_SEG_BASE + seg, s.base);
+    x86_set(v, X86_SEG_LIMIT + seg, s.limit);
+    x86_set(v, X86_SEG_ATTR + seg, s.attr);
+}
+
+static bool has_error_code(unsigned vector)
+{
+    return vector == X86_DF || (vector >= X86_TS && vector <= X86_PF) || vector == X86_AC;
+}
+
+static bool contributory(unsigned vector)
+{
+    return vector == X86_DE || (vector >= X86_TS && vector <= X86_GP);
+}
+
+void x86_raise(struct vcpu *v, unsigned vector, uint32_t error)
+{
+    struct vcpu_event *e = &v->event;
+
+    if (e->type == VEV_EXCEPTION) {
+        bool two = contributory(e->vector) && contributory(vector);
+
+        if (e->vector == X86_DF) {
+            vm_request_reset(v->vm, "triple fault");
+            return;
+        }
+        if (two || (e->vector == X86_PF && (vector == X86_PF || contributory(vector)))) {
+            vector = X86_DF;
+            error = 0;
+        }
+    }
+    *e = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = (uint8_t)vector, .has_error = has_error_code(vector), .error = error };
+}
+
+void x86_raise_pf(struct vcpu *v, uint64_t cr2, uint32_t error)
+{
+    x86_set(v, X86_CR2, cr2);
+    x86_raise(v, X86_PF, error);
+}
+
+void x86_mode_get(struct vcpu *v, struct x86_mode *m)
+{
+    uint64_t attr = x86_get(v, X86_SEG_ATTR + X86_CS);
+
+    m->cr0 = x86_get(v, X86_CR0);
+    m->cr3 = x86_get(v, X86_CR3);
+    m->cr4 = x86_get(v, X86_CR4);
+    m->efer = x86_get(v, X86_EFER);
+    m->cpl = (uint8_t)x86_get(v, X86_CPL);
+    if ((m->efer & EFER_LMA) != 0 && (attr & 1 << 9) != 0) {
+        m->bits = 64;
+        m->cs_base = 0;
+        return;
+    }
+    m->cs_base = x86_get(v, X86_SEG_BASE + X86_CS);
+    m->bits = (attr & 1 << 10) != 0 ? 32 : 16;
+}
+
+/* Queues what a failed fetch means. Never more than one event: the instruction runs again afterwards. */
+static void fetch_failed(struct vcpu *v, uint64_t va, int err, uint32_t error)
+{
+    if (err == -EFAULT)
+        x86_raise_pf(v, va, error);
+    else if (err == -ENXIO)
+        x86_raise(v, X86_UD, 0);
+}
+
+static bool legacy_prefix(uint8_t b)
+{
+    return b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3 || b == 0x2e || b == 0x36 || b == 0x3e || b == 0x26 || b == 0x64 ||
+           b == 0x65;
+}
+
+/* Length of the instruction at buf if its opcode is `opcode` (one byte, 0F xx, or 0F xx yy), else 0. */
+static unsigned match_length(const uint8_t *buf, unsigned n, uint32_t opcode, bool is64)
+{
+    unsigned i = 0, ops = opcode > 0xffff ? 3 : opcode > 0xff ? 2 : 1;
+
+    while (i < n && (legacy_prefix(buf[i]) || (is64 && (buf[i] & 0xf0) == 0x40)))
+        i++;
+    if (i + ops > n)
+        return 0;
+    for (unsigned k = 0; k < ops; k++)
+        if (buf[i + k] != (uint8_t)(opcode >> 8 * (ops - 1 - k)))
+            return 0;
+    return i + ops;
+}
+
+unsigned x86_insn_length(struct vcpu *v, uint32_t opcode)
+{
+    struct x86_mode m;
+    uint8_t buf[16];
+    uint32_t error = 0;
+    uint64_t va;
+    int n, more = 0;
+    unsigned len;
+
+    x86_mode_get(v, &m);
+    va = m.cs_base + v->regs.pc;
+    n = x86_fetch(v, &m, va, buf, 15, &error);
+    if (n < 0) {
+        fetch_failed(v, va, n, error);
+        return 0;
+    }
+    len = match_length(buf, (unsigned)n, opcode, m.bits == 64);
+    if (len != 0 || n == 15)
+        return len;
+    more = x86_fetch(v, &m, va + (unsigned)n, buf + n, 15 - (unsigned)n, &error);
+    return more > 0 ? match_length(buf, (unsigned)(n + more), opcode, m.bits == 64) : 0;
+}
+
+bool x86_skip(struct vcpu *v, unsigned len, uint32_t opcode)
+{
+    if (len == 0)
+        len = x86_insn_length(v, opcode);
+    if (len == 0)
+        return false;
+    v->ops->skip_insn(v, len);
+    return true;
+}
+
+static int x86_vcpu_init(struct vcpu *v)
+{
+    struct x86_vcpu *x = calloc(1, sizeof *x);
+
+    if (x == NULL)
+        return -ENOMEM;
+    x->insns = x86_insn_cache_new();
+    if (x->insns == NULL) {
+        free(x);
+        return -ENOMEM;
+    }
+    v->guest = x;
+    x86_msr_reset(&x->s);
+    v->mp = v->id == 0 ? MP_RUNNABLE : MP_WAIT_SIPI;
+    return 0;
+}
+
+static void x86_vcpu_fini(struct vcpu *v)
+{
+    struct x86_vcpu *x = v->guest;
+
+    if (x == NULL)
+        return;
+    free(x->insns);
+    free(x->fpu);
+    free(x);
+    v->guest = NULL;
+}
+
+static uint64_t low_mask(unsigned size)
+{
+    return size >= 8 ? UINT64_MAX : (1ull << 8 * size) - 1;
+}
+
+static int x86_pio(struct vcpu *v, struct vcpu_exit *e)
+{
+    struct io_access *io = &e->pio.io;
+    uint64_t *rax = &v->regs.gpr[X86_RAX], mask = low_mask(io->size);
+
+    if (e->pio.string)
+        return x86_emulate(v, e);
+    if (e->insn_len == 0)
+        return -EINVAL;              /* every engine gives it for IN and OUT */
+    if (io->write)
+        io->val = *rax & mask;
+    if (io_dispatch(v->vm, IO_PORT, io) == -ENOENT)
+        vm_log(v->vm, LOG_DEBUG, "no device at port %#llx (%s, %u bytes)", (unsigned long long)io->addr, io->write ? "OUT" : "IN", io->size);
+    if (!io->write)
+        *rax = io->size == 4 ? io->val & mask : (*rax & ~mask) | (io->val & mask);
+    v->ops->skip_insn(v, e->insn_len);
+    return 0;
+}
+
+static int x86_cpuid_exit(struct vcpu *v, struct vcpu_exit *e)
+{
+    uint64_t *g = v->regs.gpr;
+    struct x86_cpuid r;
+
+    if (!x86_skip(v, e->insn_len, 0x0fa2))
+        return 0;
+    r = x86_cpuid(v, (uint32_t)g[X86_RAX], (uint32_t)g[X86_RCX]);
+    g[X86_RAX] = r.eax;
+    g[X86_RBX] = r.ebx;
+    g[X86_RCX] = r.ecx;
+    g[X86_RDX] = r.edx;
+    return 0;
+}
+
+static int x86_halt(struct vcpu *v, struct vcpu_exit *e)
+{
+    if (!x86_skip(v, e->insn_len, 0xf4))
+        return 0;
+    x86_pv_tick(v);
+    if (!x86_pv_kicked(v))
+        v->mp = MP_HALTED;
+    return 0;
+}
+
+/* Arguments: RBX RCX RDX RSI, 32 bits wide outside 64-bit mode. The result is 0 or -errno as Linux numbers them. */
+static int x86_call(struct vcpu *v, struct vcpu_exit *e)
+{
+    uint64_t *g = v->regs.gpr, arg[4] = { g[X86_RBX], g[X86_RCX], g[X86_RDX], g[X86_RSI] };
+    bool long_mode = (x86_get(v, X86_EFER) & EFER_LMA) != 0;
+    bool is64 = long_mode && (x86_get(v, X86_SEG_ATTR + X86_CS) & 1 << 9) != 0;
+
+    if (!x86_skip(v, e->insn_len, 0x0f01d9))
+        return 0;
+    for (unsigned i = 0; !is64 && i < 4; i++)
+        arg[i] = (uint32_t)arg[i];
+    g[X86_RAX] = x86_hypercall(v, is64 ? g[X86_RAX] : (uint32_t)g[X86_RAX], arg);
+    if (!is64)
+        g[X86_RAX] = (uint32_t)g[X86_RAX];
+    return 0;
+}
+
+/* INIT of an application processor: back to the reset state, waiting for SIPI (SDM vol 3 §9.4). Of the boot processor: there is no firmware to run, so the machine starts again. */
+static void take_init(struct vcpu *v)
+{
+    if (v->id == 0) {
+        vm_request_reset(v->vm, "INIT sent to the boot processor");
+        return;
+    }
+    v->ops->vcpu_reset(v);
+    v->event.type = VEV_NONE;
+    v->regs.gpr[X86_RDX] = x86_machine_of(v)->cpuid.basic[1].eax;
+    x86_of(v)->fetch.host = NULL;
+    v->mp = MP_WAIT_SIPI;
+}
+
+static void take_sipi(struct vcpu *v, unsigned vector)
+{
+    struct x86_segment cs = { (uint16_t)(vector << 8), (uint64_t)vector << 12, 0xffff, 0x09b };
+
+    if (v->mp != MP_WAIT_SIPI)
+        return;
+    x86_set_segment(v, X86_CS, cs);
+    v->regs.pc = 0;
+    v->mp = MP_RUNNABLE;
+}
+
+static void x86_request(struct vcpu *v)
+{
+    int vector;
+
+    if (lapic_take_init(v))
+        take_init(v);
+    vector = lapic_take_sipi(v);
+    if (vector >= 0)
+        take_sipi(v, (unsigned)vector);
+    x86_pv_request(v);
+}
+
+static bool x86_wakeable(struct vcpu *v)
+{
+    if (v->mp == MP_WAIT_SIPI)
+        return lapic_has_signal(v);
+    if ((__atomic_load_n(&v->requests, __ATOMIC_ACQUIRE) & REQ_NMI) != 0 || lapic_has_signal(v))
+        return true;
+    if ((__atomic_load_n(&x86_of(v)->clock_requests, __ATOMIC_ACQUIRE) & X86_KICKED) != 0)
+        return true;
+    return (v->regs.flags & FLAGS_IF) != 0 && x86_vintc.pending(v) >= 0;
+}
+
+/* The clocks stood still: kvmclock pages of every vCPU are written anew, and say so. */
+static void x86_resumed(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->nvcpus; i++) {
+        __atomic_fetch_or(&x86_of(vm->vcpu[i])->clock_requests, X86_CLOCK_UPDATE | X86_CLOCK_STOPPED, __ATOMIC_RELEASE);
+        vcpu_request(vm->vcpu[i], REQ_GUEST);
+    }
+}
+
+const struct guest_ops guest_x86 = {
+    .isa = ISA_X86_64,
+    .build = x86_build,
+    .destroy = x86_destroy,
+    .ram_layout = x86_ram_layout,
+    .vcpu_init = x86_vcpu_init,
+    .vcpu_fini = x86_vcpu_fini,
+    .emulate = x86_emulate,
+    .pio = x86_pio,
+    .sysreg = x86_sysreg_exit,
+    .cpuid = x86_cpuid_exit,
+    .call = x86_call,
+    .halt = x86_halt,
+    .request = x86_request,
+    .resumed = x86_resumed,
+    .power_button = x86_power_button,
+    .wakeable = x86_wakeable,
+    .vintc = &x86_vintc,
+};

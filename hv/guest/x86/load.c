@@ -1,0 +1,144 @@
+/* Where a kernel, its modules and its boot information go in guest memory. */
+#include "load.h"
+#include "platform.h"
+#include <hv/files.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The low 640 KiB less the first page (real-mode vectors) and the last KiB (where an EBDA would be). */
+#define LOW_END 0x9fc00
+
+unsigned load_memory_map(const struct vm *vm, struct load_mem map[LOAD_MEMS])
+{
+    uint64_t ram = vm->config->memory;
+    uint64_t low_top = min_u64(ram, PLAT_RAM_LOW_END);
+    unsigned n = 0;
+
+    map[n++] = (struct load_mem){ 0, min_u64(low_top, LOW_END), 1 };
+    if (low_top > LOW_END)
+        map[n++] = (struct load_mem){ LOW_END, 0xa0000 - LOW_END, 2 };
+    map[n++] = (struct load_mem){ PLAT_ACPI_LOW, PLAT_ACPI_LOW_END - PLAT_ACPI_LOW, 2 };
+    if (low_top > MIB)
+        map[n++] = (struct load_mem){ MIB, low_top - MIB, 1 };
+    map[n++] = (struct load_mem){ PLAT_ECAM, PLAT_ECAM_LEN, 2 };
+    map[n++] = (struct load_mem){ PLAT_IOAPIC, PLAT_IOAPIC_LEN, 2 };
+    map[n++] = (struct load_mem){ PLAT_LAPIC, PAGE_SIZE, 2 };
+    if (ram > PLAT_RAM_LOW_END)
+        map[n++] = (struct load_mem){ 4 * GIB, ram - PLAT_RAM_LOW_END, 1 };
+    return n;
+}
+
+int load_bad(struct load *l, const char *fmt, ...)
+{
+    va_list ap;
+    int n = snprintf(l->vm->why, sizeof l->vm->why, "kernel %s: ", l->config->kernel);
+
+    if (n < 0 || (size_t)n >= sizeof l->vm->why)
+        return -EINVAL;
+    va_start(ap, fmt);
+    vsnprintf(l->vm->why + n, sizeof l->vm->why - (size_t)n, fmt, ap);
+    va_end(ap);
+    return -EINVAL;
+}
+
+static bool overlaps(const struct load *l, uint64_t base, uint64_t len, uint64_t *lowest)
+{
+    for (unsigned i = 0; i < l->nused; i++) {
+        const struct load_range *u = &l->used[i];
+
+        if (base < u->base + u->len && u->base < base + len) {
+            *lowest = u->base;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The piece of RAM that holds [base, base+len); false: none does. Page 0 is not offered. */
+static bool in_ram(const struct load *l, uint64_t base, uint64_t len)
+{
+    struct load_mem map[LOAD_MEMS];
+    unsigned n = load_memory_map(l->vm, map);
+
+    for (unsigned i = 0; i < n; i++)
+        if (map[i].type == 1 && range_within(base, len, map[i].base, map[i].len))
+            return base >= PAGE_SIZE;
+    return false;
+}
+
+static int add_range(struct load *l, uint64_t base, uint64_t len)
+{
+    if (l->nused == LOAD_RANGES) {
+        snprintf(l->vm->why, sizeof l->vm->why, "kernel %s: more than %d pieces to load", l->config->kernel, LOAD_RANGES);
+        return -ENOSPC;
+    }
+    l->used[l->nused++] = (struct load_range){ base, len };
+    return 0;
+}
+
+int load_take(struct load *l, uint64_t base, uint64_t len, const char *what)
+{
+    uint64_t other;
+
+    if (len == 0)
+        return 0;
+    if (!in_ram(l, base, len)) {
+        snprintf(l->vm->why, sizeof l->vm->why, "%s at %#llx, %llu KiB: not in the guest's memory; give it more", what,
+                 (unsigned long long)base, (unsigned long long)(len / KIB));
+        return -ENOSPC;
+    }
+    if (overlaps(l, base, len, &other)) {
+        snprintf(l->vm->why, sizeof l->vm->why, "%s at %#llx: overlaps another part", what, (unsigned long long)base);
+        return -ENOSPC;
+    }
+    return add_range(l, base, len);
+}
+
+/* Highest free place in one piece of RAM. Each step goes below a taken range, so there are at most LOAD_RANGES. */
+static bool place_in(const struct load *l, const struct load_mem *m, const struct load_range *limits, uint64_t align, uint64_t len, uint64_t *out)
+{
+    uint64_t lo = max_u64(max_u64(m->base, limits->base), PAGE_SIZE), hi = min_u64(m->base + m->len, limits->base + limits->len);
+
+    for (unsigned i = 0; i <= LOAD_RANGES; i++) {
+        if (hi < len || hi < lo || hi - lo < len)
+            return false;
+        *out = align_down(hi - len, align);
+        if (*out < lo)
+            return false;
+        if (!overlaps(l, *out, len, &hi))
+            return true;
+    }
+    return false;
+}
+
+int load_alloc(struct load *l, uint64_t len, uint64_t align, uint64_t above, uint64_t below, const char *what, uint64_t *base)
+{
+    struct load_mem map[LOAD_MEMS];
+    unsigned n = load_memory_map(l->vm, map);
+    struct load_range limits = { above, below > above ? below - above : 0 };
+
+    for (unsigned i = n; i-- > 0;)
+        if (map[i].type == 1 && place_in(l, &map[i], &limits, align, max_u64(len, 1), base))
+            return add_range(l, *base, max_u64(len, 1));
+    snprintf(l->vm->why, sizeof l->vm->why, "%s, %llu KiB: no room for it in the guest's memory; give it more", what,
+             (unsigned long long)(len / KIB));
+    return -ENOSPC;
+}
+
+int load_copy(struct load *l, uint64_t base, const void *src, uint64_t len)
+{
+    if (len == 0 || gmem_write(l->vm, gpa(base), src, len) == 0)
+        return 0;
+    snprintf(l->vm->why, sizeof l->vm->why, "guest memory at %#llx cannot be written", (unsigned long long)base);
+    return -EFAULT;
+}
+
+int load_file(struct load *l, const char *path, const uint8_t **data, uint64_t *len)
+{
+    *data = file_find(path, len);
+    if (*data != NULL)
+        return 0;
+    snprintf(l->vm->why, sizeof l->vm->why, "file %s was not loaded at boot", path);
+    return -ENOENT;
+}

@@ -1,0 +1,53 @@
+/* Kernel images into guest memory. Every byte of a file is distrusted: sizes and offsets are checked before use. */
+#pragma once
+#include "x86.h"
+
+#define LOAD_RANGES 96
+struct load_range { uint64_t base, len; };
+/* What is being put together for one start of a guest. */
+struct load {
+    struct vm *vm;
+    const struct guest_config *config;
+    const uint8_t *file;                   /* the kernel's file */
+    uint64_t len;
+    struct load_range used[LOAD_RANGES];   /* guest memory that is taken */
+    unsigned nused;
+    uint64_t rsdp;                         /* 0: none */
+    bool need64;
+};
+/* Entry state of the boot vCPU. */
+struct load_entry { uint64_t pc, rsi, rbx, rax; enum { ENTRY_PROT32, ENTRY_LONG64 } mode; uint64_t cr3; };
+
+/* One entry of a guest's memory map. Types are e820's: 1 RAM, 2 reserved, 3 ACPI. */
+struct load_mem { uint64_t base, len; uint32_t type; };
+#define LOAD_MEMS 8
+unsigned load_memory_map(const struct vm *vm, struct load_mem map[LOAD_MEMS]);
+
+/* 0, or -ENOSPC with vm->why: marks [base, base+len) as taken; it must be free RAM. */
+int must_check load_take(struct load *l, uint64_t base, uint64_t len, const char *what);
+/* Finds and takes the highest free RAM of len bytes below `below`, aligned (a power of two), at or above `above`. -ENOSPC with vm->why. */
+int must_check load_alloc(struct load *l, uint64_t len, uint64_t align, uint64_t above, uint64_t below, const char *what, uint64_t *base);
+/* Copies to guest memory that was taken. */
+int must_check load_copy(struct load *l, uint64_t base, const void *src, uint64_t len);
+/* Says in vm->why what is wrong with the kernel's file; returns -EINVAL. */
+int load_bad(struct load *l, const char *fmt, ...) printf_like(2, 3);
+/* A file named in the configuration; -ENOENT with vm->why. */
+int must_check load_file(struct load *l, const char *path, const uint8_t **data, uint64_t *len);
+
+/* elf.c: puts the PT_LOAD segments at their physical addresses; checks everything. */
+struct load_elf { uint64_t entry, low, high; bool is64; };
+bool load_is_elf(const struct load *l);
+int must_check load_elf(struct load *l, struct load_elf *out);
+/* PVH entry point from the ELF notes; false: none. */
+bool load_elf_pvh_entry(const struct load *l, uint32_t *entry);
+
+bool load_linux_probe(const struct load *l);
+bool load_multiboot_probe(const struct load *l);
+bool load_multiboot2_probe(const struct load *l);
+int must_check load_linux(struct load *l, struct load_entry *e);
+int must_check load_pvh(struct load *l, struct load_entry *e);
+int must_check load_multiboot(struct load *l, struct load_entry *e);
+int must_check load_multiboot2(struct load *l, struct load_entry *e);
+
+/* acpi.c: writes the tables at 0xe0000 up; sets *rsdp. */
+int must_check x86_acpi_build(struct vm *vm, const struct guest_config *c, uint64_t *rsdp);

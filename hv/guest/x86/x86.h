@@ -1,0 +1,162 @@
+/* What the files of an x86 guest's CPU and machine share. "APM" is AMD's manual, "SDM" Intel's. */
+#pragma once
+#include <hv/guest.h>
+#include <hv/log.h>
+#include <hv/vcpu.h>
+#include <hv/vm.h>
+#include <hv/x86.h>
+
+/* Bits, named as the manuals name them: APM vol 2 §3.1. */
+enum {
+    CR0_PE = 1 << 0, CR0_MP = 1 << 1, CR0_EM = 1 << 2, CR0_TS = 1 << 3, CR0_ET = 1 << 4, CR0_NE = 1 << 5, CR0_WP = 1 << 16, CR0_AM = 1 << 18,
+    CR0_NW = 1 << 29, CR0_CD = 1 << 30,
+};
+#define CR0_PG (1ull << 31)
+enum {
+    CR4_PSE = 1 << 4, CR4_PAE = 1 << 5, CR4_MCE = 1 << 6, CR4_PGE = 1 << 7, CR4_PCE = 1 << 8, CR4_OSFXSR = 1 << 9, CR4_UMIP = 1 << 11, CR4_LA57 = 1 << 12,
+    CR4_PCIDE = 1 << 17, CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21, CR4_PKE = 1 << 22,
+};
+enum { EFER_SCE = 1 << 0, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11, EFER_SVME = 1 << 12, EFER_LMSLE = 1 << 13, EFER_FFXSR = 1 << 14 };
+enum {
+    FLAGS_CF = 1 << 0, FLAGS_FIXED = 1 << 1, FLAGS_PF = 1 << 2, FLAGS_AF = 1 << 4, FLAGS_ZF = 1 << 6, FLAGS_SF = 1 << 7, FLAGS_TF = 1 << 8,
+    FLAGS_IF = 1 << 9, FLAGS_DF = 1 << 10, FLAGS_OF = 1 << 11, FLAGS_RF = 1 << 16, FLAGS_VM = 1 << 17, FLAGS_AC = 1 << 18,
+};
+#define FLAGS_ARITH (FLAGS_CF | FLAGS_PF | FLAGS_AF | FLAGS_ZF | FLAGS_SF | FLAGS_OF)
+enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };   /* page-fault error code, APM vol 2 §8.2.15 */
+
+/* The parts of a vCPU's mode that decide how it reads memory. */
+struct x86_mode {
+    uint64_t cr0, cr3, cr4, efer, cs_base;
+    uint8_t bits;          /* code size: 16, 32 or 64 */
+    uint8_t cpl;
+};
+
+/* Translation of the page last fetched from, with every entry it came from, so that it is used only while it is still true. */
+struct x86_fetch_cache {
+    uint64_t page, cr3, mode;              /* mode: the bits of CR0, CR4 and EFER that count */
+    const uint8_t *host;                   /* the page's bytes; NULL: nothing cached */
+    struct { const void *at; uint64_t was; } entry[5];
+    uint8_t entries, width;                /* width of an entry: 4 or 8 bytes */
+};
+
+#define X86_MTRR_VAR 8
+#define X86_STATE_VERSION 1
+/* All that the guest can see of a vCPU and that neither the engine nor the local APIC holds. */
+struct x86_state {
+    uint32_t version;
+    uint32_t sipi_vector;
+    uint64_t tsc_adjust, misc_enable, debugctl;
+    uint64_t mtrr_def_type, mtrr_fix[11], mtrr_var[2 * X86_MTRR_VAR];
+    uint64_t mcg_status, patch_level, syscfg, hwcr, nb_cfg, tsc_aux;
+    uint64_t kvm_wall_clock, kvm_system_time, kvm_steal_time, kvm_pv_eoi, kvm_poll_control;
+};
+
+struct x86_insn;
+struct x86_vcpu {
+    struct x86_state s;
+    struct x86_fetch_cache fetch;
+    struct x86_insn *insns;                /* decoded instructions, X86_INSN_CACHE of them */
+    void *fpu;                             /* X86_FPU_MAX bytes, for SIMD moves to devices; NULL until needed */
+    uint64_t stuck_pc, stuck_gpa; uint32_t stuck;   /* exits in a row that got nowhere */
+    uint32_t clock_requests;               /* enum x86_clock_req, atomic */
+    uint64_t steal_told;                   /* steal time last written to the guest */
+};
+enum x86_clock_req { X86_CLOCK_UPDATE = 1, X86_CLOCK_STOPPED = 2, X86_KICKED = 4 };
+#define X86_FPU_MAX 16384
+
+struct x86_cpuid { uint32_t eax, ebx, ecx, edx; };
+#define X86_CPUID_BASIC 0x17
+#define X86_CPUID_HV 0x11
+#define X86_CPUID_EXT 0x22
+#define X86_CPUID_XSTATE 10
+/* What a VM's vCPUs read by CPUID; what differs between vCPUs, or as they run, is put in at the exit. */
+struct x86_cpuid_table {
+    uint32_t basic_max, hv_max, ext_max;
+    struct x86_cpuid basic[X86_CPUID_BASIC], hv[X86_CPUID_HV], ext[X86_CPUID_EXT];
+    struct x86_cpuid leaf4[8], leaf7_1, xstate[X86_CPUID_XSTATE], cache[8];
+    uint64_t xcr0;                         /* components that the guest may enable */
+    uint32_t core_bits;                    /* width of the core number in an APIC ID */
+};
+
+#define X86_LOGGED_MSRS 32
+#define X86_LOGGED_PAGES 16
+struct x86_machine {
+    struct x86_cpuid_table cpuid;
+    uint64_t tsc_offset;                   /* guest TSC = host's + this, before TSC_ADJUST */
+    uint64_t efer_mask, cr4_mask;          /* bits the guest may set */
+    uint64_t wall_boot_ns;                 /* wall-clock time at guest time 0 */
+    uint64_t rsdp;
+    bool pv, x2apic;
+    bool pci, vio, devices;                /* what destroy has to undo */
+    struct spinlock lock;                  /* the two sets below */
+    uint32_t logged_msr[X86_LOGGED_MSRS], nlogged_msr;
+    uint64_t logged_page[X86_LOGGED_PAGES]; uint32_t nlogged_page;
+};
+
+static inline struct x86_vcpu *x86_of(const struct vcpu *v) { return v->guest; }
+static inline struct x86_machine *x86_machine_of(const struct vcpu *v) { return v->vm->guest; }
+/* A system register that every engine has. */
+static inline uint64_t x86_get(struct vcpu *v, uint32_t id)
+{
+    uint64_t val = 0;
+
+    return v->ops->get_sysreg(v, id, &val) == 0 ? val : 0;
+}
+/* For values that cannot be wrong; a refusal is our own mistake and is logged. */
+void x86_set(struct vcpu *v, uint32_t id, uint64_t val);
+struct x86_segment { uint16_t sel; uint64_t base; uint32_t limit; uint16_t attr; };
+void x86_set_segment(struct vcpu *v, enum x86_seg seg, struct x86_segment s);
+
+/* guest_x86.c. Queues an exception, making a double or triple fault of it where APM vol 2 §8.2.9 says so. */
+void x86_raise(struct vcpu *v, unsigned vector, uint32_t error);
+void x86_raise_pf(struct vcpu *v, uint64_t cr2, uint32_t error);
+void x86_mode_get(struct vcpu *v, struct x86_mode *m);
+/* Steps over an instruction that the engine caught. len 0: it is found, and the opcode checked against `opcode` (bytes 0F xx: 0x0fxx). False: not advanced, the guest changed it or a fault waits. */
+bool must_check x86_skip(struct vcpu *v, unsigned len, uint32_t opcode);
+/* The same search alone: 0, or the length. */
+unsigned must_check x86_insn_length(struct vcpu *v, uint32_t opcode);
+
+/* walk.c. Rights to check: PF_W, PF_U, PF_I as in an error code. 0: *out is the guest-physical address. -EFAULT: *error is the #PF's code.
+ * -EAGAIN: the guest changed its tables at that moment, run it again. Sets accessed and dirty bits as the CPU does. */
+int must_check x86_walk(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint32_t rights, uint64_t *out, uint32_t *error);
+/* Copies up to `want` (1..15) instruction bytes at linear address va, within its page. The number copied, or as x86_walk; -ENXIO: not RAM. */
+int must_check x86_fetch(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint8_t *buf, unsigned want, uint32_t *error);
+
+/* cpuid.c */
+void x86_cpuid_build(struct vm *vm, const struct guest_config *c, struct x86_machine *m);
+struct x86_cpuid x86_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub);
+
+/* msr.c. 0, or -EINVAL: #GP. */
+int must_check x86_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val);
+int must_check x86_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val);
+void x86_msr_reset(struct x86_state *s);
+int must_check x86_write_cr(struct vcpu *v, uint32_t id, uint64_t val);
+int x86_sysreg_exit(struct vcpu *v, struct vcpu_exit *e);
+uint64_t x86_tsc(struct vcpu *v);
+
+/* pv.c: what KVM's guests use (Linux Documentation/virt/kvm/x86: cpuid, msr, hypercalls). */
+#define MSR_KVM_WALL_CLOCK 0x11
+#define MSR_KVM_SYSTEM_TIME 0x12
+#define MSR_KVM_WALL_CLOCK_NEW 0x4b564d00
+#define MSR_KVM_SYSTEM_TIME_NEW 0x4b564d01
+#define MSR_KVM_ASYNC_PF_EN 0x4b564d02
+#define MSR_KVM_STEAL_TIME 0x4b564d03
+#define MSR_KVM_PV_EOI_EN 0x4b564d04
+#define MSR_KVM_POLL_CONTROL 0x4b564d05
+uint32_t x86_pv_features(void);
+int must_check x86_pv_get(struct vcpu *v, uint32_t msr, uint64_t *val);
+int must_check x86_pv_set(struct vcpu *v, uint32_t msr, uint64_t val);
+uint64_t x86_hypercall(struct vcpu *v, uint64_t nr, const uint64_t arg[4]);
+void x86_pv_request(struct vcpu *v);
+bool x86_pv_kicked(struct vcpu *v);        /* consumes a kick */
+void x86_pv_tick(struct vcpu *v);          /* tells the guest its steal time when it has grown */
+/* TSC to nanoseconds: ns = ((tsc << shift) or (tsc >> -shift)) * mul >> 32. */
+void x86_pv_scale(uint64_t hz, uint32_t *mul, int8_t *shift);
+
+/* emulate.c */
+int x86_emulate(struct vcpu *v, struct vcpu_exit *e);
+
+/* build.c */
+int x86_build(struct vm *vm, const struct guest_config *c);
+void x86_destroy(struct vm *vm);
+int x86_ram_layout(struct vm *vm, const struct guest_config *c);
