@@ -19,11 +19,13 @@ static void idle(struct percpu *c)
     uint64_t from = time_ns();
 
     event_arm(UINT64_MAX);
+    __atomic_store_n(&c->idle_since, from, __ATOMIC_RELAXED);
     set_where(c, CPU_ASLEEP);
     if (!__atomic_load_n(&c->wake, __ATOMIC_SEQ_CST))
         irq_wait();
     set_where(c, CPU_IN_LOOP);
     c->idle_ns += time_ns() - from;
+    __atomic_store_n(&c->idle_since, 0, __ATOMIC_RELAXED);
 }
 
 static void run_guest(struct percpu *c, struct vcpu *v)

@@ -18,6 +18,7 @@ static const char *const log_words[] = { "err", "warn", "info", "debug", NULL };
 static const char *const on_off[] = { "on", "off", NULL };
 static const char *const config_words[] = { "check", "show", NULL };
 static const char *const force_words[] = { "--force", NULL };
+static const char *const tail_words[] = { "--tail", NULL };
 static const char *const yes_words[] = { "--yes", NULL };
 
 const struct command commands[] = {
@@ -29,7 +30,7 @@ const struct command commands[] = {
     { "reset", "NAME", "restart a guest as its reset button would", "reset debian", cmd_reset, NULL, true, 1, 1 },
     { "pause", "NAME", "halt a guest's CPUs and its clock", "pause debian", cmd_pause, NULL, true, 1, 1 },
     { "resume", "NAME", "go on after a pause", "resume debian", cmd_resume, NULL, true, 1, 1 },
-    { "console", "NAME", "a guest's console; Ctrl-] returns", "console debian", cmd_console, NULL, true, 1, 1 },
+    { "console", "NAME [--tail]", "a guest's console (Ctrl-] returns), or the end of its output", "console debian", cmd_console, tail_words, true, 1, 2 },
     { "log", "[LEVEL|all]", "the last 100 lines of the log, or all that are kept", "log warn", cmd_log, log_words, false, 0, 1 },
     { "cpus", "", "the host's CPUs and what they do", "cpus", cmd_cpus, NULL, false, 0, 0 },
     { "memory", "", "what the host's memory is used for", "memory", cmd_memory, NULL, false, 0, 0 },
@@ -121,6 +122,13 @@ void cmd_log(struct out *o, unsigned argc, char **argv)
 
 /* ---- the machine ---- */
 
+static uint64_t idle_time(const struct percpu *cpu, uint64_t now)
+{
+    uint64_t since = __atomic_load_n(&cpu->idle_since, __ATOMIC_RELAXED);
+
+    return cpu->idle_ns + (since && since < now ? now - since : 0);
+}
+
 void cmd_cpus(struct out *o, unsigned argc, char **argv)
 {
     static const struct column cols[] = {
@@ -145,7 +153,7 @@ void cmd_cpus(struct out *o, unsigned argc, char **argv)
         out_cell_number(o, cpu->id);
         out_cell_number(o, cpu->hw_id);
         out_cell_number(o, cpu->guest_ns);
-        out_cell_number(o, cpu->idle_ns);
+        out_cell_number(o, idle_time(cpu, up));
         out_cell_number(o, up ? cpu->guest_ns * 1000 / up : 0);
         out_cell(o, what);
     }

@@ -162,13 +162,40 @@ void cmd_stats(struct out *o, unsigned argc, char **argv)
     out_number(o, "halts", "Halts", halts, UNIT_NONE);
 }
 
+/* The end of a guest's output, as lines; control characters but the tab are left out. */
+static void console_tail(struct out *o, struct console *c)
+{
+    static const struct column cols[] = { { "text", "", UNIT_NONE, false } };
+    static char tail[4096], line[512];
+    size_t len = console_scrollback(c, tail, sizeof tail), n = 0;
+
+    out_list(o, "lines", cols, 1);
+    for (size_t i = 0; i <= len; i++) {
+        if (i < len && tail[i] != '\n') {
+            if (((unsigned char)tail[i] >= ' ' || tail[i] == '\t') && n < sizeof line - 1)
+                line[n++] = tail[i];
+            continue;
+        }
+        line[n] = '\0';
+        if (i < len || n > 0) {
+            out_row(o);
+            out_cell(o, line);
+        }
+        n = 0;
+    }
+    out_list_end(o);
+}
+
 void cmd_console(struct out *o, unsigned argc, char **argv)
 {
     struct vm *vm = vm_find(argv[1]);
 
-    (void)argc;
-    if (!vm->console)
+    if (argc == 3 && strcmp(argv[2], "--tail") != 0)
+        out_error(o, "`%.20s`: give --tail, or nothing", argv[2]);
+    else if (!vm->console)
         out_error(o, "%s has no console yet; `start %s` first", name_of(vm), name_of(vm));
+    else if (argc == 3)
+        console_tail(o, vm->console);
     else
         console_attach(vm->console, true);
 }
@@ -365,6 +392,7 @@ static bool end_poll(struct out *o, void *ctx)
         return false;
     }
     shell_progress("%s", ending.what);
+    console_drain();
     ending.end();
     return true;
 }

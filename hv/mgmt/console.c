@@ -134,6 +134,26 @@ void host_console_tx_ready(void)
     event_post(&pump_event);
 }
 
+/* What is left goes out polled: the machine is about to end. */
+void console_drain(void)
+{
+    const char *p;
+    size_t n;
+
+    spin_lock(&lock);
+    for (unsigned i = 0; i < nlines; i++) {
+        struct line *l = &lines[i];
+
+        if (shown->head - l->pos > RING)
+            catch_up(l);
+        l->host->write_sync(l->notice + l->notice_pos, l->notice_len - l->notice_pos);
+        l->notice_pos = l->notice_len;
+        for (; (n = ring_piece(shown, l->pos, &p)) > 0; l->pos += n)
+            l->host->write_sync(p, n);
+    }
+    spin_unlock(&lock);
+}
+
 size_t console_scrollback(struct console *c, char *buf, size_t len)
 {
     uint64_t pos;

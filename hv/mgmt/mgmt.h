@@ -8,6 +8,7 @@ struct vm;
 
 /* console.c */
 void console_attach(struct console *, bool replay);
+void console_drain(void);
 bool console_is_shown(const struct console *);
 void console_input_resume(void);                     /* the shell takes input again */
 size_t console_scrollback(struct console *, char *buf, size_t len); /* the last `len` bytes of output, oldest first */

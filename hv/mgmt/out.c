@@ -189,6 +189,15 @@ void out_line(struct out *o, const char *fmt, ...)
     puts_out(o, "\r\n");
 }
 
+static bool has_heading(const struct column *columns, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (columns[i].label[0])
+            return true;
+    }
+    return false;
+}
+
 void out_list(struct out *o, const char *key, const struct column *columns, unsigned n)
 {
     o->columns = columns;
@@ -201,7 +210,7 @@ void out_list(struct out *o, const char *key, const struct column *columns, unsi
         return;
     }
     o->cells = o->len;
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; has_heading(columns, n) && i < n; i++)
         put(o, columns[i].label, strlen(columns[i].label) + 1);
 }
 
