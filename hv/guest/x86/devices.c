@@ -1,0 +1,134 @@
+/* Makes and frees the devices of an x86 VM. Two of them are too small for a file: the POST port and the debug-exit port. */
+#include <hv/config.h>
+#include <hv/time.h>
+#include <hv/vm.h>
+#include <stdlib.h>
+#include "x86_dev.h"
+#include "x86_devices.h"
+
+int device_region(struct x86_devices *d, const struct io_region *r)
+{
+    int err;
+
+    if (d->nregions >= DEVICE_REGIONS)
+        return -ENOSPC;
+    err = io_register(d->vm, r);
+    if (err)
+        return err;
+    d->region[d->nregions].space = r->space;
+    d->region[d->nregions++].base = r->base;
+    return 0;
+}
+
+void device_arm(struct vm *vm, struct event *ev, uint64_t guest_ns, uint64_t gap)
+{
+    event_at(ev, max_u64(vm_time_to_host(vm, guest_ns), time_ns() + gap));
+}
+
+static int post_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
+{
+    (void)dev;
+    (void)off;
+    (void)size;
+    *val = ~0ull;
+    return 0;
+}
+
+static int post_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+    (void)dev;
+    (void)off;
+    (void)size;
+    (void)val;
+    return 0;
+}
+
+/* As QEMU's isa-debug-exit: the value v ends the run with the code (v << 1) | 1. */
+static int debug_exit_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+    struct x86_devices *d = dev;
+
+    (void)off;
+    (void)size;
+    vm_exited(d->vm, (int)((uint32_t)val << 1 | 1));
+    return 0;
+}
+
+static int small_create(struct x86_devices *d, const struct guest_config *c)
+{
+    static const struct io_ops post = { post_read, post_write, 1 | 2 | 4 }, debug_exit = { post_read, debug_exit_write, 1 | 2 | 4 };
+    int err = device_region(d, &(struct io_region){ "post", IO_PORT, PORT_POST, 1, &post, d });
+
+    if (!err && c->debug_exit)
+        err = device_region(d, &(struct io_region){ "debug-exit", IO_PORT, PORT_DEBUG_EXIT, 4, &debug_exit, d });
+    return err;
+}
+
+static int create_all(struct x86_devices *d, struct x86_intc *x, const struct guest_config *c)
+{
+    int err = pic_create(d, x);
+
+    err = err ? err : ioapic_create(d, x);
+    err = err ? err : pit_create(d);
+    err = err ? err : rtc_create(d, c);
+    err = err ? err : pm_create(d);
+    err = err ? err : uart_create(d);
+    err = err ? err : kbc_create(d);
+    return err ? err : small_create(d, c);
+}
+
+int x86_devices_create(struct vm *vm, const struct guest_config *c)
+{
+    struct x86_intc *x = vm->vintc;
+    struct x86_devices *d = calloc(1, sizeof *d);
+    int err;
+
+    if (!d)
+        return -ENOMEM;
+    x86_devices_destroy(vm);
+    d->vm = vm;
+    x->devices = d;
+    spin_lock(&x->lock);
+    pic_reset(x);
+    ioapic_reset(x);
+    for (unsigned i = 0; i < IOAPIC_PINS; i++)
+        x->shared[i] = 0;
+    spin_unlock(&x->lock);
+    for (unsigned i = 0; i < x->nlapics; i++)
+        if (x->lapic[i])
+            lapic_power_on(x->lapic[i]);
+    err = create_all(d, x, c);
+    if (err)
+        x86_devices_destroy(vm);
+    return err;
+}
+
+static void cancel(struct event *ev)
+{
+    if (ev->fn)
+        event_cancel(ev);
+}
+
+void x86_devices_destroy(struct vm *vm)
+{
+    struct x86_intc *x = vm->vintc;
+    struct x86_devices *d = x ? x->devices : NULL;
+
+    if (!d)
+        return;
+    for (unsigned i = 0; i < d->nregions; i++)
+        (void)io_unregister(vm, d->region[i].space, d->region[i].base);
+    uart_destroy(&d->uart);
+    cancel(&d->pit.ev);
+    cancel(&d->rtc.ev);
+    cancel(&d->pm.ev);
+    x->devices = NULL;
+    free(d);
+}
+
+int x86_power_button(struct vm *vm)
+{
+    struct x86_intc *x = vm->vintc;
+
+    return x && x->devices && pm_power_button(&x->devices->pm) ? 0 : -ENOTSUP;
+}

@@ -1,0 +1,140 @@
+/*
+ * The 8042 keyboard controller with nothing plugged in, for its reset pulse, and port 92h. IBM PS/2 technical reference,
+ * "Keyboard and auxiliary device controller". The A20 gate is always open.
+ */
+#include <hv/vm.h>
+#include "x86_dev.h"
+
+enum { STATUS_OBF = 1, STATUS_SYS = 4, STATUS_CMD = 8, STATUS_UNLOCKED = 0x10 };
+enum { OUT_RESET_N = 1, OUT_A20 = 2 };
+enum { P92_RESET = 1, P92_A20 = 2 };
+
+static void answer(struct kbc *k, uint8_t val)
+{
+    k->s.out = val;
+    k->s.full = true;
+}
+
+static void output_port(struct kbc *k, uint8_t val)
+{
+    k->s.output_port = val;
+    if (!(val & OUT_RESET_N))
+        vm_request_reset(k->vm, "keyboard controller");
+}
+
+static void command(struct kbc *k, uint8_t cmd)
+{
+    static const struct { uint8_t cmd, answer; } fixed[] = { { 0xaa, 0x55 }, { 0xa9, 0 }, { 0xab, 0 }, { 0xc0, 0x80 } };
+
+    k->s.expect = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(fixed); i++)
+        if (fixed[i].cmd == cmd)
+            answer(k, fixed[i].answer);
+    if (cmd == 0x20)
+        answer(k, k->s.command_byte);
+    else if (cmd == 0xd0)
+        answer(k, k->s.output_port);
+    else if (cmd == 0xa7 || cmd == 0xa8)
+        k->s.command_byte = (uint8_t)((k->s.command_byte & ~0x20) | (cmd == 0xa7 ? 0x20 : 0));
+    else if (cmd == 0xad || cmd == 0xae)
+        k->s.command_byte = (uint8_t)((k->s.command_byte & ~0x10) | (cmd == 0xad ? 0x10 : 0));
+    else if (cmd == 0x60 || (cmd >= 0xd1 && cmd <= 0xd4))
+        k->s.expect = cmd;
+    else if (cmd >= 0xf0 && !(cmd & 1))   /* pulses output port bits that are 0; bit 0 is the reset line */
+        vm_request_reset(k->vm, "keyboard controller");
+}
+
+static void data(struct kbc *k, uint8_t val)
+{
+    uint8_t expect = k->s.expect;
+
+    k->s.expect = 0;
+    if (expect == 0x60)
+        k->s.command_byte = val;
+    else if (expect == 0xd1)
+        output_port(k, val);
+    else if (expect == 0xd2 || expect == 0xd3)
+        answer(k, val);
+}
+
+static int data_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
+{
+    struct kbc *k = dev;
+
+    (void)off;
+    (void)size;
+    spin_lock(&k->lock);
+    *val = k->s.out;
+    k->s.full = false;
+    spin_unlock(&k->lock);
+    return 0;
+}
+
+static int status_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
+{
+    struct kbc *k = dev;
+
+    (void)off;
+    (void)size;
+    *val = STATUS_UNLOCKED | STATUS_SYS | (k->s.expect ? STATUS_CMD : 0) | (k->s.full ? STATUS_OBF : 0);
+    return 0;
+}
+
+static int data_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+    struct kbc *k = dev;
+
+    (void)off;
+    (void)size;
+    spin_lock(&k->lock);
+    data(k, (uint8_t)val);
+    spin_unlock(&k->lock);
+    return 0;
+}
+
+static int command_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+    struct kbc *k = dev;
+
+    (void)off;
+    (void)size;
+    spin_lock(&k->lock);
+    command(k, (uint8_t)val);
+    spin_unlock(&k->lock);
+    return 0;
+}
+
+static int port92_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
+{
+    (void)off;
+    (void)size;
+    *val = ((struct kbc *)dev)->s.port92 | P92_A20;
+    return 0;
+}
+
+static int port92_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+    struct kbc *k = dev;
+
+    (void)off;
+    (void)size;
+    k->s.port92 = val & 0xfe;
+    if (val & P92_RESET)
+        vm_request_reset(k->vm, "port 92h");
+    return 0;
+}
+
+int kbc_create(struct x86_devices *d)
+{
+    static const struct io_ops data_ops = { data_read, data_write, 1 }, command_ops = { status_read, command_write, 1 },
+        port92_ops = { port92_read, port92_write, 1 };
+    struct kbc *k = &d->kbc;
+    int err;
+
+    k->vm = d->vm;
+    k->s = (struct kbc_state){ .version = 1, .command_byte = 0x10, .output_port = 0xc0 | OUT_A20 | OUT_RESET_N };
+    spin_init(&k->lock, LOCK_DEVICE);
+    err = device_region(d, &(struct io_region){ "kbc data", IO_PORT, PORT_KBC_DATA, 1, &data_ops, k });
+    err = err ? err : device_region(d, &(struct io_region){ "kbc command", IO_PORT, PORT_KBC_CMD, 1, &command_ops, k });
+    return err ? err : device_region(d, &(struct io_region){ "port 92", IO_PORT, PORT_SYSCTL_A, 1, &port92_ops, k });
+}

@@ -1,0 +1,85 @@
+/*
+ * KVM's paravirtual interface to the LAPIC (documented in the Linux kernel's Documentation/virt/kvm/x86/{msr,hypercalls}.rst).
+ * PV EOI: while one edge interrupt is in service and nothing waits behind it, bit 0 of a byte in guest memory is set; the
+ * guest ends the interrupt by clearing it, without an exit. The next exit sees that (lapic_pv_leave).
+ */
+#include <hv/gmem.h>
+#include <hv/vcpu.h>
+#include <hv/vm.h>
+#include "x86_devices.h"
+#include "x86_intc.h"
+
+static uint8_t *flag_at(const struct lapic *l)
+{
+    return gmem_ptr(l->v->vm, gpa(l->s.pv_eoi & ~3ull), 4, PROT_RW);
+}
+
+void lapic_pv_arm(struct lapic *l, int vec)
+{
+    if (l->s.tmr[vec >> 6] >> (vec & 63) & 1)   /* the IOAPIC waits for a level interrupt's EOI */
+        return;
+    l->pv_flag = flag_at(l);
+    if (!l->pv_flag)
+        return;
+    __atomic_store_n(l->pv_flag, 1, __ATOMIC_SEQ_CST);
+    l->v->vintc_hooks = true;
+}
+
+bool lapic_pv_disarm(struct lapic *l)
+{
+    uint8_t *p = l->pv_flag;
+
+    l->pv_flag = NULL;
+    l->v->vintc_hooks = false;
+    return !(__atomic_exchange_n(p, 0, __ATOMIC_SEQ_CST) & 1);
+}
+
+void lapic_pv_leave(struct vcpu *v)
+{
+    struct lapic *l = lapic_of(v);
+
+    if (!l->pv_flag || __atomic_load_n(l->pv_flag, __ATOMIC_SEQ_CST) & 1)
+        return;
+    (void)lapic_pv_disarm(l);
+    lapic_eoi(l);
+}
+
+int lapic_set_pv_eoi(struct vcpu *v, uint64_t msr)
+{
+    struct lapic *l = lapic_of(v);
+
+    if (msr & 2)
+        return -EINVAL;
+    if (l->pv_flag && lapic_pv_disarm(l))
+        lapic_eoi(l);
+    l->s.pv_eoi = msr;
+    if (msr & 1 && !flag_at(l))
+        l->s.pv_eoi = 0;   /* not RAM: never armed */
+    return 0;
+}
+
+uint64_t lapic_get_pv_eoi(const struct vcpu *v)
+{
+    return lapic_of(v)->s.pv_eoi;
+}
+
+/* The bitmap's bits that name vCPUs, as targets. */
+static uint32_t pv_targets(const struct x86_intc *x, uint64_t low, uint64_t high, uint64_t min)
+{
+    uint32_t targets = 0;
+
+    for (unsigned i = 0; i < 128 && min + i < x->nlapics; i++)
+        if ((i < 64 ? low >> i : high >> (i - 64)) & 1)
+            targets |= 1u << (min + i);
+    return targets;
+}
+
+int64_t lapic_pv_ipi(struct vcpu *v, uint64_t low, uint64_t high, uint64_t min, uint64_t icr)
+{
+    struct x86_intc *x = lapic_of(v)->intc;
+    struct apic_msg m = { .vector = (uint8_t)icr, .mode = (icr >> 8) & 7 };
+
+    if (min >= MAX_VCPUS || (m.mode != DM_FIXED && m.mode != DM_NMI) || (m.mode == DM_FIXED && m.vector < 16))
+        return -EINVAL;
+    return apic_deliver(x, pv_targets(x, low, high, min), &m);
+}
