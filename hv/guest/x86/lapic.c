@@ -2,6 +2,7 @@
 #include <hv/log.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
+#include <hv/x86.h>
 #include <stdlib.h>
 #include <string.h>
 #include "x86_devices.h"
@@ -96,7 +97,7 @@ int lapic_pending(struct lapic *l)
     if (vec < 0 || !lapic_hw_enabled(l))
         return -1;
     if (l->pv_flag && lapic_pv_disarm(l))   /* one waits behind it: the guest's EOI must exit */
-        lapic_eoi(l);
+        lapic_end(l);
     return ((uint32_t)vec & 0xf0) > (lapic_ppr(l) & 0xf0) ? vec : -1;
 }
 
@@ -116,7 +117,7 @@ int lapic_accept(struct lapic *l, int vec)
     return vec;
 }
 
-void lapic_eoi(struct lapic *l)
+void lapic_end(struct lapic *l)
 {
     int vec = l->isr_top;
     uint64_t m;
@@ -208,7 +209,7 @@ static uint32_t read_esr(struct lapic *l, unsigned r) { (void)r; return l->s.esr
 static uint32_t read_icr(struct lapic *l, unsigned r) { (void)r; return (uint32_t)l->s.icr; }
 static uint32_t read_icr2(struct lapic *l, unsigned r) { (void)r; return (uint32_t)(l->s.icr >> 32); }
 static uint32_t read_tmict(struct lapic *l, unsigned r) { (void)r; return l->s.tmict; }
-static uint32_t read_tmcct(struct lapic *l, unsigned r) { (void)r; return lapic_timer_count(l); }
+static uint32_t read_tmcct(struct lapic *l, unsigned r) { (void)r; return lapic_timer_left(l); }
 static uint32_t read_tdcr(struct lapic *l, unsigned r) { (void)r; return l->s.tdcr; }
 static uint32_t read_lvt(struct lapic *l, unsigned r) { return l->s.lvt[r - APIC_LVT]; }
 static uint32_t read_zero(struct lapic *l, unsigned r) { (void)l; (void)r; return 0; }
@@ -236,7 +237,7 @@ static void write_eoi(struct lapic *l, unsigned r, uint32_t val)
 {
     (void)r;
     (void)val;
-    lapic_eoi(l);
+    lapic_end(l);
 }
 
 static void write_ldr(struct lapic *l, unsigned r, uint32_t val)
@@ -453,7 +454,7 @@ void lapic_set_cr8(struct vcpu *v, uint8_t cr8)
     write_tpr(lapic_of(v), APIC_TPR, (cr8 & 15u) << 4);
 }
 
-uint32_t lapic_id(const struct vcpu *v)
+uint32_t lapic_apic_id(const struct vcpu *v)
 {
     return lapic_of(v)->s.id;
 }

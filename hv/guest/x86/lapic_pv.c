@@ -41,7 +41,7 @@ void lapic_pv_leave(struct vcpu *v)
     if (!l->pv_flag || __atomic_load_n(l->pv_flag, __ATOMIC_SEQ_CST) & 1)
         return;
     (void)lapic_pv_disarm(l);
-    lapic_eoi(l);
+    lapic_end(l);
 }
 
 int lapic_set_pv_eoi(struct vcpu *v, uint64_t msr)
@@ -51,7 +51,7 @@ int lapic_set_pv_eoi(struct vcpu *v, uint64_t msr)
     if (msr & 2)
         return -EINVAL;
     if (l->pv_flag && lapic_pv_disarm(l))
-        lapic_eoi(l);
+        lapic_end(l);
     l->s.pv_eoi = msr;
     if (msr & 1 && !flag_at(l))
         l->s.pv_eoi = 0;   /* not RAM: never armed */

@@ -157,7 +157,7 @@ void lapic_timer_set_count(struct lapic *l, uint32_t tmict)
 }
 
 /* Counts left until the deadline, in units of the divided clock. */
-uint32_t lapic_timer_count(const struct lapic *l)
+uint32_t lapic_timer_left(const struct lapic *l)
 {
     uint64_t now, left;
 
@@ -175,7 +175,7 @@ uint32_t lapic_timer_count(const struct lapic *l)
 
 void lapic_timer_set_divider(struct lapic *l, uint32_t tdcr)
 {
-    uint64_t count = lapic_timer_count(l);
+    uint64_t count = lapic_timer_left(l);
 
     l->s.tdcr = tdcr;
     if (!l->s.deadline || !count)

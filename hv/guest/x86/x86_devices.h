@@ -41,7 +41,7 @@ void lapic_tsc_changed(struct vcpu *);
 /* CR8 (task priority 3:0). Every guest write of CR8 must come here; the LAPIC mirrors its TPR into the backend's X86_CR8. */
 uint8_t lapic_get_cr8(const struct vcpu *);
 void lapic_set_cr8(struct vcpu *, uint8_t cr8);
-uint32_t lapic_id(const struct vcpu *);
+uint32_t lapic_apic_id(const struct vcpu *);
 
 /* REQ_GUEST. take_init: true once for each INIT received; the LAPIC is already in its INIT state then. take_sipi: vector (start page) or -1; ask after take_init. */
 bool lapic_take_init(struct vcpu *);

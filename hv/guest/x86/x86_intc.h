@@ -97,7 +97,7 @@ void lapic_power_on(struct lapic *);                          /* reset, then wha
 void lapic_raise(struct lapic *, uint8_t vector, bool level); /* any CPU: fixed interrupt, already checked */
 void lapic_error(struct lapic *, uint32_t esr_bit);           /* any CPU */
 void lapic_local(struct lapic *, enum lapic_lvt);             /* any CPU: deliver through the LVT entry */
-void lapic_eoi(struct lapic *);
+void lapic_end(struct lapic *);
 int  lapic_pending(struct lapic *);
 int  lapic_accept(struct lapic *, int vec);
 bool lapic_wants_pic(const struct lapic *);                   /* any CPU: takes the PIC's output as ExtINT */
@@ -110,7 +110,7 @@ void lapic_timer_check(struct lapic *);                       /* timer_due was s
 void lapic_timer_set_count(struct lapic *, uint32_t tmict);
 void lapic_timer_set_divider(struct lapic *, uint32_t tdcr);
 void lapic_timer_set_lvt(struct lapic *, uint32_t lvt);
-uint32_t lapic_timer_count(const struct lapic *);
+uint32_t lapic_timer_left(const struct lapic *);
 
 /* lapic_pv.c; own CPU */
 void lapic_pv_arm(struct lapic *, int vec);
