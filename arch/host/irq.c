@@ -5,6 +5,7 @@
 uint32_t host_kicks[MAX_CPUS];
 
 __attribute__((weak)) void irq_send_kick(uint32_t cpu) { host_kicks[cpu]++; }
+__attribute__((weak)) int irq_register(uint32_t gsi, void (*fn)(void *), void *arg) { (void)gsi, (void)fn, (void)arg; return 0; }
 __attribute__((weak)) void irq_window(void) { }
 __attribute__((weak)) void irq_wait(void) { }
 

@@ -12,3 +12,8 @@ __attribute__((weak)) int mmu_map_heap(void *va, hpa_t pa, uint64_t len)
     (void)va, (void)pa, (void)len;
     return -ENOMEM;
 }
+
+/* Devices and firmware tables lie in plain memory, where a test puts them. */
+__attribute__((weak)) void *mmu_map_device(hpa_t pa, uint64_t len) { (void)len; return (void *)pa.v; }
+__attribute__((weak)) void *mmu_map_framebuffer(hpa_t pa, uint64_t len) { (void)len; return (void *)pa.v; }
+__attribute__((weak)) const void *mmu_map_firmware(hpa_t pa, uint64_t len) { (void)len; return (void *)pa.v; }

@@ -15,7 +15,6 @@
 #include <hv/panic.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
-#include <hv/power.h>
 #include <hv/sched.h>
 #include <hv/time.h>
 #include <hv/vcpu.h>
@@ -178,14 +177,4 @@ _Noreturn void ap_main(void)
     if (event_cpu_init())
         panic("no memory for the events of CPU %u", this_cpu()->id);
     cpu_loop();
-}
-
-_Noreturn void hv_reboot(void)
-{
-    arch_reboot();
-}
-
-_Noreturn void hv_poweroff(void)
-{
-    arch_poweroff();
 }

@@ -52,7 +52,10 @@ static uint64_t to_virtual(const struct sched_entity *se, uint64_t ns)
 
 int sched_init(void)
 {
+    entities = 0;
+    idle_cpus = 0;
     for (uint32_t i = 0; i < MAX_CPUS; i++) {
+        queues[i] = (struct sched_cpu){ .nqueued = 0 };
         spin_init(&queues[i].lock, LOCK_SCHED);
         queues[i].first_vruntime = UINT64_MAX;
         percpus[i].sched = &queues[i];

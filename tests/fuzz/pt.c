@@ -1,0 +1,98 @@
+/* The walker against an array: 8 MiB around a 1 GiB boundary, page by page, with memory that may run out at any time. */
+#include <stdio.h>
+
+#include "tests/unit/fakept.h"
+
+#define PAGES 2048u
+#define BASE (GIB - 4 * MIB)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct { uint64_t oa; unsigned prot; bool mapped; } model[PAGES];
+static struct pt pt;
+
+static void check(void)
+{
+    for (unsigned i = 0; i < PAGES; i++) {
+        unsigned prot = 0;
+        hpa_t oa = hpa(0);
+        bool mapped = pt_lookup(&pt, gpa(BASE + i * PAGE_SIZE), &oa, &prot);
+
+        if (mapped != model[i].mapped || (mapped && (oa.v != model[i].oa || prot != model[i].prot)))
+            abort();
+    }
+}
+
+static bool all_free(unsigned at, unsigned n)
+{
+    for (unsigned i = at; i < at + n; i++)
+        if (model[i].mapped)
+            return false;
+    return true;
+}
+
+static void op_map(unsigned at, unsigned n, uint64_t oa, unsigned prot)
+{
+    int err = pt_map(&pt, gpa(BASE + at * PAGE_SIZE), hpa(oa), n * PAGE_SIZE, prot, MEM_WB);
+
+    if ((err == -EEXIST) == all_free(at, n) || (err && err != -EEXIST && err != -ENOMEM))
+        abort();
+    for (unsigned i = at; !err && i < at + n; i++) {
+        model[i].mapped = true;
+        model[i].oa = oa + (i - at) * PAGE_SIZE;
+        model[i].prot = prot;
+    }
+}
+
+static void op_unmap(unsigned at, unsigned n)
+{
+    int err = pt_unmap(&pt, gpa(BASE + at * PAGE_SIZE), n * PAGE_SIZE);
+
+    if (err && err != -ENOMEM)
+        abort();
+    for (unsigned i = at; !err && i < at + n; i++)
+        model[i].mapped = false;
+}
+
+static void op_protect(unsigned at, unsigned n, unsigned prot)
+{
+    int err = pt_protect(&pt, gpa(BASE + at * PAGE_SIZE), n * PAGE_SIZE, prot);
+
+    if (err && err != -ENOMEM)
+        abort();
+    for (unsigned i = at; !err && i < at + n; i++)
+        model[i].prot = prot;
+}
+
+static void one(const uint8_t *op)
+{
+    unsigned at = (op[1] | (unsigned)op[2] << 8) % PAGES, n = (op[3] | (unsigned)op[4] << 8) % (PAGES - at) + 1, prot = op[5] & 7;
+    uint64_t oa = op[6] & 1 ? BASE + at * PAGE_SIZE : (uint64_t)op[6] * 12 * PAGE_SIZE;
+
+    if (op[0] & 0x80) { /* round: large leaves */
+        at &= ~511u;
+        n = (n + 511) & ~511u;
+    }
+    pages_left = op[0] & 0x40 ? op[7] % 8 : 1 << 20;
+    switch (op[0] & 3) {
+    case 0: op_map(at, n, oa, prot); break;
+    case 1: op_unmap(at, n); break;
+    case 2: op_protect(at, n, prot); break;
+    default: pt_reap(&pt);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    memset(model, 0, sizeof(model));
+    pages_left = 1 << 20;
+    if (pt_init(&pt, &fake_format))
+        abort();
+    for (unsigned ops = 0; size >= 8 && ops < 32; data += 8, size -= 8, ops++)
+        one(data);
+    check();
+    pt_fini(&pt);
+    if (pages_out)
+        abort();
+    return 0;
+}

@@ -1,0 +1,240 @@
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+#include <hv/event.h>
+#include <hv/percpu.h>
+
+#include "arch/host/host.h"
+
+static char trace[64];
+
+struct named { struct event ev; char name; unsigned again; };
+
+static void note(struct event *ev)
+{
+    struct named *n = container_of(ev, struct named, ev);
+    size_t len = strlen(trace);
+
+    trace[len] = n->name;
+    trace[len + 1] = '\0';
+    if (n->again) {
+        n->again--;
+        event_post(ev);
+    }
+}
+
+static void make(struct named *n, char name, uint32_t cpu)
+{
+    *n = (struct named){ .name = name };
+    event_init(&n->ev, note, cpu);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    trace[0] = '\0';
+    host_cpu = 0;
+    percpus[0].wake = percpus[1].wake = 0;
+    percpus[0].events.armed = percpus[1].events.armed = 0;
+    host_armed[0] = host_armed[1] = host_kicks[0] = host_kicks[1] = 0;
+    return 0;
+}
+
+static void test_posts(void **state)
+{
+    struct named a, b, c;
+
+    (void)state;
+    make(&a, 'a', 0);
+    make(&b, 'b', 0);
+    make(&c, 'c', 0);
+    assert_false(event_run());
+    event_post(&a.ev);
+    event_post(&b.ev);
+    event_post(&a.ev); /* once is enough */
+    event_post(&c.ev);
+    assert_int_equal(percpus[0].wake, 1);
+    assert_true(event_run());
+    assert_string_equal(trace, "abc");
+    assert_false(event_run());
+    a.again = 2;
+    event_post(&a.ev);
+    event_post(&b.ev);
+    assert_true(event_run());
+    assert_string_equal(trace, "abcabaa");
+}
+
+static void test_timers(void **state)
+{
+    struct named t[5];
+    const uint64_t at[5] = { 50, 10, 40, 20, 30 };
+    uint64_t t0 = host_now;
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        make(&t[i], (char)('a' + i), 0);
+        event_at(&t[i].ev, t0 + at[i]);
+    }
+    assert_int_equal(event_next(), t0 + 10);
+    assert_int_equal(host_armed[0], t0 + 10);
+    event_at(&t[1].ev, t0 + 60); /* later */
+    event_at(&t[0].ev, t0 + 5);  /* sooner */
+    event_cancel(&t[4].ev);
+    host_now = t0 + 4;
+    assert_false(event_run());
+    host_now = t0 + 45;
+    assert_true(event_run());
+    assert_string_equal(trace, "adc");
+    host_now = t0 + 100;
+    assert_true(event_run());
+    assert_string_equal(trace, "adcb");
+    assert_int_equal(event_next(), UINT64_MAX);
+}
+
+/* The hardware is written when a deadline comes closer, and not when it moves away. */
+static void test_arming_is_lazy(void **state)
+{
+    struct named a;
+
+    (void)state;
+    make(&a, 'a', 0);
+    event_at(&a.ev, host_now + 100);
+    assert_int_equal(host_armed[0], host_now + 100);
+    host_armed[0] = 7;
+    event_at(&a.ev, host_now + 200);
+    event_arm(UINT64_MAX);
+    event_arm(host_now + 150);
+    assert_int_equal(host_armed[0], 7);
+    event_arm(host_now + 50);
+    assert_int_equal(host_armed[0], host_now + 50);
+    percpus[0].wake = 0;
+    event_timer_irq();
+    assert_int_equal(percpus[0].wake, 1);
+    event_arm(UINT64_MAX);
+    assert_int_equal(host_armed[0], host_now + 200);
+    event_cancel(&a.ev);
+}
+
+static void test_cancel(void **state)
+{
+    struct named a, b, c;
+
+    (void)state;
+    make(&a, 'a', 0);
+    make(&b, 'b', 0);
+    make(&c, 'c', 0);
+    event_post(&a.ev);
+    event_post(&b.ev);
+    event_post(&c.ev);
+    event_at(&b.ev, host_now + 1);
+    event_cancel(&b.ev);
+    event_cancel(&c.ev);
+    event_cancel(&c.ev);
+    event_post(&c.ev);
+    host_now += 10;
+    event_run();
+    assert_string_equal(trace, "ac");
+}
+
+static void test_other_cpu(void **state)
+{
+    struct named a;
+
+    (void)state;
+    make(&a, 'a', 1);
+    percpus[1].where = CPU_IN_LOOP;
+    event_post(&a.ev);
+    assert_true(percpus[1].wake && !percpus[0].wake && !host_kicks[1]);
+    assert_false(event_run());
+    host_cpu = 1;
+    assert_true(event_run());
+    percpus[1].wake = 0;
+    percpus[1].where = CPU_ASLEEP;
+    host_cpu = 0;
+    event_at(&a.ev, host_now + 10);
+    assert_true(percpus[1].wake && host_kicks[1] == 1 && !host_armed[1]);
+    event_at(&a.ev, host_now + 20); /* later: nobody need know */
+    assert_int_equal(host_kicks[1], 1);
+    event_cancel(&a.ev);
+}
+
+/* An event that posts itself for ever leaves time for others. */
+static void forever(struct event *ev)
+{
+    host_now += 1000000;
+    event_post(ev);
+}
+
+static void test_budget(void **state)
+{
+    struct event ev;
+
+    (void)state;
+    event_init(&ev, forever, 0);
+    event_post(&ev);
+    assert_true(event_run());
+    assert_true(event_more());
+    event_cancel(&ev);
+    assert_false(event_more());
+}
+
+/* Two CPUs post to a third while it runs and cancels: each post is followed by a run, or by a cancel. */
+static unsigned posts_seen, runs;
+static struct event shared;
+static uint32_t stop;
+
+static void count_run(struct event *ev)
+{
+    (void)ev;
+    runs++;
+    posts_seen = 1;
+}
+
+static void *poster(void *arg)
+{
+    host_cpu = (uint32_t)(uintptr_t)arg;
+    for (unsigned i = 0; i < 20000; i++)
+        event_post(&shared);
+    __atomic_fetch_add(&stop, 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    pthread_t t[2];
+
+    (void)state;
+    event_init(&shared, count_run, 0);
+    for (uintptr_t i = 0; i < 2; i++)
+        pthread_create(&t[i], NULL, poster, (void *)(i + 1));
+    for (unsigned n = 0; __atomic_load_n(&stop, __ATOMIC_SEQ_CST) < 2; n++) {
+        event_run();
+        if (n % 7 == 0)
+            event_cancel(&shared);
+    }
+    pthread_join(t[0], NULL);
+    pthread_join(t[1], NULL);
+    posts_seen = 0;
+    event_post(&shared);
+    event_run();
+    assert_true(posts_seen && runs);
+    assert_int_equal(shared.state, 0);
+    assert_false(event_more());
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_posts, setup), cmocka_unit_test_setup(test_timers, setup),
+        cmocka_unit_test_setup(test_arming_is_lazy, setup), cmocka_unit_test_setup(test_cancel, setup),
+        cmocka_unit_test_setup(test_other_cpu, setup), cmocka_unit_test_setup(test_budget, setup),
+        cmocka_unit_test_setup(test_threads, setup),
+    };
+
+    host_init(3, 0);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

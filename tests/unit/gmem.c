@@ -1,0 +1,181 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+#include <hv/gmem.h>
+#include <hv/pmm.h>
+#include <hv/vcpu.h>
+#include <hv/vm.h>
+
+#include "arch/host/host.h"
+
+/* A format of 4 levels; a leaf has bit 1, a table bit 0, rights in bits 2 to 4. */
+static uint64_t leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype type)
+{
+    (void)level, (void)type;
+    return pa.v | 2 | (uint64_t)prot << 2;
+}
+static uint64_t table(hpa_t pa, unsigned level) { (void)level; return pa.v | 1; }
+static enum pte_kind kind(uint64_t e, unsigned level) { (void)level; return e & 1 ? PTE_TABLE : e & 2 ? PTE_LEAF : PTE_HOLE; }
+static hpa_t addr(uint64_t e, unsigned level) { (void)level; return hpa(e & ~(PAGE_SIZE - 1)); }
+static unsigned prot_of(uint64_t e, unsigned level) { (void)level; return (unsigned)(e >> 2) & 7; }
+static const struct pt_format format = { .name = "t", .levels = 4, .ia_bits = 48, .leaf_levels = 7, .leaf = leaf, .table = table,
+                                         .kind = kind, .addr = addr, .prot = prot_of };
+static const struct vcpu_ops ops = { .name = "t", .s2 = &format };
+static struct vm vm;
+static unsigned flushes;
+static uint64_t free_before;
+
+void vm_tlb_flush(struct vm *v, gpa_t at, uint64_t len)
+{
+    (void)v, (void)at, (void)len;
+    flushes++;
+}
+
+static uint64_t free_now(void)
+{
+    struct pmm_stats s;
+
+    pmm_stats(&s);
+    return s.free;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&vm, 0, sizeof(vm));
+    vm.ops = &ops;
+    flushes = 0;
+    free_before = free_now();
+    return gmem_init(&vm);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    gmem_fini(&vm);
+    return free_now() != free_before;
+}
+
+static void expect_s2(uint64_t at, unsigned prot)
+{
+    hpa_t oa = hpa(0);
+    unsigned p = 0;
+
+    assert_true(pt_lookup(&vm.gmem.s2, gpa(at), &oa, &p));
+    assert_int_equal(p, prot);
+    if (gmem_ptr(&vm, gpa(at), 1, PROT_R))
+        assert_ptr_equal((void *)oa.v, gmem_ptr(&vm, gpa(at), 1, PROT_R));
+}
+
+static void test_pc_layout(void **state)
+{
+    (void)state;
+    assert_int_equal(gmem_add_ram(&vm, gpa(0), 640 * KIB), 0);
+    assert_int_equal(gmem_add_ram(&vm, gpa(MIB), 511 * MIB), 0);
+    assert_int_equal(vm.gmem.ram_bytes, 511 * MIB + 640 * KIB);
+    assert_true(vm.gmem.npieces <= 8);
+    assert_true(vm.gmem.main.len >= 256 * MIB);
+    assert_non_null(gmem_ptr(&vm, gpa(639 * KIB), KIB, PROT_RW));
+    assert_null(gmem_ptr(&vm, gpa(640 * KIB), 1, PROT_R));
+    assert_null(gmem_ptr(&vm, gpa(640 * KIB - 1), 2, PROT_R));
+    assert_non_null(gmem_ptr(&vm, gpa(512 * MIB - 8), 8, PROT_RWX));
+    assert_null(gmem_ptr(&vm, gpa(512 * MIB - 8), 9, PROT_R));
+    assert_null(gmem_ptr(&vm, gpa(UINT64_MAX - 3), 8, PROT_R));
+    assert_null(gmem_ptr(&vm, gpa(MIB), UINT64_MAX, PROT_R));
+    expect_s2(0, PROT_RWX);
+    expect_s2(640 * KIB - 1, PROT_RWX);
+    expect_s2(512 * MIB - 1, PROT_RWX);
+    assert_true(gmem_overhead(&vm) < 128 * KIB);
+    assert_int_equal(gmem_add_ram(&vm, gpa(2 * MIB), MIB), -EEXIST);
+    assert_int_equal(gmem_add_ram(&vm, gpa(GIB), 64 * GIB), -ENOMEM);
+}
+
+static void test_copies_cross_pieces(void **state)
+{
+    uint8_t out[4096], in[4096];
+
+    (void)state;
+    /* Two slots side by side whose memory is not: something else was taken in between. */
+    assert_int_equal(gmem_add_ram(&vm, gpa(0), 4 * MIB), 0);
+    hpa_t other = pmm_alloc(10, PMM_HV);
+    assert_int_equal(gmem_add_ram(&vm, gpa(4 * MIB), 4 * MIB), 0);
+    pmm_free(other, 10, PMM_HV);
+    assert_null(gmem_ptr(&vm, gpa(4 * MIB - 4), 8, PROT_R));
+    for (unsigned i = 0; i < sizeof(out); i++)
+        out[i] = (uint8_t)(i * 7);
+    assert_int_equal(gmem_write(&vm, gpa(4 * MIB - 1000), out, sizeof(out)), 0);
+    assert_int_equal(gmem_read(&vm, gpa(4 * MIB - 1000), in, sizeof(in)), 0);
+    assert_memory_equal(in, out, sizeof(in));
+    assert_int_equal(gmem_zero(&vm, gpa(4 * MIB - 1), 2), 0);
+    assert_int_equal(*(uint8_t *)gmem_ptr(&vm, gpa(4 * MIB - 1), 1, PROT_R) + *(uint8_t *)gmem_ptr(&vm, gpa(4 * MIB), 1, PROT_R), 0);
+    assert_int_equal(gmem_read(&vm, gpa(8 * MIB - 1), in, 2), -EFAULT);
+    uint64_t len = 100 * MIB;
+    assert_non_null(gmem_run(&vm, gpa(4 * MIB - 1000), &len, PROT_R));
+    assert_int_equal(len, 1000);
+}
+
+static void test_scrub(void **state)
+{
+    uint64_t total = 0;
+
+    (void)state;
+    assert_int_equal(gmem_add_ram(&vm, gpa(0), 6 * MIB + PAGE_SIZE), 0);
+    for (unsigned round = 0; round < 2; round++) {
+        for (uint64_t at = 0; at < 6 * MIB + PAGE_SIZE; at += PAGE_SIZE)
+            *(uint64_t *)gmem_ptr(&vm, gpa(at + 8), 8, PROT_W) = 0x5ec2e7;
+        for (total = 1; gmem_scrub(&vm, MIB); total++)
+            ;
+        assert_int_equal(total, 7);
+        for (uint64_t at = 0; at < 6 * MIB + PAGE_SIZE; at += PAGE_SIZE)
+            assert_int_equal(*(uint64_t *)gmem_ptr(&vm, gpa(at + 8), 8, PROT_R), 0);
+        assert_false(gmem_scrub(&vm, MIB));
+        gmem_scrub_again(&vm);
+    }
+}
+
+static void test_rom_and_mmio(void **state)
+{
+    hpa_t rom = pmm_alloc_zero(0, PMM_HV);
+    struct memslot s = { .base = gpa(0xfffff000), .len = PAGE_SIZE, .host = rom, .prot = PROT_RWX, .kind = MEMSLOT_ROM };
+
+    (void)state;
+    assert_int_equal(gmem_add_ram(&vm, gpa(0), 2 * MIB), 0);
+    assert_int_equal(gmem_map(&vm, &s), 0);
+    assert_int_equal(gmem_map(&vm, &s), -EEXIST);
+    assert_ptr_equal(gmem_ptr(&vm, gpa(0xfffff010), 16, PROT_R), (char *)phys_to_virt(rom) + 16);
+    assert_null(gmem_ptr(&vm, gpa(0xfffff010), 16, PROT_W));
+    assert_int_equal(gmem_zero(&vm, gpa(0xfffff000), 1), -EFAULT);
+    expect_s2(0xfffff000, PROT_R | PROT_X);
+    s = (struct memslot){ .base = gpa(4 * GIB), .len = 4 * MIB, .host = hpa(GIB), .prot = PROT_RW, .kind = MEMSLOT_MMIO, .type = MEM_UC };
+    assert_int_equal(gmem_map(&vm, &s), 0);
+    assert_null(gmem_ptr(&vm, gpa(4 * GIB), 1, PROT_R));
+    expect_s2(4 * GIB, PROT_RW);
+    assert_int_equal(gmem_unmap(&vm, gpa(4 * GIB), 2 * MIB), -EINVAL);
+    assert_int_equal(gmem_unmap(&vm, gpa(0), 5 * GIB), -EINVAL);
+    assert_int_equal(gmem_unmap(&vm, gpa(4 * GIB), 4 * MIB), 0);
+    assert_int_equal(flushes, 1);
+    hpa_t oa;
+    unsigned p;
+    assert_false(pt_lookup(&vm.gmem.s2, gpa(4 * GIB), &oa, &p));
+    s.base = gpa(1);
+    assert_int_equal(gmem_map(&vm, &s), -EINVAL);
+    s.kind = MEMSLOT_RAM;
+    assert_int_equal(gmem_map(&vm, &s), -EINVAL);
+    pmm_free(rom, 0, PMM_HV);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_pc_layout, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_copies_cross_pieces, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_scrub, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rom_and_mmio, setup, teardown),
+    };
+
+    host_init(1, GIB);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

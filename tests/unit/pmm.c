@@ -1,0 +1,160 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+#include <hv/percpu.h>
+#include <hv/pmm.h>
+
+#include "arch/host/host.h"
+#include "boot/boot_info.h"
+
+#define RAM_LEN (3 * GIB + 5 * MIB + 3 * PAGE_SIZE)
+
+static uint64_t ram;
+static bool failed;
+
+/* pmm tells its own misuse by panic(); here that is something to test. */
+_Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static jmp_buf on_panic;
+_Noreturn void panic(const char *fmt, ...)
+{
+    (void)fmt;
+    failed = true;
+    longjmp(on_panic, 1);
+}
+
+static int setup(void **state)
+{
+    static struct boot_mem map[6];
+    static struct boot_info bi;
+
+    (void)state;
+    host_init(2, 0);
+    ram = align_up((uint64_t)mmap(NULL, 5 * GIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), GIB);
+    map[0] = (struct boot_mem){ .base = 0, .len = 0x9f000, .type = BOOT_MEM_FREE };
+    map[1] = (struct boot_mem){ .base = 0x9f000, .len = 0x61000, .type = BOOT_MEM_RESERVED };
+    map[2] = (struct boot_mem){ .base = ram, .len = 5 * PAGE_SIZE, .type = BOOT_MEM_FREE };
+    map[3] = (struct boot_mem){ .base = ram + 5 * PAGE_SIZE, .len = MIB, .type = BOOT_MEM_LOADER };
+    map[4] = (struct boot_mem){ .base = ram + 5 * PAGE_SIZE + MIB, .len = RAM_LEN - MIB - 5 * PAGE_SIZE, .type = BOOT_MEM_FREE };
+    bi = (struct boot_info){ .mem = (uint64_t)map, .nmem = 5 };
+    return pmm_init(&bi);
+}
+
+static void test_init(void **state)
+{
+    struct pmm_stats s;
+
+    (void)state;
+    assert_int_equal(pmm_low_page().v, 0x9e000);
+    pmm_stats(&s);
+    assert_int_equal(s.total, s.free);
+    /* All but the hole and the bitmaps, which take less than 128 bytes a MiB. */
+    assert_true(s.free <= RAM_LEN - MIB && s.free > RAM_LEN - MIB - (RAM_LEN / MIB + 1024) * 128 - 5 * PAGE_SIZE);
+}
+
+static bool in_ram(hpa_t pa, unsigned order)
+{
+    uint64_t len = PAGE_SIZE << order, hole = ram + 5 * PAGE_SIZE;
+
+    return range_within(pa.v, len, ram, RAM_LEN) && (pa.v + len <= hole || pa.v >= hole + MIB) && !(pa.v & (len - 1));
+}
+
+/* Everything can be had in every mix of sizes, nothing twice, and given back makes the largest blocks again. */
+static void test_take_all(void **state)
+{
+    enum { MAX = 1 << 14 };
+    static struct { hpa_t pa; unsigned order; } got[MAX];
+    unsigned n = 0, big = 0;
+    struct pmm_stats before, s;
+
+    (void)state;
+    pmm_stats(&before);
+    for (unsigned order = PMM_MAX_ORDER; n < MAX; order = order ? order - 1 : 0) {
+        hpa_t pa = pmm_alloc(order, PMM_GUEST);
+
+        if (!pa.v && !order)
+            break;
+        if (!pa.v)
+            continue;
+        assert_true(in_ram(pa, order));
+        *(uint64_t *)phys_to_virt(pa) = n;
+        got[n].order = order;
+        got[n++].pa = pa;
+        big += order == PMM_MAX_ORDER;
+        order++;
+    }
+    assert_true(big == 2 && n < MAX);
+    pmm_stats(&s);
+    assert_int_equal(s.free, 0);
+    assert_int_equal(s.by_owner[PMM_GUEST], before.free);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(*(uint64_t *)phys_to_virt(got[i].pa), i);
+        host_cpu = i & 1;
+        pmm_free(got[i].pa, got[i].order, PMM_GUEST);
+    }
+    host_cpu = 0;
+    pmm_stats(&s);
+    assert_int_equal(s.free, before.free);
+    assert_int_equal(s.by_owner[PMM_GUEST], 0);
+    for (unsigned i = 0; i < big; i++)
+        assert_true((got[i].pa = pmm_alloc(PMM_MAX_ORDER, PMM_HV)).v);
+    for (unsigned i = 0; i < big; i++)
+        pmm_free(got[i].pa, PMM_MAX_ORDER, PMM_HV);
+}
+
+/* What is taken in a row lies in a row, so that a guest's memory is one piece. */
+static void test_neighbours(void **state)
+{
+    hpa_t first = pmm_alloc(9, PMM_GUEST), second = pmm_alloc(9, PMM_GUEST), third = pmm_alloc(9, PMM_GUEST);
+
+    (void)state;
+    assert_true(second.v == first.v + 2 * MIB && third.v == second.v + 2 * MIB);
+    pmm_free(first, 9, PMM_GUEST);
+    pmm_free(second, 9, PMM_GUEST);
+    pmm_free(third, 9, PMM_GUEST);
+}
+
+static void test_zero(void **state)
+{
+    hpa_t pa = pmm_alloc_zero(2, PMM_HV);
+
+    (void)state;
+    for (unsigned i = 0; i < 4 * PAGE_SIZE; i++)
+        assert_int_equal(((uint8_t *)phys_to_virt(pa))[i], 0);
+    pmm_free(pa, 2, PMM_HV);
+    assert_int_equal(pmm_alloc(PMM_MAX_ORDER + 1, PMM_HV).v, 0);
+}
+
+static void expect_panic(uint64_t pa, unsigned order)
+{
+    failed = false;
+    if (!setjmp(on_panic))
+        pmm_free(hpa(pa), order, PMM_HV);
+    assert_true(failed);
+}
+
+/* Last: a panic leaves the lock taken. */
+static void test_misuse(void **state)
+{
+    hpa_t pa = pmm_alloc(3, PMM_HV);
+
+    (void)state;
+    pmm_free(pa, 3, PMM_HV);
+    hpa_t a = pmm_alloc(3, PMM_HV), b = pmm_alloc(3, PMM_HV);
+    pmm_free(a, 3, PMM_HV);
+    (void)b;
+    expect_panic(a.v, 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_init), cmocka_unit_test(test_take_all), cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_zero), cmocka_unit_test(test_misuse),
+    };
+
+    return cmocka_run_group_tests(tests, setup, NULL);
+}

@@ -1,0 +1,146 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/fakept.h"
+
+static struct pt pt;
+
+static int setup(void **state)
+{
+    (void)state;
+    return pt_init(&pt, &fake_format);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    pages_left = 1 << 20;
+    pt_fini(&pt);
+    return pages_out; /* a page that was lost is an error */
+}
+
+static void expect_map(uint64_t ia, uint64_t oa, unsigned prot)
+{
+    unsigned p = 99;
+    hpa_t got = hpa(99);
+
+    assert_true(pt_lookup(&pt, gpa(ia), &got, &p));
+    assert_int_equal(got.v, oa);
+    assert_int_equal(p, prot);
+}
+
+static void expect_hole(uint64_t ia)
+{
+    unsigned p;
+    hpa_t got;
+
+    assert_false(pt_lookup(&pt, gpa(ia), &got, &p));
+}
+
+static void test_largest_leaves(void **state)
+{
+    (void)state;
+    /* 4 KiB before 1 GiB, 1 GiB, 2 MiB + 4 KiB after it: root, one directory at each side, one table at each end. */
+    assert_int_equal(pt_map(&pt, gpa(GIB - PAGE_SIZE), hpa(5 * GIB - PAGE_SIZE), GIB + 2 * MIB + 2 * PAGE_SIZE, PROT_RW, MEM_UC), 0);
+    assert_int_equal(pt.tables, 5);
+    expect_hole(GIB - 2 * PAGE_SIZE);
+    expect_map(GIB - 1, 5 * GIB - 1, PROT_RW);
+    expect_map(GIB + 12345, 5 * GIB + 12345, PROT_RW);
+    expect_map(2 * GIB + 2 * MIB + 7, 6 * GIB + 2 * MIB + 7, PROT_RW);
+    expect_hole(2 * GIB + 2 * MIB + PAGE_SIZE);
+    /* An unaligned pair of addresses cannot use large leaves. */
+    assert_int_equal(pt_map(&pt, gpa(4 * GIB), hpa(PAGE_SIZE), 4 * MIB, PROT_R, MEM_WB), 0);
+    assert_int_equal(pt.tables, 8);
+}
+
+static void test_refuses(void **state)
+{
+    (void)state;
+    assert_int_equal(pt_map(&pt, gpa(1), hpa(0), PAGE_SIZE, PROT_R, MEM_WB), -EINVAL);
+    assert_int_equal(pt_map(&pt, gpa(0), hpa(1), PAGE_SIZE, PROT_R, MEM_WB), -EINVAL);
+    assert_int_equal(pt_map(&pt, gpa(1ull << 39), hpa(0), PAGE_SIZE, PROT_R, MEM_WB), -EINVAL);
+    assert_int_equal(pt_map(&pt, gpa(PAGE_SIZE), hpa(0), -PAGE_SIZE, PROT_R, MEM_WB), -EINVAL);
+    assert_int_equal(pt_map(&pt, gpa(4 * MIB), hpa(0), PAGE_SIZE, PROT_R, MEM_WB), 0);
+    /* Nothing of a range that overlaps in one place is mapped. */
+    assert_int_equal(pt_map(&pt, gpa(0), hpa(0), 8 * MIB, PROT_R, MEM_WB), -EEXIST);
+    expect_hole(0);
+    expect_hole(8 * MIB - PAGE_SIZE);
+    expect_map(4 * MIB, 0, PROT_R);
+    expect_hole(1ull << 39);
+    expect_hole(UINT64_MAX);
+}
+
+static void test_unmap_splits(void **state)
+{
+    (void)state;
+    assert_int_equal(pt_map(&pt, gpa(0), hpa(8 * GIB), 2 * GIB, PROT_RWX, MEM_WC), 0);
+    assert_int_equal(pt.tables, 1);
+    assert_int_equal(pt_unmap(&pt, gpa(GIB - PAGE_SIZE), 2 * PAGE_SIZE), 0);
+    expect_map(GIB - PAGE_SIZE - 1, 9 * GIB - PAGE_SIZE - 1, PROT_RWX);
+    expect_hole(GIB - PAGE_SIZE);
+    expect_hole(GIB + PAGE_SIZE - 1);
+    expect_map(GIB + PAGE_SIZE, 9 * GIB + PAGE_SIZE, PROT_RWX);
+    expect_map(2 * GIB - 1, 10 * GIB - 1, PROT_RWX);
+    assert_int_equal(pt.tables, 5);
+    /* Whole again: everything goes, and waits in limbo with nothing but holes in it. */
+    assert_int_equal(pt_unmap(&pt, gpa(0), 2 * GIB), 0);
+    assert_int_equal(pt.tables, 1);
+    assert_int_equal(pages_out, 5);
+    for (uint64_t t = pt.limbo.v; t; t = *(uint64_t *)t)
+        for (unsigned i = 0; i < 512; i++)
+            assert_int_equal(fake_kind(((uint64_t *)t)[i], 0), PTE_HOLE);
+    pt_reap(&pt);
+    assert_int_equal(pages_out, 1);
+}
+
+static void test_protect(void **state)
+{
+    (void)state;
+    assert_int_equal(pt_map(&pt, gpa(2 * MIB), hpa(4 * MIB), 4 * MIB, PROT_RWX, MEM_UC), 0);
+    assert_int_equal(pt_protect(&pt, gpa(2 * MIB + PAGE_SIZE), 3 * MIB, PROT_R), 0);
+    expect_map(2 * MIB, 4 * MIB, PROT_RWX);
+    expect_map(2 * MIB + PAGE_SIZE, 4 * MIB + PAGE_SIZE, PROT_R);
+    expect_map(5 * MIB + PAGE_SIZE - 1, 7 * MIB + PAGE_SIZE - 1, PROT_R);
+    expect_map(5 * MIB + PAGE_SIZE, 7 * MIB + PAGE_SIZE, PROT_RWX);
+}
+
+/* Whatever page is the one that is missing, nothing changes. */
+static void test_no_memory(void **state)
+{
+    int needed;
+
+    (void)state;
+    for (needed = 0;; needed++) {
+        pages_left = needed;
+        int err = pt_map(&pt, gpa(GIB - PAGE_SIZE), hpa(GIB - PAGE_SIZE), GIB + 2 * PAGE_SIZE, PROT_R, MEM_WB);
+        if (!err)
+            break;
+        assert_int_equal(err, -ENOMEM);
+        expect_hole(GIB - PAGE_SIZE);
+        expect_hole(GIB);
+        pt_reap(&pt);
+        assert_int_equal(pages_out, 1);
+    }
+    assert_int_equal(needed, 4);
+    for (needed = 0; needed < 2; needed++) {
+        pages_left = needed;
+        assert_int_equal(pt_unmap(&pt, gpa(GIB + MIB), PAGE_SIZE), -ENOMEM);
+        expect_map(GIB + MIB, GIB + MIB, PROT_R);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_largest_leaves, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unmap_splits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_protect, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,178 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/simsched.h"
+
+/* Within `tolerance` percent of `ms`. */
+static void expect_ran(const struct vcpu *v, uint64_t ms, unsigned tolerance)
+{
+    assert_in_range(sim_ran[v - sim], ms * (100 - tolerance) / 100, ms * (100 + tolerance) / 100);
+}
+
+static void test_fair_over_cpus(void **state)
+{
+    (void)state;
+    sim_start(2);
+    for (unsigned i = 0; i < 3; i++)
+        sched_wake(sim_add(100, 0));
+    sim_run(3000);
+    for (unsigned i = 0; i < 3; i++)
+        expect_ran(&sim[i], 2000, 5);
+}
+
+static void test_weights(void **state)
+{
+    (void)state;
+    sim_start(1);
+    sched_wake(sim_add(100, 0));
+    sched_wake(sim_add(300, 0));
+    sim_run(4000);
+    expect_ran(&sim[0], 1000, 6);
+    expect_ran(&sim[1], 3000, 6);
+}
+
+static void test_pinning(void **state)
+{
+    (void)state;
+    sim_start(2);
+    sched_wake(sim_add(100, 1));
+    sched_wake(sim_add(100, 1));
+    sched_wake(sim_add(100, 0));
+    sim_run(2000);
+    expect_ran(&sim[0], 1000, 6);
+    expect_ran(&sim[1], 1000, 6);
+    expect_ran(&sim[2], 2000, 6);
+    /* Pinned to a CPU that is not there: runs all the same. */
+    sim_start(1);
+    sim[0].sched.affinity = 0;
+    sched_wake(sim_add(100, 0));
+    sim[0].sched.affinity = 1ull << 9;
+    assert_ptr_equal(sched_pick(), &sim[0]);
+}
+
+/* A sleeper that wakes beside a busy one runs at once. */
+static void test_wake_latency(void **state)
+{
+    (void)state;
+    sim_start(1);
+    struct vcpu *hog = sim_add(100, 0), *sleeper = sim_add(100, 0);
+    sched_wake(hog);
+    sim_run(100);
+    for (unsigned i = 0; i < 20; i++) {
+        uint64_t before = sim_ran[sleeper - sim];
+
+        sched_wake(sleeper);
+        sim_run(1);
+        assert_int_equal(sim_ran[sleeper - sim], before + 1);
+        sim_block(0);
+        sim_run(15);
+    }
+    assert_int_equal(sim_ran[sleeper - sim], 20);
+}
+
+static void test_idle_cpu_takes_work(void **state)
+{
+    (void)state;
+    sim_start(4);
+    for (unsigned i = 0; i < 8; i++)
+        sched_wake(sim_add(100, 0));
+    sim_run(200);
+    for (uint32_t c = 0; c < 4; c++)
+        assert_non_null(on_cpu[c]);
+    /* Three CPUs lose their work; what waits on the fourth goes there. */
+    for (unsigned i = 0; i < 4; i++)
+        sim_block(i % 4);
+    sim_run(200);
+    for (uint32_t c = 0; c < 4; c++)
+        assert_non_null(on_cpu[c]);
+}
+
+static void test_many(void **state)
+{
+    (void)state;
+    sim_start(2);
+    for (unsigned i = 0; i < 128; i++)
+        sched_wake(sim_add(100, 0));
+    sim_run(12800);
+    for (unsigned i = 0; i < 128; i++)
+        expect_ran(&sim[i], 200, 25);
+    assert_in_range(sim[5].sched.steal_ns, 12000000000ull, 13000000000ull);
+}
+
+static void test_wake_before_block_is_kept(void **state)
+{
+    (void)state;
+    sim_start(1);
+    struct vcpu *v = sim_add(100, 0);
+    sched_wake(v);
+    sim_run(1);
+    assert_ptr_equal(on_cpu[0], v);
+    sched_wake(v);
+    sim_block(0);
+    assert_ptr_equal(on_cpu[0], v);
+    sim_block(0);
+    assert_null(on_cpu[0]);
+}
+
+static void test_step_back(void **state)
+{
+    (void)state;
+    sim_start(1);
+    struct vcpu *a = sim_add(100, 0), *b = sim_add(100, 0);
+    sched_wake(a);
+    sched_wake(b);
+    sim_run(1);
+    for (unsigned i = 0; i < 10; i++) {
+        struct vcpu *was = on_cpu[0];
+
+        sched_step_back(was);
+        sched_put(was, true);
+        sim_pick(0);
+        assert_ptr_equal(on_cpu[0], was == a ? b : a);
+    }
+}
+
+/* The timer is not needed while there can be nobody to wait. */
+static void test_slice_end(void **state)
+{
+    (void)state;
+    sim_start(2);
+    struct vcpu *a = sim_add(100, 1), *b = sim_add(100, 1), *c;
+    sched_wake(a);
+    sim_run(1);
+    assert_int_equal(sched_slice_end(a), UINT64_MAX);
+    sched_wake(b);
+    sim_run(1);
+    assert_true(sched_slice_end(on_cpu[0]) <= host_now + 10000000);
+    c = sim_add(100, 0);
+    sched_remove(b == on_cpu[0] ? a : b);
+    assert_true(sched_slice_end(on_cpu[0]) == UINT64_MAX);
+    sched_remove(c);
+    struct sched_stats s;
+    sched_cpu_stats(0, &s);
+    assert_true(s.queued == 0 && s.runnable == 1);
+}
+
+static int end(void **state)
+{
+    (void)state;
+    while (sim_n)
+        sched_remove(&sim[--sim_n]);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_fair_over_cpus, end), cmocka_unit_test_teardown(test_weights, end),
+        cmocka_unit_test_teardown(test_pinning, end), cmocka_unit_test_teardown(test_wake_latency, end),
+        cmocka_unit_test_teardown(test_idle_cpu_takes_work, end), cmocka_unit_test_teardown(test_many, end),
+        cmocka_unit_test_teardown(test_wake_before_block_is_kept, end), cmocka_unit_test_teardown(test_step_back, end),
+        cmocka_unit_test_teardown(test_slice_end, end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
