@@ -1,0 +1,141 @@
+/* Base address registers: assignment at build time, and the trapped ranges that follow what the guest writes. PCI 3.0 §6.2.5.1. */
+#include <hv/log.h>
+#include <string.h>
+#include "vpci.h"
+
+static bool bar_is64(const struct vpci_dev *d, unsigned bar)
+{
+    return (d->s.cfg[PCI_BAR0 + 4 * bar] & 6) == 4;
+}
+
+void vpci_add_bar(struct vpci_dev *d, unsigned bar, uint64_t size, bool is64)
+{
+    unsigned reg = PCI_BAR0 + 4 * bar;
+    uint64_t mask = ~(size - 1);
+
+    d->bar_size[bar] = size;
+    d->s.cfg[reg] = is64 ? 4 : 0;
+    for (unsigned i = 0; i < (is64 ? 8u : 4u); i++)
+        d->wmask[reg + i] = (uint8_t)(mask >> (8 * i));
+    d->wmask[reg] &= 0xf0;
+}
+
+void vpci_add_region(struct vpci_dev *d, unsigned bar, const struct vpci_region *r)
+{
+    struct vpci_region *n = &d->region[d->nregions++];
+
+    *n = *r;
+    n->bar = (uint8_t)bar;
+    n->mapped = false;
+}
+
+/* Where the guest wants the BAR now; 0: nowhere (no decoding, at 0, or beyond the end of the address space). */
+static uint64_t bar_wanted(const struct vpci_dev *d, unsigned bar)
+{
+    uint64_t base;
+
+    if (d->bar_size[bar] == 0 || !(vpci_cfg_get(d, PCI_COMMAND, 2) & PCI_CMD_MEM))
+        return 0;
+    base = vpci_cfg_get(d, PCI_BAR0 + 4 * bar, 4) & ~0xfull;
+    if (bar_is64(d, bar))
+        base |= (uint64_t)vpci_cfg_get(d, PCI_BAR0 + 4 * bar + 4, 4) << 32;
+    return base > UINT64_MAX - d->bar_size[bar] ? 0 : base;
+}
+
+static void bar_unmap(struct vpci_dev *d, unsigned bar)
+{
+    for (unsigned i = 0; i < d->nregions; i++) {
+        struct vpci_region *r = &d->region[i];
+
+        if (r->bar != bar || !r->mapped)
+            continue;
+        if (io_unregister(d->vm, IO_MEM, d->bar_mapped[bar] + r->off))
+            log_err("pci: BAR %u of 00:%02x.0 was not registered", bar, d->slot);
+        r->mapped = false;
+    }
+    d->bar_mapped[bar] = 0;
+}
+
+static void bar_map(struct vpci_dev *d, unsigned bar, uint64_t base)
+{
+    d->bar_mapped[bar] = base;
+    for (unsigned i = 0; i < d->nregions; i++) {
+        struct vpci_region *r = &d->region[i];
+        int e;
+
+        if (r->bar != bar)
+            continue;
+        e = io_register(d->vm, &(struct io_region){ .name = r->name, .space = IO_MEM, .base = base + r->off, .len = r->len,
+                                                    .ops = r->ops, .dev = r->dev });
+        if (e) {
+            vm_log(d->vm, LOG_WARN, "pci 00:%02x.0: BAR %u at 0x%llx cannot be mapped (%d): the range is taken", d->slot, bar,
+                   (unsigned long long)base, e);
+            bar_unmap(d, bar);
+            return;
+        }
+        r->mapped = true;
+    }
+}
+
+void vpci_bars_unmap(struct vpci_dev *d)
+{
+    for (unsigned bar = 0; bar < VPCI_BARS; bar++)
+        if (d->bar_mapped[bar])
+            bar_unmap(d, bar);
+}
+
+/* First everything that moved away, then what wants a place: so two BARs may change places, and one that was in the way frees the other. */
+void vpci_bars_sync(struct vpci *p)
+{
+    for (unsigned pass = 0; pass < 2; pass++)
+        for (unsigned i = 0; i < VPCI_SLOTS * VPCI_BARS; i++) {
+            struct vpci_dev *d = p->dev[i / VPCI_BARS];
+            unsigned bar = i % VPCI_BARS;
+            uint64_t want = d ? bar_wanted(d, bar) : 0;
+
+            if (!d || want == d->bar_mapped[bar])
+                continue;
+            if (pass == 0 && d->bar_mapped[bar])
+                bar_unmap(d, bar);
+            if (pass == 1 && want)
+                bar_map(d, bar, want);
+        }
+}
+
+/* Everything fits below 4 GiB, where every kernel can reach it; what does not goes into the upper window if it can. */
+int vpci_bars_assign(struct vpci *p, struct vpci_dev *d)
+{
+    const struct vpci_layout *l = &p->layout;
+
+    for (unsigned bar = 0; bar < VPCI_BARS; bar++) {
+        uint64_t size = d->bar_size[bar], base;
+        bool is64 = bar_is64(d, bar);
+
+        if (size == 0)
+            continue;
+        base = align_up(p->next32, size);
+        if (range_within(base, size, l->mmio32, l->mmio32_len)) {
+            p->next32 = base + size;
+        } else {
+            base = align_up(p->next64, size);
+            if (!is64 || !range_within(base, size, l->mmio64, l->mmio64_len))
+                return -ENOSPC;
+            p->next64 = base + size;
+        }
+        vpci_cfg_set(d, PCI_BAR0 + 4 * bar, is64 ? 8 : 4, base | d->s.cfg[PCI_BAR0 + 4 * bar]);
+    }
+    return 0;
+}
+
+int vpci_bar_access(struct vpci_dev *d, unsigned bar, struct io_access *a)
+{
+    for (unsigned i = 0; i < d->nregions; i++) {
+        const struct vpci_region *r = &d->region[i];
+
+        if (r->bar != bar || !range_within(a->addr, a->size, r->off, r->len) || !(r->ops->sizes & a->size))
+            continue;
+        return a->write ? r->ops->write(r->dev, a->addr - r->off, a->size, a->val)
+                        : r->ops->read(r->dev, a->addr - r->off, a->size, &a->val);
+    }
+    return -ENOENT;
+}

@@ -1,0 +1,178 @@
+/* Interrupts of a function: MSI-X (PCIe 5.0 §7.7.2) and INTx (PCI 3.0 §2.2.6). */
+#include <hv/vintc.h>
+#include "vpci.h"
+
+enum { MSIX_TABLE = 0, MSIX_PBA = 2048, MSIX_ENABLE = 1 << 15, MSIX_FUNCTION_MASK = 1 << 14, MSIX_ENTRY_MASKED = 1 };
+
+static unsigned msix_control(const struct vpci_dev *d)
+{
+    return d->msix_cap ? vpci_cfg_get(d, d->msix_cap + 2u, 2) : 0;
+}
+
+bool vpci_msix_enabled(const struct vpci_dev *d)
+{
+    return msix_control(d) & MSIX_ENABLE;
+}
+
+bool vpci_bus_master(const struct vpci_dev *d)
+{
+    return d->s.cfg[PCI_COMMAND] & PCI_CMD_MASTER;
+}
+
+/* Takes what may be sent of `ready` out of the PBA. d->lock held. */
+static uint32_t msix_sendable(struct vpci_dev *d)
+{
+    unsigned control = msix_control(d);
+    uint32_t ready = 0;
+
+    if (!(control & MSIX_ENABLE) || (control & MSIX_FUNCTION_MASK))
+        return 0;
+    for (unsigned i = 0; i < d->nmsix; i++)
+        if ((d->s.msix_pending >> i & 1) && !(d->s.msix[i].ctrl & MSIX_ENTRY_MASKED))
+            ready |= 1u << i;
+    d->s.msix_pending &= ~ready;
+    return ready;
+}
+
+/* Sends all that is pending and not masked; the entries are copied under the lock and sent without it. */
+static void msix_flush(struct vpci_dev *d)
+{
+    struct vpci_msix_entry copy[VPCI_MSIX_MAX];
+    uint32_t ready;
+
+    spin_lock(&d->lock);
+    ready = msix_sendable(d);
+    for (unsigned i = 0; i < d->nmsix; i++)
+        if (ready >> i & 1)
+            copy[i] = d->s.msix[i];
+    spin_unlock(&d->lock);
+    for (unsigned i = 0; i < d->nmsix; i++)
+        if (ready >> i & 1)
+            (void)virq_msi(d->vm, (uint32_t)d->slot << 3, copy[i].addr, copy[i].data);
+}
+
+void vpci_msix_notify(struct vpci_dev *d, unsigned vec)
+{
+    if (vec >= d->nmsix || !vpci_msix_enabled(d))
+        return;
+    spin_lock(&d->lock);
+    d->s.msix_pending |= 1u << vec;
+    spin_unlock(&d->lock);
+    msix_flush(d);
+}
+
+void vpci_msix_control_changed(struct vpci_dev *d)
+{
+    if (d->s.msix_pending)
+        msix_flush(d);
+    vpci_intx_update(d);
+}
+
+static uint64_t entry_get(const struct vpci_msix_entry *e, unsigned half)
+{
+    return half ? e->data | (uint64_t)e->ctrl << 32 : e->addr;
+}
+
+static int msix_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
+{
+    struct vpci_dev *d = dev;
+    uint64_t v = 0;
+
+    spin_lock(&d->lock);
+    if (off < MSIX_TABLE + 16ull * d->nmsix)
+        v = entry_get(&d->s.msix[off / 16], off / 8 & 1);
+    else if (off >= MSIX_PBA && off < MSIX_PBA + 8)
+        v = d->s.msix_pending;
+    spin_unlock(&d->lock);
+    *val = v >> (8 * (off & 7));
+    if (size == 4)
+        *val &= UINT32_MAX;
+    return 0;
+}
+
+static void entry_set32(struct vpci_msix_entry *e, unsigned word, uint32_t v)
+{
+    if (word == 0)
+        e->addr = (e->addr & ~(uint64_t)UINT32_MAX) | (v & ~3u);
+    else if (word == 1)
+        e->addr = (e->addr & UINT32_MAX) | (uint64_t)v << 32;
+    else if (word == 2)
+        e->data = v;
+    else
+        e->ctrl = v & MSIX_ENTRY_MASKED;
+}
+
+static int msix_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+    struct vpci_dev *d = dev;
+    bool flush;
+
+    if (off >= MSIX_TABLE + 16ull * d->nmsix || (off & (size - 1)))
+        return 0;               /* the PBA is read-only, and undefined parts ignore writes */
+    spin_lock(&d->lock);
+    entry_set32(&d->s.msix[off / 16], off / 4 & 3, (uint32_t)val);
+    if (size == 8)
+        entry_set32(&d->s.msix[off / 16], (off / 4 & 3) + 1, (uint32_t)(val >> 32));
+    flush = d->s.msix_pending != 0;
+    spin_unlock(&d->lock);
+    if (flush)
+        msix_flush(d);
+    return 0;
+}
+
+static const struct io_ops msix_ops = { msix_read, msix_write, 4 | 8 };
+
+void vpci_add_msix(struct vpci_dev *d, unsigned bar, unsigned nvec)
+{
+    const uint8_t body[10] = { (uint8_t)(nvec - 1), 0, (uint8_t)bar, 0, 0, 0, (uint8_t)bar, MSIX_PBA >> 8, 0, 0 };
+    const uint8_t wmask[10] = { 0, (MSIX_ENABLE | MSIX_FUNCTION_MASK) >> 8 };
+
+    d->nmsix = (uint8_t)nvec;
+    d->msix_cap = (uint8_t)vpci_add_cap(d, PCI_CAP_MSIX, body, wmask, sizeof body);
+    for (unsigned i = 0; i < nvec; i++)
+        d->s.msix[i].ctrl = MSIX_ENTRY_MASKED;
+    vpci_add_region(d, bar, &(struct vpci_region){ .name = "msix", .len = 4096, .ops = &msix_ops, .dev = d });
+}
+
+/* The lines are shared: a line is high while any device holds it. intx_lock orders the calls of virq_set. */
+static void intx_sync(struct vpci_dev *d)
+{
+    struct vpci *p = d->vm->pci;
+    unsigned line = (d->slot + d->pin - 1u) & 3;
+    uint32_t bit = 1u << d->slot, was = p->intx_held[line];
+    bool hold = d->s.intx && !vpci_msix_enabled(d) && !(vpci_cfg_get(d, PCI_COMMAND, 2) & PCI_CMD_INTX_OFF);
+
+    p->intx_held[line] = hold ? was | bit : was & ~bit;
+    if (!was != !p->intx_held[line])
+        virq_set(d->vm, p->layout.intx_gsi + line, p->intx_held[line] != 0);
+}
+
+void vpci_intx_update(struct vpci_dev *d)
+{
+    if (!d->pin)
+        return;
+    spin_lock(&d->vm->pci->intx_lock);
+    intx_sync(d);
+    spin_unlock(&d->vm->pci->intx_lock);
+}
+
+void vpci_intx_raise(struct vpci_dev *d, uint32_t reasons)
+{
+    spin_lock(&d->vm->pci->intx_lock);
+    d->s.intx |= reasons;
+    intx_sync(d);
+    spin_unlock(&d->vm->pci->intx_lock);
+}
+
+uint32_t vpci_intx_take(struct vpci_dev *d)
+{
+    uint32_t reasons;
+
+    spin_lock(&d->vm->pci->intx_lock);
+    reasons = d->s.intx;
+    d->s.intx = 0;
+    if (reasons)
+        intx_sync(d);
+    spin_unlock(&d->vm->pci->intx_lock);
+    return reasons;
+}
