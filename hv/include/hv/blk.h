@@ -4,9 +4,28 @@
 #include <hv/types.h>
 enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_DISCARD, BLK_WRITE_ZEROES };
 struct blk_dev;
-/* sector and nsectors in 512-byte units; iov for READ (device writes it) and WRITE. status: 0 or -Exxx, set before `done` is posted. */
-struct blk_req { struct event done; uint64_t sector, nsectors; const struct iov *iov; uint16_t niov; uint8_t op; int status; };
-struct blk_ops { int (*submit)(struct blk_dev *, struct blk_req *); void (*destroy)(struct blk_dev *); };
+/*
+ * sector and nsectors in 512-byte units; iov for READ (device writes it) and WRITE, of nsectors * 512 bytes in all. The caller has checked
+ * that the range lies on the device. status: 0 or -Exxx, set before `done` is posted on done.cpu, which is the submitter's CPU; all
+ * requests of a device are submitted and cancelled on one CPU at a time.
+ */
+struct blk_req {
+    struct event done;
+    uint64_t sector, nsectors;
+    const struct iov *iov;
+    uint16_t niov;
+    uint8_t op;
+    int status;
+    struct blk_req *next;        /* the device's, from submit until done; also `at` */
+    uint64_t at;
+};
+struct blk_ops {
+    int (*submit)(struct blk_dev *, struct blk_req *);    /* 0: `done` will be posted. -Exxx: not taken */
+    void (*destroy)(struct blk_dev *);
+    void (*cancel)(struct blk_dev *, struct blk_req *);   /* on return neither the device nor `done` touches the request or its iov; harmless when it is done */
+};
 struct blk_dev { const struct blk_ops *ops; uint64_t sectors; bool ro; char name[32]; };
-/* A private, writable copy of a loaded file (copy on write by 64 KiB pieces, so that many guests share one file). */
+/* A private, writable copy of a loaded file (copy on write by 64 KiB pieces, so that many guests share one file). -ENOENT: no such file. */
 int must_check ramdisk_create(const char *path, bool ro, struct blk_dev **);
+/* Bytes of memory that it has of its own. */
+uint64_t ramdisk_bytes(const struct blk_dev *);

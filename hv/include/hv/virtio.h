@@ -1,0 +1,136 @@
+/*
+ * virtio 1.2: the ring (hv/vio/virtqueue.c), the device (console.c, rng.c, blk.c) and the transport (virtio_pci.c) meet here.
+ * Device work runs in the device's event on one CPU; registers are accessed on any vCPU's CPU. Guests are hostile: a ring that breaks the
+ * rules puts the device into DEVICE_NEEDS_RESET and costs nobody else anything.
+ */
+#pragma once
+#include <hv/event.h>
+#include <hv/exit.h>
+#include <hv/lock.h>
+#include <hv/pci.h>
+#include <hv/types.h>
+struct vm;
+struct virtio_dev;
+#define VIRTIO_QUEUES 8       /* most queues of a device */
+#define VQ_SIZE_MAX 256       /* most entries of a ring */
+#define VQ_IOV_MAX 512        /* most pieces of one buffer, after it was cut at the borders of contiguous memory */
+#define VIRTIO_NO_VECTOR 0xffff
+
+/* §2.1 */
+enum virtio_status { VIRTIO_ACKNOWLEDGE = 1, VIRTIO_DRIVER = 2, VIRTIO_DRIVER_OK = 4, VIRTIO_FEATURES_OK = 8, VIRTIO_NEEDS_RESET = 64, VIRTIO_FAILED = 128 };
+/* §6: feature bit numbers */
+enum virtio_feature {
+    VIRTIO_F_INDIRECT_DESC = 28, VIRTIO_F_EVENT_IDX = 29, VIRTIO_F_VERSION_1 = 32, VIRTIO_F_ACCESS_PLATFORM = 33,
+    VIRTIO_F_RING_PACKED = 34, VIRTIO_F_RING_RESET = 40,
+};
+#define VIRTIO_BIT(n) (1ull << (n))
+#define VIRTIO_FEATURES_COMMON (VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_F_VERSION_1) | \
+    VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM) | VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_F_RING_RESET))
+
+/* What a guest can see and change of a queue. Written by registers while the queue is disabled, by the device's event while it is enabled. */
+struct vq_state {
+    uint64_t desc, driver, device;   /* guest physical addresses of the three parts */
+    uint16_t size, vector;
+    uint16_t next_avail, next_used;  /* split: free-running; packed: index into the ring */
+    uint16_t unsignalled;            /* entries used since the last decision about an interrupt; stops at UINT16_MAX */
+    uint8_t enabled, avail_wrap, used_wrap, pad;
+};
+struct virtio_state {
+    uint32_t version;
+    uint32_t device_feature_select, driver_feature_select;
+    uint64_t driver_features;
+    uint16_t queue_select, config_vector;
+    uint8_t status, generation;
+    struct vq_state vq[VIRTIO_QUEUES];
+};
+enum vq_part { VQ_DESC, VQ_DRIVER, VQ_DEVICE, VQ_PARTS };
+struct virtqueue {
+    struct virtio_dev *dev;
+    struct vq_state *s;
+    uint8_t *host[VQ_PARTS];         /* the part in the hypervisor's memory when contiguous, else NULL; RAM stays while the VM lives */
+    uint16_t index;
+    bool quiet;                      /* the driver was told not to notify */
+};
+/* One buffer: what the driver wrote (out) first, then what the device writes (in). The iovs point into guest memory. */
+struct vq_chain { uint16_t id, slots, nout, nin; struct iov iov[VQ_IOV_MAX]; };
+
+struct virtio_ops {
+    const char *name;
+    uint32_t id;                     /* §5 */
+    uint32_t class_code;             /* PCI */
+    uint16_t config_len;
+    int  (*activate)(struct virtio_dev *);             /* DRIVER_OK, on the writing vCPU's CPU, which becomes the device's; -Exxx: needs reset */
+    int  (*reset)(struct virtio_dev *);                /* no buffer may be touched after it; 0, or -EINPROGRESS until virtio_reset_done() */
+    void (*queue_reset)(struct virtio_dev *, unsigned q);   /* the same for one queue, on the device's CPU; optional */
+    void (*kick)(struct virtio_dev *, unsigned q);     /* on the device's CPU: take buffers until vq_pop says 0 */
+    void (*config)(struct virtio_dev *, struct io_access *);   /* any vCPU; addr, size lie within config_len */
+    void (*free)(struct virtio_dev *);                 /* after reset; frees the device */
+};
+struct virtio_dev {
+    struct virtio_state s;
+    const struct virtio_ops *ops;
+    struct vm *vm;
+    uint64_t features;               /* offered */
+    uint16_t nqueues;
+    uint32_t bytes;                  /* of memory, counted in vm->hv_bytes while it exists */
+    struct virtqueue vq[VIRTIO_QUEUES];
+    struct spinlock lock;            /* registers */
+    struct event event;
+    uint32_t pending;                /* atomic: bit per queue to look at, on the device's CPU */
+    uint32_t reset_queues;           /* atomic: bit per queue to reset */
+    bool resetting;                  /* under lock */
+    int32_t budget;                  /* of this run of the event; see virtio_charge */
+    struct vpci_dev pci;
+    uint8_t window;                  /* configuration-space offset of the PCI configuration access capability */
+};
+
+/* ---- ring; all on the device's CPU, from its event ---- */
+/* 1: got one. 0: empty (the driver will notify again), or the budget of this run is spent (the queue is looked at again soon).
+ * -EPROTO: the guest broke the ring, and the device needs a reset. */
+int must_check vq_pop(struct virtqueue *, struct vq_chain *);
+void vq_push(struct virtqueue *, const struct vq_chain *, uint32_t written);
+void vq_notify(struct virtqueue *);      /* raise the interrupt unless the guest asked not to */
+/* Register side, queue disabled: 0, or -EINVAL and *why when its size, addresses or alignment cannot work. */
+int must_check vq_enable(struct virtqueue *, const char **why);
+void vq_clear(struct virtqueue *);       /* back to reset values */
+
+/* ---- device ---- */
+/* Any CPU: look at queue q soon. Nothing happens unless the device is live. */
+void virtio_kick(struct virtio_dev *, unsigned q);
+/* Device's CPU: takes from this run's budget (about 50 ns a unit), so that the others get their turn. */
+void virtio_charge(struct virtio_dev *, uint32_t units);
+/* Device's CPU: the guest broke the rules: logs, sets DEVICE_NEEDS_RESET, tells the driver. */
+void virtio_broken(struct virtio_dev *, const char *fmt, ...) printf_like(2, 3);
+bool virtio_live(const struct virtio_dev *);           /* DRIVER_OK and not broken */
+static inline bool virtio_has(const struct virtio_dev *d, unsigned bit) { return d->s.driver_features >> bit & 1; }
+void virtio_reset_done(struct virtio_dev *);           /* after reset() said -EINPROGRESS */
+/* A read of configuration space from its image; writes are dropped. */
+void virtio_config_read(const void *image, struct io_access *);
+
+/* CPU 0, before the guest runs: ops, vm, features and nqueues are set; dev is zeroed otherwise. Attaches to vm->pci. */
+int must_check virtio_add(struct virtio_dev *);
+/* CPU 0, no vCPU runs: resets, detaches and frees. */
+void virtio_remove(struct virtio_dev *);
+
+/* ---- transport side (virtio.c offers, virtio_pci.c calls, and the reverse) ---- */
+void virtio_set_status(struct virtio_dev *, uint8_t);
+void virtio_enable_queue(struct virtio_dev *, unsigned q);
+void virtio_reset_queue(struct virtio_dev *, unsigned q);
+int must_check virtio_transport_attach(struct virtio_dev *);
+void virtio_transport_detach(struct virtio_dev *);
+void virtio_transport_reset(struct virtio_dev *);
+bool virtio_transport_ready(const struct virtio_dev *);    /* the device may reach memory */
+void virtio_irq_queue(struct virtio_dev *, unsigned q);
+void virtio_irq_config(struct virtio_dev *);
+
+/* ---- iov helpers: copies between a buffer and iov[0..n), `off` bytes in; they return the bytes copied ---- */
+size_t iov_read(const struct iov *, unsigned n, size_t off, void *, size_t len);
+size_t iov_write(const struct iov *, unsigned n, size_t off, const void *, size_t len);
+uint64_t iov_bytes(const struct iov *, unsigned n);
+
+/* ---- the devices; each allocates, and is freed by virtio_remove ---- */
+struct console;
+struct blk_dev;
+int must_check vio_console_create(struct vm *, struct console *, struct virtio_dev **);
+int must_check vio_rng_create(struct vm *, struct virtio_dev **);
+int must_check vio_blk_create(struct vm *, struct blk_dev *, unsigned nqueues, struct virtio_dev **);

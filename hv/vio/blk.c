@@ -1,0 +1,333 @@
+/* virtio-blk (virtio 1.2 §5.2) over a block device of the host. */
+#include <hv/blk.h>
+#include <hv/virtio.h>
+#include <hv/vm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEVICE_BLK = 2, SECTOR = 512, HEADER = 16, ID_LEN = 20, IN_FLIGHT = 8, SEG_MAX = 126, SIZE_MAX_BYTES = 1 << 20, RANGES = 16 };
+enum { F_SIZE_MAX = 1, F_SEG_MAX = 2, F_RO = 5, F_BLK_SIZE = 6, F_FLUSH = 9, F_MQ = 12, F_DISCARD = 13, F_WRITE_ZEROES = 14 };   /* §5.2.3 */
+enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };                                    /* §5.2.6 */
+enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
+#define RANGE_MAX (4u * 1024 * 1024)     /* sectors of one discard or write-zeroes range: 2 GiB */
+
+struct blk_config {                      /* §5.2.4 */
+    uint64_t capacity;
+    uint32_t size_max, seg_max;
+    struct { uint16_t cylinders; uint8_t heads, sectors; } geometry;
+    uint32_t blk_size;
+    struct { uint8_t physical_block_exp, alignment_offset; uint16_t min_io_size; uint32_t opt_io_size; } topology;
+    uint8_t writeback, unused0;
+    uint16_t num_queues;
+    uint32_t max_discard_sectors, max_discard_seg, discard_sector_alignment;
+    uint32_t max_write_zeroes_sectors, max_write_zeroes_seg;
+    uint8_t write_zeroes_may_unmap, unused1[3];
+};
+static_assert(offsetof(struct blk_config, blk_size) == 20 && offsetof(struct blk_config, max_discard_sectors) == 36, "virtio 1.2 §5.2.4");
+static_assert(sizeof(struct blk_config) == 64 && offsetof(struct blk_config, write_zeroes_may_unmap) == 56, "virtio 1.2 §5.2.4");
+
+struct header { uint32_t type, reserved; uint64_t sector; };
+struct range { uint64_t sector; uint32_t num_sectors, flags; };   /* flags bit 0: unmap */
+static_assert(sizeof(struct header) == HEADER && sizeof(struct range) == 16, "virtio 1.2 §5.2.6");
+
+/* A request in flight. */
+struct blk_io {
+    struct vio_blk *owner;
+    struct blk_io *next_free;
+    struct blk_req req;
+    struct vq_chain chain;       /* iov trimmed to the data */
+    uint8_t *status;             /* in guest memory */
+    uint32_t written;            /* bytes that the device will have written when all is well, without the status */
+    uint16_t queue;
+    bool busy;
+    uint8_t nranges, range;
+    struct range ranges[RANGES];
+};
+struct vio_blk {
+    struct virtio_dev dev;
+    struct blk_dev *blk;
+    struct blk_config config;
+    uint32_t starved;            /* bit per queue that waits for a free blk_io */
+    struct blk_io *free;
+    struct blk_io io[IN_FLIGHT];
+};
+
+static struct vio_blk *of(struct virtio_dev *d)
+{
+    return container_of(d, struct vio_blk, dev);
+}
+
+static void io_put(struct blk_io *io)
+{
+    struct vio_blk *b = io->owner;
+    uint32_t starved = b->starved;
+
+    io->busy = false;
+    io->next_free = b->free;
+    b->free = io;
+    b->starved = 0;
+    for (unsigned i = 0; i < b->dev.nqueues; i++)
+        if (starved >> i & 1)
+            virtio_kick(&b->dev, i);
+}
+
+static void finish(struct blk_io *io, uint8_t status)
+{
+    struct virtqueue *q = &io->owner->dev.vq[io->queue];
+
+    *io->status = status;
+    vq_push(q, &io->chain, 1 + (status == S_OK ? io->written : 0));
+    io_put(io);
+}
+
+/* ---- the host's side ---- */
+
+static int submit_range(struct blk_io *io)
+{
+    const struct range *r = &io->ranges[io->range++];
+
+    io->req.sector = r->sector;
+    io->req.nsectors = r->num_sectors;
+    return io->owner->blk->ops->submit(io->owner->blk, &io->req);
+}
+
+static void done(struct event *ev)
+{
+    struct blk_io *io = container_of(ev, struct blk_io, req.done);
+    struct virtqueue *q = &io->owner->dev.vq[io->queue];
+    int e = io->req.status;
+
+    if (e == 0 && io->range < io->nranges) {
+        e = submit_range(io);
+        if (e == 0)
+            return;
+    }
+    finish(io, e ? S_IOERR : S_OK);
+    vq_notify(q);
+}
+
+static uint8_t start(struct blk_io *io, uint8_t op, const struct iov *iov, uint16_t niov)
+{
+    struct vio_blk *b = io->owner;
+
+    event_init(&io->req.done, done, b->dev.event.cpu);
+    io->req.op = op;
+    io->req.iov = iov;
+    io->req.niov = niov;
+    io->busy = true;
+    if ((io->nranges ? submit_range(io) : b->blk->ops->submit(b->blk, &io->req)) == 0)
+        return S_OK;
+    io->busy = false;
+    return S_IOERR;
+}
+
+/* ---- the guest's side: each returns S_OK when the request is under way, else what to answer ---- */
+
+static uint8_t transfer(struct blk_io *io, const struct header *h)
+{
+    struct vio_blk *b = io->owner;
+    bool out = h->type == T_OUT;
+    const struct iov *iov = out ? io->chain.iov : io->chain.iov + io->chain.nout;
+    uint16_t n = out ? io->chain.nout : io->chain.nin;
+    uint64_t bytes = iov_bytes(iov, n);
+
+    if (bytes == 0 || bytes % SECTOR || !range_within(h->sector, bytes / SECTOR, 0, b->blk->sectors) || (out && b->blk->ro))
+        return S_IOERR;
+    io->req.sector = h->sector;
+    io->req.nsectors = bytes / SECTOR;
+    io->written = out ? 0 : (uint32_t)min_u64(bytes, UINT32_MAX - 1);
+    return start(io, out ? BLK_WRITE : BLK_READ, iov, n);
+}
+
+static uint8_t flush(struct blk_io *io, const struct header *h)
+{
+    (void)h;
+    io->req.sector = io->req.nsectors = 0;
+    return start(io, BLK_FLUSH, NULL, 0);
+}
+
+static uint8_t discard(struct blk_io *io, const struct header *h)
+{
+    struct vio_blk *b = io->owner;
+    uint64_t bytes = iov_bytes(io->chain.iov, io->chain.nout), n = bytes / sizeof(struct range);
+    uint32_t known = h->type == T_WRITE_ZEROES ? 1 : 0;
+
+    if (b->blk->ro)
+        return S_IOERR;
+    if (n == 0 || n > RANGES || bytes % sizeof(struct range))
+        return S_UNSUPP;
+    iov_read(io->chain.iov, io->chain.nout, 0, io->ranges, bytes);
+    for (unsigned i = 0; i < n; i++) {
+        const struct range *r = &io->ranges[i];
+
+        if (r->flags & ~known)
+            return S_UNSUPP;
+        if (r->num_sectors > RANGE_MAX || !range_within(r->sector, r->num_sectors, 0, b->blk->sectors))
+            return S_IOERR;
+    }
+    io->nranges = (uint8_t)n;
+    return start(io, h->type == T_DISCARD ? BLK_DISCARD : BLK_WRITE_ZEROES, NULL, 0);
+}
+
+static uint8_t get_id(struct blk_io *io, const struct header *h)
+{
+    char id[ID_LEN] = "";
+
+    (void)h;
+    snprintf(id, sizeof id, "trivet-%s", io->owner->blk->name);
+    io->written = (uint32_t)iov_write(io->chain.iov + io->chain.nout, io->chain.nin, 0, id, sizeof id);
+    event_init(&io->req.done, done, io->owner->dev.event.cpu);
+    io->req.status = 0;
+    io->busy = true;
+    event_post(&io->req.done);
+    return S_OK;
+}
+
+static const struct { uint32_t type; uint8_t (*fn)(struct blk_io *, const struct header *); } types[] = {
+    { T_IN, transfer }, { T_OUT, transfer }, { T_FLUSH, flush }, { T_GET_ID, get_id }, { T_DISCARD, discard }, { T_WRITE_ZEROES, discard },
+};
+
+/* Cuts `len` bytes off the front of the readable part; iovs that become empty stay with length 0. */
+static void cut_front(struct vq_chain *c, uint32_t len)
+{
+    for (unsigned i = 0; i < c->nout && len; i++) {
+        uint32_t n = c->iov[i].len < len ? c->iov[i].len : len;
+
+        c->iov[i].base = (uint8_t *)c->iov[i].base + n;
+        c->iov[i].len -= n;
+        len -= n;
+    }
+}
+
+/* The status is the last writable byte. */
+static uint8_t *cut_status(struct vq_chain *c)
+{
+    struct iov *last = &c->iov[c->nout + c->nin - 1];
+
+    return (uint8_t *)last->base + --last->len;
+}
+
+static void request(struct blk_io *io)
+{
+    struct header h;
+    uint8_t status = S_UNSUPP;
+
+    if (io->chain.nin == 0 || iov_read(io->chain.iov, io->chain.nout, 0, &h, sizeof h) != sizeof h) {
+        virtio_broken(&io->owner->dev, "queue %u: a request without a whole header or a status byte", io->queue);
+        io_put(io);
+        return;
+    }
+    cut_front(&io->chain, HEADER);
+    io->status = cut_status(&io->chain);
+    io->nranges = io->range = 0;
+    io->written = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(types); i++)
+        if (types[i].type == h.type)
+            status = types[i].fn(io, &h);
+    if (status != S_OK)
+        finish(io, status);
+}
+
+static void kick(struct virtio_dev *d, unsigned i)
+{
+    struct vio_blk *b = of(d);
+    struct blk_io *io;
+
+    while ((io = b->free)) {
+        io->queue = (uint16_t)i;
+        if (vq_pop(&d->vq[i], &io->chain) <= 0)
+            break;
+        b->free = io->next_free;
+        virtio_charge(d, (uint32_t)min_u64(iov_bytes(io->chain.iov, io->chain.nout + io->chain.nin) / 512, 4096));
+        request(io);
+    }
+    if (!io)
+        b->starved |= 1u << i;
+    vq_notify(&d->vq[i]);
+}
+
+/* ---- life ---- */
+
+static int activate(struct virtio_dev *d)
+{
+    struct vio_blk *b = of(d);
+
+    b->free = NULL;
+    b->starved = 0;
+    for (unsigned i = 0; i < IN_FLIGHT; i++) {
+        b->io[i].busy = false;
+        b->io[i].next_free = b->free;
+        b->free = &b->io[i];
+    }
+    return 0;
+}
+
+static void queue_reset(struct virtio_dev *d, unsigned q)
+{
+    struct vio_blk *b = of(d);
+
+    for (unsigned i = 0; i < IN_FLIGHT; i++) {
+        struct blk_io *io = &b->io[i];
+
+        if (!io->busy || (io->queue != q && q < VIRTIO_QUEUES))
+            continue;
+        b->blk->ops->cancel(b->blk, &io->req);
+        io_put(io);
+    }
+}
+
+static int reset(struct virtio_dev *d)
+{
+    queue_reset(d, VIRTIO_QUEUES);       /* all of them */
+    return 0;
+}
+
+static void config(struct virtio_dev *d, struct io_access *a)
+{
+    virtio_config_read(&of(d)->config, a);
+}
+
+static void destroy(struct virtio_dev *d)
+{
+    free(of(d));
+}
+
+static const struct virtio_ops ops = {
+    .name = "blk", .id = DEVICE_BLK, .class_code = 0x010000, .config_len = offsetof(struct blk_config, write_zeroes_may_unmap) + 4,
+    .activate = activate, .reset = reset, .queue_reset = queue_reset, .kick = kick, .config = config, .free = destroy,
+};
+
+static void set_config(struct vio_blk *b, unsigned nqueues)
+{
+    b->config = (struct blk_config){
+        .capacity = b->blk->sectors, .size_max = SIZE_MAX_BYTES, .seg_max = SEG_MAX, .blk_size = SECTOR, .num_queues = (uint16_t)nqueues,
+        .max_discard_sectors = RANGE_MAX, .max_discard_seg = RANGES, .discard_sector_alignment = 128,
+        .max_write_zeroes_sectors = RANGE_MAX, .max_write_zeroes_seg = RANGES, .write_zeroes_may_unmap = 1,
+    };
+    b->dev.features = VIRTIO_FEATURES_COMMON | VIRTIO_BIT(F_SIZE_MAX) | VIRTIO_BIT(F_SEG_MAX) | VIRTIO_BIT(F_BLK_SIZE) | VIRTIO_BIT(F_FLUSH);
+    if (nqueues > 1)
+        b->dev.features |= VIRTIO_BIT(F_MQ);
+    b->dev.features |= b->blk->ro ? VIRTIO_BIT(F_RO) : VIRTIO_BIT(F_DISCARD) | VIRTIO_BIT(F_WRITE_ZEROES);
+}
+
+int vio_blk_create(struct vm *vm, struct blk_dev *blk, unsigned nqueues, struct virtio_dev **out)
+{
+    struct vio_blk *b = calloc(1, sizeof *b);
+    int e;
+
+    if (!b)
+        return -ENOMEM;
+    b->dev = (struct virtio_dev){ .ops = &ops, .vm = vm, .nqueues = (uint16_t)nqueues, .bytes = sizeof *b };
+    b->blk = blk;
+    for (unsigned i = 0; i < IN_FLIGHT; i++)
+        b->io[i].owner = b;
+    set_config(b, nqueues);
+    e = virtio_add(&b->dev);
+    if (e) {
+        free(b);
+        return e;
+    }
+    *out = &b->dev;
+    return 0;
+}

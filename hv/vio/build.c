@@ -1,0 +1,88 @@
+/* The virtio devices of a guest, from its configuration. RAM disks outlive the devices: a guest that resets finds what it wrote. */
+#include <hv/blk.h>
+#include <hv/log.h>
+#include <hv/virtio.h>
+#include <hv/vm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DISKS ARRAY_SIZE(((struct guest_config *)0)->disk)
+#define BLK_QUEUES 4u
+
+struct vio {
+    struct virtio_dev *dev[2 + DISKS];
+    unsigned ndevs;
+    struct blk_dev *disk[DISKS];
+};
+
+static int fail(struct vm *vm, const char *what, int e)
+{
+    snprintf(vm->why, sizeof vm->why, "%s: %s", what, e == -ENOMEM ? "out of memory" : e == -ENOENT ? "the file was not loaded" : "error");
+    vio_destroy(vm);
+    return e;
+}
+
+static int add_disk(struct vm *vm, const struct guest_config *c, unsigned i)
+{
+    struct vio *v = vm->vio;
+    int e = v->disk[i] ? 0 : ramdisk_create(c->disk[i].path, c->disk[i].ro, &v->disk[i]);
+
+    if (e)
+        return e;
+    e = vio_blk_create(vm, v->disk[i], c->vcpus < BLK_QUEUES ? c->vcpus : BLK_QUEUES, &v->dev[v->ndevs]);
+    if (!e)
+        v->ndevs++;
+    return e;
+}
+
+int vio_build(struct vm *vm, const struct guest_config *c)
+{
+    struct vio *v;
+    int e;
+
+    if (!vm->vio)
+        vm->vio = calloc(1, sizeof *vm->vio);
+    v = vm->vio;
+    if (!v)
+        return fail(vm, "virtio", -ENOMEM);
+    e = vio_console_create(vm, vm->console, &v->dev[v->ndevs]);
+    if (e)
+        return fail(vm, "virtio-console", e);
+    v->ndevs++;
+    if (c->rng) {
+        e = vio_rng_create(vm, &v->dev[v->ndevs]);
+        if (e)
+            return fail(vm, "virtio-rng", e);
+        v->ndevs++;
+    }
+    for (unsigned i = 0; i < c->ndisks; i++) {
+        e = add_disk(vm, c, i);
+        if (e)
+            return fail(vm, c->disk[i].path, e);
+    }
+    return 0;
+}
+
+void vio_destroy(struct vm *vm)
+{
+    struct vio *v = vm->vio;
+
+    if (!v)
+        return;
+    while (v->ndevs)
+        virtio_remove(v->dev[--v->ndevs]);
+}
+
+void vio_release(struct vm *vm)
+{
+    struct vio *v = vm->vio;
+
+    if (!v)
+        return;
+    for (unsigned i = 0; i < DISKS; i++)
+        if (v->disk[i])
+            v->disk[i]->ops->destroy(v->disk[i]);
+    free(v);
+    vm->vio = NULL;
+}

@@ -1,0 +1,147 @@
+/* virtio-console (virtio 1.2 §5.3): one port, emergency write. Output goes to the guest's console; input waits there for buffers. */
+#include <hv/console.h>
+#include <hv/virtio.h>
+#include <hv/vm.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEVICE_CONSOLE = 3, F_EMERG_WRITE = 2, RX = 0, TX = 1, PRIORITY = 2, EMERG_WR = 8, TX_MAX = 65536, RX_PART = 256 };
+struct console_config { uint16_t cols, rows; uint32_t max_nr_ports, emerg_wr; };
+static_assert(sizeof(struct console_config) == 12, "virtio 1.2 §5.3.4");
+
+struct vio_console {
+    struct virtio_dev dev;
+    struct console *console;
+    struct event ready;          /* input waits */
+    bool listening;
+    char in[RX_PART];            /* taken from the console, not yet given to the guest */
+    uint32_t in_off, in_len;
+    struct vq_chain chain;
+};
+
+static struct vio_console *of(struct virtio_dev *d)
+{
+    return container_of(d, struct vio_console, dev);
+}
+
+/* A buffer longer than the console's whole ring is cut: only its start would be kept anyway. */
+static void transmit(struct vio_console *c)
+{
+    struct virtqueue *q = &c->dev.vq[TX];
+
+    while (vq_pop(q, &c->chain) > 0) {
+        uint32_t room = TX_MAX;
+
+        for (unsigned i = 0; i < c->chain.nout && room; i++) {
+            uint32_t n = c->chain.iov[i].len < room ? c->chain.iov[i].len : room;
+
+            console_write(c->console, c->chain.iov[i].base, n);
+            room -= n;
+        }
+        virtio_charge(&c->dev, (TX_MAX - room) / 8);
+        vq_push(q, &c->chain, 0);
+    }
+    vq_notify(q);
+}
+
+static bool have_input(struct vio_console *c)
+{
+    if (c->in_off == c->in_len) {
+        c->in_off = 0;
+        c->in_len = (uint32_t)console_read(c->console, &c->ready, c->in, sizeof c->in);
+    }
+    return c->in_len > c->in_off;
+}
+
+static void receive(struct vio_console *c)
+{
+    struct virtqueue *q = &c->dev.vq[RX];
+
+    while (have_input(c) && vq_pop(q, &c->chain) > 0) {
+        const struct iov *in = c->chain.iov + c->chain.nout;
+        uint32_t done = 0, n;
+
+        do {
+            n = (uint32_t)iov_write(in, c->chain.nin, done, c->in + c->in_off, c->in_len - c->in_off);
+            c->in_off += n;
+            done += n;
+        } while (n && have_input(c));
+        virtio_charge(&c->dev, done / 8);
+        vq_push(q, &c->chain, done);
+    }
+    vq_notify(q);
+}
+
+static void kick(struct virtio_dev *d, unsigned q)
+{
+    if (q == TX)
+        transmit(of(d));
+    else
+        receive(of(d));
+}
+
+static void input_ready(struct event *ev)
+{
+    virtio_kick(&container_of(ev, struct vio_console, ready)->dev, RX);
+}
+
+static int activate(struct virtio_dev *d)
+{
+    struct vio_console *c = of(d);
+
+    event_init(&c->ready, input_ready, d->event.cpu);
+    c->listening = console_listen(c->console, PRIORITY, &c->ready) == 0;
+    return 0;
+}
+
+/* The same typed bytes stay for the next driver. */
+static int reset(struct virtio_dev *d)
+{
+    struct vio_console *c = of(d);
+
+    if (c->listening) {
+        console_unlisten(c->console, &c->ready);
+        event_cancel(&c->ready);
+    }
+    c->listening = false;
+    return 0;
+}
+
+static void config(struct virtio_dev *d, struct io_access *a)
+{
+    static const struct console_config image = { .cols = 80, .rows = 25, .max_nr_ports = 1 };
+    const char ch = (char)a->val;
+
+    if (a->write && a->addr == EMERG_WR)
+        console_write(of(d)->console, &ch, 1);
+    virtio_config_read(&image, a);
+}
+
+static void destroy(struct virtio_dev *d)
+{
+    free(of(d));
+}
+
+static const struct virtio_ops ops = {
+    .name = "console", .id = DEVICE_CONSOLE, .class_code = 0x078000, .config_len = sizeof(struct console_config),
+    .activate = activate, .reset = reset, .kick = kick, .config = config, .free = destroy,
+};
+
+int vio_console_create(struct vm *vm, struct console *console, struct virtio_dev **out)
+{
+    struct vio_console *c = calloc(1, sizeof *c);
+    int e;
+
+    if (!c)
+        return -ENOMEM;
+    c->console = console;
+    c->dev = (struct virtio_dev){ .ops = &ops, .vm = vm, .nqueues = 2, .bytes = sizeof *c,
+                                   .features = VIRTIO_FEATURES_COMMON | VIRTIO_BIT(F_EMERG_WRITE) };
+    e = virtio_add(&c->dev);
+    if (e) {
+        free(c);
+        return e;
+    }
+    *out = &c->dev;
+    return 0;
+}

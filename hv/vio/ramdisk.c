@@ -1,0 +1,271 @@
+/* A RAM disk over a loaded file: pieces that were never written are read from the file, written ones are copies, discarded ones are gone. */
+#include <hv/blk.h>
+#include <hv/files.h>
+#include <hv/percpu.h>
+#include <hv/pmm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PIECE (64 * KIB)
+enum { PIECE_ORDER = 4, SECTOR = 512 };
+#define AT_ONCE (128 * KIB)      /* a request up to this size is done in submit */
+#define PER_RUN (1 * MIB)        /* bytes copied by one run of the event */
+static_assert(PIECE == PAGE_SIZE << PIECE_ORDER, "a piece is one allocation");
+
+struct ramdisk {
+    struct blk_dev blk;
+    const uint8_t *file;
+    uint64_t file_len;
+    uint64_t npieces, own;       /* own: pieces with memory */
+    struct event work;
+    struct blk_req *first, *last;
+    uint8_t *piece[];            /* NULL: as in the file; gone: zeroes */
+};
+static uint8_t gone[1];
+
+static struct ramdisk *of(struct blk_dev *b)
+{
+    return container_of(b, struct ramdisk, blk);
+}
+
+/* ---- pieces ---- */
+
+static bool has_memory(const struct ramdisk *r, uint64_t i)
+{
+    return r->piece[i] && r->piece[i] != gone;
+}
+
+static void piece_drop(struct ramdisk *r, uint64_t i)
+{
+    if (has_memory(r, i)) {
+        pmm_free(virt_to_phys(r->piece[i]), PIECE_ORDER, PMM_GUEST);
+        r->own--;
+    }
+    r->piece[i] = gone;
+}
+
+static void file_read(const struct ramdisk *r, uint64_t off, uint8_t *dst, uint64_t len)
+{
+    uint64_t n = off >= r->file_len ? 0 : min_u64(len, r->file_len - off);
+
+    if (n)
+        memcpy(dst, r->file + off, n);
+    if (n < len)
+        memset(dst + n, 0, len - n);     /* the end of the last sector */
+}
+
+static uint8_t *piece_writable(struct ramdisk *r, uint64_t i)
+{
+    hpa_t page;
+    uint8_t *p;
+
+    if (has_memory(r, i))
+        return r->piece[i];
+    page = pmm_alloc(PIECE_ORDER, PMM_GUEST);
+    if (page.v == 0)
+        return NULL;
+    p = phys_to_virt(page);
+    if (r->piece[i] == gone)
+        memset(p, 0, PIECE);
+    else
+        file_read(r, i * PIECE, p, PIECE);
+    r->piece[i] = p;
+    r->own++;
+    return p;
+}
+
+/* Within one piece */
+static void read_part(struct ramdisk *r, uint64_t off, uint8_t *dst, uint64_t len)
+{
+    uint64_t i = off / PIECE;
+
+    if (!r->piece[i])
+        file_read(r, off, dst, len);
+    else if (r->piece[i] == gone)
+        memset(dst, 0, len);
+    else
+        memcpy(dst, r->piece[i] + off % PIECE, len);
+}
+
+static int write_part(struct ramdisk *r, uint64_t off, const uint8_t *src, uint64_t len)
+{
+    uint8_t *p = piece_writable(r, off / PIECE);
+
+    if (!p)
+        return -ENOMEM;
+    memcpy(p + off % PIECE, src, len);
+    return 0;
+}
+
+/* Zeroes, or forgets: a whole piece (the last one may be short) gives its memory back. */
+static int zero_part(struct ramdisk *r, uint64_t off, uint64_t len, bool discard)
+{
+    uint64_t i = off / PIECE, size = min_u64(PIECE, r->blk.sectors * SECTOR - i * PIECE);
+    uint8_t *p;
+
+    if (r->piece[i] == gone || (discard && len < size && !has_memory(r, i)))
+        return 0;               /* part of a piece that costs nothing may stay what it was */
+    if (len == size) {
+        piece_drop(r, i);
+        return 0;
+    }
+    p = piece_writable(r, i);
+    if (!p)
+        return -ENOMEM;
+    memset(p + off % PIECE, 0, len);
+    return 0;
+}
+
+/* ---- requests ---- */
+
+/* The piece of memory at `at` bytes into the request. */
+static uint8_t *iov_at(const struct blk_req *q, uint64_t at, uint64_t *len)
+{
+    for (unsigned i = 0; i < q->niov; i++) {
+        if (at < q->iov[i].len) {
+            *len = min_u64(*len, q->iov[i].len - at);
+            return (uint8_t *)q->iov[i].base + at;
+        }
+        at -= q->iov[i].len;
+    }
+    return NULL;
+}
+
+/* One step, within one piece of the disk and one iov. 0 and *moved, or an error. */
+static int step(struct ramdisk *r, struct blk_req *q, uint64_t *moved)
+{
+    uint64_t off = q->sector * SECTOR + q->at, left = q->nsectors * SECTOR - q->at;
+    uint8_t *mem;
+
+    *moved = min_u64(left, PIECE - off % PIECE);
+    if (q->op == BLK_DISCARD || q->op == BLK_WRITE_ZEROES)
+        return zero_part(r, off, *moved, q->op == BLK_DISCARD);
+    mem = iov_at(q, q->at, moved);
+    if (!mem)
+        return -EINVAL;
+    if (q->op == BLK_WRITE)
+        return write_part(r, off, mem, *moved);
+    read_part(r, off, mem, *moved);
+    return 0;
+}
+
+/* Goes on with a request; true when it is done. A step that moves little still counts, so that many small pieces end the run too. */
+static bool proceed(struct ramdisk *r, struct blk_req *q, uint64_t *budget)
+{
+    uint64_t size = q->op == BLK_FLUSH ? 0 : q->nsectors * SECTOR;
+
+    q->status = 0;
+    while (q->at < size && !q->status && *budget) {
+        uint64_t moved = 0;
+
+        q->status = step(r, q, &moved);
+        q->at += moved;
+        *budget -= min_u64(*budget, max_u64(moved, 256));
+    }
+    return q->at >= size || q->status;
+}
+
+static void work(struct event *ev)
+{
+    struct ramdisk *r = container_of(ev, struct ramdisk, work);
+    uint64_t budget = PER_RUN;
+
+    while (r->first && proceed(r, r->first, &budget)) {
+        struct blk_req *q = r->first;
+
+        r->first = q->next;
+        event_post(&q->done);
+    }
+    if (r->first)
+        event_post(ev);
+}
+
+static int submit(struct blk_dev *b, struct blk_req *q)
+{
+    struct ramdisk *r = of(b);
+    uint64_t budget = AT_ONCE;
+
+    if (!range_within(q->sector, q->nsectors, 0, b->sectors))
+        return -EINVAL;
+    if (b->ro && q->op != BLK_READ && q->op != BLK_FLUSH)
+        return -EROFS;
+    q->at = 0;
+    q->next = NULL;
+    if (!r->first && proceed(r, q, &budget)) {
+        event_post(&q->done);
+        return 0;
+    }
+    if (r->first) {
+        r->last->next = q;
+    } else {
+        r->first = q;
+        event_cancel(&r->work);          /* idle: it may move to this CPU */
+        event_init(&r->work, work, q->done.cpu);
+        event_post(&r->work);
+    }
+    r->last = q;
+    return 0;
+}
+
+/* May come from any CPU while the submitter's side is still: then only the work event can be about. */
+static void cancel(struct blk_dev *b, struct blk_req *q)
+{
+    struct ramdisk *r = of(b);
+    struct blk_req **p = &r->first, *prev = NULL;
+
+    event_cancel(&r->work);
+    while (*p && *p != q) {
+        prev = *p;
+        p = &(*p)->next;
+    }
+    if (*p) {
+        *p = q->next;
+        if (r->last == q)
+            r->last = prev;
+    }
+    event_cancel(&q->done);
+    if (r->first)
+        event_post(&r->work);
+}
+
+static void destroy(struct blk_dev *b)
+{
+    struct ramdisk *r = of(b);
+
+    event_cancel(&r->work);
+    for (uint64_t i = 0; i < r->npieces; i++)
+        piece_drop(r, i);
+    free(r);
+}
+
+static const struct blk_ops ops = { submit, destroy, cancel };
+
+uint64_t ramdisk_bytes(const struct blk_dev *b)
+{
+    const struct ramdisk *r = container_of(b, struct ramdisk, blk);
+
+    return sizeof *r + r->npieces * sizeof r->piece[0] + r->own * PIECE;
+}
+
+int ramdisk_create(const char *path, bool ro, struct blk_dev **out)
+{
+    uint64_t len = 0, npieces;
+    const void *file = file_find(path, &len);
+    struct ramdisk *r;
+
+    if (!file)
+        return -ENOENT;
+    npieces = (len + PIECE - 1) / PIECE;
+    r = calloc(1, sizeof *r + npieces * sizeof r->piece[0]);
+    if (!r)
+        return -ENOMEM;
+    r->blk = (struct blk_dev){ .ops = &ops, .sectors = (len + SECTOR - 1) / SECTOR, .ro = ro };
+    snprintf(r->blk.name, sizeof r->blk.name, "%s", path);
+    r->file = file;
+    r->file_len = len;
+    r->npieces = npieces;
+    event_init(&r->work, work, 0);
+    *out = &r->blk;
+    return 0;
+}

@@ -1,0 +1,112 @@
+/* virtio-rng (virtio 1.2 §5.4). Its rate is bounded: a guest that asks without end costs the host at most RATE bytes a second. */
+#include <hv/random.h>
+#include <hv/time.h>
+#include <hv/virtio.h>
+#include <hv/vm.h>
+#include <stdlib.h>
+
+enum { DEVICE_RNG = 4, PART = 64, MOST = 1024, BURST = 65536, RATE = 1 << 20 };
+#define NS_PER_BYTE (1000000000ull / RATE)
+
+struct vio_rng {
+    struct virtio_dev dev;
+    struct event refill;
+    uint64_t empty_ns;           /* when the bucket was or will be empty, had nobody filled it since: level = (now - empty_ns) / NS_PER_BYTE */
+    struct vq_chain chain;
+};
+
+static struct vio_rng *of(struct virtio_dev *d)
+{
+    return container_of(d, struct vio_rng, dev);
+}
+
+static uint32_t fill(const struct iov *in, unsigned nin)
+{
+    uint8_t part[PART];
+    uint32_t done = 0;
+    size_t n = PART;
+
+    while (done < MOST && n == PART) {
+        hv_random_fill(part, sizeof part);
+        n = iov_write(in, nin, done, part, sizeof part);
+        done += (uint32_t)n;
+    }
+    return done;
+}
+
+/* True when a buffer may be filled now; else comes back when it may. */
+static bool allowed(struct vio_rng *r)
+{
+    uint64_t now = time_ns();
+
+    if (now - r->empty_ns > BURST * NS_PER_BYTE)
+        r->empty_ns = now > BURST * NS_PER_BYTE ? now - BURST * NS_PER_BYTE : 0;
+    if (r->empty_ns + MOST * NS_PER_BYTE <= now)
+        return true;
+    event_at(&r->refill, r->empty_ns + 2 * MOST * NS_PER_BYTE);
+    return false;
+}
+
+static void kick(struct virtio_dev *d, unsigned i)
+{
+    struct vio_rng *r = of(d);
+    struct virtqueue *q = &d->vq[i];
+
+    while (allowed(r) && vq_pop(q, &r->chain) > 0) {
+        uint32_t n = fill(r->chain.iov + r->chain.nout, r->chain.nin);
+
+        r->empty_ns += n * NS_PER_BYTE;
+        virtio_charge(d, n / 2);
+        vq_push(q, &r->chain, n);
+    }
+    vq_notify(q);
+}
+
+static void refilled(struct event *ev)
+{
+    virtio_kick(&container_of(ev, struct vio_rng, refill)->dev, 0);
+}
+
+static int activate(struct virtio_dev *d)
+{
+    event_init(&of(d)->refill, refilled, d->event.cpu);
+    return 0;
+}
+
+static int reset(struct virtio_dev *d)
+{
+    event_cancel(&of(d)->refill);
+    return 0;
+}
+
+static void config(struct virtio_dev *d, struct io_access *a)
+{
+    (void)d;
+    a->val = 0;
+}
+
+static void destroy(struct virtio_dev *d)
+{
+    free(of(d));
+}
+
+static const struct virtio_ops ops = {
+    .name = "rng", .id = DEVICE_RNG, .class_code = 0x100000, .activate = activate, .reset = reset, .kick = kick, .config = config, .free = destroy,
+};
+
+int vio_rng_create(struct vm *vm, struct virtio_dev **out)
+{
+    struct vio_rng *r = calloc(1, sizeof *r);
+    int e;
+
+    if (!r)
+        return -ENOMEM;
+    r->dev = (struct virtio_dev){ .ops = &ops, .vm = vm, .nqueues = 1, .bytes = sizeof *r, .features = VIRTIO_FEATURES_COMMON };
+    e = virtio_add(&r->dev);
+    if (e) {
+        free(r);
+        return e;
+    }
+    *out = &r->dev;
+    return 0;
+}

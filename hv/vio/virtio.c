@@ -1,0 +1,278 @@
+/* What every virtio device does alike: its life (virtio 1.2 §2.1, §3.1), its event, and copies to and from buffers. */
+#include <hv/log.h>
+#include <hv/percpu.h>
+#include <hv/virtio.h>
+#include <hv/vm.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { RUN_BUDGET = 8192 };
+
+static uint8_t status_of(const struct virtio_dev *d)
+{
+    return __atomic_load_n(&d->s.status, __ATOMIC_ACQUIRE);
+}
+
+bool virtio_live(const struct virtio_dev *d)
+{
+    return (status_of(d) & (VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET)) == VIRTIO_DRIVER_OK;
+}
+
+void virtio_kick(struct virtio_dev *d, unsigned q)
+{
+    if (q >= d->nqueues || !virtio_live(d))
+        return;
+    __atomic_fetch_or(&d->pending, 1u << q, __ATOMIC_RELEASE);
+    event_post(&d->event);
+}
+
+void virtio_charge(struct virtio_dev *d, uint32_t units)
+{
+    d->budget = units >= (uint32_t)RUN_BUDGET ? -RUN_BUDGET : d->budget - (int32_t)units;
+    if (d->budget < -RUN_BUDGET)
+        d->budget = -RUN_BUDGET;
+}
+
+static void reset_queues(struct virtio_dev *d)
+{
+    uint32_t reset = __atomic_load_n(&d->reset_queues, __ATOMIC_ACQUIRE);
+
+    for (unsigned i = 0; i < d->nqueues; i++) {
+        if (!(reset >> i & 1))
+            continue;
+        if (d->ops->queue_reset)
+            d->ops->queue_reset(d, i);
+        vq_clear(&d->vq[i]);
+        __atomic_fetch_and(&d->reset_queues, ~(1u << i), __ATOMIC_RELEASE);
+    }
+}
+
+static void run(struct event *ev)
+{
+    struct virtio_dev *d = container_of(ev, struct virtio_dev, event);
+    uint32_t pending;
+
+    if (!(status_of(d) & VIRTIO_DRIVER_OK))
+        return;
+    if (d->reset_queues)
+        reset_queues(d);
+    if (!virtio_transport_ready(d))
+        return;                 /* the queues stay pending until it is */
+    pending = __atomic_exchange_n(&d->pending, 0, __ATOMIC_ACQUIRE);
+    d->budget = RUN_BUDGET;
+    for (unsigned i = 0; i < d->nqueues && virtio_live(d); i++)
+        if ((pending >> i & 1) && __atomic_load_n(&d->vq[i].s->enabled, __ATOMIC_ACQUIRE))
+            d->ops->kick(d, i);
+}
+
+void virtio_broken(struct virtio_dev *d, const char *fmt, ...)
+{
+    char text[160];
+    va_list ap;
+
+    if (__atomic_fetch_or(&d->s.status, VIRTIO_NEEDS_RESET, __ATOMIC_ACQ_REL) & VIRTIO_NEEDS_RESET)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    vm_log(d->vm, LOG_WARN, "virtio-%s 00:%02x.0 needs a reset: %s", d->ops->name, d->pci.slot, text);
+    virtio_irq_config(d);
+}
+
+/* ---- status ---- */
+
+static void clear(struct virtio_dev *d)
+{
+    d->s.device_feature_select = d->s.driver_feature_select = 0;
+    d->s.driver_features = 0;
+    d->s.queue_select = 0;
+    d->s.config_vector = VIRTIO_NO_VECTOR;
+    for (unsigned i = 0; i < d->nqueues; i++)
+        vq_clear(&d->vq[i]);
+    d->pending = d->reset_queues = 0;
+}
+
+void virtio_reset_done(struct virtio_dev *d)
+{
+    spin_lock(&d->lock);
+    clear(d);
+    d->resetting = false;
+    __atomic_store_n(&d->s.status, 0, __ATOMIC_RELEASE);
+    spin_unlock(&d->lock);
+    virtio_transport_reset(d);
+}
+
+/* Without DRIVER_OK nothing new starts; then whatever runs is waited for. NEEDS_RESET keeps the status from reading as 0 meanwhile. */
+static void reset(struct virtio_dev *d)
+{
+    uint8_t was;
+    bool mine;
+
+    spin_lock(&d->lock);
+    mine = !d->resetting;
+    d->resetting = true;
+    was = mine ? __atomic_exchange_n(&d->s.status, VIRTIO_NEEDS_RESET, __ATOMIC_ACQ_REL) : 0;
+    spin_unlock(&d->lock);
+    if (!mine)
+        return;
+    event_cancel(&d->event);
+    if ((was & VIRTIO_DRIVER_OK) && d->ops->reset(d) == -EINPROGRESS)
+        return;
+    virtio_reset_done(d);
+}
+
+/* §2.2: the driver takes a subset of what is offered, and VERSION_1 with it: there is no legacy interface. */
+static bool features_acceptable(const struct virtio_dev *d)
+{
+    return !(d->s.driver_features & ~d->features) && virtio_has(d, VIRTIO_F_VERSION_1);
+}
+
+static bool activate(struct virtio_dev *d)
+{
+    event_init(&d->event, run, this_cpu()->id);
+    return d->ops->activate(d) == 0;
+}
+
+void virtio_set_status(struct virtio_dev *d, uint8_t val)
+{
+    enum { DRIVER_BITS = VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_DRIVER_OK | VIRTIO_FEATURES_OK | VIRTIO_FAILED };
+    uint8_t add;
+    bool refused = false, live = false;
+
+    if (val == 0) {
+        reset(d);
+        return;
+    }
+    spin_lock(&d->lock);
+    add = d->resetting ? 0 : (uint8_t)(val & DRIVER_BITS & ~d->s.status);
+    if ((add & VIRTIO_FEATURES_OK) && !features_acceptable(d)) {
+        add &= (uint8_t)~(VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK);
+        refused = true;
+    }
+    if ((add & VIRTIO_DRIVER_OK) && !((d->s.status | add) & VIRTIO_FEATURES_OK))
+        add &= (uint8_t)~VIRTIO_DRIVER_OK;
+    if (add & VIRTIO_DRIVER_OK)
+        live = activate(d);
+    __atomic_fetch_or(&d->s.status, (uint8_t)(add | ((add & VIRTIO_DRIVER_OK) && !live ? VIRTIO_NEEDS_RESET : 0)), __ATOMIC_ACQ_REL);
+    spin_unlock(&d->lock);
+    if (refused)
+        vm_log(d->vm, LOG_INFO, "virtio-%s 00:%02x.0: the driver's features 0x%llx are refused", d->ops->name, d->pci.slot,
+               (unsigned long long)d->s.driver_features);
+    for (unsigned i = 0; live && i < d->nqueues; i++)
+        virtio_kick(d, i);      /* buffers may wait already, and so may input */
+}
+
+void virtio_enable_queue(struct virtio_dev *d, unsigned i)
+{
+    const char *why = NULL;
+
+    spin_lock(&d->lock);
+    if (i < d->nqueues && !d->resetting && !d->vq[i].s->enabled && !(d->reset_queues >> i & 1) && vq_enable(&d->vq[i], &why) == 0)
+        __atomic_store_n(&d->vq[i].s->enabled, 1, __ATOMIC_RELEASE);
+    spin_unlock(&d->lock);
+    if (why)
+        virtio_broken(d, "queue %u cannot be enabled: %s", i, why);
+}
+
+void virtio_reset_queue(struct virtio_dev *d, unsigned i)
+{
+    bool post = false;
+
+    spin_lock(&d->lock);
+    if (i < d->nqueues && !d->resetting && virtio_has(d, VIRTIO_F_RING_RESET) && d->vq[i].s->enabled) {
+        __atomic_store_n(&d->vq[i].s->enabled, 0, __ATOMIC_RELEASE);
+        post = d->s.status & VIRTIO_DRIVER_OK;
+        if (post)
+            __atomic_fetch_or(&d->reset_queues, 1u << i, __ATOMIC_RELEASE);
+        else
+            vq_clear(&d->vq[i]);
+    }
+    spin_unlock(&d->lock);
+    if (post)
+        event_post(&d->event);
+}
+
+/* ---- life ---- */
+
+int virtio_add(struct virtio_dev *d)
+{
+    int e;
+
+    d->s.version = 1;
+    spin_init(&d->lock, LOCK_DEVICE);
+    event_init(&d->event, run, 0);
+    for (unsigned i = 0; i < VIRTIO_QUEUES; i++)
+        d->vq[i] = (struct virtqueue){ .dev = d, .s = &d->s.vq[i], .index = (uint16_t)i };
+    clear(d);
+    e = virtio_transport_attach(d);
+    if (!e)
+        d->vm->hv_bytes += d->bytes;
+    return e;
+}
+
+void virtio_remove(struct virtio_dev *d)
+{
+    reset(d);
+    virtio_transport_detach(d);
+    d->vm->hv_bytes -= d->bytes;
+    d->ops->free(d);
+}
+
+/* ---- copies ---- */
+
+void virtio_config_read(const void *image, struct io_access *a)
+{
+    a->val = 0;
+    if (!a->write)
+        for (unsigned i = 0; i < a->size; i++)
+            a->val |= (uint64_t)((const uint8_t *)image)[a->addr + i] << (8 * i);
+}
+
+uint64_t iov_bytes(const struct iov *iov, unsigned n)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        sum += iov[i].len;
+    return sum;
+}
+
+size_t iov_read(const struct iov *iov, unsigned n, size_t off, void *dst, size_t len)
+{
+    size_t done = 0;
+
+    for (unsigned i = 0; i < n && done < len; i++) {
+        size_t part = iov[i].len;
+
+        if (off >= part) {
+            off -= part;
+            continue;
+        }
+        part = part - off < len - done ? part - off : len - done;
+        memcpy((uint8_t *)dst + done, (const uint8_t *)iov[i].base + off, part);
+        done += part;
+        off = 0;
+    }
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);   /* what was copied is not read from the guest again */
+    return done;
+}
+
+size_t iov_write(const struct iov *iov, unsigned n, size_t off, const void *src, size_t len)
+{
+    size_t done = 0;
+
+    for (unsigned i = 0; i < n && done < len; i++) {
+        size_t part = iov[i].len;
+
+        if (off >= part) {
+            off -= part;
+            continue;
+        }
+        part = part - off < len - done ? part - off : len - done;
+        memcpy((uint8_t *)iov[i].base + off, (const uint8_t *)src + done, part);
+        done += part;
+        off = 0;
+    }
+    return done;
+}

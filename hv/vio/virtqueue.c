@@ -1,0 +1,395 @@
+/* Rings: split (virtio 1.2 §2.7) and packed (§2.8). Every descriptor is copied once, then checked, then used. */
+#include <hv/gmem.h>
+#include <hv/virtio.h>
+#include <hv/vm.h>
+#include <string.h>
+
+struct desc { uint64_t addr; uint32_t len; uint16_t a, b; };   /* split: flags, next; packed: id, flags */
+static_assert(sizeof(struct desc) == 16, "virtio 1.2 §2.7.5, §2.8.13");
+struct item { uint64_t addr; uint32_t len; uint16_t flags; };
+enum { DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4, DESC_AVAIL = 1 << 7, DESC_USED = 1 << 15 };
+enum { AVAIL_NO_INTERRUPT = 1, USED_NO_NOTIFY = 1 };
+enum { EVENT_ENABLE = 0, EVENT_DISABLE = 1, EVENT_DESC = 2 };   /* §2.8.14 */
+enum { AVAIL_IDX = 2, AVAIL_RING = 4, USED_IDX = 2, USED_RING = 4, EVENT_OFF = 0, EVENT_FLAGS = 2 };
+enum { COST_POP = 8, COST_PIECE = 2 };
+
+static bool packed(const struct virtqueue *q)
+{
+    return virtio_has(q->dev, VIRTIO_F_RING_PACKED);
+}
+
+static bool event_idx(const struct virtqueue *q)
+{
+    return virtio_has(q->dev, VIRTIO_F_EVENT_IDX);
+}
+
+static uint32_t part_len(const struct virtqueue *q, enum vq_part part)
+{
+    uint32_t n = q->s->size;
+
+    if (packed(q))
+        return part == VQ_DESC ? 16 * n : 4;
+    return part == VQ_DESC ? 16 * n : part == VQ_DRIVER ? 6 + 2 * n : 6 + 8 * n;
+}
+
+static uint64_t part_addr(const struct virtqueue *q, enum vq_part part)
+{
+    return part == VQ_DESC ? q->s->desc : part == VQ_DRIVER ? q->s->driver : q->s->device;
+}
+
+/* A field of the ring: naturally aligned, so it never crosses a page. The ring was RAM when it was enabled. */
+static void *ring_at(const struct virtqueue *q, enum vq_part part, uint32_t off, uint32_t len)
+{
+    static uint8_t nowhere[16] __attribute__((aligned(16)));
+    void *p;
+
+    if (q->host[part])
+        return q->host[part] + off;
+    p = gmem_ptr(q->dev->vm, gpa(part_addr(q, part) + off), len, part == VQ_DRIVER ? PROT_R : PROT_R | PROT_W);
+    return p ? p : memset(nowhere, 0, sizeof nowhere);
+}
+
+static uint16_t get16(const struct virtqueue *q, enum vq_part part, uint32_t off)
+{
+    return __atomic_load_n((uint16_t *)ring_at(q, part, off, 2), __ATOMIC_ACQUIRE);
+}
+
+static void set16(const struct virtqueue *q, enum vq_part part, uint32_t off, uint16_t v)
+{
+    __atomic_store_n((uint16_t *)ring_at(q, part, off, 2), v, __ATOMIC_RELEASE);
+}
+
+/* The copy is all that is looked at afterwards: the fence keeps the compiler from reading the ring again. */
+static void copy_once(void *dst, const void *src, size_t len)
+{
+    memcpy(dst, src, len);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/* ---- set-up ---- */
+
+void vq_clear(struct virtqueue *q)
+{
+    *q->s = (struct vq_state){ .size = VQ_SIZE_MAX, .vector = VIRTIO_NO_VECTOR };
+    memset(q->host, 0, sizeof q->host);
+    q->quiet = false;
+}
+
+static bool all_ram(struct vm *vm, uint64_t addr, uint64_t len, unsigned prot)
+{
+    while (len) {
+        uint64_t run = len;
+
+        if (addr + len < addr || !gmem_run(vm, gpa(addr), &run, prot) || run == 0)
+            return false;
+        addr += run;
+        len -= run;
+    }
+    return true;
+}
+
+int vq_enable(struct virtqueue *q, const char **why)
+{
+    static const uint8_t align[2][VQ_PARTS] = { { 16, 2, 4 }, { 16, 4, 4 } };   /* §2.7, §2.8.10.1 */
+
+    if (q->s->size == 0 || q->s->size > VQ_SIZE_MAX || (!packed(q) && (q->s->size & (q->s->size - 1)))) {
+        *why = "its size is not allowed";
+        return -EINVAL;
+    }
+    for (unsigned part = 0; part < VQ_PARTS; part++) {
+        uint64_t addr = part_addr(q, part);
+        unsigned prot = part == VQ_DRIVER ? PROT_R : PROT_R | PROT_W;
+
+        if (addr & (align[packed(q)][part] - 1u)) {
+            *why = "a part is not aligned";
+            return -EINVAL;
+        }
+        if (!all_ram(q->dev->vm, addr, part_len(q, part), prot)) {
+            *why = "a part is not in RAM";
+            return -EINVAL;
+        }
+        q->host[part] = gmem_ptr(q->dev->vm, gpa(addr), part_len(q, part), prot);
+    }
+    q->s->next_avail = q->s->next_used = q->s->unsignalled = 0;
+    q->s->avail_wrap = q->s->used_wrap = 1;
+    q->quiet = false;
+    return 0;
+}
+
+/* ---- what the driver shall tell us ---- */
+
+/* Never needed for correctness, so that it is done once, when the first buffer of a run is seen. */
+static void notify_off(struct virtqueue *q)
+{
+    if (q->quiet)
+        return;
+    q->quiet = true;
+    if (packed(q))
+        set16(q, VQ_DEVICE, EVENT_FLAGS, EVENT_DISABLE);
+    else if (!event_idx(q))
+        set16(q, VQ_DEVICE, 0, USED_NO_NOTIFY);
+}
+
+static void notify_on(struct virtqueue *q)
+{
+    q->quiet = false;
+    if (packed(q)) {
+        if (event_idx(q))
+            set16(q, VQ_DEVICE, EVENT_OFF, (uint16_t)(q->s->next_avail | q->s->avail_wrap << 15));
+        set16(q, VQ_DEVICE, EVENT_FLAGS, event_idx(q) ? EVENT_DESC : EVENT_ENABLE);
+    } else if (event_idx(q)) {
+        set16(q, VQ_DEVICE, USED_RING + 8u * q->s->size, q->s->next_avail);   /* avail_event */
+    } else {
+        set16(q, VQ_DEVICE, 0, 0);
+    }
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);   /* the driver sees it before we look for the last time */
+}
+
+/* ---- buffers ---- */
+
+static int bad(struct virtqueue *q, const char *what, uint64_t v)
+{
+    virtio_broken(q->dev, "queue %u: %s (0x%llx)", q->index, what, (unsigned long long)v);
+    return -EPROTO;
+}
+
+static int add_pieces(struct virtqueue *q, struct vq_chain *c, const struct item *d)
+{
+    bool in = d->flags & DESC_WRITE;
+    uint64_t addr = d->addr, left = d->len;
+
+    if (left == 0)
+        return bad(q, "a descriptor of no bytes", addr);
+    if (!in && c->nin)
+        return bad(q, "a readable descriptor after a writable one", addr);
+    while (left) {
+        unsigned n = c->nout + c->nin;
+        uint64_t run = left;
+        void *p = addr + left < addr ? NULL : gmem_run(q->dev->vm, gpa(addr), &run, in ? PROT_W : PROT_R);
+
+        if (!p || run == 0)
+            return bad(q, "a descriptor's address is not RAM", addr);
+        if (n == VQ_IOV_MAX)
+            return bad(q, "a buffer of too many pieces", n);
+        c->iov[n] = (struct iov){ p, (uint32_t)run };
+        *(in ? &c->nin : &c->nout) += 1;
+        virtio_charge(q->dev, COST_PIECE);
+        addr += run;
+        left -= run;
+    }
+    return 0;
+}
+
+static int copy_entry(struct virtqueue *q, uint64_t addr, struct desc *d)
+{
+    const void *p = gmem_ptr(q->dev->vm, gpa(addr), sizeof *d, PROT_R);
+
+    if (p)
+        copy_once(d, p, sizeof *d);
+    else if (gmem_read(q->dev->vm, gpa(addr), d, sizeof *d))
+        return bad(q, "an indirect table outside of RAM", addr);
+    return 0;
+}
+
+/* §2.7.5.3, §2.8.7. A table may be longer than the ring (drivers do that), but not than VQ_IOV_MAX. */
+static int add_indirect(struct virtqueue *q, struct vq_chain *c, const struct item *table)
+{
+    uint32_t n = table->len / 16, i = 0;
+
+    if (!virtio_has(q->dev, VIRTIO_F_INDIRECT_DESC))
+        return bad(q, "an indirect descriptor without the feature", table->addr);
+    if (table->len == 0 || table->len % 16 || n > VQ_IOV_MAX || table->addr + table->len < table->addr)
+        return bad(q, "an indirect table of bad length", table->len);
+    for (uint32_t seen = 0; seen < n; seen++) {
+        struct desc d;
+        uint16_t flags;
+
+        if (copy_entry(q, table->addr + 16ull * i, &d))
+            return -EPROTO;
+        flags = packed(q) ? d.b & DESC_WRITE : d.a;
+        if (flags & DESC_INDIRECT)
+            return bad(q, "an indirect table inside another", d.addr);
+        if (add_pieces(q, c, &(struct item){ d.addr, d.len, flags }))
+            return -EPROTO;
+        if (packed(q)) {
+            i++;
+        } else if (!(flags & DESC_NEXT)) {
+            return 0;
+        } else if ((i = d.b) >= n) {
+            return bad(q, "next beyond an indirect table", i);
+        }
+    }
+    return packed(q) ? 0 : bad(q, "a loop in an indirect table", table->addr);
+}
+
+static int add_item(struct virtqueue *q, struct vq_chain *c, const struct item *d)
+{
+    if (!(d->flags & DESC_INDIRECT))
+        return add_pieces(q, c, d);
+    if ((d->flags & DESC_NEXT) || c->nout || c->nin)
+        return bad(q, "an indirect descriptor inside a chain", d->addr);
+    return add_indirect(q, c, d);
+}
+
+static int split_chain(struct virtqueue *q, struct vq_chain *c)
+{
+    uint16_t i = c->id;
+
+    for (unsigned seen = 0; seen < q->s->size; seen++) {
+        struct desc d;
+
+        if (i >= q->s->size)
+            return bad(q, "a descriptor number beyond the ring", i);
+        copy_once(&d, ring_at(q, VQ_DESC, 16u * i, 16), sizeof d);
+        if (add_item(q, c, &(struct item){ d.addr, d.len, d.a }))
+            return -EPROTO;
+        if (!(d.a & DESC_NEXT))
+            return 1;
+        i = d.b;
+    }
+    return bad(q, "a loop of descriptors", c->id);
+}
+
+static int split_pop(struct virtqueue *q, struct vq_chain *c)
+{
+    uint16_t idx = get16(q, VQ_DRIVER, AVAIL_IDX), waiting = (uint16_t)(idx - q->s->next_avail);
+
+    if (waiting == 0)
+        return 0;
+    if (waiting > q->s->size)
+        return bad(q, "the available index jumped", idx);
+    c->id = get16(q, VQ_DRIVER, AVAIL_RING + 2u * (q->s->next_avail & (q->s->size - 1u)));
+    q->s->next_avail++;
+    c->slots = 1;
+    return split_chain(q, c);
+}
+
+static bool packed_ready(const struct virtqueue *q, uint16_t flags)
+{
+    return !!(flags & DESC_AVAIL) == q->s->avail_wrap && !!(flags & DESC_USED) != q->s->avail_wrap;
+}
+
+static int packed_pop(struct virtqueue *q, struct vq_chain *c)
+{
+    uint16_t i = q->s->next_avail;
+    struct desc d;
+
+    if (!packed_ready(q, get16(q, VQ_DESC, 16u * i + 14)))
+        return 0;
+    do {
+        if (c->slots == q->s->size)
+            return bad(q, "a chain longer than the ring", c->slots);
+        copy_once(&d, ring_at(q, VQ_DESC, 16u * i, 16), sizeof d);
+        c->slots++;
+        if (add_item(q, c, &(struct item){ d.addr, d.len, d.b }))
+            return -EPROTO;
+        if (++i == q->s->size)
+            i = 0;
+    } while (d.b & DESC_NEXT);
+    c->id = d.a;
+    if (c->id >= q->s->size)
+        return bad(q, "a buffer id beyond the ring", c->id);
+    q->s->avail_wrap ^= i <= q->s->next_avail;
+    q->s->next_avail = i;
+    return 1;
+}
+
+int vq_pop(struct virtqueue *q, struct vq_chain *c)
+{
+    int r;
+
+    if (!virtio_live(q->dev))
+        return -EPROTO;
+    if (!q->s->enabled)
+        return 0;
+    if (q->dev->budget <= 0) {
+        virtio_kick(q->dev, q->index);
+        return 0;
+    }
+    virtio_charge(q->dev, COST_POP);
+    c->slots = c->nout = c->nin = 0;
+    r = packed(q) ? packed_pop(q, c) : split_pop(q, c);
+    if (r == 0 && q->quiet) {
+        notify_on(q);
+        r = packed(q) ? packed_pop(q, c) : split_pop(q, c);
+    }
+    if (r == 1)
+        notify_off(q);
+    return r;
+}
+
+/* ---- giving back ---- */
+
+static void packed_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written)
+{
+    uint16_t flags = q->s->used_wrap ? DESC_AVAIL | DESC_USED : 0;
+    uint32_t at = 16u * q->s->next_used, next = (uint32_t)q->s->next_used + c->slots;
+    struct { uint32_t len; uint16_t id; } used = { written, c->id };
+
+    if (c->nin)
+        flags |= DESC_WRITE;
+    memcpy(ring_at(q, VQ_DESC, at + 8, 6), &used, 6);
+    set16(q, VQ_DESC, at + 14, flags);
+    if (next >= q->s->size) {
+        next -= q->s->size;
+        q->s->used_wrap ^= 1;
+    }
+    q->s->next_used = (uint16_t)next;
+}
+
+static void split_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written)
+{
+    const uint32_t used[2] = { c->id, written };
+
+    memcpy(ring_at(q, VQ_DEVICE, USED_RING + 8u * (q->s->next_used & (q->s->size - 1u)), 8), used, 8);
+    set16(q, VQ_DEVICE, USED_IDX, ++q->s->next_used);
+}
+
+void vq_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written)
+{
+    if (packed(q))
+        packed_push(q, c, written);
+    else
+        split_push(q, c, written);
+    q->s->unsignalled = (uint16_t)min_u64((uint64_t)q->s->unsignalled + c->slots, UINT16_MAX);
+}
+
+/* §2.7.7.2: has `event` been passed on the way from old to now? */
+static bool passed(uint16_t event, uint16_t now, uint16_t old)
+{
+    return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
+}
+
+static bool packed_wants_irq(const struct virtqueue *q)
+{
+    uint16_t flags = get16(q, VQ_DRIVER, EVENT_FLAGS) & 3, off_wrap, off;
+
+    if (flags != EVENT_DESC || !event_idx(q))
+        return flags != EVENT_DISABLE;
+    off_wrap = get16(q, VQ_DRIVER, EVENT_OFF);
+    off = off_wrap & 0x7fff;
+    if (off_wrap >> 15 != q->s->used_wrap)
+        off = (uint16_t)(off - q->s->size);
+    return passed(off, q->s->next_used, (uint16_t)(q->s->next_used - q->s->unsignalled));
+}
+
+static bool split_wants_irq(const struct virtqueue *q)
+{
+    if (!event_idx(q))
+        return !(get16(q, VQ_DRIVER, 0) & AVAIL_NO_INTERRUPT);
+    return passed(get16(q, VQ_DRIVER, AVAIL_RING + 2u * q->s->size), q->s->next_used,
+                  (uint16_t)(q->s->next_used - q->s->unsignalled));
+}
+
+void vq_notify(struct virtqueue *q)
+{
+    bool wanted;
+
+    if (q->s->unsignalled == 0 || !q->s->enabled || !virtio_live(q->dev))
+        return;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);   /* what was used is visible before we read what the driver wants */
+    wanted = q->s->unsignalled >= q->s->size || (packed(q) ? packed_wants_irq(q) : split_wants_irq(q));
+    q->s->unsignalled = 0;
+    if (wanted)
+        virtio_irq_queue(q->dev, q->index);
+}
