@@ -1,0 +1,142 @@
+"""The serial console: every command, its answers for people and for programs, and what it says to bad input."""
+import re
+
+from trivet import guest_file, section
+
+CONFIG = ("[host]\nlog = info\n"
+          + section("one", "hello-mb1", memory="16M", cmdline="tick", autostart="no")
+          + section("two", "hello-mb1", memory="16M", autostart="no", debug_exit="yes", weight=50, cpus="0"))
+FILES = {"hello-mb1": guest_file("hello-mb1")}
+COMMANDS = ["list", "info", "start", "stop", "reset", "pause", "resume", "console", "log", "cpus", "memory", "stats", "config", "json",
+            "reboot", "poweroff", "help"]
+
+
+def text(machine, line, timeout=10):
+    """A command as a person types it: what is shown until the next prompt."""
+    machine.send(line + "\r")
+    shown = machine.expect(r"(.*?)\ntrivet> ", timeout, line).group(1)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+
+
+def people(machine):
+    machine.send("json off\r")
+    machine.json = False
+    machine.expect(r"trivet> ", 10)
+    machine.quiet(0.2)
+
+
+def programs(machine):
+    machine.send("json on\r")
+    machine.expect(r'"ok":true[^\n]*\n', 10)
+
+
+def test_help_has_an_example_for_every_command(machine):
+    people(machine)
+    try:
+        overview = text(machine, "help")
+        for command in COMMANDS:
+            assert command in overview, f"help does not list {command}"
+            assert command in text(machine, f"help {command}").split("help " + command, 1)[-1]
+    finally:
+        programs(machine)
+
+
+def test_list_and_info(machine):
+    guests = machine.guests()
+    assert set(guests) == {"one", "two"}
+    assert all(g["state"] == "off" for g in guests.values())
+    info = machine.cmd("info two")
+    assert info["kernel"] == "hello-mb1" and info["memory_bytes"] == 16 << 20 and info["weight"] == 50
+    assert info["autostart"] is False
+
+
+def test_cpus_and_memory(machine):
+    assert len(machine.cmd("cpus")["cpus"]) == 2
+    memory = machine.cmd("memory")
+    assert memory["total_bytes"] > 1 << 30 and 0 < memory["free_bytes"] <= memory["total_bytes"]
+
+
+def test_log_is_kept(machine):
+    assert any("2 CPUs" in line["line"] for line in machine.cmd("log")["lines"])
+
+
+def test_bad_input_gets_one_line(machine):
+    for line, word in (("lisst", "list"), ("start", "usage"), ("start nobody", "nobody"), ("info onee", "one"), ("config chekc", "check"),
+                       ("stop one --farce", "--force"), ("pause one", "running"), ("resume one", "paused"), ("reset one", "running"),
+                       ("stop one", "running"), ("json maybe", "on"), ("log loud", "")):
+        answer = machine.ask(line)
+        assert not answer["ok"] and answer["error"] and "\n" not in answer["error"], line
+        assert word in answer["error"], f"{line}: {answer['error']}"
+
+
+def test_editing_history_and_completion(machine):
+    people(machine)
+    try:
+        assert "two" in text(machine, "info tw\t")
+        assert "16" in text(machine, "infx\x7fo one")
+        assert "16" in text(machine, "\x1b[A")                     # the command before, again
+        machine.send("in\t")
+        machine.expect(r"info ", 5, "completion")
+        machine.send("\x15\r")                                       # Ctrl-U empties the line
+        machine.expect(r"trivet> ", 5)
+        machine.quiet(0.2)
+        assert "usage" in text(machine, "info\x01\x05")            # Ctrl-A, Ctrl-E
+        machine.send("garbage \xff\x00\x1b[99~\x1b[[\x03")
+        machine.quiet(0.3)
+        assert "two" in text(machine, "list")
+    finally:
+        programs(machine)
+
+
+def test_long_lines_and_floods_do_no_harm(machine):
+    machine.send("x" * 5000 + "\r")
+    machine.expect(r'"ok":false[^\n]*\n', 20)
+    machine.send("".join(f"list {i}\r" for i in range(3)))
+    for _ in range(3):
+        machine.expect(r'"ok":[^\n]*\n', 20)
+    machine.quiet(0.3)
+    assert machine.cmd("list")["guests"]
+
+
+def test_a_guest_can_be_started_paused_resumed_reset_and_stopped(machine):
+    machine.cmd("start one")
+    assert machine.state("one") == "running"
+    assert "already" in machine.ask("start one")["error"]
+    machine.cmd("pause one")
+    assert machine.state("one") == "paused"
+    before = machine.cmd("info one")["cpu_ns"]
+    machine.quiet(1, 3)
+    assert machine.cmd("info one")["cpu_ns"] == before
+    machine.cmd("resume one")
+    assert machine.state("one") == "running"
+    machine.cmd("reset one")
+    machine.wait_state("one", ("running",), 10)
+    machine.quiet(1, 3)
+    assert machine.cmd("info one")["resets"] == 1
+    stats = machine.cmd("stats one")
+    assert stats["entries"] > 0 and any(e["count"] > 0 for e in stats["exits"])
+    assert not machine.ask("stop one")["ok"]                        # it has no driver for a power button
+    machine.cmd("stop one --force")
+    assert machine.state("one") == "off"
+
+
+def test_console_attach_replays_and_ctrl_bracket_leaves(machine):
+    code, output, _ = machine.run_guest("two", 30)
+    assert code == 0x10 and "hello from multiboot1" in output and "PASS hello" in output
+    assert "hello from multiboot1" in machine.output("two"), "not replayed a second time"
+    machine.cmd("start one")
+    machine.send("console one\r")
+    machine.expect(r"tick \d+", 20, "a live line")
+    machine.send("\x1d")
+    machine.expect(r"\[[^\n]*\n", 10)
+    assert machine.cmd("list")["ok"]
+    machine.cmd("stop one --force")
+
+
+def test_reboot_and_poweroff(keeper):
+    machine = keeper.get()
+    machine.send("reboot\r")
+    machine.expect(r"Trivet \d.*trivet> ", 120, "back after reboot")
+    machine.quiet(0.3)
+    machine.send("poweroff\r")
+    assert machine.process.wait(30) == 0

@@ -1,0 +1,46 @@
+"""The tiny guests of tests/guests: the machine that Trivet shows, checked from inside."""
+import pytest
+
+from trivet import guest_file, section
+
+PLAIN = ["hello-mb1", "hello-mb2", "hello-pvh", "cpu", "apic", "smp", "timers"]
+# name: image, command line, vcpus, memory, seconds
+GUESTS = {
+    "hello-mb1": ("hello-mb1", "a=1 b", 1, "16M", 30),
+    "hello-mb2": ("hello-mb2", "a=1 b", 1, "16M", 30),
+    "hello-pvh": ("hello-pvh", "a=1 b", 1, "16M", 30),
+    "cpu": ("cpu", "", 1, "64M", 60),
+    "cpu-4": ("cpu", "rounds=100", 4, "64M", 120),
+    "apic": ("apic", "", 1, "64M", 60),
+    "apic-x2": ("apic", "x2apic", 2, "64M", 60),
+    "smp-2": ("smp", "cpus=2", 2, "64M", 60),
+    "smp-4-x2": ("smp", "x2apic cpus=4", 4, "64M", 90),
+    "smp-32": ("smp", "cpus=32 rounds=200", 32, "64M", 240),
+    "timers": ("timers", "", 1, "64M", 60),
+    "timers-2": ("timers", "", 2, "64M", 90),
+}
+MODULE = ["m.txt first module", "m.txt"]
+CONFIG = "[host]\nlog = info\n" + "".join(
+    section(name, image, cmdline=cmdline or "x", vcpus=vcpus, memory=memory, debug_exit="yes", autostart="no",
+            **({"module": MODULE} if name.startswith("hello") else {}))
+    for name, (image, cmdline, vcpus, memory, _) in GUESTS.items())
+
+
+def FILES():
+    import os
+    import trivet
+    os.makedirs(trivet.WORK, exist_ok=True)
+    note = os.path.join(trivet.WORK, "m.txt")
+    with open(note, "w", encoding="utf-8") as out:
+        out.write("the text of a module\n")
+    return {"m.txt": note, **{image: guest_file(image) for image in sorted({g[0] for g in GUESTS.values()})}}
+
+
+@pytest.mark.parametrize("name", GUESTS)
+def test_guest(machine, name):
+    code, output, info = machine.run_guest(name, GUESTS[name][4])
+    assert code == 0x10, f"exit code {code}, state {info['state']} {info.get('why', '')}:\n{output[-3000:]}"
+    assert "FAIL" not in output
+    if name.startswith("hello"):
+        assert "a=1 b" in output and "the text of a module" in output and "first module" in output
+    machine.cmd(f"info {name}")

@@ -1,0 +1,283 @@
+"""A Trivet machine under QEMU, for tests: an image of a configuration and files, its serial console, its answers.
+
+One machine serves many checks: guests are started and stopped by Trivet's own commands, in JSON. Everything that
+is waited for has a time-out; what the serial line showed last is part of every failure.
+"""
+import hashlib
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WORK = os.path.join(TOP, "build", "qemu-tests")
+GUESTS = os.path.join(TOP, "build", "guests")
+DEBIAN = os.path.join(TOP, "build", "debian")
+SCREEN = 3000                           # characters of the serial line that a failure shows
+BOOT_TIMEOUT = 120
+KEPT_IMAGES = 8
+
+
+class Failure(AssertionError):
+    """Something did not come in time; holds the last of the serial line."""
+
+
+def digest(paths, text):
+    h = hashlib.sha256(text.encode())
+    for path in paths:
+        h.update(path.encode())
+        with open(path, "rb") as data:
+            while block := data.read(1 << 20):
+                h.update(block)
+    return h.hexdigest()[:16]
+
+
+def make_image(conf, files, name="trivet.conf"):
+    """An image of the configuration (text) and files ({path on the stick: path here}); kept while nothing changes."""
+    os.makedirs(WORK, exist_ok=True)
+    loader = os.path.join(TOP, "build", "x86_64", "BOOTX64.EFI")
+    key = digest([loader, *files.values()], conf + repr(sorted(files.items())))
+    image = os.path.join(WORK, f"{key}.img")
+    if os.path.exists(image):
+        os.utime(image)
+        return image
+    old = sorted((os.path.join(WORK, f) for f in os.listdir(WORK) if f.endswith(".img")), key=os.path.getmtime)
+    for path in old[:-KEPT_IMAGES]:
+        os.remove(path)
+    with tempfile.TemporaryDirectory(dir=WORK) as folder:
+        path = os.path.join(folder, name)
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(conf)
+        command = [os.path.join(TOP, "images/build-image"), "-q", "-c", path, "-o", image + ".new"]
+        subprocess.run(command + [f"{source}:{dest}" for dest, source in files.items()], check=True, timeout=300)
+    os.rename(image + ".new", image)
+    return image
+
+
+def section(name, kernel, **keys):
+    """One [guest NAME] of a configuration; keys with _ for -, a list gives the key several times."""
+    lines = [f"[guest {name}]", f"kernel = {kernel}"]
+    for key, value in keys.items():
+        for v in value if isinstance(value, list) else [value]:
+            lines.append(f"{key.replace('_', '-')} = {v}")
+    return "\n".join(lines) + "\n"
+
+
+def guest_file(name):
+    return os.path.join(GUESTS, name)
+
+
+def debian_files():
+    """{name: path} of the Debian guest's files, made by its recipe."""
+    subprocess.run([os.path.join(TOP, "images/debian/build"), DEBIAN], check=True, timeout=300)
+    return {name: os.path.join(DEBIAN, name) for name in ("vmlinuz", "initrd.img", "disk.img")}
+
+
+class Machine:
+    """QEMU with Trivet in it. Use as a context manager; the process is ended by its id whatever happens."""
+
+    def __init__(self, image, cpus=2, memory="2G", options=(), arguments=()):
+        self.folder = tempfile.mkdtemp(prefix="machine-", dir=WORK)
+        path = os.path.join(self.folder, "serial")
+        self.monitor = os.path.join(self.folder, "qmp")
+        self.text, self.cursor, self.rest = "", 0, b""
+        self.logs = []
+        self.json = False
+        self.changed = threading.Condition()
+        command = self._command(image, cpus, memory, options, path)
+        command += ["-snapshot", "-qmp", f"unix:{self.monitor},server=on,wait=off", *arguments]
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=open(os.path.join(self.folder, "stderr"), "w", encoding="utf-8"), start_new_session=True)
+        self.line = self._connect(path)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _command(self, image, cpus, memory, options, serial):
+        run = [os.path.join(TOP, "images/run"), "--print", "--image", image, "--cpus", str(cpus), "--memory", memory,
+               "--serial", f"unix:{serial}", *options]
+        shown = subprocess.run(run, check=True, text=True, capture_output=True, timeout=120, env=dict(os.environ, TMPDIR=self.folder))
+        return shlex.split(shown.stdout.splitlines()[-1])
+
+    def _connect(self, path):
+        end = time.monotonic() + 20
+        while time.monotonic() < end and self.process.poll() is None:
+            line = socket.socket(socket.AF_UNIX)
+            try:
+                line.connect(path)
+                return line
+            except OSError:
+                line.close()
+                time.sleep(0.05)
+        self.close()
+        raise Failure("QEMU did not start: " + self.errors())
+
+    def errors(self):
+        with open(os.path.join(self.folder, "stderr"), encoding="utf-8", errors="replace") as text:
+            return "".join(line for line in text if "TCG doesn't support" not in line)
+
+    def _read(self):
+        while True:
+            try:
+                data = self.line.recv(65536)
+            except OSError:
+                data = b""
+            with self.changed:
+                if not data:
+                    self.line_closed = True
+                    self.changed.notify_all()
+                    return
+                self.text += data.decode("utf-8", errors="replace")
+                self.changed.notify_all()
+
+    line_closed = False
+    spoiled = False                     # a test failed on it: boot another one
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Ends QEMU by its process id and forgets its files; the serial text stays in the object."""
+        if self.process.poll() is None:
+            os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(20)
+        if hasattr(self, "line"):
+            self.line.close()
+        for name in os.listdir(self.folder):
+            if name.startswith("trivet-vars") or name in ("serial", "qmp"):
+                os.remove(os.path.join(self.folder, name))
+        with open(os.path.join(self.folder, "serial.txt"), "w", encoding="utf-8") as out:
+            out.write(self.text)
+
+    # ---- the serial line as text ----
+
+    def screen(self):
+        return f"{self.errors()}\n---- the serial line's end ----\n{self.text[-SCREEN:]}\n----"
+
+    def send(self, text):
+        self.line.sendall(text.encode() if isinstance(text, str) else text)
+
+    def expect(self, pattern, timeout=30, why=""):
+        """Waits for a regular expression after what was last expected; returns the match."""
+        end = time.monotonic() + timeout
+        regex = re.compile(pattern, re.S) if isinstance(pattern, str) else pattern
+        with self.changed:
+            while True:
+                found = regex.search(self.text, self.cursor)
+                if found:
+                    self.cursor = found.end()
+                    return found
+                left = end - time.monotonic()
+                if left <= 0 or self.line_closed or self.process.poll() is not None:
+                    raise Failure(f"{why or 'no answer'}: waited {timeout} s for {regex.pattern!r}\n{self.screen()}")
+                self.changed.wait(min(left, 0.5))
+
+    def quiet(self, seconds=0.5, timeout=20):
+        """Waits until nothing came for so long; returns what came."""
+        start, end = self.cursor, time.monotonic() + timeout
+        with self.changed:
+            while time.monotonic() < end:
+                before = len(self.text)
+                self.changed.wait(seconds)
+                if len(self.text) == before:
+                    break
+            self.cursor = len(self.text)
+            return self.text[start:]
+
+    def boot(self, timeout=BOOT_TIMEOUT):
+        """Waits for the shell and turns JSON on."""
+        self.expect(r"trivet> ", timeout, "no prompt")
+        self.quiet(0.3, 5)
+        self.send("json on\r")
+        self.expect(r'"ok":true[^\n]*\n', 20, "json on")
+        self.json = True
+        return self
+
+    # ---- Trivet's commands ----
+
+    def answer(self, timeout, command):
+        """The next line that is an answer; log lines on the way are kept in self.logs."""
+        end = time.monotonic() + timeout
+        while True:
+            line = self.expect(r"[^\n]*\n", max(0.1, end - time.monotonic()), f"`{command}`").group().strip()
+            if not line.startswith("{"):
+                continue
+            try:
+                value = json.loads(line)
+            except ValueError as error:
+                raise Failure(f"`{command}` answered no JSON: {line!r}: {error}\n{self.screen()}") from error
+            if "ok" in value:
+                return value
+            self.logs.append(value.get("log", ""))
+
+    def ask(self, command, timeout=30):
+        """The answer to a command as a dictionary, also where it is a refusal."""
+        self.send(command + "\r")
+        return self.answer(timeout, command)
+
+    def cmd(self, command, timeout=30):
+        """The answer to a command that must succeed."""
+        value = self.ask(command, timeout)
+        if not value["ok"]:
+            raise Failure(f"`{command}` was refused: {value.get('error')}\n{self.screen()}")
+        return value
+
+    def guests(self):
+        return {g["name"]: g for g in self.cmd("list")["guests"]}
+
+    def state(self, name):
+        return self.guests()[name]["state"]
+
+    def wait_state(self, name, states, timeout):
+        """Polls until the guest is in one of the states; returns its `info`."""
+        end = time.monotonic() + timeout
+        while True:
+            info = self.cmd(f"info {name}")
+            if info["state"] in states:
+                return info
+            if time.monotonic() > end:
+                raise Failure(f"{name} is {info['state']}, not {states}, after {timeout} s\n{self.output(name)[-SCREEN:]}\n{self.screen()}")
+            time.sleep(0.25)
+
+    def output(self, name, wait=0.4):
+        """What the guest's console holds: attaches, lets it replay, leaves."""
+        self.send(f"console {name}\r")
+        try:
+            self.expect(rf"\[console {re.escape(name)}[^\n]*\n", 10, "attach")
+        except Failure:
+            return ""
+        text = self.quiet(wait, 10)
+        self.send("\x1d")
+        self.expect(r"\[[^\n]*\n", 10, "detach")
+        self.quiet(0.2, 5)
+        return text
+
+    def run_guest(self, name, timeout=60, start=True):
+        """Starts a tiny guest, waits for its debug-exit; returns (exit code, console text)."""
+        if start:
+            self.cmd(f"start {name}", timeout)
+        info = self.wait_state(name, ("off", "crashed"), timeout)
+        return info.get("exit_code"), self.output(name), info
+
+    def qmp(self, command, **arguments):
+        """One command to QEMU's monitor."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(20)
+            monitor.connect(self.monitor)
+            stream = monitor.makefile("rw", encoding="utf-8")
+            stream.readline()
+            for name, args in (("qmp_capabilities", {}), (command, arguments)):
+                stream.write(json.dumps({"execute": name, "arguments": args}) + "\n")
+                stream.flush()
+                while "return" not in (value := json.loads(stream.readline())) and "error" not in value:
+                    pass
+            return value
