@@ -1,0 +1,258 @@
+/* svm.c: AMD SVM as an engine of vCPUs: finding it, turning it on, making VMCBs. AMD APM volume 2 chapter 15. */
+#include <hv/log.h>
+#include <hv/percpu.h>
+#include <hv/pmm.h>
+#include <hv/vm.h>
+#include <hv/x86.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <arch/cpu.h>
+
+#include "private.h"
+#include "svm.h"
+
+struct svm_caps svm_caps;
+struct svm_cpu svm_cpus[MAX_CPUS];
+
+const struct vcpu_ops *const arch_vcpu_backends[] = { &svm_ops, NULL };
+
+/* ---- permission maps, the same for every guest: a bit set is an exit (sections 15.10.1 and 15.11) ---- */
+
+#define IOPM_ORDER 2   /* 12 KiB */
+#define MSRPM_ORDER 1  /* 8 KiB */
+
+/* MSRs that belong to the guest alone and that VMLOAD, VMSAVE or svm_load() switch. */
+static const uint32_t free_msrs[] = {
+    X86_FS_BASE, X86_GS_BASE, X86_KERNEL_GS_BASE, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0x174, 0x175, 0x176,
+};
+#define MSR_TSC_AUX 0xc0000103u
+
+static void msr_allow(uint8_t *map, uint32_t msr)
+{
+    static const uint32_t first[] = { 0, 0xc0000000, 0xc0010000 };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(first); i++) {
+        uint32_t n = msr - first[i];
+
+        if (n < 0x2000)
+            map[0x800 * i + n / 4] &= (uint8_t)~(3u << (n % 4 * 2));
+    }
+}
+
+static int make_maps(void)
+{
+    hpa_t io = pmm_alloc(IOPM_ORDER, PMM_HV), msr = pmm_alloc(MSRPM_ORDER, PMM_HV);
+    uint8_t *map;
+
+    if (!io.v || !msr.v)
+        return -ENOMEM;
+    memset(phys_to_virt(io), 0xff, PAGE_SIZE << IOPM_ORDER);
+    map = phys_to_virt(msr);
+    memset(map, 0xff, PAGE_SIZE << MSRPM_ORDER);
+    for (unsigned i = 0; i < ARRAY_SIZE(free_msrs); i++)
+        msr_allow(map, free_msrs[i]);
+    if (svm_caps.rdtscp)
+        msr_allow(map, MSR_TSC_AUX);
+    svm_caps.iopm_pa = io.v;
+    svm_caps.msrpm_pa = msr.v;
+    return 0;
+}
+
+/* ---- the host ---- */
+
+static int find_svm(void)
+{
+    if (x86_features.max_ext < 0x8000000a || !(cpuid(0x80000001, 0).c & 1 << 2)) {
+        log_err("this CPU has no AMD SVM (CPUID 80000001h ECX bit 2): Trivet needs an AMD CPU with virtualisation; under QEMU, -cpu EPYC-v3,+svm,+npt");
+        return -ENOTSUP;
+    }
+    if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
+        log_err("this CPU has SVM, but the firmware locked it off: enable SVM (or \"virtualization\") in the setup menu");
+        return -ENOTSUP;
+    }
+    return 0;
+}
+
+static void read_caps(void)
+{
+    struct cpuid a = cpuid(0x8000000a, 0);
+
+    svm_caps.features = a.d;
+    svm_caps.asids = a.b;
+    svm_caps.rdtscp = cpuid(0x80000001, 0).d >> 27 & 1;
+    svm_caps.ibpb = x86_features.max_ext >= 0x80000008 && (cpuid(0x80000008, 0).b >> 12 & 1);
+    svm_caps.clean_after_run = svm_has(SVM_VMCB_CLEAN) ? CLEAN_ALL : 0;
+    npt_format.leaf_levels = x86_features.page1g ? 0x7 : 0x3;
+}
+
+static int svm_probe(void)
+{
+    int err = find_svm();
+
+    if (err)
+        return err;
+    read_caps();
+    if (!svm_has(SVM_NP) || svm_caps.asids < 2) {
+        log_err("this CPU's SVM has no nested paging (CPUID 8000000Ah EDX bit 0): a CPU of family 10h or later is needed");
+        return -ENOTSUP;
+    }
+    err = svm_fpu_probe();
+    if (!err)
+        err = make_maps();
+    if (!err)
+        log_info("AMD SVM: %u ASIDs, nested paging with %s pages%s%s%s%s", svm_caps.asids, x86_features.page1g ? "1 GiB" : "2 MiB",
+                 svm_has(SVM_NRIPS) ? ", next RIP" : "", svm_has(SVM_VMCB_CLEAN) ? ", clean bits" : "",
+                 svm_has(SVM_FLUSH_BY_ASID) ? ", flush by ASID" : "", svm_has(SVM_DECODE_ASSISTS) ? ", decode assists" : "");
+    return err;
+}
+
+static int svm_cpu_enable(void)
+{
+    struct svm_cpu *c = &svm_cpus[this_cpu()->id];
+    hpa_t hsave = pmm_alloc_zero(0, PMM_HV), host = pmm_alloc_zero(0, PMM_HV);
+
+    if (!hsave.v || !host.v)
+        return -ENOMEM;
+    if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS)
+        return -ENOTSUP;
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+    wrmsr(MSR_VM_HSAVE_PA, hsave.v);
+    c->hsave_pa = hsave.v;
+    c->host_pa = host.v;
+    c->generation = MAX_CPUS + this_cpu()->id;
+    c->next_asid = 1;
+    c->flush = true;
+    __asm__ volatile("vmsave %%rax" : : "a"(c->host_pa) : "memory");
+    return 0;
+}
+
+static void svm_cpu_disable(void)
+{
+    __asm__ volatile("stgi" : : : "memory");
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
+}
+
+/* ---- machines and vCPUs ---- */
+
+static int svm_vm_init(struct vm *vm)
+{
+    (void)vm;
+    return 0;
+}
+
+static void svm_vm_fini(struct vm *vm)
+{
+    (void)vm;
+}
+
+static void set_intercepts(struct vmcb *b)
+{
+    b->intercept_cr_write = 1 << 8;
+    b->intercept_exceptions = 1u << X86_DB | 1u << X86_AC | 1u << X86_MC;
+    b->intercept_misc1 = I1_INTR | I1_NMI | I1_SMI | I1_INIT | I1_RDPMC | I1_CPUID | I1_INVD | I1_HLT | I1_INVLPGA | I1_IOIO_PROT |
+                         I1_MSR_PROT | I1_SHUTDOWN;
+    b->intercept_misc2 = I2_VMRUN | I2_VMMCALL | I2_VMLOAD | I2_VMSAVE | I2_STGI | I2_CLGI | I2_SKINIT | I2_ICEBP | I2_WBINVD |
+                         I2_MONITOR | I2_MWAIT | I2_MWAIT_ARMED | I2_RDPRU;
+    b->intercept_misc3 = I3_INVLPGB | I3_INVLPGB_ILLEGAL | I3_MCOMMIT | I3_TLBSYNC;
+    if (svm_has(SVM_PAUSE_FILTER)) {
+        b->intercept_misc1 |= I1_PAUSE;
+        b->pause_filter_count = 3000;
+        b->pause_filter_threshold = svm_has(SVM_PAUSE_THRESHOLD) ? 128 : 0;
+    }
+}
+
+static void set_up(struct vcpu *v, struct vmcb *b)
+{
+    set_intercepts(b);
+    b->iopm_base_pa = svm_caps.iopm_pa;
+    b->msrpm_base_pa = svm_caps.msrpm_pa;
+    b->np_enable = 1;
+    b->n_cr3 = v->vm->gmem.s2.root.v;
+    svm_reset_state(v, false);
+}
+
+static void svm_vcpu_fini(struct vcpu *v)
+{
+    struct svm_vcpu *s = svm_of(v);
+
+    if (!s)
+        return;
+    svm_fpu_fini(v);
+    if (s->vmcb) {
+        pmm_free(hpa(s->vmcb_pa), 0, PMM_HV);
+        v->vm->hv_bytes -= PAGE_SIZE + sizeof *s;
+    }
+    free(s);
+    v->arch = NULL;
+}
+
+static int svm_vcpu_init(struct vcpu *v)
+{
+    struct svm_vcpu *s = calloc(1, sizeof *s);
+    hpa_t pa;
+
+    if (!s)
+        return -ENOMEM;
+    v->arch = s;
+    pa = pmm_alloc_zero(0, PMM_HV);
+    if (pa.v) {
+        s->vmcb_pa = pa.v;
+        s->vmcb = phys_to_virt(pa);
+        v->vm->hv_bytes += PAGE_SIZE + sizeof *s;
+    }
+    if (!pa.v || svm_fpu_init(v)) {
+        svm_vcpu_fini(v);
+        return -ENOMEM;
+    }
+    set_up(v, s->vmcb);
+    return 0;
+}
+
+static void svm_vcpu_reset(struct vcpu *v)
+{
+    svm_reset_state(v, true);
+}
+
+static void svm_skip_insn(struct vcpu *v, unsigned len)
+{
+    v->regs.pc += len;
+    svm_of(v)->vmcb->interrupt_shadow = 0;
+}
+
+/* Where the CPU can flush one ASID it does; elsewhere the vCPU gets an ASID that was never used. */
+static void svm_vcpu_tlb_flush(struct vcpu *v)
+{
+    if (svm_has(SVM_FLUSH_BY_ASID))
+        svm_of(v)->vmcb->tlb_control = TLB_FLUSH_ASID;
+    else
+        svm_of(v)->generation = 0;
+}
+
+static void svm_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
+{
+    (void)vm, (void)at, (void)len;   /* hv/vm/vcpu.c asks every vCPU to flush */
+}
+
+static void svm_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
+{
+    struct cpuid r = cpuid(leaf, subleaf);
+
+    regs[0] = r.a;
+    regs[1] = r.b;
+    regs[2] = r.c;
+    regs[3] = r.d;
+}
+
+const struct vcpu_ops svm_ops = {
+    .name = "svm", .guest_isas = 1u << ISA_X86_64, .s2 = &npt_format,
+    .probe = svm_probe, .cpu_enable = svm_cpu_enable, .cpu_disable = svm_cpu_disable,
+    .vm_init = svm_vm_init, .vm_fini = svm_vm_fini,
+    .vcpu_init = svm_vcpu_init, .vcpu_fini = svm_vcpu_fini, .vcpu_reset = svm_vcpu_reset,
+    .load = svm_load, .unload = svm_unload, .run = svm_run,
+    .irq_ready = svm_irq_ready, .nmi_ready = svm_nmi_ready, .irq_window = svm_irq_window, .nmi_window = svm_nmi_window,
+    .skip_insn = svm_skip_insn, .get_fpu_regs = svm_get_fpu, .set_fpu_regs = svm_set_fpu,
+    .get_sysreg = svm_get_sysreg, .set_sysreg = svm_set_sysreg,
+    .tlb_flush = svm_tlb_flush, .vcpu_tlb_flush = svm_vcpu_tlb_flush, .features = svm_features,
+};

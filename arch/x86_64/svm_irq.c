@@ -1,0 +1,129 @@
+/* svm_irq.c: what the guest's CPU is made to take: interrupts, NMIs, exceptions, and when. AMD APM volume 2 sections 15.20 to 15.22. */
+#include <hv/x86.h>
+
+#include "svm.h"
+
+#define RFLAGS_TF (1ull << 8)
+#define RFLAGS_IF (1ull << 9)
+#define DR6_BS (1ull << 14)
+
+bool svm_irq_ready(struct vcpu *v)
+{
+    return v->event.type == VEV_NONE && (v->regs.flags & RFLAGS_IF) && !(svm_of(v)->vmcb->interrupt_shadow & 1);
+}
+
+/* A dummy virtual interrupt of the highest priority: the guest exits as soon as it could take it (15.21.4). */
+void svm_irq_window(struct vcpu *v, bool on)
+{
+    struct svm_vcpu *s = svm_of(v);
+    struct vmcb *b = s->vmcb;
+
+    if (on == ((b->intercept_misc1 & I1_VINTR) != 0))
+        return;
+    if (on) {
+        b->v_intr |= V_IRQ | V_INTR_PRIO | V_IGN_TPR;
+        b->intercept_misc1 |= I1_VINTR;
+    } else {
+        b->v_intr &= ~(uint32_t)(V_IRQ | V_INTR_PRIO | V_IGN_TPR);
+        b->intercept_misc1 &= ~(uint32_t)I1_VINTR;
+    }
+    svm_dirty(s, CLEAN_I | CLEAN_TPR);
+}
+
+static void intercept_iret(struct svm_vcpu *s, bool on)
+{
+    if (on)
+        s->vmcb->intercept_misc1 |= I1_IRET;
+    else
+        s->vmcb->intercept_misc1 &= ~(uint32_t)I1_IRET;
+    svm_dirty(s, CLEAN_I);
+}
+
+bool svm_nmi_ready(struct vcpu *v)
+{
+    struct svm_vcpu *s = svm_of(v);
+
+    if (s->nmi == NMI_AT_IRET && v->regs.pc != s->iret_rip)
+        s->nmi = NMI_OPEN;
+    return s->nmi == NMI_OPEN && v->event.type == VEV_NONE;
+}
+
+/* The IRET has not run yet: a trap flag of ours stops the guest right after it. */
+static void step_iret(struct vcpu *v, struct svm_vcpu *s)
+{
+    if (s->nmi_step || (v->regs.flags & RFLAGS_TF))
+        return;
+    s->nmi_step = true;
+    v->regs.flags |= RFLAGS_TF;
+}
+
+void svm_nmi_window(struct vcpu *v)
+{
+    struct svm_vcpu *s = svm_of(v);
+
+    s->nmi_wanted = true;
+    if (s->nmi == NMI_AT_IRET)
+        step_iret(v, s);
+}
+
+/* The intercept comes before the IRET runs (15.9). */
+void svm_exit_iret(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    e->reason = EXIT_NONE;
+    intercept_iret(s, false);
+    s->nmi = NMI_AT_IRET;
+    s->iret_rip = v->regs.pc;
+    if (s->nmi_wanted)
+        step_iret(v, s);
+}
+
+/* #DB is caught because a guest can make its delivery raise #DB again, for ever (CVE-2015-5307, CVE-2015-8104). */
+void svm_exit_db(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    if (s->nmi_step) {
+        s->nmi_step = s->nmi_wanted = false;
+        s->nmi = NMI_OPEN;
+        s->vmcb->dr6 &= ~DR6_BS;
+        svm_dirty(s, CLEAN_DRX);
+        e->reason = EXIT_IRQ_WINDOW;
+        return;
+    }
+    e->reason = EXIT_NONE;
+    v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = X86_DB };
+}
+
+uint64_t svm_eventinj(struct vcpu *v, struct svm_vcpu *s)
+{
+    static const uint8_t types[] = { [VEV_IRQ] = EVENT_INTR, [VEV_NMI] = EVENT_NMI, [VEV_EXCEPTION] = EVENT_EXCEPTION, [VEV_SOFT] = EVENT_SOFT };
+    const struct vcpu_event *ev = &v->event;
+    uint64_t inj = EVENT_VALID | (uint64_t)types[ev->type] << 8 | ev->vector;
+
+    if (ev->has_error)
+        inj |= EVENT_ERROR_VALID | (uint64_t)ev->error << 32;
+    if (ev->type == VEV_NMI) {
+        inj = (inj & ~0xffull) | X86_NMI;
+        s->nmi = NMI_MASKED;
+        s->nmi_wanted = false;
+        intercept_iret(s, true);
+    }
+    v->event.type = VEV_NONE;
+    return inj;
+}
+
+/*
+ * The exit came while an event was being delivered: it is delivered again. Software interrupts and INT3/INTO are not:
+ * RIP still points at the instruction, which simply runs again (15.7.2).
+ */
+void svm_exitintinfo(struct vcpu *v, struct svm_vcpu *s, uint64_t info)
+{
+    static const uint8_t types[8] = { [EVENT_INTR] = VEV_IRQ, [EVENT_NMI] = VEV_NMI, [EVENT_EXCEPTION] = VEV_EXCEPTION };
+    uint8_t vector = (uint8_t)info, type = types[EVENT_TYPE(info)];
+
+    (void)s;
+    if (EVENT_TYPE(info) == EVENT_SOFT || type == VEV_NONE)
+        return;
+    if (type == VEV_EXCEPTION && (vector == X86_BP || vector == X86_OF))
+        return;
+    v->event = (struct vcpu_event){ .type = type, .vector = vector, .has_error = (info & EVENT_ERROR_VALID) != 0,
+                                    .error = (uint32_t)(info >> 32) };
+}

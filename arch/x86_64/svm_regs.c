@@ -1,0 +1,246 @@
+/* svm_regs.c: the guest's system registers in the VMCB, its reset state, and what VMRUN would refuse. AMD APM volume 2 section 15.5.1. */
+#include <hv/percpu.h>
+#include <hv/x86.h>
+
+#include <string.h>
+
+#include "private.h"
+#include "svm.h"
+
+/* A register that is a field: which, how wide, which clean bit covers it, and bits that must be zero. */
+struct field { uint32_t id; uint16_t offset; uint8_t size; uint16_t clean; uint64_t zero; };
+
+#define HIGH32 0xffffffff00000000ull
+#define F(id, member, clean, zero) { id, offsetof(struct vmcb, member), sizeof(((struct vmcb *)0)->member), clean, zero }
+#define SEG(n, member)                                                                                     \
+    F(X86_SEG_SEL + (n), member.selector, CLEAN_SEG, 0), F(X86_SEG_BASE + (n), member.base, CLEAN_SEG, 0), \
+    F(X86_SEG_LIMIT + (n), member.limit, CLEAN_SEG, 0), F(X86_SEG_ATTR + (n), member.attrib, CLEAN_SEG, 0xf000)
+
+static const struct field fields[] = {
+    F(X86_CR0, cr0, CLEAN_CRX, HIGH32), F(X86_CR3, cr3, CLEAN_CRX, 0xfff0000000000000ull), F(X86_CR4, cr4, CLEAN_CRX, HIGH32),
+    F(X86_CR2, cr2, CLEAN_CR2, 0), F(X86_DR6, dr6, CLEAN_DRX, HIGH32), F(X86_DR7, dr7, CLEAN_DRX, HIGH32),
+    F(X86_GDTR_BASE, gdtr.base, CLEAN_DT, 0), F(X86_GDTR_LIMIT, gdtr.limit, CLEAN_DT, 0),
+    F(X86_IDTR_BASE, idtr.base, CLEAN_DT, 0), F(X86_IDTR_LIMIT, idtr.limit, CLEAN_DT, 0),
+    F(X86_CPL, cpl, CLEAN_SEG, 0xfc), F(X86_INT_SHADOW, interrupt_shadow, 0, ~1ull), F(X86_TSC_OFFSET, tsc_offset, CLEAN_I, 0),
+    SEG(X86_ES, es), SEG(X86_CS, cs), SEG(X86_SS, ss), SEG(X86_DS, ds), SEG(X86_FS, fs), SEG(X86_GS, gs), SEG(X86_LDTR, ldtr),
+    SEG(X86_TR, tr),
+    F(X86_FS_BASE, fs.base, CLEAN_SEG, 0), F(X86_GS_BASE, gs.base, CLEAN_SEG, 0), F(X86_KERNEL_GS_BASE, kernel_gs_base, 0, 0),
+    F(0xc0000081, star, 0, 0), F(0xc0000082, lstar, 0, 0), F(0xc0000083, cstar, 0, 0), F(0xc0000084, sfmask, 0, 0),
+    F(0x174, sysenter_cs, 0, 0), F(0x175, sysenter_esp, 0, 0), F(0x176, sysenter_eip, 0, 0), F(X86_PAT, g_pat, CLEAN_NP, 0),
+};
+
+static const struct field *find(uint32_t id)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
+        if (fields[i].id == id)
+            return &fields[i];
+    return NULL;
+}
+
+#define MSR_TSC_AUX 0xc0000103u
+
+static uint64_t dr_get(const struct vcpu *v, unsigned n)
+{
+    uint64_t dr[4];
+
+    if (!svm_loaded(v))
+        return svm_of(v)->dr[n];
+    __asm__ volatile("mov %%db0, %0" : "=r"(dr[0]));
+    __asm__ volatile("mov %%db1, %0" : "=r"(dr[1]));
+    __asm__ volatile("mov %%db2, %0" : "=r"(dr[2]));
+    __asm__ volatile("mov %%db3, %0" : "=r"(dr[3]));
+    return dr[n];
+}
+
+/* Before the first load only: nothing else needs to write them from outside. */
+static int dr_set(const struct vcpu *v, unsigned n, uint64_t val)
+{
+    if (svm_loaded(v))
+        return -EBUSY;
+    svm_of(v)->dr[n] = val;
+    return 0;
+}
+
+/* Registers that are no field of the VMCB, or not only. */
+static int get_special(const struct vcpu *v, uint32_t id, uint64_t *val)
+{
+    const struct svm_vcpu *s = svm_of(v);
+
+    if (id == X86_EFER)
+        *val = s->vmcb->efer & ~EFER_SVME;
+    else if (id == X86_CR8)
+        *val = s->vmcb->v_intr & 0xf;
+    else if (id == X86_XCR0)
+        *val = svm_xcr0(v);
+    else if (id >= X86_DR0 && id <= X86_DR3)
+        *val = dr_get(v, id - X86_DR0);
+    else if (id == MSR_TSC_AUX && svm_caps.rdtscp)
+        *val = svm_loaded(v) ? rdmsr(MSR_TSC_AUX) : s->tsc_aux;
+    else
+        return -ENOENT;
+    return 0;
+}
+
+static int set_efer(struct svm_vcpu *s, uint64_t val)
+{
+    const uint64_t known = 0x1 | 0x100 | 0x400 | EFER_NXE | EFER_SVME | 0x2000 | 0x4000 | 0x8000 | 0x40000 | 0x100000 | 0x200000;
+
+    if (val & ~known)
+        return -EINVAL;
+    s->vmcb->efer = val | EFER_SVME;
+    svm_dirty(s, CLEAN_CRX);
+    return 0;
+}
+
+static int set_tsc_aux(struct vcpu *v, uint64_t val)
+{
+    if (val & HIGH32)
+        return -EINVAL;
+    if (svm_loaded(v))
+        wrmsr(MSR_TSC_AUX, val);
+    svm_of(v)->tsc_aux = val;
+    return 0;
+}
+
+static int set_special(struct vcpu *v, uint32_t id, uint64_t val)
+{
+    struct svm_vcpu *s = svm_of(v);
+
+    if (id == X86_EFER)
+        return set_efer(s, val);
+    if (id == X86_XCR0)
+        return svm_set_xcr0(v, val);
+    if (id >= X86_DR0 && id <= X86_DR3)
+        return dr_set(v, id - X86_DR0, val);
+    if (id == MSR_TSC_AUX && svm_caps.rdtscp)
+        return set_tsc_aux(v, val);
+    if (id != X86_CR8)
+        return -ENOENT;
+    if (val > 15)
+        return -EINVAL;
+    s->vmcb->v_intr = (s->vmcb->v_intr & ~(uint32_t)V_TPR) | (uint32_t)val;
+    svm_dirty(s, CLEAN_TPR);
+    return 0;
+}
+
+int svm_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
+{
+    const struct field *f = find(id);
+
+    if (!f)
+        return get_special(v, id, val);
+    *val = 0;
+    memcpy(val, (const uint8_t *)svm_of(v)->vmcb + f->offset, f->size);
+    return 0;
+}
+
+int svm_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
+{
+    const struct field *f = find(id);
+    struct svm_vcpu *s = svm_of(v);
+
+    if (!f)
+        return set_special(v, id, val);
+    if ((val & f->zero) || (f->size < 8 && val >> (8 * f->size)))
+        return -EINVAL;
+    memcpy((uint8_t *)s->vmcb + f->offset, &val, f->size);
+    svm_dirty(s, f->clean);
+    return 0;
+}
+
+/* ---- reset state, volume 2 section 14.1.3 and table 14-1 ---- */
+
+static void reset_segments(struct vmcb *b)
+{
+    const struct vmcb_seg data = { 0, 0x093, 0xffff, 0 };
+
+    b->es = b->ss = b->ds = b->fs = b->gs = data;
+    b->cs = (struct vmcb_seg){ 0xf000, 0x09b, 0xffff, 0xffff0000 };
+    b->ldtr = (struct vmcb_seg){ 0, 0x082, 0xffff, 0 };
+    b->tr = (struct vmcb_seg){ 0, 0x08b, 0xffff, 0 };
+    b->gdtr = b->idtr = (struct vmcb_seg){ 0, 0, 0xffff, 0 };
+    b->cpl = 0;
+}
+
+static void reset_control(struct svm_vcpu *s)
+{
+    struct vmcb *b = s->vmcb;
+
+    b->intercept_misc1 &= ~(uint32_t)(I1_IRET | I1_VINTR);
+    b->v_intr = V_INTR_MASKING;
+    b->interrupt_shadow = 0;
+    s->nmi = NMI_OPEN;
+    s->nmi_wanted = s->nmi_step = false;
+    b->clean = 0;
+    s->generation = 0;             /* CR0 and CR3 changed behind the TLB's back */
+}
+
+void svm_reset_state(struct vcpu *v, bool init)
+{
+    struct svm_vcpu *s = svm_of(v);
+    struct vmcb *b = s->vmcb;
+    uint64_t caching = init ? b->cr0 & (CR0_CD | CR0_NW) : CR0_CD | CR0_NW;
+
+    memset(&v->regs, 0, sizeof v->regs);
+    v->regs.pc = 0xfff0;
+    v->regs.flags = 2;
+    v->event.type = VEV_NONE;
+    reset_segments(b);
+    reset_control(s);
+    b->cr0 = 0x10 | caching;
+    b->cr2 = b->cr3 = b->cr4 = 0;
+    b->dr6 = 0xffff0ff0;
+    b->dr7 = 0x400;
+    b->efer = EFER_SVME;
+    if (!init) {
+        b->g_pat = 0x0007040600070406;
+        b->star = b->lstar = b->cstar = b->sfmask = b->kernel_gs_base = 0;
+        b->sysenter_cs = b->sysenter_esp = b->sysenter_eip = b->dbgctl = 0;
+    }
+}
+
+/* ---- what makes VMRUN fail: section 15.5.1 "canonicalization and consistency checks" ---- */
+
+#define CR0_PE 1ull
+#define CR0_PG (1ull << 31)
+#define EFER_LME (1ull << 8)
+#define ATTR_L (1u << 9)
+#define ATTR_D (1u << 10)
+
+static bool long_mode(const struct vmcb *b)
+{
+    return (b->efer & EFER_LME) && (b->cr0 & CR0_PG);
+}
+
+static bool bad_efer(const struct vmcb *b) { return !(b->efer & EFER_SVME); }
+static bool bad_cr0_cache(const struct vmcb *b) { return !(b->cr0 & CR0_CD) && (b->cr0 & CR0_NW); }
+static bool bad_cr0_high(const struct vmcb *b) { return b->cr0 >> 32; }
+static bool bad_cr3(const struct vmcb *b) { return b->cr3 >> 52; }
+static bool bad_dr6(const struct vmcb *b) { return b->dr6 >> 32; }
+static bool bad_dr7(const struct vmcb *b) { return b->dr7 >> 32; }
+static bool bad_pae(const struct vmcb *b) { return long_mode(b) && !(b->cr4 & CR4_PAE); }
+static bool bad_pe(const struct vmcb *b) { return long_mode(b) && !(b->cr0 & CR0_PE); }
+static bool bad_cs(const struct vmcb *b) { return long_mode(b) && (b->cs.attrib & ATTR_L) && (b->cs.attrib & ATTR_D); }
+static bool bad_intercept(const struct vmcb *b) { return !(b->intercept_misc2 & I2_VMRUN); }
+static bool bad_asid(const struct vmcb *b) { return !b->guest_asid || b->guest_asid >= svm_caps.asids; }
+static bool bad_event(const struct vmcb *b)
+{
+    unsigned type = EVENT_TYPE(b->eventinj);
+
+    return (b->eventinj & EVENT_VALID) && (type == 1 || type > 4 || (type == EVENT_EXCEPTION && ((b->eventinj & 0xff) > 31 || (b->eventinj & 0xff) == 2)));
+}
+
+const char *svm_check(const struct vmcb *b)
+{
+    static const struct { bool (*bad)(const struct vmcb *); const char *why; } rules[] = {
+        { bad_efer, "EFER.SVME is 0" }, { bad_cr0_cache, "CR0.CD 0 with CR0.NW 1" }, { bad_cr0_high, "CR0[63:32] not 0" },
+        { bad_cr3, "CR3[63:52] not 0" }, { bad_dr6, "DR6[63:32] not 0" }, { bad_dr7, "DR7[63:32] not 0" },
+        { bad_pae, "long mode without CR4.PAE" }, { bad_pe, "long mode without CR0.PE" }, { bad_cs, "long mode with CS.L and CS.D" },
+        { bad_intercept, "VMRUN is not intercepted" }, { bad_asid, "ASID 0 or too large" }, { bad_event, "EVENTINJ is not legal" },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)
+        if (rules[i].bad(b))
+            return rules[i].why;
+    return NULL;
+}

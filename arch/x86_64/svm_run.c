@@ -1,0 +1,254 @@
+/* svm_run.c: one stretch of guest time, and what its end means. AMD APM volume 2 chapter 15; exit codes in appendix C. */
+#include <hv/log.h>
+#include <hv/percpu.h>
+#include <hv/pt.h>
+#include <hv/x86.h>
+
+#include <string.h>
+
+#include "private.h"
+#include "svm.h"
+
+typedef void exit_fn(struct vcpu *, struct svm_vcpu *, struct vcpu_exit *);
+
+/* Length of the instruction that was caught, where the CPU tells it (15.7.1). */
+static uint8_t insn_len(const struct vmcb *b)
+{
+    return svm_has(SVM_NRIPS) && b->nrip ? (uint8_t)(b->nrip - b->rip) : 0;
+}
+
+static void raise(struct vcpu *v, uint8_t vector, bool has_error)
+{
+    v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = vector, .has_error = has_error };
+}
+
+static void exit_irq(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v, (void)s;
+    e->reason = EXIT_IRQ;
+}
+
+/* NMI, SMI, INIT: taken by the host with STGI, which has run by now. */
+static void exit_nothing(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v, (void)s;
+    e->reason = EXIT_NONE;
+}
+
+static void exit_window(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    (void)s;
+    svm_irq_window(v, false);
+    e->reason = EXIT_IRQ_WINDOW;
+}
+
+static void exit_cpuid(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v;
+    e->reason = EXIT_CPUID;
+    e->insn_len = insn_len(s->vmcb);
+}
+
+static void exit_hlt(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v;
+    e->reason = EXIT_HALT;
+    e->insn_len = insn_len(s->vmcb);
+}
+
+static void exit_vmmcall(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v;
+    e->reason = EXIT_CALL;
+    e->insn_len = insn_len(s->vmcb);
+}
+
+static void exit_ioio(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    uint32_t info = (uint32_t)s->vmcb->exitinfo1;
+    uint8_t size = info >> IOIO_SIZE_SHIFT & 7;
+
+    e->reason = EXIT_PIO;
+    e->insn_len = (uint8_t)(s->vmcb->exitinfo2 - s->vmcb->rip);
+    e->pio.io.addr = info >> 16;
+    e->pio.io.size = size;
+    e->pio.io.write = !(info & IOIO_IN);
+    e->pio.io.val = v->regs.gpr[X86_RAX] & (0xffffffffu >> (32 - 8 * size));
+    e->pio.string = (info & IOIO_STR) != 0;
+    e->pio.rep = (info & IOIO_REP) != 0;
+    e->pio.addr_size = (uint8_t)((info >> IOIO_ADDR_SHIFT & 7) << 1);
+    e->pio.seg = info >> IOIO_SEG_SHIFT & 7;
+}
+
+static void exit_msr(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    e->reason = EXIT_SYSREG;
+    e->insn_len = insn_len(s->vmcb);
+    e->sysreg.id = (uint32_t)v->regs.gpr[X86_RCX];
+    e->sysreg.write = s->vmcb->exitinfo1 & 1;
+    e->sysreg.cr = false;
+    e->sysreg.val = (uint32_t)v->regs.gpr[X86_RAX] | v->regs.gpr[X86_RDX] << 32;
+}
+
+static void exit_cr8_write(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v;
+    e->reason = EXIT_SYSREG;
+    e->insn_len = insn_len(s->vmcb);
+    e->sysreg.id = X86_CR8;
+    e->sysreg.write = e->sysreg.cr = true;
+    e->sysreg.val = 0;
+}
+
+/* The error code's present bit is not reliable everywhere; gmem knows what is mapped. */
+static void exit_npf(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    const struct vmcb *b = s->vmcb;
+    uint64_t info = b->exitinfo1;
+
+    (void)v;
+    e->reason = EXIT_MEM;
+    e->insn_len = 0;
+    e->mem.gpa = gpa(b->exitinfo2);
+    e->mem.prot = info & NPF_W ? PROT_W : info & NPF_ID ? PROT_X : PROT_R;
+    e->mem.decoded = false;
+    if (svm_has(SVM_DECODE_ASSISTS) && b->bytes_fetched) {
+        e->insn_bytes_len = b->bytes_fetched & 15;
+        memcpy(e->insn_bytes, b->guest_bytes, sizeof e->insn_bytes);
+    }
+}
+
+static void exit_shutdown(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v, (void)s;
+    e->reason = EXIT_SHUTDOWN;
+}
+
+/* SVM and MONITOR are not in the guest's CPUID. */
+static void exit_ud(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    (void)s;
+    raise(v, X86_UD, false);
+    e->reason = EXIT_NONE;
+}
+
+/* No performance counters. */
+static void exit_gp(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    (void)s;
+    raise(v, X86_GP, true);
+    e->reason = EXIT_NONE;
+}
+
+static void step_over(struct vcpu *v, struct svm_vcpu *s, unsigned len)
+{
+    v->regs.pc += insn_len(s->vmcb) ? insn_len(s->vmcb) : len;
+    s->vmcb->interrupt_shadow = 0;
+}
+
+/* INVD would throw away what others wrote; caches are coherent without WBINVD. Both are 2 bytes long. */
+static void exit_cache(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    step_over(v, s, 2);
+    e->reason = EXIT_NONE;
+}
+
+static void exit_icebp(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    step_over(v, s, 1);
+    raise(v, X86_DB, false);
+    e->reason = EXIT_NONE;
+}
+
+/* The guest spins: others may need the CPU more. */
+static void exit_pause(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    (void)s;
+    __atomic_fetch_or(&v->requests, REQ_YIELD, __ATOMIC_RELAXED);
+    e->reason = EXIT_NONE;
+}
+
+/* Caught for the same reason as #DB: a stack that is not aligned can make its delivery raise it again. */
+static void exit_ac(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    raise(v, X86_AC, true);
+    v->event.error = (uint32_t)s->vmcb->exitinfo1;
+    e->reason = EXIT_NONE;
+}
+
+static void exit_mc(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v;
+    e->reason = EXIT_FAIL;
+    e->fail.hw_code = VMEXIT_EXCP0 + X86_MC;
+    e->fail.hw_info = s->vmcb->exitinfo1;
+    e->fail.what = "the machine reported a hardware fault (#MC)";
+}
+
+static exit_fn *const handlers[VMEXIT_TLBSYNC + 1] = {
+    [VMEXIT_CR0_WRITE + 8] = exit_cr8_write,
+    [VMEXIT_EXCP0 + X86_DB] = svm_exit_db, [VMEXIT_EXCP0 + X86_AC] = exit_ac, [VMEXIT_EXCP0 + X86_MC] = exit_mc,
+    [VMEXIT_INTR] = exit_irq, [VMEXIT_NMI] = exit_nothing, [VMEXIT_SMI] = exit_nothing, [VMEXIT_INIT] = exit_nothing,
+    [VMEXIT_VINTR] = exit_window, [VMEXIT_RDPMC] = exit_gp, [VMEXIT_CPUID] = exit_cpuid, [VMEXIT_RSM] = exit_ud,
+    [VMEXIT_IRET] = svm_exit_iret, [VMEXIT_INVD] = exit_cache, [VMEXIT_PAUSE] = exit_pause, [VMEXIT_HLT] = exit_hlt,
+    [VMEXIT_INVLPGA] = exit_ud, [VMEXIT_IOIO] = exit_ioio, [VMEXIT_MSR] = exit_msr, [VMEXIT_SHUTDOWN] = exit_shutdown,
+    [VMEXIT_VMRUN] = exit_ud, [VMEXIT_VMMCALL] = exit_vmmcall, [VMEXIT_VMLOAD] = exit_ud, [VMEXIT_VMSAVE] = exit_ud,
+    [VMEXIT_STGI] = exit_ud, [VMEXIT_CLGI] = exit_ud, [VMEXIT_SKINIT] = exit_ud, [VMEXIT_ICEBP] = exit_icebp,
+    [VMEXIT_WBINVD] = exit_cache, [VMEXIT_MONITOR] = exit_ud, [VMEXIT_MWAIT] = exit_ud, [VMEXIT_MWAIT_ARMED] = exit_ud,
+    [VMEXIT_RDPRU] = exit_ud, [VMEXIT_INVLPGB] = exit_ud, [VMEXIT_INVLPGB_ILLEGAL] = exit_ud, [VMEXIT_MCOMMIT] = exit_ud,
+    [VMEXIT_TLBSYNC] = exit_ud,
+};
+
+static void exit_unknown(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    const struct vmcb *b = s->vmcb;
+    const char *rule = (uint32_t)b->exitcode == VMEXIT_INVALID ? svm_check(b) : NULL;
+
+    (void)v;
+    e->reason = EXIT_FAIL;
+    e->fail.hw_code = b->exitcode;
+    e->fail.hw_info = b->exitinfo1;
+    e->fail.what = rule ? rule : (uint32_t)b->exitcode == VMEXIT_INVALID ? "VMRUN refused the guest's state" : "an exit that was not asked for";
+}
+
+/* A new ASID: its translations were flushed when this CPU's generation began, and nobody has used it since. */
+static void new_asid(struct svm_vcpu *s, struct svm_cpu *c)
+{
+    if (c->next_asid >= svm_caps.asids) {
+        c->generation += MAX_CPUS;
+        c->next_asid = 1;
+        c->flush = true;
+    }
+    s->vmcb->guest_asid = c->next_asid++;
+    s->generation = c->generation;
+    s->vmcb->clean = 0;
+}
+
+/* The flush of a new generation comes with its first entry; it also covers one asked for by vcpu_tlb_flush. */
+static void flush_all(struct svm_vcpu *s, struct svm_cpu *c)
+{
+    c->flush = false;
+    s->vmcb->tlb_control = TLB_FLUSH_ALL;
+}
+
+void svm_run(struct vcpu *v, struct vcpu_exit *e)
+{
+    struct svm_vcpu *s = svm_of(v);
+    struct svm_cpu *c = &svm_cpus[this_cpu()->id];
+    struct vmcb *b = s->vmcb;
+
+    if (s->generation != c->generation)
+        new_asid(s, c);
+    if (c->flush)
+        flush_all(s, c);
+    b->eventinj = v->event.type != VEV_NONE ? svm_eventinj(v, s) : 0;
+    svm_enter(&v->regs, b, s->vmcb_pa, c->host_pa);
+    b->clean = svm_caps.clean_after_run;
+    b->tlb_control = TLB_NOTHING;
+    e->insn_bytes_len = 0;
+    if (b->exitintinfo & EVENT_VALID)
+        svm_exitintinfo(v, s, b->exitintinfo);
+    uint32_t code = (uint32_t)b->exitcode;
+    exit_fn *fn = code < ARRAY_SIZE(handlers) ? handlers[code] : code == VMEXIT_NPF ? exit_npf : exit_unknown;
+    (fn ? fn : exit_unknown)(v, s, e);
+}
