@@ -186,7 +186,7 @@ void sched_remove(struct vcpu *v)
 {
     struct sched_cpu *q = lock_queue_of(v);
 
-    while (v->sched.state == SCHED_WAKING) {
+    while (v->sched.state == SCHED_WAKING || v->sched.state == SCHED_RUNNING) {
         spin_unlock(&q->lock);
         q = lock_queue_of(v);
     }

@@ -35,7 +35,8 @@ struct vm {
     uint64_t started_ns, log_tokens, log_last_ns, log_dropped;
     char why[96];                    /* why it stopped or crashed */
     int exit_code;                   /* of debug-exit; -1: none */
-    uint32_t resets;
+    uint32_t resets, quick_resets;   /* quick: in a row, each soon after the start */
+    uint64_t paused_ns;              /* time_ns() at which it was paused; 0: it is not */
     uint64_t hv_bytes;               /* memory Trivet uses for this guest beyond the guest's own */
 };
 enum vm_pending { VMP_RESET = 1, VMP_OFF = 2, VMP_KILL = 4, VMP_PAUSE = 8, VMP_EXITED = 16 };

@@ -1,0 +1,92 @@
+/* exit.c: one table from the reason of an exit to what is done about it. */
+#include <hv/guest.h>
+#include <hv/irq.h>
+#include <hv/vm.h>
+
+#include "private.h"
+
+const char *const exit_reason_names[EXIT_REASONS] = {
+    [EXIT_NONE] = "none", [EXIT_IRQ] = "interrupt", [EXIT_MEM] = "memory", [EXIT_PIO] = "port", [EXIT_SYSREG] = "register",
+    [EXIT_CPUID] = "cpuid", [EXIT_CALL] = "hypercall", [EXIT_HALT] = "halt", [EXIT_IRQ_WINDOW] = "irq-window",
+    [EXIT_SHUTDOWN] = "shutdown", [EXIT_FAIL] = "failure",
+};
+
+static int on_none(struct vcpu *v, struct vcpu_exit *e)
+{
+    (void)v, (void)e;
+    return 0;
+}
+
+static int on_irq(struct vcpu *v, struct vcpu_exit *e)
+{
+    (void)v, (void)e;
+    irq_window();
+    return 0;
+}
+
+/* RAM that is mapped with the rights that were wanted needs no emulation: the fault was spurious, or another CPU was faster. */
+static int on_mem(struct vcpu *v, struct vcpu_exit *e)
+{
+    if (gmem_ptr(v->vm, e->mem.gpa, 1, e->mem.prot))
+        return 0;
+    return v->vm->guest_ops->emulate(v, e);
+}
+
+static int on_pio(struct vcpu *v, struct vcpu_exit *e)
+{
+    return e->pio.string ? v->vm->guest_ops->emulate(v, e) : v->vm->guest_ops->pio(v, e);
+}
+
+static int on_sysreg(struct vcpu *v, struct vcpu_exit *e)
+{
+    return v->vm->guest_ops->sysreg(v, e);
+}
+
+static int on_cpuid(struct vcpu *v, struct vcpu_exit *e)
+{
+    return v->vm->guest_ops->cpuid(v, e);
+}
+
+static int on_call(struct vcpu *v, struct vcpu_exit *e)
+{
+    return v->vm->guest_ops->call(v, e);
+}
+
+static int on_halt(struct vcpu *v, struct vcpu_exit *e)
+{
+    v->stats.halts++;
+    return v->vm->guest_ops->halt(v, e);
+}
+
+/* The engine has closed its window: look again at what waits. */
+static int on_window(struct vcpu *v, struct vcpu_exit *e)
+{
+    (void)e;
+    __atomic_fetch_or(&v->requests, REQ_IRQ, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static int on_shutdown(struct vcpu *v, struct vcpu_exit *e)
+{
+    (void)e;
+    vm_request_reset(v->vm, "triple fault");
+    return 0;
+}
+
+static int on_fail(struct vcpu *v, struct vcpu_exit *e)
+{
+    vm_kill(v->vm, "vCPU %u at %llx: %s (code %llx, info %llx)", v->id, (unsigned long long)v->regs.pc, e->fail.what ? e->fail.what : "?",
+            (unsigned long long)e->fail.hw_code, (unsigned long long)e->fail.hw_info);
+    return 0;
+}
+
+int vcpu_exit_handle(struct vcpu *v, struct vcpu_exit *e)
+{
+    static int (*const table[EXIT_REASONS])(struct vcpu *, struct vcpu_exit *) = {
+        [EXIT_NONE] = on_none, [EXIT_IRQ] = on_irq, [EXIT_MEM] = on_mem, [EXIT_PIO] = on_pio, [EXIT_SYSREG] = on_sysreg,
+        [EXIT_CPUID] = on_cpuid, [EXIT_CALL] = on_call, [EXIT_HALT] = on_halt, [EXIT_IRQ_WINDOW] = on_window,
+        [EXIT_SHUTDOWN] = on_shutdown, [EXIT_FAIL] = on_fail,
+    };
+
+    return table[e->reason](v, e);
+}

@@ -1,0 +1,9 @@
+/* guests.c: the guest ISAs that this build knows. */
+#include <hv/guest.h>
+
+const struct guest_ops *guest_ops_for(enum isa isa)
+{
+    static const struct guest_ops *const known[ISA_COUNT] = { [ISA_X86_64] = &guest_x86 };
+
+    return isa < ISA_COUNT ? known[isa] : NULL;
+}

@@ -1,0 +1,182 @@
+/*
+ * io.c: from an address to the device that answers there. Regions are few and change rarely: a sorted table per space, searched under
+ * a sequence count, so that vCPUs never wait for one another. The table's size is fixed, hence nothing is freed under a reader.
+ */
+#include <hv/io.h>
+#include <hv/lock.h>
+#include <hv/vm.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IO_REGIONS_MAX 192
+
+struct io_table {
+    uint32_t seq;                  /* odd: being changed; atomic */
+    uint32_t last;                 /* index of the last hit: a hint */
+    uint32_t n;
+    struct io_region region[IO_REGIONS_MAX];   /* sorted by base, disjoint */
+};
+struct io_space_map {
+    struct spinlock lock;          /* writers */
+    struct io_table table[IO_SPACES];
+};
+
+int io_init(struct vm *vm)
+{
+    struct io_space_map *m = calloc(1, sizeof *m);
+
+    if (!m)
+        return -ENOMEM;
+    spin_init(&m->lock, LOCK_IO_REGIONS);
+    vm->io = m;
+    return 0;
+}
+
+void io_fini(struct vm *vm)
+{
+    free(vm->io);
+    vm->io = NULL;
+}
+
+/* Number of regions that start at or below addr. */
+static uint32_t below(const struct io_table *t, uint64_t addr)
+{
+    uint32_t lo = 0, hi = t->n < IO_REGIONS_MAX ? t->n : IO_REGIONS_MAX;   /* a reader may see it while it changes */
+
+    while (lo < hi) {
+        uint32_t mid = (lo + hi) / 2;
+
+        if (t->region[mid].base <= addr)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static bool overlaps(const struct io_table *t, uint32_t at, const struct io_region *r)
+{
+    if (at > 0 && r->base - t->region[at - 1].base < t->region[at - 1].len)
+        return true;
+    return at < t->n && t->region[at].base - r->base < r->len;
+}
+
+static void change_begin(struct io_table *t)
+{
+    __atomic_store_n(&t->seq, t->seq + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static void change_end(struct io_table *t)
+{
+    __atomic_store_n(&t->seq, t->seq + 1, __ATOMIC_RELEASE);
+}
+
+static int insert(struct io_table *t, const struct io_region *r)
+{
+    uint32_t at = below(t, r->base);
+
+    if (t->n == IO_REGIONS_MAX)
+        return -ENOSPC;
+    if (overlaps(t, at, r))
+        return -EEXIST;
+    change_begin(t);
+    memmove(&t->region[at + 1], &t->region[at], (t->n - at) * sizeof *r);
+    t->region[at] = *r;
+    t->n++;
+    change_end(t);
+    return 0;
+}
+
+int io_register(struct vm *vm, const struct io_region *r)
+{
+    uint64_t top = r->space == IO_PORT ? 0x10000 : UINT64_MAX;
+    int err;
+
+    if (r->space >= IO_SPACES || !r->len || !range_within(r->base, r->len, 0, top))
+        return -EINVAL;
+    spin_lock(&vm->io->lock);
+    err = insert(&vm->io->table[r->space], r);
+    spin_unlock(&vm->io->lock);
+    return err;
+}
+
+static int take_out(struct io_table *t, uint64_t base)
+{
+    uint32_t at = below(t, base);
+
+    if (at == 0 || t->region[at - 1].base != base)
+        return -ENOENT;
+    change_begin(t);
+    t->n--;
+    memmove(&t->region[at - 1], &t->region[at], (t->n - (at - 1)) * sizeof t->region[0]);
+    change_end(t);
+    return 0;
+}
+
+int io_unregister(struct vm *vm, enum io_space space, uint64_t base)
+{
+    int err;
+
+    spin_lock(&vm->io->lock);
+    err = take_out(&vm->io->table[space], base);
+    spin_unlock(&vm->io->lock);
+    return err;
+}
+
+/* One look without a lock; false: the table changed meanwhile. r->len 0: nobody is there. */
+static bool look(struct io_table *t, uint64_t addr, struct io_region *r)
+{
+    uint32_t seq = __atomic_load_n(&t->seq, __ATOMIC_ACQUIRE), at = __atomic_load_n(&t->last, __ATOMIC_RELAXED);
+
+    if (seq & 1)
+        return false;
+    r->len = 0;
+    if (at >= t->n || addr - t->region[at].base >= t->region[at].len) {
+        at = below(t, addr);
+        if (at == 0 || addr - t->region[at - 1].base >= t->region[at - 1].len)
+            goto checked;
+        at--;
+        __atomic_store_n(&t->last, at, __ATOMIC_RELAXED);
+    }
+    *r = t->region[at];
+checked:
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(&t->seq, __ATOMIC_RELAXED) == seq;
+}
+
+/* Writers are short and take the lock, so waiting for it ends; the second look cannot be disturbed. */
+static void look_locked(struct io_space_map *m, struct io_table *t, uint64_t addr, struct io_region *r)
+{
+    spin_lock(&m->lock);
+    (void)look(t, addr, r);
+    spin_unlock(&m->lock);
+}
+
+static uint64_t all_ones(unsigned size)
+{
+    return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;
+}
+
+int io_dispatch(struct vm *vm, enum io_space space, struct io_access *a)
+{
+    struct io_table *t = &vm->io->table[space];
+    uint64_t addr = space == IO_PORT ? a->addr & 0xffff : a->addr, ones = all_ones(a->size);
+    struct io_region r;
+    int err;
+
+    if (!look(t, addr, &r))
+        look_locked(vm->io, t, addr, &r);
+    if (!a->write)
+        a->val = ones;
+    if (!r.len)
+        return -ENOENT;
+    uint64_t off = addr - r.base;
+    if (!(r.ops->sizes & a->size) || a->size > r.len - off)
+        return 0;
+    if (a->write)
+        return r.ops->write ? r.ops->write(r.dev, off, a->size, a->val & ones) : 0;
+    err = r.ops->read ? r.ops->read(r.dev, off, a->size, &a->val) : -ENXIO;
+    a->val = err ? ones : a->val & ones;
+    return err;
+}

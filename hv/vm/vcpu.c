@@ -1,0 +1,270 @@
+/*
+ * vcpu.c: a vCPU's inner loop, and how others get its attention.
+ *
+ * The kick: who wants something sets a bit in `requests`, then reads `in_guest`. The vCPU sets `in_guest`, then reads `requests`. So either it
+ * sees the bit, or it is seen in the guest and gets an interrupt. Host interrupts are disabled from that look until the engine
+ * has entered the guest, where they cause an exit: none is lost in between.
+ */
+#include <hv/guest.h>
+#include <hv/irq.h>
+#include <hv/log.h>
+#include <hv/percpu.h>
+#include <hv/time.h>
+#include <stdlib.h>
+
+#include "private.h"
+
+enum next { GO_ON, LEAVE, BLOCK };
+
+/* ---- making and unmaking ---- */
+
+static int init_parts(struct vcpu *v)
+{
+    const struct guest_ops *g = v->vm->guest_ops;
+    int err = v->ops->vcpu_init(v);
+
+    if (err)
+        return err;
+    err = g->vcpu_init ? g->vcpu_init(v) : 0;
+    if (err)
+        goto no_guest;
+    err = g->vintc && g->vintc->vcpu_init ? g->vintc->vcpu_init(v) : 0;
+    if (!err)
+        return 0;
+    if (g->vcpu_fini)
+        g->vcpu_fini(v);
+no_guest:
+    v->ops->vcpu_fini(v);
+    return err;
+}
+
+int vcpu_create(struct vm *vm, uint32_t id, struct vcpu **out)
+{
+    struct vcpu *v = calloc(1, sizeof *v);
+    int err;
+
+    if (!v)
+        return -ENOMEM;
+    v->vm = vm;
+    v->id = id;
+    v->ops = vm->ops;
+    v->sched.affinity = vm->config->cpus;
+    v->sched.weight = vm->config->weight;
+    err = init_parts(v);
+    if (err) {
+        free(v);
+        return err;
+    }
+    vm->hv_bytes += sizeof *v;
+    sched_add(v);
+    *out = v;
+    return 0;
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+    const struct guest_ops *g = v->vm->guest_ops;
+
+    sched_remove(v);
+    if (g->vintc && g->vintc->vcpu_fini)
+        g->vintc->vcpu_fini(v);
+    if (g->vcpu_fini)
+        g->vcpu_fini(v);
+    v->ops->vcpu_fini(v);
+    v->vm->hv_bytes -= sizeof *v;
+    free(v);
+}
+
+/* ---- attention ---- */
+
+void vcpu_request(struct vcpu *v, uint32_t reqs)
+{
+    __atomic_fetch_or(&v->requests, reqs, __ATOMIC_SEQ_CST);
+    if (v == this_cpu()->current)
+        return;                    /* its loop looks before it enters or blocks */
+    if (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
+        irq_send_kick(v->last_cpu);
+    else
+        sched_wake(v);
+}
+
+void vm_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
+{
+    if (vm->ops)
+        vm->ops->tlb_flush(vm, at, len);
+    for (uint32_t i = 0; i < vm->nvcpus; i++)
+        if (vm->vcpu[i])
+            vcpu_request(vm->vcpu[i], REQ_TLB);
+    for (uint32_t i = 0; i < vm->nvcpus; i++) {
+        struct vcpu *v = vm->vcpu[i];
+
+        /* Once out of the guest, it flushes before it enters again. */
+        while (v && __atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST) && (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_TLB))
+            cpu_relax();
+    }
+}
+
+/* ---- whose state this CPU holds ---- */
+
+void vcpu_unload_remote(struct vcpu *v)
+{
+    struct percpu *c = this_cpu();
+
+    if (!v || c->loaded != v)
+        return;
+    v->ops->unload(v);
+    __atomic_store_n(&c->loaded, NULL, __ATOMIC_RELEASE);
+}
+
+static void take_cpu(struct percpu *c, struct vcpu *v)
+{
+    if (c->loaded)
+        vcpu_unload_remote(c->loaded);
+    v->ops->load(v);
+    __atomic_store_n(&c->loaded, v, __ATOMIC_RELEASE);
+}
+
+/* ---- before the guest is entered ---- */
+
+static enum next park(struct vcpu *v)
+{
+    vcpu_unload_remote(v);
+    if (!v->parked) {
+        __atomic_store_n(&v->parked, true, __ATOMIC_RELEASE);
+        event_post(&v->vm->lifecycle);
+    }
+    return BLOCK;
+}
+
+static void inject_nmi(struct vcpu *v)
+{
+    if (!v->ops->nmi_ready(v)) {
+        v->ops->nmi_window(v);
+        return;
+    }
+    __atomic_fetch_and(&v->requests, ~(uint32_t)REQ_NMI, __ATOMIC_RELAXED);
+    v->event = (struct vcpu_event){ .type = VEV_NMI, .vector = 2 };
+}
+
+/* Gives the guest its best interrupt, or asks to be told when it can take one. */
+static void inject_irq(struct vcpu *v)
+{
+    const struct vintc_ops *ic = v->vm->guest_ops->vintc;
+    int vec = ic->pending(v);
+
+    if (vec >= 0 && v->ops->irq_ready(v)) {
+        int got = ic->accept(v, vec);
+
+        if (got >= 0) {
+            v->event = (struct vcpu_event){ .type = VEV_IRQ, .vector = (uint8_t)got };
+            v->stats.injected_irqs++;
+        }
+        vec = ic->pending(v);
+    }
+    v->ops->irq_window(v, vec >= 0);
+}
+
+/* Halted, or waiting for another vCPU to start it. True: it runs on. */
+static bool awake(struct vcpu *v)
+{
+    if (v->mp == MP_HALTED && ((__atomic_load_n(&v->requests, __ATOMIC_RELAXED) & REQ_NMI) || v->vm->guest_ops->wakeable(v)))
+        v->mp = MP_RUNNABLE;
+    return v->mp == MP_RUNNABLE;
+}
+
+/*
+ * REQ_PARK and REQ_NMI stay set: one until the VM resumes, the other until the guest takes it. *seen: requests that were
+ * tried and are not to be tried again before the guest has run.
+ */
+static enum next attend(struct vcpu *v, uint32_t *seen)
+{
+    uint32_t req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
+
+    *seen = req & REQ_NMI;
+    if (req & REQ_PARK)
+        return park(v);
+    v->parked = false;
+    if (req & ~(uint32_t)REQ_NMI)
+        req = __atomic_fetch_and(&v->requests, REQ_PARK | REQ_NMI, __ATOMIC_SEQ_CST);
+    if (req & REQ_TLB)
+        v->ops->vcpu_tlb_flush(v);
+    if (req & REQ_GUEST)
+        v->vm->guest_ops->request(v);
+    if (v->mp != MP_RUNNABLE) {
+        if (!awake(v))
+            return BLOCK;
+        req |= REQ_IRQ;
+    }
+    if (req & REQ_NMI)
+        inject_nmi(v);
+    if (req & REQ_IRQ)
+        inject_irq(v);
+    if (req & REQ_YIELD) {
+        sched_step_back(v);
+        return LEAVE;
+    }
+    return GO_ON;
+}
+
+/* ---- the loop ---- */
+
+/* Into the guest and out. False: something came up at the last moment. */
+static bool enter(struct percpu *c, struct vcpu *v, struct vcpu_exit *e, uint32_t ignore)
+{
+    __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST);
+    if ((__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore) || c->wake) {
+        __atomic_store_n(&v->in_guest, 0, __ATOMIC_RELEASE);
+        return false;
+    }
+    if (v->vintc_hooks)
+        v->vm->guest_ops->vintc->enter(v);
+    v->ops->run(v, e);
+    __atomic_store_n(&v->in_guest, 0, __ATOMIC_RELEASE);
+    if (v->vintc_hooks)
+        v->vm->guest_ops->vintc->leave(v);
+    return true;
+}
+
+static bool run_loop(struct percpu *c, struct vcpu *v)
+{
+    struct vcpu_exit e;
+    uint64_t out = 0;              /* when the guest was left; 0: not yet entered */
+
+    e.reason = EXIT_NONE;
+    for (;;) {
+        uint32_t ignore = 0;
+
+        if (v->requests || v->mp != MP_RUNNABLE || v->parked) {
+            enum next next = attend(v, &ignore);
+
+            if (next != GO_ON)
+                return next == LEAVE;
+        }
+        if (c->loaded != v)
+            take_cpu(c, v);
+        if (out)
+            v->stats.cycles[e.reason] += time_cycles() - out;
+        out = 0;
+        if (!enter(c, v, &e, ignore)) {
+            if (c->wake)
+                return true;
+            continue;
+        }
+        out = time_cycles();
+        v->stats.count[e.reason]++;
+        v->stats.entries++;
+        int err = vcpu_exit_handle(v, &e);
+        if (err)
+            vm_kill_error(v->vm, v, &e, err);
+    }
+}
+
+void vcpu_run(struct vcpu *v)
+{
+    struct percpu *c = this_cpu();
+    bool runnable;
+
+    v->last_cpu = c->id;
+    runnable = run_loop(c, v);
+    sched_put(v, runnable);        /* the last look at v: from here on it may be gone */
+}

@@ -1,0 +1,461 @@
+/*
+ * vm.c: the life of a VM. Everything here happens on CPU 0's loop, in the VM's lifecycle event, one state at a time; other CPUs only leave
+ * a wish in vm->pending and ask the vCPUs to park. A VM's parts are touched only when all its vCPUs are parked or not there.
+ */
+#include <hv/console.h>
+#include <hv/guest.h>
+#include <hv/log.h>
+#include <hv/pci.h>
+#include <hv/time.h>
+#include <hv/words.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "private.h"
+
+#define SCRUB_STEP (4 * MIB)
+#define QUICK_NS 1000000000ull     /* a guest that resets itself sooner than this after its start ... */
+#define QUICK_RESETS 10            /* ... so often in a row is not let loose again */
+
+const char *const vm_state_names[] = {
+    [VM_OFF] = "off", [VM_STARTING] = "starting", [VM_RUNNING] = "running", [VM_PAUSED] = "paused", [VM_STOPPING] = "stopping",
+    [VM_CRASHED] = "crashed",
+};
+
+static struct vm *vms[MAX_VMS];
+static uint32_t nvms;
+
+static const char *name_of(const struct vm *vm)
+{
+    return vm->config->name;
+}
+
+static void lifecycle(struct event *);
+
+/* ---- the list ---- */
+
+int vm_init(void)
+{
+    return 0;
+}
+
+uint32_t vm_count(void)
+{
+    return nvms;
+}
+
+struct vm *vm_by_index(uint32_t i)
+{
+    return i < nvms ? vms[i] : NULL;
+}
+
+struct vm *vm_find(const char *name)
+{
+    for (uint32_t i = 0; i < nvms; i++)
+        if (strcmp(name_of(vms[i]), name) == 0)
+            return vms[i];
+    return NULL;
+}
+
+int vm_define(const struct guest_config *config, struct vm **out)
+{
+    struct vm *vm;
+    int err;
+
+    if (vm_find(config->name))
+        return -EEXIST;
+    if (nvms == MAX_VMS)
+        return -ENOSPC;
+    vm = calloc(1, sizeof *vm);
+    if (!vm)
+        return -ENOMEM;
+    vm->id = nvms;
+    vm->config = config;
+    vm->exit_code = -1;
+    spin_init(&vm->lock, LOCK_VM);
+    event_init(&vm->lifecycle, lifecycle, 0);
+    err = console_create(config->name, &vm->console);
+    if (err) {
+        free(vm);
+        return err;
+    }
+    *out = vms[nvms++] = vm;
+    return 0;
+}
+
+/* ---- wishes: any CPU ---- */
+
+static void ask_to_park(struct vm *vm)
+{
+    for (uint32_t i = 0; i < vm->nvcpus; i++)
+        if (vm->vcpu[i])
+            vcpu_request(vm->vcpu[i], REQ_PARK);
+}
+
+/* The first reason stays: what follows is its consequence. */
+static void wish(struct vm *vm, uint32_t what, const char *why)
+{
+    spin_lock(&vm->lock);
+    if (!(vm->pending & (VMP_OFF | VMP_KILL | VMP_EXITED | VMP_RESET)) && why)
+        snprintf(vm->why, sizeof vm->why, "%s", why);
+    __atomic_fetch_or(&vm->pending, what, __ATOMIC_SEQ_CST);
+    spin_unlock(&vm->lock);
+    ask_to_park(vm);
+    event_post(&vm->lifecycle);
+}
+
+void vm_kill(struct vm *vm, const char *fmt, ...)
+{
+    char why[sizeof vm->why];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(why, sizeof why, fmt, ap);
+    va_end(ap);
+    wish(vm, VMP_KILL, why);
+}
+
+void vm_kill_error(struct vm *vm, const struct vcpu *v, const struct vcpu_exit *e, int err)
+{
+    if (vm->why[0])
+        wish(vm, VMP_KILL, NULL);
+    else
+        vm_kill(vm, "vCPU %u at %llx: a %s exit cannot be handled (error %d)", v->id, (unsigned long long)v->regs.pc,
+                exit_reason_names[e->reason], -err);
+}
+
+void vm_request_reset(struct vm *vm, const char *why)
+{
+    wish(vm, VMP_RESET, why);
+}
+
+void vm_request_off(struct vm *vm, const char *why)
+{
+    wish(vm, VMP_OFF, why);
+}
+
+void vm_exited(struct vm *vm, int code)
+{
+    char why[48];
+
+    snprintf(why, sizeof why, "debug-exit with code %d", code);
+    vm->exit_code = code;
+    wish(vm, VMP_EXITED, why);
+}
+
+/* ---- time ---- */
+
+uint64_t vm_time_ns(const struct vm *vm)
+{
+    uint64_t paused = __atomic_load_n(&vm->paused_ns, __ATOMIC_RELAXED);
+
+    return (paused ? paused : time_ns()) + (uint64_t)vm->time_offset_ns;
+}
+
+uint64_t vm_time_to_host(const struct vm *vm, uint64_t guest_ns)
+{
+    uint64_t host = guest_ns - (uint64_t)vm->time_offset_ns;
+
+    return guest_ns == UINT64_MAX ? UINT64_MAX : host;
+}
+
+/* ---- building ---- */
+
+/* vCPUs no longer run: they leave the scheduler before anything that they might touch goes away. */
+static void unmake_machine(struct vm *vm)
+{
+    uint32_t n = vm->nvcpus;
+
+    for (uint32_t i = 0; i < n; i++)
+        sched_remove(vm->vcpu[i]);
+    vm->guest_ops->destroy(vm);
+    vm->nvcpus = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        vcpu_destroy(vm->vcpu[i]);
+        vm->vcpu[i] = NULL;
+    }
+    if (vm->guest_ops->vintc->vm_fini)
+        vm->guest_ops->vintc->vm_fini(vm);
+    io_fini(vm);
+}
+
+static int make_vcpus(struct vm *vm)
+{
+    for (uint32_t i = 0; i < vm->config->vcpus; i++) {
+        int err = vcpu_create(vm, i, &vm->vcpu[i]);
+
+        if (err)
+            return err;
+        vm->nvcpus = i + 1;
+    }
+    return 0;
+}
+
+/* Everything but memory: also what a reset makes anew. */
+static int make_machine(struct vm *vm)
+{
+    const struct vintc_ops *ic = vm->guest_ops->vintc;
+    int err = io_init(vm);
+
+    if (err)
+        return err;
+    err = ic->vm_init ? ic->vm_init(vm) : 0;
+    if (err) {
+        io_fini(vm);
+        return err;
+    }
+    err = make_vcpus(vm);
+    if (!err)
+        err = vm->guest_ops->build(vm, vm->config);
+    if (err)
+        unmake_machine(vm);
+    return err;
+}
+
+/* The guest is off: memory, and what outlives a reset (RAM disks). */
+static void drop_memory(struct vm *vm)
+{
+    vio_release(vm);
+    vm->ops->vm_fini(vm);
+    gmem_fini(vm);
+    vm->hv_bytes = 0;
+}
+
+static int get_memory(struct vm *vm)
+{
+    int err = gmem_init(vm);
+
+    if (err)
+        return err;
+    err = vm->ops->vm_init(vm);
+    if (err) {
+        gmem_fini(vm);
+        return err;
+    }
+    err = vm->guest_ops->ram_layout(vm, vm->config);
+    vm->hv_bytes += gmem_overhead(vm);
+    if (err)
+        drop_memory(vm);
+    return err;
+}
+
+static void set_state(struct vm *vm, enum vm_state s)
+{
+    __atomic_store_n(&vm->state, s, __ATOMIC_SEQ_CST);
+}
+
+static void no_reason(struct vm *vm, int err)
+{
+    if (!vm->why[0])
+        snprintf(vm->why, sizeof vm->why, "%s", err == -ENOMEM ? "not enough free memory" : "its machine could not be made");
+}
+
+/* vm_start() and a reset end here. */
+static void let_run(struct vm *vm)
+{
+    char size[16];
+
+    set_state(vm, VM_RUNNING);
+    vm->started_ns = time_ns();
+    log_info("%s: running, %u vCPU%s, %s", name_of(vm), vm->nvcpus, vm->nvcpus == 1 ? "" : "s",
+             format_size(vm->config->memory, size, sizeof size));
+    sched_wake(vm->vcpu[0]);
+}
+
+static void build(struct vm *vm)
+{
+    int err;
+
+    vm->time_offset_ns = -(int64_t)time_ns();
+    err = make_machine(vm);
+    if (err) {
+        no_reason(vm, err);
+        drop_memory(vm);
+        set_state(vm, VM_CRASHED);
+        log_err("%s: did not start: %s", name_of(vm), vm->why);
+        return;
+    }
+    let_run(vm);
+}
+
+static const struct vcpu_ops *engine_of(const struct vm *vm, enum isa *isa)
+{
+    *isa = vm->config->isa;
+    if (*isa != ISA_COUNT)
+        return vcpu_backend(*isa);
+    for (*isa = 0; *isa < ISA_COUNT; (*isa)++)
+        if (vcpu_backend(*isa))
+            return vcpu_backend(*isa);
+    return NULL;
+}
+
+int vm_start(struct vm *vm)
+{
+    enum isa isa;
+    int err;
+
+    if (vm->state != VM_OFF && vm->state != VM_CRASHED)
+        return -EBUSY;
+    vm->why[0] = '\0';
+    vm->exit_code = -1;
+    vm->pending = vm->resets = vm->quick_resets = 0;
+    vm->paused_ns = 0;
+    vm->ops = engine_of(vm, &isa);
+    vm->guest_ops = isa < ISA_COUNT ? guest_ops_for(isa) : NULL;
+    if (!vm->ops || !vm->guest_ops) {
+        snprintf(vm->why, sizeof vm->why, "no engine on this machine runs its instruction set");
+        return -ENOTSUP;
+    }
+    err = get_memory(vm);
+    if (err) {
+        no_reason(vm, err);
+        return err;
+    }
+    set_state(vm, VM_STARTING);
+    event_post(&vm->lifecycle);
+    return 0;
+}
+
+/* ---- the lifecycle event ---- */
+
+static bool all_parked(const struct vm *vm)
+{
+    for (uint32_t i = 0; i < vm->nvcpus; i++)
+        if (!__atomic_load_n(&vm->vcpu[i]->parked, __ATOMIC_ACQUIRE))
+            return false;
+    return true;
+}
+
+static void on_starting(struct vm *vm)
+{
+    if (vm->pending & ~(uint32_t)VMP_PAUSE) {
+        drop_memory(vm);
+        set_state(vm, VM_OFF);
+        log_info("%s: off before it ran: %s", name_of(vm), vm->why);
+    } else if (gmem_scrub(vm, SCRUB_STEP)) {
+        event_post(&vm->lifecycle);
+    } else {
+        build(vm);
+    }
+}
+
+static void end(struct vm *vm, uint32_t wishes)
+{
+    bool crashed = wishes & VMP_KILL;
+
+    unmake_machine(vm);
+    drop_memory(vm);
+    set_state(vm, crashed ? VM_CRASHED : VM_OFF);
+    if (crashed)
+        log_err("%s: crashed: %s", name_of(vm), vm->why);
+    else
+        log_info("%s: off: %s", name_of(vm), vm->why[0] ? vm->why : "switched off");
+}
+
+/* A guest that does nothing but reset would keep CPU 0 busy with it. */
+static bool resets_too_often(struct vm *vm)
+{
+    vm->quick_resets = time_ns() - vm->started_ns < QUICK_NS ? vm->quick_resets + 1 : 0;
+    return vm->quick_resets > QUICK_RESETS;
+}
+
+static void reset(struct vm *vm)
+{
+    if (resets_too_often(vm)) {
+        char why[sizeof vm->why];
+
+        snprintf(why, sizeof why, "it resets itself again and again: %.48s", vm->why);
+        snprintf(vm->why, sizeof vm->why, "%s", why);
+        end(vm, VMP_KILL);
+        return;
+    }
+    log_info("%s: reset: %s", name_of(vm), vm->why[0] ? vm->why : "asked for");
+    vm->resets++;
+    unmake_machine(vm);
+    vm->why[0] = '\0';
+    vm->paused_ns = 0;
+    gmem_scrub_again(vm);
+    set_state(vm, VM_STARTING);
+    event_post(&vm->lifecycle);
+}
+
+static void pause_now(struct vm *vm)
+{
+    vm->paused_ns = time_ns();
+    set_state(vm, VM_PAUSED);
+    log_info("%s: paused", name_of(vm));
+}
+
+static void on_up(struct vm *vm)
+{
+    uint32_t wishes = __atomic_load_n(&vm->pending, __ATOMIC_SEQ_CST);
+
+    if (!wishes)
+        return;
+    ask_to_park(vm);               /* those that a resume has just let go */
+    if (!all_parked(vm)) {
+        if ((wishes & (VMP_KILL | VMP_EXITED | VMP_OFF)) && vm->state != VM_STOPPING)
+            set_state(vm, VM_STOPPING);
+        return;
+    }
+    __atomic_fetch_and(&vm->pending, ~wishes, __ATOMIC_SEQ_CST);
+    if (wishes & (VMP_KILL | VMP_EXITED | VMP_OFF))
+        end(vm, wishes);
+    else if (wishes & VMP_RESET)
+        reset(vm);
+    else if (vm->state == VM_RUNNING)
+        pause_now(vm);
+}
+
+static void on_down(struct vm *vm)
+{
+    vm->pending = 0;
+}
+
+static void lifecycle(struct event *ev)
+{
+    static void (*const table[])(struct vm *) = {
+        [VM_OFF] = on_down, [VM_STARTING] = on_starting, [VM_RUNNING] = on_up, [VM_PAUSED] = on_up, [VM_STOPPING] = on_up,
+        [VM_CRASHED] = on_down,
+    };
+    struct vm *vm = container_of(ev, struct vm, lifecycle);
+
+    table[vm->state](vm);
+}
+
+/* ---- pause and resume ---- */
+
+int vm_pause(struct vm *vm)
+{
+    if (vm->state != VM_RUNNING)
+        return -EBUSY;
+    wish(vm, VMP_PAUSE, NULL);
+    return 0;
+}
+
+int vm_resume(struct vm *vm)
+{
+    if (vm->state != VM_PAUSED)
+        return -EBUSY;
+    vm->time_offset_ns -= (int64_t)(time_ns() - vm->paused_ns);
+    vm->paused_ns = 0;
+    if (vm->guest_ops->resumed)
+        vm->guest_ops->resumed(vm);
+    set_state(vm, VM_RUNNING);
+    for (uint32_t i = 0; i < vm->nvcpus; i++) {
+        __atomic_fetch_and(&vm->vcpu[i]->requests, ~(uint32_t)REQ_PARK, __ATOMIC_SEQ_CST);
+        vcpu_request(vm->vcpu[i], REQ_IRQ);
+    }
+    log_info("%s: runs on", name_of(vm));
+    event_post(&vm->lifecycle);    /* a wish that came while it was paused */
+    return 0;
+}
+
+int vm_power_button(struct vm *vm)
+{
+    if (vm->state != VM_RUNNING || !vm->guest_ops->power_button)
+        return -ENOTSUP;
+    return vm->guest_ops->power_button(vm);
+}
