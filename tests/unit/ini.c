@@ -62,6 +62,7 @@ static void test_bounds(void **state)
     assert_int_equal(parse(text), 0);
     text[INI_NAME_MAX] = 'y';
     text[INI_NAME_MAX + 1] = ']';
+    text[INI_NAME_MAX + 2] = '\0';
     assert_int_equal(parse(text), 1);
 }
 
