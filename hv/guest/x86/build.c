@@ -155,7 +155,7 @@ int x86_build(struct vm *vm, const struct guest_config *c)
     init_machine(vm, c, m);
     err = build_machine(vm, c, m);
     if (err == 0)
-        err = x86_acpi_build(vm, c, &m->rsdp);
+        err = x86_acpi_build(vm, &m->rsdp);
     l.rsdp = m->rsdp;
     if (err == 0)
         err = load_kernel(&l, &e);

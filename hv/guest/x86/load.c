@@ -42,17 +42,16 @@ int load_bad(struct load *l, const char *fmt, ...)
     return -EINVAL;
 }
 
-static bool overlaps(const struct load *l, uint64_t base, uint64_t len, uint64_t *lowest)
+/* A taken range that [base, base+len) meets. */
+static const struct load_range *overlaps(const struct load *l, uint64_t base, uint64_t len)
 {
     for (unsigned i = 0; i < l->nused; i++) {
         const struct load_range *u = &l->used[i];
 
-        if (base < u->base + u->len && u->base < base + len) {
-            *lowest = u->base;
-            return true;
-        }
+        if (base < u->base + u->len && u->base < base + len)
+            return u;
     }
-    return false;
+    return NULL;
 }
 
 /* The piece of RAM that holds [base, base+len); false: none does. Page 0 is not offered. */
@@ -79,8 +78,6 @@ static int add_range(struct load *l, uint64_t base, uint64_t len)
 
 int load_take(struct load *l, uint64_t base, uint64_t len, const char *what)
 {
-    uint64_t other;
-
     if (len == 0)
         return 0;
     if (!in_ram(l, base, len)) {
@@ -88,7 +85,7 @@ int load_take(struct load *l, uint64_t base, uint64_t len, const char *what)
                  (unsigned long long)base, (unsigned long long)(len / KIB));
         return -ENOSPC;
     }
-    if (overlaps(l, base, len, &other)) {
+    if (overlaps(l, base, len) != NULL) {
         snprintf(l->vm->why, sizeof l->vm->why, "%s at %#llx: overlaps another part", what, (unsigned long long)base);
         return -ENOSPC;
     }
@@ -99,6 +96,7 @@ int load_take(struct load *l, uint64_t base, uint64_t len, const char *what)
 static bool place_in(const struct load *l, const struct load_mem *m, const struct load_range *limits, uint64_t align, uint64_t len, uint64_t *out)
 {
     uint64_t lo = max_u64(max_u64(m->base, limits->base), PAGE_SIZE), hi = min_u64(m->base + m->len, limits->base + limits->len);
+    const struct load_range *u;
 
     for (unsigned i = 0; i <= LOAD_RANGES; i++) {
         if (hi < len || hi < lo || hi - lo < len)
@@ -106,10 +104,43 @@ static bool place_in(const struct load *l, const struct load_mem *m, const struc
         *out = align_down(hi - len, align);
         if (*out < lo)
             return false;
-        if (!overlaps(l, *out, len, &hi))
+        u = overlaps(l, *out, len);
+        if (u == NULL)
             return true;
+        hi = u->base;
     }
     return false;
+}
+
+static bool place_low(const struct load *l, const struct load_mem *m, uint64_t above, uint64_t align, uint64_t len, uint64_t *out)
+{
+    const struct load_range *u;
+
+    *out = align_up(max_u64(m->base, above), align);
+    for (unsigned i = 0; i <= LOAD_RANGES && range_within(*out, len, m->base, m->len); i++) {
+        u = overlaps(l, *out, len);
+        if (u == NULL)
+            return true;
+        *out = align_up(u->base + u->len, align);
+    }
+    return false;
+}
+
+static int no_room(struct load *l, const char *what, uint64_t len)
+{
+    snprintf(l->vm->why, sizeof l->vm->why, "%s, %llu KiB: no room for it in the guest's memory; give it more", what, (unsigned long long)(len / KIB));
+    return -ENOSPC;
+}
+
+int load_alloc_low(struct load *l, uint64_t len, uint64_t align, uint64_t above, const char *what, uint64_t *base)
+{
+    struct load_mem map[LOAD_MEMS];
+    unsigned n = load_memory_map(l->vm, map);
+
+    for (unsigned i = 0; i < n; i++)
+        if (map[i].type == 1 && map[i].base < 4 * GIB && place_low(l, &map[i], above, align, max_u64(len, 1), base))
+            return add_range(l, *base, max_u64(len, 1));
+    return no_room(l, what, len);
 }
 
 int load_alloc(struct load *l, uint64_t len, uint64_t align, uint64_t above, uint64_t below, const char *what, uint64_t *base)
@@ -121,9 +152,7 @@ int load_alloc(struct load *l, uint64_t len, uint64_t align, uint64_t above, uin
     for (unsigned i = n; i-- > 0;)
         if (map[i].type == 1 && place_in(l, &map[i], &limits, align, max_u64(len, 1), base))
             return add_range(l, *base, max_u64(len, 1));
-    snprintf(l->vm->why, sizeof l->vm->why, "%s, %llu KiB: no room for it in the guest's memory; give it more", what,
-             (unsigned long long)(len / KIB));
-    return -ENOSPC;
+    return no_room(l, what, len);
 }
 
 int load_copy(struct load *l, uint64_t base, const void *src, uint64_t len)

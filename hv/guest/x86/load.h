@@ -13,7 +13,6 @@ struct load {
     struct load_range used[LOAD_RANGES];   /* guest memory that is taken */
     unsigned nused;
     uint64_t rsdp;                         /* 0: none */
-    bool need64;
 };
 /* Entry state of the boot vCPU. */
 struct load_entry { uint64_t pc, rsi, rbx, rax; enum { ENTRY_PROT32, ENTRY_LONG64 } mode; uint64_t cr3; };
@@ -27,6 +26,8 @@ unsigned load_memory_map(const struct vm *vm, struct load_mem map[LOAD_MEMS]);
 int must_check load_take(struct load *l, uint64_t base, uint64_t len, const char *what);
 /* Finds and takes the highest free RAM of len bytes below `below`, aligned (a power of two), at or above `above`. -ENOSPC with vm->why. */
 int must_check load_alloc(struct load *l, uint64_t len, uint64_t align, uint64_t above, uint64_t below, const char *what, uint64_t *base);
+/* The same, but the lowest free place at or above `above`, below 4 GiB: for kernels that map little of memory. */
+int must_check load_alloc_low(struct load *l, uint64_t len, uint64_t align, uint64_t above, const char *what, uint64_t *base);
 /* Copies to guest memory that was taken. */
 int must_check load_copy(struct load *l, uint64_t base, const void *src, uint64_t len);
 /* Says in vm->why what is wrong with the kernel's file; returns -EINVAL. */
@@ -49,5 +50,13 @@ int must_check load_pvh(struct load *l, struct load_entry *e);
 int must_check load_multiboot(struct load *l, struct load_entry *e);
 int must_check load_multiboot2(struct load *l, struct load_entry *e);
 
+/* load_multiboot.c, for both versions. header_off: of the header in the file. */
+struct load_addresses { uint64_t header_off; uint32_t header_addr, load_addr, load_end_addr, bss_end_addr; };
+int must_check load_addressed(struct load *l, const struct load_addresses *a);
+struct load_module_name { const char *path, *args; };
+unsigned load_module_list(const struct guest_config *c, struct load_module_name *list);   /* the initrd first; up to 17 */
+int must_check load_module(struct load *l, const char *path, uint64_t *start, uint64_t *len);
+void load_module_string(char *out, size_t size, const struct load_module_name *m);        /* out: zeroed, size bytes */
+
 /* acpi.c: writes the tables at 0xe0000 up; sets *rsdp. */
-int must_check x86_acpi_build(struct vm *vm, const struct guest_config *c, uint64_t *rsdp);
+int must_check x86_acpi_build(struct vm *vm, uint64_t *rsdp);
