@@ -6,7 +6,9 @@
  * A vCPU whose FPU state a CPU still holds (percpu.loaded) never leaves that CPU's queue: sched_pick() stores the state
  * before the CPU turns to another vCPU, and from then on any CPU may take it.
  */
+#include <arch/cpu.h>
 #include <hv/lock.h>
+#include <hv/panic.h>
 #include <hv/percpu.h>
 #include <hv/sched.h>
 #include <hv/time.h>
@@ -186,8 +188,11 @@ void sched_remove(struct vcpu *v)
 {
     struct sched_cpu *q = lock_queue_of(v);
 
+    /* One that parks tells so a moment before it has left its CPU; one that is being woken is in no queue. */
     while (v->sched.state == SCHED_WAKING || v->sched.state == SCHED_RUNNING) {
+        hv_assert(v->sched.state == SCHED_WAKING || v->sched.cpu != this_cpu()->id);
         spin_unlock(&q->lock);
+        cpu_relax();
         q = lock_queue_of(v);
     }
     if (v->sched.state == SCHED_QUEUED)

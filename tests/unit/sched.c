@@ -2,6 +2,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <pthread.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "tests/unit/simsched.h"
@@ -50,7 +52,9 @@ static void test_pinning(void **state)
     sim[0].sched.affinity = 0;
     sched_wake(sim_add(100, 0));
     sim[0].sched.affinity = 1ull << 9;
-    assert_ptr_equal(sched_pick(), &sim[0]);
+    host_cpu = 0;
+    sim_pick(0);
+    assert_ptr_equal(on_cpu[0], &sim[0]);
 }
 
 /* A sleeper that wakes beside a busy one runs at once. */
@@ -148,7 +152,8 @@ static void test_slice_end(void **state)
     sim_run(1);
     assert_true(sched_slice_end(on_cpu[0]) <= host_now + 10000000);
     c = sim_add(100, 0);
-    sched_remove(b == on_cpu[0] ? a : b);
+    struct vcpu *r = on_cpu[0];
+    sched_remove(b == r ? a : b);
     assert_true(sched_slice_end(on_cpu[0]) == UINT64_MAX);
     sched_remove(c);
     struct sched_stats s;
@@ -156,9 +161,43 @@ static void test_slice_end(void **state)
     assert_true(s.queued == 0 && s.runnable == 1);
 }
 
+/* Removing waits for the CPU that still runs it. */
+static bool left;
+
+static void *leave_later(void *arg)
+{
+    host_cpu = 0;
+    usleep(20000);
+    __atomic_store_n(&left, true, __ATOMIC_SEQ_CST);
+    sched_put(arg, false);
+    return NULL;
+}
+
+static void test_remove_waits(void **state)
+{
+    pthread_t t;
+
+    (void)state;
+    sim_start(2);
+    struct vcpu *v = sim_add(100, 1);
+    sched_wake(v);
+    sim_run(1);
+    assert_ptr_equal(on_cpu[0], v);
+    pthread_create(&t, NULL, leave_later, v);
+    host_cpu = 1;
+    sched_remove(v);
+    assert_true(left);
+    assert_int_equal(v->sched.state, SCHED_OFF);
+    pthread_join(t, NULL);
+}
+
 static int end(void **state)
 {
     (void)state;
+    for (host_cpu = 0; host_cpu < cpu_count; host_cpu++)
+        if (on_cpu[host_cpu] && on_cpu[host_cpu]->sched.state == SCHED_RUNNING)
+            sched_put(on_cpu[host_cpu], false);
+    host_cpu = 0;
     while (sim_n)
         sched_remove(&sim[--sim_n]);
     return 0;
@@ -171,7 +210,7 @@ int main(void)
         cmocka_unit_test_teardown(test_pinning, end), cmocka_unit_test_teardown(test_wake_latency, end),
         cmocka_unit_test_teardown(test_idle_cpu_takes_work, end), cmocka_unit_test_teardown(test_many, end),
         cmocka_unit_test_teardown(test_wake_before_block_is_kept, end), cmocka_unit_test_teardown(test_step_back, end),
-        cmocka_unit_test_teardown(test_slice_end, end),
+        cmocka_unit_test_teardown(test_slice_end, end), cmocka_unit_test_teardown(test_remove_waits, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

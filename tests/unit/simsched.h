@@ -54,7 +54,7 @@ static void sim_check(struct vcpu *v, uint32_t cpu)
             abort();
     if (v->sched.state != SCHED_RUNNING || v->sched.cpu != cpu)
         abort();
-    if (v->sched.affinity && !(v->sched.affinity >> cpu & 1))
+    if (v->sched.affinity & ((1ull << cpu_count) - 1) && !(v->sched.affinity >> cpu & 1))
         abort();
 }
 

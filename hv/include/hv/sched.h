@@ -21,7 +21,7 @@ enum sched_state { SCHED_OFF, SCHED_BLOCKED, SCHED_WAKING /* between queues */, 
 
 int must_check sched_init(void);                 /* after all CPUs are up */
 void sched_add(struct vcpu *);                   /* starts BLOCKED */
-void sched_remove(struct vcpu *);                /* waits while it runs: it must be about to block (see REQ_PARK). Not from its own CPU while it runs there */
+void sched_remove(struct vcpu *);                /* waits while another CPU runs it: it must be about to leave (REQ_PARK). It may be freed then */
 void sched_wake(struct vcpu *);                  /* any CPU, any context: BLOCKED -> QUEUED; a wake before a block is not lost */
 /* This CPU: next vCPU to run (state RUNNING), or NULL to idle. Accounts the previous one. */
 struct vcpu *sched_pick(void);
