@@ -113,10 +113,12 @@ static int set_entry(struct vcpu *v, const struct load_entry *e)
 
 static int build_machine(struct vm *vm, const struct guest_config *c, struct x86_machine *m)
 {
-    const struct vpci_layout pci = { .ecam = PLAT_ECAM, .mmio32 = PLAT_MMIO32, .mmio32_len = PLAT_MMIO32_LEN, .mmio64 = PLAT_MMIO64,
+    struct vpci_layout pci = { .ecam = PLAT_ECAM, .mmio32 = PLAT_MMIO32, .mmio32_len = PLAT_MMIO32_LEN, .mmio64 = PLAT_MMIO64,
                                      .mmio64_len = PLAT_MMIO64_LEN, .cf8 = true, .intx_gsi = LINE_INTA };
     int err;
 
+    for (unsigned i = 0; i < ARRAY_SIZE(pci.intx_line); i++)
+        pci.intx_line[i] = (uint8_t)plat_pic_irq(LINE_INTA + i);
     m->devices = true;
     err = x86_devices_create(vm, c);
     if (err == 0) {
