@@ -1,5 +1,6 @@
 /* What the virtual PCI bus and the virtio devices stand on, for tests and fuzzers: guest RAM in two pieces, trapped ranges, interrupts, a console, a file. Included once. */
 #pragma once
+#pragma GCC diagnostic ignored "-Wunused-function"
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
