@@ -1,0 +1,628 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "vio_driver.h"
+
+#define V1 F(32)
+#define PACKED F(34)
+#define INDIRECT F(28)
+#define EVENT F(29)
+static struct drv dev;
+static struct drvq q, q2;
+
+static int up(void **state)
+{
+    (void)state;
+    fake_up();
+    return 0;
+}
+
+static int down(void **state)
+{
+    (void)state;
+    fake_down();
+    return 0;
+}
+
+static void start(unsigned slot, unsigned queue, unsigned size, uint64_t features)
+{
+    memset(half[0] + 0x10000, 0, 0x3000);
+    drv_find(&dev, slot);
+    assert_true(drv_features(&dev, features));
+    drv_queue(&dev, &q, queue, size, 0x10000);
+    drv_ok(&dev);
+    assert_int_equal(cr(&dev, C_STATUS, 1), 15);
+}
+
+static void needs_reset(void)
+{
+    run_events();
+    assert_int_equal(cr(&dev, C_STATUS, 1), 15 | 64);
+    assert_true(logs > 0);
+    assert_true(mem_rd(dev.isr, 1) & 2);
+}
+
+/* ---- negotiation and registers ---- */
+
+static void test_features(void **state)
+{
+    uint64_t offered = 0;
+
+    (void)state;
+    drv_find(&dev, SLOT_BLK);
+    for (unsigned i = 0; i < 3; i++) {
+        cw(&dev, C_DFSEL, 4, i);
+        if (i < 2)
+            offered |= cr(&dev, C_DF, 4) << (32 * i);
+        else
+            assert_int_equal(cr(&dev, C_DF, 4), 0);
+    }
+    assert_true((offered & (V1 | PACKED | INDIRECT | EVENT)) == (V1 | PACKED | INDIRECT | EVENT));
+    assert_false(drv_features(&dev, 0));                  /* legacy */
+    assert_false(drv_features(&dev, V1 | F(63)));
+    assert_false(drv_features(&dev, V1 | F(3)));
+    assert_true(drv_features(&dev, V1));
+    cw(&dev, C_GFSEL, 4, 0);
+    cw(&dev, C_GF, 4, UINT32_MAX);                        /* too late */
+    assert_int_equal(cr(&dev, C_GF, 4), 0);
+    cw(&dev, C_STATUS, 1, 0);
+    cw(&dev, C_STATUS, 1, 7);                             /* DRIVER_OK without FEATURES_OK */
+    assert_int_equal(cr(&dev, C_STATUS, 1), 3);
+}
+
+static void test_registers(void **state)
+{
+    (void)state;
+    drv_find(&dev, SLOT_BLK);
+    assert_int_equal(cr(&dev, C_NQ, 2), 2);
+    assert_int_equal(cr(&dev, C_QSIZE, 2), 256);
+    assert_int_equal(cr(&dev, C_QSIZE, 1), 0);
+    assert_int_equal(cr(&dev, C_QSIZE + 1, 1), 1);
+    cw(&dev, C_QSIZE, 2, 512);
+    cw(&dev, C_QSIZE, 2, 0);
+    cw(&dev, C_QSIZE, 1, 16);                             /* half a field */
+    assert_int_equal(cr(&dev, C_QSIZE, 2), 256);
+    cw(&dev, C_QSEL, 2, 1);
+    assert_int_equal(cr(&dev, C_QNOFF, 2), 1);
+    cw(&dev, C_QVEC, 2, 2);
+    assert_int_equal(cr(&dev, C_QVEC, 2), 2);
+    cw(&dev, C_QVEC, 2, 3);                               /* the table has 3 entries: 0..2 */
+    assert_int_equal(cr(&dev, C_QVEC, 2), 0xffff);
+    cw(&dev, C_QSEL, 2, 2);
+    assert_int_equal(cr(&dev, C_QSIZE, 2), 0);
+    cw(&dev, C_QEN, 2, 1);
+    assert_int_equal(cr(&dev, C_QEN, 2), 0);
+    assert_int_equal(mem_rd(dev.config, 8), (FILE_LEN + 511) / 512);
+    assert_int_equal(mem_rd(dev.config + 12, 4), 126);
+    assert_int_equal(mem_rd(dev.config + 34, 2), 2);
+    assert_int_equal(mem_rd(dev.config + 0x800, 4), UINT32_MAX);
+}
+
+static void test_bad_queues(void **state)
+{
+    static const struct { unsigned size; uint64_t at, features; } bad[] = {
+        { 100, 0x10000, V1 }, { 128, 0x10008, V1 }, { 128, RAM_END - 0x2100, V1 }, { 128, RAM_END, V1 }, { 128, UINT64_MAX - 0x1fff, V1 | PACKED },
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        drv_find(&dev, SLOT_RNG);
+        logs = 0;
+        assert_true(drv_features(&dev, bad[i].features));
+        drv_queue(&dev, &q, 0, bad[i].size, bad[i].at);
+        assert_int_equal(cr(&dev, C_QEN, 2), 0);
+        assert_int_equal(cr(&dev, C_STATUS, 1), 11 | 64);
+        assert_int_equal(logs, 1);
+    }
+    assert_true(drv_features(&dev, V1 | PACKED));         /* packed rings may have any size */
+    drv_queue(&dev, &q, 0, 100, 0x10000);
+    assert_int_equal(cr(&dev, C_QEN, 2), 1);
+    cw(&dev, C_QDESC, 8, 0x5000);                         /* live: the registers stay */
+    cw(&dev, C_QSIZE, 2, 4);
+    assert_int_equal(cr(&dev, C_QDESC, 8), 0x10000);
+    assert_int_equal(cr(&dev, C_QSIZE, 2), 100);
+}
+
+/* ---- rings, by the rng device: each run of a few laps ---- */
+
+static const uint64_t ring_kinds[] = { V1, V1 | EVENT, V1 | INDIRECT, V1 | PACKED, V1 | PACKED | EVENT, V1 | PACKED | EVENT | INDIRECT };
+
+static void test_laps(void **state)
+{
+    (void)state;
+    for (unsigned k = 0; k < ARRAY_SIZE(ring_kinds); k++) {
+        static const uint8_t zero[600];
+        uint8_t got[600];
+
+        start(SLOT_RNG, 0, 8, ring_kinds[k]);
+        for (unsigned i = 0; i < 50; i++) {
+            unsigned n = 1 + i % 3;
+            const struct buf b[3] = { { HALF - 100, 200, true }, { 0x30000, 300, true }, { 0x40000, 1, true } };
+
+            poke(HALF - 100, zero, 200);
+            poke(0x30000, zero, 300);
+            drvq_add(&q, b, n, ring_kinds[k] & INDIRECT && i % 2 ? 0x50000 : 0);
+            host_now += 10000000;
+            drvq_kick(&q);
+            assert_int_equal(drvq_used(&q, ring_kinds[k] & INDIRECT && i % 2 ? 1 : n), n == 1 ? 200 : n == 2 ? 500 : 501);
+            assert_int_equal(drvq_used(&q, 1), -1);
+            assert_int_equal(gmem_read(&vm, gpa(HALF - 100), got, 200), 0);
+            assert_memory_not_equal(got, zero, 20);
+            assert_memory_not_equal(got + 180, zero, 20);   /* behind the border of the two pieces */
+        }
+        assert_int_equal(cr(&dev, C_STATUS, 1), 15);
+    }
+}
+
+static void test_many_at_once(void **state)
+{
+    (void)state;
+    for (unsigned k = 0; k < ARRAY_SIZE(ring_kinds); k++) {
+        start(SLOT_RNG, 0, 16, ring_kinds[k]);
+        for (unsigned lap = 0; lap < 5; lap++) {
+            for (unsigned i = 0; i < 16; i++)
+                drvq_add(&q, &(struct buf){ 0x30000 + 64 * i, 16, true }, 1, 0);
+            host_now += 10000000;
+            drvq_kick(&q);
+            for (unsigned i = 0; i < 16; i++)
+                assert_int_equal(drvq_used(&q, 1), 16);
+            assert_int_equal(drvq_used(&q, 1), -1);
+        }
+    }
+}
+
+/* A driver that asks for no interrupt gets none; with the event index only when the index it named is passed. */
+static void test_interrupts(void **state)
+{
+    (void)state;
+    start(SLOT_RNG, 0, 8, V1);
+    drvq_add(&q, &(struct buf){ 0x30000, 16, true }, 1, 0);
+    drvq_kick(&q);
+    assert_int_equal(lines_high, 1u << 18);
+    assert_int_equal(mem_rd(dev.isr, 1), 1);
+    p16(q.driver, 1);
+    drvq_add(&q, &(struct buf){ 0x30000, 16, true }, 1, 0);
+    drvq_kick(&q);
+    assert_int_equal(lines_high, 0);
+
+    start(SLOT_RNG, 0, 8, V1 | EVENT);
+    p16(q.driver + 4 + 2 * 8, 1);                         /* used_event: after the second */
+    for (unsigned i = 0; i < 3; i++) {
+        drvq_add(&q, &(struct buf){ 0x30000, 16, true }, 1, 0);
+        drvq_kick(&q);
+        assert_int_equal(mem_rd(dev.isr, 1), i == 1);
+    }
+
+    start(SLOT_RNG, 0, 4, V1 | PACKED | EVENT);
+    p16(q.driver, 1);                                     /* slot 1 of the second lap */
+    p16(q.driver + 2, 2);
+    for (unsigned i = 0; i < 8; i++) {
+        drvq_add(&q, &(struct buf){ 0x30000, 16, true }, 1, 0);
+        drvq_kick(&q);
+        assert_int_equal(mem_rd(dev.isr, 1), i == 5);
+        drvq_used(&q, 1);
+        if (i == 0)
+            p16(q.driver, 1);                             /* wrap counter 0 */
+    }
+    p16(q.driver + 2, 1);                                 /* disabled */
+    drvq_add(&q, &(struct buf){ 0x30000, 16, true }, 1, 0);
+    drvq_kick(&q);
+    assert_int_equal(mem_rd(dev.isr, 1), 0);
+}
+
+static void test_msix_vectors(void **state)
+{
+    uint64_t table;
+
+    (void)state;
+    start(SLOT_RNG, 0, 8, V1);
+    table = bar_addr(SLOT_RNG, 0);
+    mem_wr(table, 8, 0xfee00000);
+    mem_wr(table + 8, 8, 0x33);
+    cfg_wr(SLOT_RNG, find_cap(SLOT_RNG, PCI_CAP_MSIX, -1) + 2, 2, 0x8000);
+    drvq_add(&q, &(struct buf){ 0x30000, 16, true }, 1, 0);
+    drvq_kick(&q);
+    assert_int_equal(msis, 1);
+    assert_int_equal(msi_data, 0x33);
+    assert_int_equal(lines_high, 0);
+    assert_int_equal(mem_rd(dev.isr, 1), 0);
+}
+
+/* Without bus mastering a device touches nothing; when it comes, what was asked for is done. */
+static void test_bus_master(void **state)
+{
+    (void)state;
+    start(SLOT_RNG, 0, 8, V1);
+    cfg_wr(SLOT_RNG, PCI_COMMAND, 2, PCI_CMD_MEM);
+    drvq_add(&q, &(struct buf){ 0x30000, 16, true }, 1, 0);
+    drvq_kick(&q);
+    assert_int_equal(drvq_used(&q, 1), -1);
+    cfg_wr(SLOT_RNG, PCI_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+    run_events();
+    assert_int_equal(drvq_used(&q, 1), 16);
+}
+
+/* ---- hostile rings: each way to break one, and the device works again after a reset ---- */
+
+static void chain(uint16_t i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
+{
+    put_desc(q.desc + 16u * i, addr, len, flags, next);
+}
+
+static void offer(uint16_t head)
+{
+    p16(q.driver + 4 + 2u * (q.next % q.size), head);
+    p16(q.driver + 2, ++q.next);
+    mem_wr(dev.notify, 2, 0);
+}
+
+static void bad_addr(void) { chain(0, RAM_END - 8, 16, 2, 0); offer(0); }
+static void bad_wrap(void) { chain(0, UINT64_MAX - 8, 16, 2, 0); offer(0); }
+static void bad_zero(void) { chain(0, 0x30000, 0, 2, 0); offer(0); }
+static void bad_head(void) { offer(8); }
+static void bad_next(void) { chain(0, 0x30000, 16, 3, 9); offer(0); }
+static void bad_loop(void) { chain(0, 0x30000, 16, 3, 1); chain(1, 0x30000, 16, 3, 0); offer(0); }
+static void bad_self(void) { chain(0, 0x30000, 16, 3, 0); offer(0); }
+static void bad_order(void) { chain(0, 0x30000, 16, 3, 1); chain(1, 0x30000, 16, 0, 0); offer(0); }
+static void bad_jump(void) { p16(q.driver + 2, 9); mem_wr(dev.notify, 2, 0); }
+static void bad_back(void) { p16(q.driver + 2, 0xffff); mem_wr(dev.notify, 2, 0); }
+static void bad_table_len(void) { chain(0, 0x30000, 24, 4, 0); offer(0); }
+static void bad_table_none(void) { chain(0, 0x30000, 0, 4, 0); offer(0); }
+static void bad_table_huge(void) { chain(0, 0x30000, 16 * 513, 4, 0); offer(0); }
+static void bad_table_addr(void) { chain(0, RAM_END - 16, 32, 4, 0); put_desc(RAM_END - 16, 0x30000, 4, 3, 1); offer(0); }
+static void bad_nested(void) { chain(0, 0x40000, 16, 4, 0); put_desc(0x40000, 0x50000, 16, 4, 0); offer(0); }
+static void bad_table_next(void) { chain(0, 0x40000, 16, 4, 0); put_desc(0x40000, 0x50000, 16, 3, 1); offer(0); }
+static void bad_table_loop(void) { chain(0, 0x40000, 32, 4, 0); put_desc(0x40000, 0x50000, 16, 3, 0); offer(0); }
+static void bad_table_in_chain(void) { chain(0, 0x30000, 16, 1, 1); chain(1, 0x40000, 16, 4, 0); offer(0); }
+static void bad_table_and_next(void) { chain(0, 0x40000, 16, 5, 1); put_desc(0x40000, 0x50000, 16, 2, 0); chain(1, 0x30000, 16, 2, 0); offer(0); }
+
+static void test_hostile_split(void **state)
+{
+    static void (*const bad[])(void) = {
+        bad_addr, bad_wrap, bad_zero, bad_head, bad_next, bad_loop, bad_self, bad_order, bad_jump, bad_back, bad_table_len, bad_table_none,
+        bad_table_huge, bad_table_addr, bad_nested, bad_table_next, bad_table_loop, bad_table_in_chain, bad_table_and_next,
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        start(SLOT_RNG, 0, 8, V1 | INDIRECT);
+        p16(q.device + 2, 0);
+        logs = 0;
+        bad[i]();
+        needs_reset();
+        assert_int_equal(g16(q.device + 2), 0);           /* nothing was used */
+        mem_wr(dev.notify, 2, 0);                         /* and it stays so */
+        run_events();
+        assert_int_equal(logs, 1);
+    }
+    start(SLOT_RNG, 0, 8, V1);                            /* an indirect table without the feature */
+    chain(0, 0x40000, 16, 4, 0);
+    put_desc(0x40000, 0x50000, 16, 2, 0);
+    offer(0);
+    needs_reset();
+}
+
+static void pbad_addr(void) { put_desc(q.desc, RAM_END, 16, 0, 0x82); }
+static void pbad_zero(void) { put_desc(q.desc, 0x30000, 0, 0, 0x82); }
+static void pbad_id(void) { put_desc(q.desc, 0x30000, 16, 8, 0x82); }
+static void pbad_endless(void) { for (unsigned i = 0; i < 8; i++) put_desc(q.desc + 16 * i, 0x30000, 16, 0, 0x83); }
+static void pbad_order(void) { put_desc(q.desc, 0x30000, 16, 0, 0x83); put_desc(q.desc + 16, 0x30000, 16, 0, 0x80); }
+static void pbad_nested(void) { put_desc(q.desc, 0x40000, 16, 0, 0x84); put_desc(0x40000, 0x50000, 0, 0, 4); }
+static void pbad_table_len(void) { put_desc(q.desc, 0x40000, 40, 0, 0x84); }
+static void pbad_table_next(void) { put_desc(q.desc, 0x40000, 16, 0, 0x85); put_desc(0x40000, 0x50000, 16, 0, 2); }
+
+static void test_hostile_packed(void **state)
+{
+    static void (*const bad[])(void) = { pbad_addr, pbad_zero, pbad_id, pbad_endless, pbad_order, pbad_nested, pbad_table_len, pbad_table_next };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        start(SLOT_RNG, 0, 8, V1 | INDIRECT | PACKED);
+        logs = 0;
+        bad[i]();
+        mem_wr(dev.notify, 2, 0);
+        needs_reset();
+        assert_int_equal(logs, 1);
+    }
+}
+
+/* ---- console ---- */
+
+static void test_console(void **state)
+{
+    static const char hello[] = "hello, world";
+    char got[16] = "";
+
+    (void)state;
+    drv_find(&dev, SLOT_CONSOLE);
+    assert_true(drv_features(&dev, V1));
+    drv_queue(&dev, &q, 0, 8, 0x10000);
+    drv_queue(&dev, &q2, 1, 8, 0x20000);
+    drv_ok(&dev);
+    poke(HALF - 5, hello, 12);
+    drvq_add(&q2, &(struct buf){ HALF - 5, 12, false }, 1, 0);
+    drvq_kick(&q2);
+    assert_int_equal(drvq_used(&q2, 1), 0);
+    assert_int_equal(con_len, 12);
+    assert_memory_equal(con_out, hello, 12);
+    /* input that comes before there is a buffer waits */
+    con_in = "0123456789";
+    event_post(con_ready);
+    run_events();
+    drvq_add(&q, &(struct buf){ 0x30000, 4, true }, 1, 0);
+    drvq_kick(&q);
+    assert_int_equal(drvq_used(&q, 1), 4);
+    drvq_add(&q, &(struct buf){ 0x30004, 15, true }, 1, 0);
+    drvq_kick(&q);
+    assert_int_equal(drvq_used(&q, 1), 6);
+    assert_int_equal(gmem_read(&vm, gpa(0x30000), got, 10), 0);
+    assert_string_equal(got, "0123456789");
+    drvq_add(&q, &(struct buf){ 0x30000, 4, true }, 1, 0);
+    drvq_kick(&q);
+    assert_int_equal(drvq_used(&q, 1), -1);
+    con_in = "x";
+    event_post(con_ready);
+    run_events();
+    assert_int_equal(drvq_used(&q, 1), 1);
+    mem_wr(dev.config + 8, 4, '!');
+    assert_int_equal(con_out[12], '!');
+    cw(&dev, C_STATUS, 1, 0);
+    assert_null(con_ready);
+}
+
+/* ---- block ---- */
+
+enum { HDR = 0x30000, DATA = 0x40000, ST = 0x31000 };
+
+static int request(uint32_t type, uint64_t sector, unsigned len, bool in)
+{
+    const struct buf b[3] = { { HDR, 16, false }, { DATA, len, in }, { ST, 1, true } };
+    const struct buf none[2] = { { HDR, 16, false }, { ST, 1, true } };
+    int64_t used;
+    uint8_t status = 0xee;
+
+    p32(HDR, type);
+    p32(HDR + 4, 0);
+    p64(HDR + 8, sector);
+    poke(ST, &status, 1);
+    drvq_add(&q, len ? b : none, len ? 3 : 2, 0);
+    drvq_kick(&q);
+    used = drvq_used(&q, len ? 3 : 2);
+    (void)gmem_read(&vm, gpa(ST), &status, 1);
+    if (used != 1 + (status == 0 && in ? (type == 8 ? (len < 20 ? len : 20) : len) : 0))
+        return -1;
+    return status;
+}
+
+static uint8_t byte(uint64_t a)
+{
+    uint8_t v = 0;
+
+    (void)gmem_read(&vm, gpa(a), &v, 1);
+    return v;
+}
+
+static void test_blk(void **state)
+{
+    static const uint8_t ones[65536 + 512] = { [0 ... sizeof ones - 1] = 0xaa };
+    uint64_t sectors = (FILE_LEN + 511) / 512;
+
+    (void)state;
+    start(SLOT_BLK, 1, 16, V1 | F(9) | F(12) | F(13) | F(14));
+    assert_int_equal(request(0, 3, 1024, true), 0);
+    for (unsigned i = 0; i < 1024; i++)
+        assert_int_equal(byte(DATA + i), file[3 * 512 + i]);
+    assert_int_equal(request(0, sectors - 1, 512, true), 0);
+    assert_int_equal(byte(DATA + 99), file[FILE_LEN - 1]);
+    assert_int_equal(byte(DATA + 100), 0);                /* beyond the file's end */
+    assert_int_equal(request(0, sectors, 512, true), 1);
+    assert_int_equal(request(0, UINT64_MAX, 512, true), 1);
+    assert_int_equal(request(0, 0, 100, true), 1);
+    assert_int_equal(request(0, 0, 0, true), 1);
+    assert_int_equal(request(99, 0, 512, true), 2);
+    assert_int_equal(request(4, 0, 0, false), 0);
+    assert_int_equal(request(8, 0, 20, true), 0);
+    assert_int_equal(byte(DATA), 't');
+    /* a write across two pieces of 64 KiB, and across the border in guest memory */
+    poke(DATA, ones, sizeof ones);
+    assert_int_equal(request(1, 100, sizeof ones, false), 0);
+    poke(DATA, file, 1024);
+    assert_int_equal(request(0, 99, 1024, true), 0);
+    assert_int_equal(byte(DATA + 511), file[100 * 512 - 1]);
+    assert_int_equal(byte(DATA + 512), 0xaa);
+    assert_int_equal(request(0, 100 + 128, 1024, true), 0);
+    assert_int_equal(byte(DATA + 511), 0xaa);
+    assert_int_equal(byte(DATA + 512), file[229 * 512]);
+    assert_int_equal(request(1, sectors - 1, 1024, false), 1);
+    assert_int_equal(cr(&dev, C_STATUS, 1), 15);
+}
+
+static void put_range(unsigned i, uint64_t sector, uint32_t n, uint32_t flags)
+{
+    p64(DATA + 16 * i, sector);
+    p32(DATA + 16 * i + 8, n);
+    p32(DATA + 16 * i + 12, flags);
+}
+
+static void test_discard(void **state)
+{
+    struct pmm_stats before, now;
+    static const uint8_t ones[65536] = { [0 ... 65535] = 0xaa };
+
+    (void)state;
+    start(SLOT_BLK, 0, 16, V1 | F(13) | F(14));
+    pmm_stats(&before);
+    poke(DATA, ones, sizeof ones);
+    assert_int_equal(request(1, 128, 65536, false), 0);
+    pmm_stats(&now);
+    assert_int_equal(before.free - now.free, 65536);      /* its own copy of one piece */
+    put_range(0, 130, 2, 1);
+    put_range(1, 140, 1, 0);
+    assert_int_equal(request(13, 0, 32, false), 0);       /* write zeroes */
+    assert_int_equal(request(0, 130, 1024, true), 0);
+    assert_int_equal(byte(DATA), 0);
+    assert_int_equal(byte(DATA + 1023), 0);
+    assert_int_equal(request(0, 132, 512, true), 0);
+    assert_int_equal(byte(DATA), 0xaa);
+    put_range(0, 128, 128, 0);
+    assert_int_equal(request(11, 0, 16, false), 0);       /* discard: the memory comes back */
+    pmm_stats(&now);
+    assert_int_equal(before.free, now.free);
+    assert_int_equal(request(0, 128, 512, true), 0);
+    assert_int_equal(byte(DATA), 0);
+    put_range(0, 0, 1, 1);
+    assert_int_equal(request(11, 0, 16, false), 2);       /* unmap is no flag of discard */
+    put_range(0, 600, 10, 0);
+    assert_int_equal(request(11, 0, 16, false), 1);
+    assert_int_equal(request(13, 0, 17, false), 2);
+    assert_int_equal(request(13, 0, 17 * 16, false), 2);
+    put_range(0, 300, 301, 0);                            /* to the very end: the short last piece too */
+    assert_int_equal(request(13, 0, 16, false), 0);
+    assert_int_equal(request(0, 600, 512, true), 0);
+    assert_int_equal(byte(DATA), 0);
+}
+
+/* The header and the status may lie anywhere in the descriptors; what is broken breaks the device only. */
+static void test_blk_layout(void **state)
+{
+    const struct buf odd[4] = { { HDR, 7, false }, { HDR + 7, 9, false }, { DATA, 300, true }, { DATA + 300, 213, true } };
+    const struct buf no_status[1] = { { HDR, 16, false } }, no_header[2] = { { HDR, 15, false }, { ST, 1, true } };
+
+    (void)state;
+    start(SLOT_BLK, 0, 16, V1);
+    p32(HDR, 0);
+    p64(HDR + 8, 5);
+    drvq_add(&q, odd, 4, 0);
+    drvq_kick(&q);
+    assert_int_equal(drvq_used(&q, 4), 513);
+    assert_int_equal(byte(DATA + 512), 0);
+    assert_int_equal(byte(DATA + 511), file[6 * 512 - 1]);
+    drvq_add(&q, no_status, 1, 0);
+    drvq_kick(&q);
+    needs_reset();
+    logs = 0;
+    start(SLOT_BLK, 0, 16, V1);
+    drvq_add(&q, no_header, 2, 0);
+    drvq_kick(&q);
+    needs_reset();
+}
+
+/* More requests than can be in flight, each larger than what is done at once; a reset in the middle ends them all. */
+static void test_blk_queueing(void **state)
+{
+    (void)state;
+    for (unsigned packed = 0; packed < 2; packed++) {
+        start(SLOT_BLK, 0, 256, V1 | INDIRECT | (packed ? PACKED : 0));
+        p32(HDR, 0);
+        p64(HDR + 8, 0);
+        for (unsigned lap = 0; lap < 2; lap++) {
+            for (unsigned i = 0; i < 40; i++) {
+                const struct buf b[3] = { { HDR, 16, false }, { DATA, 0x40000, true }, { ST + i, 1, true } };
+
+                drvq_add(&q, b, 3, 0x20000 + 64 * i);
+            }
+            mem_wr(dev.notify, 2, 0);
+            if (lap == 1) {
+                assert_true(event_run());
+                break;
+            }
+            run_events();
+            for (unsigned i = 0; i < 40; i++)
+                assert_int_equal(drvq_used(&q, 1), 0x40001);
+        }
+        cw(&dev, C_STATUS, 1, 0);
+        assert_int_equal(cr(&dev, C_STATUS, 1), 0);
+        memset(half[0] + DATA, 0x55, 4096);
+        run_events();
+        assert_int_equal(byte(DATA), 0x55);
+    }
+}
+
+static void test_queue_reset(void **state)
+{
+    (void)state;
+    start(SLOT_BLK, 0, 16, V1 | F(40));
+    assert_int_equal(request(0, 3, 1024, true), 0);
+    cw(&dev, C_QSEL, 2, 0);
+    cw(&dev, C_QRESET, 2, 1);
+    assert_int_equal(cr(&dev, C_QRESET, 2), 1);
+    assert_int_equal(cr(&dev, C_QEN, 2), 0);
+    run_events();
+    assert_int_equal(cr(&dev, C_QRESET, 2), 0);
+    p16(0x11002, 0);
+    p16(0x12002, 0);
+    drv_queue(&dev, &q, 0, 8, 0x10000);
+    assert_int_equal(request(0, 3, 1024, true), 0);
+    assert_int_equal(cr(&dev, C_STATUS, 1), 15);
+}
+
+/* What a guest wrote is there after its reset, and gone after power-off. */
+static void test_disk_survives_reset(void **state)
+{
+    (void)state;
+    start(SLOT_BLK, 0, 16, V1);
+    half[0][DATA] = 0x77;
+    assert_int_equal(request(1, 0, 512, false), 0);
+    vio_destroy(&vm);
+    assert_int_equal(vio_build(&vm, &config), 0);
+    start(SLOT_BLK, 0, 16, V1);
+    assert_int_equal(request(0, 0, 512, true), 0);
+    assert_int_equal(byte(DATA), 0x77);
+    vio_destroy(&vm);
+    vio_release(&vm);
+    assert_int_equal(vio_build(&vm, &config), 0);
+    start(SLOT_BLK, 0, 16, V1);
+    assert_int_equal(request(0, 0, 512, true), 0);
+    assert_int_equal(byte(DATA), file[0]);
+}
+
+static void test_read_only(void **state)
+{
+    (void)state;
+    fake_down();
+    config.disk[0].ro = true;
+    fake_up();
+    start(SLOT_BLK, 0, 16, V1 | F(5));
+    assert_int_equal(request(0, 0, 512, true), 0);
+    assert_int_equal(request(1, 0, 512, false), 1);
+    put_range(0, 0, 1, 0);
+    assert_int_equal(request(13, 0, 16, false), 1);
+    config.disk[0].ro = false;
+}
+
+/* A guest that asks for random bytes without end gets a bounded number a second. */
+static void test_rng_rate(void **state)
+{
+    uint64_t total = 0, from;
+    int64_t n;
+
+    (void)state;
+    start(SLOT_RNG, 0, 8, V1);
+    host_now += 1000000000;
+    from = host_now;
+    for (unsigned i = 0; i < 8; i++)
+        drvq_add(&q, &(struct buf){ 0x30000, 1024, true }, 1, 0);
+    while (host_now < from + 1000000000) {
+        drvq_kick(&q);
+        while ((n = drvq_used(&q, 1)) >= 0) {
+            total += (uint64_t)n;
+            drvq_add(&q, &(struct buf){ 0x30000, 1024, true }, 1, 0);
+        }
+        host_now += 100000;
+    }
+    assert_in_range(total, 900 * 1024, 1200 * 1024);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, up, down)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_features), T(test_registers), T(test_bad_queues), T(test_laps), T(test_many_at_once), T(test_interrupts), T(test_msix_vectors),
+        T(test_bus_master), T(test_hostile_split), T(test_hostile_packed), T(test_console), T(test_blk), T(test_discard), T(test_blk_layout),
+        T(test_blk_queueing), T(test_queue_reset), T(test_disk_survives_reset), T(test_read_only), T(test_rng_rate),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
