@@ -15,14 +15,8 @@ static void answer(struct kbc *k, uint8_t val)
     k->s.full = true;
 }
 
-static void output_port(struct kbc *k, uint8_t val)
-{
-    k->s.output_port = val;
-    if (!(val & OUT_RESET_N))
-        vm_request_reset(k->vm, "keyboard controller");
-}
-
-static void command(struct kbc *k, uint8_t cmd)
+/* True: the reset line is pulled. */
+static bool command(struct kbc *k, uint8_t cmd)
 {
     static const struct { uint8_t cmd, answer; } fixed[] = { { 0xaa, 0x55 }, { 0xa9, 0 }, { 0xab, 0 }, { 0xc0, 0x80 } };
 
@@ -40,11 +34,10 @@ static void command(struct kbc *k, uint8_t cmd)
         k->s.command_byte = (uint8_t)((k->s.command_byte & ~0x10) | (cmd == 0xad ? 0x10 : 0));
     else if (cmd == 0x60 || (cmd >= 0xd1 && cmd <= 0xd4))
         k->s.expect = cmd;
-    else if (cmd >= 0xf0 && !(cmd & 1))   /* pulses output port bits that are 0; bit 0 is the reset line */
-        vm_request_reset(k->vm, "keyboard controller");
+    return cmd >= 0xf0 && !(cmd & 1);   /* pulses output port bits that are 0; bit 0 is the reset line */
 }
 
-static void data(struct kbc *k, uint8_t val)
+static bool data(struct kbc *k, uint8_t val)
 {
     uint8_t expect = k->s.expect;
 
@@ -52,9 +45,10 @@ static void data(struct kbc *k, uint8_t val)
     if (expect == 0x60)
         k->s.command_byte = val;
     else if (expect == 0xd1)
-        output_port(k, val);
+        k->s.output_port = val;
     else if (expect == 0xd2 || expect == 0xd3)
         answer(k, val);
+    return expect == 0xd1 && !(val & OUT_RESET_N);
 }
 
 static int data_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
@@ -83,24 +77,30 @@ static int status_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
 static int data_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
     struct kbc *k = dev;
+    bool reset;
 
     (void)off;
     (void)size;
     spin_lock(&k->lock);
-    data(k, (uint8_t)val);
+    reset = data(k, (uint8_t)val);
     spin_unlock(&k->lock);
+    if (reset)
+        vm_request_reset(k->vm, "keyboard controller");
     return 0;
 }
 
 static int command_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
     struct kbc *k = dev;
+    bool reset;
 
     (void)off;
     (void)size;
     spin_lock(&k->lock);
-    command(k, (uint8_t)val);
+    reset = command(k, (uint8_t)val);
     spin_unlock(&k->lock);
+    if (reset)
+        vm_request_reset(k->vm, "keyboard controller");
     return 0;
 }
 

@@ -9,7 +9,7 @@
 #define PIT_HZ 1193182ull
 #define SECOND 1000000000ull
 #define EDGE_MIN_NS 100000ull     /* IRQ 0 comes no more often */
-#define EARLY_NS 1000000ull       /* the guest was paused: look again after this */
+#define EARLY_NS 5000000ull       /* the guest was paused: look again after this */
 enum { RW_LATCH, RW_LOW, RW_HIGH, RW_BOTH };
 enum { SYSCTL_GATE2 = 1, SYSCTL_SPEAKER = 2, SYSCTL_REFRESH = 0x10, SYSCTL_OUT2 = 0x20 };
 

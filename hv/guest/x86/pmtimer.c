@@ -9,7 +9,7 @@
 #include "x86_dev.h"
 
 #define SECOND 1000000000ull
-#define GAP_NS 1000000ull
+#define GAP_NS 5000000ull
 #define HALF 31                   /* TMR_STS: bit 31 of the timer changed */
 enum { STS_TMR = 1, STS_PWRBTN = 0x100, EN_TMR = 1, EN_PWRBTN = 0x100, CNT_SCI_EN = 1, CNT_SLP_EN = 0x2000 };
 #define EVENTS 0x0121             /* TMR, GBL, PWRBTN */

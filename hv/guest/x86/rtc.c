@@ -12,6 +12,7 @@
 #define SECOND 1000000000ull
 #define UPDATE_NS 2228000ull      /* UIP is set 244 us before an update, which takes 1984 us */
 #define GAP_NS 100000ull
+#define EARLY_NS 5000000ull       /* the guest was paused: look again after this */
 enum { R_SEC, R_SEC_ALARM, R_MIN, R_MIN_ALARM, R_HOUR, R_HOUR_ALARM, R_WEEKDAY, R_DAY, R_MONTH, R_YEAR, R_A, R_B, R_C, R_D, R_CENTURY = 0x32 };
 enum { A_UIP = 0x80, B_SET = 0x80, B_PIE = 0x40, B_AIE = 0x20, B_UIE = 0x10, B_DM = 4, B_24H = 2, C_IRQF = 0x80, D_VRT = 0x80 };
 
@@ -198,7 +199,7 @@ static void rtc_event(struct event *ev)
 
     spin_lock(&r->lock);
     refresh(r, now);
-    rearm(r, now, GAP_NS);
+    rearm(r, now, r->s.cmos[R_C] & C_IRQF ? GAP_NS : EARLY_NS);
     spin_unlock(&r->lock);
 }
 
