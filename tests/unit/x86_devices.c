@@ -117,6 +117,14 @@ static void test_pit_gate(void **state)
     advance(TICKS(20));
     assert_true(inb(0x61) & 0x20);
     assert_true(count_of(2) > 65500);                  /* it counts on */
+    set_count(2, 3, 1001);                             /* square wave: high for 501 of 1001 */
+    assert_true(inb(0x61) & 0x20);
+    advance(TICKS(499));
+    assert_true(inb(0x61) & 0x20);
+    advance(TICKS(4));
+    assert_false(inb(0x61) & 0x20);
+    advance(TICKS(500));
+    assert_true(inb(0x61) & 0x20);
     set_count(2, 1, 1000);                             /* one-shot: waits for the gate's edge */
     assert_true(inb(0x61) & 0x20);
     outb(0x61, 0);

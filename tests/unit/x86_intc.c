@@ -96,6 +96,7 @@ static void test_level(void **state)
     assert_int_equal(apic_read(1, APIC_TMR + 1), 1u << 25);
     line(9, false);
     line(9, true);
+    assert_int_equal(apic_read(1, APIC_IRR + 1), 0);   /* it waits for the EOI */
     assert_int_equal(take(1), -1);
     eoi(1);                                            /* still asserted: again */
     assert_int_equal(take(1), 0x39);
@@ -114,6 +115,20 @@ static void test_level(void **state)
     assert_true(io_read(0x22) & 0x4000);
     mem_write(PLAT_IOAPIC + 0x40, 0x39);
     assert_false(io_read(0x22) & 0x4000);
+}
+
+/* The IOAPIC waits for the EOI of a level interrupt: no PV EOI. */
+static void test_level_pv(void **state)
+{
+    (void)state;
+    assert_int_equal(lapic_set_pv_eoi(&fake_vcpu[1], 0x101), 0);
+    rte(9, 1, LEVEL | 0x39);
+    line(9, true);
+    assert_int_equal(take(1), 0x39);
+    assert_false(fake_vcpu[1].vintc_hooks);
+    assert_int_equal(fake_ram[0x100], 0);
+    eoi(1);
+    assert_int_equal(take(1), 0x39);
 }
 
 static void test_level_masked(void **state)
@@ -325,7 +340,7 @@ static void test_pit_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_ioapic_registers), T(test_edge), T(test_level), T(test_level_masked), T(test_shared), T(test_pic_nesting),
+        T(test_ioapic_registers), T(test_edge), T(test_level), T(test_level_pv), T(test_level_masked), T(test_shared), T(test_pic_nesting),
         T(test_pic_cascade), T(test_pic_modes), T(test_elcr), T(test_spurious), T(test_extint), T(test_pit_line),
     };
 
