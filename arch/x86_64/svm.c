@@ -151,7 +151,7 @@ static void set_intercepts(struct vmcb *b)
 {
     b->intercept_cr_write = 1 << 8;
     b->intercept_exceptions = 1u << X86_DB | 1u << X86_AC | 1u << X86_MC;
-    b->intercept_misc1 = I1_INTR | I1_NMI | I1_SMI | I1_INIT | I1_RDPMC | I1_CPUID | I1_INVD | I1_HLT | I1_INVLPGA | I1_IOIO_PROT |
+    b->intercept_misc1 = I1_INTR | I1_NMI | I1_SMI | I1_INIT | I1_CR0_SEL | I1_RDPMC | I1_CPUID | I1_INVD | I1_HLT | I1_INVLPGA | I1_IOIO_PROT |
                          I1_MSR_PROT | I1_SHUTDOWN;
     b->intercept_misc2 = I2_VMRUN | I2_VMMCALL | I2_VMLOAD | I2_VMSAVE | I2_STGI | I2_CLGI | I2_SKINIT | I2_ICEBP | I2_WBINVD |
                          I2_MONITOR | I2_MWAIT | I2_MWAIT_ARMED | I2_RDPRU;

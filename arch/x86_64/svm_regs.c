@@ -81,14 +81,16 @@ static int get_special(const struct vcpu *v, uint32_t id, uint64_t *val)
     return 0;
 }
 
-static int set_efer(struct svm_vcpu *s, uint64_t val)
+static int set_efer(struct vcpu *v, uint64_t val)
 {
+    struct svm_vcpu *s = svm_of(v);
     const uint64_t known = 0x1 | 0x100 | 0x400 | EFER_NXE | EFER_SVME | 0x2000 | 0x4000 | 0x8000 | 0x40000 | 0x100000 | 0x200000;
 
     if (val & ~known)
         return -EINVAL;
     s->vmcb->efer = val | EFER_SVME;
     svm_dirty(s, CLEAN_CRX);
+    svm_ops.vcpu_tlb_flush(v);     /* NXE */
     return 0;
 }
 
@@ -107,7 +109,7 @@ static int set_special(struct vcpu *v, uint32_t id, uint64_t val)
     struct svm_vcpu *s = svm_of(v);
 
     if (id == X86_EFER)
-        return set_efer(s, val);
+        return set_efer(v, val);
     if (id == X86_XCR0)
         return svm_set_xcr0(v, val);
     if (id >= X86_DR0 && id <= X86_DR3)
@@ -145,6 +147,8 @@ int svm_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
         return -EINVAL;
     memcpy((uint8_t *)s->vmcb + f->offset, &val, f->size);
     svm_dirty(s, f->clean);
+    if (id == X86_CR0 || id == X86_CR3 || id == X86_CR4)
+        svm_ops.vcpu_tlb_flush(v);   /* as MOV to them does; VMRUN does not (15.16) */
     return 0;
 }
 

@@ -90,14 +90,27 @@ static void exit_msr(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
     e->sysreg.val = (uint32_t)v->regs.gpr[X86_RAX] | v->regs.gpr[X86_RDX] << 32;
 }
 
+static void cr_write(const struct svm_vcpu *s, struct vcpu_exit *e, uint32_t id)
+{
+    e->reason = EXIT_SYSREG;
+    e->insn_len = insn_len(s->vmcb);
+    e->sysreg.id = id;
+    e->sysreg.write = e->sysreg.cr = true;
+    e->sysreg.val = 0;
+}
+
+/* The task priority lives in the local APIC. */
 static void exit_cr8_write(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     (void)v;
-    e->reason = EXIT_SYSREG;
-    e->insn_len = insn_len(s->vmcb);
-    e->sysreg.id = X86_CR8;
-    e->sysreg.write = e->sysreg.cr = true;
-    e->sysreg.val = 0;
+    cr_write(s, e, X86_CR8);
+}
+
+/* Bits other than TS and MP change. Rare, and not every CPU checks what VMRUN would then refuse. */
+static void exit_cr0_write(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v;
+    cr_write(s, e, X86_CR0);
 }
 
 /* The error code's present bit is not reliable everywhere; gmem knows what is mapped. */
@@ -189,7 +202,7 @@ static exit_fn *const handlers[VMEXIT_TLBSYNC + 1] = {
     [VMEXIT_CR0_WRITE + 8] = exit_cr8_write,
     [VMEXIT_EXCP0 + X86_DB] = svm_exit_db, [VMEXIT_EXCP0 + X86_AC] = exit_ac, [VMEXIT_EXCP0 + X86_MC] = exit_mc,
     [VMEXIT_INTR] = exit_irq, [VMEXIT_NMI] = exit_nothing, [VMEXIT_SMI] = exit_nothing, [VMEXIT_INIT] = exit_nothing,
-    [VMEXIT_VINTR] = exit_window, [VMEXIT_RDPMC] = exit_gp, [VMEXIT_CPUID] = exit_cpuid, [VMEXIT_RSM] = exit_ud,
+    [VMEXIT_VINTR] = exit_window, [VMEXIT_CR0_SEL] = exit_cr0_write, [VMEXIT_RDPMC] = exit_gp, [VMEXIT_CPUID] = exit_cpuid, [VMEXIT_RSM] = exit_ud,
     [VMEXIT_IRET] = svm_exit_iret, [VMEXIT_INVD] = exit_cache, [VMEXIT_PAUSE] = exit_pause, [VMEXIT_HLT] = exit_hlt,
     [VMEXIT_INVLPGA] = exit_ud, [VMEXIT_IOIO] = exit_ioio, [VMEXIT_MSR] = exit_msr, [VMEXIT_SHUTDOWN] = exit_shutdown,
     [VMEXIT_VMRUN] = exit_ud, [VMEXIT_VMMCALL] = exit_vmmcall, [VMEXIT_VMLOAD] = exit_ud, [VMEXIT_VMSAVE] = exit_ud,
