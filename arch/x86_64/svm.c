@@ -215,11 +215,6 @@ static void svm_vcpu_reset(struct vcpu *v)
     svm_reset_state(v, true);
 }
 
-static void svm_skip_insn(struct vcpu *v, unsigned len)
-{
-    v->regs.pc += len;
-    svm_of(v)->vmcb->interrupt_shadow = 0;
-}
 
 /* Where the CPU can flush one ASID it does; elsewhere the vCPU gets an ASID that was never used. */
 static void svm_vcpu_tlb_flush(struct vcpu *v)

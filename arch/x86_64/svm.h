@@ -62,6 +62,7 @@ bool svm_irq_ready(struct vcpu *);
 bool svm_nmi_ready(struct vcpu *);
 void svm_irq_window(struct vcpu *, bool on);
 void svm_nmi_window(struct vcpu *);
+void svm_skip_insn(struct vcpu *, unsigned len);
 uint64_t svm_eventinj(struct vcpu *, struct svm_vcpu *);            /* takes v->event */
 void svm_exitintinfo(struct vcpu *, struct svm_vcpu *, uint64_t);   /* gives it back */
 void svm_exit_iret(struct vcpu *, struct svm_vcpu *, struct vcpu_exit *);

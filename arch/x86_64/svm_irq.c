@@ -92,6 +92,20 @@ void svm_exit_db(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
     v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = X86_DB };
 }
 
+/* An instruction that we carried out ends as on the CPU: no interrupt shadow, and a trap when the guest steps (13.1.4). */
+void svm_skip_insn(struct vcpu *v, unsigned len)
+{
+    struct svm_vcpu *s = svm_of(v);
+
+    v->regs.pc += len;
+    s->vmcb->interrupt_shadow = 0;
+    if (!(v->regs.flags & RFLAGS_TF) || s->nmi_step || v->event.type != VEV_NONE)
+        return;
+    s->vmcb->dr6 |= DR6_BS;
+    svm_dirty(s, CLEAN_DRX);
+    v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = X86_DB };
+}
+
 uint64_t svm_eventinj(struct vcpu *v, struct svm_vcpu *s)
 {
     static const uint8_t types[] = { [VEV_IRQ] = EVENT_INTR, [VEV_NMI] = EVENT_NMI, [VEV_EXCEPTION] = EVENT_EXCEPTION, [VEV_SOFT] = EVENT_SOFT };

@@ -155,8 +155,7 @@ static void exit_gp(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 
 static void step_over(struct vcpu *v, struct svm_vcpu *s, unsigned len)
 {
-    v->regs.pc += insn_len(s->vmcb) ? insn_len(s->vmcb) : len;
-    s->vmcb->interrupt_shadow = 0;
+    svm_skip_insn(v, insn_len(s->vmcb) ? insn_len(s->vmcb) : len);
 }
 
 /* INVD would throw away what others wrote; caches are coherent without WBINVD. Both are 2 bytes long. */
