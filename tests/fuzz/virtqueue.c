@@ -97,13 +97,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const unsigned sizes[] = { 8, 1, 2, 256, 16, 64, 7, 128 };
 
+    unsigned n;
+
     if (size < 2)
         return 0;
     fake_up();
     drv_find(&dev, SLOT_CONSOLE + data[0] % 3);
     drv_features(&dev, F(32) | F(40) | (data[0] & 4 ? F(34) : 0) | (data[0] & 8 ? F(28) : 0) | (data[0] & 16 ? F(29) : 0));
-    for (unsigned i = 0; i < 2; i++)
-        drv_queue(&dev, &q[i], i, sizes[data[1] & 7], RINGS + RING_STEP * i);
+    /* Each part once at the very end of a piece of RAM, where reading or writing beyond it is noticed. */
+    n = sizes[data[1] & 7];
+    drv_queue_at(&dev, &q[0], 0, n, HALF - 16 * n, RINGS, data[1] & 8 ? RAM_END - align_up(6 + 8 * n, 4) : RINGS + RING_STEP);
+    drv_queue_at(&dev, &q[1], 1, n, RINGS + 2 * RING_STEP, data[1] & 8 ? RINGS + 3 * RING_STEP : RAM_END - align_up(6 + 2 * n, 4),
+                 RINGS + 4 * RING_STEP);
     drv_ok(&dev);
     for (size_t i = 2; i + 8 <= size && i < 8 * OPS; i += 8)
         one(data + i);

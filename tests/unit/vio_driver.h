@@ -51,9 +51,9 @@ static bool drv_features(struct drv *d, uint64_t want)
     return cr(d, C_STATUS, 1) & 8;
 }
 
-static void drv_queue(struct drv *d, struct drvq *q, unsigned index, unsigned size, uint64_t at)
+static void drv_queue_at(struct drv *d, struct drvq *q, unsigned index, unsigned size, uint64_t desc, uint64_t driver, uint64_t device)
 {
-    *q = (struct drvq){ .d = d, .index = index, .size = size, .desc = at, .driver = at + 0x1000, .device = at + 0x2000,
+    *q = (struct drvq){ .d = d, .index = index, .size = size, .desc = desc, .driver = driver, .device = device,
                         .packed = d->features & F(34), .avail_wrap = true, .used_wrap = true };
     cw(d, C_QSEL, 2, index);
     cw(d, C_QSIZE, 2, size);
@@ -63,6 +63,11 @@ static void drv_queue(struct drv *d, struct drvq *q, unsigned index, unsigned si
     cw(d, C_QDRIVER + 4, 4, q->driver >> 32);
     cw(d, C_QDEVICE, 8, q->device);
     cw(d, C_QEN, 2, 1);
+}
+
+static void drv_queue(struct drv *d, struct drvq *q, unsigned index, unsigned size, uint64_t at)
+{
+    drv_queue_at(d, q, index, size, at, at + 0x1000, at + 0x2000);
 }
 
 static void drv_ok(struct drv *d)

@@ -156,6 +156,26 @@ static void test_laps(void **state)
     }
 }
 
+/* A chain of as many descriptors as the ring has. */
+static void test_whole_ring(void **state)
+{
+    struct buf b[7];
+
+    (void)state;
+    for (unsigned i = 0; i < 7; i++)
+        b[i] = (struct buf){ 0x30000 + 64 * i, 10, true };
+    start(SLOT_RNG, 0, 7, V1 | PACKED);
+    for (unsigned lap = 0; lap < 6; lap++) {
+        unsigned n = lap == 4 ? 3 : 7;
+
+        drvq_add(&q, b, n, 0);
+        host_now += 10000000;
+        drvq_kick(&q);
+        assert_int_equal(drvq_used(&q, n), 10 * n);
+        assert_int_equal(drvq_used(&q, 1), -1);
+    }
+}
+
 static void test_many_at_once(void **state)
 {
     (void)state;
@@ -280,9 +300,26 @@ static void bad_table_and_next(void) { chain(0, 0x40000, 16, 5, 1); put_desc(0x4
 
 static void test_hostile_split(void **state)
 {
-    static void (*const bad[])(void) = {
-        bad_addr, bad_wrap, bad_zero, bad_head, bad_next, bad_loop, bad_self, bad_order, bad_jump, bad_back, bad_table_len, bad_table_none,
-        bad_table_huge, bad_table_addr, bad_nested, bad_table_next, bad_table_loop, bad_table_in_chain, bad_table_and_next,
+    static const struct { void (*make)(void); const char *said; } bad[] = {
+        { bad_addr, "not RAM" },
+        { bad_wrap, "not RAM" },
+        { bad_zero, "no bytes" },
+        { bad_head, "number beyond the ring (0x8)" },
+        { bad_next, "number beyond the ring (0x9)" },
+        { bad_loop, "a loop of" },
+        { bad_self, "a loop of" },
+        { bad_order, "after a writable" },
+        { bad_jump, "index jumped" },
+        { bad_back, "index jumped" },
+        { bad_table_len, "table of bad length" },
+        { bad_table_none, "table of bad length" },
+        { bad_table_huge, "table of bad length" },
+        { bad_table_addr, "outside of RAM" },
+        { bad_nested, "inside another" },
+        { bad_table_next, "next beyond" },
+        { bad_table_loop, "a loop in" },
+        { bad_table_in_chain, "inside a chain" },
+        { bad_table_and_next, "inside a chain" },
     };
 
     (void)state;
@@ -290,8 +327,9 @@ static void test_hostile_split(void **state)
         start(SLOT_RNG, 0, 8, V1 | INDIRECT);
         p16(q.device + 2, 0);
         logs = 0;
-        bad[i]();
+        bad[i].make();
         needs_reset();
+        assert_non_null(strstr(last_log, bad[i].said));
         assert_int_equal(g16(q.device + 2), 0);           /* nothing was used */
         mem_wr(dev.notify, 2, 0);                         /* and it stays so */
         run_events();
@@ -309,21 +347,31 @@ static void pbad_zero(void) { put_desc(q.desc, 0x30000, 0, 0, 0x82); }
 static void pbad_id(void) { put_desc(q.desc, 0x30000, 16, 8, 0x82); }
 static void pbad_endless(void) { for (unsigned i = 0; i < 8; i++) put_desc(q.desc + 16 * i, 0x30000, 16, 0, 0x83); }
 static void pbad_order(void) { put_desc(q.desc, 0x30000, 16, 0, 0x83); put_desc(q.desc + 16, 0x30000, 16, 0, 0x80); }
-static void pbad_nested(void) { put_desc(q.desc, 0x40000, 16, 0, 0x84); put_desc(0x40000, 0x50000, 0, 0, 4); }
+static void pbad_table_zero(void) { put_desc(q.desc, 0x40000, 16, 0, 0x84); put_desc(0x40000, 0x50000, 0, 0, 4); }
 static void pbad_table_len(void) { put_desc(q.desc, 0x40000, 40, 0, 0x84); }
 static void pbad_table_next(void) { put_desc(q.desc, 0x40000, 16, 0, 0x85); put_desc(0x40000, 0x50000, 16, 0, 2); }
 
 static void test_hostile_packed(void **state)
 {
-    static void (*const bad[])(void) = { pbad_addr, pbad_zero, pbad_id, pbad_endless, pbad_order, pbad_nested, pbad_table_len, pbad_table_next };
+    static const struct { void (*make)(void); const char *said; } bad[] = {
+        { pbad_addr, "not RAM" },
+        { pbad_zero, "no bytes" },
+        { pbad_id, "id beyond" },
+        { pbad_endless, "longer than the ring" },
+        { pbad_order, "after a writable" },
+        { pbad_table_zero, "no bytes" },
+        { pbad_table_len, "bad length" },
+        { pbad_table_next, "inside a chain" },
+    };
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
         start(SLOT_RNG, 0, 8, V1 | INDIRECT | PACKED);
         logs = 0;
-        bad[i]();
+        bad[i].make();
         mem_wr(dev.notify, 2, 0);
         needs_reset();
+        assert_non_null(strstr(last_log, bad[i].said));
         assert_int_equal(logs, 1);
     }
 }
@@ -525,7 +573,11 @@ static void test_blk_queueing(void **state)
             }
             mem_wr(dev.notify, 2, 0);
             if (lap == 1) {
-                assert_true(event_run());
+                tick = 3000000;                           /* each run of events ends soon */
+                for (unsigned i = 0; i < 4; i++)
+                    assert_true(event_run());
+                tick = 0;
+                assert_int_equal(cr(&dev, C_STATUS, 1), 15);
                 break;
             }
             run_events();
@@ -619,7 +671,7 @@ static void test_rng_rate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_features), T(test_registers), T(test_bad_queues), T(test_laps), T(test_many_at_once), T(test_interrupts), T(test_msix_vectors),
+        T(test_features), T(test_registers), T(test_bad_queues), T(test_laps), T(test_whole_ring), T(test_many_at_once), T(test_interrupts), T(test_msix_vectors),
         T(test_bus_master), T(test_hostile_split), T(test_hostile_packed), T(test_console), T(test_blk), T(test_discard), T(test_blk_layout),
         T(test_blk_queueing), T(test_queue_reset), T(test_disk_survives_reset), T(test_read_only), T(test_rng_rate),
     };
