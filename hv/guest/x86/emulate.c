@@ -68,28 +68,6 @@ enum emu_result emu_linear(struct emu *m, unsigned seg, uint64_t off, unsigned s
     return EMU_DONE;
 }
 
-static bool new_page(struct x86_machine *x, uint64_t page)
-{
-    bool fresh = true;
-
-    spin_lock(&x->lock);
-    for (uint32_t i = 0; i < x->nlogged_page; i++)
-        fresh = fresh && x->logged_page[i] != page;
-    if (fresh && x->nlogged_page < X86_LOGGED_PAGES)
-        x->logged_page[x->nlogged_page++] = page;
-    else
-        fresh = false;
-    spin_unlock(&x->lock);
-    return fresh;
-}
-
-static void log_nobody(struct emu *m, const struct io_access *io)
-{
-    if (new_page(x86_machine_of(m->v), io->addr >> PAGE_SHIFT))
-        vm_log(m->v->vm, LOG_INFO, "vCPU %u: %s of %u bytes at %#llx, where no device is (pc %#llx)", m->v->id, io->write ? "write" : "read", io->size,
-               (unsigned long long)io->addr, (unsigned long long)m->v->regs.pc);
-}
-
 /* The vCPU's own APIC page: aligned 32-bit registers. Other reads see their part of the register, other writes are dropped. */
 static void access_apic(struct vcpu *v, struct io_access *io)
 {
@@ -110,7 +88,7 @@ static void access_device(struct emu *m, struct io_access *io)
     if ((io->addr & ~0xfffull) == lapic_page(m->v))
         access_apic(m->v, io);
     else if (io_dispatch(m->v->vm, IO_MEM, io) == -ENOENT)
-        log_nobody(m, io);
+        x86_log_nobody(m->v, IO_MEM, io);
 }
 
 /* Guest-physical access within a page: RAM by one copy, a device by pieces of at most 8 bytes. */

@@ -13,6 +13,7 @@
 #define HALF 31                   /* TMR_STS: bit 31 of the timer changed */
 enum { STS_TMR = 1, STS_PWRBTN = 0x100, EN_TMR = 1, EN_PWRBTN = 0x100, CNT_SCI_EN = 1, CNT_SLP_EN = 0x2000 };
 #define EVENTS 0x0121             /* TMR, GBL, PWRBTN */
+#define ENABLES (EVENTS | 0x0400)   /* and RTC, which kernels turn on though the FADT says that it never happens */
 #define CNT_KEPT 0x1c03           /* SCI_EN, BM_RLD, SLP_TYP */
 
 static uint64_t counts(const struct pm *p)
@@ -69,7 +70,7 @@ static int evt_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     spin_lock(&p->lock);
     refresh(p, 0);
     p->s.sts &= (uint16_t)~v;
-    p->s.en = (uint16_t)(((uint32_t)p->s.en << 16 & ~mask) >> 16 | (v >> 16 & EVENTS));
+    p->s.en = (uint16_t)(((uint32_t)p->s.en << 16 & ~mask) >> 16 | (v >> 16 & ENABLES));
     refresh(p, 0);
     spin_unlock(&p->lock);
     return 0;

@@ -79,7 +79,8 @@ struct x86_cpuid_table {
 };
 
 #define X86_LOGGED_MSRS 32
-#define X86_LOGGED_PAGES 16
+#define X86_LOGGED_PAGES 32
+#define PORT_LOGGED (1ull << 63)
 struct x86_machine {
     struct x86_cpuid_table cpuid;
     uint64_t tsc_offset;                   /* guest TSC = host's + this, before TSC_ADJUST */
@@ -90,7 +91,7 @@ struct x86_machine {
     bool pci, vio, devices;                /* what destroy has to undo */
     struct spinlock lock;                  /* the two sets below */
     uint32_t logged_msr[X86_LOGGED_MSRS], nlogged_msr;
-    uint64_t logged_page[X86_LOGGED_PAGES]; uint32_t nlogged_page;
+    uint64_t logged_page[X86_LOGGED_PAGES]; uint32_t nlogged_page;   /* pages with no device, and ports: PORT_LOGGED | number */
 };
 
 static inline struct x86_vcpu *x86_of(const struct vcpu *v) { return v->guest; }
@@ -107,7 +108,7 @@ void x86_set(struct vcpu *v, uint32_t id, uint64_t val);
 struct x86_segment { uint16_t sel; uint64_t base; uint32_t limit; uint16_t attr; };
 void x86_set_segment(struct vcpu *v, enum x86_seg seg, struct x86_segment s);
 
-/* guest_x86.c. Queues an exception, making a double or triple fault of it where APM vol 2 §8.2.9 says so. */
+/* cpu.c. Queues an exception, making a double or triple fault of it where APM vol 2 §8.2.9 says so. */
 void x86_raise(struct vcpu *v, unsigned vector, uint32_t error);
 void x86_raise_pf(struct vcpu *v, uint64_t cr2, uint32_t error);
 void x86_mode_get(struct vcpu *v, struct x86_mode *m);
@@ -152,6 +153,9 @@ bool x86_pv_kicked(struct vcpu *v);        /* consumes a kick */
 void x86_pv_tick(struct vcpu *v);          /* tells the guest its steal time when it has grown */
 /* TSC to nanoseconds: ns = ((tsc << shift) or (tsc >> -shift)) * mul >> 32. */
 void x86_pv_scale(uint64_t hz, uint32_t *mul, int8_t *shift);
+
+/* Logs an access to nothing, once for each page or port, and only the first of them. */
+void x86_log_nobody(struct vcpu *v, enum io_space space, const struct io_access *io);
 
 /* emulate.c */
 int x86_emulate(struct vcpu *v, struct vcpu_exit *e);

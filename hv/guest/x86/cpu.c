@@ -1,0 +1,157 @@
+/* What every exit of an x86 vCPU may need: exceptions, the mode, stepping over an instruction. */
+#include "x86.h"
+
+void x86_set(struct vcpu *v, uint32_t id, uint64_t val)
+{
+    if (v->ops->set_sysreg(v, id, val) != 0)
+        log_err("%s does not take system register %#x = %#llx", v->ops->name, id, (unsigned long long)val);
+}
+
+void x86_set_segment(struct vcpu *v, enum x86_seg seg, struct x86_segment s)
+{
+    x86_set(v, X86_SEG_SEL + seg, s.sel);
+    x86_set(v, X86_SEG_BASE + seg, s.base);
+    x86_set(v, X86_SEG_LIMIT + seg, s.limit);
+    x86_set(v, X86_SEG_ATTR + seg, s.attr);
+}
+
+static bool has_error_code(unsigned vector)
+{
+    return vector == X86_DF || (vector >= X86_TS && vector <= X86_PF) || vector == X86_AC;
+}
+
+static bool contributory(unsigned vector)
+{
+    return vector == X86_DE || (vector >= X86_TS && vector <= X86_GP);
+}
+
+void x86_raise(struct vcpu *v, unsigned vector, uint32_t error)
+{
+    struct vcpu_event *e = &v->event;
+
+    if (e->type == VEV_EXCEPTION) {
+        bool two = contributory(e->vector) && contributory(vector);
+
+        if (e->vector == X86_DF) {
+            vm_request_reset(v->vm, "triple fault");
+            return;
+        }
+        if (two || (e->vector == X86_PF && (vector == X86_PF || contributory(vector)))) {
+            vector = X86_DF;
+            error = 0;
+        }
+    }
+    *e = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = (uint8_t)vector, .has_error = has_error_code(vector), .error = error };
+}
+
+void x86_raise_pf(struct vcpu *v, uint64_t cr2, uint32_t error)
+{
+    x86_set(v, X86_CR2, cr2);
+    x86_raise(v, X86_PF, error);
+}
+
+void x86_mode_get(struct vcpu *v, struct x86_mode *m)
+{
+    uint64_t attr = x86_get(v, X86_SEG_ATTR + X86_CS);
+
+    m->cr0 = x86_get(v, X86_CR0);
+    m->cr3 = x86_get(v, X86_CR3);
+    m->cr4 = x86_get(v, X86_CR4);
+    m->efer = x86_get(v, X86_EFER);
+    m->cpl = (uint8_t)x86_get(v, X86_CPL);
+    if ((m->efer & EFER_LMA) != 0 && (attr & 1 << 9) != 0) {
+        m->bits = 64;
+        m->cs_base = 0;
+        return;
+    }
+    m->cs_base = x86_get(v, X86_SEG_BASE + X86_CS);
+    m->bits = (attr & 1 << 10) != 0 ? 32 : 16;
+}
+
+/* Queues what a failed fetch means. Never more than one event: the instruction runs again afterwards. */
+static void fetch_failed(struct vcpu *v, uint64_t va, int err, uint32_t error)
+{
+    if (err == -EFAULT)
+        x86_raise_pf(v, va, error);
+    else if (err == -ENXIO)
+        x86_raise(v, X86_UD, 0);
+}
+
+static bool legacy_prefix(uint8_t b)
+{
+    return b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3 || b == 0x2e || b == 0x36 || b == 0x3e || b == 0x26 || b == 0x64 ||
+           b == 0x65;
+}
+
+/* Length of the instruction at buf if its opcode is `opcode` (one byte, 0F xx, or 0F xx yy), else 0. */
+static unsigned match_length(const uint8_t *buf, unsigned n, uint32_t opcode, bool is64)
+{
+    unsigned i = 0, ops = opcode > 0xffff ? 3 : opcode > 0xff ? 2 : 1;
+
+    while (i < n && (legacy_prefix(buf[i]) || (is64 && (buf[i] & 0xf0) == 0x40)))
+        i++;
+    if (i + ops > n)
+        return 0;
+    for (unsigned k = 0; k < ops; k++)
+        if (buf[i + k] != (uint8_t)(opcode >> 8 * (ops - 1 - k)))
+            return 0;
+    return i + ops;
+}
+
+unsigned x86_insn_length(struct vcpu *v, uint32_t opcode)
+{
+    struct x86_mode m;
+    uint8_t buf[16];
+    uint32_t error = 0;
+    uint64_t va;
+    int n, more = 0;
+    unsigned len;
+
+    x86_mode_get(v, &m);
+    va = m.cs_base + v->regs.pc;
+    n = x86_fetch(v, &m, va, buf, 15, &error);
+    if (n < 0) {
+        fetch_failed(v, va, n, error);
+        return 0;
+    }
+    len = match_length(buf, (unsigned)n, opcode, m.bits == 64);
+    if (len != 0 || n == 15)
+        return len;
+    more = x86_fetch(v, &m, va + (unsigned)n, buf + n, 15 - (unsigned)n, &error);
+    return more > 0 ? match_length(buf, (unsigned)(n + more), opcode, m.bits == 64) : 0;
+}
+
+bool x86_skip(struct vcpu *v, unsigned len, uint32_t opcode)
+{
+    if (len == 0)
+        len = x86_insn_length(v, opcode);
+    if (len == 0)
+        return false;
+    v->ops->skip_insn(v, len);
+    return true;
+}
+
+static bool first_time(struct x86_machine *x, uint64_t key)
+{
+    bool fresh = true;
+
+    spin_lock(&x->lock);
+    for (uint32_t i = 0; i < x->nlogged_page; i++)
+        fresh = fresh && x->logged_page[i] != key;
+    if (fresh && x->nlogged_page < X86_LOGGED_PAGES)
+        x->logged_page[x->nlogged_page++] = key;
+    else
+        fresh = false;
+    spin_unlock(&x->lock);
+    return fresh;
+}
+
+void x86_log_nobody(struct vcpu *v, enum io_space space, const struct io_access *io)
+{
+    struct x86_machine *x = x86_machine_of(v);
+    uint64_t key = space == IO_PORT ? io->addr | PORT_LOGGED : io->addr >> PAGE_SHIFT;
+
+    if (x->nlogged_page < X86_LOGGED_PAGES && first_time(x, key))
+        vm_log(v->vm, LOG_INFO, "vCPU %u: %s of %u bytes at %s %#llx, where no device is (pc %#llx)", v->id, io->write ? "write" : "read", io->size,
+               space == IO_PORT ? "port" : "address", (unsigned long long)io->addr, (unsigned long long)v->regs.pc);
+}
