@@ -1,7 +1,10 @@
 /* drivers.c: every driver of the host, in probe order. */
+#include <arch/mmu.h>
+
 #include <hv/acpi.h>
 #include <hv/drivers.h>
 #include <hv/log.h>
+#include <hv/smbios.h>
 
 #include "boot/boot_info.h"
 #include "fb/fb.h"
@@ -32,10 +35,22 @@ static int init_fb(const struct boot_info *bi)
     return have_fb && !have_serial ? fb_init() : -ENODEV;
 }
 
+/* Not a device, but the firmware's word on what machine this is: the first question about any fault. */
+static int init_smbios(const struct boot_info *bi)
+{
+    struct smbios_info s;
+
+    if (!smbios_parse(&s, bi->smbios, mmu_map_firmware))
+        return -ENODEV;
+    log_info("machine: %s %s; firmware %s", s.maker, s.product, s.firmware);
+    return 0;
+}
+
 static const struct driver {
     const char *name;
     int (*init)(const struct boot_info *);
 } drivers[] = {
+    { "SMBIOS", init_smbios },
     { "serial", init_serial },
     { "framebuffer", init_fb },
 };
