@@ -4,7 +4,6 @@
 #include <string.h>
 #include "vpci.h"
 
-#define ECAM_LEN (256 * MIB)
 enum { CF8_PORT = 0xcf8, CF8_LEN = 8, CF9 = 1, CFC = 4, RESET_CPU = 1 << 2, HEADER_END = 0x40 };
 #define CF8_ENABLE 0x80000000u
 
@@ -123,15 +122,16 @@ void vpci_cfg_write(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigned s
         d->command_changed(d);
 }
 
-/* addr: ECAM offset: bus 27:20, device 19:15, function 14:12, register 11:0. Absent functions read all ones (-ENOENT). */
+/* addr: ECAM offset: bus 27:20, device 19:15, function 14:12, register 11:0. Absent functions read all ones: that is how a guest looks for them. */
 static int cfg_access(struct vpci *p, uint64_t addr, unsigned size, bool write, uint64_t *val)
 {
     struct vpci_dev *d = addr >> 20 || (addr >> 12 & 7) ? NULL : p->dev[addr >> 15 & 31];
     unsigned reg = addr & 0xfff;
 
-    if (!d || (reg & 3) + size > 4)
-        return -ENOENT;
-    if (write)
+    if (!d || (reg & 3) + size > 4) {
+        if (!write)
+            *val = UINT64_MAX;
+    } else if (write)
         vpci_cfg_write(p, d, reg, size, (uint32_t)*val);
     else
         *val = vpci_cfg_read(p, d, reg, size);
@@ -167,7 +167,7 @@ static int cf8_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
     else if (off >= CFC && cf8_target(p) != UINT64_MAX)
         return cfg_access(p, cf8_target(p) + (off - CFC), size, false, val);
     else
-        return -ENOENT;
+        *val = UINT64_MAX;
     return 0;
 }
 
@@ -183,8 +183,6 @@ static int cf8_write(void *dev, uint64_t off, unsigned size, uint64_t val)
             vm_request_reset(p->vm, "port 0xcf9");
     } else if (off >= CFC && cf8_target(p) != UINT64_MAX) {
         return cfg_access(p, cf8_target(p) + (off - CFC), size, true, &val);
-    } else {
-        return -ENOENT;
     }
     return 0;
 }
@@ -194,7 +192,7 @@ static const struct io_ops cf8_ops = { cf8_read, cf8_write, 1 | 2 | 4 };
 
 static int register_spaces(struct vpci *p)
 {
-    int e = io_register(p->vm, &(struct io_region){ "ecam", IO_MEM, p->layout.ecam, ECAM_LEN, &ecam_ops, p });
+    int e = io_register(p->vm, &(struct io_region){ "ecam", IO_MEM, p->layout.ecam, VPCI_ECAM_LEN, &ecam_ops, p });
 
     if (e || !p->layout.cf8)
         return e;

@@ -8,8 +8,8 @@
 #define PLAT_RAM_LOW_END  0xc0000000ull
 #define PLAT_MMIO32       0xc0000000ull
 #define PLAT_MMIO32_LEN   0x20000000ull
-#define PLAT_ECAM         0xe0000000ull   /* PCI segment 0, buses 0..255 */
-#define PLAT_ECAM_LEN     0x10000000ull
+#define PLAT_ECAM         0xe0000000ull   /* PCI segment 0, bus 0: a kernel that is told of more looks for devices on each */
+#define PLAT_ECAM_LEN     0x00100000ull   /* VPCI_ECAM_LEN */
 #define PLAT_IOAPIC       0xfec00000ull
 #define PLAT_IOAPIC_LEN   0x1000ull
 #define PLAT_LAPIC        0xfee00000ull   /* of every vCPU at reset; the page is private to each */

@@ -8,12 +8,13 @@
 #include <hv/types.h>
 struct guest_config;
 struct vm;
+#define VPCI_ECAM_LEN MIB      /* one bus */
 #define VPCI_SLOTS 32
 #define VPCI_BARS 6
 #define VPCI_REGIONS 8         /* trapped pieces of all BARs of one device */
 #define VPCI_MSIX_MAX 16
 /*
- * ecam: base of 256 MiB. mmio32, mmio64: windows for BARs. cf8: ports 0xcf8..0xcff, among them 0xcf9, the reset control register.
+ * ecam: base of VPCI_ECAM_LEN bytes. mmio32, mmio64: windows for BARs. cf8: ports 0xcf8..0xcff, among them 0xcf9, the reset control register.
  * GSIs intx_gsi..+3 serve INTA..D by swizzle; intx_line[]: what the Interrupt Line register says for each (0: the GSI itself).
  */
 struct vpci_layout { uint64_t ecam, mmio32, mmio32_len, mmio64, mmio64_len; bool cf8; uint32_t intx_gsi; uint8_t intx_line[4]; };
