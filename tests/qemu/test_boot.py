@@ -1,7 +1,7 @@
 """Boot: from each kind of disk, and where something is missing, in words that a person can act on."""
 import pytest
 
-from trivet import Machine, guest_file, make_image, section
+from trivet import PASSED, Machine, guest_file, make_image, section
 
 CONFIG = "[host]\nlog = info\n" + section("hello", "hello-mb1", memory="16M", debug_exit="yes", autostart="no")
 FILES = {"hello-mb1": guest_file("hello-mb1")}
@@ -51,7 +51,7 @@ def test_broken_configuration_boots_and_says_why():
         assert [e["line"] for e in errors] == [2, 5, 6]
         assert "12Q" in errors[1]["error"] and "32" in errors[2]["error"]
         code, _, _ = machine.run_guest("good")
-        assert code == 0x10
+        assert code == PASSED
         assert not machine.ask("start bad")["ok"]
 
 

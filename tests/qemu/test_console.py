@@ -1,7 +1,7 @@
 """The serial console: every command, its answers for people and for programs, and what it says to bad input."""
 import re
 
-from trivet import guest_file, section
+from trivet import PASSED, guest_file, section
 
 CONFIG = ("[host]\nlog = info\n"
           + section("one", "hello-mb1", memory="16M", cmdline="tick", autostart="no")
@@ -122,7 +122,7 @@ def test_a_guest_can_be_started_paused_resumed_reset_and_stopped(machine):
 
 def test_console_attach_replays_and_ctrl_bracket_leaves(machine):
     code, output, _ = machine.run_guest("two", 30)
-    assert code == 0x10 and "hello from multiboot1" in output and "PASS hello" in output
+    assert code == PASSED and "hello from multiboot1" in output and "PASS hello" in output
     assert "hello from multiboot1" in machine.output("two"), "not replayed a second time"
     machine.cmd("start one")
     machine.send("console one\r")

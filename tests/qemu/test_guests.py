@@ -1,7 +1,7 @@
 """The tiny guests of tests/guests: the machine that Trivet shows, checked from inside."""
 import pytest
 
-from trivet import guest_file, section
+from trivet import PASSED, guest_file, section
 
 PLAIN = ["hello-mb1", "hello-mb2", "hello-pvh", "cpu", "apic", "smp", "timers"]
 # name: image, command line, vcpus, memory, seconds
@@ -39,7 +39,7 @@ def FILES():
 @pytest.mark.parametrize("name", GUESTS)
 def test_guest(machine, name):
     code, output, info = machine.run_guest(name, GUESTS[name][4])
-    assert code == 0x10, f"exit code {code}, state {info['state']} {info.get('why', '')}:\n{output[-3000:]}"
+    assert code == PASSED, f"exit code {code}, state {info['state']} {info.get('why', '')}:\n{output[-3000:]}"
     assert "FAIL" not in output
     if name.startswith("hello"):
         assert "a=1 b" in output and "the text of a module" in output and "first module" in output

@@ -22,6 +22,7 @@ DEBIAN = os.path.join(TOP, "build", "debian")
 SCREEN = 3000                           # characters of the serial line that a failure shows
 BOOT_TIMEOUT = 120
 KEPT_IMAGES = 8
+PASSED, FAILED = 0x10 << 1 | 1, 0x11 << 1 | 1     # exit codes of the tiny guests, as the debug-exit port gives them
 
 
 class Failure(AssertionError):

@@ -26,6 +26,21 @@ static uint64_t pit_10ms(void)
     return rdtsc() - t;
 }
 
+/* PM timer and TSC at the same moment: the closest of a few reads, since this CPU may be taken away in between. */
+static uint64_t both(uint64_t *tsc)
+{
+    uint64_t best = UINT64_MAX, ns = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t a = rdtsc(), n = pm_timer_ns(), b = rdtsc();
+        if (b - a >= best)
+            continue;
+        best = b - a;
+        ns = n;
+        *tsc = a + (b - a) / 2;
+    }
+    return ns;
+}
+
 void time_init(void)
 {
     acpi_init();
@@ -33,11 +48,12 @@ void time_init(void)
         tsc_hz = pit_10ms() * 100;
         return;
     }
+    uint64_t t0, t1, n0, n1, end = rdtsc() + 5000000000ull;
     pm_timer_ns();
-    uint64_t n0 = pm_timer_ns(), t0 = rdtsc(), n1 = n0;
-    while (n1 - n0 < 10000000)
-        n1 = pm_timer_ns();
-    tsc_hz = muldiv(rdtsc() - t0, 1000000000, n1 - n0);
+    n0 = n1 = both(&t0);
+    while (n1 - n0 < 20000000 && rdtsc() < end)
+        n1 = both(&t1);
+    tsc_hz = muldiv(t1 - t0, 1000000000, n1 - n0);
 }
 
 void delay_us(uint64_t us)
