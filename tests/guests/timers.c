@@ -54,16 +54,22 @@ static void three_clocks(void)
     apic_write(APIC_TIMER_INIT, 0);
 }
 
+/* The best of a few: this CPU may be taken away between the end of the count and the look at it. */
 static void pit_channel2(void)
 {
-    outb(0x61, (uint8_t)((inb(0x61) & ~2) | 1));
-    outb(0x43, 0xb0);
-    outb(0x42, 59659 & 0xff);
-    outb(0x42, 59659 >> 8);
-    uint64_t t0 = rdtsc();
-    while (!(inb(0x61) & 0x20) && tsc_to_ns(rdtsc() - t0) < 2000000000)
-        cpu_pause();
-    compare("timers PIT channel 2", 50000000, tsc_to_ns(rdtsc() - t0));
+    uint64_t best = UINT64_MAX;
+    for (unsigned i = 0; i < 10; i++) {
+        outb(0x61, (uint8_t)((inb(0x61) & ~2) | 1));
+        outb(0x43, 0xb0);
+        outb(0x42, 23864 & 0xff);
+        outb(0x42, 23864 >> 8);
+        uint64_t t0 = rdtsc();
+        while (!(inb(0x61) & 0x20) && tsc_to_ns(rdtsc() - t0) < 2000000000)
+            cpu_pause();
+        uint64_t ns = tsc_to_ns(rdtsc() - t0);
+        best = ns < best ? ns : best;
+    }
+    compare("timers PIT channel 2", 20000000, best);
 }
 
 static uint8_t cmos(uint8_t r) { outb(0x70, r); return inb(0x71); }
@@ -93,22 +99,25 @@ static void rtc(void)
         fail("timers RTC date", "%u-%u-%u", year, month, day);
 }
 
-/* Register A rate 6: 1024 interrupts a second, seen in register C (whose read clears it) and on IRQ 8. */
+/* Register A rate 6: 1024 times a second, seen in register C, whose read clears it; the best of a few, as above. */
 static void rtc_periodic(void)
 {
     outb(0x70, 10);
     outb(0x71, 0x26);
     outb(0x70, 11);
     outb(0x71, (uint8_t)(cmos(11) | 0x40));
-    unsigned n = 0;
-    cmos(12);
-    uint64_t t0 = rdtsc();
-    while (tsc_to_ns(rdtsc() - t0) < 250000000)
-        n += cmos(12) >> 6 & 1;
+    unsigned best = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        unsigned n = 0;
+        cmos(12);
+        for (uint64_t t0 = rdtsc(); tsc_to_ns(rdtsc() - t0) < 20000000;)
+            n += cmos(12) >> 6 & 1;
+        best = n > best ? n : best;
+    }
     outb(0x70, 11);
     outb(0x71, (uint8_t)(cmos(11) & ~0x40));
-    if (n < 200 || n > 300)
-        fail("timers RTC periodic", "%u in 250 ms, not 256", n);
+    if (best < 18 || best > 22)
+        fail("timers RTC periodic", "%u in the best 20 ms, not 20", best);
     else
         pass("timers RTC periodic");
 }
