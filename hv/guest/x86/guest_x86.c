@@ -150,6 +150,7 @@ static bool x86_wakeable(struct vcpu *v)
 /* The clocks stood still: kvmclock pages of every vCPU are written anew, and say so. */
 static void x86_resumed(struct vm *vm)
 {
+    x86_pv_origin(vm, vm->guest);
     for (unsigned i = 0; i < vm->nvcpus; i++) {
         __atomic_fetch_or(&x86_of(vm->vcpu[i])->clock_requests, X86_CLOCK_UPDATE | X86_CLOCK_STOPPED, __ATOMIC_RELEASE);
         vcpu_request(vm->vcpu[i], REQ_GUEST);

@@ -44,7 +44,16 @@ void x86_pv_scale(uint64_t hz, uint32_t *mul, int8_t *shift)
     *shift = (int8_t)s;
 }
 
-/* The version is odd while the record changes, so that another vCPU's reader tries again. */
+void x86_pv_origin(struct vm *vm, struct x86_machine *m)
+{
+    m->clock_tsc = time_cycles() + m->tsc_offset;
+    m->clock_ns = vm_time_ns(vm);
+}
+
+/*
+ * All vCPUs count from the same origin, so that their clocks agree to the nanosecond, as CLOCK_TSC_STABLE promises.
+ * The version is odd while the record changes, so that another vCPU's reader tries again.
+ */
 static void update_clock(struct vcpu *v, uint8_t flags)
 {
     uint64_t msr = x86_of(v)->s.kvm_system_time;
@@ -60,8 +69,8 @@ static void update_clock(struct vcpu *v, uint8_t flags)
     t.version = (p->version | 1) + 1;
     __atomic_store_n(&p->version, t.version - 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    t.tsc_timestamp = x86_tsc(v);
-    t.system_time = vm_time_ns(v->vm);
+    t.tsc_timestamp = x86_machine_of(v)->clock_tsc + x86_of(v)->s.tsc_adjust;
+    t.system_time = x86_machine_of(v)->clock_ns;
     memcpy((char *)p + sizeof p->version, (const char *)&t + sizeof t.version, sizeof t - sizeof t.version);
     __atomic_store_n(&p->version, t.version, __ATOMIC_RELEASE);
 }

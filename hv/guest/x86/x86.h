@@ -85,6 +85,7 @@ struct x86_machine {
     struct x86_cpuid_table cpuid;
     uint64_t tsc_offset;                   /* guest TSC = host's + this, before TSC_ADJUST */
     uint64_t efer_mask, cr4_mask;          /* bits the guest may set */
+    uint64_t clock_tsc, clock_ns;          /* one moment in guest TSC (before TSC_ADJUST) and guest time: kvmclock's origin on every vCPU */
     uint64_t wall_boot_ns;                 /* wall-clock time at guest time 0 */
     uint64_t rsdp;
     bool pv, x2apic;
@@ -145,6 +146,7 @@ uint64_t x86_tsc(struct vcpu *v);
 #define MSR_KVM_PV_EOI_EN 0x4b564d04
 #define MSR_KVM_POLL_CONTROL 0x4b564d05
 uint32_t x86_pv_features(void);
+void x86_pv_origin(struct vm *vm, struct x86_machine *m);   /* takes kvmclock's origin; no vCPU runs */
 int must_check x86_pv_get(struct vcpu *v, uint32_t msr, uint64_t *val);
 int must_check x86_pv_set(struct vcpu *v, uint32_t msr, uint64_t val);
 uint64_t x86_hypercall(struct vcpu *v, uint64_t nr, const uint64_t arg[4]);
