@@ -15,9 +15,9 @@
 #include <hv/vcpu.h>
 #include <stdlib.h>
 
-#define SLICE_MAX_NS 10000000ull
-#define SLICE_MIN_NS 2000000ull
-#define ROUND_NS 40000000ull       /* with many waiting, slices shrink so that a round takes about this long */
+#define SLICE_MAX_NS 6000000ull
+#define SLICE_MIN_NS 1500000ull
+#define ROUND_NS 12000000ull       /* with many waiting, slices shrink so that a round takes about this long */
 #define LONE_SLICE_NS 50000000ull  /* nobody waits here: how often to look whether somebody waits elsewhere */
 #define LAG_NS 20000000ull
 #define WAKE_EDGE_NS 1000000ull    /* a woken vCPU must be this far behind the running one to take its CPU */
@@ -291,11 +291,6 @@ bool sched_should_yield(const struct vcpu *v)
     return time_ns() >= sched_slice_end(v);
 }
 
-void sched_step_back(struct vcpu *v)
-{
-    v->sched.yielded = 1;
-}
-
 static void account(struct sched_entity *se)
 {
     uint64_t now = time_ns(), ran = now - se->since;
@@ -304,6 +299,44 @@ static void account(struct sched_entity *se)
     se->vruntime += to_virtual(se, ran);
     se->since = now;
     this_cpu()->guest_ns += ran;
+}
+
+void sched_step_back(struct vcpu *v)
+{
+    v->sched.yielded = 1;
+}
+
+/* Exchanges their claims, so that a pair of vCPUs that yield to each other gains nothing over others. */
+static bool exchange(struct sched_cpu *q, struct vcpu *from, struct vcpu *to)
+{
+    uint64_t had = to->sched.vruntime;
+
+    if (to->sched.state != SCHED_QUEUED || had <= from->sched.vruntime)
+        return false;
+    take_out(q, to);
+    to->sched.vruntime = from->sched.vruntime;
+    from->sched.vruntime = had;
+    link_sorted(q, to);
+    q->resched |= beats_running(q, to);
+    return q->resched;
+}
+
+void sched_yield_to(struct vcpu *from, struct vcpu *to)
+{
+    struct sched_cpu *q = &queues[from->sched.cpu];
+
+    sched_step_back(from);
+    if (from == to)
+        return;
+    spin_lock(&q->lock);
+    account(&from->sched);
+    spin_unlock(&q->lock);
+    q = lock_queue_of(to);
+    bool kick = exchange(q, from, to);
+    uint32_t cpu = to->sched.cpu;
+    spin_unlock(&q->lock);
+    if (kick)
+        cpu_kick(cpu);
 }
 
 void sched_put(struct vcpu *v, bool runnable)

@@ -113,6 +113,8 @@ void vcpu_unload_remote(struct vcpu *v)
     if (!v || c->loaded != v)
         return;
     v->ops->unload(v);
+    if (v->vm->guest_ops->off_cpu)
+        v->vm->guest_ops->off_cpu(v, true);
     __atomic_store_n(&c->loaded, NULL, __ATOMIC_RELEASE);
 }
 
@@ -121,6 +123,8 @@ static void take_cpu(struct percpu *c, struct vcpu *v)
     if (c->loaded)
         vcpu_unload_remote(c->loaded);
     v->ops->load(v);
+    if (v->vm->guest_ops->off_cpu)
+        v->vm->guest_ops->off_cpu(v, false);
     __atomic_store_n(&c->loaded, v, __ATOMIC_RELEASE);
 }
 

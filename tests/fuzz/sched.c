@@ -14,6 +14,17 @@ static void everybody_runs(void)
             abort();
 }
 
+static void yield(uint32_t cpu, unsigned to)
+{
+    struct vcpu *v = on_cpu[cpu];
+
+    host_cpu = cpu;
+    if (v && to & 8)
+        sched_step_back(v);
+    else if (v)
+        sched_yield_to(v, &sim[to % sim_n]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2)
@@ -30,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         case 0: host_cpu = (*data >> 2) % cpu_count; sched_wake(&sim[(*data >> 2) % sim_n]); break;
         case 1: sim_block((*data >> 2) % cpu_count); break;
         case 2: sim_run(*data >> 4); break;
-        default: if (on_cpu[(*data >> 2) % cpu_count]) sched_step_back(on_cpu[(*data >> 2) % cpu_count]);
+        default: yield((*data >> 2) % cpu_count, *data >> 4); break;
         }
     }
     everybody_runs();

@@ -139,6 +139,31 @@ static void test_step_back(void **state)
     }
 }
 
+/* Two that yield to each other take turns, and have together no more than their share. */
+static void test_yield_to(void **state)
+{
+    (void)state;
+    sim_start(1);
+    struct vcpu *a = sim_add(100, 0), *b = sim_add(100, 0), *c = sim_add(100, 0), *d = sim_add(100, 0);
+    sched_wake(a);
+    sched_wake(b);
+    sched_wake(c);
+    sched_wake(d);
+    for (unsigned i = 0; i < 4000; i++) {
+        sim_step();
+        struct vcpu *was = on_cpu[0], *other = was == a ? b : was == b ? a : NULL;
+        if (!other)
+            continue;
+        host_cpu = 0;
+        sched_yield_to(was, other);
+        sched_put(was, true);
+        sim_pick(0);
+        assert_ptr_not_equal(on_cpu[0], was);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        expect_ran(&sim[i], 1000, 10);
+}
+
 /* The timer is not needed while there can be nobody to wait. */
 static void test_slice_end(void **state)
 {
@@ -150,7 +175,7 @@ static void test_slice_end(void **state)
     assert_int_equal(sched_slice_end(a), UINT64_MAX);
     sched_wake(b);
     sim_run(1);
-    assert_true(sched_slice_end(on_cpu[0]) <= host_now + 10000000);
+    assert_true(sched_slice_end(on_cpu[0]) <= host_now + 6000000);
     c = sim_add(100, 0);
     struct vcpu *r = on_cpu[0];
     sched_remove(b == r ? a : b);
@@ -211,6 +236,7 @@ int main(void)
         cmocka_unit_test_teardown(test_idle_cpu_takes_work, end), cmocka_unit_test_teardown(test_many, end),
         cmocka_unit_test_teardown(test_wake_before_block_is_kept, end), cmocka_unit_test_teardown(test_step_back, end),
         cmocka_unit_test_teardown(test_slice_end, end), cmocka_unit_test_teardown(test_remove_waits, end),
+        cmocka_unit_test_teardown(test_yield_to, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -171,6 +171,7 @@ const struct guest_ops guest_x86 = {
     .call = x86_call,
     .halt = x86_halt,
     .request = x86_request,
+    .off_cpu = x86_pv_off_cpu,
     .resumed = x86_resumed,
     .power_button = x86_power_button,
     .wakeable = x86_wakeable,

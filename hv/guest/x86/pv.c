@@ -8,7 +8,7 @@
 #include <hv/time.h>
 #include <string.h>
 
-enum { FEATURE_NOP_IO_DELAY = 1, FEATURE_CLOCKSOURCE2 = 3, FEATURE_STEAL_TIME = 5, FEATURE_PV_EOI = 6, FEATURE_PV_UNHALT = 7, FEATURE_PV_SEND_IPI = 11,
+enum { FEATURE_NOP_IO_DELAY = 1, FEATURE_CLOCKSOURCE2 = 3, FEATURE_STEAL_TIME = 5, FEATURE_PV_EOI = 6, FEATURE_PV_UNHALT = 7, FEATURE_PV_TLB_FLUSH = 9, FEATURE_PV_SEND_IPI = 11,
        FEATURE_PV_SCHED_YIELD = 13, FEATURE_CLOCKSOURCE_STABLE = 24 };
 enum { HC_VAPIC_POLL_IRQ = 1, HC_KICK_CPU = 5, HC_SEND_IPI = 10, HC_SCHED_YIELD = 11 };
 enum { KVM_ENOSYS = 1000, KVM_EPERM = 1, KVM_EINVAL = 22 };
@@ -22,7 +22,7 @@ static_assert(sizeof(struct pvclock_vcpu_time_info) == 32 && sizeof(struct pvclo
 
 uint32_t x86_pv_features(void)
 {
-    return 1u << FEATURE_NOP_IO_DELAY | 1u << FEATURE_CLOCKSOURCE2 | 1u << FEATURE_STEAL_TIME | 1u << FEATURE_PV_EOI | 1u << FEATURE_PV_UNHALT |
+    return 1u << FEATURE_NOP_IO_DELAY | 1u << FEATURE_CLOCKSOURCE2 | 1u << FEATURE_STEAL_TIME | 1u << FEATURE_PV_EOI | 1u << FEATURE_PV_UNHALT | 1u << FEATURE_PV_TLB_FLUSH |
            1u << FEATURE_PV_SEND_IPI | 1u << FEATURE_PV_SCHED_YIELD | 1u << FEATURE_CLOCKSOURCE_STABLE;
 }
 
@@ -101,8 +101,21 @@ static void update_steal(struct vcpu *v)
     __atomic_store_n(&p->version, version - 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     p->steal = v->sched.steal_ns;
-    p->preempted = 0;
     __atomic_store_n(&p->version, version, __ATOMIC_RELEASE);
+}
+
+/* msr.rst, MSR_KVM_STEAL_TIME: bits of `preempted`. Others need not wait for one that does not run, nor interrupt it to flush its TLB. */
+enum { VCPU_PREEMPTED = 1, VCPU_FLUSH_TLB = 2 };
+
+void x86_pv_off_cpu(struct vcpu *v, bool off)
+{
+    uint64_t msr = x86_of(v)->s.kvm_steal_time;
+    struct kvm_steal_time *p = msr & 1 ? gmem_ptr(v->vm, gpa(msr & ~63ull), sizeof *p, PROT_RW) : NULL;
+
+    if (p == NULL)
+        return;
+    if (__atomic_exchange_n(&p->preempted, off ? VCPU_PREEMPTED : 0, __ATOMIC_SEQ_CST) & VCPU_FLUSH_TLB)
+        v->ops->vcpu_tlb_flush(v);
 }
 
 static int set_system_time(struct vcpu *v, uint64_t val)
@@ -158,6 +171,14 @@ static uint64_t kick_cpu(struct vcpu *v, uint64_t apic_id)
     return 0;
 }
 
+static uint64_t yield_to(struct vcpu *v, uint64_t apic_id)
+{
+    if (apic_id < v->vm->nvcpus)
+        sched_yield_to(v, v->vm->vcpu[apic_id]);
+    vcpu_request(v, REQ_YIELD);
+    return 0;
+}
+
 static uint64_t send_ipi(struct vcpu *v, const uint64_t arg[4])
 {
     int64_t n = lapic_pv_ipi(v, arg[0], arg[1], arg[2], arg[3]);
@@ -175,7 +196,7 @@ uint64_t x86_hypercall(struct vcpu *v, uint64_t nr, const uint64_t arg[4])
     case HC_VAPIC_POLL_IRQ: return 0;
     case HC_KICK_CPU: return kick_cpu(v, arg[1]);
     case HC_SEND_IPI: return send_ipi(v, arg);
-    case HC_SCHED_YIELD: vcpu_request(v, REQ_YIELD); return 0;
+    case HC_SCHED_YIELD: return yield_to(v, arg[0]);
     default: return (uint64_t)-KVM_ENOSYS;
     }
 }

@@ -153,6 +153,7 @@ uint64_t x86_hypercall(struct vcpu *v, uint64_t nr, const uint64_t arg[4]);
 void x86_pv_request(struct vcpu *v);
 bool x86_pv_kicked(struct vcpu *v);        /* consumes a kick */
 void x86_pv_tick(struct vcpu *v);          /* tells the guest its steal time when it has grown */
+void x86_pv_off_cpu(struct vcpu *v, bool off);  /* guest_ops.off_cpu */
 /* TSC to nanoseconds: ns = ((tsc << shift) or (tsc >> -shift)) * mul >> 32. */
 void x86_pv_scale(uint64_t hz, uint32_t *mul, int8_t *shift);
 

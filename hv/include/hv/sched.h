@@ -1,6 +1,6 @@
 /*
  * The scheduler: shares CPUs among vCPUs by weight (virtual run time), honours pinning, wakes onto an idle CPU, and lets a
- * CPU take a vCPU that waits longer elsewhere. One run queue per CPU. Time slices are 2 to 10 ms when vCPUs wait for the CPU.
+ * CPU take a vCPU that waits longer elsewhere. One run queue per CPU. Time slices are 1.5 to 6 ms when vCPUs wait for the CPU.
  */
 #pragma once
 #include <hv/types.h>
@@ -29,6 +29,8 @@ struct vcpu *sched_pick(void);
 void sched_put(struct vcpu *, bool runnable);
 /* This CPU: v's guest spins or asked for it: on sched_put, those who wait go first. */
 void sched_step_back(struct vcpu *);
+/* This CPU, v running here: the same, and `to` of the same VM takes v's place in line if it waits. The caller then leaves the guest. */
+void sched_yield_to(struct vcpu *v, struct vcpu *to);
 bool sched_should_yield(const struct vcpu *);    /* its slice is over and another waits */
 uint64_t sched_slice_end(const struct vcpu *);   /* ns at which the slice ends; UINT64_MAX when nobody could ever wait */
 struct sched_stats { uint32_t queued, runnable; };      /* waiting; waiting or running */
