@@ -1,0 +1,473 @@
+/* The life of a VM and of its vCPUs, over an engine and a guest that do what the test says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <hv/guest.h>
+#include <hv/percpu.h>
+#include <hv/pmm.h>
+#include <hv/vcpu.h>
+#include <hv/vm.h>
+#include <string.h>
+
+#include "arch/host/host.h"
+
+/* ---- the engine: each run() ends with the next exit of the script, then with interrupts for ever ---- */
+
+static struct vcpu_exit script[16];
+static unsigned nscript, next_exit, runs, loads, unloads, flushes, windows, nmi_windows;
+static bool ready, nmi_open, window_on;
+static struct vcpu_event seen;
+static void (*during_run)(struct vcpu *);
+static unsigned calls[EXIT_REASONS], builds, destroys, live_vcpus;
+static int handler_result, pending_vec, accepted;
+static bool wake_up;
+static struct guest_config config = { .name = "g", .isa = ISA_X86_64, .memory = 4 * MIB, .vcpus = 2, .weight = 100 };
+static struct vm *vm;
+
+static int fake_ok(struct vm *m) { (void)m; return 0; }
+static void fake_void(struct vm *m) { (void)m; }
+static int fake_vcpu_init(struct vcpu *v) { (void)v; live_vcpus++; return 0; }
+static void fake_vcpu_fini(struct vcpu *v) { (void)v; live_vcpus--; }
+static void fake_load(struct vcpu *v) { (void)v; loads++; }
+static void fake_unload(struct vcpu *v) { (void)v; unloads++; }
+static bool fake_irq_ready(struct vcpu *v) { return ready && v->event.type == VEV_NONE; }
+static bool fake_nmi_ready(struct vcpu *v) { return nmi_open && v->event.type == VEV_NONE; }
+static void fake_irq_window(struct vcpu *v, bool on) { (void)v; window_on = on; windows += on; }
+static void fake_nmi_window(struct vcpu *v) { (void)v; nmi_windows++; }
+static void fake_vcpu_flush(struct vcpu *v) { (void)v; flushes++; }
+static void fake_flush(struct vm *m, gpa_t at, uint64_t len) { (void)m, (void)at, (void)len; }
+
+static void fake_run(struct vcpu *v, struct vcpu_exit *e)
+{
+    assert_ptr_equal(this_cpu()->loaded, v);
+    assert_false(v->requests & REQ_PARK);
+    runs++;
+    seen = v->event;
+    v->event.type = VEV_NONE;
+    if (during_run)
+        during_run(v);
+    if (next_exit < nscript) {
+        *e = script[next_exit++];
+    } else {
+        e->reason = EXIT_IRQ;
+        this_cpu()->wake = 1;
+    }
+}
+
+static const struct vcpu_ops engine = {
+    .name = "fake", .guest_isas = 1, .vm_init = fake_ok, .vm_fini = fake_void, .vcpu_init = fake_vcpu_init, .vcpu_fini = fake_vcpu_fini,
+    .load = fake_load, .unload = fake_unload, .run = fake_run, .irq_ready = fake_irq_ready, .nmi_ready = fake_nmi_ready,
+    .irq_window = fake_irq_window, .nmi_window = fake_nmi_window, .tlb_flush = fake_flush, .vcpu_tlb_flush = fake_vcpu_flush,
+};
+const struct vcpu_ops *vcpu_backend(enum isa isa) { return isa == ISA_X86_64 ? &engine : NULL; }
+
+/* ---- the guest ---- */
+
+static int count(struct vcpu *v, struct vcpu_exit *e)
+{
+    (void)v;
+    calls[e->reason]++;
+    return handler_result;
+}
+
+static int halt(struct vcpu *v, struct vcpu_exit *e)
+{
+    v->mp = MP_HALTED;
+    return count(v, e);
+}
+
+static int build(struct vm *m, const struct guest_config *c)
+{
+    (void)c;
+    builds++;
+    m->vcpu[1]->mp = MP_WAIT_SIPI;
+    return handler_result;
+}
+
+static int layout(struct vm *m, const struct guest_config *c) { return gmem_add_ram(m, gpa(0), c->memory); }
+static void destroy(struct vm *m) { (void)m; destroys++; }
+static bool wakeable(struct vcpu *v) { (void)v; return wake_up; }
+static void request(struct vcpu *v) { v->mp = MP_RUNNABLE; }
+static int pending(struct vcpu *v) { (void)v; return pending_vec; }
+static int accept(struct vcpu *v, int vec) { (void)v; accepted = vec; pending_vec = -1; return vec; }
+
+static const struct vintc_ops vintc = { .pending = pending, .accept = accept };
+static const struct guest_ops guest = {
+    .isa = ISA_X86_64, .build = build, .destroy = destroy, .ram_layout = layout, .emulate = count, .pio = count, .sysreg = count,
+    .cpuid = count, .call = count, .halt = halt, .request = request, .wakeable = wakeable, .vintc = &vintc,
+};
+const struct guest_ops *guest_ops_for(enum isa isa) { return isa == ISA_X86_64 ? &guest : NULL; }
+
+/* ---- a machine of one CPU ---- */
+
+static void turn(void)
+{
+    struct percpu *c = this_cpu();
+
+    c->wake = 0;
+    host_now += 1000000;
+    event_run();
+    struct vcpu *v = sched_pick();
+    if (!v)
+        return;
+    c->current = v;
+    vcpu_run(v);
+    c->current = NULL;
+}
+
+static void turns(unsigned n)
+{
+    while (n--)
+        turn();
+}
+
+static void exits(const enum exit_reason *r, unsigned n)
+{
+    nscript = n;
+    next_exit = 0;
+    for (unsigned i = 0; i < n; i++)
+        script[i] = (struct vcpu_exit){ .reason = r[i], .insn_len = 2 };
+    turns(2);
+    assert_int_equal(next_exit, n);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    nscript = next_exit = runs = loads = unloads = flushes = windows = nmi_windows = builds = destroys = 0;
+    memset(calls, 0, sizeof calls);
+    handler_result = 0;
+    pending_vec = -1;
+    during_run = NULL;
+    ready = nmi_open = true;
+    wake_up = false;
+    if (!vm)
+        assert_int_equal(vm_define(&config, &vm), 0);
+    assert_int_equal(vm_start(vm), 0);
+    assert_int_equal(vm->state, VM_STARTING);
+    assert_int_equal(vm_start(vm), -EBUSY);
+    turns(8);
+    assert_int_equal(vm->state, VM_RUNNING);
+    assert_int_equal(builds, 1);
+    assert_true(runs > 0);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    struct pmm_stats s;
+
+    (void)state;
+    if (vm->state != VM_OFF && vm->state != VM_CRASHED)
+        vm_request_off(vm, "test");
+    turns(6);
+    assert_true(vm->state == VM_OFF || vm->state == VM_CRASHED);
+    assert_int_equal(live_vcpus, 0);
+    assert_int_equal(destroys, builds);
+    assert_int_equal(loads, unloads);
+    assert_int_equal(vm->hv_bytes, 0);
+    pmm_stats(&s);
+    assert_int_equal(s.by_owner[PMM_GUEST], 0);
+    return 0;
+}
+
+/* ---- exits ---- */
+
+static void test_table(void **state)
+{
+    static const enum exit_reason to_guest[] = { EXIT_MEM, EXIT_PIO, EXIT_SYSREG, EXIT_CPUID, EXIT_CALL };
+
+    (void)state;
+    exits(to_guest, ARRAY_SIZE(to_guest));
+    script[0].mem.gpa = gpa(1ull << 40);
+    for (unsigned i = 1; i < ARRAY_SIZE(to_guest); i++)
+        assert_int_equal(calls[to_guest[i]], 1);
+    /* The first was a fault on RAM that is there: nothing to emulate. */
+    assert_int_equal(calls[EXIT_MEM], 0);
+    nscript = 1;
+    next_exit = 0;
+    script[0] = (struct vcpu_exit){ .reason = EXIT_MEM };
+    script[0].mem.gpa = gpa(config.memory);
+    turns(2);
+    assert_int_equal(calls[EXIT_MEM], 1);
+    assert_int_equal(vm->vcpu[0]->stats.count[EXIT_CPUID], 1);
+    assert_int_equal(vm->state, VM_RUNNING);
+}
+
+static void test_handler_fails(void **state)
+{
+    (void)state;
+    handler_result = -EIO;
+    nscript = 1;
+    next_exit = 0;
+    script[0] = (struct vcpu_exit){ .reason = EXIT_CALL };
+    turns(6);
+    assert_int_equal(vm->state, VM_CRASHED);
+    assert_non_null(strstr(vm->why, "hypercall"));
+}
+
+static void test_fail_kills(void **state)
+{
+    (void)state;
+    nscript = 1;
+    next_exit = 0;
+    script[0] = (struct vcpu_exit){ .reason = EXIT_FAIL, .fail.what = "odd state" };
+    turns(6);
+    assert_int_equal(vm->state, VM_CRASHED);
+    assert_non_null(strstr(vm->why, "odd state"));
+}
+
+static void test_triple_fault_resets(void **state)
+{
+    (void)state;
+    nscript = 1;
+    next_exit = 0;
+    script[0] = (struct vcpu_exit){ .reason = EXIT_SHUTDOWN };
+    turns(8);
+    assert_int_equal(vm->state, VM_RUNNING);
+    assert_int_equal(vm->resets, 1);
+    assert_int_equal(builds, 2);
+}
+
+/* A guest that only resets ends. */
+static void test_reset_loop(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 100 && vm->state != VM_CRASHED; i++) {
+        nscript = 1;
+        next_exit = 0;
+        script[0] = (struct vcpu_exit){ .reason = EXIT_SHUTDOWN };
+        turns(8);
+    }
+    assert_int_equal(vm->state, VM_CRASHED);
+    assert_non_null(strstr(vm->why, "again"));
+}
+
+/* ---- requests ---- */
+
+static void test_irq(void **state)
+{
+    (void)state;
+    pending_vec = 0x31;
+    vcpu_request(vm->vcpu[0], REQ_IRQ);
+    turn();
+    assert_int_equal(accepted, 0x31);
+    assert_int_equal(seen.type, VEV_IRQ);
+    assert_int_equal(seen.vector, 0x31);
+    assert_false(window_on);
+}
+
+static void test_irq_window(void **state)
+{
+    (void)state;
+    ready = false;
+    pending_vec = 0x31;
+    vcpu_request(vm->vcpu[0], REQ_IRQ);
+    turn();
+    assert_int_equal(seen.type, VEV_NONE);
+    assert_true(window_on);
+    ready = true;
+    nscript = 1;
+    next_exit = 0;
+    script[0] = (struct vcpu_exit){ .reason = EXIT_IRQ_WINDOW };
+    turn();
+    assert_int_equal(seen.type, VEV_IRQ);
+    assert_false(window_on);
+}
+
+/* An NMI that cannot be taken does not keep the guest from running, and is not lost. */
+static void test_nmi(void **state)
+{
+    unsigned before = runs;
+
+    (void)state;
+    nmi_open = false;
+    vcpu_request(vm->vcpu[0], REQ_NMI);
+    turn();
+    assert_true(runs > before);
+    assert_int_equal(seen.type, VEV_NONE);
+    assert_true(nmi_windows > 0);
+    nmi_open = true;
+    turn();
+    assert_int_equal(seen.type, VEV_NMI);
+    turn();
+    assert_int_equal(seen.type, VEV_NONE);
+}
+
+static void test_halt(void **state)
+{
+    static const enum exit_reason hlt[] = { EXIT_HALT };
+    unsigned before;
+
+    (void)state;
+    exits(hlt, 1);
+    before = runs;
+    turns(3);
+    assert_int_equal(runs, before);                 /* sleeps */
+    vcpu_request(vm->vcpu[0], REQ_IRQ);             /* nothing that it can take: sleeps on */
+    turns(2);
+    assert_int_equal(runs, before);
+    wake_up = true;
+    pending_vec = 0x44;
+    vcpu_request(vm->vcpu[0], REQ_IRQ);
+    turn();
+    assert_true(runs > before);
+    assert_int_equal(seen.vector, 0x44);
+    assert_int_equal(vm->vcpu[0]->stats.halts, 1);
+}
+
+static void test_wait_sipi(void **state)
+{
+    (void)state;
+    vcpu_request(vm->vcpu[1], REQ_IRQ);
+    turns(4);
+    assert_int_equal(vm->vcpu[1]->stats.entries, 0);
+    vcpu_request(vm->vcpu[1], REQ_GUEST);
+    turns(40);
+    assert_true(vm->vcpu[1]->stats.entries > 0);
+}
+
+static void from_cpu1(struct vcpu *v)
+{
+    host_cpu = 1;
+    vcpu_request(v, REQ_TLB);
+    host_cpu = 0;
+    during_run = NULL;
+}
+
+/* Who asks while the guest runs sends an interrupt, once; and the request is served before the next entry. */
+static void test_kick(void **state)
+{
+    uint32_t before = host_kicks[0];
+
+    (void)state;
+    during_run = from_cpu1;
+    turn();
+    assert_int_equal(host_kicks[0], before + 1);
+    turn();
+    assert_int_equal(flushes, 1);
+    vcpu_request(vm->vcpu[0], REQ_TLB);             /* not in the guest: no interrupt */
+    assert_int_equal(host_kicks[0], before + 1);
+    turn();
+    assert_int_equal(flushes, 2);
+}
+
+static void test_tlb_flush_waits_for_nobody_outside(void **state)
+{
+    (void)state;
+    vm_tlb_flush(vm, gpa(0), 4096);
+    turns(2);
+    assert_int_equal(flushes, 1);                   /* vCPU 1 sleeps: it flushes when it runs */
+    assert_true(vm->vcpu[1]->requests == 0 || (vm->vcpu[1]->requests & REQ_TLB));
+}
+
+/* ---- life ---- */
+
+static void test_pause(void **state)
+{
+    uint64_t t;
+    unsigned before;
+
+    (void)state;
+    assert_int_equal(vm_resume(vm), -EBUSY);
+    assert_int_equal(vm_pause(vm), 0);
+    turns(4);
+    assert_int_equal(vm->state, VM_PAUSED);
+    assert_null(this_cpu()->loaded);
+    t = vm_time_ns(vm);
+    before = runs;
+    turns(4);
+    assert_int_equal(runs, before);
+    assert_int_equal(vm_time_ns(vm), t);
+    vcpu_request(vm->vcpu[0], REQ_IRQ);             /* what wakes it does not let it run */
+    turns(2);
+    assert_int_equal(runs, before);
+    assert_int_equal(vm_resume(vm), 0);
+    turns(2);
+    assert_true(runs > before);
+    assert_true(vm_time_ns(vm) >= t && vm_time_ns(vm) < t + 10000000);
+    assert_int_equal(vm_time_to_host(vm, vm_time_ns(vm)), host_now);
+    assert_int_equal(vm_pause(vm), 0);              /* and once more */
+    turns(4);
+    assert_int_equal(vm->state, VM_PAUSED);
+}
+
+static void test_kill_paused(void **state)
+{
+    (void)state;
+    assert_int_equal(vm_pause(vm), 0);
+    turns(4);
+    vm_kill(vm, "bad %d", 7);
+    turns(4);
+    assert_int_equal(vm->state, VM_CRASHED);
+    assert_string_equal(vm->why, "bad 7");
+}
+
+static void test_exit_code(void **state)
+{
+    (void)state;
+    vm_exited(vm, 33);
+    vm_request_reset(vm, "later wishes do not count");
+    turns(6);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_int_equal(vm->exit_code, 33);
+    assert_non_null(strstr(vm->why, "33"));
+}
+
+static void test_build_fails(void **state)
+{
+    (void)state;
+    vm_request_off(vm, "test");
+    turns(6);
+    handler_result = -ENOMEM;
+    assert_int_equal(vm_start(vm), 0);
+    turns(8);
+    assert_int_equal(vm->state, VM_CRASHED);
+    assert_non_null(strstr(vm->why, "memory"));
+}
+
+static void test_off_while_starting(void **state)
+{
+    (void)state;
+    vm_request_off(vm, "test");
+    turns(6);
+    assert_int_equal(vm_start(vm), 0);
+    vm_request_off(vm, "changed my mind");
+    turns(6);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_int_equal(builds, 1);
+}
+
+static void test_names(void **state)
+{
+    struct vm *other;
+
+    (void)state;
+    assert_ptr_equal(vm_find("g"), vm);
+    assert_null(vm_find("h"));
+    assert_int_equal(vm_define(&config, &other), -EEXIST);
+    assert_int_equal(vm_count(), 1);
+    assert_null(vm_by_index(1));
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+
+static int init(void **state)
+{
+    (void)state;
+    host_init(1, 64 * MIB);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_table), T(test_handler_fails), T(test_fail_kills), T(test_triple_fault_resets), T(test_reset_loop), T(test_irq),
+        T(test_irq_window), T(test_nmi), T(test_halt), T(test_wait_sipi), T(test_kick), T(test_tlb_flush_waits_for_nobody_outside),
+        T(test_pause), T(test_kill_paused), T(test_exit_code), T(test_build_fails), T(test_off_while_starting), T(test_names),
+    };
+
+    return cmocka_run_group_tests(tests, init, NULL);
+}
