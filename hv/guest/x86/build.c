@@ -23,7 +23,7 @@ int x86_ram_layout(struct vm *vm, const struct guest_config *c)
     }
     err = gmem_add_ram(vm, gpa(0), min_u64(low_top, 0xa0000));
     if (err == 0)
-        err = gmem_add_ram(vm, gpa(PLAT_ACPI_LOW), PLAT_ACPI_LOW_END - PLAT_ACPI_LOW);
+        err = gmem_add_ram(vm, gpa(PLAT_SHADOW), PLAT_ACPI_LOW_END - PLAT_SHADOW);
     if (err == 0 && low_top > MIB)
         err = gmem_add_ram(vm, gpa(MIB), low_top - MIB);
     if (err == 0 && c->memory > low_top)

@@ -18,7 +18,7 @@ unsigned load_memory_map(const struct vm *vm, struct load_mem map[LOAD_MEMS])
     map[n++] = (struct load_mem){ 0, min_u64(low_top, LOW_END), 1 };
     if (low_top > LOW_END)
         map[n++] = (struct load_mem){ LOW_END, 0xa0000 - LOW_END, 2 };
-    map[n++] = (struct load_mem){ PLAT_ACPI_LOW, PLAT_ACPI_LOW_END - PLAT_ACPI_LOW, 2 };
+    map[n++] = (struct load_mem){ PLAT_SHADOW, PLAT_ACPI_LOW_END - PLAT_SHADOW, 2 };
     if (low_top > MIB)
         map[n++] = (struct load_mem){ MIB, low_top - MIB, 1 };
     map[n++] = (struct load_mem){ PLAT_ECAM, PLAT_ECAM_LEN, 2 };

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-/* Guest physical addresses. RAM: 0..640K, 1M..PLAT_RAM_LOW_END, and from 4 GiB. */
+/* Guest physical addresses. RAM: 0..640K, PLAT_SHADOW..1M, 1M..PLAT_RAM_LOW_END, and from 4 GiB. */
 #define PLAT_RAM_LOW_END  0xc0000000ull
 #define PLAT_MMIO32       0xc0000000ull
 #define PLAT_MMIO32_LEN   0x20000000ull
@@ -14,6 +14,7 @@
 #define PLAT_IOAPIC_LEN   0x1000ull
 #define PLAT_LAPIC        0xfee00000ull   /* of every vCPU at reset; the page is private to each */
 #define PLAT_MSI          0xfee00000ull   /* MSI addresses: bits 31:20 (Intel SDM vol 3 §11.11.1) */
+#define PLAT_SHADOW       0x000c0000ull   /* RAM, reserved, where a PC has its adapters' ROMs: kernels read all of it in search of them */
 #define PLAT_ACPI_LOW     0x000e0000ull   /* ACPI tables ... */
 #define PLAT_ACPI_LOW_END 0x00100000ull   /* ... up to here */
 
