@@ -33,6 +33,32 @@ x86_on_stack:
         call    *%rax
         ud2
 
+/*
+ * bool x86_probe(enum probe what, const void *at): reads, writes (what it has read) or executes at `at`, and returns whether
+ * that faulted. trap.c sends the fault to x86_probe_fault while x86_probe_sp is set.
+ */
+        .globl  x86_probe, x86_probe_fault, x86_a_return
+x86_probe:
+        push    %rbp
+        mov     %rsp, %rbp
+        mov     %rsp, x86_probe_sp(%rip)
+        cmp     $1, %edi
+        ja      2f
+        mov     (%rsi), %al
+        jb      3f
+        mov     %al, (%rsi)
+        jmp     3f
+2:      call    *%rsi
+3:      xor     %eax, %eax
+4:      movq    $0, x86_probe_sp(%rip)
+        pop     %rbp
+x86_a_return:
+        ret
+x86_probe_fault:
+        mov     x86_probe_sp(%rip), %rsp
+        mov     $1, %eax
+        jmp     4b
+
 /* One stub per vector, 16 bytes each: error code (0 where the CPU pushes none), vector, common part. */
         .balign 16
         .globl  x86_stubs
@@ -166,7 +192,10 @@ x86_ap_start:                           /* in the image: the start-up page is no
 
         .section .bss
         .balign 4096
-        .globl  boot_stack_guard, boot_stack_top
+        .globl  boot_stack_guard, boot_stack_top, x86_probe_sp
+x86_probe_sp:
+        .quad   0
+        .balign 4096
 boot_stack_guard:
         .space  4096
         .space  32768

@@ -127,6 +127,11 @@ static int map_ram(const struct boot_info *bi)
             end += ram[i].len;
         err = map(DIRECT_BASE + base, base, end - base, PROT_RW, MEM_WB);
     }
+    if (!err) {                         /* no second, writable way to our own code */
+        uint64_t first = bi->image_phys + ((uint64_t)__text_start - bi->image_virt);
+        uint64_t len = align_up((uint64_t)__rodata_end, PAGE_SIZE) - (uint64_t)__text_start;
+        err = pt_protect(&host, gpa((DIRECT_BASE + first) & VA_MASK), len, PROT_R);
+    }
     return err;
 }
 
@@ -170,7 +175,7 @@ int mmu_init(const struct boot_info *bi)
     }
     write_cr3(host.root.v);
     percpus[0].stack_top = boot_stack_top;
-    return 0;
+    return x86_protection_check(bi->image_phys, bi->image_virt);
 }
 
 static void *map_window(hpa_t pa, uint64_t len, unsigned prot, enum memtype type)

@@ -5,6 +5,11 @@
 #include "private.h"
 
 #define VEC_NMI 2
+#define VEC_PF  14
+
+/* entry.S: a probe of memory protection is under way. */
+extern uint64_t x86_probe_sp;
+extern const uint8_t x86_probe_fault[];
 
 static const char *const names[32] = {
     "#DE divide error", "#DB debug", "NMI", "#BP breakpoint", "#OF overflow", "#BR bound range", "#UD invalid opcode",
@@ -35,6 +40,8 @@ void x86_trap(struct x86_frame *f)
 {
     if (f->vector == VEC_NMI)
         x86_nmi();
+    else if (f->vector == VEC_PF && x86_probe_sp)
+        f->rip = (uint64_t)x86_probe_fault;
     else if (f->vector < 32)
         fatal(f);
     else
