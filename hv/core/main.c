@@ -120,7 +120,7 @@ static int do_smp(struct boot_info *bi)
 static const struct step steps[] = {
     { "CPU", arch_early_init, "this CPU lacks something that Trivet needs; see the line above" },
     { "memory", do_pmm, "the firmware reports too little usable memory" },
-    { "address space", do_mmu, "there is not enough memory for Trivet's own page tables" },
+    { "address space", do_mmu, "Trivet's own page tables cannot be made, or do not protect it: see the line above" },
     { "heap", do_heap, "there is not enough memory" },
     { "ACPI", do_acpi, "the firmware gives no usable ACPI tables: look for a newer firmware" },
     { "interrupts", do_irq, "the interrupt controller was not found: look for a newer firmware" },
