@@ -18,7 +18,7 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(TOP, "build", "test-logs")
 PR_SET_CHILD_SUBREAPER = 36
-TAIL = 60               # lines of a failed test's output that are shown
+HEAD, TAIL = 30, 40     # lines of a failed test's output that are shown: its first ones and its last ones
 PYTHON = ["/usr/bin/python3", "-B"]
 
 
@@ -28,6 +28,13 @@ class Test:
     def __init__(self, name, command, limit=120, environment=None):
         self.name, self.command, self.limit = name, command, limit
         self.environment = environment or {}
+
+
+def shortened(lines):
+    """The first lines, which tell what failed, and the last, where the serial line ends; long ones are cut."""
+    if len(lines) > HEAD + TAIL:
+        lines = [*lines[:HEAD], f"... {len(lines) - HEAD - TAIL} lines, see build/test-logs ...", *lines[-TAIL:]]
+    return [line[:300] for line in lines]
 
 
 class Report:
@@ -44,7 +51,7 @@ class Report:
             self.failed += not passed
             print(f"{'ok  ' if passed else 'FAIL'} {name:<52} {seconds:7.1f} s", flush=True)
             if not passed or self.verbose:
-                for line in output.rstrip().splitlines()[-TAIL:]:
+                for line in shortened(output.rstrip().splitlines()):
                     print("     | " + line)
                 sys.stdout.flush()
 
@@ -246,6 +253,8 @@ def run_pytest(names, nodes, processes, report, limit=900):
                 result = json.loads(line)
                 name = short_name(result["node"])
                 waiting.pop(name, None)
+                with open(log_file(name), "w", encoding="utf-8") as log:
+                    log.write(result["output"])
                 report.done(name, result["passed"], result["seconds"], result["output"])
                 last = time.monotonic()
             if ended or time.monotonic() - last > limit:

@@ -40,6 +40,8 @@ def main():
     passed, failed, text = run("echo the reason; exit 3")
     results.append(check("status 3 fails", (passed, failed) == (0, 1)))
     results.append(check("a failed test's output is shown", "| the reason" in text))
+    text = run("seq 1000; exit 1")[2]
+    results.append(check("a long one's first and last lines are", "| 1\n" in text and "| 1000\n" in text and "| 500\n" not in text))
     results.append(check("a passed test's output is not", "noise" not in run("echo noise")[2]))
     results.append(check("a signal fails", run("kill -SEGV $$")[:2] == (0, 1)))
     started = time.monotonic()
