@@ -12,18 +12,22 @@ struct field { uint32_t id; uint16_t offset; uint8_t size; uint16_t clean; uint6
 
 #define HIGH32 0xffffffff00000000ull
 #define F(id, member, clean, zero) { id, offsetof(struct vmcb, member), sizeof(((struct vmcb *)0)->member), clean, zero }
+#define R(id, member, clean, zero) [(id) - X86_CR0] = F(id, member, clean, zero)
 #define SEG(n, member)                                                                                     \
-    F(X86_SEG_SEL + (n), member.selector, CLEAN_SEG, 0), F(X86_SEG_BASE + (n), member.base, CLEAN_SEG, 0), \
-    F(X86_SEG_LIMIT + (n), member.limit, CLEAN_SEG, 0), F(X86_SEG_ATTR + (n), member.attrib, CLEAN_SEG, 0xf000)
+    R(X86_SEG_SEL + (n), member.selector, CLEAN_SEG, 0), R(X86_SEG_BASE + (n), member.base, CLEAN_SEG, 0), \
+    R(X86_SEG_LIMIT + (n), member.limit, CLEAN_SEG, 0), R(X86_SEG_ATTR + (n), member.attrib, CLEAN_SEG, 0xf000)
 
-static const struct field fields[] = {
-    F(X86_CR0, cr0, CLEAN_CRX, HIGH32), F(X86_CR3, cr3, CLEAN_CRX, 0xfff0000000000000ull), F(X86_CR4, cr4, CLEAN_CRX, HIGH32),
-    F(X86_CR2, cr2, CLEAN_CR2, 0), F(X86_DR6, dr6, CLEAN_DRX, HIGH32), F(X86_DR7, dr7, CLEAN_DRX, HIGH32),
-    F(X86_GDTR_BASE, gdtr.base, CLEAN_DT, 0), F(X86_GDTR_LIMIT, gdtr.limit, CLEAN_DT, 0),
-    F(X86_IDTR_BASE, idtr.base, CLEAN_DT, 0), F(X86_IDTR_LIMIT, idtr.limit, CLEAN_DT, 0),
-    F(X86_CPL, cpl, CLEAN_SEG, 0xfc), F(X86_INT_SHADOW, interrupt_shadow, 0, ~1ull), F(X86_TSC_OFFSET, tsc_offset, CLEAN_I, 0),
+/* Indexed by enum x86_sysreg; size 0: not a field. */
+static const struct field registers[] = {
+    R(X86_CR0, cr0, CLEAN_CRX, HIGH32), R(X86_CR3, cr3, CLEAN_CRX, 0xfff0000000000000ull), R(X86_CR4, cr4, CLEAN_CRX, HIGH32),
+    R(X86_CR2, cr2, CLEAN_CR2, 0), R(X86_DR6, dr6, CLEAN_DRX, HIGH32), R(X86_DR7, dr7, CLEAN_DRX, HIGH32),
+    R(X86_GDTR_BASE, gdtr.base, CLEAN_DT, 0), R(X86_GDTR_LIMIT, gdtr.limit, CLEAN_DT, 0),
+    R(X86_IDTR_BASE, idtr.base, CLEAN_DT, 0), R(X86_IDTR_LIMIT, idtr.limit, CLEAN_DT, 0),
+    R(X86_CPL, cpl, CLEAN_SEG, 0xfc), R(X86_INT_SHADOW, interrupt_shadow, 0, ~1ull), R(X86_TSC_OFFSET, tsc_offset, CLEAN_I, 0),
     SEG(X86_ES, es), SEG(X86_CS, cs), SEG(X86_SS, ss), SEG(X86_DS, ds), SEG(X86_FS, fs), SEG(X86_GS, gs), SEG(X86_LDTR, ldtr),
     SEG(X86_TR, tr),
+};
+static const struct field msrs[] = {
     F(X86_FS_BASE, fs.base, CLEAN_SEG, 0), F(X86_GS_BASE, gs.base, CLEAN_SEG, 0), F(X86_KERNEL_GS_BASE, kernel_gs_base, 0, 0),
     F(0xc0000081, star, 0, 0), F(0xc0000082, lstar, 0, 0), F(0xc0000083, cstar, 0, 0), F(0xc0000084, sfmask, 0, 0),
     F(0x174, sysenter_cs, 0, 0), F(0x175, sysenter_esp, 0, 0), F(0x176, sysenter_eip, 0, 0), F(X86_PAT, g_pat, CLEAN_NP, 0),
@@ -31,9 +35,11 @@ static const struct field fields[] = {
 
 static const struct field *find(uint32_t id)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
-        if (fields[i].id == id)
-            return &fields[i];
+    if (id - X86_CR0 < ARRAY_SIZE(registers))
+        return registers[id - X86_CR0].size != 0 ? &registers[id - X86_CR0] : NULL;
+    for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
+        if (msrs[i].id == id)
+            return &msrs[i];
     return NULL;
 }
 
@@ -123,6 +129,13 @@ static int set_special(struct vcpu *v, uint32_t id, uint64_t val)
     s->vmcb->v_intr = (s->vmcb->v_intr & ~(uint32_t)V_TPR) | (uint32_t)val;
     svm_dirty(s, CLEAN_TPR);
     return 0;
+}
+
+void svm_x86_mode(struct vcpu *v, struct x86_mode_regs *m)
+{
+    const struct vmcb *b = svm_of(v)->vmcb;
+
+    *m = (struct x86_mode_regs){ b->cr0, b->cr3, b->cr4, b->efer & ~EFER_SVME, b->cs.base, b->cs.attrib, b->cpl };
 }
 
 int svm_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)

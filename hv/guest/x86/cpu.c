@@ -1,5 +1,6 @@
 /* What every exit of an x86 vCPU may need: exceptions, the mode, stepping over an instruction. */
 #include "x86.h"
+#include <string.h>
 
 void x86_set(struct vcpu *v, uint32_t id, uint64_t val)
 {
@@ -50,22 +51,36 @@ void x86_raise_pf(struct vcpu *v, uint64_t cr2, uint32_t error)
     x86_raise(v, X86_PF, error);
 }
 
+static void read_mode(struct vcpu *v, struct x86_mode_regs *r)
+{
+    r->cr0 = x86_get(v, X86_CR0);
+    r->cr3 = x86_get(v, X86_CR3);
+    r->cr4 = x86_get(v, X86_CR4);
+    r->efer = x86_get(v, X86_EFER);
+    r->cs_base = x86_get(v, X86_SEG_BASE + X86_CS);
+    r->cs_attr = (uint16_t)x86_get(v, X86_SEG_ATTR + X86_CS);
+    r->cpl = (uint8_t)x86_get(v, X86_CPL);
+}
+
 void x86_mode_get(struct vcpu *v, struct x86_mode *m)
 {
-    uint64_t attr = x86_get(v, X86_SEG_ATTR + X86_CS);
+    struct x86_mode_regs r;
 
-    m->cr0 = x86_get(v, X86_CR0);
-    m->cr3 = x86_get(v, X86_CR3);
-    m->cr4 = x86_get(v, X86_CR4);
-    m->efer = x86_get(v, X86_EFER);
-    m->cpl = (uint8_t)x86_get(v, X86_CPL);
-    if ((m->efer & EFER_LMA) != 0 && (attr & 1 << 9) != 0) {
+    if (v->ops->x86_mode != NULL)
+        v->ops->x86_mode(v, &r);
+    else
+        read_mode(v, &r);
+    m->cr0 = r.cr0;
+    m->cr3 = r.cr3;
+    m->cr4 = r.cr4;
+    m->efer = r.efer;
+    m->cpl = r.cpl;
+    m->cs_base = r.cs_base;
+    m->bits = (r.cs_attr & 1 << 10) != 0 ? 32 : 16;
+    if ((r.efer & EFER_LMA) != 0 && (r.cs_attr & 1 << 9) != 0) {
         m->bits = 64;
         m->cs_base = 0;
-        return;
     }
-    m->cs_base = x86_get(v, X86_SEG_BASE + X86_CS);
-    m->bits = (attr & 1 << 10) != 0 ? 32 : 16;
 }
 
 /* Queues what a failed fetch means. Never more than one event: the instruction runs again afterwards. */
@@ -77,10 +92,12 @@ static void fetch_failed(struct vcpu *v, uint64_t va, int err, uint32_t error)
         x86_raise(v, X86_UD, 0);
 }
 
-static bool legacy_prefix(uint8_t b)
+/* Legacy prefixes and, in 64-bit mode, REX: one bit per byte value. */
+static bool is_prefix(uint8_t b, bool is64)
 {
-    return b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3 || b == 0x2e || b == 0x36 || b == 0x3e || b == 0x26 || b == 0x64 ||
-           b == 0x65;
+    static const uint8_t map[32] = { [0x26 / 8] = 0x40, [0x2e / 8] = 0x40, [0x36 / 8] = 0x40, [0x3e / 8] = 0x40, [0x64 / 8] = 0xf0, [0xf0 / 8] = 0x0d };
+
+    return (map[b / 8] >> (b & 7) & 1) != 0 || (is64 && (b & 0xf0) == 0x40);
 }
 
 /* Length of the instruction at buf if its opcode is `opcode` (one byte, 0F xx, or 0F xx yy), else 0. */
@@ -88,7 +105,7 @@ static unsigned match_length(const uint8_t *buf, unsigned n, uint32_t opcode, bo
 {
     unsigned i = 0, ops = opcode > 0xffff ? 3 : opcode > 0xff ? 2 : 1;
 
-    while (i < n && (legacy_prefix(buf[i]) || (is64 && (buf[i] & 0xf0) == 0x40)))
+    while (i < n && is_prefix(buf[i], is64))
         i++;
     if (i + ops > n)
         return 0;
@@ -98,27 +115,41 @@ static unsigned match_length(const uint8_t *buf, unsigned n, uint32_t opcode, bo
     return i + ops;
 }
 
-unsigned x86_insn_length(struct vcpu *v, uint32_t opcode)
+static unsigned fetch_and_match(struct vcpu *v, const struct x86_mode *m, uint32_t opcode)
 {
-    struct x86_mode m;
     uint8_t buf[16];
     uint32_t error = 0;
-    uint64_t va;
-    int n, more = 0;
+    uint64_t va = m->cs_base + v->regs.pc;
+    int n = x86_fetch(v, m, va, buf, 15, &error), more;
     unsigned len;
 
-    x86_mode_get(v, &m);
-    va = m.cs_base + v->regs.pc;
-    n = x86_fetch(v, &m, va, buf, 15, &error);
     if (n < 0) {
         fetch_failed(v, va, n, error);
         return 0;
     }
-    len = match_length(buf, (unsigned)n, opcode, m.bits == 64);
+    len = match_length(buf, (unsigned)n, opcode, m->bits == 64);
     if (len != 0 || n == 15)
         return len;
-    more = x86_fetch(v, &m, va + (unsigned)n, buf + n, 15 - (unsigned)n, &error);
-    return more > 0 ? match_length(buf, (unsigned)(n + more), opcode, m.bits == 64) : 0;
+    more = x86_fetch(v, m, va + (unsigned)n, buf + n, 15 - (unsigned)n, &error);
+    return more > 0 ? match_length(buf, (unsigned)(n + more), opcode, m->bits == 64) : 0;
+}
+
+/* Nearly always the page is the one of last time and the instruction has no prefix: that is tried first. */
+unsigned x86_insn_length(struct vcpu *v, uint32_t opcode)
+{
+    unsigned ops = opcode > 0xffff ? 3 : opcode > 0xff ? 2 : 1;
+    struct x86_mode m;
+    uint8_t buf[16];
+
+    x86_mode_get(v, &m);
+    if (x86_fetch_fast(v, &m, m.cs_base + v->regs.pc, buf)) {
+        uint32_t word;
+
+        memcpy(&word, buf, 4);
+        if (__builtin_bswap32(word) >> (32 - 8 * ops) == opcode)
+            return ops;
+    }
+    return fetch_and_match(v, &m, opcode);
 }
 
 bool x86_skip(struct vcpu *v, unsigned len, uint32_t opcode)

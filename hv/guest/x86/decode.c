@@ -382,6 +382,8 @@ const struct x86_insn *x86_insn_get(struct vcpu *v, const struct x86_mode *m, co
     unsigned n = e->insn_bytes_len <= 15 ? e->insn_bytes_len : 15;
 
     *err = 0;
+    if (n == 0 && x86_fetch_fast(v, m, m->cs_base + v->regs.pc, buf) && cache_hit(in, buf, 15, m->bits))
+        return in;
     memset(buf, 0, 16);
     memcpy(buf, e->insn_bytes, n);
     if (n == 0)

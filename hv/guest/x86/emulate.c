@@ -140,7 +140,8 @@ static void take_hint(struct emu *m, uint64_t lin, unsigned size)
 {
     uint64_t off = lin & 0xfff;
 
-    if (!m->hint || off != (m->e->mem.gpa.v & 0xfff) || off + size > PAGE_SIZE)
+    m->hint = false;
+    if (off != (m->e->mem.gpa.v & 0xfff) || off + size > PAGE_SIZE)
         return;
     m->page = lin & ~0xfffull;
     m->page_gpa = m->e->mem.gpa.v & ~0xfffull;
@@ -150,10 +151,10 @@ static void take_hint(struct emu *m, uint64_t lin, unsigned size)
 static enum emu_result access_linear(struct emu *m, uint64_t lin, unsigned size, uint32_t access, bool write, uint8_t *buf)
 {
     unsigned first = (unsigned)min_u64(size, PAGE_SIZE - (lin & 0xfff));
-    uint64_t at[2] = { 0, 0 };
+    uint64_t at[2];
 
-    take_hint(m, lin, size);
-    m->hint = false;
+    if (m->hint)
+        take_hint(m, lin, size);
     if (translate(m, lin, access, &at[0]) == EMU_STOP)
         return EMU_STOP;
     if (first < size && translate(m, lin + first, access, &at[1]) == EMU_STOP)
@@ -627,7 +628,7 @@ static void finish(struct emu *m)
 
 int x86_emulate(struct vcpu *v, struct vcpu_exit *e)
 {
-    struct emu m = { .v = v, .e = e, .page = 1 };
+    struct emu m;
     uint8_t bytes[16];
     int err;
 
@@ -635,6 +636,10 @@ int x86_emulate(struct vcpu *v, struct vcpu_exit *e)
         vm_kill(v->vm, "vCPU %u: its descriptor tables or stack lie in device memory at %#llx", v->id, (unsigned long long)e->mem.gpa.v);
         return -EFAULT;
     }
+    m.v = v;
+    m.e = e;
+    m.page = 1;
+    m.jump = false;
     x86_mode_get(v, &m.m);
     m.in = x86_insn_get(v, &m.m, e, bytes, &err);
     if (m.in == NULL)

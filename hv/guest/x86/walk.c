@@ -206,6 +206,20 @@ static const uint8_t *cached_page(const struct x86_fetch_cache *c, const struct 
     return c->host;
 }
 
+bool x86_fetch_fast(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint8_t buf[16])
+{
+    uint64_t off = va & (PAGE_SIZE - 1);
+    const uint8_t *p;
+
+    if (off > PAGE_SIZE - 16 || (m->efer & EFER_LMA) == 0)
+        return false;
+    p = cached_page(&x86_of(v)->fetch, m, va - off);
+    if (p == NULL)
+        return false;
+    memcpy(buf, p + off, 16);
+    return true;
+}
+
 /* The CPU has fetched from this page just now, so rights need no second look. */
 static const uint8_t *fetch_page(struct vcpu *v, const struct x86_mode *m, uint64_t page, int *err, uint32_t *error)
 {

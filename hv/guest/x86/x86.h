@@ -124,6 +124,9 @@ int must_check x86_walk(struct vcpu *v, const struct x86_mode *m, uint64_t va, u
 /* Copies up to `want` (1..15) instruction bytes at linear address va, within its page. The number copied, or as x86_walk; -ENXIO: not RAM. */
 int must_check x86_fetch(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint8_t *buf, unsigned want, uint32_t *error);
 
+/* The same for 16 bytes that lie in the page of last time; false: use x86_fetch. */
+bool x86_fetch_fast(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint8_t buf[16]);
+
 /* cpuid.c */
 void x86_cpuid_build(struct vm *vm, const struct guest_config *c, struct x86_machine *m);
 struct x86_cpuid x86_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub);

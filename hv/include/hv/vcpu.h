@@ -9,6 +9,7 @@
 #include <hv/types.h>
 struct vm;
 struct vcpu;
+struct x86_mode_regs;
 struct vcpu_regs { uint64_t gpr[32], pc, sp, flags; }; /* x86: gpr[] in encoding order (rax rcx rdx rbx rsp ...); rsp is gpr[4], sp unused */
 enum mp_state { MP_RUNNABLE, MP_HALTED, MP_WAIT_SIPI, MP_OFF };
 
@@ -75,6 +76,7 @@ struct vcpu_ops {
     /* What the engine can give a guest, before policy: x86 CPUID leaf and subleaf (the host's own on vmx and svm) -> eax ebx ecx edx. Any CPU.
      * NULL: no x86 guests, or only the baseline. hv/guest/x86/cpuid.c masks it. */
     void (*features)(uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+    void (*x86_mode)(struct vcpu *, struct x86_mode_regs *);   /* own CPU; NULL: get_sysreg serves */
 };
 const struct vcpu_ops *vcpu_backend(enum isa guest);   /* the engine chosen at boot; NULL: none runs this ISA */
 int must_check vcpu_backends_init(void);               /* main.c's boot step: probe, then cpu_enable everywhere */
