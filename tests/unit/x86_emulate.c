@@ -1,0 +1,730 @@
+/*
+ * Emulated instructions against the CPU that runs this test: the same bytes, registers, flags and memory, once natively and once
+ * through x86_emulate() with the memory as a device. Then what cannot run natively: stack, modes, faults, bounds.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include <cpuid.h>
+#include <sys/mman.h>
+#include "x86_fake.h"
+
+#define DATA 512
+static uint8_t *code;                       /* one page, writable and executable, low enough for any pointer */
+static uint8_t *native_data, fake_data[DATA];   /* native_data: below 4 GiB, for 32-bit addresses */
+static uint64_t data_base;                  /* address of native_data, and of the device for the emulator */
+static unsigned accesses;
+static uint64_t ram_base, ram_len;          /* further RAM for the hand-written tests */
+static uint8_t ram[16384];
+
+static uint8_t *fake_ram(uint64_t a, uint64_t len)
+{
+    if (range_within(a, len, (uint64_t)code, PAGE_SIZE))
+        return code + (a - (uint64_t)code);
+    if (ram_len != 0 && range_within(a, len, ram_base, ram_len))
+        return ram + (a - ram_base);
+    return NULL;
+}
+
+static void fake_device(struct io_access *io)
+{
+    accesses++;
+    if (!range_within(io->addr, io->size, data_base, DATA)) {
+        io->val = UINT64_MAX;
+        return;
+    }
+    if (io->write)
+        memcpy(fake_data + (io->addr - data_base), &io->val, io->size);
+    else
+        io->val = 0, memcpy(&io->val, fake_data + (io->addr - data_base), io->size);
+}
+
+static void fake_port(struct io_access *io)
+{
+    accesses++;
+    if (!io->write)
+        io->val = 0x11223344 + accesses;
+}
+
+static uint64_t rnd(void)
+{
+    static uint64_t s = 88172645463325252ull;
+
+    s ^= s << 13, s ^= s >> 7, s ^= s << 17;
+    return s;
+}
+
+/* rax rcx rdx rbx rsp rbp rsi rdi r8..r15 flags. rsp is not loaded. */
+struct state { uint64_t r[16], flags; };
+
+/* Loads the state, runs the code, stores the state. The code is at `code` and ends with RET. */
+__attribute__((no_sanitize("address", "undefined"), noinline)) static void run_native(struct state *s)
+{
+    __asm__ volatile(
+        "push %%rbx; push %%rbp; push %%r12; push %%r13; push %%r14; push %%r15; push %0; push %1\n"
+        "mov %0, %%rax\n"
+        "pushq 128(%%rax); popfq\n"
+        "mov 8(%%rax), %%rcx; mov 16(%%rax), %%rdx; mov 24(%%rax), %%rbx; mov 40(%%rax), %%rbp; mov 48(%%rax), %%rsi; mov 56(%%rax), %%rdi\n"
+        "mov 64(%%rax), %%r8; mov 72(%%rax), %%r9; mov 80(%%rax), %%r10; mov 88(%%rax), %%r11; mov 96(%%rax), %%r12; mov 104(%%rax), %%r13\n"
+        "mov 112(%%rax), %%r14; mov 120(%%rax), %%r15; mov (%%rax), %%rax\n"
+        "call *(%%rsp)\n"
+        "push %%rax; mov 16(%%rsp), %%rax\n"
+        "mov %%rcx, 8(%%rax); mov %%rdx, 16(%%rax); mov %%rbx, 24(%%rax); mov %%rbp, 40(%%rax); mov %%rsi, 48(%%rax); mov %%rdi, 56(%%rax)\n"
+        "mov %%r8, 64(%%rax); mov %%r9, 72(%%rax); mov %%r10, 80(%%rax); mov %%r11, 88(%%rax); mov %%r12, 96(%%rax); mov %%r13, 104(%%rax)\n"
+        "mov %%r14, 112(%%rax); mov %%r15, 120(%%rax); pop (%%rax); pushfq; popq 128(%%rax)\n"
+        "cld; pop %%rcx; pop %%rcx; pop %%r15; pop %%r14; pop %%r13; pop %%r12; pop %%rbp; pop %%rbx\n"
+        : : "D"(s), "S"(code) : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "memory", "cc");
+}
+
+static int emulate(uint64_t gpa_hint, unsigned prot)
+{
+    struct vcpu_exit e = { .reason = EXIT_MEM, .mem = { .gpa = gpa(gpa_hint), .prot = (uint8_t)prot } };
+
+    return x86_emulate(&fake_vcpu, &e);
+}
+
+static void put_code(const uint8_t *insn, unsigned len)
+{
+    memset(code, 0xcc, 64);
+    memcpy(code, insn, len);
+    code[len] = 0xc3;
+}
+
+static void load_state(const struct state *s)
+{
+    memcpy(fake_vcpu.regs.gpr, s->r, sizeof s->r);
+    fake_vcpu.regs.flags = s->flags | FLAGS_FIXED;
+    fake_vcpu.regs.pc = (uint64_t)code;
+    fake_vcpu.event.type = VEV_NONE;
+}
+
+static void hex(char *out, const uint8_t *b, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        sprintf(out + 3 * i, "%02x ", b[i]);
+}
+
+/* Runs one instruction both ways. `flags`: those that the manual defines for it. */
+static void compare(const uint8_t *insn, unsigned len, struct state in, uint64_t flags)
+{
+    struct state n = in;
+    char text[64];
+
+    hex(text, insn, len);
+    put_code(insn, len);
+    for (unsigned i = 0; i < DATA; i++)
+        native_data[i] = fake_data[i] = (uint8_t)rnd();
+    run_native(&n);
+    load_state(&in);
+    assert_int_equal(emulate(rnd() & 1 ? 0xffe : 0xfff, PROT_R), 0);
+    if (fake_vcpu.event.type != VEV_NONE)
+        fail_msg("%s: fault %u", text, fake_vcpu.event.vector);
+    if (fake_vcpu.regs.pc != (uint64_t)code + len)
+        fail_msg("%s: stepped %ld, not %u", text, (long)(fake_vcpu.regs.pc - (uint64_t)code), len);
+    for (unsigned i = 0; i < 16; i++)
+        if (i != X86_RSP && n.r[i] != fake_vcpu.regs.gpr[i])
+            fail_msg("%s: register %u is %lx, the CPU makes it %lx of %lx", text, i, fake_vcpu.regs.gpr[i], n.r[i], in.r[i]);
+    if (((n.flags ^ fake_vcpu.regs.flags) & flags) != 0)
+        fail_msg("%s: flags %lx, the CPU makes them %lx (mask %lx)", text, fake_vcpu.regs.flags, n.flags, flags);
+    if (memcmp(native_data, fake_data, DATA) != 0)
+        fail_msg("%s: memory differs", text);
+}
+
+static struct state random_state(void)
+{
+    struct state s;
+
+    for (unsigned i = 0; i < 16; i++)
+        s.r[i] = rnd() >> (rnd() & 63);
+    s.r[X86_RBX] = data_base + 128;
+    s.flags = (rnd() & FLAGS_ARITH) | FLAGS_FIXED;
+    return s;
+}
+
+/* Operand-size prefixes in turn: none, 66, REX.W, REX (for SPL and so on). */
+static const uint8_t prefix[4][2] = { { 0, 0 }, { 1, 0x66 }, { 1, 0x48 }, { 1, 0x40 } };
+
+struct insn { uint8_t b[15]; unsigned len; };
+
+static struct insn build(unsigned pre, unsigned map, uint8_t opcode, unsigned reg, unsigned imm_len)
+{
+    struct insn i = { .len = 0 };
+
+    if (prefix[pre][0] != 0)
+        i.b[i.len++] = prefix[pre][1];
+    if (map == 1)
+        i.b[i.len++] = 0x0f;
+    i.b[i.len++] = opcode;
+    i.b[i.len++] = (uint8_t)(0x43 | reg << 3);           /* [rbx + disp8] */
+    i.b[i.len++] = 8;
+    for (unsigned k = 0; k < imm_len; k++)
+        i.b[i.len++] = (uint8_t)rnd();
+    return i;
+}
+
+/* A register that the native harness may use: not RSP (AH without REX is fine for bytes), not RBX, which is the address. */
+static unsigned any_reg(bool byte, unsigned pre)
+{
+    for (;;) {
+        unsigned r = rnd() & 7;
+
+        if (byte && pre < 2 ? r != X86_RBX && r != 7 : r != X86_RSP && r != X86_RBX)
+            return r;
+    }
+}
+
+static unsigned imm_size(unsigned pre, bool byte)
+{
+    return byte ? 1 : pre == 1 ? 2 : 4;
+}
+
+#define ROUNDS 40
+#define LOGIC (FLAGS_ARITH & ~FLAGS_AF)
+
+static void test_alu(void **state)
+{
+    (void)state;
+    for (unsigned op = 0; op < 8 * 4 * 4 * ROUNDS; op++) {
+        unsigned kind = op & 7, col = op >> 3 & 3, pre = op >> 5 & 3;
+        bool logic = kind == 1 || kind == 4 || kind == 6, byte = (col & 1) == 0;
+        struct insn i = build(pre, 0, (uint8_t)(kind << 3 | col), any_reg(byte, pre), 0);
+
+        compare(i.b, i.len, random_state(), logic ? LOGIC : FLAGS_ARITH);
+    }
+}
+
+static void test_alu_immediate(void **state)
+{
+    static const uint8_t opcodes[] = { 0x80, 0x81, 0x83 };
+
+    (void)state;
+    for (unsigned n = 0; n < 3 * 8 * 4 * ROUNDS; n++) {
+        unsigned reg = n & 7, pre = n >> 3 & 3;
+        uint8_t opcode = opcodes[n / 32 % 3];
+        struct insn i = build(pre, 0, opcode, reg, opcode == 0x81 ? imm_size(pre, false) : 1);
+
+        compare(i.b, i.len, random_state(), reg == 1 || reg == 4 || reg == 6 ? LOGIC : FLAGS_ARITH);
+    }
+}
+
+/* Opcodes with a register operand: MOV, TEST, XCHG, XADD, CMPXCHG, MOVZX, MOVSX, MOVNTI, IMUL, MOVSXD. */
+struct row { uint8_t map, opcode; uint64_t flags; bool byte_reg; };
+
+static void test_register_forms(void **state)
+{
+    static const struct row rows[] = {
+        { 0, 0x84, LOGIC, true }, { 0, 0x85, LOGIC, false }, { 0, 0x86, FLAGS_ARITH, true }, { 0, 0x87, FLAGS_ARITH, false },
+        { 0, 0x88, FLAGS_ARITH, true }, { 0, 0x89, FLAGS_ARITH, false }, { 0, 0x8a, FLAGS_ARITH, true }, { 0, 0x8b, FLAGS_ARITH, false },
+        { 0, 0x63, FLAGS_ARITH, false }, { 1, 0xb0, FLAGS_ARITH, true }, { 1, 0xb1, FLAGS_ARITH, false }, { 1, 0xb6, FLAGS_ARITH, false },
+        { 1, 0xb7, FLAGS_ARITH, false }, { 1, 0xbe, FLAGS_ARITH, false }, { 1, 0xbf, FLAGS_ARITH, false }, { 1, 0xc0, FLAGS_ARITH, true },
+        { 1, 0xc1, FLAGS_ARITH, false }, { 1, 0xaf, FLAGS_CF | FLAGS_OF, false },
+    };
+
+    (void)state;
+    for (unsigned n = 0; n < ARRAY_SIZE(rows) * 4 * ROUNDS; n++) {
+        const struct row *r = &rows[n % ARRAY_SIZE(rows)];
+        unsigned pre = (unsigned)(n / ARRAY_SIZE(rows)) & 3;
+        struct insn i = build(pre, r->map, r->opcode, any_reg(r->byte_reg, pre), 0);
+
+        compare(i.b, i.len, random_state(), r->flags);
+    }
+}
+
+static void test_groups(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 4 * 2 * ROUNDS; n++) {
+        unsigned pre = n & 3;
+        bool byte = (n >> 2 & 1) == 0;
+        uint8_t f6 = byte ? 0xf6 : 0xf7, fe = byte ? 0xfe : 0xff, c6 = byte ? 0xc6 : 0xc7;
+        struct insn i = build(pre, 0, f6, 0, imm_size(pre, byte));
+
+        compare(i.b, i.len, random_state(), LOGIC);                                                    /* TEST */
+        i = build(pre, 0, f6, 2, 0), compare(i.b, i.len, random_state(), FLAGS_ARITH);                 /* NOT */
+        i = build(pre, 0, f6, 3, 0), compare(i.b, i.len, random_state(), FLAGS_ARITH);                 /* NEG */
+        i = build(pre, 0, f6, 4, 0), compare(i.b, i.len, random_state(), FLAGS_CF | FLAGS_OF);         /* MUL */
+        i = build(pre, 0, f6, 5, 0), compare(i.b, i.len, random_state(), FLAGS_CF | FLAGS_OF);         /* IMUL */
+        i = build(pre, 0, fe, 0, 0), compare(i.b, i.len, random_state(), FLAGS_ARITH);                 /* INC */
+        i = build(pre, 0, fe, 1, 0), compare(i.b, i.len, random_state(), FLAGS_ARITH);                 /* DEC */
+        i = build(pre, 0, c6, 0, imm_size(pre, byte)), compare(i.b, i.len, random_state(), FLAGS_ARITH);
+        i = build(pre, 0, 0x6b, any_reg(false, pre), 1), compare(i.b, i.len, random_state(), FLAGS_CF | FLAGS_OF);
+        i = build(pre, 0, 0x69, any_reg(false, pre), imm_size(pre, false)), compare(i.b, i.len, random_state(), FLAGS_CF | FLAGS_OF);
+    }
+}
+
+static unsigned operand_bits(unsigned pre, bool byte)
+{
+    return byte ? 8 : pre == 1 ? 16 : pre == 2 ? 64 : 32;
+}
+
+/* Flags that a shift defines, by kind and count: APM vol 3. */
+static uint64_t shift_flags(unsigned kind, unsigned count, unsigned bits)
+{
+    uint64_t f = FLAGS_ARITH;
+
+    count &= bits == 64 ? 63 : 31;
+    if (count == 0)
+        return f;
+    if (kind >= 4)
+        f &= ~(uint64_t)FLAGS_AF;
+    if (count != 1)
+        f &= ~(uint64_t)FLAGS_OF;
+    if (kind >= 4 && kind != 7 && count >= bits)
+        f &= ~(uint64_t)FLAGS_CF;
+    return f;
+}
+
+static void test_shifts(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 8 * 4 * 2 * ROUNDS; n++) {
+        unsigned kind = n & 7, pre = n >> 3 & 3, bits;
+        bool byte = (n >> 5 & 1) == 0;
+        struct state s = random_state();
+        struct insn i = build(pre, 0, byte ? 0xc0 : 0xc1, kind, 1);
+
+        bits = operand_bits(pre, byte);
+        compare(i.b, i.len, s, shift_flags(kind, i.b[i.len - 1], bits));
+        i = build(pre, 0, byte ? 0xd0 : 0xd1, kind, 0), compare(i.b, i.len, s, shift_flags(kind, 1, bits));
+        i = build(pre, 0, byte ? 0xd2 : 0xd3, kind, 0), compare(i.b, i.len, s, shift_flags(kind, (unsigned)s.r[X86_RCX] & 0xff, bits));
+    }
+}
+
+static void test_double_shifts(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 4 * 2 * 3 * ROUNDS; n++) {
+        unsigned pre = n & 3, bits = operand_bits(pre, false), count;
+        struct insn i = build(pre, 1, (n & 4) != 0 ? 0xac : 0xa4, any_reg(false, pre), 1);
+
+        count = i.b[i.len - 1] & (bits == 64 ? 63u : 31u);
+        if (count > bits)
+            continue;
+        compare(i.b, i.len, random_state(), count == 0 ? FLAGS_ARITH : LOGIC & ~(count == 1 ? 0u : FLAGS_OF));
+    }
+}
+
+static void test_bits(void **state)
+{
+    static const uint8_t opcodes[] = { 0xa3, 0xab, 0xb3, 0xbb };
+
+    (void)state;
+    for (unsigned n = 0; n < 4 * 4 * ROUNDS; n++) {
+        unsigned pre = n & 3, reg = any_reg(false, pre), bits = operand_bits(pre, false);
+        struct state s = random_state();
+        struct insn i = build(pre, 1, opcodes[n >> 2 & 3], reg, 0);
+
+        s.r[reg] = (uint64_t)((int64_t)(rnd() % 1600) - 800);     /* bits before and behind the operand */
+        s.r[reg] = bits == 64 ? s.r[reg] : (rnd() & ~((1ull << bits) - 1)) | (s.r[reg] & ((1ull << bits) - 1));
+        compare(i.b, i.len, s, FLAGS_CF | FLAGS_ZF);
+        i = build(pre, 1, 0xba, 4 + (n >> 2 & 3), 1), compare(i.b, i.len, s, FLAGS_CF | FLAGS_ZF);
+    }
+}
+
+static void test_conditions(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 16 * 3 * ROUNDS; n++) {
+        unsigned pre = n / 16 % 3;
+        struct insn i = build(pre, 1, (uint8_t)(0x40 | (n & 15)), any_reg(false, pre), 0);
+
+        compare(i.b, i.len, random_state(), FLAGS_ARITH);
+        i = build(0, 1, (uint8_t)(0x90 | (n & 15)), 0, 0), compare(i.b, i.len, random_state(), FLAGS_ARITH);
+    }
+}
+
+static void test_wide_compare(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 2 * ROUNDS; n++) {
+        static const uint8_t b8[] = { 0x0f, 0xc7, 0x4f, 0x08 }, b16[] = { 0x48, 0x0f, 0xc7, 0x0f };
+        struct state s = random_state();
+
+        s.r[X86_RDI] = align_up(data_base + 64, 16);              /* RBX is data here */
+        s.r[X86_RBX] = rnd();
+        compare(b8, 4, s, FLAGS_ARITH);
+        compare(b16, 4, s, FLAGS_ARITH);
+    }
+}
+
+static void test_strings(void **state)
+{
+    static const uint8_t op[] = { 0xa4, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf };
+
+    (void)state;
+    for (unsigned n = 0; n < ARRAY_SIZE(op) * 3 * 3 * ROUNDS; n++) {
+        unsigned pre = (unsigned)(n / ARRAY_SIZE(op)) % 3, rep = (unsigned)(n / ARRAY_SIZE(op) / 3) % 3;
+        struct insn i = { .len = 0 };
+        struct state s = random_state();
+
+        if (rep != 0)
+            i.b[i.len++] = rep == 1 ? 0xf3 : 0xf2;
+        if (prefix[pre][0] != 0)
+            i.b[i.len++] = prefix[pre][1];
+        i.b[i.len++] = op[n % ARRAY_SIZE(op)];
+        s.r[X86_RSI] = data_base + 200 + (rnd() & 31);
+        s.r[X86_RDI] = data_base + 260 + (rnd() & 31);
+        s.r[X86_RCX] = rnd() % 20;
+        s.r[X86_RAX] = rnd() & 1 ? 0 : s.r[X86_RAX];
+        s.flags |= rnd() & FLAGS_DF;
+        compare(i.b, i.len, s, FLAGS_ARITH);
+    }
+}
+
+static void test_addressing(void **state)
+{
+    static const struct { uint8_t b[12]; uint8_t len; } forms[] = {
+        { { 0x8b, 0x04, 0x13 }, 3 },                               /* mov eax, [rbx + rdx] */
+        { { 0x8b, 0x04, 0x53 }, 3 }, { { 0x8b, 0x44, 0xd3, 0x10 }, 4 }, { { 0x4b, 0x8b, 0x44, 0x91, 0xf0 }, 5 },
+        { { 0x8b, 0x83, 0xf0, 0xff, 0xff, 0xff }, 6 }, { { 0x41, 0x8b, 0x45, 0x00 }, 4 }, { { 0x41, 0x8b, 0x04, 0x24 }, 4 },
+        { { 0x42, 0x8b, 0x04, 0x23 }, 4 },                         /* mov eax, [rbx + r12] */
+        { { 0x0f, 0xc3, 0x03 }, 3 },                               /* movnti [rbx], eax */
+        { { 0x67, 0x8b, 0x04, 0x25, 0, 0, 0, 0 }, 8 },             /* mov eax, [disp32]: address filled in below */
+    };
+
+    (void)state;
+    for (unsigned n = 0; n < ARRAY_SIZE(forms) * ROUNDS; n++) {
+        struct insn i = { .len = forms[n % ARRAY_SIZE(forms)].len };
+        struct state s = random_state();
+        uint32_t low = (uint32_t)data_base + 16;
+
+        memcpy(i.b, forms[n % ARRAY_SIZE(forms)].b, sizeof forms[0].b);
+        s.r[X86_RDX] = rnd() & 15;
+        s.r[9] = s.r[12] = s.r[13] = data_base + 100;
+        s.r[10] = rnd() & 31;
+        if (i.b[0] == 0x42)
+            s.r[12] = rnd() & 63;
+        if (i.b[0] == 0x67)
+            memcpy(i.b + 4, &low, 4);
+        compare(i.b, i.len, s, FLAGS_ARITH);
+    }
+}
+
+static void test_movbe(void **state)
+{
+    static const uint8_t op[2] = { 0xf0, 0xf1 };
+    unsigned a, b, c, d;
+
+    (void)state;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & bit_MOVBE) == 0)
+        skip();
+    for (unsigned n = 0; n < 2 * 3 * ROUNDS; n++) {
+        unsigned pre = n % 3;
+        struct insn i = { .len = 0 };
+
+        if (prefix[pre][0] != 0)
+            i.b[i.len++] = prefix[pre][1];
+        i.b[i.len++] = 0x0f, i.b[i.len++] = 0x38, i.b[i.len++] = op[n & 1], i.b[i.len++] = 0x03;
+        compare(i.b, i.len, random_state(), FLAGS_ARITH);
+    }
+}
+
+/* ---- by hand ---- */
+
+static void at(const void *insn, unsigned len)
+{
+    put_code(insn, len);
+    load_state(&(struct state){ .flags = FLAGS_FIXED });
+    fake_vcpu.regs.gpr[X86_RBX] = data_base;
+    fake_vcpu.regs.gpr[X86_RSP] = ram_base + 0x1000;
+    memset(ram, 0x5a, sizeof ram);
+    for (unsigned i = 0; i < DATA; i++)
+        fake_data[i] = (uint8_t)i;
+    accesses = 0;
+}
+
+static uint64_t ram64(uint64_t a)
+{
+    uint64_t v;
+
+    memcpy(&v, ram + (a - ram_base), 8);
+    return v;
+}
+
+static void test_stack(void **state)
+{
+    (void)state;
+    at("\xff\x33", 2);                                              /* push qword [rbx] */
+    assert_int_equal(emulate(data_base, PROT_R), 0);
+    assert_int_equal(fake_vcpu.regs.gpr[X86_RSP], ram_base + 0xff8);
+    assert_int_equal(ram64(ram_base + 0xff8), 0x0706050403020100);
+    at("\x8f\x44\x24\xf8", 4);                                      /* pop qword [rsp - 8]: with RSP moved */
+    memset(ram + 0x1000, 0x11, 8);
+    assert_int_equal(emulate(0xfff, PROT_R), 0);
+    assert_int_equal(fake_vcpu.regs.gpr[X86_RSP], ram_base + 0x1008);
+    assert_int_equal(ram64(ram_base + 0x1000), 0x1111111111111111);
+    at("\xff\x13", 2);                                              /* call [rbx] */
+    assert_int_equal(emulate(data_base, PROT_R), 0);
+    assert_int_equal(fake_vcpu.regs.pc, 0x0706050403020100);
+    assert_int_equal(ram64(ram_base + 0xff8), (uint64_t)code + 2);
+    at("\xff\x23", 2);                                              /* jmp [rbx] */
+    assert_int_equal(emulate(data_base, PROT_R), 0);
+    assert_int_equal(fake_vcpu.regs.pc, 0x0706050403020100);
+    at("\xc2\x10\x00", 3);                                          /* ret 16, stack in the device */
+    fake_vcpu.regs.gpr[X86_RSP] = data_base + 8;
+    assert_int_equal(emulate(data_base + 8, PROT_R), 0);
+    assert_int_equal(fake_vcpu.regs.pc, 0x0f0e0d0c0b0a0908);
+    assert_int_equal(fake_vcpu.regs.gpr[X86_RSP], data_base + 32);
+    at("\x50", 1);                                                  /* push rax, to the device */
+    fake_vcpu.regs.gpr[X86_RSP] = data_base + 8;
+    assert_int_equal(emulate(data_base, PROT_W), 0);
+    assert_int_equal(fake_data[0], 0);
+}
+
+static void test_divide(void **state)
+{
+    (void)state;
+    at("\x48\xf7\x33", 3);                                          /* div qword [rbx] */
+    fake_vcpu.regs.gpr[X86_RAX] = 1000, fake_vcpu.regs.gpr[X86_RDX] = 0;
+    fake_data[0] = 7;
+    memset(fake_data + 1, 0, 7);
+    assert_int_equal(emulate(data_base, PROT_R), 0);
+    assert_int_equal(fake_vcpu.regs.gpr[X86_RAX], 142);
+    assert_int_equal(fake_vcpu.regs.gpr[X86_RDX], 6);
+    at("\xf6\x3b", 2);                                              /* idiv byte [rbx] */
+    fake_vcpu.regs.gpr[X86_RAX] = (uint16_t)-100;
+    fake_data[0] = 7;
+    assert_int_equal(emulate(data_base, PROT_R), 0);
+    assert_int_equal(fake_vcpu.regs.gpr[X86_RAX] & 0xffff, (uint8_t)-14 | (uint8_t)-2 << 8);
+    at("\xf6\x33", 2);                                              /* div byte, quotient too large */
+    fake_vcpu.regs.gpr[X86_RAX] = 0x700;
+    fake_data[0] = 7;
+    assert_int_equal(emulate(data_base, PROT_R), 0);
+    assert_int_equal(fake_vcpu.event.vector, X86_DE);
+    assert_int_equal(fake_vcpu.regs.pc, (uint64_t)code);
+}
+
+static void test_simd(void **state)
+{
+    (void)state;
+    at("\xf3\x0f\x6f\x0b", 4);                                      /* movdqu xmm1, [rbx] */
+    memset(fake_xsave, 0, sizeof fake_xsave);
+    assert_int_equal(emulate(data_base, PROT_R), 0);
+    assert_memory_equal(fake_xsave + 160 + 16, fake_data, 16);
+    assert_int_equal(fake_xsave[512] & 2, 2);
+    at("\xc5\xfe\x6f\x0b", 4);                                      /* vmovdqu ymm1, [rbx] */
+    assert_int_equal(emulate(data_base, PROT_R), 0);
+    assert_memory_equal(fake_xsave + 576 + 16, fake_data + 16, 16);
+    at("\xc5\xfe\x7f\x4b\x40", 5);                                  /* vmovdqu [rbx + 64], ymm1 */
+    assert_int_equal(emulate(data_base + 64, PROT_W), 0);
+    for (unsigned i = 0; i < 32; i++)
+        assert_int_equal(fake_data[64 + i], i);
+    at("\xf3\x0f\x10\x0b", 4);                                      /* movss xmm1, [rbx]: the rest is cleared */
+    assert_int_equal(emulate(data_base, PROT_R), 0);
+    assert_memory_equal(fake_xsave + 160 + 16, "\0\1\2\3\0\0\0\0\0\0\0\0\0\0\0\0", 16);
+    assert_int_equal(fake_xsave[576 + 16], 16);                     /* SSE leaves the upper half */
+    at("\x66\x48\x0f\x7e\x4b\x20", 6);                              /* movq [rbx + 32], xmm1 */
+    assert_int_equal(emulate(data_base + 32, PROT_W), 0);
+    assert_memory_equal(fake_data + 32, "\0\1\2\3\0\0\0\0", 8);
+}
+
+static void test_modes(void **state)
+{
+    (void)state;
+    fake_mode(32);
+    at("\x8b\x03", 2);                                              /* mov eax, [ebx] */
+    fake_set(NULL, X86_SEG_BASE + X86_CS, (uint64_t)code);
+    fake_vcpu.regs.pc = 0;
+    fake_vcpu.regs.gpr[X86_RBX] = 0;
+    fake_set(NULL, X86_SEG_BASE + X86_DS, data_base);
+    assert_int_equal(emulate(0xfff, PROT_R), 0);
+    assert_int_equal(fake_vcpu.regs.pc, 2);
+    assert_int_equal(fake_vcpu.regs.gpr[X86_RAX], 0x03020100);
+    fake_set(NULL, X86_SEG_LIMIT + X86_DS, 2);
+    fake_vcpu.regs.pc = 0;
+    assert_int_equal(emulate(0xfff, PROT_R), 0);
+    assert_int_equal(fake_vcpu.event.vector, X86_GP);
+    fake_mode(16);
+    at("\x8b\x40\x01", 3);                                          /* mov ax, [bx + si + 1] */
+    fake_set(NULL, X86_SEG_BASE + X86_CS, (uint64_t)code);
+    fake_set(NULL, X86_SEG_BASE + X86_DS, data_base);
+    fake_vcpu.regs.pc = 0;
+    fake_vcpu.regs.gpr[X86_RBX] = 0x10fff0, fake_vcpu.regs.gpr[X86_RSI] = 0x12;   /* wraps at 64 KiB */
+    assert_int_equal(emulate(0xfff, PROT_R), 0);
+    assert_int_equal(fake_vcpu.regs.gpr[X86_RAX], 0x0403);
+    fake_mode(64);
+    memset(fake_regs + (X86_SEG_BASE - X86_CR0), 0, 64);
+}
+
+static void test_faults(void **state)
+{
+    (void)state;
+    at("\x8b\x03", 2);
+    fake_vcpu.regs.gpr[X86_RBX] = 0x8000000000000000;
+    assert_int_equal(emulate(0xfff, PROT_R), 0);
+    assert_int_equal(fake_vcpu.event.vector, X86_GP);
+    at("\x0f\x0b", 2);                                              /* ud2 */
+    assert_int_equal(emulate(0xfff, PROT_R), 0);
+    assert_int_equal(fake_vcpu.event.vector, X86_UD);
+    at("\x0f\xae\x03", 3);                                          /* fxsave [rbx]: not emulated */
+    assert_int_equal(emulate(0xfff, PROT_R), 0);
+    assert_int_equal(fake_vcpu.event.vector, X86_UD);
+    at("\x90", 1);                                                  /* touches nothing: runs again, but not for ever */
+    for (unsigned i = 0; i < 2000 && fake_vcpu.event.type == VEV_NONE; i++)
+        assert_int_equal(emulate(0xfff, PROT_R), 0);
+    assert_int_equal(fake_vcpu.event.vector, X86_UD);
+    at("\x8b\x03", 2);                                              /* delivery of an interrupt hit a device */
+    fake_vcpu.event.type = VEV_IRQ;
+    assert_true(emulate(0xfff, PROT_R) < 0);
+    assert_int_equal(fake_kills, 1);
+    fake_vcpu.event.type = VEV_NONE;
+}
+
+static void test_string_bound(void **state)
+{
+    struct vcpu_exit e = { .reason = EXIT_PIO, .pio = { .string = true, .rep = true } };
+
+    (void)state;
+    at("\xf3\xaa", 2);                                              /* rep stosb, far too long for one exit */
+    fake_vcpu.regs.gpr[X86_RCX] = 1000;
+    fake_vcpu.regs.gpr[X86_RDI] = data_base + DATA;
+    assert_int_equal(emulate(0xfff, PROT_W), 0);
+    assert_true(accesses <= 256 && accesses > 0);
+    assert_int_equal(fake_vcpu.regs.pc, (uint64_t)code);
+    assert_int_equal(fake_vcpu.regs.gpr[X86_RCX], 1000 - accesses);
+    at("\xf3\x6d", 2);                                              /* rep insd */
+    fake_vcpu.regs.gpr[X86_RCX] = 3;
+    fake_vcpu.regs.gpr[X86_RDI] = ram_base;
+    assert_int_equal(x86_emulate(&fake_vcpu, &e), 0);
+    assert_int_equal(fake_vcpu.regs.pc, (uint64_t)code + 2);
+    assert_int_equal(ram64(ram_base), 0x1122334611223345);
+    assert_int_equal(accesses, 3);
+}
+
+/* 4-level tables in RAM: rights, accessed and dirty bits, error codes. */
+static void test_walk(void **state)
+{
+    struct x86_mode m = { .cr0 = CR0_PE | CR0_PG | CR0_WP, .cr3 = ram_base, .cr4 = CR4_PAE, .efer = EFER_LME | EFER_LMA | EFER_NXE, .bits = 64 };
+    uint64_t *t = (uint64_t *)ram, out = 0;
+    uint32_t error = 0;
+
+    (void)state;
+    memset(ram, 0, sizeof ram);
+    t[0] = (ram_base + 0x1000) | 7;
+    t[512] = (ram_base + 0x2000) | 7;
+    t[1024] = (ram_base + 0x3000) | 7;
+    t[1025] = 0x40000000 | 0x87;                                    /* 2 MiB */
+    t[1536 + 5] = 0xabcd000 | 1 | 1ull << 63;                       /* read-only, supervisor, no execute */
+    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x5123, 0, &out, &error), 0);
+    assert_int_equal(out, 0xabcd123);
+    assert_int_equal(t[1536 + 5] & 0x60, 0x20);
+    assert_int_equal(t[0] & 0x20, 0x20);
+    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x5123, PF_W, &out, &error), -EFAULT);
+    assert_int_equal(error, PF_P | PF_W);
+    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x5123, PF_U, &out, &error), -EFAULT);
+    assert_int_equal(error, PF_P | PF_U);
+    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x5123, PF_I, &out, &error), -EFAULT);
+    assert_int_equal(error, PF_P | PF_I);
+    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x6123, PF_W, &out, &error), -EFAULT);
+    assert_int_equal(error, PF_W);
+    m.cr0 &= ~(uint64_t)CR0_WP;
+    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x5123, PF_W, &out, &error), 0);
+    assert_int_equal(t[1536 + 5] & 0x60, 0x60);
+    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x212345, PF_W | PF_U, &out, &error), 0);
+    assert_int_equal(out, 0x40012345);
+    m.cr4 |= CR4_SMAP;
+    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x212345, 0, &out, &error), -EFAULT);
+    fake_vcpu.regs.flags |= FLAGS_AC;
+    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x212345, 0, &out, &error), 0);
+    t[1025] |= 1 << 14;
+    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x212345, 0, &out, &error), -EFAULT);
+    assert_int_equal(error, PF_P | PF_RSVD);
+    t[512] = 0x123456000 | 7;                                       /* a table that is no RAM */
+    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x5123, 0, &out, &error), -EFAULT);
+    assert_int_equal(error, PF_P | PF_RSVD);
+}
+
+/* 32-bit two-level and PAE paging. */
+static void test_walk_32(void **state)
+{
+    struct x86_mode m = { .cr0 = CR0_PE | CR0_PG, .cr3 = ram_base, .cr4 = CR4_PSE, .bits = 32 };
+    uint32_t *t = (uint32_t *)ram, error = 0;
+    uint64_t *p = (uint64_t *)ram, out = 0;
+
+    (void)state;
+    memset(ram, 0, sizeof ram);
+    t[1] = (uint32_t)ram_base + 0x1000 + 7;
+    t[1024 + 2] = 0x7654000 | 7;
+    t[3] = 0x00c00000 | 3 << 13 | 0x87;                             /* 4 MiB at 0x3_00c00000 by PSE-36 */
+    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x402abc, PF_W | PF_U, &out, &error), 0);
+    assert_int_equal(out, 0x7654abc);
+    assert_int_equal(t[1026] & 0x60, 0x60);
+    assert_int_equal(x86_walk(&fake_vcpu, &m, 0xc12345, 0, &out, &error), 0);
+    assert_int_equal(out, 0x300c12345);
+    memset(ram, 0, sizeof ram);
+    m.cr4 = CR4_PAE;
+    p[1] = (ram_base + 0x1000) | 1;
+    p[512] = (ram_base + 0x2000) | 7;
+    p[1024 + 4] = 0x123456000 | 7;
+    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x40004321, PF_W | PF_U, &out, &error), 0);
+    assert_int_equal(out, 0x123456321);
+    assert_int_equal(p[1] & 0x20, 0);                               /* PDPTEs have no accessed bit */
+}
+
+static void test_raise(void **state)
+{
+    (void)state;
+    at("\x90", 1);
+    x86_raise(&fake_vcpu, X86_GP, 8);
+    assert_true(fake_vcpu.event.has_error && fake_vcpu.event.error == 8);
+    x86_raise(&fake_vcpu, X86_NP, 0);
+    assert_int_equal(fake_vcpu.event.vector, X86_DF);
+    x86_raise(&fake_vcpu, X86_PF, 0);
+    assert_int_equal(fake_resets, 1);
+    fake_vcpu.event.type = VEV_NONE;
+    x86_raise(&fake_vcpu, X86_UD, 0);
+    x86_raise(&fake_vcpu, X86_PF, 2);
+    assert_int_equal(fake_vcpu.event.vector, X86_PF);
+    x86_raise(&fake_vcpu, X86_GP, 0);
+    assert_int_equal(fake_vcpu.event.vector, X86_DF);
+}
+
+static void test_length(void **state)
+{
+    (void)state;
+    at("\x0f\xa2", 2);
+    assert_int_equal(x86_insn_length(&fake_vcpu, 0x0fa2), 2);
+    assert_int_equal(x86_insn_length(&fake_vcpu, 0x0fa2), 2);
+    at("\x66\xf3\x48\x0f\xa2", 5);
+    assert_int_equal(x86_insn_length(&fake_vcpu, 0x0fa2), 5);
+    at("\x0f\x01\xd9", 3);
+    assert_int_equal(x86_insn_length(&fake_vcpu, 0x0f01d9), 3);
+    at("\xf4", 1);
+    assert_int_equal(x86_insn_length(&fake_vcpu, 0xf4), 1);
+    assert_int_equal(x86_insn_length(&fake_vcpu, 0x0fa2), 0);
+    assert_int_equal(fake_vcpu.event.type, VEV_NONE);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    code = mmap((void *)0x10000000, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    native_data = mmap((void *)0x11000000, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (code != (void *)0x10000000 || native_data != (void *)0x11000000)
+        return -1;
+    native_data += 0x340;
+    percpus[0].self = &percpus[0];
+    fake_reset();
+    fake_mode(64);
+    data_base = (uint64_t)native_data;
+    ram_base = 0x20000000;
+    ram_len = sizeof ram;
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_alu), cmocka_unit_test(test_alu_immediate), cmocka_unit_test(test_register_forms), cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_shifts), cmocka_unit_test(test_double_shifts), cmocka_unit_test(test_bits), cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_wide_compare), cmocka_unit_test(test_strings), cmocka_unit_test(test_addressing), cmocka_unit_test(test_movbe),
+        cmocka_unit_test(test_stack), cmocka_unit_test(test_divide), cmocka_unit_test(test_simd), cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_faults), cmocka_unit_test(test_string_bound), cmocka_unit_test(test_walk), cmocka_unit_test(test_walk_32),
+        cmocka_unit_test(test_raise), cmocka_unit_test(test_length),
+    };
+
+    return cmocka_run_group_tests(tests, setup, NULL);
+}
