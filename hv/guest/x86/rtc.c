@@ -1,7 +1,7 @@
 /*
  * The MC146818 real-time clock with 128 bytes of CMOS. The time is the host's wall clock at creation plus guest time plus
- * what the guest set. Flags are worked out when somebody looks; an event runs only while an interrupt is enabled and
- * none is waiting to be read. MC146818 data sheet; century at 32h as the FADT says.
+ * what the guest set. Flags are worked out when somebody looks; an event runs only while an interrupt is enabled,
+ * and stops when the guest does not read its flags. MC146818 data sheet; century at 32h as the FADT says.
  */
 #include <hv/config.h>
 #include <hv/time.h>
@@ -12,6 +12,7 @@
 #define SECOND 1000000000ull
 #define UPDATE_NS 2228000ull      /* UIP is set 244 us before an update, which takes 1984 us */
 #define GAP_NS 100000ull
+#define UNREAD_MAX 8              /* events that find register C unread before they stop; reading it starts them again */
 #define EARLY_NS 5000000ull       /* the guest was paused: look again after this */
 enum { R_SEC, R_SEC_ALARM, R_MIN, R_MIN_ALARM, R_HOUR, R_HOUR_ALARM, R_WEEKDAY, R_DAY, R_MONTH, R_YEAR, R_A, R_B, R_C, R_D, R_CENTURY = 0x32 };
 enum { A_UIP = 0x80, B_SET = 0x80, B_PIE = 0x40, B_AIE = 0x20, B_UIE = 0x10, B_DM = 4, B_24H = 2, C_IRQF = 0x80, D_VRT = 0x80 };
@@ -175,31 +176,44 @@ static void refresh(struct rtc *r, uint64_t now)
     }
 }
 
-static void rearm(struct rtc *r, uint64_t now, uint64_t gap)
+/* Guest ns at which the next enabled flag comes; UINT64_MAX: never. */
+static uint64_t next_event(const struct rtc_state *s, uint64_t now)
 {
-    struct rtc_state *s = &r->s;
     uint64_t next = UINT64_MAX, p = period_units(s), sec = second_at(s, now);
 
-    if (s->cmos[R_C] & C_IRQF)
-        return;   /* reading register C starts it again */
     if (s->cmos[R_B] & B_PIE && p)
         next = units_to_ns((units_at(now) / p + 1) * p);
     if (s->cmos[R_B] & B_UIE && !stands(s))
         next = min_u64(next, (now / SECOND + 1) * SECOND);
     if (s->cmos[R_B] & B_AIE && !stands(s) && next_alarm(s, sec) != UINT64_MAX)
         next = min_u64(next, (now / SECOND + next_alarm(s, sec) - sec) * SECOND);
-    if (next != UINT64_MAX)
-        device_arm(r->vm, &r->ev, next, gap);
+    return next;
+}
+
+/* An event that comes in time already is left alone: moving it costs the CPU that reads register C a message to CPU 0. */
+static void rearm(struct rtc *r, uint64_t now, uint64_t gap)
+{
+    uint64_t next = next_event(&r->s, now);
+
+    if (next == UINT64_MAX || r->unread >= UNREAD_MAX || (r->armed && r->armed <= next))
+        return;
+    r->armed = next;
+    device_arm(r->vm, &r->ev, next, gap);
 }
 
 static void rtc_event(struct event *ev)
 {
     struct rtc *r = container_of(ev, struct rtc, ev);
     uint64_t now = vm_time_ns(r->vm);
+    bool early;
 
     spin_lock(&r->lock);
+    early = now < r->armed;
+    r->armed = 0;
     refresh(r, now);
-    rearm(r, now, r->s.cmos[R_C] & C_IRQF ? GAP_NS : EARLY_NS);
+    if (r->s.cmos[R_C] & C_IRQF)
+        r->unread++;
+    rearm(r, now, early ? EARLY_NS : GAP_NS);
     spin_unlock(&r->lock);
 }
 
@@ -213,6 +227,7 @@ static uint8_t read_c(struct rtc *r, uint64_t now)
     uint8_t c;
 
     refresh(r, now);
+    r->unread = 0;
     c = r->s.cmos[R_C];
     r->s.cmos[R_C] = 0;
     if (c & C_IRQF)

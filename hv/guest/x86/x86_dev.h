@@ -22,7 +22,7 @@ struct pit { struct pit_state s; struct vm *vm; struct spinlock lock; struct eve
 
 /* MC146818 with 128 bytes. Current second = base + guest time in s, unless the clock stands (SET, divider reset): then cmos holds it. */
 struct rtc_state { uint32_t version; uint8_t index, cmos[128]; uint64_t base, checked_ns; };
-struct rtc { struct rtc_state s; struct vm *vm; struct spinlock lock; struct event ev; };
+struct rtc { struct rtc_state s; struct vm *vm; struct spinlock lock; struct event ev; uint64_t armed; unsigned unread; };   /* armed: guest ns of the event; 0: none */
 
 /* PM1a blocks and PM timer. */
 struct pm_state { uint32_t version; uint16_t sts, en, cnt; uint64_t half; };   /* half: half turns (bit 31 changes) of the timer already seen */
