@@ -7,6 +7,7 @@ function strtonum32(h,    i, v) {
     for (i = 1; i <= length(h); i++) v = v * 16 + index("0123456789abcdef", substr(h, i, 1)) - 1
     return v
 }
+BEGIN { n = 0 }
 $3 == "__text_start" { base = low($1); on = 1; next }
 $3 == "__text_end" { on = 0 }
 on && $2 ~ /^[tTwW]$/ {
