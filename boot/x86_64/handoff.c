@@ -16,10 +16,24 @@
 
 const uint16_t elf_machine = 62;        /* EM_X86_64 */
 
-void handoff_switch(uint64_t cr3, uint64_t entry, uint64_t bi_virt) __attribute__((sysv_abi, noreturn));
-extern const uint8_t handoff_switch_end[];
+/* switch.S, and the parameters at its end. */
+extern const uint8_t handoff_code[], handoff_params[], handoff_code_end[];
+struct params {
+    uint64_t gdt[4];
+    uint16_t gdtr_limit;
+    uint64_t gdtr_base;
+    uint16_t pad;
+    uint32_t far64;
+    uint16_t sel64, pad64;
+    uint64_t root, entry, info;
+} __attribute__((packed));
+static_assert(sizeof(struct params) == 32 + 12 + 8 + 24, "switch.S: handoff_params");
+
+typedef void switch_fn(uint64_t page) __attribute__((sysv_abi));
 
 static uint64_t root;
+static struct params *params;           /* in the page that switch.S was copied to */
+static uint64_t switch_page;
 
 uint64_t boot_cycles(void)
 {
@@ -46,11 +60,6 @@ static uint32_t features_80000001_d(void)
 
 const CHAR16 *machine_check(void)
 {
-    uint64_t cr4;
-
-    __asm__("mov %%cr4, %0" : "=r"(cr4));
-    if (cr4 & 1ull << 12)
-        return L"the firmware uses 5-level paging; turn it off (\"5-level paging\", \"LA57\") in the firmware's setup";
     if (!(features_80000001_d() & 1u << 20))
         return L"pages cannot be made non-executable; enable \"NX\" or \"Execute Disable\" in the firmware's setup";
     return NULL;
@@ -102,7 +111,9 @@ EFI_STATUS map_direct(struct boot_info *bi)
     uint64_t step = big ? GIB : MIB2, top = memmap_top();
     EFI_STATUS st = EFI_SUCCESS;
 
-    root = (uint64_t)new_table();
+    root = alloc_pages(4096, 0xffffffff);   /* switch.S loads it with 32 bits */
+    if (root)
+        SetMem((void *)root, 4096, 0);
     if (!root || !top)
         return EFI_OUT_OF_RESOURCES;
     bi->page_tables = root;
@@ -112,20 +123,38 @@ EFI_STATUS map_direct(struct boot_info *bi)
     return st;
 }
 
+/* Executable memory as the firmware sees it; free again for the hypervisor. */
+static EFI_STATUS place_switch(void)
+{
+    EFI_PHYSICAL_ADDRESS page = 0xffffffff;
+    EFI_STATUS st = BS->AllocatePages(AllocateMaxAddress, EfiLoaderCode, 1, &page);
+
+    if (bad(st))
+        return st;
+    CopyMem((void *)page, handoff_code, (UINTN)(handoff_code_end - handoff_code));
+    params = (struct params *)(page + (uint64_t)(handoff_params - handoff_code));
+    params->gdtr_base = (uint64_t)params->gdt;
+    params->far64 += (uint32_t)page;
+    params->root = root;
+    switch_page = page;
+    return map_one(page, page, 1, 0);
+}
+
 EFI_STATUS handoff_prepare(struct boot_info *bi)
 {
-    uint64_t first = (uint64_t)handoff_switch & ~4095ull, end = (uint64_t)handoff_switch_end;
-    EFI_STATUS st = EFI_SUCCESS;
-
     bi->trampoline = alloc_pages(8192, 0xfffff);
     if (!bi->trampoline)
         Print(L"trivet: no memory below 1 MiB: other CPUs cannot be started\r\n");
-    for (uint64_t a = first; a < end && !bad(st); a += 4096)
-        st = map_one(a, a, 1, 0);
-    return st;
+    return place_switch();
 }
 
 _Noreturn void handoff(struct boot_info *bi, uint64_t entry)
 {
-    handoff_switch(root, entry, BOOT_PHYS_BASE_X86_64 + bi->self);
+    switch_fn *go = (switch_fn *)switch_page;
+
+    params->entry = entry;
+    params->info = BOOT_PHYS_BASE_X86_64 + bi->self;
+    go(switch_page);
+    for (;;)
+        ;
 }

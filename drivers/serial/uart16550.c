@@ -145,6 +145,10 @@ static void on_irq(void *arg)
         if (rd(LSR) & LSR_IDLE)
             host_console_tx_ready();
     }
+    if (!(rd(IIR) & IIR_NONE)) {        /* still more: the line must fall and rise again, since edges count */
+        wr(IER, 0);
+        wr(IER, IER_RX_TX);
+    }
 }
 
 static void on_poll(struct event *ev)
