@@ -273,7 +273,7 @@ def chosen(name, patterns):
         return True
     parts = name.split("/")
     candidates = {name, parts[0], parts[-1], "/".join(parts[1:]), "/".join(parts[:2])}
-    return any(fnmatch.fnmatchcase(candidate, pattern) for pattern in patterns for candidate in candidates)
+    return any(candidate == pattern or fnmatch.fnmatchcase(candidate, pattern) for pattern in patterns for candidate in candidates)
 
 
 def build(processes):
