@@ -1,0 +1,120 @@
+"""Debian's kernel as a guest: the default image's console, four vCPUs under load for a while, power and reset from inside."""
+import re
+import time
+
+import pytest
+
+import trivet
+
+with open(trivet.TOP + "/images/trivet.conf", encoding="utf-8") as default:
+    CONFIG = default.read()
+CONFIG += trivet.section("four", "vmlinuz", initrd="initrd.img", memory="384M", vcpus=4, cmdline="console=ttyS0 console=hvc0 quiet",
+                         disk="disk.img", autostart="no")
+FILES = trivet.debian_files
+MACHINE = {"memory": "2G"}
+READY = r"trivet guest ready: (\d+) CPUs"
+BAD = re.compile(r"unstable|clocksource.*(skew|watchdog)|stall|unexpected irq|lockup|BUG:|WARNING:|Call Trace|Oops|segfault|I/O error|nobody cared", re.I)
+SECONDS = 120
+
+
+class Shell:
+    """A guest's shell on its console: attached while in use."""
+
+    def __init__(self, machine, name):
+        self.machine, self.name = machine, name
+
+    def __enter__(self):
+        self.machine.send(f"console {self.name}\r")
+        self.machine.expect(rf"\[console {self.name}[^\n]*\n", 10, "attach")
+        self.machine.quiet(0.5)
+        return self
+
+    def __exit__(self, *_):
+        if self.machine.process.poll() is None:
+            self.machine.send("\x1d")
+            self.machine.quiet(0.5)
+
+    def run(self, command, timeout=60):
+        """The output of a command; the end is marked by a word that the echo does not hold."""
+        self.machine.send(f"{command}; echo do''ne-$?\r")
+        text = self.machine.expect(r"(.*?)done-(\d+)", timeout, f"{self.name}: {command}")
+        return text.group(1).split("\n", 1)[-1]
+
+
+def wait_ready(machine, name, count=1, timeout=120):
+    """Waits until the guest has said for the count-th time that it is up; returns the number of CPUs."""
+    end = time.monotonic() + timeout
+    while True:
+        found = re.findall(READY, machine.output(name))
+        if len(found) >= count:
+            return int(found[-1])
+        if time.monotonic() > end:
+            raise trivet.Failure(f"{name} is not up after {timeout} s\n{machine.screen()}")
+        time.sleep(1)
+
+
+def test_the_default_guest_comes_up_and_has_a_shell(machine):
+    assert machine.guests()["debian"]["state"] == "running"
+    assert wait_ready(machine, "debian") == 2
+    with Shell(machine, "debian") as shell:
+        assert shell.run("nproc").strip().startswith("2")
+        assert "hvc0" in shell.run("tty")
+        assert "private to it" in shell.run("cat /mnt/disk/README")
+        assert "virtio" in shell.run("ls /sys/bus/virtio/drivers/*/")
+        shell.run("echo hello >/mnt/disk/new && sync && cat /mnt/disk/new | grep -q hello")
+        assert not BAD.search(shell.run("dmesg"))
+
+
+def test_poweroff_inside_ends_the_guest_and_not_the_host(machine):
+    wait_ready(machine, "debian")
+    with Shell(machine, "debian"):
+        machine.send("poweroff\r")
+        machine.quiet(2, 10)
+    info = machine.wait_state("debian", ("off", "crashed"), 60)
+    assert info["state"] == "off", info
+    assert machine.cmd("list")["ok"]
+    machine.cmd("start debian", 60)
+    wait_ready(machine, "debian", 2)
+
+
+def test_power_button_from_the_console(machine):
+    wait_ready(machine, "debian")
+    answer = machine.cmd("stop debian", 60)
+    assert answer["state"] == "off"
+
+
+def test_reboot_inside_restarts_it(machine):
+    if machine.state("four") != "running":
+        machine.cmd("start four", 60)
+    count = 1
+    assert wait_ready(machine, "four", count, 180) == 4
+    with Shell(machine, "four"):
+        machine.send("reboot\r")
+        machine.quiet(2, 10)
+    assert wait_ready(machine, "four", count + 1, 180) == 4
+    assert machine.cmd("info four")["resets"] == 1
+
+
+LOAD = ("for i in 1 2 3 4; do (while :; do dd if=/dev/urandom bs=64k count=16 2>/dev/null | md5sum; sleep 0.1; done) >/dev/null & done; "
+        "(while :; do dd if=/dev/zero of=/mnt/disk/load bs=64k count=32 conv=fsync 2>/dev/null; done) & true")
+
+
+@pytest.mark.parametrize("seconds", [SECONDS])
+def test_four_vcpus_under_load(machine, seconds):
+    if machine.state("four") != "running":
+        machine.cmd("start four", 60)
+    wait_ready(machine, "four", 1, 180)
+    with Shell(machine, "four") as shell:
+        shell.run("stty -echo; " + LOAD)
+        first = int(shell.run("date +%s").split()[0])
+        began = time.monotonic()
+        time.sleep(seconds)
+        passed = int(shell.run("date +%s", 120).split()[0]) - first
+        assert abs(passed - (time.monotonic() - began)) < 5, f"{passed} s by the guest's clock"
+        irqs = [sum(map(int, re.findall(r"\d+", line.split(":", 1)[1])[:4])) for line in shell.run("cat /proc/interrupts").splitlines() if "LOC:" in line]
+        assert irqs and irqs[0] > 100
+        text = shell.run("dmesg", 120)
+        assert not BAD.search(text), BAD.search(text).group() + "\n" + text[-3000:]
+        assert "kvm-clock" in shell.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")
+        assert shell.run("nproc").strip().startswith("4")
+    machine.cmd("stop four --force", 30)
