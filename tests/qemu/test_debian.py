@@ -13,7 +13,7 @@ CONFIG += trivet.section("four", "vmlinuz", initrd="initrd.img", memory="384M", 
 FILES = trivet.debian_files
 MACHINE = {"memory": "2G"}
 READY = r"trivet guest ready: (\d+) CPUs"
-BAD = re.compile(r"unstable|clocksource.*(skew|watchdog)|stall|unexpected irq|lockup|BUG:|WARNING:|Call Trace|Oops|segfault|I/O error|nobody cared", re.I)
+BAD = re.compile(r"unstable|clocksource.*(skew|watchdog)|stall|unexpected irq|lockup|BUG:|WARNING: (?!See)|Call Trace|Oops|segfault|I/O error|nobody cared", re.I)
 SECONDS = 120
 
 
@@ -115,6 +115,6 @@ def test_four_vcpus_under_load(machine, seconds):
         assert irqs and irqs[0] > 100
         text = shell.run("dmesg", 120)
         assert not BAD.search(text), BAD.search(text).group() + "\n" + text[-3000:]
-        assert "kvm-clock" in shell.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")
+        assert shell.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource").split()[-1] in ("tsc", "kvm-clock")
         assert shell.run("nproc").strip().startswith("4")
     machine.cmd("stop four --force", 30)

@@ -147,7 +147,7 @@ static void build_ext(const struct vm *vm, struct x86_cpuid_table *t)
     t->ext[0] = (struct x86_cpuid){ t->ext_max, h.ebx, h.ecx, h.edx };
     for (unsigned i = 2; i <= 6; i++)
         t->ext[i] = host(vm, 0x80000000 + i, 0);
-    t->ext[7].edx = host(vm, 0x80000007, 0).edx & BIT(8);           /* invariant TSC */
+    t->ext[7].edx = BIT(8);                /* invariant TSC: all of our own time rests on it; kernels would else call it unstable */
     t->ext[8].eax = x8.eax & 0xffff;
     t->ext[8].ebx = x8.ebx & X8_EBX;
     for (unsigned i = 0x19; i <= 0x1a && i <= (t->ext_max & 0xff); i++)
