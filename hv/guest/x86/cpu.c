@@ -135,21 +135,37 @@ static unsigned fetch_and_match(struct vcpu *v, const struct x86_mode *m, uint32
 }
 
 /* Nearly always the page is the one of last time and the instruction has no prefix: that is tried first. */
-unsigned x86_insn_length(struct vcpu *v, uint32_t opcode)
+static unsigned length_in_mode(struct vcpu *v, const struct x86_mode *m, uint32_t opcode)
 {
     unsigned ops = opcode > 0xffff ? 3 : opcode > 0xff ? 2 : 1;
-    struct x86_mode m;
     uint8_t buf[16];
 
-    x86_mode_get(v, &m);
-    if (x86_fetch_fast(v, &m, m.cs_base + v->regs.pc, buf)) {
+    if (x86_fetch_fast(v, m, m->cs_base + v->regs.pc, buf)) {
         uint32_t word;
 
         memcpy(&word, buf, 4);
         if (__builtin_bswap32(word) >> (32 - 8 * ops) == opcode)
             return ops;
     }
-    return fetch_and_match(v, &m, opcode);
+    return fetch_and_match(v, m, opcode);
+}
+
+unsigned x86_insn_length(struct vcpu *v, uint32_t opcode)
+{
+    struct x86_mode m;
+
+    x86_mode_get(v, &m);
+    return length_in_mode(v, &m, opcode);
+}
+
+bool x86_skip_mode(struct vcpu *v, const struct x86_mode *m, unsigned len, uint32_t opcode)
+{
+    if (len == 0)
+        len = length_in_mode(v, m, opcode);
+    if (len == 0)
+        return false;
+    v->ops->skip_insn(v, len);
+    return true;
 }
 
 bool x86_skip(struct vcpu *v, unsigned len, uint32_t opcode)

@@ -430,6 +430,25 @@ static bool cr_fields(const ZydisDecodedInstruction *z, struct x86_cr_insn *out)
     return (z->opcode == 0x20 || z->opcode == 0x22) && out->id != 0;
 }
 
+/* The form that compilers make: a REX prefix or none, 0F 20 or 22, ModRM. */
+static bool cr_short(struct vcpu *v, const struct x86_mode *m, struct x86_cr_insn *out)
+{
+    static const uint32_t id[16] = { [0] = X86_CR0, [2] = X86_CR2, [3] = X86_CR3, [4] = X86_CR4, [8] = X86_CR8 };
+    uint8_t b[16], rex = 0, *p = b;
+
+    if (m->bits != 64 || !x86_fetch_fast(v, m, v->regs.pc, b))
+        return false;
+    if ((*p & 0xf0) == 0x40)
+        rex = *p++;
+    if (p[0] != 0x0f || (p[1] != 0x20 && p[1] != 0x22))
+        return false;
+    out->id = id[(p[2] >> 3 & 7) | (rex & 4) << 1];
+    out->gpr = (uint8_t)((p[2] & 7) | (rex & 1) << 3);
+    out->write = p[1] == 0x22;
+    out->len = (uint8_t)(p - b + 3);
+    return out->id != 0;
+}
+
 bool x86_cr_decode(struct vcpu *v, const struct vcpu_exit *e, struct x86_cr_insn *out)
 {
     ZydisDecodedInstruction z;
@@ -442,6 +461,8 @@ bool x86_cr_decode(struct vcpu *v, const struct vcpu_exit *e, struct x86_cr_insn
     x86_mode_get(v, &m);
     memset(out, 0, sizeof *out);
     out->is64 = m.bits == 64;
+    if (cr_short(v, &m, out))
+        return true;
     n = (unsigned)fetch_more(v, &m, buf, 0, &err);
     if (n == 0)
         return false;

@@ -85,16 +85,16 @@ static int x86_halt(struct vcpu *v, struct vcpu_exit *e)
 /* Arguments: RBX RCX RDX RSI, 32 bits wide outside 64-bit mode. The result is 0 or -errno as Linux numbers them. */
 static int x86_call(struct vcpu *v, struct vcpu_exit *e)
 {
-    uint64_t *g = v->regs.gpr, arg[4] = { g[X86_RBX], g[X86_RCX], g[X86_RDX], g[X86_RSI] };
-    bool long_mode = (x86_get(v, X86_EFER) & EFER_LMA) != 0;
-    bool is64 = long_mode && (x86_get(v, X86_SEG_ATTR + X86_CS) & 1 << 9) != 0;
+    uint64_t *g = v->regs.gpr, arg[4] = { g[X86_RBX], g[X86_RCX], g[X86_RDX], g[X86_RSI] }, nr = g[X86_RAX];
+    struct x86_mode m;
 
-    if (!x86_skip(v, e->insn_len, 0x0f01d9))
+    x86_mode_get(v, &m);
+    if (!x86_skip_mode(v, &m, e->insn_len, 0x0f01d9))
         return 0;
-    for (unsigned i = 0; !is64 && i < 4; i++)
+    for (unsigned i = 0; m.bits != 64 && i < 4; i++)
         arg[i] = (uint32_t)arg[i];
-    g[X86_RAX] = x86_hypercall(v, is64 ? g[X86_RAX] : (uint32_t)g[X86_RAX], arg);
-    if (!is64)
+    g[X86_RAX] = x86_hypercall(v, m.bits == 64 ? nr : (uint32_t)nr, arg, m.cpl);
+    if (m.bits != 64)
         g[X86_RAX] = (uint32_t)g[X86_RAX];
     return 0;
 }

@@ -186,11 +186,11 @@ static uint64_t send_ipi(struct vcpu *v, const uint64_t arg[4])
     return n < 0 ? (uint64_t)-KVM_EINVAL : (uint64_t)n;
 }
 
-uint64_t x86_hypercall(struct vcpu *v, uint64_t nr, const uint64_t arg[4])
+uint64_t x86_hypercall(struct vcpu *v, uint64_t nr, const uint64_t arg[4], unsigned cpl)
 {
     if (!x86_machine_of(v)->pv)
         return (uint64_t)-KVM_ENOSYS;
-    if (x86_get(v, X86_CPL) != 0)
+    if (cpl != 0)
         return (uint64_t)-KVM_EPERM;
     switch (nr) {
     case HC_VAPIC_POLL_IRQ: return 0;

@@ -115,6 +115,8 @@ void x86_raise_pf(struct vcpu *v, uint64_t cr2, uint32_t error);
 void x86_mode_get(struct vcpu *v, struct x86_mode *m);
 /* Steps over an instruction that the engine caught. len 0: it is found, and the opcode checked against `opcode` (bytes 0F xx: 0x0fxx). False: not advanced, the guest changed it or a fault waits. */
 bool must_check x86_skip(struct vcpu *v, unsigned len, uint32_t opcode);
+/* The same when the mode is known. */
+bool must_check x86_skip_mode(struct vcpu *v, const struct x86_mode *m, unsigned len, uint32_t opcode);
 /* The same search alone: 0, or the length. */
 unsigned must_check x86_insn_length(struct vcpu *v, uint32_t opcode);
 
@@ -152,7 +154,7 @@ uint32_t x86_pv_features(void);
 void x86_pv_origin(struct vm *vm, struct x86_machine *m);   /* takes kvmclock's origin; no vCPU runs */
 int must_check x86_pv_get(struct vcpu *v, uint32_t msr, uint64_t *val);
 int must_check x86_pv_set(struct vcpu *v, uint32_t msr, uint64_t val);
-uint64_t x86_hypercall(struct vcpu *v, uint64_t nr, const uint64_t arg[4]);
+uint64_t x86_hypercall(struct vcpu *v, uint64_t nr, const uint64_t arg[4], unsigned cpl);
 void x86_pv_request(struct vcpu *v);
 bool x86_pv_kicked(struct vcpu *v);        /* consumes a kick */
 void x86_pv_tick(struct vcpu *v);          /* tells the guest its steal time when it has grown */
