@@ -98,6 +98,8 @@ static void done(struct event *ev)
     struct virtqueue *q = &io->owner->dev.vq[io->queue];
     int e = io->req.status;
 
+    if (!virtio_live(&io->owner->dev))
+        return;                 /* only a reset helps now, and it forgets the request */
     if (e == 0 && io->range < io->nranges) {
         e = submit_range(io);
         if (e == 0)
@@ -263,6 +265,7 @@ static int activate(struct virtio_dev *d)
     return 0;
 }
 
+/* On the device's CPU */
 static void queue_reset(struct virtio_dev *d, unsigned q)
 {
     struct vio_blk *b = of(d);
@@ -270,16 +273,26 @@ static void queue_reset(struct virtio_dev *d, unsigned q)
     for (unsigned i = 0; i < IN_FLIGHT; i++) {
         struct blk_io *io = &b->io[i];
 
-        if (!io->busy || (io->queue != q && q < VIRTIO_QUEUES))
+        if (!io->busy || io->queue != q)
             continue;
         b->blk->ops->cancel(b->blk, &io->req);
         io_put(io);
     }
 }
 
+/*
+ * On any CPU; the device's event is over and the device is not live, but completions may run on its CPU. First those that began while it was
+ * live, so that nobody submits; then the disk; then the completions that the disk had posted meanwhile.
+ */
 static int reset(struct virtio_dev *d)
 {
-    queue_reset(d, VIRTIO_QUEUES);       /* all of them */
+    struct vio_blk *b = of(d);
+
+    for (unsigned i = 0; i < IN_FLIGHT; i++)
+        event_cancel(&b->io[i].req.done);
+    b->blk->ops->stop(b->blk);
+    for (unsigned i = 0; i < IN_FLIGHT; i++)
+        event_cancel(&b->io[i].req.done);
     return 0;
 }
 

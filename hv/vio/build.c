@@ -14,7 +14,13 @@ struct vio {
     struct virtio_dev *dev[2 + DISKS];
     unsigned ndevs;
     struct blk_dev *disk[DISKS];
+    uint64_t free_at;
 };
+
+uint64_t *vio_free_at(struct vm *vm)
+{
+    return &vm->vio->free_at;
+}
 
 static int fail(struct vm *vm, const char *what, int e)
 {

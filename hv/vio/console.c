@@ -89,7 +89,8 @@ static int activate(struct virtio_dev *d)
 {
     struct vio_console *c = of(d);
 
-    event_init(&c->ready, input_ready, d->event.cpu);
+    if (!c->ready.fn)
+        event_init(&c->ready, input_ready, d->event.cpu);
     c->listening = console_listen(c->console, PRIORITY, &c->ready) == 0;
     return 0;
 }

@@ -208,13 +208,12 @@ static int submit(struct blk_dev *b, struct blk_req *q)
     return 0;
 }
 
-/* May come from any CPU while the submitter's side is still: then only the work event can be about. */
+/* On the CPU of the work event, hence it does not run now; it may find nothing to do later. */
 static void cancel(struct blk_dev *b, struct blk_req *q)
 {
     struct ramdisk *r = of(b);
     struct blk_req **p = &r->first, *prev = NULL;
 
-    event_cancel(&r->work);
     while (*p && *p != q) {
         prev = *p;
         p = &(*p)->next;
@@ -225,8 +224,12 @@ static void cancel(struct blk_dev *b, struct blk_req *q)
             r->last = prev;
     }
     event_cancel(&q->done);
-    if (r->first)
-        event_post(&r->work);
+}
+
+static void stop(struct blk_dev *b)
+{
+    event_cancel(&of(b)->work);
+    of(b)->first = NULL;
 }
 
 static void destroy(struct blk_dev *b)
@@ -239,7 +242,7 @@ static void destroy(struct blk_dev *b)
     free(r);
 }
 
-static const struct blk_ops ops = { submit, destroy, cancel };
+static const struct blk_ops ops = { submit, destroy, cancel, stop };
 
 uint64_t ramdisk_bytes(const struct blk_dev *b)
 {

@@ -69,7 +69,8 @@ static void refilled(struct event *ev)
 
 static int activate(struct virtio_dev *d)
 {
-    event_init(&of(d)->refill, refilled, d->event.cpu);
+    if (!of(d)->refill.fn)
+        event_init(&of(d)->refill, refilled, d->event.cpu);
     return 0;
 }
 

@@ -1,6 +1,8 @@
 /* What every virtio device does alike: its life (virtio 1.2 §2.1, §3.1), its event, and copies to and from buffers. */
 #include <hv/log.h>
 #include <hv/percpu.h>
+#include <hv/sched.h>
+#include <hv/time.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
 #include <stdarg.h>
@@ -8,6 +10,8 @@
 #include <string.h>
 
 enum { RUN_BUDGET = 8192 };
+#define BURST_NS 2000000ull
+#define DEBT_NS 20000000ull
 
 static uint8_t status_of(const struct virtio_dev *d)
 {
@@ -48,22 +52,49 @@ static void reset_queues(struct virtio_dev *d)
     }
 }
 
+/*
+ * What a guest's devices do is its own work, but no vCPU of it pays: so, while vCPUs wait for this CPU, all its devices together get half of
+ * the time. free_at is when the work so far will be paid for; a burst may run ahead.
+ */
+static bool must_wait(struct virtio_dev *d, uint64_t now)
+{
+    uint64_t free_at = __atomic_load_n(d->free_at, __ATOMIC_RELAXED);
+    struct sched_stats st;
+
+    if (free_at <= now + BURST_NS)
+        return false;
+    sched_cpu_stats(this_cpu()->id, &st);
+    if (st.runnable == 0)
+        return false;
+    event_at(&d->event, free_at - BURST_NS);
+    return true;
+}
+
+static void pay(struct virtio_dev *d, uint64_t from)
+{
+    uint64_t free_at = __atomic_load_n(d->free_at, __ATOMIC_RELAXED), now = time_ns();
+
+    __atomic_store_n(d->free_at, min_u64(max_u64(free_at, from), now + DEBT_NS) + 2 * (now - from), __ATOMIC_RELAXED);
+}
+
 static void run(struct event *ev)
 {
     struct virtio_dev *d = container_of(ev, struct virtio_dev, event);
+    uint64_t from = time_ns();
     uint32_t pending;
 
     if (!(status_of(d) & VIRTIO_DRIVER_OK))
         return;
     if (d->reset_queues)
         reset_queues(d);
-    if (!virtio_transport_ready(d))
-        return;                 /* the queues stay pending until it is */
+    if (!virtio_transport_ready(d) || must_wait(d, from))
+        return;                 /* the queues stay pending until then */
     pending = __atomic_exchange_n(&d->pending, 0, __ATOMIC_ACQUIRE);
     d->budget = RUN_BUDGET;
     for (unsigned i = 0; i < d->nqueues && virtio_live(d); i++)
         if ((pending >> i & 1) && __atomic_load_n(&d->vq[i].s->enabled, __ATOMIC_ACQUIRE))
             d->ops->kick(d, i);
+    pay(d, from);
 }
 
 void virtio_broken(struct virtio_dev *d, const char *fmt, ...)
@@ -128,9 +159,12 @@ static bool features_acceptable(const struct virtio_dev *d)
     return !(d->s.driver_features & ~d->features) && virtio_has(d, VIRTIO_F_VERSION_1);
 }
 
+/* The event keeps its CPU from the first time on: a late notification of an earlier life may still be posting it. */
 static bool activate(struct virtio_dev *d)
 {
-    event_init(&d->event, run, this_cpu()->id);
+    if (!d->placed)
+        d->event.cpu = (uint16_t)this_cpu()->id;
+    d->placed = true;
     return d->ops->activate(d) == 0;
 }
 
@@ -204,6 +238,7 @@ int virtio_add(struct virtio_dev *d)
     event_init(&d->event, run, 0);
     for (unsigned i = 0; i < VIRTIO_QUEUES; i++)
         d->vq[i] = (struct virtqueue){ .dev = d, .s = &d->s.vq[i], .index = (uint16_t)i };
+    d->free_at = vio_free_at(d->vm);
     clear(d);
     e = virtio_transport_attach(d);
     if (!e)

@@ -12,6 +12,7 @@
 #include <hv/files.h>
 #include <hv/log.h>
 #include <hv/pmm.h>
+#include <hv/sched.h>
 #include <hv/pci.h>
 #include <hv/time.h>
 #include <hv/vintc.h>
@@ -62,6 +63,14 @@ static void poke(uint64_t a, const void *src, uint64_t len)
 /* Time stands still, or each look at the clock moves it. */
 static uint64_t tick;
 uint64_t time_ns(void) { return host_now += tick; }
+
+/* vCPUs that want this CPU */
+static uint32_t waiting;
+void sched_cpu_stats(uint32_t cpu, struct sched_stats *s)
+{
+    (void)cpu;
+    *s = (struct sched_stats){ waiting, waiting };
+}
 
 /* ---- trapped ranges ---- */
 static struct io_region regions[128];
@@ -160,10 +169,12 @@ static char con_out[65536];
 static size_t con_len;
 static const char *con_in = "";
 static struct event *con_ready;
+static uint64_t con_cost;      /* ns that a write takes */
 
 void console_write(struct console *c, const char *s, size_t n)
 {
     (void)c;
+    host_now += con_cost;
     for (size_t i = 0; i < n; i++)
         con_out[con_len++ % sizeof con_out] = s[i];
 }
@@ -233,7 +244,7 @@ static void fake_up(void)
     memset(half[1], 0, HALF);
     vm = (struct vm){ .config = &config };
     msis = lines_high = resets = logs = nregions = 0;
-    tick = 0;
+    tick = waiting = 0;
     con_len = 0;
     con_in = "";
     if (vpci_create(&vm, &layout) || vio_build(&vm, &config))

@@ -667,13 +667,42 @@ static void test_rng_rate(void **state)
     assert_in_range(total, 900 * 1024, 1200 * 1024);
 }
 
+/* While others want the CPU, the devices of one guest get about half of it. */
+static void test_fair(void **state)
+{
+    (void)state;
+    for (waiting = 0; waiting < 2; waiting++) {
+        uint64_t from, done = 0, added = 0;
+
+        start(SLOT_CONSOLE, 1, 16, V1);
+        con_cost = 300000;                                /* ns of work for each buffer */
+        from = host_now;
+        while (host_now < from + 300000000) {
+            if (added - done < 8) {
+                drvq_add(&q, &(struct buf){ HDR, 16, false }, 1, 0);
+                added++;
+            }
+            drvq_kick(&q);
+            host_now += 10000;                            /* what the guest takes in between */
+            while (drvq_used(&q, 1) >= 0)
+                done++;
+        }
+        con_cost = 0;
+        run_events();
+        if (waiting)
+            assert_in_range(done, 450, 550);
+        else
+            assert_in_range(done, 900, 1000);
+    }
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, up, down)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_features), T(test_registers), T(test_bad_queues), T(test_laps), T(test_whole_ring), T(test_many_at_once), T(test_interrupts), T(test_msix_vectors),
         T(test_bus_master), T(test_hostile_split), T(test_hostile_packed), T(test_console), T(test_blk), T(test_discard), T(test_blk_layout),
-        T(test_blk_queueing), T(test_queue_reset), T(test_disk_survives_reset), T(test_read_only), T(test_rng_rate),
+        T(test_blk_queueing), T(test_queue_reset), T(test_disk_survives_reset), T(test_read_only), T(test_rng_rate), T(test_fair),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

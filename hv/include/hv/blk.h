@@ -6,8 +6,8 @@ enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_DISCARD, BLK_WRITE_ZEROES };
 struct blk_dev;
 /*
  * sector and nsectors in 512-byte units; iov for READ (device writes it) and WRITE, of nsectors * 512 bytes in all. The caller has checked
- * that the range lies on the device. status: 0 or -Exxx, set before `done` is posted on done.cpu, which is the submitter's CPU; all
- * requests of a device are submitted and cancelled on one CPU at a time.
+ * that the range lies on the device. status: 0 or -Exxx, set before `done` is posted on done.cpu, which is the submitter's CPU: all
+ * requests of a device are submitted there.
  */
 struct blk_req {
     struct event done;
@@ -22,7 +22,10 @@ struct blk_req {
 struct blk_ops {
     int (*submit)(struct blk_dev *, struct blk_req *);    /* 0: `done` will be posted. -Exxx: not taken */
     void (*destroy)(struct blk_dev *);
-    void (*cancel)(struct blk_dev *, struct blk_req *);   /* on return neither the device nor `done` touches the request or its iov; harmless when it is done */
+    /* Submitter's CPU: on return neither the device nor `done` touches the request or its iov. Harmless when it is done already. */
+    void (*cancel)(struct blk_dev *, struct blk_req *);
+    /* Any CPU, when nobody submits any more: drops every request. `done` of those that were through may still be posted: cancel it afterwards. */
+    void (*stop)(struct blk_dev *);
 };
 struct blk_dev { const struct blk_ops *ops; uint64_t sectors; bool ro; char name[32]; };
 /* A private, writable copy of a loaded file (copy on write by 64 KiB pieces, so that many guests share one file). -ENOENT: no such file. */

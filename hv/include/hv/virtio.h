@@ -78,7 +78,8 @@ struct virtio_dev {
     struct event event;
     uint32_t pending;                /* atomic: bit per queue to look at, on the device's CPU */
     uint32_t reset_queues;           /* atomic: bit per queue to reset */
-    bool resetting;                  /* under lock */
+    bool resetting, placed;          /* under lock */
+    uint64_t *free_at;               /* ns, one for all devices of the VM: see must_wait() in virtio.c */
     int32_t budget;                  /* of this run of the event; see virtio_charge */
     struct vpci_dev pci;
     uint8_t window;                  /* configuration-space offset of the PCI configuration access capability */
@@ -134,3 +135,4 @@ struct blk_dev;
 int must_check vio_console_create(struct vm *, struct console *, struct virtio_dev **);
 int must_check vio_rng_create(struct vm *, struct virtio_dev **);
 int must_check vio_blk_create(struct vm *, struct blk_dev *, unsigned nqueues, struct virtio_dev **);
+uint64_t *vio_free_at(struct vm *);      /* build.c: where the VM's devices account for their time */
