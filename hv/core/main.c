@@ -22,7 +22,7 @@
 #include <hv/vm.h>
 
 struct step {
-    const char *name;
+    const char *name;                  /* NULL: not worth a line */
     int (*fn)(struct boot_info *);
     const char *remedy;                /* what the user can do when it fails */
 };
@@ -125,7 +125,7 @@ static const struct step steps[] = {
     { "ACPI", do_acpi, "the firmware gives no usable ACPI tables: look for a newer firmware" },
     { "interrupts", do_irq, "the interrupt controller was not found: look for a newer firmware" },
     { "clock", do_timer, "no usable clock was found: enable HPET or the ACPI PM timer in the firmware's setup" },
-    { "hello", say_hello, "" },
+    { NULL, say_hello, "" },
     { "drivers", do_drivers, "" },
     { "files", do_files, "a file on the boot partition cannot be used" },
     { "processors", do_smp, "there is not enough memory to start the CPUs" },
@@ -155,7 +155,8 @@ static void run_steps(struct boot_info *bi)
             panic("boot step \"%s\" failed (error %d): %s", steps[i].name, -err, steps[i].remedy);
         took[i] = time_cycles() - from;
         for (; time_cycles_hz() && logged <= i; logged++)
-            log_time(&steps[logged], took[logged]);
+            if (steps[logged].name)
+                log_time(&steps[logged], took[logged]);
     }
 }
 
