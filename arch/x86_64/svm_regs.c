@@ -7,40 +7,54 @@
 #include "private.h"
 #include "svm.h"
 
-/* A register that is a field: which, how wide, which clean bit covers it, and bits that must be zero. */
-struct field { uint32_t id; uint16_t offset; uint8_t size; uint16_t clean; uint64_t zero; };
+/* A register that is a field: where, how wide (0: no field), which clean bit covers it, and bits that must be zero. */
+struct field { uint16_t offset; uint8_t size; uint16_t clean; uint64_t zero; };
 
 #define HIGH32 0xffffffff00000000ull
-#define F(id, member, clean, zero) { id, offsetof(struct vmcb, member), sizeof(((struct vmcb *)0)->member), clean, zero }
-#define R(id, member, clean, zero) [(id) - X86_CR0] = F(id, member, clean, zero)
-#define SEG(n, member)                                                                                     \
-    R(X86_SEG_SEL + (n), member.selector, CLEAN_SEG, 0), R(X86_SEG_BASE + (n), member.base, CLEAN_SEG, 0), \
-    R(X86_SEG_LIMIT + (n), member.limit, CLEAN_SEG, 0), R(X86_SEG_ATTR + (n), member.attrib, CLEAN_SEG, 0xf000)
+#define F(member, clean, zero) { offsetof(struct vmcb, member), sizeof(((struct vmcb *)0)->member), clean, zero }
+#define R(id, member, clean, zero) [(id) - X86_CR0] = F(member, clean, zero)
+#define SEG(n, member)                                                                                                   \
+    R(X86_SEG_SEL + X86_##n, member.selector, CLEAN_SEG, 0), R(X86_SEG_BASE + X86_##n, member.base, CLEAN_SEG, 0), \
+    R(X86_SEG_LIMIT + X86_##n, member.limit, CLEAN_SEG, 0), R(X86_SEG_ATTR + X86_##n, member.attrib, CLEAN_SEG, 0xf000)
 
-/* Indexed by enum x86_sysreg; size 0: not a field. */
-static const struct field registers[] = {
+/* By number: emulation reads some of these at every exit that it handles. */
+static const struct field fields[X86_SEG_ATTR + X86_NSEGS - X86_CR0] = {
     R(X86_CR0, cr0, CLEAN_CRX, HIGH32), R(X86_CR3, cr3, CLEAN_CRX, 0xfff0000000000000ull), R(X86_CR4, cr4, CLEAN_CRX, HIGH32),
     R(X86_CR2, cr2, CLEAN_CR2, 0), R(X86_DR6, dr6, CLEAN_DRX, HIGH32), R(X86_DR7, dr7, CLEAN_DRX, HIGH32),
     R(X86_GDTR_BASE, gdtr.base, CLEAN_DT, 0), R(X86_GDTR_LIMIT, gdtr.limit, CLEAN_DT, 0),
     R(X86_IDTR_BASE, idtr.base, CLEAN_DT, 0), R(X86_IDTR_LIMIT, idtr.limit, CLEAN_DT, 0),
     R(X86_CPL, cpl, CLEAN_SEG, 0xfc), R(X86_INT_SHADOW, interrupt_shadow, 0, ~1ull), R(X86_TSC_OFFSET, tsc_offset, CLEAN_I, 0),
-    SEG(X86_ES, es), SEG(X86_CS, cs), SEG(X86_SS, ss), SEG(X86_DS, ds), SEG(X86_FS, fs), SEG(X86_GS, gs), SEG(X86_LDTR, ldtr),
-    SEG(X86_TR, tr),
+    SEG(ES, es), SEG(CS, cs), SEG(SS, ss), SEG(DS, ds), SEG(FS, fs), SEG(GS, gs), SEG(LDTR, ldtr), SEG(TR, tr),
 };
-static const struct field msrs[] = {
-    F(X86_FS_BASE, fs.base, CLEAN_SEG, 0), F(X86_GS_BASE, gs.base, CLEAN_SEG, 0), F(X86_KERNEL_GS_BASE, kernel_gs_base, 0, 0),
-    F(0xc0000081, star, 0, 0), F(0xc0000082, lstar, 0, 0), F(0xc0000083, cstar, 0, 0), F(0xc0000084, sfmask, 0, 0),
-    F(0x174, sysenter_cs, 0, 0), F(0x175, sysenter_esp, 0, 0), F(0x176, sysenter_eip, 0, 0), F(X86_PAT, g_pat, CLEAN_NP, 0),
+
+static const struct { uint32_t msr; struct field field; } msrs[] = {
+    { X86_FS_BASE, F(fs.base, CLEAN_SEG, 0) }, { X86_GS_BASE, F(gs.base, CLEAN_SEG, 0) }, { X86_KERNEL_GS_BASE, F(kernel_gs_base, 0, 0) },
+    { 0xc0000081, F(star, 0, 0) }, { 0xc0000082, F(lstar, 0, 0) }, { 0xc0000083, F(cstar, 0, 0) }, { 0xc0000084, F(sfmask, 0, 0) },
+    { 0x174, F(sysenter_cs, 0, 0) }, { 0x175, F(sysenter_esp, 0, 0) }, { 0x176, F(sysenter_eip, 0, 0) }, { X86_PAT, F(g_pat, CLEAN_NP, 0) },
 };
 
 static const struct field *find(uint32_t id)
 {
-    if (id - X86_CR0 < ARRAY_SIZE(registers))
-        return registers[id - X86_CR0].size != 0 ? &registers[id - X86_CR0] : NULL;
+    uint32_t n = id - X86_CR0;
+
+    if (n < ARRAY_SIZE(fields))
+        return fields[n].size ? &fields[n] : NULL;
     for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
-        if (msrs[i].id == id)
-            return &msrs[i];
+        if (msrs[i].msr == id)
+            return &msrs[i].field;
     return NULL;
+}
+
+static uint64_t load(const struct vmcb *b, const struct field *f)
+{
+    const void *p = (const uint8_t *)b + f->offset;
+
+    switch (f->size) {
+    case 8: return *(const uint64_t *)p;
+    case 4: return *(const uint32_t *)p;
+    case 2: return *(const uint16_t *)p;
+    default: return *(const uint8_t *)p;
+    }
 }
 
 #define MSR_TSC_AUX 0xc0000103u
@@ -68,13 +82,11 @@ static int dr_set(const struct vcpu *v, unsigned n, uint64_t val)
 }
 
 /* Registers that are no field of the VMCB, or not only. */
-static int get_special(const struct vcpu *v, uint32_t id, uint64_t *val)
+static __attribute__((noinline)) int get_special(const struct vcpu *v, uint32_t id, uint64_t *val)
 {
     const struct svm_vcpu *s = svm_of(v);
 
-    if (id == X86_EFER)
-        *val = s->vmcb->efer & ~EFER_SVME;
-    else if (id == X86_CR8)
+    if (id == X86_CR8)
         *val = s->vmcb->v_intr & 0xf;
     else if (id == X86_XCR0)
         *val = svm_xcr0(v);
@@ -131,22 +143,32 @@ static int set_special(struct vcpu *v, uint32_t id, uint64_t val)
     return 0;
 }
 
-void svm_x86_mode(struct vcpu *v, struct x86_mode_regs *m)
+int svm_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
+{
+    const struct field *f;
+
+    if (id == X86_EFER) {
+        *val = svm_of(v)->vmcb->efer & ~EFER_SVME;
+        return 0;
+    }
+    f = find(id);
+    if (!f)
+        return get_special(v, id, val);
+    *val = load(svm_of(v)->vmcb, f);
+    return 0;
+}
+
+void svm_x86_mode(struct vcpu *v, struct x86_mode_regs *r)
 {
     const struct vmcb *b = svm_of(v)->vmcb;
 
-    *m = (struct x86_mode_regs){ b->cr0, b->cr3, b->cr4, b->efer & ~EFER_SVME, b->cs.base, b->cs.attrib, b->cpl };
-}
-
-int svm_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
-{
-    const struct field *f = find(id);
-
-    if (!f)
-        return get_special(v, id, val);
-    *val = 0;
-    memcpy(val, (const uint8_t *)svm_of(v)->vmcb + f->offset, f->size);
-    return 0;
+    r->cr0 = b->cr0;
+    r->cr3 = b->cr3;
+    r->cr4 = b->cr4;
+    r->efer = b->efer & ~EFER_SVME;
+    r->cs_base = b->cs.base;
+    r->cs_attr = b->cs.attrib;
+    r->cpl = b->cpl;
 }
 
 int svm_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
