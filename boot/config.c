@@ -10,33 +10,28 @@ struct scan {
     void *ctx;
 };
 
-static const char *const file_keys[] = { "kernel", "initrd", "disk", "module" };
+/* Where the file's name ends in the value: at none of these (the whole value), at a comma, or at white space. */
+static const struct {
+    const char *key, *end;
+} file_keys[] = { { "kernel", "" }, { "initrd", "" }, { "disk", "," }, { "module", " \t" } };
 
-static bool names_file(const char *key)
-{
-    size_t n = sizeof file_keys / sizeof file_keys[0];
-
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(key, file_keys[i]) == 0)
-            return true;
-    return false;
-}
-
-/* The file name is the first word of the value; an optional "ram:" before it and options after it are not ours. */
 static int on_value(void *user, const char *section, const char *key, const char *value, int line)
 {
     struct scan *s = user;
-    size_t len = 0;
 
     (void)line;
-    if (strncmp(section, "guest", 5) != 0 || !names_file(key))
+    if (!key || !value || strncmp(section, "guest", 5) != 0)
         return 1;
-    if (strncmp(value, "ram:", 4) == 0)
-        value += 4;
-    while (value[len] && value[len] != ' ' && value[len] != '\t' && value[len] != ',')
-        len++;
-    if (len)
-        s->add(s->ctx, value, len);
+    for (size_t i = 0; i < sizeof file_keys / sizeof file_keys[0]; i++) {
+        size_t len = strcspn(value, file_keys[i].end);
+
+        if (strcmp(key, file_keys[i].key) != 0)
+            continue;
+        while (len && (value[len - 1] == ' ' || value[len - 1] == '\t'))
+            len--;
+        if (len)
+            s->add(s->ctx, value, len);
+    }
     return 1;
 }
 
