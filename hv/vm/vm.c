@@ -261,6 +261,8 @@ static void let_run(struct vm *vm)
     vm->started_ns = time_ns();
     log_info("%s: running, %u vCPU%s, %s", name_of(vm), vm->nvcpus, vm->nvcpus == 1 ? "" : "s",
              format_size(vm->config->memory, size, sizeof size));
+    log_debug("%s: scrubbing its memory took %llu us", name_of(vm), (unsigned long long)vm->scrub_ns / 1000);
+    vm->scrub_ns = 0;
     sched_wake(vm->vcpu[0]);
 }
 
@@ -328,13 +330,22 @@ static bool all_parked(const struct vm *vm)
     return true;
 }
 
+static bool scrub(struct vm *vm)
+{
+    uint64_t from = time_ns();
+    bool more = gmem_scrub(vm, SCRUB_STEP);
+
+    vm->scrub_ns += time_ns() - from;
+    return more;
+}
+
 static void on_starting(struct vm *vm)
 {
     if (vm->pending & ~(uint32_t)VMP_PAUSE) {
         drop_memory(vm);
         set_state(vm, VM_OFF);
         log_info("%s: off before it ran: %s", name_of(vm), vm->why);
-    } else if (gmem_scrub(vm, SCRUB_STEP)) {
+    } else if (scrub(vm)) {
         event_post(&vm->lifecycle);
     } else {
         build(vm);

@@ -3,6 +3,10 @@
 
 void guest_main(void)
 {
+    uint64_t entry = rdtsc();
+
+    if (cmdline_has("tsc"))
+        print("tsc at entry: %lu\n", entry);
     print("hello from %s\n", boot.protocol);
     print("cmdline: %s\n", boot.cmdline);
     print("ram: %lu KiB in %u ranges, rsdp %lx\n", boot.ram_total / 1024, boot.ram_ranges, boot.rsdp);

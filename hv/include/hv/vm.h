@@ -32,6 +32,7 @@ struct vm {
     struct event lifecycle;          /* on CPU 0 */
     struct spinlock lock;
     int64_t time_offset_ns;          /* guest monotonic time = time_ns() + offset (stands still while paused) */
+    uint64_t scrub_ns;               /* of this start, so far */
     uint64_t started_ns, log_tokens, log_last_ns, log_dropped;
     char why[96];                    /* why it stopped or crashed */
     int exit_code;                   /* of debug-exit; -1: none */
