@@ -193,12 +193,26 @@ static bool first_time(struct x86_machine *x, uint64_t key)
     return fresh;
 }
 
+/* Where every PC kernel looks for devices that may be missing: not worth a line. */
+static bool usual(enum io_space space, uint64_t addr)
+{
+    static const struct { uint8_t space; uint64_t base, len; } quiet[] = {
+        { IO_PORT, 0x2e8, 8 }, { IO_PORT, 0x2f8, 8 }, { IO_PORT, 0x3e8, 8 },   /* COM4, COM2, COM3 */
+        { IO_PORT, 0x3b0, 0x30 }, { IO_MEM, 0xa0000, 0x20000 },                /* VGA */
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(quiet); i++)
+        if (quiet[i].space == space && addr - quiet[i].base < quiet[i].len)
+            return true;
+    return false;
+}
+
 void x86_log_nobody(struct vcpu *v, enum io_space space, const struct io_access *io)
 {
     struct x86_machine *x = x86_machine_of(v);
     uint64_t key = space == IO_PORT ? io->addr | PORT_LOGGED : io->addr >> PAGE_SHIFT;
 
-    if (x->nlogged_page < X86_LOGGED_PAGES && first_time(x, key))
+    if (x->nlogged_page < X86_LOGGED_PAGES && !usual(space, io->addr) && first_time(x, key))
         vm_log(v->vm, LOG_INFO, "vCPU %u: %s of %u bytes at %s %#llx, where no device is (pc %#llx)", v->id, io->write ? "write" : "read", io->size,
                space == IO_PORT ? "port" : "address", (unsigned long long)io->addr, (unsigned long long)v->regs.pc);
 }

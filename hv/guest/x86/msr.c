@@ -15,6 +15,7 @@
 #define DE_CFG_LFENCE 2ull           /* LFENCE serialises */
 #define VM_CR_LOCKED 0x18ull         /* SVMDIS and LOCK: no SVM here */
 #define HWCR_TSC_FREQ 0x01000000ull  /* TscFreqSel: the TSC runs at P0 */
+#define MSR_PERF_FIRST 0xc0010000    /* PerfEvtSel0..3, PerfCtr0..3 */
 #define PATCH_LEVEL 0x01000065ull
 
 struct msr {
@@ -279,6 +280,7 @@ static const struct msr msrs[] = {
     { 0xc0010112, 0xc0010113, get_constant, set_ignored, 0, 0 },                /* SMM TSEG */
     { 0xc0010114, 0xc0010114, get_constant, set_ignored, 0, VM_CR_LOCKED },
     { 0xc0011020, 0xc0011023, get_constant, set_ignored, 0, 0 },                /* LS_CFG ... BU_CFG */
+    { 0xc0011028, 0xc0011028, get_constant, set_ignored, 0, 0 },                /* FP_CFG */
     { 0xc0011029, 0xc0011029, get_constant, set_ignored, 0, DE_CFG_LFENCE },
     { 0xc001102a, 0xc001102a, get_constant, set_ignored, 0, 0 },                /* BU_CFG2 */
 };
@@ -320,7 +322,7 @@ int x86_wrmsr(struct vcpu *v, uint32_t n, uint64_t val)
 static void log_refused(struct vcpu *v, uint32_t n, bool write, uint64_t val)
 {
     struct x86_machine *m = x86_machine_of(v);
-    bool fresh = true;
+    bool fresh = n - MSR_PERF_FIRST >= 8;   /* kernels try the performance counters to see whether there are any */
 
     spin_lock(&m->lock);
     for (uint32_t i = 0; i < m->nlogged_msr; i++)
