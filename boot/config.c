@@ -1,5 +1,5 @@
 /* config.c: finds the file names in trivet.conf. What the values mean in full is for hv/vm/config.c. */
-#include "loader.h"
+#include "pure.h"
 
 #include <string.h>
 

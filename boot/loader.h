@@ -8,6 +8,7 @@
 #include <efilib.h>
 
 #include "boot_info.h"
+#include "pure.h"
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *systab);
 
@@ -30,9 +31,6 @@ uint64_t alloc_pages(uint64_t bytes, uint64_t max);
 
 /* file.c: reads trivet.conf and the files that it names into bi. Never fails the boot: faults are recorded per file. */
 void load_files(struct boot_info *bi, EFI_HANDLE device);
-
-/* config.c: calls `add(ctx, name, len)` for each file that the configuration text names. */
-void config_files(const char *text, void (*add)(void *ctx, const char *name, size_t len), void *ctx);
 
 /* firmware.c: tables, framebuffer and CPU list. */
 void find_tables(struct boot_info *bi);

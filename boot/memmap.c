@@ -83,50 +83,15 @@ EFI_STATUS memmap_reserve(struct boot_info *bi)
 
     if (bad(st))
         return st;
-    bi->mem = alloc_pages((map.room / map.stride + 1) * sizeof(struct boot_mem), ~0ull);
+    bi->mem = alloc_pages((map.room / map.stride + SLACK) * sizeof(struct boot_mem), ~0ull);
     return bi->mem ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
-}
-
-/* Inserts in order of base, from the end: firmware maps are nearly sorted. */
-static uint32_t insert(struct boot_mem *m, uint32_t n, struct boot_mem r)
-{
-    uint32_t i = n;
-
-    for (; i > 0 && m[i - 1].base > r.base; i--)
-        m[i] = m[i - 1];
-    m[i] = r;
-    return n + 1;
-}
-
-/* Joins neighbours of one type; where two ranges overlap, the later one is cut. */
-static uint32_t merge(struct boot_mem *m, uint32_t n)
-{
-    uint32_t o = 0;
-
-    for (uint32_t i = 0; i < n; i++) {
-        struct boot_mem r = m[i];
-        uint64_t end = o ? m[o - 1].base + m[o - 1].len : 0;
-
-        if (o && r.base < end) {
-            uint64_t cut = end - r.base < r.len ? end - r.base : r.len;
-            r.base += cut;
-            r.len -= cut;
-        }
-        if (!r.len)
-            continue;
-        if (o && m[o - 1].type == r.type && r.base == end)
-            m[o - 1].len += r.len;
-        else
-            m[o++] = r;
-    }
-    return o;
 }
 
 EFI_STATUS memmap_exit_boot(struct boot_info *bi, EFI_HANDLE image)
 {
     struct boot_mem *m = (struct boot_mem *)bi->mem;
     EFI_STATUS st = EFI_DEVICE_ERROR;
-    uint32_t n = 0;
+    uint32_t n = 0, room = (uint32_t)(map.room / map.stride + SLACK);
 
     for (int tries = 0; tries < 4; tries++) {
         if (bad(st = get_map()))
@@ -139,8 +104,8 @@ EFI_STATUS memmap_exit_boot(struct boot_info *bi, EFI_HANDLE image)
     for (UINTN i = 0; i < map.size / map.stride; i++) {
         const EFI_MEMORY_DESCRIPTOR *d = desc(i);
 
-        n = insert(m, n, (struct boot_mem){ .base = d->PhysicalStart, .len = d->NumberOfPages << 12, .type = kind_of(d) });
+        n = ranges_insert(m, n, (struct boot_mem){ .base = d->PhysicalStart, .len = d->NumberOfPages << 12, .type = kind_of(d) });
     }
-    bi->nmem = merge(m, n);
+    bi->nmem = ranges_normalise(m, n, room);
     return EFI_SUCCESS;
 }

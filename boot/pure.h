@@ -1,0 +1,19 @@
+/* pure.h: the loader's parts that need no firmware, so that they are tested as ordinary programs. */
+#ifndef BOOT_PURE_H
+#define BOOT_PURE_H
+
+#include "boot_info.h"
+
+/* config.c: calls `add(ctx, name, len)` for each file that the configuration text names. */
+void config_files(const char *text, void (*add)(void *ctx, const char *name, size_t len), void *ctx);
+
+/* ranges.c: inserts r into the n ranges at m (room for one more), ordered by base; returns n + 1. */
+uint32_t ranges_insert(struct boot_mem *m, uint32_t n, struct boot_mem r);
+/*
+ * Makes n ordered ranges disjoint, without empty ones, and joins neighbours of one type. Where two overlap, the one of the
+ * higher type wins (enum boot_mem_type is in order of caution), so that nothing doubtful is taken for free memory.
+ * `room`: ranges that fit at m; returns how many there are, at most `room` (the rest is left out, which is safe).
+ */
+uint32_t ranges_normalise(struct boot_mem *m, uint32_t n, uint32_t room);
+
+#endif

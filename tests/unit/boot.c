@@ -1,0 +1,114 @@
+/* The loader's own logic: which files a configuration names, and the memory map put in order. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "boot/pure.h"
+
+static char found[256];
+
+static void add(void *ctx, const char *name, size_t len)
+{
+    (void)ctx;
+    strncat(found, name, len);
+    strcat(found, "|");
+}
+
+static void files_named(void **state)
+{
+    (void)state;
+    found[0] = 0;
+    config_files("[host]\nkernel = not this\n[guest a]\nkernel = my kernel\ncmdline = initrd = x\ninitrd=i.gz ; comment\n"
+                 "disk = d.img,ro\ndisk = e.img , ro\nmodule = m.bin some args\nmodule =\nnonsense\n[guest b]\nkernel = k\\2\n",
+                 add, NULL);
+    assert_string_equal(found, "my kernel|i.gz|d.img|e.img|m.bin|k\\2|");
+}
+
+static uint32_t order(struct boot_mem *m, const struct boot_mem *in, uint32_t n, uint32_t room)
+{
+    uint32_t have = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        have = ranges_insert(m, have, in[i]);
+    return ranges_normalise(m, have, room);
+}
+
+static void sorted_and_joined(void **state)
+{
+    static const struct boot_mem in[] = { { 0x3000, 0x1000, 1, 0 }, { 0, 0x1000, 1, 0 }, { 0x1000, 0x2000, 1, 0 },
+                                          { 0x5000, 0x1000, 2, 0 }, { 0x4000, 0, 3, 0 } };
+    struct boot_mem m[8];
+
+    (void)state;
+    assert_int_equal(order(m, in, 5, 8), 2);
+    assert_int_equal(m[0].base, 0);
+    assert_int_equal(m[0].len, 0x4000);
+    assert_int_equal(m[1].base, 0x5000);
+}
+
+static void caution_wins(void **state)
+{
+    static const struct boot_mem in[] = { { 0, 0x10000, BOOT_MEM_FREE, 0 }, { 0x4000, 0x1000, BOOT_MEM_RESERVED, 0 },
+                                          { 0xf000, 0x3000, BOOT_MEM_MMIO, 0 } };
+    struct boot_mem m[8];
+
+    (void)state;
+    assert_int_equal(order(m, in, 3, 8), 4);
+    assert_int_equal(m[0].len, 0x4000);
+    assert_int_equal(m[1].type, BOOT_MEM_RESERVED);
+    assert_int_equal(m[2].base, 0x5000);
+    assert_int_equal(m[2].len, 0xa000);
+    assert_int_equal(m[3].type, BOOT_MEM_MMIO);
+    assert_int_equal(m[3].len, 0x3000);
+}
+
+#define PAGES 48
+
+/* Random ranges against one byte a page: the strongest type that covers a page must be what the map says. */
+static void random_maps(void **state)
+{
+    (void)state;
+    srand(1);
+    for (int round = 0; round < 20000; round++) {
+        struct boot_mem in[6], m[64];
+        uint8_t want[PAGES] = { 0 }, have[PAGES] = { 0 };
+        uint32_t n = (uint32_t)rand() % 6 + 1;
+
+        for (uint32_t i = 0; i < n; i++) {
+            in[i] = (struct boot_mem){ (uint64_t)rand() % 32, (uint64_t)rand() % 16, (uint32_t)rand() % 4 + 1, 0 };
+            for (uint64_t p = in[i].base; p < in[i].base + in[i].len; p++)
+                want[p] = want[p] > in[i].type ? want[p] : (uint8_t)in[i].type;
+        }
+        n = order(m, in, n, 64);
+        for (uint32_t i = 0; i < n; i++) {
+            assert_true(m[i].len > 0);
+            assert_true(i == 0 || m[i].base >= m[i - 1].base + m[i - 1].len);
+            assert_false(i && m[i].type == m[i - 1].type && m[i].base == m[i - 1].base + m[i - 1].len);
+            memset(have + m[i].base, (int)m[i].type, m[i].len);
+        }
+        assert_memory_equal(want, have, PAGES);
+    }
+}
+
+static void no_room_never_frees(void **state)
+{
+    static const struct boot_mem in[] = { { 0, 0x10000, BOOT_MEM_FREE, 0 }, { 0x4000, 0x1000, BOOT_MEM_RESERVED, 0 } };
+    struct boot_mem m[2];
+
+    (void)state;
+    assert_int_equal(order(m, in, 2, 2), 2);
+    assert_int_equal(m[0].len, 0x4000);
+    assert_int_equal(m[1].type, BOOT_MEM_RESERVED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(files_named), cmocka_unit_test(sorted_and_joined), cmocka_unit_test(caution_wins),
+                                        cmocka_unit_test(random_maps), cmocka_unit_test(no_room_never_frees) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
