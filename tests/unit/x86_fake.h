@@ -103,7 +103,7 @@ static void fake_reset(void)
 }
 
 /* Long mode or 32-bit protected mode or real mode, no paging, flat segments. */
-static void fake_mode(unsigned bits)
+__attribute__((unused)) static void fake_mode(unsigned bits)
 {
     fake_set(NULL, X86_CR0, bits == 16 ? CR0_ET : CR0_PE | CR0_ET);
     fake_set(NULL, X86_CR4, CR4_PAE);

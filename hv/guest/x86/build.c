@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PLAT_MMIO64 (256 * GIB)      /* as the DSDT says */
-#define PLAT_MMIO64_LEN (64 * GIB)
-
 int x86_ram_layout(struct vm *vm, const struct guest_config *c)
 {
     uint64_t low_top = min_u64(c->memory, PLAT_RAM_LOW_END);

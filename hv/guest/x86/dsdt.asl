@@ -1,6 +1,6 @@
 /*
  * What an x86 guest's machine has that ACPI must tell: ACPI 6.4 §6.1 (identification), §6.2 (_PRT, _CRS), §7.4 (_S5).
- * The numbers are those of platform.h and build.c; tests/unit/x86_acpi.c compares them.
+ * The numbers are those of platform.h and build.c; tests/unit/x86_build.c compares them.
  */
 DefinitionBlock ("", "DSDT", 2, "TRIVET", "TRIVETPC", 1)
 {

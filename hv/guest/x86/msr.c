@@ -374,6 +374,12 @@ static bool valid_xcr0(const struct x86_machine *m, uint64_t val)
     return (val & 0xe0) == 0 || ((val & 0xe0) == 0xe0 && (val & 6) == 6);
 }
 
+/* What the engine refuses is the guest's mistake too: reserved bits. */
+static int set_checked(struct vcpu *v, uint32_t id, uint64_t val)
+{
+    return v->ops->set_sysreg(v, id, val) == 0 ? 0 : -EINVAL;
+}
+
 /* CR0: APM vol 2 §3.1.1 and §14.6.1. Turning paging on with LME enters long mode, and needs PAE and a CS that is not 64-bit. */
 static int write_cr0(struct vcpu *v, uint64_t val)
 {
@@ -391,8 +397,7 @@ static int write_cr0(struct vcpu *v, uint64_t val)
         x86_set(v, X86_EFER, efer | EFER_LMA);
     else if (off)
         x86_set(v, X86_EFER, efer & ~(uint64_t)EFER_LMA);
-    x86_set(v, X86_CR0, val | CR0_ET);
-    return 0;
+    return set_checked(v, X86_CR0, val | CR0_ET);
 }
 
 static int write_cr4(struct vcpu *v, uint64_t val)
@@ -404,16 +409,14 @@ static int write_cr4(struct vcpu *v, uint64_t val)
         return -EINVAL;
     if ((val & changed & CR4_PCIDE) != 0 && (!lma || (x86_get(v, X86_CR3) & 0xfff) != 0))
         return -EINVAL;
-    x86_set(v, X86_CR4, val);
-    return 0;
+    return set_checked(v, X86_CR4, val);
 }
 
 int x86_write_cr(struct vcpu *v, uint32_t id, uint64_t val)
 {
     switch (id) {
     case X86_CR0: return write_cr0(v, val);
-    case X86_CR2: x86_set(v, X86_CR2, val); return 0;
-    case X86_CR3: x86_set(v, X86_CR3, val); return 0;
+    case X86_CR2: case X86_CR3: return set_checked(v, id, val);
     case X86_CR4: return write_cr4(v, val);
     case X86_CR8:
         if (val > 15)
@@ -423,8 +426,7 @@ int x86_write_cr(struct vcpu *v, uint32_t id, uint64_t val)
     case X86_XCR0:
         if (!valid_xcr0(x86_machine_of(v), val))
             return -EINVAL;
-        x86_set(v, X86_XCR0, val);
-        return 0;
+        return set_checked(v, X86_XCR0, val);
     default: return -EINVAL;
     }
 }

@@ -10,6 +10,8 @@
 #define PLAT_MMIO32_LEN   0x20000000ull
 #define PLAT_ECAM         0xe0000000ull   /* PCI segment 0, bus 0: a kernel that is told of more looks for devices on each */
 #define PLAT_ECAM_LEN     0x00100000ull   /* VPCI_ECAM_LEN */
+#define PLAT_MMIO64       0x4000000000ull /* 256 GiB: above all RAM */
+#define PLAT_MMIO64_LEN   0x1000000000ull
 #define PLAT_IOAPIC       0xfec00000ull
 #define PLAT_IOAPIC_LEN   0x1000ull
 #define PLAT_LAPIC        0xfee00000ull   /* of every vCPU at reset; the page is private to each */
