@@ -15,8 +15,7 @@ static bool have_serial, have_fb;
 void drivers_early_console(const struct boot_info *bi)
 {
     have_serial = serial_early();
-    if (!have_serial)
-        have_fb = fb_early(bi);
+    have_fb = fb_early(bi, !have_serial);
 }
 
 /* 0: the driver found its device. -ENODEV: it is not there. */
@@ -32,7 +31,7 @@ static int init_serial(const struct boot_info *bi)
 static int init_fb(const struct boot_info *bi)
 {
     (void)bi;
-    return have_fb && !have_serial ? fb_init() : -ENODEV;
+    return have_fb ? fb_init(!have_serial) : -ENODEV;
 }
 
 /* Not a device, but the firmware's word on what machine this is: the first question about any fault. */

@@ -15,6 +15,7 @@
 #include "private.h"
 
 #define ANSWER_NS   1000000000ull       /* a CPU that needs longer is left out */
+#define INIT_NS     10000ull            /* between INIT and the start-up IPI; the 10 ms of old are not needed since P6 */
 #define RESEND_NS   300000ull           /* then the start-up IPI is sent a second time */
 
 #define PTE_P  1ull
@@ -91,7 +92,8 @@ static bool wake(uint32_t apic_id, uint64_t page)
 
     __atomic_store_n(&ap_state, AP_STARTING, __ATOMIC_RELEASE);
     lapic_send(apic_id, ICR_INIT);
-    time_delay_ns(10000);
+    for (uint64_t end = time_ns() + INIT_NS; time_ns() < end;)
+        ;                               /* no cpu_relax(): emulators that count instructions let others run for long at a PAUSE */
     lapic_send(apic_id, sipi);
     if (answered(RESEND_NS))
         return true;

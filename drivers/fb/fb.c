@@ -111,9 +111,17 @@ static size_t write(const char *s, size_t n)
     return n;
 }
 
-static const struct host_console line = { .name = "framebuffer", .write = write, .write_sync = write_sync };
+/* With a serial line at hand the screen stays as it is until a panic. */
+static size_t write_nothing(const char *s, size_t n)
+{
+    (void)s;
+    return n;
+}
 
-bool fb_early(const struct boot_info *bi)
+static const struct host_console line = { .name = "framebuffer", .write = write, .write_sync = write_sync };
+static const struct host_console panic_line = { .name = "framebuffer", .write = write_nothing, .write_sync = write_sync };
+
+bool fb_early(const struct boot_info *bi, bool log)
 {
     const struct boot_fb *f = &bi->fb;
     uint64_t need = (uint64_t)f->pitch * f->height;
@@ -127,17 +135,19 @@ bool fb_early(const struct boot_info *bi)
     memset(text, ' ', sizeof text);
     memset(shown, 0, sizeof shown);
     snprintf(fb.name, sizeof fb.name, "framebuffer %ux%u", f->width, f->height);
-    log_set_sink(write_sync);
+    if (log)
+        log_set_sink(write_sync);
     return true;
 }
 
-int fb_init(void)
+int fb_init(bool log)
 {
     fb.pixels = mmu_map_framebuffer(hpa(fb.info.base), (uint64_t)fb.info.pitch * fb.info.height);
     if (!fb.pixels)
         return -ENOMEM;
-    redraw();
-    host_console_register(&line);
+    if (log)
+        redraw();
+    host_console_register(log ? &line : &panic_line);
     return 0;
 }
 
