@@ -165,8 +165,10 @@ static int add_pieces(struct virtqueue *q, struct vq_chain *c, const struct item
     while (left) {
         unsigned n = c->nout + c->nin;
         uint64_t run = left;
-        void *p = addr + left < addr ? NULL : gmem_run(q->dev->vm, gpa(addr), &run, in ? PROT_W : PROT_R);
+        void *p = gmem_ptr(q->dev->vm, gpa(addr), left, in ? PROT_W : PROT_R);
 
+        if (!p && addr + left > addr)
+            p = gmem_run(q->dev->vm, gpa(addr), &run, in ? PROT_W : PROT_R);
         if (!p || run == 0)
             return bad(q, "a descriptor's address is not RAM", addr);
         if (n == VQ_IOV_MAX)

@@ -230,10 +230,12 @@ static void run_events(void)
         ;
 }
 
+static unsigned fake_cpus = 1;
+
 static void fake_up(void)
 {
     if (!file) {
-        host_init(1, 64 * MIB);
+        host_init(fake_cpus, 64 * MIB);
         file = malloc(FILE_LEN);
         half[0] = malloc(HALF);
         half[1] = malloc(HALF);

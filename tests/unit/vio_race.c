@@ -1,0 +1,87 @@
+/* Resets from one CPU while the device works on another: whatever the moment, nothing touches guest memory afterwards, and the device works again. */
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "vio_driver.h"
+
+enum { RING = 0x10000, TABLE = 0x20000, HDR = 0x30000, ST = 0x31000, DATA = 0x40000, LEN = 0x40000, REQUESTS = 60, ROUNDS = 200 };
+static volatile bool stop;
+
+static void *cpu1(void *arg)
+{
+    host_cpu = 1;
+    while (!stop)
+        if (!event_run())
+            sched_yield();
+    return arg;
+}
+
+static void begin(struct drv *d, struct drvq *q, uint32_t type)
+{
+    memset(half[0] + RING, 0, 0x3000);
+    assert_true(drv_features(d, F(32) | F(28)));
+    drv_queue(d, q, 0, 64, RING);
+    cw(d, C_STATUS, 1, 15);
+    p32(HDR, type);
+    p64(HDR + 8, 0);
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        const struct buf b[3] = { { HDR, 16, false }, { DATA, LEN, true }, { ST + i, 1, true } };
+
+        drvq_add(q, b, 3, TABLE + 64 * i);
+    }
+    mem_wr(d->notify, 2, 0);
+}
+
+static void test_reset(void **state)
+{
+    static uint8_t fives[LEN];
+    struct drv d;
+    struct drvq q;
+    pthread_t t;
+    unsigned before = 0, within = 0;
+
+    (void)state;
+    memset(fives, 0x55, LEN);
+    fake_cpus = 2;
+    fake_up();
+    drv_find(&d, SLOT_BLK);
+    host_cpu = 1;                                        /* the device's CPU is where the driver first says DRIVER_OK */
+    begin(&d, &q, 0);
+    cw(&d, C_STATUS, 1, 0);
+    host_cpu = 0;
+    assert_int_equal(pthread_create(&t, NULL, cpu1, NULL), 0);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        begin(&d, &q, 0);
+        for (unsigned i = 0; i < 1000000 && g16(q.device + 2) < round % REQUESTS; i++)
+            ;
+        for (volatile unsigned i = 0; i < round * 997 % 20000; i++)
+            ;
+        cw(&d, C_STATUS, 1, 0);
+        assert_int_equal(cr(&d, C_STATUS, 1), 0);
+        *(g16(q.device + 2) ? &within : &before) += g16(q.device + 2) < REQUESTS;
+        memset(half[0] + DATA, 0x55, LEN);
+        p16(q.device + 2, 0x5555);
+        for (unsigned i = 0; i < 20; i++)
+            sched_yield();
+        assert_memory_equal(half[0] + DATA, fives, LEN);
+        assert_int_equal(g16(q.device + 2), 0x5555);
+    }
+    begin(&d, &q, 0);
+    while (g16(q.device + 2) != REQUESTS)
+        sched_yield();
+    stop = true;
+    pthread_join(t, NULL);
+    print_message("%u resets before the first request was through, %u before the last\n", before, within);
+    fake_down();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_reset) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
