@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define POSTED 1u
-#define RUN_BUDGET_NS 4000000ull /* after this long in events, guests get their turn */
+#define RUN_BUDGET_NS 2000000ull /* after this long in events, guests get their turn */
 
 static struct event_queue *queue_of(const struct event *ev)
 {

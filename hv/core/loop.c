@@ -7,7 +7,7 @@
 #include <hv/time.h>
 #include <hv/vcpu.h>
 
-#define GUEST_TURN_NS 1000000ull /* a guest runs at least this long between two rounds of events that never end */
+#define GUEST_TURN_NS 2000000ull /* a guest runs at least this long between two rounds of events that never end */
 
 static void set_where(struct percpu *c, enum cpu_where where)
 {
