@@ -116,6 +116,10 @@ static void test_cpuid_xsave(void **state)
     fake_set(NULL, X86_XCR0, 7);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0xd, 0).ebx, 832);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0xd, 0).eax, 0xe7);
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0xd, 1).ebx, 832);
+    fake_set(NULL, X86_XCR0, 0xe7);
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0xd, 0).ebx, 1024 + 0x40 * 8);
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0xd, 1).ebx, 832 + 3 * 64);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0xd, 9).eax | x86_cpuid(&fake_vcpu, 0xd, 3).eax | x86_cpuid(&fake_vcpu, 0xd, 64).eax, 0);
 }
 

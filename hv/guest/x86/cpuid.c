@@ -91,10 +91,27 @@ static void build_leaf7(const struct vm *vm, struct x86_cpuid_table *t)
     }
 }
 
+/* Bytes that XSAVE (standard format) or XSAVEC (compacted: one component behind the other) writes for these components. */
+static uint32_t xsave_size(const struct x86_cpuid_table *t, uint64_t components, bool compacted)
+{
+    uint32_t size = 576;
+
+    for (unsigned i = 2; i < X86_CPUID_XSTATE; i++) {
+        const struct x86_cpuid *c = &t->xstate[i];
+
+        if ((components >> i & 1) == 0)
+            continue;
+        if (compacted)
+            size = ((c->ecx & 2) != 0 ? (size + 63) & ~63u : size) + c->eax;
+        else if (c->eax + c->ebx > size)
+            size = c->eax + c->ebx;
+    }
+    return size;
+}
+
 static void build_xsave(const struct vm *vm, struct x86_cpuid_table *t)
 {
     struct x86_cpuid h = host(vm, 0xd, 0), one = host(vm, 0xd, 1);
-    uint32_t size = 576;
 
     if ((t->basic[1].ecx & L1_ECX_XSAVE) == 0)
         return;
@@ -106,9 +123,8 @@ static void build_xsave(const struct vm *vm, struct x86_cpuid_table *t)
             continue;
         t->xstate[i] = host(vm, 0xd, i);
         t->xstate[i].ecx &= 2;
-        size = size > t->xstate[i].eax + t->xstate[i].ebx ? size : t->xstate[i].eax + t->xstate[i].ebx;
     }
-    t->xstate[0] = (struct x86_cpuid){ (uint32_t)t->xcr0, 576, size, 0 };
+    t->xstate[0] = (struct x86_cpuid){ (uint32_t)t->xcr0, 576, xsave_size(t, t->xcr0, false), 0 };
     t->xstate[1] = (struct x86_cpuid){ one.eax & LD1_EAX, 0, 0, 0 };
 }
 
@@ -220,17 +236,11 @@ static struct x86_cpuid xsave_leaf(struct vcpu *v, uint32_t sub)
 {
     const struct x86_cpuid_table *t = &x86_machine_of(v)->cpuid;
     struct x86_cpuid r = sub < X86_CPUID_XSTATE ? t->xstate[sub] : (struct x86_cpuid){ 0 };
-    uint64_t xcr0;
 
     if (sub > 1 || t->xcr0 == 0)
         return r;
-    xcr0 = x86_get(v, X86_XCR0);
-    r.ebx = 576;
-    for (unsigned i = 2; i < X86_CPUID_XSTATE; i++)
-        if ((xcr0 >> i & 1) != 0 && t->xstate[i].eax + t->xstate[i].ebx > r.ebx)
-            r.ebx = t->xstate[i].eax + t->xstate[i].ebx;
-    if (sub == 1 && (t->xstate[1].eax & 2) == 0)
-        r.ebx = 0;
+    if (sub == 0 || (r.eax & 2) != 0)
+        r.ebx = xsave_size(t, x86_get(v, X86_XCR0), sub == 1);
     return r;
 }
 
