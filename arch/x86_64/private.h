@@ -43,7 +43,7 @@ struct x86_cpu {
     uint8_t ist[IST_COUNT][IST_SIZE] __attribute__((aligned(16)));
 };
 
-/* Features of the boot CPU; every other CPU must have at least these (smp.c checks). */
+/* Features of the boot CPU; the others are taken to have the same. */
 struct x86_features {
     char vendor[13], brand[49];
     uint32_t max_leaf, max_ext;

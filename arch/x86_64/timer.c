@@ -208,17 +208,22 @@ int timer_cpu_init(void)
     return 0;
 }
 
+/* From now on, not from the start: so that rounding does not grow with the time the machine has been up. */
 void timer_arm(uint64_t ns)
 {
-    if (use_deadline) {
-        wrmsr(MSR_TSC_DEADLINE, ns == UINT64_MAX ? 0 : tsc_base + time_ns_to_cycles(ns) + 1);
-        return;
-    }
     if (ns == UINT64_MAX) {
-        lapic_timer_start(0);
+        if (use_deadline)
+            wrmsr(MSR_TSC_DEADLINE, 0);
+        else
+            lapic_timer_start(0);
         return;
     }
-    uint64_t now = time_ns(), count = ns > now ? scale(ns - now, apic_mult) + 1 : 1;
+    uint64_t tsc = rdtsc_ordered(), now = scale(tsc - tsc_base, ns_mult), left = ns > now ? ns - now : 0;
+    if (use_deadline) {
+        wrmsr(MSR_TSC_DEADLINE, tsc + time_ns_to_cycles(left) + 1);
+        return;
+    }
+    uint64_t count = scale(left, apic_mult) + 1;
     lapic_timer_start(count > 0xffffffff ? 0xffffffff : (uint32_t)count);
 }
 
