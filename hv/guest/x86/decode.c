@@ -407,7 +407,7 @@ const struct x86_insn *x86_insn_get(struct vcpu *v, const struct x86_mode *m, co
     return NULL;
 }
 
-/* MOV CRn, r; MOV r, CRn (LOCK MOV CR0 is CR8 on AMD); XSETBV. */
+/* MOV CRn, r; MOV r, CRn (LOCK MOV CR0 is CR8 on AMD); XSETBV; LMSW. */
 static bool cr_fields(const ZydisDecodedInstruction *z, struct x86_cr_insn *out)
 {
     static const uint32_t id[16] = { [0] = X86_CR0, [2] = X86_CR2, [3] = X86_CR3, [4] = X86_CR4, [8] = X86_CR8 };
@@ -420,6 +420,12 @@ static bool cr_fields(const ZydisDecodedInstruction *z, struct x86_cr_insn *out)
     if (z->opcode == 0x01 && z->raw.modrm.mod == 3 && z->raw.modrm.reg == 2 && z->raw.modrm.rm == 1) {
         out->id = X86_XCR0;
         out->write = true;
+        return true;
+    }
+    if (z->opcode == 0x01 && z->raw.modrm.reg == 6) {              /* LMSW; from memory it is not done: id stays 0 */
+        out->id = z->raw.modrm.mod == 3 ? X86_CR0 : 0;
+        out->gpr = (uint8_t)(z->raw.modrm.rm | (rex ? z->raw.rex.B << 3 : 0));
+        out->write = out->lmsw = true;
         return true;
     }
     for (unsigned i = 0; i < z->raw.prefix_count; i++)

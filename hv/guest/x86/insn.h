@@ -33,7 +33,7 @@ int must_check x86_decode(struct x86_insn *in, const uint8_t *bytes, unsigned n,
 /* The instruction at the vCPU's pc. Fetches and decodes, through the cache. NULL with *err 0: a fault was queued, or run again; else as x86_decode, with the bytes in buf. */
 const struct x86_insn *x86_insn_get(struct vcpu *v, const struct x86_mode *m, const struct vcpu_exit *e, uint8_t buf[16], int *err);
 
-struct x86_cr_insn { uint32_t id; uint8_t gpr, len; bool write, is64; };
+struct x86_cr_insn { uint32_t id; uint8_t gpr, len; bool write, is64, lmsw; };   /* id 0: one that is not done, raise #UD */
 /* False: no such instruction is there any more, or a fault was queued. */
 bool must_check x86_cr_decode(struct vcpu *v, const struct vcpu_exit *e, struct x86_cr_insn *out);
 

@@ -436,7 +436,13 @@ static uint64_t read_cr(struct vcpu *v, uint32_t id)
     return id == X86_CR8 ? lapic_get_cr8(v) : x86_get(v, id);
 }
 
-/* MOV to or from CRn, and XSETBV: the instruction says which register. */
+/* PE MP EM TS of the operand; PE is never cleared (APM vol 3, LMSW). */
+static uint64_t lmsw_value(struct vcpu *v, uint64_t operand)
+{
+    return (x86_get(v, X86_CR0) & ~0xeull) | (operand & 0xf);
+}
+
+/* MOV to or from CRn, LMSW, and XSETBV: the instruction says which register. */
 static int cr_exit(struct vcpu *v, struct vcpu_exit *e)
 {
     struct x86_cr_insn in;
@@ -445,8 +451,14 @@ static int cr_exit(struct vcpu *v, struct vcpu_exit *e)
 
     if (!x86_cr_decode(v, e, &in))
         return 0;
+    if (in.id == 0) {
+        x86_raise(v, X86_UD, 0);
+        return 0;
+    }
     if (in.id == X86_XCR0)
         err = (uint32_t)g[X86_RCX] != 0 ? -EINVAL : x86_write_cr(v, X86_XCR0, g[X86_RDX] << 32 | (uint32_t)g[X86_RAX]);
+    else if (in.lmsw)
+        err = x86_write_cr(v, X86_CR0, lmsw_value(v, g[in.gpr]));
     else if (in.write)
         err = x86_write_cr(v, in.id, in.is64 ? g[in.gpr] : (uint32_t)g[in.gpr]);
     else
