@@ -113,7 +113,7 @@ static void test_acpi(void **state)
     assert_int_equal(rd(fadt + 56, 4), PORT_PM1_EVT);
     assert_int_equal(rd(fadt + 120, 8), PORT_RESET);
     assert_int_equal(rd(mcfg + 44, 8), PLAT_ECAM);
-    assert_true(dsdt_has(dsdt, PLAT_MMIO32, 4) && dsdt_has(dsdt, PLAT_MMIO32 + PLAT_MMIO32_LEN - 1, 4) && dsdt_has(dsdt, PLAT_ECAM, 4));
+    assert_true(dsdt_has(dsdt, PLAT_MMIO32, 4) && dsdt_has(dsdt, PLAT_MMIO32 + PLAT_MMIO32_LEN - 1, 4) && dsdt_has(dsdt, PLAT_ECAM | PLAT_ECAM_LEN << 32, 8));
     assert_true(dsdt_has(dsdt, PLAT_MMIO64, 8) && dsdt_has(dsdt, PLAT_MMIO64 + PLAT_MMIO64_LEN - 1, 8) && dsdt_has(dsdt, PORT_COM1, 2));
     for (uint64_t p = madt + 44; p < madt + rd(madt + 4, 4); p += ram[p + 1]) {
         assert_true(ram[p + 1] >= 6);

@@ -104,12 +104,12 @@ DefinitionBlock ("", "DSDT", 2, "TRIVET", "TRIVETPC", 1)
             Method (_OSC, 4, NotSerialized) { Return (Arg3) }
         }
 
-        /* Configuration space, so that nobody else uses its addresses. */
+        /* Configuration space of bus 0, the only one, so that nobody else uses its addresses. */
         Device (ECAM)
         {
             Name (_HID, EisaId ("PNP0C02"))
             Name (_UID, 1)
-            Name (_CRS, ResourceTemplate () { Memory32Fixed (ReadWrite, 0xE0000000, 0x10000000) })
+            Name (_CRS, ResourceTemplate () { Memory32Fixed (ReadWrite, 0xE0000000, 0x00100000) })
         }
 
         Device (PIC)
