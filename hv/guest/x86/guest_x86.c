@@ -3,6 +3,7 @@
 #include "insn.h"
 #include "x86_devices.h"
 #include <stdlib.h>
+#include <string.h>
 
 static int x86_vcpu_init(struct vcpu *v)
 {
@@ -109,7 +110,7 @@ static void take_init(struct vcpu *v)
     v->ops->vcpu_reset(v);
     v->event.type = VEV_NONE;
     v->regs.gpr[X86_RDX] = x86_machine_of(v)->cpuid.basic[1].eax;
-    x86_of(v)->fetch.host = NULL;
+    memset(x86_of(v)->fetch, 0, sizeof x86_of(v)->fetch);
     v->mp = MP_WAIT_SIPI;
 }
 

@@ -192,6 +192,11 @@ static uint64_t mode_key(const struct x86_mode *m)
     return (m->cr0 & MODE_CR0) | (m->cr4 & MODE_CR4) << 32 | (m->efer & (EFER_LMA | EFER_NXE)) << 8;
 }
 
+static struct x86_fetch_cache *fetch_slot(struct vcpu *v, const struct x86_mode *m, uint64_t page)
+{
+    return &x86_of(v)->fetch[(page >> PAGE_SHIFT ^ m->cr3 >> PAGE_SHIFT) % X86_FETCH_SLOTS];
+}
+
 /* The page's bytes, when every table entry that led to it still holds what it held. */
 static const uint8_t *cached_page(const struct x86_fetch_cache *c, const struct x86_mode *m, uint64_t page)
 {
@@ -213,7 +218,7 @@ bool x86_fetch_fast(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint8
 
     if (off > PAGE_SIZE - 16 || (m->efer & EFER_LMA) == 0)
         return false;
-    p = cached_page(&x86_of(v)->fetch, m, va - off);
+    p = cached_page(fetch_slot(v, m, va - off), m, va - off);
     if (p == NULL)
         return false;
     memcpy(buf, p + off, 16);
@@ -223,7 +228,7 @@ bool x86_fetch_fast(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint8
 /* The CPU has fetched from this page just now, so rights need no second look. */
 static const uint8_t *fetch_page(struct vcpu *v, const struct x86_mode *m, uint64_t page, int *err, uint32_t *error)
 {
-    struct x86_fetch_cache *c = &x86_of(v)->fetch;
+    struct x86_fetch_cache *c = fetch_slot(v, m, page);
     struct walk w = { .v = v, .m = m, .va = page, .gpa = page };
 
     c->host = NULL;
@@ -257,7 +262,7 @@ int x86_fetch(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint8_t *bu
         va = (uint32_t)va;
     off = va & (PAGE_SIZE - 1);
     n = want < PAGE_SIZE - off ? want : (unsigned)(PAGE_SIZE - off);
-    p = cached_page(&x86_of(v)->fetch, m, va - off);
+    p = cached_page(fetch_slot(v, m, va - off), m, va - off);
     if (p == NULL)
         p = fetch_page(v, m, va - off, &err, error);
     if (p == NULL)

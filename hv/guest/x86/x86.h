@@ -31,13 +31,14 @@ struct x86_mode {
     uint8_t cpl;
 };
 
-/* Translation of the page last fetched from, with every entry it came from, so that it is used only while it is still true. */
+/* Translation of a page fetched from, with every entry it came from, so that it is used only while it is still true. */
 struct x86_fetch_cache {
     uint64_t page, cr3, mode;              /* mode: the bits of CR0, CR4 and EFER that count */
     const uint8_t *host;                   /* the page's bytes; NULL: nothing cached */
     struct { const void *at; uint64_t was; } entry[5];
     uint8_t entries, width;                /* width of an entry: 4 or 8 bytes */
 };
+#define X86_FETCH_SLOTS 16
 
 #define X86_MTRR_VAR 8
 #define X86_STATE_VERSION 1
@@ -54,7 +55,7 @@ struct x86_state {
 struct x86_insn;
 struct x86_vcpu {
     struct x86_state s;
-    struct x86_fetch_cache fetch;
+    struct x86_fetch_cache fetch[X86_FETCH_SLOTS];   /* by page and CR3 */
     struct x86_insn *insns;                /* decoded instructions, X86_INSN_CACHE of them */
     void *fpu;                             /* X86_FPU_MAX bytes, for SIMD moves to devices; NULL until needed */
     uint64_t stuck_pc, stuck_gpa; uint32_t stuck;   /* exits in a row that got nowhere */
