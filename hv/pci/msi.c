@@ -53,12 +53,19 @@ static void msix_flush(struct vpci_dev *d)
 
 void vpci_msix_notify(struct vpci_dev *d, unsigned vec)
 {
+    struct vpci_msix_entry e;
+    bool send;
+
     if (vec >= d->nmsix || !vpci_msix_enabled(d))
         return;
     spin_lock(&d->lock);
-    d->s.msix_pending |= 1u << vec;
+    e = d->s.msix[vec];
+    send = !(e.ctrl & MSIX_ENTRY_MASKED) && !(msix_control(d) & MSIX_FUNCTION_MASK);
+    if (!send)
+        d->s.msix_pending |= 1u << vec;
     spin_unlock(&d->lock);
-    msix_flush(d);
+    if (send)
+        (void)virq_msi(d->vm, (uint32_t)d->slot << 3, e.addr, e.data);
 }
 
 void vpci_msix_control_changed(struct vpci_dev *d)

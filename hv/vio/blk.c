@@ -9,7 +9,7 @@
 enum { DEVICE_BLK = 2, SECTOR = 512, HEADER = 16, ID_LEN = 20, IN_FLIGHT = 8, SEG_MAX = 126, SIZE_MAX_BYTES = 1 << 20, RANGES = 16 };
 enum { F_SIZE_MAX = 1, F_SEG_MAX = 2, F_RO = 5, F_BLK_SIZE = 6, F_FLUSH = 9, F_MQ = 12, F_DISCARD = 13, F_WRITE_ZEROES = 14 };   /* §5.2.3 */
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };                                    /* §5.2.6 */
-enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
+enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2, S_STARTED = 0xff /* ours: no answer yet */ };
 #define RANGE_MAX (4u * 1024 * 1024)     /* sectors of one discard or write-zeroes range: 2 GiB */
 
 struct blk_config {                      /* §5.2.4 */
@@ -83,13 +83,22 @@ static void finish(struct blk_io *io, uint8_t status)
 
 /* ---- the host's side ---- */
 
-static int submit_range(struct blk_io *io)
+/* Goes on with the ranges, as long as the disk does them at once: 0: under way; 1: all done; -Exxx. */
+static int submit_ranges(struct blk_io *io)
 {
-    const struct range *r = &io->ranges[io->range++];
+    struct blk_dev *blk = io->owner->blk;
+    int e = 1;
 
-    io->req.sector = r->sector;
-    io->req.nsectors = r->num_sectors;
-    return io->owner->blk->ops->submit(io->owner->blk, &io->req);
+    while (e == 1 && io->range < io->nranges) {
+        const struct range *r = &io->ranges[io->range++];
+
+        io->req.sector = r->sector;
+        io->req.nsectors = r->num_sectors;
+        e = blk->ops->submit(blk, &io->req);
+        if (e == 1 && io->req.status)
+            e = io->req.status;
+    }
+    return e;
 }
 
 static void done(struct event *ev)
@@ -101,30 +110,32 @@ static void done(struct event *ev)
     if (!virtio_live(&io->owner->dev))
         return;                 /* only a reset helps now, and it forgets the request */
     if (e == 0 && io->range < io->nranges) {
-        e = submit_range(io);
+        e = submit_ranges(io);
         if (e == 0)
             return;
     }
-    finish(io, e ? S_IOERR : S_OK);
+    finish(io, (uint8_t)(e < 0 ? S_IOERR : S_OK));
     vq_notify(q);
 }
 
 static uint8_t start(struct blk_io *io, uint8_t op, const struct iov *iov, uint16_t niov)
 {
     struct vio_blk *b = io->owner;
+    int e;
 
     event_init(&io->req.done, done, b->dev.event.cpu);
     io->req.op = op;
     io->req.iov = iov;
     io->req.niov = niov;
     io->busy = true;
-    if ((io->nranges ? submit_range(io) : b->blk->ops->submit(b->blk, &io->req)) == 0)
-        return S_OK;
+    e = io->nranges ? submit_ranges(io) : b->blk->ops->submit(b->blk, &io->req);
+    if (e == 0)
+        return S_STARTED;
     io->busy = false;
-    return S_IOERR;
+    return (uint8_t)(e < 0 || io->req.status ? S_IOERR : S_OK);
 }
 
-/* ---- the guest's side: each returns S_OK when the request is under way, else what to answer ---- */
+/* ---- the guest's side: each returns what to answer, or S_STARTED ---- */
 
 static uint8_t transfer(struct blk_io *io, const struct header *h)
 {
@@ -179,10 +190,6 @@ static uint8_t get_id(struct blk_io *io, const struct header *h)
     (void)h;
     snprintf(id, sizeof id, "trivet-%s", io->owner->blk->name);
     io->written = (uint32_t)iov_write(io->chain.iov + io->chain.nout, io->chain.nin, 0, id, sizeof id);
-    event_init(&io->req.done, done, io->owner->dev.event.cpu);
-    io->req.status = 0;
-    io->busy = true;
-    event_post(&io->req.done);
     return S_OK;
 }
 
@@ -227,7 +234,7 @@ static void request(struct blk_io *io)
     for (unsigned i = 0; i < ARRAY_SIZE(types); i++)
         if (types[i].type == h.type)
             status = types[i].fn(io, &h);
-    if (status != S_OK)
+    if (status != S_STARTED)
         finish(io, status);
 }
 

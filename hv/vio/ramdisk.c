@@ -192,10 +192,8 @@ static int submit(struct blk_dev *b, struct blk_req *q)
         return -EROFS;
     q->at = 0;
     q->next = NULL;
-    if (!r->first && proceed(r, q, &budget)) {
-        event_post(&q->done);
-        return 0;
-    }
+    if (!r->first && proceed(r, q, &budget))
+        return 1;
     if (r->first) {
         r->last->next = q;
     } else {

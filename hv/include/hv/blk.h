@@ -20,7 +20,7 @@ struct blk_req {
     uint64_t at;
 };
 struct blk_ops {
-    int (*submit)(struct blk_dev *, struct blk_req *);    /* 0: `done` will be posted. -Exxx: not taken */
+    int (*submit)(struct blk_dev *, struct blk_req *);    /* 0: `done` will be posted. 1: done already, see status; `done` will not be. -Exxx: not taken */
     void (*destroy)(struct blk_dev *);
     /* Submitter's CPU: on return neither the device nor `done` touches the request or its iov. Harmless when it is done already. */
     void (*cancel)(struct blk_dev *, struct blk_req *);
