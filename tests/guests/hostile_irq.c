@@ -148,7 +148,7 @@ static void timer_flood(void)
 
 static void self_flood(void)
 {
-    for (uint64_t i = 0; i < cmdline_num("rounds", 100000); i++) {
+    for (uint64_t i = 0; i < cmdline_num("rounds", 10000); i++) {
         apic_icr(0, 0x40000 | (uint32_t)(0x20 + i % 0xd0));
         if (i % 3 == 0) {
             cpu_sti();

@@ -3,7 +3,6 @@ import pytest
 
 from trivet import PASSED, guest_file, section
 
-PLAIN = ["hello-mb1", "hello-mb2", "hello-pvh", "cpu", "apic", "smp", "timers"]
 # name: image, command line, vcpus, memory, seconds
 GUESTS = {
     "hello-mb1": ("hello-mb1", "a=1 b", 1, "16M", 30),
@@ -18,12 +17,18 @@ GUESTS = {
     "smp-32": ("smp", "cpus=32 rounds=200", 32, "64M", 240),
     "timers": ("timers", "", 1, "64M", 60),
     "timers-2": ("timers", "", 2, "64M", 90),
+    "acpi": ("acpi", "", 3, "64M", 30),
+    "pci": ("pci", "", 1, "64M", 30),
+    "virtio": ("virtio", "ro", 1, "64M", 120),
+    "virtio-small": ("virtio", "size=16 rounds=100", 1, "64M", 120),
 }
 MODULE = ["m.txt first module", "m.txt"]
 CONFIG = "[host]\nlog = info\n" + "".join(
     section(name, image, cmdline=cmdline or "x", vcpus=vcpus, memory=memory, debug_exit="yes", autostart="no",
-            **({"module": MODULE} if name.startswith("hello") else {}))
+            **({"module": MODULE} if name.startswith("hello") else {"disk": ["disk.img", "disk.img,ro"]} if image == "virtio" else {}))
     for name, (image, cmdline, vcpus, memory, _) in GUESTS.items())
+WAYS_OUT = {"cf9": "port 0xcf9", "kbd": "0x64", "fadt": "port 0xcf9", "triple": "triple fault", "s5": "S5"}
+CONFIG += "".join(section(f"out-{how}", "acpi", cmdline=how, memory="64M", autostart="no") for how in WAYS_OUT)
 
 
 def FILES():
@@ -33,7 +38,10 @@ def FILES():
     note = os.path.join(trivet.WORK, "m.txt")
     with open(note, "w", encoding="utf-8") as out:
         out.write("the text of a module\n")
-    return {"m.txt": note, **{image: guest_file(image) for image in sorted({g[0] for g in GUESTS.values()})}}
+    disk = os.path.join(trivet.WORK, "disk.img")
+    with open(disk, "wb") as out:
+        out.truncate(1 << 20)
+    return {"m.txt": note, "disk.img": disk, **{image: guest_file(image) for image in sorted({g[0] for g in GUESTS.values()})}}
 
 
 @pytest.mark.parametrize("name", GUESTS)
@@ -44,3 +52,15 @@ def test_guest(machine, name):
     if name.startswith("hello"):
         assert "a=1 b" in output and "the text of a module" in output and "first module" in output
     machine.cmd(f"info {name}")
+
+
+@pytest.mark.parametrize("how", WAYS_OUT)
+def test_way_out(machine, how):
+    """Each register that ends or resets a machine: off stays off; who resets again and again is stopped, and both are told."""
+    name = f"out-{how}"
+    machine.cmd(f"start {name}", 60)
+    info = machine.wait_state(name, ("off", "crashed"), 60)
+    assert info["state"] == ("off" if how == "s5" else "crashed")
+    assert WAYS_OUT[how] in info["why"]
+    boots = machine.output(name).count("PASS acpi tables")
+    assert boots == 1 if how == "s5" else boots > 1

@@ -19,7 +19,6 @@ ENDING = {
     "ring": ("hostile-ring", "", 1, 240),
     "nmi-storm": ("hostile-cpu", "nmi-storm rounds=20000", 1, 120),
     "exits": ("hostile-cpu", "exits rounds=300000", 1, 120),
-    "triple": ("hostile-triple", "count=3", 1, 60),
 }
 # These need not end: they run for a while, and are ended by force where they still run.
 ENDLESS = {
