@@ -42,8 +42,10 @@ CASES = {
     "no-binaries": ([{"images/setup": "x\n"}], [{"a.img": "x"}, {"a.c": "x\0\n"}, {"a.c": "x" * 400_001}]),
     "sources-built": (
         [{"hv/a.c": "\n", "hv/hv.ninja": "build $b/a.o: cc hv/a.c\n"},
+         {"tests/g/a.c": "\n", "tests/b": "#!/bin/sh\ngcc tests/g/a.c\n"},
          {"tests/g/a.c": "\n", "t.ninja": "src = tests/g\nbuild x: cc $src/a.c\n"}],
-        [{"hv/a.c": "\n", "hv/hv.ninja": "build $b/b.o: cc hv/b.c\n"}, {"hv/a.c": "\n", "hv/hv.ninja": "# hv/a.c\n"}]),
+        [{"hv/a.c": "\n", "hv/hv.ninja": "build $b/b.o: cc hv/b.c\n"}, {"hv/a.c": "\n", "hv/hv.ninja": "# hv/a.c\n"},
+         {"hv/a.c": "\n", "tests/b": "#!/bin/sh\ngcc hv/a.c\n"}, {"tests/g/a.c": "\n", "tests/b": "#!/bin/sh\n# tests/g/a.c\n"}]),
     "header-guards": (
         [{"hv/a.h": "#pragma once\n"}, {"hv/a.h": "#ifndef A_H\n#define A_H\n#endif\n"}], [{"hv/a.h": "int x;\n"}]),
 }
