@@ -83,7 +83,8 @@ def test_survives(machine, name):
 @pytest.mark.parametrize("name", ENDLESS)
 def test_is_contained(machine, name):
     before, seen = ticks(machine), len(machine.logs)
-    machine.cmd(f"start {name}", 60)
+    answer = machine.ask(f"start {name}", 60)
+    assert answer["ok"] or "did not start" in answer["error"], answer     # it may be over before the answer
     try:
         info = machine.wait_state(name, ("off", "crashed"), RUN)
     except Failure:
