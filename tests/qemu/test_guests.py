@@ -27,7 +27,7 @@ CONFIG = "[host]\nlog = info\n" + "".join(
     section(name, image, cmdline=cmdline or "x", vcpus=vcpus, memory=memory, debug_exit="yes", autostart="no",
             **({"module": MODULE} if name.startswith("hello") else {"disk": ["disk.img", "disk.img,ro"]} if image == "virtio" else {}))
     for name, (image, cmdline, vcpus, memory, _) in GUESTS.items())
-WAYS_OUT = {"cf9": "port 0xcf9", "kbd": "0x64", "fadt": "port 0xcf9", "triple": "triple fault", "s5": "S5"}
+WAYS_OUT = {"cf9": "port 0xcf9", "kbd": "keyboard", "fadt": "port 0xcf9", "triple": "triple fault", "s5": "S5"}
 CONFIG += "".join(section(f"out-{how}", "acpi", cmdline=how, memory="64M", autostart="no") for how in WAYS_OUT)
 
 
