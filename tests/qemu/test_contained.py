@@ -1,0 +1,44 @@
+"""Hostile guests that need not go on: whatever one does, Trivet answers, the log tells of it, and a witness beside it runs on."""
+import pytest
+
+from hostile import HOST, check_witness, files, hostile, ticks
+from trivet import FAILED, Failure
+
+RUN = 6             # seconds that a guest which cannot end by itself is left to run
+
+# These need not end: they run for a while, and are ended by force where they still run.
+ENDLESS = {
+    "triple-ever": ("hostile-triple", "", 1),
+    "halt": ("hostile-halt", "", 3),
+    "spin": ("hostile-spin", "", 3),
+    "storm": ("hostile-irq", "storm", 3),
+    "pio-lethal": ("hostile-pio", "lethal", 1),
+    **{f"mmio-{word}": ("hostile-mmio", f"{word} at=0xfee00000", 1) for word in ("cr3", "table", "idt", "gdt", "exec", "stack", "tss")},
+    "hole-cr3": ("hostile-mmio", "cr3 at=0xfea00000", 1),
+    "hole-exec": ("hostile-mmio", "exec at=0x10000000000", 1),
+    **{word: ("hostile-cpu", word, 1) for word in ("smep", "cr3", "df-loop", "task", "real")},
+    **{f"cr{cr}-{bit}": ("hostile-cpu", f"cr{cr}flip={bit}", 1) for cr, bit in ((0, 0), (0, 31), (4, 5), (4, 12), (4, 40), (3, 60))},
+    **{f"random-{seed}": ("hostile-cpu", f"random seed={seed} rounds=5000", 1) for seed in (1, 2, 3, 4, 5, 6)},
+}
+
+
+CONFIG = HOST + "".join(hostile(name, *what) for name, what in ENDLESS.items())
+
+
+def FILES():
+    return files(ENDLESS)
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_is_contained(machine, name):
+    before, seen = ticks(machine), len(machine.logs)
+    answer = machine.ask(f"start {name}", 60)
+    assert answer["ok"] or "did not start" in answer["error"], answer     # it may be over before the answer
+    try:
+        info = machine.wait_state(name, ("off", "crashed"), RUN)
+    except Failure:
+        info = machine.cmd(f"info {name}")
+        assert machine.cmd(f"stop {name} --force", 30)["state"] == "off"
+    assert info.get("exit_code", -1) != FAILED or "unexpected" in machine.output(name)
+    check_witness(machine, before)
+    assert any(name in line for line in machine.logs[seen:]), "the log does not tell of it"
