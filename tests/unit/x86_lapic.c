@@ -400,6 +400,10 @@ static void test_tsc_deadline(void **state)
     lapic_set_tsc_deadline(v, 1);                      /* the past: at once */
     assert_int_equal(take(0), 0x40);
     apic_write(0, APIC_EOI, 0);
+    lapic_set_tsc_deadline(v, UINT64_MAX);             /* the end of time, not the past */
+    assert_int_equal(take(0), -1);
+    advance(MS);
+    assert_true(lapic_get_tsc_deadline(v) == UINT64_MAX);
     lapic_set_tsc_deadline(v, host_now - 500 + MS);
     lapic_set_tsc_deadline(v, 0);
     advance(2 * MS);

@@ -76,24 +76,25 @@ static void arm_count(struct lapic *l, uint64_t gap)
     arm_host(l, max_u64(host, time_ns() + gap));
 }
 
-/* TSC ticks until the deadline; <= 0: reached. */
-static int64_t tsc_left(const struct lapic *l)
+/* TSC ticks until the deadline; 0: reached. Both are unsigned: ~0 is far away, not past. */
+static uint64_t tsc_left(const struct lapic *l)
 {
-    uint64_t offset = 0;
+    uint64_t offset = 0, now;
 
     (void)l->v->ops->get_sysreg(l->v, X86_TSC_OFFSET, &offset);
-    return (int64_t)(l->s.tsc_deadline - (time_cycles() + offset));
+    now = time_cycles() + offset;
+    return l->s.tsc_deadline > now ? l->s.tsc_deadline - now : 0;
 }
 
 static void check_tsc(struct lapic *l)
 {
-    int64_t left;
+    uint64_t left;
 
     if (!l->s.tsc_deadline)
         return;
     left = tsc_left(l);
-    if (left > 0) {
-        arm_host(l, time_ns() + 1 + min_u64(time_cycles_to_ns((uint64_t)left), FAR_NS));
+    if (left) {
+        arm_host(l, time_ns() + 1 + min_u64(time_cycles_to_ns(min_u64(left, FAR_NS)), FAR_NS));
         return;
     }
     l->s.tsc_deadline = 0;
@@ -225,7 +226,7 @@ uint64_t lapic_get_tsc_deadline(struct vcpu *v)
 {
     struct lapic *l = lapic_of(v);
 
-    if (l->s.tsc_deadline && tsc_left(l) <= 0)
+    if (l->s.tsc_deadline && !tsc_left(l))
         check_tsc(l);
     return l->s.tsc_deadline;
 }
