@@ -168,10 +168,12 @@ static void inject_irq(struct vcpu *v)
     v->ops->irq_window(v, vec >= 0);
 }
 
-/* Halted, or waiting for another vCPU to start it. True: it runs on. */
+/* Halted, or waiting for another vCPU to start it. True: it runs on. An NMI wakes it only when it can be taken. */
 static bool awake(struct vcpu *v)
 {
-    if (v->mp == MP_HALTED && ((__atomic_load_n(&v->requests, __ATOMIC_RELAXED) & REQ_NMI) || v->vm->guest_ops->wakeable(v)))
+    bool nmi = (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) & REQ_NMI) && v->ops->nmi_ready(v);
+
+    if (v->mp == MP_HALTED && (nmi || v->vm->guest_ops->wakeable(v)))
         v->mp = MP_RUNNABLE;
     return v->mp == MP_RUNNABLE;
 }

@@ -318,6 +318,26 @@ static void test_halt(void **state)
     assert_int_equal(vm->vcpu[0]->stats.halts, 1);
 }
 
+/* An NMI wakes a halted vCPU, but not from within the handler of another. */
+static void test_halt_nmi(void **state)
+{
+    static const enum exit_reason hlt[] = { EXIT_HALT };
+    unsigned before;
+
+    (void)state;
+    exits(hlt, 1);
+    before = runs;
+    nmi_open = false;
+    vcpu_request(vm->vcpu[0], REQ_NMI);
+    turns(3);
+    assert_int_equal(runs, before);
+    nmi_open = true;
+    vcpu_request(vm->vcpu[0], REQ_IRQ);
+    turn();
+    assert_true(runs > before);
+    assert_int_equal(seen.type, VEV_NMI);
+}
+
 static void test_wait_sipi(void **state)
 {
     (void)state;
@@ -466,7 +486,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_table), T(test_handler_fails), T(test_fail_kills), T(test_triple_fault_resets), T(test_reset_loop), T(test_irq),
-        T(test_irq_window), T(test_nmi), T(test_halt), T(test_wait_sipi), T(test_kick), T(test_tlb_flush_waits_for_nobody_outside),
+        T(test_irq_window), T(test_nmi), T(test_halt), T(test_halt_nmi), T(test_wait_sipi), T(test_kick), T(test_tlb_flush_waits_for_nobody_outside),
         T(test_pause), T(test_kill_paused), T(test_exit_code), T(test_build_fails), T(test_off_while_starting), T(test_names),
     };
 
