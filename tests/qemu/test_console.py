@@ -14,7 +14,7 @@ COMMANDS = ["list", "info", "start", "stop", "reset", "pause", "resume", "consol
 def text(machine, line, timeout=10):
     """A command as a person types it: what is shown until the next prompt."""
     machine.send(line + "\r")
-    shown = machine.expect(r"(.*?)\ntrivet> ", timeout, line).group(1)
+    shown = machine.expect(r"(.*?)\n\r?trivet> ", timeout, line).group(1)
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
 
 
