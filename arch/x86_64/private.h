@@ -57,6 +57,9 @@ void x86_boot_percpu(void);             /* first C code on the boot CPU: makes t
 void x86_set_percpu(struct percpu *);
 int must_check x86_control_setup(void); /* control registers, EFER, PAT: each CPU */
 
+/* vmx.c: CPUID says that there is Intel VMX. */
+bool x86_has_vmx(void);
+
 /* desc.c: GDT, TSS, IDT */
 void x86_desc_init(struct x86_cpu *);
 extern struct x86_cpu x86_boot_cpu;

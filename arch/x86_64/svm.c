@@ -16,8 +16,6 @@
 struct svm_caps svm_caps;
 struct svm_cpu svm_cpus[MAX_CPUS];
 
-const struct vcpu_ops *const arch_vcpu_backends[] = { &svm_ops, NULL };
-
 /* ---- permission maps, the same for every guest: a bit set is an exit (sections 15.10.1 and 15.11) ---- */
 
 #define IOPM_ORDER 2   /* 12 KiB */
@@ -53,7 +51,7 @@ static int make_maps(void)
     memset(map, 0xff, PAGE_SIZE << MSRPM_ORDER);
     for (unsigned i = 0; i < ARRAY_SIZE(free_msrs); i++)
         msr_allow(map, free_msrs[i]);
-    if (svm_caps.rdtscp)
+    if (guest_fpu_caps.rdtscp)
         msr_allow(map, MSR_TSC_AUX);
     svm_caps.iopm_pa = io.v;
     svm_caps.msrpm_pa = msr.v;
@@ -64,8 +62,10 @@ static int make_maps(void)
 
 static int find_svm(void)
 {
+    if (x86_has_vmx())
+        return -ENOTSUP;           /* vmx.c has said what there is to say */
     if (x86_features.max_ext < 0x8000000a || !(cpuid(0x80000001, 0).c & 1 << 2)) {
-        log_err("this CPU has no AMD SVM (CPUID 80000001h ECX bit 2): Trivet needs an AMD CPU with virtualisation; under QEMU, -cpu EPYC-v3,+svm,+npt");
+        log_err("this CPU has no AMD SVM (CPUID 80000001h ECX bit 2) and no Intel VMX (CPUID 1 ECX bit 5): Trivet needs a CPU with one of them; under QEMU, -cpu EPYC-v3,+svm,+npt");
         return -ENOTSUP;
     }
     if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
@@ -81,8 +81,6 @@ static void read_caps(void)
 
     svm_caps.features = a.d;
     svm_caps.asids = a.b;
-    svm_caps.rdtscp = cpuid(0x80000001, 0).d >> 27 & 1;
-    svm_caps.ibpb = x86_features.max_ext >= 0x80000008 && (cpuid(0x80000008, 0).b >> 12 & 1);
     svm_caps.clean_after_run = svm_has(SVM_VMCB_CLEAN) ? CLEAN_ALL : 0;
     npt_format.leaf_levels = x86_features.page1g ? 0x7 : 0x3;
 }
@@ -98,7 +96,7 @@ static int svm_probe(void)
         log_err("this CPU's SVM has no nested paging (CPUID 8000000Ah EDX bit 0): a CPU of family 10h or later is needed");
         return -ENOTSUP;
     }
-    err = svm_fpu_probe();
+    err = guest_fpu_probe();
     if (!err)
         err = make_maps();
     if (!err)
@@ -179,7 +177,7 @@ static void svm_vcpu_fini(struct vcpu *v)
 
     if (!s)
         return;
-    svm_fpu_fini(v);
+    guest_fpu_fini(v, &s->fpu);
     if (s->vmcb) {
         pmm_free(hpa(s->vmcb_pa), 0, PMM_HV);
         v->vm->hv_bytes -= PAGE_SIZE + sizeof *s;
@@ -202,7 +200,7 @@ static int svm_vcpu_init(struct vcpu *v)
         s->vmcb = phys_to_virt(pa);
         v->vm->hv_bytes += PAGE_SIZE + sizeof *s;
     }
-    if (!pa.v || svm_fpu_init(v)) {
+    if (!pa.v || guest_fpu_init(v, &s->fpu)) {
         svm_vcpu_fini(v);
         return -ENOMEM;
     }
@@ -215,6 +213,26 @@ static void svm_vcpu_reset(struct vcpu *v)
     svm_reset_state(v, true);
 }
 
+static void svm_load(struct vcpu *v)
+{
+    guest_fpu_load(v, &svm_of(v)->fpu);
+    svm_of(v)->vmcb->clean = 0;
+}
+
+static void svm_unload(struct vcpu *v)
+{
+    guest_fpu_unload(&svm_of(v)->fpu);
+}
+
+static int svm_get_fpu(struct vcpu *v, void *state, size_t *len)
+{
+    return guest_fpu_get(v, &svm_of(v)->fpu, state, len);
+}
+
+static int svm_set_fpu(struct vcpu *v, const void *state, size_t len)
+{
+    return guest_fpu_set(v, &svm_of(v)->fpu, state, len);
+}
 
 /* Where the CPU can flush one ASID it does; elsewhere the vCPU gets an ASID that was never used. */
 static void svm_vcpu_tlb_flush(struct vcpu *v)

@@ -3,15 +3,13 @@
 #include <hv/types.h>
 #include <hv/vcpu.h>
 
+#include "guest_fpu.h"
 #include "vmcb.h"
 
 /* What this machine's SVM has; the same on every CPU. Filled by svm_probe(). */
 struct svm_caps {
     uint32_t features;             /* enum svm_feature */
     uint32_t asids;                /* number of ASIDs, 0 (the host) included */
-    bool ibpb, rdtscp;
-    uint64_t xcr0;                 /* every XSAVE component of the host; 0: no XSAVE, FXSAVE is used */
-    uint32_t fpu_size;             /* bytes of the state area */
     uint64_t iopm_pa, msrpm_pa;    /* permission maps, the same for every guest */
     uint32_t clean_after_run;      /* CLEAN_ALL, or 0 where the CPU knows no clean bits */
 };
@@ -24,7 +22,6 @@ struct svm_cpu {
     bool flush;                    /* the generation is new: flush all at the next entry */
     uint64_t host_pa;              /* page with the host's VMLOAD state, made by VMSAVE */
     uint64_t hsave_pa;
-    const struct vm *last_vm;      /* whose branch predictions this CPU holds; only compared, never followed */
 };
 extern struct svm_cpu svm_cpus[MAX_CPUS];
 
@@ -35,21 +32,15 @@ struct svm_vcpu {
     struct vmcb *vmcb;
     uint64_t vmcb_pa;
     uint64_t generation;           /* of the CPU that gave guest_asid; 0: needs a new ASID */
-    void *fpu;                     /* XSAVE or FXSAVE area; current unless this vCPU is loaded on a CPU */
-    uint64_t xcr0;                 /* as fpu */
-    uint64_t dr[4];                /* as fpu */
-    uint64_t tsc_aux;              /* as fpu */
+    struct guest_fpu fpu;
     uint64_t iret_rip;
     uint8_t nmi;                   /* enum svm_nmi */
     bool nmi_wanted, nmi_step;     /* step: RFLAGS.TF was set by us, to stop after the IRET */
-    uint8_t fpu_order;
 };
 
 static inline struct svm_vcpu *svm_of(const struct vcpu *v) { return v->arch; }
 static inline bool svm_has(uint32_t feature) { return (svm_caps.features & feature) != 0; }
 static inline void svm_dirty(struct svm_vcpu *s, uint32_t bits) { s->vmcb->clean &= ~bits; }
-/* True when this CPU holds v's FPU, debug registers and TSC_AUX. */
-bool svm_loaded(const struct vcpu *v);
 
 /* svm.c */
 extern const struct vcpu_ops svm_ops;
@@ -74,15 +65,5 @@ int svm_set_sysreg(struct vcpu *, uint32_t id, uint64_t val);
 void svm_reset_state(struct vcpu *, bool init);   /* init: keep what INIT keeps */
 /* Which rule of section 15.5.1 the VMCB breaks; NULL: none found. */
 const char *svm_check(const struct vmcb *);
-/* svm_fpu.c */
-int must_check svm_fpu_probe(void);
-int must_check svm_fpu_init(struct vcpu *);
-void svm_fpu_fini(struct vcpu *);
-void svm_load(struct vcpu *);
-void svm_unload(struct vcpu *);
-int svm_get_fpu(struct vcpu *, void *state, size_t *len);
-int svm_set_fpu(struct vcpu *, const void *state, size_t len);
-uint64_t svm_xcr0(const struct vcpu *);
-int must_check svm_set_xcr0(struct vcpu *, uint64_t);
 /* pt_npt.c */
 extern struct pt_format npt_format;   /* leaf_levels is set by svm_probe() */

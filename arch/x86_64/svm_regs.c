@@ -57,30 +57,6 @@ static uint64_t load(const struct vmcb *b, const struct field *f)
     }
 }
 
-#define MSR_TSC_AUX 0xc0000103u
-
-static uint64_t dr_get(const struct vcpu *v, unsigned n)
-{
-    uint64_t dr[4];
-
-    if (!svm_loaded(v))
-        return svm_of(v)->dr[n];
-    __asm__ volatile("mov %%db0, %0" : "=r"(dr[0]));
-    __asm__ volatile("mov %%db1, %0" : "=r"(dr[1]));
-    __asm__ volatile("mov %%db2, %0" : "=r"(dr[2]));
-    __asm__ volatile("mov %%db3, %0" : "=r"(dr[3]));
-    return dr[n];
-}
-
-/* Before the first load only: nothing else needs to write them from outside. */
-static int dr_set(const struct vcpu *v, unsigned n, uint64_t val)
-{
-    if (svm_loaded(v))
-        return -EBUSY;
-    svm_of(v)->dr[n] = val;
-    return 0;
-}
-
 /* Registers that are no field of the VMCB, or not only. */
 static __attribute__((noinline)) int get_special(const struct vcpu *v, uint32_t id, uint64_t *val)
 {
@@ -88,14 +64,8 @@ static __attribute__((noinline)) int get_special(const struct vcpu *v, uint32_t 
 
     if (id == X86_CR8)
         *val = s->vmcb->v_intr & 0xf;
-    else if (id == X86_XCR0)
-        *val = svm_xcr0(v);
-    else if (id >= X86_DR0 && id <= X86_DR3)
-        *val = dr_get(v, id - X86_DR0);
-    else if (id == MSR_TSC_AUX && svm_caps.rdtscp)
-        *val = svm_loaded(v) ? rdmsr(MSR_TSC_AUX) : s->tsc_aux;
     else
-        return -ENOENT;
+        return guest_fpu_get_reg(v, &s->fpu, id, val);
     return 0;
 }
 
@@ -112,30 +82,14 @@ static int set_efer(struct vcpu *v, uint64_t val)
     return 0;
 }
 
-static int set_tsc_aux(struct vcpu *v, uint64_t val)
-{
-    if (val & HIGH32)
-        return -EINVAL;
-    if (svm_loaded(v))
-        wrmsr(MSR_TSC_AUX, val);
-    svm_of(v)->tsc_aux = val;
-    return 0;
-}
-
 static int set_special(struct vcpu *v, uint32_t id, uint64_t val)
 {
     struct svm_vcpu *s = svm_of(v);
 
     if (id == X86_EFER)
         return set_efer(v, val);
-    if (id == X86_XCR0)
-        return svm_set_xcr0(v, val);
-    if (id >= X86_DR0 && id <= X86_DR3)
-        return dr_set(v, id - X86_DR0, val);
-    if (id == MSR_TSC_AUX && svm_caps.rdtscp)
-        return set_tsc_aux(v, val);
     if (id != X86_CR8)
-        return -ENOENT;
+        return guest_fpu_set_reg(v, &s->fpu, id, val);
     if (val > 15)
         return -EINVAL;
     s->vmcb->v_intr = (s->vmcb->v_intr & ~(uint32_t)V_TPR) | (uint32_t)val;

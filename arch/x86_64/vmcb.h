@@ -130,7 +130,6 @@ enum { NPF_P = 1 << 0, NPF_W = 1 << 1, NPF_U = 1 << 2, NPF_RSV = 1 << 3, NPF_ID 
 #define VM_CR_LOCK       (1u << 3)
 #define VM_CR_SVMDIS     (1u << 4)
 #define EFER_SVME        (1ull << 12)
-#define MSR_PRED_CMD     0x49u          /* bit 0: IBPB */
 
 /* CPUID leaf 8000000A EDX, volume 3 appendix E.4.9. */
 enum svm_feature {

@@ -1,0 +1,486 @@
+/* vmx.c: Intel VMX as an engine of vCPUs: finding it, turning it on, making VMCSs. Intel SDM volume 3 chapters 23, 24 and 31. */
+#include <hv/log.h>
+#include <hv/percpu.h>
+#include <hv/pmm.h>
+#include <hv/vm.h>
+#include <hv/x86.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <arch/cpu.h>
+
+#include "private.h"
+#include "svm.h"
+#include "vmx.h"
+
+struct vmx_caps vmx_caps;
+struct vmx_cpu vmx_cpus[MAX_CPUS];
+
+const struct vcpu_ops *const arch_vcpu_backends[] = { &vmx_ops, &svm_ops, NULL };
+
+/* ---- finding it ---- */
+
+bool x86_has_vmx(void)
+{
+    return cpuid(1, 0).c >> 5 & 1;
+}
+
+static int find_vmx(void)
+{
+    uint64_t feature;
+
+    if (!x86_has_vmx()) {
+        if (!strcmp(x86_features.vendor, "GenuineIntel"))
+            log_warn("this CPU has no Intel VMX (CPUID 1 ECX bit 5), or it is switched off: enable \"VT-x\" or \"Virtualization\" in the setup menu");
+        return -ENOTSUP;
+    }
+    feature = rdmsr(MSR_FEATURE_CONTROL);
+    if ((feature & FEATURE_LOCK) && !(feature & FEATURE_VMXON)) {
+        log_err("this CPU has Intel VMX, but the firmware locked it off (IA32_FEATURE_CONTROL): enable \"VT-x\" or \"Virtualization\" in the setup menu");
+        return -ENOTSUP;
+    }
+    return 0;
+}
+
+/* A control word: `must` or else `missing` is logged; of `may` what the CPU has. Section A.3 to A.5: low half must be 1, high half may be 1. */
+struct control { uint32_t msr, must, may; uint32_t *word; const char *name; };
+
+static bool fit(const struct control *c)
+{
+    uint64_t allowed = rdmsr(c->msr);
+    uint32_t can = (uint32_t)(allowed >> 32);
+
+    *c->word = ((c->must | c->may) & can) | (uint32_t)allowed;
+    if (!(c->must & ~can))
+        return true;
+    log_err("this CPU's VMX lacks %s controls %#x, which Trivet needs", c->name, c->must & ~can);
+    return false;
+}
+
+static bool fit_controls(void)
+{
+    bool use_true = (rdmsr(MSR_VMX_BASIC) & BASIC_TRUE) != 0;
+    uint32_t base = use_true ? MSR_VMX_TRUE_PIN : MSR_VMX_PIN;
+    const struct control all[] = {
+        { base, PIN_EXT_INT | PIN_NMI | PIN_VIRTUAL_NMI, 0, &vmx_caps.pin, "pin-based" },
+        { base + 1, P_TSC_OFFSET | P_HLT | P_MWAIT | P_RDPMC | P_CR8_LOAD | P_CR8_STORE | P_UNCOND_IO | P_MSR_BITMAPS | P_MONITOR | P_SECONDARY, 0,
+          &vmx_caps.primary, "processor-based" },
+        { base + 2, X_SAVE_DEBUG | X_HOST_64 | X_LOAD_PAT | X_LOAD_EFER, 0, &vmx_caps.exit, "exit" },
+        { base + 3, N_LOAD_DEBUG | N_LOAD_PAT | N_LOAD_EFER, 0, &vmx_caps.entry, "entry" },
+    };
+    bool good = true;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+        good &= fit(&all[i]);
+    return good;
+}
+
+static bool fit_secondary(void)
+{
+    const struct control c = { MSR_VMX_SECONDARY, 0, S_EPT | S_VPID | S_UNRESTRICTED | S_RDTSCP | S_WBINVD | S_PAUSE_LOOP | S_INVPCID, &vmx_caps.secondary,
+                               "secondary" };
+
+    if (rdmsr(MSR_VMX_PRIMARY) >> 63)  /* secondary controls may be 1, so that there are any */
+        (void)fit(&c);
+    if (!(vmx_caps.secondary & S_EPT) || !(vmx_caps.secondary & S_UNRESTRICTED)) {
+        log_err("this CPU's VMX has no %s: an Intel CPU of 2010 (Westmere) or later is needed",
+                vmx_caps.secondary & S_EPT ? "unrestricted guest (guests in real mode)" : "extended page tables (EPT)");
+        return false;
+    }
+    return true;
+}
+
+static bool fit_ept(void)
+{
+    const uint64_t need = EPT_WALK4 | EPT_WB | EPT_INVEPT;
+
+    vmx_caps.ept = rdmsr(MSR_VMX_EPT_VPID);
+    if ((vmx_caps.ept & need) != need || !(vmx_caps.ept & (EPT_INVEPT_ONE | EPT_INVEPT_ALL))) {
+        log_err("this CPU's EPT lacks what Trivet needs: four levels, write-back tables, INVEPT (IA32_VMX_EPT_VPID_CAP is %#llx)",
+                (unsigned long long)vmx_caps.ept);
+        return false;
+    }
+    if (!(vmx_caps.ept & EPT_INVVPID) || !(vmx_caps.ept & EPT_INVVPID_ALL))
+        vmx_caps.secondary &= ~(uint32_t)S_VPID;
+    ept_format.leaf_levels = (uint8_t)(1 | (vmx_caps.ept & EPT_2M ? 2 : 0) | (vmx_caps.ept & EPT_1G ? 4 : 0));
+    return true;
+}
+
+/* ---- MSR bitmap, the same for every guest: a bit set is an exit (24.6.9) ---- */
+
+/* MSRs that belong to the guest alone and that the VMCS, vmx_load() or guest_fpu_load() switch. */
+static const uint32_t free_msrs[] = {
+    X86_FS_BASE, X86_GS_BASE, X86_KERNEL_GS_BASE, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0x174, 0x175, 0x176,
+};
+#define MSR_TSC_AUX 0xc0000103u
+
+static void msr_allow(uint8_t *map, uint32_t msr)
+{
+    uint32_t bit = (msr & 0x1fff) + (msr >= 0xc0000000 ? 0x2000 : 0);
+
+    map[bit / 8] &= (uint8_t)~(1u << (bit % 8));               /* reads */
+    map[0x800 + bit / 8] &= (uint8_t)~(1u << (bit % 8));       /* writes */
+}
+
+static int make_bitmap(void)
+{
+    hpa_t pa = pmm_alloc(0, PMM_HV);
+    uint8_t *map;
+
+    if (!pa.v)
+        return -ENOMEM;
+    map = phys_to_virt(pa);
+    memset(map, 0xff, PAGE_SIZE);
+    for (unsigned i = 0; i < ARRAY_SIZE(free_msrs); i++)
+        msr_allow(map, free_msrs[i]);
+    if (guest_fpu_caps.rdtscp)
+        msr_allow(map, MSR_TSC_AUX);
+    vmx_caps.msr_bitmap_pa = pa.v;
+    return 0;
+}
+
+static void read_fixed_bits(void)
+{
+    const uint64_t free_cr0 = 1ull | 1ull << 31;   /* PE and PG, with unrestricted guest (23.8) */
+
+    vmx_caps.revision = (uint32_t)rdmsr(MSR_VMX_BASIC) & 0x7fffffff;
+    vmx_caps.cr0_fixed = rdmsr(MSR_VMX_CR0_FIXED0) & ~free_cr0;
+    vmx_caps.cr4_fixed = rdmsr(MSR_VMX_CR4_FIXED0);
+    vmx_caps.cr4_known = rdmsr(MSR_VMX_CR4_FIXED1);
+}
+
+static int vmx_probe(void)
+{
+    int err = find_vmx();
+
+    if (err)
+        return err;
+    read_fixed_bits();
+    if (!fit_secondary() || !fit_controls() || !fit_ept())
+        return -ENOTSUP;
+    err = guest_fpu_probe();
+    if (!err)
+        err = make_bitmap();
+    if (!err)
+        log_info("Intel VMX: unrestricted guest, EPT with %s pages%s%s%s%s", vmx_caps.ept & EPT_1G ? "1 GiB" : vmx_caps.ept & EPT_2M ? "2 MiB" : "4 KiB",
+                 vmx_caps.ept & EPT_AD ? ", accessed and dirty bits" : "", vmx_caps.secondary & S_VPID ? ", VPID" : "",
+                 vmx_caps.secondary & S_PAUSE_LOOP ? ", pause-loop exits" : "", vmx_caps.secondary & S_INVPCID ? ", INVPCID" : "");
+    return err;
+}
+
+/* ---- each CPU ---- */
+
+static int unlock(void)
+{
+    uint64_t feature = rdmsr(MSR_FEATURE_CONTROL);
+
+    if (!(feature & FEATURE_LOCK))
+        wrmsr(MSR_FEATURE_CONTROL, feature | FEATURE_LOCK | FEATURE_VMXON);
+    return rdmsr(MSR_FEATURE_CONTROL) & FEATURE_VMXON ? 0 : -ENOTSUP;
+}
+
+static hpa_t new_region(void)
+{
+    hpa_t pa = pmm_alloc_zero(0, PMM_HV);
+
+    if (pa.v)
+        *(uint32_t *)phys_to_virt(pa) = vmx_caps.revision;
+    return pa;
+}
+
+static int vmx_cpu_enable(void)
+{
+    struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
+    hpa_t region = new_region();
+
+    if (!region.v)
+        return -ENOMEM;
+    if (unlock()) {
+        log_err("CPU %u: the firmware locked Intel VMX off: enable \"VT-x\" in the setup menu", this_cpu()->id);
+        return -ENOTSUP;
+    }
+    write_cr0(read_cr0() | rdmsr(MSR_VMX_CR0_FIXED0));
+    write_cr4(read_cr4() | rdmsr(MSR_VMX_CR4_FIXED0) | CR4_VMXE);
+    if (!vmxon(region.v))
+        return -EIO;
+    c->vmxon_pa = region.v;
+    c->generation = MAX_CPUS + this_cpu()->id;
+    c->next_vpid = 1;
+    if (vmx_caps.secondary & S_VPID)
+        invvpid(INV_ALL, 0);
+    if (vmx_caps.ept & EPT_INVEPT_ALL)
+        invept(INV_ALL, 0);
+    return 0;
+}
+
+static void vmx_cpu_disable(void)
+{
+    __asm__ volatile("vmxoff" : : : "cc", "memory");
+    write_cr4(read_cr4() & ~CR4_VMXE);
+}
+
+/* ---- which VMCS is current ---- */
+
+void vmx_use(struct vcpu *v)
+{
+    struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
+    struct vmx_vcpu *s = vmx_of(v);
+
+    if (c->current == s)
+        return;
+    if (!vmptrld(s->vmcs_pa))
+        log_err("VMPTRLD failed");
+    c->current = s;
+}
+
+static void drop(struct vmx_vcpu *s)
+{
+    struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
+
+    if (!vmclear(s->vmcs_pa))
+        log_err("VMCLEAR failed");
+    if (c->current == s)
+        c->current = NULL;
+    s->launched = false;
+}
+
+void vmx_done(struct vcpu *v)
+{
+    if (!guest_loaded(v))
+        drop(vmx_of(v));
+}
+
+/* ---- translations ---- */
+
+static void flush_ept(const struct vmx_vcpu *s)
+{
+    bool one = vmx_caps.ept & EPT_INVEPT_ONE;
+
+    invept(one ? INV_ONE : INV_ALL, one ? s->eptp : 0);
+}
+
+/* A VPID that nobody has used in this CPU's generation. Translations by the EPT alone are not tagged with it (28.3.1): they go too. */
+void vmx_new_vpid(struct vmx_vcpu *s, struct vmx_cpu *c)
+{
+    if (c->next_vpid > 0xffff) {
+        c->generation += MAX_CPUS;
+        c->next_vpid = 1;
+        if (vmx_caps.secondary & S_VPID)
+            invvpid(INV_ALL, 0);
+    }
+    s->vpid = (uint16_t)c->next_vpid++;
+    s->generation = c->generation;
+    if (vmx_caps.secondary & S_VPID)
+        vmwrite(VPID, s->vpid);
+    flush_ept(s);
+    s->flush_vpid = s->flush_ept = false;
+}
+
+/* Without VPIDs every entry flushes what is the guest's own (28.3.3.1). */
+void vmx_flush(struct vmx_vcpu *s)
+{
+    bool one = vmx_caps.ept & EPT_INVVPID_ONE;
+
+    if (s->flush_vpid && (vmx_caps.secondary & S_VPID))
+        invvpid(one ? INV_ONE : INV_ALL, one ? s->vpid : 0);
+    if (s->flush_ept)
+        flush_ept(s);
+    s->flush_vpid = s->flush_ept = false;
+}
+
+static void vmx_vcpu_tlb_flush(struct vcpu *v)
+{
+    vmx_of(v)->flush_vpid = vmx_of(v)->flush_ept = true;
+}
+
+static void vmx_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
+{
+    (void)vm, (void)at, (void)len;   /* hv/vm/vcpu.c asks every vCPU to flush */
+}
+
+/* ---- machines and vCPUs ---- */
+
+static int vmx_vm_init(struct vm *vm)
+{
+    (void)vm;
+    return 0;
+}
+
+static void vmx_vm_fini(struct vm *vm)
+{
+    (void)vm;
+}
+
+static void set_controls(struct vmx_vcpu *s)
+{
+    const struct { enum vmcs_field field; uint64_t val; } fixed[] = {
+        { PIN_CONTROLS, vmx_caps.pin }, { PRIMARY_CONTROLS, vmx_caps.primary }, { SECONDARY_CONTROLS, vmx_caps.secondary },
+        { EXIT_CONTROLS, vmx_caps.exit }, { ENTRY_CONTROLS, vmx_caps.entry },
+        { EXCEPTION_BITMAP, 1u << X86_DB | 1u << X86_AC | 1u << X86_MC }, { MSR_BITMAP, vmx_caps.msr_bitmap_pa }, { EPT_POINTER, s->eptp },
+        { CR0_MASK, ~(uint64_t)CR0_GUEST_OWNS }, { CR4_MASK, ~(uint64_t)CR4_GUEST_OWNS }, { VMCS_LINK_POINTER, UINT64_MAX },
+        { PF_ERROR_MASK, 0 }, { PF_ERROR_MATCH, 0 }, { CR3_TARGET_COUNT, 0 }, { EXIT_MSR_STORE_COUNT, 0 }, { EXIT_MSR_LOAD_COUNT, 0 },
+        { ENTRY_MSR_LOAD_COUNT, 0 }, { ENTRY_INTR_INFO, 0 },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(fixed); i++)
+        vmwrite(fixed[i].field, fixed[i].val);
+    if (vmx_caps.secondary & S_PAUSE_LOOP) {
+        vmwrite(PLE_GAP, 128);
+        vmwrite(PLE_WINDOW, 4096);
+    }
+    s->primary = vmx_caps.primary;
+}
+
+static void set_up(struct vcpu *v, struct vmx_vcpu *s)
+{
+    const uint64_t walk4 = 3 << 3, wb = 6, accessed_dirty = vmx_caps.ept & EPT_AD ? 1 << 6 : 0;
+
+    s->eptp = v->vm->gmem.s2.root.v | walk4 | wb | accessed_dirty;
+    (void)vmclear(s->vmcs_pa);
+    vmx_use(v);
+    set_controls(s);
+    vmx_reset_state(v, false);
+    vmx_done(v);
+}
+
+static void vmx_vcpu_fini(struct vcpu *v)
+{
+    struct vmx_vcpu *s = vmx_of(v);
+
+    if (!s)
+        return;
+    guest_fpu_fini(v, &s->fpu);
+    if (s->vmcs_pa) {
+        drop(s);
+        pmm_free(hpa(s->vmcs_pa), 0, PMM_HV);
+        v->vm->hv_bytes -= PAGE_SIZE + sizeof *s;
+    }
+    free(s);
+    v->arch = NULL;
+}
+
+static int vmx_vcpu_init(struct vcpu *v)
+{
+    struct vmx_vcpu *s = calloc(1, sizeof *s);
+    hpa_t pa;
+
+    if (!s)
+        return -ENOMEM;
+    v->arch = s;
+    pa = new_region();
+    if (pa.v) {
+        s->vmcs_pa = pa.v;
+        v->vm->hv_bytes += PAGE_SIZE + sizeof *s;
+    }
+    if (!pa.v || guest_fpu_init(v, &s->fpu)) {
+        vmx_vcpu_fini(v);
+        return -ENOMEM;
+    }
+    set_up(v, s);
+    return 0;
+}
+
+static void vmx_vcpu_reset(struct vcpu *v)
+{
+    vmx_use(v);
+    vmx_reset_state(v, true);
+    vmx_done(v);
+}
+
+/* ---- loading ---- */
+
+static const uint32_t switched_msrs[VMX_MSRS] = { MSR_STAR, MSR_STAR + 1, MSR_STAR + 2, MSR_STAR + 3, MSR_KERNEL_GS_BASE };
+
+struct table_ptr {
+    uint16_t limit;
+    uint64_t base;
+} __attribute__((packed));
+
+/* The host as an exit finds it: this CPU's (24.5). */
+static void write_host(struct vmx_vcpu *s)
+{
+    const struct x86_cpu *arch = this_cpu()->arch;
+    struct table_ptr idtr;
+
+    __asm__ volatile("sidt %0" : "=m"(idtr));
+    vmwrite(HOST_CR0, read_cr0());
+    vmwrite(HOST_CR3, read_cr3());
+    vmwrite(HOST_CR4, read_cr4());
+    vmwrite(HOST_CS_SEL, SEL_CODE);
+    for (unsigned f = HOST_SS_SEL; f <= HOST_GS_SEL; f += 2)
+        vmwrite(f, f <= HOST_DS_SEL ? SEL_DATA : 0);
+    vmwrite(HOST_ES_SEL, SEL_DATA);
+    vmwrite(HOST_TR_SEL, SEL_TSS);
+    vmwrite(HOST_FS_BASE, 0);
+    vmwrite(HOST_GS_BASE, (uint64_t)this_cpu());
+    vmwrite(HOST_TR_BASE, (uint64_t)&arch->tss);
+    vmwrite(HOST_GDTR_BASE, (uint64_t)arch->gdt);
+    vmwrite(HOST_IDTR_BASE, idtr.base);
+    vmwrite(HOST_SYSENTER_CS, 0);
+    vmwrite(HOST_SYSENTER_ESP, 0);
+    vmwrite(HOST_SYSENTER_EIP, 0);
+    vmwrite(HOST_PAT, rdmsr(MSR_PAT));
+    vmwrite(HOST_EFER, rdmsr(MSR_EFER));
+    vmwrite(HOST_RIP, (uint64_t)vmx_exit);
+    s->host_rsp = 0;
+}
+
+static void vmx_load(struct vcpu *v)
+{
+    struct vmx_vcpu *s = vmx_of(v);
+
+    vmx_use(v);
+    write_host(s);
+    guest_fpu_load(v, &s->fpu);
+    for (unsigned i = 0; i < VMX_MSRS; i++)
+        wrmsr(switched_msrs[i], s->msr[i]);
+    __asm__ volatile("mov %0, %%cr2" : : "r"(s->cr2));
+    __asm__ volatile("mov %0, %%db6" : : "r"(s->dr6));
+}
+
+static void vmx_unload(struct vcpu *v)
+{
+    struct vmx_vcpu *s = vmx_of(v);
+
+    guest_fpu_unload(&s->fpu);
+    for (unsigned i = 0; i < VMX_MSRS; i++)
+        s->msr[i] = rdmsr(switched_msrs[i]);
+    s->cr2 = read_cr2();
+    __asm__ volatile("mov %%db6, %0" : "=r"(s->dr6));
+    drop(s);
+}
+
+static int vmx_get_fpu(struct vcpu *v, void *state, size_t *len)
+{
+    return guest_fpu_get(v, &vmx_of(v)->fpu, state, len);
+}
+
+static int vmx_set_fpu(struct vcpu *v, const void *state, size_t len)
+{
+    return guest_fpu_set(v, &vmx_of(v)->fpu, state, len);
+}
+
+/* The host's own, without the instructions that the controls forbid a guest (25.3). */
+static void vmx_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
+{
+    struct cpuid r = cpuid(leaf, subleaf);
+    bool rdtscp = vmx_caps.secondary & S_RDTSCP, invpcid = vmx_caps.secondary & S_INVPCID;
+
+    regs[0] = r.a;
+    regs[1] = r.b & ~(leaf == 7 && !subleaf && !invpcid ? 1u << 10 : 0);
+    regs[2] = r.c & ~(leaf == 7 && !subleaf && !rdtscp ? 1u << 22 : 0);
+    regs[3] = r.d & ~(leaf == 0x80000001 && !rdtscp ? 1u << 27 : 0);
+}
+
+const struct vcpu_ops vmx_ops = {
+    .name = "vmx", .guest_isas = 1u << ISA_X86_64, .s2 = &ept_format,
+    .probe = vmx_probe, .cpu_enable = vmx_cpu_enable, .cpu_disable = vmx_cpu_disable,
+    .vm_init = vmx_vm_init, .vm_fini = vmx_vm_fini,
+    .vcpu_init = vmx_vcpu_init, .vcpu_fini = vmx_vcpu_fini, .vcpu_reset = vmx_vcpu_reset,
+    .load = vmx_load, .unload = vmx_unload, .run = vmx_run,
+    .irq_ready = vmx_irq_ready, .nmi_ready = vmx_nmi_ready, .irq_window = vmx_irq_window, .nmi_window = vmx_nmi_window,
+    .skip_insn = vmx_skip_insn, .get_fpu_regs = vmx_get_fpu, .set_fpu_regs = vmx_set_fpu,
+    .get_sysreg = vmx_get_sysreg, .set_sysreg = vmx_set_sysreg,
+    .tlb_flush = vmx_tlb_flush, .vcpu_tlb_flush = vmx_vcpu_tlb_flush, .features = vmx_features, .x86_mode = vmx_x86_mode,
+};

@@ -1,0 +1,87 @@
+/* vmx.h: what the files of the VMX backend share. */
+#pragma once
+#include <hv/types.h>
+#include <hv/vcpu.h>
+
+#include "guest_fpu.h"
+#include "vmcs.h"
+
+/* What this machine's VMX has; the same on every CPU. Filled by vmx_probe(). */
+struct vmx_caps {
+    uint32_t revision;
+    uint32_t pin, primary, secondary, exit, entry;   /* controls as every guest starts with them */
+    uint64_t ept;                  /* IA32_VMX_EPT_VPID_CAP */
+    uint64_t cr0_fixed, cr4_fixed; /* bits that must be 1 in the guest; PE and PG are free with unrestricted guest */
+    uint64_t cr4_known;            /* bits that may be 1 */
+    uint64_t msr_bitmap_pa;
+};
+extern struct vmx_caps vmx_caps;
+
+/* Each host CPU. A generation of VPIDs ends when they run out; then everything is flushed and a new one starts. */
+struct vmx_vcpu;
+struct vmx_cpu {
+    uint64_t generation;           /* unique over all CPUs, never 0 */
+    uint32_t next_vpid;
+    uint64_t vmxon_pa;
+    const struct vmx_vcpu *current;   /* whose VMCS is current here; NULL: none */
+};
+extern struct vmx_cpu vmx_cpus[MAX_CPUS];
+
+/* CR0 bits that the guest owns; all others are ours: it reads the shadow, and exits when it changes them (25.3). */
+#define CR0_GUEST_OWNS (CR0_TS | CR0_MP)
+#define CR4_GUEST_OWNS CR4_PGE
+#define VMX_MSRS 5                 /* STAR LSTAR CSTAR SFMASK KERNEL_GS_BASE */
+
+/* v->arch. The fields "in VMCS" mirror it, so that only what changes is written, and little is read. */
+struct vmx_vcpu {
+    uint64_t vmcs_pa, eptp;
+    uint64_t generation;           /* of the CPU that gave the VPID; 0: needs a new one */
+    uint64_t host_rsp;             /* in VMCS; written by vmx_entry.S */
+    uint64_t rip, rsp, rflags;     /* in VMCS */
+    uint64_t cr0, cr4;             /* as the guest sees them, without the bits that it owns */
+    uint64_t efer, pat, tsc_offset;
+    uint64_t cr2, dr6, msr[VMX_MSRS];   /* current unless loaded on a CPU */
+    uint32_t primary;              /* in VMCS */
+    uint16_t vpid;
+    bool launched;
+    bool rsp_known;                /* v->regs.gpr[X86_RSP] is the guest's: most exits do not read it */
+    bool flush_vpid, flush_ept;    /* before the next entry */
+    struct guest_fpu fpu;
+};
+
+static inline struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->arch; }
+
+/* vmx.c */
+extern const struct vcpu_ops vmx_ops;
+/* Own CPU: makes v's VMCS current; vmx_done() leaves it so only if this CPU holds v, so that another CPU may take it. */
+void vmx_use(struct vcpu *);
+void vmx_done(struct vcpu *);
+void vmx_flush(struct vmx_vcpu *);
+void vmx_new_vpid(struct vmx_vcpu *, struct vmx_cpu *);
+/* vmx_entry.S: runs the guest until its next exit. False: the instruction failed. Interrupts stay off. */
+bool vmx_enter(struct vcpu_regs *, bool launched, uint64_t *host_rsp);
+extern const uint8_t vmx_exit[];
+/* vmx_run.c */
+void vmx_run(struct vcpu *, struct vcpu_exit *);
+/* vmx_irq.c */
+bool vmx_irq_ready(struct vcpu *);
+bool vmx_nmi_ready(struct vcpu *);
+void vmx_irq_window(struct vcpu *, bool on);
+void vmx_nmi_window(struct vcpu *);
+void vmx_close_nmi_window(struct vmx_vcpu *);
+void vmx_skip_insn(struct vcpu *, unsigned len);
+void vmx_inject(struct vcpu *, struct vmx_vcpu *);             /* takes v->event */
+void vmx_vectoring(struct vcpu *, uint32_t info);              /* gives it back */
+void vmx_exit_exception(struct vcpu *, struct vmx_vcpu *, struct vcpu_exit *);
+/* vmx_regs.c */
+int vmx_get_sysreg(struct vcpu *, uint32_t id, uint64_t *val);
+int vmx_set_sysreg(struct vcpu *, uint32_t id, uint64_t val);
+void vmx_x86_mode(struct vcpu *, struct x86_mode_regs *);
+void vmx_reset_state(struct vcpu *, bool init);   /* init: keep what INIT keeps; the VMCS is current */
+uint64_t vmx_guest_cr0(const struct vmx_vcpu *, uint64_t owned);
+uint64_t vmx_guest_cr4(const struct vmx_vcpu *, uint64_t owned);
+/* vmx_check.c: which rule of section 26.3.1 the current VMCS breaks; NULL: none found. */
+const char *vmx_check(void);
+const char *vmx_insn_error(uint64_t n);
+/* pt_ept.c */
+extern struct pt_format ept_format;   /* leaf_levels is set by vmx_probe() */

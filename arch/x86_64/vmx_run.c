@@ -1,0 +1,307 @@
+/* vmx_run.c: one stretch of guest time, and what its end means. Intel SDM volume 3 chapters 25 to 27; reasons in appendix C. */
+#include <hv/log.h>
+#include <hv/percpu.h>
+#include <hv/pt.h>
+#include <hv/x86.h>
+
+#include "private.h"
+#include "vmx.h"
+
+typedef void exit_fn(struct vcpu *, struct vmx_vcpu *, struct vcpu_exit *);
+
+#define RFLAGS_FIXED 2ull
+#define RFLAGS_KNOWN 0x3f7fd7ull
+
+static uint8_t insn_len(void)
+{
+    return (uint8_t)vmread(EXIT_INSN_LEN);
+}
+
+static void raise(struct vcpu *v, uint8_t vector, bool has_error)
+{
+    v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = vector, .has_error = has_error };
+}
+
+static void exit_irq(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v, (void)s;
+    e->reason = EXIT_IRQ;
+}
+
+/* INIT to the host: blocked outside guests, and nothing to us. */
+static void exit_nothing(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v, (void)s;
+    e->reason = EXIT_NONE;
+}
+
+static void exit_shutdown(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v, (void)s;
+    e->reason = EXIT_SHUTDOWN;
+}
+
+static void exit_window(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)s;
+    vmx_irq_window(v, false);
+    e->reason = EXIT_IRQ_WINDOW;
+}
+
+static void exit_nmi_window(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v;
+    vmx_close_nmi_window(s);
+    e->reason = EXIT_IRQ_WINDOW;
+}
+
+static void simple(struct vcpu_exit *e, enum exit_reason reason)
+{
+    e->reason = reason;
+    e->insn_len = insn_len();
+}
+
+static void exit_cpuid(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v, (void)s;
+    simple(e, EXIT_CPUID);
+}
+
+static void exit_hlt(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v, (void)s;
+    simple(e, EXIT_HALT);
+}
+
+static void exit_vmcall(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v, (void)s;
+    simple(e, EXIT_CALL);
+}
+
+/* Table 27-5. String instructions are decoded by the guest's code. */
+static void exit_io(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    uint32_t q = (uint32_t)vmread(EXIT_QUALIFICATION);
+    uint8_t size = (uint8_t)((q & 7) + 1);
+
+    (void)s;
+    simple(e, EXIT_PIO);
+    e->pio.io.addr = q >> 16;
+    e->pio.io.size = size;
+    e->pio.io.write = !(q & IOQ_IN);
+    e->pio.io.val = v->regs.gpr[X86_RAX] & (0xffffffffu >> (32 - 8 * size));
+    e->pio.string = (q & IOQ_STR) != 0;
+    e->pio.rep = (q & IOQ_REP) != 0;
+    e->pio.addr_size = 0;
+    e->pio.seg = 0;
+}
+
+static void msr_access(struct vcpu *v, struct vcpu_exit *e, bool write)
+{
+    simple(e, EXIT_SYSREG);
+    e->sysreg.id = (uint32_t)v->regs.gpr[X86_RCX];
+    e->sysreg.write = write;
+    e->sysreg.cr = false;
+    e->sysreg.val = (uint32_t)v->regs.gpr[X86_RAX] | v->regs.gpr[X86_RDX] << 32;
+}
+
+static void exit_rdmsr(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)s;
+    msr_access(v, e, false);
+}
+
+static void exit_wrmsr(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)s;
+    msr_access(v, e, true);
+}
+
+static void cr_access(struct vcpu_exit *e, uint32_t id, bool write)
+{
+    simple(e, EXIT_SYSREG);
+    e->sysreg.id = id;
+    e->sysreg.write = write;
+    e->sysreg.cr = true;
+    e->sysreg.val = 0;
+}
+
+/* Table 27-3: MOV to CR, MOV from CR, CLTS, LMSW. The guest's code decodes the instruction. */
+static void exit_cr(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    static const uint32_t names[16] = { [0] = X86_CR0, [3] = X86_CR3, [4] = X86_CR4, [8] = X86_CR8 };
+    uint32_t q = (uint32_t)vmread(EXIT_QUALIFICATION);
+
+    (void)v, (void)s;
+    cr_access(e, names[q & 15], (q >> 4 & 3) != 1);
+}
+
+/* XSETBV faults at other levels than 0 before it exits (25.1.1). */
+static void exit_xsetbv(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v, (void)s;
+    cr_access(e, X86_XCR0, true);
+}
+
+static void exit_ept(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    uint32_t q = (uint32_t)vmread(EXIT_QUALIFICATION);
+
+    (void)s;
+    e->reason = EXIT_MEM;
+    e->insn_len = 0;
+    e->mem.gpa = gpa(vmread(GUEST_PHYSICAL_ADDRESS));
+    e->mem.prot = q & EPTQ_W ? PROT_W : q & EPTQ_X ? PROT_X : PROT_R;
+    e->mem.decoded = false;
+    if ((q & EPTQ_NMI_UNBLOCKED) && v->event.type == VEV_NONE)
+        vmwrite(GUEST_INTERRUPTIBILITY, vmread(GUEST_INTERRUPTIBILITY) | BLOCK_NMI);
+}
+
+/* VMX, SMX and MONITOR are not in the guest's CPUID. */
+static void exit_ud(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)s;
+    raise(v, X86_UD, false);
+    e->reason = EXIT_NONE;
+}
+
+/* No performance counters. */
+static void exit_gp(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)s;
+    raise(v, X86_GP, true);
+    e->reason = EXIT_NONE;
+}
+
+/* INVD would throw away what others wrote; caches are coherent without WBINVD. */
+static void exit_cache(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)s;
+    vmx_skip_insn(v, insn_len());
+    e->reason = EXIT_NONE;
+}
+
+/* The guest spins: others may need the CPU more. */
+static void exit_pause(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)s;
+    __atomic_fetch_or(&v->requests, REQ_YIELD, __ATOMIC_RELAXED);
+    e->reason = EXIT_NONE;
+}
+
+static void fail(struct vcpu_exit *e, uint64_t code, uint64_t info, const char *what)
+{
+    e->reason = EXIT_FAIL;
+    e->fail.hw_code = code;
+    e->fail.hw_info = info;
+    e->fail.what = what;
+}
+
+static void exit_task(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v, (void)s;
+    v->event.type = VEV_NONE;
+    fail(e, REASON_TASK_SWITCH, vmread(EXIT_QUALIFICATION), "a task switch through a TSS, which VMX leaves to the hypervisor and Trivet does not do");
+}
+
+static void exit_misconfig(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v, (void)s;
+    fail(e, REASON_EPT_MISCONFIG, vmread(GUEST_PHYSICAL_ADDRESS), "an EPT entry that the CPU does not accept");
+}
+
+static exit_fn *const handlers[REASON_VMFUNC + 1] = {
+    [REASON_EXCEPTION] = vmx_exit_exception, [REASON_EXT_INT] = exit_irq, [REASON_TRIPLE_FAULT] = exit_shutdown, [REASON_INIT] = exit_nothing,
+    [REASON_INT_WINDOW] = exit_window, [REASON_NMI_WINDOW] = exit_nmi_window, [REASON_TASK_SWITCH] = exit_task, [REASON_CPUID] = exit_cpuid,
+    [REASON_GETSEC] = exit_ud, [REASON_HLT] = exit_hlt, [REASON_INVD] = exit_cache, [REASON_RDPMC] = exit_gp, [REASON_RSM] = exit_ud,
+    [REASON_VMCALL] = exit_vmcall, [REASON_VMCLEAR] = exit_ud, [REASON_VMLAUNCH] = exit_ud, [REASON_VMPTRLD] = exit_ud, [REASON_VMPTRST] = exit_ud,
+    [REASON_VMREAD] = exit_ud, [REASON_VMRESUME] = exit_ud, [REASON_VMWRITE] = exit_ud, [REASON_VMXOFF] = exit_ud, [REASON_VMXON] = exit_ud,
+    [REASON_CR] = exit_cr, [REASON_IO] = exit_io, [REASON_RDMSR] = exit_rdmsr, [REASON_WRMSR] = exit_wrmsr, [REASON_MWAIT] = exit_ud,
+    [REASON_MONITOR] = exit_ud, [REASON_PAUSE] = exit_pause, [REASON_EPT_VIOLATION] = exit_ept, [REASON_EPT_MISCONFIG] = exit_misconfig,
+    [REASON_INVEPT] = exit_ud, [REASON_INVVPID] = exit_ud, [REASON_WBINVD] = exit_cache, [REASON_XSETBV] = exit_xsetbv, [REASON_VMFUNC] = exit_ud,
+};
+
+/* Exits that can come in the middle of an event's delivery (27.2.4), and those whose handlers need RSP. The others do not read what they need not. */
+#define BIT(reason) (1ull << (reason))
+#define DURING_DELIVERY (BIT(REASON_EXCEPTION) | BIT(REASON_TASK_SWITCH) | BIT(REASON_EPT_VIOLATION) | BIT(REASON_EPT_MISCONFIG))
+#define WANTS_RSP (BIT(REASON_EPT_VIOLATION) | BIT(REASON_CR) | BIT(REASON_IO))
+
+static void exit_unknown(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e, uint32_t reason)
+{
+    const char *rule = NULL;
+    uint64_t info = reason == REASON_VMFAIL ? vmread(INSN_ERROR) : vmread(EXIT_QUALIFICATION);
+
+    (void)v, (void)s;
+    if ((reason & 0xffff) == REASON_BAD_GUEST)
+        rule = vmx_check();
+    else if (reason == REASON_VMFAIL)
+        rule = vmx_insn_error(info);
+    fail(e, reason, info, rule ? rule : reason & REASON_ENTRY_FAILED ? "VM entry refused the guest's state" : "an exit that was not asked for");
+}
+
+/* Only what differs from the VMCS is written. Outside 64-bit code RIP has 32 bits (26.3.1.4). */
+static void put_regs(struct vcpu *v, struct vmx_vcpu *s)
+{
+    uint64_t flags = (v->regs.flags & RFLAGS_KNOWN) | RFLAGS_FIXED;
+
+    if (v->regs.pc != s->rip) {
+        if (v->regs.pc >> 32 && (!(vmread(GUEST_CS_AR) & AR_L) || !(s->efer & 1 << 10)))
+            v->regs.pc = (uint32_t)v->regs.pc;
+        vmwrite(GUEST_RIP, s->rip = v->regs.pc);
+    }
+    if (flags != s->rflags)
+        vmwrite(GUEST_RFLAGS, s->rflags = flags);
+    if (s->rsp_known && v->regs.gpr[X86_RSP] != s->rsp)
+        vmwrite(GUEST_RSP, s->rsp = v->regs.gpr[X86_RSP]);
+}
+
+static void get_regs(struct vcpu *v, struct vmx_vcpu *s, uint32_t reason)
+{
+    v->regs.pc = s->rip = vmread(GUEST_RIP);
+    v->regs.flags = s->rflags = vmread(GUEST_RFLAGS);
+    s->rsp_known = reason < 64 && (WANTS_RSP >> reason & 1);
+    if (s->rsp_known)
+        v->regs.gpr[X86_RSP] = s->rsp = vmread(GUEST_RSP);
+}
+
+static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
+{
+    bool entered;
+
+    put_regs(v, s);
+    entered = vmx_enter(&v->regs, s->launched, &s->host_rsp);
+    if (!entered)
+        return REASON_VMFAIL;
+    s->launched = true;
+    return (uint32_t)vmread(EXIT_REASON);
+}
+
+void vmx_run(struct vcpu *v, struct vcpu_exit *e)
+{
+    struct vmx_vcpu *s = vmx_of(v);
+    struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
+
+    vmx_use(v);
+    if (s->generation != c->generation)
+        vmx_new_vpid(s, c);
+    if (s->flush_vpid || s->flush_ept)
+        vmx_flush(s);
+    if (v->event.type != VEV_NONE)
+        vmx_inject(v, s);
+    uint32_t reason = enter(v, s);
+
+    get_regs(v, s, reason);
+    e->insn_bytes_len = 0;
+    if (reason < 64 && (DURING_DELIVERY >> reason & 1)) {
+        uint32_t info = (uint32_t)vmread(IDT_VECTORING_INFO);
+
+        if (info & INTR_VALID)
+            vmx_vectoring(v, info);
+    }
+    exit_fn *fn = reason < ARRAY_SIZE(handlers) ? handlers[reason] : NULL;
+    if (fn)
+        fn(v, s, e);
+    else
+        exit_unknown(v, s, e, reason);
+}
