@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define RING (64 * 1024u)
-#define REPLAY (16 * 1024u) /* of scroll-back on attach: 1.4 s at 115200 baud */
 #define INPUT 4096u
 #define LINES 4
 #define LISTENERS 4
@@ -197,7 +196,7 @@ void console_attach(struct console *c, bool replay)
     }
     shown = c;
     for (unsigned i = 0; i < nlines; i++)
-        lines[i].pos = c->head - (replay ? min_u64(c->head, REPLAY) : 0);
+        lines[i].pos = c->head - (replay ? min_u64(c->head, RING) : 0);
     notice_all("\r\n[console %s; Ctrl-] returns to Trivet]\r\n", c->name);
     pump();
     spin_unlock(&lock);
