@@ -159,6 +159,16 @@ static void drain(struct front *f, uint32_t keep)
     spin_unlock(&lock);
 }
 
+static uint64_t take_free(unsigned order)
+{
+    uint64_t pa;
+
+    spin_lock(&lock);
+    pa = alloc_block(order);
+    spin_unlock(&lock);
+    return pa;
+}
+
 hpa_t pmm_alloc(unsigned order, enum pmm_owner owner)
 {
     struct front *f = &fronts[this_cpu()->id];
@@ -170,9 +180,11 @@ hpa_t pmm_alloc(unsigned order, enum pmm_owner owner)
         if (f->n || refill(f))
             pa = f->page[--f->n].v;
     } else {
-        spin_lock(&lock);
-        pa = alloc_block(order);
-        spin_unlock(&lock);
+        pa = take_free(order);
+        if (!pa && f->n) {
+            drain(f, 0);           /* a page of this CPU's may be all that keeps two halves apart */
+            pa = take_free(order);
+        }
     }
     if (pa)
         f->by_owner[owner] += (int64_t)block_size(order);

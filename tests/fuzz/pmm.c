@@ -62,11 +62,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     while (nlive)
         give(0);
-    host_cpu = 0;
     if (free_bytes() != all)
         abort();
-    /* Whole again: what is not in a CPU's front has merged. */
+    /* Whole again: a CPU that cannot have a large block gives up its front, and all has merged once both have. */
+    host_cpu = 1;
     hpa_t big = pmm_alloc(12, PMM_HV);
+    if (big.v)
+        pmm_free(big, 12, PMM_HV);
+    host_cpu = 0;
+    big = pmm_alloc(12, PMM_HV);
     if (!big.v)
         abort();
     lowest = align_down(big.v, GIB);
