@@ -21,7 +21,7 @@ enum vmcs_field {
     IDT_VECTORING_ERROR = 0x440a, EXIT_INSN_LEN = 0x440c, EXIT_INSN_INFO = 0x440e,
     GUEST_ES_LIMIT = 0x4800, GUEST_LDTR_LIMIT = 0x480c, GUEST_TR_LIMIT = 0x480e, GUEST_GDTR_LIMIT = 0x4810, GUEST_IDTR_LIMIT = 0x4812,
     GUEST_ES_AR = 0x4814, GUEST_CS_AR = 0x4816, GUEST_SS_AR = 0x4818, GUEST_LDTR_AR = 0x4820, GUEST_TR_AR = 0x4822,
-    GUEST_INTERRUPTIBILITY = 0x4824, GUEST_ACTIVITY = 0x4826, GUEST_SYSENTER_CS = 0x482a, HOST_SYSENTER_CS = 0x4c00,
+    GUEST_INTERRUPTIBILITY = 0x4824, GUEST_ACTIVITY = 0x4826, GUEST_SYSENTER_CS = 0x482a, PREEMPTION_VALUE = 0x482e, HOST_SYSENTER_CS = 0x4c00,
     /* Natural width, B.4 */
     CR0_MASK = 0x6000, CR4_MASK = 0x6002, CR0_SHADOW = 0x6004, CR4_SHADOW = 0x6006, EXIT_QUALIFICATION = 0x6400, GUEST_LINEAR_ADDRESS = 0x640a,
     GUEST_CR0 = 0x6800, GUEST_CR3 = 0x6802, GUEST_CR4 = 0x6804, GUEST_ES_BASE = 0x6806, GUEST_CS_BASE = 0x6808, GUEST_FS_BASE = 0x680e, GUEST_GS_BASE = 0x6810,
@@ -32,7 +32,7 @@ enum vmcs_field {
 };
 
 /* Controls, 24.6 to 24.8. */
-enum pin_control { PIN_EXT_INT = 1 << 0, PIN_NMI = 1 << 3, PIN_VIRTUAL_NMI = 1 << 5 };
+enum pin_control { PIN_EXT_INT = 1 << 0, PIN_NMI = 1 << 3, PIN_VIRTUAL_NMI = 1 << 5, PIN_PREEMPTION = 1 << 6 };
 enum primary_control {
     P_INT_WINDOW = 1 << 2, P_TSC_OFFSET = 1 << 3, P_HLT = 1 << 7, P_MWAIT = 1 << 10, P_RDPMC = 1 << 11, P_CR8_LOAD = 1 << 19, P_CR8_STORE = 1 << 20,
     P_NMI_WINDOW = 1 << 22, P_UNCOND_IO = 1 << 24, P_MSR_BITMAPS = 1 << 28, P_MONITOR = 1 << 29,
@@ -41,7 +41,7 @@ enum primary_control {
 enum secondary_control {
     S_EPT = 1 << 1, S_RDTSCP = 1 << 3, S_VPID = 1 << 5, S_WBINVD = 1 << 6, S_UNRESTRICTED = 1 << 7, S_PAUSE_LOOP = 1 << 10, S_INVPCID = 1 << 12,
 };
-enum exit_control { X_SAVE_DEBUG = 1 << 2, X_HOST_64 = 1 << 9, X_LOAD_PAT = 1 << 19, X_LOAD_EFER = 1 << 21 };
+enum exit_control { X_SAVE_DEBUG = 1 << 2, X_HOST_64 = 1 << 9, X_LOAD_PAT = 1 << 19, X_LOAD_EFER = 1 << 21, X_SAVE_PREEMPTION = 1 << 22 };
 enum entry_control { N_LOAD_DEBUG = 1 << 2, N_IA32E = 1 << 9, N_LOAD_PAT = 1 << 14, N_LOAD_EFER = 1 << 15 };
 
 /* Interruption information, 24.8.3 and 24.9.2. */
@@ -85,6 +85,7 @@ enum vmx_reason {
 #define MSR_VMX_PRIMARY 0x482u
 #define MSR_VMX_EXIT 0x483u
 #define MSR_VMX_ENTRY 0x484u
+#define MSR_VMX_MISC 0x485u             /* 4:0: the preemption timer counts when this bit of the TSC changes */
 #define MSR_VMX_CR0_FIXED0 0x486u
 #define MSR_VMX_CR0_FIXED1 0x487u
 #define MSR_VMX_CR4_FIXED0 0x488u

@@ -2,6 +2,7 @@
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
+#include <hv/time.h>
 #include <hv/vm.h>
 #include <hv/x86.h>
 
@@ -142,12 +143,22 @@ static int make_bitmap(void)
 
 static void read_fixed_bits(void)
 {
+
     const uint64_t free_cr0 = 1ull | 1ull << 31;   /* PE and PG, with unrestricted guest (23.8) */
 
     vmx_caps.revision = (uint32_t)rdmsr(MSR_VMX_BASIC) & 0x7fffffff;
     vmx_caps.cr0_fixed = rdmsr(MSR_VMX_CR0_FIXED0) & ~free_cr0;
     vmx_caps.cr4_fixed = rdmsr(MSR_VMX_CR4_FIXED0);
     vmx_caps.cr4_known = rdmsr(MSR_VMX_CR4_FIXED1);
+}
+
+/* Its units are 2^n TSC ticks (25.5.1). */
+static void find_timer(void)
+{
+    uint32_t base = rdmsr(MSR_VMX_BASIC) & BASIC_TRUE ? MSR_VMX_TRUE_PIN : MSR_VMX_PIN;
+    bool has = (rdmsr(base) >> 32 & PIN_PREEMPTION) && (rdmsr(base + 2) >> 32 & X_SAVE_PREEMPTION);
+
+    vmx_caps.preemption = has ? (uint32_t)max_u64(1, time_cycles_hz() / 1000 >> (rdmsr(MSR_VMX_MISC) & 31)) : 0;
 }
 
 static int vmx_probe(void)
@@ -159,6 +170,7 @@ static int vmx_probe(void)
     read_fixed_bits();
     if (!fit_secondary() || !fit_controls() || !fit_ept())
         return -ENOTSUP;
+    find_timer();
     err = guest_fpu_probe();
     if (!err)
         err = make_bitmap();
@@ -330,6 +342,7 @@ static void set_controls(struct vmx_vcpu *s)
         vmwrite(PLE_WINDOW, 4096);
     }
     s->primary = vmx_caps.primary;
+    s->timer = false;
 }
 
 static void set_up(struct vcpu *v, struct vmx_vcpu *s)

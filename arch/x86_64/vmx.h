@@ -14,6 +14,7 @@ struct vmx_caps {
     uint64_t cr0_fixed, cr4_fixed; /* bits that must be 1 in the guest; PE and PG are free with unrestricted guest */
     uint64_t cr4_known;            /* bits that may be 1 */
     uint64_t msr_bitmap_pa;
+    uint32_t preemption;           /* a millisecond in units of the preemption timer; 0: there is none that can be saved */
 };
 extern struct vmx_caps vmx_caps;
 
@@ -42,6 +43,7 @@ struct vmx_vcpu {
     uint64_t efer, pat, tsc_offset;
     uint64_t cr2, dr6, msr[VMX_MSRS];   /* current unless loaded on a CPU */
     uint32_t primary;              /* in VMCS */
+    bool timer;                    /* in VMCS: the preemption timer runs */
     uint16_t vpid;
     bool launched;
     bool rsp_known;                /* v->regs.gpr[X86_RSP] is the guest's: most exits do not read it */

@@ -10,6 +10,7 @@
 typedef void exit_fn(struct vcpu *, struct vmx_vcpu *, struct vcpu_exit *);
 
 #define RFLAGS_FIXED 2ull
+#define RFLAGS_IF (1ull << 9)
 #define RFLAGS_KNOWN 0x3f7fd7ull
 
 static uint8_t insn_len(void)
@@ -25,6 +26,13 @@ static void raise(struct vcpu *v, uint8_t vector, bool has_error)
 static void exit_irq(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)v, (void)s;
+    e->reason = EXIT_IRQ;
+}
+
+static void exit_timer(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v, (void)s;
+    vmwrite(PREEMPTION_VALUE, vmx_caps.preemption);
     e->reason = EXIT_IRQ;
 }
 
@@ -219,7 +227,7 @@ static exit_fn *const handlers[REASON_VMFUNC + 1] = {
     [REASON_VMREAD] = exit_ud, [REASON_VMRESUME] = exit_ud, [REASON_VMWRITE] = exit_ud, [REASON_VMXOFF] = exit_ud, [REASON_VMXON] = exit_ud,
     [REASON_CR] = exit_cr, [REASON_IO] = exit_io, [REASON_RDMSR] = exit_rdmsr, [REASON_WRMSR] = exit_wrmsr, [REASON_MWAIT] = exit_ud,
     [REASON_MONITOR] = exit_ud, [REASON_PAUSE] = exit_pause, [REASON_EPT_VIOLATION] = exit_ept, [REASON_EPT_MISCONFIG] = exit_misconfig,
-    [REASON_INVEPT] = exit_ud, [REASON_INVVPID] = exit_ud, [REASON_WBINVD] = exit_cache, [REASON_XSETBV] = exit_xsetbv, [REASON_VMFUNC] = exit_ud,
+    [REASON_INVEPT] = exit_ud, [REASON_PREEMPTION] = exit_timer, [REASON_INVVPID] = exit_ud, [REASON_WBINVD] = exit_cache, [REASON_XSETBV] = exit_xsetbv, [REASON_VMFUNC] = exit_ud,
 };
 
 /* Exits that can come in the middle of an event's delivery (27.2.4), and those whose handlers need RSP. The others do not read what they need not. */
@@ -265,11 +273,28 @@ static void get_regs(struct vcpu *v, struct vmx_vcpu *s, uint32_t reason)
         v->regs.gpr[X86_RSP] = s->rsp = vmread(GUEST_RSP);
 }
 
+/*
+ * A guest that is entered with RFLAGS.IF 0 is looked after at least after every millisecond that it runs: Bochs 2.7 keeps external
+ * interrupts masked in it until it changes IF itself, against section 25.2. On other CPUs it costs an exit now and then.
+ */
+static void put_timer(struct vmx_vcpu *s)
+{
+    bool want = vmx_caps.preemption && !(s->rflags & RFLAGS_IF);
+
+    if (want == s->timer)
+        return;
+    s->timer = want;
+    vmwrite(PREEMPTION_VALUE, vmx_caps.preemption);
+    vmwrite(PIN_CONTROLS, vmx_caps.pin | (want ? PIN_PREEMPTION : 0u));
+    vmwrite(EXIT_CONTROLS, vmx_caps.exit | (want ? X_SAVE_PREEMPTION : 0u));
+}
+
 static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
 {
     bool entered;
 
     put_regs(v, s);
+    put_timer(s);
     entered = vmx_enter(&v->regs, s->launched, &s->host_rsp);
     if (!entered)
         return REASON_VMFAIL;

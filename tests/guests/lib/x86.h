@@ -85,6 +85,8 @@ static inline struct cpuid cpuid(uint32_t leaf, uint32_t sub)
     return c;
 }
 
+static inline int cpu_is_intel(void) { return cpuid(0, 0).ebx == 0x756e6547; }   /* "Genu" */
+
 static inline void cpu_cli(void) { __asm__ volatile("cli" : : : "memory"); }
 static inline void cpu_sti(void) { __asm__ volatile("sti; nop" : : : "memory"); }
 static inline void cpu_pause(void) { __asm__ volatile("pause" : : : "memory"); }

@@ -1,0 +1,96 @@
+"""A Trivet machine under Bochs: the same console and the same checks as under QEMU, on a CPU with Intel VMX."""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+import trivet
+
+CYLINDER = 1008 * 512                   # 16 heads of 63 sectors
+SETTINGS = """config_interface: textconfig
+display_library: term
+cpu: model={model}, count={cpus}, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=1
+memory: guest={memory}, host={memory}
+romimage: file=/usr/share/ovmf/OVMF.fd, address=0x0, options=none
+vgaromimage: file=/usr/share/seabios/vgabios-stdvga.bin
+pci: enabled=1, chipset=i440fx
+ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
+ata0-master: type=disk, path={folder}/disk.img, mode=flat, cylinders=0, heads=16, spt=63
+boot: disk
+com1: enabled=1, mode={serial}
+clock: sync=none, time0=utc
+log: {folder}/log
+panic: action=fatal
+error: action=ignore
+info: action=ignore
+debug: action=ignore
+"""
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as out:
+        out.write(text)
+
+
+def start(folder, image, model, serial, cpus=2, memory=512):
+    """Bochs as a process, ended by its group's id. `serial`: mode and device of the serial line."""
+    shutil.copy(image, f"{folder}/disk.img")
+    os.truncate(f"{folder}/disk.img", -(-os.path.getsize(f"{folder}/disk.img") // CYLINDER) * CYLINDER)
+    write(f"{folder}/bochsrc", SETTINGS.format(model=model, folder=folder, serial=serial, cpus=cpus, memory=memory))
+    write(f"{folder}/go", "c\nq\n")             # it starts at its debugger's prompt
+    return subprocess.Popen(["bochs", "-q", "-f", f"{folder}/bochsrc", "-rc", f"{folder}/go"], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, TERM="vt100"),
+                            start_new_session=True)
+
+
+def end(process):
+    os.killpg(process.pid, signal.SIGKILL)      # its terminal display ignores SIGTERM
+    process.wait()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Bochs(trivet.Machine):
+    """Bochs with Trivet in it; the serial line is a TCP connection to this machine only."""
+
+    def __init__(self, image, model="corei7_skylake_x", cpus=2, memory=512):
+        self.folder = tempfile.mkdtemp(prefix="machine-", dir=trivet.WORK)
+        self.text, self.cursor, self.rest = "", 0, b""
+        self.logs, self.json = [], False
+        self.changed = threading.Condition()
+        port = free_port()
+        self.process = start(self.folder, image, model, f"socket-server, dev=localhost:{port}", cpus, memory)
+        self.line = self._connect(port)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _connect(self, port):
+        limit = time.monotonic() + 20
+        while time.monotonic() < limit and self.process.poll() is None:
+            try:
+                return socket.create_connection(("127.0.0.1", port))
+            except OSError:
+                time.sleep(0.05)
+        self.close()
+        raise trivet.Failure("Bochs did not start")
+
+    def errors(self):
+        return ""
+
+    def close(self):
+        if self.process.poll() is None:
+            end(self.process)
+        if hasattr(self, "line"):
+            self.line.close()
+        for name in ("disk.img", "disk.img.lock", "log"):
+            if os.path.exists(f"{self.folder}/{name}"):
+                os.remove(f"{self.folder}/{name}")
+        write(f"{self.folder}/serial.txt", self.text)
