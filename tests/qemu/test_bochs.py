@@ -4,43 +4,17 @@ Its Ryzen has SVM with what QEMU lacks (next RIP, flush by ASID), and its Intel 
 """
 import os
 import re
-import shutil
-import signal
-import subprocess
 import tempfile
 import time
 
 import pytest
 
+import bochs
 from trivet import GUESTS, SCREEN, WORK, guest_file, make_image, section
 
 CONFIG = "[host]\n" + "".join(section(name, name, memory="16M", debug_exit="yes") for name in ("hello-mb1", "hello-pvh"))
 FILES = {name: guest_file(name) for name in ("hello-mb1", "hello-pvh")}
-CYLINDER = 1008 * 512                   # 16 heads of 63 sectors
 SECONDS = 150
-SETTINGS = """config_interface: textconfig
-display_library: term
-cpu: model={model}, count=2, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=1
-memory: guest=512, host=512
-romimage: file=/usr/share/ovmf/OVMF.fd, address=0x0, options=none
-vgaromimage: file=/usr/share/seabios/vgabios-stdvga.bin
-pci: enabled=1, chipset=i440fx
-ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
-ata0-master: type=disk, path={folder}/disk.img, mode=flat, cylinders=0, heads=16, spt=63
-boot: disk
-com1: enabled=1, mode=file, dev={folder}/serial
-clock: sync=none, time0=utc
-log: {folder}/log
-panic: action=fatal
-error: action=ignore
-info: action=ignore
-debug: action=ignore
-"""
-
-
-def write(path, text):
-    with open(path, "w", encoding="utf-8") as out:
-        out.write(text)
 
 
 def serial(folder):
@@ -53,23 +27,16 @@ def serial(folder):
 
 def boot(folder, model, *wanted):
     """Runs Bochs until its serial line has shown every pattern; returns the text, and fails with its end."""
-    shutil.copy(make_image(CONFIG, FILES), f"{folder}/disk.img")
-    os.truncate(f"{folder}/disk.img", -(-os.path.getsize(f"{folder}/disk.img") // CYLINDER) * CYLINDER)
-    write(f"{folder}/bochsrc", SETTINGS.format(model=model, folder=folder))
-    write(f"{folder}/go", "c\nq\n")             # it starts at its debugger's prompt
-    bochs = subprocess.Popen(["bochs", "-q", "-f", f"{folder}/bochsrc", "-rc", f"{folder}/go"], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, TERM="vt100"),
-                             start_new_session=True)
+    process = bochs.start(folder, make_image(CONFIG, FILES), model, f"file, dev={folder}/serial")
     try:
         end = time.monotonic() + SECONDS
-        while time.monotonic() < end and bochs.poll() is None:
+        while time.monotonic() < end and process.poll() is None:
             text = serial(folder)
             if all(re.search(w, text) for w in wanted):
                 return text
             time.sleep(0.3)
     finally:
-        os.killpg(bochs.pid, signal.SIGKILL)     # its terminal display ignores SIGTERM
-        bochs.wait()
+        bochs.end(process)
     text = serial(folder)
     missing = [w for w in wanted if not re.search(w, text)]
     assert not missing, f"not seen: {missing}; the serial line ended:\n{text[-SCREEN:]}"
