@@ -1,4 +1,4 @@
-"""Fixtures of the whole-machine tests. A module says what it boots in CONFIG, FILES (name or function), MACHINE and HOST (QEMU if not said)."""
+"""Fixtures of the whole-machine tests. A module says what it boots in CONFIG, FILES (name or function), MACHINE and MACHINE_TYPE (QEMU if not said)."""
 import os
 import sys
 
@@ -20,7 +20,7 @@ class Keeper:
         if not self.machine:
             files = self.module.FILES
             image = trivet.make_image(self.module.CONFIG, files() if callable(files) else files)
-            self.machine = getattr(self.module, "HOST", trivet.Machine)(image, **getattr(self.module, "MACHINE", {}))
+            self.machine = getattr(self.module, "MACHINE_TYPE", trivet.Machine)(image, **getattr(self.module, "MACHINE", {}))
             self.machine.boot(getattr(self.module, "BOOT_SECONDS", trivet.BOOT_TIMEOUT))
         return self.machine
 

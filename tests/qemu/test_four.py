@@ -20,9 +20,9 @@ def FILES():
 def progress(machine, name):
     """A number that grows while the guest works: its ticks, or the seconds that its shell has counted."""
     if name in ("mb", "pvh"):
-        found = re.findall(r"tick (\d+)", machine.output(name))
+        found = re.findall(r"tick (\d+)", machine.tail(name))
         return int(found[-1]) if found else -1
-    found = re.findall(r"alive (\d+)", machine.output(name))
+    found = re.findall(r"alive (\d+)", machine.tail(name))
     return int(found[-1]) if found else -1
 
 

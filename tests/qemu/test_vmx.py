@@ -6,7 +6,7 @@ import test_hostile
 from bochs import Bochs
 from trivet import PASSED, guest_file, section
 
-HOST = Bochs
+MACHINE_TYPE = Bochs
 BOOT_SECONDS = 240
 SLOWER = 3          # than QEMU, about
 TINY = ["hello-mb1", "hello-mb2", "hello-pvh", "cpu", "apic", "smp-2", "timers"]

@@ -262,6 +262,10 @@ class Machine:
         self.quiet(0.2, 5)
         return text
 
+    def tail(self, name):
+        """The last 4 KiB of a guest's output, without attaching: also for a guest that never falls silent."""
+        return "\n".join(line["text"] for line in self.cmd(f"console {name} --tail")["lines"])
+
     def run_guest(self, name, timeout=60, start=True):
         """Starts a tiny guest, waits for its debug-exit; returns (exit code, console text)."""
         if start:
