@@ -147,6 +147,24 @@ static struct sched_cpu *lock_queue_of(struct vcpu *v)
     }
 }
 
+/*
+ * With q's lock held. queue_woken() gives a vCPU another CPU under the lock of its new queue alone, so that one found by
+ * lock_queue_of() while it was WAKING may be queued elsewhere by now; its CPU is written before its state. (steal_from()
+ * writes them the other way round, under the lock of the old queue alone.)
+ */
+static bool is_in(const struct sched_cpu *q, const struct vcpu *v)
+{
+    return __atomic_load_n(&v->sched.state, __ATOMIC_ACQUIRE) == SCHED_QUEUED && q == &queues[v->sched.cpu];
+}
+
+/* Blocked or off: it stays so while its queue's lock is held. */
+static bool is_still(const struct vcpu *v)
+{
+    uint8_t state = __atomic_load_n(&v->sched.state, __ATOMIC_ACQUIRE);
+
+    return state == SCHED_BLOCKED || state == SCHED_OFF;
+}
+
 /* ---- adding, removing ---- */
 
 static uint32_t load_of(uint32_t cpu)
@@ -188,14 +206,14 @@ void sched_remove(struct vcpu *v)
 {
     struct sched_cpu *q = lock_queue_of(v);
 
-    /* One that parks tells so a moment before it has left its CPU; one that is being woken is in no queue. */
-    while (v->sched.state == SCHED_WAKING || v->sched.state == SCHED_RUNNING) {
-        hv_assert(v->sched.state == SCHED_WAKING || v->sched.cpu != this_cpu()->id);
+    /* One that parks tells so a moment before it has left its CPU; one that is being woken is in no queue, or just now in another. */
+    while (!is_in(q, v) && !is_still(v)) {
+        hv_assert(v->sched.state != SCHED_RUNNING || v->sched.cpu != this_cpu()->id);
         spin_unlock(&q->lock);
         cpu_relax();
         q = lock_queue_of(v);
     }
-    if (v->sched.state == SCHED_QUEUED)
+    if (is_in(q, v))
         take_out(q, v);
     if (v->sched.state != SCHED_OFF)
         __atomic_fetch_sub(&entities, 1, __ATOMIC_RELAXED);
@@ -309,9 +327,12 @@ void sched_step_back(struct vcpu *v)
 /* Exchanges their claims, so that a pair of vCPUs that yield to each other gains nothing over others. */
 static bool exchange(struct sched_cpu *q, struct vcpu *from, struct vcpu *to)
 {
-    uint64_t had = to->sched.vruntime;
+    uint64_t had;
 
-    if (to->sched.state != SCHED_QUEUED || had <= from->sched.vruntime)
+    if (!is_in(q, to))
+        return false;
+    had = to->sched.vruntime;
+    if (had <= from->sched.vruntime)
         return false;
     take_out(q, to);
     to->sched.vruntime = from->sched.vruntime;
@@ -396,8 +417,8 @@ static struct vcpu *steal_from(uint32_t from, uint32_t to, uint64_t below)
     struct vcpu *v = first_movable(q, from, to);
     if (v && v->sched.vruntime < below) {
         take_out(q, v);
+        start(v, false);           /* before it has another CPU: nobody shall take it for queued there */
         __atomic_store_n(&v->sched.cpu, to, __ATOMIC_RELEASE);
-        start(v, false);
     } else {
         v = NULL;
     }
