@@ -15,11 +15,12 @@ enum exit_reason {
 extern const char *const exit_reason_names[EXIT_REASONS];
 struct vcpu_exit {
     enum exit_reason reason;
+    uint64_t syndrome;                                 /* ARM64: ESR_EL2, for what the words below do not say */
     uint8_t insn_len;                                  /* 0: not known; guest code finds it where it matters */
     uint8_t insn_bytes_len;                            /* decode assist: bytes below are valid; 0: none */
     uint8_t insn_bytes[15];
     union {
-        struct { gpa_t gpa; uint8_t prot; bool decoded, sext; uint8_t reg; struct io_access io; } mem; /* prot: what was tried */
+        struct { gpa_t gpa; uint8_t prot; bool decoded, sext, wide; uint8_t reg; struct io_access io; uint64_t gva; } mem; /* prot: what was tried; ARM64: reg 31 is XZR, wide: a 64-bit register (SF), gva: FAR_EL2 */
         struct { struct io_access io; bool string, rep; uint8_t addr_size, seg; } pio;  /* string: guest_ops.emulate does it */
         /* x86: cr false: RDMSR/WRMSR, id is the guest's ECX, val is EDX:EAX of a write; guest code sets the registers of a read.
          * cr true: MOV to/from CRn, or XSETBV, intercepted: id is an enum x86_sysreg; guest code decodes the instruction and ignores val. */

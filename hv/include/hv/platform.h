@@ -1,0 +1,37 @@
+/*
+ * What an ARM64 machine consists of, in plain numbers, from ACPI (MADT, GTDT, MCFG, SPCR, DBG2, FADT) or, where there is none, from the
+ * device tree. Implemented by drivers/acpi and drivers/fdt; constant after the boot step "ACPI". Firmware may be broken: every length is
+ * checked, every loop bounded, what cannot be used is left out with one line in the log. Zero: not there.
+ */
+#pragma once
+#include <hv/types.h>
+
+#define PLATFORM_CPUS_MAX 512
+#define PLATFORM_ITS_MAX  8
+#define PLATFORM_GICR_MAX 16
+#define PLATFORM_ECAM_MAX 16
+enum platform_source { PLATFORM_NONE, PLATFORM_ACPI, PLATFORM_FDT };
+enum psci_conduit { PSCI_NONE, PSCI_SMC, PSCI_HVC };
+enum platform_uart { UART_NONE, UART_PL011, UART_SBSA, UART_16550 };
+struct platform_range { uint64_t base, len; };
+struct platform_ecam { uint64_t base; uint16_t segment; uint8_t bus_first, bus_last; };
+
+struct platform {
+    enum platform_source source;
+    uint32_t ncpus, cpus_dropped;
+    uint64_t mpidr[PLATFORM_CPUS_MAX];      /* affinity fields, MPIDR_EL1 layout; usable CPUs in table order */
+    enum psci_conduit psci;
+    struct {
+        uint8_t version;                    /* 2 or 3 (4 counts as 3) */
+        uint64_t dist;                      /* GICD */
+        uint64_t gicc, gich, gicv;          /* GICv2 (or a v3 with legacy interface) */
+        struct platform_range gicr[PLATFORM_GICR_MAX]; uint32_t ngicr;
+        uint64_t gicr_cpu[PLATFORM_CPUS_MAX];   /* ACPI's GICC may name each redistributor instead; 0: search gicr[] */
+        uint64_t its[PLATFORM_ITS_MAX]; uint32_t its_id[PLATFORM_ITS_MAX]; uint32_t nits;
+        uint32_t maintenance;               /* INTID of the maintenance PPI, normally 25 */
+    } gic;
+    struct { uint32_t phys, virt, hyp, hyp_virt; } timer;   /* INTIDs of the generic timer's PPIs, normally 30, 27, 26, 28 */
+    struct { enum platform_uart kind; uint64_t base; uint32_t intid; uint32_t baud, clock; uint8_t reg_shift; } uart;
+    struct platform_ecam ecam[PLATFORM_ECAM_MAX]; uint32_t necam;
+};
+extern struct platform the_platform;
