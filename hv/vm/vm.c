@@ -3,7 +3,9 @@
  * a wish in vm->pending and ask the vCPUs to park. A VM's parts are touched only when all its vCPUs are parked or not there.
  */
 #include <hv/console.h>
+#include <hv/files.h>
 #include <hv/guest.h>
+#include <hv/kernel.h>
 #include <hv/log.h>
 #include <hv/pci.h>
 #include <hv/time.h>
@@ -284,7 +286,10 @@ static void build(struct vm *vm)
 
 static const struct vcpu_ops *engine_of(const struct vm *vm, enum isa *isa)
 {
-    *isa = vm->config->isa;
+    uint64_t len = 0;
+    const void *file = file_find(vm->config->kernel, &len);
+
+    *isa = guest_isa(vm->config, file, len);
     if (*isa != ISA_COUNT)
         return vcpu_backend(*isa);
     for (*isa = 0; *isa < ISA_COUNT; (*isa)++)

@@ -6,7 +6,7 @@
  *   log = err|warn|info|debug         ; what is shown on the console (default info)
  *   [guest NAME]                      ; NAME: 1..31 of a-z A-Z 0-9 - _ .
  *   kernel = FILE                     ; required. Files are paths on the ESP, / or \, case as given; image files keep their names
- *   kind = auto|linux|pvh|multiboot|multiboot2     ; default auto: from the file's header
+ *   kind = auto|linux|pvh|multiboot|multiboot2|image|flat   ; default auto: from the file's header. image: an ARM64 Linux `Image`, also compressed; flat: ARM64 code, entered at its first byte with x0 = device tree
  *   initrd = FILE
  *   module = FILE [ARGS...]           ; repeatable (Multiboot, PVH), at most 16
  *   cmdline = TEXT                    ; at most 2047 bytes
@@ -28,7 +28,7 @@
 #define NAME_LEN 32
 #define PATH_LEN 128
 #define CMDLINE_LEN 2048
-enum guest_kind { KIND_AUTO, KIND_LINUX, KIND_PVH, KIND_MULTIBOOT, KIND_MULTIBOOT2 };
+enum guest_kind { KIND_AUTO, KIND_LINUX, KIND_PVH, KIND_MULTIBOOT, KIND_MULTIBOOT2, KIND_IMAGE, KIND_FLAT };
 extern const char *const guest_kind_names[];
 struct guest_module { char path[PATH_LEN]; char args[256]; };
 struct guest_disk { char path[PATH_LEN]; bool ro; };

@@ -1,0 +1,83 @@
+/* Which instruction set a kernel's file is for. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+#include <hv/kernel.h>
+
+static uint8_t file[65536];
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(file, 0, sizeof file);
+    return 0;
+}
+
+static void put(uint64_t at, const void *what, size_t n) { memcpy(file + at, what, n); }
+
+static void test_linux(void **state)
+{
+    (void)state;
+    put(56, "ARM\x64", 4);
+    assert_int_equal(kernel_isa(file, sizeof file), ISA_AARCH64);
+    assert_int_equal(kernel_isa(file, 60), ISA_AARCH64);
+    assert_int_equal(kernel_isa(file, 59), ISA_COUNT);
+    put(56, "RSC\x05", 4);
+    assert_int_equal(kernel_isa(file, sizeof file), ISA_RISCV64);
+    setup(NULL);
+    put(0x1fe, "\x55\xaa", 2), put(0x202, "HdrS", 4);
+    assert_int_equal(kernel_isa(file, sizeof file), ISA_X86_64);
+    assert_int_equal(kernel_isa(file, 0x205), ISA_COUNT);
+    setup(NULL);
+    put(0, "\x1f\x8b\x08", 3);
+    assert_int_equal(kernel_isa(file, sizeof file), ISA_AARCH64);
+}
+
+static void test_containers(void **state)
+{
+    (void)state;
+    put(0, "\x7f" "ELF", 4), put(18, "\x3e\0", 2);
+    assert_int_equal(kernel_isa(file, sizeof file), ISA_X86_64);
+    put(18, "\xb7\0", 2);
+    assert_int_equal(kernel_isa(file, sizeof file), ISA_AARCH64);
+    put(18, "\x02\0", 2);
+    assert_int_equal(kernel_isa(file, sizeof file), ISA_COUNT);
+    setup(NULL);
+    put(0, "MZ", 2), put(0x3c, "\x80", 1), put(0x80, "PE\0\0\x64\xaa", 6);
+    assert_int_equal(kernel_isa(file, sizeof file), ISA_AARCH64);
+    assert_int_equal(kernel_isa(file, 0x84), ISA_COUNT);
+    put(0x3c, "\xff\xff\xff\xff", 4);
+    assert_int_equal(kernel_isa(file, sizeof file), ISA_COUNT);
+    setup(NULL);
+    put(0x100, "\x02\xb0\xad\x1b\0\0\0\0\xfe\x4f\x52\xe4", 12);
+    assert_int_equal(kernel_isa(file, sizeof file), ISA_X86_64);
+    put(0x108, "\0", 1);
+    assert_int_equal(kernel_isa(file, sizeof file), ISA_COUNT);
+}
+
+static void test_guest(void **state)
+{
+    struct guest_config c = { .isa = ISA_RISCV64, .kind = KIND_FLAT };
+
+    (void)state;
+    put(56, "ARM\x64", 4);
+    assert_int_equal(guest_isa(&c, file, sizeof file), ISA_RISCV64);
+    c.isa = ISA_COUNT;
+    assert_int_equal(guest_isa(&c, NULL, 0), ISA_AARCH64);
+    c.kind = KIND_PVH;
+    assert_int_equal(guest_isa(&c, file, sizeof file), ISA_X86_64);
+    c.kind = KIND_AUTO;
+    assert_int_equal(guest_isa(&c, file, sizeof file), ISA_AARCH64);
+    assert_int_equal(guest_isa(&c, NULL, 0), ISA_COUNT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_linux, setup), cmocka_unit_test_setup(test_containers, setup), cmocka_unit_test_setup(test_guest, setup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
