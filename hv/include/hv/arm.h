@@ -63,10 +63,14 @@ struct vcpu;
  */
 #define ARM_LRS_MAX 16
 struct arm_gic_cpu {
-    uint64_t lr[ARM_LRS_MAX];      /* layout of ICH_LR<n>_EL2 (GICv3 §12.4.8); a GICv2 engine converts */
+    uint64_t lr[ARM_LRS_MAX];      /* layout of ICH_LR<n>_EL2 (GICv3 §12.4.8); a GICv2 engine converts; bits 12:10 of the INTID: source of a v2 SGI */
     uint32_t used;                 /* bit per list register that holds an interrupt; 0 costs the engine nothing */
-    uint32_t hcr;                  /* ICH_HCR_EL2 bits 7:1 wanted: UIE, LRENPIE, NPIE ... (§12.4.3); En is the engine's */
+    uint32_t hcr;                  /* ICH_HCR_EL2 bits 7:1 wanted: NPIE, LRENPIE (§12.4.3); En is the engine's. When LRENPIE is wanted, the engine
+                                    * puts EOIcount (bits 31:27) here at exit, and enters with EOIcount 0. 0: nothing wanted, nothing to read back */
 };
+#define ARM_HCR_LRENPIE (1u << 2)
+#define ARM_HCR_NPIE    (1u << 3)
+#define ARM_HCR_EOICOUNT_SHIFT 27
 #define ARM_LR_PENDING  (1ull << 62)
 #define ARM_LR_ACTIVE   (1ull << 63)
 #define ARM_LR_HW       (1ull << 61)
@@ -87,6 +91,14 @@ void arm_vtimer_irq(struct vcpu *);                        /* PPI 27 fired while
 void arm_vtimer_loaded(struct vcpu *);                     /* the CPU's timer has v's CVAL and CTL again */
 bool arm_vtimer_active(const struct vcpu *);               /* at load: the vGIC holds the PPI, so the physical one must be made active, else inactive */
 void arm_vtimer_unloaded(struct vcpu *, uint64_t ctl, uint64_t cval);   /* timer off and saved: v is to be woken at cval */
+
+/*
+ * Not a register: set_sysreg(v, ARM_VTIMER_PHYS_ACTIVE, 0 or 1) while v is loaded makes the physical PPI of the virtual timer inactive or active
+ * (the guest deactivated it by MMIO, or its timer no longer wants the interrupt). Not loaded: nothing to do, load asks arm_vtimer_active().
+ * time_cycles() is the physical count; the guest's virtual count is time_cycles() - CNTVOFF_EL2, and vtimer.c alone sets CNTVOFF_EL2.
+ * CNTPCT_EL0, CNTP_CTL/CVAL/TVAL_EL0 are trapped (CNTHCTL_EL2: EL1PCTEN, EL1PCEN 0): hv/guest/arm gives them the virtual count.
+ */
+#define ARM_VTIMER_PHYS_ACTIVE 0x10001u
 
 /* Exceptions that an engine meets and only passes on; hv/guest/arm/inject.c. Own CPU; take effect at the next run. */
 void arm_raise_undefined(struct vcpu *);                   /* ESR_EL1.EC 0 */
