@@ -20,9 +20,20 @@ static uint64_t span(unsigned level)
     return PAGE_SIZE << (9 * level);
 }
 
-static unsigned index_of(uint64_t ia, unsigned level)
+/* log2 of the number of tables that make up the root. */
+static unsigned root_order(const struct pt_format *f)
 {
-    return (unsigned)(ia >> (PAGE_SHIFT + 9 * level)) & (ENTRIES - 1);
+    unsigned one = PAGE_SHIFT + 9u * f->levels;
+
+    return f->ia_bits > one ? f->ia_bits - one : 0;
+}
+
+/* Addresses are checked before the walk, so that the root's index needs no bound. */
+static unsigned index_of(const struct pt_format *f, uint64_t ia, unsigned level)
+{
+    unsigned n = (unsigned)(ia >> (PAGE_SHIFT + 9 * level));
+
+    return level == f->levels - 1u ? n : n & (ENTRIES - 1);
 }
 
 static void set_entry(uint64_t *e, uint64_t v)
@@ -56,7 +67,8 @@ int pt_init(struct pt *pt, const struct pt_format *fmt)
 {
     *pt = (struct pt){ .fmt = fmt };
     spin_init(&pt->lock, LOCK_PT);
-    pt->root = new_table(pt);
+    pt->root = pmm_alloc_zero(root_order(fmt), PMM_PT);
+    pt->tables = 1ull << root_order(fmt);
     return pt->root.v ? 0 : -ENOMEM;
 }
 
@@ -88,10 +100,16 @@ static void drop_table(struct pt *pt, hpa_t pa, unsigned level)
 
 void pt_fini(struct pt *pt)
 {
+    unsigned top;
+
     if (!pt->root.v)
         return;
-    drop_table(pt, pt->root, pt->fmt->levels - 1u);
+    top = pt->fmt->levels - 1u;
+    for (unsigned i = 0; top && i < ENTRIES << root_order(pt->fmt); i++)
+        if (pt->fmt->kind(table_at(pt->root)[i], top) == PTE_TABLE)
+            drop_table(pt, pt->fmt->addr(table_at(pt->root)[i], top), top - 1);
     pt_reap(pt);
+    pmm_free(pt->root, root_order(pt->fmt), PMM_PT);
     *pt = (struct pt){ .fmt = NULL };
 }
 
@@ -150,7 +168,7 @@ static int walk_table(struct walk *w, hpa_t table, unsigned level, uint64_t ia, 
     while (len && !err) {
         uint64_t part = min_u64(len, span(level) - (ia & (span(level) - 1)));
 
-        err = walk_entry(w, table_at(table) + index_of(ia, level), level, ia, part);
+        err = walk_entry(w, table_at(table) + index_of(w->pt->fmt, ia, level), level, ia, part);
         ia += part;
         len -= part;
     }
@@ -235,7 +253,6 @@ static int split_leaf(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, 
     uint64_t old = get_entry(e), oa = f->addr(old, level).v;
     unsigned prot = f->prot(old, level), below = level - 1;
 
-    (void)ia;
     if (len == span(level))
         return 0;
     hpa_t table = new_table(w->pt);
@@ -243,6 +260,10 @@ static int split_leaf(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, 
         return -ENOMEM;
     for (unsigned i = 0; i < ENTRIES; i++)
         table_at(table)[i] = f->leaf(hpa(oa + i * span(below)), below, prot, type_of(f, old, level));
+    if (w->pt->forget) {
+        set_entry(e, 0);
+        w->pt->forget(w->pt, align_down(ia, span(level)), span(level));
+    }
     set_entry(e, f->table(table, level));
     return 0;
 }
@@ -254,7 +275,7 @@ static bool edge_inside_leaf(const struct pt *pt, uint64_t ia)
     hpa_t table = pt->root;
 
     for (unsigned level = f->levels - 1u;; level--) {
-        uint64_t e = get_entry(table_at(table) + index_of(ia, level));
+        uint64_t e = get_entry(table_at(table) + index_of(f, ia, level));
         enum pte_kind kind = f->kind(e, level);
 
         if (kind == PTE_LEAF)
@@ -335,7 +356,7 @@ bool pt_lookup(const struct pt *pt, gpa_t ia, hpa_t *oa, unsigned *prot)
     if (bad_range(pt, align_down(ia.v, PAGE_SIZE), PAGE_SIZE))
         return false;
     for (unsigned level = f->levels - 1u;; level--) {
-        uint64_t e = get_entry(table_at(table) + index_of(ia.v, level));
+        uint64_t e = get_entry(table_at(table) + index_of(f, ia.v, level));
         enum pte_kind kind = f->kind(e, level);
 
         if (kind == PTE_HOLE)

@@ -12,21 +12,21 @@ static int pages_left = 1 << 20, pages_out;
 
 hpa_t pmm_alloc_zero(unsigned order, enum pmm_owner owner)
 {
-    (void)order, (void)owner;
-    if (pages_left <= 0)
+    (void)owner;
+    if (pages_left < 1 << order)
         return hpa(0);
-    pages_left--;
-    pages_out++;
-    void *p = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
-    memset(p, 0, PAGE_SIZE);
+    pages_left -= 1 << order;
+    pages_out += 1 << order;
+    void *p = aligned_alloc(PAGE_SIZE << order, PAGE_SIZE << order);
+    memset(p, 0, PAGE_SIZE << order);
     return hpa((uint64_t)p);
 }
 
 void pmm_free(hpa_t pa, unsigned order, enum pmm_owner owner)
 {
-    (void)order, (void)owner;
-    pages_left++;
-    pages_out--;
+    (void)owner;
+    pages_left += 1 << order;
+    pages_out -= 1 << order;
     free((void *)pa.v);
 }
 

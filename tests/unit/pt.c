@@ -132,6 +132,61 @@ static void test_no_memory(void **state)
     }
 }
 
+/* A root of four tables in a row, as ARM's stage 2 has it: 41 bits in 3 levels. */
+static void test_wide_root(void **state)
+{
+    struct pt_format wide = fake_format;
+    struct pt w;
+
+    (void)state;
+    wide.ia_bits = 41;
+    assert_int_equal(pt_init(&w, &wide), 0);
+    assert_int_equal(w.root.v & (4 * PAGE_SIZE - 1), 0);
+    assert_int_equal(w.tables, 4);
+    assert_int_equal(pt_map(&w, gpa(0), hpa(64 * GIB), PAGE_SIZE, PROT_R, MEM_WB), 0);
+    assert_int_equal(pt_map(&w, gpa((1ull << 41) - GIB), hpa(GIB), GIB, PROT_RW, MEM_WB), 0);
+    assert_int_equal(pt_map(&w, gpa((1ull << 41) - GIB - PAGE_SIZE), hpa(0), PAGE_SIZE, PROT_RW, MEM_WB), 0);
+    assert_int_equal(pt_map(&w, gpa(1ull << 41), hpa(0), PAGE_SIZE, PROT_R, MEM_WB), -EINVAL);
+    hpa_t oa;
+    unsigned prot;
+    assert_true(pt_lookup(&w, gpa((1ull << 41) - 1), &oa, &prot));
+    assert_int_equal(oa.v, 2 * GIB - 1);
+    assert_false(pt_lookup(&w, gpa(1ull << 39), &oa, &prot));   /* the second table's first entry, not the first's */
+    assert_int_equal(((uint64_t *)w.root.v)[2047], fake_leaf(hpa(GIB), 2, PROT_RW, MEM_WB));
+    assert_int_equal(pt_unmap(&w, gpa(0), 1ull << 41), 0);
+    assert_int_equal(w.tables, 4);
+    assert_int_equal(pt_map(&w, gpa((1ull << 41) - PAGE_SIZE), hpa(0), PAGE_SIZE, PROT_RW, MEM_WB), 0);
+    pt_fini(&w);
+    assert_int_equal(pages_out, 1);
+}
+
+static unsigned forgotten;
+
+/* When the owner is asked to make CPUs forget a leaf, it is a hole. */
+static void forget(struct pt *p, uint64_t ia, uint64_t len)
+{
+    hpa_t oa;
+    unsigned prot;
+
+    forgotten++;
+    assert_int_equal(len, forgotten == 1 ? GIB : 2 * MIB);
+    assert_int_equal(ia, forgotten == 1 ? GIB : GIB + 4 * MIB);
+    assert_false(pt_lookup(p, gpa(ia), &oa, &prot));
+    assert_false(pt_lookup(p, gpa(ia + len - 1), &oa, &prot));
+}
+
+static void test_break_before_make(void **state)
+{
+    (void)state;
+    forgotten = 0;
+    assert_int_equal(pt_map(&pt, gpa(GIB), hpa(GIB), GIB, PROT_RWX, MEM_WB), 0);
+    pt.forget = forget;
+    assert_int_equal(pt_protect(&pt, gpa(GIB + 4 * MIB + PAGE_SIZE), PAGE_SIZE, PROT_R), 0);
+    assert_int_equal(forgotten, 2);
+    expect_map(GIB + 4 * MIB + PAGE_SIZE, GIB + 4 * MIB + PAGE_SIZE, PROT_R);
+    expect_map(GIB, GIB, PROT_RWX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +195,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unmap_splits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_protect, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_wide_root, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_break_before_make, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,8 @@ struct vcpu_exit {
         struct { struct io_access io; bool string, rep; uint8_t addr_size, seg; } pio;  /* string: guest_ops.emulate does it */
         /* x86: cr false: RDMSR/WRMSR, id is the guest's ECX, val is EDX:EAX of a write; guest code sets the registers of a read.
          * cr true: MOV to/from CRn, or XSETBV, intercepted: id is an enum x86_sysreg; guest code decodes the instruction and ignores val. */
-        struct { uint32_t id; bool write, cr; uint64_t val; } sysreg;  /* others: MRS/MSR encoding; CSR no. */
+        /* ARM64: id is an MRS encoding, reg the general register (31: XZR), val what an MSR would write; guest code sets the register of an MRS. */
+        struct { uint32_t id; bool write, cr; uint8_t reg; uint64_t val; } sysreg;  /* CSR no. */
         struct { uint64_t hw_code, hw_info; const char *what; } fail;   /* raw, for the log only */
     };
 };

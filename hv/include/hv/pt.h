@@ -8,6 +8,7 @@ enum pte_kind { PTE_HOLE, PTE_TABLE, PTE_LEAF };
 struct pt_format {
     const char *name;
     uint8_t levels, ia_bits, leaf_levels;              /* leaf_levels: bit n = level n may be a leaf (0 = 4 KiB) */
+                                                       /* ia_bits > 12 + 9 * levels: the root is that many powers of two tables in a row */
     bool clean_to_ram;                                 /* the walker hardware does not snoop caches */
     uint64_t (*leaf)(hpa_t, unsigned level, unsigned prot, enum memtype);
     uint64_t (*table)(hpa_t, unsigned level);
@@ -16,7 +17,17 @@ struct pt_format {
     unsigned (*prot)(uint64_t pte, unsigned level);
     enum memtype (*type)(uint64_t pte, unsigned level); /* NULL: every leaf counts as MEM_WB when it is split or protected */
 };
-struct pt { const struct pt_format *fmt; hpa_t root; hpa_t limbo; uint64_t tables; struct spinlock lock; };
+struct pt {
+    const struct pt_format *fmt;
+    hpa_t root, limbo;
+    uint64_t tables;
+    struct spinlock lock;
+    /*
+     * NULL: an entry may be replaced as it stands. Else "break before make" (Arm ARM D8.16.1): before a leaf becomes a table it is a hole
+     * for a moment, in which this makes every CPU forget what it has of [ia, ia+len). Set by the owner; called with the lock held.
+     */
+    void (*forget)(struct pt *, uint64_t ia, uint64_t len);
+};
 int must_check pt_init(struct pt *, const struct pt_format *);
 void pt_fini(struct pt *);                             /* frees every table; nobody may be walking it */
 /* len, ia, oa: multiples of 4 KiB. Uses the largest leaves that alignment allows. -EEXIST if anything is mapped there. -ENOMEM undoes. */
