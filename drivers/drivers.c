@@ -1,7 +1,6 @@
 /* drivers.c: every driver of the host, in probe order. */
 #include <arch/mmu.h>
 
-#include <hv/acpi.h>
 #include <hv/drivers.h>
 #include <hv/log.h>
 #include <hv/smbios.h>
@@ -14,7 +13,7 @@ static bool have_serial, have_fb;
 
 void drivers_early_console(const struct boot_info *bi)
 {
-    have_serial = serial_early();
+    have_serial = serial_early(bi);
     have_fb = fb_early(bi, !have_serial);
 }
 
@@ -22,7 +21,7 @@ void drivers_early_console(const struct boot_info *bi)
 static int init_serial(const struct boot_info *bi)
 {
     (void)bi;
-    int err = serial_init(&acpi_info()->spcr);
+    int err = serial_init();
 
     have_serial = err == 0;
     return err;

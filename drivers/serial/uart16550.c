@@ -3,13 +3,8 @@
  * fit into the FIFO stays in the console's ring until the transmitter's interrupt.
  */
 #include <arch/io.h>
-#include <arch/irq.h>
 #include <arch/mmu.h>
 
-#include <hv/console.h>
-#include <hv/event.h>
-#include <hv/log.h>
-#include <hv/time.h>
 #include <stdio.h>
 
 #include "serial.h"
@@ -23,20 +18,16 @@ enum { THR = 0, RBR = 0, DLL = 0, DLM = 1, IER = 1, IIR = 2, FCR = 2, LCR = 3, M
 #define LSR_IDLE 0x20u                  /* transmitter holding register, or FIFO, empty */
 #define IER_RX_TX 0x03u
 #define IIR_NONE 0x01u
-#define POLL_NS  10000000ull
 #define SPINS    100000                 /* a byte at 9600 baud takes 1 ms */
 
 static struct uart {
-    bool found, irq;
+    bool found;
     uint16_t port;
     volatile uint8_t *mmio;
     uint8_t shift, width;               /* register spacing as a power of two, and access width in bytes */
     uint8_t fifo;                       /* bytes that may be written when the transmitter is idle */
     uint8_t left;                       /* of them, still free: only known after an idle transmitter was seen */
-    char name[48];
 } uart;
-static struct event poll;
-static bool registered;
 
 static uint8_t rd(unsigned reg)
 {
@@ -123,8 +114,6 @@ static void write_sync(const char *s, size_t n)
     uart.left = 0;
 }
 
-static const struct host_console line = { .name = "serial", .write = write, .write_sync = write_sync };
-
 static void receive(void)
 {
     char buf[64];
@@ -151,43 +140,29 @@ static void on_irq(void *arg)
     }
 }
 
-static void on_poll(struct event *ev)
-{
-    receive();
-    if (rd(LSR) & LSR_IDLE)
-        host_console_tx_ready();
-    event_at(ev, time_ns() + POLL_NS);
-}
+static bool tx_idle(void) { return rd(LSR) & LSR_IDLE; }
+static void irq_on(void) { wr(IER, IER_RX_TX); }
 
-static bool try_port(uint16_t port, const char *name)
+const struct serial_chip uart16550 = {
+    .line = { .name = "serial", .write = write, .write_sync = write_sync },
+    .receive = receive, .tx_idle = tx_idle, .irq = on_irq, .irq_on = irq_on,
+};
+
+bool uart16550_probe(uint16_t port)
 {
     uart = (struct uart){ .port = port, .width = 1 };
-    snprintf(uart.name, sizeof uart.name, "%s at port %x", name, port);
     return start(0);
 }
 
-/* The log's lines end in a line feed; a terminal wants a carriage return too. */
-static void early_sink(const char *s, size_t n)
+/* Registers that lie 4 bytes apart are taken for 32 bits wide, which those that are only 8 wide bear. */
+bool uart16550_mmio(const struct platform_serial *u)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (s[i] == '\n')
-            write_sync("\r", 1);
-        write_sync(s + i, 1);
-    }
-}
-
-bool serial_early(void)
-{
-    if (!try_port(0x3f8, "COM1") && !try_port(0x2f8, "COM2"))
-        return false;
-    log_set_sink(early_sink);
-    host_console_register(&line);       /* a panic reaches it from now on */
-    registered = true;
-    return true;
+    uart = (struct uart){ .mmio = mmu_map_device(hpa(u->base), 64), .shift = u->reg_shift, .width = u->reg_shift == 2 ? 4 : 1 };
+    return uart.mmio && start(u->baud);
 }
 
 /* The SPCR's registers, if they are 16550-compatible and not what was probed already. */
-static bool use_spcr(const struct acpi_spcr *s)
+bool uart16550_spcr(const struct acpi_spcr *s, char name[SERIAL_NAME_MAX])
 {
     struct uart old = uart;
 
@@ -198,36 +173,10 @@ static bool use_spcr(const struct acpi_spcr *s)
         uart.port = (uint16_t)s->reg.addr;
     else if (s->reg.space == ACPI_MEMORY)
         uart.mmio = mmu_map_device(hpa(s->reg.addr), 64);
-    snprintf(uart.name, sizeof uart.name, "UART at %s %llx", uart.mmio ? "address" : "port", (unsigned long long)s->reg.addr);
-    if ((uart.mmio || uart.port) && start(s->baud))
+    if ((uart.mmio || uart.port) && start(s->baud)) {
+        snprintf(name, SERIAL_NAME_MAX, "UART at %s %llx", uart.mmio ? "address" : "port", (unsigned long long)s->reg.addr);
         return true;
+    }
     uart = old;
     return false;
-}
-
-int serial_init(const struct acpi_spcr *s)
-{
-    uint32_t gsi = uart.port == 0x2f8 ? 3 : 4;
-
-    if (use_spcr(s) && s->gsi)
-        gsi = s->gsi;
-    if (!uart.found)
-        return -ENODEV;
-    uart.irq = irq_register(gsi, on_irq, NULL) == 0;
-    if (!registered)
-        host_console_register(&line);
-    registered = true;
-    if (uart.irq) {
-        wr(IER, IER_RX_TX);
-    } else {
-        log_warn("the serial port's interrupt %u cannot be routed: the port is polled", gsi);
-        event_init(&poll, on_poll, 0);
-        event_at(&poll, time_ns() + POLL_NS);
-    }
-    return 0;
-}
-
-const char *serial_name(void)
-{
-    return uart.name;
 }

@@ -14,6 +14,7 @@
 #include <hv/mgmt.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
+#include <hv/platform.h>
 #include <hv/pmm.h>
 #include <hv/sched.h>
 #include <hv/time.h>
@@ -43,9 +44,15 @@ static int say_hello(struct boot_info *bi)
 
 static int do_pmm(struct boot_info *bi) { return pmm_init(bi); }
 static int do_mmu(struct boot_info *bi) { return mmu_init(bi); }
-static int do_acpi(struct boot_info *bi) { return acpi_init(bi); }
 static int do_files(struct boot_info *bi) { return files_init(bi); }
 static int do_drivers(struct boot_info *bi) { return drivers_init(bi); }
+
+static int do_tables(struct boot_info *bi)
+{
+    int err = acpi_init(bi);
+
+    return err ? err : platform_init(bi);
+}
 
 static int do_heap(struct boot_info *bi)
 {
@@ -122,7 +129,7 @@ static const struct step steps[] = {
     { "memory", do_pmm, "the firmware reports too little usable memory" },
     { "address space", do_mmu, "Trivet's own page tables cannot be made, or do not protect it: see the line above" },
     { "heap", do_heap, "there is not enough memory" },
-    { "ACPI", do_acpi, "the firmware gives no usable ACPI tables: look for a newer firmware" },
+    { "firmware tables", do_tables, "the firmware gives no usable tables: look for a newer firmware" },
     { "interrupts", do_irq, "the interrupt controller was not found: look for a newer firmware" },
     { "clock", do_timer, "no usable clock was found: enable HPET or the ACPI PM timer in the firmware's setup" },
     { NULL, say_hello, "" },

@@ -30,7 +30,7 @@ def test_large_memory():
 def test_every_boot_step_has_its_time():
     with Machine(make_image(CONFIG, FILES)) as machine:
         machine.boot()
-        for step in ("memory", "ACPI", "clock", "files", "processors", "virtualisation", "configuration", "guests"):
+        for step in ("memory", "firmware tables", "clock", "files", "processors", "virtualisation", "configuration", "guests"):
             assert f"boot: {step}" in machine.text, step
 
 

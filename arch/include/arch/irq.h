@@ -2,6 +2,7 @@
 #pragma once
 #include <hv/types.h>
 int must_check irq_init(void);
+/* gsi: as ACPI and the device tree number interrupts; on ARM64 the INTID. */
 int must_check irq_register(uint32_t gsi, void (*fn)(void *), void *arg);  /* routed to CPU 0; level/polarity from firmware tables */
 void irq_window(void);                 /* takes everything pending, then returns with interrupts disabled again */
 void irq_wait(void);                   /* sleeps until an interrupt came; the caller has checked for work with interrupts disabled, no wake-up is lost */

@@ -3,6 +3,10 @@
 #include <hv/types.h>
 struct boot_info;
 int must_check mmu_init(const struct boot_info *);
+/*
+ * mmu_map_device() and mmu_map_firmware() before mmu_init(), for the early console: NULL where the CPU has ports (x86); elsewhere (ARM64) they
+ * work through the boot program's tables, and what they gave then stays valid after mmu_init().
+ */
 void *phys_to_virt(hpa_t);
 hpa_t virt_to_phys(const void *);
 void *mmu_map_device(hpa_t, uint64_t len);             /* uncached, never executable; NULL when out of address space */

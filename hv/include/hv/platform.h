@@ -1,9 +1,10 @@
 /*
  * What an ARM64 machine consists of, in plain numbers, from ACPI (MADT, GTDT, MCFG, SPCR, DBG2, FADT) or, where there is none, from the
- * device tree. Implemented by drivers/acpi and drivers/fdt; constant after the boot step "ACPI". Firmware may be broken: every length is
+ * device tree. Implemented by drivers/acpi and drivers/fdt; constant after the boot step "firmware tables". Firmware may be broken: every length is
  * checked, every loop bounded, what cannot be used is left out with one line in the log. Zero: not there.
  */
 #pragma once
+#include <hv/acpi.h>
 #include <hv/types.h>
 
 #define PLATFORM_CPUS_MAX 512
@@ -14,6 +15,8 @@ enum platform_source { PLATFORM_NONE, PLATFORM_ACPI, PLATFORM_FDT };
 enum psci_conduit { PSCI_NONE, PSCI_SMC, PSCI_HVC };
 enum platform_uart { UART_NONE, UART_PL011, UART_SBSA, UART_16550 };
 struct platform_range { uint64_t base, len; };
+/* The console's port. baud 0: as the firmware left it; clock in Hz, 0: not told; 16550: registers lie 1 << reg_shift bytes apart. */
+struct platform_serial { enum platform_uart kind; uint64_t base; uint32_t intid; uint32_t baud, clock; uint8_t reg_shift; };
 struct platform_ecam { uint64_t base; uint16_t segment; uint8_t bus_first, bus_last; };
 
 struct platform {
@@ -31,7 +34,19 @@ struct platform {
         uint32_t maintenance;               /* INTID of the maintenance PPI, normally 25 */
     } gic;
     struct { uint32_t phys, virt, hyp, hyp_virt; } timer;   /* INTIDs of the generic timer's PPIs, normally 30, 27, 26, 28 */
-    struct { enum platform_uart kind; uint64_t base; uint32_t intid; uint32_t baud, clock; uint8_t reg_shift; } uart;
+    struct platform_serial uart;
     struct platform_ecam ecam[PLATFORM_ECAM_MAX]; uint32_t necam;
 };
 extern struct platform the_platform;
+
+/*
+ * Fills the_platform, from ACPI if its MADT knows ARM CPUs, else from the device tree; empty (PLATFORM_NONE) on x86. May be called again: the
+ * early console does so before the boot step. Logs nothing.
+ */
+struct boot_info;
+void platform_find(const struct boot_info *);
+/* Boot step, after acpi_init(): the same, and one line in the log. A machine without either is no error here. */
+int must_check platform_init(const struct boot_info *);
+/* The parsers, without side effects. False: no ARM64 machine is described there, and *out is empty. */
+bool acpi_parse_platform(struct platform *out, uint64_t rsdp, acpi_map_fn map);
+bool fdt_parse_platform(struct platform *out, uint64_t fdt, acpi_map_fn map);
