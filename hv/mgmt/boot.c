@@ -2,6 +2,7 @@
 #include "mgmt.h"
 #include <hv/console.h>
 #include <hv/files.h>
+#include <hv/kernel.h>
 #include <hv/log.h>
 #include <hv/mgmt.h>
 #include <hv/percpu.h>
@@ -49,12 +50,24 @@ int config_init(const char *text, size_t len)
     return 0;
 }
 
-/* A guest for another ISA is left out, with one line that says so. */
+static bool any_engine(void)
+{
+    for (enum isa isa = 0; isa < ISA_COUNT; isa++)
+        if (vcpu_backend(isa))
+            return true;
+    return false;
+}
+
+/* A guest for another ISA is left out, with one line that says so. Where nothing runs at all, each guest may be tried and tells why not. */
 static bool for_this_machine(const struct guest_config *g)
 {
-    if (g->isa == ISA_COUNT || vcpu_backend(g->isa))
+    uint64_t len = 0;
+    const void *file = file_find(g->kernel, &len);
+    enum isa isa = guest_isa(g, file, len);
+
+    if (isa == ISA_COUNT || vcpu_backend(isa) || !any_engine())
         return true;
-    log_info("%s: left out: this machine has no engine for its instruction set", g->name);
+    log_info("%s: left out: it is for %s, which this machine does not run", g->name, isa_names[isa]);
     return false;
 }
 

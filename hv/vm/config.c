@@ -11,7 +11,7 @@
 #define MAX_ERRORS 64
 
 const char *const guest_kind_names[] = { "auto", "linux", "pvh", "multiboot", "multiboot2", "image", "flat" };
-static const char *const isa_names[] = { "x86_64", "aarch64", "riscv64", "auto" };
+const char *const isa_names[] = { "x86_64", "aarch64", "riscv64", "auto" };
 static_assert(ARRAY_SIZE(isa_names) == ISA_COUNT + 1, "auto stands for ISA_COUNT");
 static const char *const log_names[] = { "err", "warn", "info", "debug" };
 

@@ -1,4 +1,4 @@
-"""Fixtures of the whole-machine tests. A module says what it boots in CONFIG, FILES (name or function), MACHINE and MACHINE_TYPE (QEMU if not said)."""
+"""Fixtures of the whole-machine tests. A module says what it boots in CONFIG, FILES (name or function), MACHINE and MACHINE_TYPE (x86 if not said)."""
 import os
 import sys
 

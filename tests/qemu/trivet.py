@@ -19,6 +19,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 WORK = os.path.join(TOP, "build", "qemu-tests")
 GUESTS = os.path.join(TOP, "build", "guests")
 DEBIAN = os.path.join(TOP, "build", "debian")
+LOADERS = [os.path.join(TOP, "build/x86_64/BOOTX64.EFI"), os.path.join(TOP, "build/aarch64/BOOTAA64.EFI")]
 SCREEN = 3000                           # characters of the serial line that a failure shows
 BOOT_TIMEOUT = 120
 KEPT_IMAGES = 8
@@ -42,8 +43,8 @@ def digest(paths, text):
 def make_image(conf, files, name="trivet.conf"):
     """An image of the configuration (text) and files ({path on the stick: path here}); kept while nothing changes."""
     os.makedirs(WORK, exist_ok=True)
-    loader = os.path.join(TOP, "build", "x86_64", "BOOTX64.EFI")
-    key = digest([loader, *files.values()], conf + repr(sorted(files.items())))
+    loaders = [path for path in LOADERS if os.path.exists(path)]
+    key = digest([*loaders, *files.values()], conf + repr(sorted(files.items())))
     image = os.path.join(WORK, f"{key}.img")
     if os.path.exists(image):
         os.utime(image)
@@ -75,13 +76,15 @@ def guest_file(name):
 
 
 def debian_files():
-    """{name: path} of the Debian guest's files, made by its recipe."""
+    """{name: path} of the Debian guests' files, made by their recipe."""
     subprocess.run([os.path.join(TOP, "images/debian/build"), DEBIAN], check=True, timeout=300)
-    return {name: os.path.join(DEBIAN, name) for name in ("vmlinuz", "initrd.img", "disk.img")}
+    return {name: os.path.join(DEBIAN, name) for name in ("vmlinuz", "initrd.img", "disk.img", "vmlinuz-arm64", "initrd-arm64.img")}
 
 
 class Machine:
     """QEMU with Trivet in it. Use as a context manager; the process is ended by its id whatever happens."""
+
+    arch = "x86_64"
 
     def __init__(self, image, cpus=2, memory="2G", options=(), arguments=()):
         self.folder = tempfile.mkdtemp(prefix="machine-", dir=WORK)
@@ -101,7 +104,7 @@ class Machine:
         self.reader.start()
 
     def _command(self, image, cpus, memory, options, serial):
-        run = [os.path.join(TOP, "images/run"), "--print", "--image", image, "--cpus", str(cpus), "--memory", memory,
+        run = [os.path.join(TOP, "images/run"), "--print", "--arch", self.arch, "--image", image, "--cpus", str(cpus), "--memory", memory,
                "--serial", f"unix:{serial}", *options]
         shown = subprocess.run(run, check=True, text=True, capture_output=True, timeout=120, env=dict(os.environ, TMPDIR=self.folder))
         return shlex.split(shown.stdout.splitlines()[-1])
@@ -286,3 +289,13 @@ class Machine:
                 while "return" not in (value := json.loads(stream.readline())) and "error" not in value:
                     pass
             return value
+
+
+class ArmMachine(Machine):
+    """The same on ARM64: QEMU's `virt` at EL2. MACHINE_TYPE = trivet.ArmMachine, MACHINE = {"model": "max"} in a test file."""
+
+    arch = "aarch64"
+
+    def __init__(self, image, model="neoverse-n1", gic=3, acpi=True, options=(), **rest):
+        options = ["--model", model, "--gic", str(gic), *([] if acpi else ["--no-acpi"]), *options]
+        super().__init__(image, options=options, **rest)

@@ -29,7 +29,7 @@
 #define PATH_LEN 128
 #define CMDLINE_LEN 2048
 enum guest_kind { KIND_AUTO, KIND_LINUX, KIND_PVH, KIND_MULTIBOOT, KIND_MULTIBOOT2, KIND_IMAGE, KIND_FLAT };
-extern const char *const guest_kind_names[];
+extern const char *const guest_kind_names[], *const isa_names[];
 struct guest_module { char path[PATH_LEN]; char args[256]; };
 struct guest_disk { char path[PATH_LEN]; bool ro; };
 struct guest_config {
