@@ -17,8 +17,9 @@
 #define BOOT_NAME_MAX  104
 #define BOOT_CPUS_MAX  512
 
-/* Where both sides put the map of all physical memory, and where the image is linked (x86-64). */
-#define BOOT_PHYS_BASE_X86_64 0xffff800000000000ull
+/* Where both sides put the map of all physical memory. */
+#define BOOT_PHYS_BASE_X86_64  0xffff800000000000ull
+#define BOOT_PHYS_BASE_AARCH64 0x0000800000000000ull
 
 /* What a range of memory is good for once boot services are gone (UEFI 2.10 section 7.2, table 7.10). */
 enum boot_mem_type {
@@ -46,7 +47,7 @@ struct boot_file {
     char name[BOOT_NAME_MAX];           /* as trivet.conf writes it, NUL-terminated */
     uint64_t phys;                      /* page-aligned; 0 unless status is BOOT_FILE_OK */
     uint64_t size;                      /* bytes */
-    uint64_t cycles;                    /* time-stamp counter ticks that reading took */
+    uint64_t cycles;                    /* counter ticks (TSC, CNTPCT) that reading took */
     uint32_t status;                    /* enum boot_file_status */
     uint32_t pad;
 };
@@ -78,7 +79,7 @@ struct boot_info {
     uint32_t ncpus;                     /* CPUs known from EFI MP Services; 0: ask the MADT */
     uint32_t files_dropped;             /* file names beyond BOOT_FILES_MAX */
     uint64_t trampoline;                /* two pages below 1 MiB for starting CPUs; 0: none (not x86) */
-    uint64_t reserved;
+    uint64_t wall_s;                    /* seconds since 1970-01-01 UTC at tsc_files, by the firmware's clock; 0: it has none */
     struct boot_fb fb;
     struct boot_file files[BOOT_FILES_MAX];
     uint32_t cpu_ids[BOOT_CPUS_MAX];    /* APIC ids (x86), boot CPU included */

@@ -63,7 +63,7 @@ EFI_STATUS load_image(struct boot_info *bi, uint64_t *entry)
     }
     bi->image_virt = lo;
     bi->image_size = ((hi + 4095) & ~4095ull) - lo;
-    bi->image_phys = alloc_pages(bi->image_size, ~0ull);
+    bi->image_phys = alloc_pages(bi->image_size, image_limit);
     if (!bi->image_phys)
         return EFI_OUT_OF_RESOURCES;
     SetMem((void *)bi->image_phys, bi->image_size, 0);

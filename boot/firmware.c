@@ -1,5 +1,7 @@
-/* firmware.c: what else the firmware knows: configuration tables, framebuffer, CPUs. */
+/* firmware.c: what else the firmware knows: configuration tables, framebuffer, CPUs, the time. */
 #include "loader.h"
+
+#define FDT_MAX (2u << 20)
 
 struct table_slot {
     EFI_GUID guid;
@@ -15,6 +17,22 @@ static const struct table_slot slots[] = {
     { EFI_DTB_TABLE_GUID, offsetof(struct boot_info, fdt) },
 };
 
+static uint32_t be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* Devicetree specification 0.4 section 5.2. Some firmware keeps it in memory that is free after ExitBootServices: it is copied. */
+static void keep_fdt(struct boot_info *bi)
+{
+    const uint8_t *fdt = (const uint8_t *)bi->fdt;
+    uint32_t size = fdt && be32(fdt) == 0xd00dfeed ? be32(fdt + 4) : 0;
+
+    bi->fdt = size && size <= FDT_MAX ? alloc_pages(size, direct_limit - 1) : 0;
+    if (bi->fdt)
+        CopyMem((void *)bi->fdt, fdt, size);
+}
+
 void find_tables(struct boot_info *bi)
 {
     for (size_t s = 0; s < sizeof slots / sizeof slots[0]; s++) {
@@ -26,6 +44,7 @@ void find_tables(struct boot_info *bi)
                 *(uint64_t *)((char *)bi + slots[s].offset) = (uint64_t)t->VendorTable;
         }
     }
+    keep_fdt(bi);
 }
 
 void find_framebuffer(struct boot_info *bi)
@@ -72,4 +91,24 @@ void find_cpus(struct boot_info *bi)
         if (!bad(mp->info(mp, i, &info)) && (info.flags & 6) == 6)
             bi->cpu_ids[bi->ncpus++] = (uint32_t)info.id;
     }
+}
+
+/* Days since 1970-01-01 of a date of the Gregorian calendar, from 1900 on: years count from March, so that leap days come last. */
+static uint64_t days(uint64_t year, uint64_t month, uint64_t day)
+{
+    uint64_t y = month < 3 ? year - 1 : year, m = month < 3 ? month + 9 : month - 3;
+
+    return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
+}
+
+/* UEFI 2.10 section 8.3: TimeZone is minutes west of UTC, or 2047 for "not told", which we take for UTC. */
+void find_time(struct boot_info *bi)
+{
+    EFI_TIME t;
+
+    if (bad(ST->RuntimeServices->GetTime(&t, NULL)) || t.Year < 1998 || t.Year > 9999 || t.Month < 1 || t.Month > 12 || t.Day < 1)
+        return;
+    bi->wall_s = days(t.Year, t.Month, t.Day) * 86400 + t.Hour * 3600u + t.Minute * 60u + t.Second;
+    if (t.TimeZone >= -1440 && t.TimeZone <= 1440)
+        bi->wall_s += (uint64_t)((int64_t)t.TimeZone * 60);
 }

@@ -31,6 +31,8 @@ static uint32_t kind_of(const EFI_MEMORY_DESCRIPTOR *d)
 {
     uint32_t k = d->Type < sizeof kind ? kind[d->Type] : BOOT_MEM_RESERVED;
 
+    if (k != BOOT_MEM_MMIO && d->PhysicalStart + (d->NumberOfPages << 12) > direct_limit)
+        return BOOT_MEM_RESERVED;
     return k == BOOT_MEM_FREE && !(d->Attribute & EFI_MEMORY_WB) ? BOOT_MEM_RESERVED : k;
 }
 
@@ -75,6 +77,23 @@ uint64_t memmap_top(void)
     }
     (void)BS->FreePages((uint64_t)map.raw, (map.room + 4095) >> 12);
     return top;
+}
+
+EFI_STATUS memmap_each(EFI_STATUS (*fn)(void *ctx, uint64_t base, uint64_t len), void *ctx)
+{
+    EFI_STATUS st = make_room();
+
+    if (!bad(st))
+        st = get_map();
+    for (UINTN i = 0; !bad(st) && i < map.size / map.stride; i++) {
+        uint32_t k = kind_of(desc(i));
+
+        if (k != BOOT_MEM_MMIO && k != BOOT_MEM_RESERVED && k != BOOT_MEM_BAD && desc(i)->Attribute & EFI_MEMORY_WB)
+            st = fn(ctx, desc(i)->PhysicalStart, desc(i)->NumberOfPages << 12);
+    }
+    if (map.room)
+        (void)BS->FreePages((uint64_t)map.raw, (map.room + 4095) >> 12);
+    return st;
 }
 
 EFI_STATUS memmap_reserve(struct boot_info *bi)

@@ -11,7 +11,7 @@
 #define SYSREG_TEXT_(name) #name
 #define SYSREG_TEXT(name) SYSREG_TEXT_(name)
 #define read_sysreg(name) ({ uint64_t sysreg_value_; __asm__ volatile("mrs %0, " SYSREG_TEXT(name) : "=r"(sysreg_value_) : : "memory"); sysreg_value_; })
-#define write_sysreg(name, value) __asm__ volatile("msr " SYSREG_TEXT(name) ", %0" : : "rZ"((uint64_t)(value)) : "memory")
+#define write_sysreg(name, value) __asm__ volatile("msr " SYSREG_TEXT(name) ", %x0" : : "rZ"((uint64_t)(value)) : "memory")
 
 static inline void isb(void) { __asm__ volatile("isb" : : : "memory"); }
 static inline void dsb_sy(void) { __asm__ volatile("dsb sy" : : : "memory"); }

@@ -15,6 +15,8 @@
 #define MIB2 (1ull << 21)
 
 const uint16_t elf_machine = 62;        /* EM_X86_64 */
+const uint64_t direct_limit = 1ull << 46;       /* the hypervisor keeps the rest of the upper half for itself */
+const uint64_t image_limit = ~0ull;
 
 /* switch.S, and the parameters at its end. */
 extern const uint8_t handoff_code[], handoff_params[], handoff_code_end[];

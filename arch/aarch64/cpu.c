@@ -1,0 +1,200 @@
+/* cpu.c: what the CPU is and can do, and the control registers of EL2 that every CPU runs with. Arm ARM D19.2. */
+#include <arch/cpu.h>
+#include <arch/io.h>
+
+#include <hv/log.h>
+#include <stdio.h>
+
+#include "boot/boot_info.h"
+#include "private.h"
+
+struct arm_features arm_features;
+static struct arm_cpu boot_cpu;
+
+void arm_set_percpu(struct percpu *p)
+{
+    p->self = p;
+    write_sysreg(tpidr_el2, p);
+}
+
+void arm_boot_start(struct boot_info *bi)
+{
+    percpus[0].arch = &boot_cpu;
+    arm_set_percpu(&percpus[0]);
+    mmu_early_init(bi);
+}
+
+struct percpu *this_cpu(void)
+{
+    struct percpu *p;
+
+    __asm__("mrs %0, tpidr_el2" : "=r"(p));
+    return p;
+}
+
+/* MIDR_EL1, D19.2.105: implementer 31:24, variant 23:20, part number 15:4, revision 3:0. */
+struct part { uint16_t number; const char *name; };
+struct maker { uint8_t code; const char *name; const struct part *parts; };
+
+static const struct part arm_parts[] = {
+    { 0xd03, "Cortex-A53" }, { 0xd04, "Cortex-A35" }, { 0xd05, "Cortex-A55" }, { 0xd07, "Cortex-A57" }, { 0xd08, "Cortex-A72" },
+    { 0xd09, "Cortex-A73" }, { 0xd0a, "Cortex-A75" }, { 0xd0b, "Cortex-A76" }, { 0xd0c, "Neoverse N1" }, { 0xd0d, "Cortex-A77" },
+    { 0xd0e, "Cortex-A76AE" }, { 0xd40, "Neoverse V1" }, { 0xd41, "Cortex-A78" }, { 0xd42, "Cortex-A78AE" }, { 0xd44, "Cortex-X1" },
+    { 0xd46, "Cortex-A510" }, { 0xd47, "Cortex-A710" }, { 0xd48, "Cortex-X2" }, { 0xd49, "Neoverse N2" }, { 0xd4a, "Neoverse E1" },
+    { 0xd4b, "Cortex-A78C" }, { 0xd4d, "Cortex-A715" }, { 0xd4e, "Cortex-X3" }, { 0xd4f, "Neoverse V2" }, { 0xd80, "Cortex-A520" },
+    { 0xd81, "Cortex-A720" }, { 0xd82, "Cortex-X4" }, { 0xd84, "Neoverse V3" }, { 0xd8e, "Neoverse N3" }, { 0, NULL },
+};
+static const struct part cavium_parts[] = { { 0x0a1, "ThunderX" }, { 0x0af, "ThunderX2" }, { 0x0b8, "ThunderX3" }, { 0, NULL } };
+static const struct part fujitsu_parts[] = { { 0x001, "A64FX" }, { 0, NULL } };
+static const struct part hisilicon_parts[] = { { 0xd01, "TSV110" }, { 0, NULL } };
+static const struct part nvidia_parts[] = { { 0x003, "Denver 2" }, { 0x004, "Carmel" }, { 0, NULL } };
+static const struct part qualcomm_parts[] = { { 0xc00, "Falkor" }, { 0xc01, "Saphira" }, { 0, NULL } };
+static const struct part ampere_parts[] = { { 0xac3, "AmpereOne" }, { 0xac4, "AmpereOne AC04" }, { 0, NULL } };
+static const struct part no_parts[] = { { 0, NULL } };
+
+static const struct maker makers[] = {
+    { 0x00, "QEMU", no_parts }, { 0x41, "Arm", arm_parts }, { 0x42, "Broadcom", no_parts }, { 0x43, "Cavium", cavium_parts },
+    { 0x46, "Fujitsu", fujitsu_parts }, { 0x48, "HiSilicon", hisilicon_parts }, { 0x4e, "NVIDIA", nvidia_parts },
+    { 0x50, "APM", no_parts }, { 0x51, "Qualcomm", qualcomm_parts }, { 0x61, "Apple", no_parts }, { 0xc0, "Ampere", ampere_parts },
+};
+
+const char *arch_cpu_name(void)
+{
+    static char name[80];
+    uint32_t midr = arm_features.midr, number = midr >> 4 & 0xfff;
+    const char *maker = "unknown maker", *part = NULL;
+    char unnamed[24];
+
+    for (size_t i = 0; i < ARRAY_SIZE(makers); i++) {
+        if (makers[i].code != midr >> 24)
+            continue;
+        maker = makers[i].name;
+        for (const struct part *p = makers[i].parts; p->name; p++)
+            part = p->number == number ? p->name : part;
+    }
+    (void)snprintf(unnamed, sizeof unnamed, "part %03x", (unsigned)number);
+    (void)snprintf(name, sizeof name, "%s %s r%up%u (MIDR %08x)", maker, part ? part : unnamed, (unsigned)(midr >> 20 & 15),
+                   (unsigned)(midr & 15), (unsigned)midr);
+    return name;
+}
+
+static void read_features(struct arm_features *f)
+{
+    static const uint8_t pa_bits[] = { 32, 36, 40, 42, 44, 48, 52, 56 };
+    uint64_t pfr0 = read_sysreg(id_aa64pfr0_el1), pfr1 = read_sysreg(id_aa64pfr1_el1), isar0 = read_sysreg(id_aa64isar0_el1);
+    uint64_t isar1 = read_sysreg(id_aa64isar1_el1), isar2 = read_sysreg(ID_AA64ISAR2_EL1), mmfr0 = read_sysreg(id_aa64mmfr0_el1);
+    uint64_t mmfr1 = read_sysreg(id_aa64mmfr1_el1), mmfr2 = read_sysreg(ID_AA64MMFR2_EL1);
+
+    f->midr = (uint32_t)read_sysreg(midr_el1);
+    f->vhe = read_sysreg(hcr_el2) & HCR_E2H;
+    f->pauth = id_field(isar1, 4) || id_field(isar1, 8) || id_field(isar2, 12);
+    f->bti = id_field(pfr1, 0);
+    f->rndr = id_field(isar0, 60);
+    f->ras = id_field(pfr0, 28);
+    f->sve = id_field(pfr0, 32);
+    f->sme = id_field(pfr1, 24);
+    f->mte = id_field(pfr1, 8) >= 2;
+    f->fwb = id_field(mmfr2, 40);
+    f->ecv = id_field(mmfr0, 60);
+    f->aa32_el0 = id_field(pfr0, 0) == 2;
+    f->pa_bits = pa_bits[id_field(mmfr0, 0) & 7];
+    f->vmid_bits = id_field(mmfr1, 4) == 2 ? 16 : 8;
+}
+
+uint64_t arm_tcr(void)
+{
+    uint64_t pa = min_u64(id_field(read_sysreg(id_aa64mmfr0_el1), 0), 5);  /* more than 48 bits need other tables */
+
+    return arm_features.vhe ? TCR_VHE | pa << TCR_VHE_IPS : TCR_NVHE | pa << TCR_NVHE_PS;
+}
+
+uint64_t arm_sctlr(void)
+{
+    return SCTLR_HOST;
+}
+
+/* CPTR_EL2, D19.2.35: any FP, SIMD, SVE or SME instruction of our own is a bug, unless the engine is about to move a guest's state. */
+static uint64_t cptr(void)
+{
+    return arm_features.vhe ? 0 : 0x37ff;
+}
+
+void arm_control_setup(void)
+{
+    write_sysreg(hcr_el2, HCR_HOST | (arm_features.vhe ? HCR_E2H : 0));
+    write_sysreg(sctlr_el2, arm_sctlr());
+    write_sysreg(cptr_el2, cptr());
+    write_sysreg(hstr_el2, 0);
+    isb();
+}
+
+int arch_early_init(struct boot_info *bi)
+{
+    struct arm_features *f = &arm_features;
+
+    timer_set_start(read_sysreg(cntpct_el0));
+    timer_set_wall(bi->wall_s, bi->tsc_files);
+    read_features(f);
+    arm_control_setup();
+    log_info("EL2 %s VHE, %u-bit physical addresses, %u-bit VMIDs%s%s%s%s%s%s%s", f->vhe ? "with" : "without", f->pa_bits, f->vmid_bits,
+             f->pauth ? ", PAuth" : "", f->bti ? ", BTI" : "", f->ras ? ", RAS" : "", f->sve ? ", SVE" : "", f->mte ? ", MTE" : "",
+             f->rndr ? ", RNDR" : "", f->fwb ? ", FWB" : "");
+    return 0;
+}
+
+int arch_cpu_init(void)
+{
+    arm_control_setup();
+    return 0;
+}
+
+void cpu_relax(void)
+{
+    __asm__ volatile("yield" : : : "memory");
+}
+
+_Noreturn void cpu_halt_forever(void)
+{
+    for (;;)
+        wfi();
+}
+
+/* RNDR sets Z when it has no number (K6.1). */
+static uint64_t rndr(void)
+{
+    uint64_t v = 0;
+
+    for (int i = 0; arm_features.rndr && i < 10; i++) {
+        uint32_t ok;
+
+        __asm__ volatile("mrs %0, " SYSREG_TEXT(RNDR) "\n\tcset %w1, ne" : "=r"(v), "=r"(ok) : : "cc", "memory");
+        if (ok)
+            break;
+    }
+    return v;
+}
+
+uint64_t arch_random(void)
+{
+    /* The counter's low bits differ from call to call; the multiplier is that of Knuth's MMIX generator. */
+    static uint64_t state;
+    uint64_t s = __atomic_add_fetch(&state, read_sysreg(cntpct_el0) * 6364136223846793005ull | 1, __ATOMIC_RELAXED);
+
+    s ^= s >> 29;
+    return rndr() ^ s * 0x9e3779b97f4a7c15ull;
+}
+
+/* No ports on this ISA: all ones. */
+uint32_t port_read(uint16_t port, unsigned size)
+{
+    (void)port;
+    (void)size;
+    return 0xffffffff;
+}
+
+void port_write(uint16_t port, unsigned size, uint32_t val)
+{
+    (void)port;
+    (void)size;
+    (void)val;
+}

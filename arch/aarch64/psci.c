@@ -1,0 +1,48 @@
+/* psci.c: the firmware's Power State Coordination Interface, DEN 0022: CPUs on, machine off, machine again. */
+#include <arch/cpu.h>
+
+#include <hv/log.h>
+#include <hv/platform.h>
+
+#include "private.h"
+
+#define NOT_SUPPORTED ((uint64_t)-1)
+
+uint64_t psci_call(uint64_t fn, uint64_t a, uint64_t b, uint64_t c)
+{
+    struct smccc call = { { fn, a, b, c } };
+
+    if (the_platform.psci == PSCI_SMC)
+        smccc_smc(&call);
+    else if (the_platform.psci == PSCI_HVC)     /* EL2 itself lives on a hypervisor */
+        smccc_hvc(&call);
+    else
+        return NOT_SUPPORTED;
+    return call.x[0];
+}
+
+int psci_init(void)
+{
+    uint32_t version = (uint32_t)psci_call(PSCI_VERSION, 0, 0, 0);
+
+    if (the_platform.psci == PSCI_NONE || version >> 31 || version < 2) {
+        log_err("the firmware offers no PSCI 0.2 or later: only the boot CPU is used, and the machine is switched off by hand");
+        return -ENOTSUP;
+    }
+    log_info("PSCI %u.%u by %s", (unsigned)(version >> 16), (unsigned)(version & 0xffff), the_platform.psci == PSCI_SMC ? "SMC" : "HVC");
+    return 0;
+}
+
+_Noreturn void arch_reboot(void)
+{
+    (void)psci_call(PSCI_SYSTEM_RESET, 0, 0, 0);
+    log_err("this machine does not restart by software: restart it by hand");
+    cpu_halt_forever();
+}
+
+_Noreturn void arch_poweroff(void)
+{
+    (void)psci_call(PSCI_SYSTEM_OFF, 0, 0, 0);
+    log_err("this machine does not power off by software: switch it off by hand");
+    cpu_halt_forever();
+}
