@@ -11,6 +11,8 @@
 struct arm_features arm_features;
 static struct arm_cpu boot_cpu;
 
+#define MPIDR_AFFINITY 0xff00ffffffull
+
 void arm_set_percpu(struct percpu *p)
 {
     p->self = p;
@@ -19,7 +21,9 @@ void arm_set_percpu(struct percpu *p)
 
 void arm_boot_start(struct boot_info *bi)
 {
+    boot_cpu.mpidr = read_sysreg(mpidr_el1) & MPIDR_AFFINITY;
     percpus[0].arch = &boot_cpu;
+    percpus[0].hw_id = arm_hw_id(boot_cpu.mpidr);
     arm_set_percpu(&percpus[0]);
     mmu_early_init(bi);
 }
