@@ -7,16 +7,17 @@
 
 enum vmcs_field {
     /* 16 bits, B.1 */
-    VPID = 0x0000, GUEST_ES_SEL = 0x0800, GUEST_LDTR_SEL = 0x080c, GUEST_TR_SEL = 0x080e,
+    VPID = 0x0000, POSTED_VECTOR = 0x0002, GUEST_ES_SEL = 0x0800, GUEST_LDTR_SEL = 0x080c, GUEST_TR_SEL = 0x080e, GUEST_INTR_STATUS = 0x0810,
     HOST_ES_SEL = 0x0c00, HOST_CS_SEL = 0x0c02, HOST_SS_SEL = 0x0c04, HOST_DS_SEL = 0x0c06, HOST_FS_SEL = 0x0c08, HOST_GS_SEL = 0x0c0a, HOST_TR_SEL = 0x0c0c,
     /* 64 bits, B.2 */
-    MSR_BITMAP = 0x2004, VMCS_TSC_OFFSET = 0x2010, EPT_POINTER = 0x201a, GUEST_PHYSICAL_ADDRESS = 0x2400, VMCS_LINK_POINTER = 0x2800,
+    MSR_BITMAP = 0x2004, VMCS_TSC_OFFSET = 0x2010, VIRTUAL_APIC = 0x2012, APIC_ACCESS = 0x2014, POSTED_DESC = 0x2016, EPT_POINTER = 0x201a, EOI_EXIT0 = 0x201c,
+    GUEST_PHYSICAL_ADDRESS = 0x2400, VMCS_LINK_POINTER = 0x2800,
     GUEST_DEBUGCTL = 0x2802, GUEST_PAT = 0x2804, GUEST_EFER = 0x2806, GUEST_PDPTE0 = 0x280a, HOST_PAT = 0x2c00, HOST_EFER = 0x2c02,
     /* 32 bits, B.3 */
     PIN_CONTROLS = 0x4000, PRIMARY_CONTROLS = 0x4002, EXCEPTION_BITMAP = 0x4004, PF_ERROR_MASK = 0x4006, PF_ERROR_MATCH = 0x4008,
     CR3_TARGET_COUNT = 0x400a, EXIT_CONTROLS = 0x400c, EXIT_MSR_STORE_COUNT = 0x400e, EXIT_MSR_LOAD_COUNT = 0x4010, ENTRY_CONTROLS = 0x4012,
     ENTRY_MSR_LOAD_COUNT = 0x4014, ENTRY_INTR_INFO = 0x4016, ENTRY_ERROR_CODE = 0x4018, ENTRY_INSN_LEN = 0x401a,
-    SECONDARY_CONTROLS = 0x401e, PLE_GAP = 0x4020, PLE_WINDOW = 0x4022,
+    TPR_THRESHOLD = 0x401c, SECONDARY_CONTROLS = 0x401e, PLE_GAP = 0x4020, PLE_WINDOW = 0x4022,
     INSN_ERROR = 0x4400, EXIT_REASON = 0x4402, EXIT_INTR_INFO = 0x4404, EXIT_INTR_ERROR = 0x4406, IDT_VECTORING_INFO = 0x4408,
     IDT_VECTORING_ERROR = 0x440a, EXIT_INSN_LEN = 0x440c, EXIT_INSN_INFO = 0x440e,
     GUEST_ES_LIMIT = 0x4800, GUEST_LDTR_LIMIT = 0x480c, GUEST_TR_LIMIT = 0x480e, GUEST_GDTR_LIMIT = 0x4810, GUEST_IDTR_LIMIT = 0x4812,
@@ -32,16 +33,17 @@ enum vmcs_field {
 };
 
 /* Controls, 24.6 to 24.8. */
-enum pin_control { PIN_EXT_INT = 1 << 0, PIN_NMI = 1 << 3, PIN_VIRTUAL_NMI = 1 << 5, PIN_PREEMPTION = 1 << 6 };
+enum pin_control { PIN_EXT_INT = 1 << 0, PIN_NMI = 1 << 3, PIN_VIRTUAL_NMI = 1 << 5, PIN_PREEMPTION = 1 << 6, PIN_POSTED = 1 << 7 };
 enum primary_control {
     P_INT_WINDOW = 1 << 2, P_TSC_OFFSET = 1 << 3, P_HLT = 1 << 7, P_MWAIT = 1 << 10, P_RDPMC = 1 << 11, P_CR8_LOAD = 1 << 19, P_CR8_STORE = 1 << 20,
-    P_NMI_WINDOW = 1 << 22, P_UNCOND_IO = 1 << 24, P_MSR_BITMAPS = 1 << 28, P_MONITOR = 1 << 29,
+    P_TPR_SHADOW = 1 << 21, P_NMI_WINDOW = 1 << 22, P_UNCOND_IO = 1 << 24, P_MSR_BITMAPS = 1 << 28, P_MONITOR = 1 << 29,
 };
 #define P_SECONDARY (1u << 31)
 enum secondary_control {
-    S_EPT = 1 << 1, S_RDTSCP = 1 << 3, S_VPID = 1 << 5, S_WBINVD = 1 << 6, S_UNRESTRICTED = 1 << 7, S_PAUSE_LOOP = 1 << 10, S_INVPCID = 1 << 12,
+    S_APIC_ACCESSES = 1 << 0, S_EPT = 1 << 1, S_RDTSCP = 1 << 3, S_X2APIC = 1 << 4, S_VPID = 1 << 5, S_WBINVD = 1 << 6, S_UNRESTRICTED = 1 << 7,
+    S_APIC_REGISTERS = 1 << 8, S_VIRTUAL_INTR = 1 << 9, S_PAUSE_LOOP = 1 << 10, S_INVPCID = 1 << 12,
 };
-enum exit_control { X_SAVE_DEBUG = 1 << 2, X_HOST_64 = 1 << 9, X_LOAD_PAT = 1 << 19, X_LOAD_EFER = 1 << 21, X_SAVE_PREEMPTION = 1 << 22 };
+enum exit_control { X_SAVE_DEBUG = 1 << 2, X_HOST_64 = 1 << 9, X_ACK_INT = 1 << 15, X_LOAD_PAT = 1 << 19, X_LOAD_EFER = 1 << 21, X_SAVE_PREEMPTION = 1 << 22 };
 enum entry_control { N_LOAD_DEBUG = 1 << 2, N_IA32E = 1 << 9, N_LOAD_PAT = 1 << 14, N_LOAD_EFER = 1 << 15 };
 
 /* Interruption information, 24.8.3 and 24.9.2. */
@@ -49,10 +51,10 @@ enum entry_control { N_LOAD_DEBUG = 1 << 2, N_IA32E = 1 << 9, N_LOAD_PAT = 1 << 
 #define INTR_ERROR_VALID (1u << 11)
 #define INTR_NMI_UNBLOCKED (1u << 12)   /* exits: an IRET had opened NMIs before it faulted (27.2.3) */
 #define INTR_TYPE(info) ((info) >> 8 & 7)
-enum intr_type { INTR_EXT = 0, INTR_NMI = 2, INTR_EXCEPTION = 3, INTR_SOFT = 4, INTR_PRIV_SOFT_EXCEPTION = 5, INTR_SOFT_EXCEPTION = 6 };
+enum intr_type { INTR_EXT = 0, INTR_RESERVED, INTR_NMI = 2, INTR_EXCEPTION = 3, INTR_SOFT = 4, INTR_PRIV_SOFT_EXCEPTION = 5, INTR_SOFT_EXCEPTION = 6, INTR_OTHER = 7 };
 
 /* Interruptibility, 24.4.2. */
-enum { BLOCK_STI = 1 << 0, BLOCK_MOV_SS = 1 << 1, BLOCK_NMI = 1 << 3 };
+enum { BLOCK_STI = 1 << 0, BLOCK_MOV_SS = 1 << 1, BLOCK_SMI = 1 << 2, BLOCK_NMI = 1 << 3 };
 
 /* Segment attributes, 24.4.1: as in a descriptor, with 4 reserved bits in the middle. */
 enum { AR_S = 1 << 4, AR_P = 1 << 7, AR_L = 1 << 13, AR_DB = 1 << 14, AR_G = 1 << 15, AR_UNUSABLE = 1 << 16 };
@@ -72,6 +74,7 @@ enum vmx_reason {
 };
 #define REASON_ENTRY_FAILED (1u << 31)
 #define REASON_VMFAIL 0x10000u          /* ours: the instruction itself failed; INSN_ERROR says why (30.4) */
+#define REASON_RULE 0x20000u            /* ours: a debug build did not even try */
 
 /* MSRs, appendix A and volume 4. */
 #define MSR_FEATURE_CONTROL 0x3au

@@ -5,6 +5,7 @@
 
 #include "guest_fpu.h"
 #include "vmcs.h"
+#include "vmx_check.h"
 
 /* What this machine's VMX has; the same on every CPU. Filled by vmx_probe(). */
 struct vmx_caps {
@@ -17,6 +18,7 @@ struct vmx_caps {
     uint32_t preemption;           /* a millisecond in units of the preemption timer; 0: there is none that can be saved */
 };
 extern struct vmx_caps vmx_caps;
+extern struct vmx_limits vmx_limits;   /* what the CPU allows, for vmx_check() */
 
 /* Each host CPU. A generation of VPIDs ends when they run out; then everything is flushed and a new one starts. */
 struct vmx_vcpu;
@@ -46,6 +48,7 @@ struct vmx_vcpu {
     bool timer;                    /* in VMCS: the preemption timer runs */
     uint16_t vpid;
     bool launched;
+    bool changed;                  /* by us since the last entry: debug builds check it (vmx_check.h) */
     bool rsp_known;                /* v->regs.gpr[X86_RSP] is the guest's: most exits do not read it */
     bool flush_vpid, flush_ept;    /* before the next entry */
     struct guest_fpu fpu;
@@ -53,6 +56,8 @@ struct vmx_vcpu {
 
 static inline struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->arch; }
 
+/* vmx_probe.c */
+int vmx_probe(void);
 /* vmx.c */
 extern const struct vcpu_ops vmx_ops;
 /* Own CPU: makes v's VMCS current; vmx_done() leaves it so only if this CPU holds v, so that another CPU may take it. */
@@ -82,8 +87,5 @@ void vmx_x86_mode(struct vcpu *, struct x86_mode_regs *);
 void vmx_reset_state(struct vcpu *, bool init);   /* init: keep what INIT keeps; the VMCS is current */
 uint64_t vmx_guest_cr0(const struct vmx_vcpu *, uint64_t owned);
 uint64_t vmx_guest_cr4(const struct vmx_vcpu *, uint64_t owned);
-/* vmx_check.c: which rule of section 26.3.1 the current VMCS breaks; NULL: none found. */
-const char *vmx_check(void);
-const char *vmx_insn_error(uint64_t n);
 /* pt_ept.c */
 extern struct pt_format ept_format;   /* leaf_levels is set by vmx_probe() */

@@ -114,6 +114,7 @@ void vmx_inject(struct vcpu *v, struct vmx_vcpu *s)
     if (type >= INTR_SOFT)
         vmwrite(ENTRY_INSN_LEN, ev->insn_len ? ev->insn_len : 1);
     vmwrite(ENTRY_INTR_INFO, info);
+    s->changed = true;
     v->event.type = VEV_NONE;
 }
 

@@ -328,6 +328,7 @@ int vmx_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
     if (f && (val & f->zero))
         return -EINVAL;
     vmx_use(v);
+    vmx_of(v)->changed = true;
     if (f)
         vmwrite(f->code, val);
     else
@@ -413,5 +414,6 @@ void vmx_reset_state(struct vcpu *v, bool init)
     (void)dr6_set(v, 0xffff0ff0);
     if (!init)
         reset_msrs(s);
+    s->changed = true;
     s->generation = 0;             /* CR0 and CR3 changed behind the TLB's back */
 }

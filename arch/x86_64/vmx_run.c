@@ -235,15 +235,28 @@ static exit_fn *const handlers[REASON_VMFUNC + 1] = {
 #define DURING_DELIVERY (BIT(REASON_EXCEPTION) | BIT(REASON_TASK_SWITCH) | BIT(REASON_EPT_VIOLATION) | BIT(REASON_EPT_MISCONFIG))
 #define WANTS_RSP (BIT(REASON_EPT_VIOLATION) | BIT(REASON_CR) | BIT(REASON_IO))
 
+static uint64_t read_field(uint32_t field)
+{
+    return vmread((enum vmcs_field)field);
+}
+
+/* The rule that an entry with the current VMCS breaks; NULL: none. */
+static const char *broken_rule(void)
+{
+    const struct vmx_fields f = { .read = read_field, .limits = &vmx_limits };
+
+    return vmx_check(&f);
+}
+
 static void exit_unknown(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e, uint32_t reason)
 {
     const char *rule = NULL;
     uint64_t info = reason == REASON_VMFAIL ? vmread(INSN_ERROR) : vmread(EXIT_QUALIFICATION);
 
     (void)v, (void)s;
-    if ((reason & 0xffff) == REASON_BAD_GUEST)
-        rule = vmx_check();
-    else if (reason == REASON_VMFAIL)
+    if ((reason & 0xffff) == REASON_BAD_GUEST || reason == REASON_VMFAIL || reason == REASON_RULE)
+        rule = broken_rule();
+    if (!rule && reason == REASON_VMFAIL)
         rule = vmx_insn_error(info);
     fail(e, reason, info, rule ? rule : reason & REASON_ENTRY_FAILED ? "VM entry refused the guest's state" : "an exit that was not asked for");
 }
@@ -258,8 +271,10 @@ static void put_regs(struct vcpu *v, struct vmx_vcpu *s)
             v->regs.pc = (uint32_t)v->regs.pc;
         vmwrite(GUEST_RIP, s->rip = v->regs.pc);
     }
-    if (flags != s->rflags)
+    if (flags != s->rflags) {
         vmwrite(GUEST_RFLAGS, s->rflags = flags);
+        s->changed = true;
+    }
     if (s->rsp_known && v->regs.gpr[X86_RSP] != s->rsp)
         vmwrite(GUEST_RSP, s->rsp = v->regs.gpr[X86_RSP]);
 }
@@ -295,6 +310,9 @@ static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
 
     put_regs(v, s);
     put_timer(s);
+    if (DEBUG_LOCKS && s->changed && broken_rule())
+        return REASON_RULE;
+    s->changed = false;
     entered = vmx_enter(&v->regs, s->launched, &s->host_rsp);
     if (!entered)
         return REASON_VMFAIL;
