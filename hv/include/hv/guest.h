@@ -28,5 +28,5 @@ struct guest_ops {
     bool (*wakeable)(struct vcpu *);                    /* halted: is there something to wake for (deliverable irq, NMI) */
     const struct vintc_ops *vintc;
 };
-extern const struct guest_ops guest_x86;
+extern const struct guest_ops guest_x86, guest_arm;
 const struct guest_ops *guest_ops_for(enum isa);        /* NULL: not built in */

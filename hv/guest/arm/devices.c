@@ -1,0 +1,89 @@
+/* Makes and frees the small devices of an ARM64 VM. One of them is too small for a file: the debug-exit register. */
+#include "arm.h"
+#include "arm_dev.h"
+#include <stdlib.h>
+
+int arm_device_region(struct arm_devices *d, const struct io_region *r)
+{
+    int err;
+
+    if (d->nregions >= DEVICE_REGIONS)
+        return -ENOSPC;
+    err = io_register(d->vm, r);
+    if (!err)
+        d->region[d->nregions++] = r->base;
+    return err;
+}
+
+bool arm_primecell_id(uint64_t off, const uint8_t id[8], uint64_t *val)
+{
+    if (off < 0xfe0 || off >= 0x1000)
+        return false;
+    *val = id[(off - 0xfe0) / 4];
+    return true;
+}
+
+static int debug_exit_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
+{
+    (void)dev, (void)off, (void)size;
+    *val = UINT64_MAX;
+    return 0;
+}
+
+static int debug_exit_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+    struct arm_devices *d = dev;
+
+    (void)size;
+    if (off == 0)
+        vm_exited(d->vm, (int)((uint32_t)val << 1 | 1));
+    return 0;
+}
+
+static int create_all(struct arm_devices *d, const struct guest_config *c)
+{
+    static const struct io_ops debug_exit = { debug_exit_read, debug_exit_write, 4 };
+    int err = arm_pl011_create(d);
+
+    err = err ? err : arm_pl031_create(d);
+    err = err ? err : arm_pl061_create(d);
+    if (err == 0 && c->debug_exit)
+        err = arm_device_region(d, &(struct io_region){ "debug-exit", IO_MEM, PLAT_DEBUG_EXIT, PAGE_SIZE, &debug_exit, d });
+    return err;
+}
+
+int arm_devices_create(struct vm *vm, const struct guest_config *c, struct arm_devices **out)
+{
+    struct arm_devices *d = calloc(1, sizeof *d);
+    int err;
+
+    if (!d)
+        return -ENOMEM;
+    d->vm = vm;
+    err = create_all(d, c);
+    if (err) {
+        arm_devices_destroy(d);
+        return err;
+    }
+    *out = d;
+    return 0;
+}
+
+void arm_devices_destroy(struct arm_devices *d)
+{
+    if (!d)
+        return;
+    for (unsigned i = 0; i < d->nregions; i++)
+        (void)io_unregister(d->vm, IO_MEM, d->region[i]);
+    arm_pl011_destroy(&d->pl011);
+    arm_pl031_destroy(&d->pl031);
+    arm_pl061_destroy(&d->pl061);
+    free(d);
+}
+
+int arm_power_button(struct vm *vm)
+{
+    struct arm_machine *m = vm->guest;
+
+    return m && m->devices ? arm_pl061_power_button(&m->devices->pl061) : -ENOTSUP;
+}

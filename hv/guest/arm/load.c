@@ -1,0 +1,268 @@
+/*
+ * Kernels: Linux `Image` (Documentation/arm64/booting.rst), plain, as a gzip file or in an EFI zboot file, and raw flat images. zlib inflates straight
+ * into guest memory, piece by piece, so no second copy is made and a broken file can only spoil the guest's own memory.
+ */
+#include "load.h"
+#include <hv/files.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+enum { IMAGE_HEADER = 64, IMAGE_TEXT_OFFSET = 8, IMAGE_SIZE = 16, IMAGE_FLAGS = 24, IMAGE_MAGIC = 56, IMAGE_BIG_ENDIAN = 1 };
+enum { ZBOOT_MAGIC = 4, ZBOOT_PAYLOAD = 8, ZBOOT_LEN = 12, ZBOOT_METHOD = 24, ZBOOT_HEADER = 64 };     /* Linux drivers/firmware/efi/libstub/zboot-header.S */
+#define IMAGE_ALIGN (2 * MIB)
+#define FLAT_OFFSET 0x80000ull         /* 64 KiB-aligned; where other machines put a raw image too */
+#define INFLATE_STEP (256 * KIB)
+
+struct file { const uint8_t *at; uint64_t len; };
+
+static int why(struct load *l, int err, const char *fmt, ...) printf_like(3, 4);
+static int why(struct load *l, int err, const char *fmt, ...)
+{
+    va_list ap;
+    int n = snprintf(l->vm->why, sizeof l->vm->why, "kernel %s: ", l->config->kernel);
+
+    if (n < 0 || (size_t)n >= sizeof l->vm->why)
+        return err;
+    va_start(ap, fmt);
+    vsnprintf(l->vm->why + n, sizeof l->vm->why - (size_t)n, fmt, ap);
+    va_end(ap);
+    return err;
+}
+
+static uint64_t get(const uint8_t *p, unsigned size)
+{
+    uint64_t v = 0;
+
+    for (unsigned i = 0; i < size; i++)
+        v |= (uint64_t)p[i] << (8 * i);
+    return v;
+}
+
+/* RAM that a kernel may have: the device tree and the initrd lie at the end. */
+static uint64_t ram_left(const struct load *l)
+{
+    return l->config->memory > FDT_ROOM ? l->config->memory - FDT_ROOM : 0;
+}
+
+static int copy(struct load *l, uint64_t base, const void *src, uint64_t len)
+{
+    return gmem_write(l->vm, gpa(base), src, len) ? why(l, -EFAULT, "guest memory at %#llx cannot be written", (unsigned long long)base) : 0;
+}
+
+/* ---- Image ---- */
+
+static bool is_image(const uint8_t *h)
+{
+    return memcmp(h + IMAGE_MAGIC, "ARM\x64", 4) == 0;
+}
+
+/* Where an Image goes, from its first 64 bytes. Before 3.17 image_size is 0 and text_offset is 0x80000. len: bytes of the file, 0 if not known yet. */
+static int place_image(struct load *l, const uint8_t *h, uint64_t len)
+{
+    uint64_t offset = get(h + IMAGE_TEXT_OFFSET, 8), size = get(h + IMAGE_SIZE, 8);
+
+    if (get(h + IMAGE_FLAGS, 8) & IMAGE_BIG_ENDIAN)
+        return why(l, -EINVAL, "a big-endian Image; only little-endian ones run");
+    if (size == 0) {
+        offset = 0x80000;
+        size = len;
+    }
+    size = max_u64(size, len);
+    if (size > ram_left(l) || offset > ram_left(l) - size)
+        return why(l, -ENOSPC, "it takes %llu MiB; give the guest more memory", (unsigned long long)(size >> 20) + 1);
+    l->kernel = (struct load_range){ PLAT_RAM + offset, size };
+    l->entry = l->kernel.base;
+    return 0;
+}
+
+static int load_image(struct load *l, struct file f)
+{
+    int err = f.len >= IMAGE_HEADER && is_image(f.at) ? place_image(l, f.at, f.len) : why(l, -EINVAL, "no ARM64 Linux Image");
+
+    return err ? err : copy(l, l->kernel.base, f.at, f.len);
+}
+
+/* ---- compressed ---- */
+
+struct inflation { struct load *l; z_stream z; uint8_t *buf; uint64_t done; };
+
+static void *z_alloc(void *opaque, unsigned n, unsigned size)
+{
+    (void)opaque;
+    return calloc(n, size);
+}
+
+static void z_free(void *opaque, void *p)
+{
+    (void)opaque;
+    free(p);
+}
+
+/* `n` more bytes of the Image; the first of them hold its header. */
+static int inflated(struct inflation *s, uint64_t n)
+{
+    struct load *l = s->l;
+
+    if (s->done == 0) {
+        int err = n >= IMAGE_HEADER && is_image(s->buf) ? place_image(l, s->buf, n) : why(l, -EINVAL, "what is compressed is no ARM64 Linux Image");
+
+        if (err)
+            return err;
+    }
+    if (!range_within(l->kernel.base + s->done, n, PLAT_RAM, ram_left(l)))
+        return why(l, -ENOSPC, "longer than its header says; give the guest more memory");
+    s->done += n;
+    l->kernel.len = max_u64(l->kernel.len, s->done);
+    return copy(l, l->kernel.base + s->done - n, s->buf, n);
+}
+
+/* Bounded by the guest's memory: each round writes INFLATE_STEP bytes of it, ends the stream, or fails. */
+static int inflate_all(struct inflation *s)
+{
+    int state, err;
+
+    do {
+        s->z.next_out = s->buf;
+        s->z.avail_out = (unsigned)INFLATE_STEP;
+        state = inflate(&s->z, Z_NO_FLUSH);
+        if (state != Z_OK && state != Z_STREAM_END)
+            return why(s->l, -EINVAL, "its compressed data is broken (zlib %d)", state);
+        if (s->z.avail_out != 0 && state != Z_STREAM_END)
+            return why(s->l, -EINVAL, "its compressed data ends too early");
+        err = inflated(s, INFLATE_STEP - s->z.avail_out);
+        if (err)
+            return err;
+    } while (state != Z_STREAM_END);
+    return 0;
+}
+
+static int load_gzip(struct load *l, struct file f)
+{
+    struct inflation s = { .l = l, .z = { .zalloc = z_alloc, .zfree = z_free } };
+    int err = -ENOMEM;
+
+    if (f.len > UINT32_MAX)
+        return why(l, -EINVAL, "more than 4 GiB");
+    s.buf = malloc(INFLATE_STEP);
+    s.z.next_in = (z_const Bytef *)f.at;
+    s.z.avail_in = (unsigned)f.len;
+    if (s.buf && inflateInit2(&s.z, 15 + 16) == Z_OK) {
+        err = inflate_all(&s);
+        (void)inflateEnd(&s.z);
+    }
+    free(s.buf);
+    return err;
+}
+
+/* An EFI application that holds a compressed Image. */
+static int load_zboot(struct load *l, struct file f)
+{
+    uint64_t at = get(f.at + ZBOOT_PAYLOAD, 4), len = get(f.at + ZBOOT_LEN, 4);
+
+    if (strncmp((const char *)f.at + ZBOOT_METHOD, "gzip", 8) != 0)
+        return why(l, -EINVAL, "compressed with %.8s; only gzip is known", (const char *)f.at + ZBOOT_METHOD);
+    if (!range_within(at, len, 0, f.len))
+        return why(l, -EINVAL, "its payload lies outside of the file");
+    return load_gzip(l, (struct file){ f.at + at, len });
+}
+
+/* ---- flat ---- */
+
+static int load_flat(struct load *l, struct file f)
+{
+    if (f.len == 0)
+        return why(l, -EINVAL, "an empty file");
+    if (!range_within(FLAT_OFFSET, f.len, 0, ram_left(l)))
+        return why(l, -ENOSPC, "it takes %llu MiB; give the guest more memory", (unsigned long long)(f.len >> 20) + 1);
+    l->kernel = (struct load_range){ PLAT_RAM + FLAT_OFFSET, f.len };
+    l->entry = l->kernel.base;
+    return copy(l, l->kernel.base, f.at, f.len);
+}
+
+/* ---- any ---- */
+
+static int load_linux(struct load *l, struct file f)
+{
+    if (f.len >= 2 && memcmp(f.at, "\x1f\x8b", 2) == 0)
+        return load_gzip(l, f);
+    if (f.len >= ZBOOT_HEADER && memcmp(f.at, "MZ", 2) == 0 && memcmp(f.at + ZBOOT_MAGIC, "zimg", 4) == 0)
+        return load_zboot(l, f);
+    return load_image(l, f);
+}
+
+static bool looks_like_linux(struct file f)
+{
+    return (f.len >= 2 && memcmp(f.at, "\x1f\x8b", 2) == 0) || (f.len >= 8 && memcmp(f.at + ZBOOT_MAGIC, "zimg", 4) == 0) ||
+           (f.len >= IMAGE_HEADER && is_image(f.at));
+}
+
+/* What has a header of another kind is not taken for a flat image by itself. */
+static bool looks_flat(struct file f)
+{
+    return !(f.len >= 4 && memcmp(f.at, "\x7f" "ELF", 4) == 0) && !(f.len >= 2 && memcmp(f.at, "MZ", 2) == 0);
+}
+
+static int load_by_kind(struct load *l, struct file f)
+{
+    switch (l->config->kind) {
+    case KIND_LINUX: case KIND_IMAGE: return load_linux(l, f);
+    case KIND_FLAT: return load_flat(l, f);
+    case KIND_AUTO: break;
+    default: return why(l, -EINVAL, "kind = %s is not one of an ARM64 guest; give image or flat", guest_kind_names[l->config->kind]);
+    }
+    if (looks_like_linux(f))
+        return load_linux(l, f);
+    if (looks_flat(f))
+        return load_flat(l, f);
+    return why(l, -EINVAL, "neither an ARM64 Linux Image nor a raw flat image");
+}
+
+/* The device tree within the first GiB of RAM, at its end: Linux maps it before it knows its memory (booting.rst: 2 MiB must not be crossed). */
+static void place_fdt(struct load *l)
+{
+    uint64_t top = PLAT_RAM + min_u64(l->config->memory, GIB);
+
+    l->fdt = align_down(top - FDT_ROOM, FDT_ROOM);
+}
+
+int arm_load_kernel(struct load *l)
+{
+    struct file f = { 0 };
+    int err;
+
+    place_fdt(l);
+    f.at = file_find(l->config->kernel, &f.len);
+    if (!f.at)
+        return why(l, -ENOENT, "the file was not loaded at boot");
+    err = load_by_kind(l, f);
+    if (err)
+        return err;
+    if (l->kernel.base + l->kernel.len > l->fdt)
+        return why(l, -ENOSPC, "it leaves no room for its device tree; give the guest more memory");
+    return 0;
+}
+
+int arm_load_initrd(struct load *l)
+{
+    const char *path = l->config->initrd;
+    uint64_t len = 0, base;
+    const void *data;
+
+    if (path[0] == '\0')
+        return 0;
+    data = file_find(path, &len);
+    if (!data) {
+        snprintf(l->vm->why, sizeof l->vm->why, "initrd %s: the file was not loaded at boot", path);
+        return -ENOENT;
+    }
+    base = len <= l->fdt - PLAT_RAM ? align_down(l->fdt - len, PAGE_SIZE) : 0;
+    if (base < l->kernel.base + l->kernel.len) {
+        snprintf(l->vm->why, sizeof l->vm->why, "initrd, %llu KiB: no room for it in the guest's memory; give it more", (unsigned long long)(len / KIB));
+        return -ENOSPC;
+    }
+    l->initrd = (struct load_range){ base, len };
+    return copy(l, base, data, len);
+}

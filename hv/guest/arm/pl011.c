@@ -1,0 +1,234 @@
+/*
+ * The UART: a PL011 (DDI 0183, r1p5) whose line is the guest's console. Bytes leave at once, so the transmitter is always empty; input comes
+ * from the console as the receive FIFO has room.
+ */
+#include <hv/console.h>
+#include <hv/vintc.h>
+#include <hv/vm.h>
+#include "arm_dev.h"
+
+/* Register offsets (§3.2) */
+enum {
+    UARTDR = 0x000, UARTRSR = 0x004, UARTFR = 0x018, UARTILPR = 0x020, UARTIBRD = 0x024, UARTFBRD = 0x028, UARTLCR_H = 0x02c, UARTCR = 0x030,
+    UARTIFLS = 0x034, UARTIMSC = 0x038, UARTRIS = 0x03c, UARTMIS = 0x040, UARTICR = 0x044, UARTDMACR = 0x048,
+};
+enum { FR_CTS = 1 << 0, FR_DSR = 1 << 1, FR_DCD = 1 << 2, FR_RXFE = 1 << 4, FR_RXFF = 1 << 6, FR_TXFE = 1 << 7 };
+enum { LCR_H_FEN = 1 << 4 };
+enum { CR_UARTEN = 1 << 0, CR_LBE = 1 << 7, CR_TXE = 1 << 8, CR_RXE = 1 << 9, CR_DTR = 1 << 10, CR_RTS = 1 << 11, CR_OUT1 = 1 << 12, CR_OUT2 = 1 << 13 };
+enum { INT_RX = 1 << 4, INT_TX = 1 << 5, INT_RT = 1 << 6, INT_OE = 1 << 10, INT_ALL = 0x7ff };
+enum { DR_OE = 1 << 11 };
+
+static const uint8_t pl011_id[8] = { 0x11, 0x10, 0x34, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };   /* §3.3.15: revision r1p5 */
+
+static unsigned capacity(const struct pl011_state *s)
+{
+    return s->lcr_h & LCR_H_FEN ? PL011_FIFO : 1;
+}
+
+/* UARTIFLS bits 5:3: eighths of the FIFO. */
+static unsigned rx_trigger(const struct pl011_state *s)
+{
+    static const uint8_t level[8] = { 4, 8, 16, 24, 28, 28, 28, 28 };
+
+    return s->lcr_h & LCR_H_FEN ? level[s->ifls >> 3 & 7] : 1;
+}
+
+static void update(struct pl011 *u)
+{
+    bool irq = (u->s.ris & u->s.imsc) != 0;
+
+    if (irq != u->s.irq)
+        virq_set(u->vm, INTID_PL011, irq);
+    u->s.irq = irq;
+}
+
+/* Below the trigger level it is the receive time-out, which is over at once. */
+static void rx_level(struct pl011_state *s)
+{
+    if (s->fill >= rx_trigger(s))
+        s->ris |= INT_RX;
+    else
+        s->ris &= ~(uint32_t)INT_RX;
+    if (s->fill && s->fill < rx_trigger(s))
+        s->ris |= INT_RT;
+    if (!s->fill)
+        s->ris &= ~(uint32_t)INT_RT;
+}
+
+static void push(struct pl011_state *s, uint8_t c)
+{
+    if (s->fill >= capacity(s)) {
+        s->ris |= INT_OE;
+        s->rsr |= DR_OE >> 8;
+        if (s->fill)
+            s->rx[(s->head + s->fill - 1) % PL011_FIFO] |= DR_OE;
+        return;
+    }
+    s->rx[(s->head + s->fill++) % PL011_FIFO] = c;
+    rx_level(s);
+}
+
+static bool receives(const struct pl011_state *s)
+{
+    return (s->cr & (CR_UARTEN | CR_RXE)) == (CR_UARTEN | CR_RXE);
+}
+
+static void refill(struct pl011 *u)
+{
+    char in[PL011_FIFO];
+    size_t n;
+
+    if (!u->listening || !receives(&u->s) || u->s.cr & CR_LBE || u->s.fill >= capacity(&u->s))
+        return;
+    n = console_read(u->vm->console, &u->rx, in, capacity(&u->s) - u->s.fill);
+    for (size_t i = 0; i < n; i++)
+        push(&u->s, (uint8_t)in[i]);
+}
+
+static void rx_event(struct event *ev)
+{
+    struct pl011 *u = container_of(ev, struct pl011, rx);
+
+    spin_lock(&u->lock);
+    refill(u);
+    update(u);
+    spin_unlock(&u->lock);
+}
+
+static uint32_t read_dr(struct pl011 *u)
+{
+    struct pl011_state *s = &u->s;
+    uint32_t v = s->rx[s->head];
+
+    if (!s->fill)
+        return 0;
+    s->head = (s->head + 1) % PL011_FIFO;
+    s->fill--;
+    s->rsr = v >> 8 & 0xf;
+    if (!s->fill)
+        refill(u);
+    rx_level(s);
+    update(u);
+    return v;
+}
+
+/* Guests also write before they enable anything (earlycon): that is shown too. */
+static void write_dr(struct pl011 *u, uint8_t val)
+{
+    char c = (char)val;
+
+    if (u->s.cr & CR_LBE)
+        push(&u->s, val);
+    else if (u->vm->console)
+        console_write(u->vm->console, &c, 1);
+    u->s.ris |= INT_TX;
+    update(u);
+}
+
+static uint32_t flags(const struct pl011_state *s)
+{
+    uint32_t fr = FR_TXFE | (s->fill ? 0 : FR_RXFE) | (s->fill >= capacity(s) ? FR_RXFF : 0);
+
+    if (!(s->cr & CR_LBE))
+        return fr | FR_CTS | FR_DSR | FR_DCD;
+    return fr | (s->cr & CR_RTS ? FR_CTS : 0) | (s->cr & CR_DTR ? FR_DSR : 0) | (s->cr & CR_OUT1 ? FR_DCD : 0);
+}
+
+static uint64_t read_reg(struct pl011 *u, uint64_t off)
+{
+    const struct pl011_state *s = &u->s;
+    uint64_t id;
+
+    switch (off) {
+    case UARTDR: return read_dr(u);
+    case UARTRSR: return s->rsr;
+    case UARTFR: return flags(s);
+    case UARTILPR: return s->ilpr;
+    case UARTIBRD: return s->ibrd;
+    case UARTFBRD: return s->fbrd;
+    case UARTLCR_H: return s->lcr_h;
+    case UARTCR: return s->cr;
+    case UARTIFLS: return s->ifls;
+    case UARTIMSC: return s->imsc;
+    case UARTRIS: return s->ris;
+    case UARTMIS: return s->ris & s->imsc;
+    case UARTDMACR: return s->dmacr;
+    default: return arm_primecell_id(off, pl011_id, &id) ? id : 0;
+    }
+}
+
+static void write_lcr_h(struct pl011 *u, uint32_t val)
+{
+    if ((val ^ u->s.lcr_h) & LCR_H_FEN)
+        u->s.head = u->s.fill = 0;
+    u->s.lcr_h = val & 0xff;
+    refill(u);
+    rx_level(&u->s);
+}
+
+static void write_reg(struct pl011 *u, uint64_t off, uint32_t val)
+{
+    struct pl011_state *s = &u->s;
+
+    switch (off) {
+    case UARTDR: write_dr(u, (uint8_t)val); break;
+    case UARTRSR: s->rsr = 0; break;
+    case UARTILPR: s->ilpr = val & 0xff; break;
+    case UARTIBRD: s->ibrd = val & 0xffff; break;
+    case UARTFBRD: s->fbrd = val & 0x3f; break;
+    case UARTLCR_H: write_lcr_h(u, val); break;
+    case UARTCR: s->cr = val & 0xff87; refill(u); break;
+    case UARTIFLS: s->ifls = val & 0x3f; rx_level(s); break;
+    case UARTIMSC: s->imsc = val & INT_ALL; break;
+    case UARTICR: s->ris &= ~(val & INT_ALL); break;
+    case UARTDMACR: s->dmacr = val & 7; break;
+    default: break;
+    }
+    update(u);
+}
+
+static int pl011_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
+{
+    struct pl011 *u = dev;
+
+    (void)size;
+    spin_lock(&u->lock);
+    *val = read_reg(u, off);
+    spin_unlock(&u->lock);
+    return 0;
+}
+
+static int pl011_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+    struct pl011 *u = dev;
+
+    (void)size;
+    spin_lock(&u->lock);
+    write_reg(u, off, (uint32_t)val);
+    spin_unlock(&u->lock);
+    return 0;
+}
+
+int arm_pl011_create(struct arm_devices *d)
+{
+    static const struct io_ops ops = { pl011_read, pl011_write, 1 | 2 | 4 };
+    struct pl011 *u = &d->pl011;
+
+    u->vm = d->vm;
+    u->s.version = 1;
+    u->s.cr = CR_TXE | CR_RXE;
+    u->s.ifls = 0x12;
+    spin_init(&u->lock, LOCK_DEVICE);
+    event_init(&u->rx, rx_event, 0);
+    u->listening = d->vm->console && console_listen(d->vm->console, 1, &u->rx) == 0;
+    return arm_device_region(d, &(struct io_region){ "pl011", IO_MEM, PLAT_PL011, PAGE_SIZE, &ops, u });
+}
+
+void arm_pl011_destroy(struct pl011 *u)
+{
+    if (u->listening)
+        console_unlisten(u->vm->console, &u->rx);
+    u->listening = false;
+    if (u->rx.fn)
+        event_cancel(&u->rx);
+}

@@ -1,0 +1,118 @@
+/* The real-time clock: a PL031 (DDI 0224). Its counter is wall time at first, moves with guest time, and can be set; an alarm is an event. */
+#include <hv/time.h>
+#include <hv/vintc.h>
+#include <hv/vm.h>
+#include "arm_dev.h"
+
+enum { RTCDR = 0x000, RTCMR = 0x004, RTCLR = 0x008, RTCCR = 0x00c, RTCIMSC = 0x010, RTCRIS = 0x014, RTCMIS = 0x018, RTCICR = 0x01c };   /* §3.2 */
+#define SECOND 1000000000ull
+#define GAP_NS 1000000ull      /* an alarm that a guest sets again and again costs no more than this */
+
+static const uint8_t pl031_id[8] = { 0x31, 0x10, 0x04, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
+
+static uint32_t counter(const struct pl031 *r)
+{
+    return r->s.base + (uint32_t)(vm_time_ns(r->vm) / SECOND);
+}
+
+static void update(struct pl031 *r)
+{
+    bool irq = (r->s.ris & r->s.imsc) != 0;
+
+    if (irq != r->s.irq)
+        virq_set(r->vm, INTID_PL031, irq);
+    r->s.irq = irq;
+}
+
+/* The counter meets the match register within 2^32 s; a match in this very second counts. Beyond 2^31 s it is taken as past. */
+static void rearm(struct pl031 *r)
+{
+    uint32_t left = r->s.match - counter(r);
+    uint64_t at;
+
+    if (left >> 31)
+        return;
+    if (left == 0) {
+        r->s.ris = 1;
+        return;
+    }
+    at = (vm_time_ns(r->vm) / SECOND + left) * SECOND;
+    event_at(&r->ev, max_u64(vm_time_to_host(r->vm, at), time_ns() + GAP_NS));
+}
+
+static void alarm_event(struct event *ev)
+{
+    struct pl031 *r = container_of(ev, struct pl031, ev);
+
+    spin_lock(&r->lock);
+    rearm(r);
+    update(r);
+    spin_unlock(&r->lock);
+}
+
+static int pl031_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
+{
+    struct pl031 *r = dev;
+
+    (void)size;
+    spin_lock(&r->lock);
+    switch (off) {
+    case RTCDR: *val = counter(r); break;
+    case RTCMR: *val = r->s.match; break;
+    case RTCLR: *val = r->s.load; break;
+    case RTCCR: *val = 1; break;
+    case RTCIMSC: *val = r->s.imsc; break;
+    case RTCRIS: *val = r->s.ris; break;
+    case RTCMIS: *val = r->s.ris & r->s.imsc; break;
+    default:
+        if (!arm_primecell_id(off, pl031_id, val))
+            *val = 0;
+    }
+    spin_unlock(&r->lock);
+    return 0;
+}
+
+static int pl031_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+    struct pl031 *r = dev;
+
+    (void)size;
+    spin_lock(&r->lock);
+    switch (off) {
+    case RTCMR:
+        r->s.match = (uint32_t)val;
+        rearm(r);
+        break;
+    case RTCLR:
+        r->s.load = (uint32_t)val;
+        r->s.base += (uint32_t)val - counter(r);
+        rearm(r);
+        break;
+    case RTCIMSC: r->s.imsc = val & 1; break;
+    case RTCICR: r->s.ris &= ~(uint32_t)(val & 1); break;
+    default: break;
+    }
+    update(r);
+    spin_unlock(&r->lock);
+    return 0;
+}
+
+int arm_pl031_create(struct arm_devices *d)
+{
+    static const struct io_ops ops = { pl031_read, pl031_write, 4 };
+    struct pl031 *r = &d->pl031;
+
+    r->vm = d->vm;
+    r->s.version = 1;
+    r->s.base = (uint32_t)(time_wall_s() - vm_time_ns(d->vm) / SECOND);
+    r->s.load = r->s.base;
+    spin_init(&r->lock, LOCK_DEVICE);
+    event_init(&r->ev, alarm_event, 0);
+    return arm_device_region(d, &(struct io_region){ "pl031", IO_MEM, PLAT_PL031, PAGE_SIZE, &ops, r });
+}
+
+void arm_pl031_destroy(struct pl031 *r)
+{
+    if (r->ev.fn)
+        event_cancel(&r->ev);
+}

@@ -1,0 +1,145 @@
+/* GPIO: a PL061 (DDI 0190), whose input 3 is the power button. Outputs lead nowhere. */
+#include <hv/time.h>
+#include <hv/vintc.h>
+#include <hv/vm.h>
+#include "arm_dev.h"
+
+enum { GPIODATA_END = 0x400, GPIODIR = 0x400, GPIOIS = 0x404, GPIOIBE = 0x408, GPIOIEV = 0x40c, GPIOIE = 0x410, GPIORIS = 0x414, GPIOMIS = 0x418,
+       GPIOIC = 0x41c, GPIOAFSEL = 0x420 };                                                                /* §3.2 */
+#define PRESS_NS 100000000ull
+
+static const uint8_t pl061_id[8] = { 0x61, 0x10, 0x04, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
+
+static void update(struct pl061 *g)
+{
+    bool irq = (g->s.ris & g->s.ie) != 0;
+
+    if (irq != g->s.irq)
+        virq_set(g->vm, INTID_PL061, irq);
+    g->s.irq = irq;
+}
+
+/* Level-sensitive inputs follow their level; §3.2.3 to §3.2.6. */
+static void levels(struct pl061_state *s)
+{
+    uint8_t at_level = (uint8_t)~(s->data ^ s->iev) & s->is & (uint8_t)~s->dir;
+
+    s->ris = (uint8_t)((s->ris & ~s->is) | at_level);
+}
+
+static void set_input(struct pl061 *g, unsigned line, bool high)
+{
+    struct pl061_state *s = &g->s;
+    uint8_t bit = (uint8_t)(1u << line), now = high ? bit : 0;
+
+    if (!(s->dir & bit) && (s->data & bit) != now) {
+        s->data = (uint8_t)((s->data & ~bit) | now);
+        if (!(s->is & bit) && ((s->ibe & bit) || high == ((s->iev & bit) != 0)))
+            s->ris |= bit;
+    }
+    levels(s);
+    update(g);
+}
+
+static void release_event(struct event *ev)
+{
+    struct pl061 *g = container_of(ev, struct pl061, release);
+
+    spin_lock(&g->lock);
+    set_input(g, PL061_POWER_BUTTON, false);
+    spin_unlock(&g->lock);
+}
+
+int arm_pl061_power_button(struct pl061 *g)
+{
+    bool listens;
+
+    spin_lock(&g->lock);
+    listens = g->s.ie >> PL061_POWER_BUTTON & 1;
+    if (listens)
+        set_input(g, PL061_POWER_BUTTON, true);
+    spin_unlock(&g->lock);
+    if (listens)
+        event_at(&g->release, time_ns() + PRESS_NS);
+    return listens ? 0 : -ENOTSUP;
+}
+
+static uint8_t *reg_of(struct pl061_state *s, uint64_t off)
+{
+    switch (off) {
+    case GPIODIR: return &s->dir;
+    case GPIOIS: return &s->is;
+    case GPIOIBE: return &s->ibe;
+    case GPIOIEV: return &s->iev;
+    case GPIOIE: return &s->ie;
+    case GPIOAFSEL: return &s->afsel;
+    default: return NULL;
+    }
+}
+
+static uint64_t read_reg(struct pl061_state *s, uint64_t off)
+{
+    const uint8_t *reg = reg_of(s, off);
+    uint64_t id;
+
+    if (off < GPIODATA_END)
+        return s->data & off >> 2;                     /* address bits 9:2 choose the lines (§3.2.1) */
+    if (reg)
+        return *reg;
+    if (off == GPIORIS)
+        return s->ris;
+    if (off == GPIOMIS)
+        return s->ris & s->ie;
+    return arm_primecell_id(off, pl061_id, &id) ? id : 0;
+}
+
+static int pl061_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
+{
+    struct pl061 *g = dev;
+
+    (void)size;
+    spin_lock(&g->lock);
+    *val = read_reg(&g->s, off);
+    spin_unlock(&g->lock);
+    return 0;
+}
+
+static int pl061_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+    struct pl061 *g = dev;
+    struct pl061_state *s = &g->s;
+    uint8_t *reg = reg_of(s, off), mask;
+
+    (void)size;
+    spin_lock(&g->lock);
+    if (off < GPIODATA_END) {
+        mask = (uint8_t)(off >> 2) & s->dir;
+        s->data = (uint8_t)((s->data & ~mask) | ((uint8_t)val & mask));
+    } else if (reg) {
+        *reg = (uint8_t)val;
+    } else if (off == GPIOIC) {
+        s->ris &= (uint8_t)~val;
+    }
+    levels(s);
+    update(g);
+    spin_unlock(&g->lock);
+    return 0;
+}
+
+int arm_pl061_create(struct arm_devices *d)
+{
+    static const struct io_ops ops = { pl061_read, pl061_write, 1 | 2 | 4 };
+    struct pl061 *g = &d->pl061;
+
+    g->vm = d->vm;
+    g->s.version = 1;
+    spin_init(&g->lock, LOCK_DEVICE);
+    event_init(&g->release, release_event, 0);
+    return arm_device_region(d, &(struct io_region){ "pl061", IO_MEM, PLAT_PL061, PAGE_SIZE, &ops, g });
+}
+
+void arm_pl061_destroy(struct pl061 *g)
+{
+    if (g->release.fn)
+        event_cancel(&g->release);
+}
