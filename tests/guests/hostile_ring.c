@@ -2,7 +2,7 @@
  * hostile-ring: malformed rings and registers for every virtio device that is there, split and packed. The device may stop
  * (NEEDS_RESET) or ignore; after a reset it must serve a good request again. Options: seed=N, rounds=N (random part), type=N.
  */
-#include "lib/virtio.h"
+#include <virtio.h>
 
 static struct vdev dev;
 static struct vq vq;
@@ -17,8 +17,9 @@ static uint32_t rnd(void)
     return seed >> 8 ^ seed << 16;
 }
 
-/* The first three also where QEMU alone is the machine: its devices can write to its APIC. */
+/* The first three also where QEMU alone is the machine: its devices can write to its APIC. Devices of both machines. */
 static const uint64_t bad_addr[] = { 0, 1, 0x100000000, 0xa0000, 0xf0000, 0xc0000000, 0xe0000000, 0xfec00000, 0xfee00000, 0xfee00300, 0xfffff000, 0xffffffff,
+    0x8000000, 0x8090040, 0x80a0000, 0x9000000, 0x90f0000, 0x10000000, 0x20000000, 0x3fffffff,
     0xfffffffff000, 0x7fffffffffffffff, 0x8000000000000000, 0xfffffffffffff000, 0xffffffffffffffff, 0xfffffffffffffff1 };
 #define NBAD (cmdline_has("emulator") ? 3u : (unsigned)(sizeof bad_addr / sizeof bad_addr[0]))
 
@@ -404,7 +405,7 @@ void guest_main(void)
         { VIRTIO_RNG, "rng split", "rng packed" }, { VIRTIO_CONSOLE, "console split", "console packed" }, { VIRTIO_BLK, "blk split", "blk packed" },
     };
     seed = (uint32_t)cmdline_num("seed", 1);
-    time_init();
+    irq_init();
     ram = page_alloc(16);
     for (unsigned i = 0; i < 3; i++) {
         type = kinds[i].type;

@@ -3,11 +3,9 @@
  * indirect descriptors and event index, polled and by interrupts; all data verified. Options: pattern (each sector of the first
  * disk begins with its number), rounds=N (stress), ro (the second disk is read-only), nocon, norng.
  */
-#include "lib/virtio.h"
+#include <virtio.h>
 
 #define SECTOR 512
-#define VEC_MSI 0x55
-#define VEC_INTX 0x56
 
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_ZEROES = 13 };
 struct blk_header { uint32_t type, reserved; uint64_t sector; };
@@ -21,20 +19,16 @@ static uint8_t *data;                  /* 64 KiB */
 static struct blk_header *header;
 static volatile uint8_t *status;
 
-static void on_msi(struct frame *f)
+static void on_msi(void)
 {
-    (void)f;
     irqs++;
-    apic_eoi();
 }
 
 /* Level: the read of the ISR register is what takes the line down. */
-static void on_intx(struct frame *f)
+static void on_intx(void)
 {
-    (void)f;
     mmio_r8(dev.isr);
     irqs++;
-    apic_eoi();
 }
 
 /* One request with its data in `parts` pieces; returns the status byte, -1 when nothing came back. */
@@ -189,25 +183,25 @@ static void by_msix(const char *mode)
 {
     if (!dev.msix)
         return;
-    vdev_msix(&dev, &vq, 1, apic_id(), VEC_MSI);
+    vdev_msix(&dev, &vq, 1, on_msi);
     irqs = 0;
-    cpu_sti();
+    irqs_on();
     for (unsigned i = 0; i < 10; i++)
         report(mode, "read by MSI-X", request(T_IN, i, data, 512, true, 1) == 0, 0);
     delay_us(2000);
-    cpu_cli();
+    irqs_off();
     if (irqs < 9 || irqs > 11)
         fail("virtio MSI-X", "%s: %u interrupts for 10 requests", mode, irqs);
     /* masked in the table: pending, and sent when unmasked */
     irqs = 0;
     mmio_w32(dev.msix_table + 16 + 12, 1);
-    cpu_sti();
+    irqs_on();
     request(T_IN, 1, data, 512, true, 1);
     delay_us(1000);
     unsigned masked = irqs;
     mmio_w32(dev.msix_table + 16 + 12, 0);
     delay_us(1000);
-    cpu_cli();
+    irqs_off();
     if (masked || irqs != 1)
         fail("virtio MSI-X mask", "%s: %u while masked, %u after", mode, masked, irqs);
     mmio_w16(dev.common + VC_Q_SEL, 0);
@@ -215,21 +209,19 @@ static void by_msix(const char *mode)
     pci_write(dev.pci, dev.msix + 2, 2, 0);
 }
 
-/* The line as configured by the firmware tables: pin A of device d is GSI 16 + (d + 0) % 4 here; the IOAPIC must see it as level. */
 static void by_intx(const char *mode)
 {
-    unsigned pin = pci_read(dev.pci, 0x3d, 1), gsi = 16 + ((dev.pci >> 3) + pin - 1) % 4;
-    if (!pin || cmdline_has("emulator"))
+    unsigned pin = pci_read(dev.pci, 0x3d, 1);
+    if (!pin || cmdline_has("emulator") || !irq_intx(dev.pci, pin, on_intx))
         return;
     irqs = 0;
     pci_write(dev.pci, 4, 2, pci_read(dev.pci, 4, 2) & ~0x400u);
-    ioapic_route(gsi, (uint64_t)apic_id() << 56 | 0x8000 | VEC_INTX);
-    cpu_sti();
+    irqs_on();
     for (unsigned i = 0; i < 10; i++)
         report(mode, "read by INTx", request(T_IN, i, data, 512, true, 1) == 0, 0);
     delay_us(2000);
-    cpu_cli();
-    ioapic_route(gsi, 0x10000);
+    irqs_off();
+    irq_intx(dev.pci, pin, NULL);
     if (irqs < 5 || irqs > 12)
         fail("virtio INTx", "%s: %u interrupts for 10 requests", mode, irqs);
 }
@@ -373,11 +365,7 @@ static void console(void)
 
 void guest_main(void)
 {
-    time_init();
-    apic_init_cpu();
-    pic_mask_all();
-    trap_handle(VEC_MSI, on_msi);
-    trap_handle(VEC_INTX, on_intx);
+    irq_init();
     data = page_alloc(16);
     header = page_alloc(1);
     status = (volatile uint8_t *)header + 64;

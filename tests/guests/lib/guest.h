@@ -5,14 +5,13 @@
 #ifndef GUEST_H
 #define GUEST_H
 
+#include "common.h"
 #include "x86.h"
 
 #define MAX_CPUS      64
 #define CPU_STACK     16384
 #define AP_TRAMPOLINE 0x8000u
 #define DEBUG_EXIT    0xf4
-#define EXIT_PASS     0x10
-#define EXIT_FAIL     0x11
 
 /* ---- what the loader said (boot.c) ---- */
 struct boot_module { uint64_t base, len; const char *cmdline; };
@@ -28,28 +27,6 @@ struct boot {
 };
 extern struct boot boot;
 void boot_parse(uint32_t magic, uint64_t info);
-/* The value after "key=" in the command line as a number, or def. */
-uint64_t cmdline_num(const char *key, uint64_t def);
-/* True where the command line holds the word (also as "word=..."). */
-bool cmdline_has(const char *word);
-/* Zeroed, page-aligned memory that is never given back; stops the guest when none is left. */
-void *page_alloc(size_t pages);
-
-/* ---- output and verdicts (print.c) ---- */
-__attribute__((format(printf, 1, 2))) void print(const char *fmt, ...);
-void serial_putc(char c);
-int serial_getc(void);                 /* -1: nothing there */
-void pass(const char *name);
-__attribute__((format(printf, 2, 3))) void fail(const char *name, const char *fmt, ...);
-extern unsigned failures;
-/* Leaves through the debug-exit port: EXIT_PASS if no fail() was called, else EXIT_FAIL. */
-_Noreturn void done(void);
-_Noreturn void guest_exit(uint32_t code);
-void *memset(void *d, int c, size_t n);
-void *memcpy(void *d, const void *s, size_t n);
-int memcmp(const void *a, const void *b, size_t n);
-size_t strlen(const char *s);
-int strncmp(const char *a, const char *b, size_t n);
 
 /* ---- traps (trap.c, trap_entry.S) ---- */
 struct frame {
@@ -77,8 +54,7 @@ void idt_load(void);
 void gdt_reload(void);                 /* after something else loaded the GDTR; TR stays */
 /* fn runs for the vector on every CPU; NULL takes it away. Interrupt handlers must end the interrupt. */
 void trap_handle(unsigned vec, trap_fn fn);
-/* Calls fn(arg); returns -1, or the vector of the exception that ended it (details in this_cpu()->last). */
-int trap_try(void (*fn)(void *), void *arg);
+/* trap_try() returns the vector; details in this_cpu()->last. */
 /* For a handler: makes its return end the innermost trap_try() of this CPU; false: there is none. */
 bool trap_unwind(struct frame *f);
 int jmp_set(struct jmp *j) __attribute__((returns_twice));
@@ -126,28 +102,21 @@ extern struct acpi acpi;
 bool acpi_init(void);                  /* fills acpi once; false: no RSDP */
 const struct acpi_header *acpi_find(const char *sig);
 
-/* ---- SMP (smp.c) ---- */
-unsigned smp_start(void);              /* all CPUs of the MADT up; returns how many there are */
-void smp_run(unsigned cpu, void (*fn)(void *), void *arg);   /* returns at once */
-void smp_wait(unsigned cpu);
+/* ---- SMP (smp.c): all CPUs of the MADT ---- */
 #define VEC_WAKE 0xf0
 
 /* ---- time (time.c) ---- */
 extern uint64_t tsc_hz;
 uint64_t pm_timer_ns(void);            /* monotonic while called at least every 4 s */
-void time_init(void);                  /* TSC against the PM timer, or the PIT where there is none */
-void delay_us(uint64_t us);
+/* time_init(): TSC against the PM timer, or the PIT where there is none */
+static inline uint64_t ticks(void) { return rdtsc(); }
+#define ticks_hz tsc_hz
 static inline uint64_t tsc_to_ns(uint64_t t) { return muldiv(t, 1000000000, tsc_hz); }
 
-/* ---- PCI (pci.c) ---- */
-typedef uint16_t pci_t;                /* bus << 8 | device << 3 | function */
+/* ---- PCI (pci_config.c): CF8 and CFC, or ECAM ---- */
 extern bool pci_use_ecam;
-uint32_t pci_read(pci_t d, unsigned reg, unsigned size);
-void pci_write(pci_t d, unsigned reg, unsigned size, uint32_t v);
-unsigned pci_scan(pci_t *list, unsigned max);
-uint64_t pci_bar(pci_t d, unsigned bar, uint64_t *size);     /* address (0: not memory, not there) */
-unsigned pci_cap(pci_t d, uint8_t id, unsigned after);       /* offset or 0; after = 0 starts */
 
-void guest_main(void);
+static inline void irqs_on(void) { cpu_sti(); }
+static inline void irqs_off(void) { cpu_cli(); }
 
 #endif

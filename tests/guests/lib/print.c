@@ -1,23 +1,9 @@
-/* Serial output on COM1 (polled), a small printf, and the verdict lines. */
+/* A small printf, the verdict lines, and strings. */
 #include <stdarg.h>
-#include "guest.h"
-
-#define COM1 0x3f8
+#include <guest.h>
 
 unsigned failures;
 static volatile bool print_lock;
-
-void serial_putc(char c)
-{
-    for (unsigned spin = 0; spin < 1000000 && !(inb(COM1 + 5) & 0x20); spin++)
-        cpu_pause();
-    outb(COM1, (uint8_t)c);
-}
-
-int serial_getc(void)
-{
-    return inb(COM1 + 5) & 1 ? inb(COM1) : -1;
-}
 
 static void put(char c)
 {
@@ -137,31 +123,10 @@ void fail(const char *name, const char *fmt, ...)
     failures++;
 }
 
-void guest_exit(uint32_t code)
-{
-    outl(DEBUG_EXIT, code);
-    for (;;)
-        __asm__ volatile("cli; hlt");
-}
-
 void done(void)
 {
     print("%s: %u failed\n", failures ? "FAILED" : "DONE", failures);
     guest_exit(failures ? EXIT_FAIL : EXIT_PASS);
-}
-
-void *memset(void *d, int c, size_t n)
-{
-    void *r = d;
-    __asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
-    return r;
-}
-
-void *memcpy(void *d, const void *s, size_t n)
-{
-    void *r = d;
-    __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
-    return r;
 }
 
 int memcmp(const void *a, const void *b, size_t n)

@@ -1,7 +1,7 @@
 /* See virtio.h. */
-#include "virtio.h"
+#include <virtio.h>
 
-static void barrier(void) { __asm__ volatile("mfence" : : : "memory"); }
+static void barrier(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 static void map_cap(struct vdev *v, unsigned cap)
 {
@@ -47,7 +47,7 @@ static void set_status(struct vdev *v, uint8_t s) { mmio_w8(v->common + VC_STATU
 void vdev_reset(struct vdev *v)
 {
     set_status(v, 0);
-    for (uint64_t t = rdtsc(); vdev_status(v) && rdtsc() - t < tsc_hz * 5;)
+    for (uint64_t t = ticks(); vdev_status(v) && ticks() - t < ticks_hz * 5;)
         cpu_pause();
 }
 
@@ -253,7 +253,7 @@ int vq_poll(struct vq *q, uint32_t *len)
 
 int vq_wait(struct vq *q, uint32_t *len)
 {
-    for (uint64_t t = rdtsc(); rdtsc() - t < tsc_hz * 5;) {
+    for (uint64_t t = ticks(); ticks() - t < ticks_hz * 5;) {
         int id = vq_poll(q, len);
         if (id >= 0)
             return id;
@@ -262,13 +262,14 @@ int vq_wait(struct vq *q, uint32_t *len)
     return -1;
 }
 
-void vdev_msix(struct vdev *v, struct vq *q, unsigned entry, unsigned cpu_apic, unsigned vec)
+void vdev_msix(struct vdev *v, struct vq *q, unsigned entry, void (*fn)(void))
 {
     uint64_t e = v->msix_table + entry * 16;
+    struct msi_msg m = irq_msi(v->pci, entry, fn);
     pci_write(v->pci, v->msix + 2, 2, 0x8000);
-    mmio_w32(e, 0xfee00000 | cpu_apic << 12);
-    mmio_w32(e + 4, 0);
-    mmio_w32(e + 8, vec);
+    mmio_w32(e, (uint32_t)m.addr);
+    mmio_w32(e + 4, (uint32_t)(m.addr >> 32));
+    mmio_w32(e + 8, m.data);
     mmio_w32(e + 12, 0);
     mmio_w16(v->common + VC_Q_SEL, q->index);
     mmio_w16(v->common + VC_Q_MSIX, (uint16_t)entry);

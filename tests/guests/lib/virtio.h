@@ -5,7 +5,7 @@
 #ifndef GUEST_VIRTIO_H
 #define GUEST_VIRTIO_H
 
-#include "guest.h"
+#include <guest.h>
 
 enum { VIRTIO_NET = 1, VIRTIO_BLK = 2, VIRTIO_CONSOLE = 3, VIRTIO_RNG = 4 };
 enum { VS_ACK = 1, VS_DRIVER = 2, VS_DRIVER_OK = 4, VS_FEATURES_OK = 8, VS_NEEDS_RESET = 64, VS_FAILED = 128 };
@@ -64,6 +64,7 @@ int vq_add(struct vq *q, const struct viov *iov, unsigned nout, unsigned nin);
 void vq_kick(struct vq *q);                    /* notifies, unless the device asked not to */
 int vq_poll(struct vq *q, uint32_t *len);      /* id of a finished chain, or -1 */
 int vq_wait(struct vq *q, uint32_t *len);      /* polls for up to 5 s */
-void vdev_msix(struct vdev *v, struct vq *q, unsigned entry, unsigned cpu_apic, unsigned vec);
+/* The queue interrupts this CPU by the entry of the MSI-X table. */
+void vdev_msix(struct vdev *v, struct vq *q, unsigned entry, void (*fn)(void));
 
 #endif
