@@ -312,7 +312,8 @@ static const void *map_tree(uint64_t fdt, acpi_map_fn map)
     if (!p || fdt_magic(p) != FDT_MAGIC || fdt_totalsize(p) < sizeof(struct fdt_header) || fdt_totalsize(p) > TREE_MAX)
         return NULL;
     p = map(hpa(fdt), fdt_totalsize(p));
-    return p && fdt_check_header(p) == 0 ? p : NULL;
+    /* libfdt loads whole cells from the structure block, which section 5.1 puts on a 32-bit boundary. */
+    return p && fdt_check_header(p) == 0 && fdt_off_dt_struct(p) % CELL == 0 ? p : NULL;
 }
 
 bool fdt_parse_platform(struct platform *out, uint64_t fdt, acpi_map_fn map)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <hv/acpi.h>
+#include <hv/platform.h>
 
 #define BASE 0x10000u
 #define MAX_TABLES 12u
@@ -47,7 +47,7 @@ static void fix_sum(uint32_t at, uint32_t len, uint32_t where)
 
 static const uint8_t *add_table(uint32_t *at, const uint8_t *d, const uint8_t *end)
 {
-    static const char sigs[][5] = { "APIC", "FACP", "MCFG", "SPCR", "HPET", "SSDT", "DSDT", "XYZW" };
+    static const char sigs[][5] = { "APIC", "FACP", "MCFG", "SPCR", "HPET", "SSDT", "DSDT", "XYZW", "GTDT", "DBG2" };
     uint32_t told = d[1] | (uint32_t)d[2] << 8, len = d[3];
     const char *sig = sigs[d[0] % ARRAY_SIZE(sigs)];
 
@@ -68,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n)
 {
     static struct acpi_info info;
+    static struct platform machine;
     const uint8_t *end = d + n;
     uint32_t at = 1024, tables = 0;
 
@@ -89,5 +90,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n)
     if (info.ncpus > ACPI_CPUS_MAX || info.nioapics > ACPI_IOAPICS_MAX || info.nmcfg > ACPI_MCFG_MAX)
         abort();
     (void)acpi_find(BASE, map, "XYZW", 1);
+    if (acpi_parse_platform(&machine, BASE, map) != (machine.ncpus != 0))
+        abort();
+    if (machine.ncpus > PLATFORM_CPUS_MAX || machine.gic.ngicr > PLATFORM_GICR_MAX || machine.gic.nits > PLATFORM_ITS_MAX || machine.necam > PLATFORM_ECAM_MAX)
+        abort();
     return 0;
 }
