@@ -18,7 +18,7 @@ struct vcpu;
 #define VGIC_V2M_LEN 0x1000ull
 #define GITS_TRANSLATER 0x10040ull    /* offset from the ITS's address: what a device writes its EventID to */
 #define V2M_SETSPI_NS 0x40ull         /* offset in the v2m frame */
-#define ITS_DEVICE_BITS 16u           /* DeviceIDs: a PCI function's requester ID */
+#define ITS_DEVICE_BITS 8u            /* DeviceIDs 0..255: the requester IDs of one PCI bus */
 
 /*
  * version 2 or 3: that of the engine's virtual CPU interface, see vgic_host_version(). Addresses not of that version are ignored; its 0: no ITS;

@@ -1,0 +1,444 @@
+/* vgic.c: the state of the guest's interrupts, where each belongs, and the controller as vintc_ops. */
+#include <hv/log.h>
+#include <hv/percpu.h>
+#include <stdlib.h>
+#include "vgic_int.h"
+
+/* ---- where an interrupt belongs ---- */
+
+unsigned vgic_index(const struct vgic *g, uint32_t intid)
+{
+    if (intid < VGIC_SPECIAL)
+        return intid < 32u + g->nspis ? intid : ~0u;
+    return g->lpi && intid - VGIC_LPI_INTID < VGIC_LPIS ? intid - VGIC_LPI_INTID + VGIC_LPI : ~0u;
+}
+
+bool vgic_pending(const struct vgic_irq *i)
+{
+    return i->flags & VF_LATCH || (i->flags & (VF_LINE | VF_EDGE)) == VF_LINE;
+}
+
+static bool is_ready(const struct vgic_cpu *c, unsigned idx)
+{
+    return c->ready[idx >> 6] >> (idx & 63) & 1;
+}
+
+/* 1 of N: it stays where it is; else the next vCPU whose redistributor is awake. */
+static struct vgic_cpu *any_cpu(struct vgic *g, const struct vgic_irq *i, unsigned idx)
+{
+    struct vgic_cpu *home = g->cpu[i->home];
+
+    if (home && (i->flags & VF_IN_LR || is_ready(home, idx)))
+        return home;
+    for (unsigned n = 0; n < g->n; n++) {
+        struct vgic_cpu *c = g->cpu[g->next_any++ % g->n];
+
+        if (c && !(c->s.waker & 2))
+            return c;
+    }
+    return g->cpu[0];
+}
+
+struct vgic_cpu *vgic_target(struct vgic *g, struct vgic_cpu *c, const struct vgic_irq *i, unsigned idx)
+{
+    if (idx < 32)
+        return c;
+    if (g->version == 2)
+        return i->route ? g->cpu[__builtin_ctz(i->route)] : NULL;
+    if (i->route == ROUTE_ANY)
+        return any_cpu(g, i, idx);
+    return i->route < g->n ? g->cpu[i->route] : NULL;
+}
+
+static void tell(struct vgic *g, struct vgic_cpu *c)
+{
+    if (c != g->servicing)
+        vcpu_request(c->v, REQ_IRQ);
+}
+
+void vgic_update(struct vgic *g, struct vgic_cpu *c, unsigned idx)
+{
+    struct vgic_irq *i = vgic_irq_at(g, c, idx);
+    struct vgic_cpu *home = idx < 32 ? c : g->cpu[i->home], *want;
+
+    if (i->flags & VF_IN_LR) {
+        tell(g, home);
+        return;
+    }
+    want = (i->flags & (VF_ENABLED | VF_ACTIVE)) == VF_ENABLED && vgic_pending(i) ? vgic_target(g, c, i, idx) : NULL;
+    if (home && home != want)
+        vgic_set_ready(home, idx, false);
+    if (!want || (home == want && is_ready(want, idx)))
+        return;
+    i->home = (uint8_t)want->id;
+    vgic_set_ready(want, idx, true);
+    tell(g, want);
+}
+
+void vgic_irq_init(struct vgic_irq *i, uint16_t flags)
+{
+    *i = (struct vgic_irq){ .flags = flags };
+}
+
+/* ---- what becomes pending ---- */
+
+void vgic_raise(struct vgic_cpu *c, unsigned idx, unsigned src)
+{
+    if (vgic_is_sgi_v2(c->g, idx))
+        __atomic_fetch_or(&c->sgi_src[idx], (uint8_t)(1u << src), __ATOMIC_RELAXED);
+    if (!(__atomic_fetch_or(&c->raise, 1u << idx, __ATOMIC_SEQ_CST) & 1u << idx))
+        vcpu_request(c->v, REQ_IRQ);
+}
+
+void vgic_take_raised(struct vgic_cpu *c)
+{
+    uint32_t bits = __atomic_load_n(&c->raise, __ATOMIC_RELAXED);
+
+    if (!bits)
+        return;
+    for (bits = __atomic_exchange_n(&c->raise, 0, __ATOMIC_SEQ_CST); bits; bits &= bits - 1) {
+        unsigned idx = (unsigned)__builtin_ctz(bits);
+        struct vgic_irq *i = &c->s.local[idx];
+
+        if (idx == ARM_PPI_PTIMER && !ptimer_due(c))
+            continue;
+        if (vgic_is_sgi_v2(c->g, idx))
+            i->route |= __atomic_exchange_n(&c->sgi_src[idx], 0, __ATOMIC_SEQ_CST);
+        i->flags |= idx < 16 ? VF_LATCH : VF_LINE;
+        vgic_update(c->g, c, idx);
+    }
+}
+
+/* A line fell: its own CPU looks at once, another when its guest comes by, for this is not worth a kick. */
+static void look_soon(struct vgic_cpu *c)
+{
+    if (c->v == this_cpu()->current)
+        vcpu_request(c->v, REQ_IRQ);
+    else
+        __atomic_store_n(&c->stale, 1, __ATOMIC_SEQ_CST);
+}
+
+void vgic_set_input(struct vgic *g, struct vgic_cpu *c, unsigned idx, bool level)
+{
+    struct vgic_irq *i = vgic_irq_at(g, c, idx);
+    bool was = i->flags & VF_LINE;
+
+    if (was == level)
+        return;
+    i->flags ^= VF_LINE;
+    if (level && i->flags & VF_EDGE)
+        i->flags |= VF_LATCH;
+    if (!level && i->flags & VF_IN_LR)
+        look_soon(g->cpu[i->home]);
+    else
+        vgic_update(g, c, idx);
+}
+
+void vgic_set_latch(struct vgic *g, struct vgic_cpu *c, unsigned idx)
+{
+    struct vgic_irq *i = vgic_irq_at(g, c, idx);
+
+    if (i->flags & VF_LATCH)
+        return;
+    i->flags |= VF_LATCH;
+    vgic_update(g, c, idx);
+}
+
+/* An edge that waits in a list register is taken back by its own CPU. */
+void vgic_clear_latch(struct vgic *g, struct vgic_cpu *c, unsigned idx)
+{
+    struct vgic_irq *i = vgic_irq_at(g, c, idx);
+
+    i->flags &= (uint16_t)~VF_LATCH;
+    if (vgic_is_sgi_v2(g, idx))
+        i->route = 0;
+    if (i->flags & VF_IN_LR)
+        i->flags |= VF_UNPEND;
+    vgic_update(g, c, idx);
+}
+
+static void account_active(struct vgic *g, struct vgic_cpu *c, struct vgic_irq *i, unsigned idx, bool on)
+{
+    struct vgic_cpu *home;
+
+    if (on && idx >= 32) {
+        home = vgic_target(g, c, i, idx);
+        if (!home)
+            home = g->cpu[0];
+        vgic_set_ready(g->cpu[i->home], idx, false);
+        i->home = (uint8_t)home->id;
+    }
+    home = idx < 32 ? c : g->cpu[i->home];
+    home->active_out += on ? 1u : ~0u;
+    i->flags ^= VF_ACTIVE;
+    tell(g, home);
+}
+
+void vgic_set_active(struct vgic *g, struct vgic_cpu *c, unsigned idx, bool on)
+{
+    struct vgic_irq *i = vgic_irq_at(g, c, idx);
+
+    if (i->flags & VF_IN_LR) {
+        if (!on)
+            i->flags |= VF_DEACT;
+    } else if (on != !!(i->flags & VF_ACTIVE)) {
+        account_active(g, c, i, idx, on);
+        if (!on && idx == ARM_PPI_VTIMER)
+            vtimer_drop(c);
+    }
+    vgic_update(g, c, idx);
+}
+
+struct vgic_cpu *vgic_this_cpu(const struct vgic *g)
+{
+    const struct vcpu *v = this_cpu()->current;
+
+    return v && v->vm == g->vm && v->vintc ? vgic_cpu_of(v) : g->cpu[0];
+}
+
+/* ---- vintc_ops ---- */
+
+static int gic_vm_init(struct vm *vm)
+{
+    struct vgic *g = calloc(1, sizeof *g);
+
+    if (!g)
+        return -ENOMEM;
+    g->vm = vm;
+    spin_init(&g->lock, LOCK_VINTC);
+    g->s.version = VGIC_STATE_VERSION;
+    vm->vintc = g;
+    vm->hv_bytes += sizeof *g;
+    return 0;
+}
+
+static void gic_vm_fini(struct vm *vm)
+{
+    struct vgic *g = vm->vintc;
+
+    if (!g)
+        return;
+    if (g->gicc_mapped && gmem_unmap(vm, gpa(g->gicc), VGIC_GICC_LEN))
+        log_err("%s: its GICC cannot be unmapped", vm->config->name);
+    vm->hv_bytes -= sizeof *g + (g->lpi ? VGIC_LPIS * sizeof *g->lpi : 0);
+    free(g->lpi);
+    free(g);
+    vm->vintc = NULL;
+}
+
+static int gic_vcpu_init(struct vcpu *v)
+{
+    struct vgic *g = v->vm->vintc;
+    struct vgic_cpu *c;
+
+    if (!g || v->id >= MAX_VCPUS)
+        return -EINVAL;
+    c = calloc(1, sizeof *c);
+    if (!c)
+        return -ENOMEM;
+    c->v = v;
+    c->g = g;
+    c->id = v->id;
+    c->s.version = VGIC_STATE_VERSION;
+    c->s.waker = 6;
+    for (unsigned n = 0; n < 32; n++) {
+        vgic_irq_init(&c->s.local[n], n < 16 ? VF_EDGE : 0);
+        c->s.local[n].home = (uint8_t)v->id;
+    }
+    vtimer_cpu_init(c);
+    v->vintc = c;
+    v->vm->hv_bytes += sizeof *c;
+    g->cpu[v->id] = c;
+    if (g->n <= v->id)
+        g->n = (uint16_t)(v->id + 1);
+    return 0;
+}
+
+static void gic_vcpu_fini(struct vcpu *v)
+{
+    struct vgic *g = v->vm->vintc;
+    struct vgic_cpu *c = v->vintc;
+
+    if (!c)
+        return;
+    its_stop(g);
+    vtimer_cpu_fini(c);
+    spin_lock(&g->lock);
+    g->cpu[c->id] = NULL;
+    g->version = 0;                   /* the machine is being taken apart: nothing is delivered any more */
+    spin_unlock(&g->lock);
+    v->vm->hv_bytes -= sizeof *c;
+    v->vintc = NULL;
+    free(c);
+}
+
+static void gic_set_line(struct vm *vm, uint32_t line, bool level)
+{
+    struct vgic *g = vm->vintc;
+
+    if (!g || line < 32 || line >= 32u + g->nspis)
+        return;
+    spin_lock(&g->lock);
+    if (g->version)
+        vgic_set_input(g, NULL, line, level);
+    spin_unlock(&g->lock);
+}
+
+static int v2m_msi(struct vgic *g, uint32_t intid)
+{
+    if (intid - g->v2m_first >= g->v2m_count)
+        return -EINVAL;
+    spin_lock(&g->lock);
+    if (g->version)
+        vgic_set_latch(g, NULL, intid);
+    spin_unlock(&g->lock);
+    return 0;
+}
+
+static int gic_send_msi(struct vm *vm, uint32_t devid, uint64_t addr, uint32_t data)
+{
+    struct vgic *g = vm->vintc;
+    int err = -ENOENT;
+
+    if (g && g->has_its && addr == g->its.base + GITS_TRANSLATER)
+        err = its_msi(g, devid, data);
+    else if (g && g->v2m && addr == g->v2m + V2M_SETSPI_NS)
+        err = v2m_msi(g, data);
+    if (err)
+        vm_log(vm, LOG_DEBUG, "device %#x: MSI %#x to %#llx leads nowhere", (unsigned)devid, (unsigned)data, (unsigned long long)addr);
+    return err;
+}
+
+static void service(struct vcpu *v)
+{
+    struct vgic_cpu *c = vgic_cpu_of(v);
+
+    spin_lock(&c->g->lock);
+    vgic_service(c);
+    spin_unlock(&c->g->lock);
+    v->vintc_hooks = c->gic.used != 0;
+}
+
+/* Own CPU: nothing is ever injected as an event; what waits goes into the list registers. */
+static int gic_pending(struct vcpu *v)
+{
+    service(v);
+    return -1;
+}
+
+static int gic_accept(struct vcpu *v, int vec)
+{
+    (void)v;
+    return vec;
+}
+
+static void gic_enter(struct vcpu *v)
+{
+    (void)v;
+}
+
+/* Called only while list registers are in use. Nothing to do unless one of them was emptied, or somebody wants one looked at. */
+static void gic_leave(struct vcpu *v)
+{
+    struct vgic_cpu *c = vgic_cpu_of(v);
+    bool look = __atomic_load_n(&c->stale, __ATOMIC_RELAXED) || c->gic.hcr;
+
+    for (uint32_t used = c->gic.used; used; used &= used - 1) {
+        uint64_t lr = c->gic.lr[__builtin_ctz(used)];
+
+        look |= !(lr >> LR_STATE_SHIFT);
+        if ((lr & (ARM_LR_HW | ARM_LR_PENDING | ARM_LR_ACTIVE)) == (ARM_LR_HW | ARM_LR_PENDING))
+            look |= !vtimer_due(c);
+    }
+    if (look)
+        service(v);
+}
+
+const struct vintc_ops vintc_arm = {
+    .vm_init = gic_vm_init, .vm_fini = gic_vm_fini, .vcpu_init = gic_vcpu_init, .vcpu_fini = gic_vcpu_fini,
+    .set_line = gic_set_line, .send_msi = gic_send_msi, .pending = gic_pending, .accept = gic_accept,
+    .enter = gic_enter, .leave = gic_leave,
+};
+
+/* ---- for the rest of hv/guest/arm ---- */
+
+unsigned vgic_host_version(const struct vm *vm)
+{
+    uint32_t r[4] = { 0, 0, 0, 0 };
+
+    if (vm->ops && vm->ops->features)
+        vm->ops->features(ARM_FEATURE_GIC, 0, r);
+    return r[0];
+}
+
+static unsigned host_lrs(const struct vm *vm)
+{
+    uint32_t r[4] = { 0, 0, 0, 0 };
+
+    if (vm->ops && vm->ops->features)
+        vm->ops->features(ARM_FEATURE_GIC, 0, r);
+    return r[1] < 1 ? 1 : r[1] > ARM_LRS_MAX ? ARM_LRS_MAX : r[1];
+}
+
+/* SPIs start as level-triggered, group 0, routed to vCPU 0. */
+int vgic_create(struct vm *vm, const struct vgic_layout *l)
+{
+    struct vgic *g = vm->vintc;
+    int err;
+
+    if (!g || l->nr_spis > VGIC_SPIS_MAX || (l->version != 2 && l->version != 3) || (l->version == 2 && g->n > VGIC_V2_VCPUS))
+        return -EINVAL;
+    g->nspis = (uint16_t)l->nr_spis;
+    g->nlrs = (uint8_t)host_lrs(vm);
+    for (unsigned n = 0; n < g->nspis; n++)
+        g->s.spi[n] = (struct vgic_irq){ .route = l->version == 2 };
+    g->version = l->version;
+    if (l->version == 2)
+        return vgic_v2_create(g, l);
+    err = vgic_dist_create(g, l);
+    err = err ? err : vgic_redist_create(g, l);
+    return err || !l->its ? err : its_create(g, l);
+}
+
+bool vgic_wakeable(struct vcpu *v)
+{
+    service(v);
+    return vgic_lr_wakes(vgic_cpu_of(v));
+}
+
+void vgic_vcpu_reset(struct vcpu *v)
+{
+    struct vgic_cpu *c = vgic_cpu_of(v);
+
+    vtimer_cpu_reset(c);
+    spin_lock(&c->g->lock);
+    vgic_lr_reset(c);
+    spin_unlock(&c->g->lock);
+    vcpu_request(v, REQ_IRQ);
+}
+
+static int sre_access(bool write, uint64_t *val)
+{
+    if (!write)
+        *val = 7;                     /* SRE, DFB, DIB: fixed (GICv3 §12.2.24) */
+    return 0;
+}
+
+int vgic_sysreg(struct vcpu *v, uint32_t id, bool write, uint64_t *val)
+{
+    struct vgic_cpu *c = vgic_cpu_of(v);
+
+    switch (id) {
+    case ARM_ICC_SGI1R_EL1:
+    case ARM_ICC_ASGI1R_EL1:
+    case ARM_ICC_SGI0R_EL1:
+        if (c->g->version != 3 || !write)
+            return -ENOENT;
+        vgic_sgi_v3(v, id, *val);
+        return 0;
+    case ARM_ICC_SRE_EL1:
+        return c->g->version == 3 ? sre_access(write, val) : -ENOENT;
+    default:
+        return ptimer_access(c, id, write, val);
+    }
+}

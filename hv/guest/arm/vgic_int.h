@@ -1,0 +1,197 @@
+/*
+ * The virtual GIC's own terms. Private to hv/guest/arm/vgic*.c, its*.c and vtimer.c.
+ *
+ * An interrupt is named by its index: INTID 0..1019 as it is, LPI n (8192 and up) as VGIC_LPI + n - 8192. It is at one of three places: nowhere;
+ * ready on its home vCPU (enabled, pending, not active); or in a list register of its home vCPU. All of it is under vgic.lock, but:
+ * list registers are written by the home's own CPU only (under the lock, except by the engine); `raise`, `sgi_src` and `stale` are atomic.
+ */
+#pragma once
+#include <hv/arm.h>
+#include <hv/event.h>
+#include <hv/io.h>
+#include <hv/lock.h>
+#include <hv/types.h>
+#include <hv/vcpu.h>
+#include <hv/vm.h>
+#include "vgic.h"
+
+#define VGIC_LPI 1024u                /* index of the first LPI */
+#define VGIC_LPI_INTID 8192u
+#define VGIC_LPIS 8192u               /* INTIDs of 14 bits */
+#define VGIC_ID_BITS 14u
+#define VGIC_WORDS ((VGIC_LPI + VGIC_LPIS) / 64)
+#define VGIC_SPECIAL 1020u            /* 1020..1023 mean something else */
+#define VGIC_PRIO_MASK 0xf8u          /* 5 bits of priority, what every list register has */
+#define VGIC_STATE_VERSION 1u
+
+enum vgic_flag {
+    VF_ENABLED = 1 << 0,
+    VF_LATCH = 1 << 1,                /* pending: edge seen, or set by software; of a v2 SGI: mask is not 0 */
+    VF_LINE = 1 << 2,                 /* input is high. PPI 27: the physical PPI is active on our behalf */
+    VF_ACTIVE = 1 << 3,               /* active, and in no list register */
+    VF_GROUP1 = 1 << 4,
+    VF_EDGE = 1 << 5,
+    VF_IN_LR = 1 << 6,
+    VF_DEACT = 1 << 7,                /* its list register is to lose the active state ... */
+    VF_UNPEND = 1 << 8,               /* ... or the pending state, when its CPU comes by */
+};
+/* route: v3 SPI, LPI: target vCPU, or one of the two below. v2 SPI: GICD_ITARGETSR. v2 SGI: vCPUs it is pending from. home: where it is ready, active or in a list register. */
+struct vgic_irq { uint16_t flags; uint8_t prio, home, route; };
+#define ROUTE_NONE 0xffu
+#define ROUTE_ANY 0xfeu               /* 1 of N */
+
+/* What a guest can see, one per vCPU; list registers are in arm_gic_cpu beside it. */
+struct vgic_cpu_state {
+    uint32_t version;
+    struct vgic_irq local[32];        /* SGIs, PPIs */
+    uint32_t waker, ctlr;             /* GICR_WAKER, GICR_CTLR */
+    uint64_t propbaser, pendbaser;
+    uint64_t cntp_cval;
+    uint32_t cntp_ctl;                /* ENABLE, IMASK */
+};
+struct vgic_state {
+    uint32_t version;
+    uint32_t ctlr;                    /* GICD_CTLR's group enables */
+    struct vgic_irq spi[VGIC_SPIS_MAX];
+    uint64_t irouter[VGIC_SPIS_MAX];  /* as the guest wrote them */
+    uint64_t cntvoff;
+};
+enum { ITS_BASERS = 2, ITS_DEVICES = 0, ITS_COLLECTIONS = 1 };
+struct its_state { uint32_t version, ctlr; uint64_t cbaser, cwriter, creadr, baser[ITS_BASERS]; };
+
+struct vgic;
+/* A timer of an unloaded vCPU, or an emulated one: armed at `when` host cycles. */
+struct vtimer_alarm { struct event ev; uint64_t cval; bool armed; };
+struct vgic_cpu {
+    struct arm_gic_cpu gic;           /* first: the engine's */
+    struct vcpu *v;
+    struct vgic *g;
+    uint32_t id;
+    uint32_t raise;                   /* atomic: SGIs and PPIs that became pending and were not looked at yet */
+    uint32_t stale;                   /* atomic: a list register is to be looked at after the next exit */
+    uint8_t sgi_src[16];              /* atomic, v2: who raised */
+    uint32_t active_out;              /* interrupts active here and in no list register */
+    uint32_t lr_pending;              /* bit per list register that was given to the engine with its pending state */
+    bool phys_sync;                   /* the virtual timer's physical PPI is to follow VF_LINE */
+    uint32_t nready;
+    uint64_t ready[VGIC_WORDS], ready_words[(VGIC_WORDS + 63) / 64];
+    struct vtimer_alarm virt, phys;
+    struct vgic_cpu_state s;
+};
+struct its { struct its_state s; struct event work; uint64_t base; };
+struct vgic {
+    struct spinlock lock;
+    struct vm *vm;
+    uint8_t version;                  /* 2, 3; 0: not created yet */
+    uint8_t nlrs;
+    uint16_t nspis, n;                /* n: vCPUs */
+    uint16_t next_any;                /* 1 of N: who is next */
+    bool has_its, gicc_mapped;
+    uint64_t gicc, v2m;
+    uint32_t v2m_first, v2m_count;
+    struct vgic_cpu *servicing;       /* whose list registers are being filled now: needs no request */
+    struct vgic_cpu *cpu[MAX_VCPUS];
+    struct vgic_irq *lpi;             /* VGIC_LPIS, with an ITS */
+    struct its its;
+    struct vgic_state s;
+};
+
+#define GICD_CTLR_G0 1u
+#define GICD_CTLR_G1 2u
+#define GICR_CTLR_LPIS 1u
+#define LR_STATE_SHIFT 62
+#define LR_SRC_SHIFT 10               /* source of a v2 SGI within the INTID */
+
+static inline struct vgic_cpu *vgic_cpu_of(const struct vcpu *v) { return v->vintc; }
+static inline uint32_t vgic_intid(unsigned idx) { return idx < VGIC_LPI ? idx : idx - VGIC_LPI + VGIC_LPI_INTID; }
+/* The index of an INTID, or ~0u: there is no such LPI or SPI. */
+unsigned vgic_index(const struct vgic *, uint32_t intid);
+/* NULL: not implemented. c: whose, for idx below 32. */
+static inline struct vgic_irq *vgic_irq_at(struct vgic *g, struct vgic_cpu *c, unsigned idx)
+{
+    if (idx < 32)
+        return &c->s.local[idx];
+    if (idx < VGIC_LPI)
+        return idx - 32 < g->nspis ? &g->s.spi[idx - 32] : NULL;
+    return g->lpi && idx - VGIC_LPI < VGIC_LPIS ? &g->lpi[idx - VGIC_LPI] : NULL;
+}
+static inline bool vgic_is_sgi_v2(const struct vgic *g, unsigned idx) { return g->version == 2 && idx < 16; }
+
+/* ---- vgic.c; under the lock unless stated ---- */
+/* After any change of an interrupt: puts it where it belongs and tells its home. c: whose, for idx below 32. */
+void vgic_update(struct vgic *, struct vgic_cpu *c, unsigned idx);
+/* Where it goes now; NULL: nowhere. */
+struct vgic_cpu *vgic_target(struct vgic *, struct vgic_cpu *c, const struct vgic_irq *, unsigned idx);
+bool vgic_pending(const struct vgic_irq *);            /* outside the list registers */
+/* No lock. Sets bits of c->raise; v2 SGI: from vCPU src. Any CPU. */
+void vgic_raise(struct vgic_cpu *c, unsigned idx, unsigned src);
+/* What was raised becomes pending. */
+void vgic_take_raised(struct vgic_cpu *);
+void vgic_set_input(struct vgic *, struct vgic_cpu *c, unsigned idx, bool level);
+void vgic_set_latch(struct vgic *, struct vgic_cpu *c, unsigned idx);   /* an edge: MSI, LPI */
+void vgic_clear_latch(struct vgic *, struct vgic_cpu *c, unsigned idx);
+void vgic_set_active(struct vgic *, struct vgic_cpu *c, unsigned idx, bool on);
+void vgic_irq_init(struct vgic_irq *, uint16_t flags);
+struct vgic_cpu *vgic_this_cpu(const struct vgic *);   /* no lock: that of the vCPU whose exit this is; vCPU 0's if it is none */
+
+/* ---- vgic_lr.c ---- */
+void vgic_set_ready(struct vgic_cpu *, unsigned idx, bool on);
+/* Own CPU, lock held: looks after the list registers, fills free ones with the best that is ready. */
+void vgic_service(struct vgic_cpu *);
+/* Lock held: state bits (pending 1, active 2) of an interrupt that is in a list register of its home. */
+unsigned vgic_lr_state(struct vgic *, const struct vgic_irq *, unsigned idx);
+uint8_t vgic_lr_source(struct vgic *, const struct vgic_irq *, unsigned idx);   /* of a v2 SGI pending there: bit of its source; else 0 */
+bool vgic_lr_wakes(struct vgic_cpu *);                 /* own CPU: a list register holds what the CPU interface would signal */
+void vgic_lr_reset(struct vgic_cpu *);                 /* own CPU, lock held: takes everything back */
+/* No lock held: waits until what is in the list registers of these vCPUs (bits) was read back at least once. */
+void vgic_settle(struct vgic *, uint64_t vcpus);
+
+/* ---- vgic_bank.c: registers with a field per interrupt; take the lock themselves ---- */
+enum vgic_bank { BANK_GROUP, BANK_ENABLE_SET, BANK_ENABLE_CLEAR, BANK_PEND_SET, BANK_PEND_CLEAR, BANK_ACTIVE_SET, BANK_ACTIVE_CLEAR };
+uint32_t vgic_bank_read(struct vgic *, struct vgic_cpu *, enum vgic_bank, unsigned first);
+void vgic_bank_write(struct vgic *, struct vgic_cpu *, enum vgic_bank, unsigned first, uint32_t val);
+uint32_t vgic_prio_read(struct vgic *, struct vgic_cpu *, unsigned first, unsigned n);   /* n bytes */
+void vgic_prio_write(struct vgic *, struct vgic_cpu *, unsigned first, unsigned n, uint32_t val);
+uint32_t vgic_cfg_read(struct vgic *, struct vgic_cpu *, unsigned first);                /* 16 fields of 2 bits */
+void vgic_cfg_write(struct vgic *, struct vgic_cpu *, unsigned first, uint32_t val);
+
+/* ---- register tables ---- */
+/* One kind of register: offsets first..last. arg is the kind's own. `wide`: 64-bit registers; others are read and written as 32 bits. */
+struct vgic_reg {
+    uint32_t first, last;
+    uint8_t sizes;                    /* accesses that it takes: 1 | 4 | 8 */
+    uint8_t arg;
+    uint64_t (*read)(struct vgic *, struct vgic_cpu *, const struct vgic_reg *, uint32_t off, unsigned size);
+    void (*write)(struct vgic *, struct vgic_cpu *, const struct vgic_reg *, uint32_t off, unsigned size, uint64_t val);
+};
+/* Finds off in a table sorted by offset. What is not there, or not of that size, reads as 0 and ignores writes (GICv3 §12.1.3). */
+uint64_t vgic_reg_read(const struct vgic_reg *, size_t n, struct vgic *, struct vgic_cpu *, uint32_t off, unsigned size);
+void vgic_reg_write(const struct vgic_reg *, size_t n, struct vgic *, struct vgic_cpu *, uint32_t off, unsigned size, uint64_t val);
+/* A 64-bit register accessed in halves: the part of `reg` at off; and what it becomes. */
+uint64_t vgic_half(uint64_t reg, uint32_t off, unsigned size);
+uint64_t vgic_merge(uint64_t reg, uint32_t off, unsigned size, uint64_t val);
+#define VGIC_IIDR 0x0001043bu          /* ProductID 0, variant 0, revision 1, implementer Arm */
+
+/* ---- vgic_dist.c, vgic_redist.c, vgic_v2.c, its.c: io_ops, creation ---- */
+int must_check vgic_dist_create(struct vgic *, const struct vgic_layout *);
+int must_check vgic_redist_create(struct vgic *, const struct vgic_layout *);
+int must_check vgic_v2_create(struct vgic *, const struct vgic_layout *);
+void vgic_sgi_v3(struct vcpu *, uint32_t id, uint64_t val);    /* ICC_SGI*R_EL1 */
+int must_check its_create(struct vgic *, const struct vgic_layout *);
+void its_stop(struct vgic *);                          /* no lock: no command is processed any more */
+int must_check its_msi(struct vgic *, uint32_t devid, uint32_t event);
+/* GICR_CTLR.EnableLPIs changed: the pending table is read, or written back (GICv3 §5.1.2). */
+void its_lpis_on(struct vgic *, struct vgic_cpu *);
+void its_lpis_off(struct vgic *, struct vgic_cpu *);
+/* Budgeted: true while commands remain. No lock held. */
+bool its_process(struct vgic *, unsigned budget);
+
+/* ---- vtimer.c ---- */
+void vtimer_cpu_init(struct vgic_cpu *);
+void vtimer_cpu_fini(struct vgic_cpu *);
+void vtimer_cpu_reset(struct vgic_cpu *);
+bool vtimer_due(struct vgic_cpu *);                    /* own CPU: the virtual timer asserts its PPI */
+void vtimer_drop(struct vgic_cpu *);                   /* lock held: the PPI is no longer held for the guest */
+void vtimer_sync_phys(struct vgic_cpu *);              /* own CPU, lock held: after a drop by another CPU */
+bool ptimer_due(struct vgic_cpu *);                    /* lock held; arms the event when it is too early */
+int must_check ptimer_access(struct vgic_cpu *, uint32_t id, bool write, uint64_t *val);

@@ -1,0 +1,384 @@
+/*
+ * vgic_lr.c: list registers. What is in one stays there until the guest has ended it, its CPU takes it back, or something better needs the
+ * place. Edges: the pending state moves into the register. Levels: it stays outside, and the register asks for a maintenance interrupt at
+ * the guest's EOI, when the level is looked at again. GICv3 §6.4, §12.4.
+ */
+#include <hv/irq.h>
+#include "vgic_int.h"
+
+#define PENDING 1u
+#define ACTIVE 2u
+
+static unsigned state_of(uint64_t lr)
+{
+    return (unsigned)(lr >> LR_STATE_SHIFT);
+}
+
+static unsigned priority_of(uint64_t lr)
+{
+    return lr >> ARM_LR_PRIORITY_SHIFT & 0xff;
+}
+
+static unsigned lr_index(const struct vgic *g, uint64_t lr)
+{
+    uint32_t intid = (uint32_t)lr;
+
+    if (g->version == 2)
+        intid &= (1u << LR_SRC_SHIFT) - 1;
+    return intid < VGIC_LPI ? intid : intid - VGIC_LPI_INTID + VGIC_LPI;
+}
+
+/* ---- what is ready ---- */
+
+void vgic_set_ready(struct vgic_cpu *c, unsigned idx, bool on)
+{
+    unsigned w = idx >> 6;
+    uint64_t bit = 1ull << (idx & 63);
+
+    if (on == !!(c->ready[w] & bit))
+        return;
+    c->ready[w] ^= bit;
+    c->nready += on ? 1u : ~0u;
+    if (c->ready[w])
+        c->ready_words[w >> 6] |= 1ull << (w & 63);
+    else
+        c->ready_words[w >> 6] &= ~(1ull << (w & 63));
+}
+
+static bool group_on(const struct vgic *g, const struct vgic_irq *i)
+{
+    return g->s.ctlr & (i->flags & VF_GROUP1 ? GICD_CTLR_G1 : GICD_CTLR_G0);
+}
+
+static bool lpis_on(const struct vgic_cpu *c, unsigned idx)
+{
+    return idx < VGIC_LPI || c->s.ctlr & GICR_CTLR_LPIS;
+}
+
+static void best_of_word(struct vgic_cpu *c, unsigned w, unsigned *best, unsigned *prio)
+{
+    for (uint64_t bits = c->ready[w]; bits; bits &= bits - 1) {
+        unsigned idx = w * 64 + (unsigned)__builtin_ctzll(bits);
+        const struct vgic_irq *i = vgic_irq_at(c->g, c, idx);
+
+        if (i->prio < *prio && group_on(c->g, i) && lpis_on(c, idx)) {
+            *best = idx;
+            *prio = i->prio;
+        }
+    }
+}
+
+/* The ready interrupt of the best priority, the lowest INTID among equals; ~0u: none. */
+static unsigned best_ready(struct vgic_cpu *c, unsigned *prio)
+{
+    unsigned best = ~0u;
+
+    *prio = 0x100;
+    for (unsigned s = 0; s < ARRAY_SIZE(c->ready_words); s++)
+        for (uint64_t words = c->ready_words[s]; words; words &= words - 1)
+            best_of_word(c, s * 64 + (unsigned)__builtin_ctzll(words), &best, prio);
+    return best;
+}
+
+/* ---- one list register ---- */
+
+/* Of a v2 SGI: who it comes from, the lowest first. */
+static uint64_t source_bits(struct vgic_irq *i)
+{
+    unsigned src = (unsigned)__builtin_ctz(i->route | 0x80u);
+
+    i->route &= (uint8_t)~(1u << src);
+    if (i->route)
+        i->flags |= VF_LATCH;
+    return (uint64_t)src << LR_SRC_SHIFT;
+}
+
+static uint64_t attributes(const struct vgic_irq *i, unsigned idx)
+{
+    uint64_t lr = (uint64_t)i->prio << ARM_LR_PRIORITY_SHIFT | (i->flags & VF_GROUP1 ? ARM_LR_GROUP1 : 0);
+
+    if (idx == ARM_PPI_VTIMER && i->flags & VF_LINE)     /* not when software made it pending */
+        return lr | ARM_LR_HW | (uint64_t)idx << ARM_LR_PINTID_SHIFT;
+    return i->flags & VF_EDGE ? lr : lr | ARM_LR_EOI;
+}
+
+static void place(struct vgic_cpu *c, unsigned n, unsigned idx)
+{
+    struct vgic_irq *i = vgic_irq_at(c->g, c, idx);
+    uint64_t lr = vgic_intid(idx) | attributes(i, idx) | ARM_LR_PENDING;
+
+    if (i->flags & VF_EDGE)
+        i->flags &= (uint16_t)~VF_LATCH;
+    if (vgic_is_sgi_v2(c->g, idx)) {
+        lr |= source_bits(i);
+        if (i->flags & VF_LATCH)      /* another source waits for its turn */
+            lr |= ARM_LR_EOI;
+    }
+    vgic_set_ready(c, idx, false);
+    i->flags = (uint16_t)((i->flags | VF_IN_LR) & ~(VF_DEACT | VF_UNPEND));
+    i->home = (uint8_t)c->id;
+    c->gic.lr[n] = lr;
+    c->gic.used |= 1u << n;
+    c->lr_pending |= 1u << n;
+}
+
+/* Register n no longer holds it; it goes where it now belongs. */
+static void release(struct vgic_cpu *c, unsigned n, unsigned idx, bool by_guest)
+{
+    struct vgic_irq *i = vgic_irq_at(c->g, c, idx);
+
+    c->gic.lr[n] = 0;
+    c->gic.used &= ~(1u << n);
+    c->lr_pending &= ~(1u << n);
+    i->flags &= (uint16_t)~(VF_IN_LR | VF_DEACT | VF_UNPEND);
+    if (by_guest && idx == ARM_PPI_VTIMER)
+        i->flags &= (uint16_t)~VF_LINE;      /* the hardware deactivated the physical one with it (ICH_LR.HW) */
+    vgic_update(c->g, c, idx);
+}
+
+/* The pending state goes back out of a list register. */
+static void unlatch(const struct vgic *g, struct vgic_irq *i, uint64_t lr, unsigned idx)
+{
+    if (!(i->flags & VF_EDGE))
+        return;
+    i->flags |= VF_LATCH;
+    if (vgic_is_sgi_v2(g, idx))
+        i->route |= (uint8_t)(1u << (lr >> LR_SRC_SHIFT & 7));
+}
+
+/* ---- looking after them ---- */
+
+static bool stays_pending(struct vgic_cpu *c, struct vgic_irq *i, unsigned idx, unsigned st)
+{
+    if (idx == ARM_PPI_VTIMER && i->flags & VF_LINE && st == PENDING && !vtimer_due(c))
+        vtimer_drop(c);
+    return i->flags & VF_ENABLED && group_on(c->g, i) && lpis_on(c, idx) && vgic_target(c->g, c, i, idx) == c && (i->flags & VF_EDGE || vgic_pending(i));
+}
+
+/* Register n still holds something pending: may it stay? Returns the new state. */
+static unsigned check_pending(struct vgic_cpu *c, struct vgic_irq *i, uint64_t lr, unsigned idx, unsigned st)
+{
+    if (i->flags & VF_UNPEND && i->flags & VF_EDGE)
+        return st & ~PENDING;
+    if (!stays_pending(c, i, idx, st)) {
+        unlatch(c->g, i, lr, idx);
+        return st & ~PENDING;
+    }
+    if (i->flags & VF_EDGE && !vgic_is_sgi_v2(c->g, idx))
+        i->flags &= (uint16_t)~VF_LATCH;     /* a second edge joins the first */
+    return st;
+}
+
+/* It is active, and perhaps pending again: an edge may join it in its register; a level waits for the EOI. */
+static unsigned check_active(struct vgic_cpu *c, struct vgic_irq *i, unsigned idx, unsigned st)
+{
+    if ((i->flags & (VF_EDGE | VF_LATCH | VF_ENABLED)) != (VF_EDGE | VF_LATCH | VF_ENABLED) || vgic_is_sgi_v2(c->g, idx))
+        return st;
+    if (!stays_pending(c, i, idx, st))
+        return st;
+    i->flags &= (uint16_t)~VF_LATCH;
+    return st | PENDING;
+}
+
+static void look_after(struct vgic_cpu *c, unsigned n)
+{
+    uint64_t lr = c->gic.lr[n];
+    unsigned idx = lr_index(c->g, lr), st = state_of(lr), was = st;
+    struct vgic_irq *i = vgic_irq_at(c->g, c, idx);
+
+    if (!(st & PENDING) && c->lr_pending >> n & 1 && !(i->flags & VF_EDGE))
+        i->flags &= (uint16_t)~VF_LATCH;     /* a level made pending by software was taken */
+    if (i->flags & VF_DEACT && st & ACTIVE) {
+        st &= ~ACTIVE;
+        if (idx == ARM_PPI_VTIMER)
+            vtimer_drop(c);
+    }
+    if (st & PENDING)
+        st = check_pending(c, i, lr, idx, st);
+    else if (st)
+        st = check_active(c, i, idx, st);
+    if (!st) {
+        release(c, n, idx, !was);
+        return;
+    }
+    i->flags &= (uint16_t)~(VF_DEACT | VF_UNPEND);
+    c->lr_pending = (c->lr_pending & ~(1u << n)) | (st & PENDING ? 1u << n : 0);
+    lr &= (1ull << 32) - 1;
+    lr |= attributes(i, idx) | (uint64_t)st << LR_STATE_SHIFT;
+    if (vgic_is_sgi_v2(c->g, idx) && i->flags & VF_LATCH)
+        lr |= ARM_LR_EOI;
+    c->gic.lr[n] = lr;
+}
+
+/* ---- active, but in no list register ---- */
+
+static struct vgic_irq *best_active(struct vgic_cpu *c, unsigned *idx)
+{
+    struct vgic_irq *best = NULL;
+
+    for (unsigned k = 0; k < 32u + c->g->nspis; k++) {
+        struct vgic_irq *i = vgic_irq_at(c->g, c, k);
+
+        if (i->flags & VF_ACTIVE && (k < 32 || i->home == c->id) && (!best || i->prio < best->prio)) {
+            best = i;
+            *idx = k;
+        }
+    }
+    return best;
+}
+
+/* The guest ended `count` interrupts that are in no list register: those of the best priority (GICv3 §12.4.3, EOIcount). */
+static void end_outside(struct vgic_cpu *c, unsigned count)
+{
+    unsigned idx = 0;
+
+    while (count-- && c->active_out && best_active(c, &idx))
+        vgic_set_active(c->g, c, idx, false);
+}
+
+/* ---- making room ---- */
+
+/* Takes what is in register n back: the pending state goes out, the active state stays with the interrupt. */
+static void take_back(struct vgic_cpu *c, unsigned n)
+{
+    uint64_t lr = c->gic.lr[n];
+    unsigned idx = lr_index(c->g, lr), st = state_of(lr);
+    struct vgic_irq *i = vgic_irq_at(c->g, c, idx);
+
+    if (st & PENDING)
+        unlatch(c->g, i, lr, idx);
+    if (st & ACTIVE && idx < VGIC_LPI) {
+        i->flags |= VF_ACTIVE;
+        c->active_out++;
+    }
+    release(c, n, idx, false);
+}
+
+/* A register for an interrupt of this priority: one that holds something merely pending and less urgent; when all are active, the least urgent. */
+static int make_room(struct vgic_cpu *c, unsigned prio)
+{
+    int worst = -1, active = -1;
+
+    for (unsigned n = 0; n < c->g->nlrs; n++) {
+        uint64_t lr = c->gic.lr[n];
+        int *slot = state_of(lr) == PENDING ? &worst : &active;
+
+        if (*slot < 0 || priority_of(lr) > priority_of(c->gic.lr[*slot]))
+            *slot = (int)n;
+    }
+    if (worst >= 0 && priority_of(c->gic.lr[worst]) <= prio)
+        return -1;
+    for (unsigned n = 0; worst < 0 && n < c->g->nlrs; n++)
+        if (state_of(c->gic.lr[n]) & PENDING)
+            return -1;                /* pending and active: progress is possible without */
+    worst = worst >= 0 ? worst : active;
+    take_back(c, (unsigned)worst);
+    return worst;
+}
+
+static void fill(struct vgic_cpu *c)
+{
+    uint32_t all = (1u << c->g->nlrs) - 1;
+    bool more = false;
+
+    while (c->nready && !more) {
+        unsigned prio, idx = best_ready(c, &prio);
+        int n;
+
+        if (idx == ~0u)
+            break;
+        if (idx == ARM_PPI_VTIMER && c->s.local[idx].flags & VF_LINE && !vtimer_due(c)) {
+            vtimer_drop(c);
+            continue;
+        }
+        n = c->gic.used == all ? make_room(c, prio) : __builtin_ctz(~c->gic.used);
+        if (n < 0)
+            more = true;
+        else
+            place(c, (unsigned)n, idx);
+    }
+    c->gic.hcr = (more ? ARM_HCR_NPIE : 0) | (c->active_out ? ARM_HCR_LRENPIE : 0);
+}
+
+void vgic_service(struct vgic_cpu *c)
+{
+    uint32_t ended = c->gic.hcr >> ARM_HCR_EOICOUNT_SHIFT;
+
+    c->g->servicing = c;
+    __atomic_store_n(&c->stale, 0, __ATOMIC_SEQ_CST);
+    c->gic.hcr = 0;
+    if (c->phys_sync)
+        vtimer_sync_phys(c);
+    vgic_take_raised(c);
+    for (uint32_t used = c->gic.used; used; used &= used - 1)
+        look_after(c, (unsigned)__builtin_ctz(used));
+    if (ended)
+        end_outside(c, ended);
+    fill(c);
+    c->g->servicing = NULL;
+}
+
+void vgic_lr_reset(struct vgic_cpu *c)
+{
+    c->g->servicing = c;
+    for (uint32_t used = c->gic.used; used; used &= used - 1)
+        take_back(c, (unsigned)__builtin_ctz(used));
+    end_outside(c, ~0u);
+    c->gic.hcr = 0;
+    c->g->servicing = NULL;
+}
+
+/* ---- looking into them ---- */
+
+static uint64_t find_lr(struct vgic *g, const struct vgic_irq *i, unsigned idx)
+{
+    const struct vgic_cpu *c = g->cpu[i->home];
+
+    for (uint32_t used = c->gic.used; used; used &= used - 1) {
+        uint64_t lr = __atomic_load_n(&c->gic.lr[__builtin_ctz(used)], __ATOMIC_RELAXED);
+
+        if (lr_index(g, lr) == idx)
+            return lr;
+    }
+    return 0;
+}
+
+unsigned vgic_lr_state(struct vgic *g, const struct vgic_irq *i, unsigned idx)
+{
+    return state_of(find_lr(g, i, idx));
+}
+
+uint8_t vgic_lr_source(struct vgic *g, const struct vgic_irq *i, unsigned idx)
+{
+    uint64_t lr = i->flags & VF_IN_LR ? find_lr(g, i, idx) : 0;
+
+    return lr & ARM_LR_PENDING ? (uint8_t)(1u << (lr >> LR_SRC_SHIFT & 7)) : 0;
+}
+
+void vgic_settle(struct vgic *g, uint64_t vcpus)
+{
+    for (unsigned n = 0; n < g->n; n++) {
+        struct vcpu *v = vcpus >> n & 1 ? g->vm->vcpu[n] : NULL;
+
+        if (v)
+            vcpu_request(v, REQ_IRQ);
+        while (v && __atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST) && __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_IRQ)
+            cpu_relax();
+    }
+}
+
+/* ICH_VMCR_EL2: VPMR 31:24, VENG1 bit 1, VENG0 bit 0 (GICv3 §12.4.9). */
+bool vgic_lr_wakes(struct vgic_cpu *c)
+{
+    uint64_t vmcr = 0;
+
+    if (!c->gic.used || c->v->ops->get_sysreg(c->v, ARM_ICH_VMCR_EL2, &vmcr))
+        return false;
+    for (uint32_t used = c->gic.used; used; used &= used - 1) {
+        uint64_t lr = c->gic.lr[__builtin_ctz(used)];
+
+        if (state_of(lr) == PENDING && priority_of(lr) < (vmcr >> 24 & 0xff) && vmcr >> (lr & ARM_LR_GROUP1 ? 1 : 0) & 1)
+            return true;
+    }
+    return false;
+}
