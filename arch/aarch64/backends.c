@@ -3,5 +3,6 @@
 
 #include <stddef.h>
 
-const struct vcpu_ops *const arch_vcpu_backends[] = { NULL };
+#include "el2.h"
 
+const struct vcpu_ops *const arch_vcpu_backends[] = { &el2_ops, NULL };

@@ -1,0 +1,104 @@
+/*
+ * el2_entry.S: into the guest and out again.
+ *
+ * uint32_t el2_enter(struct vcpu_regs *regs)
+ *
+ * ERET synchronises the context (Arm ARM D1.3.3), so that what load() and run() wrote holds in the guest. The vectors of lower exception levels
+ * (entry.S) branch to el2_exit_*, with every general register the guest's and SP the host's, as el2_enter left it.
+ */
+#define GPR(n) ((n) * 8)
+#define REGS_PC 256
+#define REGS_FLAGS 272
+#define FRAME 112
+#define FRAME_REGS 96
+
+        .text
+        .globl  el2_enter
+        .type   el2_enter, %function
+el2_enter:
+        stp     x29, x30, [sp, #-FRAME]!
+        mov     x29, sp
+        stp     x19, x20, [sp, #16]
+        stp     x21, x22, [sp, #32]
+        stp     x23, x24, [sp, #48]
+        stp     x25, x26, [sp, #64]
+        stp     x27, x28, [sp, #80]
+        str     x0, [sp, #FRAME_REGS]
+        ldr     x1, [x0, #REGS_PC]
+        ldr     x2, [x0, #REGS_FLAGS]
+        msr     elr_el2, x1
+        msr     spsr_el2, x2
+        ldp     x2, x3, [x0, #GPR(2)]
+        ldp     x4, x5, [x0, #GPR(4)]
+        ldp     x6, x7, [x0, #GPR(6)]
+        ldp     x8, x9, [x0, #GPR(8)]
+        ldp     x10, x11, [x0, #GPR(10)]
+        ldp     x12, x13, [x0, #GPR(12)]
+        ldp     x14, x15, [x0, #GPR(14)]
+        ldp     x16, x17, [x0, #GPR(16)]
+        ldp     x18, x19, [x0, #GPR(18)]
+        ldp     x20, x21, [x0, #GPR(20)]
+        ldp     x22, x23, [x0, #GPR(22)]
+        ldp     x24, x25, [x0, #GPR(24)]
+        ldp     x26, x27, [x0, #GPR(26)]
+        ldp     x28, x29, [x0, #GPR(28)]
+        ldr     x30, [x0, #GPR(30)]
+        ldp     x0, x1, [x0]
+        eret
+        /* No speculation beyond. */
+        dsb     nsh
+        isb
+        .size   el2_enter, . - el2_enter
+
+        .macro  exit name, kind
+        .globl  \name
+        .type   \name, %function
+\name:
+        stp     x0, x1, [sp, #-16]!
+        mov     x1, #\kind
+        b       el2_exit
+        .size   \name, . - \name
+        .endm
+
+        exit    el2_exit_irq, 1
+        exit    el2_exit_fiq, 2
+        exit    el2_exit_serror, 3
+
+        .globl  el2_exit_sync
+        .type   el2_exit_sync, %function
+el2_exit_sync:
+        stp     x0, x1, [sp, #-16]!
+        mov     x1, #0
+el2_exit:
+        ldr     x0, [sp, #16 + FRAME_REGS]
+        stp     x2, x3, [x0, #GPR(2)]
+        stp     x4, x5, [x0, #GPR(4)]
+        stp     x6, x7, [x0, #GPR(6)]
+        stp     x8, x9, [x0, #GPR(8)]
+        stp     x10, x11, [x0, #GPR(10)]
+        stp     x12, x13, [x0, #GPR(12)]
+        stp     x14, x15, [x0, #GPR(14)]
+        stp     x16, x17, [x0, #GPR(16)]
+        stp     x18, x19, [x0, #GPR(18)]
+        stp     x20, x21, [x0, #GPR(20)]
+        stp     x22, x23, [x0, #GPR(22)]
+        stp     x24, x25, [x0, #GPR(24)]
+        stp     x26, x27, [x0, #GPR(26)]
+        stp     x28, x29, [x0, #GPR(28)]
+        str     x30, [x0, #GPR(30)]
+        ldp     x2, x3, [sp], #16
+        mrs     x4, elr_el2
+        mrs     x5, spsr_el2
+        stp     x2, x3, [x0]
+        str     x4, [x0, #REGS_PC]
+        str     x5, [x0, #REGS_FLAGS]
+        mov     x0, x1
+        ldp     x19, x20, [sp, #16]
+        ldp     x21, x22, [sp, #32]
+        ldp     x23, x24, [sp, #48]
+        ldp     x25, x26, [sp, #64]
+        ldp     x27, x28, [sp, #80]
+        ldp     x29, x30, [sp], #FRAME
+        ret
+        .size   el2_exit_sync, . - el2_exit_sync
+        .section .note.GNU-stack, "", %progbits
