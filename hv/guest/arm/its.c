@@ -17,7 +17,7 @@
 #define BASER_VALID (1ull << 63)
 #define BASER_WRITABLE 0xb8e0fffffffffcffull    /* not Indirect (62), Type (58:56), Entry_Size (52:48); Page_Size (9:8) is 4 KiB */
 #define BASER_ADDR 0xfffffffff000ull
-#define CBASER_BITS 0xb8fffffffffffcffull
+#define CBASER_BITS 0xb8effffffffffcffull
 #define CBASER_ADDR 0xffffffffff000ull
 #define QUEUE_BITS 0xfffe0ull                   /* offset of a command within a queue of at most 1 MiB */
 #define STALLED 1u

@@ -138,6 +138,8 @@ void vgic_set_latch(struct vgic *g, struct vgic_cpu *c, unsigned idx)
 {
     struct vgic_irq *i = vgic_irq_at(g, c, idx);
 
+    if (i->flags & VF_IN_LR)
+        vgic_lr_note(g, i, idx);
     if (i->flags & VF_LATCH)
         return;
     i->flags |= VF_LATCH;
@@ -316,7 +318,7 @@ static void service(struct vcpu *v)
     spin_lock(&c->g->lock);
     vgic_service(c);
     spin_unlock(&c->g->lock);
-    v->vintc_hooks = c->gic.used != 0;
+    v->vintc_hooks = (c->gic.used | c->gic.hcr) != 0;
 }
 
 /* Own CPU: nothing is ever injected as an event; what waits goes into the list registers. */

@@ -114,6 +114,8 @@ void vgic_bank_write(struct vgic *g, struct vgic_cpu *c, enum vgic_bank b, unsig
 {
     if (first == 0 && g->version == 2 && (b == BANK_PEND_SET || b == BANK_PEND_CLEAR))
         val &= 0xffff0000;
+    if (banks[b].live)
+        settle(g, c, first);
     spin_lock(&g->lock);
     if (first == 0)
         vgic_take_raised(c);

@@ -141,6 +141,7 @@ void vgic_service(struct vgic_cpu *);
 /* Lock held: state bits (pending 1, active 2) of an interrupt that is in a list register of its home. */
 unsigned vgic_lr_state(struct vgic *, const struct vgic_irq *, unsigned idx);
 uint8_t vgic_lr_source(struct vgic *, const struct vgic_irq *, unsigned idx);   /* of a v2 SGI pending there: bit of its source; else 0 */
+void vgic_lr_note(struct vgic *, struct vgic_irq *, unsigned idx);     /* lock held: it may have been taken since its CPU looked */
 bool vgic_lr_wakes(struct vgic_cpu *);                 /* own CPU: a list register holds what the CPU interface would signal */
 void vgic_lr_reset(struct vgic_cpu *);                 /* own CPU, lock held: takes everything back */
 /* No lock held: waits until what is in the list registers of these vCPUs (bits) was read back at least once. */

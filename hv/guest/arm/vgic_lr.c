@@ -180,14 +180,32 @@ static unsigned check_active(struct vgic_cpu *c, struct vgic_irq *i, unsigned id
     return st | PENDING;
 }
 
+/* What software made pending was taken: a level's latch goes out, so that it can be set again. */
+static void note_taken(struct vgic_cpu *c, struct vgic_irq *i, unsigned n)
+{
+    if (c->gic.lr[n] & ARM_LR_PENDING || !(c->lr_pending >> n & 1))
+        return;
+    c->lr_pending &= ~(1u << n);
+    if (!(i->flags & VF_EDGE))
+        i->flags &= (uint16_t)~VF_LATCH;
+}
+
+void vgic_lr_note(struct vgic *g, struct vgic_irq *i, unsigned idx)
+{
+    struct vgic_cpu *c = g->cpu[i->home];
+
+    for (uint32_t used = c->gic.used; used; used &= used - 1)
+        if (lr_index(g, c->gic.lr[__builtin_ctz(used)]) == idx)
+            note_taken(c, i, (unsigned)__builtin_ctz(used));
+}
+
 static void look_after(struct vgic_cpu *c, unsigned n)
 {
     uint64_t lr = c->gic.lr[n];
     unsigned idx = lr_index(c->g, lr), st = state_of(lr), was = st;
     struct vgic_irq *i = vgic_irq_at(c->g, c, idx);
 
-    if (!(st & PENDING) && c->lr_pending >> n & 1 && !(i->flags & VF_EDGE))
-        i->flags &= (uint16_t)~VF_LATCH;     /* a level made pending by software was taken */
+    note_taken(c, i, n);
     if (i->flags & VF_DEACT && st & ACTIVE) {
         st &= ~ACTIVE;
         if (idx == ARM_PPI_VTIMER)

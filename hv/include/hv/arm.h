@@ -66,7 +66,7 @@ struct arm_gic_cpu {
     uint64_t lr[ARM_LRS_MAX];      /* layout of ICH_LR<n>_EL2 (GICv3 §12.4.8); a GICv2 engine converts; bits 12:10 of the INTID: source of a v2 SGI */
     uint32_t used;                 /* bit per list register that holds an interrupt; 0 costs the engine nothing */
     uint32_t hcr;                  /* ICH_HCR_EL2 bits 7:1 wanted: NPIE, LRENPIE (§12.4.3); En is the engine's. When LRENPIE is wanted, the engine
-                                    * puts EOIcount (bits 31:27) here at exit, and enters with EOIcount 0. 0: nothing wanted, nothing to read back */
+                                    * puts EOIcount (bits 31:27) here at exit, and enters with EOIcount 0. It may be wanted with `used` 0. 0: nothing wanted, nothing to read back */
 };
 #define ARM_HCR_LRENPIE (1u << 2)
 #define ARM_HCR_NPIE    (1u << 3)
