@@ -25,7 +25,7 @@ static void keep(struct tree *t, int err)
 
 static void begin(struct tree *t, const char *name) { keep(t, fdt_begin_node(t->fdt, name)); }
 static void end(struct tree *t) { keep(t, fdt_end_node(t->fdt)); }
-static void flag(struct tree *t, const char *name) { keep(t, fdt_property(t->fdt, name, NULL, 0)); }
+static void flag(struct tree *t, const char *name) { keep(t, fdt_property(t->fdt, name, "", 0)); }
 static void text(struct tree *t, const char *name, const char *s) { keep(t, fdt_property(t->fdt, name, s, (int)strlen(s) + 1)); }
 static void bytes(struct tree *t, const char *name, const void *p, size_t n) { keep(t, fdt_property(t->fdt, name, p, (int)n)); }
 

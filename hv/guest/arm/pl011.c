@@ -45,14 +45,9 @@ static void update(struct pl011 *u)
 /* Below the trigger level it is the receive time-out, which is over at once. */
 static void rx_level(struct pl011_state *s)
 {
-    if (s->fill >= rx_trigger(s))
-        s->ris |= INT_RX;
-    else
-        s->ris &= ~(uint32_t)INT_RX;
-    if (s->fill && s->fill < rx_trigger(s))
-        s->ris |= INT_RT;
-    if (!s->fill)
-        s->ris &= ~(uint32_t)INT_RT;
+    s->ris &= ~(uint32_t)(INT_RX | INT_RT);
+    if (s->fill)
+        s->ris |= s->fill >= rx_trigger(s) ? INT_RX : INT_RT;
 }
 
 static void push(struct pl011_state *s, uint8_t c)
