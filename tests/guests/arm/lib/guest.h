@@ -83,6 +83,7 @@ enum { MAP_NORMAL = 0, MAP_DEVICE = 1, MAP_USER = 2, MAP_RO = 4, MAP_NOEXEC = 8,
 void mmu_init(void);
 void mmu_on(void);                 /* on each CPU */
 #define MAP_BASE 0x7f00000000ull   /* 4 KiB pages of one's own from here, 1 GiB */
+#define MAP_LOW  0xc0000000ull     /* the same pages once more, for AArch32 */
 void map_page(uint64_t va, uint64_t pa, unsigned how);     /* no TLB maintenance */
 void unmap_page(uint64_t va);
 extern uint64_t *page_table;

@@ -22,7 +22,7 @@ void mmu_init(void)
     uint64_t first = boot.ram_base >> 30, last = (boot.ram_end - 1) >> 30;
     for (uint64_t i = 0; i < 512; i++)
         root[i] = i << 30 | BLOCK | AF | (i >= first && i <= last ? ATTR(A_NORMAL) | ISH | UXN : ATTR(A_DEVICE) | PXN | UXN);
-    root[MAP_BASE >> 30] = (uint64_t)map_l2 | TABLE;
+    root[MAP_BASE >> 30] = root[MAP_LOW >> 30] = (uint64_t)map_l2 | TABLE;
 }
 
 void mmu_on(void)
