@@ -206,11 +206,26 @@ static void fail(struct vcpu_exit *e, uint64_t code, uint64_t info, const char *
     e->fail.what = what;
 }
 
+/*
+ * Table 27-2. An event that came through a task gate is in v->event by now, but for software's own, after which the old task goes on behind
+ * the instruction. An NMI's handler is the new task: further ones stay blocked until it ends by IRET.
+ */
 static void exit_task(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
-    (void)v, (void)s;
-    v->event.type = VEV_NONE;
-    fail(e, REASON_TASK_SWITCH, vmread(EXIT_QUALIFICATION), "a task switch through a TSS, which VMX leaves to the hypervisor and Trivet does not do");
+    uint32_t q = (uint32_t)vmread(EXIT_QUALIFICATION), info = (uint32_t)vmread(IDT_VECTORING_INFO);
+    uint64_t block = vmread(GUEST_INTERRUPTIBILITY) & ~(uint64_t)(BLOCK_STI | BLOCK_MOV_SS);
+
+    (void)s;
+    e->reason = EXIT_TASK;
+    e->task.selector = (uint16_t)q;
+    e->task.how = q >> 30 & 3;
+    e->insn_len = e->task.how != TASK_GATE || INTR_TYPE(info) >= INTR_SOFT ? insn_len() : 0;
+    if (e->task.how == TASK_IRET)
+        block &= ~(uint64_t)BLOCK_NMI;
+    else if (v->event.type == VEV_NMI)
+        block |= BLOCK_NMI;
+    vmwrite(GUEST_INTERRUPTIBILITY, block);
+    vmwrite(GUEST_PENDING_DEBUG, 0);
 }
 
 static void exit_misconfig(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
@@ -233,7 +248,7 @@ static exit_fn *const handlers[REASON_VMFUNC + 1] = {
 /* Exits that can come in the middle of an event's delivery (27.2.4), and those whose handlers need RSP. The others do not read what they need not. */
 #define BIT(reason) (1ull << (reason))
 #define DURING_DELIVERY (BIT(REASON_EXCEPTION) | BIT(REASON_TASK_SWITCH) | BIT(REASON_EPT_VIOLATION) | BIT(REASON_EPT_MISCONFIG))
-#define WANTS_RSP (BIT(REASON_EPT_VIOLATION) | BIT(REASON_CR) | BIT(REASON_IO))
+#define WANTS_RSP (BIT(REASON_TASK_SWITCH) | BIT(REASON_EPT_VIOLATION) | BIT(REASON_CR) | BIT(REASON_IO))
 
 static uint64_t read_field(uint32_t field)
 {

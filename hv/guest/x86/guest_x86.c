@@ -171,6 +171,7 @@ const struct guest_ops guest_x86 = {
     .cpuid = x86_cpuid_exit,
     .call = x86_call,
     .halt = x86_halt,
+    .task_switch = x86_task_switch,
     .request = x86_request,
     .off_cpu = x86_pv_off_cpu,
     .resumed = x86_resumed,

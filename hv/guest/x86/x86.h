@@ -169,6 +169,9 @@ void x86_log_nobody(struct vcpu *v, enum io_space space, const struct io_access 
 /* emulate.c */
 int x86_emulate(struct vcpu *v, struct vcpu_exit *e);
 
+/* task.c */
+int x86_task_switch(struct vcpu *v, struct vcpu_exit *e);
+
 /* build.c */
 int x86_build(struct vm *vm, const struct guest_config *c);
 void x86_destroy(struct vm *vm);

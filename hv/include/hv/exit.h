@@ -9,9 +9,11 @@ enum exit_reason {
     EXIT_PIO, EXIT_SYSREG, EXIT_CPUID, EXIT_CALL, EXIT_HALT,
     EXIT_IRQ_WINDOW, /* the guest can take an interrupt (or NMI) now */
     EXIT_SHUTDOWN,   /* triple fault */
+    EXIT_TASK,       /* x86: a hardware task switch that the backend leaves to the guest's code */
     EXIT_FAIL,       /* the backend cannot go on with this guest */
     EXIT_REASONS
 };
+enum task_how { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE };                   /* what asked for it; GATE: a task gate in the IDT */
 extern const char *const exit_reason_names[EXIT_REASONS];
 struct vcpu_exit {
     enum exit_reason reason;
@@ -26,6 +28,7 @@ struct vcpu_exit {
          * cr true: MOV to/from CRn, or XSETBV, intercepted: id is an enum x86_sysreg; guest code decodes the instruction and ignores val. */
         /* ARM64: id is an MRS encoding, reg the general register (31: XZR), val what an MSR would write; guest code sets the register of an MRS. */
         struct { uint32_t id; bool write, cr; uint8_t reg; uint64_t val; } sysreg;  /* CSR no. */
+        struct { uint16_t selector; enum task_how how; } task;          /* selector: of the new TSS; v->event: what a gate delivers; insn_len: to step over in the old task */
         struct { uint64_t hw_code, hw_info; const char *what; } fail;   /* raw, for the log only */
     };
 };

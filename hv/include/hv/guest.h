@@ -21,6 +21,7 @@ struct guest_ops {
     int  (*cpuid)(struct vcpu *, struct vcpu_exit *);
     int  (*call)(struct vcpu *, struct vcpu_exit *);    /* VMCALL/VMMCALL, HVC/SMC (PSCI), ECALL (SBI) */
     int  (*halt)(struct vcpu *, struct vcpu_exit *);    /* advances pc, sets v->mp = MP_HALTED; HLT with interrupts off for ever is legal */
+    int  (*task_switch)(struct vcpu *, struct vcpu_exit *);   /* optional: EXIT_TASK */
     void (*request)(struct vcpu *);                     /* REQ_GUEST: INIT, SIPI, clock pages ... */
     void (*off_cpu)(struct vcpu *, bool off);           /* optional: the CPU turns to another vCPU, or v is about to run again: the PV "preempted" flag */
     void (*resumed)(struct vm *);                       /* CPU 0, after a pause: clocks */
