@@ -49,10 +49,28 @@ task_32:
     movl $task_entry, task_tss2 + 32
     lcall $0x20, $0                 /* to the second task, three times */
     jmp 3b
-4:  movl $0x10, %eax                /* passed: the debug-exit port */
-    outl %eax, $0xf4
-5:  hlt
-    jmp 5b
+4:  lidt task_idt_ptr
+    movl $0x12345678, %ebp
+    int $0x40                       /* through a task gate */
+    movl $task_gp, task_tss2 + 32
+    movl $0x1234, %eax
+    movl %eax, %fs                  /* #GP through a task gate, with an error code */
+    movl $task_jump, task_tss2 + 32
+    ljmp $0x20, $0
+    movl $0x11, %eax                /* failed, passed: the debug-exit port */
+    cmpl $5, task_count
+    jne 5f
+    cmpl $0x1234, task_error
+    jne 5f
+    cmpl $0x12345678, %ebp
+    jne 5f
+    movl %cr0, %ebx
+    testl $8, %ebx                  /* TS: every switch sets it */
+    jz 5f
+    movl $0x10, %eax
+5:  outl %eax, $0xf4
+6:  hlt
+    jmp 6b
 task_descriptor:
     movl %eax, %edx
     shll $16, %eax
@@ -66,10 +84,19 @@ task_descriptor:
     movl %eax, 4(%edi)
     ret
 task_entry:
+    incl task_count
+    xorl %ebp, %ebp
     movl $0, %eax
     cpuid
     iretl                           /* NT is set by the call: back to the caller */
     jmp task_entry
+task_gp:
+    popl task_error
+    addl $2, task_tss1 + 32         /* behind the instruction that faulted */
+    iretl
+task_jump:
+    incl task_count
+    ljmp $0x18, $0
 
     .code64
 to_real_garbage:
@@ -128,6 +155,18 @@ task_gdt_end:
 task_gdt_ptr:
     .short task_gdt_end - task_gdt - 1
     .long task_gdt
+task_idt:
+    .fill 13, 8, 0
+    .quad 0x0000850000200000        /* task gates to the second task: #GP, INT 40h */
+    .fill 0x40 - 14, 8, 0
+    .quad 0x0000850000200000
+task_idt_ptr:
+    .short . - task_idt - 1
+    .long task_idt
+task_count:
+    .long 0
+task_error:
+    .long 0
     .balign 128
 task_tss1:
     .fill 104, 1, 0
