@@ -16,7 +16,7 @@ ENDLESS = {
     **{f"mmio-{word}": ("hostile-mmio", f"{word} at=0xfee00000", 1) for word in ("cr3", "table", "idt", "gdt", "exec", "stack", "tss")},
     "hole-cr3": ("hostile-mmio", "cr3 at=0xfea00000", 1),
     "hole-exec": ("hostile-mmio", "exec at=0x10000000000", 1),
-    **{word: ("hostile-cpu", word, 1) for word in ("smep", "cr3", "df-loop", "task", "real")},
+    **{word: ("hostile-cpu", word, 1) for word in ("smep", "cr3", "df-loop", "real")},
     **{f"cr{cr}-{bit}": ("hostile-cpu", f"cr{cr}flip={bit}", 1) for cr, bit in ((0, 0), (0, 31), (4, 5), (4, 12), (4, 40), (3, 60))},
     **{f"random-{seed}": ("hostile-cpu", f"random seed={seed} rounds=5000", 1) for seed in (1, 2, 3, 4, 5, 6)},
 }

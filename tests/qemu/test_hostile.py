@@ -13,6 +13,7 @@ ENDING = {
     "irq": ("hostile-irq", "", 2, 120),
     "irq-x2": ("hostile-irq", "x2apic seed=5", 2, 120),
     "ring": ("hostile-ring", "", 1, 240),
+    "task": ("hostile-cpu", "task", 1, 60),
     "nmi-storm": ("hostile-cpu", "nmi-storm rounds=20000", 1, 120),
     "exits": ("hostile-cpu", "exits rounds=300000", 1, 120),
 }

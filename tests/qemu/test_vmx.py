@@ -10,7 +10,7 @@ MACHINE_TYPE = Bochs
 BOOT_SECONDS = 240
 SLOWER = 3          # than QEMU, about
 TINY = ["hello-mb1", "hello-mb2", "hello-pvh", "cpu", "apic", "smp-2", "timers"]
-HOSTILE = ["msr", "mmio", "cpu", "nmi-storm", "exits"]
+HOSTILE = ["task", "msr", "mmio", "cpu", "nmi-storm", "exits"]
 
 
 def FILES():
