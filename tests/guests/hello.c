@@ -23,8 +23,9 @@ void guest_main(void)
         fail("hello", "no memory map");
     if (!cmdline_has("tick"))
         return;
+    uint64_t every = cmdline_num("every", 100000000);
     for (uint64_t n = 0; n < cmdline_num("tick", 1000000); n++) {
-        for (uint64_t t = rdtsc(); rdtsc() - t < 100000000;)
+        for (uint64_t t = rdtsc(); rdtsc() - t < every;)
             cpu_pause();
         print("tick %lu\n", n);
     }

@@ -13,7 +13,7 @@ import trivet
 CYLINDER = 1008 * 512                   # 16 heads of 63 sectors
 SETTINGS = """config_interface: textconfig
 display_library: term
-cpu: model={model}, count={cpus}, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=1
+cpu: model={model}, count={cpus}, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs=1
 memory: guest={memory}, host={memory}
 romimage: file=/usr/share/ovmf/OVMF.fd, address=0x0, options=none
 vgaromimage: file=/usr/share/seabios/vgabios-stdvga.bin
@@ -36,15 +36,14 @@ def write(path, text):
         out.write(text)
 
 
-def start(folder, image, model, serial, cpus=2, memory=512):
-    """Bochs as a process, ended by its group's id. `serial`: mode and device of the serial line."""
+def start(folder, image, model, serial, cpus=2, memory=512, ips=50000000):
+    """Bochs as a process, ended by its group's id. `serial`: mode and device of the serial line; `ips`: instructions in a second of its time."""
     shutil.copy(image, f"{folder}/disk.img")
     os.truncate(f"{folder}/disk.img", -(-os.path.getsize(f"{folder}/disk.img") // CYLINDER) * CYLINDER)
-    write(f"{folder}/bochsrc", SETTINGS.format(model=model, folder=folder, serial=serial, cpus=cpus, memory=memory))
+    write(f"{folder}/bochsrc", SETTINGS.format(model=model, folder=folder, serial=serial, cpus=cpus, memory=memory, ips=ips))
     write(f"{folder}/go", "c\nq\n")             # it starts at its debugger's prompt
-    return subprocess.Popen(["bochs", "-q", "-f", f"{folder}/bochsrc", "-rc", f"{folder}/go"], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, TERM="vt100"),
-                            start_new_session=True)
+    return trivet.popen(["bochs", "-q", "-f", f"{folder}/bochsrc", "-rc", f"{folder}/go"], stderr=subprocess.DEVNULL,
+                        env=dict(os.environ, TERM="vt100"))
 
 
 def end(process):
@@ -61,13 +60,15 @@ def free_port():
 class Bochs(trivet.Machine):
     """Bochs with Trivet in it; the serial line is a TCP connection to this machine only."""
 
-    def __init__(self, image, model="corei7_skylake_x", cpus=2, memory=512):
+    patience = 3
+
+    def __init__(self, image, model="corei7_skylake_x", cpus=2, memory=512, ips=50000000):
         self.folder = tempfile.mkdtemp(prefix="machine-", dir=trivet.WORK)
         self.text, self.cursor, self.rest = "", 0, b""
         self.logs, self.json = [], False
         self.changed = threading.Condition()
         port = free_port()
-        self.process = start(self.folder, image, model, f"socket-server, dev=localhost:{port}", cpus, memory)
+        self.process = start(self.folder, image, model, f"socket-server, dev=localhost:{port}", cpus, memory, ips)
         self.line = self._connect(port)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()

@@ -1,18 +1,27 @@
-"""Fixtures of the whole-machine tests. A module says what it boots in CONFIG, FILES (name or function), MACHINE and MACHINE_TYPE (x86 if not said)."""
+"""
+Fixtures of the whole-machine tests. A module says what it boots in CONFIG, FILES (name or function) and MACHINE (arguments; BOCHS: those of Bochs).
+BACKENDS: on which engines its tests run, each once ("svm": QEMU, the only one if not said; "vmx": Bochs), as a parameter.
+MACHINE_TYPE: another class of machine.
+"""
 import os
 import sys
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import bochs  # noqa: E402
 import trivet  # noqa: E402
+
+MACHINES = {"svm": trivet.Machine, "vmx": bochs.Bochs}
+ARGUMENTS = {"svm": "MACHINE", "vmx": "BOCHS"}
+BOOT_SECONDS = {"svm": trivet.BOOT_TIMEOUT, "vmx": 240}
 
 
 class Keeper:
     """The module's machine: booted when first asked for, booted again after a test that left it dead."""
 
-    def __init__(self, module):
-        self.module, self.machine = module, None
+    def __init__(self, module, backend):
+        self.module, self.backend, self.machine = module, backend, None
 
     def get(self):
         if self.machine and (self.machine.process.poll() is not None or self.machine.spoiled):
@@ -20,8 +29,9 @@ class Keeper:
         if not self.machine:
             files = self.module.FILES
             image = trivet.make_image(self.module.CONFIG, files() if callable(files) else files)
-            self.machine = getattr(self.module, "MACHINE_TYPE", trivet.Machine)(image, **getattr(self.module, "MACHINE", {}))
-            self.machine.boot(getattr(self.module, "BOOT_SECONDS", trivet.BOOT_TIMEOUT))
+            self.machine = getattr(self.module, "MACHINE_TYPE", MACHINES[self.backend])(image, **getattr(self.module, ARGUMENTS[self.backend], {}))
+            self.machine.backend = self.backend
+            self.machine.boot(getattr(self.module, "BOOT_SECONDS", BOOT_SECONDS[self.backend]))
         return self.machine
 
     def close(self):
@@ -30,9 +40,15 @@ class Keeper:
         self.machine = None
 
 
+def pytest_generate_tests(metafunc):
+    backends = getattr(metafunc.module, "BACKENDS", None)
+    if backends and "keeper" in metafunc.fixturenames:
+        metafunc.parametrize("keeper", backends, indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
 def keeper(request):
-    keep = Keeper(request.module)
+    keep = Keeper(request.module, getattr(request, "param", "svm"))
     yield keep
     keep.close()
 

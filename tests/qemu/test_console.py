@@ -7,7 +7,7 @@ CONFIG = ("[host]\nlog = info\n"
           + section("one", "hello-mb1", memory="16M", cmdline="tick", autostart="no")
           + section("two", "hello-mb1", memory="16M", autostart="no", debug_exit="yes", weight=50, cpus="0"))
 FILES = {"hello-mb1": guest_file("hello-mb1")}
-COMMANDS = ["list", "info", "start", "stop", "reset", "pause", "resume", "console", "log", "cpus", "memory", "stats", "config", "json",
+COMMANDS = ["list", "info", "start", "stop", "reset", "pause", "resume", "console", "log", "cpus", "memory", "pci", "stats", "config", "json",
             "reboot", "poweroff", "help"]
 
 

@@ -1,7 +1,7 @@
 """Hostile guests that need not go on: whatever one does, Trivet answers, the log tells of it, and a witness beside it runs on."""
 import pytest
 
-from hostile import HOST, check_witness, files, hostile, ticks
+from hostile import BOCHS, HOST, check_witness, files, hostile, ticks
 from trivet import FAILED, Failure
 
 RUN = 6             # seconds that a guest which cannot end by itself is left to run
@@ -21,7 +21,7 @@ ENDLESS = {
     **{f"random-{seed}": ("hostile-cpu", f"random seed={seed} rounds=5000", 1) for seed in (1, 2, 3, 4, 5, 6)},
 }
 
-
+BACKENDS = ("svm", "vmx")
 CONFIG = HOST + "".join(hostile(name, *what) for name, what in ENDLESS.items())
 
 

@@ -1,7 +1,7 @@
 """Hostile guests that go on afterwards: each has done its worst, still works, and a witness beside it runs on."""
 import pytest
 
-from hostile import HOST, check_witness, files, hostile, ticks
+from hostile import BOCHS, HOST, check_witness, files, hostile, ticks
 from trivet import PASSED
 
 # name: image, command line, vcpus, seconds. These end by themselves, having checked that they still work.
@@ -17,6 +17,7 @@ ENDING = {
     "nmi-storm": ("hostile-cpu", "nmi-storm rounds=20000", 1, 120),
     "exits": ("hostile-cpu", "exits rounds=300000", 1, 120),
 }
+BACKENDS = ("svm", "vmx")
 CONFIG = HOST + "".join(hostile(name, *what[:3]) for name, what in ENDING.items())
 
 

@@ -3,6 +3,7 @@
 One machine serves many checks: guests are started and stopped by Trivet's own commands, in JSON. Everything that
 is waited for has a time-out; what the serial line showed last is part of every failure.
 """
+import ctypes
 import hashlib
 import json
 import os
@@ -24,6 +25,24 @@ SCREEN = 3000                           # characters of the serial line that a f
 BOOT_TIMEOUT = 120
 KEPT_IMAGES = 8
 PASSED, FAILED = 0x10 << 1 | 1, 0x11 << 1 | 1     # exit codes of the tiny guests, as the debug-exit port gives them
+
+
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def die_with(parent):
+    """For a new process (preexec_fn): it is killed when `parent` ends, even where that cannot clean up any more."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:          # it ended before
+        os._exit(1)
+
+
+def popen(command, **more):
+    """A machine's process: a group of its own, no input, and the end of this program is its end."""
+    parent = os.getpid()
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
+                            preexec_fn=lambda: die_with(parent), **more)
 
 
 class Failure(AssertionError):
@@ -85,6 +104,7 @@ class Machine:
     """QEMU with Trivet in it. Use as a context manager; the process is ended by its id whatever happens."""
 
     arch = "x86_64"
+    patience = 1                        # what time-outs are multiplied with
 
     def __init__(self, image, cpus=2, memory="2G", options=(), arguments=()):
         self.folder = tempfile.mkdtemp(prefix="machine-", dir=WORK)
@@ -97,8 +117,8 @@ class Machine:
         command = self._command(image, cpus, memory, options, path)
         command += ["-snapshot", "-qmp", f"unix:{self.monitor},server=on,wait=off", *arguments]
         self.began = time.monotonic()
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=open(os.path.join(self.folder, "stderr"), "w", encoding="utf-8"), start_new_session=True)
+        with open(os.path.join(self.folder, "stderr"), "w", encoding="utf-8") as errors:
+            self.process = popen(command, stderr=errors)
         self.line = self._connect(path)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -270,7 +290,8 @@ class Machine:
         return "\n".join(line["text"] for line in self.cmd(f"console {name} --tail")["lines"])
 
     def run_guest(self, name, timeout=60, start=True):
-        """Starts a tiny guest, waits for its debug-exit; returns (exit code, console text)."""
+        """Starts a tiny guest, waits for its debug-exit; returns (exit code, console text, info)."""
+        timeout *= self.patience
         if start:
             self.cmd(f"start {name}", timeout)
         info = self.wait_state(name, ("off", "crashed"), timeout)
