@@ -2,6 +2,7 @@
 #include <arch/mmu.h>
 
 #include <hv/drivers.h>
+#include <hv/host_pci.h>
 #include <hv/log.h>
 #include <hv/smbios.h>
 
@@ -44,6 +45,12 @@ static int init_smbios(const struct boot_info *bi)
     return 0;
 }
 
+static int init_pci(const struct boot_info *bi)
+{
+    (void)bi;
+    return host_pci_init();
+}
+
 static const struct driver {
     const char *name;
     int (*init)(const struct boot_info *);
@@ -51,6 +58,7 @@ static const struct driver {
     { "SMBIOS", init_smbios },
     { "serial", init_serial },
     { "framebuffer", init_fb },
+    { "PCI", init_pci },
 };
 
 int drivers_init(const struct boot_info *bi)

@@ -2,6 +2,7 @@
 #include "mgmt.h"
 #include "out.h"
 #include <hv/heap.h>
+#include <hv/host_pci.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
@@ -34,6 +35,7 @@ const struct command commands[] = {
     { "log", "[LEVEL|all]", "the last 100 lines of the log, or all that are kept", "log warn", cmd_log, log_words, false, 0, 1 },
     { "cpus", "", "the host's CPUs and what they do", "cpus", cmd_cpus, NULL, false, 0, 0 },
     { "memory", "", "what the host's memory is used for", "memory", cmd_memory, NULL, false, 0, 0 },
+    { "pci", "", "the host's PCI devices", "pci", cmd_pci, NULL, false, 0, 0 },
     { "stats", "NAME", "a guest's exits by reason, with mean cycles", "stats debian", cmd_stats, NULL, true, 1, 1 },
     { "config", "check|show", "check trivet.conf again, or show it", "config check", cmd_config, config_words, false, 1, 1 },
     { "json", "on|off", "answers as one JSON object a line, no echo and no prompt", "json on", cmd_json, on_off, false, 1, 1 },
@@ -177,6 +179,31 @@ void cmd_memory(struct out *o, unsigned argc, char **argv)
     out_number(o, "heap_bytes", "Heap", s.by_owner[PMM_HEAP], UNIT_BYTES);
     out_number(o, "heap_used_bytes", "  of it in use", used, UNIT_BYTES);
     out_number(o, "hv_bytes", "Trivet, other", s.by_owner[PMM_HV], UNIT_BYTES);
+}
+
+void cmd_pci(struct out *o, unsigned argc, char **argv)
+{
+    static const struct column cols[] = {
+        { "address", "Address", UNIT_NONE, false }, { "id", "ID", UNIT_NONE, false }, { "class", "Class", UNIT_NONE, false },
+    };
+    uint32_t count;
+    const struct host_pci_dev *d = host_pci_devs(&count);
+
+    (void)argc;
+    (void)argv;
+    out_list(o, "devices", cols, ARRAY_SIZE(cols));
+    for (uint32_t i = 0; i < count; i++, d++) {
+        char at[24], id[16];
+
+        snprintf(at, sizeof at, "%04x:%02x:%02x.%u", d->segment, d->bus, d->devfn >> 3, d->devfn & 7u);
+        snprintf(id, sizeof id, "%04x:%04x", d->vendor, d->device);
+        out_row(o);
+        out_cell(o, at);
+        out_cell(o, id);
+        out_cell(o, host_pci_class(d));
+    }
+    out_list_end(o);
+    out_text(o, "access", "Configuration space by", "%s", host_pci_access());
 }
 
 void cmd_version(struct out *o, unsigned argc, char **argv)

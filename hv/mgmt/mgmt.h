@@ -47,6 +47,6 @@ extern const unsigned ncommands;
 #define COMMAND(n) void cmd_##n(struct out *, unsigned argc, char **argv)
 COMMAND(help); COMMAND(list); COMMAND(info); COMMAND(start); COMMAND(stop); COMMAND(reset); COMMAND(pause); COMMAND(resume);
 COMMAND(console); COMMAND(log); COMMAND(cpus); COMMAND(memory); COMMAND(stats); COMMAND(config); COMMAND(json); COMMAND(version);
-COMMAND(reboot); COMMAND(poweroff);
+COMMAND(pci); COMMAND(reboot); COMMAND(poweroff);
 /* boot.c */
 void config_limits_now(struct config_limits *);
