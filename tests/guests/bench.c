@@ -1,6 +1,7 @@
 /*
  * bench: what operations that leave the guest cost, in TSC ticks. Prints `bench NAME MIN MEAN` for each; the cost of
- * the measurement itself is taken off. Options: rounds=N.
+ * the measurement itself is taken off. Options: rounds=N, trace (each operation once more between two marks, for a debugger
+ * that stops at them and says so by `trace NAME`).
  */
 #include "lib/guest.h"
 
@@ -86,6 +87,20 @@ static uint64_t once(void (*fn)(void))
     return rdtsc() - t;
 }
 
+/* Bochs's debugger stops here where its configuration says magic_break; elsewhere nothing happens. */
+static void mark(void)
+{
+    __asm__ volatile("xchgw %%bx, %%bx" : : : "memory");
+}
+
+static void trace(const struct op *o)
+{
+    print("trace %s\n", o->name);
+    mark();
+    o->fn();
+    mark();
+}
+
 static void call_fn(void *fn)
 {
     ((const struct op *)fn)->fn();
@@ -108,6 +123,8 @@ static void measure(const struct op *o, unsigned divide)
     min = min > overhead ? (min - overhead) / divide : 0;
     sum /= rounds;
     print("bench %s %lu %lu\n", o->name, min, sum > overhead ? (sum - overhead) / divide : 0);
+    if (cmdline_has("trace"))
+        trace(o);
 }
 
 static const struct op plain[] = {

@@ -28,6 +28,7 @@ panic: action=fatal
 error: action=ignore
 info: action=ignore
 debug: action=ignore
+magic_break: enabled={marks}
 """
 
 
@@ -36,13 +37,19 @@ def write(path, text):
         out.write(text)
 
 
-def start(folder, image, model, serial, cpus=2, memory=512, ips=50000000):
-    """Bochs as a process, ended by its group's id. `serial`: mode and device of the serial line; `ips`: instructions in a second of its time."""
+DEFAULTS = {"cpus": 2, "memory": 512, "ips": 50000000, "marks": 0}
+
+
+def start(folder, image, model, serial, commands="c\nq\n", output=subprocess.DEVNULL, **settings):
+    """
+    Bochs as a process, ended by its group's id. `serial`: mode and device of the serial line; `commands`: for its debugger, whose prompt
+    it starts at. Settings: cpus; memory, in MiB; ips: instructions in a second of its time; marks: 1 lets the debugger stop at XCHG BX, BX.
+    """
     shutil.copy(image, f"{folder}/disk.img")
     os.truncate(f"{folder}/disk.img", -(-os.path.getsize(f"{folder}/disk.img") // CYLINDER) * CYLINDER)
-    write(f"{folder}/bochsrc", SETTINGS.format(model=model, folder=folder, serial=serial, cpus=cpus, memory=memory, ips=ips))
-    write(f"{folder}/go", "c\nq\n")             # it starts at its debugger's prompt
-    return trivet.popen(["bochs", "-q", "-f", f"{folder}/bochsrc", "-rc", f"{folder}/go"], stderr=subprocess.DEVNULL,
+    write(f"{folder}/bochsrc", SETTINGS.format(model=model, folder=folder, serial=serial, **{**DEFAULTS, **settings}))
+    write(f"{folder}/go", commands)
+    return trivet.popen(["bochs", "-q", "-f", f"{folder}/bochsrc", "-rc", f"{folder}/go"], stdout=output, stderr=subprocess.DEVNULL,
                         env=dict(os.environ, TERM="vt100"))
 
 
@@ -62,13 +69,13 @@ class Bochs(trivet.Machine):
 
     patience = 3
 
-    def __init__(self, image, model="corei7_skylake_x", cpus=2, memory=512, ips=50000000):
+    def __init__(self, image, model="corei7_skylake_x", **settings):
         self.folder = tempfile.mkdtemp(prefix="machine-", dir=trivet.WORK)
         self.text, self.cursor, self.rest = "", 0, b""
         self.logs, self.json = [], False
         self.changed = threading.Condition()
         port = free_port()
-        self.process = start(self.folder, image, model, f"socket-server, dev=localhost:{port}", cpus, memory, ips)
+        self.process = start(self.folder, image, model, f"socket-server, dev=localhost:{port}", **settings)
         self.line = self._connect(port)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -84,7 +91,12 @@ class Bochs(trivet.Machine):
         raise trivet.Failure("Bochs did not start")
 
     def errors(self):
-        return ""
+        """What Bochs itself died of."""
+        try:
+            with open(f"{self.folder}/log", encoding="utf-8", errors="replace") as log:
+                return "".join(line for line in log if "PANIC" in line or "p[" in line[12:30])[-1000:]
+        except FileNotFoundError:
+            return ""
 
     def close(self):
         if self.process.poll() is None:

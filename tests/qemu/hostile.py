@@ -8,7 +8,7 @@ from trivet import WORK, guest_file, section
 HOST = "[host]\nlog = debug\n" + section("witness", "hello-mb1", memory="16M", cmdline="tick every=20000000", debug_exit="yes")
 
 
-BOCHS = {"ips": 400000000}  # a timer at its fastest must leave instructions in between, as on a machine of today
+BOCHS = {"ips": 150000000}  # a timer at its fastest must leave instructions in between, as on a machine of today
 
 
 def hostile(name, image, cmdline, vcpus):

@@ -41,8 +41,8 @@ def die_with(parent):
 def popen(command, **more):
     """A machine's process: a group of its own, no input, and the end of this program is its end."""
     parent = os.getpid()
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
-                            preexec_fn=lambda: die_with(parent), **more)
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=lambda: die_with(parent),
+                            **{"stdout": subprocess.DEVNULL, **more})
 
 
 class Failure(AssertionError):
@@ -246,7 +246,7 @@ class Machine:
     def ask(self, command, timeout=30):
         """The answer to a command as a dictionary, also where it is a refusal."""
         self.send(command + "\r")
-        return self.answer(timeout, command)
+        return self.answer(timeout * self.patience, command)
 
     def cmd(self, command, timeout=30):
         """The answer to a command that must succeed."""
