@@ -54,6 +54,7 @@ static int vmx_cpu_enable(void)
     write_cr4(read_cr4() | rdmsr(MSR_VMX_CR4_FIXED0) | CR4_VMXE);
     if (!vmxon(region.v))
         return -EIO;
+    vmx_leaks_cpu();
     c->vmxon_pa = region.v;
     c->generation = MAX_CPUS + this_cpu()->id;
     c->next_vpid = 1;
@@ -273,7 +274,7 @@ static void write_host(struct vmx_vcpu *s)
     vmwrite(HOST_SYSENTER_EIP, 0);
     vmwrite(HOST_PAT, rdmsr(MSR_PAT));
     vmwrite(HOST_EFER, rdmsr(MSR_EFER));
-    vmwrite(HOST_RIP, (uint64_t)vmx_exit);
+    vmwrite(HOST_RIP, (uint64_t)(vmx_leaks.fill_rsb ? vmx_exit_fill : vmx_exit));
     s->host_rsp = 0;
 }
 

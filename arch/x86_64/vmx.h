@@ -6,6 +6,7 @@
 #include "guest_fpu.h"
 #include "vmcs.h"
 #include "vmx_check.h"
+#include "vmx_leaks.h"
 
 /* What this machine's VMX has; the same on every CPU. Filled by vmx_probe(). */
 struct vmx_caps {
@@ -67,7 +68,12 @@ void vmx_flush(struct vmx_vcpu *);
 void vmx_new_vpid(struct vmx_vcpu *, struct vmx_cpu *);
 /* vmx_entry.S: runs the guest until its next exit. False: the instruction failed. Interrupts stay off. */
 bool vmx_enter(struct vcpu_regs *, bool launched, uint64_t *host_rsp);
-extern const uint8_t vmx_exit[];
+extern const uint8_t vmx_exit[], vmx_exit_fill[];   /* where exits arrive; fill: with a new return stack for predictions */
+/* vmx_guard.c */
+extern struct vmx_leaks vmx_leaks;
+void vmx_leaks_probe(void);
+void vmx_leaks_cpu(void);          /* each CPU, once; and after exits where ibrs_switch */
+void vmx_leaks_entry(void);        /* before entries where at_entry */
 /* vmx_run.c */
 void vmx_run(struct vcpu *, struct vcpu_exit *);
 /* vmx_irq.c */

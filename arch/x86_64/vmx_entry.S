@@ -10,7 +10,7 @@
 #define VMCS_HOST_RSP 0x6c14
 
         .text
-        .globl  vmx_enter, vmx_exit
+        .globl  vmx_enter, vmx_exit, vmx_exit_fill
         .type   vmx_enter, @function
 vmx_enter:
         push    %rbp
@@ -49,6 +49,21 @@ vmx_enter:
 3:      xor     %eax, %eax              /* only a failure comes here; the registers are still in regs */
         pop     %rdi
         jmp     4f
+        /*
+         * The return predictions are the guest's: 32 calls replace them, the most that any CPU keeps. What speculation would
+         * return to is a trap. Only RSP and flags change, so that the guest's registers need not be saved first.
+         */
+        .balign 16
+vmx_exit_fill:
+        .rept 32
+        call    6f
+5:      pause
+        lfence
+        jmp     5b
+6:
+        .endr
+        add     $32 * 8, %rsp
+        lfence
         .balign 16
 vmx_exit:
         push    %rdi

@@ -328,7 +328,11 @@ static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
     if (DEBUG_LOCKS && s->changed && broken_rule())
         return REASON_RULE;
     s->changed = false;
+    if (vmx_leaks.at_entry)
+        vmx_leaks_entry();
     entered = vmx_enter(&v->regs, s->launched, &s->host_rsp);
+    if (vmx_leaks.ibrs_switch)
+        vmx_leaks_cpu();
     if (!entered)
         return REASON_VMFAIL;
     s->launched = true;
