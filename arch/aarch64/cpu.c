@@ -114,7 +114,7 @@ uint64_t arm_tcr(void)
 
 uint64_t arm_sctlr(void)
 {
-    return SCTLR_HOST;
+    return SCTLR_HOST | (arm_features.bti ? SCTLR_BT : 0);
 }
 
 /* CPTR_EL2, D19.2.35: any FP, SIMD, SVE or SME instruction of our own is a bug, unless the engine is about to move a guest's state. */

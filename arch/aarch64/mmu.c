@@ -37,6 +37,7 @@
 #define PTE_RO    (1ull << 7)
 #define PTE_SH    (3ull << 8)           /* inner shareable */
 #define PTE_AF    (1ull << 10)
+#define PTE_GP    (1ull << 50)          /* branches must end at a BTI instruction (FEAT_BTI) */
 #define PTE_PXN   (1ull << 53)          /* with VHE */
 #define PTE_XN    (1ull << 54)          /* with VHE: of EL0 */
 #define PTE_ADDR  0x0000fffffffff000ull
@@ -57,6 +58,7 @@ static uint64_t host_leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype 
     uint64_t e = pa.v | PTE_VALID | PTE_AF | types[type] | (level ? 0 : PTE_NEXT);
 
     e |= arm_features.vhe ? PTE_XN : PTE_AP1;
+    e |= arm_features.bti && prot & PROT_X ? PTE_GP : 0;
     return e | (prot & PROT_W ? 0 : PTE_RO) | (prot & PROT_X ? 0 : never_exec());
 }
 

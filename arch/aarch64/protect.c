@@ -32,10 +32,12 @@ int arm_protection_check(uint64_t image_phys, uint64_t image_virt)
     good &= must_fault(PROBE_EXEC, alias, "the direct map can be executed");
     good &= must_fault(PROBE_READ, boot_stack_guard, "the stack has no guard page");
     good &= must_fault(PROBE_READ, NULL, "address 0 is mapped");
+    if (arm_features.bti)
+        good &= must_fault(PROBE_EXEC, arm_a_return + 4, "an indirect call may end anywhere");
     if (arm_probe(PROBE_READ, code_in_data) || arm_probe(PROBE_EXEC, arm_a_return)) {
         log_err("the check of memory protection does not work");
         good = false;
     }
-    log_debug("memory protection holds: W^X, guard pages");
+    log_info("memory protection holds: W^X, guard pages%s", arm_features.bti ? ", BTI" : "");
     return good ? 0 : -EFAULT;
 }

@@ -9,6 +9,10 @@ extern uint64_t arm_probe_sp;
 extern const uint8_t arm_probe_fault[];
 
 #define ESR_EC(esr) ((unsigned)((esr) >> 26) & 63)
+#define EC_BTI      0x0du
+#define EC_IABT     0x21u
+#define EC_DABT     0x25u
+#define SPSR_BTYPE  (3ull << 10)
 
 static const char *const classes[64] = {
     [0x00] = "unknown reason", [0x07] = "FP or SIMD instruction", [0x09] = "pointer authentication trap", [0x0d] = "branch target",
@@ -32,7 +36,7 @@ static const char *why(const struct arm_frame *f, uint32_t kind, const char **de
     *detail = "";
     if (kind != VECTOR_SYNC)
         return kinds[kind & 3];
-    if ((ec == 0x21 || ec == 0x25) && faults[f->esr >> 2 & 15])
+    if ((ec == EC_IABT || ec == EC_DABT) && faults[f->esr >> 2 & 15])
         *detail = faults[f->esr >> 2 & 15];
     return classes[ec] ? classes[ec] : "reserved exception class";
 }
@@ -66,8 +70,10 @@ void arm_trap(struct arm_frame *f, uint32_t kind)
 {
     unsigned ec = ESR_EC(f->esr);
 
-    if (kind == VECTOR_SYNC && arm_probe_sp && (ec == 0x21 || ec == 0x25))
+    if (kind == VECTOR_SYNC && arm_probe_sp && (ec == EC_IABT || ec == EC_DABT || ec == EC_BTI)) {
         f->elr = (uint64_t)arm_probe_fault;
-    else if (kind != VECTOR_SERROR || !el2_host_serror(f))
+        f->spsr &= ~SPSR_BTYPE;
+    } else if (kind != VECTOR_SERROR || !el2_host_serror(f)) {
         fatal(f, kind);
+    }
 }

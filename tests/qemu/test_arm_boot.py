@@ -1,0 +1,118 @@
+"""ARM64: Trivet comes up at EL2 on each kind of machine, says what is wrong in words, and its own faults end in a dump that can be read."""
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+import gdbstub
+import trivet
+from trivet import ArmMachine, make_image
+
+CONFIG = "[host]\nlog = debug\n"
+ELF = os.path.join(trivet.TOP, "build/aarch64/trivet.elf")
+# CPU model, GIC, ACPI, CPUs
+MACHINES = [
+    ("cortex-a72", 2, True, 2), ("cortex-a72", 3, True, 1), ("cortex-a72", 2, False, 8), ("cortex-a72", 3, False, 4),
+    ("neoverse-n1", 3, True, 4), ("neoverse-n1", 3, False, 2), ("max", 3, True, 8), ("max", 3, False, 3), ("max", 2, True, 2),
+]
+
+
+@pytest.mark.parametrize("model, gic, acpi, cpus", MACHINES)
+def test_console_comes_up(model, gic, acpi, cpus):
+    with ArmMachine(make_image(CONFIG, {}), model=model, gic=gic, acpi=acpi, cpus=cpus, memory="1G") as machine:
+        machine.boot()
+        assert f"EL2 {'without' if model == 'cortex-a72' else 'with'} VHE" in machine.text
+        assert f"GICv{gic}" in machine.text
+        assert f"machine from {'ACPI' if acpi else 'device tree'}" in machine.text
+        assert "memory protection holds" in machine.text
+        assert len(machine.cmd("cpus")["cpus"]) == cpus
+        idle = [[cpu["idle_ns"] for cpu in machine.cmd("cpus")["cpus"]] for _ in range(2)]
+        assert idle[0][0] < idle[1][0]                  # the clock goes, and the CPU sleeps and wakes
+
+
+@pytest.mark.parametrize("disk", ["nvme", "usb"])
+def test_disk(disk):
+    with ArmMachine(make_image(CONFIG, {}), options=("--disk", disk)) as machine:
+        machine.boot()
+
+
+def test_large_memory():
+    with ArmMachine(make_image(CONFIG, {}), memory="5G") as machine:
+        machine.boot()
+        assert machine.cmd("memory")["total_bytes"] > 4 << 30
+
+
+@pytest.mark.parametrize("acpi", [True, False])
+def test_power_off_and_restart(acpi):
+    with ArmMachine(make_image(CONFIG, {}), acpi=acpi) as machine:
+        machine.boot()
+        machine.send("reboot\r")
+        machine.expect("Trivet: started by UEFI", 60)
+        machine.json = False
+        machine.boot()
+        machine.send("poweroff\r")
+        machine.process.wait(30)
+
+
+def test_below_el2_is_said():
+    with ArmMachine(make_image(CONFIG, {}), arguments=("-M", "virt,virtualization=off,gic-version=3")) as machine:
+        machine.expect("cannot run on this machine: the firmware runs at EL1", 60)
+
+
+def symbol(name):
+    table = subprocess.run(["aarch64-linux-gnu-nm", ELF], check=True, text=True, capture_output=True, timeout=60).stdout
+    return int(re.search(rf"^(\w+) \w {name}$", table, re.M)[1], 16)
+
+
+def crash(model, change):
+    """Boots, changes registers of CPU 0 while it idles, and returns what the panic says."""
+    path = os.path.join(trivet.WORK, f"gdb-{os.getpid()}")
+    with ArmMachine(make_image(CONFIG, {}), model=model, memory="1G", arguments=("-gdb", f"unix:{path},server=on,wait=off")) as machine:
+        machine.boot()
+        time.sleep(0.5)                 # idle: asleep in WFI
+        with gdbstub.Stub(path) as stub:
+            change(stub)
+            stub.leave()
+        machine.send("\r")              # an interrupt ends WFI
+        said = machine.expect(r"\*\*\* Trivet has stopped on CPU 0: (.*)\*\*\* This is a fault of Trivet's own", 30).group(1)
+        os.unlink(path)
+        return said
+
+
+def jump(stub, to):
+    stub.write(gdbstub.PC["aarch64"], to)
+
+
+@pytest.mark.parametrize("model", ["cortex-a72", "max"])
+@pytest.mark.parametrize("where, what", [("cpu_count", "permission"), ("symbol_count", "permission"), (None, "translation")])
+def test_data_is_not_executed(model, where, what):
+    said = crash(model, lambda stub: jump(stub, symbol(where) & ~3 if where else 0))
+    assert re.match(rf"instruction abort: {what}", said), said
+    assert re.search(r"^\s*1 0000\w{12} \w+\+0x", said, re.M), said      # a back trace with names
+    assert re.search(r"sp  0000\w{12}", said) and "hv_main+" in said
+
+
+def test_code_is_not_written():
+    """A store to the image's text: memset() is entered with its address."""
+    def change(stub):
+        stub.write(0, symbol("hv_main"))
+        stub.write(1, 0)
+        stub.write(2, 64)
+        jump(stub, symbol("memset"))
+    said = crash("neoverse-n1", change)
+    assert re.match(r"data abort: permission", said), said
+    assert "memset+" in said and f"address {symbol('hv_main'):016x}" in said
+
+
+@pytest.mark.parametrize("model", ["cortex-a72", "neoverse-n1"])
+def test_stack_overflow_is_told(model):
+    def change(stub):
+        stub.write(gdbstub.SP["aarch64"], symbol("boot_stack_guard") + 4096 + 16)
+        jump(stub, symbol("vm_init"))
+    said = crash(model, change)
+    assert re.match(r"data abort: translation", said), said
+    assert f"address {symbol('boot_stack_guard') >> 12:013x}" in said and "hv_main+" in said
+
+
