@@ -59,6 +59,10 @@ void esr_set_page(struct vcpu_exit *e, uint64_t page)
     e->mem.io.addr = e->mem.gpa.v;
 }
 
+/* A load or store to a device: nearly all of them are translation faults of a data abort, with the access in the syndrome. */
+#define PLAIN_MASK (0x3full << 26 | ISS_ISV | ESR_ABT_S1PTW | 0x3c)
+#define PLAIN      ((uint64_t)EC_DABT_LOW << 26 | ISS_ISV | 0x04)
+
 enum esr_abort esr_abort(uint64_t esr, uint64_t far, uint64_t hpfar, const uint64_t *gpr, struct vcpu_exit *e)
 {
     uint64_t page = (hpfar & 0xffffffffff0ull) << 8;       /* FIPA, bits 43:4 */
@@ -67,6 +71,14 @@ enum esr_abort esr_abort(uint64_t esr, uint64_t far, uint64_t hpfar, const uint6
     e->syndrome = esr;
     e->insn_len = esr & ESR_IL ? 4 : 2;
     e->insn_bytes_len = 0;
+    if (__builtin_expect((esr & PLAIN_MASK) == PLAIN, 1)) {
+        e->reason = EXIT_MEM;
+        e->mem.prot = esr & ESR_ABT_WNR ? PROT_W : PROT_R;
+        e->mem.gva = far;
+        decode(esr, gpr, e);
+        e->mem.gpa.v = e->mem.io.addr = page | (far & (PAGE_SIZE - 1));
+        return ABORT_MEM;
+    }
     switch (faults[esr & 63]) {
     case EXTERNAL:
         return ABORT_EXTERNAL;

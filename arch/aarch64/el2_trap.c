@@ -39,9 +39,7 @@ static bool act_forward(struct vcpu *v, struct vcpu_exit *e)
 
 static bool act_id(struct vcpu *v, struct vcpu_exit *e)
 {
-    unsigned index = 0;
-
-    return read_only(v, e, id_index(e->sysreg.id, &index) ? el2_caps.id[index] : 0);
+    return read_only(v, e, el2_caps.id[e->sysreg.id - ARM_SYSREG(3, 0, 0, ID_FIRST_CRM, 0)]);
 }
 
 static bool act_raz(struct vcpu *v, struct vcpu_exit *e)

@@ -24,10 +24,13 @@ static int on_irq(struct vcpu *v, struct vcpu_exit *e)
     return 0;
 }
 
-/* RAM that is mapped with the rights that were wanted needs no emulation: the fault was spurious, or another CPU was faster. */
+/*
+ * RAM that is mapped with the rights that were wanted needs no emulation: the fault was spurious, or another CPU was faster. An access that
+ * the CPU has decoded is most probably to a device: guest code looks when it has found none.
+ */
 static int on_mem(struct vcpu *v, struct vcpu_exit *e)
 {
-    if (gmem_ptr(v->vm, e->mem.gpa, 1, e->mem.prot))
+    if (!e->mem.decoded && gmem_ptr(v->vm, e->mem.gpa, 1, e->mem.prot))
         return 0;
     return v->vm->guest_ops->emulate(v, e);
 }

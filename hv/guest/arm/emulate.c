@@ -54,6 +54,8 @@ static int by_syndrome(struct vcpu *v, struct vcpu_exit *e)
     if (io->write)
         io->val = arm_x(v, e->mem.reg);
     if (io_dispatch(v->vm, IO_MEM, io) == -ENOENT) {
+        if (gmem_ptr(v->vm, e->mem.gpa, io->size, e->mem.prot))
+            return 0;              /* RAM, whose mapping was being changed: again */
         log_page(v, io->addr, io->write ? "a write to no device" : "a read of no device");
         abort_external(v, e, io->write);
         return 0;
