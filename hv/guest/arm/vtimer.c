@@ -10,6 +10,11 @@
 enum { CTL_ENABLE = 1, CTL_IMASK = 2, CTL_ISTATUS = 4 };
 #define FAR_CYCLES (1ull << 54)       /* an event looks again then */
 #define FAR_NS (1ull << 60)
+/*
+ * What the guest's count starts with: far more than the host's, so that CNTVOFF_EL2 is negative for years. Nobody may rely on 0, and QEMU before 9
+ * never comes back from adding a positive CNTVOFF to a compare value at the end of time (gt_recalc_timer), which a guest may well set.
+ */
+#define COUNT_BASE (1ull << 52)
 
 static uint64_t count_now(const struct vgic *g)
 {
@@ -100,7 +105,7 @@ void vtimer_sync_clock(struct vm *vm)
 {
     struct vgic *g = vm->vintc;
 
-    g->s.cntvoff = time_cycles() - time_ns_to_cycles(vm_time_ns(vm));
+    g->s.cntvoff = time_cycles() - time_ns_to_cycles(vm_time_ns(vm)) - COUNT_BASE;
     for (unsigned n = 0; n < g->n; n++)
         if (g->cpu[n])
             set_offset(g->cpu[n]);
