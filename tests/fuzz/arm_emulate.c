@@ -81,7 +81,7 @@ static void access_device(struct vcpu *v, struct input *in)
     set_sysreg(0, ARM_VBAR_EL1, 0x5000000000000800);
     if (arm_emulate(v, &e))
         abort();
-    if (v->regs.pc == pc)
+    if (v->regs.pc == pc && !(e.mem.decoded && fake_at(e.mem.gpa.v, 1)))
         abort();
 }
 

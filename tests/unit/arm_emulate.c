@@ -183,6 +183,19 @@ static void test_syndrome(void **state)
     assert_int_equal(dev_writes, 1);
 }
 
+/* A spurious fault on RAM, which the engine decoded like any other: the access is tried again. */
+static void test_spurious(void **state)
+{
+    struct vcpu_exit e = mem_exit(PLAT_RAM + 8, false);
+
+    (void)state;
+    e.mem.decoded = true;
+    e.mem.io.size = 4;
+    assert_int_equal(arm_emulate(v, &e), 0);
+    assert_int_equal(v->regs.pc, CODE);
+    assert_int_equal(sysreg(0, ARM_ESR_EL1), 0);
+}
+
 static void test_instruction(void **state)
 {
     (void)state;
@@ -288,7 +301,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_decode, setup, teardown), cmocka_unit_test_setup_teardown(test_decode_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_syndrome, setup, teardown), cmocka_unit_test_setup_teardown(test_instruction, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_syndrome, setup, teardown), cmocka_unit_test_setup_teardown(test_spurious, setup, teardown), cmocka_unit_test_setup_teardown(test_instruction, setup, teardown),
         cmocka_unit_test_setup_teardown(test_page_crossing, setup, teardown), cmocka_unit_test_setup_teardown(test_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd, setup, teardown),
     };

@@ -15,7 +15,7 @@ struct guest_ops {
     int  (*vcpu_init)(struct vcpu *);
     void (*vcpu_fini)(struct vcpu *);
     /* Each returns 0: handled, go on (the pc was advanced or a fault is in v->event); -Exxx: the guest cannot go on, kill it (vm->why says why). */
-    int  (*emulate)(struct vcpu *, struct vcpu_exit *); /* EXIT_MEM to no RAM, string EXIT_PIO: decode, io_dispatch, complete */
+    int  (*emulate)(struct vcpu *, struct vcpu_exit *); /* EXIT_MEM to no RAM (mem.decoded: perhaps to RAM after all), string EXIT_PIO: decode, io_dispatch, complete */
     int  (*pio)(struct vcpu *, struct vcpu_exit *);     /* plain IN/OUT */
     int  (*sysreg)(struct vcpu *, struct vcpu_exit *);
     int  (*cpuid)(struct vcpu *, struct vcpu_exit *);
