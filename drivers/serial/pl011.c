@@ -104,7 +104,8 @@ static bool tx_idle(void)
 
 /*
  * The transmitter's interrupt comes when the FIFO drains past its mark and stays until it is cleared, so it is left enabled: it costs one
- * interrupt after each burst.
+ * interrupt after each burst. Those of the receiver are never cleared here: they end when the FIFO is empty, so that what is left after the
+ * bounded loop interrupts again (section 2.8.1).
  */
 static void on_irq(void *arg)
 {
@@ -114,19 +115,19 @@ static void on_irq(void *arg)
 
         if (!mis)
             return;
-        wr(UARTICR, mis);
+        wr(UARTICR, mis & ~(INT_RX | INT_RT));
         receive();
         if (mis & INT_TX)
             host_console_tx_ready();
     }
 }
 
-/* Bytes that came before count as an edge that was missed: they are fetched now. */
+/* Bytes that came while the line was polled have had their interrupt, which was cleared: they are fetched now. */
 static void irq_on(void)
 {
-    wr(UARTICR, INT_ALL);
     wr(UARTIMSC, INT_RX | INT_RT | INT_TX);
-    receive();
+    for (int i = 0; i < 16 && !(rd(UARTFR) & FR_RXFE); i++)
+        receive();
 }
 
 const struct serial_chip pl011 = {

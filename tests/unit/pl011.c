@@ -22,8 +22,9 @@ static struct {
     uint32_t reg[0x80];
     char in[16], out[64];
     unsigned nin, nout, full;           /* bytes in the transmit FIFO */
+    unsigned more;                      /* bytes on the line, which fill the receive FIFO as soon as it has room */
 } chip;
-static char got[32];
+static char got[512];
 static size_t ngot;
 static unsigned room_told;
 static uint8_t window[0x1000];
@@ -37,6 +38,14 @@ static uint32_t flags(void)
     return (chip.nin ? 0 : 1u << 4) | (chip.full == FIFO ? 1u << 5 : 0);
 }
 
+/* The interrupt comes when the FIFO is no longer empty, and ends when it is. */
+static void arrive(char c)
+{
+    if (chip.nin == 0)
+        chip.reg[0x3c / 4] |= 1u << 4;
+    chip.in[chip.nin++] = c;
+}
+
 static uint32_t model_read(const volatile void *p)
 {
     size_t reg = (size_t)((const volatile uint8_t *)p - window);
@@ -47,6 +56,10 @@ static uint32_t model_read(const volatile void *p)
         v = chip.nin ? (uint8_t)chip.in[0] : 0;
         if (chip.nin)
             memmove(chip.in, chip.in + 1, --chip.nin);
+        if (chip.nin == 0)
+            chip.reg[0x3c / 4] &= ~(1u << 4 | 1u << 6);
+        for (; chip.more && chip.nin < sizeof chip.in; chip.more--)
+            arrive('x');
         return v;
     case 0x18: return flags();
     case 0x40: return chip.reg[0x3c / 4] & chip.reg[0x38 / 4];
@@ -138,8 +151,7 @@ static void interrupts(void **state)
     pl011.irq_on();                                     /* what came before is fetched */
     assert_memory_equal(got, "hey", 3);
     assert_int_equal(chip.reg[0x38 / 4], 0x70);
-    memcpy(chip.in, "!", chip.nin = 1);
-    chip.reg[0x3c / 4] = 1u << 6;
+    arrive('!');
     pl011.irq(NULL);
     assert_int_equal(ngot, 4);
     assert_int_equal(room_told, 0);
@@ -149,12 +161,38 @@ static void interrupts(void **state)
     assert_int_equal(chip.reg[0x3c / 4], 0);
 }
 
+/* More comes while it is read: nothing stays without an interrupt. */
+static void a_long_paste(void **state)
+{
+    (void)state;
+    assert_true(pl011_start(&port));
+    pl011.irq_on();
+    arrive('a');
+    chip.more = 400;
+    for (int i = 0; i < 1000 && (chip.reg[0x3c / 4] & chip.reg[0x38 / 4]); i++)
+        pl011.irq(NULL);
+    assert_int_equal(ngot, 401);
+}
+
+/* The same before interrupts are on. */
+static void typed_during_boot(void **state)
+{
+    (void)state;
+    assert_true(pl011_start(&port));
+    arrive('a');
+    chip.more = 300;
+    chip.reg[0x3c / 4] = 0;
+    pl011.irq_on();
+    assert_int_equal(ngot, 301);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_line_that_is_off_is_set_up, reset), cmocka_unit_test_setup(a_running_line_keeps_its_speed, reset),
         cmocka_unit_test_setup(an_sbsa_uart_has_no_settings, reset), cmocka_unit_test_setup(output_never_waits, reset),
-        cmocka_unit_test_setup(interrupts, reset),
+        cmocka_unit_test_setup(interrupts, reset), cmocka_unit_test_setup(a_long_paste, reset),
+        cmocka_unit_test_setup(typed_during_boot, reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
