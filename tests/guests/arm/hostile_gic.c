@@ -89,7 +89,7 @@ static void cpu_interface(void)
         case 1: write_reg(ICC_SGI0R, v); break;
         case 2: write_reg(ICC_ASGI1R, v); break;
         case 3: write_reg(ICC_PMR, v); break;
-        case 4: write_reg(ICC_BPR1, v); break;
+        case 4: write_reg(ICC_BPR1, v & 7 ? v & 7 : 1); break;    /* QEMU 7.2 takes bits beyond for a binary point of 0 and dies of it */
         case 5: write_reg(ICC_CTLR, v & ~2ull); break;
         case 6: write_reg(ICC_IGRPEN1, v); break;
         case 7: write_reg(ICC_EOIR1, v & 0xffffff); break;

@@ -154,7 +154,7 @@ static void level(const struct timer *t)
 static void odd_values(const struct timer *t)
 {
     fired = 0;
-    set_cval(t, UINT64_MAX);
+    set_cval(t, UINT64_MAX >> 1);       /* with more, QEMU 7.2 adds CNTVOFF_EL2, overflows and fires for ever */
     set_ctl(t, 1);
     wait_fired(1, 3);
     set_cval(t, now(t) + ticks_hz * 100000);
