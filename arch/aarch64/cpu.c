@@ -9,6 +9,7 @@
 #include "private.h"
 
 struct arm_features arm_features;
+uint64_t arm_host_key[2];
 static struct arm_cpu boot_cpu;
 
 #define MPIDR_AFFINITY 0xff00ffffffull
@@ -17,15 +18,6 @@ void arm_set_percpu(struct percpu *p)
 {
     p->self = p;
     write_sysreg(tpidr_el2, p);
-}
-
-void arm_boot_start(struct boot_info *bi)
-{
-    boot_cpu.mpidr = read_sysreg(mpidr_el1) & MPIDR_AFFINITY;
-    percpus[0].arch = &boot_cpu;
-    percpus[0].hw_id = arm_hw_id(boot_cpu.mpidr);
-    arm_set_percpu(&percpus[0]);
-    mmu_early_init(bi);
 }
 
 struct percpu *this_cpu(void)
@@ -105,6 +97,18 @@ static void read_features(struct arm_features *f)
     f->vmid_bits = id_field(mmfr1, 4) == 2 ? 16 : 8;
 }
 
+void arm_boot_start(struct boot_info *bi)
+{
+    boot_cpu.mpidr = read_sysreg(mpidr_el1) & MPIDR_AFFINITY;
+    percpus[0].arch = &boot_cpu;
+    percpus[0].hw_id = arm_hw_id(boot_cpu.mpidr);
+    arm_set_percpu(&percpus[0]);
+    mmu_early_init(bi);
+    read_features(&arm_features);
+    for (unsigned i = 0; i < 2 && arm_features.pauth; i++)
+        arm_host_key[i] = arch_random() | 1;
+}
+
 uint64_t arm_tcr(void)
 {
     uint64_t pa = min_u64(id_field(read_sysreg(id_aa64mmfr0_el1), 0), 5);  /* more than 48 bits need other tables */
@@ -114,7 +118,7 @@ uint64_t arm_tcr(void)
 
 uint64_t arm_sctlr(void)
 {
-    return SCTLR_HOST | (arm_features.bti ? SCTLR_BT : 0);
+    return SCTLR_HOST | (arm_features.bti ? SCTLR_BT : 0) | (arm_features.pauth ? SCTLR_EnIA : 0);
 }
 
 /* CPTR_EL2, D19.2.35: any FP, SIMD, SVE or SME instruction of our own is a bug, unless the engine is about to move a guest's state. */
@@ -138,7 +142,6 @@ int arch_early_init(struct boot_info *bi)
 
     timer_set_start(read_sysreg(cntpct_el0));
     timer_set_wall(bi->wall_s, bi->tsc_files);
-    read_features(f);
     arm_control_setup();
     log_info("EL2 %s VHE, %u-bit physical addresses, %u-bit VMIDs%s%s%s%s%s%s%s", f->vhe ? "with" : "without", f->pa_bits, f->vmid_bits,
              f->pauth ? ", PAuth" : "", f->bti ? ", BTI" : "", f->ras ? ", RAS" : "", f->sve ? ", SVE" : "", f->mte ? ", MTE" : "",
@@ -186,6 +189,12 @@ uint64_t arch_random(void)
 
     s ^= s >> 29;
     return rndr() ^ s * 0x9e3779b97f4a7c15ull;
+}
+
+/* The code lies in bits 63:56 and 54:48 of an address of the lower half, which has none set (D8.9). */
+uint64_t arch_code_address(uint64_t stored)
+{
+    return stored & 0x0000ffffffffffffull;
 }
 
 /* No ports on this ISA: all ones. */

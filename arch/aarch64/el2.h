@@ -40,10 +40,11 @@
     X(CNTVOFF_EL2, 3, 4, 14, 0, 3, 4) \
     X(CNTV_CTL_EL0, 3, 3, 14, 3, 1, 5) \
     X(TCR_EL1, 3, 0, 2, 0, 2, 5)
-/* Where the CPU has pointer authentication. */
-#define PAUTH_REGS(X) \
+/* Where the CPU has pointer authentication. The first key is in the CPU only while the guest runs: the host has its own (el2_entry.S). */
+#define PAUTH_IA_REGS(X) \
     X(APIAKEYLO_EL1, 3, 0, 2, 1, 0, 0) \
-    X(APIAKEYHI_EL1, 3, 0, 2, 1, 1, 0) \
+    X(APIAKEYHI_EL1, 3, 0, 2, 1, 1, 0)
+#define PAUTH_REGS(X) \
     X(APIBKEYLO_EL1, 3, 0, 2, 1, 2, 0) \
     X(APIBKEYHI_EL1, 3, 0, 2, 1, 3, 0) \
     X(APDAKEYLO_EL1, 3, 0, 2, 2, 0, 0) \
@@ -57,7 +58,7 @@
     X(VSESR_EL2, 3, 4, 5, 2, 3, 4) \
     X(VDISR_EL2, 3, 4, 12, 1, 1, 4)
 #define EL2_REG_INDEX(name, a, b, c, d, e, v) R_##name,
-enum el2_reg { EL1_REGS(EL2_REG_INDEX) PAUTH_REGS(EL2_REG_INDEX) RAS_REGS(EL2_REG_INDEX) R_COUNT };
+enum el2_reg { EL1_REGS(EL2_REG_INDEX) PAUTH_IA_REGS(EL2_REG_INDEX) PAUTH_REGS(EL2_REG_INDEX) RAS_REGS(EL2_REG_INDEX) R_COUNT };
 
 #define DBG_PAIRS 16u                  /* breakpoints, and watchpoints, that the architecture can have (without FEAT_Debugv8p9) */
 struct el2_debug { uint64_t bvr[DBG_PAIRS], bcr[DBG_PAIRS], wvr[DBG_PAIRS], wcr[DBG_PAIRS]; };
@@ -148,7 +149,8 @@ static inline struct el2_vcpu *el2_of(const struct vcpu *v) { return v->arch; }
 extern const struct vcpu_ops el2_ops;
 void el2_flush_vm(const struct el2_vm *);                  /* every translation of the VM, on every CPU */
 /* el2_entry.S: runs the guest until its next exit; which vector it came to: enum arm_vector. The host's registers are as before. */
-uint32_t el2_enter(struct vcpu_regs *);
+/* ia: the guest's APIAKEY_EL1, two words, or NULL where the CPU has no pointer authentication. */
+uint32_t el2_enter(struct vcpu_regs *, uint64_t *ia);
 /* el2_run.c */
 void el2_run(struct vcpu *, struct vcpu_exit *);
 void el2_skip_insn(struct vcpu *, unsigned len);

@@ -1,11 +1,13 @@
 /*
  * el2_entry.S: into the guest and out again.
  *
- * uint32_t el2_enter(struct vcpu_regs *regs)
+ * uint32_t el2_enter(struct vcpu_regs *regs, uint64_t *ia)
  *
  * ERET synchronises the context (Arm ARM D1.3.3), so that what load() and run() wrote holds in the guest. The vectors of lower exception levels
  * (entry.S) branch to el2_exit_*, with every general register the guest's and SP the host's, as el2_enter left it.
  */
+#include "sysreg.h"
+
 #define GPR(n) ((n) * 8)
 #define REGS_PC 256
 #define REGS_FLAGS 272
@@ -23,8 +25,12 @@ el2_enter:
         stp     x23, x24, [sp, #48]
         stp     x25, x26, [sp, #64]
         stp     x27, x28, [sp, #80]
-        str     x0, [sp, #FRAME_REGS]
-        ldr     x1, [x0, #REGS_PC]
+        stp     x0, x1, [sp, #FRAME_REGS]
+        cbz     x1, 1f
+        ldp     x2, x3, [x1]
+        msr     APIAKEYLO_EL1, x2
+        msr     APIAKEYHI_EL1, x3
+1:      ldr     x1, [x0, #REGS_PC]
         ldr     x2, [x0, #REGS_FLAGS]
         msr     elr_el2, x1
         msr     spsr_el2, x2
@@ -87,7 +93,18 @@ el2_exit:
         stp     x28, x29, [x0, #GPR(28)]
         str     x30, [x0, #GPR(30)]
         ldp     x2, x3, [sp], #16
-        mrs     x4, elr_el2
+        ldr     x6, [sp, #FRAME_REGS + 8]
+        cbz     x6, 1f
+        mrs     x7, APIAKEYLO_EL1
+        mrs     x8, APIAKEYHI_EL1
+        stp     x7, x8, [x6]
+        adrp    x6, arm_host_key
+        add     x6, x6, :lo12:arm_host_key
+        ldp     x7, x8, [x6]
+        msr     APIAKEYLO_EL1, x7
+        msr     APIAKEYHI_EL1, x8
+        isb
+1:      mrs     x4, elr_el2
         mrs     x5, spsr_el2
         stp     x2, x3, [x0]
         str     x4, [x0, #REGS_PC]

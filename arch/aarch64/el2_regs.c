@@ -109,7 +109,7 @@ static bool in_hw(const struct vcpu *v, enum el2_reg r)
         return false;
     if (r >= R_VSESR_EL2)
         return el2_caps.ras;
-    return r < R_APIAKEYLO_EL1 || el2_caps.pauth;
+    return r < R_APIAKEYLO_EL1 || (r > R_APIAKEYHI_EL1 && el2_caps.pauth);
 }
 
 uint64_t el2_reg_get(const struct vcpu *v, enum el2_reg r)
@@ -128,6 +128,7 @@ int el2_reg_index(uint32_t id)
 {
     switch (id) {
     EL1_REGS(INDEX_ONE)
+    PAUTH_IA_REGS(INDEX_ONE)
     PAUTH_REGS(INDEX_ONE)
     RAS_REGS(INDEX_ONE)
     default: return -ENOENT;

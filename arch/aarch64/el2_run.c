@@ -238,7 +238,7 @@ void el2_run(struct vcpu *v, struct vcpu_exit *e)
 
     if (gic)
         el2_gic->enter(&s->gic, g);
-    kind = el2_enter(&v->regs);
+    kind = el2_enter(&v->regs, el2_caps.pauth ? &s->sys[R_APIAKEYLO_EL1] : NULL);
     if (el2_caps.ras)
         check_deferred(v);
     if (gic)

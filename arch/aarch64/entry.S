@@ -24,10 +24,27 @@ _start: hint    #38                     /* BTI JC */
         mov     x30, xzr
         mov     x19, x0
         bl      arm_boot_start
-        mov     x0, x19
+        bl      load_host_key
+        cbz     x0, 1f
+        mrs     x1, sctlr_el2           /* here nothing waits for a return that was not signed */
+        orr     x1, x1, #SCTLR_EnIA
+        msr     sctlr_el2, x1
+        isb
+1:      mov     x0, x19
         bl      hv_main
-1:      wfi
-        b       1b
+2:      wfi
+        b       2b
+
+/* Pointer authentication's key A for instructions, this CPU: the host's. Returns 0 where the CPU has none. */
+load_host_key:
+        adrl    x1, arm_host_key
+        ldp     x2, x3, [x1]
+        orr     x0, x2, x3
+        cbz     x0, 1f
+        msr     APIAKEYLO_EL1, x2
+        msr     APIAKEYHI_EL1, x3
+        isb
+1:      ret
 
 /*
  * Vectors (Arm ARM D1.3.1.4). From EL2 itself: a frame on the stack, then arm_trap(); on an overflown stack that ends on another one.
@@ -229,7 +246,9 @@ arm_ap_high:                            /* in the image: the mapping to itself i
         isb
         mov     x29, xzr
         mov     x30, xzr
-        mov     x0, x9
+        mov     x19, x9
+        bl      load_host_key
+        mov     x0, x19
         bl      arm_ap_entry
 1:      wfi
         b       1b

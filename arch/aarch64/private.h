@@ -37,7 +37,9 @@ struct arm_cpu {
 static inline struct arm_cpu *arm_this(void) { return this_cpu()->arch; }
 
 /* cpu.c */
-void arm_boot_start(struct boot_info *);    /* first C code on the boot CPU: makes this_cpu() work */
+void arm_boot_start(struct boot_info *);    /* first C code on the boot CPU: makes this_cpu() work, and arm_host_key */
+/* APIAKEY_EL1 while the host runs, low word first; 0 where CPUs have no pointer authentication. el2_entry.S swaps it with the guest's. */
+extern uint64_t arm_host_key[2];
 void arm_set_percpu(struct percpu *);
 void arm_control_setup(void);           /* each CPU: control registers of EL2 and what the host wants of traps */
 uint64_t arm_tcr(void);                 /* TCR_EL2 of the host */

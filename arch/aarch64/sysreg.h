@@ -61,7 +61,7 @@
 #define SCTLR_I    (1ull << 12)
 #define SCTLR_WXN  (1ull << 19)
 #define SCTLR_EnIB (1ull << 30)
-#define SCTLR_EnIA (1ull << 31)
+#define SCTLR_EnIA 0x80000000
 #define SCTLR_BT   (1ull << 36)
 #define SCTLR_RES1 0x30c50830ull        /* without VHE; with VHE the same bits allow what EL0, unused, may do */
 #define SCTLR_HOST (SCTLR_RES1 | SCTLR_M | SCTLR_C | SCTLR_SA | SCTLR_I | SCTLR_WXN)

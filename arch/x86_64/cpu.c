@@ -128,6 +128,11 @@ const char *arch_cpu_name(void)
     return x86_features.brand[0] ? x86_features.brand : x86_features.vendor;
 }
 
+uint64_t arch_code_address(uint64_t stored)
+{
+    return stored;
+}
+
 void cpu_relax(void)
 {
     __asm__ volatile("pause" : : : "memory");

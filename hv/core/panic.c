@@ -73,7 +73,7 @@ void backtrace_print(uint64_t pc, uint64_t fp)
     say_frame(0, pc);
     for (unsigned i = 1; i < FRAMES_MAX && fp && fp % 8 == 0; i++) {
         const uint64_t *frame = (const uint64_t *)(uintptr_t)fp;
-        uint64_t caller = frame[0], ret = frame[1];
+        uint64_t caller = frame[0], ret = arch_code_address(frame[1]);
 
         if (ret < text || ret >= text_end)
             return;

@@ -5,6 +5,7 @@ import time
 
 PC = {"aarch64": 32}
 SP = {"aarch64": 31}
+FP = {"aarch64": 29}
 
 
 class Stub:
@@ -56,6 +57,18 @@ class Stub:
     def write(self, register, value):
         answer = self.ask(f"P{register:x}={value.to_bytes(8, 'little').hex()}")
         assert answer == "OK", answer
+
+    def poke(self, address, value):
+        """A word of 8 bytes, by the address that the CPU would use."""
+        assert self.ask(f"M{address:x},8:{value.to_bytes(8, 'little').hex()}") == "OK"
+
+    def run_to(self, address):
+        """Goes on to an instruction of 4 bytes, and stands there."""
+        assert self.ask(f"Z0,{address:x},4") == "OK"
+        self.line.sendall(b"$c#63")
+        stop = self._receive()
+        assert re.match("[ST]", stop), stop
+        assert self.ask(f"z0,{address:x},4") == "OK"
 
     def leave(self):
         """The machine runs on."""

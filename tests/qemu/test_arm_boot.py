@@ -73,7 +73,7 @@ def crash(model, change):
         machine.boot()
         time.sleep(0.5)                 # idle: asleep in WFI
         with gdbstub.Stub(path) as stub:
-            change(stub)
+            change(stub, machine)
             stub.leave()
         machine.send("\r")              # an interrupt ends WFI
         said = machine.expect(r"\*\*\* Trivet has stopped on CPU 0: (.*)\*\*\* This is a fault of Trivet's own", 30).group(1)
@@ -88,7 +88,7 @@ def jump(stub, to):
 @pytest.mark.parametrize("model", ["cortex-a72", "max"])
 @pytest.mark.parametrize("where, what", [("cpu_count", "permission"), ("symbol_count", "permission"), (None, "translation")])
 def test_data_is_not_executed(model, where, what):
-    said = crash(model, lambda stub: jump(stub, symbol(where) & ~3 if where else 0))
+    said = crash(model, lambda stub, _: jump(stub, symbol(where) & ~3 if where else 0))
     assert re.match(rf"instruction abort: {what}", said), said
     assert re.search(r"^\s*1 0000\w{12} \w+\+0x", said, re.M), said      # a back trace with names
     assert re.search(r"sp  0000\w{12}", said) and "hv_main+" in said
@@ -96,7 +96,7 @@ def test_data_is_not_executed(model, where, what):
 
 def test_code_is_not_written():
     """A store to the image's text: memset() is entered with its address."""
-    def change(stub):
+    def change(stub, machine):
         stub.write(0, symbol("hv_main"))
         stub.write(1, 0)
         stub.write(2, 64)
@@ -108,7 +108,7 @@ def test_code_is_not_written():
 
 @pytest.mark.parametrize("model", ["cortex-a72", "neoverse-n1"])
 def test_stack_overflow_is_told(model):
-    def change(stub):
+    def change(stub, machine):
         stub.write(gdbstub.SP["aarch64"], symbol("boot_stack_guard") + 4096 + 16)
         jump(stub, symbol("vm_init"))
     said = crash(model, change)
@@ -116,3 +116,22 @@ def test_stack_overflow_is_told(model):
     assert f"address {symbol('boot_stack_guard') >> 12:013x}" in said and "hv_main+" in said
 
 
+
+
+def after_prologue(name):
+    """The first instruction of a function that has its frame."""
+    start = symbol(name)
+    code = subprocess.run(["aarch64-linux-gnu-objdump", "-d", f"--start-address={start}", f"--stop-address={start + 64}", ELF], check=True,
+                          text=True, capture_output=True, timeout=60).stdout
+    return int(re.search(r"^\s*(\w+):\s+\w+\s+mov\s+x29, sp$", code, re.M)[1], 16) + 4
+
+
+def test_return_address_is_signed():
+    """One that somebody has put on the stack leads nowhere, though it is a good address of code."""
+    def change(stub, machine):
+        machine.send("\r")
+        stub.run_to(after_prologue("event_run"))
+        stub.poke(stub.read(gdbstub.FP["aarch64"]) + 8, symbol("arm_a_return"))
+    said = crash("max", change)
+    assert re.match(r"instruction abort|pointer authentication", said), said
+    assert not re.search(rf"at {symbol('arm_a_return'):016x}", said) and "hv_main+" in said

@@ -11,4 +11,5 @@ _Noreturn void arch_reboot(void);
 _Noreturn void arch_poweroff(void);
 void arch_stop_others(void);                         /* panic: NMI */
 uint64_t arch_random(void);                          /* RDRAND/RNDR mixed with the counter */
+uint64_t arch_code_address(uint64_t stored);         /* a return address as it lies on the stack -> where it leads (ARM64 signs them) */
 extern const struct vcpu_ops *const arch_vcpu_backends[];   /* in order of preference, NULL-terminated */
