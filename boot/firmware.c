@@ -93,14 +93,6 @@ void find_cpus(struct boot_info *bi)
     }
 }
 
-/* Days since 1970-01-01 of a date of the Gregorian calendar, from 1900 on: years count from March, so that leap days come last. */
-static uint64_t days(uint64_t year, uint64_t month, uint64_t day)
-{
-    uint64_t y = month < 3 ? year - 1 : year, m = month < 3 ? month + 9 : month - 3;
-
-    return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
-}
-
 /* UEFI 2.10 section 8.3: TimeZone is minutes west of UTC, or 2047 for "not told", which we take for UTC. */
 void find_time(struct boot_info *bi)
 {
@@ -108,7 +100,7 @@ void find_time(struct boot_info *bi)
 
     if (bad(ST->RuntimeServices->GetTime(&t, NULL)) || t.Year < 1998 || t.Year > 9999 || t.Month < 1 || t.Month > 12 || t.Day < 1)
         return;
-    bi->wall_s = days(t.Year, t.Month, t.Day) * 86400 + t.Hour * 3600u + t.Minute * 60u + t.Second;
+    bi->wall_s = date_days(t.Year, t.Month, t.Day) * 86400 + t.Hour * 3600u + t.Minute * 60u + t.Second;
     if (t.TimeZone >= -1440 && t.TimeZone <= 1440)
         bi->wall_s += (uint64_t)((int64_t)t.TimeZone * 60);
 }

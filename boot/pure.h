@@ -16,4 +16,7 @@ uint32_t ranges_insert(struct boot_mem *m, uint32_t n, struct boot_mem r);
  */
 uint32_t ranges_normalise(struct boot_mem *m, uint32_t n, uint32_t room);
 
+/* date.c: days from 1970-01-01 to a date of the Gregorian calendar, month 1 to 12, day 1 to 31; not before 1970. */
+uint64_t date_days(uint64_t year, uint64_t month, uint64_t day);
+
 #endif

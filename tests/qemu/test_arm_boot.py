@@ -32,6 +32,14 @@ def test_console_comes_up(model, gic, acpi, cpus):
         assert idle[0][0] < idle[1][0]                  # the clock goes, and the CPU sleeps and wakes
 
 
+@pytest.mark.parametrize("model, gic", [("cortex-a72", 2), ("neoverse-n1", 3)])
+def test_u_boot_starts_it_too(model, gic):
+    with ArmMachine(make_image(CONFIG, {}), model=model, gic=gic, cpus=4, options=("--u-boot",)) as machine:
+        machine.boot()
+        assert "Das U-Boot" in machine.text and "machine from device tree" in machine.text
+        assert len(machine.cmd("cpus")["cpus"]) == 4
+
+
 @pytest.mark.parametrize("disk", ["nvme", "usb"])
 def test_disk(disk):
     with ArmMachine(make_image(CONFIG, {}), options=("--disk", disk)) as machine:

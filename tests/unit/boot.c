@@ -105,10 +105,28 @@ static void no_room_never_frees(void **state)
     assert_int_equal(m[1].type, BOOT_MEM_RESERVED);
 }
 
+/* Every day of 500 years, counted the slow way. */
+static void every_day_follows_the_last(void **state)
+{
+    static const uint8_t length[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    uint64_t n = 0;
+
+    (void)state;
+    for (uint64_t y = 1970; y < 2470; y++) {
+        unsigned leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
+
+        for (uint64_t m = 1; m <= 12; m++)
+            for (uint64_t d = 1; d <= length[m - 1] + (m == 2 ? leap : 0); d++)
+                assert_int_equal(date_days(y, m, d), n++);
+    }
+    assert_int_equal(date_days(2026, 1, 1) * 86400, 1767225600);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(files_named), cmocka_unit_test(sorted_and_joined), cmocka_unit_test(caution_wins),
-                                        cmocka_unit_test(random_maps), cmocka_unit_test(no_room_never_frees) };
+                                        cmocka_unit_test(random_maps), cmocka_unit_test(no_room_never_frees),
+                                        cmocka_unit_test(every_day_follows_the_last) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

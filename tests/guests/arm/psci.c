@@ -108,9 +108,9 @@ static void suspend(void)
     came = 0;
     irq_handle(INTID_VTIMER, on_timer);
     gic_enable(INTID_VTIMER);
+    uint64_t t = ticks();               /* before: on a busy host the timer may be due when it is on */
     write_reg(cntv_tval_el0, ticks_hz / 200);
     write_reg(cntv_ctl_el0, 1);
-    uint64_t t = ticks();
     int64_t v = psci(PSCI_CPU_SUSPEND, 0, 0, 0);
     uint64_t ms = ticks_to_ns(ticks() - t) / 1000000;
     irqs_on();
