@@ -1,13 +1,7 @@
 /* el2_esr.c: ESR_EL2 in words. Arm ARM D19.2.37, "ISS encoding for an exception from a Data Abort" and its neighbours. */
 #include <hv/arm.h>
-#include <hv/pt.h>
 
 #include "el2_esr.h"
-
-#define ISS_ISV (1ull << 24)
-#define ISS_SSE (1ull << 21)
-#define ISS_SF  (1ull << 15)
-#define XZR     31u
 
 enum fault { OTHER, ADDRESS_SIZE, TRANSLATION, ACCESS_FLAG, PERMISSION, EXTERNAL, CONFLICT };
 
@@ -24,21 +18,7 @@ static const uint8_t faults[64] = {
 
 static uint64_t gpr_value(const uint64_t *gpr, unsigned n)
 {
-    return n == XZR ? 0 : gpr[n];
-}
-
-/* The syndrome holds the whole access when ISV is set: loads and stores of one register without write-back. */
-static void decode(uint64_t esr, const uint64_t *gpr, struct vcpu_exit *e)
-{
-    unsigned reg = (unsigned)(esr >> 16) & 31, size = 1u << (esr >> 22 & 3);
-
-    e->mem.decoded = true;
-    e->mem.sext = (esr & ISS_SSE) != 0;
-    e->mem.wide = (esr & ISS_SF) != 0;
-    e->mem.reg = (uint8_t)reg;
-    e->mem.io.size = (uint8_t)size;
-    e->mem.io.write = (esr & ESR_ABT_WNR) != 0;
-    e->mem.io.val = e->mem.io.write ? gpr_value(gpr, reg) & (UINT64_MAX >> (64 - 8 * size)) : 0;
+    return n == ESR_REG_ZR ? 0 : gpr[n];
 }
 
 static void fill_mem(uint64_t esr, uint64_t far, const uint64_t *gpr, struct vcpu_exit *e)
@@ -49,8 +29,8 @@ static void fill_mem(uint64_t esr, uint64_t far, const uint64_t *gpr, struct vcp
     e->mem.prot = data && (esr & ESR_ABT_WNR) ? PROT_W : data || walk ? PROT_R : PROT_X;
     e->mem.decoded = false;
     e->mem.gva = far;
-    if (data && !walk && (esr & ISS_ISV))
-        decode(esr, gpr, e);
+    if (data && !walk && (esr & ESR_ABT_ISV))
+        esr_decode(esr, gpr, e);
 }
 
 void esr_set_page(struct vcpu_exit *e, uint64_t page)
@@ -59,26 +39,14 @@ void esr_set_page(struct vcpu_exit *e, uint64_t page)
     e->mem.io.addr = e->mem.gpa.v;
 }
 
-/* A load or store to a device: nearly all of them are translation faults of a data abort, with the access in the syndrome. */
-#define PLAIN_MASK (0x3full << 26 | ISS_ISV | ESR_ABT_S1PTW | 0x3c)
-#define PLAIN      ((uint64_t)EC_DABT_LOW << 26 | ISS_ISV | 0x04)
-
 enum esr_abort esr_abort(uint64_t esr, uint64_t far, uint64_t hpfar, const uint64_t *gpr, struct vcpu_exit *e)
 {
-    uint64_t page = (hpfar & 0xffffffffff0ull) << 8;       /* FIPA, bits 43:4 */
+    uint64_t page = esr_page(hpfar);
     bool walk = (esr & ESR_ABT_S1PTW) != 0;
 
     e->syndrome = esr;
     e->insn_len = esr & ESR_IL ? 4 : 2;
     e->insn_bytes_len = 0;
-    if (__builtin_expect((esr & PLAIN_MASK) == PLAIN, 1)) {
-        e->reason = EXIT_MEM;
-        e->mem.prot = esr & ESR_ABT_WNR ? PROT_W : PROT_R;
-        e->mem.gva = far;
-        decode(esr, gpr, e);
-        e->mem.gpa.v = e->mem.io.addr = page | (far & (PAGE_SIZE - 1));
-        return ABORT_MEM;
-    }
     switch (faults[esr & 63]) {
     case EXTERNAL:
         return ABORT_EXTERNAL;

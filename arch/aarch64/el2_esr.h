@@ -4,6 +4,7 @@
  */
 #pragma once
 #include <hv/exit.h>
+#include <hv/pt.h>
 #include <hv/types.h>
 
 enum esr_ec {
@@ -27,6 +28,55 @@ enum esr_abort {
     ABORT_CONFLICT,   /* two TLB entries match */
     ABORT_OTHER,      /* alignment, atomics to a device ...: the guest's own matter */
 };
+/*
+ * A load or store to a device: nearly all of them are translation faults of a data abort with the access in the syndrome (ISV). Inline, for it is
+ * on the path of every such exit; esr_abort() takes these too.
+ */
+#define ESR_ABT_ISV (1ull << 24)
+#define ESR_ABT_SSE (1ull << 21)
+#define ESR_ABT_SF  (1ull << 15)
+#define ESR_REG_ZR  31u
+
+static inline bool esr_is_plain(uint64_t esr)
+{
+    const uint64_t mask = 0x3full << 26 | ESR_ABT_ISV | ESR_ABT_S1PTW | 0x3c;
+
+    return (esr & mask) == ((uint64_t)EC_DABT_LOW << 26 | ESR_ABT_ISV | 0x04);
+}
+
+/* The syndrome holds the whole access when ISV is set: loads and stores of one register without write-back. */
+static inline void esr_decode(uint64_t esr, const uint64_t *gpr, struct vcpu_exit *e)
+{
+    unsigned reg = (unsigned)(esr >> 16) & 31, shift = (unsigned)(esr >> 22) & 3;
+    bool write = (esr & ESR_ABT_WNR) != 0;
+
+    e->mem.prot = write ? PROT_W : PROT_R;
+    e->mem.decoded = true;
+    e->mem.sext = (esr & ESR_ABT_SSE) != 0;
+    e->mem.wide = (esr & ESR_ABT_SF) != 0;
+    e->mem.reg = (uint8_t)reg;
+    e->mem.io.size = (uint8_t)(1u << shift);
+    e->mem.io.write = write;
+    e->mem.io.val = write && reg != ESR_REG_ZR ? gpr[reg] & (UINT64_MAX >> (64 - (8u << shift))) : 0;
+}
+
+/* FIPA, bits 43:4 of HPFAR_EL2, are the page's number. */
+static inline uint64_t esr_page(uint64_t hpfar)
+{
+    return (hpfar & 0xffffffffff0ull) << 8;
+}
+
+static inline void esr_plain(uint64_t esr, uint64_t far, uint64_t hpfar, const uint64_t *gpr, struct vcpu_exit *e)
+{
+    e->reason = EXIT_MEM;
+    e->syndrome = esr;
+    e->insn_len = esr & ESR_IL ? 4 : 2;
+    e->insn_bytes_len = 0;
+    e->mem.gva = far;
+    e->mem.gpa.v = e->mem.io.addr = esr_page(hpfar) | (far & (PAGE_SIZE - 1));
+    esr_decode(esr, gpr, e);
+}
+
 /* Exits by EC 0x20 and 0x24. gpr: X0 to X30. Fills in e->mem as far as the result says. */
 enum esr_abort esr_abort(uint64_t esr, uint64_t far, uint64_t hpfar, const uint64_t *gpr, struct vcpu_exit *e);
 /* For ABORT_MEM_NO_IPA, when the page has been found. */

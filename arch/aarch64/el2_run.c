@@ -132,11 +132,11 @@ static void external(struct vcpu *v, struct vcpu_exit *e)
     reflect(v, e, FSC_EXTERNAL);
 }
 
-static void exit_abort(struct vcpu *v, struct vcpu_exit *e)
+static __attribute__((noinline)) void other_abort(struct vcpu *v, struct vcpu_exit *e, uint64_t far, uint64_t hpfar)
 {
-    uint64_t far = read_sysreg(far_el2), page;
+    uint64_t page;
 
-    switch (esr_abort(e->syndrome, far, read_sysreg(hpfar_el2), v->regs.gpr, e)) {
+    switch (esr_abort(e->syndrome, far, hpfar, v->regs.gpr, e)) {
     case ABORT_MEM:
         return;
     case ABORT_MEM_NO_IPA:
@@ -155,6 +155,16 @@ static void exit_abort(struct vcpu *v, struct vcpu_exit *e)
     default:
         reflect(v, e, e->syndrome & 63);
     }
+}
+
+static void exit_abort(struct vcpu *v, struct vcpu_exit *e)
+{
+    uint64_t esr = e->syndrome, far = read_sysreg(far_el2), hpfar = read_sysreg(hpfar_el2);
+
+    if (__builtin_expect(esr_is_plain(esr), 1))
+        esr_plain(esr, far, hpfar, v->regs.gpr, e);
+    else
+        other_abort(v, e, far, hpfar);
 }
 
 static exit_fn *const handlers[EC_COUNT] = {
@@ -229,22 +239,34 @@ static void note_vse(struct el2_vcpu *s)
         s->hcr &= ~HCR_VSE;
 }
 
-void el2_run(struct vcpu *v, struct vcpu_exit *e)
+static inline uint32_t enter(struct vcpu *v)
 {
-    struct el2_vcpu *s = el2_of(v);
-    struct arm_gic_cpu *g = v->vintc;
-    bool gic = (g->used | g->hcr | s->gic.lr_live) != 0;
-    uint32_t kind;
+    uint32_t kind = el2_enter(&v->regs, el2_caps.pauth ? &el2_of(v)->sys[R_APIAKEYLO_EL1] : NULL);
 
-    if (gic)
-        el2_gic->enter(&s->gic, g);
-    kind = el2_enter(&v->regs, el2_caps.pauth ? &s->sys[R_APIAKEYLO_EL1] : NULL);
     if (el2_caps.ras)
         check_deferred(v);
-    if (gic)
-        el2_gic->leave(&s->gic, g);
-    if (__builtin_expect(s->hcr & HCR_VSE, 0))
-        note_vse(s);
+    return kind;
+}
+
+/* Apart, so that a run without interrupts saves no registers for it. */
+static __attribute__((noinline)) uint32_t enter_with_gic(struct vcpu *v, struct arm_gic_cpu *g)
+{
+    struct el2_gic *hw = &el2_of(v)->gic;
+    uint32_t kind;
+
+    el2_gic->enter(hw, g);
+    kind = enter(v);
+    el2_gic->leave(hw, g);
+    return kind;
+}
+
+void el2_run(struct vcpu *v, struct vcpu_exit *e)
+{
+    struct arm_gic_cpu *g = v->vintc;
+    uint32_t kind = g->used | g->hcr | el2_of(v)->gic.lr_live ? enter_with_gic(v, g) : enter(v);
+
+    if (__builtin_expect(el2_of(v)->hcr & HCR_VSE, 0))
+        note_vse(el2_of(v));
     e->insn_bytes_len = 0;
     if (kind != VECTOR_SYNC) {
         exit_other(v, e, kind);

@@ -28,11 +28,14 @@ static int on_irq(struct vcpu *v, struct vcpu_exit *e)
  * RAM that is mapped with the rights that were wanted needs no emulation: the fault was spurious, or another CPU was faster. An access that
  * the CPU has decoded is most probably to a device: guest code looks when it has found none.
  */
+static __attribute__((noinline)) int on_other_mem(struct vcpu *v, struct vcpu_exit *e)
+{
+    return gmem_ptr(v->vm, e->mem.gpa, 1, e->mem.prot) ? 0 : v->vm->guest_ops->emulate(v, e);
+}
+
 static int on_mem(struct vcpu *v, struct vcpu_exit *e)
 {
-    if (!e->mem.decoded && gmem_ptr(v->vm, e->mem.gpa, 1, e->mem.prot))
-        return 0;
-    return v->vm->guest_ops->emulate(v, e);
+    return e->mem.decoded ? v->vm->guest_ops->emulate(v, e) : on_other_mem(v, e);
 }
 
 static int on_pio(struct vcpu *v, struct vcpu_exit *e)

@@ -124,8 +124,8 @@ int io_unregister(struct vm *vm, enum io_space space, uint64_t base)
     return err;
 }
 
-/* One look without a lock; false: the table changed meanwhile. r->len 0: nobody is there. */
-static bool look(struct io_table *t, uint64_t addr, struct io_region *r)
+/* One look without a lock; false: the table changed meanwhile. r->len 0: nobody is there. On the path of every exit to a device: inline. */
+static inline __attribute__((always_inline)) bool look(struct io_table *t, uint64_t addr, struct io_region *r)
 {
     uint32_t seq = __atomic_load_n(&t->seq, __ATOMIC_ACQUIRE), at = __atomic_load_n(&t->last, __ATOMIC_RELAXED);
 
@@ -146,11 +146,14 @@ checked:
 }
 
 /* Writers are short and take the lock, so waiting for it ends; the second look cannot be disturbed. */
-static void look_locked(struct io_space_map *m, struct io_table *t, uint64_t addr, struct io_region *r)
+static __attribute__((noinline)) struct io_region look_locked(struct io_space_map *m, struct io_table *t, uint64_t addr)
 {
+    struct io_region r;
+
     spin_lock(&m->lock);
-    (void)look(t, addr, r);
+    (void)look(t, addr, &r);
     spin_unlock(&m->lock);
+    return r;
 }
 
 static uint64_t all_ones(unsigned size)
@@ -166,7 +169,7 @@ int io_dispatch(struct vm *vm, enum io_space space, struct io_access *a)
     int err;
 
     if (!look(t, addr, &r))
-        look_locked(vm->io, t, addr, &r);
+        r = look_locked(vm->io, t, addr);
     if (!a->write)
         a->val = ones;
     if (!r.len)

@@ -51,6 +51,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(a <= ABORT_OTHER);
         if (a == ABORT_MEM || a == ABORT_MEM_NO_IPA)
             check_mem(&e, w[0], w[1], w[2]);
+        if (esr_is_plain(w[0])) {                      /* the short way says the same */
+            struct vcpu_exit plain;
+
+            memset(&plain, 0xa5, sizeof plain);
+            esr_plain(w[0], w[1], w[2], gpr, &plain);
+            check(a == ABORT_MEM && memcmp(&plain, &e, sizeof e) == 0);
+        }
         unsigned ec = ESR_EC(esr_for_el1(w[0], w[1] & 1, (unsigned)w[2] & 63));
         check(ec == EC_IABT_LOW || ec == EC_IABT_SAME || ec == EC_DABT_LOW || ec == EC_DABT_SAME);
         esr_sysreg(w[0], gpr, &e);

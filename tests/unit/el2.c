@@ -24,10 +24,21 @@ static uint64_t dabt(uint64_t iss)
     return 0x24ull << 26 | 1ull << 25 | iss;
 }
 
+/* What is plain is read in two ways, which must agree. */
 static enum esr_abort abort_of(uint64_t esr, uint64_t far, uint64_t hpfar)
 {
+    struct vcpu_exit plain;
+    enum esr_abort a;
+
     memset(&e, 0xa5, sizeof e);
-    return esr_abort(esr, far, hpfar, gpr, &e);
+    memset(&plain, 0xa5, sizeof plain);
+    a = esr_abort(esr, far, hpfar, gpr, &e);
+    if (esr_is_plain(esr)) {
+        esr_plain(esr, far, hpfar, gpr, &plain);
+        assert_int_equal(a, ABORT_MEM);
+        assert_memory_equal(&plain, &e, sizeof e);
+    }
+    return a;
 }
 
 static void expect_access(uint64_t at, unsigned size, bool write, unsigned reg, uint64_t val)
@@ -71,6 +82,11 @@ static void test_device_access(void **state)
 static void test_other_aborts(void **state)
 {
     (void)state;
+    assert_true(esr_is_plain(dabt(1 << 24 | 7)));
+    assert_false(esr_is_plain(dabt(7)));
+    assert_false(esr_is_plain(dabt(1 << 24 | 1 << 7 | 7)));
+    assert_false(esr_is_plain(dabt(1 << 24 | 0xf)));
+    assert_false(esr_is_plain(0x20ull << 26 | 1 << 24 | 7));
     /* No syndrome of the access: ldp, or an atomic. */
     assert_int_equal(abort_of(dabt(1 << 6 | 7), 0x123, 0x400000), ABORT_MEM);
     assert_false(e.mem.decoded);

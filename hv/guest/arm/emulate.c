@@ -46,6 +46,17 @@ static uint64_t loaded(uint64_t val, unsigned size, bool sext, bool wide)
 
 /* ---- the syndrome tells: Arm ARM D17.2.37, ISV 1 ---- */
 
+static __attribute__((noinline)) int no_device(struct vcpu *v, struct vcpu_exit *e)
+{
+    bool write = e->mem.io.write;
+
+    if (gmem_ptr(v->vm, e->mem.gpa, e->mem.io.size, e->mem.prot))
+        return 0;                  /* RAM, whose mapping was being changed: again */
+    log_page(v, e->mem.gpa.v, write ? "a write to no device" : "a read of no device");
+    abort_external(v, e, write);
+    return 0;
+}
+
 static int by_syndrome(struct vcpu *v, struct vcpu_exit *e)
 {
     struct io_access *io = &e->mem.io;
@@ -53,13 +64,8 @@ static int by_syndrome(struct vcpu *v, struct vcpu_exit *e)
     io->addr = e->mem.gpa.v;
     if (io->write)
         io->val = arm_x(v, e->mem.reg);
-    if (io_dispatch(v->vm, IO_MEM, io) == -ENOENT) {
-        if (gmem_ptr(v->vm, e->mem.gpa, io->size, e->mem.prot))
-            return 0;              /* RAM, whose mapping was being changed: again */
-        log_page(v, io->addr, io->write ? "a write to no device" : "a read of no device");
-        abort_external(v, e, io->write);
-        return 0;
-    }
+    if (io_dispatch(v->vm, IO_MEM, io) == -ENOENT)
+        return no_device(v, e);
     if (!io->write)
         arm_set_x(v, e->mem.reg, loaded(io->val, io->size, e->mem.sext, e->mem.wide));
     v->ops->skip_insn(v, insn_len(e));
@@ -192,10 +198,8 @@ static int tables_in_nowhere(struct vcpu *v, struct vcpu_exit *e)
     return 0;
 }
 
-int arm_emulate(struct vcpu *v, struct vcpu_exit *e)
+static __attribute__((noinline)) int not_decoded(struct vcpu *v, struct vcpu_exit *e)
 {
-    if (e->mem.decoded)
-        return by_syndrome(v, e);
     if (e->syndrome & ISS_S1PTW)
         return tables_in_nowhere(v, e);
     if (e->mem.prot & PROT_X) {
@@ -208,4 +212,9 @@ int arm_emulate(struct vcpu *v, struct vcpu_exit *e)
         return 0;
     }
     return by_instruction(v, e);
+}
+
+int arm_emulate(struct vcpu *v, struct vcpu_exit *e)
+{
+    return e->mem.decoded ? by_syndrome(v, e) : not_decoded(v, e);
 }

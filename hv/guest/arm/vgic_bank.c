@@ -185,10 +185,21 @@ void vgic_cfg_write(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_t
 
 /* ---- register tables ---- */
 
+/* Drivers read one register again and again: the one that was found last is looked at first. Any CPU may write the hint; it is only a hint. */
+static const struct vgic_reg *last_found;
+
+static bool fits(const struct vgic_reg *r, uint32_t off, unsigned size)
+{
+    return (r->sizes & size) && !(off & (size - 1));
+}
+
 static const struct vgic_reg *find(const struct vgic_reg *r, size_t n, uint32_t off, unsigned size)
 {
+    const struct vgic_reg *hint = __atomic_load_n(&last_found, __ATOMIC_RELAXED);
     size_t lo = 0, hi = n;
 
+    if ((uintptr_t)hint - (uintptr_t)r < n * sizeof *r && off >= hint->first && off <= hint->last)
+        return fits(hint, off, size) ? hint : NULL;
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
 
@@ -197,9 +208,13 @@ static const struct vgic_reg *find(const struct vgic_reg *r, size_t n, uint32_t 
         else if (off > r[mid].last)
             lo = mid + 1;
         else
-            return r[mid].sizes & size && !(off & (size - 1)) ? &r[mid] : NULL;
+            break;
     }
-    return NULL;
+    if (lo >= hi)
+        return NULL;
+    r += (lo + hi) / 2;
+    __atomic_store_n(&last_found, r, __ATOMIC_RELAXED);
+    return fits(r, off, size) ? r : NULL;
 }
 
 uint64_t vgic_reg_read(const struct vgic_reg *r, size_t n, struct vgic *g, struct vgic_cpu *c, uint32_t off, unsigned size)
