@@ -69,6 +69,7 @@ static void read_pci(unsigned node)
     unsigned len = 0;
     const uint8_t *p = fdt_prop(node, "ranges", &len);
     boot.ecam = fdt_reg(node, 0).base;
+    boot.ecam_size = fdt_reg(node, 0).size;
     for (unsigned i = 0; p && i + 28 <= len; i += 28)
         if ((fdt32(p + i) >> 24 & 3) == 2) {
             boot.pci_window = (uint64_t)fdt32(p + i + 12) << 32 | fdt32(p + i + 16);

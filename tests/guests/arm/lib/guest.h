@@ -23,7 +23,7 @@ struct boot {
     unsigned ncpus;
     uint64_t mpidr[MAX_CPUS];      /* reg of /cpus/cpu@... */
     bool smc;                      /* PSCI's conduit */
-    uint64_t uart, rtc, ecam, pci_window, pci_window_size;     /* 0: none */
+    uint64_t uart, rtc, ecam, ecam_size, pci_window, pci_window_size;     /* 0: none */
     unsigned gic_version;          /* 2 or 3 */
     uint64_t gicd, gicc, gicr, gicr_size, its, v2m;
 };

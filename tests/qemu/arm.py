@@ -1,0 +1,31 @@
+"""What the tests of tiny ARM64 guests share: sections and files for images of tests/guests/arm."""
+import os
+
+import hostile
+from trivet import WORK, guest_file, section
+
+HOST = "[host]\nlog = debug\n" + section("witness", "hello-image", memory="16M", cmdline="tick", debug_exit="yes")
+
+
+def guest(name, image, cmdline, vcpus, memory="64M", **more):
+    """A guest by the image of its file: flat, unless its name says that it has a Linux Image's header."""
+    kind = {} if image.endswith("-image") else {"kind": "flat"}
+    disks = {"virtio": ["disk.img", "disk.img,ro"], "hostile-ring": ["disk.img"]}
+    if image in disks:
+        more["disk"] = disks[image]
+    return section(name, image, cmdline=cmdline or "x", vcpus=vcpus, memory=memory, debug_exit="yes", autostart="no", isa="aarch64", **kind, **more)
+
+
+def files(guests):
+    """The images of the guests ({name: (image, ...)}), the witness's and a disk."""
+    images = sorted({what[0] for what in guests.values()} | {"hello-image"})
+    return {"disk.img": hostile.files({})["disk.img"], **{image: guest_file(os.path.join("arm", image)) for image in images}}
+
+
+def note():
+    """A small file with a line of text."""
+    os.makedirs(WORK, exist_ok=True)
+    path = os.path.join(WORK, "m.txt")
+    with open(path, "w", encoding="utf-8") as out:
+        out.write("the text of a module\n")
+    return path

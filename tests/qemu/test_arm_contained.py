@@ -1,0 +1,54 @@
+"""Hostile ARM64 guests that need not go on: whatever one does, Trivet answers, the log tells of it, and a witness beside it runs on."""
+import pytest
+
+import arm
+from hostile import check_witness, ticks
+from trivet import FAILED, ArmMachine, Failure, make_image
+
+MACHINE_TYPE = ArmMachine
+RUN = 4             # seconds that a guest which cannot end by itself is left to run
+
+DEVICES = {"gicd": 0x08000000, "gicr": 0x080a0000, "uart": 0x09000000, "hole": 0x0b000000, "ecam": 0x10000000, "far": 0x7000000000}
+# name: image, command line, vcpus. These need not end: they run for a while, and are ended by force where they still run.
+ENDLESS = {
+    **{word: ("hostile-end", word, 3) for word in ("spin", "wfi", "wfe", "undefined", "abort", "hvc", "reset")},
+    "gic-storm": ("hostile-gic", "storm", 3),
+    "timer-storm": ("hostile-timer", "storm", 3),
+    **{f"mmio-{word}-{name}": ("hostile-mmio", f"{word} at={at:#x}", 1) for word in ("ttbr", "table", "vbar", "exec", "stack", "nommu")
+       for name, at in DEVICES.items()},
+    **{f"{reg}-{n}": ("hostile-sysreg", f"flip {reg} val={val:#x}", 1) for reg in ("sctlr", "tcr", "mair", "ttbr", "vbar", "cpacr", "mdscr", "spsr")
+       for n, val in enumerate((0, 0xffffffffffffffff, 0x30d0183f))},
+}
+HOSTS = {"cortex-a72-gic2": {"model": "cortex-a72", "gic": 2}, "max": {"model": "max"}}
+CONFIG = arm.HOST + "".join(arm.guest(name, *what) for name, what in ENDLESS.items())
+
+
+def FILES():
+    return arm.files(ENDLESS)
+
+
+def run(machine, name):
+    before, seen = ticks(machine), len(machine.logs)
+    answer = machine.ask(f"start {name}", 60)
+    assert answer["ok"] or "did not start" in answer["error"], answer     # it may be over before the answer
+    try:
+        info = machine.wait_state(name, ("off", "crashed"), RUN)
+    except Failure:
+        info = machine.cmd(f"info {name}")
+        assert machine.cmd(f"stop {name} --force", 30)["state"] == "off"
+    assert info.get("exit_code", -1) != FAILED or "unexpected" in machine.output(name)
+    check_witness(machine, before)
+    assert any(name in line for line in machine.logs[seen:]), "the log does not tell of it"
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_is_contained(machine, name):
+    run(machine, name)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_host(host):
+    with ArmMachine(make_image(CONFIG, FILES()), **HOSTS[host]) as machine:
+        machine.boot()
+        for name in ("spin", "wfi", "undefined", "gic-storm", "timer-storm", "mmio-vbar-hole", "mmio-exec-gicd"):
+            run(machine, name)
