@@ -287,24 +287,35 @@ static void a_status(void)
     kick();
 }
 
+/* Any size at any address. Where the machine answers with a fault, the fault is an answer. */
+struct touch { uint64_t a, v; unsigned size; bool write; };
+static void touch(void *arg)
+{
+    struct touch *t = arg;
+    if (!t->write)
+        (void)(t->size == 4 ? mmio_r32(t->a) : mmio_r64(t->a));
+    else if (t->size == 1)
+        mmio_w8(t->a, (uint8_t)t->v);
+    else if (t->size == 2)
+        mmio_w16(t->a, (uint16_t)t->v);
+    else if (t->size == 4)
+        mmio_w32(t->a, (uint32_t)t->v);
+    else
+        mmio_w64(t->a, t->v);
+}
+
 static void a_registers(void)
 {
+    static const struct { unsigned size; bool write; } forms[] = { { 4, false }, { 8, false }, { 1, true }, { 2, true }, { 4, true }, { 8, true } };
     for (unsigned i = 0; i < 4000; i++) {
         uint64_t base = i % 4 == 0 ? dev.notify : i % 4 == 1 ? dev.isr : i % 4 == 2 && dev.config ? dev.config : dev.common, a = base + (rnd() & 0x7f);
         if (base == dev.common && (a - base) / 4 == VC_STATUS / 4)
             continue;
-        if (rnd() & 1)
-            mmio_r32(a);
-        if (rnd() & 1)
-            mmio_r64(a);
-        if (rnd() & 1)
-            mmio_w8(a, (uint8_t)rnd());
-        if (rnd() & 1)
-            mmio_w16(a, (uint16_t)rnd());
-        if (rnd() & 1)
-            mmio_w32(a, rnd());
-        if (rnd() & 1)
-            mmio_w64(a, (uint64_t)rnd() << 32 | rnd());
+        for (unsigned k = 0; k < 6; k++) {
+            struct touch t = { a, (uint64_t)rnd() << 32 | rnd(), forms[k].size, forms[k].write };
+            if (rnd() & 1)
+                trap_try(touch, &t);
+        }
     }
     for (unsigned i = 0; i < 20000; i++)
         mmio_w16(vq.notify, (uint16_t)(i & 1 ? i : vq.index));
