@@ -232,6 +232,7 @@ static const struct key guest_keys[] = {
     { "debug-exit", set_bool, GUEST(debug_exit), 0, 0, NULL, false },
     { "x2apic", set_bool, GUEST(x2apic), 0, 0, NULL, false },
     { "pv", set_bool, GUEST(pv), 0, 0, NULL, false },
+    { "acpi", set_bool, GUEST(acpi), 0, 0, NULL, false },
 };
 static const struct key host_keys[] = {
     { "log", set_word, offsetof(struct host_config, log), 0, ARRAY_SIZE(log_names), log_names, false },

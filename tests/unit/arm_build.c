@@ -289,6 +289,137 @@ static void test_tree_v2(void **state)
     refused(-ENOTSUP, "interrupt controller");
 }
 
+/* ---- ACPI ---- */
+
+static uint64_t ram(uint64_t at, unsigned size)
+{
+    uint64_t v = 0;
+
+    assert_int_equal(gmem_read(&fake_vm, gpa(at), &v, size), 0);
+    return v;
+}
+
+static void sums_to_0(uint64_t at, uint64_t len)
+{
+    uint8_t sum = 0;
+
+    for (uint64_t i = 0; i < len; i++)
+        sum = (uint8_t)(sum + ram(at + i, 1));
+    assert_int_equal(sum, 0);
+}
+
+static uint64_t acpi_table(const char *signature)
+{
+    uint64_t systab = prop64("/chosen", "linux,uefi-system-table", 0), rsdp = ram(ram(systab + 112, 8) + 16, 8), xsdt = ram(rsdp + 24, 8);
+
+    assert_memory_equal(fake_at(systab, 8), "IBI SYST", 8);
+    assert_memory_equal(fake_at(rsdp, 8), "RSD PTR ", 8);
+    sums_to_0(rsdp, 20), sums_to_0(rsdp, 36);
+    sums_to_0(xsdt, ram(xsdt + 4, 4));
+    for (uint64_t at = xsdt + 36; at < xsdt + ram(xsdt + 4, 4); at += 8) {
+        uint64_t table = ram(at, 8);
+
+        sums_to_0(table, ram(table + 4, 4));
+        if (memcmp(fake_at(table, 4), signature, 4) == 0)
+            return table;
+    }
+    return 0;
+}
+
+/* EFI's memory map: all of RAM, in order, without gaps; one piece holds the tables. */
+static void check_memory_map(void)
+{
+    uint64_t at = prop64("/chosen", "linux,uefi-mmap-start", 0), end = at + prop("/chosen", "linux,uefi-mmap-size", 0), next = PLAT_RAM;
+    uint64_t systab = prop64("/chosen", "linux,uefi-system-table", 0);
+
+    for (; at < end; at += prop("/chosen", "linux,uefi-mmap-desc-size", 0)) {
+        uint64_t base = ram(at + 8, 8), len = ram(at + 24, 8) * 4096;
+
+        assert_int_equal(base, next);
+        assert_int_equal(ram(at, 4), range_within(systab, 120, base, len) ? 9 : 7);
+        next = base + len;
+    }
+    assert_int_equal(next, PLAT_RAM + fake_config.memory);
+}
+
+static bool dsdt_names(uint64_t dsdt, uint32_t value)
+{
+    for (uint64_t i = 36; i + 4 <= ram(dsdt + 4, 4); i++)
+        if (ram(dsdt + i, 4) == value)
+            return true;
+    return false;
+}
+
+static void check_acpi(void)
+{
+    static const uint32_t addresses[] = { PLAT_PL011, PLAT_PL061, PLAT_ECAM, PLAT_MMIO32, PLAT_MMIO32 + PLAT_MMIO32_LEN - 1, INTID_PL011, INTID_PL061 };
+    uint64_t fadt = acpi_table("FACP"), dsdt = ram(fadt + 140, 8);
+
+    assert_int_equal(ram(fadt + 129, 2), 3);
+    sums_to_0(dsdt, ram(dsdt + 4, 4));
+    for (unsigned i = 0; i < ARRAY_SIZE(addresses); i++)
+        assert_true(dsdt_names(dsdt, addresses[i]));
+    assert_int_equal(ram(acpi_table("MCFG") + 44, 8), PLAT_ECAM);
+    assert_int_equal(ram(acpi_table("SPCR") + 44, 8), PLAT_PL011);
+    assert_int_equal(ram(acpi_table("SPCR") + 54, 4), INTID_PL011);
+    assert_int_equal(ram(acpi_table("GTDT") + 64, 4), ARM_PPI_VTIMER);
+    assert_int_equal(fdt_path_offset(fdt(), "/memory@40000000"), -FDT_ERR_NOTFOUND);
+    assert_int_equal(fdt_path_offset(fdt(), "/psci"), -FDT_ERR_NOTFOUND);
+    check_memory_map();
+}
+
+/* Entries of one type in the MADT, and the last of them. */
+static unsigned madt_entries(uint8_t type, uint64_t *last)
+{
+    uint64_t madt = acpi_table("APIC"), end = madt + ram(madt + 4, 4);
+    unsigned n = 0;
+
+    for (uint64_t at = madt + 44; at < end; at += ram(at + 1, 1)) {
+        assert_in_range(ram(at + 1, 1), 20, end - at);
+        if (ram(at, 1) == type)
+            n++, *last = at;
+    }
+    return n;
+}
+
+static void test_acpi(void **state)
+{
+    uint64_t at;
+
+    (void)state;
+    fake_stop();
+    fake_start(20);
+    strcpy(fake_config.kernel, "k");
+    strcpy(fake_config.initrd, "i");
+    fake_config.acpi = true;
+    make_image(0, 0x200000);
+    assert_int_equal(build(), 0);
+    assert_int_equal(fdt_check_full(fdt(), FDT_ROOM), 0);
+    check_acpi();
+    assert_int_equal(madt_entries(11, &at), 20);
+    assert_int_equal(ram(at + 68, 8), 0x103);
+    assert_int_equal(ram(at + 60, 8), PLAT_GICR + 19 * 0x20000);
+    assert_int_equal(madt_entries(12, &at), 1);
+    assert_int_equal(ram(at + 20, 1), 3);
+    assert_int_equal(madt_entries(15, &at), 1);
+    assert_int_equal(ram(at + 8, 8), PLAT_ITS);
+    assert_true(acpi_table("IORT") != 0);
+    assert_true(prop64("/chosen", "linux,initrd-end", 0) <= prop64("/chosen", "linux,uefi-system-table", 0));
+    fake_stop();
+    fake_start(2);
+    strcpy(fake_config.kernel, "k");
+    fake_config.acpi = true;
+    fake_gic = 2;
+    assert_int_equal(build(), 0);
+    check_acpi();
+    assert_int_equal(madt_entries(11, &at), 2);
+    assert_int_equal(ram(at + 32, 8), PLAT_GICC);
+    assert_int_equal(madt_entries(13, &at), 1);
+    assert_int_equal(ram(at + 8, 8), PLAT_V2M);
+    assert_int_equal(madt_entries(15, &at), 0);
+    assert_int_equal(acpi_table("IORT"), 0);
+}
+
 static void test_layout(void **state)
 {
     struct guest_config c = { .memory = PLAT_MMIO64 };
@@ -317,7 +448,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_image, setup, teardown), cmocka_unit_test_setup_teardown(test_compressed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flat, setup, teardown), cmocka_unit_test_setup_teardown(test_tree, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_tree_v2, setup, teardown), cmocka_unit_test_setup_teardown(test_layout, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tree_v2, setup, teardown), cmocka_unit_test_setup_teardown(test_acpi, setup, teardown), cmocka_unit_test_setup_teardown(test_layout, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_house, setup, teardown),
     };
 

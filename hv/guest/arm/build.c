@@ -75,6 +75,8 @@ static int load_guest(struct load *l)
 
     if (err == 0)
         err = arm_load_initrd(l);
+    if (err == 0 && l->config->acpi)
+        err = arm_efi_build(l);
     return err ? err : arm_fdt_build(l);
 }
 

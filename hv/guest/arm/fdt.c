@@ -77,6 +77,16 @@ static void spi(struct tree *t, uint32_t intid, uint32_t type)
 
 /* ---- nodes ---- */
 
+static void efi(struct tree *t, const struct efi_info *e)
+{
+    words64(t, "linux,uefi-system-table", &e->system_table, 1);
+    words64(t, "linux,uefi-mmap-start", &e->memory_map, 1);
+    CELLS(t, "linux,uefi-mmap-size", e->memory_map_len);
+    CELLS(t, "linux,uefi-mmap-desc-size", EFI_DESCRIPTOR_LEN);
+    CELLS(t, "linux,uefi-mmap-desc-ver", 1);
+    CELLS(t, "linux,uefi-secure-boot", 2);             /* Debian's kernels want it: disabled */
+}
+
 static void chosen(struct tree *t, const struct load *l)
 {
     uint64_t seed[9];
@@ -86,13 +96,16 @@ static void chosen(struct tree *t, const struct load *l)
     snprintf(path, sizeof path, "/pl011@%llx", (unsigned long long)PLAT_PL011);
     begin(t, "chosen");
     text(t, "bootargs", l->config->cmdline);
-    text(t, "stdout-path", path);
+    if (!l->efi.system_table)
+        text(t, "stdout-path", path);
     words64(t, "kaslr-seed", seed, 1);
     bytes(t, "rng-seed", seed + 1, 64);
     if (l->initrd.len) {
         words64(t, "linux,initrd-start", &l->initrd.base, 1);
         words64(t, "linux,initrd-end", (const uint64_t[]){ l->initrd.base + l->initrd.len }, 1);
     }
+    if (l->efi.system_table)
+        efi(t, &l->efi);
     end(t);
 }
 
@@ -271,18 +284,11 @@ static void pcie(struct tree *t, const struct load *l)
     end(t);
 }
 
-static void write_tree(struct tree *t, const struct load *l)
+static void hardware(struct tree *t, const struct load *l)
 {
-    keep(t, fdt_create(t->fdt, (int)FDT_ROOM));
-    keep(t, fdt_finish_reservemap(t->fdt));
-    begin(t, "");
-    LIST(t, "compatible", "linux,dummy-virt");
     text(t, "model", "Trivet ARM64 guest");
-    CELLS(t, "#address-cells", 2);
-    CELLS(t, "#size-cells", 2);
     CELLS(t, "interrupt-parent", PHANDLE_GIC);
     flag(t, "dma-coherent");
-    chosen(t, l);
     memory(t, l);
     cpus(t, l);
     psci(t);
@@ -294,6 +300,21 @@ static void write_tree(struct tree *t, const struct load *l)
     clock(t);
     small_devices(t);
     pcie(t, l);
+}
+
+/* With ACPI the tree holds nothing but /chosen: that is how Linux knows which of the two to believe. */
+static void write_tree(struct tree *t, const struct load *l)
+{
+    keep(t, fdt_create(t->fdt, (int)FDT_ROOM));
+    keep(t, fdt_finish_reservemap(t->fdt));
+    begin(t, "");
+    if (!l->efi.system_table)
+        LIST(t, "compatible", "linux,dummy-virt");
+    CELLS(t, "#address-cells", 2);
+    CELLS(t, "#size-cells", 2);
+    if (!l->efi.system_table)
+        hardware(t, l);
+    chosen(t, l);
     end(t);
     keep(t, fdt_finish(t->fdt));
 }

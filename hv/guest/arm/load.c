@@ -2,7 +2,7 @@
  * Kernels: Linux `Image` (Documentation/arm64/booting.rst), plain, as a gzip file or in an EFI zboot file, and raw flat images. zlib inflates straight
  * into guest memory, piece by piece, so no second copy is made and a broken file can only spoil the guest's own memory.
  */
-#include "load.h"
+#include "tables.h"
 #include <hv/files.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,7 +44,9 @@ static uint64_t get(const uint8_t *p, unsigned size)
 /* RAM that a kernel may have: the device tree and the initrd lie at the end. */
 static uint64_t ram_left(const struct load *l)
 {
-    return l->config->memory > FDT_ROOM ? l->config->memory - FDT_ROOM : 0;
+    uint64_t room = FDT_ROOM + (l->config->acpi ? TABLES_ROOM : 0);
+
+    return l->config->memory > room ? l->config->memory - room : 0;
 }
 
 static int copy(struct load *l, uint64_t base, const void *src, uint64_t len)
@@ -226,6 +228,7 @@ static void place_fdt(struct load *l)
     uint64_t top = PLAT_RAM + min_u64(l->config->memory, GIB);
 
     l->fdt = align_down(top - FDT_ROOM, FDT_ROOM);
+    l->tables = l->config->acpi ? l->fdt - TABLES_ROOM : l->fdt;
 }
 
 int arm_load_kernel(struct load *l)
@@ -240,7 +243,7 @@ int arm_load_kernel(struct load *l)
     err = load_by_kind(l, f);
     if (err)
         return err;
-    if (l->kernel.base + l->kernel.len > l->fdt)
+    if (l->kernel.base + l->kernel.len > l->tables)
         return why(l, -ENOSPC, "it leaves no room for its device tree; give the guest more memory");
     return 0;
 }
@@ -258,7 +261,7 @@ int arm_load_initrd(struct load *l)
         snprintf(l->vm->why, sizeof l->vm->why, "initrd %s: the file was not loaded at boot", path);
         return -ENOENT;
     }
-    base = len <= l->fdt - PLAT_RAM ? align_down(l->fdt - len, PAGE_SIZE) : 0;
+    base = len <= l->tables - PLAT_RAM ? align_down(l->tables - len, PAGE_SIZE) : 0;
     if (base < l->kernel.base + l->kernel.len) {
         snprintf(l->vm->why, sizeof l->vm->why, "initrd, %llu KiB: no room for it in the guest's memory; give it more", (unsigned long long)(len / KIB));
         return -ENOSPC;

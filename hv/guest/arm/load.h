@@ -3,12 +3,17 @@
 #include "arm.h"
 
 struct load_range { uint64_t base, len; };
+/* Guest-physical addresses; system_table 0: no ACPI and no EFI. */
+struct efi_info { uint64_t system_table, memory_map; uint32_t memory_map_len; };
+#define EFI_DESCRIPTOR_LEN 40u
 /* What is being put together for one start of a guest. */
 struct load {
     struct vm *vm;
     const struct guest_config *config;
     struct load_range kernel, initrd;      /* guest-physical; what the kernel's own header wants beyond its file is in `kernel` */
     uint64_t entry, fdt;
+    uint64_t tables;                       /* ACPI's and EFI's, TABLES_ROOM bytes below the device tree; the device tree's address when there are none */
+    struct efi_info efi;
 };
 #define FDT_ROOM (64 * KIB)                /* device trees of ours are smaller */
 
@@ -16,5 +21,7 @@ struct load {
 int must_check arm_load_kernel(struct load *l);            /* sets kernel and entry, copies */
 int must_check arm_load_initrd(struct load *l);            /* below the device tree; copies */
 
+/* efi.c: for `acpi = yes`: writes the tables at l->tables, sets l->efi. */
+int must_check arm_efi_build(struct load *l);
 /* fdt.c: writes the tree at l->fdt. */
 int must_check arm_fdt_build(struct load *l);
