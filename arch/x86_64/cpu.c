@@ -26,10 +26,7 @@ void x86_boot_percpu(void)
 
 struct percpu *this_cpu(void)
 {
-    struct percpu *p;
-
-    __asm__("movq %%gs:0, %0" : "=r"(p));
-    return p;
+    return x86_this_cpu();
 }
 
 /* Registers to bytes, in the order of CPUID leaves 0 and 0x80000002 to 4. */

@@ -36,6 +36,15 @@ static_assert(sizeof(struct x86_tss) == 104, "TSS");
 enum { IST_DF = 1, IST_NMI, IST_MC, IST_COUNT = 3 };
 #define IST_SIZE 4096u
 
+/* this_cpu() without a call, for the paths that every exit takes. */
+static inline struct percpu *x86_this_cpu(void)
+{
+    struct percpu *p;
+
+    __asm__("movq %%gs:0, %0" : "=r"(p));
+    return p;
+}
+
 /* percpu->arch. */
 struct x86_cpu {
     uint64_t gdt[5];

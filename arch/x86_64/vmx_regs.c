@@ -13,6 +13,7 @@
 #define CR0_PG (1ull << 31)
 #define EFER_LME (1ull << 8)
 #define EFER_LMA (1ull << 10)
+#define ATTR_L (1ull << 9)         /* as in struct x86_mode_regs */
 #define HIGH32 0xffffffff00000000ull
 
 /* ---- registers that are a field of the VMCS: its encoding (0: no field) and bits that must be zero ---- */
@@ -337,20 +338,38 @@ int vmx_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
     return err;
 }
 
-/* What decides the mode is ours, hence in memory; only CR3 and the segments are read. */
-void vmx_x86_mode(struct vcpu *v, struct x86_mode_regs *r)
+/*
+ * What decides the mode is ours, hence in memory; of the segments only what counts is read. 64-bit code has no base, and the level
+ * is that of the stack segment, which that of CS equals unless CS conforms (26.3.1.2).
+ */
+static void read_mode(const struct vmx_vcpu *s, struct x86_mode_regs *r)
 {
-    const struct vmx_vcpu *s = vmx_of(v);
+    const uint16_t conforming = 0xc;
+    uint64_t ar = vmread(GUEST_CS_AR), attr = (ar & 0xff) | (ar >> 4 & 0xf00);   /* CS is never unusable */
 
-    vmx_use(v);
     r->cr0 = s->cr0;
     r->cr3 = vmread(GUEST_CR3);
     r->cr4 = s->cr4;
     r->efer = s->efer;
-    r->cs_base = vmread(GUEST_CS_BASE);
-    r->cs_attr = (uint16_t)attr_get(X86_CS);
-    r->cpl = vmread(GUEST_SS_AR) >> 5 & 3;
+    r->cs_attr = (uint16_t)attr;
+    r->cs_base = (attr & ATTR_L) && (s->efer & EFER_LMA) ? 0 : vmread(GUEST_CS_BASE);
+    r->cpl = ((attr & conforming) == conforming ? vmread(GUEST_SS_AR) : attr) >> 5 & 3;
+}
+
+static __attribute__((noinline)) void read_mode_elsewhere(struct vcpu *v, struct x86_mode_regs *r)
+{
+    vmx_use(v);
+    read_mode(vmx_of(v), r);
     vmx_done(v);
+}
+
+/* Mostly for the vCPU that has just left the guest: its VMCS is current. */
+void vmx_x86_mode(struct vcpu *v, struct x86_mode_regs *r)
+{
+    if (vmx_cpus[x86_this_cpu()->id].current == vmx_of(v))
+        read_mode(vmx_of(v), r);
+    else
+        read_mode_elsewhere(v, r);
 }
 
 /* ---- reset state, volume 3 table 9-1 ---- */

@@ -13,6 +13,22 @@ typedef void exit_fn(struct vcpu *, struct vmx_vcpu *, struct vcpu_exit *);
 #define RFLAGS_IF (1ull << 9)
 #define RFLAGS_KNOWN 0x3f7fd7ull
 
+/* For the exits that can come in the middle of an event's delivery (27.2.4): the event waits again. The others need not look. */
+static void get_event(struct vcpu *v)
+{
+    uint32_t info = (uint32_t)vmread(IDT_VECTORING_INFO);
+
+    if (info & INTR_VALID)
+        vmx_vectoring(v, info);
+}
+
+/* Only few handlers need it; their guests may change it. */
+static void get_rsp(struct vcpu *v, struct vmx_vcpu *s)
+{
+    s->rsp_known = true;
+    v->regs.gpr[X86_RSP] = s->rsp = vmread(GUEST_RSP);
+}
+
 static uint8_t insn_len(void)
 {
     return (uint8_t)vmread(EXIT_INSN_LEN);
@@ -93,7 +109,6 @@ static void exit_io(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
     uint32_t q = (uint32_t)vmread(EXIT_QUALIFICATION);
     uint8_t size = (uint8_t)((q & 7) + 1);
 
-    (void)s;
     simple(e, EXIT_PIO);
     e->pio.io.addr = q >> 16;
     e->pio.io.size = size;
@@ -103,6 +118,8 @@ static void exit_io(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
     e->pio.rep = (q & IOQ_REP) != 0;
     e->pio.addr_size = 0;
     e->pio.seg = 0;
+    if (e->pio.string)
+        get_rsp(v, s);
 }
 
 static void msr_access(struct vcpu *v, struct vcpu_exit *e, bool write)
@@ -141,7 +158,7 @@ static void exit_cr(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
     static const uint32_t names[16] = { [0] = X86_CR0, [3] = X86_CR3, [4] = X86_CR4, [8] = X86_CR8 };
     uint32_t q = (uint32_t)vmread(EXIT_QUALIFICATION);
 
-    (void)v, (void)s;
+    get_rsp(v, s);
     cr_access(e, names[q & 15], (q >> 4 & 3) != 1);
 }
 
@@ -152,18 +169,28 @@ static void exit_xsetbv(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
     cr_access(e, X86_XCR0, true);
 }
 
+static __attribute__((noinline)) void ept_in_delivery(struct vcpu *v, uint32_t qualification, uint32_t info)
+{
+    if (info & INTR_VALID)
+        vmx_vectoring(v, info);
+    if ((qualification & EPTQ_NMI_UNBLOCKED) && v->event.type == VEV_NONE)
+        vmwrite(GUEST_INTERRUPTIBILITY, vmread(GUEST_INTERRUPTIBILITY) | BLOCK_NMI);
+}
+
 static void exit_ept(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
-    uint32_t q = (uint32_t)vmread(EXIT_QUALIFICATION);
+    static const uint8_t prot[8] = { PROT_R, PROT_R, PROT_W, PROT_W, PROT_X, PROT_X, PROT_W, PROT_W };
+    uint32_t q = (uint32_t)vmread(EXIT_QUALIFICATION), info = (uint32_t)vmread(IDT_VECTORING_INFO);
 
-    (void)s;
+    static_assert((EPTQ_W | EPTQ_X) == 6, "bits 1 and 2");
+    get_rsp(v, s);
     e->reason = EXIT_MEM;
     e->insn_len = 0;
     e->mem.gpa = gpa(vmread(GUEST_PHYSICAL_ADDRESS));
-    e->mem.prot = q & EPTQ_W ? PROT_W : q & EPTQ_X ? PROT_X : PROT_R;
+    e->mem.prot = prot[q & 7];
     e->mem.decoded = false;
-    if ((q & EPTQ_NMI_UNBLOCKED) && v->event.type == VEV_NONE)
-        vmwrite(GUEST_INTERRUPTIBILITY, vmread(GUEST_INTERRUPTIBILITY) | BLOCK_NMI);
+    if ((info & INTR_VALID) || (q & EPTQ_NMI_UNBLOCKED))
+        ept_in_delivery(v, q, info);
 }
 
 /* VMX, SMX and MONITOR are not in the guest's CPUID. */
@@ -213,9 +240,11 @@ static void fail(struct vcpu_exit *e, uint64_t code, uint64_t info, const char *
 static void exit_task(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     uint32_t q = (uint32_t)vmread(EXIT_QUALIFICATION), info = (uint32_t)vmread(IDT_VECTORING_INFO);
-    uint64_t block = vmread(GUEST_INTERRUPTIBILITY) & ~(uint64_t)(BLOCK_STI | BLOCK_MOV_SS);
+    uint64_t block;
 
-    (void)s;
+    get_rsp(v, s);
+    get_event(v);
+    block = vmread(GUEST_INTERRUPTIBILITY) & ~(uint64_t)(BLOCK_STI | BLOCK_MOV_SS);
     e->reason = EXIT_TASK;
     e->task.selector = (uint16_t)q;
     e->task.how = q >> 30 & 3;
@@ -230,12 +259,19 @@ static void exit_task(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 
 static void exit_misconfig(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
-    (void)v, (void)s;
+    (void)s;
+    get_event(v);
     fail(e, REASON_EPT_MISCONFIG, vmread(GUEST_PHYSICAL_ADDRESS), "an EPT entry that the CPU does not accept");
 }
 
+static void exit_exception(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    get_event(v);
+    vmx_exit_exception(v, s, e);
+}
+
 static exit_fn *const handlers[REASON_VMFUNC + 1] = {
-    [REASON_EXCEPTION] = vmx_exit_exception, [REASON_EXT_INT] = exit_irq, [REASON_TRIPLE_FAULT] = exit_shutdown, [REASON_INIT] = exit_nothing,
+    [REASON_EXCEPTION] = exit_exception, [REASON_EXT_INT] = exit_irq, [REASON_TRIPLE_FAULT] = exit_shutdown, [REASON_INIT] = exit_nothing,
     [REASON_INT_WINDOW] = exit_window, [REASON_NMI_WINDOW] = exit_nmi_window, [REASON_TASK_SWITCH] = exit_task, [REASON_CPUID] = exit_cpuid,
     [REASON_GETSEC] = exit_ud, [REASON_HLT] = exit_hlt, [REASON_INVD] = exit_cache, [REASON_RDPMC] = exit_gp, [REASON_RSM] = exit_ud,
     [REASON_VMCALL] = exit_vmcall, [REASON_VMCLEAR] = exit_ud, [REASON_VMLAUNCH] = exit_ud, [REASON_VMPTRLD] = exit_ud, [REASON_VMPTRST] = exit_ud,
@@ -244,11 +280,6 @@ static exit_fn *const handlers[REASON_VMFUNC + 1] = {
     [REASON_MONITOR] = exit_ud, [REASON_PAUSE] = exit_pause, [REASON_EPT_VIOLATION] = exit_ept, [REASON_EPT_MISCONFIG] = exit_misconfig,
     [REASON_INVEPT] = exit_ud, [REASON_PREEMPTION] = exit_timer, [REASON_INVVPID] = exit_ud, [REASON_WBINVD] = exit_cache, [REASON_XSETBV] = exit_xsetbv, [REASON_VMFUNC] = exit_ud,
 };
-
-/* Exits that can come in the middle of an event's delivery (27.2.4), and those whose handlers need RSP. The others do not read what they need not. */
-#define BIT(reason) (1ull << (reason))
-#define DURING_DELIVERY (BIT(REASON_EXCEPTION) | BIT(REASON_TASK_SWITCH) | BIT(REASON_EPT_VIOLATION) | BIT(REASON_EPT_MISCONFIG))
-#define WANTS_RSP (BIT(REASON_TASK_SWITCH) | BIT(REASON_EPT_VIOLATION) | BIT(REASON_CR) | BIT(REASON_IO))
 
 static uint64_t read_field(uint32_t field)
 {
@@ -279,28 +310,25 @@ static void exit_unknown(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e
 /* Only what differs from the VMCS is written. Outside 64-bit code RIP has 32 bits (26.3.1.4). */
 static void put_regs(struct vcpu *v, struct vmx_vcpu *s)
 {
-    uint64_t flags = (v->regs.flags & RFLAGS_KNOWN) | RFLAGS_FIXED;
-
     if (v->regs.pc != s->rip) {
         if (v->regs.pc >> 32 && (!(vmread(GUEST_CS_AR) & AR_L) || !(s->efer & 1 << 10)))
             v->regs.pc = (uint32_t)v->regs.pc;
         vmwrite(GUEST_RIP, s->rip = v->regs.pc);
     }
-    if (flags != s->rflags) {
-        vmwrite(GUEST_RFLAGS, s->rflags = flags);
+    if (v->regs.flags != s->rflags) {
+        v->regs.flags = (v->regs.flags & RFLAGS_KNOWN) | RFLAGS_FIXED;
+        vmwrite(GUEST_RFLAGS, s->rflags = v->regs.flags);
         s->changed = true;
     }
     if (s->rsp_known && v->regs.gpr[X86_RSP] != s->rsp)
         vmwrite(GUEST_RSP, s->rsp = v->regs.gpr[X86_RSP]);
 }
 
-static void get_regs(struct vcpu *v, struct vmx_vcpu *s, uint32_t reason)
+static void get_regs(struct vcpu *v, struct vmx_vcpu *s)
 {
     v->regs.pc = s->rip = vmread(GUEST_RIP);
     v->regs.flags = s->rflags = vmread(GUEST_RFLAGS);
-    s->rsp_known = reason < 64 && (WANTS_RSP >> reason & 1);
-    if (s->rsp_known)
-        v->regs.gpr[X86_RSP] = s->rsp = vmread(GUEST_RSP);
+    s->rsp_known = false;
 }
 
 /*
@@ -339,28 +367,28 @@ static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
     return (uint32_t)vmread(EXIT_REASON);
 }
 
-void vmx_run(struct vcpu *v, struct vcpu_exit *e)
+static __attribute__((noinline)) void prepare(struct vcpu *v, struct vmx_vcpu *s, struct vmx_cpu *c)
 {
-    struct vmx_vcpu *s = vmx_of(v);
-    struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
-
     vmx_use(v);
     if (s->generation != c->generation)
         vmx_new_vpid(s, c);
     if (s->flush_vpid || s->flush_ept)
         vmx_flush(s);
+}
+
+void vmx_run(struct vcpu *v, struct vcpu_exit *e)
+{
+    struct vmx_vcpu *s = vmx_of(v);
+    struct vmx_cpu *c = &vmx_cpus[x86_this_cpu()->id];
+
+    if (c->current != s || s->generation != c->generation || s->flush_vpid || s->flush_ept)
+        prepare(v, s, c);
     if (v->event.type != VEV_NONE)
         vmx_inject(v, s);
     uint32_t reason = enter(v, s);
 
-    get_regs(v, s, reason);
+    get_regs(v, s);
     e->insn_bytes_len = 0;
-    if (reason < 64 && (DURING_DELIVERY >> reason & 1)) {
-        uint32_t info = (uint32_t)vmread(IDT_VECTORING_INFO);
-
-        if (info & INTR_VALID)
-            vmx_vectoring(v, info);
-    }
     exit_fn *fn = reason < ARRAY_SIZE(handlers) ? handlers[reason] : NULL;
     if (fn)
         fn(v, s, e);
