@@ -38,9 +38,10 @@ class Shell:
 
     def run(self, command, timeout=60):
         """The output of a command; the end is marked by a word that the echo does not hold."""
+        start = self.machine.cursor
         self.machine.send(f"{command}; echo do''ne-$?\r")
-        text = self.machine.expect(r"(.*?)done-(\d+)", timeout, f"{self.name}: {command}")
-        return text.group(1).split("\n", 1)[-1]
+        end = self.machine.expect(r"done-\d+", timeout, f"{self.name}: {command}")
+        return self.machine.text[start:end.start()].split("\n", 1)[-1]
 
 
 def ready_lines(machine, name):

@@ -191,7 +191,10 @@ class Machine:
         self.line.sendall(text.encode() if isinstance(text, str) else text)
 
     def expect(self, pattern, timeout=30, why=""):
-        """Waits for a regular expression after what was last expected; returns the match."""
+        """
+        Waits for a regular expression after what was last expected; returns the match. It is searched again whenever something came, so it
+        must not begin with `.*`: that takes quadratic time, in which nothing is read.
+        """
         end = time.monotonic() + timeout
         regex = re.compile(pattern, re.S) if isinstance(pattern, str) else pattern
         with self.changed:
