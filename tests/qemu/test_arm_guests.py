@@ -18,12 +18,12 @@ GUESTS = {
     "smp-20": ("smp", "cpus=20 rounds=200", 20, "64M", 240),
     "psci": ("psci", "", 3, "64M", 60),
     "timers": ("timers", "", 1, "64M", 60),
-    "timers-2": ("timers", "", 2, "64M", 90),
+    "timers-4": ("timers", "", 4, "64M", 90),
     "pci": ("pci", "", 1, "64M", 30),
     "virtio": ("virtio", "ro", 1, "64M", 120),
     "virtio-small": ("virtio", "size=16 rounds=100", 1, "64M", 120),
 }
-SOME = ("hello-image", "cpu-4", "gic-3", "smp-4", "psci", "timers-2", "virtio")
+SOME = ("hello-image", "cpu-4", "gic-3", "smp-4", "psci", "timers-4", "virtio")
 # hosts that differ in what Trivet stands on: arguments of ArmMachine
 HOSTS = {
     "max": {"model": "max"},

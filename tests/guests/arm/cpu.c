@@ -190,7 +190,7 @@ static void exceptions(void)
 }
 
 /* ---- vector state, while several CPUs share fewer ---- */
-static volatile unsigned vec_bad;
+static volatile unsigned vec_bad, debug_bad;
 static void vec_test(void *arg)
 {
     static struct vec want[MAX_CPUS], got[MAX_CPUS];
@@ -200,7 +200,11 @@ static void vec_test(void *arg)
         want[me].q[i] = 0x0101010101010101ull * (me * 37 + i + 1);
     want[me].fpcr = (uint64_t)(me & 3) << 22;
     want[me].fpsr = 0x10 | (me & 1);
+    write_reg(dbgbvr0_el1, 0x4000 + me * 64);
+    write_reg(dbgwvr0_el1, 0x8000 + me * 64);
     for (uint64_t n = 0; n < cmdline_num("rounds", 300); n++) {
+        if (read_reg(dbgbvr0_el1) != 0x4000 + me * 64 || read_reg(dbgwvr0_el1) != 0x8000 + me * 64)
+            __atomic_add_fetch(&debug_bad, 1, __ATOMIC_SEQ_CST);
         vec_load(&want[me]);
         for (unsigned k = 0; k < 5; k++) {
             hvc_call(PSCI_VERSION, 0, 0, 0);
@@ -225,6 +229,8 @@ static void vectors(void)
     for (unsigned i = 1; i < n; i++)
         smp_wait(i);
     check("vector state kept", vec_bad == 0, vec_bad, 0);
+    if (read_reg(dbgbvr0_el1))
+        check("debug registers kept", debug_bad == 0, debug_bad, 0);
     write_reg(cpacr_el1, 0);
     struct exc off = { "FP off", EC_FP, 0, 0, 0, INSN(0x1e604000), 1 };
     expect(&off);
@@ -312,6 +318,51 @@ static void single_step(void)
         fail("single step", "exception %d, %u steps: %lx %lx %lx %lx %lx", v, nsteps, step_pc[0], step_pc[1], step_pc[2], step_pc[3], step_pc[4]);
 }
 
+/* One breakpoint and one watchpoint (D2.8, D2.9), at EL1 with PSTATE.D clear; the second try goes on without them. */
+static volatile uint64_t hit_pc, hit_far;
+static volatile unsigned hits;
+static void on_hit(struct frame *f)
+{
+    hit_pc = f->elr;
+    hit_far = f->far;
+    hits++;
+    write_reg(mdscr_el1, 0);
+}
+
+static void breakpoints(void)
+{
+    static volatile uint64_t watched[2];
+    /* daifclr #8; isb; mov x1, x1; str x2, [x0]; daifset #8 */
+    static const uint32_t code[] = { 0xd50348ff, 0xd5033fdf, 0xaa0103e1, 0xf9000002, 0xd50348df };
+    uint32_t *page = page_alloc(1);
+    code_put(page, code, 5);
+    struct regs r = { .x = { (uint64_t)&watched[1] } };
+    write_reg(mdscr_el1, 0xa000);
+    if (!(read_reg(mdscr_el1) >> 15 & 1)) {
+        print("no debug registers: breakpoints not tried\n");
+        return;
+    }
+    trap_handle(EC_BREAKPOINT, on_hit);
+    trap_handle(EC_WATCHPOINT, on_hit);
+    write_reg(dbgbvr0_el1, page + 2);
+    write_reg(dbgbcr0_el1, 0xfu << 5 | 1 << 1 | 1);
+    hvc_call(PSCI_VERSION, 0, 0, 0);
+    int v = code_at(page, &r);
+    write_reg(dbgbcr0_el1, 0);
+    check("breakpoint", v < 0 && hits == 1 && hit_pc == (uint64_t)(page + 2), hit_pc, (uint64_t)(page + 2));
+    hits = 0;
+    write_reg(dbgwvr0_el1, &watched[1]);
+    write_reg(dbgwcr0_el1, 0xffu << 5 | 2 << 3 | 1 << 1 | 1);
+    write_reg(mdscr_el1, 0xa000);
+    hvc_call(PSCI_VERSION, 0, 0, 0);
+    v = code_at(page, &r);
+    write_reg(mdscr_el1, 0);
+    write_reg(dbgwcr0_el1, 0);
+    check("watchpoint", v < 0 && hits == 1 && hit_far == (uint64_t)&watched[1], hit_far, (uint64_t)&watched[1]);
+    trap_handle(EC_BREAKPOINT, NULL);
+    trap_handle(EC_WATCHPOINT, NULL);
+}
+
 static void debug_registers(void)
 {
     uint64_t n = 0;
@@ -386,6 +437,7 @@ void guest_main(void)
     exceptions();
     user_mode();
     single_step();
+    breakpoints();
     debug_registers();
     translation();
     counter();

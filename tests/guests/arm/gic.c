@@ -9,7 +9,7 @@
 #define SGI 3
 
 static unsigned ncpus;
-static volatile uint32_t order[16];
+static volatile uint32_t order[32];
 static volatile unsigned norder;
 
 static void check(const char *name, bool ok, uint64_t got)
@@ -22,7 +22,7 @@ static void check(const char *name, bool ok, uint64_t got)
 
 static void note(uint32_t intid)
 {
-    if (norder < 16)
+    if (norder < 32)
         order[norder] = intid;
     norder++;
 }
@@ -297,6 +297,26 @@ static void many(void)
     check("gic many at once", after - before == n * 20, after - before);
 }
 
+/* Each more urgent than the one before, made pending from the least on: they come the other way round. */
+static void many_priorities(void)
+{
+    unsigned n = gic_spis() - 32 > 24 ? 24 : gic_spis() - 32;
+    for (unsigned i = 0; i < n; i++)
+        prepare(SPI - 28 + i, (uint8_t)(0xf0 - i * 8));
+    for (unsigned i = 0; i < n; i++)
+        gic_set(GICD_ISPENDR, SPI - 28 + i);
+    irqs_on();
+    for (uint64_t t = ticks(); norder < n && ticks() - t < ticks_hz;)
+        cpu_pause();
+    irqs_off();
+    unsigned wrong = norder != n;
+    for (unsigned i = 0; i + 1 < n; i++)
+        wrong += gic_get_priority(order[i]) > gic_get_priority(order[i + 1]);
+    for (unsigned i = 0; i < n; i++)
+        gic_disable(SPI - 28 + i);
+    check("gic many priorities in order", !wrong, wrong);
+}
+
 /* ---- other CPUs ---- */
 static void routing(void)
 {
@@ -467,6 +487,7 @@ void guest_main(void)
     preemption();
     active();
     many();
+    many_priorities();
     routing();
     v2_only();
     if (boot.gic_version == 3)

@@ -137,6 +137,44 @@ static void tlb_broadcast(void)
         pass("smp TLB broadcast");
 }
 
+/*
+ * The same address, another page on each CPU: allowed by tables of their own (Arm ARM D8.14.1, without CnP), so that what one
+ * CPU translated must never serve another, also where both share a CPU of the host.
+ */
+static volatile unsigned foreign;
+static void private_table(void *arg)
+{
+    enum { SLOT = 0x6000000000ull >> 30 };
+    uint64_t *root = arg, *l2 = root + 512, *l3 = l2 + 512, *page = l3 + 512, me = this_cpu()->index;
+    volatile uint64_t *at = (void *)0x6000000000ull;
+    memcpy(root, page_table, 4096);
+    *page = me;
+    l3[0] = (uint64_t)page | 0x703 | 1ull << 54;
+    l2[0] = (uint64_t)l3 | 3;
+    root[SLOT] = (uint64_t)l2 | 3;
+    dsb();
+    write_reg(ttbr0_el1, root);
+    __asm__ volatile("tlbi vmalle1; dsb nsh; isb" : : : "memory");
+    for (uint64_t t = ticks(); ticks() - t < ticks_hz / 8;)
+        if (*at != me)
+            __atomic_add_fetch(&foreign, 1, __ATOMIC_SEQ_CST);
+    write_reg(ttbr0_el1, page_table);
+    __asm__ volatile("tlbi vmalle1; dsb nsh; isb" : : : "memory");
+}
+
+static void private_tables(void)
+{
+    for (unsigned i = 1; i < ncpus; i++)
+        smp_run(i, private_table, page_alloc(4));
+    private_table(page_alloc(4));
+    for (unsigned i = 1; i < ncpus; i++)
+        smp_wait(i);
+    if (foreign)
+        fail("smp private page tables", "%u reads of another CPU's page", foreign);
+    else
+        pass("smp private page tables");
+}
+
 static void restart(void)
 {
     unsigned last = ncpus - 1;
@@ -169,6 +207,7 @@ void guest_main(void)
     else
         fail("smp work", "%lu, %u wrong", shared, wrong);
     tlb_broadcast();
+    private_tables();
     restart();
     sgis();
 }
