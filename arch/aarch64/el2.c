@@ -14,6 +14,8 @@ struct el2_caps el2_caps;
 static struct vmids vmids;
 static struct spinlock id_lock = SPINLOCK_INIT(LOCK_DRIVER);
 
+#define CTR_IDC       (1ull << 28)
+#define CTR_DIC       (1ull << 29)
 #define HCRX_EL2      S3_4_C1_C2_2
 #define HFGRTR_EL2    S3_4_C1_C1_4
 #define HFGWTR_EL2    S3_4_C1_C1_5
@@ -72,6 +74,24 @@ static void flush_everything(void)
 {
     dsb_ishst();
     __asm__ volatile("tlbi alle1is" : : : "memory");
+    dsb_ish();
+    isb();
+}
+
+/*
+ * Arm ARM B2.4.4 and D7.5: clean to the point of unification unless CTR_EL0.IDC says that this is not needed, invalidate instruction caches
+ * unless DIC does.
+ */
+void arch_sync_code(const void *from, uint64_t len)
+{
+    uint64_t ctr = read_sysreg(ctr_el0), line = 4ull << (ctr >> 16 & 15);
+
+    dsb_ishst();
+    for (uint64_t a = align_down((uint64_t)from, line); !(ctr & CTR_IDC) && a < (uint64_t)from + len; a += line)
+        __asm__ volatile("dc cvau, %0" : : "r"(a) : "memory");
+    dsb_ish();
+    if (!(ctr & CTR_DIC))
+        __asm__ volatile("ic ialluis" : : : "memory");
     dsb_ish();
     isb();
 }

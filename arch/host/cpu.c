@@ -1,6 +1,7 @@
 #include <arch/cpu.h>
 #include "arch/host/host.h"
 #include <hv/event.h>
+#include <hv/gmem.h>
 #include <hv/percpu.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ __attribute__((weak)) _Noreturn void cpu_halt_forever(void) { abort(); }
 __attribute__((weak)) _Noreturn void arch_reboot(void) { abort(); }
 __attribute__((weak)) _Noreturn void arch_poweroff(void) { abort(); }
 __attribute__((weak)) void arch_stop_others(void) { }
+__attribute__((weak)) void arch_sync_code(const void *from, uint64_t len) { (void)from, (void)len; }
 __attribute__((weak)) const char *arch_cpu_name(void) { return "host"; }
 
 /* The same in every run: Knuth's MMIX generator. */

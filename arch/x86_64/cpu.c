@@ -2,6 +2,7 @@
 #include <arch/cpu.h>
 
 #include <hv/acpi.h>
+#include <hv/gmem.h>
 #include <hv/log.h>
 #include <stdio.h>
 #include <string.h>
@@ -123,6 +124,12 @@ int arch_cpu_init(void)
 const char *arch_cpu_name(void)
 {
     return x86_features.brand[0] ? x86_features.brand : x86_features.vendor;
+}
+
+/* Instruction fetches look into every data cache (APM volume 2 section 7.6.1). */
+void arch_sync_code(const void *from, uint64_t len)
+{
+    (void)from, (void)len;
 }
 
 uint64_t arch_code_address(uint64_t stored)

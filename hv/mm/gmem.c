@@ -370,3 +370,17 @@ int gmem_zero(struct vm *vm, gpa_t at, uint64_t len)
 {
     return copy(vm, at.v, NULL, len, COPY_ZERO);
 }
+
+void gmem_sync_code(struct vm *vm, gpa_t at, uint64_t len)
+{
+    while (len) {
+        uint64_t n = len;
+        const void *p = gmem_run(vm, at, &n, PROT_R);
+
+        if (!p)
+            return;
+        arch_sync_code(p, n);
+        at.v += n;
+        len -= n;
+    }
+}

@@ -34,6 +34,15 @@ void vm_tlb_flush(struct vm *v, gpa_t at, uint64_t len)
     flushes++;
 }
 
+static uint64_t synced;
+static const uint8_t *synced_last;
+
+void arch_sync_code(const void *from, uint64_t len)
+{
+    synced += len;
+    synced_last = (const uint8_t *)from + len;
+}
+
 static uint64_t free_now(void)
 {
     struct pmm_stats s;
@@ -85,6 +94,14 @@ static void test_pc_layout(void **state)
     assert_null(gmem_ptr(&vm, gpa(512 * MIB - 8), 9, PROT_R));
     assert_null(gmem_ptr(&vm, gpa(UINT64_MAX - 3), 8, PROT_R));
     assert_null(gmem_ptr(&vm, gpa(MIB), UINT64_MAX, PROT_R));
+    /* Every byte of a range that crosses pieces, and nothing beyond RAM. */
+    synced = 0;
+    gmem_sync_code(&vm, gpa(MIB + 5), 300 * MIB);
+    assert_int_equal(synced, 300 * MIB);
+    assert_ptr_equal(synced_last - 1, gmem_ptr(&vm, gpa(301 * MIB + 4), 1, PROT_R));
+    synced = 0;
+    gmem_sync_code(&vm, gpa(512 * MIB - 3), 8);
+    assert_int_equal(synced, 3);
     expect_s2(0, PROT_RWX);
     expect_s2(640 * KIB - 1, PROT_RWX);
     expect_s2(512 * MIB - 1, PROT_RWX);

@@ -243,6 +243,7 @@ int arm_load_kernel(struct load *l)
     err = load_by_kind(l, f);
     if (err)
         return err;
+    gmem_sync_code(l->vm, gpa(l->kernel.base), l->kernel.len);
     if (l->kernel.base + l->kernel.len > l->tables)
         return why(l, -ENOSPC, "it leaves no room for its device tree; give the guest more memory");
     return 0;

@@ -39,3 +39,6 @@ void *gmem_run(struct vm *, gpa_t, uint64_t *len, unsigned prot);
 int must_check gmem_read(struct vm *, gpa_t, void *dst, uint64_t len);
 int must_check gmem_write(struct vm *, gpa_t, const void *src, uint64_t len);
 int must_check gmem_zero(struct vm *, gpa_t, uint64_t len);
+/* What was written to [gpa, gpa+len) may be executed, on any CPU: instruction fetches see it even where they do not look into data caches. Not RAM: skipped. */
+void gmem_sync_code(struct vm *, gpa_t, uint64_t len);
+void arch_sync_code(const void *, uint64_t len);       /* implemented by arch/: the same for our own view of it */
