@@ -11,6 +11,9 @@ extern const struct snip exit_snips[], load_snips[];
 extern char user_svc[], user_hvc[], user_daif[], user_end[];
 void vec_load(const struct vec *);
 void vec_store(struct vec *);
+void sve_load(const void *);
+void sve_store(void *);
+uint64_t sve_bytes(void);
 void user_call(uint64_t pc, uint64_t spsr);
 
 static uint64_t hole;
@@ -220,6 +223,68 @@ static void vec_test(void *arg)
     }
 }
 
+/* ---- registers of EL1, each CPU with values of its own ---- */
+#define KEPT(what) what(afsr0_el1) what(afsr1_el1) what(contextidr_el1) what(tpidr_el0) what(tpidrro_el0) what(tpidr_el1) what(far_el1) what(esr_el1) what(elr_el1)
+#define KEPT_WRITE(reg) write_reg(reg, mine);
+#define KEPT_READ(reg) (uint32_t)read_reg(reg),
+static volatile unsigned sys_bad;
+static void sys_test(void *arg)
+{
+    uint32_t mine = 0x01010100u * (this_cpu()->index + 1), first[16], now[16];
+    bool keys = read_reg(id_aa64isar1_el1) & 0xff0;
+    (void)arg;
+    write_reg(amair_el1, 0);
+    KEPT(KEPT_WRITE)
+    if (keys)
+        write_reg(S3_0_C2_C1_0, mine); /* APIAKeyLo_EL1 */
+    uint32_t before[] = { KEPT(KEPT_READ) };
+    memcpy(first, before, sizeof before);
+    for (uint64_t t = ticks(); ticks() - t < ticks_hz / 8;) {
+        hvc_call(PSCI_VERSION, 0, 0, 0);
+        uint32_t after[] = { KEPT(KEPT_READ) };
+        memcpy(now, after, sizeof after);
+        if (memcmp(first, now, sizeof after) || (keys && (uint32_t)read_reg(S3_0_C2_C1_0) != mine))
+            __atomic_add_fetch(&sys_bad, 1, __ATOMIC_SEQ_CST);
+    }
+}
+
+/* ---- SVE: Z, P and FFR, where the CPU has them ---- */
+static volatile unsigned sve_bad;
+static void sve_test(void *arg)
+{
+    unsigned me = this_cpu()->index;
+    write_reg(cpacr_el1, 3ull << 20 | 3ull << 16);
+    write_reg(S3_0_C1_C2_0, me & 1 ? 0 : 15);              /* ZCR_EL1: the shortest, or what there is */
+    uint64_t vl = sve_bytes(), bytes = vl * 32 + vl / 8 * 17;
+    uint8_t *want = arg, *got = want + 12288;
+    for (uint64_t i = 0; i < bytes; i++)
+        want[i] = (uint8_t)(i * 7 + me * 31 + i / 256);
+    memset(want + vl * 32 + vl / 8 * 16, 0, vl / 8);       /* FFR: ones, then zeros, and nothing else (B1.1.3) */
+    want[vl * 32 + vl / 8 * 16] = (uint8_t)((2 << me % 8) - 1);
+    for (uint64_t t = ticks(); ticks() - t < ticks_hz / 8;) {
+        sve_load(want);
+        for (unsigned k = 0; k < 20; k++)
+            hvc_call(PSCI_VERSION, 0, 0, 0);
+        for (uint64_t s = ticks(); ticks() - s < ticks_hz / 500;)
+            cpu_pause();
+        memset(got, 0, bytes);
+        sve_store(got);
+        if (memcmp(want, got, bytes) || sve_bytes() != vl)
+            __atomic_add_fetch(&sve_bad, 1, __ATOMIC_SEQ_CST);
+    }
+    print("cpu %u: SVE of %lu bytes\n", me, vl);
+    write_reg(cpacr_el1, 3ull << 20);
+}
+
+static void on_each(void (*fn)(void *), unsigned n)
+{
+    for (unsigned i = 1; i < n; i++)
+        smp_run(i, fn, page_alloc(8));
+    fn(page_alloc(8));
+    for (unsigned i = 1; i < n; i++)
+        smp_wait(i);
+}
+
 static void vectors(void)
 {
     unsigned n = smp_start();
@@ -231,6 +296,12 @@ static void vectors(void)
     check("vector state kept", vec_bad == 0, vec_bad, 0);
     if (read_reg(dbgbvr0_el1))
         check("debug registers kept", debug_bad == 0, debug_bad, 0);
+    on_each(sys_test, n);
+    check("system registers of each CPU kept", sys_bad == 0, sys_bad, 0);
+    if (read_reg(id_aa64pfr0_el1) >> 32 & 15) {
+        on_each(sve_test, n);
+        check("SVE state kept", sve_bad == 0, sve_bad, 0);
+    }
     write_reg(cpacr_el1, 0);
     struct exc off = { "FP off", EC_FP, 0, 0, 0, INSN(0x1e604000), 1 };
     expect(&off);

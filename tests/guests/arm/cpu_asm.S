@@ -33,6 +33,40 @@ vec_store:
     stp     x2, x3, [x1]
     ret
 
+/* void sve_load(const void *), void sve_store(void *): Z0 to Z31, then P0 to P15 and FFR, each as long as it is; sve_bytes(): Z's length */
+    .arch armv8.2-a+sve
+    .macro z_all op
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    \op     z\n, [x0, #\n, mul vl]
+    .endr
+    .endm
+    .macro p_all op
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    \op     p\n, [x1, #\n, mul vl]
+    .endr
+    .endm
+    .globl sve_load, sve_store, sve_bytes
+sve_load:
+    addvl   x1, x0, #31
+    addvl   x1, x1, #1
+    z_all   ldr
+    ldr     p0, [x1, #16, mul vl]
+    wrffr   p0.b
+    p_all   ldr
+    ret
+sve_store:
+    addvl   x1, x0, #31
+    addvl   x1, x1, #1
+    z_all   str
+    p_all   str
+    rdffr   p0.b
+    str     p0, [x1, #16, mul vl]
+    ret
+sve_bytes:
+    rdvl    x0, #1
+    ret
+    .arch armv8-a+fp+simd
+
 /* void user_call(uint64_t pc, uint64_t spsr): never returns by itself; what the code there traps with ends trap_try() */
     .globl user_call
 user_call:
