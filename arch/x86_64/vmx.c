@@ -169,6 +169,7 @@ static void set_controls(struct vmx_vcpu *s)
         { PIN_CONTROLS, vmx_caps.pin }, { PRIMARY_CONTROLS, vmx_caps.primary }, { SECONDARY_CONTROLS, vmx_caps.secondary },
         { EXIT_CONTROLS, vmx_caps.exit }, { ENTRY_CONTROLS, vmx_caps.entry },
         { EXCEPTION_BITMAP, 1u << X86_DB | 1u << X86_AC | 1u << X86_MC }, { MSR_BITMAP, vmx_caps.msr_bitmap_pa }, { EPT_POINTER, s->eptp },
+        { VIRTUAL_APIC, virt_to_phys(s->vapic).v }, { TPR_THRESHOLD, 0 },
         { CR0_MASK, ~(uint64_t)CR0_GUEST_OWNS }, { CR4_MASK, ~(uint64_t)CR4_GUEST_OWNS }, { VMCS_LINK_POINTER, UINT64_MAX },
         { PF_ERROR_MASK, 0 }, { PF_ERROR_MATCH, 0 }, { CR3_TARGET_COUNT, 0 }, { EXIT_MSR_STORE_COUNT, 0 }, { EXIT_MSR_LOAD_COUNT, 0 },
         { ENTRY_MSR_LOAD_COUNT, 0 }, { ENTRY_INTR_INFO, 0 },
@@ -181,7 +182,8 @@ static void set_controls(struct vmx_vcpu *s)
         vmwrite(PLE_WINDOW, 4096);
     }
     s->primary = vmx_caps.primary;
-    s->timer = false;
+    s->rearm = true;
+    s->threshold = s->threshold_set = 0;
 }
 
 static void set_up(struct vcpu *v, struct vmx_vcpu *s)
@@ -208,24 +210,37 @@ static void vmx_vcpu_fini(struct vcpu *v)
         pmm_free(hpa(s->vmcs_pa), 0, PMM_HV);
         v->vm->hv_bytes -= PAGE_SIZE + sizeof *s;
     }
+    if (s->vapic) {
+        pmm_free(virt_to_phys(s->vapic), 0, PMM_HV);
+        v->vm->hv_bytes -= PAGE_SIZE;
+    }
     free(s);
     v->arch = NULL;
+}
+
+static void new_pages(struct vcpu *v, struct vmx_vcpu *s)
+{
+    hpa_t pa = new_region(), vapic = pmm_alloc_zero(0, PMM_HV);
+
+    if (pa.v) {
+        s->vmcs_pa = pa.v;
+        v->vm->hv_bytes += PAGE_SIZE + sizeof *s;
+    }
+    if (vapic.v) {
+        s->vapic = phys_to_virt(vapic);
+        v->vm->hv_bytes += PAGE_SIZE;
+    }
 }
 
 static int vmx_vcpu_init(struct vcpu *v)
 {
     struct vmx_vcpu *s = calloc(1, sizeof *s);
-    hpa_t pa;
 
     if (!s)
         return -ENOMEM;
     v->arch = s;
-    pa = new_region();
-    if (pa.v) {
-        s->vmcs_pa = pa.v;
-        v->vm->hv_bytes += PAGE_SIZE + sizeof *s;
-    }
-    if (!pa.v || guest_fpu_init(v, &s->fpu)) {
+    new_pages(v, s);
+    if (!s->vmcs_pa || !s->vapic || guest_fpu_init(v, &s->fpu)) {
         vmx_vcpu_fini(v);
         return -ENOMEM;
     }
@@ -284,7 +299,8 @@ static void vmx_load(struct vcpu *v)
 
     vmx_use(v);
     write_host(s);
-    s->changed = true;
+    s->looked_after = time_ns();
+    s->changed = s->rearm = true;
     guest_fpu_load(v, &s->fpu);
     for (unsigned i = 0; i < VMX_MSRS; i++)
         wrmsr(switched_msrs[i], s->msr[i]);
@@ -331,7 +347,7 @@ const struct vcpu_ops vmx_ops = {
     .probe = vmx_probe, .cpu_enable = vmx_cpu_enable, .cpu_disable = vmx_cpu_disable,
     .vm_init = vmx_vm_init, .vm_fini = vmx_vm_fini,
     .vcpu_init = vmx_vcpu_init, .vcpu_fini = vmx_vcpu_fini, .vcpu_reset = vmx_vcpu_reset,
-    .load = vmx_load, .unload = vmx_unload, .run = vmx_run,
+    .load = vmx_load, .unload = vmx_unload, .run = vmx_run, .run_until = vmx_run_until, .tpr_window = vmx_tpr_window,
     .irq_ready = vmx_irq_ready, .nmi_ready = vmx_nmi_ready, .irq_window = vmx_irq_window, .nmi_window = vmx_nmi_window,
     .skip_insn = vmx_skip_insn, .get_fpu_regs = vmx_get_fpu, .set_fpu_regs = vmx_set_fpu,
     .get_sysreg = vmx_get_sysreg, .set_sysreg = vmx_set_sysreg,

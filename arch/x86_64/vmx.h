@@ -31,6 +31,7 @@ struct vmx_cpu {
 };
 extern struct vmx_cpu vmx_cpus[MAX_CPUS];
 
+#define VAPIC_TPR 0x80             /* in that page (29.1.1) */
 /* CR0 bits that the guest owns; all others are ours: it reads the shadow, and exits when it changes them (25.3). */
 #define CR0_GUEST_OWNS (CR0_TS | CR0_MP)
 #define CR4_GUEST_OWNS CR4_PGE
@@ -46,7 +47,11 @@ struct vmx_vcpu {
     uint64_t efer, pat, tsc_offset;
     uint64_t cr2, dr6, msr[VMX_MSRS];   /* current unless loaded on a CPU */
     uint32_t primary;              /* in VMCS */
-    bool timer;                    /* in VMCS: the preemption timer runs */
+    uint64_t run_until;            /* time_ns(): when run() has to end */
+    uint64_t looked_after;         /* time_ns() when the preemption timer last ran out */
+    bool rearm;                    /* the preemption timer, at the next entry */
+    uint8_t threshold, threshold_set;   /* of the task priority: wanted, in VMCS */
+    uint8_t *vapic;                /* the virtual-APIC page; only the task priority of it is used */
     uint16_t vpid;
     bool launched;
     bool changed;                  /* by us since the last entry: debug builds check it (vmx_check.h) */
@@ -76,9 +81,11 @@ void vmx_leaks_cpu(void);          /* each CPU, once; and after exits where ibrs
 void vmx_leaks_entry(void);        /* before entries where at_entry */
 /* vmx_run.c */
 void vmx_run(struct vcpu *, struct vcpu_exit *);
+bool vmx_run_until(struct vcpu *, uint64_t ns);
 /* vmx_irq.c */
 bool vmx_irq_ready(struct vcpu *);
 bool vmx_nmi_ready(struct vcpu *);
+void vmx_tpr_window(struct vcpu *, unsigned priority);
 void vmx_irq_window(struct vcpu *, bool on);
 void vmx_nmi_window(struct vcpu *);
 void vmx_close_nmi_window(struct vmx_vcpu *);

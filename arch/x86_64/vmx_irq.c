@@ -63,6 +63,12 @@ void vmx_irq_window(struct vcpu *v, bool on)
     set_primary(v, P_INT_WINDOW, on);
 }
 
+/* Memory only: put_threshold() writes it. */
+void vmx_tpr_window(struct vcpu *v, unsigned priority)
+{
+    vmx_of(v)->threshold = (uint8_t)priority;
+}
+
 void vmx_nmi_window(struct vcpu *v)
 {
     set_primary(v, P_NMI_WINDOW, true);

@@ -88,7 +88,7 @@ static bool fit_controls(void)
     const struct vmx_limits *l = &vmx_limits;
     const struct control all[] = {
         { &l->pin, PIN_EXT_INT | PIN_NMI | PIN_VIRTUAL_NMI, 0, &vmx_caps.pin, "pin-based" },
-        { &l->primary, P_TSC_OFFSET | P_HLT | P_MWAIT | P_RDPMC | P_CR8_LOAD | P_CR8_STORE | P_UNCOND_IO | P_MSR_BITMAPS | P_MONITOR | P_SECONDARY, 0,
+        { &l->primary, P_TSC_OFFSET | P_HLT | P_MWAIT | P_RDPMC | P_TPR_SHADOW | P_UNCOND_IO | P_MSR_BITMAPS | P_MONITOR | P_SECONDARY, 0,
           &vmx_caps.primary, "processor-based" },
         { &l->exit, X_SAVE_DEBUG | X_HOST_64 | X_LOAD_PAT | X_LOAD_EFER, 0, &vmx_caps.exit, "exit" },
         { &l->entry, N_LOAD_DEBUG | N_LOAD_PAT | N_LOAD_EFER, 0, &vmx_caps.entry, "entry" },
@@ -176,9 +176,11 @@ static void read_fixed_bits(void)
 /* Its units are 2^n TSC ticks (25.5.1). */
 static void find_timer(void)
 {
-    bool has = (vmx_limits.pin.may & PIN_PREEMPTION) && (vmx_limits.exit.may & X_SAVE_PREEMPTION);
-
-    vmx_caps.preemption = has ? (uint32_t)max_u64(1, time_cycles_hz() / 1000 >> (vmx_limits.misc & 31)) : 0;
+    if (!(vmx_limits.pin.may & PIN_PREEMPTION) || !(vmx_limits.exit.may & X_SAVE_PREEMPTION))
+        return;
+    vmx_caps.preemption = (uint32_t)max_u64(1, time_cycles_hz() / 1000 >> (vmx_limits.misc & 31));
+    vmx_caps.pin |= PIN_PREEMPTION;
+    vmx_caps.exit |= X_SAVE_PREEMPTION;
 }
 
 int vmx_probe(void)

@@ -237,6 +237,15 @@ static int dr6_set(struct vcpu *v, uint64_t val)
     return 0;
 }
 
+/* In the virtual-APIC page, which the guest's CR8 shows (29.3). */
+static int cr8_set(struct vcpu *v, uint64_t val)
+{
+    if (val > 15)
+        return -EINVAL;
+    vmx_of(v)->vapic[VAPIC_TPR] = (uint8_t)(val << 4);
+    return 0;
+}
+
 /* Kept in memory: other CPUs may ask for the TSC's offset. */
 static void set_tsc_offset(struct vcpu *v, uint64_t val)
 {
@@ -284,6 +293,7 @@ int vmx_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
     case X86_TSC_OFFSET: *val = s->tsc_offset; return 0;
     case X86_CR2: *val = guest_loaded(v) ? read_cr2() : s->cr2; return 0;
     case X86_DR6: *val = dr6_get(v); return 0;
+    case X86_CR8: *val = s->vapic[VAPIC_TPR] >> 4; return 0;
     default: break;
     }
     vmx_use(v);
@@ -318,8 +328,8 @@ int vmx_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
     const struct field *f = find(id);
     int err = 0;
 
-    if (id == X86_CR8)             /* reads and writes exit: the local APIC has it */
-        return val > 15 ? -EINVAL : 0;
+    if (id == X86_CR8)
+        return cr8_set(v, val);
     if (id == X86_DR6)
         return dr6_set(v, val);
     if (id == X86_CR2) {

@@ -2,6 +2,7 @@
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/pt.h>
+#include <hv/time.h>
 #include <hv/x86.h>
 
 #include "private.h"
@@ -47,9 +48,20 @@ static void exit_irq(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 
 static void exit_timer(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
-    (void)v, (void)s;
-    vmwrite(PREEMPTION_VALUE, vmx_caps.preemption);
+    (void)v;
+    s->rearm = true;
+    s->looked_after = time_ns();
+    if (s->looked_after >= s->run_until)
+        this_cpu()->wake = 1;
     e->reason = EXIT_IRQ;
+}
+
+/* The guest has lowered its task priority far enough. */
+static void exit_tpr(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v;
+    s->threshold = 0;
+    e->reason = EXIT_IRQ_WINDOW;
 }
 
 /* INIT to the host: blocked outside guests, and nothing to us. */
@@ -278,7 +290,7 @@ static exit_fn *const handlers[REASON_VMFUNC + 1] = {
     [REASON_VMREAD] = exit_ud, [REASON_VMRESUME] = exit_ud, [REASON_VMWRITE] = exit_ud, [REASON_VMXOFF] = exit_ud, [REASON_VMXON] = exit_ud,
     [REASON_CR] = exit_cr, [REASON_IO] = exit_io, [REASON_RDMSR] = exit_rdmsr, [REASON_WRMSR] = exit_wrmsr, [REASON_MWAIT] = exit_ud,
     [REASON_MONITOR] = exit_ud, [REASON_PAUSE] = exit_pause, [REASON_EPT_VIOLATION] = exit_ept, [REASON_EPT_MISCONFIG] = exit_misconfig,
-    [REASON_INVEPT] = exit_ud, [REASON_PREEMPTION] = exit_timer, [REASON_INVVPID] = exit_ud, [REASON_WBINVD] = exit_cache, [REASON_XSETBV] = exit_xsetbv, [REASON_VMFUNC] = exit_ud,
+    [REASON_INVEPT] = exit_ud, [REASON_PREEMPTION] = exit_timer, [REASON_TPR] = exit_tpr, [REASON_INVVPID] = exit_ud, [REASON_WBINVD] = exit_cache, [REASON_XSETBV] = exit_xsetbv, [REASON_VMFUNC] = exit_ud,
 };
 
 static uint64_t read_field(uint32_t field)
@@ -287,9 +299,9 @@ static uint64_t read_field(uint32_t field)
 }
 
 /* The rule that an entry with the current VMCS breaks; NULL: none. */
-static const char *broken_rule(void)
+static const char *broken_rule(const struct vmx_vcpu *s)
 {
-    const struct vmx_fields f = { .read = read_field, .limits = &vmx_limits };
+    const struct vmx_fields f = { .read = read_field, .limits = &vmx_limits, .vtpr = s->vapic[VAPIC_TPR] };
 
     return vmx_check(&f);
 }
@@ -301,7 +313,7 @@ static void exit_unknown(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e
 
     (void)v, (void)s;
     if ((reason & 0xffff) == REASON_BAD_GUEST || reason == REASON_VMFAIL || reason == REASON_RULE)
-        rule = broken_rule();
+        rule = broken_rule(s);
     if (!rule && reason == REASON_VMFAIL)
         rule = vmx_insn_error(info);
     fail(e, reason, info, rule ? rule : reason & REASON_ENTRY_FAILED ? "VM entry refused the guest's state" : "an exit that was not asked for");
@@ -331,20 +343,41 @@ static void get_regs(struct vcpu *v, struct vmx_vcpu *s)
     s->rsp_known = false;
 }
 
+bool vmx_run_until(struct vcpu *v, uint64_t ns)
+{
+    struct vmx_vcpu *s = vmx_of(v);
+
+    if (!vmx_caps.preemption)
+        return false;
+    if (ns != s->run_until) {
+        s->run_until = ns;
+        s->rearm = true;
+    }
+    return true;
+}
+
 /*
- * A guest that is entered with RFLAGS.IF 0 is looked after at least after every millisecond that it runs: Bochs 2.7 keeps external
- * interrupts masked in it until it changes IF itself, against section 25.2. On other CPUs it costs an exit now and then.
+ * The preemption timer ends slices, without an interrupt of the host's timer. It stands still outside the guest, so that it is written only
+ * when it has run out or the slice is another. Bochs 2.7 keeps external interrupts masked in a guest that is entered with RFLAGS.IF 0
+ * until it changes IF itself, against section 25.2: such a guest is looked after each millisecond, and none runs longer than ten,
+ * whatever its slices are: one that yields all the time gets a new one each time.
  */
 static void put_timer(struct vmx_vcpu *s)
 {
-    bool want = vmx_caps.preemption && !(s->rflags & RFLAGS_IF);
+    uint64_t end = min_u64(s->run_until, s->looked_after + (s->rflags & RFLAGS_IF ? 10000000 : 1000000)), now = time_ns();
 
-    if (want == s->timer)
-        return;
-    s->timer = want;
-    vmwrite(PREEMPTION_VALUE, vmx_caps.preemption);
-    vmwrite(PIN_CONTROLS, vmx_caps.pin | (want ? PIN_PREEMPTION : 0u));
-    vmwrite(EXIT_CONTROLS, vmx_caps.exit | (want ? X_SAVE_PREEMPTION : 0u));
+    s->rearm = false;
+    if (vmx_caps.preemption)
+        vmwrite(PREEMPTION_VALUE, (end > now ? end - now : 0) * vmx_caps.preemption / 1000000 + 1);
+}
+
+/* Never above the virtual task priority (26.2.1.1): it was lower already, then, and has been looked at. */
+static void put_threshold(struct vmx_vcpu *s)
+{
+    uint8_t t = (uint8_t)min_u64(s->threshold, s->vapic[VAPIC_TPR] >> 4);
+
+    if (t != s->threshold_set)
+        vmwrite(TPR_THRESHOLD, s->threshold_set = t);
 }
 
 static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
@@ -352,8 +385,11 @@ static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
     bool entered;
 
     put_regs(v, s);
-    put_timer(s);
-    if (DEBUG_LOCKS && s->changed && broken_rule())
+    if (s->rearm)
+        put_timer(s);
+    if (s->threshold | s->threshold_set)
+        put_threshold(s);
+    if (DEBUG_LOCKS && s->changed && broken_rule(s))
         return REASON_RULE;
     s->changed = false;
     if (vmx_leaks.at_entry)

@@ -34,7 +34,7 @@ static void run_guest(struct percpu *c, struct vcpu *v)
 
     if (event_more())
         limit = min_u64(limit, time_ns() + GUEST_TURN_NS);
-    event_arm(limit);
+    event_arm(v->ops->run_until && v->ops->run_until(v, limit) ? UINT64_MAX : limit);
     lock_assert_none();
     c->current = v;
     set_where(c, CPU_IN_GUEST);

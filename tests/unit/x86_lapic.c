@@ -106,6 +106,39 @@ static void test_tpr(void **state)
     assert_int_equal(lapic_get_cr8(&fake_vcpu[0]), 3);
 }
 
+static unsigned watched;                   /* what the engine was asked to watch CR8 for */
+static void watch(struct vcpu *v, unsigned priority) { (void)v; watched = priority; }
+
+/* An engine that lets the guest write CR8: its value counts, and it is asked to tell only where CR8 alone holds something back. */
+static void test_tpr_in_the_engine(void **state)
+{
+    const struct vcpu_ops *old = fake_vcpu[0].ops;
+    struct vcpu_ops ops = *old;
+
+    (void)state;
+    ops.tpr_window = watch;
+    fake_vcpu[0].ops = &ops;
+    fake_cr8[0] = 5;                       /* MOV CR8, without an exit */
+    assert_int_equal(apic_read(0, APIC_TPR), 0x50);
+    assert_int_equal(apic_read(0, APIC_PPR), 0x50);
+    ipi(1, 0, 0x4f);
+    assert_int_equal(take(0), -1);
+    assert_int_equal(watched, 4);
+    fake_cr8[0] = 3;
+    assert_int_equal(take(0), 0x4f);
+    ipi(1, 0, 0x4e);                       /* held back by the one in service: its EOI tells */
+    assert_int_equal(take(0), -1);
+    assert_int_equal(watched, 0);
+    apic_write(0, APIC_TPR, 0x62);
+    assert_int_equal(fake_cr8[0], 6);
+    assert_int_equal(apic_read(0, APIC_TPR), 0x62);
+    apic_write(0, APIC_EOI, 0);
+    assert_int_equal(take(0), -1);
+    assert_int_equal(watched, 4);
+    assert_int_equal(lapic_get_cr8(&fake_vcpu[0]), 6);
+    fake_vcpu[0].ops = old;
+}
+
 static unsigned received(uint8_t vec)
 {
     unsigned hit = 0;
@@ -502,7 +535,7 @@ static void test_pv_ipi(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_reset), T(test_priority), T(test_tpr), T(test_destinations), T(test_lowest), T(test_disabled), T(test_errors),
+        T(test_reset), T(test_priority), T(test_tpr), T(test_tpr_in_the_engine), T(test_destinations), T(test_lowest), T(test_disabled), T(test_errors),
         T(test_init_sipi), T(test_base), T(test_x2), T(test_x2_ipi), T(test_msi), T(test_oneshot), T(test_periodic), T(test_flood),
         T(test_tsc_deadline), T(test_pause), T(test_pv_eoi), T(test_pv_nested), T(test_pv_ipi),
     };

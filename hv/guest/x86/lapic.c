@@ -71,11 +71,31 @@ bool lapic_wants_pic(const struct lapic *l)
     return (!(lvt & LVT_MASKED) && ((lvt >> 8) & 7) == DM_EXTINT) || __atomic_load_n(&l->s.extint, __ATOMIC_RELAXED);
 }
 
-uint32_t lapic_ppr(const struct lapic *l)
+/* Where the guest writes CR8 without exits, the engine has the task priority; the low half of TPR is ours. */
+static uint32_t tpr(struct lapic *l)
+{
+    const struct vcpu_ops *ops = l->v->ops;
+    uint64_t cr8;
+
+    if (ops && ops->tpr_window && ops->get_sysreg(l->v, X86_CR8, &cr8) == 0 && cr8 != l->s.tpr >> 4)
+        l->s.tpr = (uint32_t)cr8 << 4;
+    return l->s.tpr;
+}
+
+uint32_t lapic_ppr(struct lapic *l)
 {
     uint32_t isr = l->isr_top < 0 ? 0 : (uint32_t)l->isr_top & 0xf0;
 
-    return (l->s.tpr & 0xf0) >= isr ? l->s.tpr : isr;
+    return (tpr(l) & 0xf0) >= isr ? l->s.tpr : isr;
+}
+
+/* The guest's next step down is of interest only if the task priority alone holds `vec` back. */
+static void watch_tpr(struct lapic *l, unsigned vec)
+{
+    const struct vcpu_ops *ops = l->v->ops;
+
+    if (ops && ops->tpr_window)
+        ops->tpr_window(l->v, vec && (l->s.tpr & 0xf0) >= (vec & 0xf0) ? vec >> 4 : 0);
 }
 
 /* Something became deliverable that was held back: look again before the next entry. */
@@ -94,11 +114,16 @@ int lapic_pending(struct lapic *l)
     if (pic_output(l->intc) && lapic_wants_pic(l))
         return VEC_EXTINT;
     vec = highest(l->s.irr);
-    if (vec < 0 || !lapic_hw_enabled(l))
+    if (vec < 0 || !lapic_hw_enabled(l)) {
+        watch_tpr(l, 0);
         return -1;
+    }
     if (l->pv_flag && lapic_pv_disarm(l))   /* one waits behind it: the guest's EOI must exit */
         lapic_end(l);
-    return ((uint32_t)vec & 0xf0) > (lapic_ppr(l) & 0xf0) ? vec : -1;
+    if (((uint32_t)vec & 0xf0) > (lapic_ppr(l) & 0xf0))
+        return vec;
+    watch_tpr(l, (unsigned)vec);
+    return -1;
 }
 
 int lapic_accept(struct lapic *l, int vec)
@@ -200,7 +225,7 @@ void lapic_free(struct lapic *l)
 
 static uint32_t read_id(struct lapic *l, unsigned r) { (void)r; return lapic_x2(l) ? l->s.id : l->s.id << 24; }
 static uint32_t read_version(struct lapic *l, unsigned r) { (void)l; (void)r; return LAPIC_VERSION; }
-static uint32_t read_tpr(struct lapic *l, unsigned r) { (void)r; return l->s.tpr; }
+static uint32_t read_tpr(struct lapic *l, unsigned r) { (void)r; return tpr(l); }
 static uint32_t read_ppr(struct lapic *l, unsigned r) { (void)r; return lapic_ppr(l); }
 static uint32_t read_ldr(struct lapic *l, unsigned r) { (void)r; return l->s.ldr; }
 static uint32_t read_dfr(struct lapic *l, unsigned r) { (void)r; return l->s.dfr; }
@@ -223,7 +248,7 @@ static uint32_t read_vectors(struct lapic *l, unsigned r)
 
 static void write_tpr(struct lapic *l, unsigned r, uint32_t val)
 {
-    uint32_t old = l->s.tpr;
+    uint32_t old = tpr(l);
 
     (void)r;
     l->s.tpr = val & 0xff;
@@ -446,7 +471,7 @@ int lapic_set_base(struct vcpu *v, uint64_t val)
 
 uint8_t lapic_get_cr8(const struct vcpu *v)
 {
-    return (uint8_t)(lapic_of(v)->s.tpr >> 4);
+    return (uint8_t)(tpr(lapic_of(v)) >> 4);
 }
 
 void lapic_set_cr8(struct vcpu *v, uint8_t cr8)

@@ -101,7 +101,7 @@ void lapic_end(struct lapic *);
 int  lapic_pending(struct lapic *);
 int  lapic_accept(struct lapic *, int vec);
 bool lapic_wants_pic(const struct lapic *);                   /* any CPU: takes the PIC's output as ExtINT */
-uint32_t lapic_ppr(const struct lapic *);
+uint32_t lapic_ppr(struct lapic *);
 
 /* lapic_timer.c; own CPU */
 void lapic_timer_init(struct lapic *);

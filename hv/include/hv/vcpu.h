@@ -77,6 +77,11 @@ struct vcpu_ops {
      * NULL: no x86 guests, or only the baseline. hv/guest/x86/cpuid.c masks it. */
     void (*features)(uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
     void (*x86_mode)(struct vcpu *, struct x86_mode_regs *);   /* own CPU; NULL: get_sysreg serves */
+    /* Own CPU, before run: runs end at time_ns() >= ns or soon after, with percpu.wake set. NULL or false: the host's timer has to see to it. */
+    bool (*run_until)(struct vcpu *, uint64_t ns);
+    /* Own CPU. NULL: the guest's writes to CR8 exit. Else they do not, get_sysreg(X86_CR8) has the task priority, and the guest exits with
+     * EXIT_IRQ_WINDOW when it falls below `priority` (1 to 15; 0: never). */
+    void (*tpr_window)(struct vcpu *, unsigned priority);
 };
 const struct vcpu_ops *vcpu_backend(enum isa guest);   /* the engine chosen at boot; NULL: none runs this ISA */
 int must_check vcpu_backends_init(void);               /* main.c's boot step: probe, then cpu_enable everywhere */
