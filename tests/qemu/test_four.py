@@ -67,7 +67,7 @@ def test_the_end_of_each_disturbs_none(machine):
         assert machine.state(victim) == "off"
         all_advance(machine, left)
     assert machine.cmd("info small")["resets"] == 0
-    machine.cmd("start mb", 30)
+    machine.cmd("start tick-a", 30)
     all_advance(machine, ["tick-a", "small"])
 
 

@@ -1,0 +1,24 @@
+"""Debian's kernel on each kind of ARM64 machine: without VHE and with it, GICv2 and GICv3, ACPI and device tree."""
+import pytest
+
+import trivet
+from test_debian import BAD, Shell, wait_ready
+
+CONFIG = trivet.section("debian", "vmlinuz-arm64", initrd="initrd-arm64.img", cmdline="console=ttyAMA0 console=hvc0 quiet", memory="256M",
+                        vcpus=2, disk="disk.img")
+MACHINES = [{"model": "cortex-a72", "gic": 2}, {"model": "cortex-a72", "gic": 3, "acpi": False}, {"model": "cortex-a72", "gic": 2, "acpi": False},
+            {"model": "max", "gic": 3}, {"model": "max", "gic": 2, "acpi": False}]
+
+
+@pytest.mark.parametrize("machine_is", MACHINES, ids=lambda m: f"{m['model']}-gic{m['gic']}-{'acpi' if m.get('acpi', True) else 'fdt'}")
+def test_debian_comes_up(machine_is):
+    with trivet.ArmMachine(trivet.make_image(CONFIG, trivet.debian_files()), memory="1G", **machine_is) as machine:
+        machine.boot()
+        assert f"machine from {'ACPI' if machine_is.get('acpi', True) else 'device tree'}" in machine.text
+        assert wait_ready(machine, "debian") == 2
+        with Shell(machine, "debian") as shell:
+            assert "private to it" in shell.run("cat /mnt/disk/README")
+            assert "MSI" in shell.run("cat /proc/interrupts")
+            text = shell.run("dmesg")
+            assert not BAD.search(text), text
+        assert machine.cmd("stop debian", 60)["state"] == "off"
