@@ -1,5 +1,5 @@
 """
-Fixtures of the whole-machine tests. A module says what it boots in CONFIG, FILES (name or function) and MACHINE (arguments; BOCHS: those of Bochs).
+Fixtures of the whole-machine tests. A module says what it boots in CONFIG (text, or function of the backend), FILES (name or function) and MACHINE (arguments; BOCHS: those of Bochs).
 BACKENDS: on which engines its tests run, each once ("svm": QEMU, the only one if not said; "vmx": Bochs), as a parameter.
 MACHINE_TYPE: another class of machine.
 """
@@ -28,7 +28,8 @@ class Keeper:
             self.close()
         if not self.machine:
             files = self.module.FILES
-            image = trivet.make_image(self.module.CONFIG, files() if callable(files) else files)
+            config = self.module.CONFIG
+            image = trivet.make_image(config(self.backend) if callable(config) else config, files() if callable(files) else files)
             self.machine = getattr(self.module, "MACHINE_TYPE", MACHINES[self.backend])(image, **getattr(self.module, ARGUMENTS[self.backend], {}))
             self.machine.backend = self.backend
             self.machine.boot(getattr(self.module, "BOOT_SECONDS", BOOT_SECONDS[self.backend]))

@@ -1,6 +1,6 @@
 """A second machine, Bochs: no ACPI tables at all (CPUs come from the firmware's MP services), x2APIC, TSC deadline, IDE.
 
-Its Ryzen has SVM with what QEMU lacks (next RIP, flush by ASID), and its Intel models have VMX, which QEMU lacks.
+Its Ryzen has SVM with what QEMU lacks (next RIP, flush by ASID). Its Intel models with VMX, which QEMU lacks, run the tests of their own.
 """
 import os
 import re
@@ -51,14 +51,9 @@ def folder():
         yield path
 
 
-# model: what its engine says of itself
-MODELS = {"ryzen": "AMD SVM: .*next RIP", "corei7_skylake_x": "Intel VMX: unrestricted guest, EPT with 1 GiB pages"}
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_runs_guests_without_acpi(folder, model):
-    text = boot(folder, model, "2 CPUs", "hello-mb1: off: debug-exit with code 33", "hello-pvh: off: debug-exit with code 33")
-    assert "no usable ACPI tables" in text and re.search(MODELS[model], text)
+def test_amd_runs_guests_without_acpi(folder):
+    text = boot(folder, "ryzen", "2 CPUs", "hello-mb1: off: debug-exit with code 33", "hello-pvh: off: debug-exit with code 33")
+    assert "no usable ACPI tables" in text and re.search("AMD SVM: .*next RIP", text)
 
 
 def test_an_old_intel_is_told_what_is_missing(folder):

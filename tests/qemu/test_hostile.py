@@ -18,7 +18,13 @@ ENDING = {
     "exits": ("hostile-cpu", "exits rounds=300000", 1, 120),
 }
 BACKENDS = ("svm", "vmx")
-CONFIG = HOST + "".join(hostile(name, *what[:3]) for name, what in ENDING.items())
+# What takes very many exits takes fewer of them under Bochs, by the same guests.
+LIGHTER = {"pio": "step=31", "msr": "step=13", "exits": "exits rounds=30000", "nmi-storm": "nmi-storm rounds=4000"}
+
+
+def CONFIG(backend):
+    lighter = LIGHTER if backend == "vmx" else {}
+    return HOST + "".join(hostile(name, image, lighter.get(name, cmdline), vcpus) for name, (image, cmdline, vcpus, _) in ENDING.items())
 
 
 def FILES():

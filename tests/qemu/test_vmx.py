@@ -1,20 +1,21 @@
-"""Further Intel models, which differ in what their VMX has: each boots, and runs guests of test_guests.py."""
+"""Further Intel models, which differ in what their VMX has, and one CPU: each boots, and runs guests of test_guests.py."""
 import pytest
 
 import test_guests
 from bochs import Bochs
 from trivet import PASSED, make_image
 
-# model: what its engine says of itself
-MODELS = {"corei7_haswell_4770": "", "corei7_icelake_u": "", "tigerlake": ""}
-GUESTS = ("hello-pvh", "cpu", "apic", "smp-2", "timers")
+MACHINES = [("corei7_skylake_x", 1), ("corei7_haswell_4770", 2), ("corei7_icelake_u", 2), ("tigerlake", 2)]
+GUESTS = ("hello-mb1", "hello-pvh", "cpu", "apic", "smp-2")
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_model(model):
-    with Bochs(make_image(test_guests.CONFIG, test_guests.FILES()), model=model) as machine:
+@pytest.mark.parametrize("model, cpus", MACHINES)
+def test_model(model, cpus):
+    with Bochs(make_image(test_guests.CONFIG, test_guests.FILES()), model=model, cpus=cpus) as machine:
         machine.boot(240)
-        assert "Intel VMX: unrestricted guest, EPT with 1 GiB pages" in machine.text
+        for said in ("no usable ACPI tables", "functions, by configuration mechanism 1", "Intel VMX: unrestricted guest, EPT with 1 GiB pages"):
+            assert said in machine.text
+        assert len(machine.cmd("cpus")["cpus"]) == cpus
         for name in GUESTS:
             code, output, info = machine.run_guest(name, test_guests.GUESTS[name][4])
             assert code == PASSED, f"{name}: exit code {code}, state {info['state']} {info.get('why', '')}:\n{output[-3000:]}"

@@ -3,6 +3,7 @@
 One machine serves many checks: guests are started and stopped by Trivet's own commands, in JSON. Everything that
 is waited for has a time-out; what the serial line showed last is part of every failure.
 """
+import contextlib
 import ctypes
 import hashlib
 import json
@@ -70,14 +71,15 @@ def make_image(conf, files, name="trivet.conf"):
         return image
     old = sorted((os.path.join(WORK, f) for f in os.listdir(WORK) if f.endswith(".img")), key=os.path.getmtime)
     for path in old[:-KEPT_IMAGES]:
-        os.remove(path)
+        with contextlib.suppress(FileNotFoundError):       # two may clear up at the same time
+            os.remove(path)
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         path = os.path.join(folder, name)
         with open(path, "w", encoding="utf-8") as out:
             out.write(conf)
-        command = [os.path.join(TOP, "images/build-image"), "-q", "-c", path, "-o", image + ".new"]
+        command = [os.path.join(TOP, "images/build-image"), "-q", "-c", path, "-o", os.path.join(folder, "new.img")]
         subprocess.run(command + [f"{source}:{dest}" for dest, source in files.items()], check=True, timeout=300)
-    os.rename(image + ".new", image)
+        os.rename(os.path.join(folder, "new.img"), image)
     return image
 
 
