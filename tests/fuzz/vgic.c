@@ -197,7 +197,7 @@ static void run(const struct step *s)
     case 10:
         visit(v);
         fake_cpu[v].vmcr = s->off & 1 ? 0xff000003 : (s->val & 0xf8000003);
-        (void)vgic_wakeable(&fake_vcpu[v]);
+        (void)wakes(v);
         break;
     default:
         if (s->off & 1) {

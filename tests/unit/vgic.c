@@ -212,9 +212,9 @@ static void test_enables(void **state)
     enable(50);
     wr(GICD(0), 1);                                    /* its group is off */
     assert_int_equal(take(0), SPURIOUS);
-    assert_false(vgic_wakeable(&fake_vcpu[0]));
+    assert_false(wakes(0));
     wr(GICD(0), 2);
-    assert_true(vgic_wakeable(&fake_vcpu[0]));
+    assert_true(wakes(0));
     wr(GICD(0), 1);
     assert_int_equal(take(0), SPURIOUS);
     wr(GICD(0), 2);
@@ -236,16 +236,16 @@ static void test_wakeable(void **state)
 {
     (void)state;
     enable_local(0, 4);
-    assert_false(vgic_wakeable(&fake_vcpu[0]));
+    assert_false(wakes(0));
     sgi1(1, 2ull << 24 | 1);
     fake_cpu[0].vmcr = 0xa0000003;                     /* the mask holds back priority 0xa0 */
-    assert_false(vgic_wakeable(&fake_vcpu[0]));
+    assert_false(wakes(0));
     fake_cpu[0].vmcr = 0xf0000001;                     /* group 1 off in the CPU interface */
-    assert_false(vgic_wakeable(&fake_vcpu[0]));
+    assert_false(wakes(0));
     fake_cpu[0].vmcr = 0xa8000002;
-    assert_true(vgic_wakeable(&fake_vcpu[0]));
+    assert_true(wakes(0));
     assert_int_equal(take(0), 2);
-    assert_false(vgic_wakeable(&fake_vcpu[0]));
+    assert_false(wakes(0));
 }
 
 static void test_sgi(void **state)

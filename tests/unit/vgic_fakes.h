@@ -169,6 +169,16 @@ static inline void leave(unsigned v)
     lock_assert_none();
 }
 
+/* As vcpu.c's awake(): a vCPU that wakes asks for its interrupts at once. */
+static inline bool wakes(unsigned v)
+{
+    bool yes = vgic_wakeable(&fake_vcpu[v]);
+
+    if (yes)
+        (void)vintc_arm.pending(&fake_vcpu[v]);
+    return yes;
+}
+
 static inline void visit(unsigned v)
 {
     (void)attend(v);

@@ -99,7 +99,7 @@ static void test_spi(void **state)
     assert_int_equal(take(1), SPURIOUS);
     wr(GICD(0), 1);
     assert_true(attend(1));
-    assert_true(vgic_wakeable(&fake_vcpu[1]));
+    assert_true(wakes(1));
 }
 
 static void sgir(unsigned from, uint32_t val)

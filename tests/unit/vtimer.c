@@ -165,7 +165,7 @@ static void test_unloaded(void **state)
     assert_int_equal(fake_vcpu[0].requests, REQ_IRQ);  /* it wakes */
     on(0);
     this_cpu()->loaded = NULL;
-    assert_true(vgic_wakeable(&fake_vcpu[0]));
+    assert_true(wakes(0));
     load(0);
     assert_int_equal(fake_cpu[0].phys_active, 1);
     assert_int_equal(take(0), VIRT);
@@ -247,10 +247,10 @@ static void test_pause_race(void **state)
     ((struct vgic *)fake_vm.vintc)->s.cntvoff += 500;
     this_cpu()->current = &fake_vcpu[0];
     fake_vcpu[0].requests = 0;
-    assert_false(vgic_wakeable(&fake_vcpu[0]));
+    assert_false(wakes(0));
     advance(600);
     assert_true(fake_vcpu[0].requests & REQ_IRQ);
-    assert_true(vgic_wakeable(&fake_vcpu[0]));
+    assert_true(wakes(0));
     load(0);
     assert_int_equal(take(0), VIRT);
 }

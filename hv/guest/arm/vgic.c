@@ -56,19 +56,30 @@ static void tell(struct vgic *g, struct vgic_cpu *c)
         vcpu_request(c->v, REQ_IRQ);
 }
 
+void vgic_look(struct vgic_cpu *c)
+{
+    if (c == c->g->servicing)
+        return;
+    __atomic_store_n(&c->stale, 1, __ATOMIC_SEQ_CST);
+    vcpu_request(c->v, REQ_IRQ);
+}
+
 void vgic_update(struct vgic *g, struct vgic_cpu *c, unsigned idx)
 {
     struct vgic_irq *i = vgic_irq_at(g, c, idx);
     struct vgic_cpu *home = idx < 32 ? c : g->cpu[i->home], *want;
 
     if (i->flags & VF_IN_LR) {
-        tell(g, home);
+        vgic_look(home);
         return;
     }
     want = (i->flags & (VF_ENABLED | VF_ACTIVE)) == VF_ENABLED && vgic_pending(i) ? vgic_target(g, c, i, idx) : NULL;
-    if (home && home != want)
+    if (home && is_ready(home, idx)) {
+        if (home == want)
+            return;
         vgic_set_ready(home, idx, false);
-    if (!want || (home == want && is_ready(want, idx)))
+    }
+    if (!want || (want == g->servicing && vgic_place_at_once(want, idx)))
         return;
     i->home = (uint8_t)want->id;
     vgic_set_ready(want, idx, true);
@@ -105,17 +116,17 @@ void vgic_take_raised(struct vgic_cpu *c)
         if (vgic_is_sgi_v2(c->g, idx))
             i->route |= __atomic_exchange_n(&c->sgi_src[idx], 0, __ATOMIC_SEQ_CST);
         i->flags |= idx < 16 ? VF_LATCH : VF_LINE;
-        vgic_update(c->g, c, idx);
+        if (c != c->g->servicing || (i->flags & (VF_ENABLED | VF_ACTIVE | VF_IN_LR)) != VF_ENABLED || !vgic_place_at_once(c, idx))
+            vgic_update(c->g, c, idx);
     }
 }
 
 /* A line fell: its own CPU looks at once, another when its guest comes by, for this is not worth a kick. */
 static void look_soon(struct vgic_cpu *c)
 {
+    __atomic_store_n(&c->stale, 1, __ATOMIC_SEQ_CST);
     if (c->v == this_cpu()->current)
         vcpu_request(c->v, REQ_IRQ);
-    else
-        __atomic_store_n(&c->stale, 1, __ATOMIC_SEQ_CST);
 }
 
 void vgic_set_input(struct vgic *g, struct vgic_cpu *c, unsigned idx, bool level)
@@ -173,7 +184,7 @@ static void account_active(struct vgic *g, struct vgic_cpu *c, struct vgic_irq *
     home = idx < 32 ? c : g->cpu[i->home];
     home->active_out += on ? 1u : ~0u;
     i->flags ^= VF_ACTIVE;
-    tell(g, home);
+    vgic_look(home);
 }
 
 void vgic_set_active(struct vgic *g, struct vgic_cpu *c, unsigned idx, bool on)
@@ -311,10 +322,20 @@ static int gic_send_msi(struct vm *vm, uint32_t devid, uint64_t addr, uint32_t d
     return err;
 }
 
+/* Whoever changes this after we looked asks again (REQ_IRQ). */
+static bool nothing_to_do(const struct vgic_cpu *c)
+{
+    if (__atomic_load_n(&c->raise, __ATOMIC_RELAXED) | __atomic_load_n(&c->nready, __ATOMIC_RELAXED) | __atomic_load_n(&c->stale, __ATOMIC_RELAXED) | c->phys_sync)
+        return false;
+    return c->looked || !(c->gic.used | c->gic.hcr);
+}
+
 static void service(struct vcpu *v)
 {
     struct vgic_cpu *c = vgic_cpu_of(v);
 
+    if (nothing_to_do(c))
+        return;
     spin_lock(&c->g->lock);
     vgic_service(c);
     spin_unlock(&c->g->lock);
@@ -324,7 +345,11 @@ static void service(struct vcpu *v)
 /* Own CPU: nothing is ever injected as an event; what waits goes into the list registers. */
 static int gic_pending(struct vcpu *v)
 {
-    service(v);
+    struct vgic_cpu *c = vgic_cpu_of(v);
+
+    if (!c->woken)
+        service(v);
+    c->woken = false;
     return -1;
 }
 
@@ -336,7 +361,15 @@ static int gic_accept(struct vcpu *v, int vec)
 
 static void gic_enter(struct vcpu *v)
 {
-    (void)v;
+    vgic_cpu_of(v)->looked = false;
+}
+
+static void empty(struct vcpu *v, struct vgic_cpu *c, uint32_t ended)
+{
+    spin_lock(&c->g->lock);
+    vgic_lr_ended(c, ended);
+    spin_unlock(&c->g->lock);
+    v->vintc_hooks = c->gic.used != 0;
 }
 
 /* Called only while list registers are in use. Nothing to do unless one of them was emptied, or somebody wants one looked at. */
@@ -344,16 +377,20 @@ static void gic_leave(struct vcpu *v)
 {
     struct vgic_cpu *c = vgic_cpu_of(v);
     bool look = __atomic_load_n(&c->stale, __ATOMIC_RELAXED) || c->gic.hcr;
+    uint32_t ended = 0;
 
     for (uint32_t used = c->gic.used; used; used &= used - 1) {
         uint64_t lr = c->gic.lr[__builtin_ctz(used)];
 
-        look |= !(lr >> LR_STATE_SHIFT);
-        if ((lr & (ARM_LR_HW | ARM_LR_PENDING | ARM_LR_ACTIVE)) == (ARM_LR_HW | ARM_LR_PENDING))
+        if (!(lr >> LR_STATE_SHIFT))
+            ended |= used & -used;
+        else if ((lr & (ARM_LR_HW | ARM_LR_ACTIVE)) == ARM_LR_HW)
             look |= !vtimer_due(c);
     }
     if (look)
         service(v);
+    else if (ended)
+        empty(v, c, ended);
 }
 
 const struct vintc_ops vintc_arm = {
@@ -402,10 +439,14 @@ int vgic_create(struct vm *vm, const struct vgic_layout *l)
     return err || !l->its ? err : its_create(g, l);
 }
 
+/* When it wakes, vcpu.c asks gic_pending() at once: nothing new can have come without a request. */
 bool vgic_wakeable(struct vcpu *v)
 {
+    struct vgic_cpu *c = vgic_cpu_of(v);
+
     service(v);
-    return vgic_lr_wakes(vgic_cpu_of(v));
+    c->woken = vgic_lr_wakes(c);
+    return c->woken;
 }
 
 void vgic_vcpu_reset(struct vcpu *v)
@@ -416,7 +457,7 @@ void vgic_vcpu_reset(struct vcpu *v)
     spin_lock(&c->g->lock);
     vgic_lr_reset(c);
     spin_unlock(&c->g->lock);
-    vcpu_request(v, REQ_IRQ);
+    vgic_look(c);
 }
 
 static int sre_access(bool write, uint64_t *val)

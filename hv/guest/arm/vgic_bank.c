@@ -2,55 +2,52 @@
 #include <hv/percpu.h>
 #include "vgic_int.h"
 
-/* vCPUs other than the one that asks in whose list registers some of these 32 interrupts are. */
-static uint64_t holders(struct vgic *g, struct vgic_cpu *c, unsigned first)
+/* The 32 interrupts of one register; fewer (perhaps none) where the distributor ends. */
+static unsigned bank_of(struct vgic *g, struct vgic_cpu *c, unsigned first, struct vgic_irq **irqs)
+{
+    *irqs = vgic_irq_at(g, c, first);
+    if (!*irqs)
+        return 0;
+    return first == 0 || first + 32 <= 32u + g->nspis ? 32 : g->nspis + 32 - first;
+}
+
+/* Which of them have any of these flags. */
+static uint32_t flagged(const struct vgic_irq *irqs, unsigned n, uint16_t flags)
+{
+    uint32_t val = 0;
+
+    for (unsigned k = 0; k < n; k++)
+        val |= (uint32_t)((irqs[k].flags & flags) != 0) << k;
+    return val;
+}
+
+/* vCPUs other than the one that asks in whose list registers some of `bits` of these interrupts are. */
+static uint64_t holders(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_t bits)
 {
     const struct vcpu *me = this_cpu()->current;
+    struct vgic_irq *irqs;
+    unsigned n = bank_of(g, c, first, &irqs);
     uint64_t found = 0;
 
-    for (unsigned n = 0; n < 32; n++) {
-        const struct vgic_irq *i = vgic_irq_at(g, c, first + n);
+    for (bits &= flagged(irqs, n, VF_IN_LR); bits; bits &= bits - 1) {
+        unsigned home = irqs[__builtin_ctz(bits)].home;
 
-        if (i && i->flags & VF_IN_LR && g->cpu[i->home]->v != me)
-            found |= 1ull << i->home;
+        if (g->cpu[home]->v != me)
+            found |= 1ull << home;
     }
     return found;
 }
 
 /* Makes the list registers tell the truth before somebody reads or changes states that they hold. */
-static void settle(struct vgic *g, struct vgic_cpu *c, unsigned first)
+static void settle(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_t bits)
 {
     uint64_t found;
 
     spin_lock(&g->lock);
-    found = holders(g, c, first);
+    found = holders(g, c, first, bits);
     spin_unlock(&g->lock);
     if (found)
         vgic_settle(g, found);
-}
-
-static bool pending_now(struct vgic *g, struct vgic_cpu *c, const struct vgic_irq *i, unsigned idx)
-{
-    (void)c;
-    return vgic_pending(i) || (i->flags & VF_IN_LR && vgic_lr_state(g, i, idx) & 1);
-}
-
-static bool active_now(struct vgic *g, struct vgic_cpu *c, const struct vgic_irq *i, unsigned idx)
-{
-    (void)c;
-    return i->flags & VF_ACTIVE || (i->flags & VF_IN_LR && vgic_lr_state(g, i, idx) & 2);
-}
-
-static bool enabled_now(struct vgic *g, struct vgic_cpu *c, const struct vgic_irq *i, unsigned idx)
-{
-    (void)g, (void)c, (void)idx;
-    return i->flags & VF_ENABLED;
-}
-
-static bool group_now(struct vgic *g, struct vgic_cpu *c, const struct vgic_irq *i, unsigned idx)
-{
-    (void)g, (void)c, (void)idx;
-    return i->flags & VF_GROUP1;
 }
 
 static void set_flag(struct vgic *g, struct vgic_cpu *c, unsigned idx, uint16_t flag, bool on)
@@ -68,38 +65,56 @@ static void disable(struct vgic *g, struct vgic_cpu *c, unsigned idx) { set_flag
 static void activate(struct vgic *g, struct vgic_cpu *c, unsigned idx) { vgic_set_active(g, c, idx, true); }
 static void deactivate(struct vgic *g, struct vgic_cpu *c, unsigned idx) { vgic_set_active(g, c, idx, false); }
 
-/* set: what a 1 does; reading says what holds now. */
-static const struct {
-    bool (*get)(struct vgic *, struct vgic_cpu *, const struct vgic_irq *, unsigned idx);
-    void (*set)(struct vgic *, struct vgic_cpu *, unsigned idx);
-    bool live;                        /* the state may lie in a list register */
-} banks[] = {
-    [BANK_GROUP] = { group_now, NULL, false },
-    [BANK_ENABLE_SET] = { enabled_now, enable, false },
-    [BANK_ENABLE_CLEAR] = { enabled_now, disable, false },
-    [BANK_PEND_SET] = { pending_now, vgic_set_latch, true },
-    [BANK_PEND_CLEAR] = { pending_now, vgic_clear_latch, true },
-    [BANK_ACTIVE_SET] = { active_now, activate, true },
-    [BANK_ACTIVE_CLEAR] = { active_now, deactivate, true },
+/*
+ * Reading gives the interrupts with any of `flags`, and those in a list register in state `live` (pending 1, active 2). set: what a 1 does.
+ * LINE of an edge-triggered interrupt does not count.
+ */
+static const struct { uint16_t flags; uint8_t live; void (*set)(struct vgic *, struct vgic_cpu *, unsigned idx); } banks[] = {
+    [BANK_GROUP] = { VF_GROUP1, 0, NULL },
+    [BANK_ENABLE_SET] = { VF_ENABLED, 0, enable },
+    [BANK_ENABLE_CLEAR] = { VF_ENABLED, 0, disable },
+    [BANK_PEND_SET] = { VF_LATCH, 1, vgic_set_latch },
+    [BANK_PEND_CLEAR] = { VF_LATCH, 1, vgic_clear_latch },
+    [BANK_ACTIVE_SET] = { VF_ACTIVE, 2, activate },
+    [BANK_ACTIVE_CLEAR] = { VF_ACTIVE, 2, deactivate },
 };
 
-uint32_t vgic_bank_read(struct vgic *g, struct vgic_cpu *c, enum vgic_bank b, unsigned first)
+static uint32_t in_registers(struct vgic *g, const struct vgic_irq *irqs, unsigned n, unsigned first, unsigned state)
 {
     uint32_t val = 0;
 
-    if (banks[b].live)
-        settle(g, c, first);
-    spin_lock(&g->lock);
-    if (first == 0 && banks[b].live)
-        vgic_take_raised(c);
-    for (unsigned n = 0; n < 32; n++) {
-        const struct vgic_irq *i = vgic_irq_at(g, c, first + n);
+    for (uint32_t bits = flagged(irqs, n, VF_IN_LR); bits; bits &= bits - 1) {
+        unsigned k = (unsigned)__builtin_ctz(bits);
 
-        if (i && banks[b].get(g, c, i, first + n))
-            val |= 1u << n;
+        if (vgic_lr_state(g, &irqs[k], first + k) & state)
+            val |= 1u << k;
     }
+    return val;
+}
+
+static uint32_t read_live(struct vgic *g, struct vgic_cpu *c, enum vgic_bank b, unsigned first)
+{
+    struct vgic_irq *irqs;
+    unsigned n = bank_of(g, c, first, &irqs);
+    uint32_t val;
+
+    settle(g, c, first, ~0u);
+    spin_lock(&g->lock);
+    if (first == 0)
+        vgic_take_raised(c);
+    val = flagged(irqs, n, banks[b].flags) | in_registers(g, irqs, n, first, banks[b].live);
+    if (banks[b].live == 1)
+        val |= flagged(irqs, n, VF_LINE) & ~flagged(irqs, n, VF_EDGE);
     spin_unlock(&g->lock);
     return val;
+}
+
+uint32_t vgic_bank_read(struct vgic *g, struct vgic_cpu *c, enum vgic_bank b, unsigned first)
+{
+    struct vgic_irq *irqs;
+    unsigned n = bank_of(g, c, first, &irqs);
+
+    return banks[b].live ? read_live(g, c, b, first) : flagged(irqs, n, banks[b].flags);
 }
 
 static void write_groups(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_t val)
@@ -114,8 +129,10 @@ void vgic_bank_write(struct vgic *g, struct vgic_cpu *c, enum vgic_bank b, unsig
 {
     if (first == 0 && g->version == 2 && (b == BANK_PEND_SET || b == BANK_PEND_CLEAR))
         val &= 0xffff0000;
+    if (!val && b != BANK_GROUP)
+        return;
     if (banks[b].live)
-        settle(g, c, first);
+        settle(g, c, first, val);
     spin_lock(&g->lock);
     if (first == 0)
         vgic_take_raised(c);
@@ -185,36 +202,14 @@ void vgic_cfg_write(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_t
 
 /* ---- register tables ---- */
 
-/* Drivers read one register again and again: the one that was found last is looked at first. Any CPU may write the hint; it is only a hint. */
-static const struct vgic_reg *last_found;
-
-static bool fits(const struct vgic_reg *r, uint32_t off, unsigned size)
-{
-    return (r->sizes & size) && !(off & (size - 1));
-}
-
+/* The tables are short, and what is used most stands first: faster than halving. */
 static const struct vgic_reg *find(const struct vgic_reg *r, size_t n, uint32_t off, unsigned size)
 {
-    const struct vgic_reg *hint = __atomic_load_n(&last_found, __ATOMIC_RELAXED);
-    size_t lo = 0, hi = n;
+    const struct vgic_reg *end = r + n;
 
-    if ((uintptr_t)hint - (uintptr_t)r < n * sizeof *r && off >= hint->first && off <= hint->last)
-        return fits(hint, off, size) ? hint : NULL;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-
-        if (off < r[mid].first)
-            hi = mid;
-        else if (off > r[mid].last)
-            lo = mid + 1;
-        else
-            break;
-    }
-    if (lo >= hi)
-        return NULL;
-    r += (lo + hi) / 2;
-    __atomic_store_n(&last_found, r, __ATOMIC_RELAXED);
-    return fits(r, off, size) ? r : NULL;
+    while (r < end && off > r->last)
+        r++;
+    return r < end && off >= r->first && r->sizes & size && !(off & (size - 1)) ? r : NULL;
 }
 
 uint64_t vgic_reg_read(const struct vgic_reg *r, size_t n, struct vgic *g, struct vgic_cpu *c, uint32_t off, unsigned size)

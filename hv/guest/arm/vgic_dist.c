@@ -21,7 +21,7 @@ static void write_ctlr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg
     g->s.ctlr = (uint32_t)val & (GICD_CTLR_G0 | GICD_CTLR_G1);
     for (unsigned n = 0; n < g->n; n++)
         if (g->cpu[n])
-            vcpu_request(g->cpu[n]->v, REQ_IRQ);
+            vgic_look(g->cpu[n]);
     spin_unlock(&g->lock);
 }
 

@@ -72,6 +72,9 @@ struct vgic_cpu {
     uint8_t sgi_src[16];              /* atomic, v2: who raised */
     uint32_t active_out;              /* interrupts active here and in no list register */
     uint32_t lr_pending;              /* bit per list register that was given to the engine with its pending state */
+    bool looked;                      /* own CPU: all list registers were looked after since the guest last ran */
+    bool woken;                       /* own CPU: vgic_wakeable() has just filled the list registers */
+    bool just_fired;                  /* own CPU: the host has just taken the virtual timer's interrupt */
     bool phys_sync;                   /* the virtual timer's physical PPI is to follow VF_LINE */
     uint32_t nready;
     uint64_t ready[VGIC_WORDS], ready_words[(VGIC_WORDS + 63) / 64];
@@ -122,6 +125,8 @@ static inline bool vgic_is_sgi_v2(const struct vgic *g, unsigned idx) { return g
 void vgic_update(struct vgic *, struct vgic_cpu *c, unsigned idx);
 /* Where it goes now; NULL: nowhere. */
 struct vgic_cpu *vgic_target(struct vgic *, struct vgic_cpu *c, const struct vgic_irq *, unsigned idx);
+/* c's list registers are to be looked after: at once. */
+void vgic_look(struct vgic_cpu *c);
 bool vgic_pending(const struct vgic_irq *);            /* outside the list registers */
 /* No lock. Sets bits of c->raise; v2 SGI: from vCPU src. Any CPU. */
 void vgic_raise(struct vgic_cpu *c, unsigned idx, unsigned src);
@@ -136,6 +141,9 @@ struct vgic_cpu *vgic_this_cpu(const struct vgic *);   /* no lock: that of the v
 
 /* ---- vgic_lr.c ---- */
 void vgic_set_ready(struct vgic_cpu *, unsigned idx, bool on);
+/* While c's list registers are being filled: true, it is in one now. It is not ready. */
+bool vgic_place_at_once(struct vgic_cpu *, unsigned idx);
+void vgic_lr_ended(struct vgic_cpu *, uint32_t lrs);    /* own CPU, lock held: the guest has ended what was in these (bits) */
 /* Own CPU, lock held: looks after the list registers, fills free ones with the best that is ready. */
 void vgic_service(struct vgic_cpu *);
 /* Lock held: state bits (pending 1, active 2) of an interrupt that is in a list register of its home. */

@@ -114,12 +114,32 @@ static void place(struct vgic_cpu *c, unsigned n, unsigned idx)
         if (i->flags & VF_LATCH)      /* another source waits for its turn */
             lr |= ARM_LR_EOI;
     }
-    vgic_set_ready(c, idx, false);
     i->flags = (uint16_t)((i->flags | VF_IN_LR) & ~(VF_DEACT | VF_UNPEND));
     i->home = (uint8_t)c->id;
     c->gic.lr[n] = lr;
     c->gic.used |= 1u << n;
     c->lr_pending |= 1u << n;
+}
+
+/* The virtual timer may have been set anew since its interrupt came. True: it still wants it, or software does. */
+static bool still_wanted(struct vgic_cpu *c, unsigned idx)
+{
+    if (idx != ARM_PPI_VTIMER || !(c->s.local[idx].flags & VF_LINE) || c->just_fired || vtimer_due(c))
+        return true;
+    vtimer_drop(c);
+    return false;
+}
+
+/* Most often nothing else waits and a register is free: no need to look for the best. */
+bool vgic_place_at_once(struct vgic_cpu *c, unsigned idx)
+{
+    const struct vgic_irq *i = vgic_irq_at(c->g, c, idx);
+    uint32_t left = ~c->gic.used & ((1u << c->g->nlrs) - 1);
+
+    if (c->nready || !left || (idx == ARM_PPI_VTIMER && !c->just_fired) || !group_on(c->g, i) || !lpis_on(c, idx))
+        return false;
+    place(c, (unsigned)__builtin_ctz(left), idx);
+    return true;
 }
 
 /* Register n no longer holds it; it goes where it now belongs. */
@@ -133,7 +153,8 @@ static void release(struct vgic_cpu *c, unsigned n, unsigned idx, bool by_guest)
     i->flags &= (uint16_t)~(VF_IN_LR | VF_DEACT | VF_UNPEND);
     if (by_guest && idx == ARM_PPI_VTIMER)
         i->flags &= (uint16_t)~VF_LINE;      /* the hardware deactivated the physical one with it (ICH_LR.HW) */
-    vgic_update(c->g, c, idx);
+    if (i->flags & (VF_LATCH | VF_LINE))
+        vgic_update(c->g, c, idx);
 }
 
 /* The pending state goes back out of a list register. */
@@ -150,8 +171,8 @@ static void unlatch(const struct vgic *g, struct vgic_irq *i, uint64_t lr, unsig
 
 static bool stays_pending(struct vgic_cpu *c, struct vgic_irq *i, unsigned idx, unsigned st)
 {
-    if (idx == ARM_PPI_VTIMER && i->flags & VF_LINE && st == PENDING && !vtimer_due(c))
-        vtimer_drop(c);
+    if (st == PENDING)
+        (void)still_wanted(c, idx);
     return i->flags & VF_ENABLED && group_on(c->g, i) && lpis_on(c, idx) && vgic_target(c->g, c, i, idx) == c && (i->flags & VF_EDGE || vgic_pending(i));
 }
 
@@ -226,6 +247,16 @@ static void look_after(struct vgic_cpu *c, unsigned n)
     if (vgic_is_sgi_v2(c->g, idx) && i->flags & VF_LATCH)
         lr |= ARM_LR_EOI;
     c->gic.lr[n] = lr;
+}
+
+void vgic_lr_ended(struct vgic_cpu *c, uint32_t lrs)
+{
+    for (; lrs; lrs &= lrs - 1) {
+        unsigned n = (unsigned)__builtin_ctz(lrs), idx = lr_index(c->g, c->gic.lr[n]);
+
+        note_taken(c, vgic_irq_at(c->g, c, idx), n);
+        release(c, n, idx, true);
+    }
 }
 
 /* ---- active, but in no list register ---- */
@@ -305,22 +336,21 @@ static void fill(struct vgic_cpu *c)
 
         if (idx == ~0u)
             break;
-        if (idx == ARM_PPI_VTIMER && c->s.local[idx].flags & VF_LINE && !vtimer_due(c)) {
-            vtimer_drop(c);
+        if (!still_wanted(c, idx))
             continue;
-        }
         n = c->gic.used == all ? make_room(c, prio) : __builtin_ctz(~c->gic.used);
-        if (n < 0)
-            more = true;
-        else
+        more = n < 0;
+        if (!more) {
+            vgic_set_ready(c, idx, false);
             place(c, (unsigned)n, idx);
+        }
     }
     c->gic.hcr = (more ? ARM_HCR_NPIE : 0) | (c->active_out ? ARM_HCR_LRENPIE : 0);
 }
 
 void vgic_service(struct vgic_cpu *c)
 {
-    uint32_t ended = c->gic.hcr >> ARM_HCR_EOICOUNT_SHIFT;
+    uint32_t ended = c->gic.hcr >> ARM_HCR_EOICOUNT_SHIFT, used = c->gic.used;
 
     c->g->servicing = c;
     __atomic_store_n(&c->stale, 0, __ATOMIC_SEQ_CST);
@@ -328,11 +358,13 @@ void vgic_service(struct vgic_cpu *c)
     if (c->phys_sync)
         vtimer_sync_phys(c);
     vgic_take_raised(c);
-    for (uint32_t used = c->gic.used; used; used &= used - 1)
+    for (; used; used &= used - 1)
         look_after(c, (unsigned)__builtin_ctz(used));
     if (ended)
         end_outside(c, ended);
     fill(c);
+    c->just_fired = false;
+    c->looked = true;
     c->g->servicing = NULL;
 }
 

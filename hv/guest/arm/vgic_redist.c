@@ -28,7 +28,7 @@ static void write_ctlr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg
         c->s.ctlr &= ~GICR_CTLR_LPIS;
         its_lpis_off(g, c);
     }
-    vcpu_request(c->v, REQ_IRQ);
+    vgic_look(c);
     spin_unlock(&g->lock);
 }
 

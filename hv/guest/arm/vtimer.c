@@ -156,6 +156,7 @@ void vtimer_drop(struct vgic_cpu *c)
 
 void arm_vtimer_irq(struct vcpu *v)
 {
+    vgic_cpu_of(v)->just_fired = true;
     vgic_raise(vgic_cpu_of(v), ARM_PPI_VTIMER, 0);
 }
 
