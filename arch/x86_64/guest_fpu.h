@@ -6,6 +6,7 @@
 /* What this machine has of it; the same on every CPU. Filled by guest_fpu_probe(). */
 struct guest_fpu_caps {
     bool ibpb, rdtscp;
+    bool no_xsavec;                /* there, but wrong: not for guests */
     uint64_t xcr0;                 /* every XSAVE component of the host; 0: no XSAVE, FXSAVE is used */
     uint32_t size;                 /* bytes of the state area */
 };

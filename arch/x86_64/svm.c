@@ -252,7 +252,7 @@ static void svm_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
 {
     struct cpuid r = cpuid(leaf, subleaf);
 
-    regs[0] = r.a;
+    regs[0] = r.a & ~(leaf == 0xd && subleaf == 1 && guest_fpu_caps.no_xsavec ? 2u : 0);
     regs[1] = r.b;
     regs[2] = r.c;
     regs[3] = r.d;

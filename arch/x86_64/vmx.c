@@ -336,7 +336,7 @@ static void vmx_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
     struct cpuid r = cpuid(leaf, subleaf);
     bool rdtscp = vmx_caps.secondary & S_RDTSCP, invpcid = vmx_caps.secondary & S_INVPCID;
 
-    regs[0] = r.a;
+    regs[0] = r.a & ~(leaf == 0xd && subleaf == 1 && guest_fpu_caps.no_xsavec ? 2u : 0);
     regs[1] = r.b & ~(leaf == 7 && !subleaf && !invpcid ? 1u << 10 : 0);
     regs[2] = r.c & ~(leaf == 7 && !subleaf && !rdtscp ? 1u << 22 : 0);
     regs[3] = r.d & ~(leaf == 0x80000001 && !rdtscp ? 1u << 27 : 0);
