@@ -268,20 +268,40 @@ static void let_run(struct vm *vm)
     sched_wake(vm->vcpu[0]);
 }
 
+static void not_started(struct vm *vm, int err)
+{
+    no_reason(vm, err);
+    drop_memory(vm);
+    set_state(vm, VM_CRASHED);
+    log_err("%s: did not start: %s", name_of(vm), vm->why);
+}
+
+/* What takes long goes on in the next event. */
+static void build_more(struct vm *vm)
+{
+    int more = vm->guest_ops->build_more ? vm->guest_ops->build_more(vm) : 0;
+
+    vm->building = more > 0;
+    if (more > 0) {
+        event_post(&vm->lifecycle);
+    } else if (more < 0) {
+        unmake_machine(vm);
+        not_started(vm, more);
+    } else {
+        let_run(vm);
+    }
+}
+
 static void build(struct vm *vm)
 {
     int err;
 
     vm->time_offset_ns = -(int64_t)time_ns();
     err = make_machine(vm);
-    if (err) {
-        no_reason(vm, err);
-        drop_memory(vm);
-        set_state(vm, VM_CRASHED);
-        log_err("%s: did not start: %s", name_of(vm), vm->why);
-        return;
-    }
-    let_run(vm);
+    if (err)
+        not_started(vm, err);
+    else
+        build_more(vm);
 }
 
 static const struct vcpu_ops *engine_of(const struct vm *vm, enum isa *isa)
@@ -347,9 +367,14 @@ static bool scrub(struct vm *vm)
 static void on_starting(struct vm *vm)
 {
     if (vm->pending & ~(uint32_t)VMP_PAUSE) {
+        if (vm->building)
+            unmake_machine(vm);
+        vm->building = false;
         drop_memory(vm);
         set_state(vm, VM_OFF);
         log_info("%s: off before it ran: %s", name_of(vm), vm->why);
+    } else if (vm->building) {
+        build_more(vm);
     } else if (scrub(vm)) {
         event_post(&vm->lifecycle);
     } else {

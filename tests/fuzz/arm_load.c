@@ -19,13 +19,19 @@ const void *file_find(const char *path, uint64_t *len)
 static void load(enum guest_kind kind, uint64_t memory)
 {
     struct load l = { .vm = &fake_vm, .config = &fake_config };
+    unsigned steps = 0;
     int err;
 
     fake_config.kind = kind;
     fake_config.memory = memory;
     fake_vm.why[0] = '\0';
-    err = arm_load_kernel(&l);
-    if (err > 0 || (err != 0 && err != -ENOMEM && fake_vm.why[0] == '\0') || err == -EFAULT)
+    do {
+        if (++steps > 1000)
+            abort();
+        err = arm_load_step(&l);
+    } while (err > 0);
+    arm_load_end(&l);
+    if ((err != 0 && err != -ENOMEM && fake_vm.why[0] == '\0') || err == -EFAULT)
         abort();                   /* -EFAULT: a write where there is no RAM was tried */
     if (err == 0 && (l.entry < PLAT_RAM || l.entry >= PLAT_RAM + memory || l.kernel.base + l.kernel.len > l.fdt))
         abort();

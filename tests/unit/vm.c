@@ -86,6 +86,16 @@ static int build(struct vm *m, const struct guest_config *c)
     return handler_result;
 }
 
+/* > 0: so many more steps; -Exxx after that. */
+static int more_steps, more_result, off_at;
+static int build_more(struct vm *m)
+{
+    assert_int_equal(m->state, VM_STARTING);
+    if (off_at && more_steps == off_at)
+        vm_request_off(m, "in the middle");
+    return more_steps > 0 ? more_steps-- : more_result;
+}
+
 static int layout(struct vm *m, const struct guest_config *c) { return gmem_add_ram(m, gpa(0), c->memory); }
 static void destroy(struct vm *m) { (void)m; destroys++; }
 static bool wakeable(struct vcpu *v) { (void)v; return wake_up; }
@@ -95,7 +105,7 @@ static int accept(struct vcpu *v, int vec) { (void)v; accepted = vec; pending_ve
 
 static const struct vintc_ops vintc = { .pending = pending, .accept = accept };
 static const struct guest_ops guest = {
-    .isa = ISA_X86_64, .build = build, .destroy = destroy, .ram_layout = layout, .emulate = count, .pio = count, .sysreg = count,
+    .isa = ISA_X86_64, .build = build, .build_more = build_more, .destroy = destroy, .ram_layout = layout, .emulate = count, .pio = count, .sysreg = count,
     .cpuid = count, .call = count, .halt = halt, .request = request, .wakeable = wakeable, .vintc = &vintc,
 };
 const struct guest_ops *guest_ops_for(enum isa isa) { return isa == ISA_X86_64 ? &guest : NULL; }
@@ -138,7 +148,7 @@ static int start(void **state)
     (void)state;
     nscript = next_exit = runs = loads = unloads = flushes = windows = nmi_windows = builds = destroys = 0;
     memset(calls, 0, sizeof calls);
-    handler_result = 0;
+    handler_result = more_steps = more_result = 0;
     pending_vec = -1;
     during_run = NULL;
     ready = nmi_open = true;
@@ -461,6 +471,29 @@ static void test_off_while_starting(void **state)
     assert_int_equal(builds, 1);
 }
 
+/* A build in pieces: the guest starts after the last; may fail, or be stopped, in the middle. */
+static void test_build_in_steps(void **state)
+{
+    static const struct { int result; bool off; uint32_t want; } cases[] = { { 0, false, VM_RUNNING }, { -EINVAL, false, VM_CRASHED }, { 0, true, VM_OFF } };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        vm_request_off(vm, "test");
+        turns(6);
+        runs = 0;
+        more_steps = 5;
+        off_at = cases[i].off ? 3 : 0;
+        more_result = cases[i].result;
+        assert_int_equal(vm_start(vm), 0);
+        turns(12);
+        assert_int_equal(more_steps, cases[i].off ? 2 : 0);
+        assert_int_equal(vm->state, cases[i].want);
+        assert_false(vm->building);
+        assert_int_equal(runs > 0, cases[i].want == VM_RUNNING);
+        more_steps = more_result = off_at = 0;
+    }
+}
+
 static void test_names(void **state)
 {
     struct vm *other;
@@ -487,7 +520,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_table), T(test_handler_fails), T(test_fail_kills), T(test_triple_fault_resets), T(test_reset_loop), T(test_irq),
         T(test_irq_window), T(test_nmi), T(test_halt), T(test_halt_nmi), T(test_wait_sipi), T(test_kick), T(test_tlb_flush_waits_for_nobody_outside),
-        T(test_pause), T(test_kill_paused), T(test_exit_code), T(test_build_fails), T(test_off_while_starting), T(test_names),
+        T(test_pause), T(test_kill_paused), T(test_exit_code), T(test_build_fails), T(test_build_in_steps), T(test_off_while_starting), T(test_names),
     };
 
     return cmocka_run_group_tests(tests, init, NULL);

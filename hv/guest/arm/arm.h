@@ -48,9 +48,11 @@ struct arm_state {
 struct arm_vcpu { struct arm_state s; };
 
 struct arm_devices;
+struct load;
 struct arm_machine {
     struct spinlock lock;                  /* LOCK_DEVICE: power states, the set below */
     struct arm_devices *devices;
+    struct load *load;                     /* while the kernel is being loaded */
     uint8_t gic;                           /* version of the guest's GIC: 2 or 3 */
     bool pv, pci, vio;                     /* pci, vio: what destroy has to undo */
     uint64_t logged_page[ARM_LOGGED_PAGES]; uint32_t nlogged_page;
@@ -95,5 +97,6 @@ void arm_steal_init(struct vm *vm);
 
 /* build.c */
 int arm_build(struct vm *vm, const struct guest_config *c);
+int arm_build_more(struct vm *vm);
 void arm_destroy(struct vm *vm);
 int arm_ram_layout(struct vm *vm, const struct guest_config *c);

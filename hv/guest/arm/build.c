@@ -69,15 +69,11 @@ static int build_machine(struct vm *vm, const struct guest_config *c, struct arm
     return err;
 }
 
-static int load_guest(struct load *l)
+static void drop_load(struct arm_machine *m)
 {
-    int err = arm_load_kernel(l);
-
-    if (err == 0)
-        err = arm_load_initrd(l);
-    if (err == 0 && l->config->acpi)
-        err = arm_efi_build(l);
-    return err ? err : arm_fdt_build(l);
+    arm_load_end(m->load);
+    free(m->load);
+    m->load = NULL;
 }
 
 /* booting.rst: X0 = device tree, X1..X3 = 0, MMU off, interrupts masked, EL1. The engine has made the rest as at reset. */
@@ -92,7 +88,6 @@ static void set_entry(struct vcpu *v, const struct load *l)
 
 int arm_build(struct vm *vm, const struct guest_config *c)
 {
-    struct load l = { .vm = vm, .config = c };
     struct arm_machine *m = calloc(1, sizeof *m);
     int err;
 
@@ -104,13 +99,30 @@ int arm_build(struct vm *vm, const struct guest_config *c)
     for (uint32_t i = 0; i < vm->nvcpus; i++)
         arm_set(vm->vcpu[i], ARM_VMPIDR_EL2, 1ull << 31 | vgic_affinity(i));
     err = build_machine(vm, c, m);
+    m->load = err ? NULL : calloc(1, sizeof *m->load);
+    if (m->load == NULL)
+        return err ? err : -ENOMEM;
+    m->load->vm = vm;
+    m->load->config = c;
+    return 0;
+}
+
+int arm_build_more(struct vm *vm)
+{
+    struct load *l = ((struct arm_machine *)vm->guest)->load;
+    int err = arm_load_step(l);
+
+    if (err != 0)
+        return err;
+    err = l->config->acpi ? arm_efi_build(l) : 0;
     if (err == 0)
-        err = load_guest(&l);
+        err = arm_fdt_build(l);
     if (err != 0)
         return err;
     arm_steal_init(vm);
     vtimer_sync_clock(vm);
-    set_entry(vm->vcpu[0], &l);
+    set_entry(vm->vcpu[0], l);
+    drop_load(vm->guest);
     return 0;
 }
 
@@ -125,6 +137,7 @@ void arm_destroy(struct vm *vm)
     if (m->pci)
         vpci_destroy(vm);
     arm_devices_destroy(m->devices);
+    drop_load(m);
     free(m);
     vm->guest = NULL;
 }

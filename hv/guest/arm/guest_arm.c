@@ -12,7 +12,7 @@ static int arm_vcpu_init(struct vcpu *v)
     a->s.version = ARM_STATE_VERSION;
     a->s.power = v->id == 0 ? ARM_ON : ARM_OFF;
     v->guest = a;
-    v->mp = v->id == 0 ? MP_RUNNABLE : MP_OFF;
+    v->mp = MP_OFF;                /* also the first, until the kernel is there */
     return 0;
 }
 
@@ -65,6 +65,7 @@ static void arm_resumed(struct vm *vm)
 const struct guest_ops guest_arm = {
     .isa = ISA_AARCH64,
     .build = arm_build,
+    .build_more = arm_build_more,
     .destroy = arm_destroy,
     .ram_layout = arm_ram_layout,
     .vcpu_init = arm_vcpu_init,

@@ -1,6 +1,7 @@
 /*
  * Kernels: Linux `Image` (Documentation/arm64/booting.rst), plain, as a gzip file or in an EFI zboot file, and raw flat images. zlib inflates straight
- * into guest memory, piece by piece, so no second copy is made and a broken file can only spoil the guest's own memory.
+ * into guest memory, piece by piece, so no second copy is made and a broken file can only spoil the guest's own memory. Each step is short: other
+ * guests' events wait for it.
  */
 #include "tables.h"
 #include <hv/files.h>
@@ -14,7 +15,8 @@ enum { IMAGE_HEADER = 64, IMAGE_TEXT_OFFSET = 8, IMAGE_SIZE = 16, IMAGE_FLAGS = 
 enum { ZBOOT_MAGIC = 4, ZBOOT_PAYLOAD = 8, ZBOOT_LEN = 12, ZBOOT_METHOD = 24, ZBOOT_HEADER = 64 };     /* Linux drivers/firmware/efi/libstub/zboot-header.S */
 #define IMAGE_ALIGN (2 * MIB)
 #define FLAT_OFFSET 0x80000ull         /* 64 KiB-aligned; where other machines put a raw image too */
-#define INFLATE_STEP (256 * KIB)
+#define INFLATE_STEP (128 * KIB)
+#define COPY_STEP (1 * MIB)
 
 struct file { const uint8_t *at; uint64_t len; };
 
@@ -51,7 +53,35 @@ static uint64_t ram_left(const struct load *l)
 
 static int copy(struct load *l, uint64_t base, const void *src, uint64_t len)
 {
-    return gmem_write(l->vm, gpa(base), src, len) ? why(l, -EFAULT, "guest memory at %#llx cannot be written", (unsigned long long)base) : 0;
+    if (gmem_write(l->vm, gpa(base), src, len))
+        return why(l, -EFAULT, "guest memory at %#llx cannot be written", (unsigned long long)base);
+    if (l->initrd.len == 0)        /* of the kernel still: code */
+        gmem_sync_code(l->vm, gpa(base), len);
+    return 0;
+}
+
+/* What the next steps copy. */
+static int copy_later(struct load *l, uint64_t base, const void *src, uint64_t len)
+{
+    l->copy_to = base;
+    l->copy_from = src;
+    l->copy_left = len;
+    return 0;
+}
+
+/* > 0: more. */
+static int copy_step(struct load *l)
+{
+    uint64_t n = min_u64(l->copy_left, COPY_STEP);
+    int err;
+
+    if (n == 0)
+        return 0;
+    err = copy(l, l->copy_to, l->copy_from, n);
+    l->copy_to += n;
+    l->copy_from += n;
+    l->copy_left -= n;
+    return err ? err : l->copy_left != 0;
 }
 
 /* ---- Image ---- */
@@ -84,12 +114,12 @@ static int load_image(struct load *l, struct file f)
 {
     int err = f.len >= IMAGE_HEADER && is_image(f.at) ? place_image(l, f.at, f.len) : why(l, -EINVAL, "no ARM64 Linux Image");
 
-    return err ? err : copy(l, l->kernel.base, f.at, f.len);
+    return err ? err : copy_later(l, l->kernel.base, f.at, f.len);
 }
 
 /* ---- compressed ---- */
 
-struct inflation { struct load *l; z_stream z; uint8_t *buf; uint64_t done; };
+struct inflation { struct load *l; z_stream z; uint64_t done; uint8_t buf[INFLATE_STEP]; };
 
 static void *z_alloc(void *opaque, unsigned n, unsigned size)
 {
@@ -121,42 +151,46 @@ static int inflated(struct inflation *s, uint64_t n)
     return copy(l, l->kernel.base + s->done - n, s->buf, n);
 }
 
-/* Bounded by the guest's memory: each round writes INFLATE_STEP bytes of it, ends the stream, or fails. */
-static int inflate_all(struct inflation *s)
+/* > 0: more. Bounded by the guest's memory: each step writes INFLATE_STEP bytes of it, ends the stream, or fails. */
+static int inflate_step(struct inflation *s)
 {
     int state, err;
 
-    do {
-        s->z.next_out = s->buf;
-        s->z.avail_out = (unsigned)INFLATE_STEP;
-        state = inflate(&s->z, Z_NO_FLUSH);
-        if (state != Z_OK && state != Z_STREAM_END)
-            return why(s->l, -EINVAL, "its compressed data is broken (zlib %d)", state);
-        if (s->z.avail_out != 0 && state != Z_STREAM_END)
-            return why(s->l, -EINVAL, "its compressed data ends too early");
-        err = inflated(s, INFLATE_STEP - s->z.avail_out);
-        if (err)
-            return err;
-    } while (state != Z_STREAM_END);
-    return 0;
+    s->z.next_out = s->buf;
+    s->z.avail_out = (unsigned)INFLATE_STEP;
+    state = inflate(&s->z, Z_NO_FLUSH);
+    if (state != Z_OK && state != Z_STREAM_END)
+        return why(s->l, -EINVAL, "its compressed data is broken (zlib %d)", state);
+    if (s->z.avail_out != 0 && state != Z_STREAM_END)
+        return why(s->l, -EINVAL, "its compressed data ends too early");
+    err = inflated(s, INFLATE_STEP - s->z.avail_out);
+    return err ? err : state != Z_STREAM_END;
+}
+
+void arm_load_end(struct load *l)
+{
+    if (!l || !l->inflation)
+        return;
+    (void)inflateEnd(&l->inflation->z);
+    free(l->inflation);
+    l->inflation = NULL;
 }
 
 static int load_gzip(struct load *l, struct file f)
 {
-    struct inflation s = { .l = l, .z = { .zalloc = z_alloc, .zfree = z_free } };
-    int err = -ENOMEM;
+    struct inflation *s = calloc(1, sizeof *s);
 
+    if (!s)
+        return -ENOMEM;
+    l->inflation = s;
+    s->l = l;
+    s->z.zalloc = z_alloc;
+    s->z.zfree = z_free;
+    s->z.next_in = (z_const Bytef *)f.at;
+    s->z.avail_in = (unsigned)f.len;
     if (f.len > UINT32_MAX)
         return why(l, -EINVAL, "more than 4 GiB");
-    s.buf = malloc(INFLATE_STEP);
-    s.z.next_in = (z_const Bytef *)f.at;
-    s.z.avail_in = (unsigned)f.len;
-    if (s.buf && inflateInit2(&s.z, 15 + 16) == Z_OK) {
-        err = inflate_all(&s);
-        (void)inflateEnd(&s.z);
-    }
-    free(s.buf);
-    return err;
+    return inflateInit2(&s->z, 15 + 16) == Z_OK ? 0 : -ENOMEM;
 }
 
 /* An EFI application that holds a compressed Image. */
@@ -181,7 +215,7 @@ static int load_flat(struct load *l, struct file f)
         return why(l, -ENOSPC, "it takes %llu MiB; give the guest more memory", (unsigned long long)(f.len >> 20) + 1);
     l->kernel = (struct load_range){ PLAT_RAM + FLAT_OFFSET, f.len };
     l->entry = l->kernel.base;
-    return copy(l, l->kernel.base, f.at, f.len);
+    return copy_later(l, l->kernel.base, f.at, f.len);
 }
 
 /* ---- any ---- */
@@ -231,7 +265,7 @@ static void place_fdt(struct load *l)
     l->tables = l->config->acpi ? l->fdt - TABLES_ROOM : l->fdt;
 }
 
-int arm_load_kernel(struct load *l)
+static int begin_kernel(struct load *l)
 {
     struct file f = { 0 };
     int err;
@@ -241,20 +275,17 @@ int arm_load_kernel(struct load *l)
     if (!f.at)
         return why(l, -ENOENT, "the file was not loaded at boot");
     err = load_by_kind(l, f);
-    if (err)
-        return err;
-    gmem_sync_code(l->vm, gpa(l->kernel.base), l->kernel.len);
-    if (l->kernel.base + l->kernel.len > l->tables)
-        return why(l, -ENOSPC, "it leaves no room for its device tree; give the guest more memory");
-    return 0;
+    return err ? err : 1;
 }
 
-int arm_load_initrd(struct load *l)
+static int begin_initrd(struct load *l)
 {
     const char *path = l->config->initrd;
     uint64_t len = 0, base;
     const void *data;
 
+    if (l->kernel.base + l->kernel.len > l->tables)
+        return why(l, -ENOSPC, "it leaves no room for its device tree; give the guest more memory");
     if (path[0] == '\0')
         return 0;
     data = file_find(path, &len);
@@ -268,5 +299,24 @@ int arm_load_initrd(struct load *l)
         return -ENOSPC;
     }
     l->initrd = (struct load_range){ base, len };
-    return copy(l, base, data, len);
+    return copy_later(l, base, data, len);
+}
+
+/* With the kernel's last piece it is known where the initrd can be. */
+static int step_kernel(struct load *l)
+{
+    int more = l->inflation ? inflate_step(l->inflation) : copy_step(l);
+
+    return more == 0 ? begin_initrd(l) : more;
+}
+
+int arm_load_step(struct load *l)
+{
+    static int (*const phases[])(struct load *) = { begin_kernel, step_kernel, copy_step };
+    int more = phases[l->phase](l);
+
+    if (more < 0 || l->phase == ARRAY_SIZE(phases) - 1)
+        return more;
+    l->phase += l->phase == 0 || more == 0;
+    return 1;
 }

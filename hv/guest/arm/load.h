@@ -14,12 +14,16 @@ struct load {
     uint64_t entry, fdt;
     uint64_t tables;                       /* ACPI's and EFI's, TABLES_ROOM bytes below the device tree; the device tree's address when there are none */
     struct efi_info efi;
+    unsigned phase;                        /* private to load.c, as is the rest */
+    uint64_t copy_to, copy_left;
+    const uint8_t *copy_from;
+    struct inflation *inflation;
 };
 #define FDT_ROOM (64 * KIB)                /* device trees of ours are smaller */
 
-/* 0, or -Exxx with vm->why. */
-int must_check arm_load_kernel(struct load *l);            /* sets kernel and entry, copies */
-int must_check arm_load_initrd(struct load *l);            /* below the device tree; copies */
+/* The kernel (sets `kernel` and `entry`), then the initrd below the tables. > 0: call again, from another event; 0: all is there; -Exxx with vm->why. */
+int must_check arm_load_step(struct load *l);
+void arm_load_end(struct load *l);         /* frees what the steps hold; NULL: nothing */
 
 /* efi.c: for `acpi = yes`: writes the tables at l->tables, sets l->efi. */
 int must_check arm_efi_build(struct load *l);

@@ -10,6 +10,7 @@ struct guest_ops {
     enum isa isa;
     /* CPU 0, vCPUs exist in reset state, RAM is mapped and zeroed: devices, regions, tables, kernel in memory, boot vCPU's registers. On error sets vm->why. */
     int  (*build)(struct vm *, const struct guest_config *);
+    int  (*build_more)(struct vm *);                   /* optional; CPU 0, after build, before a vCPU may run: > 0: call it again from another event; 0: the guest can start; -Exxx */
     void (*destroy)(struct vm *);                      /* CPU 0, no vCPU runs: frees all that build made; also after a failed build */
     int  (*ram_layout)(struct vm *, const struct guest_config *);   /* gmem_add_ram calls, before build */
     int  (*vcpu_init)(struct vcpu *);

@@ -36,6 +36,7 @@ struct vm {
     uint64_t started_ns, log_tokens, log_last_ns, log_dropped;
     char why[96];                    /* why it stopped or crashed */
     int exit_code;                   /* of debug-exit; -1: none */
+    bool building;                   /* VM_STARTING: the machine is there, guest_ops.build_more goes on */
     uint32_t resets, quick_resets;   /* quick: in a row, each soon after the start */
     uint64_t paused_ns;              /* time_ns() at which it was paused; 0: it is not */
     uint64_t hv_bytes;               /* memory Trivet uses for this guest beyond the guest's own */
