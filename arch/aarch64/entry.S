@@ -94,14 +94,6 @@ arm_vectors:
         from_guest el2_exit_serror
         .balign 128
 
-/* Until the engine has its own: nothing can run below EL2. */
-        .weak   el2_exit_sync, el2_exit_irq, el2_exit_fiq, el2_exit_serror
-el2_exit_sync:
-el2_exit_irq:
-el2_exit_fiq:
-el2_exit_serror:
-        b       el2_exit_sync
-
 /* x0 = the bad SP, SP = the sum of that and x0, x1 in TPIDR_EL0. This is the end: a guest's registers serve as notepad. */
 arm_vector_overflow:
         msr     tpidrro_el0, x0

@@ -24,12 +24,6 @@ static volatile bool stopping;          /* a CPU panics */
 
 struct gic_ops *gic;
 
-/* Until hv/guest/arm has its own: no guest runs. */
-__attribute__((weak)) void arm_vtimer_irq(struct vcpu *v)
-{
-    (void)v;
-}
-
 int irq_init(void)
 {
     gic = the_platform.gic.version == 2 ? &gicv2_ops : the_platform.gic.version >= 3 ? &gicv3_ops : NULL;

@@ -59,13 +59,6 @@ static _Noreturn void fatal(const struct arm_frame *f, uint32_t kind)
              (unsigned long long)f->esr, (unsigned long long)f->elr, (unsigned long long)f->far);
 }
 
-/* Until the engine has its own. */
-__attribute__((weak)) bool el2_host_serror(struct arm_frame *f)
-{
-    (void)f;
-    return false;
-}
-
 void arm_trap(struct arm_frame *f, uint32_t kind)
 {
     unsigned ec = ESR_EC(f->esr);
