@@ -54,7 +54,7 @@ static void uart_reset(void)
 /* Above the ports that machines have something at, a part of them is as good as all. */
 static unsigned after(unsigned port)
 {
-    return port < 0x1000 ? port + 1 : port + (unsigned)cmdline_num("step", 1);
+    return port < 0x500 || (port >= 0xcf0 && port < 0xd00) ? port + 1 : port + (unsigned)cmdline_num("step", 1);
 }
 
 static void reads(void)
