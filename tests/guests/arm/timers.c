@@ -101,13 +101,14 @@ static void by_tval(const struct timer *t)
     set_ctl(t, 1);
     verdict(t, "unmasked in the past: at once", wait_fired(1, 1000), 0);
     fired = 0;
+    uint64_t due = ticks() + ticks_hz / 100;    /* on a busy host it may be over when we look */
     set_tval(t, ticks_hz / 100);
     set_ctl(t, 1);
     uint64_t left = get_tval(t);
-    verdict(t, "TVAL counts down", left <= ticks_hz / 100 && left > 0, left);
-    verdict(t, "ISTATUS before its time", get_ctl(t) == 1 || fired, get_ctl(t));
+    verdict(t, "TVAL counts down", (left <= ticks_hz / 100 && left > 0) || ticks() >= due, left);
+    verdict(t, "ISTATUS before its time", get_ctl(t) == 1 || fired || ticks() >= due, get_ctl(t));
     wait_fired(1, 2);
-    verdict(t, "fires early", fired == 0 || cmdline_has("emulator"), fired);
+    verdict(t, "fires early", fired == 0 || ticks() >= due || cmdline_has("emulator"), fired);
     verdict(t, "fires by TVAL", wait_fired(1, 1000), 0);
 }
 
