@@ -67,6 +67,8 @@ void trap_init_cpu(void);          /* vectors */
 bool trap_unwind(struct frame *f);
 /* fn runs for the EC on every CPU; NULL takes it away. It moves f->elr where the instruction is to be skipped. */
 void trap_handle(unsigned ec, trap_fn fn);
+/* fn runs after every interrupt has been ended: to unwind what it interrupted. NULL: none. */
+void trap_irqs(trap_fn fn);
 int jmp_set(struct jmp *j) __attribute__((returns_twice));
 _Noreturn void jmp_back(struct jmp *j, int v);
 void regs_call(struct regs *r, const void *code);

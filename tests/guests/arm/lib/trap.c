@@ -4,7 +4,7 @@
 enum { VEC_SYNC = 0, VEC_IRQ = 1, VEC_FIQ = 2, VEC_SERROR = 3 };
 
 struct cpu cpus[MAX_CPUS];
-static trap_fn handlers[64];
+static trap_fn handlers[64], irq_after;
 extern char vectors[];
 void trap_c(struct frame *f);
 
@@ -22,6 +22,11 @@ void trap_init_cpu(void)
 void trap_handle(unsigned ec, trap_fn fn)
 {
     handlers[ec & 63] = fn;
+}
+
+void trap_irqs(trap_fn fn)
+{
+    irq_after = fn;
 }
 
 static unsigned cause(const struct frame *f)
@@ -55,6 +60,8 @@ void trap_c(struct frame *f)
 {
     if ((f->vec & 3) == VEC_IRQ) {
         gic_trap(f);
+        if (irq_after)
+            irq_after(f);
         return;
     }
     trap_fn fn = handlers[cause(f) & 63];
