@@ -151,6 +151,13 @@ static void test_edge(void **state)
     line(40, true);
     assert_int_equal(take(0), 40);
     assert_int_equal(take(0), SPURIOUS);
+    line(40, false);
+    line(40, true);
+    (void)attend(0);
+    line(40, false);
+    line(40, true);                                    /* joins the one that waits in a list register */
+    assert_int_equal(take(0), 40);
+    assert_int_equal(take(0), SPURIOUS);
 }
 
 static void test_level(void **state)
@@ -330,6 +337,19 @@ static void test_priorities(void **state)
     assert_int_equal(take(0), SPURIOUS);
     assert_int_equal(cpu_of(0)->gic.hcr, 0);
     assert_int_equal(cpu_of(0)->nready, 0);
+    for (unsigned n = 8; n-- > 0;) {                   /* alike: the lowest INTIDs first */
+        prio(64 + n, 0x80);
+        line(64 + n, false);
+        line(64 + n, true);
+    }
+    (void)attend(0);
+    for (unsigned n = 0; n < 4; n++)
+        assert_int_equal((uint32_t)cpu_of(0)->gic.lr[n], 64 + n);
+    for (unsigned n = 0; n < 8; n++)
+        assert_in_range(take(0), 64, 71);
+    assert_int_equal(take(0), SPURIOUS);
+    for (unsigned n = 0; n < 8; n++)
+        prio(64 + n, (uint8_t)(0x80 - 8 * n));
     /* Something urgent displaces what is merely pending, and preempts what is active. */
     for (unsigned n = 0; n < 5; n++) {
         line(64 + n, false);

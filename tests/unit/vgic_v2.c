@@ -134,6 +134,7 @@ static void test_sgi(void **state)
     assert_int_equal(ack(1), FROM(0, 7));
     sgir(3, 0x00020007);
     assert_int_equal(ack(1), SPURIOUS);
+    assert_true(cpu_of(1)->gic.lr[0] & ARM_LR_EOI);    /* else nobody would give it the second */
     eoi(1, FROM(0, 7));
     assert_int_equal(take(1), FROM(3, 7));
 }
