@@ -1,6 +1,4 @@
 /* el2_esr.c: ESR_EL2 in words. Arm ARM D19.2.37, "ISS encoding for an exception from a Data Abort" and its neighbours. */
-#include <hv/arm.h>
-
 #include "el2_esr.h"
 
 enum fault { OTHER, ADDRESS_SIZE, TRANSLATION, ACCESS_FLAG, PERMISSION, EXTERNAL, CONFLICT };
@@ -15,11 +13,6 @@ static const uint8_t faults[64] = {
     [0x18] = EXTERNAL, [0x1b] = EXTERNAL, [0x1c] = EXTERNAL, [0x1d] = EXTERNAL, [0x1e] = EXTERNAL, [0x1f] = EXTERNAL,
     [0x30] = CONFLICT,
 };
-
-static uint64_t gpr_value(const uint64_t *gpr, unsigned n)
-{
-    return n == ESR_REG_ZR ? 0 : gpr[n];
-}
 
 static void fill_mem(uint64_t esr, uint64_t far, const uint64_t *gpr, struct vcpu_exit *e)
 {
@@ -64,21 +57,6 @@ enum esr_abort esr_abort(uint64_t esr, uint64_t far, uint64_t hpfar, const uint6
         return ABORT_MEM;
     }
     return faults[esr & 63] == PERMISSION ? ABORT_MEM_NO_IPA : ABORT_MEM;
-}
-
-void esr_sysreg(uint64_t esr, const uint64_t *gpr, struct vcpu_exit *e)
-{
-    uint32_t iss = (uint32_t)(esr & ESR_ISS);
-
-    e->reason = EXIT_SYSREG;
-    e->syndrome = esr;
-    e->insn_len = 4;
-    e->insn_bytes_len = 0;
-    e->sysreg.id = ARM_SYSREG(iss >> 20 & 3, iss >> 14 & 7, iss >> 10 & 15, iss >> 1 & 15, iss >> 17 & 7);
-    e->sysreg.reg = iss >> 5 & 31;
-    e->sysreg.write = !(iss & 1);
-    e->sysreg.cr = false;
-    e->sysreg.val = e->sysreg.write ? gpr_value(gpr, e->sysreg.reg) : 0;
 }
 
 uint64_t esr_for_el1(uint64_t esr, bool from_el0, unsigned fsc)

@@ -81,7 +81,24 @@ static inline void esr_plain(uint64_t esr, uint64_t far, uint64_t hpfar, const u
 enum esr_abort esr_abort(uint64_t esr, uint64_t far, uint64_t hpfar, const uint64_t *gpr, struct vcpu_exit *e);
 /* For ABORT_MEM_NO_IPA, when the page has been found. */
 void esr_set_page(struct vcpu_exit *e, uint64_t page);
-/* EC 0x18: fills in e->sysreg. */
-void esr_sysreg(uint64_t esr, const uint64_t *gpr, struct vcpu_exit *e);
+/*
+ * EC 0x18: fills in e->sysreg. The syndrome has op0 21:20, op2 19:17, op1 16:14, CRn 13:10, Rt 9:5, CRm 4:1, read 0; an MRS encoding is op0 15:14,
+ * op1 13:11, CRn 10:7, CRm 6:3, op2 2:0. Inline: an interrupt to another CPU begins here.
+ */
+static inline void esr_sysreg(uint64_t esr, const uint64_t *gpr, struct vcpu_exit *e)
+{
+    uint32_t iss = (uint32_t)(esr & ESR_ISS), reg = iss >> 5 & 31;
+
+    e->reason = EXIT_SYSREG;
+    e->syndrome = esr;
+    e->insn_len = 4;
+    e->insn_bytes_len = 0;
+    e->sysreg.id = (iss >> 6 & 0xc000) | (iss >> 3 & 0x3f80) | (iss << 2 & 0x78) | (iss >> 17 & 7);
+    e->sysreg.reg = (uint8_t)reg;
+    e->sysreg.write = !(iss & 1);
+    e->sysreg.cr = false;
+    e->sysreg.val = iss & 1 || reg == ESR_REG_ZR ? 0 : gpr[reg];
+}
+
 /* ESR_EL1 for an abort of the guest that EL1 shall see as fault status code fsc; from_el0: where it was, by SPSR_EL2. */
 uint64_t esr_for_el1(uint64_t esr, bool from_el0, unsigned fsc);

@@ -54,6 +54,7 @@ static void exit_undefined(struct vcpu *v, struct vcpu_exit *e)
 static void exit_wfx(struct vcpu *v, struct vcpu_exit *e)
 {
     e->insn_len = e->syndrome & ESR_IL ? 4 : 2;
+    e->insn_bytes_len = 0;
     if (ESR_WFX_TI(e->syndrome) == 0) {
         e->reason = EXIT_HALT;
         return;
@@ -67,7 +68,7 @@ static void exit_hvc(struct vcpu *v, struct vcpu_exit *e)
 {
     (void)v;
     e->reason = EXIT_CALL;
-    e->insn_len = 0;
+    e->insn_len = e->insn_bytes_len = 0;
 }
 
 static void exit_smc(struct vcpu *v, struct vcpu_exit *e)
@@ -167,9 +168,11 @@ static void exit_abort(struct vcpu *v, struct vcpu_exit *e)
         other_abort(v, e, far, hpfar);
 }
 
+/* Classes between those with a name are nothing that a guest shall have. */
 static exit_fn *const handlers[EC_COUNT] = {
-    [EC_WFX] = exit_wfx, [EC_FP] = exit_fp, [EC_HVC64] = exit_hvc, [EC_SMC64] = exit_smc, [EC_SYSREG] = exit_sysreg, [EC_SVE] = exit_sve,
-    [EC_IABT_LOW] = exit_abort, [EC_DABT_LOW] = exit_abort,
+    [0] = exit_undefined, [EC_WFX] = exit_wfx, [2 ... 6] = exit_undefined, [EC_FP] = exit_fp, [8 ... 0x15] = exit_undefined,
+    [EC_HVC64] = exit_hvc, [EC_SMC64] = exit_smc, [EC_SYSREG] = exit_sysreg, [EC_SVE] = exit_sve, [0x1a ... 0x1f] = exit_undefined,
+    [EC_IABT_LOW] = exit_abort, [0x21 ... 0x23] = exit_undefined, [EC_DABT_LOW] = exit_abort, [0x25 ... 0x3f] = exit_undefined,
 };
 
 /* ---- SErrors ---- */
@@ -208,17 +211,24 @@ void el2_serror_window(struct vcpu *v)
         serror(v, 0);
 }
 
-/* Where the CPU has RAS, an ESB at each exit tells at once, and for little, what the guest left behind (Arm ARM A2.2, "RAS"). */
-static void check_deferred(struct vcpu *v)
+static __attribute__((noinline)) uint32_t deferred(struct vcpu *v, uint64_t disr, uint32_t kind)
+{
+    write_sysreg(DISR_EL1, 0);
+    serror(v, disr);
+    return kind;
+}
+
+/*
+ * Where the CPU has RAS, an ESB at each exit tells at once, and for little, what the guest left behind (Arm ARM A2.2, "RAS"). Returns kind, so
+ * that nothing has to be kept over the rare call.
+ */
+static inline uint32_t check_deferred(struct vcpu *v, uint32_t kind)
 {
     uint64_t disr;
 
     __asm__ volatile("hint #16" : : : "memory");
     disr = read_sysreg(DISR_EL1);
-    if (__builtin_expect(disr & DISR_A, 0)) {
-        write_sysreg(DISR_EL1, 0);
-        serror(v, disr);
-    }
+    return __builtin_expect(disr & DISR_A, 0) ? deferred(v, disr, kind) : kind;
 }
 
 /* ---- the run ---- */
@@ -243,9 +253,7 @@ static inline uint32_t enter(struct vcpu *v)
 {
     uint32_t kind = el2_enter(&v->regs, el2_caps.pauth ? &el2_of(v)->sys[R_APIAKEYLO_EL1] : NULL);
 
-    if (el2_caps.ras)
-        check_deferred(v);
-    return kind;
+    return el2_caps.ras ? check_deferred(v, kind) : kind;
 }
 
 /* Apart, so that a run without interrupts saves no registers for it. */
@@ -267,12 +275,10 @@ void el2_run(struct vcpu *v, struct vcpu_exit *e)
 
     if (__builtin_expect(el2_of(v)->hcr & HCR_VSE, 0))
         note_vse(el2_of(v));
-    e->insn_bytes_len = 0;
     if (kind != VECTOR_SYNC) {
         exit_other(v, e, kind);
         return;
     }
     e->syndrome = read_sysreg(esr_el2);
-    exit_fn *fn = handlers[ESR_EC(e->syndrome)];
-    (fn ? fn : exit_undefined)(v, e);
+    handlers[ESR_EC(e->syndrome)](v, e);
 }

@@ -70,7 +70,7 @@ static void access_device(struct vcpu *v, struct input *in)
     memcpy(fake_ram + 0x1000, &insn, 4);
     for (unsigned i = 0; i < 31; i++)
         v->regs.gpr[i] = i & 1 ? address(in) : v->regs.gpr[i];
-    e.mem.gpa = gpa(address(in));
+    e.mem.gpa = gpa(e.mem.io.addr = address(in));
     e.mem.gva = address(in);
     e.mem.prot = (uint8_t)(1u << take(in, 1) % 3);
     e.mem.decoded = take(in, 1) & 1;

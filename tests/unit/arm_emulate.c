@@ -132,7 +132,7 @@ static struct vcpu_exit mem_exit(uint64_t at, bool write)
     struct vcpu_exit e = { .reason = EXIT_MEM, .syndrome = 0x25ull << 26 | ESR_IL | (write ? ISS_WNR : 0) };
 
     e.mem.gpa = gpa(at);
-    e.mem.gva = at;
+    e.mem.io.addr = e.mem.gva = at;
     e.mem.prot = write ? PROT_W : PROT_R;
     return e;
 }

@@ -61,13 +61,10 @@ static int by_syndrome(struct vcpu *v, struct vcpu_exit *e)
 {
     struct io_access *io = &e->mem.io;
 
-    io->addr = e->mem.gpa.v;
-    if (io->write)
-        io->val = arm_x(v, e->mem.reg);
     if (io_dispatch(v->vm, IO_MEM, io) == -ENOENT)
         return no_device(v, e);
     if (!io->write)
-        arm_set_x(v, e->mem.reg, loaded(io->val, io->size, e->mem.sext, e->mem.wide));
+        arm_set_x(v, e->mem.reg, e->mem.sext ? loaded(io->val, io->size, true, e->mem.wide) : io->val);   /* of no more than its size already */
     v->ops->skip_insn(v, insn_len(e));
     return 0;
 }

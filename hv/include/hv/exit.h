@@ -22,7 +22,7 @@ struct vcpu_exit {
     uint8_t insn_bytes_len;                            /* decode assist: bytes below are valid; 0: none */
     uint8_t insn_bytes[15];
     union {
-        struct { gpa_t gpa; uint8_t prot; bool decoded, sext, wide; uint8_t reg; struct io_access io; uint64_t gva; } mem; /* prot: what was tried; ARM64: reg 31 is XZR, wide: a 64-bit register (SF), gva: FAR_EL2 */
+        struct { gpa_t gpa; uint8_t prot; bool decoded, sext, wide; uint8_t reg; struct io_access io; uint64_t gva; } mem; /* prot: what was tried; decoded: io is whole, with gpa as its address; ARM64: reg 31 is XZR, wide: a 64-bit register (SF), gva: FAR_EL2 */
         struct { struct io_access io; bool string, rep; uint8_t addr_size, seg; } pio;  /* string: guest_ops.emulate does it */
         /* x86: cr false: RDMSR/WRMSR, id is the guest's ECX, val is EDX:EAX of a write; guest code sets the registers of a read.
          * cr true: MOV to/from CRn, or XSETBV, intercepted: id is an enum x86_sysreg; guest code decodes the instruction and ignores val. */
