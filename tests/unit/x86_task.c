@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include "tests/unit/x86_fake.h"
 
-enum { GDT = 0x1000, TSS1 = 0x2000, TSS2 = 0x3000, CODE = 0x08, DATA = 0x10, SEL1 = 0x18, SEL2 = 0x20, LDT = 0x28, USER = 0x30, STACK = 0x8000, GDT_LEN = 0x38 };
+enum { GDT = 0x1000, TSS1 = 0x2000, TSS2 = 0x3000, CODE = 0x08, DATA = 0x10, SEL1 = 0x18, SEL2 = 0x20, LDT = 0x28, USER = 0x30, READ_ONLY = 0x38, ABSENT = 0x40, STACK = 0x8000, GDT_LEN = 0x48 };
 static uint8_t ram[0x10000];
 
 static uint8_t *fake_ram(uint64_t a, uint64_t len) { return range_within(a, len, 0, sizeof ram) ? ram + a : NULL; }
@@ -53,6 +53,8 @@ static int setup(void **state)
     descriptor(SEL1, TSS1, 0x67, 0x8b);
     descriptor(SEL2, TSS2, 0x67, 0x89);
     descriptor(USER, 0, 0xfffff, 0xcf3);
+    descriptor(READ_ONLY, 0, 0xfffff, 0xc91);
+    descriptor(ABSENT, 0, 0xfffff, 0xc13);
     fake_set(NULL, X86_GDTR_BASE, GDT);
     fake_set(NULL, X86_GDTR_LIMIT, GDT_LEN - 1);
     x86_set_segment(&fake_vcpu, X86_TR, (struct x86_segment){ SEL1, TSS1, 0x67, 0x8b });
@@ -187,6 +189,7 @@ static void test_faults_after(void **state)
     static const struct { uint32_t at, val, vector, error; } rows[] = {
         { 0x4c, 0, X86_TS, 0 }, { 0x4c, DATA, X86_TS, DATA }, { 0x4c, CODE | 3, X86_TS, CODE }, { 0x50, 0, X86_TS, 0 }, { 0x50, CODE, X86_TS, CODE },
         { 0x50, USER | 3, X86_TS, USER }, { 0x54, 0x200, X86_TS, 0x200 }, { 0x60, DATA, X86_TS, DATA }, { 0x60, 4, X86_TS, 4 }, { 0x5c, SEL1, X86_TS, SEL1 },
+        { 0x50, READ_ONLY, X86_TS, READ_ONLY }, { 0x50, ABSENT, X86_SS_FAULT, ABSENT }, { 0x54, ABSENT, X86_NP, ABSENT },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
