@@ -107,7 +107,7 @@ static bool has_ibpb(void)
  */
 #define XSAVE_TRY (XSAVE_MIN + 2560u)
 
-static bool same_after_xsavec(uint8_t *area, bool avx512)
+static __attribute__((noinline)) bool same_after_xsavec(uint8_t *area, bool avx512)
 {
     static const uint64_t ones[8] = { ~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull, ~0ull };
     uint64_t back[8] = { 0 };
