@@ -49,6 +49,7 @@ struct vmx_vcpu {
     uint32_t primary;              /* in VMCS */
     uint64_t run_until;            /* time_ns(): when run() has to end */
     uint64_t looked_after;         /* time_ns() when the preemption timer last ran out */
+    uint64_t look_at;              /* time_cycles() when that would be by the host's clock, which does not stand still */
     bool rearm;                    /* the preemption timer, at the next entry */
     uint8_t threshold, threshold_set;   /* of the task priority: wanted, in VMCS */
     uint8_t *vapic;                /* the virtual-APIC page; only the task priority of it is used */

@@ -367,6 +367,7 @@ static void put_timer(struct vmx_vcpu *s)
     uint64_t end = min_u64(s->run_until, s->looked_after + (s->rflags & RFLAGS_IF ? 10000000 : 1000000)), now = time_ns();
 
     s->rearm = false;
+    s->look_at = time_cycles() + (end > now ? end - now : 0) * (time_cycles_hz() / 1000) / 1000000;
     if (vmx_caps.preemption)
         vmwrite(PREEMPTION_VALUE, (end > now ? end - now : 0) * vmx_caps.preemption / 1000000 + 1);
 }
@@ -417,6 +418,10 @@ void vmx_run(struct vcpu *v, struct vcpu_exit *e)
     struct vmx_vcpu *s = vmx_of(v);
     struct vmx_cpu *c = &vmx_cpus[x86_this_cpu()->id];
 
+    if (!s->rearm && time_cycles() > s->look_at) {     /* it exits so often that its own time does not run out */
+        exit_timer(v, s, e);
+        return;
+    }
     if (c->current != s || s->generation != c->generation || s->flush_vpid || s->flush_ept)
         prepare(v, s, c);
     if (v->event.type != VEV_NONE)
