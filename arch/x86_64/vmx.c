@@ -83,6 +83,7 @@ void vmx_use(struct vcpu *v)
     if (!vmptrld(s->vmcs_pa))
         log_err("VMPTRLD failed");
     c->current = s;
+    c->fit = NULL;
 }
 
 static void drop(struct vmx_vcpu *s)
@@ -92,7 +93,7 @@ static void drop(struct vmx_vcpu *s)
     if (!vmclear(s->vmcs_pa))
         log_err("VMCLEAR failed");
     if (c->current == s)
-        c->current = NULL;
+        c->current = c->fit = NULL;
     s->launched = false;
 }
 
@@ -140,9 +141,16 @@ void vmx_flush(struct vmx_vcpu *s)
     s->flush_vpid = s->flush_ept = false;
 }
 
+void vmx_stale(struct vmx_vcpu *s, bool ept)
+{
+    s->flush_vpid = true;
+    s->flush_ept |= ept;
+    vmx_cpus[this_cpu()->id].fit = NULL;
+}
+
 static void vmx_vcpu_tlb_flush(struct vcpu *v)
 {
-    vmx_of(v)->flush_vpid = vmx_of(v)->flush_ept = true;
+    vmx_stale(vmx_of(v), true);
 }
 
 static void vmx_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
@@ -182,7 +190,7 @@ static void set_controls(struct vmx_vcpu *s)
         vmwrite(PLE_WINDOW, 4096);
     }
     s->primary = vmx_caps.primary;
-    s->rearm = true;
+    s->look_at = UINT64_MAX;
     s->threshold = s->threshold_set = 0;
 }
 
@@ -210,6 +218,7 @@ static void vmx_vcpu_fini(struct vcpu *v)
         pmm_free(hpa(s->vmcs_pa), 0, PMM_HV);
         v->vm->hv_bytes -= PAGE_SIZE + sizeof *s;
     }
+    v->tpr = NULL;
     if (s->vapic) {
         pmm_free(virt_to_phys(s->vapic), 0, PMM_HV);
         v->vm->hv_bytes -= PAGE_SIZE;
@@ -228,6 +237,7 @@ static void new_pages(struct vcpu *v, struct vmx_vcpu *s)
     }
     if (vapic.v) {
         s->vapic = phys_to_virt(vapic);
+        v->tpr = &s->vapic[VAPIC_TPR];
         v->vm->hv_bytes += PAGE_SIZE;
     }
 }
@@ -300,7 +310,8 @@ static void vmx_load(struct vcpu *v)
     vmx_use(v);
     write_host(s);
     s->looked_after = time_ns();
-    s->changed = s->rearm = true;
+    s->changed = true;
+    s->look_at = UINT64_MAX;
     guest_fpu_load(v, &s->fpu);
     for (unsigned i = 0; i < VMX_MSRS; i++)
         wrmsr(switched_msrs[i], s->msr[i]);

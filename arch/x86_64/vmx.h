@@ -28,6 +28,7 @@ struct vmx_cpu {
     uint32_t next_vpid;
     uint64_t vmxon_pa;
     const struct vmx_vcpu *current;   /* whose VMCS is current here; NULL: none */
+    const struct vmx_vcpu *fit;       /* that one too, when nothing has to be flushed before it is entered; NULL: vmx_run() looks */
 };
 extern struct vmx_cpu vmx_cpus[MAX_CPUS];
 
@@ -49,15 +50,15 @@ struct vmx_vcpu {
     uint32_t primary;              /* in VMCS */
     uint64_t run_until;            /* time_ns(): when run() has to end */
     uint64_t looked_after;         /* time_ns() when the preemption timer last ran out */
-    uint64_t look_at;              /* time_cycles() when that would be by the host's clock, which does not stand still */
-    bool rearm;                    /* the preemption timer, at the next entry */
+    uint64_t look_at;              /* time_cycles() when that would be by the host's clock, which does not stand still; UINT64_MAX: the timer is written at the next entry */
     uint8_t threshold, threshold_set;   /* of the task priority: wanted, in VMCS */
+    bool watching;                 /* either is not 0 */
     uint8_t *vapic;                /* the virtual-APIC page; only the task priority of it is used */
     uint16_t vpid;
     bool launched;
     bool changed;                  /* by us since the last entry: debug builds check it (vmx_check.h) */
     bool rsp_known;                /* v->regs.gpr[X86_RSP] is the guest's: most exits do not read it */
-    bool flush_vpid, flush_ept;    /* before the next entry */
+    bool flush_vpid, flush_ept;    /* before the next entry; set by vmx_stale() */
     struct guest_fpu fpu;
 };
 
@@ -71,6 +72,7 @@ extern const struct vcpu_ops vmx_ops;
 void vmx_use(struct vcpu *);
 void vmx_done(struct vcpu *);
 void vmx_flush(struct vmx_vcpu *);
+void vmx_stale(struct vmx_vcpu *, bool ept);   /* own CPU, or not loaded: translations by the guest's tables, or all */
 void vmx_new_vpid(struct vmx_vcpu *, struct vmx_cpu *);
 /* vmx_entry.S: runs the guest until its next exit. False: the instruction failed. Interrupts stay off. */
 bool vmx_enter(struct vcpu_regs *, bool launched, uint64_t *host_rsp);

@@ -66,7 +66,10 @@ void vmx_irq_window(struct vcpu *v, bool on)
 /* Memory only: put_threshold() writes it. */
 void vmx_tpr_window(struct vcpu *v, unsigned priority)
 {
-    vmx_of(v)->threshold = (uint8_t)priority;
+    struct vmx_vcpu *s = vmx_of(v);
+
+    s->threshold = (uint8_t)priority;
+    s->watching = (s->threshold | s->threshold_set) != 0;
 }
 
 void vmx_nmi_window(struct vcpu *v)

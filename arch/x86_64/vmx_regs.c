@@ -98,7 +98,7 @@ static int set_cr0(struct vcpu *v, uint64_t val)
     }
     vmwrite(CR0_SHADOW, val);
     vmwrite(GUEST_CR0, val | vmx_caps.cr0_fixed);
-    s->flush_vpid = true;          /* as MOV to CR does; VM entry does not (28.3.3.1) */
+    vmx_stale(s, false);           /* as MOV to CR does; VM entry does not (28.3.3.1) */
     return 0;
 }
 
@@ -107,7 +107,7 @@ static int set_cr3(struct vcpu *v, uint64_t val)
     if (val >> x86_features.phys_bits || load_pdptes(v, val))
         return -EINVAL;
     vmwrite(GUEST_CR3, val);
-    vmx_of(v)->flush_vpid = true;
+    vmx_stale(vmx_of(v), false);
     return 0;
 }
 
@@ -125,7 +125,7 @@ static int set_cr4(struct vcpu *v, uint64_t val)
     }
     vmwrite(CR4_SHADOW, val);
     vmwrite(GUEST_CR4, val | vmx_caps.cr4_fixed);
-    s->flush_vpid = true;
+    vmx_stale(s, false);
     return 0;
 }
 
@@ -139,7 +139,7 @@ static int set_efer(struct vcpu *v, uint64_t val)
     s->efer = val;
     vmwrite(GUEST_EFER, val);
     vmwrite(ENTRY_CONTROLS, vmx_caps.entry | (val & EFER_LMA ? N_IA32E : 0u));
-    s->flush_vpid = true;          /* NXE */
+    vmx_stale(s, false);           /* NXE */
     return 0;
 }
 
@@ -444,5 +444,6 @@ void vmx_reset_state(struct vcpu *v, bool init)
     if (!init)
         reset_msrs(s);
     s->changed = true;
+    vmx_stale(s, false);
     s->generation = 0;             /* CR0 and CR3 changed behind the TLB's back */
 }

@@ -49,7 +49,7 @@ static void exit_irq(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 static void exit_timer(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)v;
-    s->rearm = true;
+    s->look_at = UINT64_MAX;
     s->looked_after = time_ns();
     if (s->looked_after >= s->run_until)
         this_cpu()->wake = 1;
@@ -351,7 +351,7 @@ bool vmx_run_until(struct vcpu *v, uint64_t ns)
         return false;
     if (ns != s->run_until) {
         s->run_until = ns;
-        s->rearm = true;
+        s->look_at = UINT64_MAX;
     }
     return true;
 }
@@ -366,7 +366,6 @@ static void put_timer(struct vmx_vcpu *s)
 {
     uint64_t end = min_u64(s->run_until, s->looked_after + (s->rflags & RFLAGS_IF ? 10000000 : 1000000)), now = time_ns();
 
-    s->rearm = false;
     s->look_at = time_cycles() + (end > now ? end - now : 0) * (time_cycles_hz() / 1000) / 1000000;
     if (vmx_caps.preemption)
         vmwrite(PREEMPTION_VALUE, (end > now ? end - now : 0) * vmx_caps.preemption / 1000000 + 1);
@@ -379,6 +378,7 @@ static void put_threshold(struct vmx_vcpu *s)
 
     if (t != s->threshold_set)
         vmwrite(TPR_THRESHOLD, s->threshold_set = t);
+    s->watching = (s->threshold | t) != 0;
 }
 
 static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
@@ -386,9 +386,9 @@ static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
     bool entered;
 
     put_regs(v, s);
-    if (s->rearm)
+    if (s->look_at == UINT64_MAX)
         put_timer(s);
-    if (s->threshold | s->threshold_set)
+    if (s->watching)
         put_threshold(s);
     if (DEBUG_LOCKS && s->changed && broken_rule(s))
         return REASON_RULE;
@@ -411,6 +411,7 @@ static __attribute__((noinline)) void prepare(struct vcpu *v, struct vmx_vcpu *s
         vmx_new_vpid(s, c);
     if (s->flush_vpid || s->flush_ept)
         vmx_flush(s);
+    c->fit = s;
 }
 
 void vmx_run(struct vcpu *v, struct vcpu_exit *e)
@@ -418,11 +419,11 @@ void vmx_run(struct vcpu *v, struct vcpu_exit *e)
     struct vmx_vcpu *s = vmx_of(v);
     struct vmx_cpu *c = &vmx_cpus[x86_this_cpu()->id];
 
-    if (!s->rearm && time_cycles() > s->look_at) {     /* it exits so often that its own time does not run out */
+    if (time_cycles() > s->look_at) {     /* it exits so often that its own time does not run out */
         exit_timer(v, s, e);
         return;
     }
-    if (c->current != s || s->generation != c->generation || s->flush_vpid || s->flush_ept)
+    if (c->fit != s)
         prepare(v, s, c);
     if (v->event.type != VEV_NONE)
         vmx_inject(v, s);

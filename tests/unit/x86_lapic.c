@@ -108,6 +108,16 @@ static void test_tpr(void **state)
 
 static unsigned watched;                   /* what the engine was asked to watch CR8 for */
 static void watch(struct vcpu *v, unsigned priority) { (void)v; watched = priority; }
+static uint8_t engines_tpr;
+
+static int set_cr8(struct vcpu *v, uint32_t id, uint64_t val)
+{
+    (void)v;
+    if (id != X86_CR8)
+        return -ENOENT;
+    engines_tpr = (uint8_t)(val << 4);
+    return 0;
+}
 
 /* An engine that lets the guest write CR8: its value counts, and it is asked to tell only where CR8 alone holds something back. */
 static void test_tpr_in_the_engine(void **state)
@@ -117,26 +127,29 @@ static void test_tpr_in_the_engine(void **state)
 
     (void)state;
     ops.tpr_window = watch;
+    ops.set_sysreg = set_cr8;
     fake_vcpu[0].ops = &ops;
-    fake_cr8[0] = 5;                       /* MOV CR8, without an exit */
+    fake_vcpu[0].tpr = &engines_tpr;
+    engines_tpr = 0x50;                    /* MOV CR8, without an exit */
     assert_int_equal(apic_read(0, APIC_TPR), 0x50);
     assert_int_equal(apic_read(0, APIC_PPR), 0x50);
     ipi(1, 0, 0x4f);
     assert_int_equal(take(0), -1);
     assert_int_equal(watched, 4);
-    fake_cr8[0] = 3;
+    engines_tpr = 0x30;
     assert_int_equal(take(0), 0x4f);
     ipi(1, 0, 0x4e);                       /* held back by the one in service: its EOI tells */
     assert_int_equal(take(0), -1);
     assert_int_equal(watched, 0);
     apic_write(0, APIC_TPR, 0x62);
-    assert_int_equal(fake_cr8[0], 6);
+    assert_int_equal(engines_tpr, 0x60);
     assert_int_equal(apic_read(0, APIC_TPR), 0x62);
     apic_write(0, APIC_EOI, 0);
     assert_int_equal(take(0), -1);
     assert_int_equal(watched, 4);
     assert_int_equal(lapic_get_cr8(&fake_vcpu[0]), 6);
     fake_vcpu[0].ops = old;
+    fake_vcpu[0].tpr = NULL;
 }
 
 static unsigned received(uint8_t vec)

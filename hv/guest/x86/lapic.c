@@ -74,11 +74,10 @@ bool lapic_wants_pic(const struct lapic *l)
 /* Where the guest writes CR8 without exits, the engine has the task priority; the low half of TPR is ours. */
 static uint32_t tpr(struct lapic *l)
 {
-    const struct vcpu_ops *ops = l->v->ops;
-    uint64_t cr8;
+    const uint8_t *engines = l->v->tpr;
 
-    if (ops && ops->tpr_window && ops->get_sysreg(l->v, X86_CR8, &cr8) == 0 && cr8 != l->s.tpr >> 4)
-        l->s.tpr = (uint32_t)cr8 << 4;
+    if (engines && (*engines ^ l->s.tpr) & 0xf0)
+        l->s.tpr = *engines & 0xf0;
     return l->s.tpr;
 }
 
@@ -92,10 +91,12 @@ uint32_t lapic_ppr(struct lapic *l)
 /* The guest's next step down is of interest only if the task priority alone holds `vec` back. */
 static void watch_tpr(struct lapic *l, unsigned vec)
 {
-    const struct vcpu_ops *ops = l->v->ops;
+    unsigned priority = vec && (l->s.tpr & 0xf0) >= (vec & 0xf0) ? vec >> 4 : 0;
 
-    if (ops && ops->tpr_window)
-        ops->tpr_window(l->v, vec && (l->s.tpr & 0xf0) >= (vec & 0xf0) ? vec >> 4 : 0);
+    if (l->v->tpr && (priority | l->watched)) {
+        l->watched = (uint8_t)priority;
+        l->v->ops->tpr_window(l->v, priority);
+    }
 }
 
 /* Something became deliverable that was held back: look again before the next entry. */

@@ -53,6 +53,7 @@ struct lapic {
     struct event timer;           /* on the CPU that armed it */
     uint32_t timer_due;           /* atomic: the event came; the own CPU looks at the clock */
     int isr_top;                  /* highest vector in service; -1: none */
+    uint8_t watched;              /* priority that tpr_window was last asked for */
     uint8_t *pv_flag;             /* PV EOI is armed: the byte in guest memory; NULL: not armed */
 };
 

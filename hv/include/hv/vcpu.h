@@ -43,6 +43,7 @@ struct vcpu {
     void *arch;                 /* backend's state (VMCB ...) */
     void *guest;                /* guest ISA's state (struct x86_vcpu ...) */
     void *vintc;                /* interrupt controller's per-vCPU state (struct lapic ...) */
+    uint8_t *tpr;               /* x86: where the engine keeps the guest's task priority, when CR8 does not exit (see tpr_window); NULL: it does. Own CPU */
     bool vintc_hooks;           /* vintc wants enter()/leave() called around run (PV EOI armed, list registers ...) */
     struct vcpu_stats stats;
 };
@@ -79,7 +80,7 @@ struct vcpu_ops {
     void (*x86_mode)(struct vcpu *, struct x86_mode_regs *);   /* own CPU; NULL: get_sysreg serves */
     /* Own CPU, before run: runs end at time_ns() >= ns or soon after, with percpu.wake set. NULL or false: the host's timer has to see to it. */
     bool (*run_until)(struct vcpu *, uint64_t ns);
-    /* Own CPU. NULL: the guest's writes to CR8 exit. Else they do not, get_sysreg(X86_CR8) has the task priority, and the guest exits with
+    /* Own CPU. NULL: the guest's writes to CR8 exit. Else they do not, v->tpr has the task priority in bits 7:4, and the guest exits with
      * EXIT_IRQ_WINDOW when it falls below `priority` (1 to 15; 0: never). */
     void (*tpr_window)(struct vcpu *, unsigned priority);
 };
