@@ -364,7 +364,8 @@ static bool dsdt_names(uint64_t dsdt, uint32_t value)
 
 static void check_acpi(void)
 {
-    static const uint32_t addresses[] = { PLAT_PL011, PLAT_PL061, PLAT_ECAM, PLAT_MMIO32, PLAT_MMIO32 + PLAT_MMIO32_LEN - 1, INTID_PL011, INTID_PL061 };
+    static const uint32_t addresses[] = { PLAT_PL011, PLAT_PL031, PLAT_PL061, PLAT_ECAM, PLAT_MMIO32, PLAT_MMIO32 + PLAT_MMIO32_LEN - 1, INTID_PL011,
+                                          INTID_PL031, INTID_PL061 };
     uint64_t fadt = acpi_table("FACP"), dsdt = ram(fadt + 140, 8);
 
     assert_int_equal(ram(fadt + 129, 2), 3);

@@ -35,6 +35,21 @@ DefinitionBlock ("", "DSDT", 2, "TRIVET", "TRIVETA6", 1)
             Name (_UID, 0)
         }
 
+        /*
+         * The PL031 has no identifier of its own in ACPI. Linux makes a PrimeCell of what is compatible with one that it knows, and then chooses the
+         * driver by the identification registers (Arm DDI 0224 §3.3.9), which say PL031.
+         */
+        Device (RTC0)
+        {
+            Name (_HID, "TRVT0031")
+            Name (_CID, "ARMH0061")
+            Name (_UID, 1)
+            Name (_CRS, ResourceTemplate () {
+                Memory32Fixed (ReadWrite, 0x09010000, 0x1000)
+                Interrupt (ResourceConsumer, Level, ActiveHigh, Exclusive) { 34 }
+            })
+        }
+
         Device (PCI0)
         {
             Name (_HID, EisaId ("PNP0A08"))
