@@ -156,12 +156,12 @@ arm_vector_common:                      /* x0 = SP before, x1 = which vector */
         eret
 
 /*
- * bool arm_probe(enum probe what, const void *at): reads, writes (what it has read) or executes at `at`, and returns whether
+ * bool arch_probe(enum probe what, const void *at): reads, writes (what it has read) or executes at `at`, and returns whether
  * that faulted. trap.c sends the fault to arm_probe_fault while arm_probe_sp is set.
  */
-        .globl  arm_probe, arm_probe_fault, arm_a_return
-        .type   arm_probe, %function
-arm_probe:
+        .globl  arch_probe, arm_probe_fault, arch_a_return
+        .type   arch_probe, %function
+arch_probe:
         hint    #34                     /* BTI C */
         stp     x29, x30, [sp, #-16]!
         mov     x29, sp
@@ -186,8 +186,8 @@ arm_probe_fault:
         mov     sp, x10
         mov     x0, #1
         b       4b
-        .type   arm_a_return, %function
-arm_a_return:
+        .type   arch_a_return, %function
+arch_a_return:
         hint    #34                     /* BTI C */
         ret
 

@@ -1,6 +1,6 @@
 /*
- * mmu.c: the hypervisor's own address space at EL2. Everything is either writable or executable, never both; the loader's mappings are
- * gone after mmu_init(). The lower half only (TTBR0_EL2), so that it is the same with VHE and without. Arm ARM D8.
+ * mmu.c: the format of the hypervisor's own page tables at EL2, and where it puts what (the rest is common/mmu.c). The loader's mappings
+ * are gone after mmu_init(). The lower half only (TTBR0_EL2), so that it is the same with VHE and without. Arm ARM D8.
  *
  *   00004000_00000000  the image
  *   00005000_00000000  devices and firmware tables, page by page, never given back
@@ -8,27 +8,17 @@
  *   00007000_00000000  stacks, 64 KiB apart, 32 KiB unmapped below each
  *   00008000_00000000  direct map of RAM, never executable
  */
+#include <arch/common.h>
 #include <arch/mmu.h>
 
-#include <hv/lock.h>
 #include <hv/log.h>
-#include <hv/panic.h>
-#include <hv/pmm.h>
-#include <hv/pt.h>
 
 #include "boot/boot_info.h"
 #include "private.h"
 
-#define DIRECT_BASE  BOOT_PHYS_BASE_AARCH64
-#define DEVICE_BASE  0x0000500000000000ull
-#define DEVICE_SIZE  (64 * GIB)
-#define EARLY_SIZE   (2 * MIB)          /* of it, what can be mapped before mmu_init() */
-#define HEAP_VA      0x0000600000000000ull
-#define HEAP_SIZE    (64 * GIB)
-#define STACK_BASE   0x0000700000000000ull
-#define STACK_STRIDE (64 * KIB)         /* entry.S: STACK_BIT */
-#define STACK_ORDER  3u                 /* 32 KiB */
-#define STACK_SIZE   (PAGE_SIZE << STACK_ORDER)
+#define DIRECT_BASE BOOT_PHYS_BASE_AARCH64
+#define DEVICE_BASE 0x0000500000000000ull
+#define EARLY_SIZE  (2 * MIB)           /* of it, what can be mapped before mmu_init() */
 
 #define PTE_VALID (1ull << 0)
 #define PTE_NEXT  (1ull << 1)           /* at the lowest level: a page */
@@ -42,9 +32,12 @@
 #define PTE_XN    (1ull << 54)          /* with VHE: of EL0 */
 #define PTE_ADDR  0x0000fffffffff000ull
 
-extern uint8_t __text_start[], __text_end[], __rodata_start[], __rodata_end[], __data_start[], __data_end[];
-extern uint8_t __bss_start[], __bss_end[], boot_stack_guard[], boot_stack_top[];
+extern uint8_t boot_stack_top[];
 void arm_ap_start(void);
+
+const struct mmu_layout mmu_layout = {
+    .direct = DIRECT_BASE, .devices = DEVICE_BASE, .heap = 0x0000600000000000ull, .stacks = 0x0000700000000000ull,
+};
 
 static uint64_t never_exec(void)
 {
@@ -92,46 +85,18 @@ static const struct pt_format host_format = {
     .kind = host_kind, .addr = host_addr, .prot = host_prot,
 };
 
-static struct pt host;
-static uint64_t device_next = DEVICE_BASE;
-static struct spinlock device_lock = SPINLOCK_INIT(LOCK_DRIVER);
-static const struct boot_mem *ram;      /* what the direct map covers */
-static uint32_t nram;
-static uint64_t image_phys, image_virt;
-
 /* In the loader's tables, the first 2 MiB of the device window. */
 static struct { uint64_t l1[512], l2[512], l3[512]; } early __attribute__((aligned(4096)));
 
 void *phys_to_virt(hpa_t pa) { return (void *)(DIRECT_BASE + pa.v); }
-uint64_t mmu_root(void) { return host.root.v; }
-uint64_t mmu_image_phys(const void *p) { return image_phys + ((uint64_t)p - image_virt); }
-uint64_t arch_heap_base(void) { return HEAP_VA; }
-uint64_t arch_heap_size(void) { return HEAP_SIZE; }
-
-hpa_t virt_to_phys(const void *va)
-{
-    return hpa((uint64_t)va - DIRECT_BASE);
-}
-
-/* Holes only are filled, and no CPU keeps a hole in its TLB: the walker just has to see the entry (D8.17.5). */
-static int map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot, enum memtype type)
-{
-    int err = pt_map(&host, gpa(va), hpa(pa), len, prot, type);
-
-    dsb_ishst();
-    isb();
-    return err;
-}
+hpa_t virt_to_phys(const void *va) { return hpa((uint64_t)va - DIRECT_BASE); }
 
 void mmu_early_init(const struct boot_info *bi)
 {
     uint64_t *root = phys_to_virt(hpa(bi->page_tables));
 
     arm_features.vhe = read_sysreg(hcr_el2) & HCR_E2H;
-    image_phys = bi->image_phys;
-    image_virt = bi->image_virt;
-    ram = phys_to_virt(hpa(bi->mem));
-    nram = bi->nmem;
+    mmu_know(bi);
     early.l2[0] = host_table(hpa(mmu_image_phys(early.l3)), 1);
     early.l1[0] = host_table(hpa(mmu_image_phys(early.l2)), 2);
     root[DEVICE_BASE >> 39] = host_table(hpa(mmu_image_phys(early.l1)), 3);
@@ -150,6 +115,20 @@ static int map_early(uint64_t va, uint64_t pa, uint64_t len, unsigned prot, enum
     return 0;
 }
 
+/* Holes only are filled, and no CPU keeps a hole in its TLB: the walker just has to see the entry (D8.17.5). */
+int mmu_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot, enum memtype type)
+{
+    if (pa >> 48)
+        return -EINVAL;
+    if (!mmu_host.root.v)
+        return map_early(va, pa, len, prot, type);
+    int err = pt_map(&mmu_host, gpa(va), hpa(pa), len, prot, type);
+
+    dsb_ishst();
+    isb();
+    return err;
+}
+
 /* What was mapped before stays where it is. */
 static int map_early_again(void)
 {
@@ -160,58 +139,8 @@ static int map_early_again(void)
         enum memtype type = (e >> 2 & 7) == MAIR_DEVICE ? MEM_UC : (e >> 2 & 7) == MAIR_NC ? MEM_WC : MEM_WB;
 
         if (e & PTE_VALID)
-            err = map(DEVICE_BASE + i * PAGE_SIZE, e & PTE_ADDR, PAGE_SIZE, host_prot(e, 0), type);
+            err = mmu_map(DEVICE_BASE + i * PAGE_SIZE, e & PTE_ADDR, PAGE_SIZE, host_prot(e, 0), type);
     }
-    return err;
-}
-
-static bool mapped_type(uint32_t type)
-{
-    return type == BOOT_MEM_FREE || type == BOOT_MEM_LOADER || type == BOOT_MEM_ACPI;
-}
-
-/* Neighbours are joined first, so that the largest pages can be used. */
-static int map_ram(void)
-{
-    int err = 0;
-
-    for (uint32_t i = 0; i < nram && !err;) {
-        uint64_t base = ram[i].base, end = base;
-
-        if (!mapped_type(ram[i].type)) {
-            i++;
-            continue;
-        }
-        for (; i < nram && mapped_type(ram[i].type) && ram[i].base == end; i++)
-            end += ram[i].len;
-        err = map(DIRECT_BASE + base, base, end - base, PROT_RW, MEM_WB);
-    }
-    if (!err) {                         /* no second, writable way to our own code */
-        uint64_t len = align_up((uint64_t)__rodata_end, PAGE_SIZE) - (uint64_t)__text_start;
-        err = pt_protect(&host, gpa(DIRECT_BASE + mmu_image_phys(__text_start)), len, PROT_R);
-    }
-    return err;
-}
-
-static int map_part(const uint8_t *from, const uint8_t *to, unsigned prot)
-{
-    uint64_t a = align_down((uint64_t)from, PAGE_SIZE), b = align_up((uint64_t)to, PAGE_SIZE);
-
-    return a == b ? 0 : map(a, image_phys + (a - image_virt), b - a, prot, MEM_WB);
-}
-
-static int map_image(void)
-{
-    int err = map_part(__text_start, __text_end, PROT_R | PROT_X);
-
-    if (!err)
-        err = map_part(__rodata_start, __rodata_end, PROT_R);
-    if (!err)
-        err = map_part(__data_start, __data_end, PROT_RW);
-    if (!err)
-        err = map_part(__bss_start, boot_stack_guard, PROT_RW);
-    if (!err)
-        err = map_part(boot_stack_guard + PAGE_SIZE, __bss_end, PROT_RW);
     return err;
 }
 
@@ -226,77 +155,21 @@ static void switch_root(uint64_t root)
 
 int mmu_init(const struct boot_info *bi)
 {
-    int err = pt_init(&host, &host_format);
+    int err = mmu_build(&host_format);
 
-    spin_init(&host.lock, LOCK_HOST_PT);   /* the heap grows under its own lock */
-    if (!err)
-        err = map_ram();
-    if (!err)
-        err = map_image();
+    (void)bi;
     if (!err)
         err = map_early_again();
-    if (err) {
-        log_err("no memory for the hypervisor's page tables");
+    if (err)
         return err;
-    }
-    switch_root(host.root.v);
+    switch_root(mmu_root());
     percpus[0].stack_top = boot_stack_top;
-    return arm_protection_check(bi->image_phys, bi->image_virt);
-}
-
-static void *map_window(hpa_t pa, uint64_t len, unsigned prot, enum memtype type)
-{
-    uint64_t first = align_down(pa.v, PAGE_SIZE), size = align_up(pa.v + len, PAGE_SIZE) - first, va;
-
-    if (!len || pa.v + len < pa.v || first >> 48)
-        return NULL;
-    spin_lock(&device_lock);
-    /* The same offset within 2 MiB lets large windows use large pages. */
-    va = size >= 2 * MIB ? align_up(device_next, 2 * MIB) + (first & (2 * MIB - 1)) : device_next;
-    bool fits = range_within(va, size, DEVICE_BASE, DEVICE_SIZE);
-    if (fits)
-        device_next = va + size;
-    spin_unlock(&device_lock);
-    if (!fits || (host.root.v ? map : map_early)(va, first, size, prot, type))
-        return NULL;
-    return (void *)(va + (pa.v - first));
-}
-
-void *mmu_map_device(hpa_t pa, uint64_t len)
-{
-    return map_window(pa, len, PROT_RW, MEM_UC);
-}
-
-void *mmu_map_framebuffer(hpa_t pa, uint64_t len)
-{
-    return map_window(pa, len, PROT_RW, MEM_WC);
-}
-
-const void *mmu_map_firmware(hpa_t pa, uint64_t len)
-{
-    for (uint32_t i = 0; i < nram; i++)
-        if (mapped_type(ram[i].type) && range_within(pa.v, len, ram[i].base, ram[i].len))
-            return phys_to_virt(pa);
-    return map_window(pa, len, PROT_R, MEM_WB);
-}
-
-int mmu_map_heap(void *va, hpa_t pa, uint64_t len)
-{
-    return map((uint64_t)va, pa.v, len, PROT_RW, MEM_WB);
-}
-
-void *mmu_alloc_stack(uint32_t cpu)
-{
-    uint64_t va = STACK_BASE + cpu * STACK_STRIDE + STACK_STRIDE - STACK_SIZE;
-    hpa_t pa = pmm_alloc(STACK_ORDER, PMM_HV);
-
-    if (!pa.v)
-        return NULL;
-    if (map(va, pa.v, STACK_SIZE, PROT_RW, MEM_WB)) {
-        pmm_free(pa, STACK_ORDER, PMM_HV);
-        return NULL;
-    }
-    return (void *)(va + STACK_SIZE);
+    err = protection_check();
+    if (!err && arm_features.bti && !must_fault(PROBE_EXEC, arch_a_return + 4, "an indirect call may end anywhere"))
+        err = -EFAULT;
+    if (!err)
+        log_info("memory protection holds: W^X, guard pages%s", arm_features.bti ? ", BTI" : "");
+    return err;
 }
 
 uint64_t mmu_ap_root(void)
@@ -310,7 +183,7 @@ uint64_t mmu_ap_root(void)
     if (err)
         return 0;
     uint64_t *to = phys_to_virt(ap.root);
-    const uint64_t *from = phys_to_virt(host.root);
+    const uint64_t *from = phys_to_virt(mmu_host.root);
     for (unsigned i = DIRECT_BASE / 2 >> 39; i < 512; i++)   /* the image and all that lies behind it */
         to[i] = from[i];
     dsb_ishst();

@@ -85,13 +85,8 @@ int must_check gic_cpu_init(void);      /* each CPU: interface, and the PPIs tha
 #define GIC_PRIORITY  0xa0u
 #define GIC_SPURIOUS  1020u
 
-/* protect.c: after mmu_init()'s switch. -EFAULT: something can be done that must not; it is logged. */
-int must_check arm_protection_check(uint64_t image_phys, uint64_t image_virt);
-
 /* mmu.c */
 void mmu_early_init(const struct boot_info *);  /* mmu_map_device() and mmu_map_firmware() work from here on */
-uint64_t mmu_root(void);
-uint64_t mmu_image_phys(const void *);          /* of anything in the image */
 /* A root for CPUs that start: ours, and the page of arm_ap_start mapped to itself. 0: no memory. */
 uint64_t mmu_ap_root(void);
 
@@ -100,5 +95,5 @@ _Noreturn void arm_ap_entry(uint32_t cpu);
 
 /* timer.c */
 void timer_irq(void);
-void timer_set_start(uint64_t cycles);  /* where time_ns() is 0 */
+void timer_set_start(uint64_t cycles);  /* where time_ns() is 0; finds the frequency, too */
 void timer_set_wall(uint64_t seconds, uint64_t cycles);

@@ -2,7 +2,7 @@
  * timer.c: the clock (the physical counter of the generic timer) and this CPU's alarm (the EL2 physical timer, CNTHP). Arm ARM D12.
  * The encodings of CNTHP_*_EL2 are the same with VHE and without.
  */
-#include <arch/cpu.h>
+#include <arch/common.h>
 #include <arch/timer.h>
 
 #include <hv/event.h>
@@ -11,13 +11,9 @@
 
 #include "private.h"
 
-#define NS_PER_S   1000000000ull
 #define CTL_ENABLE 1u
 
-static uint64_t hz, base, ns_mult, cycles_mult;     /* cycles * ns_mult >> 32, in 128 bits: exact to 1 ns in days */
 static uint64_t wall_at_start;
-
-uint64_t time_cycles_hz(void) { return hz; }
 
 uint64_t time_cycles(void)
 {
@@ -25,26 +21,7 @@ uint64_t time_cycles(void)
     return read_sysreg(cntpct_el0);
 }
 
-static uint64_t scale(uint64_t v, uint64_t mult)
-{
-    return (uint64_t)((unsigned __int128)v * mult >> 32);
-}
-
-uint64_t time_cycles_to_ns(uint64_t cycles) { return scale(cycles, ns_mult); }
-uint64_t time_ns_to_cycles(uint64_t ns) { return scale(ns, cycles_mult); }
-
-uint64_t time_ns(void)
-{
-    return scale(time_cycles() - base, ns_mult);
-}
-
-void time_delay_ns(uint64_t ns)
-{
-    uint64_t end = time_ns() + ns;
-
-    while (time_ns() < end)
-        cpu_relax();
-}
+uint64_t time_ns(void) { return clock_ns(time_cycles()); }
 
 uint64_t time_wall_s(void)
 {
@@ -53,21 +30,21 @@ uint64_t time_wall_s(void)
 
 void timer_set_start(uint64_t cycles)
 {
-    base = cycles;
-    hz = read_sysreg(cntfrq_el0) & 0xffffffff;
-    if (hz < 1000000)                   /* left unset by the firmware; timer_init() says so */
-        hz = 0;
-    ns_mult = hz ? (uint64_t)(((unsigned __int128)NS_PER_S << 32) / hz) : 0;
-    cycles_mult = (uint64_t)(((unsigned __int128)hz << 32) / NS_PER_S);
+    uint64_t hz = read_sysreg(cntfrq_el0) & 0xffffffff;
+
+    clock_set_base(cycles);
+    clock_set_hz(hz < 1000000 ? 0 : hz);    /* left unset by the firmware; timer_init() says so */
 }
 
 void timer_set_wall(uint64_t seconds, uint64_t cycles)
 {
-    wall_at_start = seconds ? seconds + time_cycles_to_ns(base - cycles) / NS_PER_S : 0;
+    wall_at_start = seconds ? seconds + time_cycles_to_ns(host_clock.base - cycles) / NS_PER_S : 0;
 }
 
 int timer_init(void)
 {
+    uint64_t hz = host_clock.hz;
+
     if (!hz) {
         log_err("no clock: the firmware has not set the generic timer's frequency (CNTFRQ_EL0)");
         return -ENODEV;
@@ -89,7 +66,7 @@ void timer_arm(uint64_t ns)
         write_sysreg(cnthp_ctl_el2, 0);
         return;
     }
-    write_sysreg(cnthp_cval_el2, base + time_ns_to_cycles(ns) + 2);
+    write_sysreg(cnthp_cval_el2, host_clock.base + time_ns_to_cycles(ns) + 2);
     write_sysreg(cnthp_ctl_el2, CTL_ENABLE);
     isb();
 }

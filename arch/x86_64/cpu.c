@@ -1,4 +1,5 @@
 /* cpu.c: what the CPU is and can do, and the control registers that every CPU runs with. AMD APM volumes 2 and 3. */
+#include <arch/common.h>
 #include <arch/cpu.h>
 
 #include <hv/acpi.h>
@@ -107,7 +108,7 @@ int x86_control_setup(void)
 int arch_early_init(struct boot_info *bi)
 {
     (void)bi;
-    timer_set_start(rdtsc());
+    clock_set_base(rdtsc());
     read_features(&x86_features);
     if (!x86_features.nx) {
         log_err("this CPU does not offer non-executable pages: enable \"NX\" or \"Execute Disable\" in the firmware's setup");

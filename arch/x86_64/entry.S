@@ -34,11 +34,11 @@ x86_on_stack:
         ud2
 
 /*
- * bool x86_probe(enum probe what, const void *at): reads, writes (what it has read) or executes at `at`, and returns whether
+ * bool arch_probe(enum probe what, const void *at): reads, writes (what it has read) or executes at `at`, and returns whether
  * that faulted. trap.c sends the fault to x86_probe_fault while x86_probe_sp is set.
  */
-        .globl  x86_probe, x86_probe_fault, x86_a_return
-x86_probe:
+        .globl  arch_probe, x86_probe_fault, arch_a_return
+arch_probe:
         push    %rbp
         mov     %rsp, %rbp
         mov     %rsp, x86_probe_sp(%rip)
@@ -52,7 +52,7 @@ x86_probe:
 3:      xor     %eax, %eax
 4:      movq    $0, x86_probe_sp(%rip)
         pop     %rbp
-x86_a_return:
+arch_a_return:
         ret
 x86_probe_fault:
         mov     x86_probe_sp(%rip), %rsp

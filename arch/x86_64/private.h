@@ -106,13 +106,7 @@ void pic_mask(void);
 
 /* timer.c */
 void timer_irq(void);
-void timer_set_start(uint64_t tsc);     /* where time_ns() is 0 */
 
-/* protect.c: after mmu_init()'s switch. -EFAULT: something can be done that must not; it is logged. */
-int must_check x86_protection_check(uint64_t image_phys, uint64_t image_virt);
-
-/* smp.c / mmu.c */
-uint64_t mmu_root(void);
-void mmu_drop_identity(void);
+/* smp.c */
 _Noreturn void x86_ap_entry(uint32_t cpu);
 void x86_on_stack(void (*fn)(void *), void *arg, void *top) __attribute__((noreturn));

@@ -1,4 +1,5 @@
 /* smp.c: starts every CPU by INIT and start-up IPIs (AMD APM volume 2 section 16.5), one after the other. */
+#include <arch/common.h>
 #include <arch/cpu.h>
 #include <arch/mmu.h>
 #include <arch/smp.h>
@@ -14,7 +15,6 @@
 #include "boot/boot_info.h"
 #include "private.h"
 
-#define ANSWER_NS   1000000000ull       /* a CPU that needs longer is left out */
 #define INIT_NS     10000ull            /* between INIT and the start-up IPI; the 10 ms of old are not needed since P6 */
 #define RESEND_NS   300000ull           /* then the start-up IPI is sent a second time */
 
@@ -38,9 +38,6 @@ static_assert(sizeof(struct ap_params) == 32 + 8 + 8 + 8 + 40, "entry.S: x86_ap_
 
 extern const uint8_t x86_ap_code[], x86_ap_params[], x86_ap_code_end[];
 void x86_ap_start(void);
-
-enum { AP_STARTING = 1, AP_UP, AP_GIVEN_UP, AP_GO };
-static uint32_t ap_state;
 
 /* A root below 1 MiB (it is loaded with 32 bits): our upper half, and 2 MiB at 0 for the start-up page itself. */
 static int make_low_root(uint64_t phys)
@@ -73,55 +70,37 @@ static struct ap_params *place_code(uint64_t page)
     return p;
 }
 
-/* Waits up to `ns` for the CPU to say that it is up. */
-static bool answered(uint64_t ns)
-{
-    uint64_t end = time_ns() + ns;
-
-    while (__atomic_load_n(&ap_state, __ATOMIC_ACQUIRE) != AP_UP) {
-        if (time_ns() > end)
-            return false;
-        cpu_relax();
-    }
-    return true;
-}
-
 static bool wake(uint32_t apic_id, uint64_t page)
 {
-    uint32_t expected = AP_STARTING, sipi = ICR_STARTUP | (uint32_t)(page >> PAGE_SHIFT);
+    uint32_t sipi = ICR_STARTUP | (uint32_t)(page >> PAGE_SHIFT);
 
-    __atomic_store_n(&ap_state, AP_STARTING, __ATOMIC_RELEASE);
+    ap_expect();
     lapic_send(apic_id, ICR_INIT);
     for (uint64_t end = time_ns() + INIT_NS; time_ns() < end;)
         ;                               /* no cpu_relax(): emulators that count instructions let others run for long at a PAUSE */
     lapic_send(apic_id, sipi);
-    if (answered(RESEND_NS))
+    if (ap_answered(RESEND_NS))
         return true;
     lapic_send(apic_id, sipi);
-    if (answered(ANSWER_NS))
-        return true;
-    return !__atomic_compare_exchange_n(&ap_state, &expected, AP_GIVEN_UP, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    return ap_answered(AP_ANSWER_NS) || !ap_give_up();
 }
 
 static int start_cpu(struct ap_params *p, uint64_t page, uint32_t apic_id)
 {
-    uint32_t id = cpu_count;
     hpa_t mem = pmm_alloc_zero(2, PMM_HV);
-    void *stack = mmu_alloc_stack(id);
+    struct percpu *cpu = ap_prepare();
 
     static_assert(sizeof(struct x86_cpu) <= PAGE_SIZE << 2, "struct x86_cpu");
-    if (!mem.v || !stack)
+    if (!mem.v || !cpu)
         return -ENOMEM;
-    percpus[id] = (struct percpu){ .self = &percpus[id], .id = id, .hw_id = apic_id, .stack_top = stack,
-                                   .arch = phys_to_virt(mem) };
-    p->stack = (uint64_t)stack;
-    p->cpu = id;
-    if (!wake(apic_id, page)) {
+    cpu->hw_id = apic_id;
+    cpu->arch = phys_to_virt(mem);
+    p->stack = (uint64_t)cpu->stack_top;
+    p->cpu = cpu->id;
+    if (wake(apic_id, page))
+        ap_go();
+    else
         log_err("CPU with APIC id %u does not answer: it is left out", apic_id);
-        return 0;                       /* its stack stays: it may still wake up on it */
-    }
-    cpu_count = id + 1;
-    __atomic_store_n(&ap_state, AP_GO, __ATOMIC_RELEASE);
     return 0;
 }
 
@@ -156,16 +135,12 @@ int smp_init(const struct boot_info *bi)
 _Noreturn void x86_ap_entry(uint32_t id)
 {
     struct percpu *self = &percpus[id];
-    uint32_t expected = AP_STARTING;
 
     x86_desc_init(self->arch);
     x86_set_percpu(self);
     if (arch_cpu_init() || lapic_cpu_init() || timer_cpu_init())
         cpu_halt_forever();
-    if (!__atomic_compare_exchange_n(&ap_state, &expected, AP_UP, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        cpu_halt_forever();
-    while (__atomic_load_n(&ap_state, __ATOMIC_ACQUIRE) == AP_UP)
-        cpu_relax();
+    ap_arrive();
     log_info("CPU %u: APIC id %u is up", id, self->hw_id);
     ap_main();
 }

@@ -2,7 +2,7 @@
  * timer.c: the clock (TSC) and the timer (TSC deadline, or the local APIC's count-down). The TSC's frequency comes from a
  * CPUID leaf where there is one, else from 2 ms beside the HPET, the ACPI PM timer or the PIT.
  */
-#include <arch/cpu.h>
+#include <arch/common.h>
 #include <arch/io.h>
 #include <arch/mmu.h>
 #include <arch/timer.h>
@@ -15,35 +15,12 @@
 #include "private.h"
 
 #define CALIBRATE_NS 2000000ull
-#define NS_PER_S     1000000000ull
 
-/* cycles * mult >> 32, in 128 bits: exact to 1 ns in days. */
-static uint64_t tsc_hz, tsc_base, ns_mult, tsc_mult, apic_mult;
+static uint64_t apic_mult;
 static bool use_deadline;
 
 uint64_t time_cycles(void) { return rdtsc(); }
-uint64_t time_cycles_hz(void) { return tsc_hz; }
-
-static uint64_t scale(uint64_t v, uint64_t mult)
-{
-    return (uint64_t)((unsigned __int128)v * mult >> 32);
-}
-
-uint64_t time_cycles_to_ns(uint64_t cycles) { return scale(cycles, ns_mult); }
-uint64_t time_ns_to_cycles(uint64_t ns) { return scale(ns, tsc_mult); }
-
-uint64_t time_ns(void)
-{
-    return scale(rdtsc_ordered() - tsc_base, ns_mult);
-}
-
-void time_delay_ns(uint64_t ns)
-{
-    uint64_t end = time_ns() + ns;
-
-    while (time_ns() < end)
-        cpu_relax();
-}
+uint64_t time_ns(void) { return clock_ns(rdtsc_ordered()); }
 
 /* A counter to measure the TSC against. */
 struct ref {
@@ -183,16 +160,14 @@ static uint64_t find_hz(uint64_t *apic_hz, const char **how)
 int timer_init(void)
 {
     const char *how;
-    uint64_t apic_hz = 0;
+    uint64_t apic_hz = 0, tsc_hz = find_hz(&apic_hz, &how);
 
-    tsc_hz = find_hz(&apic_hz, &how);
     if (tsc_hz < 1000000 || (!apic_hz && !x86_features.tsc_deadline)) {
         log_err("no clock: neither HPET, ACPI PM timer nor PIT counts, so that the TSC's frequency cannot be found");
         return -ENODEV;
     }
-    ns_mult = (uint64_t)(((unsigned __int128)NS_PER_S << 32) / tsc_hz);
-    tsc_mult = (uint64_t)(((unsigned __int128)tsc_hz << 32) / NS_PER_S);
-    apic_mult = (uint64_t)(((unsigned __int128)apic_hz << 32) / NS_PER_S);
+    clock_set_hz(tsc_hz);
+    apic_mult = clock_mult(apic_hz, NS_PER_S);
     use_deadline = x86_features.tsc_deadline;
     log_info("TSC %llu.%03llu MHz (%s), timer: %s", (unsigned long long)(tsc_hz / 1000000),
              (unsigned long long)(tsc_hz / 1000 % 1000), how, use_deadline ? "TSC deadline" : "local APIC");
@@ -218,23 +193,18 @@ void timer_arm(uint64_t ns)
             lapic_timer_start(0);
         return;
     }
-    uint64_t tsc = rdtsc_ordered(), now = scale(tsc - tsc_base, ns_mult), left = ns > now ? ns - now : 0;
+    uint64_t tsc = rdtsc_ordered(), now = clock_ns(tsc), left = ns > now ? ns - now : 0;
     if (use_deadline) {
         wrmsr(MSR_TSC_DEADLINE, tsc + time_ns_to_cycles(left) + 1);
         return;
     }
-    uint64_t count = scale(left, apic_mult) + 1;
+    uint64_t count = clock_scale(left, apic_mult) + 1;
     lapic_timer_start(count > 0xffffffff ? 0xffffffff : (uint32_t)count);
 }
 
 void timer_irq(void)
 {
     event_timer_irq();
-}
-
-void timer_set_start(uint64_t tsc)
-{
-    tsc_base = tsc;
 }
 
 /* The real-time clock of the PC, read while no update is under way (MC146818A data sheet). */

@@ -139,7 +139,7 @@ def test_return_address_is_signed():
     def change(stub, machine):
         machine.send("\r")
         stub.run_to(after_prologue("event_run"))
-        stub.poke(stub.read(gdbstub.FP["aarch64"]) + 8, symbol("arm_a_return"))
+        stub.poke(stub.read(gdbstub.FP["aarch64"]) + 8, symbol("arch_a_return"))
     said = crash("max", change)
     assert re.match(r"instruction abort|pointer authentication", said), said
-    assert not re.search(rf"at {symbol('arm_a_return'):016x}", said) and "hv_main+" in said
+    assert not re.search(rf"at {symbol('arch_a_return'):016x}", said) and "hv_main+" in said

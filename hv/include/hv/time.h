@@ -1,4 +1,4 @@
-/* Time. One clock for all CPUs: monotonic nanoseconds since Trivet started. Implemented by arch/<isa>/timer.c. */
+/* Time. One clock for all CPUs: monotonic nanoseconds since Trivet started. Implemented by arch/<isa>/timer.c and arch/common/clock.c. */
 #pragma once
 #include <hv/types.h>
 uint64_t time_ns(void);          /* any context */

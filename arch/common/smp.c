@@ -1,0 +1,64 @@
+/* smp.c: how the boot CPU and one that starts meet. How a CPU is woken is the ISA's matter. */
+#include <arch/common.h>
+#include <arch/cpu.h>
+#include <arch/mmu.h>
+
+#include <hv/time.h>
+
+enum { AP_STARTING = 1, AP_UP, AP_GIVEN_UP, AP_GO };
+static uint32_t state;
+
+struct percpu *ap_prepare(void)
+{
+    struct percpu *p = &percpus[cpu_count];
+    void *stack = mmu_alloc_stack(cpu_count);
+
+    if (!stack)
+        return NULL;
+    *p = (struct percpu){ .self = p, .id = cpu_count, .stack_top = stack };
+    return p;
+}
+
+void ap_expect(void)
+{
+    __atomic_store_n(&state, AP_STARTING, __ATOMIC_RELEASE);
+}
+
+bool ap_answered(uint64_t ns)
+{
+    uint64_t end = time_ns() + ns;
+
+    while (__atomic_load_n(&state, __ATOMIC_ACQUIRE) != AP_UP) {
+        if (time_ns() > end)
+            return false;
+        cpu_relax();
+    }
+    return true;
+}
+
+/* The one that comes first decides: the boot CPU, which has waited long enough, or the new one. */
+static bool leave_starting(uint32_t to)
+{
+    uint32_t expected = AP_STARTING;
+
+    return __atomic_compare_exchange_n(&state, &expected, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+bool ap_give_up(void)
+{
+    return leave_starting(AP_GIVEN_UP);
+}
+
+void ap_go(void)
+{
+    cpu_count++;
+    __atomic_store_n(&state, AP_GO, __ATOMIC_RELEASE);
+}
+
+void ap_arrive(void)
+{
+    if (!leave_starting(AP_UP))
+        cpu_halt_forever();
+    while (__atomic_load_n(&state, __ATOMIC_ACQUIRE) == AP_UP)
+        cpu_relax();
+}
