@@ -243,6 +243,7 @@ static int el2_cpu_enable(void)
     isb();
     el2_fp_cpu_enable();
     merge_ids();
+    el2_spectre_cpu_enable();
     flush_everything();
     return el2_gic->cpu_enable();
 }
@@ -339,6 +340,7 @@ static void forget_other_vcpu(struct el2_vm *m, const struct vcpu *v)
     if (*last == v->id + 1)
         return;
     *last = (uint16_t)(v->id + 1);
+    el2_spectre_use();                 /* the VM's first load on this CPU is among these */
     __asm__ volatile("tlbi vmalle1\n\tic iallu" : : : "memory");
     dsb_nsh();
     isb();
@@ -428,6 +430,10 @@ static void el2_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
     regs[0] = regs[1] = regs[2] = regs[3] = 0;
     if (leaf == ARM_FEATURE_GIC) {
         el2_gic_features(regs);
+        return;
+    }
+    if (leaf == ARM_FEATURE_WORKAROUNDS) {
+        el2_spectre_answers(regs);
         return;
     }
     if (id_index(leaf, &index))

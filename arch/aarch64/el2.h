@@ -173,6 +173,10 @@ void el2_debug_give(struct el2_vcpu *);
 void el2_debug_load(struct el2_vcpu *);
 void el2_debug_unload(struct el2_vcpu *);
 void el2_debug_reset(struct el2_vcpu *);
+/* el2_spectre.c */
+void el2_spectre_cpu_enable(void);                         /* each CPU: what it is open to, and what is done */
+void el2_spectre_use(void);                                /* own CPU, before it runs a guest: its way out of guests */
+void el2_spectre_answers(uint32_t regs[4]);                /* ARM_FEATURE_WORKAROUNDS */
 /* el2_fp.c: own CPU, loaded, except init, fini, reset */
 int el2_fp_init(struct vcpu *);
 void el2_fp_fini(struct vcpu *);

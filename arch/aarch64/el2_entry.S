@@ -4,7 +4,8 @@
  * uint32_t el2_enter(struct vcpu_regs *regs, uint64_t *ia)
  *
  * ERET synchronises the context (Arm ARM D1.3.3), so that what load() and run() wrote holds in the guest. The vectors of lower exception levels
- * (entry.S) branch to el2_exit_*, with every general register the guest's and SP the host's, as el2_enter left it.
+ * (entry.S) branch to el2_exit_*, with every general register the guest's and SP the host's, as el2_enter left it; or to el2_exit_*_saved, with
+ * x0 and x1 on the stack already.
  */
 #include "sysreg.h"
 
@@ -61,6 +62,8 @@ el2_enter:
         .type   \name, %function
 \name:
         stp     x0, x1, [sp, #-16]!
+        .globl  \name\()_saved
+\name\()_saved:
         mov     x1, #\kind
         b       el2_exit
         .size   \name, . - \name
@@ -74,6 +77,8 @@ el2_enter:
         .type   el2_exit_sync, %function
 el2_exit_sync:
         stp     x0, x1, [sp, #-16]!
+        .globl  el2_exit_sync_saved
+el2_exit_sync_saved:
         mov     x1, #0
 el2_exit:
         ldr     x0, [sp, #16 + FRAME_REGS]

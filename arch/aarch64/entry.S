@@ -67,15 +67,55 @@ load_host_key:
         b       arm_vector_overflow
         .endm
 
-        .macro  from_guest target
+        .macro  from_guest_plain target
         .balign 128
         b       \target
         .endm
 
-        .text
+        /* What a guest's branches have taught is dropped before the first indirect one of ours: spectre.h says which way. */
+        .macro  from_guest_loop target
+        .balign 128
+        stp     x0, x1, [sp, #-16]!
+        adrl    x0, arm_bhb_loops
+        ldr     x0, [x0]
+1:      b       2f
+2:      subs    x0, x0, #1
+        b.ne    1b
+        dsb     nsh
+        isb
+        b       \target\()_saved
+        .endm
+
+        .macro  from_guest_clrbhb target
+        .balign 128
+        hint    #22                     /* CLRBHB */
+        isb
+        b       \target
+        .endm
+
+        .macro  from_guest_call target, id
+        .balign 128
+        stp     x0, x1, [sp, #-16]!
+        stp     x2, x3, [sp, #-16]!     /* the others stay: SMCCC 1.1 */
+        mov     w0, #\id
+        movk    w0, #0x8000, lsl #16
+        smc     #0
+        ldp     x2, x3, [sp], #16
+        b       \target\()_saved
+        .endm
+
+        .macro  from_guest_call_1 target
+        from_guest_call \target, 0x8000
+        .endm
+
+        .macro  from_guest_call_3 target
+        from_guest_call \target, 0x3fff
+        .endm
+
+        .macro  vectors name, from_guest
         .balign 2048
-        .globl  arm_vectors
-arm_vectors:
+        .globl  \name
+\name:
         from_el2 0                      /* with SP_EL0, which EL2 never uses */
         from_el2 1
         from_el2 2
@@ -84,15 +124,23 @@ arm_vectors:
         from_el2 1
         from_el2 2
         from_el2 3
-        from_guest el2_exit_sync        /* AArch64 */
-        from_guest el2_exit_irq
-        from_guest el2_exit_fiq
-        from_guest el2_exit_serror
-        from_guest el2_exit_sync        /* AArch32 at EL0 */
-        from_guest el2_exit_irq
-        from_guest el2_exit_fiq
-        from_guest el2_exit_serror
+        \from_guest el2_exit_sync       /* AArch64 */
+        \from_guest el2_exit_irq
+        \from_guest el2_exit_fiq
+        \from_guest el2_exit_serror
+        \from_guest el2_exit_sync       /* AArch32 at EL0 */
+        \from_guest el2_exit_irq
+        \from_guest el2_exit_fiq
+        \from_guest el2_exit_serror
         .balign 128
+        .endm
+
+        .text
+        vectors arm_vectors, from_guest_plain
+        vectors arm_vectors_loop, from_guest_loop
+        vectors arm_vectors_clrbhb, from_guest_clrbhb
+        vectors arm_vectors_call_1, from_guest_call_1
+        vectors arm_vectors_call_3, from_guest_call_3
 
 /* x0 = the bad SP, SP = the sum of that and x0, x1 in TPIDR_EL0. This is the end: a guest's registers serve as notepad. */
 arm_vector_overflow:

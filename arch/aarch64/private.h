@@ -33,6 +33,7 @@ struct arm_cpu {
     uint64_t mpidr;                     /* affinity fields only, as MPIDR_EL1 has them */
     volatile uint8_t *gicr;             /* GICv3: this CPU's redistributor, RD_base; the SGI frame is 64 KiB after it */
     uint8_t gicv2_mask;                 /* GICv2: this CPU's bit in GICD_ITARGETSR and GICD_SGIR */
+    uint8_t at_exit;                    /* enum spectre_exit */
 };
 static inline struct arm_cpu *arm_this(void) { return this_cpu()->arch; }
 
@@ -56,7 +57,9 @@ bool el2_host_serror(struct arm_frame *);
 /* psci.c: the firmware (DEN 0022). */
 int must_check psci_init(void);
 uint64_t psci_call(uint64_t fn, uint64_t a, uint64_t b, uint64_t c);   /* x0 of the answer */
+int32_t smccc_arch_feature(uint32_t id);    /* SMCCC_ARCH_FEATURES on this CPU: negative where the firmware does not have it, or is older than SMCCC 1.1 */
 #define PSCI_VERSION      0x84000000u
+#define PSCI_FEATURES     0x8400000au
 #define PSCI_SYSTEM_OFF   0x84000008u
 #define PSCI_SYSTEM_RESET 0x84000009u
 #define PSCI_CPU_ON       0xc4000003u

@@ -21,6 +21,17 @@ uint64_t psci_call(uint64_t fn, uint64_t a, uint64_t b, uint64_t c)
     return call.x[0];
 }
 
+/* SMCCC §3.4: only PSCI 1.0 can say that SMCCC_VERSION may be called. SMC only: HVC at EL2 leads back to EL2. */
+int32_t smccc_arch_feature(uint32_t id)
+{
+    enum { SMCCC_VERSION = (int)0x80000000, SMCCC_ARCH_FEATURES = (int)0x80000001, SMCCC_1_1 = 0x10001 };
+
+    if (the_platform.psci != PSCI_SMC || (int32_t)psci_call(PSCI_FEATURES, (uint32_t)SMCCC_VERSION, 0, 0) < 0 ||
+        (int32_t)psci_call((uint32_t)SMCCC_VERSION, 0, 0, 0) < SMCCC_1_1)
+        return -1;
+    return (int32_t)psci_call((uint32_t)SMCCC_ARCH_FEATURES, id, 0, 0);
+}
+
 int psci_init(void)
 {
     uint32_t version = (uint32_t)psci_call(PSCI_VERSION, 0, 0, 0);

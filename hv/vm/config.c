@@ -13,6 +13,7 @@
 const char *const guest_kind_names[] = { "auto", "linux", "pvh", "multiboot", "multiboot2", "image", "flat" };
 const char *const isa_names[] = { "x86_64", "aarch64", "riscv64", "auto" };
 static_assert(ARRAY_SIZE(isa_names) == ISA_COUNT + 1, "auto stands for ISA_COUNT");
+static const char *const mitigation_names[] = { "auto", "off" };
 static const char *const log_names[] = { "err", "warn", "info", "debug" };
 
 struct parse {
@@ -122,7 +123,8 @@ static void set_word(struct parse *p, const struct key *k, void *field)
     }
     complain(p, "give one of %s", all);
 }
-static_assert(sizeof(enum guest_kind) == 4 && sizeof(enum isa) == 4 && sizeof(enum log_level) == 4, "set_word stores 32 bits");
+static_assert(sizeof(enum guest_kind) == 4 && sizeof(enum isa) == 4 && sizeof(enum log_level) == 4 && sizeof(enum mitigations) == 4,
+              "set_word stores 32 bits");
 
 static void set_memory(struct parse *p, const struct key *k, void *field)
 {
@@ -236,6 +238,7 @@ static const struct key guest_keys[] = {
 };
 static const struct key host_keys[] = {
     { "log", set_word, offsetof(struct host_config, log), 0, ARRAY_SIZE(log_names), log_names, false },
+    { "mitigations", set_word, offsetof(struct host_config, mitigations), 0, ARRAY_SIZE(mitigation_names), mitigation_names, false },
 };
 static_assert(ARRAY_SIZE(guest_keys) <= 32, "struct guest_config counts the keys seen in a 32-bit set");
 

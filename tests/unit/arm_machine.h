@@ -26,6 +26,7 @@ static uint8_t *fake_ram, fake_pvtime[PAGE_SIZE];
 static struct { uint32_t id; uint64_t val; } fake_sysreg[FAKE_VCPUS][FAKE_SYSREGS];
 static bool fake_line[64];
 static unsigned fake_resets, fake_offs, fake_logs, fake_vcpu_resets, fake_gic = 3;
+static uint32_t fake_workarounds[4];
 static int fake_exit_code;
 static char fake_out[256], fake_in[64];
 static size_t fake_out_len, fake_in_len;
@@ -139,6 +140,12 @@ static inline void set_sysreg(unsigned v, uint32_t id, uint64_t val) { (void)fak
 static inline void fake_skip(struct vcpu *v, unsigned len) { v->regs.pc += len; }
 static inline void fake_reset(struct vcpu *v) { (void)v; fake_vcpu_resets++; }
 
+static inline void fake_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
+{
+    (void)subleaf;
+    memcpy(regs, leaf == ARM_FEATURE_WORKAROUNDS ? fake_workarounds : (const uint32_t[4]){ 0 }, sizeof fake_workarounds);
+}
+
 static inline uint64_t mmio_read(uint64_t at, unsigned size)
 {
     struct io_access a = { .addr = at, .size = (uint8_t)size };
@@ -172,7 +179,8 @@ static inline void advance(uint64_t ns)
 /* vCPUs in reset state, no devices: io_init() and vcpu_init() as hv/vm does before guest_ops.build. */
 static inline void fake_start(unsigned vcpus)
 {
-    static const struct vcpu_ops ops = { .name = "fake", .get_sysreg = fake_get, .set_sysreg = fake_set, .skip_insn = fake_skip, .vcpu_reset = fake_reset };
+    static const struct vcpu_ops ops = { .name = "fake", .get_sysreg = fake_get, .set_sysreg = fake_set, .skip_insn = fake_skip, .vcpu_reset = fake_reset,
+                                         .features = fake_features };
 
     if (!fake_ram) {
         host_init(1, 0);

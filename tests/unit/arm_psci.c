@@ -75,6 +75,30 @@ static void test_features(void **state)
     assert_int_equal(call(0x84000051, 0x84000054, 0, 0), -1);
 }
 
+/* ARCH_FEATURES of each, and a call of it. */
+static void expect_workarounds(const int want[3][2])
+{
+    static const uint32_t ids[] = { 0x80008000, 0x80007fff, 0x80003fff };
+
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(call(0x80000001, ids[i], 0, 0), want[i][0]);
+        assert_int_equal(call(ids[i], 1, 0, 0), want[i][1]);
+    }
+}
+
+static void test_workarounds(void **state)
+{
+    (void)state;
+    memset(fake_workarounds, 0, sizeof fake_workarounds);
+    expect_workarounds((const int[3][2]){ { -1, -1 }, { -1, -1 }, { -1, -1 } });
+    memcpy(fake_workarounds, (const uint32_t[]){ ARM_WORKAROUND_CALL, ARM_WORKAROUND_NOT_NEEDED, ARM_WORKAROUND_ABSENT }, 12);
+    expect_workarounds((const int[3][2]){ { 0, 0 }, { 1, 0 }, { -1, -1 } });
+    memcpy(fake_workarounds, (const uint32_t[]){ ARM_WORKAROUND_NOT_NEEDED, ARM_WORKAROUND_ABSENT, ARM_WORKAROUND_CALL }, 12);
+    expect_workarounds((const int[3][2]){ { 1, 0 }, { -1, -1 }, { 0, 0 } });
+    memset(fake_workarounds, 0xff, sizeof fake_workarounds);                 /* no such answer */
+    expect_workarounds((const int[3][2]){ { -1, -1 }, { -1, -1 }, { -1, -1 } });
+}
+
 static void test_cpu_on(void **state)
 {
     struct vcpu *t = &fake_vcpu[17];
@@ -185,6 +209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_versions, setup, teardown), cmocka_unit_test_setup_teardown(test_features, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_workarounds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cpu_on, setup, teardown), cmocka_unit_test_setup_teardown(test_cpu_on_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_system, setup, teardown), cmocka_unit_test_setup_teardown(test_trng, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stolen_time, setup, teardown),

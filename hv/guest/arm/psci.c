@@ -8,7 +8,7 @@
 
 /* Function IDs, SMCCC §2.4: fast call 31, 64-bit 30, owner 29:24 (0 architecture, 4 standard, 5 hypervisor standard) */
 enum {
-    SMCCC_VERSION = 0x80000000, SMCCC_ARCH_FEATURES = 0x80000001,
+    SMCCC_VERSION = 0x80000000, SMCCC_ARCH_FEATURES = 0x80000001, WORKAROUND_1 = 0x80008000, WORKAROUND_2 = 0x80007fff, WORKAROUND_3 = 0x80003fff,
     PSCI_VERSION = 0x84000000, PSCI_CPU_SUSPEND32 = 0x84000001, PSCI_CPU_OFF = 0x84000002, PSCI_CPU_ON32 = 0x84000003, PSCI_AFFINITY_INFO32 = 0x84000004,
     PSCI_MIGRATE_INFO_TYPE = 0x84000006, PSCI_SYSTEM_OFF = 0x84000008, PSCI_SYSTEM_RESET = 0x84000009, PSCI_FEATURES = 0x8400000a,
     PSCI_SYSTEM_RESET2_32 = 0x84000012,
@@ -25,7 +25,7 @@ enum {
 
 /* Results, SMCCC §7.1 and PSCI §5.2.2, TRNG §2.1 */
 enum {
-    SUCCESS = 0, NOT_SUPPORTED = -1, INVALID_PARAMETERS = -2, ALREADY_ON = -4, ON_PENDING = -5, INVALID_ADDRESS = -9, TRNG_INVALID_PARAMETERS = -2,
+    SUCCESS = 0, NOT_REQUIRED = 1, NOT_SUPPORTED = -1, INVALID_PARAMETERS = -2, ALREADY_ON = -4, ON_PENDING = -5, INVALID_ADDRESS = -9, TRNG_INVALID_PARAMETERS = -2,
     PSCI_TOS_NOT_PRESENT = 2,
 };
 
@@ -84,12 +84,36 @@ static int64_t pv_time_st(struct vcpu *v, uint64_t *x)
     return arm_machine_of(v)->pv ? (int64_t)stolen_time_at(v) : NOT_SUPPORTED;
 }
 
+/* ---- against attacks by speculation: SMCCC §7.5 to §7.8. What is to be done is done on the way here. ---- */
+
+static const uint32_t workarounds[] = { WORKAROUND_1, WORKAROUND_2, WORKAROUND_3 };
+
+/* What SMCCC_ARCH_FEATURES says of it. */
+static int64_t workaround(struct vcpu *v, uint32_t id)
+{
+    static const int8_t answers[] = { [ARM_WORKAROUND_ABSENT] = NOT_SUPPORTED, [ARM_WORKAROUND_CALL] = SUCCESS, [ARM_WORKAROUND_NOT_NEEDED] = NOT_REQUIRED };
+    uint32_t regs[4] = { 0 };
+
+    v->ops->features(ARM_FEATURE_WORKAROUNDS, 0, regs);
+    for (unsigned i = 0; i < ARRAY_SIZE(workarounds); i++)
+        if (workarounds[i] == id && regs[i] < ARRAY_SIZE(answers))
+            return answers[regs[i]];
+    return NOT_SUPPORTED;
+}
+
+static int64_t do_workaround(struct vcpu *v, uint32_t id) { return workaround(v, id) < 0 ? NOT_SUPPORTED : SUCCESS; }
+static int64_t workaround_1(struct vcpu *v, uint64_t *x) { (void)x; return do_workaround(v, WORKAROUND_1); }
+static int64_t workaround_2(struct vcpu *v, uint64_t *x) { (void)x; return do_workaround(v, WORKAROUND_2); }
+static int64_t workaround_3(struct vcpu *v, uint64_t *x) { (void)x; return do_workaround(v, WORKAROUND_3); }
+
 /* ---- features ---- */
 
 static int64_t arch_features(struct vcpu *v, uint64_t *x)
 {
     uint32_t id = (uint32_t)x[1];
 
+    if (id == WORKAROUND_1 || id == WORKAROUND_2 || id == WORKAROUND_3)
+        return workaround(v, id);
     if (id == PV_TIME_FEATURES || id == PV_TIME_ST)
         return arm_machine_of(v)->pv ? SUCCESS : NOT_SUPPORTED;
     return find(id) ? SUCCESS : NOT_SUPPORTED;
@@ -293,6 +317,7 @@ static const struct call calls[] = {
     { PSCI_SYSTEM_RESET2_32, system_reset2 }, { PSCI_SYSTEM_RESET2_64, system_reset2 },
     { TRNG_VERSION, trng_version }, { TRNG_FEATURES, trng_features }, { TRNG_GET_UUID, trng_uuid }, { TRNG_RND32, trng_rnd32 }, { TRNG_RND64, trng_rnd64 },
     { PV_TIME_FEATURES, pv_time_features }, { PV_TIME_ST, pv_time_st },
+    { WORKAROUND_1, workaround_1 }, { WORKAROUND_2, workaround_2 }, { WORKAROUND_3, workaround_3 },
 };
 
 static const struct call *find(uint32_t id)

@@ -55,6 +55,13 @@ struct vcpu;
 
 /* vcpu_ops.features() of an ARM64 engine: leaf is the MRS encoding of an ID register -> its host value in regs[0] (low) and regs[1] (high), or: */
 #define ARM_FEATURE_GIC 0x10000u   /* regs[0]: version of the virtual CPU interface, 2 or 3; regs[1]: list registers; regs[3]:regs[2]: GICV's host physical address (version 2) */
+/* regs[n - 1]: what SMCCC_ARCH_WORKAROUND_n is to guests; an enum arm_workaround */
+#define ARM_FEATURE_WORKAROUNDS 0x10002u
+enum arm_workaround {
+    ARM_WORKAROUND_ABSENT,         /* it is needed, or may be, and nobody does it */
+    ARM_WORKAROUND_CALL,           /* a call does it: the way from a guest to the engine */
+    ARM_WORKAROUND_NOT_NEEDED,
+};
 
 /*
  * The virtual CPU interface of a vCPU, at the start of what v->vintc points to. The vGIC fills it in vintc_ops.enter() and looks at what came
