@@ -190,6 +190,7 @@ static void set_controls(struct vmx_vcpu *s)
         vmwrite(PLE_WINDOW, 4096);
     }
     s->primary = vmx_caps.primary;
+    s->secondary = vmx_caps.secondary;
     s->look_at = UINT64_MAX;
     s->threshold = s->threshold_set = 0;
 }
@@ -218,7 +219,7 @@ static void vmx_vcpu_fini(struct vcpu *v)
         pmm_free(hpa(s->vmcs_pa), 0, PMM_HV);
         v->vm->hv_bytes -= PAGE_SIZE + sizeof *s;
     }
-    v->tpr = NULL;
+    v->tpr = v->apic = NULL;
     if (s->vapic) {
         pmm_free(virt_to_phys(s->vapic), 0, PMM_HV);
         v->vm->hv_bytes -= PAGE_SIZE;
@@ -238,6 +239,7 @@ static void new_pages(struct vcpu *v, struct vmx_vcpu *s)
     if (vapic.v) {
         s->vapic = phys_to_virt(vapic);
         v->tpr = &s->vapic[VAPIC_TPR];
+        v->apic = vmx_caps.apic && v->vm->config->apicv ? s->vapic : NULL;
         v->vm->hv_bytes += PAGE_SIZE;
     }
 }
@@ -362,5 +364,5 @@ const struct vcpu_ops vmx_ops = {
     .irq_ready = vmx_irq_ready, .nmi_ready = vmx_nmi_ready, .irq_window = vmx_irq_window, .nmi_window = vmx_nmi_window,
     .skip_insn = vmx_skip_insn, .get_fpu_regs = vmx_get_fpu, .set_fpu_regs = vmx_set_fpu,
     .get_sysreg = vmx_get_sysreg, .set_sysreg = vmx_set_sysreg,
-    .tlb_flush = vmx_tlb_flush, .vcpu_tlb_flush = vmx_vcpu_tlb_flush, .features = vmx_features, .x86_mode = vmx_x86_mode,
+    .tlb_flush = vmx_tlb_flush, .vcpu_tlb_flush = vmx_vcpu_tlb_flush, .features = vmx_features, .x86_mode = vmx_x86_mode, .vapic = &vmx_vapic,
 };

@@ -15,7 +15,9 @@ struct vmx_caps {
     uint64_t ept;                  /* IA32_VMX_EPT_VPID_CAP */
     uint64_t cr0_fixed, cr4_fixed; /* bits that must be 1 in the guest; PE and PG are free with unrestricted guest */
     uint64_t cr4_known;            /* bits that may be 1 */
-    uint64_t msr_bitmap_pa;
+    uint64_t msr_bitmap_pa, x2_bitmap_pa;   /* the second: for guests whose x2APIC the CPU keeps */
+    uint32_t apic;                 /* secondary controls by which the CPU keeps a guest's local APIC; 0: it does not */
+    uint64_t apic_page_pa;         /* where guests' APIC pages are mapped; never accessed */
     uint32_t preemption;           /* a millisecond in units of the preemption timer; 0: there is none that can be saved */
 };
 extern struct vmx_caps vmx_caps;
@@ -33,6 +35,7 @@ struct vmx_cpu {
 extern struct vmx_cpu vmx_cpus[MAX_CPUS];
 
 #define VAPIC_TPR 0x80             /* in that page (29.1.1) */
+#define APIC_RESET_BASE 0xfee00000ull   /* of IA32_APIC_BASE (11.4.4) */
 /* CR0 bits that the guest owns; all others are ours: it reads the shadow, and exits when it changes them (25.3). */
 #define CR0_GUEST_OWNS (CR0_TS | CR0_MP)
 #define CR4_GUEST_OWNS CR4_PGE
@@ -53,7 +56,10 @@ struct vmx_vcpu {
     uint64_t look_at;              /* time_cycles() when that would be by the host's clock, which does not stand still; UINT64_MAX: the timer is written at the next entry */
     uint8_t threshold, threshold_set;   /* of the task priority: wanted, in VMCS */
     bool watching;                 /* either is not 0 */
-    uint8_t *vapic;                /* the virtual-APIC page; only the task priority of it is used */
+    uint8_t *vapic;                /* the virtual-APIC page; only the task priority of it is used, unless v->apic points to it */
+    uint32_t secondary;            /* as the APIC's mode wants it */
+    uint64_t eoi_exits[4];
+    uint8_t apic_stale;            /* enum vmx_apic_part: what the VMCS does not have yet */
     uint16_t vpid;
     bool launched;
     bool changed;                  /* by us since the last entry: debug builds check it (vmx_check.h) */
@@ -96,6 +102,14 @@ void vmx_skip_insn(struct vcpu *, unsigned len);
 void vmx_inject(struct vcpu *, struct vmx_vcpu *);             /* takes v->event */
 void vmx_vectoring(struct vcpu *, uint32_t info);              /* gives it back */
 void vmx_exit_exception(struct vcpu *, struct vmx_vcpu *, struct vcpu_exit *);
+/* vmx_apic.c */
+enum vmx_apic_part { APIC_MODE = 1, APIC_STATUS = 2, APIC_EOI_EXITS = 4 };
+extern const struct vapic_ops vmx_vapic;
+int vmx_apic_probe(void);          /* after the controls and the MSR bitmap */
+const char *vmx_apic_words(void);  /* for the log: what of it is used */
+void vmx_put_apic(struct vmx_vcpu *);   /* before an entry, the VMCS is current */
+void vmx_exit_eoi(struct vcpu *, struct vmx_vcpu *, struct vcpu_exit *);
+void vmx_exit_apic_write(struct vcpu *, struct vmx_vcpu *, struct vcpu_exit *);
 /* vmx_regs.c */
 int vmx_get_sysreg(struct vcpu *, uint32_t id, uint64_t *val);
 int vmx_set_sysreg(struct vcpu *, uint32_t id, uint64_t val);

@@ -198,10 +198,12 @@ int vmx_probe(void)
     if (!err)
         err = make_bitmap();
     if (!err)
+        err = vmx_apic_probe();
+    if (!err)
         vmx_leaks_probe();
     if (!err)
-        log_info("Intel VMX: unrestricted guest, EPT with %s pages%s%s%s%s", vmx_caps.ept & EPT_1G ? "1 GiB" : vmx_caps.ept & EPT_2M ? "2 MiB" : "4 KiB",
+        log_info("Intel VMX: unrestricted guest, EPT with %s pages%s%s%s%s%s", vmx_caps.ept & EPT_1G ? "1 GiB" : vmx_caps.ept & EPT_2M ? "2 MiB" : "4 KiB",
                  vmx_caps.ept & EPT_AD ? ", accessed and dirty bits" : "", vmx_caps.secondary & S_VPID ? ", VPID" : "",
-                 vmx_caps.secondary & S_PAUSE_LOOP ? ", pause-loop exits" : "", vmx_caps.secondary & S_INVPCID ? ", INVPCID" : "");
+                 vmx_caps.secondary & S_PAUSE_LOOP ? ", pause-loop exits" : "", vmx_caps.secondary & S_INVPCID ? ", INVPCID" : "", vmx_apic_words());
     return err;
 }

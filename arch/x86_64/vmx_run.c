@@ -205,6 +205,24 @@ static void exit_ept(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
         ept_in_delivery(v, q, info);
 }
 
+/*
+ * Table 27-6. The page is where the guest has its APIC (vapic_ops.window), so that this is an access to it that the CPU does not carry out.
+ * Accesses by the CPU itself have no offset.
+ */
+static void exit_apic_access(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    static const uint8_t prot[4] = { PROT_R, PROT_W, PROT_X, PROT_W };
+    uint64_t q = vmread(EXIT_QUALIFICATION);
+
+    get_rsp(v, s);
+    get_event(v);
+    e->reason = EXIT_MEM;
+    e->insn_len = 0;
+    e->mem.gpa = gpa(APIC_RESET_BASE | (q & 0xfff));
+    e->mem.prot = prot[q >> 12 & 3];
+    e->mem.decoded = false;
+}
+
 /* VMX, SMX and MONITOR are not in the guest's CPUID. */
 static void exit_ud(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
@@ -290,7 +308,8 @@ static exit_fn *const handlers[REASON_VMFUNC + 1] = {
     [REASON_VMREAD] = exit_ud, [REASON_VMRESUME] = exit_ud, [REASON_VMWRITE] = exit_ud, [REASON_VMXOFF] = exit_ud, [REASON_VMXON] = exit_ud,
     [REASON_CR] = exit_cr, [REASON_IO] = exit_io, [REASON_RDMSR] = exit_rdmsr, [REASON_WRMSR] = exit_wrmsr, [REASON_MWAIT] = exit_ud,
     [REASON_MONITOR] = exit_ud, [REASON_PAUSE] = exit_pause, [REASON_EPT_VIOLATION] = exit_ept, [REASON_EPT_MISCONFIG] = exit_misconfig,
-    [REASON_INVEPT] = exit_ud, [REASON_PREEMPTION] = exit_timer, [REASON_TPR] = exit_tpr, [REASON_INVVPID] = exit_ud, [REASON_WBINVD] = exit_cache, [REASON_XSETBV] = exit_xsetbv, [REASON_VMFUNC] = exit_ud,
+    [REASON_INVEPT] = exit_ud, [REASON_PREEMPTION] = exit_timer, [REASON_TPR] = exit_tpr, [REASON_APIC_ACCESS] = exit_apic_access, [REASON_EOI] = vmx_exit_eoi,
+    [REASON_APIC_WRITE] = vmx_exit_apic_write, [REASON_INVVPID] = exit_ud, [REASON_WBINVD] = exit_cache, [REASON_XSETBV] = exit_xsetbv, [REASON_VMFUNC] = exit_ud,
 };
 
 static uint64_t read_field(uint32_t field)
@@ -411,6 +430,8 @@ static __attribute__((noinline)) void prepare(struct vcpu *v, struct vmx_vcpu *s
         vmx_new_vpid(s, c);
     if (s->flush_vpid || s->flush_ept)
         vmx_flush(s);
+    if (s->apic_stale)
+        vmx_put_apic(s);
     c->fit = s;
 }
 

@@ -235,6 +235,7 @@ static const struct key guest_keys[] = {
     { "x2apic", set_bool, GUEST(x2apic), 0, 0, NULL, false },
     { "pv", set_bool, GUEST(pv), 0, 0, NULL, false },
     { "acpi", set_bool, GUEST(acpi), 0, 0, NULL, false },
+    { "apicv", set_bool, GUEST(apicv), 0, 0, NULL, false },
 };
 static const struct key host_keys[] = {
     { "log", set_word, offsetof(struct host_config, log), 0, ARRAY_SIZE(log_names), log_names, false },
@@ -275,7 +276,7 @@ static void set_key(struct parse *p, const struct key *keys, size_t n, char *bas
 
 static const struct guest_config guest_defaults = {
     .kind = KIND_AUTO, .isa = ISA_COUNT, .memory = 256 * MIB, .vcpus = 1, .weight = 100,
-    .rng = true, .autostart = true, .x2apic = true, .pv = true,
+    .rng = true, .autostart = true, .x2apic = true, .pv = true, .apicv = true,
 };
 
 static bool name_ok(const char *s)

@@ -8,7 +8,7 @@
 const char *const exit_reason_names[EXIT_REASONS] = {
     [EXIT_NONE] = "none", [EXIT_IRQ] = "interrupt", [EXIT_MEM] = "memory", [EXIT_PIO] = "port", [EXIT_SYSREG] = "register",
     [EXIT_CPUID] = "cpuid", [EXIT_CALL] = "hypercall", [EXIT_HALT] = "halt", [EXIT_IRQ_WINDOW] = "irq-window",
-    [EXIT_SHUTDOWN] = "shutdown", [EXIT_TASK] = "task-switch", [EXIT_FAIL] = "failure",
+    [EXIT_SHUTDOWN] = "shutdown", [EXIT_TASK] = "task-switch", [EXIT_VINTC] = "irq-controller", [EXIT_FAIL] = "failure",
 };
 
 static int on_none(struct vcpu *v, struct vcpu_exit *e)
@@ -84,6 +84,12 @@ static int on_task(struct vcpu *v, struct vcpu_exit *e)
     return v->vm->guest_ops->task_switch ? v->vm->guest_ops->task_switch(v, e) : -ENOTSUP;
 }
 
+static int on_vintc(struct vcpu *v, struct vcpu_exit *e)
+{
+    v->vm->guest_ops->vintc->exit(v, e);
+    return 0;
+}
+
 static int on_fail(struct vcpu *v, struct vcpu_exit *e)
 {
     vm_kill(v->vm, "vCPU %u at %llx: %s (code %llx, info %llx)", v->id, (unsigned long long)v->regs.pc, e->fail.what ? e->fail.what : "?",
@@ -96,7 +102,7 @@ int vcpu_exit_handle(struct vcpu *v, struct vcpu_exit *e)
     static int (*const table[EXIT_REASONS])(struct vcpu *, struct vcpu_exit *) = {
         [EXIT_NONE] = on_none, [EXIT_IRQ] = on_irq, [EXIT_MEM] = on_mem, [EXIT_PIO] = on_pio, [EXIT_SYSREG] = on_sysreg,
         [EXIT_CPUID] = on_cpuid, [EXIT_CALL] = on_call, [EXIT_HALT] = on_halt, [EXIT_IRQ_WINDOW] = on_window,
-        [EXIT_SHUTDOWN] = on_shutdown, [EXIT_TASK] = on_task, [EXIT_FAIL] = on_fail,
+        [EXIT_SHUTDOWN] = on_shutdown, [EXIT_TASK] = on_task, [EXIT_VINTC] = on_vintc, [EXIT_FAIL] = on_fail,
     };
 
     return table[e->reason](v, e);

@@ -97,6 +97,7 @@ int x86_devices_create(struct vm *vm, const struct guest_config *c)
     for (unsigned i = 0; i < x->nlapics; i++)
         if (x->lapic[i])
             lapic_power_on(x->lapic[i]);
+    lapic_window(x);
     err = create_all(d, x, c);
     if (err)
         x86_devices_destroy(vm);

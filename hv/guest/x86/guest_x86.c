@@ -145,7 +145,7 @@ static bool x86_wakeable(struct vcpu *v)
         return true;
     if ((__atomic_load_n(&x86_of(v)->clock_requests, __ATOMIC_ACQUIRE) & X86_KICKED) != 0)
         return true;
-    return (v->regs.flags & FLAGS_IF) != 0 && x86_vintc.pending(v) >= 0;
+    return (v->regs.flags & FLAGS_IF) != 0 && lapic_wakes(v);
 }
 
 /* The clocks stood still: kvmclock pages of every vCPU are written anew, and say so. */

@@ -128,5 +128,5 @@ static void intc_enter(struct vcpu *v)
 const struct vintc_ops x86_vintc = {
     .vm_init = intc_vm_init, .vm_fini = intc_vm_fini, .vcpu_init = intc_vcpu_init, .vcpu_fini = intc_vcpu_fini,
     .set_line = intc_set_line, .send_msi = intc_send_msi, .pending = intc_pending, .accept = intc_accept,
-    .enter = intc_enter, .leave = lapic_pv_leave,
+    .enter = intc_enter, .leave = lapic_pv_leave, .exit = lapic_exit,
 };

@@ -71,20 +71,24 @@ bool lapic_wants_pic(const struct lapic *l)
     return (!(lvt & LVT_MASKED) && ((lvt >> 8) & 7) == DM_EXTINT) || __atomic_load_n(&l->s.extint, __ATOMIC_RELAXED);
 }
 
-/* Where the guest writes CR8 without exits, the engine has the task priority; the low half of TPR is ours. */
+/* Where the guest writes CR8 without exits, the engine has the task priority, and all of TPR where it keeps the APIC; else the low half is ours. */
 static uint32_t tpr(struct lapic *l)
 {
     const uint8_t *engines = l->v->tpr;
 
-    if (engines && (*engines ^ l->s.tpr) & 0xf0)
+    if (l->v->apic)
+        l->s.tpr = *engines;
+    else if (engines && (*engines ^ l->s.tpr) & 0xf0)
         l->s.tpr = *engines & 0xf0;
     return l->s.tpr;
 }
 
 uint32_t lapic_ppr(struct lapic *l)
 {
-    uint32_t isr = l->isr_top < 0 ? 0 : (uint32_t)l->isr_top & 0xf0;
+    uint32_t isr;
 
+    lapic_take_back(l);
+    isr = l->isr_top < 0 ? 0 : (uint32_t)l->isr_top & 0xf0;
     return (tpr(l) & 0xf0) >= isr ? l->s.tpr : isr;
 }
 
@@ -106,15 +110,11 @@ static void recheck(struct lapic *l)
         vcpu_request(l->v, REQ_IRQ);
 }
 
-int lapic_pending(struct lapic *l)
+/* The best that can be delivered, when the CPU does not do it. */
+static int best(struct lapic *l)
 {
-    int vec;
+    int vec = highest(l->s.irr);
 
-    if (__atomic_load_n(&l->timer_due, __ATOMIC_RELAXED))
-        lapic_timer_check(l);
-    if (pic_output(l->intc) && lapic_wants_pic(l))
-        return VEC_EXTINT;
-    vec = highest(l->s.irr);
     if (vec < 0 || !lapic_hw_enabled(l)) {
         watch_tpr(l, 0);
         return -1;
@@ -125,6 +125,34 @@ int lapic_pending(struct lapic *l)
         return vec;
     watch_tpr(l, (unsigned)vec);
     return -1;
+}
+
+static bool look(struct lapic *l)
+{
+    if (__atomic_load_n(&l->timer_due, __ATOMIC_RELAXED))
+        lapic_timer_check(l);
+    return pic_output(l->intc) && lapic_wants_pic(l);
+}
+
+int lapic_pending(struct lapic *l)
+{
+    bool pic = look(l);
+
+    if (lapic_delivers(l))
+        lapic_hand_over(l);
+    if (pic)
+        return VEC_EXTINT;
+    return lapic_delivers(l) ? -1 : best(l);
+}
+
+bool lapic_wakes(struct vcpu *v)
+{
+    struct lapic *l = lapic_of(v);
+
+    if (look(l))
+        return true;
+    lapic_take_back(l);
+    return best(l) >= 0;
 }
 
 int lapic_accept(struct lapic *l, int vec)
@@ -145,9 +173,11 @@ int lapic_accept(struct lapic *l, int vec)
 
 void lapic_end(struct lapic *l)
 {
-    int vec = l->isr_top;
+    int vec;
     uint64_t m;
 
+    lapic_take_back(l);
+    vec = l->isr_top;
     if (vec < 0)
         return;
     if (l->pv_flag)
@@ -167,6 +197,7 @@ static void reset_registers(struct lapic *l)
     uint64_t base = s->base, pv_eoi = s->pv_eoi;
     uint32_t id = s->id;
 
+    lapic_take_back(l);
     lapic_timer_stop(l);
     if (l->pv_flag)
         (void)lapic_pv_disarm(l);
@@ -184,6 +215,7 @@ static void reset_registers(struct lapic *l)
     l->isr_top = -1;
     if (l->v->ops && l->v->ops->set_sysreg)
         (void)l->v->ops->set_sysreg(l->v, X86_CR8, 0);
+    lapic_set_mode(l);
 }
 
 void lapic_power_on(struct lapic *l)
@@ -200,6 +232,7 @@ void lapic_power_on(struct lapic *l)
     l->s.svr = SVR_ENABLE | 0xff;
     l->s.lvt[LVT_LINT0] = DM_EXTINT << 8;
     l->s.lvt[LVT_LINT1] = DM_NMI << 8;
+    lapic_set_mode(l);
 }
 
 struct lapic *lapic_new(struct x86_intc *x, struct vcpu *v)
@@ -244,6 +277,7 @@ static uint32_t read_vectors(struct lapic *l, unsigned r)
 {
     const uint64_t *w = r >= APIC_IRR ? l->s.irr : r >= APIC_TMR ? l->s.tmr : l->s.isr;
 
+    lapic_take_back(l);
     return (uint32_t)(__atomic_load_n(&w[(r & 7) / 2], __ATOMIC_RELAXED) >> (r & 1) * 32);
 }
 
@@ -253,7 +287,9 @@ static void write_tpr(struct lapic *l, unsigned r, uint32_t val)
 
     (void)r;
     l->s.tpr = val & 0xff;
-    if ((old ^ l->s.tpr) & 0xf0 && l->v->ops && l->v->ops->set_sysreg)
+    if (l->v->apic)
+        *l->v->tpr = (uint8_t)val;
+    else if ((old ^ l->s.tpr) & 0xf0 && l->v->ops && l->v->ops->set_sysreg)
         (void)l->v->ops->set_sysreg(l->v, X86_CR8, l->s.tpr >> 4);
     if (l->s.tpr < old)
         recheck(l);
@@ -282,6 +318,7 @@ static void write_svr(struct lapic *l, unsigned r, uint32_t val)
 {
     (void)r;
     l->s.svr = val & 0x1ff;
+    lapic_set_mode(l);
     if (val & SVR_ENABLE)
         return;
     for (unsigned i = 0; i < LVT_COUNT; i++)
@@ -382,19 +419,34 @@ static const struct reg regs[APIC_REGS] = {
     [APIC_SELF_IPI] = { X2_W, 0xff, NULL, write_self_ipi },
 };
 
+uint32_t lapic_show_reg(struct lapic *l, unsigned reg)
+{
+    const struct reg *r = &regs[reg];
+
+    return r->read && r->access & (lapic_x2(l) ? X2_R : X_R) ? r->read(l, reg) : 0;
+}
+
+void lapic_written(struct lapic *l, unsigned reg, uint32_t val)
+{
+    if (regs[reg].write)
+        regs[reg].write(l, reg, val);
+    lapic_show(l, reg);
+}
+
 int lapic_mmio(struct vcpu *v, uint32_t off, bool write, uint32_t *val)
 {
     struct lapic *l = lapic_of(v);
     unsigned i = off >> 4;
     const struct reg *r = i < APIC_REGS ? &regs[i] : NULL;
 
+    lapic_fetch_icr(l);
     if (!r || !(r->access & (X_R | X_W))) {
         lapic_error(l, ESR_ILLEGAL_REG);
         r = NULL;
     }
     if (write) {
-        if (r && r->write && !(off & 15))
-            r->write(l, i, *val);
+        if (r && !(off & 15))
+            lapic_written(l, i, *val);
         return 0;
     }
     /* Only the first four bytes of each 16 exist (SDM vol 3 §11.4.1). */
@@ -410,6 +462,7 @@ static int x2_icr(struct lapic *l, bool write, uint64_t *val)
         return -EINVAL;
     else
         lapic_icr_write(l, *val);
+    lapic_show(l, APIC_ICR);
     return 0;
 }
 
@@ -427,7 +480,7 @@ int lapic_msr(struct vcpu *v, uint32_t msr, bool write, uint64_t *val)
     if (!(r->access & (write ? X2_W : X2_R)) || (write && *val & ~(uint64_t)r->x2_bits))
         return -EINVAL;
     if (write)
-        r->write(l, i, (uint32_t)*val);
+        lapic_written(l, i, (uint32_t)*val);
     else
         *val = r->read(l, i);
     return 0;
@@ -467,6 +520,7 @@ int lapic_set_base(struct vcpu *v, uint64_t val)
         l->s.ldr = (l->s.id >> 4) << 16 | 1u << (l->s.id & 15);
         l->s.icr &= 0xffffffff;
     }
+    lapic_set_mode(l);
     return 0;
 }
 

@@ -42,6 +42,7 @@ void lapic_tsc_changed(struct vcpu *);
 uint8_t lapic_get_cr8(const struct vcpu *);
 void lapic_set_cr8(struct vcpu *, uint8_t cr8);
 uint32_t lapic_apic_id(const struct vcpu *);
+bool lapic_wakes(struct vcpu *);   /* halted with interrupts on: there is one to take */
 
 /* REQ_GUEST. take_init: true once for each INIT received; the LAPIC is already in its INIT state then. take_sipi: vector (start page) or -1; ask after take_init. */
 bool lapic_take_init(struct vcpu *);

@@ -54,6 +54,9 @@ struct lapic {
     uint32_t timer_due;           /* atomic: the event came; the own CPU looks at the clock */
     int isr_top;                  /* highest vector in service; -1: none */
     uint8_t watched;              /* priority that tpr_window was last asked for */
+    uint8_t mode;                 /* enum vapic_mode, as the engine was last told */
+    bool live;                    /* IRR, ISR and TPR are in v->apic; s.irr has only what came since (lapic_page.c) */
+    uint64_t eoi_exits[4];        /* as the engine was last told */
     uint8_t *pv_flag;             /* PV EOI is armed: the byte in guest memory; NULL: not armed */
 };
 
@@ -76,6 +79,7 @@ struct x86_intc {
     uint32_t rotor;               /* lowest priority: whose turn it is; atomic */
     uint32_t nlapics;
     struct lapic *lapic[MAX_VCPUS];
+    uint32_t window;              /* 1: the CPU serves the APICs' page; atomic */
     struct x86_devices *devices;
 };
 
@@ -103,6 +107,18 @@ int  lapic_pending(struct lapic *);
 int  lapic_accept(struct lapic *, int vec);
 bool lapic_wants_pic(const struct lapic *);                   /* any CPU: takes the PIC's output as ExtINT */
 uint32_t lapic_ppr(struct lapic *);
+void lapic_written(struct lapic *, unsigned reg, uint32_t val);   /* own CPU: the guest's write, which it may make */
+uint32_t lapic_show_reg(struct lapic *, unsigned reg);        /* what a guest reads there; for lapic_page.c */
+
+/* lapic_page.c; own CPU, or CPU 0 while the vCPU is loaded nowhere */
+void lapic_set_mode(struct lapic *);                          /* IA32_APIC_BASE or SVR may have changed */
+void lapic_hand_over(struct lapic *);                         /* before an entry: what waits goes into the CPU's page */
+void lapic_take_back(struct lapic *);                         /* all of the state is in l->s */
+void lapic_fetch_icr(struct lapic *);
+void lapic_show(struct lapic *, unsigned reg);
+void lapic_exit(struct vcpu *, struct vcpu_exit *);
+void lapic_window(struct x86_intc *);                         /* CPU 0, no vCPU runs: once they are all powered on */
+static inline bool lapic_delivers(const struct lapic *l) { return (l->mode & VAPIC_DELIVERS) != 0; }
 
 /* lapic_timer.c; own CPU */
 void lapic_timer_init(struct lapic *);

@@ -21,6 +21,7 @@
  *   autostart = yes|no                ; default yes
  *   debug-exit = yes|no               ; port 0xf4, default no
  *   x2apic = yes|no                   ; default yes
+ *   apicv = yes|no                    ; x86: the CPU keeps the guest's local APIC where it can (Intel APICv), default yes
  *   acpi = yes|no                     ; ARM64: ACPI tables in place of the device tree, default no (x86 guests always have them)
  *   pv = yes|no                       ; the KVM paravirtual interface, default yes
  */
@@ -45,7 +46,7 @@ struct guest_config {
     uint64_t cpus;                       /* bit per host CPU; 0: any */
     struct guest_module module[16]; unsigned nmodules;
     struct guest_disk disk[8]; unsigned ndisks;
-    bool rng, autostart, debug_exit, x2apic, pv, acpi;
+    bool rng, autostart, debug_exit, x2apic, pv, acpi, apicv;
     bool bad;                            /* it had an error: do not start */
     uint32_t keys_seen;                  /* private to config.c */
 };

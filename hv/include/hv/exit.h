@@ -10,6 +10,7 @@ enum exit_reason {
     EXIT_IRQ_WINDOW, /* the guest can take an interrupt (or NMI) now */
     EXIT_SHUTDOWN,   /* triple fault */
     EXIT_TASK,       /* x86: a hardware task switch that the backend leaves to the guest's code */
+    EXIT_VINTC,      /* the CPU carried out an access to the interrupt controller that has to be known: vintc_ops.exit */
     EXIT_FAIL,       /* the backend cannot go on with this guest */
     EXIT_REASONS
 };
@@ -29,6 +30,7 @@ struct vcpu_exit {
         /* ARM64: id is an MRS encoding, reg the general register (31: XZR), val what an MSR would write; guest code sets the register of an MRS. */
         struct { uint32_t id; bool write, cr; uint8_t reg; uint64_t val; } sysreg;  /* CSR no. */
         struct { uint16_t selector; enum task_how how; } task;          /* selector: of the new TSS; v->event: what a gate delivers; insn_len: to step over in the old task */
+        struct { uint16_t reg; uint8_t vector; } vintc;                 /* x86: APIC_EOI's offset: `vector` was ended; else that of the register in v->apic that was written */
         struct { uint64_t hw_code, hw_info; const char *what; } fail;   /* raw, for the log only */
     };
 };

@@ -44,8 +44,28 @@ struct vcpu {
     void *guest;                /* guest ISA's state (struct x86_vcpu ...) */
     void *vintc;                /* interrupt controller's per-vCPU state (struct lapic ...) */
     uint8_t *tpr;               /* x86: where the engine keeps the guest's task priority, when CR8 does not exit (see tpr_window); NULL: it does. Own CPU */
+    uint8_t *apic;              /* x86: the page in which the CPU keeps the local APIC while the guest runs (struct vapic_ops); NULL: it does not. Own CPU */
     bool vintc_hooks;           /* vintc wants enter()/leave() called around run (PV EOI armed, list registers ...) */
     struct vcpu_stats stats;
+};
+
+/*
+ * x86 engines whose CPU can keep a guest's local APIC: v->apic holds its registers as the manuals lay them out (Intel SDM vol 3 §11.4.1, AMD APM
+ * vol 2 §16.3.2). What a guest with VAPIC_DELIVERS does not exit for: it takes the best interrupt of the page's IRR as soon as it can, ends it by
+ * EOI, reads registers, sets its task priority, and sends itself interrupts. IRR and ISR, TPR and PPR belong to the CPU while the guest runs, and
+ * nobody else may touch them then. All calls: own CPU, or CPU 0 while the vCPU is loaded nowhere; they take effect at the next run.
+ */
+enum vapic_mode {
+    VAPIC_DELIVERS = 1,     /* the CPU delivers from the page */
+    VAPIC_PAGE = 2,         /* the guest's APIC page is where it is at reset: accesses go to v->apic. Without VAPIC_DELIVERS only those to TPR do */
+    VAPIC_X2 = 4,           /* MSRs 800h-83fh; only with VAPIC_DELIVERS */
+};
+struct vapic_ops {
+    /* Open: the APIC's page is there for vCPUs with VAPIC_PAGE, and must not be seen by others. Closed (at first): every access to it exits. 0, -ENOMEM, -ENOSPC. */
+    int  (*window)(struct vm *, bool open);
+    void (*mode)(struct vcpu *, unsigned mode);
+    void (*changed)(struct vcpu *);                    /* we changed IRR or ISR in the page */
+    void (*eoi_exits)(struct vcpu *, const uint64_t vectors[4]);   /* bit: its EOI exits (EXIT_VINTC) */
 };
 
 struct vcpu_ops {
@@ -83,6 +103,7 @@ struct vcpu_ops {
     /* Own CPU. NULL: the guest's writes to CR8 exit. Else they do not, v->tpr has the task priority in bits 7:4, and the guest exits with
      * EXIT_IRQ_WINDOW when it falls below `priority` (1 to 15; 0: never). */
     void (*tpr_window)(struct vcpu *, unsigned priority);
+    const struct vapic_ops *vapic;                     /* where v->apic is not NULL */
 };
 const struct vcpu_ops *vcpu_backend(enum isa guest);   /* the engine chosen at boot; NULL: none runs this ISA */
 int must_check vcpu_backends_init(void);               /* main.c's boot step: probe, then cpu_enable everywhere */

@@ -3,6 +3,7 @@
 #include <hv/types.h>
 struct vm;
 struct vcpu;
+struct vcpu_exit;
 struct vintc_ops {
     int  (*vm_init)(struct vm *);
     void (*vm_fini)(struct vm *);
@@ -14,6 +15,7 @@ struct vintc_ops {
     int  (*accept)(struct vcpu *, int vec);            /* own CPU: it is being injected; returns the vector to inject */
     void (*enter)(struct vcpu *);                      /* if v->vintc_hooks: just before run */
     void (*leave)(struct vcpu *);                      /* if v->vintc_hooks: just after run */
+    void (*exit)(struct vcpu *, struct vcpu_exit *);   /* own CPU: EXIT_VINTC; NULL: no engine of this ISA has it */
 };
 /*
  * Any CPU, any context, no VINTC-level lock held; wakes and kicks the target vCPU. A line of one owner: the level counts, repeats do nothing.
