@@ -1,13 +1,14 @@
 #include "arch/host/host.h"
 #include <arch/io.h>
 #include <arch/irq.h>
+#include <hv/percpu.h>
 
 uint32_t host_kicks[MAX_CPUS];
 
 __attribute__((weak)) void irq_send_kick(uint32_t cpu) { host_kicks[cpu]++; }
 __attribute__((weak)) int irq_register(uint32_t gsi, void (*fn)(void *), void *arg) { (void)gsi, (void)fn, (void)arg; return 0; }
 __attribute__((weak)) void irq_window(void) { }
-__attribute__((weak)) void irq_wait(void) { }
+__attribute__((weak)) void irq_wait(void) { this_cpu()->wake = 1; }   /* nothing will ever come */
 
 __attribute__((weak)) uint32_t port_read(uint16_t port, unsigned size)
 {

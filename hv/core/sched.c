@@ -324,6 +324,50 @@ void sched_step_back(struct vcpu *v)
     v->sched.yielded = 1;
 }
 
+/* Somebody waits, here or where this CPU could take it from. */
+static bool anybody_waits(void)
+{
+    for (uint32_t cpu = 0; cpu < cpu_count; cpu++)
+        if (__atomic_load_n(&queues[cpu].first_vruntime, __ATOMIC_RELAXED) != UINT64_MAX)
+            return true;
+    return false;
+}
+
+/*
+ * A guest that waits for its own next interrupt mostly gets it before anybody else wants the CPU: it need not go through the queue. Who is
+ * queued here from now on kicks this CPU, as does offer(): the bit in idle_cpus is set before the last look.
+ */
+bool sched_doze(struct vcpu *v)
+{
+    struct percpu *c = this_cpu();
+    struct sched_cpu *q = &queues[c->id];
+
+    if (anybody_waits())
+        return false;
+    __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&idle_cpus, 1ull << c->id, __ATOMIC_SEQ_CST);
+    if (anybody_waits()) {
+        __atomic_fetch_and(&idle_cpus, ~(1ull << c->id), __ATOMIC_RELAXED);
+        __atomic_store_n(&q->running, v, __ATOMIC_RELAXED);
+        return false;
+    }
+    account(&v->sched);
+    __atomic_store_n(&c->idle_since, v->sched.since, __ATOMIC_RELAXED);
+    return true;
+}
+
+void sched_doze_end(struct vcpu *v)
+{
+    struct percpu *c = this_cpu();
+    uint64_t now = time_ns();
+
+    c->idle_ns += now - c->idle_since;
+    __atomic_store_n(&c->idle_since, 0, __ATOMIC_RELAXED);
+    v->sched.since = v->sched.slice_start = now;
+    __atomic_fetch_and(&idle_cpus, ~(1ull << c->id), __ATOMIC_RELAXED);
+    __atomic_store_n(&queues[c->id].running, v, __ATOMIC_RELAXED);
+}
+
 /* Exchanges their claims, so that a pair of vCPUs that yield to each other gains nothing over others. */
 static bool exchange(struct sched_cpu *q, struct vcpu *from, struct vcpu *to)
 {

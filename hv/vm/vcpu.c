@@ -5,6 +5,7 @@
  * sees the bit, or it is seen in the guest and gets an interrupt. Host interrupts are disabled from that look until the engine
  * has entered the guest, where they cause an exit: none is lost in between.
  */
+#include <hv/event.h>
 #include <hv/guest.h>
 #include <hv/irq.h>
 #include <hv/log.h>
@@ -231,6 +232,22 @@ static bool enter(struct percpu *c, struct vcpu *v, struct vcpu_exit *e, uint32_
     return true;
 }
 
+/*
+ * Halted: the CPU sleeps here while nobody else has work for it, as if the guest were in its halt: who wants something sends an interrupt.
+ * False: there is other work, or was.
+ */
+static bool doze(struct percpu *c, struct vcpu *v, uint32_t ignore)
+{
+    if (v->mp != MP_HALTED || v->parked || c->wake || event_more() || !sched_doze(v))
+        return false;
+    __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST);
+    while (!(__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore) && !c->wake)
+        irq_wait();
+    __atomic_store_n(&v->in_guest, 0, __ATOMIC_SEQ_CST);
+    sched_doze_end(v);
+    return __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore;
+}
+
 static bool run_loop(struct percpu *c, struct vcpu *v)
 {
     struct vcpu_exit e;
@@ -243,6 +260,10 @@ static bool run_loop(struct percpu *c, struct vcpu *v)
         if (v->requests || v->mp != MP_RUNNABLE || v->parked) {
             enum next next = attend(v, &ignore);
 
+            if (next == BLOCK && doze(c, v, ignore)) {
+                out = 0;
+                continue;
+            }
             if (next != GO_ON)
                 return next == LEAVE;
         }

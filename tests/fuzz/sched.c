@@ -25,6 +25,25 @@ static void yield(uint32_t cpu, unsigned to)
         sched_yield_to(v, &sim[to % sim_n]);
 }
 
+/* Sleeps on its CPU while others run, and perhaps wakes somebody: who then waits for this CPU has it told so. */
+static void doze(uint32_t cpu, unsigned other)
+{
+    struct vcpu *v = on_cpu[cpu], *w = &sim[other % sim_n];
+
+    host_cpu = cpu;
+    if (!v || !sched_doze(v))
+        return;
+    percpus[cpu].wake = 0;
+    host_cpu = (cpu + 1) % cpu_count;
+    if (other & 8)
+        sched_wake(w);
+    if (w->sched.state == SCHED_QUEUED && w->sched.cpu == cpu && !percpus[cpu].wake)
+        abort();
+    host_now += STEP_NS * (other & 7);
+    host_cpu = cpu;
+    sched_doze_end(v);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2)
@@ -39,7 +58,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (data += 2, size -= 2; size; data++, size--) {
         switch (*data & 3) {
         case 0: host_cpu = (*data >> 2) % cpu_count; sched_wake(&sim[(*data >> 2) % sim_n]); break;
-        case 1: sim_block((*data >> 2) % cpu_count); break;
+        case 1:
+            if (*data & 0x80)
+                doze((*data >> 2) % cpu_count, *data >> 3);
+            else
+                sim_block((*data >> 2) % cpu_count);
+            break;
         case 2: sim_run(*data >> 4); break;
         default: yield((*data >> 2) % cpu_count, *data >> 4); break;
         }

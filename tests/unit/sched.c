@@ -121,6 +121,44 @@ static void test_wake_before_block_is_kept(void **state)
     assert_null(on_cpu[0]);
 }
 
+/* A halted vCPU stays on its CPU, which counts as idle: who wakes up gets it at once. Nobody may sleep on a CPU that others wait for. */
+static void test_doze(void **state)
+{
+    (void)state;
+    sim_start(2);
+    struct vcpu *a = sim_add(100, 1), *b = sim_add(100, 0), *c = sim_add(100, 2), *d = sim_add(100, 2);
+    sched_wake(a);
+    sched_wake(c);
+    sim_run(3);
+    host_cpu = 0;
+    assert_ptr_equal(on_cpu[0], a);
+    assert_ptr_equal(on_cpu[1], c);
+    assert_true(sched_doze(a));
+    uint64_t idle = percpus[0].idle_ns, ran = a->sched.ran_ns;
+    assert_int_equal(percpus[0].idle_since, host_now);
+    host_now += 7 * STEP_NS;
+    host_cpu = 1;
+    percpus[0].wake = 0;
+    percpus[0].where = CPU_IN_GUEST;
+    sched_wake(b);
+    assert_int_equal(b->sched.cpu, 0);
+    assert_int_equal(percpus[0].wake, 1);
+    host_cpu = 0;
+    sched_doze_end(a);
+    assert_int_equal(percpus[0].idle_ns, idle + 7 * STEP_NS);
+    assert_int_equal(percpus[0].idle_since, 0);
+    assert_false(sched_doze(a));                       /* b waits */
+    assert_int_equal(a->sched.ran_ns, ran);
+    sim_block(0);
+    assert_ptr_equal(on_cpu[0], b);
+    sched_wake(d);                                     /* waits for CPU 1: the same from here, for it might move */
+    assert_false(sched_doze(b));
+    host_now += STEP_NS;
+    sim_block(0);
+    assert_int_equal(percpus[0].idle_ns, idle + 7 * STEP_NS);
+    assert_int_equal(b->sched.ran_ns, STEP_NS);
+}
+
 static void test_step_back(void **state)
 {
     (void)state;
@@ -235,7 +273,7 @@ int main(void)
         cmocka_unit_test_teardown(test_fair_over_cpus, end), cmocka_unit_test_teardown(test_weights, end),
         cmocka_unit_test_teardown(test_pinning, end), cmocka_unit_test_teardown(test_wake_latency, end),
         cmocka_unit_test_teardown(test_idle_cpu_takes_work, end), cmocka_unit_test_teardown(test_many, end),
-        cmocka_unit_test_teardown(test_wake_before_block_is_kept, end), cmocka_unit_test_teardown(test_step_back, end),
+        cmocka_unit_test_teardown(test_wake_before_block_is_kept, end), cmocka_unit_test_teardown(test_step_back, end), cmocka_unit_test_teardown(test_doze, end),
         cmocka_unit_test_teardown(test_slice_end, end), cmocka_unit_test_teardown(test_remove_waits, end),
         cmocka_unit_test_teardown(test_yield_to, end),
     };

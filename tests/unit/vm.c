@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <hv/guest.h>
+#include <hv/irq.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
 #include <hv/vcpu.h>
@@ -20,6 +21,8 @@ static unsigned nscript, next_exit, runs, loads, unloads, flushes, windows, nmi_
 static bool ready, nmi_open, window_on;
 static struct vcpu_event seen;
 static void (*during_run)(struct vcpu *);
+static unsigned waits;
+static void (*during_wait)(void);
 static unsigned calls[EXIT_REASONS], builds, destroys, live_vcpus;
 static int handler_result, pending_vec, accepted;
 static bool wake_up;
@@ -112,6 +115,15 @@ const struct guest_ops *guest_ops_for(enum isa isa) { return isa == ISA_X86_64 ?
 
 /* ---- a machine of one CPU ---- */
 
+static void post_it(void) { this_cpu()->wake = 1; }
+
+void irq_wait(void)
+{
+    waits++;
+    host_now += 5000000;
+    during_wait();
+}
+
 static void turn(void)
 {
     struct percpu *c = this_cpu();
@@ -151,6 +163,7 @@ static int start(void **state)
     handler_result = more_steps = more_result = 0;
     pending_vec = -1;
     during_run = NULL;
+    during_wait = post_it;
     ready = nmi_open = true;
     wake_up = false;
     if (!vm)
@@ -326,6 +339,52 @@ static void test_halt(void **state)
     assert_true(runs > before);
     assert_int_equal(seen.vector, 0x44);
     assert_int_equal(vm->vcpu[0]->stats.halts, 1);
+}
+
+static unsigned more_waits;
+
+/* Asked for by another CPU: in its halt the vCPU gets an interrupt, as in its guest. */
+static void wake_it(void)
+{
+    uint32_t kicks = host_kicks[0];
+
+    assert_int_equal(vm->vcpu[0]->in_guest, 1);
+    wake_up = ++more_waits == 2;                    /* the first is nothing that wakes it */
+    host_cpu = 1;
+    vcpu_request(vm->vcpu[0], REQ_IRQ);
+    host_cpu = 0;
+    assert_int_equal(host_kicks[0], kicks + 1);
+    assert_int_equal(vm->vcpu[0]->sched.wake_pending, 0);
+}
+
+/* A guest that waits keeps the CPU while nobody else has work for it, and its waiting is idle time. */
+static void test_doze(void **state)
+{
+    uint64_t idle = this_cpu()->idle_ns, ran = vm->vcpu[0]->sched.ran_ns;
+    unsigned before = runs;
+
+    (void)state;
+    waits = more_waits = 0;
+    during_wait = wake_it;
+    pending_vec = 0x45;
+    nscript = 1;
+    next_exit = 0;
+    script[0] = (struct vcpu_exit){ .reason = EXIT_HALT, .insn_len = 2 };
+    turn();
+    assert_int_equal(waits, 2);
+    assert_int_equal(runs, before + 2);
+    assert_int_equal(seen.vector, 0x45);
+    assert_int_equal(this_cpu()->idle_ns, idle + 10000000);
+    assert_int_equal(this_cpu()->idle_since, 0);
+    assert_int_equal(vm->vcpu[0]->sched.ran_ns, ran);
+    assert_int_equal(vm->vcpu[0]->sched.state, SCHED_QUEUED);
+    during_wait = post_it;                          /* something else is to be done: it blocks */
+    wake_up = false;
+    next_exit = 0;
+    turn();
+    assert_int_equal(waits, 3);
+    assert_int_equal(vm->vcpu[0]->sched.state, SCHED_BLOCKED);
+    assert_int_equal(vm->vcpu[0]->in_guest, 0);
 }
 
 /* An NMI wakes a halted vCPU, but not from within the handler of another. */
@@ -519,7 +578,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_table), T(test_handler_fails), T(test_fail_kills), T(test_triple_fault_resets), T(test_reset_loop), T(test_irq),
-        T(test_irq_window), T(test_nmi), T(test_halt), T(test_halt_nmi), T(test_wait_sipi), T(test_kick), T(test_tlb_flush_waits_for_nobody_outside),
+        T(test_irq_window), T(test_nmi), T(test_halt), T(test_doze), T(test_halt_nmi), T(test_wait_sipi), T(test_kick), T(test_tlb_flush_waits_for_nobody_outside),
         T(test_pause), T(test_kill_paused), T(test_exit_code), T(test_build_fails), T(test_build_in_steps), T(test_off_while_starting), T(test_names),
     };
 

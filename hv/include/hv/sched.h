@@ -27,6 +27,12 @@ void sched_wake(struct vcpu *);                  /* any CPU, any context: BLOCKE
 struct vcpu *sched_pick(void);
 /* This CPU: the vCPU just run goes back: still runnable, or blocked until sched_wake. */
 void sched_put(struct vcpu *, bool runnable);
+/*
+ * This CPU, v running here and halted: false when somebody else may want the CPU. Else the CPU counts as idle, v stays on it, and the caller
+ * sleeps until v has something to do or percpu.wake is set; then it calls sched_doze_end().
+ */
+bool must_check sched_doze(struct vcpu *v);
+void sched_doze_end(struct vcpu *v);
 /* This CPU: v's guest spins or asked for it: on sched_put, those who wait go first. */
 void sched_step_back(struct vcpu *);
 /* This CPU, v running here: the same, and `to` of the same VM takes v's place in line if it waits. The caller then leaves the guest. */

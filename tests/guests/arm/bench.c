@@ -157,7 +157,9 @@ static void measure_smp(unsigned n)
         print("bench ipi none (one CPU)\n");
         return;
     }
+    rounds = cmdline_num("rounds-ipi", rounds);
     measure(&(struct op){ "ipi-halted", op_ipi }, 2);
+    rounds = cmdline_num("rounds-running", rounds);
     smp_run(1, spin_until, (void *)&stop);
     delay_us(1000);
     measure(&(struct op){ "ipi-running", op_ipi }, 2);
