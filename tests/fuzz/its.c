@@ -29,15 +29,16 @@ static void spread(const uint8_t *data, size_t size)
 static void check_lpis(struct vgic *g)
 {
     for (unsigned n = 0; n < VGIC_LPIS; n++) {
-        const struct vgic_irq *i = &g->lpi[n];
+        const struct vgic_bank *b = &g->lpi[n / 32];
+        uint32_t bit = 1u << n % 32;
         unsigned idx = VGIC_LPI + n, ready = 0;
 
         for (unsigned v = 0; v < VCPUS; v++)
             ready |= (unsigned)(g->cpu[v]->ready[idx >> 6] >> (idx & 63) & 1) << v;
         check(!(ready & (ready - 1)));
         if (ready)
-            check(i->flags & VF_ENABLED && i->flags & VF_LATCH && !(i->flags & VF_IN_LR) && ready == 1u << i->home);
-        check(!(i->flags & VF_ACTIVE));
+            check(b->enabled & b->latch & ~b->in_lr & bit && ready == 1u << b->home[n % 32]);
+        check(!(b->active & bit));
     }
 }
 

@@ -31,15 +31,16 @@ static unsigned in_lrs(struct vgic *g, unsigned v, unsigned idx)
 /* Of one interrupt, on one vCPU: ready exactly when it shall be delivered here, in a register exactly when it says so. */
 static void check_irq(struct vgic *g, struct vgic_cpu *c, unsigned idx, unsigned *active)
 {
-    const struct vgic_irq *i = vgic_irq_at(g, c, idx);
-    bool ready = c->ready[idx >> 6] >> (idx & 63) & 1, mine = i->home == c->id;
+    const struct vgic_irq i = vgic_irq_at(g, c, idx);
+    bool ready = c->ready[idx >> 6] >> (idx & 63) & 1, mine = i.b->home[i.n] == c->id;
+    bool wanted = vgic_bank_wanted(i.b) & ~i.b->in_lr & i.bit;
 
-    check((c->gic.used ? in_lrs(g, c->id, idx) : 0u) == (mine && i->flags & VF_IN_LR ? 1u : 0u));
-    check(!ready || (mine && (i->flags & (VF_ENABLED | VF_ACTIVE | VF_IN_LR)) == VF_ENABLED && vgic_pending(i)));
-    check(!(i->flags & VF_IN_LR && i->flags & VF_ACTIVE));
-    if (mine && i->flags & VF_ACTIVE)
+    check((c->gic.used ? in_lrs(g, c->id, idx) : 0u) == (mine && i.b->in_lr & i.bit ? 1u : 0u));
+    check(!ready || (mine && wanted));
+    check(!(i.b->in_lr & i.b->active & i.bit));
+    if (mine && i.b->active & i.bit)
         ++*active;
-    if ((i->flags & (VF_ENABLED | VF_ACTIVE | VF_IN_LR)) == VF_ENABLED && vgic_pending(i) && i->route != ROUTE_ANY)
+    if (wanted && i.b->route[i.n] != ROUTE_ANY)
         check(ready == (vgic_target(g, c, i, idx) == c));
 }
 

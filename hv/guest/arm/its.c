@@ -10,6 +10,7 @@
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <stdlib.h>
+#include <string.h>
 #include "its.h"
 
 #define CTLR_ENABLED 1u
@@ -98,14 +99,14 @@ static unsigned config_len(const struct vgic_cpu *c)
 /* Priority 7:2, enable 0 (GICv3 §5.1.1). */
 void its_set_config(struct vgic *g, unsigned idx, uint8_t config)
 {
-    struct vgic_irq *i = &g->lpi[idx - VGIC_LPI];
-    uint16_t flags = (uint16_t)((i->flags & ~VF_ENABLED) | (config & 1 ? VF_ENABLED : 0));
+    struct vgic_irq i = vgic_irq_at(g, NULL, idx);
+    bool on = config & 1;
     uint8_t prio = config & VGIC_PRIO_MASK;
 
-    if (flags == i->flags && prio == i->prio)
+    if (on == !!(i.b->enabled & i.bit) && prio == i.b->prio[i.n])
         return;
-    i->flags = flags;
-    i->prio = prio;
+    vgic_put_bit(&i.b->enabled, i.bit, on);
+    i.b->prio[i.n] = prio;
     vgic_update(g, NULL, idx);
 }
 
@@ -122,28 +123,26 @@ void its_load_config(struct vgic *g, struct vgic_cpu *c, unsigned idx)
 void its_load_all(struct vgic *g, struct vgic_cpu *c)
 {
     for (unsigned n = 0; n < VGIC_LPIS; n++)
-        if (g->lpi[n].flags && g->lpi[n].route == c->id)
+        if (g->lpi[n / 32].route[n % 32] == c->id)
             its_load_config(g, c, VGIC_LPI + n);
 }
 
 void its_pend(struct vgic *g, const struct its_target *t)
 {
-    struct vgic_irq *i = &g->lpi[t->idx - VGIC_LPI];
+    struct vgic_irq i = vgic_irq_at(g, NULL, t->idx);
 
     if (!t->cpu || !(t->cpu->s.ctlr & GICR_CTLR_LPIS))
         return;
-    if (i->route != t->cpu->id)
+    if (i.b->route[i.n] != t->cpu->id)
         its_route(g, t->idx, t->cpu);
     vgic_set_latch(g, NULL, t->idx);
 }
 
 void its_route(struct vgic *g, unsigned idx, struct vgic_cpu *c)
 {
-    struct vgic_irq *i = &g->lpi[idx - VGIC_LPI];
+    struct vgic_irq i = vgic_irq_at(g, NULL, idx);
 
-    i->route = (uint8_t)c->id;
-    if (!i->flags)
-        i->flags = VF_EDGE | VF_GROUP1;
+    i.b->route[i.n] = (uint8_t)c->id;
     vgic_update(g, NULL, idx);
 }
 
@@ -178,13 +177,15 @@ void its_lpis_off(struct vgic *g, struct vgic_cpu *c)
     uint8_t *p = pending_table(g, c);
 
     for (unsigned n = 0; n < VGIC_LPIS; n++) {
-        if (g->lpi[n].route != c->id || !g->lpi[n].flags)
+        struct vgic_irq i = vgic_irq_at(g, NULL, VGIC_LPI + n);
+
+        if (i.b->route[i.n] != c->id)
             continue;
-        bool on = g->lpi[n].flags & VF_LATCH;
+        bool on = i.b->latch & i.bit;
 
         if (p)
             p[n / 8] = (uint8_t)((p[n / 8] & ~(1u << n % 8)) | (unsigned)on << n % 8);
-        if (on || g->lpi[n].flags & VF_IN_LR)
+        if (on || i.b->in_lr & i.bit)
             vgic_clear_latch(g, NULL, VGIC_LPI + n);
     }
 }
@@ -381,12 +382,14 @@ int its_create(struct vgic *g, const struct vgic_layout *l)
 {
     static const struct io_ops ops = { its_read, its_write, 1 | 2 | 4 | 8 };
 
-    g->lpi = calloc(VGIC_LPIS, sizeof *g->lpi);
+    g->lpi = calloc(VGIC_LPI_BANKS, sizeof *g->lpi);
     if (!g->lpi)
         return -ENOMEM;
-    for (unsigned n = 0; n < VGIC_LPIS; n++)
-        g->lpi[n].route = ROUTE_NONE;
-    g->vm->hv_bytes += VGIC_LPIS * sizeof *g->lpi;
+    for (unsigned n = 0; n < VGIC_LPI_BANKS; n++) {
+        g->lpi[n].edge = g->lpi[n].group1 = ~0u;
+        memset(g->lpi[n].route, ROUTE_NONE, sizeof g->lpi[n].route);
+    }
+    g->vm->hv_bytes += VGIC_LPI_BANKS * sizeof *g->lpi;
     g->its.s.version = VGIC_STATE_VERSION;
     g->its.base = l->its;
     event_init(&g->its.work, work_event, this_cpu()->id);

@@ -137,7 +137,7 @@ static bool cmd_movall(struct vgic *g, const uint64_t cmd[4])
     if (!from || !to)
         return false;
     for (unsigned n = 0; from != to && n < VGIC_LPIS; n++)
-        if (g->lpi[n].route == from->id && g->lpi[n].flags & (VF_LATCH | VF_IN_LR))
+        if (g->lpi[n / 32].route[n % 32] == from->id && (g->lpi[n / 32].latch | g->lpi[n / 32].in_lr) >> n % 32 & 1)
             its_route(g, VGIC_LPI + n, to);
     return true;
 }

@@ -2,6 +2,7 @@
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <stdlib.h>
+#include <string.h>
 #include "vgic_int.h"
 
 /* ---- where an interrupt belongs ---- */
@@ -13,22 +14,17 @@ unsigned vgic_index(const struct vgic *g, uint32_t intid)
     return g->lpi && intid - VGIC_LPI_INTID < VGIC_LPIS ? intid - VGIC_LPI_INTID + VGIC_LPI : ~0u;
 }
 
-bool vgic_pending(const struct vgic_irq *i)
-{
-    return i->flags & VF_LATCH || (i->flags & (VF_LINE | VF_EDGE)) == VF_LINE;
-}
-
 static bool is_ready(const struct vgic_cpu *c, unsigned idx)
 {
     return c->ready[idx >> 6] >> (idx & 63) & 1;
 }
 
 /* 1 of N: it stays where it is; else the next vCPU whose redistributor is awake. */
-static struct vgic_cpu *any_cpu(struct vgic *g, const struct vgic_irq *i, unsigned idx)
+static struct vgic_cpu *any_cpu(struct vgic *g, struct vgic_irq i, unsigned idx)
 {
-    struct vgic_cpu *home = g->cpu[i->home];
+    struct vgic_cpu *home = g->cpu[i.b->home[i.n]];
 
-    if (home && (i->flags & VF_IN_LR || is_ready(home, idx)))
+    if (home && (i.b->in_lr & i.bit || is_ready(home, idx)))
         return home;
     for (unsigned n = 0; n < g->n; n++) {
         struct vgic_cpu *c = g->cpu[g->next_any++ % g->n];
@@ -39,15 +35,15 @@ static struct vgic_cpu *any_cpu(struct vgic *g, const struct vgic_irq *i, unsign
     return g->cpu[0];
 }
 
-struct vgic_cpu *vgic_target(struct vgic *g, struct vgic_cpu *c, const struct vgic_irq *i, unsigned idx)
+struct vgic_cpu *vgic_target(struct vgic *g, struct vgic_cpu *c, struct vgic_irq i, unsigned idx)
 {
     if (idx < 32)
         return c;
     if (g->version == 2)
-        return i->route ? g->cpu[__builtin_ctz(i->route)] : NULL;
-    if (i->route == ROUTE_ANY)
+        return i.b->route[i.n] ? g->cpu[__builtin_ctz(i.b->route[i.n])] : NULL;
+    if (i.b->route[i.n] == ROUTE_ANY)
         return any_cpu(g, i, idx);
-    return i->route < g->n ? g->cpu[i->route] : NULL;
+    return i.b->route[i.n] < g->n ? g->cpu[i.b->route[i.n]] : NULL;
 }
 
 static void tell(struct vgic *g, struct vgic_cpu *c)
@@ -66,29 +62,24 @@ void vgic_look(struct vgic_cpu *c)
 
 void vgic_update(struct vgic *g, struct vgic_cpu *c, unsigned idx)
 {
-    struct vgic_irq *i = vgic_irq_at(g, c, idx);
-    struct vgic_cpu *home = idx < 32 ? c : g->cpu[i->home], *want;
+    struct vgic_irq i = vgic_irq_at(g, c, idx);
+    struct vgic_cpu *home = idx < 32 ? c : g->cpu[i.b->home[i.n]], *want;
 
-    if (i->flags & VF_IN_LR) {
+    if (i.b->in_lr & i.bit) {
         vgic_look(home);
         return;
     }
-    want = (i->flags & (VF_ENABLED | VF_ACTIVE)) == VF_ENABLED && vgic_pending(i) ? vgic_target(g, c, i, idx) : NULL;
+    want = vgic_bank_wanted(i.b) & i.bit ? vgic_target(g, c, i, idx) : NULL;
     if (home && is_ready(home, idx)) {
         if (home == want)
             return;
         vgic_set_ready(home, idx, false);
     }
-    if (!want || (want == g->servicing && vgic_place_at_once(want, idx)))
+    if (!want || (want == g->servicing && vgic_place_at_once(want, i, idx)))
         return;
-    i->home = (uint8_t)want->id;
+    i.b->home[i.n] = (uint8_t)want->id;
     vgic_set_ready(want, idx, true);
     tell(g, want);
-}
-
-void vgic_irq_init(struct vgic_irq *i, uint16_t flags)
-{
-    *i = (struct vgic_irq){ .flags = flags };
 }
 
 /* ---- what becomes pending ---- */
@@ -109,14 +100,14 @@ void vgic_take_raised(struct vgic_cpu *c)
         return;
     for (bits = __atomic_exchange_n(&c->raise, 0, __ATOMIC_SEQ_CST); bits; bits &= bits - 1) {
         unsigned idx = (unsigned)__builtin_ctz(bits);
-        struct vgic_irq *i = &c->s.local[idx];
+        struct vgic_irq i = vgic_irq_at(c->g, c, idx);
 
         if (idx == ARM_PPI_PTIMER && !ptimer_due(c))
             continue;
         if (vgic_is_sgi_v2(c->g, idx))
-            i->route |= __atomic_exchange_n(&c->sgi_src[idx], 0, __ATOMIC_SEQ_CST);
-        i->flags |= idx < 16 ? VF_LATCH : VF_LINE;
-        if (c != c->g->servicing || (i->flags & (VF_ENABLED | VF_ACTIVE | VF_IN_LR)) != VF_ENABLED || !vgic_place_at_once(c, idx))
+            i.b->route[i.n] |= __atomic_exchange_n(&c->sgi_src[idx], 0, __ATOMIC_SEQ_CST);
+        *(idx < 16 ? &i.b->latch : &i.b->line) |= i.bit;
+        if (c != c->g->servicing || !(vgic_bank_wanted(i.b) & ~i.b->in_lr & i.bit) || !vgic_place_at_once(c, i, idx))
             vgic_update(c->g, c, idx);
     }
 }
@@ -131,46 +122,46 @@ static void look_soon(struct vgic_cpu *c)
 
 void vgic_set_input(struct vgic *g, struct vgic_cpu *c, unsigned idx, bool level)
 {
-    struct vgic_irq *i = vgic_irq_at(g, c, idx);
-    bool was = i->flags & VF_LINE;
+    struct vgic_irq i = vgic_irq_at(g, c, idx);
+    bool was = i.b->line & i.bit;
 
     if (was == level)
         return;
-    i->flags ^= VF_LINE;
-    if (level && i->flags & VF_EDGE)
-        i->flags |= VF_LATCH;
-    if (!level && i->flags & VF_IN_LR)
-        look_soon(g->cpu[i->home]);
+    i.b->line ^= i.bit;
+    if (level && i.b->edge & i.bit)
+        i.b->latch |= i.bit;
+    if (!level && i.b->in_lr & i.bit)
+        look_soon(g->cpu[i.b->home[i.n]]);
     else
         vgic_update(g, c, idx);
 }
 
 void vgic_set_latch(struct vgic *g, struct vgic_cpu *c, unsigned idx)
 {
-    struct vgic_irq *i = vgic_irq_at(g, c, idx);
+    struct vgic_irq i = vgic_irq_at(g, c, idx);
 
-    if (i->flags & VF_IN_LR)
+    if (i.b->in_lr & i.bit)
         vgic_lr_note(g, i, idx);
-    if (i->flags & VF_LATCH)
+    if (i.b->latch & i.bit)
         return;
-    i->flags |= VF_LATCH;
+    i.b->latch |= i.bit;
     vgic_update(g, c, idx);
 }
 
 /* An edge that waits in a list register is taken back by its own CPU. */
 void vgic_clear_latch(struct vgic *g, struct vgic_cpu *c, unsigned idx)
 {
-    struct vgic_irq *i = vgic_irq_at(g, c, idx);
+    struct vgic_irq i = vgic_irq_at(g, c, idx);
 
-    i->flags &= (uint16_t)~VF_LATCH;
+    i.b->latch &= ~i.bit;
     if (vgic_is_sgi_v2(g, idx))
-        i->route = 0;
-    if (i->flags & VF_IN_LR)
-        i->flags |= VF_UNPEND;
+        i.b->route[i.n] = 0;
+    if (i.b->in_lr & i.bit)
+        i.b->unpend |= i.bit;
     vgic_update(g, c, idx);
 }
 
-static void account_active(struct vgic *g, struct vgic_cpu *c, struct vgic_irq *i, unsigned idx, bool on)
+static void account_active(struct vgic *g, struct vgic_cpu *c, struct vgic_irq i, unsigned idx, bool on)
 {
     struct vgic_cpu *home;
 
@@ -178,23 +169,23 @@ static void account_active(struct vgic *g, struct vgic_cpu *c, struct vgic_irq *
         home = vgic_target(g, c, i, idx);
         if (!home)
             home = g->cpu[0];
-        vgic_set_ready(g->cpu[i->home], idx, false);
-        i->home = (uint8_t)home->id;
+        vgic_set_ready(g->cpu[i.b->home[i.n]], idx, false);
+        i.b->home[i.n] = (uint8_t)home->id;
     }
-    home = idx < 32 ? c : g->cpu[i->home];
+    home = idx < 32 ? c : g->cpu[i.b->home[i.n]];
     home->active_out += on ? 1u : ~0u;
-    i->flags ^= VF_ACTIVE;
+    i.b->active ^= i.bit;
     vgic_look(home);
 }
 
 void vgic_set_active(struct vgic *g, struct vgic_cpu *c, unsigned idx, bool on)
 {
-    struct vgic_irq *i = vgic_irq_at(g, c, idx);
+    struct vgic_irq i = vgic_irq_at(g, c, idx);
 
-    if (i->flags & VF_IN_LR) {
+    if (i.b->in_lr & i.bit) {
         if (!on)
-            i->flags |= VF_DEACT;
-    } else if (on != !!(i->flags & VF_ACTIVE)) {
+            i.b->deact |= i.bit;
+    } else if (on != !!(i.b->active & i.bit)) {
         account_active(g, c, i, idx, on);
         if (!on && idx == ARM_PPI_VTIMER)
             vtimer_drop(c);
@@ -233,7 +224,7 @@ static void gic_vm_fini(struct vm *vm)
         return;
     if (g->gicc_mapped && gmem_unmap(vm, gpa(g->gicc), VGIC_GICC_LEN))
         log_err("%s: its GICC cannot be unmapped", vm->config->name);
-    vm->hv_bytes -= sizeof *g + (g->lpi ? VGIC_LPIS * sizeof *g->lpi : 0);
+    vm->hv_bytes -= sizeof *g + (g->lpi ? VGIC_LPI_BANKS * sizeof *g->lpi : 0);
     free(g->lpi);
     free(g);
     vm->vintc = NULL;
@@ -254,10 +245,8 @@ static int gic_vcpu_init(struct vcpu *v)
     c->id = v->id;
     c->s.version = VGIC_STATE_VERSION;
     c->s.waker = 6;
-    for (unsigned n = 0; n < 32; n++) {
-        vgic_irq_init(&c->s.local[n], n < 16 ? VF_EDGE : 0);
-        c->s.local[n].home = (uint8_t)v->id;
-    }
+    c->s.local.edge = 0xffff;         /* SGIs */
+    memset(c->s.local.home, (int)v->id, sizeof c->s.local.home);
     vtimer_cpu_init(c);
     v->vintc = c;
     v->vm->hv_bytes += sizeof *c;
@@ -429,8 +418,8 @@ int vgic_create(struct vm *vm, const struct vgic_layout *l)
         return -EINVAL;
     g->nspis = (uint16_t)l->nr_spis;
     g->nlrs = (uint8_t)host_lrs(vm);
-    for (unsigned n = 0; n < g->nspis; n++)
-        g->s.spi[n] = (struct vgic_irq){ .route = l->version == 2 };
+    for (unsigned n = 0; n < VGIC_SPI_BANKS; n++)
+        memset(g->s.spi[n].route, l->version == 2, sizeof g->s.spi[n].route);
     g->version = l->version;
     if (l->version == 2)
         return vgic_v2_create(g, l);

@@ -2,35 +2,14 @@
 #include <hv/percpu.h>
 #include "vgic_int.h"
 
-/* The 32 interrupts of one register; fewer (perhaps none) where the distributor ends. */
-static unsigned bank_of(struct vgic *g, struct vgic_cpu *c, unsigned first, struct vgic_irq **irqs)
-{
-    *irqs = vgic_irq_at(g, c, first);
-    if (!*irqs)
-        return 0;
-    return first == 0 || first + 32 <= 32u + g->nspis ? 32 : g->nspis + 32 - first;
-}
-
-/* Which of them have any of these flags. */
-static uint32_t flagged(const struct vgic_irq *irqs, unsigned n, uint16_t flags)
-{
-    uint32_t val = 0;
-
-    for (unsigned k = 0; k < n; k++)
-        val |= (uint32_t)((irqs[k].flags & flags) != 0) << k;
-    return val;
-}
-
 /* vCPUs other than the one that asks in whose list registers some of `bits` of these interrupts are. */
-static uint64_t holders(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_t bits)
+static uint64_t holders(struct vgic *g, const struct vgic_bank *b, uint32_t bits)
 {
     const struct vcpu *me = this_cpu()->current;
-    struct vgic_irq *irqs;
-    unsigned n = bank_of(g, c, first, &irqs);
     uint64_t found = 0;
 
-    for (bits &= flagged(irqs, n, VF_IN_LR); bits; bits &= bits - 1) {
-        unsigned home = irqs[__builtin_ctz(bits)].home;
+    for (bits &= b->in_lr; bits; bits &= bits - 1) {
+        unsigned home = b->home[__builtin_ctz(bits)];
 
         if (g->cpu[home]->v != me)
             found |= 1ull << home;
@@ -39,123 +18,122 @@ static uint64_t holders(struct vgic *g, struct vgic_cpu *c, unsigned first, uint
 }
 
 /* Makes the list registers tell the truth before somebody reads or changes states that they hold. */
-static void settle(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_t bits)
+static void settle(struct vgic *g, const struct vgic_bank *b, uint32_t bits)
 {
     uint64_t found;
 
     spin_lock(&g->lock);
-    found = holders(g, c, first, bits);
+    found = holders(g, b, bits);
     spin_unlock(&g->lock);
     if (found)
         vgic_settle(g, found);
 }
 
-static void set_flag(struct vgic *g, struct vgic_cpu *c, unsigned idx, uint16_t flag, bool on)
-{
-    struct vgic_irq *i = vgic_irq_at(g, c, idx);
+/* ---- reading: the word, and what the list registers hold ---- */
 
-    if (!!(i->flags & flag) == on)
-        return;
-    i->flags ^= flag;
-    vgic_update(g, c, idx);
-}
-
-static void enable(struct vgic *g, struct vgic_cpu *c, unsigned idx) { set_flag(g, c, idx, VF_ENABLED, true); }
-static void disable(struct vgic *g, struct vgic_cpu *c, unsigned idx) { set_flag(g, c, idx, VF_ENABLED, false); }
-static void activate(struct vgic *g, struct vgic_cpu *c, unsigned idx) { vgic_set_active(g, c, idx, true); }
-static void deactivate(struct vgic *g, struct vgic_cpu *c, unsigned idx) { vgic_set_active(g, c, idx, false); }
-
-/*
- * Reading gives the interrupts with any of `flags`, and those in a list register in state `live` (pending 1, active 2). set: what a 1 does.
- * LINE of an edge-triggered interrupt does not count.
- */
-static const struct { uint16_t flags; uint8_t live; void (*set)(struct vgic *, struct vgic_cpu *, unsigned idx); } banks[] = {
-    [BANK_GROUP] = { VF_GROUP1, 0, NULL },
-    [BANK_ENABLE_SET] = { VF_ENABLED, 0, enable },
-    [BANK_ENABLE_CLEAR] = { VF_ENABLED, 0, disable },
-    [BANK_PEND_SET] = { VF_LATCH, 1, vgic_set_latch },
-    [BANK_PEND_CLEAR] = { VF_LATCH, 1, vgic_clear_latch },
-    [BANK_ACTIVE_SET] = { VF_ACTIVE, 2, activate },
-    [BANK_ACTIVE_CLEAR] = { VF_ACTIVE, 2, deactivate },
-};
-
-static uint32_t in_registers(struct vgic *g, const struct vgic_irq *irqs, unsigned n, unsigned first, unsigned state)
+static uint32_t in_registers(struct vgic *g, struct vgic_bank *b, unsigned first, unsigned state)
 {
     uint32_t val = 0;
 
-    for (uint32_t bits = flagged(irqs, n, VF_IN_LR); bits; bits &= bits - 1) {
-        unsigned k = (unsigned)__builtin_ctz(bits);
+    for (uint32_t bits = b->in_lr; bits; bits &= bits - 1) {
+        unsigned n = (unsigned)__builtin_ctz(bits);
 
-        if (vgic_lr_state(g, &irqs[k], first + k) & state)
-            val |= 1u << k;
+        if (vgic_lr_state(g, (struct vgic_irq){ b, 1u << n, n }, first + n) & state)
+            val |= 1u << n;
     }
     return val;
 }
 
-static uint32_t read_live(struct vgic *g, struct vgic_cpu *c, enum vgic_bank b, unsigned first)
+/* state: of a list register: pending 1, active 2. Most often none holds any of these: then no lock is needed. */
+static uint32_t read_live(struct vgic *g, struct vgic_cpu *c, struct vgic_bank *b, unsigned first, unsigned state)
 {
-    struct vgic_irq *irqs;
-    unsigned n = bank_of(g, c, first, &irqs);
     uint32_t val;
 
-    settle(g, c, first, ~0u);
+    if (__atomic_load_n(&b->in_lr, __ATOMIC_RELAXED))
+        settle(g, b, ~0u);
     spin_lock(&g->lock);
     if (first == 0)
         vgic_take_raised(c);
-    val = flagged(irqs, n, banks[b].flags) | in_registers(g, irqs, n, first, banks[b].live);
-    if (banks[b].live == 1)
-        val |= flagged(irqs, n, VF_LINE) & ~flagged(irqs, n, VF_EDGE);
+    val = state == 1 ? vgic_bank_pending(b) : b->active;
+    if (b->in_lr)
+        val |= in_registers(g, b, first, state);
     spin_unlock(&g->lock);
     return val;
 }
 
-uint32_t vgic_bank_read(struct vgic *g, struct vgic_cpu *c, enum vgic_bank b, unsigned first)
+uint32_t vgic_bank_read(struct vgic *g, struct vgic_cpu *c, enum vgic_bank_reg r, unsigned first)
 {
-    struct vgic_irq *irqs;
-    unsigned n = bank_of(g, c, first, &irqs);
+    struct vgic_bank *b = vgic_bank_at(g, c, first);
 
-    return banks[b].live ? read_live(g, c, b, first) : flagged(irqs, n, banks[b].flags);
+    if (!b)
+        return 0;
+    if (r <= BANK_ENABLE_CLEAR)
+        return __atomic_load_n(r == BANK_GROUP ? &b->group1 : &b->enabled, __ATOMIC_RELAXED);
+    return read_live(g, c, b, first, r <= BANK_PEND_CLEAR ? 1 : 2);
 }
 
-static void write_groups(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_t val)
+/* ---- writing: only what changes is looked at ---- */
+
+static void set_word(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_t *word, uint32_t val)
 {
-    for (unsigned n = 0; n < 32; n++)
-        if (vgic_irq_at(g, c, first + n))
-            set_flag(g, c, first + n, VF_GROUP1, val >> n & 1);
+    uint32_t changed = *word ^ val;
+
+    __atomic_store_n(word, val, __ATOMIC_RELAXED);
+    for (; changed; changed &= changed - 1)
+        vgic_update(g, c, first + (unsigned)__builtin_ctz(changed));
+}
+
+static void set_state(struct vgic *g, struct vgic_cpu *c, enum vgic_bank_reg r, unsigned idx)
+{
+    if (r == BANK_PEND_SET)
+        vgic_set_latch(g, c, idx);
+    else if (r == BANK_PEND_CLEAR)
+        vgic_clear_latch(g, c, idx);
+    else
+        vgic_set_active(g, c, idx, r == BANK_ACTIVE_SET);
+}
+
+/* Those of the 32 from `first` that there are: the distributor may end within them. */
+static uint32_t implemented(const struct vgic *g, unsigned first)
+{
+    return first == 0 || first + 32 <= 32u + g->nspis ? ~0u : (1u << (32u + g->nspis - first)) - 1;
 }
 
 /* The pending bits of v2 SGIs are changed by GICD_SPENDSGIR and CPENDSGIR only. */
-void vgic_bank_write(struct vgic *g, struct vgic_cpu *c, enum vgic_bank b, unsigned first, uint32_t val)
+void vgic_bank_write(struct vgic *g, struct vgic_cpu *c, enum vgic_bank_reg r, unsigned first, uint32_t val)
 {
-    if (first == 0 && g->version == 2 && (b == BANK_PEND_SET || b == BANK_PEND_CLEAR))
-        val &= 0xffff0000;
-    if (!val && b != BANK_GROUP)
+    struct vgic_bank *b = vgic_bank_at(g, c, first);
+
+    if (!b)
         return;
-    if (banks[b].live)
-        settle(g, c, first, val);
+    val &= implemented(g, first);
+    if (first == 0 && g->version == 2 && (r == BANK_PEND_SET || r == BANK_PEND_CLEAR))
+        val &= 0xffff0000;
+    if (!val && r != BANK_GROUP)
+        return;
+    if (r >= BANK_PEND_SET)
+        settle(g, b, val);
     spin_lock(&g->lock);
     if (first == 0)
         vgic_take_raised(c);
-    if (b == BANK_GROUP)
-        write_groups(g, c, first, val);
-    for (uint32_t bits = b == BANK_GROUP ? 0 : val; bits; bits &= bits - 1) {
-        unsigned idx = first + (unsigned)__builtin_ctz(bits);
-
-        if (vgic_irq_at(g, c, idx))
-            banks[b].set(g, c, idx);
-    }
+    if (r == BANK_GROUP)
+        set_word(g, c, first, &b->group1, val);
+    else if (r <= BANK_ENABLE_CLEAR)
+        set_word(g, c, first, &b->enabled, r == BANK_ENABLE_SET ? b->enabled | val : b->enabled & ~val);
+    for (uint32_t bits = r >= BANK_PEND_SET ? val : 0; bits; bits &= bits - 1)
+        set_state(g, c, r, first + (unsigned)__builtin_ctz(bits));
     spin_unlock(&g->lock);
 }
 
+/* ---- priorities: n bytes, within one bank ---- */
+
 uint32_t vgic_prio_read(struct vgic *g, struct vgic_cpu *c, unsigned first, unsigned n)
 {
+    const struct vgic_bank *b = vgic_bank_at(g, c, first);
     uint32_t val = 0;
 
-    for (unsigned k = 0; k < n; k++) {
-        const struct vgic_irq *i = vgic_irq_at(g, c, first + k);
-
-        val |= i ? (uint32_t)i->prio << 8 * k : 0;
-    }
+    for (unsigned k = 0; b && k < n; k++)
+        val |= (uint32_t)b->prio[(first + k) & 31] << 8 * k;
     return val;
 }
 
@@ -164,39 +142,42 @@ void vgic_prio_write(struct vgic *g, struct vgic_cpu *c, unsigned first, unsigne
 {
     spin_lock(&g->lock);
     for (unsigned k = 0; k < n; k++) {
-        struct vgic_irq *i = vgic_irq_at(g, c, first + k);
+        struct vgic_irq i = vgic_irq_at(g, c, first + k);
 
-        if (!i)
+        if (!i.b)
             continue;
-        i->prio = (uint8_t)(val >> 8 * k & VGIC_PRIO_MASK);
-        if (i->flags & VF_IN_LR)
-            __atomic_store_n(&g->cpu[i->home]->stale, 1, __ATOMIC_SEQ_CST);
+        i.b->prio[i.n] = (uint8_t)(val >> 8 * k & VGIC_PRIO_MASK);
+        if (i.b->in_lr & i.bit)
+            __atomic_store_n(&g->cpu[i.b->home[i.n]]->stale, 1, __ATOMIC_SEQ_CST);
     }
     spin_unlock(&g->lock);
 }
 
+/* ---- triggers: 16 fields of 2 bits, of which the upper says edge ---- */
+
 uint32_t vgic_cfg_read(struct vgic *g, struct vgic_cpu *c, unsigned first)
 {
+    const struct vgic_bank *b = vgic_bank_at(g, c, first);
     uint32_t val = 0;
 
-    for (unsigned n = 0; n < 16; n++) {
-        const struct vgic_irq *i = vgic_irq_at(g, c, first + n);
-
-        if (i && i->flags & VF_EDGE)
-            val |= 2u << 2 * n;
-    }
+    for (uint32_t bits = b ? b->edge >> (first & 31) & 0xffff : 0; bits; bits &= bits - 1)
+        val |= 2u << 2 * __builtin_ctz(bits);
     return val;
 }
 
 /* SGIs are edges, PPIs levels: fixed (GICv3 §12.9.7, §12.11.9 allow it). */
 void vgic_cfg_write(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_t val)
 {
-    if (first < 32)
+    unsigned shift = first & 31, bank = first - shift;
+    struct vgic_bank *b = first < 32 ? NULL : vgic_bank_at(g, c, first);
+    uint32_t edge = 0;
+
+    if (!b)
         return;
-    spin_lock(&g->lock);
     for (unsigned n = 0; n < 16; n++)
-        if (vgic_irq_at(g, c, first + n))
-            set_flag(g, c, first + n, VF_EDGE, val >> (2 * n + 1) & 1);
+        edge |= (val >> (2 * n + 1) & 1) << (n + shift);
+    spin_lock(&g->lock);
+    set_word(g, c, bank, &b->edge, ((b->edge & ~(0xffffu << shift)) | edge) & implemented(g, bank));
     spin_unlock(&g->lock);
 }
 

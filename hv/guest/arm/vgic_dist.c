@@ -52,7 +52,7 @@ static uint64_t read_bank(struct vgic *g, struct vgic_cpu *c, const struct vgic_
     unsigned first = (off - r->first) * 8;
 
     (void)size;
-    return first < 32 ? 0 : vgic_bank_read(g, c, (enum vgic_bank)r->arg, first);
+    return first < 32 ? 0 : vgic_bank_read(g, c, (enum vgic_bank_reg)r->arg, first);
 }
 
 static void write_bank(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
@@ -61,7 +61,7 @@ static void write_bank(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg
 
     (void)size;
     if (first >= 32)
-        vgic_bank_write(g, c, (enum vgic_bank)r->arg, first, (uint32_t)val);
+        vgic_bank_write(g, c, (enum vgic_bank_reg)r->arg, first, (uint32_t)val);
 }
 
 static uint64_t read_prio(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
@@ -118,7 +118,7 @@ static void write_irouter(struct vgic *g, struct vgic_cpu *c, const struct vgic_
     spin_lock(&g->lock);
     val = vgic_merge(g->s.irouter[idx - 32], off, size, val) & IROUTER_BITS;
     g->s.irouter[idx - 32] = val;
-    g->s.spi[idx - 32].route = route_of(g, val);
+    g->s.spi[(idx - 32) / 32].route[idx & 31] = route_of(g, val);
     vgic_update(g, c, idx);
     spin_unlock(&g->lock);
 }
@@ -167,7 +167,7 @@ static void sgi_to(struct vgic *g, unsigned n, unsigned sgi, bool group1)
 {
     struct vgic_cpu *c = n < g->n ? g->cpu[n] : NULL;
 
-    if (c && (group1 || !(__atomic_load_n(&c->s.local[sgi].flags, __ATOMIC_RELAXED) & VF_GROUP1)))
+    if (c && (group1 || !(__atomic_load_n(&c->s.local.group1, __ATOMIC_RELAXED) >> sgi & 1)))
         vgic_raise(c, sgi, 0);
 }
 

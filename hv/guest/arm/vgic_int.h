@@ -22,28 +22,36 @@
 #define VGIC_WORDS ((VGIC_LPI + VGIC_LPIS) / 64)
 #define VGIC_SPECIAL 1020u            /* 1020..1023 mean something else */
 #define VGIC_PRIO_MASK 0xf8u          /* 5 bits of priority, what every list register has */
-#define VGIC_STATE_VERSION 1u
+#define VGIC_STATE_VERSION 2u
 
-enum vgic_flag {
-    VF_ENABLED = 1 << 0,
-    VF_LATCH = 1 << 1,                /* pending: edge seen, or set by software; of a v2 SGI: mask is not 0 */
-    VF_LINE = 1 << 2,                 /* input is high. PPI 27: the physical PPI is active on our behalf */
-    VF_ACTIVE = 1 << 3,               /* active, and in no list register */
-    VF_GROUP1 = 1 << 4,
-    VF_EDGE = 1 << 5,
-    VF_IN_LR = 1 << 6,
-    VF_DEACT = 1 << 7,                /* its list register is to lose the active state ... */
-    VF_UNPEND = 1 << 8,               /* ... or the pending state, when its CPU comes by */
+/* 32 interrupts as the registers have them: a bit for each, so that a register is one load; and three bytes for each. */
+struct vgic_bank {
+    uint32_t enabled;
+    uint32_t latch;                   /* pending: edge seen, or set by software; of a v2 SGI: route is not 0 */
+    uint32_t line;                    /* input is high. PPI 27: the physical PPI is active on our behalf */
+    uint32_t active;                  /* active, and in no list register */
+    uint32_t group1;
+    uint32_t edge;
+    uint32_t in_lr;
+    uint32_t deact;                   /* its list register is to lose the active state ... */
+    uint32_t unpend;                  /* ... or the pending state, when its CPU comes by */
+    uint8_t prio[32];
+    uint8_t home[32];                 /* the vCPU where it is ready, active or in a list register */
+    uint8_t route[32];                /* v3 SPI, LPI: target vCPU, or one of the two below. v2 SPI: GICD_ITARGETSR. v2 SGI: vCPUs it is pending from */
 };
-/* route: v3 SPI, LPI: target vCPU, or one of the two below. v2 SPI: GICD_ITARGETSR. v2 SGI: vCPUs it is pending from. home: where it is ready, active or in a list register. */
-struct vgic_irq { uint16_t flags; uint8_t prio, home, route; };
+#define PPI_VTIMER (1u << ARM_PPI_VTIMER)
 #define ROUTE_NONE 0xffu
 #define ROUTE_ANY 0xfeu               /* 1 of N */
+#define VGIC_SPI_BANKS ((VGIC_SPIS_MAX + 31) / 32)
+#define VGIC_LPI_BANKS (VGIC_LPIS / 32)
+
+/* One interrupt: its bank, its bit there, and the bit's number. */
+struct vgic_irq { struct vgic_bank *b; uint32_t bit, n; };
 
 /* What a guest can see, one per vCPU; list registers are in arm_gic_cpu beside it. */
 struct vgic_cpu_state {
     uint32_t version;
-    struct vgic_irq local[32];        /* SGIs, PPIs */
+    struct vgic_bank local;           /* SGIs, PPIs */
     uint32_t waker, ctlr;             /* GICR_WAKER, GICR_CTLR */
     uint64_t propbaser, pendbaser;
     uint64_t cntp_cval;
@@ -52,7 +60,7 @@ struct vgic_cpu_state {
 struct vgic_state {
     uint32_t version;
     uint32_t ctlr;                    /* GICD_CTLR's group enables */
-    struct vgic_irq spi[VGIC_SPIS_MAX];
+    struct vgic_bank spi[VGIC_SPI_BANKS];
     uint64_t irouter[VGIC_SPIS_MAX];  /* as the guest wrote them */
     uint64_t cntvoff;
 };
@@ -94,7 +102,7 @@ struct vgic {
     uint32_t v2m_first, v2m_count;
     struct vgic_cpu *servicing;       /* whose list registers are being filled now: needs no request */
     struct vgic_cpu *cpu[MAX_VCPUS];
-    struct vgic_irq *lpi;             /* VGIC_LPIS, with an ITS */
+    struct vgic_bank *lpi;            /* VGIC_LPI_BANKS, with an ITS */
     struct its its;
     struct vgic_state s;
 };
@@ -109,25 +117,34 @@ static inline struct vgic_cpu *vgic_cpu_of(const struct vcpu *v) { return v->vin
 static inline uint32_t vgic_intid(unsigned idx) { return idx < VGIC_LPI ? idx : idx - VGIC_LPI + VGIC_LPI_INTID; }
 /* The index of an INTID, or ~0u: there is no such LPI or SPI. */
 unsigned vgic_index(const struct vgic *, uint32_t intid);
-/* NULL: not implemented. c: whose, for idx below 32. */
-static inline struct vgic_irq *vgic_irq_at(struct vgic *g, struct vgic_cpu *c, unsigned idx)
+/* The bank of 32 that idx is in; NULL: not implemented. c: whose, for idx below 32. */
+static inline struct vgic_bank *vgic_bank_at(struct vgic *g, struct vgic_cpu *c, unsigned idx)
 {
     if (idx < 32)
-        return &c->s.local[idx];
+        return &c->s.local;
     if (idx < VGIC_LPI)
-        return idx - 32 < g->nspis ? &g->s.spi[idx - 32] : NULL;
-    return g->lpi && idx - VGIC_LPI < VGIC_LPIS ? &g->lpi[idx - VGIC_LPI] : NULL;
+        return idx - 32 < g->nspis ? &g->s.spi[(idx - 32) / 32] : NULL;
+    return g->lpi && idx - VGIC_LPI < VGIC_LPIS ? &g->lpi[(idx - VGIC_LPI) / 32] : NULL;
 }
+/* b NULL: not implemented. */
+static inline struct vgic_irq vgic_irq_at(struct vgic *g, struct vgic_cpu *c, unsigned idx)
+{
+    return (struct vgic_irq){ vgic_bank_at(g, c, idx), 1u << (idx & 31), idx & 31 };
+}
+/* Which of a bank's interrupts are pending outside the list registers: LINE of an edge-triggered one does not count. */
+static inline uint32_t vgic_bank_pending(const struct vgic_bank *b) { return b->latch | (b->line & ~b->edge); }
+/* Which of them shall be delivered, if their targets allow: those that are ready, when all is at rest. */
+static inline uint32_t vgic_bank_wanted(const struct vgic_bank *b) { return b->enabled & ~b->active & vgic_bank_pending(b); }
+static inline void vgic_put_bit(uint32_t *word, uint32_t bit, bool on) { *word = on ? *word | bit : *word & ~bit; }
 static inline bool vgic_is_sgi_v2(const struct vgic *g, unsigned idx) { return g->version == 2 && idx < 16; }
 
 /* ---- vgic.c; under the lock unless stated ---- */
 /* After any change of an interrupt: puts it where it belongs and tells its home. c: whose, for idx below 32. */
 void vgic_update(struct vgic *, struct vgic_cpu *c, unsigned idx);
 /* Where it goes now; NULL: nowhere. */
-struct vgic_cpu *vgic_target(struct vgic *, struct vgic_cpu *c, const struct vgic_irq *, unsigned idx);
+struct vgic_cpu *vgic_target(struct vgic *, struct vgic_cpu *c, struct vgic_irq, unsigned idx);
 /* c's list registers are to be looked after: at once. */
 void vgic_look(struct vgic_cpu *c);
-bool vgic_pending(const struct vgic_irq *);            /* outside the list registers */
 /* No lock. Sets bits of c->raise; v2 SGI: from vCPU src. Any CPU. */
 void vgic_raise(struct vgic_cpu *c, unsigned idx, unsigned src);
 /* What was raised becomes pending. */
@@ -136,29 +153,28 @@ void vgic_set_input(struct vgic *, struct vgic_cpu *c, unsigned idx, bool level)
 void vgic_set_latch(struct vgic *, struct vgic_cpu *c, unsigned idx);   /* an edge: MSI, LPI */
 void vgic_clear_latch(struct vgic *, struct vgic_cpu *c, unsigned idx);
 void vgic_set_active(struct vgic *, struct vgic_cpu *c, unsigned idx, bool on);
-void vgic_irq_init(struct vgic_irq *, uint16_t flags);
 struct vgic_cpu *vgic_this_cpu(const struct vgic *);   /* no lock: that of the vCPU whose exit this is; vCPU 0's if it is none */
 
 /* ---- vgic_lr.c ---- */
 void vgic_set_ready(struct vgic_cpu *, unsigned idx, bool on);
 /* While c's list registers are being filled: true, it is in one now. It is not ready. */
-bool vgic_place_at_once(struct vgic_cpu *, unsigned idx);
+bool vgic_place_at_once(struct vgic_cpu *, struct vgic_irq, unsigned idx);
 void vgic_lr_ended(struct vgic_cpu *, uint32_t lrs);    /* own CPU, lock held: the guest has ended what was in these (bits) */
 /* Own CPU, lock held: looks after the list registers, fills free ones with the best that is ready. */
 void vgic_service(struct vgic_cpu *);
 /* Lock held: state bits (pending 1, active 2) of an interrupt that is in a list register of its home. */
-unsigned vgic_lr_state(struct vgic *, const struct vgic_irq *, unsigned idx);
-uint8_t vgic_lr_source(struct vgic *, const struct vgic_irq *, unsigned idx);   /* of a v2 SGI pending there: bit of its source; else 0 */
-void vgic_lr_note(struct vgic *, struct vgic_irq *, unsigned idx);     /* lock held: it may have been taken since its CPU looked */
+unsigned vgic_lr_state(struct vgic *, struct vgic_irq, unsigned idx);
+uint8_t vgic_lr_source(struct vgic *, struct vgic_irq, unsigned idx);   /* of a v2 SGI pending there: bit of its source; else 0 */
+void vgic_lr_note(struct vgic *, struct vgic_irq, unsigned idx);     /* lock held: it may have been taken since its CPU looked */
 bool vgic_lr_wakes(struct vgic_cpu *);                 /* own CPU: a list register holds what the CPU interface would signal */
 void vgic_lr_reset(struct vgic_cpu *);                 /* own CPU, lock held: takes everything back */
 /* No lock held: waits until what is in the list registers of these vCPUs (bits) was read back at least once. */
 void vgic_settle(struct vgic *, uint64_t vcpus);
 
 /* ---- vgic_bank.c: registers with a field per interrupt; take the lock themselves ---- */
-enum vgic_bank { BANK_GROUP, BANK_ENABLE_SET, BANK_ENABLE_CLEAR, BANK_PEND_SET, BANK_PEND_CLEAR, BANK_ACTIVE_SET, BANK_ACTIVE_CLEAR };
-uint32_t vgic_bank_read(struct vgic *, struct vgic_cpu *, enum vgic_bank, unsigned first);
-void vgic_bank_write(struct vgic *, struct vgic_cpu *, enum vgic_bank, unsigned first, uint32_t val);
+enum vgic_bank_reg { BANK_GROUP, BANK_ENABLE_SET, BANK_ENABLE_CLEAR, BANK_PEND_SET, BANK_PEND_CLEAR, BANK_ACTIVE_SET, BANK_ACTIVE_CLEAR };
+uint32_t vgic_bank_read(struct vgic *, struct vgic_cpu *, enum vgic_bank_reg, unsigned first);
+void vgic_bank_write(struct vgic *, struct vgic_cpu *, enum vgic_bank_reg, unsigned first, uint32_t val);
 uint32_t vgic_prio_read(struct vgic *, struct vgic_cpu *, unsigned first, unsigned n);   /* n bytes */
 void vgic_prio_write(struct vgic *, struct vgic_cpu *, unsigned first, unsigned n, uint32_t val);
 uint32_t vgic_cfg_read(struct vgic *, struct vgic_cpu *, unsigned first);                /* 16 fields of 2 bits */

@@ -45,9 +45,9 @@ void vgic_set_ready(struct vgic_cpu *c, unsigned idx, bool on)
         c->ready_words[w >> 6] &= ~(1ull << (w & 63));
 }
 
-static bool group_on(const struct vgic *g, const struct vgic_irq *i)
+static bool group_on(const struct vgic *g, struct vgic_irq i)
 {
-    return g->s.ctlr & (i->flags & VF_GROUP1 ? GICD_CTLR_G1 : GICD_CTLR_G0);
+    return g->s.ctlr & (i.b->group1 & i.bit ? GICD_CTLR_G1 : GICD_CTLR_G0);
 }
 
 static bool lpis_on(const struct vgic_cpu *c, unsigned idx)
@@ -59,11 +59,11 @@ static void best_of_word(struct vgic_cpu *c, unsigned w, unsigned *best, unsigne
 {
     for (uint64_t bits = c->ready[w]; bits; bits &= bits - 1) {
         unsigned idx = w * 64 + (unsigned)__builtin_ctzll(bits);
-        const struct vgic_irq *i = vgic_irq_at(c->g, c, idx);
+        struct vgic_irq i = vgic_irq_at(c->g, c, idx);
 
-        if (i->prio < *prio && group_on(c->g, i) && lpis_on(c, idx)) {
+        if (i.b->prio[i.n] < *prio && group_on(c->g, i) && lpis_on(c, idx)) {
             *best = idx;
-            *prio = i->prio;
+            *prio = i.b->prio[i.n];
         }
     }
 }
@@ -83,39 +83,40 @@ static unsigned best_ready(struct vgic_cpu *c, unsigned *prio)
 /* ---- one list register ---- */
 
 /* Of a v2 SGI: who it comes from, the lowest first. */
-static uint64_t source_bits(struct vgic_irq *i)
+static uint64_t source_bits(struct vgic_irq i)
 {
-    unsigned src = (unsigned)__builtin_ctz(i->route | 0x80u);
+    unsigned src = (unsigned)__builtin_ctz(i.b->route[i.n] | 0x80u);
 
-    i->route &= (uint8_t)~(1u << src);
-    if (i->route)
-        i->flags |= VF_LATCH;
+    i.b->route[i.n] &= (uint8_t)~(1u << src);
+    if (i.b->route[i.n])
+        i.b->latch |= i.bit;
     return (uint64_t)src << LR_SRC_SHIFT;
 }
 
-static uint64_t attributes(const struct vgic_irq *i, unsigned idx)
+static uint64_t attributes(struct vgic_irq i, unsigned idx)
 {
-    uint64_t lr = (uint64_t)i->prio << ARM_LR_PRIORITY_SHIFT | (i->flags & VF_GROUP1 ? ARM_LR_GROUP1 : 0);
+    uint64_t lr = (uint64_t)i.b->prio[i.n] << ARM_LR_PRIORITY_SHIFT | (i.b->group1 & i.bit ? ARM_LR_GROUP1 : 0);
 
-    if (idx == ARM_PPI_VTIMER && i->flags & VF_LINE)     /* not when software made it pending */
+    if (idx == ARM_PPI_VTIMER && i.b->line & i.bit)     /* not when software made it pending */
         return lr | ARM_LR_HW | (uint64_t)idx << ARM_LR_PINTID_SHIFT;
-    return i->flags & VF_EDGE ? lr : lr | ARM_LR_EOI;
+    return i.b->edge & i.bit ? lr : lr | ARM_LR_EOI;
 }
 
-static void place(struct vgic_cpu *c, unsigned n, unsigned idx)
+static void place(struct vgic_cpu *c, unsigned n, struct vgic_irq i, unsigned idx)
 {
-    struct vgic_irq *i = vgic_irq_at(c->g, c, idx);
     uint64_t lr = vgic_intid(idx) | attributes(i, idx) | ARM_LR_PENDING;
 
-    if (i->flags & VF_EDGE)
-        i->flags &= (uint16_t)~VF_LATCH;
+    if (i.b->edge & i.bit)
+        i.b->latch &= ~i.bit;
     if (vgic_is_sgi_v2(c->g, idx)) {
         lr |= source_bits(i);
-        if (i->flags & VF_LATCH)      /* another source waits for its turn */
+        if (i.b->latch & i.bit)      /* another source waits for its turn */
             lr |= ARM_LR_EOI;
     }
-    i->flags = (uint16_t)((i->flags | VF_IN_LR) & ~(VF_DEACT | VF_UNPEND));
-    i->home = (uint8_t)c->id;
+    i.b->in_lr |= i.bit;
+    i.b->deact &= ~i.bit;
+    i.b->unpend &= ~i.bit;
+    i.b->home[i.n] = (uint8_t)c->id;
     c->gic.lr[n] = lr;
     c->gic.used |= 1u << n;
     c->lr_pending |= 1u << n;
@@ -124,96 +125,97 @@ static void place(struct vgic_cpu *c, unsigned n, unsigned idx)
 /* The virtual timer may have been set anew since its interrupt came. True: it still wants it, or software does. */
 static bool still_wanted(struct vgic_cpu *c, unsigned idx)
 {
-    if (idx != ARM_PPI_VTIMER || !(c->s.local[idx].flags & VF_LINE) || c->just_fired || vtimer_due(c))
+    if (idx != ARM_PPI_VTIMER || !(c->s.local.line & PPI_VTIMER) || c->just_fired || vtimer_due(c))
         return true;
     vtimer_drop(c);
     return false;
 }
 
 /* Most often nothing else waits and a register is free: no need to look for the best. */
-bool vgic_place_at_once(struct vgic_cpu *c, unsigned idx)
+bool vgic_place_at_once(struct vgic_cpu *c, struct vgic_irq i, unsigned idx)
 {
-    const struct vgic_irq *i = vgic_irq_at(c->g, c, idx);
     uint32_t left = ~c->gic.used & ((1u << c->g->nlrs) - 1);
 
     if (c->nready || !left || (idx == ARM_PPI_VTIMER && !c->just_fired) || !group_on(c->g, i) || !lpis_on(c, idx))
         return false;
-    place(c, (unsigned)__builtin_ctz(left), idx);
+    place(c, (unsigned)__builtin_ctz(left), i, idx);
     return true;
 }
 
 /* Register n no longer holds it; it goes where it now belongs. */
 static void release(struct vgic_cpu *c, unsigned n, unsigned idx, bool by_guest)
 {
-    struct vgic_irq *i = vgic_irq_at(c->g, c, idx);
+    struct vgic_irq i = vgic_irq_at(c->g, c, idx);
 
     c->gic.lr[n] = 0;
     c->gic.used &= ~(1u << n);
     c->lr_pending &= ~(1u << n);
-    i->flags &= (uint16_t)~(VF_IN_LR | VF_DEACT | VF_UNPEND);
+    i.b->in_lr &= ~i.bit;
+    i.b->deact &= ~i.bit;
+    i.b->unpend &= ~i.bit;
     if (by_guest && idx == ARM_PPI_VTIMER)
-        i->flags &= (uint16_t)~VF_LINE;      /* the hardware deactivated the physical one with it (ICH_LR.HW) */
-    if (i->flags & (VF_LATCH | VF_LINE))
+        i.b->line &= ~i.bit;      /* the hardware deactivated the physical one with it (ICH_LR.HW) */
+    if ((i.b->latch | i.b->line) & i.bit)
         vgic_update(c->g, c, idx);
 }
 
 /* The pending state goes back out of a list register. */
-static void unlatch(const struct vgic *g, struct vgic_irq *i, uint64_t lr, unsigned idx)
+static void unlatch(const struct vgic *g, struct vgic_irq i, uint64_t lr, unsigned idx)
 {
-    if (!(i->flags & VF_EDGE))
+    if (!(i.b->edge & i.bit))
         return;
-    i->flags |= VF_LATCH;
+    i.b->latch |= i.bit;
     if (vgic_is_sgi_v2(g, idx))
-        i->route |= (uint8_t)(1u << (lr >> LR_SRC_SHIFT & 7));
+        i.b->route[i.n] |= (uint8_t)(1u << (lr >> LR_SRC_SHIFT & 7));
 }
 
 /* ---- looking after them ---- */
 
-static bool stays_pending(struct vgic_cpu *c, struct vgic_irq *i, unsigned idx, unsigned st)
+static bool stays_pending(struct vgic_cpu *c, struct vgic_irq i, unsigned idx, unsigned st)
 {
     if (st == PENDING)
         (void)still_wanted(c, idx);
-    return i->flags & VF_ENABLED && group_on(c->g, i) && lpis_on(c, idx) && vgic_target(c->g, c, i, idx) == c && (i->flags & VF_EDGE || vgic_pending(i));
+    return i.b->enabled & i.bit && group_on(c->g, i) && lpis_on(c, idx) && vgic_target(c->g, c, i, idx) == c && (i.b->edge & i.bit || vgic_bank_pending(i.b) & i.bit);
 }
 
 /* Register n still holds something pending: may it stay? Returns the new state. */
-static unsigned check_pending(struct vgic_cpu *c, struct vgic_irq *i, uint64_t lr, unsigned idx, unsigned st)
+static unsigned check_pending(struct vgic_cpu *c, struct vgic_irq i, uint64_t lr, unsigned idx, unsigned st)
 {
-    if (i->flags & VF_UNPEND && i->flags & VF_EDGE)
+    if (i.b->unpend & i.bit && i.b->edge & i.bit)
         return st & ~PENDING;
     if (!stays_pending(c, i, idx, st)) {
         unlatch(c->g, i, lr, idx);
         return st & ~PENDING;
     }
-    if (i->flags & VF_EDGE && !vgic_is_sgi_v2(c->g, idx))
-        i->flags &= (uint16_t)~VF_LATCH;     /* a second edge joins the first */
+    if (i.b->edge & i.bit && !vgic_is_sgi_v2(c->g, idx))
+        i.b->latch &= ~i.bit;     /* a second edge joins the first */
     return st;
 }
 
 /* It is active, and perhaps pending again: an edge may join it in its register; a level waits for the EOI. */
-static unsigned check_active(struct vgic_cpu *c, struct vgic_irq *i, unsigned idx, unsigned st)
+static unsigned check_active(struct vgic_cpu *c, struct vgic_irq i, unsigned idx, unsigned st)
 {
-    if ((i->flags & (VF_EDGE | VF_LATCH | VF_ENABLED)) != (VF_EDGE | VF_LATCH | VF_ENABLED) || vgic_is_sgi_v2(c->g, idx))
+    if (!(i.b->edge & i.b->latch & i.b->enabled & i.bit) || vgic_is_sgi_v2(c->g, idx))
         return st;
     if (!stays_pending(c, i, idx, st))
         return st;
-    i->flags &= (uint16_t)~VF_LATCH;
+    i.b->latch &= ~i.bit;
     return st | PENDING;
 }
 
 /* What software made pending was taken: a level's latch goes out, so that it can be set again. */
-static void note_taken(struct vgic_cpu *c, struct vgic_irq *i, unsigned n)
+static void note_taken(struct vgic_cpu *c, struct vgic_irq i, unsigned n)
 {
     if (c->gic.lr[n] & ARM_LR_PENDING || !(c->lr_pending >> n & 1))
         return;
     c->lr_pending &= ~(1u << n);
-    if (!(i->flags & VF_EDGE))
-        i->flags &= (uint16_t)~VF_LATCH;
+    if (!(i.b->edge & i.bit))
+        i.b->latch &= ~i.bit;
 }
 
-void vgic_lr_note(struct vgic *g, struct vgic_irq *i, unsigned idx)
+void vgic_lr_note(struct vgic *g, struct vgic_irq i, unsigned idx)
 {
-    struct vgic_cpu *c = g->cpu[i->home];
+    struct vgic_cpu *c = g->cpu[i.b->home[i.n]];
 
     for (uint32_t used = c->gic.used; used; used &= used - 1)
         if (lr_index(g, c->gic.lr[__builtin_ctz(used)]) == idx)
@@ -224,10 +226,10 @@ static void look_after(struct vgic_cpu *c, unsigned n)
 {
     uint64_t lr = c->gic.lr[n];
     unsigned idx = lr_index(c->g, lr), st = state_of(lr), was = st;
-    struct vgic_irq *i = vgic_irq_at(c->g, c, idx);
+    struct vgic_irq i = vgic_irq_at(c->g, c, idx);
 
     note_taken(c, i, n);
-    if (i->flags & VF_DEACT && st & ACTIVE) {
+    if (i.b->deact & i.bit && st & ACTIVE) {
         st &= ~ACTIVE;
         if (idx == ARM_PPI_VTIMER)
             vtimer_drop(c);
@@ -240,11 +242,12 @@ static void look_after(struct vgic_cpu *c, unsigned n)
         release(c, n, idx, !was);
         return;
     }
-    i->flags &= (uint16_t)~(VF_DEACT | VF_UNPEND);
+    i.b->deact &= ~i.bit;
+    i.b->unpend &= ~i.bit;
     c->lr_pending = (c->lr_pending & ~(1u << n)) | (st & PENDING ? 1u << n : 0);
     lr &= (1ull << 32) - 1;
     lr |= attributes(i, idx) | (uint64_t)st << LR_STATE_SHIFT;
-    if (vgic_is_sgi_v2(c->g, idx) && i->flags & VF_LATCH)
+    if (vgic_is_sgi_v2(c->g, idx) && i.b->latch & i.bit)
         lr |= ARM_LR_EOI;
     c->gic.lr[n] = lr;
 }
@@ -261,19 +264,23 @@ void vgic_lr_ended(struct vgic_cpu *c, uint32_t lrs)
 
 /* ---- active, but in no list register ---- */
 
-static struct vgic_irq *best_active(struct vgic_cpu *c, unsigned *idx)
+static bool best_active(struct vgic_cpu *c, unsigned *idx)
 {
-    struct vgic_irq *best = NULL;
+    unsigned best = 0x100;
 
-    for (unsigned k = 0; k < 32u + c->g->nspis; k++) {
-        struct vgic_irq *i = vgic_irq_at(c->g, c, k);
+    for (unsigned first = 0; first < 32u + c->g->nspis; first += 32) {
+        const struct vgic_bank *b = vgic_bank_at(c->g, c, first);
 
-        if (i->flags & VF_ACTIVE && (k < 32 || i->home == c->id) && (!best || i->prio < best->prio)) {
-            best = i;
-            *idx = k;
+        for (uint32_t bits = b->active; bits; bits &= bits - 1) {
+            unsigned n = (unsigned)__builtin_ctz(bits);
+
+            if ((first == 0 || b->home[n] == c->id) && b->prio[n] < best) {
+                best = b->prio[n];
+                *idx = first + n;
+            }
         }
     }
-    return best;
+    return best < 0x100;
 }
 
 /* The guest ended `count` interrupts that are in no list register: those of the best priority (GICv3 §12.4.3, EOIcount). */
@@ -292,12 +299,12 @@ static void take_back(struct vgic_cpu *c, unsigned n)
 {
     uint64_t lr = c->gic.lr[n];
     unsigned idx = lr_index(c->g, lr), st = state_of(lr);
-    struct vgic_irq *i = vgic_irq_at(c->g, c, idx);
+    struct vgic_irq i = vgic_irq_at(c->g, c, idx);
 
     if (st & PENDING)
         unlatch(c->g, i, lr, idx);
     if (st & ACTIVE && idx < VGIC_LPI) {
-        i->flags |= VF_ACTIVE;
+        i.b->active |= i.bit;
         c->active_out++;
     }
     release(c, n, idx, false);
@@ -342,7 +349,7 @@ static void fill(struct vgic_cpu *c)
         more = n < 0;
         if (!more) {
             vgic_set_ready(c, idx, false);
-            place(c, (unsigned)n, idx);
+            place(c, (unsigned)n, vgic_irq_at(c->g, c, idx), idx);
         }
     }
     c->gic.hcr = (more ? ARM_HCR_NPIE : 0) | (c->active_out ? ARM_HCR_LRENPIE : 0);
@@ -380,9 +387,9 @@ void vgic_lr_reset(struct vgic_cpu *c)
 
 /* ---- looking into them ---- */
 
-static uint64_t find_lr(struct vgic *g, const struct vgic_irq *i, unsigned idx)
+static uint64_t find_lr(struct vgic *g, struct vgic_irq i, unsigned idx)
 {
-    const struct vgic_cpu *c = g->cpu[i->home];
+    const struct vgic_cpu *c = g->cpu[i.b->home[i.n]];
 
     for (uint32_t used = c->gic.used; used; used &= used - 1) {
         uint64_t lr = __atomic_load_n(&c->gic.lr[__builtin_ctz(used)], __ATOMIC_RELAXED);
@@ -393,14 +400,14 @@ static uint64_t find_lr(struct vgic *g, const struct vgic_irq *i, unsigned idx)
     return 0;
 }
 
-unsigned vgic_lr_state(struct vgic *g, const struct vgic_irq *i, unsigned idx)
+unsigned vgic_lr_state(struct vgic *g, struct vgic_irq i, unsigned idx)
 {
     return state_of(find_lr(g, i, idx));
 }
 
-uint8_t vgic_lr_source(struct vgic *g, const struct vgic_irq *i, unsigned idx)
+uint8_t vgic_lr_source(struct vgic *g, struct vgic_irq i, unsigned idx)
 {
-    uint64_t lr = i->flags & VF_IN_LR ? find_lr(g, i, idx) : 0;
+    uint64_t lr = i.b->in_lr & i.bit ? find_lr(g, i, idx) : 0;
 
     return lr & ARM_LR_PENDING ? (uint8_t)(1u << (lr >> LR_SRC_SHIFT & 7)) : 0;
 }

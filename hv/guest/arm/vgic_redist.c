@@ -90,13 +90,13 @@ static uint64_t read_pidr2(struct vgic *g, struct vgic_cpu *c, const struct vgic
 static uint64_t read_bank(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
 {
     (void)off, (void)size;
-    return vgic_bank_read(g, c, (enum vgic_bank)r->arg, 0);
+    return vgic_bank_read(g, c, (enum vgic_bank_reg)r->arg, 0);
 }
 
 static void write_bank(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
 {
     (void)off, (void)size;
-    vgic_bank_write(g, c, (enum vgic_bank)r->arg, 0, (uint32_t)val);
+    vgic_bank_write(g, c, (enum vgic_bank_reg)r->arg, 0, (uint32_t)val);
 }
 
 static uint64_t read_prio(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)

@@ -37,13 +37,13 @@ static uint64_t read_id(struct vgic *g, struct vgic_cpu *c, const struct vgic_re
 static uint64_t read_bank(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
 {
     (void)size;
-    return vgic_bank_read(g, c, (enum vgic_bank)r->arg, (off - r->first) * 8);
+    return vgic_bank_read(g, c, (enum vgic_bank_reg)r->arg, (off - r->first) * 8);
 }
 
 static void write_bank(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
 {
     (void)size;
-    vgic_bank_write(g, c, (enum vgic_bank)r->arg, (off - r->first) * 8, (uint32_t)val);
+    vgic_bank_write(g, c, (enum vgic_bank_reg)r->arg, (off - r->first) * 8, (uint32_t)val);
 }
 
 static uint64_t read_prio(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
@@ -76,10 +76,10 @@ static uint64_t read_targets(struct vgic *g, struct vgic_cpu *c, const struct vg
 
     for (unsigned k = 0; k < size; k++) {
         unsigned idx = off - r->first + k;
-        const struct vgic_irq *i = vgic_irq_at(g, c, idx);
+        struct vgic_irq i = vgic_irq_at(g, c, idx);
 
-        if (i)
-            val |= (uint64_t)(idx < 32 ? 1u << c->id : i->route) << 8 * k;
+        if (i.b)
+            val |= (uint64_t)(idx < 32 ? 1u << c->id : i.b->route[i.n]) << 8 * k;
     }
     return val;
 }
@@ -92,7 +92,7 @@ static void write_targets(struct vgic *g, struct vgic_cpu *c, const struct vgic_
 
         if (idx < 32 || idx >= 32u + g->nspis)
             continue;
-        g->s.spi[idx - 32].route = (uint8_t)(val >> 8 * k & ((1u << g->n) - 1));
+        g->s.spi[(idx - 32) / 32].route[idx & 31] = (uint8_t)(val >> 8 * k & ((1u << g->n) - 1));
         vgic_update(g, c, idx);
     }
     spin_unlock(&g->lock);
@@ -120,9 +120,9 @@ static uint64_t read_pend_sgi(struct vgic *g, struct vgic_cpu *c, const struct v
     vgic_take_raised(c);
     for (unsigned k = 0; k < size; k++) {
         unsigned idx = off - r->first + k;
-        struct vgic_irq *i = &c->s.local[idx];
+        struct vgic_irq i = vgic_irq_at(g, c, idx);
 
-        val |= (uint64_t)(i->route | vgic_lr_source(g, i, idx)) << 8 * k;
+        val |= (uint64_t)(i.b->route[i.n] | vgic_lr_source(g, i, idx)) << 8 * k;
     }
     spin_unlock(&g->lock);
     return val;
@@ -130,12 +130,12 @@ static uint64_t read_pend_sgi(struct vgic *g, struct vgic_cpu *c, const struct v
 
 static void change_sources(struct vgic *g, struct vgic_cpu *c, unsigned idx, uint8_t bits, bool set)
 {
-    struct vgic_irq *i = &c->s.local[idx];
+    struct vgic_irq i = vgic_irq_at(g, c, idx);
 
     if (!set && bits & vgic_lr_source(g, i, idx))
-        i->flags |= VF_UNPEND;
-    i->route = set ? i->route | bits : i->route & (uint8_t)~bits;
-    i->flags = i->route ? i->flags | VF_LATCH : i->flags & (uint16_t)~VF_LATCH;
+        i.b->unpend |= i.bit;
+    i.b->route[i.n] = set ? i.b->route[i.n] | bits : i.b->route[i.n] & (uint8_t)~bits;
+    vgic_put_bit(&i.b->latch, i.bit, i.b->route[i.n]);
     vgic_update(g, c, idx);
 }
 

@@ -134,7 +134,7 @@ void vtimer_sync_phys(struct vgic_cpu *c)
 {
     c->phys_sync = false;
     if (this_cpu()->loaded == c->v)
-        (void)c->v->ops->set_sysreg(c->v, ARM_VTIMER_PHYS_ACTIVE, c->s.local[ARM_PPI_VTIMER].flags & VF_LINE ? 1 : 0);
+        (void)c->v->ops->set_sysreg(c->v, ARM_VTIMER_PHYS_ACTIVE, c->s.local.line & PPI_VTIMER ? 1 : 0);
 }
 
 /* The physical interrupt may come again; when the timer is not on a CPU, an event stands in. */
@@ -142,7 +142,7 @@ void vtimer_drop(struct vgic_cpu *c)
 {
     uint64_t cval = 0;
 
-    c->s.local[ARM_PPI_VTIMER].flags &= (uint16_t)~VF_LINE;
+    c->s.local.line &= ~PPI_VTIMER;
     if (this_cpu()->current != c->v) {
         c->phys_sync = true;
         vcpu_request(c->v, REQ_IRQ);
@@ -169,7 +169,7 @@ bool arm_vtimer_active(const struct vcpu *v)
 {
     const struct vgic_cpu *c = vgic_cpu_of(v);
 
-    return c->s.local[ARM_PPI_VTIMER].flags & VF_LINE || __atomic_load_n(&c->raise, __ATOMIC_RELAXED) >> ARM_PPI_VTIMER & 1;
+    return c->s.local.line & PPI_VTIMER || __atomic_load_n(&c->raise, __ATOMIC_RELAXED) >> ARM_PPI_VTIMER & 1;
 }
 
 /* When the guest has its interrupt already, there is nothing to wake it for. */
