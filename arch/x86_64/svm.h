@@ -54,7 +54,9 @@ bool svm_nmi_ready(struct vcpu *);
 void svm_irq_window(struct vcpu *, bool on);
 void svm_nmi_window(struct vcpu *);
 void svm_skip_insn(struct vcpu *, unsigned len);
-uint64_t svm_eventinj(struct vcpu *, struct svm_vcpu *);            /* takes v->event */
+static inline bool svm_has_window(const struct vmcb *b) { return (b->intercept_misc1 & I1_VINTR) != 0; }
+void svm_inject(struct vcpu *, struct svm_vcpu *);                  /* takes v->event */
+void svm_take_back(struct vcpu *, struct svm_vcpu *);               /* gives back a virtual interrupt that is still in the VMCB */
 void svm_exitintinfo(struct vcpu *, struct svm_vcpu *, uint64_t);   /* gives it back */
 void svm_exit_iret(struct vcpu *, struct svm_vcpu *, struct vcpu_exit *);
 void svm_exit_db(struct vcpu *, struct svm_vcpu *, struct vcpu_exit *);

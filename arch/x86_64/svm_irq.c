@@ -12,22 +12,32 @@ bool svm_irq_ready(struct vcpu *v)
     return v->event.type == VEV_NONE && (v->regs.flags & RFLAGS_IF) && !(svm_of(v)->vmcb->interrupt_shadow & 1);
 }
 
-/* A dummy virtual interrupt of the highest priority: the guest exits as soon as it could take it (15.21.4). */
+/* A virtual interrupt of the highest priority (15.21.4); the CPU takes V_IRQ back when the guest takes the interrupt. */
+static void virtual_irq(struct svm_vcpu *s, bool on)
+{
+    struct vmcb *b = s->vmcb;
+
+    if (on)
+        b->v_intr |= V_IRQ | V_INTR_PRIO | V_IGN_TPR;
+    else
+        b->v_intr &= ~(uint32_t)(V_IRQ | V_INTR_PRIO | V_IGN_TPR);
+    svm_dirty(s, CLEAN_TPR);
+}
+
+/* A dummy virtual interrupt: the guest exits as soon as it could take it. */
 void svm_irq_window(struct vcpu *v, bool on)
 {
     struct svm_vcpu *s = svm_of(v);
     struct vmcb *b = s->vmcb;
 
-    if (on == ((b->intercept_misc1 & I1_VINTR) != 0))
+    if (on == svm_has_window(b))
         return;
-    if (on) {
-        b->v_intr |= V_IRQ | V_INTR_PRIO | V_IGN_TPR;
+    if (on)
         b->intercept_misc1 |= I1_VINTR;
-    } else {
-        b->v_intr &= ~(uint32_t)(V_IRQ | V_INTR_PRIO | V_IGN_TPR);
+    else
         b->intercept_misc1 &= ~(uint32_t)I1_VINTR;
-    }
-    svm_dirty(s, CLEAN_I | CLEAN_TPR);
+    virtual_irq(s, on);
+    svm_dirty(s, CLEAN_I);
 }
 
 static void intercept_iret(struct svm_vcpu *s, bool on)
@@ -106,7 +116,7 @@ void svm_skip_insn(struct vcpu *v, unsigned len)
     v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = X86_DB };
 }
 
-uint64_t svm_eventinj(struct vcpu *v, struct svm_vcpu *s)
+static uint64_t eventinj(struct vcpu *v, struct svm_vcpu *s)
 {
     static const uint8_t types[] = { [VEV_IRQ] = EVENT_INTR, [VEV_NMI] = EVENT_NMI, [VEV_EXCEPTION] = EVENT_EXCEPTION, [VEV_SOFT] = EVENT_SOFT };
     const struct vcpu_event *ev = &v->event;
@@ -120,8 +130,35 @@ uint64_t svm_eventinj(struct vcpu *v, struct svm_vcpu *s)
         s->nmi_wanted = false;
         intercept_iret(s, true);
     }
-    v->event.type = VEV_NONE;
     return inj;
+}
+
+/*
+ * An interrupt goes in as a virtual interrupt, unless that slot serves as the window for the next one; all else by
+ * EVENTINJ (15.20). By EVENTINJ, QEMU (7.2) may deliver the interrupt once more, wherever the guest then is and with its
+ * interrupts off: VMRUN leaves it behind as the exception to raise when another of QEMU's threads calls the CPU.
+ */
+void svm_inject(struct vcpu *v, struct svm_vcpu *s)
+{
+    struct vmcb *b = s->vmcb;
+
+    if (v->event.type == VEV_IRQ && !svm_has_window(b)) {
+        b->v_intr_vector = v->event.vector;
+        virtual_irq(s, true);
+    } else {
+        b->eventinj = eventinj(v, s);
+    }
+    v->event.type = VEV_NONE;
+}
+
+/* The exit came before the guest took the virtual interrupt, or (with EXITINTINFO) while it did. */
+void svm_take_back(struct vcpu *v, struct svm_vcpu *s)
+{
+    struct vmcb *b = s->vmcb;
+
+    virtual_irq(s, false);
+    if (!(b->exitintinfo & EVENT_VALID))
+        v->event = (struct vcpu_event){ .type = VEV_IRQ, .vector = (uint8_t)b->v_intr_vector };
 }
 
 /*

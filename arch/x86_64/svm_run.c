@@ -253,11 +253,15 @@ void svm_run(struct vcpu *v, struct vcpu_exit *e)
         new_asid(s, c);
     if (c->flush)
         flush_all(s, c);
-    b->eventinj = v->event.type != VEV_NONE ? svm_eventinj(v, s) : 0;
+    b->eventinj = 0;
+    if (v->event.type != VEV_NONE)
+        svm_inject(v, s);
     svm_enter(&v->regs, b, s->vmcb_pa, c->host_pa);
     b->clean = svm_caps.clean_after_run;
     b->tlb_control = TLB_NOTHING;
     e->insn_bytes_len = 0;
+    if ((b->v_intr & V_IRQ) && !svm_has_window(b))
+        svm_take_back(v, s);
     if (b->exitintinfo & EVENT_VALID)
         svm_exitintinfo(v, s, b->exitintinfo);
     uint32_t code = (uint32_t)b->exitcode;

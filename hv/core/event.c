@@ -200,6 +200,8 @@ bool event_run(void)
     uint64_t now = time_ns(), end = now + RUN_BUDGET_NS;
     bool ran = false;
 
+    if (q->armed <= now)
+        q->armed = 0;   /* its interrupt comes at once, or was lost and never will: the timer is to be set again */
     while (now < end && (event_more() || q->next_when <= now)) {
         spin_lock(&q->lock);
         if (!q->ready)

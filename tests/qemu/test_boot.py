@@ -42,6 +42,23 @@ def test_no_svm_is_said_and_the_console_works():
         assert not answer["ok"]
 
 
+class OneThread(Machine):
+    """QEMU with one thread for all CPUs: ten times a second it stops the one that runs, at any instruction."""
+
+    def _command(self, *arguments):
+        command = super()._command(*arguments)
+        command[command.index("-accel") + 1] = "tcg,thread=single"
+        return command
+
+
+def test_an_interrupt_comes_once_where_qemu_stops_the_cpu_anywhere():
+    config = section("once", "apic", cmdline="once", memory="64M", debug_exit="yes", autostart="no")
+    with OneThread(make_image(config, {"apic": guest_file("apic")})) as machine:
+        machine.boot()
+        code, _, output = machine.run_guest("once")
+        assert code == PASSED, output
+
+
 def test_broken_configuration_boots_and_says_why():
     conf = ("[host]\nlog = verbose\n[guest bad]\nkernel = hello-mb1\nmemory = 12Q\nvcpus = 99\n"
             + section("good", "hello-mb1", memory="16M", debug_exit="yes", autostart="no"))

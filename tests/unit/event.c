@@ -119,6 +119,23 @@ static void test_arming_is_lazy(void **state)
     event_cancel(&a.ev);
 }
 
+/* A timer interrupt that never came does not leave the CPU without one. */
+static void test_a_lost_interrupt_is_made_up_for(void **state)
+{
+    struct named a, b;
+
+    (void)state;
+    make(&a, 'a', 0);
+    make(&b, 'b', 0);
+    event_at(&a.ev, host_now + 100);
+    event_at(&b.ev, host_now + 300);
+    host_now += 101;
+    event_run();
+    event_arm(UINT64_MAX);
+    assert_int_equal(host_armed[0], host_now + 199);
+    event_cancel(&b.ev);
+}
+
 static void test_cancel(void **state)
 {
     struct named a, b, c;
@@ -231,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_posts, setup), cmocka_unit_test_setup(test_timers, setup),
         cmocka_unit_test_setup(test_arming_is_lazy, setup), cmocka_unit_test_setup(test_cancel, setup),
+        cmocka_unit_test_setup(test_a_lost_interrupt_is_made_up_for, setup),
         cmocka_unit_test_setup(test_other_cpu, setup), cmocka_unit_test_setup(test_budget, setup),
         cmocka_unit_test_setup(test_threads, setup),
     };
