@@ -185,6 +185,8 @@ void el2_fp_give(struct el2_vcpu *, bool sve);             /* the guest met the 
 void el2_fp_unload(struct el2_vcpu *);
 int el2_fp_get(struct vcpu *, void *state, size_t *len);
 int el2_fp_set(struct vcpu *, const void *state, size_t len);
+uint64_t el2_fp_vreg(struct vcpu *, unsigned reg, unsigned half);          /* half 0 or 1 of V<reg> */
+void el2_fp_set_vreg(struct vcpu *, unsigned reg, unsigned half, uint64_t val);    /* half 0 clears what is above */
 int el2_fp_probe(void);
 void el2_fp_cpu_enable(void);
 /* el2_fp.S */

@@ -66,11 +66,11 @@ static inline uint64_t esr_page(uint64_t hpfar)
     return (hpfar & 0xffffffffff0ull) << 8;
 }
 
+/* e->syndrome is set already. */
 static inline void esr_plain(uint64_t esr, uint64_t far, uint64_t hpfar, const uint64_t *gpr, struct vcpu_exit *e)
 {
     e->reason = EXIT_MEM;
-    e->syndrome = esr;
-    e->insn_len = esr & ESR_IL ? 4 : 2;
+    e->insn_len = (uint8_t)((esr >> 24 & 2) + 2);      /* ESR_IL */
     e->insn_bytes_len = 0;
     e->mem.gva = far;
     e->mem.gpa.v = e->mem.io.addr = esr_page(hpfar) | (far & (PAGE_SIZE - 1));

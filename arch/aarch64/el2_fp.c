@@ -197,3 +197,30 @@ int el2_fp_set(struct vcpu *v, const void *state, size_t len)
     memcpy(s->fp.area, (const uint8_t *)state + sizeof head, area_size());
     return 0;
 }
+
+/* ---- half a V register, for accesses that the CPU could not do ---- */
+
+static uint64_t *half_of(struct el2_fp *f, unsigned reg, unsigned half)
+{
+    return (uint64_t *)(void *)(f->area + reg * (f->sve ? el2_caps.vl : 16)) + half;
+}
+
+uint64_t el2_fp_vreg(struct vcpu *v, unsigned reg, unsigned half)
+{
+    struct el2_fp *f = &el2_of(v)->fp;
+
+    if (f->live)
+        store(f);
+    return *half_of(f, reg, half);
+}
+
+/* The guest's next instruction that uses them is caught, and loads them again. */
+void el2_fp_set_vreg(struct vcpu *v, unsigned reg, unsigned half, uint64_t val)
+{
+    struct el2_fp *f = &el2_of(v)->fp;
+
+    el2_fp_unload(el2_of(v));
+    if (half == 0)
+        memset(half_of(f, reg, 0), 0, f->sve ? el2_caps.vl : 16);
+    *half_of(f, reg, half) = val;
+}

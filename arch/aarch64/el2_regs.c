@@ -161,6 +161,11 @@ static bool get_loaded_timer(const struct vcpu *v, uint32_t id, uint64_t *val)
     return true;
 }
 
+static bool is_vreg(uint32_t id)
+{
+    return id >= ARM_VREG(0, 0) && id <= ARM_VREG(31, 1);
+}
+
 int el2_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
 {
     unsigned index;
@@ -184,6 +189,10 @@ int el2_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
         *val = arm_features.midr;
         return 0;
     }
+    if (is_vreg(id)) {
+        *val = el2_fp_vreg(v, id >> 1 & 31, id & 1);
+        return 0;
+    }
     r = el2_reg_index(id == ARM_MPIDR_EL1 ? ARM_VMPIDR_EL2 : id);
     if (r < 0)
         return r;
@@ -203,6 +212,10 @@ int el2_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
     if (id == ARM_VTIMER_PHYS_ACTIVE) {
         if (el2_loaded(v))
             gic->set_active(ARM_PPI_VTIMER, val != 0);
+        return 0;
+    }
+    if (is_vreg(id)) {
+        el2_fp_set_vreg(v, id >> 1 & 31, id & 1, val);
         return 0;
     }
     r = el2_reg_index(id == ARM_MPIDR_EL1 ? ARM_VMPIDR_EL2 : id);

@@ -133,18 +133,28 @@ static void external(struct vcpu *v, struct vcpu_exit *e)
     reflect(v, e, FSC_EXTERNAL);
 }
 
+#define SCTLR_BIG_ENDIAN (3ull << 24)   /* EE, E0E */
+#define TO_FAULT_STATUS  21             /* there they make a status that is not plain: one test serves both */
+
+/* Whether accesses of EL1, or of EL0, are big-endian: then the instruction is taken apart, for the syndrome does not count bytes that way. */
+static inline uint64_t big_endian(void)
+{
+    return (el2_caps.vhe ? read_sysreg(S3_5_C1_C0_0) : read_sysreg(sctlr_el1)) & SCTLR_BIG_ENDIAN;
+}
+
 static __attribute__((noinline)) void other_abort(struct vcpu *v, struct vcpu_exit *e, uint64_t far, uint64_t hpfar)
 {
     uint64_t page;
 
     switch (esr_abort(e->syndrome, far, hpfar, v->regs.gpr, e)) {
-    case ABORT_MEM:
-        return;
     case ABORT_MEM_NO_IPA:
         if (find_page(far, &page))
             esr_set_page(e, page);
         else
             e->reason = EXIT_NONE;
+        __attribute__((fallthrough));
+    case ABORT_MEM:
+        e->mem.decoded = e->mem.decoded && !big_endian();
         return;
     case ABORT_EXTERNAL:
         external(v, e);
@@ -162,7 +172,7 @@ static void exit_abort(struct vcpu *v, struct vcpu_exit *e)
 {
     uint64_t esr = e->syndrome, far = read_sysreg(far_el2), hpfar = read_sysreg(hpfar_el2);
 
-    if (__builtin_expect(esr_is_plain(esr), 1))
+    if (__builtin_expect(esr_is_plain(esr | big_endian() >> TO_FAULT_STATUS), 1))
         esr_plain(esr, far, hpfar, v->regs.gpr, e);
     else
         other_abort(v, e, far, hpfar);

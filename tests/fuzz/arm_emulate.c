@@ -61,7 +61,7 @@ static void call(struct vcpu *v, struct input *in)
 
 static void access_device(struct vcpu *v, struct input *in)
 {
-    struct vcpu_exit e = { .reason = EXIT_MEM, .syndrome = take(in, 4) };
+    struct vcpu_exit e = { .reason = EXIT_MEM, .insn_len = 4, .syndrome = take(in, 4) };
     uint32_t insn = (uint32_t)take(in, 4);
     uint64_t pc;
 

@@ -55,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             struct vcpu_exit plain;
 
             memset(&plain, 0xa5, sizeof plain);
+            plain.syndrome = w[0];
             esr_plain(w[0], w[1], w[2], gpr, &plain);
             check(a == ABORT_MEM && memcmp(&plain, &e, sizeof e) == 0);
         }

@@ -106,14 +106,38 @@ static void test_decode(void **state)
     }
 }
 
+static const struct { uint32_t insn; uint8_t size, count; bool load; uint8_t index; int64_t imm; } vectors[] = {
+    { 0x3dc00883, 16, 1, true, ARM_OFFSET, 32 }, { 0xfd000883, 8, 1, false, ARM_OFFSET, 16 },       /* ldr q3, [x4, #32]; str d3, [x4, #16] */
+    { 0xbd400883, 4, 1, true, ARM_OFFSET, 8 }, { 0x7d000c83, 2, 1, false, ARM_OFFSET, 6 }, { 0x3d401483, 1, 1, true, ARM_OFFSET, 5 },
+    { 0x3cdfd083, 16, 1, true, ARM_OFFSET, -3 }, { 0x3c810483, 16, 1, false, ARM_POST, 16 }, { 0xfc5f0c83, 8, 1, true, ARM_PRE, -16 },
+    { 0xad7f1483, 16, 2, true, ARM_OFFSET, -32 }, { 0x6c821483, 8, 2, false, ARM_POST, 32 }, { 0x2dc11483, 4, 2, true, ARM_PRE, 8 },
+    { 0xac409483, 16, 2, true, ARM_OFFSET, 16 },                                                     /* ldnp q3, q5 */
+};
+
+static void test_decode_vectors(void **state)
+{
+    struct arm_ldst l;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(vectors); i++) {
+        if (arm_decode_ldst(vectors[i].insn, &l) || !l.simd || l.size != vectors[i].size || l.count != vectors[i].count || l.load != vectors[i].load ||
+            l.index != vectors[i].index || l.imm != vectors[i].imm || l.rt[0] != 3 || l.rn != 4 || (l.count == 2 && l.rt[1] != 5))
+            fail_msg("%08x: size %u, count %u, immediate %lld", vectors[i].insn, l.size, l.count, (long long)l.imm);
+    }
+    assert_int_equal(arm_decode_ldst(0x3ce57883, &l), 0);         /* ldr q3, [x4, x5, lsl #4] */
+    assert_true(l.simd && l.by_register && l.shift == 4 && l.size == 16);
+    assert_int_equal(arm_decode_ldst(0xbc25d883, &l), 0);         /* str s3, [x4, w5, sxtw #2] */
+    assert_true(l.simd && l.shift == 2 && l.option == 6 && !l.load);
+}
+
 static void test_decode_refused(void **state)
 {
     static const uint32_t bad[] = {
-        0x3dc00080, 0xbd000480, 0xad400480, 0x6d400480,           /* SIMD and floating point */
+        0x7dc00883, 0xed401483, 0xad400c83, 0x3cdfd883,           /* SIMD and FP: no such size; no such pair; a pair into one; there is no LDTR */
         0xc85f7c83, 0xc8067c83, 0x885ffc83, 0xc87f1483,           /* exclusives */
         0xb8230085, 0xf8238085, 0xc8a37c85, 0x48227d04,           /* atomics */
         0xf9800080, 0xf8a56880, 0xf8801080,                       /* prefetches */
-        0x4c407880, 0xd50b7424, 0x8b050083, 0x58000003, 0, 0xffffffff,
+        0x4c407880, 0x9c000003, 0xd50b7424, 0x8b050083, 0x58000003, 0, 0xffffffff,
         0xf8404c84, 0xa8c10c83,                                   /* base = target with write-back; a pair into one register */
         0x69011483, 0xe9411483, 0x68411483,                       /* STGP, opc 3, LDNP of signed words */
         0xb8650883, 0xb8452083,                                   /* register offset: option 000; an unscaled one with bit 21 */
@@ -129,7 +153,7 @@ static void test_decode_refused(void **state)
 /* As an engine reports it. */
 static struct vcpu_exit mem_exit(uint64_t at, bool write)
 {
-    struct vcpu_exit e = { .reason = EXIT_MEM, .syndrome = 0x25ull << 26 | ESR_IL | (write ? ISS_WNR : 0) };
+    struct vcpu_exit e = { .reason = EXIT_MEM, .insn_len = 4, .syndrome = 0x25ull << 26 | ESR_IL | (write ? ISS_WNR : 0) };
 
     e.mem.gpa = gpa(at);
     e.mem.io.addr = e.mem.gva = at;
@@ -231,6 +255,91 @@ static void test_instruction(void **state)
     assert_int_equal(sysreg(0, ARM_ESR_EL1), 0);
 }
 
+static uint64_t vreg(unsigned n, unsigned half) { return sysreg(0, ARM_VREG(n, half)); }
+
+static void set_vreg(unsigned n, uint64_t low, uint64_t high)
+{
+    set_sysreg(0, ARM_VREG(n, 0), low);
+    set_sysreg(0, ARM_VREG(n, 1), high);
+}
+
+static void test_vector_registers(void **state)
+{
+    (void)state;
+    v->regs.gpr[4] = DEV;
+    set_vreg(3, 7, 7);
+    run(0x3dc00883, DEV + 32, false);                             /* ldr q3, [x4, #32] */
+    assert_int_equal(vreg(3, 0), dev_val(32, 8));
+    assert_int_equal(vreg(3, 1), dev_val(40, 8));
+    run(0xbd400883, DEV + 8, false);                              /* ldr s3: the rest becomes 0 */
+    assert_int_equal(vreg(3, 0), dev_val(8, 4));
+    assert_int_equal(vreg(3, 1), 0);
+    set_vreg(3, 0x1122334455667788, 0x99aabbccddeeff00);
+    set_vreg(5, 0x0102030405060708, 0);
+    run(0x3c810483, DEV, true);                                   /* str q3, [x4], #16 */
+    assert_int_equal(dev_writes, 2);
+    assert_int_equal(dev_val(0, 8), 0x1122334455667788);
+    assert_int_equal(dev_val(8, 8), 0x99aabbccddeeff00);
+    assert_int_equal(v->regs.gpr[4], DEV + 16);
+    run(0x6c821483, DEV + 16, true);                              /* stp d3, d5, [x4], #32 */
+    assert_int_equal(dev_val(16, 8), 0x1122334455667788);
+    assert_int_equal(dev_val(24, 8), 0x0102030405060708);
+    v->regs.gpr[4] = DEV + 64;
+    run(0xad7f1483, DEV + 32, false);                             /* ldp q3, q5, [x4, #-32] */
+    assert_int_equal(vreg(3, 1), dev_val(40, 8));
+    assert_int_equal(vreg(5, 0), dev_val(48, 8));
+    assert_int_equal(vreg(5, 1), dev_val(56, 8));
+    v->regs.gpr[4] = DEV - 16;                                    /* the second register's half lies outside: nothing changes */
+    set_vreg(3, 1, 2);
+    run(0xad400483 | 5u << 10, DEV, false);                       /* ldp q3, q5, [x4] */
+    assert_int_equal(vreg(3, 0), 1);
+    assert_int_equal(sysreg(0, ARM_ESR_EL1) & 0x3f, FSC_EXTERNAL);
+}
+
+/* Bytes as the CPU would put them on the bus. */
+static void test_big_endian(void **state)
+{
+    uint64_t w;
+
+    (void)state;
+    set_sysreg(0, ARM_SCTLR_EL1, SCTLR_EE);
+    v->regs.gpr[4] = DEV;
+    v->regs.gpr[3] = 0x1122334455667788, v->regs.gpr[5] = 0x99aabbccddeeff00;
+    run(0xf9000083, DEV, true);                                   /* str x3, [x4] */
+    assert_int_equal(dev_val(0, 8), 0x8877665544332211);
+    run(0x29001483, DEV, true);                                   /* stp w3, w5, [x4] */
+    assert_int_equal(dev_val(0, 4), 0x88776655);
+    assert_int_equal(dev_val(4, 4), 0x00ffeedd);
+    memcpy(dev, "\x80\x01\x02\x03", 4);
+    run(0xb9400083, DEV, false);                                  /* ldr w3 */
+    assert_int_equal(v->regs.gpr[3], 0x80010203);
+    run(0x79800083, DEV, false);                                  /* ldrsh x3 */
+    assert_int_equal(v->regs.gpr[3], 0xffffffffffff8001);
+    run(0x39400083, DEV, false);                                  /* ldrb w3 */
+    assert_int_equal(v->regs.gpr[3], 0x80);
+    set_vreg(3, 0x0706050403020100, 0x0f0e0d0c0b0a0908);
+    run(0x3c810483, DEV, true);                                   /* str q3, [x4], #16: its last byte first */
+    for (unsigned i = 0; i < 16; i++)
+        assert_int_equal(dev[i], 15 - i);
+    v->regs.gpr[4] = DEV - 32;
+    run(0x3dc00883, DEV, false);                                  /* ldr q3, [x4, #32] */
+    assert_int_equal(vreg(3, 0), 0x0706050403020100);
+    assert_int_equal(vreg(3, 1), 0x0f0e0d0c0b0a0908);
+    v->regs.gpr[4] = PLAT_RAM + 0x800;                            /* RAM, too */
+    run(0xf9000083, DEV, true);
+    memcpy(&w, fake_ram + 0x800, 8);
+    assert_int_equal(w, __builtin_bswap64(v->regs.gpr[3]));
+    v->regs.gpr[4] = DEV, v->regs.flags = 0;                      /* EL0 has a bit of its own */
+    run(0xb9400083, DEV, false);
+    assert_int_equal(v->regs.gpr[3], dev_val(0, 4));
+    set_sysreg(0, ARM_SCTLR_EL1, SCTLR_E0E);
+    run(0xb9400083, DEV, false);
+    assert_int_equal(v->regs.gpr[3], __builtin_bswap32((uint32_t)dev_val(0, 4)));
+    v->regs.flags = PSTATE_RESET;
+    run(0xb9400083, DEV, false);
+    assert_int_equal(v->regs.gpr[3], dev_val(0, 4));
+}
+
 /* A pair of which one half is RAM, on the page before the device. */
 static void test_page_crossing(void **state)
 {
@@ -263,7 +372,7 @@ static void test_nobody(void **state)
     assert_int_equal(sysreg(0, ARM_ELR_EL1), CODE);
     assert_int_equal(v->regs.pc, 0x44440400);
     v->regs.flags = PSTATE_RESET, v->regs.gpr[4] = DEV;
-    run(0x3dc00080, DEV, false);                                  /* ldr q0 */
+    run(0x4c407080, DEV, false);                                  /* ld1 {v0.16b}, [x4] */
     assert_int_equal(sysreg(0, ARM_ESR_EL1), 0x25ull << 26 | ESR_IL | FSC_EXTERNAL);
     assert_int_equal(v->regs.pc, 0x44440200);
     e = mem_exit(0x0b000000, false);
@@ -302,6 +411,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_decode, setup, teardown), cmocka_unit_test_setup_teardown(test_decode_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_syndrome, setup, teardown), cmocka_unit_test_setup_teardown(test_spurious, setup, teardown), cmocka_unit_test_setup_teardown(test_instruction, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_decode_vectors, setup, teardown), cmocka_unit_test_setup_teardown(test_vector_registers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_big_endian, setup, teardown),
         cmocka_unit_test_setup_teardown(test_page_crossing, setup, teardown), cmocka_unit_test_setup_teardown(test_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd, setup, teardown),
     };

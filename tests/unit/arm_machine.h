@@ -18,7 +18,7 @@
 #define FAKE_RAM (16 * MIB)
 #endif
 #define FAKE_VCPUS 20
-#define FAKE_SYSREGS 48
+#define FAKE_SYSREGS 128
 static struct vm fake_vm;
 static struct guest_config fake_config;
 static struct vcpu fake_vcpu[FAKE_VCPUS];
@@ -115,6 +115,7 @@ static inline int fake_get(struct vcpu *v, uint32_t id, uint64_t *val)
     return 0;
 }
 
+/* As an engine does: the lower half of a vector register clears the upper one. */
 static inline int fake_set(struct vcpu *v, uint32_t id, uint64_t val)
 {
     unsigned i = 0;
@@ -125,6 +126,8 @@ static inline int fake_set(struct vcpu *v, uint32_t id, uint64_t val)
         abort();
     fake_sysreg[v->id][i].id = id;
     fake_sysreg[v->id][i].val = val;
+    if (id >= ARM_VREG(0, 0) && id <= ARM_VREG(31, 1) && !(id & 1))
+        return fake_set(v, id | 1, 0);
     return 0;
 }
 

@@ -34,6 +34,7 @@ static enum esr_abort abort_of(uint64_t esr, uint64_t far, uint64_t hpfar)
     memset(&plain, 0xa5, sizeof plain);
     a = esr_abort(esr, far, hpfar, gpr, &e);
     if (esr_is_plain(esr)) {
+        plain.syndrome = esr;
         esr_plain(esr, far, hpfar, gpr, &plain);
         assert_int_equal(a, ABORT_MEM);
         assert_memory_equal(&plain, &e, sizeof e);

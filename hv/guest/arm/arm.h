@@ -31,6 +31,7 @@ enum {
 /* SCTLR_EL1 (D17.2.118) and TCR_EL1 (D17.2.131) */
 #define SCTLR_M     (1ull << 0)
 #define SCTLR_SPAN  (1ull << 23)
+#define SCTLR_E0E   (1ull << 24)
 #define SCTLR_EE    (1ull << 25)
 #define SCTLR_DSSBS (1ull << 44)
 

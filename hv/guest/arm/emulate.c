@@ -1,7 +1,7 @@
 /*
  * Accesses to what is no RAM: a device's register by the syndrome, or by the instruction where the syndrome does not tell; else an external
- * abort to the guest. Device registers are little-endian: a big-endian guest gets them as its CPU would, in its own order of bytes, only
- * when it swaps them itself.
+ * abort to the guest. Device registers are little-endian: a guest whose accesses are big-endian gets their bytes in the order in which its CPU
+ * would. Engines leave such accesses to the instruction's decoder.
  */
 #include "arm.h"
 #include "decode.h"
@@ -29,11 +29,6 @@ static void log_page(struct vcpu *v, uint64_t addr, const char *what)
 static void abort_external(struct vcpu *v, const struct vcpu_exit *e, bool write)
 {
     arm_raise_abort(v, e->syndrome, e->mem.gva, (e->mem.prot & PROT_X) != 0, write, FSC_EXTERNAL);
-}
-
-static unsigned insn_len(const struct vcpu_exit *e)
-{
-    return e->insn_len ? e->insn_len : 4;
 }
 
 /* What a load leaves in its register. */
@@ -65,7 +60,7 @@ static int by_syndrome(struct vcpu *v, struct vcpu_exit *e)
         return no_device(v, e);
     if (!io->write)
         arm_set_x(v, e->mem.reg, e->mem.sext ? loaded(io->val, io->size, true, e->mem.wide) : io->val);   /* of no more than its size already */
-    v->ops->skip_insn(v, insn_len(e));
+    v->ops->skip_insn(v, e->insn_len);
     return 0;
 }
 
@@ -110,25 +105,43 @@ static uint64_t offset_of(struct vcpu *v, const struct arm_ldst *l)
     return m << l->shift;
 }
 
-/* One element at va: through the guest's tables, for it may lie on another page than the one that faulted. 0, or -EAGAIN: an exception waits. */
-static int element(struct vcpu *v, const struct vcpu_exit *e, const struct arm_ldst *l, uint64_t va, uint64_t *val)
+/* A device's bus is 8 bytes wide: a Q register takes two accesses. */
+#define UNIT_MAX 8u
+#define UNITS_MAX 4u
+
+static unsigned unit_size(const struct arm_ldst *l) { return l->size < UNIT_MAX ? l->size : UNIT_MAX; }
+static unsigned units_of(const struct arm_ldst *l) { return l->size / unit_size(l); }      /* of one register */
+
+/* BigEndian() of the Arm ARM, J1.1.3, in AArch64: for any access by the current level, LDTR's too. */
+static bool big_endian(struct vcpu *v)
+{
+    return arm_get(v, ARM_SCTLR_EL1) & (arm_at_el0(v) ? SCTLR_E0E : SCTLR_EE);
+}
+
+static uint64_t swap_bytes(uint64_t val, unsigned size)
+{
+    return __builtin_bswap64(val) >> (64 - 8 * size);
+}
+
+/* One unit at va: through the guest's tables, for it may lie on another page than the one that faulted. 0, or -EAGAIN: an exception waits. */
+static int unit(struct vcpu *v, const struct vcpu_exit *e, const struct arm_ldst *l, uint64_t va, uint64_t *val)
 {
     struct arm_access_kind kind = { .write = !l->load, .el0 = arm_at_el0(v) || l->unprivileged };
-    struct io_access io = { .size = l->size, .write = !l->load, .val = *val };
-    unsigned fsc;
+    unsigned size = unit_size(l), fsc;
+    struct io_access io = { .size = (uint8_t)size, .write = !l->load, .val = *val };
     void *ram;
 
     if (arm_walk(v, va, kind, &io.addr, &fsc)) {
         arm_raise_abort(v, e->syndrome, va, false, !l->load, fsc);
         return -EAGAIN;
     }
-    if ((va & (PAGE_SIZE - 1)) + l->size > PAGE_SIZE) {
+    if ((va & (PAGE_SIZE - 1)) + size > PAGE_SIZE) {
         arm_raise_abort(v, e->syndrome, va, false, !l->load, FSC_ALIGNMENT);
         return -EAGAIN;
     }
-    ram = gmem_ptr(v->vm, gpa(io.addr), l->size, l->load ? PROT_R : PROT_RW);
+    ram = gmem_ptr(v->vm, gpa(io.addr), size, l->load ? PROT_R : PROT_RW);
     if (ram) {
-        __builtin_memcpy(l->load ? (void *)val : ram, l->load ? ram : (void *)val, l->size);
+        __builtin_memcpy(l->load ? (void *)val : ram, l->load ? ram : (void *)val, size);
         return 0;
     }
     if (io_dispatch(v->vm, IO_MEM, &io) == -ENOENT) {
@@ -140,18 +153,48 @@ static int element(struct vcpu *v, const struct vcpu_exit *e, const struct arm_l
     return 0;
 }
 
+/* Part `half` of register number i. */
+static uint64_t reg_get(struct vcpu *v, const struct arm_ldst *l, unsigned i, unsigned half)
+{
+    return l->simd ? arm_get(v, ARM_VREG(l->rt[i], half)) : arm_x(v, l->rt[i]);
+}
+
+/* The lower half comes first: it clears what is above. */
+static void reg_set(struct vcpu *v, const struct arm_ldst *l, unsigned i, unsigned half, uint64_t val)
+{
+    if (l->simd)
+        arm_set(v, ARM_VREG(l->rt[i], half), val);
+    else
+        arm_set_x(v, l->rt[i], loaded(val, l->size, l->sext, l->wide));
+}
+
+/* Units in the order of their addresses; big-endian, a register's upper half is the first. */
+static int move_units(struct vcpu *v, const struct vcpu_exit *e, const struct arm_ldst *l, uint64_t va, bool big, uint64_t val[UNITS_MAX])
+{
+    unsigned per = units_of(l), size = unit_size(l);
+
+    for (unsigned n = 0; n < l->count * per; n++) {
+        unsigned half = big ? per - 1 - n % per : n % per;
+        uint64_t x = l->load ? 0 : reg_get(v, l, n / per, half);
+
+        x = big ? swap_bytes(x, size) : x;
+        if (unit(v, e, l, va + n * size, &x))
+            return -EAGAIN;
+        val[n / per * per + half] = big ? swap_bytes(x, size) : x;
+    }
+    return 0;
+}
+
 /* Nothing of the guest's registers changes before all elements are through. */
 static void transfer(struct vcpu *v, const struct vcpu_exit *e, const struct arm_ldst *l)
 {
-    uint64_t base = base_of(v, l), moved = base + offset_of(v, l), va = l->index == ARM_POST ? base : moved, val[2] = { 0, 0 };
+    uint64_t base = base_of(v, l), moved = base + offset_of(v, l), va = l->index == ARM_POST ? base : moved, val[UNITS_MAX];
+    unsigned per = units_of(l);
 
-    for (unsigned i = 0; i < l->count; i++) {
-        val[i] = l->load ? 0 : arm_x(v, l->rt[i]);
-        if (element(v, e, l, va + i * l->size, &val[i]))
-            return;
-    }
-    for (unsigned i = 0; l->load && i < l->count; i++)
-        arm_set_x(v, l->rt[i], loaded(val[i], l->size, l->sext, l->wide));
+    if (move_units(v, e, l, va, big_endian(v), val))
+        return;
+    for (unsigned n = 0; l->load && n < l->count * per; n++)
+        reg_set(v, l, n / per, n % per, val[n]);
     if (l->index != ARM_OFFSET && l->rn == 31)
         arm_set(v, sp_of(v), moved);
     else if (l->index != ARM_OFFSET)

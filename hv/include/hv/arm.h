@@ -89,6 +89,9 @@ struct arm_gic_cpu {
 #define ARM_PPI_VTIMER 27u
 #define ARM_PPI_PTIMER 30u
 
+/* Nor are these: half 0 or 1 (bits 127:64) of V<n>. To set half 0 is to write a D register: what lies above becomes 0. */
+#define ARM_VREG(n, half) (0x20000u | (uint32_t)(n) << 1 | (uint32_t)(half))
+
 /*
  * The guest's virtual timer is the CPU's own while its vCPU is loaded. Implemented by hv/guest/arm/vtimer.c, called by the engine on the vCPU's CPU.
  * The host leaves the physical PPI active when it fires (EOImode 1), so it does not fire again before the guest deactivates it through the

@@ -145,6 +145,32 @@ exit_snips:
     .quad   2b, 3b, 1b, \size | \sign << 8 | \wide << 16 | (\back & 0xff) << 24
     .popsection
     .endm
+    /* A snippet of several instructions is a macro: a semicolon would end the argument. */
+    .macro to_w1 op, reg, at:vararg
+    \op     \reg, \at
+    umov    w1, v0.s[0]
+    .endm
+    .macro all_of_d
+    ldur    s7, [x28]
+    umov    x1, v7.d[0]
+    .endm
+    .macro pair_of_s
+    ldp     s1, s0, [x28], #8
+    fmov    w1, s1
+    fmov    w2, s0
+    .endm
+    /* SCTLR_EL1.EE; without the MMU, for it would read its tables in that order, too */
+    .macro big_endian op, swap
+    mrs     x3, sctlr_el1
+    orr     x4, x3, #1 << 25
+    and     x4, x4, #~1
+    msr     sctlr_el1, x4
+    isb
+    \op     w1, [x28]
+    msr     sctlr_el1, x3
+    isb
+    \swap   w1, w1
+    .endm
     .pushsection .data.rel.ro, "aw"
     .globl load_snips
 load_snips:
@@ -168,6 +194,13 @@ load_snips:
     load "ldp w", 4, 0, 0, 0, ldp w1, w2, [x28]
     load "ldp w post", 4, 0, 0, 8, ldp w1, w2, [x28], #8
     load "ldpsw", 4, 1, 1, 0, ldpsw x1, x2, [x28]
+    load "ldr b", 1, 0, 0, 0, to_w1 ldr, b0, [x28]
+    load "ldr h post", 2, 0, 0, 2, to_w1 ldr, h0, [x28], #2
+    load "ldr s", 4, 0, 0, 0, to_w1 ldr, s0, [x28]
+    load "ldur s, all of d", 4, 0, 1, 0, all_of_d
+    load "ldp s post", 4, 0, 0, 8, pair_of_s
+    load "ldr w big-endian", 4, 0, 0, 0, big_endian ldr, rev
+    load "ldrh w big-endian", 2, 0, 0, 0, big_endian ldrh, rev16
     .pushsection .data.rel.ro, "aw"
     .quad   0, 0, 0, 0
     .popsection
