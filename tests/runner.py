@@ -4,6 +4,7 @@ Every test runs in a process group of its own, with a time-out; whatever a test 
 this program makes itself the parent of orphans (prctl PR_SET_CHILD_SUBREAPER), so that none can get away.
 """
 import argparse
+import collections
 import ctypes
 import fnmatch
 import json
@@ -240,7 +241,7 @@ def short_name(node):
 
 
 def run_pytest(kind, names, nodes, processes, report, limit=900):
-    """One pytest for all of a kind, so that tests can share a machine; each result is printed when it is there."""
+    """One pytest for a group, so that its tests can share a machine; each result is printed when it is there."""
     results, path = os.path.join(TOP, "build", f"pytest-results-{kind}.jsonl"), log_file(kind)
     open(results, "w", encoding="utf-8").close()
     waiting = dict.fromkeys(names)
@@ -266,13 +267,44 @@ def run_pytest(kind, names, nodes, processes, report, limit=900):
         report.done(name, False, time.monotonic() - last, why + "\n" + contents(path))
 
 
-def run_machines(machine, processes, report):
-    """Bochs uses one CPU, however many it shows: its tests run beside QEMU's. What it emulates is not touched by how long that takes."""
+# Files of tests that take longest, to begin with: what is short fills up the end.
+LONG = ("debian", "arm_debian", "hostile", "contained", "arm_contained", "vmx_debian")
+
+
+def machine_groups(machine):
+    """(QEMU's, Bochs's), each a list of (name, {test: node}): the tests of one file, which share a machine. Bochs needs one CPU, however many it shows."""
     kinds = {"qemu": {}, "bochs": {}}
     for name, node in machine.items():
-        kinds["bochs" if "vmx" in name or "bochs" in name else "qemu"][name] = node
-    workers = [threading.Thread(target=run_pytest, args=(kind, tests.keys(), list(tests.values()), processes, report), daemon=True)
-               for kind, tests in kinds.items() if tests]
+        module = name.split("/")[1]
+        kind = "bochs" if "vmx" in name or "bochs" in name else "qemu"
+        kinds[kind].setdefault(module, {})[name] = node
+    def order(entry):
+        module = entry[0]
+        return LONG.index(module) if module in LONG else len(LONG)
+    return tuple([(f"{kind}-{module}", tests) for module, tests in sorted(groups.items(), key=order)] for kind, groups in kinds.items())
+
+
+def take(mine, others):
+    """The next group for a lane: its own first one, or the other lane's last one when it has no more; None: all are taken."""
+    return mine.popleft() if mine else others.pop() if others else None
+
+
+def run_machines(machine, processes, report):
+    """Two machines at a time: while Bochs's tests last, one of each kind. What is emulated is not touched by how long that takes."""
+    lanes = [collections.deque(groups) for groups in machine_groups(machine)]
+    choice = threading.Lock()
+
+    def lane(mine, others):
+        while True:
+            with choice:
+                group = take(mine, others)
+            if not group:
+                return
+            name, tests = group
+            run_pytest(name, tests.keys(), list(tests.values()), processes, report)
+
+    pairs = [lanes, lanes[::-1]] if (os.cpu_count() or 1) > 1 else [lanes]
+    workers = [threading.Thread(target=lane, args=pair, daemon=True) for pair in pairs]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -1,8 +1,9 @@
 """Shows that the runner tells passed from failed, and ends what hangs and what gets away."""
+import collections
+import contextlib
 import io
 import os
 import sys
-import contextlib
 import time
 
 import runner
@@ -34,6 +35,21 @@ def check(what, truth):
     return truth
 
 
+def lanes_share():
+    """Both lanes empty two lists of groups, and each group holds the tests of one file on one kind of machine."""
+    names = ["qemu/boot/usb", "qemu/boot/nvme", "qemu/debian/load", "qemu/hostile/x[svm-a]", "qemu/hostile/x[vmx-a]", "qemu/vmx/model[1]", "qemu/bochs/old"]
+    groups = runner.machine_groups({name: "node of " + name for name in names})
+    qemu, bochs = (collections.deque(part) for part in groups)
+    ran = []
+    while group := runner.take(bochs, qemu):
+        ran.append(group[0])
+        if len(ran) == 2:
+            ran.append(runner.take(qemu, bochs)[0])
+    tests = [name for part in groups for _, held in part for name in held]
+    return (ran == ["bochs-hostile", "bochs-vmx", "qemu-debian", "bochs-bochs", "qemu-boot", "qemu-hostile"] and sorted(tests) == sorted(names)
+            and list(groups[0][2][1]) == ["qemu/boot/usb", "qemu/boot/nvme"])
+
+
 def main():
     results = []
     results.append(check("status 0 passes", run("exit 0")[:2] == (1, 0)))
@@ -54,6 +70,7 @@ def main():
     results.append(check("names, groups and patterns choose", runner.chosen("qemu/boot/usb", ["qemu"]) and runner.chosen("qemu/boot/usb", ["usb"])
                          and runner.chosen("qemu/boot/usb", ["boot/*"]) and runner.chosen("fuzz/ini", ["fuzz/ini"])
                          and not runner.chosen("fuzz/ini", ["unit"])))
+    results.append(check("every machine test is run once, by either lane, long ones first", lanes_share()))
     return not all(results)
 
 
