@@ -319,6 +319,16 @@ static void account(struct sched_entity *se)
     this_cpu()->guest_ns += ran;
 }
 
+/* Another CPU may end the turn meanwhile: the sum is then late or early by one turn, once. */
+uint64_t sched_ran_ns(const struct vcpu *v)
+{
+    const struct sched_entity *se = &v->sched;
+    uint64_t ran = __atomic_load_n(&se->ran_ns, __ATOMIC_RELAXED), since = __atomic_load_n(&se->since, __ATOMIC_RELAXED), now = time_ns();
+    bool running = __atomic_load_n(&queues[__atomic_load_n(&se->cpu, __ATOMIC_RELAXED)].running, __ATOMIC_RELAXED) == v;
+
+    return running && now > since ? ran + now - since : ran;
+}
+
 void sched_step_back(struct vcpu *v)
 {
     v->sched.yielded = 1;

@@ -26,7 +26,7 @@ static uint64_t run_time(const struct vm *vm)
     uint64_t ns = 0;
 
     for (uint32_t i = 0; i < vm->nvcpus; i++)
-        ns += vm->vcpu[i] ? vm->vcpu[i]->sched.ran_ns : 0;
+        ns += vm->vcpu[i] ? sched_ran_ns(vm->vcpu[i]) : 0;
     return ns;
 }
 

@@ -204,6 +204,26 @@ static void test_yield_to(void **state)
 }
 
 /* The timer is not needed while there can be nobody to wait. */
+/* One that nobody drives off its CPU has no turn that ends: its time counts all the same. */
+static void test_time_of_a_turn_that_lasts(void **state)
+{
+    (void)state;
+    sim_start(1);
+    struct vcpu *a = sim_add(100, 0), *b;
+    assert_int_equal(sched_ran_ns(a), 0);
+    sched_wake(a);
+    assert_ptr_equal(sched_pick(), a);
+    host_now += 500 * STEP_NS;
+    assert_int_equal(sched_ran_ns(a), 500 * STEP_NS);
+    b = sim_add(100, 0);
+    sched_wake(b);
+    host_now += 7 * STEP_NS;
+    sched_put(a, true);
+    host_now += 11 * STEP_NS;
+    assert_int_equal(sched_ran_ns(a), 507 * STEP_NS);
+    assert_int_equal(sched_ran_ns(b), 0);
+}
+
 static void test_slice_end(void **state)
 {
     (void)state;
@@ -274,7 +294,7 @@ int main(void)
         cmocka_unit_test_teardown(test_pinning, end), cmocka_unit_test_teardown(test_wake_latency, end),
         cmocka_unit_test_teardown(test_idle_cpu_takes_work, end), cmocka_unit_test_teardown(test_many, end),
         cmocka_unit_test_teardown(test_wake_before_block_is_kept, end), cmocka_unit_test_teardown(test_step_back, end), cmocka_unit_test_teardown(test_doze, end),
-        cmocka_unit_test_teardown(test_slice_end, end), cmocka_unit_test_teardown(test_remove_waits, end),
+        cmocka_unit_test_teardown(test_slice_end, end), cmocka_unit_test_teardown(test_time_of_a_turn_that_lasts, end), cmocka_unit_test_teardown(test_remove_waits, end),
         cmocka_unit_test_teardown(test_yield_to, end),
     };
 
