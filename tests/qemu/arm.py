@@ -1,8 +1,7 @@
 """What the tests of tiny ARM64 guests share: sections and files for images of tests/guests/arm."""
 import os
 
-import hostile
-from trivet import WORK, guest_file, section
+from trivet import disk, guest_file, section
 
 HOST = "[host]\nlog = debug\n" + section("witness", "hello-image", memory="16M", cmdline="tick", debug_exit="yes")
 
@@ -19,13 +18,4 @@ def guest(name, image, cmdline, vcpus, memory="64M", **more):
 def files(guests):
     """The images of the guests ({name: (image, ...)}), the witness's and a disk."""
     images = sorted({what[0] for what in guests.values()} | {"hello-image"})
-    return {"disk.img": hostile.files({})["disk.img"], **{image: guest_file(os.path.join("arm", image)) for image in images}}
-
-
-def note():
-    """A small file with a line of text."""
-    os.makedirs(WORK, exist_ok=True)
-    path = os.path.join(WORK, "m.txt")
-    with open(path, "w", encoding="utf-8") as out:
-        out.write("the text of a module\n")
-    return path
+    return {"disk.img": disk(), **{image: guest_file(os.path.join("arm", image)) for image in images}}

@@ -96,6 +96,26 @@ def guest_file(name):
     return os.path.join(GUESTS, name)
 
 
+def scratch(name, data):
+    """A file of that contents among the tests' own; two processes may ask for it at the same time."""
+    os.makedirs(WORK, exist_ok=True)
+    path = os.path.join(WORK, name)
+    with tempfile.NamedTemporaryFile("wb", dir=WORK, delete=False) as out:
+        out.write(data)
+    os.rename(out.name, path)
+    return path
+
+
+def disk():
+    """A guest's disk of 1 MiB of zeros."""
+    return scratch("disk.img", bytes(1 << 20))
+
+
+def note():
+    """A small file with a line of text."""
+    return scratch("m.txt", b"the text of a module\n")
+
+
 def debian_files():
     """{name: path} of the Debian guests' files, made by their recipe."""
     subprocess.run([os.path.join(TOP, "images/debian/build"), DEBIAN], check=True, timeout=300)
@@ -301,6 +321,13 @@ class Machine:
             self.cmd(f"start {name}", timeout)
         info = self.wait_state(name, ("off", "crashed"), timeout)
         return info.get("exit_code"), self.output(name), info
+
+    def pass_guest(self, name, timeout):
+        """Runs a tiny guest that checks something, and must say that all is well; returns its output."""
+        code, output, info = self.run_guest(name, timeout)
+        assert code == PASSED, f"{name}: exit code {code}, state {info['state']} {info.get('why', '')}:\n{output[-SCREEN:]}"
+        assert "FAIL" not in output, output[-SCREEN:]
+        return output
 
     def qmp(self, command, **arguments):
         """One command to QEMU's monitor."""
