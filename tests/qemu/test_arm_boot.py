@@ -12,17 +12,30 @@ from trivet import ArmMachine, make_image
 
 CONFIG = "[host]\nlog = debug\n"
 ELF = os.path.join(trivet.TOP, "build/aarch64/trivet.elf")
-# CPU model, GIC, ACPI, CPUs
+# CPU model, GIC, ACPI, CPUs, memory, disk, restarted and powered off at the end
 MACHINES = [
-    ("cortex-a72", 2, True, 2), ("cortex-a72", 3, True, 1), ("cortex-a72", 2, False, 8), ("cortex-a72", 3, False, 4),
-    ("neoverse-n1", 3, True, 4), ("neoverse-n1", 3, False, 2), ("max", 3, True, 8), ("max", 3, False, 3), ("max", 2, True, 2),
+    ("cortex-a72", 2, True, 2, "1G", "virtio", False), ("cortex-a72", 3, True, 1, "1G", "nvme", False),
+    ("cortex-a72", 2, False, 8, "1G", "usb", False), ("cortex-a72", 3, False, 4, "1G", "virtio", True),
+    ("neoverse-n1", 3, True, 4, "5G", "virtio", True), ("neoverse-n1", 3, False, 2, "1G", "virtio", False),
+    ("max", 3, True, 8, "1G", "virtio", False), ("max", 3, False, 3, "1G", "virtio", False), ("max", 2, True, 2, "1G", "virtio", False),
 ]
 
 
-@pytest.mark.parametrize("model, gic, acpi, cpus", MACHINES)
-def test_console_comes_up(model, gic, acpi, cpus):
-    with ArmMachine(make_image(CONFIG, {}), model=model, gic=gic, acpi=acpi, cpus=cpus, memory="1G") as machine:
+def restart_and_power_off(machine):
+    machine.send("reboot\r")
+    machine.expect("Trivet: started by UEFI", 60)
+    machine.json = False
+    machine.boot()
+    machine.send("poweroff\r")
+    machine.process.wait(30)
+
+
+@pytest.mark.parametrize("model, gic, acpi, cpus, memory, disk, restart", MACHINES)
+def test_machine(model, gic, acpi, cpus, memory, disk, restart):
+    options = ("--disk", disk)
+    with ArmMachine(make_image(CONFIG, {}), model=model, gic=gic, acpi=acpi, cpus=cpus, memory=memory, options=options) as machine:
         machine.boot()
+        assert (machine.cmd("memory")["total_bytes"] > 4 << 30) == (memory == "5G")
         assert f"EL2 {'without' if model == 'cortex-a72' else 'with'} VHE" in machine.text
         assert f"GICv{gic}" in machine.text
         assert f"machine from {'ACPI' if acpi else 'device tree'}" in machine.text
@@ -30,6 +43,8 @@ def test_console_comes_up(model, gic, acpi, cpus):
         assert len(machine.cmd("cpus")["cpus"]) == cpus
         idle = [[cpu["idle_ns"] for cpu in machine.cmd("cpus")["cpus"]] for _ in range(2)]
         assert idle[0][0] < idle[1][0]                  # the clock goes, and the CPU sleeps and wakes
+        if restart:
+            restart_and_power_off(machine)
 
 
 @pytest.mark.parametrize("model, gic", [("cortex-a72", 2), ("neoverse-n1", 3)])
@@ -38,30 +53,6 @@ def test_u_boot_starts_it_too(model, gic):
         machine.boot()
         assert "Das U-Boot" in machine.text and "machine from device tree" in machine.text
         assert len(machine.cmd("cpus")["cpus"]) == 4
-
-
-@pytest.mark.parametrize("disk", ["nvme", "usb"])
-def test_disk(disk):
-    with ArmMachine(make_image(CONFIG, {}), options=("--disk", disk)) as machine:
-        machine.boot()
-
-
-def test_large_memory():
-    with ArmMachine(make_image(CONFIG, {}), memory="5G") as machine:
-        machine.boot()
-        assert machine.cmd("memory")["total_bytes"] > 4 << 30
-
-
-@pytest.mark.parametrize("acpi", [True, False])
-def test_power_off_and_restart(acpi):
-    with ArmMachine(make_image(CONFIG, {}), acpi=acpi) as machine:
-        machine.boot()
-        machine.send("reboot\r")
-        machine.expect("Trivet: started by UEFI", 60)
-        machine.json = False
-        machine.boot()
-        machine.send("poweroff\r")
-        machine.process.wait(30)
 
 
 def test_below_el2_is_said():
