@@ -267,5 +267,5 @@ const struct vcpu_ops svm_ops = {
     .irq_ready = svm_irq_ready, .nmi_ready = svm_nmi_ready, .irq_window = svm_irq_window, .nmi_window = svm_nmi_window,
     .skip_insn = svm_skip_insn, .get_fpu_regs = svm_get_fpu, .set_fpu_regs = svm_set_fpu,
     .get_sysreg = svm_get_sysreg, .set_sysreg = svm_set_sysreg,
-    .tlb_flush = svm_tlb_flush, .vcpu_tlb_flush = svm_vcpu_tlb_flush, .features = svm_features, .x86_mode = svm_x86_mode,
+    .tlb_flush = svm_tlb_flush, .vcpu_tlb_flush = svm_vcpu_tlb_flush, .features = svm_features, .x86_mode = svm_x86_mode, .x86_mode_same = svm_x86_mode_same,
 };

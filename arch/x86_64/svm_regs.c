@@ -125,6 +125,13 @@ void svm_x86_mode(struct vcpu *v, struct x86_mode_regs *r)
     r->cpl = b->cpl;
 }
 
+bool svm_x86_mode_same(struct vcpu *v, const struct x86_mode_regs *r)
+{
+    const struct vmcb *b = svm_of(v)->vmcb;
+
+    return ((b->cr3 ^ r->cr3) | (b->cr0 ^ r->cr0) | (b->cr4 ^ r->cr4) | (b->efer ^ EFER_SVME ^ r->efer) | (uint64_t)(b->cs.attrib ^ r->cs_attr)) == 0;
+}
+
 int svm_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
 {
     const struct field *f = find(id);

@@ -364,5 +364,6 @@ const struct vcpu_ops vmx_ops = {
     .irq_ready = vmx_irq_ready, .nmi_ready = vmx_nmi_ready, .irq_window = vmx_irq_window, .nmi_window = vmx_nmi_window,
     .skip_insn = vmx_skip_insn, .get_fpu_regs = vmx_get_fpu, .set_fpu_regs = vmx_set_fpu,
     .get_sysreg = vmx_get_sysreg, .set_sysreg = vmx_set_sysreg,
-    .tlb_flush = vmx_tlb_flush, .vcpu_tlb_flush = vmx_vcpu_tlb_flush, .features = vmx_features, .x86_mode = vmx_x86_mode, .vapic = &vmx_vapic,
+    .tlb_flush = vmx_tlb_flush, .vcpu_tlb_flush = vmx_vcpu_tlb_flush, .features = vmx_features, .x86_mode = vmx_x86_mode, .x86_mode_same = vmx_x86_mode_same,
+    .vapic = &vmx_vapic,
 };

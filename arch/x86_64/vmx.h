@@ -114,6 +114,7 @@ void vmx_exit_apic_write(struct vcpu *, struct vmx_vcpu *, struct vcpu_exit *);
 int vmx_get_sysreg(struct vcpu *, uint32_t id, uint64_t *val);
 int vmx_set_sysreg(struct vcpu *, uint32_t id, uint64_t val);
 void vmx_x86_mode(struct vcpu *, struct x86_mode_regs *);
+bool vmx_x86_mode_same(struct vcpu *, const struct x86_mode_regs *);
 void vmx_reset_state(struct vcpu *, bool init);   /* init: keep what INIT keeps; the VMCS is current */
 uint64_t vmx_guest_cr0(const struct vmx_vcpu *, uint64_t owned);
 uint64_t vmx_guest_cr4(const struct vmx_vcpu *, uint64_t owned);

@@ -382,6 +382,15 @@ void vmx_x86_mode(struct vcpu *v, struct x86_mode_regs *r)
         read_mode_elsewhere(v, r);
 }
 
+/* Its VMCS is current. */
+bool vmx_x86_mode_same(struct vcpu *v, const struct x86_mode_regs *r)
+{
+    const struct vmx_vcpu *s = vmx_of(v);
+    uint64_t ar = vmread(GUEST_CS_AR), attr = (ar & 0xff) | (ar >> 4 & 0xf00);
+
+    return ((vmread(GUEST_CR3) ^ r->cr3) | (s->cr0 ^ r->cr0) | (s->cr4 ^ r->cr4) | (s->efer ^ r->efer) | (attr ^ r->cs_attr)) == 0;
+}
+
 /* ---- reset state, volume 3 table 9-1 ---- */
 
 static void reset_segments(void)

@@ -71,7 +71,23 @@ static void note_largest(struct gmem *g, const struct gmem_piece *p)
         g->main = *p;
 }
 
-static int add_piece(struct gmem *g, struct gmem_piece new)
+static void note_hole(struct gmem *g)
+{
+    uint64_t from = 0;
+
+    g->hole_len = 0;
+    for (uint32_t i = 0; i <= g->npieces && from < 4 * GIB; i++) {
+        uint64_t to = i < g->npieces ? min_u64(g->pieces[i].gpa, 4 * GIB) : 4 * GIB;
+
+        if (to - from > g->hole_len) {
+            g->hole_at = from;
+            g->hole_len = to - from;
+        }
+        from = i < g->npieces ? g->pieces[i].gpa + g->pieces[i].len : 4 * GIB;
+    }
+}
+
+static int insert_piece(struct gmem *g, struct gmem_piece new)
 {
     uint32_t i = g->npieces;
 
@@ -90,6 +106,15 @@ static int add_piece(struct gmem *g, struct gmem_piece new)
     g->npieces++;
     note_largest(g, &new);
     return 0;
+}
+
+static int add_piece(struct gmem *g, struct gmem_piece new)
+{
+    int err = insert_piece(g, new);
+
+    if (!err)
+        note_hole(g);
+    return err;
 }
 
 /* -EEXIST: it overlaps one that is there. */

@@ -35,7 +35,7 @@ static __attribute__((noinline)) int on_other_mem(struct vcpu *v, struct vcpu_ex
 
 static int on_mem(struct vcpu *v, struct vcpu_exit *e)
 {
-    return e->mem.decoded ? v->vm->guest_ops->emulate(v, e) : on_other_mem(v, e);
+    return e->mem.decoded || gmem_in_hole(&v->vm->gmem, e->mem.gpa) ? v->vm->guest_ops->emulate(v, e) : on_other_mem(v, e);
 }
 
 static int on_pio(struct vcpu *v, struct vcpu_exit *e)

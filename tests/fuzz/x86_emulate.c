@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const unsigned modes[4] = { 64, 32, 16, 64 };
     struct vcpu_exit e = { .reason = EXIT_MEM };
     unsigned bits, n;
-    uint64_t flags;
+    uint64_t flags, again;
 
     next = data, left = size;
     fake_reset();
@@ -93,7 +93,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         paging(bits);
     for (unsigned i = 0; i < 16; i++)
         fake_vcpu.regs.gpr[i] = a_register();
-    fake_vcpu.regs.pc = take(2) & 0x3fff;
+    again = fake_vcpu.regs.pc = take(2) & 0x3fff;
+    fake_vm.gmem = (struct gmem){ .hole_at = RAM, .hole_len = 4 * GIB - RAM };
     fake_vcpu.regs.flags = (take(4) & ~(uint64_t)FLAGS_VM) | FLAGS_FIXED;
     e.mem.gpa = gpa(a_register());
     if (e.mem.gpa.v < RAM)
@@ -108,6 +109,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint64_t pc = fake_vcpu.regs.pc;
 
         accesses = 0;
+        if (i == 2)
+            fake_vcpu.regs.pc = again;                           /* what was emulated before takes the quick way */
         if (x86_emulate(&fake_vcpu, &e) != 0)
             abort();
         if (fake_vcpu.regs.pc == pc && fake_vcpu.event.type == VEV_NONE && accesses == 0)

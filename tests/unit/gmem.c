@@ -105,6 +105,9 @@ static void test_pc_layout(void **state)
     expect_s2(0, PROT_RWX);
     expect_s2(640 * KIB - 1, PROT_RWX);
     expect_s2(512 * MIB - 1, PROT_RWX);
+    for (uint64_t at = 0; at < 5 * GIB; at += 64 * KIB)
+        assert_int_equal(gmem_in_hole(&vm.gmem, gpa(at)), at >= 512 * MIB && at < 4 * GIB);
+    assert_false(gmem_in_hole(&vm.gmem, gpa(512 * MIB - 1)));
     assert_true(gmem_overhead(&vm) < 128 * KIB);
     assert_int_equal(gmem_add_ram(&vm, gpa(2 * MIB), MIB), -EEXIST);
     assert_int_equal(gmem_add_ram(&vm, gpa(GIB), 64 * GIB), -ENOMEM);

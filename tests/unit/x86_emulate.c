@@ -17,6 +17,7 @@ static uint8_t *code;                       /* one page, writable and executable
 static uint8_t *native_data, fake_data[DATA];   /* native_data: below 4 GiB, for 32-bit addresses */
 static uint64_t data_base;                  /* address of native_data, and of the device for the emulator */
 static unsigned accesses;
+static struct io_access first_access;
 static uint64_t ram_base, ram_len;          /* further RAM for the hand-written tests */
 static uint8_t ram[16384];
 
@@ -31,7 +32,8 @@ static uint8_t *fake_ram(uint64_t a, uint64_t len)
 
 static void fake_device(struct io_access *io)
 {
-    accesses++;
+    if (accesses++ == 0)
+        first_access = *io;
     if (!range_within(io->addr, io->size, data_base, DATA)) {
         io->val = UINT64_MAX;
         return;
@@ -107,30 +109,45 @@ static void hex(char *out, const uint8_t *b, unsigned n)
         sprintf(out + 3 * i, "%02x ", b[i]);
 }
 
-/* Runs one instruction both ways. `flags`: those that the manual defines for it. */
-static void compare(const uint8_t *insn, unsigned len, struct state in, uint64_t flags)
+/* `in`, emulated with an exit at that address, must become `n`. */
+static void expect(const char *text, unsigned len, const struct state *in, const struct state *n, uint64_t flags, uint64_t gpa_hint, unsigned prot)
 {
-    struct state n = in;
-    char text[64];
-
-    hex(text, insn, len);
-    put_code(insn, len);
-    for (unsigned i = 0; i < DATA; i++)
-        native_data[i] = fake_data[i] = (uint8_t)rnd();
-    run_native(&n);
-    load_state(&in);
-    assert_int_equal(emulate(rnd() & 1 ? 0xffe : 0xfff, PROT_R), 0);
+    load_state(in);
+    accesses = 0;
+    assert_int_equal(emulate(gpa_hint, prot), 0);
     if (fake_vcpu.event.type != VEV_NONE)
         fail_msg("%s: fault %u", text, fake_vcpu.event.vector);
     if (fake_vcpu.regs.pc != (uint64_t)code + len)
         fail_msg("%s: stepped %ld, not %u", text, (long)(fake_vcpu.regs.pc - (uint64_t)code), len);
     for (unsigned i = 0; i < 16; i++)
-        if (i != X86_RSP && n.r[i] != fake_vcpu.regs.gpr[i])
-            fail_msg("%s: register %u is %lx, the CPU makes it %lx of %lx", text, i, fake_vcpu.regs.gpr[i], n.r[i], in.r[i]);
-    if (((n.flags ^ fake_vcpu.regs.flags) & flags) != 0)
-        fail_msg("%s: flags %lx, the CPU makes them %lx (mask %lx)", text, fake_vcpu.regs.flags, n.flags, flags);
+        if (i != X86_RSP && n->r[i] != fake_vcpu.regs.gpr[i])
+            fail_msg("%s: register %u is %lx, the CPU makes it %lx of %lx", text, i, fake_vcpu.regs.gpr[i], n->r[i], in->r[i]);
+    if (((n->flags ^ fake_vcpu.regs.flags) & flags) != 0)
+        fail_msg("%s: flags %lx, the CPU makes them %lx (mask %lx)", text, fake_vcpu.regs.flags, n->flags, flags);
     if (memcmp(native_data, fake_data, DATA) != 0)
         fail_msg("%s: memory differs", text);
+}
+
+/* Runs one instruction both ways; twice by the emulator, with an address that does not fit and with the right one. `flags`: those that the manual defines for it. */
+static void compare(const uint8_t *insn, unsigned len, struct state in, uint64_t flags)
+{
+    struct state n = in;
+    uint8_t data[DATA];
+    char text[64];
+
+    hex(text, insn, len);
+    put_code(insn, len);
+    for (unsigned i = 0; i < DATA; i++)
+        native_data[i] = fake_data[i] = data[i] = (uint8_t)rnd();
+    run_native(&n);
+    fake_vm.gmem = (struct gmem){ .hole_at = data_base, .hole_len = rnd() & 1 ? DATA : 0 };
+    expect(text, len, &in, &n, flags, rnd() & 1 ? data_base + 0x9ffe : 0xfff, PROT_R);
+    memcpy(fake_data, data, DATA);
+    fake_vm.gmem.hole_len = DATA;
+    for (unsigned i = 0; i < 2 && accesses != 0; i++) {
+        expect(text, len, &in, &n, flags, first_access.addr, first_access.write ? PROT_W : PROT_R);
+        memcpy(fake_data, data, DATA);
+    }
 }
 
 static struct state random_state(void)

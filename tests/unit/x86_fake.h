@@ -20,6 +20,7 @@ static struct vcpu fake_vcpu;
 static struct x86_machine fake_machine;
 static struct x86_vcpu fake_x86;
 static struct x86_insn fake_insns[X86_INSN_CACHE];
+static unsigned fake_modes;                 /* how often the mode was read whole */
 static unsigned fake_kills, fake_resets, fake_requests;
 
 /* The test says what is RAM; the rest is a device. */
@@ -78,8 +79,27 @@ static int fake_set_fpu(struct vcpu *v, const void *state, size_t len)
     return 0;
 }
 
+static void fake_mode_get(struct vcpu *v, struct x86_mode_regs *r)
+{
+    (void)v;
+    fake_modes++;
+    *r = (struct x86_mode_regs){ fake_regs[0], fake_regs[X86_CR3 - X86_CR0], fake_regs[X86_CR4 - X86_CR0], 0, fake_regs[X86_SEG_BASE + X86_CS - X86_CR0],
+                                 (uint16_t)fake_regs[X86_SEG_ATTR + X86_CS - X86_CR0], (uint8_t)fake_regs[X86_CPL - X86_CR0] };
+    (void)fake_get(v, X86_EFER, &r->efer);
+}
+
+static bool fake_mode_same(struct vcpu *v, const struct x86_mode_regs *r)
+{
+    struct x86_mode_regs now;
+
+    fake_mode_get(v, &now);
+    fake_modes--;
+    return now.cr0 == r->cr0 && now.cr3 == r->cr3 && now.cr4 == r->cr4 && now.efer == r->efer && now.cs_attr == r->cs_attr;
+}
+
 static const struct vcpu_ops fake_ops = { .name = "fake", .guest_isas = 1, .get_sysreg = fake_get, .set_sysreg = fake_set, .skip_insn = fake_skip,
-                                          .get_fpu_regs = fake_get_fpu, .set_fpu_regs = fake_set_fpu };
+                                          .get_fpu_regs = fake_get_fpu, .set_fpu_regs = fake_set_fpu,
+                                          .x86_mode = fake_mode_get, .x86_mode_same = fake_mode_same };
 
 static void fake_reset(void)
 {

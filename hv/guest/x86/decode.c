@@ -348,11 +348,6 @@ struct x86_insn *x86_insn_cache_new(void)
     return calloc(X86_INSN_CACHE, sizeof(struct x86_insn));
 }
 
-static struct x86_insn *cache_slot(struct vcpu *v, uint64_t pc)
-{
-    return &x86_of(v)->insns[(pc ^ pc >> 6) & (X86_INSN_CACHE - 1)];
-}
-
 static bool cache_hit(const struct x86_insn *in, const uint8_t buf[16], unsigned n, unsigned bits)
 {
     uint64_t w[2];
@@ -378,7 +373,7 @@ static int fetch_more(struct vcpu *v, const struct x86_mode *m, uint8_t buf[16],
 
 const struct x86_insn *x86_insn_get(struct vcpu *v, const struct x86_mode *m, const struct vcpu_exit *e, uint8_t buf[16], int *err)
 {
-    struct x86_insn *in = cache_slot(v, v->regs.pc);
+    struct x86_insn *in = x86_insn_slot(v, v->regs.pc);
     unsigned n = e->insn_bytes_len <= 15 ? e->insn_bytes_len : 15;
 
     *err = 0;

@@ -83,18 +83,18 @@ static void access_apic(struct vcpu *v, struct io_access *io)
     io->val = (uint64_t)val >> 8 * (off & 3) & x86_size_mask(io->size);
 }
 
-static void access_device(struct emu *m, struct io_access *io)
+void emu_device(struct vcpu *v, struct io_access *io)
 {
-    if ((io->addr & ~0xfffull) == lapic_page(m->v))
-        access_apic(m->v, io);
-    else if (io_dispatch(m->v->vm, IO_MEM, io) == -ENOENT)
-        x86_log_nobody(m->v, IO_MEM, io);
+    if ((io->addr & ~0xfffull) == lapic_page(v))
+        access_apic(v, io);
+    else if (io_dispatch(v->vm, IO_MEM, io) == -ENOENT)
+        x86_log_nobody(v, IO_MEM, io);
 }
 
 /* Guest-physical access within a page: RAM by one copy, a device by pieces of at most 8 bytes. */
 static void access_physical(struct emu *m, uint64_t addr, unsigned size, bool write, uint8_t *buf)
 {
-    void *p = gmem_ptr(m->v->vm, gpa(addr), size, write ? PROT_RW : PROT_R);
+    void *p = gmem_in_hole(&m->v->vm->gmem, gpa(addr)) ? NULL : gmem_ptr(m->v->vm, gpa(addr), size, write ? PROT_RW : PROT_R);
 
     if (p != NULL) {
         memcpy(write ? p : buf, write ? buf : p, size);
@@ -106,7 +106,7 @@ static void access_physical(struct emu *m, uint64_t addr, unsigned size, bool wr
 
         if (write)
             memcpy(&io.val, buf, n);
-        access_device(m, &io);
+        emu_device(m->v, &io);
         if (!write)
             memcpy(buf, &io.val, n);
         addr += n;
@@ -626,7 +626,7 @@ static void finish(struct emu *m)
     m->v->ops->skip_insn(m->v, m->in->len);
 }
 
-int x86_emulate(struct vcpu *v, struct vcpu_exit *e)
+static int emulate(struct vcpu *v, struct vcpu_exit *e)
 {
     struct emu m;
     uint8_t bytes[16];
@@ -649,7 +649,13 @@ int x86_emulate(struct vcpu *v, struct vcpu_exit *e)
     m.hint = e->reason == EXIT_MEM && !m.in->two_mem;
     if (has_address(m.in) && rm_address(&m) == EMU_STOP)
         return 0;
+    x86_quick_note(v, &m.m, e);
     if (operations[m.in->op](&m) == EMU_DONE)
         finish(&m);
     return 0;
+}
+
+int x86_emulate(struct vcpu *v, struct vcpu_exit *e)
+{
+    return x86_quick(v, e) ? 0 : emulate(v, e);
 }

@@ -26,7 +26,15 @@ struct x86_insn {
     uint8_t base, index, scale, seg;     /* base REG_RIP: relative to the next instruction */
     uint8_t rex;                 /* 0: no REX prefix (AH..BH are addressable) */
     bool mem, rep, repne, two_mem, vex, l256;   /* mem: the ModRM operand is in memory; two_mem: and there is another memory operand */
+    /* quick.c's; nothing of it counts unless quick is set. */
+    bool store;
+    uint8_t quick;
+    uint64_t pc, keep, take;     /* of the register: bits that a load leaves, bits that are moved */
+    const struct x86_fetch_cache *page;
+    uint64_t serial;             /* of *page: another one means that the slot holds something else */
+    struct x86_mode_regs mode;
 };
+static inline struct x86_insn *x86_insn_slot(const struct vcpu *v, uint64_t pc) { return &x86_of(v)->insns[(pc ^ pc >> 6) & (X86_INSN_CACHE - 1)]; }
 struct x86_insn *x86_insn_cache_new(void);
 /* Decodes bytes. 0: *in is filled. -ENOEXEC: not an instruction; -EAGAIN: more bytes are needed; -ENOTSUP: not one that is emulated. */
 int must_check x86_decode(struct x86_insn *in, const uint8_t *bytes, unsigned n, unsigned bits);

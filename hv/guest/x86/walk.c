@@ -232,6 +232,7 @@ static const uint8_t *fetch_page(struct vcpu *v, const struct x86_mode *m, uint6
     struct walk w = { .v = v, .m = m, .va = page, .gpa = page };
 
     c->host = NULL;
+    c->serial = 0;
     *err = (m->cr0 & CR0_PG) != 0 ? descend(&w, error) : 0;
     if (*err != 0) {
         *error |= m->cpl == 3 ? PF_U : 0;
@@ -244,11 +245,24 @@ static const uint8_t *fetch_page(struct vcpu *v, const struct x86_mode *m, uint6
     c->mode = mode_key(m);
     c->entries = (uint8_t)w.n;
     c->width = (uint8_t)w.width;
-    for (unsigned i = 0; i < w.n; i++) {
-        c->entry[i].at = w.host[i];
-        c->entry[i].was = w.was[i];
+    for (unsigned i = 0; i < ARRAY_SIZE(c->entry); i++) {
+        c->entry[i].was = i < w.n ? w.was[i] : 0;
+        c->entry[i].at = i < w.n ? w.host[i] : &c->entry[i].was;
     }
+    if (c->host != NULL)
+        c->serial = ++x86_of(v)->fetch_serial;
     return c->host;
+}
+
+const struct x86_fetch_cache *x86_fetch_slot(struct vcpu *v, const struct x86_mode *m, uint64_t va)
+{
+    struct x86_fetch_cache *c;
+    uint32_t error = 0;
+    int err = 0;
+
+    va &= ~(uint64_t)(PAGE_SIZE - 1);
+    c = fetch_slot(v, m, va);
+    return cached_page(c, m, va) != NULL || fetch_page(v, m, va, &err, &error) != NULL ? c : NULL;
 }
 
 int x86_fetch(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint8_t *buf, unsigned want, uint32_t *error)

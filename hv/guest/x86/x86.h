@@ -35,7 +35,8 @@ struct x86_mode {
 struct x86_fetch_cache {
     uint64_t page, cr3, mode;              /* mode: the bits of CR0, CR4 and EFER that count */
     const uint8_t *host;                   /* the page's bytes; NULL: nothing cached */
-    struct { const void *at; uint64_t was; } entry[5];
+    uint64_t serial;                       /* of this filling of the slot; 0: nothing cached */
+    struct { const void *at; uint64_t was; } entry[5];   /* of 8 bytes: those beyond `entries` are true, too */
     uint8_t entries, width;                /* width of an entry: 4 or 8 bytes */
 };
 #define X86_FETCH_SLOTS 16
@@ -56,6 +57,7 @@ struct x86_insn;
 struct x86_vcpu {
     struct x86_state s;
     struct x86_fetch_cache fetch[X86_FETCH_SLOTS];   /* by page and CR3 */
+    uint64_t fetch_serial;                 /* the last one given out */
     struct x86_insn *insns;                /* decoded instructions, X86_INSN_CACHE of them */
     void *fpu;                             /* X86_FPU_MAX bytes, for SIMD moves to devices; NULL until needed */
     uint64_t stuck_pc, stuck_gpa; uint32_t stuck;   /* exits in a row that got nowhere */
@@ -129,6 +131,9 @@ int must_check x86_fetch(struct vcpu *v, const struct x86_mode *m, uint64_t va, 
 
 /* The same for 16 bytes that lie in the page of last time; false: use x86_fetch. */
 bool x86_fetch_fast(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint8_t buf[16]);
+
+/* The slot that holds that page for this mode, filled if need be. NULL: not to be had. Its entries hold what they held. */
+const struct x86_fetch_cache *x86_fetch_slot(struct vcpu *v, const struct x86_mode *m, uint64_t va);
 
 /* cpuid.c */
 void x86_cpuid_build(struct vm *vm, const struct guest_config *c, struct x86_machine *m);

@@ -12,6 +12,7 @@ struct gmem_piece { uint64_t gpa, len; uint8_t *host; unsigned prot; };
 struct gmem {
     struct pt s2;                     /* unused when the backend has no hardware stage 2 */
     struct gmem_piece main;           /* copy of the largest piece: where nearly every access ends */
+    uint64_t hole_at, hole_len;       /* the largest gap between pieces below 4 GiB: where the devices are */
     struct gmem_piece *pieces; uint32_t npieces, room_pieces;      /* RAM and ROM, sorted by gpa; change only before the VM runs */
     struct memslot slot[GMEM_SLOTS];  /* sorted by base */
     uint32_t nslots;
@@ -33,6 +34,8 @@ int must_check gmem_map(struct vm *, const struct memslot *);   /* MMIO or ROM s
 int must_check gmem_unmap(struct vm *, gpa_t, uint64_t len);    /* of MMIO slots: domains, stage 2, flush all, reap. -EINVAL: cuts a slot, or RAM */
 /* Host pointer to guest RAM [gpa, gpa+len). NULL unless it lies within one contiguous piece of RAM with the wanted rights. Any CPU, exit path. */
 void *gmem_ptr(struct vm *, gpa_t, uint64_t len, unsigned prot);
+/* Quick, for exits: true: no piece is there, so gmem_ptr() gives NULL. False: it has to be asked. */
+static inline bool gmem_in_hole(const struct gmem *g, gpa_t at) { return at.v - g->hole_at < g->hole_len; }
 /* Longest contiguous run at gpa, at most *len, stored in *len; NULL when gpa is not RAM. */
 void *gmem_run(struct vm *, gpa_t, uint64_t *len, unsigned prot);
 /* Copies that may cross chunks. 0 or -EFAULT (nothing is guaranteed about a partly copied range). */

@@ -98,6 +98,8 @@ struct vcpu_ops {
      * NULL: no x86 guests, or only the baseline. hv/guest/x86/cpuid.c masks it. */
     void (*features)(uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
     void (*x86_mode)(struct vcpu *, struct x86_mode_regs *);   /* own CPU; NULL: get_sysreg serves */
+    /* While v's exit is handled; NULL: nobody asks. True: x86_mode would give *r still, but for cpl and, in 64-bit code, cs_base. Cheaper than that. */
+    bool (*x86_mode_same)(struct vcpu *, const struct x86_mode_regs *r);
     /* Own CPU, before run: runs end at time_ns() >= ns or soon after, with percpu.wake set. NULL or false: the host's timer has to see to it. */
     bool (*run_until)(struct vcpu *, uint64_t ns);
     /* Own CPU. NULL: the guest's writes to CR8 exit. Else they do not, v->tpr has the task priority in bits 7:4, and the guest exits with
