@@ -123,6 +123,7 @@ void svm_x86_mode(struct vcpu *v, struct x86_mode_regs *r)
     r->cs_base = b->cs.base;
     r->cs_attr = b->cs.attrib;
     r->cpl = b->cpl;
+    r->stamp = 0;
 }
 
 bool svm_x86_mode_same(struct vcpu *v, const struct x86_mode_regs *r)

@@ -73,20 +73,15 @@ static void vmx_cpu_disable(void)
 
 /* ---- which VMCS is current ---- */
 
-void vmx_use(struct vcpu *v)
+void vmx_make_current(struct vmx_vcpu *s, struct vmx_cpu *c)
 {
-    struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
-    struct vmx_vcpu *s = vmx_of(v);
-
-    if (c->current == s)
-        return;
     if (!vmptrld(s->vmcs_pa))
         log_err("VMPTRLD failed");
     c->current = s;
     c->fit = NULL;
 }
 
-static void drop(struct vmx_vcpu *s)
+void vmx_drop(struct vmx_vcpu *s)
 {
     struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
 
@@ -95,12 +90,6 @@ static void drop(struct vmx_vcpu *s)
     if (c->current == s)
         c->current = c->fit = NULL;
     s->launched = false;
-}
-
-void vmx_done(struct vcpu *v)
-{
-    if (!guest_loaded(v))
-        drop(vmx_of(v));
 }
 
 /* ---- translations ---- */
@@ -215,7 +204,7 @@ static void vmx_vcpu_fini(struct vcpu *v)
         return;
     guest_fpu_fini(v, &s->fpu);
     if (s->vmcs_pa) {
-        drop(s);
+        vmx_drop(s);
         pmm_free(hpa(s->vmcs_pa), 0, PMM_HV);
         v->vm->hv_bytes -= PAGE_SIZE + sizeof *s;
     }
@@ -330,7 +319,7 @@ static void vmx_unload(struct vcpu *v)
         s->msr[i] = rdmsr(switched_msrs[i]);
     s->cr2 = read_cr2();
     __asm__ volatile("mov %%db6, %0" : "=r"(s->dr6));
-    drop(s);
+    vmx_drop(s);
 }
 
 static int vmx_get_fpu(struct vcpu *v, void *state, size_t *len)

@@ -4,6 +4,7 @@
 #include <hv/vcpu.h>
 
 #include "guest_fpu.h"
+#include "private.h"
 #include "vmcs.h"
 #include "vmx_check.h"
 #include "vmx_leaks.h"
@@ -49,6 +50,7 @@ struct vmx_vcpu {
     uint64_t rip, rsp, rflags;     /* in VMCS */
     uint64_t cr0, cr4;             /* as the guest sees them, without the bits that it owns */
     uint64_t efer, pat, tsc_offset;
+    uint64_t modes;                /* how often cr0, cr4 or efer was set */
     uint64_t cr2, dr6, msr[VMX_MSRS];   /* current unless loaded on a CPU */
     uint32_t primary;              /* in VMCS */
     uint64_t run_until;            /* time_ns(): when run() has to end */
@@ -75,8 +77,20 @@ int vmx_probe(void);
 /* vmx.c */
 extern const struct vcpu_ops vmx_ops;
 /* Own CPU: makes v's VMCS current; vmx_done() leaves it so only if this CPU holds v, so that another CPU may take it. */
-void vmx_use(struct vcpu *);
-void vmx_done(struct vcpu *);
+void vmx_make_current(struct vmx_vcpu *, struct vmx_cpu *);
+void vmx_drop(struct vmx_vcpu *);
+static inline void vmx_use(struct vcpu *v)
+{
+    struct vmx_cpu *c = &vmx_cpus[x86_this_cpu()->id];
+
+    if (c->current != vmx_of(v))
+        vmx_make_current(vmx_of(v), c);
+}
+static inline void vmx_done(struct vcpu *v)
+{
+    if (x86_this_cpu()->loaded != v)
+        vmx_drop(vmx_of(v));
+}
 void vmx_flush(struct vmx_vcpu *);
 void vmx_stale(struct vmx_vcpu *, bool ept);   /* own CPU, or not loaded: translations by the guest's tables, or all */
 void vmx_new_vpid(struct vmx_vcpu *, struct vmx_cpu *);

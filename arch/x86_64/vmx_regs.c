@@ -96,6 +96,7 @@ static int set_cr0(struct vcpu *v, uint64_t val)
         s->cr0 = old;
         return -EINVAL;
     }
+    s->modes++;
     vmwrite(CR0_SHADOW, val);
     vmwrite(GUEST_CR0, val | vmx_caps.cr0_fixed);
     vmx_stale(s, false);           /* as MOV to CR does; VM entry does not (28.3.3.1) */
@@ -123,6 +124,7 @@ static int set_cr4(struct vcpu *v, uint64_t val)
         s->cr4 = old;
         return -EINVAL;
     }
+    s->modes++;
     vmwrite(CR4_SHADOW, val);
     vmwrite(GUEST_CR4, val | vmx_caps.cr4_fixed);
     vmx_stale(s, false);
@@ -137,6 +139,7 @@ static int set_efer(struct vcpu *v, uint64_t val)
     if (val & ~known)
         return -EINVAL;
     s->efer = val;
+    s->modes++;
     vmwrite(GUEST_EFER, val);
     vmwrite(ENTRY_CONTROLS, vmx_caps.entry | (val & EFER_LMA ? N_IA32E : 0u));
     vmx_stale(s, false);           /* NXE */
@@ -348,6 +351,12 @@ int vmx_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
     return err;
 }
 
+/* What decides the mode beside CR3: CS, and how often the rest was set. */
+static uint64_t mode_stamp(const struct vmx_vcpu *s, uint64_t ar)
+{
+    return s->modes << 32 | ar;
+}
+
 /*
  * What decides the mode is ours, hence in memory; of the segments only what counts is read. 64-bit code has no base, and the level
  * is that of the stack segment, which that of CS equals unless CS conforms (26.3.1.2).
@@ -357,6 +366,7 @@ static void read_mode(const struct vmx_vcpu *s, struct x86_mode_regs *r)
     const uint16_t conforming = 0xc;
     uint64_t ar = vmread(GUEST_CS_AR), attr = (ar & 0xff) | (ar >> 4 & 0xf00);   /* CS is never unusable */
 
+    r->stamp = mode_stamp(s, ar);
     r->cr0 = s->cr0;
     r->cr3 = vmread(GUEST_CR3);
     r->cr4 = s->cr4;
@@ -385,10 +395,7 @@ void vmx_x86_mode(struct vcpu *v, struct x86_mode_regs *r)
 /* Its VMCS is current. */
 bool vmx_x86_mode_same(struct vcpu *v, const struct x86_mode_regs *r)
 {
-    const struct vmx_vcpu *s = vmx_of(v);
-    uint64_t ar = vmread(GUEST_CS_AR), attr = (ar & 0xff) | (ar >> 4 & 0xf00);
-
-    return ((vmread(GUEST_CR3) ^ r->cr3) | (s->cr0 ^ r->cr0) | (s->cr4 ^ r->cr4) | (s->efer ^ r->efer) | (attr ^ r->cs_attr)) == 0;
+    return ((vmread(GUEST_CR3) ^ r->cr3) | (mode_stamp(vmx_of(v), vmread(GUEST_CS_AR)) ^ r->stamp)) == 0;
 }
 
 /* ---- reset state, volume 3 table 9-1 ---- */

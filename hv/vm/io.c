@@ -124,62 +124,72 @@ int io_unregister(struct vm *vm, enum io_space space, uint64_t base)
     return err;
 }
 
-/* One look without a lock; false: the table changed meanwhile. r->len 0: nobody is there. On the path of every exit to a device: inline. */
-static inline __attribute__((always_inline)) bool look(struct io_table *t, uint64_t addr, struct io_region *r)
+/* What a look finds: who answers, and where in the region the address is. ops NULL: nobody. */
+struct found { const struct io_ops *ops; void *dev; uint64_t off, room; };
+
+/* Searches the table, and makes the next look for the same region quick. */
+static __attribute__((noinline)) uint32_t search(struct io_table *t, uint64_t addr)
+{
+    uint32_t at = below(t, addr);
+
+    if (at == 0 || addr - t->region[at - 1].base >= t->region[at - 1].len)
+        return IO_REGIONS_MAX;
+    __atomic_store_n(&t->last, at - 1, __ATOMIC_RELAXED);
+    return at - 1;
+}
+
+/* One look without a lock; false: the table changed meanwhile. On the path of every exit to a device: inline. */
+static inline __attribute__((always_inline)) bool look(struct io_table *t, uint64_t addr, struct found *f)
 {
     uint32_t seq = __atomic_load_n(&t->seq, __ATOMIC_ACQUIRE), at = __atomic_load_n(&t->last, __ATOMIC_RELAXED);
+    const struct io_region *r = &t->region[at];
 
-    if (seq & 1)
+    f->ops = NULL;
+    if (__builtin_expect(seq & 1, 0))
         return false;
-    r->len = 0;
-    if (at >= t->n || addr - t->region[at].base >= t->region[at].len) {
-        at = below(t, addr);
-        if (at == 0 || addr - t->region[at - 1].base >= t->region[at - 1].len)
-            goto checked;
-        at--;
-        __atomic_store_n(&t->last, at, __ATOMIC_RELAXED);
+    if (__builtin_expect(at >= t->n || addr - r->base >= r->len, 0)) {
+        at = search(t, addr);
+        r = &t->region[at];
     }
-    *r = t->region[at];
-checked:
+    if (at < IO_REGIONS_MAX) {
+        f->ops = r->ops;
+        f->dev = r->dev;
+        f->off = addr - r->base;
+        f->room = r->len - f->off;
+    }
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return __atomic_load_n(&t->seq, __ATOMIC_RELAXED) == seq;
 }
 
 /* Writers are short and take the lock, so waiting for it ends; the second look cannot be disturbed. */
-static __attribute__((noinline)) struct io_region look_locked(struct io_space_map *m, struct io_table *t, uint64_t addr)
+static __attribute__((noinline)) struct found look_locked(struct io_space_map *m, struct io_table *t, uint64_t addr)
 {
-    struct io_region r;
+    struct found f;
 
     spin_lock(&m->lock);
-    (void)look(t, addr, &r);
+    (void)look(t, addr, &f);
     spin_unlock(&m->lock);
-    return r;
-}
-
-static uint64_t all_ones(unsigned size)
-{
-    return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;
+    return f;
 }
 
 int io_dispatch(struct vm *vm, enum io_space space, struct io_access *a)
 {
     struct io_table *t = &vm->io->table[space];
-    uint64_t addr = space == IO_PORT ? a->addr & 0xffff : a->addr, ones = all_ones(a->size);
-    struct io_region r;
+    uint64_t addr = space == IO_PORT ? a->addr & 0xffff : a->addr, ones = UINT64_MAX >> (64 - 8 * a->size);
+    struct found f;
     int err;
 
-    if (!look(t, addr, &r))
-        r = look_locked(vm->io, t, addr);
+    if (__builtin_expect(!look(t, addr, &f), 0))
+        f = look_locked(vm->io, t, addr);
     if (!a->write)
         a->val = ones;
-    if (!r.len)
+    if (!f.ops)
         return -ENOENT;
-    uint64_t off = addr - r.base;
-    if (!(r.ops->sizes & a->size) || a->size > r.len - off)
+    if (!(f.ops->sizes & a->size) || a->size > f.room)
         return 0;
     if (a->write)
-        return r.ops->write ? r.ops->write(r.dev, off, a->size, a->val & ones) : 0;
-    err = r.ops->read ? r.ops->read(r.dev, off, a->size, &a->val) : -ENXIO;
+        return f.ops->write ? f.ops->write(f.dev, f.off, a->size, a->val & ones) : 0;
+    err = f.ops->read ? f.ops->read(f.dev, f.off, a->size, &a->val) : -ENXIO;
     a->val = err ? ones : a->val & ones;
     return err;
 }

@@ -83,8 +83,9 @@ static void fake_mode_get(struct vcpu *v, struct x86_mode_regs *r)
 {
     (void)v;
     fake_modes++;
-    *r = (struct x86_mode_regs){ fake_regs[0], fake_regs[X86_CR3 - X86_CR0], fake_regs[X86_CR4 - X86_CR0], 0, fake_regs[X86_SEG_BASE + X86_CS - X86_CR0],
-                                 (uint16_t)fake_regs[X86_SEG_ATTR + X86_CS - X86_CR0], (uint8_t)fake_regs[X86_CPL - X86_CR0] };
+    *r = (struct x86_mode_regs){ .cr0 = fake_regs[0], .cr3 = fake_regs[X86_CR3 - X86_CR0], .cr4 = fake_regs[X86_CR4 - X86_CR0],
+                                 .cs_base = fake_regs[X86_SEG_BASE + X86_CS - X86_CR0], .cs_attr = (uint16_t)fake_regs[X86_SEG_ATTR + X86_CS - X86_CR0],
+                                 .cpl = (uint8_t)fake_regs[X86_CPL - X86_CR0] };
     (void)fake_get(v, X86_EFER, &r->efer);
 }
 
@@ -176,8 +177,14 @@ void vm_kill(struct vm *vm, const char *fmt, ...) { (void)vm, (void)fmt; fake_ki
 void vm_request_reset(struct vm *vm, const char *why) { (void)vm, (void)why; fake_resets++; }
 void vcpu_request(struct vcpu *v, uint32_t r) { (void)v, (void)r; fake_requests++; }
 uint64_t vm_time_ns(const struct vm *vm) { (void)vm; return 12345; }
-uint64_t lapic_page(const struct vcpu *v) { (void)v; return 0xfee00000; }
-int lapic_mmio(struct vcpu *v, uint32_t off, bool write, uint32_t *val) { (void)v, (void)write; *val = write ? *val : off; return 0; }
+bool lapic_access(struct vcpu *v, struct io_access *io)
+{
+    (void)v;
+    if (io->addr >> 12 != 0xfee00)
+        return false;
+    io->val = io->write ? io->val : (io->addr & 0xfff) & x86_size_mask(io->size);
+    return true;
+}
 int lapic_msr(struct vcpu *v, uint32_t msr, bool write, uint64_t *val) { (void)v; if (!write) *val = msr; return msr == 0x8ff ? -EINVAL : 0; }
 uint64_t lapic_get_base(const struct vcpu *v) { (void)v; return 0xfee00900; }
 int lapic_set_base(struct vcpu *v, uint64_t val) { (void)v; return val == 0xfee00900 ? 0 : -EINVAL; }

@@ -277,18 +277,52 @@ static void test_init_sipi(void **state)
     assert_int_equal(lapic_take_sipi(&fake_vcpu[2]), -1);
 }
 
+static bool reaches(struct vcpu *v, uint64_t at)
+{
+    struct io_access io = { .addr = at, .size = 4 };
+
+    return lapic_access(v, &io);
+}
+
+/* Parts of registers can be read and not written. */
+static void test_sizes(void **state)
+{
+    struct vcpu *v = &fake_vcpu[1];
+    struct io_access io = { .addr = 0xfee000f0, .size = 4, .write = true, .val = 0x1ab };
+
+    (void)state;
+    assert_true(lapic_access(v, &io));
+    io = (struct io_access){ .addr = 0xfee000f1, .size = 1 };
+    assert_true(lapic_access(v, &io));
+    assert_int_equal(io.val, 1);
+    io = (struct io_access){ .addr = 0xfee000f0, .size = 1 };
+    assert_true(lapic_access(v, &io));
+    assert_int_equal(io.val, 0xab);
+    io = (struct io_access){ .addr = 0xfee000f0, .size = 8 };
+    assert_true(lapic_access(v, &io));
+    assert_int_equal(io.val, 0x1ab);
+    for (unsigned i = 0; i < 2; i++) {
+        io = (struct io_access){ .addr = 0xfee000f0 + i, .size = i == 0 ? 2 : 4, .write = true, .val = 0x1cd };
+        assert_true(lapic_access(v, &io));
+        io = (struct io_access){ .addr = 0xfee000f0, .size = 4 };
+        assert_true(lapic_access(v, &io));
+        assert_int_equal(io.val, 0x1ab);
+    }
+}
+
 static void test_base(void **state)
 {
     struct vcpu *v = &fake_vcpu[1];
     uint64_t base = 0xfee00000;
 
     (void)state;
-    assert_int_equal(lapic_page(v), base);
+    assert_true(reaches(v, base + 0x20));
+    assert_false(reaches(v, base + 0x1020));
     assert_int_equal(lapic_set_base(v, base | BASE_X2), -EINVAL);              /* EXTD without EN */
     assert_int_equal(lapic_set_base(v, base | BASE_EN | 1), -EINVAL);
     assert_int_equal(lapic_set_base(v, base | BASE_EN | 1ull << 50), -EINVAL);
     assert_int_equal(lapic_set_base(v, base | BASE_EN | BASE_X2), 0);
-    assert_true(lapic_page(v) == UINT64_MAX);
+    assert_false(reaches(v, base + 0x20));
     assert_int_equal(lapic_set_base(v, base | BASE_EN), -EINVAL);              /* x2APIC -> xAPIC */
     assert_int_equal(lapic_set_base(v, base), 0);
     assert_int_equal(lapic_set_base(v, base | BASE_EN | BASE_X2), -EINVAL);    /* disabled -> x2APIC */
@@ -549,7 +583,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_reset), T(test_priority), T(test_tpr), T(test_tpr_in_the_engine), T(test_destinations), T(test_lowest), T(test_disabled), T(test_errors),
-        T(test_init_sipi), T(test_base), T(test_x2), T(test_x2_ipi), T(test_msi), T(test_oneshot), T(test_periodic), T(test_flood),
+        T(test_init_sipi), T(test_sizes), T(test_base), T(test_x2), T(test_x2_ipi), T(test_msi), T(test_oneshot), T(test_periodic), T(test_flood),
         T(test_tsc_deadline), T(test_pause), T(test_pv_eoi), T(test_pv_nested), T(test_pv_ipi),
     };
 

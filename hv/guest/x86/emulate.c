@@ -68,26 +68,9 @@ enum emu_result emu_linear(struct emu *m, unsigned seg, uint64_t off, unsigned s
     return EMU_DONE;
 }
 
-/* The vCPU's own APIC page: aligned 32-bit registers. Other reads see their part of the register, other writes are dropped. */
-static void access_apic(struct vcpu *v, struct io_access *io)
-{
-    uint32_t off = (uint32_t)io->addr & 0xfff, val = (uint32_t)io->val;
-
-    if (io->write) {
-        if ((off & 3) == 0 && io->size >= 4)
-            (void)lapic_mmio(v, off, true, &val);
-        return;
-    }
-    val = 0;
-    (void)lapic_mmio(v, off & ~3u, false, &val);
-    io->val = (uint64_t)val >> 8 * (off & 3) & x86_size_mask(io->size);
-}
-
 void emu_device(struct vcpu *v, struct io_access *io)
 {
-    if ((io->addr & ~0xfffull) == lapic_page(v))
-        access_apic(v, io);
-    else if (io_dispatch(v->vm, IO_MEM, io) == -ENOENT)
+    if (!lapic_access(v, io) && io_dispatch(v->vm, IO_MEM, io) == -ENOENT)
         x86_log_nobody(v, IO_MEM, io);
 }
 
@@ -626,7 +609,7 @@ static void finish(struct emu *m)
     m->v->ops->skip_insn(m->v, m->in->len);
 }
 
-static int emulate(struct vcpu *v, struct vcpu_exit *e)
+int emu_emulate(struct vcpu *v, struct vcpu_exit *e)
 {
     struct emu m;
     uint8_t bytes[16];
@@ -653,9 +636,4 @@ static int emulate(struct vcpu *v, struct vcpu_exit *e)
     if (operations[m.in->op](&m) == EMU_DONE)
         finish(&m);
     return 0;
-}
-
-int x86_emulate(struct vcpu *v, struct vcpu_exit *e)
-{
-    return x86_quick(v, e) ? 0 : emulate(v, e);
 }

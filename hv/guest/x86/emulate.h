@@ -30,8 +30,8 @@ enum emu_result emu_string(struct emu *m);
 enum emu_result emu_simd(struct emu *m);
 /* An access to a device, by guest-physical address. */
 void emu_device(struct vcpu *v, struct io_access *io);
-/* quick.c. True: the exit's instruction was one that x86_quick_note() knows, and is done. */
-bool x86_quick(struct vcpu *v, const struct vcpu_exit *e);
-/* The instruction at the pc was decoded, and is about to be emulated: keeps of it what makes the next time quick, if it is one of those. */
+/* x86_emulate() for all but what quick.c does. */
+int emu_emulate(struct vcpu *v, struct vcpu_exit *e);
+/* quick.c. The instruction at the pc was decoded, and is about to be emulated: keeps of it what makes the next time quick, if it is one of those. */
 void x86_quick_note(struct vcpu *v, const struct x86_mode *m, const struct vcpu_exit *e);
 uint64_t emu_addr_mask(const struct emu *m);

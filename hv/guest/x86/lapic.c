@@ -176,7 +176,8 @@ void lapic_end(struct lapic *l)
     int vec;
     uint64_t m;
 
-    lapic_take_back(l);
+    if (l->live)
+        lapic_take_back(l);
     vec = l->isr_top;
     if (vec < 0)
         return;
@@ -430,16 +431,17 @@ void lapic_written(struct lapic *l, unsigned reg, uint32_t val)
 {
     if (regs[reg].write)
         regs[reg].write(l, reg, val);
-    lapic_show(l, reg);
+    if (lapic_delivers(l))
+        lapic_show(l, reg);
 }
 
-int lapic_mmio(struct vcpu *v, uint32_t off, bool write, uint32_t *val)
+static inline void mmio(struct lapic *l, uint32_t off, bool write, uint32_t *val)
 {
-    struct lapic *l = lapic_of(v);
     unsigned i = off >> 4;
     const struct reg *r = i < APIC_REGS ? &regs[i] : NULL;
 
-    lapic_fetch_icr(l);
+    if (lapic_delivers(l))
+        lapic_fetch_icr(l);
     if (!r || !(r->access & (X_R | X_W))) {
         lapic_error(l, ESR_ILLEGAL_REG);
         r = NULL;
@@ -447,11 +449,33 @@ int lapic_mmio(struct vcpu *v, uint32_t off, bool write, uint32_t *val)
     if (write) {
         if (r && !(off & 15))
             lapic_written(l, i, *val);
-        return 0;
+        return;
     }
     /* Only the first four bytes of each 16 exist (SDM vol 3 §11.4.1). */
     *val = r && r->read && (off & 15) < 4 ? r->read(l, i) >> (off & 3) * 8 : 0;
+}
+
+int lapic_mmio(struct vcpu *v, uint32_t off, bool write, uint32_t *val)
+{
+    mmio(lapic_of(v), off, write, val);
     return 0;
+}
+
+/* Aligned 32-bit registers. Other reads see their part of the register, other writes are dropped. */
+bool lapic_access(struct vcpu *v, struct io_access *io)
+{
+    struct lapic *l = lapic_of(v);
+    uint32_t off = (uint32_t)io->addr & 0xfff, val = (uint32_t)io->val;
+
+    if ((l->s.base ^ io->addr) >> 12 != 0 || (l->s.base & (BASE_EN | BASE_X2)) != BASE_EN)
+        return false;
+    if (!io->write) {
+        mmio(l, off & ~3u, false, &val);
+        io->val = (uint64_t)val >> 8 * (off & 3) & (UINT64_MAX >> (64 - 8 * io->size));
+    } else if ((off & 3) == 0 && io->size >= 4) {
+        mmio(l, off, true, &val);
+    }
+    return true;
 }
 
 static int x2_icr(struct lapic *l, bool write, uint64_t *val)
@@ -487,13 +511,6 @@ int lapic_msr(struct vcpu *v, uint32_t msr, bool write, uint64_t *val)
 }
 
 /* --- IA32_APIC_BASE, CR8, INIT --- */
-
-uint64_t lapic_page(const struct vcpu *v)
-{
-    uint64_t base = lapic_of(v)->s.base;
-
-    return (base & (BASE_EN | BASE_X2)) == BASE_EN ? base & ~0xfffull : UINT64_MAX;
-}
 
 uint64_t lapic_get_base(const struct vcpu *v)
 {

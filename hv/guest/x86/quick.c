@@ -4,7 +4,6 @@
  * when it was decoded. The address comes with the exit, as in emulate.c: the CPU has checked it, and its offset must be the instruction's.
  */
 #include "emulate.h"
-#include <string.h>
 
 enum { QUICK_NO, QUICK, QUICK_SIGNED };
 
@@ -19,7 +18,7 @@ static bool same_bytes(const struct x86_insn *in, const uint8_t *code)
 {
     uint64_t w[2];
 
-    memcpy(w, code, sizeof w);
+    __builtin_memcpy(w, code, sizeof w);         /* two loads, where memcpy() would be a call */
     return (((w[0] & in->mask[0]) ^ in->word[0]) | ((w[1] & in->mask[1]) ^ in->word[1])) == 0;
 }
 
@@ -52,23 +51,23 @@ static void move(struct vcpu *v, const struct x86_insn *in, uint64_t at)
     *reg = (*reg & in->keep) | (io.val & in->take);
 }
 
-bool x86_quick(struct vcpu *v, const struct vcpu_exit *e)
+int x86_emulate(struct vcpu *v, struct vcpu_exit *e)
 {
     const struct x86_insn *in = x86_insn_slot(v, v->regs.pc);
     uint64_t at = e->mem.gpa.v;
 
     if (in->quick == QUICK_NO || in->pc != v->regs.pc || in->serial != in->page->serial || e->reason != EXIT_MEM || v->event.type != VEV_NONE)
-        return false;
+        return emu_emulate(v, e);
     if (!v->ops->x86_mode_same(v, &in->mode) || !same_tables(in->page) || !same_bytes(in, in->page->host + (in->pc & (PAGE_SIZE - 1))))
-        return false;
+        return emu_emulate(v, e);
     if (offset(v, in) != (at & (PAGE_SIZE - 1)) || (at & (PAGE_SIZE - 1)) + in->src_size > PAGE_SIZE || in->store != ((e->mem.prot & PROT_W) != 0))
-        return false;
+        return emu_emulate(v, e);
     if (!gmem_in_hole(&v->vm->gmem, e->mem.gpa))
-        return false;
+        return emu_emulate(v, e);
     move(v, in, at);
     v->regs.flags &= ~(uint64_t)FLAGS_RF;
     v->ops->skip_insn(v, in->len);
-    return true;
+    return 0;
 }
 
 /* Moves only; AH to BH and segments with a base take the long way. */

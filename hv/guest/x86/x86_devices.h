@@ -26,8 +26,8 @@ extern const struct vintc_ops x86_vintc;
 
 /* The APIC page's offsets in bytes: an aligned 32-bit access of the vCPU to its own page. 0 always (bad registers read 0 and set ESR). */
 int lapic_mmio(struct vcpu *, uint32_t off, bool write, uint32_t *val);
-/* Guest physical address of the vCPU's APIC page; UINT64_MAX when disabled or in x2APIC mode. */
-uint64_t lapic_page(const struct vcpu *);
+/* An access of the vCPU to guest-physical memory. False: it is not to its APIC page (disabled, in x2APIC mode, or elsewhere). */
+bool must_check lapic_access(struct vcpu *, struct io_access *);
 /* MSRs 0x800..0x8ff. -EINVAL: #GP(0). */
 int must_check lapic_msr(struct vcpu *, uint32_t msr, bool write, uint64_t *val);
 /* IA32_APIC_BASE (MSR 0x1b). set: -EINVAL: #GP(0) (reserved bits, illegal transition: SDM vol 3 §11.12.5). */

@@ -13,4 +13,4 @@ enum x86_sysreg {
 enum { X86_EFER = 0xc0000080u, X86_FS_BASE = 0xc0000100u, X86_GS_BASE = 0xc0000101u, X86_KERNEL_GS_BASE = 0xc0000102u, X86_PAT = 0x277 };
 enum x86_vector { X86_DE, X86_DB, X86_NMI, X86_BP, X86_OF, X86_BR, X86_UD, X86_NM, X86_DF, X86_TS = 10, X86_NP, X86_SS_FAULT, X86_GP, X86_PF, X86_MF = 16, X86_AC, X86_MC, X86_XM };
 /* What decides how a vCPU's instructions and addresses are read, in one call of the engine (vcpu_ops.x86_mode). Attributes as above; cs_base as it is in the register. */
-struct x86_mode_regs { uint64_t cr0, cr3, cr4, efer, cs_base; uint16_t cs_attr; uint8_t cpl; };
+struct x86_mode_regs { uint64_t cr0, cr3, cr4, efer, cs_base; uint16_t cs_attr; uint8_t cpl; uint64_t stamp; };   /* stamp: the engine's own, for x86_mode_same */
