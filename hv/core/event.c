@@ -194,14 +194,20 @@ bool event_more(void)
     return __atomic_load_n(&q->posted, __ATOMIC_RELAXED) || q->ready;
 }
 
+/* Its interrupt comes at once, or was lost and never will: the timer is to be set again. */
+static inline void forget_overdue(struct event_queue *q, uint64_t now)
+{
+    if (q->armed <= now)
+        q->armed = 0;
+}
+
 bool event_run(void)
 {
     struct event_queue *q = &this_cpu()->events;
     uint64_t now = time_ns(), end = now + RUN_BUDGET_NS;
     bool ran = false;
 
-    if (q->armed <= now)
-        q->armed = 0;   /* its interrupt comes at once, or was lost and never will: the timer is to be set again */
+    forget_overdue(q, now);
     while (now < end && (event_more() || q->next_when <= now)) {
         spin_lock(&q->lock);
         if (!q->ready)
@@ -279,6 +285,15 @@ void event_arm(uint64_t limit)
         return;
     q->armed = want;
     timer_arm(want);
+}
+
+void event_check_timer(uint64_t now)
+{
+    struct event_queue *q = &this_cpu()->events;
+
+    forget_overdue(q, now);
+    if (!q->armed)
+        event_arm(UINT64_MAX);
 }
 
 void event_timer_irq(void)

@@ -240,6 +240,7 @@ static bool doze(struct percpu *c, struct vcpu *v, uint32_t ignore)
 {
     if (v->mp != MP_HALTED || v->parked || c->wake || event_more() || !sched_doze(v))
         return false;
+    event_check_timer(v->sched.since);
     __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST);
     while (!(__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore) && !c->wake)
         irq_wait();

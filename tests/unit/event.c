@@ -133,6 +133,12 @@ static void test_a_lost_interrupt_is_made_up_for(void **state)
     event_run();
     event_arm(UINT64_MAX);
     assert_int_equal(host_armed[0], host_now + 199);
+    host_armed[0] = 7;
+    event_check_timer(host_now);
+    assert_int_equal(host_armed[0], 7);
+    host_now += 200;
+    event_check_timer(host_now);
+    assert_int_equal(host_armed[0], host_now - 1);      /* at once */
     event_cancel(&b.ev);
 }
 

@@ -44,6 +44,8 @@ uint64_t event_next(void);
 bool event_more(void);
 /* This CPU: has the hardware timer interrupt at event_next() or at `limit`, whichever is earlier. Writes the timer only when it must. */
 void event_arm(uint64_t limit);
+/* This CPU, before it sleeps anywhere but in its loop; now: time_ns(). A timer interrupt that was lost is made up for. */
+void event_check_timer(uint64_t now);
 /* The handler of arch's timer interrupt calls this, and nothing else. */
 void event_timer_irq(void);
 /* Monotonic nanoseconds since boot: <hv/time.h>. */
