@@ -1,7 +1,9 @@
 #include "arch/host/host.h"
 #include <arch/mmu.h>
+#include <string.h>
 #include <hv/heap.h>
 
+__attribute__((weak)) void arch_zero(void *at, uint64_t len) { memset(at, 0, len); }
 __attribute__((weak)) void *phys_to_virt(hpa_t pa) { return (void *)pa.v; }
 __attribute__((weak)) hpa_t virt_to_phys(const void *p) { return hpa((uint64_t)p); }
 __attribute__((weak)) uint64_t arch_heap_base(void) { return 0; }

@@ -3,6 +3,7 @@
  * in s2_map() and s2_unmap() and nowhere else). RAM is got in the largest chunks to be had; neighbouring chunks make one piece,
  * so that nearly every guest has two or three pieces and gmem_ptr() is one comparison.
  */
+#include <arch/mmu.h>
 #include <hv/gmem.h>
 #include <hv/log.h>
 #include <hv/pmm.h>
@@ -221,17 +222,6 @@ void gmem_fini(struct vm *vm)
     *g = (struct gmem){ .nslots = 0 };
 }
 
-/* For much memory: as fast as memset on hardware, and several times faster under an emulator, where string instructions are slow. */
-static void zero(void *at, uint64_t len)
-{
-    volatile uint64_t *p = at;
-
-    for (; len; len -= 64, p += 8) {
-        p[0] = 0, p[1] = 0, p[2] = 0, p[3] = 0;
-        p[4] = 0, p[5] = 0, p[6] = 0, p[7] = 0;
-    }
-}
-
 bool gmem_scrub(struct vm *vm, uint64_t budget)
 {
     struct gmem *g = &vm->gmem;
@@ -240,7 +230,7 @@ bool gmem_scrub(struct vm *vm, uint64_t budget)
         const struct gmem_chunk *c = &g->chunks[g->scrub_chunk];
         uint64_t n = min_u64(align_up(budget, PAGE_SIZE), (PAGE_SIZE << c->order) - g->scrub_off);
 
-        zero((uint8_t *)phys_to_virt(c->host) + g->scrub_off, n);
+        arch_zero((uint8_t *)phys_to_virt(c->host) + g->scrub_off, n);
         budget -= min_u64(n, budget);
         g->scrub_off += n;
         if (g->scrub_off == PAGE_SIZE << c->order) {

@@ -9,6 +9,7 @@ int must_check mmu_init(const struct boot_info *);
  */
 void *phys_to_virt(hpa_t);
 hpa_t virt_to_phys(const void *);
+void arch_zero(void *at, uint64_t len);                /* much RAM, of the direct map: at and len are multiples of 4 KiB */
 void *mmu_map_device(hpa_t, uint64_t len);             /* uncached, never executable; NULL when out of address space */
 void *mmu_map_framebuffer(hpa_t, uint64_t len);        /* write-combining, never executable; NULL when out of address space */
 const void *mmu_map_firmware(hpa_t, uint64_t len);     /* read-only, cached: ACPI tables outside RAM */
