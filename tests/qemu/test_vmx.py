@@ -1,9 +1,14 @@
-"""Further Intel models, which differ in what their VMX has, and one CPU: each boots, and runs guests of test_guests.py."""
+"""
+Further Intel models, which differ in what their VMX has, and one CPU: each boots, and runs guests of test_guests.py. And the local APIC that
+the CPU keeps beside the emulated one, on the same machine.
+"""
+import re
+
 import pytest
 
 import test_guests
 from bochs import Bochs
-from trivet import make_image
+from trivet import guest_file, make_image, section
 
 MACHINES = [("corei7_skylake_x", 1), ("corei7_haswell_4770", 2), ("corei7_icelake_u", 2), ("tigerlake", 2)]
 GUESTS = ("hello-mb1", "hello-pvh", "cpu", "smp-2")
@@ -20,3 +25,36 @@ def test_model(model, cpus):
         assert len(machine.cmd("cpus")["cpus"]) == cpus
         for name in GUESTS if model in FAST else (*GUESTS, "apic"):
             machine.pass_guest(name, test_guests.GUESTS[name][4])
+
+
+# name: the guest's image, command line, vCPUs. Each runs with its local APICs kept by the CPU (APICv), and with emulated ones.
+APIC_GUESTS = {"apic": ("apic", "x", 1), "apic-x2": ("apic", "x2apic", 2), "smp": ("smp", "cpus=3 rounds=300", 3), "smp-x2": ("smp", "x2apic cpus=3 rounds=300", 3),
+               "timers": ("timers", "x", 2), "bench": ("bench", "rounds=20", 1)}
+FREE = ("mmio-lapic-read", "mmio-lapic-write", "xapic-eoi", "x2apic-eoi", "x2apic-tpr-read")
+
+
+def apic_config():
+    both = (("kept", "yes"), ("emulated", "no"))
+    return "[host]\nlog = info\n" + "".join(
+        section(f"{name}-{how}", image, cmdline=cmdline, vcpus=vcpus, memory="64M", debug_exit="yes", autostart="no", apicv=apicv)
+        for name, (image, cmdline, vcpus) in APIC_GUESTS.items() for how, apicv in both)
+
+
+def lines(output):
+    return [line for line in test_guests.essence(output).splitlines() if line.strip() and not line.startswith("bench")]
+
+
+def test_kept_and_emulated_apics():
+    """The same output; and what the CPU does by itself takes few instructions."""
+    files = {image: guest_file(image) for image, *_ in APIC_GUESTS.values()}
+    with Bochs(make_image(apic_config(), files), cpus=2) as machine:
+        machine.boot(240)
+        assert "APICv (xAPIC and x2APIC)" in machine.text
+        for name in APIC_GUESTS:
+            said = {}
+            for how in ("kept", "emulated"):
+                said[how] = machine.pass_guest(f"{name}-{how}", 120)
+            assert lines(said["kept"]) == lines(said["emulated"]), name
+        least = {how: {key: int(low) for key, low in re.findall(r"^bench (\S+) (\d+) \d+", said[how], re.M)} for how in said}
+        for key in FREE:
+            assert least["kept"][key] < 60 < 150 < least["emulated"][key], (key, least)
