@@ -66,7 +66,7 @@ void irq_dispatch(uint32_t vector)
         timer_irq();
     else if (vector >= VEC_GSI && vector - VEC_GSI < nlines)
         lines[vector - VEC_GSI].fn(lines[vector - VEC_GSI].arg);
-    else if (vector != VEC_KICK)
+    else if (vector != VEC_KICK && vector != VEC_POSTED)
         log_debug("unexpected interrupt vector %x on CPU %u", vector, this_cpu()->id);
     lapic_eoi();
 }

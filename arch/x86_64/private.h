@@ -15,6 +15,7 @@
 #define VEC_GSI_MAX  0xaf
 #define VEC_KICK     0xf0
 #define VEC_TIMER    0xf1
+#define VEC_POSTED   0xf2               /* to a CPU in a guest: its posted interrupts; to others nothing */
 #define VEC_ERROR    0xfe
 #define VEC_SPURIOUS 0xff               /* low four bits set: some old LAPICs want that */
 

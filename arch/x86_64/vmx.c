@@ -209,6 +209,7 @@ static void vmx_vcpu_fini(struct vcpu *v)
         v->vm->hv_bytes -= PAGE_SIZE + sizeof *s;
     }
     v->tpr = v->apic = NULL;
+    v->posted = NULL;
     if (s->vapic) {
         pmm_free(virt_to_phys(s->vapic), 0, PMM_HV);
         v->vm->hv_bytes -= PAGE_SIZE;
@@ -229,6 +230,7 @@ static void new_pages(struct vcpu *v, struct vmx_vcpu *s)
         s->vapic = phys_to_virt(vapic);
         v->tpr = &s->vapic[VAPIC_TPR];
         v->apic = vmx_caps.apic && v->vm->config->apicv ? s->vapic : NULL;
+        v->posted = v->apic && vmx_caps.posted ? vmx_posted(s) : NULL;
         v->vm->hv_bytes += PAGE_SIZE;
     }
 }

@@ -18,6 +18,7 @@ struct vmx_caps {
     uint64_t cr4_known;            /* bits that may be 1 */
     uint64_t msr_bitmap_pa, x2_bitmap_pa;   /* the second: for guests whose x2APIC the CPU keeps */
     uint32_t apic;                 /* secondary controls by which the CPU keeps a guest's local APIC; 0: it does not */
+    bool posted;                   /* and takes posted interrupts */
     uint64_t apic_page_pa;         /* where guests' APIC pages are mapped; never accessed */
     uint32_t preemption;           /* a millisecond in units of the preemption timer; 0: there is none that can be saved */
 };
@@ -119,6 +120,8 @@ void vmx_exit_exception(struct vcpu *, struct vmx_vcpu *, struct vcpu_exit *);
 /* vmx_apic.c */
 enum vmx_apic_part { APIC_MODE = 1, APIC_STATUS = 2, APIC_EOI_EXITS = 4 };
 extern const struct vapic_ops vmx_vapic;
+/* The posted-interrupt descriptor (29.6), 64 bytes in the virtual-APIC page, where there is no register: PIR comes first. We set nothing else: ON and SN are for other agents than CPUs. */
+static inline uint64_t *vmx_posted(const struct vmx_vcpu *s) { return (uint64_t *)(void *)(s->vapic + 0x800); }
 int vmx_apic_probe(void);          /* after the controls and the MSR bitmap */
 const char *vmx_apic_words(void);  /* for the log: what of it is used */
 void vmx_put_apic(struct vmx_vcpu *);   /* before an entry, the VMCS is current */

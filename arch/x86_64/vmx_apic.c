@@ -55,13 +55,19 @@ int vmx_apic_probe(void)
     if ((vmx_limits.secondary.may & DELIVERY) != DELIVERY)
         return 0;
     vmx_caps.apic = vmx_limits.secondary.may & APIC_BITS;
+    vmx_caps.posted = (vmx_limits.pin.may & PIN_POSTED) && (vmx_limits.exit.may & X_ACK_INT);
+    if (vmx_caps.posted)
+        vmx_caps.exit |= X_ACK_INT;
     return make_pages();
 }
 
 const char *vmx_apic_words(void)
 {
-    static const char *const words[4] = { ", APICv", ", APICv (xAPIC)", ", APICv (x2APIC)", ", APICv (xAPIC and x2APIC)" };
-    unsigned which = (vmx_caps.apic & S_APIC_ACCESSES ? 1u : 0) | (vmx_caps.apic & S_X2APIC ? 2u : 0);
+    static const char *const words[8] = {
+        ", APICv", ", APICv (xAPIC)", ", APICv (x2APIC)", ", APICv (xAPIC and x2APIC)", ", APICv, posted interrupts",
+        ", APICv (xAPIC), posted interrupts", ", APICv (x2APIC), posted interrupts", ", APICv (xAPIC and x2APIC), posted interrupts",
+    };
+    unsigned which = (vmx_caps.apic & S_APIC_ACCESSES ? 1u : 0) | (vmx_caps.apic & S_X2APIC ? 2u : 0) | (vmx_caps.posted ? 4u : 0);
 
     return vmx_caps.apic ? words[which] : ", local APICs emulated: no virtual-interrupt delivery";
 }
@@ -121,7 +127,13 @@ static void apic_eoi_exits(struct vcpu *v, const uint64_t vectors[4])
     stale(v, APIC_EOI_EXITS);
 }
 
-const struct vapic_ops vmx_vapic = { .window = apic_window, .mode = apic_mode, .changed = apic_changed, .eoi_exits = apic_eoi_exits };
+static void apic_notify(struct vcpu *v)
+{
+    lapic_send(percpus[v->last_cpu].hw_id, VEC_POSTED);
+}
+
+const struct vapic_ops vmx_vapic = { .window = apic_window, .mode = apic_mode, .changed = apic_changed, .eoi_exits = apic_eoi_exits,
+                                     .notify = apic_notify };
 
 /* ---- into the VMCS ---- */
 
@@ -136,12 +148,23 @@ static unsigned highest(const uint8_t *first)
     return 0;
 }
 
+static void put_posted(struct vmx_vcpu *s)
+{
+    if (!vmx_caps.posted)
+        return;
+    vmwrite(POSTED_VECTOR, VEC_POSTED);
+    vmwrite(POSTED_DESC, virt_to_phys(vmx_posted(s)).v);
+    vmwrite(PIN_CONTROLS, vmx_caps.pin | (s->secondary & S_VIRTUAL_INTR ? PIN_POSTED : 0));
+}
+
 void vmx_put_apic(struct vmx_vcpu *s)
 {
     if (s->apic_stale & APIC_MODE) {
         vmwrite(SECONDARY_CONTROLS, s->secondary);
         vmwrite(MSR_BITMAP, s->secondary & S_X2APIC ? vmx_caps.x2_bitmap_pa : vmx_caps.msr_bitmap_pa);
-        vmwrite(APIC_ACCESS, vmx_caps.apic_page_pa);
+        if (vmx_caps.apic & S_APIC_ACCESSES)
+            vmwrite(APIC_ACCESS, vmx_caps.apic_page_pa);
+        put_posted(s);
     }
     if (s->apic_stale & APIC_EOI_EXITS && s->secondary & S_VIRTUAL_INTR)
         for (unsigned i = 0; i < 4; i++)

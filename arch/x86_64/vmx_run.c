@@ -40,9 +40,12 @@ static void raise(struct vcpu *v, uint8_t vector, bool has_error)
     v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = vector, .has_error = has_error };
 }
 
+/* Posted interrupts want the CPU to acknowledge the host's interrupts itself (26.2.1.1). */
 static void exit_irq(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)v, (void)s;
+    if (vmx_caps.exit & X_ACK_INT)
+        irq_dispatch(vmread(EXIT_INTR_INFO) & 0xff);
     e->reason = EXIT_IRQ;
 }
 

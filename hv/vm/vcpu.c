@@ -89,6 +89,18 @@ void vcpu_request(struct vcpu *v, uint32_t reqs)
         sched_wake(v);
 }
 
+/* REQ_IRQ stays set when the CPU has seen to it: that costs a look after the next exit. When it has not, because the guest was left in that moment, that look does. */
+void vcpu_post(struct vcpu *v)
+{
+    __atomic_fetch_or(&v->requests, REQ_IRQ, __ATOMIC_SEQ_CST);
+    if (v == this_cpu()->current)
+        return;
+    if (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
+        v->ops->vapic->notify(v);
+    else
+        sched_wake(v);
+}
+
 void vm_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
 {
     if (vm->ops)

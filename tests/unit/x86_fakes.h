@@ -37,6 +37,14 @@ static size_t fake_out_len, fake_in_len;
 static struct event *fake_listener;
 
 void vcpu_request(struct vcpu *v, uint32_t reqs) { __atomic_fetch_or(&v->requests, reqs, __ATOMIC_SEQ_CST); }
+/* As hv/vm/vcpu.c does it. */
+void vcpu_post(struct vcpu *v)
+{
+    vcpu_request(v, REQ_IRQ);
+    if (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
+        v->ops->vapic->notify(v);
+}
+
 uint64_t vm_time_ns(const struct vm *vm) { return (fake_paused ? fake_paused : host_now) + (uint64_t)vm->time_offset_ns; }
 uint64_t vm_time_to_host(const struct vm *vm, uint64_t ns) { return ns - (uint64_t)vm->time_offset_ns; }
 void vm_request_reset(struct vm *vm, const char *why) { (void)vm, (void)why; lock_assert_none(); fake_resets++; }

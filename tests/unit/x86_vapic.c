@@ -22,6 +22,7 @@ static struct cpu {
     unsigned mode, rvi, svi, told;        /* told: calls of changed() and mode() since the last entry */
     uint64_t eoi_exits[4];
     unsigned exits, threshold;
+    uint32_t notified;                    /* the notification vector waits; atomic */
 } cpus[VCPUS];
 static unsigned windows, window_calls;
 
@@ -99,6 +100,23 @@ static void exit_to(unsigned v, unsigned reg, unsigned vec)
 
     cpus[v].exits++;
     x86_vintc.exit(&fake_vcpu[v], &e);
+}
+
+/* Posted-interrupt processing, 29.6. */
+static void take_posted(unsigned v)
+{
+    struct cpu *c = &cpus[v];
+
+    if (!__atomic_exchange_n(&c->notified, 0, __ATOMIC_SEQ_CST) || !(c->mode & VAPIC_DELIVERS))
+        return;
+    for (unsigned i = 0; i < 4; i++) {
+        uint64_t new = __atomic_exchange_n(&fake_vcpu[v].posted[i], 0, __ATOMIC_SEQ_CST);
+
+        *word(c, APIC_IRR + 2 * i) |= (uint32_t)new;
+        *word(c, APIC_IRR + 2 * i + 1) |= (uint32_t)(new >> 32);
+        if (new)
+            c->rvi = (uint32_t)max_u64(c->rvi, 64 * i + 63 - (unsigned)__builtin_clzll(new));
+    }
 }
 
 /* EOI virtualization, 29.1.4 */
@@ -182,7 +200,9 @@ static int set_reg(struct vcpu *v, uint32_t id, uint64_t val)
 
 static void tpr_window(struct vcpu *v, unsigned priority) { cpus[v->id].threshold = priority; }
 
-static const struct vapic_ops vapic = { .window = window, .mode = mode, .changed = changed, .eoi_exits = eoi_exits };
+static void notify(struct vcpu *v) { __atomic_store_n(&cpus[v->id].notified, 1, __ATOMIC_SEQ_CST); }
+
+static const struct vapic_ops vapic = { .window = window, .mode = mode, .changed = changed, .eoi_exits = eoi_exits, .notify = notify };
 static struct vcpu_ops ops;
 
 static void keep(unsigned v)
@@ -505,13 +525,31 @@ static void stay(unsigned steps)
     }
 }
 
-static void test_senders(void **state)
+/* The same with posted interrupts: nothing ends a stay early; a notification that comes outside the guest is lost to the CPU. */
+static void posted_stay(unsigned steps)
+{
+    struct vcpu *v = &fake_vcpu[KEPT];
+
+    __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST);
+    if (!(__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_IRQ))
+        for (int vec; steps--;) {
+            take_posted(KEPT);
+            vec = deliver(&cpus[KEPT]);
+            if (vec >= 0) {
+                took(vec);
+                kept_eoi(KEPT);
+            }
+        }
+    __atomic_store_n(&v->in_guest, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&cpus[KEPT].notified, 0, __ATOMIC_SEQ_CST);   /* the host took it */
+}
+
+static void senders(void (*stay_in)(unsigned))
 {
     pthread_t thread[SENDERS];
     bool done = false;
     uint32_t r = 3;
 
-    (void)state;
     memset(sent, 0, sizeof sent);
     memset(taken, 0, sizeof taken);
     stop_sending = 0;
@@ -520,7 +558,7 @@ static void test_senders(void **state)
     for (unsigned i = 0, idle = 0; idle < 1000; i++) {
         r = r * 1664525 + 1013904223;
         (void)enter(KEPT);
-        stay(r >> 24 & 15);
+        stay_in(r >> 24 & 15);
         if (i % 5 == 0)
             (void)lapic_wakes(&fake_vcpu[KEPT]);
         if (i % 7 == 0)
@@ -539,6 +577,61 @@ static void test_senders(void **state)
     assert_true(sent[200] > 10);
 }
 
+static void test_senders(void **state)
+{
+    (void)state;
+    senders(stay);
+}
+
+static void post_to(unsigned v)
+{
+    fake_vcpu[v].posted = (uint64_t *)(cpus[v].page + 0x800);
+}
+
+static void test_senders_post(void **state)
+{
+    (void)state;
+    post_to(KEPT);
+    senders(posted_stay);
+}
+
+/* Into the guest without an exit; what comes as it leaves, or is level-triggered, by the look before the next entry. */
+static void test_posted(void **state)
+{
+    struct vcpu *v = &fake_vcpu[KEPT];
+
+    (void)state;
+    post_to(KEPT);
+    (void)enter(KEPT);
+    v->in_guest = 1;
+    send(KEPT, 0x41, false);
+    assert_true(cpus[KEPT].notified && v->posted[1] == 2 && v->requests & REQ_IRQ);
+    take_posted(KEPT);
+    assert_int_equal(deliver(&cpus[KEPT]), 0x41);
+    kept_eoi(KEPT);
+    send(KEPT, 0x51, false);
+    cpus[KEPT].notified = 0;
+    v->in_guest = 0;
+    send(KEPT, 0x61, false);
+    send(KEPT, 0x31, true);
+    assert_int_equal(cpus[KEPT].notified, 0);
+    assert_int_equal(v->posted[0] | v->posted[2] | v->posted[3], 0);
+    assert_true(lapic_wakes(v));
+    assert_int_equal(kept_take(KEPT), 0x61);
+    assert_int_equal(v->posted[1], 0);
+    kept_eoi(KEPT);
+    assert_int_equal(kept_take(KEPT), 0x51);
+    kept_eoi(KEPT);
+    assert_int_equal(cpus[KEPT].exits, 0);
+    assert_int_equal(kept_take(KEPT), 0x31);
+    kept_eoi(KEPT);
+    assert_int_equal(cpus[KEPT].exits, 1);
+    send(KEPT, 0x71, false);
+    apic_write(KEPT, APIC_SVR, 0xff);                        /* posted, and then the CPU delivers no more */
+    assert_int_equal(kept_take(KEPT), 0x71);
+    assert_int_equal(kept_take(KEPT), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -552,6 +645,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_same_as_emulated, start, stop),
         cmocka_unit_test_setup_teardown(test_same_with_self_ipis, start, stop),
         cmocka_unit_test_setup_teardown(test_senders, start, stop),
+        cmocka_unit_test_setup_teardown(test_senders_post, start, stop),
+        cmocka_unit_test_setup_teardown(test_posted, start, stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

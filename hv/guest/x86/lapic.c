@@ -34,6 +34,11 @@ void lapic_raise(struct lapic *l, uint8_t vector, bool level)
         __atomic_fetch_or(tmr, m, __ATOMIC_SEQ_CST);
     else if (__atomic_load_n(tmr, __ATOMIC_RELAXED) & m)
         __atomic_fetch_and(tmr, ~m, __ATOMIC_SEQ_CST);
+    if (!level && l->v->posted && __atomic_load_n(&l->mode, __ATOMIC_RELAXED) & VAPIC_DELIVERS) {
+        if (!(__atomic_fetch_or(&l->v->posted[vector >> 6], m, __ATOMIC_SEQ_CST) & m))
+            vcpu_post(l->v);
+        return;
+    }
     if (!(__atomic_fetch_or(&l->s.irr[vector >> 6], m, __ATOMIC_SEQ_CST) & m))
         vcpu_request(l->v, REQ_IRQ);
 }
@@ -131,6 +136,8 @@ static bool look(struct lapic *l)
 {
     if (__atomic_load_n(&l->timer_due, __ATOMIC_RELAXED))
         lapic_timer_check(l);
+    if (l->v->posted)
+        lapic_collect(l);
     return pic_output(l->intc) && lapic_wants_pic(l);
 }
 

@@ -1,8 +1,9 @@
 /*
  * lapic_page.c: the local APIC while the CPU itself keeps it (struct vapic_ops). The truth about IRR, ISR and TPR is in the CPU's page while `live`,
  * and in l->s otherwise: lapic_take_back() and lapic_hand_over() move it, on the vCPU's own CPU, while the guest does not run. Interrupts that
- * others send are noted in l->s.irr in both cases; REQ_IRQ brings the vCPU to lapic_hand_over(), which adds them to the page. A vector
- * is cleared in one place as it is set in the other, so that none is lost and none is there twice. All other registers are l->s's, and the page
+ * others send are noted in l->s.irr in both cases; REQ_IRQ brings the vCPU to lapic_hand_over(), which adds them to the page. Where the CPU can,
+ * they are posted: a vCPU that runs takes them out of v->posted by itself. A vector is cleared in one place as it is set in the other, so
+ * that none is lost and none is there twice. All other registers are l->s's, and the page
  * has a copy for the guest to read. Intel SDM vol 3 §11.4, §11.8, §29.
  */
 #include <hv/vcpu.h>
@@ -68,6 +69,14 @@ void lapic_hand_over(struct lapic *l)
         l->v->ops->vapic->changed(l->v);
 }
 
+/* A level-triggered one is never posted: the CPU would not know that its EOI has to exit. */
+void lapic_collect(struct lapic *l)
+{
+    for (unsigned i = 0; i < 4; i++)
+        if (__atomic_load_n(&l->v->posted[i], __ATOMIC_RELAXED))
+            __atomic_fetch_or(&l->s.irr[i], __atomic_exchange_n(&l->v->posted[i], 0, __ATOMIC_SEQ_CST), __ATOMIC_SEQ_CST);
+}
+
 static int highest_in_service(const struct lapic *l)
 {
     for (int i = 3; i >= 0; i--)
@@ -87,6 +96,8 @@ void lapic_take_back(struct lapic *l)
     if (!l->live)
         return;
     l->live = false;
+    if (l->v->posted)
+        lapic_collect(l);
     for (unsigned i = 0; i < 4; i++) {
         l->s.isr[i] = load_vectors(l, APIC_ISR, i);
         __atomic_fetch_or(&l->s.irr[i], load_vectors(l, APIC_IRR, i), __ATOMIC_SEQ_CST);

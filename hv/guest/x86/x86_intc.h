@@ -113,6 +113,7 @@ uint32_t lapic_show_reg(struct lapic *, unsigned reg);        /* what a guest re
 /* lapic_page.c; own CPU, or CPU 0 while the vCPU is loaded nowhere */
 void lapic_set_mode(struct lapic *);                          /* IA32_APIC_BASE or SVR may have changed */
 void lapic_hand_over(struct lapic *);                         /* before an entry: what waits goes into the CPU's page */
+void lapic_collect(struct lapic *);                           /* own CPU: what was posted, and the CPU has not seen, goes to l->s.irr */
 void lapic_take_back(struct lapic *);                         /* all of the state is in l->s */
 void lapic_fetch_icr(struct lapic *);
 void lapic_show(struct lapic *, unsigned reg);

@@ -45,6 +45,7 @@ struct vcpu {
     void *vintc;                /* interrupt controller's per-vCPU state (struct lapic ...) */
     uint8_t *tpr;               /* x86: where the engine keeps the guest's task priority, when CR8 does not exit (see tpr_window); NULL: it does. Own CPU */
     uint8_t *apic;              /* x86: the page in which the CPU keeps the local APIC while the guest runs (struct vapic_ops); NULL: it does not. Own CPU */
+    uint64_t *posted;           /* x86: a bit for each vector, atomic: what vcpu_post() is called for; NULL: the CPU has no such thing */
     bool vintc_hooks;           /* vintc wants enter()/leave() called around run (PV EOI armed, list registers ...) */
     struct vcpu_stats stats;
 };
@@ -66,6 +67,8 @@ struct vapic_ops {
     void (*mode)(struct vcpu *, unsigned mode);
     void (*changed)(struct vcpu *);                    /* we changed IRR or ISR in the page */
     void (*eoi_exits)(struct vcpu *, const uint64_t vectors[4]);   /* bit: its EOI exits (EXIT_VINTC) */
+    /* Where v->posted is not NULL; any CPU: the CPU v->last_cpu, if it runs v with VAPIC_DELIVERS, moves v->posted into the page's IRR, without an exit. */
+    void (*notify)(struct vcpu *);
 };
 
 struct vcpu_ops {
@@ -114,6 +117,8 @@ int must_check vcpu_create(struct vm *, uint32_t id, struct vcpu **);
 void vcpu_destroy(struct vcpu *);
 /* Any CPU, any context: sets the bits; makes the vCPU see them soon (wakes a blocked one, kicks a running one). */
 void vcpu_request(struct vcpu *, uint32_t reqs);
+/* Any CPU, any context: a bit of v->posted was set. As vcpu_request(v, REQ_IRQ), but a vCPU that runs need not exit for it. */
+void vcpu_post(struct vcpu *);
 /* Called by cpu_loop with v picked: runs it until it blocks, its slice ends or the CPU has events; then sched_put()s it. */
 void vcpu_run(struct vcpu *);
 /* Own CPU: leaves the guest's state in memory when this CPU still holds it (before another CPU loads it). */
