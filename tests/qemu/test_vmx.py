@@ -20,7 +20,8 @@ FAST = ("corei7_icelake_u", "tigerlake")
 def test_model(model, cpus):
     with Bochs(make_image(test_guests.CONFIG, test_guests.FILES()), model=model, cpus=cpus) as machine:
         machine.boot(240)
-        for said in ("no usable ACPI tables", "functions, by configuration mechanism 1", "Intel VMX: unrestricted guest, EPT with 1 GiB pages"):
+        for said in ("no usable ACPI tables", "functions, by configuration mechanism 1", "Intel VMX: unrestricted guest, EPT with 1 GiB pages",
+                     "APICv (xAPIC and x2APIC)"):
             assert said in machine.text
         assert len(machine.cmd("cpus")["cpus"]) == cpus
         for name in GUESTS if model in FAST else (*GUESTS, "apic"):
