@@ -305,20 +305,26 @@ static int split_for(struct pt *pt, uint64_t ia, uint64_t len)
     return err || end >= top ? err : split_at(pt, end);
 }
 
+/* Runs `w` over leaves that lie in the range whole. */
+static int change_range(struct walk *w, uint64_t ia, uint64_t len)
+{
+    if (bad_range(w->pt, ia, len))
+        return -EINVAL;
+    if (!len)
+        return 0;
+    spin_lock(&w->pt->lock);
+    int err = split_for(w->pt, ia, len);
+    if (!err)
+        err = walk(w, ia, len);
+    spin_unlock(&w->pt->lock);
+    return err;
+}
+
 int pt_unmap(struct pt *pt, gpa_t ia, uint64_t len)
 {
     struct walk w = { .pt = pt, .leaf = clear_leaf, .drop_empty = true };
 
-    if (bad_range(pt, ia.v, len))
-        return -EINVAL;
-    if (!len)
-        return 0;
-    spin_lock(&pt->lock);
-    int err = split_for(pt, ia.v, len);
-    if (!err)
-        err = walk(&w, ia.v, len);
-    spin_unlock(&pt->lock);
-    return err;
+    return change_range(&w, ia.v, len);
 }
 
 static int reprotect(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, uint64_t len)
@@ -336,16 +342,7 @@ int pt_protect(struct pt *pt, gpa_t ia, uint64_t len, unsigned prot)
 {
     struct walk w = { .pt = pt, .leaf = reprotect, .prot = prot };
 
-    if (bad_range(pt, ia.v, len))
-        return -EINVAL;
-    if (!len)
-        return 0;
-    spin_lock(&pt->lock);
-    int err = split_for(pt, ia.v, len);
-    if (!err)
-        err = walk(&w, ia.v, len);
-    spin_unlock(&pt->lock);
-    return err;
+    return change_range(&w, ia.v, len);
 }
 
 bool pt_lookup(const struct pt *pt, gpa_t ia, hpa_t *oa, unsigned *prot)

@@ -273,21 +273,28 @@ uint64_t iov_bytes(const struct iov *iov, unsigned n)
     return sum;
 }
 
+/* The piece of an I/O vector that begins `off` bytes into entry `i`, as far as it lies in one entry and at most `len`. NULL at the end. */
+static uint8_t *iov_piece(const struct iov *iov, unsigned n, unsigned *i, size_t *off, size_t *len)
+{
+    while (*i < n && *off >= iov[*i].len)
+        *off -= iov[(*i)++].len;
+    if (*i == n)
+        return NULL;
+    *len = min_u64(*len, iov[*i].len - *off);
+    return (uint8_t *)iov[*i].base + *off;
+}
+
 size_t iov_read(const struct iov *iov, unsigned n, size_t off, void *dst, size_t len)
 {
-    size_t done = 0;
+    size_t done = 0, part;
+    const uint8_t *from;
 
-    for (unsigned i = 0; i < n && done < len; i++) {
-        size_t part = iov[i].len;
-
-        if (off >= part) {
-            off -= part;
-            continue;
-        }
-        part = part - off < len - done ? part - off : len - done;
-        memcpy((uint8_t *)dst + done, (const uint8_t *)iov[i].base + off, part);
-        done += part;
-        off = 0;
+    for (unsigned i = 0; done < len; off += part, done += part) {
+        part = len - done;
+        from = iov_piece(iov, n, &i, &off, &part);
+        if (!from)
+            break;
+        memcpy((uint8_t *)dst + done, from, part);
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);   /* what was copied is not read from the guest again */
     return done;
@@ -295,19 +302,15 @@ size_t iov_read(const struct iov *iov, unsigned n, size_t off, void *dst, size_t
 
 size_t iov_write(const struct iov *iov, unsigned n, size_t off, const void *src, size_t len)
 {
-    size_t done = 0;
+    size_t done = 0, part;
+    uint8_t *to;
 
-    for (unsigned i = 0; i < n && done < len; i++) {
-        size_t part = iov[i].len;
-
-        if (off >= part) {
-            off -= part;
-            continue;
-        }
-        part = part - off < len - done ? part - off : len - done;
-        memcpy((uint8_t *)iov[i].base + off, (const uint8_t *)src + done, part);
-        done += part;
-        off = 0;
+    for (unsigned i = 0; done < len; off += part, done += part) {
+        part = len - done;
+        to = iov_piece(iov, n, &i, &off, &part);
+        if (!to)
+            break;
+        memcpy(to, (const uint8_t *)src + done, part);
     }
     return done;
 }
