@@ -55,7 +55,7 @@ struct arm_machine {
     struct arm_devices *devices;
     struct load *load;                     /* while the kernel is being loaded */
     uint8_t gic;                           /* version of the guest's GIC: 2 or 3 */
-    bool pv, pci, vio;                     /* pci, vio: what destroy has to undo */
+    bool pv;
     uint64_t logged_page[ARM_LOGGED_PAGES]; uint32_t nlogged_page;
 };
 

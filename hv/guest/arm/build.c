@@ -56,14 +56,10 @@ static int build_machine(struct vm *vm, const struct guest_config *c, struct arm
 
     if (err == 0)
         err = arm_devices_create(vm, c, &m->devices);
-    if (err == 0) {
-        m->pci = true;
+    if (err == 0)
         err = vpci_create(vm, &pci);
-    }
-    if (err == 0) {
-        m->vio = true;
+    if (err == 0)
         err = vio_build(vm, c);
-    }
     if (err != 0 && vm->why[0] == '\0')
         snprintf(vm->why, sizeof vm->why, "its devices could not be made: error %d", err);
     return err;
@@ -132,10 +128,8 @@ void arm_destroy(struct vm *vm)
 
     if (m == NULL)
         return;
-    if (m->vio)
-        vio_destroy(vm);
-    if (m->pci)
-        vpci_destroy(vm);
+    vio_destroy(vm);
+    vpci_destroy(vm);
     arm_devices_destroy(m->devices);
     drop_load(m);
     free(m);

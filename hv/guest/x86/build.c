@@ -108,7 +108,7 @@ static int set_entry(struct vcpu *v, const struct load_entry *e)
     return put_gdt(v, long_mode);
 }
 
-static int build_machine(struct vm *vm, const struct guest_config *c, struct x86_machine *m)
+static int build_machine(struct vm *vm, const struct guest_config *c)
 {
     struct vpci_layout pci = { .ecam = PLAT_ECAM, .mmio32 = PLAT_MMIO32, .mmio32_len = PLAT_MMIO32_LEN, .mmio64 = PLAT_MMIO64,
                                      .mmio64_len = PLAT_MMIO64_LEN, .cf8 = true, .intx_gsi = LINE_INTA };
@@ -116,16 +116,11 @@ static int build_machine(struct vm *vm, const struct guest_config *c, struct x86
 
     for (unsigned i = 0; i < ARRAY_SIZE(pci.intx_line); i++)
         pci.intx_line[i] = (uint8_t)plat_pic_irq(LINE_INTA + i);
-    m->devices = true;
     err = x86_devices_create(vm, c);
-    if (err == 0) {
-        m->pci = true;
+    if (err == 0)
         err = vpci_create(vm, &pci);
-    }
-    if (err == 0) {
-        m->vio = true;
+    if (err == 0)
         err = vio_build(vm, c);
-    }
     if (err != 0 && vm->why[0] == '\0')
         snprintf(vm->why, sizeof vm->why, "its devices could not be made: error %d", err);
     return err;
@@ -153,7 +148,7 @@ int x86_build(struct vm *vm, const struct guest_config *c)
         return -ENOMEM;
     vm->guest = m;
     init_machine(vm, c, m);
-    err = build_machine(vm, c, m);
+    err = build_machine(vm, c);
     if (err == 0)
         err = x86_acpi_build(vm, &m->rsdp);
     l.rsdp = m->rsdp;
@@ -173,12 +168,9 @@ void x86_destroy(struct vm *vm)
 
     if (m == NULL)
         return;
-    if (m->vio)
-        vio_destroy(vm);
-    if (m->pci)
-        vpci_destroy(vm);
-    if (m->devices)
-        x86_devices_destroy(vm);
+    vio_destroy(vm);
+    vpci_destroy(vm);
+    x86_devices_destroy(vm);
     free(m);
     vm->guest = NULL;
 }

@@ -19,10 +19,10 @@ struct vm;
  */
 struct vpci_layout { uint64_t ecam, mmio32, mmio32_len, mmio64, mmio64_len; bool cf8; uint32_t intx_gsi; uint8_t intx_line[4]; };
 int must_check vpci_create(struct vm *, const struct vpci_layout *);   /* sets vm->pci; BARs of devices added later are assigned by it */
-void vpci_destroy(struct vm *);
+void vpci_destroy(struct vm *);         /* harmless when there is none */
 /* virtio devices for a guest, in this order on the bus: console, rng, blk ... (hv/vio/build.c); bdf 00:01.0 up. */
 int must_check vio_build(struct vm *, const struct guest_config *);
-void vio_destroy(struct vm *);          /* the devices; what backs them (RAM disks) stays for the next vio_build */
+void vio_destroy(struct vm *);          /* the devices; what backs them (RAM disks) stays for the next vio_build. Harmless when there are none */
 void vio_release(struct vm *);          /* VM off: the backing too. After vio_destroy; harmless when there is none */
 
 /* ---- for device models ---- */
