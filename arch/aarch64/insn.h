@@ -36,15 +36,6 @@ static inline void cache_clean(const void *from, uint64_t len)
     dsb_sy();
 }
 
-/* Every translation of EL2's own regime on this CPU (Arm ARM D8.17). */
-static inline void tlb_flush_el2(void)
-{
-    dsb_ishst();
-    __asm__ volatile("tlbi alle2" : : : "memory");
-    dsb_nsh();
-    isb();
-}
-
 /* A call to the firmware by the SMC calling convention 1.2 (DEN 0028 section 2): x0 to x3 in and out, x4 to x17 may be lost. */
 struct smccc { uint64_t x[4]; };
 

@@ -35,7 +35,7 @@ static void wr(struct ioapic *io, uint32_t reg, uint32_t val)
 }
 
 /* Remaps it away from the exception vectors, because a masked PIC can still raise a spurious interrupt; then masks it. */
-void pic_mask(void)
+static void pic_mask(void)
 {
     static const uint8_t init[][2] = { { 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, 0x20 }, { 0xa1, 0x28 }, { 0x21, 4 },
                                        { 0xa1, 2 }, { 0x21, 1 }, { 0xa1, 1 }, { 0x21, 0xff }, { 0xa1, 0xff } };

@@ -103,7 +103,6 @@ extern bool lapic_x2;
 int must_check ioapic_init(void);
 /* Routes a GSI to the boot CPU. level, low: as the bus has it. -ENOENT: no IOAPIC has it. */
 int must_check ioapic_route(uint32_t gsi, uint8_t vector, bool level, bool low);
-void pic_mask(void);
 
 /* timer.c */
 void timer_irq(void);

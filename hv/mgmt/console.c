@@ -391,15 +391,6 @@ int console_create(const char *name, struct console **out)
     return 0;
 }
 
-void console_destroy(struct console *c)
-{
-    if (shown == c)
-        detach();
-    if (detached_from == c)
-        detached_from = NULL;
-    free(c);
-}
-
 void host_console_register(const struct host_console *h)
 {
     spin_lock(&lock);

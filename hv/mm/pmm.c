@@ -16,8 +16,7 @@
 #define ORDERS (PMM_MAX_ORDER + 1)
 #define REGIONS_MAX 32
 #define REGION_GAP (4 * GIB)       /* holes smaller than this do not start a new region */
-#define FIRST_ADDR MIB             /* below lie the low page and what old firmware does not list */
-#define LOW_END 0xa0000ull
+#define FIRST_ADDR MIB             /* below lie the code that starts CPUs and what old firmware does not list */
 #define FRONT_MAX 32               /* single pages that a CPU keeps */
 #define FRONT_BATCH 16
 
@@ -40,7 +39,6 @@ static uint32_t nregions;
 static struct block *lists[ORDERS];
 static struct front fronts[MAX_CPUS];
 static uint64_t total_bytes, free_bytes;
-static hpa_t low_page;
 static struct spinlock lock = SPINLOCK_INIT(LOCK_PMM);
 
 static uint64_t block_size(unsigned order)
@@ -217,11 +215,6 @@ void pmm_free(hpa_t pa, unsigned order, enum pmm_owner owner)
     spin_unlock(&lock);
 }
 
-hpa_t pmm_low_page(void)
-{
-    return low_page;
-}
-
 void pmm_stats(struct pmm_stats *s)
 {
     *s = (struct pmm_stats){ .total = total_bytes, .free = __atomic_load_n(&free_bytes, __ATOMIC_RELAXED) };
@@ -319,24 +312,11 @@ static void add_range(uint64_t base, uint64_t end)
     }
 }
 
-/* The highest free page below the old video memory: the first pages are the likeliest to be used by firmware that does not say so. */
-static void find_low_page(const struct boot_mem *m, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t base = max_u64(align_up(m[i].base, PAGE_SIZE), PAGE_SIZE);
-        uint64_t end = min_u64(align_down(m[i].base + m[i].len, PAGE_SIZE), LOW_END);
-
-        if (m[i].type == BOOT_MEM_FREE && base < end)
-            low_page = hpa(end - PAGE_SIZE);
-    }
-}
-
 int pmm_init(const struct boot_info *bi)
 {
     const struct boot_mem *m = phys_to_virt(hpa(bi->mem));
     uint64_t bytes = 0, base, end;
 
-    find_low_page(m, bi->nmem);
     find_regions(m, bi->nmem);
     for (uint32_t i = 0; i < nregions; i++)
         bytes += all_bitmaps(&regions[i]);

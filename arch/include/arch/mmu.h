@@ -2,18 +2,18 @@
 #pragma once
 #include <hv/types.h>
 struct boot_info;
-int must_check mmu_init(const struct boot_info *);
+int must_check mmu_init(const struct boot_info *);     /* boot CPU. -ENOMEM; -EFAULT: the tables do not protect what they should; logged */
 /*
  * mmu_map_device() and mmu_map_firmware() before mmu_init(), for the early console: NULL where the CPU has ports (x86); elsewhere (ARM64) they
  * work through the boot program's tables, and what they gave then stays valid after mmu_init().
  */
 void *phys_to_virt(hpa_t);
-hpa_t virt_to_phys(const void *);
+hpa_t virt_to_phys(const void *);                      /* of a direct-map address only */
 void arch_zero(void *at, uint64_t len);                /* much RAM, of the direct map: at and len are multiples of 4 KiB */
 void *mmu_map_device(hpa_t, uint64_t len);             /* uncached, never executable; NULL when out of address space */
 void *mmu_map_framebuffer(hpa_t, uint64_t len);        /* write-combining, never executable; NULL when out of address space */
 const void *mmu_map_firmware(hpa_t, uint64_t len);     /* read-only, cached: ACPI tables outside RAM */
 void *mmu_alloc_stack(uint32_t cpu);                   /* top of a new stack with a guard page below; NULL */
-int must_check mmu_map_heap(void *va, hpa_t, uint64_t len);  /* heap growth: RW, NX */
-#define HEAP_BASE arch_heap_base()
-uint64_t arch_heap_base(void); uint64_t arch_heap_size(void);
+int must_check mmu_map_heap(void *va, hpa_t, uint64_t len);  /* heap growth: RW, NX; bytes, multiples of a page. -ENOMEM */
+uint64_t arch_heap_base(void);                         /* address space for the heap: first address, length in bytes */
+uint64_t arch_heap_size(void);

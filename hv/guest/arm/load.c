@@ -13,7 +13,6 @@
 
 enum { IMAGE_HEADER = 64, IMAGE_TEXT_OFFSET = 8, IMAGE_SIZE = 16, IMAGE_FLAGS = 24, IMAGE_MAGIC = 56, IMAGE_BIG_ENDIAN = 1 };
 enum { ZBOOT_MAGIC = 4, ZBOOT_PAYLOAD = 8, ZBOOT_LEN = 12, ZBOOT_METHOD = 24, ZBOOT_HEADER = 64 };     /* Linux drivers/firmware/efi/libstub/zboot-header.S */
-#define IMAGE_ALIGN (2 * MIB)
 #define FLAT_OFFSET 0x80000ull         /* 64 KiB-aligned; where other machines put a raw image too */
 #define INFLATE_STEP (128 * KIB)
 #define COPY_STEP (1 * MIB)

@@ -9,8 +9,6 @@ int must_check pmm_init(const struct boot_info *);
 hpa_t must_check pmm_alloc(unsigned order, enum pmm_owner);
 void pmm_free(hpa_t, unsigned order, enum pmm_owner);
 hpa_t must_check pmm_alloc_zero(unsigned order, enum pmm_owner);
-/* A page below 1 MiB for CPU start-up code, kept aside by pmm_init. */
-hpa_t pmm_low_page(void);
 struct pmm_stats { uint64_t total, free, by_owner[PMM_OWNERS]; }; /* bytes */
 void pmm_stats(struct pmm_stats *);
 /* Direct map, also declared in <arch/mmu.h>: */
