@@ -366,6 +366,7 @@ static void el2_load(struct vcpu *v)
     el2_regs_load(s);
     el2_debug_load(s);
     el2_gic->load(&s->gic);
+    ((struct arm_gic_cpu *)v->vintc)->dirty |= ((struct arm_gic_cpu *)v->vintc)->used;   /* unload() left all empty */
     gic->set_active(ARM_PPI_VTIMER, arm_vtimer_active(v));
     arm_vtimer_loaded(v);
 }

@@ -75,7 +75,7 @@ struct el2_fp {
 struct el2_gic {
     uint32_t vmcr;                     /* ICH_VMCR_EL2 */
     uint32_t ap0r[4], ap1r[4];         /* ICH_AP<n>R<m>_EL2; GICv2: ap1r[0] is GICH_APR */
-    uint32_t lr_live;                  /* list registers of this CPU that are not empty */
+    uint32_t lr_live;                  /* list registers of this CPU that may not be empty */
 };
 
 /* v->arch. What a guest can see of it is plain words. */
@@ -203,8 +203,8 @@ struct el2_gic_ops {
     int (*cpu_enable)(void);
     void (*load)(struct el2_gic *);
     void (*unload)(struct el2_gic *);
-    void (*enter)(struct el2_gic *, const struct arm_gic_cpu *);
-    void (*leave)(struct el2_gic *, struct arm_gic_cpu *);
+    void (*enter)(struct el2_gic *, struct arm_gic_cpu *);
+    void (*leave)(struct arm_gic_cpu *);
     uint32_t (*vmcr)(void);
     void (*set_vmcr)(uint32_t);
 };

@@ -141,22 +141,23 @@ static void v3_unload(struct el2_gic *s)
     v3_save_apr(s);
 }
 
-static void v3_enter(struct el2_gic *s, const struct arm_gic_cpu *g)
+static void v3_enter(struct el2_gic *s, struct arm_gic_cpu *g)
 {
-    for (uint32_t todo = g->used | s->lr_live; todo; todo &= todo - 1) {
+    for (uint32_t todo = g->dirty; todo; todo &= todo - 1) {
         unsigned n = (unsigned)__builtin_ctz(todo);
 
-        lr_write(n, g->used >> n & 1 ? g->lr[n] : 0);
+        lr_write(n, g->lr[n]);
     }
-    s->lr_live = g->used;
+    g->dirty = 0;
+    s->lr_live |= g->used;
     if (g->hcr)
         write_sysreg(ICH_HCR_EL2, (g->hcr & HCR_WANTED) | ICH_HCR_EN);
 }
 
 /* What asks for maintenance interrupts is off again: they shall end the guest's run, not come while we run. */
-static void v3_leave(struct el2_gic *s, struct arm_gic_cpu *g)
+static void v3_leave(struct arm_gic_cpu *g)
 {
-    for (uint32_t todo = s->lr_live; todo; todo &= todo - 1) {
+    for (uint32_t todo = g->used; todo; todo &= todo - 1) {
         unsigned n = (unsigned)__builtin_ctz(todo);
 
         g->lr[n] = lr_read(n);
@@ -268,21 +269,22 @@ static void v2_unload(struct el2_gic *s)
     s->ap1r[0] = gich_read(GICH_APR);
 }
 
-static void v2_enter(struct el2_gic *s, const struct arm_gic_cpu *g)
+static void v2_enter(struct el2_gic *s, struct arm_gic_cpu *g)
 {
-    for (uint32_t todo = g->used | s->lr_live; todo; todo &= todo - 1) {
+    for (uint32_t todo = g->dirty; todo; todo &= todo - 1) {
         unsigned n = (unsigned)__builtin_ctz(todo);
 
-        gich_write(GICH_LR0 + 4 * n, g->used >> n & 1 ? lr_to_v2(g->lr[n]) : 0);
+        gich_write(GICH_LR0 + 4 * n, lr_to_v2(g->lr[n]));
     }
-    s->lr_live = g->used;
+    g->dirty = 0;
+    s->lr_live |= g->used;
     if (g->hcr)
         gich_write(GICH_HCR, (g->hcr & HCR_WANTED) | ICH_HCR_EN);
 }
 
-static void v2_leave(struct el2_gic *s, struct arm_gic_cpu *g)
+static void v2_leave(struct arm_gic_cpu *g)
 {
-    for (uint32_t todo = s->lr_live; todo; todo &= todo - 1) {
+    for (uint32_t todo = g->used; todo; todo &= todo - 1) {
         unsigned n = (unsigned)__builtin_ctz(todo);
 
         g->lr[n] = lr_from_v2(gich_read(GICH_LR0 + 4 * n));

@@ -171,12 +171,12 @@ int el2_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
     unsigned index;
     int r;
 
-    if (get_loaded_timer(v, id, val))
-        return 0;
-    if (id == ARM_ICH_VMCR_EL2) {
+    if (id == ARM_ICH_VMCR_EL2) {      /* first: it is asked for at each wake-up */
         *val = el2_loaded(v) ? el2_gic->vmcr() : el2_of(v)->gic.vmcr;
         return 0;
     }
+    if (get_loaded_timer(v, id, val))
+        return 0;
     if (id == ARM_ICH_VTR_EL2) {
         *val = el2_gic_vtr;
         return 0;

@@ -272,16 +272,17 @@ static __attribute__((noinline)) uint32_t enter_with_gic(struct vcpu *v, struct 
     struct el2_gic *hw = &el2_of(v)->gic;
     uint32_t kind;
 
-    el2_gic->enter(hw, g);
+    if (g->dirty | g->hcr)
+        el2_gic->enter(hw, g);
     kind = enter(v);
-    el2_gic->leave(hw, g);
+    el2_gic->leave(g);
     return kind;
 }
 
 void el2_run(struct vcpu *v, struct vcpu_exit *e)
 {
     struct arm_gic_cpu *g = v->vintc;
-    uint32_t kind = g->used | g->hcr | el2_of(v)->gic.lr_live ? enter_with_gic(v, g) : enter(v);
+    uint32_t kind = g->used | g->hcr | g->dirty ? enter_with_gic(v, g) : enter(v);
 
     if (__builtin_expect(el2_of(v)->hcr & HCR_VSE, 0))
         note_vse(el2_of(v));

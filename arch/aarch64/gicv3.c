@@ -143,10 +143,17 @@ static int interface_on(void)
     return 0;
 }
 
+/* ICC_SGI1R_EL1 (12.2.20) for CPU id: Aff3, Aff2, Aff1, Aff0 as percpu.hw_id has them. */
+static uint64_t sgi_target(uint64_t id)
+{
+    return (id >> 24) << 48 | (id >> 4 & 15) << 44 | (id >> 16 & 0xff) << 32 | (id >> 8 & 0xff) << 16 | 1ull << (id & 15);
+}
+
 static int v3_cpu_init(void)
 {
     struct arm_cpu *c = arm_this();
 
+    c->sgi_target = sgi_target(this_cpu()->hw_id);
     c->gicr = find_redistributor(c->mpidr);
     if (!c->gicr) {
         log_err("CPU %u has no GIC redistributor in the firmware's tables", this_cpu()->id);
@@ -184,11 +191,10 @@ static void v3_deactivate(uint32_t word)
 
 static void v3_sgi(uint32_t cpu, uint32_t intid)
 {
-    uint64_t id = percpus[cpu].hw_id;   /* Aff3, Aff2, Aff1, Aff0 */
+    const struct arm_cpu *c = percpus[cpu].arch;
 
     dsb_ishst();
-    write_sysreg(ICC_SGI1R_EL1, (id >> 24) << 48 | (id >> 4 & 15) << 44 | (id >> 16 & 0xff) << 32 | (uint64_t)intid << 24 |
-                                    (id >> 8 & 0xff) << 16 | 1ull << (id & 15));
+    write_sysreg(ICC_SGI1R_EL1, c->sgi_target | (uint64_t)intid << 24);
     isb();
 }
 

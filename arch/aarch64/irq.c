@@ -11,6 +11,7 @@
 
 #include "private.h"
 
+#define ISR_I (1u << 7)                 /* ISR_EL1, Arm ARM D19.2.64: an IRQ waits */
 #define BURST 256                       /* one that comes back at once, for ever, must not keep us */
 
 struct line {
@@ -89,9 +90,8 @@ static bool virtual_timer(void)
     return v != NULL;
 }
 
-static void dispatch(uint32_t word, uint32_t intid)
+static __attribute__((noinline)) void dispatch(uint32_t word, uint32_t intid)
 {
-    gic->drop(word);
     if (intid == the_platform.timer.virt) {
         if (virtual_timer())
             return;
@@ -112,7 +112,13 @@ void irq_window(void)
 
         if (intid >= GIC_SPURIOUS && intid < 1024)
             return;
-        dispatch(word, intid);
+        gic->drop(word);
+        if (intid == SGI_KICK)          /* has done its work by arriving */
+            gic->deactivate(word);
+        else
+            dispatch(word, intid);
+        if (!(read_sysreg(isr_el1) & ISR_I))
+            return;                     /* mostly one: what comes after this look ends the guest's next run at once */
     }
 }
 

@@ -189,9 +189,7 @@ static struct event *take_first(struct event_queue *q)
 
 bool event_more(void)
 {
-    const struct event_queue *q = &this_cpu()->events;
-
-    return __atomic_load_n(&q->posted, __ATOMIC_RELAXED) || q->ready;
+    return event_more_in(&this_cpu()->events);
 }
 
 /* Its interrupt comes at once, or was lost and never will: the timer is to be set again. */

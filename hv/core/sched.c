@@ -309,14 +309,19 @@ bool sched_should_yield(const struct vcpu *v)
     return time_ns() >= sched_slice_end(v);
 }
 
-static void account(struct sched_entity *se)
+static inline void account_to(struct percpu *c, struct sched_entity *se)
 {
     uint64_t now = time_ns(), ran = now - se->since;
 
     se->ran_ns += ran;
     se->vruntime += to_virtual(se, ran);
     se->since = now;
-    this_cpu()->guest_ns += ran;
+    c->guest_ns += ran;
+}
+
+static void account(struct sched_entity *se)
+{
+    account_to(this_cpu(), se);
 }
 
 /* Another CPU may end the turn meanwhile: the sum is then late or early by one turn, once. */
@@ -352,8 +357,6 @@ bool sched_doze(struct vcpu *v)
     struct percpu *c = this_cpu();
     struct sched_cpu *q = &queues[c->id];
 
-    if (anybody_waits())
-        return false;
     __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
     __atomic_fetch_or(&idle_cpus, 1ull << c->id, __ATOMIC_SEQ_CST);
     if (anybody_waits()) {
@@ -361,7 +364,7 @@ bool sched_doze(struct vcpu *v)
         __atomic_store_n(&q->running, v, __ATOMIC_RELAXED);
         return false;
     }
-    account(&v->sched);
+    account_to(c, &v->sched);
     __atomic_store_n(&c->idle_since, v->sched.since, __ATOMIC_RELAXED);
     return true;
 }

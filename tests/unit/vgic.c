@@ -184,7 +184,7 @@ static void test_level(void **state)
     assert_int_equal(take(0), SPURIOUS);
     on(1);                                             /* the same by another CPU: no kick, but at the next exit */
     line(33, true);
-    (void)attend(0);
+    enter_guest(0);
     on(1);
     line(33, false);
     assert_int_equal(fake_vcpu[0].requests & REQ_IRQ, 0);

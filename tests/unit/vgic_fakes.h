@@ -33,6 +33,7 @@ static bool fake_slot_used;
 /* What the engine holds of each vCPU. active: priorities of what is being handled, the innermost last. */
 static struct fake_cpu {
     uint64_t vmcr, cntv_ctl, cntv_cval, cntvoff, phys_active, requests;
+    uint64_t lr[ARM_LRS_MAX];          /* what the CPU has */
     uint8_t active[16];
     unsigned depth;
 } fake_cpu[FAKE_VCPUS];
@@ -162,8 +163,29 @@ static inline bool attend(unsigned v)
     return fake_vcpu[v].vintc_hooks;
 }
 
+/* As the engine does (arch/aarch64/el2_gic.c): only what changed is written; what is not in use must be empty all the same. */
+static inline void enter_guest(unsigned v)
+{
+    struct arm_gic_cpu *g = &cpu_of(v)->gic;
+
+    (void)attend(v);
+    for (; g->dirty; g->dirty &= g->dirty - 1)
+        fake_cpu[v].lr[__builtin_ctz(g->dirty)] = g->lr[__builtin_ctz(g->dirty)];
+    for (unsigned n = 0; n < ARM_LRS_MAX; n++) {
+        uint64_t lr = fake_cpu[v].lr[n];
+
+        if (g->used >> n & 1 ? lr != g->lr[n] : lr & (ARM_LR_PENDING | ARM_LR_ACTIVE) || (lr & (ARM_LR_HW | ARM_LR_EOI)) == ARM_LR_EOI)
+            abort();
+    }
+}
+
 static inline void leave(unsigned v)
 {
+    struct arm_gic_cpu *g = &cpu_of(v)->gic;
+
+    for (unsigned n = 0; n < ARM_LRS_MAX; n++)
+        if (g->used >> n & 1)
+            g->lr[n] = fake_cpu[v].lr[n];
     if (fake_vcpu[v].vintc_hooks)
         vintc_arm.leave(&fake_vcpu[v]);
     lock_assert_none();
@@ -181,7 +203,7 @@ static inline bool wakes(unsigned v)
 
 static inline void visit(unsigned v)
 {
-    (void)attend(v);
+    enter_guest(v);
     leave(v);
     (void)attend(v);
 }
@@ -196,7 +218,6 @@ static inline uint32_t running(const struct fake_cpu *f)
 /* The list register that it would take next, or -1. */
 static inline int best_lr(unsigned v)
 {
-    const struct arm_gic_cpu *g = &cpu_of(v)->gic;
     const struct fake_cpu *f = &fake_cpu[v];
     uint32_t prio = running(f);
     int best = -1;
@@ -204,10 +225,10 @@ static inline int best_lr(unsigned v)
     if (prio > (f->vmcr >> 24 & 0xff))
         prio = f->vmcr >> 24 & 0xff;
     for (int n = 0; n < ARM_LRS_MAX; n++) {
-        uint64_t lr = g->lr[n];
+        uint64_t lr = f->lr[n];
         uint32_t p = lr >> ARM_LR_PRIORITY_SHIFT & 0xff;
 
-        if (!(g->used >> n & 1) || (lr & (ARM_LR_PENDING | ARM_LR_ACTIVE)) != ARM_LR_PENDING || p >= prio)
+        if ((lr & (ARM_LR_PENDING | ARM_LR_ACTIVE)) != ARM_LR_PENDING || p >= prio)
             continue;
         if (!(f->vmcr >> (lr & ARM_LR_GROUP1 ? 1 : 0) & 1))
             continue;
@@ -220,19 +241,18 @@ static inline int best_lr(unsigned v)
 /* Reads IAR in the guest: the INTID (v2: with the source in 12:10). */
 static inline uint32_t ack(unsigned v)
 {
-    struct arm_gic_cpu *g = &cpu_of(v)->gic;
     struct fake_cpu *f = &fake_cpu[v];
     uint32_t id = SPURIOUS;
     int n;
 
-    (void)attend(v);
+    enter_guest(v);
     n = best_lr(v);
     if (n >= 0) {
-        id = (uint32_t)g->lr[n];
+        id = (uint32_t)f->lr[n];
         if (f->depth == ARRAY_SIZE(f->active))
             abort();
-        f->active[f->depth++] = g->lr[n] >> ARM_LR_PRIORITY_SHIFT & 0xff;
-        g->lr[n] = (g->lr[n] & ~ARM_LR_PENDING) | (id < 8192 ? ARM_LR_ACTIVE : 0);
+        f->active[f->depth++] = f->lr[n] >> ARM_LR_PRIORITY_SHIFT & 0xff;
+        f->lr[n] = (f->lr[n] & ~ARM_LR_PENDING) | (id < 8192 ? ARM_LR_ACTIVE : 0);
     }
     leave(v);
     return id;
@@ -245,15 +265,15 @@ static inline void eoi(unsigned v, uint32_t id)
     struct fake_cpu *f = &fake_cpu[v];
     bool found = false;
 
-    (void)attend(v);
+    enter_guest(v);
     if (!f->depth)
         abort();
     f->depth--;
     for (unsigned n = 0; n < ARM_LRS_MAX; n++) {
-        if (!(g->used >> n & 1) || (uint32_t)g->lr[n] != id || !(g->lr[n] & ARM_LR_ACTIVE))
+        if ((uint32_t)f->lr[n] != id || !(f->lr[n] & ARM_LR_ACTIVE))
             continue;
-        g->lr[n] &= ~ARM_LR_ACTIVE;
-        if (g->lr[n] & ARM_LR_HW)
+        f->lr[n] &= ~ARM_LR_ACTIVE;
+        if (f->lr[n] & ARM_LR_HW)
             f->phys_active = 0;
         found = true;
     }

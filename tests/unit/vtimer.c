@@ -104,7 +104,7 @@ static void test_dropped(void **state)
     (void)state;
     arm(0, 0);
     fire(0);
-    (void)attend(0);
+    enter_guest(0);
     assert_int_equal(cpu_of(0)->gic.used, 1);
     fake_cpu[0].cntv_ctl = 0;
     leave(0);

@@ -46,7 +46,8 @@ static int arm_sysreg(struct vcpu *v, struct vcpu_exit *e)
 static int arm_halt(struct vcpu *v, struct vcpu_exit *e)
 {
     v->ops->skip_insn(v, e->insn_len ? e->insn_len : 4);
-    arm_steal_update(v);
+    if (arm_of(v)->s.stolen_ns != v->sched.steal_ns)
+        arm_steal_update(v);
     v->mp = MP_HALTED;
     return 0;
 }

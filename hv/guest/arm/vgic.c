@@ -88,8 +88,7 @@ void vgic_raise(struct vgic_cpu *c, unsigned idx, unsigned src)
 {
     if (vgic_is_sgi_v2(c->g, idx))
         __atomic_fetch_or(&c->sgi_src[idx], (uint8_t)(1u << src), __ATOMIC_RELAXED);
-    if (!(__atomic_fetch_or(&c->raise, 1u << idx, __ATOMIC_SEQ_CST) & 1u << idx))
-        vcpu_request(c->v, REQ_IRQ);
+    vgic_raise_bit(c, 1u << idx);
 }
 
 void vgic_take_raised(struct vgic_cpu *c)
@@ -98,7 +97,10 @@ void vgic_take_raised(struct vgic_cpu *c)
 
     if (!bits)
         return;
-    for (bits = __atomic_exchange_n(&c->raise, 0, __ATOMIC_SEQ_CST); bits; bits &= bits - 1) {
+    bits = __atomic_exchange_n(&c->raise, 0, __ATOMIC_SEQ_CST);
+    if (c == c->g->servicing && c->g->version == 3)
+        bits = vgic_place_sgis(c, bits);
+    for (; bits; bits &= bits - 1) {
         unsigned idx = (unsigned)__builtin_ctz(bits);
         struct vgic_irq i = vgic_irq_at(c->g, c, idx);
 
@@ -312,19 +314,17 @@ static int gic_send_msi(struct vm *vm, uint32_t devid, uint64_t addr, uint32_t d
 }
 
 /* Whoever changes this after we looked asks again (REQ_IRQ). */
-static bool nothing_to_do(const struct vgic_cpu *c)
+static inline bool nothing_to_do(const struct vgic_cpu *c)
 {
     if (__atomic_load_n(&c->raise, __ATOMIC_RELAXED) | __atomic_load_n(&c->nready, __ATOMIC_RELAXED) | __atomic_load_n(&c->stale, __ATOMIC_RELAXED) | c->phys_sync)
         return false;
     return c->looked || !(c->gic.used | c->gic.hcr);
 }
 
-static void service(struct vcpu *v)
+static __attribute__((noinline)) void service(struct vcpu *v)
 {
     struct vgic_cpu *c = vgic_cpu_of(v);
 
-    if (nothing_to_do(c))
-        return;
     spin_lock(&c->g->lock);
     vgic_service(c);
     spin_unlock(&c->g->lock);
@@ -336,9 +336,10 @@ static int gic_pending(struct vcpu *v)
 {
     struct vgic_cpu *c = vgic_cpu_of(v);
 
-    if (!c->woken)
+    if (c->woken)
+        c->woken = false;
+    else if (!nothing_to_do(c))
         service(v);
-    c->woken = false;
     return -1;
 }
 
@@ -353,7 +354,7 @@ static void gic_enter(struct vcpu *v)
     vgic_cpu_of(v)->looked = false;
 }
 
-static void empty(struct vcpu *v, struct vgic_cpu *c, uint32_t ended)
+static __attribute__((noinline)) void empty(struct vcpu *v, struct vgic_cpu *c, uint32_t ended)
 {
     spin_lock(&c->g->lock);
     vgic_lr_ended(c, ended);
@@ -361,23 +362,33 @@ static void empty(struct vcpu *v, struct vgic_cpu *c, uint32_t ended)
     v->vintc_hooks = c->gic.used != 0;
 }
 
+/* hw: the virtual timer's interrupt waits in a list register: perhaps the guest has set its timer anew. */
+static __attribute__((noinline)) void look_at_exit(struct vcpu *v, struct vgic_cpu *c, uint32_t ended, bool hw)
+{
+    bool look = __atomic_load_n(&c->stale, __ATOMIC_RELAXED) || c->gic.hcr || (hw && !vtimer_due(c));
+
+    if (look && !nothing_to_do(c))
+        service(v);
+    else if (!look && ended)
+        empty(v, c, ended);
+}
+
 /* Called only while list registers are in use. Nothing to do unless one of them was emptied, or somebody wants one looked at. */
 static void gic_leave(struct vcpu *v)
 {
     struct vgic_cpu *c = vgic_cpu_of(v);
-    bool look = __atomic_load_n(&c->stale, __ATOMIC_RELAXED) || c->gic.hcr;
     uint32_t ended = 0;
+    bool hw = false;
 
     for (uint32_t used = c->gic.used; used; used &= used - 1) {
         uint64_t lr = c->gic.lr[__builtin_ctz(used)];
 
         if (!(lr >> LR_STATE_SHIFT))
             ended |= used & -used;
-        else if ((lr & (ARM_LR_HW | ARM_LR_ACTIVE)) == ARM_LR_HW)
-            look |= !vtimer_due(c);
+        hw |= (lr & (ARM_LR_HW | ARM_LR_PENDING | ARM_LR_ACTIVE)) == (ARM_LR_HW | ARM_LR_PENDING);
     }
-    if (look)
-        service(v);
+    if (hw | __atomic_load_n(&c->stale, __ATOMIC_RELAXED) | c->gic.hcr)
+        look_at_exit(v, c, ended, hw);
     else if (ended)
         empty(v, c, ended);
 }
@@ -433,8 +444,9 @@ bool vgic_wakeable(struct vcpu *v)
 {
     struct vgic_cpu *c = vgic_cpu_of(v);
 
-    service(v);
-    c->woken = vgic_lr_wakes(c);
+    if (!nothing_to_do(c))
+        service(v);
+    c->woken = c->gic.used && vgic_lr_wakes(c);
     return c->woken;
 }
 

@@ -184,7 +184,7 @@ void vgic_cfg_write(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_t
 /* ---- register tables ---- */
 
 /* The tables are short, and what is used most stands first: faster than halving. */
-static const struct vgic_reg *find(const struct vgic_reg *r, size_t n, uint32_t off, unsigned size)
+static inline __attribute__((always_inline)) const struct vgic_reg *find(const struct vgic_reg *r, size_t n, uint32_t off, unsigned size)
 {
     const struct vgic_reg *end = r + n;
 

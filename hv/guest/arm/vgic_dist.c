@@ -47,23 +47,6 @@ static uint64_t read_pidr2(struct vgic *g, struct vgic_cpu *c, const struct vgic
 }
 
 /* Interrupts 0..31 are the redistributors' when affinity routing is on: these fields are RES0. */
-static uint64_t read_bank(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
-{
-    unsigned first = (off - r->first) * 8;
-
-    (void)size;
-    return first < 32 ? 0 : vgic_bank_read(g, c, (enum vgic_bank_reg)r->arg, first);
-}
-
-static void write_bank(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
-{
-    unsigned first = (off - r->first) * 8;
-
-    (void)size;
-    if (first >= 32)
-        vgic_bank_write(g, c, (enum vgic_bank_reg)r->arg, first, (uint32_t)val);
-}
-
 static uint64_t read_prio(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
 {
     return off - r->first < 32 ? 0 : vgic_prio_read(g, c, off - r->first, size);
@@ -123,18 +106,11 @@ static void write_irouter(struct vgic *g, struct vgic_cpu *c, const struct vgic_
     spin_unlock(&g->lock);
 }
 
-/* Registers that are not here are RES0: GICD_TYPER2, STATUSR, SETSPI (MBIS 0), IGRPMODR, NSACR, ITARGETSR, SGIR, SPENDSGIR (ARE 1). */
+/* From GICD_IGROUPR to GICD_ICACTIVER they are banks. Others that are not here are RES0: GICD_TYPER2, STATUSR, SETSPI (MBIS 0), IGRPMODR, NSACR, ITARGETSR, SGIR, SPENDSGIR (ARE 1). */
 static const struct vgic_reg regs[] = {
     { 0x0000, 0x0003, 4, 0, read_ctlr, write_ctlr },                           /* GICD_CTLR */
     { 0x0004, 0x0007, 4, 0, read_typer, NULL },                                /* GICD_TYPER */
     { 0x0008, 0x000b, 4, 0, read_iidr, NULL },                                 /* GICD_IIDR */
-    { 0x0080, 0x00ff, 4, BANK_GROUP, read_bank, write_bank },                  /* GICD_IGROUPR */
-    { 0x0100, 0x017f, 4, BANK_ENABLE_SET, read_bank, write_bank },             /* GICD_ISENABLER */
-    { 0x0180, 0x01ff, 4, BANK_ENABLE_CLEAR, read_bank, write_bank },           /* GICD_ICENABLER */
-    { 0x0200, 0x027f, 4, BANK_PEND_SET, read_bank, write_bank },               /* GICD_ISPENDR */
-    { 0x0280, 0x02ff, 4, BANK_PEND_CLEAR, read_bank, write_bank },             /* GICD_ICPENDR */
-    { 0x0300, 0x037f, 4, BANK_ACTIVE_SET, read_bank, write_bank },             /* GICD_ISACTIVER */
-    { 0x0380, 0x03ff, 4, BANK_ACTIVE_CLEAR, read_bank, write_bank },           /* GICD_ICACTIVER */
     { 0x0400, 0x07fb, 1 | 4, 0, read_prio, write_prio },                       /* GICD_IPRIORITYR */
     { 0x0c00, 0x0cff, 4, 0, read_cfg, write_cfg },                             /* GICD_ICFGR */
     { 0x6000, 0x7fdf, 4 | 8, 0, read_irouter, write_irouter },                 /* GICD_IROUTER */
@@ -143,13 +119,19 @@ static const struct vgic_reg regs[] = {
 
 static int dist_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
 {
-    *val = vgic_reg_read(regs, ARRAY_SIZE(regs), dev, NULL, (uint32_t)off, size);
+    if (vgic_is_bank((uint32_t)off, size))    /* SGIs and PPIs are in the redistributors */
+        *val = off % BANK_LEN ? vgic_bank_read(dev, NULL, vgic_bank_reg((uint32_t)off), vgic_bank_first((uint32_t)off)) : 0;
+    else
+        *val = vgic_reg_read(regs, ARRAY_SIZE(regs), dev, NULL, (uint32_t)off, size);
     return 0;
 }
 
 static int dist_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
-    vgic_reg_write(regs, ARRAY_SIZE(regs), dev, NULL, (uint32_t)off, size, val);
+    if (!vgic_is_bank((uint32_t)off, size))
+        vgic_reg_write(regs, ARRAY_SIZE(regs), dev, NULL, (uint32_t)off, size, val);
+    else if (off % BANK_LEN)
+        vgic_bank_write(dev, NULL, vgic_bank_reg((uint32_t)off), vgic_bank_first((uint32_t)off), (uint32_t)val);
     return 0;
 }
 
@@ -168,7 +150,7 @@ static void sgi_to(struct vgic *g, unsigned n, unsigned sgi, bool group1)
     struct vgic_cpu *c = n < g->n ? g->cpu[n] : NULL;
 
     if (c && (group1 || !(__atomic_load_n(&c->s.local.group1, __ATOMIC_RELAXED) >> sgi & 1)))
-        vgic_raise(c, sgi, 0);
+        vgic_raise_bit(c, 1u << sgi);
 }
 
 /* INTID 27:24, IRM 40, TargetList 15:0, RS 47:44, Aff1 23:16, Aff2 39:32, Aff3 55:48. */
@@ -178,6 +160,11 @@ void vgic_sgi_v3(struct vcpu *v, uint32_t id, uint64_t val)
     unsigned sgi = val >> 24 & 15;
     bool group1 = id == ARM_ICC_SGI1R_EL1;
 
+    if (!(val & 0xfffffffff0ff0000)) {   /* cluster 0, as most machines have no other */
+        for (uint32_t list = val & 0xffff; list; list &= list - 1)
+            sgi_to(g, (unsigned)__builtin_ctz(list), sgi, group1);
+        return;
+    }
     if (val >> 40 & 1) {
         for (unsigned n = 0; n < g->n; n++)
             if (n != v->id)

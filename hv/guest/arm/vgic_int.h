@@ -147,6 +147,12 @@ struct vgic_cpu *vgic_target(struct vgic *, struct vgic_cpu *c, struct vgic_irq,
 void vgic_look(struct vgic_cpu *c);
 /* No lock. Sets bits of c->raise; v2 SGI: from vCPU src. Any CPU. */
 void vgic_raise(struct vgic_cpu *c, unsigned idx, unsigned src);
+/* The same of anything but a v2 SGI. */
+static inline void vgic_raise_bit(struct vgic_cpu *c, uint32_t bit)
+{
+    if (!(__atomic_fetch_or(&c->raise, bit, __ATOMIC_SEQ_CST) & bit))
+        vcpu_request(c->v, REQ_IRQ);
+}
 /* What was raised becomes pending. */
 void vgic_take_raised(struct vgic_cpu *);
 void vgic_set_input(struct vgic *, struct vgic_cpu *c, unsigned idx, bool level);
@@ -159,6 +165,7 @@ struct vgic_cpu *vgic_this_cpu(const struct vgic *);   /* no lock: that of the v
 void vgic_set_ready(struct vgic_cpu *, unsigned idx, bool on);
 /* While c's list registers are being filled: true, it is in one now. It is not ready. */
 bool vgic_place_at_once(struct vgic_cpu *, struct vgic_irq, unsigned idx);
+uint32_t vgic_place_sgis(struct vgic_cpu *, uint32_t raised);   /* own CPU, servicing: these were just raised; returns those that it did not place */
 void vgic_lr_ended(struct vgic_cpu *, uint32_t lrs);    /* own CPU, lock held: the guest has ended what was in these (bits) */
 /* Own CPU, lock held: looks after the list registers, fills free ones with the best that is ready. */
 void vgic_service(struct vgic_cpu *);
@@ -173,6 +180,11 @@ void vgic_settle(struct vgic *, uint64_t vcpus);
 
 /* ---- vgic_bank.c: registers with a field per interrupt; take the lock themselves ---- */
 enum vgic_bank_reg { BANK_GROUP, BANK_ENABLE_SET, BANK_ENABLE_CLEAR, BANK_PEND_SET, BANK_PEND_CLEAR, BANK_ACTIVE_SET, BANK_ACTIVE_CLEAR };
+/* GICD_IGROUPR to GICD_ICACTIVER, and a redistributor's, one kind after the other in the order of the enum. */
+#define BANK_LEN 0x80u
+static inline bool vgic_is_bank(uint32_t off, unsigned size) { return off - BANK_LEN < 7 * BANK_LEN && size == 4 && !(off & 3); }
+static inline enum vgic_bank_reg vgic_bank_reg(uint32_t off) { return (enum vgic_bank_reg)(off / BANK_LEN - 1); }
+static inline unsigned vgic_bank_first(uint32_t off) { return off % BANK_LEN * 8; }
 uint32_t vgic_bank_read(struct vgic *, struct vgic_cpu *, enum vgic_bank_reg, unsigned first);
 void vgic_bank_write(struct vgic *, struct vgic_cpu *, enum vgic_bank_reg, unsigned first, uint32_t val);
 uint32_t vgic_prio_read(struct vgic *, struct vgic_cpu *, unsigned first, unsigned n);   /* n bytes */

@@ -102,6 +102,17 @@ static uint64_t attributes(struct vgic_irq i, unsigned idx)
     return i.b->edge & i.bit ? lr : lr | ARM_LR_EOI;
 }
 
+static void put(struct vgic_cpu *c, unsigned n, uint64_t lr)
+{
+    uint32_t bit = 1u << n;
+
+    c->gic.lr[n] = lr;
+    c->gic.used |= bit;
+    c->gic.dirty |= bit;
+    c->lr_pending |= bit;
+    c->v->stats.injected_irqs++;
+}
+
 static void place(struct vgic_cpu *c, unsigned n, struct vgic_irq i, unsigned idx)
 {
     uint64_t lr = vgic_intid(idx) | attributes(i, idx) | ARM_LR_PENDING;
@@ -114,12 +125,8 @@ static void place(struct vgic_cpu *c, unsigned n, struct vgic_irq i, unsigned id
             lr |= ARM_LR_EOI;
     }
     i.b->in_lr |= i.bit;
-    i.b->deact &= ~i.bit;
-    i.b->unpend &= ~i.bit;
     i.b->home[i.n] = (uint8_t)c->id;
-    c->gic.lr[n] = lr;
-    c->gic.used |= 1u << n;
-    c->lr_pending |= 1u << n;
+    put(c, n, lr);
 }
 
 /* The virtual timer may have been set anew since its interrupt came. True: it still wants it, or software does. */
@@ -142,17 +149,66 @@ bool vgic_place_at_once(struct vgic_cpu *c, struct vgic_irq i, unsigned idx)
     return true;
 }
 
-/* Register n no longer holds it; it goes where it now belongs. */
-static void release(struct vgic_cpu *c, unsigned n, unsigned idx, bool by_guest)
+/*
+ * GICv3 SGIs, which are most of what vCPUs send one another, straight from `raise` into a register: nothing about them need be written down
+ * elsewhere. Others go the long way.
+ */
+uint32_t vgic_place_sgis(struct vgic_cpu *c, uint32_t raised)
 {
-    struct vgic_irq i = vgic_irq_at(c->g, c, idx);
+    struct vgic_bank *b = &c->s.local;
+    uint32_t groups = (c->g->s.ctlr & GICD_CTLR_G1 ? b->group1 : 0) | (c->g->s.ctlr & GICD_CTLR_G0 ? ~b->group1 : 0);
+    uint32_t can = raised & 0xffff & groups & b->enabled & ~(b->active | b->in_lr | b->latch);
+    uint32_t left = c->nready ? 0 : ~c->gic.used & ((1u << c->g->nlrs) - 1);
 
+    uint32_t placed = 0, now = 0;
+
+    for (; can && left; can &= can - 1, left &= left - 1) {
+        unsigned idx = (unsigned)__builtin_ctz(can);
+        uint64_t group = (uint64_t)(b->group1 >> idx & 1) << ARM_LR_GROUP1_SHIFT;
+
+        c->gic.lr[__builtin_ctz(left)] = ARM_LR_PENDING | group | (uint64_t)b->prio[idx] << ARM_LR_PRIORITY_SHIFT | idx;
+        placed |= can & -can;
+        now |= left & -left;
+        c->v->stats.injected_irqs++;
+    }
+    b->in_lr |= placed;
+    c->gic.used |= now;
+    c->gic.dirty |= now;
+    c->lr_pending |= now;
+    return raised & ~placed;
+}
+
+/* The same way back: the guest has ended one, and nothing more is to be done about it. */
+static bool sgi_ended(struct vgic_cpu *c, unsigned n)
+{
+    struct vgic_bank *b = &c->s.local;
+    uint32_t idx = (uint32_t)c->gic.lr[n], bit = 1u << (idx & 31);
+
+    if (idx >= 16 || c->g->version != 3 || (b->latch | b->deact | b->unpend) & bit)
+        return false;
+    b->in_lr &= ~bit;
     c->gic.lr[n] = 0;
     c->gic.used &= ~(1u << n);
     c->lr_pending &= ~(1u << n);
+    return true;
+}
+
+/* Register n no longer holds it; it goes where it now belongs. */
+static void release(struct vgic_cpu *c, unsigned n, struct vgic_irq i, unsigned idx, bool by_guest)
+{
+    uint32_t bit = 1u << n;
+
+    /* What the guest has ended is empty in the CPU already, but for the EOI that asks for a maintenance interrupt (GICv3 §12.4.8). */
+    if (!by_guest || c->gic.lr[n] & ARM_LR_EOI)
+        c->gic.dirty |= bit;
+    c->gic.lr[n] = 0;
+    c->gic.used &= ~bit;
+    c->lr_pending &= ~bit;
     i.b->in_lr &= ~i.bit;
-    i.b->deact &= ~i.bit;
-    i.b->unpend &= ~i.bit;
+    if (i.b->deact | i.b->unpend) {
+        i.b->deact &= ~i.bit;
+        i.b->unpend &= ~i.bit;
+    }
     if (by_guest && idx == ARM_PPI_VTIMER)
         i.b->line &= ~i.bit;      /* the hardware deactivated the physical one with it (ICH_LR.HW) */
     if ((i.b->latch | i.b->line) & i.bit)
@@ -200,11 +256,12 @@ static unsigned check_active(struct vgic_cpu *c, struct vgic_irq i, unsigned idx
     if (!stays_pending(c, i, idx, st))
         return st;
     i.b->latch &= ~i.bit;
+    c->v->stats.injected_irqs++;
     return st | PENDING;
 }
 
 /* What software made pending was taken: a level's latch goes out, so that it can be set again. */
-static void note_taken(struct vgic_cpu *c, struct vgic_irq i, unsigned n)
+static inline void note_taken(struct vgic_cpu *c, struct vgic_irq i, unsigned n)
 {
     if (c->gic.lr[n] & ARM_LR_PENDING || !(c->lr_pending >> n & 1))
         return;
@@ -239,7 +296,7 @@ static void look_after(struct vgic_cpu *c, unsigned n)
     else if (st)
         st = check_active(c, i, idx, st);
     if (!st) {
-        release(c, n, idx, !was);
+        release(c, n, i, idx, !was);
         return;
     }
     i.b->deact &= ~i.bit;
@@ -249,16 +306,27 @@ static void look_after(struct vgic_cpu *c, unsigned n)
     lr |= attributes(i, idx) | (uint64_t)st << LR_STATE_SHIFT;
     if (vgic_is_sgi_v2(c->g, idx) && i.b->latch & i.bit)
         lr |= ARM_LR_EOI;
+    if (lr != c->gic.lr[n])
+        c->gic.dirty |= 1u << n;
     c->gic.lr[n] = lr;
+}
+
+static __attribute__((noinline)) void ended(struct vgic_cpu *c, unsigned n)
+{
+    unsigned idx = lr_index(c->g, c->gic.lr[n]);
+    struct vgic_irq i = vgic_irq_at(c->g, c, idx);
+
+    note_taken(c, i, n);
+    release(c, n, i, idx, true);
 }
 
 void vgic_lr_ended(struct vgic_cpu *c, uint32_t lrs)
 {
     for (; lrs; lrs &= lrs - 1) {
-        unsigned n = (unsigned)__builtin_ctz(lrs), idx = lr_index(c->g, c->gic.lr[n]);
+        unsigned n = (unsigned)__builtin_ctz(lrs);
 
-        note_taken(c, vgic_irq_at(c->g, c, idx), n);
-        release(c, n, idx, true);
+        if (!sgi_ended(c, n))
+            ended(c, n);
     }
 }
 
@@ -307,7 +375,7 @@ static void take_back(struct vgic_cpu *c, unsigned n)
         i.b->active |= i.bit;
         c->active_out++;
     }
-    release(c, n, idx, false);
+    release(c, n, i, idx, false);
 }
 
 /* A register for an interrupt of this priority: one that holds something merely pending and less urgent; when all are active, the least urgent. */
@@ -355,21 +423,29 @@ static void fill(struct vgic_cpu *c)
     c->gic.hcr = (more ? ARM_HCR_NPIE : 0) | (c->active_out ? ARM_HCR_LRENPIE : 0);
 }
 
+/* used: those that were in use before. */
+static __attribute__((noinline)) void look_after_all(struct vgic_cpu *c, uint32_t used)
+{
+    uint32_t count = c->gic.hcr >> ARM_HCR_EOICOUNT_SHIFT;
+
+    for (; used; used &= used - 1)
+        look_after(c, (unsigned)__builtin_ctz(used));
+    if (count)
+        end_outside(c, count);
+    fill(c);
+}
+
 void vgic_service(struct vgic_cpu *c)
 {
-    uint32_t ended = c->gic.hcr >> ARM_HCR_EOICOUNT_SHIFT, used = c->gic.used;
+    uint32_t used = c->gic.used;
 
     c->g->servicing = c;
     __atomic_store_n(&c->stale, 0, __ATOMIC_SEQ_CST);
-    c->gic.hcr = 0;
     if (c->phys_sync)
         vtimer_sync_phys(c);
     vgic_take_raised(c);
-    for (; used; used &= used - 1)
-        look_after(c, (unsigned)__builtin_ctz(used));
-    if (ended)
-        end_outside(c, ended);
-    fill(c);
+    if (used | c->gic.hcr | c->nready | c->active_out)
+        look_after_all(c, used);
     c->just_fired = false;
     c->looked = true;
     c->g->servicing = NULL;

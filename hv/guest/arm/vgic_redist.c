@@ -87,18 +87,6 @@ static uint64_t read_pidr2(struct vgic *g, struct vgic_cpu *c, const struct vgic
     return 0x3b;
 }
 
-static uint64_t read_bank(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
-{
-    (void)off, (void)size;
-    return vgic_bank_read(g, c, (enum vgic_bank_reg)r->arg, 0);
-}
-
-static void write_bank(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
-{
-    (void)off, (void)size;
-    vgic_bank_write(g, c, (enum vgic_bank_reg)r->arg, 0, (uint32_t)val);
-}
-
 static uint64_t read_prio(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
 {
     return vgic_prio_read(g, c, off - r->first, size);
@@ -115,7 +103,7 @@ static uint64_t read_cfg(struct vgic *g, struct vgic_cpu *c, const struct vgic_r
     return vgic_cfg_read(g, c, (off - r->first) * 4);
 }
 
-/* Not here, RES0: GICR_STATUSR, SETLPIR, CLRLPIR, INVLPIR, INVALLR (there is an ITS), SYNCR (never busy), IGRPMODR0, NSACR. */
+/* GICR_IGROUPR0 to GICR_ICACTIVER0 are banks. Not here, RES0: GICR_STATUSR, SETLPIR, CLRLPIR, INVLPIR, INVALLR (there is an ITS), SYNCR (never busy), IGRPMODR0, NSACR. */
 static const struct vgic_reg regs[] = {
     { 0x0000, 0x0003, 4, 0, read_ctlr, write_ctlr },                                        /* GICR_CTLR */
     { 0x0004, 0x0007, 4, 0, read_iidr, NULL },                                              /* GICR_IIDR */
@@ -124,13 +112,6 @@ static const struct vgic_reg regs[] = {
     { 0x0070, 0x0077, 4 | 8, 0, read_base, write_base },                                    /* GICR_PROPBASER */
     { 0x0078, 0x007f, 4 | 8, 1, read_base, write_base },                                    /* GICR_PENDBASER */
     { 0xffe8, 0xffeb, 4, 0, read_pidr2, NULL },                                             /* GICR_PIDR2 */
-    { SGI_FRAME + 0x080, SGI_FRAME + 0x083, 4, BANK_GROUP, read_bank, write_bank },         /* GICR_IGROUPR0 */
-    { SGI_FRAME + 0x100, SGI_FRAME + 0x103, 4, BANK_ENABLE_SET, read_bank, write_bank },    /* GICR_ISENABLER0 */
-    { SGI_FRAME + 0x180, SGI_FRAME + 0x183, 4, BANK_ENABLE_CLEAR, read_bank, write_bank },  /* GICR_ICENABLER0 */
-    { SGI_FRAME + 0x200, SGI_FRAME + 0x203, 4, BANK_PEND_SET, read_bank, write_bank },      /* GICR_ISPENDR0 */
-    { SGI_FRAME + 0x280, SGI_FRAME + 0x283, 4, BANK_PEND_CLEAR, read_bank, write_bank },    /* GICR_ICPENDR0 */
-    { SGI_FRAME + 0x300, SGI_FRAME + 0x303, 4, BANK_ACTIVE_SET, read_bank, write_bank },    /* GICR_ISACTIVER0 */
-    { SGI_FRAME + 0x380, SGI_FRAME + 0x383, 4, BANK_ACTIVE_CLEAR, read_bank, write_bank },  /* GICR_ICACTIVER0 */
     { SGI_FRAME + 0x400, SGI_FRAME + 0x41f, 1 | 4, 0, read_prio, write_prio },              /* GICR_IPRIORITYR */
     { SGI_FRAME + 0xc00, SGI_FRAME + 0xc07, 4, 0, read_cfg, NULL },                         /* GICR_ICFGR0, ICFGR1: fixed */
 };
@@ -142,13 +123,23 @@ static struct vgic_cpu *frame_of(struct vgic *g, uint64_t off)
 
 static int redist_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
 {
-    *val = vgic_reg_read(regs, ARRAY_SIZE(regs), dev, frame_of(dev, off), off % VGIC_GICR_STRIDE, size);
+    uint32_t at = off % VGIC_GICR_STRIDE;
+
+    if (vgic_is_bank(at - SGI_FRAME, size))   /* of each kind there is one */
+        *val = at % BANK_LEN ? 0 : vgic_bank_read(dev, frame_of(dev, off), vgic_bank_reg(at - SGI_FRAME), 0);
+    else
+        *val = vgic_reg_read(regs, ARRAY_SIZE(regs), dev, frame_of(dev, off), at, size);
     return 0;
 }
 
 static int redist_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
-    vgic_reg_write(regs, ARRAY_SIZE(regs), dev, frame_of(dev, off), off % VGIC_GICR_STRIDE, size, val);
+    uint32_t at = off % VGIC_GICR_STRIDE;
+
+    if (!vgic_is_bank(at - SGI_FRAME, size))
+        vgic_reg_write(regs, ARRAY_SIZE(regs), dev, frame_of(dev, off), at, size, val);
+    else if (!(at % BANK_LEN))
+        vgic_bank_write(dev, frame_of(dev, off), vgic_bank_reg(at - SGI_FRAME), 0, (uint32_t)val);
     return 0;
 }
 

@@ -34,18 +34,6 @@ static uint64_t read_id(struct vgic *g, struct vgic_cpu *c, const struct vgic_re
     return r->arg ? 0x2b : VGIC_IIDR; /* GICD_ICPIDR2: ArchRev 2 */
 }
 
-static uint64_t read_bank(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
-{
-    (void)size;
-    return vgic_bank_read(g, c, (enum vgic_bank_reg)r->arg, (off - r->first) * 8);
-}
-
-static void write_bank(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
-{
-    (void)size;
-    vgic_bank_write(g, c, (enum vgic_bank_reg)r->arg, (off - r->first) * 8, (uint32_t)val);
-}
-
 static uint64_t read_prio(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
 {
     return vgic_prio_read(g, c, off - r->first, size);
@@ -153,17 +141,11 @@ static void write_pend_sgi(struct vgic *g, struct vgic_cpu *c, const struct vgic
     spin_unlock(&g->lock);
 }
 
-/* Not here, RES0: GICD_IGROUPR, NSACR (no security extensions). */
+/* GICD_ISENABLER to GICD_ICACTIVER are banks. Not here, RES0: GICD_IGROUPR, NSACR (no security extensions). */
 static const struct vgic_reg regs[] = {
     { 0x000, 0x003, 4, 0, read_ctlr, write_ctlr },                      /* GICD_CTLR */
     { 0x004, 0x007, 4, 0, read_typer, NULL },                           /* GICD_TYPER */
     { 0x008, 0x00b, 4, 0, read_id, NULL },                              /* GICD_IIDR */
-    { 0x100, 0x17f, 4, BANK_ENABLE_SET, read_bank, write_bank },        /* GICD_ISENABLER */
-    { 0x180, 0x1ff, 4, BANK_ENABLE_CLEAR, read_bank, write_bank },      /* GICD_ICENABLER */
-    { 0x200, 0x27f, 4, BANK_PEND_SET, read_bank, write_bank },          /* GICD_ISPENDR */
-    { 0x280, 0x2ff, 4, BANK_PEND_CLEAR, read_bank, write_bank },        /* GICD_ICPENDR */
-    { 0x300, 0x37f, 4, BANK_ACTIVE_SET, read_bank, write_bank },        /* GICD_ISACTIVER */
-    { 0x380, 0x3ff, 4, BANK_ACTIVE_CLEAR, read_bank, write_bank },      /* GICD_ICACTIVER */
     { 0x400, 0x7fb, 1 | 4, 0, read_prio, write_prio },                  /* GICD_IPRIORITYR */
     { 0x800, 0xbfb, 1 | 4, 0, read_targets, write_targets },            /* GICD_ITARGETSR */
     { 0xc00, 0xcff, 4, 0, read_cfg, write_cfg },                        /* GICD_ICFGR */
@@ -175,13 +157,19 @@ static const struct vgic_reg regs[] = {
 
 static int dist_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
 {
-    *val = vgic_reg_read(regs, ARRAY_SIZE(regs), dev, vgic_this_cpu(dev), (uint32_t)off, size);
+    if (vgic_is_bank((uint32_t)off, size) && vgic_bank_reg((uint32_t)off) != BANK_GROUP)
+        *val = vgic_bank_read(dev, vgic_this_cpu(dev), vgic_bank_reg((uint32_t)off), vgic_bank_first((uint32_t)off));
+    else
+        *val = vgic_reg_read(regs, ARRAY_SIZE(regs), dev, vgic_this_cpu(dev), (uint32_t)off, size);
     return 0;
 }
 
 static int dist_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
-    vgic_reg_write(regs, ARRAY_SIZE(regs), dev, vgic_this_cpu(dev), (uint32_t)off, size, val);
+    if (vgic_is_bank((uint32_t)off, size) && vgic_bank_reg((uint32_t)off) != BANK_GROUP)
+        vgic_bank_write(dev, vgic_this_cpu(dev), vgic_bank_reg((uint32_t)off), vgic_bank_first((uint32_t)off), (uint32_t)val);
+    else
+        vgic_reg_write(regs, ARRAY_SIZE(regs), dev, vgic_this_cpu(dev), (uint32_t)off, size, val);
     return 0;
 }
 

@@ -65,13 +65,14 @@ enum arm_workaround {
 
 /*
  * The virtual CPU interface of a vCPU, at the start of what v->vintc points to. The vGIC fills it in vintc_ops.enter() and looks at what came
- * back in leave(). The engine loads lr[n] for each bit of `used` at entry, makes the others invalid, and reads them back at exit.
+ * back in leave(). The engine loads lr[n] for each bit of `dirty` at entry, and reads back those of `used` at exit.
  * VMCR and the active-priority registers are the engine's: they move with the vCPU, by load() and unload().
  */
 #define ARM_LRS_MAX 16
 struct arm_gic_cpu {
     uint64_t lr[ARM_LRS_MAX];      /* layout of ICH_LR<n>_EL2 (GICv3 §12.4.8); a GICv2 engine converts; bits 12:10 of the INTID: source of a v2 SGI */
-    uint32_t used;                 /* bit per list register that holds an interrupt; 0 costs the engine nothing */
+    uint32_t used;                 /* bit per list register that holds an interrupt: these are read back at exit; 0 costs the engine nothing */
+    uint32_t dirty;                /* bit per list register whose lr[n] is not what the CPU has: written at entry, or after load(). An empty one is lr 0 */
     uint32_t hcr;                  /* ICH_HCR_EL2 bits 7:1 wanted: NPIE, LRENPIE (§12.4.3); En is the engine's. When LRENPIE is wanted, the engine
                                     * puts EOIcount (bits 31:27) here at exit, and enters with EOIcount 0. It may be wanted with `used` 0. 0: nothing wanted, nothing to read back */
 };
@@ -81,7 +82,8 @@ struct arm_gic_cpu {
 #define ARM_LR_PENDING  (1ull << 62)
 #define ARM_LR_ACTIVE   (1ull << 63)
 #define ARM_LR_HW       (1ull << 61)
-#define ARM_LR_GROUP1   (1ull << 60)
+#define ARM_LR_GROUP1_SHIFT 60
+#define ARM_LR_GROUP1   (1ull << ARM_LR_GROUP1_SHIFT)
 #define ARM_LR_EOI      (1ull << 41)   /* HW 0: maintenance interrupt at the guest's EOI */
 #define ARM_LR_PRIORITY_SHIFT 48
 #define ARM_LR_PINTID_SHIFT 32
