@@ -179,6 +179,41 @@ static void set_up(void)
     wr(GITS(0), 1);
 }
 
+/* What the registers tell: enabled, pending and active, of every bank. */
+static unsigned tell(uint32_t *out)
+{
+    unsigned n = 0;
+
+    for (unsigned v = 0; v < VCPUS; v++) {
+        on(v);
+        for (unsigned reg = 0x100; reg < 0x400; reg += 0x100)
+            for (unsigned k = 0; k < 16; k += 4)
+                out[n++] = fake_version == 2 || k ? rd(GICD(reg + k)) : rd(GICS(v, reg));
+    }
+    return n;
+}
+
+/* Saved and put back, whole or with a byte changed: the first is the same to the guest, the second is refused or as good as any. */
+static void do_save(const struct step *s)
+{
+    static uint32_t before[64 * VCPUS], after[64 * VCPUS];
+    static _Alignas(8) uint8_t buf[256 * 1024];
+    size_t len = vgic_save_size(&fake_vm);
+    bool whole = !(s->off & 4);
+    int err;
+
+    check(len <= sizeof buf && vgic_save(&fake_vm, buf, len - 1) == -EINVAL);
+    if (whole)
+        (void)tell(before);
+    check(!vgic_save(&fake_vm, buf, len));
+    if (!whole)
+        buf[(s->val >> 8) % len] ^= (uint8_t)(s->val | 1);
+    err = restore_parked(buf, len);
+    check(!whole || !err);
+    for (unsigned n = whole ? tell(after) : 0; n-- > 0;)
+        check(before[n] == after[n]);
+}
+
 static void run(const struct step *s)
 {
     unsigned v = s->a >> 6 & (VCPUS - 1);
@@ -201,7 +236,9 @@ static void run(const struct step *s)
         (void)wakes(v);
         break;
     default:
-        if (s->off & 1) {
+        if (s->off & 2) {
+            do_save(s);
+        } else if (s->off & 1) {
             vgic_vcpu_reset(&fake_vcpu[v]);
             fake_cpu[v].depth = 0;
         }

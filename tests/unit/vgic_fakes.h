@@ -292,6 +292,22 @@ static inline uint32_t take(unsigned v)
     return id;
 }
 
+/* All are parked: unload() leaves the CPU's list registers empty, and the next load() asks for the virtual timer's interrupt. */
+static inline int restore_parked(const void *buf, size_t len)
+{
+    int err;
+
+    this_cpu()->loaded = this_cpu()->current = NULL;
+    err = vgic_restore(&fake_vm, buf, len);
+    lock_assert_none();
+    for (unsigned v = 0; !err && v < fake_vm.nvcpus; v++) {
+        memset(fake_cpu[v].lr, 0, sizeof fake_cpu[v].lr);
+        fake_cpu[v].phys_active = arm_vtimer_active(&fake_vcpu[v]);
+    }
+    on(0);
+    return err;
+}
+
 /* ---- accesses as hv/vm/io.c makes them ---- */
 
 static inline uint64_t fake_io(uint64_t addr, unsigned size, bool write, uint64_t val)

@@ -174,6 +174,8 @@ unsigned vgic_lr_state(struct vgic *, struct vgic_irq, unsigned idx);
 uint8_t vgic_lr_source(struct vgic *, struct vgic_irq, unsigned idx);   /* of a v2 SGI pending there: bit of its source; else 0 */
 void vgic_lr_note(struct vgic *, struct vgic_irq, unsigned idx);     /* lock held: it may have been taken since its CPU looked */
 bool vgic_lr_wakes(struct vgic_cpu *);                 /* own CPU: a list register holds what the CPU interface would signal */
+/* Lock held, vCPU parked: a list register of a saved state (INTID, source, state): into a free one, else its state goes back to the interrupt. */
+void vgic_lr_put_back(struct vgic_cpu *, uint64_t lr, bool was_pending);
 void vgic_lr_reset(struct vgic_cpu *);                 /* own CPU, lock held: takes everything back */
 /* No lock held: waits until what is in the list registers of these vCPUs (bits) was read back at least once. */
 void vgic_settle(struct vgic *, uint64_t vcpus);
@@ -227,6 +229,7 @@ bool its_process(struct vgic *, unsigned budget);
 void vtimer_cpu_init(struct vgic_cpu *);
 void vtimer_cpu_fini(struct vgic_cpu *);
 void vtimer_cpu_reset(struct vgic_cpu *);
+void vtimer_cpu_restored(struct vgic_cpu *);           /* no lock, vCPU parked: c->s and the engine's registers are there: events wait for both timers */
 bool vtimer_due(struct vgic_cpu *);                    /* own CPU: the virtual timer asserts its PPI */
 void vtimer_drop(struct vgic_cpu *);                   /* lock held: the PPI is no longer held for the guest */
 void vtimer_sync_phys(struct vgic_cpu *);              /* own CPU, lock held: after a drop by another CPU */

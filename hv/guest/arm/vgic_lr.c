@@ -451,6 +451,31 @@ void vgic_service(struct vgic_cpu *c)
     c->g->servicing = NULL;
 }
 
+/* Attributes and priority come when its CPU looks after it, before the guest is entered. */
+void vgic_lr_put_back(struct vgic_cpu *c, uint64_t lr, bool was_pending)
+{
+    uint32_t left = ~c->gic.used & ((1u << c->g->nlrs) - 1);
+    unsigned n = (unsigned)__builtin_ctz(left | 1u << 31), idx = lr_index(c->g, lr);
+    struct vgic_irq i = vgic_irq_at(c->g, c, idx);
+
+    if (left) {
+        c->gic.lr[n] = lr;
+        c->gic.used |= 1u << n;
+        c->lr_pending |= was_pending ? 1u << n : 0;
+        c->v->vintc_hooks = true;
+        return;
+    }
+    if (lr & ARM_LR_PENDING && !(i.b->unpend & i.bit))
+        unlatch(c->g, i, lr, idx);
+    else if (was_pending && !(lr & ARM_LR_PENDING) && !(i.b->edge & i.bit))
+        i.b->latch &= ~i.bit;         /* note_taken() */
+    if (lr & ARM_LR_ACTIVE && !(i.b->deact & i.bit))
+        i.b->active |= i.bit;         /* counted by the caller */
+    i.b->in_lr &= ~i.bit;
+    i.b->deact &= ~i.bit;
+    i.b->unpend &= ~i.bit;
+}
+
 void vgic_lr_reset(struct vgic_cpu *c)
 {
     c->g->servicing = c;

@@ -248,6 +248,18 @@ int ptimer_access(struct vgic_cpu *c, uint32_t id, bool write, uint64_t *val)
     return -ENOENT;
 }
 
+void vtimer_cpu_restored(struct vgic_cpu *c)
+{
+    uint64_t cval = 0;
+
+    alarm_off(&c->virt);
+    if (virt_enabled(c, &cval) && !arm_vtimer_active(c->v))
+        alarm_set(c, &c->virt, cval);
+    spin_lock(&c->g->lock);
+    phys_changed(c);
+    spin_unlock(&c->g->lock);
+}
+
 void vtimer_cpu_reset(struct vgic_cpu *c)
 {
     alarm_off(&c->virt);
