@@ -9,62 +9,19 @@
 extern const unsigned char arm_dsdt_aml_code[];
 extern const unsigned arm_dsdt_aml_len;
 
-enum { HEADER = 36, RSDP_LEN = 36 };
-
-static uint8_t sum(const uint8_t *p, uint64_t len)
-{
-    uint8_t s = 0;
-
-    for (uint64_t i = 0; i < len; i++)
-        s = (uint8_t)(s + p[i]);
-    return s;
-}
-
-/* §5.2.6. The checksum comes last: seal(). */
-static uint8_t *table(struct tables *t, const char *signature, unsigned revision, uint32_t len)
-{
-    uint8_t *p = tables_take(t, len, 16);
-
-    memcpy(p, signature, 4);
-    tables_put(p, 4, 4, len);
-    p[8] = (uint8_t)revision;
-    memcpy(p + 10, "TRIVETTRIVETA6", 14);
-    tables_put(p, 24, 4, 1);
-    memcpy(p + 28, "TRVT", 4);
-    tables_put(p, 32, 4, 1);
-    return p;
-}
-
-static uint64_t seal(struct tables *t, uint8_t *p)
-{
-    uint32_t len;
-
-    memcpy(&len, p + 4, sizeof len);
-    p[9] = (uint8_t)-sum(p, len);
-    return tables_address(t, p);
-}
-
-static uint64_t dsdt(struct tables *t)
-{
-    uint8_t *p = tables_take(t, arm_dsdt_aml_len, 16);
-
-    memcpy(p, arm_dsdt_aml_code, arm_dsdt_aml_len);
-    return tables_address(t, p);
-}
-
 /* §5.2.9 */
 static uint64_t fadt(struct tables *t)
 {
     enum { LEN = 276, HW_REDUCED_ACPI = 1 << 20, PSCI_COMPLIANT = 1, PSCI_USE_HVC = 2 };
-    uint8_t *p = table(t, "FACP", 6, LEN);
+    uint8_t *p = tables_begin(t, "FACP", 6, LEN);
 
     p[45] = 4;                                       /* Preferred_PM_Profile: enterprise server */
     tables_put(p, 112, 4, HW_REDUCED_ACPI);
     tables_put(p, 129, 2, PSCI_COMPLIANT | PSCI_USE_HVC);
     p[131] = 4;                                      /* minor version */
-    tables_put(p, 140, 8, dsdt(t));
+    tables_put(p, 140, 8, tables_copy(t, arm_dsdt_aml_code, arm_dsdt_aml_len));
     memcpy(p + 268, "TRIVET\0", 8);
-    return seal(t, p);
+    return tables_seal(t, p);
 }
 
 /* ---- MADT, §5.2.12 ---- */
@@ -99,14 +56,14 @@ static void madt_rest(uint8_t *p, uint8_t gic)
 
 static uint64_t madt(struct tables *t)
 {
-    uint8_t gic = arm_machine_of(t->l->vm->vcpu[0])->gic;
-    uint32_t n = t->l->vm->nvcpus, len = HEADER + 8 + 80 * n + 24 + (gic == 2 ? 24 : 20);
-    uint8_t *p = table(t, "APIC", 5, len), *at = p + HEADER + 8;
+    uint8_t gic = arm_machine_of(t->vm->vcpu[0])->gic;
+    uint32_t n = t->vm->nvcpus, len = TABLE_HEADER + 8 + 80 * n + 24 + (gic == 2 ? 24 : 20);
+    uint8_t *p = tables_begin(t, "APIC", 5, len), *at = p + TABLE_HEADER + 8;
 
     for (uint32_t i = 0; i < n; i++)
         at = gicc(at, i, gic);
     madt_rest(at, gic);
-    return seal(t, p);
+    return tables_seal(t, p);
 }
 
 /* ---- the others ---- */
@@ -115,7 +72,7 @@ static uint64_t gtdt(struct tables *t)
 {
     enum { LEN = 104, ALWAYS_ON = 1 << 2 };
     static const struct { uint8_t at, intid; } timers[] = { { 48, 29 }, { 56, ARM_PPI_PTIMER }, { 64, ARM_PPI_VTIMER }, { 72, 26 } };
-    uint8_t *p = table(t, "GTDT", 3, LEN);
+    uint8_t *p = tables_begin(t, "GTDT", 3, LEN);
 
     tables_put(p, 36, 8, UINT64_MAX);                /* no memory-mapped counter */
     tables_put(p, 80, 8, UINT64_MAX);
@@ -123,22 +80,22 @@ static uint64_t gtdt(struct tables *t)
         tables_put(p, timers[i].at, 4, timers[i].intid);
         tables_put(p, timers[i].at + 4u, 4, ALWAYS_ON);   /* level, active high */
     }
-    return seal(t, p);
+    return tables_seal(t, p);
 }
 
 static uint64_t mcfg(struct tables *t)
 {
-    uint8_t *p = table(t, "MCFG", 1, HEADER + 8 + 16);
+    uint8_t *p = tables_begin(t, "MCFG", 1, TABLE_HEADER + 8 + 16);
 
     tables_put(p, 44, 8, PLAT_ECAM);                 /* segment 0, buses 0 to 0 */
-    return seal(t, p);
+    return tables_seal(t, p);
 }
 
 /* Requester IDs go to the ITS as DeviceIDs, unchanged; memory accesses are coherent. */
 static uint64_t iort(struct tables *t)
 {
     enum { ITS_NODE = 48, ROOT_NODE = ITS_NODE + 24, MAPPING = 36, LEN = ROOT_NODE + MAPPING + 20 };
-    uint8_t *p = table(t, "IORT", 0, LEN), *its = p + ITS_NODE, *root = p + ROOT_NODE, *map = root + MAPPING;
+    uint8_t *p = tables_begin(t, "IORT", 0, LEN), *its = p + ITS_NODE, *root = p + ROOT_NODE, *map = root + MAPPING;
 
     tables_put(p, 36, 4, 2), tables_put(p, 40, 4, ITS_NODE);
     its[1] = 24;                                     /* type 0, ITS group: one, number 0 */
@@ -148,13 +105,13 @@ static uint64_t iort(struct tables *t)
     tables_put(root, 16, 4, 1), root[23] = 3;        /* cache coherent; CPM and DACS */
     root[32] = 64;                                   /* memory address size limit */
     tables_put(map, 4, 4, 0xffff), tables_put(map, 12, 4, ITS_NODE);
-    return seal(t, p);
+    return tables_seal(t, p);
 }
 
 static uint64_t spcr(struct tables *t)
 {
     enum { LEN = 80, TYPE_PL011 = 3, IRQ_GIC = 1 << 3 };
-    uint8_t *p = table(t, "SPCR", 2, LEN);
+    uint8_t *p = tables_begin(t, "SPCR", 2, LEN);
 
     p[36] = TYPE_PL011;
     p[41] = 32, p[43] = 3;                           /* generic address: memory, 32-bit accesses */
@@ -163,28 +120,17 @@ static uint64_t spcr(struct tables *t)
     tables_put(p, 54, 4, INTID_PL011);
     p[58] = 7, p[60] = 1, p[62] = 3;                 /* 115200 baud, 1 stop bit, ANSI */
     tables_put(p, 64, 4, UINT32_MAX);                /* no PCI device */
-    return seal(t, p);
-}
-
-static void put_rsdp(uint8_t *p, uint64_t xsdt)
-{
-    memcpy(p, "RSD PTR ", 8);
-    memcpy(p + 9, "TRIVET", 6);
-    p[15] = 2;
-    tables_put(p, 20, 4, RSDP_LEN);
-    tables_put(p, 24, 8, xsdt);
-    p[8] = (uint8_t)-sum(p, 20);
-    p[32] = (uint8_t)-sum(p, RSDP_LEN);
+    return tables_seal(t, p);
 }
 
 uint64_t arm_acpi_build(struct tables *t)
 {
     uint64_t (*const all[])(struct tables *) = { fadt, madt, gtdt, mcfg, spcr, iort };
-    unsigned n = arm_machine_of(t->l->vm->vcpu[0])->gic == 2 ? ARRAY_SIZE(all) - 1 : ARRAY_SIZE(all);
-    uint8_t *rsdp = tables_take(t, RSDP_LEN, 16), *xsdt = table(t, "XSDT", 1, HEADER + 8 * n);
+    unsigned n = arm_machine_of(t->vm->vcpu[0])->gic == 2 ? ARRAY_SIZE(all) - 1 : ARRAY_SIZE(all);
+    uint64_t at[ARRAY_SIZE(all)];
+    uint8_t *rsdp = tables_take(t, RSDP_LEN, 16);
 
     for (unsigned i = 0; i < n; i++)
-        tables_put(xsdt, HEADER + 8 * i, 8, all[i](t));
-    put_rsdp(rsdp, seal(t, xsdt));
-    return tables_address(t, rsdp);
+        at[i] = all[i](t);
+    return tables_root(t, rsdp, at, n);
 }

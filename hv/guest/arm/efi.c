@@ -30,13 +30,13 @@ static uint8_t *descriptor(uint8_t *p, uint32_t type, uint64_t base, uint64_t le
 }
 
 /* RAM below the tables, the tables, RAM above. */
-static void memory_map(struct tables *t, struct efi_info *out)
+static void memory_map(struct tables *t, uint64_t ram, struct efi_info *out)
 {
-    uint64_t end = PLAT_RAM + t->l->config->memory, above = t->l->tables + TABLES_ROOM;
+    uint64_t end = PLAT_RAM + ram, above = t->base + TABLES_ROOM;
     uint8_t *map = tables_take(t, 3 * EFI_DESCRIPTOR_LEN, 16), *p = map;
 
-    p = descriptor(p, EFI_CONVENTIONAL_MEMORY, PLAT_RAM, t->l->tables - PLAT_RAM);
-    p = descriptor(p, EFI_ACPI_RECLAIM_MEMORY, t->l->tables, TABLES_ROOM);
+    p = descriptor(p, EFI_CONVENTIONAL_MEMORY, PLAT_RAM, t->base - PLAT_RAM);
+    p = descriptor(p, EFI_ACPI_RECLAIM_MEMORY, t->base, TABLES_ROOM);
     p = descriptor(p, EFI_CONVENTIONAL_MEMORY, above, end - above);
     out->memory_map = tables_address(t, map);
     out->memory_map_len = (uint32_t)(p - map);
@@ -84,14 +84,14 @@ static uint64_t system_table(struct tables *t, uint64_t rsdp)
 
 int arm_efi_build(struct load *l)
 {
-    struct tables t = { .l = l, .buf = calloc(1, TABLES_ROOM) };
+    struct tables t = { .vm = l->vm, .buf = calloc(1, TABLES_ROOM), .base = l->tables, .room = TABLES_ROOM, .model = "TRIVETA6" };
     int err;
 
     if (!t.buf)
         return -ENOMEM;
     l->efi.system_table = system_table(&t, arm_acpi_build(&t));
-    memory_map(&t, &l->efi);
-    err = t.full ? -ENOSPC : gmem_write(l->vm, gpa(l->tables), t.buf, t.used);
+    memory_map(&t, l->config->memory, &l->efi);
+    err = t.full ? -ENOSPC : gmem_write(l->vm, gpa(t.base), t.buf, t.used);
     if (err)
         snprintf(l->vm->why, sizeof l->vm->why, "its ACPI tables could not be written");
     free(t.buf);
