@@ -80,6 +80,7 @@ extern const struct vcpu_ops vmx_ops;
 /* Own CPU: makes v's VMCS current; vmx_done() leaves it so only if this CPU holds v, so that another CPU may take it. */
 void vmx_make_current(struct vmx_vcpu *, struct vmx_cpu *);
 void vmx_drop(struct vmx_vcpu *);
+static inline bool vmx_is_current(const struct vcpu *v) { return vmx_cpus[x86_this_cpu()->id].current == vmx_of(v); }
 static inline void vmx_use(struct vcpu *v)
 {
     struct vmx_cpu *c = &vmx_cpus[x86_this_cpu()->id];
@@ -112,7 +113,7 @@ bool vmx_nmi_ready(struct vcpu *);
 void vmx_tpr_window(struct vcpu *, unsigned priority);
 void vmx_irq_window(struct vcpu *, bool on);
 void vmx_nmi_window(struct vcpu *);
-void vmx_close_nmi_window(struct vmx_vcpu *);
+void vmx_close_window(struct vmx_vcpu *, uint32_t bit);
 void vmx_skip_insn(struct vcpu *, unsigned len);
 void vmx_inject(struct vcpu *, struct vmx_vcpu *);             /* takes v->event */
 void vmx_vectoring(struct vcpu *, uint32_t info);              /* gives it back */

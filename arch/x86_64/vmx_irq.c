@@ -23,7 +23,7 @@ static void dr6_set(uint64_t v)
     __asm__ volatile("mov %0, %%db6" : : "r"(v));
 }
 
-static uint32_t blocking(struct vcpu *v)
+static __attribute__((noinline)) uint32_t blocking_elsewhere(struct vcpu *v)
 {
     uint32_t b;
 
@@ -31,6 +31,11 @@ static uint32_t blocking(struct vcpu *v)
     b = (uint32_t)vmread(GUEST_INTERRUPTIBILITY);
     vmx_done(v);
     return b;
+}
+
+static uint32_t blocking(struct vcpu *v)
+{
+    return vmx_is_current(v) ? (uint32_t)vmread(GUEST_INTERRUPTIBILITY) : blocking_elsewhere(v);
 }
 
 bool vmx_irq_ready(struct vcpu *v)
@@ -44,23 +49,29 @@ bool vmx_nmi_ready(struct vcpu *v)
     return v->event.type == VEV_NONE && !(blocking(v) & (BLOCK_STI | BLOCK_MOV_SS | BLOCK_NMI));
 }
 
-static void set_primary(struct vcpu *v, uint32_t bit, bool on)
+static __attribute__((noinline)) void set_primary_elsewhere(struct vcpu *v)
 {
-    struct vmx_vcpu *s = vmx_of(v);
-    uint32_t want = on ? s->primary | bit : s->primary & ~bit;
-
-    if (want == s->primary)
-        return;
     vmx_use(v);
-    vmwrite(PRIMARY_CONTROLS, want);
+    vmwrite(PRIMARY_CONTROLS, vmx_of(v)->primary);
     vmx_done(v);
-    s->primary = want;
+}
+
+static void set_primary(struct vcpu *v, uint32_t want)
+{
+    vmx_of(v)->primary = want;
+    if (vmx_is_current(v))
+        vmwrite(PRIMARY_CONTROLS, want);
+    else
+        set_primary_elsewhere(v);
 }
 
 /* The guest exits as soon as it could take an interrupt (25.2). */
 void vmx_irq_window(struct vcpu *v, bool on)
 {
-    set_primary(v, P_INT_WINDOW, on);
+    uint32_t now = vmx_of(v)->primary;
+
+    if (((now & P_INT_WINDOW) != 0) != on)
+        set_primary(v, now ^ P_INT_WINDOW);
 }
 
 /* Memory only: put_threshold() writes it. */
@@ -74,12 +85,16 @@ void vmx_tpr_window(struct vcpu *v, unsigned priority)
 
 void vmx_nmi_window(struct vcpu *v)
 {
-    set_primary(v, P_NMI_WINDOW, true);
+    uint32_t now = vmx_of(v)->primary;
+
+    if (!(now & P_NMI_WINDOW))
+        set_primary(v, now | P_NMI_WINDOW);
 }
 
-void vmx_close_nmi_window(struct vmx_vcpu *s)
+/* At the exit for it. */
+void vmx_close_window(struct vmx_vcpu *s, uint32_t bit)
 {
-    s->primary &= ~(uint32_t)P_NMI_WINDOW;
+    s->primary &= ~bit;
     vmwrite(PRIMARY_CONTROLS, s->primary);
 }
 

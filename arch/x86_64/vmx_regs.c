@@ -386,7 +386,7 @@ static __attribute__((noinline)) void read_mode_elsewhere(struct vcpu *v, struct
 /* Mostly for the vCPU that has just left the guest: its VMCS is current. */
 void vmx_x86_mode(struct vcpu *v, struct x86_mode_regs *r)
 {
-    if (vmx_cpus[x86_this_cpu()->id].current == vmx_of(v))
+    if (vmx_is_current(v))
         read_mode(vmx_of(v), r);
     else
         read_mode_elsewhere(v, r);

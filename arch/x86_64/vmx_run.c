@@ -82,15 +82,15 @@ static void exit_shutdown(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *
 
 static void exit_window(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
-    (void)s;
-    vmx_irq_window(v, false);
+    (void)v;
+    vmx_close_window(s, P_INT_WINDOW);
     e->reason = EXIT_IRQ_WINDOW;
 }
 
 static void exit_nmi_window(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)v;
-    vmx_close_nmi_window(s);
+    vmx_close_window(s, P_NMI_WINDOW);
     e->reason = EXIT_IRQ_WINDOW;
 }
 
@@ -403,6 +403,18 @@ static void put_threshold(struct vmx_vcpu *s)
     s->watching = (s->threshold | t) != 0;
 }
 
+/* at_entry holds where ibrs_switch does. */
+static __attribute__((noinline)) bool enter_guarded(struct vcpu *v, struct vmx_vcpu *s)
+{
+    bool entered;
+
+    vmx_leaks_entry();
+    entered = vmx_enter(&v->regs, s->launched, &s->host_rsp);
+    if (vmx_leaks.ibrs_switch)
+        vmx_leaks_cpu();
+    return entered;
+}
+
 static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
 {
     bool entered;
@@ -412,14 +424,12 @@ static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
         put_timer(s);
     if (s->watching)
         put_threshold(s);
-    if (DEBUG_LOCKS && s->changed && broken_rule(s))
-        return REASON_RULE;
-    s->changed = false;
-    if (vmx_leaks.at_entry)
-        vmx_leaks_entry();
-    entered = vmx_enter(&v->regs, s->launched, &s->host_rsp);
-    if (vmx_leaks.ibrs_switch)
-        vmx_leaks_cpu();
+    if (DEBUG_LOCKS) {
+        if (s->changed && broken_rule(s))
+            return REASON_RULE;
+        s->changed = false;
+    }
+    entered = vmx_leaks.at_entry ? enter_guarded(v, s) : vmx_enter(&v->regs, s->launched, &s->host_rsp);
     if (!entered)
         return REASON_VMFAIL;
     s->launched = true;
@@ -443,7 +453,7 @@ void vmx_run(struct vcpu *v, struct vcpu_exit *e)
     struct vmx_vcpu *s = vmx_of(v);
     struct vmx_cpu *c = &vmx_cpus[x86_this_cpu()->id];
 
-    if (time_cycles() > s->look_at) {     /* it exits so often that its own time does not run out */
+    if (rdtsc() > s->look_at) {     /* it exits so often that its own time does not run out */
         exit_timer(v, s, e);
         return;
     }
