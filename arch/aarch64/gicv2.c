@@ -116,11 +116,11 @@ static void v2_enable(uint32_t intid, bool on)
     set_bit(on ? GICD_ISENABLER : GICD_ICENABLER, intid);
 }
 
-static void v2_route(uint32_t intid)
+static void v2_route(uint32_t intid, bool edge)
 {
     uint32_t cfg = mmio_read32(gicd + GICD_ICFGR + intid / 16 * 4);
 
-    mmio_write32(gicd + GICD_ICFGR + intid / 16 * 4, cfg & ~(2u << intid % 16 * 2));
+    mmio_write32(gicd + GICD_ICFGR + intid / 16 * 4, (cfg & ~(2u << intid % 16 * 2)) | (edge ? 2u : 0u) << intid % 16 * 2);
     mmio_write8(gicd + GICD_ITARGETSR + intid, ((struct arm_cpu *)percpus[0].arch)->gicv2_mask);
 }
 

@@ -205,11 +205,11 @@ static void v3_enable(uint32_t intid, bool on)
         settle(intid);
 }
 
-static void v3_route(uint32_t intid)
+static void v3_route(uint32_t intid, bool edge)
 {
     uint32_t cfg = mmio_read32(gicd + GIC_ICFGR + intid / 16 * 4);
 
-    mmio_write32(gicd + GIC_ICFGR + intid / 16 * 4, cfg & ~(2u << intid % 16 * 2));
+    mmio_write32(gicd + GIC_ICFGR + intid / 16 * 4, (cfg & ~(2u << intid % 16 * 2)) | (edge ? 2u : 0u) << intid % 16 * 2);
     mmio_write64(gicd + GICD_IROUTER + intid * 8ull, ((struct arm_cpu *)percpus[0].arch)->mpidr);
 }
 

@@ -57,12 +57,12 @@ int gic_cpu_init(void)
 
 int irq_register(uint32_t gsi, void (*fn)(void *), void *arg)
 {
-    if (gsi < 32 || gsi >= gic->nr_irqs)
+    if (gsi < 32 || gsi >= gic->nr_irqs || gsi >= 1020)
         return -ENOENT;
     if (nlines == ARRAY_SIZE(lines))
         return -ENOSPC;
     lines[nlines++] = (struct line){ fn, arg, gsi };
-    gic->route(gsi);
+    gic->route(gsi, the_platform.edge[gsi / 32] >> gsi % 32 & 1);
     gic->enable(gsi, true);
     return 0;
 }

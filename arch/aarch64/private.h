@@ -79,7 +79,7 @@ struct gic_ops {
     void (*deactivate)(uint32_t word);
     void (*sgi)(uint32_t cpu, uint32_t intid);
     void (*enable)(uint32_t intid, bool on);        /* PPI: of this CPU */
-    void (*route)(uint32_t intid);                  /* SPI: level-triggered, to CPU 0 */
+    void (*route)(uint32_t intid, bool edge);       /* SPI, not yet enabled: to CPU 0 */
     void (*set_active)(uint32_t intid, bool on);    /* PPI of this CPU */
     uint32_t intid_mask, nr_irqs;
 };

@@ -104,16 +104,19 @@ static uint64_t reg_base(const struct walk *w, uint32_t n)
     return reg(w, n, &r) ? r.base : 0;
 }
 
-/* Interrupt `n` of the node: <type number flags>, arm,gic-v3.yaml. 0: none. */
+/* Interrupt `n` of the node: <type number flags>, arm,gic-v3.yaml; flags 1 and 2 are edges. 0: none. */
 static uint32_t intid(const struct walk *w, uint32_t n)
 {
     int len;
     const void *p = fdt_getprop(w->fdt, w->node[w->depth], "interrupts", &len);
-    uint32_t i = n * w->irq_cells, number = cell(p, len, i + 1);
+    uint32_t i = n * w->irq_cells, number = cell(p, len, i + 1), id;
 
     if (!p || (i + 3) * CELL > (uint32_t)len || number >= 1020)
         return 0;
-    return number + (cell(p, len, i) == 0 ? SPI_FIRST : PPI_FIRST);
+    id = number + (cell(p, len, i) == 0 ? SPI_FIRST : PPI_FIRST);
+    if (id < 1020 && (cell(p, len, i + 2) & 3))
+        w->out->edge[id / 32] |= 1u << id % 32;
+    return id;
 }
 
 /* section 2.3.4, of the node and those above it. */

@@ -105,7 +105,7 @@ static void add_uart(const char *name, uint32_t base, uint32_t irq)
     if (disabled)
         must(fdt_property_string(tree, "status", "disabled"));
     CELLS("reg", base, 0x1000);
-    CELLS("interrupts", 0, irq, 4);
+    CELLS("interrupts", 0, irq, irq == 8 ? 1 : 4);
     CELLS("clocks", 5);
     end();
 }
@@ -205,6 +205,8 @@ static void devices(void **state)
     assert_int_equal(p.uart.kind, UART_PL011);          /* the one that an alias names, not the first */
     assert_int_equal(p.uart.base, 0x9040000);
     assert_int_equal(p.uart.intid, 40);
+    for (unsigned i = 0; i < ARRAY_SIZE(p.edge); i++)
+        assert_int_equal(p.edge[i], i == 40 / 32 ? 1u << 40 % 32 : 0);
     assert_int_equal(p.uart.clock, 48000000);
     assert_int_equal(p.necam, 1);
     assert_int_equal(p.ecam[0].base, 0x3000000);

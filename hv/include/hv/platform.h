@@ -35,6 +35,7 @@ struct platform {
     } gic;
     struct { uint32_t phys, virt, hyp, hyp_virt; } timer;   /* INTIDs of the generic timer's PPIs, normally 30, 27, 26, 28 */
     struct platform_serial uart;
+    uint32_t edge[1024 / 32];               /* bit per INTID that is edge-triggered: told by device trees; ACPI's SPCR has none that is */
     struct platform_ecam ecam[PLATFORM_ECAM_MAX]; uint32_t necam;
 };
 extern struct platform the_platform;
