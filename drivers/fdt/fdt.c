@@ -227,13 +227,14 @@ static void on_pl011(struct walk *w) { set_uart(w, UART_PL011); }
 static void on_sbsa(struct walk *w) { set_uart(w, UART_SBSA); }
 static void on_16550(struct walk *w) { set_uart(w, UART_16550); }
 
+/* The subset comes before what it is a subset of: who calls a port both wants only that used. */
 static const struct {
     const char *compatible;
     void (*fn)(struct walk *);
 } nodes[] = {
     { "arm,gic-v3", on_gicv3 }, { "arm,gic-v3-its", on_its }, { "arm,gic-400", on_gicv2 }, { "arm,cortex-a15-gic", on_gicv2 },
     { "arm,armv8-timer", on_timer }, { "arm,psci-1.0", on_psci }, { "arm,psci-0.2", on_psci }, { "pci-host-ecam-generic", on_ecam },
-    { "arm,pl011", on_pl011 }, { "arm,sbsa-uart", on_sbsa }, { "ns16550a", on_16550 }, { "ns16550", on_16550 }, { "snps,dw-apb-uart", on_16550 },
+    { "arm,sbsa-uart", on_sbsa }, { "arm,pl011", on_pl011 }, { "ns16550a", on_16550 }, { "ns16550", on_16550 }, { "snps,dw-apb-uart", on_16550 },
 };
 
 /* Section 3.8: the children of /cpus, whose `reg` are MPIDR affinities. */

@@ -86,6 +86,7 @@ int serial_init(void)
         host_console_register(&chip->line);
     if (gsi && irq_register(gsi, chip->irq, NULL) == 0) {
         chip->irq_on();
+        log_info("console: %s, by interrupt %u", name, gsi);
         return 0;
     }
     log_warn("the serial port's interrupt %u cannot be routed: the port is polled", gsi);
