@@ -19,6 +19,7 @@
 #define SLICE_MIN_NS 1500000ull
 #define ROUND_NS 12000000ull       /* with many waiting, slices shrink so that a round takes about this long */
 #define LONE_SLICE_NS 50000000ull  /* nobody waits here: how often to look whether somebody waits elsewhere */
+#define LONGEST_NS 200000000ull    /* nobody could wait anywhere: a kick that was lost on its way is made up for */
 #define LAG_NS 20000000ull
 #define WAKE_EDGE_NS 1000000ull    /* a woken vCPU must be this far behind the running one to take its CPU */
 #define STEAL_EDGE_NS 10000000ull
@@ -296,7 +297,7 @@ uint64_t sched_slice_end(const struct vcpu *v)
     const struct sched_cpu *q = &queues[v->sched.cpu];
 
     if (!q->nqueued && __atomic_load_n(&entities, __ATOMIC_RELAXED) <= cpu_count)
-        return UINT64_MAX;
+        return v->sched.slice_start + LONGEST_NS;
     return v->sched.slice_start + slice_ns(q);
 }
 

@@ -38,7 +38,7 @@ void sched_step_back(struct vcpu *);
 /* This CPU, v running here: the same, and `to` of the same VM takes v's place in line if it waits. The caller then leaves the guest. */
 void sched_yield_to(struct vcpu *v, struct vcpu *to);
 bool sched_should_yield(const struct vcpu *);    /* its slice is over and another waits */
-uint64_t sched_slice_end(const struct vcpu *);   /* ns at which the slice ends; UINT64_MAX when nobody could ever wait */
+uint64_t sched_slice_end(const struct vcpu *);   /* ns at which the slice ends, even when nobody could ever wait */
 uint64_t sched_ran_ns(const struct vcpu *);      /* any CPU: ns on CPUs since sched_add(), a turn that has not ended included */
 struct sched_stats { uint32_t queued, runnable; };      /* waiting; waiting or running */
 void sched_cpu_stats(uint32_t cpu, struct sched_stats *);
