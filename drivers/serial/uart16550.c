@@ -65,23 +65,23 @@ static bool loopback(void)
     return rd(RBR) == 0x5a;
 }
 
-/* The firmware's speed is kept if it set one; else 115200. */
-static void set_line(uint32_t baud)
+/* The firmware's speed is kept if it set one; else 115200. clock: Hz; 0: 1.8432 MHz, as in PCs. */
+static void set_line(uint32_t baud, uint32_t clock)
 {
+    uint32_t fastest = clock ? clock / 16 : 115200, want = baud ? baud : 115200;
+
     wr(LCR, LCR_8N1 | LCR_DLAB);
     uint32_t div = rd(DLL) | (uint32_t)rd(DLM) << 8;
-    if (baud)
-        div = 115200 / baud;
-    else if (!div || div > 384)
-        div = 1;
+    if (baud || !div || (!clock && div > 384))
+        div = fastest > want ? (fastest + want / 2) / want : 1;
     wr(DLL, (uint8_t)div);
     wr(DLM, (uint8_t)(div >> 8));
     wr(LCR, LCR_8N1);
 }
 
-static bool start(uint32_t baud)
+static bool start(uint32_t baud, uint32_t clock)
 {
-    set_line(baud);
+    set_line(baud, clock);
     wr(FCR, 0x07);                      /* FIFOs on and emptied, interrupt at each byte */
     bool fifo = (rd(IIR) & 0xc0) == 0xc0;
     if (!loopback())
@@ -151,14 +151,14 @@ const struct serial_chip uart16550 = {
 bool uart16550_probe(uint16_t port)
 {
     uart = (struct uart){ .port = port, .width = 1 };
-    return start(0);
+    return start(0, 0);
 }
 
 /* Registers that lie 4 bytes apart are taken for 32 bits wide, which those that are only 8 wide bear. */
 bool uart16550_mmio(const struct platform_serial *u)
 {
     uart = (struct uart){ .mmio = mmu_map_device(hpa(u->base), 64), .shift = u->reg_shift, .width = u->reg_shift == 2 ? 4 : 1 };
-    return uart.mmio && start(u->baud);
+    return uart.mmio && start(u->baud, u->clock);
 }
 
 /* The SPCR's registers, if they are 16550-compatible and not what was probed already. */
@@ -173,7 +173,7 @@ bool uart16550_spcr(const struct acpi_spcr *s, char name[SERIAL_NAME_MAX])
         uart.port = (uint16_t)s->reg.addr;
     else if (s->reg.space == ACPI_MEMORY)
         uart.mmio = mmu_map_device(hpa(s->reg.addr), 64);
-    if ((uart.mmio || uart.port) && start(s->baud)) {
+    if ((uart.mmio || uart.port) && start(s->baud, 0)) {
         snprintf(name, SERIAL_NAME_MAX, "UART at %s %llx", uart.mmio ? "address" : "port", (unsigned long long)s->reg.addr);
         return true;
     }

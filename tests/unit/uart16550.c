@@ -1,0 +1,163 @@
+/* The 16550's driver on boards without ports, against a model of the chip: registers spaced by 1 or 4 bytes, its clock, its FIFO, its interrupts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <hv/console.h>
+
+#include <arch/io.h>
+
+static uint8_t model_read(const volatile void *, unsigned width);
+static void model_write(volatile void *, unsigned width, uint32_t val);
+#define mmio_read8(p) model_read(p, 1)
+#define mmio_read32(p) model_read(p, 4)
+#define mmio_write8(p, v) model_write(p, 1, v)
+#define mmio_write32(p, v) model_write(p, 4, v)
+#include "drivers/serial/uart16550.c"
+
+static struct {
+    unsigned shift, width;              /* what an access must be */
+    uint8_t reg[8], divisor[2];
+    char in[64], out[64];
+    unsigned nin, nout, full;           /* full: bytes in the transmit FIFO */
+    bool dead;                          /* nobody there: all ones */
+} chip;
+static char got[128];
+static size_t ngot;
+static unsigned room_told;
+static uint8_t window[64];
+
+void host_console_rx(const char *s, size_t n) { memcpy(got + ngot, s, n); ngot += n; }
+void host_console_tx_ready(void) { room_told++; }
+void *mmu_map_device(hpa_t pa, uint64_t len) { (void)len; return pa.v == 0x9000000 ? window : NULL; }
+
+static unsigned reg_of(const volatile void *p, unsigned width)
+{
+    size_t off = (size_t)((const volatile uint8_t *)p - window);
+
+    assert_int_equal(width, chip.width);
+    assert_int_equal(off & ((1u << chip.shift) - 1), 0);
+    assert_in_range(off >> chip.shift, 0, 7);
+    return (unsigned)(off >> chip.shift);
+}
+
+static uint8_t take(void)
+{
+    uint8_t c = (uint8_t)chip.in[0];
+
+    if (chip.nin)
+        memmove(chip.in, chip.in + 1, --chip.nin);
+    return c;
+}
+
+static uint8_t model_read(const volatile void *p, unsigned width)
+{
+    unsigned r = reg_of(p, width);
+
+    if (chip.dead)
+        return 0xff;
+    if (r < 2 && chip.reg[LCR] & LCR_DLAB)
+        return chip.divisor[r];
+    switch (r) {
+    case RBR: return take();
+    case IIR: return (uint8_t)(0xc0 | (chip.nin && chip.reg[IER] & 1 ? 4 : IIR_NONE));
+    case LSR: return (uint8_t)((chip.nin ? LSR_DATA : 0) | (chip.full ? 0 : LSR_IDLE));
+    default: return chip.reg[r];
+    }
+}
+
+static void model_write(volatile void *p, unsigned width, uint32_t val)
+{
+    unsigned r = reg_of(p, width);
+
+    if (r < 2 && chip.reg[LCR] & LCR_DLAB) {
+        chip.divisor[r] = (uint8_t)val;
+    } else if (r == THR && chip.reg[MCR] & MCR_LOOP) {
+        chip.in[chip.nin++] = (char)val;
+    } else if (r == THR) {
+        assert_in_range(chip.full, 0, 15);
+        chip.full++;
+        chip.out[chip.nout++] = (char)val;
+    } else {
+        chip.reg[r] = (uint8_t)val;
+    }
+}
+
+static bool begin(unsigned shift, uint32_t baud, uint32_t clock, unsigned divisor)
+{
+    const struct platform_serial port = { .kind = UART_16550, .base = 0x9000000, .baud = baud, .clock = clock, .reg_shift = (uint8_t)shift };
+
+    memset(&chip, 0, sizeof chip);
+    chip.shift = shift, chip.width = shift == 2 ? 4 : 1;
+    chip.divisor[0] = (uint8_t)divisor, chip.divisor[1] = (uint8_t)(divisor >> 8);
+    ngot = room_told = 0;
+    return uart16550_mmio(&port);
+}
+
+static unsigned divisor(void) { return chip.divisor[0] | (unsigned)chip.divisor[1] << 8; }
+
+static void test_speed(void **state)
+{
+    static const struct { uint32_t baud, clock; unsigned was, want; } lines[] = {
+        { 0, 0, 3, 3 }, { 0, 0, 0, 1 }, { 0, 0, 500, 1 }, { 9600, 0, 1, 12 },                        /* 1.8432 MHz */
+        { 0, 24000000, 26, 26 }, { 0, 24000000, 0, 13 }, { 0, 400000000, 2604, 2604 }, { 9600, 50000000, 27, 326 }, { 0, 1000000, 0, 1 },
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(lines); i++) {
+        assert_true(begin(i % 3, lines[i].baud, lines[i].clock, lines[i].was));
+        assert_int_equal(divisor(), lines[i].want);
+        assert_int_equal(chip.reg[LCR], LCR_8N1);
+        assert_int_equal(chip.reg[MCR], MCR_ON);
+    }
+}
+
+static void test_nobody(void **state)
+{
+    const struct platform_serial port = { .kind = UART_16550, .base = 0x9000000 }, elsewhere = { .kind = UART_16550, .base = 0x1000 };
+
+    (void)state;
+    memset(&chip, 0, sizeof chip);
+    chip.width = 1, chip.dead = true;
+    assert_false(uart16550_mmio(&port));
+    assert_false(uart16550_mmio(&elsewhere));
+}
+
+static void test_output_never_waits(void **state)
+{
+    (void)state;
+    for (unsigned shift = 0; shift <= 2; shift++) {
+        assert_true(begin(shift, 0, 0, 1));
+        assert_int_equal(uart16550.line.write("0123456789abcdefXYZ", 19), 16);
+        assert_int_equal(uart16550.line.write("XYZ", 3), 0);
+        assert_false(uart16550.tx_idle());
+        chip.full = 0;
+        assert_int_equal(uart16550.line.write("XYZ", 3), 3);
+        assert_memory_equal(chip.out, "0123456789abcdefXYZ", 19);
+    }
+}
+
+static void test_input_by_interrupt(void **state)
+{
+    (void)state;
+    assert_true(begin(2, 0, 0, 1));
+    uart16550.irq_on();
+    assert_int_equal(chip.reg[IER], IER_RX_TX);
+    memcpy(chip.in, "hello", 5);
+    chip.nin = 5;
+    uart16550.irq(NULL);
+    assert_int_equal(ngot, 5);
+    assert_memory_equal(got, "hello", 5);
+    assert_int_equal(room_told, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_speed), cmocka_unit_test(test_nobody), cmocka_unit_test(test_output_never_waits),
+                                        cmocka_unit_test(test_input_by_interrupt) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
