@@ -299,6 +299,31 @@ static void test_sgi(void **state)
     assert_int_equal(vgic_sysreg(&fake_vcpu[0], ARM_SCTLR_EL1, false, &val), -ENOENT);
 }
 
+/* `stats` shows them: what was put into a list register, and an edge that joined an active one. */
+static void test_counted(void **state)
+{
+    (void)state;
+    enable_local(0, 0xffff);
+    edge(40);
+    enable(40);
+    enable(33);
+    sgi1(1, 5ull << 24 | 1);
+    assert_int_equal(take(0), 5);
+    assert_int_equal(fake_vcpu[0].stats.injected_irqs, 1);
+    line(33, true);
+    assert_int_equal(ack(0), 33);
+    line(33, false);
+    eoi(0, 33);
+    assert_int_equal(fake_vcpu[0].stats.injected_irqs, 2);
+    line(40, true);
+    assert_int_equal(ack(0), 40);
+    line(40, false);
+    line(40, true);
+    (void)attend(0);
+    assert_int_equal(fake_vcpu[0].stats.injected_irqs, 4);
+    assert_int_equal(fake_vcpu[1].stats.injected_irqs, 0);
+}
+
 static void test_sgi_clusters(void **state)
 {
     fake_stop();
@@ -539,6 +564,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_enables, start, stop),
         cmocka_unit_test_setup_teardown(test_wakeable, start, stop),
         cmocka_unit_test_setup_teardown(test_sgi, start, stop),
+        cmocka_unit_test_setup_teardown(test_counted, start, stop),
         cmocka_unit_test_setup_teardown(test_sgi_clusters, start, stop),
         cmocka_unit_test_setup_teardown(test_priorities, start, stop),
         cmocka_unit_test_setup_teardown(test_nested, start, stop),
