@@ -82,15 +82,11 @@ static void settle_version(struct platform *out)
 
 static void parse_madt(struct platform *out, struct bytes b)
 {
-    for (uint32_t off = 44; off + 2 <= b.len;) {
-        uint32_t type = b.p[off], len = b.p[off + 1];
+    struct bytes e;
 
-        if (len < 2 || len > b.len - off)
-            break;
-        if (type < ARRAY_SIZE(on_entry) && on_entry[type])
-            on_entry[type](out, (struct bytes){ b.p + off, len });
-        off += len;
-    }
+    for (uint32_t off = 44; acpi_madt_entry(b, &off, &e);)
+        if (e.p[0] < ARRAY_SIZE(on_entry) && on_entry[e.p[0]])
+            on_entry[e.p[0]](out, e);
     settle_version(out);
 }
 

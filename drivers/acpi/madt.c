@@ -60,22 +60,29 @@ static void (*const on_entry[])(struct acpi_info *, struct bytes) = {
     [MADT_LAPIC_ADDR] = on_lapic_addr, [MADT_X2APIC] = on_x2apic,
 };
 
+bool acpi_madt_entry(struct bytes table, uint32_t *off, struct bytes *entry)
+{
+    uint32_t at = *off;
+
+    if (at + 2 > table.len || table.p[at + 1] < 2 || table.p[at + 1] > table.len - at)
+        return false;
+    *entry = (struct bytes){ table.p + at, table.p[at + 1] };
+    *off = at + entry->len;
+    return true;
+}
+
 void acpi_parse_madt(struct acpi_info *out, struct bytes b)
 {
+    struct bytes e;
+
     if (out->madt)                      /* a second MADT is a firmware's mistake: the first counts */
         return;
     out->madt = true;
     out->lapic = acpi_get(b, 36, 4);
     out->legacy_pic = acpi_get(b, 40, 4) & 1;
-    for (uint32_t off = 44; off + 2 <= b.len;) {
-        uint32_t type = b.p[off], len = b.p[off + 1];
-
-        if (len < 2 || len > b.len - off)
-            break;
-        if (type < ARRAY_SIZE(on_entry) && on_entry[type])
-            on_entry[type](out, (struct bytes){ b.p + off, len });
-        off += len;
-    }
+    for (uint32_t off = 44; acpi_madt_entry(b, &off, &e);)
+        if (e.p[0] < ARRAY_SIZE(on_entry) && on_entry[e.p[0]])
+            on_entry[e.p[0]](out, e);
 }
 
 /* PCI firmware specification 3.3, section 4.1.2. */

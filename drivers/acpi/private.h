@@ -20,6 +20,9 @@ uint64_t acpi_get(struct bytes b, uint32_t off, uint32_t size);
 struct acpi_gas acpi_gas_at(struct bytes b, uint32_t off);
 struct bytes acpi_bytes(const struct acpi_header *);
 
+/* The entries of a MADT from offset 44 on, ACPI 6.5 section 5.2.12: each has its type and its length in the first bytes. False: no more. */
+bool acpi_madt_entry(struct bytes table, uint32_t *off, struct bytes *entry);
+
 /* Each takes a table whose length and checksum are good. */
 void acpi_parse_madt(struct acpi_info *, struct bytes);
 void acpi_parse_mcfg(struct acpi_info *, struct bytes);

@@ -6,39 +6,9 @@
 
 #include <cmocka.h>
 
-#include <hv/acpi.h>
+#include "tests/unit/acpi_fake.h"
 
-#define BASE 0x1000u
-
-static uint8_t mem[0x4000];
 static struct acpi_info info;
-
-static const void *map(hpa_t phys, uint64_t len)
-{
-    return range_within(phys.v, len, BASE, sizeof mem) ? mem + (phys.v - BASE) : NULL;
-}
-
-static void put(uint32_t at, uint64_t val, size_t size)
-{
-    memcpy(mem + at, &val, size);
-}
-
-static void fix_sum(uint32_t at, uint32_t len, uint32_t where)
-{
-    uint8_t s = 0;
-
-    mem[at + where] = 0;
-    for (uint32_t i = 0; i < len; i++)
-        s = (uint8_t)(s + mem[at + i]);
-    mem[at + where] = (uint8_t)-s;
-}
-
-static void table(uint32_t at, const char *sig, uint32_t len)
-{
-    memcpy(mem + at, sig, 4);
-    put(at + 4, len, 4);
-    fix_sum(at, len, 9);
-}
 
 enum { RSDP = 0x10, XSDT = 0x100, MADT = 0x200, FADT = 0x400, DSDT = 0x600, MCFG = 0x800, SPCR = 0x900, HPET = 0xa00 };
 

@@ -8,39 +8,12 @@
 
 #include <hv/platform.h>
 
-#define BASE 0x1000u
+#include "tests/unit/acpi_fake.h"
+
 enum { RSDP = 0x10, XSDT = 0x100, MADT = 0x200, GTDT = 0x800, FADT = 0xa00, SPCR = 0xc00, DBG2 = 0xd00, MCFG = 0xe00 };
 
-static uint8_t mem[0x2000];
 static struct platform p;
 static uint32_t madt_len;
-
-static const void *map(hpa_t phys, uint64_t len)
-{
-    return range_within(phys.v, len, BASE, sizeof mem) ? mem + (phys.v - BASE) : NULL;
-}
-
-static void put(uint32_t at, uint64_t val, size_t size)
-{
-    memcpy(mem + at, &val, size);
-}
-
-static void fix_sum(uint32_t at, uint32_t len, uint32_t where)
-{
-    uint8_t s = 0;
-
-    mem[at + where] = 0;
-    for (uint32_t i = 0; i < len; i++)
-        s = (uint8_t)(s + mem[at + i]);
-    mem[at + where] = (uint8_t)-s;
-}
-
-static void table(uint32_t at, const char *sig, uint32_t len)
-{
-    memcpy(mem + at, sig, 4);
-    put(at + 4, len, 4);
-    fix_sum(at, len, 9);
-}
 
 static uint32_t entry(uint8_t type, uint8_t len)
 {

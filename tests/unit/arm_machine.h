@@ -13,6 +13,7 @@
 #include "arch/host/host.h"
 #include "hv/guest/arm/arm.h"
 #include "hv/guest/arm/arm_dev.h"
+#include "tests/unit/advance.h"
 
 #ifndef FAKE_RAM
 #define FAKE_RAM (16 * MIB)
@@ -164,19 +165,6 @@ static inline void mmio_write(uint64_t at, unsigned size, uint64_t val)
 
     (void)io_dispatch(&fake_vm, IO_MEM, &a);
     lock_assert_none();
-}
-
-/* Runs the events due until `ns` from now, each at its time. */
-static inline void advance(uint64_t ns)
-{
-    uint64_t end = host_now + ns;
-
-    (void)event_run();
-    while (event_next() <= end) {
-        host_now = max_u64(host_now, event_next());
-        (void)event_run();
-    }
-    host_now = end;
 }
 
 /* vCPUs in reset state, no devices: io_init() and vcpu_init() as hv/vm does before guest_ops.build. */

@@ -18,6 +18,7 @@
 #include "arch/host/host.h"
 #include "hv/guest/arm/platform.h"
 #include "hv/guest/arm/its.h"
+#include "tests/unit/advance.h"
 
 #define FAKE_VCPUS 20
 #define FAKE_RAM (1 * MIB)
@@ -339,19 +340,6 @@ static inline void wr8(uint64_t a, uint8_t val) { (void)fake_io(a, 1, true, val)
 #define GICR(v, off) (PLAT_GICR + (v) * PLAT_GICR_STRIDE + (off))
 #define GICS(v, off) GICR(v, 0x10000u + (off))
 #define GITS(off) (PLAT_ITS + (off))
-
-/* Runs the events due until `ns` from now, each at its time. */
-static inline void advance(uint64_t ns)
-{
-    uint64_t end = host_now + ns;
-
-    (void)event_run();
-    while (event_next() <= end) {
-        host_now = max_u64(host_now, event_next());
-        (void)event_run();
-    }
-    host_now = end;
-}
 
 static inline void fake_start(unsigned version, unsigned vcpus)
 {

@@ -20,6 +20,7 @@
 #include "hv/guest/x86/x86_dev.h"
 #include "hv/guest/x86/x86_devices.h"
 #include "hv/guest/x86/x86_intc.h"
+#include "tests/unit/advance.h"
 
 #define FAKE_VCPUS 8
 #define FAKE_RAM 4096
@@ -147,19 +148,6 @@ static inline uint8_t inb(uint16_t port) { return (uint8_t)fake_io(IO_PORT, port
 static inline void outb(uint16_t port, uint8_t val) { (void)fake_io(IO_PORT, port, 1, true, val); }
 static inline uint32_t mem_read(uint64_t a) { return (uint32_t)fake_io(IO_MEM, a, 4, false, 0); }
 static inline void mem_write(uint64_t a, uint32_t val) { (void)fake_io(IO_MEM, a, 4, true, val); }
-
-/* Runs the events due until `ns` from now, each at its time. */
-static inline void advance(uint64_t ns)
-{
-    uint64_t end = host_now + ns;
-
-    (void)event_run();
-    while (event_next() <= end) {
-        host_now = max_u64(host_now, event_next());
-        (void)event_run();
-    }
-    host_now = end;
-}
 
 /* The interrupt that v takes next, or -1. */
 static inline int take(unsigned v)

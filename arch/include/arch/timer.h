@@ -1,5 +1,5 @@
 #pragma once
 #include <hv/types.h>
-int must_check timer_init(void);       /* boot CPU: calibrates; time_ns() (see <hv/time.h>) works from here */
+int must_check timer_init(void);       /* boot CPU: calibrates; time_ns() (see <hv/time.h>) works from here. -ENODEV: no clock; logged */
 int must_check timer_cpu_init(void);   /* each CPU */
 void timer_arm(uint64_t ns);           /* this CPU: interrupt at time_ns() >= ns; UINT64_MAX: off. A past time fires at once */

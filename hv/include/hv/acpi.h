@@ -64,7 +64,7 @@ const void *acpi_find(uint64_t rsdp, acpi_map_fn map, const char *sig, unsigned 
 /* Boot step, after mmu_init(): parses the tables at boot_info.rsdp. A machine without ACPI is no error. */
 struct boot_info;
 int must_check acpi_init(const struct boot_info *);
-const struct acpi_info *acpi_info(void);
+const struct acpi_info *acpi_info(void);     /* any time: all zero before acpi_init() */
 /* The table on this machine, for drivers and iommu code. */
 const void *acpi_table(const char *sig, unsigned nth);
 

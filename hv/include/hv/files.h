@@ -2,6 +2,6 @@
 #pragma once
 #include <hv/types.h>
 struct boot_info;
-int must_check files_init(const struct boot_info *);
+int must_check files_init(const struct boot_info *);   /* boot step: logs what the boot program has loaded and what not; keeps the pointer */
 /* NULL: not loaded. Paths compare without case, / equals \, and a leading / does not matter. */
 const void *file_find(const char *path, uint64_t *len);

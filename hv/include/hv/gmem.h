@@ -21,7 +21,7 @@ struct gmem {
     uint64_t ram_bytes;
     struct spinlock lock;
 };
-int must_check gmem_init(struct vm *);
+int must_check gmem_init(struct vm *);                 /* no slots yet; stage-2 tables where the engine has a format for them. -ENOMEM */
 void gmem_fini(struct vm *);                           /* unmaps all, gives RAM back; gmem_scrub of the next owner zeroes it */
 /* On -ENOMEM (some is always left to Trivet itself) gmem_fini gives back what was got. -EEXIST: overlaps a slot. -ENOSPC: no slot left.
  * Gives the VM `len` bytes of RAM at base, in the largest chunks to be had (1 GiB, 2 MiB, 4 KiB). Before the VM runs. Not yet scrubbed: see gmem_scrub. */

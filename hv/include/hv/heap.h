@@ -1,6 +1,6 @@
 /* newlib's malloc stands on this: a growing, contiguous virtual range backed by pmm pages. Any CPU; not from exceptions. */
 #pragma once
 #include <hv/types.h>
-int must_check heap_init(void);
+int must_check heap_init(void);      /* boot step, after mmu_init() and pmm_init(). -ENOMEM: no address space */
 void *heap_sbrk(ptrdiff_t);          /* (void *)-1 at the limit or without memory */
-void heap_stats(uint64_t *used, uint64_t *mapped);
+void heap_stats(uint64_t *used, uint64_t *mapped);  /* bytes */

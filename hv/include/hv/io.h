@@ -12,8 +12,8 @@ struct io_ops {
     uint8_t sizes;                                     /* bitmask of 1|2|4|8; others never reach the device */
 };
 struct io_region { const char *name; enum io_space space; uint64_t base, len; const struct io_ops *ops; void *dev; };
-int must_check io_init(struct vm *);
-void io_fini(struct vm *);
+int must_check io_init(struct vm *);   /* an empty map, before any region. -ENOMEM */
+void io_fini(struct vm *);             /* when no vCPU runs any more; what is still registered is forgotten */
 /* Any CPU. Copies the region. -EEXIST on overlap, -ENOSPC. The device must outlive the VM's vCPUs, not just the registration. */
 int must_check io_register(struct vm *, const struct io_region *);
 int io_unregister(struct vm *, enum io_space, uint64_t base);

@@ -15,9 +15,10 @@ struct spinlock { uint16_t next, owner; uint8_t level; uint8_t cpu; };
 #define SPINLOCK_INIT(lvl) { .level = (uint8_t)(lvl) }
 
 void spin_init(struct spinlock *, enum lock_level);
+/* Any CPU; fair. Debug builds panic when this CPU holds a lock of the same level or a higher one, or unlocks what it does not hold. */
 void spin_lock(struct spinlock *);
 void spin_unlock(struct spinlock *);
-bool spin_trylock(struct spinlock *);
+bool spin_trylock(struct spinlock *);     /* false: somebody has it, or waits for it */
 /* From here on no lock is waited for or checked: for panic(), when the other CPUs have stopped. Never undone. */
 void locks_bypass(void);
 /* Panics (debug builds) unless this CPU holds no lock: called by the loop before a guest is entered. */

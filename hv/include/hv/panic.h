@@ -1,6 +1,7 @@
 /* Our own bug: stop everything and say why, with registers and a symbolised back trace, on the serial port and the framebuffer. */
 #pragma once
 #include <hv/types.h>
+/* Any CPU, any context; the first one to come tells, the others stop. */
 _Noreturn void panic(const char *fmt, ...) printf_like(1, 2);
 /* The same for exception handlers: where it happened, and the registers as lines of text (may be NULL). */
 _Noreturn void panic_at(uint64_t pc, uint64_t fp, const char *registers, const char *fmt, ...) printf_like(4, 5);

@@ -28,7 +28,7 @@ struct pt {
      */
     void (*forget)(struct pt *, uint64_t ia, uint64_t len);
 };
-int must_check pt_init(struct pt *, const struct pt_format *);
+int must_check pt_init(struct pt *, const struct pt_format *);  /* an empty root. -ENOMEM */
 void pt_fini(struct pt *);                             /* frees every table; nobody may be walking it */
 /* len, ia, oa: multiples of 4 KiB. Uses the largest leaves that alignment allows. -EEXIST if anything is mapped there. -ENOMEM undoes. */
 /* -EINVAL: not aligned, or beyond ia_bits. Any CPU. */

@@ -113,8 +113,8 @@ struct vcpu_ops {
 const struct vcpu_ops *vcpu_backend(enum isa guest);   /* the engine chosen at boot; NULL: none runs this ISA */
 int must_check vcpu_backends_init(void);               /* main.c's boot step: probe, then cpu_enable everywhere */
 
-int must_check vcpu_create(struct vm *, uint32_t id, struct vcpu **);
-void vcpu_destroy(struct vcpu *);
+int must_check vcpu_create(struct vm *, uint32_t id, struct vcpu **);   /* not running yet, of weight and CPUs as configured. -ENOMEM, or the engine's error */
+void vcpu_destroy(struct vcpu *);                      /* waits while a CPU runs it, as sched_remove() does */
 /* Any CPU, any context: sets the bits; makes the vCPU see them soon (wakes a blocked one, kicks a running one). */
 void vcpu_request(struct vcpu *, uint32_t reqs);
 /* Any CPU, any context: a bit of v->posted was set. As vcpu_request(v, REQ_IRQ), but a vCPU that runs need not exit for it. */

@@ -46,11 +46,11 @@ enum vm_pending { VMP_RESET = 1, VMP_OFF = 2, VMP_KILL = 4, VMP_PAUSE = 8, VMP_E
 int must_check vm_init(void);                             /* boot step; needs the configuration */
 struct vm *vm_find(const char *name);                     /* NULL: no such guest */
 struct vm *vm_by_index(uint32_t i);                       /* i < vm_count() */
-uint32_t vm_count(void);
+uint32_t vm_count(void);                                  /* guests defined, in whatever state */
 int must_check vm_define(const struct guest_config *, struct vm **);   /* state OFF; keeps the pointer */
 int must_check vm_start(struct vm *);                     /* OFF/CRASHED -> STARTING; goes on in events. -EBUSY, -ENOMEM ... with vm->why set */
-int must_check vm_pause(struct vm *);
-int must_check vm_resume(struct vm *);
+int must_check vm_pause(struct vm *);                     /* RUNNING -> PAUSED soon. -EBUSY: it does not run */
+int must_check vm_resume(struct vm *);                    /* PAUSED -> RUNNING; its clock stood still. -EBUSY: it is not paused */
 int must_check vm_power_button(struct vm *);              /* ACPI power button; -ENOTSUP when the guest has not enabled it */
 /* Any CPU, also from exit handlers of the VM itself; take effect soon, from CPU 0's loop, and are then logged once. */
 void vm_kill(struct vm *, const char *why_fmt, ...) printf_like(2, 3); /* the answer to every guest fault that cannot be reflected: state CRASHED */
