@@ -276,7 +276,7 @@ static void set_key(struct parse *p, const struct key *keys, size_t n, char *bas
 
 static const struct guest_config guest_defaults = {
     .kind = KIND_AUTO, .isa = ISA_COUNT, .memory = 256 * MIB, .vcpus = 1, .weight = 100,
-    .rng = true, .autostart = true, .x2apic = true, .pv = true, .apicv = true,
+    .rng = true, .autostart = true, .x2apic = true, .pv = true,
 };
 
 static bool name_ok(const char *s)

@@ -21,7 +21,7 @@
  *   autostart = yes|no                ; default yes
  *   debug-exit = yes|no               ; port 0xf4, default no
  *   x2apic = yes|no                   ; default yes
- *   apicv = yes|no                    ; x86: the CPU keeps the guest's local APIC where it can (Intel APICv), default yes
+ *   apicv = yes|no                    ; x86: the CPU keeps the guest's local APIC where it can (Intel APICv), default no
  *   acpi = yes|no                     ; ARM64: ACPI tables in place of the device tree, default no (x86 guests always have them)
  *   pv = yes|no                       ; the KVM paravirtual interface, default yes
  */
