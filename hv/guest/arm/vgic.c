@@ -314,7 +314,7 @@ static int gic_send_msi(struct vm *vm, uint32_t devid, uint64_t addr, uint32_t d
 }
 
 /* Whoever changes this after we looked asks again (REQ_IRQ). */
-static inline bool nothing_to_do(const struct vgic_cpu *c)
+static inline __attribute__((always_inline)) bool nothing_to_do(const struct vgic_cpu *c)
 {
     if (__atomic_load_n(&c->raise, __ATOMIC_RELAXED) | __atomic_load_n(&c->nready, __ATOMIC_RELAXED) | __atomic_load_n(&c->stale, __ATOMIC_RELAXED) | c->phys_sync)
         return false;
