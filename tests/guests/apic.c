@@ -310,9 +310,7 @@ static void on_pic(struct frame *f)
 /* LINT0 as ExtINT: the PIC gives the vector, and is ended by its own EOI. */
 static void pic_wire(void)
 {
-    outb(0x20, 0x11); outb(0x21, VPIC); outb(0x21, 4); outb(0x21, 1);
-    outb(0xa0, 0x11); outb(0xa1, VPIC + 8); outb(0xa1, 2); outb(0xa1, 1);
-    outb(0xa1, 0xff);
+    pic_init(VPIC);
     outb(0x21, 0xfe);
     bool mask = inb(0x21) == 0xfe;
     trap_handle(VPIC, on_pic);

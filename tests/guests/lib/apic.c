@@ -87,6 +87,19 @@ void ioapic_route(unsigned pin, uint64_t entry)
     ioapic_write(0x10 + pin * 2, (uint32_t)entry);
 }
 
+void pic_init(unsigned base)
+{
+    outb(0x20, 0x11);
+    outb(0x21, (uint8_t)base);
+    outb(0x21, 4);
+    outb(0x21, 1);
+    outb(0xa0, 0x11);
+    outb(0xa1, (uint8_t)(base + 8));
+    outb(0xa1, 2);
+    outb(0xa1, 1);
+    pic_mask_all();
+}
+
 void pic_mask_all(void)
 {
     outb(0x21, 0xff);

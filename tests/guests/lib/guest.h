@@ -82,6 +82,7 @@ uint32_t ioapic_read(unsigned reg);
 void ioapic_write(unsigned reg, uint32_t v);
 void ioapic_route(unsigned pin, uint64_t entry);
 void pic_mask_all(void);
+void pic_init(unsigned base);            /* 16 vectors from base, a multiple of 8; all masked */
 
 /* ---- ACPI (acpi.c) ---- */
 struct acpi_header { char sig[4]; uint32_t len; uint8_t rev, sum; char oem[6], table[8]; uint32_t oem_rev, creator, creator_rev; } __attribute__((packed));
