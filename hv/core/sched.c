@@ -61,7 +61,6 @@ int sched_init(void)
         queues[i] = (struct sched_cpu){ .nqueued = 0 };
         spin_init(&queues[i].lock, LOCK_SCHED);
         queues[i].first_vruntime = UINT64_MAX;
-        percpus[i].sched = &queues[i];
     }
     return 0;
 }
@@ -356,7 +355,7 @@ static bool anybody_waits(void)
 bool sched_doze(struct vcpu *v)
 {
     struct percpu *c = this_cpu();
-    struct sched_cpu *q = c->sched;
+    struct sched_cpu *q = &queues[c->id];
 
     __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
     __atomic_fetch_or(&idle_cpus, 1ull << c->id, __ATOMIC_SEQ_CST);
@@ -379,7 +378,7 @@ void sched_doze_end(struct vcpu *v)
     __atomic_store_n(&c->idle_since, 0, __ATOMIC_RELAXED);
     v->sched.since = v->sched.slice_start = now;
     __atomic_fetch_and(&idle_cpus, ~(1ull << c->id), __ATOMIC_RELAXED);
-    __atomic_store_n(&c->sched->running, v, __ATOMIC_RELAXED);
+    __atomic_store_n(&queues[c->id].running, v, __ATOMIC_RELAXED);
 }
 
 /* Exchanges their claims, so that a pair of vCPUs that yield to each other gains nothing over others. */

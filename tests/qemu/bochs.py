@@ -75,7 +75,7 @@ class Bochs(trivet.Machine):
         self.logs, self.json = [], False
         self.changed = threading.Condition()
         port = free_port()
-        self.process = start(self.folder, image, model, f"socket-server, dev=localhost:{port}", **settings)
+        self.process = start(self.folder, image, model, f"socket-server, dev=127.0.0.1:{port}", **settings)
         self.line = self._connect(port)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -87,8 +87,9 @@ class Bochs(trivet.Machine):
                 return socket.create_connection(("127.0.0.1", port))
             except OSError:
                 time.sleep(0.05)
+        said = self.errors()
         self.close()
-        raise trivet.Failure("Bochs did not start")
+        raise trivet.Failure("Bochs did not start: " + (said or "it said nothing"))
 
     def errors(self):
         """What Bochs itself died of."""

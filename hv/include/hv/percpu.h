@@ -18,7 +18,6 @@ struct percpu {
     uint32_t locks_held;         /* bit per lock level (debug builds) */
     uint64_t idle_ns, guest_ns;  /* time accounting since boot */
     uint64_t idle_since;         /* time_ns() when it went to sleep; 0: awake */
-    struct sched_cpu *sched;
     void *arch;                  /* owned by arch/ */
 };
 extern struct percpu percpus[MAX_CPUS];
