@@ -238,18 +238,28 @@ static void on_alarm(uint32_t intid)
     mmio_w32(boot.rtc + 0x10, 0);      /* RTCIMSC: takes the line down, as RTCICR does */
 }
 
+static uint64_t rtc_second(uint32_t *second)
+{
+    uint32_t s0 = mmio_r32(boot.rtc);
+    uint64_t end = ticks() + ticks_hz * 3;
+    while ((*second = mmio_r32(boot.rtc)) == s0 && ticks() < end)
+        cpu_pause();
+    uint64_t t = ticks();
+    while (mmio_r32(boot.rtc) == *second && ticks() < end)
+        cpu_pause();
+    return ticks_to_ns(ticks() - t);
+}
+
 static void rtc(void)
 {
     if (!boot.rtc)
         return;
-    uint32_t s0 = mmio_r32(boot.rtc), s1;
-    uint64_t end = ticks() + ticks_hz * 3;
-    while ((s1 = mmio_r32(boot.rtc)) == s0 && ticks() < end)
-        cpu_pause();
-    uint64_t t = ticks();
-    while (mmio_r32(boot.rtc) == s1 && ticks() < end)
-        cpu_pause();
-    uint64_t ns = ticks_to_ns(ticks() - t), off = ns > 1000000000 ? ns - 1000000000 : 1000000000 - ns;
+    uint32_t s1 = 0;
+    uint64_t ns = 0, off = UINT64_MAX;
+    for (unsigned i = 0; i < 3 && off / 1000000 > permille; i++) {   /* the CPU may be elsewhere when a second begins */
+        ns = rtc_second(&s1);
+        off = ns > 1000000000 ? ns - 1000000000 : 1000000000 - ns;
+    }
     print("rtc: %u, a second of %lu ns, identity %x %x %x %x\n", s1, ns, mmio_r32(boot.rtc + 0xfe0), mmio_r32(boot.rtc + 0xfe4), mmio_r32(boot.rtc + 0xff0), mmio_r32(boot.rtc + 0xffc));
     if (s1 < 1700000000 || off / 1000000 > permille || mmio_r32(boot.rtc + 0xfe0) != 0x31 || mmio_r32(boot.rtc + 0xffc) != 0xb1)
         fail("timers PL031", "%u, %lu ns", s1, ns);
@@ -262,7 +272,7 @@ static void rtc(void)
     mmio_w32(boot.rtc + 0x1c, 1);
     mmio_w32(boot.rtc + 4, mmio_r32(boot.rtc) + 1);
     mmio_w32(boot.rtc + 0x10, 1);
-    for (end = ticks() + ticks_hz * 4; !mmio_r32(boot.rtc + 0x18) && ticks() < end;)
+    for (uint64_t end = ticks() + ticks_hz * 4; !mmio_r32(boot.rtc + 0x18) && ticks() < end;)
         cpu_pause();
     bool pend = gic_get(GICD_ISPENDR, INTID_RTC);
     irqs_on();
