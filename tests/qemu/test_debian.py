@@ -37,11 +37,11 @@ class Shell:
         return int(re.search(r"\d+", self.run(command, timeout)).group())
 
     def run(self, command, timeout=60):
-        """The output of a command; the end is marked by a word that the echo does not hold."""
-        start = self.machine.cursor
-        self.machine.send(f"{command}; echo do''ne-$?\r")
+        """The output of a command, between two words that the echo does not hold: the prompt and what it asks of a terminal have digits, too."""
+        self.machine.send(f"echo be''gin; {command}; echo do''ne-$?\r")
+        start = self.machine.expect(r"begin\r?\n", timeout, f"{self.name}: {command}").end()
         end = self.machine.expect(r"done-\d+", timeout, f"{self.name}: {command}")
-        return self.machine.text[start:end.start()].split("\n", 1)[-1]
+        return self.machine.text[start:end.start()]
 
 
 def ready_lines(machine, name):
