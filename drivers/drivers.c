@@ -69,9 +69,7 @@ int drivers_init(const struct boot_info *bi)
         if (err && err != -ENODEV)
             log_err("driver %s failed: error %d", drivers[i].name, -err);
     }
-    if (have_serial)
-        log_info("console: %s", serial_name());
-    else
+    if (!have_serial)
         log_warn("no serial port was found: the log is on the screen%s%s, and nothing can be typed", have_fb ? ", a " : "", have_fb ? fb_name() : "");
     return 0;
 }

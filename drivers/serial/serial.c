@@ -89,13 +89,8 @@ int serial_init(void)
         log_info("console: %s, by interrupt %u", name, gsi);
         return 0;
     }
-    log_warn("the serial port's interrupt %u cannot be routed: the port is polled", gsi);
+    log_warn("console: %s, polled: its interrupt %u cannot be routed", name, gsi);
     event_init(&poll, on_poll, 0);
     event_at(&poll, time_ns() + POLL_NS);
     return 0;
-}
-
-const char *serial_name(void)
-{
-    return name;
 }

@@ -12,7 +12,6 @@ struct boot_info;
 bool serial_early(const struct boot_info *);
 /* The SPCR's port in place of the probed one, where it names another; then interrupts and the host console. */
 int must_check serial_init(void);
-const char *serial_name(void);
 
 /* What serial.c asks of a chip's driver. All polled until `irq` was called. */
 struct serial_chip {
