@@ -189,15 +189,21 @@ def build_tests(_options):
     yield Test("build/commands", ["tests/commands"], limit=300)
 
 
-def programs(rule):
-    """Names of the programs that a ninja rule makes: build/host/unit/NAME."""
+def programs(rule, tree="build/host"):
+    """Names of the programs that a ninja rule makes in one output tree: build/host/unit/NAME."""
     listed = subprocess.run(["ninja", "-t", "targets", "rule", rule], cwd=TOP, text=True, capture_output=True, check=True)
-    return sorted(listed.stdout.split())
+    return sorted(path for path in listed.stdout.split() if path.startswith(tree + "/"))
 
 
 def unit_tests(_options):
     for path in programs("unit"):
         yield Test("unit/" + os.path.basename(path), [path], environment={"UBSAN_OPTIONS": "print_stacktrace=1"})
+
+
+def tsan_tests(_options):
+    yield Test("tsan/selftest", [*PYTHON, "tests/tsan/selftest.py"], limit=300)
+    for path in programs("tsan", "build/tsan"):
+        yield Test("tsan/" + os.path.basename(path), [path], environment={"TSAN_OPTIONS": "history_size=4"})
 
 
 def fuzz_tests(options):
@@ -212,7 +218,7 @@ def fuzz_tests(options):
         yield Test("fuzz/" + name, command, limit=seconds + 60, environment={"UBSAN_OPTIONS": "print_stacktrace=1"})
 
 
-GROUPS = {"lint": lint_tests, "run": run_tests, "build": build_tests, "unit": unit_tests, "fuzz": fuzz_tests}
+GROUPS = {"lint": lint_tests, "run": run_tests, "build": build_tests, "unit": unit_tests, "tsan": tsan_tests, "fuzz": fuzz_tests}
 
 
 # ---- whole-machine tests: pytest with a reporter of ours ----
@@ -327,7 +333,7 @@ def build(processes):
     started = time.monotonic()
     path = log_file("build")
     with open(path, "w", encoding="utf-8") as output:
-        process = processes.start(["ninja", "x86_64", "aarch64", "unit", "fuzz", "guests"], output)
+        process = processes.start(["ninja", "x86_64", "aarch64", "unit", "tsan", "fuzz", "guests"], output)
         failed = process.wait() != 0
         processes.end(process)
     if failed:

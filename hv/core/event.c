@@ -138,6 +138,13 @@ void event_at(struct event *ev, uint64_t ns)
 
 /* ---- running ---- */
 
+/* `ready` is read without the lock, so it is written whole. */
+static void append(struct event_queue *q, struct event *ev)
+{
+    __atomic_store_n(q->tail, ev, __ATOMIC_RELAXED);
+    q->tail = &ev->next;
+}
+
 /* Moves what was posted to the end of the ready list, oldest first. Under the lock. */
 static void take_posted(struct event_queue *q)
 {
@@ -150,11 +157,9 @@ static void take_posted(struct event_queue *q)
         rev = list;
         list = next;
     }
-    for (; rev; rev = rev->next) {
-        *q->tail = rev;
-        q->tail = &rev->next;
-    }
-    *q->tail = NULL;
+    for (; rev; rev = rev->next)
+        append(q, rev);
+    __atomic_store_n(q->tail, NULL, __ATOMIC_RELAXED);
 }
 
 /* Timed events that are due join the ready list, unless they are posted already. Under the lock. */
@@ -167,8 +172,7 @@ static void take_due(struct event_queue *q, uint64_t now)
         if (__atomic_fetch_or(&ev->state, POSTED, __ATOMIC_ACQ_REL) & POSTED)
             continue;
         ev->next = NULL;
-        *q->tail = ev;
-        q->tail = &ev->next;
+        append(q, ev);
     }
 }
 
@@ -178,7 +182,7 @@ static struct event *take_first(struct event_queue *q)
 
     if (!ev)
         return NULL;
-    q->ready = ev->next;
+    __atomic_store_n(&q->ready, ev->next, __ATOMIC_RELAXED);
     if (!q->ready)
         q->tail = &q->ready;
     /* Before POSTED is cleared: event_cancel must see one or the other. */
@@ -206,7 +210,7 @@ bool event_run(void)
     bool ran = false;
 
     forget_overdue(q, now);
-    while (now < end && (event_more() || q->next_when <= now)) {
+    while (now < end && (event_more() || event_next() <= now)) {
         spin_lock(&q->lock);
         if (!q->ready)
             take_posted(q);
@@ -236,7 +240,7 @@ static bool unlink_ready(struct event_queue *q, struct event *ev)
     for (struct event **p = &q->ready; *p; p = &(*p)->next) {
         if (*p != ev)
             continue;
-        *p = ev->next;
+        __atomic_store_n(p, ev->next, __ATOMIC_RELAXED);
         if (!ev->next)
             q->tail = p;
         __atomic_fetch_and(&ev->state, (uint8_t)~POSTED, __ATOMIC_SEQ_CST);
@@ -276,7 +280,7 @@ void event_cancel(struct event *ev)
 void event_arm(uint64_t limit)
 {
     struct event_queue *q = &this_cpu()->events;
-    uint64_t want = min_u64(q->next_when, limit);
+    uint64_t want = min_u64(event_next(), limit);
 
     /* One that fires too early costs one interrupt now and then; moving it costs a write each time. */
     if (want == UINT64_MAX || (q->armed && q->armed <= want))

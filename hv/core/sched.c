@@ -40,6 +40,17 @@ static struct sched_cpu queues[MAX_CPUS];
 static uint32_t entities;          /* all vCPUs added */
 static uint64_t idle_cpus;         /* bit per CPU that found nothing to run */
 
+/* What other CPUs read without this queue's lock is written whole. */
+static inline void set_relaxed(uint64_t *p, uint64_t v)
+{
+    __atomic_store_n(p, v, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t waiting_in(const struct sched_cpu *q)
+{
+    return __atomic_load_n(&q->nqueued, __ATOMIC_RELAXED);
+}
+
 static uint64_t allowed(const struct sched_entity *se)
 {
     uint64_t up = cpu_count >= 64 ? UINT64_MAX : (1ull << cpu_count) - 1;
@@ -96,7 +107,7 @@ static void link_sorted(struct sched_cpu *q, struct vcpu *v)
         q->first = v;
     if (next)
         next->sched.prev = v;
-    q->nqueued++;
+    __atomic_store_n(&q->nqueued, q->nqueued + 1, __ATOMIC_RELAXED);
     note_first(q);
 }
 
@@ -112,8 +123,8 @@ static void take_out(struct sched_cpu *q, struct vcpu *v)
         se->next->sched.prev = se->prev;
     se->next = se->prev = NULL;
     if (q->prefer == v)
-        q->prefer = NULL;
-    q->nqueued--;
+        __atomic_store_n(&q->prefer, NULL, __ATOMIC_RELAXED);
+    __atomic_store_n(&q->nqueued, q->nqueued - 1, __ATOMIC_RELAXED);
     note_first(q);
 }
 
@@ -129,7 +140,7 @@ static void clamp_vruntime(const struct sched_cpu *q, struct sched_entity *se)
 
 static void enqueue(struct sched_cpu *q, struct vcpu *v)
 {
-    v->sched.since = time_ns();
+    set_relaxed(&v->sched.since, time_ns());
     __atomic_store_n(&v->sched.state, SCHED_QUEUED, __ATOMIC_SEQ_CST);
     link_sorted(q, v);
 }
@@ -141,7 +152,7 @@ static struct sched_cpu *lock_queue_of(struct vcpu *v)
         uint32_t cpu = __atomic_load_n(&v->sched.cpu, __ATOMIC_ACQUIRE);
 
         spin_lock(&queues[cpu].lock);
-        if (v->sched.cpu == cpu)
+        if (__atomic_load_n(&v->sched.cpu, __ATOMIC_RELAXED) == cpu)
             return &queues[cpu];
         spin_unlock(&queues[cpu].lock);
     }
@@ -154,7 +165,8 @@ static struct sched_cpu *lock_queue_of(struct vcpu *v)
  */
 static bool is_in(const struct sched_cpu *q, const struct vcpu *v)
 {
-    return __atomic_load_n(&v->sched.state, __ATOMIC_ACQUIRE) == SCHED_QUEUED && q == &queues[v->sched.cpu];
+    return __atomic_load_n(&v->sched.state, __ATOMIC_ACQUIRE) == SCHED_QUEUED &&
+           q == &queues[__atomic_load_n(&v->sched.cpu, __ATOMIC_RELAXED)];
 }
 
 /* Blocked or off: it stays so while its queue's lock is held. */
@@ -229,7 +241,7 @@ static uint32_t place(const struct vcpu *v)
     uint32_t was = v->sched.cpu;
     uint64_t may = allowed(&v->sched), idle = __atomic_load_n(&idle_cpus, __ATOMIC_RELAXED) & may;
 
-    if (percpus[was].loaded == v || idle >> was & 1)
+    if (__atomic_load_n(&percpus[was].loaded, __ATOMIC_ACQUIRE) == v || idle >> was & 1)
         return was;
     if (idle)
         return (uint32_t)__builtin_ctzll(idle);
@@ -259,7 +271,7 @@ static void queue_woken(struct vcpu *v, uint32_t cpu)
     enqueue(q, v);
     bool first = q->nqueued == 1, beats = beats_running(q, v);
     if (beats)
-        q->resched = true;
+        __atomic_store_n(&q->resched, true, __ATOMIC_RELAXED);
     spin_unlock(&q->lock);
     __atomic_fetch_and(&idle_cpus, ~(1ull << cpu), __ATOMIC_RELAXED);
     /* The first to wait also starts the clock of the running one's slice. */
@@ -276,7 +288,7 @@ void sched_wake(struct vcpu *v)
     struct sched_cpu *q = lock_queue_of(v);
     bool ours = v->sched.state == SCHED_BLOCKED;
     if (ours)
-        v->sched.state = SCHED_WAKING; /* in no list: other wakers leave it alone */
+        __atomic_store_n(&v->sched.state, SCHED_WAKING, __ATOMIC_RELAXED); /* in no list: other wakers leave it alone */
     spin_unlock(&q->lock);
     if (ours)
         queue_woken(v, place(v));
@@ -286,16 +298,17 @@ void sched_wake(struct vcpu *v)
 
 static uint64_t slice_ns(const struct sched_cpu *q)
 {
-    uint64_t ns = ROUND_NS / (q->nqueued + 1);
+    uint32_t n = waiting_in(q);
+    uint64_t ns = ROUND_NS / (n + 1);
 
-    return q->nqueued ? min_u64(SLICE_MAX_NS, max_u64(SLICE_MIN_NS, ns)) : LONE_SLICE_NS;
+    return n ? min_u64(SLICE_MAX_NS, max_u64(SLICE_MIN_NS, ns)) : LONE_SLICE_NS;
 }
 
 uint64_t sched_slice_end(const struct vcpu *v)
 {
     const struct sched_cpu *q = &queues[v->sched.cpu];
 
-    if (!q->nqueued && __atomic_load_n(&entities, __ATOMIC_RELAXED) <= cpu_count)
+    if (!waiting_in(q) && __atomic_load_n(&entities, __ATOMIC_RELAXED) <= cpu_count)
         return v->sched.slice_start + LONGEST_NS;
     return v->sched.slice_start + slice_ns(q);
 }
@@ -304,7 +317,7 @@ bool sched_should_yield(const struct vcpu *v)
 {
     const struct sched_cpu *q = &queues[v->sched.cpu];
 
-    if (q->resched && q->nqueued)
+    if (__atomic_load_n(&q->resched, __ATOMIC_RELAXED) && waiting_in(q))
         return true;
     return time_ns() >= sched_slice_end(v);
 }
@@ -313,10 +326,10 @@ static inline void account_to(struct percpu *c, struct sched_entity *se)
 {
     uint64_t now = time_ns(), ran = now - se->since;
 
-    se->ran_ns += ran;
+    set_relaxed(&se->ran_ns, se->ran_ns + ran);
     se->vruntime += to_virtual(se, ran);
-    se->since = now;
-    c->guest_ns += ran;
+    set_relaxed(&se->since, now);
+    set_relaxed(&c->guest_ns, c->guest_ns + ran);
 }
 
 static void account(struct sched_entity *se)
@@ -374,9 +387,10 @@ void sched_doze_end(struct vcpu *v)
     struct percpu *c = this_cpu();
     uint64_t now = time_ns();
 
-    c->idle_ns += now - c->idle_since;
+    set_relaxed(&c->idle_ns, c->idle_ns + now - c->idle_since);
     __atomic_store_n(&c->idle_since, 0, __ATOMIC_RELAXED);
-    v->sched.since = v->sched.slice_start = now;
+    v->sched.slice_start = now;
+    set_relaxed(&v->sched.since, now);
     __atomic_fetch_and(&idle_cpus, ~(1ull << c->id), __ATOMIC_RELAXED);
     __atomic_store_n(&queues[c->id].running, v, __ATOMIC_RELAXED);
 }
@@ -395,7 +409,8 @@ static bool exchange(struct sched_cpu *q, struct vcpu *from, struct vcpu *to)
     to->sched.vruntime = from->sched.vruntime;
     from->sched.vruntime = had;
     link_sorted(q, to);
-    q->resched |= beats_running(q, to);
+    if (beats_running(q, to))
+        __atomic_store_n(&q->resched, true, __ATOMIC_RELAXED);
     return q->resched;
 }
 
@@ -425,7 +440,7 @@ void sched_put(struct vcpu *v, bool runnable)
     spin_lock(&q->lock);
     bool over = se->yielded || sched_should_yield(v);
     account(se);
-    q->running = NULL;
+    __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
     if (!runnable) {
         __atomic_store_n(&se->state, SCHED_BLOCKED, __ATOMIC_SEQ_CST);
         runnable = __atomic_load_n(&se->wake_pending, __ATOMIC_SEQ_CST);
@@ -449,10 +464,10 @@ static void start(struct vcpu *v, bool goes_on)
     uint64_t now = time_ns();
 
     se->steal_ns += now - se->since;
-    se->since = now;
+    set_relaxed(&se->since, now);
     if (!goes_on)
         se->slice_start = now;
-    se->wake_pending = 0;
+    __atomic_store_n(&se->wake_pending, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&se->state, SCHED_RUNNING, __ATOMIC_SEQ_CST);
 }
 
@@ -512,7 +527,7 @@ static void offer(const struct sched_cpu *q)
 {
     uint64_t idle = __atomic_load_n(&idle_cpus, __ATOMIC_RELAXED);
 
-    if (!q->nqueued || !idle)
+    if (!waiting_in(q) || !idle)
         return;
     uint32_t cpu = (uint32_t)__builtin_ctzll(idle);
     __atomic_fetch_and(&idle_cpus, ~(1ull << cpu), __ATOMIC_RELAXED);
@@ -531,7 +546,8 @@ static void turn_to(struct vcpu *v)
 static struct vcpu *pick(uint32_t me)
 {
     struct sched_cpu *q = &queues[me];
-    uint64_t own = q->prefer ? 0 : q->first_vruntime;
+    bool goes_on = __atomic_load_n(&q->prefer, __ATOMIC_RELAXED);
+    uint64_t own = goes_on ? 0 : __atomic_load_n(&q->first_vruntime, __ATOMIC_RELAXED);
     struct vcpu *v = NULL;
 
     if (own == UINT64_MAX)
@@ -543,8 +559,8 @@ static struct vcpu *pick(uint32_t me)
         v = pick_own(q);
     else
         clamp_vruntime(q, &v->sched);
-    q->running = v;
-    q->resched = false;
+    __atomic_store_n(&q->running, v, __ATOMIC_RELAXED);
+    __atomic_store_n(&q->resched, false, __ATOMIC_RELAXED);
     advance_floor(q);
     spin_unlock(&q->lock);
     return v;
@@ -556,7 +572,7 @@ struct vcpu *sched_pick(void)
     uint64_t bit = 1ull << me;
     struct vcpu *v = pick(me);
 
-    if (!v && !(idle_cpus & bit)) {
+    if (!v && !(__atomic_load_n(&idle_cpus, __ATOMIC_RELAXED) & bit)) {
         __atomic_fetch_or(&idle_cpus, bit, __ATOMIC_SEQ_CST);
         v = pick(me); /* who came to wait before the bit was seen */
     }

@@ -6,7 +6,6 @@
 #include <hv/lock.h>
 #include <hv/vm.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define IO_REGIONS_MAX 192
 
@@ -38,15 +37,47 @@ void io_fini(struct vm *vm)
     vm->io = NULL;
 }
 
+/* ---- what readers look at while it changes is read and written whole, field by field ---- */
+
+static inline uint32_t count(const struct io_table *t)
+{
+    return __atomic_load_n(&t->n, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t base_of(const struct io_region *r)
+{
+    return __atomic_load_n(&r->base, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t len_of(const struct io_region *r)
+{
+    return __atomic_load_n(&r->len, __ATOMIC_RELAXED);
+}
+
+static void set_count(struct io_table *t, uint32_t n)
+{
+    __atomic_store_n(&t->n, n, __ATOMIC_RELAXED);
+}
+
+static void put(struct io_region *to, const struct io_region *r)
+{
+    to->name = r->name;            /* no reader wants these two */
+    to->space = r->space;
+    __atomic_store_n(&to->base, r->base, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->len, r->len, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->ops, r->ops, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->dev, r->dev, __ATOMIC_RELAXED);
+}
+
 /* Number of regions that start at or below addr. */
 static uint32_t below(const struct io_table *t, uint64_t addr)
 {
-    uint32_t lo = 0, hi = t->n < IO_REGIONS_MAX ? t->n : IO_REGIONS_MAX;   /* a reader may see it while it changes */
+    uint32_t n = count(t), lo = 0, hi = n < IO_REGIONS_MAX ? n : IO_REGIONS_MAX;
 
     while (lo < hi) {
         uint32_t mid = (lo + hi) / 2;
 
-        if (t->region[mid].base <= addr)
+        if (base_of(&t->region[mid]) <= addr)
             lo = mid + 1;
         else
             hi = mid;
@@ -81,9 +112,10 @@ static int insert(struct io_table *t, const struct io_region *r)
     if (overlaps(t, at, r))
         return -EEXIST;
     change_begin(t);
-    memmove(&t->region[at + 1], &t->region[at], (t->n - at) * sizeof *r);
-    t->region[at] = *r;
-    t->n++;
+    for (uint32_t i = t->n; i > at; i--)
+        put(&t->region[i], &t->region[i - 1]);
+    put(&t->region[at], r);
+    set_count(t, t->n + 1);
     change_end(t);
     return 0;
 }
@@ -108,8 +140,9 @@ static int take_out(struct io_table *t, uint64_t base)
     if (at == 0 || t->region[at - 1].base != base)
         return -ENOENT;
     change_begin(t);
-    t->n--;
-    memmove(&t->region[at - 1], &t->region[at], (t->n - (at - 1)) * sizeof t->region[0]);
+    set_count(t, t->n - 1);
+    for (uint32_t i = at - 1; i < t->n; i++)
+        put(&t->region[i], &t->region[i + 1]);
     change_end(t);
     return 0;
 }
@@ -132,7 +165,7 @@ static __attribute__((noinline)) uint32_t search(struct io_table *t, uint64_t ad
 {
     uint32_t at = below(t, addr);
 
-    if (at == 0 || addr - t->region[at - 1].base >= t->region[at - 1].len)
+    if (at == 0 || addr - base_of(&t->region[at - 1]) >= len_of(&t->region[at - 1]))
         return IO_REGIONS_MAX;
     __atomic_store_n(&t->last, at - 1, __ATOMIC_RELAXED);
     return at - 1;
@@ -147,15 +180,15 @@ static inline __attribute__((always_inline)) bool look(struct io_table *t, uint6
     f->ops = NULL;
     if (__builtin_expect(seq & 1, 0))
         return false;
-    if (__builtin_expect(at >= t->n || addr - r->base >= r->len, 0)) {
+    if (__builtin_expect(at >= count(t) || addr - base_of(r) >= len_of(r), 0)) {
         at = search(t, addr);
         r = &t->region[at];
     }
     if (at < IO_REGIONS_MAX) {
-        f->ops = r->ops;
-        f->dev = r->dev;
-        f->off = addr - r->base;
-        f->room = r->len - f->off;
+        f->ops = __atomic_load_n(&r->ops, __ATOMIC_RELAXED);
+        f->dev = __atomic_load_n(&r->dev, __ATOMIC_RELAXED);
+        f->off = addr - base_of(r);
+        f->room = len_of(r) - f->off;
     }
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return __atomic_load_n(&t->seq, __ATOMIC_RELAXED) == seq;

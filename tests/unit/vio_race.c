@@ -9,12 +9,12 @@
 #include "vio_driver.h"
 
 enum { RING = 0x10000, TABLE = 0x20000, HDR = 0x30000, ST = 0x31000, DATA = 0x40000, LEN = 0x40000, REQUESTS = 60, ROUNDS = 200 };
-static volatile bool stop;
+static bool stop;
 
 static void *cpu1(void *arg)
 {
     host_cpu = 1;
-    while (!stop)
+    while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE))
         if (!event_run())
             sched_yield();
     return arg;
@@ -73,7 +73,7 @@ static void test_reset(void **state)
     begin(&d, &q, 0);
     while (g16(q.device + 2) != REQUESTS)
         sched_yield();
-    stop = true;
+    __atomic_store_n(&stop, true, __ATOMIC_RELEASE);
     pthread_join(t, NULL);
     print_message("%u resets before the first request was through, %u before the last\n", before, within);
     fake_down();

@@ -42,7 +42,10 @@ bool event_run(void);
 uint64_t event_next(void);
 /* This CPU: events are waiting that event_run() left for the next round, so that guests get their turn. */
 bool event_more(void);
-static inline bool event_more_in(const struct event_queue *q) { return __atomic_load_n(&q->posted, __ATOMIC_RELAXED) || q->ready; }
+static inline bool event_more_in(const struct event_queue *q)
+{
+    return __atomic_load_n(&q->posted, __ATOMIC_RELAXED) || __atomic_load_n(&q->ready, __ATOMIC_RELAXED);
+}
 /* This CPU: has the hardware timer interrupt at event_next() or at `limit`, whichever is earlier. Writes the timer only when it must. */
 void event_arm(uint64_t limit);
 /* This CPU, before it sleeps anywhere but in its loop; now: time_ns(). A timer interrupt that was lost is made up for. */

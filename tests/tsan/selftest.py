@@ -1,0 +1,68 @@
+"""Shows that the tests under ThreadSanitizer can fail: each row takes one atomic access, lock or wait away, and the test must notice.
+
+A broken copy of one source is compiled together with the test; the linker prefers it to the archive's object.
+"""
+import os
+import subprocess
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BROKEN = os.path.join("build", "tsan", "broken")
+
+# (test, source, what stands there once, what takes its place)
+ROWS = [
+    ("event_race", "hv/core/event.c", "return !posted && !running;", "(void)running; return !posted;"),
+    ("event_race", "hv/core/event.c", "ev, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED", "ev, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED"),
+    ("event_race", "hv/core/event.c", "__atomic_store_n(&q->next_when, q->ntimers ? q->timers[0]->when : UINT64_MAX, __ATOMIC_RELAXED)",
+     "q->next_when = q->ntimers ? q->timers[0]->when : UINT64_MAX"),
+    ("sched_race", "hv/core/lock.c", "(uint16_t)(l->owner + 1), __ATOMIC_RELEASE)", "(uint16_t)(l->owner + 1), __ATOMIC_RELAXED)"),
+    ("sched_race", "hv/core/sched.c", "__atomic_store_n(&q->nqueued, q->nqueued + 1, __ATOMIC_RELAXED)", "q->nqueued++"),
+    ("io_race", "hv/vm/io.c", "__atomic_store_n(&to->base, r->base, __ATOMIC_RELAXED)", "to->base = r->base"),
+    ("io_race", "hv/vm/io.c", "return __atomic_load_n(&t->seq, __ATOMIC_RELAXED) == seq;", "return true;"),
+    ("vio_race", "hv/core/event.c", "while (!cancelled(ev, q))\n        cpu_relax();", "(void)cancelled(ev, q);"),
+]
+
+
+def link_command(test):
+    commands = subprocess.run(["ninja", "-t", "commands", f"build/tsan/{test}"], cwd=TOP, text=True, capture_output=True, check=True)
+    return commands.stdout.rstrip().splitlines()[-1]
+
+
+def build(number, test, source, old, new):
+    """The test with the broken source in it; its path."""
+    with open(os.path.join(TOP, source), encoding="utf-8") as text:
+        whole = text.read()
+    if whole.count(old) != 1:
+        sys.exit(f"{source}: this stands there {whole.count(old)} times, not once: {old}")
+    os.makedirs(os.path.join(TOP, BROKEN), exist_ok=True)
+    copy, program = f"{BROKEN}/{number}.c", f"{BROKEN}/{number}"
+    with open(os.path.join(TOP, copy), "w", encoding="utf-8") as text:
+        text.write(whole.replace(old, new))
+    command = link_command(test)
+    command = command.replace(f" tests/unit/{test}.c ", f" {copy} tests/unit/{test}.c ").replace(f"build/tsan/{test}", program)
+    subprocess.run(command, cwd=TOP, shell=True, check=True)
+    return program
+
+
+def notices(program):
+    """Whether one of three runs fails: what depends on the moment may go well once."""
+    for _ in range(3):
+        try:
+            if subprocess.run([os.path.join(TOP, program)], cwd=TOP, capture_output=True, timeout=60, check=False).returncode:
+                return True
+        except subprocess.TimeoutExpired:
+            return True
+    return False
+
+
+def main():
+    missed = 0
+    for number, (test, source, old, new) in enumerate(ROWS):
+        found = notices(build(number, test, source, old, new))
+        missed += not found
+        print(f"{'found ' if found else 'MISSED'} {test}: {source}: {old.splitlines()[0]}", flush=True)
+    return missed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
