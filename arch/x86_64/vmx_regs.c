@@ -305,6 +305,14 @@ int vmx_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
     return err;
 }
 
+/* After an emulated MOV SS: table 25-3. */
+static void set_shadow(uint64_t val)
+{
+    uint64_t b = vmread(GUEST_INTERRUPTIBILITY) & ~(uint64_t)(BLOCK_STI | BLOCK_MOV_SS);
+
+    vmwrite(GUEST_INTERRUPTIBILITY, b | (val != 0 ? BLOCK_MOV_SS : 0));
+}
+
 static int set_vmcs(struct vcpu *v, uint32_t id, uint64_t val)
 {
     struct vmx_vcpu *s = vmx_of(v);
@@ -317,6 +325,7 @@ static int set_vmcs(struct vcpu *v, uint32_t id, uint64_t val)
     case X86_PAT: vmwrite(GUEST_PAT, s->pat = val); return 0;
     case X86_TSC_OFFSET: set_tsc_offset(v, val); return 0;
     case X86_CPL: return -EINVAL;  /* it is the stack segment's */
+    case X86_INT_SHADOW: set_shadow(val); return 0;
     default: break;
     }
     if (id >= X86_SEG_LIMIT && id < X86_SEG_LIMIT + X86_NSEGS)

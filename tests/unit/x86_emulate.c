@@ -17,6 +17,7 @@ static uint8_t *code;                       /* one page, writable and executable
 static uint8_t *native_data, fake_data[DATA];   /* native_data: below 4 GiB, for 32-bit addresses */
 static uint64_t data_base;                  /* address of native_data, and of the device for the emulator */
 static unsigned accesses;
+static bool zero_data;                      /* compare(): the memory holds zeroes */
 static struct io_access first_access;
 static uint64_t ram_base, ram_len;          /* further RAM for the hand-written tests */
 static uint8_t ram[16384];
@@ -138,7 +139,7 @@ static void compare(const uint8_t *insn, unsigned len, struct state in, uint64_t
     hex(text, insn, len);
     put_code(insn, len);
     for (unsigned i = 0; i < DATA; i++)
-        native_data[i] = fake_data[i] = data[i] = (uint8_t)rnd();
+        native_data[i] = fake_data[i] = data[i] = zero_data ? 0 : (uint8_t)rnd();
     run_native(&n);
     fake_vm.gmem = (struct gmem){ .hole_at = data_base, .hole_len = rnd() & 1 ? DATA : 0 };
     expect(text, len, &in, &n, flags, rnd() & 1 ? data_base + 0x9ffe : 0xfff, PROT_R);
@@ -400,6 +401,7 @@ static void test_addressing(void **state)
         { { 0x42, 0x8b, 0x04, 0x23 }, 4 },                         /* mov eax, [rbx + r12] */
         { { 0x0f, 0xc3, 0x03 }, 3 },                               /* movnti [rbx], eax */
         { { 0x67, 0x8b, 0x04, 0x25, 0, 0, 0, 0 }, 8 },             /* mov eax, [disp32]: address filled in below */
+        { { 0x41, 0x8b, 0x04, 0x25, 0, 0, 0, 0 }, 8 },             /* the same: REX.B makes no base of R13 */
     };
 
     (void)state;
@@ -414,7 +416,7 @@ static void test_addressing(void **state)
         s.r[10] = rnd() & 31;
         if (i.b[0] == 0x42)
             s.r[12] = rnd() & 63;
-        if (i.b[0] == 0x67)
+        if (i.b[2] == 0x04 && i.b[3] == 0x25)
             memcpy(i.b + 4, &low, 4);
         compare(i.b, i.len, s, FLAGS_ARITH);
     }
@@ -435,6 +437,61 @@ static void test_movbe(void **state)
         if (prefix[pre][0] != 0)
             i.b[i.len++] = prefix[pre][1];
         i.b[i.len++] = 0x0f, i.b[i.len++] = 0x38, i.b[i.len++] = op[n & 1], i.b[i.len++] = 0x03;
+        compare(i.b, i.len, random_state(), FLAGS_ARITH);
+    }
+}
+
+/* MOV with an absolute offset: no ModRM byte, so that no register may matter. A0..A3, with 8 and with 4 bytes of address. */
+static void test_absolute(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 4 * 4 * 2 * ROUNDS; n++) {
+        unsigned pre = n >> 2 & 3, width = (n >> 4 & 1) != 0 ? 4 : 8;
+        uint64_t where = data_base + (rnd() & 127);
+        struct insn i = { .len = 0 };
+
+        if (width == 4)
+            i.b[i.len++] = 0x67;
+        if (prefix[pre][0] != 0)
+            i.b[i.len++] = prefix[pre][1];
+        i.b[i.len++] = (uint8_t)(0xa0 | (n & 3));
+        memcpy(i.b + i.len, &where, width);
+        i.len += width;
+        compare(i.b, i.len, random_state(), FLAGS_ARITH);
+    }
+}
+
+/* BSF, BSR, TZCNT, LZCNT, POPCNT and CRC32, of words that are often 0. TZCNT and LZCNT where the CPU has them. */
+static void test_scans(void **state)
+{
+    static const struct { uint8_t rep, opcode; uint64_t flags; } row[] = {
+        { 0, 0xbc, FLAGS_ZF }, { 0, 0xbd, FLAGS_ZF }, { 0xf3, 0xbc, FLAGS_ZF | FLAGS_CF }, { 0xf3, 0xbd, FLAGS_ZF | FLAGS_CF }, { 0xf3, 0xb8, FLAGS_ARITH },
+    };
+    unsigned a, b = 0, c, d, count = 2;
+
+    (void)state;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_BMI) != 0)
+        count = ARRAY_SIZE(row);
+    for (unsigned n = 0; n < count * 3 * ROUNDS; n++) {
+        unsigned which = n % count, pre = n / count % 3;
+        struct insn i = { .len = 0 };
+
+        if (row[which].rep != 0)
+            i.b[i.len++] = row[which].rep;
+        if (prefix[pre][0] != 0)
+            i.b[i.len++] = prefix[pre][1];
+        i.b[i.len++] = 0x0f, i.b[i.len++] = row[which].opcode, i.b[i.len++] = 0x03;
+        zero_data = (rnd() & 3) == 0;
+        compare(i.b, i.len, random_state(), row[which].flags);
+        zero_data = false;
+    }
+    for (unsigned n = 0; n < 4 * ROUNDS; n++) {
+        struct insn i = { .len = 0 };
+
+        i.b[i.len++] = 0xf2;
+        if (prefix[n & 3][0] != 0)
+            i.b[i.len++] = prefix[n & 3][1];
+        i.b[i.len++] = 0x0f, i.b[i.len++] = 0x38, i.b[i.len++] = (uint8_t)(0xf0 | (n >> 2 & 1)), i.b[i.len++] = 0x03;
         compare(i.b, i.len, random_state(), FLAGS_ARITH);
     }
 }
@@ -474,21 +531,43 @@ static void test_stack(void **state)
     assert_int_equal(fake_vcpu.regs.gpr[X86_RSP], ram_base + 0x1008);
     assert_int_equal(ram64(ram_base + 0x1000), 0x1111111111111111);
     at("\xff\x13", 2);                                              /* call [rbx] */
+    memset(fake_data + 6, 0, 2);
     assert_int_equal(emulate(data_base, PROT_R), 0);
-    assert_int_equal(fake_vcpu.regs.pc, 0x0706050403020100);
+    assert_int_equal(fake_vcpu.regs.pc, 0x050403020100);
     assert_int_equal(ram64(ram_base + 0xff8), (uint64_t)code + 2);
     at("\xff\x23", 2);                                              /* jmp [rbx] */
+    memset(fake_data + 6, 0, 2);
     assert_int_equal(emulate(data_base, PROT_R), 0);
-    assert_int_equal(fake_vcpu.regs.pc, 0x0706050403020100);
+    assert_int_equal(fake_vcpu.regs.pc, 0x050403020100);
     at("\xc2\x10\x00", 3);                                          /* ret 16, stack in the device */
     fake_vcpu.regs.gpr[X86_RSP] = data_base + 8;
+    memset(fake_data + 14, 0, 2);
     assert_int_equal(emulate(data_base + 8, PROT_R), 0);
-    assert_int_equal(fake_vcpu.regs.pc, 0x0f0e0d0c0b0a0908);
+    assert_int_equal(fake_vcpu.regs.pc, 0x0d0c0b0a0908);
     assert_int_equal(fake_vcpu.regs.gpr[X86_RSP], data_base + 32);
     at("\x50", 1);                                                  /* push rax, to the device */
     fake_vcpu.regs.gpr[X86_RSP] = data_base + 8;
     assert_int_equal(emulate(data_base, PROT_W), 0);
     assert_int_equal(fake_data[0], 0);
+}
+
+/* A branch to an address that is none faults where it is, with nothing changed. */
+static void test_bad_targets(void **state)
+{
+    static const struct { const char *b; unsigned len; } branch[] = { { "\xff\x13", 2 }, { "\xff\x23", 2 }, { "\xc3", 1 }, { "\xc2\x10\x00", 3 } };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(branch); i++) {
+        at(branch[i].b, branch[i].len);
+        if (i >= 2)
+            fake_vcpu.regs.gpr[X86_RSP] = data_base;
+        assert_int_equal(emulate(data_base, PROT_R), 0);             /* the target is 0x0706050403020100 */
+        assert_int_equal(fake_vcpu.event.vector, X86_GP);
+        assert_int_equal(fake_vcpu.regs.pc, (uint64_t)code);
+        assert_int_equal(fake_vcpu.regs.gpr[X86_RSP], i >= 2 ? data_base : ram_base + 0x1000);
+        fake_vcpu.event.type = VEV_NONE;
+    }
+    assert_int_equal(ram64(ram_base + 0xff8), 0x5a5a5a5a5a5a5a5a);
 }
 
 static void test_divide(void **state)
@@ -611,76 +690,6 @@ static void test_string_bound(void **state)
     assert_int_equal(accesses, 3);
 }
 
-/* 4-level tables in RAM: rights, accessed and dirty bits, error codes. */
-static void test_walk(void **state)
-{
-    struct x86_mode m = { .cr0 = CR0_PE | CR0_PG | CR0_WP, .cr3 = ram_base, .cr4 = CR4_PAE, .efer = EFER_LME | EFER_LMA | EFER_NXE, .bits = 64 };
-    uint64_t *t = (uint64_t *)ram, out = 0;
-    uint32_t error = 0;
-
-    (void)state;
-    memset(ram, 0, sizeof ram);
-    t[0] = (ram_base + 0x1000) | 7;
-    t[512] = (ram_base + 0x2000) | 7;
-    t[1024] = (ram_base + 0x3000) | 7;
-    t[1025] = 0x40000000 | 0x87;                                    /* 2 MiB */
-    t[1536 + 5] = 0xabcd000 | 1 | 1ull << 63;                       /* read-only, supervisor, no execute */
-    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x5123, 0, &out, &error), 0);
-    assert_int_equal(out, 0xabcd123);
-    assert_int_equal(t[1536 + 5] & 0x60, 0x20);
-    assert_int_equal(t[0] & 0x20, 0x20);
-    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x5123, PF_W, &out, &error), -EFAULT);
-    assert_int_equal(error, PF_P | PF_W);
-    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x5123, PF_U, &out, &error), -EFAULT);
-    assert_int_equal(error, PF_P | PF_U);
-    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x5123, PF_I, &out, &error), -EFAULT);
-    assert_int_equal(error, PF_P | PF_I);
-    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x6123, PF_W, &out, &error), -EFAULT);
-    assert_int_equal(error, PF_W);
-    m.cr0 &= ~(uint64_t)CR0_WP;
-    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x5123, PF_W, &out, &error), 0);
-    assert_int_equal(t[1536 + 5] & 0x60, 0x60);
-    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x212345, PF_W | PF_U, &out, &error), 0);
-    assert_int_equal(out, 0x40012345);
-    m.cr4 |= CR4_SMAP;
-    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x212345, 0, &out, &error), -EFAULT);
-    fake_vcpu.regs.flags |= FLAGS_AC;
-    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x212345, 0, &out, &error), 0);
-    t[1025] |= 1 << 14;
-    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x212345, 0, &out, &error), -EFAULT);
-    assert_int_equal(error, PF_P | PF_RSVD);
-    t[512] = 0x123456000 | 7;                                       /* a table that is no RAM */
-    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x5123, 0, &out, &error), -EFAULT);
-    assert_int_equal(error, PF_P | PF_RSVD);
-}
-
-/* 32-bit two-level and PAE paging. */
-static void test_walk_32(void **state)
-{
-    struct x86_mode m = { .cr0 = CR0_PE | CR0_PG, .cr3 = ram_base, .cr4 = CR4_PSE, .bits = 32 };
-    uint32_t *t = (uint32_t *)ram, error = 0;
-    uint64_t *p = (uint64_t *)ram, out = 0;
-
-    (void)state;
-    memset(ram, 0, sizeof ram);
-    t[1] = (uint32_t)ram_base + 0x1000 + 7;
-    t[1024 + 2] = 0x7654000 | 7;
-    t[3] = 0x00c00000 | 3 << 13 | 0x87;                             /* 4 MiB at 0x3_00c00000 by PSE-36 */
-    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x402abc, PF_W | PF_U, &out, &error), 0);
-    assert_int_equal(out, 0x7654abc);
-    assert_int_equal(t[1026] & 0x60, 0x60);
-    assert_int_equal(x86_walk(&fake_vcpu, &m, 0xc12345, 0, &out, &error), 0);
-    assert_int_equal(out, 0x300c12345);
-    memset(ram, 0, sizeof ram);
-    m.cr4 = CR4_PAE;
-    p[1] = (ram_base + 0x1000) | 1;
-    p[512] = (ram_base + 0x2000) | 7;
-    p[1024 + 4] = 0x123456000 | 7;
-    assert_int_equal(x86_walk(&fake_vcpu, &m, 0x40004321, PF_W | PF_U, &out, &error), 0);
-    assert_int_equal(out, 0x123456321);
-    assert_int_equal(p[1] & 0x20, 0);                               /* PDPTEs have no accessed bit */
-}
-
 static void test_raise(void **state)
 {
     (void)state;
@@ -738,8 +747,9 @@ int main(void)
         cmocka_unit_test(test_alu), cmocka_unit_test(test_alu_immediate), cmocka_unit_test(test_register_forms), cmocka_unit_test(test_groups),
         cmocka_unit_test(test_shifts), cmocka_unit_test(test_double_shifts), cmocka_unit_test(test_bits), cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_wide_compare), cmocka_unit_test(test_strings), cmocka_unit_test(test_addressing), cmocka_unit_test(test_movbe),
+        cmocka_unit_test(test_absolute), cmocka_unit_test(test_scans), cmocka_unit_test(test_bad_targets),
         cmocka_unit_test(test_stack), cmocka_unit_test(test_divide), cmocka_unit_test(test_simd), cmocka_unit_test(test_modes),
-        cmocka_unit_test(test_faults), cmocka_unit_test(test_string_bound), cmocka_unit_test(test_walk), cmocka_unit_test(test_walk_32),
+        cmocka_unit_test(test_faults), cmocka_unit_test(test_string_bound),
         cmocka_unit_test(test_raise), cmocka_unit_test(test_length),
     };
 

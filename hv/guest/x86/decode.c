@@ -17,6 +17,10 @@ enum op_flags {
     F_RM = 64,        /* has a ModRM operand */
     F_SRC8 = 128, F_SRC16 = 256, F_SRC32 = 512,
     F_ZREG = 1024,    /* the register is in the opcode's low bits */
+    F_MIN32 = 2048,   /* no 16-bit form */
+    F_ONLY64 = 4096,  /* another instruction outside 64-bit mode */
+    F_WORD = 16384,   /* 16 bits in memory, whatever the operand size */
+    F_NEAR = 8192 | F_DEF64,   /* and a 66 prefix changes nothing there, as on Intel's processors */
 };
 #define M F_RM
 struct op_desc { uint8_t op, form, sub; uint16_t flags; };
@@ -31,7 +35,7 @@ static const struct op_desc map_one[256] = {
     [0x5a] = { OP_POP, FORM_R, 0, F_DEF64 | F_ZREG }, [0x5b] = { OP_POP, FORM_R, 0, F_DEF64 | F_ZREG },
     [0x5c] = { OP_POP, FORM_R, 0, F_DEF64 | F_ZREG }, [0x5d] = { OP_POP, FORM_R, 0, F_DEF64 | F_ZREG },
     [0x5e] = { OP_POP, FORM_R, 0, F_DEF64 | F_ZREG }, [0x5f] = { OP_POP, FORM_R, 0, F_DEF64 | F_ZREG },
-    [0x63] = { OP_MOVSX, FORM_R_RM, 0, M | F_SRC32 },
+    [0x63] = { OP_MOVSX, FORM_R_RM, 0, M | F_SRC32 | F_ONLY64 },
     [0x68] = { OP_PUSH, FORM_I, 0, F_DEF64 }, [0x6a] = { OP_PUSH, FORM_I, 0, F_DEF64 },
     [0x69] = { OP_IMUL, FORM_R_RM_I, 0, M }, [0x6b] = { OP_IMUL, FORM_R_RM_I, 0, M },
     [0x6c] = { OP_INS, FORM_NONE, 0, F_BYTE0 | F_TWO }, [0x6d] = { OP_INS, FORM_NONE, 0, F_BYTE0 | F_TWO },
@@ -42,6 +46,7 @@ static const struct op_desc map_one[256] = {
     [0x86] = { OP_XCHG, FORM_RM_R, 0, M | F_BYTE0 }, [0x87] = { OP_XCHG, FORM_RM_R, 0, M | F_BYTE0 },
     [0x88] = { OP_MOV, FORM_RM_R, 0, M | F_BYTE0 }, [0x89] = { OP_MOV, FORM_RM_R, 0, M | F_BYTE0 },
     [0x8a] = { OP_MOV, FORM_R_RM, 0, M | F_BYTE0 }, [0x8b] = { OP_MOV, FORM_R_RM, 0, M | F_BYTE0 },
+    [0x8c] = { OP_STORE_SYS, FORM_RM, 9, M | F_GROUP | F_WORD }, [0x8e] = { OP_LOAD_SEG, FORM_RM, 10, M | F_GROUP | F_WORD },
     [0x8f] = { OP_POP, FORM_RM, 0, M | F_DEF64 | F_TWO },
     [0xa0] = { OP_MOV, FORM_A_OFF, 0, F_BYTE0 }, [0xa1] = { OP_MOV, FORM_A_OFF, 0, F_BYTE0 },
     [0xa2] = { OP_MOV, FORM_OFF_A, 0, F_BYTE0 }, [0xa3] = { OP_MOV, FORM_OFF_A, 0, F_BYTE0 },
@@ -51,15 +56,18 @@ static const struct op_desc map_one[256] = {
     [0xac] = { OP_LODS, FORM_NONE, 0, F_BYTE0 | F_TWO }, [0xad] = { OP_LODS, FORM_NONE, 0, F_BYTE0 | F_TWO },
     [0xae] = { OP_SCAS, FORM_NONE, 0, F_BYTE0 | F_TWO }, [0xaf] = { OP_SCAS, FORM_NONE, 0, F_BYTE0 | F_TWO },
     [0xc0] = { OP_SHIFT, FORM_RM_I, 2, M | F_BYTE0 | F_GROUP }, [0xc1] = { OP_SHIFT, FORM_RM_I, 2, M | F_BYTE0 | F_GROUP },
-    [0xc2] = { OP_RET, FORM_I, 0, F_DEF64 }, [0xc3] = { OP_RET, FORM_NONE, 0, F_DEF64 },
+    [0xc2] = { OP_RET, FORM_I, 0, F_NEAR }, [0xc3] = { OP_RET, FORM_NONE, 0, F_NEAR },
     [0xc6] = { OP_MOV, FORM_RM_I, 0, M | F_BYTE0 }, [0xc7] = { OP_MOV, FORM_RM_I, 0, M | F_BYTE0 },
+    [0xc8] = { OP_ENTER, FORM_I, 0, F_DEF64 }, [0xc9] = { OP_LEAVE, FORM_NONE, 0, F_DEF64 },
     [0xd0] = { OP_SHIFT, FORM_RM_1, 2, M | F_BYTE0 | F_GROUP }, [0xd1] = { OP_SHIFT, FORM_RM_1, 2, M | F_BYTE0 | F_GROUP },
     [0xd2] = { OP_SHIFT, FORM_RM_CL, 2, M | F_BYTE0 | F_GROUP }, [0xd3] = { OP_SHIFT, FORM_RM_CL, 2, M | F_BYTE0 | F_GROUP },
-    [0xd7] = { OP_XLAT, FORM_NONE, 0, F_BYTE }, [0xe8] = { OP_CALL, FORM_I, 0, F_DEF64 },
+    [0xd7] = { OP_XLAT, FORM_NONE, 0, F_BYTE }, [0xe8] = { OP_CALL, FORM_I, 0, F_NEAR },
     [0xf6] = { OP_NONE, FORM_RM, 3, M | F_BYTE0 | F_GROUP }, [0xf7] = { OP_NONE, FORM_RM, 3, M | F_BYTE0 | F_GROUP },
     [0xfe] = { OP_NONE, FORM_RM, 4, M | F_BYTE0 | F_GROUP }, [0xff] = { OP_NONE, FORM_RM, 4, M | F_BYTE0 | F_GROUP },
 };
 static const struct op_desc map_0f[256] = {
+    [0x00] = { OP_NONE, FORM_RM, 8, M | F_GROUP | F_WORD }, [0x01] = { OP_STORE_SYS, FORM_RM, 11, M | F_GROUP | F_WORD },
+    [0xb8] = { OP_POPCNT, FORM_R_RM, 0, M }, [0xbc] = { OP_BITSCAN, FORM_R_RM, SCAN_BSF, M }, [0xbd] = { OP_BITSCAN, FORM_R_RM, SCAN_BSR, M },
     [0x0d] = { OP_NOP, FORM_RM, 0, M }, [0x18] = { OP_NOP, FORM_RM, 0, M }, [0x1f] = { OP_NOP, FORM_RM, 0, M },
     [0xa3] = { OP_BT, FORM_RM_R, 0, M }, [0xab] = { OP_BT, FORM_RM_R, 1, M }, [0xb3] = { OP_BT, FORM_RM_R, 2, M }, [0xbb] = { OP_BT, FORM_RM_R, 3, M },
     [0xba] = { OP_BT, FORM_RM_I, 5, M | F_GROUP }, [0xa4] = { OP_SHD, FORM_RM_I, 0, M }, [0xa5] = { OP_SHD, FORM_RM_CL, 0, M },
@@ -67,7 +75,7 @@ static const struct op_desc map_0f[256] = {
     [0xb0] = { OP_CMPXCHG, FORM_RM_R, 0, M | F_BYTE0 }, [0xb1] = { OP_CMPXCHG, FORM_RM_R, 0, M | F_BYTE0 },
     [0xb6] = { OP_MOVZX, FORM_R_RM, 0, M | F_SRC8 }, [0xb7] = { OP_MOVZX, FORM_R_RM, 0, M | F_SRC16 },
     [0xbe] = { OP_MOVSX, FORM_R_RM, 0, M | F_SRC8 }, [0xbf] = { OP_MOVSX, FORM_R_RM, 0, M | F_SRC16 },
-    [0xc0] = { OP_XADD, FORM_RM_R, 0, M | F_BYTE0 }, [0xc1] = { OP_XADD, FORM_RM_R, 0, M | F_BYTE0 }, [0xc3] = { OP_MOV, FORM_RM_R, 0, M },
+    [0xc0] = { OP_XADD, FORM_RM_R, 0, M | F_BYTE0 }, [0xc1] = { OP_XADD, FORM_RM_R, 0, M | F_BYTE0 }, [0xc3] = { OP_MOV, FORM_RM_R, 0, M | F_MIN32 },
     [0xc7] = { OP_CMPXCHG8B, FORM_RM, 6, M | F_GROUP }, [0xae] = { OP_NOP, FORM_RM, 7, M | F_GROUP },
 };
 
@@ -89,16 +97,28 @@ static const struct sse_desc sse[] = {
 
 struct prefixes { uint8_t seg, simd; bool op16, addr, rep, repne; };
 
+static bool long_mode(const ZydisDecodedInstruction *z)
+{
+    return z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64;
+}
+
+/* 64-bit mode ignores these four, so an FS or GS prefix before them stays in force: APM vol 3 section 1.2.4. */
+static void flat_segment(struct prefixes *p, const ZydisDecodedInstruction *z, uint8_t seg)
+{
+    if (!long_mode(z))
+        p->seg = seg;
+}
+
 static struct prefixes read_prefixes(const ZydisDecodedInstruction *z)
 {
     struct prefixes p = { .seg = NO_REG };
 
     for (unsigned i = 0; i < z->raw.prefix_count; i++) {
         switch (z->raw.prefixes[i].value) {
-        case 0x26: p.seg = X86_ES; break;
-        case 0x2e: p.seg = X86_CS; break;
-        case 0x36: p.seg = X86_SS; break;
-        case 0x3e: p.seg = X86_DS; break;
+        case 0x26: flat_segment(&p, z, X86_ES); break;
+        case 0x2e: flat_segment(&p, z, X86_CS); break;
+        case 0x36: flat_segment(&p, z, X86_SS); break;
+        case 0x3e: flat_segment(&p, z, X86_DS); break;
         case 0x64: p.seg = X86_FS; break;
         case 0x65: p.seg = X86_GS; break;
         case 0x66: p.op16 = true; break;
@@ -130,12 +150,29 @@ static struct op_desc group3(struct op_desc d, unsigned reg)
 
 static struct op_desc group5(struct op_desc d, unsigned reg, unsigned opcode)
 {
-    static const uint8_t op[8] = { OP_INCDEC, OP_INCDEC, OP_CALL, OP_NONE, OP_JMP, OP_NONE, OP_PUSH, OP_NONE };
+    static const uint8_t op[8] = { OP_INCDEC, OP_INCDEC, OP_CALL, OP_FAR, OP_JMP, OP_FAR, OP_PUSH, OP_NONE };
+    static const uint16_t flags[8] = { 0, 0, F_TWO | F_NEAR, F_TWO, F_TWO | F_NEAR, F_TWO, F_TWO | F_DEF64, 0 };
 
     d.op = opcode == 0xfe && reg > 1 ? OP_NONE : op[reg];
+    d.sub = d.op == OP_FAR ? (reg == 3 ? FAR_CALL : FAR_JMP) : (uint8_t)reg;
+    d.flags |= flags[reg];
+    return d;
+}
+
+/* SLDT, STR, LLDT, LTR. */
+static struct op_desc group6(struct op_desc d, unsigned reg)
+{
+    d.op = reg < 2 ? OP_STORE_SYS : reg < 4 ? OP_LOAD_SEG : OP_NONE;
+    d.sub = (reg & 1) != 0 ? X86_TR : X86_LDTR;
+    return d;
+}
+
+/* MOV to and from a segment register: there are six, and CS is not written. */
+static struct op_desc mov_segment(struct op_desc d, unsigned reg)
+{
+    if (reg > X86_GS || (d.op == OP_LOAD_SEG && reg == X86_CS))
+        d.op = OP_NONE;
     d.sub = (uint8_t)reg;
-    if (reg >= 2)
-        d.flags |= F_DEF64 | F_TWO;
     return d;
 }
 
@@ -146,16 +183,32 @@ static struct op_desc resolve_group(struct op_desc d, unsigned reg, unsigned opc
     case 4: return group5(d, reg, opcode);
     case 5: d.sub = (uint8_t)(reg - 4); d.op = reg >= 4 ? d.op : OP_NONE; return d;
     case 6: d.op = reg == 1 ? d.op : OP_NONE; return d;
+    case 8: return group6(d, reg);
+    case 9: case 10: return mov_segment(d, reg);
+    case 11: d.op = reg == 4 ? d.op : OP_NONE; d.sub = STORE_MSW; return d;   /* SMSW */
     case 7: d.op = reg == 7 ? d.op : OP_NONE; return d;              /* CLFLUSH, CLFLUSHOPT */
     default: d.sub = (uint8_t)reg; return d;
     }
 }
 
+/* MOVBE, and CRC32 with F2. */
 static struct op_desc movbe(unsigned opcode, const struct prefixes *p)
 {
-    if ((opcode & 0xfe) != 0xf0 || p->repne || p->rep)
+    if ((opcode & 0xfe) == 0xf0 && p->repne)
+        return (struct op_desc){ OP_CRC32, FORM_R_RM, 0, M | F_BYTE0 };
+    if ((opcode & 0xfe) != 0xf0 || p->rep)
         return (struct op_desc){ OP_NONE, 0, 0, 0 };
     return (struct op_desc){ OP_MOVBE, opcode == 0xf0 ? FORM_R_RM : FORM_RM_R, 0, M };
+}
+
+/* BSF, BSR and POPCNT's opcode mean others with F3 or without it. */
+static struct op_desc by_rep(struct op_desc d, const struct prefixes *p)
+{
+    if (d.op == OP_BITSCAN && p->rep)
+        d.sub += SCAN_TZCNT - SCAN_BSF;
+    if (d.op == OP_POPCNT && !p->rep)
+        d.op = OP_NONE;
+    return d;
 }
 
 static struct op_desc find_op(const ZydisDecodedInstruction *z, const struct prefixes *p)
@@ -172,9 +225,11 @@ static struct op_desc find_op(const ZydisDecodedInstruction *z, const struct pre
     else if (z->opcode_map == ZYDIS_OPCODE_MAP_0F && (opcode & 0xf0) == 0x90)
         d = (struct op_desc){ OP_SETCC, FORM_RM, 0, M | F_CC | F_BYTE };
     else if (z->opcode_map == ZYDIS_OPCODE_MAP_0F)
-        d = map_0f[opcode];
+        d = by_rep(map_0f[opcode], p);
     else if (z->opcode_map == ZYDIS_OPCODE_MAP_0F38)
         d = movbe(opcode, p);
+    if ((d.flags & F_ONLY64) != 0 && !long_mode(z))
+        d = (struct op_desc){ OP_NONE, 0, 0, 0 };
     if ((d.flags & F_GROUP) != 0)
         d = resolve_group(d, z->raw.modrm.reg, opcode);
     if ((d.flags & F_CC) != 0)
@@ -213,12 +268,16 @@ static void set_sizes(struct x86_insn *in, const struct op_desc *d, const struct
 
     in->addr_size = is64 ? (p->addr ? 4 : 8) : (in->bits == 32) != p->addr ? 4 : 2;
     in->size = (is64 || in->bits == 32) != p->op16 ? 4 : 2;
-    if (is64 && (d->flags & F_DEF64) != 0 && !p->op16)
+    if (is64 && (d->flags & F_DEF64) != 0 && (!p->op16 || (d->flags & F_NEAR) == F_NEAR))
         in->size = 8;
     if (is64 && (in->rex & 8) != 0)
         in->size = 8;
     if ((d->flags & F_BYTE) != 0)
         in->size = 1;
+    if ((d->flags & F_WORD) != 0)
+        in->size = 2;
+    if ((d->flags & F_MIN32) != 0 && in->size == 2)
+        in->size = 4;
     if ((d->op == OP_INS || d->op == OP_OUTS) && in->size == 8)
         in->size = 4;
     in->src_size = (d->flags & F_SRC8) != 0 ? 1 : (d->flags & F_SRC16) != 0 ? 2 : (d->flags & F_SRC32) != 0 ? 4 : in->size;
@@ -251,6 +310,12 @@ static void rm_wide(struct x86_insn *in, const ZydisDecodedInstruction *z, unsig
     in->scale = z->raw.sib.scale;
 }
 
+/* Without a ModRM byte, mod and rm read as 0: they would name (%rax) or (%bx,%si). */
+static bool names_memory(const ZydisDecodedInstruction *z)
+{
+    return (z->attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0 && z->raw.modrm.mod != 3;
+}
+
 static void set_operands(struct x86_insn *in, const ZydisDecodedInstruction *z, const struct prefixes *p)
 {
     bool vex = z->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
@@ -260,7 +325,7 @@ static void set_operands(struct x86_insn *in, const ZydisDecodedInstruction *z, 
     in->rm = (uint8_t)(z->raw.modrm.rm | b << 3);
     in->base = in->index = NO_REG;
     in->disp = z->raw.disp.value;
-    in->mem = z->raw.modrm.mod != 3;
+    in->mem = names_memory(z);
     if (in->mem && in->addr_size == 2)
         rm16(in, z);
     else if (in->mem)
@@ -330,6 +395,8 @@ int x86_decode(struct x86_insn *in, const uint8_t *bytes, unsigned n, unsigned b
     in->form = d.form;
     in->sub = d.sub;
     in->imm = immediate(&z);
+    if (in->op == OP_ENTER)
+        in->sub = z.raw.imm[1].value.u & 31;
     in->rep = p.rep;
     in->repne = p.repne;
     in->two_mem = (d.flags & F_TWO) != 0;
@@ -339,7 +406,7 @@ int x86_decode(struct x86_insn *in, const uint8_t *bytes, unsigned n, unsigned b
     set_bytes(in, bytes);
     if (in->op != OP_NONE)
         return 0;
-    in->mem = z.raw.modrm.mod != 3;
+    in->mem = names_memory(&z);
     return sse_find(in, &z, &p) ? 0 : -ENOTSUP;
 }
 

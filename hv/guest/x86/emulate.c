@@ -54,11 +54,10 @@ static bool within_limit(struct emu *m, unsigned seg, uint64_t off, unsigned siz
 enum emu_result emu_linear(struct emu *m, unsigned seg, uint64_t off, unsigned size, bool write, uint64_t *lin)
 {
     bool real = (m->m.cr0 & CR0_PE) == 0 || (m->v->regs.flags & FLAGS_VM) != 0;
-    unsigned shift = (m->m.cr4 & CR4_LA57) != 0 ? 7 : 16;
 
     if (m->m.bits == 64) {
         *lin = off + (seg == X86_FS || seg == X86_GS ? x86_get(m->v, X86_SEG_BASE + seg) : 0);
-        return (uint64_t)((int64_t)(*lin << shift) >> shift) == *lin ? EMU_DONE : raise_segment(m, seg);
+        return x86_canonical(&m->m, *lin) ? EMU_DONE : raise_segment(m, seg);
     }
     *lin = (uint32_t)(off + x86_get(m->v, X86_SEG_BASE + seg));
     if (!within_limit(m, seg, off, size))
@@ -171,7 +170,7 @@ enum emu_result emu_probe_write(struct emu *m, uint64_t lin, unsigned size)
 }
 
 /* The ModRM operand, in memory or a register. */
-static enum emu_result rm_read(struct emu *m, unsigned size, bool rmw, uint64_t *val)
+enum emu_result emu_rm_read(struct emu *m, unsigned size, bool rmw, uint64_t *val)
 {
     *val = 0;
     if (m->in->mem)
@@ -180,7 +179,7 @@ static enum emu_result rm_read(struct emu *m, unsigned size, bool rmw, uint64_t 
     return EMU_DONE;
 }
 
-static enum emu_result rm_write(struct emu *m, unsigned size, uint64_t val)
+enum emu_result emu_rm_write(struct emu *m, unsigned size, uint64_t val)
 {
     if (m->in->mem)
         return emu_write(m, m->lin, size, &val);
@@ -200,10 +199,10 @@ static enum emu_result op_mov(struct emu *m)
     uint64_t val = 0;
 
     if (in->form == FORM_RM_R || in->form == FORM_RM_I)
-        return rm_write(m, in->size, source(m));
+        return emu_rm_write(m, in->size, source(m));
     if (in->form == FORM_OFF_A)
         return emu_write(m, m->lin, in->size, &m->v->regs.gpr[X86_RAX]);
-    if ((in->form == FORM_A_OFF ? emu_read(m, m->lin, in->size, false, &val) : rm_read(m, in->size, false, &val)) == EMU_STOP)
+    if ((in->form == FORM_A_OFF ? emu_read(m, m->lin, in->size, false, &val) : emu_rm_read(m, in->size, false, &val)) == EMU_STOP)
         return EMU_STOP;
     emu_set_reg(m, in->form == FORM_A_OFF ? X86_RAX : in->reg, in->size, val);
     return EMU_DONE;
@@ -214,7 +213,7 @@ static enum emu_result op_movx(struct emu *m)
     const struct x86_insn *in = m->in;
     uint64_t val;
 
-    if (rm_read(m, in->src_size, false, &val) == EMU_STOP)
+    if (emu_rm_read(m, in->src_size, false, &val) == EMU_STOP)
         return EMU_STOP;
     if (in->op == OP_MOVSX)
         val = (uint64_t)((int64_t)(val << (64 - 8 * in->src_size)) >> (64 - 8 * in->src_size));
@@ -228,10 +227,10 @@ static enum emu_result op_alu(struct emu *m)
     uint64_t flags = m->v->regs.flags, mem, r;
     bool compare = in->sub == 7, to_rm = in->form != FORM_R_RM;
 
-    if (rm_read(m, in->size, to_rm && !compare, &mem) == EMU_STOP)
+    if (emu_rm_read(m, in->size, to_rm && !compare, &mem) == EMU_STOP)
         return EMU_STOP;
     r = to_rm ? x86_alu(in->sub, in->size, mem, source(m), &flags) : x86_alu(in->sub, in->size, emu_reg(m, in->reg, in->size), mem, &flags);
-    if (!compare && to_rm && rm_write(m, in->size, r) == EMU_STOP)
+    if (!compare && to_rm && emu_rm_write(m, in->size, r) == EMU_STOP)
         return EMU_STOP;
     if (!compare && !to_rm)
         emu_set_reg(m, in->reg, in->size, r);
@@ -243,7 +242,7 @@ static enum emu_result op_test(struct emu *m)
 {
     uint64_t val;
 
-    if (rm_read(m, m->in->size, false, &val) == EMU_STOP)
+    if (emu_rm_read(m, m->in->size, false, &val) == EMU_STOP)
         return EMU_STOP;
     (void)x86_alu(4, m->in->size, val, source(m), &m->v->regs.flags);
     return EMU_DONE;
@@ -254,7 +253,7 @@ static enum emu_result op_xchg(struct emu *m)
     const struct x86_insn *in = m->in;
     uint64_t old;
 
-    if (rm_read(m, in->size, true, &old) == EMU_STOP || rm_write(m, in->size, emu_reg(m, in->reg, in->size)) == EMU_STOP)
+    if (emu_rm_read(m, in->size, true, &old) == EMU_STOP || emu_rm_write(m, in->size, emu_reg(m, in->reg, in->size)) == EMU_STOP)
         return EMU_STOP;
     emu_set_reg(m, in->reg, in->size, old);
     return EMU_DONE;
@@ -265,14 +264,14 @@ static enum emu_result op_xadd(struct emu *m)
     const struct x86_insn *in = m->in;
     uint64_t flags = m->v->regs.flags, old, sum;
 
-    if (rm_read(m, in->size, true, &old) == EMU_STOP)
+    if (emu_rm_read(m, in->size, true, &old) == EMU_STOP)
         return EMU_STOP;
     sum = x86_alu(0, in->size, old, emu_reg(m, in->reg, in->size), &flags);
-    if (in->mem && rm_write(m, in->size, sum) == EMU_STOP)
+    if (in->mem && emu_rm_write(m, in->size, sum) == EMU_STOP)
         return EMU_STOP;
     emu_set_reg(m, in->reg, in->size, old);
     if (!in->mem)
-        (void)rm_write(m, in->size, sum);
+        (void)emu_rm_write(m, in->size, sum);
     m->v->regs.flags = flags;
     return EMU_DONE;
 }
@@ -283,12 +282,12 @@ static enum emu_result op_cmpxchg(struct emu *m)
     uint64_t flags = m->v->regs.flags, old;
     bool same;
 
-    if (rm_read(m, in->size, true, &old) == EMU_STOP)
+    if (emu_rm_read(m, in->size, true, &old) == EMU_STOP)
         return EMU_STOP;
     (void)x86_alu(7, in->size, emu_reg(m, X86_RAX, in->size), old, &flags);
     same = (flags & FLAGS_ZF) != 0;
     /* The CPU writes in either case. */
-    if (rm_write(m, in->size, same ? emu_reg(m, in->reg, in->size) : old) == EMU_STOP)
+    if (emu_rm_write(m, in->size, same ? emu_reg(m, in->reg, in->size) : old) == EMU_STOP)
         return EMU_STOP;
     if (!same)
         emu_set_reg(m, X86_RAX, in->size, old);
@@ -329,7 +328,7 @@ static enum emu_result op_modify(struct emu *m)
     uint64_t flags = m->v->regs.flags, val, *g = m->v->regs.gpr;
     unsigned count = in->form == FORM_RM_CL ? (unsigned)g[X86_RCX] & 0xff : in->form == FORM_RM_1 ? 1 : (unsigned)in->imm & 0xff;
 
-    if (rm_read(m, in->size, true, &val) == EMU_STOP)
+    if (emu_rm_read(m, in->size, true, &val) == EMU_STOP)
         return EMU_STOP;
     switch (in->op) {
     case OP_INCDEC: val = x86_incdec(in->sub == 1, in->size, val, &flags); break;
@@ -338,7 +337,7 @@ static enum emu_result op_modify(struct emu *m)
     case OP_SHD: val = x86_shd(in->sub == 1, in->size, val, emu_reg(m, in->reg, in->size), count, &flags); break;
     default: val = x86_shift(in->sub, in->size, val, count, &flags); break;
     }
-    if (rm_write(m, in->size, val) == EMU_STOP)
+    if (emu_rm_write(m, in->size, val) == EMU_STOP)
         return EMU_STOP;
     m->v->regs.flags = flags;
     return EMU_DONE;
@@ -351,11 +350,11 @@ static enum emu_result op_bt(struct emu *m)
     uint64_t val, one = 1ull << bit;
     bool was;
 
-    if (rm_read(m, in->size, in->sub != 0, &val) == EMU_STOP)
+    if (emu_rm_read(m, in->size, in->sub != 0, &val) == EMU_STOP)
         return EMU_STOP;
     was = (val & one) != 0;
     val = in->sub == 1 ? val | one : in->sub == 2 ? val & ~one : val ^ one;
-    if (in->sub != 0 && rm_write(m, in->size, val) == EMU_STOP)
+    if (in->sub != 0 && emu_rm_write(m, in->size, val) == EMU_STOP)
         return EMU_STOP;
     m->v->regs.flags = (m->v->regs.flags & ~(uint64_t)FLAGS_CF) | (was ? FLAGS_CF : 0);
     return EMU_DONE;
@@ -366,7 +365,7 @@ static enum emu_result op_mul(struct emu *m)
     const struct x86_insn *in = m->in;
     uint64_t *g = m->v->regs.gpr, flags = m->v->regs.flags, b, lo = g[X86_RAX], hi = in->size == 1 ? g[X86_RAX] >> 8 : g[X86_RDX];
 
-    if (rm_read(m, in->size, false, &b) == EMU_STOP)
+    if (emu_rm_read(m, in->size, false, &b) == EMU_STOP)
         return EMU_STOP;
     if (x86_muldiv(in->sub, in->size, &lo, &hi, b, &flags) != 0) {
         x86_raise(m->v, X86_DE, 0);
@@ -387,7 +386,7 @@ static enum emu_result op_imul(struct emu *m)
     const struct x86_insn *in = m->in;
     uint64_t val, other;
 
-    if (rm_read(m, in->size, false, &val) == EMU_STOP)
+    if (emu_rm_read(m, in->size, false, &val) == EMU_STOP)
         return EMU_STOP;
     other = in->form == FORM_R_RM_I ? in->imm : emu_reg(m, in->reg, in->size);
     emu_set_reg(m, in->reg, in->size, x86_imul2(in->size, val, other, &m->v->regs.flags));
@@ -401,8 +400,8 @@ static enum emu_result op_cc(struct emu *m)
     uint64_t val;
 
     if (in->op == OP_SETCC)
-        return rm_write(m, 1, yes ? 1 : 0);
-    if (rm_read(m, in->size, false, &val) == EMU_STOP)
+        return emu_rm_write(m, 1, yes ? 1 : 0);
+    if (emu_rm_read(m, in->size, false, &val) == EMU_STOP)
         return EMU_STOP;
     emu_set_reg(m, in->reg, in->size, yes ? val : emu_reg(m, in->reg, in->size));
     return EMU_DONE;
@@ -415,21 +414,21 @@ static enum emu_result op_movbe(struct emu *m)
     uint64_t val;
 
     if (in->form == FORM_RM_R)
-        return rm_write(m, in->size, __builtin_bswap64(emu_reg(m, in->reg, in->size)) >> drop);
-    if (rm_read(m, in->size, false, &val) == EMU_STOP)
+        return emu_rm_write(m, in->size, __builtin_bswap64(emu_reg(m, in->reg, in->size)) >> drop);
+    if (emu_rm_read(m, in->size, false, &val) == EMU_STOP)
         return EMU_STOP;
     emu_set_reg(m, in->reg, in->size, __builtin_bswap64(val) >> drop);
     return EMU_DONE;
 }
 
-static unsigned stack_size(const struct emu *m)
+unsigned emu_stack_width(const struct emu *m)
 {
     return m->m.bits == 64 ? 8 : (x86_get(m->v, X86_SEG_ATTR + X86_SS) & 1 << 10) != 0 ? 4 : 2;
 }
 
-static enum emu_result push(struct emu *m, uint64_t val)
+enum emu_result emu_push(struct emu *m, uint64_t val)
 {
-    unsigned size = m->in->size, width = stack_size(m);
+    unsigned size = m->in->size, width = emu_stack_width(m);
     uint64_t *rsp = &m->v->regs.gpr[X86_RSP], mask = x86_size_mask(width), sp = (*rsp - size) & mask, lin;
 
     if (emu_linear(m, X86_SS, sp, size, true, &lin) == EMU_STOP || emu_write(m, lin, size, &val) == EMU_STOP)
@@ -438,9 +437,9 @@ static enum emu_result push(struct emu *m, uint64_t val)
     return EMU_DONE;
 }
 
-static enum emu_result pop(struct emu *m, uint64_t *val)
+enum emu_result emu_pop(struct emu *m, uint64_t *val)
 {
-    unsigned size = m->in->size, width = stack_size(m);
+    unsigned size = m->in->size, width = emu_stack_width(m);
     uint64_t *rsp = &m->v->regs.gpr[X86_RSP], mask = x86_size_mask(width), lin;
 
     *val = 0;
@@ -455,9 +454,9 @@ static enum emu_result op_push(struct emu *m)
     const struct x86_insn *in = m->in;
     uint64_t val = in->form == FORM_I ? in->imm : in->form == FORM_R ? emu_reg(m, in->reg, in->size) : 0;
 
-    if (in->form == FORM_RM && rm_read(m, in->size, false, &val) == EMU_STOP)
+    if (in->form == FORM_RM && emu_rm_read(m, in->size, false, &val) == EMU_STOP)
         return EMU_STOP;
-    return push(m, val);
+    return emu_push(m, val);
 }
 
 static enum emu_result rm_address(struct emu *m);
@@ -468,22 +467,28 @@ static enum emu_result op_pop(struct emu *m)
     const struct x86_insn *in = m->in;
     uint64_t rsp = m->v->regs.gpr[X86_RSP], val;
 
-    if (pop(m, &val) == EMU_STOP)
+    if (emu_pop(m, &val) == EMU_STOP)
         return EMU_STOP;
     if (in->form == FORM_R) {
         emu_set_reg(m, in->reg, in->size, val);
         return EMU_DONE;
     }
-    if ((!in->mem || rm_address(m) == EMU_DONE) && rm_write(m, in->size, val) == EMU_DONE)
+    if ((!in->mem || rm_address(m) == EMU_DONE) && emu_rm_write(m, in->size, val) == EMU_DONE)
         return EMU_DONE;
     m->v->regs.gpr[X86_RSP] = rsp;
     return EMU_STOP;
 }
 
-static void jump(struct emu *m, uint64_t target)
+enum emu_result emu_jump(struct emu *m, uint64_t target)
 {
+    target &= x86_size_mask(m->in->size);
+    if (m->m.bits == 64 ? !x86_canonical(&m->m, target) : target > x86_get(m->v, X86_SEG_LIMIT + X86_CS)) {
+        x86_raise(m->v, X86_GP, 0);
+        return EMU_STOP;
+    }
     m->jump = true;
-    m->target = target & x86_size_mask(m->in->size);
+    m->target = target;
+    return EMU_DONE;
 }
 
 static enum emu_result op_jmp(struct emu *m)
@@ -492,23 +497,25 @@ static enum emu_result op_jmp(struct emu *m)
 
     if (m->in->form == FORM_I)
         target = next + m->in->imm;
-    else if (rm_read(m, m->in->size, false, &target) == EMU_STOP)
+    else if (emu_rm_read(m, m->in->size, false, &target) == EMU_STOP)
         return EMU_STOP;
-    if (m->in->op == OP_CALL && push(m, next) == EMU_STOP)
+    if (emu_jump(m, target) == EMU_STOP)
         return EMU_STOP;
-    jump(m, target);
-    return EMU_DONE;
+    return m->in->op == OP_CALL ? emu_push(m, next) : EMU_DONE;
 }
 
 static enum emu_result op_ret(struct emu *m)
 {
-    uint64_t target, *rsp = &m->v->regs.gpr[X86_RSP], mask = x86_size_mask(stack_size(m));
+    uint64_t target, *rsp = &m->v->regs.gpr[X86_RSP], was = *rsp, mask = x86_size_mask(emu_stack_width(m));
 
-    if (pop(m, &target) == EMU_STOP)
+    if (emu_pop(m, &target) == EMU_STOP)
         return EMU_STOP;
+    if (emu_jump(m, target) == EMU_STOP) {
+        *rsp = was;
+        return EMU_STOP;
+    }
     if (m->in->form == FORM_I)
         *rsp = (*rsp & ~mask) | ((*rsp + (m->in->imm & 0xffff)) & mask);
-    jump(m, target);
     return EMU_DONE;
 }
 
@@ -536,6 +543,8 @@ static enum emu_result (*const operations[OP_COUNT])(struct emu *) = {
     [OP_CMPXCHG] = op_cmpxchg, [OP_CMPXCHG8B] = op_cmpxchg8b, [OP_INCDEC] = op_modify, [OP_NOT] = op_modify, [OP_NEG] = op_modify,
     [OP_SHIFT] = op_modify, [OP_SHD] = op_modify, [OP_BT] = op_bt, [OP_MUL] = op_mul, [OP_IMUL] = op_imul, [OP_SETCC] = op_cc, [OP_CMOV] = op_cc,
     [OP_MOVBE] = op_movbe, [OP_PUSH] = op_push, [OP_POP] = op_pop, [OP_CALL] = op_jmp, [OP_JMP] = op_jmp, [OP_RET] = op_ret, [OP_XLAT] = op_xlat,
+    [OP_BITSCAN] = emu_bitscan, [OP_POPCNT] = emu_popcnt, [OP_CRC32] = emu_crc32, [OP_ENTER] = emu_enter, [OP_LEAVE] = emu_leave,
+    [OP_FAR] = emu_far, [OP_STORE_SYS] = emu_store_sys, [OP_LOAD_SEG] = emu_load_seg,
     [OP_MOVS] = emu_string, [OP_STOS] = emu_string, [OP_LODS] = emu_string, [OP_SCAS] = emu_string, [OP_CMPS] = emu_string, [OP_INS] = emu_string,
     [OP_OUTS] = emu_string, [OP_SSE] = emu_simd, [OP_NOP] = op_nop,
 };
@@ -598,7 +607,7 @@ static int no_progress(struct vcpu *v, const struct vcpu_exit *e, const uint8_t 
 static bool touches_memory(const struct x86_insn *in)
 {
     return in->mem || in->two_mem || in->form == FORM_A_OFF || in->form == FORM_OFF_A || in->op == OP_PUSH || in->op == OP_POP || in->op == OP_CALL ||
-           in->op == OP_RET || in->op == OP_XLAT;
+           in->op == OP_RET || in->op == OP_XLAT || in->op == OP_ENTER || in->op == OP_LEAVE;
 }
 
 static void finish(struct emu *m)
@@ -607,6 +616,8 @@ static void finish(struct emu *m)
         m->v->regs.pc = m->target - m->in->len;
     m->v->regs.flags &= ~(uint64_t)FLAGS_RF;
     m->v->ops->skip_insn(m->v, m->in->len);
+    if (m->shadow)
+        x86_set(m->v, X86_INT_SHADOW, 1);
 }
 
 int emu_emulate(struct vcpu *v, struct vcpu_exit *e)
@@ -622,7 +633,7 @@ int emu_emulate(struct vcpu *v, struct vcpu_exit *e)
     m.v = v;
     m.e = e;
     m.page = 1;
-    m.jump = false;
+    m.jump = m.shadow = false;
     x86_mode_get(v, &m.m);
     m.in = x86_insn_get(v, &m.m, e, bytes, &err);
     if (m.in == NULL)

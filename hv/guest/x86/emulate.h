@@ -15,6 +15,7 @@ struct emu {
     uint32_t page_access;          /* PF_W: good for writes too */
     bool hint;                     /* the exit's address may stand for the operand's */
     bool jump; uint64_t target;
+    bool shadow;                   /* MOV SS: the next instruction is not interrupted */
 };
 
 uint64_t emu_reg(const struct emu *m, unsigned reg, unsigned size);
@@ -26,6 +27,24 @@ enum emu_result emu_read(struct emu *m, uint64_t lin, unsigned size, bool rmw, v
 enum emu_result emu_write(struct emu *m, uint64_t lin, unsigned size, const void *buf);
 /* Raises what a write would raise. */
 enum emu_result emu_probe_write(struct emu *m, uint64_t lin, unsigned size);
+/* The ModRM operand, in memory or a register. rmw: a read that a write will follow. */
+enum emu_result emu_rm_read(struct emu *m, unsigned size, bool rmw, uint64_t *val);
+enum emu_result emu_rm_write(struct emu *m, unsigned size, uint64_t val);
+/* The stack, in elements of the operand size; RSP moves only if there was no fault. */
+enum emu_result emu_push(struct emu *m, uint64_t val);
+enum emu_result emu_pop(struct emu *m, uint64_t *val);
+unsigned emu_stack_width(const struct emu *m);
+/* An indirect or relative branch of the current code segment. Raises #GP for a target that the segment or the address width forbids. */
+enum emu_result emu_jump(struct emu *m, uint64_t target);
+/* operands.c: what is rare on device memory, but legal. */
+enum emu_result emu_bitscan(struct emu *m);
+enum emu_result emu_popcnt(struct emu *m);
+enum emu_result emu_crc32(struct emu *m);
+enum emu_result emu_enter(struct emu *m);
+enum emu_result emu_leave(struct emu *m);
+enum emu_result emu_far(struct emu *m);
+enum emu_result emu_store_sys(struct emu *m);
+enum emu_result emu_load_seg(struct emu *m);
 enum emu_result emu_string(struct emu *m);
 enum emu_result emu_simd(struct emu *m);
 /* An access to a device, by guest-physical address. */

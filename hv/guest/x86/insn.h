@@ -7,6 +7,7 @@
 enum x86_op {
     OP_NONE, OP_MOV, OP_MOVZX, OP_MOVSX, OP_ALU, OP_TEST, OP_XCHG, OP_XADD, OP_CMPXCHG, OP_CMPXCHG8B, OP_INCDEC, OP_NOT, OP_NEG, OP_SHIFT, OP_SHD,
     OP_BT, OP_MUL, OP_IMUL, OP_SETCC, OP_CMOV, OP_MOVBE, OP_PUSH, OP_POP, OP_CALL, OP_JMP, OP_RET, OP_XLAT,
+    OP_BITSCAN, OP_POPCNT, OP_CRC32, OP_ENTER, OP_LEAVE, OP_FAR, OP_STORE_SYS, OP_LOAD_SEG,
     OP_MOVS, OP_STOS, OP_LODS, OP_SCAS, OP_CMPS, OP_INS, OP_OUTS, OP_SSE, OP_NOP, OP_COUNT
 };
 /* Where its operands are. RM is the ModRM operand, in memory or a register. */
@@ -15,6 +16,10 @@ enum x86_form { FORM_NONE, FORM_RM_R, FORM_R_RM, FORM_RM_I, FORM_RM, FORM_R, FOR
 enum { NO_REG = 0xff, REG_RIP = 16 };
 /* sub of OP_SSE. LOW and HIGH replace half of the register, LOAD clears the rest. */
 enum x86_simd { SSE_LOAD, SSE_LOAD_LOW, SSE_LOAD_HIGH, SSE_STORE, SSE_STORE_HIGH, MMX_LOAD, MMX_STORE };
+/* sub of OP_BITSCAN, OP_FAR and OP_STORE_SYS; a segment's number (enum x86_seg) for OP_LOAD_SEG, and for OP_STORE_SYS below STORE_MSW. */
+enum x86_bitscan { SCAN_BSF, SCAN_BSR, SCAN_TZCNT, SCAN_LZCNT };
+enum x86_far { FAR_CALL, FAR_JMP };
+enum { STORE_MSW = X86_NSEGS };
 struct x86_insn {
     uint64_t word[2], mask[2];   /* the bytes, and which of them count */
     int64_t disp;

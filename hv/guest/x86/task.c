@@ -4,136 +4,47 @@
  * Until the old task is saved, a fault belongs to it and nothing has changed. From then on it belongs to the new task.
  * An event that is being delivered through a task gate is in v->event.
  */
-#include "x86.h"
+#include "segment.h"
 #include <string.h>
 
-#define ATTR_P (1u << 7)
-#define ATTR_S (1u << 4)
-#define TYPE_BUSY 2u
 #define FLAGS_NT (1ull << 14)
 #define FLAGS_TASK 0x3f7fd5ull            /* what a TSS may set, VM among them */
 #define DR6_BT (1ull << 15)
 #define DR7_LOCAL 0x155ull                /* L0 to L3, LE */
-#define TRIES 100u
 
 /* The two layouts, figures 7-2 and 7-10: registers from `regs` on lie one behind the other, in the order of `image`. */
 struct layout { uint8_t size, width, regs, words, ldt; };   /* words: of the image */
 static const struct layout layouts[2] = { { 0x2c, 2, 0x0e, 14, 0x2a }, { 0x68, 4, 0x20, 16, 0x60 } };
 enum { IMAGE_PC, IMAGE_FLAGS, IMAGE_GPR, IMAGE_SEG = IMAGE_GPR + 8, IMAGE_WORDS = IMAGE_SEG + 6, TSS_CR3 = 0x1c, TSS_T = 0x64 };
 
-struct desc { uint64_t at, base; uint32_t limit; uint16_t sel, attr; };
-
 struct switching {
-    struct vcpu *v;
-    struct x86_mode m;
+    struct x86_tables s;
     enum task_how how;
-    uint32_t ext;                         /* EXT of error codes: an event from outside the program */
     struct vcpu_event event;              /* what came through the gate */
     const struct layout *old, *new;
-    struct desc tss;                      /* the new one */
+    struct x86_desc tss;                      /* the new one */
     uint32_t image[IMAGE_WORDS], link, cr3, ldt;
     bool trap;
 };
-
-/* ---- memory, as the CPU reaches descriptor tables and TSSs: with supervisor rights. -EFAULT: a fault waits ---- */
-
-static int translate(struct switching *t, uint64_t va, uint32_t rights, uint64_t *pa)
-{
-    uint32_t error = 0;
-    int err = -EAGAIN;
-
-    for (unsigned i = 0; err == -EAGAIN && i < TRIES; i++)
-        err = x86_walk(t->v, &t->m, va, rights, pa, &error);
-    if (err == 0)
-        return 0;
-    x86_raise_pf(t->v, (uint32_t)va, err == -EFAULT ? error : 0);
-    return -EFAULT;
-}
-
-/* Where there is no RAM, reads give ones and writes go nowhere. */
-static int copy(struct switching *t, uint64_t va, void *buf, unsigned len, uint32_t rights)
-{
-    uint8_t *b = buf;
-
-    while (len != 0) {
-        unsigned room = (unsigned)(PAGE_SIZE - (va & (PAGE_SIZE - 1))), n = len < room ? len : room;
-        uint64_t pa;
-        void *p;
-
-        if (translate(t, (uint32_t)va, rights, &pa) != 0)
-            return -EFAULT;
-        p = gmem_ptr(t->v->vm, gpa(pa), n, (rights & PF_W) != 0 ? PROT_RW : PROT_R);
-        if ((rights & PF_W) != 0 && p != NULL)
-            memcpy(p, b, n);
-        else if ((rights & PF_W) == 0 && p != NULL)
-            memcpy(b, p, n);
-        else if ((rights & PF_W) == 0)
-            memset(b, 0xff, n);
-        va += n, b += n, len -= n;
-    }
-    return 0;
-}
-
-static int fault(const struct switching *t, unsigned vector, uint16_t sel)
-{
-    x86_raise(t->v, vector, (sel & ~3u) | t->ext);
-    return -EFAULT;
-}
-
-/* ---- descriptors ---- */
-
-static int find_desc(struct switching *t, uint16_t sel, unsigned vector, struct desc *d)
-{
-    bool local = (sel & 4) != 0;
-    uint64_t base = x86_get(t->v, local ? X86_SEG_BASE + X86_LDTR : X86_GDTR_BASE), limit = x86_get(t->v, local ? X86_SEG_LIMIT + X86_LDTR : X86_GDTR_LIMIT), raw;
-
-    if ((local && (x86_get(t->v, X86_SEG_ATTR + X86_LDTR) & ATTR_P) == 0) || (sel | 7u) > limit)
-        return fault(t, vector, sel);
-    d->at = (uint32_t)(base + (sel & ~7u));
-    if (copy(t, d->at, &raw, sizeof raw, 0) != 0)
-        return -EFAULT;
-    d->sel = sel;
-    d->base = (raw >> 16 & 0xffffff) | (raw >> 32 & 0xff000000);
-    d->attr = (uint16_t)((raw >> 40 & 0xff) | (raw >> 44 & 0xf00));
-    d->limit = (uint32_t)((raw & 0xffff) | (raw >> 32 & 0xf0000));
-    if (d->attr & 1 << 11)
-        d->limit = d->limit << 12 | 0xfff;
-    return 0;
-}
-
-static int set_type(struct switching *t, const struct desc *d, unsigned set, unsigned clear)
-{
-    uint8_t b;
-
-    if (copy(t, d->at + 5, &b, 1, 0) != 0)
-        return -EFAULT;
-    b = (uint8_t)((b | set) & ~clear);
-    return copy(t, d->at + 5, &b, 1, PF_W);
-}
-
-static void load(struct switching *t, unsigned seg, const struct desc *d)
-{
-    x86_set_segment(t->v, seg, (struct x86_segment){ d->sel, d->base, d->limit, d->attr });
-}
 
 /* ---- before: the new TSS is looked at, the old task is saved ---- */
 
 static int find_tss(struct switching *t, uint16_t sel)
 {
-    struct desc *d = &t->tss;
+    struct x86_desc *d = &t->tss;
     unsigned bad = t->how == TASK_CALL || t->how == TASK_JMP ? X86_GP : X86_TS, type;
 
     if ((sel & 4) != 0 || (sel & ~3u) == 0)
-        return fault(t, bad, sel);
-    if (find_desc(t, sel, bad, d) != 0)
+        return x86_tables_fault(&t->s, bad, sel);
+    if (x86_desc_find(&t->s, sel, bad, d) != 0)
         return -EFAULT;
     type = d->attr & 0x1f;                /* with S */
     if ((type & ~(8u | TYPE_BUSY)) != 1 || ((type & TYPE_BUSY) != 0) != (t->how == TASK_IRET))
-        return fault(t, bad, sel);
+        return x86_tables_fault(&t->s, bad, sel);
     if ((d->attr & ATTR_P) == 0)
-        return fault(t, X86_NP, sel);
+        return x86_tables_fault(&t->s, X86_NP, sel);
     t->new = &layouts[type >> 3];
-    return d->limit + 1u < t->new->size && d->limit != UINT32_MAX ? fault(t, X86_TS, sel) : 0;
+    return d->limit + 1u < t->new->size && d->limit != UINT32_MAX ? x86_tables_fault(&t->s, X86_TS, sel) : 0;
 }
 
 static uint32_t word_at(const uint8_t *tss, unsigned off, unsigned width)
@@ -149,7 +60,7 @@ static int read_new(struct switching *t)
     const struct layout *l = t->new;
     uint8_t tss[0x68];
 
-    if (copy(t, t->tss.base, tss, l->size, 0) != 0)
+    if (x86_tables_copy(&t->s, t->tss.base, tss, l->size, 0) != 0)
         return -EFAULT;
     for (unsigned i = 0; i < l->words; i++)
         t->image[i] = word_at(tss, l->regs + i * l->width, l->width);
@@ -161,14 +72,14 @@ static int read_new(struct switching *t)
 
 static int save_old(struct switching *t, unsigned len)
 {
-    struct vcpu *v = t->v;
+    struct vcpu *v = t->s.v;
     uint64_t attr = x86_get(v, X86_SEG_ATTR + X86_TR), flags = v->regs.flags;
     uint8_t out[IMAGE_WORDS * 4];
     uint32_t image[IMAGE_WORDS];
     const struct layout *l = t->old = &layouts[attr >> 3 & 1];
 
     if (x86_get(v, X86_SEG_LIMIT + X86_TR) + 1 < l->ldt)
-        return fault(t, X86_TS, (uint16_t)x86_get(v, X86_SEG_SEL + X86_TR));
+        return x86_tables_fault(&t->s, X86_TS, (uint16_t)x86_get(v, X86_SEG_SEL + X86_TR));
     if (t->how == TASK_IRET)
         flags &= ~FLAGS_NT;
     if (t->how == TASK_GATE && t->event.type == VEV_EXCEPTION && t->event.vector != X86_DB)
@@ -181,23 +92,23 @@ static int save_old(struct switching *t, unsigned len)
         image[IMAGE_SEG + i] = (uint32_t)x86_get(v, X86_SEG_SEL + i);
     for (unsigned i = 0; i < l->words; i++)
         memcpy(out + i * l->width, &image[i], l->width);
-    return copy(t, x86_get(v, X86_SEG_BASE + X86_TR) + l->regs, out, (unsigned)l->words * l->width, PF_W);
+    return x86_tables_copy(&t->s, x86_get(v, X86_SEG_BASE + X86_TR) + l->regs, out, (unsigned)l->words * l->width, PF_W);
 }
 
 /* Busy bits and the link, table 7-2. */
 static int chain(struct switching *t)
 {
-    uint16_t old = (uint16_t)x86_get(t->v, X86_SEG_SEL + X86_TR);
-    struct desc d = { .at = (uint32_t)(x86_get(t->v, X86_GDTR_BASE) + (old & ~7u)) };
+    uint16_t old = (uint16_t)x86_get(t->s.v, X86_SEG_SEL + X86_TR);
+    struct x86_desc d = { .at = (uint32_t)(x86_get(t->s.v, X86_GDTR_BASE) + (old & ~7u)) };
 
     if (t->how == TASK_CALL || t->how == TASK_GATE) {
         t->image[IMAGE_FLAGS] |= FLAGS_NT;
-        if (copy(t, t->tss.base, &old, sizeof old, PF_W) != 0)
+        if (x86_tables_copy(&t->s, t->tss.base, &old, sizeof old, PF_W) != 0)
             return -EFAULT;
-    } else if (set_type(t, &d, 0, TYPE_BUSY) != 0) {
+    } else if (x86_desc_set_type(&t->s, &d, 0, TYPE_BUSY) != 0) {
         return -EFAULT;
     }
-    return t->how == TASK_IRET ? 0 : set_type(t, &t->tss, TYPE_BUSY, 0);
+    return t->how == TASK_IRET ? 0 : x86_desc_set_type(&t->s, &t->tss, TYPE_BUSY, 0);
 }
 
 /* ---- after: the new task's state ---- */
@@ -205,39 +116,39 @@ static int chain(struct switching *t)
 /* 0, or a fault of the new task: its page tables are none. */
 static int load_registers(struct switching *t)
 {
-    struct vcpu *v = t->v;
-    struct desc tr = t->tss;
+    struct vcpu *v = t->s.v;
+    struct x86_desc tr = t->tss;
 
     v->event.type = VEV_NONE;             /* delivered: the new task is its handler */
     tr.attr |= TYPE_BUSY;
-    load(t, X86_TR, &tr);
+    x86_desc_load(&t->s, X86_TR, &tr);
     x86_set(v, X86_CR0, x86_get(v, X86_CR0) | CR0_TS);
     x86_set(v, X86_DR7, x86_get(v, X86_DR7) & ~DR7_LOCAL);
     v->regs.pc = t->image[IMAGE_PC];
     v->regs.flags = (t->image[IMAGE_FLAGS] & FLAGS_TASK) | FLAGS_FIXED;
     for (unsigned i = 0; i < 8; i++)
         v->regs.gpr[i] = t->image[IMAGE_GPR + i];
-    if (t->new->width == 4 && (t->m.cr0 & CR0_PG) != 0 && x86_write_cr(v, X86_CR3, t->cr3) != 0)
-        return fault(t, X86_GP, 0);
-    x86_mode_get(v, &t->m);
+    if (t->new->width == 4 && (t->s.m.cr0 & CR0_PG) != 0 && x86_write_cr(v, X86_CR3, t->cr3) != 0)
+        return x86_tables_fault(&t->s, X86_GP, 0);
+    x86_mode_get(v, &t->s.m);
     return 0;
 }
 
 static int load_ldt(struct switching *t)
 {
-    struct desc d = { .sel = (uint16_t)t->ldt };
+    struct x86_desc d = { .sel = (uint16_t)t->ldt };
     uint16_t sel = d.sel;
 
-    load(t, X86_LDTR, &d);                /* not usable */
+    x86_desc_load(&t->s, X86_LDTR, &d);                /* not usable */
     if ((sel & ~3u) == 0)
         return 0;
     if ((sel & 4) != 0)
-        return fault(t, X86_TS, sel);
-    if (find_desc(t, sel, X86_TS, &d) != 0)
+        return x86_tables_fault(&t->s, X86_TS, sel);
+    if (x86_desc_find(&t->s, sel, X86_TS, &d) != 0)
         return -EFAULT;
     if ((d.attr & 0x1f) != 2 || (d.attr & ATTR_P) == 0)
-        return fault(t, X86_TS, sel);
-    load(t, X86_LDTR, &d);
+        return x86_tables_fault(&t->s, X86_TS, sel);
+    x86_desc_load(&t->s, X86_LDTR, &d);
     return 0;
 }
 
@@ -246,42 +157,37 @@ static void load_v86(struct switching *t)
     for (unsigned i = X86_ES; i <= X86_GS; i++) {
         uint16_t sel = (uint16_t)t->image[IMAGE_SEG + i];
 
-        x86_set_segment(t->v, i, (struct x86_segment){ sel, (uint64_t)sel << 4, 0xffff, 0x0f3 });
+        x86_set_segment(t->s.v, i, (struct x86_segment){ sel, (uint64_t)sel << 4, 0xffff, 0x0f3 });
     }
 }
 
-static unsigned dpl_of(const struct desc *d) { return d->attr >> 5 & 3; }
-static bool is_code(const struct desc *d) { return (d->attr & (ATTR_S | 8)) == (ATTR_S | 8); }
-static bool is_data(const struct desc *d) { return (d->attr & (ATTR_S | 8)) == ATTR_S; }
-static bool conforming(const struct desc *d) { return is_code(d) && (d->attr & 4) != 0; }
-
 /* §7.3, step 15, and table 7-1: the checks of CS and SS. */
-static int find_cs(struct switching *t, struct desc *d)
+static int find_cs(struct switching *t, struct x86_desc *d)
 {
     uint16_t sel = (uint16_t)t->image[IMAGE_SEG + X86_CS];
     unsigned rpl = sel & 3;
 
     if ((sel & ~3u) == 0)
-        return fault(t, X86_TS, sel);
-    if (find_desc(t, sel, X86_TS, d) != 0)
+        return x86_tables_fault(&t->s, X86_TS, sel);
+    if (x86_desc_find(&t->s, sel, X86_TS, d) != 0)
         return -EFAULT;
-    if (!is_code(d) || (conforming(d) ? dpl_of(d) > rpl : dpl_of(d) != rpl))
-        return fault(t, X86_TS, sel);
-    return (d->attr & ATTR_P) == 0 ? fault(t, X86_NP, sel) : 0;
+    if (!x86_desc_is_code(d) || (x86_desc_conforming(d) ? x86_desc_dpl(d) > rpl : x86_desc_dpl(d) != rpl))
+        return x86_tables_fault(&t->s, X86_TS, sel);
+    return (d->attr & ATTR_P) == 0 ? x86_tables_fault(&t->s, X86_NP, sel) : 0;
 }
 
-static int find_ss(struct switching *t, struct desc *d)
+static int find_ss(struct switching *t, struct x86_desc *d)
 {
     uint16_t sel = (uint16_t)t->image[IMAGE_SEG + X86_SS];
     unsigned cpl = t->image[IMAGE_SEG + X86_CS] & 3;
 
     if ((sel & ~3u) == 0)
-        return fault(t, X86_TS, sel);
-    if (find_desc(t, sel, X86_TS, d) != 0)
+        return x86_tables_fault(&t->s, X86_TS, sel);
+    if (x86_desc_find(&t->s, sel, X86_TS, d) != 0)
         return -EFAULT;
-    if (!is_data(d) || (d->attr & 2) == 0 || dpl_of(d) != cpl || (sel & 3u) != cpl)
-        return fault(t, X86_TS, sel);
-    return (d->attr & ATTR_P) == 0 ? fault(t, X86_SS_FAULT, sel) : 0;
+    if (!x86_desc_is_data(d) || (d->attr & 2) == 0 || x86_desc_dpl(d) != cpl || (sel & 3u) != cpl)
+        return x86_tables_fault(&t->s, X86_TS, sel);
+    return (d->attr & ATTR_P) == 0 ? x86_tables_fault(&t->s, X86_SS_FAULT, sel) : 0;
 }
 
 /* Loaded as a CPU does when it knows nothing good of them: flat, of the level that the new CS asks for. */
@@ -289,64 +195,64 @@ static void load_dummies(struct switching *t)
 {
     uint16_t cs = (uint16_t)t->image[IMAGE_SEG + X86_CS], level = (uint16_t)((cs & 3u) << 5);
 
-    x86_set_segment(t->v, X86_CS, (struct x86_segment){ cs, 0, UINT32_MAX, 0xc9b | level });
-    x86_set_segment(t->v, X86_SS, (struct x86_segment){ (uint16_t)t->image[IMAGE_SEG + X86_SS], 0, UINT32_MAX, 0xc93 | level });
+    x86_set_segment(t->s.v, X86_CS, (struct x86_segment){ cs, 0, UINT32_MAX, 0xc9b | level });
+    x86_set_segment(t->s.v, X86_SS, (struct x86_segment){ (uint16_t)t->image[IMAGE_SEG + X86_SS], 0, UINT32_MAX, 0xc93 | level });
     for (unsigned i = X86_ES; i <= X86_GS; i += i == X86_ES ? 3 : 1)
-        x86_set_segment(t->v, i, (struct x86_segment){ (uint16_t)t->image[IMAGE_SEG + i], 0, 0, 0 });
+        x86_set_segment(t->s.v, i, (struct x86_segment){ (uint16_t)t->image[IMAGE_SEG + i], 0, 0, 0 });
 }
 
 static int load_data(struct switching *t, unsigned seg)
 {
     uint16_t sel = (uint16_t)t->image[IMAGE_SEG + seg];
     unsigned rpl = sel & 3u, cpl = t->image[IMAGE_SEG + X86_CS] & 3;
-    struct desc d;
+    struct x86_desc d;
 
     if ((sel & ~3u) == 0)
         return 0;
-    if (find_desc(t, sel, X86_TS, &d) != 0)
+    if (x86_desc_find(&t->s, sel, X86_TS, &d) != 0)
         return -EFAULT;
-    if (!is_data(&d) && !(is_code(&d) && (d.attr & 2) != 0))
-        return fault(t, X86_TS, sel);
-    if (!conforming(&d) && (dpl_of(&d) < cpl || dpl_of(&d) < rpl))
-        return fault(t, X86_TS, sel);
+    if (!x86_desc_is_data(&d) && !(x86_desc_is_code(&d) && (d.attr & 2) != 0))
+        return x86_tables_fault(&t->s, X86_TS, sel);
+    if (!x86_desc_conforming(&d) && (x86_desc_dpl(&d) < cpl || x86_desc_dpl(&d) < rpl))
+        return x86_tables_fault(&t->s, X86_TS, sel);
     if ((d.attr & ATTR_P) == 0)
-        return fault(t, X86_NP, sel);
-    if (set_type(t, &d, 1, 0) != 0)       /* accessed */
+        return x86_tables_fault(&t->s, X86_NP, sel);
+    if (x86_desc_set_type(&t->s, &d, 1, 0) != 0)       /* accessed */
         return -EFAULT;
     d.attr |= 1;
-    load(t, seg, &d);
+    x86_desc_load(&t->s, seg, &d);
     return 0;
 }
 
 static int load_segments(struct switching *t)
 {
-    struct desc cs, ss;
+    struct x86_desc cs, ss;
 
     load_dummies(t);
     if (load_ldt(t) != 0 || find_cs(t, &cs) != 0 || find_ss(t, &ss) != 0)
         return -EFAULT;
-    if (set_type(t, &cs, 1, 0) != 0 || set_type(t, &ss, 1, 0) != 0)
+    if (x86_desc_set_type(&t->s, &cs, 1, 0) != 0 || x86_desc_set_type(&t->s, &ss, 1, 0) != 0)
         return -EFAULT;
     cs.attr |= 1;
     ss.attr |= 1;
-    load(t, X86_CS, &cs);
-    load(t, X86_SS, &ss);
+    x86_desc_load(&t->s, X86_CS, &cs);
+    x86_desc_load(&t->s, X86_SS, &ss);
     for (unsigned i = X86_ES; i <= X86_GS; i += i == X86_ES ? 3 : 1)
         if (load_data(t, i) != 0)
             return -EFAULT;
-    return (uint32_t)t->v->regs.pc > cs.limit ? fault(t, X86_GP, 0) : 0;
+    return (uint32_t)t->s.v->regs.pc > cs.limit ? x86_tables_fault(&t->s, X86_GP, 0) : 0;
 }
 
 /* The error code goes onto the new stack, as wide as the new TSS. */
 static int push_error(struct switching *t)
 {
-    struct vcpu *v = t->v;
+    struct vcpu *v = t->s.v;
     bool wide = (x86_get(v, X86_SEG_ATTR + X86_SS) & 1 << 10) != 0;
     uint64_t mask = wide ? UINT32_MAX : 0xffff, sp = v->regs.gpr[X86_RSP];
     uint32_t error = t->event.error, user = x86_get(v, X86_CPL) == 3 ? PF_U : 0;
 
     sp = (sp & ~mask) | ((sp - t->new->width) & mask);
-    if (copy(t, x86_get(v, X86_SEG_BASE + X86_SS) + (sp & mask), &error, t->new->width, PF_W | user) != 0)
+    if (x86_tables_copy(&t->s, x86_get(v, X86_SEG_BASE + X86_SS) + (sp & mask), &error, t->new->width, PF_W | user) != 0)
         return -EFAULT;
     v->regs.gpr[X86_RSP] = sp;
     return 0;
@@ -356,7 +262,7 @@ static int enter_new(struct switching *t)
 {
     if (load_registers(t) != 0)
         return -EFAULT;
-    if ((t->v->regs.flags & FLAGS_VM) != 0) {
+    if ((t->s.v->regs.flags & FLAGS_VM) != 0) {
         load_v86(t);
         if (load_ldt(t) != 0)
             return -EFAULT;
@@ -366,8 +272,8 @@ static int enter_new(struct switching *t)
     if (t->how == TASK_GATE && t->event.type == VEV_EXCEPTION && t->event.has_error && push_error(t) != 0)
         return -EFAULT;
     if (t->trap) {
-        x86_set(t->v, X86_DR6, x86_get(t->v, X86_DR6) | DR6_BT);
-        x86_raise(t->v, X86_DB, 0);
+        x86_set(t->s.v, X86_DR6, x86_get(t->s.v, X86_DR6) | DR6_BT);
+        x86_raise(t->s.v, X86_DB, 0);
     }
     return 0;
 }
@@ -375,10 +281,10 @@ static int enter_new(struct switching *t)
 /* Faults are reflected: the guest always goes on. */
 int x86_task_switch(struct vcpu *v, struct vcpu_exit *e)
 {
-    struct switching t = { .v = v, .how = e->task.how, .event = v->event };
+    struct switching t = { .s = { .v = v }, .how = e->task.how, .event = v->event };
 
-    t.ext = t.how == TASK_GATE && v->event.type != VEV_NONE;
-    x86_mode_get(v, &t.m);
+    t.s.ext = t.how == TASK_GATE && v->event.type != VEV_NONE;
+    x86_mode_get(v, &t.s.m);
     if (find_tss(&t, e->task.selector) == 0 && read_new(&t) == 0 && save_old(&t, e->insn_len) == 0 && chain(&t) == 0)
         (void)enter_new(&t);
     return 0;

@@ -40,14 +40,30 @@ static bool read_entry(struct walk *w, uint64_t at)
     return true;
 }
 
+/* A PDPTE of PAE paging. The CPU has looked at it when CR3 was loaded, and some hosts set bit 5 (A) in it since. */
+#define PDPTE_RESERVED (0x7ffull << 52 | PTE_NX | 0x1c6)
+#define PAE_RESERVED (0x7ffull << 52)
+
+/* Bits that are reserved at every level: address bits beyond the guest's CPUID, NX without EFER.NXE, 62:52 of PAE's. */
+static uint64_t always_reserved(const struct walk *w)
+{
+    unsigned bits = x86_machine_of(w->v)->cpuid.ext[8].eax & 0xff;
+    uint64_t r = bits >= 32 && bits < 52 ? ADDR_MASK & ~((1ull << bits) - 1) : 0;
+
+    if ((w->m->efer & EFER_NXE) == 0)
+        r |= PTE_NX;
+    return r | ((w->m->efer & EFER_LMA) == 0 ? PAE_RESERVED : 0);
+}
+
+/* APM vol 2 section 5.3 and 5.4, SDM vol 3 section 4.4 and 4.5: the figures of the entries. */
 static bool reserved_bits(const struct walk *w, uint64_t pte, unsigned level, bool leaf)
 {
     if (w->width == 4)
         return leaf && level == 1 && (pte & 1 << 21) != 0;
-    if ((pte & PTE_NX) != 0 && (w->m->efer & EFER_NXE) == 0)
+    if ((pte & always_reserved(w)) != 0)
         return true;
     if (level == 2 && (w->m->efer & EFER_LMA) == 0)
-        return (pte & 0x1e6) != 0;                               /* a PDPTE of PAE paging has no rights */
+        return (pte & PDPTE_RESERVED) != 0;
     if (leaf && level > 0)
         return (pte & ((1ull << (12 + 9 * level)) - 1) & ADDR_MASK & ~0x1000ull) != 0;
     return level >= 3 && (pte & PTE_PS) != 0;

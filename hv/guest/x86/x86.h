@@ -67,6 +67,14 @@ struct x86_vcpu {
 enum x86_clock_req { X86_CLOCK_UPDATE = 1, X86_CLOCK_STOPPED = 2, X86_KICKED = 4 };
 #define X86_FPU_MAX 16384
 
+/* May a 64-bit program use that address? APM vol 2 section 5.3.1: the bits above the page tables' reach repeat the highest of it. */
+static inline bool x86_canonical(const struct x86_mode *m, uint64_t va)
+{
+    unsigned shift = (m->cr4 & CR4_LA57) != 0 ? 7 : 16;
+
+    return (uint64_t)((int64_t)(va << shift) >> shift) == va;
+}
+
 struct x86_cpuid { uint32_t eax, ebx, ecx, edx; };
 #define X86_CPUID_BASIC 0x17
 #define X86_CPUID_HV 0x11
