@@ -328,12 +328,21 @@ def chosen(name, patterns):
     return any(candidate == pattern or fnmatch.fnmatchcase(candidate, pattern) for pattern in patterns for candidate in candidates)
 
 
-def build(processes):
-    """Builds what all groups need; the output is shown only on failure."""
+def needed(tests, machine):
+    """The targets that the chosen tests need: each program by its path, and the product where a machine or its files are looked at."""
+    targets = {test.command[0] for test in tests if test.command[0].startswith("build/")}
+    groups = {test.name.split("/")[0] for test in tests}
+    if machine or "build" in groups:
+        targets |= {"x86_64", "aarch64", "guests"}
+    return sorted(targets | ({"tsan"} if "tsan" in groups else set()))
+
+
+def build(targets, processes):
+    """Builds what the tests need; the output is shown only on failure."""
     started = time.monotonic()
     path = log_file("build")
     with open(path, "w", encoding="utf-8") as output:
-        process = processes.start(["ninja", "x86_64", "aarch64", "unit", "tsan", "fuzz", "guests"], output)
+        process = processes.start(["ninja", *targets], output)
         failed = process.wait() != 0
         processes.end(process)
     if failed:
@@ -369,7 +378,9 @@ def main():
     processes, report = Processes(), Report(options.verbose)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     try:
-        build(processes)
+        targets = needed(tests, machine)
+        if targets:
+            build(targets, processes)
         jobs = os.cpu_count() or 1
         run_all([test for test in tests if not test.name.startswith("build/")], processes, report, jobs)
         run_all([test for test in tests if test.name.startswith("build/")], processes, report, 1)
