@@ -39,7 +39,7 @@ static void fn(struct event *ev)
     if (__atomic_fetch_add(&it->inside, 1, __ATOMIC_RELAXED))
         __atomic_fetch_add(&wrong, 1, __ATOMIC_RELAXED);
     it->data++;
-    if (it->data % 8 == 0)
+    if (it->data % 4 == 1)
         sched_yield();             /* so that some are cancelled while they run */
     it->data++;
     __atomic_fetch_add(&it->ran, 1, __ATOMIC_RELAXED);
@@ -84,6 +84,17 @@ static void cancel_and_own(struct item *it)
     it->data -= 1000;
 }
 
+/* Cancelled as soon as it is seen to run. */
+static void cancel_within(struct item *it)
+{
+    uint64_t before = runs(it);
+
+    event_post(&it->ev);
+    while (runs(it) == before && !__atomic_load_n(&it->inside, __ATOMIC_RELAXED))
+        sched_yield();
+    cancel_and_own(it);
+}
+
 /* Each driver has events of its own on all CPUs: it alone may say that nobody posts them while it cancels. */
 static void *drive(void *arg)
 {
@@ -102,6 +113,9 @@ static void *drive(void *arg)
             break;
         case 3:
             post_and_wait(it);
+            break;
+        case 4:
+            cancel_within(it);
             break;
         default:
             cancel_and_own(it);
