@@ -16,7 +16,7 @@ bool vpci_msix_enabled(const struct vpci_dev *d)
 
 bool vpci_bus_master(const struct vpci_dev *d)
 {
-    return d->s.cfg[PCI_COMMAND] & PCI_CMD_MASTER;
+    return vpci_cfg_get(d, PCI_COMMAND, 1) & PCI_CMD_MASTER;
 }
 
 /* Takes what may be sent of `ready` out of the PBA. d->lock held. */
@@ -30,7 +30,7 @@ static uint32_t msix_sendable(struct vpci_dev *d)
     for (unsigned i = 0; i < d->nmsix; i++)
         if ((d->s.msix_pending >> i & 1) && !(d->s.msix[i].ctrl & MSIX_ENTRY_MASKED))
             ready |= 1u << i;
-    d->s.msix_pending &= ~ready;
+    __atomic_fetch_and(&d->s.msix_pending, ~ready, __ATOMIC_RELAXED);
     return ready;
 }
 
@@ -62,7 +62,7 @@ void vpci_msix_notify(struct vpci_dev *d, unsigned vec)
     e = d->s.msix[vec];
     send = !(e.ctrl & MSIX_ENTRY_MASKED) && !(msix_control(d) & MSIX_FUNCTION_MASK);
     if (!send)
-        d->s.msix_pending |= 1u << vec;
+        __atomic_fetch_or(&d->s.msix_pending, 1u << vec, __ATOMIC_RELAXED);
     spin_unlock(&d->lock);
     if (send)
         (void)virq_msi(d->vm, (uint32_t)d->slot << 3, e.addr, e.data);
@@ -70,7 +70,7 @@ void vpci_msix_notify(struct vpci_dev *d, unsigned vec)
 
 void vpci_msix_control_changed(struct vpci_dev *d)
 {
-    if (d->s.msix_pending)
+    if (__atomic_load_n(&d->s.msix_pending, __ATOMIC_RELAXED))
         msix_flush(d);
     vpci_intx_update(d);
 }
@@ -166,7 +166,7 @@ void vpci_intx_update(struct vpci_dev *d)
 void vpci_intx_raise(struct vpci_dev *d, uint32_t reasons)
 {
     spin_lock(&d->vm->pci->intx_lock);
-    d->s.intx |= reasons;
+    __atomic_fetch_or(&d->s.intx, reasons, __ATOMIC_RELAXED);
     intx_sync(d);
     spin_unlock(&d->vm->pci->intx_lock);
 }
@@ -177,7 +177,7 @@ uint32_t vpci_intx_take(struct vpci_dev *d)
 
     spin_lock(&d->vm->pci->intx_lock);
     reasons = d->s.intx;
-    d->s.intx = 0;
+    __atomic_store_n(&d->s.intx, 0, __ATOMIC_RELAXED);
     if (reasons)
         intx_sync(d);
     spin_unlock(&d->vm->pci->intx_lock);

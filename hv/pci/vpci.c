@@ -90,7 +90,7 @@ uint32_t vpci_cfg_read(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigne
     spin_lock(&p->cfg_lock);
     v = vpci_cfg_get(d, reg, size);
     spin_unlock(&p->cfg_lock);
-    if (reg <= PCI_STATUS && reg + size > PCI_STATUS && d->s.intx)
+    if (reg <= PCI_STATUS && reg + size > PCI_STATUS && __atomic_load_n(&d->s.intx, __ATOMIC_RELAXED))
         v |= (uint32_t)PCI_STATUS_INTX << (8 * (PCI_STATUS - reg));
     return v;
 }
@@ -109,9 +109,9 @@ void vpci_cfg_write(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigned s
         return;
     spin_lock(&p->cfg_lock);
     for (unsigned i = 0; i < size; i++) {
-        uint8_t m = d->wmask[reg + i];
+        uint8_t m = d->wmask[reg + i], new = (uint8_t)(val >> (8 * i)) & m;
 
-        d->s.cfg[reg + i] = (uint8_t)((d->s.cfg[reg + i] & ~m) | ((uint8_t)(val >> (8 * i)) & m));
+        vpci_cfg_set(d, reg + i, 1, (d->s.cfg[reg + i] & (uint8_t)~m) | new);
     }
     if (command || overlaps(reg, size, PCI_BAR0, 4 * VPCI_BARS))
         vpci_bars_sync(p);

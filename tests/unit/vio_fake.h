@@ -1,6 +1,7 @@
 /* What the virtual PCI bus and the virtio devices stand on, for tests and fuzzers: guest RAM in two pieces, trapped ranges, interrupts, a console, a file. Included once. */
 #pragma once
 #pragma GCC diagnostic ignored "-Wunused-function"
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,51 +20,77 @@
 #include <hv/virtio.h>
 #include <hv/vm.h>
 
-/* Guest RAM 0..1 MiB: two halves that do not touch in the host, so that a buffer across HALF is two pieces. */
+/* Guest RAM 0..1 MiB: two halves that do not touch in the host, so that a buffer across HALF is two pieces. A test may have less. */
+#ifndef HALF
 #define HALF 0x80000ull
+#endif
 #define RAM_END (2 * HALF)
 static uint8_t *half[2];
+/* A fuzzer may want to know what the device was given. */
+static void (*ram_granted)(void *host, uint64_t len);
 
-void *gmem_run(struct vm *vm, gpa_t a, uint64_t *len, unsigned prot)
+static void *ram_run(gpa_t a, uint64_t *len)
 {
-    (void)vm;
-    (void)prot;
     if (a.v >= RAM_END)
         return NULL;
     *len = min_u64(*len, HALF - a.v % HALF);
     return half[a.v / HALF] + a.v % HALF;
 }
 
+static void *granted(void *host, uint64_t len)
+{
+    if (host && ram_granted)
+        ram_granted(host, len);
+    return host;
+}
+
+void *gmem_run(struct vm *vm, gpa_t a, uint64_t *len, unsigned prot)
+{
+    void *p = ram_run(a, len);
+
+    (void)vm;
+    (void)prot;
+    return granted(p, *len);
+}
+
 void *gmem_ptr(struct vm *vm, gpa_t a, uint64_t len, unsigned prot)
 {
     uint64_t run = len;
-    void *p = gmem_run(vm, a, &run, prot);
+    void *p = ram_run(a, &run);
 
-    return run == len ? p : NULL;
+    (void)vm;
+    (void)prot;
+    return granted(run == len ? p : NULL, len);
 }
 
-int gmem_read(struct vm *vm, gpa_t a, void *dst, uint64_t len)
-{
-    const void *whole = gmem_ptr(vm, a, len, PROT_R);
+/* What the guest itself does to its memory is its own business, whatever a fuzzer has poisoned. */
+#define BY_GUEST __attribute__((no_sanitize("address", "coverage"), noinline))
+/* What a fuzzer need not see the inside of */
+#define FAKE __attribute__((no_sanitize("coverage")))
 
-    if (len == 2 && a.v % 2 == 0 && whole) {
-        uint16_t v = __atomic_load_n((const uint16_t *)whole, __ATOMIC_ACQUIRE);
+BY_GUEST static int peek(uint64_t a, void *dst, uint64_t len)
+{
+    if (a >= RAM_END || len > RAM_END - a)
+        return -EFAULT;
+    if (len == 2 && a % 2 == 0) {
+        uint16_t v = __atomic_load_n((const uint16_t *)(half[a / HALF] + a % HALF), __ATOMIC_ACQUIRE);
 
         memcpy(dst, &v, len);
         return 0;
     }
-    for (uint64_t i = 0; i < len; i++) {
-        const uint8_t *p = gmem_ptr(vm, gpa(a.v + i), 1, PROT_R);
-
-        if (!p)
-            return -EFAULT;
-        ((uint8_t *)dst)[i] = *p;
-    }
+    for (uint64_t i = 0; i < len; i++)
+        ((uint8_t *)dst)[i] = ((const volatile uint8_t *)half[(a + i) / HALF])[(a + i) % HALF];
     return 0;
 }
 
+int gmem_read(struct vm *vm, gpa_t a, void *dst, uint64_t len)
+{
+    (void)vm;
+    return peek(a.v, dst, len);
+}
+
 /* An aligned field of 16 bits is written as drivers write what they publish: after all else. */
-static void poke(uint64_t a, const void *src, uint64_t len)
+BY_GUEST static void poke(uint64_t a, const void *src, uint64_t len)
 {
     uint16_t v;
 
@@ -73,7 +100,7 @@ static void poke(uint64_t a, const void *src, uint64_t len)
         return;
     }
     for (uint64_t i = 0; i < len && a + i < RAM_END; i++)
-        half[(a + i) / HALF][(a + i) % HALF] = ((const uint8_t *)src)[i];
+        ((volatile uint8_t *)half[(a + i) / HALF])[(a + i) % HALF] = ((const uint8_t *)src)[i];
 }
 
 /* Time stands still, or each look at the clock moves it. */
@@ -84,15 +111,17 @@ uint64_t time_ns(void) { return __atomic_add_fetch(&host_now, tick, __ATOMIC_REL
 static uint32_t waiting;
 void sched_cpu_stats(uint32_t cpu, struct sched_stats *s)
 {
+    uint32_t n = __atomic_load_n(&waiting, __ATOMIC_RELAXED);
+
     (void)cpu;
-    *s = (struct sched_stats){ waiting, waiting };
+    *s = (struct sched_stats){ n, n };
 }
 
 /* ---- trapped ranges ---- */
 static struct io_region regions[128];
 static unsigned nregions;
 
-int io_register(struct vm *vm, const struct io_region *r)
+FAKE int io_register(struct vm *vm, const struct io_region *r)
 {
     (void)vm;
     for (unsigned i = 0; i < nregions; i++)
@@ -104,7 +133,7 @@ int io_register(struct vm *vm, const struct io_region *r)
     return 0;
 }
 
-int io_unregister(struct vm *vm, enum io_space space, uint64_t base)
+FAKE int io_unregister(struct vm *vm, enum io_space space, uint64_t base)
 {
     (void)vm;
     for (unsigned i = 0; i < nregions; i++)
@@ -115,7 +144,7 @@ int io_unregister(struct vm *vm, enum io_space space, uint64_t base)
     return -ENOENT;
 }
 
-static uint64_t access_space(enum io_space space, uint64_t addr, unsigned size, bool write, uint64_t val)
+FAKE static uint64_t access_space(enum io_space space, uint64_t addr, unsigned size, bool write, uint64_t val)
 {
     uint64_t ones = size == 8 ? UINT64_MAX : (1ull << 8 * size) - 1, got = 0;
 
@@ -139,6 +168,7 @@ static uint64_t mem_rd(uint64_t a, unsigned size) { return access_space(IO_MEM, 
 static void mem_wr(uint64_t a, unsigned size, uint64_t v) { access_space(IO_MEM, a, size, true, v); }
 
 /* ---- interrupts, log ---- */
+static pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned msis, lines_high, resets;
 static uint64_t msi_addr;
 static uint32_t msi_data;
@@ -155,9 +185,11 @@ int virq_msi(struct vm *vm, uint32_t devid, uint64_t addr, uint32_t data)
 {
     (void)vm;
     (void)devid;
+    pthread_mutex_lock(&fake_lock);
     msis++;
     msi_addr = addr;
     msi_data = data;
+    pthread_mutex_unlock(&fake_lock);
     return 0;
 }
 
@@ -167,10 +199,12 @@ void vm_log(struct vm *vm, enum log_level level, const char *fmt, ...)
 
     (void)vm;
     (void)level;
+    pthread_mutex_lock(&fake_lock);
     va_start(ap, fmt);
     vsnprintf(last_log, sizeof last_log, fmt, ap);
     va_end(ap);
     logs++;
+    pthread_mutex_unlock(&fake_lock);
 }
 
 void vm_request_reset(struct vm *vm, const char *why)
@@ -190,35 +224,42 @@ static uint64_t con_cost;      /* ns that a write takes */
 void console_write(struct console *c, const char *s, size_t n)
 {
     (void)c;
-    host_now += con_cost;
+    __atomic_fetch_add(&host_now, con_cost, __ATOMIC_RELAXED);
+    pthread_mutex_lock(&fake_lock);
     for (size_t i = 0; i < n; i++)
         con_out[con_len++ % sizeof con_out] = s[i];
+    pthread_mutex_unlock(&fake_lock);
 }
 
 int console_listen(struct console *c, unsigned priority, struct event *ready)
 {
     (void)c;
     (void)priority;
-    con_ready = ready;
+    __atomic_store_n(&con_ready, ready, __ATOMIC_RELEASE);
     return 0;
 }
 
 void console_unlisten(struct console *c, struct event *ready)
 {
     (void)c;
+    pthread_mutex_lock(&fake_lock);
     if (con_ready == ready)
-        con_ready = NULL;
+        __atomic_store_n(&con_ready, NULL, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&fake_lock);
 }
 
 size_t console_read(struct console *c, struct event *ready, char *buf, size_t max)
 {
-    size_t n = strlen(con_in) < max ? strlen(con_in) : max;
+    size_t n = 0;
 
     (void)c;
-    if (ready != con_ready)
-        return 0;
-    memcpy(buf, con_in, n);
-    con_in += n;
+    pthread_mutex_lock(&fake_lock);
+    if (ready == con_ready) {
+        n = strlen(con_in) < max ? strlen(con_in) : max;
+        memcpy(buf, con_in, n);
+        con_in += n;
+    }
+    pthread_mutex_unlock(&fake_lock);
     return n;
 }
 
@@ -248,13 +289,28 @@ static void run_events(void)
 
 static unsigned fake_cpus = 1;
 
+/* Zones on both sides that AddressSanitizer watches: whoever leaves guest RAM is noticed, however far it goes within them. */
+enum { GUARD = 64 * 1024 };
+
+static void *guarded(uint64_t len)
+{
+    uint8_t *p = aligned_alloc(4096, len + 2 * GUARD);
+
+#if __has_feature(address_sanitizer)
+    void __asan_poison_memory_region(void const volatile *, size_t);
+    __asan_poison_memory_region(p, GUARD);
+    __asan_poison_memory_region(p + GUARD + len, GUARD);
+#endif
+    return p + GUARD;
+}
+
 static void fake_up(void)
 {
     if (!file) {
         host_init(fake_cpus, 64 * MIB);
         file = malloc(FILE_LEN);
-        half[0] = malloc(HALF);
-        half[1] = malloc(HALF);
+        half[0] = guarded(HALF);
+        half[1] = guarded(HALF);
         for (unsigned i = 0; i < FILE_LEN; i++)
             file[i] = (uint8_t)(i / 512 + i % 512 * 3);
     }
@@ -292,7 +348,7 @@ static uint64_t bar_addr(unsigned slot, unsigned bar)
     return v & ~0xfull;
 }
 /* Offset of the n-th capability of an id (n from 0), and for virtio of a cfg_type; 0: none */
-static unsigned find_cap(unsigned slot, uint8_t id, int type)
+FAKE static unsigned find_cap(unsigned slot, uint8_t id, int type)
 {
     unsigned at = (unsigned)cfg_rd(slot, PCI_CAP_PTR, 1);
 

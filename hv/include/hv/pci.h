@@ -84,16 +84,17 @@ uint32_t vpci_intx_take(struct vpci_dev *);                   /* returns and cle
 bool vpci_bus_master(const struct vpci_dev *);                /* the device may reach memory and send messages */
 /* An access to the BAR's contents from inside (virtio's configuration-space window). -ENOENT: nothing there. */
 int vpci_bar_access(struct vpci_dev *, unsigned bar, struct io_access *);
+/* Bytes of configuration space are read on the device's CPU while a vCPU writes them: each is read and written whole. */
 static inline uint32_t vpci_cfg_get(const struct vpci_dev *d, unsigned reg, unsigned size)
 {
     uint32_t v = 0;
 
     for (unsigned i = 0; i < size; i++)
-        v |= (uint32_t)d->s.cfg[reg + i] << (8 * i);
+        v |= (uint32_t)__atomic_load_n(&d->s.cfg[reg + i], __ATOMIC_RELAXED) << (8 * i);
     return v;
 }
 static inline void vpci_cfg_set(struct vpci_dev *d, unsigned reg, unsigned size, uint64_t v)
 {
     for (unsigned i = 0; i < size; i++)
-        d->s.cfg[reg + i] = (uint8_t)(v >> (8 * i));
+        __atomic_store_n(&d->s.cfg[reg + i], (uint8_t)(v >> (8 * i)), __ATOMIC_RELAXED);
 }
