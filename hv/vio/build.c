@@ -1,6 +1,7 @@
 /* The virtio devices of a guest, from its configuration. RAM disks outlive the devices: a guest that resets finds what it wrote. */
 #include <hv/blk.h>
 #include <hv/log.h>
+#include <hv/panic.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
 #include <stdio.h>
@@ -70,12 +71,24 @@ int vio_build(struct vm *vm, const struct guest_config *c)
     return 0;
 }
 
+int vio_quiesce(struct vm *vm)
+{
+    int e = 0;
+
+    for (unsigned i = 0; vm->vio && i < vm->vio->ndevs; i++)
+        if (virtio_quiesce(vm->vio->dev[i]))
+            e = -EINPROGRESS;
+    return e;
+}
+
 void vio_destroy(struct vm *vm)
 {
     struct vio *v = vm->vio;
 
     if (!v)
         return;
+    if (vio_quiesce(vm))
+        panic("%s: a device still works while it is removed", vm->config->name);
     while (v->ndevs)
         virtio_remove(v->dev[--v->ndevs]);
 }

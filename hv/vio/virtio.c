@@ -1,5 +1,6 @@
 /* What every virtio device does alike: its life (virtio 1.2 §2.1, §3.1), its event, and copies to and from buffers. */
 #include <hv/log.h>
+#include <hv/panic.h>
 #include <hv/percpu.h>
 #include <hv/sched.h>
 #include <hv/time.h>
@@ -21,6 +22,11 @@ static uint8_t status_of(const struct virtio_dev *d)
 bool virtio_live(const struct virtio_dev *d)
 {
     return (status_of(d) & (VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET)) == VIRTIO_DRIVER_OK;
+}
+
+bool virtio_may_dma(const struct virtio_dev *d)
+{
+    return virtio_live(d) && virtio_transport_ready(d);
 }
 
 void virtio_kick(struct virtio_dev *d, unsigned q)
@@ -47,7 +53,9 @@ static void reset_queues(struct virtio_dev *d)
             continue;
         if (d->ops->queue_reset)
             d->ops->queue_reset(d, i);
+        spin_lock(&d->lock);
         vq_clear(&d->vq[i]);
+        spin_unlock(&d->lock);
         __atomic_fetch_and(&d->reset_queues, ~(1u << i), __ATOMIC_RELEASE);
     }
 }
@@ -124,17 +132,31 @@ static void clear(struct virtio_dev *d)
     d->pending = d->reset_queues = 0;
 }
 
-void virtio_reset_done(struct virtio_dev *d)
+/* The device's own event ends last: completions that ran until now may have posted it. */
+static void end_reset(struct virtio_dev *d)
 {
+    event_cancel(&d->event);
+    virtio_transport_reset(d);
     spin_lock(&d->lock);
     clear(d);
     d->resetting = false;
     __atomic_store_n(&d->s.status, 0, __ATOMIC_RELEASE);
     spin_unlock(&d->lock);
-    virtio_transport_reset(d);
 }
 
-/* Without DRIVER_OK nothing new starts; then whatever runs is waited for. NEEDS_RESET keeps the status from reading as 0 meanwhile. */
+void virtio_reset_done(struct virtio_dev *d)
+{
+    struct vm *vm = d->vm;
+
+    end_reset(d);
+    event_post(&vm->lifecycle);     /* the VM may be waiting for this to end */
+}
+
+/*
+ * Without DRIVER_OK nothing new starts. Then, in this order: the device's event is waited for, so that
+ * nobody submits; ops->reset ends what was submitted; and the event again. NEEDS_RESET keeps the status
+ * from reading as 0 meanwhile.
+ */
 static void reset(struct virtio_dev *d)
 {
     uint8_t was;
@@ -150,7 +172,39 @@ static void reset(struct virtio_dev *d)
     event_cancel(&d->event);
     if ((was & VIRTIO_DRIVER_OK) && d->ops->reset(d) == -EINPROGRESS)
         return;
-    virtio_reset_done(d);
+    end_reset(d);
+}
+
+/* ---- features ---- */
+
+/* The features are the driver's to choose until it says FEATURES_OK, and nothing works under them yet. */
+static bool features_open(const struct virtio_dev *d)
+{
+    bool open = !d->resetting && !(d->s.status & (VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK));
+
+    for (unsigned i = 0; open && i < d->nqueues; i++)
+        open = !d->vq[i].s->enabled;
+    return open && !d->reset_queues;
+}
+
+void virtio_set_features(struct virtio_dev *d, uint32_t sel, uint32_t v)
+{
+    bool tell = false;
+
+    if (sel > 1)
+        return;
+    spin_lock(&d->lock);
+    if (features_open(d)) {
+        d->s.driver_features &= ~((uint64_t)UINT32_MAX << (32 * sel));
+        d->s.driver_features |= (uint64_t)v << (32 * sel);
+    } else {
+        tell = !d->told_features;
+        d->told_features = true;
+    }
+    spin_unlock(&d->lock);
+    if (tell)
+        vm_log(d->vm, LOG_WARN, "virtio-%s 00:%02x.0: features are written too late: ignored",
+               d->ops->name, d->pci.slot);
 }
 
 /* §2.2: the driver takes a subset of what is offered, and VERSION_1 with it: there is no legacy interface. */
@@ -197,14 +251,27 @@ void virtio_set_status(struct virtio_dev *d, uint8_t val)
         virtio_kick(d, i);      /* buffers may wait already, and so may input */
 }
 
+/* §3.1.1: queues are set up after FEATURES_OK, under features that can no longer change. */
+static bool can_enable(const struct virtio_dev *d, unsigned i)
+{
+    return i < d->nqueues && !d->resetting && (d->s.status & VIRTIO_FEATURES_OK) &&
+           !d->vq[i].s->enabled && !(d->reset_queues >> i & 1);
+}
+
 void virtio_enable_queue(struct virtio_dev *d, unsigned i)
 {
     const char *why = NULL;
+    bool early;
 
     spin_lock(&d->lock);
-    if (i < d->nqueues && !d->resetting && !d->vq[i].s->enabled && !(d->reset_queues >> i & 1) && vq_enable(&d->vq[i], &why) == 0)
+    early = !(d->s.status & VIRTIO_FEATURES_OK) && !d->told_enable;
+    d->told_enable |= early;
+    if (can_enable(d, i) && vq_enable(&d->vq[i], d->s.driver_features, &why) == 0)
         __atomic_store_n(&d->vq[i].s->enabled, 1, __ATOMIC_RELEASE);
     spin_unlock(&d->lock);
+    if (early)
+        vm_log(d->vm, LOG_WARN, "virtio-%s 00:%02x.0: a queue is enabled before FEATURES_OK: ignored",
+               d->ops->name, d->pci.slot);
     if (why)
         virtio_broken(d, "queue %u cannot be enabled: %s", i, why);
 }
@@ -246,9 +313,20 @@ int virtio_add(struct virtio_dev *d)
     return e;
 }
 
+int virtio_quiesce(struct virtio_dev *d)
+{
+    bool busy;
+
+    reset(d);
+    spin_lock(&d->lock);
+    busy = d->resetting;
+    spin_unlock(&d->lock);
+    return busy ? -EINPROGRESS : 0;
+}
+
 void virtio_remove(struct virtio_dev *d)
 {
-    reset(d);
+    hv_assert(!d->resetting && d->s.status == 0);
     virtio_transport_detach(d);
     d->vm->hv_bytes -= d->bytes;
     d->ops->free(d);

@@ -51,13 +51,6 @@ static uint64_t get_queue_reset(struct virtio_dev *d) { return selected(d) ? d->
 
 static void set_dfselect(struct virtio_dev *d, uint64_t v) { d->s.device_feature_select = (uint32_t)v; }
 static void set_gfselect(struct virtio_dev *d, uint64_t v) { d->s.driver_feature_select = (uint32_t)v; }
-static void set_driver_features(struct virtio_dev *d, uint64_t v)
-{
-    unsigned shift = 32 * d->s.driver_feature_select;
-
-    if (d->s.driver_feature_select < 2 && !(d->s.status & VIRTIO_FEATURES_OK))
-        d->s.driver_features = (d->s.driver_features & ~((uint64_t)UINT32_MAX << shift)) | v << shift;
-}
 static uint16_t vector(const struct virtio_dev *d, uint64_t v) { return v < d->pci.nmsix ? (uint16_t)v : VIRTIO_NO_VECTOR; }
 static void set_config_vector(struct virtio_dev *d, uint64_t v) { d->s.config_vector = vector(d, v); }
 static void set_queue_select(struct virtio_dev *d, uint64_t v) { d->s.queue_select = (uint16_t)v; }
@@ -75,14 +68,15 @@ static void set_desc(struct virtio_dev *d, uint64_t v) { if (settable(d)) settab
 static void set_driver(struct virtio_dev *d, uint64_t v) { if (settable(d)) settable(d)->driver = v; }
 static void set_device(struct virtio_dev *d, uint64_t v) { if (settable(d)) settable(d)->device = v; }
 
-enum { F_STATUS = 20, F_QUEUE_ENABLE = 28, F_QUEUE_RESET = 58 };   /* these act, outside of the lock */
+/* These act, outside of the lock. */
+enum { F_DRIVER_FEATURES = 12, F_STATUS = 20, F_QUEUE_ENABLE = 28, F_QUEUE_RESET = 58 };
 static const struct field {
     uint8_t off, len;
     uint64_t (*get)(struct virtio_dev *);
     void (*set)(struct virtio_dev *, uint64_t);
 } common[] = {
     { 0, 4, get_dfselect, set_dfselect }, { 4, 4, get_features, NULL }, { 8, 4, get_gfselect, set_gfselect },
-    { 12, 4, get_driver_features, set_driver_features }, { 16, 2, get_config_vector, set_config_vector }, { 18, 2, get_num_queues, NULL },
+    { F_DRIVER_FEATURES, 4, get_driver_features, NULL }, { 16, 2, get_config_vector, set_config_vector }, { 18, 2, get_num_queues, NULL },
     { F_STATUS, 1, get_status, NULL }, { 21, 1, get_generation, NULL }, { 22, 2, get_queue_select, set_queue_select },
     { 24, 2, get_queue_size, set_queue_size }, { 26, 2, get_queue_vector, set_queue_vector }, { F_QUEUE_ENABLE, 2, get_queue_enable, NULL },
     { 30, 2, get_notify_off, NULL }, { 32, 8, get_desc, set_desc }, { 40, 8, get_driver, set_driver }, { 48, 8, get_device, set_device },
@@ -122,6 +116,9 @@ static void act(struct virtio_dev *d, unsigned off, uint64_t v)
 
     if (off == F_STATUS)
         virtio_set_status(d, (uint8_t)v);
+    else if (off == F_DRIVER_FEATURES)
+        virtio_set_features(d, __atomic_load_n(&d->s.driver_feature_select, __ATOMIC_RELAXED),
+                            (uint32_t)v);
     else if (off == F_QUEUE_ENABLE && v == 1)
         virtio_enable_queue(d, q);
     else if (off == F_QUEUE_RESET && v == 1)

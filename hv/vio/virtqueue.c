@@ -13,50 +13,63 @@ enum { EVENT_ENABLE = 0, EVENT_DISABLE = 1, EVENT_DESC = 2 };   /* §2.8.14 */
 enum { AVAIL_IDX = 2, AVAIL_RING = 4, USED_IDX = 2, USED_RING = 4, EVENT_OFF = 0, EVENT_FLAGS = 2 };
 enum { COST_POP = 8, COST_PIECE = 2 };
 
+/* Both are fixed while the queue is enabled: see struct vq_setup. */
 static bool packed(const struct virtqueue *q)
 {
-    return virtio_has(q->dev, VIRTIO_F_RING_PACKED);
+    return q->set.packed;
 }
 
 static bool event_idx(const struct virtqueue *q)
 {
-    return virtio_has(q->dev, VIRTIO_F_EVENT_IDX);
+    return q->set.event_idx;
 }
 
-static uint32_t part_len(const struct virtqueue *q, enum vq_part part)
+static unsigned part_prot(enum vq_part part)
 {
-    uint32_t n = q->s->size;
-
-    if (packed(q))
-        return part == VQ_DESC ? 16 * n : 4;
-    return part == VQ_DESC ? 16 * n : part == VQ_DRIVER ? 6 + 2 * n : 6 + 8 * n;
+    return part == VQ_DRIVER ? PROT_R : PROT_R | PROT_W;
 }
 
-static uint64_t part_addr(const struct virtqueue *q, enum vq_part part)
-{
-    return part == VQ_DESC ? q->s->desc : part == VQ_DRIVER ? q->s->driver : q->s->device;
-}
-
-/* A field of the ring: naturally aligned, so it never crosses a page. The ring was RAM when it was enabled. */
+/*
+ * The only way from a place in a ring to memory: `len` bytes, `off` bytes into a part, naturally
+ * aligned, so that they never cross a page. NULL beyond the part as it was checked when the queue was
+ * enabled: that would be a mistake of ours, and it breaks the device instead of reaching a neighbour.
+ */
 static void *ring_at(const struct virtqueue *q, enum vq_part part, uint32_t off, uint32_t len)
 {
-    static uint8_t nowhere[16] __attribute__((aligned(16)));
-    void *p;
+    const struct vq_region *r = &q->set.part[part];
 
-    if (q->host[part])
-        return q->host[part] + off;
-    p = gmem_ptr(q->dev->vm, gpa(part_addr(q, part) + off), len, part == VQ_DRIVER ? PROT_R : PROT_R | PROT_W);
-    return p ? p : memset(nowhere, 0, sizeof nowhere);
+    if (__builtin_expect(off > r->len || len > r->len - off, 0)) {
+        virtio_broken(q->dev, "queue %u: an access beyond part %u of the ring (0x%x)", q->index, part,
+                      off);
+        return NULL;
+    }
+    if (r->host)
+        return r->host + off;
+    return gmem_ptr(q->dev->vm, gpa(r->gpa + off), len, part_prot(part));
 }
 
+/* Reads give 0 and writes do nothing where ring_at() finds no memory. */
 static uint16_t get16(const struct virtqueue *q, enum vq_part part, uint32_t off)
 {
-    return __atomic_load_n((uint16_t *)ring_at(q, part, off, 2), __ATOMIC_ACQUIRE);
+    const uint16_t *p = ring_at(q, part, off, 2);
+
+    return p ? __atomic_load_n(p, __ATOMIC_ACQUIRE) : 0;
 }
 
 static void set16(const struct virtqueue *q, enum vq_part part, uint32_t off, uint16_t v)
 {
-    __atomic_store_n((uint16_t *)ring_at(q, part, off, 2), v, __ATOMIC_RELEASE);
+    uint16_t *p = ring_at(q, part, off, 2);
+
+    if (p)
+        __atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
+
+static void set32(const struct virtqueue *q, enum vq_part part, uint32_t off, uint32_t v)
+{
+    uint32_t *p = ring_at(q, part, off, 4);
+
+    if (p)
+        __atomic_store_n(p, v, __ATOMIC_RELAXED);
 }
 
 /* The copy is all that is looked at afterwards: the fence keeps the compiler from reading the ring again. */
@@ -66,12 +79,21 @@ static void copy_once(void *dst, const void *src, size_t len)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
+static bool get_desc(const struct virtqueue *q, uint32_t i, struct desc *d)
+{
+    const void *p = ring_at(q, VQ_DESC, 16 * i, sizeof *d);
+
+    if (p)
+        copy_once(d, p, sizeof *d);
+    return p;
+}
+
 /* ---- set-up ---- */
 
 void vq_clear(struct virtqueue *q)
 {
     *q->s = (struct vq_state){ .size = VQ_SIZE_MAX, .vector = VIRTIO_NO_VECTOR };
-    memset(q->host, 0, sizeof q->host);
+    q->set = (struct vq_setup){ 0 };
     q->quiet = false;
 }
 
@@ -88,28 +110,78 @@ static bool all_ram(struct vm *vm, uint64_t addr, uint64_t len, unsigned prot)
     return true;
 }
 
-int vq_enable(struct virtqueue *q, const char **why)
+/* Bytes of a part: §2.7, §2.8.10.1 and §2.8.14. */
+static uint32_t part_len(const struct vq_setup *set, enum vq_part part)
+{
+    uint32_t n = set->size;
+
+    if (part == VQ_DESC)
+        return 16 * n;
+    if (set->packed)
+        return 4;
+    return part == VQ_DRIVER ? 6 + 2 * n : 6 + 8 * n;
+}
+
+static bool size_allowed(const struct vq_setup *set)
+{
+    return set->size > 0 && set->size <= VQ_SIZE_MAX &&
+           (set->packed || !(set->size & (set->size - 1)));
+}
+
+/* What is wrong with one part of the ring, or NULL. */
+static const char *check_part(struct vm *vm, const struct vq_setup *set, enum vq_part part)
 {
     static const uint8_t align[2][VQ_PARTS] = { { 16, 2, 4 }, { 16, 4, 4 } };   /* §2.7, §2.8.10.1 */
+    const struct vq_region *r = &set->part[part];
 
-    if (q->s->size == 0 || q->s->size > VQ_SIZE_MAX || (!packed(q) && (q->s->size & (q->s->size - 1)))) {
-        *why = "its size is not allowed";
-        return -EINVAL;
-    }
+    if (r->gpa & (align[set->packed][part] - 1u))
+        return "a part is not aligned";
+    return all_ram(vm, r->gpa, r->len, part_prot(part)) ? NULL : "a part is not in RAM";
+}
+
+static const char *check_setup(struct vm *vm, const struct vq_setup *set)
+{
+    const char *why = size_allowed(set) ? NULL : "its size is not allowed";
+
+    for (unsigned part = 0; part < VQ_PARTS && !why; part++)
+        why = check_part(vm, set, part);
+    return why;
+}
+
+static struct vq_setup setup_of(const struct vq_state *s, uint64_t features)
+{
+    struct vq_setup set = {
+        .size = s->size,
+        .packed = features >> VIRTIO_F_RING_PACKED & 1,
+        .event_idx = features >> VIRTIO_F_EVENT_IDX & 1,
+        .indirect = features >> VIRTIO_F_INDIRECT_DESC & 1,
+    };
+    const uint64_t at[VQ_PARTS] = { s->desc, s->driver, s->device };
+
+    for (unsigned part = 0; part < VQ_PARTS; part++)
+        set.part[part] = (struct vq_region){ .gpa = at[part], .len = part_len(&set, part) };
+    return set;
+}
+
+/* The only place that keeps pointers to guest memory. Parts that are not contiguous here have none. */
+static void map_parts(struct vm *vm, struct vq_setup *set)
+{
     for (unsigned part = 0; part < VQ_PARTS; part++) {
-        uint64_t addr = part_addr(q, part);
-        unsigned prot = part == VQ_DRIVER ? PROT_R : PROT_R | PROT_W;
+        struct vq_region *r = &set->part[part];
 
-        if (addr & (align[packed(q)][part] - 1u)) {
-            *why = "a part is not aligned";
-            return -EINVAL;
-        }
-        if (!all_ram(q->dev->vm, addr, part_len(q, part), prot)) {
-            *why = "a part is not in RAM";
-            return -EINVAL;
-        }
-        q->host[part] = gmem_ptr(q->dev->vm, gpa(addr), part_len(q, part), prot);
+        r->host = gmem_ptr(vm, gpa(r->gpa), r->len, part_prot(part));
     }
+}
+
+int vq_enable(struct virtqueue *q, uint64_t features, const char **why)
+{
+    struct vq_setup set = setup_of(q->s, features);
+
+    *why = check_setup(q->dev->vm, &set);
+    if (*why)
+        return -EINVAL;
+    map_parts(q->dev->vm, &set);
+    q->set = set;
     q->s->next_avail = q->s->next_used = q->s->unsignalled = 0;
     q->s->avail_wrap = q->s->used_wrap = 1;
     q->quiet = false;
@@ -138,7 +210,7 @@ static void notify_on(struct virtqueue *q)
             set16(q, VQ_DEVICE, EVENT_OFF, (uint16_t)(q->s->next_avail | q->s->avail_wrap << 15));
         set16(q, VQ_DEVICE, EVENT_FLAGS, event_idx(q) ? EVENT_DESC : EVENT_ENABLE);
     } else if (event_idx(q)) {
-        set16(q, VQ_DEVICE, USED_RING + 8u * q->s->size, q->s->next_avail);   /* avail_event */
+        set16(q, VQ_DEVICE, USED_RING + 8u * q->set.size, q->s->next_avail);   /* avail_event */
     } else {
         set16(q, VQ_DEVICE, 0, 0);
     }
@@ -198,7 +270,7 @@ static int add_indirect(struct virtqueue *q, struct vq_chain *c, const struct it
 {
     uint32_t n = table->len / 16, i = 0;
 
-    if (!virtio_has(q->dev, VIRTIO_F_INDIRECT_DESC))
+    if (!q->set.indirect)
         return bad(q, "an indirect descriptor without the feature", table->addr);
     if (table->len == 0 || table->len % 16 || n > VQ_IOV_MAX || table->addr + table->len < table->addr)
         return bad(q, "an indirect table of bad length", table->len);
@@ -237,12 +309,13 @@ static int split_chain(struct virtqueue *q, struct vq_chain *c)
 {
     uint16_t i = c->id;
 
-    for (unsigned seen = 0; seen < q->s->size; seen++) {
+    for (unsigned seen = 0; seen < q->set.size; seen++) {
         struct desc d;
 
-        if (i >= q->s->size)
+        if (i >= q->set.size)
             return bad(q, "a descriptor number beyond the ring", i);
-        copy_once(&d, ring_at(q, VQ_DESC, 16u * i, 16), sizeof d);
+        if (!get_desc(q, i, &d))
+            return -EPROTO;
         if (add_item(q, c, &(struct item){ d.addr, d.len, d.a }))
             return -EPROTO;
         if (!(d.a & DESC_NEXT))
@@ -258,9 +331,9 @@ static int split_pop(struct virtqueue *q, struct vq_chain *c)
 
     if (waiting == 0)
         return 0;
-    if (waiting > q->s->size)
+    if (waiting > q->set.size)
         return bad(q, "the available index jumped", idx);
-    c->id = get16(q, VQ_DRIVER, AVAIL_RING + 2u * (q->s->next_avail & (q->s->size - 1u)));
+    c->id = get16(q, VQ_DRIVER, AVAIL_RING + 2u * (q->s->next_avail & (q->set.size - 1u)));
     q->s->next_avail++;
     c->slots = 1;
     return split_chain(q, c);
@@ -279,17 +352,18 @@ static int packed_pop(struct virtqueue *q, struct vq_chain *c)
     if (!packed_ready(q, get16(q, VQ_DESC, 16u * i + 14)))
         return 0;
     do {
-        if (c->slots == q->s->size)
+        if (c->slots == q->set.size)
             return bad(q, "a chain longer than the ring", c->slots);
-        copy_once(&d, ring_at(q, VQ_DESC, 16u * i, 16), sizeof d);
+        if (!get_desc(q, i, &d))
+            return -EPROTO;
         c->slots++;
         if (add_item(q, c, &(struct item){ d.addr, d.len, d.b }))
             return -EPROTO;
-        if (++i == q->s->size)
+        if (++i == q->set.size)
             i = 0;
     } while (d.b & DESC_NEXT);
     c->id = d.a;
-    if (c->id >= q->s->size)
+    if (c->id >= q->set.size)
         return bad(q, "a buffer id beyond the ring", c->id);
     q->s->avail_wrap ^= i <= q->s->next_avail;
     q->s->next_avail = i;
@@ -304,7 +378,7 @@ int vq_pop(struct virtqueue *q, struct vq_chain *c)
         return -EPROTO;
     if (!q->s->enabled)
         return 0;
-    if (q->dev->budget <= 0) {
+    if (q->dev->budget <= 0 || !virtio_transport_ready(q->dev)) {
         virtio_kick(q->dev, q->index);
         return 0;
     }
@@ -326,14 +400,14 @@ static void packed_push(struct virtqueue *q, const struct vq_chain *c, uint32_t 
 {
     uint16_t flags = q->s->used_wrap ? DESC_AVAIL | DESC_USED : 0;
     uint32_t at = 16u * q->s->next_used, next = (uint32_t)q->s->next_used + c->slots;
-    struct { uint32_t len; uint16_t id; } used = { written, c->id };
 
     if (c->nin)
         flags |= DESC_WRITE;
-    memcpy(ring_at(q, VQ_DESC, at + 8, 6), &used, 6);
+    set32(q, VQ_DESC, at + 8, written);
+    set16(q, VQ_DESC, at + 12, c->id);
     set16(q, VQ_DESC, at + 14, flags);
-    if (next >= q->s->size) {
-        next -= q->s->size;
+    if (next >= q->set.size) {
+        next -= q->set.size;
         q->s->used_wrap ^= 1;
     }
     q->s->next_used = (uint16_t)next;
@@ -341,9 +415,10 @@ static void packed_push(struct virtqueue *q, const struct vq_chain *c, uint32_t 
 
 static void split_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written)
 {
-    const uint32_t used[2] = { c->id, written };
+    uint32_t at = USED_RING + 8u * (q->s->next_used & (q->set.size - 1u));
 
-    memcpy(ring_at(q, VQ_DEVICE, USED_RING + 8u * (q->s->next_used & (q->s->size - 1u)), 8), used, 8);
+    set32(q, VQ_DEVICE, at, c->id);
+    set32(q, VQ_DEVICE, at + 4, written);
     set16(q, VQ_DEVICE, USED_IDX, ++q->s->next_used);
 }
 
@@ -371,7 +446,7 @@ static bool packed_wants_irq(const struct virtqueue *q)
     off_wrap = get16(q, VQ_DRIVER, EVENT_OFF);
     off = off_wrap & 0x7fff;
     if (off_wrap >> 15 != q->s->used_wrap)
-        off = (uint16_t)(off - q->s->size);
+        off = (uint16_t)(off - q->set.size);
     return passed(off, q->s->next_used, (uint16_t)(q->s->next_used - q->s->unsignalled));
 }
 
@@ -379,7 +454,7 @@ static bool split_wants_irq(const struct virtqueue *q)
 {
     if (!event_idx(q))
         return !(get16(q, VQ_DRIVER, 0) & AVAIL_NO_INTERRUPT);
-    return passed(get16(q, VQ_DRIVER, AVAIL_RING + 2u * q->s->size), q->s->next_used,
+    return passed(get16(q, VQ_DRIVER, AVAIL_RING + 2u * q->set.size), q->s->next_used,
                   (uint16_t)(q->s->next_used - q->s->unsignalled));
 }
 
@@ -390,7 +465,7 @@ void vq_notify(struct virtqueue *q)
     if (q->s->unsignalled == 0 || !q->s->enabled || !virtio_live(q->dev))
         return;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);   /* what was used is visible before we read what the driver wants */
-    wanted = q->s->unsignalled >= q->s->size || (packed(q) ? packed_wants_irq(q) : split_wants_irq(q));
+    wanted = q->s->unsignalled >= q->set.size || (packed(q) ? packed_wants_irq(q) : split_wants_irq(q));
     q->s->unsignalled = 0;
     if (wanted)
         virtio_irq_queue(q->dev, q->index);

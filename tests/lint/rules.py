@@ -183,6 +183,35 @@ def rule_header_guards(files):
             yield path, 1, "neither #pragma once nor an include guard"
 
 
+def function_names(text):
+    """(first line, last line, name) of each function."""
+    plain = without_comments(text).split("\n")
+    for start, length in functions(text):
+        head = "\n".join(plain[:start])
+        names = re.findall(r"^\w[\w \t*]*?(\w+)\([^;{}]*\)\s*\{", head, re.M)
+        yield start, start + length - 1, names[-1] if names else "?"
+
+
+# In hv/vio/virtqueue.c: what only these functions may name. A queue works under what was copied when it was enabled.
+RING_SETUP = (
+    (re.compile(r"\bvirtio_has\b|\bdriver_features\b"), ()),
+    (re.compile(r"\bs->(size|desc|driver|device)\b"), ("setup_of",)),
+    (re.compile(r"(->|\.)host\b"), ("ring_at", "map_parts")),
+    (re.compile(r"(->|\.)set = "), ("vq_clear", "vq_enable")),
+)
+
+
+def rule_ring_setup(files):
+    text = files.get("hv/vio/virtqueue.c", "")
+    where = list(function_names(text))
+    for number, line in enumerate(without_comments(text).split("\n"), 1):
+        inside = [name for first, last, name in where if first <= number <= last]
+        for pattern, allowed in RING_SETUP:
+            found = pattern.search(line)
+            if found and not set(inside) & set(allowed):
+                yield "hv/vio/virtqueue.c", number, f"{found[0]}: an enabled queue works under q->set alone"
+
+
 RULES = {name[5:].replace("_", "-"): rule for name, rule in list(globals().items()) if name.startswith("rule_")}
 
 

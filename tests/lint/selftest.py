@@ -6,6 +6,8 @@ import rules
 LONG = "int f(void)\n{\n" + "    g();\n" * 60 + "}\n"
 FITS = "int f(void)\n{\n" + "    g();\n" * 58 + "}\n"
 
+RING = "{}\n{{\n    {}\n}}\n"
+
 # rule: (good trees, bad trees)
 CASES = {
     "includes": (
@@ -46,6 +48,18 @@ CASES = {
          {"tests/g/a.c": "\n", "t.ninja": "src = tests/g\nbuild x: cc $src/a.c\n"}],
         [{"hv/a.c": "\n", "hv/hv.ninja": "build $b/b.o: cc hv/b.c\n"}, {"hv/a.c": "\n", "hv/hv.ninja": "# hv/a.c\n"},
          {"hv/a.c": "\n", "tests/b": "#!/bin/sh\ngcc hv/a.c\n"}, {"tests/g/a.c": "\n", "tests/b": "#!/bin/sh\n# tests/g/a.c\n"}]),
+    "ring-setup": (
+        [{"hv/vio/virtqueue.c": RING.format("int f(void)", "q->set.size;")},
+         {"hv/vio/virtqueue.c": RING.format("static struct vq_setup setup_of(const struct vq_state *s)", "s->size;")},
+         {"hv/vio/virtqueue.c": RING.format("int vq_enable(struct q *q)", "q->set = set;")},
+         {"hv/vio/virtqueue.c": RING.format("void *ring_at(int a,\n    int b)", "return r->host;")},
+         {"hv/vio/virtio.c": RING.format("int f(void)", "virtio_has(d, 3);")}],
+        [{"hv/vio/virtqueue.c": RING.format("int vq_pop(void)", "virtio_has(q->dev, 3);")},
+         {"hv/vio/virtqueue.c": RING.format("int vq_pop(void)", "q->dev->s.driver_features;")},
+         {"hv/vio/virtqueue.c": RING.format("int vq_pop(void)", "q->s->size;")},
+         {"hv/vio/virtqueue.c": RING.format("int vq_pop(void)", "q->set = set;")},
+         {"hv/vio/virtqueue.c": RING.format("int vq_pop(void)", "r->host + 4;")},
+         {"hv/vio/virtqueue.c": RING.format("int setup_of(void)", "x;") + RING.format("int g(void)", "q->s->desc;")}]),
     "header-guards": (
         [{"hv/a.h": "#pragma once\n"}, {"hv/a.h": "#ifndef A_H\n#define A_H\n#endif\n"}], [{"hv/a.h": "int x;\n"}]),
 }

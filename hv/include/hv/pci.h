@@ -22,7 +22,9 @@ int must_check vpci_create(struct vm *, const struct vpci_layout *);   /* sets v
 void vpci_destroy(struct vm *);         /* harmless when there is none */
 /* virtio devices for a guest, in this order on the bus: console, rng, blk ... (hv/vio/build.c); bdf 00:01.0 up. */
 int must_check vio_build(struct vm *, const struct guest_config *);
-void vio_destroy(struct vm *);          /* the devices; what backs them (RAM disks) stays for the next vio_build. Harmless when there are none */
+/* CPU 0, no vCPU runs: every device is reset. -EINPROGRESS: not yet; vm->lifecycle is posted, to call this again. */
+int must_check vio_quiesce(struct vm *);
+void vio_destroy(struct vm *);          /* the devices, quiesced; what backs them (RAM disks) stays for the next vio_build. Harmless when there are none */
 void vio_release(struct vm *);          /* VM off: the backing too. After vio_destroy; harmless when there is none */
 
 /* ---- for device models ---- */

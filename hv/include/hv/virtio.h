@@ -44,10 +44,22 @@ struct virtio_state {
     struct vq_state vq[VIRTIO_QUEUES];
 };
 enum vq_part { VQ_DESC, VQ_DRIVER, VQ_DEVICE, VQ_PARTS };
+/* One part of an enabled ring. host: where it is when it is contiguous in our memory, else NULL. */
+struct vq_region { uint8_t *host; uint64_t gpa; uint32_t len; };
+/*
+ * What an enabled queue works under: copied from its registers and the driver's features and checked
+ * by vq_enable(), then constant until vq_clear(). While the queue is enabled, nothing else that a guest
+ * can write says where its ring is, how long, or of which layout. All zero: not enabled.
+ */
+struct vq_setup {
+    struct vq_region part[VQ_PARTS];
+    uint16_t size;
+    bool packed, event_idx, indirect;
+};
 struct virtqueue {
     struct virtio_dev *dev;
     struct vq_state *s;
-    uint8_t *host[VQ_PARTS];         /* the part in the hypervisor's memory when contiguous, else NULL; RAM stays while the VM lives */
+    struct vq_setup set;
     uint16_t index;
     bool quiet;                      /* the driver was told not to notify */
 };
@@ -79,6 +91,7 @@ struct virtio_dev {
     uint32_t pending;                /* atomic: bit per queue to look at, on the device's CPU */
     uint32_t reset_queues;           /* atomic: bit per queue to reset */
     bool resetting, placed;          /* under lock */
+    bool told_features, told_enable; /* under lock: each misuse is logged once */
     uint64_t *free_at;               /* ns, one for all devices of the VM: see must_wait() in virtio.c */
     int32_t budget;                  /* of this run of the event; see virtio_charge */
     struct vpci_dev pci;
@@ -91,9 +104,12 @@ struct virtio_dev {
 int must_check vq_pop(struct virtqueue *, struct vq_chain *);
 void vq_push(struct virtqueue *, const struct vq_chain *, uint32_t written);
 void vq_notify(struct virtqueue *);      /* raise the interrupt unless the guest asked not to */
-/* Register side, queue disabled: 0, or -EINVAL and *why when its size, addresses or alignment cannot work. */
-int must_check vq_enable(struct virtqueue *, const char **why);
-void vq_clear(struct virtqueue *);       /* back to reset values */
+/*
+ * Register side, under the device's lock, queue disabled: fixes the queue's set-up from its registers and
+ * the accepted features. 0, or -EINVAL and *why when its size, addresses or alignment cannot work.
+ */
+int must_check vq_enable(struct virtqueue *, uint64_t features, const char **why);
+void vq_clear(struct virtqueue *);       /* back to reset values; under the device's lock */
 
 /* ---- device ---- */
 /* Any CPU: look at queue q soon. Nothing happens unless the device is live. */
@@ -104,17 +120,27 @@ void virtio_charge(struct virtio_dev *, uint32_t units);
 void virtio_broken(struct virtio_dev *, const char *fmt, ...) printf_like(2, 3);
 bool virtio_live(const struct virtio_dev *);           /* DRIVER_OK and not broken */
 static inline bool virtio_has(const struct virtio_dev *d, unsigned bit) { return d->s.driver_features >> bit & 1; }
-void virtio_reset_done(struct virtio_dev *);           /* after reset() said -EINPROGRESS */
+/* Device's CPU: live, and a bus master: it may reach guest memory now. */
+bool virtio_may_dma(const struct virtio_dev *);
+/* After reset() said -EINPROGRESS, once: nothing of the device runs any more. It may be gone on return. */
+void virtio_reset_done(struct virtio_dev *);
 /* A read of configuration space from its image; writes are dropped. */
 void virtio_config_read(const void *image, struct io_access *);
 
 /* CPU 0, before the guest runs: ops, vm, features and nqueues are set; dev is zeroed otherwise. Attaches to vm->pci. */
 int must_check virtio_add(struct virtio_dev *);
-/* CPU 0, no vCPU runs: resets, detaches and frees. */
+/*
+ * CPU 0, no vCPU runs: resets the device. 0: done: it touches no guest memory, and no event of it is
+ * queued or runs. -EINPROGRESS: not yet; vm->lifecycle is posted when it is, to call this again.
+ */
+int must_check virtio_quiesce(struct virtio_dev *);
+/* CPU 0, after virtio_quiesce() said 0: detaches and frees. */
 void virtio_remove(struct virtio_dev *);
 
 /* ---- transport side (virtio.c offers, virtio_pci.c calls, and the reverse) ---- */
 void virtio_set_status(struct virtio_dev *, uint8_t);
+/* Half `sel` (0, 1) of the driver's features; ignored unless they are still being negotiated. */
+void virtio_set_features(struct virtio_dev *, uint32_t sel, uint32_t v);
 void virtio_enable_queue(struct virtio_dev *, unsigned q);
 void virtio_reset_queue(struct virtio_dev *, unsigned q);
 int must_check virtio_transport_attach(struct virtio_dev *);
