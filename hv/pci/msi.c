@@ -19,13 +19,20 @@ bool vpci_bus_master(const struct vpci_dev *d)
     return vpci_cfg_get(d, PCI_COMMAND, 1) & PCI_CMD_MASTER;
 }
 
-/* Takes what may be sent of `ready` out of the PBA. d->lock held. */
-static uint32_t msix_sendable(struct vpci_dev *d)
+/* A message is a write to memory, which only a bus master may do (PCI 3.0 §6.2.2). d->lock held. */
+static bool msix_may_send(const struct vpci_dev *d)
 {
     unsigned control = msix_control(d);
+
+    return (control & MSIX_ENABLE) && !(control & MSIX_FUNCTION_MASK) && vpci_bus_master(d);
+}
+
+/* Takes what may be sent out of the PBA. d->lock held. */
+static uint32_t msix_sendable(struct vpci_dev *d)
+{
     uint32_t ready = 0;
 
-    if (!(control & MSIX_ENABLE) || (control & MSIX_FUNCTION_MASK))
+    if (!msix_may_send(d))
         return 0;
     for (unsigned i = 0; i < d->nmsix; i++)
         if ((d->s.msix_pending >> i & 1) && !(d->s.msix[i].ctrl & MSIX_ENTRY_MASKED))
@@ -60,7 +67,7 @@ void vpci_msix_notify(struct vpci_dev *d, unsigned vec)
         return;
     spin_lock(&d->lock);
     e = d->s.msix[vec];
-    send = !(e.ctrl & MSIX_ENTRY_MASKED) && !(msix_control(d) & MSIX_FUNCTION_MASK);
+    send = !(e.ctrl & MSIX_ENTRY_MASKED) && msix_may_send(d);
     if (!send)
         __atomic_fetch_or(&d->s.msix_pending, 1u << vec, __ATOMIC_RELAXED);
     spin_unlock(&d->lock);
@@ -68,10 +75,10 @@ void vpci_msix_notify(struct vpci_dev *d, unsigned vec)
         (void)virq_msi(d->vm, (uint32_t)d->slot << 3, e.addr, e.data);
 }
 
+/* Looks under the lock: a message that found the old mask is in the PBA by then, or finds the new one. */
 void vpci_msix_control_changed(struct vpci_dev *d)
 {
-    if (__atomic_load_n(&d->s.msix_pending, __ATOMIC_RELAXED))
-        msix_flush(d);
+    msix_flush(d);
     vpci_intx_update(d);
 }
 

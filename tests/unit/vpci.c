@@ -150,6 +150,7 @@ static void test_msix(void **state)
     unsigned control = find_cap(SLOT_RNG, PCI_CAP_MSIX, -1) + 2;
 
     (void)state;
+    cfg_wr(SLOT_RNG, PCI_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
     assert_int_equal(mem_rd(table + 12, 4), 1);                 /* masked after reset */
     mem_wr(table + 16, 4, 0xfee01003);
     mem_wr(table + 24, 8, 0x41);
@@ -181,6 +182,43 @@ static void test_msix(void **state)
     cfg_wr(SLOT_RNG, control, 2, 0x8000);
     assert_int_equal(msis, 4);
     assert_int_equal(mem_rd(table + 48, 4), 0);                 /* beyond the table */
+    cfg_wr(SLOT_RNG, PCI_COMMAND, 2, PCI_CMD_MEM);              /* no bus master: nothing is sent */
+    vpci_msix_notify(d, 1);
+    assert_int_equal(msis, 4);
+    assert_int_equal(mem_rd(table + 2048, 8), 2);
+    mem_wr(table + 28, 4, 1);
+    mem_wr(table + 28, 4, 0);
+    assert_int_equal(msis, 4);
+    cfg_wr(SLOT_RNG, PCI_COMMAND, 2, PCI_CMD_MASTER);           /* sent without memory decoding, too */
+    assert_int_equal(msis, 5);
+    cfg_wr(SLOT_RNG, PCI_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+    assert_int_equal(mem_rd(table + 2048, 8), 0);
+}
+
+/* The table serves wherever its BAR lies, and what was masked stays so while it moves or is not decoded. */
+static void test_msix_moves(void **state)
+{
+    struct vpci_dev *d = rng_dev();
+    uint64_t was = bar_addr(SLOT_RNG, 0), now = was + 0x100000;
+    unsigned control = find_cap(SLOT_RNG, PCI_CAP_MSIX, -1) + 2;
+
+    (void)state;
+    mem_wr(was, 4, 0xfee02000);
+    mem_wr(was + 8, 4, 0x51);
+    cfg_wr(SLOT_RNG, control, 2, 0x8000);
+    cfg_wr(SLOT_RNG, PCI_COMMAND, 2, PCI_CMD_MASTER);
+    assert_int_equal(mem_rd(was, 4), UINT32_MAX);
+    mem_wr(was + 12, 4, 0);
+    vpci_msix_notify(d, 0);
+    assert_int_equal(msis, 0);
+    cfg_wr(SLOT_RNG, PCI_BAR0, 4, now);
+    cfg_wr(SLOT_RNG, PCI_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+    assert_int_equal(mem_rd(was, 4), UINT32_MAX);
+    assert_int_equal(mem_rd(now + 2048, 4), 1);
+    mem_wr(now + 12, 4, 0);
+    assert_int_equal(msis, 1);
+    assert_int_equal(msi_addr, 0xfee02000);
+    cfg_wr(SLOT_RNG, PCI_BAR0, 4, was);
 }
 
 static void test_intx(void **state)
@@ -232,6 +270,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_enumeration, up, down), cmocka_unit_test_setup_teardown(test_ports, up, down),
         cmocka_unit_test_setup_teardown(test_bars, up, down), cmocka_unit_test_setup_teardown(test_bar_conflict, up, down),
         cmocka_unit_test_setup_teardown(test_capabilities, up, down), cmocka_unit_test_setup_teardown(test_msix, up, down),
+        cmocka_unit_test_setup_teardown(test_msix_moves, up, down),
         cmocka_unit_test_setup_teardown(test_intx, up, down), cmocka_unit_test_setup_teardown(test_window, up, down),
     };
 

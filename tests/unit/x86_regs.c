@@ -47,7 +47,7 @@ static int setup(void **state)
     ops.features = features;
     fake_vm.ops = fake_vcpu.ops = &ops;
     fake_vm.nvcpus = 4;
-    fake_machine.pv = fake_machine.x2apic = true;
+    fake_machine.pv = true;
     memset(offer, 0xff, sizeof offer);
     max_ext = 0x8000001f;
     x86_msr_reset(&fake_x86.s);

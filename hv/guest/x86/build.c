@@ -130,7 +130,6 @@ static void init_machine(struct vm *vm, const struct guest_config *c, struct x86
 {
     spin_init(&m->lock, LOCK_DEVICE);
     m->pv = c->pv;
-    m->x2apic = c->x2apic;
     m->tsc_offset = 0 - time_cycles();
     x86_pv_origin(vm, m);
     m->wall_boot_ns = time_wall_s() * 1000000000ull - vm_time_ns(vm);

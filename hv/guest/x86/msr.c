@@ -193,8 +193,6 @@ static int get_apic_base(struct vcpu *v, const struct msr *m, uint32_t n, uint64
 static int set_apic_base(struct vcpu *v, const struct msr *m, uint32_t n, uint64_t val)
 {
     (void)m, (void)n;
-    if ((val & 1 << 10) != 0 && !x86_machine_of(v)->x2apic)
-        return -EINVAL;
     return lapic_set_base(v, val);
 }
 

@@ -99,7 +99,7 @@ struct x86_machine {
     uint64_t clock_tsc, clock_ns;          /* one moment in guest TSC (before TSC_ADJUST) and guest time: kvmclock's origin on every vCPU */
     uint64_t wall_boot_ns;                 /* wall-clock time at guest time 0 */
     uint64_t rsdp;
-    bool pv, x2apic;
+    bool pv;
     struct spinlock lock;                  /* the two sets below */
     uint32_t logged_msr[X86_LOGGED_MSRS], nlogged_msr;
     uint64_t logged_page[X86_LOGGED_PAGES]; uint32_t nlogged_page;   /* pages with no device, and ports: PORT_LOGGED | number */

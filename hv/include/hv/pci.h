@@ -80,7 +80,7 @@ void vpci_detach(struct vpci_dev *);
 
 /* Any CPU, no lock at or above LOCK_DEVICE held. */
 bool vpci_msix_enabled(const struct vpci_dev *);
-void vpci_msix_notify(struct vpci_dev *, unsigned vec);       /* sends, or sets the pending bit when masked */
+void vpci_msix_notify(struct vpci_dev *, unsigned vec);       /* sends, or sets the pending bit when masked or no bus master */
 void vpci_intx_raise(struct vpci_dev *, uint32_t reasons);    /* adds reasons and asserts the line, unless disabled */
 uint32_t vpci_intx_take(struct vpci_dev *);                   /* returns and clears the reasons, deasserts */
 bool vpci_bus_master(const struct vpci_dev *);                /* the device may reach memory and send messages */
