@@ -24,6 +24,7 @@ _start: hint    #38                     /* BTI JC */
         mov     x30, xzr
         mov     x19, x0
         bl      arm_boot_start
+        bl      stack_guard_init
         bl      load_host_key
         cbz     x0, 1f
         mrs     x1, sctlr_el2           /* here nothing waits for a return that was not signed */

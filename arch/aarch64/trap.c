@@ -1,4 +1,6 @@
 /* trap.c: where every exception at EL2 itself arrives. One in the hypervisor is a bug: it ends in panic(). Arm ARM D19.2.40 (ESR_EL2). */
+#include <arch/common.h>
+
 #include <hv/panic.h>
 #include <stdio.h>
 
@@ -12,6 +14,9 @@ extern const uint8_t arm_probe_fault[];
 #define EC_BTI      0x0du
 #define EC_IABT     0x21u
 #define EC_DABT     0x25u
+#define EC_BRK      0x3cu
+#define BRK_GCC     1000u               /* the immediate of the traps that compilers make */
+#define BRK_CLANG   0x5500u             /* + the number of the check */
 #define SPSR_BTYPE  (3ull << 10)
 
 static const char *const classes[64] = {
@@ -41,6 +46,15 @@ static const char *why(const struct arm_frame *f, uint32_t kind, const char **de
     return classes[ec] ? classes[ec] : "reserved exception class";
 }
 
+static bool is_check(const struct arm_frame *f, uint32_t vector, unsigned *kind)
+{
+    unsigned imm = f->esr & 0xffff;
+
+    *kind = imm == BRK_GCC ? CHECK_GCC : imm - BRK_CLANG;
+    return vector == VECTOR_SYNC && ESR_EC(f->esr) == EC_BRK &&
+           (imm == BRK_GCC || *kind < CHECK_KINDS);
+}
+
 static _Noreturn void fatal(const struct arm_frame *f, uint32_t kind)
 {
     static char text[1100];             /* one CPU at most gets past panic_at()'s door; the others' text does not matter */
@@ -55,6 +69,9 @@ static _Noreturn void fatal(const struct arm_frame *f, uint32_t kind)
         n += (size_t)snprintf(text + n, sizeof text - n, "x%-2u %016llx%c", i, (unsigned long long)f->x[i], i % 4 == 3 ? '\n' : ' ');
     for (unsigned i = 0; i < ARRAY_SIZE(r); i++)
         n += (size_t)snprintf(text + n, sizeof text - n, "%s %016llx%c", reg[i], r[i], (i + 31) % 4 == 3 ? '\n' : ' ');
+    unsigned check;
+    if (is_check(f, kind, &check))
+        check_failed(check, f->elr, f->x[29], text);
     panic_at(f->elr, f->x[29], text, "%s%s%s, syndrome %llx, at %016llx, address %016llx", what, *detail ? ": " : "", detail,
              (unsigned long long)f->esr, (unsigned long long)f->elr, (unsigned long long)f->far);
 }

@@ -19,13 +19,6 @@ void x86_set_percpu(struct percpu *p)
     wrmsr(MSR_GS_BASE, (uint64_t)p);
 }
 
-void x86_boot_percpu(void)
-{
-    percpus[0].arch = &x86_boot_cpu;
-    x86_desc_init(&x86_boot_cpu);       /* loads GS with 0, hence first */
-    x86_set_percpu(&percpus[0]);
-}
-
 struct percpu *this_cpu(void)
 {
     return x86_this_cpu();
@@ -88,6 +81,14 @@ static void read_features(struct x86_features *f)
     read_brand(f);
 }
 
+void x86_boot_percpu(void)
+{
+    percpus[0].arch = &x86_boot_cpu;
+    x86_desc_init(&x86_boot_cpu);       /* loads GS with 0, hence first */
+    x86_set_percpu(&percpus[0]);
+    read_features(&x86_features);
+}
+
 /* The page attribute table: entry 0 WB, 1 WC, 2 UC-, 3 UC, and the same again (APM volume 2 section 7.8). */
 #define PAT_VALUE 0x0007010600070106ull
 
@@ -109,7 +110,6 @@ int arch_early_init(struct boot_info *bi)
 {
     (void)bi;
     clock_set_base(rdtsc());
-    read_features(&x86_features);
     if (!x86_features.nx) {
         log_err("this CPU does not offer non-executable pages: enable \"NX\" or \"Execute Disable\" in the firmware's setup");
         return -ENOTSUP;

@@ -11,6 +11,7 @@ _start: lea     boot_stack_top(%rip), %rsp
         mov     %rsp, %rbp
         mov     %rdi, %rbx
         call    x86_boot_percpu
+        call    stack_guard_init
         mov     %rbx, %rdi
         call    hv_main
 1:      cli

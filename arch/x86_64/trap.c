@@ -1,15 +1,20 @@
 /* trap.c: where every exception and interrupt arrives. An exception in the hypervisor is a bug: it ends in panic(). */
+#include <arch/common.h>
+
 #include <hv/panic.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "private.h"
 
 #define VEC_NMI 2
+#define VEC_UD  6
 #define VEC_PF  14
 
 /* entry.S: a probe of memory protection is under way. */
 extern uint64_t x86_probe_sp;
 extern const uint8_t x86_probe_fault[];
+extern const uint8_t __text_start[], __text_end[];
 
 static const char *const names[32] = {
     "#DE divide error", "#DB debug", "NMI", "#BP breakpoint", "#OF overflow", "#BR bound range", "#UD invalid opcode",
@@ -19,6 +24,20 @@ static const char *const names[32] = {
     "exception 24", "exception 25", "exception 26", "exception 27", "#HV hypervisor injection", "#VC VMM communication",
     "#SX security", "exception 31",
 };
+
+/* gcc traps with UD2, clang with UD1 and the number of the check as displacement. False: neither. */
+static bool is_check(const struct x86_frame *f, unsigned *kind)
+{
+    static const uint8_t ud2[2] = { 0x0f, 0x0b }, ud1[4] = { 0x67, 0x0f, 0xb9, 0x40 };
+    uint64_t start = (uint64_t)__text_start;
+    const uint8_t *at = __text_start + (f->rip - start);
+
+    if (f->vector != VEC_UD ||
+        !range_within(f->rip, sizeof ud1 + 1, start, (uint64_t)__text_end - start))
+        return false;
+    *kind = memcmp(at, ud1, sizeof ud1) == 0 ? at[4] : CHECK_GCC;
+    return *kind != CHECK_GCC || memcmp(at, ud2, sizeof ud2) == 0;
+}
 
 static _Noreturn void fatal(const struct x86_frame *f)
 {
@@ -32,6 +51,9 @@ static _Noreturn void fatal(const struct x86_frame *f)
     static_assert(ARRAY_SIZE(r) == ARRAY_SIZE(reg) && ARRAY_SIZE(r) * 22 < sizeof text, "register dump");
     for (size_t i = 0; i < ARRAY_SIZE(r); i++)
         n += (size_t)snprintf(text + n, sizeof text - n, "%s %016llx%c", reg[i], r[i], i % 4 == 3 ? '\n' : ' ');
+    unsigned kind;
+    if (is_check(f, &kind))
+        check_failed(kind, f->rip, f->rbp, text);
     panic_at(f->rip, f->rbp, text, "%s, error code %llx, at %016llx, flags %llx", names[f->vector],
              (unsigned long long)f->error, (unsigned long long)f->rip, (unsigned long long)f->rflags);
 }

@@ -3,8 +3,8 @@ import re
 import socket
 import time
 
-PC = {"aarch64": 32}
-SP = {"aarch64": 31}
+PC = {"aarch64": 32, "x86_64": 16}
+SP = {"aarch64": 31, "x86_64": 7}
 FP = {"aarch64": 29}
 
 
@@ -58,12 +58,16 @@ class Stub:
         answer = self.ask(f"P{register:x}={value.to_bytes(8, 'little').hex()}")
         assert answer == "OK", answer
 
+    def peek(self, address):
+        """A word of 8 bytes, by the address that the CPU would use."""
+        return int.from_bytes(bytes.fromhex(self.ask(f"m{address:x},8")), "little")
+
     def poke(self, address, value):
         """A word of 8 bytes, by the address that the CPU would use."""
         assert self.ask(f"M{address:x},8:{value.to_bytes(8, 'little').hex()}") == "OK"
 
     def run_to(self, address):
-        """Goes on to an instruction of 4 bytes, and stands there."""
+        """Goes on to an instruction, and stands there."""
         assert self.ask(f"Z0,{address:x},4") == "OK"
         self.line.sendall(b"$c#63")
         stop = self._receive()

@@ -40,6 +40,21 @@ bool must_fault(enum probe, const void *at, const char *what);
 /* After the tables are loaded. -EFAULT: something can be done that must not; it is logged. */
 int must_check protection_check(void);
 
+/* ---- checks.c: what the compiler's checks end in ---- */
+
+/*
+ * Boot CPU, called by entry.S while no C function is active: at its end a function compares with what
+ * it found at its beginning.
+ */
+void stack_guard_init(void);
+/*
+ * For exception handlers: a trap that the compiler put into the code. kind: clang's number of the
+ * check, below CHECK_KINDS, or CHECK_GCC, for gcc gives none.
+ */
+_Noreturn void check_failed(unsigned kind, uint64_t pc, uint64_t fp, const char *registers);
+#define CHECK_KINDS 25u
+#define CHECK_GCC   0x100u
+
 /* ---- clock.c: from a counter of constant frequency to nanoseconds ---- */
 
 /* Of the ISA: time_cycles(), and time_ns() = clock_ns(the counter, read in order). */

@@ -1,0 +1,56 @@
+/*
+ * checks.c: where the compiler's checks end (build.ninja: harden_gcc, harden_clang). An array index
+ * out of bounds runs into a trap, a function whose stack was overwritten calls __stack_chk_fail().
+ * Both end in a panic that says where.
+ */
+#include <arch/common.h>
+#include <arch/cpu.h>
+
+#include <hv/panic.h>
+
+/* The names that gcc and clang give them. */
+extern uint64_t __stack_chk_guard;
+_Noreturn void __stack_chk_fail(void);
+
+uint64_t __stack_chk_guard;
+
+/* The lowest byte is 0, so that an overrun by a string cannot restore it. */
+void stack_guard_init(void)
+{
+    __stack_chk_guard = arch_random() << 8;
+}
+
+struct place { const char *name; unsigned long long offset; };
+
+static struct place place_of(uint64_t pc)
+{
+    const char *name;
+    uint64_t offset;
+
+    if (symbol_lookup(pc, &name, &offset))
+        return (struct place){ name, offset };
+    return (struct place){ "", pc };
+}
+
+/* The call is the function's last instruction: what it would return to may be another function. */
+_Noreturn void __stack_chk_fail(void)
+{
+    struct place p = place_of((uint64_t)__builtin_return_address(0) - 1);
+
+    panic("stack check failed at %s+%#llx: something wrote beyond an array on the stack", p.name,
+          p.offset);
+}
+
+/* What clang numbers (LLVM 14, SanitizerHandler). gcc has one trap for all. */
+static const char *const kinds[CHECK_KINDS] = {
+    [1] = "unreachable code check", [11] = "missing return check", [18] = "bounds check",
+    [24] = "array length check",
+};
+
+_Noreturn void check_failed(unsigned kind, uint64_t pc, uint64_t fp, const char *registers)
+{
+    struct place p = place_of(pc);
+    const char *what = kind < CHECK_KINDS && kinds[kind] ? kinds[kind] : "bounds check";   /* nearly all are */
+
+    panic_at(pc, fp, registers, "%s failed at %s+%#llx", what, p.name, p.offset);
+}
