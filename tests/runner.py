@@ -206,6 +206,13 @@ def tsan_tests(_options):
         yield Test("tsan/" + os.path.basename(path), [path], environment={"TSAN_OPTIONS": "history_size=4"})
 
 
+def proof_tests(_options):
+    yield Test("proof/selftest", [*PYTHON, "tests/proof/selftest.py"])
+    for name in sorted(os.listdir(os.path.join(TOP, "tests/proof"))):
+        if name.endswith(".pml"):
+            yield Test(f"proof/{name[:-4]}", [*PYTHON, "tests/proof/spin.py", f"tests/proof/{name}"], limit=300)
+
+
 def fuzz_tests(options):
     seconds = int(options.minutes * 60) if options.minutes else 10
     for path in programs("fuzz"):
@@ -218,7 +225,8 @@ def fuzz_tests(options):
         yield Test("fuzz/" + name, command, limit=seconds + 60, environment={"UBSAN_OPTIONS": "print_stacktrace=1"})
 
 
-GROUPS = {"lint": lint_tests, "run": run_tests, "build": build_tests, "unit": unit_tests, "tsan": tsan_tests, "fuzz": fuzz_tests}
+GROUPS = {"lint": lint_tests, "run": run_tests, "build": build_tests, "unit": unit_tests, "tsan": tsan_tests, "proof": proof_tests,
+          "fuzz": fuzz_tests}
 
 
 # ---- whole-machine tests: pytest with a reporter of ours ----

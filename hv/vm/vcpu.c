@@ -197,6 +197,9 @@ static bool awake(struct vcpu *v)
  */
 static enum next attend(struct vcpu *v, uint32_t *seen)
 {
+    /* Before a halted vCPU blocks, "not in the guest" must be seen by others: it was stored without a fence. */
+    if (v->mp != MP_RUNNABLE)
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
     uint32_t req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
 
     *seen = req & REQ_NMI;
