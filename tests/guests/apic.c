@@ -24,9 +24,9 @@ static void note(struct frame *f)
 
 static void wait_irqs(unsigned n, uint64_t us)
 {
-    uint64_t end = rdtsc() + muldiv(us, tsc_hz, 1000000);
+    struct patience p = patience(us);
     cpu_sti();
-    while (norder < n && rdtsc() < end)
+    while (norder < n && patience_left(&p))
         cpu_pause();
     cpu_cli();
 }
@@ -196,17 +196,19 @@ static void timer_modes(void)
     apic_write(APIC_LVTT, VT);
     uint64_t t0 = rdtsc();
     apic_write(APIC_TIMER_INIT, (uint32_t)(timer_hz / 200));
-    wait_irqs(2, 100000);
+    wait_irqs(1, 50000);
+    wait_irqs(2, 50000);
     uint64_t us = tsc_to_ns(last_tsc - t0) / 1000;
-    verdict("apic timer one-shot", norder == 1 && us >= 4900 && us < 200000 && apic_read(APIC_TIMER_CUR) == 0, norder, us);
+    verdict("apic timer one-shot", norder == 1 && us >= 4900 && apic_read(APIC_TIMER_CUR) == 0, norder, us);
     norder = 0;
     apic_write(APIC_LVTT, 0x20000 | VT);
     t0 = rdtsc();
     apic_write(APIC_TIMER_INIT, (uint32_t)(timer_hz / 200));
-    wait_irqs(20, 1000000);
+    wait_irqs(20, 500000);
     us = tsc_to_ns(rdtsc() - t0) / 1000;
     apic_write(APIC_LVTT, 0x10000 | VT);
-    verdict("apic timer periodic", norder >= 20 && us > 90000 && us < 1000000, norder, us);
+    wait_irqs(1000, 1000);             /* one may have come before the mask */
+    verdict("apic timer periodic", norder >= 20 && us > 90000, norder, us);
     norder = 0;
     wait_irqs(1, 10000);
     verdict("apic timer masked", norder == 0, norder, 0);
@@ -242,9 +244,14 @@ static void timer_deadline(void)
     wrmsr(MSR_TSC_DEADLINE, 1);
     wait_irqs(1, 100000);
     verdict("apic TSC deadline in the past", norder == 1, norder, 0);
-    norder = 0;
-    wrmsr(MSR_TSC_DEADLINE, rdtsc() + tsc_hz / 100);
-    wrmsr(MSR_TSC_DEADLINE, 0);
+    for (bool early = false; !early;) {        /* until it was disarmed before its time */
+        wait_irqs(1000, 1000);
+        when = rdtsc() + tsc_hz / 100;
+        wrmsr(MSR_TSC_DEADLINE, when);
+        wrmsr(MSR_TSC_DEADLINE, 0);
+        early = rdtsc() < when;
+        norder = 0;
+    }
     wait_irqs(1, 20000);
     verdict("apic TSC deadline disarmed", norder == 0, norder, 0);
     apic_write(APIC_LVTT, 0x10000);
@@ -279,9 +286,9 @@ static void ioapic_pit(void)
     ioapic_route(acpi.irq_gsi[0], (uint64_t)apic_id() << 56 | V1);
     pit_rate(200);
     uint64_t t0 = rdtsc();
-    wait_irqs(20, 1000000);
+    wait_irqs(20, 500000);
     uint64_t us = tsc_to_ns(rdtsc() - t0) / 1000;
-    verdict("ioapic PIT", norder >= 20 && us > 80000 && us < 1000000, norder, us);
+    verdict("ioapic PIT", norder >= 20 && us > 80000, norder, us);
     ioapic_route(acpi.irq_gsi[0], 0x10000);
     wait_irqs(1000, 1000);             /* one may have come before the mask */
     norder = 0;

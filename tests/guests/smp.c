@@ -32,12 +32,10 @@ static uint64_t total(void)
 
 static bool wait_total(uint64_t n)
 {
-    uint64_t end = rdtsc() + tsc_hz * 5;
     cpu_sti();
-    while (total() < n && rdtsc() < end)
+    for (struct patience p = patience(5000000); total() < n && patience_left(&p);)
         cpu_pause();
-    for (uint64_t t = rdtsc(); rdtsc() - t < tsc_hz / 500;)
-        cpu_pause();
+    delay_us(2000);
     cpu_cli();
     return total() == n;
 }
@@ -133,8 +131,7 @@ static void nmi(void)
 {
     trap_handle(VEC_NMI, on_nmi);
     apic_icr(0, 0xc0000 | 0x400);
-    uint64_t end = rdtsc() + tsc_hz * 5;
-    while (nmis < ncpus - 1 && rdtsc() < end)
+    for (struct patience p = patience(5000000); nmis < ncpus - 1 && patience_left(&p);)
         cpu_pause();
     if (nmis == ncpus - 1)
         pass("smp NMI all but self");
@@ -192,8 +189,7 @@ static void restart(void)
     apic_icr(cpus[last].apic_id, 0x8500);
     delay_us(1000);
     apic_icr(cpus[last].apic_id, 0x600 | AP_TRAMPOLINE >> 12);
-    uint64_t end = rdtsc() + tsc_hz * 5;
-    while (!cpus[last].online && rdtsc() < end)
+    for (struct patience p = patience(5000000); !cpus[last].online && patience_left(&p);)
         cpu_pause();
     if (cpus[last].online)
         pass("smp INIT and SIPI again");

@@ -38,7 +38,7 @@ static void window(void)
 static uint32_t wait_more(unsigned cpu, uint32_t intid, uint32_t before)
 {
     window();
-    for (uint64_t t = ticks(); irq_count(cpu, intid) == before && ticks() - t < ticks_hz * 2;)
+    for (struct patience p = patience(2000000); irq_count(cpu, intid) == before && patience_left(&p);)
         cpu_pause();
     delay_us(1000);
     return irq_count(cpu, intid) - before;

@@ -29,7 +29,7 @@ static uint32_t since(unsigned cpu) { return irq_count(cpu, SGI) - base[cpu]; }
 static bool wait_total(uint32_t n)
 {
     irqs_on();
-    for (uint64_t t = ticks(); total() - base_total < n && ticks() - t < ticks_hz * 5;)
+    for (struct patience p = patience(5000000); total() - base_total < n && patience_left(&p);)
         cpu_pause();
     delay_us(2000);
     irqs_off();

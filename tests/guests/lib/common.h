@@ -46,7 +46,22 @@ int trap_try(void (*fn)(void *), void *arg);
 
 /* ---- time: ticks() and ticks_hz are the machine's ---- */
 void time_init(void);
-void delay_us(uint64_t us);
+void delay_us(uint64_t us);            /* of this CPU's own time: what others take of it does not count */
+
+/* ---- what is certain about time (lapse.c): a host takes the CPU away at any moment, and the guest cannot see it ---- */
+/* Something that happened between two readings of ticks(): it had not when `after` was read, it had when `before` was. */
+struct edge { uint64_t after, before; };
+/* The ticks from one edge to another lie within these bounds. */
+struct lapse { uint64_t least, most; };
+struct lapse lapse_between(struct edge from, struct edge to);
+/* Can it be `want` ticks, by clocks that differ by so many thousandths? False is certain, however busy the host is. */
+bool lapse_holds(struct lapse s, uint64_t want, uint64_t permille);
+/* Is it known well enough to tell such a difference? If not, measure again. */
+bool lapse_sharp(struct lapse s, uint64_t want, uint64_t permille);
+/* How long to wait for something, in this CPU's own time: for (p = patience(us); !it && patience_left(&p);) */
+struct patience { uint64_t last, left, turn; };        /* ticks */
+struct patience patience(uint64_t us);
+bool patience_left(struct patience *p);
 
 /* ---- PCI: pci.c, on pci_read() and pci_write() of each machine ---- */
 typedef uint16_t pci_t;                /* bus << 8 | device << 3 | function */

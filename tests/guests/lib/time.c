@@ -55,10 +55,3 @@ void time_init(void)
         n1 = both(&t1);
     tsc_hz = muldiv(t1 - t0, 1000000000, n1 - n0);
 }
-
-void delay_us(uint64_t us)
-{
-    uint64_t t = rdtsc(), n = muldiv(us, tsc_hz, 1000000);
-    while (rdtsc() - t < n)
-        cpu_pause();
-}

@@ -8,10 +8,3 @@ void time_init(void)
     uint64_t hz = read_reg(cntfrq_el0);
     ticks_hz = hz ? hz : ticks_hz;
 }
-
-void delay_us(uint64_t us)
-{
-    uint64_t t = ticks(), n = muldiv(us, ticks_hz, 1000000);
-    while (ticks() - t < n)
-        cpu_pause();
-}
