@@ -11,11 +11,12 @@
 #include <stdint.h>
 
 #define BOOT_INFO_MAGIC   0x21746f6f42567254ull     /* "TrVBoot!" */
-#define BOOT_INFO_VERSION 1u
+#define BOOT_INFO_VERSION 2u
 
 #define BOOT_FILES_MAX 64
 #define BOOT_NAME_MAX  104
 #define BOOT_CPUS_MAX  512
+#define BOOT_RANDOM    64
 
 /* Where both sides put the map of all physical memory. */
 #define BOOT_PHYS_BASE_X86_64  0xffff800000000000ull
@@ -84,6 +85,9 @@ struct boot_info {
     struct boot_file files[BOOT_FILES_MAX];
     uint32_t cpu_ids[BOOT_CPUS_MAX];    /* APIC ids (x86), boot CPU included */
     char boot_path[BOOT_NAME_MAX];      /* where the loader came from, in words */
+    uint8_t random[BOOT_RANDOM];        /* from the firmware's generator (UEFI 2.10 §37.5); wiped by whoever takes them */
+    uint32_t random_bytes;              /* how many of them there are; 0: the firmware has none */
+    uint32_t pad;
 };
 
 static_assert(sizeof(struct boot_mem) == 24, "boot_mem");
@@ -91,7 +95,7 @@ static_assert(sizeof(struct boot_file) == BOOT_NAME_MAX + 32, "boot_file");
 static_assert(sizeof(struct boot_fb) == 32, "boot_fb");
 static_assert(offsetof(struct boot_info, fb) == 176, "boot_info.fb");
 static_assert(offsetof(struct boot_info, files) == 208, "boot_info.files");
-static_assert(sizeof(struct boot_info) == 208 + BOOT_FILES_MAX * (BOOT_NAME_MAX + 32) + BOOT_CPUS_MAX * 4 + BOOT_NAME_MAX,
+static_assert(sizeof(struct boot_info) == 208 + BOOT_FILES_MAX * (BOOT_NAME_MAX + 32) + BOOT_CPUS_MAX * 4 + BOOT_NAME_MAX + BOOT_RANDOM + 8,
               "boot_info");
 
 #endif

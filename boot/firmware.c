@@ -104,3 +104,19 @@ void find_time(struct boot_info *bi)
     if (t.TimeZone >= -1440 && t.TimeZone <= 1440)
         bi->wall_s += (uint64_t)((int64_t)t.TimeZone * 60);
 }
+
+/* EFI_RNG_PROTOCOL, UEFI 2.10 section 37.5: the firmware's default algorithm. */
+struct rng_protocol {
+    EFI_STATUS (EFIAPI *info)(struct rng_protocol *, UINTN *size, EFI_GUID *list);
+    EFI_STATUS (EFIAPI *get)(struct rng_protocol *, EFI_GUID *algorithm, UINTN bytes, UINT8 *to);
+};
+
+void find_random(struct boot_info *bi)
+{
+    EFI_GUID guid = { 0x3152bca5, 0xeade, 0x433d, { 0x86, 0x2e, 0xc0, 0x1c, 0xdc, 0x29, 0x1f, 0x44 } };
+    struct rng_protocol *rng;
+
+    if (bad(BS->LocateProtocol(&guid, NULL, (void **)&rng)) || bad(rng->get(rng, NULL, BOOT_RANDOM, bi->random)))
+        return;
+    bi->random_bytes = BOOT_RANDOM;
+}

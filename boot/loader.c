@@ -60,6 +60,7 @@ static EFI_STATUS prepare(struct boot_info *bi, EFI_HANDLE image, uint64_t *entr
     find_framebuffer(bi);
     find_cpus(bi);
     find_time(bi);
+    find_random(bi);
     if (bad(st = map_direct(bi)))
         return fail(L"no memory for page tables", st);
     if (bad(st = load_image(bi, entry)))

@@ -37,6 +37,7 @@ void find_tables(struct boot_info *bi);
 void find_framebuffer(struct boot_info *bi);
 void find_cpus(struct boot_info *bi);
 void find_time(struct boot_info *bi);
+void find_random(struct boot_info *bi);
 
 /* memmap.c: room for the map (call before), then the last steps: final map, ExitBootServices, normalise. */
 EFI_STATUS memmap_reserve(struct boot_info *bi);

@@ -3,6 +3,7 @@
 #include <arch/io.h>
 
 #include <hv/log.h>
+#include <hv/random.h>
 #include <stdio.h>
 
 #include "boot/boot_info.h"
@@ -105,8 +106,10 @@ void arm_boot_start(struct boot_info *bi)
     arm_set_percpu(&percpus[0]);
     mmu_early_init(bi);
     read_features(&arm_features);
-    for (unsigned i = 0; i < 2 && arm_features.pauth; i++)
-        arm_host_key[i] = arch_random() | 1;
+    random_init(bi);
+    /* Functions that have not returned must find the key that they began with: what is not there now cannot come later. */
+    if (arm_features.pauth && random_fill(&random_own, arm_host_key, sizeof arm_host_key))
+        arm_features.no_key = true;
 }
 
 uint64_t arm_tcr(void)
@@ -118,7 +121,7 @@ uint64_t arm_tcr(void)
 
 uint64_t arm_sctlr(void)
 {
-    return SCTLR_HOST | (arm_features.bti ? SCTLR_BT : 0) | (arm_features.pauth ? SCTLR_EnIA : 0);
+    return SCTLR_HOST | (arm_features.bti ? SCTLR_BT : 0) | (arm_host_key[0] | arm_host_key[1] ? SCTLR_EnIA : 0);
 }
 
 /* CPTR_EL2, D19.2.35: any FP, SIMD, SVE or SME instruction of our own is a bug, unless the engine is about to move a guest's state. */
@@ -146,6 +149,8 @@ int arch_early_init(struct boot_info *bi)
     log_info("EL2 %s VHE, %u-bit physical addresses, %u-bit VMIDs%s%s%s%s%s%s%s", f->vhe ? "with" : "without", f->pa_bits, f->vmid_bits,
              f->pauth ? ", PAuth" : "", f->bti ? ", BTI" : "", f->ras ? ", RAS" : "", f->sve ? ", SVE" : "", f->mte ? ", MTE" : "",
              f->rndr ? ", RNDR" : "", f->fwb ? ", FWB" : "");
+    if (f->no_key)
+        log_warn("Trivet's own return addresses are not signed: there were no random numbers for a key when it started");
     return 0;
 }
 
@@ -167,28 +172,28 @@ _Noreturn void cpu_halt_forever(void)
 }
 
 /* RNDR sets Z when it has no number (K6.1). */
-static uint64_t rndr(void)
+static bool rndr(uint64_t *v)
 {
-    uint64_t v = 0;
+    uint32_t ok = 0;
 
-    for (int i = 0; arm_features.rndr && i < 10; i++) {
-        uint32_t ok;
-
-        __asm__ volatile("mrs %0, " SYSREG_TEXT(RNDR) "\n\tcset %w1, ne" : "=r"(v), "=r"(ok) : : "cc", "memory");
-        if (ok)
-            break;
-    }
-    return v;
+    for (int i = 0; !ok && i < 10; i++)
+        __asm__ volatile("mrs %0, " SYSREG_TEXT(RNDR) "\n\tcset %w1, ne" : "=r"(*v), "=r"(ok) : : "cc", "memory");
+    return ok;
 }
 
-uint64_t arch_random(void)
+uint32_t arch_entropy(uint64_t *words, uint32_t n, const char **name)
 {
-    /* The counter's low bits differ from call to call; the multiplier is that of Knuth's MMIX generator. */
-    static uint64_t state;
-    uint64_t s = __atomic_add_fetch(&state, read_sysreg(cntpct_el0) * 6364136223846793005ull | 1, __ATOMIC_RELAXED);
+    uint32_t got = 0;
 
-    s ^= s >> 29;
-    return rndr() ^ s * 0x9e3779b97f4a7c15ull;
+    if (!arm_features.rndr) {
+        got = smccc_entropy(words, n);
+        *name = got ? "the firmware (TRNG)" : *name;
+        return got;
+    }
+    while (got < n && rndr(&words[got]))
+        got++;
+    *name = got ? "the CPU (RNDR)" : *name;
+    return got;
 }
 
 /* The code lies in bits 63:56 and 54:48 of an address of the lower half, which has none set (D8.9). */

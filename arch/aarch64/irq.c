@@ -8,6 +8,7 @@
 #include <hv/arm.h>
 #include <hv/log.h>
 #include <hv/platform.h>
+#include <hv/random.h>
 
 #include "private.h"
 
@@ -71,6 +72,7 @@ static void device_irq(uint32_t intid)
 {
     for (uint32_t i = 0; i < nlines; i++) {
         if (lines[i].intid == intid) {
+            random_interrupt(read_sysreg(cntpct_el0));
             lines[i].fn(lines[i].arg);
             return;
         }

@@ -20,6 +20,7 @@ static_assert(sizeof(struct arm_frame) == 288, "entry.S: FRAME_SIZE");
 struct arm_features {
     bool vhe;                           /* HCR_EL2.E2H is set, for good */
     bool pauth, bti;                    /* pointer authentication of addresses; branch targets */
+    bool no_key;                        /* pauth, but no random numbers for the host's key */
     bool rndr, ras, sve, sme, mte, fwb, ecv;
     bool aa32_el0;
     uint8_t pa_bits;                    /* physical addresses, 32 to 52 */
@@ -58,6 +59,7 @@ bool el2_host_serror(struct arm_frame *);
 /* psci.c: the firmware (DEN 0022). */
 int must_check psci_init(void);
 uint64_t psci_call(uint64_t fn, uint64_t a, uint64_t b, uint64_t c);   /* x0 of the answer */
+uint32_t smccc_entropy(uint64_t *words, uint32_t n);    /* the firmware's TRNG: how many of n words came; 0 before its tables are read */
 int32_t smccc_arch_feature(uint32_t id);    /* SMCCC_ARCH_FEATURES on this CPU: negative where the firmware does not have it, or is older than SMCCC 1.1 */
 #define PSCI_VERSION      0x84000000u
 #define PSCI_FEATURES     0x8400000au

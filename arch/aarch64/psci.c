@@ -22,14 +22,38 @@ uint64_t psci_call(uint64_t fn, uint64_t a, uint64_t b, uint64_t c)
 }
 
 /* SMCCC §3.4: only PSCI 1.0 can say that SMCCC_VERSION may be called. SMC only: HVC at EL2 leads back to EL2. */
+static bool has_smccc_1_1(void)
+{
+    enum { SMCCC_VERSION = (int)0x80000000, SMCCC_1_1 = 0x10001 };
+
+    return the_platform.psci == PSCI_SMC && (int32_t)psci_call(PSCI_FEATURES, (uint32_t)SMCCC_VERSION, 0, 0) >= 0 &&
+           (int32_t)psci_call((uint32_t)SMCCC_VERSION, 0, 0, 0) >= SMCCC_1_1;
+}
+
 int32_t smccc_arch_feature(uint32_t id)
 {
-    enum { SMCCC_VERSION = (int)0x80000000, SMCCC_ARCH_FEATURES = (int)0x80000001, SMCCC_1_1 = 0x10001 };
+    enum { SMCCC_ARCH_FEATURES = (int)0x80000001 };
 
-    if (the_platform.psci != PSCI_SMC || (int32_t)psci_call(PSCI_FEATURES, (uint32_t)SMCCC_VERSION, 0, 0) < 0 ||
-        (int32_t)psci_call((uint32_t)SMCCC_VERSION, 0, 0, 0) < SMCCC_1_1)
-        return -1;
-    return (int32_t)psci_call((uint32_t)SMCCC_ARCH_FEATURES, id, 0, 0);
+    return has_smccc_1_1() ? (int32_t)psci_call((uint32_t)SMCCC_ARCH_FEATURES, id, 0, 0) : -1;
+}
+
+/* DEN0098 §2: TRNG_RND64 gives at most 192 bits, the lowest in X3. */
+uint32_t smccc_entropy(uint64_t *words, uint32_t n)
+{
+    enum { TRNG_VERSION = (int)0x84000050, TRNG_RND64 = (int)0xc4000053, TRNG_1_0 = 0x10000, WORD_BITS = 64 };
+    uint32_t got = 0;
+
+    if (!has_smccc_1_1() || (int32_t)psci_call((uint32_t)TRNG_VERSION, 0, 0, 0) < TRNG_1_0)
+        return 0;
+    while (got < n) {
+        struct smccc call = { { (uint32_t)TRNG_RND64, WORD_BITS } };
+
+        smccc_smc(&call);
+        if (call.x[0] != 0)
+            break;
+        words[got++] = call.x[3];
+    }
+    return got;
 }
 
 int psci_init(void)

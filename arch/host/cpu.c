@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 _Thread_local uint32_t host_cpu;
-static uint64_t seed = 1;
 
 __attribute__((weak)) struct percpu *this_cpu(void) { return &percpus[host_cpu]; }
 __attribute__((weak)) void cpu_relax(void) { sched_yield(); }
@@ -19,9 +18,14 @@ __attribute__((weak)) void arch_sync_code(const void *from, uint64_t len) { (voi
 __attribute__((weak)) const char *arch_cpu_name(void) { return "host"; }
 
 /* The same in every run: Knuth's MMIX generator. */
-__attribute__((weak)) uint64_t arch_random(void)
+__attribute__((weak)) uint32_t arch_entropy(uint64_t *words, uint32_t n, const char **name)
 {
-    return seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+    static uint64_t seed = 1;
+
+    for (uint32_t i = 0; i < n; i++)
+        words[i] = seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+    *name = "the test";
+    return n;
 }
 
 /* No engine: a test of vcpu.c brings its own. */

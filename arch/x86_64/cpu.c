@@ -5,6 +5,7 @@
 #include <hv/acpi.h>
 #include <hv/gmem.h>
 #include <hv/log.h>
+#include <hv/random.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,7 +70,6 @@ static void read_features(struct x86_features *f)
     f->x2apic = bit(l1.c, 21);
     f->tsc_deadline = bit(l1.c, 24);
     f->xsave = bit(l1.c, 26);
-    f->rdrand = bit(l1.c, 30);
     f->hypervisor = bit(l1.c, 31);
     f->pge = bit(l1.d, 13);
     f->smep = bit(l7.b, 7);
@@ -108,8 +108,8 @@ int x86_control_setup(void)
 
 int arch_early_init(struct boot_info *bi)
 {
-    (void)bi;
     clock_set_base(rdtsc());
+    random_init(bi);
     if (!x86_features.nx) {
         log_err("this CPU does not offer non-executable pages: enable \"NX\" or \"Execute Disable\" in the firmware's setup");
         return -ENOTSUP;
@@ -149,22 +149,27 @@ _Noreturn void cpu_halt_forever(void)
         __asm__ volatile("cli; hlt" : : : "memory");
 }
 
-uint64_t arch_random(void)
+/* SDM volume 1 §7.3.17: it may have no number for a moment. */
+static bool rdrand(uint64_t *v)
 {
-    uint64_t v = 0;
+    uint8_t ok = 0;
 
-    for (int i = 0; x86_features.rdrand && i < 10; i++) {
-        uint8_t ok;
+    for (int i = 0; !ok && i < 10; i++)
+        __asm__ volatile("rdrand %0; setc %1" : "=r"(*v), "=qm"(ok) : : "cc");
+    return ok;
+}
 
-        __asm__ volatile("rdrand %0; setc %1" : "=r"(v), "=qm"(ok) : : "cc");
-        if (ok)
-            break;
-    }
-    /* The counter's low bits differ from call to call; the multiplier is that of Knuth's MMIX generator. */
-    static uint64_t state;
-    uint64_t s = __atomic_add_fetch(&state, rdtsc() * 6364136223846793005ull | 1, __ATOMIC_RELAXED);
-    s ^= s >> 29;
-    return v ^ s * 0x9e3779b97f4a7c15ull;
+uint32_t arch_entropy(uint64_t *words, uint32_t n, const char **name)
+{
+    uint32_t got = 0;
+
+    if (!(cpuid(1, 0).c >> 30 & 1))     /* asked before read_features() */
+        return 0;
+    while (got < n && rdrand(&words[got]))
+        got++;
+    if (got)
+        *name = "the CPU (RDRAND)";
+    return got;
 }
 
 /* Every way that PCs know, from the polite one down: the reset register, PCI's 0xcf9, the keyboard controller, a triple fault. */

@@ -7,6 +7,7 @@
 #include <hv/acpi.h>
 #include <hv/log.h>
 #include <hv/panic.h>
+#include <hv/random.h>
 
 #include "private.h"
 
@@ -58,6 +59,12 @@ int irq_register(uint32_t gsi, void (*fn)(void *), void *arg)
     return err;
 }
 
+static void device_irq(const struct line *l)
+{
+    random_interrupt(rdtsc());
+    l->fn(l->arg);
+}
+
 void irq_dispatch(uint32_t vector)
 {
     if (vector == VEC_SPURIOUS || (vector >= 0x20 && vector < 0x30))
@@ -65,7 +72,7 @@ void irq_dispatch(uint32_t vector)
     if (vector == VEC_TIMER)
         timer_irq();
     else if (vector >= VEC_GSI && vector - VEC_GSI < nlines)
-        lines[vector - VEC_GSI].fn(lines[vector - VEC_GSI].arg);
+        device_irq(&lines[vector - VEC_GSI]);
     else if (vector != VEC_KICK && vector != VEC_POSTED)
         log_debug("unexpected interrupt vector %x on CPU %u", vector, this_cpu()->id);
     lapic_eoi();

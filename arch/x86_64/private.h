@@ -57,7 +57,7 @@ struct x86_cpu {
 struct x86_features {
     char vendor[13], brand[49];
     uint32_t max_leaf, max_ext;
-    bool nx, page1g, smep, smap, umip, x2apic, tsc_deadline, invariant_tsc, rdrand, hypervisor, pge, pcid, xsave, monitor;
+    bool nx, page1g, smep, smap, umip, x2apic, tsc_deadline, invariant_tsc, hypervisor, pge, pcid, xsave, monitor;
     uint8_t phys_bits;
 };
 extern struct x86_features x86_features;

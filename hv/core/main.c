@@ -16,6 +16,7 @@
 #include <hv/percpu.h>
 #include <hv/platform.h>
 #include <hv/pmm.h>
+#include <hv/random.h>
 #include <hv/sched.h>
 #include <hv/time.h>
 #include <hv/vcpu.h>
@@ -66,6 +67,12 @@ static int do_irq(struct boot_info *bi)
 {
     (void)bi;
     return irq_init();
+}
+
+static int do_random(struct boot_info *bi)
+{
+    (void)bi;
+    return random_start();
 }
 
 static int do_timer(struct boot_info *bi)
@@ -133,6 +140,7 @@ static const struct step steps[] = {
     { "interrupts", do_irq, "the interrupt controller was not found: look for a newer firmware" },
     { "clock", do_timer, "no usable clock was found: enable HPET or the ACPI PM timer in the firmware's setup" },
     { NULL, say_hello, "" },
+    { NULL, do_random, "" },
     { "drivers", do_drivers, "" },
     { "files", do_files, "a file on the boot partition cannot be used" },
     { "processors", do_smp, "there is not enough memory to start the CPUs" },

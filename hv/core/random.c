@@ -1,18 +1,35 @@
-/* Fast-key-erasure generator: each block's first half becomes the next key, so that old output cannot be computed from the state. */
+/* random.c: the pool (BLAKE2s over all that was gathered) and the streams that it keys (ChaCha20 with fast key erasure). */
 #include <arch/cpu.h>
-#include <hv/lock.h>
+#include "boot/boot_info.h"
+#include <hv/blake2s.h>
+#include <hv/log.h>
 #include <hv/random.h>
 #include <hv/time.h>
 #include <string.h>
 
-#define RESEED_BLOCKS 4096
+enum { KEY_LEN = 32, RESEED_BLOCKS = 4096, FROM_FIRMWARE = 8, IRQS_PER_BIT = 4 };
+
+/* Where the counted bits came from. */
+enum source { BOOT_SERVICES, GENERATOR, INTERRUPTS, OTHER };
+
 static struct {
     struct spinlock lock;
-    uint8_t key[32];
-    uint8_t out[32];
-    unsigned left;            /* unused bytes at the end of out */
-    uint64_t blocks;
-} rng = { .lock = SPINLOCK_INIT(LOCK_LOG) };
+    uint8_t state[BLAKE2S_LEN];        /* a digest of everything that was added */
+    uint32_t bits;                     /* counted, at most RANDOM_BITS */
+    bool ready;                        /* bits was RANDOM_BITS once; atomic */
+} pool = { .lock = SPINLOCK_INIT(LOCK_LOG) };
+
+static struct {
+    uint64_t last, delta, delta2;      /* cycles: time of the last interrupt, and differences of first and second order */
+    uint32_t count;                    /* those that count for IRQS_PER_BIT-ths of a bit */
+    uint64_t gathered[4];              /* times that wait to be added */
+    uint32_t n;
+} irqs;
+static struct spinlock irqs_lock = SPINLOCK_INIT(LOCK_RANDOM);
+
+static const char *generator;          /* the CPU's or the firmware's, in words; NULL: none has answered */
+static uint32_t boot_bytes;            /* from the boot program */
+struct random_stream random_own = { .lock = SPINLOCK_INIT(LOCK_RANDOM) };
 
 static uint32_t rotl(uint32_t v, unsigned n)
 {
@@ -51,57 +68,196 @@ void chacha20_block(const uint8_t key[32], uint32_t counter, const uint8_t nonce
     }
     for (unsigned i = 0; i < 64; i++)
         out[i] = (uint8_t)((x[i / 4] + s[i / 4]) >> (8 * (i % 4)));
+    wipe(s, sizeof s);
+    wipe(x, sizeof x);
 }
 
-static void reseed(void)
+/* ---- the pool ---- */
+
+/* digest = BLAKE2s(what || state || data); the two uses of a state, to go on and to key a stream, differ in `what`. */
+static void digest(uint8_t out[BLAKE2S_LEN], char what, const void *data, size_t bytes)
 {
-    for (unsigned i = 0; i < sizeof rng.key; i += 8) {
-        uint64_t r = arch_random() ^ (time_cycles() << (i & 31)), old;
+    struct blake2s s;
 
-        memcpy(&old, rng.key + i, 8);
-        r ^= old;
-        memcpy(rng.key + i, &r, 8);
-    }
+    blake2s_begin(&s);
+    blake2s_add(&s, &what, 1);
+    blake2s_add(&s, pool.state, sizeof pool.state);
+    blake2s_add(&s, data, bytes);
+    blake2s_end(&s, out);
 }
 
-static void next_block(void)
+void random_add(const void *data, size_t bytes, uint32_t bits)
+{
+    spin_lock(&pool.lock);
+    digest(pool.state, 'a', data, bytes);
+    pool.bits = (uint32_t)min_u64(pool.bits + min_u64(bits, 8 * bytes), RANDOM_BITS);
+    if (pool.bits == RANDOM_BITS)
+        __atomic_store_n(&pool.ready, true, __ATOMIC_RELEASE);
+    spin_unlock(&pool.lock);
+}
+
+bool random_ready(void)
+{
+    return __atomic_load_n(&pool.ready, __ATOMIC_ACQUIRE);
+}
+
+/* A key for a stream, which no other will get, and the pool cannot tell afterwards. */
+static void new_key(uint8_t key[KEY_LEN])
+{
+    uint64_t now = time_cycles();
+
+    spin_lock(&pool.lock);
+    digest(key, 'k', &now, sizeof now);
+    digest(pool.state, 'n', &now, sizeof now);
+    spin_unlock(&pool.lock);
+}
+
+/* Asks the CPU's or the firmware's generator. A word that is the same as the one before is not counted: a broken one repeats itself. */
+static void ask_generator(void)
+{
+    uint64_t word[FROM_FIRMWARE] = { 0 };
+    uint32_t n = arch_entropy(word, FROM_FIRMWARE, &generator), bits = 0;
+
+    for (uint32_t i = 1; i < n; i++)
+        bits += word[i] != word[i - 1] && word[i] != 0 && word[i] != UINT64_MAX ? 64 : 0;
+    random_add(word, sizeof word, bits);
+    wipe(word, sizeof word);
+}
+
+void random_init(struct boot_info *bi)
+{
+    boot_bytes = (uint32_t)min_u64(bi->random_bytes, sizeof bi->random);
+    random_add(bi->random, sizeof bi->random, 8 * boot_bytes);
+    wipe(bi->random, sizeof bi->random);
+    bi->random_bytes = 0;
+    ask_generator();
+}
+
+int random_start(void)
+{
+    if (!generator)
+        ask_generator();
+    if (random_ready())
+        log_info("random numbers: seeded by %s%s%s", boot_bytes ? "the firmware (EFI_RNG_PROTOCOL)" : "",
+                 boot_bytes && generator ? " and " : "", generator ? generator : "");
+    else
+        log_warn("random numbers: not seeded, for neither the CPU nor the firmware has a generator: guests get none "
+                 "until the times of interrupts are enough");
+    return 0;
+}
+
+/* ---- when devices interrupt ---- */
+
+static uint64_t apart(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* Does its time follow from those before? Regular ones have differences that hardly change (in cycles: noise of a dozen is no surprise). */
+static bool surprising(uint64_t cycles)
+{
+    enum { NOISE = 64 };
+    uint64_t delta = cycles - irqs.last, delta2 = apart(delta, irqs.delta);
+    bool yes = delta > NOISE && delta2 > NOISE && apart(delta2, irqs.delta2) > NOISE;
+
+    irqs.last = cycles;
+    irqs.delta = delta;
+    irqs.delta2 = delta2;
+    return yes;
+}
+
+void random_interrupt(uint64_t cycles)
+{
+    uint64_t data[ARRAY_SIZE(irqs.gathered)];
+    uint32_t n = 0, bits = 0;
+    bool before;
+
+    spin_lock(&irqs_lock);
+    irqs.count += surprising(cycles);
+    irqs.gathered[irqs.n++] = cycles;
+    if (irqs.n == ARRAY_SIZE(irqs.gathered)) {
+        n = irqs.n;
+        bits = irqs.count / IRQS_PER_BIT;
+        irqs.count %= IRQS_PER_BIT;
+        irqs.n = 0;
+        memcpy(data, irqs.gathered, sizeof data);
+    }
+    spin_unlock(&irqs_lock);
+    if (n == 0)
+        return;
+    before = random_ready();
+    random_add(data, sizeof data, bits);
+    if (!before && random_ready())
+        log_info("random numbers: seeded by the times of interrupts; guests that start from now on get them");
+}
+
+/* ---- streams ---- */
+
+static void next_block(struct random_stream *s)
 {
     static const uint8_t nonce[12] = "trivet";
     uint8_t block[64];
 
-    if (rng.blocks++ % RESEED_BLOCKS == 0)
-        reseed();
-    chacha20_block(rng.key, 0, nonce, block);
-    memcpy(rng.key, block, 32);
-    memcpy(rng.out, block + 32, 32);
-    memset(block, 0, sizeof block);
-    rng.left = sizeof rng.out;
+    chacha20_block(s->key, 0, nonce, block);
+    memcpy(s->key, block, 32);
+    memcpy(s->out, block + 32, 32);
+    wipe(block, sizeof block);
+    s->left = sizeof s->out;
+    s->blocks++;
 }
 
-void hv_random_fill(void *buf, size_t len)
+/* The key that is there stays part of the next one: what keyed a stream never weakens it. */
+static void rekey(struct random_stream *s)
+{
+    uint8_t key[KEY_LEN];
+
+    ask_generator();
+    new_key(key);
+    for (unsigned i = 0; i < KEY_LEN; i++)
+        s->key[i] ^= key[i];
+    wipe(key, sizeof key);
+    s->keyed = true;
+    s->left = 0;
+    s->blocks = 0;
+}
+
+int random_fill(struct random_stream *s, void *buf, size_t bytes)
 {
     uint8_t *p = buf;
 
-    while (len) {
-        size_t n;
+    if (!random_ready())
+        return -EAGAIN;
+    spin_lock(&s->lock);
+    while (bytes) {
+        size_t n = min_u64(bytes, s->left);
 
-        spin_lock(&rng.lock);
-        if (rng.left == 0)
-            next_block();
-        n = len < rng.left ? len : rng.left;
-        memcpy(p, rng.out + sizeof rng.out - rng.left, n);
-        memset(rng.out + sizeof rng.out - rng.left, 0, n);
-        rng.left -= (unsigned)n;
-        spin_unlock(&rng.lock);
+        if (n == 0) {
+            if (!s->keyed || s->blocks == RESEED_BLOCKS)
+                rekey(s);
+            next_block(s);
+            continue;
+        }
+        memcpy(p, s->out + sizeof s->out - s->left, n);
+        wipe(s->out + sizeof s->out - s->left, n);
+        s->left -= (uint32_t)n;
         p += n;
-        len -= n;
+        bytes -= n;
     }
+    spin_unlock(&s->lock);
+    return 0;
 }
 
-uint64_t hv_random(void)
+void random_stream_init(struct random_stream *s)
 {
-    uint64_t v;
+    *s = (struct random_stream){ .lock = SPINLOCK_INIT(LOCK_RANDOM) };
+}
 
-    hv_random_fill(&v, sizeof v);
-    return v;
+void random_forget(struct random_stream *s)
+{
+    spin_lock(&s->lock);
+    wipe(s->key, sizeof s->key);
+    wipe(s->out, sizeof s->out);
+    s->left = s->blocks = 0;
+    s->keyed = false;
+    spin_unlock(&s->lock);
 }

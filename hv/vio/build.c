@@ -2,6 +2,7 @@
 #include <hv/blk.h>
 #include <hv/log.h>
 #include <hv/panic.h>
+#include <hv/random.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
 #include <stdio.h>
@@ -57,7 +58,9 @@ int vio_build(struct vm *vm, const struct guest_config *c)
     if (e)
         return fail(vm, "virtio-console", e);
     v->ndevs++;
-    if (c->rng) {
+    if (c->rng && !random_ready()) {
+        vm_log(vm, LOG_WARN, "no virtio-rng: there are no random numbers yet");
+    } else if (c->rng) {
         e = vio_rng_create(vm, &v->dev[v->ndevs]);
         if (e)
             return fail(vm, "virtio-rng", e);

@@ -20,17 +20,17 @@ static struct vio_rng *of(struct virtio_dev *d)
     return container_of(d, struct vio_rng, dev);
 }
 
-static uint32_t fill(const struct iov *in, unsigned nin)
+static uint32_t fill(struct vm *vm, const struct iov *in, unsigned nin)
 {
     uint8_t part[PART];
     uint32_t done = 0;
     size_t n = PART;
 
-    while (done < MOST && n == PART) {
-        hv_random_fill(part, sizeof part);
+    while (done < MOST && n == PART && random_fill(&vm->random, part, sizeof part) == 0) {
         n = iov_write(in, nin, done, part, sizeof part);
         done += (uint32_t)n;
     }
+    wipe(part, sizeof part);
     return done;
 }
 
@@ -53,7 +53,7 @@ static void kick(struct virtio_dev *d, unsigned i)
     struct virtqueue *q = &d->vq[i];
 
     while (allowed(r) && vq_pop(q, &r->chain) > 0) {
-        uint32_t n = fill(r->chain.iov + r->chain.nout, r->chain.nin);
+        uint32_t n = fill(d->vm, r->chain.iov + r->chain.nout, r->chain.nin);
 
         r->empty_ns += n * NS_PER_BYTE;
         virtio_charge(d, n / 2);

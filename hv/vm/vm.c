@@ -77,6 +77,7 @@ int vm_define(const struct guest_config *config, struct vm **out)
     vm->config = config;
     vm->exit_code = -1;
     spin_init(&vm->lock, LOCK_VM);
+    random_stream_init(&vm->random);
     event_init(&vm->lifecycle, lifecycle, 0);
     err = console_create(config->name, &vm->console);
     if (err) {
@@ -181,6 +182,7 @@ static void unmake_machine(struct vm *vm)
     if (vm->guest_ops->vintc->vm_fini)
         vm->guest_ops->vintc->vm_fini(vm);
     io_fini(vm);
+    random_forget(&vm->random);
 }
 
 static int make_vcpus(struct vm *vm)

@@ -250,6 +250,14 @@ static void test_tree(void **state)
     strcpy(fake_config.initrd, "i");
     make_image(0, 0x200000);
     assert_int_equal(build(), 0);
+    assert_null(fdt_getprop(fdt(), fdt_path_offset(fdt(), "/chosen"), "kaslr-seed", NULL));
+    assert_null(fdt_getprop(fdt(), fdt_path_offset(fdt(), "/chosen"), "rng-seed", NULL));
+    assert_int_equal(random_start(), 0);                            /* now there are random numbers */
+    teardown(state);
+    setup(state);
+    strcpy(fake_config.initrd, "i");
+    make_image(0, 0x200000);
+    assert_int_equal(build(), 0);
     assert_int_equal(fdt_check_full(fdt(), FDT_ROOM), 0);
     assert_string_equal(string("/chosen", "bootargs"), "console=ttyAMA0 quiet");
     assert_true(fdt_path_offset(fdt(), string("/chosen", "stdout-path")) > 0);

@@ -288,6 +288,7 @@ static void run_events(void)
 }
 
 static unsigned fake_cpus = 1;
+static bool fake_no_random;                    /* the pool stays as it is: not seeded, in the first test */
 
 /* Zones on both sides that AddressSanitizer watches: whoever leaves guest RAM is noticed, however far it goes within them. */
 enum { GUARD = 64 * 1024 };
@@ -306,6 +307,8 @@ static void *guarded(uint64_t len)
 
 static void fake_up(void)
 {
+    if (!fake_no_random && random_start())
+        fail_msg("random_start");
     if (!file) {
         host_init(fake_cpus, 64 * MIB);
         file = malloc(FILE_LEN);

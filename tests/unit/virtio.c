@@ -44,6 +44,27 @@ static void needs_reset(void)
     assert_true(mem_rd(dev.isr, 1) & 2);
 }
 
+/* The first of all tests: there is no random number yet, hence no virtio-rng, and the disk has its place; then there are. */
+static int up_without(void **state)
+{
+    fake_no_random = true;
+    return up(state);
+}
+
+static void test_no_random_numbers(void **state)
+{
+    enum { DEVICE_ID = 2, BLK = 0x1040 + 2, RNG = 0x1040 + 4 };
+
+    (void)state;
+    assert_int_equal(cfg_rd(SLOT_RNG, DEVICE_ID, 2), BLK);
+    assert_true(logs > 0);
+    fake_no_random = false;
+    fake_down();
+    fake_up();
+    assert_int_equal(cfg_rd(SLOT_RNG, DEVICE_ID, 2), RNG);
+    assert_int_equal(cfg_rd(SLOT_BLK, DEVICE_ID, 2), BLK);
+}
+
 /* ---- negotiation and registers ---- */
 
 static void test_features(void **state)
@@ -700,6 +721,7 @@ static void test_fair(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_no_random_numbers, up_without, down),
         T(test_features), T(test_registers), T(test_bad_queues), T(test_laps), T(test_whole_ring), T(test_many_at_once), T(test_interrupts), T(test_msix_vectors),
         T(test_bus_master), T(test_hostile_split), T(test_hostile_packed), T(test_console), T(test_blk), T(test_discard), T(test_blk_layout),
         T(test_blk_queueing), T(test_queue_reset), T(test_disk_survives_reset), T(test_read_only), T(test_rng_rate), T(test_fair),

@@ -10,6 +10,10 @@ _Noreturn void cpu_halt_forever(void);
 _Noreturn void arch_reboot(void);
 _Noreturn void arch_poweroff(void);
 void arch_stop_others(void);                         /* panic: NMI */
-uint64_t arch_random(void);                          /* RDRAND/RNDR mixed with the counter */
+/*
+ * Words from the CPU's own generator (RDRAND, RNDR) or the firmware's (TRNG): how many of n came, 0 where there is none or it is not known yet.
+ * *name: which, for people. Any CPU, any context.
+ */
+uint32_t arch_entropy(uint64_t *words, uint32_t n, const char **name);
 uint64_t arch_code_address(uint64_t stored);         /* a return address as it lies on the stack -> where it leads (ARM64 signs them) */
 extern const struct vcpu_ops *const arch_vcpu_backends[];   /* in order of preference, NULL-terminated */

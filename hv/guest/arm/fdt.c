@@ -87,19 +87,30 @@ static void efi(struct tree *t, const struct efi_info *e)
     CELLS(t, "linux,uefi-secure-boot", 2);             /* Debian's kernels want it: disabled */
 }
 
-static void chosen(struct tree *t, const struct load *l)
+/* A guest without them finds out; one with seeds that a neighbour can work out does not. */
+static void seeds(struct tree *t, struct vm *vm)
 {
     uint64_t seed[9];
+
+    if (random_fill(&vm->random, seed, sizeof seed)) {
+        vm_log(vm, LOG_WARN, "no kaslr-seed and no rng-seed: there are no random numbers yet");
+        return;
+    }
+    words64(t, "kaslr-seed", seed, 1);
+    bytes(t, "rng-seed", seed + 1, 64);
+    wipe(seed, sizeof seed);
+}
+
+static void chosen(struct tree *t, const struct load *l)
+{
     char path[32];
 
-    hv_random_fill(seed, sizeof seed);
     snprintf(path, sizeof path, "/pl011@%llx", (unsigned long long)PLAT_PL011);
     begin(t, "chosen");
     text(t, "bootargs", l->config->cmdline);
     if (!l->efi.system_table)
         text(t, "stdout-path", path);
-    words64(t, "kaslr-seed", seed, 1);
-    bytes(t, "rng-seed", seed + 1, 64);
+    seeds(t, l->vm);
     if (l->initrd.len) {
         words64(t, "linux,initrd-start", &l->initrd.base, 1);
         words64(t, "linux,initrd-end", (const uint64_t[]){ l->initrd.base + l->initrd.len }, 1);

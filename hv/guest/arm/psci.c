@@ -25,7 +25,7 @@ enum {
 
 /* Results, SMCCC §7.1 and PSCI §5.2.2, TRNG §2.1 */
 enum {
-    SUCCESS = 0, NOT_REQUIRED = 1, NOT_SUPPORTED = -1, INVALID_PARAMETERS = -2, ALREADY_ON = -4, ON_PENDING = -5, INVALID_ADDRESS = -9, TRNG_INVALID_PARAMETERS = -2,
+    SUCCESS = 0, NOT_REQUIRED = 1, NOT_SUPPORTED = -1, INVALID_PARAMETERS = -2, ALREADY_ON = -4, ON_PENDING = -5, INVALID_ADDRESS = -9, TRNG_INVALID_PARAMETERS = -2, TRNG_NO_ENTROPY = -3,
     PSCI_TOS_NOT_PRESENT = 2,
 };
 
@@ -286,24 +286,27 @@ static int64_t trng_uuid(struct vcpu *v, uint64_t *x)
 }
 
 /* x[1] bits, at most three registers of `width`; X3 holds the lowest. */
-static int64_t trng(uint64_t *x, unsigned width)
+static int64_t trng(struct vcpu *v, uint64_t *x, unsigned width)
 {
-    uint64_t bits = x[1];
+    uint64_t bits = x[1], word[3];
 
     x[1] = x[2] = x[3] = 0;
     if (bits == 0 || bits > 3 * width)
         return TRNG_INVALID_PARAMETERS;
+    if (random_fill(&v->vm->random, word, sizeof word))
+        return TRNG_NO_ENTROPY;
     for (unsigned reg = 3; reg >= 1; reg--) {
         unsigned n = (unsigned)min_u64(bits, width);
 
-        x[reg] = n == 0 ? 0 : hv_random() >> (64 - n);
+        x[reg] = n == 0 ? 0 : word[reg - 1] >> (64 - n);
         bits -= n;
     }
+    wipe(word, sizeof word);
     return SUCCESS;
 }
 
-static int64_t trng_rnd32(struct vcpu *v, uint64_t *x) { (void)v; return trng(x, 32); }
-static int64_t trng_rnd64(struct vcpu *v, uint64_t *x) { (void)v; return trng(x, 64); }
+static int64_t trng_rnd32(struct vcpu *v, uint64_t *x) { return trng(v, x, 32); }
+static int64_t trng_rnd64(struct vcpu *v, uint64_t *x) { return trng(v, x, 64); }
 
 /* ---- the table ---- */
 

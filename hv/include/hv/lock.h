@@ -8,7 +8,7 @@
 
 enum lock_level {
     LOCK_VM_LIST = 1, LOCK_VM, LOCK_IO_REGIONS, LOCK_DEVICE, LOCK_VINTC, LOCK_GMEM, LOCK_PT, LOCK_IOMMU, LOCK_DRIVER,
-    LOCK_SCHED, LOCK_EVENT, LOCK_HEAP, LOCK_HOST_PT, LOCK_PMM, LOCK_CONSOLE, LOCK_LOG,
+    LOCK_SCHED, LOCK_EVENT, LOCK_HEAP, LOCK_HOST_PT, LOCK_PMM, LOCK_CONSOLE, LOCK_RANDOM, LOCK_LOG,
 };
 /* A ticket lock: fair, so that no CPU starves. */
 struct spinlock { uint16_t next, owner; uint8_t level; uint8_t cpu; };

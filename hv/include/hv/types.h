@@ -32,6 +32,12 @@ static inline uint64_t align_up(uint64_t v, uint64_t a) { return (v + a - 1) & ~
 static inline uint64_t align_down(uint64_t v, uint64_t a) { return v & ~(a - 1); }
 static inline uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static inline uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
+/* Zeroes that the compiler must write, although nobody reads them again: for keys. */
+static inline void wipe(void *p, size_t bytes)
+{
+    __builtin_memset(p, 0, bytes);
+    __asm__ volatile("" : : "r"(p) : "memory");
+}
 /* True when [base, base+len) lies within [lo, lo+size); no overflow for any input. */
 static inline bool range_within(uint64_t base, uint64_t len, uint64_t lo, uint64_t size)
 {

@@ -5,6 +5,7 @@
 #include <hv/gmem.h>
 #include <hv/io.h>
 #include <hv/lock.h>
+#include <hv/random.h>
 #include <hv/types.h>
 struct console;
 struct vcpu;
@@ -39,6 +40,7 @@ struct vm {
     bool building;                   /* VM_STARTING: the machine is there, guest_ops.build_more goes on */
     uint32_t resets, quick_resets;   /* quick: in a row, each soon after the start */
     uint64_t paused_ns;              /* time_ns() at which it was paused; 0: it is not */
+    struct random_stream random;     /* what this guest gets of random numbers: by virtio, TRNG, seeds */
     uint64_t hv_bytes;               /* memory Trivet uses for this guest beyond the guest's own */
 };
 enum vm_pending { VMP_RESET = 1, VMP_OFF = 2, VMP_KILL = 4, VMP_PAUSE = 8, VMP_EXITED = 16 };
