@@ -205,6 +205,44 @@ static __attribute__((noinline)) struct found look_locked(struct io_space_map *m
     return f;
 }
 
+/*
+ * A PC's bus cuts an access to a narrower device, or across its end, into accesses of half the size, the lower one first. A half that
+ * nobody answers reads as ones.
+ */
+static __attribute__((noinline)) int split(struct vm *vm, const struct io_access *whole, uint64_t *val)
+{
+    uint8_t half = whole->size / 2;
+    int err[2];
+
+    *val = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        struct io_access a = { .addr = whole->addr + i * half, .size = half, .write = whole->write, .val = whole->val >> (8 * half * i) };
+
+        err[i] = io_dispatch(vm, IO_PORT, &a);
+        *val |= a.val << (8 * half * i);
+    }
+    return err[0] == -ENOENT ? err[1] : 0;
+}
+
+static bool fits(const struct found *f, const struct io_access *a)
+{
+    return f->ops && (f->ops->sizes & a->size) && a->size <= f->room;
+}
+
+/* Nobody takes the access as it is. */
+static __attribute__((noinline)) int unfit(struct vm *vm, enum io_space space, struct io_access *a, bool nobody)
+{
+    uint64_t val;
+    int err = nobody ? -ENOENT : 0;
+
+    if (space != IO_PORT || a->size == 1)
+        return err;
+    err = split(vm, a, &val);
+    if (!a->write)
+        a->val = val;
+    return err;
+}
+
 int io_dispatch(struct vm *vm, enum io_space space, struct io_access *a)
 {
     struct io_table *t = &vm->io->table[space];
@@ -216,10 +254,8 @@ int io_dispatch(struct vm *vm, enum io_space space, struct io_access *a)
         f = look_locked(vm->io, t, addr);
     if (!a->write)
         a->val = ones;
-    if (!f.ops)
-        return -ENOENT;
-    if (!(f.ops->sizes & a->size) || a->size > f.room)
-        return 0;
+    if (__builtin_expect(!fits(&f, a), 0))
+        return unfit(vm, space, a, !f.ops);
     if (a->write)
         return f.ops->write ? f.ops->write(f.dev, f.off, a->size, a->val & ones) : 0;
     err = f.ops->read ? f.ops->read(f.dev, f.off, a->size, &a->val) : -ENXIO;

@@ -65,6 +65,10 @@ static void test_uart_out(void **state)
 static void test_uart_in(void **state)
 {
     (void)state;
+    type("e");
+    assert_int_equal(uart(FR) & 0x10, 0);                         /* as firmware leaves it: ready */
+    assert_int_equal(uart(DR), 'e');
+    set_uart(CR, 0x300);
     type("early");
     assert_int_equal(uart(FR) & 0x10, 0x10);                      /* not enabled: it waits in the console */
     set_uart(LCR_H, 0x70), set_uart(IMSC, 0x50), set_uart(CR, 0x301);
@@ -90,6 +94,24 @@ static void test_uart_in(void **state)
     assert_int_equal(fake_in_len, 1);
     assert_int_equal(uart(DR), 'x');
     assert_int_equal(uart(DR), 'y');
+}
+
+/* A driver that clears the interrupt before it has read everything is told again, but not at once. */
+static void test_uart_left_over(void **state)
+{
+    (void)state;
+    set_uart(LCR_H, 0x70), set_uart(IMSC, 0x50), set_uart(CR, 0x301);
+    type("ab");
+    assert_int_equal(uart(DR), 'a');
+    set_uart(ICR, 0x50);
+    assert_false(fake_line[INTID_PL011]);
+    advance(1000000);
+    assert_true(fake_line[INTID_PL011]);
+    assert_int_equal(uart(DR), 'b');
+    assert_false(fake_line[INTID_PL011]);
+    set_uart(ICR, 0x50);
+    advance(1000000);
+    assert_false(fake_line[INTID_PL011]);
 }
 
 static void test_uart_loop(void **state)
@@ -193,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_uart_out, setup, teardown), cmocka_unit_test_setup_teardown(test_uart_in, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_uart_left_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_uart_loop, setup, teardown), cmocka_unit_test_setup_teardown(test_rtc, setup, teardown),
         cmocka_unit_test_setup_teardown(test_power_button, setup, teardown), cmocka_unit_test_setup_teardown(test_debug_exit, setup, teardown),
     };

@@ -114,6 +114,30 @@ static void test_write(void **state)
     assert_int_equal(d.writes, 1);
 }
 
+/* What a PC's bus does with an access wider than the device, or that reaches beyond it. */
+static void test_split(void **state)
+{
+    static const struct io_ops byte_ops = { .read = dev_read, .write = dev_write, .sizes = 1 };
+    struct dev d[3] = { { .val = 0xa1 }, { .val = 0xb1 }, { .val = 0xc1c2 } };
+    struct io_access w = { .addr = 0x70, .size = 2, .write = true, .val = 0x3344 };
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(io_register(&vm, &(struct io_region){ "byte", IO_PORT, 0x70 + i, 1, &byte_ops, &d[i] }), 0);
+    assert_int_equal(add(IO_PORT, 0x72, 2, &d[2]), 0);
+    assert_int_equal(get(IO_PORT, 0x70, 2, 0), 0xb1a1);
+    assert_int_equal(get(IO_PORT, 0x70, 4, 0), 0xc1c2b1a1);
+    assert_int_equal(d[2].size, 2);                                 /* a half that fits stays whole */
+    assert_int_equal(get(IO_PORT, 0x71, 2, 0), 0xc2b1);
+    assert_int_equal(get(IO_PORT, 0x6f, 2, 0), 0xa1ff);
+    assert_int_equal(get(IO_PORT, 0x73, 2, 0), 0xffc2);
+    assert_int_equal(get(IO_PORT, 0x80, 4, -ENOENT), 0xffffffff);
+    assert_int_equal(io_dispatch(&vm, IO_PORT, &w), 0);
+    assert_int_equal(d[0].val, 0x44);
+    assert_int_equal(d[1].val, 0x33);
+    assert_int_equal(w.val, 0x3344);
+}
+
 static void test_overlap(void **state)
 {
     struct dev d = { 0 };
@@ -172,7 +196,7 @@ static void test_full(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { T(test_finds), T(test_refuses), T(test_write), T(test_overlap), T(test_moves), T(test_full) };
+    const struct CMUnitTest tests[] = { T(test_finds), T(test_refuses), T(test_write), T(test_overlap), T(test_split), T(test_moves), T(test_full) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

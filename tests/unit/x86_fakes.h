@@ -17,6 +17,7 @@
 
 #include "arch/host/host.h"
 #include "hv/guest/x86/platform.h"
+#include "hv/guest/x86/x86.h"
 #include "hv/guest/x86/x86_dev.h"
 #include "hv/guest/x86/x86_devices.h"
 #include "hv/guest/x86/x86_intc.h"
@@ -25,6 +26,7 @@
 #define FAKE_VCPUS 8
 #define FAKE_RAM 4096
 static struct vm fake_vm;
+static struct x86_machine fake_machine;
 static struct guest_config fake_config;
 static struct vcpu fake_vcpu[FAKE_VCPUS];
 static struct io_region fake_region[DEVICE_REGIONS];
@@ -181,7 +183,7 @@ static inline void fake_start(unsigned vcpus)
         host_init(1, 0);
     ready = true;
     fake_config = (struct guest_config){ .memory = 64 * MIB, .vcpus = vcpus, .debug_exit = true, .x2apic = true };
-    fake_vm = (struct vm){ .config = &fake_config, .ops = &ops, .guest_ops = &guest, .nvcpus = vcpus, .console = (struct console *)fake_out };
+    fake_vm = (struct vm){ .config = &fake_config, .ops = &ops, .guest_ops = &guest, .guest = &fake_machine, .nvcpus = vcpus, .console = (struct console *)fake_out };
     fake_vm.time_offset_ns = -(int64_t)host_now;
     fake_paused = fake_resets = fake_offs = 0;
     fake_out_len = fake_in_len = 0;

@@ -310,6 +310,32 @@ static void test_sizes(void **state)
     }
 }
 
+/* A count that ran out is judged by the mode under which it ran out; one that still runs goes on under the new mode. */
+static void test_mode_change(void **state)
+{
+    (void)state;
+    apic_write(0, APIC_TDCR, 0xb);                                             /* divider 1: a count is 1 ns */
+    apic_write(0, APIC_LVT + LVT_TIMER, LVT_MASKED | 0x40);
+    apic_write(0, APIC_TMICT, 1000);
+    advance(5000);
+    apic_write(0, APIC_LVT + LVT_TIMER, LVT_MASKED | TIMER_PERIODIC << 17 | 0x40);
+    assert_int_equal(apic_read(0, APIC_TMCCT), 0);
+    advance(500);
+    assert_int_equal(apic_read(0, APIC_TMCCT), 0);
+    apic_write(0, APIC_TMICT, 1000);                                           /* periodic now: in its sixth period */
+    advance(5300);
+    apic_write(0, APIC_LVT + LVT_TIMER, LVT_MASKED | 0x40);
+    assert_int_equal(apic_read(0, APIC_TMCCT), 700);
+    advance(300);
+    assert_int_equal(apic_read(0, APIC_TMCCT), 400);
+    apic_write(0, APIC_LVT + LVT_TIMER, 0x40);
+    advance(400);
+    assert_int_equal(take(0), 0x40);                                           /* one-shot: once */
+    apic_write(0, APIC_EOI, 0);
+    advance(5000);
+    assert_int_equal(take(0), -1);
+}
+
 static void test_base(void **state)
 {
     struct vcpu *v = &fake_vcpu[1];
@@ -320,7 +346,11 @@ static void test_base(void **state)
     assert_false(reaches(v, base + 0x1020));
     assert_int_equal(lapic_set_base(v, base | BASE_X2), -EINVAL);              /* EXTD without EN */
     assert_int_equal(lapic_set_base(v, base | BASE_EN | 1), -EINVAL);
-    assert_int_equal(lapic_set_base(v, base | BASE_EN | 1ull << 50), -EINVAL);
+    assert_int_equal(lapic_set_base(v, base | BASE_EN | 1ull << 52), -EINVAL);
+    fake_machine.cpuid.ext[8].eax = 40;                                        /* MAXPHYADDR */
+    assert_int_equal(lapic_set_base(v, base | BASE_EN | 1ull << 40), -EINVAL);
+    assert_int_equal(lapic_set_base(v, base | BASE_EN | 1ull << 39), 0);
+    fake_machine.cpuid.ext[8].eax = 0;
     assert_int_equal(lapic_set_base(v, base | BASE_EN | BASE_X2), 0);
     assert_false(reaches(v, base + 0x20));
     assert_int_equal(lapic_set_base(v, base | BASE_EN), -EINVAL);              /* x2APIC -> xAPIC */
@@ -583,7 +613,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_reset), T(test_priority), T(test_tpr), T(test_tpr_in_the_engine), T(test_destinations), T(test_lowest), T(test_disabled), T(test_errors),
-        T(test_init_sipi), T(test_sizes), T(test_base), T(test_x2), T(test_x2_ipi), T(test_msi), T(test_oneshot), T(test_periodic), T(test_flood),
+        T(test_init_sipi), T(test_sizes), T(test_base), T(test_mode_change), T(test_x2), T(test_x2_ipi), T(test_msi), T(test_oneshot), T(test_periodic), T(test_flood),
         T(test_tsc_deadline), T(test_pause), T(test_pv_eoi), T(test_pv_nested), T(test_pv_ipi),
     };
 

@@ -3,6 +3,7 @@
  * from the console as the receive FIFO has room.
  */
 #include <hv/console.h>
+#include <hv/time.h>
 #include <hv/vintc.h>
 #include <hv/vm.h>
 #include "arm_dev.h"
@@ -17,6 +18,7 @@ enum { LCR_H_FEN = 1 << 4 };
 enum { CR_UARTEN = 1 << 0, CR_LBE = 1 << 7, CR_TXE = 1 << 8, CR_RXE = 1 << 9, CR_DTR = 1 << 10, CR_RTS = 1 << 11, CR_OUT1 = 1 << 12, CR_OUT2 = 1 << 13 };
 enum { INT_RX = 1 << 4, INT_TX = 1 << 5, INT_RT = 1 << 6, INT_OE = 1 << 10, INT_ALL = 0x7ff };
 enum { DR_OE = 1 << 11 };
+#define RX_TIMEOUT_NS 280000ull   /* 32 bit times (section 2.8.4) at 115,200 baud */
 
 static const uint8_t pl011_id[8] = { 0x11, 0x10, 0x34, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };   /* §3.3.15: revision r1p5 */
 
@@ -86,8 +88,17 @@ static void rx_event(struct event *ev)
 
     spin_lock(&u->lock);
     refill(u);
+    rx_level(&u->s);
     update(u);
     spin_unlock(&u->lock);
+}
+
+/* An interrupt that is cleared while bytes wait comes again: they are not left without one. */
+static void clear_interrupts(struct pl011 *u, uint32_t val)
+{
+    u->s.ris &= ~(val & INT_ALL);
+    if (u->s.fill && (val & (INT_RX | INT_RT)))
+        event_at(&u->rx, time_ns() + RX_TIMEOUT_NS);
 }
 
 static uint32_t read_dr(struct pl011 *u)
@@ -175,7 +186,7 @@ static void write_reg(struct pl011 *u, uint64_t off, uint32_t val)
     case UARTCR: s->cr = val & 0xff87; refill(u); break;
     case UARTIFLS: s->ifls = val & 0x3f; rx_level(s); break;
     case UARTIMSC: s->imsc = val & INT_ALL; break;
-    case UARTICR: s->ris &= ~(val & INT_ALL); break;
+    case UARTICR: clear_interrupts(u, val); break;
     case UARTDMACR: s->dmacr = val & 7; break;
     default: break;
     }
@@ -211,7 +222,7 @@ int arm_pl011_create(struct arm_devices *d)
 
     u->vm = d->vm;
     u->s.version = 1;
-    u->s.cr = CR_TXE | CR_RXE;
+    u->s.cr = CR_UARTEN | CR_TXE | CR_RXE;   /* as firmware leaves it: guests that poll never write UARTCR */
     u->s.ifls = 0x12;
     spin_init(&u->lock, LOCK_DEVICE);
     event_init(&u->rx, rx_event, 0);

@@ -5,6 +5,7 @@
 #include "x86.h"
 #include "platform.h"
 #include "x86_devices.h"
+#include "x86_intc.h"
 #include <hv/time.h>
 #include <string.h>
 
@@ -244,6 +245,12 @@ static struct x86_cpuid xsave_leaf(struct vcpu *v, uint32_t sub)
     return r;
 }
 
+/* The APIC's bit in leaves 1 and 8000_0001h is that of IA32_APIC_BASE: SDM vol 3 §11.4.3. */
+static uint32_t apic_bit_hidden(struct vcpu *v)
+{
+    return (lapic_get_base(v) & BASE_EN) != 0 ? 0 : L1_EDX_APIC;
+}
+
 static struct x86_cpuid basic_leaf(struct vcpu *v, uint32_t leaf, uint32_t sub)
 {
     const struct x86_cpuid_table *t = &x86_machine_of(v)->cpuid;
@@ -251,6 +258,7 @@ static struct x86_cpuid basic_leaf(struct vcpu *v, uint32_t leaf, uint32_t sub)
 
     if (leaf == 1) {
         r.ebx |= v->id << 24;
+        r.edx &= ~apic_bit_hidden(v);
         if ((r.ecx & L1_ECX_XSAVE) != 0 && (x86_get(v, X86_CR4) & CR4_OSXSAVE) != 0)
             r.ecx |= L1_ECX_OSXSAVE;
     } else if (leaf == 4 && sub < ARRAY_SIZE(t->leaf4)) {
@@ -273,6 +281,12 @@ static struct x86_cpuid ext_leaf(struct vcpu *v, uint32_t n, uint32_t sub)
         return sub < ARRAY_SIZE(t->cache) ? t->cache[sub] : (struct x86_cpuid){ 0 };
     if (n == 0x1e)
         return (struct x86_cpuid){ v->id, v->id, 0, 0 };            /* extended APIC ID; core; node */
+    if (n == 1) {
+        struct x86_cpuid r = t->ext[1];
+
+        r.edx &= ~apic_bit_hidden(v);
+        return r;
+    }
     return t->ext[n];
 }
 

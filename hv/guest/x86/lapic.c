@@ -5,6 +5,7 @@
 #include <hv/x86.h>
 #include <stdlib.h>
 #include <string.h>
+#include "x86.h"
 #include "x86_devices.h"
 #include "x86_intc.h"
 
@@ -531,7 +532,7 @@ int lapic_set_base(struct vcpu *v, uint64_t val)
     uint64_t x2 = v->vm->config->x2apic ? BASE_X2 : 0, old = l->s.base;
     bool was_x2 = old & BASE_X2, was_en = old & BASE_EN, to_x2 = val & BASE_X2, to_en = val & BASE_EN;
 
-    if (val >> 48 || val & 0x2ff || (val & BASE_X2 & ~x2))
+    if (val >> x86_phys_bits(v) || val & 0x2ff || (val & BASE_X2 & ~x2))
         return -EINVAL;
     if (to_x2 && (!to_en || !was_en))   /* EN clear with EXTD set is invalid; so is disabled -> x2APIC */
         return -EINVAL;

@@ -186,21 +186,19 @@ void lapic_timer_set_divider(struct lapic *l, uint32_t tdcr)
         arm_count(l, 0);
 }
 
-/* Ticks that fell due while the entry was masked are lost. */
-static void unmasked(struct lapic *l)
+/* A count that has run out is judged by the mode and mask under which it ran out. What fell due while masked is lost. */
+static void settle(struct lapic *l)
 {
     uint64_t now = vm_time_ns(l->v->vm);
 
-    if (!l->s.deadline)
+    if (!l->s.deadline || now < l->s.deadline)
         return;
-    if (now >= l->s.deadline) {
-        if (mode_of(l->s.lvt[LVT_TIMER]) != TIMER_PERIODIC) {
-            l->s.deadline = 0;
-            return;
-        }
+    if (!masked(l))
+        check_count(l);
+    else if (mode_of(l->s.lvt[LVT_TIMER]) == TIMER_PERIODIC)
         advance(l, now);
-    }
-    arm_count(l, 0);
+    else
+        l->s.deadline = 0;
 }
 
 void lapic_timer_set_lvt(struct lapic *l, uint32_t lvt)
@@ -208,6 +206,8 @@ void lapic_timer_set_lvt(struct lapic *l, uint32_t lvt)
     uint32_t old = l->s.lvt[LVT_TIMER];
     bool was_tsc = mode_of(old) >= TIMER_TSC, is_tsc = mode_of(lvt) >= TIMER_TSC;
 
+    if (!was_tsc && !is_tsc)
+        settle(l);
     __atomic_store_n(&l->s.lvt[LVT_TIMER], lvt, __ATOMIC_SEQ_CST);
     if (was_tsc != is_tsc) {       /* a change to or from TSC-deadline mode disarms (SDM vol 3 §11.5.4.1) */
         l->s.tmict = 0;
@@ -218,8 +218,8 @@ void lapic_timer_set_lvt(struct lapic *l, uint32_t lvt)
         return;
     if (lvt & LVT_MASKED)
         event_cancel(&l->timer);
-    else if (old & LVT_MASKED)
-        unmasked(l);
+    else if ((old & LVT_MASKED) && l->s.deadline)
+        arm_count(l, 0);
 }
 
 uint64_t lapic_get_tsc_deadline(struct vcpu *v)

@@ -47,8 +47,7 @@ static bool read_entry(struct walk *w, uint64_t at)
 /* Bits that are reserved at every level: address bits beyond the guest's CPUID, NX without EFER.NXE, 62:52 of PAE's. */
 static uint64_t always_reserved(const struct walk *w)
 {
-    unsigned bits = x86_machine_of(w->v)->cpuid.ext[8].eax & 0xff;
-    uint64_t r = bits >= 32 && bits < 52 ? ADDR_MASK & ~((1ull << bits) - 1) : 0;
+    uint64_t r = ADDR_MASK & ~((1ull << x86_phys_bits(w->v)) - 1);
 
     if ((w->m->efer & EFER_NXE) == 0)
         r |= PTE_NX;

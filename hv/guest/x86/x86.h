@@ -107,6 +107,13 @@ struct x86_machine {
 
 static inline struct x86_vcpu *x86_of(const struct vcpu *v) { return v->guest; }
 static inline struct x86_machine *x86_machine_of(const struct vcpu *v) { return v->vm->guest; }
+/* MAXPHYADDR, as CPUID 8000_0008h tells the guest; 52, the architecture's most, where there is no such leaf. */
+static inline unsigned x86_phys_bits(const struct vcpu *v)
+{
+    unsigned bits = x86_machine_of(v)->cpuid.ext[8].eax & 0xff;
+
+    return bits >= 32 && bits < 52 ? bits : 52;
+}
 /* A system register that every engine has. */
 static inline uint64_t x86_get(struct vcpu *v, uint32_t id)
 {
