@@ -206,7 +206,7 @@ void sched_add(struct vcpu *v)
 
     se->next = se->prev = NULL;
     se->vruntime = se->ran_ns = se->steal_ns = 0;
-    se->wake_pending = se->yielded = 0;
+    se->charged_ns = se->wake_pending = se->yielded = 0;
     if (!se->weight)
         se->weight = WEIGHT_UNIT;
     se->cpu = least_loaded(allowed(se), n % cpu_count);
@@ -324,10 +324,12 @@ bool sched_should_yield(const struct vcpu *v)
 
 static inline void account_to(struct percpu *c, struct sched_entity *se)
 {
-    uint64_t now = time_ns(), ran = now - se->since;
+    uint64_t now = time_ns(), ran = now - se->since, charged = 0;
 
+    if (__atomic_load_n(&se->charged_ns, __ATOMIC_RELAXED))
+        charged = __atomic_exchange_n(&se->charged_ns, 0, __ATOMIC_RELAXED);
     set_relaxed(&se->ran_ns, se->ran_ns + ran);
-    se->vruntime += to_virtual(se, ran);
+    se->vruntime += to_virtual(se, ran + charged);
     set_relaxed(&se->since, now);
     set_relaxed(&c->guest_ns, c->guest_ns + ran);
 }
@@ -345,6 +347,11 @@ uint64_t sched_ran_ns(const struct vcpu *v)
     bool running = __atomic_load_n(&queues[__atomic_load_n(&se->cpu, __ATOMIC_RELAXED)].running, __ATOMIC_RELAXED) == v;
 
     return running && now > since ? ran + now - since : ran;
+}
+
+void sched_charge(struct vcpu *v, uint64_t ns)
+{
+    __atomic_fetch_add(&v->sched.charged_ns, ns, __ATOMIC_RELAXED);
 }
 
 void sched_step_back(struct vcpu *v)

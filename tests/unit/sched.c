@@ -287,6 +287,24 @@ static int end(void **state)
     return 0;
 }
 
+/* For each millisecond that the first runs, another is worked off elsewhere: it runs half as long as the other. */
+static void test_charge(void **state)
+{
+    (void)state;
+    sim_start(1);
+    struct vcpu *payer = sim_add(100, 0), *other = sim_add(100, 0);
+
+    sched_wake(payer);
+    sched_wake(other);
+    for (unsigned i = 0; i < 3000; i++) {
+        if (on_cpu[0] == payer)
+            sched_charge(payer, STEP_NS);
+        sim_run(1);
+    }
+    expect_ran(payer, 1000, 5);
+    expect_ran(other, 2000, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,7 +313,7 @@ int main(void)
         cmocka_unit_test_teardown(test_idle_cpu_takes_work, end), cmocka_unit_test_teardown(test_many, end),
         cmocka_unit_test_teardown(test_wake_before_block_is_kept, end), cmocka_unit_test_teardown(test_step_back, end), cmocka_unit_test_teardown(test_doze, end),
         cmocka_unit_test_teardown(test_slice_end, end), cmocka_unit_test_teardown(test_time_of_a_turn_that_lasts, end), cmocka_unit_test_teardown(test_remove_waits, end),
-        cmocka_unit_test_teardown(test_yield_to, end),
+        cmocka_unit_test_teardown(test_yield_to, end), cmocka_unit_test_teardown(test_charge, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

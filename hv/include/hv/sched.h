@@ -8,6 +8,7 @@ struct vcpu;
 struct sched_entity {            /* embedded in struct vcpu as `sched` */
     struct vcpu *next, *prev;    /* private to sched.c, as is all but the first three config fields below */
     uint64_t vruntime, ran_ns, steal_ns;   /* steal_ns: runnable but waiting, for the PV steal clock */
+    uint64_t charged_ns;         /* atomic: work done for it elsewhere; counts at the end of its next turn */
     uint64_t since;              /* when it began to run or to wait */
     uint64_t slice_start;
     uint64_t affinity;           /* config: bit per host CPU; 0 means any */
@@ -40,6 +41,11 @@ void sched_yield_to(struct vcpu *v, struct vcpu *to);
 bool sched_should_yield(const struct vcpu *);    /* its slice is over and another waits */
 uint64_t sched_slice_end(const struct vcpu *);   /* ns at which the slice ends, even when nobody could ever wait */
 uint64_t sched_ran_ns(const struct vcpu *);      /* any CPU: ns on CPUs since sched_add(), a turn that has not ended included */
+/*
+ * Any CPU, any context: `ns` of work was done on v's behalf outside of its turns. It counts as v's own at the end of
+ * v's next turn; a vCPU that slept since owes at most 20 ms of it.
+ */
+void sched_charge(struct vcpu *v, uint64_t ns);
 struct sched_stats { uint32_t queued, runnable; };      /* waiting; waiting or running */
 void sched_cpu_stats(uint32_t cpu, struct sched_stats *);
 _Noreturn void cpu_loop(void);                   /* every CPU ends here: events; pick; run until exit or slice end; repeat */
