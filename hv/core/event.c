@@ -8,6 +8,8 @@
 #include <stdlib.h>
 
 #define POSTED 1u
+#define DEAD 4u
+static_assert(EVENT_POISON & DEAD && EVENT_POISON != DEAD, "freed memory differs from a dead event");
 #define RUN_BUDGET_NS 2000000ull /* after this long in events, guests get their turn */
 
 static struct event_queue *queue_of(const struct event *ev)
@@ -36,12 +38,35 @@ void event_init(struct event *ev, void (*fn)(struct event *), uint32_t cpu)
     *ev = (struct event){ .fn = fn, .cpu = (uint16_t)cpu };
 }
 
+const char *event_name(const struct event *ev)
+{
+    const char *name;
+    uint64_t off;
+
+    return symbol_lookup((uint64_t)(uintptr_t)ev->fn, &name, &off) ? name : "?";
+}
+
+/* A use after free, or one that is about to be. Release builds leave the event alone. */
+static __attribute__((noinline, cold)) void on_dead(struct event *ev, const char *what)
+{
+    uint8_t state = __atomic_load_n(&ev->state, __ATOMIC_ACQUIRE) & (uint8_t)~POSTED;
+
+    if (DEBUG_LOCKS && state == DEAD)
+        panic("event %s was %s after it was killed", event_name(ev), what);
+    if (DEBUG_LOCKS)
+        panic("an event in freed memory was %s", what);
+}
+
 void event_post(struct event *ev)
 {
     struct event_queue *q = queue_of(ev);
+    uint8_t was = __atomic_fetch_or(&ev->state, POSTED, __ATOMIC_ACQ_REL);
 
-    if (__atomic_fetch_or(&ev->state, POSTED, __ATOMIC_ACQ_REL) & POSTED)
+    if (was & (POSTED | DEAD)) {
+        if (was & DEAD)
+            on_dead(ev, "posted");
         return;
+    }
     struct event *head = __atomic_load_n(&q->posted, __ATOMIC_RELAXED);
     do
         ev->next = head;
@@ -119,6 +144,10 @@ void event_at(struct event *ev, uint64_t ns)
     struct event_queue *q = queue_of(ev);
     struct percpu *me = this_cpu();
 
+    if (__builtin_expect(__atomic_load_n(&ev->state, __ATOMIC_ACQUIRE) & DEAD, 0)) {
+        on_dead(ev, "armed");
+        return;
+    }
     spin_lock(&q->lock);
     uint64_t before = q->next_when;
     ev->when = ns;
@@ -269,10 +298,53 @@ void event_cancel(struct event *ev)
 {
     struct event_queue *q = queue_of(ev);
 
-    if (!q->timers)
-        return; /* that CPU has no queue yet, so nothing was posted to it */
+    /* Dead: it is in no queue. A CPU without a queue: nothing was posted to it. */
+    if (!q->timers || __atomic_load_n(&ev->state, __ATOMIC_ACQUIRE) & DEAD)
+        return;
     while (!cancelled(ev, q))
         cpu_relax();
+}
+
+void event_kill(struct event *ev)
+{
+    event_cancel(ev);
+    uint8_t was = __atomic_fetch_or(&ev->state, DEAD, __ATOMIC_ACQ_REL);
+
+    if (was & POSTED && !(was & DEAD))
+        on_dead(ev, "posted");
+}
+
+static bool lies_in(const struct event *ev, const void *obj, size_t len)
+{
+    return ev && (uintptr_t)ev - (uintptr_t)obj < len;
+}
+
+static const struct event *find_in(struct event_queue *q, const void *obj, size_t len)
+{
+    take_posted(q);
+    for (struct event *ev = q->ready; ev; ev = ev->next)
+        if (lies_in(ev, obj, len))
+            return ev;
+    for (uint32_t i = 0; i < q->ntimers; i++)
+        if (lies_in(q->timers[i], obj, len))
+            return q->timers[i];
+    const struct event *running = __atomic_load_n(&q->running, __ATOMIC_SEQ_CST);
+    return q != &this_cpu()->events && lies_in(running, obj, len) ? running : NULL;
+}
+
+void event_assert_none_in(const void *obj, size_t len)
+{
+    for (uint32_t i = 0; DEBUG_LOCKS && i < cpu_count; i++) {
+        struct event_queue *q = &percpus[i].events;
+
+        if (!q->timers)
+            continue;
+        spin_lock(&q->lock);
+        const struct event *ev = find_in(q, obj, len);
+        spin_unlock(&q->lock);
+        if (ev)
+            panic("memory is freed while event %s in it is queued", event_name(ev));
+    }
 }
 
 /* ---- the hardware timer ---- */

@@ -288,9 +288,9 @@ static void to_guest(struct console *c, char ch)
         c->in[c->in_head++ % INPUT] = ch;
     else
         c->in_dropped++;
-    spin_unlock(&lock);
     if (ready)
-        event_post(ready);
+        event_post(ready);         /* under the lock: after console_unlisten() nobody posts it */
+    spin_unlock(&lock);
 }
 
 /* Ctrl-] leaves a guest; a second one right after goes back and is the guest's. */

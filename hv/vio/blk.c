@@ -310,6 +310,9 @@ static void config(struct virtio_dev *d, struct io_access *a)
 
 static void destroy(struct virtio_dev *d)
 {
+    for (unsigned i = 0; i < IN_FLIGHT; i++)
+        event_kill(&of(d)->io[i].req.done);
+    event_assert_none_in(of(d), sizeof *of(d));
     free(of(d));
 }
 

@@ -120,6 +120,8 @@ static void config(struct virtio_dev *d, struct io_access *a)
 
 static void destroy(struct virtio_dev *d)
 {
+    event_kill(&of(d)->ready);
+    event_assert_none_in(of(d), sizeof *of(d));
     free(of(d));
 }
 

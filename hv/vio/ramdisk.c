@@ -234,7 +234,7 @@ static void destroy(struct blk_dev *b)
 {
     struct ramdisk *r = of(b);
 
-    event_cancel(&r->work);
+    event_kill(&r->work);
     for (uint64_t i = 0; i < r->npieces; i++)
         piece_drop(r, i);
     free(r);

@@ -328,6 +328,7 @@ void virtio_remove(struct virtio_dev *d)
 {
     hv_assert(!d->resetting && d->s.status == 0);
     virtio_transport_detach(d);
+    event_kill(&d->event);
     d->vm->hv_bytes -= d->bytes;
     d->ops->free(d);
 }

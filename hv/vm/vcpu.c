@@ -9,6 +9,7 @@
 #include <hv/guest.h>
 #include <hv/irq.h>
 #include <hv/log.h>
+#include <hv/panic.h>
 #include <hv/percpu.h>
 #include <hv/time.h>
 #include <stdlib.h>
@@ -62,6 +63,15 @@ int vcpu_create(struct vm *vm, uint32_t id, struct vcpu **out)
     return 0;
 }
 
+/* A CPU that still knows the vCPU would use it after it is freed. */
+static void assert_forgotten(const struct vcpu *v)
+{
+    for (uint32_t i = 0; DEBUG_LOCKS && i < cpu_count; i++) {
+        hv_assert(__atomic_load_n(&percpus[i].loaded, __ATOMIC_ACQUIRE) != v);
+        hv_assert(i != this_cpu()->id || percpus[i].current != v);
+    }
+}
+
 void vcpu_destroy(struct vcpu *v)
 {
     const struct guest_ops *g = v->vm->guest_ops;
@@ -73,6 +83,8 @@ void vcpu_destroy(struct vcpu *v)
         g->vcpu_fini(v);
     v->ops->vcpu_fini(v);
     v->vm->hv_bytes -= sizeof *v;
+    assert_forgotten(v);
+    event_assert_none_in(v, sizeof *v);
     free(v);
 }
 

@@ -369,6 +369,8 @@ static bool scrub(struct vm *vm)
 static void on_starting(struct vm *vm)
 {
     if (vm->pending & ~(uint32_t)VMP_PAUSE) {
+        if (vm->building && vio_quiesce(vm))
+            return;
         if (vm->building)
             unmake_machine(vm);
         vm->building = false;
@@ -438,7 +440,8 @@ static void on_up(struct vm *vm)
     if (!wishes)
         return;
     ask_to_park(vm);               /* those that a resume has just let go */
-    if (!all_parked(vm)) {
+    /* A device whose reset goes on still uses the guest's memory. */
+    if (!all_parked(vm) || (wishes & ~(uint32_t)VMP_PAUSE && vio_quiesce(vm))) {
         if ((wishes & (VMP_KILL | VMP_EXITED | VMP_OFF)) && vm->state != VM_STOPPING)
             set_state(vm, VM_STOPPING);
         return;

@@ -6,11 +6,27 @@
 #include <string.h>
 #include <cmocka.h>
 #include <hv/event.h>
+#include <hv/panic.h>
 #include <hv/percpu.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "arch/host/host.h"
 
 static char trace[64];
+static char panic_text[200];
+static jmp_buf on_panic;
+
+_Noreturn void panic(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(panic_text, sizeof panic_text, fmt, ap);
+    va_end(ap);
+    locks_bypass();
+    longjmp(on_panic, 1);
+}
 
 struct named { struct event ev; char name; unsigned again; };
 
@@ -205,6 +221,69 @@ static void test_budget(void **state)
     assert_false(event_more());
 }
 
+static void expect_panic(void (*what)(struct event *), struct event *ev, const char *text)
+{
+    panic_text[0] = '\0';
+    if (!setjmp(on_panic))
+        what(ev);
+    assert_non_null(strstr(panic_text, text));
+}
+
+static void arm(struct event *ev) { event_at(ev, host_now + 10); }
+static void free_it(struct event *ev) { event_assert_none_in(ev, sizeof *ev); }
+
+/* Whatever the event waited for, it does not run any more, and who posts or arms it later is caught. */
+static void test_kill(void **state)
+{
+    struct named a, b;
+
+    (void)state;
+    make(&a, 'a', 0);
+    make(&b, 'b', 1);
+    event_post(&a.ev);
+    event_at(&a.ev, host_now + 1);
+    event_post(&b.ev);
+    event_kill(&a.ev);
+    event_kill(&a.ev);
+    event_cancel(&a.ev);
+    event_kill(&b.ev);
+    host_now += 10;
+    assert_false(event_run());
+    host_cpu = 1;
+    assert_false(event_run());
+    host_cpu = 0;
+    assert_string_equal(trace, "");
+    expect_panic(event_post, &a.ev, "was posted after it was killed");
+    expect_panic(arm, &a.ev, "was armed after it was killed");
+    expect_panic(event_post, &b.ev, "was posted after it was killed");
+    event_init(&a.ev, note, 0);
+    event_post(&a.ev);
+    assert_true(event_run());
+    assert_string_equal(trace, "a");
+    memset(&b, EVENT_POISON, sizeof b);
+    b.ev.cpu = 0;
+    expect_panic(event_post, &b.ev, "an event in freed memory");
+}
+
+/* Memory that a queued event lies in is not freed unseen: posted, timed, on any CPU. */
+static void test_freed_while_queued(void **state)
+{
+    struct named a, b;
+
+    (void)state;
+    make(&a, 'a', 0);
+    make(&b, 'b', 1);
+    event_assert_none_in(&a, sizeof a);
+    event_post(&a.ev);
+    event_at(&b.ev, host_now + 50);
+    expect_panic(free_it, &a.ev, "is freed while event");
+    expect_panic(free_it, &b.ev, "is freed while event");
+    event_kill(&a.ev);
+    event_kill(&b.ev);
+    event_assert_none_in(&a, sizeof a);
+    event_assert_none_in(&b, sizeof b);
+}
+
 /* Two CPUs post to a third while it runs and cancels: each post is followed by a run, or by a cancel. */
 static unsigned posts_seen, runs;
 static struct event shared;
@@ -257,6 +336,8 @@ int main(void)
         cmocka_unit_test_setup(test_a_lost_interrupt_is_made_up_for, setup),
         cmocka_unit_test_setup(test_other_cpu, setup), cmocka_unit_test_setup(test_budget, setup),
         cmocka_unit_test_setup(test_threads, setup),
+        /* The last ones: a caught panic leaves the locks out of use. */
+        cmocka_unit_test_setup(test_kill, setup), cmocka_unit_test_setup(test_freed_while_queued, setup),
     };
 
     host_init(3, 0);

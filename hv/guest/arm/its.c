@@ -399,6 +399,5 @@ int its_create(struct vgic *g, const struct vgic_layout *l)
 
 void its_stop(struct vgic *g)
 {
-    if (g->has_its)
-        event_cancel(&g->its.work);
+    event_kill(&g->its.work);
 }

@@ -235,6 +235,5 @@ void arm_pl011_destroy(struct pl011 *u)
     if (u->listening)
         console_unlisten(u->vm->console, &u->rx);
     u->listening = false;
-    if (u->rx.fn)
-        event_cancel(&u->rx);
+    event_kill(&u->rx);
 }

@@ -113,6 +113,5 @@ int arm_pl031_create(struct arm_devices *d)
 
 void arm_pl031_destroy(struct pl031 *r)
 {
-    if (r->ev.fn)
-        event_cancel(&r->ev);
+    event_kill(&r->ev);
 }

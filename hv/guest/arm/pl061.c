@@ -140,6 +140,5 @@ int arm_pl061_create(struct arm_devices *d)
 
 void arm_pl061_destroy(struct pl061 *g)
 {
-    if (g->release.fn)
-        event_cancel(&g->release);
+    event_kill(&g->release);
 }

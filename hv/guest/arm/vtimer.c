@@ -87,8 +87,8 @@ void vtimer_cpu_init(struct vgic_cpu *c)
 
 void vtimer_cpu_fini(struct vgic_cpu *c)
 {
-    event_cancel(&c->virt.ev);
-    event_cancel(&c->phys.ev);
+    event_kill(&c->virt.ev);
+    event_kill(&c->phys.ev);
 }
 
 static void set_offset(struct vgic_cpu *c)

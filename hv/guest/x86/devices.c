@@ -104,12 +104,6 @@ int x86_devices_create(struct vm *vm, const struct guest_config *c)
     return err;
 }
 
-static void cancel(struct event *ev)
-{
-    if (ev->fn)
-        event_cancel(ev);
-}
-
 void x86_devices_destroy(struct vm *vm)
 {
     struct x86_intc *x = vm->vintc;
@@ -120,9 +114,9 @@ void x86_devices_destroy(struct vm *vm)
     for (unsigned i = 0; i < d->nregions; i++)
         (void)io_unregister(vm, d->region[i].space, d->region[i].base);
     uart_destroy(&d->uart);
-    cancel(&d->pit.ev);
-    cancel(&d->rtc.ev);
-    cancel(&d->pm.ev);
+    event_kill(&d->pit.ev);
+    event_kill(&d->rtc.ev);
+    event_kill(&d->pm.ev);
     x->devices = NULL;
     free(d);
 }

@@ -259,8 +259,10 @@ struct lapic *lapic_new(struct x86_intc *x, struct vcpu *v)
 
 void lapic_free(struct lapic *l)
 {
-    if (l)
-        event_cancel(&l->timer);
+    if (!l)
+        return;
+    event_kill(&l->timer);
+    event_assert_none_in(l, sizeof *l);
     free(l);
 }
 

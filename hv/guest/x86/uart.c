@@ -304,6 +304,5 @@ void uart_destroy(struct uart *u)
     if (u->listening)
         console_unlisten(u->vm->console, &u->rx);
     u->listening = false;
-    if (u->rx.fn)
-        event_cancel(&u->rx);
+    event_kill(&u->rx);
 }

@@ -11,6 +11,7 @@ int must_check console_create(const char *name, struct console **);    /* for go
 void console_write(struct console *, const char *, size_t);
 /* A device that takes input: `ready` is posted when input waits; the device with the highest priority gets it (UART 1, virtio console 2). 0 or -ENOSPC. */
 int must_check console_listen(struct console *, unsigned priority, struct event *ready);
+/* On return nobody posts `ready` any more; it may still be queued. */
 void console_unlisten(struct console *, struct event *ready);
 size_t console_read(struct console *, struct event *ready, char *, size_t);  /* 0 when `ready` is not the current listener */
 /* The host's line, registered by drivers/. */

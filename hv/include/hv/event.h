@@ -13,7 +13,7 @@ struct event {
     uint64_t when;               /* ns of time_ns(), valid while heap_idx is not 0 */
     uint32_t heap_idx;           /* position in the CPU's timer heap + 1; 0: not in it */
     uint16_t cpu;                /* set before the first post; may be changed while not queued */
-    uint8_t state;               /* 1: posted, and its fn has not started */
+    uint8_t state;               /* 1: posted, and its fn has not started; 4: dead */
 };
 #define EVENT_TIMERS_MAX 4096    /* per CPU; more timed events than this on one CPU is a bug of ours: panic */
 struct event_queue {             /* embedded in struct percpu; fields are private to event.c and loop.c */
@@ -29,6 +29,7 @@ struct event_queue {             /* embedded in struct percpu; fields are privat
 
 /* Each CPU, before its first event: makes its queue. -ENOMEM. */
 int must_check event_cpu_init(void);
+/* The event must not be queued. One that was killed lives again. */
 void event_init(struct event *, void (*fn)(struct event *), uint32_t cpu);
 /* Any CPU, any context. Posting an event that is already queued does nothing: fn runs once. */
 void event_post(struct event *);
@@ -36,6 +37,17 @@ void event_post(struct event *);
 void event_at(struct event *, uint64_t ns);
 /* Any CPU, not while holding a lock that fn takes. On return fn is neither queued nor running (unless called from fn itself). */
 void event_cancel(struct event *);
+/*
+ * As event_cancel(), and for ever: call it before the memory that holds the event is freed.
+ * Everything that could post or arm the event must be dead or silent before, so an object's own
+ * event is the last part of it to die. Posting or arming a dead event panics in debug builds, with
+ * the name of its function, and does nothing in release builds. Killing twice is harmless.
+ */
+void event_kill(struct event *);
+/* Any CPU. Debug builds panic if an event within the object is queued, or runs on another CPU. */
+void event_assert_none_in(const void *obj, size_t len);
+/* What debug builds fill freed objects with: an event in such memory looks dead. */
+#define EVENT_POISON 0xa5
 /* This CPU: runs all due events. True when anything ran. Called by the loop only. */
 bool event_run(void);
 /* This CPU: ns of the next timed event, or UINT64_MAX. */
@@ -52,4 +64,6 @@ void event_arm(uint64_t limit);
 void event_check_timer(uint64_t now);
 /* The handler of arch's timer interrupt calls this, and nothing else. */
 void event_timer_irq(void);
+/* The name of an event's function, for the log: "?" when it is not known. */
+const char *event_name(const struct event *);
 /* Monotonic nanoseconds since boot: <hv/time.h>. */
