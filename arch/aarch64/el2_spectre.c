@@ -2,7 +2,10 @@
 #include <hv/config.h>
 #include <hv/lock.h>
 #include <hv/log.h>
+#include <hv/mitigations.h>
 #include <hv/percpu.h>
+
+#include <arch/cpu.h>
 
 #include "el2.h"
 #include "private.h"
@@ -95,4 +98,18 @@ void el2_spectre_answers(uint32_t regs[4])
     regs[0] = answer(all.v2);
     regs[1] = all.v4 == SPECTRE_SAFE || (all.v4 == SPECTRE_MITIGATED && !all.ssbs) ? ARM_WORKAROUND_NOT_NEEDED : ARM_WORKAROUND_ABSENT;
     regs[2] = answer(all.bhb);
+}
+
+void arch_mitigations_init(void)
+{
+    static const uint8_t states[] = { MIT_VULNERABLE, MIT_MITIGATED, MIT_NOT_AFFECTED };
+    struct mitigation_report m = { 0 };
+
+    for (unsigned c = 0; c < MIT_COUNT; c++)
+        mitigation_say(&m.class[c], MIT_NOT_AFFECTED, NULL);
+    mitigation_say(&m.class[MIT_MELTDOWN], MIT_UNKNOWN, NULL);
+    mitigation_say(&m.class[MIT_SPECTRE_V1], MIT_UNKNOWN, NULL);
+    mitigation_say(&m.class[MIT_SPECTRE_V2], wanted() ? states[min_u64(all.v2, all.bhb)] : MIT_VULNERABLE, NULL);
+    mitigation_say(&m.class[MIT_SPEC_STORE_BYPASS], states[all.v4], NULL);
+    mitigations_set(&m);
 }

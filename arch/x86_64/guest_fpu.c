@@ -15,6 +15,7 @@
 
 #include "guest_fpu.h"
 #include "private.h"
+#include "spec.h"
 
 #define FXSAVE_SIZE 512u
 #define XSAVE_MIN (FXSAVE_SIZE + 64u)
@@ -211,7 +212,7 @@ static void barrier(const struct vm *vm)
 {
     const struct vm **last = &last_vm[this_cpu()->id];
 
-    if (guest_fpu_caps.ibpb && *last != vm)
+    if (spec.ibpb && *last != vm)
         wrmsr(MSR_PRED_CMD, 1);
     *last = vm;
 }

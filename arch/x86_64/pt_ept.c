@@ -7,6 +7,13 @@ enum { EPT_R = 1 << 0, EPT_W = 1 << 1, EPT_X = 1 << 2, EPT_TYPE_SHIFT = 3, EPT_P
 enum { TYPE_UC = 0, TYPE_WC = 1, TYPE_WB = 6 };
 #define EPT_ADDR 0x000ffffffffff000ull
 
+static bool split_exec;
+
+void ept_split_exec(void)
+{
+    split_exec = true;
+}
+
 /* Accessed and dirty are set at once, so that the CPU need not write them; where it has no such bits they are ignored. */
 static uint64_t ept_leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype type)
 {
@@ -14,7 +21,7 @@ static uint64_t ept_leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype t
     uint64_t pte = pa.v | types[type] << EPT_TYPE_SHIFT | EPT_R | EPT_A | EPT_D;
 
     pte |= prot & PROT_W ? EPT_W : 0;
-    pte |= prot & PROT_X ? EPT_X : 0;
+    pte |= (prot & PROT_X) && !(level && split_exec) ? EPT_X : 0;
     return level ? pte | EPT_PS : pte;
 }
 

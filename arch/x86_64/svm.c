@@ -11,6 +11,7 @@
 #include <arch/cpu.h>
 
 #include "private.h"
+#include "spec_entry.h"
 #include "svm.h"
 
 struct svm_caps svm_caps;
@@ -39,22 +40,36 @@ static void msr_allow(uint8_t *map, uint32_t msr)
     }
 }
 
-static int make_maps(void)
+/* Two bits an MSR, the upper one for writes. PRED_CMD can only be written. */
+static void fill_msr_map(uint8_t *map, bool pass_spec_ctrl)
 {
-    hpa_t io = pmm_alloc(IOPM_ORDER, PMM_HV), msr = pmm_alloc(MSRPM_ORDER, PMM_HV);
-    uint8_t *map;
-
-    if (!io.v || !msr.v)
-        return -ENOMEM;
-    memset(phys_to_virt(io), 0xff, PAGE_SIZE << IOPM_ORDER);
-    map = phys_to_virt(msr);
     memset(map, 0xff, PAGE_SIZE << MSRPM_ORDER);
     for (unsigned i = 0; i < ARRAY_SIZE(free_msrs); i++)
         msr_allow(map, free_msrs[i]);
     if (guest_fpu_caps.rdtscp)
         msr_allow(map, MSR_TSC_AUX);
+    if (guest_fpu_caps.ibpb)
+        map[SPEC_MSR_PRED / 4] &= (uint8_t)~(2u << (SPEC_MSR_PRED % 4 * 2));
+    if (pass_spec_ctrl)
+        msr_allow(map, SPEC_MSR_CTRL);
+}
+
+static int make_maps(void)
+{
+    hpa_t io = pmm_alloc(IOPM_ORDER, PMM_HV);
+
+    if (!io.v)
+        return -ENOMEM;
+    memset(phys_to_virt(io), 0xff, PAGE_SIZE << IOPM_ORDER);
     svm_caps.iopm_pa = io.v;
-    svm_caps.msrpm_pa = msr.v;
+    for (unsigned pass = 0; pass < 2; pass++) {
+        hpa_t pa = pmm_alloc(MSRPM_ORDER, PMM_HV);
+
+        if (!pa.v)
+            return -ENOMEM;
+        fill_msr_map(phys_to_virt(pa), pass);
+        svm_caps.msrpm_pa[pass] = pa.v;
+    }
     return 0;
 }
 
@@ -165,7 +180,6 @@ static void set_up(struct vcpu *v, struct vmcb *b)
 {
     set_intercepts(b);
     b->iopm_base_pa = svm_caps.iopm_pa;
-    b->msrpm_base_pa = svm_caps.msrpm_pa;
     b->np_enable = 1;
     b->n_cr3 = v->vm->gmem.s2.root.v;
     svm_reset_state(v, false);
@@ -215,6 +229,7 @@ static void svm_vcpu_reset(struct vcpu *v)
 
 static void svm_load(struct vcpu *v)
 {
+    spec_load();
     guest_fpu_load(v, &svm_of(v)->fpu);
     svm_of(v)->vmcb->clean = 0;
 }

@@ -4,13 +4,14 @@
 #include <hv/vcpu.h>
 
 #include "guest_fpu.h"
+#include "spec.h"
 #include "vmcb.h"
 
 /* What this machine's SVM has; the same on every CPU. Filled by svm_probe(). */
 struct svm_caps {
     uint32_t features;             /* enum svm_feature */
     uint32_t asids;                /* number of ASIDs, 0 (the host) included */
-    uint64_t iopm_pa, msrpm_pa;    /* permission maps, the same for every guest */
+    uint64_t iopm_pa, msrpm_pa[2]; /* permission maps, the same for every guest; [1]: SPEC_CTRL does not exit */
     uint32_t clean_after_run;      /* CLEAN_ALL, or 0 where the CPU knows no clean bits */
 };
 extern struct svm_caps svm_caps;
@@ -33,6 +34,7 @@ struct svm_vcpu {
     uint64_t vmcb_pa;
     uint64_t generation;           /* of the CPU that gave guest_asid; 0: needs a new ASID */
     struct guest_fpu fpu;
+    struct spec_vcpu spec;
     uint64_t iret_rip;
     uint8_t nmi;                   /* enum svm_nmi */
     bool nmi_wanted, nmi_step;     /* step: RFLAGS.TF was set by us, to stop after the IRET */
@@ -46,6 +48,7 @@ static inline void svm_dirty(struct svm_vcpu *s, uint32_t bits) { s->vmcb->clean
 extern const struct vcpu_ops svm_ops;
 /* svm_entry.S: runs the guest until its next exit. On return GIF is 1 and interrupts are off. */
 void svm_enter(struct vcpu_regs *, struct vmcb *, uint64_t vmcb_pa, uint64_t host_pa);
+void svm_enter_guarded(struct vcpu_regs *, struct vmcb *, uint64_t vmcb_pa, uint64_t host_pa, struct spec_vcpu *);   /* spec_vcpu.flags is not 0 */
 /* svm_run.c */
 void svm_run(struct vcpu *, struct vcpu_exit *);
 /* svm_irq.c: interrupts, NMIs, exceptions */

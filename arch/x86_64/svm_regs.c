@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "private.h"
+#include "spec_entry.h"
 #include "svm.h"
 
 /* A register that is a field: where, how wide (0: no field), which clean bit covers it, and bits that must be zero. */
@@ -57,6 +58,29 @@ static uint64_t load(const struct vmcb *b, const struct field *f)
     }
 }
 
+static int get_virtual_spec_ctrl(const struct svm_vcpu *s, uint64_t *val)
+{
+    *val = s->vmcb->spec_ctrl;
+    return spec.spec_ctrl ? 0 : -ENOENT;
+}
+
+/* Where the CPU virtualizes it (15.36), it combines the VMCB's with ours by itself, and ours is back after the exit. */
+static int set_spec_ctrl(struct svm_vcpu *s, uint64_t val)
+{
+    int err = spec_check(val);
+
+    if (err)
+        return err;
+    if (svm_has(SVM_SPEC_CTRL))
+        s->vmcb->spec_ctrl = val;
+    else
+        spec_set(&s->spec, val);
+    if (val)
+        s->vmcb->msrpm_base_pa = svm_caps.msrpm_pa[1];
+    svm_dirty(s, CLEAN_IOPM);
+    return 0;
+}
+
 /* Registers that are no field of the VMCB, or not only. */
 static __attribute__((noinline)) int get_special(const struct vcpu *v, uint32_t id, uint64_t *val)
 {
@@ -64,6 +88,8 @@ static __attribute__((noinline)) int get_special(const struct vcpu *v, uint32_t 
 
     if (id == X86_CR8)
         *val = s->vmcb->v_intr & 0xf;
+    else if (id == SPEC_MSR_CTRL)
+        return svm_has(SVM_SPEC_CTRL) ? get_virtual_spec_ctrl(s, val) : spec_get(&s->spec, val);
     else
         return guest_fpu_get_reg(v, &s->fpu, id, val);
     return 0;
@@ -88,6 +114,8 @@ static int set_special(struct vcpu *v, uint32_t id, uint64_t val)
 
     if (id == X86_EFER)
         return set_efer(v, val);
+    if (id == SPEC_MSR_CTRL)
+        return set_spec_ctrl(s, val);
     if (id != X86_CR8)
         return guest_fpu_set_reg(v, &s->fpu, id, val);
     if (val > 15)
@@ -194,6 +222,9 @@ void svm_reset_state(struct vcpu *v, bool init)
     b->dr7 = 0x400;
     b->efer = EFER_SVME;
     if (!init) {
+        spec_vcpu_reset(&s->spec);
+        b->msrpm_base_pa = svm_caps.msrpm_pa[0];
+        b->spec_ctrl = 0;
         b->g_pat = 0x0007040600070406;
         b->star = b->lstar = b->cstar = b->sfmask = b->kernel_gs_base = 0;
         b->sysenter_cs = b->sysenter_esp = b->sysenter_eip = b->dbgctl = 0;

@@ -256,7 +256,10 @@ void svm_run(struct vcpu *v, struct vcpu_exit *e)
     b->eventinj = 0;
     if (v->event.type != VEV_NONE)
         svm_inject(v, s);
-    svm_enter(&v->regs, b, s->vmcb_pa, c->host_pa);
+    if (s->spec.flags)
+        svm_enter_guarded(&v->regs, b, s->vmcb_pa, c->host_pa, &s->spec);
+    else
+        svm_enter(&v->regs, b, s->vmcb_pa, c->host_pa);
     b->clean = svm_caps.clean_after_run;
     b->tlb_control = TLB_NOTHING;
     e->insn_bytes_len = 0;

@@ -45,7 +45,9 @@ struct vmcb {
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip, cr2;   /* 200 .. 240 */
     uint8_t reserved8[0x668 - 0x648];
     uint64_t g_pat, dbgctl, br_from, br_to, lastexcpfrom, lastexcpto;   /* 268 .. */
-    uint8_t reserved9[0x1000 - 0x698];
+    uint8_t reserved9[0x6e0 - 0x698];
+    uint64_t spec_ctrl;                               /* 2e0 the guest's, where the CPU virtualizes it (SVM_SPEC_CTRL) */
+    uint8_t reserved10[0x1000 - 0x6e8];
 };
 #define VMCB_AT(field, off) static_assert(offsetof(struct vmcb, field) == (off), "VMCB layout: " #field)
 VMCB_AT(pause_filter_threshold, 0x3c);
@@ -70,6 +72,7 @@ VMCB_AT(rsp, 0x5d8);
 VMCB_AT(rax, 0x5f8);
 VMCB_AT(cr2, 0x640);
 VMCB_AT(g_pat, 0x668);
+VMCB_AT(spec_ctrl, 0x6e0);
 static_assert(sizeof(struct vmcb) == 4096, "VMCB");
 
 /* Intercepts, section 15.9 and table B-1. */
@@ -134,5 +137,5 @@ enum { NPF_P = 1 << 0, NPF_W = 1 << 1, NPF_U = 1 << 2, NPF_RSV = 1 << 3, NPF_ID 
 /* CPUID leaf 8000000A EDX, volume 3 appendix E.4.9. */
 enum svm_feature {
     SVM_NP = 1 << 0, SVM_NRIPS = 1 << 3, SVM_VMCB_CLEAN = 1 << 5, SVM_FLUSH_BY_ASID = 1 << 6, SVM_DECODE_ASSISTS = 1 << 7,
-    SVM_PAUSE_FILTER = 1 << 10, SVM_PAUSE_THRESHOLD = 1 << 12,
+    SVM_PAUSE_FILTER = 1 << 10, SVM_PAUSE_THRESHOLD = 1 << 12, SVM_SPEC_CTRL = 1 << 20,
 };

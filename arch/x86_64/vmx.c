@@ -13,6 +13,7 @@
 
 #include "private.h"
 #include "svm.h"
+#include "spec_entry.h"
 #include "vmx.h"
 
 struct vmx_cpu vmx_cpus[MAX_CPUS];
@@ -54,7 +55,6 @@ static int vmx_cpu_enable(void)
     write_cr4(read_cr4() | rdmsr(MSR_VMX_CR4_FIXED0) | CR4_VMXE);
     if (!vmxon(region.v))
         return -EIO;
-    vmx_leaks_cpu();
     c->vmxon_pa = region.v;
     c->generation = MAX_CPUS + this_cpu()->id;
     c->next_vpid = 1;
@@ -165,7 +165,7 @@ static void set_controls(struct vmx_vcpu *s)
     const struct { enum vmcs_field field; uint64_t val; } fixed[] = {
         { PIN_CONTROLS, vmx_caps.pin }, { PRIMARY_CONTROLS, vmx_caps.primary }, { SECONDARY_CONTROLS, vmx_caps.secondary },
         { EXIT_CONTROLS, vmx_caps.exit }, { ENTRY_CONTROLS, vmx_caps.entry },
-        { EXCEPTION_BITMAP, 1u << X86_DB | 1u << X86_AC | 1u << X86_MC }, { MSR_BITMAP, vmx_caps.msr_bitmap_pa }, { EPT_POINTER, s->eptp },
+        { EXCEPTION_BITMAP, 1u << X86_DB | 1u << X86_AC | 1u << X86_MC }, { MSR_BITMAP, vmx_caps.msr_bitmap_pa[0] }, { EPT_POINTER, s->eptp },
         { VIRTUAL_APIC, virt_to_phys(s->vapic).v }, { TPR_THRESHOLD, 0 },
         { CR0_MASK, ~(uint64_t)CR0_GUEST_OWNS }, { CR4_MASK, ~(uint64_t)CR4_GUEST_OWNS }, { VMCS_LINK_POINTER, UINT64_MAX },
         { PF_ERROR_MASK, 0 }, { PF_ERROR_MATCH, 0 }, { CR3_TARGET_COUNT, 0 }, { EXIT_MSR_STORE_COUNT, 0 }, { EXIT_MSR_LOAD_COUNT, 0 },
@@ -292,14 +292,24 @@ static void write_host(struct vmx_vcpu *s)
     vmwrite(HOST_SYSENTER_EIP, 0);
     vmwrite(HOST_PAT, rdmsr(MSR_PAT));
     vmwrite(HOST_EFER, rdmsr(MSR_EFER));
-    vmwrite(HOST_RIP, (uint64_t)(vmx_leaks.fill_rsb ? vmx_exit_fill : vmx_exit));
+    vmx_put_spec(s);
     s->host_rsp = 0;
+}
+
+/* The VMCS is current. Where exits arrive, and whether the guest's accesses to SPEC_CTRL are among them. */
+void vmx_put_spec(const struct vmx_vcpu *s)
+{
+    bool pass = s->spec.flags & SPEC_READ;
+
+    vmwrite(HOST_RIP, (uint64_t)(s->spec.flags ? vmx_exit_guarded : vmx_exit));
+    vmwrite(MSR_BITMAP, s->secondary & S_X2APIC ? vmx_caps.x2_bitmap_pa[pass] : vmx_caps.msr_bitmap_pa[pass]);
 }
 
 static void vmx_load(struct vcpu *v)
 {
     struct vmx_vcpu *s = vmx_of(v);
 
+    spec_load();
     vmx_use(v);
     write_host(s);
     s->looked_after = time_ns();

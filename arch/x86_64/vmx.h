@@ -7,7 +7,7 @@
 #include "private.h"
 #include "vmcs.h"
 #include "vmx_check.h"
-#include "vmx_leaks.h"
+#include "spec.h"
 
 /* What this machine's VMX has; the same on every CPU. Filled by vmx_probe(). */
 struct vmx_caps {
@@ -16,7 +16,7 @@ struct vmx_caps {
     uint64_t ept;                  /* IA32_VMX_EPT_VPID_CAP */
     uint64_t cr0_fixed, cr4_fixed; /* bits that must be 1 in the guest; PE and PG are free with unrestricted guest */
     uint64_t cr4_known;            /* bits that may be 1 */
-    uint64_t msr_bitmap_pa, x2_bitmap_pa;   /* the second: for guests whose x2APIC the CPU keeps */
+    uint64_t msr_bitmap_pa[2], x2_bitmap_pa[2];   /* the latter: for guests whose x2APIC the CPU keeps; [1]: SPEC_CTRL does not exit */
     uint32_t apic;                 /* secondary controls by which the CPU keeps a guest's local APIC; 0: it does not */
     bool posted;                   /* and takes posted interrupts */
     uint64_t apic_page_pa;         /* where guests' APIC pages are mapped; never accessed */
@@ -69,6 +69,7 @@ struct vmx_vcpu {
     bool rsp_known;                /* v->regs.gpr[X86_RSP] is the guest's: most exits do not read it */
     bool flush_vpid, flush_ept;    /* before the next entry; set by vmx_stale() */
     struct guest_fpu fpu;
+    struct spec_vcpu spec;
 };
 
 static inline struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->arch; }
@@ -93,17 +94,13 @@ static inline void vmx_done(struct vcpu *v)
     if (x86_this_cpu()->loaded != v)
         vmx_drop(vmx_of(v));
 }
+void vmx_put_spec(const struct vmx_vcpu *);
 void vmx_flush(struct vmx_vcpu *);
 void vmx_stale(struct vmx_vcpu *, bool ept);   /* own CPU, or not loaded: translations by the guest's tables, or all */
 void vmx_new_vpid(struct vmx_vcpu *, struct vmx_cpu *);
 /* vmx_entry.S: runs the guest until its next exit. False: the instruction failed. Interrupts stay off. */
-bool vmx_enter(struct vcpu_regs *, bool launched, uint64_t *host_rsp);
-extern const uint8_t vmx_exit[], vmx_exit_fill[];   /* where exits arrive; fill: with a new return stack for predictions */
-/* vmx_guard.c */
-extern struct vmx_leaks vmx_leaks;
-void vmx_leaks_probe(void);
-void vmx_leaks_cpu(void);          /* each CPU, once; and after exits where ibrs_switch */
-void vmx_leaks_entry(void);        /* before entries where at_entry */
+bool vmx_enter(struct vcpu_regs *, bool launched, uint64_t *host_rsp, struct spec_vcpu *);
+extern const uint8_t vmx_exit[], vmx_exit_guarded[];   /* where exits arrive; guarded: where spec_vcpu.flags is not 0 */
 /* vmx_run.c */
 void vmx_run(struct vcpu *, struct vcpu_exit *);
 bool vmx_run_until(struct vcpu *, uint64_t ns);
@@ -138,3 +135,4 @@ uint64_t vmx_guest_cr0(const struct vmx_vcpu *, uint64_t owned);
 uint64_t vmx_guest_cr4(const struct vmx_vcpu *, uint64_t owned);
 /* pt_ept.c */
 extern struct pt_format ept_format;   /* leaf_levels is set by vmx_probe() */
+void ept_split_exec(void);         /* from now on large leaves are not executable (iTLB multihit); before there is a guest */

@@ -37,16 +37,22 @@ static void allow(uint8_t *map, const uint8_t *regs, unsigned n)
 
 static int make_pages(void)
 {
-    hpa_t page = pmm_alloc_zero(0, PMM_HV), bitmap = pmm_alloc(0, PMM_HV);
-    uint8_t *map;
+    hpa_t page = pmm_alloc_zero(0, PMM_HV);
 
-    if (!page.v || !bitmap.v)
+    if (!page.v)
         return -ENOMEM;
-    map = memcpy(phys_to_virt(bitmap), phys_to_virt(hpa(vmx_caps.msr_bitmap_pa)), PAGE_SIZE);
-    allow(map, x2_reads, ARRAY_SIZE(x2_reads));
-    allow(map + 0x800, x2_writes, ARRAY_SIZE(x2_writes));
     vmx_caps.apic_page_pa = page.v;
-    vmx_caps.x2_bitmap_pa = bitmap.v;
+    for (unsigned pass = 0; pass < 2; pass++) {
+        hpa_t pa = pmm_alloc(0, PMM_HV);
+        uint8_t *map;
+
+        if (!pa.v)
+            return -ENOMEM;
+        map = memcpy(phys_to_virt(pa), phys_to_virt(hpa(vmx_caps.msr_bitmap_pa[pass])), PAGE_SIZE);
+        allow(map, x2_reads, ARRAY_SIZE(x2_reads));
+        allow(map + 0x800, x2_writes, ARRAY_SIZE(x2_writes));
+        vmx_caps.x2_bitmap_pa[pass] = pa.v;
+    }
     return 0;
 }
 
@@ -161,7 +167,7 @@ void vmx_put_apic(struct vmx_vcpu *s)
 {
     if (s->apic_stale & APIC_MODE) {
         vmwrite(SECONDARY_CONTROLS, s->secondary);
-        vmwrite(MSR_BITMAP, s->secondary & S_X2APIC ? vmx_caps.x2_bitmap_pa : vmx_caps.msr_bitmap_pa);
+        vmx_put_spec(s);
         if (vmx_caps.apic & S_APIC_ACCESSES)
             vmwrite(APIC_ACCESS, vmx_caps.apic_page_pa);
         put_posted(s);

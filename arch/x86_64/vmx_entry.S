@@ -1,71 +1,18 @@
 /*
  * vmx_entry.S: into the guest and out again. Intel SDM volume 3 chapters 26 and 27.
  *
- * bool vmx_enter(struct vcpu_regs *regs, bool launched, uint64_t *host_rsp)
+ * bool vmx_enter(struct vcpu_regs *regs, bool launched, uint64_t *host_rsp, struct spec_vcpu *)
  *
- * VM entry loads RSP, RIP, RFLAGS and the segments; the rest is ours. A VM exit arrives at vmx_exit with the stack as it was
- * and RFLAGS 2, hence with interrupts off. HOST_RSP is written only when it differs from *host_rsp.
+ * VM entry loads RSP, RIP, RFLAGS and the segments; the rest is ours. A VM exit arrives at vmx_exit, or at vmx_exit_guarded where something
+ * is done against speculation, with the stack as it was and RFLAGS 2, hence with interrupts off. HOST_RSP is written only when it differs
+ * from *host_rsp.
  */
+#include "spec_entry.h"
+
 #define GPR(n) ((n) * 8)(%rdi)
 #define VMCS_HOST_RSP 0x6c14
 
-        .text
-        .globl  vmx_enter, vmx_exit, vmx_exit_fill
-        .type   vmx_enter, @function
-vmx_enter:
-        push    %rbp
-        mov     %rsp, %rbp
-        push    %rbx
-        push    %r12
-        push    %r13
-        push    %r14
-        push    %r15
-        push    %rdi                    /* regs */
-        cmp     %rsp, (%rdx)
-        je      1f
-        mov     %rsp, (%rdx)
-        mov     $VMCS_HOST_RSP, %eax
-        vmwrite %rsp, %rax
-1:      test    %sil, %sil              /* MOV leaves the flags alone */
-        mov     GPR(0), %rax
-        mov     GPR(1), %rcx
-        mov     GPR(2), %rdx
-        mov     GPR(3), %rbx
-        mov     GPR(5), %rbp
-        mov     GPR(6), %rsi
-        mov     GPR(8), %r8
-        mov     GPR(9), %r9
-        mov     GPR(10), %r10
-        mov     GPR(11), %r11
-        mov     GPR(12), %r12
-        mov     GPR(13), %r13
-        mov     GPR(14), %r14
-        mov     GPR(15), %r15
-        mov     GPR(7), %rdi
-        jz      2f
-        vmresume
-        jmp     3f
-2:      vmlaunch
-3:      xor     %eax, %eax              /* only a failure comes here; the registers are still in regs */
-        pop     %rdi
-        jmp     4f
-        /*
-         * The return predictions are the guest's: 32 calls replace them, the most that any CPU keeps. What speculation would
-         * return to is a trap. Only RSP and flags change, so that the guest's registers need not be saved first.
-         */
-        .balign 16
-vmx_exit_fill:
-        .rept 32
-        call    6f
-5:      pause
-        lfence
-        jmp     5b
-6:
-        .endr
-        add     $32 * 8, %rsp
-        lfence
-        .balign 16
-vmx_exit:
+.macro SAVE_GUEST
         push    %rdi
         mov     8(%rsp), %rdi           /* regs */
         mov     %rax, GPR(0)
@@ -83,9 +30,84 @@ vmx_exit:
         mov     %r14, GPR(14)
         mov     %r15, GPR(15)
         pop     GPR(7)
-        pop     %rdi
+.endm
+
+        .text
+        .globl  vmx_enter, vmx_exit, vmx_exit_guarded
+        .type   vmx_enter, @function
+vmx_enter:
+        push    %rbp
+        mov     %rsp, %rbp
+        push    %rbx
+        push    %r12
+        push    %r13
+        push    %r14
+        push    %r15
+        movzbl  %sil, %eax
+        shl     $8, %eax
+        or      SPEC_FLAGS(%rcx), %eax
+        push    %rcx                    /* struct spec_vcpu */
+        push    %rax                    /* its flags in the lowest byte, launched in the next one */
+        push    %rdi                    /* regs */
+        cmp     %rsp, (%rdx)
+        je      1f
+        mov     %rsp, (%rdx)
+        mov     $VMCS_HOST_RSP, %edx
+        vmwrite %rsp, %rdx
+1:      test    %al, %al
+        jz      2f
+        mov     %rcx, %r8
+        SPEC_ENTRY
+2:      mov     GPR(0), %rax
+        mov     GPR(1), %rcx
+        mov     GPR(2), %rdx
+        mov     GPR(3), %rbx
+        mov     GPR(5), %rbp
+        mov     GPR(6), %rsi
+        mov     GPR(8), %r8
+        mov     GPR(9), %r9
+        mov     GPR(10), %r10
+        mov     GPR(11), %r11
+        mov     GPR(12), %r12
+        mov     GPR(13), %r13
+        mov     GPR(14), %r14
+        mov     GPR(15), %r15
+        mov     GPR(7), %rdi
+        testb   $SPEC_VERW, 8(%rsp)
+        jz      3f
+        verw    spec_selector(%rip)
+3:      cmpb    $0, 9(%rsp)
+        je      4f
+        vmresume
+        jmp     5f
+4:      vmlaunch
+        /* Only a failure comes here: the guest's registers are still in regs, and SPEC_CTRL may be the guest's. */
+5:      pop     %rdi
+        pop     %rax
+        pop     %r8
+        test    %al, %al
+        jz      6f
+        SPEC_EXIT
+6:      xor     %eax, %eax
+        jmp     vmx_left
+        .balign 16
+vmx_exit_guarded:
+        SAVE_GUEST
+        add     $16, %rsp
+        pop     %r8                     /* struct spec_vcpu */
+        SPEC_EXIT
         mov     $1, %eax
-4:      pop     %r15
+        jmp     vmx_left
+        .balign 16
+vmx_exit:
+        SAVE_GUEST
+        add     $24, %rsp
+        mov     $1, %eax
+vmx_left:
+        xor     %esi, %esi
+        xor     %edi, %edi
+        CLEAR_GPRS
+        pop     %r15
         pop     %r14
         pop     %r13
         pop     %r12

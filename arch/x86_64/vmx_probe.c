@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "private.h"
+#include "spec_entry.h"
 #include "vmx.h"
 
 struct vmx_caps vmx_caps;
@@ -146,20 +147,30 @@ static void msr_allow(uint8_t *map, uint32_t msr)
     map[0x800 + bit / 8] &= (uint8_t)~(1u << (bit % 8));       /* writes */
 }
 
-static int make_bitmap(void)
+/* PRED_CMD can only be written. */
+static void fill_bitmap(uint8_t *map, bool pass_spec_ctrl)
 {
-    hpa_t pa = pmm_alloc(0, PMM_HV);
-    uint8_t *map;
-
-    if (!pa.v)
-        return -ENOMEM;
-    map = phys_to_virt(pa);
     memset(map, 0xff, PAGE_SIZE);
     for (unsigned i = 0; i < ARRAY_SIZE(free_msrs); i++)
         msr_allow(map, free_msrs[i]);
     if (guest_fpu_caps.rdtscp)
         msr_allow(map, MSR_TSC_AUX);
-    vmx_caps.msr_bitmap_pa = pa.v;
+    if (guest_fpu_caps.ibpb)
+        map[0x800 + SPEC_MSR_PRED / 8] &= (uint8_t)~(1u << (SPEC_MSR_PRED % 8));
+    if (pass_spec_ctrl)
+        msr_allow(map, SPEC_MSR_CTRL);
+}
+
+static int make_bitmap(void)
+{
+    for (unsigned pass = 0; pass < 2; pass++) {
+        hpa_t pa = pmm_alloc(0, PMM_HV);
+
+        if (!pa.v)
+            return -ENOMEM;
+        fill_bitmap(phys_to_virt(pa), pass);
+        vmx_caps.msr_bitmap_pa[pass] = pa.v;
+    }
     return 0;
 }
 
@@ -199,8 +210,6 @@ int vmx_probe(void)
         err = make_bitmap();
     if (!err)
         err = vmx_apic_probe();
-    if (!err)
-        vmx_leaks_probe();
     if (!err)
         log_info("Intel VMX: unrestricted guest, EPT with %s pages%s%s%s%s%s", vmx_caps.ept & EPT_1G ? "1 GiB" : vmx_caps.ept & EPT_2M ? "2 MiB" : "4 KiB",
                  vmx_caps.ept & EPT_AD ? ", accessed and dirty bits" : "", vmx_caps.secondary & S_VPID ? ", VPID" : "",

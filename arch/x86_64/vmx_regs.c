@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "private.h"
+#include "spec_entry.h"
 #include "vmx.h"
 
 #define CR0_PE 1ull
@@ -198,7 +199,20 @@ static int get_switched(const struct vcpu *v, uint32_t id, uint64_t *val)
             return 0;
         }
     }
+    if (id == SPEC_MSR_CTRL)
+        return spec_get(&vmx_of(v)->spec, val);
     return guest_fpu_get_reg(v, &vmx_of(v)->fpu, id, val);
+}
+
+static int set_spec_ctrl(struct vmx_vcpu *s, uint64_t val)
+{
+    int err = spec_check(val);
+
+    if (err)
+        return err;
+    spec_set(&s->spec, val);
+    vmx_put_spec(s);
+    return 0;
 }
 
 static int set_switched(struct vcpu *v, uint32_t id, uint64_t val)
@@ -211,6 +225,8 @@ static int set_switched(struct vcpu *v, uint32_t id, uint64_t val)
             return 0;
         }
     }
+    if (id == SPEC_MSR_CTRL)
+        return set_spec_ctrl(vmx_of(v), val);
     return guest_fpu_set_reg(v, &vmx_of(v)->fpu, id, val);
 }
 
@@ -466,8 +482,11 @@ void vmx_reset_state(struct vcpu *v, bool init)
     (void)set_cr4(v, 0);
     cr2_set(v, 0);
     (void)dr6_set(v, 0xffff0ff0);
-    if (!init)
+    if (!init) {
         reset_msrs(s);
+        spec_vcpu_reset(&s->spec);
+        vmx_put_spec(s);
+    }
     s->changed = true;
     vmx_stale(s, false);
     s->generation = 0;             /* CR0 and CR3 changed behind the TLB's back */

@@ -1,4 +1,5 @@
 /* vmx_run.c: one stretch of guest time, and what its end means. Intel SDM volume 3 chapters 25 to 27; reasons in appendix C. */
+#include <hv/gmem.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/pt.h>
@@ -192,6 +193,23 @@ static __attribute__((noinline)) void ept_in_delivery(struct vcpu *v, uint32_t q
         vmwrite(GUEST_INTERRUPTIBILITY, vmread(GUEST_INTERRUPTIBILITY) | BLOCK_NMI);
 }
 
+/* iTLB multihit: what a guest executes is mapped by 4 KiB pages. Not RAM: the exit says so in the ordinary way. */
+static void make_exec(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+{
+    int err = gmem_make_exec(v->vm, e->mem.gpa);
+
+    if (err == -EFAULT)
+        return;
+    e->reason = EXIT_NONE;
+    vmx_stale(s, true);
+    if (err) {
+        e->reason = EXIT_FAIL;
+        e->fail.hw_code = REASON_EPT_VIOLATION;
+        e->fail.hw_info = 0;
+        e->fail.what = "no memory for the page tables of what it executes";
+    }
+}
+
 static void exit_ept(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     static const uint8_t prot[8] = { PROT_R, PROT_R, PROT_W, PROT_W, PROT_X, PROT_X, PROT_W, PROT_W };
@@ -204,6 +222,8 @@ static void exit_ept(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
     e->mem.gpa = gpa(vmread(GUEST_PHYSICAL_ADDRESS));
     e->mem.prot = prot[q & 7];
     e->mem.decoded = false;
+    if (spec.split_exec && e->mem.prot == PROT_X)
+        make_exec(v, s, e);
     if ((info & INTR_VALID) || (q & EPTQ_NMI_UNBLOCKED))
         ept_in_delivery(v, q, info);
 }
@@ -403,16 +423,11 @@ static void put_threshold(struct vmx_vcpu *s)
     s->watching = (s->threshold | t) != 0;
 }
 
-/* at_entry holds where ibrs_switch does. */
-static __attribute__((noinline)) bool enter_guarded(struct vcpu *v, struct vmx_vcpu *s)
+/* What else ran on this CPU since the vCPU was picked may be in the cache; what its own exits bring there is its own, or no secret. */
+static __attribute__((noinline)) void flush_l1d(struct vcpu *v, struct vmx_vcpu *s)
 {
-    bool entered;
-
-    vmx_leaks_entry();
-    entered = vmx_enter(&v->regs, s->launched, &s->host_rsp);
-    if (vmx_leaks.ibrs_switch)
-        vmx_leaks_cpu();
-    return entered;
+    s->spec.stay = v->sched.since;
+    spec_flush_l1d();
 }
 
 static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
@@ -429,7 +444,9 @@ static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
             return REASON_RULE;
         s->changed = false;
     }
-    entered = vmx_leaks.at_entry ? enter_guarded(v, s) : vmx_enter(&v->regs, s->launched, &s->host_rsp);
+    if (spec.flush_l1d && s->spec.stay != v->sched.since)
+        flush_l1d(v, s);
+    entered = vmx_enter(&v->regs, s->launched, &s->host_rsp, &s->spec);
     if (!entered)
         return REASON_VMFAIL;
     s->launched = true;

@@ -100,6 +100,13 @@ static int do_config(struct boot_info *bi)
     return config_init(bi->config ? phys_to_virt(hpa(bi->config)) : NULL, bi->config_size);
 }
 
+static int do_mitigations(struct boot_info *bi)
+{
+    (void)bi;
+    arch_mitigations_init();
+    return 0;
+}
+
 static int do_guests(struct boot_info *bi)
 {
     int err = vm_init();
@@ -147,6 +154,7 @@ static const struct step steps[] = {
     { "console", do_console, "there is not enough memory" },
     { "virtualisation", do_engines, "" },
     { "configuration", do_config, "there is not enough memory" },
+    { NULL, do_mitigations, "" },
     { "guests", do_guests, "there is not enough memory" },
 };
 static_assert(ARRAY_SIZE(steps) <= ARRAY_SIZE(took), "took[]");

@@ -4,6 +4,7 @@
 #include <hv/heap.h>
 #include <hv/host_pci.h>
 #include <hv/log.h>
+#include <hv/mitigations.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
 #include <hv/power.h>
@@ -18,6 +19,7 @@
 static const char *const log_words[] = { "err", "warn", "info", "debug", NULL };
 static const char *const on_off[] = { "on", "off", NULL };
 static const char *const config_words[] = { "check", "show", NULL };
+static const char *const cpus_words[] = { "--mitigations", NULL };
 static const char *const force_words[] = { "--force", NULL };
 static const char *const tail_words[] = { "--tail", NULL };
 static const char *const yes_words[] = { "--yes", NULL };
@@ -33,7 +35,8 @@ const struct command commands[] = {
     { "resume", "NAME", "go on after a pause", "resume debian", cmd_resume, NULL, true, 1, 1 },
     { "console", "NAME [--tail]", "a guest's console (Ctrl-] returns), or the end of its output", "console debian", cmd_console, tail_words, true, 1, 2 },
     { "log", "[LEVEL|all]", "the last 100 lines of the log, or all that are kept", "log warn", cmd_log, log_words, false, 0, 1 },
-    { "cpus", "", "the host's CPUs and what they do", "cpus", cmd_cpus, NULL, false, 0, 0 },
+    { "cpus", "[--mitigations]", "the host's CPUs and what they do, or what is done against attacks by speculation", "cpus --mitigations", cmd_cpus,
+      cpus_words, false, 0, 1 },
     { "memory", "", "what the host's memory is used for", "memory", cmd_memory, NULL, false, 0, 0 },
     { "pci", "", "the host's PCI devices", "pci", cmd_pci, NULL, false, 0, 0 },
     { "stats", "NAME", "a guest's exits by reason, with mean cycles", "stats debian", cmd_stats, NULL, true, 1, 1 },
@@ -131,7 +134,24 @@ static uint64_t idle_time(const struct percpu *cpu, uint64_t now)
     return cpu->idle_ns + (since && since < now ? now - since : 0);
 }
 
-void cmd_cpus(struct out *o, unsigned argc, char **argv)
+/* One row a class, in the words of Linux's /sys/devices/system/cpu/vulnerabilities. */
+static void show_mitigations(struct out *o)
+{
+    static const struct column cols[] = {
+        { "class", "Class", UNIT_NONE, false }, { "state", "What it is and what is done", UNIT_NONE, false },
+    };
+    const struct mitigation_report *m = mitigations_get();
+
+    out_list(o, "mitigations", cols, ARRAY_SIZE(cols));
+    for (unsigned c = 0; c < MIT_COUNT; c++) {
+        out_row(o);
+        out_cell(o, mitigation_name(c));
+        out_cell(o, m->class[c].text[0] ? m->class[c].text : "Unknown");
+    }
+    out_list_end(o);
+}
+
+static void show_cpus(struct out *o)
 {
     static const struct column cols[] = {
         { "cpu", "CPU", UNIT_NONE, true }, { "hw_id", "APIC ID", UNIT_NONE, true }, { "guest_ns", "In guests", UNIT_NS, true },
@@ -139,8 +159,6 @@ void cmd_cpus(struct out *o, unsigned argc, char **argv)
     };
     uint64_t up = time_ns();
 
-    (void)argc;
-    (void)argv;
     out_list(o, "cpus", cols, ARRAY_SIZE(cols));
     for (unsigned i = 0; i < cpu_count; i++) {
         const struct percpu *cpu = &percpus[i];
@@ -160,6 +178,16 @@ void cmd_cpus(struct out *o, unsigned argc, char **argv)
         out_cell(o, what);
     }
     out_list_end(o);
+}
+
+void cmd_cpus(struct out *o, unsigned argc, char **argv)
+{
+    if (argc == 1)
+        show_cpus(o);
+    else if (strcmp(argv[1], "--mitigations") == 0)
+        show_mitigations(o);
+    else
+        out_error(o, "`cpus %.20s`: give `cpus` or `cpus --mitigations`", argv[1]);
 }
 
 void cmd_memory(struct out *o, unsigned argc, char **argv)

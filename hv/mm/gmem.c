@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define RESERVE (16 * MIB) /* stays free for Trivet itself */
+#define EXEC_SPAN (2 * MIB) /* made executable at once */
 
 int gmem_init(struct vm *vm)
 {
@@ -346,6 +347,25 @@ void *gmem_run(struct vm *vm, gpa_t at, uint64_t *len, unsigned prot)
 }
 
 enum copy { COPY_IN, COPY_OUT, COPY_ZERO };
+
+/* Protecting one page splits the large leaf around it; then what it became is made executable. */
+int gmem_make_exec(struct vm *vm, gpa_t at)
+{
+    const struct gmem_piece *p = find_piece(&vm->gmem, at.v);
+    uint64_t page = at.v & ~(PAGE_SIZE - 1), from, to;
+    int err;
+
+    if (!p || !(p->prot & PROT_X))
+        return -EFAULT;
+    from = max_u64(p->gpa, page & ~(EXEC_SPAN - 1));
+    to = min_u64(p->gpa + p->len, (page & ~(EXEC_SPAN - 1)) + EXEC_SPAN);
+    spin_lock(&vm->gmem.lock);
+    err = pt_protect(&vm->gmem.s2, gpa(page), PAGE_SIZE, p->prot);
+    if (!err)
+        err = pt_protect(&vm->gmem.s2, gpa(from), to - from, p->prot);
+    spin_unlock(&vm->gmem.lock);
+    return err;
+}
 
 static int copy(struct vm *vm, uint64_t at, void *buf, uint64_t len, enum copy what)
 {

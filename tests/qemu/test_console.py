@@ -56,6 +56,24 @@ def test_cpus_and_memory(machine):
     assert memory["total_bytes"] > 1 << 30 and 0 < memory["free_bytes"] <= memory["total_bytes"]
 
 
+def test_mitigations(machine):
+    """QEMU's EPYC-v3: a Zen without STIBP. Every class has a line, for people and for programs, and in the log."""
+    said = {row["class"]: row["state"] for row in machine.cmd("cpus --mitigations")["mitigations"]}
+    assert len(said) == 17 and all(re.match("Not affected|Mitigation: |Vulnerable|Unknown", state) for state in said.values()), said
+    assert said["retbleed"].startswith("Mitigation: IBPB; SMT")
+    assert said["spectre_v2"].startswith("Mitigation: IBPB on VMEXIT; IBPB: always-on; STIBP: disabled; RSB filling")
+    assert said["meltdown"] == said["l1tf"] == said["mds"] == "Not affected"
+    log = "\n".join(line["line"] for line in machine.cmd("log all")["lines"])
+    for name, state in said.items():
+        assert (f"speculation: {name}: {state}" in log) == (state != "Not affected")
+    people(machine)
+    try:
+        assert "Mitigation: IBPB; SMT" in text(machine, "cpus --mitigations")
+        assert "give `cpus` or `cpus --mitigations`" in text(machine, "cpus --other")
+    finally:
+        programs(machine)
+
+
 def test_log_is_kept(machine):
     assert any("2 CPUs" in line["line"] for line in machine.cmd("log")["lines"])
 

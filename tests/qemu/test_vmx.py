@@ -16,6 +16,11 @@ GUESTS = ("hello-mb1", "hello-pvh", "cpu", "smp-2")
 FAST = ("corei7_icelake_u", "tigerlake")
 
 
+# Bochs' CPUs are those of the years before microcode against Meltdown and Spectre: none has IBRS, MD_CLEAR, FLUSH_CMD or IA32_ARCH_CAPABILITIES.
+LEAKS = {"spectre_v2": "Vulnerable: IBPB: disabled; STIBP: disabled; BHI: Vulnerable", "itlb_multihit": "Mitigation: Split huge pages",
+         "l1tf": "Mitigation: VMX: conditional cache flushes, SMT disabled", "mds": "Vulnerable: No microcode; SMT disabled"}
+
+
 @pytest.mark.parametrize("model, cpus", MACHINES)
 def test_model(model, cpus):
     with Bochs(make_image(test_guests.CONFIG, test_guests.FILES()), model=model, cpus=cpus) as machine:
@@ -24,6 +29,8 @@ def test_model(model, cpus):
                      "APICv (xAPIC and x2APIC)"):
             assert said in machine.text
         assert len(machine.cmd("cpus")["cpus"]) == cpus
+        said = {row["class"]: row["state"] for row in machine.cmd("cpus --mitigations")["mitigations"]}
+        assert {name: said[name] for name in LEAKS} == LEAKS
         for name in GUESTS if model in FAST else (*GUESTS, "apic"):
             machine.pass_guest(name, test_guests.GUESTS[name][4])
 

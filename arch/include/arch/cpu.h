@@ -9,6 +9,11 @@ void cpu_relax(void);                                /* PAUSE, YIELD */
 _Noreturn void cpu_halt_forever(void);
 _Noreturn void arch_reboot(void);
 _Noreturn void arch_poweroff(void);
+/*
+ * Boot CPU, once: the engines are on, the configuration is read, no guest exists. Decides what is done against attacks by speculation
+ * ([host] mitigations), prepares it, and tells it by mitigations_set() (<hv/mitigations.h>).
+ */
+void arch_mitigations_init(void);
 void arch_stop_others(void);                         /* panic: NMI */
 /*
  * Words from the CPU's own generator (RDRAND, RNDR) or the firmware's (TRNG): how many of n came, 0 where there is none or it is not known yet.

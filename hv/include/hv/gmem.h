@@ -32,6 +32,11 @@ void gmem_scrub_again(struct vm *);                    /* from the start: for a 
 uint64_t gmem_overhead(const struct vm *);             /* bytes of tables and lists beyond the guest's own RAM */
 int must_check gmem_map(struct vm *, const struct memslot *);   /* MMIO or ROM slot that somebody else owns; ROM only before the VM runs */
 int must_check gmem_unmap(struct vm *, gpa_t, uint64_t len);    /* of MMIO slots: domains, stage 2, flush all, reap. -EINVAL: cuts a slot, or RAM */
+/*
+ * Where the engine's format maps large leaves without PROT_X (EPT, iTLB multihit): the 2 MiB around a page of RAM or ROM that may be executed
+ * are mapped by executable 4 KiB leaves from now on. The caller flushes its own TLB. -EFAULT: no such page. -ENOMEM. From an exit.
+ */
+int must_check gmem_make_exec(struct vm *, gpa_t);
 /* Host pointer to guest RAM [gpa, gpa+len). NULL unless it lies within one contiguous piece of RAM with the wanted rights. Any CPU, exit path. */
 void *gmem_ptr(struct vm *, gpa_t, uint64_t len, unsigned prot);
 /* Quick, for exits: true: no piece is there, so gmem_ptr() gives NULL. False: it has to be asked. */

@@ -1,0 +1,181 @@
+/* spec.c: doing what spec_intel.c or spec_amd.c decided. IBPB between guests is in guest_fpu.c; entries and exits are in spec_entry.h. */
+#include <hv/config.h>
+#include <hv/percpu.h>
+#include <hv/vcpu.h>
+#include <string.h>
+
+#include <arch/cpu.h>
+
+#include "private.h"
+#include "spec.h"
+#include "spec_entry.h"
+#include "vmx.h"
+
+#define MSR_SPEC_CTRL 0x48u
+#define MSR_ARCH_CAPABILITIES 0x10au
+#define MSR_FLUSH_CMD 0x10bu
+#define MSR_MCU_OPT_CTRL 0x123u
+#define MSR_DE_CFG 0xc0011029u      /* bit 1: LFENCE waits (AMD) */
+#define MSR_BP_CFG 0xc001102eu      /* bit 4: BpSpecReduce (Zen 5) */
+#define EFER_AIBRSE (1ull << 21)
+#define L7_ARCH_CAPS 29
+#define L7_SRBDS_CTRL 9
+#define CAPS_GDS_CTRL 25
+#define HYPERVISOR 31               /* CPUID 1 ECX */
+
+static_assert(offsetof(struct spec_vcpu, guest) == SPEC_GUEST && offsetof(struct spec_vcpu, host) == SPEC_HOST &&
+              offsetof(struct spec_vcpu, flags) == SPEC_FLAGS, "spec_entry.h");
+
+struct spec_plan spec;
+const uint16_t spec_selector = SEL_DATA;        /* VERW clears buffers only with a selector in memory */
+static bool set_up[MAX_CPUS];
+static uint8_t evict[64 << 10] __attribute__((aligned(4096)));   /* twice the largest first-level data cache of a CPU without FLUSH_CMD */
+
+/* ---- what the CPU says ---- */
+
+/* How many low bits of an APIC ID tell the threads of a core apart: leaf Bh, or 8000001Eh on older AMD CPUs. */
+static unsigned thread_bits(void)
+{
+    struct cpuid b = x86_features.max_leaf >= 0xb ? cpuid(0xb, 0) : (struct cpuid){ 0 };
+    unsigned bits = 0;
+
+    if (b.b && (b.c >> 8 & 0xff) == 1)
+        return b.a & 31;
+    if (x86_features.max_ext < 0x8000001e || !(cpuid(0x80000001, 0).c >> 22 & 1))
+        return 0;
+    while ((1u << bits) < (cpuid(0x8000001e, 0).b >> 8 & 0xff) + 1)
+        bits++;
+    return bits;
+}
+
+/* Whether two of the CPUs that run are threads of one core. */
+static enum spec_smt spec_smt(void)
+{
+    unsigned bits = thread_bits();
+
+    for (uint32_t i = 0; i < cpu_count; i++)
+        for (uint32_t k = 0; k < i; k++)
+            if (percpus[i].hw_id >> bits == percpus[k].hw_id >> bits)
+                return SPEC_SMT_SHARED;
+    return SPEC_SMT_NONE;
+}
+
+static void read_model(struct spec_facts *f)
+{
+    uint32_t a = cpuid(1, 0).a, family = a >> 8 & 15;
+
+    f->stepping = a & 15;
+    f->model = (uint8_t)((a >> 4 & 15) | (a >> 12 & 0xf0));
+    f->family = (uint8_t)(family == 15 ? family + (a >> 20 & 0xff) : family);
+}
+
+static struct spec_facts facts(void)
+{
+    struct cpuid l7 = x86_features.max_leaf >= 7 ? cpuid(7, 0) : (struct cpuid){ 0 };
+    struct spec_facts f = { .l1_ecx = cpuid(1, 0).c, .l7_ebx = l7.b, .l7_edx = l7.d, .smt = spec_smt() };
+
+    read_model(&f);
+    f.l7_2_edx = l7.a >= 2 ? cpuid(7, 2).d : 0;
+    f.x8_ebx = x86_features.max_ext >= 0x80000008 ? cpuid(0x80000008, 0).b : 0;
+    if (x86_features.max_ext >= 0x80000021) {
+        f.x21_eax = cpuid(0x80000021, 0).a;
+        f.x21_ecx = cpuid(0x80000021, 0).c;
+    }
+    if (l7.d >> L7_ARCH_CAPS & 1)
+        f.arch_caps = rdmsr(MSR_ARCH_CAPABILITIES);
+    if ((l7.d >> L7_SRBDS_CTRL & 1) || (f.arch_caps >> CAPS_GDS_CTRL & 1))
+        f.mcu_opt = rdmsr(MSR_MCU_OPT_CTRL);
+    return f;
+}
+
+void arch_mitigations_init(void)
+{
+    struct spec_facts f = facts();
+    bool off = the_config.host.mitigations == MITIGATIONS_OFF, intel = x86_has_vmx();
+
+    (intel ? spec_intel : spec_amd)(&f, off, &spec);
+    spec.lfence &= !(f.l1_ecx >> HYPERVISOR & 1);   /* its MSR is not architectural: other hypervisors may not have it */
+    if (spec.split_exec)
+        ept_split_exec();
+    mitigations_set(&spec.told);
+}
+
+/* ---- each CPU ---- */
+
+static void set_up_cpu(void)
+{
+    if (spec.spec_ctrl && (spec.host || spec.ibrs_exit))
+        wrmsr(MSR_SPEC_CTRL, spec.host);
+    if (spec.auto_ibrs)
+        wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_AIBRSE);
+    if (spec.lfence)
+        wrmsr(MSR_DE_CFG, rdmsr(MSR_DE_CFG) | 1u << 1);
+    if (spec.bp_spec_reduce)
+        wrmsr(MSR_BP_CFG, rdmsr(MSR_BP_CFG) | 1u << 4);
+    if (spec.mcu_clear)
+        wrmsr(MSR_MCU_OPT_CTRL, rdmsr(MSR_MCU_OPT_CTRL) & ~spec.mcu_clear);
+}
+
+void spec_load(void)
+{
+    bool *done = &set_up[x86_this_cpu()->id];
+
+    if (!*done)
+        set_up_cpu();
+    *done = true;
+}
+
+/* Without FLUSH_CMD: reading twice as much as the cache holds throws out what it held; once a page first, for the TLB. */
+void spec_flush_l1d(void)
+{
+    volatile const uint8_t *p = evict;
+
+    if (!spec.flush_by_reads) {
+        wrmsr(MSR_FLUSH_CMD, 1);
+        return;
+    }
+    for (size_t i = 0; i < sizeof evict; i += PAGE_SIZE)
+        (void)p[i];
+    __asm__ volatile("lfence" : : : "memory");
+    for (size_t i = 0; i < sizeof evict; i += 64)
+        (void)p[i];
+    __asm__ volatile("lfence" : : : "memory");
+}
+
+/* ---- a vCPU's SPEC_CTRL ---- */
+
+void spec_vcpu_reset(struct spec_vcpu *s)
+{
+    const struct spec_plan *p = &spec;
+
+    memset(s, 0, sizeof *s);
+    s->host = p->host;
+    s->guest = p->ibrs_exit ? 0 : p->host;
+    s->flags = (p->ibrs_exit ? SPEC_SWITCH | SPEC_ALWAYS : 0u) | (p->ibpb_exit ? SPEC_IBPB : 0u) | (p->fill_rsb ? SPEC_RSB : 0u) |
+               (p->clear_bhb ? SPEC_BHB : 0u) | (p->verw ? SPEC_VERW : 0u);
+}
+
+int spec_get(const struct spec_vcpu *s, uint64_t *val)
+{
+    if (!spec.spec_ctrl)
+        return -ENOENT;
+    *val = s->flags & SPEC_READ ? s->guest : s->own;
+    return 0;
+}
+
+int spec_check(uint64_t val)
+{
+    if (!spec.spec_ctrl)
+        return -ENOENT;
+    return val & ~spec.spec_known ? -EINVAL : 0;
+}
+
+/* Until it writes something, a guest needs no switching: most never do. */
+void spec_set(struct spec_vcpu *s, uint64_t val)
+{
+    s->own = val;
+    if (val)
+        s->flags |= SPEC_SWITCH | SPEC_READ;
+    if (s->flags & SPEC_READ)
+        s->guest = val;
+}

@@ -1,0 +1,125 @@
+/*
+ * spec_entry.h: what the entry code of both engines does against speculation, as assembler macros. struct spec_vcpu is in %r8 (spec_vcpu.h).
+ * No indirect branch and no return comes before SPEC_EXIT has ended: its own conditional branches may be predicted by what the guest trained,
+ * and the LFENCE at its end waits until they are resolved.
+ */
+#define SPEC_GUEST 0
+#define SPEC_HOST  8
+#define SPEC_FLAGS 16
+#define SPEC_SWITCH (1 << 0)            /* the guest's SPEC_CTRL at entries, ours at exits, where they differ */
+#define SPEC_ALWAYS (1 << 1)            /* ours at exits even then: the write is the barrier (IBRS that is not "enhanced") */
+#define SPEC_READ   (1 << 2)            /* the guest writes its own: it is read at exits */
+#define SPEC_IBPB   (1 << 3)
+#define SPEC_RSB    (1 << 4)
+#define SPEC_BHB    (1 << 5)
+#define SPEC_VERW   (1 << 6)
+#define SPEC_MSR_CTRL 0x48
+#define SPEC_MSR_PRED 0x49
+
+#ifdef __ASSEMBLER__
+/* The return predictions are the guest's: 32 calls replace them, the most that any CPU keeps. What speculation would return to is a trap. */
+.macro FILL_RSB
+        .rept 32
+        call    8f
+7:      pause
+        lfence
+        jmp     7b
+8:
+        .endr
+        add     $32 * 8, %rsp
+        lfence
+.endm
+
+/*
+ * Taken branches and calls push the guest's out of the branch history: the sequence for CPUs without BHI_CTRL in Intel's "Branch History
+ * Injection", software BHB-clearing: 5 times 5 branches. Changes eax, ecx.
+ */
+.macro CLEAR_BHB
+        mov     $5, %ecx
+        call    .Lbhb1\@
+        jmp     .Lbhb5\@
+        .balign 64
+.Lbhb1\@:
+        call    .Lbhb2\@
+        ret
+        .balign 64
+.Lbhb2\@:
+        mov     $5, %eax
+.Lbhb3\@:
+        jmp     .Lbhb4\@
+        nop
+.Lbhb4\@:
+        sub     $1, %eax
+        jnz     .Lbhb3\@
+        sub     $1, %ecx
+        jnz     .Lbhb1\@
+        ret
+.Lbhb5\@:
+        lfence
+.endm
+
+/* Before the guest's registers are loaded. Changes rax, rcx, rdx. */
+.macro SPEC_ENTRY
+        testb   $SPEC_SWITCH, SPEC_FLAGS(%r8)
+        jz      .Lentry\@
+        mov     SPEC_GUEST(%r8), %rax
+        cmp     SPEC_HOST(%r8), %rax
+        je      .Lentry\@
+        mov     %rax, %rdx
+        shr     $32, %rdx
+        mov     $SPEC_MSR_CTRL, %ecx
+        wrmsr
+.Lentry\@:
+.endm
+
+/* After the guest's registers are saved. Changes rax, rcx, rdx, r9. */
+.macro SPEC_EXIT
+        mov     SPEC_FLAGS(%r8), %r9d
+        test    $SPEC_READ, %r9d
+        jz      1f
+        mov     $SPEC_MSR_CTRL, %ecx
+        rdmsr
+        mov     %eax, SPEC_GUEST(%r8)
+        mov     %edx, SPEC_GUEST + 4(%r8)
+1:      test    $SPEC_SWITCH, %r9d
+        jz      3f
+        mov     SPEC_HOST(%r8), %rax
+        test    $SPEC_ALWAYS, %r9d
+        jnz     2f
+        cmp     SPEC_GUEST(%r8), %rax
+        je      3f
+2:      mov     %rax, %rdx
+        shr     $32, %rdx
+        mov     $SPEC_MSR_CTRL, %ecx
+        wrmsr
+3:      test    $SPEC_IBPB, %r9d
+        jz      4f
+        mov     $SPEC_MSR_PRED, %ecx
+        mov     $1, %eax
+        xor     %edx, %edx
+        wrmsr
+4:      test    $SPEC_RSB, %r9d
+        jz      5f
+        FILL_RSB
+5:      test    $SPEC_BHB, %r9d
+        jz      6f
+        CLEAR_BHB
+6:      lfence
+.endm
+
+/* Nothing of the guest's stays in a register that C code could use by speculation before it writes it. */
+.macro CLEAR_GPRS
+        xor     %ecx, %ecx
+        xor     %edx, %edx
+        xor     %ebx, %ebx
+        xor     %ebp, %ebp
+        xor     %r8d, %r8d
+        xor     %r9d, %r9d
+        xor     %r10d, %r10d
+        xor     %r11d, %r11d
+        xor     %r12d, %r12d
+        xor     %r13d, %r13d
+        xor     %r14d, %r14d
+        xor     %r15d, %r15d
+.endm
+#endif
