@@ -6,6 +6,7 @@
 #include <arch/mmu.h>
 #include <hv/gmem.h>
 #include <hv/log.h>
+#include <hv/nospec.h>
 #include <hv/pmm.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
@@ -333,7 +334,7 @@ void *gmem_ptr(struct vm *vm, gpa_t at, uint64_t len, unsigned prot)
         if (!p || !range_within(at.v, len, p->gpa, p->len))
             return NULL;
     }
-    return prot & ~p->prot ? NULL : p->host + (at.v - p->gpa);
+    return prot & ~p->prot ? NULL : p->host + index_nospec(at.v - p->gpa, p->len);
 }
 
 void *gmem_run(struct vm *vm, gpa_t at, uint64_t *len, unsigned prot)
@@ -343,7 +344,7 @@ void *gmem_run(struct vm *vm, gpa_t at, uint64_t *len, unsigned prot)
     if (!p || prot & ~p->prot)
         return NULL;
     *len = min_u64(*len, p->len - (at.v - p->gpa));
-    return p->host + (at.v - p->gpa);
+    return p->host + index_nospec(at.v - p->gpa, p->len);
 }
 
 enum copy { COPY_IN, COPY_OUT, COPY_ZERO };

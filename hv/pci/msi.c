@@ -66,7 +66,7 @@ void vpci_msix_notify(struct vpci_dev *d, unsigned vec)
     if (vec >= d->nmsix || !vpci_msix_enabled(d))
         return;
     spin_lock(&d->lock);
-    e = d->s.msix[vec];
+    e = d->s.msix[index_nospec(vec, d->nmsix)];
     send = !(e.ctrl & MSIX_ENTRY_MASKED) && msix_may_send(d);
     if (!send)
         __atomic_fetch_or(&d->s.msix_pending, 1u << vec, __ATOMIC_RELAXED);
@@ -94,7 +94,7 @@ static int msix_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
 
     spin_lock(&d->lock);
     if (off < MSIX_TABLE + 16ull * d->nmsix)
-        v = entry_get(&d->s.msix[off / 16], off / 8 & 1);
+        v = entry_get(&d->s.msix[index_nospec(off / 16, d->nmsix)], off / 8 & 1);
     else if (off >= MSIX_PBA && off < MSIX_PBA + 8)
         v = d->s.msix_pending;
     spin_unlock(&d->lock);
@@ -119,14 +119,16 @@ static void entry_set32(struct vpci_msix_entry *e, unsigned word, uint32_t v)
 static int msix_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
     struct vpci_dev *d = dev;
+    struct vpci_msix_entry *entry;
     bool flush;
 
     if (off >= MSIX_TABLE + 16ull * d->nmsix || (off & (size - 1)))
         return 0;               /* the PBA is read-only, and undefined parts ignore writes */
     spin_lock(&d->lock);
-    entry_set32(&d->s.msix[off / 16], off / 4 & 3, (uint32_t)val);
+    entry = &d->s.msix[index_nospec(off / 16, d->nmsix)];
+    entry_set32(entry, off / 4 & 3, (uint32_t)val);
     if (size == 8)
-        entry_set32(&d->s.msix[off / 16], (off / 4 & 3) + 1, (uint32_t)(val >> 32));
+        entry_set32(entry, (off / 4 & 3) + 1, (uint32_t)(val >> 32));
     flush = d->s.msix_pending != 0;
     spin_unlock(&d->lock);
     if (flush)

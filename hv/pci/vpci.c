@@ -31,7 +31,7 @@ unsigned vpci_add_cap(struct vpci_dev *d, uint8_t id, const void *body, const vo
 
     if (at + 2 + len > sizeof d->s.cfg)
         return 0;
-    d->s.cfg[at] = id;
+    d->s.cfg[at] = id;          /* nospec: at creation */
     memcpy(d->s.cfg + at + 2, body, len);
     if (wmask)
         memcpy(d->wmask + at + 2, wmask, len);
@@ -87,6 +87,7 @@ uint32_t vpci_cfg_read(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigne
         return (uint32_t)a.val;
     if (reg >= sizeof d->s.cfg)
         return 0;               /* no extended capabilities */
+    reg = (unsigned)index_nospec(reg, sizeof d->s.cfg);
     spin_lock(&p->cfg_lock);
     v = vpci_cfg_get(d, reg, size);
     spin_unlock(&p->cfg_lock);
@@ -107,6 +108,7 @@ void vpci_cfg_write(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigned s
 
     if ((d->cfg_access && d->cfg_access(d, &a)) || reg >= sizeof d->s.cfg)
         return;
+    reg = (unsigned)index_nospec(reg, sizeof d->s.cfg);
     spin_lock(&p->cfg_lock);
     for (unsigned i = 0; i < size; i++) {
         uint8_t m = d->wmask[reg + i], new = (uint8_t)(val >> (8 * i)) & m;

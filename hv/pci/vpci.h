@@ -1,5 +1,6 @@
 /* Private to hv/pci. */
 #pragma once
+#include <hv/nospec.h>
 #include <hv/pci.h>
 #include <hv/vm.h>
 

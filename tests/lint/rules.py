@@ -177,6 +177,76 @@ def rule_sources_built(files):
                 yield path, 1, "no .ninja file builds this source"
 
 
+GUEST_FACING = ("hv/guest/", "hv/vio/", "hv/pci/", "hv/vm/io.c", "hv/vm/exit.c", "hv/vm/vintc.c")
+NOT_YET = ("hv/vio/virtio.c", "hv/vio/virtqueue.c")
+AT_START = re.compile(r"/(load\w*|elf|acpi\w*|tables|fdt|efi|build)\.c$")     # run before the guest
+GUEST_VALUE = re.compile(r"\b(gpr|arg|cmd)\[|\b(io|a|e)\. (addr|val|reason|mem|pio|sysreg)\b"
+                         r"|\bqueue_select\b")
+BOUNDED = re.compile(r"index_nospec|[&%] ?~?(?:0x[0-9a-f]+|\d+|\(?[A-Z]\w*|sizeof)|__builtin_c[lt]z")
+NOSPEC = "/* nospec: "
+
+
+def bodies(text):
+    """(first line, text) of each function: no comments, and no < or > but those that compare."""
+    blank = without_comments(text).replace("->", ". ").replace("<<", "??").replace(">>", "??")
+    lines = blank.split("\n")
+    for start, count in functions(text):
+        yield start, "\n".join(lines[start - 1:start - 1 + count])
+
+
+def closing(body, at):
+    """The offset of the ] that closes the [ before `at`."""
+    depth = 1
+    while depth and at < len(body):
+        depth += {"[": 1, "]": -1}.get(body[at], 0)
+        at += 1
+    return at - 1
+
+
+def subscripts(body):
+    """(offset, expression) of each [expression] that follows a name, a ) or a ]."""
+    for found in re.finditer(r"(?<=[\w)\]])\[", body):
+        yield found.start(), body[found.end():closing(body, found.end())]
+
+
+def compared(body):
+    """The operands of a function's comparisons, as one text: no subscripts, no loop headers."""
+    while re.search(r"\[[^\[\]]*\]", body):
+        body = re.sub(r"\[[^\[\]]*\]", "", body)
+    body = re.sub(r"\bfor \([^;]*;[^;]*;", ";", body)
+    parts = re.split(r"&&|\|\||[?;{},]| = |\breturn\b|\bif\b|\bwhile\b", body)
+    return " ; ".join(part for part in parts if re.search(r"[<>]", part))
+
+
+def unmasked(index, body, checked):
+    """Names in an index that the function compares with a bound and does not mask. A loop's counter is none."""
+    for name in re.findall(r"(?<![\w.])[A-Za-z_]\w*(?:\. ?\w+)*(?![\w.(])", index):
+        word = re.escape(name)
+        counts = re.search(rf"\bfor \([^;=]*\b{word} = |\b{word}\+\+|\+\+{word}\b", body)
+        masked = re.search(rf"(?<![\w.]){word} = [^;,]*index_nospec", body)
+        found = re.search("[a-z]", name) and re.search(rf"(?<![\w.]){word}\b", checked)
+        if found and not counts and not masked:
+            yield name
+
+
+def rule_guest_index(files):
+    for path, text in files.items():
+        guest = path.startswith(GUEST_FACING) and path.endswith((".c", ".h"))
+        if not guest or AT_START.search(path) or path in NOT_YET:
+            continue
+        source = text.split("\n")
+        for start, body in bodies(text):
+            checked = compared(body)
+            for at, index in subscripts(body):
+                line = start + body.count("\n", 0, at)
+                if BOUNDED.search(index) or any(NOSPEC in near for near in source[line - 2:line]):
+                    continue
+                if GUEST_VALUE.search(index) or any(unmasked(index, body, checked)):
+                    yield path, line, (f"[{index.replace('. ', '->')}]: a CPU may run ahead past the check "
+                                       "of this index: mask it with index_nospec(), or say why no guest "
+                                       f"steers it: {NOSPEC}... */")
+
+
 def rule_header_guards(files):
     for path, text in files.items():
         if path.endswith(".h") and "#pragma once" not in text and not re.search(r"#ifndef (\w+)\n#define \1\b", text):

@@ -8,6 +8,12 @@ FITS = "int f(void)\n{\n" + "    g();\n" * 58 + "}\n"
 
 RING = "{}\n{{\n    {}\n}}\n"
 
+
+def guarded(*lines):
+    """A function of these lines."""
+    return "\n".join(["int f(struct a *a, unsigned i)", "{", *("    " + line for line in lines), "}", ""])
+
+
 # rule: (good trees, bad trees)
 CASES = {
     "includes": (
@@ -60,6 +66,23 @@ CASES = {
          {"hv/vio/virtqueue.c": RING.format("int vq_pop(void)", "q->set = set;")},
          {"hv/vio/virtqueue.c": RING.format("int vq_pop(void)", "r->host + 4;")},
          {"hv/vio/virtqueue.c": RING.format("int setup_of(void)", "x;") + RING.format("int g(void)", "q->s->desc;")}]),
+    "guest-index": (
+        [{"hv/guest/a.c": guarded(*body)} for body in (
+            ("if (i >= 8)", "    return 0;", "return t[index_nospec(i, 8)];"),
+            ("if (i >= N)", "    return 0;", "i = index_nospec(i, N);", "return t[i];"),
+            ("return t[a->addr & 7] + t[i % 8] + t[i];",),
+            ("for (unsigned k = 0; k < 8; k++)", "    if (t[k] < 3)", "        return 1;"),
+            ("return i < 8 ? t[i] : 0;    /* nospec: the host's own */",))]
+        + [{"hv/core/a.c": guarded("return i < 8 ? t[i] : 0;")}],
+        [{path: guarded(*body)} for path in ("hv/guest/x86/a.c", "hv/pci/a.c", "hv/vio/a.h", "hv/vm/io.c")
+         for body in (
+            ("return i < 8 ? t[i] : 0;",),
+            ("if (i - 32 >= g->n)", "    return 0;", "return g->t[(i - 32) / 32];"),
+            ("return d->s.sel < d->n ? d->vq[d->s.sel] : 0;",),
+            ("if (N <= i || !x)", "    return 0;", "return t[u[i]];"),
+            ("return t[a->addr];",),
+            ("return t[v->regs.gpr[0]];",),
+            ("if (i > 7)", "    return 0;", "j = index_nospec(i, 8);", "return t[i];"))]),
     "header-guards": (
         [{"hv/a.h": "#pragma once\n"}, {"hv/a.h": "#ifndef A_H\n#define A_H\n#endif\n"}], [{"hv/a.h": "int x;\n"}]),
 }

@@ -1,10 +1,12 @@
-/* Counting bits with general registers only. */
+/* Counting bits with general registers only; masking an index. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#include <hv/nospec.h>
 
 int __popcountdi2(int64_t);
 int __paritydi2(int64_t);
@@ -34,9 +36,29 @@ static void as_counted_slowly(void **state)
     }
 }
 
+static void index_is_kept_or_0(void **state)
+{
+    static const uint64_t n[] = { 0, 1, 2, 3, 8, 31, 32, 1000, 1ull << 31, 1ull << 32, INT64_MAX, 1ull << 63 };
+    static const uint64_t far[] = { UINT32_MAX, 1ull << 32, INT64_MAX, 1ull << 63, UINT64_MAX - 1, UINT64_MAX };
+
+    (void)state;
+    for (unsigned k = 0; k < ARRAY_SIZE(n); k++) {
+        for (int64_t d = -4; d < 40; d++) {
+            uint64_t near = n[k] + (uint64_t)d, low = (uint64_t)d;
+
+            assert_int_equal(index_nospec(near, n[k]), near < n[k] ? near : 0);
+            assert_int_equal(index_nospec(low, n[k]), low < n[k] ? low : 0);
+        }
+        for (unsigned i = 0; i < ARRAY_SIZE(far); i++)
+            assert_int_equal(index_nospec(far[i], n[k]), far[i] < n[k] ? far[i] : 0);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(as_counted_slowly) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(as_counted_slowly), cmocka_unit_test(index_is_kept_or_0),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

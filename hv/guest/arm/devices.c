@@ -19,7 +19,7 @@ bool arm_primecell_id(uint64_t off, const uint8_t id[8], uint64_t *val)
 {
     if (off < 0xfe0 || off >= 0x1000)
         return false;
-    *val = id[(off - 0xfe0) / 4];
+    *val = id[off / 4 & 7];
     return true;
 }
 

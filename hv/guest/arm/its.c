@@ -8,6 +8,7 @@
  */
 #include <hv/gmem.h>
 #include <hv/log.h>
+#include <hv/nospec.h>
 #include <hv/percpu.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,9 @@ struct vgic_cpu *its_collection(struct vgic *g, uint32_t icid)
 {
     uint64_t *cte = its_table(g, ITS_COLLECTIONS, icid), coll = cte ? its_load(cte) : 0;
 
-    return coll & ITS_VALID && (coll & 0xffff) < g->n ? g->cpu[coll & 0xffff] : NULL;
+    if (!(coll & ITS_VALID) || (coll & 0xffff) >= g->n)
+        return NULL;
+    return g->cpu[index_nospec(coll & 0xffff, g->n)];
 }
 
 bool its_translate(struct vgic *g, uint32_t devid, uint32_t event, struct its_target *t)
@@ -332,7 +335,10 @@ static uint64_t read_baser(struct vgic *g, struct vgic_cpu *c, const struct vgic
     unsigned n = (off - r->first) / 8;
 
     (void)c;
-    return n < ITS_BASERS ? vgic_half(g->its.s.baser[n] | baser_fixed[n], off, size) : 0;
+    if (n >= ITS_BASERS)
+        return 0;
+    n = (unsigned)index_nospec(n, ITS_BASERS);
+    return vgic_half(g->its.s.baser[n] | baser_fixed[n], off, size);
 }
 
 static void write_baser(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
@@ -342,6 +348,7 @@ static void write_baser(struct vgic *g, struct vgic_cpu *c, const struct vgic_re
     (void)c;
     if (n >= ITS_BASERS)
         return;
+    n = (unsigned)index_nospec(n, ITS_BASERS);
     spin_lock(&g->lock);
     if (!(g->its.s.ctlr & CTLR_ENABLED))
         g->its.s.baser[n] = vgic_merge(g->its.s.baser[n], off, size, val) & BASER_WRITABLE;

@@ -4,6 +4,7 @@
  * Valid cmd[2] 63; ITT size cmd[1] 4:0 and address cmd[2] 51:8.
  */
 #include <hv/log.h>
+#include <hv/nospec.h>
 #include "its.h"
 
 #define COST_ALL 64u                  /* a walk over all LPIs */
@@ -16,7 +17,7 @@ static struct vgic_cpu *redist_of(struct vgic *g, uint64_t field)
 {
     uint64_t n = field >> 16 & 0x7ffffffff;
 
-    return n < g->n ? g->cpu[n] : NULL;
+    return n < g->n ? g->cpu[index_nospec(n, g->n)] : NULL;
 }
 
 static bool cmd_mapd(struct vgic *g, const uint64_t cmd[4])
@@ -165,10 +166,11 @@ static const struct { bool (*fn)(struct vgic *, const uint64_t cmd[4]); uint8_t 
 
 unsigned its_command(struct vgic *g, const uint64_t cmd[4])
 {
-    unsigned n = cmd[0] & 0xff;
-    bool known = n < ARRAY_SIZE(commands) && commands[n].fn;
+    unsigned op = cmd[0] & 0xff, n = (unsigned)index_nospec(op, ARRAY_SIZE(commands));
+    bool known = op < ARRAY_SIZE(commands) && commands[n].fn;
 
     if (!known || !commands[n].fn(g, cmd))
-        vm_log(g->vm, LOG_DEBUG, "ITS: command %#x %#llx %#llx %#llx: ignored", n, (unsigned long long)cmd[0], (unsigned long long)cmd[1], (unsigned long long)cmd[2]);
+        vm_log(g->vm, LOG_DEBUG, "ITS: command %#x %#llx %#llx %#llx: ignored", op,
+               (unsigned long long)cmd[0], (unsigned long long)cmd[1], (unsigned long long)cmd[2]);
     return known ? commands[n].cost : 1;
 }

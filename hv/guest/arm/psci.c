@@ -97,7 +97,7 @@ static int64_t workaround(struct vcpu *v, uint32_t id)
     v->ops->features(ARM_FEATURE_WORKAROUNDS, 0, regs);
     for (unsigned i = 0; i < ARRAY_SIZE(workarounds); i++)
         if (workarounds[i] == id && regs[i] < ARRAY_SIZE(answers))
-            return answers[regs[i]];
+            return answers[regs[i]];     /* nospec: the engine's answer, not the guest's */
     return NOT_SUPPORTED;
 }
 
@@ -237,7 +237,7 @@ static int64_t affinity_info(struct vcpu *v, uint64_t *x)
         static const int64_t info[] = { [ARM_OFF] = 1, [ARM_ON_PENDING] = 2, [ARM_ON] = 0 };
         int64_t is = info[arm_of(v->vm->vcpu[i])->s.power];
 
-        if ((vgic_affinity(i) ^ x[1]) >> level_shift[x[2]])
+        if ((vgic_affinity(i) ^ x[1]) >> level_shift[x[2] & 3])
             continue;
         if (best < 0 || is == 0 || (is == 2 && best == 1))
             best = is;

@@ -10,8 +10,10 @@
 unsigned vgic_index(const struct vgic *g, uint32_t intid)
 {
     if (intid < VGIC_SPECIAL)
-        return intid < 32u + g->nspis ? intid : ~0u;
-    return g->lpi && intid - VGIC_LPI_INTID < VGIC_LPIS ? intid - VGIC_LPI_INTID + VGIC_LPI : ~0u;
+        return intid < 32u + g->nspis ? (unsigned)index_nospec(intid, 32u + g->nspis) : ~0u;
+    if (!g->lpi || intid - VGIC_LPI_INTID >= VGIC_LPIS)
+        return ~0u;
+    return VGIC_LPI + (unsigned)index_nospec(intid - VGIC_LPI_INTID, VGIC_LPIS);
 }
 
 static bool is_ready(const struct vgic_cpu *c, unsigned idx)
@@ -43,7 +45,7 @@ struct vgic_cpu *vgic_target(struct vgic *g, struct vgic_cpu *c, struct vgic_irq
         return i.b->route[i.n] ? g->cpu[__builtin_ctz(i.b->route[i.n])] : NULL;
     if (i.b->route[i.n] == ROUTE_ANY)
         return any_cpu(g, i, idx);
-    return i.b->route[i.n] < g->n ? g->cpu[i.b->route[i.n]] : NULL;
+    return i.b->route[i.n] < g->n ? g->cpu[index_nospec(i.b->route[i.n], g->n)] : NULL;
 }
 
 static void tell(struct vgic *g, struct vgic_cpu *c)
@@ -87,7 +89,7 @@ void vgic_update(struct vgic *g, struct vgic_cpu *c, unsigned idx)
 void vgic_raise(struct vgic_cpu *c, unsigned idx, unsigned src)
 {
     if (vgic_is_sgi_v2(c->g, idx))
-        __atomic_fetch_or(&c->sgi_src[idx], (uint8_t)(1u << src), __ATOMIC_RELAXED);
+        __atomic_fetch_or(&c->sgi_src[idx & 15], (uint8_t)(1u << src), __ATOMIC_RELAXED);
     vgic_raise_bit(c, 1u << idx);
 }
 
@@ -107,7 +109,7 @@ void vgic_take_raised(struct vgic_cpu *c)
         if (idx == ARM_PPI_PTIMER && !ptimer_due(c))
             continue;
         if (vgic_is_sgi_v2(c->g, idx))
-            i.b->route[i.n] |= __atomic_exchange_n(&c->sgi_src[idx], 0, __ATOMIC_SEQ_CST);
+            i.b->route[i.n] |= __atomic_exchange_n(&c->sgi_src[idx & 15], 0, __ATOMIC_SEQ_CST);
         *(idx < 16 ? &i.b->latch : &i.b->line) |= i.bit;
         if (c != c->g->servicing || !(vgic_bank_wanted(i.b) & ~i.b->in_lr & i.bit) || !vgic_place_at_once(c, i, idx))
             vgic_update(c->g, c, idx);
@@ -252,7 +254,7 @@ static int gic_vcpu_init(struct vcpu *v)
     vtimer_cpu_init(c);
     v->vintc = c;
     v->vm->hv_bytes += sizeof *c;
-    g->cpu[v->id] = c;
+    g->cpu[v->id] = c;                /* nospec: at creation */
     if (g->n <= v->id)
         g->n = (uint16_t)(v->id + 1);
     return 0;

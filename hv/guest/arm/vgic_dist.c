@@ -89,7 +89,9 @@ static uint64_t read_irouter(struct vgic *g, struct vgic_cpu *c, const struct vg
     unsigned idx = (off - r->first) / 8;
 
     (void)c;
-    return idx < 32 || idx >= 32u + g->nspis ? 0 : vgic_half(g->s.irouter[idx - 32], off, size);
+    if (idx < 32 || idx >= 32u + g->nspis)
+        return 0;
+    return vgic_half(g->s.irouter[index_nospec(idx - 32, g->nspis)], off, size);
 }
 
 static void write_irouter(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
@@ -98,10 +100,12 @@ static void write_irouter(struct vgic *g, struct vgic_cpu *c, const struct vgic_
 
     if (idx < 32 || idx >= 32u + g->nspis)
         return;
+    unsigned n = (unsigned)index_nospec(idx - 32, g->nspis);
+
     spin_lock(&g->lock);
-    val = vgic_merge(g->s.irouter[idx - 32], off, size, val) & IROUTER_BITS;
-    g->s.irouter[idx - 32] = val;
-    g->s.spi[(idx - 32) / 32].route[idx & 31] = route_of(g, val);
+    val = vgic_merge(g->s.irouter[n], off, size, val) & IROUTER_BITS;
+    g->s.irouter[n] = val;
+    g->s.spi[n / 32].route[n % 32] = route_of(g, val);
     vgic_update(g, c, idx);
     spin_unlock(&g->lock);
 }
@@ -147,7 +151,7 @@ int vgic_dist_create(struct vgic *g, const struct vgic_layout *l)
 /* A request for group 1 raises SGIs of either group, one for group 0 only those of group 0 (GICv3 §12.1.8, one security state). */
 static void sgi_to(struct vgic *g, unsigned n, unsigned sgi, bool group1)
 {
-    struct vgic_cpu *c = n < g->n ? g->cpu[n] : NULL;
+    struct vgic_cpu *c = n < g->n ? g->cpu[index_nospec(n, g->n)] : NULL;
 
     if (c && (group1 || !(__atomic_load_n(&c->s.local.group1, __ATOMIC_RELAXED) >> sgi & 1)))
         vgic_raise_bit(c, 1u << sgi);

@@ -10,6 +10,7 @@
 #include <hv/event.h>
 #include <hv/io.h>
 #include <hv/lock.h>
+#include <hv/nospec.h>
 #include <hv/types.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
@@ -123,8 +124,10 @@ static inline struct vgic_bank *vgic_bank_at(struct vgic *g, struct vgic_cpu *c,
     if (idx < 32)
         return &c->s.local;
     if (idx < VGIC_LPI)
-        return idx - 32 < g->nspis ? &g->s.spi[(idx - 32) / 32] : NULL;
-    return g->lpi && idx - VGIC_LPI < VGIC_LPIS ? &g->lpi[(idx - VGIC_LPI) / 32] : NULL;
+        return idx - 32 < g->nspis ? &g->s.spi[index_nospec(idx - 32, g->nspis) / 32] : NULL;
+    if (!g->lpi || idx - VGIC_LPI >= VGIC_LPIS)
+        return NULL;
+    return &g->lpi[index_nospec(idx - VGIC_LPI, VGIC_LPIS) / 32];
 }
 /* b NULL: not implemented. */
 static inline struct vgic_irq vgic_irq_at(struct vgic *g, struct vgic_cpu *c, unsigned idx)

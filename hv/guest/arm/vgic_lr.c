@@ -387,9 +387,11 @@ static int make_room(struct vgic_cpu *c, unsigned prio)
         uint64_t lr = c->gic.lr[n];
         int *slot = state_of(lr) == PENDING ? &worst : &active;
 
+        /* nospec: *slot is a number that this loop has stored */
         if (*slot < 0 || priority_of(lr) > priority_of(c->gic.lr[*slot]))
             *slot = (int)n;
     }
+    /* nospec: the loop has stored it */
     if (worst >= 0 && priority_of(c->gic.lr[worst]) <= prio)
         return -1;
     for (unsigned n = 0; worst < 0 && n < c->g->nlrs; n++)

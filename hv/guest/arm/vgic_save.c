@@ -127,8 +127,10 @@ static struct vgic_bank *saved_bank(const struct vgic *g, const struct saved *s,
     if (idx < 32)
         return &s->cpu[cpu].s.local;
     if (idx < VGIC_LPI)
-        return idx - 32 < g->nspis ? &s->head->s.spi[(idx - 32) / 32] : NULL;
-    return g->has_its && idx - VGIC_LPI < VGIC_LPIS ? &s->lpi[(idx - VGIC_LPI) / 32] : NULL;
+        return idx - 32 < g->nspis ? &s->head->s.spi[index_nospec(idx - 32, g->nspis) / 32] : NULL;
+    if (!g->has_its || idx - VGIC_LPI >= VGIC_LPIS)
+        return NULL;
+    return &s->lpi[index_nospec(idx - VGIC_LPI, VGIC_LPIS) / 32];
 }
 
 /* A list register: an interrupt that there is, in this one only, and not active elsewhere. Its attributes are those of the interrupt. */

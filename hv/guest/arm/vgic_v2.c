@@ -80,7 +80,8 @@ static void write_targets(struct vgic *g, struct vgic_cpu *c, const struct vgic_
 
         if (idx < 32 || idx >= 32u + g->nspis)
             continue;
-        g->s.spi[(idx - 32) / 32].route[idx & 31] = (uint8_t)(val >> 8 * k & ((1u << g->n) - 1));
+        g->s.spi[index_nospec(idx - 32, g->nspis) / 32].route[idx & 31] =
+            (uint8_t)(val >> 8 * k & ((1u << g->n) - 1));
         vgic_update(g, c, idx);
     }
     spin_unlock(&g->lock);

@@ -6,6 +6,7 @@
 #include "platform.h"
 #include "x86_devices.h"
 #include "x86_intc.h"
+#include <hv/nospec.h>
 #include <hv/time.h>
 #include <string.h>
 
@@ -236,8 +237,11 @@ static struct x86_cpuid topology_leaf(struct vcpu *v, uint32_t sub)
 static struct x86_cpuid xsave_leaf(struct vcpu *v, uint32_t sub)
 {
     const struct x86_cpuid_table *t = &x86_machine_of(v)->cpuid;
-    struct x86_cpuid r = sub < X86_CPUID_XSTATE ? t->xstate[sub] : (struct x86_cpuid){ 0 };
+    struct x86_cpuid r = { 0 };
 
+
+    if (sub < X86_CPUID_XSTATE)
+        r = t->xstate[index_nospec(sub, X86_CPUID_XSTATE)];
     if (sub > 1 || t->xcr0 == 0)
         return r;
     if (sub == 0 || (r.eax & 2) != 0)
@@ -262,7 +266,7 @@ static struct x86_cpuid basic_leaf(struct vcpu *v, uint32_t leaf, uint32_t sub)
         if ((r.ecx & L1_ECX_XSAVE) != 0 && (x86_get(v, X86_CR4) & CR4_OSXSAVE) != 0)
             r.ecx |= L1_ECX_OSXSAVE;
     } else if (leaf == 4 && sub < ARRAY_SIZE(t->leaf4)) {
-        r = t->leaf4[sub];
+        r = t->leaf4[index_nospec(sub, ARRAY_SIZE(t->leaf4))];
     } else if (leaf == 7 && sub != 0) {
         r = (struct x86_cpuid){ 0 };
     } else if (leaf == 0xb) {
@@ -277,8 +281,10 @@ static struct x86_cpuid ext_leaf(struct vcpu *v, uint32_t n, uint32_t sub)
 {
     const struct x86_cpuid_table *t = &x86_machine_of(v)->cpuid;
 
+    if (n == 0x1d && sub >= ARRAY_SIZE(t->cache))
+        return (struct x86_cpuid){ 0 };
     if (n == 0x1d)
-        return sub < ARRAY_SIZE(t->cache) ? t->cache[sub] : (struct x86_cpuid){ 0 };
+        return t->cache[index_nospec(sub, ARRAY_SIZE(t->cache))];
     if (n == 0x1e)
         return (struct x86_cpuid){ v->id, v->id, 0, 0 };            /* extended APIC ID; core; node */
     if (n == 1) {
@@ -295,10 +301,10 @@ struct x86_cpuid x86_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub)
     const struct x86_cpuid_table *t = &x86_machine_of(v)->cpuid;
 
     if (leaf <= t->basic_max)
-        return basic_leaf(v, leaf, sub);
+        return basic_leaf(v, (uint32_t)index_nospec(leaf, ARRAY_SIZE(t->basic)), sub);
     if (leaf >= 0x80000000 && leaf <= t->ext_max)
-        return ext_leaf(v, leaf - 0x80000000, sub);
+        return ext_leaf(v, (uint32_t)index_nospec(leaf - 0x80000000, ARRAY_SIZE(t->ext)), sub);
     if (leaf >= 0x40000000 && leaf <= t->hv_max)
-        return t->hv[leaf - 0x40000000];
+        return t->hv[index_nospec(leaf - 0x40000000, ARRAY_SIZE(t->hv))];
     return (struct x86_cpuid){ 0 };
 }

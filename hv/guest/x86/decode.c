@@ -142,7 +142,7 @@ static struct op_desc group3(struct op_desc d, unsigned reg)
 {
     static const uint8_t op[8] = { OP_TEST, OP_TEST, OP_NOT, OP_NEG, OP_MUL, OP_MUL, OP_MUL, OP_MUL };
 
-    d.op = op[reg];
+    d.op = op[reg & 7];
     d.sub = (uint8_t)reg;
     d.form = reg < 2 ? FORM_RM_I : FORM_RM;
     return d;
@@ -153,9 +153,9 @@ static struct op_desc group5(struct op_desc d, unsigned reg, unsigned opcode)
     static const uint8_t op[8] = { OP_INCDEC, OP_INCDEC, OP_CALL, OP_FAR, OP_JMP, OP_FAR, OP_PUSH, OP_NONE };
     static const uint16_t flags[8] = { 0, 0, F_TWO | F_NEAR, F_TWO, F_TWO | F_NEAR, F_TWO, F_TWO | F_DEF64, 0 };
 
-    d.op = opcode == 0xfe && reg > 1 ? OP_NONE : op[reg];
+    d.op = opcode == 0xfe && reg > 1 ? OP_NONE : op[reg & 7];
     d.sub = d.op == OP_FAR ? (reg == 3 ? FAR_CALL : FAR_JMP) : (uint8_t)reg;
-    d.flags |= flags[reg];
+    d.flags |= flags[reg & 7];
     return d;
 }
 
@@ -219,13 +219,13 @@ static struct op_desc find_op(const ZydisDecodedInstruction *z, const struct pre
     if (z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
         return d;
     if (z->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT)
-        d = opcode < 0x40 && (opcode & 7) < 4 ? alu_row(opcode) : map_one[opcode];
+        d = opcode < 0x40 && (opcode & 7) < 4 ? alu_row(opcode) : map_one[opcode & 0xff];
     else if (z->opcode_map == ZYDIS_OPCODE_MAP_0F && (opcode & 0xf0) == 0x40)
         d = (struct op_desc){ OP_CMOV, FORM_R_RM, 0, M | F_CC };
     else if (z->opcode_map == ZYDIS_OPCODE_MAP_0F && (opcode & 0xf0) == 0x90)
         d = (struct op_desc){ OP_SETCC, FORM_RM, 0, M | F_CC | F_BYTE };
     else if (z->opcode_map == ZYDIS_OPCODE_MAP_0F)
-        d = by_rep(map_0f[opcode], p);
+        d = by_rep(map_0f[opcode & 0xff], p);
     else if (z->opcode_map == ZYDIS_OPCODE_MAP_0F38)
         d = movbe(opcode, p);
     if ((d.flags & F_ONLY64) != 0 && !long_mode(z))

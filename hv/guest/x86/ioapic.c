@@ -1,6 +1,7 @@
 /* The IOAPIC: 24 pins, version 20h with an EOI register. Intel 82093AA data sheet; the EOI register: ICH9 data sheet §13.5.5. */
 #include <hv/io.h>
 #include <hv/log.h>
+#include <hv/nospec.h>
 #include <hv/vm.h>
 #include <string.h>
 #include "x86_dev.h"
@@ -104,7 +105,9 @@ static uint32_t read_reg(const struct x86_intc *x, uint8_t reg)
     case 1:
         return IOAPIC_VERSION;
     default:
-        return reg < 0x10 || pin >= IOAPIC_PINS ? 0 : (uint32_t)(x->ioapic.rte[pin] >> (reg & 1) * 32);
+        if (reg < 0x10 || pin >= IOAPIC_PINS)
+            return 0;
+        return (uint32_t)(x->ioapic.rte[index_nospec(pin, IOAPIC_PINS)] >> (reg & 1) * 32);
     }
 }
 
@@ -115,7 +118,7 @@ static void write_reg(struct x86_intc *x, uint8_t reg, uint32_t val)
     if (reg == 0)
         x->ioapic.id = val >> 24 & 0xf;
     else if (reg >= 0x10 && pin < IOAPIC_PINS)
-        write_rte(x, pin, reg & 1, val);
+        write_rte(x, (unsigned)index_nospec(pin, IOAPIC_PINS), reg & 1, val);
 }
 
 static int ioapic_read(void *dev, uint64_t off, unsigned size, uint64_t *val)

@@ -1,5 +1,6 @@
 /* The local APIC: state, registers, priorities. Intel SDM vol 3 §11, AMD APM vol 2 §16. */
 #include <hv/log.h>
+#include <hv/nospec.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
 #include <hv/x86.h>
@@ -192,9 +193,9 @@ void lapic_end(struct lapic *l)
     if (l->pv_flag)
         (void)lapic_pv_disarm(l);
     m = bit_of((unsigned)vec);
-    l->s.isr[vec >> 6] &= ~m;
+    l->s.isr[vec >> 6 & 3] &= ~m;
     l->isr_top = highest(l->s.isr);
-    if (__atomic_load_n(&l->s.tmr[vec >> 6], __ATOMIC_RELAXED) & m)
+    if (__atomic_load_n(&l->s.tmr[vec >> 6 & 3], __ATOMIC_RELAXED) & m)
         ioapic_eoi(l->intc, (uint8_t)vec);
     recheck(l);
 }
@@ -447,8 +448,8 @@ void lapic_written(struct lapic *l, unsigned reg, uint32_t val)
 
 static inline void mmio(struct lapic *l, uint32_t off, bool write, uint32_t *val)
 {
-    unsigned i = off >> 4;
-    const struct reg *r = i < APIC_REGS ? &regs[i] : NULL;
+    unsigned i = (unsigned)index_nospec(off >> 4, APIC_REGS);
+    const struct reg *r = off >> 4 < APIC_REGS ? &regs[i] : NULL;
 
     if (lapic_delivers(l))
         lapic_fetch_icr(l);
@@ -508,6 +509,7 @@ int lapic_msr(struct vcpu *v, uint32_t msr, bool write, uint64_t *val)
 
     if (!lapic_x2(l) || i >= APIC_REGS)
         return -EINVAL;
+    i = (unsigned)index_nospec(i, APIC_REGS);
     if (i == APIC_ICR)
         return x2_icr(l, write, val);
     r = &regs[i];

@@ -5,6 +5,7 @@
 #include "x86.h"
 #include "platform.h"
 #include "x86_devices.h"
+#include <hv/nospec.h>
 #include <hv/time.h>
 #include <string.h>
 
@@ -166,6 +167,7 @@ static uint64_t kick_cpu(struct vcpu *v, uint64_t apic_id)
 {
     if (apic_id >= v->vm->nvcpus)
         return (uint64_t)-KVM_EINVAL;
+    apic_id = index_nospec(apic_id, v->vm->nvcpus);
     __atomic_fetch_or(&x86_of(v->vm->vcpu[apic_id])->clock_requests, X86_KICKED, __ATOMIC_RELEASE);
     vcpu_request(v->vm->vcpu[apic_id], REQ_GUEST);
     return 0;
@@ -174,7 +176,7 @@ static uint64_t kick_cpu(struct vcpu *v, uint64_t apic_id)
 static uint64_t yield_to(struct vcpu *v, uint64_t apic_id)
 {
     if (apic_id < v->vm->nvcpus)
-        sched_yield_to(v, v->vm->vcpu[apic_id]);
+        sched_yield_to(v, v->vm->vcpu[index_nospec(apic_id, v->vm->nvcpus)]);
     vcpu_request(v, REQ_YIELD);
     return 0;
 }
