@@ -7,6 +7,7 @@
 #include <arch/cpu.h>
 
 #include <hv/panic.h>
+#include <hv/time.h>
 
 /* The names that gcc and clang give them. */
 extern uint64_t __stack_chk_guard;
@@ -17,7 +18,11 @@ uint64_t __stack_chk_guard;
 /* The lowest byte is 0, so that an overrun by a string cannot restore it. */
 void stack_guard_init(void)
 {
-    __stack_chk_guard = arch_random() << 8;
+    uint64_t word = 0;
+    const char *name;
+
+    (void)arch_entropy(&word, 1, &name);
+    __stack_chk_guard = (word ^ time_cycles()) << 8;
 }
 
 struct place { const char *name; unsigned long long offset; };

@@ -3,6 +3,7 @@
  * No indirect branch and no return comes before SPEC_EXIT has ended: its own conditional branches may be predicted by what the guest trained,
  * and the LFENCE at its end waits until they are resolved.
  */
+#pragma once
 #define SPEC_GUEST 0
 #define SPEC_HOST  8
 #define SPEC_FLAGS 16
