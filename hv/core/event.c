@@ -284,12 +284,13 @@ static bool cancelled(struct event *ev, struct event_queue *q)
     spin_lock(&q->lock);
     if (ev->heap_idx)
         heap_remove(q, ev);
+    /* Before POSTED is looked at: fn may post the event, and end, in between. */
+    bool running = __atomic_load_n(&q->running, __ATOMIC_SEQ_CST) == ev && q != &this_cpu()->events;
     bool posted = __atomic_load_n(&ev->state, __ATOMIC_SEQ_CST) & POSTED;
     if (posted) {
         take_posted(q);
         posted = !unlink_ready(q, ev); /* not found: another CPU is just about to push it */
     }
-    bool running = __atomic_load_n(&q->running, __ATOMIC_SEQ_CST) == ev && q != &this_cpu()->events;
     spin_unlock(&q->lock);
     return !posted && !running;
 }
