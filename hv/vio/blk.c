@@ -41,6 +41,8 @@ struct blk_io {
     uint32_t written;            /* bytes that the device will have written when all is well, without the status */
     uint16_t queue;
     bool busy;
+    bool held;                   /* answered, but the device may not reach memory now */
+    uint8_t answer;
     uint8_t nranges, range;
     struct range ranges[RANGES];
 };
@@ -63,7 +65,7 @@ static void io_put(struct blk_io *io)
     struct vio_blk *b = io->owner;
     uint32_t starved = b->starved;
 
-    io->busy = false;
+    io->busy = io->held = false;
     io->next_free = b->free;
     b->free = io;
     b->starved = 0;
@@ -76,6 +78,12 @@ static void finish(struct blk_io *io, uint8_t status)
 {
     struct virtqueue *q = &io->owner->dev.vq[io->queue];
 
+    if (!virtio_may_dma(&io->owner->dev)) {
+        io->busy = io->held = true;
+        io->answer = status;
+        return;
+    }
+    io->held = false;
     *io->status = status;
     vq_push(q, &io->chain, 1 + (status == S_OK ? io->written : 0));
     io_put(io);
@@ -118,6 +126,11 @@ static void done(struct event *ev)
     vq_notify(q);
 }
 
+static bool may_go(const struct blk_req *q)
+{
+    return virtio_may_dma(&container_of(q, struct blk_io, req)->owner->dev);
+}
+
 static uint8_t start(struct blk_io *io, uint8_t op, const struct iov *iov, uint16_t niov)
 {
     struct vio_blk *b = io->owner;
@@ -125,6 +138,7 @@ static uint8_t start(struct blk_io *io, uint8_t op, const struct iov *iov, uint1
 
     event_init(&io->req.done, done, b->dev.event.cpu);
     io->req.op = op;
+    io->req.may_go = may_go;
     io->req.iov = iov;
     io->req.niov = niov;
     io->busy = true;
@@ -256,6 +270,19 @@ static void kick(struct virtio_dev *d, unsigned i)
     vq_notify(&d->vq[i]);
 }
 
+/* The device is a bus master again. */
+static void resume(struct virtio_dev *d)
+{
+    struct vio_blk *b = of(d);
+
+    for (unsigned i = 0; i < IN_FLIGHT; i++)
+        if (b->io[i].busy && b->io[i].held) {
+            finish(&b->io[i], b->io[i].answer);
+            vq_notify(&d->vq[b->io[i].queue]);
+        }
+    b->blk->ops->resume(b->blk);
+}
+
 /* ---- life ---- */
 
 static int activate(struct virtio_dev *d)
@@ -265,7 +292,7 @@ static int activate(struct virtio_dev *d)
     b->free = NULL;
     b->starved = 0;
     for (unsigned i = 0; i < IN_FLIGHT; i++) {
-        b->io[i].busy = false;
+        b->io[i].busy = b->io[i].held = false;
         b->io[i].next_free = b->free;
         b->free = &b->io[i];
     }
@@ -318,7 +345,7 @@ static void destroy(struct virtio_dev *d)
 
 static const struct virtio_ops ops = {
     .name = "blk", .id = DEVICE_BLK, .class_code = 0x010000, .config_len = offsetof(struct blk_config, write_zeroes_may_unmap) + 4,
-    .activate = activate, .reset = reset, .queue_reset = queue_reset, .kick = kick, .config = config, .free = destroy,
+    .activate = activate, .reset = reset, .queue_reset = queue_reset, .kick = kick, .resume = resume, .config = config, .free = destroy,
 };
 
 static void set_config(struct vio_blk *b, unsigned nqueues)

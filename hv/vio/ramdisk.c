@@ -150,13 +150,18 @@ static int step(struct ramdisk *r, struct blk_req *q, uint64_t *moved)
     return 0;
 }
 
+static bool may_go(const struct blk_req *q)
+{
+    return !q->may_go || q->may_go(q);
+}
+
 /* Goes on with a request; true when it is done. A step that moves little still counts, so that many small pieces end the run too. */
 static bool proceed(struct ramdisk *r, struct blk_req *q, uint64_t *budget)
 {
     uint64_t size = q->op == BLK_FLUSH ? 0 : q->nsectors * SECTOR;
 
     q->status = 0;
-    while (q->at < size && !q->status && *budget) {
+    while (q->at < size && !q->status && *budget && may_go(q)) {
         uint64_t moved = 0;
 
         q->status = step(r, q, &moved);
@@ -177,7 +182,7 @@ static void work(struct event *ev)
         r->first = q->next;
         event_post(&q->done);
     }
-    if (r->first)
+    if (r->first && may_go(r->first))
         event_post(ev);
 }
 
@@ -230,6 +235,12 @@ static void stop(struct blk_dev *b)
     of(b)->first = NULL;
 }
 
+static void resume(struct blk_dev *b)
+{
+    if (of(b)->first)
+        event_post(&of(b)->work);
+}
+
 static void destroy(struct blk_dev *b)
 {
     struct ramdisk *r = of(b);
@@ -240,7 +251,7 @@ static void destroy(struct blk_dev *b)
     free(r);
 }
 
-static const struct blk_ops ops = { submit, destroy, cancel, stop };
+static const struct blk_ops ops = { submit, destroy, cancel, stop, resume };
 
 uint64_t ramdisk_bytes(const struct blk_dev *b)
 {

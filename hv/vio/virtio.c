@@ -11,6 +11,8 @@
 #include <string.h>
 
 enum { RUN_BUDGET = 8192 };
+#define RESUME (1u << 31)       /* in `pending`, beside a bit for each queue */
+static_assert(VIRTIO_QUEUES < 31, "bit 31 of `pending` is no queue's");
 #define BURST_NS 2000000ull
 #define DEBT_NS 20000000ull
 
@@ -34,6 +36,14 @@ void virtio_kick(struct virtio_dev *d, unsigned q)
     if (q >= d->nqueues || !virtio_live(d))
         return;
     __atomic_fetch_or(&d->pending, 1u << q, __ATOMIC_RELEASE);
+    event_post(&d->event);
+}
+
+void virtio_resume(struct virtio_dev *d)
+{
+    if (!virtio_live(d))
+        return;
+    __atomic_fetch_or(&d->pending, RESUME, __ATOMIC_RELEASE);
     event_post(&d->event);
 }
 
@@ -93,12 +103,14 @@ static void run(struct event *ev)
 
     if (!(status_of(d) & VIRTIO_DRIVER_OK))
         return;
-    if (d->reset_queues)
+    if (__atomic_load_n(&d->reset_queues, __ATOMIC_ACQUIRE))
         reset_queues(d);
     if (!virtio_transport_ready(d) || must_wait(d, from))
         return;                 /* the queues stay pending until then */
     pending = __atomic_exchange_n(&d->pending, 0, __ATOMIC_ACQUIRE);
     d->budget = RUN_BUDGET;
+    if ((pending & RESUME) && d->ops->resume)
+        d->ops->resume(d);
     for (unsigned i = 0; i < d->nqueues && virtio_live(d); i++)
         if ((pending >> i & 1) && __atomic_load_n(&d->vq[i].s->enabled, __ATOMIC_ACQUIRE))
             d->ops->kick(d, i);
@@ -123,13 +135,15 @@ void virtio_broken(struct virtio_dev *d, const char *fmt, ...)
 
 static void clear(struct virtio_dev *d)
 {
-    d->s.device_feature_select = d->s.driver_feature_select = 0;
+    d->s.device_feature_select = 0;
+    __atomic_store_n(&d->s.driver_feature_select, 0, __ATOMIC_RELAXED);    /* these two are read without the lock */
+    __atomic_store_n(&d->s.queue_select, 0, __ATOMIC_RELAXED);
     d->s.driver_features = 0;
-    d->s.queue_select = 0;
     d->s.config_vector = VIRTIO_NO_VECTOR;
     for (unsigned i = 0; i < d->nqueues; i++)
         vq_clear(&d->vq[i]);
-    d->pending = d->reset_queues = 0;
+    __atomic_store_n(&d->pending, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&d->reset_queues, 0, __ATOMIC_RELEASE);
 }
 
 /* The device's own event ends last: completions that ran until now may have posted it. */
@@ -180,11 +194,11 @@ static void reset(struct virtio_dev *d)
 /* The features are the driver's to choose until it says FEATURES_OK, and nothing works under them yet. */
 static bool features_open(const struct virtio_dev *d)
 {
-    bool open = !d->resetting && !(d->s.status & (VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK));
+    bool open = !d->resetting && !(status_of(d) & (VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK));
 
     for (unsigned i = 0; open && i < d->nqueues; i++)
-        open = !d->vq[i].s->enabled;
-    return open && !d->reset_queues;
+        open = !d->vq[i].s->enabled && !virtio_queue_resets(d, i);
+    return open;
 }
 
 void virtio_set_features(struct virtio_dev *d, uint32_t sel, uint32_t v)
@@ -233,12 +247,12 @@ void virtio_set_status(struct virtio_dev *d, uint8_t val)
         return;
     }
     spin_lock(&d->lock);
-    add = d->resetting ? 0 : (uint8_t)(val & DRIVER_BITS & ~d->s.status);
+    add = d->resetting ? 0 : (uint8_t)(val & DRIVER_BITS & ~status_of(d));
     if ((add & VIRTIO_FEATURES_OK) && !features_acceptable(d)) {
         add &= (uint8_t)~(VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK);
         refused = true;
     }
-    if ((add & VIRTIO_DRIVER_OK) && !((d->s.status | add) & VIRTIO_FEATURES_OK))
+    if ((add & VIRTIO_DRIVER_OK) && !((status_of(d) | add) & VIRTIO_FEATURES_OK))
         add &= (uint8_t)~VIRTIO_DRIVER_OK;
     if (add & VIRTIO_DRIVER_OK)
         live = activate(d);
@@ -254,8 +268,8 @@ void virtio_set_status(struct virtio_dev *d, uint8_t val)
 /* §3.1.1: queues are set up after FEATURES_OK, under features that can no longer change. */
 static bool can_enable(const struct virtio_dev *d, unsigned i)
 {
-    return i < d->nqueues && !d->resetting && (d->s.status & VIRTIO_FEATURES_OK) &&
-           !d->vq[i].s->enabled && !(d->reset_queues >> i & 1);
+    return i < d->nqueues && !d->resetting && (status_of(d) & VIRTIO_FEATURES_OK) &&
+           !d->vq[i].s->enabled && !virtio_queue_resets(d, i);
 }
 
 void virtio_enable_queue(struct virtio_dev *d, unsigned i)
@@ -264,7 +278,7 @@ void virtio_enable_queue(struct virtio_dev *d, unsigned i)
     bool early;
 
     spin_lock(&d->lock);
-    early = !(d->s.status & VIRTIO_FEATURES_OK) && !d->told_enable;
+    early = !(status_of(d) & VIRTIO_FEATURES_OK) && !d->told_enable;
     d->told_enable |= early;
     if (can_enable(d, i) && vq_enable(&d->vq[i], d->s.driver_features, &why) == 0)
         __atomic_store_n(&d->vq[i].s->enabled, 1, __ATOMIC_RELEASE);
@@ -283,7 +297,7 @@ void virtio_reset_queue(struct virtio_dev *d, unsigned i)
     spin_lock(&d->lock);
     if (i < d->nqueues && !d->resetting && virtio_has(d, VIRTIO_F_RING_RESET) && d->vq[i].s->enabled) {
         __atomic_store_n(&d->vq[i].s->enabled, 0, __ATOMIC_RELEASE);
-        post = d->s.status & VIRTIO_DRIVER_OK;
+        post = status_of(d) & VIRTIO_DRIVER_OK;
         if (post)
             __atomic_fetch_or(&d->reset_queues, 1u << i, __ATOMIC_RELEASE);
         else

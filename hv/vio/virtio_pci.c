@@ -25,7 +25,7 @@ static struct vq_state *settable(struct virtio_dev *d)
 {
     struct virtqueue *q = selected(d);
 
-    return q && !q->s->enabled && !d->resetting && !(d->reset_queues >> q->index & 1) ? q->s : NULL;
+    return q && !q->s->enabled && !d->resetting && !virtio_queue_resets(d, q->index) ? q->s : NULL;
 }
 
 static uint64_t get_dfselect(struct virtio_dev *d) { return d->s.device_feature_select; }
@@ -50,13 +50,13 @@ static uint64_t get_notify_off(struct virtio_dev *d) { return selected(d) ? d->s
 static uint64_t get_desc(struct virtio_dev *d) { return selected(d) ? selected(d)->s->desc : 0; }
 static uint64_t get_driver(struct virtio_dev *d) { return selected(d) ? selected(d)->s->driver : 0; }
 static uint64_t get_device(struct virtio_dev *d) { return selected(d) ? selected(d)->s->device : 0; }
-static uint64_t get_queue_reset(struct virtio_dev *d) { return selected(d) ? d->reset_queues >> d->s.queue_select & 1 : 0; }
+static uint64_t get_queue_reset(struct virtio_dev *d) { return selected(d) && virtio_queue_resets(d, d->s.queue_select); }
 
 static void set_dfselect(struct virtio_dev *d, uint64_t v) { d->s.device_feature_select = (uint32_t)v; }
-static void set_gfselect(struct virtio_dev *d, uint64_t v) { d->s.driver_feature_select = (uint32_t)v; }
+static void set_gfselect(struct virtio_dev *d, uint64_t v) { __atomic_store_n(&d->s.driver_feature_select, (uint32_t)v, __ATOMIC_RELAXED); }
 static uint16_t vector(const struct virtio_dev *d, uint64_t v) { return v < d->pci.nmsix ? (uint16_t)v : VIRTIO_NO_VECTOR; }
 static void set_config_vector(struct virtio_dev *d, uint64_t v) { d->s.config_vector = vector(d, v); }
-static void set_queue_select(struct virtio_dev *d, uint64_t v) { d->s.queue_select = (uint16_t)v; }
+static void set_queue_select(struct virtio_dev *d, uint64_t v) { __atomic_store_n(&d->s.queue_select, (uint16_t)v, __ATOMIC_RELAXED); }
 static void set_queue_size(struct virtio_dev *d, uint64_t v)
 {
     if (settable(d) && v > 0 && v <= VQ_SIZE_MAX)
@@ -256,8 +256,8 @@ static void command_changed(struct vpci_dev *pci)
 {
     struct virtio_dev *d = container_of(pci, struct virtio_dev, pci);
 
-    if (vpci_bus_master(pci) && virtio_live(d))
-        event_post(&d->event);  /* what was asked for meanwhile */
+    if (vpci_bus_master(pci))
+        virtio_resume(d);       /* what was asked for meanwhile, or stopped halfway */
 }
 
 static void add_structure(struct virtio_dev *d, uint8_t type, const char *name, uint32_t off, uint32_t len, const struct io_ops *ops)

@@ -1,5 +1,6 @@
 /* Rings: split (virtio 1.2 §2.7) and packed (§2.8). Every descriptor is copied once, then checked, then used. */
 #include <hv/gmem.h>
+#include <hv/panic.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
 #include <string.h>
@@ -29,34 +30,40 @@ static unsigned part_prot(enum vq_part part)
     return part == VQ_DRIVER ? PROT_R : PROT_R | PROT_W;
 }
 
+/* The rare half of ring_at(): memory that is not contiguous here, or none at all. */
+static void *ring_elsewhere(const struct virtqueue *q, enum vq_part part, uint32_t off, uint32_t len)
+{
+    const struct vq_region *r = &q->set.part[part];
+
+    if (off <= r->len && len <= r->len - off)
+        return gmem_ptr(q->dev->vm, gpa(r->gpa + off), len, part_prot(part));
+    virtio_broken(q->dev, "queue %u: an access beyond part %u of the ring (0x%x)", q->index, part, off);
+    return NULL;
+}
+
 /*
  * The only way from a place in a ring to memory: `len` bytes, `off` bytes into a part, naturally
  * aligned, so that they never cross a page. NULL beyond the part as it was checked when the queue was
  * enabled: that would be a mistake of ours, and it breaks the device instead of reaching a neighbour.
  */
-static void *ring_at(const struct virtqueue *q, enum vq_part part, uint32_t off, uint32_t len)
+static inline void *ring_at(const struct virtqueue *q, enum vq_part part, uint32_t off, uint32_t len)
 {
     const struct vq_region *r = &q->set.part[part];
 
-    if (__builtin_expect(off > r->len || len > r->len - off, 0)) {
-        virtio_broken(q->dev, "queue %u: an access beyond part %u of the ring (0x%x)", q->index, part,
-                      off);
-        return NULL;
-    }
-    if (r->host)
+    if (__builtin_expect((uint64_t)off + len <= r->mapped, 1))
         return r->host + off;
-    return gmem_ptr(q->dev->vm, gpa(r->gpa + off), len, part_prot(part));
+    return ring_elsewhere(q, part, off, len);
 }
 
 /* Reads give 0 and writes do nothing where ring_at() finds no memory. */
-static uint16_t get16(const struct virtqueue *q, enum vq_part part, uint32_t off)
+static inline uint16_t get16(const struct virtqueue *q, enum vq_part part, uint32_t off)
 {
     const uint16_t *p = ring_at(q, part, off, 2);
 
     return p ? __atomic_load_n(p, __ATOMIC_ACQUIRE) : 0;
 }
 
-static void set16(const struct virtqueue *q, enum vq_part part, uint32_t off, uint16_t v)
+static inline void set16(const struct virtqueue *q, enum vq_part part, uint32_t off, uint16_t v)
 {
     uint16_t *p = ring_at(q, part, off, 2);
 
@@ -64,7 +71,7 @@ static void set16(const struct virtqueue *q, enum vq_part part, uint32_t off, ui
         __atomic_store_n(p, v, __ATOMIC_RELEASE);
 }
 
-static void set32(const struct virtqueue *q, enum vq_part part, uint32_t off, uint32_t v)
+static inline void set32(const struct virtqueue *q, enum vq_part part, uint32_t off, uint32_t v)
 {
     uint32_t *p = ring_at(q, part, off, 4);
 
@@ -79,7 +86,7 @@ static void copy_once(void *dst, const void *src, size_t len)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-static bool get_desc(const struct virtqueue *q, uint32_t i, struct desc *d)
+static inline bool get_desc(const struct virtqueue *q, uint32_t i, struct desc *d)
 {
     const void *p = ring_at(q, VQ_DESC, 16 * i, sizeof *d);
 
@@ -170,6 +177,7 @@ static void map_parts(struct vm *vm, struct vq_setup *set)
         struct vq_region *r = &set->part[part];
 
         r->host = gmem_ptr(vm, gpa(r->gpa), r->len, part_prot(part));
+        r->mapped = r->host ? r->len : 0;
     }
 }
 
@@ -177,6 +185,8 @@ int vq_enable(struct virtqueue *q, uint64_t features, const char **why)
 {
     struct vq_setup set = setup_of(q->s, features);
 
+    if (DEBUG_LOCKS)
+        hv_assert(!q->s->enabled && q->set.size == 0);   /* what is in use is never replaced */
     *why = check_setup(q->dev->vm, &set);
     if (*why)
         return -EINVAL;

@@ -9,7 +9,7 @@
 #include "vio_driver.h"
 
 enum { RING = 0x10000, TABLE = 0x20000, HDR = 0x30000, ST = 0x31000, DATA = 0x40000, LEN = 0x40000, REQUESTS = 60, ROUNDS = 200 };
-static bool stop;
+static bool stop, hammered;
 
 static void *cpu1(void *arg)
 {
@@ -46,7 +46,7 @@ static void test_reset(void **state)
 
     (void)state;
     memset(fives, 0x55, LEN);
-    fake_cpus = 2;
+    fake_cpus = 3;
     fake_up();
     drv_find(&d, SLOT_BLK);
     host_cpu = 1;                                        /* the device's CPU is where the driver first says DRIVER_OK */
@@ -79,9 +79,84 @@ static void test_reset(void **state)
     fake_down();
 }
 
+/* Another vCPU takes the packed layout back and moves the queue, whatever the first one does with the device. */
+static void *hammer(void *arg)
+{
+    const struct drv *d = arg;
+
+    host_cpu = 2;
+    while (!__atomic_load_n(&hammered, __ATOMIC_RELAXED)) {
+        cw(d, C_GFSEL, 4, 1);
+        cw(d, C_GF, 4, 1);
+        cw(d, C_QDEVICE, 8, RAM_END - 4);
+        cw(d, C_QSIZE, 2, 256);
+        cw(d, C_QEN, 2, 1);
+    }
+    return arg;
+}
+
+/* What a packed ring may have at the end of RAM is too short for a split one. */
+static void begin_packed(struct drv *d, struct drvq *q)
+{
+    cw(d, C_STATUS, 1, 0);
+    cw(d, C_STATUS, 1, 3);
+    cw(d, C_GFSEL, 4, 0);
+    cw(d, C_GF, 4, F(28));
+    cw(d, C_GFSEL, 4, 1);
+    cw(d, C_GF, 4, 5);
+    cw(d, C_STATUS, 1, 11);
+    memset(half[0] + RING, 0, 0x3000);
+    d->features = F(34);
+    drv_queue_at(d, q, 0, 256, RING, RING + 0x1000, RAM_END - 4);
+    cw(d, C_STATUS, 1, 15);
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        const struct buf b[3] = { { HDR, 16, false }, { DATA, LEN / 2, true }, { ST + i, 1, true } };
+
+        drvq_add(q, b, 3, TABLE + 64 * i);
+    }
+    p16(RING + 0x1002, REQUESTS);                         /* and for a split one */
+    mem_wr(d->notify, 2, 0);
+}
+
+/* Nothing is read or written beyond RAM: AddressSanitizer watches what lies there. */
+static void test_hammer(void **state)
+{
+    struct drv d;
+    struct drvq q;
+    pthread_t t[2];
+
+    (void)state;
+    fake_up();
+    drv_find(&d, SLOT_BLK);
+    __atomic_store_n(&stop, false, __ATOMIC_RELAXED);
+    p32(HDR, 0);
+    p64(HDR + 8, 0);
+    host_cpu = 1;
+    begin(&d, &q, 0);
+    cw(&d, C_STATUS, 1, 0);
+    host_cpu = 0;
+    assert_int_equal(pthread_create(&t[0], NULL, cpu1, NULL), 0);
+    assert_int_equal(pthread_create(&t[1], NULL, hammer, &d), 0);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        begin_packed(&d, &q);
+        for (volatile unsigned i = 0; i < round * 997 % 20000; i++)
+            ;
+    }
+    __atomic_store_n(&hammered, true, __ATOMIC_RELAXED);
+    pthread_join(t[1], NULL);
+    cw(&d, C_STATUS, 1, 0);
+    assert_int_equal(cr(&d, C_STATUS, 1), 0);
+    begin(&d, &q, 0);
+    while (g16(q.device + 2) != REQUESTS)
+        sched_yield();
+    __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+    pthread_join(t[0], NULL);
+    fake_down();
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_reset) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_reset), cmocka_unit_test(test_hammer) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

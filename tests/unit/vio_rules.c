@@ -258,7 +258,7 @@ static void test_part_bounds(void **state)
             uint8_t after[64];
 
             start(kinds[k], 8, RING + 0x1000, RING + 0x2000);
-            slow.vq[0].set.part[part].len = 1;            /* as if it had been checked under other rules */
+            slow.vq[0].set.part[part].len = slow.vq[0].set.part[part].mapped = 1;   /* as if it had been checked under other rules */
             memcpy(after, half[0] + RING + 0x2000, sizeof after);
             logs = 0;
             drvq_add(&q, &(struct buf){ BUF, 4, true }, 1, 0);

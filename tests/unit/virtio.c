@@ -613,6 +613,45 @@ static void test_blk_queueing(void **state)
     }
 }
 
+/* Requests in flight stop between two pieces when the bus master bit goes, and end when it comes back. */
+static void test_blk_bus_master(void **state)
+{
+    static uint8_t before[0x40000 + 0x3000];
+
+    (void)state;
+    for (unsigned packed = 0; packed < 2; packed++)
+        for (unsigned steps = 0; steps < 14; steps++) {
+            start(SLOT_BLK, 0, 256, V1 | INDIRECT | (packed ? PACKED : 0));
+            p32(HDR, 0);
+            p64(HDR + 8, 0);
+            for (unsigned i = 0; i < 20; i++) {
+                const struct buf b[3] = { { HDR, 16, false }, { DATA, 0x40000, true }, { ST + i, 1, true } };
+
+                drvq_add(&q, b, 3, 0x20000 + 64 * i);
+            }
+            mem_wr(dev.notify, 2, 0);
+            tick = 3000000;                               /* each run of events ends soon */
+            for (unsigned i = 0; i < steps; i++)
+                assert_true(event_run());
+            tick = 0;
+            cfg_wr(SLOT_BLK, PCI_COMMAND, 2, PCI_CMD_MEM);
+            memset(half[0] + DATA, 0x55, 0x40000);
+            memset(half[0] + ST, 0xee, 20);
+            memcpy(before, half[0] + DATA, 0x40000);
+            memcpy(before + 0x40000, half[0] + q.desc, 0x3000);
+            run_events();
+            assert_memory_equal(before, half[0] + DATA, 0x40000);
+            assert_memory_equal(before + 0x40000, half[0] + q.desc, 0x3000);
+            assert_int_equal(byte(ST + 19), 0xee);
+            cfg_wr(SLOT_BLK, PCI_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+            run_events();
+            for (unsigned i = 0; i < 20; i++)
+                assert_int_equal(drvq_used(&q, 1), 0x40001);
+            assert_int_equal(byte(ST + 19), 0);
+            assert_int_equal(byte(DATA + 0x3ffff), file[0x3ffff]);
+        }
+}
+
 static void test_queue_reset(void **state)
 {
     (void)state;
@@ -724,7 +763,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_random_numbers, up_without, down),
         T(test_features), T(test_registers), T(test_bad_queues), T(test_laps), T(test_whole_ring), T(test_many_at_once), T(test_interrupts), T(test_msix_vectors),
         T(test_bus_master), T(test_hostile_split), T(test_hostile_packed), T(test_console), T(test_blk), T(test_discard), T(test_blk_layout),
-        T(test_blk_queueing), T(test_queue_reset), T(test_disk_survives_reset), T(test_read_only), T(test_rng_rate), T(test_fair),
+        T(test_blk_queueing), T(test_blk_bus_master), T(test_queue_reset), T(test_disk_survives_reset), T(test_read_only), T(test_rng_rate), T(test_fair),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,8 @@ struct blk_req {
     uint16_t niov;
     uint8_t op;
     int status;
+    /* Optional: asked before each piece is copied. False: the request waits where it is, until blk_ops.resume. */
+    bool (*may_go)(const struct blk_req *);
     struct blk_req *next;        /* the device's, from submit until done; also `at` */
     uint64_t at;
 };
@@ -26,6 +28,8 @@ struct blk_ops {
     void (*cancel)(struct blk_dev *, struct blk_req *);
     /* Any CPU, when nobody submits any more: drops every request. `done` of those that were through may still be posted: cancel it afterwards. */
     void (*stop)(struct blk_dev *);
+    /* Submitter's CPU: what may_go() held up may go on. */
+    void (*resume)(struct blk_dev *);
 };
 struct blk_dev { const struct blk_ops *ops; uint64_t sectors; bool ro; char name[32]; };
 /* A private, writable copy of a loaded file (copy on write by 64 KiB pieces, so that many guests share one file). -ENOENT: no such file. */

@@ -44,8 +44,8 @@ struct virtio_state {
     struct vq_state vq[VIRTIO_QUEUES];
 };
 enum vq_part { VQ_DESC, VQ_DRIVER, VQ_DEVICE, VQ_PARTS };
-/* One part of an enabled ring. host: where it is when it is contiguous in our memory, else NULL. */
-struct vq_region { uint8_t *host; uint64_t gpa; uint32_t len; };
+/* One part of an enabled ring, of `len` bytes. When it is contiguous in our memory, `mapped` of them (all) lie at `host`; else 0, NULL. */
+struct vq_region { uint8_t *host; uint64_t gpa; uint32_t len, mapped; };
 /*
  * What an enabled queue works under: copied from its registers and the driver's features and checked
  * by vq_enable(), then constant until vq_clear(). While the queue is enabled, nothing else that a guest
@@ -75,6 +75,7 @@ struct virtio_ops {
     int  (*reset)(struct virtio_dev *);                /* no buffer may be touched after it; 0, or -EINPROGRESS until virtio_reset_done() */
     void (*queue_reset)(struct virtio_dev *, unsigned q);   /* the same for one queue, on the device's CPU; optional */
     void (*kick)(struct virtio_dev *, unsigned q);     /* on the device's CPU: take buffers until vq_pop says 0 */
+    void (*resume)(struct virtio_dev *);               /* on the device's CPU: it is a bus master again; optional */
     void (*config)(struct virtio_dev *, struct io_access *);   /* any vCPU; addr, size lie within config_len */
     void (*free)(struct virtio_dev *);                 /* after reset; frees the device */
 };
@@ -139,10 +140,13 @@ void virtio_remove(struct virtio_dev *);
 
 /* ---- transport side (virtio.c offers, virtio_pci.c calls, and the reverse) ---- */
 void virtio_set_status(struct virtio_dev *, uint8_t);
+void virtio_resume(struct virtio_dev *);                   /* the device became a bus master */
 /* Half `sel` (0, 1) of the driver's features; ignored unless they are still being negotiated. */
 void virtio_set_features(struct virtio_dev *, uint32_t sel, uint32_t v);
 void virtio_enable_queue(struct virtio_dev *, unsigned q);
 void virtio_reset_queue(struct virtio_dev *, unsigned q);
+/* The queue's own reset is under way on the device's CPU. */
+static inline bool virtio_queue_resets(const struct virtio_dev *d, unsigned q) { return __atomic_load_n(&d->reset_queues, __ATOMIC_ACQUIRE) >> q & 1; }
 int must_check virtio_transport_attach(struct virtio_dev *);
 void virtio_transport_detach(struct virtio_dev *);
 void virtio_transport_reset(struct virtio_dev *);
