@@ -9,7 +9,7 @@ HOST = "[host]\nlog = debug\n" + section("witness", "hello-image", memory="16M",
 def guest(name, image, cmdline, vcpus, memory="64M", **more):
     """A guest by the image of its file: flat, unless its name says that it has a Linux Image's header."""
     kind = {} if image.endswith("-image") else {"kind": "flat"}
-    disks = {"virtio": ["disk.img", "disk.img,ro"], "hostile-ring": ["disk.img"]}
+    disks = {"virtio": ["disk.img", "disk.img,ro"], "hostile-ring": ["disk.img"], "hostile-escape": ["disk.img"]}
     if image in disks:
         more["disk"] = disks[image]
     return section(name, image, cmdline=cmdline or "x", vcpus=vcpus, memory=memory, debug_exit="yes", autostart="no", isa="aarch64", **kind, **more)

@@ -2,7 +2,7 @@
 import re
 import time
 
-from trivet import FAILED, disk, guest_file, section
+from trivet import FAILED, PASSED, disk, guest_file, section
 
 HOST = "[host]\nlog = debug\n" + section("witness", "hello-mb1", memory="16M", cmdline="tick every=20000000", debug_exit="yes")
 
@@ -10,9 +10,9 @@ HOST = "[host]\nlog = debug\n" + section("witness", "hello-mb1", memory="16M", c
 BOCHS = {"ips": 150000000}  # a timer at its fastest must leave instructions in between, as on a machine of today
 
 
-def hostile(name, image, cmdline, vcpus):
-    more = {"disk": "disk.img"} if image == "hostile-ring" else {}
-    return section(name, image, cmdline=cmdline or "x", vcpus=vcpus, memory="64M", debug_exit="yes", autostart="no", **more)
+def hostile(name, image, cmdline, vcpus, memory="64M"):
+    more = {"disk": "disk.img"} if image in ("hostile-ring", "hostile-escape") else {}
+    return section(name, image, cmdline=cmdline or "x", vcpus=vcpus, memory=memory, debug_exit="yes", autostart="no", **more)
 
 
 def files(guests):
@@ -20,8 +20,8 @@ def files(guests):
     return {"disk.img": disk(), **{image: guest_file(image) for image in sorted({what[0] for what in guests.values()} | {"hello-mb1"})}}
 
 
-def ticks(machine):
-    found = re.findall(r"tick (\d+)", machine.tail("witness"))
+def ticks(machine, name="witness"):
+    found = re.findall(r"tick (\d+)", machine.tail(name))
     return int(found[-1]) if found else -1
 
 
@@ -41,6 +41,61 @@ def survive(machine, name, seconds):
     before = ticks(machine)
     machine.pass_guest(name, seconds)
     check_witness(machine, before)
+
+
+# An attacker with victims on both sides of its memory, started in this order: free memory is handed out from below.
+def neighbours(low, memory):
+    """
+    {name: (image, command line, vcpus, memory)}. low: where the victims' RAM begins; their images lie higher. memory: of a victim, so that
+    it is made of pieces as large as the attacker's last one.
+    """
+    victim = ("hostile-victim", f"low={low:#x}", 1, memory)
+    return {"victim-a": victim, "escape": ("hostile-escape", "rounds=60", 2, "16M"), "victim-b": victim}
+
+
+def wait_output(machine, name, pattern, seconds):
+    """Waits until the guest has printed something; returns the match."""
+    end = time.monotonic() + seconds * machine.patience
+    while not (found := re.search(pattern, machine.tail(name))):
+        assert time.monotonic() < end, f"{name} has not said {pattern!r}:\n{machine.tail(name)}"
+        time.sleep(0.25)
+    return found
+
+
+def start_and_wait(machine, name, pattern):
+    machine.cmd(f"start {name}")
+    wait_output(machine, name, pattern, 60)
+
+
+def check_victim(machine, name):
+    """The whole of its memory was looked at again since now, and nothing has changed."""
+    before = ticks(machine, name)
+    end = time.monotonic() + 60 * machine.patience
+    while ticks(machine, name) < before + 2:
+        info = machine.cmd(f"info {name}")
+        assert info["state"] == "running" and info["resets"] == 0, (info, machine.tail(name))
+        assert time.monotonic() < end, f"{name} stands still at tick {before}"
+        time.sleep(0.25)
+    assert "FAIL" not in machine.tail(name)
+
+
+def no_escape(machine, seconds):
+    """One guest tries to reach beyond its memory through its devices, while its neighbours watch theirs."""
+    start_and_wait(machine, "victim-a", "watching")
+    start_and_wait(machine, "escape", "ready")
+    start_and_wait(machine, "victim-b", "watching")
+    machine.send("console escape\r")
+    machine.expect(r"\[console escape[^\n]*\n", 10, "attach")
+    machine.send("g")
+    machine.quiet(0.3, 2)
+    machine.send("\x1d")
+    machine.expect(r"\[Trivet\][^\n]*\n", 10, "detach")
+    machine.quiet(0.3, 5)
+    code, output, info = machine.run_guest("escape", seconds, start=False)
+    for name in ("victim-a", "victim-b"):
+        check_victim(machine, name)
+        machine.cmd(f"stop {name} --force")
+    assert code == PASSED and "FAIL" not in output, (info, output[-2000:])
 
 
 CPU_NS = 10**9              # what each vCPU of a guest that cannot end by itself has of a CPU before it is ended

@@ -2,7 +2,7 @@
 import pytest
 
 import arm
-from hostile import survive
+from hostile import check_witness, neighbours, no_escape, survive, ticks
 from trivet import ArmMachine, make_image
 
 MACHINE_TYPE = ArmMachine
@@ -20,11 +20,19 @@ ENDING = {
     "ring": ("hostile-ring", "", 1, "64M", 240),
 }
 HOSTS = {"max": {"model": "max"}, "cortex-a72-gic2": {"model": "cortex-a72", "gic": 2}}
-CONFIG = arm.HOST + "".join(arm.guest(name, *what[:4]) for name, what in ENDING.items())
+NEIGHBOURS = neighbours(0x40000000, "16M")
+CONFIG = arm.HOST + "".join(arm.guest(name, *what[:4]) for name, what in ENDING.items()) + "".join(
+    arm.guest(name, *what) for name, what in NEIGHBOURS.items())
 
 
 def FILES():
-    return arm.files(ENDING)
+    return arm.files({**ENDING, **NEIGHBOURS})
+
+
+def test_no_escape(machine):
+    before = ticks(machine)
+    no_escape(machine, 120)
+    check_witness(machine, before)
 
 
 @pytest.mark.parametrize("name", ENDING)

@@ -1,7 +1,7 @@
 /* Serial output on the PL011 (DDI 0183, polled), the ways out, and memory. */
 #include "guest.h"
 
-enum { UARTDR = 0, UARTFR = 0x18, FR_RXFE = 0x10, FR_TXFF = 0x20 };
+enum { UARTDR = 0, UARTFR = 0x18, UARTCR = 0x30, CR_UARTEN = 1, CR_TXE = 1 << 8, CR_RXE = 1 << 9, FR_RXFE = 0x10, FR_TXFF = 0x20 };
 
 void serial_putc(char c)
 {
@@ -12,8 +12,13 @@ void serial_putc(char c)
     mmio_w32(boot.uart + UARTDR, (uint8_t)c);
 }
 
+/* It receives from the first call on. */
 int serial_getc(void)
 {
+    static bool on;
+    if (!on)
+        mmio_w32(boot.uart + UARTCR, CR_UARTEN | CR_TXE | CR_RXE);
+    on = true;
     return mmio_r32(boot.uart + UARTFR) & FR_RXFE ? -1 : (int)(mmio_r32(boot.uart + UARTDR) & 0xff);
 }
 
