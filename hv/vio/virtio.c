@@ -340,7 +340,7 @@ int virtio_quiesce(struct virtio_dev *d)
 
 void virtio_remove(struct virtio_dev *d)
 {
-    hv_assert(!d->resetting && d->s.status == 0);
+    hv_assert(!d->resetting && status_of(d) == 0);
     virtio_transport_detach(d);
     event_kill(&d->event);
     d->vm->hv_bytes -= d->bytes;

@@ -55,7 +55,10 @@ static uint64_t get_queue_reset(struct virtio_dev *d) { return selected(d) && vi
 static void set_dfselect(struct virtio_dev *d, uint64_t v) { d->s.device_feature_select = (uint32_t)v; }
 static void set_gfselect(struct virtio_dev *d, uint64_t v) { __atomic_store_n(&d->s.driver_feature_select, (uint32_t)v, __ATOMIC_RELAXED); }
 static uint16_t vector(const struct virtio_dev *d, uint64_t v) { return v < d->pci.nmsix ? (uint16_t)v : VIRTIO_NO_VECTOR; }
-static void set_config_vector(struct virtio_dev *d, uint64_t v) { d->s.config_vector = vector(d, v); }
+static void set_config_vector(struct virtio_dev *d, uint64_t v)
+{
+    __atomic_store_n(&d->s.config_vector, vector(d, v), __ATOMIC_RELAXED);
+}
 static void set_queue_select(struct virtio_dev *d, uint64_t v) { __atomic_store_n(&d->s.queue_select, (uint16_t)v, __ATOMIC_RELAXED); }
 static void set_queue_size(struct virtio_dev *d, uint64_t v)
 {
@@ -65,7 +68,7 @@ static void set_queue_size(struct virtio_dev *d, uint64_t v)
 static void set_queue_vector(struct virtio_dev *d, uint64_t v)
 {
     if (selected(d))
-        selected(d)->s->vector = vector(d, v);
+        __atomic_store_n(&selected(d)->s->vector, vector(d, v), __ATOMIC_RELAXED);
 }
 static void set_desc(struct virtio_dev *d, uint64_t v) { if (settable(d)) settable(d)->desc = v; }
 static void set_driver(struct virtio_dev *d, uint64_t v) { if (settable(d)) settable(d)->driver = v; }
@@ -316,10 +319,10 @@ static void irq(struct virtio_dev *d, uint16_t vec, uint32_t isr)
 
 void virtio_irq_queue(struct virtio_dev *d, unsigned q)
 {
-    irq(d, d->vq[q].s->vector, ISR_QUEUE);
+    irq(d, __atomic_load_n(&d->vq[q].s->vector, __ATOMIC_RELAXED), ISR_QUEUE);
 }
 
 void virtio_irq_config(struct virtio_dev *d)
 {
-    irq(d, d->s.config_vector, ISR_CONFIG);
+    irq(d, __atomic_load_n(&d->s.config_vector, __ATOMIC_RELAXED), ISR_CONFIG);
 }

@@ -386,7 +386,7 @@ int vq_pop(struct virtqueue *q, struct vq_chain *c)
 
     if (!virtio_live(q->dev))
         return -EPROTO;
-    if (!q->s->enabled)
+    if (!__atomic_load_n(&q->s->enabled, __ATOMIC_RELAXED))
         return 0;
     if (q->dev->budget <= 0 || !virtio_transport_ready(q->dev)) {
         virtio_kick(q->dev, q->index);
@@ -472,7 +472,7 @@ void vq_notify(struct virtqueue *q)
 {
     bool wanted;
 
-    if (q->s->unsignalled == 0 || !q->s->enabled || !virtio_live(q->dev))
+    if (q->s->unsignalled == 0 || !__atomic_load_n(&q->s->enabled, __ATOMIC_RELAXED) || !virtio_live(q->dev))
         return;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);   /* what was used is visible before we read what the driver wants */
     wanted = q->s->unsignalled >= q->set.size || (packed(q) ? packed_wants_irq(q) : split_wants_irq(q));
