@@ -41,10 +41,20 @@ static void cut(struct boot_mem *m, uint32_t *n, uint32_t i, uint32_t room)
         *n = ranges_insert(m, *n, (struct boot_mem){ .base = a_end, .len = end_of(&r) - a_end, .type = r.type });
 }
 
+/* Whose end lies beyond the address space: nobody knows what it means. First of all, for cut() reckons with the ends of neighbours. */
+static uint32_t drop_wrapping(struct boot_mem *m, uint32_t n)
+{
+    for (uint32_t i = n; i-- > 0;)
+        if (end_of(&m[i]) < m[i].base)
+            remove_at(m, &n, i);
+    return n;
+}
+
 uint32_t ranges_normalise(struct boot_mem *m, uint32_t n, uint32_t room)
 {
+    n = drop_wrapping(m, n);
     for (uint32_t i = 0; i < n;) {
-        if (!m[i].len || end_of(&m[i]) < m[i].base) {
+        if (!m[i].len) {
             remove_at(m, &n, i);
             i -= i > 0;                 /* its neighbours meet now */
         } else if (i + 1 < n && m[i + 1].base < end_of(&m[i]) && m[i + 1].len) {
