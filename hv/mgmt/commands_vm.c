@@ -162,7 +162,7 @@ void cmd_stats(struct out *o, unsigned argc, char **argv)
     out_number(o, "halts", "Halts", halts, UNIT_NONE);
 }
 
-/* The end of a guest's output, as lines; control characters but the tab are left out. */
+/* The end of a guest's output, as lines: printable ASCII and tabs, for anything else could steer the terminal. */
 static void console_tail(struct out *o, struct console *c)
 {
     static const struct column cols[] = { { "text", "", UNIT_NONE, false } };
@@ -172,7 +172,7 @@ static void console_tail(struct out *o, struct console *c)
     out_list(o, "lines", cols, 1);
     for (size_t i = 0; i <= len; i++) {
         if (i < len && tail[i] != '\n') {
-            if (((unsigned char)tail[i] >= ' ' || tail[i] == '\t') && n < sizeof line - 1)
+            if (((tail[i] >= ' ' && tail[i] < 0x7f) || tail[i] == '\t') && n < sizeof line - 1)
                 line[n++] = tail[i];
             continue;
         }
