@@ -10,6 +10,7 @@ import fnmatch
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.append(os.path.join(TOP, "tests", "fuzz"))
+import corpus  # noqa: E402  tests/fuzz/corpus.py
 LOGS = os.path.join(TOP, "build", "test-logs")
 PR_SET_CHILD_SUBREAPER = 36
 HEAD, TAIL = 30, 40     # lines of a failed test's output that are shown: its first ones and its last ones
@@ -144,6 +147,15 @@ def run_one(test, processes, report):
             output.write(f"\nno end after {test.limit} s: stopped\n")
         processes.end(process)
     report.done(test.name, passed, time.monotonic() - started, contents(path))
+    if test.name.startswith("fuzz/"):
+        note_hours(os.path.basename(test.name), time.monotonic() - started, contents(path))
+
+
+def note_hours(name, seconds, output):
+    """A line of build/fuzz/hours.log, which tests/fuzz/hours.py adds up: fuzzer, seconds, inputs."""
+    inputs = re.search(r"stat::number_of_executed_units: *([0-9]+)", output)
+    with open(os.path.join(TOP, "build", "fuzz", "hours.log"), "a", encoding="utf-8") as log:
+        log.write(f"{name} {seconds:.0f} {inputs[1] if inputs else 0}\n")
 
 
 def run_all(tests, processes, report, jobs):
@@ -217,11 +229,11 @@ def fuzz_tests(options):
     seconds = int(options.minutes * 60) if options.minutes else 10
     for path in programs("fuzz"):
         name = os.path.basename(path)
-        found, seeds = f"build/fuzz/{name}/corpus", f"tests/fuzz/corpus/{name}"
+        found, seeds = f"build/fuzz/{name}/corpus", f"build/fuzz/{name}/kept"
         os.makedirs(os.path.join(TOP, found), exist_ok=True)
+        corpus.unpack(name, os.path.join(TOP, seeds))
         command = [path, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0",
-                   f"-artifact_prefix=build/fuzz/{name}/", found]
-        command += [seeds] if os.path.isdir(os.path.join(TOP, seeds)) else []
+                   f"-artifact_prefix=build/fuzz/{name}/", found, seeds]
         yield Test("fuzz/" + name, command, limit=seconds + 60, environment={"UBSAN_OPTIONS": "print_stacktrace=1"})
 
 
@@ -372,11 +384,15 @@ def parse():
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--coverage", action="store_true", help="with fuzz or fuzz/NAME: what the fuzzers reach (tests/fuzz/coverage.py)")
     return parser.parse_args()
 
 
 def main():
     options = parse()
+    if options.coverage:
+        names = [name.split("/")[1] for name in options.names if "/" in name]
+        return subprocess.run([*PYTHON, "tests/fuzz/coverage.py", *names], cwd=TOP, check=False).returncode
     tests, machine = collect(options)
     if options.list:
         print("\n".join([test.name for test in tests] + list(machine)))
