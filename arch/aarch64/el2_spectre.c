@@ -32,14 +32,7 @@ static bool merge(const struct spectre_plan *p)
     spin_lock(&lock);
     was = all;
     arm_bhb_loops = max_u64(arm_bhb_loops, p->loops);
-    if (cpus++ == 0) {
-        all = *p;
-    } else {
-        all.v2 = (uint8_t)min_u64(all.v2, p->v2);
-        all.bhb = (uint8_t)min_u64(all.bhb, p->bhb);
-        all.v4 = (uint8_t)min_u64(all.v4, p->v4);
-        all.ssbs = all.ssbs && p->ssbs;
-    }
+    all = cpus++ == 0 ? *p : spectre_least(&all, p);
     news = cpus == 1 || all.v2 != was.v2 || all.bhb != was.bhb || all.v4 != was.v4;
     spin_unlock(&lock);
     return news;
@@ -102,14 +95,8 @@ void el2_spectre_answers(uint32_t regs[4])
 
 void arch_mitigations_init(void)
 {
-    static const uint8_t states[] = { MIT_VULNERABLE, MIT_MITIGATED, MIT_NOT_AFFECTED };
-    struct mitigation_report m = { 0 };
+    struct mitigation_report m;
 
-    for (unsigned c = 0; c < MIT_COUNT; c++)
-        mitigation_say(&m.class[c], MIT_NOT_AFFECTED, NULL);
-    mitigation_say(&m.class[MIT_MELTDOWN], MIT_UNKNOWN, NULL);
-    mitigation_say(&m.class[MIT_SPECTRE_V1], MIT_UNKNOWN, NULL);
-    mitigation_say(&m.class[MIT_SPECTRE_V2], wanted() ? states[min_u64(all.v2, all.bhb)] : MIT_VULNERABLE, NULL);
-    mitigation_say(&m.class[MIT_SPEC_STORE_BYPASS], states[all.v4], NULL);
+    spectre_report(&all, wanted(), &m);
     mitigations_set(&m);
 }

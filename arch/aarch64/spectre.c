@@ -1,5 +1,7 @@
 /* spectre.c: the decision. The tables are Arm's, of the CPUs that its bulletins name; other makers' by their own. */
 #include "spectre.h"
+#include <hv/mitigations.h>
+#include <stdio.h>
 
 /* V2, V4: never open to it. FIRMWARE: the history of branches is cleared by the firmware only. */
 enum { V2 = 1, V4 = 2, FIRMWARE = 4 };
@@ -101,4 +103,60 @@ struct spectre_plan spectre_plan(const struct spectre_cpu *c)
         plan_call(c, core, &p);
     plan_stores(c, core, &p);
     return p;
+}
+
+struct spectre_plan spectre_least(const struct spectre_plan *a, const struct spectre_plan *b)
+{
+    return (struct spectre_plan){
+        .v2 = (uint8_t)min_u64(a->v2, b->v2), .bhb = (uint8_t)min_u64(a->bhb, b->bhb), .v4 = (uint8_t)min_u64(a->v4, b->v4),
+        .at_exit = (uint8_t)max_u64(a->at_exit, b->at_exit), .loops = (uint8_t)max_u64(a->loops, b->loops), .ssbs = a->ssbs && b->ssbs,
+    };
+}
+
+/* ---- in words ---- */
+
+static void say_branches(const struct spectre_plan *p, bool wanted, struct mitigation *m)
+{
+    static const char *const way[AT_EXIT_COUNT] = {
+        "nothing to do", "a loop of branches", "CLRBHB", "firmware call (WORKAROUND_1)", "firmware call (WORKAROUND_3)",
+    };
+    char loop[40] = "";
+
+    if (p->v2 == SPECTRE_SAFE && p->bhb == SPECTRE_SAFE) {
+        mitigation_say(m, MIT_NOT_AFFECTED, NULL);
+        return;
+    }
+    if (p->at_exit == AT_EXIT_LOOP)
+        snprintf(loop, sizeof loop, " (%u taken)", p->loops);
+    if (!wanted)
+        mitigation_say(m, MIT_VULNERABLE, "mitigations are off");
+    else if (p->v2 == SPECTRE_OPEN || p->bhb == SPECTRE_OPEN)
+        mitigation_say(m, MIT_VULNERABLE, "%s%s%s: the firmware has no call against it", p->v2 == SPECTRE_OPEN ? "branch targets" : "",
+                       p->v2 == p->bhb ? ", " : "", p->bhb == SPECTRE_OPEN ? "BHB" : "");
+    else
+        mitigation_say(m, MIT_MITIGATED, "%sBHB: at each exit %s%s", p->v2 == SPECTRE_SAFE ? "CSV2, " : "Branch predictor hardening, ",
+                       way[p->at_exit], loop);
+}
+
+static void say_stores(const struct spectre_plan *p, struct mitigation *m)
+{
+    if (p->v4 == SPECTRE_SAFE)
+        mitigation_say(m, MIT_NOT_AFFECTED, NULL);
+    else if (p->v4 == SPECTRE_OPEN)
+        mitigation_say(m, MIT_VULNERABLE, NULL);
+    else
+        mitigation_say(m, MIT_MITIGATED, p->ssbs ? "SSBS is 0 in Trivet, and a guest's own choice in it"
+                                                 : "loads never pass stores, by the firmware (WORKAROUND_2)");
+}
+
+/* The classes that are not set apart below are those of x86 CPUs. */
+void spectre_report(const struct spectre_plan *p, bool wanted, struct mitigation_report *m)
+{
+    *m = (struct mitigation_report){ 0 };
+    for (unsigned c = 0; c < MIT_COUNT; c++)
+        mitigation_say(&m->class[c], MIT_NOT_AFFECTED, NULL);
+    mitigation_say(&m->class[MIT_MELTDOWN], MIT_MITIGATED, "no address of EL2's is in a guest's translation regime");
+    mitigation_say(&m->class[MIT_SPECTRE_V1], MIT_MITIGATED, "indices from guests are masked");
+    say_branches(p, wanted, &m->class[MIT_SPECTRE_V2]);
+    say_stores(p, &m->class[MIT_SPEC_STORE_BYPASS]);
 }

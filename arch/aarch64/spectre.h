@@ -27,3 +27,8 @@ struct spectre_plan {
     bool ssbs;                                 /* v4 is the guest's own choice, by PSTATE.SSBS; ours is 0 */
 };
 struct spectre_plan spectre_plan(const struct spectre_cpu *);
+/* The least of two CPUs' plans, for what guests and people are told: at_exit and loops are those of the CPU that needs more. */
+struct spectre_plan spectre_least(const struct spectre_plan *, const struct spectre_plan *);
+/* Fills every class. wanted: `mitigations` is not off. */
+struct mitigation_report;
+void spectre_report(const struct spectre_plan *, bool wanted, struct mitigation_report *);

@@ -6,6 +6,8 @@
 #include <cmocka.h>
 
 #include "arch/aarch64/spectre.h"
+#include <hv/mitigations.h>
+#include <string.h>
 
 #define CSV2(n) ((uint64_t)(n) << 56)
 #define SSBS 0x10u
@@ -54,9 +56,68 @@ static void test_plans(void **state)
     }
 }
 
+/* The lines that people read, of the same recorded CPUs. */
+static void test_words(void **state)
+{
+    static const struct { const char *what, *v2, *v4; } rows[] = {
+        { "A53", "Not affected", "Not affected" },
+        { "A72, no firmware", "Vulnerable: branch targets: the firmware has no call against it", "Vulnerable" },
+        { "A72, WORKAROUND_1 and 2", "Mitigation: Branch predictor hardening, BHB: at each exit firmware call (WORKAROUND_1)",
+          "Mitigation: loads never pass stores, by the firmware (WORKAROUND_2)" },
+        { "A72 r1p0, CSV2", "Mitigation: CSV2, BHB: at each exit a loop of branches (8 taken)",
+          "Mitigation: loads never pass stores, by the firmware (WORKAROUND_2)" },
+        { "A75, no firmware", "Vulnerable: BHB: the firmware has no call against it", "Vulnerable" },
+        { "A75, WORKAROUND_3", "Mitigation: CSV2, BHB: at each exit firmware call (WORKAROUND_3)",
+          "Mitigation: SSBS is 0 in Trivet, and a guest's own choice in it" },
+        { "N1", "Mitigation: CSV2, BHB: at each exit a loop of branches (24 taken)",
+          "Mitigation: SSBS is 0 in Trivet, and a guest's own choice in it" },
+        { "V2", "Mitigation: CSV2, BHB: at each exit a loop of branches (132 taken)",
+          "Mitigation: SSBS is 0 in Trivet, and a guest's own choice in it" },
+        { "N2 with ECBHB", "Not affected", "Mitigation: SSBS is 0 in Trivet, and a guest's own choice in it" },
+        { "N2 with CLRBHB", "Mitigation: CSV2, BHB: at each exit CLRBHB", "Mitigation: SSBS is 0 in Trivet, and a guest's own choice in it" },
+        { "CSV2 3", "Not affected", "Mitigation: SSBS is 0 in Trivet, and a guest's own choice in it" },
+        { "AmpereOne", "Mitigation: CSV2, BHB: at each exit a loop of branches (11 taken)",
+          "Mitigation: SSBS is 0 in Trivet, and a guest's own choice in it" },
+    };
+    unsigned found = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct spectre_plan p = spectre_plan(&cases[i].c);
+        struct mitigation_report m;
+
+        for (unsigned k = 0; k < ARRAY_SIZE(rows); k++) {
+            if (strcmp(rows[k].what, cases[i].what) != 0)
+                continue;
+            found++;
+            spectre_report(&p, true, &m);
+            assert_string_equal(m.class[MIT_SPECTRE_V2].text, rows[k].v2);
+            assert_string_equal(m.class[MIT_SPEC_STORE_BYPASS].text, rows[k].v4);
+            assert_int_equal(m.class[MIT_RETBLEED].state, MIT_NOT_AFFECTED);
+        }
+        spectre_report(&p, false, &m);
+        assert_true((p.at_exit == AT_EXIT_NONE && p.v2 == SAFE && p.bhb == SAFE) ==
+                    (m.class[MIT_SPECTRE_V2].state == MIT_NOT_AFFECTED));
+    }
+    assert_int_equal(found, ARRAY_SIZE(rows));
+}
+
+/* big.LITTLE: a guest may run on either. */
+static void test_least(void **state)
+{
+    struct spectre_plan little = spectre_plan(&cases[0].c), big = spectre_plan(&cases[10].c), both = spectre_least(&little, &big);
+
+    (void)state;
+    assert_string_equal(cases[10].what, "N1");
+    assert_int_equal(both.bhb, DONE);
+    assert_int_equal(both.at_exit, AT_EXIT_LOOP);
+    assert_int_equal(both.loops, 24);
+    assert_false(both.ssbs);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_plans) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_plans), cmocka_unit_test(test_words), cmocka_unit_test(test_least) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
