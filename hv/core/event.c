@@ -248,11 +248,15 @@ bool event_run(void)
         spin_unlock(&q->lock);
         if (!ev)
             continue;
-        ev->fn(ev); /* ev may be gone when it returns */
+        void (*fn)(struct event *) = ev->fn;
+        uint64_t from = now;
+        fn(ev); /* ev may be gone when it returns */
         __atomic_store_n(&q->running, NULL, __ATOMIC_SEQ_CST);
         lock_assert_none();
         ran = true;
         now = time_ns();
+        if (__builtin_expect(now - from > this_cpu()->stretches.longest_ns || now - from > STRETCH_LONG_NS, 0))
+            stretch_event(fn, now - from);
     }
     return ran;
 }

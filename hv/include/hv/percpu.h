@@ -1,6 +1,7 @@
 /* What each host CPU has of its own. this_cpu() is valid from the first C line on each CPU. */
 #pragma once
 #include <hv/event.h>
+#include <hv/stretch.h>
 #include <hv/types.h>
 
 struct vcpu;
@@ -18,6 +19,7 @@ struct percpu {
     uint32_t locks_held;         /* bit per lock level (debug builds) */
     uint64_t idle_ns, guest_ns;  /* time accounting since boot */
     uint64_t idle_since;         /* time_ns() when it went to sleep; 0: awake */
+    struct stretches stretches;  /* written by this CPU */
     void *arch;                  /* owned by arch/ */
 };
 extern struct percpu percpus[MAX_CPUS];

@@ -1,0 +1,44 @@
+/* stretch.c: see <hv/stretch.h>. A line in the log at level debug, at most each TELL_NS on each CPU, names the last one. */
+#include <hv/log.h>
+#include <hv/panic.h>
+#include <hv/percpu.h>
+#include <hv/stretch.h>
+#include <hv/time.h>
+
+#define TELL_NS 10000000000ull
+
+/* True: it is to be told. */
+static bool note(uint64_t ns)
+{
+    struct stretches *s = &this_cpu()->stretches;
+    uint64_t now;
+
+    if (ns > s->longest_ns)
+        __atomic_store_n(&s->longest_ns, ns, __ATOMIC_RELAXED);
+    if (ns < STRETCH_LONG_NS)
+        return false;
+    __atomic_store_n(&s->count, s->count + 1, __ATOMIC_RELAXED);
+    now = time_ns();
+    if (s->told_ns && now - s->told_ns < TELL_NS)
+        return false;
+    s->told_ns = now;
+    return true;
+}
+
+void stretch_event(void (*fn)(struct event *), uint64_t ns)
+{
+    const char *name;
+    uint64_t off;
+
+    if (!note(ns))
+        return;
+    if (!symbol_lookup((uint64_t)(uintptr_t)fn, &name, &off))
+        name = "?";
+    log_debug("CPU %u: event %s took %llu us at one go", this_cpu()->id, name, (unsigned long long)(ns / 1000));
+}
+
+void stretch_exit(const char *guest, const char *reason, uint64_t ns)
+{
+    if (note(ns))
+        log_debug("CPU %u: %s: an exit (%s) took %llu us at one go", this_cpu()->id, guest, reason, (unsigned long long)(ns / 1000));
+}
