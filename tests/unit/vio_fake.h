@@ -308,7 +308,7 @@ static void *guarded(uint64_t len)
 static void fake_up(void)
 {
     if (!fake_no_random && random_start())
-        fail_msg("random_start");
+        abort();
     if (!file) {
         host_init(fake_cpus, 64 * MIB);
         file = malloc(FILE_LEN);
