@@ -131,11 +131,13 @@ int vpci_bar_access(struct vpci_dev *d, unsigned bar, struct io_access *a)
 {
     for (unsigned i = 0; i < d->nregions; i++) {
         const struct vpci_region *r = &d->region[i];
+        uint64_t off;
 
         if (r->bar != bar || !range_within(a->addr, a->size, r->off, r->len) || !(r->ops->sizes & a->size))
             continue;
-        return a->write ? r->ops->write(r->dev, a->addr - r->off, a->size, a->val)
-                        : r->ops->read(r->dev, a->addr - r->off, a->size, &a->val);
+        off = index_nospec(a->addr - r->off, r->len);
+        return a->write ? r->ops->write(r->dev, off, a->size, a->val)
+                        : r->ops->read(r->dev, off, a->size, &a->val);
     }
     return -ENOENT;
 }

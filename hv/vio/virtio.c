@@ -1,5 +1,6 @@
 /* What every virtio device does alike: its life (virtio 1.2 §2.1, §3.1), its event, and copies to and from buffers. */
 #include <hv/log.h>
+#include <hv/nospec.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
 #include <hv/sched.h>
@@ -241,12 +242,14 @@ void virtio_set_status(struct virtio_dev *d, uint8_t val)
     enum { DRIVER_BITS = VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_DRIVER_OK | VIRTIO_FEATURES_OK | VIRTIO_FAILED };
     uint8_t add;
     bool refused = false, live = false;
+    uint64_t features;
 
     if (val == 0) {
         reset(d);
         return;
     }
     spin_lock(&d->lock);
+    features = d->s.driver_features;
     add = d->resetting ? 0 : (uint8_t)(val & DRIVER_BITS & ~status_of(d));
     if ((add & VIRTIO_FEATURES_OK) && !features_acceptable(d)) {
         add &= (uint8_t)~(VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK);
@@ -260,28 +263,35 @@ void virtio_set_status(struct virtio_dev *d, uint8_t val)
     spin_unlock(&d->lock);
     if (refused)
         vm_log(d->vm, LOG_INFO, "virtio-%s 00:%02x.0: the driver's features 0x%llx are refused", d->ops->name, d->pci.slot,
-               (unsigned long long)d->s.driver_features);
+               (unsigned long long)features);
     for (unsigned i = 0; live && i < d->nqueues; i++)
         virtio_kick(d, i);      /* buffers may wait already, and so may input */
 }
 
-/* §3.1.1: queues are set up after FEATURES_OK, under features that can no longer change. */
-static bool can_enable(const struct virtio_dev *d, unsigned i)
+/* The queue that a guest names, or NULL. */
+static struct virtqueue *named(struct virtio_dev *d, unsigned i)
 {
-    return i < d->nqueues && !d->resetting && (status_of(d) & VIRTIO_FEATURES_OK) &&
-           !d->vq[i].s->enabled && !virtio_queue_resets(d, i);
+    return i < d->nqueues ? &d->vq[index_nospec(i, d->nqueues)] : NULL;
+}
+
+/* §3.1.1: queues are set up after FEATURES_OK, under features that can no longer change. */
+static bool can_enable(const struct virtio_dev *d, const struct virtqueue *q)
+{
+    return q && !d->resetting && (status_of(d) & VIRTIO_FEATURES_OK) && !q->s->enabled &&
+           !virtio_queue_resets(d, q->index);
 }
 
 void virtio_enable_queue(struct virtio_dev *d, unsigned i)
 {
+    struct virtqueue *q = named(d, i);
     const char *why = NULL;
     bool early;
 
     spin_lock(&d->lock);
     early = !(status_of(d) & VIRTIO_FEATURES_OK) && !d->told_enable;
     d->told_enable |= early;
-    if (can_enable(d, i) && vq_enable(&d->vq[i], d->s.driver_features, &why) == 0)
-        __atomic_store_n(&d->vq[i].s->enabled, 1, __ATOMIC_RELEASE);
+    if (can_enable(d, q) && vq_enable(q, d->s.driver_features, &why) == 0)
+        __atomic_store_n(&q->s->enabled, 1, __ATOMIC_RELEASE);
     spin_unlock(&d->lock);
     if (early)
         vm_log(d->vm, LOG_WARN, "virtio-%s 00:%02x.0: a queue is enabled before FEATURES_OK: ignored",
@@ -292,16 +302,17 @@ void virtio_enable_queue(struct virtio_dev *d, unsigned i)
 
 void virtio_reset_queue(struct virtio_dev *d, unsigned i)
 {
+    struct virtqueue *q = named(d, i);
     bool post = false;
 
     spin_lock(&d->lock);
-    if (i < d->nqueues && !d->resetting && virtio_has(d, VIRTIO_F_RING_RESET) && d->vq[i].s->enabled) {
-        __atomic_store_n(&d->vq[i].s->enabled, 0, __ATOMIC_RELEASE);
+    if (q && !d->resetting && virtio_has(d, VIRTIO_F_RING_RESET) && q->s->enabled) {
+        __atomic_store_n(&q->s->enabled, 0, __ATOMIC_RELEASE);
         post = status_of(d) & VIRTIO_DRIVER_OK;
         if (post)
-            __atomic_fetch_or(&d->reset_queues, 1u << i, __ATOMIC_RELEASE);
+            __atomic_fetch_or(&d->reset_queues, 1u << q->index, __ATOMIC_RELEASE);
         else
-            vq_clear(&d->vq[i]);
+            vq_clear(q);
     }
     spin_unlock(&d->lock);
     if (post)
@@ -354,6 +365,7 @@ void virtio_config_read(const void *image, struct io_access *a)
     a->val = 0;
     if (!a->write)
         for (unsigned i = 0; i < a->size; i++)
+            /* nospec: whoever found the region has masked the offset */
             a->val |= (uint64_t)((const uint8_t *)image)[a->addr + i] << (8 * i);
 }
 
@@ -369,12 +381,14 @@ uint64_t iov_bytes(const struct iov *iov, unsigned n)
 /* The piece of an I/O vector that begins `off` bytes into entry `i`, as far as it lies in one entry and at most `len`. NULL at the end. */
 static uint8_t *iov_piece(const struct iov *iov, unsigned n, unsigned *i, size_t *off, size_t *len)
 {
-    while (*i < n && *off >= iov[*i].len)
-        *off -= iov[(*i)++].len;
+    const struct iov *v = iov + *i;
+
+    for (; *i < n && *off >= v->len; v++, (*i)++)
+        *off -= v->len;
     if (*i == n)
         return NULL;
-    *len = min_u64(*len, iov[*i].len - *off);
-    return (uint8_t *)iov[*i].base + *off;
+    *len = min_u64(*len, v->len - *off);
+    return (uint8_t *)v->base + *off;
 }
 
 size_t iov_read(const struct iov *iov, unsigned n, size_t off, void *dst, size_t len)

@@ -1,5 +1,6 @@
 /* Rings: split (virtio 1.2 §2.7) and packed (§2.8). Every descriptor is copied once, then checked, then used. */
 #include <hv/gmem.h>
+#include <hv/nospec.h>
 #include <hv/panic.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
@@ -324,7 +325,7 @@ static int split_chain(struct virtqueue *q, struct vq_chain *c)
 
         if (i >= q->set.size)
             return bad(q, "a descriptor number beyond the ring", i);
-        if (!get_desc(q, i, &d))
+        if (!get_desc(q, (uint32_t)index_nospec(i, q->set.size), &d))
             return -EPROTO;
         if (add_item(q, c, &(struct item){ d.addr, d.len, d.a }))
             return -EPROTO;
