@@ -67,7 +67,7 @@ void el2_spectre_cpu_enable(void)
 
 static bool wanted(void)
 {
-    return the_config.host.mitigations == MITIGATIONS_AUTO;
+    return the_config.host.mitigations != MITIGATIONS_OFF;
 }
 
 void el2_spectre_use(void)

@@ -88,6 +88,16 @@ static struct spec_facts facts(void)
     return f;
 }
 
+/* [host] mitigations = all: what needs no MSR, to run and to measure it on any CPU of this maker. */
+static void add_all(bool intel)
+{
+    spec.fill_rsb = spec.verw = true;
+    spec.clear_bhb |= intel;
+    spec.split_exec |= intel;
+    spec.flush_by_reads |= intel && !spec.flush_l1d;
+    spec.flush_l1d |= intel;
+}
+
 void arch_mitigations_init(void)
 {
     struct spec_facts f = facts();
@@ -95,6 +105,8 @@ void arch_mitigations_init(void)
 
     (intel ? spec_intel : spec_amd)(&f, off, &spec);
     spec.lfence &= !(f.l1_ecx >> HYPERVISOR & 1);   /* its MSR is not architectural: other hypervisors may not have it */
+    if (the_config.host.mitigations == MITIGATIONS_ALL)
+        add_all(intel);
     if (spec.split_exec)
         ept_split_exec();
     mitigations_set(&spec.told);

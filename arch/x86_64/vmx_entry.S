@@ -86,9 +86,9 @@ vmx_enter:
         pop     %rax
         pop     %r8
         test    %al, %al
-        jz      6f
+        jz      9f
         SPEC_EXIT
-6:      xor     %eax, %eax
+9:      xor     %eax, %eax
         jmp     vmx_left
         .balign 16
 vmx_exit_guarded:

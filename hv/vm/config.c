@@ -13,7 +13,7 @@
 const char *const guest_kind_names[] = { "auto", "linux", "pvh", "multiboot", "multiboot2", "image", "flat" };
 const char *const isa_names[] = { "x86_64", "aarch64", "riscv64", "auto" };
 static_assert(ARRAY_SIZE(isa_names) == ISA_COUNT + 1, "auto stands for ISA_COUNT");
-static const char *const mitigation_names[] = { "auto", "off" };
+static const char *const mitigation_names[] = { "auto", "off", "all" };
 static const char *const log_names[] = { "err", "warn", "info", "debug" };
 
 struct parse {

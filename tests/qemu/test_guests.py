@@ -31,7 +31,8 @@ GUESTS = {
     "virtio-small": ("virtio", "size=16 rounds=100", 1, "64M", 120),
 }
 MODULE = ["m.txt first module", "m.txt"]
-CONFIG = "[host]\nlog = info\n" + "".join(
+# With everything against attacks by speculation that can run here: these guests test its entries and exits too.
+CONFIG = "[host]\nlog = info\nmitigations = all\n" + "".join(
     section(name, image, cmdline=cmdline or "x", vcpus=vcpus, memory=memory, debug_exit="yes", autostart="no",
             **({"module": MODULE} if name.startswith("hello") else {"disk": ["disk.img", "disk.img,ro"]} if image == "virtio" else {}))
     for name, (image, cmdline, vcpus, memory, _) in GUESTS.items())

@@ -12,9 +12,12 @@
 #include "arch/host/host.h"
 
 /* A format of 4 levels; a leaf has bit 1, a table bit 0, rights in bits 2 to 4. */
+static bool small_exec;                /* as EPT against iTLB multihit: large leaves are not executable */
+
 static uint64_t leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype type)
 {
-    (void)level, (void)type;
+    (void)type;
+    prot &= level && small_exec ? ~(unsigned)PROT_X : ~0u;
     return pa.v | 2 | (uint64_t)prot << 2;
 }
 static uint64_t table(hpa_t pa, unsigned level) { (void)level; return pa.v | 1; }
@@ -187,6 +190,37 @@ static void test_rom_and_mmio(void **state)
     pmm_free(rom, 0, PMM_HV);
 }
 
+static unsigned prot_at(uint64_t at)
+{
+    unsigned p = 0;
+    hpa_t oa;
+
+    assert_true(pt_lookup(&vm.gmem.s2, gpa(at), &oa, &p));
+    assert_ptr_equal(phys_to_virt(oa), gmem_ptr(&vm, gpa(at), 1, PROT_R));
+    return p;
+}
+
+/* What is executed becomes small and executable, 2 MiB at a time; nothing else does, and one table holds it. */
+static void test_executable_pages_are_small(void **state)
+{
+    uint64_t tables;
+
+    (void)state;
+    small_exec = true;
+    assert_int_equal(gmem_add_ram(&vm, gpa(0), 16 * MIB), 0);
+    assert_int_equal(prot_at(5 * MIB), PROT_RW);
+    tables = vm.gmem.s2.tables;
+    assert_int_equal(gmem_make_exec(&vm, gpa(5 * MIB + 0x123)), 0);
+    assert_int_equal(vm.gmem.s2.tables, tables + 1);
+    for (uint64_t at = 0; at < 16 * MIB; at += PAGE_SIZE)
+        assert_int_equal(prot_at(at), at >= 4 * MIB && at < 6 * MIB ? PROT_RWX : PROT_RW);
+    assert_int_equal(gmem_make_exec(&vm, gpa(5 * MIB)), 0);
+    assert_int_equal(vm.gmem.s2.tables, tables + 1);
+    assert_int_equal(gmem_make_exec(&vm, gpa(16 * MIB)), -EFAULT);
+    assert_int_equal(gmem_make_exec(&vm, gpa(UINT64_MAX)), -EFAULT);
+    small_exec = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +228,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_copies_cross_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_scrub, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rom_and_mmio, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_executable_pages_are_small, setup, teardown),
     };
 
     host_init(1, GIB);
