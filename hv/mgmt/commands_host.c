@@ -156,6 +156,7 @@ static void show_cpus(struct out *o)
     static const struct column cols[] = {
         { "cpu", "CPU", UNIT_NONE, true }, { "hw_id", "APIC ID", UNIT_NONE, true }, { "guest_ns", "In guests", UNIT_NS, true },
         { "idle_ns", "Idle", UNIT_NS, true }, { "guest_permille", "Guests", UNIT_PERMILLE, true }, { "current", "Runs", UNIT_NONE, false },
+        { "long", "Over 5 ms", UNIT_NONE, true }, { "longest_ns", "Longest", UNIT_NS, true },
     };
     uint64_t up = time_ns();
 
@@ -176,6 +177,8 @@ static void show_cpus(struct out *o)
         out_cell_number(o, idle_time(cpu, up));
         out_cell_number(o, up ? cpu->guest_ns * 1000 / up : 0);
         out_cell(o, what);
+        out_cell_number(o, __atomic_load_n(&cpu->stretches.count, __ATOMIC_RELAXED));
+        out_cell_number(o, __atomic_load_n(&cpu->stretches.longest_ns, __ATOMIC_RELAXED));
     }
     out_list_end(o);
 }
@@ -201,6 +204,7 @@ void cmd_memory(struct out *o, unsigned argc, char **argv)
     heap_stats(&used, &mapped);
     out_number(o, "total_bytes", "Memory", s.total, UNIT_BYTES);
     out_number(o, "free_bytes", "Free", s.free, UNIT_BYTES);
+    out_number(o, "promised_bytes", "  of it set aside for guests", s.promised, UNIT_BYTES);
     out_number(o, "guest_bytes", "Guests' RAM", s.by_owner[PMM_GUEST], UNIT_BYTES);
     out_number(o, "file_bytes", "Disks' changes", s.by_owner[PMM_FILE], UNIT_BYTES);
     out_number(o, "pt_bytes", "Page tables", s.by_owner[PMM_PT], UNIT_BYTES);

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESERVE (16 * MIB) /* stays free for Trivet itself */
 #define EXEC_SPAN (2 * MIB) /* made executable at once */
 
 int gmem_init(struct vm *vm)
@@ -188,7 +187,7 @@ static bool enough_left(uint64_t len)
     struct pmm_stats s;
 
     pmm_stats(&s);
-    return s.free >= RESERVE && len <= s.free - RESERVE;
+    return s.free >= PMM_RESERVE + s.promised && len <= s.free - PMM_RESERVE - s.promised;
 }
 
 int gmem_add_ram(struct vm *vm, gpa_t base, uint64_t len)

@@ -38,7 +38,7 @@ static struct region regions[REGIONS_MAX];
 static uint32_t nregions;
 static struct block *lists[ORDERS];
 static struct front fronts[MAX_CPUS];
-static uint64_t total_bytes, free_bytes;
+static uint64_t total_bytes, free_bytes, promised;
 static struct spinlock lock = SPINLOCK_INIT(LOCK_PMM);
 
 static uint64_t block_size(unsigned order)
@@ -218,11 +218,38 @@ void pmm_free(hpa_t pa, unsigned order, enum pmm_owner owner)
 void pmm_stats(struct pmm_stats *s)
 {
     *s = (struct pmm_stats){ .total = total_bytes, .free = __atomic_load_n(&free_bytes, __ATOMIC_RELAXED) };
+    s->promised = __atomic_load_n(&promised, __ATOMIC_RELAXED);
     for (uint32_t cpu = 0; cpu < MAX_CPUS; cpu++) {
         s->free += fronts[cpu].n * PAGE_SIZE;
         for (unsigned o = 0; o < PMM_OWNERS; o++)
             s->by_owner[o] += (uint64_t)fronts[cpu].by_owner[o];
     }
+}
+
+/* ---- promises ---- */
+
+int pmm_promise(uint64_t bytes)
+{
+    struct pmm_stats s;
+    uint64_t had = __atomic_fetch_add(&promised, bytes, __ATOMIC_SEQ_CST);
+
+    pmm_stats(&s);
+    if (had <= s.free && s.free - had >= PMM_RESERVE && bytes <= s.free - had - PMM_RESERVE)
+        return 0;
+    pmm_unpromise(bytes);
+    return -ENOMEM;
+}
+
+void pmm_unpromise(uint64_t bytes)
+{
+    uint64_t had = __atomic_fetch_sub(&promised, bytes, __ATOMIC_SEQ_CST);
+
+    hv_assert(had >= bytes);
+}
+
+void pmm_promise_back(uint64_t bytes)
+{
+    __atomic_fetch_add(&promised, bytes, __ATOMIC_SEQ_CST);
 }
 
 /* ---- set-up ---- */

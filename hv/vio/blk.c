@@ -9,7 +9,9 @@
 enum { DEVICE_BLK = 2, SECTOR = 512, HEADER = 16, ID_LEN = 20, IN_FLIGHT = 8, SEG_MAX = 126, SIZE_MAX_BYTES = 1 << 20, RANGES = 16 };
 enum { F_SIZE_MAX = 1, F_SEG_MAX = 2, F_RO = 5, F_BLK_SIZE = 6, F_FLUSH = 9, F_MQ = 12, F_DISCARD = 13, F_WRITE_ZEROES = 14 };   /* §5.2.3 */
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };                                    /* §5.2.6 */
+enum { COST_REQUEST = 16 };
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2, S_STARTED = 0xff /* ours: no answer yet */ };
+#define AT_ONCE (128 * KIB)              /* bytes of work on the disk that a request may do in the device's event, or in a completion */
 #define RANGE_MAX (4u * 1024 * 1024)     /* sectors of one discard or write-zeroes range: 2 GiB */
 
 struct blk_config {                      /* §5.2.4 */
@@ -115,6 +117,7 @@ static void done(struct event *ev)
     struct virtqueue *q = &io->owner->dev.vq[io->queue];
     int e = io->req.status;
 
+    io->req.may = AT_ONCE;
     if (!virtio_live(&io->owner->dev))
         return;                 /* only a reset helps now, and it forgets the request */
     if (e == 0 && io->range < io->nranges) {
@@ -142,7 +145,9 @@ static uint8_t start(struct blk_io *io, uint8_t op, const struct iov *iov, uint1
     io->req.iov = iov;
     io->req.niov = niov;
     io->busy = true;
+    io->req.may = AT_ONCE;
     e = io->nranges ? submit_ranges(io) : b->blk->ops->submit(b->blk, &io->req);
+    virtio_charge(&b->dev, COST_REQUEST + (uint32_t)((AT_ONCE - io->req.may) / 64));
     if (e == 0)
         return S_STARTED;
     io->busy = false;
@@ -262,7 +267,6 @@ static void kick(struct virtio_dev *d, unsigned i)
         if (vq_pop(&d->vq[i], &io->chain) <= 0)
             break;
         b->free = io->next_free;
-        virtio_charge(d, (uint32_t)min_u64(iov_bytes(io->chain.iov, io->chain.nout + io->chain.nin) / 512, 4096));
         request(io);
     }
     if (!io)
@@ -339,8 +343,7 @@ static void destroy(struct virtio_dev *d)
 {
     for (unsigned i = 0; i < IN_FLIGHT; i++)
         event_kill(&of(d)->io[i].req.done);
-    event_assert_none_in(of(d), sizeof *of(d));
-    free(of(d));
+    vm_free(d->vm, of(d), sizeof *of(d));
 }
 
 static const struct virtio_ops ops = {
@@ -363,19 +366,19 @@ static void set_config(struct vio_blk *b, unsigned nqueues)
 
 int vio_blk_create(struct vm *vm, struct blk_dev *blk, unsigned nqueues, struct virtio_dev **out)
 {
-    struct vio_blk *b = calloc(1, sizeof *b);
+    struct vio_blk *b = vm_alloc(vm, sizeof *b);
     int e;
 
     if (!b)
         return -ENOMEM;
-    b->dev = (struct virtio_dev){ .ops = &ops, .vm = vm, .nqueues = (uint16_t)nqueues, .bytes = sizeof *b };
+    b->dev = (struct virtio_dev){ .ops = &ops, .vm = vm, .nqueues = (uint16_t)nqueues };
     b->blk = blk;
     for (unsigned i = 0; i < IN_FLIGHT; i++)
         b->io[i].owner = b;
     set_config(b, nqueues);
     e = virtio_add(&b->dev);
     if (e) {
-        free(b);
+        vm_free(vm, b, sizeof *b);
         return e;
     }
     *out = &b->dev;

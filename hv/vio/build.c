@@ -11,18 +11,13 @@
 
 #define DISKS ARRAY_SIZE(((struct guest_config *)0)->disk)
 #define BLK_QUEUES 4u
+#define RELEASE_AT_ONCE 512u         /* pieces of a RAM disk that one call frees */
 
 struct vio {
     struct virtio_dev *dev[2 + DISKS];
     unsigned ndevs;
     struct blk_dev *disk[DISKS];
-    uint64_t free_at;
 };
-
-uint64_t *vio_free_at(struct vm *vm)
-{
-    return &vm->vio->free_at;
-}
 
 static int fail(struct vm *vm, const char *what, int e)
 {
@@ -34,7 +29,7 @@ static int fail(struct vm *vm, const char *what, int e)
 static int add_disk(struct vm *vm, const struct guest_config *c, unsigned i)
 {
     struct vio *v = vm->vio;
-    int e = v->disk[i] ? 0 : ramdisk_create(c->disk[i].path, c->disk[i].ro, &v->disk[i]);
+    int e = v->disk[i] ? 0 : ramdisk_create(vm, &c->disk[i], &v->disk[i]);
 
     if (e)
         return e;
@@ -50,7 +45,7 @@ int vio_build(struct vm *vm, const struct guest_config *c)
     int e;
 
     if (!vm->vio)
-        vm->vio = calloc(1, sizeof *vm->vio);
+        vm->vio = vm_alloc(vm, sizeof *vm->vio);
     v = vm->vio;
     if (!v)
         return fail(vm, "virtio", -ENOMEM);
@@ -96,15 +91,21 @@ void vio_destroy(struct vm *vm)
         virtio_remove(v->dev[--v->ndevs]);
 }
 
-void vio_release(struct vm *vm)
+bool vio_release(struct vm *vm)
 {
     struct vio *v = vm->vio;
+    unsigned budget = RELEASE_AT_ONCE;
 
     if (!v)
-        return;
-    for (unsigned i = 0; i < DISKS; i++)
+        return false;
+    for (unsigned i = 0; i < DISKS; i++) {
+        if (v->disk[i] && !ramdisk_empty(v->disk[i], &budget))
+            return true;
         if (v->disk[i])
             v->disk[i]->ops->destroy(v->disk[i]);
-    free(v);
+        v->disk[i] = NULL;
+    }
     vm->vio = NULL;
+    vm_free(vm, v, sizeof *v);
+    return false;
 }

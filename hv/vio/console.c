@@ -121,8 +121,7 @@ static void config(struct virtio_dev *d, struct io_access *a)
 static void destroy(struct virtio_dev *d)
 {
     event_kill(&of(d)->ready);
-    event_assert_none_in(of(d), sizeof *of(d));
-    free(of(d));
+    vm_free(d->vm, of(d), sizeof *of(d));
 }
 
 static const struct virtio_ops ops = {
@@ -132,17 +131,17 @@ static const struct virtio_ops ops = {
 
 int vio_console_create(struct vm *vm, struct console *console, struct virtio_dev **out)
 {
-    struct vio_console *c = calloc(1, sizeof *c);
+    struct vio_console *c = vm_alloc(vm, sizeof *c);
     int e;
 
     if (!c)
         return -ENOMEM;
     c->console = console;
-    c->dev = (struct virtio_dev){ .ops = &ops, .vm = vm, .nqueues = 2, .bytes = sizeof *c,
+    c->dev = (struct virtio_dev){ .ops = &ops, .vm = vm, .nqueues = 2,
                                    .features = VIRTIO_FEATURES_COMMON | VIRTIO_BIT(F_EMERG_WRITE) };
     e = virtio_add(&c->dev);
     if (e) {
-        free(c);
+        vm_free(vm, c, sizeof *c);
         return e;
     }
     *out = &c->dev;

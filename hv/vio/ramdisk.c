@@ -1,23 +1,29 @@
 /* A RAM disk over a loaded file: pieces that were never written are read from the file, written ones are copies, discarded ones are gone. */
 #include <hv/blk.h>
+#include <hv/charge.h>
+#include <hv/config.h>
 #include <hv/files.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
+#include <hv/share.h>
+#include <hv/time.h>
+#include <hv/vm.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECE (64 * KIB)
+#define PIECE RAMDISK_PIECE
 enum { PIECE_ORDER = 4, SECTOR = 512 };
-#define AT_ONCE (128 * KIB)      /* a request up to this size is done in submit */
 #define PER_RUN (1 * MIB)        /* bytes copied by one run of the event */
 static_assert(PIECE == PAGE_SIZE << PIECE_ORDER, "a piece is one allocation");
 
 struct ramdisk {
     struct blk_dev blk;
+    struct vm *vm;
     const uint8_t *file;
     uint64_t file_len;
     uint64_t npieces, own;       /* own: pieces with memory */
+    uint64_t emptied;            /* pieces before it are gone for good */
     struct event work;
     struct blk_req *first, *last;
     uint8_t *piece[];            /* NULL: as in the file; gone: zeroes */
@@ -27,6 +33,11 @@ static uint8_t gone[1];
 static struct ramdisk *of(struct blk_dev *b)
 {
     return container_of(b, struct ramdisk, blk);
+}
+
+static size_t size_of(uint64_t npieces)
+{
+    return sizeof(struct ramdisk) + npieces * sizeof(uint8_t *);
 }
 
 /* ---- pieces ---- */
@@ -39,7 +50,8 @@ static bool has_memory(const struct ramdisk *r, uint64_t i)
 static void piece_drop(struct ramdisk *r, uint64_t i)
 {
     if (has_memory(r, i)) {
-        pmm_free(virt_to_phys(r->piece[i]), PIECE_ORDER, PMM_GUEST);
+        pmm_free(virt_to_phys(r->piece[i]), PIECE_ORDER, PMM_FILE);
+        uncharge(r->vm, CHARGE_DISK, PIECE);
         r->own--;
     }
     r->piece[i] = gone;
@@ -55,17 +67,28 @@ static void file_read(const struct ramdisk *r, uint64_t off, uint8_t *dst, uint6
         memset(dst + n, 0, len - n);     /* the end of the last sector */
 }
 
-static uint8_t *piece_writable(struct ramdisk *r, uint64_t i)
+/* A new piece, within the guest's limit. Its contents are undefined. */
+static uint8_t *piece_new(struct ramdisk *r)
 {
     hpa_t page;
+
+    if (charge(r->vm, CHARGE_DISK, PIECE))
+        return NULL;
+    page = pmm_alloc(PIECE_ORDER, PMM_FILE);
+    if (page.v == 0)
+        uncharge(r->vm, CHARGE_DISK, PIECE);
+    return page.v ? phys_to_virt(page) : NULL;
+}
+
+static uint8_t *piece_writable(struct ramdisk *r, uint64_t i)
+{
     uint8_t *p;
 
     if (has_memory(r, i))
         return r->piece[i];
-    page = pmm_alloc(PIECE_ORDER, PMM_GUEST);
-    if (page.v == 0)
+    p = piece_new(r);
+    if (!p)
         return NULL;
-    p = phys_to_virt(page);
     if (r->piece[i] == gone)
         memset(p, 0, PIECE);
     else
@@ -93,7 +116,7 @@ static int write_part(struct ramdisk *r, uint64_t off, const uint8_t *src, uint6
     uint8_t *p = piece_writable(r, off / PIECE);
 
     if (!p)
-        return -ENOMEM;
+        return -ENOSPC;
     memcpy(p + off % PIECE, src, len);
     return 0;
 }
@@ -112,7 +135,7 @@ static int zero_part(struct ramdisk *r, uint64_t off, uint64_t len, bool discard
     }
     p = piece_writable(r, i);
     if (!p)
-        return -ENOMEM;
+        return -ENOSPC;
     memset(p + off % PIECE, 0, len);
     return 0;
 }
@@ -155,18 +178,18 @@ static bool may_go(const struct blk_req *q)
     return !q->may_go || q->may_go(q);
 }
 
-/* Goes on with a request; true when it is done. A step that moves little still counts, so that many small pieces end the run too. */
+/* Goes on with a request; true when it is done. A step that moves little still counts, and so does copying a whole piece to write to it. */
 static bool proceed(struct ramdisk *r, struct blk_req *q, uint64_t *budget)
 {
     uint64_t size = q->op == BLK_FLUSH ? 0 : q->nsectors * SECTOR;
 
     q->status = 0;
     while (q->at < size && !q->status && *budget && may_go(q)) {
-        uint64_t moved = 0;
+        uint64_t moved = 0, own = r->own;
 
         q->status = step(r, q, &moved);
         q->at += moved;
-        *budget -= min_u64(*budget, max_u64(moved, 256));
+        *budget -= min_u64(*budget, max_u64(moved, 256) + (r->own > own ? PIECE : 0));
     }
     return q->at >= size || q->status;
 }
@@ -174,14 +197,17 @@ static bool proceed(struct ramdisk *r, struct blk_req *q, uint64_t *budget)
 static void work(struct event *ev)
 {
     struct ramdisk *r = container_of(ev, struct ramdisk, work);
-    uint64_t budget = PER_RUN;
+    uint64_t budget = PER_RUN, from = time_ns();
 
+    if (share_wait(r->vm, ev))
+        return;
     while (r->first && proceed(r, r->first, &budget)) {
         struct blk_req *q = r->first;
 
         r->first = q->next;
         event_post(&q->done);
     }
+    share_pay(r->vm, from);
     if (r->first && may_go(r->first))
         event_post(ev);
 }
@@ -189,7 +215,6 @@ static void work(struct event *ev)
 static int submit(struct blk_dev *b, struct blk_req *q)
 {
     struct ramdisk *r = of(b);
-    uint64_t budget = AT_ONCE;
 
     if (!range_within(q->sector, q->nsectors, 0, b->sectors))
         return -EINVAL;
@@ -197,7 +222,7 @@ static int submit(struct blk_dev *b, struct blk_req *q)
         return -EROFS;
     q->at = 0;
     q->next = NULL;
-    if (!r->first && proceed(r, q, &budget))
+    if (!r->first && proceed(r, q, &q->may))
         return 1;
     if (r->first) {
         r->last->next = q;
@@ -246,9 +271,20 @@ static void destroy(struct blk_dev *b)
     struct ramdisk *r = of(b);
 
     event_kill(&r->work);
-    for (uint64_t i = 0; i < r->npieces; i++)
+    for (uint64_t i = r->emptied; i < r->npieces; i++)
         piece_drop(r, i);
-    free(r);
+    vm_free(r->vm, r, size_of(r->npieces));
+}
+
+bool ramdisk_empty(struct blk_dev *b, unsigned *budget)
+{
+    struct ramdisk *r = of(b);
+
+    for (; r->emptied < r->npieces && *budget; r->emptied++) {
+        *budget -= has_memory(r, r->emptied);
+        piece_drop(r, r->emptied);
+    }
+    return r->emptied == r->npieces;
 }
 
 static const struct blk_ops ops = { submit, destroy, cancel, stop, resume };
@@ -257,23 +293,24 @@ uint64_t ramdisk_bytes(const struct blk_dev *b)
 {
     const struct ramdisk *r = container_of(b, struct ramdisk, blk);
 
-    return sizeof *r + r->npieces * sizeof r->piece[0] + r->own * PIECE;
+    return size_of(r->npieces) + r->own * PIECE;
 }
 
-int ramdisk_create(const char *path, bool ro, struct blk_dev **out)
+int ramdisk_create(struct vm *vm, const struct guest_disk *d, struct blk_dev **out)
 {
     uint64_t len = 0, npieces;
-    const void *file = file_find(path, &len);
+    const void *file = file_find(d->path, &len);
     struct ramdisk *r;
 
     if (!file)
         return -ENOENT;
     npieces = (len + PIECE - 1) / PIECE;
-    r = calloc(1, sizeof *r + npieces * sizeof r->piece[0]);
+    r = vm_alloc(vm, size_of(npieces));
     if (!r)
         return -ENOMEM;
-    r->blk = (struct blk_dev){ .ops = &ops, .sectors = (len + SECTOR - 1) / SECTOR, .ro = ro };
-    snprintf(r->blk.name, sizeof r->blk.name, "%s", path);
+    r->vm = vm;
+    r->blk = (struct blk_dev){ .ops = &ops, .sectors = (len + SECTOR - 1) / SECTOR, .ro = d->ro };
+    snprintf(r->blk.name, sizeof r->blk.name, "%s", d->path);
     r->file = file;
     r->file_len = len;
     r->npieces = npieces;

@@ -89,8 +89,7 @@ static void config(struct virtio_dev *d, struct io_access *a)
 static void destroy(struct virtio_dev *d)
 {
     event_kill(&of(d)->refill);
-    event_assert_none_in(of(d), sizeof *of(d));
-    free(of(d));
+    vm_free(d->vm, of(d), sizeof *of(d));
 }
 
 static const struct virtio_ops ops = {
@@ -99,15 +98,15 @@ static const struct virtio_ops ops = {
 
 int vio_rng_create(struct vm *vm, struct virtio_dev **out)
 {
-    struct vio_rng *r = calloc(1, sizeof *r);
+    struct vio_rng *r = vm_alloc(vm, sizeof *r);
     int e;
 
     if (!r)
         return -ENOMEM;
-    r->dev = (struct virtio_dev){ .ops = &ops, .vm = vm, .nqueues = 1, .bytes = sizeof *r, .features = VIRTIO_FEATURES_COMMON };
+    r->dev = (struct virtio_dev){ .ops = &ops, .vm = vm, .nqueues = 1, .features = VIRTIO_FEATURES_COMMON };
     e = virtio_add(&r->dev);
     if (e) {
-        free(r);
+        vm_free(vm, r, sizeof *r);
         return e;
     }
     *out = &r->dev;

@@ -3,7 +3,6 @@
 #include <hv/nospec.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
-#include <hv/sched.h>
 #include <hv/time.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
@@ -14,8 +13,6 @@
 enum { RUN_BUDGET = 8192 };
 #define RESUME (1u << 31)       /* in `pending`, beside a bit for each queue */
 static_assert(VIRTIO_QUEUES < 31, "bit 31 of `pending` is no queue's");
-#define BURST_NS 2000000ull
-#define DEBT_NS 20000000ull
 
 static uint8_t status_of(const struct virtio_dev *d)
 {
@@ -71,31 +68,6 @@ static void reset_queues(struct virtio_dev *d)
     }
 }
 
-/*
- * What a guest's devices do is its own work, but no vCPU of it pays: so, while vCPUs wait for this CPU, all its devices together get half of
- * the time. free_at is when the work so far will be paid for; a burst may run ahead.
- */
-static bool must_wait(struct virtio_dev *d, uint64_t now)
-{
-    uint64_t free_at = __atomic_load_n(d->free_at, __ATOMIC_RELAXED);
-    struct sched_stats st;
-
-    if (free_at <= now + BURST_NS)
-        return false;
-    sched_cpu_stats(this_cpu()->id, &st);
-    if (st.runnable == 0)
-        return false;
-    event_at(&d->event, free_at - BURST_NS);
-    return true;
-}
-
-static void pay(struct virtio_dev *d, uint64_t from)
-{
-    uint64_t free_at = __atomic_load_n(d->free_at, __ATOMIC_RELAXED), now = time_ns();
-
-    __atomic_store_n(d->free_at, min_u64(max_u64(free_at, from), now + DEBT_NS) + 2 * (now - from), __ATOMIC_RELAXED);
-}
-
 static void run(struct event *ev)
 {
     struct virtio_dev *d = container_of(ev, struct virtio_dev, event);
@@ -106,7 +78,7 @@ static void run(struct event *ev)
         return;
     if (__atomic_load_n(&d->reset_queues, __ATOMIC_ACQUIRE))
         reset_queues(d);
-    if (!virtio_transport_ready(d) || must_wait(d, from))
+    if (!virtio_transport_ready(d) || share_wait(d->vm, &d->event))
         return;                 /* the queues stay pending until then */
     pending = __atomic_exchange_n(&d->pending, 0, __ATOMIC_ACQUIRE);
     d->budget = RUN_BUDGET;
@@ -115,7 +87,7 @@ static void run(struct event *ev)
     for (unsigned i = 0; i < d->nqueues && virtio_live(d); i++)
         if ((pending >> i & 1) && __atomic_load_n(&d->vq[i].s->enabled, __ATOMIC_ACQUIRE))
             d->ops->kick(d, i);
-    pay(d, from);
+    share_pay(d->vm, from);
 }
 
 void virtio_broken(struct virtio_dev *d, const char *fmt, ...)
@@ -323,19 +295,13 @@ void virtio_reset_queue(struct virtio_dev *d, unsigned i)
 
 int virtio_add(struct virtio_dev *d)
 {
-    int e;
-
     d->s.version = 1;
     spin_init(&d->lock, LOCK_DEVICE);
     event_init(&d->event, run, 0);
     for (unsigned i = 0; i < VIRTIO_QUEUES; i++)
         d->vq[i] = (struct virtqueue){ .dev = d, .s = &d->s.vq[i], .index = (uint16_t)i };
-    d->free_at = vio_free_at(d->vm);
     clear(d);
-    e = virtio_transport_attach(d);
-    if (!e)
-        d->vm->hv_bytes += d->bytes;
-    return e;
+    return virtio_transport_attach(d);
 }
 
 int virtio_quiesce(struct virtio_dev *d)
@@ -354,7 +320,6 @@ void virtio_remove(struct virtio_dev *d)
     hv_assert(!d->resetting && status_of(d) == 0);
     virtio_transport_detach(d);
     event_kill(&d->event);
-    d->vm->hv_bytes -= d->bytes;
     d->ops->free(d);
 }
 

@@ -143,6 +143,18 @@ static void set_memory(struct parse *p, const struct key *k, void *field)
         *(uint64_t *)field = v;
 }
 
+static void set_limit(struct parse *p, const struct key *k, void *field)
+{
+    char most[24];
+    uint64_t v;
+
+    format_size(p->limits->memory_max, most, sizeof most);
+    if (parse_size(p->value, &v) || v < k->lo || v > p->limits->memory_max)
+        complain(p, "not a size; give %s to %s, such as 64M", k->lo ? "1M" : "0", most);
+    else
+        *(uint64_t *)field = v;
+}
+
 static void set_cpus(struct parse *p, const struct key *k, void *field)
 {
     int err = parse_cpu_list(p->value, p->limits->cpus, field);
@@ -224,6 +236,8 @@ static const struct key guest_keys[] = {
     { "kind", set_word, GUEST(kind), 0, ARRAY_SIZE(guest_kind_names), guest_kind_names, false },
     { "isa", set_word, GUEST(isa), 0, ARRAY_SIZE(isa_names), isa_names, false },
     { "memory", set_memory, GUEST(memory), 0, 0, NULL, false },
+    { "disk-changes", set_limit, GUEST(disk_changes), 0, 0, NULL, false },
+    { "overhead", set_limit, GUEST(overhead), MIB, 0, NULL, false },
     { "vcpus", set_number, GUEST(vcpus), 1, MAX_VCPUS, NULL, false },
     { "weight", set_number, GUEST(weight), 1, 10000, NULL, false },
     { "cpus", set_cpus, GUEST(cpus), 0, 0, NULL, false },
@@ -276,7 +290,7 @@ static void set_key(struct parse *p, const struct key *keys, size_t n, char *bas
 
 static const struct guest_config guest_defaults = {
     .kind = KIND_AUTO, .isa = ISA_COUNT, .memory = 256 * MIB, .vcpus = 1, .weight = 100,
-    .rng = true, .autostart = true, .x2apic = true, .pv = true,
+    .disk_changes = UINT64_MAX, .rng = true, .autostart = true, .x2apic = true, .pv = true,
 };
 
 static bool name_ok(const char *s)

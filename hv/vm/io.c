@@ -23,7 +23,7 @@ struct io_space_map {
 
 int io_init(struct vm *vm)
 {
-    struct io_space_map *m = calloc(1, sizeof *m);
+    struct io_space_map *m = vm_alloc(vm, sizeof *m);
 
     if (!m)
         return -ENOMEM;
@@ -34,7 +34,7 @@ int io_init(struct vm *vm)
 
 void io_fini(struct vm *vm)
 {
-    free(vm->io);
+    vm_free(vm, vm->io, sizeof *vm->io);
     vm->io = NULL;
 }
 

@@ -11,6 +11,7 @@
 #include <hv/log.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
+#include <hv/stretch.h>
 #include <hv/time.h>
 #include <stdlib.h>
 
@@ -42,7 +43,7 @@ no_guest:
 
 int vcpu_create(struct vm *vm, uint32_t id, struct vcpu **out)
 {
-    struct vcpu *v = calloc(1, sizeof *v);
+    struct vcpu *v = vm_alloc(vm, sizeof *v);
     int err;
 
     if (!v)
@@ -54,10 +55,9 @@ int vcpu_create(struct vm *vm, uint32_t id, struct vcpu **out)
     v->sched.weight = vm->config->weight;
     err = init_parts(v);
     if (err) {
-        free(v);
+        vm_free(vm, v, sizeof *v);
         return err;
     }
-    vm->hv_bytes += sizeof *v;
     sched_add(v);
     *out = v;
     return 0;
@@ -82,10 +82,8 @@ void vcpu_destroy(struct vcpu *v)
     if (g->vcpu_fini)
         g->vcpu_fini(v);
     v->ops->vcpu_fini(v);
-    v->vm->hv_bytes -= sizeof *v;
     assert_forgotten(v);
-    event_assert_none_in(v, sizeof *v);
-    free(v);
+    vm_free(v->vm, v, sizeof *v);
 }
 
 /* ---- attention ---- */
@@ -276,6 +274,15 @@ static bool doze(struct percpu *c, struct vcpu *v, uint32_t ignore)
     return __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore;
 }
 
+static uint64_t long_cycles;       /* STRETCH_LONG_NS; 0: not yet worked out */
+
+static __attribute__((noinline)) void long_exit(const struct vcpu *v, enum exit_reason why, uint64_t cycles)
+{
+    if (!long_cycles)
+        __atomic_store_n(&long_cycles, time_ns_to_cycles(STRETCH_LONG_NS), __ATOMIC_RELAXED);
+    stretch_exit(v->vm->config->name, exit_reason_names[why], time_cycles_to_ns(cycles));
+}
+
 static bool run_loop(struct percpu *c, struct vcpu *v)
 {
     struct vcpu_exit e;
@@ -297,8 +304,13 @@ static bool run_loop(struct percpu *c, struct vcpu *v)
         }
         if (c->loaded != v)
             take_cpu(c, v);
-        if (out)
-            v->stats.cycles[e.reason] += time_cycles() - out;
+        if (out) {
+            uint64_t took = time_cycles() - out;
+
+            v->stats.cycles[e.reason] += took;
+            if (__builtin_expect(took > long_cycles, 0))
+                long_exit(v, e.reason, took);
+        }
         out = 0;
         if (!enter(c, v, &e, ignore)) {
             if (c->wake)

@@ -8,6 +8,7 @@
 #include <hv/kernel.h>
 #include <hv/log.h>
 #include <hv/pci.h>
+#include <hv/share.h>
 #include <hv/time.h>
 #include <hv/words.h>
 #include <stdarg.h>
@@ -197,6 +198,20 @@ static int make_vcpus(struct vm *vm)
     return 0;
 }
 
+/* What engines and devices count by themselves is all taken before the guest runs, so that it is enough to look then. */
+static int within_overhead(struct vm *vm)
+{
+    const struct charge *c = &vm->charge[CHARGE_OVERHEAD];
+    uint64_t all = vm->hv_bytes + c->used;
+    char need[16], limit[16];
+
+    if (!vm->limited || all <= c->limit)
+        return 0;
+    snprintf(vm->why, sizeof vm->why, "Trivet needs %s for it; raise overhead = %s",
+             format_size(all, need, sizeof need), format_size(c->limit, limit, sizeof limit));
+    return -ENOSPC;
+}
+
 /* Everything but memory: also what a reset makes anew. */
 static int make_machine(struct vm *vm)
 {
@@ -213,6 +228,8 @@ static int make_machine(struct vm *vm)
     err = make_vcpus(vm);
     if (!err)
         err = vm->guest_ops->build(vm, vm->config);
+    if (!err)
+        err = within_overhead(vm);
     if (err)
         unmake_machine(vm);
     return err;
@@ -221,25 +238,35 @@ static int make_machine(struct vm *vm)
 /* The guest is off: memory, and what outlives a reset (RAM disks). */
 static void drop_memory(struct vm *vm)
 {
-    vio_release(vm);
+    while (vio_release(vm))
+        ;
     vm->ops->vm_fini(vm);
     gmem_fini(vm);
     vm->hv_bytes = 0;
+    charge_end(vm);
 }
 
 static int get_memory(struct vm *vm)
 {
-    int err = gmem_init(vm);
+    int err = charge_begin(vm);
 
     if (err)
         return err;
+    err = gmem_init(vm);
+    if (err) {
+        charge_end(vm);
+        return err;
+    }
     err = vm->ops->vm_init(vm);
     if (err) {
         gmem_fini(vm);
+        charge_end(vm);
         return err;
     }
     err = vm->guest_ops->ram_layout(vm, vm->config);
     vm->hv_bytes += gmem_overhead(vm);
+    if (!err)
+        err = within_overhead(vm);
     if (err)
         drop_memory(vm);
     return err;
@@ -281,8 +308,10 @@ static void not_started(struct vm *vm, int err)
 /* What takes long goes on in the next event. */
 static void build_more(struct vm *vm)
 {
+    uint64_t from = time_ns();
     int more = vm->guest_ops->build_more ? vm->guest_ops->build_more(vm) : 0;
 
+    share_pay(vm, from);
     vm->building = more > 0;
     if (more > 0) {
         event_post(&vm->lifecycle);
@@ -363,7 +392,39 @@ static bool scrub(struct vm *vm)
     bool more = gmem_scrub(vm, SCRUB_STEP);
 
     vm->scrub_ns += time_ns() - from;
+    share_pay(vm, from);
     return more;
+}
+
+/* The RAM disks' memory goes in pieces, the rest at once. */
+static void empty(struct vm *vm)
+{
+    uint64_t from = time_ns();
+    bool more;
+
+    if (share_wait(vm, &vm->lifecycle))
+        return;
+    more = vio_release(vm);
+    share_pay(vm, from);
+    if (more) {
+        event_post(&vm->lifecycle);
+        return;
+    }
+    drop_memory(vm);
+    vm->emptying = false;
+    set_state(vm, vm->end_state);
+    if (vm->end_state == VM_CRASHED)
+        log_err("%s: crashed: %s", name_of(vm), vm->why);
+    else
+        log_info("%s: off: %s", name_of(vm), vm->why[0] ? vm->why : "switched off");
+}
+
+static void begin_empty(struct vm *vm, enum vm_state then)
+{
+    vm->emptying = true;
+    vm->end_state = then;
+    set_state(vm, VM_STOPPING);
+    empty(vm);
 }
 
 static void on_starting(struct vm *vm)
@@ -374,9 +435,9 @@ static void on_starting(struct vm *vm)
         if (vm->building)
             unmake_machine(vm);
         vm->building = false;
-        drop_memory(vm);
-        set_state(vm, VM_OFF);
-        log_info("%s: off before it ran: %s", name_of(vm), vm->why);
+        begin_empty(vm, VM_OFF);
+    } else if (share_wait(vm, &vm->lifecycle)) {
+        return;
     } else if (vm->building) {
         build_more(vm);
     } else if (scrub(vm)) {
@@ -388,15 +449,8 @@ static void on_starting(struct vm *vm)
 
 static void end(struct vm *vm, uint32_t wishes)
 {
-    bool crashed = wishes & VMP_KILL;
-
     unmake_machine(vm);
-    drop_memory(vm);
-    set_state(vm, crashed ? VM_CRASHED : VM_OFF);
-    if (crashed)
-        log_err("%s: crashed: %s", name_of(vm), vm->why);
-    else
-        log_info("%s: off: %s", name_of(vm), vm->why[0] ? vm->why : "switched off");
+    begin_empty(vm, wishes & VMP_KILL ? VM_CRASHED : VM_OFF);
 }
 
 /* A guest that does nothing but reset would keep CPU 0 busy with it. */
@@ -437,6 +491,10 @@ static void on_up(struct vm *vm)
 {
     uint32_t wishes = __atomic_load_n(&vm->pending, __ATOMIC_SEQ_CST);
 
+    if (vm->emptying) {
+        empty(vm);
+        return;
+    }
     if (!wishes)
         return;
     ask_to_park(vm);               /* those that a resume has just let go */

@@ -331,7 +331,8 @@ static void fake_up(void)
 static void fake_down(void)
 {
     vio_destroy(&vm);
-    vio_release(&vm);
+    while (vio_release(&vm))
+        ;
     vpci_destroy(&vm);
     if (nregions || vm.hv_bytes)
         abort();

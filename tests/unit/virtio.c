@@ -683,7 +683,8 @@ static void test_disk_survives_reset(void **state)
     assert_int_equal(request(0, 0, 512, true), 0);
     assert_int_equal(byte(DATA), 0x77);
     vio_destroy(&vm);
-    vio_release(&vm);
+    while (vio_release(&vm))
+        ;
     assert_int_equal(vio_build(&vm, &config), 0);
     start(SLOT_BLK, 0, 16, V1);
     assert_int_equal(request(0, 0, 512, true), 0);
@@ -702,6 +703,76 @@ static void test_read_only(void **state)
     put_range(0, 0, 1, 0);
     assert_int_equal(request(13, 0, 16, false), 1);
     config.disk[0].ro = false;
+}
+
+/* One sector in each piece, until the limit: errors then, one line that says what to change, and what was written stays. */
+static void test_disk_limit(void **state)
+{
+    unsigned good = 0, said;
+    struct pmm_stats s;
+
+    (void)state;
+    vm.limited = true;
+    assert_int_equal(pmm_promise(2 * RAMDISK_PIECE), 0);
+    vm.charge[CHARGE_DISK].limit = 2 * RAMDISK_PIECE;
+    start(SLOT_BLK, 0, 16, V1);
+    said = logs;
+    half[0][DATA] = 0x77;
+    for (unsigned i = 0; i < 4; i++)
+        good += request(1, 128 * i, 512, false) == 0;
+    assert_int_equal(good, 2);
+    assert_int_equal(logs, said + 1);
+    assert_non_null(strstr(last_log, "disk-changes = 128 KiB is reached"));
+    pmm_stats(&s);
+    assert_int_equal(s.by_owner[PMM_FILE], 2 * RAMDISK_PIECE);
+    assert_int_equal(s.promised, 0);
+    assert_int_equal(request(0, 128, 512, true), 0);
+    assert_int_equal(byte(DATA), 0x77);
+    assert_int_equal(request(0, 256, 512, true), 0);      /* one that failed is as before */
+    assert_int_equal(byte(DATA), file[256 * 512]);
+    half[0][DATA] = 0x66;
+    assert_int_equal(request(1, 1, 512, false), 0);       /* a piece that it has already */
+    put_range(0, 0, 128, 0);
+    assert_int_equal(request(11, 0, 16, false), 0);       /* discarded: there is room again */
+    assert_int_equal(request(1, 384, 512, false), 0);
+    vio_destroy(&vm);
+    while (vio_release(&vm))
+        ;
+    pmm_stats(&s);
+    assert_int_equal(s.by_owner[PMM_FILE], 0);
+    assert_int_equal(vm.charge[CHARGE_DISK].used, 0);
+    pmm_unpromise(2 * RAMDISK_PIECE);
+    vm.limited = false;
+    assert_int_equal(vio_build(&vm, &config), 0);
+}
+
+/* Requests that write zeroes to 16 ranges each are paid for by what they cost, not by their descriptors: one run of the event does few. */
+static void test_zeroes_are_charged(void **state)
+{
+    unsigned runs = 0, most = 0;
+
+    (void)state;
+    start(SLOT_BLK, 0, 256, V1);
+    for (unsigned i = 0; i < 16; i++)
+        put_range(i, 1, 126, 0);
+    p32(HDR, 13);
+    for (unsigned i = 0; i < 60; i++) {
+        const struct buf b[3] = { { HDR, 16, false }, { DATA, 256, false }, { ST + i, 1, true } };
+
+        drvq_add(&q, b, 3, 0);
+    }
+    mem_wr(dev.notify, 2, 0);
+    for (; runs < 10000 && g16(q.device + 2) < 60; runs++) {
+        unsigned before = g16(q.device + 2);
+
+        host_now += 3000000;                               /* each event_run() is one round */
+        tick = 3000000;
+        event_run();
+        tick = 0;
+        most = g16(q.device + 2) - before > most ? g16(q.device + 2) - before : most;
+    }
+    assert_int_equal(g16(q.device + 2), 60);
+    assert_in_range(most, 1, 6);
 }
 
 /* A guest that asks for random bytes without end gets a bounded number a second. */
@@ -763,7 +834,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_random_numbers, up_without, down),
         T(test_features), T(test_registers), T(test_bad_queues), T(test_laps), T(test_whole_ring), T(test_many_at_once), T(test_interrupts), T(test_msix_vectors),
         T(test_bus_master), T(test_hostile_split), T(test_hostile_packed), T(test_console), T(test_blk), T(test_discard), T(test_blk_layout),
-        T(test_blk_queueing), T(test_blk_bus_master), T(test_queue_reset), T(test_disk_survives_reset), T(test_read_only), T(test_rng_rate), T(test_fair),
+        T(test_blk_queueing), T(test_blk_bus_master), T(test_queue_reset), T(test_disk_survives_reset),
+        T(test_disk_limit), T(test_zeroes_are_charged), T(test_read_only), T(test_rng_rate), T(test_fair),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

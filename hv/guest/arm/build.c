@@ -84,7 +84,7 @@ static void set_entry(struct vcpu *v, const struct load *l)
 
 int arm_build(struct vm *vm, const struct guest_config *c)
 {
-    struct arm_machine *m = calloc(1, sizeof *m);
+    struct arm_machine *m = vm_alloc(vm, sizeof *m);
     int err;
 
     if (m == NULL)
@@ -132,6 +132,6 @@ void arm_destroy(struct vm *vm)
     vpci_destroy(vm);
     arm_devices_destroy(m->devices);
     drop_load(m);
-    free(m);
+    vm_free(vm, m, sizeof *m);
     vm->guest = NULL;
 }

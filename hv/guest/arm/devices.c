@@ -54,7 +54,7 @@ static int create_all(struct arm_devices *d, const struct guest_config *c)
 
 int arm_devices_create(struct vm *vm, const struct guest_config *c, struct arm_devices **out)
 {
-    struct arm_devices *d = calloc(1, sizeof *d);
+    struct arm_devices *d = vm_alloc(vm, sizeof *d);
     int err;
 
     if (!d)
@@ -78,7 +78,7 @@ void arm_devices_destroy(struct arm_devices *d)
     arm_pl011_destroy(&d->pl011);
     arm_pl031_destroy(&d->pl031);
     arm_pl061_destroy(&d->pl061);
-    free(d);
+    vm_free(d->vm, d, sizeof *d);
 }
 
 int arm_power_button(struct vm *vm)

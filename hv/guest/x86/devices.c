@@ -80,7 +80,7 @@ static int create_all(struct x86_devices *d, struct x86_intc *x, const struct gu
 int x86_devices_create(struct vm *vm, const struct guest_config *c)
 {
     struct x86_intc *x = vm->vintc;
-    struct x86_devices *d = calloc(1, sizeof *d);
+    struct x86_devices *d = vm_alloc(vm, sizeof *d);
     int err;
 
     if (!d)
@@ -118,7 +118,7 @@ void x86_devices_destroy(struct vm *vm)
     event_kill(&d->rtc.ev);
     event_kill(&d->pm.ev);
     x->devices = NULL;
-    free(d);
+    vm_free(vm, d, sizeof *d);
 }
 
 int x86_power_button(struct vm *vm)

@@ -247,7 +247,7 @@ void lapic_power_on(struct lapic *l)
 
 struct lapic *lapic_new(struct x86_intc *x, struct vcpu *v)
 {
-    struct lapic *l = calloc(1, sizeof *l);
+    struct lapic *l = vm_alloc(v->vm, sizeof *l);
 
     if (!l)
         return NULL;
@@ -263,8 +263,7 @@ void lapic_free(struct lapic *l)
     if (!l)
         return;
     event_kill(&l->timer);
-    event_assert_none_in(l, sizeof *l);
-    free(l);
+    vm_free(l->v->vm, l, sizeof *l);
 }
 
 /* --- registers --- */

@@ -18,6 +18,7 @@ struct blk_req {
     int status;
     /* Optional: asked before each piece is copied. False: the request waits where it is, until blk_ops.resume. */
     bool (*may_go)(const struct blk_req *);
+    uint64_t may;                /* bytes of work that submit may do at once; it takes off what it did */
     struct blk_req *next;        /* the device's, from submit until done; also `at` */
     uint64_t at;
 };
@@ -32,7 +33,15 @@ struct blk_ops {
     void (*resume)(struct blk_dev *);
 };
 struct blk_dev { const struct blk_ops *ops; uint64_t sectors; bool ro; char name[32]; };
-/* A private, writable copy of a loaded file (copy on write by 64 KiB pieces, so that many guests share one file). -ENOENT: no such file. */
-int must_check ramdisk_create(const char *path, bool ro, struct blk_dev **);
+/*
+ * A private, writable copy of a loaded file (copy on write by 64 KiB pieces, so that many guests share one file). -ENOENT: no such
+ * file. The pieces are charged to the VM (CHARGE_DISK): a write beyond its limit ends with -ENOSPC. So is the time that they take.
+ */
+#define RAMDISK_PIECE (64 * KIB)
+struct guest_disk;
+struct vm;
+int must_check ramdisk_create(struct vm *, const struct guest_disk *, struct blk_dev **);
+/* Nobody submits any more: frees what it has of its own, at most *budget pieces, which it takes off. True: all is freed. */
+bool must_check ramdisk_empty(struct blk_dev *, unsigned *budget);
 /* Bytes of memory that it has of its own. */
 uint64_t ramdisk_bytes(const struct blk_dev *);

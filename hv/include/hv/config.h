@@ -18,6 +18,9 @@
  *   cpus = 0,2-3                      ; host CPUs that it may use; default all
  *   weight = 100                      ; 1..10000
  *   disk = FILE[,ro]                  ; repeatable, at most 8: virtio-blk over a RAM disk loaded from FILE, private to the guest
+ *   disk-changes = 64M                ; most memory for what the guest changes on its disks; reserved at start.
+ *                                     ; Default: the size of its writable disks, at most a quarter of `memory` (16M at least)
+ *   overhead = 16M                    ; most memory for Trivet's own records of the guest; reserved at start. Default: from memory and vcpus
  *   rng = yes|no                      ; virtio-rng, default yes
  *   isa = auto|x86_64|aarch64|riscv64
  *   autostart = yes|no                ; default yes
@@ -44,6 +47,7 @@ struct guest_config {
     enum guest_kind kind;
     enum isa isa;                        /* ISA_COUNT: auto */
     uint64_t memory;                     /* bytes, multiple of 4 KiB */
+    uint64_t disk_changes, overhead;     /* bytes; UINT64_MAX and 0: not given, see charge.c */
     uint32_t vcpus, weight;
     uint64_t cpus;                       /* bit per host CPU; 0: any */
     struct guest_module module[16]; unsigned nmodules;

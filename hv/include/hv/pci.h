@@ -25,7 +25,8 @@ int must_check vio_build(struct vm *, const struct guest_config *);
 /* CPU 0, no vCPU runs: every device is reset. -EINPROGRESS: not yet; vm->lifecycle is posted, to call this again. */
 int must_check vio_quiesce(struct vm *);
 void vio_destroy(struct vm *);          /* the devices, quiesced; what backs them (RAM disks) stays for the next vio_build. Harmless when there are none */
-void vio_release(struct vm *);          /* VM off: the backing too. After vio_destroy; harmless when there is none */
+/* VM off, after vio_destroy(): frees the backing too, a piece at a time. True: more is left, call it again. */
+bool must_check vio_release(struct vm *);
 
 /* ---- for device models ---- */
 /* Offsets of the type 0 header (PCI 3.0 §6.1, §6.2) */

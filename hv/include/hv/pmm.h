@@ -9,7 +9,16 @@ int must_check pmm_init(const struct boot_info *);
 hpa_t must_check pmm_alloc(unsigned order, enum pmm_owner);
 void pmm_free(hpa_t, unsigned order, enum pmm_owner);
 hpa_t must_check pmm_alloc_zero(unsigned order, enum pmm_owner);
-struct pmm_stats { uint64_t total, free, by_owner[PMM_OWNERS]; }; /* bytes */
+/*
+ * Memory that is set aside: pmm_promise() says whether so much is free beyond what was promised before and PMM_RESERVE, and keeps
+ * it from later promises; -ENOMEM. The one it was promised to calls pmm_unpromise() for what it takes or no longer needs, and
+ * pmm_promise_back() for what it gave back but may take again. Any CPU. pmm_alloc() itself does not look at promises.
+ */
+#define PMM_RESERVE (16 * MIB) /* stays free for Trivet itself */
+int must_check pmm_promise(uint64_t bytes);
+void pmm_unpromise(uint64_t bytes);
+void pmm_promise_back(uint64_t bytes);
+struct pmm_stats { uint64_t total, free, by_owner[PMM_OWNERS], promised; }; /* bytes */
 void pmm_stats(struct pmm_stats *);
 /* Direct map, also declared in <arch/mmu.h>: */
 void *phys_to_virt(hpa_t);

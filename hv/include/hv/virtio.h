@@ -85,7 +85,6 @@ struct virtio_dev {
     struct vm *vm;
     uint64_t features;               /* offered */
     uint16_t nqueues;
-    uint32_t bytes;                  /* of memory, counted in vm->hv_bytes while it exists */
     struct virtqueue vq[VIRTIO_QUEUES];
     struct spinlock lock;            /* registers */
     struct event event;
@@ -93,7 +92,6 @@ struct virtio_dev {
     uint32_t reset_queues;           /* atomic: bit per queue to reset */
     bool resetting, placed;          /* under lock */
     bool told_features, told_enable; /* under lock: each misuse is logged once */
-    uint64_t *free_at;               /* ns, one for all devices of the VM: see must_wait() in virtio.c */
     int32_t budget;                  /* of this run of the event; see virtio_charge */
     struct vpci_dev pci;
     uint8_t window;                  /* configuration-space offset of the PCI configuration access capability */
@@ -165,4 +163,3 @@ struct blk_dev;
 int must_check vio_console_create(struct vm *, struct console *, struct virtio_dev **);
 int must_check vio_rng_create(struct vm *, struct virtio_dev **);
 int must_check vio_blk_create(struct vm *, struct blk_dev *, unsigned nqueues, struct virtio_dev **);
-uint64_t *vio_free_at(struct vm *);      /* build.c: where the VM's devices account for their time */

@@ -1,11 +1,13 @@
 /* Life of a VM. All calls on CPU 0's loop (mgmt's CPU) unless stated. */
 #pragma once
+#include <hv/charge.h>
 #include <hv/config.h>
 #include <hv/event.h>
 #include <hv/gmem.h>
 #include <hv/io.h>
 #include <hv/lock.h>
 #include <hv/random.h>
+#include <hv/share.h>
 #include <hv/types.h>
 struct console;
 struct vcpu;
@@ -37,11 +39,16 @@ struct vm {
     uint64_t started_ns, log_tokens, log_last_ns, log_dropped;
     char why[96];                    /* why it stopped or crashed */
     int exit_code;                   /* of debug-exit; -1: none */
+    bool emptying;                   /* VM_STOPPING: the machine is gone, what it had of memory is being freed */
+    uint32_t end_state;              /* enum vm_state, after that */
     bool building;                   /* VM_STARTING: the machine is there, guest_ops.build_more goes on */
     uint32_t resets, quick_resets;   /* quick: in a row, each soon after the start */
     uint64_t paused_ns;              /* time_ns() at which it was paused; 0: it is not */
     struct random_stream random;     /* what this guest gets of random numbers: by virtio, TRNG, seeds */
-    uint64_t hv_bytes;               /* memory Trivet uses for this guest beyond the guest's own */
+    uint64_t hv_bytes;               /* what engines and devices count by themselves of Trivet's memory for this guest */
+    struct share share;
+    struct charge charge[CHARGES];   /* private to charge.c; read by anybody */
+    bool limited;                    /* the limits count: set from start to stop */
 };
 enum vm_pending { VMP_RESET = 1, VMP_OFF = 2, VMP_KILL = 4, VMP_PAUSE = 8, VMP_EXITED = 16 };
 
