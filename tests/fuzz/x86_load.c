@@ -69,6 +69,8 @@ static void run(int (*load)(struct load *, struct load_entry *), const struct gu
         abort();
     if (err == 0 && l.nused == 0)
         abort();
+    while (err == 0 && load_copy_step(&l, 777) > 0)
+        ;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COPY_STEP (2 * MIB)         /* of kernel, initrd and modules, at one go */
+
 int x86_ram_layout(struct vm *vm, const struct guest_config *c)
 {
     uint64_t low_top = min_u64(c->memory, PLAT_RAM_LOW_END);
@@ -136,11 +138,38 @@ static void init_machine(struct vm *vm, const struct guest_config *c, struct x86
     x86_cpuid_build(vm, c, m);
 }
 
+static int begin_load(struct vm *vm, const struct guest_config *c, struct x86_machine *m, struct load_entry *e)
+{
+    struct load *l = m->load = vm_alloc(vm, sizeof *l);
+
+    if (l == NULL)
+        return -ENOMEM;
+    l->vm = vm;
+    l->config = c;
+    l->rsdp = m->rsdp;
+    return load_kernel(l, e);
+}
+
+static void end_load(struct vm *vm, struct x86_machine *m)
+{
+    vm_free(vm, m->load, sizeof *m->load);
+    m->load = NULL;
+}
+
+int x86_build_more(struct vm *vm)
+{
+    struct x86_machine *m = vm->guest;
+    int more = load_copy_step(m->load, COPY_STEP);
+
+    if (more == 0)
+        end_load(vm, m);
+    return more;
+}
+
 int x86_build(struct vm *vm, const struct guest_config *c)
 {
-    struct load l = { .vm = vm, .config = c };
     struct load_entry e = { 0 };
-    struct x86_machine *m = calloc(1, sizeof *m);
+    struct x86_machine *m = vm_alloc(vm, sizeof *m);
     int err;
 
     if (m == NULL)
@@ -150,9 +179,8 @@ int x86_build(struct vm *vm, const struct guest_config *c)
     err = build_machine(vm, c);
     if (err == 0)
         err = x86_acpi_build(vm, &m->rsdp);
-    l.rsdp = m->rsdp;
     if (err == 0)
-        err = load_kernel(&l, &e);
+        err = begin_load(vm, c, m, &e);
     for (unsigned i = 0; i < vm->nvcpus; i++) {
         x86_set(vm->vcpu[i], X86_TSC_OFFSET, m->tsc_offset);
         vm->vcpu[i]->mp = i == 0 ? MP_RUNNABLE : MP_WAIT_SIPI;
@@ -170,6 +198,7 @@ void x86_destroy(struct vm *vm)
     vio_destroy(vm);
     vpci_destroy(vm);
     x86_devices_destroy(vm);
-    free(m);
+    end_load(vm, m);
+    vm_free(vm, m, sizeof *m);
     vm->guest = NULL;
 }

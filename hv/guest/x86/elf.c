@@ -48,6 +48,7 @@ static struct phdr read_phdr(const struct load *l, const struct ehdr *h, unsigne
     return (struct phdr){ rd32(p), rd32(p + 4), rd32(p + 8), rd32(p + 12), rd32(p + 16), rd32(p + 20) };
 }
 
+/* What lies beyond filesz is zero already: guest memory is, before anything is loaded. */
 static int load_segment(struct load *l, const struct phdr *p)
 {
     int err;
@@ -56,9 +57,7 @@ static int load_segment(struct load *l, const struct phdr *p)
         return load_bad(l, "an ELF segment lies outside the file");
     err = load_take(l, p->paddr, p->memsz, "ELF segment");
     if (err == 0)
-        err = load_copy(l, p->paddr, l->file + p->offset, p->filesz);
-    if (err == 0 && p->memsz > p->filesz)
-        err = gmem_zero(l->vm, gpa(p->paddr + p->filesz), p->memsz - p->filesz);
+        err = load_later(l, p->paddr, l->file + p->offset, p->filesz);
     return err;
 }
 

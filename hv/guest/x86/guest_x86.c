@@ -161,6 +161,7 @@ static void x86_resumed(struct vm *vm)
 const struct guest_ops guest_x86 = {
     .isa = ISA_X86_64,
     .build = x86_build,
+    .build_more = x86_build_more,
     .destroy = x86_destroy,
     .ram_layout = x86_ram_layout,
     .vcpu_init = x86_vcpu_init,

@@ -163,6 +163,33 @@ int load_copy(struct load *l, uint64_t base, const void *src, uint64_t len)
     return -EFAULT;
 }
 
+int load_later(struct load *l, uint64_t base, const uint8_t *src, uint64_t len)
+{
+    if (len == 0)
+        return 0;
+    if (l->njobs == LOAD_RANGES)
+        return -ENOSPC;
+    l->job[l->njobs++] = (struct load_job){ base, src, len };
+    return 0;
+}
+
+int load_copy_step(struct load *l, uint64_t budget)
+{
+    for (; l->next < l->njobs && budget; l->next += l->job[l->next].len == 0) {
+        struct load_job *j = &l->job[l->next];
+        uint64_t n = min_u64(j->len, budget);
+        int err = load_copy(l, j->base, j->src, n);
+
+        if (err != 0)
+            return err;
+        j->base += n;
+        j->src += n;
+        j->len -= n;
+        budget -= n;
+    }
+    return l->next < l->njobs;
+}
+
 int load_file(struct load *l, const char *path, const uint8_t **data, uint64_t *len)
 {
     *data = file_find(path, len);

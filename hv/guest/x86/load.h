@@ -4,6 +4,7 @@
 
 #define LOAD_RANGES 96
 struct load_range { uint64_t base, len; };
+struct load_job { uint64_t base; const uint8_t *src; uint64_t len; };
 /* What is being put together for one start of a guest. */
 struct load {
     struct vm *vm;
@@ -13,6 +14,8 @@ struct load {
     struct load_range used[LOAD_RANGES];   /* guest memory that is taken */
     unsigned nused;
     uint64_t rsdp;                         /* 0: none */
+    struct load_job job[LOAD_RANGES];      /* what is still to be copied, from `next` on */
+    unsigned njobs, next;
 };
 /* Entry state of the boot vCPU. */
 struct load_entry { uint64_t pc, rsi, rbx, rax; enum { ENTRY_PROT32, ENTRY_LONG64 } mode; uint64_t cr3; };
@@ -30,6 +33,10 @@ int must_check load_alloc(struct load *l, uint64_t len, uint64_t align, uint64_t
 int must_check load_alloc_low(struct load *l, uint64_t len, uint64_t align, uint64_t above, const char *what, uint64_t *base);
 /* Copies to guest memory that was taken. */
 int must_check load_copy(struct load *l, uint64_t base, const void *src, uint64_t len);
+/* The same, from a file that stays in memory: load_copy_step() does it, in pieces. */
+int must_check load_later(struct load *l, uint64_t base, const uint8_t *src, uint64_t len);
+/* Copies up to `budget` bytes. > 0: call it again; 0: all is there; -EFAULT with vm->why. */
+int must_check load_copy_step(struct load *l, uint64_t budget);
 /* Says in vm->why what is wrong with the kernel's file; returns -EINVAL. */
 int load_bad(struct load *l, const char *fmt, ...) printf_like(2, 3);
 /* A file named in the configuration; -ENOENT with vm->why. */

@@ -80,7 +80,7 @@ static int put_initrd(struct load *l, const struct bzimage *b, uint8_t *bp)
     if (err == 0)
         err = load_alloc(l, len, PAGE_SIZE, MIB, min_u64(b->initrd_max + 1, PLAT_RAM_LOW_END), "initrd", &at);
     if (err == 0)
-        err = load_copy(l, at, data, len);
+        err = load_later(l, at, data, len);
     if (err != 0)
         return err;
     put(bp, BP_RAMDISK, 4, at);
@@ -175,7 +175,7 @@ int load_linux(struct load *l, struct load_entry *e)
     if (err == 0)
         err = place_kernel(l, &b);
     if (err == 0)
-        err = load_copy(l, b.load, l->file + b.code_off, b.code_len);
+        err = load_later(l, b.load, l->file + b.code_off, b.code_len);
     if (err == 0)
         err = put_boot_params(l, &b, &params);
     if (err == 0 && b.is64)

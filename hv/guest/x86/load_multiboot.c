@@ -63,9 +63,7 @@ int load_addressed(struct load *l, const struct load_addresses *a)
     end = max_u64(a->load_addr + len, a->bss_end_addr);
     err = load_take(l, a->load_addr, end - a->load_addr, "kernel");
     if (err == 0)
-        err = load_copy(l, a->load_addr, l->file + off, len);
-    if (err == 0 && end > a->load_addr + len)
-        err = gmem_zero(l->vm, gpa(a->load_addr + len), end - a->load_addr - len);
+        err = load_later(l, a->load_addr, l->file + off, len);
     return err;
 }
 
@@ -76,7 +74,7 @@ int load_module(struct load *l, const char *path, uint64_t *start, uint64_t *len
 
     if (err == 0)
         err = load_alloc_low(l, *len, PAGE_SIZE, MIB, path, start);
-    return err != 0 ? err : load_copy(l, *start, data, *len);
+    return err != 0 ? err : load_later(l, *start, data, *len);
 }
 
 unsigned load_module_list(const struct guest_config *c, struct load_module_name *list)

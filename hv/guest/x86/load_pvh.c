@@ -38,7 +38,7 @@ static int put_module(struct load *l, const char *path, const char *args, struct
     if (err == 0)
         err = load_alloc(l, len, PAGE_SIZE, MIB, 4 * GIB, path, &m->paddr);
     if (err == 0)
-        err = load_copy(l, m->paddr, data, len);
+        err = load_later(l, m->paddr, data, len);
     m->size = len;
     if (err == 0 && args[0] != '\0')
         err = put_string(l, args, &m->cmdline_paddr);

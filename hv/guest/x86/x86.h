@@ -92,7 +92,9 @@ struct x86_cpuid_table {
 #define X86_LOGGED_MSRS 32
 #define X86_LOGGED_PAGES 32
 #define PORT_LOGGED (1ull << 63)
+struct load;
 struct x86_machine {
+    struct load *load;                     /* while the kernel is being copied */
     struct x86_cpuid_table cpuid;
     uint64_t tsc_offset;                   /* guest TSC = host's + this, before TSC_ADJUST */
     uint64_t efer_mask, cr4_mask;          /* bits the guest may set */
@@ -193,5 +195,6 @@ int x86_task_switch(struct vcpu *v, struct vcpu_exit *e);
 
 /* build.c */
 int x86_build(struct vm *vm, const struct guest_config *c);
+int x86_build_more(struct vm *vm);
 void x86_destroy(struct vm *vm);
 int x86_ram_layout(struct vm *vm, const struct guest_config *c);
