@@ -338,6 +338,31 @@ static void test_tables(void **state)
     assert_int_equal(take(0), SPURIOUS);
 }
 
+/* Thousands in the table: a piece at once, the rest in events; off in the middle loses none of them. */
+static void test_pending_in_pieces(void **state)
+{
+    const uint32_t all = 8192;
+    unsigned lost = 0;
+
+    (void)state;
+    wr(GICR(0, 0), 0);
+    for (uint32_t n = 0; n < all; n++)
+        config(8192 + n, 0xa1);
+    memset(ram(PEND(0) + 1024), 0xff, all / 8);
+    lpis(0, false);
+    assert_in_range(cpu_of(0)->nready, 1, 520);
+    wr(GICR(0, 0), 0);
+    for (uint32_t n = 0; n < all / 8; n++)
+        lost += *ram(PEND(0) + 1024 + n) != 0xff;
+    assert_int_equal(lost, 0);
+    lpis(0, false);
+    for (unsigned n = 0; n < 40; n++)
+        (void)event_run();
+    assert_in_range(cpu_of(0)->nready, all - 16, all);
+    wr(GICR(0, 0), 0);
+    memset(ram(PEND(0) + 1024), 0, all / 8);
+}
+
 /* Many LPIs, more than list registers: all come, by priority. */
 static void test_many(void **state)
 {
@@ -376,6 +401,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stall, start, stop),
         cmocka_unit_test_setup_teardown(test_budget, start, stop),
         cmocka_unit_test_setup_teardown(test_tables, start, stop),
+        cmocka_unit_test_setup_teardown(test_pending_in_pieces, start, stop),
         cmocka_unit_test_setup_teardown(test_many, start, stop),
     };
 

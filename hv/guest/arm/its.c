@@ -10,6 +10,8 @@
 #include <hv/log.h>
 #include <hv/nospec.h>
 #include <hv/percpu.h>
+#include <hv/share.h>
+#include <hv/time.h>
 #include <stdlib.h>
 #include <string.h>
 #include "its.h"
@@ -24,6 +26,7 @@
 #define QUEUE_BITS 0xfffe0ull                   /* offset of a command within a queue of at most 1 MiB */
 #define STALLED 1u
 #define BUDGET 128u                             /* units of simple commands at once */
+#define READ_AT_ONCE 512u                       /* pending LPIs read from the table at once */
 
 /* ---- tables ---- */
 
@@ -155,24 +158,40 @@ static uint8_t *pending_table(struct vgic *g, struct vgic_cpu *c)
     return gmem_ptr(g->vm, gpa((c->s.pendbaser & 0xfffffffff0000) + VGIC_LPI_INTID / 8), VGIC_LPIS / 8, PROT_RW);
 }
 
-static void read_pending(struct vgic *g, struct vgic_cpu *c, unsigned byte, uint8_t bits)
+static unsigned read_byte(struct vgic *g, struct vgic_cpu *c, unsigned byte, uint8_t bits)
 {
-    for (; bits; bits &= (uint8_t)(bits - 1)) {
+    unsigned n = 0;
+
+    for (; bits; bits &= (uint8_t)(bits - 1), n++) {
         unsigned idx = VGIC_LPI + byte * 8 + (unsigned)__builtin_ctz(bits);
 
         its_route(g, idx, c);
         its_load_config(g, c, idx);
         vgic_set_latch(g, NULL, idx);
     }
+    return n;
 }
 
+bool its_read_pending(struct vgic *g, struct vgic_cpu *c, unsigned most)
+{
+    const uint8_t *p = pending_table(g, c);
+
+    for (unsigned n = 0; c->lpi_left && n < most; c->lpi_left--) {
+        unsigned byte = VGIC_LPIS / 8 - c->lpi_left;
+
+        if (p)
+            n += read_byte(g, c, byte, __atomic_load_n(&p[byte], __ATOMIC_RELAXED));
+    }
+    return !c->lpi_left;
+}
+
+/* Thousands may be pending: what is beyond the first follows in the ITS's event. */
 void its_lpis_on(struct vgic *g, struct vgic_cpu *c)
 {
-    const uint8_t *p = c->s.pendbaser >> 62 & 1 ? NULL : pending_table(g, c);
-
-    for (unsigned n = 0; p && n < VGIC_LPIS / 8; n++)
-        read_pending(g, c, n, __atomic_load_n(&p[n], __ATOMIC_RELAXED));
+    c->lpi_left = c->s.pendbaser >> 62 & 1 ? 0 : VGIC_LPIS / 8;
     its_load_all(g, c);
+    if (!its_read_pending(g, c, READ_AT_ONCE))
+        event_post(&g->its.work);
 }
 
 void its_lpis_off(struct vgic *g, struct vgic_cpu *c)
@@ -186,11 +205,14 @@ void its_lpis_off(struct vgic *g, struct vgic_cpu *c)
             continue;
         bool on = i.b->latch & i.bit;
 
+        if (p && n / 8 >= VGIC_LPIS / 8u - c->lpi_left)
+            on = on || p[n / 8] >> n % 8 & 1;      /* not yet read, so still there */
         if (p)
             p[n / 8] = (uint8_t)((p[n / 8] & ~(1u << n % 8)) | (unsigned)on << n % 8);
         if (on || i.b->in_lr & i.bit)
             vgic_clear_latch(g, NULL, VGIC_LPI + n);
     }
+    c->lpi_left = 0;
 }
 
 /* ---- messages ---- */
@@ -246,11 +268,34 @@ bool its_process(struct vgic *g, unsigned budget)
     return more;
 }
 
+/* One piece of one pending table. True: there was one to read. */
+static bool read_some(struct vgic *g)
+{
+    bool found = false;
+
+    spin_lock(&g->lock);
+    for (unsigned n = 0; n < g->n && !found; n++) {
+        found = g->cpu[n] && g->cpu[n]->lpi_left;
+        if (found) {
+            (void)its_read_pending(g, g->cpu[n], READ_AT_ONCE);
+            vgic_look(g->cpu[n]);
+        }
+    }
+    spin_unlock(&g->lock);
+    return found;
+}
+
 static void work_event(struct event *e)
 {
     struct vgic *g = container_of(e, struct vgic, its.work);
+    uint64_t from = time_ns();
+    bool more;
 
-    if (its_process(g, BUDGET))
+    if (share_wait(g->vm, e))
+        return;
+    more = read_some(g) || its_process(g, BUDGET);
+    share_pay(g->vm, from);
+    if (more)
         event_post(e);
 }
 

@@ -85,6 +85,7 @@ struct vgic_cpu {
     bool woken;                       /* own CPU: vgic_wakeable() has just filled the list registers */
     bool just_fired;                  /* own CPU: the host has just taken the virtual timer's interrupt */
     bool phys_sync;                   /* the virtual timer's physical PPI is to follow VF_LINE */
+    uint16_t lpi_left;                /* bytes of the pending table still to be read, since EnableLPIs was set */
     uint32_t nready;
     uint64_t ready[VGIC_WORDS], ready_words[(VGIC_WORDS + 63) / 64];
     struct vtimer_alarm virt, phys;
@@ -225,6 +226,8 @@ int must_check its_msi(struct vgic *, uint32_t devid, uint32_t event);
 /* GICR_CTLR.EnableLPIs changed: the pending table is read, or written back (GICv3 §5.1.2). */
 void its_lpis_on(struct vgic *, struct vgic_cpu *);
 void its_lpis_off(struct vgic *, struct vgic_cpu *);
+/* The lock held: reads what is left of the pending table, at most `most` pending LPIs. True: all is read. */
+bool its_read_pending(struct vgic *, struct vgic_cpu *, unsigned most);
 /* Budgeted: true while commands remain. No lock held. */
 bool its_process(struct vgic *, unsigned budget);
 

@@ -64,6 +64,8 @@ int vgic_save(struct vm *vm, void *buf, size_t len)
         return -EINVAL;
     memset(buf, 0, len);
     spin_lock(&g->lock);
+    for (unsigned n = 0; n < g->n; n++)
+        (void)its_read_pending(g, g->cpu[n], UINT32_MAX);     /* what waits in guest memory is not in the state */
     *s.head = (struct saved_head){ .version = VGIC_STATE_VERSION, .size = (uint32_t)len, .gic = g->version, .has_its = g->has_its, .nspis = g->nspis,
                                    .n = g->n, .next_any = g->next_any, .s = g->s, .its = g->its.s };
     for (unsigned n = 0; n < g->n; n++)
