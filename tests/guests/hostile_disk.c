@@ -2,7 +2,7 @@
  * hostile-disk: takes all that a disk gives. Modes: "sparse" writes a sector in each 64 KiB of the whole disk, over and over while
  * `rounds` last, until its limit refuses; "zeroes" asks for ranges of zeroes without end. Afterwards the disk must still serve reads.
  */
-#include <virtio.h>
+#include "lib/virtio.h"
 
 enum { T_IN = 0, T_OUT = 1, T_ZEROES = 13, RANGES = 16, SLOTS = 60 };
 struct blk_header { uint32_t type, reserved; uint64_t sector; };
