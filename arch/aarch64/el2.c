@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "el2.h"
+#include "el2_id.h"
 #include "el2_stage2.h"
 #include "private.h"
 
@@ -22,6 +23,7 @@ static struct spinlock id_lock = SPINLOCK_INIT(LOCK_DRIVER);
 #define HFGITR_EL2    S3_4_C1_C1_6
 #define HDFGRTR_EL2   S3_4_C3_C1_4
 #define HDFGWTR_EL2   S3_4_C3_C1_5
+#define MPAM2_EL2     S3_4_C10_C5_0
 #define PAGES_ONE_BY_ONE 64u           /* beyond that, all of a VM's translations go */
 #define VTTBR_VMID_SHIFT 48
 
@@ -229,6 +231,8 @@ static void set_traps(void)
         write_sysreg(HDFGRTR_EL2, 0);
         write_sysreg(HDFGWTR_EL2, 0);
     }
+    if (id_has_mpam(read_sysreg(id_aa64pfr0_el1), read_sysreg(id_aa64pfr1_el1)))
+        write_sysreg(MPAM2_EL2, MPAM2_TRAPS);
     write_sysreg(cnthctl_el2, 0);      /* EL1PCTEN, EL1PCEN 0 in either layout: the physical timer is emulated */
     write_sysreg(mdcr_el2, el2_caps.mdcr);
     write_sysreg(oslar_el1, 0);

@@ -131,3 +131,8 @@ uint64_t id_guest_value(const struct id_policy *p, unsigned index, uint64_t host
         return v;
     }
 }
+
+bool id_has_mpam(uint64_t pfr0, uint64_t pfr1)
+{
+    return (pfr0 >> 40 & 15) || (pfr1 >> 16 & 15);
+}

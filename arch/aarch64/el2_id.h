@@ -26,6 +26,9 @@ struct id_policy { bool gicv3, sve, pauth; };
 uint64_t id_guest_value(const struct id_policy *, unsigned index, uint64_t host);
 /* Of two CPUs: what both have. */
 uint64_t id_common(unsigned index, uint64_t a, uint64_t b);
+/* Memory partitioning, whose registers EL1 may use unless MPAM2_EL2 says otherwise (DDI 0598, 5.2 and 9.7.9): of ID_AA64PFR0_EL1 and PFR1. */
+bool id_has_mpam(uint64_t pfr0, uint64_t pfr1);
+#define MPAM2_TRAPS (3ull << 48)      /* TRAPMPAM1EL1, TRAPMPAM0EL1; the rest 0: partition 0, no EL1 access to SM's */
 /* By MRS encoding; false: not in the space. */
 bool id_index(uint32_t id, unsigned *index);
 /* NULL: not listed. */

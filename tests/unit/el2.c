@@ -352,13 +352,23 @@ static void test_vmids(void **state)
     assert_int_equal(vmid_get(&m), 0);
 }
 
+/* Versions are MPAM.MPAM_frac; 0.0 is none. */
+static void test_mpam(void **state)
+{
+    (void)state;
+    assert_false(id_has_mpam(0, 0));
+    assert_false(id_has_mpam(~(15ull << 40), ~(15ull << 16)));
+    assert_true(id_has_mpam(1ull << 40, 0));            /* 1.0 */
+    assert_true(id_has_mpam(0, 1ull << 16));            /* 0.1 */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_device_access), cmocka_unit_test(test_other_aborts), cmocka_unit_test(test_for_el1),
         cmocka_unit_test(test_sysreg_syndrome), cmocka_unit_test(test_traps_sorted), cmocka_unit_test(test_traps),
         cmocka_unit_test(test_id_policy), cmocka_unit_test(test_id_space), cmocka_unit_test(test_stage2_format),
-        cmocka_unit_test(test_stage2_levels), cmocka_unit_test(test_vmids),
+        cmocka_unit_test(test_stage2_levels), cmocka_unit_test(test_vmids), cmocka_unit_test(test_mpam),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
