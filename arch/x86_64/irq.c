@@ -98,7 +98,7 @@ void x86_nmi(void)
 {
     if (stopping)
         cpu_halt_forever();
-    log_warn("NMI on CPU %u: the machine reports a hardware fault", this_cpu()->id);
+    log_from_nmi("the machine reports a hardware fault");
 }
 
 void arch_stop_others(void)

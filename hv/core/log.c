@@ -1,6 +1,7 @@
 /* log.c: the ring of log lines, and the rate limit of what guests cause. */
 #include <hv/lock.h>
 #include <hv/log.h>
+#include <hv/percpu.h>
 #include <hv/time.h>
 #include <hv/vm.h>
 #include <stdarg.h>
@@ -122,27 +123,49 @@ void hv_log(enum log_level level, const char *fmt, ...)
     append(level, text);
 }
 
-/* A token of the VM's bucket. *dropped: how many lines were swallowed since the last that passed. */
-static bool take_token(struct vm *vm, uint64_t *dropped)
+/* ---- from an NMI: the log's lock may be held by the very code that it interrupted ---- */
+
+static struct { const char *text; uint32_t cpu, count; } note;
+
+void log_from_nmi(const char *text)
+{
+    __atomic_store_n(&note.cpu, this_cpu()->id, __ATOMIC_RELAXED);
+    __atomic_store_n(&note.text, text, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&note.count, 1, __ATOMIC_RELEASE);
+}
+
+void log_notes(void)
+{
+    uint32_t n;
+
+    if (!__atomic_load_n(&note.count, __ATOMIC_RELAXED))
+        return;
+    n = __atomic_exchange_n(&note.count, 0, __ATOMIC_ACQUIRE);
+    if (n)
+        hv_log(LOG_WARN, "NMI on CPU %u: %s%s", note.cpu, note.text, n > 1 ? " (more than once)" : "");
+}
+
+/* A token of the bucket. *dropped: how many lines were swallowed since the last that passed. */
+static bool take_token(struct log_bucket *b, uint64_t *dropped)
 {
     uint64_t now = time_ns(), fresh;
     bool ok;
 
     spin_lock(&lock);
-    if (!vm->log_last_ns) {
-        vm->log_last_ns = now;
-        vm->log_tokens = BURST;
+    if (!b->last_ns) {
+        b->last_ns = now;
+        b->tokens = BURST;
     }
-    fresh = (now - vm->log_last_ns) / REFILL_NS;
-    vm->log_tokens = min_u64(vm->log_tokens + fresh, BURST);
-    vm->log_last_ns += fresh * REFILL_NS;
-    ok = vm->log_tokens > 0;
-    *dropped = ok ? vm->log_dropped : 0;
+    fresh = (now - b->last_ns) / REFILL_NS;
+    b->tokens = min_u64(b->tokens + fresh, BURST);
+    b->last_ns += fresh * REFILL_NS;
+    ok = b->tokens > 0;
+    *dropped = ok ? b->dropped : 0;
     if (ok) {
-        vm->log_tokens--;
-        vm->log_dropped = 0;
+        b->tokens--;
+        b->dropped = 0;
     } else {
-        vm->log_dropped++;
+        b->dropped++;
     }
     spin_unlock(&lock);
     return ok;
@@ -155,10 +178,11 @@ void vm_log(struct vm *vm, enum log_level level, const char *fmt, ...)
     uint64_t dropped;
     va_list ap;
 
-    if (!take_token(vm, &dropped))
+    if (!take_token(&vm->log_bucket[level == LOG_DEBUG], &dropped))
         return;
     if (dropped)
-        hv_log(LOG_WARN, "%s: %llu lines about this guest were dropped", name, (unsigned long long)dropped);
+        hv_log(level == LOG_DEBUG ? LOG_DEBUG : LOG_WARN, "%s: %llu %slines about this guest were dropped", name,
+               (unsigned long long)dropped, level == LOG_DEBUG ? "debug " : "");
     int n = snprintf(text, sizeof(text), "%s: ", name);
     va_start(ap, fmt);
     vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);

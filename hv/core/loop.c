@@ -2,6 +2,7 @@
 #include <arch/irq.h>
 #include <hv/event.h>
 #include <hv/lock.h>
+#include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/sched.h>
 #include <hv/time.h>
@@ -50,6 +51,7 @@ _Noreturn void cpu_loop(void)
     for (;;) {
         __atomic_store_n(&c->wake, 0, __ATOMIC_SEQ_CST);
         event_run();
+        log_notes();
         struct vcpu *v = sched_pick();
         if (v)
             run_guest(c, v);

@@ -86,6 +86,41 @@ static void test_rate_limit(void **state)
     assert_true(strstr(shown, "second") && !strstr(shown, "third"));
 }
 
+/* A guest that fills the log at debug level still gets its warning through; and the other way round. */
+static void test_debug_lines_have_their_own(void **state)
+{
+    static struct guest_config config = { .name = "chatty" };
+    static struct vm vm = { .config = &config };
+
+    (void)state;
+    log_set_console_level(LOG_DEBUG);
+    for (unsigned i = 0; i < 1000; i++)
+        vm_log(&vm, LOG_DEBUG, "d%u", i);
+    shown[0] = '\0';
+    vm_log(&vm, LOG_WARN, "important");
+    assert_non_null(strstr(shown, "chatty: important"));
+    assert_null(strstr(shown, "dropped"));
+    host_now += 1000000000;
+    vm_log(&vm, LOG_DEBUG, "again");
+    assert_non_null(strstr(shown, "980 debug lines about this guest were dropped"));
+    log_set_console_level(LOG_INFO);
+}
+
+/* The lock is held by what the NMI interrupted: here, by the sink. The line comes later, once. */
+static void test_from_nmi(void **state)
+{
+    (void)state;
+    shown[0] = '\0';
+    log_from_nmi("a fault");
+    log_from_nmi("a fault");
+    assert_string_equal(shown, "");
+    log_notes();
+    assert_non_null(strstr(shown, "warning: NMI on CPU 0: a fault (more than once)"));
+    shown[0] = '\0';
+    log_notes();
+    assert_string_equal(shown, "");
+}
+
 static void test_files(void **state)
 {
     static struct boot_info bi = { .nfiles = 3 };
@@ -187,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ring_and_levels), cmocka_unit_test(test_guest_text_is_escaped), cmocka_unit_test(test_rate_limit),
+        cmocka_unit_test(test_debug_lines_have_their_own), cmocka_unit_test(test_from_nmi),
         cmocka_unit_test(test_files), cmocka_unit_test(test_symbols), cmocka_unit_test(test_lock_order),
     };
 

@@ -10,8 +10,15 @@ void hv_log(enum log_level, const char *fmt, ...) printf_like(2, 3);
 #define log_warn(...) hv_log(LOG_WARN, __VA_ARGS__)
 #define log_info(...) hv_log(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) hv_log(LOG_DEBUG, __VA_ARGS__)
+/*
+ * From an NMI, which may have interrupted whoever holds the log's lock: keeps the text (a constant, which stays where it is), and the loop of
+ * some CPU logs it soon, by log_notes(). Two that come at once are one.
+ */
+void log_from_nmi(const char *text);
+void log_notes(void);
 struct vm;
-/* What a guest did: prefixed with its name; rate-limited per VM (burst 20, then 2 a second; the number dropped is said). */
+/* What a guest did: prefixed with its name; rate-limited per VM (burst 20, then 2 a second; the number dropped is said),
+ * debug lines apart from the others: what is chatty at that level never costs a warning. */
 void vm_log(struct vm *, enum log_level, const char *fmt, ...) printf_like(3, 4);
 /* Reader of the ring: copies the line with sequence number >= *seq into buf, advances *seq past it; false at the end. */
 bool log_read(uint64_t *seq, enum log_level max, char *buf, size_t len);

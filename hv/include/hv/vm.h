@@ -36,7 +36,8 @@ struct vm {
     struct spinlock lock;
     int64_t time_offset_ns;          /* guest monotonic time = time_ns() + offset (stands still while paused) */
     uint64_t scrub_ns;               /* of this start, so far */
-    uint64_t started_ns, log_tokens, log_last_ns, log_dropped;
+    uint64_t started_ns;
+    struct log_bucket { uint64_t tokens, last_ns, dropped; } log_bucket[2];     /* of warnings and information; of debug lines */
     char why[96];                    /* why it stopped or crashed */
     int exit_code;                   /* of debug-exit; -1: none */
     bool emptying;                   /* VM_STOPPING: the machine is gone, what it had of memory is being freed */
