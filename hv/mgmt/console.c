@@ -36,7 +36,7 @@ struct line {
     uint64_t pos;               /* next byte of the shown console's ring */
     uint64_t shell_pos;         /* where the shell's output stood when a guest was attached */
     uint64_t dropped;
-    char notice[160];           /* shown before the ring goes on */
+    char notice[512];           /* shown before the ring goes on */
     uint32_t notice_len, notice_pos;
 };
 
@@ -202,6 +202,19 @@ void console_attach(struct console *c, bool replay)
     spin_unlock(&lock);
 }
 
+/*
+ * What a guest may have left the operator's terminal in, undone (ECMA-48; xterm's control sequences). CAN and ST first: they end a sequence or
+ * a string that has begun, which would swallow the rest.
+ */
+static const char undo[] =
+    "\030\033\\"                                                      /* CAN, ST */
+    "\033[?9l\033[?1000l\033[?1001l\033[?1002l\033[?1003l"           /* mouse reports */
+    "\033[?1004l\033[?1005l\033[?1006l\033[?1015l\033[?1016l"        /* focus reports, and the forms of mouse reports */
+    "\033[?2004l\033[4l\033[20l\033[?5l\033[?6l\033[?66l"            /* bracketed paste, insert, new line, reverse, origin, keypad */
+    "\033(B\033)B\033*B\033+B\017"                                   /* no line drawing: G0 to G3 are ASCII, and G0 is in use */
+    "\033[>4;0m\033[<u\033[?1049l"                                   /* other forms of keys, alternate screen */
+    "\033[r\033[?69l\033[0m\033[0 q\033[?25h\033[?7h\033[?1l\033>";     /* region, margins, attributes, cursor, wrap, cursor keys */
+
 static void detach(void)
 {
     spin_lock(&lock);
@@ -209,8 +222,7 @@ static void detach(void)
     shown = shell;
     for (unsigned i = 0; i < nlines; i++)
         lines[i].pos = lines[i].shell_pos;
-    /* undo what the guest may have left: attributes, scroll region, alternate screen, hidden cursor, keypad mode */
-    notice_all("\033[?1049l\033[r\033[0m\033[?25h\033[?7h\033[?1l\033>\033[999;1H\r\n[Trivet]\r\n");
+    notice_all("%s\033[999;1H\r\n[Trivet]\r\n", undo);
     pump();
     spin_unlock(&lock);
     detached_ns = time_ns();

@@ -39,6 +39,87 @@ static void puts_out(struct out *o, const char *s)
     put(o, s, strlen(s));
 }
 
+/* The code point that begins at s (RFC 3629), and how many bytes it takes; -1, and one byte, where it is no UTF-8. */
+static int32_t utf8(const char *s, size_t *bytes)
+{
+    static const uint8_t lead[] = { 0xc0, 0xe0, 0xf0 }, mask[] = { 0x1f, 0x0f, 0x07 };
+    static const int32_t least[] = { 0x80, 0x800, 0x10000 };
+    uint8_t c = (uint8_t)*s;
+    int32_t v;
+
+    *bytes = 1;
+    if (c < 0x80)
+        return c;
+    for (unsigned n = 0; n < 3; n++) {
+        if ((c & ~mask[n] & 0xff) != lead[n])
+            continue;
+        v = c & mask[n];
+        for (unsigned i = 1; i <= n + 1; i++) {
+            if (((uint8_t)s[i] & 0xc0) != 0x80)
+                return -1;
+            v = v << 6 | ((uint8_t)s[i] & 0x3f);
+        }
+        if (v < least[n] || v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
+            return -1;
+        *bytes = n + 2;
+        return v;
+    }
+    return -1;
+}
+
+/* May a terminal see it? Not C0, DEL and C1, which steer it; nor what turns the direction of text, or breaks lines (Unicode 15 §23.2, §5.8). */
+static bool harmless(int32_t v)
+{
+    static const struct { int32_t from, to; } not[] = {
+        { 0, 0x1f }, { 0x7f, 0x9f }, { 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0xfeff, 0xfeff }, { 0xfff9, 0xfffb },
+        { 0xe0000, 0x10ffff },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(not); i++)
+        if (v >= not[i].from && v <= not[i].to)
+            return v == '\t';
+    return v >= 0;
+}
+
+size_t text_clean(char *buf, size_t len, const char *s)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t n = 0, bytes;
+
+    for (; *s && n + 5 < len; s += bytes) {
+        if (harmless(utf8(s, &bytes))) {
+            memcpy(buf + n, s, bytes);
+            n += bytes;
+            continue;
+        }
+        bytes = 1;
+        memcpy(buf + n, (char[]){ '\\', 'x', hex[(uint8_t)*s >> 4], hex[*s & 15] }, 4);
+        n += 4;
+    }
+    buf[n] = '\0';
+    return n;
+}
+
+/* Text that may hold anything: what a guest wrote, names of files, a kernel's own version. `end`: with the zero at the end. */
+static void put_clean(struct out *o, const char *s, bool end)
+{
+    size_t most = strlen(s) * 4 + 6;
+
+    if (!grow(o, most + 1))
+        return;
+    o->len += text_clean(o->text + o->len, most, s) + end;
+    o->text[o->len] = '\0';
+}
+
+/* As \u escapes, in pairs beyond U+FFFF (RFC 8259 §7). */
+static size_t json_escape(char *buf, int32_t v)
+{
+    if (v < 0x10000)
+        return (size_t)sprintf(buf, "\\u%04x", (unsigned)v);
+    v -= 0x10000;
+    return (size_t)sprintf(buf, "\\u%04x\\u%04x", 0xd800u | (unsigned)v >> 10, 0xdc00u | ((unsigned)v & 0x3ff));
+}
+
 size_t json_quote(char *buf, size_t len, const char *s)
 {
     size_t n = 0;
@@ -46,16 +127,16 @@ size_t json_quote(char *buf, size_t len, const char *s)
     if (len < 3)
         return 0;
     buf[n++] = '"';
-    for (; *s && n + 8 < len; s++) {
-        unsigned char c = (unsigned char)*s;
+    for (size_t bytes; *s && n + 14 < len; s += bytes) {
+        int32_t v = utf8(s, &bytes);
 
-        if (c == '"' || c == '\\') {
+        if (v == '"' || v == '\\') {
             buf[n++] = '\\';
-            buf[n++] = (char)c;
-        } else if (c < ' ' || c >= 0x7f) { /* not ASCII: as Latin-1, so that any bytes make valid JSON */
-            n += (size_t)snprintf(buf + n, len - n, "\\u%04x", c);
+            buf[n++] = (char)v;
+        } else if (v < ' ' || v >= 0x7f) { /* what is no UTF-8: as Latin-1, so that any bytes make valid JSON */
+            n += json_escape(buf + n, v < 0 ? (uint8_t)*s : v);
         } else {
-            buf[n++] = (char)c;
+            buf[n++] = (char)v;
         }
     }
     buf[n++] = '"';
@@ -138,7 +219,7 @@ void out_error(struct out *o, const char *fmt, ...)
         put_key(o, "error");
         put_json(o, text);
     } else {
-        puts_out(o, text);
+        put_clean(o, text, false);
         puts_out(o, "\r\n");
     }
 }
@@ -157,7 +238,7 @@ void out_text(struct out *o, const char *key, const char *label, const char *fmt
         return;
     }
     put_label(o, label);
-    puts_out(o, text);
+    put_clean(o, text, false);
     puts_out(o, "\r\n");
 }
 
@@ -185,7 +266,7 @@ void out_line(struct out *o, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    puts_out(o, text);
+    put_clean(o, text, false);
     puts_out(o, "\r\n");
 }
 
@@ -231,7 +312,7 @@ void out_cell(struct out *o, const char *s)
         put_key(o, c->key);
         put_json(o, s);
     } else {
-        put(o, s, strlen(s) + 1);
+        put_clean(o, s, true);
     }
 }
 
@@ -250,9 +331,19 @@ void out_cell_number(struct out *o, uint64_t v)
     }
 }
 
+/* How many columns a cell takes: continuation bytes take none. */
+static size_t width_of(const char *s)
+{
+    size_t n = 0;
+
+    for (; *s; s++)
+        n += ((uint8_t)*s & 0xc0) != 0x80;
+    return n;
+}
+
 static void put_padded(struct out *o, const char *s, size_t width, bool right, bool last)
 {
-    size_t pad = width - strlen(s);
+    size_t pad = width - width_of(s);
 
     for (size_t i = 0; right && i < pad; i++)
         puts_out(o, " ");
@@ -268,7 +359,7 @@ static void set_in_columns(struct out *o, const char *cells, size_t len)
     unsigned c = 0;
 
     for (const char *s = cells; s < cells + len; s += strlen(s) + 1) {
-        width[c] = (size_t)max_u64(width[c], strlen(s));
+        width[c] = (size_t)max_u64(width[c], width_of(s));
         c = (c + 1) % o->ncolumns;
     }
     c = 0;

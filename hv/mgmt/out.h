@@ -27,5 +27,10 @@ void out_cell(struct out *, const char *);
 void out_cell_number(struct out *, uint64_t);
 void out_list_end(struct out *);
 void out_end(struct out *, void (*write)(const char *, size_t));       /* frees it */
+/*
+ * The filter of all text that leaves for a terminal: s, with what would steer the terminal (C0 but the tab, DEL, C1, changes of direction) and what is
+ * no UTF-8 written as \\xNN. Returns the length, at most len - 1; len >= 6. Everything in a struct out goes through it.
+ */
+size_t text_clean(char *buf, size_t len, const char *s);
 /* s as a JSON string with its quotes, for writers outside a struct out; returns the length written (at most len - 1). */
 size_t json_quote(char *buf, size_t len, const char *s);

@@ -21,7 +21,7 @@ static struct {
     struct lineedit le;
     char line[LE_LINE];        /* JSON: the line being received */
     unsigned line_len;
-    bool json, started, json_skip_lf;
+    bool json, started, line_cut;      /* line_cut: JSON: the line does not fit, and is refused at its end */
     struct event log_event, poll_event;
     uint64_t log_seq;
     struct out out;            /* of the command that runs or waits */
@@ -48,6 +48,7 @@ void shell_set_json(bool on)
 {
     sh.json = on;
     sh.line_len = 0;
+    sh.line_cut = false;
 }
 
 /* ---- the log ---- */
@@ -210,18 +211,16 @@ void shell_interrupt(void)
 
 void shell_progress(const char *fmt, ...)
 {
-    char text[200];
+    char text[200], clean[400];
     va_list ap;
-    int n;
 
     if (sh.json)
         return;
     va_start(ap, fmt);
-    n = vsnprintf(text, sizeof text - 2, fmt, ap);
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    n = (int)min_u64((uint64_t)n, sizeof text - 3);
-    memcpy(text + n, "\r\n", 2);
-    write_console(text, (size_t)n + 2);
+    write_console(clean, text_clean(clean, sizeof clean, text));
+    write_console("\r\n", 2);
 }
 
 /* ---- input ---- */
@@ -232,11 +231,20 @@ static void input_json(char c)
     if (c != '\r' && c != '\n') {
         if (sh.line_len < sizeof sh.line - 1)
             sh.line[sh.line_len++] = c;
+        else
+            sh.line_cut = true;
         return;
     }
     sh.line[sh.line_len] = '\0';
     sh.line_len = 0;
-    run_line(sh.line);
+    if (!sh.line_cut) {
+        run_line(sh.line);
+        return;
+    }
+    sh.line_cut = false;
+    out_begin(&sh.out, true, "");
+    out_error(&sh.out, "the line is too long: at most %u bytes; nothing was done", (unsigned)sizeof sh.line - 1);
+    finish();
 }
 
 void shell_input(char c)

@@ -87,6 +87,13 @@ def test_bad_input_gets_one_line(machine):
         assert word in answer["error"], f"{line}: {answer['error']}"
 
 
+def test_a_line_too_long_is_refused(machine):
+    """Whole: what would fit of it is not run."""
+    answer = machine.ask("json " + "x" * 5000)
+    assert not answer["ok"] and "too long" in answer["error"]
+    assert machine.cmd("list")["ok"]
+
+
 def test_editing_history_and_completion(machine):
     people(machine)
     try:

@@ -126,6 +126,25 @@ static void test_input(void **state)
     assert_false(console_is_shown(guest));
 }
 
+/* Every mode that a guest can set on the operator's terminal is undone when the shell is back. */
+static void test_detach_resets_the_terminal(void **state)
+{
+    static const char *const undo[] = {
+        "\030\033\\", "\033[?1000l", "\033[?1002l", "\033[?1003l", "\033[?1004l", "\033[?1006l", "\033[?2004l", "\033[4l", "\033(B", "\033)B", "\017",
+        "\033[?6l", "\033[?5l", "\033[?1049l", "\033[r", "\033[0m", "\033[?25h", "\033[?7h", "\033[?1l", "\033>", "[Trivet]",
+    };
+
+    (void)state;
+    console_attach(guest, false);
+    line_len = 0;
+    type("\x1d");
+    line[line_len] = '\0';
+    for (size_t i = 0; i < ARRAY_SIZE(undo); i++)
+        if (!strstr(line, undo[i]))
+            fail_msg("not undone: %zu, %s", i, undo[i] + 1);
+    now += 2000000000u;
+}
+
 static void test_priority(void **state)
 {
     struct event better;
@@ -181,7 +200,7 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_output_and_replay), cmocka_unit_test(test_input), cmocka_unit_test(test_priority),
+        cmocka_unit_test(test_output_and_replay), cmocka_unit_test(test_input), cmocka_unit_test(test_detach_resets_the_terminal), cmocka_unit_test(test_priority),
         cmocka_unit_test(test_busy_shell),
     };
 
