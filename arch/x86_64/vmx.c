@@ -151,13 +151,12 @@ static void vmx_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
 
 static int vmx_vm_init(struct vm *vm)
 {
-    (void)vm;
-    return 0;
+    return vmx_apic_vm_init(vm);
 }
 
 static void vmx_vm_fini(struct vm *vm)
 {
-    (void)vm;
+    vmx_apic_vm_fini(vm);
 }
 
 static void set_controls(struct vmx_vcpu *s)
@@ -188,6 +187,7 @@ static void set_up(struct vcpu *v, struct vmx_vcpu *s)
 {
     const uint64_t walk4 = 3 << 3, wb = 6, accessed_dirty = vmx_caps.ept & EPT_AD ? 1 << 6 : 0;
 
+    s->apic_page_pa = v->vm->arch ? virt_to_phys(v->vm->arch).v : 0;
     s->eptp = v->vm->gmem.s2.root.v | walk4 | wb | accessed_dirty;
     (void)vmclear(s->vmcs_pa);
     vmx_use(v);

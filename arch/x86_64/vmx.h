@@ -19,7 +19,6 @@ struct vmx_caps {
     uint64_t msr_bitmap_pa[2], x2_bitmap_pa[2];   /* the latter: for guests whose x2APIC the CPU keeps; [1]: SPEC_CTRL does not exit */
     uint32_t apic;                 /* secondary controls by which the CPU keeps a guest's local APIC; 0: it does not */
     bool posted;                   /* and takes posted interrupts */
-    uint64_t apic_page_pa;         /* where guests' APIC pages are mapped; never accessed */
     uint32_t preemption;           /* a millisecond in units of the preemption timer; 0: there is none that can be saved */
 };
 extern struct vmx_caps vmx_caps;
@@ -46,6 +45,7 @@ extern struct vmx_cpu vmx_cpus[MAX_CPUS];
 /* v->arch. The fields "in VMCS" mirror it, so that only what changes is written, and little is read. */
 struct vmx_vcpu {
     uint64_t vmcs_pa, eptp;
+    uint64_t apic_page_pa;         /* the VM's page that stands for its APICs'; never accessed (29.4) */
     uint64_t generation;           /* of the CPU that gave the VPID; 0: needs a new one */
     uint64_t host_rsp;             /* in VMCS; written by vmx_entry.S */
     uint64_t rip, rsp, rflags;     /* in VMCS */
@@ -120,6 +120,8 @@ enum vmx_apic_part { APIC_MODE = 1, APIC_STATUS = 2, APIC_EOI_EXITS = 4 };
 extern const struct vapic_ops vmx_vapic;
 /* The posted-interrupt descriptor (29.6), 64 bytes in the virtual-APIC page, where there is no register: PIR comes first. We set nothing else: ON and SN are for other agents than CPUs. */
 static inline uint64_t *vmx_posted(const struct vmx_vcpu *s) { return (uint64_t *)(void *)(s->vapic + 0x800); }
+int vmx_apic_vm_init(struct vm *vm);    /* the page that stands for its APICs' in vm->arch; -ENOMEM */
+void vmx_apic_vm_fini(struct vm *vm);
 int vmx_apic_probe(void);          /* after the controls and the MSR bitmap */
 const char *vmx_apic_words(void);  /* for the log: what of it is used */
 void vmx_put_apic(struct vmx_vcpu *);   /* before an entry, the VMCS is current */

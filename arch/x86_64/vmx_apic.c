@@ -35,13 +35,8 @@ static void allow(uint8_t *map, const uint8_t *regs, unsigned n)
     }
 }
 
-static int make_pages(void)
+static int make_bitmaps(void)
 {
-    hpa_t page = pmm_alloc_zero(0, PMM_HV);
-
-    if (!page.v)
-        return -ENOMEM;
-    vmx_caps.apic_page_pa = page.v;
     for (unsigned pass = 0; pass < 2; pass++) {
         hpa_t pa = pmm_alloc(0, PMM_HV);
         uint8_t *map;
@@ -64,7 +59,7 @@ int vmx_apic_probe(void)
     vmx_caps.posted = (vmx_limits.pin.may & PIN_POSTED) && (vmx_limits.exit.may & X_ACK_INT);
     if (vmx_caps.posted)
         vmx_caps.exit |= X_ACK_INT;
-    return make_pages();
+    return make_bitmaps();
 }
 
 const char *vmx_apic_words(void)
@@ -90,9 +85,30 @@ static void stale(struct vcpu *v, enum vmx_apic_part part)
         c->fit = NULL;
 }
 
+/* A page for each VM: what one guest might reach of it by a fault of the CPU or of ours is no other's. */
+int vmx_apic_vm_init(struct vm *vm)
+{
+    hpa_t page = hpa(0);
+
+    if (vmx_caps.apic & S_APIC_ACCESSES) {
+        page = pmm_alloc_zero(0, PMM_HV);
+        if (!page.v)
+            return -ENOMEM;
+    }
+    vm->arch = page.v ? phys_to_virt(page) : NULL;
+    return 0;
+}
+
+void vmx_apic_vm_fini(struct vm *vm)
+{
+    if (vm->arch)
+        pmm_free(virt_to_phys(vm->arch), 0, PMM_HV);
+    vm->arch = NULL;
+}
+
 static int apic_window(struct vm *vm, bool open)
 {
-    const struct memslot slot = { .base = gpa(APIC_RESET_BASE), .len = PAGE_SIZE, .host = hpa(vmx_caps.apic_page_pa), .prot = PROT_RW, .type = MEM_WB,
+    const struct memslot slot = { .base = gpa(APIC_RESET_BASE), .len = PAGE_SIZE, .host = virt_to_phys(vm->arch), .prot = PROT_RW, .type = MEM_WB,
                                   .kind = MEMSLOT_MMIO };
     int err;
 
@@ -169,7 +185,7 @@ void vmx_put_apic(struct vmx_vcpu *s)
         vmwrite(SECONDARY_CONTROLS, s->secondary);
         vmx_put_spec(s);
         if (vmx_caps.apic & S_APIC_ACCESSES)
-            vmwrite(APIC_ACCESS, vmx_caps.apic_page_pa);
+            vmwrite(APIC_ACCESS, s->apic_page_pa);
         put_posted(s);
     }
     if (s->apic_stale & APIC_EOI_EXITS && s->secondary & S_VIRTUAL_INTR)

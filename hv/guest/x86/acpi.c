@@ -116,7 +116,9 @@ static uint64_t build_all(struct tables *t, uint32_t ncpus)
 {
     uint8_t *rsdp = tables_take(t, RSDP_LEN, 16);
     uint64_t facs = build_facs(t), dsdt = tables_copy(t, dsdt_aml_code, dsdt_aml_len);
-    uint64_t all[] = { build_fadt(t, facs, dsdt), build_madt(t, ncpus), build_mcfg(t) };
+    /* One after the other: in an initialiser their order, and so their addresses, would be the compiler's choice. */
+    uint64_t fadt = build_fadt(t, facs, dsdt), madt = build_madt(t, ncpus), mcfg = build_mcfg(t);
+    uint64_t all[] = { fadt, madt, mcfg };
 
     return tables_root(t, rsdp, all, ARRAY_SIZE(all));
 }

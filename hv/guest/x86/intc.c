@@ -13,6 +13,7 @@ static int intc_vm_init(struct vm *vm)
         return -ENOMEM;
     x->vm = vm;
     spin_init(&x->lock, LOCK_VINTC);
+    spin_init(&x->window_lock, LOCK_VINTC);
     pic_reset(x);
     ioapic_reset(x);
     vm->vintc = x;

@@ -151,8 +151,11 @@ static unsigned wanted(const struct lapic *l)
 /* Once a vCPU's APIC page is elsewhere, or off, accesses are looked at one by one, for all: the page would be there for that vCPU, too. */
 static void close_window(struct x86_intc *x)
 {
-    if (__atomic_exchange_n(&x->window, 0, __ATOMIC_SEQ_CST))
+    spin_lock(&x->window_lock);
+    if (x->window)
         (void)x->vm->ops->vapic->window(x->vm, false);
+    x->window = 0;
+    spin_unlock(&x->window_lock);
 }
 
 static void enter_delivery(struct lapic *l)
@@ -187,8 +190,10 @@ void lapic_window(struct x86_intc *x)
 
     for (unsigned i = 0; i < x->nlapics; i++)
         all &= x->lapic[i] && x->lapic[i]->mode & VAPIC_PAGE;
+    spin_lock(&x->window_lock);
     if (all && !x->window)
         x->window = x->vm->ops->vapic->window(x->vm, true) == 0;
+    spin_unlock(&x->window_lock);
 }
 
 /* ---- what the CPU did ---- */

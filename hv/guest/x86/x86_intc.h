@@ -79,7 +79,8 @@ struct x86_intc {
     uint32_t rotor;               /* lowest priority: whose turn it is; atomic */
     uint32_t nlapics;
     struct lapic *lapic[MAX_VCPUS];
-    uint32_t window;              /* 1: the CPU serves the APICs' page; atomic */
+    struct spinlock window_lock;  /* LOCK_VINTC: held while the window changes, so that nobody goes on before it has */
+    uint32_t window;              /* 1: the CPU serves the APICs' page */
     struct x86_devices *devices;
 };
 
