@@ -32,6 +32,6 @@ def test_random(name):
         assert f" {source}" in line if source else "not seeded" in line, line
         guest = "arm" if kind is trivet.ArmMachine else "x86"
         machine.cmd(f"start {guest}", 60)
-        log = "\n".join(line["text"] for line in machine.cmd("log")["lines"])
+        log = "\n".join(line["line"] for line in machine.cmd("log")["lines"])
         assert (f"{guest}: no virtio-rng" in log) == (source is None), log
         assert ("no kaslr-seed" in log) == (source is None and guest == "arm"), log
