@@ -15,8 +15,11 @@ _Noreturn void __stack_chk_fail(void);
 
 uint64_t __stack_chk_guard;
 
-/* The lowest byte is 0, so that an overrun by a string cannot restore it. */
-void stack_guard_init(void)
+/*
+ * The lowest byte is 0, so that an overrun by a string cannot restore it. A function that changes the guard cannot be
+ * guarded by it: at its end it would find the new one.
+ */
+__attribute__((no_stack_protector)) void stack_guard_init(void)
 {
     uint64_t word = 0;
     const char *name;
