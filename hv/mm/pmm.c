@@ -1,11 +1,13 @@
 /*
- * pmm.c: the buddy allocator. Memory is a few regions (a machine's RAM has few large holes). Each region has one bitmap
- * per order, a bit set for each free block of that order, so that merging with the buddy costs one look. Free blocks
- * are linked through their own first bytes. Set-up splits ranges into the largest aligned blocks: its cost depends on the
- * number of ranges and on the bitmaps (64 bytes per MiB of RAM), never on the number of pages.
+ * pmm.c: the buddy allocator. Memory is a few regions (a machine's RAM has few large holes). Bitmaps
+ * alone say what is free, one for each region and order; nothing is kept in free memory itself, so
+ * that a write to freed memory cannot mislead the allocator. The least free block that fits is found
+ * in a few steps (bittree.h). Set-up splits ranges into the largest aligned blocks: it costs 65 bytes
+ * of bitmaps per MiB of RAM, and nothing per page.
  */
 #include <arch/mmu.h>
 #include "boot/boot_info.h"
+#include <hv/bittree.h>
 #include <hv/lock.h>
 #include <hv/log.h>
 #include <hv/panic.h>
@@ -22,11 +24,8 @@
 
 struct region {
     uint64_t base, end;            /* base is a multiple of 1 GiB */
-    uint64_t *free[ORDERS];        /* bitmap per order */
+    struct bittree free[ORDERS];
 };
-
-/* Lies at the start of each free block. */
-struct block { struct block *next, *prev; };
 
 struct front {
     uint32_t n;
@@ -36,7 +35,7 @@ struct front {
 
 static struct region regions[REGIONS_MAX];
 static uint32_t nregions;
-static struct block *lists[ORDERS];
+static uint64_t nfree[ORDERS];
 static struct front fronts[MAX_CPUS];
 static uint64_t total_bytes, free_bytes, promised;
 static struct spinlock lock = SPINLOCK_INIT(LOCK_PMM);
@@ -56,50 +55,31 @@ static struct region *region_of(uint64_t pa)
 
 /* ---- free blocks; the lock is held ---- */
 
-static uint64_t *word_of(const struct region *r, uint64_t pa, unsigned order, uint64_t *bit)
+static uint64_t block_number(const struct region *r, uint64_t pa, unsigned order)
 {
-    uint64_t i = (pa - r->base) >> (PAGE_SHIFT + order);
-
-    *bit = 1ull << (i & 63);
-    return &r->free[order][i >> 6];
+    return (pa - r->base) >> (PAGE_SHIFT + order);
 }
 
 static bool is_free(const struct region *r, uint64_t pa, unsigned order)
 {
-    uint64_t bit;
-
-    return *word_of(r, pa, order, &bit) & bit;
+    return bittree_has(&r->free[order], block_number(r, pa, order));
 }
 
-static void put_block(const struct region *r, uint64_t pa, unsigned order)
+static void put_block(struct region *r, uint64_t pa, unsigned order)
 {
-    struct block *b = phys_to_virt(hpa(pa));
-    uint64_t bit, *w = word_of(r, pa, order, &bit);
-
-    *w |= bit;
-    *b = (struct block){ .next = lists[order] };
-    if (b->next)
-        b->next->prev = b;
-    lists[order] = b;
+    bittree_add(&r->free[order], block_number(r, pa, order));
+    nfree[order]++;
 }
 
-static void take_block(const struct region *r, uint64_t pa, unsigned order)
+static void take_block(struct region *r, uint64_t pa, unsigned order)
 {
-    struct block *b = phys_to_virt(hpa(pa));
-    uint64_t bit, *w = word_of(r, pa, order, &bit);
-
-    *w &= ~bit;
-    if (b->prev)
-        b->prev->next = b->next;
-    else
-        lists[order] = b->next;
-    if (b->next)
-        b->next->prev = b->prev;
+    bittree_remove(&r->free[order], block_number(r, pa, order));
+    nfree[order]--;
 }
 
 static void free_block(uint64_t pa, unsigned order)
 {
-    const struct region *r = region_of(pa);
+    struct region *r = region_of(pa);
 
     if (!r || pa & (block_size(order) - 1) || is_free(r, pa, order))
         panic("pmm: wrong or double free of %#llx, order %u", (unsigned long long)pa, order);
@@ -115,17 +95,26 @@ static void free_block(uint64_t pa, unsigned order)
     put_block(r, pa, order);
 }
 
-/* The lower half is handed out, so that blocks taken in a row tend to be neighbours. */
+static uint64_t first_block(unsigned order, struct region **r)
+{
+    uint64_t i;
+
+    for (*r = regions; !bittree_first(&(*r)->free[order], &i); ++*r)
+        ;                          /* nfree[] says that one region has it */
+    return (*r)->base + (i << (PAGE_SHIFT + order));
+}
+
+/* The lower half is handed out, so that blocks taken in a row are neighbours. */
 static uint64_t alloc_block(unsigned order)
 {
+    struct region *r;
     unsigned o = order;
 
-    while (o < ORDERS && !lists[o])
+    while (o < ORDERS && !nfree[o])
         o++;
     if (o == ORDERS)
         return 0;
-    uint64_t pa = virt_to_phys(lists[o]).v;
-    const struct region *r = region_of(pa);
+    uint64_t pa = first_block(o, &r);
     take_block(r, pa, o);
     while (o-- > order)
         put_block(r, pa + block_size(o), o);
@@ -284,11 +273,9 @@ static void find_regions(const struct boot_mem *m, uint32_t n)
     }
 }
 
-static uint64_t bitmap_bytes(const struct region *r, unsigned order)
+static uint64_t blocks_of(const struct region *r, unsigned order)
 {
-    uint64_t blocks = (r->end - r->base + block_size(order) - 1) >> (PAGE_SHIFT + order);
-
-    return align_up(blocks, 64) / 8;
+    return (r->end - r->base + block_size(order) - 1) >> (PAGE_SHIFT + order);
 }
 
 static uint64_t all_bitmaps(const struct region *r)
@@ -296,7 +283,7 @@ static uint64_t all_bitmaps(const struct region *r)
     uint64_t sum = 0;
 
     for (unsigned o = 0; o < ORDERS; o++)
-        sum += bitmap_bytes(r, o);
+        sum += bittree_bytes(blocks_of(r, o));
     return align_up(sum, PAGE_SIZE);
 }
 
@@ -311,16 +298,11 @@ static uint64_t find_room(const struct boot_mem *m, uint32_t n, uint64_t bytes)
     return 0;
 }
 
-static void lay_bitmaps(uint64_t at)
+static void lay_bitmaps(struct region *r, uint8_t *p)
 {
-    for (uint32_t i = 0; i < nregions; i++) {
-        uint8_t *p = phys_to_virt(hpa(at));
-
-        at += all_bitmaps(&regions[i]);
-        for (unsigned o = 0; o < ORDERS; o++) {
-            regions[i].free[o] = (uint64_t *)(void *)p;
-            p += bitmap_bytes(&regions[i], o);
-        }
+    for (unsigned o = 0; o < ORDERS; o++) {
+        bittree_init(&r->free[o], blocks_of(r, o), p);
+        p += bittree_bytes(blocks_of(r, o));
     }
 }
 
@@ -351,7 +333,8 @@ int pmm_init(const struct boot_info *bi)
     if (!room)
         return -ENOMEM;
     memset(phys_to_virt(hpa(room)), 0, bytes);
-    lay_bitmaps(room);
+    for (uint64_t i = 0, at = room; i < nregions; at += all_bitmaps(&regions[i++]))
+        lay_bitmaps(&regions[i], phys_to_virt(hpa(at)));
     for (uint32_t i = 0; i < bi->nmem; i++) {
         if (!usable(&m[i], &base, &end) || !region_of(base))
             continue;

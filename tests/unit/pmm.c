@@ -127,6 +127,38 @@ static void test_zero(void **state)
     assert_int_equal(pmm_alloc(PMM_MAX_ORDER + 1, PMM_HV).v, 0);
 }
 
+/* Free memory holds nothing of the allocator's: it works while nobody can touch any of it. */
+static void test_free_memory_is_not_touched(void **state)
+{
+    enum { MAX = 1000 };
+    static struct { hpa_t pa; unsigned order; } got[MAX];
+    uint64_t from = ram + 16 * MIB, len = 3 * GIB - 16 * MIB, seed = 1;
+    struct pmm_stats before, s;
+
+    (void)state;
+    pmm_stats(&before);
+    assert_int_equal(mprotect((void *)from, len, PROT_NONE), 0);
+    for (unsigned round = 0; round < 20000; round++) {
+        seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+        unsigned i = (unsigned)(seed >> 40) % MAX, order = (unsigned)(seed >> 33) % 13;
+
+        if (got[i].pa.v) {
+            pmm_free(got[i].pa, got[i].order, PMM_HV);
+            got[i].pa = hpa(0);
+        } else {
+            got[i].pa = pmm_alloc(order, PMM_HV);
+            got[i].order = order;
+            assert_true(!got[i].pa.v || in_ram(got[i].pa, order));
+        }
+    }
+    for (unsigned i = 0; i < MAX; i++)
+        if (got[i].pa.v)
+            pmm_free(got[i].pa, got[i].order, PMM_HV);
+    assert_int_equal(mprotect((void *)from, len, PROT_READ | PROT_WRITE), 0);
+    pmm_stats(&s);
+    assert_int_equal(s.free, before.free);
+}
+
 static void expect_panic(uint64_t pa, unsigned order)
 {
     failed = false;
@@ -152,7 +184,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_init), cmocka_unit_test(test_take_all), cmocka_unit_test(test_neighbours),
-        cmocka_unit_test(test_zero), cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_zero), cmocka_unit_test(test_free_memory_is_not_touched),
+        cmocka_unit_test(test_misuse),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
