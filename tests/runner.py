@@ -222,7 +222,9 @@ def proof_tests(_options):
     yield Test("proof/selftest", [*PYTHON, "tests/proof/selftest.py"])
     for name in sorted(os.listdir(os.path.join(TOP, "tests/proof"))):
         if name.endswith(".pml"):
-            yield Test(f"proof/{name[:-4]}", [*PYTHON, "tests/proof/spin.py", f"tests/proof/{name}"], limit=300)
+            yield Test(f"proof/{name[:-4]}", [*PYTHON, "tests/proof/spin.py", f"tests/proof/{name}"], limit=600)
+        elif name.endswith(".proof"):
+            yield Test(f"proof/{name[:-6]}", [*PYTHON, "tests/proof/frama.py", f"tests/proof/{name}"], limit=600)
 
 
 def fuzz_tests(options):
