@@ -11,6 +11,7 @@
  * - POSTED, `posted`, `running`, `wake` and `where` are changed by read-modify-writes or sequentially consistent stores: memory is
  *   one. What is written before a post is seen by the function, since the push releases and take_posted() acquires.
  * - A timed event is due at once; the hardware timer's interrupt comes while the CPU sleeps.
+ * - Dead events (event_kill) are not modelled.
  * - What holds the queue's lock is one step as far as others look at the queue under the lock; event_post(), which takes none, may
  *   come between any two of its changes.
  *
@@ -65,7 +66,8 @@ inline event_post(own)
 {
     // code hv/core/event.c event_post: struct event_queue *q = queue_of(ev)
     to = on;
-    // code hv/core/event.c event_post: if (__atomic_fetch_or(&ev->state, POSTED, __ATOMIC_ACQ_REL) & POSTED) return;
+    // code hv/core/event.c event_post: uint8_t was = __atomic_fetch_or(&ev->state, POSTED, __ATOMIC_ACQ_REL)
+    // code hv/core/event.c event_post: if (was & (POSTED | DEAD))
 #ifdef TEST_THEN_SET
     had = flag;
     flag = true;
@@ -156,7 +158,7 @@ more:
         locked[_pid] = false;
         if
         :: go ->
-            // code hv/core/event.c event_run: ev->fn(ev)
+            // code hv/core/event.c event_run: fn(ev)
             d_step { assert(!freed && on == _pid); seen = data }
             if
             :: again && !cancelling -> again = false; data++; event_post(true)
