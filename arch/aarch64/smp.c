@@ -9,7 +9,16 @@
 #include <hv/platform.h>
 #include <stdlib.h>
 
+#include "insn.h"
 #include "private.h"
+
+/* MPIDR_EL1.MT: affinity level 0 numbers the threads of a core (Arm ARM D19.2.100). */
+uint32_t arch_core_id(uint32_t cpu)
+{
+    uint32_t id = percpus[cpu].hw_id;
+
+    return read_sysreg(mpidr_el1) >> 24 & 1 ? id >> 8 : id;
+}
 
 /* What arm_ap_start in entry.S reads, with its caches off. */
 struct ap_start {

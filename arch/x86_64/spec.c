@@ -48,16 +48,23 @@ static unsigned thread_bits(void)
     return bits;
 }
 
-/* Whether two of the CPUs that run are threads of one core. */
+uint32_t arch_core_id(uint32_t cpu)
+{
+    static uint8_t known;          /* bits + 1; the same for all */
+
+    if (!known)
+        known = (uint8_t)(thread_bits() + 1);
+    return percpus[cpu].hw_id >> (known - 1);
+}
+
+/* How the threads of a core will be used: see sched_smt_choose(). */
 static enum spec_smt spec_smt(void)
 {
-    unsigned bits = thread_bits();
+    enum sched_smt smt = the_config.host.smt;
 
-    for (uint32_t i = 0; i < cpu_count; i++)
-        for (uint32_t k = 0; k < i; k++)
-            if (percpus[i].hw_id >> bits == percpus[k].hw_id >> bits)
-                return SPEC_SMT_SHARED;
-    return SPEC_SMT_NONE;
+    if (smt == SMT_OFF || !sched_has_threads())
+        return SPEC_SMT_NONE;
+    return smt == SMT_ON ? SPEC_SMT_SHARED : SPEC_SMT_CORE;
 }
 
 static void read_model(struct spec_facts *f)

@@ -104,6 +104,7 @@ static int do_mitigations(struct boot_info *bi)
 {
     (void)bi;
     arch_mitigations_init();
+    sched_smt_choose();
     return 0;
 }
 

@@ -15,6 +15,8 @@
 #include <hv/vcpu.h>
 #include <stdlib.h>
 
+#include "turn.h"
+
 #define SLICE_MAX_NS 6000000ull
 #define SLICE_MIN_NS 1500000ull
 #define ROUND_NS 12000000ull       /* with many waiting, slices shrink so that a round takes about this long */
@@ -33,12 +35,14 @@ struct sched_cpu {
     struct vcpu *prefer;           /* queued; interrupted in its slice, so it goes first */
     uint64_t floor;                /* grows: the least vruntime of those who run and wait here */
     uint64_t first_vruntime;       /* of `first`, UINT64_MAX without; read by other CPUs without the lock */
+    uint64_t forced_since, forced_ns;   /* idle although vCPUs wait here: another VM has the core */
     bool resched;                  /* one who woke up shall run before the running one's slice ends */
 };
 
 static struct sched_cpu queues[MAX_CPUS];
 static uint32_t entities;          /* all vCPUs added */
 static uint64_t idle_cpus;         /* bit per CPU that found nothing to run */
+static uint64_t parked_cpus;       /* bit per CPU that runs no guests */
 
 /* What other CPUs read without this queue's lock is written whole. */
 static inline void set_relaxed(uint64_t *p, uint64_t v)
@@ -53,9 +57,9 @@ static inline uint32_t waiting_in(const struct sched_cpu *q)
 
 static uint64_t allowed(const struct sched_entity *se)
 {
-    uint64_t up = cpu_count >= 64 ? UINT64_MAX : (1ull << cpu_count) - 1;
+    uint64_t up = (cpu_count >= 64 ? UINT64_MAX : (1ull << cpu_count) - 1) & ~parked_cpus;
 
-    /* Pinned to CPUs that did not come up: better anywhere than nowhere. */
+    /* Pinned to CPUs that did not come up, or that are parked: better anywhere than nowhere. */
     return se->affinity & up ? se->affinity & up : up;
 }
 
@@ -68,6 +72,7 @@ int sched_init(void)
 {
     entities = 0;
     idle_cpus = 0;
+    parked_cpus = turn_set(SMT_ON);
     for (uint32_t i = 0; i < MAX_CPUS; i++) {
         queues[i] = (struct sched_cpu){ .nqueued = 0 };
         spin_init(&queues[i].lock, LOCK_SCHED);
@@ -78,9 +83,19 @@ int sched_init(void)
 
 /* ---- one queue; its lock is held ---- */
 
+/* In one order with `armed`: see sched_slice_end(). */
+static void claim(struct turn_claim *c, const struct vcpu *first)
+{
+    set_relaxed(&c->had, first ? first->sched.vruntime : UINT64_MAX);
+    set_relaxed(&c->since, first ? first->sched.since : UINT64_MAX);
+    __atomic_store_n(&c->vm, first ? first->vm : NULL, __ATOMIC_SEQ_CST);
+}
+
 static void note_first(struct sched_cpu *q)
 {
     __atomic_store_n(&q->first_vruntime, q->first ? q->first->sched.vruntime : UINT64_MAX, __ATOMIC_RELAXED);
+    if (turn_core[q - queues])
+        claim(&turn_claims[q - queues], q->first);
 }
 
 static void advance_floor(struct sched_cpu *q)
@@ -304,13 +319,34 @@ static uint64_t slice_ns(const struct sched_cpu *q)
     return n ? min_u64(SLICE_MAX_NS, max_u64(SLICE_MIN_NS, ns)) : LONE_SLICE_NS;
 }
 
-uint64_t sched_slice_end(const struct vcpu *v)
+static uint64_t slice_end(uint32_t cpu, const struct vcpu *v)
 {
-    const struct sched_cpu *q = &queues[v->sched.cpu];
+    const struct sched_cpu *q = &queues[cpu];
+    const struct core *core = turn_core[cpu];
+    uint64_t end = v->sched.slice_start + slice_ns(q);
 
+    if (core && turn_contended(core))
+        return min_u64(end, turn_end(core));
     if (!waiting_in(q) && __atomic_load_n(&entities, __ATOMIC_RELAXED) <= cpu_count)
         return v->sched.slice_start + LONGEST_NS;
-    return v->sched.slice_start + slice_ns(q);
+    return end;
+}
+
+/*
+ * With core scheduling: either we see here that somebody waits for the core, or that thread sees an `armed` beyond the
+ * turn's end, and kicks us.
+ */
+uint64_t sched_slice_end(const struct vcpu *v)
+{
+    uint32_t cpu = v->sched.cpu;
+    uint64_t end = slice_end(cpu, v), *armed = &turn_claims[cpu].armed;
+
+    if (!turn_core[cpu])
+        return end;
+    __atomic_store_n(armed, end, __ATOMIC_SEQ_CST);
+    end = min_u64(end, slice_end(cpu, v));
+    __atomic_store_n(armed, end, __ATOMIC_SEQ_CST);
+    return end;
 }
 
 bool sched_should_yield(const struct vcpu *v)
@@ -319,7 +355,7 @@ bool sched_should_yield(const struct vcpu *v)
 
     if (__atomic_load_n(&q->resched, __ATOMIC_RELAXED) && waiting_in(q))
         return true;
-    return time_ns() >= sched_slice_end(v);
+    return time_ns() >= slice_end(v->sched.cpu, v);
 }
 
 static inline void account_to(struct percpu *c, struct sched_entity *se)
@@ -378,6 +414,8 @@ bool sched_doze(struct vcpu *v)
     struct sched_cpu *q = &queues[c->id];
 
     __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
+    if (turn_core[c->id])          /* who waits for the core kicks us */
+        __atomic_store_n(&turn_claims[c->id].armed, UINT64_MAX, __ATOMIC_SEQ_CST);
     __atomic_fetch_or(&idle_cpus, 1ull << c->id, __ATOMIC_SEQ_CST);
     if (anybody_waits()) {
         __atomic_fetch_and(&idle_cpus, ~(1ull << c->id), __ATOMIC_RELAXED);
@@ -478,22 +516,28 @@ static void start(struct vcpu *v, bool goes_on)
     __atomic_store_n(&se->state, SCHED_RUNNING, __ATOMIC_SEQ_CST);
 }
 
-/* The first of another CPU's queue that may run here. Its queue's lock is held. */
-static struct vcpu *first_movable(const struct sched_cpu *q, uint32_t from, uint32_t to)
+/* vm NULL: of any VM. */
+static bool is_of(const struct vcpu *v, const struct vm *vm)
+{
+    return !vm || v->vm == vm;
+}
+
+/* The first of another CPU's queue, of that VM, that may run here. Its queue's lock is held. */
+static struct vcpu *first_movable(const struct sched_cpu *q, uint32_t from, uint32_t to, const struct vm *vm)
 {
     for (struct vcpu *v = q->first; v; v = v->sched.next)
-        if (allowed(&v->sched) >> to & 1 && __atomic_load_n(&percpus[from].loaded, __ATOMIC_ACQUIRE) != v)
+        if (is_of(v, vm) && allowed(&v->sched) >> to & 1 && __atomic_load_n(&percpus[from].loaded, __ATOMIC_ACQUIRE) != v)
             return v;
     return NULL;
 }
 
-static struct vcpu *steal_from(uint32_t from, uint32_t to, uint64_t below)
+static struct vcpu *steal_from(uint32_t from, uint32_t to, uint64_t below, const struct vm *vm)
 {
     struct sched_cpu *q = &queues[from];
 
     if (__atomic_load_n(&q->first_vruntime, __ATOMIC_RELAXED) >= below || !spin_trylock(&q->lock))
         return NULL;
-    struct vcpu *v = first_movable(q, from, to);
+    struct vcpu *v = first_movable(q, from, to, vm);
     if (v && v->sched.vruntime < below) {
         take_out(q, v);
         start(v, false);           /* before it has another CPU: nobody shall take it for queued there */
@@ -506,10 +550,10 @@ static struct vcpu *steal_from(uint32_t from, uint32_t to, uint64_t below)
 }
 
 /* From whom: the queue whose first has had least. */
-static struct vcpu *steal(uint32_t me, uint64_t below)
+static struct vcpu *steal(uint32_t me, uint64_t below, const struct vm *vm)
 {
     for (uint32_t i = 1; i < cpu_count; i++) {
-        struct vcpu *v = steal_from((me + i) % cpu_count, me, below);
+        struct vcpu *v = steal_from((me + i) % cpu_count, me, below, vm);
 
         if (v)
             return v;
@@ -517,11 +561,14 @@ static struct vcpu *steal(uint32_t me, uint64_t below)
     return NULL;
 }
 
-static struct vcpu *pick_own(struct sched_cpu *q)
+static struct vcpu *pick_own(struct sched_cpu *q, const struct vm *vm)
 {
-    struct vcpu *v = q->prefer ? q->prefer : q->first;
-    bool goes_on = v && v == q->prefer;
+    bool goes_on = q->prefer && is_of(q->prefer, vm);
+    struct vcpu *v = goes_on ? q->prefer : q->first;
 
+    while (v && !is_of(v, vm))
+        v = v->sched.next;
+    __atomic_store_n(&q->prefer, NULL, __ATOMIC_RELAXED);
     if (!v)
         return NULL;
     take_out(q, v);
@@ -550,20 +597,12 @@ static void turn_to(struct vcpu *v)
         vcpu_unload_remote(c->loaded);
 }
 
-static struct vcpu *pick(uint32_t me)
+/* v: taken from another queue, or NULL: the first here of that VM, if there is one. It runs here now. */
+static struct vcpu *set_running(struct sched_cpu *q, struct vcpu *v, const struct vm *vm)
 {
-    struct sched_cpu *q = &queues[me];
-    bool goes_on = __atomic_load_n(&q->prefer, __ATOMIC_RELAXED);
-    uint64_t own = goes_on ? 0 : __atomic_load_n(&q->first_vruntime, __ATOMIC_RELAXED);
-    struct vcpu *v = NULL;
-
-    if (own == UINT64_MAX)
-        v = steal(me, UINT64_MAX);
-    else if (own > STEAL_EDGE_NS)
-        v = steal(me, own - STEAL_EDGE_NS);
     spin_lock(&q->lock);
     if (!v)
-        v = pick_own(q);
+        v = pick_own(q, vm);
     else
         clamp_vruntime(q, &v->sched);
     __atomic_store_n(&q->running, v, __ATOMIC_RELAXED);
@@ -573,27 +612,130 @@ static struct vcpu *pick(uint32_t me)
     return v;
 }
 
+static struct vcpu *pick_any(struct sched_cpu *q, uint32_t me)
+{
+    bool goes_on = __atomic_load_n(&q->prefer, __ATOMIC_RELAXED);
+    uint64_t own = goes_on ? 0 : __atomic_load_n(&q->first_vruntime, __ATOMIC_RELAXED);
+    struct vcpu *v = NULL;
+
+    if (own == UINT64_MAX)
+        v = steal(me, UINT64_MAX, NULL);
+    else if (own > STEAL_EDGE_NS)
+        v = steal(me, own - STEAL_EDGE_NS, NULL);
+    return set_running(q, v, NULL);
+}
+
+/* ---- cores of several threads ---- */
+
+static void set_idle(struct sched_cpu *q)
+{
+    spin_lock(&q->lock);
+    __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
+    __atomic_store_n(&q->prefer, NULL, __ATOMIC_RELAXED);
+    __atomic_store_n(&q->resched, false, __ATOMIC_RELAXED);
+    spin_unlock(&q->lock);
+}
+
+static struct vcpu *take_of(struct sched_cpu *q, uint32_t me, const struct vm *vm)
+{
+    struct vcpu *v = set_running(q, NULL, vm);
+
+    if (v)
+        return v;
+    v = steal(me, UINT64_MAX, vm);
+    return v ? set_running(q, v, vm) : NULL;
+}
+
+/*
+ * The vCPU that is next may be pinned elsewhere or still be loaded there: then one of the core comes next. If that one is in
+ * another thread's queue, that thread is called, and this one stays idle until it has entered.
+ */
+static struct vcpu *pick_in_turn(struct core *k, struct sched_cpu *q, uint32_t me)
+{
+    bool goes_on = __atomic_load_n(&q->prefer, __ATOMIC_RELAXED), fresh = false;
+    struct vcpu *v = NULL;
+
+    for (int which = TURN_ALL; !v && which >= TURN_CORE; which--) {
+        const struct vm *vm = turn_enter(k, me, goes_on, (enum turn_claims)which, &fresh);
+
+        if (!vm)
+            break;
+        __atomic_store_n(&turn_claims[me].armed, UINT64_MAX, __ATOMIC_SEQ_CST);
+        v = take_of(q, me, vm);
+        if (!v)
+            turn_leave(k, me);
+        goes_on = false;
+    }
+    if (!v) {
+        set_idle(q);
+        if (waiting_in(q))         /* else a CPU that offers its work would be kicked in return, and offer it again */
+            turn_call_insiders(k, me);
+    }
+    if (!v || fresh)
+        turn_call_outsiders(k, me, fresh);
+    return v;
+}
+
+/* Idle although vCPUs wait here. */
+static void note_forced(struct sched_cpu *q, bool forced)
+{
+    uint64_t now = q->forced_since || forced ? time_ns() : 0;
+
+    if (q->forced_since)
+        set_relaxed(&q->forced_ns, q->forced_ns + now - q->forced_since);
+    q->forced_since = forced ? now : 0;
+}
+
+static struct vcpu *pick(struct sched_cpu *q, uint32_t me)
+{
+    return turn_core[me] ? pick_in_turn(turn_core[me], q, me) : pick_any(q, me);
+}
+
+/* A CPU that must not run what waits for it does not count as idle: it is called when the turn passes. */
 struct vcpu *sched_pick(void)
 {
     uint32_t me = this_cpu()->id;
     uint64_t bit = 1ull << me;
-    struct vcpu *v = pick(me);
+    struct sched_cpu *q = &queues[me];
+    struct vcpu *v;
 
-    if (!v && !(__atomic_load_n(&idle_cpus, __ATOMIC_RELAXED) & bit)) {
+    if (parked_cpus & bit)
+        return NULL;
+    v = pick(q, me);
+    if (!v && !(turn_core[me] && waiting_in(q)) && !(__atomic_load_n(&idle_cpus, __ATOMIC_RELAXED) & bit)) {
         __atomic_fetch_or(&idle_cpus, bit, __ATOMIC_SEQ_CST);
-        v = pick(me); /* who came to wait before the bit was seen */
+        v = pick(q, me); /* who came to wait before the bit was seen */
     }
+    bool forced = !v && turn_core[me] && waiting_in(q);
+    if (turn_core[me])
+        note_forced(q, forced);
+    if ((v || forced) && __atomic_load_n(&idle_cpus, __ATOMIC_RELAXED) & bit)
+        __atomic_fetch_and(&idle_cpus, ~bit, __ATOMIC_RELAXED);
     if (!v)
         return NULL;
-    if (__atomic_load_n(&idle_cpus, __ATOMIC_RELAXED) & bit)
-        __atomic_fetch_and(&idle_cpus, ~bit, __ATOMIC_RELAXED);
     turn_to(v);
-    offer(&queues[me]);
+    offer(q);
     return v;
+}
+
+bool sched_has_threads(void)
+{
+    for (uint32_t cpu = 0; cpu < cpu_count; cpu++)
+        if (turn_threads(cpu) != 1ull << cpu)
+            return true;
+    return false;
+}
+
+void sched_set_smt(enum sched_smt smt)
+{
+    parked_cpus = turn_set(smt);
 }
 
 void sched_cpu_stats(uint32_t cpu, struct sched_stats *s)
 {
     s->queued = __atomic_load_n(&queues[cpu].nqueued, __ATOMIC_RELAXED);
     s->runnable = load_of(cpu);
+    s->forced_ns = __atomic_load_n(&queues[cpu].forced_ns, __ATOMIC_RELAXED);
+    s->parked = parked_cpus >> cpu & 1;
+    s->core = arch_core_id(cpu);
 }

@@ -8,6 +8,7 @@
 #include <hv/percpu.h>
 #include <hv/pmm.h>
 #include <hv/power.h>
+#include <hv/sched.h>
 #include <hv/time.h>
 #include <hv/vcpu.h>
 #include <hv/version.h>
@@ -155,7 +156,9 @@ static void show_cpus(struct out *o)
 {
     static const struct column cols[] = {
         { "cpu", "CPU", UNIT_NONE, true }, { "hw_id", "APIC ID", UNIT_NONE, true }, { "guest_ns", "In guests", UNIT_NS, true },
-        { "idle_ns", "Idle", UNIT_NS, true }, { "guest_permille", "Guests", UNIT_PERMILLE, true }, { "current", "Runs", UNIT_NONE, false },
+        { "idle_ns", "Idle", UNIT_NS, true }, { "guest_permille", "Guests", UNIT_PERMILLE, true },
+        { "core", "Core", UNIT_NONE, true }, { "forced_idle_ns", "Idle by force", UNIT_NS, true },
+        { "current", "Runs", UNIT_NONE, false },
         { "long", "Over 5 ms", UNIT_NONE, true }, { "longest_ns", "Longest", UNIT_NS, true },
     };
     uint64_t up = time_ns();
@@ -165,17 +168,23 @@ static void show_cpus(struct out *o)
         const struct percpu *cpu = &percpus[i];
         const struct vcpu *v = __atomic_load_n(&cpu->current, __ATOMIC_RELAXED);
         char what[NAME_LEN + 16] = "-";
+        struct sched_stats s;
 
+        sched_cpu_stats(i, &s);
         if (v)
             snprintf(what, sizeof what, "%s vCPU %u", v->vm->config->name, v->id);
         else if (i == 0)
             snprintf(what, sizeof what, "this shell");
+        else if (s.parked)
+            snprintf(what, sizeof what, "parked");
         out_row(o);
         out_cell_number(o, cpu->id);
         out_cell_number(o, cpu->hw_id);
         out_cell_number(o, cpu->guest_ns);
         out_cell_number(o, idle_time(cpu, up));
         out_cell_number(o, up ? cpu->guest_ns * 1000 / up : 0);
+        out_cell_number(o, s.core);
+        out_cell_number(o, s.forced_ns);
         out_cell(o, what);
         out_cell_number(o, __atomic_load_n(&cpu->stretches.count, __ATOMIC_RELAXED));
         out_cell_number(o, __atomic_load_n(&cpu->stretches.longest_ns, __ATOMIC_RELAXED));
@@ -185,6 +194,8 @@ static void show_cpus(struct out *o)
 
 void cmd_cpus(struct out *o, unsigned argc, char **argv)
 {
+    if (argc == 1 || strcmp(argv[1], "--mitigations") == 0)
+        out_text(o, "smt", "SMT", "%s", sched_smt_text());
     if (argc == 1)
         show_cpus(o);
     else if (strcmp(argv[1], "--mitigations") == 0)

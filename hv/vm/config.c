@@ -14,6 +14,7 @@ const char *const guest_kind_names[] = { "auto", "linux", "pvh", "multiboot", "m
 const char *const isa_names[] = { "x86_64", "aarch64", "riscv64", "auto" };
 static_assert(ARRAY_SIZE(isa_names) == ISA_COUNT + 1, "auto stands for ISA_COUNT");
 static const char *const mitigation_names[] = { "auto", "off", "all" };
+static const char *const smt_names[] = { "auto", "off", "core", "on" };
 static const char *const log_names[] = { "err", "warn", "info", "debug" };
 
 struct parse {
@@ -123,7 +124,8 @@ static void set_word(struct parse *p, const struct key *k, void *field)
     }
     complain(p, "give one of %s", all);
 }
-static_assert(sizeof(enum guest_kind) == 4 && sizeof(enum isa) == 4 && sizeof(enum log_level) == 4 && sizeof(enum mitigations) == 4,
+static_assert(sizeof(enum guest_kind) == 4 && sizeof(enum isa) == 4 && sizeof(enum log_level) == 4 && sizeof(enum mitigations) == 4 &&
+              sizeof(enum sched_smt) == 4,
               "set_word stores 32 bits");
 
 static void set_memory(struct parse *p, const struct key *k, void *field)
@@ -254,6 +256,7 @@ static const struct key guest_keys[] = {
 static const struct key host_keys[] = {
     { "log", set_word, offsetof(struct host_config, log), 0, ARRAY_SIZE(log_names), log_names, false },
     { "mitigations", set_word, offsetof(struct host_config, mitigations), 0, ARRAY_SIZE(mitigation_names), mitigation_names, false },
+    { "smt", set_word, offsetof(struct host_config, smt), 0, ARRAY_SIZE(smt_names), smt_names, false },
 };
 static_assert(ARRAY_SIZE(guest_keys) <= 32, "struct guest_config counts the keys seen in a 32-bit set");
 

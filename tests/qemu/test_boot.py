@@ -12,12 +12,26 @@ MACHINES = {"virtio": (1, "2G"), "ahci": (4, "2G"), "nvme": (8, "5G"), "usb": (2
 STEPS = ("memory", "firmware tables", "clock", "files", "processors", "virtualisation", "configuration", "guests")
 
 
+def threads_share_cores(machine):
+    """QEMU's EPYC-v3 has no STIBP: between the threads of a core it leaks. Guests start and end under core scheduling."""
+    said = machine.cmd("cpus")
+    assert [row["core"] for row in said["cpus"]] in ([0, 0, 1, 1], [0, 1, 0, 1])
+    assert said["smt"].startswith("core: ")
+    assert "SMT: core: " in machine.text and "chosen by that" in machine.text
+    code, _, output = machine.run_guest("hello")
+    assert code == PASSED, output
+
+
 @pytest.mark.parametrize("disk", MACHINES)
 def test_machine(disk):
     """The disk is read, every processor and all memory found, and each boot step tells its time."""
     cpus, memory = MACHINES[disk]
-    with Machine(make_image(CONFIG, FILES), cpus=cpus, memory=memory, options=("--disk", disk)) as machine:
+    arguments = ("-smp", "4,sockets=1,cores=2,threads=2") if disk == "ahci" else ()
+    with Machine(make_image(CONFIG, FILES), cpus=cpus, memory=memory, options=("--disk", disk),
+                 arguments=arguments) as machine:
         machine.boot()
+        if arguments:
+            threads_share_cores(machine)
         assert "hello" in machine.guests()
         assert len(machine.cmd("cpus")["cpus"]) == cpus
         assert (machine.cmd("memory")["total_bytes"] > 4 << 30) == (memory == "5G")

@@ -36,11 +36,12 @@ static void test_everything(void **state)
     assert_int_equal(parse("\xef\xbb\xbf[host]\r\nlog = debug\r\n[guest debian]\nkernel = g/vmlinuz\ninitrd=g\\initrd ; note\n"
                            "cmdline = console=hvc0 quiet\nmemory = 1.5G\n"), 1);
     expect_error(0, 7, "not a size; give 1M to 8 GiB");
-    assert_int_equal(parse("[host]\nlog = debug\nmitigations = off\n[guest d]\nkernel = k\nmemory = 512M\ndisk-changes = 64M\noverhead=5M\nvcpus=4\nweight = 300\ncpus = 0,2-3\nkind = PVH\n"
+    assert_int_equal(parse("[host]\nlog = debug\nmitigations = off\nsmt = core\n[guest d]\nkernel = k\nmemory = 512M\ndisk-changes = 64M\noverhead=5M\nvcpus=4\nweight = 300\ncpus = 0,2-3\nkind = PVH\n"
                            "isa = x86_64\nmodule = m1 a b\nmodule = m2\ndisk = d1,ro\ndisk = d2\nrng=no\nautostart=off\ndebug-exit=yes\n"
                            "x2apic=no\npv=no\n"), 0);
     assert_int_equal(c.host.log, LOG_DEBUG);
     assert_int_equal(c.host.mitigations, MITIGATIONS_OFF);
+    assert_int_equal(c.host.smt, SMT_CORE);
     assert_int_equal(c.nguests, 1);
     struct guest_config *g = &c.guest[0];
     assert_string_equal(g->name, "d");

@@ -5,6 +5,7 @@ struct boot_info;
 int must_check arch_early_init(struct boot_info *);  /* boot CPU: GDT/IDT, percpu; log works after it */
 int must_check arch_cpu_init(void);                  /* each CPU: features, control registers */
 const char *arch_cpu_name(void);                     /* brand string */
+uint32_t arch_core_id(uint32_t cpu);                 /* any CPU, all up: the same for CPUs that are threads of one core */
 void cpu_relax(void);                                /* PAUSE, YIELD */
 _Noreturn void cpu_halt_forever(void);
 _Noreturn void arch_reboot(void);

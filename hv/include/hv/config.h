@@ -7,6 +7,9 @@
  *   mitigations = auto|off|all        ; against attacks by speculation (default auto: what the CPU
  *                                     ; needs, see `cpus --mitigations`; all: also what it can do
  *                                     ; without needing it, for tests and measurements)
+ *   smt = auto|off|core|on            ; threads of a core: off: only the first runs guests; core: they run
+ *                                     ; one guest at a time; on: any guests. Default auto: core where the
+ *                                     ; CPU leaks between them, else on
  *   [guest NAME]                      ; NAME: 1..31 of a-z A-Z 0-9 - _ .
  *   kernel = FILE                     ; required. Files are paths on the ESP, / or \, case as given; image files keep their names
  *   kind = auto|linux|pvh|multiboot|multiboot2|image|flat   ; default auto: from the file's header. image: an ARM64 Linux `Image`, also compressed; flat: ARM64 code, entered at its first byte with x0 = device tree
@@ -32,6 +35,7 @@
  */
 #pragma once
 #include <hv/log.h>
+#include <hv/sched.h>
 #include <hv/types.h>
 #define NAME_LEN 32
 #define PATH_LEN 128
@@ -57,7 +61,7 @@ struct guest_config {
     uint32_t keys_seen;                  /* private to config.c */
 };
 enum mitigations { MITIGATIONS_AUTO, MITIGATIONS_OFF, MITIGATIONS_ALL };
-struct host_config { enum log_level log; enum mitigations mitigations; uint32_t keys_seen; };
+struct host_config { enum log_level log; enum mitigations mitigations; enum sched_smt smt; uint32_t keys_seen; };
 struct parse_error { unsigned line; char text[200]; };   /* text: `memory = 12Q: not a size; give 1M to 64G, such as 512M` */
 struct config { struct host_config host; struct guest_config *guest; unsigned nguests; struct parse_error *error; unsigned nerrors; };
 /* Bounds that depend on the machine, for messages and checks. */

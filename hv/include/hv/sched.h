@@ -46,6 +46,18 @@ uint64_t sched_ran_ns(const struct vcpu *);      /* any CPU: ns on CPUs since sc
  * v's next turn; a vCPU that slept since owes at most 20 ms of it.
  */
 void sched_charge(struct vcpu *v, uint64_t ns);
-struct sched_stats { uint32_t queued, runnable; };      /* waiting; waiting or running */
+/* waiting; waiting or running; idle although vCPUs wait, because another VM has the core; which core it is a thread of */
+struct sched_stats { uint32_t queued, runnable; uint64_t forced_ns; uint32_t core; bool parked; };
 void sched_cpu_stats(uint32_t cpu, struct sched_stats *);
+/*
+ * How the threads of a core share it. OFF: all but the first of each core run no guests. CORE: those of one core run vCPUs
+ * of one VM at a time, or none (Trivet itself may run beside a guest). ON: they are CPUs like any others.
+ */
+enum sched_smt { SMT_AUTO, SMT_OFF, SMT_CORE, SMT_ON };
+/* Boot CPU, all CPUs up, before the first sched_add(). Not SMT_AUTO. ON is what holds before. */
+void sched_set_smt(enum sched_smt);
+/* Boot CPU, after the configuration and arch_mitigations_init(), before the first sched_add(): chooses, sets and logs. */
+void sched_smt_choose(void);
+const char *sched_smt_text(void);                /* what was chosen, in words */
+bool sched_has_threads(void);                    /* all CPUs up: two of them are threads of one core */
 _Noreturn void cpu_loop(void);                   /* every CPU ends here: events; pick; run until exit or slice end; repeat */
