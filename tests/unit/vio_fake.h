@@ -114,7 +114,7 @@ void sched_cpu_stats(uint32_t cpu, struct sched_stats *s)
     uint32_t n = __atomic_load_n(&waiting, __ATOMIC_RELAXED);
 
     (void)cpu;
-    *s = (struct sched_stats){ n, n };
+    *s = (struct sched_stats){ .runnable = n, .queued = n };
 }
 
 /* ---- trapped ranges ---- */
