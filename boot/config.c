@@ -1,6 +1,8 @@
 /* config.c: finds the file names in trivet.conf. What the values mean in full is for hv/vm/config.c. */
 #include "pure.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include <ini.h>
@@ -15,17 +17,32 @@ static const struct {
     const char *key, *end;
 } file_keys[] = { { "kernel", "" }, { "initrd", "" }, { "disk", "," }, { "module", " \t" } };
 
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c; }
+
+/* Do the first n bytes agree, or all up to the end of both, in either case? As hv/vm/config.c reads names: both must see the same files. */
+static bool same(const char *a, const char *b, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && lower(a[i]) == lower(b[i])) {
+        if (!a[i])
+            return true;
+        i++;
+    }
+    return i == n;
+}
+
 static int on_value(void *user, const char *section, const char *key, const char *value, int line)
 {
     struct scan *s = user;
 
     (void)line;
-    if (!key || !value || strncmp(section, "guest", 5) != 0)
+    if (!key || !value || !same(section, "guest", 5))
         return 1;
     for (size_t i = 0; i < sizeof file_keys / sizeof file_keys[0]; i++) {
         size_t len = strcspn(value, file_keys[i].end);
 
-        if (strcmp(key, file_keys[i].key) != 0)
+        if (!same(key, file_keys[i].key, SIZE_MAX))
             continue;
         while (len && (value[len - 1] == ' ' || value[len - 1] == '\t'))
             len--;

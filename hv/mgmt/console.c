@@ -206,7 +206,7 @@ void console_attach(struct console *c, bool replay)
  * What a guest may have left the operator's terminal in, undone (ECMA-48; xterm's control sequences). CAN and ST first: they end a sequence or
  * a string that has begun, which would swallow the rest.
  */
-static const char undo[] =
+const char console_undo[] =
     "\030\033\\"                                                      /* CAN, ST */
     "\033[?9l\033[?1000l\033[?1001l\033[?1002l\033[?1003l"           /* mouse reports */
     "\033[?1004l\033[?1005l\033[?1006l\033[?1015l\033[?1016l"        /* focus reports, and the forms of mouse reports */
@@ -222,7 +222,7 @@ static void detach(void)
     shown = shell;
     for (unsigned i = 0; i < nlines; i++)
         lines[i].pos = lines[i].shell_pos;
-    notice_all("%s\033[999;1H\r\n[Trivet]\r\n", undo);
+    notice_all("%s\033[999;1H\r\n[Trivet]\r\n", console_undo);
     pump();
     spin_unlock(&lock);
     detached_ns = time_ns();

@@ -10,6 +10,7 @@ struct vm;
 void console_attach(struct console *, bool replay);
 void console_drain(void);
 bool console_is_shown(const struct console *);
+extern const char console_undo[];                     /* what the terminal is sent when a guest's console is left */
 void console_input_resume(void);                     /* the shell takes input again */
 size_t console_scrollback(struct console *, char *buf, size_t len); /* the last `len` bytes of output, oldest first */
 

@@ -60,6 +60,19 @@ static void look(unsigned char c)
     }
 }
 
+/* Leaving a guest's console undoes what the guest did to the terminal: this text, whole, and nothing else may begin with CAN. */
+static bool undoing(char c)
+{
+    static size_t at;
+
+    if (at == 0 && c != console_undo[0])
+        return false;
+    if (c != console_undo[at])
+        wrong("the terminal's reset is cut", (unsigned char)c);
+    at = console_undo[at + 1] ? at + 1 : 0;
+    return true;
+}
+
 /* Brackets in order, strings closed and without raw control characters. */
 static void check_json(const char *s, size_t n)
 {
@@ -110,10 +123,10 @@ static size_t line_write(const char *s, size_t n)
         if (nlast == sizeof last)
             memmove(last, last + sizeof last / 2, nlast = sizeof last / 2);
         last[nlast++] = s[i];
-        if (shell)
-            look((unsigned char)s[i]);
-        else
+        if (!shell)
             seen = TEXT;
+        else if (!undoing(s[i]))
+            look((unsigned char)s[i]);
         if (shell && shell_json())
             json_char(s[i]);
         else

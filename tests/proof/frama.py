@@ -56,7 +56,7 @@ def unproved(driver, files, functions):
             with open(os.path.join(where, path), "w", encoding="utf-8") as copy:
                 copy.write(text)
         flags = " ".join(f"-I{os.path.join(base, path)}" for base in (where, TOP) for path in INCLUDE)
-        command = ["frama-c", "-machdep", "gcc_x86_64", f"-cpp-extra-args={flags}", "-wp", "-wp-rte", "-wp-model", "Typed+Cast",
+        command = ["frama-c", "-c11", "-machdep", "gcc_x86_64", f"-cpp-extra-args={flags}", "-wp", "-wp-rte", "-wp-model", "Typed+Cast",
                    "-wp-prover", "z3", "-wp-timeout", str(GOAL_SECONDS), "-wp-par", "2", "-wp-fct", ",".join(functions),
                    os.path.join(where, "driver.c")]
         done = subprocess.run(command, cwd=where, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS,

@@ -39,7 +39,7 @@ def build(number, test, source, old, new):
     with open(os.path.join(TOP, copy), "w", encoding="utf-8") as text:
         text.write(whole.replace(old, new))
     command = link_command(test)
-    command = command.replace(f" tests/unit/{test}.c ", f" {copy} tests/unit/{test}.c ").replace(f"build/tsan/{test}", program)
+    command = command.replace(f" tests/unit/{test}.c ", f" -I{os.path.dirname(source)} {copy} tests/unit/{test}.c ").replace(f"build/tsan/{test}", program)
     subprocess.run(command, cwd=TOP, shell=True, check=True)
     return program
 
