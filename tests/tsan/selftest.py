@@ -45,8 +45,8 @@ def build(number, test, source, old, new):
 
 
 def notices(program):
-    """Whether one of three runs fails: what depends on the moment may go well once."""
-    for _ in range(3):
+    """Whether one of ten runs fails: what depends on the moment may go well a few times."""
+    for _ in range(10):
         try:
             if subprocess.run([os.path.join(TOP, program)], cwd=TOP, capture_output=True, timeout=60, check=False).returncode:
                 return True
