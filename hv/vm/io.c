@@ -231,13 +231,23 @@ static bool fits(const struct found *f, const struct io_access *a)
     return f->ops && (f->ops->sizes & a->size) && a->size <= f->room;
 }
 
+/* Does a region lie within the access or overlap it? Regions are disjoint: the last one that begins in time tells. */
+static bool touched(const struct io_table *t, const struct io_access *a)
+{
+    uint64_t addr = a->addr & 0xffff;
+    uint32_t at = below(t, addr + a->size - 1);
+    const struct io_region *r = at != 0 ? &t->region[at - 1] : NULL;
+
+    return r && (base_of(r) >= addr || addr - base_of(r) < len_of(r));
+}
+
 /* Nobody takes the access as it is. */
 static __attribute__((noinline)) int unfit(struct vm *vm, enum io_space space, struct io_access *a, bool nobody)
 {
     uint64_t val;
     int err = nobody ? -ENOENT : 0;
 
-    if (space != IO_PORT || a->size == 1)
+    if (space != IO_PORT || a->size == 1 || !touched(&vm->io->table[IO_PORT], a))
         return err;
     err = split(vm, a, &val);
     if (!a->write)
