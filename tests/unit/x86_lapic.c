@@ -336,6 +336,22 @@ static void test_mode_change(void **state)
     assert_int_equal(take(0), -1);
 }
 
+/* A periodic timer whose ticks are looked at late comes less often: else the guest would get nothing of its CPU. */
+static void test_late_looks(void **state)
+{
+    (void)state;
+    apic_write(0, APIC_TDCR, 0xb);
+    apic_write(0, APIC_LVT + LVT_TIMER, TIMER_PERIODIC << 17 | 0x40);
+    apic_write(0, APIC_TMICT, 1);
+    advance(40000);
+    assert_int_equal(take(0), 0x40);                                           /* 40 us late: 50 + 4 * 40 us from here */
+    apic_write(0, APIC_EOI, 0);
+    advance(200000);
+    assert_int_equal(take(0), -1);
+    advance(20000);
+    assert_int_equal(take(0), 0x40);
+}
+
 static void test_base(void **state)
 {
     struct vcpu *v = &fake_vcpu[1];
@@ -613,7 +629,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_reset), T(test_priority), T(test_tpr), T(test_tpr_in_the_engine), T(test_destinations), T(test_lowest), T(test_disabled), T(test_errors),
-        T(test_init_sipi), T(test_sizes), T(test_base), T(test_mode_change), T(test_x2), T(test_x2_ipi), T(test_msi), T(test_oneshot), T(test_periodic), T(test_flood),
+        T(test_init_sipi), T(test_sizes), T(test_base), T(test_mode_change), T(test_late_looks), T(test_x2), T(test_x2_ipi), T(test_msi), T(test_oneshot), T(test_periodic), T(test_flood),
         T(test_tsc_deadline), T(test_pause), T(test_pv_eoi), T(test_pv_nested), T(test_pv_ipi),
     };
 

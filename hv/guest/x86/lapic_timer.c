@@ -12,6 +12,7 @@
 #include "x86_intc.h"
 
 #define PERIOD_MIN_NS 50000ull      /* host events of a periodic timer come no closer; ticks in between are one */
+#define PERIOD_LATE_NS 300000ull    /* nor closer than this, where looks come late: see next_gap() */
 #define EARLY_NS 1000ull
 #define FAR_NS (1ull << 60)
 
@@ -73,7 +74,19 @@ static void arm_count(struct lapic *l, uint64_t gap)
 {
     uint64_t host = vm_time_to_host(l->v->vm, l->s.deadline);
 
-    arm_host(l, max_u64(host, time_ns() + gap));
+    l->armed = max_u64(host, time_ns() + gap);
+    arm_host(l, l->armed);
+}
+
+/*
+ * From one tick of a periodic timer to the next. Where the way from the host's timer to here and back into
+ * the guest takes longer than the shortest period, the guest would get nothing of its CPU: then the gap grows.
+ */
+static uint64_t next_gap(const struct lapic *l)
+{
+    uint64_t now = time_ns(), late = now > l->armed ? now - l->armed : 0;
+
+    return min_u64(PERIOD_MIN_NS + 4 * late, PERIOD_LATE_NS);
 }
 
 /* TSC ticks until the deadline; 0: reached. Both are unsigned: ~0 is far away, not past. */
@@ -125,7 +138,7 @@ static void check_count(struct lapic *l)
     lapic_local(l, LVT_TIMER);
     if (mode_of(l->s.lvt[LVT_TIMER]) == TIMER_PERIODIC) {
         advance(l, now);
-        arm_count(l, PERIOD_MIN_NS);
+        arm_count(l, next_gap(l));
     } else {
         l->s.deadline = 0;
     }

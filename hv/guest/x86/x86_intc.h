@@ -51,6 +51,7 @@ struct lapic {
     struct vcpu *v;
     struct x86_intc *intc;
     struct event timer;           /* on the CPU that armed it */
+    uint64_t armed;               /* host ns for which the count's event was armed */
     uint32_t timer_due;           /* atomic: the event came; the own CPU looks at the clock */
     int isr_top;                  /* highest vector in service; -1: none */
     uint8_t watched;              /* priority that tpr_window was last asked for */
