@@ -12,7 +12,8 @@ uint32_t ranges_insert(struct boot_mem *m, uint32_t n, struct boot_mem r);
 /*
  * Makes n ordered ranges disjoint, without empty ones, and joins neighbours of one type. Where two overlap, the one of the
  * higher type wins (enum boot_mem_type is in order of caution), so that nothing doubtful is taken for free memory.
- * `room`: ranges that fit at m; returns how many there are, at most `room` (the rest is left out, which is safe).
+ * `room`: ranges that fit at m, at least n; returns how many there are, at most `room`. 2 n are always enough. Where room
+ * runs out, a range of a higher type takes in a part of a lower one: less memory is free, and none that is in doubt.
  */
 uint32_t ranges_normalise(struct boot_mem *m, uint32_t n, uint32_t room);
 

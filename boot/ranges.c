@@ -22,17 +22,25 @@ static uint64_t end_of(const struct boot_mem *r)
     return r->base + r->len;
 }
 
-/* m[i] and m[i + 1] overlap: the weaker is cut, and its part beyond the stronger becomes a range of its own. */
+/*
+ * m[i] and m[i + 1] overlap: the weaker is cut, and its part beyond the stronger becomes a range of its own. Where
+ * there is no room for that part, the stronger takes it in: left out, it would uncover a weaker range beneath it.
+ */
 static void cut(struct boot_mem *m, uint32_t *n, uint32_t i, uint32_t room)
 {
     struct boot_mem *a = &m[i], *b = &m[i + 1];
     uint64_t a_end = end_of(a);
 
     if (b->type > a->type) {
-        struct boot_mem rest = { .base = end_of(b), .len = a_end > end_of(b) ? a_end - end_of(b) : 0, .type = a->type };
+        struct boot_mem rest = { .base = end_of(b), .len = a_end - end_of(b), .type = a->type };
+
         a->len = b->base - a->base;
-        if (rest.len && *n < room)
+        if (a_end <= end_of(b))
+            return;
+        if (*n < room)
             *n = ranges_insert(m, *n, rest);
+        else
+            b->len = a_end - b->base;
         return;
     }
     struct boot_mem r = *b;

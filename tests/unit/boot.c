@@ -50,6 +50,23 @@ static void sorted_and_joined(void **state)
     assert_int_equal(m[1].base, 0x5000);
 }
 
+/* A weaker part that finds no room must not uncover the free memory beneath it. */
+static void caution_wins_without_room(void **state)
+{
+    static const struct boot_mem in[] = { { 0, 0x9000, BOOT_MEM_RESERVED, 0 }, { 0x1000, 0x1000, BOOT_MEM_MMIO, 0 },
+                                          { 0x4000, 0x2000, BOOT_MEM_FREE, 0 } };
+    struct boot_mem m[8];
+    uint32_t n = order(m, in, 3, 3);
+
+    (void)state;
+    assert_true(n <= 3);
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_not_equal(m[i].type, BOOT_MEM_FREE);
+    assert_int_equal(order(m, in, 3, 6), 3);
+    assert_int_equal(m[2].base, 0x2000);
+    assert_int_equal(m[2].len, 0x7000);
+}
+
 static void caution_wins(void **state)
 {
     static const struct boot_mem in[] = { { 0, 0x10000, BOOT_MEM_FREE, 0 }, { 0x4000, 0x1000, BOOT_MEM_RESERVED, 0 },
@@ -124,9 +141,11 @@ static void every_day_follows_the_last(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(files_named), cmocka_unit_test(sorted_and_joined), cmocka_unit_test(caution_wins),
-                                        cmocka_unit_test(random_maps), cmocka_unit_test(no_room_never_frees),
-                                        cmocka_unit_test(every_day_follows_the_last) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(files_named), cmocka_unit_test(sorted_and_joined), cmocka_unit_test(caution_wins),
+        cmocka_unit_test(caution_wins_without_room), cmocka_unit_test(random_maps),
+        cmocka_unit_test(no_room_never_frees), cmocka_unit_test(every_day_follows_the_last),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
