@@ -35,7 +35,7 @@ struct command {
     void (*fn)(struct out *, unsigned argc, char **argv); /* argv[0]: the command's name */
     /* Words for argument n (1..): guests' names, or a fixed list; NULL: none. */
     const char *const *words;
-    bool guest;                                      /* argument 1 names a guest */
+    bool guest;                                      /* argument 1 names a guest; fn is called only if it does */
     uint8_t min_args, max_args;                      /* without the name */
 };
 typedef bool wait_fn(struct out *, void *ctx);

@@ -125,7 +125,7 @@ static bool arguments_ok(struct out *o, const struct command *c, unsigned argc, 
         out_error(o, "usage: %s%s%s, such as `%s`", c->name, *c->args ? " " : "", c->args, c->example);
         return false;
     }
-    if (c->guest && n >= 1 && argv[1][0] != '-' && !vm_find(argv[1])) {
+    if (c->guest && !vm_find(argv[1])) {
         const char *names[MAX_VMS], *near;
         unsigned count = 0;
 

@@ -81,7 +81,8 @@ def test_log_is_kept(machine):
 def test_bad_input_gets_one_line(machine):
     for line, word in (("lisst", "list"), ("start", "usage"), ("start nobody", "nobody"), ("info onee", "one"), ("config chekc", "check"),
                        ("stop one --farce", "--force"), ("pause one", "running"), ("resume one", "paused"), ("reset one", "running"),
-                       ("stop one", "running"), ("json maybe", "on"), ("log loud", "")):
+                       ("stop one", "running"), ("info -x", "no guest"), ("stop --force one", "no guest"),
+                       ("console --tail", "no guest"), ("json maybe", "on"), ("log loud", "")):
         answer = machine.ask(line)
         assert not answer["ok"] and answer["error"] and "\n" not in answer["error"], line
         assert word in answer["error"], f"{line}: {answer['error']}"
