@@ -100,12 +100,23 @@ static void note_first(struct sched_cpu *q)
 
 static void advance_floor(struct sched_cpu *q)
 {
-    uint64_t least = q->first ? q->first->sched.vruntime : UINT64_MAX;
+    uint64_t runs = q->running ? q->running->sched.vruntime : UINT64_MAX;
+    uint64_t least = min_u64(runs, q->first ? q->first->sched.vruntime : UINT64_MAX);
+    struct core *core = turn_core[q - queues];
 
-    if (q->running)
-        least = min_u64(least, q->running->sched.vruntime);
-    if (least != UINT64_MAX)
+    if (core) {
+        set_relaxed(&turn_claims[q - queues].runs, runs);
+        turn_advance(core);
+    } else if (least != UINT64_MAX) {
         q->floor = max_u64(q->floor, least);
+    }
+}
+
+static uint64_t floor_of(const struct sched_cpu *q)
+{
+    const struct core *core = turn_core[q - queues];
+
+    return core ? turn_floor(core) : q->floor;
 }
 
 static void link_sorted(struct sched_cpu *q, struct vcpu *v)
@@ -143,14 +154,22 @@ static void take_out(struct sched_cpu *q, struct vcpu *v)
     note_first(q);
 }
 
+/* One that was away (it slept, or dozed on this CPU) has no more to catch up with than LAG_NS. */
+static void catch_up(const struct sched_cpu *q, struct sched_entity *se)
+{
+    uint64_t floor = floor_of(q);
+
+    if (floor > LAG_NS)
+        se->vruntime = max_u64(se->vruntime, floor - LAG_NS);
+}
+
 static void clamp_vruntime(const struct sched_cpu *q, struct sched_entity *se)
 {
-    uint64_t low = q->floor > LAG_NS ? q->floor - LAG_NS : 0;
+    uint64_t floor = floor_of(q);
 
-    if (se->vruntime < low)
-        se->vruntime = low;
-    else if (q->floor && se->vruntime > q->floor + LAG_NS)
-        se->vruntime = q->floor + LAG_NS;
+    catch_up(q, se);
+    if (floor)
+        se->vruntime = min_u64(se->vruntime, floor + LAG_NS);
 }
 
 static void enqueue(struct sched_cpu *q, struct vcpu *v)
@@ -414,8 +433,10 @@ bool sched_doze(struct vcpu *v)
     struct sched_cpu *q = &queues[c->id];
 
     __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
-    if (turn_core[c->id])          /* who waits for the core kicks us */
+    if (turn_core[c->id]) {        /* who waits for the core kicks us */
+        set_relaxed(&turn_claims[c->id].runs, UINT64_MAX);
         __atomic_store_n(&turn_claims[c->id].armed, UINT64_MAX, __ATOMIC_SEQ_CST);
+    }
     __atomic_fetch_or(&idle_cpus, 1ull << c->id, __ATOMIC_SEQ_CST);
     if (anybody_waits()) {
         __atomic_fetch_and(&idle_cpus, ~(1ull << c->id), __ATOMIC_RELAXED);
@@ -485,6 +506,7 @@ void sched_put(struct vcpu *v, bool runnable)
     spin_lock(&q->lock);
     bool over = se->yielded || sched_should_yield(v);
     account(se);
+    catch_up(q, se);
     __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
     if (!runnable) {
         __atomic_store_n(&se->state, SCHED_BLOCKED, __ATOMIC_SEQ_CST);

@@ -21,6 +21,7 @@ struct core {
     uint64_t inside;               /* those that run vCPUs of `vm`, or did and have not picked since */
     const struct vm *vm;           /* whose turn it is */
     uint64_t end;
+    uint64_t floor;                /* see turn_floor(); atomic: no lock */
     bool closing;                  /* the turn is over: nobody enters until all have left */
 };
 
@@ -47,7 +48,7 @@ uint64_t turn_set(enum sched_smt smt)
         uint32_t first = (uint32_t)__builtin_ctzll(threads);
 
         turn_core[cpu] = NULL;
-        turn_claims[cpu] = (struct turn_claim){ .armed = UINT64_MAX };
+        turn_claims[cpu] = (struct turn_claim){ .armed = UINT64_MAX, .runs = UINT64_MAX, .had = UINT64_MAX };
         if (smt == SMT_OFF && cpu != first)
             parked |= 1ull << cpu;
         if (smt != SMT_CORE || threads == 1ull << cpu)
@@ -82,6 +83,28 @@ bool turn_contended(const struct core *k)
 uint64_t turn_end(const struct core *k)
 {
     return __atomic_load_n(&k->end, __ATOMIC_RELAXED);
+}
+
+uint64_t turn_floor(const struct core *k)
+{
+    return __atomic_load_n(&k->floor, __ATOMIC_RELAXED);
+}
+
+void turn_advance(struct core *k)
+{
+    uint64_t least = UINT64_MAX, was = turn_floor(k);
+
+    for (uint64_t rest = k->threads; rest; rest &= rest - 1) {
+        const struct turn_claim *c = &turn_claims[__builtin_ctzll(rest)];
+
+        least = min_u64(least, __atomic_load_n(&c->had, __ATOMIC_RELAXED));
+        least = min_u64(least, __atomic_load_n(&c->runs, __ATOMIC_RELAXED));
+    }
+    if (least == UINT64_MAX)
+        return;
+    while (was < least && !__atomic_compare_exchange_n(&k->floor, &was, least, true,
+                                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
 }
 
 static uint64_t had_by(const struct core *k, uint32_t cpu)

@@ -10,6 +10,7 @@ struct turn_claim {
     uint64_t had;                  /* its virtual run time */
     uint64_t since;                /* when it began to wait, ns */
     uint64_t armed;                /* when the running one's slice was last said to end; UINT64_MAX: not yet */
+    uint64_t runs;                 /* virtual run time of the one that runs here, UINT64_MAX without */
 };
 extern struct turn_claim turn_claims[MAX_CPUS];
 
@@ -21,6 +22,12 @@ uint64_t turn_set(enum sched_smt);                     /* fills turn_core; retur
 uint64_t turn_threads(uint32_t cpu);                   /* bit per CPU of its core */
 bool turn_contended(const struct core *);              /* another VM waits for the core */
 uint64_t turn_end(const struct core *);                /* ns */
+/*
+ * The least virtual run time of all that wait or run on the core's threads, as far as it has ever got. A CPU calls
+ * turn_advance() after its claim or `runs` has changed. A vCPU that was away is never further behind than LAG_NS below it.
+ */
+uint64_t turn_floor(const struct core *);
+void turn_advance(struct core *);
 /*
  * CPU `me`, which runs nothing now: the VM whose vCPUs it may run; NULL: none. goes_on: it was interrupted within its slice.
  * *fresh: a turn has begun. The caller finds a vCPU of it, or leaves. No queue's lock is held, here and below.

@@ -196,6 +196,60 @@ static void test_latency(void **state)
     }
 }
 
+static int end(void **state)
+{
+    (void)state;
+    for (uint32_t c = 0; c < cpu_count; c++)
+        leave(c, false);
+    host_cpu = 0;
+    while (sim_n)
+        sched_remove(&sim[--sim_n]);
+    host_threads = 1;
+    sim_parked = 0;
+    return 0;
+}
+
+/*
+ * One thread's vCPU is away for long while its mate keeps the core: it dozes on its CPU, or it sleeps.
+ * Then it wants the core all the time. What it did not use is lost: a neighbour has its half.
+ */
+static void neighbour_beside_idler(bool dozes)
+{
+    start_cores(2, 2, SMT_CORE);
+    struct vcpu *busy = add_to(0, 100, 1), *idler = add_to(0, 100, 2), *neighbour = add_to(1, 100, 1);
+    sched_wake(busy);
+    sched_wake(idler);
+    run(10);
+    host_cpu = 1;
+    if (!dozes)
+        leave(1, false);
+    else
+        assert_true(sched_doze(idler));
+    run(5000);
+    host_cpu = 1;
+    if (dozes)
+        sched_doze_end(idler);
+    else
+        sched_wake(idler);
+    armed[1] = host_now;
+    sched_wake(neighbour);
+    run(50);
+    memset(sim_ran, 0, sizeof sim_ran);
+    memset(longest, 0, sizeof longest);
+    run(2000);
+    expect_ran(0, 1000, 8);
+    expect_ran(1, 1000, 8);
+    expect_ran(2, 1000, 8);
+    assert_true(longest[2] <= 2 * TURN_MS);
+}
+
+static void test_no_time_is_banked(void **state)
+{
+    neighbour_beside_idler(false);
+    (void)end(state);
+    neighbour_beside_idler(true);
+}
+
 /* Anything may happen; then all are let run, and nobody has been forgotten. */
 static void wander(unsigned seed)
 {
@@ -244,19 +298,6 @@ static void wander(unsigned seed)
     }
 }
 
-static int end(void **state)
-{
-    (void)state;
-    for (uint32_t c = 0; c < cpu_count; c++)
-        leave(c, false);
-    host_cpu = 0;
-    while (sim_n)
-        sched_remove(&sim[--sim_n]);
-    host_threads = 1;
-    sim_parked = 0;
-    return 0;
-}
-
 static void test_random(void **state)
 {
     for (unsigned seed = 0; seed < 400; seed++) {
@@ -270,7 +311,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_two_pairs, end), cmocka_unit_test_teardown(test_forced_idle, end),
         cmocka_unit_test_teardown(test_weight_over_turns, end), cmocka_unit_test_teardown(test_on_and_off, end),
-        cmocka_unit_test_teardown(test_latency, end), cmocka_unit_test_teardown(test_random, end),
+        cmocka_unit_test_teardown(test_latency, end),
+        cmocka_unit_test_teardown(test_no_time_is_banked, end), cmocka_unit_test_teardown(test_random, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
