@@ -1,6 +1,7 @@
 /* Commands about the machine and Trivet itself, and the table of all commands. */
 #include "mgmt.h"
 #include "out.h"
+#include <hv/config.h>
 #include <hv/heap.h>
 #include <hv/host_pci.h>
 #include <hv/log.h>
@@ -13,6 +14,7 @@
 #include <hv/vcpu.h>
 #include <hv/version.h>
 #include <hv/vm.h>
+#include <hv/words.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +28,7 @@ static const char *const tail_words[] = { "--tail", NULL };
 static const char *const yes_words[] = { "--yes", NULL };
 
 const struct command commands[] = {
-    { "help", "[COMMAND]", "what the commands do", "help stop", cmd_help, NULL, false, 0, 1 },
+    { "help", "[COMMAND] [KEY]", "what the commands do, and the keys of trivet.conf", "help config memory", cmd_help, NULL, false, 0, 2 },
     { "list", "", "the guests and how they are", "list", cmd_list, NULL, false, 0, 0 },
     { "info", "NAME", "all about one guest", "info debian", cmd_info, NULL, true, 1, 1 },
     { "start", "NAME", "start a guest", "start debian", cmd_start, NULL, true, 1, 1 },
@@ -66,23 +68,77 @@ static void help_all(struct out *o)
     out_line(o, "`help COMMAND` gives an example. Tab completes, the arrow keys recall, Ctrl-R searches.");
 }
 
+static void help_keys(struct out *o)
+{
+    static const struct column cols[] = {
+        { "section", "Section", UNIT_NONE, false }, { "key", "Key", UNIT_NONE, false },
+        { "values", "Values", UNIT_NONE, false },   { "default", "Default", UNIT_NONE, false },
+        { "repeats", "Repeats", UNIT_BOOL, false }, { "help", "", UNIT_NONE, false },
+    };
+    struct config_key k;
+
+    out_list(o, "keys", cols, o->json ? ARRAY_SIZE(cols) : 4);
+    for (unsigned i = 0; config_key(i, &k); i++) {
+        out_row(o);
+        out_cell(o, k.section);
+        out_cell(o, k.name);
+        out_cell(o, k.values);
+        out_cell(o, k.normal);
+        if (!o->json)
+            continue;
+        out_cell_number(o, k.repeats);
+        out_cell(o, k.help);
+    }
+    out_list_end(o);
+    out_line(o, "`help config KEY` explains a key.");
+}
+
+static void help_key(struct out *o, const char *name)
+{
+    const char *names[64], *near;
+    struct config_key k;
+    unsigned n = 0;
+
+    for (; n < ARRAY_SIZE(names) && config_key(n, &k); n++) {
+        names[n] = k.name;
+        if (strcmp(k.name, name) != 0)
+            continue;
+        out_text(o, "section", "Section", "[%s]", k.section);
+        out_text(o, "usage", "Usage", "%s = %s%s", k.name, k.values, k.repeats ? "   (may be repeated)" : "");
+        out_text(o, "help", "It is", "%s", k.help);
+        out_text(o, "default", "Default", "%s", k.normal);
+        return;
+    }
+    near = nearest_word(name, names, n);
+    if (near)
+        out_error(o, "trivet.conf has no key `%.40s`; did you mean `%s`?", name, near);
+    else
+        out_error(o, "trivet.conf has no key `%.40s`; `help config` lists them", name);
+}
+
+static void help_command(struct out *o, const struct command *c)
+{
+    out_text(o, "usage", "Usage", "%s %s", c->name, c->args);
+    out_text(o, "help", "It does", "%s", c->help);
+    out_text(o, "example", "Example", "%s", c->example);
+    if (strcmp(c->name, "config") == 0)
+        help_keys(o);
+}
+
 void cmd_help(struct out *o, unsigned argc, char **argv)
 {
-    if (argc == 1) {
-        help_all(o);
-        return;
-    }
-    for (unsigned i = 0; i < ncommands; i++) {
-        const struct command *c = &commands[i];
+    const struct command *c = argc == 1 ? NULL : find_command(argv[1]);
 
-        if (strcmp(c->name, argv[1]) != 0)
-            continue;
-        out_text(o, "usage", "Usage", "%s %s", c->name, c->args);
-        out_text(o, "help", "It does", "%s", c->help);
-        out_text(o, "example", "Example", "%s", c->example);
-        return;
-    }
-    out_error(o, "there is no command `%.40s`; `help` lists them", argv[1]);
+    if (argc == 1)
+        help_all(o);
+    else if (argc == 3 && strcmp(argv[1], "config") != 0)
+        out_error(o, "`help config %.40s` explains a key of trivet.conf; `help %.40s` a command", argv[2], argv[1]);
+    else if (argc == 3)
+        help_key(o, argv[2]);
+    else if (c)
+        help_command(o, c);
+    else
+        unknown_command(o, argv[1]);
 }
 
 /* ---- log ---- */

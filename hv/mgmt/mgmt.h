@@ -43,6 +43,8 @@ void shell_wait(wait_fn *, void *ctx);
 void shell_progress(const char *fmt, ...) printf_like(1, 2); /* one line at once; nothing in JSON */
 extern const struct command commands[];
 extern const unsigned ncommands;
+const struct command *find_command(const char *name);            /* NULL: there is none */
+void unknown_command(struct out *, const char *name);            /* says so, and which is near */
 
 /* commands_*.c */
 #define COMMAND(n) void cmd_##n(struct out *, unsigned argc, char **argv)

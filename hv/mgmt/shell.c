@@ -2,6 +2,7 @@
 #include "lineedit.h"
 #include "mgmt.h"
 #include "out.h"
+#include <hv/config.h>
 #include <hv/console.h>
 #include <hv/event.h>
 #include <hv/log.h>
@@ -95,7 +96,7 @@ static void log_sink(const char *text, size_t len)
 
 /* ---- commands ---- */
 
-static const struct command *find_command(const char *name)
+const struct command *find_command(const char *name)
 {
     for (unsigned i = 0; i < ncommands; i++) {
         if (strcmp(commands[i].name, name) == 0)
@@ -104,7 +105,7 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-static void unknown_command(struct out *o, const char *name)
+void unknown_command(struct out *o, const char *name)
 {
     const char *names[64], *near;
 
@@ -307,6 +308,27 @@ static unsigned complete_argument(const struct command *c, const char *part, uns
     return n;
 }
 
+static unsigned complete_key(const char *part, unsigned len, const char **words, unsigned max)
+{
+    struct config_key k;
+    unsigned n = 0;
+
+    for (unsigned i = 0; config_key(i, &k) && n < max; i++) {
+        if (begins(k.name, part, len))
+            words[n++] = k.name;
+    }
+    return n;
+}
+
+/* [done, part): what was typed between `help` and the word that is completed. */
+static unsigned complete_help(const char *done, const char *part, unsigned len, const char **words, unsigned max)
+{
+    while (done < part && *done == ' ')
+        done++;
+    return part - done > 6 && begins(done, "config ", 7) ? complete_key(part, len, words, max)
+                                                         : complete_command(part, len, words, max);
+}
+
 static unsigned complete(void *ctx, const char *buf, unsigned cur, unsigned *start, const char **words, unsigned max)
 {
     const struct command *c;
@@ -324,7 +346,7 @@ static unsigned complete(void *ctx, const char *buf, unsigned cur, unsigned *sta
         return complete_command(buf + first, cur - first, words, max);
     snprintf(name, sizeof name, "%.*s", (int)(end - first), buf + first);
     if (strcmp(name, "help") == 0)
-        return complete_command(buf + *start, cur - *start, words, max);
+        return complete_help(buf + end, buf + *start, cur - *start, words, max);
     c = find_command(name);
     return c ? complete_argument(c, buf + *start, cur - *start, words, max) : 0;
 }

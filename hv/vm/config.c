@@ -58,6 +58,8 @@ struct key {
     uint64_t lo, hi;        /* numbers: accepted range */
     const char *const *words;
     bool repeats;
+    const char *normal;     /* what holds where the key is not given; for people */
+    const char *help;
 };
 
 static bool copy_text(struct parse *p, char *dst, size_t len)
@@ -231,34 +233,90 @@ static void add_disk(struct parse *p, const struct key *k, void *field)
 }
 
 #define GUEST(field) offsetof(struct guest_config, field)
+#define HOST(field) offsetof(struct host_config, field)
+#define WORDS(names) 0, ARRAY_SIZE(names), names
 static const struct key guest_keys[] = {
-    { "kernel", set_path, GUEST(kernel), 0, 0, NULL, false },
-    { "initrd", set_path, GUEST(initrd), 0, 0, NULL, false },
-    { "cmdline", set_text, GUEST(cmdline), 0, 0, NULL, false },
-    { "kind", set_word, GUEST(kind), 0, ARRAY_SIZE(guest_kind_names), guest_kind_names, false },
-    { "isa", set_word, GUEST(isa), 0, ARRAY_SIZE(isa_names), isa_names, false },
-    { "memory", set_memory, GUEST(memory), 0, 0, NULL, false },
-    { "disk-changes", set_limit, GUEST(disk_changes), 0, 0, NULL, false },
-    { "overhead", set_limit, GUEST(overhead), MIB, 0, NULL, false },
-    { "vcpus", set_number, GUEST(vcpus), 1, MAX_VCPUS, NULL, false },
-    { "weight", set_number, GUEST(weight), 1, 10000, NULL, false },
-    { "cpus", set_cpus, GUEST(cpus), 0, 0, NULL, false },
-    { "module", add_module, 0, 0, 0, NULL, true },
-    { "disk", add_disk, 0, 0, 0, NULL, true },
-    { "rng", set_bool, GUEST(rng), 0, 0, NULL, false },
-    { "autostart", set_bool, GUEST(autostart), 0, 0, NULL, false },
-    { "debug-exit", set_bool, GUEST(debug_exit), 0, 0, NULL, false },
-    { "x2apic", set_bool, GUEST(x2apic), 0, 0, NULL, false },
-    { "pv", set_bool, GUEST(pv), 0, 0, NULL, false },
-    { "acpi", set_bool, GUEST(acpi), 0, 0, NULL, false },
-    { "apicv", set_bool, GUEST(apicv), 0, 0, NULL, false },
+    { "kernel", set_path, GUEST(kernel), 0, 0, NULL, false, "required",
+      "the guest's kernel. Files are paths on the stick, with / or \\, in either case" },
+    { "kind", set_word, GUEST(kind), WORDS(guest_kind_names), false, "auto",
+      "what the kernel file is. auto: told by the file's header. image: an ARM64 Linux Image, also compressed. "
+      "flat: ARM64 code, entered at its first byte with x0 = device tree" },
+    { "initrd", set_path, GUEST(initrd), 0, 0, NULL, false, "none", "the initial RAM disk" },
+    { "module", add_module, 0, 0, 0, NULL, true, "none",
+      "a module and its arguments, for Multiboot and PVH kernels; at most 16" },
+    { "cmdline", set_text, GUEST(cmdline), 0, 0, NULL, false, "empty",
+      "the kernel's command line, at most 2047 bytes" },
+    { "memory", set_memory, GUEST(memory), 0, 0, NULL, false, "256M",
+      "the guest's memory: from 1M, a multiple of 4K" },
+    { "vcpus", set_number, GUEST(vcpus), 1, MAX_VCPUS, NULL, false, "1", "the guest's CPUs" },
+    { "cpus", set_cpus, GUEST(cpus), 0, 0, NULL, false, "all", "the host's CPUs that may run the guest" },
+    { "weight", set_number, GUEST(weight), 1, 10000, NULL, false, "100",
+      "the guest's share of busy CPUs, against the weights of the others" },
+    { "disk", add_disk, 0, 0, 0, NULL, true, "none",
+      "a virtio-blk disk: a RAM disk loaded from the file and private to the guest. ro: it cannot be written. At most 8" },
+    { "disk-changes", set_limit, GUEST(disk_changes), 0, 0, NULL, false,
+      "the size of its writable disks, at most a quarter of `memory`, at least 16M",
+      "the most memory for what the guest changes on its disks; reserved when the guest starts" },
+    { "overhead", set_limit, GUEST(overhead), MIB, 0, NULL, false, "from memory and vcpus",
+      "the most memory for Trivet's own records of the guest; reserved when the guest starts" },
+    { "isa", set_word, GUEST(isa), WORDS(isa_names), false, "auto",
+      "the guest's instruction set. auto: told by the kernel. Guests for other machines are left out" },
+    { "autostart", set_bool, GUEST(autostart), 0, 0, NULL, false, "yes", "start the guest when Trivet has started" },
+    { "rng", set_bool, GUEST(rng), 0, 0, NULL, false, "yes", "give the guest a virtio-rng device" },
+    { "pv", set_bool, GUEST(pv), 0, 0, NULL, false, "yes", "offer KVM's paravirtual interface" },
+    { "x2apic", set_bool, GUEST(x2apic), 0, 0, NULL, false, "yes", "x86: offer the x2APIC" },
+    { "apicv", set_bool, GUEST(apicv), 0, 0, NULL, false, "no",
+      "x86: let the CPU keep the guest's local APIC where it can (Intel APICv)" },
+    { "acpi", set_bool, GUEST(acpi), 0, 0, NULL, false, "no",
+      "ARM64: describe the machine by ACPI tables instead of a device tree (x86 guests always have them)" },
+    { "debug-exit", set_bool, GUEST(debug_exit), 0, 0, NULL, false, "no",
+      "x86: end the guest when it writes to port 0xf4, as its tests do" },
 };
 static const struct key host_keys[] = {
-    { "log", set_word, offsetof(struct host_config, log), 0, ARRAY_SIZE(log_names), log_names, false },
-    { "mitigations", set_word, offsetof(struct host_config, mitigations), 0, ARRAY_SIZE(mitigation_names), mitigation_names, false },
-    { "smt", set_word, offsetof(struct host_config, smt), 0, ARRAY_SIZE(smt_names), smt_names, false },
+    { "log", set_word, HOST(log), WORDS(log_names), false, "info", "the least serious log lines that the console shows" },
+    { "mitigations", set_word, HOST(mitigations), WORDS(mitigation_names), false, "auto",
+      "what is done against attacks by speculation. auto: what the CPU needs, as `cpus --mitigations` shows. "
+      "all: also what it can do without needing it, for tests and measurements" },
+    { "smt", set_word, HOST(smt), WORDS(smt_names), false, "auto",
+      "threads of a core. off: only the first runs guests. core: they run one guest at a time. on: they run any guests. "
+      "auto: core where the CPU leaks between them, otherwise on" },
 };
 static_assert(ARRAY_SIZE(guest_keys) <= 32, "struct guest_config counts the keys seen in a 32-bit set");
+
+/* ---- what the keys are, for people ---- */
+
+static const struct { set_fn *set; const char *values; } syntaxes[] = {
+    { set_path, "FILE" }, { set_text, "TEXT" }, { set_bool, "yes|no" }, { set_memory, "SIZE" }, { set_limit, "SIZE" },
+    { set_cpus, "LIST, such as 0,2-3" }, { add_module, "FILE [ARGUMENTS]" }, { add_disk, "FILE[,ro]" },
+};
+
+static void describe_values(const struct key *k, char *buf, size_t len)
+{
+    size_t n = 0;
+
+    buf[0] = '\0';
+    if (k->set == set_number)
+        snprintf(buf, len, "%llu..%llu", (unsigned long long)k->lo, (unsigned long long)k->hi);
+    for (size_t i = 0; k->set == set_word && i < (size_t)k->hi && n < len; i++)
+        n += (size_t)snprintf(buf + n, len - n, "%s%s", i ? "|" : "", k->words[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(syntaxes); i++) {
+        if (k->set == syntaxes[i].set)
+            snprintf(buf, len, "%s", syntaxes[i].values);
+    }
+}
+
+bool config_key(unsigned i, struct config_key *out)
+{
+    bool host = i < ARRAY_SIZE(host_keys);
+    const struct key *k = host ? &host_keys[i] : &guest_keys[i - ARRAY_SIZE(host_keys)];
+
+    if (i >= ARRAY_SIZE(host_keys) + ARRAY_SIZE(guest_keys))
+        return false;
+    *out = (struct config_key){ .section = host ? "host" : "guest NAME", .name = k->name, .normal = k->normal,
+                                .help = k->help, .repeats = k->repeats };
+    describe_values(k, out->values, sizeof out->values);
+    return true;
+}
 
 /* ---- sections ---- */
 

@@ -41,6 +41,21 @@ def test_help_has_an_example_for_every_command(machine):
         programs(machine)
 
 
+def test_help_explains_every_key_of_the_configuration(machine):
+    keys = machine.cmd("help config")["keys"]
+    assert len(keys) >= 23 and {"memory", "disk", "smt"} <= {k["key"] for k in keys}
+    for key in keys:
+        one = machine.cmd(f"help config {key['key']}")
+        assert key["key"] in one["usage"] and key["values"] in one["usage"]
+        assert one["help"] == key["help"] and one["default"] == key["default"]
+    assert "memory" in machine.ask("help config memry")["error"]
+    people(machine)
+    try:
+        assert "1..10000" in text(machine, "help config wei\t")
+    finally:
+        programs(machine)
+
+
 def test_list_and_info(machine):
     guests = machine.guests()
     assert set(guests) == {"one", "two"}

@@ -1,37 +1,7 @@
 /*
- * trivet.conf, an INI file. Every error is reported at once, with line, value and what would be right; a guest with an error is
- * left out and the others start.
- *
- *   [host]
- *   log = err|warn|info|debug         ; what is shown on the console (default info)
- *   mitigations = auto|off|all        ; against attacks by speculation (default auto: what the CPU
- *                                     ; needs, see `cpus --mitigations`; all: also what it can do
- *                                     ; without needing it, for tests and measurements)
- *   smt = auto|off|core|on            ; threads of a core: off: only the first runs guests; core: they run
- *                                     ; one guest at a time; on: any guests. Default auto: core where the
- *                                     ; CPU leaks between them, else on
- *   [guest NAME]                      ; NAME: 1..31 of a-z A-Z 0-9 - _ .
- *   kernel = FILE                     ; required. Files are paths on the ESP, / or \, case as given; image files keep their names
- *   kind = auto|linux|pvh|multiboot|multiboot2|image|flat   ; default auto: from the file's header. image: an ARM64 Linux `Image`, also compressed; flat: ARM64 code, entered at its first byte with x0 = device tree
- *   initrd = FILE
- *   module = FILE [ARGS...]           ; repeatable (Multiboot, PVH), at most 16
- *   cmdline = TEXT                    ; at most 2047 bytes
- *   memory = 512M                     ; K, M, G; 1M .. host memory; default 256M
- *   vcpus = 1                         ; 1..32
- *   cpus = 0,2-3                      ; host CPUs that it may use; default all
- *   weight = 100                      ; 1..10000
- *   disk = FILE[,ro]                  ; repeatable, at most 8: virtio-blk over a RAM disk loaded from FILE, private to the guest
- *   disk-changes = 64M                ; most memory for what the guest changes on its disks; reserved at start.
- *                                     ; Default: the size of its writable disks, at most a quarter of `memory` (16M at least)
- *   overhead = 16M                    ; most memory for Trivet's own records of the guest; reserved at start. Default: from memory and vcpus
- *   rng = yes|no                      ; virtio-rng, default yes
- *   isa = auto|x86_64|aarch64|riscv64
- *   autostart = yes|no                ; default yes
- *   debug-exit = yes|no               ; port 0xf4, default no
- *   x2apic = yes|no                   ; default yes
- *   apicv = yes|no                    ; x86: the CPU keeps the guest's local APIC where it can (Intel APICv), default no
- *   acpi = yes|no                     ; ARM64: ACPI tables in place of the device tree, default no (x86 guests always have them)
- *   pv = yes|no                       ; the KVM paravirtual interface, default yes
+ * trivet.conf, an INI file of two kinds of sections: [host], and [guest NAME] with a name of 1 to 31 of a-z A-Z 0-9 - _ .
+ * Every error is reported at once, with line, value and what would be right; a guest with an error is left out and the
+ * others start. The keys, their values, defaults and meanings are two tables in hv/vm/config.c; `help config` shows them.
  */
 #pragma once
 #include <hv/log.h>
@@ -69,6 +39,10 @@ struct config_limits { uint64_t memory_max; uint32_t cpus; bool (*file_exists)(c
 /* Any errors are in out->error, sorted by line; returns their number, or -ENOMEM. Free with config_free. */
 int must_check config_parse(const char *text, size_t len, const struct config_limits *, struct config *out);
 void config_free(struct config *);
+/* A key, for people: `disk = FILE[,ro]`, normally none. Strings live for ever; `normal` is what holds where it is not given. */
+struct config_key { const char *section, *name, *normal, *help; char values[64]; bool repeats; };
+/* Key i, in the order of the tables, [host] first; false: there are fewer. Any context. */
+bool config_key(unsigned i, struct config_key *out);
 /* The configuration of this boot; valid after the boot step "configuration". */
 extern struct config the_config;
 extern const char *config_text; extern size_t config_text_len;
