@@ -8,7 +8,6 @@
 #include <hv/percpu.h>
 #include <hv/pmm.h>
 #include <hv/vcpu.h>
-#include <hv/version.h>
 #include <hv/vm.h>
 #include <hv/words.h>
 #include <string.h>

@@ -311,7 +311,7 @@ void cmd_version(struct out *o, unsigned argc, char **argv)
 
     (void)argc;
     (void)argv;
-    out_text(o, "version", "Trivet", "%s", TRIVET_VERSION);
+    out_text(o, "version", "Trivet", "%s", trivet_version);
     out_text(o, "engine", "Engine", "%s", ops ? ops->name : "none");
     out_number(o, "cpus", "CPUs", cpu_count, UNIT_NONE);
     out_number(o, "uptime_ns", "Up for", time_ns(), UNIT_NS);

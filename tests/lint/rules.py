@@ -138,7 +138,7 @@ def rule_links(files):
     folders |= {posixpath.dirname(folder) for folder in folders}
     for path, number, line in each_line(files, (".md",)):
         for target in re.findall(r"\]\(([^)#\s]+)", line):
-            if re.match(r"[a-z]+:", target):
+            if re.match(r"[a-z]+:", target) or path.startswith("docs/pages/"):      # these: `ninja docs`
                 continue
             full = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
             if full not in files and full not in folders:
