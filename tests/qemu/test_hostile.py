@@ -7,14 +7,14 @@ from hostile import BOCHS, HOST, check_witness, files, hostile, neighbours, no_e
 ENDING = {
     "mmio": ("hostile-mmio", "", 1, 120),
     "pio": ("hostile-pio", "step=7", 1, 240),
-    "msr": ("hostile-msr", "", 1, 120),
+    "msr": ("hostile-msr", "step=5", 1, 120),
     "cpu": ("hostile-cpu", "", 1, 120),
-    "irq": ("hostile-irq", "", 2, 120),
-    "irq-x2": ("hostile-irq", "x2apic seed=5", 2, 120),
-    "ring": ("hostile-ring", "", 1, 240),
+    "irq": ("hostile-irq", "rounds=5000", 2, 120),
+    "irq-x2": ("hostile-irq", "x2apic seed=5 rounds=5000", 2, 120),
+    "ring": ("hostile-ring", "rounds=150", 1, 240),
     "task": ("hostile-cpu", "task", 1, 60),
-    "nmi-storm": ("hostile-cpu", "nmi-storm rounds=20000", 1, 120),
-    "exits": ("hostile-cpu", "exits rounds=300000", 1, 120),
+    "nmi-storm": ("hostile-cpu", "nmi-storm rounds=10000", 1, 120),
+    "exits": ("hostile-cpu", "exits rounds=100000", 1, 120),
 }
 NEIGHBOURS = neighbours(0, "32M")
 BACKENDS = ("svm", "vmx")
