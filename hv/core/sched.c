@@ -24,6 +24,7 @@
 #define LONGEST_NS 200000000ull    /* nobody could wait anywhere: a kick that was lost on its way is made up for */
 #define LAG_NS 20000000ull
 #define WAKE_EDGE_NS 1000000ull    /* a woken vCPU must be this far behind the running one to take its CPU */
+#define SWITCH_NS 10000ull         /* what it pays for that: the two switches are in nobody's turn */
 #define STEAL_EDGE_NS 10000000ull
 #define WEIGHT_UNIT 100u
 
@@ -282,15 +283,29 @@ static uint32_t place(const struct vcpu *v)
     return least_loaded(may, was);
 }
 
-static bool beats_running(const struct sched_cpu *q, const struct vcpu *v)
+/* What the one has had that runs, or that was interrupted in its slice and is to go on; UINT64_MAX: nobody is. */
+static uint64_t had_by_running(const struct sched_cpu *q)
 {
     const struct vcpu *r = q->running;
-    uint64_t ran;
 
     if (!r)
-        return true;
-    ran = r->sched.vruntime + to_virtual(&r->sched, time_ns() - r->sched.since);
-    return v->sched.vruntime + WAKE_EDGE_NS < ran;
+        return q->prefer ? q->prefer->sched.vruntime : UINT64_MAX;
+    return r->sched.vruntime + to_virtual(&r->sched, time_ns() - r->sched.since);
+}
+
+/* v waits in q. If it has come to be first there by far, it shall run at once: not when those before it would only run sooner. */
+static bool preempt(struct sched_cpu *q, struct vcpu *v)
+{
+    uint64_t had = had_by_running(q);
+
+    if (had != UINT64_MAX) {
+        if (q->first != v || v->sched.vruntime + WAKE_EDGE_NS >= had)
+            return false;
+        sched_charge(v, SWITCH_NS);
+    }
+    __atomic_store_n(&q->prefer, NULL, __ATOMIC_RELAXED);
+    __atomic_store_n(&q->resched, true, __ATOMIC_RELAXED);
+    return true;
 }
 
 /* v is WAKING, so it is ours alone. */
@@ -303,13 +318,11 @@ static void queue_woken(struct vcpu *v, uint32_t cpu)
     clamp_vruntime(q, &v->sched);
     __atomic_store_n(&v->sched.cpu, cpu, __ATOMIC_RELEASE);
     enqueue(q, v);
-    bool first = q->nqueued == 1, beats = beats_running(q, v);
-    if (beats)
-        __atomic_store_n(&q->resched, true, __ATOMIC_RELAXED);
+    bool first = q->nqueued == 1, now = preempt(q, v);
     spin_unlock(&q->lock);
     __atomic_fetch_and(&idle_cpus, ~(1ull << cpu), __ATOMIC_RELAXED);
     /* The first to wait also starts the clock of the running one's slice. */
-    if (beats || first)
+    if (now || first)
         cpu_kick(cpu);
 }
 
@@ -475,9 +488,7 @@ static bool exchange(struct sched_cpu *q, struct vcpu *from, struct vcpu *to)
     to->sched.vruntime = from->sched.vruntime;
     from->sched.vruntime = had;
     link_sorted(q, to);
-    if (beats_running(q, to))
-        __atomic_store_n(&q->resched, true, __ATOMIC_RELAXED);
-    return q->resched;
+    return preempt(q, to);
 }
 
 void sched_yield_to(struct vcpu *from, struct vcpu *to)

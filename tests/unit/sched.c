@@ -14,6 +14,18 @@ static void expect_ran(const struct vcpu *v, uint64_t ms, unsigned tolerance)
     assert_in_range(sim_ran[v - sim], ms * (100 - tolerance) / 100, ms * (100 + tolerance) / 100);
 }
 
+static int end(void **state)
+{
+    (void)state;
+    for (host_cpu = 0; host_cpu < cpu_count; host_cpu++)
+        if (on_cpu[host_cpu] && on_cpu[host_cpu]->sched.state == SCHED_RUNNING)
+            sched_put(on_cpu[host_cpu], false);
+    host_cpu = 0;
+    while (sim_n)
+        sched_remove(&sim[--sim_n]);
+    return 0;
+}
+
 static void test_fair_over_cpus(void **state)
 {
     (void)state;
@@ -75,6 +87,88 @@ static void test_wake_latency(void **state)
         sim_run(15);
     }
     assert_int_equal(sim_ran[sleeper - sim], 20);
+}
+
+/* As cpu_loop() does: `gap` ns after the vCPU left its CPU, an event wakes `woken`; then somebody is picked. */
+static void sim_interrupt(struct vcpu *woken, uint64_t gap)
+{
+    host_cpu = 0;
+    percpus[0].wake = 0;
+    if (on_cpu[0])
+        sched_put(on_cpu[0], true);
+    host_now += gap;
+    sched_wake(woken);
+    sim_pick(0);
+}
+
+/* The same where the CPU itself takes the interrupt: the interrupted one is to go on, but the sleeper runs first, 0 ns after its wake. */
+static void test_wake_by_event(void **state)
+{
+    static const unsigned hogs[] = { 2, 8, 32 };
+
+    for (unsigned n = 0; n < 3; n++) {
+        sim_start(1);
+        for (unsigned i = 0; i < hogs[n]; i++)
+            sched_wake(sim_add(100, 0));
+        struct vcpu *sleeper = sim_add(100, 0);
+        sim_run(300);
+        for (unsigned i = 0; i < 1000; i++) {
+            host_now += 995000;
+            sim_interrupt(sleeper, 0);
+            assert_ptr_equal(on_cpu[0], sleeper);
+            host_now += 5000;
+            sim_block(0);
+            assert_ptr_not_equal(on_cpu[0], sleeper);
+        }
+        for (unsigned i = 0; i < hogs[n]; i++)
+            assert_in_range(sched_ran_ns(&sim[i]), 1100000000 / hogs[n], 1500000000 / hogs[n]);
+        (void)end(state);
+    }
+}
+
+/* One that sleeps for 1 us and runs for 1 us makes its CPU switch all the time: 8 us each time, which are in nobody's turn. It pays for them. */
+static void test_greedy_sleeper(void **state)
+{
+    (void)state;
+    sim_start(1);
+    struct vcpu *hog = sim_add(100, 0), *sleeper = sim_add(100, 0);
+    sched_wake(hog);
+    sim_run(100);
+    uint64_t from = host_now, had = sched_ran_ns(hog);
+    while (host_now < from + 1000 * STEP_NS) {
+        host_now += 1000;
+        if (sleeper->sched.state == SCHED_BLOCKED)
+            sim_interrupt(sleeper, 4000);
+        else if (sched_should_yield(hog))
+            sim_interrupt(hog, 4000);
+        if (on_cpu[0] == hog)
+            continue;
+        host_now += 1000;
+        sched_put(sleeper, false);
+        host_now += 4000;
+        sim_pick(0);
+    }
+    assert_in_range(sched_ran_ns(hog) - had, 480 * STEP_NS, 1000 * STEP_NS);
+    assert_true(sched_ran_ns(sleeper) > 20 * STEP_NS);
+}
+
+/* One that has slept for long gets no more at once than 20 ms beyond its share, however often it sleeps. */
+static void test_sleeper_credit(void **state)
+{
+    (void)state;
+    sim_start(1);
+    struct vcpu *hog = sim_add(100, 0), *sleeper = sim_add(100, 0);
+    sched_wake(hog);
+    sim_run(5000);
+    uint64_t had = sched_ran_ns(hog), ran = sched_ran_ns(sleeper);
+    for (unsigned i = 0; i < 1000; i++) {
+        sim_interrupt(sleeper, 0);
+        host_now += STEP_NS;
+        if (on_cpu[0] == sleeper && i % 4 == 3)
+            sim_block(0);
+    }
+    assert_in_range(sched_ran_ns(sleeper) - ran, 400 * STEP_NS, 525 * STEP_NS);
+    assert_true(sched_ran_ns(hog) - had >= 475 * STEP_NS);
 }
 
 static void test_idle_cpu_takes_work(void **state)
@@ -275,18 +369,6 @@ static void test_remove_waits(void **state)
     pthread_join(t, NULL);
 }
 
-static int end(void **state)
-{
-    (void)state;
-    for (host_cpu = 0; host_cpu < cpu_count; host_cpu++)
-        if (on_cpu[host_cpu] && on_cpu[host_cpu]->sched.state == SCHED_RUNNING)
-            sched_put(on_cpu[host_cpu], false);
-    host_cpu = 0;
-    while (sim_n)
-        sched_remove(&sim[--sim_n]);
-    return 0;
-}
-
 /* For each millisecond that the first runs, another is worked off elsewhere: it runs half as long as the other. */
 static void test_charge(void **state)
 {
@@ -310,6 +392,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_fair_over_cpus, end), cmocka_unit_test_teardown(test_weights, end),
         cmocka_unit_test_teardown(test_pinning, end), cmocka_unit_test_teardown(test_wake_latency, end),
+        cmocka_unit_test_teardown(test_wake_by_event, end), cmocka_unit_test_teardown(test_greedy_sleeper, end),
+        cmocka_unit_test_teardown(test_sleeper_credit, end),
         cmocka_unit_test_teardown(test_idle_cpu_takes_work, end), cmocka_unit_test_teardown(test_many, end),
         cmocka_unit_test_teardown(test_wake_before_block_is_kept, end), cmocka_unit_test_teardown(test_step_back, end), cmocka_unit_test_teardown(test_doze, end),
         cmocka_unit_test_teardown(test_slice_end, end), cmocka_unit_test_teardown(test_time_of_a_turn_that_lasts, end), cmocka_unit_test_teardown(test_remove_waits, end),
