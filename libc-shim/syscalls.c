@@ -2,6 +2,7 @@
 #include <hv/heap.h>
 #include <hv/lock.h>
 #include <hv/panic.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/reent.h>
@@ -10,6 +11,8 @@ void __malloc_lock(struct _reent *r);
 void __malloc_unlock(struct _reent *r);
 struct _reent *__getreent(void);
 void *_sbrk_r(struct _reent *r, ptrdiff_t increment);
+
+#define CHUNK_HEAD 8 /* nano-mallocr.c: the size of a chunk, before what the caller gets */
 
 static struct spinlock malloc_lock = SPINLOCK_INIT(LOCK_HEAP);
 
@@ -38,6 +41,16 @@ void *_sbrk_r(struct _reent *r, ptrdiff_t increment)
 {
     (void)r;
     return heap_sbrk(increment);
+}
+
+uint64_t heap_in_use(void)
+{
+    return (uint64_t)_mallinfo_r(__getreent()).uordblks;
+}
+
+uint64_t heap_cost(void *p)
+{
+    return _malloc_usable_size_r(__getreent(), p) + CHUNK_HEAD;
 }
 
 _Noreturn void abort(void)

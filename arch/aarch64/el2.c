@@ -4,7 +4,6 @@
 #include <hv/platform.h>
 #include <hv/vm.h>
 
-#include <stdlib.h>
 
 #include "el2.h"
 #include "el2_id.h"
@@ -262,20 +261,19 @@ static void el2_cpu_disable(void)
 
 static int el2_vm_init(struct vm *vm)
 {
-    struct el2_vm *m = calloc(1, sizeof *m);
+    struct el2_vm *m = vm_alloc(vm, sizeof *m);
 
     if (!m)
         return -ENOMEM;
     m->vm = vm;
     m->vmid = vmid_get(&vmids);
     if (!m->vmid) {
-        free(m);
+        vm_free(vm, m, sizeof *m);
         return -ENOSPC;
     }
     m->vttbr = vm->gmem.s2.root.v | (uint64_t)m->vmid << VTTBR_VMID_SHIFT;
     vm->gmem.s2.forget = forget;
     vm->arch = m;
-    vm->hv_bytes += sizeof *m;
     return 0;
 }
 
@@ -285,8 +283,7 @@ static void el2_vm_fini(struct vm *vm)
 
     vm->gmem.s2.forget = NULL;
     vmid_put(&vmids, m->vmid);
-    vm->hv_bytes -= sizeof *m;
-    free(m);
+    vm_free(vm, m, sizeof *m);
     vm->arch = NULL;
 }
 
@@ -311,17 +308,16 @@ static void el2_vcpu_reset(struct vcpu *v)
 
 static int el2_vcpu_init(struct vcpu *v)
 {
-    struct el2_vcpu *s = calloc(1, sizeof *s);
+    struct el2_vcpu *s = vm_alloc(v->vm, sizeof *s);
 
     if (!s)
         return -ENOMEM;
     v->arch = s;
     if (el2_fp_init(v)) {
-        free(s);
+        vm_free(v->vm, s, sizeof *s);
         v->arch = NULL;
         return -ENOMEM;
     }
-    v->vm->hv_bytes += sizeof *s;
     el2_vcpu_reset(v);
     return 0;
 }
@@ -331,8 +327,7 @@ static void el2_vcpu_fini(struct vcpu *v)
     if (!v->arch)
         return;
     el2_fp_fini(v);
-    free(v->arch);
-    v->vm->hv_bytes -= sizeof(struct el2_vcpu);
+    vm_free(v->vm, v->arch, sizeof(struct el2_vcpu));
     v->arch = NULL;
 }
 

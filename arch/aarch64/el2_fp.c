@@ -6,7 +6,6 @@
 #include <hv/percpu.h>
 #include <hv/vm.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "el2.h"
@@ -85,20 +84,15 @@ int el2_fp_init(struct vcpu *v)
 {
     struct el2_fp *f = &el2_of(v)->fp;
 
-    f->area = calloc(1, area_size());
-    if (!f->area)
-        return -ENOMEM;
-    v->vm->hv_bytes += area_size();
-    return 0;
+    f->area = vm_alloc(v->vm, area_size());
+    return f->area ? 0 : -ENOMEM;
 }
 
 void el2_fp_fini(struct vcpu *v)
 {
     struct el2_fp *f = &el2_of(v)->fp;
 
-    if (f->area)
-        v->vm->hv_bytes -= area_size();
-    free(f->area);
+    vm_free(v->vm, f->area, area_size());
     f->area = NULL;
 }
 

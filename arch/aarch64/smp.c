@@ -48,7 +48,7 @@ static bool wake(uint64_t mpidr)
 
 static int start_cpu(uint64_t mpidr)
 {
-    struct arm_cpu *cpu = calloc(1, sizeof *cpu);
+    struct arm_cpu *cpu = calloc(1, sizeof *cpu);    /* charge: Trivet's own */
     struct percpu *p = ap_prepare();
 
     if (!cpu || !p)

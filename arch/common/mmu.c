@@ -89,7 +89,7 @@ static int map_image(void)
 
 int mmu_build(const struct pt_format *format)
 {
-    int err = pt_init(&mmu_host, format);
+    int err = pt_init(&mmu_host, format, NULL);
 
     spin_init(&mmu_host.lock, LOCK_HOST_PT);    /* the heap grows under its own lock */
     if (!err)
@@ -145,7 +145,7 @@ int mmu_map_heap(void *va, hpa_t pa, uint64_t len)
 void *mmu_alloc_stack(uint32_t cpu)
 {
     uint64_t top = mmu_layout.stacks + (cpu + 1) * STACK_STRIDE;
-    hpa_t pa = pmm_alloc(STACK_ORDER, PMM_HV);
+    hpa_t pa = pmm_alloc(STACK_ORDER, PMM_HV);    /* charge: Trivet's own */
 
     if (!pa.v)
         return NULL;

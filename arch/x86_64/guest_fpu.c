@@ -189,10 +189,9 @@ int guest_fpu_init(struct vcpu *v, struct guest_fpu *s)
     hpa_t pa;
 
     s->order = (uint8_t)order_of(guest_fpu_caps.size);
-    pa = pmm_alloc(s->order, PMM_HV);
+    pa = vm_pages(v->vm, s->order);
     if (!pa.v)
         return -ENOMEM;
-    v->vm->hv_bytes += PAGE_SIZE << s->order;
     s->area = phys_to_virt(pa);
     state_reset(s);
     return 0;
@@ -202,8 +201,7 @@ void guest_fpu_fini(struct vcpu *v, struct guest_fpu *s)
 {
     if (!s->area)
         return;
-    v->vm->hv_bytes -= PAGE_SIZE << s->order;
-    pmm_free(virt_to_phys(s->area), s->order, PMM_HV);
+    vm_pages_free(v->vm, virt_to_phys(s->area), s->order);
     s->area = NULL;
 }
 

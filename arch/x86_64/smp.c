@@ -43,7 +43,7 @@ void x86_ap_start(void);
 static int make_low_root(uint64_t phys)
 {
     uint64_t *root = phys_to_virt(hpa(phys));
-    hpa_t pdpt = pmm_alloc_zero(0, PMM_PT), pd = pmm_alloc_zero(0, PMM_PT);
+    hpa_t pdpt = pmm_alloc_zero(0, PMM_PT), pd = pmm_alloc_zero(0, PMM_PT);    /* charge: Trivet's own */
 
     if (!pdpt.v || !pd.v)
         return -ENOMEM;
@@ -87,7 +87,7 @@ static bool wake(uint32_t apic_id, uint64_t page)
 
 static int start_cpu(struct ap_params *p, uint64_t page, uint32_t apic_id)
 {
-    hpa_t mem = pmm_alloc_zero(2, PMM_HV);
+    hpa_t mem = pmm_alloc_zero(2, PMM_HV);    /* charge: Trivet's own */
     struct percpu *cpu = ap_prepare();
 
     static_assert(sizeof(struct x86_cpu) <= PAGE_SIZE << 2, "struct x86_cpu");

@@ -5,7 +5,6 @@
 #include <hv/vm.h>
 #include <hv/x86.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <arch/cpu.h>
@@ -56,14 +55,14 @@ static void fill_msr_map(uint8_t *map, bool pass_spec_ctrl)
 
 static int make_maps(void)
 {
-    hpa_t io = pmm_alloc(IOPM_ORDER, PMM_HV);
+    hpa_t io = pmm_alloc(IOPM_ORDER, PMM_HV);    /* charge: Trivet's own */
 
     if (!io.v)
         return -ENOMEM;
     memset(phys_to_virt(io), 0xff, PAGE_SIZE << IOPM_ORDER);
     svm_caps.iopm_pa = io.v;
     for (unsigned pass = 0; pass < 2; pass++) {
-        hpa_t pa = pmm_alloc(MSRPM_ORDER, PMM_HV);
+        hpa_t pa = pmm_alloc(MSRPM_ORDER, PMM_HV);    /* charge: Trivet's own */
 
         if (!pa.v)
             return -ENOMEM;
@@ -124,7 +123,7 @@ static int svm_probe(void)
 static int svm_cpu_enable(void)
 {
     struct svm_cpu *c = &svm_cpus[this_cpu()->id];
-    hpa_t hsave = pmm_alloc_zero(0, PMM_HV), host = pmm_alloc_zero(0, PMM_HV);
+    hpa_t hsave = pmm_alloc_zero(0, PMM_HV), host = pmm_alloc_zero(0, PMM_HV);    /* charge: Trivet's own */
 
     if (!hsave.v || !host.v)
         return -ENOMEM;
@@ -192,27 +191,24 @@ static void svm_vcpu_fini(struct vcpu *v)
     if (!s)
         return;
     guest_fpu_fini(v, &s->fpu);
-    if (s->vmcb) {
-        pmm_free(hpa(s->vmcb_pa), 0, PMM_HV);
-        v->vm->hv_bytes -= PAGE_SIZE + sizeof *s;
-    }
-    free(s);
+    if (s->vmcb)
+        vm_pages_free(v->vm, hpa(s->vmcb_pa), 0);
+    vm_free(v->vm, s, sizeof *s);
     v->arch = NULL;
 }
 
 static int svm_vcpu_init(struct vcpu *v)
 {
-    struct svm_vcpu *s = calloc(1, sizeof *s);
+    struct svm_vcpu *s = vm_alloc(v->vm, sizeof *s);
     hpa_t pa;
 
     if (!s)
         return -ENOMEM;
     v->arch = s;
-    pa = pmm_alloc_zero(0, PMM_HV);
+    pa = vm_pages(v->vm, 0);
     if (pa.v) {
         s->vmcb_pa = pa.v;
         s->vmcb = phys_to_virt(pa);
-        v->vm->hv_bytes += PAGE_SIZE + sizeof *s;
     }
     if (!pa.v || guest_fpu_init(v, &s->fpu)) {
         svm_vcpu_fini(v);

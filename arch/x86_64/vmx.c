@@ -6,7 +6,6 @@
 #include <hv/vm.h>
 #include <hv/x86.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <arch/cpu.h>
@@ -33,7 +32,7 @@ static int unlock(void)
 
 static hpa_t new_region(void)
 {
-    hpa_t pa = pmm_alloc_zero(0, PMM_HV);
+    hpa_t pa = pmm_alloc_zero(0, PMM_HV);    /* charge: Trivet's own */
 
     if (pa.v)
         *(uint32_t *)phys_to_virt(pa) = vmx_caps.revision;
@@ -205,39 +204,35 @@ static void vmx_vcpu_fini(struct vcpu *v)
     guest_fpu_fini(v, &s->fpu);
     if (s->vmcs_pa) {
         vmx_drop(s);
-        pmm_free(hpa(s->vmcs_pa), 0, PMM_HV);
-        v->vm->hv_bytes -= PAGE_SIZE + sizeof *s;
+        vm_pages_free(v->vm, hpa(s->vmcs_pa), 0);
     }
     v->tpr = v->apic = NULL;
     v->posted = NULL;
-    if (s->vapic) {
-        pmm_free(virt_to_phys(s->vapic), 0, PMM_HV);
-        v->vm->hv_bytes -= PAGE_SIZE;
-    }
-    free(s);
+    if (s->vapic)
+        vm_pages_free(v->vm, virt_to_phys(s->vapic), 0);
+    vm_free(v->vm, s, sizeof *s);
     v->arch = NULL;
 }
 
 static void new_pages(struct vcpu *v, struct vmx_vcpu *s)
 {
-    hpa_t pa = new_region(), vapic = pmm_alloc_zero(0, PMM_HV);
+    hpa_t pa = vm_pages(v->vm, 0), vapic = vm_pages(v->vm, 0);
 
     if (pa.v) {
         s->vmcs_pa = pa.v;
-        v->vm->hv_bytes += PAGE_SIZE + sizeof *s;
+        *(uint32_t *)phys_to_virt(pa) = vmx_caps.revision;
     }
     if (vapic.v) {
         s->vapic = phys_to_virt(vapic);
         v->tpr = &s->vapic[VAPIC_TPR];
         v->apic = vmx_caps.apic && v->vm->config->apicv ? s->vapic : NULL;
         v->posted = v->apic && vmx_caps.posted ? vmx_posted(s) : NULL;
-        v->vm->hv_bytes += PAGE_SIZE;
     }
 }
 
 static int vmx_vcpu_init(struct vcpu *v)
 {
-    struct vmx_vcpu *s = calloc(1, sizeof *s);
+    struct vmx_vcpu *s = vm_alloc(v->vm, sizeof *s);
 
     if (!s)
         return -ENOMEM;

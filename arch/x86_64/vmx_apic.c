@@ -38,7 +38,7 @@ static void allow(uint8_t *map, const uint8_t *regs, unsigned n)
 static int make_bitmaps(void)
 {
     for (unsigned pass = 0; pass < 2; pass++) {
-        hpa_t pa = pmm_alloc(0, PMM_HV);
+        hpa_t pa = pmm_alloc(0, PMM_HV);    /* charge: Trivet's own */
         uint8_t *map;
 
         if (!pa.v)
@@ -91,7 +91,7 @@ int vmx_apic_vm_init(struct vm *vm)
     hpa_t page = hpa(0);
 
     if (vmx_caps.apic & S_APIC_ACCESSES) {
-        page = pmm_alloc_zero(0, PMM_HV);
+        page = vm_pages(vm, 0);
         if (!page.v)
             return -ENOMEM;
     }
@@ -102,7 +102,7 @@ int vmx_apic_vm_init(struct vm *vm)
 void vmx_apic_vm_fini(struct vm *vm)
 {
     if (vm->arch)
-        pmm_free(virt_to_phys(vm->arch), 0, PMM_HV);
+        vm_pages_free(vm, virt_to_phys(vm->arch), 0);
     vm->arch = NULL;
 }
 

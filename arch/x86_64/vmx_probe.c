@@ -164,7 +164,7 @@ static void fill_bitmap(uint8_t *map, bool pass_spec_ctrl)
 static int make_bitmap(void)
 {
     for (unsigned pass = 0; pass < 2; pass++) {
-        hpa_t pa = pmm_alloc(0, PMM_HV);
+        hpa_t pa = pmm_alloc(0, PMM_HV);    /* charge: Trivet's own */
 
         if (!pa.v)
             return -ENOMEM;

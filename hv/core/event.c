@@ -20,7 +20,7 @@ static struct event_queue *queue_of(const struct event *ev)
 int event_cpu_init(void)
 {
     struct event_queue *q = &this_cpu()->events;
-    struct event **timers = malloc(EVENT_TIMERS_MAX * sizeof(*timers));
+    struct event **timers = malloc(EVENT_TIMERS_MAX * sizeof(*timers));    /* charge: Trivet's own */
 
     if (!timers)
         return -ENOMEM;

@@ -260,6 +260,16 @@ void cmd_cpus(struct out *o, unsigned argc, char **argv)
         out_error(o, "`cpus %.20s`: give `cpus` or `cpus --mitigations`", argv[1]);
 }
 
+/* What Trivet has taken on behalf of guests, disks' changes aside. */
+static uint64_t for_guests(void)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < vm_count(); i++)
+        sum += __atomic_load_n(&vm_by_index(i)->charge[CHARGE_OVERHEAD].used, __ATOMIC_RELAXED);
+    return sum;
+}
+
 void cmd_memory(struct out *o, unsigned argc, char **argv)
 {
     struct pmm_stats s;
@@ -278,6 +288,7 @@ void cmd_memory(struct out *o, unsigned argc, char **argv)
     out_number(o, "heap_bytes", "Heap", s.by_owner[PMM_HEAP], UNIT_BYTES);
     out_number(o, "heap_used_bytes", "  of it in use", used, UNIT_BYTES);
     out_number(o, "hv_bytes", "Trivet, other", s.by_owner[PMM_HV], UNIT_BYTES);
+    out_number(o, "overhead_bytes", "Of the last three for guests", for_guests(), UNIT_BYTES);
 }
 
 void cmd_pci(struct out *o, unsigned argc, char **argv)

@@ -117,7 +117,7 @@ void cmd_info(struct out *o, unsigned argc, char **argv)
     if (g->cpus)
         out_text(o, "cpu_mask", "On CPUs (mask)", "%#llx", (unsigned long long)g->cpus);
     out_number(o, "memory_bytes", "Memory", g->memory, UNIT_BYTES);
-    out_number(o, "hv_bytes", "Trivet's own", vm->hv_bytes + vm->charge[CHARGE_OVERHEAD].used, UNIT_BYTES);
+    out_number(o, "hv_bytes", "Trivet's own", vm->charge[CHARGE_OVERHEAD].used, UNIT_BYTES);
     out_number(o, "hv_limit_bytes", "  at most", vm->charge[CHARGE_OVERHEAD].limit, UNIT_BYTES);
     out_number(o, "disk_bytes", "Disks' changes", vm->charge[CHARGE_DISK].used, UNIT_BYTES);
     out_number(o, "disk_limit_bytes", "  at most", vm->charge[CHARGE_DISK].limit, UNIT_BYTES);

@@ -3,6 +3,7 @@
  * ring of the console it shows and is pumped from there as it has room. Input goes to the console shown.
  */
 #include "mgmt.h"
+#include <hv/charge.h>
 #include <hv/console.h>
 #include <hv/lock.h>
 #include <hv/mgmt.h>
@@ -392,9 +393,9 @@ void host_console_rx(const char *s, size_t len)
 
 /* ---- life ---- */
 
-int console_create(const char *name, struct console **out)
+int console_create(const char *name, struct vm *payer, struct console **out)
 {
-    struct console *c = calloc(1, sizeof *c);
+    struct console *c = payer ? vm_alloc(payer, sizeof *c) : calloc(1, sizeof *c);    /* charge: the shell's is Trivet's own */
 
     if (!c)
         return -ENOMEM;
@@ -419,7 +420,7 @@ void console_panic_write(const char *s, size_t len)
 
 int console_init(void)
 {
-    int err = console_create("trivet", &shell);
+    int err = console_create("trivet", NULL, &shell);
 
     if (err)
         return err;

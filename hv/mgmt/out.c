@@ -15,7 +15,7 @@ static bool grow(struct out *o, size_t n)
         cap *= 2;
     if (cap == o->cap)
         return true;
-    more = realloc(o->text, cap);
+    more = realloc(o->text, cap);    /* charge: the shell's */
     if (!more) {
         o->no_memory = true;
         return false;
@@ -381,7 +381,7 @@ void out_list_end(struct out *o)
     }
     if (o->no_memory)
         return;
-    cells = malloc(len + 1);
+    cells = malloc(len + 1);    /* charge: the shell's */
     if (!cells) {
         o->no_memory = true;
         return;

@@ -10,10 +10,19 @@
 #include <hv/pmm.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define EXEC_SPAN (2 * MIB) /* made executable at once */
+
+static int pay(struct pt *pt, int64_t bytes)
+{
+    struct vm *vm = container_of(pt, struct vm, gmem.s2);
+
+    if (bytes > 0)
+        return charge(vm, CHARGE_OVERHEAD, (uint64_t)bytes);
+    uncharge(vm, CHARGE_OVERHEAD, (uint64_t)-bytes);
+    return 0;
+}
 
 int gmem_init(struct vm *vm)
 {
@@ -21,7 +30,7 @@ int gmem_init(struct vm *vm)
 
     *g = (struct gmem){ .nslots = 0 };
     spin_init(&g->lock, LOCK_GMEM);
-    return vm->ops && vm->ops->s2 ? pt_init(&g->s2, vm->ops->s2) : 0;
+    return vm->ops && vm->ops->s2 ? pt_init(&g->s2, vm->ops->s2, pay) : 0;
 }
 
 static int s2_map(struct vm *vm, uint64_t at, hpa_t host, uint64_t len, unsigned prot, enum memtype type)
@@ -47,16 +56,19 @@ static int s2_unmap(struct vm *vm, uint64_t at, uint64_t len)
 /* ---- lists ---- */
 
 /* Makes room for one more of `size` bytes. */
-static int grow(void **list, uint32_t n, uint32_t *room, size_t size)
+static int grow(struct vm *vm, void **list, uint32_t n, uint32_t *room, size_t size)
 {
     uint32_t want = *room ? *room * 2 : 8;
     void *p;
 
     if (n < *room)
         return 0;
-    p = realloc(*list, want * size);
+    p = vm_alloc(vm, want * size);
     if (!p)
         return -ENOMEM;
+    if (n)
+        memcpy(p, *list, n * size);
+    vm_free(vm, *list, *room * size);
     *list = p;
     *room = want;
     return 0;
@@ -89,8 +101,9 @@ static void note_hole(struct gmem *g)
     }
 }
 
-static int insert_piece(struct gmem *g, struct gmem_piece new)
+static int insert_piece(struct vm *vm, struct gmem_piece new)
 {
+    struct gmem *g = &vm->gmem;
     uint32_t i = g->npieces;
 
     while (i > 0 && g->pieces[i - 1].gpa > new.gpa)
@@ -100,7 +113,7 @@ static int insert_piece(struct gmem *g, struct gmem_piece new)
         note_largest(g, &g->pieces[i - 1]);
         return 0;
     }
-    int err = grow((void **)&g->pieces, g->npieces, &g->room_pieces, sizeof(new));
+    int err = grow(vm, (void **)&g->pieces, g->npieces, &g->room_pieces, sizeof(new));
     if (err)
         return err;
     memmove(&g->pieces[i + 1], &g->pieces[i], (g->npieces - i) * sizeof(new));
@@ -110,12 +123,12 @@ static int insert_piece(struct gmem *g, struct gmem_piece new)
     return 0;
 }
 
-static int add_piece(struct gmem *g, struct gmem_piece new)
+static int add_piece(struct vm *vm, struct gmem_piece new)
 {
-    int err = insert_piece(g, new);
+    int err = insert_piece(vm, new);
 
     if (!err)
-        note_hole(g);
+        note_hole(&vm->gmem);
     return err;
 }
 
@@ -158,7 +171,7 @@ static hpa_t get_chunk(uint64_t at, uint64_t left, unsigned *order)
     while (PAGE_SIZE << o > left)
         o--;
     for (;; o--) {
-        hpa_t pa = pmm_alloc(o, PMM_GUEST);
+        hpa_t pa = pmm_alloc(o, PMM_GUEST);    /* charge: the guest's own RAM */
 
         *order = o;
         if (pa.v || o == 0)
@@ -170,7 +183,7 @@ static int add_chunk(struct vm *vm, uint64_t at, hpa_t host, unsigned order)
 {
     struct gmem *g = &vm->gmem;
     uint64_t len = PAGE_SIZE << order;
-    int err = grow((void **)&g->chunks, g->nchunks, &g->room_chunks, sizeof(*g->chunks));
+    int err = grow(vm, (void **)&g->chunks, g->nchunks, &g->room_chunks, sizeof(*g->chunks));
 
     if (err) {
         pmm_free(host, order, PMM_GUEST);
@@ -178,7 +191,7 @@ static int add_chunk(struct vm *vm, uint64_t at, hpa_t host, unsigned order)
     }
     g->chunks[g->nchunks++] = (struct gmem_chunk){ .host = host, .order = (uint8_t)order };
     g->ram_bytes += len;
-    err = add_piece(g, (struct gmem_piece){ .gpa = at, .len = len, .host = phys_to_virt(host), .prot = PROT_RWX });
+    err = add_piece(vm, (struct gmem_piece){ .gpa = at, .len = len, .host = phys_to_virt(host), .prot = PROT_RWX });
     return err ? err : s2_map(vm, at, host, len, PROT_RWX, MEM_WB);
 }
 
@@ -218,8 +231,8 @@ void gmem_fini(struct vm *vm)
     pt_fini(&g->s2);
     for (uint32_t i = 0; i < g->nchunks; i++)
         pmm_free(g->chunks[i].host, g->chunks[i].order, PMM_GUEST);
-    free(g->chunks);
-    free(g->pieces);
+    vm_free(vm, g->chunks, g->room_chunks * sizeof(*g->chunks));
+    vm_free(vm, g->pieces, g->room_pieces * sizeof(*g->pieces));
     *g = (struct gmem){ .nslots = 0 };
 }
 
@@ -248,13 +261,6 @@ void gmem_scrub_again(struct vm *vm)
     vm->gmem.scrub_off = 0;
 }
 
-uint64_t gmem_overhead(const struct vm *vm)
-{
-    const struct gmem *g = &vm->gmem;
-
-    return g->s2.tables * PAGE_SIZE + g->room_pieces * sizeof(*g->pieces) + g->room_chunks * sizeof(*g->chunks);
-}
-
 /* ---- what somebody else owns ---- */
 
 int gmem_map(struct vm *vm, const struct memslot *slot)
@@ -272,7 +278,7 @@ int gmem_map(struct vm *vm, const struct memslot *slot)
     if (!err) {
         err = s2_map(vm, s.base.v, s.host, s.len, s.prot, s.type);
         if (!err && s.kind == MEMSLOT_ROM)
-            err = add_piece(g, (struct gmem_piece){ .gpa = s.base.v, .len = s.len, .host = phys_to_virt(s.host), .prot = s.prot });
+            err = add_piece(vm, (struct gmem_piece){ .gpa = s.base.v, .len = s.len, .host = phys_to_virt(s.host), .prot = s.prot });
         for (uint32_t i = 0; err && i < g->nslots; i++)
             if (g->slot[i].base.v == s.base.v)
                 remove_slot(g, i--);

@@ -18,7 +18,7 @@ static bool grow(void)
 {
     for (unsigned order = GROW_ORDER;; order--) {
         uint64_t len = PAGE_SIZE << order;
-        hpa_t pa = len <= limit - mapped ? pmm_alloc(order, PMM_HEAP) : hpa(0);
+        hpa_t pa = len <= limit - mapped ? pmm_alloc(order, PMM_HEAP) : hpa(0);    /* charge: by what malloc() gives of it */
 
         if (pa.v) {
             if (mmu_map_heap((void *)(base + mapped), pa, len) == 0) {
@@ -53,6 +53,6 @@ void *heap_sbrk(ptrdiff_t by)
 
 void heap_stats(uint64_t *u, uint64_t *m)
 {
-    *u = used;
+    *u = heap_in_use();
     *m = mapped;
 }

@@ -180,7 +180,7 @@ hpa_t pmm_alloc(unsigned order, enum pmm_owner owner)
 
 hpa_t pmm_alloc_zero(unsigned order, enum pmm_owner owner)
 {
-    hpa_t pa = pmm_alloc(order, owner);
+    hpa_t pa = pmm_alloc(order, owner);    /* charge: the caller's */
 
     if (pa.v)
         memset(phys_to_virt(pa), 0, block_size(order));

@@ -46,9 +46,30 @@ static uint64_t get_entry(const uint64_t *e)
     return __atomic_load_n(e, __ATOMIC_RELAXED);
 }
 
+/* 2^order tables in a row. */
+static hpa_t take_tables(struct pt *pt, unsigned order)
+{
+    int64_t bytes = (int64_t)(PAGE_SIZE << order);
+    hpa_t pa = hpa(0);
+
+    if (pt->pay && pt->pay(pt, bytes))
+        return pa;
+    pa = pmm_alloc_zero(order, PMM_PT);    /* charge: above */
+    if (!pa.v && pt->pay)
+        (void)pt->pay(pt, -bytes);
+    return pa;
+}
+
+static void give_tables(struct pt *pt, hpa_t pa, unsigned order)
+{
+    pmm_free(pa, order, PMM_PT);
+    if (pt->pay)
+        (void)pt->pay(pt, -(int64_t)(PAGE_SIZE << order));
+}
+
 static hpa_t new_table(struct pt *pt)
 {
-    hpa_t pa = pmm_alloc_zero(0, PMM_PT);
+    hpa_t pa = take_tables(pt, 0);
 
     if (pa.v)
         pt->tables++;
@@ -63,11 +84,11 @@ static void to_limbo(struct pt *pt, hpa_t pa)
     pt->tables--;
 }
 
-int pt_init(struct pt *pt, const struct pt_format *fmt)
+int pt_init(struct pt *pt, const struct pt_format *fmt, pt_pay *pay)
 {
-    *pt = (struct pt){ .fmt = fmt };
+    *pt = (struct pt){ .fmt = fmt, .pay = pay };
     spin_init(&pt->lock, LOCK_PT);
-    pt->root = pmm_alloc_zero(root_order(fmt), PMM_PT);
+    pt->root = take_tables(pt, root_order(fmt));
     pt->tables = 1ull << root_order(fmt);
     return pt->root.v ? 0 : -ENOMEM;
 }
@@ -81,7 +102,7 @@ void pt_reap(struct pt *pt)
     while (pa.v) {
         hpa_t next = hpa(*table_at(pa));
 
-        pmm_free(pa, 0, PMM_PT);
+        give_tables(pt, pa, 0);
         pa = next;
     }
 }
@@ -109,7 +130,7 @@ void pt_fini(struct pt *pt)
         if (pt->fmt->kind(table_at(pt->root)[i], top) == PTE_TABLE)
             drop_table(pt, pt->fmt->addr(table_at(pt->root)[i], top), top - 1);
     pt_reap(pt);
-    pmm_free(pt->root, root_order(pt->fmt), PMM_PT);
+    give_tables(pt, pt->root, root_order(pt->fmt));
     *pt = (struct pt){ .fmt = NULL };
 }
 

@@ -1,6 +1,5 @@
 /* The bus: configuration space through ECAM (PCIe 5.0 §7.2.2) and CONFIG_ADDRESS/CONFIG_DATA (PCI 3.0 §3.2.2.3.2), the host bridge. */
 #include <hv/log.h>
-#include <stdlib.h>
 #include <string.h>
 #include "vpci.h"
 
@@ -206,7 +205,7 @@ static const struct vpci_id bridge_id = { .vendor = 0x1b36, .device = 0x0008, .s
 
 int vpci_create(struct vm *vm, const struct vpci_layout *l)
 {
-    struct vpci *p = calloc(1, sizeof *p);
+    struct vpci *p = vm_alloc(vm, sizeof *p);
     int e;
 
     if (!p)
@@ -218,7 +217,6 @@ int vpci_create(struct vm *vm, const struct vpci_layout *l)
     p->next64 = l->mmio64;
     spin_init(&p->cfg_lock, LOCK_VM);
     spin_init(&p->intx_lock, LOCK_DEVICE);
-    vm->hv_bytes += sizeof *p;
     vpci_dev_init(&p->bridge, vm, &bridge_id);
     e = vpci_attach(&p->bridge);
     if (!e)
@@ -237,7 +235,6 @@ void vpci_destroy(struct vm *vm)
     (void)io_unregister(vm, IO_MEM, p->layout.ecam);
     if (p->layout.cf8)
         (void)io_unregister(vm, IO_PORT, CF8_PORT);
-    vm->hv_bytes -= sizeof *p;
     vm->pci = NULL;
-    free(p);
+    vm_free(vm, p, sizeof *p);
 }

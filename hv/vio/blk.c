@@ -3,7 +3,6 @@
 #include <hv/virtio.h>
 #include <hv/vm.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { DEVICE_BLK = 2, SECTOR = 512, HEADER = 16, ID_LEN = 20, IN_FLIGHT = 8, SEG_MAX = 126, SIZE_MAX_BYTES = 1 << 20, RANGES = 16 };

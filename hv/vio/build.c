@@ -6,7 +6,6 @@
 #include <hv/virtio.h>
 #include <hv/vm.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define DISKS ARRAY_SIZE(((struct guest_config *)0)->disk)

@@ -2,7 +2,6 @@
 #include <hv/console.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { DEVICE_CONSOLE = 3, F_EMERG_WRITE = 2, RX = 0, TX = 1, PRIORITY = 2, EMERG_WR = 8, TX_MAX = 65536, RX_PART = 256 };

@@ -9,7 +9,6 @@
 #include <hv/time.h>
 #include <hv/vm.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PIECE RAMDISK_PIECE
@@ -74,7 +73,7 @@ static uint8_t *piece_new(struct ramdisk *r)
 
     if (charge(r->vm, CHARGE_DISK, PIECE))
         return NULL;
-    page = pmm_alloc(PIECE_ORDER, PMM_FILE);
+    page = pmm_alloc(PIECE_ORDER, PMM_FILE);    /* charge: above */
     if (page.v == 0)
         uncharge(r->vm, CHARGE_DISK, PIECE);
     return page.v ? phys_to_virt(page) : NULL;

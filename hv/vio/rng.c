@@ -3,7 +3,6 @@
 #include <hv/time.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
-#include <stdlib.h>
 
 enum { DEVICE_RNG = 4, PART = 64, MOST = 1024, BURST = 65536, RATE = 1 << 20 };
 #define NS_PER_BYTE (1000000000ull / RATE)

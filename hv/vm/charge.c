@@ -3,7 +3,9 @@
 #include <hv/charge.h>
 #include <hv/event.h>
 #include <hv/files.h>
+#include <hv/heap.h>
 #include <hv/log.h>
+#include <hv/panic.h>
 #include <hv/pmm.h>
 #include <hv/vm.h>
 #include <hv/words.h>
@@ -40,29 +42,68 @@ static uint64_t limit_of(const struct guest_config *c, enum charge_kind kind)
     return OVERHEAD_BASE + c->vcpus * OVERHEAD_VCPU + c->memory / 64;
 }
 
-int charge_begin(struct vm *vm)
+int charge_new(struct vm *vm)
 {
-    char size[CHARGES][16];
+    return charge(vm, CHARGE_OVERHEAD, heap_cost(vm));
+}
+
+static int set_aside(struct vm *vm)
+{
     uint64_t sum = 0;
 
     for (unsigned k = 0; k < CHARGES; k++) {
-        vm->charge[k] = (struct charge){ .limit = limit_of(vm->config, k) };
-        format_size(vm->charge[k].limit, size[k], sizeof size[k]);
-        sum += vm->charge[k].limit;
+        if (vm->charge[k].used > vm->charge[k].limit) {
+            vm->charge[k].told = true;
+            return -ENOSPC;
+        }
+        sum += vm->charge[k].limit - vm->charge[k].used;
     }
     vm->limited = pmm_promise(sum) == 0;
-    if (vm->limited)
-        return 0;
-    snprintf(vm->why, sizeof vm->why, "not enough free memory to set aside overhead = %s and disk-changes = %s", size[0], size[1]);
-    return -ENOMEM;
+    return vm->limited ? 0 : -ENOMEM;
+}
+
+int charge_begin(struct vm *vm)
+{
+    char size[CHARGES][16];
+    int err;
+
+    for (unsigned k = 0; k < CHARGES; k++) {
+        struct charge *c = &vm->charge[k];
+
+        *c = (struct charge){ .used = c->used, .kept = c->used, .limit = limit_of(vm->config, k) };
+        format_size(c->limit, size[k], sizeof size[k]);
+    }
+    err = set_aside(vm);
+    if (err == -ENOMEM)
+        snprintf(vm->why, sizeof vm->why, "not enough free memory to set aside overhead = %s and disk-changes = %s", size[0], size[1]);
+    return err;
 }
 
 void charge_end(struct vm *vm)
 {
-    for (unsigned k = 0; k < CHARGES && vm->limited; k++)
-        pmm_unpromise(vm->charge[k].limit - vm->charge[k].used);
-    memset(vm->charge, 0, sizeof vm->charge);
+    for (unsigned k = 0; k < CHARGES; k++) {
+        struct charge *c = &vm->charge[k];
+
+        hv_assert(!DEBUG_LOCKS || c->used == c->kept);     /* all that this start took has come back */
+        if (vm->limited)
+            pmm_unpromise(c->limit - c->used);
+        c->limit = 0;
+    }
     vm->limited = false;
+}
+
+bool charge_explain(struct vm *vm)
+{
+    char size[16];
+
+    for (unsigned k = 0; k < CHARGES; k++) {
+        if (!__atomic_load_n(&vm->charge[k].told, __ATOMIC_RELAXED))
+            continue;
+        format_size(vm->charge[k].limit, size, sizeof size);
+        snprintf(vm->why, sizeof vm->why, "Trivet needs more for it than %s = %s; raise it", keys[k], size);
+        return true;
+    }
+    return false;
 }
 
 static void tell(struct vm *vm, enum charge_kind kind)
@@ -94,30 +135,52 @@ int charge(struct vm *vm, enum charge_kind kind, uint64_t bytes)
 
 void uncharge(struct vm *vm, enum charge_kind kind, uint64_t bytes)
 {
-    __atomic_sub_fetch(&vm->charge[kind].used, bytes, __ATOMIC_RELAXED);
+    uint64_t had = __atomic_fetch_sub(&vm->charge[kind].used, bytes, __ATOMIC_RELAXED);
+
+    hv_assert(had >= bytes);
     if (vm->limited)
         pmm_promise_back(bytes);
 }
 
 void *vm_alloc(struct vm *vm, size_t len)
 {
-    void *p;
+    void *p = calloc(1, len);      /* charge: below */
 
-    if (charge(vm, CHARGE_OVERHEAD, len))
+    if (p && charge(vm, CHARGE_OVERHEAD, heap_cost(p))) {
+        free(p);
         return NULL;
-    p = calloc(1, len);
-    if (!p)
-        uncharge(vm, CHARGE_OVERHEAD, len);
+    }
     return p;
 }
 
 void vm_free(struct vm *vm, void *p, size_t len)
 {
+    uint64_t cost;
+
     if (!p)
         return;
     event_assert_none_in(p, len);
     if (DEBUG_LOCKS)
         memset(p, EVENT_POISON, len);
+    cost = heap_cost(p);
     free(p);
-    uncharge(vm, CHARGE_OVERHEAD, len);
+    uncharge(vm, CHARGE_OVERHEAD, cost);
+}
+
+hpa_t vm_pages(struct vm *vm, unsigned order)
+{
+    hpa_t pa = hpa(0);
+
+    if (charge(vm, CHARGE_OVERHEAD, PAGE_SIZE << order))
+        return pa;
+    pa = pmm_alloc_zero(order, PMM_HV);    /* charge: above */
+    if (!pa.v)
+        uncharge(vm, CHARGE_OVERHEAD, PAGE_SIZE << order);
+    return pa;
+}
+
+void vm_pages_free(struct vm *vm, hpa_t pa, unsigned order)
+{
+    pmm_free(pa, order, PMM_HV);
+    uncharge(vm, CHARGE_OVERHEAD, PAGE_SIZE << order);
 }

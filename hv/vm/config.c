@@ -377,7 +377,7 @@ static void add_guest(struct parse *p, const char *name)
         complain(p, "[guest %s]: at most %d guests are accepted", name, MAX_VMS);
         return;
     }
-    more = realloc(c->guest, (c->nguests + 1) * sizeof *more);
+    more = realloc(c->guest, (c->nguests + 1) * sizeof *more);    /* charge: the configuration is Trivet's own */
     if (!more) {
         p->no_memory = true;
         return;
@@ -461,7 +461,7 @@ static int by_line(const void *a, const void *b)
 /* A zero-terminated copy without the byte-order mark. A NUL byte inside would hide the rest: it is named and made a blank. */
 static char *copy_of(struct parse *p, const char *text, size_t len)
 {
-    char *s = malloc(len + 1);
+    char *s = malloc(len + 1);    /* charge: the configuration is Trivet's own */
     size_t from = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 
     if (!s)
@@ -486,7 +486,7 @@ int config_parse(const char *text, size_t len, const struct config_limits *limit
 
     memset(out, 0, sizeof *out);
     out->host.log = LOG_INFO;
-    out->error = calloc(MAX_ERRORS, sizeof *out->error);
+    out->error = calloc(MAX_ERRORS, sizeof *out->error);    /* charge: the configuration is Trivet's own */
     copy = out->error ? copy_of(&p, text, len) : NULL;
     if (!copy) {
         config_free(out);

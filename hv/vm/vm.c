@@ -71,7 +71,7 @@ int vm_define(const struct guest_config *config, struct vm **out)
         return -EEXIST;
     if (nvms == MAX_VMS)
         return -ENOSPC;
-    vm = calloc(1, sizeof *vm);
+    vm = calloc(1, sizeof *vm);    /* charge: charge_new() */
     if (!vm)
         return -ENOMEM;
     vm->id = nvms;
@@ -80,7 +80,9 @@ int vm_define(const struct guest_config *config, struct vm **out)
     spin_init(&vm->lock, LOCK_VM);
     random_stream_init(&vm->random);
     event_init(&vm->lifecycle, lifecycle, 0);
-    err = console_create(config->name, &vm->console);
+    err = charge_new(vm);
+    if (!err)
+        err = console_create(config->name, vm, &vm->console);
     if (err) {
         free(vm);
         return err;
@@ -198,20 +200,6 @@ static int make_vcpus(struct vm *vm)
     return 0;
 }
 
-/* What engines and devices count by themselves is all taken before the guest runs, so that it is enough to look then. */
-static int within_overhead(struct vm *vm)
-{
-    const struct charge *c = &vm->charge[CHARGE_OVERHEAD];
-    uint64_t all = vm->hv_bytes + c->used;
-    char need[16], limit[16];
-
-    if (!vm->limited || all <= c->limit)
-        return 0;
-    snprintf(vm->why, sizeof vm->why, "Trivet needs %s for it; raise overhead = %s",
-             format_size(all, need, sizeof need), format_size(c->limit, limit, sizeof limit));
-    return -ENOSPC;
-}
-
 /* Everything but memory: also what a reset makes anew. */
 static int make_machine(struct vm *vm)
 {
@@ -228,8 +216,6 @@ static int make_machine(struct vm *vm)
     err = make_vcpus(vm);
     if (!err)
         err = vm->guest_ops->build(vm, vm->config);
-    if (!err)
-        err = within_overhead(vm);
     if (err)
         unmake_machine(vm);
     return err;
@@ -242,7 +228,6 @@ static void drop_memory(struct vm *vm)
         ;
     vm->ops->vm_fini(vm);
     gmem_fini(vm);
-    vm->hv_bytes = 0;
     charge_end(vm);
 }
 
@@ -264,9 +249,6 @@ static int get_memory(struct vm *vm)
         return err;
     }
     err = vm->guest_ops->ram_layout(vm, vm->config);
-    vm->hv_bytes += gmem_overhead(vm);
-    if (!err)
-        err = within_overhead(vm);
     if (err)
         drop_memory(vm);
     return err;
@@ -279,7 +261,7 @@ static void set_state(struct vm *vm, enum vm_state s)
 
 static void no_reason(struct vm *vm, int err)
 {
-    if (!vm->why[0])
+    if (!vm->why[0] && !charge_explain(vm))
         snprintf(vm->why, sizeof vm->why, "%s", err == -ENOMEM ? "not enough free memory" : "its machine could not be made");
 }
 

@@ -246,6 +246,21 @@ def rule_guest_index(files):
                                        f"steers it: {NOSPEC}... */")
 
 
+TAKES_MEMORY = re.compile(r"^\s.*\b(malloc|calloc|realloc|pmm_alloc|pmm_alloc_zero)\(")
+CHARGED = "/* charge: "
+
+
+def rule_charged(files):
+    """Memory for a guest comes from vm_alloc() and vm_pages(), or a comment says who pays for it."""
+    for path, text in files.items():
+        if path.endswith((".c", ".h")) and path.startswith(("hv/", "arch/", "drivers/")) and not path.startswith("arch/host/"):
+            source = text.split("\n")
+            for number, line in enumerate(without_comments(text).split("\n"), 1):
+                found = TAKES_MEMORY.match(line)
+                if found and CHARGED not in source[number - 1]:
+                    yield path, number, f"{found[1]}(): for a guest use vm_alloc() or vm_pages(), else say who pays: {CHARGED}... */"
+
+
 def rule_header_guards(files):
     for path, text in files.items():
         if path.endswith(".h") and "#pragma once" not in text and not re.search(r"#ifndef (\w+)\n#define \1\b", text):

@@ -83,6 +83,13 @@ CASES = {
             ("return t[a->addr];",),
             ("return t[v->regs.gpr[0]];",),
             ("if (i > 7)", "    return 0;", "j = index_nospec(i, 8);", "return t[i];"))]),
+    "charged": (
+        [{"hv/vm/a.c": guarded("p = vm_alloc(vm, 8);", "q = calloc(1, 8);    /* charge: Trivet's own */")},
+         {"hv/mm/pmm.c": "hpa_t pmm_alloc(unsigned order)\n{\n}\n"}, {"arch/host/a.c": guarded("p = malloc(8);")},
+         {"hv/vm/a.c": guarded("/* calloc(1, 8) */")}, {"boot/a.c": guarded("p = malloc(8);")}],
+        [{path: guarded(f"p = {name}(8);")} for path in ("hv/guest/x86/a.c", "hv/mm/a.c", "arch/x86_64/a.c", "drivers/a.c", "hv/vio/a.h")
+         for name in ("malloc", "calloc", "realloc", "pmm_alloc", "pmm_alloc_zero")]
+        + [{"hv/vm/a.c": guarded("/* charge: below */", "p = malloc(8);")}]),
     "header-guards": (
         [{"hv/a.h": "#pragma once\n"}, {"hv/a.h": "#ifndef A_H\n#define A_H\n#endif\n"}], [{"hv/a.h": "int x;\n"}]),
 }

@@ -33,6 +33,7 @@ HOSTS = {
 WAYS_OUT = {"off": "SYSTEM_OFF", "reset": "SYSTEM_RESET", "reset2": "SYSTEM_RESET2"}
 CONFIG = "[host]\nlog = info\n"
 CONFIG += "".join(arm.guest(name, *what[:4], **({"initrd": "m.txt"} if name.startswith("hello") else {})) for name, what in GUESTS.items())
+CONFIG += arm.guest("ticker", "hello-image", "tick", 2, memory="16M")
 CONFIG += "".join(arm.guest(f"out-{how}", "psci", how, 1) for how in WAYS_OUT)
 
 
@@ -50,6 +51,10 @@ def run(machine, name):
 @pytest.mark.parametrize("name", GUESTS)
 def test_guest(machine, name):
     run(machine, name)
+
+
+def test_memory_is_counted(machine):
+    machine.check_counted("ticker")
 
 
 @pytest.mark.parametrize("how", WAYS_OUT)

@@ -98,6 +98,10 @@ def test_stats(machine):
     machine.cmd("stop ticker --force", 30)
 
 
+def test_memory_is_counted(machine):
+    machine.check_counted("ticker")
+
+
 @pytest.mark.parametrize("how", WAYS_OUT)
 def test_way_out(machine, how):
     """Each register that ends or resets a machine: off stays off; who resets again and again is stopped, and both are told."""

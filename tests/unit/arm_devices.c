@@ -24,7 +24,8 @@ static int teardown(void **state)
     (void)state;
     arm_devices_destroy(devices);
     arm_machine_of(&fake_vcpu[0])->devices = NULL;
-    fake_vm.guest = (free(fake_vm.guest), NULL);
+    vm_free(&fake_vm, fake_vm.guest, sizeof(struct arm_machine));
+    fake_vm.guest = NULL;
     fake_stop();
     return 0;
 }

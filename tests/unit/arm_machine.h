@@ -201,7 +201,7 @@ static inline void fake_start(unsigned vcpus)
 /* A machine without build(): what the exits need. */
 static inline void fake_machine(void)
 {
-    struct arm_machine *m = calloc(1, sizeof *m);
+    struct arm_machine *m = vm_alloc(&fake_vm, sizeof *m);
 
     if (!m)
         abort();
@@ -217,6 +217,6 @@ static inline void fake_stop(void)
     for (unsigned i = 0; i < fake_vm.nvcpus; i++)
         guest_arm.vcpu_fini(&fake_vcpu[i]);
     io_fini(&fake_vm);
-    if (event_next() != UINT64_MAX)
+    if (event_next() != UINT64_MAX || fake_vm.charge[CHARGE_OVERHEAD].used)
         abort();   /* something was left behind */
 }

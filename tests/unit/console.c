@@ -190,7 +190,7 @@ static int setup(void **state)
     (void)state;
     host_console_register(&host);
     assert_int_equal(console_init(), 0);
-    assert_int_equal(console_create("debian", &guest), 0);
+    assert_int_equal(console_create("debian", NULL, &guest), 0);
     event_init(&guest_ready, on_guest_input, 0);
     assert_int_equal(console_listen(guest, 1, &guest_ready), 0);
     run_events();

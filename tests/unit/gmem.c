@@ -54,6 +54,11 @@ static uint64_t free_now(void)
     return s.free;
 }
 
+static uint64_t overhead(void)
+{
+    return vm.charge[CHARGE_OVERHEAD].used;
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -68,7 +73,7 @@ static int teardown(void **state)
 {
     (void)state;
     gmem_fini(&vm);
-    return free_now() != free_before;
+    return free_now() != free_before || overhead();
 }
 
 static void expect_s2(uint64_t at, unsigned prot)
@@ -111,9 +116,33 @@ static void test_pc_layout(void **state)
     for (uint64_t at = 0; at < 5 * GIB; at += 64 * KIB)
         assert_int_equal(gmem_in_hole(&vm.gmem, gpa(at)), at >= 512 * MIB && at < 4 * GIB);
     assert_false(gmem_in_hole(&vm.gmem, gpa(512 * MIB - 1)));
-    assert_true(gmem_overhead(&vm) < 128 * KIB);
+    assert_true(overhead() < 128 * KIB);
     assert_int_equal(gmem_add_ram(&vm, gpa(2 * MIB), MIB), -EEXIST);
     assert_int_equal(gmem_add_ram(&vm, gpa(GIB), 64 * GIB), -ENOMEM);
+}
+
+/* Tables and lists are charged to the guest, and given back as they go; beyond its limit there are none. */
+static void test_tables_are_charged(void **state)
+{
+    struct memslot slot = { .base = gpa(GIB), .len = PAGE_SIZE, .host = hpa(GIB), .prot = PROT_RW, .type = MEM_UC, .kind = MEMSLOT_MMIO };
+    uint64_t before = overhead();
+
+    (void)state;
+    assert_int_equal(before, PAGE_SIZE);              /* the root */
+    assert_int_equal(gmem_map(&vm, &slot), 0);
+    assert_int_equal(overhead(), before + 3 * PAGE_SIZE);
+    assert_int_equal(gmem_unmap(&vm, slot.base, slot.len), 0);
+    assert_int_equal(overhead(), before);
+    vm.config = &(struct guest_config){ .name = "g" };
+    assert_int_equal(pmm_promise(2 * PAGE_SIZE), 0);
+    vm.charge[CHARGE_OVERHEAD].limit = 3 * PAGE_SIZE;
+    vm.limited = true;
+    assert_int_equal(gmem_map(&vm, &slot), -ENOMEM);
+    pt_reap(&vm.gmem.s2);
+    assert_int_equal(overhead(), before);
+    assert_int_equal(gmem_add_ram(&vm, gpa(0), 64 * KIB), -ENOMEM);
+    pmm_unpromise(vm.charge[CHARGE_OVERHEAD].limit - overhead());
+    vm.limited = false;
 }
 
 static void test_copies_cross_pieces(void **state)
@@ -225,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_pc_layout, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tables_are_charged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_copies_cross_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_scrub, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rom_and_mmio, setup, teardown),

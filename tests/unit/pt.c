@@ -11,7 +11,7 @@ static struct pt pt;
 static int setup(void **state)
 {
     (void)state;
-    return pt_init(&pt, &fake_format);
+    return pt_init(&pt, &fake_format, NULL);
 }
 
 static int teardown(void **state)
@@ -140,7 +140,7 @@ static void test_wide_root(void **state)
 
     (void)state;
     wide.ia_bits = 41;
-    assert_int_equal(pt_init(&w, &wide), 0);
+    assert_int_equal(pt_init(&w, &wide, NULL), 0);
     assert_int_equal(w.root.v & (4 * PAGE_SIZE - 1), 0);
     assert_int_equal(w.tables, 4);
     assert_int_equal(pt_map(&w, gpa(0), hpa(64 * GIB), PAGE_SIZE, PROT_R, MEM_WB), 0);

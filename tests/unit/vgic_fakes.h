@@ -381,6 +381,6 @@ static inline void fake_stop(void)
     vintc_arm.vm_fini(&fake_vm);
     fake_nregions = 0;
     (void)event_run();
-    if (event_next() != UINT64_MAX || fake_slot_used || fake_vm.hv_bytes)
+    if (event_next() != UINT64_MAX || fake_slot_used || fake_vm.charge[CHARGE_OVERHEAD].used)
         abort();   /* something was left behind */
 }

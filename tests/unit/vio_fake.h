@@ -334,7 +334,7 @@ static void fake_down(void)
     while (vio_release(&vm))
         ;
     vpci_destroy(&vm);
-    if (nregions || vm.hv_bytes)
+    if (nregions || vm.charge[CHARGE_OVERHEAD].used)
         abort();
 }
 

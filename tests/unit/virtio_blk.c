@@ -335,6 +335,32 @@ static void test_zeroes_are_charged(void **state)
     assert_in_range(most, 1, 6);
 }
 
+/* Whatever allocation of its devices goes beyond the guest's limit: they are not made, and nothing is left. */
+static void test_each_allocation_refused(void **state)
+{
+    uint64_t need = vm.charge[CHARGE_OVERHEAD].used, limit;
+    int e = -1;
+
+    (void)state;
+    fake_down();
+    assert_int_equal(pmm_promise(MIB), 0);
+    vm.limited = true;
+    for (limit = 0; limit <= need; limit += 256) {
+        vm.charge[CHARGE_OVERHEAD].limit = limit;
+        e = vpci_create(&vm, &layout);
+        if (!e)
+            e = vio_build(&vm, &config);
+        assert_true(e == -ENOMEM || limit + 256 > need);
+        fake_down();
+    }
+    vm.charge[CHARGE_OVERHEAD].limit = need;
+    assert_int_equal(vpci_create(&vm, &layout), 0);
+    assert_int_equal(vio_build(&vm, &config), 0);
+    fake_down();
+    pmm_unpromise(MIB);
+    fake_up();
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, up, down)
 int main(void)
 {
@@ -348,6 +374,7 @@ int main(void)
         T(test_disk_survives_reset),
         T(test_read_only),
         T(test_disk_limit),
+        T(test_each_allocation_refused),
         T(test_zeroes_are_charged),
     };
 

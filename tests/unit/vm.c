@@ -179,6 +179,12 @@ static int start(void **state)
     return 0;
 }
 
+static void expect_all_back(void)
+{
+    for (unsigned k = 0; k < CHARGES; k++)
+        assert_int_equal(vm->charge[k].used, vm->charge[k].kept);
+}
+
 static int stop(void **state)
 {
     struct pmm_stats s;
@@ -191,8 +197,9 @@ static int stop(void **state)
     assert_int_equal(live_vcpus, 0);
     assert_int_equal(destroys, builds);
     assert_int_equal(loads, unloads);
-    assert_int_equal(vm->hv_bytes, 0);
+    expect_all_back();
     pmm_stats(&s);
+    assert_int_equal(s.promised, 0);
     assert_int_equal(s.by_owner[PMM_GUEST], 0);
     return 0;
 }
@@ -607,6 +614,57 @@ static void test_names(void **state)
     assert_null(vm_by_index(1));
 }
 
+/* Trivet's memory for it is counted: the VM itself while it is off, more while it runs, and the same again after that. */
+static void test_charged(void **state)
+{
+    uint64_t running = vm->charge[CHARGE_OVERHEAD].used, kept = vm->charge[CHARGE_OVERHEAD].kept;
+    struct pmm_stats s;
+
+    (void)state;
+    assert_true(kept >= sizeof(struct vm));
+    assert_true(running >= kept + 2 * sizeof(struct vcpu));
+    assert_true(running <= vm->charge[CHARGE_OVERHEAD].limit);
+    pmm_stats(&s);
+    assert_int_equal(s.promised, vm->charge[CHARGE_OVERHEAD].limit - running);
+    vm_request_off(vm, "test");
+    turns(6);
+    assert_int_equal(vm->charge[CHARGE_OVERHEAD].used, kept);
+    assert_int_equal(vm->charge[CHARGE_OVERHEAD].limit, 0);
+    pmm_stats(&s);
+    assert_int_equal(s.promised, 0);
+    assert_int_equal(vm_start(vm), 0);
+    turns(8);
+    assert_int_equal(vm->charge[CHARGE_OVERHEAD].used, running);
+}
+
+/* With a limit of any size it starts, or does not and says which key to raise; nothing is left behind. */
+static void test_overhead_too_small(void **state)
+{
+    uint64_t need = vm->charge[CHARGE_OVERHEAD].used;
+    bool last = false;
+
+    (void)state;
+    vm_request_off(vm, "test");
+    turns(6);
+    for (config.overhead = 64; config.overhead < need + 4096; config.overhead += 64) {
+        bool up = vm_start(vm) == 0;
+
+        if (up)
+            turns(8);
+        up = up && vm->state == VM_RUNNING;
+        assert_true(up || !last);
+        assert_true(up || (config.overhead < need && strstr(vm->why, "overhead = ") && strstr(vm->why, "raise it")));
+        last = up;
+        vm_request_off(vm, "test");
+        turns(6);
+        assert_int_equal(live_vcpus, 0);
+        expect_all_back();
+    }
+    assert_true(last);
+    config.overhead = 0;
+    destroys = builds;
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
 static int init(void **state)
@@ -622,7 +680,7 @@ int main(void)
         T(test_table), T(test_handler_fails), T(test_fail_kills), T(test_triple_fault_resets), T(test_reset_loop), T(test_irq),
         T(test_irq_window), T(test_nmi), T(test_halt), T(test_doze), T(test_halt_nmi), T(test_wait_sipi), T(test_kick), T(test_tlb_flush_waits_for_nobody_outside),
         T(test_pause), T(test_kill_paused), T(test_exit_code), T(test_build_fails),
-        T(test_a_busy_device_keeps_the_memory), T(test_build_in_steps), T(test_off_while_starting), T(test_names),
+        T(test_a_busy_device_keeps_the_memory), T(test_build_in_steps), T(test_off_while_starting), T(test_names), T(test_charged), T(test_overhead_too_small),
     };
 
     return cmocka_run_group_tests(tests, init, NULL);

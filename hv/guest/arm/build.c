@@ -68,7 +68,8 @@ static int build_machine(struct vm *vm, const struct guest_config *c, struct arm
 static void drop_load(struct arm_machine *m)
 {
     arm_load_end(m->load);
-    free(m->load);
+    if (m->load)
+        vm_free(m->load->vm, m->load, sizeof *m->load);
     m->load = NULL;
 }
 
@@ -95,7 +96,7 @@ int arm_build(struct vm *vm, const struct guest_config *c)
     for (uint32_t i = 0; i < vm->nvcpus; i++)
         arm_set(vm->vcpu[i], ARM_VMPIDR_EL2, 1ull << 31 | vgic_affinity(i));
     err = build_machine(vm, c, m);
-    m->load = err ? NULL : calloc(1, sizeof *m->load);
+    m->load = err ? NULL : vm_alloc(vm, sizeof *m->load);
     if (m->load == NULL)
         return err ? err : -ENOMEM;
     m->load->vm = vm;

@@ -5,7 +5,6 @@
  */
 #include "tables.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <zlib.h>
 
 enum { SYSTEM_TABLE_LEN = 120, CONFIG_ENTRY = 24, CONFIG_ENTRIES = 3, REVISION = 2 << 16 | 70 };
@@ -84,7 +83,7 @@ static uint64_t system_table(struct tables *t, uint64_t rsdp)
 
 int arm_efi_build(struct load *l)
 {
-    struct tables t = { .vm = l->vm, .buf = calloc(1, TABLES_ROOM), .base = l->tables, .room = TABLES_ROOM, .model = "TRIVETA6" };
+    struct tables t = { .vm = l->vm, .buf = vm_alloc(l->vm, TABLES_ROOM), .base = l->tables, .room = TABLES_ROOM, .model = "TRIVETA6" };
     int err;
 
     if (!t.buf)
@@ -94,6 +93,6 @@ int arm_efi_build(struct load *l)
     err = t.full ? -ENOSPC : gmem_write(l->vm, gpa(t.base), t.buf, t.used);
     if (err)
         snprintf(l->vm->why, sizeof l->vm->why, "its ACPI tables could not be written");
-    free(t.buf);
+    vm_free(l->vm, t.buf, TABLES_ROOM);
     return err;
 }

@@ -7,7 +7,6 @@
 #include <hv/random.h>
 #include <libfdt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct tree { void *fdt; int err; };
@@ -332,7 +331,7 @@ static void write_tree(struct tree *t, const struct load *l)
 
 int arm_fdt_build(struct load *l)
 {
-    struct tree t = { .fdt = calloc(1, FDT_ROOM) };
+    struct tree t = { .fdt = vm_alloc(l->vm, FDT_ROOM) };
     int err;
 
     if (!t.fdt)
@@ -341,6 +340,6 @@ int arm_fdt_build(struct load *l)
     err = t.err ? -EINVAL : gmem_write(l->vm, gpa(l->fdt), t.fdt, fdt_totalsize(t.fdt));
     if (err)
         snprintf(l->vm->why, sizeof l->vm->why, "its device tree could not be written: %s", t.err ? fdt_strerror(t.err) : "no RAM there");
-    free(t.fdt);
+    vm_free(l->vm, t.fdt, FDT_ROOM);
     return err;
 }

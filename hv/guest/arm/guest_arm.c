@@ -1,11 +1,10 @@
 /* The guest_ops of ARM64 guests. */
 #include "arm.h"
 #include "arm_dev.h"
-#include <stdlib.h>
 
 static int arm_vcpu_init(struct vcpu *v)
 {
-    struct arm_vcpu *a = calloc(1, sizeof *a);
+    struct arm_vcpu *a = vm_alloc(v->vm, sizeof *a);
 
     if (a == NULL)
         return -ENOMEM;
@@ -18,7 +17,7 @@ static int arm_vcpu_init(struct vcpu *v)
 
 static void arm_vcpu_fini(struct vcpu *v)
 {
-    free(v->guest);
+    vm_free(v->vm, v->guest, sizeof(struct arm_vcpu));
     v->guest = NULL;
 }
 

@@ -12,7 +12,6 @@
 #include <hv/percpu.h>
 #include <hv/share.h>
 #include <hv/time.h>
-#include <stdlib.h>
 #include <string.h>
 #include "its.h"
 
@@ -434,14 +433,13 @@ int its_create(struct vgic *g, const struct vgic_layout *l)
 {
     static const struct io_ops ops = { its_read, its_write, 1 | 2 | 4 | 8 };
 
-    g->lpi = calloc(VGIC_LPI_BANKS, sizeof *g->lpi);
+    g->lpi = vm_alloc(g->vm, VGIC_LPI_BANKS * sizeof *g->lpi);
     if (!g->lpi)
         return -ENOMEM;
     for (unsigned n = 0; n < VGIC_LPI_BANKS; n++) {
         g->lpi[n].edge = g->lpi[n].group1 = ~0u;
         memset(g->lpi[n].route, ROUTE_NONE, sizeof g->lpi[n].route);
     }
-    g->vm->hv_bytes += VGIC_LPI_BANKS * sizeof *g->lpi;
     g->its.s.version = VGIC_STATE_VERSION;
     g->its.base = l->its;
     event_init(&g->its.work, work_event, this_cpu()->id);

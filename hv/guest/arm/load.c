@@ -7,7 +7,6 @@
 #include <hv/files.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -120,16 +119,25 @@ static int load_image(struct load *l, struct file f)
 
 struct inflation { struct load *l; z_stream z; uint64_t done; uint8_t buf[INFLATE_STEP]; };
 
+/* zlib does not say how long what it gives back is. */
+struct z_block { uint64_t len, pad; uint8_t at[]; };
+
 static void *z_alloc(void *opaque, unsigned n, unsigned size)
 {
-    (void)opaque;
-    return calloc(n, size);
+    size_t len = sizeof(struct z_block) + (size_t)n * size;
+    struct z_block *b = vm_alloc(opaque, len);
+
+    if (!b)
+        return NULL;
+    b->len = len;
+    return b->at;
 }
 
 static void z_free(void *opaque, void *p)
 {
-    (void)opaque;
-    free(p);
+    struct z_block *b = container_of(p, struct z_block, at);
+
+    vm_free(opaque, b, b->len);
 }
 
 /* `n` more bytes of the Image; the first of them hold its header. */
@@ -171,13 +179,13 @@ void arm_load_end(struct load *l)
     if (!l || !l->inflation)
         return;
     (void)inflateEnd(&l->inflation->z);
-    free(l->inflation);
+    vm_free(l->vm, l->inflation, sizeof *l->inflation);
     l->inflation = NULL;
 }
 
 static int load_gzip(struct load *l, struct file f)
 {
-    struct inflation *s = calloc(1, sizeof *s);
+    struct inflation *s = vm_alloc(l->vm, sizeof *s);
 
     if (!s)
         return -ENOMEM;
@@ -185,6 +193,7 @@ static int load_gzip(struct load *l, struct file f)
     s->l = l;
     s->z.zalloc = z_alloc;
     s->z.zfree = z_free;
+    s->z.opaque = l->vm;
     s->z.next_in = (z_const Bytef *)f.at;
     s->z.avail_in = (unsigned)f.len;
     if (f.len > UINT32_MAX)

@@ -1,7 +1,6 @@
 /* vgic.c: the state of the guest's interrupts, where each belongs, and the controller as vintc_ops. */
 #include <hv/log.h>
 #include <hv/percpu.h>
-#include <stdlib.h>
 #include <string.h>
 #include "vgic_int.h"
 
@@ -208,7 +207,7 @@ struct vgic_cpu *vgic_this_cpu(const struct vgic *g)
 
 static int gic_vm_init(struct vm *vm)
 {
-    struct vgic *g = calloc(1, sizeof *g);
+    struct vgic *g = vm_alloc(vm, sizeof *g);
 
     if (!g)
         return -ENOMEM;
@@ -216,7 +215,6 @@ static int gic_vm_init(struct vm *vm)
     spin_init(&g->lock, LOCK_VINTC);
     g->s.version = VGIC_STATE_VERSION;
     vm->vintc = g;
-    vm->hv_bytes += sizeof *g;
     return 0;
 }
 
@@ -228,9 +226,8 @@ static void gic_vm_fini(struct vm *vm)
         return;
     if (g->gicc_mapped && gmem_unmap(vm, gpa(g->gicc), VGIC_GICC_LEN))
         log_err("%s: its GICC cannot be unmapped", vm->config->name);
-    vm->hv_bytes -= sizeof *g + (g->lpi ? VGIC_LPI_BANKS * sizeof *g->lpi : 0);
-    free(g->lpi);
-    free(g);
+    vm_free(vm, g->lpi, VGIC_LPI_BANKS * sizeof *g->lpi);
+    vm_free(vm, g, sizeof *g);
     vm->vintc = NULL;
 }
 
@@ -241,7 +238,7 @@ static int gic_vcpu_init(struct vcpu *v)
 
     if (!g || v->id >= MAX_VCPUS)
         return -EINVAL;
-    c = calloc(1, sizeof *c);
+    c = vm_alloc(v->vm, sizeof *c);
     if (!c)
         return -ENOMEM;
     c->v = v;
@@ -253,7 +250,6 @@ static int gic_vcpu_init(struct vcpu *v)
     memset(c->s.local.home, (int)v->id, sizeof c->s.local.home);
     vtimer_cpu_init(c);
     v->vintc = c;
-    v->vm->hv_bytes += sizeof *c;
     g->cpu[v->id] = c;                /* nospec: at creation */
     if (g->n <= v->id)
         g->n = (uint16_t)(v->id + 1);
@@ -273,9 +269,8 @@ static void gic_vcpu_fini(struct vcpu *v)
     g->cpu[c->id] = NULL;
     g->version = 0;                   /* the machine is being taken apart: nothing is delivered any more */
     spin_unlock(&g->lock);
-    v->vm->hv_bytes -= sizeof *c;
     v->vintc = NULL;
-    free(c);
+    vm_free(v->vm, c, sizeof *c);
 }
 
 static void gic_set_line(struct vm *vm, uint32_t line, bool level)

@@ -4,7 +4,6 @@
  * checked as a whole before anything is touched, and what the code relies on is put right or refused.
  */
 #include <hv/percpu.h>
-#include <stdlib.h>
 #include <string.h>
 #include "vgic_int.h"
 
@@ -265,7 +264,7 @@ static void restore_all(struct vgic *g, const struct saved *s)
 int vgic_restore(struct vm *vm, const void *buf, size_t len)
 {
     struct vgic *g = vm->vintc;
-    void *copy = len == vgic_save_size(vm) ? malloc(len) : NULL;
+    void *copy = len == vgic_save_size(vm) ? vm_alloc(vm, len) : NULL;
     struct saved s;
 
     if (!copy)
@@ -273,13 +272,13 @@ int vgic_restore(struct vm *vm, const void *buf, size_t len)
     memcpy(copy, buf, len);
     s = parts_of(g, copy);
     if (!g->version || !clean(g, &s)) {
-        free(copy);
+        vm_free(vm, copy, len);
         return -EINVAL;
     }
     spin_lock(&g->lock);
     restore_all(g, &s);
     spin_unlock(&g->lock);
-    free(copy);
+    vm_free(vm, copy, len);
     vtimer_sync_clock(vm);
     for (unsigned n = 0; n < g->n; n++)
         vtimer_cpu_restored(g->cpu[n]);

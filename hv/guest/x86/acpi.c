@@ -3,7 +3,6 @@
 #include "platform.h"
 #include <hv/tables.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 extern const unsigned char dsdt_aml_code[];
@@ -125,7 +124,7 @@ static uint64_t build_all(struct tables *t, uint32_t ncpus)
 
 int x86_acpi_build(struct vm *vm, uint64_t *rsdp)
 {
-    struct tables t = { .vm = vm, .buf = calloc(1, AREA_LEN), .base = PLAT_ACPI_LOW, .room = AREA_LEN, .model = "TRIVETPC" };
+    struct tables t = { .vm = vm, .buf = vm_alloc(vm, AREA_LEN), .base = PLAT_ACPI_LOW, .room = AREA_LEN, .model = "TRIVETPC" };
     int err;
 
     if (t.buf == NULL)
@@ -134,6 +133,6 @@ int x86_acpi_build(struct vm *vm, uint64_t *rsdp)
     err = t.full ? -ENOSPC : gmem_write(vm, gpa(t.base), t.buf, t.used);
     if (err != 0)
         snprintf(vm->why, sizeof vm->why, "its ACPI tables could not be written: error %d", err);
-    free(t.buf);
+    vm_free(vm, t.buf, AREA_LEN);
     return err;
 }

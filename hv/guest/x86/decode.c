@@ -4,7 +4,6 @@
  */
 #include "insn.h"
 #include <Zydis/Zydis.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum op_flags {
@@ -408,11 +407,6 @@ int x86_decode(struct x86_insn *in, const uint8_t *bytes, unsigned n, unsigned b
         return 0;
     in->mem = names_memory(&z);
     return sse_find(in, &z, &p) ? 0 : -ENOTSUP;
-}
-
-struct x86_insn *x86_insn_cache_new(void)
-{
-    return calloc(X86_INSN_CACHE, sizeof(struct x86_insn));
 }
 
 static bool cache_hit(const struct x86_insn *in, const uint8_t buf[16], unsigned n, unsigned bits)

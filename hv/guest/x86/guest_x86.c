@@ -2,18 +2,19 @@
 #include "x86.h"
 #include "insn.h"
 #include "x86_devices.h"
-#include <stdlib.h>
 #include <string.h>
+
+#define INSNS_LEN (X86_INSN_CACHE * sizeof(struct x86_insn))
 
 static int x86_vcpu_init(struct vcpu *v)
 {
-    struct x86_vcpu *x = calloc(1, sizeof *x);
+    struct x86_vcpu *x = vm_alloc(v->vm, sizeof *x);
 
     if (x == NULL)
         return -ENOMEM;
-    x->insns = x86_insn_cache_new();
+    x->insns = vm_alloc(v->vm, INSNS_LEN);
     if (x->insns == NULL) {
-        free(x);
+        vm_free(v->vm, x, sizeof *x);
         return -ENOMEM;
     }
     v->guest = x;
@@ -28,9 +29,9 @@ static void x86_vcpu_fini(struct vcpu *v)
 
     if (x == NULL)
         return;
-    free(x->insns);
-    free(x->fpu);
-    free(x);
+    vm_free(v->vm, x->insns, INSNS_LEN);
+    vm_free(v->vm, x->fpu, X86_FPU_MAX);
+    vm_free(v->vm, x, sizeof *x);
     v->guest = NULL;
 }
 

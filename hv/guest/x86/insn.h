@@ -40,7 +40,6 @@ struct x86_insn {
     struct x86_mode_regs mode;
 };
 static inline struct x86_insn *x86_insn_slot(const struct vcpu *v, uint64_t pc) { return &x86_of(v)->insns[(pc ^ pc >> 6) & (X86_INSN_CACHE - 1)]; }
-struct x86_insn *x86_insn_cache_new(void);
 /* Decodes bytes. 0: *in is filled. -ENOEXEC: not an instruction; -EAGAIN: more bytes are needed; -ENOTSUP: not one that is emulated. */
 int must_check x86_decode(struct x86_insn *in, const uint8_t *bytes, unsigned n, unsigned bits);
 /* The instruction at the vCPU's pc. Fetches and decodes, through the cache. NULL with *err 0: a fault was queued, or run again; else as x86_decode, with the bytes in buf. */

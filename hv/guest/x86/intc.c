@@ -1,13 +1,12 @@
 /* An x86 VM's interrupt controllers as vintc_ops: how lines and messages reach LAPICs, IOAPIC and PIC. */
 #include <hv/log.h>
 #include <hv/vm.h>
-#include <stdlib.h>
 #include "x86_devices.h"
 #include "x86_intc.h"
 
 static int intc_vm_init(struct vm *vm)
 {
-    struct x86_intc *x = calloc(1, sizeof *x);
+    struct x86_intc *x = vm_alloc(vm, sizeof *x);
 
     if (!x)
         return -ENOMEM;
@@ -23,7 +22,7 @@ static int intc_vm_init(struct vm *vm)
 static void intc_vm_fini(struct vm *vm)
 {
     x86_devices_destroy(vm);
-    free(vm->vintc);
+    vm_free(vm, vm->vintc, sizeof(struct x86_intc));
     vm->vintc = NULL;
 }
 

@@ -1,7 +1,6 @@
 /* Linux bzImage: the 64-bit boot protocol, or the 32-bit one for kernels that have no other (Linux Documentation/arch/x86/boot.rst). */
 #include "load.h"
 #include "platform.h"
-#include <stdlib.h>
 #include <string.h>
 
 /* Offsets in the file, and in struct boot_params ("zero page"). */
@@ -133,7 +132,7 @@ static int put_page_tables(struct load *l, uint64_t *cr3)
 
     if (err != 0)
         return err;
-    t = calloc(6, PAGE_SIZE);
+    t = vm_alloc(l->vm, 6 * PAGE_SIZE);
     if (t == NULL)
         return -ENOMEM;
     t[0] = (at + PAGE_SIZE) | 3;
@@ -142,14 +141,14 @@ static int put_page_tables(struct load *l, uint64_t *cr3)
     for (unsigned i = 0; i < 2048; i++)
         t[1024 + i] = (uint64_t)i << 21 | 0x83;
     err = load_copy(l, at, t, 6 * PAGE_SIZE);
-    free(t);
+    vm_free(l->vm, t, 6 * PAGE_SIZE);
     *cr3 = at;
     return err;
 }
 
 static int put_boot_params(struct load *l, const struct bzimage *b, uint64_t *at)
 {
-    uint8_t *bp = calloc(1, BP_SIZE);
+    uint8_t *bp = vm_alloc(l->vm, BP_SIZE);
     int err;
 
     if (bp == NULL)
@@ -162,7 +161,7 @@ static int put_boot_params(struct load *l, const struct bzimage *b, uint64_t *at
         err = load_alloc(l, BP_SIZE, PAGE_SIZE, 0, 0xa0000, "boot parameters", at);
     if (err == 0)
         err = load_copy(l, *at, bp, BP_SIZE);
-    free(bp);
+    vm_free(l->vm, bp, BP_SIZE);
     return err;
 }
 

@@ -1,6 +1,5 @@
 /* Multiboot 0.6.96 (version 1): ELF or address-fields kernels, modules, command line, memory map. No framebuffer. */
 #include "load.h"
-#include <stdlib.h>
 #include <string.h>
 
 enum { MB_MAGIC = 0x1badb002, MB_BOOT_MAGIC = 0x2badb002, MB_SEARCH = 8192, MB_ADDRESSES = 1 << 16 };
@@ -142,7 +141,7 @@ static int put_info(struct load *l, uint64_t *at)
 
     if (err != 0)
         return err;
-    b = calloc(1, sizeof *b);
+    b = vm_alloc(l->vm, sizeof *b);
     if (b == NULL)
         return -ENOMEM;
     b->info.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODS | INFO_MMAP | INFO_NAME;
@@ -154,7 +153,7 @@ static int put_info(struct load *l, uint64_t *at)
     err = put_modules(l, b, *at);
     if (err == 0)
         err = load_copy(l, *at, b, sizeof *b);
-    free(b);
+    vm_free(l->vm, b, sizeof *b);
     return err;
 }
 

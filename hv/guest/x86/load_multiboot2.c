@@ -1,6 +1,5 @@
 /* Multiboot 2 (specification 2.0), i386 protected-mode entry: ELF-32, ELF-64 or address-tag kernels. */
 #include "load.h"
-#include <stdlib.h>
 #include <string.h>
 
 enum { MB2_MAGIC = 0xe85250d6, MB2_BOOT_MAGIC = 0x36d76289, MB2_SEARCH = 32768, HEADER_ADDRESS = 2, HEADER_ENTRY = 3, HEADER_MAX_TAGS = 64 };
@@ -147,7 +146,7 @@ static int fill(struct load *l, struct info *i)
 
 static int put_info(struct load *l, uint64_t *at)
 {
-    struct info i = { .buf = calloc(2, INFO_MAX) };
+    struct info i = { .buf = vm_alloc(l->vm, 2 * INFO_MAX) };
     int err;
 
     if (i.buf == NULL)
@@ -157,7 +156,7 @@ static int put_info(struct load *l, uint64_t *at)
         err = fill(l, &i);
     if (err == 0)
         err = load_copy(l, *at, i.buf, i.len);
-    free(i.buf);
+    vm_free(l->vm, i.buf, 2 * INFO_MAX);
     return err;
 }
 

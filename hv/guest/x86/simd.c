@@ -1,6 +1,6 @@
 /* SIMD moves between a device and a register. The registers are in the XSAVE area's standard format (APM vol 2 §11.5.3). */
 #include "emulate.h"
-#include <stdlib.h>
+#include <hv/vm.h>
 #include <string.h>
 
 enum { XSAVE_ST = 32, XSAVE_XMM = 160, XSAVE_BV = 512, XSAVE_YMM_HIGH = 576, XSAVE_BV_SSE = 2, XSAVE_BV_X87 = 1, XSAVE_BV_AVX = 4 };
@@ -10,7 +10,7 @@ static uint8_t *fpu_area(struct vcpu *v, size_t *len)
     struct x86_vcpu *x = x86_of(v);
 
     if (x->fpu == NULL)
-        x->fpu = calloc(1, X86_FPU_MAX);
+        x->fpu = vm_alloc(v->vm, X86_FPU_MAX);
     *len = X86_FPU_MAX;
     if (x->fpu == NULL || v->ops->get_fpu_regs == NULL || v->ops->get_fpu_regs(v, x->fpu, len) != 0)
         return NULL;

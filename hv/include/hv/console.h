@@ -6,7 +6,8 @@
 #include <hv/event.h>
 #include <hv/types.h>
 struct console;
-int must_check console_create(const char *name, struct console **);    /* for good: -ENOMEM */
+struct vm;
+int must_check console_create(const char *name, struct vm *payer, struct console **);    /* for good; NULL: Trivet pays. -ENOMEM */
 /* Guest or shell output: kept in the ring; shown when attached. Never blocks: a slow line drops from the display and counts. */
 void console_write(struct console *, const char *, size_t);
 /* A device that takes input: `ready` is posted when input waits; the device with the highest priority gets it (UART 1, virtio console 2). 0 or -ENOSPC. */

@@ -29,7 +29,6 @@ int must_check gmem_add_ram(struct vm *, gpa_t base, uint64_t len);
 /* Zeroes up to `budget` bytes of RAM that was not zeroed yet; true while more remains. Called from events before the guest starts. */
 bool gmem_scrub(struct vm *, uint64_t budget);
 void gmem_scrub_again(struct vm *);                    /* from the start: for a reset, while no vCPU runs */
-uint64_t gmem_overhead(const struct vm *);             /* bytes of tables and lists beyond the guest's own RAM */
 int must_check gmem_map(struct vm *, const struct memslot *);   /* MMIO or ROM slot that somebody else owns; ROM only before the VM runs */
 int must_check gmem_unmap(struct vm *, gpa_t, uint64_t len);    /* of MMIO slots: domains, stage 2, flush all, reap. -EINVAL: cuts a slot, or RAM */
 /*

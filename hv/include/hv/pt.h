@@ -17,6 +17,9 @@ struct pt_format {
     unsigned (*prot)(uint64_t pte, unsigned level);
     enum memtype (*type)(uint64_t pte, unsigned level); /* NULL: every leaf counts as MEM_WB when it is split or protected */
 };
+struct pt;
+/* Who pays for tables: called before some are taken, and after they were given back (bytes < 0: never fails). Lock held or not. */
+typedef int pt_pay(struct pt *, int64_t bytes);
 struct pt {
     const struct pt_format *fmt;
     hpa_t root, limbo;
@@ -27,8 +30,9 @@ struct pt {
      * for a moment, in which this makes every CPU forget what it has of [ia, ia+len). Set by the owner; called with the lock held.
      */
     void (*forget)(struct pt *, uint64_t ia, uint64_t len);
+    pt_pay *pay;
 };
-int must_check pt_init(struct pt *, const struct pt_format *);  /* an empty root. -ENOMEM */
+int must_check pt_init(struct pt *, const struct pt_format *, pt_pay *);  /* an empty root; pay: NULL: nobody pays. -ENOMEM */
 void pt_fini(struct pt *);                             /* frees every table; nobody may be walking it */
 /* len, ia, oa: multiples of 4 KiB. Uses the largest leaves that alignment allows. -EEXIST if anything is mapped there. -ENOMEM undoes. */
 /* -EINVAL: not aligned, or beyond ia_bits. Any CPU. */

@@ -46,7 +46,6 @@ struct vm {
     uint32_t resets, quick_resets;   /* quick: in a row, each soon after the start */
     uint64_t paused_ns;              /* time_ns() at which it was paused; 0: it is not */
     struct random_stream random;     /* what this guest gets of random numbers: by virtio, TRNG, seeds */
-    uint64_t hv_bytes;               /* what engines and devices count by themselves of Trivet's memory for this guest */
     struct share share;
     struct charge charge[CHARGES];   /* private to charge.c; read by anybody */
     bool limited;                    /* the limits count: set from start to stop */
