@@ -5,6 +5,8 @@ corpus.py unpack NAME DIR    writes each input into a file of DIR (the runner do
 corpus.py refresh [NAME...]  chooses anew from what the fuzzers found in build/fuzz/NAME/corpus: the fewest inputs that reach all that they
                              reach together (libFuzzer's -merge), the short ones first, at most BUDGET bytes of text each
 
+tests/fuzz/corpus/NAME/found.txt, in the same form, holds inputs that found a mistake: they stay.
+
 A line is hexadecimal after `x `, or text after `t `, where a byte that is no printable ASCII is \\xNN and a backslash is doubled.
 Other files of tests/fuzz/corpus/NAME are inputs as they are.
 """
@@ -41,7 +43,7 @@ def kept(name):
     for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
         with open(os.path.join(folder, entry), "rb") as file:
             data = file.read()
-        inputs += [decode(line) for line in data.decode("ascii").split("\n") if line] if entry == "inputs.txt" else [data]
+        inputs += [decode(line) for line in data.decode("ascii").split("\n") if line] if entry.endswith(".txt") else [data]
     return inputs
 
 
