@@ -11,15 +11,18 @@
 #include "spec_entry.h"
 #include "vmx.h"
 
-#define MSR_SPEC_CTRL 0x48u
-#define MSR_ARCH_CAPABILITIES 0x10au
-#define MSR_FLUSH_CMD 0x10bu
 #define MSR_MCU_OPT_CTRL 0x123u
 #define MSR_DE_CFG 0xc0011029u      /* bit 1: LFENCE waits (AMD) */
 #define MSR_BP_CFG 0xc001102eu      /* bit 4: BpSpecReduce (Zen 5) */
 #define EFER_AIBRSE (1ull << 21)
 #define L7_ARCH_CAPS 29
 #define L7_SRBDS_CTRL 9
+/* Bits of CPUID that struct spec_offer is about. */
+#define L7_EDX_SPEC (1u << 10 | 1u << 26 | 1u << 27 | 1u << 28 | 1u << 29 | 1u << 31)
+#define L72_EDX_SPEC 0x3fu
+#define X8_EBX_SPEC 0x770fd000u
+#define X21_EAX_SPEC 0xf8000124u
+#define X21_ECX_SPEC 6u
 #define CAPS_GDS_CTRL 25
 #define HYPERVISOR 31               /* CPUID 1 ECX */
 
@@ -89,7 +92,7 @@ static struct spec_facts facts(void)
         f.x21_ecx = cpuid(0x80000021, 0).c;
     }
     if (l7.d >> L7_ARCH_CAPS & 1)
-        f.arch_caps = rdmsr(MSR_ARCH_CAPABILITIES);
+        f.arch_caps = rdmsr(SPEC_MSR_CAPS);
     if ((l7.d >> L7_SRBDS_CTRL & 1) || (f.arch_caps >> CAPS_GDS_CTRL & 1))
         f.mcu_opt = rdmsr(MSR_MCU_OPT_CTRL);
     return f;
@@ -124,7 +127,7 @@ void arch_mitigations_init(void)
 static void set_up_cpu(void)
 {
     if (spec.spec_ctrl && (spec.host || spec.ibrs_exit))
-        wrmsr(MSR_SPEC_CTRL, spec.host);
+        wrmsr(SPEC_MSR_CTRL, spec.host);
     if (spec.auto_ibrs)
         wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_AIBRSE);
     if (spec.lfence)
@@ -150,7 +153,7 @@ void spec_flush_l1d(void)
     volatile const uint8_t *p = evict;
 
     if (!spec.flush_by_reads) {
-        wrmsr(MSR_FLUSH_CMD, 1);
+        wrmsr(SPEC_MSR_FLUSH, 1);
         return;
     }
     for (size_t i = 0; i < sizeof evict; i += PAGE_SIZE)
@@ -159,6 +162,29 @@ void spec_flush_l1d(void)
     for (size_t i = 0; i < sizeof evict; i += 64)
         (void)p[i];
     __asm__ volatile("lfence" : : : "memory");
+}
+
+/* ---- what guests see ---- */
+
+void spec_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
+{
+    const struct spec_offer *g = &spec.guest;
+    const struct { uint32_t leaf, subleaf, reg, about, offered; } rows[] = {
+        { 7, 0, 3, L7_EDX_SPEC, g->l7_edx }, { 7, 2, 3, L72_EDX_SPEC, g->l7_2_edx }, { 0x80000008, 0, 1, X8_EBX_SPEC, g->x8_ebx },
+        { 0x80000021, 0, 0, X21_EAX_SPEC, g->x21_eax }, { 0x80000021, 0, 2, X21_ECX_SPEC, g->x21_ecx },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+        if (rows[i].leaf == leaf && rows[i].subleaf == subleaf)
+            regs[rows[i].reg] = (regs[rows[i].reg] & ~rows[i].about) | rows[i].offered;
+}
+
+int spec_get_caps(uint64_t *val)
+{
+    if (!(spec.guest.l7_edx >> L7_ARCH_CAPS & 1))
+        return -ENOENT;
+    *val = spec.guest.arch_caps;
+    return 0;
 }
 
 /* ---- a vCPU's SPEC_CTRL ---- */

@@ -24,9 +24,18 @@ struct spec_facts {
 #define SPEC_CTRL_IBRS      (1ull << 0)
 #define SPEC_CTRL_STIBP     (1ull << 1)
 #define SPEC_CTRL_SSBD      (1ull << 2)
+#define SPEC_CTRL_IPRED_DIS (3ull << 3)   /* for user mode and for the supervisor; so are the next */
+#define SPEC_CTRL_RRSBA_DIS_U (1ull << 5)
 #define SPEC_CTRL_RRSBA_DIS (1ull << 6)
 #define SPEC_CTRL_PSFD      (1ull << 7)
+#define SPEC_CTRL_DDPD_U    (1ull << 8)
 #define SPEC_CTRL_BHI_DIS   (1ull << 10)
+
+/* What a guest reads of this in CPUID and IA32_ARCH_CAPABILITIES, so that it can protect itself: nothing that the CPU lacks or the engines do not pass on. */
+struct spec_offer {
+    uint32_t l7_edx, l7_2_edx, x8_ebx, x21_eax, x21_ecx;
+    uint64_t arch_caps;            /* where l7_edx says that the MSR is there */
+};
 
 /* What is done. */
 struct spec_plan {
@@ -45,6 +54,7 @@ struct spec_plan {
     bool bp_spec_reduce;           /* BP_CFG bit 4 (AMD, SRSO) */
     uint64_t mcu_clear;            /* bits of IA32_MCU_OPT_CTRL that turn protection off and are cleared */
     bool split_exec;               /* guests' large pages are not executable; what they execute is mapped by 4 KiB pages (iTLB multihit) */
+    struct spec_offer guest;
     struct mitigation_report told;
 };
 
@@ -69,6 +79,10 @@ struct spec_vcpu {
 void spec_vcpu_reset(struct spec_vcpu *);
 /* Own CPU, when it turns to a vCPU: the first time, this CPU is set up. */
 void spec_load(void);
+/* CPUID for guests: in these registers, the bits that spec.guest is about are made its own. */
+void spec_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+/* IA32_ARCH_CAPABILITIES for guests. -ENOENT: they have none. */
+int spec_get_caps(uint64_t *val);
 /* A guest's SPEC_CTRL. -ENOENT: this CPU has none. -EINVAL: bits that it lacks. Afterwards SPEC_READ says whether accesses need not exit. */
 int spec_get(const struct spec_vcpu *, uint64_t *val);
 int spec_check(uint64_t val);

@@ -8,9 +8,9 @@
 #include "spec.h"
 
 /* CPUID 80000008h EBX; 80000021h EAX and ECX; 7 EBX is not asked */
-enum { X8_IBPB = 12, X8_IBRS = 14, X8_STIBP = 15, X8_IBRS_SAME_MODE = 19, X8_SSBD = 24, X8_VIRT_SSBD = 25, X8_SSB_NO = 26, X8_PSFD = 28,
-       X8_BTC_NO = 29, X8_IBPB_RET = 30 };
-enum { X21_LFENCE = 2, X21_VERW_CLEAR = 5, X21_AUTO_IBRS = 8, X21_IBPB_BRTYPE = 28, X21_SRSO_NO = 29, X21_SRSO_USER_NO = 30, X21_BP_SPEC_REDUCE = 31 };
+enum { X8_IBPB = 12, X8_IBRS = 14, X8_STIBP = 15, X8_IBRS_ALWAYS = 16, X8_STIBP_ALWAYS = 17, X8_IBRS_PREFERRED = 18, X8_IBRS_SAME_MODE = 19, X8_SSBD = 24,
+       X8_SSB_NO = 26, X8_PSFD = 28, X8_BTC_NO = 29, X8_IBPB_RET = 30 };
+enum { X21_LFENCE = 2, X21_VERW_CLEAR = 5, X21_AUTO_IBRS = 8, X21_SBPB = 27, X21_IBPB_BRTYPE = 28, X21_SRSO_NO = 29, X21_SRSO_USER_NO = 30, X21_BP_SPEC_REDUCE = 31 };
 enum { X21C_TSA_SQ_NO = 1, X21C_TSA_L1_NO = 2 };
 enum { ZEN1_2 = 0x17, HYGON = 0x18, ZEN3_4 = 0x19, ZEN5 = 0x1a };
 
@@ -158,10 +158,24 @@ static void spec_ctrl(struct state *s)
                        (x8(s, X8_PSFD) ? SPEC_CTRL_PSFD : 0);
 }
 
+/* SBPB and IBPB are writes of PRED_CMD; BpSpecReduce is an MSR that guests do not have. SSBD by LS_CFG or VIRT_SPEC_CTRL is not passed on. */
+static void offer(struct state *s)
+{
+    const uint32_t ctrl = 1u << X8_IBRS | 1u << X8_STIBP | 1u << X8_IBRS_ALWAYS | 1u << X8_STIBP_ALWAYS | 1u << X8_IBRS_PREFERRED | 1u << X8_IBRS_SAME_MODE |
+                          1u << X8_SSBD | 1u << X8_PSFD;
+    const uint32_t pred = 1u << X8_IBPB | 1u << X8_IBPB_RET, facts = 1u << X8_SSB_NO | 1u << X8_BTC_NO;
+    struct spec_offer *g = &s->p->guest;
+
+    g->x8_ebx = s->f->x8_ebx & (facts | (s->p->spec_ctrl ? ctrl : 0) | (x8(s, X8_IBPB) ? pred : 0));
+    g->x21_eax = s->f->x21_eax & (1u << X21_LFENCE | 1u << X21_VERW_CLEAR | 1u << X21_AUTO_IBRS | 1u << X21_SRSO_NO | 1u << X21_SRSO_USER_NO |
+                                  (x8(s, X8_IBPB) ? 1u << X21_SBPB | 1u << X21_IBPB_BRTYPE : 0));
+    g->x21_ecx = s->f->x21_ecx & (1u << X21C_TSA_SQ_NO | 1u << X21C_TSA_L1_NO);
+}
+
 /* Return predictions go from one thread to the other when that one goes idle (AMD-SB-1045): filling at exits covers it. */
 void spec_amd(const struct spec_facts *f, bool off, struct spec_plan *p)
 {
-    static void (*const classes[])(struct state *) = { spec_ctrl, retbleed, srso, spectre_v2, tsa, spec_store_bypass, spectre_v1 };
+    static void (*const classes[])(struct state *) = { spec_ctrl, retbleed, srso, spectre_v2, tsa, spec_store_bypass, spectre_v1, offer };
     struct state s = { .f = f, .p = p, .off = off };
 
     *p = (struct spec_plan){ 0 };

@@ -16,6 +16,8 @@
 #define SPEC_VERW   (1 << 6)
 #define SPEC_MSR_CTRL 0x48
 #define SPEC_MSR_PRED 0x49
+#define SPEC_MSR_CAPS 0x10a             /* IA32_ARCH_CAPABILITIES */
+#define SPEC_MSR_FLUSH 0x10b            /* IA32_FLUSH_CMD */
 
 #ifdef __ASSEMBLER__
 /* The return predictions are the guest's: 32 calls replace them, the most that any CPU keeps. What speculation would return to is a trap. */

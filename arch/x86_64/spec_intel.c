@@ -17,8 +17,8 @@ enum {
 /* CPUID 1 ECX; 7 EBX; 7 EDX; 7.2 EDX */
 enum { L1_AVX = 28, L1_RDRAND = 30 };
 enum { L7_RTM = 11, L7_RDSEED = 18 };
-enum { L7_SRBDS_CTRL = 9, L7_MD_CLEAR = 10, L7_IBRS = 26, L7_STIBP = 27, L7_L1D_FLUSH = 28, L7_SSBD = 31 };
-enum { L72_PSFD = 0, L72_RRSBA_CTRL = 2, L72_BHI_CTRL = 4 };
+enum { L7_SRBDS_CTRL = 9, L7_MD_CLEAR = 10, L7_IBRS = 26, L7_STIBP = 27, L7_L1D_FLUSH = 28, L7_ARCH_CAPS = 29, L7_SSBD = 31 };
+enum { L72_PSFD = 0, L72_IPRED_CTRL = 1, L72_RRSBA_CTRL = 2, L72_DDPD_U = 3, L72_BHI_CTRL = 4, L72_MCDT_NO = 5 };
 /* IA32_MCU_OPT_CTRL */
 enum { RNGDS_MITG_DIS = 0, GDS_MITG_DIS = 4, GDS_MITG_LOCK = 5 };
 
@@ -320,18 +320,52 @@ static void spectre_v1_and_meltdown(struct state *s)
 
 static void spec_ctrl(struct state *s)
 {
-    const struct spec_facts *f = s->f;
+    static const struct { uint8_t bit; uint64_t controls; } rows[] = {
+        { L72_PSFD, SPEC_CTRL_PSFD }, { L72_IPRED_CTRL, SPEC_CTRL_IPRED_DIS }, { L72_RRSBA_CTRL, SPEC_CTRL_RRSBA_DIS | SPEC_CTRL_RRSBA_DIS_U },
+        { L72_DDPD_U, SPEC_CTRL_DDPD_U }, { L72_BHI_CTRL, SPEC_CTRL_BHI_DIS },
+    };
 
     s->p->spec_ctrl = l7(s, L7_IBRS) || l7(s, L7_STIBP) || l7(s, L7_SSBD);
-    s->p->spec_known = (l7(s, L7_IBRS) ? SPEC_CTRL_IBRS : 0) | (l7(s, L7_STIBP) ? SPEC_CTRL_STIBP : 0) | (l7(s, L7_SSBD) ? SPEC_CTRL_SSBD : 0) |
-                       (f->l7_2_edx >> L72_PSFD & 1 ? SPEC_CTRL_PSFD : 0) | (f->l7_2_edx >> L72_RRSBA_CTRL & 1 ? SPEC_CTRL_RRSBA_DIS : 0) |
-                       (f->l7_2_edx >> L72_BHI_CTRL & 1 ? SPEC_CTRL_BHI_DIS : 0);
+    s->p->spec_known = (l7(s, L7_IBRS) ? SPEC_CTRL_IBRS : 0) | (l7(s, L7_STIBP) ? SPEC_CTRL_STIBP : 0) | (l7(s, L7_SSBD) ? SPEC_CTRL_SSBD : 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(rows) && s->p->spec_ctrl; i++)
+        s->p->spec_known |= s->f->l7_2_edx >> rows[i].bit & 1 ? rows[i].controls : 0;
+}
+
+/*
+ * IA32_ARCH_CAPABILITIES for guests: bits that say what the CPU does not do or does better, none that promises another MSR. What Trivet or microcode
+ * keeps from guests is told as not there; guests could do nothing about it.
+ */
+static uint64_t caps_for_guests(const struct state *s)
+{
+    const uint64_t passed = BIT(RDCL_NO) | BIT(IBRS_ALL) | BIT(RSBA) | BIT(SKIP_L1DFL) | BIT(SSB_NO) | BIT(MDS_NO) | BIT(PSCHANGE_MC_NO) | BIT(TAA_NO) |
+                            BIT(SBDR_SSDP_NO) | BIT(FBSDP_NO) | BIT(PSDP_NO) | BIT(FB_CLEAR) | BIT(RRSBA) | BIT(BHI_NO) | BIT(PBRSB_NO) | BIT(GDS_NO) |
+                            BIT(RFDS_NO) | BIT(RFDS_CLEAR) | BIT(ITS_NO);
+    uint64_t caps = s->f->arch_caps & passed;
+
+    if (told(s, MIT_GATHER_DATA_SAMPLING)->state != MIT_VULNERABLE)
+        caps |= BIT(GDS_NO);
+    if (told(s, MIT_ITLB_MULTIHIT)->state != MIT_VULNERABLE)
+        caps |= BIT(PSCHANGE_MC_NO);
+    return caps;
+}
+
+/* Asked after all others. */
+static void offer(struct state *s)
+{
+    const uint32_t l7_passed = 1u << L7_MD_CLEAR | 1u << L7_IBRS | 1u << L7_STIBP | 1u << L7_L1D_FLUSH | 1u << L7_ARCH_CAPS | 1u << L7_SSBD;
+    const uint32_t l72_passed = 1u << L72_PSFD | 1u << L72_IPRED_CTRL | 1u << L72_RRSBA_CTRL | 1u << L72_DDPD_U | 1u << L72_BHI_CTRL;
+    struct spec_offer *g = &s->p->guest;
+
+    g->l7_edx = s->f->l7_edx & l7_passed;
+    g->l7_2_edx = s->f->l7_2_edx & (1u << L72_MCDT_NO | (s->p->spec_ctrl ? l72_passed : 0));
+    g->arch_caps = l7(s, L7_ARCH_CAPS) ? caps_for_guests(s) : 0;
 }
 
 void spec_intel(const struct spec_facts *f, bool off, struct spec_plan *p)
 {
     static void (*const classes[])(struct state *) = {
         spec_ctrl, spectre_v2, retbleed, its, l1tf, mds, taa, mmio, rfds, srbds, gds, itlb_multihit, spec_store_bypass, spectre_v1_and_meltdown,
+        offer,
     };
     struct state s = { .f = f, .p = p, .bugs = bugs_of(f), .off = off };
 

@@ -267,6 +267,7 @@ static void svm_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
     regs[1] = r.b;
     regs[2] = r.c;
     regs[3] = r.d;
+    spec_features(leaf, subleaf, regs);
 }
 
 const struct vcpu_ops svm_ops = {

@@ -349,6 +349,7 @@ static void vmx_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
     regs[1] = r.b & ~(leaf == 7 && !subleaf && !invpcid ? 1u << 10 : 0);
     regs[2] = r.c & ~(leaf == 7 && !subleaf && !rdtscp ? 1u << 22 : 0);
     regs[3] = r.d & ~(leaf == 0x80000001 && !rdtscp ? 1u << 27 : 0);
+    spec_features(leaf, subleaf, regs);
 }
 
 const struct vcpu_ops vmx_ops = {

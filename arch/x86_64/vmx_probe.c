@@ -138,6 +138,7 @@ static const uint32_t free_msrs[] = {
     X86_FS_BASE, X86_GS_BASE, X86_KERNEL_GS_BASE, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0x174, 0x175, 0x176,
 };
 #define MSR_TSC_AUX 0xc0000103u
+#define L7_EDX_L1D_FLUSH (1u << 28)
 
 static void msr_allow(uint8_t *map, uint32_t msr)
 {
@@ -147,7 +148,12 @@ static void msr_allow(uint8_t *map, uint32_t msr)
     map[0x800 + bit / 8] &= (uint8_t)~(1u << (bit % 8));       /* writes */
 }
 
-/* PRED_CMD can only be written. */
+static void msr_allow_write(uint8_t *map, uint32_t msr)
+{
+    map[0x800 + msr / 8] &= (uint8_t)~(1u << (msr % 8));
+}
+
+/* PRED_CMD and FLUSH_CMD can only be written. */
 static void fill_bitmap(uint8_t *map, bool pass_spec_ctrl)
 {
     memset(map, 0xff, PAGE_SIZE);
@@ -156,7 +162,9 @@ static void fill_bitmap(uint8_t *map, bool pass_spec_ctrl)
     if (guest_fpu_caps.rdtscp)
         msr_allow(map, MSR_TSC_AUX);
     if (guest_fpu_caps.ibpb)
-        map[0x800 + SPEC_MSR_PRED / 8] &= (uint8_t)~(1u << (SPEC_MSR_PRED % 8));
+        msr_allow_write(map, SPEC_MSR_PRED);
+    if (x86_features.max_leaf >= 7 && (cpuid(7, 0).d & L7_EDX_L1D_FLUSH))
+        msr_allow_write(map, SPEC_MSR_FLUSH);
     if (pass_spec_ctrl)
         msr_allow(map, SPEC_MSR_CTRL);
 }

@@ -201,6 +201,8 @@ static int get_switched(const struct vcpu *v, uint32_t id, uint64_t *val)
     }
     if (id == SPEC_MSR_CTRL)
         return spec_get(&vmx_of(v)->spec, val);
+    if (id == SPEC_MSR_CAPS)
+        return spec_get_caps(val);
     return guest_fpu_get_reg(v, &vmx_of(v)->fpu, id, val);
 }
 

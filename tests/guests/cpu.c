@@ -80,6 +80,60 @@ static void xsave(void)
     }
 }
 
+/* ---- against speculation: a feature and the MSRs that it is controlled by come together, or neither ---- */
+enum { SPEC_CTRL = 0x48, PRED_CMD = 0x49, ARCH_CAPABILITIES = 0x10a };
+
+static int msr_try(bool write, uint32_t msr, uint64_t *val)
+{
+    static const uint8_t rd[] = { 0x0f, 0x32 }, wr[] = { 0x0f, 0x30 };
+    struct regs r = { .rcx = msr, .rax = (uint32_t)*val, .rdx = *val >> 32 };
+    int v = code_try(write ? wr : rd, 2, &r);
+    *val = (uint32_t)r.rax | r.rdx << 32;
+    return v;
+}
+
+static void spec_ctrl(uint64_t known)
+{
+    uint64_t val = 0, reserved = 1ull << 63, got = 0;
+    int there = msr_try(false, SPEC_CTRL, &val);
+    if (!known) {
+        check("SPEC_CTRL is not there", there == VEC_GP, (unsigned)there, VEC_GP);
+        return;
+    }
+    check("SPEC_CTRL is 0 first", there < 0 && val == 0, val, 0);
+    check("SPEC_CTRL reserved bits", msr_try(true, SPEC_CTRL, &reserved) == VEC_GP, 0, VEC_GP);
+    for (uint64_t bit = 4; bit; bit >>= 1) {
+        val = known & bit;
+        msr_try(true, SPEC_CTRL, &val);
+        inb(0x21);
+        cpuid(0, 0);
+        msr_try(false, SPEC_CTRL, &got);
+        check("SPEC_CTRL kept over exits", got == (known & bit), got, known & bit);
+    }
+    val = 0;
+    check("SPEC_CTRL 0 again", msr_try(true, SPEC_CTRL, &val) < 0 && msr_try(false, SPEC_CTRL, &got) < 0 && got == 0, got, 0);
+}
+
+static void speculation(void)
+{
+    bool intel = cpu_is_intel();
+    uint32_t d = cpuid(0, 0).eax >= 7 ? cpuid(7, 0).edx : 0, x = cpuid(0x80000008, 0).ebx;
+    uint64_t known = intel ? (d >> 26 & 1) | (d >> 26 & 2) | (d >> 29 & 4) : (x >> 14 & 3) | (x >> 22 & 4);
+    bool pred = intel ? d >> 26 & 1 : x >> 12 & 1, caps = intel && (d >> 29 & 1);
+    uint64_t val = 0, ibpb = 1;
+    int t;
+    spec_ctrl(known);
+    t = msr_try(false, PRED_CMD, &val);
+    check("PRED_CMD cannot be read", t == VEC_GP, (unsigned)t, VEC_GP);
+    t = msr_try(true, PRED_CMD, &ibpb);
+    check("IBPB, if it is offered", (t < 0) == pred, (unsigned)t, pred);
+    t = msr_try(false, ARCH_CAPABILITIES, &val);
+    check("ARCH_CAPABILITIES, if it is offered", (t < 0) == caps, (unsigned)t, caps);
+    t = msr_try(true, ARCH_CAPABILITIES, &val);
+    check("ARCH_CAPABILITIES cannot be written", t == VEC_GP, (unsigned)t, VEC_GP);
+    print("speculation: SPEC_CTRL %lx, IBPB %s, capabilities %lx, VERW %s\n", known, pred ? "yes" : "no", caps ? val : 0, d >> 10 & 1 ? "yes" : "no");
+}
+
 /* ---- registers over exits: each code with the registers that it may change (bit per member of struct regs) ---- */
 struct exit_code { const char *name; uint8_t code[8], len; uint16_t changes; };
 enum { RAX = 1, RBX = 2, RCX = 4, RDX = 8, RSI = 16, RDI = 32 };
@@ -422,6 +476,8 @@ void guest_main(void)
     apic_init_cpu();
     pic_mask_all();
     cpuid_policy();
+    if (!cmdline_has("emulator"))
+        speculation();
     xsave();
     registers();
     if (acpi.ecam)

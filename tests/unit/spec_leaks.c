@@ -330,9 +330,56 @@ static void test_actions(void **state)
     assert_true(p.bp_spec_reduce && p.auto_ibrs && !p.ibpb_exit && !p.fill_rsb && p.ibpb);
 }
 
+/* Nothing that the CPU lacks, nothing of the other maker's, and no capability that promises an MSR. */
+static void check_offer(const struct cpu *c)
+{
+    struct spec_plan p = decide(c, false);
+    const struct spec_offer *g = &p.guest;
+
+    assert_int_equal(g->l7_edx & ~c->f.l7_edx, 0);
+    assert_int_equal(g->l7_2_edx & ~c->f.l7_2_edx, 0);
+    assert_int_equal(g->x8_ebx & ~c->f.x8_ebx, 0);
+    assert_int_equal(g->x21_eax & ~c->f.x21_eax, 0);
+    assert_int_equal(c->amd ? g->l7_edx | g->l7_2_edx | g->arch_caps : g->x8_ebx | g->x21_eax | g->x21_ecx, 0);
+    assert_int_equal(g->arch_caps & (TSXC | GDS_CTRL | Q(10) | Q(18) | Q(21)), 0);
+    assert_true(g->arch_caps == 0 || (g->l7_edx & CAPS));
+    assert_true(p.spec_ctrl == !!(g->l7_edx & (B(26) | B(27) | B(31)) || g->x8_ebx & (IBRS | STIBP | SSBD)));
+    assert_int_equal(g->x21_eax & REDUCE, 0);
+}
+
+static void test_offers(void **state)
+{
+    struct spec_plan p;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(intel); i++)
+        check_offer(&intel[i]);
+    for (unsigned i = 0; i < ARRAY_SIZE(amd); i++)
+        check_offer(&amd[i]);
+    p = decide(find("Cascade Lake"), false);
+    assert_int_equal(p.guest.l7_edx, D2019 | CAPS);
+    assert_int_equal(p.guest.arch_caps, OLD2019 | PSCH | FB_CLEAR | RRSBA | GDS_NO);   /* microcode's protection against GDS is everybody's */
+    p = decide(find("Rocket Lake"), false);
+    assert_int_equal(p.guest.arch_caps & GDS_NO, 0);
+    p = decide(find("Alder Lake, hybrid"), false);
+    assert_int_equal(p.guest.l7_2_edx, B(2) | B(4));
+    assert_int_equal(p.spec_known, SPEC_CTRL_IBRS | SPEC_CTRL_STIBP | SPEC_CTRL_SSBD | SPEC_CTRL_RRSBA_DIS | SPEC_CTRL_RRSBA_DIS_U | SPEC_CTRL_BHI_DIS);
+    p = decide(find("Goldmont)"), false);
+    assert_int_equal(p.guest.arch_caps, RDCL | SKIP | PSCH | GDS_NO | RFDS_CLR);
+    p = decide(find("EPYC 9654"), false);
+    assert_int_equal(p.guest.x8_ebx, IBPB | IBRS | STIBP | SAME_MODE | SSBD | BTC_NO | IBPB_RET);
+    assert_int_equal(p.guest.x21_eax, LFENCE | AUTO | BRTYPE | VERW_CLR);
+    p = decide(find("K10"), false);
+    assert_int_equal(p.guest.x8_ebx | p.guest.x21_eax, 0);
+    p = decide(find("EPYC 7742"), true);
+    assert_int_equal(p.guest.x8_ebx, IBPB | IBRS | STIBP | SSBD);                      /* mitigations = off is about Trivet, not about its guests */
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_recorded_cpus), cmocka_unit_test(test_off), cmocka_unit_test(test_actions) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recorded_cpus), cmocka_unit_test(test_off), cmocka_unit_test(test_actions), cmocka_unit_test(test_offers),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

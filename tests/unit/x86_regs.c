@@ -49,7 +49,7 @@ static int setup(void **state)
     fake_vm.nvcpus = 4;
     fake_machine.pv = true;
     memset(offer, 0xff, sizeof offer);
-    max_ext = 0x8000001f;
+    max_ext = 0x80000021;
     x86_msr_reset(&fake_x86.s);
     x86_cpuid_build(&fake_vm, &config, &fake_machine);
     memset(ram, 0, sizeof ram);
@@ -71,6 +71,13 @@ static void test_cpuid_masks(void **state)
     assert_int_equal(x86_cpuid(&fake_vcpu, 0x8000000a, 0).edx, 0);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0xa, 0).eax, 0);
     assert_int_equal(x86_cpuid(&fake_vcpu, 7, 1).eax, 0);
+    assert_int_equal(l7.eax, 2);
+    assert_int_equal(l7.edx, 1 << 4 | 1 << 10 | 1 << 26 | 1 << 27 | 1 << 28 | 1 << 29 | 1u << 31);   /* FSRM; what protects against leaks */
+    assert_int_equal(x86_cpuid(&fake_vcpu, 7, 2).edx, 0x3f);
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0x80000008, 0).ebx & (1 << 13 | 1 << 25), 0);   /* INT_WBINVD VIRT_SSBD */
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0x80000021, 0).eax, 1 << 2 | 1 << 5 | 1 << 8 | 0xf << 27);
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0x8000001f, 0).eax | x86_cpuid(&fake_vcpu, 0x80000020, 0).eax, 0);   /* SEV, PQOS */
+    assert_int_equal(fake_machine.efer_mask >> 21 & 1, 1);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0xd, 1).eax, 7);
     fake_set(NULL, X86_CR4, CR4_OSXSAVE);
     assert_int_equal(x86_cpuid(&fake_vcpu, 1, 0).ecx >> 27 & 1, 1);
@@ -87,6 +94,8 @@ static void test_cpuid_floor(void **state)
     assert_int_equal(x86_cpuid(&fake_vcpu, 1, 0).edx, 1 << 9 | 1 << 28);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0x80000001, 0).edx, 1 << 9);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0xd, 0).eax, 0);
+    assert_int_equal(x86_cpuid(&fake_vcpu, 7, 0).eax | x86_cpuid(&fake_vcpu, 7, 0).edx | x86_cpuid(&fake_vcpu, 0x80000008, 0).ebx, 0);
+    assert_int_equal(fake_machine.efer_mask >> 21 & 1, 0);
     assert_int_equal(fake_machine.cr4_mask & (CR4_SMEP | CR4_SMAP | CR4_OSXSAVE | CR4_PCIDE), 0);
 }
 

@@ -29,14 +29,21 @@
 /* Leaf 7 ECX: AVX512_VBMI UMIP AVX512_VBMI2 GFNI VAES VPCLMULQDQ AVX512_VNNI AVX512_BITALG AVX512_VPOPCNTDQ LA57 RDPID. */
 #define L7_ECX (L7_ECX_AVX512 | BIT(2) | BIT(8) | BIT(9) | BIT(10) | BIT(16) | BIT(22))
 #define L7_ECX_AVX512 (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))
-#define L7_EDX BIT(4)                                   /* FSRM */
+/* Leaf 7 EDX: FSRM; against leaks MD_CLEAR IBRS STIBP L1D_FLUSH ARCH_CAPABILITIES SSBD. Its subleaf 2: PSFD IPRED_CTRL RRSBA_CTRL DDPD_U BHI_CTRL MCDT_NO. */
+#define L7_EDX (BIT(4) | BIT(10) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(31))
+#define L72_EDX 0x3fu
 /* Leaf 80000001h ECX: LAHF CR8_LEGACY ABM SSE4A MISALIGNSSE 3DNOWPREFETCH XOP FMA4 TBM TOPOEXT. No SVM, EXTAPIC, IBS, OSVW, performance counters. */
 #define X1_ECX (BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21) | BIT(22))
 #define X1_ECX_CMP_LEGACY BIT(1)
 #define X1_ECX_TOPOEXT BIT(22)
 /* Leaf 80000001h EDX: those of leaf 1 that are repeated, SYSCALL NX MMXEXT FFXSR 1GB RDTSCP LM. */
 #define X1_EDX ((L1_EDX & ~(BIT(11) | BIT(19) | BIT(25) | BIT(26))) | BIT(11) | BIT(20) | BIT(22) | BIT(25) | BIT(26) | BIT(27) | BIT(29))
-#define X8_EBX (BIT(0) | BIT(2) | BIT(9))               /* CLZERO, XSAVEERPTR, WBNOINVD */
+/* Leaf 80000008h EBX: CLZERO XSAVEERPTR WBNOINVD; IBPB IBRS STIBP, how the two are best used, SSBD SSB_NO PSFD BTC_NO IBPB_RET. */
+#define X8_EBX (BIT(0) | BIT(2) | BIT(9) | BIT(12) | 0xfc000u | BIT(24) | BIT(26) | BIT(28) | BIT(29) | BIT(30))
+/* Leaf 80000021h EAX: LFENCE always waits, VERW_CLEAR, AutomaticIBRS, SBPB IBPB_BRTYPE SRSO_NO SRSO_USER_KERNEL_NO. ECX: TSA_SQ_NO TSA_L1_NO. */
+#define X21_EAX (BIT(2) | BIT(5) | X21_EAX_AUTO_IBRS | BIT(27) | BIT(28) | BIT(29) | BIT(30))
+#define X21_EAX_AUTO_IBRS BIT(8)
+#define X21_ECX (BIT(1) | BIT(2))
 #define LD1_EAX (BIT(0) | BIT(1) | BIT(2))              /* XSAVEOPT XSAVEC XGETBV1; no XSAVES */
 #define XCR0_MASK 0xe7ull                               /* x87 SSE AVX, AVX-512 in three parts */
 
@@ -91,6 +98,9 @@ static void build_leaf7(const struct vm *vm, struct x86_cpuid_table *t)
         l7->ebx &= ~L7_EBX_AVX512;
         l7->ecx &= ~L7_ECX_AVX512;
     }
+    if (h.eax >= 2)
+        t->leaf7_2.edx = host(vm, 7, 2).edx & L72_EDX;
+    l7->eax = t->leaf7_2.edx != 0 ? 2 : 0;
 }
 
 /* Bytes that XSAVE (standard format) or XSAVEC (compacted: one component behind the other) writes for these components. */
@@ -159,9 +169,9 @@ static void build_topology(const struct vm *vm, struct x86_cpuid_table *t)
 
 static void build_ext(const struct vm *vm, struct x86_cpuid_table *t)
 {
-    struct x86_cpuid h = host(vm, 0x80000000, 0), x8 = host(vm, 0x80000008, 0);
+    struct x86_cpuid h = host(vm, 0x80000000, 0), x8 = host(vm, 0x80000008, 0), x21;
 
-    t->ext_max = 0x80000000u | (uint32_t)min_u64(h.eax & 0xff, (t->ext[1].ecx & X1_ECX_TOPOEXT) != 0 ? 0x1e : 8);
+    t->ext_max = 0x80000000u | (uint32_t)min_u64(h.eax & 0xff, (t->ext[1].ecx & X1_ECX_TOPOEXT) != 0 ? 0x21 : 8);
     t->ext[0] = (struct x86_cpuid){ t->ext_max, h.ebx, h.ecx, h.edx };
     for (unsigned i = 2; i <= 6; i++)
         t->ext[i] = host(vm, 0x80000000 + i, 0);
@@ -170,6 +180,10 @@ static void build_ext(const struct vm *vm, struct x86_cpuid_table *t)
     t->ext[8].ebx = x8.ebx & X8_EBX;
     for (unsigned i = 0x19; i <= 0x1a && i <= (t->ext_max & 0xff); i++)
         t->ext[i] = host(vm, 0x80000000 + i, 0);
+    if (t->ext_max >= 0x80000021) {
+        x21 = host(vm, 0x80000021, 0);
+        t->ext[0x21] = (struct x86_cpuid){ x21.eax & X21_EAX, 0, x21.ecx & X21_ECX, 0 };
+    }
 }
 
 static void build_hv(const struct guest_config *c, struct x86_cpuid_table *t)
@@ -218,7 +232,8 @@ void x86_cpuid_build(struct vm *vm, const struct guest_config *c, struct x86_mac
     t->basic[6].eax = BIT(2);                                       /* ARAT: the APIC timer never stops */
     t->basic[0x15] = (struct x86_cpuid){ 1000, (uint32_t)(time_cycles_hz() / 1000), 1000000, 0 };
     m->cr4_mask = cr4_allowed(t);
-    m->efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | ((t->ext[1].edx & BIT(25)) != 0 ? EFER_FFXSR : 0);
+    m->efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | ((t->ext[1].edx & BIT(25)) != 0 ? EFER_FFXSR : 0) |
+                   ((t->ext[0x21].eax & X21_EAX_AUTO_IBRS) != 0 ? EFER_AIBRSE : 0);
 }
 
 /* APIC ID levels: threads (one a core), then cores (SDM vol 2, leaf 0Bh). */
@@ -268,7 +283,7 @@ static struct x86_cpuid basic_leaf(struct vcpu *v, uint32_t leaf, uint32_t sub)
     } else if (leaf == 4 && sub < ARRAY_SIZE(t->leaf4)) {
         r = t->leaf4[index_nospec(sub, ARRAY_SIZE(t->leaf4))];
     } else if (leaf == 7 && sub != 0) {
-        r = (struct x86_cpuid){ 0 };
+        r = sub == 2 ? t->leaf7_2 : (struct x86_cpuid){ 0 };
     } else if (leaf == 0xb) {
         r = topology_leaf(v, sub);
     } else if (leaf == 0xd) {

@@ -244,8 +244,10 @@ static const struct msr msrs[] = {
     { 0x17, 0x17, get_constant, NULL, 0, 0 },                                   /* PLATFORM_ID */
     { MSR_APIC_BASE, MSR_APIC_BASE, get_apic_base, set_apic_base, 0, 0 },
     { MSR_TSC_ADJUST, MSR_TSC_ADJUST, get_stored, set_tsc_adjust, STATE(tsc_adjust), 0 },
+    { 0x48, 0x48, get_engine, set_engine, 0, 0 },                               /* SPEC_CTRL; PRED_CMD and FLUSH_CMD never exit where they are there */
     { 0x8b, 0x8b, get_stored, set_ignored, STATE(patch_level), 0 },             /* PATCH_LEVEL */
     { 0xfe, 0xfe, get_constant, NULL, 0, MTRR_VAR_WC_FIX },
+    { 0x10a, 0x10a, get_engine, NULL, 0, 0 },                                   /* ARCH_CAPABILITIES */
     { 0x174, 0x174, get_engine, set_engine, 0, 0 },                             /* SYSENTER_CS, _ESP, _EIP */
     { 0x175, 0x176, get_engine, set_address, 0, 0 },
     { 0x179, 0x179, get_constant, NULL, 0, 0 },                                 /* MCG_CAP: no banks */

@@ -16,7 +16,7 @@ enum {
     CR4_PSE = 1 << 4, CR4_PAE = 1 << 5, CR4_MCE = 1 << 6, CR4_PGE = 1 << 7, CR4_PCE = 1 << 8, CR4_OSFXSR = 1 << 9, CR4_UMIP = 1 << 11, CR4_LA57 = 1 << 12,
     CR4_PCIDE = 1 << 17, CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21, CR4_PKE = 1 << 22,
 };
-enum { EFER_SCE = 1 << 0, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11, EFER_SVME = 1 << 12, EFER_LMSLE = 1 << 13, EFER_FFXSR = 1 << 14 };
+enum { EFER_SCE = 1 << 0, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11, EFER_SVME = 1 << 12, EFER_LMSLE = 1 << 13, EFER_FFXSR = 1 << 14, EFER_AIBRSE = 1 << 21 };
 enum {
     FLAGS_CF = 1 << 0, FLAGS_FIXED = 1 << 1, FLAGS_PF = 1 << 2, FLAGS_AF = 1 << 4, FLAGS_ZF = 1 << 6, FLAGS_SF = 1 << 7, FLAGS_TF = 1 << 8,
     FLAGS_IF = 1 << 9, FLAGS_DF = 1 << 10, FLAGS_OF = 1 << 11, FLAGS_RF = 1 << 16, FLAGS_VM = 1 << 17, FLAGS_AC = 1 << 18,
@@ -84,7 +84,7 @@ struct x86_cpuid { uint32_t eax, ebx, ecx, edx; };
 struct x86_cpuid_table {
     uint32_t basic_max, hv_max, ext_max;
     struct x86_cpuid basic[X86_CPUID_BASIC], hv[X86_CPUID_HV], ext[X86_CPUID_EXT];
-    struct x86_cpuid leaf4[8], leaf7_1, xstate[X86_CPUID_XSTATE], cache[8];
+    struct x86_cpuid leaf4[8], leaf7_2, xstate[X86_CPUID_XSTATE], cache[8];
     uint64_t xcr0;                         /* components that the guest may enable */
     uint32_t core_bits;                    /* width of the core number in an APIC ID */
 };
