@@ -11,6 +11,7 @@
 #define DEAD 4u
 static_assert(EVENT_POISON & DEAD && EVENT_POISON != DEAD, "freed memory differs from a dead event");
 #define RUN_BUDGET_NS 2000000ull /* after this long in events, guests get their turn */
+#define OFF_PER_ROUND 4u         /* of those put off, how many a round looks at */
 
 static struct event_queue *queue_of(const struct event *ev)
 {
@@ -28,6 +29,7 @@ int event_cpu_init(void)
     spin_lock(&q->lock);
     q->timers = timers;
     q->tail = &q->ready;
+    q->off_tail = &q->off;
     q->next_when = UINT64_MAX;
     spin_unlock(&q->lock);
     return 0;
@@ -225,6 +227,46 @@ bool event_more(void)
     return event_more_in(&this_cpu()->events);
 }
 
+bool event_waits(void)
+{
+    return event_waits_in(&this_cpu()->events);
+}
+
+/* It counts as posted meanwhile: who posts it has nothing to add. */
+void event_put_off(struct event *ev)
+{
+    struct event_queue *q = queue_of(ev);
+    uint8_t was = __atomic_fetch_or(&ev->state, POSTED, __ATOMIC_ACQ_REL);
+
+    hv_assert(q == &this_cpu()->events);
+    if (was & DEAD)
+        on_dead(ev, "put off");
+    if (was & (POSTED | DEAD))
+        return;                    /* posted meanwhile: it runs sooner */
+    spin_lock(&q->lock);
+    ev->next = NULL;
+    __atomic_store_n(q->off_tail, ev, __ATOMIC_RELAXED);
+    q->off_tail = &ev->next;
+    spin_unlock(&q->lock);
+}
+
+static void take_off(struct event_queue *q)
+{
+    if (!__atomic_load_n(&q->off, __ATOMIC_RELAXED))
+        return;
+    spin_lock(&q->lock);
+    for (unsigned i = 0; i < OFF_PER_ROUND && q->off; i++) {
+        struct event *ev = q->off;
+
+        __atomic_store_n(&q->off, ev->next, __ATOMIC_RELAXED);
+        if (!q->off)
+            q->off_tail = &q->off;
+        ev->next = NULL;
+        append(q, ev);
+    }
+    spin_unlock(&q->lock);
+}
+
 /* Its interrupt comes at once, or was lost and never will: the timer is to be set again. */
 static inline void forget_overdue(struct event_queue *q, uint64_t now)
 {
@@ -239,6 +281,7 @@ bool event_run(void)
     bool ran = false;
 
     forget_overdue(q, now);
+    take_off(q);
     while (now < end && (event_more() || event_next() <= now)) {
         spin_lock(&q->lock);
         if (!q->ready)
@@ -268,14 +311,23 @@ uint64_t event_next(void)
 
 /* ---- cancelling ---- */
 
-static bool unlink_ready(struct event_queue *q, struct event *ev)
+/* From the list that begins at *p. */
+static bool unlink_from(struct event **p, struct event ***tail, const struct event *ev)
 {
-    for (struct event **p = &q->ready; *p; p = &(*p)->next) {
+    for (; *p; p = &(*p)->next) {
         if (*p != ev)
             continue;
         __atomic_store_n(p, ev->next, __ATOMIC_RELAXED);
         if (!ev->next)
-            q->tail = p;
+            *tail = p;
+        return true;
+    }
+    return false;
+}
+
+static bool unlink_ready(struct event_queue *q, struct event *ev)
+{
+    if (unlink_from(&q->ready, &q->tail, ev) || unlink_from(&q->off, &q->off_tail, ev)) {
         __atomic_fetch_and(&ev->state, (uint8_t)~POSTED, __ATOMIC_SEQ_CST);
         return true;
     }
@@ -328,6 +380,9 @@ static const struct event *find_in(struct event_queue *q, const void *obj, size_
 {
     take_posted(q);
     for (struct event *ev = q->ready; ev; ev = ev->next)
+        if (lies_in(ev, obj, len))
+            return ev;
+    for (struct event *ev = q->off; ev; ev = ev->next)
         if (lies_in(ev, obj, len))
             return ev;
     for (uint32_t i = 0; i < q->ntimers; i++)

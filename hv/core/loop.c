@@ -33,7 +33,7 @@ static void run_guest(struct percpu *c, struct vcpu *v)
 {
     uint64_t limit = sched_slice_end(v);
 
-    if (event_more())
+    if (event_waits())
         limit = min_u64(limit, time_ns() + GUEST_TURN_NS);
     event_arm(v->ops->run_until && v->ops->run_until(v, limit) ? UINT64_MAX : limit);
     lock_assert_none();
@@ -55,7 +55,7 @@ _Noreturn void cpu_loop(void)
         struct vcpu *v = sched_pick();
         if (v)
             run_guest(c, v);
-        else if (!event_more())
+        else if (!event_waits())
             idle(c);
     }
 }

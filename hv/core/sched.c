@@ -15,6 +15,7 @@
 #include <hv/vcpu.h>
 #include <stdlib.h>
 
+#include "queue.h"
 #include "turn.h"
 
 #define SLICE_MAX_NS 6000000ull
@@ -22,39 +23,14 @@
 #define ROUND_NS 12000000ull       /* with many waiting, slices shrink so that a round takes about this long */
 #define LONE_SLICE_NS 50000000ull  /* nobody waits here: how often to look whether somebody waits elsewhere */
 #define LONGEST_NS 200000000ull    /* nobody could wait anywhere: a kick that was lost on its way is made up for */
-#define LAG_NS 20000000ull
 #define WAKE_EDGE_NS 1000000ull    /* a woken vCPU must be this far behind the running one to take its CPU */
 #define SWITCH_NS 10000ull         /* what it pays for that: the two switches are in nobody's turn */
 #define STEAL_EDGE_NS 10000000ull
-#define WEIGHT_UNIT 100u
 
-struct sched_cpu {
-    struct spinlock lock;
-    uint32_t nqueued;
-    struct vcpu *first;            /* sorted by vruntime */
-    struct vcpu *running;
-    struct vcpu *prefer;           /* queued; interrupted in its slice, so it goes first */
-    uint64_t floor;                /* grows: the least vruntime of those who run and wait here */
-    uint64_t first_vruntime;       /* of `first`, UINT64_MAX without; read by other CPUs without the lock */
-    uint64_t forced_since, forced_ns;   /* idle although vCPUs wait here: another VM has the core */
-    bool resched;                  /* one who woke up shall run before the running one's slice ends */
-};
-
-static struct sched_cpu queues[MAX_CPUS];
+struct sched_cpu queues[MAX_CPUS];
 static uint32_t entities;          /* all vCPUs added */
 static uint64_t idle_cpus;         /* bit per CPU that found nothing to run */
 static uint64_t parked_cpus;       /* bit per CPU that runs no guests */
-
-/* What other CPUs read without this queue's lock is written whole. */
-static inline void set_relaxed(uint64_t *p, uint64_t v)
-{
-    __atomic_store_n(p, v, __ATOMIC_RELAXED);
-}
-
-static inline uint32_t waiting_in(const struct sched_cpu *q)
-{
-    return __atomic_load_n(&q->nqueued, __ATOMIC_RELAXED);
-}
 
 static uint64_t allowed(const struct sched_entity *se)
 {
@@ -62,11 +38,6 @@ static uint64_t allowed(const struct sched_entity *se)
 
     /* Pinned to CPUs that did not come up, or that are parked: better anywhere than nowhere. */
     return se->affinity & up ? se->affinity & up : up;
-}
-
-static uint64_t to_virtual(const struct sched_entity *se, uint64_t ns)
-{
-    return ns * WEIGHT_UNIT / (se->weight ? se->weight : WEIGHT_UNIT);
 }
 
 int sched_init(void)
@@ -82,103 +53,7 @@ int sched_init(void)
     return 0;
 }
 
-/* ---- one queue; its lock is held ---- */
-
-/* In one order with `armed`: see sched_slice_end(). */
-static void claim(struct turn_claim *c, const struct vcpu *first)
-{
-    set_relaxed(&c->had, first ? first->sched.vruntime : UINT64_MAX);
-    set_relaxed(&c->since, first ? first->sched.since : UINT64_MAX);
-    __atomic_store_n(&c->vm, first ? first->vm : NULL, __ATOMIC_SEQ_CST);
-}
-
-static void note_first(struct sched_cpu *q)
-{
-    __atomic_store_n(&q->first_vruntime, q->first ? q->first->sched.vruntime : UINT64_MAX, __ATOMIC_RELAXED);
-    if (turn_core[q - queues])
-        claim(&turn_claims[q - queues], q->first);
-}
-
-static void advance_floor(struct sched_cpu *q)
-{
-    uint64_t runs = q->running ? q->running->sched.vruntime : UINT64_MAX;
-    uint64_t least = min_u64(runs, q->first ? q->first->sched.vruntime : UINT64_MAX);
-    struct core *core = turn_core[q - queues];
-
-    if (core) {
-        set_relaxed(&turn_claims[q - queues].runs, runs);
-        turn_advance(core);
-    } else if (least != UINT64_MAX) {
-        q->floor = max_u64(q->floor, least);
-    }
-}
-
-static uint64_t floor_of(const struct sched_cpu *q)
-{
-    const struct core *core = turn_core[q - queues];
-
-    return core ? turn_floor(core) : q->floor;
-}
-
-static void link_sorted(struct sched_cpu *q, struct vcpu *v)
-{
-    struct vcpu *prev = NULL, *next = q->first;
-
-    for (; next && next->sched.vruntime <= v->sched.vruntime; next = next->sched.next)
-        prev = next;
-    v->sched.prev = prev;
-    v->sched.next = next;
-    if (prev)
-        prev->sched.next = v;
-    else
-        q->first = v;
-    if (next)
-        next->sched.prev = v;
-    __atomic_store_n(&q->nqueued, q->nqueued + 1, __ATOMIC_RELAXED);
-    note_first(q);
-}
-
-static void take_out(struct sched_cpu *q, struct vcpu *v)
-{
-    struct sched_entity *se = &v->sched;
-
-    if (se->prev)
-        se->prev->sched.next = se->next;
-    else
-        q->first = se->next;
-    if (se->next)
-        se->next->sched.prev = se->prev;
-    se->next = se->prev = NULL;
-    if (q->prefer == v)
-        __atomic_store_n(&q->prefer, NULL, __ATOMIC_RELAXED);
-    __atomic_store_n(&q->nqueued, q->nqueued - 1, __ATOMIC_RELAXED);
-    note_first(q);
-}
-
-/* One that was away (it slept, or dozed on this CPU) has no more to catch up with than LAG_NS. */
-static void catch_up(const struct sched_cpu *q, struct sched_entity *se)
-{
-    uint64_t floor = floor_of(q);
-
-    if (floor > LAG_NS)
-        se->vruntime = max_u64(se->vruntime, floor - LAG_NS);
-}
-
-static void clamp_vruntime(const struct sched_cpu *q, struct sched_entity *se)
-{
-    uint64_t floor = floor_of(q);
-
-    catch_up(q, se);
-    if (floor)
-        se->vruntime = min_u64(se->vruntime, floor + LAG_NS);
-}
-
-static void enqueue(struct sched_cpu *q, struct vcpu *v)
-{
-    set_relaxed(&v->sched.since, time_ns());
-    __atomic_store_n(&v->sched.state, SCHED_QUEUED, __ATOMIC_SEQ_CST);
-    link_sorted(q, v);
-}
+/* ---- which queue, and whether in it ---- */
 
 /* Locks the queue that holds v or runs it. */
 static struct sched_cpu *lock_queue_of(struct vcpu *v)
@@ -261,7 +136,7 @@ void sched_remove(struct vcpu *v)
         q = lock_queue_of(v);
     }
     if (is_in(q, v))
-        take_out(q, v);
+        queue_take_out(q, v);
     if (v->sched.state != SCHED_OFF)
         __atomic_fetch_sub(&entities, 1, __ATOMIC_RELAXED);
     v->sched.state = SCHED_OFF;
@@ -314,10 +189,12 @@ static void queue_woken(struct vcpu *v, uint32_t cpu)
     struct sched_cpu *q = &queues[cpu];
 
     spin_lock(&q->lock);
-    advance_floor(q);
-    clamp_vruntime(q, &v->sched);
+    queue_advance(q);
+    queue_catch_up(q, &v->sched);
+    v->sched.vruntime += to_virtual(&v->sched, take_charge(&v->sched));
+    queue_clamp(q, &v->sched);
     __atomic_store_n(&v->sched.cpu, cpu, __ATOMIC_RELEASE);
-    enqueue(q, v);
+    queue_add(q, v);
     bool first = q->nqueued == 1, now = preempt(q, v);
     spin_unlock(&q->lock);
     __atomic_fetch_and(&idle_cpus, ~(1ull << cpu), __ATOMIC_RELAXED);
@@ -392,12 +269,10 @@ bool sched_should_yield(const struct vcpu *v)
 
 static inline void account_to(struct percpu *c, struct sched_entity *se)
 {
-    uint64_t now = time_ns(), ran = now - se->since, charged = 0;
+    uint64_t now = time_ns(), ran = now - se->since;
 
-    if (__atomic_load_n(&se->charged_ns, __ATOMIC_RELAXED))
-        charged = __atomic_exchange_n(&se->charged_ns, 0, __ATOMIC_RELAXED);
     set_relaxed(&se->ran_ns, se->ran_ns + ran);
-    se->vruntime += to_virtual(se, ran + charged);
+    se->vruntime += to_virtual(se, ran + take_charge(se));
     set_relaxed(&se->since, now);
     set_relaxed(&c->guest_ns, c->guest_ns + ran);
 }
@@ -484,10 +359,10 @@ static bool exchange(struct sched_cpu *q, struct vcpu *from, struct vcpu *to)
     had = to->sched.vruntime;
     if (had <= from->sched.vruntime)
         return false;
-    take_out(q, to);
+    queue_take_out(q, to);
     to->sched.vruntime = from->sched.vruntime;
     from->sched.vruntime = had;
-    link_sorted(q, to);
+    queue_link(q, to);
     return preempt(q, to);
 }
 
@@ -517,7 +392,7 @@ void sched_put(struct vcpu *v, bool runnable)
     spin_lock(&q->lock);
     bool over = se->yielded || sched_should_yield(v);
     account(se);
-    catch_up(q, se);
+    queue_catch_up(q, se);
     __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
     if (!runnable) {
         __atomic_store_n(&se->state, SCHED_BLOCKED, __ATOMIC_SEQ_CST);
@@ -527,12 +402,12 @@ void sched_put(struct vcpu *v, bool runnable)
         /* Behind the first who waits: with equal times it would be picked again at once. */
         if (se->yielded && q->first)
             se->vruntime = max_u64(se->vruntime, q->first->sched.vruntime + 1);
-        enqueue(q, v);
+        queue_add(q, v);
         if (!over)
             q->prefer = v;
     }
     se->yielded = 0;
-    advance_floor(q);
+    queue_advance(q);
     spin_unlock(&q->lock);
 }
 
@@ -572,7 +447,7 @@ static struct vcpu *steal_from(uint32_t from, uint32_t to, uint64_t below, const
         return NULL;
     struct vcpu *v = first_movable(q, from, to, vm);
     if (v && v->sched.vruntime < below) {
-        take_out(q, v);
+        queue_take_out(q, v);
         start(v, false);           /* before it has another CPU: nobody shall take it for queued there */
         __atomic_store_n(&v->sched.cpu, to, __ATOMIC_RELEASE);
     } else {
@@ -597,14 +472,17 @@ static struct vcpu *steal(uint32_t me, uint64_t below, const struct vm *vm)
 static struct vcpu *pick_own(struct sched_cpu *q, const struct vm *vm)
 {
     bool goes_on = q->prefer && is_of(q->prefer, vm);
-    struct vcpu *v = goes_on ? q->prefer : q->first;
+    struct vcpu *v;
 
+    if (!goes_on)
+        queue_collect(q);
+    v = goes_on ? q->prefer : q->first;
     while (v && !is_of(v, vm))
         v = v->sched.next;
     __atomic_store_n(&q->prefer, NULL, __ATOMIC_RELAXED);
     if (!v)
         return NULL;
-    take_out(q, v);
+    queue_take_out(q, v);
     start(v, goes_on);
     return v;
 }
@@ -637,10 +515,10 @@ static struct vcpu *set_running(struct sched_cpu *q, struct vcpu *v, const struc
     if (!v)
         v = pick_own(q, vm);
     else
-        clamp_vruntime(q, &v->sched);
+        queue_clamp(q, &v->sched);
     __atomic_store_n(&q->running, v, __ATOMIC_RELAXED);
     __atomic_store_n(&q->resched, false, __ATOMIC_RELAXED);
-    advance_floor(q);
+    queue_advance(q);
     spin_unlock(&q->lock);
     return v;
 }
@@ -751,17 +629,29 @@ struct vcpu *sched_pick(void)
     return v;
 }
 
-bool sched_has_threads(void)
-{
-    for (uint32_t cpu = 0; cpu < cpu_count; cpu++)
-        if (turn_threads(cpu) != 1ull << cpu)
-            return true;
-    return false;
-}
-
 void sched_set_smt(enum sched_smt smt)
 {
     parked_cpus = turn_set(smt);
+}
+
+uint64_t sched_floor(void)
+{
+    return queue_floor(&queues[this_cpu()->id]);
+}
+
+/* Those of another VM that wait for their turn on a core cannot. */
+bool sched_others_want(const struct vm *vm)
+{
+    struct sched_cpu *q = &queues[this_cpu()->id];
+    const struct vcpu *v;
+
+    if (q->forced_since || !waiting_in(q))
+        return false;
+    spin_lock(&q->lock);
+    for (v = q->first; v && v->vm == vm; v = v->sched.next)
+        ;
+    spin_unlock(&q->lock);
+    return v;
 }
 
 void sched_cpu_stats(uint32_t cpu, struct sched_stats *s)

@@ -2,9 +2,20 @@
 #include <hv/config.h>
 #include <hv/log.h>
 #include <hv/mitigations.h>
+#include <hv/percpu.h>
 #include <hv/sched.h>
 
+#include "turn.h"
+
 static enum sched_smt chosen = SMT_AUTO;       /* AUTO: no CPU has threads, or nothing was chosen yet */
+
+bool sched_has_threads(void)
+{
+    for (uint32_t cpu = 0; cpu < cpu_count; cpu++)
+        if (turn_threads(cpu) != 1ull << cpu)
+            return true;
+    return false;
+}
 
 const char *sched_smt_text(void)
 {

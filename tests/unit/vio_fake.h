@@ -108,13 +108,16 @@ static uint64_t tick;
 uint64_t time_ns(void) { return __atomic_add_fetch(&host_now, tick, __ATOMIC_RELAXED); }
 
 /* vCPUs that want this CPU */
-static uint32_t waiting;
-void sched_cpu_stats(uint32_t cpu, struct sched_stats *s)
+static uint32_t waiting;                       /* others want the CPU, and get half of the time */
+bool sched_others_want(const struct vm *v)
 {
-    uint32_t n = __atomic_load_n(&waiting, __ATOMIC_RELAXED);
+    (void)v;
+    return __atomic_load_n(&waiting, __ATOMIC_RELAXED);
+}
 
-    (void)cpu;
-    *s = (struct sched_stats){ .runnable = n, .queued = n };
+uint64_t sched_floor(void)
+{
+    return time_ns() / 2;
 }
 
 /* ---- trapped ranges ---- */
@@ -283,7 +286,7 @@ static struct guest_config config = { .name = "test", .vcpus = 2, .rng = true, .
 
 static void run_events(void)
 {
-    for (unsigned i = 0; i < 1000 && event_run(); i++)
+    for (unsigned i = 0; i < 1000 && event_run() && (event_more() || event_next() <= time_ns()); i++)
         ;
 }
 

@@ -431,6 +431,7 @@ static void test_fair(void **state)
 
         start(SLOT_CONSOLE, 1, 16, V1);
         con_cost = 300000;                                /* ns of work for each buffer */
+        vm.share.had = 0;                                 /* no debt */
         from = host_now;
         while (host_now < from + 300000000) {
             if (added - done < 8) {

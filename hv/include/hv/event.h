@@ -19,6 +19,7 @@ struct event {
 struct event_queue {             /* embedded in struct percpu; fields are private to event.c and loop.c */
     struct event *posted;        /* lock-free stack of posted events, newest first */
     struct event *ready, **tail; /* taken from it, in order; under lock */
+    struct event *off, **off_tail; /* put off, oldest first; under lock */
     struct event *running;       /* event whose fn runs now */
     struct event **timers;       /* binary heap by when, under lock */
     uint64_t next_when;          /* timers[0]->when, or UINT64_MAX; read without the lock */
@@ -35,6 +36,11 @@ void event_init(struct event *, void (*fn)(struct event *), uint32_t cpu);
 void event_post(struct event *);
 /* Any CPU. Runs fn at or soon after `ns` (time_ns scale); a later call moves the deadline. Cheap when called by ev->cpu. */
 void event_at(struct event *, uint64_t ns);
+/*
+ * From the event's own function: it runs again in one of this CPU's next rounds, after vCPUs had their turn, at once when none
+ * wants one. It counts as posted meanwhile.
+ */
+void event_put_off(struct event *);
 /* Any CPU, not while holding a lock that fn takes. On return fn is neither queued nor running (unless called from fn itself). */
 void event_cancel(struct event *);
 /*
@@ -57,6 +63,12 @@ bool event_more(void);
 static inline bool event_more_in(const struct event_queue *q)
 {
     return __atomic_load_n(&q->posted, __ATOMIC_RELAXED) || __atomic_load_n(&q->ready, __ATOMIC_RELAXED);
+}
+/* This CPU: the same, or events were put off: the loop comes back soon, and does not sleep. */
+bool event_waits(void);
+static inline bool event_waits_in(const struct event_queue *q)
+{
+    return event_more_in(q) || __atomic_load_n(&q->off, __ATOMIC_RELAXED);
 }
 /* This CPU: has the hardware timer interrupt at event_next() or at `limit`, whichever is earlier. Writes the timer only when it must. */
 void event_arm(uint64_t limit);

@@ -5,6 +5,7 @@
 #pragma once
 #include <hv/types.h>
 struct vcpu;
+struct vm;
 struct sched_entity {            /* embedded in struct vcpu as `sched` */
     struct vcpu *next, *prev;    /* private to sched.c, as is all but the first three config fields below */
     uint64_t vruntime, ran_ns, steal_ns;   /* steal_ns: runnable but waiting, for the PV steal clock */
@@ -43,9 +44,14 @@ uint64_t sched_slice_end(const struct vcpu *);   /* ns at which the slice ends, 
 uint64_t sched_ran_ns(const struct vcpu *);      /* any CPU: ns on CPUs since sched_add(), a turn that has not ended included */
 /*
  * Any CPU, any context: `ns` of work was done on v's behalf outside of its turns. It counts as v's own at the end of
- * v's next turn; a vCPU that slept since owes at most 20 ms of it.
+ * v's turn, or when v wakes; then it owes at most 20 ms of it.
  */
 void sched_charge(struct vcpu *v, uint64_t ns);
+/* This CPU, from an event: the least virtual run time of those who want it, in ns for a weight of 100; it never falls. */
+uint64_t sched_floor(void);
+uint64_t sched_virtual(uint32_t weight, uint64_t ns);   /* how much virtual run time that much time is; weight 0: the default */
+/* This CPU, from an event: vCPUs of another VM could run here now. */
+bool must_check sched_others_want(const struct vm *);
 /* waiting; waiting or running; idle although vCPUs wait, because another VM has the core; which core it is a thread of */
 struct sched_stats { uint32_t queued, runnable; uint64_t forced_ns; uint32_t core; bool parked; };
 void sched_cpu_stats(uint32_t cpu, struct sched_stats *);

@@ -1,0 +1,121 @@
+/* queue.c: the vCPUs that wait for one CPU, in the order of their virtual run times. */
+#include <hv/percpu.h>
+#include <hv/time.h>
+#include <hv/vcpu.h>
+
+#include "queue.h"
+#include "turn.h"
+
+uint64_t sched_virtual(uint32_t weight, uint64_t ns)
+{
+    return ns * WEIGHT_UNIT / (weight ? weight : WEIGHT_UNIT);
+}
+
+/* In one order with `armed`: see sched_slice_end(). */
+static void claim(struct turn_claim *c, const struct vcpu *first)
+{
+    set_relaxed(&c->had, first ? first->sched.vruntime : UINT64_MAX);
+    set_relaxed(&c->since, first ? first->sched.since : UINT64_MAX);
+    __atomic_store_n(&c->vm, first ? first->vm : NULL, __ATOMIC_SEQ_CST);
+}
+
+static void note_first(struct sched_cpu *q)
+{
+    __atomic_store_n(&q->first_vruntime, q->first ? q->first->sched.vruntime : UINT64_MAX, __ATOMIC_RELAXED);
+    if (turn_core[q - queues])
+        claim(&turn_claims[q - queues], q->first);
+}
+
+void queue_advance(struct sched_cpu *q)
+{
+    uint64_t runs = q->running ? q->running->sched.vruntime : UINT64_MAX;
+    uint64_t least = min_u64(runs, q->first ? q->first->sched.vruntime : UINT64_MAX);
+    struct core *core = turn_core[q - queues];
+
+    if (core) {
+        set_relaxed(&turn_claims[q - queues].runs, runs);
+        turn_advance(core);
+    } else if (least != UINT64_MAX) {
+        q->floor = max_u64(q->floor, least);
+    }
+}
+
+uint64_t queue_floor(const struct sched_cpu *q)
+{
+    const struct core *core = turn_core[q - queues];
+
+    return core ? turn_floor(core) : q->floor;
+}
+
+void queue_link(struct sched_cpu *q, struct vcpu *v)
+{
+    struct vcpu *prev = NULL, *next = q->first;
+
+    for (; next && next->sched.vruntime <= v->sched.vruntime; next = next->sched.next)
+        prev = next;
+    v->sched.prev = prev;
+    v->sched.next = next;
+    if (prev)
+        prev->sched.next = v;
+    else
+        q->first = v;
+    if (next)
+        next->sched.prev = v;
+    __atomic_store_n(&q->nqueued, q->nqueued + 1, __ATOMIC_RELAXED);
+    note_first(q);
+}
+
+void queue_take_out(struct sched_cpu *q, struct vcpu *v)
+{
+    struct sched_entity *se = &v->sched;
+
+    if (se->prev)
+        se->prev->sched.next = se->next;
+    else
+        q->first = se->next;
+    if (se->next)
+        se->next->sched.prev = se->prev;
+    se->next = se->prev = NULL;
+    if (q->prefer == v)
+        __atomic_store_n(&q->prefer, NULL, __ATOMIC_RELAXED);
+    __atomic_store_n(&q->nqueued, q->nqueued - 1, __ATOMIC_RELAXED);
+    note_first(q);
+}
+
+void queue_catch_up(const struct sched_cpu *q, struct sched_entity *se)
+{
+    uint64_t floor = queue_floor(q);
+
+    if (floor > LAG_NS)
+        se->vruntime = max_u64(se->vruntime, floor - LAG_NS);
+}
+
+void queue_clamp(const struct sched_cpu *q, struct sched_entity *se)
+{
+    uint64_t floor = queue_floor(q);
+
+    queue_catch_up(q, se);
+    if (floor)
+        se->vruntime = min_u64(se->vruntime, floor + LAG_NS);
+}
+
+void queue_add(struct sched_cpu *q, struct vcpu *v)
+{
+    set_relaxed(&v->sched.since, time_ns());
+    __atomic_store_n(&v->sched.state, SCHED_QUEUED, __ATOMIC_SEQ_CST);
+    queue_link(q, v);
+}
+
+void queue_collect(struct sched_cpu *q)
+{
+    for (uint32_t n = q->nqueued; n && q->first; n--) {
+        struct vcpu *v = q->first;
+        uint64_t charged = take_charge(&v->sched);
+
+        if (!charged)
+            return;
+        queue_take_out(q, v);
+        v->sched.vruntime += to_virtual(&v->sched, charged);
+        queue_link(q, v);
+    }
+}
