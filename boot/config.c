@@ -1,4 +1,4 @@
-/* config.c: finds the file names in trivet.conf. What the values mean in full is for hv/vm/config.c. */
+/* config.c: finds the file names in trivet.conf. What the values mean in full is for hv/conf/config.c. */
 #include "pure.h"
 
 #include <stdbool.h>
@@ -19,7 +19,7 @@ static const struct {
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c; }
 
-/* Do the first n bytes agree, or all up to the end of both, in either case? As hv/vm/config.c reads names: both must see the same files. */
+/* Do the first n bytes agree, or all up to the end of both, in either case? As hv/conf/config.c reads names: both must see the same files. */
 static bool same(const char *a, const char *b, size_t n)
 {
     size_t i = 0;

@@ -12,6 +12,7 @@
 #include <hv/event.h>
 #include <hv/files.h>
 #include <hv/mgmt.h>
+#include <hv/start.h>
 #include <hv/vm.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +99,7 @@ static void boot(void)
     bi.files[0].phys = (uint64_t)(uintptr_t)calloc(1, 4096);
     bi.files[0].size = 4096;
     host_console_register(&line);
-    if (files_init(&bi) || config_init(conf, sizeof conf - 1) || vm_init() || console_init() || mgmt_init())
+    if (files_init(&bi) || config_init(conf, sizeof conf - 1) || vm_init() || shell_init() || guests_start())
         exit(1);
     type("json on\r");
 }

@@ -197,6 +197,7 @@ def build_tests(_options):
     for name, target in (("gcc", "x86_64"), ("clang", "clang"), ("aarch64", "aarch64")):
         yield Test(f"build/{name}", ["ninja", target], limit=900)
     yield Test("build/docs", ["ninja", "docs"], limit=300)
+    yield Test("build/layers", ["tests/lint/layers.py"], limit=900)
     yield Test("build/elf", ["tests/elf"])
     yield Test("build/image", ["tests/image"], limit=300)
     yield Test("build/commands", ["tests/commands"], limit=300)

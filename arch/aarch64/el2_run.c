@@ -1,7 +1,7 @@
 /*
  * el2_run.c: one stretch of guest time, and what its end means. Arm ARM D1.3 (exceptions), D19.2.37 (ESR_EL2).
  *
- * An exception that the guest is to see itself is made by hv/guest/arm/inject.c.
+ * An exception that the guest is to see itself is made by hv/guest/aarch64/inject.c.
  */
 #include <hv/log.h>
 #include <hv/percpu.h>

@@ -6,7 +6,7 @@
 #include <hv/types.h>
 
 enum trap_act {
-    TRAP_FORWARD,      /* the guest's machine has it: hv/guest/arm */
+    TRAP_FORWARD,      /* the guest's machine has it: hv/guest/aarch64 */
     TRAP_ID,           /* el2_id.c */
     TRAP_RAZ_WI,       /* reads as zero, writes are ignored */
     TRAP_RAZ,          /* so too, but a write is undefined */

@@ -1,6 +1,5 @@
 /* panic.c: the end, told in words. Nothing here takes a lock or allocates. */
 #include <arch/cpu.h>
-#include <hv/console.h>
 #include <hv/lock.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
@@ -16,6 +15,7 @@ extern const char symbol_strings[];
 #define FRAME_REACH (64 * KIB)     /* a frame further away than this is no frame of the same stack */
 
 static uint32_t panics;            /* how many times panic() was entered, by whichever CPU */
+static panic_writer *writer;       /* NULL: nobody can be told */
 
 bool symbol_lookup(uint64_t addr, const char **name, uint64_t *offset)
 {
@@ -36,13 +36,24 @@ bool symbol_lookup(uint64_t addr, const char **name, uint64_t *offset)
     return true;
 }
 
+void panic_set_writer(panic_writer *w)
+{
+    writer = w;
+}
+
+static void write(const char *s, size_t len)
+{
+    if (writer)
+        writer(s, len);
+}
+
 static void vsay(const char *fmt, va_list ap)
 {
     char buf[256];
     int n = vsnprintf(buf, sizeof(buf), fmt, ap);
 
     if (n > 0)
-        console_panic_write(buf, (size_t)n < sizeof(buf) ? (size_t)n : sizeof(buf) - 1);
+        write(buf, (size_t)n < sizeof(buf) ? (size_t)n : sizeof(buf) - 1);
 }
 
 static void printf_like(1, 2) say(const char *fmt, ...)
@@ -104,7 +115,7 @@ _Noreturn void panic_at(uint64_t pc, uint64_t fp, const char *registers, const c
     va_end(ap);
     say("\n");
     if (registers)
-        console_panic_write(registers, __builtin_strlen(registers));
+        write(registers, __builtin_strlen(registers));
     backtrace_print(pc, fp);
     say("*** This is a fault of Trivet's own. Please report the lines above.\n");
     cpu_halt_forever();

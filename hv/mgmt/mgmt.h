@@ -6,21 +6,7 @@ struct console;
 struct out;
 struct vm;
 
-/* console.c */
-void console_attach(struct console *, bool replay);
-void console_drain(void);
-bool console_is_shown(const struct console *);
-extern const char console_undo[];                     /* what the terminal is sent when a guest's console is left */
-void console_input_resume(void);                     /* the shell takes input again */
-size_t console_scrollback(struct console *, char *buf, size_t len); /* the last `len` bytes of output, oldest first */
-
 /* shell.c */
-int must_check shell_init(struct console *);
-void shell_start(void);                              /* first prompt */
-void shell_input(char);
-void shell_interrupt(void);                          /* Ctrl-C while a command waits */
-bool shell_is_busy(void);                            /* a command waits for something; input is held back */
-void shell_redraw(void);
 struct console *shell_console(void);
 bool shell_json(void);
 void shell_set_json(bool);
@@ -51,5 +37,3 @@ void unknown_command(struct out *, const char *name);            /* says so, and
 COMMAND(help); COMMAND(list); COMMAND(info); COMMAND(start); COMMAND(stop); COMMAND(reset); COMMAND(pause); COMMAND(resume);
 COMMAND(console); COMMAND(log); COMMAND(cpus); COMMAND(memory); COMMAND(stats); COMMAND(config); COMMAND(json); COMMAND(version);
 COMMAND(pci); COMMAND(reboot); COMMAND(poweroff);
-/* boot.c */
-void config_limits_now(struct config_limits *);

@@ -6,6 +6,7 @@
 #include <hv/console.h>
 #include <hv/event.h>
 #include <hv/log.h>
+#include <hv/mgmt.h>
 #include <hv/time.h>
 #include <hv/vm.h>
 #include <hv/words.h>
@@ -43,7 +44,7 @@ static void write_le(void *ctx, const char *s, size_t n)
 
 struct console *shell_console(void) { return sh.console; }
 bool shell_json(void) { return sh.json; }
-bool shell_is_busy(void) { return sh.wait != NULL; }
+static bool shell_is_busy(void) { return sh.wait != NULL; }
 
 void shell_set_json(bool on)
 {
@@ -201,7 +202,7 @@ void shell_wait(wait_fn *fn, void *ctx)
     event_post(&sh.poll_event);
 }
 
-void shell_interrupt(void)
+static void shell_interrupt(void)
 {
     if (!sh.wait)
         return;
@@ -248,7 +249,7 @@ static void input_json(char c)
     finish();
 }
 
-void shell_input(char c)
+static void shell_input(char c)
 {
     char line[LE_LINE];
 
@@ -269,7 +270,7 @@ void shell_input(char c)
     }
 }
 
-void shell_redraw(void)
+static void shell_redraw(void)
 {
     if (!sh.json && !sh.wait && sh.started)
         le_redraw(&sh.le);
@@ -351,9 +352,13 @@ static unsigned complete(void *ctx, const char *buf, unsigned cur, unsigned *sta
     return c ? complete_argument(c, buf + *start, cur - *start, words, max) : 0;
 }
 
-int shell_init(struct console *c)
+int shell_init(void)
 {
-    sh.console = c;
+    static const struct console_reader reader = { shell_input, shell_is_busy, shell_interrupt, shell_redraw };
+    int err = console_init(&reader, &sh.console);
+
+    if (err)
+        return err;
     le_init(&sh.le, PROMPT, 80, write_le, NULL);
     sh.le.complete = complete;
     event_init(&sh.log_event, log_now, 0);

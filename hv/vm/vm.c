@@ -5,6 +5,7 @@
 #include <hv/console.h>
 #include <hv/files.h>
 #include <hv/guest.h>
+#include <hv/heap.h>
 #include <hv/kernel.h>
 #include <hv/log.h>
 #include <hv/pci.h>
@@ -62,6 +63,13 @@ struct vm *vm_find(const char *name)
     return NULL;
 }
 
+static int make_console(struct vm *vm, const char *name)
+{
+    int err = console_create(name, &vm->console);
+
+    return err ? err : charge(vm, CHARGE_OVERHEAD, heap_cost(vm->console));
+}
+
 int vm_define(const struct guest_config *config, struct vm **out)
 {
     struct vm *vm;
@@ -82,7 +90,7 @@ int vm_define(const struct guest_config *config, struct vm **out)
     event_init(&vm->lifecycle, lifecycle, 0);
     err = charge_new(vm);
     if (!err)
-        err = console_create(config->name, vm, &vm->console);
+        err = make_console(vm, config->name);
     if (err) {
         free(vm);
         return err;
@@ -224,7 +232,7 @@ static int make_machine(struct vm *vm)
 /* The guest is off: memory, and what outlives a reset (RAM disks). */
 static void drop_memory(struct vm *vm)
 {
-    while (vio_release(vm))
+    while (vm->guest_ops->release(vm))
         ;
     vm->ops->vm_fini(vm);
     gmem_fini(vm);
@@ -386,7 +394,7 @@ static void empty(struct vm *vm)
 
     if (share_wait(vm, &vm->lifecycle))
         return;
-    more = vio_release(vm);
+    more = vm->guest_ops->release(vm);
     share_pay(vm, from);
     if (more) {
         event_post(&vm->lifecycle);
@@ -412,7 +420,7 @@ static void begin_empty(struct vm *vm, enum vm_state then)
 static void on_starting(struct vm *vm)
 {
     if (vm->pending & ~(uint32_t)VMP_PAUSE) {
-        if (vm->building && vio_quiesce(vm))
+        if (vm->building && vm->guest_ops->quiesce(vm))
             return;
         if (vm->building)
             unmake_machine(vm);
@@ -481,7 +489,7 @@ static void on_up(struct vm *vm)
         return;
     ask_to_park(vm);               /* those that a resume has just let go */
     /* A device whose reset goes on still uses the guest's memory. */
-    if (!all_parked(vm) || (wishes & ~(uint32_t)VMP_PAUSE && vio_quiesce(vm))) {
+    if (!all_parked(vm) || (wishes & ~(uint32_t)VMP_PAUSE && vm->guest_ops->quiesce(vm))) {
         if ((wishes & (VMP_KILL | VMP_EXITED | VMP_OFF)) && vm->state != VM_STOPPING)
             set_state(vm, VM_STOPPING);
         return;

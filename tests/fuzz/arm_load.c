@@ -1,7 +1,7 @@
 /* Broken kernels through the ARM64 loaders: nothing is written outside of the guest's RAM, failures say why, and a guest that starts has a sound device tree. */
 #include <hv/files.h>
 #include <libfdt.h>
-#include "hv/guest/arm/load.h"
+#include "hv/guest/aarch64/load.h"
 #define FAKE_RAM (1 * MIB)
 #include "../unit/arm_machine.h"
 

@@ -16,18 +16,18 @@ TOP = corpus.TOP
 TREE = "build/cov"
 # What each is meant for; patterns of paths.
 TARGETS = {
-    "acpi": ["drivers/acpi/*.c"], "arm_emulate": ["hv/guest/arm/decode.c", "hv/guest/arm/emulate.c"],
-    "arm_load": ["hv/guest/arm/load.c", "hv/guest/arm/efi.c"], "boot_config": ["boot/config.c"], "config": ["hv/vm/config.c"],
-    "el2": ["arch/aarch64/el2_esr.c", "arch/aarch64/el2_sysregs.c"], "event": ["hv/core/event.c"], "fdt": ["drivers/fdt/*.c"],
-    "ini": ["libc-shim/ini.c"], "its": ["hv/guest/arm/its.c", "hv/guest/arm/its_cmd.c"], "lineedit": ["hv/mgmt/lineedit.c"],
-    "pmm": ["hv/mm/pmm.c"], "pt": ["hv/mm/pt.c"], "ranges": ["boot/ranges.c"], "sched": ["hv/core/sched.c"],
-    "shell": ["hv/mgmt/shell.c", "hv/mgmt/lineedit.c", "hv/mgmt/out.c", "hv/mgmt/console.c", "hv/mgmt/commands_*.c"],
-    "smbios": ["drivers/smbios/*.c"], "vgic": ["hv/guest/arm/vgic.c", "hv/guest/arm/vgic_[bdlr]*.c", "hv/guest/arm/vgic_v2.c"],
-    "vgic_restore": ["hv/guest/arm/vgic_save.c"], "virtio_dev": ["hv/vio/*.c", "hv/pci/*.c"], "virtio_threads": ["hv/vio/virtio*.c"],
+    "acpi": ["hv/firmware/*.c"], "arm_emulate": ["hv/guest/aarch64/decode.c", "hv/guest/aarch64/emulate.c"],
+    "arm_load": ["hv/guest/aarch64/load.c", "hv/guest/aarch64/efi.c"], "boot_config": ["boot/config.c"], "config": ["hv/conf/config.c"],
+    "el2": ["arch/aarch64/el2_esr.c", "arch/aarch64/el2_sysregs.c"], "event": ["hv/core/event.c"], "fdt": ["hv/firmware/*.c"],
+    "ini": ["libc-shim/ini.c"], "its": ["hv/guest/aarch64/its.c", "hv/guest/aarch64/its_cmd.c"], "lineedit": ["hv/mgmt/lineedit.c"],
+    "pmm": ["hv/mm/pmm.c"], "pt": ["hv/mm/pt.c"], "ranges": ["boot/ranges.c"], "sched": ["hv/vm/sched.c"],
+    "shell": ["hv/mgmt/shell.c", "hv/mgmt/lineedit.c", "hv/mgmt/out.c", "hv/console/console.c", "hv/mgmt/commands_*.c"],
+    "smbios": ["hv/firmware/*.c"], "vgic": ["hv/guest/aarch64/vgic.c", "hv/guest/aarch64/vgic_[bdlr]*.c", "hv/guest/aarch64/vgic_v2.c"],
+    "vgic_restore": ["hv/guest/aarch64/vgic_save.c"], "virtio_dev": ["hv/vio/*.c", "hv/pci/*.c"], "virtio_threads": ["hv/vio/virtio*.c"],
     "virtqueue": ["hv/vio/virtqueue.c"], "vmx_check": ["arch/x86_64/vmx_check*.c"], "vpci": ["hv/pci/*.c"],
-    "x86_emulate": ["hv/guest/x86/emulate.c", "hv/guest/x86/decode.c", "hv/guest/x86/alu.c", "hv/guest/x86/string.c", "hv/guest/x86/simd.c"],
-    "x86_intc": ["hv/guest/x86/lapic.c", "hv/guest/x86/apic_ipi.c", "hv/guest/x86/ioapic.c", "hv/guest/x86/pic.c"],
-    "x86_load": ["hv/guest/x86/load*.c", "hv/guest/x86/elf.c"], "x86_task": ["hv/guest/x86/task.c"],
+    "x86_emulate": ["hv/guest/x86_64/emulate.c", "hv/guest/x86_64/decode.c", "hv/guest/x86_64/alu.c", "hv/guest/x86_64/string.c", "hv/guest/x86_64/simd.c"],
+    "x86_intc": ["hv/guest/x86_64/lapic.c", "hv/guest/x86_64/apic_ipi.c", "hv/guest/x86_64/ioapic.c", "hv/guest/x86_64/pic.c"],
+    "x86_load": ["hv/guest/x86_64/load*.c", "hv/guest/x86_64/elf.c"], "x86_task": ["hv/guest/x86_64/task.c"],
 }
 KINDS = ("functions", "lines", "regions")
 

@@ -2,7 +2,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include "hv/guest/x86/load.h"
+#include "hv/guest/x86_64/load.h"
 #include <hv/files.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

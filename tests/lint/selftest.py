@@ -17,13 +17,13 @@ def guarded(*lines):
 # rule: (good trees, bad trees)
 CASES = {
     "includes": (
-        [{"hv/core/a.c": "#include <arch/cpu.h>\n"}, {"drivers/a.c": "#include <arch/io.h>\n"},
+        [{"hv/core/a.c": "#include <arch/cpu.h>\n"}, {"hv/vm/sched.c": "#include <arch/cpu.h>\n"}, {"drivers/a.c": "#include <arch/io.h>\n"},
          {"arch/x86_64/a.c": '#include "b.h"\n', "arch/x86_64/b.h": "\n"}, {"boot/a.c": "#include <efi.h>\n"},
          {"arch/x86_64/a.c": '#include "boot/boot_info.h"\n'}],
-        [{"hv/guest/x86/a.c": "#include <arch/cpu.h>\n"}, {"hv/vio/a.c": "# include <arch/irq.h>\n"},
+        [{"hv/guest/x86_64/a.c": "#include <arch/cpu.h>\n"}, {"hv/vio/a.c": "# include <arch/irq.h>\n"},
          {"hv/vm/a.c": "#include <arch/cpu.h>\n"}, {"hv/pci/a.h": "#include <arch/cpu.h>\n"},
          {"hv/mgmt/a.c": "#include <arch/cpu.h>\n"}, {"drivers/a.c": "#include <arch/cpu.h>\n"},
-         {"drivers/a.c": "#include <hv/vm.h>\n"}, {"drivers/acpi/a.c": "#include <hv/vcpu.h>\n"},
+         {"drivers/a.c": "#include <hv/vm.h>\n"}, {"hv/firmware/a.c": "#include <hv/vcpu.h>\n"},
          {"arch/x86_64/a.c": "#include <drivers/acpi.h>\n"}, {"hv/vm/a.c": "#include <lwip/init.h>\n"},
          {"hv/core/a.c": "#include <efi.h>\n"}, {"hv/vm/a.c": '#include "c.h"\n', "hv/mm/c.h": "\n"},
          {"hv/vm/a.c": '#include "../mm/c.h"\n', "hv/mm/c.h": "\n"}]),
@@ -74,7 +74,7 @@ CASES = {
             ("for (unsigned k = 0; k < 8; k++)", "    if (t[k] < 3)", "        return 1;"),
             ("return i < 8 ? t[i] : 0;    /* nospec: the host's own */",))]
         + [{"hv/core/a.c": guarded("return i < 8 ? t[i] : 0;")}],
-        [{path: guarded(*body)} for path in ("hv/guest/x86/a.c", "hv/pci/a.c", "hv/vio/a.h", "hv/vm/io.c")
+        [{path: guarded(*body)} for path in ("hv/guest/x86_64/a.c", "hv/pci/a.c", "hv/vio/a.h", "hv/vm/io.c")
          for body in (
             ("return i < 8 ? t[i] : 0;",),
             ("if (i - 32 >= g->n)", "    return 0;", "return g->t[(i - 32) / 32];"),
@@ -87,7 +87,7 @@ CASES = {
         [{"hv/vm/a.c": guarded("p = vm_alloc(vm, 8);", "q = calloc(1, 8);    /* charge: Trivet's own */")},
          {"hv/mm/pmm.c": "hpa_t pmm_alloc(unsigned order)\n{\n}\n"}, {"arch/host/a.c": guarded("p = malloc(8);")},
          {"hv/vm/a.c": guarded("/* calloc(1, 8) */")}, {"boot/a.c": guarded("p = malloc(8);")}],
-        [{path: guarded(f"p = {name}(8);")} for path in ("hv/guest/x86/a.c", "hv/mm/a.c", "arch/x86_64/a.c", "drivers/a.c", "hv/vio/a.h")
+        [{path: guarded(f"p = {name}(8);")} for path in ("hv/guest/x86_64/a.c", "hv/mm/a.c", "arch/x86_64/a.c", "drivers/a.c", "hv/vio/a.h")
          for name in ("malloc", "calloc", "realloc", "pmm_alloc", "pmm_alloc_zero")]
         + [{"hv/vm/a.c": guarded("/* charge: below */", "p = malloc(8);")}]),
     "header-guards": (

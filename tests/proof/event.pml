@@ -130,10 +130,10 @@ active [CPUS] proctype cpu()
     byte to;
 
 loop:
-    // code hv/core/loop.c cpu_loop: __atomic_store_n(&c->wake, 0, __ATOMIC_SEQ_CST)
+    // code hv/vm/loop.c cpu_loop: __atomic_store_n(&c->wake, 0, __ATOMIC_SEQ_CST)
     wake[_pid] = false;
 more:
-    // code hv/core/loop.c cpu_loop: event_run()
+    // code hv/vm/loop.c cpu_loop: event_run()
     // code hv/core/event.c event_run: (event_more() || event_next() <= now)
     if
     :: posted[_pid] || ready[_pid] || heap[_pid] ->
@@ -175,15 +175,15 @@ more:
         goto more
     :: else
     fi;
-    // code hv/core/loop.c idle: event_arm(UINT64_MAX)
-    // code hv/core/loop.c idle: set_where(c, CPU_ASLEEP)
+    // code hv/vm/loop.c idle: event_arm(UINT64_MAX)
+    // code hv/vm/loop.c idle: set_where(c, CPU_ASLEEP)
     where[_pid] = ASLEEP;
-    // code hv/core/loop.c idle: if (!__atomic_load_n(&c->wake, __ATOMIC_SEQ_CST)) irq_wait();
+    // code hv/vm/loop.c idle: if (!__atomic_load_n(&c->wake, __ATOMIC_SEQ_CST)) irq_wait();
     if
     :: wake[_pid]
     :: else -> atomic { ipi[_pid] || heap[_pid] -> ipi[_pid] = false }
     fi;
-    // code hv/core/loop.c idle: set_where(c, CPU_IN_LOOP)
+    // code hv/vm/loop.c idle: set_where(c, CPU_IN_LOOP)
     where[_pid] = IN_LOOP;
     goto loop
 }

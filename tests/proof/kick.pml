@@ -90,24 +90,24 @@ inline cpu_kick(cpu)
 
 inline sched_wake()
 {
-    // code hv/core/sched.c sched_wake: __atomic_store_n(&v->sched.wake_pending, 1, __ATOMIC_SEQ_CST)
+    // code hv/vm/sched.c sched_wake: __atomic_store_n(&v->sched.wake_pending, 1, __ATOMIC_SEQ_CST)
     wake_pending = true;
-    // code hv/core/sched.c sched_wake: __atomic_load_n(&v->sched.state, __ATOMIC_SEQ_CST) != SCHED_BLOCKED
+    // code hv/vm/sched.c sched_wake: __atomic_load_n(&v->sched.state, __ATOMIC_SEQ_CST) != SCHED_BLOCKED
     if
     :: state != BLOCKED
     :: else ->
-        // code hv/core/sched.c sched_wake: lock_queue_of(v)
+        // code hv/vm/sched.c sched_wake: lock_queue_of(v)
         atomic { !locked -> locked = true }
-        // code hv/core/sched.c sched_wake: bool ours = v->sched.state == SCHED_BLOCKED
-        // code hv/core/sched.c sched_wake: __atomic_store_n(&v->sched.state, SCHED_WAKING, __ATOMIC_RELAXED)
+        // code hv/vm/sched.c sched_wake: bool ours = v->sched.state == SCHED_BLOCKED
+        // code hv/vm/sched.c sched_wake: __atomic_store_n(&v->sched.state, SCHED_WAKING, __ATOMIC_RELAXED)
         d_step { ours = state == BLOCKED; if :: ours -> state = WAKING :: else fi; locked = false }
         if
         :: ours ->
             if :: to = 0 :: to = CPUS - 1 fi;
-            // code hv/core/sched.c queue_woken: spin_lock(&q->lock)
-            // code hv/core/sched.c queue_woken: enqueue(q, v)
+            // code hv/vm/sched.c queue_woken: spin_lock(&q->lock)
+            // code hv/vm/sched.c queue_woken: enqueue(q, v)
             atomic { !locked -> place = to; state = QUEUED }
-            // code hv/core/sched.c queue_woken: cpu_kick(cpu)
+            // code hv/vm/sched.c queue_woken: cpu_kick(cpu)
             cpu_kick(to)
         :: else
         fi;
@@ -204,7 +204,7 @@ inline doze(me)
     if
     :: wake[me]
     :: true ->                          /* somebody waits: sched_doze() says no */
-        // code hv/core/sched.c sched_doze: __atomic_fetch_or(&idle_cpus, 1ull << c->id, __ATOMIC_SEQ_CST)
+        // code hv/vm/sched.c sched_doze: __atomic_fetch_or(&idle_cpus, 1ull << c->id, __ATOMIC_SEQ_CST)
         d_step { drain(me) }
     :: !wake[me] ->
         // code hv/vm/vcpu.c doze: __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST)
@@ -229,19 +229,19 @@ end_doze:   atomic { ipi[me] -> ipi[me] = false }
 
 inline sched_put(me, runnable)
 {
-    // code hv/core/sched.c sched_put: spin_lock(&q->lock)
+    // code hv/vm/sched.c sched_put: spin_lock(&q->lock)
     atomic { !locked -> locked = true; drain(me) }
     if
     :: !runnable ->
-        // code hv/core/sched.c sched_put: __atomic_store_n(&se->state, SCHED_BLOCKED, __ATOMIC_SEQ_CST)
+        // code hv/vm/sched.c sched_put: __atomic_store_n(&se->state, SCHED_BLOCKED, __ATOMIC_SEQ_CST)
         state = BLOCKED;
-        // code hv/core/sched.c sched_put: runnable = __atomic_load_n(&se->wake_pending, __ATOMIC_SEQ_CST)
+        // code hv/vm/sched.c sched_put: runnable = __atomic_load_n(&se->wake_pending, __ATOMIC_SEQ_CST)
 #ifndef NO_WAKE_PENDING
         runnable = wake_pending
 #endif
     :: else
     fi;
-    // code hv/core/sched.c sched_put: enqueue(q, v)
+    // code hv/vm/sched.c sched_put: enqueue(q, v)
     d_step { if :: runnable -> state = QUEUED; place = me :: else fi; locked = false }
 }
 
@@ -251,21 +251,21 @@ active [CPUS] proctype cpu()
     bool seen, blocks, runs;
 
 loop:
-    // code hv/core/loop.c cpu_loop: __atomic_store_n(&c->wake, 0, __ATOMIC_SEQ_CST)
+    // code hv/vm/loop.c cpu_loop: __atomic_store_n(&c->wake, 0, __ATOMIC_SEQ_CST)
     atomic { drain(me); wake[me] = false }
-    // code hv/core/loop.c cpu_loop: struct vcpu *v = sched_pick()
+    // code hv/vm/loop.c cpu_loop: struct vcpu *v = sched_pick()
     atomic { !locked -> drain(me);
         if
         :: state == QUEUED -> locked = true
         :: state != QUEUED || place != me -> goto idle      /* it may see the other queue's vCPU, or not */
         fi }
-    // code hv/core/sched.c start: __atomic_store_n(&se->wake_pending, 0, __ATOMIC_RELAXED)
+    // code hv/vm/sched.c start: __atomic_store_n(&se->wake_pending, 0, __ATOMIC_RELAXED)
     wake_pending = false;
-    // code hv/core/sched.c start: __atomic_store_n(&se->state, SCHED_RUNNING, __ATOMIC_SEQ_CST)
+    // code hv/vm/sched.c start: __atomic_store_n(&se->state, SCHED_RUNNING, __ATOMIC_SEQ_CST)
     d_step { state = RUNNING; locked = false }
-    // code hv/core/loop.c run_guest: set_where(c, CPU_IN_GUEST)
+    // code hv/vm/loop.c run_guest: set_where(c, CPU_IN_GUEST)
     where[me] = IN_GUEST;
-    // code hv/core/loop.c run_guest: vcpu_run(v)
+    // code hv/vm/loop.c run_guest: vcpu_run(v)
     // code hv/vm/vcpu.c vcpu_run: v->last_cpu = c->id
     last_cpu = me;
 run_loop:
@@ -295,13 +295,13 @@ run_loop:
 put:
     // code hv/vm/vcpu.c vcpu_run: sched_put(v, runnable)
     sched_put(me, runs);
-    // code hv/core/loop.c run_guest: set_where(c, CPU_IN_LOOP)
+    // code hv/vm/loop.c run_guest: set_where(c, CPU_IN_LOOP)
     d_step { drain(me); where[me] = IN_LOOP }
     goto loop;
 idle:
-    // code hv/core/loop.c idle: set_where(c, CPU_ASLEEP)
+    // code hv/vm/loop.c idle: set_where(c, CPU_ASLEEP)
     where[me] = ASLEEP;
-    // code hv/core/loop.c idle: if (!__atomic_load_n(&c->wake, __ATOMIC_SEQ_CST)) irq_wait();
+    // code hv/vm/loop.c idle: if (!__atomic_load_n(&c->wake, __ATOMIC_SEQ_CST)) irq_wait();
 #ifndef NO_LOOK_AT_WAKE
     if
     :: wake[me] -> goto woken
@@ -311,7 +311,7 @@ idle:
 end_idle:
     atomic { ipi[me] -> ipi[me] = false }
 woken:
-    // code hv/core/loop.c idle: set_where(c, CPU_IN_LOOP)
+    // code hv/vm/loop.c idle: set_where(c, CPU_IN_LOOP)
     where[me] = IN_LOOP;
     goto loop
 }

@@ -1,4 +1,4 @@
-/* ACPI tables in an array, for tests of drivers/acpi: the array is the physical memory from BASE on. */
+/* ACPI tables in an array, for tests of hv/firmware: the array is the physical memory from BASE on. */
 #pragma once
 #include <hv/acpi.h>
 #include <string.h>

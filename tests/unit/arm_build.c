@@ -7,7 +7,7 @@
 #include <hv/files.h>
 #include <hv/pci.h>
 #include <libfdt.h>
-#include "hv/guest/arm/load.h"
+#include "hv/guest/aarch64/load.h"
 #include "arm_machine.h"
 
 static uint8_t kernel[256 * KIB], initrd[3000];

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
-#include "hv/guest/arm/decode.h"
+#include "hv/guest/aarch64/decode.h"
 #include "arm_machine.h"
 
 #define DEV 0x09100000ull

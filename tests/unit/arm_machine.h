@@ -1,5 +1,5 @@
 /*
- * One ARM64 VM without an engine, for tests of hv/guest/arm's machine: RAM is an array, system registers are a list, time moves by host_now. What the code
+ * One ARM64 VM without an engine, for tests of hv/guest/aarch64's machine: RAM is an array, system registers are a list, time moves by host_now. What the code
  * asks of hv/vm, the console and the interrupt controller is recorded. Included by one C file per program; its definitions win at the link.
  */
 #pragma once
@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "arch/host/host.h"
-#include "hv/guest/arm/arm.h"
-#include "hv/guest/arm/arm_dev.h"
+#include "hv/guest/aarch64/arm.h"
+#include "hv/guest/aarch64/arm_dev.h"
 #include "tests/unit/advance.h"
 
 #ifndef FAKE_RAM

@@ -6,10 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "hv/mgmt/mgmt.h"
 #include <hv/console.h>
 #include <hv/lock.h>
-#include <hv/mgmt.h>
 #include <hv/time.h>
 
 /* ---- what the mux stands on ---- */
@@ -29,11 +27,10 @@ void event_post(struct event *ev)
         posted[nposted++] = ev;
     ev->state = 1;
 }
-int shell_init(struct console *c) { return c ? 0 : -1; }
-void shell_redraw(void) { }
-bool shell_is_busy(void) { return busy; }
-void shell_interrupt(void) { busy = false; interrupted = true; }
-void shell_input(char c) { strncat(to_shell, &c, 1); }
+static void redraw(void) { }
+static bool is_busy(void) { return busy; }
+static void interrupt(void) { busy = false; interrupted = true; }
+static void input(char c) { strncat(to_shell, &c, 1); }
 
 static void run_events(void)
 {
@@ -189,8 +186,11 @@ static int setup(void **state)
 {
     (void)state;
     host_console_register(&host);
-    assert_int_equal(console_init(), 0);
-    assert_int_equal(console_create("debian", NULL, &guest), 0);
+    static const struct console_reader reader = { input, is_busy, interrupt, redraw };
+    struct console *home;
+
+    assert_int_equal(console_init(&reader, &home), 0);
+    assert_int_equal(console_create("debian", &guest), 0);
     event_init(&guest_ready, on_guest_input, 0);
     assert_int_equal(console_listen(guest, 1, &guest_ready), 0);
     run_events();

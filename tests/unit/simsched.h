@@ -1,4 +1,4 @@
-/* Machines of a few CPUs that run vCPUs by hv/core/sched.c: each step is one millisecond. */
+/* Machines of a few CPUs that run vCPUs by hv/vm/sched.c: each step is one millisecond. */
 #pragma once
 #include <hv/percpu.h>
 #include <hv/sched.h>

@@ -1,5 +1,5 @@
 /*
- * One ARM64 VM without an engine, for tests of hv/guest/arm's GIC and timers: RAM in an array, a CPU interface that does with the list registers
+ * One ARM64 VM without an engine, for tests of hv/guest/aarch64's GIC and timers: RAM in an array, a CPU interface that does with the list registers
  * what the hardware does (GICv3 §6.4), and time that moves only by advance(). Included by one C file per program; its definitions win over hv/vm's.
  */
 #pragma once
@@ -16,8 +16,8 @@
 #include <string.h>
 
 #include "arch/host/host.h"
-#include "hv/guest/arm/platform.h"
-#include "hv/guest/arm/its.h"
+#include "hv/guest/aarch64/platform.h"
+#include "hv/guest/aarch64/its.h"
 #include "tests/unit/advance.h"
 
 #define FAKE_VCPUS 20

@@ -102,6 +102,9 @@ static int build_more(struct vm *m)
 
 static int layout(struct vm *m, const struct guest_config *c) { return gmem_add_ram(m, gpa(0), c->memory); }
 static void destroy(struct vm *m) { (void)m; destroys++; }
+static unsigned busy;               /* a device still works */
+static int quiesce(struct vm *m) { (void)m; return busy ? -EINPROGRESS : 0; }
+static bool release(struct vm *m) { (void)m; return false; }
 static bool wakeable(struct vcpu *v) { (void)v; return wake_up; }
 static void request(struct vcpu *v) { v->mp = MP_RUNNABLE; }
 static int pending(struct vcpu *v) { (void)v; return pending_vec; }
@@ -109,7 +112,7 @@ static int accept(struct vcpu *v, int vec) { (void)v; accepted = vec; pending_ve
 
 static const struct vintc_ops vintc = { .pending = pending, .accept = accept };
 static const struct guest_ops guest = {
-    .isa = ISA_X86_64, .build = build, .build_more = build_more, .destroy = destroy, .ram_layout = layout, .emulate = count, .pio = count, .sysreg = count,
+    .isa = ISA_X86_64, .build = build, .build_more = build_more, .quiesce = quiesce, .destroy = destroy, .release = release, .ram_layout = layout, .emulate = count, .pio = count, .sysreg = count,
     .cpuid = count, .call = count, .halt = halt, .request = request, .wakeable = wakeable, .vintc = &vintc,
 };
 const struct guest_ops *guest_ops_for(enum isa isa) { return isa == ISA_X86_64 ? &guest : NULL; }
@@ -515,13 +518,6 @@ static void test_exit_code(void **state)
 }
 
 /* What a device that is slow to end its work would still write to is not freed, whichever way the guest goes. */
-static unsigned busy;
-int vio_quiesce(struct vm *m)
-{
-    (void)m;
-    return busy ? -EINPROGRESS : 0;
-}
-
 static void test_a_busy_device_keeps_the_memory(void **state)
 {
     static void (*const ways[])(struct vm *, const char *) = { vm_request_off, vm_request_reset };

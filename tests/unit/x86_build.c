@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include <hv/files.h>
-#include "hv/guest/x86/load.h"
-#include "hv/guest/x86/platform.h"
+#include "hv/guest/x86_64/load.h"
+#include "hv/guest/x86_64/platform.h"
 #include "x86_fake.h"
 
 #define RAM (64 * MIB)

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 #include <dlfcn.h>
 #include <Zydis/Zydis.h>
-#include "hv/guest/x86/insn.h"
+#include "hv/guest/x86_64/insn.h"
 
 static struct {
     ZyanStatus (*init)(ZydisDecoder *, ZydisMachineMode, ZydisStackWidth);

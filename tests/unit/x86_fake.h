@@ -1,4 +1,4 @@
-/* A vCPU without an engine, for tests of hv/guest/x86: registers in arrays, RAM and a device where the test says. */
+/* A vCPU without an engine, for tests of hv/guest/x86_64: registers in arrays, RAM and a device where the test says. */
 #pragma once
 #include <hv/gmem.h>
 #include <hv/guest.h>
@@ -7,8 +7,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include "hv/guest/x86/insn.h"
-#include "hv/guest/x86/x86_devices.h"
+#include "hv/guest/x86_64/insn.h"
+#include "hv/guest/x86_64/x86_devices.h"
 
 /* System registers by id: the enum, then a few MSRs. */
 static uint64_t fake_regs[0x200];

@@ -1,5 +1,5 @@
 /*
- * One x86 VM without an engine, for tests of hv/guest/x86's devices: time moves only by advance(), I/O goes straight to the
+ * One x86 VM without an engine, for tests of hv/guest/x86_64's devices: time moves only by advance(), I/O goes straight to the
  * device's functions, and what the devices ask of hv/vm and the console is recorded. Included by one C file per program;
  * its definitions win over hv/vm's at the link.
  */
@@ -16,11 +16,11 @@
 #include <string.h>
 
 #include "arch/host/host.h"
-#include "hv/guest/x86/platform.h"
-#include "hv/guest/x86/x86.h"
-#include "hv/guest/x86/x86_dev.h"
-#include "hv/guest/x86/x86_devices.h"
-#include "hv/guest/x86/x86_intc.h"
+#include "hv/guest/x86_64/platform.h"
+#include "hv/guest/x86_64/x86.h"
+#include "hv/guest/x86_64/x86_dev.h"
+#include "hv/guest/x86_64/x86_devices.h"
+#include "hv/guest/x86_64/x86_intc.h"
 #include "tests/unit/advance.h"
 
 #define FAKE_VCPUS 8

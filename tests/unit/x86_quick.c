@@ -1,4 +1,4 @@
-/* Moves that are emulated the quick way the second time, and everything that must send them the long way: hv/guest/x86/quick.c. */
+/* Moves that are emulated the quick way the second time, and everything that must send them the long way: hv/guest/x86_64/quick.c. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

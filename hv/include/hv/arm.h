@@ -1,7 +1,7 @@
 /*
- * ARM64 terms that an engine (EL2, later the translator) and hv/guest/arm share. "Arm ARM" is DDI 0487, "GICv3" IHI 0069, "GICv2" IHI 0048.
+ * ARM64 terms that an engine (EL2, later the translator) and hv/guest/aarch64 share. "Arm ARM" is DDI 0487, "GICv3" IHI 0069, "GICv2" IHI 0048.
  * vcpu_regs on ARM64: gpr[0..30] = X0..X30, pc, flags = PSTATE as SPSR_EL2 holds it (Arm ARM C5.2.19). SP_EL0 and SP_EL1 are
- * system registers here. No event is ever put into v->event: interrupts go through list registers, exceptions are made by hv/guest/arm
+ * system registers here. No event is ever put into v->event: interrupts go through list registers, exceptions are made by hv/guest/aarch64
  * with get_sysreg() and set_sysreg().
  */
 #pragma once
@@ -95,7 +95,7 @@ struct arm_gic_cpu {
 #define ARM_VREG(n, half) (0x20000u | (uint32_t)(n) << 1 | (uint32_t)(half))
 
 /*
- * The guest's virtual timer is the CPU's own while its vCPU is loaded. Implemented by hv/guest/arm/vtimer.c, called by the engine on the vCPU's CPU.
+ * The guest's virtual timer is the CPU's own while its vCPU is loaded. Implemented by hv/guest/aarch64/vtimer.c, called by the engine on the vCPU's CPU.
  * The host leaves the physical PPI active when it fires (EOImode 1), so it does not fire again before the guest deactivates it through the
  * list register (HW 1).
  */
@@ -108,11 +108,11 @@ void arm_vtimer_unloaded(struct vcpu *, uint64_t ctl, uint64_t cval);   /* timer
  * Not a register: set_sysreg(v, ARM_VTIMER_PHYS_ACTIVE, 0 or 1) while v is loaded makes the physical PPI of the virtual timer inactive or active
  * (the guest deactivated it by MMIO, or its timer no longer wants the interrupt). Not loaded: nothing to do, load asks arm_vtimer_active().
  * time_cycles() is the physical count; the guest's virtual count is time_cycles() - CNTVOFF_EL2, and vtimer.c alone sets CNTVOFF_EL2.
- * CNTPCT_EL0, CNTP_CTL/CVAL/TVAL_EL0 are trapped (CNTHCTL_EL2: EL1PCTEN, EL1PCEN 0): hv/guest/arm gives them the virtual count.
+ * CNTPCT_EL0, CNTP_CTL/CVAL/TVAL_EL0 are trapped (CNTHCTL_EL2: EL1PCTEN, EL1PCEN 0): hv/guest/aarch64 gives them the virtual count.
  */
 #define ARM_VTIMER_PHYS_ACTIVE 0x10001u
 
-/* Exceptions that an engine meets and only passes on; hv/guest/arm/inject.c. Own CPU; take effect at the next run. */
+/* Exceptions that an engine meets and only passes on; hv/guest/aarch64/inject.c. Own CPU; take effect at the next run. */
 void arm_raise_undefined(struct vcpu *);                   /* ESR_EL1.EC 0 */
 void arm_raise_sync(struct vcpu *, uint64_t esr, uint64_t far);
 void arm_raise_serror(struct vcpu *, uint64_t iss);        /* pended by HCR_EL2.VSE through set_sysreg(ARM_VSESR_EL2) */

@@ -1,7 +1,7 @@
 /*
  * trivet.conf, an INI file of two kinds of sections: [host], and [guest NAME] with a name of 1 to 31 of a-z A-Z 0-9 - _ .
  * Every error is reported at once, with line, value and what would be right; a guest with an error is left out and the
- * others start. The keys, their values, defaults and meanings are two tables in hv/vm/config.c; `help config` shows them.
+ * others start. The keys, their values, defaults and meanings are two tables in hv/conf/config.c; `help config` shows them.
  */
 #pragma once
 #include <hv/log.h>
@@ -46,3 +46,7 @@ bool config_key(unsigned i, struct config_key *out);
 /* The configuration of this boot; valid after the boot step "configuration". */
 extern struct config the_config;
 extern const char *config_text; extern size_t config_text_len;
+/* Boot step: parses the text that the boot program read (NULL: there was none) into the_config and logs its errors. -ENOMEM. */
+int must_check config_init(const char *text, size_t len);
+/* Any CPU: what a configuration may ask of this machine. */
+void config_limits_now(struct config_limits *);

@@ -6,14 +6,29 @@
 #include <hv/event.h>
 #include <hv/types.h>
 struct console;
-struct vm;
-int must_check console_create(const char *name, struct vm *payer, struct console **);    /* for good; NULL: Trivet pays. -ENOMEM */
+int must_check console_create(const char *name, struct console **);    /* for good, from malloc(): a guest's is charged by the caller. -ENOMEM */
 /* Guest or shell output: kept in the ring; shown when attached. Never blocks: a slow line drops from the display and counts. */
 void console_write(struct console *, const char *, size_t);
 /* A device that takes input: `ready` is posted when input waits; the device with the highest priority gets it (UART 1, virtio console 2). 0 or -ENOSPC. */
 int must_check console_listen(struct console *, unsigned priority, struct event *ready);
 /* On return nobody posts `ready` any more; it may still be queued. */
 void console_unlisten(struct console *, struct event *ready);
+/* What reads the home console (the shell): called on CPU 0, from an event. */
+struct console_reader {
+    void (*input)(char);                        /* a byte was typed */
+    bool (*busy)(void);                         /* it takes no input now; console_input_resume() when it does again */
+    void (*interrupt)(void);                    /* Ctrl-C was typed while it was busy */
+    void (*redraw)(void);                       /* the home console is shown again */
+};
+/* Boot step: makes the home console, which is shown when no other is. `r` and the console stay for good. -ENOMEM. */
+int must_check console_init(const struct console_reader *r, struct console **home);
+/* CPU 0: shows this console on every line of the host; with `replay` from the beginning of what its ring holds. */
+void console_attach(struct console *, bool replay);
+void console_drain(void);                       /* all that is left goes out, polled: before the machine ends */
+void console_input_resume(void);
+size_t console_scrollback(struct console *, char *buf, size_t len); /* any CPU; the last `len` bytes of output, oldest first */
+bool console_is_shown(const struct console *);  /* CPU 0 */
+extern const char console_undo[];               /* what the terminal is sent when a guest's console is left */
 size_t console_read(struct console *, struct event *ready, char *, size_t);  /* 0 when `ready` is not the current listener */
 /* The host's line, registered by drivers/. */
 struct host_console {
@@ -24,4 +39,3 @@ struct host_console {
 void host_console_register(const struct host_console *);
 void host_console_rx(const char *, size_t);     /* from the driver (irq handler or event): typed bytes */
 void host_console_tx_ready(void);               /* the driver has room again */
-void console_panic_write(const char *, size_t); /* write_sync on every registered line */

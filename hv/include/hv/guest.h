@@ -11,7 +11,11 @@ struct guest_ops {
     /* CPU 0, vCPUs exist in reset state, RAM is mapped and zeroed: devices, regions, tables, kernel in memory, boot vCPU's registers. On error sets vm->why. */
     int  (*build)(struct vm *, const struct guest_config *);
     int  (*build_more)(struct vm *);                   /* optional; CPU 0, after build, before a vCPU may run: > 0: call it again from another event; 0: the guest can start; -Exxx */
+    /* CPU 0: makes the devices stand still. 0, or -EINPROGRESS: one still works; ask again. */
+    int  (*quiesce)(struct vm *);
     void (*destroy)(struct vm *);                      /* CPU 0, no vCPU runs: frees all that build made; also after a failed build */
+    /* CPU 0, after destroy: frees what outlives a reset (the contents of disks), a piece at each call. True: there is more. */
+    bool (*release)(struct vm *);
     int  (*ram_layout)(struct vm *, const struct guest_config *);   /* gmem_add_ram calls, before build */
     int  (*vcpu_init)(struct vcpu *);
     void (*vcpu_fini)(struct vcpu *);

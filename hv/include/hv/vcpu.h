@@ -98,7 +98,7 @@ struct vcpu_ops {
     void (*tlb_flush)(struct vm *, gpa_t, uint64_t len);  /* marks; hv/vm/vcpu.c kicks and waits */
     void (*vcpu_tlb_flush)(struct vcpu *);             /* own CPU, before run: everything of this vCPU */
     /* What the engine can give a guest, before policy: x86 CPUID leaf and subleaf (the host's own on vmx and svm) -> eax ebx ecx edx. Any CPU.
-     * NULL: no x86 guests, or only the baseline. hv/guest/x86/cpuid.c masks it. */
+     * NULL: no x86 guests, or only the baseline. hv/guest/x86_64/cpuid.c masks it. */
     void (*features)(uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
     void (*x86_mode)(struct vcpu *, struct x86_mode_regs *);   /* own CPU; NULL: get_sysreg serves */
     /* While v's exit is handled; NULL: nobody asks. True: x86_mode would give *r still, but for cpl and, in 64-bit code, cs_base. Cheaper than that. */

@@ -1,4 +1,4 @@
-/* Names of an x86 guest's system registers, shared by the x86 backends and hv/guest/x86. MSR numbers are themselves. */
+/* Names of an x86 guest's system registers, shared by the x86 backends and hv/guest/x86_64. MSR numbers are themselves. */
 #pragma once
 #include <hv/types.h>
 enum x86_gpr { X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI, X86_R8, X86_R15 = 15 };

@@ -1,0 +1,43 @@
+/* load.c: the configuration of this boot, read once. */
+#include <hv/config.h>
+#include <hv/files.h>
+#include <hv/log.h>
+#include <hv/percpu.h>
+#include <hv/pmm.h>
+
+struct config the_config;
+const char *config_text;
+size_t config_text_len;
+
+static bool file_exists(const char *path)
+{
+    uint64_t len;
+
+    return file_find(path, &len) != NULL;
+}
+
+void config_limits_now(struct config_limits *limits)
+{
+    struct pmm_stats s;
+
+    pmm_stats(&s);
+    *limits = (struct config_limits){ .memory_max = align_down(s.total, MIB), .cpus = cpu_count, .file_exists = file_exists };
+}
+
+int config_init(const char *text, size_t len)
+{
+    struct config_limits limits;
+    int n;
+
+    config_text = text;
+    config_text_len = text ? len : 0;
+    config_limits_now(&limits);
+    n = config_parse(text ? text : "", config_text_len, &limits, &the_config);
+    if (n < 0)
+        return n;
+    if (!text)
+        log_warn("no trivet.conf on the stick: no guest is defined");
+    for (unsigned i = 0; i < the_config.nerrors; i++)
+        log_err("trivet.conf, line %u: %s", the_config.error[i].line, the_config.error[i].text);
+    return 0;
+}

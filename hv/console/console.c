@@ -1,0 +1,433 @@
+/*
+ * The console mux. Each console keeps its output in a ring; each line of the host (serial port, framebuffer) has a place in the
+ * ring of the console it shows and is pumped from there as it has room. Input goes to the console shown.
+ */
+#include <hv/config.h>
+#include <hv/console.h>
+#include <hv/lock.h>
+#include <hv/log.h>
+#include <hv/panic.h>
+#include <hv/percpu.h>
+#include <hv/time.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RING (64 * 1024u)
+#define INPUT 4096u
+#define LINES 4
+#define LISTENERS 4
+#define CTRL_C 0x03
+#define CTRL_BRACKET 0x1d
+
+struct listener { struct event *ready; unsigned priority; };
+struct console {
+    char name[NAME_LEN];
+    char out[RING];
+    uint64_t head;              /* bytes ever written */
+    char in[INPUT];
+    uint32_t in_head, in_tail;  /* free-running */
+    uint64_t in_dropped;
+    struct listener listener[LISTENERS];
+};
+struct line {
+    const struct host_console *host;
+    uint64_t pos;               /* next byte of the shown console's ring */
+    uint64_t shell_pos;         /* where the shell's output stood when a guest was attached */
+    uint64_t dropped;
+    char notice[512];           /* shown before the ring goes on */
+    uint32_t notice_len, notice_pos;
+};
+
+static struct spinlock lock = SPINLOCK_INIT(LOCK_CONSOLE);
+static struct line lines[LINES];
+static unsigned nlines;
+static struct console *home, *shown;
+static const struct console_reader *reader;
+static char typed[INPUT];
+static uint32_t typed_head, typed_tail;
+static uint64_t typed_dropped, detached_ns;
+static struct console *detached_from;
+static struct event typed_event, pump_event;
+
+/* ---- output ---- */
+
+static size_t ring_piece(const struct console *c, uint64_t pos, const char **p)
+{
+    uint64_t left = c->head - pos, to_end = RING - pos % RING;
+
+    *p = &c->out[pos % RING];
+    return (size_t)min_u64(left, to_end);
+}
+
+/* The ring has gone past this line's place: skip ahead and say how much was lost. */
+static void catch_up(struct line *l)
+{
+    uint64_t lost = shown->head - l->pos - RING / 2;
+
+    l->pos += lost;
+    l->dropped += lost;
+    l->notice_pos = 0;
+    l->notice_len = (uint32_t)snprintf(l->notice, sizeof l->notice, "\r\n[Trivet: the line was too slow, %llu bytes are not shown]\r\n",
+                                       (unsigned long long)lost);
+}
+
+static void pump_line(struct line *l)
+{
+    const char *p;
+    size_t n, done;
+
+    if (shown->head - l->pos > RING)
+        catch_up(l);
+    while (l->notice_pos < l->notice_len) {
+        done = l->host->write(l->notice + l->notice_pos, l->notice_len - l->notice_pos);
+        if (!done)
+            return;
+        l->notice_pos += (uint32_t)done;
+    }
+    while ((n = ring_piece(shown, l->pos, &p)) > 0) {
+        done = l->host->write(p, n);
+        l->pos += done;
+        if (done < n)
+            return;
+    }
+}
+
+static void pump(void)
+{
+    for (unsigned i = 0; shown && i < nlines; i++)
+        pump_line(&lines[i]);
+}
+
+static void append(struct console *c, const char *s, size_t len)
+{
+    while (len > 0) {
+        size_t at = c->head % RING, n = (size_t)min_u64(len, RING - at);
+
+        memcpy(&c->out[at], s, n);
+        c->head += n;
+        s += n;
+        len -= n;
+    }
+}
+
+void console_write(struct console *c, const char *s, size_t len)
+{
+    spin_lock(&lock);
+    append(c, s, len);
+    if (c == shown)
+        pump();
+    spin_unlock(&lock);
+}
+
+static void pump_now(struct event *ev)
+{
+    (void)ev;
+    spin_lock(&lock);
+    pump();
+    spin_unlock(&lock);
+}
+
+void host_console_tx_ready(void)
+{
+    event_post(&pump_event);
+}
+
+/* What is left goes out polled: the machine is about to end. */
+void console_drain(void)
+{
+    const char *p;
+    size_t n;
+
+    spin_lock(&lock);
+    for (unsigned i = 0; i < nlines; i++) {
+        struct line *l = &lines[i];
+
+        if (shown->head - l->pos > RING)
+            catch_up(l);
+        l->host->write_sync(l->notice + l->notice_pos, l->notice_len - l->notice_pos);
+        l->notice_pos = l->notice_len;
+        for (; (n = ring_piece(shown, l->pos, &p)) > 0; l->pos += n)
+            l->host->write_sync(p, n);
+    }
+    spin_unlock(&lock);
+}
+
+size_t console_scrollback(struct console *c, char *buf, size_t len)
+{
+    uint64_t pos;
+    size_t n = 0, piece;
+    const char *p;
+
+    spin_lock(&lock);
+    pos = c->head - min_u64(c->head, min_u64(RING, len));
+    while ((piece = ring_piece(c, pos, &p)) > 0) {
+        memcpy(buf + n, p, piece);
+        pos += piece;
+        n += piece;
+    }
+    spin_unlock(&lock);
+    return n;
+}
+
+/* ---- which console is shown ---- */
+
+static void printf_like(1, 2) notice_all(const char *fmt, ...)
+{
+    for (unsigned i = 0; i < nlines; i++) {
+        struct line *l = &lines[i];
+        va_list ap;
+        int n;
+
+        va_start(ap, fmt);
+        n = vsnprintf(l->notice, sizeof l->notice, fmt, ap);
+        va_end(ap);
+        l->notice_pos = 0;
+        l->notice_len = (uint32_t)min_u64((uint64_t)n, sizeof l->notice - 1);
+    }
+}
+
+void console_attach(struct console *c, bool replay)
+{
+    spin_lock(&lock);
+    if (shown == home) {
+        for (unsigned i = 0; i < nlines; i++)
+            lines[i].shell_pos = lines[i].pos;
+    }
+    shown = c;
+    for (unsigned i = 0; i < nlines; i++)
+        lines[i].pos = c->head - (replay ? min_u64(c->head, RING) : 0);
+    notice_all("\r\n[console %s; Ctrl-] returns to Trivet]\r\n", c->name);
+    pump();
+    spin_unlock(&lock);
+}
+
+/*
+ * What a guest may have left the operator's terminal in, undone (ECMA-48; xterm's control sequences). CAN and ST first: they end a sequence or
+ * a string that has begun, which would swallow the rest.
+ */
+const char console_undo[] =
+    "\030\033\\"                                                      /* CAN, ST */
+    "\033[?9l\033[?1000l\033[?1001l\033[?1002l\033[?1003l"           /* mouse reports */
+    "\033[?1004l\033[?1005l\033[?1006l\033[?1015l\033[?1016l"        /* focus reports, and the forms of mouse reports */
+    "\033[?2004l\033[4l\033[20l\033[?5l\033[?6l\033[?66l"            /* bracketed paste, insert, new line, reverse, origin, keypad */
+    "\033(B\033)B\033*B\033+B\017"                                   /* no line drawing: G0 to G3 are ASCII, and G0 is in use */
+    "\033[>4;0m\033[<u\033[?1049l"                                   /* other forms of keys, alternate screen */
+    "\033[r\033[?69l\033[0m\033[0 q\033[?25h\033[?7h\033[?1l\033>";     /* region, margins, attributes, cursor, wrap, cursor keys */
+
+static void detach(void)
+{
+    spin_lock(&lock);
+    detached_from = shown;
+    shown = home;
+    for (unsigned i = 0; i < nlines; i++)
+        lines[i].pos = lines[i].shell_pos;
+    notice_all("%s\033[999;1H\r\n[Trivet]\r\n", console_undo);
+    pump();
+    spin_unlock(&lock);
+    detached_ns = time_ns();
+    reader->redraw();
+}
+
+bool console_is_shown(const struct console *c)
+{
+    return c == shown;
+}
+
+/* ---- input ---- */
+
+static struct event *top_listener(const struct console *c)
+{
+    struct event *ready = NULL;
+    unsigned best = 0;
+
+    for (unsigned i = 0; i < LISTENERS; i++) {
+        if (c->listener[i].ready && c->listener[i].priority >= best) {
+            ready = c->listener[i].ready;
+            best = c->listener[i].priority;
+        }
+    }
+    return ready;
+}
+
+int console_listen(struct console *c, unsigned priority, struct event *ready)
+{
+    int err = -ENOSPC;
+
+    spin_lock(&lock);
+    for (unsigned i = 0; err && i < LISTENERS; i++) {
+        if (!c->listener[i].ready) {
+            c->listener[i] = (struct listener){ ready, priority };
+            err = 0;
+        }
+    }
+    spin_unlock(&lock);
+    if (!err)
+        event_post(ready); /* what was typed before somebody listened */
+    return err;
+}
+
+void console_unlisten(struct console *c, struct event *ready)
+{
+    spin_lock(&lock);
+    for (unsigned i = 0; i < LISTENERS; i++) {
+        if (c->listener[i].ready == ready)
+            c->listener[i] = (struct listener){ NULL, 0 };
+    }
+    spin_unlock(&lock);
+}
+
+size_t console_read(struct console *c, struct event *ready, char *buf, size_t len)
+{
+    size_t n = 0;
+
+    spin_lock(&lock);
+    if (top_listener(c) == ready) {
+        while (n < len && c->in_tail != c->in_head)
+            buf[n++] = c->in[c->in_tail++ % INPUT];
+    }
+    spin_unlock(&lock);
+    return n;
+}
+
+static void to_guest(struct console *c, char ch)
+{
+    struct event *ready;
+
+    spin_lock(&lock);
+    ready = top_listener(c);
+    if (c->in_head - c->in_tail < INPUT)
+        c->in[c->in_head++ % INPUT] = ch;
+    else
+        c->in_dropped++;
+    if (ready)
+        event_post(ready);         /* under the lock: after console_unlisten() nobody posts it */
+    spin_unlock(&lock);
+}
+
+/* Ctrl-] leaves a guest; a second one right after goes back and is the guest's. */
+static void type_char(char ch)
+{
+    if (shown != home) {
+        if (ch == CTRL_BRACKET)
+            detach();
+        else
+            to_guest(shown, ch);
+        return;
+    }
+    if (ch == CTRL_BRACKET && detached_from && time_ns() - detached_ns < 1000000000u) {
+        struct console *c = detached_from;
+
+        console_attach(c, false);
+        to_guest(c, ch);
+        return;
+    }
+    reader->input(ch);
+}
+
+static bool next_typed(char *ch)
+{
+    bool any;
+
+    spin_lock(&lock);
+    any = typed_tail != typed_head;
+    if (any)
+        *ch = typed[typed_tail++ % INPUT];
+    spin_unlock(&lock);
+    return any;
+}
+
+/* Drops what was typed up to a Ctrl-C; false when there is none. */
+static bool take_interrupt(void)
+{
+    bool found = false;
+
+    spin_lock(&lock);
+    for (uint32_t i = typed_tail; !found && i != typed_head; i++) {
+        if (typed[i % INPUT] == CTRL_C) {
+            typed_tail = i + 1;
+            found = true;
+        }
+    }
+    spin_unlock(&lock);
+    return found;
+}
+
+#define TYPED_BUDGET 256
+
+static void typed_now(struct event *ev)
+{
+    char ch;
+
+    for (unsigned i = 0; i < TYPED_BUDGET; i++) {
+        if (shown == home && reader->busy()) {
+            if (!take_interrupt())
+                return; /* typed ahead: it waits until the command is done */
+            reader->interrupt();
+        }
+        if (!next_typed(&ch))
+            return;
+        type_char(ch);
+    }
+    event_post(ev);
+}
+
+void console_input_resume(void)
+{
+    event_post(&typed_event);
+}
+
+void host_console_rx(const char *s, size_t len)
+{
+    spin_lock(&lock);
+    for (size_t i = 0; i < len; i++) {
+        if (typed_head - typed_tail < INPUT)
+            typed[typed_head++ % INPUT] = s[i];
+        else
+            typed_dropped++;
+    }
+    spin_unlock(&lock);
+    event_post(&typed_event);
+}
+
+/* ---- life ---- */
+
+int console_create(const char *name, struct console **out)
+{
+    struct console *c = calloc(1, sizeof *c);    /* charge: by the caller */
+
+    if (!c)
+        return -ENOMEM;
+    snprintf(c->name, sizeof c->name, "%s", name);
+    *out = c;
+    return 0;
+}
+
+static void write_sync(const char *s, size_t len)
+{
+    for (unsigned i = 0; i < nlines; i++)
+        lines[i].host->write_sync(s, len);
+}
+
+void host_console_register(const struct host_console *h)
+{
+    spin_lock(&lock);
+    if (nlines < LINES)
+        lines[nlines++] = (struct line){ .host = h };
+    spin_unlock(&lock);
+    panic_set_writer(write_sync);
+}
+
+int console_init(const struct console_reader *r, struct console **out)
+{
+    int err = console_create("trivet", &home);
+
+    if (err)
+        return err;
+    event_init(&typed_event, typed_now, 0);
+    event_init(&pump_event, pump_now, 0);
+    reader = r;
+    shown = *out = home;
+    return 0;
+}

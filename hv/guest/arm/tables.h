@@ -1,9 +1,0 @@
-/* acpi.c: ACPI's tables in an area that holds EFI's, too (efi.c). Private to hv/guest/arm. */
-#pragma once
-#include "load.h"
-#include <hv/tables.h>
-
-#define TABLES_ROOM (64 * KIB)
-
-/* Returns the RSDP's guest-physical address. */
-uint64_t arm_acpi_build(struct tables *t);

@@ -1,0 +1,186 @@
+/* The guest_ops of x86 guests, and what every exit of theirs needs. */
+#include "x86.h"
+#include "insn.h"
+#include "x86_devices.h"
+#include <hv/pci.h>
+#include <string.h>
+
+#define INSNS_LEN (X86_INSN_CACHE * sizeof(struct x86_insn))
+
+static int x86_vcpu_init(struct vcpu *v)
+{
+    struct x86_vcpu *x = vm_alloc(v->vm, sizeof *x);
+
+    if (x == NULL)
+        return -ENOMEM;
+    x->insns = vm_alloc(v->vm, INSNS_LEN);
+    if (x->insns == NULL) {
+        vm_free(v->vm, x, sizeof *x);
+        return -ENOMEM;
+    }
+    v->guest = x;
+    x86_msr_reset(&x->s);
+    v->mp = v->id == 0 ? MP_RUNNABLE : MP_WAIT_SIPI;
+    return 0;
+}
+
+static void x86_vcpu_fini(struct vcpu *v)
+{
+    struct x86_vcpu *x = v->guest;
+
+    if (x == NULL)
+        return;
+    vm_free(v->vm, x->insns, INSNS_LEN);
+    vm_free(v->vm, x->fpu, X86_FPU_MAX);
+    vm_free(v->vm, x, sizeof *x);
+    v->guest = NULL;
+}
+
+static uint64_t low_mask(unsigned size)
+{
+    return size >= 8 ? UINT64_MAX : (1ull << 8 * size) - 1;
+}
+
+static int x86_pio(struct vcpu *v, struct vcpu_exit *e)
+{
+    struct io_access *io = &e->pio.io;
+    uint64_t *rax = &v->regs.gpr[X86_RAX], mask = low_mask(io->size);
+
+    if (e->pio.string)
+        return x86_emulate(v, e);
+    if (e->insn_len == 0)
+        return -EINVAL;              /* every engine gives it for IN and OUT */
+    if (io->write)
+        io->val = *rax & mask;
+    if (io_dispatch(v->vm, IO_PORT, io) == -ENOENT)
+        x86_log_nobody(v, IO_PORT, io);
+    if (!io->write)
+        *rax = io->size == 4 ? io->val & mask : (*rax & ~mask) | (io->val & mask);
+    v->ops->skip_insn(v, e->insn_len);
+    return 0;
+}
+
+static int x86_cpuid_exit(struct vcpu *v, struct vcpu_exit *e)
+{
+    uint64_t *g = v->regs.gpr;
+    struct x86_cpuid r;
+
+    if (!x86_skip(v, e->insn_len, 0x0fa2))
+        return 0;
+    r = x86_cpuid(v, (uint32_t)g[X86_RAX], (uint32_t)g[X86_RCX]);
+    g[X86_RAX] = r.eax;
+    g[X86_RBX] = r.ebx;
+    g[X86_RCX] = r.ecx;
+    g[X86_RDX] = r.edx;
+    return 0;
+}
+
+static int x86_halt(struct vcpu *v, struct vcpu_exit *e)
+{
+    if (!x86_skip(v, e->insn_len, 0xf4))
+        return 0;
+    x86_pv_tick(v);
+    if (!x86_pv_kicked(v))
+        v->mp = MP_HALTED;
+    return 0;
+}
+
+/* Arguments: RBX RCX RDX RSI, 32 bits wide outside 64-bit mode. The result is 0 or -errno as Linux numbers them. */
+static int x86_call(struct vcpu *v, struct vcpu_exit *e)
+{
+    uint64_t *g = v->regs.gpr, arg[4] = { g[X86_RBX], g[X86_RCX], g[X86_RDX], g[X86_RSI] }, nr = g[X86_RAX];
+    struct x86_mode m;
+
+    x86_mode_get(v, &m);
+    if (!x86_skip_mode(v, &m, e->insn_len, 0x0f01d9))
+        return 0;
+    for (unsigned i = 0; m.bits != 64 && i < 4; i++)
+        arg[i] = (uint32_t)arg[i];
+    g[X86_RAX] = x86_hypercall(v, m.bits == 64 ? nr : (uint32_t)nr, arg, m.cpl);
+    if (m.bits != 64)
+        g[X86_RAX] = (uint32_t)g[X86_RAX];
+    return 0;
+}
+
+/* INIT of an application processor: back to the reset state, waiting for SIPI (SDM vol 3 §9.4). Of the boot processor: there is no firmware to run, so the machine starts again. */
+static void take_init(struct vcpu *v)
+{
+    if (v->id == 0) {
+        vm_request_reset(v->vm, "INIT sent to the boot processor");
+        return;
+    }
+    v->ops->vcpu_reset(v);
+    v->event.type = VEV_NONE;
+    v->regs.gpr[X86_RDX] = x86_machine_of(v)->cpuid.basic[1].eax;
+    memset(x86_of(v)->fetch, 0, sizeof x86_of(v)->fetch);
+    v->mp = MP_WAIT_SIPI;
+}
+
+static void take_sipi(struct vcpu *v, unsigned vector)
+{
+    struct x86_segment cs = { (uint16_t)(vector << 8), (uint64_t)vector << 12, 0xffff, 0x09b };
+
+    if (v->mp != MP_WAIT_SIPI)
+        return;
+    x86_set_segment(v, X86_CS, cs);
+    v->regs.pc = 0;
+    v->mp = MP_RUNNABLE;
+}
+
+static void x86_request(struct vcpu *v)
+{
+    int vector;
+
+    if (lapic_take_init(v))
+        take_init(v);
+    vector = lapic_take_sipi(v);
+    if (vector >= 0)
+        take_sipi(v, (unsigned)vector);
+    x86_pv_request(v);
+}
+
+static bool x86_wakeable(struct vcpu *v)
+{
+    if (v->mp == MP_WAIT_SIPI)
+        return lapic_has_signal(v);
+    if ((__atomic_load_n(&v->requests, __ATOMIC_ACQUIRE) & REQ_NMI) != 0 || lapic_has_signal(v))
+        return true;
+    if ((__atomic_load_n(&x86_of(v)->clock_requests, __ATOMIC_ACQUIRE) & X86_KICKED) != 0)
+        return true;
+    return (v->regs.flags & FLAGS_IF) != 0 && lapic_wakes(v);
+}
+
+/* The clocks stood still: kvmclock pages of every vCPU are written anew, and say so. */
+static void x86_resumed(struct vm *vm)
+{
+    x86_pv_origin(vm, vm->guest);
+    for (unsigned i = 0; i < vm->nvcpus; i++) {
+        __atomic_fetch_or(&x86_of(vm->vcpu[i])->clock_requests, X86_CLOCK_UPDATE | X86_CLOCK_STOPPED, __ATOMIC_RELEASE);
+        vcpu_request(vm->vcpu[i], REQ_GUEST);
+    }
+}
+
+const struct guest_ops guest_x86 = {
+    .isa = ISA_X86_64,
+    .build = x86_build,
+    .build_more = x86_build_more,
+    .quiesce = vio_quiesce,
+    .destroy = x86_destroy,
+    .release = vio_release,
+    .ram_layout = x86_ram_layout,
+    .vcpu_init = x86_vcpu_init,
+    .vcpu_fini = x86_vcpu_fini,
+    .emulate = x86_emulate,
+    .pio = x86_pio,
+    .sysreg = x86_sysreg_exit,
+    .cpuid = x86_cpuid_exit,
+    .call = x86_call,
+    .halt = x86_halt,
+    .task_switch = x86_task_switch,
+    .request = x86_request,
+    .off_cpu = x86_pv_off_cpu,
+    .resumed = x86_resumed,
+    .power_button = x86_power_button,
+    .wakeable = x86_wakeable,
+    .vintc = &x86_vintc,
+};
