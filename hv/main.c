@@ -112,10 +112,8 @@ static int do_mitigations(struct boot_info *bi)
 
 static int do_guests(struct boot_info *bi)
 {
-    int err = vm_init();
-
     (void)bi;
-    return err ? err : guests_start();
+    return guests_start();
 }
 
 /* A CPU counts once its event queue is there (see ap_main). */

@@ -251,12 +251,6 @@ static int el2_cpu_enable(void)
     return el2_gic->cpu_enable();
 }
 
-static void el2_cpu_disable(void)
-{
-    write_sysreg(hcr_el2, HCR_HOST | (el2_caps.vhe ? HCR_E2H : 0));
-    isb();
-}
-
 /* ---- machines and vCPUs ---- */
 
 static int el2_vm_init(struct vm *vm)
@@ -446,7 +440,7 @@ static void el2_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
 
 const struct vcpu_ops el2_ops = {
     .name = "el2", .guest_isas = 1u << ISA_AARCH64, .s2 = &stage2_format,
-    .probe = el2_probe, .cpu_enable = el2_cpu_enable, .cpu_disable = el2_cpu_disable,
+    .probe = el2_probe, .cpu_enable = el2_cpu_enable,
     .vm_init = el2_vm_init, .vm_fini = el2_vm_fini,
     .vcpu_init = el2_vcpu_init, .vcpu_fini = el2_vcpu_fini, .vcpu_reset = el2_vcpu_reset,
     .load = el2_load, .unload = el2_unload, .run = el2_run,

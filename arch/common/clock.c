@@ -21,11 +21,3 @@ void clock_set_hz(uint64_t hz)
     host_clock.ns_mult = clock_mult(NS_PER_S, hz);
     host_clock.cycles_mult = clock_mult(hz, NS_PER_S);
 }
-
-void time_delay_ns(uint64_t ns)
-{
-    uint64_t end = time_ns() + ns;
-
-    while (time_ns() < end)
-        cpu_relax();
-}

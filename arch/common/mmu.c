@@ -59,12 +59,16 @@ static int map_ram(void)
             end += ram[i].len;
         err = mmu_map(mmu_layout.direct + base, base, end - base, PROT_RW, MEM_WB);
     }
-    if (!err) {                         /* no second, writable way to our own code */
-        uint64_t alias = mmu_layout.direct + mmu_image_phys(__text_start);
-        uint64_t len = align_up((uint64_t)__rodata_end, PAGE_SIZE) - (uint64_t)__text_start;
-        err = pt_protect(&mmu_host, gpa(alias & MMU_VA_MASK), len, PROT_R);
-    }
     return err;
+}
+
+/* Leaves no second, writable way to our own code. */
+static int protect_alias(void)
+{
+    uint64_t alias = mmu_layout.direct + mmu_image_phys(__text_start);
+    uint64_t len = align_up((uint64_t)__rodata_end, PAGE_SIZE) - (uint64_t)__text_start;
+
+    return pt_protect(&mmu_host, gpa(alias & MMU_VA_MASK), len, PROT_R);
 }
 
 static int map_image(void)
@@ -94,6 +98,8 @@ int mmu_build(const struct pt_format *format)
     spin_init(&mmu_host.lock, LOCK_HOST_PT);    /* the heap grows under its own lock */
     if (!err)
         err = map_ram();
+    if (!err)
+        err = protect_alias();
     if (!err)
         err = map_image();
     if (err)

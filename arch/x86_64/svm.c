@@ -140,12 +140,6 @@ static int svm_cpu_enable(void)
     return 0;
 }
 
-static void svm_cpu_disable(void)
-{
-    __asm__ volatile("stgi" : : : "memory");
-    wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
-}
-
 /* ---- machines and vCPUs ---- */
 
 static int svm_vm_init(struct vm *vm)
@@ -272,7 +266,7 @@ static void svm_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
 
 const struct vcpu_ops svm_ops = {
     .name = "svm", .guest_isas = 1u << ISA_X86_64, .s2 = &npt_format,
-    .probe = svm_probe, .cpu_enable = svm_cpu_enable, .cpu_disable = svm_cpu_disable,
+    .probe = svm_probe, .cpu_enable = svm_cpu_enable,
     .vm_init = svm_vm_init, .vm_fini = svm_vm_fini,
     .vcpu_init = svm_vcpu_init, .vcpu_fini = svm_vcpu_fini, .vcpu_reset = svm_vcpu_reset,
     .load = svm_load, .unload = svm_unload, .run = svm_run,

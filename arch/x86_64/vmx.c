@@ -64,12 +64,6 @@ static int vmx_cpu_enable(void)
     return 0;
 }
 
-static void vmx_cpu_disable(void)
-{
-    __asm__ volatile("vmxoff" : : : "cc", "memory");
-    write_cr4(read_cr4() & ~CR4_VMXE);
-}
-
 /* ---- which VMCS is current ---- */
 
 void vmx_make_current(struct vmx_vcpu *s, struct vmx_cpu *c)
@@ -354,7 +348,7 @@ static void vmx_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
 
 const struct vcpu_ops vmx_ops = {
     .name = "vmx", .guest_isas = 1u << ISA_X86_64, .s2 = &ept_format,
-    .probe = vmx_probe, .cpu_enable = vmx_cpu_enable, .cpu_disable = vmx_cpu_disable,
+    .probe = vmx_probe, .cpu_enable = vmx_cpu_enable,
     .vm_init = vmx_vm_init, .vm_fini = vmx_vm_fini,
     .vcpu_init = vmx_vcpu_init, .vcpu_fini = vmx_vcpu_fini, .vcpu_reset = vmx_vcpu_reset,
     .load = vmx_load, .unload = vmx_unload, .run = vmx_run, .run_until = vmx_run_until, .tpr_window = vmx_tpr_window,

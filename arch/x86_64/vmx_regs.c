@@ -70,10 +70,11 @@ static int load_pdptes(struct vcpu *v, uint64_t cr3)
 {
     const uint64_t reserved = 0x1e6 | ~((1ull << x86_features.phys_bits) - 1);
     uint64_t pdpte[4];
-    const void *at = gmem_ptr(v->vm, gpa(cr3 & 0xffffffe0), sizeof pdpte, PROT_R);
+    const void *at;
 
     if (!pae_paging(vmx_of(v)))
         return 0;
+    at = gmem_ptr(v->vm, gpa(cr3 & 0xffffffe0), sizeof pdpte, PROT_R);
     if (!at)
         return -EINVAL;
     memcpy(pdpte, at, sizeof pdpte);

@@ -316,14 +316,21 @@ void cmd_pci(struct out *o, unsigned argc, char **argv)
     out_text(o, "access", "Configuration space by", "%s", host_pci_access());
 }
 
+static const char *engine_name(void)
+{
+    const struct vcpu_ops *ops = NULL;
+
+    for (enum isa isa = 0; isa < ISA_COUNT && !ops; isa++)
+        ops = vcpu_backend(isa);
+    return ops ? ops->name : "none";
+}
+
 void cmd_version(struct out *o, unsigned argc, char **argv)
 {
-    const struct vcpu_ops *ops = vcpu_backend(ISA_X86_64);
-
     (void)argc;
     (void)argv;
     out_text(o, "version", "Trivet", "%s", trivet_version);
-    out_text(o, "engine", "Engine", "%s", ops ? ops->name : "none");
+    out_text(o, "engine", "Engine", "%s", engine_name());
     out_number(o, "cpus", "CPUs", cpu_count, UNIT_NONE);
     out_number(o, "uptime_ns", "Up for", time_ns(), UNIT_NS);
 }

@@ -1,5 +1,6 @@
 /* The bus: configuration space through ECAM (PCIe 5.0 §7.2.2) and CONFIG_ADDRESS/CONFIG_DATA (PCI 3.0 §3.2.2.3.2), the host bridge. */
 #include <hv/log.h>
+#include <hv/panic.h>
 #include <string.h>
 #include "vpci.h"
 
@@ -28,8 +29,7 @@ unsigned vpci_add_cap(struct vpci_dev *d, uint8_t id, const void *body, const vo
 {
     unsigned at = d->cap_free;
 
-    if (at + 2 + len > sizeof d->s.cfg)
-        return 0;
+    hv_assert(at + 2 + len <= sizeof d->s.cfg);
     d->s.cfg[at] = id;          /* nospec: at creation */
     memcpy(d->s.cfg + at + 2, body, len);
     if (wmask)

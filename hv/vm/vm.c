@@ -40,11 +40,6 @@ static void lifecycle(struct event *);
 
 /* ---- the list ---- */
 
-int vm_init(void)
-{
-    return 0;
-}
-
 uint32_t vm_count(void)
 {
     return nvms;

@@ -176,7 +176,7 @@ static void boot(void)
     bi.files[0].phys = (uint64_t)(uintptr_t)calloc(1, 4096);
     bi.files[0].size = 4096;
     host_console_register(&host);
-    if (files_init(&bi) || config_init(conf, sizeof conf - 1) || vm_init() || shell_init() || guests_start())
+    if (files_init(&bi) || config_init(conf, sizeof conf - 1) || shell_init() || guests_start())
         abort();
     settle(4);
 }

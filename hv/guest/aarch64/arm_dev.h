@@ -20,7 +20,7 @@ struct pl011_state {
 struct pl011 { struct pl011_state s; struct vm *vm; struct spinlock lock; struct event rx; bool listening; };
 
 /* PL031 real-time clock, DDI 0224. The counter is base + guest time in s. */
-struct pl031_state { uint32_t version, base, match, load, imsc, ris; uint64_t checked_s; bool irq; };
+struct pl031_state { uint32_t version, base, match, load, imsc, ris; bool irq; };
 struct pl031 { struct pl031_state s; struct vm *vm; struct spinlock lock; struct event ev; };
 
 /* PL061 GPIO, DDI 0190: eight inputs, of which line 3 is the power button. */

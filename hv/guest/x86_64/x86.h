@@ -45,12 +45,11 @@ struct x86_fetch_cache {
 #define X86_STATE_VERSION 1
 /* All that the guest can see of a vCPU and that neither the engine nor the local APIC holds. */
 struct x86_state {
-    uint32_t version;
-    uint32_t sipi_vector;
+    uint32_t version, pad;
     uint64_t tsc_adjust, misc_enable, debugctl;
     uint64_t mtrr_def_type, mtrr_fix[11], mtrr_var[2 * X86_MTRR_VAR];
     uint64_t mcg_status, patch_level, syscfg, hwcr, nb_cfg, tsc_aux;
-    uint64_t kvm_wall_clock, kvm_system_time, kvm_steal_time, kvm_pv_eoi, kvm_poll_control;
+    uint64_t kvm_wall_clock, kvm_system_time, kvm_steal_time;
 };
 
 struct x86_insn;
@@ -60,7 +59,7 @@ struct x86_vcpu {
     uint64_t fetch_serial;                 /* the last one given out */
     struct x86_insn *insns;                /* decoded instructions, X86_INSN_CACHE of them */
     void *fpu;                             /* X86_FPU_MAX bytes, for SIMD moves to devices; NULL until needed */
-    uint64_t stuck_pc, stuck_gpa; uint32_t stuck;   /* exits in a row that got nowhere */
+    uint64_t stuck_pc; uint32_t stuck;   /* exits in a row that got nowhere */
     uint32_t clock_requests;               /* enum x86_clock_req, atomic */
     uint64_t steal_told;                   /* steal time last written to the guest */
 };

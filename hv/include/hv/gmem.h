@@ -5,7 +5,7 @@
 struct vm;
 #define GMEM_SLOTS 16
 enum memslot_kind { MEMSLOT_RAM, MEMSLOT_ROM, MEMSLOT_MMIO };
-struct memslot { gpa_t base; uint64_t len; hpa_t host; unsigned prot; enum memtype type; enum memslot_kind kind; uint64_t chunk; };
+struct memslot { gpa_t base; uint64_t len; hpa_t host; unsigned prot; enum memtype type; enum memslot_kind kind; };
 struct gmem_chunk { hpa_t host; uint8_t order; };
 /* A run of guest memory that is contiguous on the host too: all that gmem_ptr() looks at. */
 struct gmem_piece { uint64_t gpa, len; uint8_t *host; unsigned prot; };

@@ -70,7 +70,8 @@ struct vpci_id { uint16_t vendor, device, subsys_vendor, subsys; uint32_t class_
 void vpci_dev_init(struct vpci_dev *, struct vm *, const struct vpci_id *);
 void vpci_add_bar(struct vpci_dev *, unsigned bar, uint64_t size, bool is64);             /* size: power of two >= 16 */
 void vpci_add_region(struct vpci_dev *, unsigned bar, const struct vpci_region *);        /* copies off, len, name, ops, dev */
-/* body: what follows the two bytes id and next; wmask: its writable bits, or NULL. Returns the capability's offset, 0 when full. */
+/* body: what follows the two bytes id and next; wmask: its writable bits, or NULL. Returns the capability's offset. All of a device's
+ * capabilities must fit into its 256 bytes of configuration space. */
 unsigned vpci_add_cap(struct vpci_dev *, uint8_t id, const void *body, const void *wmask, unsigned len);
 /* Table at 0 and PBA at 2 KiB of a BAR of 4 KiB or more that the caller has added. nvec: 1..VPCI_MSIX_MAX. */
 void vpci_add_msix(struct vpci_dev *, unsigned bar, unsigned nvec);

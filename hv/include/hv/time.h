@@ -8,4 +8,3 @@ uint64_t time_cycles_to_ns(uint64_t cycles);   /* exact 128-bit scaling */
 uint64_t time_ns_to_cycles(uint64_t ns);
 /* Seconds since 1970-01-01 UTC at boot + time_ns(), from the host's real-time clock; 0 when there is none. */
 uint64_t time_wall_s(void);
-void time_delay_ns(uint64_t ns); /* spins; for device start-up only */

@@ -20,7 +20,7 @@ struct vcpu_event { uint8_t type, vector; bool has_error; uint8_t insn_len; uint
 enum vcpu_req {
     REQ_IRQ = 1 << 0,       /* ask vintc_ops.pending before the next entry */
     REQ_NMI = 1 << 1,
-    REQ_PARK = 1 << 2,      /* stop at once and count in vm->parked; stays set until vm resumes */
+    REQ_PARK = 1 << 2,      /* stop at once and set v->parked; stays set until vm resumes */
     REQ_TLB = 1 << 3,       /* the stage 2 shrank: flush before the next entry */
     REQ_GUEST = 1 << 4,     /* guest_ops.request: INIT, SIPI, clock page update ... (details in the guest ISA's own state) */
     REQ_YIELD = 1 << 5,
@@ -77,7 +77,6 @@ struct vcpu_ops {
     const struct pt_format *s2;                        /* NULL: no hardware stage 2 (dbt) */
     int  (*probe)(void);                               /* -ENOTSUP, and logs the missing feature by name and the remedy */
     int  (*cpu_enable)(void);                          /* on each CPU, at boot */
-    void (*cpu_disable)(void);
     int  (*vm_init)(struct vm *);
     void (*vm_fini)(struct vm *);
     int  (*vcpu_init)(struct vcpu *);                  /* architectural reset state */

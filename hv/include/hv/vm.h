@@ -30,7 +30,6 @@ struct vm {
     struct vpci *pci;                /* NULL: no PCI bus */
     struct vio *vio;                 /* virtio devices, private to hv/vio */
     struct console *console;         /* lives as long as the configuration: output survives a stop */
-    uint32_t parked;                 /* vCPUs that have parked; atomic */
     uint32_t pending;                /* enum vm_pending bits, atomic: what the lifecycle event shall do */
     struct event lifecycle;          /* on CPU 0 */
     struct spinlock lock;
@@ -52,7 +51,6 @@ struct vm {
 };
 enum vm_pending { VMP_RESET = 1, VMP_OFF = 2, VMP_KILL = 4, VMP_PAUSE = 8, VMP_EXITED = 16 };
 
-int must_check vm_init(void);                             /* boot step; needs the configuration */
 struct vm *vm_find(const char *name);                     /* NULL: no such guest */
 struct vm *vm_by_index(uint32_t i);                       /* i < vm_count() */
 uint32_t vm_count(void);                                  /* guests defined, in whatever state */
