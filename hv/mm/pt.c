@@ -250,7 +250,7 @@ int pt_map(struct pt *pt, gpa_t ia, hpa_t oa, uint64_t len, unsigned prot, enum 
 {
     struct walk look = { .pt = pt, .leaf = refuse };
     struct walk fill = { .pt = pt, .hole = fill_hole, .oa = oa, .prot = prot, .type = type };
-    struct walk undo = { .pt = pt, .leaf = clear_leaf, .drop_empty = true };
+    struct walk undo = { .pt = pt, .leaf = clear_leaf, .drop_empty = !pt->keep };
 
     if (bad_range(pt, ia.v, len) || oa.v & (PAGE_SIZE - 1))
         return -EINVAL;
@@ -343,7 +343,7 @@ static int change_range(struct walk *w, uint64_t ia, uint64_t len)
 
 int pt_unmap(struct pt *pt, gpa_t ia, uint64_t len)
 {
-    struct walk w = { .pt = pt, .leaf = clear_leaf, .drop_empty = true };
+    struct walk w = { .pt = pt, .leaf = clear_leaf, .drop_empty = !pt->keep };
 
     return change_range(&w, ia.v, len);
 }
@@ -386,4 +386,45 @@ bool pt_lookup(const struct pt *pt, gpa_t ia, hpa_t *oa, unsigned *prot)
         }
         table = f->addr(e, level);
     }
+}
+
+/* ---- roots that share tables ---- */
+
+int pt_keep(struct pt *pt, gpa_t ia, uint64_t len)
+{
+    unsigned top = pt->fmt->levels - 1u;
+    uint64_t *root = table_at(pt->root);
+    int err = bad_range(pt, ia.v, len) ? -EINVAL : 0;
+
+    spin_lock(&pt->lock);
+    pt->keep = true;
+    for (uint64_t at = align_down(ia.v, span(top)); !err && at < ia.v + len; at += span(top)) {
+        uint64_t *e = root + index_of(pt->fmt, at, top);
+        bool there = pt->fmt->kind(get_entry(e), top) != PTE_HOLE;
+        hpa_t table = there ? hpa(0) : new_table(pt);
+
+        if (table.v)
+            set_entry(e, pt->fmt->table(table, top));
+        err = there || table.v ? 0 : -ENOMEM;
+    }
+    spin_unlock(&pt->lock);
+    return err;
+}
+
+void pt_share(struct pt *to, const struct pt *from)
+{
+    unsigned n = ENTRIES << root_order(from->fmt);
+
+    hv_assert(from->keep && from->fmt->levels == to->fmt->levels && from->fmt->ia_bits == to->fmt->ia_bits);
+    for (unsigned i = 0; i < n; i++)
+        set_entry(table_at(to->root) + i, get_entry(table_at(from->root) + i));
+}
+
+void pt_unshare(struct pt *to, const struct pt *from)
+{
+    unsigned top = from->fmt->levels - 1u, n = ENTRIES << root_order(from->fmt);
+
+    for (unsigned i = 0; i < n; i++)
+        if (from->fmt->kind(get_entry(table_at(from->root) + i), top) != PTE_HOLE)
+            set_entry(table_at(to->root) + i, 0);
 }

@@ -187,6 +187,45 @@ static void test_break_before_make(void **state)
     expect_map(GIB, GIB, PROT_RWX);
 }
 
+/* Two roots: what the first has is seen in the second, what it gets later, too; its tables stay when they fall empty, and need no memory then. */
+static void test_shared_tables(void **state)
+{
+    const struct pt own = pt;
+    struct pt other;
+    int before;
+
+    (void)state;
+    assert_int_equal(pt_map(&pt, gpa(4 * GIB), hpa(4 * GIB), 4 * MIB, PROT_RW, MEM_WB), 0);
+    assert_int_equal(pt_keep(&pt, gpa(8 * GIB), 2 * GIB), 0);
+    assert_int_equal(pt_keep(&pt, gpa(511 * GIB), 2 * GIB), -EINVAL);
+    assert_int_equal(pt.tables, own.tables + 3);
+    assert_int_equal(pt_init(&other, &fake_format, NULL), 0);
+    pt_share(&other, &pt);
+    assert_int_equal(pt_map(&other, gpa(GIB), hpa(7 * GIB), 2 * MIB, PROT_RW, MEM_WB), 0);
+    assert_int_equal(pt_map(&pt, gpa(9 * GIB), hpa(9 * GIB), PAGE_SIZE, PROT_RW, MEM_WB), 0);
+    expect_hole(GIB);
+    before = pages_out;
+    pages_left = 0;
+    assert_int_equal(pt_unmap(&pt, gpa(4 * GIB), 4 * MIB), 0);
+    assert_int_equal(pt.limbo.v, 0);
+    assert_int_equal(pages_out, before);
+    expect_hole(4 * GIB);
+    assert_int_equal(pt_map(&pt, gpa(4 * GIB), hpa(4 * GIB), 4 * MIB, PROT_RW, MEM_WB), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned p;
+        hpa_t got;
+        const uint64_t at[] = { 4 * GIB + 3 * MIB, 9 * GIB };
+
+        assert_true(pt_lookup(&other, gpa(at[i]), &got, &p));
+        assert_int_equal(got.v, at[i]);
+    }
+    pages_left = 1 << 20;
+    pt_unshare(&other, &pt);
+    pt_fini(&other);
+    expect_map(4 * GIB, 4 * GIB, PROT_RW);
+    expect_map(9 * GIB, 9 * GIB, PROT_RW);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +236,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wide_root, setup, teardown),
         cmocka_unit_test_setup_teardown(test_break_before_make, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shared_tables, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

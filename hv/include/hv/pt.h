@@ -31,6 +31,7 @@ struct pt {
      */
     void (*forget)(struct pt *, uint64_t ia, uint64_t len);
     pt_pay *pay;
+    bool keep;                                         /* tables that fall empty stay: see pt_keep() */
 };
 int must_check pt_init(struct pt *, const struct pt_format *, pt_pay *);  /* an empty root; pay: NULL: nobody pays. -ENOMEM */
 void pt_fini(struct pt *);                             /* frees every table; nobody may be walking it */
@@ -42,3 +43,14 @@ int must_check pt_unmap(struct pt *, gpa_t ia, uint64_t len);   /* emptied table
 int must_check pt_protect(struct pt *, gpa_t ia, uint64_t len, unsigned prot);
 void pt_reap(struct pt *);                             /* ... until the owner has flushed the TLBs */
 bool pt_lookup(const struct pt *, gpa_t ia, hpa_t *oa, unsigned *prot);
+/*
+ * From now on the root has a table for every part of [ia, ia+len), and no table is taken out: what is unmapped can be mapped
+ * again as it was without memory, and roots that share these tables see it. -ENOMEM; -EINVAL: beyond ia_bits.
+ */
+int must_check pt_keep(struct pt *, gpa_t ia, uint64_t len);
+/*
+ * `to`, an empty root of a format of the same shape, shares every table that the root of `from` has; `from` keeps its tables. What is
+ * mapped in `to` afterwards lies elsewhere. pt_unshare() before pt_fini(to).
+ */
+void pt_share(struct pt *to, const struct pt *from);
+void pt_unshare(struct pt *to, const struct pt *from);
