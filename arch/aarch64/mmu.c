@@ -2,16 +2,18 @@
  * mmu.c: the format of the hypervisor's own page tables at EL2, and where it puts what (the rest is common/mmu.c). The loader's mappings
  * are gone after mmu_init(). The lower half only (TTBR0_EL2), so that it is the same with VHE and without. Arm ARM D8.
  *
+ *   00001000_00000000  in a guest's view: its RAM, never executable
  *   00004000_00000000  the image
  *   00005000_00000000  devices and firmware tables, page by page, never given back
  *   00006000_00000000  heap
  *   00007000_00000000  stacks, 64 KiB apart, 32 KiB unmapped below each
- *   00008000_00000000  direct map of RAM, never executable
+ *   00008000_00000000  direct map of RAM that no guest has, never executable
  */
 #include <arch/common.h>
 #include <arch/mmu.h>
 
 #include <hv/log.h>
+#include <hv/view.h>
 
 #include "boot/boot_info.h"
 #include "private.h"
@@ -27,6 +29,7 @@
 #define PTE_RO    (1ull << 7)
 #define PTE_SH    (3ull << 8)           /* inner shareable */
 #define PTE_AF    (1ull << 10)
+#define PTE_NG    (1ull << 11)          /* with VHE: of one ASID; without it EL2 has none */
 #define PTE_GP    (1ull << 50)          /* branches must end at a BTI instruction (FEAT_BTI) */
 #define PTE_PXN   (1ull << 53)          /* with VHE */
 #define PTE_XN    (1ull << 54)          /* with VHE: of EL0 */
@@ -80,10 +83,48 @@ static unsigned host_prot(uint64_t pte, unsigned level)
     return PROT_R | (pte & PTE_RO ? 0u : PROT_W) | (pte & never_exec() ? 0u : PROT_X);
 }
 
+/* Nothing larger than what guests take out of the direct map (VIEW_BLOCK). */
 static const struct pt_format host_format = {
-    .name = "host", .levels = 4, .ia_bits = 48, .leaf_levels = 1 | 2 | 4, .leaf = host_leaf, .table = host_table,
+    .name = "host", .levels = 4, .ia_bits = 48, .leaf_levels = 1 | 2, .leaf = host_leaf, .table = host_table,
     .kind = host_kind, .addr = host_addr, .prot = host_prot,
 };
+
+static uint64_t view_leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype type)
+{
+    return host_leaf(pa, level, prot, type) | (arm_features.vhe ? PTE_NG : 0);
+}
+
+static const struct pt_format view_format = {
+    .name = "view", .levels = 4, .ia_bits = 48, .leaf_levels = 1 | 2 | 4, .leaf = view_leaf, .table = host_table,
+    .kind = host_kind, .addr = host_addr, .prot = host_prot,
+};
+
+const struct pt_format *mmu_view_format(void)
+{
+    return &view_format;
+}
+
+/* TTBR0_EL2: ASID 0 is Trivet's own (D19.2.150). */
+uint64_t mmu_view_root(hpa_t root, uint32_t id)
+{
+    static_assert(MAX_VMS < 255, "8 bits of ASID");
+    return root.v | (arm_features.vhe ? (uint64_t)(id + 1) << 48 : 0);
+}
+
+void view_forget(void)
+{
+    __asm__ volatile("dsb ishst\n\ttlbi alle2\n\tdsb nsh\n\tisb" : : : "memory");
+}
+
+/* Without VHE there is no ASID: nothing tells one view's translations from another's. */
+void view_load(const struct view *w)
+{
+    dsb_ishst();
+    write_sysreg(ttbr0_el2, w ? w->root : mmu_root());
+    isb();
+    if (!arm_features.vhe)
+        view_forget();
+}
 
 /* In the loader's tables, the first 2 MiB of the device window. */
 static struct { uint64_t l1[512], l2[512], l3[512]; } early __attribute__((aligned(4096)));

@@ -72,8 +72,9 @@ static _Noreturn void fatal(const struct arm_frame *f, uint32_t kind)
     unsigned check;
     if (is_check(f, kind, &check))
         check_failed(check, f->elr, f->x[29], text);
-    panic_at(f->elr, f->x[29], text, "%s%s%s, syndrome %llx, at %016llx, address %016llx", what, *detail ? ": " : "", detail,
-             (unsigned long long)f->esr, (unsigned long long)f->elr, (unsigned long long)f->far);
+    panic_at(f->elr, f->x[29], text, "%s%s%s, syndrome %llx, at %016llx, address %016llx%s", what, *detail ? ": " : "", detail,
+             (unsigned long long)f->esr, (unsigned long long)f->elr, (unsigned long long)f->far,
+             kind == VECTOR_SYNC && ESR_EC(f->esr) == EC_DABT ? mmu_explain(f->far) : "");
 }
 
 void arm_trap(struct arm_frame *f, uint32_t kind)

@@ -91,6 +91,18 @@ static int map_image(void)
     return err;
 }
 
+/* Views share the tables below the root, so all that will ever be there is there from now on. */
+static int keep_windows(void)
+{
+    const uint64_t windows[] = { mmu_layout.devices, mmu_layout.heap, mmu_layout.stacks };
+    int err = 0;
+
+    static_assert(MAX_CPUS * STACK_STRIDE < MMU_WINDOW, "stacks");
+    for (size_t i = 0; i < ARRAY_SIZE(windows) && !err; i++)
+        err = pt_keep(&mmu_host, gpa(windows[i] & MMU_VA_MASK), MMU_WINDOW);
+    return err;
+}
+
 int mmu_build(const struct pt_format *format)
 {
     int err = pt_init(&mmu_host, format, NULL);
@@ -102,6 +114,8 @@ int mmu_build(const struct pt_format *format)
         err = protect_alias();
     if (!err)
         err = map_image();
+    if (!err)
+        err = keep_windows();
     if (err)
         log_err("no memory for the hypervisor's page tables");
     return err;

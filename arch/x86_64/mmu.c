@@ -2,7 +2,8 @@
  * mmu.c: the format of the hypervisor's own page tables, and where it puts what (the rest is common/mmu.c). The identity map of the loader
  * is gone after mmu_init(). AMD APM volume 2 section 5.3.
  *
- *   ffff8000_00000000  direct map of RAM, never executable
+ *   00001000_00000000  in a guest's view: its RAM, never executable
+ *   ffff8000_00000000  direct map of RAM that no guest has, never executable
  *   ffffc000_00000000  devices and firmware tables, page by page, never given back
  *   ffffd000_00000000  heap
  *   ffffe000_00000000  stacks, 64 KiB apart, an unmapped page below each
@@ -12,6 +13,7 @@
 #include <arch/mmu.h>
 
 #include <hv/log.h>
+#include <hv/view.h>
 
 #include "boot/boot_info.h"
 #include "private.h"
@@ -69,10 +71,50 @@ static unsigned host_prot(uint64_t pte, unsigned level)
     return PROT_R | (pte & PTE_W ? PROT_W : 0u) | (pte & PTE_NX ? 0u : PROT_X);
 }
 
-static struct pt_format host_format = {
+/* Nothing larger than what guests take out of the direct map (VIEW_BLOCK). */
+static const struct pt_format host_format = {
     .name = "host", .levels = 4, .ia_bits = 48, .leaf_levels = 1 | 2, .leaf = host_leaf, .table = host_table,
     .kind = host_kind, .addr = host_addr, .prot = host_prot,
 };
+
+/* Not global: gone when CR3 is written (section 5.5.1). */
+static uint64_t view_leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype type)
+{
+    return host_leaf(pa, level, prot, type) & ~PTE_G;
+}
+
+static struct pt_format view_format = {
+    .name = "view", .levels = 4, .ia_bits = 48, .leaf_levels = 1 | 2, .leaf = view_leaf, .table = host_table,
+    .kind = host_kind, .addr = host_addr, .prot = host_prot,
+};
+
+const struct pt_format *mmu_view_format(void)
+{
+    if (x86_features.page1g)
+        view_format.leaf_levels |= 4;
+    return &view_format;
+}
+
+uint64_t mmu_view_root(hpa_t root, uint32_t id)
+{
+    (void)id;
+    return root.v;
+}
+
+void view_load(const struct view *w)
+{
+    write_cr3(w ? w->root : mmu_root());
+}
+
+/* Clearing CR4.PGE drops global translations, too (section 5.5.2). */
+void view_forget(void)
+{
+    uint64_t cr4 = read_cr4();
+
+    write_cr4(cr4 & ~(uint64_t)CR4_PGE);
+    write_cr4(cr4);
+    write_cr3(read_cr3());
+}
 
 void *phys_to_virt(hpa_t pa) { return (void *)(DIRECT_BASE + pa.v); }
 hpa_t virt_to_phys(const void *va) { return hpa((uint64_t)va - DIRECT_BASE); }
@@ -87,8 +129,6 @@ int mmu_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot, enum memtype 
 
 int mmu_init(const struct boot_info *bi)
 {
-    if (x86_features.page1g)
-        host_format.leaf_levels |= 4;
     mmu_know(bi);
     int err = mmu_build(&host_format);
     if (err)

@@ -54,8 +54,9 @@ static _Noreturn void fatal(const struct x86_frame *f)
     unsigned kind;
     if (is_check(f, &kind))
         check_failed(kind, f->rip, f->rbp, text);
-    panic_at(f->rip, f->rbp, text, "%s, error code %llx, at %016llx, flags %llx", names[f->vector],
-             (unsigned long long)f->error, (unsigned long long)f->rip, (unsigned long long)f->rflags);
+    panic_at(f->rip, f->rbp, text, "%s, error code %llx, at %016llx, flags %llx%s", names[f->vector],
+             (unsigned long long)f->error, (unsigned long long)f->rip, (unsigned long long)f->rflags,
+             f->vector == VEC_PF ? mmu_explain(read_cr2()) : "");
 }
 
 void x86_trap(struct x86_frame *f)

@@ -256,15 +256,16 @@ struct table_ptr {
     uint64_t base;
 } __attribute__((packed));
 
-/* The host as an exit finds it: this CPU's (24.5). */
-static void write_host(struct vmx_vcpu *s)
+/* The host as an exit finds it: this CPU's, in the guest's view (24.5). */
+static void write_host(const struct vcpu *v)
 {
+    struct vmx_vcpu *s = vmx_of(v);
     const struct x86_cpu *arch = this_cpu()->arch;
     struct table_ptr idtr;
 
     __asm__ volatile("sidt %0" : "=m"(idtr));
     vmwrite(HOST_CR0, read_cr0());
-    vmwrite(HOST_CR3, read_cr3());
+    vmwrite(HOST_CR3, v->vm->gmem.view.root);
     vmwrite(HOST_CR4, read_cr4());
     vmwrite(HOST_CS_SEL, SEL_CODE);
     for (unsigned f = HOST_SS_SEL; f <= HOST_GS_SEL; f += 2)
@@ -300,7 +301,7 @@ static void vmx_load(struct vcpu *v)
 
     spec_load();
     vmx_use(v);
-    write_host(s);
+    write_host(v);
     s->looked_after = time_ns();
     s->changed = true;
     s->look_at = UINT64_MAX;

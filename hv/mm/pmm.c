@@ -204,6 +204,14 @@ void pmm_free(hpa_t pa, unsigned order, enum pmm_owner owner)
     spin_unlock(&lock);
 }
 
+void pmm_recount(uint64_t bytes, enum pmm_owner from, enum pmm_owner to)
+{
+    struct front *f = &fronts[this_cpu()->id];
+
+    f->by_owner[from] -= (int64_t)bytes;
+    f->by_owner[to] += (int64_t)bytes;
+}
+
 void pmm_stats(struct pmm_stats *s)
 {
     *s = (struct pmm_stats){ .total = total_bytes, .free = __atomic_load_n(&free_bytes, __ATOMIC_RELAXED) };

@@ -116,6 +116,7 @@ static void done(struct event *ev)
     struct virtqueue *q = &io->owner->dev.vq[io->queue];
     int e = io->req.status;
 
+    gmem_enter(&io->owner->dev.vm->gmem);
     io->req.may = AT_ONCE;
     if (!virtio_live(&io->owner->dev))
         return;                 /* only a reset helps now, and it forgets the request */

@@ -200,6 +200,7 @@ static void work(struct event *ev)
 
     if (share_wait(r->vm, ev))
         return;
+    gmem_enter(&r->vm->gmem);
     while (r->first && proceed(r, r->first, &budget)) {
         struct blk_req *q = r->first;
 

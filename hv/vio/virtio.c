@@ -76,6 +76,7 @@ static void run(struct event *ev)
 
     if (!(status_of(d) & VIRTIO_DRIVER_OK))
         return;
+    gmem_enter(&d->vm->gmem);
     if (__atomic_load_n(&d->reset_queues, __ATOMIC_ACQUIRE))
         reset_queues(d);
     if (!virtio_transport_ready(d) || share_wait(d->vm, &d->event))

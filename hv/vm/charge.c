@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define DISK_MIN (16 * MIB)        /* least default for the changes of disks */
-#define OVERHEAD_BASE (3 * MIB)
+#define OVERHEAD_BASE (3 * MIB + VIEW_BLOCK) /* with the rest of a block of which RAM has only parts */
 #define OVERHEAD_VCPU (256 * KIB)
 
 static const char *const keys[CHARGES] = { "overhead", "disk-changes" };
@@ -38,7 +38,7 @@ static uint64_t limit_of(const struct guest_config *c, enum charge_kind kind)
         return c->overhead;
     if (kind == CHARGE_DISK)
         return min_u64(disks(c), max_u64(c->memory / 4, DISK_MIN));
-    /* Tables of scattered memory, at worst 56 bytes a page; a disk's list of pieces. */
+    /* Tables, at worst 56 bytes a page; a disk's list of pieces. */
     return OVERHEAD_BASE + c->vcpus * OVERHEAD_VCPU + c->memory / 64;
 }
 

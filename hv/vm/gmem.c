@@ -1,12 +1,13 @@
 /*
  * gmem.c: a VM's memory. The only writer of its stage 2 (and of its IOMMU tables, when there are any: they are updated
- * in s2_map() and s2_unmap() and nowhere else). RAM is got in the largest chunks to be had; neighbouring chunks make one piece,
- * so that nearly every guest has two or three pieces and gmem_ptr() is one comparison.
+ * in s2_map() and s2_unmap() and nowhere else) and of its view. RAM is got in the largest chunks to be had; what is neighbours in the view
+ * makes one piece, so that nearly every guest has two or three pieces and gmem_ptr() is one comparison.
  */
 #include <arch/mmu.h>
 #include <hv/gmem.h>
 #include <hv/log.h>
 #include <hv/nospec.h>
+#include <hv/panic.h>
 #include <hv/pmm.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
@@ -24,13 +25,74 @@ static int pay(struct pt *pt, int64_t bytes)
     return 0;
 }
 
+/* ---- whose memory it is ---- */
+
+static struct gmem *all;           /* changed on CPU 0; read by a panic as it stands */
+
+static void list_remove(struct gmem *g)
+{
+    for (struct gmem **p = &all; *p; p = &(*p)->next)
+        if (*p == g) {
+            *p = g->next;
+            return;
+        }
+}
+
+static bool owns(const struct gmem *g, hpa_t pa)
+{
+    for (uint32_t i = 0; i < g->nchunks; i++)
+        if (pa.v - g->chunks[i].host.v < PAGE_SIZE << g->chunks[i].order)
+            return true;
+    return false;
+}
+
+const char *gmem_owner(hpa_t pa)
+{
+    for (const struct gmem *g = all; g; g = g->next)
+        if (owns(g, pa))
+            return g->name;
+    return NULL;
+}
+
+const char *gmem_name(const struct view *w)
+{
+    return container_of(w, const struct gmem, view)->name;
+}
+
+/* ---- the whole ---- */
+
 int gmem_init(struct vm *vm)
 {
     struct gmem *g = &vm->gmem;
+    int err;
 
-    *g = (struct gmem){ .nslots = 0 };
+    *g = (struct gmem){ .name = vm->config ? vm->config->name : "?", .next = all };
     spin_init(&g->lock, LOCK_GMEM);
-    return vm->ops && vm->ops->s2 ? pt_init(&g->s2, vm->ops->s2, pay) : 0;
+    err = view_init(&g->view, vm);
+    if (err)
+        return err;
+    err = vm->ops && vm->ops->s2 ? pt_init(&g->s2, vm->ops->s2, pay) : 0;
+    if (err)
+        view_fini(&g->view);
+    else
+        all = g;
+    return err;
+}
+
+void gmem_settle(struct vm *vm, struct event *then)
+{
+    view_settle(&vm->gmem.view, then);
+}
+
+bool gmem_settled(const struct vm *vm)
+{
+    return view_settled(&vm->gmem.view);
+}
+
+static void check_entered(const struct vm *vm)
+{
+    if (DEBUG_LOCKS && !view_is_here(&vm->gmem.view))
+        panic("guest %s's RAM is used outside of its view", vm->gmem.name);
 }
 
 static int s2_map(struct vm *vm, uint64_t at, hpa_t host, uint64_t len, unsigned prot, enum memtype type)
@@ -161,8 +223,90 @@ static void remove_slot(struct gmem *g, uint32_t i)
 
 /* ---- RAM ---- */
 
-/* The largest chunk that fits at `at` and is to be had. */
-static hpa_t get_chunk(uint64_t at, uint64_t left, unsigned *order)
+#define BLOCK_ORDER 9u
+static_assert(PAGE_SIZE << BLOCK_ORDER == VIEW_BLOCK, "the least that leaves the direct map");
+
+/* The VM's own from here on; no longer in the direct map. */
+static int own(struct vm *vm, hpa_t host, unsigned order)
+{
+    struct gmem *g = &vm->gmem;
+    int err = grow(vm, (void **)&g->chunks, g->nchunks, &g->room_chunks, sizeof(*g->chunks));
+
+    if (err) {
+        pmm_free(host, order, PMM_GUEST);
+        return err;
+    }
+    view_take_direct(host, PAGE_SIZE << order);
+    g->chunks[g->nchunks++] = (struct gmem_chunk){ .host = host, .order = (uint8_t)order };
+    return 0;
+}
+
+/* The largest chunk of that order or a lower one that is to be had. */
+static int get_chunk(struct vm *vm, unsigned *order, hpa_t *host)
+{
+    for (;; --*order) {
+        *host = pmm_alloc(*order, PMM_GUEST);    /* charge: the guest's own RAM; what is not, in get_block() */
+        if (host->v)
+            return own(vm, *host, *order);
+        if (*order == BLOCK_ORDER)
+            return -ENOMEM;
+    }
+}
+
+/* What is not RAM of blocks of which parts are: the guest pays for it, and it counts as Trivet's. */
+static void take_rest(struct gmem *g, uint64_t bytes)
+{
+    g->rests += bytes;
+    pmm_recount(bytes, PMM_GUEST, PMM_HV);
+}
+
+static void give_rest(struct vm *vm, uint64_t bytes)
+{
+    vm->gmem.rests -= bytes;
+    pmm_recount(bytes, PMM_HV, PMM_GUEST);
+    uncharge(vm, CHARGE_OVERHEAD, bytes);
+}
+
+/* A block of which parts become RAM. */
+static int get_block(struct vm *vm)
+{
+    struct gmem *g = &vm->gmem;
+    unsigned order = BLOCK_ORDER;
+    int err;
+
+    if (charge(vm, CHARGE_OVERHEAD, VIEW_BLOCK))
+        return -ENOMEM;
+    err = get_chunk(vm, &order, &g->part);
+    if (err)
+        uncharge(vm, CHARGE_OVERHEAD, VIEW_BLOCK);
+    else
+        take_rest(g, VIEW_BLOCK);
+    g->part_left = err ? 0 : VIEW_BLOCK;
+    return err;
+}
+
+/* Less than a block. Parts are given out in rising order. */
+static int get_part(struct vm *vm, unsigned order, hpa_t *host)
+{
+    struct gmem *g = &vm->gmem;
+    uint64_t size = PAGE_SIZE << order, skip = align_up(g->part.v, size) - g->part.v;
+    int err = 0;
+
+    if (g->part_left < skip + size) {
+        err = get_block(vm);
+        skip = 0;
+    }
+    if (err)
+        return err;
+    *host = hpa(g->part.v + skip);
+    g->part.v += skip + size;
+    g->part_left -= skip + size;
+    give_rest(vm, size);
+    return 0;
+}
+
+/* The largest that fits at `at`. */
+static int get_ram(struct vm *vm, uint64_t at, uint64_t left, unsigned *order, hpa_t *host)
 {
     unsigned o = at ? (unsigned)__builtin_ctzll(at) - PAGE_SHIFT : PMM_MAX_ORDER;
 
@@ -170,28 +314,20 @@ static hpa_t get_chunk(uint64_t at, uint64_t left, unsigned *order)
         o = PMM_MAX_ORDER;
     while (PAGE_SIZE << o > left)
         o--;
-    for (;; o--) {
-        hpa_t pa = pmm_alloc(o, PMM_GUEST);    /* charge: the guest's own RAM */
-
-        *order = o;
-        if (pa.v || o == 0)
-            return pa;
-    }
+    *order = o;
+    return o < BLOCK_ORDER ? get_part(vm, o, host) : get_chunk(vm, order, host);
 }
 
-static int add_chunk(struct vm *vm, uint64_t at, hpa_t host, unsigned order)
+static int add_chunk(struct vm *vm, uint64_t at, hpa_t host, uint64_t len)
 {
     struct gmem *g = &vm->gmem;
-    uint64_t len = PAGE_SIZE << order;
-    int err = grow(vm, (void **)&g->chunks, g->nchunks, &g->room_chunks, sizeof(*g->chunks));
+    struct gmem_piece piece = { .gpa = at, .len = len, .prot = PROT_RWX };
+    int err = view_map(&g->view, gpa(at), host, len, &piece.host);
 
-    if (err) {
-        pmm_free(host, order, PMM_GUEST);
+    if (err)
         return err;
-    }
-    g->chunks[g->nchunks++] = (struct gmem_chunk){ .host = host, .order = (uint8_t)order };
     g->ram_bytes += len;
-    err = add_piece(vm, (struct gmem_piece){ .gpa = at, .len = len, .host = phys_to_virt(host), .prot = PROT_RWX });
+    err = add_piece(vm, piece);
     return err ? err : s2_map(vm, at, host, len, PROT_RWX, MEM_WB);
 }
 
@@ -215,9 +351,11 @@ int gmem_add_ram(struct vm *vm, gpa_t base, uint64_t len)
     err = add_slot(g, &slot);
     for (uint64_t done = 0; !err && done < len;) {
         unsigned order;
-        hpa_t host = get_chunk(base.v + done, len - done, &order);
+        hpa_t host;
 
-        err = host.v ? add_chunk(vm, base.v + done, host, order) : -ENOMEM;
+        err = get_ram(vm, base.v + done, len - done, &order, &host);
+        if (!err)
+            err = add_chunk(vm, base.v + done, host, PAGE_SIZE << order);
         done += PAGE_SIZE << order;
     }
     spin_unlock(&g->lock);
@@ -228,36 +366,51 @@ void gmem_fini(struct vm *vm)
 {
     struct gmem *g = &vm->gmem;
 
+    list_remove(g);
     pt_fini(&g->s2);
-    for (uint32_t i = 0; i < g->nchunks; i++)
+    view_fini(&g->view);
+    give_rest(vm, g->rests);
+    for (uint32_t i = 0; i < g->nchunks; i++) {
+        view_give_direct(g->chunks[i].host, PAGE_SIZE << g->chunks[i].order);
         pmm_free(g->chunks[i].host, g->chunks[i].order, PMM_GUEST);
+    }
     vm_free(vm, g->chunks, g->room_chunks * sizeof(*g->chunks));
     vm_free(vm, g->pieces, g->room_pieces * sizeof(*g->pieces));
     *g = (struct gmem){ .nslots = 0 };
+}
+
+static uint64_t scrub_piece(const struct gmem_piece *p, uint64_t off, uint64_t budget)
+{
+    uint64_t n = min_u64(align_up(budget, PAGE_SIZE), p->len - off);
+
+    if (!(p->prot & PROT_W))       /* ROM is somebody else's */
+        return p->len - off;
+    arch_zero(p->host + off, n);
+    return n;
 }
 
 bool gmem_scrub(struct vm *vm, uint64_t budget)
 {
     struct gmem *g = &vm->gmem;
 
-    while (g->scrub_chunk < g->nchunks && budget) {
-        const struct gmem_chunk *c = &g->chunks[g->scrub_chunk];
-        uint64_t n = min_u64(align_up(budget, PAGE_SIZE), (PAGE_SIZE << c->order) - g->scrub_off);
+    check_entered(vm);
+    while (g->scrub_piece < g->npieces && budget) {
+        const struct gmem_piece *p = &g->pieces[g->scrub_piece];
+        uint64_t n = scrub_piece(p, g->scrub_off, budget);
 
-        arch_zero((uint8_t *)phys_to_virt(c->host) + g->scrub_off, n);
         budget -= min_u64(n, budget);
         g->scrub_off += n;
-        if (g->scrub_off == PAGE_SIZE << c->order) {
-            g->scrub_chunk++;
+        if (g->scrub_off == p->len) {
+            g->scrub_piece++;
             g->scrub_off = 0;
         }
     }
-    return g->scrub_chunk < g->nchunks;
+    return g->scrub_piece < g->npieces;
 }
 
 void gmem_scrub_again(struct vm *vm)
 {
-    vm->gmem.scrub_chunk = 0;
+    vm->gmem.scrub_piece = 0;
     vm->gmem.scrub_off = 0;
 }
 
@@ -334,6 +487,7 @@ void *gmem_ptr(struct vm *vm, gpa_t at, uint64_t len, unsigned prot)
     const struct gmem *g = &vm->gmem;
     const struct gmem_piece *p = &g->main;
 
+    check_entered(vm);
     if (__builtin_expect(!range_within(at.v, len, p->gpa, p->len), 0)) {
         p = find_piece(g, at.v);
         if (!p || !range_within(at.v, len, p->gpa, p->len))
@@ -346,6 +500,7 @@ void *gmem_run(struct vm *vm, gpa_t at, uint64_t *len, unsigned prot)
 {
     const struct gmem_piece *p = find_piece(&vm->gmem, at.v);
 
+    check_entered(vm);
     if (!p || prot & ~p->prot)
         return NULL;
     *len = min_u64(*len, p->len - (at.v - p->gpa));

@@ -7,6 +7,7 @@
 #include <hv/sched.h>
 #include <hv/time.h>
 #include <hv/vcpu.h>
+#include <hv/view.h>
 
 #define GUEST_TURN_NS 2000000ull /* a guest runs at least this long between two rounds of events that never end */
 
@@ -19,6 +20,7 @@ static void idle(struct percpu *c)
 {
     uint64_t from = time_ns();
 
+    view_enter(c, NULL);
     event_arm(UINT64_MAX);
     __atomic_store_n(&c->idle_since, from, __ATOMIC_RELAXED);
     set_where(c, CPU_ASLEEP);

@@ -135,6 +135,7 @@ void vcpu_unload_remote(struct vcpu *v)
 
     if (!v || c->loaded != v)
         return;
+    gmem_enter(&v->vm->gmem);      /* off_cpu tells the guest */
     v->ops->unload(v);
     if (v->vm->guest_ops->off_cpu)
         v->vm->guest_ops->off_cpu(v, true);
@@ -145,6 +146,7 @@ static void take_cpu(struct percpu *c, struct vcpu *v)
 {
     if (c->loaded)
         vcpu_unload_remote(c->loaded);
+    view_enter(c, &v->vm->gmem.view);
     v->ops->load(v);
     if (v->vm->guest_ops->off_cpu)
         v->vm->guest_ops->off_cpu(v, false);
@@ -332,6 +334,7 @@ void vcpu_run(struct vcpu *v)
     bool runnable;
 
     v->last_cpu = c->id;
+    view_enter(c, &v->vm->gmem.view);
     runnable = run_loop(c, v);
     sched_put(v, runnable);        /* the last look at v: from here on it may be gone */
 }

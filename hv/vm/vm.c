@@ -282,12 +282,13 @@ static void let_run(struct vm *vm)
     sched_wake(vm->vcpu[0]);
 }
 
+static void begin_empty(struct vm *vm, enum vm_state then);
+
 static void not_started(struct vm *vm, int err)
 {
     no_reason(vm, err);
-    drop_memory(vm);
-    set_state(vm, VM_CRASHED);
-    log_err("%s: did not start: %s", name_of(vm), vm->why);
+    vm->not_started = true;
+    begin_empty(vm, VM_CRASHED);
 }
 
 /* What takes long goes on in the next event. */
@@ -344,6 +345,7 @@ int vm_start(struct vm *vm)
     vm->why[0] = '\0';
     vm->exit_code = -1;
     vm->pending = vm->resets = vm->quick_resets = 0;
+    vm->not_started = vm->left = false;
     vm->paused_ns = 0;
     vm->ops = engine_of(vm, &isa);
     vm->guest_ops = isa < ISA_COUNT ? guest_ops_for(isa) : NULL;
@@ -357,7 +359,7 @@ int vm_start(struct vm *vm)
         return err;
     }
     set_state(vm, VM_STARTING);
-    event_post(&vm->lifecycle);
+    gmem_settle(vm, &vm->lifecycle);
     return 0;
 }
 
@@ -381,39 +383,55 @@ static bool scrub(struct vm *vm)
     return more;
 }
 
-/* The RAM disks' memory goes in pieces, the rest at once. */
+static void end_empty(struct vm *vm)
+{
+    drop_memory(vm);
+    vm->emptying = false;
+    set_state(vm, vm->end_state);
+    if (vm->end_state == VM_CRASHED)
+        log_err("%s: %s: %s", name_of(vm), vm->not_started ? "did not start" : "crashed", vm->why);
+    else
+        log_info("%s: off: %s", name_of(vm), vm->why[0] ? vm->why : "switched off");
+}
+
+/* In pieces: its RAM is zeroed, and the RAM disks' memory given back. Then every CPU leaves its view. */
 static void empty(struct vm *vm)
 {
     uint64_t from = time_ns();
     bool more;
 
+    if (vm->left) {
+        if (gmem_settled(vm))
+            end_empty(vm);
+        return;
+    }
     if (share_wait(vm, &vm->lifecycle))
         return;
-    more = vm->guest_ops->release(vm);
+    gmem_enter(&vm->gmem);
+    more = gmem_scrub(vm, SCRUB_STEP) || vm->guest_ops->release(vm);
     share_pay(vm, from);
     if (more) {
         event_post(&vm->lifecycle);
         return;
     }
-    drop_memory(vm);
-    vm->emptying = false;
-    set_state(vm, vm->end_state);
-    if (vm->end_state == VM_CRASHED)
-        log_err("%s: crashed: %s", name_of(vm), vm->why);
-    else
-        log_info("%s: off: %s", name_of(vm), vm->why[0] ? vm->why : "switched off");
+    vm->left = true;
+    gmem_settle(vm, &vm->lifecycle);
 }
 
 static void begin_empty(struct vm *vm, enum vm_state then)
 {
     vm->emptying = true;
     vm->end_state = then;
+    gmem_scrub_again(vm);
     set_state(vm, VM_STOPPING);
     empty(vm);
 }
 
 static void on_starting(struct vm *vm)
 {
+    if (!gmem_settled(vm))
+        return;
+    gmem_enter(&vm->gmem);
     if (vm->pending & ~(uint32_t)VMP_PAUSE) {
         if (vm->building && vm->guest_ops->quiesce(vm))
             return;
@@ -482,6 +500,7 @@ static void on_up(struct vm *vm)
     }
     if (!wishes)
         return;
+    gmem_enter(&vm->gmem);
     ask_to_park(vm);               /* those that a resume has just let go */
     /* A device whose reset goes on still uses the guest's memory. */
     if (!all_parked(vm) || (wishes & ~(uint32_t)VMP_PAUSE && vm->guest_ops->quiesce(vm))) {

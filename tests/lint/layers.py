@@ -43,7 +43,7 @@ SEAMS = {
     ("hv/vm", "hv"): ("guests.c names every guest ISA", {"guest_ops_for"}),
     ("arch", "hv/guest/aarch64"): (GUEST_ARM, {"arm_raise_serror", "arm_raise_sync", "arm_raise_undefined", "arm_vtimer_active", "arm_vtimer_irq",
                                                "arm_vtimer_loaded", "arm_vtimer_unloaded"}),
-    ("arch", "hv/vm"): (ENGINE, {"gmem_map", "gmem_unmap", "gmem_ptr", "gmem_make_exec", "sched_has_threads", "sched_slice_end",
+    ("arch", "hv/vm"): (ENGINE, {"gmem_map", "gmem_unmap", "gmem_ptr", "gmem_make_exec", "gmem_name", "gmem_owner", "sched_has_threads", "sched_slice_end",
                                 "vm_alloc", "vm_free", "vm_pages", "vm_pages_free"}),
 }
 BUILDS = {"x86_64": "build/x86_64/trivet.elf", "aarch64": "build/aarch64/trivet.elf", "host": "build/host/hv"}

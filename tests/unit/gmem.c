@@ -2,9 +2,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 #include <hv/gmem.h>
+#include <hv/panic.h>
+#include <hv/percpu.h>
 #include <hv/pmm.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
@@ -59,6 +62,55 @@ static uint64_t overhead(void)
     return vm.charge[CHARGE_OVERHEAD].used;
 }
 
+/* ---- the machine's side of a view ---- */
+
+static bool windows;                   /* a view maps RAM at its place, as it really is: nobody may look there */
+static bool strict;
+static const struct view *here;
+static uint64_t not_direct;            /* bytes taken out of the direct map */
+static uint8_t taken[GIB / VIEW_BLOCK + 512];
+static unsigned forgotten;
+static char panic_text[200];
+static jmp_buf on_panic;
+
+_Noreturn void panic(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(panic_text, sizeof panic_text, fmt, ap);
+    va_end(ap);
+    longjmp(on_panic, 1);
+}
+
+bool view_is_here(const struct view *w) { return !strict || here == w; }
+void view_load(const struct view *w) { here = w; }
+void view_forget(void) { forgotten++; }
+
+int view_map(struct view *w, gpa_t at, hpa_t pa, uint64_t len, uint8_t **where)
+{
+    (void)w, (void)len;
+    *where = windows ? (uint8_t *)(0x100000000000 + at.v) : phys_to_virt(pa);
+    return 0;
+}
+
+static void direct(hpa_t pa, uint64_t len, uint8_t was)
+{
+    static uint64_t first;
+
+    first = first ? first : pa.v & ~(GIB - 1);
+    assert_int_equal((pa.v | len) % VIEW_BLOCK, 0);
+    for (uint64_t i = (pa.v - first) / VIEW_BLOCK; len; len -= VIEW_BLOCK, i++) {
+        assert_true(i < sizeof taken);
+        assert_int_equal(taken[i], was);
+        taken[i] = !was;
+        not_direct += was ? -VIEW_BLOCK : VIEW_BLOCK;
+    }
+}
+
+void view_take_direct(hpa_t pa, uint64_t len) { direct(pa, len, 0); }
+void view_give_direct(hpa_t pa, uint64_t len) { direct(pa, len, 1); }
+
 static int setup(void **state)
 {
     (void)state;
@@ -72,7 +124,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
+    strict = windows = false;
     gmem_fini(&vm);
+    assert_int_equal(not_direct, 0);
     return free_now() != free_before || overhead();
 }
 
@@ -93,7 +147,7 @@ static void test_pc_layout(void **state)
     assert_int_equal(gmem_add_ram(&vm, gpa(0), 640 * KIB), 0);
     assert_int_equal(gmem_add_ram(&vm, gpa(MIB), 511 * MIB), 0);
     assert_int_equal(vm.gmem.ram_bytes, 511 * MIB + 640 * KIB);
-    assert_true(vm.gmem.npieces <= 8);
+    assert_true(vm.gmem.npieces <= 10);
     assert_true(vm.gmem.main.len >= 256 * MIB);
     assert_non_null(gmem_ptr(&vm, gpa(639 * KIB), KIB, PROT_RW));
     assert_null(gmem_ptr(&vm, gpa(640 * KIB), 1, PROT_R));
@@ -116,7 +170,8 @@ static void test_pc_layout(void **state)
     for (uint64_t at = 0; at < 5 * GIB; at += 64 * KIB)
         assert_int_equal(gmem_in_hole(&vm.gmem, gpa(at)), at >= 512 * MIB && at < 4 * GIB);
     assert_false(gmem_in_hole(&vm.gmem, gpa(512 * MIB - 1)));
-    assert_true(overhead() < 128 * KIB);
+    assert_int_equal(not_direct, 512 * MIB);
+    assert_true(overhead() < 128 * KIB + 384 * KIB);
     assert_int_equal(gmem_add_ram(&vm, gpa(2 * MIB), MIB), -EEXIST);
     assert_int_equal(gmem_add_ram(&vm, gpa(GIB), 64 * GIB), -ENOMEM);
 }
@@ -128,14 +183,14 @@ static void test_tables_are_charged(void **state)
     uint64_t before = overhead();
 
     (void)state;
-    assert_int_equal(before, PAGE_SIZE);              /* the root */
+    assert_true(before > PAGE_SIZE && before < PAGE_SIZE + KIB);      /* the root, and the events of its view */
     assert_int_equal(gmem_map(&vm, &slot), 0);
     assert_int_equal(overhead(), before + 3 * PAGE_SIZE);
     assert_int_equal(gmem_unmap(&vm, slot.base, slot.len), 0);
     assert_int_equal(overhead(), before);
     vm.config = &(struct guest_config){ .name = "g" };
     assert_int_equal(pmm_promise(2 * PAGE_SIZE), 0);
-    vm.charge[CHARGE_OVERHEAD].limit = 3 * PAGE_SIZE;
+    vm.charge[CHARGE_OVERHEAD].limit = before + 2 * PAGE_SIZE;
     vm.limited = true;
     assert_int_equal(gmem_map(&vm, &slot), -ENOMEM);
     pt_reap(&vm.gmem.s2);
@@ -250,6 +305,105 @@ static void test_executable_pages_are_small(void **state)
     small_exec = false;
 }
 
+/* Whatever the host's memory looks like, what lies side by side in the guest does so in its view. */
+static void test_one_piece_in_a_view(void **state)
+{
+    hpa_t other;
+
+    (void)state;
+    windows = true;
+    assert_int_equal(gmem_add_ram(&vm, gpa(0), 640 * KIB), 0);
+    assert_int_equal(gmem_add_ram(&vm, gpa(MIB), 5 * MIB), 0);
+    other = pmm_alloc(10, PMM_HV);
+    assert_int_equal(gmem_add_ram(&vm, gpa(6 * MIB), 100 * MIB), 0);
+    pmm_free(other, 10, PMM_HV);
+    assert_int_equal(vm.gmem.npieces, 2);
+    assert_ptr_equal(gmem_ptr(&vm, gpa(MIB), 105 * MIB, PROT_RW), 0x100000000000 + MIB);
+    assert_null(gmem_ptr(&vm, gpa(640 * KIB), 1, PROT_R));
+    assert_null(gmem_ptr(&vm, gpa(106 * MIB), 1, PROT_R));
+}
+
+/* Every page of RAM belongs to one guest, is in the direct map before and after, and never meanwhile. */
+static void test_memory_has_an_owner(void **state)
+{
+    static const struct guest_config config = { .name = "alice" };
+    struct pmm_stats s;
+    hpa_t at;
+    unsigned prot;
+
+    (void)state;
+    gmem_fini(&vm);
+    vm.config = &config;
+    assert_int_equal(gmem_init(&vm), 0);
+    assert_int_equal(gmem_add_ram(&vm, gpa(PAGE_SIZE), 3 * PAGE_SIZE), 0);
+    assert_int_equal(gmem_add_ram(&vm, gpa(MIB), 9 * MIB), 0);
+    for (uint64_t i = PAGE_SIZE; i < 10 * MIB; i += PAGE_SIZE) {
+        if (!pt_lookup(&vm.gmem.s2, gpa(i), &at, &prot))
+            continue;
+        assert_string_equal(gmem_owner(at), "alice");
+        direct(hpa(at.v & ~(VIEW_BLOCK - 1)), VIEW_BLOCK, 1);
+        direct(hpa(at.v & ~(VIEW_BLOCK - 1)), VIEW_BLOCK, 0);
+    }
+    assert_int_equal(not_direct, 10 * MIB);
+    pmm_stats(&s);
+    assert_int_equal(s.by_owner[PMM_GUEST], 9 * MIB + 3 * PAGE_SIZE);
+    assert_int_equal(s.by_owner[PMM_HV], MIB - 3 * PAGE_SIZE);
+    assert_true(overhead() > MIB - 3 * PAGE_SIZE);
+    assert_string_equal(gmem_name(&vm.gmem.view), "alice");
+    gmem_fini(&vm);
+    assert_null(gmem_owner(at));
+    vm.config = NULL;
+}
+
+static void use(void) { (void)gmem_ptr(&vm, gpa(0), 1, PROT_R); }
+static void run(void) { uint64_t n = 1; (void)gmem_run(&vm, gpa(0), &n, PROT_R); }
+static void scrub(void) { (void)gmem_scrub(&vm, PAGE_SIZE); }
+
+static void test_outside_of_the_view(void **state)
+{
+    static void (*const what[])(void) = { use, run, scrub };
+
+    (void)state;
+    assert_int_equal(gmem_add_ram(&vm, gpa(0), 2 * MIB), 0);
+    strict = true;
+    for (unsigned i = 0; i < 3; i++) {
+        view_enter(this_cpu(), NULL);
+        panic_text[0] = '\0';
+        if (!setjmp(on_panic))
+            what[i]();
+        assert_non_null(strstr(panic_text, "outside of its view"));
+        gmem_enter(&vm.gmem);
+        what[i]();
+    }
+}
+
+static unsigned thens;
+static void then_fn(struct event *ev) { (void)ev; thens++; }
+
+/* A CPU that is in the view leaves it, any other stays where it is; both forget what they knew. */
+static void test_settle(void **state)
+{
+    static struct view other;
+    struct event then;
+
+    (void)state;
+    event_init(&then, then_fn, 0);
+    assert_true(gmem_settled(&vm));
+    for (unsigned i = 0; i < 2; i++) {
+        view_enter(this_cpu(), i ? &other : &vm.gmem.view);
+        gmem_settle(&vm, &then);
+        assert_false(gmem_settled(&vm));
+        while (event_run())
+            ;
+        assert_true(gmem_settled(&vm));
+        assert_ptr_equal(here, i ? &other : NULL);
+        assert_ptr_equal(this_cpu()->view, here);
+        assert_int_equal(thens, i + 1);
+        assert_int_equal(forgotten, i + 1);
+    }
+    view_enter(this_cpu(), NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +413,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_scrub, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rom_and_mmio, setup, teardown),
         cmocka_unit_test_setup_teardown(test_executable_pages_are_small, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_piece_in_a_view, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_memory_has_an_owner, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_outside_of_the_view, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_settle, setup, teardown),
     };
 
     host_init(1, GIB);

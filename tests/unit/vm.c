@@ -46,6 +46,7 @@ static void fake_flush(struct vm *m, gpa_t at, uint64_t len) { (void)m, (void)at
 static void fake_run(struct vcpu *v, struct vcpu_exit *e)
 {
     assert_ptr_equal(this_cpu()->loaded, v);
+    assert_ptr_equal(this_cpu()->view, &v->vm->gmem.view);
     assert_false(v->requests & REQ_PARK);
     runs++;
     seen = v->event;
@@ -135,6 +136,7 @@ static void turn(void)
     c->wake = 0;
     host_now += 1000000;
     event_run();
+    view_enter(c, NULL);           /* another guest's work */
     struct vcpu *v = sched_pick();
     if (!v)
         return;
@@ -201,6 +203,7 @@ static int stop(void **state)
     assert_int_equal(destroys, builds);
     assert_int_equal(loads, unloads);
     expect_all_back();
+    assert_null(this_cpu()->view);
     pmm_stats(&s);
     assert_int_equal(s.promised, 0);
     assert_int_equal(s.by_owner[PMM_GUEST], 0);

@@ -13,6 +13,13 @@ extern const struct mmu_layout mmu_layout;
 #define MMU_WINDOW  (64 * GIB)
 #define MMU_VA_MASK 0x0000ffffffffffffull       /* of a virtual address, what the walker sees */
 
+/* Where a view has its guest's RAM, on every ISA: the guest's address plus this. Nothing of Trivet's lies near. */
+#define MMU_VIEW_BASE 0x0000100000000000ull
+#define MMU_VIEW_SIZE 0x0000200000000000ull
+/* Of the ISA: the format of a view's root and of the guest's part of it, whose translations are not kept when another view is loaded. */
+const struct pt_format *mmu_view_format(void);
+uint64_t mmu_view_root(hpa_t root, uint32_t id);        /* what the CPU's register takes */
+
 /* The tables: of mmu_build(). Before that, root is 0. */
 extern struct pt mmu_host;
 
@@ -28,6 +35,8 @@ void mmu_know(const struct boot_info *);
 int must_check mmu_build(const struct pt_format *);
 uint64_t mmu_root(void);                        /* physical */
 uint64_t mmu_image_phys(const void *);          /* of anything in the image */
+/* For a panic: in words, whose memory it is that is not mapped at `va`; "" if that is not the reason. */
+const char *mmu_explain(uint64_t va);
 
 /* ---- protect.c: proves at each boot that the page tables protect what they should, by trying ---- */
 

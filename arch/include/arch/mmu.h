@@ -1,4 +1,4 @@
-/* The hypervisor's own address space: W^X, NX, guard pages, direct map of all RAM. */
+/* The hypervisor's own address space: W^X, NX, guard pages, direct map of RAM but the guests' (hv/view.h). */
 #pragma once
 #include <hv/types.h>
 struct boot_info;
@@ -9,7 +9,7 @@ int must_check mmu_init(const struct boot_info *);     /* boot CPU. -ENOMEM; -EF
  */
 void *phys_to_virt(hpa_t);
 hpa_t virt_to_phys(const void *);                      /* of a direct-map address only */
-void arch_zero(void *at, uint64_t len);                /* much RAM, of the direct map: at and len are multiples of 4 KiB */
+void arch_zero(void *at, uint64_t len);                /* much RAM, of a view: at and len are multiples of 4 KiB */
 void *mmu_map_device(hpa_t, uint64_t len);             /* uncached, never executable; NULL when out of address space */
 void *mmu_map_framebuffer(hpa_t, uint64_t len);        /* write-combining, never executable; NULL when out of address space */
 const void *mmu_map_firmware(hpa_t, uint64_t len);     /* read-only, cached: ACPI tables outside RAM */

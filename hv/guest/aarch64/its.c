@@ -292,6 +292,7 @@ static void work_event(struct event *e)
 
     if (share_wait(g->vm, e))
         return;
+    gmem_enter(&g->vm->gmem);
     more = read_some(g) || its_process(g, BUDGET);
     share_pay(g->vm, from);
     if (more)

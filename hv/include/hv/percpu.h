@@ -5,6 +5,7 @@
 #include <hv/types.h>
 
 struct vcpu;
+struct view;
 enum cpu_where { CPU_IN_LOOP, CPU_IN_GUEST, CPU_ASLEEP };   /* IN_GUEST: anywhere within vcpu_run() */
 struct percpu {
     struct percpu *self;         /* offset 0: x86_64 reads it through GS */
@@ -13,6 +14,7 @@ struct percpu {
     void *stack_top;             /* this CPU's only stack; a guard page lies below it */
     struct vcpu *current;        /* the vCPU this CPU is running or has just left; NULL when idle */
     struct vcpu *loaded;         /* the vCPU whose FPU and machine state this CPU still holds; NULL: none */
+    const struct view *view;     /* the guest whose RAM this CPU reaches (view.h); NULL: none's */
     volatile uint32_t wake;      /* work waits (events, reschedule): leave the guest's inner loop */
     uint32_t where;              /* enum cpu_where, written by this CPU: whether a kick needs an interrupt */
     struct event_queue events;

@@ -8,6 +8,8 @@ int must_check pmm_init(const struct boot_info *);
 /* 2^order pages, naturally aligned. Contents are undefined. -ENOMEM: returns hpa(0), which is never valid memory. */
 hpa_t must_check pmm_alloc(unsigned order, enum pmm_owner);
 void pmm_free(hpa_t, unsigned order, enum pmm_owner);
+/* Counts `bytes` of what one owner has as another's. Any CPU. */
+void pmm_recount(uint64_t bytes, enum pmm_owner from, enum pmm_owner to);
 hpa_t must_check pmm_alloc_zero(unsigned order, enum pmm_owner);
 /*
  * Memory that is set aside: pmm_promise() says whether so much is free beyond what was promised before and PMM_RESERVE, and keeps

@@ -40,6 +40,8 @@ struct vm {
     char why[96];                    /* why it stopped or crashed */
     int exit_code;                   /* of debug-exit; -1: none */
     bool emptying;                   /* VM_STOPPING: the machine is gone, what it had of memory is being freed */
+    bool left;                       /* the same: every CPU leaves its view, or has left it; nothing may touch its RAM */
+    bool not_started;                /* the same: its machine could not be made */
     uint32_t end_state;              /* enum vm_state, after that */
     bool building;                   /* VM_STARTING: the machine is there, guest_ops.build_more goes on */
     uint32_t resets, quick_resets;   /* quick: in a row, each soon after the start */
