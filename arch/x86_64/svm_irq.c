@@ -1,4 +1,6 @@
 /* svm_irq.c: what the guest's CPU is made to take: interrupts, NMIs, exceptions, and when. AMD APM volume 2 sections 15.20 to 15.22. */
+#include <hv/irq.h>
+#include <hv/percpu.h>
 #include <hv/x86.h>
 
 #include "svm.h"
@@ -136,7 +138,9 @@ static uint64_t eventinj(struct vcpu *v, struct svm_vcpu *s)
 /*
  * An interrupt goes in as a virtual interrupt, unless that slot serves as the window for the next one; all else by
  * EVENTINJ (15.20). By EVENTINJ, QEMU (7.2) may deliver the interrupt once more, wherever the guest then is and with its
- * interrupts off: VMRUN leaves it behind as the exception to raise when another of QEMU's threads calls the CPU.
+ * interrupts off: VMRUN leaves it behind as the exception to raise when another of QEMU's threads calls the CPU. An exit
+ * makes it forget that: the kick ends the guest's run at the first instruction of its handler. (The kick cannot come with a
+ * virtual interrupt: it would be first.)
  */
 void svm_inject(struct vcpu *v, struct svm_vcpu *s)
 {
@@ -147,6 +151,8 @@ void svm_inject(struct vcpu *v, struct svm_vcpu *s)
         virtual_irq(s, true);
     } else {
         b->eventinj = eventinj(v, s);
+        if (v->event.type == VEV_IRQ)
+            irq_send_kick(this_cpu()->id);
     }
     v->event.type = VEV_NONE;
 }

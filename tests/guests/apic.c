@@ -1,7 +1,8 @@
 /*
  * apic: the local APIC (page, or MSRs with "x2apic"), its timer in all modes, priorities, NMI, the IOAPIC with edge and level
  * pins, and the PIC in virtual-wire mode. Options: x2apic, emulator (QEMU alone, which lacks some error bits),
- * once (nothing but: long handlers, in which no second interrupt may come).
+ * once (nothing but: long handlers, in which no second interrupt may come), cut (the same on two CPUs, while the other one
+ * sends interrupts of a higher priority).
  */
 #include "lib/guest.h"
 
@@ -399,6 +400,58 @@ static void delivered_once(void)
     verdict("apic each interrupt once", norder == 8 && !came_again, norder, came_again);
 }
 
+static volatile bool enough;
+static char atomics[16];
+
+/* LOCK across a boundary: an emulator may have to stop all other CPUs for it. */
+static void nag(void *arg)
+{
+    while (!enough) {
+        apic_icr(*(uint32_t *)arg, V2);
+        for (unsigned i = 0; i < 20; i++)
+            __asm__ volatile("lock incl 1(%0)" : : "r"(atomics) : "memory", "cc");
+    }
+}
+
+static void on_nag(struct frame *f)
+{
+    (void)f;
+    apic_eoi();
+}
+
+static void short_handler(struct frame *f)
+{
+    uint64_t end = rdtsc() + tsc_hz / 10000;
+
+    if (inside++)
+        came_again++;
+    while (rdtsc() < end)
+        ;
+    inside--;
+    note(f);
+}
+
+static void cut_off(void)
+{
+    static uint32_t id;
+    unsigned i = 0;
+
+    id = apic_id();
+    trap_handle(V1, short_handler);
+    trap_handle(V2, on_nag);
+    if (smp_start() != 2)
+        fail("apic", "two CPUs are needed");
+    smp_run(1, nag, &id);
+    norder = 0;
+    while (norder == i && !came_again && i < 3000) {
+        apic_icr(0, 0x40000 | V1);
+        wait_irqs(++i, 5000000);
+    }
+    enough = true;
+    smp_wait(1);
+    verdict("apic each interrupt once beside others", norder == i && !came_again, norder, i);
+}
+
 void guest_main(void)
 {
     if (cmdline_has("x2apic")) {
@@ -415,8 +468,8 @@ void guest_main(void)
     trap_handle(V1, note);
     trap_handle(V2, note);
     trap_handle(VT, note);
-    if (cmdline_has("once")) {
-        delivered_once();
+    if (cmdline_has("once") || cmdline_has("cut")) {
+        (cmdline_has("cut") ? cut_off : delivered_once)();
         return;
     }
     self_ipi();

@@ -4,7 +4,8 @@ import pytest
 from trivet import PASSED, Machine, guest_file, make_image, section
 
 CONFIG = "[host]\nlog = info\n" + section("hello", "hello-mb1", memory="16M", debug_exit="yes", autostart="no")
-FILES = {"hello-mb1": guest_file("hello-mb1")}
+CONFIG += section("cut", "apic", cmdline="cut", vcpus=2, memory="64M", debug_exit="yes", autostart="no")
+FILES = {"hello-mb1": guest_file("hello-mb1"), "apic": guest_file("apic")}
 
 
 # One boot for each kind of disk; each with another number of CPUs, one with memory above 4 GiB.
@@ -22,6 +23,12 @@ def threads_share_cores(machine):
     assert code == PASSED, output
 
 
+def an_interrupt_comes_once_beside_better_ones(machine):
+    """Each is cut off by one of a higher priority, and QEMU stops all CPUs for each LOCK across a boundary."""
+    code, _, output = machine.run_guest("cut")
+    assert code == PASSED, output
+
+
 @pytest.mark.parametrize("disk", MACHINES)
 def test_machine(disk):
     """The disk is read, every processor and all memory found, and each boot step tells its time."""
@@ -32,6 +39,8 @@ def test_machine(disk):
         machine.boot()
         if arguments:
             threads_share_cores(machine)
+        if disk == "usb":
+            an_interrupt_comes_once_beside_better_ones(machine)
         assert "hello" in machine.guests()
         assert len(machine.cmd("cpus")["cpus"]) == cpus
         assert (machine.cmd("memory")["total_bytes"] > 4 << 30) == (memory == "5G")
