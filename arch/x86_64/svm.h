@@ -36,6 +36,7 @@ struct svm_vcpu {
     struct guest_fpu fpu;
     struct spec_vcpu spec;
     uint64_t iret_rip;
+    uint64_t shadow_run, shadow_rip;   /* an exit in the interrupt shadow: stats.entries in the run after it, and where */
     uint8_t nmi;                   /* enum svm_nmi */
     bool nmi_wanted, nmi_step;     /* step: RFLAGS.TF was set by us, to stop after the IRET */
 };

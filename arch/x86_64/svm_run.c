@@ -22,9 +22,28 @@ static void raise(struct vcpu *v, uint8_t vector, bool has_error)
     v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = vector, .has_error = has_error };
 }
 
+/* The instruction after STI has not run yet, whatever the CPU says: it was in the shadow at the exit before, and is the same. */
+static bool still_in_shadow(const struct vcpu *v, const struct svm_vcpu *s)
+{
+    return s->shadow_run && s->shadow_run == v->stats.entries && s->shadow_rip == v->regs.pc;
+}
+
+/* QEMU's VMRUN (7.2) does not load the interrupt shadow (15.21.5): what is left of it at the next exit is ours to know. */
+static void keep_shadow(struct vcpu *v, struct svm_vcpu *s)
+{
+    struct vmcb *b = s->vmcb;
+
+    if (still_in_shadow(v, s))
+        b->interrupt_shadow |= 1;
+    if (b->interrupt_shadow & 1) {
+        s->shadow_run = v->stats.entries + 1;
+        s->shadow_rip = v->regs.pc;
+    }
+}
+
 static void exit_irq(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
-    (void)v, (void)s;
+    keep_shadow(v, s);
     e->reason = EXIT_IRQ;
 }
 
@@ -35,11 +54,19 @@ static void exit_nothing(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e
     e->reason = EXIT_NONE;
 }
 
+/*
+ * In the shadow only where VMRUN lost it. Mostly the instruction is HLT, and an interrupt taken before it would not end it: the
+ * guest halts, and wakes at once. (If it is not, nobody waits for the interrupt, and this exit does nothing.)
+ */
 static void exit_window(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
-    (void)s;
     svm_irq_window(v, false);
     e->reason = EXIT_IRQ_WINDOW;
+    if (!still_in_shadow(v, s))
+        return;
+    __atomic_fetch_or(&v->requests, REQ_IRQ, __ATOMIC_RELAXED);
+    e->reason = EXIT_HALT;
+    e->insn_len = 0;
 }
 
 static void exit_cpuid(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)

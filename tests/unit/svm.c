@@ -1,4 +1,4 @@
-/* SVM's injection of interrupts, above a CPU that the test plays: as the manual has it, and as QEMU 7.2 does it. */
+/* SVM's injection and interrupt shadow, above a CPU that the test plays: as the manual has it, and as QEMU 7.2 does it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -130,6 +130,54 @@ static void exceptions_need_no_kick(void **state)
     assert_int_equal(host_kicks[0], 0);
 }
 
+/* STI; HLT, and the host's interrupts come before HLT: the guest's must be taken after it. */
+static void the_shadow_outlives_exits(void **state)
+{
+    (void)state;
+    run(VMEXIT_INTR, 0, true);
+    assert_false(svm_irq_ready(&v));
+    svm_irq_window(&v, true);
+    run(VMEXIT_INTR, 0, false);            /* QEMU has lost it */
+    assert_false(svm_irq_ready(&v));
+    assert_int_equal(run(VMEXIT_VINTR, 0, false), EXIT_HALT);
+    assert_true(v.requests & REQ_IRQ);
+    assert_false(svm_has_window(&vmcb));
+    assert_true(svm_irq_ready(&v));        /* no HLT: it goes on, and the interrupt comes */
+}
+
+static void the_shadow_ends_with_its_instruction(void **state)
+{
+    (void)state;
+    run(VMEXIT_INTR, 0, true);
+    run(VMEXIT_INTR, 1, false);
+    assert_true(svm_irq_ready(&v));
+    run(VMEXIT_INTR, 0, true);
+    svm_irq_window(&v, true);
+    assert_int_equal(run(VMEXIT_VINTR, 1, false), EXIT_IRQ_WINDOW);
+    assert_true(svm_irq_ready(&v));
+}
+
+/* The same place later, by another way. */
+static void the_shadow_is_not_remembered_for_long(void **state)
+{
+    (void)state;
+    run(VMEXIT_INTR, 0, true);
+    assert_int_equal(run(VMEXIT_HLT, 0, true), EXIT_HALT);
+    svm_skip_insn(&v, 1);
+    v.regs.pc = AT;
+    assert_int_equal(run(VMEXIT_INTR, 0, false), EXIT_IRQ);
+    assert_true(svm_irq_ready(&v));
+}
+
+/* A vCPU that has never run has no past. */
+static void the_first_run_has_no_shadow(void **state)
+{
+    (void)state;
+    v.regs.pc = 0;
+    run(VMEXIT_INTR, 0, false);
+    assert_true(svm_irq_ready(&v));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +185,10 @@ int main(void)
         cmocka_unit_test_setup(an_interrupt_that_was_cut_off_comes_back, set_up),
         cmocka_unit_test_setup(beside_a_window_the_run_ends_at_once, set_up),
         cmocka_unit_test_setup(exceptions_need_no_kick, set_up),
+        cmocka_unit_test_setup(the_shadow_outlives_exits, set_up),
+        cmocka_unit_test_setup(the_shadow_ends_with_its_instruction, set_up),
+        cmocka_unit_test_setup(the_shadow_is_not_remembered_for_long, set_up),
+        cmocka_unit_test_setup(the_first_run_has_no_shadow, set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
