@@ -155,14 +155,23 @@ static void take_cpu(struct percpu *c, struct vcpu *v)
 
 /* ---- before the guest is entered ---- */
 
-static enum next park(struct vcpu *v)
+/*
+ * Answers REQ_PARK in the same word. A resume takes both bits back at once, so that a vCPU that was let go and has not run since
+ * does not pass for parked when it is asked again. False: it was let go meanwhile.
+ */
+static bool park(struct vcpu *v)
 {
+    uint32_t req;
+
     vcpu_unload_remote(v);
-    if (!v->parked) {
-        __atomic_store_n(&v->parked, true, __ATOMIC_RELEASE);
+    req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
+    do {
+        if (!(req & REQ_PARK))
+            return false;
+    } while (!__atomic_compare_exchange_n(&v->requests, &req, req | REQ_PARKED, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    if (!(req & REQ_PARKED))
         event_post(&v->vm->lifecycle);
-    }
-    return BLOCK;
+    return true;
 }
 
 static void inject_nmi(struct vcpu *v)
@@ -214,10 +223,12 @@ static enum next attend(struct vcpu *v, uint32_t *seen)
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
     uint32_t req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
 
+    if (req & REQ_PARK) {
+        if (park(v))
+            return BLOCK;
+        req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
+    }
     *seen = req & REQ_NMI;
-    if (req & REQ_PARK)
-        return park(v);
-    v->parked = false;
     if (req & ~(uint32_t)REQ_NMI)
         req = __atomic_fetch_and(&v->requests, REQ_PARK | REQ_NMI, __ATOMIC_SEQ_CST);
     if (req & REQ_TLB)
@@ -265,7 +276,7 @@ static bool enter(struct percpu *c, struct vcpu *v, struct vcpu_exit *e, uint32_
  */
 static bool doze(struct percpu *c, struct vcpu *v, uint32_t ignore)
 {
-    if (v->mp != MP_HALTED || v->parked || c->wake || event_waits_in(&c->events) || !sched_doze(v))
+    if (v->mp != MP_HALTED || v->requests & REQ_PARK || c->wake || event_waits_in(&c->events) || !sched_doze(v))
         return false;
     event_check_timer(v->sched.since);
     __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST);
@@ -294,7 +305,7 @@ static bool run_loop(struct percpu *c, struct vcpu *v)
     for (;;) {
         uint32_t ignore = 0;
 
-        if (v->requests || v->mp != MP_RUNNABLE || v->parked) {
+        if (v->requests || v->mp != MP_RUNNABLE) {
             enum next next = attend(v, &ignore);
 
             if (next == BLOCK && doze(c, v, ignore)) {

@@ -368,7 +368,7 @@ int vm_start(struct vm *vm)
 static bool all_parked(const struct vm *vm)
 {
     for (uint32_t i = 0; i < vm->nvcpus; i++)
-        if (!__atomic_load_n(&vm->vcpu[i]->parked, __ATOMIC_ACQUIRE))
+        if (!(__atomic_load_n(&vm->vcpu[i]->requests, __ATOMIC_ACQUIRE) & REQ_PARKED))
             return false;
     return true;
 }
@@ -553,7 +553,7 @@ int vm_resume(struct vm *vm)
         vm->guest_ops->resumed(vm);
     set_state(vm, VM_RUNNING);
     for (uint32_t i = 0; i < vm->nvcpus; i++) {
-        __atomic_fetch_and(&vm->vcpu[i]->requests, ~(uint32_t)REQ_PARK, __ATOMIC_SEQ_CST);
+        __atomic_fetch_and(&vm->vcpu[i]->requests, ~(uint32_t)(REQ_PARK | REQ_PARKED), __ATOMIC_SEQ_CST);
         vcpu_request(vm->vcpu[i], REQ_IRQ);
     }
     log_info("%s: runs on", name_of(vm));

@@ -105,7 +105,7 @@ inline sched_wake()
         :: ours ->
             if :: to = 0 :: to = CPUS - 1 fi;
             // code hv/vm/sched.c queue_woken: spin_lock(&q->lock)
-            // code hv/vm/sched.c queue_woken: enqueue(q, v)
+            // code hv/vm/sched.c queue_woken: queue_add(q, v)
             atomic { !locked -> place = to; state = QUEUED }
             // code hv/vm/sched.c queue_woken: cpu_kick(cpu)
             cpu_kick(to)
@@ -200,7 +200,7 @@ inline attend(me)
 inline doze(me)
 {
     seen = false;
-    // code hv/vm/vcpu.c doze: c->wake || event_more_in(&c->events) || !sched_doze(v)
+    // code hv/vm/vcpu.c doze: c->wake || event_waits_in(&c->events) || !sched_doze(v)
     if
     :: wake[me]
     :: true ->                          /* somebody waits: sched_doze() says no */
@@ -241,7 +241,7 @@ inline sched_put(me, runnable)
 #endif
     :: else
     fi;
-    // code hv/vm/sched.c sched_put: enqueue(q, v)
+    // code hv/vm/sched.c sched_put: queue_add(q, v)
     d_step { if :: runnable -> state = QUEUED; place = me :: else fi; locked = false }
 }
 
@@ -269,7 +269,7 @@ loop:
     // code hv/vm/vcpu.c vcpu_run: v->last_cpu = c->id
     last_cpu = me;
 run_loop:
-    // code hv/vm/vcpu.c run_loop: if (v->requests || v->mp != MP_RUNNABLE || v->parked)
+    // code hv/vm/vcpu.c run_loop: if (v->requests || v->mp != MP_RUNNABLE)
     blocks = false;
     if
     :: requests != 0 || halted -> attend(me)

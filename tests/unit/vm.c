@@ -498,6 +498,24 @@ static void test_pause(void **state)
     assert_int_equal(vm->state, VM_PAUSED);
 }
 
+/* Let go and asked again before it has run: it is not parked, although it was a moment ago. */
+static void test_pause_again_at_once(void **state)
+{
+    (void)state;
+    assert_int_equal(vm_pause(vm), 0);
+    turns(4);
+    assert_int_equal(vm->state, VM_PAUSED);
+    assert_int_equal(vm_resume(vm), 0);
+    assert_int_equal(vm_pause(vm), 0);
+    event_run();                                    /* CPU 0's loop, while the vCPUs wait for their turns */
+    assert_int_equal(vm->state, VM_RUNNING);
+    turns(4);
+    assert_int_equal(vm->state, VM_PAUSED);
+    assert_int_equal(vm_resume(vm), 0);
+    turns(4);
+    assert_int_equal(vm->vcpu[0]->requests & (REQ_PARK | REQ_PARKED), 0);
+}
+
 static void test_kill_paused(void **state)
 {
     (void)state;
@@ -678,7 +696,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_table), T(test_handler_fails), T(test_fail_kills), T(test_triple_fault_resets), T(test_reset_loop), T(test_irq),
         T(test_irq_window), T(test_nmi), T(test_halt), T(test_doze), T(test_halt_nmi), T(test_wait_sipi), T(test_kick), T(test_tlb_flush_waits_for_nobody_outside),
-        T(test_pause), T(test_kill_paused), T(test_exit_code), T(test_build_fails),
+        T(test_pause), T(test_pause_again_at_once), T(test_kill_paused), T(test_exit_code), T(test_build_fails),
         T(test_a_busy_device_keeps_the_memory), T(test_build_in_steps), T(test_off_while_starting), T(test_names), T(test_charged), T(test_overhead_too_small),
     };
 

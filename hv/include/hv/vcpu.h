@@ -20,10 +20,11 @@ struct vcpu_event { uint8_t type, vector; bool has_error; uint8_t insn_len; uint
 enum vcpu_req {
     REQ_IRQ = 1 << 0,       /* ask vintc_ops.pending before the next entry */
     REQ_NMI = 1 << 1,
-    REQ_PARK = 1 << 2,      /* stop at once and set v->parked; stays set until vm resumes */
+    REQ_PARK = 1 << 2,      /* stop at once and answer with REQ_PARKED; stays set until the VM resumes */
     REQ_TLB = 1 << 3,       /* the stage 2 shrank: flush before the next entry */
     REQ_GUEST = 1 << 4,     /* guest_ops.request: INIT, SIPI, clock page update ... (details in the guest ISA's own state) */
     REQ_YIELD = 1 << 5,
+    REQ_PARKED = 1 << 6,    /* set by its own CPU, only beside REQ_PARK: its state is in memory, and it touches no part of the VM */
 };
 
 struct vcpu_stats { uint64_t count[EXIT_REASONS], cycles[EXIT_REASONS], injected_irqs, halts, entries; };
@@ -37,7 +38,6 @@ struct vcpu {
     uint32_t requests;          /* enum vcpu_req, atomic */
     uint32_t in_guest;          /* atomic: 1 from just before the last look at requests until after the exit */
     uint32_t mp;                /* enum mp_state; own CPU only */
-    bool parked;
     uint32_t last_cpu;
     struct sched_entity sched;
     void *arch;                 /* backend's state (VMCB ...) */
