@@ -13,7 +13,6 @@
 
 /* entry.S: one set of vectors for each way out of a guest. */
 extern const uint8_t arm_vectors[], arm_vectors_loop[], arm_vectors_clrbhb[], arm_vectors_call_1[], arm_vectors_call_3[];
-uint64_t arm_bhb_loops = 1;            /* of the CPU that needs most; read by arm_vectors_loop */
 
 static struct spinlock lock = SPINLOCK_INIT(LOCK_DRIVER);
 static struct spectre_plan all;        /* the least of all CPUs */
@@ -31,7 +30,6 @@ static bool merge(const struct spectre_plan *p)
 
     spin_lock(&lock);
     was = all;
-    arm_bhb_loops = max_u64(arm_bhb_loops, p->loops);
     all = cpus++ == 0 ? *p : spectre_least(&all, p);
     news = cpus == 1 || all.v2 != was.v2 || all.bhb != was.bhb || all.v4 != was.v4;
     spin_unlock(&lock);
@@ -61,6 +59,7 @@ void el2_spectre_cpu_enable(void)
     if (c.wa2 == 0)
         (void)psci_call(SMCCC_ARCH_WORKAROUND_2, 1, 0, 0);     /* as the firmware began; nobody turns it off */
     arm_this()->at_exit = p.at_exit;
+    arm_this()->bhb_loops = p.loops;
     if (merge(&p))
         tell(&p);
 }

@@ -77,8 +77,9 @@ load_host_key:
         .macro  from_guest_loop target
         .balign 128
         stp     x0, x1, [sp, #-16]!
-        adrl    x0, arm_bhb_loops
-        ldr     x0, [x0]
+        mrs     x0, tpidr_el2
+        ldr     x0, [x0, #PERCPU_ARCH]
+        ldr     x0, [x0, #CPU_BHB_LOOPS]
 1:      b       2f
 2:      subs    x0, x0, #1
         b.ne    1b

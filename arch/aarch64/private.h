@@ -32,11 +32,13 @@ extern struct arm_features arm_features;
 /* percpu->arch. */
 struct arm_cpu {
     uint64_t mpidr;                     /* affinity fields only, as MPIDR_EL1 has them */
+    uint64_t bhb_loops;                 /* of arm_vectors_loop; not 0 while they are in use */
     volatile uint8_t *gicr;             /* GICv3: this CPU's redistributor, RD_base; the SGI frame is 64 KiB after it */
     uint64_t sgi_target;                /* GICv3: this CPU in the fields of ICC_SGI1R_EL1 */
     uint8_t gicv2_mask;                 /* GICv2: this CPU's bit in GICD_ITARGETSR and GICD_SGIR */
     uint8_t at_exit;                    /* enum spectre_exit */
 };
+static_assert(offsetof(struct percpu, arch) == PERCPU_ARCH && offsetof(struct arm_cpu, bhb_loops) == CPU_BHB_LOOPS, "entry.S");
 static inline struct arm_cpu *arm_this(void) { return this_cpu()->arch; }
 
 /* cpu.c */

@@ -40,6 +40,10 @@
 #define ICC_SGI1R_EL1    S3_0_C12_C11_5
 #define ICC_SRE_EL2      S3_4_C12_C9_5
 
+/* What the vectors read of struct percpu and struct arm_cpu. */
+#define PERCPU_ARCH   8
+#define CPU_BHB_LOOPS 8
+
 /* HCR_EL2, D19.2.48 */
 #define HCR_VM     (1ull << 0)
 #define HCR_SWIO   (1ull << 1)

@@ -9,6 +9,7 @@ struct view;
 enum cpu_where { CPU_IN_LOOP, CPU_IN_GUEST, CPU_ASLEEP };   /* IN_GUEST: anywhere within vcpu_run() */
 struct percpu {
     struct percpu *self;         /* offset 0: x86_64 reads it through GS */
+    void *arch;                  /* owned by arch/; offset 8: aarch64's entry code reads it */
     uint32_t id;                 /* 0..cpu_count-1; 0 is the boot CPU */
     uint32_t hw_id;              /* APIC ID, or MPIDR affinity */
     void *stack_top;             /* this CPU's only stack; a guard page lies below it */
@@ -22,7 +23,6 @@ struct percpu {
     uint64_t idle_ns, guest_ns;  /* time accounting since boot */
     uint64_t idle_since;         /* time_ns() when it went to sleep; 0: awake */
     struct stretches stretches;  /* written by this CPU */
-    void *arch;                  /* owned by arch/ */
 };
 extern struct percpu percpus[MAX_CPUS];
 extern uint32_t cpu_count;       /* CPUs that are up; grows only during boot */
