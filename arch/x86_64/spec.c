@@ -196,7 +196,7 @@ void spec_vcpu_reset(struct spec_vcpu *s)
     memset(s, 0, sizeof *s);
     s->host = p->host;
     s->guest = p->ibrs_exit ? 0 : p->host;
-    s->flags = (p->ibrs_exit ? SPEC_SWITCH | SPEC_ALWAYS : 0u) | (p->ibpb_exit ? SPEC_IBPB : 0u) | (p->fill_rsb ? SPEC_RSB : 0u) |
+    s->flags = (p->ibrs_exit ? SPEC_SWITCH | SPEC_ALWAYS : 0u) | (p->ibpb_exit ? SPEC_IBPB : 0u) | (p->fill_rsb ? SPEC_RSB : p->fill_one ? SPEC_RET : 0u) |
                (p->clear_bhb ? SPEC_BHB : 0u) | (p->verw ? SPEC_VERW : 0u);
 }
 

@@ -46,6 +46,7 @@ struct spec_plan {
     bool ibpb;                     /* PRED_CMD.IBPB is there: when a CPU turns to another guest */
     bool ibpb_exit;                /* and at each exit, before the first return */
     bool fill_rsb;                 /* exits: the guest's return predictions are not followed */
+    bool fill_one;                 /* exits: nor is the one that enhanced IBRS leaves */
     bool clear_bhb;                /* exits: its branch history neither */
     bool verw;                     /* entries: VERW clears buffers */
     bool flush_l1d, flush_by_reads;   /* entries after other work of this CPU: L1TF; the second: no FLUSH_CMD, a buffer is read */

@@ -14,6 +14,7 @@
 #define SPEC_RSB    (1 << 4)
 #define SPEC_BHB    (1 << 5)
 #define SPEC_VERW   (1 << 6)
+#define SPEC_RET    (1 << 7)            /* of SPEC_RSB only what IBRS leaves: the first return after an exit */
 #define SPEC_MSR_CTRL 0x48
 #define SPEC_MSR_PRED 0x49
 #define SPEC_MSR_CAPS 0x10a             /* IA32_ARCH_CAPABILITIES */
@@ -30,6 +31,16 @@
 8:
         .endr
         add     $32 * 8, %rsp
+        lfence
+.endm
+
+/* "Post-barrier Return Stack Buffer Predictions": with enhanced IBRS only a return that no call of ours precedes may follow the guest. */
+.macro FILL_RSB_ONE
+        call    8f
+7:      pause
+        lfence
+        jmp     7b
+8:      add     $8, %rsp
         lfence
 .endm
 
@@ -78,6 +89,8 @@
 /* After the guest's registers are saved. Changes rax, rcx, rdx, r9. */
 .macro SPEC_EXIT
         mov     SPEC_FLAGS(%r8), %r9d
+        test    $SPEC_READ | SPEC_SWITCH | SPEC_IBPB, %r9d
+        jz      4f
         test    $SPEC_READ, %r9d
         jz      1f
         mov     $SPEC_MSR_CTRL, %ecx
@@ -102,9 +115,15 @@
         xor     %edx, %edx
         wrmsr
 4:      test    $SPEC_RSB, %r9d
-        jz      5f
+        jnz     .Lfill\@
+        test    $SPEC_RET, %r9d
+        jz      .Lfilled\@
+        FILL_RSB_ONE
+        jmp     .Lfilled\@
+.Lfill\@:
         FILL_RSB
-5:      test    $SPEC_BHB, %r9d
+.Lfilled\@:
+        test    $SPEC_BHB, %r9d
         jz      6f
         CLEAR_BHB
 6:      lfence

@@ -144,7 +144,8 @@ static void spectre_v2(struct state *s)
     }
     s->p->ibpb = true;
     s->p->ibrs_exit = !all;
-    s->p->fill_rsb = !safe;
+    s->p->fill_rsb = !all;
+    s->p->fill_one = all && !safe;
     s->p->host |= SPEC_CTRL_IBRS;
     s->p->host |= has(s, RRSBA) && (s->f->l7_2_edx >> L72_RRSBA_CTRL & 1) ? SPEC_CTRL_RRSBA_DIS : 0;
     history = bhi(s, all);

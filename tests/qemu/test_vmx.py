@@ -20,7 +20,7 @@ FAST = ("corei7_icelake_u", "tigerlake")
 # IA32_ARCH_CAPABILITIES. The two youngest have enhanced IBRS and RDCL_NO; Tiger Lake has MD_CLEAR, too.
 OLD = {"spectre_v2": "Vulnerable: IBPB: disabled; STIBP: disabled; BHI: Vulnerable", "itlb_multihit": "Mitigation: Split huge pages",
        "l1tf": "Mitigation: VMX: conditional cache flushes, SMT disabled", "mds": "Vulnerable: No microcode; SMT disabled"}
-YOUNG = dict(OLD, l1tf="Not affected", spectre_v2="Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; RSB filling; "
+YOUNG = dict(OLD, l1tf="Not affected", spectre_v2="Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; "
                                                   "PBRSB-eIBRS: SW sequence; BHI: SW loop")
 LEAKS = {"corei7_skylake_x": OLD, "corei7_haswell_4770": OLD, "corei7_icelake_u": YOUNG,
          "tigerlake": dict(YOUNG, mds="Mitigation: Clear CPU buffers; SMT disabled")}

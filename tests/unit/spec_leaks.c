@@ -57,8 +57,8 @@ struct cpu { const char *name; bool amd; struct spec_facts f; struct row row[MIT
 #define UNSURE { MIT_MMIO_STALE_DATA, "Unknown: No mitigations" }
 #define V2_OLD { MIT_SPECTRE_V2, "Vulnerable: IBPB: disabled; STIBP: disabled; BHI: Vulnerable" }
 #define V2_IBRS { MIT_SPECTRE_V2, "Mitigation: IBRS; IBPB: conditional; RSB filling; PBRSB-eIBRS: Not affected; BHI: SW loop" }
-#define V2_EIBRS { MIT_SPECTRE_V2, "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; RSB filling; PBRSB-eIBRS: SW sequence; BHI: SW loop" }
-#define V2_BHI { MIT_SPECTRE_V2, "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; RSB filling; PBRSB-eIBRS: SW sequence; BHI: BHI_DIS_S" }
+#define V2_EIBRS { MIT_SPECTRE_V2, "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; PBRSB-eIBRS: SW sequence; BHI: SW loop" }
+#define V2_BHI { MIT_SPECTRE_V2, "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; PBRSB-eIBRS: SW sequence; BHI: BHI_DIS_S" }
 #define V2_ATOM { MIT_SPECTRE_V2, "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; PBRSB-eIBRS: Not affected; BHI: SW loop" }
 #define V2_NEW { MIT_SPECTRE_V2, "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; PBRSB-eIBRS: Not affected; BHI: BHI_DIS_S" }
 #define L1TF(smt) { MIT_L1TF, "Mitigation: VMX: conditional cache flushes, SMT " smt }
@@ -260,7 +260,7 @@ static void test_recorded_cpus(void **state)
 
 static bool acts(const struct spec_plan *p)
 {
-    return p->host || p->ibrs_exit || p->ibpb || p->ibpb_exit || p->fill_rsb || p->clear_bhb || p->verw || p->flush_l1d || p->auto_ibrs ||
+    return p->host || p->ibrs_exit || p->ibpb || p->ibpb_exit || p->fill_rsb || p->fill_one || p->clear_bhb || p->verw || p->flush_l1d || p->auto_ibrs ||
            p->lfence || p->bp_spec_reduce || p->mcu_clear || p->split_exec || p->told.core;
 }
 
@@ -318,7 +318,9 @@ static void test_actions(void **state)
     assert_true(p.verw && !p.ibrs_exit && !p.flush_l1d && !p.split_exec && !p.told.core);
     p = decide(find("Alder Lake, hybrid"), false);
     assert_int_equal(p.host, SPEC_CTRL_IBRS | SPEC_CTRL_BHI_DIS | SPEC_CTRL_RRSBA_DIS);
-    assert_true(p.verw && p.fill_rsb && !p.clear_bhb);
+    assert_true(p.verw && p.fill_one && !p.fill_rsb && !p.clear_bhb);
+    p = decide(find("Raptor"), false);
+    assert_true(!p.fill_one && !p.fill_rsb);
     p = decide(find("(Zen)"), false);
     assert_true(p.ibpb_exit && p.fill_rsb && p.lfence && !p.spec_ctrl && p.told.core && !p.auto_ibrs);
     p = decide(find("EPYC 7742"), false);
