@@ -9,6 +9,7 @@
 #include "private.h"
 #include "spec.h"
 #include "spec_entry.h"
+#include "thunks.h"
 #include "vmx.h"
 
 #define MSR_MCU_OPT_CTRL 0x123u
@@ -101,11 +102,21 @@ static struct spec_facts facts(void)
 /* [host] mitigations = all: what needs no MSR, to run and to measure it on any CPU of this maker. */
 static void add_all(bool intel)
 {
-    spec.fill_rsb = spec.verw = true;
+    spec.fill_rsb = spec.verw = spec.retpolines = true;
     spec.clear_bhb |= intel;
     spec.split_exec |= intel;
     spec.flush_by_reads |= intel && !spec.flush_l1d;
     spec.flush_l1d |= intel;
+}
+
+/* The only time that code is written to: by this CPU, with interrupts off. */
+static void use_retpolines(void)
+{
+    uint64_t cr0 = read_cr0();
+
+    write_cr0(cr0 & ~CR0_WP);
+    thunks_make_retpolines();
+    write_cr0(cr0);
 }
 
 void arch_mitigations_init(void)
@@ -117,6 +128,8 @@ void arch_mitigations_init(void)
     spec.lfence &= !(f.l1_ecx >> HYPERVISOR & 1);   /* its MSR is not architectural: other hypervisors may not have it */
     if (the_config.host.mitigations == MITIGATIONS_ALL)
         add_all(intel);
+    if (spec.retpolines)
+        use_retpolines();
     if (spec.split_exec)
         ept_split_exec();
     mitigations_set(&spec.told);

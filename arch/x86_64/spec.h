@@ -48,6 +48,7 @@ struct spec_plan {
     bool fill_rsb;                 /* exits: the guest's return predictions are not followed */
     bool fill_one;                 /* exits: nor is the one that enhanced IBRS leaves */
     bool clear_bhb;                /* exits: its branch history neither */
+    bool retpolines;               /* Trivet's indirect branches are none (thunks.S) */
     bool verw;                     /* entries: VERW clears buffers */
     bool flush_l1d, flush_by_reads;   /* entries after other work of this CPU: L1TF; the second: no FLUSH_CMD, a buffer is read */
     bool auto_ibrs;                /* EFER.AIBRSE */

@@ -102,6 +102,12 @@ static void spectre_v2(struct state *s)
     const char *means = s->off ? NULL : v2_means(s);
     bool stibp = s->f->smt != SPEC_SMT_NONE && x8(s, X8_STIBP);
 
+    if (!means && !s->off && !x8(s, X8_IBPB)) {
+        s->p->retpolines = s->p->fill_rsb = true;
+        mitigation_say(told(s, MIT_SPECTRE_V2), MIT_MITIGATED, "Retpolines; IBPB: disabled; STIBP: disabled; RSB filling; "
+                       "PBRSB-eIBRS: Not affected; BHI: Not affected");
+        return;
+    }
     if (!means) {
         mitigation_say(told(s, MIT_SPECTRE_V2), MIT_VULNERABLE, "IBPB: %s; STIBP: disabled", !s->off && x8(s, X8_IBPB) ? "conditional" : "disabled");
         s->p->ibpb = !s->off && x8(s, X8_IBPB);

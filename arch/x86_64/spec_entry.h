@@ -52,11 +52,13 @@
         mov     $5, %ecx
         call    .Lbhb1\@
         jmp     .Lbhb5\@
-        .balign 64
+        .balign 64, 0xcc
+        .skip   32 - 5, 0xcc            /* both returns begin an upper half: see thunks.S */
 .Lbhb1\@:
         call    .Lbhb2\@
         ret
-        .balign 64
+        .balign 64, 0xcc
+        .skip   32 - 18, 0xcc
 .Lbhb2\@:
         mov     $5, %eax
 .Lbhb3\@:

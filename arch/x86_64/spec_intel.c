@@ -137,9 +137,15 @@ static void spectre_v2(struct state *s)
     bool ibrs = l7(s, L7_IBRS), all = ibrs && has(s, IBRS_ALL), safe = all && (has(s, PBRSB_NO) || is(s, NO_PBRSB));
     const char *history;
 
-    if (s->off || !ibrs) {
+    if (s->off) {
         mitigation_say(told(s, MIT_SPECTRE_V2), MIT_VULNERABLE, "IBPB: disabled; STIBP: disabled; BHI: %s",
                        has(s, BHI_NO) ? "Not affected" : "Vulnerable");
+        return;
+    }
+    if (!ibrs) {                       /* and no IBPB: guests can train one another */
+        s->p->retpolines = s->p->fill_rsb = true;
+        mitigation_say(told(s, MIT_SPECTRE_V2), MIT_MITIGATED, "Retpolines; IBPB: disabled; STIBP: disabled; RSB filling; "
+                       "PBRSB-eIBRS: Not affected; BHI: Retpoline");
         return;
     }
     s->p->ibpb = true;
@@ -165,7 +171,7 @@ static void retbleed(struct state *s)
         mitigation_say(told(s, MIT_RETBLEED), MIT_MITIGATED, has(s, IBRS_ALL) ? "Enhanced IBRS" : "IBRS");
 }
 
-/* "Indirect Target Selection": CPUs with BHI_CTRL are not affected. Where it does not cross VM exits nobody can train us. */
+/* "Indirect Target Selection": CPUs with BHI_CTRL are not affected. Where it does not cross VM exits nobody can train us. The thunks are always there. */
 static void its(struct state *s)
 {
     struct mitigation *m = told(s, MIT_INDIRECT_TARGET_SELECTION);
@@ -175,7 +181,7 @@ static void its(struct state *s)
     else if (is(s, ITS_USER))
         mitigation_say(m, MIT_MITIGATED, "Not affected across VM exits");
     else
-        mitigation_say(m, MIT_VULNERABLE, NULL);
+        mitigation_say(m, MIT_MITIGATED, "Aligned branch/return thunks");
 }
 
 /* ---- buffers ---- */

@@ -106,7 +106,7 @@
         pop     %r12
         pop     %rbx
         pop     %rbp
-        ret
+        jmp     __x86_return_thunk
 .endm
 
         .text

@@ -113,6 +113,6 @@ vmx_left:
         pop     %r12
         pop     %rbx
         pop     %rbp
-        ret
+        jmp     __x86_return_thunk
         .size   vmx_enter, . - vmx_enter
         .section .note.GNU-stack, "", @progbits

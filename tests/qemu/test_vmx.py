@@ -18,7 +18,8 @@ FAST = ("corei7_icelake_u", "tigerlake")
 
 # Bochs' older CPUs are as before the microcode against Meltdown and Spectre: without IBRS, MD_CLEAR, FLUSH_CMD and
 # IA32_ARCH_CAPABILITIES. The two youngest have enhanced IBRS and RDCL_NO; Tiger Lake has MD_CLEAR, too.
-OLD = {"spectre_v2": "Vulnerable: IBPB: disabled; STIBP: disabled; BHI: Vulnerable", "itlb_multihit": "Mitigation: Split huge pages",
+OLD = {"spectre_v2": "Mitigation: Retpolines; IBPB: disabled; STIBP: disabled; RSB filling; PBRSB-eIBRS: Not affected; BHI: Retpoline",
+       "itlb_multihit": "Mitigation: Split huge pages",
        "l1tf": "Mitigation: VMX: conditional cache flushes, SMT disabled", "mds": "Vulnerable: No microcode; SMT disabled"}
 YOUNG = dict(OLD, l1tf="Not affected", spectre_v2="Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; "
                                                   "PBRSB-eIBRS: SW sequence; BHI: SW loop")

@@ -10,11 +10,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 #include <cmocka.h>
 
 #include "arch/x86_64/spec.h"
 #include "arch/x86_64/spec_entry.h"
+#include "arch/x86_64/thunks.h"
 
 uint64_t run_nothing(struct spec_vcpu *), run_entry(struct spec_vcpu *), run_exit(struct spec_vcpu *);
 
@@ -162,9 +164,48 @@ static void test_cost(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* Through a thunk; RAX and R15 have encodings of different lengths. */
+static unsigned calls;
+static void target(void) { calls++; }
+
+static void call_through(void)
+{
+    void (*at)(void) = target;
+
+    __asm__ volatile("lea -128(%%rsp), %%rsp\n\tmov %0, %%rax\n\tcall __x86_indirect_thunk_rax\n\t"
+                     "mov %0, %%r15\n\tcall __x86_indirect_thunk_r15\n\tlea 128(%%rsp), %%rsp"
+                     : : "b"(at) : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r15", "memory", "cc");
+}
+
+/* Each branch of the thunks lies in the upper half of a cache line, before they become retpolines and after. */
+static void test_thunks(void **state)
+{
+    uint64_t page = (uint64_t)thunks & ~4095ull, end = (uint64_t)thunks + sizeof thunks;
+
+    (void)state;
+    assert_int_equal((uint64_t)thunks % THUNK_STRIDE, 0);
+    for (unsigned i = 0; i < THUNK_COUNT; i++) {
+        const uint8_t *t = &thunks[i * THUNK_STRIDE + THUNK_STRIDE / 2];
+
+        assert_true(t[0] == 0xff || t[1] == 0xff);                 /* JMP r/m64 */
+        assert_int_equal(t[THUNK_RETPOLINE], 0xe8);                /* CALL */
+        assert_int_equal(t[-1], 0xcc);
+    }
+    assert_int_equal(thunks[THUNK_COUNT * THUNK_STRIDE + THUNK_STRIDE / 2], 0xc3);
+    call_through();
+    assert_int_equal(calls, 2);
+    assert_int_equal(mprotect((void *)page, end - page, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
+    thunks_make_retpolines();
+    call_through();
+    assert_int_equal(calls, 4);
+    for (unsigned i = 0; i < THUNK_COUNT; i++)
+        assert_int_equal(thunks[i * THUNK_STRIDE + THUNK_STRIDE / 2], 0xeb);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_thunks),
         cmocka_unit_test(test_nothing_to_switch), cmocka_unit_test(test_always), cmocka_unit_test(test_passed_through), cmocka_unit_test(test_cost),
     };
 

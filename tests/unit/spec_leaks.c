@@ -55,7 +55,7 @@ struct cpu { const char *name; bool amd; struct spec_facts f; struct row row[MIT
 #define SSBV { MIT_SPEC_STORE_BYPASS, "Vulnerable" }
 #define ITLB { MIT_ITLB_MULTIHIT, "Mitigation: Split huge pages" }
 #define UNSURE { MIT_MMIO_STALE_DATA, "Unknown: No mitigations" }
-#define V2_OLD { MIT_SPECTRE_V2, "Vulnerable: IBPB: disabled; STIBP: disabled; BHI: Vulnerable" }
+#define V2_OLD { MIT_SPECTRE_V2, "Mitigation: Retpolines; IBPB: disabled; STIBP: disabled; RSB filling; PBRSB-eIBRS: Not affected; BHI: Retpoline" }
 #define V2_IBRS { MIT_SPECTRE_V2, "Mitigation: IBRS; IBPB: conditional; RSB filling; PBRSB-eIBRS: Not affected; BHI: SW loop" }
 #define V2_EIBRS { MIT_SPECTRE_V2, "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; PBRSB-eIBRS: SW sequence; BHI: SW loop" }
 #define V2_BHI { MIT_SPECTRE_V2, "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; PBRSB-eIBRS: SW sequence; BHI: BHI_DIS_S" }
@@ -67,7 +67,7 @@ struct cpu { const char *name; bool amd; struct spec_facts f; struct row row[MIT
 #define MICRO(class) { class, "Mitigation: Microcode" }
 #define RB_IBRS { MIT_RETBLEED, "Mitigation: IBRS" }
 #define RB_EIBRS { MIT_RETBLEED, "Mitigation: Enhanced IBRS" }
-#define ITS_OPEN { MIT_INDIRECT_TARGET_SELECTION, "Vulnerable" }
+#define ITS_THUNKS { MIT_INDIRECT_TARGET_SELECTION, "Mitigation: Aligned branch/return thunks" }
 #define ITS_USER { MIT_INDIRECT_TARGET_SELECTION, "Mitigation: Not affected across VM exits" }
 #define RFDS { MIT_REG_FILE_DATA_SAMPLING, "Mitigation: Clear Register File" }
 #define SHARED .smt = SPEC_SMT_SHARED
@@ -101,15 +101,15 @@ static const struct cpu intel[] = {
     { "Xeon Gold 6248 (Cascade Lake), TSX off", false,
       { 6, 0x55, 7, .l1_ecx = RND, .l7_edx = D2019 | CAPS, .arch_caps = OLD2019 | PSCH | TSXC | FB_CLEAR | RRSBA | GDS_CTRL, SHARED },
       { V1, SSB, V2_EIBRS, CLEAR(MIT_MMIO_STALE_DATA, "vulnerable"), { MIT_TSX_ASYNC_ABORT, "Mitigation: TSX disabled" }, MICRO(MIT_GATHER_DATA_SAMPLING),
-        RB_EIBRS, ITS_OPEN } },
+        RB_EIBRS, ITS_THUNKS } },
     { "Core i9-9900K (Coffee Lake-R), stepping 13", false,
       { 6, 0x9e, 13, .l1_ecx = RND, .l7_ebx = RTM, .l7_edx = D2020 | CAPS, .arch_caps = OLD2019 | PSCH | TSXC | FB_CLEAR | RRSBA | GDS_CTRL },
       { V1, SSB, V2_EIBRS, CLEAR(MIT_MMIO_STALE_DATA, "disabled"), CLEAR(MIT_TSX_ASYNC_ABORT, "disabled"), MICRO(MIT_SRBDS), MICRO(MIT_GATHER_DATA_SAMPLING),
-        RB_EIBRS, ITS_OPEN } },
+        RB_EIBRS, ITS_THUNKS } },
     { "Core i7-10700 (Comet Lake)", false,
       { 6, 0xa5, 5, .l1_ecx = RND, .l7_edx = D2019 | CAPS, .arch_caps = OLD2019 | PSCH | TSXC | FB_CLEAR | RRSBA | GDS_CTRL, SHARED },
       { V1, SSB, V2_EIBRS, CLEAR(MIT_MMIO_STALE_DATA, "vulnerable"), { MIT_TSX_ASYNC_ABORT, "Mitigation: TSX disabled" }, MICRO(MIT_GATHER_DATA_SAMPLING),
-        RB_EIBRS, ITS_OPEN } },
+        RB_EIBRS, ITS_THUNKS } },
     { "Core i7-1065G7 (Ice Lake)", false,
       { 6, 0x7e, 5, .l1_ecx = RND, .l7_edx = D2019 | CAPS, .arch_caps = OLD2019 | PSCH | TAA_NO | FB_CLEAR | RRSBA | GDS_CTRL, SHARED },
       { V1, SSB, V2_EIBRS, CLEAR(MIT_MMIO_STALE_DATA, "vulnerable"), MICRO(MIT_GATHER_DATA_SAMPLING), RB_EIBRS, ITS_USER } },
@@ -177,9 +177,9 @@ static const struct cpu intel[] = {
 
 static const struct cpu amd[] = {
     { "Opteron 6174 (K10)", true, { 0x10, 9, 1, .smt = SPEC_SMT_NONE },
-      { V1, { MIT_SPECTRE_V2, "Vulnerable: IBPB: disabled; STIBP: disabled" } } },
+      { V1, AMD_V2("Retpolines", "disabled", "disabled", FILL) } },
     { "FX-8150 (Bulldozer), microcode of 2012", true, { 0x15, 1, 2, .smt = SPEC_SMT_NONE },
-      { V1, SSBV, { MIT_SPECTRE_V2, "Vulnerable: IBPB: disabled; STIBP: disabled" }, { MIT_RETBLEED, "Vulnerable" } } },
+      { V1, SSBV, AMD_V2("Retpolines", "disabled", "disabled", FILL), { MIT_RETBLEED, "Vulnerable" } } },
     { "FX-8350 (Piledriver)", true, { 0x15, 2, 0, .x8_ebx = IBPB },
       { V1, SSBV, AMD_V2("IBPB on VMEXIT", "always-on", "disabled", FILL), RB("SMT disabled") } },
     { "A4-5000 (Jaguar)", true, { 0x16, 0, 1, .x8_ebx = IBPB },
@@ -260,7 +260,7 @@ static void test_recorded_cpus(void **state)
 
 static bool acts(const struct spec_plan *p)
 {
-    return p->host || p->ibrs_exit || p->ibpb || p->ibpb_exit || p->fill_rsb || p->fill_one || p->clear_bhb || p->verw || p->flush_l1d || p->auto_ibrs ||
+    return p->host || p->ibrs_exit || p->ibpb || p->ibpb_exit || p->fill_rsb || p->fill_one || p->retpolines || p->clear_bhb || p->verw || p->flush_l1d || p->auto_ibrs ||
            p->lfence || p->bp_spec_reduce || p->mcu_clear || p->split_exec || p->told.core;
 }
 
@@ -312,7 +312,7 @@ static void test_actions(void **state)
     assert_int_equal(p.host, SPEC_CTRL_IBRS);
     assert_int_equal(p.mcu_clear, Q(0) | Q(4));
     p = decide(find("Westmere"), false);
-    assert_true(p.flush_by_reads && p.flush_l1d && !p.spec_ctrl && !p.ibpb && !p.fill_rsb && !p.verw);
+    assert_true(p.flush_by_reads && p.flush_l1d && !p.spec_ctrl && !p.ibpb && p.retpolines && p.fill_rsb && !p.verw);
     p = decide(find("Ice Lake-SP"), false);
     assert_int_equal(p.mcu_clear, 0);
     assert_true(p.verw && !p.ibrs_exit && !p.flush_l1d && !p.split_exec && !p.told.core);
