@@ -12,6 +12,8 @@
 #include "thunks.h"
 #include "vmx.h"
 
+#define MSR_TSX_CTRL 0x122u
+#define TSX_OFF 3u                  /* RTM_DISABLE, TSX_CPUID_CLEAR */
 #define MSR_MCU_OPT_CTRL 0x123u
 #define MSR_DE_CFG 0xc0011029u      /* bit 1: LFENCE waits (AMD) */
 #define MSR_BP_CFG 0xc001102eu      /* bit 4: BpSpecReduce (Zen 5) */
@@ -147,6 +149,8 @@ static void set_up_cpu(void)
         wrmsr(MSR_DE_CFG, rdmsr(MSR_DE_CFG) | 1u << 1);
     if (spec.bp_spec_reduce)
         wrmsr(MSR_BP_CFG, rdmsr(MSR_BP_CFG) | 1u << 4);
+    if (spec.tsx_off)
+        wrmsr(MSR_TSX_CTRL, TSX_OFF);
     if (spec.mcu_clear)
         wrmsr(MSR_MCU_OPT_CTRL, rdmsr(MSR_MCU_OPT_CTRL) & ~spec.mcu_clear);
 }

@@ -54,6 +54,7 @@ struct spec_plan {
     bool auto_ibrs;                /* EFER.AIBRSE */
     bool lfence;                   /* LFENCE is made to wait for older instructions (AMD, DE_CFG bit 1) */
     bool bp_spec_reduce;           /* BP_CFG bit 4 (AMD, SRSO) */
+    bool tsx_off;                  /* IA32_TSX_CTRL: transactions abort at once, and CPUID does not have them */
     uint64_t mcu_clear;            /* bits of IA32_MCU_OPT_CTRL that turn protection off and are cleared */
     bool split_exec;               /* guests' large pages are not executable; what they execute is mapped by 4 KiB pages (iTLB multihit) */
     struct spec_offer guest;

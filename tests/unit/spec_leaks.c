@@ -104,7 +104,7 @@ static const struct cpu intel[] = {
         RB_EIBRS, ITS_THUNKS } },
     { "Core i9-9900K (Coffee Lake-R), stepping 13", false,
       { 6, 0x9e, 13, .l1_ecx = RND, .l7_ebx = RTM, .l7_edx = D2020 | CAPS, .arch_caps = OLD2019 | PSCH | TSXC | FB_CLEAR | RRSBA | GDS_CTRL },
-      { V1, SSB, V2_EIBRS, CLEAR(MIT_MMIO_STALE_DATA, "disabled"), CLEAR(MIT_TSX_ASYNC_ABORT, "disabled"), MICRO(MIT_SRBDS), MICRO(MIT_GATHER_DATA_SAMPLING),
+      { V1, SSB, V2_EIBRS, CLEAR(MIT_MMIO_STALE_DATA, "disabled"), { MIT_TSX_ASYNC_ABORT, "Mitigation: TSX disabled" }, MICRO(MIT_SRBDS), MICRO(MIT_GATHER_DATA_SAMPLING),
         RB_EIBRS, ITS_THUNKS } },
     { "Core i7-10700 (Comet Lake)", false,
       { 6, 0xa5, 5, .l1_ecx = RND, .l7_edx = D2019 | CAPS, .arch_caps = OLD2019 | PSCH | TSXC | FB_CLEAR | RRSBA | GDS_CTRL, SHARED },
@@ -261,7 +261,7 @@ static void test_recorded_cpus(void **state)
 static bool acts(const struct spec_plan *p)
 {
     return p->host || p->ibrs_exit || p->ibpb || p->ibpb_exit || p->fill_rsb || p->fill_one || p->retpolines || p->clear_bhb || p->verw || p->flush_l1d || p->auto_ibrs ||
-           p->lfence || p->bp_spec_reduce || p->mcu_clear || p->split_exec || p->told.core;
+           p->lfence || p->bp_spec_reduce || p->mcu_clear || p->tsx_off || p->split_exec || p->told.core;
 }
 
 /* [host] mitigations = off: nothing is done, and nothing that would have been done is told. */
@@ -313,6 +313,7 @@ static void test_actions(void **state)
     assert_int_equal(p.mcu_clear, Q(0) | Q(4));
     p = decide(find("Westmere"), false);
     assert_true(p.flush_by_reads && p.flush_l1d && !p.spec_ctrl && !p.ibpb && p.retpolines && p.fill_rsb && !p.verw);
+    assert_true(decide(find("Coffee Lake-R"), false).tsx_off && !decide(find("Broadwell-EP"), false).tsx_off && !decide(find("Sapphire"), false).tsx_off);
     p = decide(find("Ice Lake-SP"), false);
     assert_int_equal(p.mcu_clear, 0);
     assert_true(p.verw && !p.ibrs_exit && !p.flush_l1d && !p.split_exec && !p.told.core);
