@@ -307,6 +307,7 @@ static int el2_vcpu_init(struct vcpu *v)
     if (!s)
         return -ENOMEM;
     v->arch = s;
+    s->key = el2_caps.pauth ? &s->sys[R_APIAKEYLO_EL1] : NULL;
     if (el2_fp_init(v)) {
         vm_free(v->vm, s, sizeof *s);
         v->arch = NULL;

@@ -83,6 +83,7 @@ struct el2_vcpu {
     uint64_t hcr;                      /* HCR_EL2 while it is loaded */
     uint64_t sys[R_COUNT];
     uint64_t mdcr;                     /* MDCR_EL2 while it is loaded */
+    uint64_t *key;                     /* where APIAKEY is in sys[]; NULL: no pointer authentication */
     struct el2_gic gic;
     struct el2_fp fp;
     struct el2_debug dbg;

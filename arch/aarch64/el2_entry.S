@@ -115,25 +115,16 @@ el2_exit:
         str     x4, [x0, #REGS_PC]
         str     x5, [x0, #REGS_FLAGS]
         mov     x0, x1
-        /* What the guest left, and our key, steer no speculation of ours; x19 to x30 come from the stack. */
-        mov     x1, xzr
-        mov     x2, xzr
-        mov     x3, xzr
-        mov     x4, xzr
-        mov     x5, xzr
-        mov     x6, xzr
-        mov     x7, xzr
-        mov     x8, xzr
-        mov     x9, xzr
-        mov     x10, xzr
-        mov     x11, xzr
-        mov     x12, xzr
-        mov     x13, xzr
-        mov     x14, xzr
-        mov     x15, xzr
-        mov     x16, xzr
-        mov     x17, xzr
-        mov     x18, xzr
+        /* What the guest left, and our key, steer no speculation of ours: x1 to x18 get what our stack has for x19 to x28. */
+        ldp     x1, x2, [sp, #16]
+        ldp     x3, x4, [sp, #32]
+        ldp     x5, x6, [sp, #48]
+        ldp     x7, x8, [sp, #64]
+        ldp     x9, x10, [sp, #80]
+        ldp     x11, x12, [sp, #16]
+        ldp     x13, x14, [sp, #32]
+        ldp     x15, x16, [sp, #48]
+        ldp     x17, x18, [sp, #64]
         ldp     x19, x20, [sp, #16]
         ldp     x21, x22, [sp, #32]
         ldp     x23, x24, [sp, #48]

@@ -259,9 +259,9 @@ static void note_vse(struct el2_vcpu *s)
         s->hcr &= ~HCR_VSE;
 }
 
-static inline uint32_t enter(struct vcpu *v)
+static inline uint32_t enter(struct vcpu *v, const struct el2_vcpu *s)
 {
-    uint32_t kind = el2_enter(&v->regs, el2_caps.pauth ? &el2_of(v)->sys[R_APIAKEYLO_EL1] : NULL);
+    uint32_t kind = el2_enter(&v->regs, s->key);
 
     return el2_caps.ras ? check_deferred(v, kind) : kind;
 }
@@ -274,7 +274,7 @@ static __attribute__((noinline)) uint32_t enter_with_gic(struct vcpu *v, struct 
 
     if (g->dirty | g->hcr)
         el2_gic->enter(hw, g);
-    kind = enter(v);
+    kind = enter(v, el2_of(v));
     el2_gic->leave(g);
     return kind;
 }
@@ -282,10 +282,11 @@ static __attribute__((noinline)) uint32_t enter_with_gic(struct vcpu *v, struct 
 void el2_run(struct vcpu *v, struct vcpu_exit *e)
 {
     struct arm_gic_cpu *g = v->vintc;
-    uint32_t kind = g->used | g->hcr | g->dirty ? enter_with_gic(v, g) : enter(v);
+    struct el2_vcpu *s = el2_of(v);
+    uint32_t kind = g->used | g->hcr | g->dirty ? enter_with_gic(v, g) : enter(v, s);
 
-    if (__builtin_expect(el2_of(v)->hcr & HCR_VSE, 0))
-        note_vse(el2_of(v));
+    if (__builtin_expect(s->hcr & HCR_VSE, 0))
+        note_vse(s);
     if (kind != VECTOR_SYNC) {
         exit_other(v, e, kind);
         return;

@@ -77,13 +77,21 @@ void vpci_detach(struct vpci_dev *d)
     p->dev[d->slot] = NULL;
 }
 
-uint32_t vpci_cfg_read(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigned size)
+static __attribute__((noinline)) bool device_reads(struct vpci_dev *d, unsigned reg, unsigned size, uint32_t *val)
 {
     struct io_access a = { .addr = reg, .size = (uint8_t)size };
+    bool done = d->cfg_access(d, &a);
+
+    *val = (uint32_t)a.val;
+    return done;
+}
+
+uint32_t vpci_cfg_read(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigned size)
+{
     uint32_t v;
 
-    if (d->cfg_access && d->cfg_access(d, &a))
-        return (uint32_t)a.val;
+    if (d->cfg_access && device_reads(d, reg, size, &v))
+        return v;
     if (reg >= sizeof d->s.cfg)
         return 0;               /* no extended capabilities */
     reg = (unsigned)index_nospec(reg, sizeof d->s.cfg);

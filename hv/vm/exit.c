@@ -35,7 +35,9 @@ static __attribute__((noinline)) int on_other_mem(struct vcpu *v, struct vcpu_ex
 
 static int on_mem(struct vcpu *v, struct vcpu_exit *e)
 {
-    return e->mem.decoded || gmem_in_hole(&v->vm->gmem, e->mem.gpa) ? v->vm->guest_ops->emulate(v, e) : on_other_mem(v, e);
+    if (__builtin_expect(!e->mem.decoded, 0) && !gmem_in_hole(&v->vm->gmem, e->mem.gpa))
+        return on_other_mem(v, e);
+    return v->vm->guest_ops->emulate(v, e);
 }
 
 static int on_pio(struct vcpu *v, struct vcpu_exit *e)
@@ -97,13 +99,8 @@ static int on_fail(struct vcpu *v, struct vcpu_exit *e)
     return 0;
 }
 
-int vcpu_exit_handle(struct vcpu *v, struct vcpu_exit *e)
-{
-    static int (*const table[EXIT_REASONS])(struct vcpu *, struct vcpu_exit *) = {
-        [EXIT_NONE] = on_none, [EXIT_IRQ] = on_irq, [EXIT_MEM] = on_mem, [EXIT_PIO] = on_pio, [EXIT_SYSREG] = on_sysreg,
-        [EXIT_CPUID] = on_cpuid, [EXIT_CALL] = on_call, [EXIT_HALT] = on_halt, [EXIT_IRQ_WINDOW] = on_window,
-        [EXIT_SHUTDOWN] = on_shutdown, [EXIT_TASK] = on_task, [EXIT_VINTC] = on_vintc, [EXIT_FAIL] = on_fail,
-    };
-
-    return table[e->reason](v, e);    /* nospec: the engine's word */
-}
+int (*const vcpu_exit_handlers[EXIT_REASONS])(struct vcpu *, struct vcpu_exit *) = {
+    [EXIT_NONE] = on_none, [EXIT_IRQ] = on_irq, [EXIT_MEM] = on_mem, [EXIT_PIO] = on_pio, [EXIT_SYSREG] = on_sysreg,
+    [EXIT_CPUID] = on_cpuid, [EXIT_CALL] = on_call, [EXIT_HALT] = on_halt, [EXIT_IRQ_WINDOW] = on_window,
+    [EXIT_SHUTDOWN] = on_shutdown, [EXIT_TASK] = on_task, [EXIT_VINTC] = on_vintc, [EXIT_FAIL] = on_fail,
+};

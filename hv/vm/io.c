@@ -178,19 +178,22 @@ static inline __attribute__((always_inline)) bool look(struct io_table *t, uint6
 {
     uint32_t seq = __atomic_load_n(&t->seq, __ATOMIC_ACQUIRE), at = __atomic_load_n(&t->last, __ATOMIC_RELAXED);
     const struct io_region *r = &t->region[at];   /* nospec: search() has stored it */
+    uint64_t base = base_of(r), len = len_of(r);
 
     f->ops = NULL;
     if (__builtin_expect(seq & 1, 0))
         return false;
-    if (__builtin_expect(at >= count(t) || addr - base_of(r) >= len_of(r), 0)) {
+    if (__builtin_expect(at >= count(t) || addr - base >= len, 0)) {
         at = search(t, addr);
         r = &t->region[index_nospec(at, IO_REGIONS_MAX)];
+        base = base_of(r);
+        len = len_of(r);
     }
-    if (at < IO_REGIONS_MAX) {
+    if (__builtin_expect(at < IO_REGIONS_MAX, 1)) {
         f->ops = __atomic_load_n(&r->ops, __ATOMIC_RELAXED);
         f->dev = __atomic_load_n(&r->dev, __ATOMIC_RELAXED);
-        f->off = index_nospec(addr - base_of(r), len_of(r));
-        f->room = len_of(r) - f->off;
+        f->off = index_nospec(addr - base, len);
+        f->room = len - f->off;
     }
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return __atomic_load_n(&t->seq, __ATOMIC_RELAXED) == seq;

@@ -333,7 +333,7 @@ static bool run_loop(struct percpu *c, struct vcpu *v)
         out = time_cycles();
         v->stats.count[e.reason]++;
         v->stats.entries++;
-        int err = vcpu_exit_handle(v, &e);
+        int err = vcpu_exit_handlers[e.reason](v, &e);     /* nospec: the engine's word */
         if (err)
             vm_kill_error(v->vm, v, &e, err);
     }

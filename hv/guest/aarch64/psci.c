@@ -31,7 +31,7 @@ enum {
 
 /* x: X0..X3, in and out; 32-bit calls get the low halves. */
 typedef int64_t call_fn(struct vcpu *, uint64_t x[4]);
-struct call { uint32_t id; call_fn *fn; };
+struct call { uint32_t id; bool more; call_fn *fn; };      /* more: X1 to X3 are results, too */
 static const struct call *find(uint32_t id);
 
 static int64_t smccc_version(struct vcpu *v, uint64_t *x) { (void)v, (void)x; return SMCCC_1_2; }
@@ -311,16 +311,16 @@ static int64_t trng_rnd64(struct vcpu *v, uint64_t *x) { return trng(v, x, 64); 
 /* ---- the table ---- */
 
 static const struct call calls[] = {
-    { SMCCC_VERSION, smccc_version }, { SMCCC_ARCH_FEATURES, arch_features },
-    { PSCI_VERSION, psci_version }, { PSCI_FEATURES, psci_features }, { PSCI_MIGRATE_INFO_TYPE, migrate_info_type },
-    { PSCI_CPU_ON32, cpu_on }, { PSCI_CPU_ON64, cpu_on }, { PSCI_CPU_OFF, cpu_off },
-    { PSCI_CPU_SUSPEND32, cpu_suspend }, { PSCI_CPU_SUSPEND64, cpu_suspend },
-    { PSCI_AFFINITY_INFO32, affinity_info }, { PSCI_AFFINITY_INFO64, affinity_info },
-    { PSCI_SYSTEM_OFF, system_off }, { PSCI_SYSTEM_RESET, system_reset },
-    { PSCI_SYSTEM_RESET2_32, system_reset2 }, { PSCI_SYSTEM_RESET2_64, system_reset2 },
-    { TRNG_VERSION, trng_version }, { TRNG_FEATURES, trng_features }, { TRNG_GET_UUID, trng_uuid }, { TRNG_RND32, trng_rnd32 }, { TRNG_RND64, trng_rnd64 },
-    { PV_TIME_FEATURES, pv_time_features }, { PV_TIME_ST, pv_time_st },
-    { WORKAROUND_1, workaround_1 }, { WORKAROUND_2, workaround_2 }, { WORKAROUND_3, workaround_3 },
+    { SMCCC_VERSION, false, smccc_version }, { SMCCC_ARCH_FEATURES, false, arch_features },
+    { PSCI_VERSION, false, psci_version }, { PSCI_FEATURES, false, psci_features }, { PSCI_MIGRATE_INFO_TYPE, false, migrate_info_type },
+    { PSCI_CPU_ON32, false, cpu_on }, { PSCI_CPU_ON64, false, cpu_on }, { PSCI_CPU_OFF, false, cpu_off },
+    { PSCI_CPU_SUSPEND32, false, cpu_suspend }, { PSCI_CPU_SUSPEND64, false, cpu_suspend },
+    { PSCI_AFFINITY_INFO32, false, affinity_info }, { PSCI_AFFINITY_INFO64, false, affinity_info },
+    { PSCI_SYSTEM_OFF, false, system_off }, { PSCI_SYSTEM_RESET, false, system_reset },
+    { PSCI_SYSTEM_RESET2_32, false, system_reset2 }, { PSCI_SYSTEM_RESET2_64, false, system_reset2 },
+    { TRNG_VERSION, false, trng_version }, { TRNG_FEATURES, false, trng_features }, { TRNG_GET_UUID, true, trng_uuid }, { TRNG_RND32, true, trng_rnd32 }, { TRNG_RND64, true, trng_rnd64 },
+    { PV_TIME_FEATURES, false, pv_time_features }, { PV_TIME_ST, false, pv_time_st },
+    { WORKAROUND_1, false, workaround_1 }, { WORKAROUND_2, false, workaround_2 }, { WORKAROUND_3, false, workaround_3 },
 };
 
 static const struct call *find(uint32_t id)
@@ -341,10 +341,9 @@ int arm_call(struct vcpu *v, struct vcpu_exit *e)
         g[0] = (uint64_t)NOT_SUPPORTED;
         return 0;
     }
-    for (unsigned i = 0; i < 4; i++)
-        x[i] = g[i] & mask;
+    x[0] = g[0] & mask, x[1] = g[1] & mask, x[2] = g[2] & mask, x[3] = g[3] & mask;
     g[0] = (uint64_t)c->fn(v, x);
-    if (c->fn == trng_rnd32 || c->fn == trng_rnd64 || c->fn == trng_uuid)
+    if (c->more)
         memcpy(&g[1], &x[1], 3 * sizeof x[1]);
     return 0;
 }

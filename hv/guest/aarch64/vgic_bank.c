@@ -45,7 +45,7 @@ static uint32_t in_registers(struct vgic *g, struct vgic_bank *b, unsigned first
 }
 
 /* state: of a list register: pending 1, active 2. Most often none holds any of these: then no lock is needed. */
-static uint32_t read_live(struct vgic *g, struct vgic_cpu *c, struct vgic_bank *b, unsigned first, unsigned state)
+static __attribute__((noinline)) uint32_t read_live(struct vgic *g, struct vgic_cpu *c, struct vgic_bank *b, unsigned first, unsigned state)
 {
     uint32_t val;
 

@@ -93,6 +93,9 @@ static inline uint32_t vpci_cfg_get(const struct vpci_dev *d, unsigned reg, unsi
 {
     uint32_t v = 0;
 
+    static_assert(offsetof(struct vpci_dev, s.cfg) % 4 == 0, "a register at once");
+    if (size == 4 && reg % 4 == 0)
+        return __atomic_load_n((const uint32_t *)(const void *)&d->s.cfg[reg], __ATOMIC_RELAXED);
     for (unsigned i = 0; i < size; i++)
         v |= (uint32_t)__atomic_load_n(&d->s.cfg[reg + i], __ATOMIC_RELAXED) << (8 * i);
     return v;
