@@ -1,4 +1,5 @@
 /* libc.c: the string functions that the INI reader needs; the loader has no C library. */
+#include <stdint.h>
 #include <string.h>
 
 size_t strlen(const char *s)
@@ -35,7 +36,7 @@ char *strchr(const char *s, int c)
     for (; *s != (char)c; s++)
         if (!*s)
             return NULL;
-    return (char *)s;
+    return (char *)(uintptr_t)s;
 }
 
 void *memchr(const void *p, int c, size_t n)
@@ -44,7 +45,7 @@ void *memchr(const void *p, int c, size_t n)
 
     for (; n; n--, s++)
         if (*s == (unsigned char)c)
-            return (void *)s;
+            return (void *)(uintptr_t)s;
     return NULL;
 }
 

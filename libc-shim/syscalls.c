@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <sys/reent.h>
 
-void __malloc_lock(struct _reent *r);
-void __malloc_unlock(struct _reent *r);
-struct _reent *__getreent(void);
 void *_sbrk_r(struct _reent *r, ptrdiff_t increment);
 
 #define CHUNK_HEAD 8 /* nano-mallocr.c: the size of a chunk, before what the caller gets */

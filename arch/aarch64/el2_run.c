@@ -163,7 +163,7 @@ static __attribute__((noinline)) void other_abort(struct vcpu *v, struct vcpu_ex
         el2_flush_vm(v->vm->arch);
         e->reason = EXIT_NONE;
         return;
-    default:
+    case ABORT_OTHER:
         reflect(v, e, e->syndrome & 63);
     }
 }

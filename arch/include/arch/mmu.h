@@ -1,15 +1,14 @@
 /* The hypervisor's own address space: W^X, NX, guard pages, direct map of RAM but the guests' (hv/view.h). */
 #pragma once
+#include <hv/pmm.h>                                    /* the direct map */
 #include <hv/types.h>
 struct boot_info;
 int must_check mmu_init(const struct boot_info *);     /* boot CPU. -ENOMEM; -EFAULT: the tables do not protect what they should; logged */
+void arch_zero(void *at, uint64_t len);                /* much RAM, of a view: at and len are multiples of 4 KiB */
 /*
  * mmu_map_device() and mmu_map_firmware() before mmu_init(), for the early console: NULL where the CPU has ports (x86); elsewhere (ARM64) they
  * work through the boot program's tables, and what they gave then stays valid after mmu_init().
  */
-void *phys_to_virt(hpa_t);
-hpa_t virt_to_phys(const void *);                      /* of a direct-map address only */
-void arch_zero(void *at, uint64_t len);                /* much RAM, of a view: at and len are multiples of 4 KiB */
 void *mmu_map_device(hpa_t, uint64_t len);             /* uncached, never executable; NULL when out of address space */
 void *mmu_map_framebuffer(hpa_t, uint64_t len);        /* write-combining, never executable; NULL when out of address space */
 const void *mmu_map_firmware(hpa_t, uint64_t len);     /* read-only, cached: ACPI tables outside RAM */

@@ -194,7 +194,7 @@ static int load_gzip(struct load *l, struct file f)
     s->z.zalloc = z_alloc;
     s->z.zfree = z_free;
     s->z.opaque = l->vm;
-    s->z.next_in = (z_const Bytef *)f.at;
+    s->z.next_in = f.at;
     s->z.avail_in = (unsigned)f.len;
     if (f.len > UINT32_MAX)
         return why(l, -EINVAL, "more than 4 GiB");
@@ -255,7 +255,8 @@ static int load_by_kind(struct load *l, struct file f)
     case KIND_LINUX: case KIND_IMAGE: return load_linux(l, f);
     case KIND_FLAT: return load_flat(l, f);
     case KIND_AUTO: break;
-    default: return why(l, -EINVAL, "kind = %s is not one of an ARM64 guest; give image or flat", guest_kind_names[l->config->kind]);
+    case KIND_PVH: case KIND_MULTIBOOT: case KIND_MULTIBOOT2:
+        return why(l, -EINVAL, "kind = %s is not one of an ARM64 guest; give image or flat", guest_kind_names[l->config->kind]);
     }
     if (looks_like_linux(f))
         return load_linux(l, f);

@@ -22,6 +22,6 @@ void pmm_unpromise(uint64_t bytes);
 void pmm_promise_back(uint64_t bytes);
 struct pmm_stats { uint64_t total, free, by_owner[PMM_OWNERS], promised; }; /* bytes */
 void pmm_stats(struct pmm_stats *);
-/* Direct map, also declared in <arch/mmu.h>: */
+/* The direct map (arch). Any CPU. */
 void *phys_to_virt(hpa_t);
 hpa_t virt_to_phys(const void *);   /* of a direct-map address only */

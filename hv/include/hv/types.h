@@ -20,7 +20,7 @@ struct iov { void *base; uint32_t len; };
 #define must_check __attribute__((warn_unused_result))
 #define printf_like(f, a) __attribute__((format(printf, f, a)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+#define container_of(p, type, member) ((type *)((uintptr_t)(p) - offsetof(type, member)))
 
 #define KIB (1024ull)
 #define MIB (1024ull * KIB)
