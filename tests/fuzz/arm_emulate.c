@@ -118,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         lock_assert_none();
     }
     arm_devices_destroy(d);
-    free(fake_vm.guest);
+    vm_free(&fake_vm, fake_vm.guest, sizeof(struct arm_machine));
     fake_vm.guest = NULL;
     fake_stop();
     return 0;

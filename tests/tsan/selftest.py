@@ -16,7 +16,7 @@ ROWS = [
     ("event_race", "hv/core/event.c", "__atomic_store_n(&q->next_when, q->ntimers ? q->timers[0]->when : UINT64_MAX, __ATOMIC_RELAXED)",
      "q->next_when = q->ntimers ? q->timers[0]->when : UINT64_MAX"),
     ("sched_race", "hv/core/lock.c", "(uint16_t)(l->owner + 1), __ATOMIC_RELEASE)", "(uint16_t)(l->owner + 1), __ATOMIC_RELAXED)"),
-    ("sched_race", "hv/vm/sched.c", "__atomic_store_n(&q->nqueued, q->nqueued + 1, __ATOMIC_RELAXED)", "q->nqueued++"),
+    ("sched_race", "hv/vm/queue.c", "__atomic_store_n(&q->nqueued, q->nqueued + 1, __ATOMIC_RELAXED)", "q->nqueued++"),
     ("io_race", "hv/vm/io.c", "__atomic_store_n(&to->base, r->base, __ATOMIC_RELAXED)", "to->base = r->base"),
     ("io_race", "hv/vm/io.c", "return __atomic_load_n(&t->seq, __ATOMIC_RELAXED) == seq;", "return true;"),
     ("vio_race", "hv/core/event.c", "while (!cancelled(ev, q))\n        cpu_relax();", "(void)cancelled(ev, q);"),
