@@ -191,7 +191,7 @@ _Noreturn void hv_main(struct boot_info *bi)
 {
     drivers_early_console(bi);
     if (bi->magic != BOOT_INFO_MAGIC || bi->version != BOOT_INFO_VERSION || bi->size != sizeof(*bi))
-        panic("the boot program and the hypervisor do not belong together: write the whole image again");
+        panic("the boot program and the hypervisor do not match: write the whole image again");
     log_info("Trivet %s", trivet_version);
     run_steps(bi);
     cpu_loop();

@@ -140,7 +140,7 @@ static void merge_ids(void)
         uint64_t both = id_common(i, el2_caps.id[i], here[i]);
 
         if (both != el2_caps.id[i])
-            log_warn("CPU %u has less than CPU 0: guests see %s as %llx", this_cpu()->id, id_name(i), (unsigned long long)both);
+            log_warn("CPU %u lacks features of CPU 0: guests see %s as %llx", this_cpu()->id, id_name(i), (unsigned long long)both);
         el2_caps.id[i] = both;
     }
     spin_unlock(&id_lock);

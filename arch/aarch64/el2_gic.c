@@ -315,7 +315,7 @@ int el2_gic_probe(void)
 {
     el2_caps.gic_version = the_platform.gic.version;
     if (el2_caps.gic_version != 2 && el2_caps.gic_version != 3) {
-        log_err("the firmware's tables name no interrupt controller of a kind that Trivet knows (GICv2 with virtualisation, GICv3, GICv4)");
+        log_err("the firmware's tables list no interrupt controller that Trivet supports (GICv2 with virtualisation, GICv3, GICv4)");
         return -ENOTSUP;
     }
     el2_gic = el2_caps.gic_version == 3 ? &v3 : &v2;

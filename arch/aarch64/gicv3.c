@@ -55,7 +55,7 @@ static volatile uint8_t *frame(uint32_t intid)
 static void settle(uint32_t intid)
 {
     if (!(intid < 32 ? wait_clear(arm_this()->gicr, GICR_CTLR_RWP) : wait_clear(gicd, GICD_CTLR_RWP)))
-        log_warn("GIC: a register write takes for ever");
+        log_warn("GIC: a register write timed out");
 }
 
 static void set_bit(uint32_t reg, uint32_t intid)

@@ -30,7 +30,7 @@ int irq_init(void)
 {
     gic = the_platform.gic.version == 2 ? &gicv2_ops : the_platform.gic.version >= 3 ? &gicv3_ops : NULL;
     if (!gic) {
-        log_err("neither ACPI nor the device tree names an interrupt controller that Trivet knows (GICv2, GICv3, GICv4)");
+        log_err("neither ACPI nor the device tree lists an interrupt controller that Trivet supports (GICv2, GICv3, GICv4)");
         return -ENODEV;
     }
     int err = gic->init();

@@ -61,7 +61,7 @@ int psci_init(void)
     uint32_t version = (uint32_t)psci_call(PSCI_VERSION, 0, 0, 0);
 
     if (the_platform.psci == PSCI_NONE || version >> 31 || version < 2) {
-        log_err("the firmware offers no PSCI 0.2 or later: only the boot CPU is used, and the machine is switched off by hand");
+        log_err("the firmware offers no PSCI 0.2 or later: only the boot CPU is used, and you must switch the machine off by hand");
         return -ENOTSUP;
     }
     log_info("PSCI %u.%u by %s", (unsigned)(version >> 16), (unsigned)(version & 0xffff), the_platform.psci == PSCI_SMC ? "SMC" : "HVC");
@@ -71,13 +71,13 @@ int psci_init(void)
 _Noreturn void arch_reboot(void)
 {
     (void)psci_call(PSCI_SYSTEM_RESET, 0, 0, 0);
-    log_err("this machine does not restart by software: restart it by hand");
+    log_err("this machine cannot be restarted by software: restart it by hand");
     cpu_halt_forever();
 }
 
 _Noreturn void arch_poweroff(void)
 {
     (void)psci_call(PSCI_SYSTEM_OFF, 0, 0, 0);
-    log_err("this machine does not power off by software: switch it off by hand");
+    log_err("this machine cannot be powered off by software: switch it off by hand");
     cpu_halt_forever();
 }

@@ -29,7 +29,7 @@ int protection_check(void)
     good &= must_fault(PROBE_READ, boot_stack_guard, "the stack has no guard page");
     good &= must_fault(PROBE_READ, NULL, "address 0 is mapped");
     if (arch_probe(PROBE_READ, code_in_data) || arch_probe(PROBE_EXEC, arch_a_return)) {
-        log_err("the check of memory protection does not work");
+        log_err("the memory protection check itself does not work");
         good = false;
     }
     return good ? 0 : -EFAULT;

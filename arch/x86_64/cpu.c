@@ -197,6 +197,6 @@ _Noreturn void arch_poweroff(void)
     /* Bochs, which has no ACPI under UEFI, takes this word on this port. */
     for (const char *s = "Shutdown"; *s; s++)
         outb(0x8900, (uint8_t)*s);
-    log_err("this machine does not power off by software: switch it off by hand");
+    log_err("this machine cannot be powered off by software: switch it off by hand");
     cpu_halt_forever();
 }

@@ -163,7 +163,7 @@ int timer_init(void)
     uint64_t apic_hz = 0, tsc_hz = find_hz(&apic_hz, &how);
 
     if (tsc_hz < 1000000 || (!apic_hz && !x86_features.tsc_deadline)) {
-        log_err("no clock: neither HPET, ACPI PM timer nor PIT counts, so that the TSC's frequency cannot be found");
+        log_err("no clock: neither the HPET, the ACPI PM timer nor the PIT is counting, so the TSC's frequency cannot be measured");
         return -ENODEV;
     }
     clock_set_hz(tsc_hz);

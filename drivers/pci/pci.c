@@ -166,7 +166,7 @@ int host_pci_init(void)
             scan_bus(w, bus);
     log_info("PCI: %u functions, by %s", pci.ndevs, host_pci_access());
     if (pci.dropped)
-        log_warn("PCI: %u functions more than Trivet keeps account of", pci.dropped);
+        log_warn("PCI: %u functions are ignored: Trivet cannot keep track of more", pci.dropped);
     return 0;
 }
 

@@ -419,7 +419,7 @@ static void set_value(struct parse *p)
     else if (p->host)
         set_key(p, host_keys, ARRAY_SIZE(host_keys), (char *)&p->out->host, &p->out->host.keys_seen);
     else if (!p->passed_over)
-        complain(p, "stands before the first section; begin with [host] or [guest NAME]");
+        complain(p, "this line comes before the first section; begin with [host] or [guest NAME]");
 }
 
 static int on_line(void *user, const char *section, const char *name, const char *value, int line)

@@ -141,8 +141,8 @@ int random_start(void)
         log_info("random numbers: seeded by %s%s%s", boot_bytes ? "the firmware (EFI_RNG_PROTOCOL)" : "",
                  boot_bytes && generator ? " and " : "", generator ? generator : "");
     else
-        log_warn("random numbers: not seeded, for neither the CPU nor the firmware has a generator: guests get none "
-                 "until the times of interrupts are enough");
+        log_warn("random numbers: not seeded: neither the CPU nor the firmware has a generator; guests get none "
+                 "until enough interrupt times are collected");
     return 0;
 }
 
@@ -188,7 +188,7 @@ void random_interrupt(uint64_t cycles)
     before = random_ready();
     random_add(data, sizeof data, bits);
     if (!before && random_ready())
-        log_info("random numbers: seeded by the times of interrupts; guests that start from now on get them");
+        log_info("random numbers: seeded from interrupt times; guests that start from now on get them");
 }
 
 /* ---- streams ---- */

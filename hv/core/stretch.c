@@ -34,11 +34,11 @@ void stretch_event(void (*fn)(struct event *), uint64_t ns)
         return;
     if (!symbol_lookup((uint64_t)(uintptr_t)fn, &name, &off))
         name = "?";
-    log_debug("CPU %u: event %s took %llu us at one go", this_cpu()->id, name, (unsigned long long)(ns / 1000));
+    log_debug("CPU %u: event %s took %llu us without a break", this_cpu()->id, name, (unsigned long long)(ns / 1000));
 }
 
 void stretch_exit(const char *guest, const char *reason, uint64_t ns)
 {
     if (note(ns))
-        log_debug("CPU %u: %s: an exit (%s) took %llu us at one go", this_cpu()->id, guest, reason, (unsigned long long)(ns / 1000));
+        log_debug("CPU %u: %s: an exit (%s) took %llu us without a break", this_cpu()->id, guest, reason, (unsigned long long)(ns / 1000));
 }

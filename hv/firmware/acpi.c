@@ -22,7 +22,7 @@ int acpi_init(const struct boot_info *bi)
     if (!acpi_parse(&info, rsdp, map)) {
         if (bi->fdt)                    /* an ARM64 machine without ACPI: everything is in the device tree */
             return 0;
-        log_warn("no usable ACPI tables: power off, reset and further CPUs may not work");
+        log_warn("no usable ACPI tables: power-off, reset and other CPUs may not work");
         return 0;
     }
     if (info.nbad)

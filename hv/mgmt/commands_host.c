@@ -164,7 +164,7 @@ void cmd_log(struct out *o, unsigned argc, char **argv)
     uint64_t seq = 0;
 
     if (level < 0) {
-        out_error(o, "`%.20s` is no level of the log; give err, warn, info, debug or all", argv[1]);
+        out_error(o, "unknown log level `%.20s`; give err, warn, info, debug or all", argv[1]);
         return;
     }
     while (log_read(&seq, (enum log_level)level, text, sizeof text))

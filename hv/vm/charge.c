@@ -100,7 +100,7 @@ bool charge_explain(struct vm *vm)
         if (!__atomic_load_n(&vm->charge[k].told, __ATOMIC_RELAXED))
             continue;
         format_size(vm->charge[k].limit, size, sizeof size);
-        snprintf(vm->why, sizeof vm->why, "Trivet needs more for it than %s = %s; raise it", keys[k], size);
+        snprintf(vm->why, sizeof vm->why, "Trivet needs more memory for it than %s = %s; raise it", keys[k], size);
         return true;
     }
     return false;

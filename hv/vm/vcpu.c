@@ -1,7 +1,7 @@
 /*
  * vcpu.c: a vCPU's inner loop, and how others get its attention.
  *
- * The kick: who wants something sets a bit in `requests`, then reads `in_guest`. The vCPU sets `in_guest`, then reads `requests`. So either it
+ * The kick: to get a vCPU's attention, set a bit in `requests`, then read `in_guest`. The vCPU sets `in_guest`, then reads `requests`. So either it
  * sees the bit, or it is seen in the guest and gets an interrupt. Host interrupts are disabled from that look until the engine
  * has entered the guest, where they cause an exit: none is lost in between.
  */
@@ -271,7 +271,7 @@ static bool enter(struct percpu *c, struct vcpu *v, struct vcpu_exit *e, uint32_
 }
 
 /*
- * Halted: the CPU sleeps here while nobody else has work for it, as if the guest were in its halt: who wants something sends an interrupt.
+ * Halted: the CPU sleeps here while nobody else has work for it, as if the guest were in its halt: to get its attention, others send an interrupt.
  * False: there is other work, or was.
  */
 static bool doze(struct percpu *c, struct vcpu *v, uint32_t ignore)

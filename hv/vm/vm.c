@@ -468,7 +468,7 @@ static void reset(struct vm *vm)
     if (resets_too_often(vm)) {
         char why[sizeof vm->why];
 
-        snprintf(why, sizeof why, "it resets itself again and again: %.48s", vm->why);
+        snprintf(why, sizeof why, "it keeps resetting itself: %.48s", vm->why);
         snprintf(vm->why, sizeof vm->why, "%s", why);
         end(vm, VMP_KILL);
         return;
@@ -556,7 +556,7 @@ int vm_resume(struct vm *vm)
         __atomic_fetch_and(&vm->vcpu[i]->requests, ~(uint32_t)(REQ_PARK | REQ_PARKED), __ATOMIC_SEQ_CST);
         vcpu_request(vm->vcpu[i], REQ_IRQ);
     }
-    log_info("%s: runs on", name_of(vm));
+    log_info("%s: resumed", name_of(vm));
     event_post(&vm->lifecycle);    /* a wish that came while it was paused */
     return 0;
 }

@@ -110,7 +110,7 @@ static int place_image(struct load *l, const uint8_t *h, uint64_t len)
 
 static int load_image(struct load *l, struct file f)
 {
-    int err = f.len >= IMAGE_HEADER && is_image(f.at) ? place_image(l, f.at, f.len) : why(l, -EINVAL, "no ARM64 Linux Image");
+    int err = f.len >= IMAGE_HEADER && is_image(f.at) ? place_image(l, f.at, f.len) : why(l, -EINVAL, "not an ARM64 Linux Image");
 
     return err ? err : copy_later(l, l->kernel.base, f.at, f.len);
 }
@@ -146,7 +146,7 @@ static int inflated(struct inflation *s, uint64_t n)
     struct load *l = s->l;
 
     if (s->done == 0) {
-        int err = n >= IMAGE_HEADER && is_image(s->buf) ? place_image(l, s->buf, n) : why(l, -EINVAL, "what is compressed is no ARM64 Linux Image");
+        int err = n >= IMAGE_HEADER && is_image(s->buf) ? place_image(l, s->buf, n) : why(l, -EINVAL, "the compressed data is not an ARM64 Linux Image");
 
         if (err)
             return err;
@@ -207,9 +207,9 @@ static int load_zboot(struct load *l, struct file f)
     uint64_t at = get(f.at + ZBOOT_PAYLOAD, 4), len = get(f.at + ZBOOT_LEN, 4);
 
     if (strncmp((const char *)f.at + ZBOOT_METHOD, "gzip", 8) != 0)
-        return why(l, -EINVAL, "compressed with %.8s; only gzip is known", (const char *)f.at + ZBOOT_METHOD);
+        return why(l, -EINVAL, "compressed with %.8s; only gzip is supported", (const char *)f.at + ZBOOT_METHOD);
     if (!range_within(at, len, 0, f.len))
-        return why(l, -EINVAL, "its payload lies outside of the file");
+        return why(l, -EINVAL, "its payload is outside the file");
     return load_gzip(l, (struct file){ f.at + at, len });
 }
 

@@ -627,7 +627,7 @@ int emu_emulate(struct vcpu *v, struct vcpu_exit *e)
     int err;
 
     if (v->event.type != VEV_NONE) {
-        vm_kill(v->vm, "vCPU %u: its page or descriptor tables, or its stack, lie in device memory at %#llx", v->id, (unsigned long long)e->mem.gpa.v);
+        vm_kill(v->vm, "vCPU %u: its page or descriptor tables, or its stack, are in device memory at %#llx", v->id, (unsigned long long)e->mem.gpa.v);
         return -EFAULT;
     }
     m.v = v;
