@@ -88,9 +88,7 @@ def no_escape(machine, seconds):
     machine.expect(r"\[console escape[^\n]*\n", 10, "attach")
     machine.send("g")
     machine.quiet(0.3, 2)
-    machine.send("\x1d")
-    machine.expect(r"\[Trivet\][^\n]*\n", 10, "detach")
-    machine.quiet(0.3, 5)
+    machine.detach()
     code, output, info = machine.run_guest("escape", seconds, start=False)
     for name in ("victim-a", "victim-b"):
         check_victim(machine, name)

@@ -168,9 +168,8 @@ def test_console_attach_replays_and_ctrl_bracket_leaves(machine):
     machine.cmd("start one")
     machine.send("console one\r")
     machine.expect(r"tick \d+", 20, "a live line")
-    machine.send("\x1d")
-    machine.expect(r"\[[^\n]*\n", 10)
-    assert machine.cmd("list")["ok"]
+    machine.detach()
+    assert machine.cmd("list")["guests"]
     machine.cmd("stop one --force")
 
 

@@ -30,8 +30,7 @@ class Shell:
 
     def __exit__(self, *_):
         if self.machine.process.poll() is None:
-            self.machine.send("\x1d")
-            self.machine.quiet(0.5)
+            self.machine.detach()
 
     def number(self, command, timeout=60):
         return int(re.search(r"\d+", self.run(command, timeout)).group())

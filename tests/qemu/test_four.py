@@ -37,8 +37,7 @@ def begin(machine, name):
     machine.quiet(0.5)
     machine.send("i=0; while sleep 0.2; do i=$((i+1)); echo alive $i; done &\r")
     machine.expect(r"alive 2\b", 60, f"{name} counts")
-    machine.send("\x1d")
-    machine.quiet(0.5)
+    machine.detach()
 
 
 def all_advance(machine, names):

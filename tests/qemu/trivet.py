@@ -305,10 +305,13 @@ class Machine:
         except Failure:
             return ""
         text = self.quiet(wait, 10)
-        self.send("\x1d")
-        self.expect(r"\[[^\n]*\n", 10, "detach")
-        self.quiet(0.2, 5)
+        self.detach()
         return text
+
+    def detach(self):
+        """Leaves a guest's console. The answer to the command that attached is shown only then: it would pass for the next one's."""
+        self.send("\x1d")
+        self.expect(r'\[Trivet[]:].*?"command":"console"[^\n]*\n', 20, "detach")
 
     def tail(self, name):
         """The last 4 KiB of a guest's output, without attaching: also for a guest that never falls silent."""
