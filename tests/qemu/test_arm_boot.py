@@ -138,7 +138,7 @@ def test_code_is_not_written():
 def test_stack_overflow_is_told(model):
     def change(stub, machine):
         stub.write(gdbstub.SP["aarch64"], symbol("boot_stack_guard") + 4096 + 16)
-        jump(stub, symbol("vm_init"))
+        jump(stub, symbol("guests_start"))
     said = crash(model, change)
     assert re.match(r"data abort: translation", said), said
     assert f"address {symbol('boot_stack_guard') >> 12:013x}" in said and "hv_main+" in said
