@@ -46,7 +46,7 @@ def test_ram_is_mapped_in_its_view_only(arch):
             machine.send("start witness\r")
             ram = first_block(stub, arch)
             assert not mapped(stub, WINDOW + RAM[arch])
-            stub.run_to(symbol(arch, "vcpu_exit_handle"))
+            stub.run_to(symbol(arch, "io_dispatch"))
             assert not mapped(stub, DIRECT[arch] + ram)
             was = stub.peek(WINDOW + RAM[arch])
             stub.poke(WINDOW + RAM[arch], MARK)
