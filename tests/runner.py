@@ -230,7 +230,7 @@ def proof_tests(_options):
 
 
 def fuzz_tests(options):
-    seconds = int(options.minutes * 60) if options.minutes else 10
+    seconds = int(options.minutes * 60) if options.minutes else 6
     for path in programs("fuzz"):
         name = os.path.basename(path)
         found, seeds = f"build/fuzz/{name}/corpus", f"build/fuzz/{name}/kept"
