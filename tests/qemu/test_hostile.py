@@ -19,7 +19,7 @@ ENDING = {
 NEIGHBOURS = neighbours(0, "32M")
 BACKENDS = ("svm", "vmx")
 # What takes very many exits takes fewer of them under Bochs, by the same guests.
-LIGHTER = {"pio": "step=31", "ring": "rounds=8", "msr": "step=13", "exits": "exits rounds=30000", "nmi-storm": "nmi-storm rounds=4000",
+LIGHTER = {"pio": "step=31", "ring": "rounds=20", "msr": "step=13", "exits": "exits rounds=30000", "nmi-storm": "nmi-storm rounds=4000",
            "escape": "rounds=10"}
 
 
