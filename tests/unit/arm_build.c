@@ -105,7 +105,7 @@ static void test_image(void **state)
     refused(-EINVAL, "image or flat");
     fake_config.kind = KIND_IMAGE;
     put(56, 4, 0);
-    refused(-EINVAL, "no ARM64");
+    refused(-EINVAL, "not an ARM64");
     strcpy(fake_config.kernel, "x");
     refused(-ENOENT, "not loaded");
 }
