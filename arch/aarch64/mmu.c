@@ -217,7 +217,7 @@ uint64_t mmu_ap_root(void)
 {
     uint64_t page = align_down(mmu_image_phys((const void *)arm_ap_start), PAGE_SIZE);
     static struct pt ap;
-    int err = pt_init(&ap, &host_format, NULL);
+    int err = pt_init(&ap, &host_format, NULL, NULL);
 
     if (!err)
         err = pt_map(&ap, gpa(page), hpa(page), PAGE_SIZE, PROT_R | PROT_X, MEM_WB);

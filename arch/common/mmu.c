@@ -105,7 +105,7 @@ static int keep_windows(void)
 
 int mmu_build(const struct pt_format *format)
 {
-    int err = pt_init(&mmu_host, format, NULL);
+    int err = pt_init(&mmu_host, format, NULL, NULL);
 
     spin_init(&mmu_host.lock, LOCK_HOST_PT);    /* the heap grows under its own lock */
     if (!err)

@@ -10,9 +10,9 @@
 #include <hv/view.h>
 #include <stdio.h>
 
-int view_make(struct view *w, uint32_t id, pt_pay *pay)
+int view_make(struct view *w, uint32_t id, pt_pay *pay, void *payer)
 {
-    int err = pt_init(&w->pt, mmu_view_format(), pay);
+    int err = pt_init(&w->pt, mmu_view_format(), pay, payer);
 
     if (err)
         return err;

@@ -28,7 +28,7 @@ __attribute__((weak)) const void *mmu_map_firmware(hpa_t pa, uint64_t len) { (vo
 __attribute__((weak)) bool view_is_here(const struct view *w) { (void)w; return true; }
 __attribute__((weak)) void view_load(const struct view *w) { (void)w; }
 __attribute__((weak)) void view_forget(void) {}
-__attribute__((weak)) int view_make(struct view *w, uint32_t id, pt_pay *pay) { (void)pay; w->root = id + 1; return 0; }
+__attribute__((weak)) int view_make(struct view *w, uint32_t id, pt_pay *pay, void *payer) { (void)pay; (void)payer; w->root = id + 1; return 0; }
 __attribute__((weak)) void view_unmake(struct view *w) { w->root = 0; }
 __attribute__((weak)) void view_take_direct(hpa_t pa, uint64_t len) { (void)pa, (void)len; }
 __attribute__((weak)) void view_give_direct(hpa_t pa, uint64_t len) { (void)pa, (void)len; }

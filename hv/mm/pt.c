@@ -52,11 +52,11 @@ static hpa_t take_tables(struct pt *pt, unsigned order)
     int64_t bytes = (int64_t)(PAGE_SIZE << order);
     hpa_t pa = hpa(0);
 
-    if (pt->pay && pt->pay(pt, bytes))
+    if (pt->pay && pt->pay(pt->payer, bytes))
         return pa;
     pa = pmm_alloc_zero(order, PMM_PT);    /* charge: above */
     if (!pa.v && pt->pay)
-        (void)pt->pay(pt, -bytes);
+        (void)pt->pay(pt->payer, -bytes);
     return pa;
 }
 
@@ -64,7 +64,7 @@ static void give_tables(struct pt *pt, hpa_t pa, unsigned order)
 {
     pmm_free(pa, order, PMM_PT);
     if (pt->pay)
-        (void)pt->pay(pt, -(int64_t)(PAGE_SIZE << order));
+        (void)pt->pay(pt->payer, -(int64_t)(PAGE_SIZE << order));
 }
 
 static hpa_t new_table(struct pt *pt)
@@ -84,9 +84,9 @@ static void to_limbo(struct pt *pt, hpa_t pa)
     pt->tables--;
 }
 
-int pt_init(struct pt *pt, const struct pt_format *fmt, pt_pay *pay)
+int pt_init(struct pt *pt, const struct pt_format *fmt, pt_pay *pay, void *payer)
 {
-    *pt = (struct pt){ .fmt = fmt, .pay = pay };
+    *pt = (struct pt){ .fmt = fmt, .pay = pay, .payer = payer };
     spin_init(&pt->lock, LOCK_PT);
     pt->root = take_tables(pt, root_order(fmt));
     pt->tables = 1ull << root_order(fmt);

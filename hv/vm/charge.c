@@ -142,6 +142,14 @@ void uncharge(struct vm *vm, enum charge_kind kind, uint64_t bytes)
         pmm_promise_back(bytes);
 }
 
+int charge_tables(void *vm, int64_t bytes)
+{
+    if (bytes > 0)
+        return charge(vm, CHARGE_OVERHEAD, (uint64_t)bytes);
+    uncharge(vm, CHARGE_OVERHEAD, (uint64_t)-bytes);
+    return 0;
+}
+
 void *vm_alloc(struct vm *vm, size_t len)
 {
     void *p = calloc(1, len);      /* charge: below */

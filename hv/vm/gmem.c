@@ -15,16 +15,6 @@
 
 #define EXEC_SPAN (2 * MIB) /* made executable at once */
 
-static int pay(struct pt *pt, int64_t bytes)
-{
-    struct vm *vm = container_of(pt, struct vm, gmem.s2);
-
-    if (bytes > 0)
-        return charge(vm, CHARGE_OVERHEAD, (uint64_t)bytes);
-    uncharge(vm, CHARGE_OVERHEAD, (uint64_t)-bytes);
-    return 0;
-}
-
 /* ---- whose memory it is ---- */
 
 static struct gmem *all;           /* changed on CPU 0; read by a panic as it stands */
@@ -71,7 +61,7 @@ int gmem_init(struct vm *vm)
     err = view_init(&g->view, vm);
     if (err)
         return err;
-    err = vm->ops && vm->ops->s2 ? pt_init(&g->s2, vm->ops->s2, pay) : 0;
+    err = vm->ops && vm->ops->s2 ? pt_init(&g->s2, vm->ops->s2, charge_tables, vm) : 0;
     if (err)
         view_fini(&g->view);
     else

@@ -24,16 +24,6 @@ static void settle_here(struct event *ev)
         event_post(then);
 }
 
-static int pay(struct pt *pt, int64_t bytes)
-{
-    struct vm *vm = container_of(pt, struct view, pt)->vm;
-
-    if (bytes > 0)
-        return charge(vm, CHARGE_OVERHEAD, (uint64_t)bytes);
-    uncharge(vm, CHARGE_OVERHEAD, (uint64_t)-bytes);
-    return 0;
-}
-
 static size_t size_of(uint32_t n)
 {
     return sizeof(struct view_round) + n * sizeof(struct part);
@@ -52,7 +42,7 @@ int view_init(struct view *w, struct vm *vm)
         event_init(&r->part[i].event, settle_here, i);
         r->part[i].round = r;
     }
-    err = view_make(w, vm->id, pay);
+    err = view_make(w, vm->id, charge_tables, vm);
     if (err)
         view_fini(w);
     return err;

@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     memset(model, 0, sizeof(model));
     pages_left = 1 << 20;
-    if (pt_init(&pt, &fake_format, NULL))
+    if (pt_init(&pt, &fake_format, NULL, NULL))
         abort();
     for (unsigned ops = 0; size >= 8 && ops < 32; data += 8, size -= 8, ops++)
         one(data);

@@ -289,7 +289,7 @@ static void test_stage2_levels(void **state)
         assert_true(vtcr >> 19 & 1);
         assert_true(vtcr >> 31 & 1);
         assert_int_equal(stage2_format.levels, want[i].levels);
-        assert_int_equal(pt_init(&pt, &stage2_format, NULL), 0);
+        assert_int_equal(pt_init(&pt, &stage2_format, NULL, NULL), 0);
         assert_int_equal(pt.tables, 1u << want[i].order);
         assert_int_equal(pt_map(&pt, gpa(top - GIB), hpa(GIB), GIB, PROT_RW, MEM_WB), 0);
         assert_true(pt_lookup(&pt, gpa(top - 1), &oa, &prot));

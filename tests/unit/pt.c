@@ -11,7 +11,7 @@ static struct pt pt;
 static int setup(void **state)
 {
     (void)state;
-    return pt_init(&pt, &fake_format, NULL);
+    return pt_init(&pt, &fake_format, NULL, NULL);
 }
 
 static int teardown(void **state)
@@ -140,7 +140,7 @@ static void test_wide_root(void **state)
 
     (void)state;
     wide.ia_bits = 41;
-    assert_int_equal(pt_init(&w, &wide, NULL), 0);
+    assert_int_equal(pt_init(&w, &wide, NULL, NULL), 0);
     assert_int_equal(w.root.v & (4 * PAGE_SIZE - 1), 0);
     assert_int_equal(w.tables, 4);
     assert_int_equal(pt_map(&w, gpa(0), hpa(64 * GIB), PAGE_SIZE, PROT_R, MEM_WB), 0);
@@ -199,7 +199,7 @@ static void test_shared_tables(void **state)
     assert_int_equal(pt_keep(&pt, gpa(8 * GIB), 2 * GIB), 0);
     assert_int_equal(pt_keep(&pt, gpa(511 * GIB), 2 * GIB), -EINVAL);
     assert_int_equal(pt.tables, own.tables + 3);
-    assert_int_equal(pt_init(&other, &fake_format, NULL), 0);
+    assert_int_equal(pt_init(&other, &fake_format, NULL, NULL), 0);
     pt_share(&other, &pt);
     assert_int_equal(pt_map(&other, gpa(GIB), hpa(7 * GIB), 2 * MIB, PROT_RW, MEM_WB), 0);
     assert_int_equal(pt_map(&pt, gpa(9 * GIB), hpa(9 * GIB), PAGE_SIZE, PROT_RW, MEM_WB), 0);

@@ -21,6 +21,8 @@ bool charge_explain(struct vm *);
 /* Any CPU. 0, or -ENOSPC: the limit is reached; the first time since the start, one log line says which key to raise. */
 int must_check charge(struct vm *, enum charge_kind, uint64_t bytes);
 void uncharge(struct vm *, enum charge_kind, uint64_t bytes);
+/* A `pt_pay` whose payer is a struct vm: page tables are overhead of that guest. */
+int must_check charge_tables(void *vm, int64_t bytes);
 /* Zeroed memory of the guest's overhead. NULL: none, or beyond the limit. Free with the same size; debug builds poison it then. */
 void *vm_alloc(struct vm *, size_t);
 void vm_free(struct vm *, void *, size_t);

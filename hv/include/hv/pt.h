@@ -18,8 +18,8 @@ struct pt_format {
     enum memtype (*type)(uint64_t pte, unsigned level); /* NULL: every leaf counts as MEM_WB when it is split or protected */
 };
 struct pt;
-/* Who pays for tables: called before some are taken, and after they were given back (bytes < 0: never fails). Lock held or not. */
-typedef int pt_pay(struct pt *, int64_t bytes);
+/* Makes the payer pay for tables: called before some are taken, and after they were given back (bytes < 0: never fails). Lock held or not. */
+typedef int pt_pay(void *payer, int64_t bytes);
 struct pt {
     const struct pt_format *fmt;
     hpa_t root, limbo;
@@ -30,10 +30,11 @@ struct pt {
      * for a moment, in which this makes every CPU forget what it has of [ia, ia+len). Set by the owner; called with the lock held.
      */
     void (*forget)(struct pt *, uint64_t ia, uint64_t len);
-    pt_pay *pay;
+    pt_pay *pay;                                       /* with `payer`; NULL: nobody pays */
+    void *payer;
     bool keep;                                         /* tables that fall empty stay: see pt_keep() */
 };
-int must_check pt_init(struct pt *, const struct pt_format *, pt_pay *);  /* an empty root; pay: NULL: nobody pays. -ENOMEM */
+int must_check pt_init(struct pt *, const struct pt_format *, pt_pay *, void *payer);  /* an empty root; pay NULL: nobody pays. -ENOMEM */
 void pt_fini(struct pt *);                             /* frees every table; nobody may be walking it */
 /* len, ia, oa: multiples of 4 KiB. Uses the largest leaves that alignment allows. -EEXIST if anything is mapped there. -ENOMEM undoes. */
 /* -EINVAL: not aligned, or beyond ia_bits. Any CPU. */

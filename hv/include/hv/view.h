@@ -32,7 +32,7 @@ bool view_settled(const struct view *);                   /* none is under way *
 bool view_is_here(const struct view *);
 void view_load(const struct view *);                      /* this CPU's address space; view_enter() is what calls it. NULL: Trivet's own */
 void view_forget(void);                                   /* this CPU keeps no translation */
-int must_check view_make(struct view *, uint32_t id, pt_pay *);   /* of view_init(): tables and root. id: below MAX_VMS, of one view at a time. -ENOMEM */
+int must_check view_make(struct view *, uint32_t id, pt_pay *, void *payer);   /* of view_init(): tables and root. id: below MAX_VMS, of one view at a time. -ENOMEM */
 void view_unmake(struct view *);
 /* Maps a guest's RAM, never executable. Before a CPU is in the view. *at: where. -ENOMEM; -EINVAL: beyond the window. */
 int must_check view_map(struct view *, gpa_t, hpa_t, uint64_t len, uint8_t **at);
