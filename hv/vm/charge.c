@@ -42,6 +42,11 @@ static uint64_t limit_of(const struct guest_config *c, enum charge_kind kind)
     return OVERHEAD_BASE + c->vcpus * OVERHEAD_VCPU + c->memory / 64;
 }
 
+uint64_t charge_limit(const struct vm *vm, enum charge_kind kind)
+{
+    return vm->limited ? vm->charge[kind].limit : limit_of(vm->config, kind);
+}
+
 int charge_new(struct vm *vm)
 {
     return charge(vm, CHARGE_OVERHEAD, heap_cost(vm));

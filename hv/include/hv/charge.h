@@ -14,6 +14,8 @@ struct charge { uint64_t used, kept, limit; bool told; };
 int must_check charge_new(struct vm *);
 /* CPU 0, the guest is off: takes the limits from its configuration and sets that memory aside. -ENOMEM, with vm->why; -ENOSPC: beyond them. */
 int must_check charge_begin(struct vm *);
+/* CPU 0: the limit in force; of a guest that is off, what its configuration makes it. Bytes. */
+uint64_t charge_limit(const struct vm *, enum charge_kind);
 /* CPU 0: the guest is off again: gives back what is still set aside. */
 void charge_end(struct vm *);
 /* Whether a limit was reached since the start; vm->why then says which key to raise. CPU 0. */
