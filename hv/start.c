@@ -58,7 +58,7 @@ int guests_start(void)
 {
     unsigned started = start_all();
 
-    log_info("%u of %u guests start; `help` lists the commands, `console NAME` shows a guest", started, the_config.nguests);
+    log_info("starting %u of %u guests; `help` lists the commands, `console NAME` shows a guest", started, the_config.nguests);
     log_set_console_level(the_config.host.log);
     shell_start();
     return 0;

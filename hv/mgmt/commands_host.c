@@ -29,7 +29,7 @@ static const char *const yes_words[] = { "--yes", NULL };
 
 const struct command commands[] = {
     { "help", "[COMMAND] [KEY]", "what the commands do, and the keys of trivet.conf", "help config memory", cmd_help, NULL, false, 0, 2 },
-    { "list", "", "the guests and how they are", "list", cmd_list, NULL, false, 0, 0 },
+    { "list", "", "the guests and their states", "list", cmd_list, NULL, false, 0, 0 },
     { "info", "NAME", "all about one guest", "info debian", cmd_info, NULL, true, 1, 1 },
     { "start", "NAME", "start a guest", "start debian", cmd_start, NULL, true, 1, 1 },
     { "stop", "NAME [--force]", "press a guest's power button; --force ends it at once", "stop debian", cmd_stop, force_words, true, 1, 2 },
@@ -281,14 +281,14 @@ void cmd_memory(struct out *o, unsigned argc, char **argv)
     heap_stats(&used, &mapped);
     out_number(o, "total_bytes", "Memory", s.total, UNIT_BYTES);
     out_number(o, "free_bytes", "Free", s.free, UNIT_BYTES);
-    out_number(o, "promised_bytes", "  of it set aside for guests", s.promised, UNIT_BYTES);
+    out_number(o, "promised_bytes", "  set aside", s.promised, UNIT_BYTES);
     out_number(o, "guest_bytes", "Guests' RAM", s.by_owner[PMM_GUEST], UNIT_BYTES);
     out_number(o, "file_bytes", "Disks' changes", s.by_owner[PMM_FILE], UNIT_BYTES);
     out_number(o, "pt_bytes", "Page tables", s.by_owner[PMM_PT], UNIT_BYTES);
     out_number(o, "heap_bytes", "Heap", s.by_owner[PMM_HEAP], UNIT_BYTES);
     out_number(o, "heap_used_bytes", "  of it in use", used, UNIT_BYTES);
     out_number(o, "hv_bytes", "Trivet, other", s.by_owner[PMM_HV], UNIT_BYTES);
-    out_number(o, "overhead_bytes", "Of the last three for guests", for_guests(), UNIT_BYTES);
+    out_number(o, "overhead_bytes", "Taken for guests", for_guests(), UNIT_BYTES);
 }
 
 void cmd_pci(struct out *o, unsigned argc, char **argv)

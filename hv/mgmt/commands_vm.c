@@ -121,7 +121,7 @@ void cmd_info(struct out *o, unsigned argc, char **argv)
     out_number(o, "hv_limit_bytes", "  at most", charge_limit(vm, CHARGE_OVERHEAD), UNIT_BYTES);
     out_number(o, "disk_bytes", "Disks' changes", vm->charge[CHARGE_DISK].used, UNIT_BYTES);
     out_number(o, "disk_limit_bytes", "  at most", charge_limit(vm, CHARGE_DISK), UNIT_BYTES);
-    out_number(o, "worked_ns", "Work outside of its vCPUs", vm->share.worked_ns, UNIT_NS);
+    out_number(o, "worked_ns", "Work done for it", vm->share.worked_ns, UNIT_NS);
     out_number(o, "uptime_ns", "Up for", is_up(vm) ? vm_time_ns(vm) : 0, UNIT_NS);
     out_number(o, "cpu_ns", "CPU time", run_time(vm), UNIT_NS);
     out_number(o, "resets", "Resets", vm->resets, UNIT_NONE);

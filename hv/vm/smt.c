@@ -20,7 +20,7 @@ bool sched_has_threads(void)
 const char *sched_smt_text(void)
 {
     static const char *const text[] = {
-        [SMT_AUTO] = "one thread a core", [SMT_OFF] = "off: the other threads of each core are parked",
+        [SMT_AUTO] = "one thread per core", [SMT_OFF] = "off: the other threads of each core are parked",
         [SMT_CORE] = "core: the threads of a core run vCPUs of one guest at a time",
         [SMT_ON] = "on: the threads of a core run vCPUs of any guests",
     };
