@@ -30,10 +30,9 @@ static int unlock(void)
     return rdmsr(MSR_FEATURE_CONTROL) & FEATURE_VMXON ? 0 : -ENOTSUP;
 }
 
-static hpa_t new_region(void)
+/* A zeroed page made ready for VMXON or VMPTRLD: the revision comes first. SDM Vol. 3C 24.2, 24.11.5. No page stays none. */
+static hpa_t with_revision(hpa_t pa)
 {
-    hpa_t pa = pmm_alloc_zero(0, PMM_HV);    /* charge: Trivet's own */
-
     if (pa.v)
         *(uint32_t *)phys_to_virt(pa) = vmx_caps.revision;
     return pa;
@@ -42,7 +41,7 @@ static hpa_t new_region(void)
 static int vmx_cpu_enable(void)
 {
     struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
-    hpa_t region = new_region();
+    hpa_t region = with_revision(pmm_alloc_zero(0, PMM_HV));    /* charge: Trivet's own */
 
     if (!region.v)
         return -ENOMEM;
@@ -210,12 +209,10 @@ static void vmx_vcpu_fini(struct vcpu *v)
 
 static void new_pages(struct vcpu *v, struct vmx_vcpu *s)
 {
-    hpa_t pa = vm_pages(v->vm, 0), vapic = vm_pages(v->vm, 0);
+    hpa_t vapic;
 
-    if (pa.v) {
-        s->vmcs_pa = pa.v;
-        *(uint32_t *)phys_to_virt(pa) = vmx_caps.revision;
-    }
+    s->vmcs_pa = with_revision(vm_pages(v->vm, 0)).v;
+    vapic = vm_pages(v->vm, 0);
     if (vapic.v) {
         s->vapic = phys_to_virt(vapic);
         v->tpr = &s->vapic[VAPIC_TPR];
