@@ -31,5 +31,5 @@ void acpi_parse_hpet(struct acpi_info *, struct bytes);
 void acpi_parse_fadt(struct acpi_info *, struct bytes, uint64_t *dsdt);
 void acpi_parse_aml(struct acpi_info *, struct bytes);   /* DSDT or SSDT: the _S5_ package */
 
-/* tables.c: a table at a physical address, mapped and verified; NULL (and *bad counted) if it is not good. */
+/* acpi_tables.c: a table at a physical address, mapped and verified; NULL (and *bad counted) if it is not good. */
 const struct acpi_header *acpi_map_table(uint64_t phys, acpi_map_fn map, uint32_t *bad);

@@ -179,7 +179,7 @@ def rule_sources_built(files):
 
 
 GUEST_FACING = ("hv/guest/", "hv/vio/", "hv/pci/", "hv/vm/io.c", "hv/vm/exit.c", "hv/vm/vintc.c")
-AT_START = re.compile(r"/(load\w*|elf|acpi\w*|tables|fdt|efi|build)\.c$")     # run before the guest
+AT_START = re.compile(r"/(load\w*|elf|acpi\w*|fdt|efi|build)\.c$")     # run before the guest
 GUEST_VALUE = re.compile(r"\b(gpr|arg|cmd)\[|\b(io|a|e)\. (addr|val|reason|mem|pio|sysreg)\b"
                          r"|\bqueue_select\b")
 BOUNDED = re.compile(r"index_nospec|[&%] ?~?(?:0x[0-9a-f]+|\d+|\(?[A-Z]\w*|sizeof)|__builtin_c[lt]z")

@@ -1,7 +1,7 @@
 /* acpi.c: ACPI's tables in an area that holds EFI's, too (efi.c). Private to hv/guest/aarch64. */
 #pragma once
 #include "load.h"
-#include <hv/tables.h>
+#include <hv/guest_acpi.h>
 
 #define TABLES_ROOM (64 * KIB)
 

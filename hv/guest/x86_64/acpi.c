@@ -1,7 +1,7 @@
 /* ACPI tables of an x86 guest (ACPI 6.4 §5.2): RSDP, XSDT, FADT, FACS, DSDT, MADT, MCFG, in the BIOS area below 1 MiB. */
 #include "load.h"
 #include "platform.h"
-#include <hv/tables.h>
+#include <hv/guest_acpi.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* tables.c: what the ACPI tables of every ISA's guests have in common. */
-#include <hv/tables.h>
+/* acpi.c: what the ACPI tables of every ISA's guests have in common. */
+#include <hv/guest_acpi.h>
 
 uint8_t *tables_take(struct tables *t, uint64_t len, uint64_t align)
 {
