@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * boot_info.h: the one structure that the UEFI loader hands to the hypervisor, and the only thing they share.
  * All addresses are physical. The structure and everything it points to lie in memory that the map lists as

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* config.c: finds the file names in trivet.conf. What the values mean in full is for hv/conf/config.c. */
 #include "pure.h"
 

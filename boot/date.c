@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* date.c: the calendar. */
 #include "pure.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* elf.c: puts the embedded hypervisor where it runs. ELF-64 object file format, version 1.5. */
 #include "loader.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* file.c: reads trivet.conf and the files it names from the volume that the loader was started from. */
 #include "loader.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* firmware.c: what else the firmware knows: configuration tables, framebuffer, CPUs, the time. */
 #include "loader.h"
 

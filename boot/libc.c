@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* libc.c: the string functions that the INI reader needs; the loader has no C library. */
 #include <stdint.h>
 #include <string.h>

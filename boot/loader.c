@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* loader.c: from the firmware to the hypervisor's entry point. */
 #include "loader.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* loader.h: what the parts of the loader share. Only files under boot/ include it. */
 #ifndef BOOT_LOADER_H
 #define BOOT_LOADER_H

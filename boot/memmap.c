@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* memmap.c: the memory map: leaving boot services, then the map in our own words. */
 #include "loader.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* pure.h: the loader's parts that need no firmware, so that they are tested as ordinary programs. */
 #ifndef BOOT_PURE_H
 #define BOOT_PURE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* ranges.c: the memory map in order. Firmware's maps are nearly sorted and hardly ever overlap, but nothing promises it. */
 #include "pure.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * reference: writes the reference pages of the documentation from the tables in the code, so that they cannot go stale.
  * `reference config` is the keys of trivet.conf; `reference console` is the commands, each with its answer for programs

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* drivers.c: every driver of the host, in probe order. */
 #include <arch/mmu.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* guests.c: the guest ISAs that this build knows. */
 #include <hv/guest.h>
 

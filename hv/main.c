@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* main.c: from the boot program to the loop: a table of steps, each of which logs its time or stops with the reason in words. */
 #include <arch/cpu.h>
 #include <arch/irq.h>

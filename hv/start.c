@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* start.c: the last boot step: defines the guests of trivet.conf and starts those that start by themselves. */
 #include <hv/config.h>
 #include <hv/files.h>

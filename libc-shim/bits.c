@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* bits.c: what the compiler calls to count bits, in place of libgcc's, which on ARM64 uses SIMD registers: they hold a guest's state. */
 #include <stdint.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include <ini.h>
 #include <stdbool.h>
 #include <stddef.h>

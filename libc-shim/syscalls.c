@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What newlib asks of the system below it. */
 #include <hv/heap.h>
 #include <hv/lock.h>

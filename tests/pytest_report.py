@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """pytest plugin: one JSON line per finished test, to the file named by TRIVET_RESULTS, for tests/runner.py."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Runs Trivet's tests; called by tests/run, which explains the arguments.
 
 Every test runs in a process group of its own, with a time-out; whatever a test leaves running is ended by process id:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Shows that the runner tells passed from failed, and ends what hangs and what gets away."""
 import collections
 import contextlib

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* backends.c: the engines that run guests on this ISA, in order of preference. */
 #include <arch/cpu.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* cpu.c: what the CPU is and can do, and the control registers of EL2 that every CPU runs with. Arm ARM D19.2. */
 #include <arch/cpu.h>
 #include <arch/io.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* el2.c: ARM64's EL2 as an engine of vCPUs: finding out what it has, turning it on, loading vCPUs, their translations. */
 #include <hv/log.h>
 #include <hv/percpu.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* el2.h: what the files of the EL2 engine share. "Arm ARM" is DDI 0487. */
 #pragma once
 #include <hv/arm.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * el2_debug.c: breakpoints and watchpoints. Caught (MDCR_EL2.TDA) until the guest touches a debug register; then its values are put into the CPU,
  * and the guest goes on by itself. At unload() they go back to memory. Arm ARM D2, D19.3.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* el2_esr.c: ESR_EL2 in words. Arm ARM D19.2.37, "ISS encoding for an exception from a Data Abort" and its neighbours. */
 #include "el2_esr.h"
 

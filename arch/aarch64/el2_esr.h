@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * el2_esr.h: what ESR_EL2 and its companions say about a guest's exit. Arm ARM (DDI 0487) D19.2.37 ESR_EL2, D19.2.64 HPFAR_EL2.
  * No host instruction: the tests run it as an ordinary program.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* el2_fp.S: moves FP, SIMD and SVE registers: the only code of the hypervisor's that touches them. Arm ARM C7, C8. */
         .arch   armv8.2-a+sve
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * el2_fp.c: FP, SIMD and SVE state. The hypervisor uses general registers only, so that the guest's state stays in the CPU across exits. It
  * comes when the guest first touches it after a load(), caught by CPTR_EL2 (Arm ARM D19.2.35), and goes to memory at unload().

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * el2_gic.c: the GIC's virtual CPU interface: system registers (GICv3, IHI 0069 §12.4) or the GICH frame (GICv2, IHI 0048 §5.3). The
  * hypervisor's words are GICv3's; those of GICv2 are converted.

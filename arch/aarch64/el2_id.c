@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * el2_id.c: the policy for ID registers. Fields are four bits wide; a row's `most` holds, field by field, the highest value that a guest
  * may see: 0 hides a feature, f passes the host's value. Most fields count upwards; `sgn` marks those where f means "not there" (D19.1.3).

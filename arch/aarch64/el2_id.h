@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * el2_id.h: what a guest reads in the CPU's ID registers, decided in one place. Arm ARM D19.2, ID_AA64PFR0_EL1 and following. The space is
  * op0 3, op1 0, CRn 0, CRm 1 to 7: what is not listed reads as zero, which says "not there". No host instruction.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * el2_regs.c: EL1's system registers: in the CPU while their vCPU is loaded, else in memory. With VHE they are reached by their EL12 and
  * EL02 names, without by their own (Arm ARM D19.1.2); both names are here and nowhere else.

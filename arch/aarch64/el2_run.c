@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * el2_run.c: one stretch of guest time, and what its end means. Arm ARM D1.3 (exceptions), D19.2.37 (ESR_EL2).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* el2_spectre.c: spectre.c's decision carried out: each CPU's vectors, and what guests are told. */
 #include <hv/config.h>
 #include <hv/lock.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* el2_stage2.h: the format of stage-2 tables and what goes with it. Arm ARM D8.2, D8.3; VTCR_EL2 D19.2.150. No host instruction. */
 #pragma once
 #include <hv/pt.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* el2_sysregs.c: the table of el2_sysregs.h, sorted. Arm ARM C5.3, C5.4 and D19; encodings op0, op1, CRn, CRm, op2. */
 #include <hv/arm.h>
 

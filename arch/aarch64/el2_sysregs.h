@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * el2_sysregs.h: system registers whose access by a guest is caught, and what is done about each: one table, with the manual's names.
  * No host instruction.

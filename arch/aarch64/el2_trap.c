@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* el2_trap.c: what a guest's access to a caught system register does: the acts of el2_sysregs.c's table. */
 #include <hv/pt.h>
 

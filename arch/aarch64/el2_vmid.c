@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* el2_vmid.c: VMIDs and their roll-over. */
 #include "el2_vmid.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * el2_vmid.h: numbers that keep the translations of VMs apart (VMID, Arm ARM D8.12.4). A VM has one for life, on every CPU, so that
  * the guest's own TLB maintenance reaches all its vCPUs. One that was given back is used again only after everything was flushed,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * entry.S: where the loader jumps to (x0 = struct boot_info, in the direct map), the exception vectors of EL2, and the code that every
  * further CPU starts with. Interrupts are masked, always: see irq.c. Stacks are given by C.

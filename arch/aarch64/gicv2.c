@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* gicv2.c: GICv2 as the host's interrupt controller. IHI 0048 chapter 4, in the non-secure view. */
 #include <arch/io.h>
 #include <arch/mmu.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* gicv3.c: GICv3 and v4 as the host's interrupt controller. IHI 0069 chapter 12; all interrupts are non-secure group 1. */
 #include <arch/cpu.h>
 #include <arch/io.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* insn.h: single instructions of the ARM64 host. "Arm ARM" is DDI 0487. */
 #pragma once
 #include <hv/types.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * irq.c: the host's interrupts. They are masked always, for every CPU, at EL2: irq_window() asks the interrupt controller what waits and
  * acknowledges it, without an exception, and WFI ends when one waits, masked or not (Arm ARM D1.7). A guest that runs is ended by them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * mmu.c: the format of the hypervisor's own page tables at EL2, and where it puts what (the rest is common/mmu.c). The loader's mappings
  * are gone after mmu_init(). The lower half only (TTBR0_EL2), so that it is the same with VHE and without. Arm ARM D8.

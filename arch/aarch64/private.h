@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* private.h: what the files of arch/aarch64 share. "Arm ARM" is DDI 0487. */
 #pragma once
 #include <hv/percpu.h>

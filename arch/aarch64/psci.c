@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* psci.c: the firmware's Power State Coordination Interface, DEN 0022: CPUs on, machine off, machine again. */
 #include <arch/cpu.h>
 

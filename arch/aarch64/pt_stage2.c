@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * pt_stage2.c: stage 2 with the 4 KiB granule. Arm ARM D8.3.1 (descriptors), D8.6.5 (memory types), D8.2.5 (concatenated tables).
  * pt.c counts levels from the pages up: its level 0 is the manual's level 3. With up to 43 bits of address the walk begins at level 1,

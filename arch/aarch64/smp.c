@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* smp.c: starts every CPU by PSCI CPU_ON (DEN 0022 section 5.6), one after the other. */
 #include <arch/common.h>
 #include <arch/cpu.h>

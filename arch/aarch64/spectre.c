@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* spectre.c: the decision. The tables are Arm's, of the CPUs that its bulletins name; other makers' by their own. */
 #include "spectre.h"
 #include <hv/mitigations.h>

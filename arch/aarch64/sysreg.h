@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * sysreg.h: encodings and bits of system registers that the ARM64 host uses, named as in the Arm ARM (DDI 0487) chapter D19 and the
  * GICv3 architecture (IHI 0069) chapter 12. Encodings stand for names that an assembler for ARMv8.0 does not know.

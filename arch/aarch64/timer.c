@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * timer.c: the clock (the physical counter of the generic timer) and this CPU's alarm (the EL2 physical timer, CNTHP). Arm ARM D12.
  * The encodings of CNTHP_*_EL2 are the same with VHE and without.

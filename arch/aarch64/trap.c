@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* trap.c: where every exception at EL2 itself arrives. One in the hypervisor is a bug: it ends in panic(). Arm ARM D19.2.40 (ESR_EL2). */
 #include <arch/common.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * zero.c: much memory by DC ZVA, which writes a block without reading it (Arm ARM C5.3.5); its size is in DCZID_EL0 (D19.2.34). An emulator may
  * need longer for it than for stores: the first call tries both, and the faster one serves from then on.

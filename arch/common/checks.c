@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * checks.c: where the compiler's checks end (build.ninja: harden_gcc, harden_clang). An array index
  * out of bounds runs into a trap, a function whose stack was overwritten calls __stack_chk_fail().

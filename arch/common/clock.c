@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* clock.c: cycles of the host's counter and nanoseconds. */
 #include <arch/common.h>
 #include <arch/cpu.h>

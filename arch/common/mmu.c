@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * mmu.c: the hypervisor's own address space, as it is on every ISA. Everything is either writable or executable, never both; the loader's
  * mappings are gone when the ISA's mmu_init() is through. Its mmu.c has the format of the tables and says where the parts lie.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* smp.c: how the boot CPU and one that starts meet. How a CPU is woken is the ISA's matter. */
 #include <arch/common.h>
 #include <arch/cpu.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * view.c: the tables of the views, and the direct map without guests' RAM. The direct map has pages of 2 MiB, and guests get whole ones
  * (VIEW_BLOCK): none is split or joined while CPUs use it, and its tables stay, so that giving memory back cannot fail.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* zero.c: much memory: as fast as memset on hardware, and several times faster under an emulator, where string instructions are slow. */
 #include <arch/mmu.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include <arch/cpu.h>
 #include "arch/host/host.h"
 #include <hv/event.h>

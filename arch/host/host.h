@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Fakes of the seam in arch/include/arch, for tests that run as ordinary programs. All functions are weak: a test may define its own.
  * Physical addresses are pointers: the direct map is the identity.

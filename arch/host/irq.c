@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "arch/host/host.h"
 #include <arch/io.h>
 #include <arch/irq.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* link.c: what the linker script and the symbol table define in the real image. */
 #include <hv/types.h>
 extern const char __text_start[], __text_end[], symbol_strings[];

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* cpu.c: what the CPU is and can do, and the control registers that every CPU runs with. AMD APM volumes 2 and 3. */
 #include <arch/common.h>
 #include <arch/cpu.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* desc.c: segments, the TSS with its stacks for #DF, NMI and #MC, and the IDT. AMD APM volume 2 chapters 4 and 8, 12.2.5. */
 #include "private.h"
 

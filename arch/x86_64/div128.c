@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* div128.c: what gcc calls for 128-bit division. libgcc's has returns that do not go through the thunks (thunks.S). */
 #include <hv/types.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * entry.S: where the loader jumps to (rdi = struct boot_info, in the direct map), the exception and interrupt stubs, and
  * the code that every further CPU starts with. Interrupts are off. Stacks are given by C.

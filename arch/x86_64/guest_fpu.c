@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * guest_fpu.c: the state that stays in the CPU between exits, because the hypervisor does not use it: x87, SIMD and the other XSAVE
  * components, XCR0, DR0 to DR3, TSC_AUX. It moves when another vCPU wants the CPU. AMD APM volume 2 section 11.5,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* guest_fpu.h: the guest state that stays in the CPU between exits, the same under SVM and VMX. */
 #pragma once
 #include <hv/types.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* insn.h: single instructions and register numbers of the x86-64 host. AMD APM volumes 2 and 3. */
 #pragma once
 #include <hv/types.h>

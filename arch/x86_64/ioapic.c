@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* ioapic.c: I/O APICs (Intel 82093AA data sheet) and the legacy PIC, which is masked for good. */
 #include <arch/io.h>
 #include <arch/mmu.h>

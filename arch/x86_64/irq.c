@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* irq.c: vectors, device interrupts, IPIs, and the two places where interrupts are taken. */
 #include <arch/cpu.h>
 #include <arch/io.h>

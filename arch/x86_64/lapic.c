@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lapic.c: the local APIC of the CPU we run on, as a page (xAPIC) or as MSRs (x2APIC). AMD APM volume 2 chapter 16. */
 #include <arch/cpu.h>
 #include <arch/io.h>

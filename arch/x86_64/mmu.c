@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * mmu.c: the format of the hypervisor's own page tables, and where it puts what (the rest is common/mmu.c). The identity map of the loader
  * is gone after mmu_init(). AMD APM volume 2 section 5.3.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* private.h: what the files of arch/x86_64 share. */
 #pragma once
 #include <hv/percpu.h>

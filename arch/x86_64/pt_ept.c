@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* pt_ept.c: extended page tables. Intel SDM volume 3 section 28.2 and tables 28-1 to 28-6. */
 #include <hv/pt.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* pt_npt.c: nested page tables, in the format of long mode. AMD APM volume 2 sections 5.3 and 15.25. */
 #include <hv/pt.h>
 

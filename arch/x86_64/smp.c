@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* smp.c: starts every CPU by INIT and start-up IPIs (AMD APM volume 2 section 16.5), one after the other. */
 #include <arch/common.h>
 #include <arch/cpu.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* spec.c: doing what spec_intel.c or spec_amd.c decided. IBPB between guests is in guest_fpu.c; entries and exits are in spec_entry.h. */
 #include <hv/config.h>
 #include <hv/percpu.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * spec.h: attacks by speculation: what a CPU is open to, what is done, and how the entry code does it. Intel: "Affected Processors: Guidance
  * for Security Issues on Intel Processors", SDM volume 4 (IA32_ARCH_CAPABILITIES, IA32_SPEC_CTRL); AMD: "Software Techniques for Managing

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * spec_amd.c: what an AMD CPU (or Hygon's, which is one) is open to and what is done. "Software Techniques for Managing Speculation on AMD
  * Processors"; AMD-SB-1036 (branch type confusion, "retbleed"), AMD-SB-1045 (return predictions across threads), AMD-SB-7005 (SRSO), AMD-SB-7029 (TSA).

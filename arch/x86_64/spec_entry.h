@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * spec_entry.h: what the entry code of both engines does against speculation, as assembler macros. struct spec_vcpu is in %r8 (spec_vcpu.h).
  * No indirect branch and no return comes before SPEC_EXIT has ended: its own conditional branches may be predicted by what the guest trained,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * spec_intel.c: what an Intel CPU is open to and what is done. Which bit of IA32_ARCH_CAPABILITIES says what: SDM volume 4 table 2-2; the models:
  * Intel's table of affected processors; the means: the articles of Intel's Security Guidance that each function names.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* svm.c: AMD SVM as an engine of vCPUs: finding it, turning it on, making VMCBs. AMD APM volume 2 chapter 15. */
 #include <hv/log.h>
 #include <hv/percpu.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* svm.h: what the files of the SVM backend share. */
 #pragma once
 #include <hv/types.h>

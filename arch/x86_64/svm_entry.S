@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * svm_entry.S: into the guest and out again. AMD APM volume 2 sections 15.5 and 15.17.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* svm_irq.c: what the guest's CPU is made to take: interrupts, NMIs, exceptions, and when. AMD APM volume 2 sections 15.20 to 15.22. */
 #include <hv/irq.h>
 #include <hv/percpu.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* svm_regs.c: the guest's system registers in the VMCB, its reset state, and what VMRUN would refuse. AMD APM volume 2 section 15.5.1. */
 #include <hv/percpu.h>
 #include <hv/x86.h>

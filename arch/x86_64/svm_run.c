@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* svm_run.c: one stretch of guest time, and what its end means. AMD APM volume 2 chapter 15; exit codes in appendix C. */
 #include <hv/log.h>
 #include <hv/percpu.h>

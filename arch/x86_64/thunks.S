@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * thunks.S: where the compiler sends every indirect branch (-mindirect-branch) and every return (-mfunction-return) of Trivet's C code.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* thunks.h: the layout of thunks.S, for it and for spec.c. */
 #pragma once
 #define THUNK_STRIDE 64                 /* a cache line each */

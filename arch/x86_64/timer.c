@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * timer.c: the clock (TSC) and the timer (TSC deadline, or the local APIC's count-down). The TSC's frequency comes from a
  * CPUID leaf where there is one, else from 2 ms beside the HPET, the ACPI PM timer or the PIT.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* trap.c: where every exception and interrupt arrives. An exception in the hypervisor is a bug: it ends in panic(). */
 #include <arch/common.h>
 

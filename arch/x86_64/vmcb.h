@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vmcb.h: the virtual machine control block and what goes into it. AMD APM volume 2 (24593), appendix B for the layout,
  * chapter 15 for the meaning, appendix C for the exit codes. Names are the manual's.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vmcs.h: the fields of the virtual-machine control structure and what goes into them. Intel SDM volume 3 appendix B for the
  * encodings, chapter 24 for the meaning, appendix A for the capability MSRs, appendix C for the exit reasons. Names are the manual's.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vmx.c: Intel VMX as an engine of vCPUs: turning it on, making VMCSs, loading them. Intel SDM volume 3 chapters 23, 24 and 31. */
 #include <hv/log.h>
 #include <hv/percpu.h>

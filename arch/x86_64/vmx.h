@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vmx.h: what the files of the VMX backend share. */
 #pragma once
 #include <hv/types.h>

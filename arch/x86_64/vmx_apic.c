@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vmx_apic.c: the guest's local APIC kept by the CPU: virtual-interrupt delivery, APIC-register virtualization, and virtualized accesses
  * to the APIC page or to the x2APIC's MSRs. Intel SDM volume 3 chapter 29; 24.4.2, 24.6.8, 24.9.1. What changes waits for the next entry.

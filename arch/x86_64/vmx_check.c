@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vmx_check.c: what VM entry checks of the guest's state, and the walk over all rules. Intel SDM volume 3 section 26.3.1.
  * Debug builds ask before entries that follow a change by Trivet; every build asks when an entry has failed.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vmx_check.h: the checks that a VM entry makes, in C: each rule names its field and what the manual asks of it. Intel SDM volume 3
  * sections 26.2 (controls, host) and 26.3 (guest). Pure functions of the fields and of what the CPU allows, so that a test can break each rule.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vmx_check_control.c: what VM entry checks of the control fields and of the host's state. Intel SDM volume 3 section 26.2. */
 #include "vmcs.h"
 #include "vmx_check.h"

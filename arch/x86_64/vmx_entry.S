@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vmx_entry.S: into the guest and out again. Intel SDM volume 3 chapters 26 and 27.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vmx_irq.c: what the guest's CPU is made to take: interrupts, NMIs, exceptions, and when. Intel SDM volume 3 sections 24.8.3, 26.6, 27.2. */
 #include <hv/x86.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vmx_probe.c: whether this machine has Intel VMX as Trivet needs it, and with what. Intel SDM volume 3 section 23.6 and appendix A. */
 #include <hv/log.h>
 #include <hv/pmm.h>

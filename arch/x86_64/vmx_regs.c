@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vmx_regs.c: the guest's system registers in the VMCS and beside it, and its reset state. Intel SDM volume 3 sections 24.4 and 9.1. */
 #include <hv/gmem.h>
 #include <hv/percpu.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vmx_run.c: one stretch of guest time, and what its end means. Intel SDM volume 3 chapters 25 to 27; reasons in appendix C. */
 #include <hv/gmem.h>
 #include <hv/log.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * handoff.c: the page tables that the hypervisor is entered with at EL2 (Arm ARM D8): the direct map of RAM and firmware tables, and
  * only of these, because a CPU may read ahead in whatever is mapped as memory; the image with its segments' own permissions; and the

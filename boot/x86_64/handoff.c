@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * handoff.c: the page tables that the hypervisor is entered with (AMD APM volume 2 section 5.3): the direct map of
  * all RAM (never executable), the image with its segments' own permissions, and one or two identity pages for the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * switch.S: leaves the firmware's page tables and jumps to the hypervisor with rdi = struct boot_info in the direct map,
  * interrupts off, no stack. It goes through 32-bit mode with paging off, because a firmware that uses 5-level paging can

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * fb.c: a text console on the firmware's framebuffer. The text is kept as characters; scrolling redraws only the cells
  * that differ, because the framebuffer is slow to write and much slower to read.

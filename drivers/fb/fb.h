@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* fb.h: the log on the firmware's framebuffer, for machines with no serial port. For drivers/ only. */
 #pragma once
 #include <hv/types.h>

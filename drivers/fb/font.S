@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* font.S: the console's font, as Debian packages it. */
         .section .rodata
         .globl  fb_font, fb_font_end

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * pci.c: the host's PCI devices and their configuration space. By ECAM where ACPI's MCFG describes it (PCI Express Base
  * Specification 4.0 section 7.2.2), else by configuration mechanism 1 (PCI Local Bus Specification 3.0 section 3.2.2.3.2).

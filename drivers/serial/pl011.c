@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * pl011.c: ARM's UART (PrimeCell UART PL011 technical reference manual, DDI 0183) and its subset, the SBSA generic UART
  * (DEN 0029, appendix B), which has no settings. Output never waits: what does not fit into the FIFO stays in the console's ring until the

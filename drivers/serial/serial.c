@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* serial.c: which chip the console line is, and when it begins to interrupt. */
 #include <arch/irq.h>
 

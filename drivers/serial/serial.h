@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* serial.h: the host's console line: a 16550 (uart16550.c) or a PL011 (pl011.c), chosen by serial.c. For drivers/ only. */
 #pragma once
 #include <hv/acpi.h>

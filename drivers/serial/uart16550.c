@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * uart16550.c: the host's serial console (National Semiconductor PC16550D data sheet). Output never waits: what does not
  * fit into the FIFO stays in the console's ring until the transmitter's interrupt.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* trivet.conf: one table of keys per kind of section; every error is kept, none ends the reading. See <hv/config.h>. */
 #include <hv/config.h>
 #include <hv/words.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* kernel.c: which instruction set a kernel's file is for. Only headers are read; the loaders of hv/guest check the rest. */
 #include <hv/kernel.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* load.c: the configuration of this boot, read once. */
 #include <hv/config.h>
 #include <hv/files.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Words that people type, in the configuration and at the console. */
 #include <hv/words.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The console mux. Each console keeps its output in a ring; each line of the host (serial port, framebuffer) has a place in the
  * ring of the console it shows and is pumped from there as it has room. Input goes to the console shown.

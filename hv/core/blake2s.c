@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* BLAKE2s, RFC 7693: the names are those of its section 3. */
 #include <hv/blake2s.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* event.c: posted events, timed events, and their cancelling. Posting takes no lock; the timer heap and the list of events about to run do. */
 #include <arch/cpu.h>
 #include <arch/timer.h>

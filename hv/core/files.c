@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* files.c: finds the files that the boot program read. */
 #include "boot/boot_info.h"
 #include <hv/files.h>

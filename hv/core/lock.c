@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lock.c: ticket locks, and the check of their order. */
 #include <arch/cpu.h>
 #include <hv/lock.h>

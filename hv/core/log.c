@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* log.c: the ring of log lines, and the rate limit of what guests cause. */
 #include <hv/lock.h>
 #include <hv/log.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* mitigations.c: what arch decided about attacks by speculation, kept for the shell and told in the log. */
 #include <hv/lock.h>
 #include <hv/log.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* panic.c: the end, told in words. Nothing here takes a lock or allocates. */
 #include <arch/cpu.h>
 #include <hv/lock.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* percpu.c: the table of CPUs, and how one gets another's attention. */
 #include <arch/irq.h>
 #include <hv/percpu.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* power.c: the end of the machine's run. */
 #include <arch/cpu.h>
 #include <hv/power.h>

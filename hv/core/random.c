@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* random.c: the pool (BLAKE2s over all that was gathered) and the streams that it keys (ChaCha20 with fast key erasure). */
 #include <arch/cpu.h>
 #include "boot/boot_info.h"

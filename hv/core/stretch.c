@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* stretch.c: see <hv/stretch.h>. A line in the log at level debug, at most each TELL_NS on each CPU, names the last one. */
 #include <hv/log.h>
 #include <hv/panic.h>

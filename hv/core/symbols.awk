@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Turns `nm -n` of the hypervisor into the table that symbol_find() searches: offsets from __text_start, sorted by
 # address, and the names. Without input the table is empty (the first of the two links).
 # Offsets come from strings: awk's numbers are doubles and do not hold a 64-bit address.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* acpi.c: this machine's tables, power off and reset. */
 #include <arch/io.h>
 #include <arch/mmu.h>

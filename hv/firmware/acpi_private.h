@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* private.h: the parts of the ACPI parser. */
 #pragma once
 #include <hv/acpi.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* acpi_tables.c: from the RSDP to each table. ACPI 6.5 sections 5.2.5 to 5.2.8. */
 #include <hv/acpi.h>
 #include <string.h>

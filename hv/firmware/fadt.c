@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* fadt.c: the FADT's registers (ACPI 6.5 section 5.2.9) and the _S5_ package (section 7.4.2), for power off and reset. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * fdt.c: an ARM64 machine from its device tree (Devicetree Specification 0.4, and the bindings of Linux that are named below), read with
  * libfdt, which checks each offset against the tree's length. One walk over all nodes: a node's parents are on a stack.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* madt.c: CPUs, IOAPICs and interrupt overrides (ACPI 6.5 section 5.2.12), ECAM windows (MCFG), console and HPET. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* platform.c: what this ARM64 machine consists of, from whichever description the firmware gives. */
 #include <arch/mmu.h>
 

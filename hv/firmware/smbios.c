@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* smbios.c: the machine's maker and product, and the firmware's version. DSP0134 sections 5.2, 6.1, 7.1 and 7.2. */
 #include <hv/smbios.h>
 #include <string.h>

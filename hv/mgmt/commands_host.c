@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands about the machine and Trivet itself, and the table of all commands. */
 #include "mgmt.h"
 #include "out.h"

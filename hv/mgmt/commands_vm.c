@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands about one guest, and the list of all. */
 #include "mgmt.h"
 #include "out.h"

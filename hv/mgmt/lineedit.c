@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The line editor. Bytes come in one at a time; multi-byte keys are collected in le->esc and looked up in one table. */
 #include "lineedit.h"
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A line editor for one terminal: emacs keys, history, search, completion. No output but through `out`; no memory of its own. */
 #pragma once
 #include <hv/types.h>

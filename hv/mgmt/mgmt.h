@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Between the files of hv/mgmt. Everything on CPU 0's loop. */
 #pragma once
 #include <hv/config.h>

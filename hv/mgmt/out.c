@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* One description of an answer, two forms. A list's cells lie in the text zero-terminated until out_list_end() sets them in columns. */
 #include "out.h"
 #include <hv/words.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * An answer, described once and shown as aligned text or as one JSON object. Keys are JSON names; labels are for people.
  * The text grows in memory and is written by out_end().

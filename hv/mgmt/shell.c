@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The shell: a line from the editor becomes a command's answer; log lines are shown above the line being typed. */
 #include "lineedit.h"
 #include "mgmt.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* bittree.c: see bittree.h. */
 #include <hv/bittree.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* heap.c: what newlib's malloc grows. The caller holds malloc's lock, so nothing here is taken twice. */
 #include <arch/mmu.h>
 #include <hv/heap.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * pmm.c: the buddy allocator. Memory is a few regions (a machine's RAM has few large holes). Bitmaps
  * alone say what is free, one for each region and order; nothing is kept in free memory itself, so

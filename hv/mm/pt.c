@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * pt.c: the one page-table walker. Every level has 512 entries of 8 bytes. Hardware may walk the tables at any time, so a
  * table is complete before it is linked, an entry is written as one word, and a table taken out waits in limbo, its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Base address registers: assignment at build time, and the trapped ranges that follow what the guest writes. PCI 3.0 §6.2.5.1. */
 #include <hv/log.h>
 #include <string.h>

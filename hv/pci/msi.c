@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Interrupts of a function: MSI-X (PCIe 5.0 §7.7.2) and INTx (PCI 3.0 §2.2.6). */
 #include <hv/vintc.h>
 #include "vpci.h"

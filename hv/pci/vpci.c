@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The bus: configuration space through ECAM (PCIe 5.0 §7.2.2) and CONFIG_ADDRESS/CONFIG_DATA (PCI 3.0 §3.2.2.3.2), the host bridge. */
 #include <hv/log.h>
 #include <hv/panic.h>

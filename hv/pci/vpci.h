@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Private to hv/pci. */
 #pragma once
 #include <hv/nospec.h>

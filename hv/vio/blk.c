@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* virtio-blk (virtio 1.2 §5.2) over a block device of the host. */
 #include <hv/blk.h>
 #include <hv/virtio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The virtio devices of a guest, from its configuration. RAM disks outlive the devices: a guest that resets finds what it wrote. */
 #include <hv/blk.h>
 #include <hv/log.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* virtio-console (virtio 1.2 §5.3): one port, emergency write. Output goes to the guest's console; input waits there for buffers. */
 #include <hv/console.h>
 #include <hv/virtio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A RAM disk over a loaded file: pieces that were never written are read from the file, written ones are copies, discarded ones are gone. */
 #include <hv/blk.h>
 #include <hv/charge.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* virtio-rng (virtio 1.2 §5.4). Its rate is bounded: a guest that asks without end costs the host at most RATE bytes a second. */
 #include <hv/random.h>
 #include <hv/time.h>

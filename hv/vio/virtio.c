@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What every virtio device does alike: its life (virtio 1.2 §2.1, §3.1), its event, and copies to and from buffers. */
 #include <hv/log.h>
 #include <hv/nospec.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* virtio over PCI (virtio 1.2 §4.1), modern interface only. BAR 0: MSI-X. BAR 2 (64-bit): the four structures, a page each. */
 #include <hv/log.h>
 #include <hv/nospec.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Rings: split (virtio 1.2 §2.7) and packed (§2.8). Every descriptor is copied once, then checked, then used. */
 #include <hv/gmem.h>
 #include <hv/nospec.h>

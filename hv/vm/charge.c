@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* charge.c: what Trivet spends on each guest. A VM without limits (charge_begin() was not called) may take what it likes. */
 #include <hv/blk.h>
 #include <hv/charge.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* engine.c: which engine runs the guests of each ISA; finds out at boot and turns it on on every CPU. */
 #include <arch/cpu.h>
 #include <hv/event.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* exit.c: one table from the reason of an exit to what is done about it. */
 #include <hv/guest.h>
 #include <hv/irq.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * gmem.c: a VM's memory. The only writer of its stage 2 (and of its IOMMU tables, when there are any: they are updated
  * in s2_map() and s2_unmap() and nowhere else) and of its view. RAM is got in the largest chunks to be had; what is neighbours in the view

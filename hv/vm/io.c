@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * io.c: from an address to the device that answers there. Regions are few and change rarely: a sorted table per space, searched under
  * a sequence count, so that vCPUs never wait for one another. The table's size is fixed, hence nothing is freed under a reader.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* loop.c: the one loop of each CPU. */
 #include <arch/irq.h>
 #include <hv/event.h>

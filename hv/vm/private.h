@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* private.h: what the files of hv/vm share. */
 #pragma once
 #include <hv/vcpu.h>

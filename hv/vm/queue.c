@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* queue.c: the vCPUs that wait for one CPU, in the order of their virtual run times. */
 #include <hv/percpu.h>
 #include <hv/time.h>

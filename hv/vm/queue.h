@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Private to sched.c and queue.c: the run queue of one CPU. Unless it says otherwise, the queue's lock is held. */
 #pragma once
 #include <hv/lock.h>

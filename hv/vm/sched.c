@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * sched.c: who runs next. Virtual run times of all queues are on one scale, so that a CPU can compare its own first
  * with another CPU's first and take the one that has had least; a vCPU that lags far behind (it slept, or it was pinned

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * share.c: work that Trivet does for a guest outside of its vCPUs (devices, RAM disks, the ITS, starting and ending it) is paid for by
  * that guest. `had` is what it has had of such work, on the scale of the scheduler's virtual run times, for a guest of one vCPU of its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* smt.c: what is done with the threads of a core: as the configuration says, else what the CPU needs. */
 #include <hv/config.h>
 #include <hv/log.h>

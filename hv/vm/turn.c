@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * turn.c: core scheduling. The threads of a core share caches and predictors. Where a CPU leaks through these, a core belongs
  * to one VM at a time: its threads run vCPUs of that VM, or none. While others wait for the core, it changes hands after

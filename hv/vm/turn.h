@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Private to sched.c and turn.c: whose turn it is on a core of several threads. */
 #pragma once
 #include <hv/sched.h>

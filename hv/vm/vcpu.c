@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vcpu.c: a vCPU's inner loop, and how others get its attention.
  *

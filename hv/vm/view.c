@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* view.c: the life of a view, apart from its tables; how every CPU leaves it. */
 #include <hv/panic.h>
 #include <hv/view.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Interrupt lines and messages of a VM, handed to the controllers of its guest ISA. */
 #include <hv/guest.h>
 #include <hv/vintc.h>

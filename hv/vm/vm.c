@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vm.c: the life of a VM. Everything here happens on CPU 0's loop, in the VM's lifecycle event, one state at a time; other CPUs only leave
  * a wish in vm->pending and ask the vCPUs to park. A VM's parts are touched only when all its vCPUs are parked or not there.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #ifndef LIBC_SHIM_INI_H
 #define LIBC_SHIM_INI_H
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ACPI parser on hostile firmware. The input is a list of tables: one byte for the signature, two for the length told,
  * one for the length there, then the body. Headers and checksums are made good, so that the input reaches the parsers.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Whatever an ARM64 guest does: any instruction on a device, any page tables and registers, any HVC, any access to the small devices. Nothing outside
  * of the guest is touched, no lock stays held, and the guest always gets on: its pc moves, or it takes an exception.

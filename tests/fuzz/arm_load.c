@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Broken kernels through the ARM64 loaders: nothing is written outside of the guest's RAM, failures say why, and a guest that starts has a sound device tree. */
 #include <hv/files.h>
 #include <libfdt.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* trivet.conf is read twice: the loader looks for the files that it names, the hypervisor reads the rest. Both must see the same files. */
 #include "boot/pure.h"
 #include <hv/config.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* trivet.conf may hold anything at all. */
 #include <hv/config.h>
 #include <stdlib.h>

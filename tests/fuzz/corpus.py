@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
 """The fuzzers' kept inputs, as text: tests/fuzz/corpus/NAME/inputs.txt, one input a line.
 
 corpus.py unpack NAME DIR    writes each input into a file of DIR (the runner does this)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """./tests/run fuzz --coverage: what the fuzzers reach of the files that each is meant for.
 
 Builds the fuzzers a second time with clang's source-based coverage (build/cov), runs each with its kept inputs, with what it found before, and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Any syndrome: what comes out is an exit that the rest of the hypervisor can take, and says what the manual says. */
 #include <hv/arm.h>
 #include <hv/pt.h>

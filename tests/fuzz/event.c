@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Events against a model: which are posted, which are timed, and that each runs exactly when it should. */
 #include <hv/event.h>
 #include <hv/percpu.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The reader of the host's device tree. The input is a list of operations that write a tree with libfdt, so that it is deep and well formed;
  * then bytes of it are changed. An input that begins with an odd byte is the tree itself.

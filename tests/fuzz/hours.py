@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
 """How long each fuzzer has run: adds what build/fuzz/hours.log tells (the runner writes a line for each run) to the table in README.md, and empties the log."""
 import collections
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include <ini.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ITS with memory that is the fuzzer's input: tables, configuration, pending bits and the command queue may hold anything. Nothing may
  * be touched outside the guest's RAM, each call must end soon, and after each message every LPI must be where it belongs.

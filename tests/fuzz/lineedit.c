@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A terminal may send any bytes. */
 #include "hv/mgmt/lineedit.h"
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The buddy allocator under any order of calls on two CPUs: blocks are aligned, inside the memory, never handed out twice, and all comes back. */
 #include <hv/percpu.h>
 #include <hv/pmm.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The walker against an array: 8 MiB around a 1 GiB boundary, page by page, with memory that may run out at any time. */
 #include <stdio.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The loader's memory map: ranges in any order, overlapping, empty, at the end of the address space. Nothing doubtful becomes free memory. */
 #include "boot/pure.h"
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The scheduler under any order of wakes, blocks and steps on four CPUs: nobody runs twice or away from its state, and in the end nobody who is awake is forgotten. */
 #include "tests/unit/simsched.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The shell, its commands, the line editor, JSON and the console switch: whatever is typed, whatever guests print, and a line that takes output
  * as slowly as it likes. What reaches the terminal while the shell is shown is text and the editor's own sequences, JSON answers are JSON, and

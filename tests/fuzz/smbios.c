@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The SMBIOS parser on hostile firmware: the input is the structure table; the entry point is made good. */
 #include <stdint.h>
 #include <stdlib.h>

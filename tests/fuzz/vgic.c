@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The GICv3, GICv2, ITS and timers under a hostile guest. The first byte chooses the version; then a program of 12-byte steps: register accesses,
  * lines, MSIs, SGIs, ITS commands, guest memory, interrupts taken and ended, time. After each step every interrupt must be where it belongs.

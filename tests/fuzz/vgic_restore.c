@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A saved state of the GIC and the timers that somebody has changed. It is refused and nothing has changed, or it is taken: then it saves as
  * it was read, and the machine goes on under any use. (The fake engine checks each entry's list registers.)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* One virtio device, whole, on one CPU: events run where the input says. See virtio_dev.h for what is checked. */
 #include "virtio_dev.h"
 

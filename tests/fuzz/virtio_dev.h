@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A whole virtio device under a hostile driver: every register, ring, feature, reset, interrupt and configuration access in any order, guest
  * memory changed in between. Guest RAM is small and closed (poisoned): only what the device was given through gmem_ptr() or gmem_run() opens,

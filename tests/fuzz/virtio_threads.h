@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A device's CPU of its own: a thread runs its events while the driver does what it does. Included once, after virtio_dev.h. */
 #pragma once
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Hostile drivers for each device, with split and packed rings: descriptors, indices, tables and registers come from the input. */
 #include "tests/unit/vio_driver.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The checks of a VM entry over whatever a VMCS and a CPU may hold. The answer is the first rule that is broken, or none; and it changes only
  * when a field has changed that it reads.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A hostile guest at configuration space, CF8/CFC, moved BARs, MSI-X tables and virtio's register windows. */
 #include "tests/unit/vio_fake.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Random instructions, registers, modes and page tables through decode and complete. Bounded work, no access outside what is RAM, registers stay in their widths. */
 #include <stdint.h>
 #include "tests/unit/x86_fake.h"

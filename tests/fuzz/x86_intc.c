@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * LAPICs, IOAPIC, PIC and the timers under a hostile guest. The input is a program of 8-byte steps: register writes of any
  * kind, lines, MSIs, interrupts taken, time. After each step the priorities must be consistent.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Broken kernels through every loader: nothing is written outside the guest's RAM, and failures say why. */
 #include <stdint.h>
 #include <stdlib.h>

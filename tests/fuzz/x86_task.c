@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Hardware task switches: descriptor tables, both TSSs and registers as the guest may have them. Every access stays in guest RAM, the switch
  * always ends, and what it leaves in CS, SS and TR is something that an engine can enter with.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * acpi: the tables and their checksums, then one way out: cf9, kbd, fadt, triple (comes back by a reset, counted in CMOS where
  * that outlives it, else again and again), or s5 (must not come back).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * apic: the local APIC (page, or MSRs with "x2apic"), its timer in all modes, priorities, NMI, the IOAPIC with edge and level
  * pins, and the PIC in virtual-wire mode. Options: x2apic, emulator (QEMU alone, which lacks some error bits),

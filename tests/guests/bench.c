@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * bench: what operations that leave the guest cost, in TSC ticks. Prints `bench NAME MIN MEAN` for each; the cost of
  * the measurement itself is taken off. Options: rounds=N, trace (each operation once more between two marks, for a debugger

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * bench-disk: what a read from a virtio disk costs, in TSC ticks, guest and hypervisor together: split ring, indirect descriptors,
  * MSI-X; the CPU halts when it has nothing to do. Option: rounds=N requests. Prints `bench NAME TICKS` for each.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * cpu: what a processor owes to software. CPUID policy, MSRs, registers and vector state kept over every kind of exit,
  * exceptions, single steps, breakpoints, user mode, real mode. Options: rounds=N (vector state), emulator (no hypervisor).

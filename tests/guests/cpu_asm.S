@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The parts of the cpu tests that C cannot say: vector state, single steps, user mode, and a trip to real mode. */
     .text
     .code64

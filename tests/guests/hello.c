@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* hello-mb1, hello-mb2, hello-pvh: says how it was booted and what it was given. */
 #include "lib/guest.h"
 

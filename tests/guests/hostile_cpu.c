@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-cpu: garbage for control registers, segments, privileged and virtualisation instructions. By default a sweep that
  * the guest survives; or one of these words, which it may not survive, while everybody else must:

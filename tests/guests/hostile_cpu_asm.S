@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* hostile-cpu's ways down: a hardware task switch in 32-bit mode, and garbage in real mode. */
     .text
     .code64

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-disk: takes all that a disk gives. Modes: "sparse" writes a sector in each 64 KiB of the whole disk, over and over while
  * `rounds` last, until its limit refuses; "zeroes" asks for ranges of zeroes without end. Afterwards the disk must still serve reads.

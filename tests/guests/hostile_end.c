@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-triple, hostile-halt, hostile-spin: ways for a CPU to go away without a word; the image's name, or a word in the
  * command line, says which. After "count=N" resets in a row the guest passes instead (hostile-triple; the count is kept in CMOS).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-irq: floods and nonsense for the interrupt controllers. Every part ends; the APIC must then still work.
  * Options: rounds=N; storm (CPUs interrupt each other for ever: others must still run); seed=N.

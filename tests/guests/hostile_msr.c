@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-msr: reads and writes every MSR of the ranges that CPUs and hypervisors use. Each access may give a value or
  * #GP; what must hold: SVM stays off, the APIC base cannot cover RAM for good, and the guest runs on. Options: step=N.

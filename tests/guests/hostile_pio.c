@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-pio: every port, every size, reads and writes, and string I/O with wild addresses and counts. Ports that reset
  * the machine or end the guest are written only with "lethal". Options: lethal, step=N.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-ring: malformed rings and registers for every virtio device that is there, split and packed. The device may stop
  * (NEEDS_RESET) or ignore; after a reset it must serve a good request again. Options: seed=N, rounds=N (random part), type=N.

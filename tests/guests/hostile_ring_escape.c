@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-escape: tries to have a device work under rules under which its ring was not checked, with a part of the ring at the very
  * end of RAM, so that the device would read or write what lies behind: another guest's memory. Says "ready", and attacks when a

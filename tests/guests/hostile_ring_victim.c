@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-victim: fills its memory with a pattern and watches it. Each word of 16 bits is a good number of a descriptor, so that a
  * neighbour's device that reads it as one goes on. Ends with a FAIL as soon as anything changed. Options: low=N: the 512 KiB of RAM

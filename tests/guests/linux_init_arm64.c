@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ARM64 twin of linux-init.c: says how much virtual time has passed and how long the CPU was idle, then powers off. Under -icount a
  * nanosecond of CNTVCT is an instruction. Without a C library: the cross compiler's package brings none.

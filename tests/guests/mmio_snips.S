@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Instructions that touch memory at (%rbx), one by one, for hostile-mmio. On entry %rbx = the address, %rsi = %rdi = the
  * address too, %rcx = a count, %r13 = 4 KiB of RAM, %rax = a value. The code may ruin every register but %rsp.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* pci: enumeration by CF8 and ECAM alike, sizes and moves of BARs, capability lists, absent functions. */
 #include "lib/guest.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * smp: every CPU of the MADT comes up by INIT and SIPI, computes, keeps its registers, and answers IPIs of every destination
  * kind; one is stopped by INIT and started again. Options: x2apic, cpus=N (how many there must be), rounds=N.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* timers: PIT, RTC, PM timer, TSC, APIC timer and kvmclock must agree. Options: permille=N (how far apart they may be), ms=N. */
 #include "lib/guest.h"
 

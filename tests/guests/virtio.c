@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * virtio: block, entropy and console devices used as a good driver uses them, over split and packed rings, with and without
  * indirect descriptors and event index, polled and by interrupts; all data verified. Options: pattern (each sector of the first

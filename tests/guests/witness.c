@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * witness: what a neighbour does to a guest that only wants its timer: how late one-shot timers of 1 ms are, halted meanwhile.
  * Options: count=N (default 1000), skip=N (the first are not counted: it has just used the CPU to the full). Prints the median, the 99th and the 99.9th percentile and the longest, in ns.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
 """tests/lint/layers.py: which folder may call which, by symbol, over the objects of each build.
 
   layers.py             checks build/x86_64, build/aarch64 and build/host (build them first)

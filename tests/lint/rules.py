@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The rules of the house. Each rule takes {path: text} of the tree and yields (path, line, what is wrong)."""
 import ast
 import os
@@ -260,6 +261,19 @@ def rule_charged(files):
                 found = TAKES_MEMORY.match(line)
                 if found and CHARGED not in source[number - 1]:
                     yield path, number, f"{found[1]}(): for a guest use vm_alloc() or vm_pages(), else say who pays: {CHARGED}... */"
+
+
+LICENSE = "SPDX-License-Identifier: BSD-2-Clause"
+LICENSED = SOURCES + (".lds", ".asl", ".pml", ".proof", ".py", ".awk", ".ninja")
+
+
+def rule_license(files):
+    for path, text in files.items():
+        script = text.startswith("#!")
+        if script or path.endswith(LICENSED):
+            lines = text.split("\n", 2)[script:]
+            if not lines or lines[0] not in (f"/* {LICENSE} */", f"# {LICENSE}"):
+                yield path, 1 + script, f"this line does not say {LICENSE}"
 
 
 def rule_header_guards(files):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Shows of each rule that it can fail: a good snippet that passes and bad ones that do not."""
 import sys
 
@@ -90,6 +91,11 @@ CASES = {
         [{path: guarded(f"p = {name}(8);")} for path in ("hv/guest/x86_64/a.c", "hv/mm/a.c", "arch/x86_64/a.c", "drivers/a.c", "hv/vio/a.h")
          for name in ("malloc", "calloc", "realloc", "pmm_alloc", "pmm_alloc_zero")]
         + [{"hv/vm/a.c": guarded("/* charge: below */", "p = malloc(8);")}]),
+    "license": (
+        [{"hv/a.c": f"/* {rules.LICENSE} */\n/* a.c: */\n"}, {"images/run": f"#!/bin/bash\n# {rules.LICENSE}\n"},
+         {"a.py": f"# {rules.LICENSE}\n"}, {"README.md": "x\n"}],
+        [{"hv/a.c": f"/* a.c: {rules.LICENSE} */\n"}, {"images/run": f"#!/bin/bash\n\n# {rules.LICENSE}\n"}, {"a.py": ""},
+         {"a.ninja": "# SPDX-License-Identifier: MIT\n"}, {"hv/a.S": f"\n/* {rules.LICENSE} */\n"}]),
     "header-guards": (
         [{"hv/a.h": "#pragma once\n"}, {"hv/a.h": "#ifndef A_H\n#define A_H\n#endif\n"}], [{"hv/a.h": "int x;\n"}]),
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Events: each post is followed by a run of the event's function that sees what was written before the post; the event is never
  * in a list twice; when event_cancel() has returned and nobody posts any more, no CPU touches the event again, so that it may be

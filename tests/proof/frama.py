@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """tests/proof/frama.py DRIVER.proof: has Frama-C prove a piece of the code free of run-time errors, and fail on each seeded mistake.
 
 The driver is C; its first comment says what is to be done, a line each:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The kick: a request that is made of a vCPU is seen soon, wherever the vCPU is: in the guest, on its way in or out, halted,
  * blocked, in a queue, or on another CPU than before. The TLB flush: once vm_tlb_flush() has returned, the guest uses no old

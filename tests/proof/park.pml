@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Parking: a VM's life goes on (it is paused, ends) only while no vCPU touches any part of it: none is in the guest, sees to requests
  * or stores its state. Whatever is asked of a VM happens in the end, whoever is woken, kicked, let go or asked again meanwhile.

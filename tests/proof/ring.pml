@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The reset of a virtio device and of one of its rings: a ring is not set up anew while the device works with it; a request ends in
  * the ring it came from, or nowhere; when the status reads 0 the device has nothing under way; when it is removed nothing comes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """tests/proof/spin.py MODEL.pml: has Spin verify a model, and refute each of its mutants; checks that the code it stands for is there.
 
 The model's first comment says what is to be done, a line each; the words before the colon are macros:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What the tests of tiny ARM64 guests share: sections and files for images of tests/guests/arm."""
 import os
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A Trivet machine under Bochs: the same console and the same checks as under QEMU, on a CPU with Intel VMX."""
 import os
 import shutil

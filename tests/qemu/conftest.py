@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """
 Fixtures of the whole-machine tests. A module says what it boots in CONFIG (text, or function of the backend), FILES (name or function) and MACHINE (arguments; BOCHS: those of Bochs).
 BACKENDS: on which engines its tests run, each once ("svm": QEMU, the only one if not said; "vmx": Bochs), as a parameter.

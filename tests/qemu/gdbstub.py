@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The least of gdb's remote protocol (QEMU's stub): stop a machine, change a register, let it go on as if that had happened by itself."""
 import re
 import socket

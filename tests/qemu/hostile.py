@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What the tests of hostile guests share: their configuration with a witness beside them, and whether it runs on."""
 import re
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """ARM64: Trivet comes up at EL2 on each kind of machine, says what is wrong in words, and its own faults end in a dump that can be read."""
 import os
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Hostile ARM64 guests that need not go on: whatever one does, Trivet answers, the log tells of it, and a witness beside it runs on."""
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Debian's kernel as an ARM64 guest: what test_debian shows on x86; and a guest that gets ACPI's tables instead of a device tree."""
 import time
 

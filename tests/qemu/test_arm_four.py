@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Four ARM64 guests at once on two CPUs: what test_four shows on x86."""
 import trivet
 from test_four import test_four_guests_make_progress, test_the_end_of_each_disturbs_none, test_memory_comes_back  # noqa: F401

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The tiny ARM64 guests of tests/guests/arm: the machine that Trivet shows at EL1, checked from inside, on every kind of host."""
 import pytest
 

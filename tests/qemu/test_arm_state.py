@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """What a vCPU takes with it when another has the CPU: FP, SIMD and SVE registers, breakpoints and watchpoints. All guests at once on one CPU."""
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Debian's kernel on each kind of ARM64 machine: without VHE and with it, GICv2 and GICv3, ACPI and device tree."""
 import pytest
 

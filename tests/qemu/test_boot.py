@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Boot: from each kind of disk, and where something is missing, in words that a person can act on."""
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """One image, two machines: on each the guest that is made for it starts, and the other is left out with one line."""
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The compiler's checks fire on a whole machine, and the panic says which one failed, and where."""
 import os
 import re

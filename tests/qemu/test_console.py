@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The serial console: every command, its answers for people and for programs, and what it says to bad input."""
 import re
 

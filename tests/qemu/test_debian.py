@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Debian's kernel as a guest: console, four vCPUs under load for a while, power and reset from inside. Also run on ARM64, by test_arm_debian."""
 import re
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A guest that writes to its whole disk, a sector in each piece: it gets what it may have, its neighbours and the shell go on."""
 from hostile import HOST, check_witness, ticks
 from trivet import guest_file, scratch, section

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Four guests at once on two CPUs, each making progress; the end of one disturbs none. Also run on ARM64, by test_arm_four."""
 import re
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The tiny guests of tests/guests: the machine that Trivet shows, checked from inside; on both engines, with the same output."""
 import os
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The harness itself: what must hold when a test program is killed and cannot clean up."""
 import os
 import signal

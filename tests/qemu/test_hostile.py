@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Hostile guests that go on afterwards: each has done its worst, still works, and a witness beside it runs on."""
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Where random numbers come from, and that guests get none before there are any: machines with and without a generator."""
 import re
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A guest's RAM is mapped while its exits and devices are worked on, and nowhere else: Trivet cannot reach it by mistake, and says so."""
 import os
 import re

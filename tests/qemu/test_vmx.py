@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """
 Further Intel models, which differ in what their VMX has, and one CPU: each boots, and runs guests of test_guests.py. And the local APIC that
 the CPU keeps beside the emulated one, on the same machine.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Debian's kernel as a guest on Intel VMX, under Bochs: a shell with a few commands, then poweroff; 1 and 2 CPUs."""
 import os
 

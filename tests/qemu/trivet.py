@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """A Trivet machine under QEMU, for tests: an image of a configuration and files, its serial console, its answers.
 
 One machine serves many checks: guests are started and stopped by Trivet's own commands, in JSON. Everything that

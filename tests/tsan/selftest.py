@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Shows that the tests under ThreadSanitizer can fail: each row takes one atomic access, lock or wait away, and the test must notice.
 
 A broken copy of one source is compiled together with the test; the linker prefers it to the archive's object.

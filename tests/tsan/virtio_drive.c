@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A whole virtio device under a hostile driver, its CPU on a thread of its own, with operations from a fixed sequence of random numbers:
  * tests/fuzz/virtio_dev.h under ThreadSanitizer. Guest RAM is exempt: a guest may write it whenever it likes, which is why the code copies first.

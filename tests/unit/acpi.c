@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The ACPI parser against tables made here: a good machine, and broken ones. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* ARM64 machines from ACPI tables made here. */
 #include <setjmp.h>
 #include <stdarg.h>

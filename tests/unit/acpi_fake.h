@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* ACPI tables in an array, for tests of hv/firmware: the array is the physical memory from BASE on. */
 #pragma once
 #include <hv/acpi.h>

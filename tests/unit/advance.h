@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The host's time in tests of devices: it moves by advance() only. */
 #pragma once
 #include <hv/event.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* An ARM64 guest's memory when it starts: kernels of every kind, the initrd, and the device tree, read back with libfdt. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Exceptions and the stage-1 walk of ARM64 guests. */
 #include <setjmp.h>
 #include <stdarg.h>

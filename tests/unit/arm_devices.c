@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* PL011, PL031, PL061 and the debug-exit register of ARM64 guests. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Device accesses of ARM64 guests: the decoder against a table made with an assembler, and what an access does to registers. */
 #include <setjmp.h>
 #include <stdarg.h>

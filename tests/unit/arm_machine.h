@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One ARM64 VM without an engine, for tests of hv/guest/aarch64's machine: RAM is an array, system registers are a list, time moves by host_now. What the code
  * asks of hv/vm, the console and the interrupt controller is recorded. Included by one C file per program; its definitions win at the link.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What HVC gives an ARM64 guest: SMCCC, PSCI, TRNG, stolen time. */
 #include <setjmp.h>
 #include <stdarg.h>

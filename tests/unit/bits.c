@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Counting bits with general registers only; masking an index. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The loader's own logic: which files a configuration names, and the memory map put in order. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The EL2 engine's portable parts: syndromes, ID registers, the table of caught registers, stage 2's format, VMIDs. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

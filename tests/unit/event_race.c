@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Events from every side: each CPU posts, times and cancels the events of all, whose functions run on their own CPUs. The claims of <hv/event.h>:
  * after event_cancel() the function neither runs nor is queued, a post that came after the last run is never lost, and no function runs twice at once.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A page-table format that no hardware has, and pages that can run out, for the tests of the walker. */
 #pragma once
 #include <hv/pmm.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* ARM64 machines from device trees made here with libfdt: a good one, odd ones, broken ones. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The host's PCI bus, on a machine with configuration mechanism 1 and on one with ECAM: the same devices. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Regions come and go while vCPUs on other CPUs dispatch: each access reaches the device of its address at the right offset, or nobody. */
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's ITS: registers, every command, LPIs from message to end, what a broken or hostile guest does. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Which instruction set a kernel's file is for. */
 #include <setjmp.h>
 #include <stdarg.h>

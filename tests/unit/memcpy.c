@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* memcpy: every length up to where the way of copying does not change any more, at every alignment; and nothing beside it is written. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The PL011's driver against a model of the chip: a FIFO of 4, interrupts, a line that the firmware has or has not set up. */
 #include <setjmp.h>
 #include <stdarg.h>

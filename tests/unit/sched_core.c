@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Core scheduling: the threads of a core never run vCPUs of two VMs, everybody gets his share, and soon. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The scheduler, events and locks with threads for CPUs. Tokens go round among vCPUs: who has one gives it to another and
  * wakes it, who has none blocks. A wake that is lost, or a vCPU that runs in two places, ends the round dance.

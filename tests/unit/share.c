@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Devices' work beside vCPUs: it is paid for from the guest's share, and waits only for others that want the CPU. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Machines of a few CPUs that run vCPUs by hv/vm/sched.c: each step is one millisecond. */
 #pragma once
 #include <hv/percpu.h>

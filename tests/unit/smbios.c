@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The SMBIOS parser: a good table, and tables cut at every byte. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The sequences of arch/x86_64/spec_entry.h, run here with RDMSR and WRMSR carried out by a signal handler: which MSRs are written, in which order, and how many
  * instructions each flag costs. Prints a table for tests/bench.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What CPUs of different years are open to by speculation, and what is done. The expected outcomes follow Intel's "Affected Processors: Guidance
  * for Security Issues on Intel Processors" and AMD's bulletins SB-1036, SB-7005, SB-7014, SB-7029 with "Software Techniques for Managing

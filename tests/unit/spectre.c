@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What is done against attacks by speculation, by CPU and by the firmware's answers. */
 #include <setjmp.h>
 #include <stdarg.h>

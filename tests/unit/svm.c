@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* SVM's injection and interrupt shadow, above a CPU that the test plays: as the manual has it, and as QEMU 7.2 does it. */
 #include <setjmp.h>
 #include <stdarg.h>

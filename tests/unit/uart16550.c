@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The 16550's driver on boards without ports, against a model of the chip: registers spaced by 1 or 4 bytes, its clock, its FIFO, its interrupts. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's GICv3: registers, list registers, priorities, routing, SGIs. */
 #include <setjmp.h>
 #include <stdarg.h>

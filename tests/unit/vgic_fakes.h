@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One ARM64 VM without an engine, for tests of hv/guest/aarch64's GIC and timers: RAM in an array, a CPU interface that does with the list registers
  * what the hardware does (GICv3 §6.4), and time that moves only by advance(). Included by one C file per program; its definitions win over hv/vm's.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A saved state of the guest's GIC and timers, put back into a machine that was just made, behaves as the first would have. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's GICv2: banked registers, targets, SGIs with their sources, the MSI frame, GICV. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A device of the fake machine with its driver, for tests of whole virtio devices. */
 #pragma once
 #include <setjmp.h>

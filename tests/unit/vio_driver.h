@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A small driver for one queue at a time, split or packed, on the fake bus. */
 #pragma once
 #include "vio_fake.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the virtual PCI bus and the virtio devices stand on, for tests and fuzzers: guest RAM in two pieces, trapped ranges, interrupts, a console, a file. Included once. */
 #pragma once
 #pragma GCC diagnostic ignored "-Wunused-function"

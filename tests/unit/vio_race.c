@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Resets from one CPU while the device works on another: whatever the moment, nothing touches guest memory afterwards, and the device works again. */
 #include <pthread.h>
 #include <sched.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What a queue was checked under is what it works under, whatever a guest writes afterwards; and how a device ends. */
 #include <setjmp.h>
 #include <stdarg.h>

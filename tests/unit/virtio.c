@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #include "vio_device.h"
 
 /* The first of all tests: there is no random number yet, hence no virtio-rng, and the disk has its place; then there are. */

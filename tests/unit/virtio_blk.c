@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The block device and the RAM disk below it. */
 #include "vio_device.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The life of a VM and of its vCPUs, over an engine and a guest that do what the test says. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The rules of VM entry: good states pass, and each rule is broken once and must say its name. */
 #include <setjmp.h>
 #include <stdarg.h>

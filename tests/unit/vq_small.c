@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Rings of two descriptors, all of them: every address, length, flag and index out of small sets that hold each border, split and packed,
  * with tables of up to three descriptors, at every place of the ring. A walk of the driver's rules, written anew from the specification

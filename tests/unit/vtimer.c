@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's generic timers: the virtual one through its hardware list register, the physical one by events. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What an x86 guest finds in memory: ACPI tables and the information of each boot protocol. */
 #include <stdarg.h>
 #include <stddef.h>

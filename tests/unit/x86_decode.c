@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The decoder against an oracle: which memory does an instruction name? All opcodes that can name
  * memory, with every ModRM byte, the prefixes that matter, in all three code sizes. The oracle is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Emulated instructions against the CPU that runs this test: the same bytes, registers, flags and memory, once natively and once
  * through x86_emulate() with the memory as a device. Then what cannot run natively: stack, modes, faults, bounds.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A vCPU without an engine, for tests of hv/guest/x86_64: registers in arrays, RAM and a device where the test says. */
 #pragma once
 #include <hv/gmem.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One x86 VM without an engine, for tests of hv/guest/x86_64's devices: time moves only by advance(), I/O goes straight to the
  * device's functions, and what the devices ask of hv/vm and the console is recorded. Included by one C file per program;

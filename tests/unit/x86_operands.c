@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Instructions that load and store segments and system registers, far branches and stack frames,
  * with their operand or their stack in a device: what each changes, and every fault that the

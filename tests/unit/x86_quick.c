@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Moves that are emulated the quick way the second time, and everything that must send them the long way: hv/guest/x86_64/quick.c. */
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* CPUID policy, MSRs, control registers and the KVM interface of x86 guests. */
 #include <stdarg.h>
 #include <stddef.h>

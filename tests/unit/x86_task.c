@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Hardware task switches: CALL and IRET there and back, gates with error codes, what every fault leaves behind, and garbage. */
 #include <setjmp.h>
 #include <stdarg.h>

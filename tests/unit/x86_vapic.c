@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The local APIC while the CPU keeps it (hv/guest/x86_64/lapic_page.c), against a model of such a CPU: Intel SDM vol 3 chapter 29 on the page.
  * An emulated APIC that is sent the same must deliver the same; and with threads that send, each interrupt arrives once.

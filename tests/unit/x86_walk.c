@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The walk through a guest's page tables: rights, accessed and dirty bits, error codes, and every
  * reserved or ignored bit. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 static inline void dma_wmb(void) { __atomic_thread_fence(__ATOMIC_RELEASE); }
 static inline void dma_rmb(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What arch/common has for every ISA that runs Trivet, and what it wants of that ISA. Only arch/ includes this; the fakes of arch/host need none of it. */
 #pragma once
 #include <hv/percpu.h>

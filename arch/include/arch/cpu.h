@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The CPU we run on. Implemented by exactly one ISA per image. */
 #pragma once
 #include <hv/types.h>

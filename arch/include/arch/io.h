@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Device access by the host's own drivers. */
 #pragma once
 #include <hv/types.h>

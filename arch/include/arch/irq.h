@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Host interrupts. They are taken only inside irq_window() and irq_wait(). */
 #pragma once
 #include <hv/types.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The hypervisor's own address space: W^X, NX, guard pages, direct map of RAM but the guests' (hv/view.h). */
 #pragma once
 #include <hv/pmm.h>                                    /* the direct map */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 #include <hv/types.h>
 int must_check timer_init(void);       /* boot CPU: calibrates; time_ns() (see <hv/time.h>) works from here. -ENODEV: no clock; logged */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ACPI tables of an ARM64 guest that asks for them (ACPI 6.4 §5.2; GTDT §5.2.24; IORT: DEN0049; SPCR: Microsoft's; MCFG: PCI Firmware 3.2 §4.1.2):
  * hardware-reduced, with PSCI by HVC. They are found through the EFI tables of efi.c.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the files of an ARM64 guest's CPU and machine share. "Arm ARM" is DDI 0487, "SMCCC" DEN0028, "PSCI" DEN0022. */
 #pragma once
 #include <hv/arm.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The small devices of one ARM64 VM. Private to hv/guest/aarch64. Each has its lock (LOCK_DEVICE) and a plain state. */
 #pragma once
 #include <hv/event.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The machine of an ARM64 guest: memory, devices, tables, kernel, and the boot vCPU's registers. */
 #include "load.h"
 #include "arm_dev.h"

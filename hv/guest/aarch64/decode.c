@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Loads and stores: Arm ARM C4.1.94, "Loads and Stores". One row per encoding group; vector structures, atomics and exclusives have none. */
 #include "decode.h"
 

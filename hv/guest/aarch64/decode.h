@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A64 loads and stores of general and of vector registers, taken apart: what a device access needs when the syndrome does not tell. Private to hv/guest/aarch64. */
 #pragma once
 #include <hv/types.h>

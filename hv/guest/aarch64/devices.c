@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Makes and frees the small devices of an ARM64 VM. One of them is too small for a file: the debug-exit register. */
 #include "arm.h"
 #include "arm_dev.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What an ARM64 guest's machine has that ACPI must tell, ACPI 6.4. The numbers are those of platform.h; tests/unit/arm_build.c compares them.
  * Hardware-reduced: power-off and reset are PSCI's; the power button is line 3 of the GPIO controller (§5.6.5, GPIO-signaled events).

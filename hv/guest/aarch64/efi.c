@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ACPI on ARM64 is found through EFI's system table (UEFI 2.10 §4.3, §4.6), and memory through EFI's memory map (§7.2.3): a guest without firmware
  * gets both ready made, as a kernel started by an EFI boot stub would; the device tree names them (Linux Documentation/arm/uefi.rst). There are no

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Accesses to what is no RAM: a device's register by the syndrome, or by the instruction where the syndrome does not tell; else an external
  * abort to the guest. Device registers are little-endian: a guest whose accesses are big-endian gets their bytes in the order in which its CPU

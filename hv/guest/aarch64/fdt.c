@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The device tree of an ARM64 guest, written in one pass with libfdt (Devicetree Specification 0.4; bindings of the Linux kernel). Errors stick
  * in struct tree, so that one check at the end serves all.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest_ops of ARM64 guests. */
 #include "arm.h"
 #include "arm_dev.h"

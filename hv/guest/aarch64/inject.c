@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Exceptions that the guest takes to EL1: Arm ARM, AArch64.TakeException() (J1.1.1) and D1.3. Own CPU; they take effect at the next entry. */
 #include "arm.h"
 

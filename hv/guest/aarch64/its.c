@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * its.c: the Interrupt Translation Service: registers, tables, translation. GICv3 §5, §12.12.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The ITS's own terms. Private to its.c and its_cmd.c; all under vgic.lock. */
 #pragma once
 #include "vgic_int.h"

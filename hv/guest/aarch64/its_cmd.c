@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * its_cmd.c: the ITS's commands, GICv3 §5.3. A command with a wrong parameter does nothing, as §5.3.1 allows when GITS_TYPER.SEIS is 0.
  * Fields: DeviceID cmd[0] 63:32; EventID cmd[1] 31:0; pINTID cmd[1] 63:32; ICID cmd[2] 15:0; RDbase cmd[2] 50:16 (a vCPU's number, PTA is 0);

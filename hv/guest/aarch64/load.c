@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Kernels: Linux `Image` (Documentation/arm64/booting.rst), plain, as a gzip file or in an EFI zboot file, and raw flat images. zlib inflates straight
  * into guest memory, piece by piece, so no second copy is made and a broken file can only spoil the guest's own memory. Each step is short: other

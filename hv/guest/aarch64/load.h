@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A kernel, its initrd and its device tree in guest memory. Every byte of a file is distrusted. */
 #pragma once
 #include "arm.h"

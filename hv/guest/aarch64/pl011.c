@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The UART: a PL011 (DDI 0183, r1p5) whose line is the guest's console. Bytes leave at once, so the transmitter is always empty; input comes
  * from the console as the receive FIFO has room.

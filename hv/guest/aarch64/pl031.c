@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The real-time clock: a PL031 (DDI 0224). Its counter is wall time at first, moves with guest time, and can be set; an alarm is an event. */
 #include <hv/time.h>
 #include <hv/vintc.h>

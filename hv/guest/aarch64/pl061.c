@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* GPIO: a PL061 (DDI 0190), whose input 3 is the power button. Outputs lead nowhere. */
 #include <hv/time.h>
 #include <hv/vintc.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where an ARM64 guest finds things: addresses and interrupts of the machine that hv/guest/aarch64 builds. The devices, the interrupt controllers,
  * the device tree and the ACPI tables all take them from here. Where QEMU's `virt` machine has the same thing, it is at the same place.

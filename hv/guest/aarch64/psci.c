@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * HVC and SMC: SMCCC 1.2 (DEN0028), PSCI 1.1 (DEN0022), TRNG 1.0 (DEN0098) and paravirtual time (DEN0057), in one table of function IDs.
  * Every register is the guest's; results go to X0..X3 and the others stay (SMCCC §3.3).

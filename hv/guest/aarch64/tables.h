@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* acpi.c: ACPI's tables in an area that holds EFI's, too (efi.c). Private to hv/guest/aarch64. */
 #pragma once
 #include "load.h"

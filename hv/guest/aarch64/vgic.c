@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vgic.c: the state of the guest's interrupts, where each belongs, and the controller as vintc_ops. */
 #include <hv/log.h>
 #include <hv/percpu.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * An ARM64 guest's interrupt controller and timers: what the rest of hv/guest/aarch64 needs of them. GICv3 is IHI 0069, GICv2 IHI 0048.
  * virq_set()'s line is an INTID (32 and up), each with one owner: the level counts, repeats do nothing.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vgic_bank.c: registers that hold a field for each interrupt, the same in GICv2 and GICv3, distributor and redistributor. */
 #include <hv/percpu.h>
 #include "vgic_int.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vgic_dist.c: the GICv3 distributor, one security state, affinity routing always on. GICv3 §12.9. */
 #include "vgic_int.h"
 

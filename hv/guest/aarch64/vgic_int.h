@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The virtual GIC's own terms. Private to hv/guest/aarch64/vgic*.c, its*.c and vtimer.c.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vgic_lr.c: list registers. What is in one stays there until the guest has ended it, its CPU takes it back, or something better needs the
  * place. Edges: the pending state moves into the register. Levels: it stays outside, and the register asks for a maintenance interrupt at

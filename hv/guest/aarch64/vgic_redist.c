@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vgic_redist.c: the GICv3 redistributors, two 64 KiB frames for each vCPU, one after the other. GICv3 §12.10, §12.11. */
 #include "vgic_int.h"
 

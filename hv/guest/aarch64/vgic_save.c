@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vgic_save.c: the controller's and the timers' state as plain words, and back. What is saved is what a guest can see, with the list registers, which
  * hold a part of it; what follows from it (who is ready where, events, what the CPU has) is made anew. A saved state may come from anywhere: it is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vgic_v2.c: the GICv2 distributor (GICv2 §4.3), and the frame through which devices send MSIs to it (GICv2m, SBSA appendix E).
  * The CPU interface is the hardware's GICV, mapped into the guest. No security extensions: one group, enabled by GICD_CTLR bit 0.

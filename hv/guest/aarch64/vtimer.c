@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vtimer.c: the guest's two generic timers (Arm ARM D11). The virtual one is the CPU's own while its vCPU is loaded: the host takes its interrupt,
  * leaves it active, and the guest deactivates it through the list register. While the vCPU is not loaded an event stands in for it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's own translation, stage 1 of EL1&0: Arm ARM D8.2, all granules, 16 to 52 bits. At most 5 reads of guest memory. */
 #include "arm.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* acpi.c: what the ACPI tables of every ISA's guests have in common. */
 #include <hv/guest_acpi.h>
 

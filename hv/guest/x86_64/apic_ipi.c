@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Messages between APICs: who is addressed, and what arrives. Intel SDM vol 3 §11.6, §11.12.9, §11.12.10. */
 #include <hv/log.h>
 #include <hv/vcpu.h>

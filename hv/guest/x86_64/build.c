@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The machine of an x86 guest: memory, devices, tables, kernel, and the boot vCPU's registers. */
 #include "load.h"
 #include "platform.h"

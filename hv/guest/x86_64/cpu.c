@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What every exit of an x86 vCPU may need: exceptions, the mode, stepping over an instruction. */
 #include "x86.h"
 #include <string.h>

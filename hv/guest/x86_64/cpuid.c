@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * CPUID policy: what the engine offers, masked by allow lists, plus the guest's own topology and the hypervisor leaves.
  * AMD APM vol 3 appendix E; Intel SDM vol 2, CPUID; KVM's leaves: Linux Documentation/virt/kvm/x86/cpuid.rst.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * From bytes to struct x86_insn. Zydis finds the parts of the instruction; tables indexed by opcode say what it does. What is
  * not in the tables cannot touch a device: the guest gets #UD, and the log the bytes. Opcodes: APM vol 3 appendix A.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Makes and frees the devices of an x86 VM. Two of them are too small for a file: the POST port and the debug-exit port. */
 #include <hv/config.h>
 #include <hv/time.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What an x86 guest's machine has that ACPI must tell: ACPI 6.4 §6.1 (identification), §6.2 (_PRT, _CRS), §7.4 (_S5).
  * The numbers are those of platform.h and build.c; tests/unit/x86_build.c compares them.

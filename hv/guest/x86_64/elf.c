@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* ELF kernels (System V ABI, ELF-32 and ELF-64 object files): segments to their physical addresses, and the PVH note. */
 #include "load.h"
 #include <string.h>

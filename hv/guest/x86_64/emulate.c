@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Instructions that touch a device: decode, do the access through io_dispatch(), complete. Also string I/O.
  * The engine has checked segmentation and paging of the faulting access itself; what else the instruction touches is checked here.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* One instruction being emulated: what emulate.c, string.c and simd.c share. */
 #pragma once
 #include "insn.h"

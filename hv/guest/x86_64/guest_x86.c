@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest_ops of x86 guests, and what every exit of theirs needs. */
 #include "x86.h"
 #include "insn.h"

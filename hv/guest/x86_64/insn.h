@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Decoded instructions, as far as emulation needs them. Private to hv/guest/x86_64. */
 #pragma once
 #include "x86.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* An x86 VM's interrupt controllers as vintc_ops: how lines and messages reach LAPICs, IOAPIC and PIC. */
 #include <hv/log.h>
 #include <hv/vm.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The IOAPIC: 24 pins, version 20h with an EOI register. Intel 82093AA data sheet; the EOI register: ICH9 data sheet §13.5.5. */
 #include <hv/io.h>
 #include <hv/log.h>

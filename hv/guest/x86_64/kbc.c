@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The 8042 keyboard controller with nothing plugged in, for its reset pulse, and port 92h. IBM PS/2 technical reference,
  * "Keyboard and auxiliary device controller". The A20 gate is always open.

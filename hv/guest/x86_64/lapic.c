@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The local APIC: state, registers, priorities. Intel SDM vol 3 §11, AMD APM vol 2 §16. */
 #include <hv/log.h>
 #include <hv/nospec.h>

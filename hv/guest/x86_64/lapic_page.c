@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * lapic_page.c: the local APIC while the CPU itself keeps it (struct vapic_ops). The truth about IRR, ISR and TPR is in the CPU's page while `live`,
  * and in l->s otherwise: lapic_take_back() and lapic_hand_over() move it, on the vCPU's own CPU, while the guest does not run. Interrupts that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * KVM's paravirtual interface to the LAPIC (documented in the Linux kernel's Documentation/virt/kvm/x86/{msr,hypercalls}.rst).
  * PV EOI: while one edge interrupt is in service and nothing waits behind it, bit 0 of a byte in guest memory is set; the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The LAPIC timer: one-shot, periodic, TSC deadline. Intel SDM vol 3 §11.5.4. The bus clock is LAPIC_TIMER_HZ = 1 GHz, so
  * that one count of divider 1 is 1 ns. The event only marks the timer due, wherever it runs; the vCPU's own CPU looks at

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Where a kernel, its modules and its boot information go in guest memory. */
 #include "load.h"
 #include "platform.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Kernel images into guest memory. Every byte of a file is distrusted: sizes and offsets are checked before use. */
 #pragma once
 #include "x86.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Linux bzImage: the 64-bit boot protocol, or the 32-bit one for kernels that have no other (Linux Documentation/arch/x86/boot.rst). */
 #include "load.h"
 #include "platform.h"

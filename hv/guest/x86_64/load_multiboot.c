@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Multiboot 0.6.96 (version 1): ELF or address-fields kernels, modules, command line, memory map. No framebuffer. */
 #include "load.h"
 #include <string.h>

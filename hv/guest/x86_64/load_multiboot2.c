@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Multiboot 2 (specification 2.0), i386 protected-mode entry: ELF-32, ELF-64 or address-tag kernels. */
 #include "load.h"
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The PVH boot protocol: a 32-bit entry point from an ELF note, and struct hvm_start_info (Xen's public start_info.h, version 1). */
 #include "load.h"
 #include <string.h>

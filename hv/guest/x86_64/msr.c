@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Model-specific and control registers: one sorted table of MSRs with their rules. Numbers: APM vol 2 appendix A; SDM vol 4. */
 #include "x86.h"
 #include "insn.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Instructions that a kernel hardly ever points at a device, but may: bit scans, stack frames, far
  * branches through memory, and what moves segment and system registers. APM vol 3.

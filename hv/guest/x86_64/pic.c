@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The 8259A pair: master at 20h, slave at a0h behind the master's input 2, edge/level registers at 4d0h. Intel 8259A data
  * sheet; ELCR: 82371AB (PIIX4) data sheet §7.1.4. The single-chip and 8080 modes of ICW1 and ICW4 have no effect on vectors.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The 8254 timer and port 61h. Counters are computed from guest time when somebody looks; only channel 0, whose
  * output is IRQ 0, has an event. Intel 8254 data sheet. A new count takes effect at once in all modes but 1 and 5.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where an x86 guest finds things: addresses, ports and interrupt lines of the machine that hv/guest/x86_64 builds.
  * The devices, the ACPI tables and the boot protocols all take them from here.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ACPI fixed hardware: PM1a event and control blocks, power management timer. ACPI 6.4 §4.8.3. There is no SMI: the
  * machine is in ACPI mode from the start (SCI_EN reads 1, FADT SMI_CMD is 0). The reset register's port lies inside the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The KVM paravirtual interface (Linux Documentation/virt/kvm/x86: cpuid.rst, msr.rst, hypercalls.rst): kvmclock, steal
  * time, end-of-interrupt by memory, IPIs by hypercall, kick of a halted vCPU.

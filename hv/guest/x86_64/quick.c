@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * quick.c: the commonest exits to devices in few steps: a move between memory and a register, or of an immediate, in 64-bit code that was emulated
  * here before. Nothing is believed: the mode, the page tables that lead to the code and the code's bytes are compared with what they were

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The MC146818 real-time clock with 128 bytes of CMOS. The time is the host's wall clock at creation plus guest time plus
  * what the guest set. Flags are worked out when somebody looks; an event runs only while an interrupt is enabled,

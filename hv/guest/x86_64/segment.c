@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Descriptors and the loading of segment registers. APM vol 2 section 4.5 to 4.10; the names of
  * faults are the manuals'. */
 #include "segment.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Descriptor tables as the CPU reaches them: for hardware task switches and for emulated
  * instructions that load segments. APM vol 2 section 4.7 and 4.8, SDM vol 3 section 3.4. All of it

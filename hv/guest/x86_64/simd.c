@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* SIMD moves between a device and a register. The registers are in the XSAVE area's standard format (APM vol 2 §11.5.3). */
 #include "emulate.h"
 #include <hv/vm.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* String instructions (APM vol 3): each element through the same path as any access; REP is cut into pieces so that no exit takes long. */
 #include "emulate.h"
 

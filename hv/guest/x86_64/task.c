@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Hardware task switches, for engines that leave them to us. Intel SDM vol 3 §7.3; what the CPU has checked before the exit: §25.4.2.
  *

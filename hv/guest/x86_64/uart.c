@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * COM1: a 16550A whose line is the guest's console. Bytes leave at once, so the transmitter is always empty; input comes
  * from the console as the receive FIFO has room. PC16550D data sheet.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Guest page tables: linear to guest-physical addresses, as the CPU would (APM vol 2 §5), and the fetch of instructions
  * through them. Protection keys are not offered to guests.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the files of an x86 guest's CPU and machine share. "APM" is AMD's manual, "SDM" Intel's. */
 #pragma once
 #include <hv/guest.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The ISA and ACPI devices of one x86 VM. Private to hv/guest/x86_64. Each has its lock (LOCK_DEVICE) and a plain state. */
 #pragma once
 #include <hv/event.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The interrupt controllers of one x86 VM: LAPICs, IOAPIC, PIC pair, and what connects them. Private to hv/guest/x86_64. */
 #pragma once
 #include <hv/event.h>

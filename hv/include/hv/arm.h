@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ARM64 terms that an engine (EL2, later the translator) and hv/guest/aarch64 share. "Arm ARM" is DDI 0487, "GICv3" IHI 0069, "GICv2" IHI 0048.
  * vcpu_regs on ARM64: gpr[0..30] = X0..X30, pc, flags = PSTATE as SPSR_EL2 holds it (Arm ARM C5.2.19). SP_EL0 and SP_EL1 are

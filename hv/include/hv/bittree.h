@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A set of small numbers, as a bitmap with summaries above it: each operation looks at one word a level. The caller's lock. */
 #pragma once
 #include <hv/types.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* BLAKE2s (RFC 7693), unkeyed, with a digest of 32 bytes. No state but the caller's; any CPU, any context. */
 #pragma once
 #include <hv/types.h>

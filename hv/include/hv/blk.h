@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Block devices of the host (RAM disks now). Completion is an event, so nothing ever sleeps. */
 #pragma once
 #include <hv/event.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Memory that Trivet takes on behalf of one guest, beyond the guest's own RAM. Each kind has a limit from trivet.conf, and the
  * limits are set aside when the guest starts: a guest that uses all it may use takes nothing from others, or from the shell.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * trivet.conf, an INI file of two kinds of sections: [host], and [guest NAME] with a name of 1 to 31 of a-z A-Z 0-9 - _ .
  * Every error is reported at once, with line, value and what would be right; a guest with an error is left out and the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Consoles. The host has one line (serial, or framebuffer + nothing to type on); the shell and every guest have a console each, with an
  * output ring of 64 KiB that is replayed on attach. Ctrl-] returns to the shell. Functions: any CPU, from events and exit handlers.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The host's drivers, in the order of drivers/drivers.c. */
 #pragma once
 #include <hv/types.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Events: the only way to defer work, to wait, or to make another CPU do something. A function runs once for each
  * post, on the CPU ev->cpu, from that CPU's loop, with no lock held and interrupts disabled. It must return in about

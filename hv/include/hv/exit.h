@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Why a vCPU stopped, in words that every backend and every guest ISA share. */
 #pragma once
 #include <hv/types.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The files that the boot program read from the ESP. They stay in memory, read-only, until power-off. */
 #pragma once
 #include <hv/types.h>

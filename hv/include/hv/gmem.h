@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The only writer of a VM's stage 2 and of its IOMMU tables, so that they cannot differ; the only way to touch guest memory. */
 #pragma once
 #include <hv/pt.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the guest sees, chosen by the guest's ISA, never by the host's. All on the vCPU's own CPU unless stated. */
 #pragma once
 #include <hv/config.h>

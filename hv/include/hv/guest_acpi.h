@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ACPI tables for a guest, put together in a copy of the area of guest memory that will hold them (ACPI 6.4 §5.2). One CPU, while the
  * machine is built. Numbers are little-endian, lengths in bytes.

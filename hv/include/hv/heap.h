@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* newlib's malloc stands on this: a growing, contiguous virtual range backed by pmm pages. Any CPU; not from exceptions. */
 #pragma once
 #include <hv/types.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The host's PCI devices, found once at boot; constant afterwards. Implemented by drivers/pci. The virtual bus of guests is <hv/pci.h>.
  */

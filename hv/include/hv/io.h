@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Trapped ranges. Ops see an offset and their own device, never a global vCPU. */
 #pragma once
 #include <hv/exit.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What hv/vm needs of <arch/irq.h> and <arch/cpu.h>, which it must not include. */
 #pragma once
 #include <hv/types.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What a kernel's file says of itself. Pure functions, for the loaders' callers; the file is distrusted. */
 #pragma once
 #include <hv/config.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Spin locks. Hypervisor code runs with interrupts disabled, so there is no irqsave form.
  * A CPU may only take a lock whose level is higher than the highest it holds; debug builds check this and panic.

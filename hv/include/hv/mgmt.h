@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Management: the shell on the home console. CPU 0 only. */
 #pragma once
 #include <hv/types.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the host CPU needs against attacks by speculation and what is done, one line a class. The classes and the words are those of
  * Linux's files under /sys/devices/system/cpu/vulnerabilities (Documentation/admin-guide/hw-vuln), so that tools can compare them.

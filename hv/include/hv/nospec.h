@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Spectre variant 1: a CPU that predicts the outcome of a bound check runs on with an index that will fail it, and what it then loads
  * leaves traces in the caches. Where a guest steers an index, check it and then mask it:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Our own bug: stop everything and say why, with registers and a symbolised back trace, on the serial port and the framebuffer. */
 #pragma once
 #include <hv/types.h>

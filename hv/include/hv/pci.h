@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A guest's PCI Express bus: one bus of 32 functions (00:00.0 is the host bridge), configuration space by CF8/CFC (x86) and ECAM,
  * BARs, capability lists, MSI-X, INTx. PCI Local Bus spec 3.0 §6, PCIe base spec 5.0 §7.

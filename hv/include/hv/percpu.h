@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What each host CPU has of its own. this_cpu() is valid from the first C line on each CPU. */
 #pragma once
 #include <hv/event.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What an ARM64 machine consists of, in plain numbers, from ACPI (MADT, GTDT, MCFG, SPCR, DBG2, FADT) or, where there is none, from the
  * device tree. Implemented by hv/firmware and hv/firmware; constant after the boot step "firmware tables". Firmware may be broken: every length is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Physical pages: a buddy allocator (orders 0..18: 4 KiB..1 GiB) with a small per-CPU front for single pages. */
 #pragma once
 #include <hv/types.h>

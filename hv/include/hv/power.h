@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The end of the machine's run. Any CPU; guests are not asked: the shell stops them first. */
 #pragma once
 _Noreturn void hv_reboot(void);

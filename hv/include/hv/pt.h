@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* One page-table walker, many formats: host, EPT, NPT, stage 2, Sv48x4, VT-d, AMD-Vi, SMMU. */
 #pragma once
 #include <hv/lock.h>

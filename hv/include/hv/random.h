@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Random numbers. One pool gathers what nobody can predict: the firmware's generator (EFI_RNG_PROTOCOL, TRNG by SMCCC), the CPU's (RDRAND,
  * RNDR), and when devices interrupt. What is guessed easily, such as clocks, serial numbers and what is on the stick, never counts. Until 256

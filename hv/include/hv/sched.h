@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The scheduler: shares CPUs among vCPUs by weight (virtual run time), honours pinning, wakes onto an idle CPU, and lets a
  * CPU take a vCPU that waits longer elsewhere. One run queue per CPU. Time slices are 1.5 to 6 ms when vCPUs wait for the CPU.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Work for a guest that is not done by its vCPUs, and who pays for it: the guest. */
 #pragma once
 #include <hv/event.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the firmware says about the machine, for the log (DMTF DSP0134, SMBIOS 3.6). Implemented by drivers/smbios. */
 #pragma once
 #include <hv/acpi.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The last boot step. CPU 0. */
 #pragma once
 #include <hv/types.h>

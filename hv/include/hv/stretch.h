@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Stretches of hypervisor code with interrupts disabled: those that take too long are counted for each CPU, and told now and then. */
 #pragma once
 #include <hv/types.h>

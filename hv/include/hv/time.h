@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Time. One clock for all CPUs: monotonic nanoseconds since Trivet started. Implemented by arch/<isa>/timer.c and arch/common/clock.c. */
 #pragma once
 #include <hv/types.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Types and helpers that every module uses. Portable; no dependency on anything else of Trivet's. */
 #pragma once
 #include <errno.h>

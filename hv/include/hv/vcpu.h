@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A vCPU and the engine under it (VMX, SVM, EL2, HS and the translator implement vcpu_ops).
  * Departures from a copy-everything interface: run() leaves general registers in v->regs, where exit handlers read and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 /*
  * The version, such as "0.1 (g32c8f22, changed)": the number is raised by hand with CHANGELOG.md; the commit is what the tree

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A view is Trivet's address space with the RAM of one guest in it, at one window whose addresses are the guest's plus a constant. A CPU
  * is in the view of the guest whose exits or devices it works on; the direct map has no guest's RAM. So what has gone astray in Trivet

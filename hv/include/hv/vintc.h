@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Virtual interrupt controllers: LAPIC + IOAPIC + PIC, GIC, APLIC. */
 #pragma once
 #include <hv/types.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * virtio 1.2: the ring (hv/vio/virtqueue.c), the device (console.c, rng.c, blk.c) and the transport (virtio_pci.c) meet here.
  * Device work runs in the device's event on one CPU; registers are accessed on any vCPU's CPU. Guests are hostile: a ring that breaks the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Life of a VM. All calls on CPU 0's loop (mgmt's CPU) unless stated. */
 #pragma once
 #include <hv/charge.h>

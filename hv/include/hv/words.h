@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Words that people type: sizes, numbers, yes and no, and the nearest match for a mistyped one. Pure functions. */
 #pragma once
 #include <hv/types.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Names of an x86 guest's system registers, shared by the x86 backends and hv/guest/x86_64. MSR numbers are themselves. */
 #pragma once
 #include <hv/types.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * bench: what operations that leave the guest cost, in nanoseconds of the virtual counter: under QEMU's -icount that is
  * instructions. The counter moves in steps of 16, so that batches are measured. Prints `bench NAME MIN MEAN` for each; the cost

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * cpu: what a processor owes to software at EL1. ID registers and what they promise, registers and vector state kept over every
  * kind of exit, exceptions with their syndromes, loads from devices in every form, EL0, debug and performance registers.

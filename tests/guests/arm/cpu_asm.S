@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Instructions that cpu.c tries, vector state, and code for EL0. */
     .arch armv8-a+fp+simd
     .text

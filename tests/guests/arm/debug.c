@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * debug: breakpoints and watchpoints. With on=1 it sets one of each and meets them, again and again; with on=0 it turns monitor debugging on and
  * sets none: another guest's must not be there, though it runs the same code at the same addresses. Options: rounds=N.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * gic: the interrupt controller as software finds it: SGIs, a PPI, SPIs made pending by software, priorities, masking,
  * preemption, active state, both EOI modes, routing, LPIs through the ITS and its commands; GICv2 as far as it has these.

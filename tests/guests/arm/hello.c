@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* hello-flat, hello-image: says how it was booted and what it was given. Options: tick[=N] (prints for ever), reboot. */
 #include "lib/guest.h"
 

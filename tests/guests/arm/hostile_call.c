@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-call: HVC and SMC with garbage: every PSCI function with wild arguments, every range of SMCCC, random calls. Not those that end
  * this guest. Then CPUs are switched on at wild entry points. Options: seed=N, rounds=N.

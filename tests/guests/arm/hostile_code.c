@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-code: random instructions at EL1, with registers that point to RAM, devices and nowhere. The virtual timer looks after code
  * that loops. It need not survive; everybody else must. Options: seed=N, rounds=N.

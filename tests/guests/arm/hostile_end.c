@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-end: ways for a CPU to go away without a word, by a word in the command line; all CPUs do it.
  *   spin (interrupts off) wfi (interrupts off, nothing pending) wfe undefined (a handler that faults for ever) abort (stores to nothing,

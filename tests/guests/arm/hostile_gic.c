@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-gic: floods and nonsense for the interrupt controllers. Every part ends; the GIC, set up again, must then still work.
  * Options: rounds=N; storm (CPUs interrupt each other for ever: others must still run); seed=N; emulator.

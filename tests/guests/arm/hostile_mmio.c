@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-mmio: every kind of instruction against every kind of address that is not RAM. What happens to each is free (a value,
  * an exception); that the guest goes on afterwards, and everybody else, is the test. With at=ADDRESS and one of these words it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-sysreg: every encoding of MRS, MSR and SYS, with garbage; then what matters is put back. Each may give a value or an
  * exception; the guest, and everybody else, goes on. flip=REG (sctlr tcr mair ttbr vbar cpacr spsr tpidr mdscr daif) with val=N writes one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-timer: timers asked for too much: compare values in the past, the shortest periods, both timers on every CPU at once.
  * Afterwards they must still work. Options: rounds=N, storm (for ever).

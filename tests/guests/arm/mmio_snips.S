@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* One instruction each for hostile_mmio.c: every form of access to the address in X1. X0, X2, X3: data; X4 = 8 (an index); X5 = RAM. */
     .arch armv8.5-a+lse+simd+fp+crc+memtag+rcpc+sve
     .text

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* pci: enumeration by ECAM, narrow reads, sizes and moves of BARs, capability lists, absent functions. Options: emulator. */
 #include "lib/guest.h"
 

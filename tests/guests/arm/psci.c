@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * psci: PSCI (DEN0022) and SMCCC (DEN0028) as software finds them. Options: reset, reset2, off, suspend-reset: the way out to take at the end,
  * cpus=N (how many there must be), emulator.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * smp: every CPU of the device tree comes up by PSCI, computes, keeps its registers, answers SGIs of every kind, and sees the
  * others' TLB and instruction maintenance. Options: cpus=N (how many there must be), rounds=N.

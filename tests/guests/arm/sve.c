@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* sve: SVE's registers stay the same while others have the CPU; vectors of every length. Passes at once where there is no SVE. Options: rounds=N. */
 #include "lib/guest.h"
 

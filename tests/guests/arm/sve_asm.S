@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* For sve.c. x0: Z0 to Z31, x1: P0 to P15 and FFR, as many bytes as the vectors have now. */
         .arch   armv8.2-a+sve
         .macro  z_all op

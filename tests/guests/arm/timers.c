@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * timers: the virtual and the physical timer, each by compare value and by timer value, masked, in the past and far away; the
  * counters over all CPUs; the PL031's second. Options: permille=N (how far apart clocks may be), rounds=N.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A walk through the ACPI tables (ACPI 6.4, 5.2): RSDP, XSDT or RSDT, MADT, MCFG, FADT, and _S5_ by its bytes. */
 #include "guest.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Local APIC in both modes, the IOAPIC's two registers, and the masked PIC. */
 #include "guest.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the loader left: Multiboot 1, Multiboot 2 and PVH information, read into struct boot. */
 #include "guest.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Words and numbers of the command line. */
 #include <guest.h>
 

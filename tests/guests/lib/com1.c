@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Serial output on COM1 (polled), the debug-exit port, and memory. */
 #include "guest.h"
 

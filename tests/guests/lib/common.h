@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the tiny guests of every architecture share: command line, output and verdicts, PCI, CPUs that work for a test, and
  * the few words in which code that serves all of them asks its machine for time and interrupts.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The small library under the tiny guests: boot information, serial output, traps, APIC, SMP, ACPI, PCI.
  * Independent of the hypervisor, so that a guest can be tried on any PC emulator first.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Multiboot 2 header (Multiboot2 Specification 2.0, 3.1): no optional tags. */
     .section .boot, "ax"
     .code32

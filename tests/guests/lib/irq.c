@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Interrupts of devices, for code that every machine shares: a vector each for MSI-X and for the line. */
 #include "guest.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What a guest can prove of time although its CPU may be taken away between any two instructions. */
 #include <guest.h>
 

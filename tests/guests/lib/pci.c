@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* PCI functions, BARs and capabilities (PCI 3.0, 6). */
 #include <guest.h>
 

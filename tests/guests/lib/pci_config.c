@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* PCI configuration space through CF8/CFC (PCI 3.0, 3.2.2.3.2) or ECAM (PCIe 7.2.2). */
 #include "guest.h"
 

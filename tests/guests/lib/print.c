@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A small printf, the verdict lines, and strings. */
 #include <stdarg.h>
 #include <guest.h>

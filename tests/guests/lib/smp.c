@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The other CPUs: INIT and SIPI to each APIC of the MADT, then a loop that halts until there is work. */
 #include "guest.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * From a 32-bit loader (%eax = its magic, %ebx = its information) to 64-bit C: identity map of the first
  * 512 GiB where the CPU has 1 GiB pages, else of 4 GiB; then guest_start().

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The TSC against the PM timer (ACPI 4.8.2.1, 3.579545 MHz), or against PIT channel 2 where there is none. */
 #include "guest.h"
 

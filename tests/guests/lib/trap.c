@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* IDT, task-state segments, and trap_try(): run something that may fault and say what happened. */
 #include "guest.h"
 

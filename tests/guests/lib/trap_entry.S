@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* 256 interrupt gates. Each pushes a vector (and a zero where the CPU pushes no error code); see struct frame. */
     .text
     .code64

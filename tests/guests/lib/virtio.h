@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A modern virtio-pci driver (virtio 1.2), as plain as a test needs it: polled or by MSI-X, split and packed rings, indirect
  * descriptors, event index. Nothing is hidden: a hostile test reaches into the rings.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The instructions and constants the tiny guests use, named as the AMD manual (volumes 2 and 3) names them. */
 #ifndef GUEST_X86_H
 #define GUEST_X86_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The instructions and constants the ARM64 guests use, named as the Arm ARM (DDI 0487) names them. */
 #ifndef GUEST_ARM_H
 #define GUEST_ARM_H

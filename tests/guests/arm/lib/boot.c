@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the loader left: the device tree, read into struct boot; and memory. */
 #include "guest.h"
 

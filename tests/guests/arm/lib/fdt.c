@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Reads a flattened device tree (Devicetree Specification 0.4, 5) where it lies: no more than these guests need. */
 #include "guest.h"
 

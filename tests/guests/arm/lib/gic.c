@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* GICv3 (IHI 0069) by its system registers and GICv2 (IHI 0048) by its pages, as one; all interrupts in group 1 of GICv3. */
 #include "guest.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The small library under the tiny ARM64 guests: boot information from the device tree, PL011 output, traps, GIC, ITS, SMP by
  * PSCI, PCI. Independent of the hypervisor: QEMU's `virt` machine runs the guests too.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A raw flat image: entered at its first byte. */
     .section .head, "ax"
     .globl image_start, boot_protocol

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Interrupts of devices, for code that every machine shares: an LPI, or a v2m frame's SPI (SBSA 3, MSI_TYPER), and the lines. */
 #include "guest.h"
 

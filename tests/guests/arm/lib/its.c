@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The ITS (IHI 0069 5.3): tables, the command queue, and LPIs in the redistributors. */
 #include "guest.h"
 

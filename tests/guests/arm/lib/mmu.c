@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Stage 1 (Arm ARM D8): 39 bits of address from TTBR0, 4 KiB granule, so that level 1 is the root. Blocks of 1 GiB, all
  * identity: those that hold RAM are normal memory, the rest nGnRE. One GiB at MAP_BASE holds 4 KiB pages.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* PCI configuration space through ECAM (PCIe 7.2.2); BARs that no firmware has placed are placed in the 32-bit window. */
 #include "guest.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Serial output on the PL011 (DDI 0183, polled), the ways out, and memory. */
 #include "guest.h"
 

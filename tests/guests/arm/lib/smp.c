@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* PSCI, and with it the other CPUs: each waits for work in WFI. */
 #include "guest.h"
 

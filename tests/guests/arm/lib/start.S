@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * From the image's first byte (head_flat.S, head_image.S) to C: x0 = the device tree, at EL1 with the MMU off, at any address
  * that is a multiple of 64 KiB.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The virtual counter: CNTFRQ_EL0 says how fast it is. */
 #include "guest.h"
 
