@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* config.c: finds the file names in trivet.conf. What the values mean in full is for hv/conf/config.c. */
+/*
+ * config.c: finds the file names in trivet.conf. What the values mean in full is for
+ * hv/conf/config.c.
+ */
 #include "pure.h"
 
 #include <stdbool.h>
@@ -13,14 +16,20 @@ struct scan {
     void *ctx;
 };
 
-/* Where the file's name ends in the value: at none of these (the whole value), at a comma, or at white space. */
+/*
+ * Where the file's name ends in the value: at none of these (the whole value), at a comma, or at
+ * white space.
+ */
 static const struct {
     const char *key, *end;
 } file_keys[] = { { "kernel", "" }, { "initrd", "" }, { "disk", "," }, { "module", " \t" } };
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c; }
 
-/* Do the first n bytes agree, or all up to the end of both, in either case? As hv/conf/config.c reads names: both must see the same files. */
+/*
+ * Do the first n bytes agree, or all up to the end of both, in either case? As hv/conf/config.c
+ * reads names: both must see the same files.
+ */
 static bool same(const char *a, const char *b, size_t n)
 {
     size_t i = 0;

@@ -2,7 +2,10 @@
 /* date.c: the calendar. */
 #include "pure.h"
 
-/* Years are counted from March, so that the leap day comes last and the lengths of the months before it follow a line. */
+/*
+ * Years are counted from March, so that the leap day comes last and the lengths of the months
+ * before it follow a line.
+ */
 uint64_t date_days(uint64_t year, uint64_t month, uint64_t day)
 {
     uint64_t y = month < 3 ? year - 1 : year, m = month < 3 ? month + 9 : month - 3;

@@ -12,15 +12,15 @@ struct ehdr {
 };
 
 struct phdr {
-    uint32_t type, flags;               /* flags: 1 execute, 2 write, 4 read */
+    uint32_t type, flags; /* flags: 1 execute, 2 write, 4 read */
     uint64_t offset, vaddr, paddr, filesz, memsz, align;
 };
 
 static_assert(sizeof(struct ehdr) == 64 && sizeof(struct phdr) == 56, "ELF-64 headers");
 
 #define PT_LOAD 1
-#define PF_X    1u
-#define PF_W    2u
+#define PF_X 1u
+#define PF_W 2u
 
 static const struct phdr *segments(void)
 {
@@ -32,8 +32,9 @@ static bool elf_good(void)
     const struct ehdr *e = (const struct ehdr *)trivet_elf;
     uint64_t size = (uint64_t)(trivet_elf_end - trivet_elf);
 
-    return size > sizeof *e && e->ident[0] == 0x7f && e->ident[1] == 'E' && e->ident[4] == 2 && e->machine == elf_machine &&
-           e->phentsize == sizeof(struct phdr) && e->phoff < size && size - e->phoff >= e->phnum * sizeof(struct phdr);
+    return size > sizeof *e && e->ident[0] == 0x7f && e->ident[1] == 'E' && e->ident[4] == 2 &&
+           e->machine == elf_machine && e->phentsize == sizeof(struct phdr) && e->phoff < size &&
+           size - e->phoff >= e->phnum * sizeof(struct phdr);
 }
 
 static EFI_STATUS place(struct boot_info *bi, const struct phdr *p)

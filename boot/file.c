@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* file.c: reads trivet.conf and the files it names from the volume that the loader was started from. */
+/*
+ * file.c: reads trivet.conf and the files it names from the volume that the loader was started
+ * from.
+ */
 #include "loader.h"
 
-#define CHUNK      (4ull << 20)         /* one Read call; some firmware fails with very large ones */
+/* one Read call; some firmware fails with very large ones */
+#define CHUNK (4ull << 20)
 #define CONFIG_MAX (1ull << 20)
 
 static uint64_t cycles_per_ms;
@@ -12,10 +16,7 @@ struct reader {
     EFI_FILE_HANDLE root;
 };
 
-static uint64_t to_ms(uint64_t cycles)
-{
-    return cycles_per_ms ? cycles / cycles_per_ms : 0;
-}
+static uint64_t to_ms(uint64_t cycles) { return cycles_per_ms ? cycles / cycles_per_ms : 0; }
 
 static void calibrate(void)
 {
@@ -66,7 +67,8 @@ static EFI_STATUS read_all(EFI_FILE_HANDLE f, uint64_t at, uint64_t size)
 }
 
 /* The file's bytes in fresh pages with at least one zero byte after them. */
-static enum boot_file_status slurp(EFI_FILE_HANDLE root, const char *name, uint64_t max, uint64_t *phys, uint64_t *size)
+static enum boot_file_status slurp(EFI_FILE_HANDLE root, const char *name, uint64_t max,
+                                   uint64_t *phys, uint64_t *size)
 {
     CHAR16 path[BOOT_NAME_MAX + 2];
     EFI_FILE_HANDLE f;
@@ -123,7 +125,8 @@ static void add_file(void *ctx, const char *name, size_t len)
     struct boot_info *bi = r->bi;
 
     if (len >= BOOT_NAME_MAX) {
-        Print(L"  a file name of %ld characters is too long (at most %d)\r\n", len, BOOT_NAME_MAX - 1);
+        Print(L"  a file name of %ld characters is too long (at most %d)\r\n", len,
+              BOOT_NAME_MAX - 1);
         bi->files_dropped++;
         return;
     }
@@ -148,17 +151,21 @@ void load_files(struct boot_info *bi, EFI_HANDLE device)
 
     calibrate();
     if (!r.root) {
-        Print(L"trivet: the boot volume has no file system that the firmware can read: no trivet.conf, no guests\r\n");
+        Print(L"trivet: the boot volume has no file system that the firmware can read: no "
+              L"trivet.conf, no guests\r\n");
         return;
     }
-    enum boot_file_status st = slurp(r.root, "trivet.conf", CONFIG_MAX, &bi->config, &bi->config_size);
+    enum boot_file_status st =
+        slurp(r.root, "trivet.conf", CONFIG_MAX, &bi->config, &bi->config_size);
     if (st != BOOT_FILE_OK) {
         bi->config = 0;
         bi->config_size = 0;
-        Print(L"trivet: \\trivet.conf %s\r\n", st == BOOT_FILE_MISSING ? L"is not on the boot volume: starting without guests"
-                                                                    : L"cannot be read: starting without guests");
+        Print(L"trivet: \\trivet.conf %s\r\n",
+              st == BOOT_FILE_MISSING ? L"is not on the boot volume: starting without guests"
+                                      : L"cannot be read: starting without guests");
     } else {
-        Print(L"Trivet: trivet.conf, %ld bytes; reading the files that it names\r\n", bi->config_size);
+        Print(L"Trivet: trivet.conf, %ld bytes; reading the files that it names\r\n",
+              bi->config_size);
         config_files((const char *)bi->config, add_file, &r);
     }
     (void)r.root->Close(r.root);

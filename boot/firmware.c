@@ -6,7 +6,7 @@
 
 struct table_slot {
     EFI_GUID guid;
-    size_t offset;                      /* of the uint64_t in struct boot_info */
+    size_t offset; /* of the uint64_t in struct boot_info */
 };
 
 /* UEFI 2.10 section 4.6.1. A later line wins over an earlier one for the same slot. */
@@ -23,7 +23,10 @@ static uint32_t be32(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* Devicetree specification 0.4 section 5.2. Some firmware keeps it in memory that is free after ExitBootServices: it is copied. */
+/*
+ * Devicetree specification 0.4 section 5.2. Some firmware keeps it in memory that is free after
+ * ExitBootServices: it is copied.
+ */
 static void keep_fdt(struct boot_info *bi)
 {
     const uint8_t *fdt = (const uint8_t *)bi->fdt;
@@ -67,20 +70,25 @@ void find_framebuffer(struct boot_info *bi)
         bi->fb.format = BOOT_FB_BGRX;
 }
 
-/* EFI_MP_SERVICES_PROTOCOL, UEFI Platform Initialization 1.7 volume 2 section 13.4: the two calls that we use. */
+/*
+ * EFI_MP_SERVICES_PROTOCOL, UEFI Platform Initialization 1.7 volume 2 section 13.4: the two calls
+ * that we use.
+ */
 struct mp_info {
     UINT64 id;
-    UINT32 flags;                       /* bit 0 boot CPU, bit 1 enabled, bit 2 healthy */
+    UINT32 flags; /* bit 0 boot CPU, bit 1 enabled, bit 2 healthy */
     UINT32 location[9];
 };
 struct mp_services {
-    EFI_STATUS (EFIAPI *count)(struct mp_services *, UINTN *all, UINTN *enabled);
-    EFI_STATUS (EFIAPI *info)(struct mp_services *, UINTN index, struct mp_info *);
+    EFI_STATUS(EFIAPI *count)(struct mp_services *, UINTN *all, UINTN *enabled);
+    EFI_STATUS(EFIAPI *info)(struct mp_services *, UINTN index, struct mp_info *);
 };
 
 void find_cpus(struct boot_info *bi)
 {
-    EFI_GUID guid = { 0x3fdda605, 0xa76e, 0x4f46, { 0xad, 0x29, 0x12, 0xf4, 0x53, 0x1b, 0x3d, 0x08 } };
+    EFI_GUID guid = {
+        0x3fdda605, 0xa76e, 0x4f46, { 0xad, 0x29, 0x12, 0xf4, 0x53, 0x1b, 0x3d, 0x08 }
+    };
     struct mp_services *mp;
     UINTN all, enabled;
 
@@ -94,30 +102,38 @@ void find_cpus(struct boot_info *bi)
     }
 }
 
-/* UEFI 2.10 section 8.3: TimeZone is minutes west of UTC, or 2047 for "not told", which we take for UTC. */
+/*
+ * UEFI 2.10 section 8.3: TimeZone is minutes west of UTC, or 2047 for "not told", which we take for
+ * UTC.
+ */
 void find_time(struct boot_info *bi)
 {
     EFI_TIME t;
 
-    if (bad(ST->RuntimeServices->GetTime(&t, NULL)) || t.Year < 1998 || t.Year > 9999 || t.Month < 1 || t.Month > 12 || t.Day < 1)
+    if (bad(ST->RuntimeServices->GetTime(&t, NULL)) || t.Year < 1998 || t.Year > 9999 ||
+        t.Month < 1 || t.Month > 12 || t.Day < 1)
         return;
-    bi->wall_s = date_days(t.Year, t.Month, t.Day) * 86400 + t.Hour * 3600u + t.Minute * 60u + t.Second;
+    bi->wall_s =
+        date_days(t.Year, t.Month, t.Day) * 86400 + t.Hour * 3600u + t.Minute * 60u + t.Second;
     if (t.TimeZone >= -1440 && t.TimeZone <= 1440)
         bi->wall_s += (uint64_t)((int64_t)t.TimeZone * 60);
 }
 
 /* EFI_RNG_PROTOCOL, UEFI 2.10 section 37.5: the firmware's default algorithm. */
 struct rng_protocol {
-    EFI_STATUS (EFIAPI *info)(struct rng_protocol *, UINTN *size, EFI_GUID *list);
-    EFI_STATUS (EFIAPI *get)(struct rng_protocol *, EFI_GUID *algorithm, UINTN bytes, UINT8 *to);
+    EFI_STATUS(EFIAPI *info)(struct rng_protocol *, UINTN *size, EFI_GUID *list);
+    EFI_STATUS(EFIAPI *get)(struct rng_protocol *, EFI_GUID *algorithm, UINTN bytes, UINT8 *to);
 };
 
 void find_random(struct boot_info *bi)
 {
-    EFI_GUID guid = { 0x3152bca5, 0xeade, 0x433d, { 0x86, 0x2e, 0xc0, 0x1c, 0xdc, 0x29, 0x1f, 0x44 } };
+    EFI_GUID guid = {
+        0x3152bca5, 0xeade, 0x433d, { 0x86, 0x2e, 0xc0, 0x1c, 0xdc, 0x29, 0x1f, 0x44 }
+    };
     struct rng_protocol *rng;
 
-    if (bad(BS->LocateProtocol(&guid, NULL, (void **)&rng)) || bad(rng->get(rng, NULL, BOOT_RANDOM, bi->random)))
+    if (bad(BS->LocateProtocol(&guid, NULL, (void **)&rng)) ||
+        bad(rng->get(rng, NULL, BOOT_RANDOM, bi->random)))
         return;
     bi->random_bytes = BOOT_RANDOM;
 }

@@ -81,8 +81,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *systab)
 
     InitializeLib(image, systab);
     (void)BS->SetWatchdogTimer(0, 0, 0, NULL);
-    Print(L"Trivet: started by UEFI %d.%d (%s)\r\n", ST->Hdr.Revision >> 16, (ST->Hdr.Revision & 0xffff) / 10,
-          ST->FirmwareVendor);
+    Print(L"Trivet: started by UEFI %d.%d (%s)\r\n", ST->Hdr.Revision >> 16,
+          (ST->Hdr.Revision & 0xffff) / 10, ST->FirmwareVendor);
     const CHAR16 *missing = machine_check();
     if (missing) {
         Print(L"trivet: cannot run on this machine: %s\r\n", missing);

@@ -2,7 +2,7 @@
 /* memmap.c: the memory map: leaving boot services, then the map in our own words. */
 #include "loader.h"
 
-#define SLACK 64                        /* descriptors that later allocations may add */
+#define SLACK 64 /* descriptors that later allocations may add */
 
 static struct {
     void *raw;
@@ -89,7 +89,8 @@ EFI_STATUS memmap_each(EFI_STATUS (*fn)(void *ctx, uint64_t base, uint64_t len),
     for (UINTN i = 0; !bad(st) && i < map.size / map.stride; i++) {
         uint32_t k = kind_of(desc(i));
 
-        if (k != BOOT_MEM_MMIO && k != BOOT_MEM_RESERVED && k != BOOT_MEM_BAD && desc(i)->Attribute & EFI_MEMORY_WB)
+        if (k != BOOT_MEM_MMIO && k != BOOT_MEM_RESERVED && k != BOOT_MEM_BAD &&
+            desc(i)->Attribute & EFI_MEMORY_WB)
             st = fn(ctx, desc(i)->PhysicalStart, desc(i)->NumberOfPages << 12);
     }
     if (map.room)
@@ -124,7 +125,10 @@ EFI_STATUS memmap_exit_boot(struct boot_info *bi, EFI_HANDLE image)
     for (UINTN i = 0; i < map.size / map.stride; i++) {
         const EFI_MEMORY_DESCRIPTOR *d = desc(i);
 
-        n = ranges_insert(m, n, (struct boot_mem){ .base = d->PhysicalStart, .len = d->NumberOfPages << 12, .type = kind_of(d) });
+        n = ranges_insert(m, n,
+                          (struct boot_mem){ .base = d->PhysicalStart,
+                                             .len = d->NumberOfPages << 12,
+                                             .type = kind_of(d) });
     }
     bi->nmem = ranges_normalise(m, n, room);
     return EFI_SUCCESS;

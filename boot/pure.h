@@ -1,24 +1,33 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* pure.h: the loader's parts that need no firmware, so that they are tested as ordinary programs. */
+/*
+ * pure.h: the loader's parts that need no firmware, so that they are tested as ordinary programs.
+ */
 #ifndef BOOT_PURE_H
 #define BOOT_PURE_H
 
 #include "boot_info.h"
 
 /* config.c: calls `add(ctx, name, len)` for each file that the configuration text names. */
-void config_files(const char *text, void (*add)(void *ctx, const char *name, size_t len), void *ctx);
+void config_files(const char *text, void (*add)(void *ctx, const char *name, size_t len),
+                  void *ctx);
 
-/* ranges.c: inserts r into the n ranges at m (room for one more), ordered by base; returns n + 1. */
+/*
+ * ranges.c: inserts r into the n ranges at m (room for one more), ordered by base; returns n + 1.
+ */
 uint32_t ranges_insert(struct boot_mem *m, uint32_t n, struct boot_mem r);
 /*
- * Makes n ordered ranges disjoint, without empty ones, and joins neighbours of one type. Where two overlap, the one of the
- * higher type wins (enum boot_mem_type is in order of caution), so that nothing doubtful is taken for free memory.
- * `room`: ranges that fit at m, at least n; returns how many there are, at most `room`. 2 n are always enough. Where room
- * runs out, a range of a higher type takes in a part of a lower one: less memory is free, and none that is in doubt.
+ * Makes n ordered ranges disjoint, without empty ones, and joins neighbours of one type. Where two
+ * overlap, the one of the higher type wins (enum boot_mem_type is in order of caution), so that
+ * nothing doubtful is taken for free memory. `room`: ranges that fit at m, at least n; returns how
+ * many there are, at most `room`. 2 n are always enough. Where room runs out, a range of a higher
+ * type takes in a part of a lower one: less memory is free, and none that is in doubt.
  */
 uint32_t ranges_normalise(struct boot_mem *m, uint32_t n, uint32_t room);
 
-/* date.c: days from 1970-01-01 to a date of the Gregorian calendar, month 1 to 12, day 1 to 31; not before 1970. */
+/*
+ * date.c: days from 1970-01-01 to a date of the Gregorian calendar, month 1 to 12, day 1 to 31; not
+ * before 1970.
+ */
 uint64_t date_days(uint64_t year, uint64_t month, uint64_t day);
 
 #endif

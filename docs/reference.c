@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * reference: writes the reference pages of the documentation from the tables in the code, so that they cannot go stale.
- * `reference config` is the keys of trivet.conf; `reference console` is the commands, each with its answer for programs
- * from a shell that runs here, in an ordinary program, over a machine with two guests that do not run.
+ * reference: writes the reference pages of the documentation from the tables in the code, so that
+ * they cannot go stale. `reference config` is the keys of trivet.conf; `reference console` is the
+ * commands, each with its answer for programs from a shell that runs here, in an ordinary program,
+ * over a machine with two guests that do not run.
  */
 #include "arch/host/host.h"
 #include <arch/cpu.h>
@@ -48,11 +49,15 @@ static void section_of_keys(const char *section)
 
 static void config_page(void)
 {
-    printf("# trivet.conf\n\n"
-           "An INI file at the top of the stick. A line is `key = value`. A line that begins with `;` or `#` is a comment,\n"
-           "and so is what follows a blank and `;`. Sizes are numbers with K, M, G or T. Every mistake is told at once, with its line and what would be right; a guest with a mistake\n"
-           "is left out, and the others start. On the console, `config check` reads the file again, `config show` prints it,\n"
-           "and `help config KEY` explains a key.\n");
+    printf(
+        "# trivet.conf\n\n"
+        "An INI file at the top of the stick. A line is `key = value`. A line that begins with `;` "
+        "or `#` is a comment,\n"
+        "and so is what follows a blank and `;`. Sizes are numbers with K, M, G or T. Every "
+        "mistake is told at once, with its line and what would be right; a guest with a mistake\n"
+        "is left out, and the others start. On the console, `config check` reads the file again, "
+        "`config show` prints it,\n"
+        "and `help config KEY` explains a key.\n");
     section_of_keys("host");
     section_of_keys("guest NAME");
 }
@@ -124,26 +129,31 @@ static void answer(const struct command *c)
     const char *s;
 
     nshown = 0;
-    snprintf(typed, sizeof typed, "%s%s\r", c->name, c->guest ? " web" : strcmp(c->name, "config") == 0 ? " check" : "");
+    snprintf(typed, sizeof typed, "%s%s\r", c->name,
+             c->guest                         ? " web"
+             : strcmp(c->name, "config") == 0 ? " check"
+                                              : "");
     type(typed);
     s = strstr(shown, "{\"");
     if (!s)
         exit(1);
-    printf("\nFor programs, `%.*s` answers, for example:\n\n```json\n%.*s\n```\n", (int)strlen(typed) - 1, typed,
-           (int)strcspn(s, "\r\n"), s);
+    printf("\nFor programs, `%.*s` answers, for example:\n\n```json\n%.*s\n```\n",
+           (int)strlen(typed) - 1, typed, (int)strcspn(s, "\r\n"), s);
 }
 
 static void console_page(void)
 {
     boot();
-    printf("# The console\n\nThe serial line and the screen show a shell. `help` lists the commands. Tab completes, the arrow keys\n"
-           "recall, Ctrl-R searches, Ctrl-C gives up waiting, and Ctrl-] returns from a guest's console.\n"
+    printf("# The console\n\nThe serial line and the screen show a shell. `help` lists the "
+           "commands. Tab completes, the arrow keys\n"
+           "recall, Ctrl-R searches, Ctrl-C gives up waiting, and Ctrl-] returns from a guest's "
+           "console.\n"
            "Programs talk to it in JSON: see [the JSON protocol](json.md).\n");
     for (unsigned i = 0; i < ncommands; i++) {
         const struct command *c = &commands[i];
 
-        printf("\n## %s\n\n```text\n%s%s%s\n```\n\nIt does: %s. Example: `%s`.\n", c->name, c->name, *c->args ? " " : "", c->args,
-               c->help, c->example);
+        printf("\n## %s\n\n```text\n%s%s%s\n```\n\nIt does: %s. Example: `%s`.\n", c->name, c->name,
+               *c->args ? " " : "", c->args, c->help, c->example);
         if (can_run(c->name))
             answer(c);
     }

@@ -35,7 +35,10 @@ static int init_fb(const struct boot_info *bi)
     return have_fb ? fb_init(!have_serial) : -ENODEV;
 }
 
-/* Not a device, but the firmware's word on what machine this is: the first question about any fault. */
+/*
+ * Not a device, but the firmware's word on what machine this is: the first question about any
+ * fault.
+ */
 static int init_smbios(const struct boot_info *bi)
 {
     struct smbios_info s;
@@ -71,6 +74,7 @@ int drivers_init(const struct boot_info *bi)
             log_err("driver %s failed: error %d", drivers[i].name, -err);
     }
     if (!have_serial)
-        log_warn("no serial port was found: the log is on the screen%s%s, and nothing can be typed", have_fb ? ", a " : "", have_fb ? fb_name() : "");
+        log_warn("no serial port was found: the log is on the screen%s%s, and nothing can be typed",
+                 have_fb ? ", a " : "", have_fb ? fb_name() : "");
     return 0;
 }

@@ -4,7 +4,9 @@
 
 const struct guest_ops *guest_ops_for(enum isa isa)
 {
-    static const struct guest_ops *const known[ISA_COUNT] = { [ISA_X86_64] = &guest_x86, [ISA_AARCH64] = &guest_arm };
+    static const struct guest_ops *const known[ISA_COUNT] = {
+        [ISA_X86_64] = &guest_x86, [ISA_AARCH64] = &guest_arm
+    };
 
     return isa < ISA_COUNT ? known[isa] : NULL;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* main.c: from the boot program to the loop: a table of steps, each of which logs its time or stops with the reason in words. */
+/*
+ * main.c: from the boot program to the loop: a table of steps, each of which logs its time or stops
+ * with the reason in words.
+ */
 #include <arch/cpu.h>
 #include <arch/irq.h>
 #include <arch/mmu.h>
@@ -27,20 +30,20 @@
 #include <hv/vm.h>
 
 struct step {
-    const char *name;                  /* NULL: not worth a line */
+    const char *name; /* NULL: not worth a line */
     int (*fn)(struct boot_info *);
-    const char *remedy;                /* what the user can do when it fails */
+    const char *remedy; /* what the user can do when it fails */
 };
 
-static uint64_t took[32];              /* cycles of the steps before the clock runs */
+static uint64_t took[32]; /* cycles of the steps before the clock runs */
 
 static int say_hello(struct boot_info *bi)
 {
     struct pmm_stats s;
 
     pmm_stats(&s);
-    log_info("CPU: %s; memory: %llu MiB free of %llu MiB", arch_cpu_name(), (unsigned long long)(s.free / MIB),
-             (unsigned long long)(s.total / MIB));
+    log_info("CPU: %s; memory: %llu MiB free of %llu MiB", arch_cpu_name(),
+             (unsigned long long)(s.free / MIB), (unsigned long long)(s.total / MIB));
     if (bi->boot_path[0])
         log_info("started from %.*s", BOOT_NAME_MAX, bi->boot_path);
     return 0;
@@ -143,11 +146,14 @@ static int do_smp(struct boot_info *bi)
 static const struct step steps[] = {
     { "CPU", arch_early_init, "this CPU lacks something that Trivet needs; see the line above" },
     { "memory", do_pmm, "the firmware reports too little usable memory" },
-    { "address space", do_mmu, "Trivet's own page tables cannot be made, or do not protect it: see the line above" },
+    { "address space", do_mmu,
+      "Trivet's own page tables cannot be made, or do not protect it: see the line above" },
     { "heap", do_heap, "there is not enough memory" },
-    { "firmware tables", do_tables, "the firmware gives no usable tables: look for a newer firmware" },
+    { "firmware tables", do_tables,
+      "the firmware gives no usable tables: look for a newer firmware" },
     { "interrupts", do_irq, "the interrupt controller was not found: look for a newer firmware" },
-    { "clock", do_timer, "no usable clock was found: enable HPET or the ACPI PM timer in the firmware's setup" },
+    { "clock", do_timer,
+      "no usable clock was found: enable HPET or the ACPI PM timer in the firmware's setup" },
     { NULL, say_hello, "" },
     { NULL, do_random, "" },
     { "drivers", do_drivers, "" },
@@ -165,7 +171,8 @@ static void log_time(const struct step *s, uint64_t cycles)
 {
     uint64_t us = time_cycles_to_ns(cycles) / 1000;
 
-    log_info("boot: %s: %llu.%03llu ms", s->name, (unsigned long long)(us / 1000), (unsigned long long)(us % 1000));
+    log_info("boot: %s: %llu.%03llu ms", s->name, (unsigned long long)(us / 1000),
+             (unsigned long long)(us % 1000));
 }
 
 static void run_steps(struct boot_info *bi)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* start.c: the last boot step: defines the guests of trivet.conf and starts those that start by themselves. */
+/*
+ * start.c: the last boot step: defines the guests of trivet.conf and starts those that start by
+ * themselves.
+ */
 #include <hv/config.h>
 #include <hv/files.h>
 #include <hv/kernel.h>
@@ -18,7 +21,10 @@ static bool any_engine(void)
     return false;
 }
 
-/* A guest for another ISA is left out, with one line that says so. Where nothing runs at all, each guest may be tried and tells why not. */
+/*
+ * A guest for another ISA is left out, with one line that says so. Where nothing runs at all, each
+ * guest may be tried and tells why not.
+ */
 static bool for_this_machine(const struct guest_config *g)
 {
     uint64_t len = 0;
@@ -27,7 +33,8 @@ static bool for_this_machine(const struct guest_config *g)
 
     if (isa == ISA_COUNT || vcpu_backend(isa) || !any_engine())
         return true;
-    log_info("%s: left out: it is for %s, which this machine does not run", g->name, isa_names[isa]);
+    log_info("%s: left out: it is for %s, which this machine does not run", g->name,
+             isa_names[isa]);
     return false;
 }
 
@@ -59,7 +66,8 @@ int guests_start(void)
 {
     unsigned started = start_all();
 
-    log_info("starting %u of %u guests; `help` lists the commands, `console NAME` shows a guest", started, the_config.nguests);
+    log_info("starting %u of %u guests; `help` lists the commands, `console NAME` shows a guest",
+             started, the_config.nguests);
     log_set_console_level(the_config.host.log);
     shell_start();
     return 0;

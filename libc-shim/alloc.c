@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two entries of malloc that newlib 3.3.0's nano-mallocr.c gets wrong: its calloc does not notice when the product
- * overflows, and its realloc copies the new size out of the old, smaller block, past the end of the heap.
+ * Two entries of malloc that newlib 3.3.0's nano-mallocr.c gets wrong: its calloc does not notice
+ * when the product overflows, and its realloc copies the new size out of the old, smaller block,
+ * past the end of the heap.
  */
 #include <malloc.h>
 #include <stdlib.h>

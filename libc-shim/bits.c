@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* bits.c: what the compiler calls to count bits, in place of libgcc's, which on ARM64 uses SIMD registers: they hold a guest's state. */
+/*
+ * bits.c: what the compiler calls to count bits, in place of libgcc's, which on ARM64 uses SIMD
+ * registers: they hold a guest's state.
+ */
 #include <stdint.h>
 
 int __popcountdi2(int64_t);
@@ -15,7 +18,4 @@ int __popcountdi2(int64_t v)
     return (int)(x * 0x0101010101010101ull >> 56);
 }
 
-int __paritydi2(int64_t v)
-{
-    return __popcountdi2(v) & 1;
-}
+int __paritydi2(int64_t v) { return __popcountdi2(v) & 1; }

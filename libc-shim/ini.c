@@ -12,10 +12,7 @@ struct reader {
     int lineno;
 };
 
-static bool blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
+static bool blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
 
 static char *trim(char *s)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * memcpy for x86-64 in integer registers. newlib's stores past the caches from 256 bytes on, so that a guest would read its own
- * disk's data from memory; and it is called for a few bytes most of the time. rep movsq is what CPUs since 2012 copy best with.
+ * memcpy for x86-64 in integer registers. newlib's stores past the caches from 256 bytes on, so
+ * that a guest would read its own disk's data from memory; and it is called for a few bytes most of
+ * the time. rep movsq is what CPUs since 2012 copy best with.
  */
 .text
 .balign 16

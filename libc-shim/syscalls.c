@@ -14,7 +14,9 @@ void *_sbrk_r(struct _reent *r, ptrdiff_t increment);
 
 static struct spinlock malloc_lock = SPINLOCK_INIT(LOCK_HEAP);
 
-/* One for all CPUs: what we take of newlib keeps nothing in it but errno, which nobody here reads. */
+/*
+ * One for all CPUs: what we take of newlib keeps nothing in it but errno, which nobody here reads.
+ */
 struct _reent *__getreent(void)
 {
     static struct _reent reent; /* zeros: there is no stdio */
@@ -41,17 +43,8 @@ void *_sbrk_r(struct _reent *r, ptrdiff_t increment)
     return heap_sbrk(increment);
 }
 
-uint64_t heap_in_use(void)
-{
-    return (uint64_t)_mallinfo_r(__getreent()).uordblks;
-}
+uint64_t heap_in_use(void) { return (uint64_t)_mallinfo_r(__getreent()).uordblks; }
 
-uint64_t heap_cost(void *p)
-{
-    return _malloc_usable_size_r(__getreent(), p) + CHUNK_HEAD;
-}
+uint64_t heap_cost(void *p) { return _malloc_usable_size_r(__getreent(), p) + CHUNK_HEAD; }
 
-_Noreturn void abort(void)
-{
-    panic("abort() was called");
-}
+_Noreturn void abort(void) { panic("abort() was called"); }

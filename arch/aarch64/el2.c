@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* el2.c: ARM64's EL2 as an engine of vCPUs: finding out what it has, turning it on, loading vCPUs, their translations. */
+/*
+ * el2.c: ARM64's EL2 as an engine of vCPUs: finding out what it has, turning it on, loading vCPUs,
+ * their translations.
+ */
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/platform.h>
 #include <hv/vm.h>
-
 
 #include "el2.h"
 #include "el2_id.h"
@@ -15,16 +17,16 @@ struct el2_caps el2_caps;
 static struct vmids vmids;
 static struct spinlock id_lock = SPINLOCK_INIT(LOCK_DRIVER);
 
-#define CTR_IDC       (1ull << 28)
-#define CTR_DIC       (1ull << 29)
-#define HCRX_EL2      S3_4_C1_C2_2
-#define HFGRTR_EL2    S3_4_C1_C1_4
-#define HFGWTR_EL2    S3_4_C1_C1_5
-#define HFGITR_EL2    S3_4_C1_C1_6
-#define HDFGRTR_EL2   S3_4_C3_C1_4
-#define HDFGWTR_EL2   S3_4_C3_C1_5
-#define MPAM2_EL2     S3_4_C10_C5_0
-#define PAGES_ONE_BY_ONE 64u           /* beyond that, all of a VM's translations go */
+#define CTR_IDC (1ull << 28)
+#define CTR_DIC (1ull << 29)
+#define HCRX_EL2 S3_4_C1_C2_2
+#define HFGRTR_EL2 S3_4_C1_C1_4
+#define HFGWTR_EL2 S3_4_C1_C1_5
+#define HFGITR_EL2 S3_4_C1_C1_6
+#define HDFGRTR_EL2 S3_4_C3_C1_4
+#define HDFGWTR_EL2 S3_4_C3_C1_5
+#define MPAM2_EL2 S3_4_C10_C5_0
+#define PAGES_ONE_BY_ONE 64u /* beyond that, all of a VM's translations go */
 #define VTTBR_VMID_SHIFT 48
 
 /* ---- translations ---- */
@@ -81,15 +83,16 @@ static void flush_everything(void)
 }
 
 /*
- * Arm ARM B2.4.4 and D7.5: clean to the point of unification unless CTR_EL0.IDC says that this is not needed, invalidate instruction caches
- * unless DIC does.
+ * Arm ARM B2.4.4 and D7.5: clean to the point of unification unless CTR_EL0.IDC says that this is
+ * not needed, invalidate instruction caches unless DIC does.
  */
 void arch_sync_code(const void *from, uint64_t len)
 {
     uint64_t ctr = read_sysreg(ctr_el0), line = 4ull << (ctr >> 16 & 15);
 
     dsb_ishst();
-    for (uint64_t a = align_down((uint64_t)from, line); !(ctr & CTR_IDC) && a < (uint64_t)from + len; a += line)
+    for (uint64_t a = align_down((uint64_t)from, line);
+         !(ctr & CTR_IDC) && a < (uint64_t)from + len; a += line)
         __asm__ volatile("dc cvau, %0" : : "r"(a) : "memory");
     dsb_ish();
     if (!(ctr & CTR_DIC))
@@ -98,7 +101,10 @@ void arch_sync_code(const void *from, uint64_t len)
     isb();
 }
 
-/* pt.c: an entry was made a hole; a block of any size has one translation, or the pieces that a TLB makes of it. */
+/*
+ * pt.c: an entry was made a hole; a block of any size has one translation, or the pieces that a TLB
+ * makes of it.
+ */
 static void forget(struct pt *pt, uint64_t ia, uint64_t len)
 {
     const struct vm *vm = container_of(pt, struct vm, gmem.s2);
@@ -112,19 +118,19 @@ static void el2_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
 }
 
 /* The flush above reached every CPU. */
-static void el2_vcpu_tlb_flush(struct vcpu *v)
-{
-    (void)v;
-}
+static void el2_vcpu_tlb_flush(struct vcpu *v) { (void)v; }
 
 /* ---- the host ---- */
 
 #define ID_READ(m, n) [ID_INDEX(m, n)] = read_sysreg(S3_0_C0_C##m##_##n)
-#define ID_ROW(m) ID_READ(m, 0), ID_READ(m, 1), ID_READ(m, 2), ID_READ(m, 3), ID_READ(m, 4), ID_READ(m, 5), ID_READ(m, 6), ID_READ(m, 7)
+#define ID_ROW(m)                                                                             \
+    ID_READ(m, 0), ID_READ(m, 1), ID_READ(m, 2), ID_READ(m, 3), ID_READ(m, 4), ID_READ(m, 5), \
+        ID_READ(m, 6), ID_READ(m, 7)
 
 static void read_ids(uint64_t out[ID_COUNT])
 {
-    const uint64_t host[ID_COUNT] = { ID_ROW(1), ID_ROW(2), ID_ROW(3), ID_ROW(4), ID_ROW(5), ID_ROW(6), ID_ROW(7) };
+    const uint64_t host[ID_COUNT] = { ID_ROW(1), ID_ROW(2), ID_ROW(3), ID_ROW(4),
+                                      ID_ROW(5), ID_ROW(6), ID_ROW(7) };
 
     for (unsigned i = 0; i < ID_COUNT; i++)
         out[i] = id_guest_value(&el2_caps.policy, i, host[i]);
@@ -141,7 +147,8 @@ static void merge_ids(void)
         uint64_t both = id_common(i, el2_caps.id[i], here[i]);
 
         if (both != el2_caps.id[i])
-            log_warn("CPU %u lacks features of CPU 0: guests see %s as %llx", this_cpu()->id, id_name(i), (unsigned long long)both);
+            log_warn("CPU %u lacks features of CPU 0: guests see %s as %llx", this_cpu()->id,
+                     id_name(i), (unsigned long long)both);
         el2_caps.id[i] = both;
     }
     spin_unlock(&id_lock);
@@ -159,19 +166,23 @@ static uint64_t guest_hcr(void)
 {
     const struct el2_caps *c = &el2_caps;
 
-    return HCR_HOST | HCR_VM | HCR_SWIO | HCR_PTW | HCR_FB | HCR_BSU_IS | HCR_TWI | HCR_TID1 | HCR_TID3 | HCR_TSC | HCR_TIDCP | HCR_TACR |
-           HCR_TSW | HCR_TLOR | HCR_TERR | HCR_TEA | HCR_TID5 | (c->vhe ? HCR_E2H : 0) | (c->pauth ? HCR_APK | HCR_API : 0) |
+    return HCR_HOST | HCR_VM | HCR_SWIO | HCR_PTW | HCR_FB | HCR_BSU_IS | HCR_TWI | HCR_TID1 |
+           HCR_TID3 | HCR_TSC | HCR_TIDCP | HCR_TACR | HCR_TSW | HCR_TLOR | HCR_TERR | HCR_TEA |
+           HCR_TID5 | (c->vhe ? HCR_E2H : 0) | (c->pauth ? HCR_APK | HCR_API : 0) |
            (c->fwb ? HCR_FWB : 0);
 }
 
-/* Debug, performance monitors, profiling and trace are caught; HPMN gives EL1 all counters, which it cannot reach (D19.3). */
+/*
+ * Debug, performance monitors, profiling and trace are caught; HPMN gives EL1 all counters, which
+ * it cannot reach (D19.3).
+ */
 static uint64_t guest_mdcr(uint64_t dfr0)
 {
     unsigned pmu = id_field(dfr0, 8);
     uint64_t counters = pmu && pmu != 15 ? read_sysreg(pmcr_el0) >> 11 & 31 : 0;
 
-    return counters | MDCR_TDA | MDCR_TDOSA | MDCR_TDRA | MDCR_TPM | MDCR_TPMCR | (id_field(dfr0, 32) ? MDCR_TPMS : 0) |
-           (id_field(dfr0, 40) ? MDCR_TTRF : 0);
+    return counters | MDCR_TDA | MDCR_TDOSA | MDCR_TDRA | MDCR_TPM | MDCR_TPMCR |
+           (id_field(dfr0, 32) ? MDCR_TPMS : 0) | (id_field(dfr0, 40) ? MDCR_TTRF : 0);
 }
 
 static void read_caps(uint64_t mmfr0)
@@ -193,7 +204,8 @@ static void read_caps(uint64_t mmfr0)
     c->vtcr = stage2_vtcr((unsigned)min_u64(id_field(mmfr0, 0), 5), arm_features.vmid_bits == 16);
     c->hcr = guest_hcr();
     c->mdcr = guest_mdcr(dfr0);
-    c->policy = (struct id_policy){ .gicv3 = c->gic_version == 3, .sve = c->sve, .pauth = c->pauth };
+    c->policy =
+        (struct id_policy){ .gicv3 = c->gic_version == 3, .sve = c->sve, .pauth = c->pauth };
 }
 
 static int el2_probe(void)
@@ -204,7 +216,8 @@ static int el2_probe(void)
     if (err)
         return err;
     if (!granule_4k(mmfr0)) {
-        log_err("this CPU has no stage 2 with 4 KiB pages (ID_AA64MMFR0_EL1.TGran4_2): Trivet cannot run guests on it");
+        log_err("this CPU has no stage 2 with 4 KiB pages (ID_AA64MMFR0_EL1.TGran4_2): Trivet "
+                "cannot run guests on it");
         return -ENOTSUP;
     }
     read_caps(mmfr0);
@@ -213,9 +226,13 @@ static int el2_probe(void)
         return err;
     read_ids(el2_caps.id);
     vmid_init(&vmids, arm_features.vmid_bits, flush_everything);
-    log_info("EL2: %u-bit guest physical addresses%s in %u levels, %u-bit VMIDs, GICv%u interface%s%s%s", el2_caps.ipa_bits,
-             arm_features.pa_bits > 48 ? " (of the CPU's 52: more need LPA2 tables)" : "", stage2_format.levels, arm_features.vmid_bits,
-             el2_caps.gic_version, el2_caps.fwb ? ", forced write-back" : "", el2_caps.sve ? ", SVE" : "", el2_caps.pauth ? ", PAuth" : "");
+    log_info(
+        "EL2: %u-bit guest physical addresses%s in %u levels, %u-bit VMIDs, GICv%u interface%s%s%s",
+        el2_caps.ipa_bits,
+        arm_features.pa_bits > 48 ? " (of the CPU's 52: more need LPA2 tables)" : "",
+        stage2_format.levels, arm_features.vmid_bits, el2_caps.gic_version,
+        el2_caps.fwb ? ", forced write-back" : "", el2_caps.sve ? ", SVE" : "",
+        el2_caps.pauth ? ", PAuth" : "");
     return 0;
 }
 
@@ -233,7 +250,8 @@ static void set_traps(void)
     }
     if (id_has_mpam(read_sysreg(id_aa64pfr0_el1), read_sysreg(id_aa64pfr1_el1)))
         write_sysreg(MPAM2_EL2, MPAM2_TRAPS);
-    write_sysreg(cnthctl_el2, 0);      /* EL1PCTEN, EL1PCEN 0 in either layout: the physical timer is emulated */
+    /* EL1PCTEN, EL1PCEN 0 in either layout: the physical timer is emulated */
+    write_sysreg(cnthctl_el2, 0);
     write_sysreg(mdcr_el2, el2_caps.mdcr);
     write_sysreg(oslar_el1, 0);
     write_sysreg(vpidr_el2, read_sysreg(midr_el1));
@@ -282,10 +300,7 @@ static void el2_vm_fini(struct vm *vm)
     vm->arch = NULL;
 }
 
-static uint64_t first_hcr(void)
-{
-    return el2_caps.hcr | (el2_caps.fwb ? 0 : HCR_DC | HCR_TVM);
-}
+static uint64_t first_hcr(void) { return el2_caps.hcr | (el2_caps.fwb ? 0 : HCR_DC | HCR_TVM); }
 
 static void el2_vcpu_reset(struct vcpu *v)
 {
@@ -327,7 +342,10 @@ static void el2_vcpu_fini(struct vcpu *v)
     v->arch = NULL;
 }
 
-/* A vCPU's own TLB maintenance may reach only the CPU that it was on; another vCPU of its VM finds nothing of its there. */
+/*
+ * A vCPU's own TLB maintenance may reach only the CPU that it was on; another vCPU of its VM finds
+ * nothing of its there.
+ */
 static void forget_other_vcpu(struct el2_vm *m, const struct vcpu *v)
 {
     uint16_t *last = &m->last_vcpu[this_cpu()->id];
@@ -335,7 +353,7 @@ static void forget_other_vcpu(struct el2_vm *m, const struct vcpu *v)
     if (*last == v->id + 1)
         return;
     *last = (uint16_t)(v->id + 1);
-    el2_spectre_use();                 /* the VM's first load on this CPU is among these */
+    el2_spectre_use(); /* the VM's first load on this CPU is among these */
     __asm__ volatile("tlbi vmalle1\n\tic iallu" : : : "memory");
     dsb_nsh();
     isb();
@@ -361,7 +379,8 @@ static void el2_load(struct vcpu *v)
     el2_regs_load(s);
     el2_debug_load(s);
     el2_gic->load(&s->gic);
-    ((struct arm_gic_cpu *)v->vintc)->dirty |= ((struct arm_gic_cpu *)v->vintc)->used;   /* unload() left all empty */
+    /* unload() left all empty */
+    ((struct arm_gic_cpu *)v->vintc)->dirty |= ((struct arm_gic_cpu *)v->vintc)->used;
     gic->set_active(ARM_PPI_VTIMER, arm_vtimer_active(v));
     arm_vtimer_loaded(v);
 }
@@ -407,15 +426,9 @@ static bool never_ready(struct vcpu *v)
     return false;
 }
 
-static void no_irq_window(struct vcpu *v, bool on)
-{
-    (void)v, (void)on;
-}
+static void no_irq_window(struct vcpu *v, bool on) { (void)v, (void)on; }
 
-static void no_nmi_window(struct vcpu *v)
-{
-    (void)v;
-}
+static void no_nmi_window(struct vcpu *v) { (void)v; }
 
 static void el2_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
 {
@@ -441,13 +454,29 @@ static void el2_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
 }
 
 const struct vcpu_ops el2_ops = {
-    .name = "el2", .guest_isas = 1u << ISA_AARCH64, .s2 = &stage2_format,
-    .probe = el2_probe, .cpu_enable = el2_cpu_enable,
-    .vm_init = el2_vm_init, .vm_fini = el2_vm_fini,
-    .vcpu_init = el2_vcpu_init, .vcpu_fini = el2_vcpu_fini, .vcpu_reset = el2_vcpu_reset,
-    .load = el2_load, .unload = el2_unload, .run = el2_run,
-    .irq_ready = never_ready, .nmi_ready = never_ready, .irq_window = no_irq_window, .nmi_window = no_nmi_window,
-    .skip_insn = el2_skip_insn, .get_fpu_regs = el2_fp_get, .set_fpu_regs = el2_fp_set,
-    .get_sysreg = el2_get_sysreg, .set_sysreg = el2_set_sysreg,
-    .tlb_flush = el2_tlb_flush, .vcpu_tlb_flush = el2_vcpu_tlb_flush, .features = el2_features,
+    .name = "el2",
+    .guest_isas = 1u << ISA_AARCH64,
+    .s2 = &stage2_format,
+    .probe = el2_probe,
+    .cpu_enable = el2_cpu_enable,
+    .vm_init = el2_vm_init,
+    .vm_fini = el2_vm_fini,
+    .vcpu_init = el2_vcpu_init,
+    .vcpu_fini = el2_vcpu_fini,
+    .vcpu_reset = el2_vcpu_reset,
+    .load = el2_load,
+    .unload = el2_unload,
+    .run = el2_run,
+    .irq_ready = never_ready,
+    .nmi_ready = never_ready,
+    .irq_window = no_irq_window,
+    .nmi_window = no_nmi_window,
+    .skip_insn = el2_skip_insn,
+    .get_fpu_regs = el2_fp_get,
+    .set_fpu_regs = el2_fp_set,
+    .get_sysreg = el2_get_sysreg,
+    .set_sysreg = el2_set_sysreg,
+    .tlb_flush = el2_tlb_flush,
+    .vcpu_tlb_flush = el2_vcpu_tlb_flush,
+    .features = el2_features,
 };

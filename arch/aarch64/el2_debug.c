@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * el2_debug.c: breakpoints and watchpoints. Caught (MDCR_EL2.TDA) until the guest touches a debug register; then its values are put into the CPU,
- * and the guest goes on by itself. At unload() they go back to memory. Arm ARM D2, D19.3.
+ * el2_debug.c: breakpoints and watchpoints. Caught (MDCR_EL2.TDA) until the guest touches a debug
+ * register; then its values are put into the CPU, and the guest goes on by itself. At unload() they
+ * go back to memory. Arm ARM D2, D19.3.
  */
 #include "el2.h"
 #include "private.h"
@@ -10,11 +11,28 @@
 #define MDSCR_MDE (1ull << 15)
 
 /* DBGBVR<n>_EL1 is 2, 0, C0, Cn, 4; then BCR 5, WVR 6, WCR 7. */
-#define SIXTEEN(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
-#define PUT_B(n) if (n < el2_caps.breakpoints) { write_sysreg(S2_0_C0_C##n##_4, d->bvr[n]); write_sysreg(S2_0_C0_C##n##_5, d->bcr[n]); }
-#define PUT_W(n) if (n < el2_caps.watchpoints) { write_sysreg(S2_0_C0_C##n##_6, d->wvr[n]); write_sysreg(S2_0_C0_C##n##_7, d->wcr[n]); }
-#define GET_B(n) if (n < el2_caps.breakpoints) { d->bvr[n] = read_sysreg(S2_0_C0_C##n##_4); d->bcr[n] = read_sysreg(S2_0_C0_C##n##_5); }
-#define GET_W(n) if (n < el2_caps.watchpoints) { d->wvr[n] = read_sysreg(S2_0_C0_C##n##_6); d->wcr[n] = read_sysreg(S2_0_C0_C##n##_7); }
+#define SIXTEEN(X) \
+    X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define PUT_B(n)                                   \
+    if (n < el2_caps.breakpoints) {                \
+        write_sysreg(S2_0_C0_C##n##_4, d->bvr[n]); \
+        write_sysreg(S2_0_C0_C##n##_5, d->bcr[n]); \
+    }
+#define PUT_W(n)                                   \
+    if (n < el2_caps.watchpoints) {                \
+        write_sysreg(S2_0_C0_C##n##_6, d->wvr[n]); \
+        write_sysreg(S2_0_C0_C##n##_7, d->wcr[n]); \
+    }
+#define GET_B(n)                                   \
+    if (n < el2_caps.breakpoints) {                \
+        d->bvr[n] = read_sysreg(S2_0_C0_C##n##_4); \
+        d->bcr[n] = read_sysreg(S2_0_C0_C##n##_5); \
+    }
+#define GET_W(n)                                   \
+    if (n < el2_caps.watchpoints) {                \
+        d->wvr[n] = read_sysreg(S2_0_C0_C##n##_6); \
+        d->wcr[n] = read_sysreg(S2_0_C0_C##n##_7); \
+    }
 
 static void put(const struct el2_debug *d)
 {

@@ -4,9 +4,10 @@
  *
  * uint32_t el2_enter(struct vcpu_regs *regs, uint64_t *ia)
  *
- * ERET synchronises the context (Arm ARM D1.3.3), so that what load() and run() wrote holds in the guest. The vectors of lower exception levels
- * (entry.S) branch to el2_exit_*, with every general register the guest's and SP the host's, as el2_enter left it; or to el2_exit_*_saved, with
- * x0 and x1 on the stack already.
+ * ERET synchronises the context (Arm ARM D1.3.3), so that what load() and run() wrote holds in the
+ * guest. The vectors of lower exception levels (entry.S) branch to el2_exit_*, with every general
+ * register the guest's and SP the host's, as el2_enter left it; or to el2_exit_*_saved, with x0 and
+ * x1 on the stack already.
  */
 #include "sysreg.h"
 
@@ -116,7 +117,10 @@ el2_exit:
         str     x4, [x0, #REGS_PC]
         str     x5, [x0, #REGS_FLAGS]
         mov     x0, x1
-        /* What the guest left, and our key, steer no speculation of ours: x1 to x18 get what our stack has for x19 to x28. */
+        /*
+         * What the guest left, and our key, steer no speculation of ours: x1 to x18 get what our
+         * stack has for x19 to x28.
+         */
         ldp     x1, x2, [sp, #16]
         ldp     x3, x4, [sp, #32]
         ldp     x5, x6, [sp, #48]

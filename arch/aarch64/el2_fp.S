@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* el2_fp.S: moves FP, SIMD and SVE registers: the only code of the hypervisor's that touches them. Arm ARM C7, C8. */
+/*
+ * el2_fp.S: moves FP, SIMD and SVE registers: the only code of the hypervisor's that touches them.
+ * Arm ARM C7, C8.
+ */
         .arch   armv8.2-a+sve
 
         .text
@@ -49,7 +52,8 @@ el2_v_load:
 
         /* After the 32 Z registers come 16 predicates of an eighth of their length, then FFR. */
         .macro  z_all op
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, \
+                   16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
         \op     z\n, [x0, #\n, mul vl]
         .endr
         .endm

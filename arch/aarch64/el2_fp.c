@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * el2_fp.c: FP, SIMD and SVE state. The hypervisor uses general registers only, so that the guest's state stays in the CPU across exits. It
- * comes when the guest first touches it after a load(), caught by CPTR_EL2 (Arm ARM D19.2.35), and goes to memory at unload().
+ * el2_fp.c: FP, SIMD and SVE state. The hypervisor uses general registers only, so that the guest's
+ * state stays in the CPU across exits. It comes when the guest first touches it after a load(),
+ * caught by CPTR_EL2 (Arm ARM D19.2.35), and goes to memory at unload().
  */
 #include <hv/heap.h>
 #include <hv/percpu.h>
@@ -12,28 +13,32 @@
 #include "el2.h"
 #include "private.h"
 
-/* CPTR_EL2 without VHE: RES1 bits, and traps of FP and SIMD, SVE, SME, trace registers, activity monitors. */
-#define CPTR_RES1  0x32ffull
-#define CPTR_TZ    (1ull << 8)
-#define CPTR_TFP   (1ull << 10)
-#define CPTR_TSM   (1ull << 12)
-#define CPTR_TTA   (1ull << 20)
+/*
+ * CPTR_EL2 without VHE: RES1 bits, and traps of FP and SIMD, SVE, SME, trace registers, activity
+ * monitors.
+ */
+#define CPTR_RES1 0x32ffull
+#define CPTR_TZ (1ull << 8)
+#define CPTR_TFP (1ull << 10)
+#define CPTR_TSM (1ull << 12)
+#define CPTR_TTA (1ull << 20)
 /* With VHE it is laid out as CPACR_EL1: two bits each, 3 for "no trap". */
-#define CPTR_ZEN   (3ull << 16)
-#define CPTR_FPEN  (3ull << 20)
+#define CPTR_ZEN (3ull << 16)
+#define CPTR_FPEN (3ull << 20)
 #define CPTR_VHE_TTA (1ull << 28)
-#define CPTR_TAM   (1ull << 30)
+#define CPTR_TAM (1ull << 30)
 
 #define V_BYTES 512u
 #define ZCR_LEN 15u
 
-#define ZCR_EL2     S3_4_C1_C2_0
-#define ZCR_EL1     S3_0_C1_C2_0
-#define ZCR_EL12    S3_5_C1_C2_0
+#define ZCR_EL2 S3_4_C1_C2_0
+#define ZCR_EL1 S3_0_C1_C2_0
+#define ZCR_EL12 S3_5_C1_C2_0
 
 static void cptr(bool fp, bool sve)
 {
-    uint64_t nvhe = CPTR_RES1 | CPTR_TSM | CPTR_TTA | CPTR_TAM | (fp ? 0 : CPTR_TFP) | (sve ? 0 : CPTR_TZ);
+    uint64_t nvhe =
+        CPTR_RES1 | CPTR_TSM | CPTR_TTA | CPTR_TAM | (fp ? 0 : CPTR_TFP) | (sve ? 0 : CPTR_TZ);
     uint64_t vhe = CPTR_VHE_TTA | CPTR_TAM | (fp ? CPTR_FPEN : 0) | (sve ? CPTR_ZEN : 0);
 
     write_sysreg(cptr_el2, el2_caps.vhe ? vhe : nvhe);
@@ -53,7 +58,9 @@ static void set_zcr_el1(uint64_t val)
         write_sysreg(ZCR_EL1, val);
 }
 
-/* The longest vectors that the CPU has (D19.2.161); every guest may choose shorter ones in ZCR_EL1. */
+/*
+ * The longest vectors that the CPU has (D19.2.161); every guest may choose shorter ones in ZCR_EL1.
+ */
 int el2_fp_probe(void)
 {
     el2_caps.vl = 16;
@@ -105,7 +112,10 @@ void el2_fp_reset(struct el2_vcpu *s)
     memset(s->fp.area, 0, area_size());
 }
 
-/* The state is in the CPU already when only SVE was caught: the vectors' upper parts are zero, as every write to a V register leaves them. */
+/*
+ * The state is in the CPU already when only SVE was caught: the vectors' upper parts are zero, as
+ * every write to a V register leaves them.
+ */
 static void begin_sve(struct el2_fp *f)
 {
     el2_z_clear();
@@ -158,7 +168,9 @@ void el2_fp_unload(struct el2_vcpu *s)
 
 /* ---- from outside: FPCR, FPSR, ZCR_EL1, whether SVE was used, then V or Z, P and FFR ---- */
 
-struct fp_head { uint64_t fpcr, fpsr, zcr, sve; };
+struct fp_head {
+    uint64_t fpcr, fpsr, zcr, sve;
+};
 
 int el2_fp_get(struct vcpu *v, void *state, size_t *len)
 {
@@ -188,7 +200,11 @@ int el2_fp_set(struct vcpu *v, const void *state, size_t len)
         return -EINVAL;
     if (s->fp.live)
         cptr(false, false);
-    s->fp = (struct el2_fp){ .area = s->fp.area, .fpcr = head.fpcr, .fpsr = head.fpsr, .zcr = head.zcr, .sve = head.sve != 0 };
+    s->fp = (struct el2_fp){ .area = s->fp.area,
+                             .fpcr = head.fpcr,
+                             .fpsr = head.fpsr,
+                             .zcr = head.zcr,
+                             .sve = head.sve != 0 };
     memcpy(s->fp.area, (const uint8_t *)state + sizeof head, area_size());
     return 0;
 }

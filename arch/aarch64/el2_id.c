@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * el2_id.c: the policy for ID registers. Fields are four bits wide; a row's `most` holds, field by field, the highest value that a guest
- * may see: 0 hides a feature, f passes the host's value. Most fields count upwards; `sgn` marks those where f means "not there" (D19.1.3).
- * Hidden: what needs state that the engine does not switch (MTE, SME, PMU, SPE, trace, AMU, MPAM, RAS error records, SCXTNUM, TCR2 ...), what needs
- * HCRX_EL2 (LS64, MOPS, XS), nested virtualisation, EL3, LORegions, timed WFE and WFI.
+ * el2_id.c: the policy for ID registers. Fields are four bits wide; a row's `most` holds, field by
+ * field, the highest value that a guest may see: 0 hides a feature, f passes the host's value. Most
+ * fields count upwards; `sgn` marks those where f means "not there" (D19.1.3). Hidden: what needs
+ * state that the engine does not switch (MTE, SME, PMU, SPE, trace, AMU, MPAM, RAS error records,
+ * SCXTNUM, TCR2 ...), what needs HCRX_EL2 (LS64, MOPS, XS), nested virtualisation, EL3, LORegions,
+ * timed WFE and WFI.
  */
 #include <hv/arm.h>
 
@@ -11,7 +13,11 @@
 
 #define ALL UINT64_MAX
 
-struct id_rule { uint8_t index; const char *name; uint64_t most, sgn; };
+struct id_rule {
+    uint8_t index;
+    const char *name;
+    uint64_t most, sgn;
+};
 
 static const struct id_rule rules[] = {
     /* AArch32, of use at EL0 only. */
@@ -120,20 +126,12 @@ uint64_t id_guest_value(const struct id_policy *p, unsigned index, uint64_t host
     uint64_t v = r ? limit(r, host) : 0;
 
     switch (index) {
-    case ID_AA64PFR0:
-        return clear(clear(v, p->gicv3, 0xfull << 24), p->sve, 0xfull << 32);
-    case ID_AA64ZFR0:
-        return clear(v, p->sve, ALL);
-    case ID_AA64ISAR1:             /* APA, API, GPA, GPI */
-        return clear(v, p->pauth, 0xff000ff0ull);
-    case ID_AA64ISAR2:             /* GPA3, APA3, PAC_frac */
-        return clear(v, p->pauth, 0x0f00ff00ull);
-    default:
-        return v;
+    case ID_AA64PFR0: return clear(clear(v, p->gicv3, 0xfull << 24), p->sve, 0xfull << 32);
+    case ID_AA64ZFR0: return clear(v, p->sve, ALL);
+    case ID_AA64ISAR1: /* APA, API, GPA, GPI */ return clear(v, p->pauth, 0xff000ff0ull);
+    case ID_AA64ISAR2: /* GPA3, APA3, PAC_frac */ return clear(v, p->pauth, 0x0f00ff00ull);
+    default: return v;
     }
 }
 
-bool id_has_mpam(uint64_t pfr0, uint64_t pfr1)
-{
-    return (pfr0 >> 40 & 15) || (pfr1 >> 16 & 15);
-}
+bool id_has_mpam(uint64_t pfr0, uint64_t pfr1) { return (pfr0 >> 40 & 15) || (pfr1 >> 16 & 15); }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * el2_regs.c: EL1's system registers: in the CPU while their vCPU is loaded, else in memory. With VHE they are reached by their EL12 and
- * EL02 names, without by their own (Arm ARM D19.1.2); both names are here and nowhere else.
+ * el2_regs.c: EL1's system registers: in the CPU while their vCPU is loaded, else in memory. With
+ * VHE they are reached by their EL12 and EL02 names, without by their own (Arm ARM D19.1.2); both
+ * names are here and nowhere else.
  */
 #include <hv/percpu.h>
 
@@ -11,38 +12,29 @@
 #include "private.h"
 
 #define MRS_TEXT(a, b, c, d, e) "S" #a "_" #b "_C" #c "_C" #d "_" #e
-#define RAW_READ(a, b, c, d, e) ({ uint64_t raw_; __asm__ volatile("mrs %0, " MRS_TEXT(a, b, c, d, e) : "=r"(raw_) : : "memory"); raw_; })
-#define RAW_WRITE(a, b, c, d, e, val) __asm__ volatile("msr " MRS_TEXT(a, b, c, d, e) ", %0" : : "rZ"((uint64_t)(val)) : "memory")
+#define RAW_READ(a, b, c, d, e)                                                         \
+    ({                                                                                  \
+        uint64_t raw_;                                                                  \
+        __asm__ volatile("mrs %0, " MRS_TEXT(a, b, c, d, e) : "=r"(raw_) : : "memory"); \
+        raw_;                                                                           \
+    })
+#define RAW_WRITE(a, b, c, d, e, val) \
+    __asm__ volatile("msr " MRS_TEXT(a, b, c, d, e) ", %0" : : "rZ"((uint64_t)(val)) : "memory")
 
 #define LOAD_NVHE(name, a, b, c, d, e, v) RAW_WRITE(a, b, c, d, e, sys[R_##name]);
-#define LOAD_VHE(name, a, b, c, d, e, v)  RAW_WRITE(a, v, c, d, e, sys[R_##name]);
+#define LOAD_VHE(name, a, b, c, d, e, v) RAW_WRITE(a, v, c, d, e, sys[R_##name]);
 #define SAVE_NVHE(name, a, b, c, d, e, v) sys[R_##name] = RAW_READ(a, b, c, d, e);
-#define SAVE_VHE(name, a, b, c, d, e, v)  sys[R_##name] = RAW_READ(a, v, c, d, e);
+#define SAVE_VHE(name, a, b, c, d, e, v) sys[R_##name] = RAW_READ(a, v, c, d, e);
 
-bool el2_loaded(const struct vcpu *v)
-{
-    return this_cpu()->loaded == v;
-}
+bool el2_loaded(const struct vcpu *v) { return this_cpu()->loaded == v; }
 
-static void load_el1(const uint64_t *sys)
-{
-    EL1_REGS(LOAD_NVHE)
-}
+static void load_el1(const uint64_t *sys) { EL1_REGS(LOAD_NVHE) }
 
-static void load_el12(const uint64_t *sys)
-{
-    EL1_REGS(LOAD_VHE)
-}
+static void load_el12(const uint64_t *sys) { EL1_REGS(LOAD_VHE) }
 
-static void save_el1(uint64_t *sys)
-{
-    EL1_REGS(SAVE_NVHE)
-}
+static void save_el1(uint64_t *sys) { EL1_REGS(SAVE_NVHE) }
 
-static void save_el12(uint64_t *sys)
-{
-    EL1_REGS(SAVE_VHE)
-}
+static void save_el12(uint64_t *sys) { EL1_REGS(SAVE_VHE) }
 
 /* The table walks that TCR_EL1 allows begin when everything else is in place. */
 void el2_regs_load(const struct el2_vcpu *s)
@@ -79,17 +71,29 @@ void el2_regs_save(struct el2_vcpu *s)
 
 /* ---- one register ---- */
 
-#define READ_ONE(name, a, b, c, d, e, v)  case R_##name: return el2_caps.vhe ? RAW_READ(a, v, c, d, e) : RAW_READ(a, b, c, d, e);
-#define WRITE_ONE(name, a, b, c, d, e, v) case R_##name: if (el2_caps.vhe) RAW_WRITE(a, v, c, d, e, val); else RAW_WRITE(a, b, c, d, e, val); break;
-#define INDEX_ONE(name, a, b, c, d, e, v) case ARM_SYSREG(a, b, c, d, e): return R_##name;
+#define READ_ONE(name, a, b, c, d, e, v) \
+    case R_##name:                       \
+        return el2_caps.vhe ? RAW_READ(a, v, c, d, e) : RAW_READ(a, b, c, d, e);
+#define WRITE_ONE(name, a, b, c, d, e, v)  \
+    case R_##name:                         \
+        if (el2_caps.vhe)                  \
+            RAW_WRITE(a, v, c, d, e, val); \
+        else                               \
+            RAW_WRITE(a, b, c, d, e, val); \
+        break;
+#define INDEX_ONE(name, a, b, c, d, e, v) \
+    case ARM_SYSREG(a, b, c, d, e): return R_##name;
 
 static uint64_t hw_read(enum el2_reg r)
 {
     switch (r) {
-    EL1_REGS(READ_ONE)
-    PAUTH_REGS(READ_ONE)
-    RAS_REGS(READ_ONE)
-    case R_APIAKEYLO_EL1: case R_APIAKEYHI_EL1: case R_COUNT: break;    /* in_hw(): never asked for */
+        EL1_REGS(READ_ONE)
+        PAUTH_REGS(READ_ONE)
+        RAS_REGS(READ_ONE)
+    /* in_hw(): never asked for */
+    case R_APIAKEYLO_EL1:
+    case R_APIAKEYHI_EL1:
+    case R_COUNT: break;
     }
     return 0;
 }
@@ -97,14 +101,19 @@ static uint64_t hw_read(enum el2_reg r)
 static void hw_write(enum el2_reg r, uint64_t val)
 {
     switch (r) {
-    EL1_REGS(WRITE_ONE)
-    PAUTH_REGS(WRITE_ONE)
-    RAS_REGS(WRITE_ONE)
-    case R_APIAKEYLO_EL1: case R_APIAKEYHI_EL1: case R_COUNT: break;
+        EL1_REGS(WRITE_ONE)
+        PAUTH_REGS(WRITE_ONE)
+        RAS_REGS(WRITE_ONE)
+    case R_APIAKEYLO_EL1:
+    case R_APIAKEYHI_EL1:
+    case R_COUNT: break;
     }
 }
 
-/* Registers that the CPU does not have, and whose access would be undefined, keep what is in memory. */
+/*
+ * Registers that the CPU does not have, and whose access would be undefined, keep what is in
+ * memory.
+ */
 static bool in_hw(const struct vcpu *v, enum el2_reg r)
 {
     if (!el2_loaded(v))
@@ -129,10 +138,10 @@ void el2_reg_set(struct vcpu *v, enum el2_reg r, uint64_t val)
 int el2_reg_index(uint32_t id)
 {
     switch (id) {
-    EL1_REGS(INDEX_ONE)
-    PAUTH_IA_REGS(INDEX_ONE)
-    PAUTH_REGS(INDEX_ONE)
-    RAS_REGS(INDEX_ONE)
+        EL1_REGS(INDEX_ONE)
+        PAUTH_IA_REGS(INDEX_ONE)
+        PAUTH_REGS(INDEX_ONE)
+        RAS_REGS(INDEX_ONE)
     default: return -ENOENT;
     }
 }
@@ -163,17 +172,14 @@ static bool get_loaded_timer(const struct vcpu *v, uint32_t id, uint64_t *val)
     return true;
 }
 
-static bool is_vreg(uint32_t id)
-{
-    return id >= ARM_VREG(0, 0) && id <= ARM_VREG(31, 1);
-}
+static bool is_vreg(uint32_t id) { return id >= ARM_VREG(0, 0) && id <= ARM_VREG(31, 1); }
 
 int el2_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
 {
     unsigned index;
     int r;
 
-    if (id == ARM_ICH_VMCR_EL2) {      /* first: it is asked for at each wake-up */
+    if (id == ARM_ICH_VMCR_EL2) { /* first: it is asked for at each wake-up */
         *val = el2_loaded(v) ? el2_gic->vmcr() : el2_of(v)->gic.vmcr;
         return 0;
     }
@@ -231,10 +237,13 @@ int el2_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
 
 /* ---- reset, Arm ARM D1.2 and the reset values of D19 ---- */
 
-#define SCTLR_EL1_RESET 0x30d00800ull   /* RES1 bits; MMU, caches and checks off */
-#define VMPIDR_RES1     (1ull << 31)
+#define SCTLR_EL1_RESET 0x30d00800ull /* RES1 bits; MMU, caches and checks off */
+#define VMPIDR_RES1 (1ull << 31)
 
-/* What belongs to the machine rather than to the CPU's state stays: MPIDR_EL1 and the offset of the virtual count. */
+/*
+ * What belongs to the machine rather than to the CPU's state stays: MPIDR_EL1 and the offset of the
+ * virtual count.
+ */
 void el2_regs_reset(struct vcpu *v)
 {
     struct el2_vcpu *s = el2_of(v);
@@ -245,7 +254,7 @@ void el2_regs_reset(struct vcpu *v)
     s->sys[R_VMPIDR_EL2] = mpidr ? mpidr : VMPIDR_RES1 | v->id;
     s->sys[R_CNTVOFF_EL2] = voff;
     memset(&v->regs, 0, sizeof v->regs);
-    v->regs.flags = PSTATE_DAIF | 5;   /* EL1h */
+    v->regs.flags = PSTATE_DAIF | 5; /* EL1h */
     if (el2_loaded(v))
         el2_regs_load(s);
 }

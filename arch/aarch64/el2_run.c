@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * el2_run.c: one stretch of guest time, and what its end means. Arm ARM D1.3 (exceptions), D19.2.37 (ESR_EL2).
+ * el2_run.c: one stretch of guest time, and what its end means. Arm ARM D1.3 (exceptions), D19.2.37
+ * (ESR_EL2).
  *
  * An exception that the guest is to see itself is made by hv/guest/aarch64/inject.c.
  */
@@ -19,10 +20,10 @@ typedef void exit_fn(struct vcpu *, struct vcpu_exit *);
 #define PAR_F 1ull
 #define PAR_PA 0x000ffffffffff000ull
 
-#define SPSR_SS   (1ull << 21)
+#define SPSR_SS (1ull << 21)
 #define SPSR_BTYPE (3ull << 10)
 #define SPSR_AA32 (1ull << 4)
-#define SPSR_T    (1ull << 5)
+#define SPSR_T (1ull << 5)
 
 /* AArch32 Thumb: IT[1:0] are bits 26:25, IT[7:2] bits 15:10 (G1.10). Only EL0 can be in AArch32. */
 static uint64_t it_advance(uint64_t spsr)
@@ -104,8 +105,9 @@ static void exit_sve(struct vcpu *v, struct vcpu_exit *e)
 /* ---- aborts ---- */
 
 /*
- * The page that the guest's own stage 1 gives for an address. Its tables may have changed since the fault: then the instruction is simply
- * tried again. AT leaves its answer in PAR_EL1, which is the guest's (C6.2.25).
+ * The page that the guest's own stage 1 gives for an address. Its tables may have changed since the
+ * fault: then the instruction is simply tried again. AT leaves its answer in PAR_EL1, which is the
+ * guest's (C6.2.25).
  */
 static bool find_page(uint64_t va, uint64_t *page)
 {
@@ -129,21 +131,27 @@ static void reflect(struct vcpu *v, struct vcpu_exit *e, unsigned fsc)
 
 static void external(struct vcpu *v, struct vcpu_exit *e)
 {
-    vm_log(v->vm, LOG_WARN, "vCPU %u at %llx: the memory system answered with an error (syndrome %llx)", v->id,
+    vm_log(v->vm, LOG_WARN,
+           "vCPU %u at %llx: the memory system answered with an error (syndrome %llx)", v->id,
            (unsigned long long)v->regs.pc, (unsigned long long)e->syndrome);
     reflect(v, e, FSC_EXTERNAL);
 }
 
-#define SCTLR_BIG_ENDIAN (3ull << 24)   /* EE, E0E */
-#define TO_FAULT_STATUS  21             /* there they make a status that is not plain: one test serves both */
+#define SCTLR_BIG_ENDIAN (3ull << 24) /* EE, E0E */
+/* there they make a status that is not plain: one test serves both */
+#define TO_FAULT_STATUS 21
 
-/* Whether accesses of EL1, or of EL0, are big-endian: then the instruction is taken apart, for the syndrome does not count bytes that way. */
+/*
+ * Whether accesses of EL1, or of EL0, are big-endian: then the instruction is taken apart, for the
+ * syndrome does not count bytes that way.
+ */
 static inline uint64_t big_endian(void)
 {
     return (el2_caps.vhe ? read_sysreg(S3_5_C1_C0_0) : read_sysreg(sctlr_el1)) & SCTLR_BIG_ENDIAN;
 }
 
-static __attribute__((noinline)) void other_abort(struct vcpu *v, struct vcpu_exit *e, uint64_t far, uint64_t hpfar)
+static __attribute__((noinline)) void other_abort(struct vcpu *v, struct vcpu_exit *e, uint64_t far,
+                                                  uint64_t hpfar)
 {
     uint64_t page;
 
@@ -154,18 +162,13 @@ static __attribute__((noinline)) void other_abort(struct vcpu *v, struct vcpu_ex
         else
             e->reason = EXIT_NONE;
         __attribute__((fallthrough));
-    case ABORT_MEM:
-        e->mem.decoded = e->mem.decoded && !big_endian();
-        return;
-    case ABORT_EXTERNAL:
-        external(v, e);
-        return;
+    case ABORT_MEM: e->mem.decoded = e->mem.decoded && !big_endian(); return;
+    case ABORT_EXTERNAL: external(v, e); return;
     case ABORT_CONFLICT:
         el2_flush_vm(v->vm->arch);
         e->reason = EXIT_NONE;
         return;
-    case ABORT_OTHER:
-        reflect(v, e, e->syndrome & 63);
+    case ABORT_OTHER: reflect(v, e, e->syndrome & 63);
     }
 }
 
@@ -181,17 +184,23 @@ static void exit_abort(struct vcpu *v, struct vcpu_exit *e)
 
 /* Classes between those with a name are nothing that a guest shall have. */
 static exit_fn *const handlers[EC_COUNT] = {
-    [0] = exit_undefined, [EC_WFX] = exit_wfx, [2 ... 6] = exit_undefined, [EC_FP] = exit_fp, [8 ... 0x15] = exit_undefined,
-    [EC_HVC64] = exit_hvc, [EC_SMC64] = exit_smc, [EC_SYSREG] = exit_sysreg, [EC_SVE] = exit_sve, [0x1a ... 0x1f] = exit_undefined,
-    [EC_IABT_LOW] = exit_abort, [0x21 ... 0x23] = exit_undefined, [EC_DABT_LOW] = exit_abort, [0x25 ... 0x3f] = exit_undefined,
+    [0] = exit_undefined,          [EC_WFX] = exit_wfx,
+    [2 ... 6] = exit_undefined,    [EC_FP] = exit_fp,
+    [8 ... 0x15] = exit_undefined, [EC_HVC64] = exit_hvc,
+    [EC_SMC64] = exit_smc,         [EC_SYSREG] = exit_sysreg,
+    [EC_SVE] = exit_sve,           [0x1a ... 0x1f] = exit_undefined,
+    [EC_IABT_LOW] = exit_abort,    [0x21 ... 0x23] = exit_undefined,
+    [EC_DABT_LOW] = exit_abort,    [0x25 ... 0x3f] = exit_undefined,
 };
 
 /* ---- SErrors ---- */
 
 static void serror(struct vcpu *v, uint64_t iss)
 {
-    vm_log(v->vm, LOG_WARN, "vCPU %u at %llx: an asynchronous error of the memory system (SError, syndrome %llx) is passed to the guest", v->id,
-           (unsigned long long)v->regs.pc, (unsigned long long)iss);
+    vm_log(v->vm, LOG_WARN,
+           "vCPU %u at %llx: an asynchronous error of the memory system (SError, syndrome %llx) is "
+           "passed to the guest",
+           v->id, (unsigned long long)v->regs.pc, (unsigned long long)iss);
     arm_raise_serror(v, iss & ESR_SERROR_ISS);
 }
 
@@ -207,8 +216,8 @@ bool el2_host_serror(struct arm_frame *f)
 }
 
 /*
- * What the guest did may be answered by an SError only now. They are masked while we run; with the barrier all of this guest's have come, and
- * are its own, before another guest has the CPU.
+ * What the guest did may be answered by an SError only now. They are masked while we run; with the
+ * barrier all of this guest's have come, and are its own, before another guest has the CPU.
  */
 void el2_serror_window(struct vcpu *v)
 {
@@ -230,8 +239,8 @@ static __attribute__((noinline)) uint32_t deferred(struct vcpu *v, uint64_t disr
 }
 
 /*
- * Where the CPU has RAS, an ESB at each exit tells at once, and for little, what the guest left behind (Arm ARM A2.2, "RAS"). Returns kind, so
- * that nothing has to be kept over the rare call.
+ * Where the CPU has RAS, an ESB at each exit tells at once, and for little, what the guest left
+ * behind (Arm ARM A2.2, "RAS"). Returns kind, so that nothing has to be kept over the rare call.
  */
 static inline uint32_t check_deferred(struct vcpu *v, uint32_t kind)
 {

@@ -13,15 +13,17 @@
 #include "spectre.h"
 
 /* entry.S: one set of vectors for each way out of a guest. */
-extern const uint8_t arm_vectors[], arm_vectors_loop[], arm_vectors_clrbhb[], arm_vectors_call_1[], arm_vectors_call_3[];
+extern const uint8_t arm_vectors[], arm_vectors_loop[], arm_vectors_clrbhb[], arm_vectors_call_1[],
+    arm_vectors_call_3[];
 
 static struct spinlock lock = SPINLOCK_INIT(LOCK_DRIVER);
-static struct spectre_plan all;        /* the least of all CPUs */
-static uint32_t cpus;                  /* that have been looked at */
+static struct spectre_plan all; /* the least of all CPUs */
+static uint32_t cpus;           /* that have been looked at */
 
 static const uint8_t *const vectors[AT_EXIT_COUNT] = {
-    [AT_EXIT_NONE] = arm_vectors, [AT_EXIT_LOOP] = arm_vectors_loop, [AT_EXIT_CLRBHB] = arm_vectors_clrbhb,
-    [AT_EXIT_CALL_1] = arm_vectors_call_1, [AT_EXIT_CALL_3] = arm_vectors_call_3,
+    [AT_EXIT_NONE] = arm_vectors,          [AT_EXIT_LOOP] = arm_vectors_loop,
+    [AT_EXIT_CLRBHB] = arm_vectors_clrbhb, [AT_EXIT_CALL_1] = arm_vectors_call_1,
+    [AT_EXIT_CALL_3] = arm_vectors_call_3,
 };
 
 static bool merge(const struct spectre_plan *p)
@@ -40,35 +42,41 @@ static bool merge(const struct spectre_plan *p)
 static void tell(const struct spectre_plan *p)
 {
     static const char *const state[] = { "open to it", "mitigated", "not affected" };
-    static const char *const way[] = { "nothing", "a loop of branches", "CLRBHB", "the firmware's WORKAROUND_1", "the firmware's WORKAROUND_3" };
+    static const char *const way[] = { "nothing", "a loop of branches", "CLRBHB",
+                                       "the firmware's WORKAROUND_1",
+                                       "the firmware's WORKAROUND_3" };
     bool open = p->v2 == SPECTRE_OPEN || p->bhb == SPECTRE_OPEN || p->v4 == SPECTRE_OPEN;
 
-    hv_log(open ? LOG_WARN : LOG_INFO, "CPU %u: Spectre v2: %s; branch history: %s; v4: %s%s; at each exit: %s", this_cpu()->id, state[p->v2],
-              state[p->bhb], state[p->v4], open ? " (newer firmware may help)" : "", way[p->at_exit]);
+    hv_log(open ? LOG_WARN : LOG_INFO,
+           "CPU %u: Spectre v2: %s; branch history: %s; v4: %s%s; at each exit: %s", this_cpu()->id,
+           state[p->v2], state[p->bhb], state[p->v4], open ? " (newer firmware may help)" : "",
+           way[p->at_exit]);
 }
 
 void el2_spectre_cpu_enable(void)
 {
     const struct spectre_cpu c = {
-        .midr = (uint32_t)read_sysreg(midr_el1), .pfr0 = read_sysreg(id_aa64pfr0_el1), .pfr1 = read_sysreg(id_aa64pfr1_el1),
-        .isar2 = read_sysreg(ID_AA64ISAR2_EL1), .mmfr1 = read_sysreg(id_aa64mmfr1_el1),
-        .wa1 = smccc_arch_feature(SMCCC_ARCH_WORKAROUND_1), .wa2 = smccc_arch_feature(SMCCC_ARCH_WORKAROUND_2),
+        .midr = (uint32_t)read_sysreg(midr_el1),
+        .pfr0 = read_sysreg(id_aa64pfr0_el1),
+        .pfr1 = read_sysreg(id_aa64pfr1_el1),
+        .isar2 = read_sysreg(ID_AA64ISAR2_EL1),
+        .mmfr1 = read_sysreg(id_aa64mmfr1_el1),
+        .wa1 = smccc_arch_feature(SMCCC_ARCH_WORKAROUND_1),
+        .wa2 = smccc_arch_feature(SMCCC_ARCH_WORKAROUND_2),
         .wa3 = smccc_arch_feature(SMCCC_ARCH_WORKAROUND_3),
     };
     struct spectre_plan p = spectre_plan(&c);
 
     if (c.wa2 == 0)
-        (void)psci_call(SMCCC_ARCH_WORKAROUND_2, 1, 0, 0);     /* as the firmware began; nobody turns it off */
+        /* as the firmware began; nobody turns it off */
+        (void)psci_call(SMCCC_ARCH_WORKAROUND_2, 1, 0, 0);
     arm_this()->at_exit = p.at_exit;
     arm_this()->bhb_loops = p.loops;
     if (merge(&p))
         tell(&p);
 }
 
-static bool wanted(void)
-{
-    return the_config.host.mitigations != MITIGATIONS_OFF;
-}
+static bool wanted(void) { return the_config.host.mitigations != MITIGATIONS_OFF; }
 
 void el2_spectre_use(void)
 {
@@ -85,11 +93,16 @@ static uint32_t answer(uint8_t state)
     return state == SPECTRE_MITIGATED && wanted() ? ARM_WORKAROUND_CALL : ARM_WORKAROUND_ABSENT;
 }
 
-/* Where v4 is the firmware's to mitigate it always is, for every guest; with SSBS it is the guest's own choice, and there is nothing to call. */
+/*
+ * Where v4 is the firmware's to mitigate it always is, for every guest; with SSBS it is the guest's
+ * own choice, and there is nothing to call.
+ */
 void el2_spectre_answers(uint32_t regs[4])
 {
     regs[0] = answer(all.v2);
-    regs[1] = all.v4 == SPECTRE_SAFE || (all.v4 == SPECTRE_MITIGATED && !all.ssbs) ? ARM_WORKAROUND_NOT_NEEDED : ARM_WORKAROUND_ABSENT;
+    regs[1] = all.v4 == SPECTRE_SAFE || (all.v4 == SPECTRE_MITIGATED && !all.ssbs)
+                  ? ARM_WORKAROUND_NOT_NEEDED
+                  : ARM_WORKAROUND_ABSENT;
     regs[2] = answer(all.bhb);
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* el2_sysregs.c: the table of el2_sysregs.h, sorted. Arm ARM C5.3, C5.4 and D19; encodings op0, op1, CRn, CRm, op2. */
+/*
+ * el2_sysregs.c: the table of el2_sysregs.h, sorted. Arm ARM C5.3, C5.4 and D19; encodings op0,
+ * op1, CRn, CRm, op2.
+ */
 #include <hv/arm.h>
 
 #include "el2_sysregs.h"
@@ -11,7 +14,8 @@ const struct sysreg_trap sysreg_traps[] = {
     { ONE(1, 0, 7, 6, 2), "DC ISW", TRAP_SET_WAY },
     { ONE(1, 0, 7, 10, 2), "DC CSW", TRAP_SET_WAY },
     { ONE(1, 0, 7, 14, 2), "DC CISW", TRAP_SET_WAY },
-    { RANGE(2, 0, 0, 0, 0, 0, 15, 7), "DBGBVR<n>_EL1 .. DBGWCR<n>_EL1, MDSCR_EL1, MDCCINT_EL1", TRAP_DEBUG },
+    { RANGE(2, 0, 0, 0, 0, 0, 15, 7), "DBGBVR<n>_EL1 .. DBGWCR<n>_EL1, MDSCR_EL1, MDCCINT_EL1",
+      TRAP_DEBUG },
     { ONE(2, 0, 1, 0, 0), "MDRAR_EL1", TRAP_RAZ },
     { ONE(2, 0, 1, 0, 4), "OSLAR_EL1", TRAP_RAZ_WI },
     { ONE(2, 0, 1, 1, 4), "OSLSR_EL1", TRAP_OSLSR },
@@ -40,7 +44,8 @@ const struct sysreg_trap sysreg_traps[] = {
     { RANGE(3, 0, 9, 9, 0, 9, 14, 7), "PMS*_EL1, TRB*_EL1, PMINTEN*_EL1, PMMIR_EL1", TRAP_UNDEF },
     { ONE(3, 0, 10, 2, 0), "MAIR_EL1", TRAP_VM },
     { ONE(3, 0, 10, 3, 0), "AMAIR_EL1", TRAP_VM },
-    { RANGE(3, 0, 10, 4, 0, 10, 4, 7), "LORSA_EL1, LOREA_EL1, LORN_EL1, LORC_EL1, LORID_EL1", TRAP_UNDEF },
+    { RANGE(3, 0, 10, 4, 0, 10, 4, 7), "LORSA_EL1, LOREA_EL1, LORN_EL1, LORC_EL1, LORID_EL1",
+      TRAP_UNDEF },
     { ONE(3, 0, 13, 0, 1), "CONTEXTIDR_EL1", TRAP_VM },
     { ONE(3, 0, 13, 0, 7), "SCXTNUM_EL1", TRAP_UNDEF },
     { ONE(3, 1, 0, 0, 4), "GMID_EL1", TRAP_UNDEF },
@@ -50,7 +55,8 @@ const struct sysreg_trap sysreg_traps[] = {
     { ONE(3, 3, 13, 0, 5), "TPIDR2_EL0", TRAP_UNDEF },
     { ONE(3, 3, 13, 0, 7), "SCXTNUM_EL0", TRAP_UNDEF },
     { RANGE(3, 3, 13, 2, 0, 13, 15, 7), "AM*_EL0", TRAP_UNDEF },
-    { RANGE(3, 3, 14, 8, 0, 14, 15, 7), "PMEVCNTR<n>_EL0, PMEVTYPER<n>_EL0, PMCCFILTR_EL0", TRAP_UNDEF },
+    { RANGE(3, 3, 14, 8, 0, 14, 15, 7), "PMEVCNTR<n>_EL0, PMEVTYPER<n>_EL0, PMCCFILTR_EL0",
+      TRAP_UNDEF },
 };
 const unsigned sysreg_trap_count = ARRAY_SIZE(sysreg_traps);
 

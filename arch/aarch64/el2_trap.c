@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* el2_trap.c: what a guest's access to a caught system register does: the acts of el2_sysregs.c's table. */
+/*
+ * el2_trap.c: what a guest's access to a caught system register does: the acts of el2_sysregs.c's
+ * table.
+ */
 #include <hv/pt.h>
 
 #include "el2.h"
 #include "el2_sysregs.h"
 #include "private.h"
 
-#define OSLSR_OSLM1 8u                 /* the OS lock is implemented; bit 1, OSLK, would say that it is locked */
+/* the OS lock is implemented; bit 1, OSLK, would say that it is locked */
+#define OSLSR_OSLM1 8u
 #define SCTLR_EL1_M 1ull
 
 typedef bool act_fn(struct vcpu *, struct vcpu_exit *);
@@ -43,10 +47,7 @@ static bool act_id(struct vcpu *v, struct vcpu_exit *e)
     return read_only(v, e, el2_caps.id[e->sysreg.id - ARM_SYSREG(3, 0, 0, ID_FIRST_CRM, 0)]);
 }
 
-static bool act_raz(struct vcpu *v, struct vcpu_exit *e)
-{
-    return read_only(v, e, 0);
-}
+static bool act_raz(struct vcpu *v, struct vcpu_exit *e) { return read_only(v, e, 0); }
 
 static bool act_raz_wi(struct vcpu *v, struct vcpu_exit *e)
 {
@@ -62,15 +63,14 @@ static bool act_undef(struct vcpu *v, struct vcpu_exit *e)
     return undefined(v);
 }
 
-static bool act_oslsr(struct vcpu *v, struct vcpu_exit *e)
-{
-    return read_only(v, e, OSLSR_OSLM1);
-}
+static bool act_oslsr(struct vcpu *v, struct vcpu_exit *e) { return read_only(v, e, OSLSR_OSLM1); }
 
 /*
- * Without FWB the guest's memory is made cacheable for as long as its MMU is off (HCR_EL2.DC), so that what the loaders and the guest's other CPUs
- * wrote is seen without cache maintenance. The write that turns the MMU on is waited for (TVM); from then on the registers are the guest's, unless
- * it has cleaned caches by set and way, which nobody can do for it: such a guest is watched for good.
+ * Without FWB the guest's memory is made cacheable for as long as its MMU is off (HCR_EL2.DC), so
+ * that what the loaders and the guest's other CPUs wrote is seen without cache maintenance. The
+ * write that turns the MMU on is waited for (TVM); from then on the registers are the guest's,
+ * unless it has cleaned caches by set and way, which nobody can do for it: such a guest is watched
+ * for good.
  */
 static void follow_mmu(struct vcpu *v, uint64_t sctlr)
 {
@@ -121,7 +121,7 @@ static bool act_debug(struct vcpu *v, struct vcpu_exit *e)
 
     (void)e;
     if (s->dbg_live)
-        return undefined(v);       /* caught for another reason: not there */
+        return undefined(v); /* caught for another reason: not there */
     el2_debug_give(s);
     return true;
 }
@@ -129,8 +129,9 @@ static bool act_debug(struct vcpu *v, struct vcpu_exit *e)
 bool el2_trap_sysreg(struct vcpu *v, struct vcpu_exit *e)
 {
     static act_fn *const acts[TRAP_ACTS] = {
-        [TRAP_FORWARD] = act_forward, [TRAP_ID] = act_id, [TRAP_RAZ_WI] = act_raz_wi, [TRAP_RAZ] = act_raz, [TRAP_UNDEF] = act_undef,
-        [TRAP_OSLSR] = act_oslsr, [TRAP_SET_WAY] = act_set_way, [TRAP_VM] = act_vm, [TRAP_DEBUG] = act_debug,
+        [TRAP_FORWARD] = act_forward, [TRAP_ID] = act_id,       [TRAP_RAZ_WI] = act_raz_wi,
+        [TRAP_RAZ] = act_raz,         [TRAP_UNDEF] = act_undef, [TRAP_OSLSR] = act_oslsr,
+        [TRAP_SET_WAY] = act_set_way, [TRAP_VM] = act_vm,       [TRAP_DEBUG] = act_debug,
     };
 
     return acts[sysreg_trap_act(e->sysreg.id)](v, e);

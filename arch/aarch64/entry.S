@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * entry.S: where the loader jumps to (x0 = struct boot_info, in the direct map), the exception vectors of EL2, and the code that every
- * further CPU starts with. Interrupts are masked, always: see irq.c. Stacks are given by C.
+ * entry.S: where the loader jumps to (x0 = struct boot_info, in the direct map), the exception
+ * vectors of EL2, and the code that every further CPU starts with. Interrupts are masked, always:
+ * see irq.c. Stacks are given by C.
  */
 #include "sysreg.h"
 
 #define FRAME_SIZE  288                 /* struct arm_frame */
-#define STACK_BIT   15                  /* set in every address of a stack, clear in the 32 KiB below it (mmu.c) */
+/* set in every address of a stack, clear in the 32 KiB below it (mmu.c) */
+#define STACK_BIT   15
 
         .macro  adrl reg, symbol
         adrp    \reg, \symbol
@@ -37,7 +39,10 @@ _start: hint    #38                     /* BTI JC */
 2:      wfi
         b       2b
 
-/* Pointer authentication's key A for instructions, this CPU: the host's. Returns 0 where the CPU has none. */
+/*
+ * Pointer authentication's key A for instructions, this CPU: the host's. Returns 0 where the CPU
+ * has none.
+ */
 load_host_key:
         adrl    x1, arm_host_key
         ldp     x2, x3, [x1]
@@ -49,13 +54,15 @@ load_host_key:
 1:      ret
 
 /*
- * Vectors (Arm ARM D1.3.1.4). From EL2 itself: a frame on the stack, then arm_trap(); on an overflown stack that ends on another one.
- * Interrupts are never unmasked at EL2, so that only faults, and SErrors where the engine lets them come, arrive here.
+ * Vectors (Arm ARM D1.3.1.4). From EL2 itself: a frame on the stack, then arm_trap(); on an
+ * overflown stack that ends on another one. Interrupts are never unmasked at EL2, so that only
+ * faults, and SErrors where the engine lets them come, arrive here.
  */
         .macro  from_el2 kind
         .balign 128
         sub     sp, sp, #FRAME_SIZE
-        add     sp, sp, x0              /* looks at SP with no register to spare: sp + x0 and back */
+        /* looks at SP with no register to spare: sp + x0 and back */
+        add     sp, sp, x0
         sub     x0, sp, x0
         tbz     x0, #STACK_BIT, 1f
         sub     x0, sp, x0
@@ -74,7 +81,10 @@ load_host_key:
         b       \target
         .endm
 
-        /* What a guest's branches have taught is dropped before the first indirect one of ours: spectre.h says which way. */
+        /*
+         * What a guest's branches have taught is dropped before the first indirect one of ours:
+         * spectre.h says which way.
+         */
         .macro  from_guest_loop target
         .balign 128
         stp     x0, x1, [sp, #-16]!
@@ -145,7 +155,10 @@ load_host_key:
         vectors arm_vectors_call_1, from_guest_call_1
         vectors arm_vectors_call_3, from_guest_call_3
 
-/* x0 = the bad SP, SP = the sum of that and x0, x1 in TPIDR_EL0. This is the end: a guest's registers serve as notepad. */
+/*
+ * x0 = the bad SP, SP = the sum of that and x0, x1 in TPIDR_EL0. This is the end: a guest's
+ * registers serve as notepad.
+ */
 arm_vector_overflow:
         msr     tpidrro_el0, x0
         sub     x0, sp, x0
@@ -207,8 +220,9 @@ arm_vector_common:                      /* x0 = SP before, x1 = which vector */
         eret
 
 /*
- * bool arch_probe(enum probe what, const void *at): reads, writes (what it has read) or executes at `at`, and returns whether
- * that faulted. trap.c sends the fault to arm_probe_fault while arm_probe_sp is set.
+ * bool arch_probe(enum probe what, const void *at): reads, writes (what it has read) or executes at
+ * `at`, and returns whether that faulted. trap.c sends the fault to arm_probe_fault while
+ * arm_probe_sp is set.
  */
         .globl  arch_probe, arm_probe_fault, arch_a_return
         .type   arch_probe, %function
@@ -243,8 +257,9 @@ arch_a_return:
         ret
 
 /*
- * How every further CPU starts (PSCI CPU_ON, DEN 0022 section 5.1.4): MMU and caches off, at this code's physical address, with x0 = the
- * physical address of struct ap_start in smp.c, which is clean in RAM. The page is mapped to itself by the first root.
+ * How every further CPU starts (PSCI CPU_ON, DEN 0022 section 5.1.4): MMU and caches off, at this
+ * code's physical address, with x0 = the physical address of struct ap_start in smp.c, which is
+ * clean in RAM. The page is mapped to itself by the first root.
  */
         .balign 256
         .globl  arm_ap_start
@@ -275,7 +290,8 @@ arm_ap_start:
         b       9b
 
         .globl  arm_ap_high
-arm_ap_high:                            /* in the image: the mapping to itself is no longer needed */
+/* in the image: the mapping to itself is no longer needed */
+arm_ap_high:
         hint    #38                     /* BTI JC */
         msr     ttbr0_el2, x6
         isb

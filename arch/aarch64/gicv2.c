@@ -8,24 +8,24 @@
 
 #include "private.h"
 
-#define GICD_CTLR        0x000u
-#define GICD_TYPER       0x004u
-#define GICD_ISENABLER   0x100u
-#define GICD_ICENABLER   0x180u
-#define GICD_ICPENDR     0x280u
-#define GICD_ISACTIVER   0x300u
-#define GICD_ICACTIVER   0x380u
-#define GICD_IPRIORITYR  0x400u
-#define GICD_ITARGETSR   0x800u
-#define GICD_ICFGR       0xc00u
-#define GICD_SGIR        0xf00u
-#define GICC_CTLR        0x000u
-#define GICC_PMR         0x004u
-#define GICC_BPR         0x008u
-#define GICC_IAR         0x00cu
-#define GICC_EOIR        0x010u
-#define GICC_DIR         0x1000u
-#define GICC_CTLR_ON     0x201u         /* EOImode, enable */
+#define GICD_CTLR 0x000u
+#define GICD_TYPER 0x004u
+#define GICD_ISENABLER 0x100u
+#define GICD_ICENABLER 0x180u
+#define GICD_ICPENDR 0x280u
+#define GICD_ISACTIVER 0x300u
+#define GICD_ICACTIVER 0x380u
+#define GICD_IPRIORITYR 0x400u
+#define GICD_ITARGETSR 0x800u
+#define GICD_ICFGR 0xc00u
+#define GICD_SGIR 0xf00u
+#define GICC_CTLR 0x000u
+#define GICC_PMR 0x004u
+#define GICC_BPR 0x008u
+#define GICC_IAR 0x00cu
+#define GICC_EOIR 0x010u
+#define GICC_DIR 0x1000u
+#define GICC_CTLR_ON 0x201u /* EOImode, enable */
 
 static volatile uint8_t *gicd, *gicc;
 
@@ -79,7 +79,7 @@ static int v2_cpu_init(void)
     struct arm_cpu *c = arm_this();
 
     c->gicv2_mask = own_mask();
-    if (!c->gicv2_mask)                 /* one CPU: the registers are not there */
+    if (!c->gicv2_mask) /* one CPU: the registers are not there */
         c->gicv2_mask = 1;
     quiet(0, 32);
     mmio_write32(gicc + GICC_PMR, 0xf0);
@@ -96,20 +96,15 @@ static uint32_t v2_ack(void)
     return word;
 }
 
-static void v2_drop(uint32_t word)
-{
-    mmio_write32(gicc + GICC_EOIR, word);
-}
+static void v2_drop(uint32_t word) { mmio_write32(gicc + GICC_EOIR, word); }
 
-static void v2_deactivate(uint32_t word)
-{
-    mmio_write32(gicc + GICC_DIR, word);
-}
+static void v2_deactivate(uint32_t word) { mmio_write32(gicc + GICC_DIR, word); }
 
 static void v2_sgi(uint32_t cpu, uint32_t intid)
 {
     dsb_ishst();
-    mmio_write32(gicd + GICD_SGIR, (uint32_t)((struct arm_cpu *)percpus[cpu].arch)->gicv2_mask << 16 | intid);
+    mmio_write32(gicd + GICD_SGIR,
+                 (uint32_t)((struct arm_cpu *)percpus[cpu].arch)->gicv2_mask << 16 | intid);
 }
 
 static void v2_enable(uint32_t intid, bool on)
@@ -121,7 +116,8 @@ static void v2_route(uint32_t intid, bool edge)
 {
     uint32_t cfg = mmio_read32(gicd + GICD_ICFGR + intid / 16 * 4);
 
-    mmio_write32(gicd + GICD_ICFGR + intid / 16 * 4, (cfg & ~(2u << intid % 16 * 2)) | (edge ? 2u : 0u) << intid % 16 * 2);
+    mmio_write32(gicd + GICD_ICFGR + intid / 16 * 4,
+                 (cfg & ~(2u << intid % 16 * 2)) | (edge ? 2u : 0u) << intid % 16 * 2);
     mmio_write8(gicd + GICD_ITARGETSR + intid, ((struct arm_cpu *)percpus[0].arch)->gicv2_mask);
 }
 
@@ -131,6 +127,15 @@ static void v2_set_active(uint32_t intid, bool on)
 }
 
 struct gic_ops gicv2_ops = {
-    .name = "GICv2", .init = v2_init, .cpu_init = v2_cpu_init, .ack = v2_ack, .drop = v2_drop, .deactivate = v2_deactivate,
-    .sgi = v2_sgi, .enable = v2_enable, .route = v2_route, .set_active = v2_set_active, .intid_mask = 0x3ff,
+    .name = "GICv2",
+    .init = v2_init,
+    .cpu_init = v2_cpu_init,
+    .ack = v2_ack,
+    .drop = v2_drop,
+    .deactivate = v2_deactivate,
+    .sgi = v2_sgi,
+    .enable = v2_enable,
+    .route = v2_route,
+    .set_active = v2_set_active,
+    .intid_mask = 0x3ff,
 };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* gicv3.c: GICv3 and v4 as the host's interrupt controller. IHI 0069 chapter 12; all interrupts are non-secure group 1. */
+/*
+ * gicv3.c: GICv3 and v4 as the host's interrupt controller. IHI 0069 chapter 12; all interrupts are
+ * non-secure group 1.
+ */
 #include <arch/cpu.h>
 #include <arch/io.h>
 #include <arch/mmu.h>
@@ -9,30 +12,30 @@
 
 #include "private.h"
 
-#define GICD_CTLR        0x0000u
-#define GICD_TYPER       0x0004u
-#define GICD_IROUTER     0x6000u
-#define GICR_TYPER       0x0008u
-#define GICR_WAKER       0x0014u
-#define GICR_SGI_FRAME   0x10000u
+#define GICD_CTLR 0x0000u
+#define GICD_TYPER 0x0004u
+#define GICD_IROUTER 0x6000u
+#define GICR_TYPER 0x0008u
+#define GICR_WAKER 0x0014u
+#define GICR_SGI_FRAME 0x10000u
 /* At the same offsets in the distributor and in a redistributor's SGI frame. */
-#define GIC_IGROUPR      0x0080u
-#define GIC_ISENABLER    0x0100u
-#define GIC_ICENABLER    0x0180u
-#define GIC_ICPENDR      0x0280u
-#define GIC_ISACTIVER    0x0300u
-#define GIC_ICACTIVER    0x0380u
-#define GIC_IPRIORITYR   0x0400u
-#define GIC_ICFGR        0x0c00u
+#define GIC_IGROUPR 0x0080u
+#define GIC_ISENABLER 0x0100u
+#define GIC_ICENABLER 0x0180u
+#define GIC_ICPENDR 0x0280u
+#define GIC_ISACTIVER 0x0300u
+#define GIC_ICACTIVER 0x0380u
+#define GIC_IPRIORITYR 0x0400u
+#define GIC_ICFGR 0x0c00u
 
-#define GICD_CTLR_ENABLE 0x13u          /* ARE_NS, EnableGrp1A, EnableGrp1 (12.9.4) */
-#define GICD_CTLR_RWP    (1u << 31)
-#define GICR_CTLR_RWP    (1u << 3)
-#define TYPER_VLPIS      (1u << 1)
-#define TYPER_LAST       (1u << 4)
-#define WAKER_SLEEP      (1u << 1)
-#define WAKER_ASLEEP     (1u << 2)
-#define SPINS            1000000u
+#define GICD_CTLR_ENABLE 0x13u /* ARE_NS, EnableGrp1A, EnableGrp1 (12.9.4) */
+#define GICD_CTLR_RWP (1u << 31)
+#define GICR_CTLR_RWP (1u << 3)
+#define TYPER_VLPIS (1u << 1)
+#define TYPER_LAST (1u << 4)
+#define WAKER_SLEEP (1u << 1)
+#define WAKER_ASLEEP (1u << 2)
+#define SPINS 1000000u
 
 static volatile uint8_t *gicd;
 static volatile uint8_t *gicr[PLATFORM_GICR_MAX];
@@ -55,7 +58,8 @@ static volatile uint8_t *frame(uint32_t intid)
 
 static void settle(uint32_t intid)
 {
-    if (!(intid < 32 ? wait_clear(arm_this()->gicr, GICR_CTLR_RWP) : wait_clear(gicd, GICD_CTLR_RWP)))
+    if (!(intid < 32 ? wait_clear(arm_this()->gicr, GICR_CTLR_RWP)
+                     : wait_clear(gicd, GICD_CTLR_RWP)))
         log_warn("GIC: a register write timed out");
 }
 
@@ -129,16 +133,17 @@ static volatile uint8_t *find_redistributor(uint64_t mpidr)
 /* The CPU interface, by system registers: 12.2. */
 static int interface_on(void)
 {
-    write_sysreg(ICC_SRE_EL2, 0xf);     /* Enable, DIB, DFB, SRE */
+    write_sysreg(ICC_SRE_EL2, 0xf); /* Enable, DIB, DFB, SRE */
     isb();
     if (!(read_sysreg(ICC_SRE_EL2) & 1)) {
-        log_err("the firmware keeps the GIC's system registers to itself (ICC_SRE_EL2.SRE is 0): look for a newer firmware");
+        log_err("the firmware keeps the GIC's system registers to itself (ICC_SRE_EL2.SRE is 0): "
+                "look for a newer firmware");
         return -ENOTSUP;
     }
     write_sysreg(ICC_SRE_EL1, 7);
     write_sysreg(ICC_PMR_EL1, 0xf0);
     write_sysreg(ICC_BPR1_EL1, 0);
-    write_sysreg(ICC_CTLR_EL1, 2);      /* EOImode: drop and deactivate apart */
+    write_sysreg(ICC_CTLR_EL1, 2); /* EOImode: drop and deactivate apart */
     write_sysreg(ICC_IGRPEN1_EL1, 1);
     isb();
     return 0;
@@ -147,7 +152,8 @@ static int interface_on(void)
 /* ICC_SGI1R_EL1 (12.2.20) for CPU id: Aff3, Aff2, Aff1, Aff0 as percpu.hw_id has them. */
 static uint64_t sgi_target(uint64_t id)
 {
-    return (id >> 24) << 48 | (id >> 4 & 15) << 44 | (id >> 16 & 0xff) << 32 | (id >> 8 & 0xff) << 16 | 1ull << (id & 15);
+    return (id >> 24) << 48 | (id >> 4 & 15) << 44 | (id >> 16 & 0xff) << 32 |
+           (id >> 8 & 0xff) << 16 | 1ull << (id & 15);
 }
 
 static int v3_cpu_init(void)
@@ -174,7 +180,8 @@ static uint32_t v3_ack(void)
 {
     uint32_t word = (uint32_t)read_sysreg(ICC_IAR1_EL1);
 
-    dsb_sy();                           /* the acknowledge comes before the handler's accesses (4.1.2) */
+    /* the acknowledge comes before the handler's accesses (4.1.2) */
+    dsb_sy();
     return word;
 }
 
@@ -210,7 +217,8 @@ static void v3_route(uint32_t intid, bool edge)
 {
     uint32_t cfg = mmio_read32(gicd + GIC_ICFGR + intid / 16 * 4);
 
-    mmio_write32(gicd + GIC_ICFGR + intid / 16 * 4, (cfg & ~(2u << intid % 16 * 2)) | (edge ? 2u : 0u) << intid % 16 * 2);
+    mmio_write32(gicd + GIC_ICFGR + intid / 16 * 4,
+                 (cfg & ~(2u << intid % 16 * 2)) | (edge ? 2u : 0u) << intid % 16 * 2);
     mmio_write64(gicd + GICD_IROUTER + intid * 8ull, ((struct arm_cpu *)percpus[0].arch)->mpidr);
 }
 
@@ -220,6 +228,15 @@ static void v3_set_active(uint32_t intid, bool on)
 }
 
 struct gic_ops gicv3_ops = {
-    .name = "GICv3", .init = v3_init, .cpu_init = v3_cpu_init, .ack = v3_ack, .drop = v3_drop, .deactivate = v3_deactivate,
-    .sgi = v3_sgi, .enable = v3_enable, .route = v3_route, .set_active = v3_set_active, .intid_mask = 0xffffff,
+    .name = "GICv3",
+    .init = v3_init,
+    .cpu_init = v3_cpu_init,
+    .ack = v3_ack,
+    .drop = v3_drop,
+    .deactivate = v3_deactivate,
+    .sgi = v3_sgi,
+    .enable = v3_enable,
+    .route = v3_route,
+    .set_active = v3_set_active,
+    .intid_mask = 0xffffff,
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * irq.c: the host's interrupts. They are masked always, for every CPU, at EL2: irq_window() asks the interrupt controller what waits and
- * acknowledges it, without an exception, and WFI ends when one waits, masked or not (Arm ARM D1.7). A guest that runs is ended by them.
+ * irq.c: the host's interrupts. They are masked always, for every CPU, at EL2: irq_window() asks
+ * the interrupt controller what waits and acknowledges it, without an exception, and WFI ends when
+ * one waits, masked or not (Arm ARM D1.7). A guest that runs is ended by them.
  */
 #include <arch/cpu.h>
 #include <arch/irq.h>
@@ -13,8 +14,9 @@
 
 #include "private.h"
 
-#define ISR_I (1u << 7)                 /* ISR_EL1, Arm ARM D19.2.64: an IRQ waits */
-#define BURST 256                       /* one that comes back at once, for ever, must not keep us */
+#define ISR_I (1u << 7) /* ISR_EL1, Arm ARM D19.2.64: an IRQ waits */
+/* one that comes back at once, for ever, must not keep us */
+#define BURST 256
 
 struct line {
     void (*fn)(void *);
@@ -23,15 +25,18 @@ struct line {
 };
 static struct line lines[64];
 static uint32_t nlines;
-static volatile bool stopping;          /* a CPU panics */
+static volatile bool stopping; /* a CPU panics */
 
 struct gic_ops *gic;
 
 int irq_init(void)
 {
-    gic = the_platform.gic.version == 2 ? &gicv2_ops : the_platform.gic.version >= 3 ? &gicv3_ops : NULL;
+    gic = the_platform.gic.version == 2   ? &gicv2_ops
+          : the_platform.gic.version >= 3 ? &gicv3_ops
+                                          : NULL;
     if (!gic) {
-        log_err("neither ACPI nor the device tree lists an interrupt controller that Trivet supports (GICv2, GICv3, GICv4)");
+        log_err("neither ACPI nor the device tree lists an interrupt controller that Trivet "
+                "supports (GICv2, GICv3, GICv4)");
         return -ENODEV;
     }
     int err = gic->init();
@@ -44,7 +49,8 @@ int irq_init(void)
 
 int gic_cpu_init(void)
 {
-    const uint32_t ppis[] = { the_platform.timer.hyp, the_platform.timer.virt, the_platform.gic.maintenance };
+    const uint32_t ppis[] = { the_platform.timer.hyp, the_platform.timer.virt,
+                              the_platform.gic.maintenance };
     int err = gic->cpu_init();
 
     if (err)
@@ -116,12 +122,13 @@ void irq_window(void)
         if (intid >= GIC_SPURIOUS && intid < 1024)
             return;
         gic->drop(word);
-        if (intid == SGI_KICK)          /* has done its work by arriving */
+        if (intid == SGI_KICK) /* has done its work by arriving */
             gic->deactivate(word);
         else
             dispatch(word, intid);
         if (!(read_sysreg(isr_el1) & ISR_I))
-            return;                     /* mostly one: what comes after this look ends the guest's next run at once */
+            /* mostly one: what comes after this look ends the guest's next run at once */
+            return;
     }
 }
 
@@ -132,10 +139,7 @@ void irq_wait(void)
     irq_window();
 }
 
-void irq_send_kick(uint32_t cpu)
-{
-    gic->sgi(cpu, SGI_KICK);
-}
+void irq_send_kick(uint32_t cpu) { gic->sgi(cpu, SGI_KICK); }
 
 /* There is no NMI: a CPU stops when it next looks, and one that never does is lost anyway. */
 void arch_stop_others(void)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mmu.c: the format of the hypervisor's own page tables at EL2, and where it puts what (the rest is common/mmu.c). The loader's mappings
- * are gone after mmu_init(). The lower half only (TTBR0_EL2), so that it is the same with VHE and without. Arm ARM D8.
+ * mmu.c: the format of the hypervisor's own page tables at EL2, and where it puts what (the rest is
+ * common/mmu.c). The loader's mappings are gone after mmu_init(). The lower half only (TTBR0_EL2),
+ * so that it is the same with VHE and without. Arm ARM D8.
  *
  *   00001000_00000000  in a guest's view: its RAM, never executable
  *   00004000_00000000  the image
@@ -21,36 +22,38 @@
 
 #define DIRECT_BASE BOOT_PHYS_BASE_AARCH64
 #define DEVICE_BASE 0x0000500000000000ull
-#define EARLY_SIZE  (2 * MIB)           /* of it, what can be mapped before mmu_init() */
+#define EARLY_SIZE (2 * MIB) /* of it, what can be mapped before mmu_init() */
 
 #define PTE_VALID (1ull << 0)
-#define PTE_NEXT  (1ull << 1)           /* at the lowest level: a page */
+#define PTE_NEXT (1ull << 1) /* at the lowest level: a page */
 #define PTE_INDEX(n) ((uint64_t)(n) << 2)
-#define PTE_AP1   (1ull << 6)           /* without VHE must be 1; with VHE it would give EL0 access */
-#define PTE_RO    (1ull << 7)
-#define PTE_SH    (3ull << 8)           /* inner shareable */
-#define PTE_AF    (1ull << 10)
-#define PTE_NG    (1ull << 11)          /* with VHE: of one ASID; without it EL2 has none */
-#define PTE_GP    (1ull << 50)          /* branches must end at a BTI instruction (FEAT_BTI) */
-#define PTE_PXN   (1ull << 53)          /* with VHE */
-#define PTE_XN    (1ull << 54)          /* with VHE: of EL0 */
-#define PTE_ADDR  0x0000fffffffff000ull
+/* without VHE must be 1; with VHE it would give EL0 access */
+#define PTE_AP1 (1ull << 6)
+#define PTE_RO (1ull << 7)
+#define PTE_SH (3ull << 8) /* inner shareable */
+#define PTE_AF (1ull << 10)
+#define PTE_NG (1ull << 11)  /* with VHE: of one ASID; without it EL2 has none */
+#define PTE_GP (1ull << 50)  /* branches must end at a BTI instruction (FEAT_BTI) */
+#define PTE_PXN (1ull << 53) /* with VHE */
+#define PTE_XN (1ull << 54)  /* with VHE: of EL0 */
+#define PTE_ADDR 0x0000fffffffff000ull
 
 extern uint8_t boot_stack_top[];
 void arm_ap_start(void);
 
 const struct mmu_layout mmu_layout = {
-    .direct = DIRECT_BASE, .devices = DEVICE_BASE, .heap = 0x0000600000000000ull, .stacks = 0x0000700000000000ull,
+    .direct = DIRECT_BASE,
+    .devices = DEVICE_BASE,
+    .heap = 0x0000600000000000ull,
+    .stacks = 0x0000700000000000ull,
 };
 
-static uint64_t never_exec(void)
-{
-    return arm_features.vhe ? PTE_PXN : PTE_XN;
-}
+static uint64_t never_exec(void) { return arm_features.vhe ? PTE_PXN : PTE_XN; }
 
 static uint64_t host_leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype type)
 {
-    static const uint64_t types[] = { [MEM_WB] = PTE_INDEX(MAIR_WB) | PTE_SH, [MEM_WC] = PTE_INDEX(MAIR_NC) | PTE_SH,
+    static const uint64_t types[] = { [MEM_WB] = PTE_INDEX(MAIR_WB) | PTE_SH,
+                                      [MEM_WC] = PTE_INDEX(MAIR_NC) | PTE_SH,
                                       [MEM_UC] = PTE_INDEX(MAIR_DEVICE) };
     uint64_t e = pa.v | PTE_VALID | PTE_AF | types[type] | (level ? 0 : PTE_NEXT);
 
@@ -86,8 +89,15 @@ static unsigned host_prot(uint64_t pte, unsigned level)
 
 /* Nothing larger than what guests take out of the direct map (VIEW_BLOCK). */
 static const struct pt_format host_format = {
-    .name = "host", .levels = 4, .ia_bits = 48, .leaf_levels = 1 | 2, .leaf = host_leaf, .table = host_table,
-    .kind = host_kind, .addr = host_addr, .prot = host_prot,
+    .name = "host",
+    .levels = 4,
+    .ia_bits = 48,
+    .leaf_levels = 1 | 2,
+    .leaf = host_leaf,
+    .table = host_table,
+    .kind = host_kind,
+    .addr = host_addr,
+    .prot = host_prot,
 };
 
 static uint64_t view_leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype type)
@@ -96,14 +106,18 @@ static uint64_t view_leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype 
 }
 
 static const struct pt_format view_format = {
-    .name = "view", .levels = 4, .ia_bits = 48, .leaf_levels = 1 | 2 | 4, .leaf = view_leaf, .table = host_table,
-    .kind = host_kind, .addr = host_addr, .prot = host_prot,
+    .name = "view",
+    .levels = 4,
+    .ia_bits = 48,
+    .leaf_levels = 1 | 2 | 4,
+    .leaf = view_leaf,
+    .table = host_table,
+    .kind = host_kind,
+    .addr = host_addr,
+    .prot = host_prot,
 };
 
-const struct pt_format *mmu_view_format(void)
-{
-    return &view_format;
-}
+const struct pt_format *mmu_view_format(void) { return &view_format; }
 
 /* TTBR0_EL2: ASID 0 is Trivet's own (D19.2.150). */
 uint64_t mmu_view_root(hpa_t root, uint32_t id)
@@ -128,7 +142,9 @@ void view_load(const struct view *w)
 }
 
 /* In the loader's tables, the first 2 MiB of the device window. */
-static struct { uint64_t l1[512], l2[512], l3[512]; } early __attribute__((aligned(4096)));
+static struct {
+    uint64_t l1[512], l2[512], l3[512];
+} early __attribute__((aligned(4096)));
 
 void *phys_to_virt(hpa_t pa) { return (void *)(DIRECT_BASE + pa.v); }
 hpa_t virt_to_phys(const void *va) { return hpa((uint64_t)va - DIRECT_BASE); }
@@ -157,7 +173,10 @@ static int map_early(uint64_t va, uint64_t pa, uint64_t len, unsigned prot, enum
     return 0;
 }
 
-/* Holes only are filled, and no CPU keeps a hole in its TLB: the walker just has to see the entry (D8.17.5). */
+/*
+ * Holes only are filled, and no CPU keeps a hole in its TLB: the walker just has to see the entry
+ * (D8.17.5).
+ */
 int mmu_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot, enum memtype type)
 {
     if (pa >> 48)
@@ -178,21 +197,28 @@ static int map_early_again(void)
 
     for (unsigned i = 0; i < ARRAY_SIZE(early.l3) && !err; i++) {
         uint64_t e = early.l3[i];
-        enum memtype type = (e >> 2 & 7) == MAIR_DEVICE ? MEM_UC : (e >> 2 & 7) == MAIR_NC ? MEM_WC : MEM_WB;
+        enum memtype type = (e >> 2 & 7) == MAIR_DEVICE ? MEM_UC
+                            : (e >> 2 & 7) == MAIR_NC   ? MEM_WC
+                                                        : MEM_WB;
 
         if (e & PTE_VALID)
-            err = mmu_map(DEVICE_BASE + i * PAGE_SIZE, e & PTE_ADDR, PAGE_SIZE, host_prot(e, 0), type);
+            err = mmu_map(DEVICE_BASE + i * PAGE_SIZE, e & PTE_ADDR, PAGE_SIZE, host_prot(e, 0),
+                          type);
     }
     return err;
 }
 
 /*
- * Both sets of tables map the image by pages of 4 KiB to the same place (its parts are smaller than a block), so that what runs here
- * never meets two sizes of one translation; nothing else is touched before the old ones are gone (D8.16.1).
+ * Both sets of tables map the image by pages of 4 KiB to the same place (its parts are smaller than
+ * a block), so that what runs here never meets two sizes of one translation; nothing else is
+ * touched before the old ones are gone (D8.16.1).
  */
 static void switch_root(uint64_t root)
 {
-    __asm__ volatile("dsb ishst\n\tmsr ttbr0_el2, %0\n\tisb\n\ttlbi alle2\n\tdsb nsh\n\tisb" : : "r"(root) : "memory");
+    __asm__ volatile("dsb ishst\n\tmsr ttbr0_el2, %0\n\tisb\n\ttlbi alle2\n\tdsb nsh\n\tisb"
+                     :
+                     : "r"(root)
+                     : "memory");
 }
 
 int mmu_init(const struct boot_info *bi)
@@ -207,7 +233,8 @@ int mmu_init(const struct boot_info *bi)
     switch_root(mmu_root());
     percpus[0].stack_top = boot_stack_top;
     err = protection_check();
-    if (!err && arm_features.bti && !must_fault(PROBE_EXEC, arch_a_return + 4, "an indirect call may end anywhere"))
+    if (!err && arm_features.bti &&
+        !must_fault(PROBE_EXEC, arch_a_return + 4, "an indirect call may end anywhere"))
         err = -EFAULT;
     if (!err)
         log_info("memory protection holds: W^X, guard pages%s", arm_features.bti ? ", BTI" : "");
@@ -226,7 +253,8 @@ uint64_t mmu_ap_root(void)
         return 0;
     uint64_t *to = phys_to_virt(ap.root);
     const uint64_t *from = phys_to_virt(mmu_host.root);
-    for (unsigned i = DIRECT_BASE / 2 >> 39; i < 512; i++)   /* the image and all that lies behind it */
+    /* the image and all that lies behind it */
+    for (unsigned i = DIRECT_BASE / 2 >> 39; i < 512; i++)
         to[i] = from[i];
     dsb_ishst();
     cache_clean(to, PAGE_SIZE);

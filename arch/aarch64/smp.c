@@ -36,9 +36,11 @@ static bool wake(uint64_t mpidr)
 {
     ap_expect();
     cache_clean(&start, sizeof start);
-    int64_t err = (int64_t)psci_call(PSCI_CPU_ON, mpidr, mmu_image_phys((const void *)arm_ap_start), mmu_image_phys(&start));
+    int64_t err = (int64_t)psci_call(PSCI_CPU_ON, mpidr, mmu_image_phys((const void *)arm_ap_start),
+                                     mmu_image_phys(&start));
     if (err) {
-        log_err("the firmware does not start the CPU with MPIDR %llx: PSCI error %lld", (unsigned long long)mpidr, (long long)err);
+        log_err("the firmware does not start the CPU with MPIDR %llx: PSCI error %lld",
+                (unsigned long long)mpidr, (long long)err);
         return false;
     }
     if (ap_answered(AP_ANSWER_NS) || !ap_give_up())
@@ -49,7 +51,7 @@ static bool wake(uint64_t mpidr)
 
 static int start_cpu(uint64_t mpidr)
 {
-    struct arm_cpu *cpu = calloc(1, sizeof *cpu);    /* charge: Trivet's own */
+    struct arm_cpu *cpu = calloc(1, sizeof *cpu); /* charge: Trivet's own */
     struct percpu *p = ap_prepare();
 
     if (!cpu || !p)
@@ -66,8 +68,13 @@ static int start_cpu(uint64_t mpidr)
 
 static int prepare(void)
 {
-    start = (struct ap_start){ .hcr = read_sysreg(hcr_el2), .tcr = arm_tcr(), .mair = MAIR_HOST, .sctlr = arm_sctlr(),
-                               .first_root = mmu_ap_root(), .root = mmu_root(), .entry = (uint64_t)arm_ap_high };
+    start = (struct ap_start){ .hcr = read_sysreg(hcr_el2),
+                               .tcr = arm_tcr(),
+                               .mair = MAIR_HOST,
+                               .sctlr = arm_sctlr(),
+                               .first_root = mmu_ap_root(),
+                               .root = mmu_root(),
+                               .entry = (uint64_t)arm_ap_high };
     return start.first_root ? 0 : -ENOMEM;
 }
 
@@ -102,6 +109,7 @@ _Noreturn void arm_ap_entry(uint32_t id)
     if (arch_cpu_init() || gic_cpu_init() || timer_cpu_init())
         cpu_halt_forever();
     ap_arrive();
-    log_info("CPU %u: MPIDR %llx is up", id, (unsigned long long)((struct arm_cpu *)self->arch)->mpidr);
+    log_info("CPU %u: MPIDR %llx is up", id,
+             (unsigned long long)((struct arm_cpu *)self->arch)->mpidr);
     ap_main();
 }

@@ -1,34 +1,71 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* spectre.c: the decision. The tables are Arm's, of the CPUs that its bulletins name; other makers' by their own. */
+/*
+ * spectre.c: the decision. The tables are Arm's, of the CPUs that its bulletins name; other makers'
+ * by their own.
+ */
 #include "spectre.h"
 #include <hv/mitigations.h>
 #include <stdio.h>
 
 /* V2, V4: never open to it. FIRMWARE: the history of branches is cleared by the firmware only. */
 enum { V2 = 1, V4 = 2, FIRMWARE = 4 };
-struct core { uint32_t midr; uint8_t loops, flags; };      /* midr: implementer 31:24, part 15:4 */
+struct core {
+    uint32_t midr;
+    uint8_t loops, flags;
+}; /* midr: implementer 31:24, part 15:4 */
 
-#define ARM(part)      (0x41000000u | (part) << 4)
+#define ARM(part) (0x41000000u | (part) << 4)
 #define BROADCOM(part) (0x42000000u | (part) << 4)
 #define HISILICON(part) (0x48000000u | (part) << 4)
 #define QUALCOMM(part) (0x51000000u | (part) << 4)
-#define AMPERE(part)   (0xc0000000u | (part) << 4)
+#define AMPERE(part) (0xc0000000u | (part) << 4)
 #define MIDR_CORE 0xff00fff0u
 
 static const struct core cores[] = {
-    { ARM(0xd04u), 0, V2 | V4 }, { ARM(0xd03u), 0, V2 | V4 }, { ARM(0xd05u), 0, V2 | V4 },                   /* Cortex-A35, A53, A55 */
-    { BROADCOM(0x100u), 0, V2 | V4 }, { HISILICON(0xd01u), 0, V2 },                                          /* Brahma B53; TSV110 */
-    { QUALCOMM(0x801u), 0, V2 }, { QUALCOMM(0x803u), 0, V2 | V4 }, { QUALCOMM(0x805u), 0, V2 | V4 },         /* Kryo 2xx, 3xx, 4xx Silver */
-    { ARM(0xd07u), 8, 0 }, { ARM(0xd08u), 8, 0 },                                                            /* A57, A72 */
-    { AMPERE(0xac3u), 11, 0 },                                                                               /* AmpereOne */
-    { ARM(0xd0bu), 24, 0 }, { ARM(0xd0eu), 24, 0 }, { ARM(0xd0du), 24, 0 }, { ARM(0xd0cu), 24, 0 },          /* A76, A76AE, A77, Neoverse N1 */
-    { QUALCOMM(0x804u), 24, 0 },                                                                             /* Kryo 4xx Gold */
-    { ARM(0xd41u), 32, 0 }, { ARM(0xd42u), 32, 0 }, { ARM(0xd4bu), 32, 0 }, { ARM(0xd44u), 32, 0 },          /* A78, A78AE, A78C, X1 */
-    { ARM(0xd4cu), 32, 0 }, { ARM(0xd47u), 32, 0 }, { ARM(0xd48u), 32, 0 },                                  /* X1C, A710, X2 */
-    { ARM(0xd49u), 32, 0 }, { ARM(0xd40u), 32, 0 },                                                          /* Neoverse N2, V1 */
-    { ARM(0xd4du), 38, 0 }, { ARM(0xd81u), 38, 0 },                                                          /* A715, A720 */
-    { ARM(0xd4eu), 132, 0 }, { ARM(0xd4fu), 132, 0 },                                                        /* X3, Neoverse V2 */
-    { ARM(0xd09u), 0, FIRMWARE }, { ARM(0xd0au), 0, FIRMWARE },                                              /* A73, A75 */
+    /* Cortex-A35, A53, A55 */
+    { ARM(0xd04u), 0, V2 | V4 },
+    { ARM(0xd03u), 0, V2 | V4 },
+    { ARM(0xd05u), 0, V2 | V4 },
+    /* Brahma B53; TSV110 */
+    { BROADCOM(0x100u), 0, V2 | V4 },
+    { HISILICON(0xd01u), 0, V2 },
+    /* Kryo 2xx, 3xx, 4xx Silver */
+    { QUALCOMM(0x801u), 0, V2 },
+    { QUALCOMM(0x803u), 0, V2 | V4 },
+    { QUALCOMM(0x805u), 0, V2 | V4 },
+    /* A57, A72 */
+    { ARM(0xd07u), 8, 0 },
+    { ARM(0xd08u), 8, 0 },
+    /* AmpereOne */
+    { AMPERE(0xac3u), 11, 0 },
+    /* A76, A76AE, A77, Neoverse N1 */
+    { ARM(0xd0bu), 24, 0 },
+    { ARM(0xd0eu), 24, 0 },
+    { ARM(0xd0du), 24, 0 },
+    { ARM(0xd0cu), 24, 0 },
+    /* Kryo 4xx Gold */
+    { QUALCOMM(0x804u), 24, 0 },
+    /* A78, A78AE, A78C, X1 */
+    { ARM(0xd41u), 32, 0 },
+    { ARM(0xd42u), 32, 0 },
+    { ARM(0xd4bu), 32, 0 },
+    { ARM(0xd44u), 32, 0 },
+    /* X1C, A710, X2 */
+    { ARM(0xd4cu), 32, 0 },
+    { ARM(0xd47u), 32, 0 },
+    { ARM(0xd48u), 32, 0 },
+    /* Neoverse N2, V1 */
+    { ARM(0xd49u), 32, 0 },
+    { ARM(0xd40u), 32, 0 },
+    /* A715, A720 */
+    { ARM(0xd4du), 38, 0 },
+    { ARM(0xd81u), 38, 0 },
+    /* X3, Neoverse V2 */
+    { ARM(0xd4eu), 132, 0 },
+    { ARM(0xd4fu), 132, 0 },
+    /* A73, A75 */
+    { ARM(0xd09u), 0, FIRMWARE },
+    { ARM(0xd0au), 0, FIRMWARE },
 };
 
 static struct core core_of(uint32_t midr)
@@ -39,15 +76,9 @@ static struct core core_of(uint32_t midr)
     return (struct core){ 0 };
 }
 
-static unsigned field(uint64_t reg, unsigned shift)
-{
-    return (unsigned)(reg >> shift) & 15;
-}
+static unsigned field(uint64_t reg, unsigned shift) { return (unsigned)(reg >> shift) & 15; }
 
-static unsigned csv2(const struct spectre_cpu *c)
-{
-    return field(c->pfr0, 56);
-}
+static unsigned csv2(const struct spectre_cpu *c) { return field(c->pfr0, 56); }
 
 /* CSV2: branch targets that one context has trained do not steer another. */
 static enum spectre_state v2_state(const struct spectre_cpu *c, struct core core)
@@ -57,7 +88,10 @@ static enum spectre_state v2_state(const struct spectre_cpu *c, struct core core
     return c->wa1 == 0 ? SPECTRE_MITIGATED : SPECTRE_OPEN;
 }
 
-/* CSV2 3, and ECBHB for what a lower exception level did: the CPU keeps histories apart. Where the loop serves, it needs no firmware. */
+/*
+ * CSV2 3, and ECBHB for what a lower exception level did: the CPU keeps histories apart. Where the
+ * loop serves, it needs no firmware.
+ */
 static void plan_history(const struct spectre_cpu *c, struct core core, struct spectre_plan *p)
 {
     p->bhb = SPECTRE_MITIGATED;
@@ -75,7 +109,10 @@ static void plan_history(const struct spectre_cpu *c, struct core core, struct s
     }
 }
 
-/* The firmware drops all that branches have taught; WORKAROUND_1 alone serves against a history too where a loop would. */
+/*
+ * The firmware drops all that branches have taught; WORKAROUND_1 alone serves against a history too
+ * where a loop would.
+ */
 static void plan_call(const struct spectre_cpu *c, struct core core, struct spectre_plan *p)
 {
     p->loops = 0;
@@ -109,8 +146,12 @@ struct spectre_plan spectre_plan(const struct spectre_cpu *c)
 struct spectre_plan spectre_least(const struct spectre_plan *a, const struct spectre_plan *b)
 {
     return (struct spectre_plan){
-        .v2 = (uint8_t)min_u64(a->v2, b->v2), .bhb = (uint8_t)min_u64(a->bhb, b->bhb), .v4 = (uint8_t)min_u64(a->v4, b->v4),
-        .at_exit = (uint8_t)max_u64(a->at_exit, b->at_exit), .loops = (uint8_t)max_u64(a->loops, b->loops), .ssbs = a->ssbs && b->ssbs,
+        .v2 = (uint8_t)min_u64(a->v2, b->v2),
+        .bhb = (uint8_t)min_u64(a->bhb, b->bhb),
+        .v4 = (uint8_t)min_u64(a->v4, b->v4),
+        .at_exit = (uint8_t)max_u64(a->at_exit, b->at_exit),
+        .loops = (uint8_t)max_u64(a->loops, b->loops),
+        .ssbs = a->ssbs && b->ssbs,
     };
 }
 
@@ -119,7 +160,11 @@ struct spectre_plan spectre_least(const struct spectre_plan *a, const struct spe
 static void say_branches(const struct spectre_plan *p, bool wanted, struct mitigation *m)
 {
     static const char *const way[AT_EXIT_COUNT] = {
-        "nothing to do", "a loop of branches", "CLRBHB", "firmware call (WORKAROUND_1)", "firmware call (WORKAROUND_3)",
+        "nothing to do",
+        "a loop of branches",
+        "CLRBHB",
+        "firmware call (WORKAROUND_1)",
+        "firmware call (WORKAROUND_3)",
     };
     char loop[40] = "";
 
@@ -132,10 +177,12 @@ static void say_branches(const struct spectre_plan *p, bool wanted, struct mitig
     if (!wanted)
         mitigation_say(m, MIT_VULNERABLE, "mitigations are off");
     else if (p->v2 == SPECTRE_OPEN || p->bhb == SPECTRE_OPEN)
-        mitigation_say(m, MIT_VULNERABLE, "%s%s%s: the firmware has no call against it", p->v2 == SPECTRE_OPEN ? "branch targets" : "",
-                       p->v2 == p->bhb ? ", " : "", p->bhb == SPECTRE_OPEN ? "BHB" : "");
+        mitigation_say(m, MIT_VULNERABLE, "%s%s%s: the firmware has no call against it",
+                       p->v2 == SPECTRE_OPEN ? "branch targets" : "", p->v2 == p->bhb ? ", " : "",
+                       p->bhb == SPECTRE_OPEN ? "BHB" : "");
     else
-        mitigation_say(m, MIT_MITIGATED, "%sBHB: at each exit %s%s", p->v2 == SPECTRE_SAFE ? "CSV2, " : "Branch predictor hardening, ",
+        mitigation_say(m, MIT_MITIGATED, "%sBHB: at each exit %s%s",
+                       p->v2 == SPECTRE_SAFE ? "CSV2, " : "Branch predictor hardening, ",
                        way[p->at_exit], loop);
 }
 
@@ -146,8 +193,9 @@ static void say_stores(const struct spectre_plan *p, struct mitigation *m)
     else if (p->v4 == SPECTRE_OPEN)
         mitigation_say(m, MIT_VULNERABLE, NULL);
     else
-        mitigation_say(m, MIT_MITIGATED, p->ssbs ? "SSBS is 0 in Trivet, and a guest's own choice in it"
-                                                 : "loads never pass stores, by the firmware (WORKAROUND_2)");
+        mitigation_say(m, MIT_MITIGATED,
+                       p->ssbs ? "SSBS is 0 in Trivet, and a guest's own choice in it"
+                               : "loads never pass stores, by the firmware (WORKAROUND_2)");
 }
 
 /* The classes that are not set apart below are those of x86 CPUs. */
@@ -156,7 +204,8 @@ void spectre_report(const struct spectre_plan *p, bool wanted, struct mitigation
     *m = (struct mitigation_report){ 0 };
     for (unsigned c = 0; c < MIT_COUNT; c++)
         mitigation_say(&m->class[c], MIT_NOT_AFFECTED, NULL);
-    mitigation_say(&m->class[MIT_MELTDOWN], MIT_MITIGATED, "no address of EL2's is in a guest's translation regime");
+    mitigation_say(&m->class[MIT_MELTDOWN], MIT_MITIGATED,
+                   "no address of EL2's is in a guest's translation regime");
     mitigation_say(&m->class[MIT_SPECTRE_V1], MIT_MITIGATED, "indices from guests are masked");
     say_branches(p, wanted, &m->class[MIT_SPECTRE_V2]);
     say_stores(p, &m->class[MIT_SPEC_STORE_BYPASS]);

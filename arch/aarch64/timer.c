@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * timer.c: the clock (the physical counter of the generic timer) and this CPU's alarm (the EL2 physical timer, CNTHP). Arm ARM D12.
- * The encodings of CNTHP_*_EL2 are the same with VHE and without.
+ * timer.c: the clock (the physical counter of the generic timer) and this CPU's alarm (the EL2
+ * physical timer, CNTHP). Arm ARM D12. The encodings of CNTHP_*_EL2 are the same with VHE and
+ * without.
  */
 #include <arch/common.h>
 #include <arch/timer.h>
@@ -18,23 +19,20 @@ static uint64_t wall_at_start;
 
 uint64_t time_cycles(void)
 {
-    isb();                              /* else it may be read before what comes before (D12.1.2) */
+    isb(); /* else it may be read before what comes before (D12.1.2) */
     return read_sysreg(cntpct_el0);
 }
 
 uint64_t time_ns(void) { return clock_ns(time_cycles()); }
 
-uint64_t time_wall_s(void)
-{
-    return wall_at_start ? wall_at_start + time_ns() / NS_PER_S : 0;
-}
+uint64_t time_wall_s(void) { return wall_at_start ? wall_at_start + time_ns() / NS_PER_S : 0; }
 
 void timer_set_start(uint64_t cycles)
 {
     uint64_t hz = read_sysreg(cntfrq_el0) & 0xffffffff;
 
     clock_set_base(cycles);
-    clock_set_hz(hz < 1000000 ? 0 : hz);    /* left unset by the firmware; timer_init() says so */
+    clock_set_hz(hz < 1000000 ? 0 : hz); /* left unset by the firmware; timer_init() says so */
 }
 
 void timer_set_wall(uint64_t seconds, uint64_t cycles)
@@ -50,7 +48,8 @@ int timer_init(void)
         log_err("no clock: the firmware has not set the generic timer's frequency (CNTFRQ_EL0)");
         return -ENODEV;
     }
-    log_info("counter %llu.%03llu MHz, timer: CNTHP", (unsigned long long)(hz / 1000000), (unsigned long long)(hz / 1000 % 1000));
+    log_info("counter %llu.%03llu MHz, timer: CNTHP", (unsigned long long)(hz / 1000000),
+             (unsigned long long)(hz / 1000 % 1000));
     return timer_cpu_init();
 }
 
@@ -63,7 +62,7 @@ int timer_cpu_init(void)
 /* The deadline is rounded up, so that time_ns() has reached it when the interrupt comes. */
 void timer_arm(uint64_t ns)
 {
-    if (ns > UINT64_MAX / 2) {          /* never */
+    if (ns > UINT64_MAX / 2) { /* never */
         write_sysreg(cnthp_ctl_el2, 0);
         return;
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * zero.c: much memory by DC ZVA, which writes a block without reading it (Arm ARM C5.3.5); its size is in DCZID_EL0 (D19.2.34). An emulator may
- * need longer for it than for stores: the first call tries both, and the faster one serves from then on.
+ * zero.c: much memory by DC ZVA, which writes a block without reading it (Arm ARM C5.3.5); its size
+ * is in DCZID_EL0 (D19.2.34). An emulator may need longer for it than for stores: the first call
+ * tries both, and the faster one serves from then on.
  */
 #include <arch/mmu.h>
 
@@ -9,18 +10,23 @@
 
 #include "private.h"
 
-#define DZP 16u                        /* DC ZVA is prohibited */
-#define BLOCKS 8u                      /* in a round of by_blocks(), which must not go beyond a page */
+#define DZP 16u /* DC ZVA is prohibited */
+/* in a round of by_blocks(), which must not go beyond a page */
+#define BLOCKS 8u
 #define TRIAL (64 * KIB)
 #define TRIALS 4u
 
 enum way { UNKNOWN, BY_WORDS, BY_BLOCKS };
-static enum way best;                  /* atomic; two CPUs may find it out at once */
+static enum way best; /* atomic; two CPUs may find it out at once */
 
 static void by_words(uint64_t at, uint64_t len)
 {
     for (; len; len -= 64, at += 64)
-        __asm__ volatile("stp xzr, xzr, [%0]\n\tstp xzr, xzr, [%0, #16]\n\tstp xzr, xzr, [%0, #32]\n\tstp xzr, xzr, [%0, #48]" : : "r"(at) : "memory");
+        __asm__ volatile("stp xzr, xzr, [%0]\n\tstp xzr, xzr, [%0, #16]\n\tstp xzr, xzr, [%0, "
+                         "#32]\n\tstp xzr, xzr, [%0, #48]"
+                         :
+                         : "r"(at)
+                         : "memory");
 }
 
 #define ONE "dc zva, %0\n\tadd %0, %0, %1\n\t"
@@ -55,8 +61,10 @@ static enum way find_best(uint64_t at, uint64_t block)
         words = min_u64(words, took(at, 0));
         blocks = min_u64(blocks, took(at, block));
     }
-    log_debug("memory is zeroed by %s: 64 KiB take %llu ticks by stores, %llu by DC ZVA of %llu bytes", blocks <= words ? "DC ZVA" : "stores",
-              (unsigned long long)words, (unsigned long long)blocks, (unsigned long long)block);
+    log_debug(
+        "memory is zeroed by %s: 64 KiB take %llu ticks by stores, %llu by DC ZVA of %llu bytes",
+        blocks <= words ? "DC ZVA" : "stores", (unsigned long long)words,
+        (unsigned long long)blocks, (unsigned long long)block);
     return blocks <= words ? BY_BLOCKS : BY_WORDS;
 }
 

@@ -17,8 +17,8 @@ _Noreturn void __stack_chk_fail(void);
 uint64_t __stack_chk_guard;
 
 /*
- * The lowest byte is 0, so that an overrun by a string cannot restore it. A function that changes the guard cannot be
- * guarded by it: at its end it would find the new one.
+ * The lowest byte is 0, so that an overrun by a string cannot restore it. A function that changes
+ * the guard cannot be guarded by it: at its end it would find the new one.
  */
 __attribute__((no_stack_protector)) void stack_guard_init(void)
 {
@@ -29,7 +29,10 @@ __attribute__((no_stack_protector)) void stack_guard_init(void)
     __stack_chk_guard = (word ^ time_cycles()) << 8;
 }
 
-struct place { const char *name; unsigned long long offset; };
+struct place {
+    const char *name;
+    unsigned long long offset;
+};
 
 static struct place place_of(uint64_t pc)
 {
@@ -52,14 +55,17 @@ _Noreturn void __stack_chk_fail(void)
 
 /* What clang numbers (LLVM 14, SanitizerHandler). gcc has one trap for all. */
 static const char *const kinds[CHECK_KINDS] = {
-    [1] = "unreachable code check", [11] = "missing return check", [18] = "bounds check",
+    [1] = "unreachable code check",
+    [11] = "missing return check",
+    [18] = "bounds check",
     [24] = "array length check",
 };
 
 _Noreturn void check_failed(unsigned kind, uint64_t pc, uint64_t fp, const char *registers)
 {
     struct place p = place_of(pc);
-    const char *what = kind < CHECK_KINDS && kinds[kind] ? kinds[kind] : "bounds check";   /* nearly all are */
+    /* nearly all are */
+    const char *what = kind < CHECK_KINDS && kinds[kind] ? kinds[kind] : "bounds check";
 
     panic_at(pc, fp, registers, "%s failed at %s+%#llx", what, p.name, p.offset);
 }

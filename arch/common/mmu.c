@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mmu.c: the hypervisor's own address space, as it is on every ISA. Everything is either writable or executable, never both; the loader's
- * mappings are gone when the ISA's mmu_init() is through. Its mmu.c has the format of the tables and says where the parts lie.
+ * mmu.c: the hypervisor's own address space, as it is on every ISA. Everything is either writable
+ * or executable, never both; the loader's mappings are gone when the ISA's mmu_init() is through.
+ * Its mmu.c has the format of the tables and says where the parts lie.
  */
 #include <arch/common.h>
 #include <arch/mmu.h>
@@ -12,17 +13,19 @@
 
 #include "boot/boot_info.h"
 
-#define STACK_STRIDE (64 * KIB)         /* what is not the stack stays unmapped below it; aarch64/entry.S: STACK_BIT */
-#define STACK_ORDER  3u                 /* 32 KiB */
-#define STACK_SIZE   (PAGE_SIZE << STACK_ORDER)
+/* what is not the stack stays unmapped below it; aarch64/entry.S: STACK_BIT */
+#define STACK_STRIDE (64 * KIB)
+#define STACK_ORDER 3u /* 32 KiB */
+#define STACK_SIZE (PAGE_SIZE << STACK_ORDER)
 
-extern uint8_t __text_start[], __text_end[], __rodata_start[], __rodata_end[], __data_start[], __data_end[];
+extern uint8_t __text_start[], __text_end[], __rodata_start[], __rodata_end[], __data_start[],
+    __data_end[];
 extern uint8_t __bss_start[], __bss_end[], boot_stack_guard[];
 
 struct pt mmu_host;
-static uint64_t window_used;            /* bytes of the window for devices */
+static uint64_t window_used; /* bytes of the window for devices */
 static struct spinlock window_lock = SPINLOCK_INIT(LOCK_DRIVER);
-static const struct boot_mem *ram;      /* what the direct map covers */
+static const struct boot_mem *ram; /* what the direct map covers */
 static uint32_t nram;
 static uint64_t image_phys, image_virt;
 
@@ -74,7 +77,10 @@ static int protect_alias(void)
 
 static int map_image(void)
 {
-    const struct { const uint8_t *from, *to; unsigned prot; } parts[] = {
+    const struct {
+        const uint8_t *from, *to;
+        unsigned prot;
+    } parts[] = {
         { __text_start, __text_end, PROT_R | PROT_X },
         { __rodata_start, __rodata_end, PROT_R },
         { __data_start, __data_end, PROT_RW },
@@ -108,7 +114,7 @@ int mmu_build(const struct pt_format *format)
 {
     int err = pt_init(&mmu_host, format, NULL, NULL);
 
-    spin_init(&mmu_host.lock, LOCK_HOST_PT);    /* the heap grows under its own lock */
+    spin_init(&mmu_host.lock, LOCK_HOST_PT); /* the heap grows under its own lock */
     if (!err)
         err = map_ram();
     if (!err)
@@ -130,7 +136,8 @@ static void *map_window(hpa_t pa, uint64_t len, unsigned prot, enum memtype type
         return NULL;
     spin_lock(&window_lock);
     /* The same offset within 2 MiB lets large windows use large pages. */
-    uint64_t at = size >= 2 * MIB ? align_up(window_used, 2 * MIB) + (first & (2 * MIB - 1)) : window_used;
+    uint64_t at =
+        size >= 2 * MIB ? align_up(window_used, 2 * MIB) + (first & (2 * MIB - 1)) : window_used;
     bool fits = range_within(at, size, 0, MMU_WINDOW);
     if (fits)
         window_used = at + size;
@@ -140,15 +147,9 @@ static void *map_window(hpa_t pa, uint64_t len, unsigned prot, enum memtype type
     return (void *)(mmu_layout.devices + at + (pa.v - first));
 }
 
-void *mmu_map_device(hpa_t pa, uint64_t len)
-{
-    return map_window(pa, len, PROT_RW, MEM_UC);
-}
+void *mmu_map_device(hpa_t pa, uint64_t len) { return map_window(pa, len, PROT_RW, MEM_UC); }
 
-void *mmu_map_framebuffer(hpa_t pa, uint64_t len)
-{
-    return map_window(pa, len, PROT_RW, MEM_WC);
-}
+void *mmu_map_framebuffer(hpa_t pa, uint64_t len) { return map_window(pa, len, PROT_RW, MEM_WC); }
 
 const void *mmu_map_firmware(hpa_t pa, uint64_t len)
 {
@@ -166,7 +167,7 @@ int mmu_map_heap(void *va, hpa_t pa, uint64_t len)
 void *mmu_alloc_stack(uint32_t cpu)
 {
     uint64_t top = mmu_layout.stacks + (cpu + 1) * STACK_STRIDE;
-    hpa_t pa = pmm_alloc(STACK_ORDER, PMM_HV);    /* charge: Trivet's own */
+    hpa_t pa = pmm_alloc(STACK_ORDER, PMM_HV); /* charge: Trivet's own */
 
     if (!pa.v)
         return NULL;

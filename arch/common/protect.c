@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* protect.c: proves at each boot that the page tables protect what they should, by trying. Some thousand instructions. */
+/*
+ * protect.c: proves at each boot that the page tables protect what they should, by trying. Some
+ * thousand instructions.
+ */
 #include <arch/common.h>
 #include <arch/mmu.h>
 

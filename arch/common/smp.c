@@ -20,10 +20,7 @@ struct percpu *ap_prepare(void)
     return p;
 }
 
-void ap_expect(void)
-{
-    __atomic_store_n(&state, AP_STARTING, __ATOMIC_RELEASE);
-}
+void ap_expect(void) { __atomic_store_n(&state, AP_STARTING, __ATOMIC_RELEASE); }
 
 bool ap_answered(uint64_t ns)
 {
@@ -42,13 +39,11 @@ static bool leave_starting(uint32_t to)
 {
     uint32_t expected = AP_STARTING;
 
-    return __atomic_compare_exchange_n(&state, &expected, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    return __atomic_compare_exchange_n(&state, &expected, to, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_ACQUIRE);
 }
 
-bool ap_give_up(void)
-{
-    return leave_starting(AP_GIVEN_UP);
-}
+bool ap_give_up(void) { return leave_starting(AP_GIVEN_UP); }
 
 void ap_go(void)
 {

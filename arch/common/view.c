@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * view.c: the tables of the views, and the direct map without guests' RAM. The direct map has pages of 2 MiB, and guests get whole ones
- * (VIEW_BLOCK): none is split or joined while CPUs use it, and its tables stay, so that giving memory back cannot fail.
+ * view.c: the tables of the views, and the direct map without guests' RAM. The direct map has pages
+ * of 2 MiB, and guests get whole ones (VIEW_BLOCK): none is split or joined while CPUs use it, and
+ * its tables stay, so that giving memory back cannot fail.
  */
 #include <arch/common.h>
 #include <arch/mmu.h>
@@ -39,20 +40,15 @@ int view_map(struct view *w, gpa_t at, hpa_t pa, uint64_t len, uint8_t **where)
     return pt_map(&w->pt, gpa(MMU_VIEW_BASE + at.v), pa, len, PROT_RW, MEM_WB);
 }
 
-bool view_is_here(const struct view *w)
-{
-    return this_cpu()->view == w && w->root;
-}
+bool view_is_here(const struct view *w) { return this_cpu()->view == w && w->root; }
 
-static uint64_t direct(hpa_t pa)
-{
-    return mmu_layout.direct + pa.v;
-}
+static uint64_t direct(hpa_t pa) { return mmu_layout.direct + pa.v; }
 
 static void must(int err, const char *what, hpa_t pa)
 {
     if (err)
-        panic("memory at %#llx cannot be %s the direct map: error %d", (unsigned long long)pa.v, what, -err);
+        panic("memory at %#llx cannot be %s the direct map: error %d", (unsigned long long)pa.v,
+              what, -err);
 }
 
 void view_take_direct(hpa_t pa, uint64_t len)
@@ -77,7 +73,8 @@ const char *mmu_explain(uint64_t va)
     if (owner)
         snprintf(text, sizeof text, ": guest %s's RAM is not mapped here", owner);
     else if (va - MMU_VIEW_BASE < MMU_VIEW_SIZE && w)
-        snprintf(text, sizeof text, ": guest %s has no RAM at %#llx", gmem_name(w), (unsigned long long)(va - MMU_VIEW_BASE));
+        snprintf(text, sizeof text, ": guest %s has no RAM at %#llx", gmem_name(w),
+                 (unsigned long long)(va - MMU_VIEW_BASE));
     else if (va - MMU_VIEW_BASE < MMU_VIEW_SIZE)
         snprintf(text, sizeof text, ": no guest's RAM is mapped here");
     return text;

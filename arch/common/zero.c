@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* zero.c: much memory: as fast as memset on hardware, and several times faster under an emulator, where string instructions are slow. */
+/*
+ * zero.c: much memory: as fast as memset on hardware, and several times faster under an emulator,
+ * where string instructions are slow.
+ */
 #include <arch/mmu.h>
 
 void arch_zero(void *at, uint64_t len)

@@ -13,10 +13,13 @@ static void give_ram(uint64_t bytes)
 {
     static struct boot_info bi;
     static struct boot_mem mem;
-    char *p = mmap(NULL, bytes + GIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *p = mmap(NULL, bytes + GIB, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     hv_assert(p != MAP_FAILED);
-    mem = (struct boot_mem){ .base = align_up((uint64_t)p, GIB), .len = bytes, .type = BOOT_MEM_FREE };
+    mem = (struct boot_mem){ .base = align_up((uint64_t)p, GIB),
+                             .len = bytes,
+                             .type = BOOT_MEM_FREE };
     bi = (struct boot_info){ .mem = (uint64_t)&mem, .nmem = 1 };
     hv_assert(pmm_init(&bi) == 0);
 }

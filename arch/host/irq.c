@@ -6,10 +6,21 @@
 
 uint32_t host_kicks[MAX_CPUS];
 
-__attribute__((weak)) void irq_send_kick(uint32_t cpu) { __atomic_fetch_add(&host_kicks[cpu], 1, __ATOMIC_RELAXED); }
-__attribute__((weak)) int irq_register(uint32_t gsi, void (*fn)(void *), void *arg) { (void)gsi, (void)fn, (void)arg; return 0; }
-__attribute__((weak)) void irq_window(void) { }
-__attribute__((weak)) void irq_wait(void) { __atomic_store_n(&this_cpu()->wake, 1, __ATOMIC_RELAXED); }   /* nothing will ever come */
+__attribute__((weak)) void irq_send_kick(uint32_t cpu)
+{
+    __atomic_fetch_add(&host_kicks[cpu], 1, __ATOMIC_RELAXED);
+}
+__attribute__((weak)) int irq_register(uint32_t gsi, void (*fn)(void *), void *arg)
+{
+    (void)gsi, (void)fn, (void)arg;
+    return 0;
+}
+__attribute__((weak)) void irq_window(void) {}
+/* nothing will ever come */
+__attribute__((weak)) void irq_wait(void)
+{
+    __atomic_store_n(&this_cpu()->wake, 1, __ATOMIC_RELAXED);
+}
 
 __attribute__((weak)) uint32_t port_read(uint16_t port, unsigned size)
 {

@@ -21,20 +21,43 @@ __attribute__((weak)) int mmu_map_heap(void *va, hpa_t pa, uint64_t len)
 }
 
 /* Devices and firmware tables lie in plain memory, where a test puts them. */
-__attribute__((weak)) void *mmu_map_device(hpa_t pa, uint64_t len) { (void)len; return (void *)pa.v; }
-__attribute__((weak)) void *mmu_map_framebuffer(hpa_t pa, uint64_t len) { (void)len; return (void *)pa.v; }
-__attribute__((weak)) const void *mmu_map_firmware(hpa_t pa, uint64_t len) { (void)len; return (void *)pa.v; }
+__attribute__((weak)) void *mmu_map_device(hpa_t pa, uint64_t len)
+{
+    (void)len;
+    return (void *)pa.v;
+}
+__attribute__((weak)) void *mmu_map_framebuffer(hpa_t pa, uint64_t len)
+{
+    (void)len;
+    return (void *)pa.v;
+}
+__attribute__((weak)) const void *mmu_map_firmware(hpa_t pa, uint64_t len)
+{
+    (void)len;
+    return (void *)pa.v;
+}
 
 /* Views: all memory is mapped always, and a view is nothing but a number. */
-__attribute__((weak)) bool view_is_here(const struct view *w) { (void)w; return true; }
+__attribute__((weak)) bool view_is_here(const struct view *w)
+{
+    (void)w;
+    return true;
+}
 __attribute__((weak)) void view_load(const struct view *w) { (void)w; }
 __attribute__((weak)) void view_forget(void) {}
-__attribute__((weak)) int view_make(struct view *w, uint32_t id, pt_pay *pay, void *payer) { (void)pay; (void)payer; w->root = id + 1; return 0; }
+__attribute__((weak)) int view_make(struct view *w, uint32_t id, pt_pay *pay, void *payer)
+{
+    (void)pay;
+    (void)payer;
+    w->root = id + 1;
+    return 0;
+}
 __attribute__((weak)) void view_unmake(struct view *w) { w->root = 0; }
 __attribute__((weak)) void view_take_direct(hpa_t pa, uint64_t len) { (void)pa, (void)len; }
 __attribute__((weak)) void view_give_direct(hpa_t pa, uint64_t len) { (void)pa, (void)len; }
 
-__attribute__((weak)) int view_map(struct view *w, gpa_t at, hpa_t pa, uint64_t len, uint8_t **where)
+__attribute__((weak)) int view_map(struct view *w, gpa_t at, hpa_t pa, uint64_t len,
+                                   uint8_t **where)
 {
     (void)w, (void)at, (void)len;
     *where = phys_to_virt(pa);

@@ -6,8 +6,14 @@
 
 uint64_t host_now = 1000000, host_armed[MAX_CPUS];
 
-__attribute__((weak)) uint64_t time_ns(void) { return __atomic_load_n(&host_now, __ATOMIC_RELAXED); }
-__attribute__((weak)) uint64_t time_cycles(void) { return __atomic_load_n(&host_now, __ATOMIC_RELAXED); }
+__attribute__((weak)) uint64_t time_ns(void)
+{
+    return __atomic_load_n(&host_now, __ATOMIC_RELAXED);
+}
+__attribute__((weak)) uint64_t time_cycles(void)
+{
+    return __atomic_load_n(&host_now, __ATOMIC_RELAXED);
+}
 __attribute__((weak)) uint64_t time_cycles_hz(void) { return 1000000000; }
 __attribute__((weak)) uint64_t time_cycles_to_ns(uint64_t c) { return c; }
 __attribute__((weak)) uint64_t time_ns_to_cycles(uint64_t ns) { return ns; }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* cpu.c: what the CPU is and can do, and the control registers that every CPU runs with. AMD APM volumes 2 and 3. */
+/*
+ * cpu.c: what the CPU is and can do, and the control registers that every CPU runs with. AMD APM
+ * volumes 2 and 3.
+ */
 #include <arch/common.h>
 #include <arch/cpu.h>
 
@@ -21,10 +24,7 @@ void x86_set_percpu(struct percpu *p)
     wrmsr(MSR_GS_BASE, (uint64_t)p);
 }
 
-struct percpu *this_cpu(void)
-{
-    return x86_this_cpu();
-}
+struct percpu *this_cpu(void) { return x86_this_cpu(); }
 
 /* Registers to bytes, in the order of CPUID leaves 0 and 0x80000002 to 4. */
 static void put_regs(char *to, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
@@ -46,10 +46,7 @@ static void read_brand(struct x86_features *f)
         f->brand[--n] = 0;
 }
 
-static bool bit(uint32_t word, unsigned n)
-{
-    return word >> n & 1;
-}
+static bool bit(uint32_t word, unsigned n) { return word >> n & 1; }
 
 static void read_features(struct x86_features *f)
 {
@@ -85,12 +82,15 @@ static void read_features(struct x86_features *f)
 void x86_boot_percpu(void)
 {
     percpus[0].arch = &x86_boot_cpu;
-    x86_desc_init(&x86_boot_cpu);       /* loads GS with 0, hence first */
+    x86_desc_init(&x86_boot_cpu); /* loads GS with 0, hence first */
     x86_set_percpu(&percpus[0]);
     read_features(&x86_features);
 }
 
-/* The page attribute table: entry 0 WB, 1 WC, 2 UC-, 3 UC, and the same again (APM volume 2 section 7.8). */
+/*
+ * The page attribute table: entry 0 WB, 1 WC, 2 UC-, 3 UC, and the same again (APM volume 2 section
+ * 7.8).
+ */
 #define PAT_VALUE 0x0007010600070106ull
 
 int x86_control_setup(void)
@@ -112,16 +112,14 @@ int arch_early_init(struct boot_info *bi)
     clock_set_base(rdtsc());
     random_init(bi);
     if (!x86_features.nx) {
-        log_err("this CPU does not offer non-executable pages: enable \"NX\" or \"Execute Disable\" in the firmware's setup");
+        log_err("this CPU does not offer non-executable pages: enable \"NX\" or \"Execute "
+                "Disable\" in the firmware's setup");
         return -ENOTSUP;
     }
     return x86_control_setup();
 }
 
-int arch_cpu_init(void)
-{
-    return x86_control_setup();
-}
+int arch_cpu_init(void) { return x86_control_setup(); }
 
 const char *arch_cpu_name(void)
 {
@@ -129,20 +127,11 @@ const char *arch_cpu_name(void)
 }
 
 /* Instruction fetches look into every data cache (APM volume 2 section 7.6.1). */
-void arch_sync_code(const void *from, uint64_t len)
-{
-    (void)from, (void)len;
-}
+void arch_sync_code(const void *from, uint64_t len) { (void)from, (void)len; }
 
-uint64_t arch_code_address(uint64_t stored)
-{
-    return stored;
-}
+uint64_t arch_code_address(uint64_t stored) { return stored; }
 
-void cpu_relax(void)
-{
-    __asm__ volatile("pause" : : : "memory");
-}
+void cpu_relax(void) { __asm__ volatile("pause" : : : "memory"); }
 
 _Noreturn void cpu_halt_forever(void)
 {
@@ -164,7 +153,7 @@ uint32_t arch_entropy(uint64_t *words, uint32_t n, const char **name)
 {
     uint32_t got = 0;
 
-    if (!(cpuid(1, 0).c >> 30 & 1))     /* asked before read_features() */
+    if (!(cpuid(1, 0).c >> 30 & 1)) /* asked before read_features() */
         return 0;
     while (got < n && rdrand(&words[got]))
         got++;
@@ -173,10 +162,15 @@ uint32_t arch_entropy(uint64_t *words, uint32_t n, const char **name)
     return got;
 }
 
-/* Every way that PCs know, from the polite one down: the reset register, PCI's 0xcf9, the keyboard controller, a triple fault. */
+/*
+ * Every way that PCs know, from the polite one down: the reset register, PCI's 0xcf9, the keyboard
+ * controller, a triple fault.
+ */
 _Noreturn void arch_reboot(void)
 {
-    static const struct { uint64_t zero[2]; } no_idt;
+    static const struct {
+        uint64_t zero[2];
+    } no_idt;
 
     cli();
     acpi_reset();

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* div128.c: what gcc calls for 128-bit division. libgcc's has returns that do not go through the thunks (thunks.S). */
+/*
+ * div128.c: what gcc calls for 128-bit division. libgcc's has returns that do not go through the
+ * thunks (thunks.S).
+ */
 #include <hv/types.h>
 
 typedef unsigned __int128 u128;
 u128 __udivti3(u128 a, u128 b);
 
-/* DIV gives two words by one: the upper word's remainder is less than b, so that it cannot overflow. b = 0 traps, as DIV does. */
+/*
+ * DIV gives two words by one: the upper word's remainder is less than b, so that it cannot
+ * overflow. b = 0 traps, as DIV does.
+ */
 static u128 by_word(u128 a, uint64_t b)
 {
     uint64_t high = (uint64_t)(a >> 64) / b, rest = (uint64_t)(a >> 64) % b, low;

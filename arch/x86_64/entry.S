@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * entry.S: where the loader jumps to (rdi = struct boot_info, in the direct map), the exception and interrupt stubs, and
- * the code that every further CPU starts with. Interrupts are off. Stacks are given by C.
+ * entry.S: where the loader jumps to (rdi = struct boot_info, in the direct map), the exception and
+ * interrupt stubs, and the code that every further CPU starts with. Interrupts are off. Stacks are
+ * given by C.
  */
         .section .text.start, "ax"
         .globl  _start
@@ -20,7 +21,8 @@ _start: lea     boot_stack_top(%rip), %rsp
         jmp     1b
 
 /*
- * Calls fn(arg) on the stack whose top is rdx, and never returns: void x86_on_stack(fn, arg, top). The old stack is left.
+ * Calls fn(arg) on the stack whose top is rdx, and never returns: void x86_on_stack(fn, arg, top).
+ * The old stack is left.
  */
         .text
         .globl  x86_on_stack
@@ -36,8 +38,9 @@ x86_on_stack:
         ud2
 
 /*
- * bool arch_probe(enum probe what, const void *at): reads, writes (what it has read) or executes at `at`, and returns whether
- * that faulted. trap.c sends the fault to x86_probe_fault while x86_probe_sp is set.
+ * bool arch_probe(enum probe what, const void *at): reads, writes (what it has read) or executes at
+ * `at`, and returns whether that faulted. trap.c sends the fault to x86_probe_fault while
+ * x86_probe_sp is set.
  */
         .globl  arch_probe, x86_probe_fault, arch_a_return
 arch_probe:
@@ -61,14 +64,18 @@ x86_probe_fault:
         mov     $1, %eax
         jmp     4b
 
-/* One stub per vector, 16 bytes each: error code (0 where the CPU pushes none), vector, common part. */
+/*
+ * One stub per vector, 16 bytes each: error code (0 where the CPU pushes none), vector, common
+ * part.
+ */
         .balign 16
         .globl  x86_stubs
 x86_stubs:
         vec = 0
         .rept   256
         .balign 16
-        .if     !(vec == 8 || (vec >= 10 && vec <= 14) || vec == 17 || vec == 21 || vec == 29 || vec == 30)
+        .if     !(vec == 8 || (vec >= 10 && vec <= 14) || vec == 17 || vec == 21 || \
+                  vec == 29 || vec == 30)
         push    $0
         .endif
         push    $vec
@@ -116,8 +123,9 @@ x86_stub_common:
         iretq
 
 /*
- * How every further CPU starts: smp.c copies this to a page below 1 MiB, fills in the parameters at its end, and sends
- * the page's number as start-up IPI (AMD APM volume 2 section 16.5; mode switches: section 14.6). One CPU at a time.
+ * How every further CPU starts: smp.c copies this to a page below 1 MiB, fills in the parameters at
+ * its end, and sends the page's number as start-up IPI (AMD APM volume 2 section 16.5; mode
+ * switches: section 14.6). One CPU at a time.
  */
         .section .rodata
         .globl  x86_ap_code, x86_ap_params, x86_ap_code_end

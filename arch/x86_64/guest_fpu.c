@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * guest_fpu.c: the state that stays in the CPU between exits, because the hypervisor does not use it: x87, SIMD and the other XSAVE
- * components, XCR0, DR0 to DR3, TSC_AUX. It moves when another vCPU wants the CPU. AMD APM volume 2 section 11.5,
- * Intel SDM volume 1 chapter 13.
+ * guest_fpu.c: the state that stays in the CPU between exits, because the hypervisor does not use
+ * it: x87, SIMD and the other XSAVE components, XCR0, DR0 to DR3, TSC_AUX. It moves when another
+ * vCPU wants the CPU. AMD APM volume 2 section 11.5, Intel SDM volume 1 chapter 13.
  *
  * Every component of the host is saved, so a guest may enable any: XSETBV need not be caught.
  */
@@ -20,16 +20,17 @@
 
 #define FXSAVE_SIZE 512u
 #define XSAVE_MIN (FXSAVE_SIZE + 64u)
-#define XSAVE_BV 512u              /* offset of XSTATE_BV; XCOMP_BV and 48 reserved bytes follow */
+#define XSAVE_BV 512u /* offset of XSTATE_BV; XCOMP_BV and 48 reserved bytes follow */
 #define MXCSR_OFFSET 24u
 #define MXCSR_MASK_OFFSET 28u
 #define XCR0_X87 1ull
 #define MSR_TSC_AUX 0xc0000103u
-#define MSR_PRED_CMD 0x49u          /* bit 0: IBPB */
+#define MSR_PRED_CMD 0x49u /* bit 0: IBPB */
 
 struct guest_fpu_caps guest_fpu_caps;
 static uint32_t mxcsr_mask;
-static const struct vm *last_vm[MAX_CPUS];   /* whose branch predictions the CPU holds; only compared, never followed */
+/* whose branch predictions the CPU holds; only compared, never followed */
+static const struct vm *last_vm[MAX_CPUS];
 
 static uint64_t xgetbv0(void)
 {
@@ -49,7 +50,10 @@ static void state_save(void *area)
     uint64_t all = guest_fpu_caps.xcr0;
 
     if (all)
-        __asm__ volatile("xsave64 (%0)" : : "r"(area), "a"((uint32_t)all), "d"((uint32_t)(all >> 32)) : "memory");
+        __asm__ volatile("xsave64 (%0)"
+                         :
+                         : "r"(area), "a"((uint32_t)all), "d"((uint32_t)(all >> 32))
+                         : "memory");
     else
         __asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
 }
@@ -59,7 +63,10 @@ static void state_restore(const void *area)
     uint64_t all = guest_fpu_caps.xcr0;
 
     if (all)
-        __asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"((uint32_t)all), "d"((uint32_t)(all >> 32)) : "memory");
+        __asm__ volatile("xrstor64 (%0)"
+                         :
+                         : "r"(area), "a"((uint32_t)all), "d"((uint32_t)(all >> 32))
+                         : "memory");
     else
         __asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
 }
@@ -80,10 +87,7 @@ static void dr_load(const uint64_t dr[4])
     __asm__ volatile("mov %0, %%db3" : : "r"(dr[3]));
 }
 
-bool guest_loaded(const struct vcpu *v)
-{
-    return this_cpu()->loaded == v;
-}
+bool guest_loaded(const struct vcpu *v) { return this_cpu()->loaded == v; }
 
 static void read_mxcsr_mask(void)
 {
@@ -92,7 +96,7 @@ static void read_mxcsr_mask(void)
     __asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
     memcpy(&mxcsr_mask, area + MXCSR_MASK_OFFSET, sizeof mxcsr_mask);
     if (!mxcsr_mask)
-        mxcsr_mask = 0xffbf;       /* section 11.5.9 */
+        mxcsr_mask = 0xffbf; /* section 11.5.9 */
 }
 
 /* AMD: 80000008h EBX bit 12. Intel: 7 EDX bit 26. */
@@ -104,8 +108,9 @@ static bool has_ibpb(void)
 }
 
 /*
- * XSAVEC must write where XRSTOR reads. Bochs 2.7 has them differ, so that a guest's kernel loses ZMM16 to 31 and upper halves now and then.
- * Tried with an AVX register, and with ZMM16 where there is one: patterns in, zeroes, and back.
+ * XSAVEC must write where XRSTOR reads. Bochs 2.7 has them differ, so that a guest's kernel loses
+ * ZMM16 to 31 and upper halves now and then. Tried with an AVX register, and with ZMM16 where there
+ * is one: patterns in, zeroes, and back.
  */
 #define XSAVE_TRY (XSAVE_MIN + 2560u)
 
@@ -117,11 +122,18 @@ static __attribute__((noinline)) bool same_after_xsavec(uint8_t *area, bool avx5
 
     memset(area, 0, XSAVE_TRY);
     if (avx512)
-        __asm__ volatile("vmovdqu64 (%1), %%zmm16\n\txsavec64 (%0)\n\tvpxorq %%zmm16, %%zmm16, %%zmm16\n\txrstor64 (%0)\n\tvmovdqu64 %%zmm16, (%2)\n\t"
-                         "vpxorq %%zmm16, %%zmm16, %%zmm16" : : "r"(area), "r"(ones), "r"(back), "a"(what), "d"(0) : "memory");
+        __asm__ volatile("vmovdqu64 (%1), %%zmm16\n\txsavec64 (%0)\n\tvpxorq %%zmm16, %%zmm16, "
+                         "%%zmm16\n\txrstor64 (%0)\n\tvmovdqu64 %%zmm16, (%2)\n\t"
+                         "vpxorq %%zmm16, %%zmm16, %%zmm16"
+                         :
+                         : "r"(area), "r"(ones), "r"(back), "a"(what), "d"(0)
+                         : "memory");
     else
-        __asm__ volatile("vmovdqu (%1), %%ymm0\n\txsavec64 (%0)\n\tvzeroall\n\txrstor64 (%0)\n\tvmovdqu %%ymm0, (%2)\n\tvzeroall"
-                         : : "r"(area), "r"(ones), "r"(back), "a"(what), "d"(0) : "memory");
+        __asm__ volatile("vmovdqu (%1), %%ymm0\n\txsavec64 (%0)\n\tvzeroall\n\txrstor64 "
+                         "(%0)\n\tvmovdqu %%ymm0, (%2)\n\tvzeroall"
+                         :
+                         : "r"(area), "r"(ones), "r"(back), "a"(what), "d"(0)
+                         : "memory");
     return !memcmp(back, ones, avx512 ? 64 : 32);
 }
 
@@ -134,7 +146,8 @@ static bool xsavec_works(void)
     if (!(cpuid(0xd, 1).a >> 1 & 1) || (guest_fpu_caps.xcr0 & 6) != 6)
         return true;
     xsetbv0(guest_fpu_caps.xcr0);
-    good = same_after_xsavec(area, false) && ((guest_fpu_caps.xcr0 & 0xe0) != 0xe0 || same_after_xsavec(area, true));
+    good = same_after_xsavec(area, false) &&
+           ((guest_fpu_caps.xcr0 & 0xe0) != 0xe0 || same_after_xsavec(area, true));
     xsetbv0(old);
     return good;
 }
@@ -151,7 +164,8 @@ int guest_fpu_probe(void)
         guest_fpu_caps.size = d.c;
         guest_fpu_caps.no_xsavec = !xsavec_works();
         if (guest_fpu_caps.no_xsavec)
-            log_warn("this CPU's XSAVEC does not save what its XRSTOR restores: guests do not get it");
+            log_warn(
+                "this CPU's XSAVEC does not save what its XRSTOR restores: guests do not get it");
     }
     read_mxcsr_mask();
     return 0;
@@ -166,7 +180,10 @@ static unsigned order_of(uint64_t bytes)
     return order;
 }
 
-/* The state after RESET, volume 2 table 14-1: x87 as FNINIT but FCW 0040, MXCSR 1F80. XSTATE_BV names what is not initial. */
+/*
+ * The state after RESET, volume 2 table 14-1: x87 as FNINIT but FCW 0040, MXCSR 1F80. XSTATE_BV
+ * names what is not initial.
+ */
 static void state_reset(struct guest_fpu *s)
 {
     static const uint16_t fcw = 0x0040, ftw_empty = 0;
@@ -244,20 +261,21 @@ static void store(struct guest_fpu *s)
         s->tsc_aux = rdmsr(MSR_TSC_AUX);
 }
 
-void guest_fpu_unload(struct guest_fpu *s)
-{
-    store(s);
-}
+void guest_fpu_unload(struct guest_fpu *s) { store(s); }
 
 static uint64_t xcr0_get(const struct vcpu *v, const struct guest_fpu *s)
 {
     return guest_loaded(v) && guest_fpu_caps.xcr0 ? xgetbv0() : s->xcr0;
 }
 
-/* The rules of XSETBV, volume 4: x87 always; AVX needs SSE; the AVX-512 components go together and need AVX. */
+/*
+ * The rules of XSETBV, volume 4: x87 always; AVX needs SSE; the AVX-512 components go together and
+ * need AVX.
+ */
 static int xcr0_set(const struct vcpu *v, struct guest_fpu *s, uint64_t x)
 {
-    if (!guest_fpu_caps.xcr0 || (x & ~guest_fpu_caps.xcr0) || !(x & XCR0_X87) || ((x & 4) && !(x & 2)))
+    if (!guest_fpu_caps.xcr0 || (x & ~guest_fpu_caps.xcr0) || !(x & XCR0_X87) ||
+        ((x & 4) && !(x & 2)))
         return -EINVAL;
     if ((x & 0xe0) && ((x & 0xe0) != 0xe0 || !(x & 4)))
         return -EINVAL;
@@ -278,7 +296,9 @@ int guest_fpu_get(struct vcpu *v, struct guest_fpu *s, void *state, size_t *len)
     return 0;
 }
 
-/* What XRSTOR would fault on is refused: reserved bits of MXCSR and of the header (section 11.5.9). */
+/*
+ * What XRSTOR would fault on is refused: reserved bits of MXCSR and of the header (section 11.5.9).
+ */
 static bool state_valid(const uint8_t *a)
 {
     uint64_t header[8];
@@ -359,7 +379,8 @@ int guest_fpu_set_reg(const struct vcpu *v, struct guest_fpu *s, uint32_t id, ui
     if (id < X86_DR0 || id > X86_DR3)
         return -ENOENT;
     if (guest_loaded(v))
-        return -EBUSY;             /* before the first load only: nothing else needs to write them from outside */
+        /* before the first load only: nothing else needs to write them from outside */
+        return -EBUSY;
     s->dr[id - X86_DR0] = val;
     return 0;
 }

@@ -9,11 +9,11 @@
 
 #include "private.h"
 
-#define REG_VERSION  1u
+#define REG_VERSION 1u
 #define REG_TABLE(n) (0x10u + 2 * (n))
-#define RTE_MASKED   (1u << 16)
-#define RTE_LEVEL    (1u << 15)
-#define RTE_LOW      (1u << 13)
+#define RTE_MASKED (1u << 16)
+#define RTE_LEVEL (1u << 15)
+#define RTE_LOW (1u << 13)
 
 struct ioapic {
     volatile uint8_t *page;
@@ -35,11 +35,16 @@ static void wr(struct ioapic *io, uint32_t reg, uint32_t val)
     mmio_write32(io->page + 0x10, val);
 }
 
-/* Remaps it away from the exception vectors, because a masked PIC can still raise a spurious interrupt; then masks it. */
+/*
+ * Remaps it away from the exception vectors, because a masked PIC can still raise a spurious
+ * interrupt; then masks it.
+ */
 static void pic_mask(void)
 {
-    static const uint8_t init[][2] = { { 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, 0x20 }, { 0xa1, 0x28 }, { 0x21, 4 },
-                                       { 0xa1, 2 }, { 0x21, 1 }, { 0xa1, 1 }, { 0x21, 0xff }, { 0xa1, 0xff } };
+    static const uint8_t init[][2] = { { 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, 0x20 },
+                                       { 0xa1, 0x28 }, { 0x21, 4 },    { 0xa1, 2 },
+                                       { 0x21, 1 },    { 0xa1, 1 },    { 0x21, 0xff },
+                                       { 0xa1, 0xff } };
 
     for (size_t i = 0; i < ARRAY_SIZE(init); i++)
         outb(init[i][0], init[i][1]);
@@ -54,7 +59,7 @@ static void add(uint64_t addr, uint32_t gsi)
         return;
     io->gsi = gsi;
     io->pins = (rd(io, REG_VERSION) >> 16 & 0xff) + 1;
-    if (io->pins > 240)                 /* all ones: nothing answers */
+    if (io->pins > 240) /* all ones: nothing answers */
         return;
     for (uint32_t i = 0; i < io->pins; i++)
         wr(io, REG_TABLE(i), RTE_MASKED);
@@ -68,7 +73,7 @@ int ioapic_init(void)
     pic_mask();
     for (uint32_t i = 0; i < a->nioapics; i++)
         add(a->ioapics[i].addr, a->ioapics[i].gsi);
-    if (!a->madt)                       /* the address that every PC without tables has */
+    if (!a->madt) /* the address that every PC without tables has */
         add(0xfec00000, 0);
     if (!nioapics)
         log_warn("no IOAPIC: devices cannot interrupt; the console is polled");

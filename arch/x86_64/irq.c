@@ -19,7 +19,7 @@ struct line {
 };
 static struct line lines[VEC_GSI_MAX - VEC_GSI + 1];
 static uint32_t nlines;
-static volatile bool stopping;          /* a CPU panics: an NMI means stop */
+static volatile bool stopping; /* a CPU panics: an NMI means stop */
 
 int irq_init(void)
 {
@@ -32,7 +32,10 @@ int irq_init(void)
     return err;
 }
 
-/* How the firmware says that the interrupt is wired: ISA lines are edge and high unless overridden, others level and low. */
+/*
+ * How the firmware says that the interrupt is wired: ISA lines are edge and high unless overridden,
+ * others level and low.
+ */
 static void wiring(uint32_t gsi, bool *level, bool *low)
 {
     const struct acpi_info *a = acpi_info();
@@ -69,7 +72,7 @@ static void device_irq(const struct line *l)
 void irq_dispatch(uint32_t vector)
 {
     if (vector == VEC_SPURIOUS || (vector >= 0x20 && vector < 0x30))
-        return;                         /* spurious interrupts want no EOI */
+        return; /* spurious interrupts want no EOI */
     if (vector == VEC_TIMER)
         timer_irq();
     else if (vector >= VEC_GSI && vector - VEC_GSI < nlines)
@@ -79,21 +82,12 @@ void irq_dispatch(uint32_t vector)
     lapic_eoi();
 }
 
-void irq_window(void)
-{
-    __asm__ volatile("sti; nop; cli" : : : "memory");
-}
+void irq_window(void) { __asm__ volatile("sti; nop; cli" : : : "memory"); }
 
 /* STI holds interrupts off until after HLT, so that nothing can slip in between. */
-void irq_wait(void)
-{
-    __asm__ volatile("sti; hlt; cli" : : : "memory");
-}
+void irq_wait(void) { __asm__ volatile("sti; hlt; cli" : : : "memory"); }
 
-void irq_send_kick(uint32_t cpu)
-{
-    lapic_send(percpus[cpu].hw_id, ICR_FIXED | VEC_KICK);
-}
+void irq_send_kick(uint32_t cpu) { lapic_send(percpus[cpu].hw_id, ICR_FIXED | VEC_KICK); }
 
 void x86_nmi(void)
 {

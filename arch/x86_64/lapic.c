@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* lapic.c: the local APIC of the CPU we run on, as a page (xAPIC) or as MSRs (x2APIC). AMD APM volume 2 chapter 16. */
+/*
+ * lapic.c: the local APIC of the CPU we run on, as a page (xAPIC) or as MSRs (x2APIC). AMD APM
+ * volume 2 chapter 16.
+ */
 #include <arch/cpu.h>
 #include <arch/io.h>
 #include <arch/mmu.h>
@@ -9,19 +12,37 @@
 #include "private.h"
 
 /* Register offsets, APM volume 2 table 16-2; as MSRs: 0x800 + offset / 16. */
-enum { R_ID = 0x20, R_VERSION = 0x30, R_TPR = 0x80, R_EOI = 0xb0, R_LDR = 0xd0, R_DFR = 0xe0, R_SVR = 0xf0, R_ESR = 0x280,
-       R_ICR = 0x300, R_ICR_HIGH = 0x310, R_TIMER = 0x320, R_THERMAL = 0x330, R_PERF = 0x340, R_LINT0 = 0x350,
-       R_LINT1 = 0x360, R_ERROR = 0x370, R_INITIAL = 0x380, R_CURRENT = 0x390, R_DIVIDE = 0x3e0 };
+enum {
+    R_ID = 0x20,
+    R_VERSION = 0x30,
+    R_TPR = 0x80,
+    R_EOI = 0xb0,
+    R_LDR = 0xd0,
+    R_DFR = 0xe0,
+    R_SVR = 0xf0,
+    R_ESR = 0x280,
+    R_ICR = 0x300,
+    R_ICR_HIGH = 0x310,
+    R_TIMER = 0x320,
+    R_THERMAL = 0x330,
+    R_PERF = 0x340,
+    R_LINT0 = 0x350,
+    R_LINT1 = 0x360,
+    R_ERROR = 0x370,
+    R_INITIAL = 0x380,
+    R_CURRENT = 0x390,
+    R_DIVIDE = 0x3e0
+};
 
-#define BASE_ENABLE   (1ull << 11)
-#define BASE_X2       (1ull << 10)
-#define SVR_ENABLE    0x100u
-#define LVT_MASKED    0x10000u
-#define LVT_NMI       0x400u
+#define BASE_ENABLE (1ull << 11)
+#define BASE_X2 (1ull << 10)
+#define SVR_ENABLE 0x100u
+#define LVT_MASKED 0x10000u
+#define LVT_NMI 0x400u
 #define TIMER_DEADLINE 0x40000u
-#define DIVIDE_BY_1   0xbu
-#define ICR_PENDING   0x1000u
-#define ICR_OTHERS    0xc0000u
+#define DIVIDE_BY_1 0xbu
+#define ICR_PENDING 0x1000u
+#define ICR_OTHERS 0xc0000u
 
 bool lapic_x2;
 static volatile uint8_t *page;
@@ -59,7 +80,8 @@ int lapic_cpu_init(void)
     uint64_t base = rdmsr(MSR_APIC_BASE) | BASE_ENABLE;
 
     if (!lapic_x2 && (base & BASE_X2)) {
-        log_err("the firmware left CPU %u in x2APIC mode, which the CPU does not report", this_cpu()->id);
+        log_err("the firmware left CPU %u in x2APIC mode, which the CPU does not report",
+                this_cpu()->id);
         return -ENOTSUP;
     }
     wrmsr(MSR_APIC_BASE, base);
@@ -78,20 +100,15 @@ int lapic_cpu_init(void)
     return 0;
 }
 
-void lapic_eoi(void)
-{
-    wr(R_EOI, 0);
-}
+void lapic_eoi(void) { wr(R_EOI, 0); }
 
-uint32_t lapic_id(void)
-{
-    return lapic_x2 ? rd(R_ID) : rd(R_ID) >> 24;
-}
+uint32_t lapic_id(void) { return lapic_x2 ? rd(R_ID) : rd(R_ID) >> 24; }
 
 static void icr(uint32_t dest, uint32_t low)
 {
     if (lapic_x2) {
-        __asm__ volatile("mfence; lfence" : : : "memory");   /* x2APIC writes are not ordered with memory */
+        /* x2APIC writes are not ordered with memory */
+        __asm__ volatile("mfence; lfence" : : : "memory");
         wrmsr(MSR_X2APIC + (R_ICR >> 4), (uint64_t)dest << 32 | low);
         return;
     }
@@ -101,29 +118,18 @@ static void icr(uint32_t dest, uint32_t low)
     wr(R_ICR, low);
 }
 
-void lapic_send(uint32_t apic_id, uint32_t low)
-{
-    icr(apic_id, low);
-}
+void lapic_send(uint32_t apic_id, uint32_t low) { icr(apic_id, low); }
 
-void lapic_send_others(uint32_t low)
-{
-    icr(0, low | ICR_OTHERS);
-}
+void lapic_send_others(uint32_t low) { icr(0, low | ICR_OTHERS); }
 
 void lapic_timer_mode(bool tsc_deadline)
 {
     wr(R_TIMER, VEC_TIMER | (tsc_deadline ? TIMER_DEADLINE : 0));
     if (tsc_deadline)
-        __asm__ volatile("mfence" : : : "memory");           /* Intel SDM volume 3 section 11.5.4.1 */
+        /* Intel SDM volume 3 section 11.5.4.1 */
+        __asm__ volatile("mfence" : : : "memory");
 }
 
-void lapic_timer_start(uint32_t count)
-{
-    wr(R_INITIAL, count);
-}
+void lapic_timer_start(uint32_t count) { wr(R_INITIAL, count); }
 
-uint32_t lapic_timer_count(void)
-{
-    return rd(R_CURRENT);
-}
+uint32_t lapic_timer_count(void) { return rd(R_CURRENT); }

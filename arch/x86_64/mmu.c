@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mmu.c: the format of the hypervisor's own page tables, and where it puts what (the rest is common/mmu.c). The identity map of the loader
- * is gone after mmu_init(). AMD APM volume 2 section 5.3.
+ * mmu.c: the format of the hypervisor's own page tables, and where it puts what (the rest is
+ * common/mmu.c). The identity map of the loader is gone after mmu_init(). AMD APM volume 2
+ * section 5.3.
  *
  *   00001000_00000000  in a guest's view: its RAM, never executable
  *   ffff8000_00000000  direct map of RAM that no guest has, never executable
@@ -21,21 +22,24 @@
 
 #define DIRECT_BASE BOOT_PHYS_BASE_X86_64
 
-#define PTE_P   (1ull << 0)
-#define PTE_W   (1ull << 1)
+#define PTE_P (1ull << 0)
+#define PTE_W (1ull << 1)
 #define PTE_PWT (1ull << 3)
 #define PTE_PCD (1ull << 4)
-#define PTE_A   (1ull << 5)
-#define PTE_D   (1ull << 6)
-#define PTE_PS  (1ull << 7)
-#define PTE_G   (1ull << 8)
-#define PTE_NX  (1ull << 63)
+#define PTE_A (1ull << 5)
+#define PTE_D (1ull << 6)
+#define PTE_PS (1ull << 7)
+#define PTE_G (1ull << 8)
+#define PTE_NX (1ull << 63)
 #define PTE_ADDR 0x000ffffffffff000ull
 
 extern uint8_t boot_stack_top[];
 
 const struct mmu_layout mmu_layout = {
-    .direct = DIRECT_BASE, .devices = 0xffffc00000000000ull, .heap = 0xffffd00000000000ull, .stacks = 0xffffe00000000000ull,
+    .direct = DIRECT_BASE,
+    .devices = 0xffffc00000000000ull,
+    .heap = 0xffffd00000000000ull,
+    .stacks = 0xffffe00000000000ull,
 };
 
 /* Memory types by PAT entry (cpu.c): 0 WB, 1 WC, 3 UC. */
@@ -74,8 +78,15 @@ static unsigned host_prot(uint64_t pte, unsigned level)
 
 /* Nothing larger than what guests take out of the direct map (VIEW_BLOCK). */
 static const struct pt_format host_format = {
-    .name = "host", .levels = 4, .ia_bits = 48, .leaf_levels = 1 | 2, .leaf = host_leaf, .table = host_table,
-    .kind = host_kind, .addr = host_addr, .prot = host_prot,
+    .name = "host",
+    .levels = 4,
+    .ia_bits = 48,
+    .leaf_levels = 1 | 2,
+    .leaf = host_leaf,
+    .table = host_table,
+    .kind = host_kind,
+    .addr = host_addr,
+    .prot = host_prot,
 };
 
 /* Not global: gone when CR3 is written (section 5.5.1). */
@@ -85,8 +96,15 @@ static uint64_t view_leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype 
 }
 
 static struct pt_format view_format = {
-    .name = "view", .levels = 4, .ia_bits = 48, .leaf_levels = 1 | 2, .leaf = view_leaf, .table = host_table,
-    .kind = host_kind, .addr = host_addr, .prot = host_prot,
+    .name = "view",
+    .levels = 4,
+    .ia_bits = 48,
+    .leaf_levels = 1 | 2,
+    .leaf = view_leaf,
+    .table = host_table,
+    .kind = host_kind,
+    .addr = host_addr,
+    .prot = host_prot,
 };
 
 const struct pt_format *mmu_view_format(void)
@@ -102,10 +120,7 @@ uint64_t mmu_view_root(hpa_t root, uint32_t id)
     return root.v;
 }
 
-void view_load(const struct view *w)
-{
-    write_cr3(w ? w->root : mmu_root());
-}
+void view_load(const struct view *w) { write_cr3(w ? w->root : mmu_root()); }
 
 /* Clearing CR4.PGE drops global translations, too (section 5.5.2). */
 void view_forget(void)
@@ -138,6 +153,7 @@ int mmu_init(const struct boot_info *bi)
     percpus[0].stack_top = boot_stack_top;
     err = protection_check();
     if (!err)
-        log_debug("memory protection holds: W^X, guard pages%s%s", x86_features.smep ? ", SMEP" : "", x86_features.smap ? ", SMAP" : "");
+        log_debug("memory protection holds: W^X, guard pages%s%s",
+                  x86_features.smep ? ", SMEP" : "", x86_features.smap ? ", SMAP" : "");
     return err;
 }

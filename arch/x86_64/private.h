@@ -9,16 +9,20 @@
 /* Selectors in every CPU's GDT. */
 #define SEL_CODE 0x08
 #define SEL_DATA 0x10
-#define SEL_TSS  0x18
+#define SEL_TSS 0x18
 
-/* Interrupt vectors of the host. 32 to 47 stay free: the legacy PIC could raise them while it is being masked. */
-#define VEC_GSI      0x30               /* first of 128 for devices */
-#define VEC_GSI_MAX  0xaf
-#define VEC_KICK     0xf0
-#define VEC_TIMER    0xf1
-#define VEC_POSTED   0xf2               /* to a CPU in a guest: its posted interrupts; to others nothing */
-#define VEC_ERROR    0xfe
-#define VEC_SPURIOUS 0xff               /* low four bits set: some old LAPICs want that */
+/*
+ * Interrupt vectors of the host. 32 to 47 stay free: the legacy PIC could raise them while it is
+ * being masked.
+ */
+#define VEC_GSI 0x30 /* first of 128 for devices */
+#define VEC_GSI_MAX 0xaf
+#define VEC_KICK 0xf0
+#define VEC_TIMER 0xf1
+/* to a CPU in a guest: its posted interrupts; to others nothing */
+#define VEC_POSTED 0xf2
+#define VEC_ERROR 0xfe
+#define VEC_SPURIOUS 0xff /* low four bits set: some old LAPICs want that */
 
 /* What the stubs in entry.S push. */
 struct x86_frame {
@@ -58,13 +62,14 @@ struct x86_cpu {
 struct x86_features {
     char vendor[13], brand[49];
     uint32_t max_leaf, max_ext;
-    bool nx, page1g, smep, smap, umip, x2apic, tsc_deadline, invariant_tsc, hypervisor, pge, pcid, xsave, monitor;
+    bool nx, page1g, smep, smap, umip, x2apic, tsc_deadline, invariant_tsc, hypervisor, pge, pcid,
+        xsave, monitor;
     uint8_t phys_bits;
 };
 extern struct x86_features x86_features;
 
 /* cpu.c */
-void x86_boot_percpu(void);             /* first C code on the boot CPU: makes this_cpu() work */
+void x86_boot_percpu(void); /* first C code on the boot CPU: makes this_cpu() work */
 void x86_set_percpu(struct percpu *);
 int must_check x86_control_setup(void); /* control registers, EFER, PAT: each CPU */
 
@@ -85,18 +90,18 @@ void irq_dispatch(uint32_t vector);
 void x86_nmi(void);
 
 /* lapic.c */
-int must_check lapic_init(uint64_t base);   /* boot CPU: maps the page, chooses xAPIC or x2APIC */
-int must_check lapic_cpu_init(void);        /* each CPU */
+int must_check lapic_init(uint64_t base); /* boot CPU: maps the page, chooses xAPIC or x2APIC */
+int must_check lapic_cpu_init(void);      /* each CPU */
 void lapic_eoi(void);
 uint32_t lapic_id(void);
 void lapic_send(uint32_t apic_id, uint32_t icr_low);
 void lapic_send_others(uint32_t icr_low);
-void lapic_timer_start(uint32_t count);     /* one-shot, divide by 1; 0 stops it */
+void lapic_timer_start(uint32_t count); /* one-shot, divide by 1; 0 stops it */
 void lapic_timer_mode(bool tsc_deadline);
 uint32_t lapic_timer_count(void);
-#define ICR_FIXED   0x00000u
-#define ICR_NMI     0x00400u
-#define ICR_INIT    0x04500u                /* INIT, assert */
+#define ICR_FIXED 0x00000u
+#define ICR_NMI 0x00400u
+#define ICR_INIT 0x04500u /* INIT, assert */
 #define ICR_STARTUP 0x04600u
 extern bool lapic_x2;
 

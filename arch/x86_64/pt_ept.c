@@ -4,18 +4,26 @@
 
 #include "vmx.h"
 
-enum { EPT_R = 1 << 0, EPT_W = 1 << 1, EPT_X = 1 << 2, EPT_TYPE_SHIFT = 3, EPT_PS = 1 << 7, EPT_A = 1 << 8, EPT_D = 1 << 9 };
+enum {
+    EPT_R = 1 << 0,
+    EPT_W = 1 << 1,
+    EPT_X = 1 << 2,
+    EPT_TYPE_SHIFT = 3,
+    EPT_PS = 1 << 7,
+    EPT_A = 1 << 8,
+    EPT_D = 1 << 9
+};
 enum { TYPE_UC = 0, TYPE_WC = 1, TYPE_WB = 6 };
 #define EPT_ADDR 0x000ffffffffff000ull
 
 static bool split_exec;
 
-void ept_split_exec(void)
-{
-    split_exec = true;
-}
+void ept_split_exec(void) { split_exec = true; }
 
-/* Accessed and dirty are set at once, so that the CPU need not write them; where it has no such bits they are ignored. */
+/*
+ * Accessed and dirty are set at once, so that the CPU need not write them; where it has no such
+ * bits they are ignored.
+ */
 static uint64_t ept_leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype type)
 {
     static const uint64_t types[] = { [MEM_WB] = TYPE_WB, [MEM_WC] = TYPE_WC, [MEM_UC] = TYPE_UC };
@@ -48,7 +56,8 @@ static hpa_t ept_addr(uint64_t pte, unsigned level)
 static unsigned ept_prot(uint64_t pte, unsigned level)
 {
     (void)level;
-    return (pte & EPT_R ? (unsigned)PROT_R : 0u) | (pte & EPT_W ? (unsigned)PROT_W : 0u) | (pte & EPT_X ? (unsigned)PROT_X : 0u);
+    return (pte & EPT_R ? (unsigned)PROT_R : 0u) | (pte & EPT_W ? (unsigned)PROT_W : 0u) |
+           (pte & EPT_X ? (unsigned)PROT_X : 0u);
 }
 
 static enum memtype ept_type(uint64_t pte, unsigned level)
@@ -60,6 +69,14 @@ static enum memtype ept_type(uint64_t pte, unsigned level)
 }
 
 struct pt_format ept_format = {
-    .name = "ept", .levels = 4, .ia_bits = 48, .leaf_levels = 0x1,
-    .leaf = ept_leaf, .table = ept_table, .kind = ept_kind, .addr = ept_addr, .prot = ept_prot, .type = ept_type,
+    .name = "ept",
+    .levels = 4,
+    .ia_bits = 48,
+    .leaf_levels = 0x1,
+    .leaf = ept_leaf,
+    .table = ept_table,
+    .kind = ept_kind,
+    .addr = ept_addr,
+    .prot = ept_prot,
+    .type = ept_type,
 };

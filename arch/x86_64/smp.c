@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* smp.c: starts every CPU by INIT and start-up IPIs (AMD APM volume 2 section 16.5), one after the other. */
+/*
+ * smp.c: starts every CPU by INIT and start-up IPIs (AMD APM volume 2 section 16.5), one after the
+ * other.
+ */
 #include <arch/common.h>
 #include <arch/cpu.h>
 #include <arch/mmu.h>
@@ -16,11 +19,12 @@
 #include "boot/boot_info.h"
 #include "private.h"
 
-#define INIT_NS     10000ull            /* between INIT and the start-up IPI; the 10 ms of old are not needed since P6 */
-#define RESEND_NS   300000ull           /* then the start-up IPI is sent a second time */
+/* between INIT and the start-up IPI; the 10 ms of old are not needed since P6 */
+#define INIT_NS 10000ull
+#define RESEND_NS 300000ull /* then the start-up IPI is sent a second time */
 
-#define PTE_P  1ull
-#define PTE_W  2ull
+#define PTE_P 1ull
+#define PTE_W 2ull
 #define PTE_PS 0x80ull
 
 /* The parameters at the end of the start-up code in entry.S. */
@@ -40,11 +44,15 @@ static_assert(sizeof(struct ap_params) == 32 + 8 + 8 + 8 + 40, "entry.S: x86_ap_
 extern const uint8_t x86_ap_code[], x86_ap_params[], x86_ap_code_end[];
 void x86_ap_start(void);
 
-/* A root below 1 MiB (it is loaded with 32 bits): our upper half, and 2 MiB at 0 for the start-up page itself. */
+/*
+ * A root below 1 MiB (it is loaded with 32 bits): our upper half, and 2 MiB at 0 for the start-up
+ * page itself.
+ */
 static int make_low_root(uint64_t phys)
 {
     uint64_t *root = phys_to_virt(hpa(phys));
-    hpa_t pdpt = pmm_alloc_zero(0, PMM_PT), pd = pmm_alloc_zero(0, PMM_PT);    /* charge: Trivet's own */
+    /* charge: Trivet's own */
+    hpa_t pdpt = pmm_alloc_zero(0, PMM_PT), pd = pmm_alloc_zero(0, PMM_PT);
 
     if (!pdpt.v || !pd.v)
         return -ENOMEM;
@@ -78,7 +86,8 @@ static bool wake(uint32_t apic_id, uint64_t page)
     ap_expect();
     lapic_send(apic_id, ICR_INIT);
     for (uint64_t end = time_ns() + INIT_NS; time_ns() < end;)
-        ;                               /* no cpu_relax(): emulators that count instructions let others run for long at a PAUSE */
+        /* no cpu_relax(): emulators that count instructions let others run for long at a PAUSE */
+        ;
     lapic_send(apic_id, sipi);
     if (ap_answered(RESEND_NS))
         return true;
@@ -88,7 +97,7 @@ static bool wake(uint32_t apic_id, uint64_t page)
 
 static int start_cpu(struct ap_params *p, uint64_t page, uint32_t apic_id)
 {
-    hpa_t mem = pmm_alloc_zero(2, PMM_HV);    /* charge: Trivet's own */
+    hpa_t mem = pmm_alloc_zero(2, PMM_HV); /* charge: Trivet's own */
     struct percpu *cpu = ap_prepare();
 
     static_assert(sizeof(struct x86_cpu) <= PAGE_SIZE << 2, "struct x86_cpu");

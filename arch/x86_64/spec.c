@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* spec.c: doing what spec_intel.c or spec_amd.c decided. IBPB between guests is in guest_fpu.c; entries and exits are in spec_entry.h. */
+/*
+ * spec.c: doing what spec_intel.c or spec_amd.c decided. IBPB between guests is in guest_fpu.c;
+ * entries and exits are in spec_entry.h.
+ */
 #include <hv/config.h>
 #include <hv/percpu.h>
 #include <hv/vcpu.h>
@@ -14,10 +17,10 @@
 #include "vmx.h"
 
 #define MSR_TSX_CTRL 0x122u
-#define TSX_OFF 3u                  /* RTM_DISABLE, TSX_CPUID_CLEAR */
+#define TSX_OFF 3u /* RTM_DISABLE, TSX_CPUID_CLEAR */
 #define MSR_MCU_OPT_CTRL 0x123u
-#define MSR_DE_CFG 0xc0011029u      /* bit 1: LFENCE waits (AMD) */
-#define MSR_BP_CFG 0xc001102eu      /* bit 4: BpSpecReduce (Zen 5) */
+#define MSR_DE_CFG 0xc0011029u /* bit 1: LFENCE waits (AMD) */
+#define MSR_BP_CFG 0xc001102eu /* bit 4: BpSpecReduce (Zen 5) */
 #define EFER_AIBRSE (1ull << 21)
 #define L7_ARCH_CAPS 29
 #define L7_SRBDS_CTRL 9
@@ -28,19 +31,26 @@
 #define X21_EAX_SPEC 0xf8000124u
 #define X21_ECX_SPEC 6u
 #define CAPS_GDS_CTRL 25
-#define HYPERVISOR 31               /* CPUID 1 ECX */
+#define HYPERVISOR 31 /* CPUID 1 ECX */
 
-static_assert(offsetof(struct spec_vcpu, guest) == SPEC_GUEST && offsetof(struct spec_vcpu, host) == SPEC_HOST &&
-              offsetof(struct spec_vcpu, flags) == SPEC_FLAGS, "spec_entry.h");
+static_assert(offsetof(struct spec_vcpu, guest) == SPEC_GUEST &&
+                  offsetof(struct spec_vcpu, host) == SPEC_HOST &&
+                  offsetof(struct spec_vcpu, flags) == SPEC_FLAGS,
+              "spec_entry.h");
 
 struct spec_plan spec;
-const uint16_t spec_selector = SEL_DATA;        /* VERW clears buffers only with a selector in memory */
+/* VERW clears buffers only with a selector in memory */
+const uint16_t spec_selector = SEL_DATA;
 static bool set_up[MAX_CPUS];
-static uint8_t evict[64 << 10] __attribute__((aligned(4096)));   /* twice the largest first-level data cache of a CPU without FLUSH_CMD */
+/* twice the largest first-level data cache of a CPU without FLUSH_CMD */
+static uint8_t evict[64 << 10] __attribute__((aligned(4096)));
 
 /* ---- what the CPU says ---- */
 
-/* How many low bits of an APIC ID tell the threads of a core apart: leaf Bh, or 8000001Eh on older AMD CPUs. */
+/*
+ * How many low bits of an APIC ID tell the threads of a core apart: leaf Bh, or 8000001Eh on older
+ * AMD CPUs.
+ */
 static unsigned thread_bits(void)
 {
     struct cpuid b = x86_features.max_leaf >= 0xb ? cpuid(0xb, 0) : (struct cpuid){ 0 };
@@ -57,7 +67,7 @@ static unsigned thread_bits(void)
 
 uint32_t arch_core_id(uint32_t cpu)
 {
-    static uint8_t known;          /* bits + 1; the same for all */
+    static uint8_t known; /* bits + 1; the same for all */
 
     if (!known)
         known = (uint8_t)(thread_bits() + 1);
@@ -86,7 +96,9 @@ static void read_model(struct spec_facts *f)
 static struct spec_facts facts(void)
 {
     struct cpuid l7 = x86_features.max_leaf >= 7 ? cpuid(7, 0) : (struct cpuid){ 0 };
-    struct spec_facts f = { .l1_ecx = cpuid(1, 0).c, .l7_ebx = l7.b, .l7_edx = l7.d, .smt = spec_smt() };
+    struct spec_facts f = {
+        .l1_ecx = cpuid(1, 0).c, .l7_ebx = l7.b, .l7_edx = l7.d, .smt = spec_smt()
+    };
 
     read_model(&f);
     f.l7_2_edx = l7.a >= 2 ? cpuid(7, 2).d : 0;
@@ -102,7 +114,9 @@ static struct spec_facts facts(void)
     return f;
 }
 
-/* [host] mitigations = all: what needs no MSR, to run and to measure it on any CPU of this maker. */
+/*
+ * [host] mitigations = all: what needs no MSR, to run and to measure it on any CPU of this maker.
+ */
 static void add_all(bool intel)
 {
     spec.fill_rsb = spec.verw = spec.retpolines = true;
@@ -128,7 +142,8 @@ void arch_mitigations_init(void)
     bool off = the_config.host.mitigations == MITIGATIONS_OFF, intel = x86_has_vmx();
 
     (intel ? spec_intel : spec_amd)(&f, off, &spec);
-    spec.lfence &= !(f.l1_ecx >> HYPERVISOR & 1);   /* its MSR is not architectural: other hypervisors may not have it */
+    /* its MSR is not architectural: other hypervisors may not have it */
+    spec.lfence &= !(f.l1_ecx >> HYPERVISOR & 1);
     if (the_config.host.mitigations == MITIGATIONS_ALL)
         add_all(intel);
     if (spec.retpolines)
@@ -165,7 +180,10 @@ void spec_load(void)
     *done = true;
 }
 
-/* Without FLUSH_CMD: reading twice as much as the cache holds throws out what it held; once a page first, for the TLB. */
+/*
+ * Without FLUSH_CMD: reading twice as much as the cache holds throws out what it held; once a page
+ * first, for the TLB.
+ */
 void spec_flush_l1d(void)
 {
     volatile const uint8_t *p = evict;
@@ -187,9 +205,14 @@ void spec_flush_l1d(void)
 void spec_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
 {
     const struct spec_offer *g = &spec.guest;
-    const struct { uint32_t leaf, subleaf, reg, about, offered; } rows[] = {
-        { 7, 0, 3, L7_EDX_SPEC, g->l7_edx }, { 7, 2, 3, L72_EDX_SPEC, g->l7_2_edx }, { 0x80000008, 0, 1, X8_EBX_SPEC, g->x8_ebx },
-        { 0x80000021, 0, 0, X21_EAX_SPEC, g->x21_eax }, { 0x80000021, 0, 2, X21_ECX_SPEC, g->x21_ecx },
+    const struct {
+        uint32_t leaf, subleaf, reg, about, offered;
+    } rows[] = {
+        { 7, 0, 3, L7_EDX_SPEC, g->l7_edx },
+        { 7, 2, 3, L72_EDX_SPEC, g->l7_2_edx },
+        { 0x80000008, 0, 1, X8_EBX_SPEC, g->x8_ebx },
+        { 0x80000021, 0, 0, X21_EAX_SPEC, g->x21_eax },
+        { 0x80000021, 0, 2, X21_ECX_SPEC, g->x21_ecx },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
@@ -214,7 +237,10 @@ void spec_vcpu_reset(struct spec_vcpu *s)
     memset(s, 0, sizeof *s);
     s->host = p->host;
     s->guest = p->ibrs_exit ? 0 : p->host;
-    s->flags = (p->ibrs_exit ? SPEC_SWITCH | SPEC_ALWAYS : 0u) | (p->ibpb_exit ? SPEC_IBPB : 0u) | (p->fill_rsb ? SPEC_RSB : p->fill_one ? SPEC_RET : 0u) |
+    s->flags = (p->ibrs_exit ? SPEC_SWITCH | SPEC_ALWAYS : 0u) | (p->ibpb_exit ? SPEC_IBPB : 0u) |
+               (p->fill_rsb   ? SPEC_RSB
+                : p->fill_one ? SPEC_RET
+                              : 0u) |
                (p->clear_bhb ? SPEC_BHB : 0u) | (p->verw ? SPEC_VERW : 0u);
 }
 

@@ -1,17 +1,41 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * spec_amd.c: what an AMD CPU (or Hygon's, which is one) is open to and what is done. "Software Techniques for Managing Speculation on AMD
- * Processors"; AMD-SB-1036 (branch type confusion, "retbleed"), AMD-SB-1045 (return predictions across threads), AMD-SB-7005 (SRSO), AMD-SB-7029 (TSA).
+ * spec_amd.c: what an AMD CPU (or Hygon's, which is one) is open to and what is done. "Software
+ * Techniques for Managing Speculation on AMD Processors"; AMD-SB-1036 (branch type confusion,
+ * "retbleed"), AMD-SB-1045 (return predictions across threads), AMD-SB-7005 (SRSO), AMD-SB-7029
+ * (TSA).
  *
- * Branch type confusion and SRSO are met by IBPB at each exit, not by return thunks: it needs no rewriting of code, clears whatever a guest
- * trained, and Trivet has no user mode whose calls would have to pay for it. It is the dearest of the means: thousands of cycles an exit.
+ * Branch type confusion and SRSO are met by IBPB at each exit, not by return thunks: it needs no
+ * rewriting of code, clears whatever a guest trained, and Trivet has no user mode whose calls would
+ * have to pay for it. It is the dearest of the means: thousands of cycles an exit.
  */
 #include "spec.h"
 
 /* CPUID 80000008h EBX; 80000021h EAX and ECX; 7 EBX is not asked */
-enum { X8_IBPB = 12, X8_IBRS = 14, X8_STIBP = 15, X8_IBRS_ALWAYS = 16, X8_STIBP_ALWAYS = 17, X8_IBRS_PREFERRED = 18, X8_IBRS_SAME_MODE = 19, X8_SSBD = 24,
-       X8_SSB_NO = 26, X8_PSFD = 28, X8_BTC_NO = 29, X8_IBPB_RET = 30 };
-enum { X21_LFENCE = 2, X21_VERW_CLEAR = 5, X21_AUTO_IBRS = 8, X21_SBPB = 27, X21_IBPB_BRTYPE = 28, X21_SRSO_NO = 29, X21_SRSO_USER_NO = 30, X21_BP_SPEC_REDUCE = 31 };
+enum {
+    X8_IBPB = 12,
+    X8_IBRS = 14,
+    X8_STIBP = 15,
+    X8_IBRS_ALWAYS = 16,
+    X8_STIBP_ALWAYS = 17,
+    X8_IBRS_PREFERRED = 18,
+    X8_IBRS_SAME_MODE = 19,
+    X8_SSBD = 24,
+    X8_SSB_NO = 26,
+    X8_PSFD = 28,
+    X8_BTC_NO = 29,
+    X8_IBPB_RET = 30
+};
+enum {
+    X21_LFENCE = 2,
+    X21_VERW_CLEAR = 5,
+    X21_AUTO_IBRS = 8,
+    X21_SBPB = 27,
+    X21_IBPB_BRTYPE = 28,
+    X21_SRSO_NO = 29,
+    X21_SRSO_USER_NO = 30,
+    X21_BP_SPEC_REDUCE = 31
+};
 enum { X21C_TSA_SQ_NO = 1, X21C_TSA_L1_NO = 2 };
 enum { ZEN1_2 = 0x17, HYGON = 0x18, ZEN3_4 = 0x19, ZEN5 = 0x1a };
 
@@ -21,15 +45,9 @@ struct state {
     bool off;
 };
 
-static bool x8(const struct state *s, unsigned bit)
-{
-    return s->f->x8_ebx >> bit & 1;
-}
+static bool x8(const struct state *s, unsigned bit) { return s->f->x8_ebx >> bit & 1; }
 
-static bool x21(const struct state *s, unsigned bit)
-{
-    return s->f->x21_eax >> bit & 1;
-}
+static bool x21(const struct state *s, unsigned bit) { return s->f->x21_eax >> bit & 1; }
 
 static struct mitigation *told(const struct state *s, enum mitigation_class c)
 {
@@ -41,7 +59,10 @@ static bool zen1_2(const struct state *s)
     return s->f->family == ZEN1_2 || s->f->family == HYGON;
 }
 
-/* Threads of a core share predictions: STIBP keeps the other one's out while Trivet runs; without it the other one can still train. */
+/*
+ * Threads of a core share predictions: STIBP keeps the other one's out while Trivet runs; without
+ * it the other one can still train.
+ */
 static const char *smt(const struct state *s)
 {
     if (s->f->smt == SPEC_SMT_NONE)
@@ -64,7 +85,10 @@ static void retbleed(struct state *s)
     }
 }
 
-/* IBPB clears the predictions that matter on families 17h and 18h as it is, on later ones with the microcode that reports IBPB_BRTYPE. */
+/*
+ * IBPB clears the predictions that matter on families 17h and 18h as it is, on later ones with the
+ * microcode that reports IBPB_BRTYPE.
+ */
 static void srso(struct state *s)
 {
     struct mitigation *m = told(s, MIT_SPEC_RSTACK_OVERFLOW);
@@ -97,7 +121,10 @@ static const char *v2_means(const struct state *s)
     return s->p->ibpb_exit ? "IBPB on VMEXIT" : NULL;
 }
 
-/* Automatic IBRS drops the return predictions at exits by itself; so does IBPB where the CPU says so (IBPB_RET). */
+/*
+ * Automatic IBRS drops the return predictions at exits by itself; so does IBPB where the CPU says
+ * so (IBPB_RET).
+ */
 static void spectre_v2(struct state *s)
 {
     const char *means = s->off ? NULL : v2_means(s);
@@ -105,26 +132,35 @@ static void spectre_v2(struct state *s)
 
     if (!means && !s->off && !x8(s, X8_IBPB)) {
         s->p->retpolines = s->p->fill_rsb = true;
-        mitigation_say(told(s, MIT_SPECTRE_V2), MIT_MITIGATED, "Retpolines; IBPB: disabled; STIBP: disabled; RSB filling; "
+        mitigation_say(told(s, MIT_SPECTRE_V2), MIT_MITIGATED,
+                       "Retpolines; IBPB: disabled; STIBP: disabled; RSB filling; "
                        "PBRSB-eIBRS: Not affected; BHI: Not affected");
         return;
     }
     if (!means) {
-        mitigation_say(told(s, MIT_SPECTRE_V2), MIT_VULNERABLE, "IBPB: %s; STIBP: disabled", !s->off && x8(s, X8_IBPB) ? "conditional" : "disabled");
+        mitigation_say(told(s, MIT_SPECTRE_V2), MIT_VULNERABLE, "IBPB: %s; STIBP: disabled",
+                       !s->off && x8(s, X8_IBPB) ? "conditional" : "disabled");
         s->p->ibpb = !s->off && x8(s, X8_IBPB);
         return;
     }
     s->p->ibpb = x8(s, X8_IBPB);
     s->p->auto_ibrs = x21(s, X21_AUTO_IBRS);
     s->p->fill_rsb = s->p->ibpb_exit ? !x8(s, X8_IBPB_RET) : !s->p->auto_ibrs;
-    s->p->host = (!s->p->auto_ibrs && x8(s, X8_IBRS) ? SPEC_CTRL_IBRS : 0) | (stibp ? SPEC_CTRL_STIBP : 0);
+    s->p->host =
+        (!s->p->auto_ibrs && x8(s, X8_IBRS) ? SPEC_CTRL_IBRS : 0) | (stibp ? SPEC_CTRL_STIBP : 0);
     s->p->ibrs_exit = (s->p->host & SPEC_CTRL_IBRS) && !x8(s, X8_IBRS_SAME_MODE);
-    mitigation_say(told(s, MIT_SPECTRE_V2), MIT_MITIGATED, "%s; IBPB: %s; STIBP: %s%s; PBRSB-eIBRS: Not affected; BHI: Not affected", means,
-                   s->p->ibpb_exit ? "always-on" : s->p->ibpb ? "conditional" : "disabled", stibp ? "always-on" : "disabled",
-                   s->p->fill_rsb ? "; RSB filling" : "");
+    mitigation_say(told(s, MIT_SPECTRE_V2), MIT_MITIGATED,
+                   "%s; IBPB: %s; STIBP: %s%s; PBRSB-eIBRS: Not affected; BHI: Not affected", means,
+                   s->p->ibpb_exit ? "always-on"
+                   : s->p->ibpb    ? "conditional"
+                                   : "disabled",
+                   stibp ? "always-on" : "disabled", s->p->fill_rsb ? "; RSB filling" : "");
 }
 
-/* Transient scheduler attacks: Zen 3 and 4. Microcode makes VERW clear; it is done before entries, the data of one guest being Trivet's too. */
+/*
+ * Transient scheduler attacks: Zen 3 and 4. Microcode makes VERW clear; it is done before entries,
+ * the data of one guest being Trivet's too.
+ */
 static void tsa(struct state *s)
 {
     const uint32_t immune = 1u << X21C_TSA_SQ_NO | 1u << X21C_TSA_L1_NO;
@@ -141,7 +177,10 @@ static void tsa(struct state *s)
     }
 }
 
-/* Family 0Fh to 12h: loads do not pass older stores. Trivet itself runs with store bypass, as kernels do. */
+/*
+ * Family 0Fh to 12h: loads do not pass older stores. Trivet itself runs with store bypass, as
+ * kernels do.
+ */
 static void spec_store_bypass(struct state *s)
 {
     if (x8(s, X8_SSB_NO) || s->f->family <= 0x12)
@@ -149,7 +188,8 @@ static void spec_store_bypass(struct state *s)
     else if (s->off || !x8(s, X8_SSBD))
         mitigation_say(told(s, MIT_SPEC_STORE_BYPASS), MIT_VULNERABLE, NULL);
     else
-        mitigation_say(told(s, MIT_SPEC_STORE_BYPASS), MIT_MITIGATED, "Speculative Store Bypass disabled by guests that ask for it");
+        mitigation_say(told(s, MIT_SPEC_STORE_BYPASS), MIT_MITIGATED,
+                       "Speculative Store Bypass disabled by guests that ask for it");
 }
 
 static void spectre_v1(struct state *s)
@@ -161,28 +201,40 @@ static void spectre_v1(struct state *s)
 static void spec_ctrl(struct state *s)
 {
     s->p->spec_ctrl = x8(s, X8_IBRS) || x8(s, X8_STIBP) || x8(s, X8_SSBD);
-    s->p->spec_known = (x8(s, X8_IBRS) ? SPEC_CTRL_IBRS : 0) | (x8(s, X8_STIBP) ? SPEC_CTRL_STIBP : 0) | (x8(s, X8_SSBD) ? SPEC_CTRL_SSBD : 0) |
-                       (x8(s, X8_PSFD) ? SPEC_CTRL_PSFD : 0);
+    s->p->spec_known =
+        (x8(s, X8_IBRS) ? SPEC_CTRL_IBRS : 0) | (x8(s, X8_STIBP) ? SPEC_CTRL_STIBP : 0) |
+        (x8(s, X8_SSBD) ? SPEC_CTRL_SSBD : 0) | (x8(s, X8_PSFD) ? SPEC_CTRL_PSFD : 0);
 }
 
-/* SBPB and IBPB are writes of PRED_CMD; BpSpecReduce is an MSR that guests do not have. SSBD by LS_CFG or VIRT_SPEC_CTRL is not passed on. */
+/*
+ * SBPB and IBPB are writes of PRED_CMD; BpSpecReduce is an MSR that guests do not have. SSBD by
+ * LS_CFG or VIRT_SPEC_CTRL is not passed on.
+ */
 static void offer(struct state *s)
 {
-    const uint32_t ctrl = 1u << X8_IBRS | 1u << X8_STIBP | 1u << X8_IBRS_ALWAYS | 1u << X8_STIBP_ALWAYS | 1u << X8_IBRS_PREFERRED | 1u << X8_IBRS_SAME_MODE |
-                          1u << X8_SSBD | 1u << X8_PSFD;
-    const uint32_t pred = 1u << X8_IBPB | 1u << X8_IBPB_RET, facts = 1u << X8_SSB_NO | 1u << X8_BTC_NO;
+    const uint32_t ctrl = 1u << X8_IBRS | 1u << X8_STIBP | 1u << X8_IBRS_ALWAYS |
+                          1u << X8_STIBP_ALWAYS | 1u << X8_IBRS_PREFERRED |
+                          1u << X8_IBRS_SAME_MODE | 1u << X8_SSBD | 1u << X8_PSFD;
+    const uint32_t pred = 1u << X8_IBPB | 1u << X8_IBPB_RET,
+                   facts = 1u << X8_SSB_NO | 1u << X8_BTC_NO;
     struct spec_offer *g = &s->p->guest;
 
     g->x8_ebx = s->f->x8_ebx & (facts | (s->p->spec_ctrl ? ctrl : 0) | (x8(s, X8_IBPB) ? pred : 0));
-    g->x21_eax = s->f->x21_eax & (1u << X21_LFENCE | 1u << X21_VERW_CLEAR | 1u << X21_AUTO_IBRS | 1u << X21_SRSO_NO | 1u << X21_SRSO_USER_NO |
+    g->x21_eax = s->f->x21_eax & (1u << X21_LFENCE | 1u << X21_VERW_CLEAR | 1u << X21_AUTO_IBRS |
+                                  1u << X21_SRSO_NO | 1u << X21_SRSO_USER_NO |
                                   (x8(s, X8_IBPB) ? 1u << X21_SBPB | 1u << X21_IBPB_BRTYPE : 0));
     g->x21_ecx = s->f->x21_ecx & (1u << X21C_TSA_SQ_NO | 1u << X21C_TSA_L1_NO);
 }
 
-/* Return predictions go from one thread to the other when that one goes idle (AMD-SB-1045): filling at exits covers it. */
+/*
+ * Return predictions go from one thread to the other when that one goes idle (AMD-SB-1045): filling
+ * at exits covers it.
+ */
 void spec_amd(const struct spec_facts *f, bool off, struct spec_plan *p)
 {
-    static void (*const classes[])(struct state *) = { spec_ctrl, retbleed, srso, spectre_v2, tsa, spec_store_bypass, spectre_v1, offer };
+    static void (*const classes[])(struct state *) = { spec_ctrl,  retbleed, srso,
+                                                       spectre_v2, tsa,      spec_store_bypass,
+                                                       spectre_v1, offer };
     struct state s = { .f = f, .p = p, .off = off };
 
     *p = (struct spec_plan){ 0 };

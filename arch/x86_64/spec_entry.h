@@ -1,28 +1,36 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* clang-format off */
 /*
- * spec_entry.h: what the entry code of both engines does against speculation, as assembler macros. struct spec_vcpu is in %r8 (spec_vcpu.h).
- * No indirect branch and no return comes before SPEC_EXIT has ended: its own conditional branches may be predicted by what the guest trained,
- * and the LFENCE at its end waits until they are resolved.
+ * spec_entry.h: what the entry code of both engines does against speculation, as assembler macros.
+ * struct spec_vcpu is in %r8 (spec_vcpu.h). No indirect branch and no return comes before SPEC_EXIT
+ * has ended: its own conditional branches may be predicted by what the guest trained, and the
+ * LFENCE at its end waits until they are resolved.
  */
 #pragma once
 #define SPEC_GUEST 0
 #define SPEC_HOST  8
 #define SPEC_FLAGS 16
-#define SPEC_SWITCH (1 << 0)            /* the guest's SPEC_CTRL at entries, ours at exits, where they differ */
-#define SPEC_ALWAYS (1 << 1)            /* ours at exits even then: the write is the barrier (IBRS that is not "enhanced") */
+/* the guest's SPEC_CTRL at entries, ours at exits, where they differ */
+#define SPEC_SWITCH (1 << 0)
+/* ours at exits even then: the write is the barrier (IBRS that is not "enhanced") */
+#define SPEC_ALWAYS (1 << 1)
 #define SPEC_READ   (1 << 2)            /* the guest writes its own: it is read at exits */
 #define SPEC_IBPB   (1 << 3)
 #define SPEC_RSB    (1 << 4)
 #define SPEC_BHB    (1 << 5)
 #define SPEC_VERW   (1 << 6)
-#define SPEC_RET    (1 << 7)            /* of SPEC_RSB only what IBRS leaves: the first return after an exit */
+/* of SPEC_RSB only what IBRS leaves: the first return after an exit */
+#define SPEC_RET    (1 << 7)
 #define SPEC_MSR_CTRL 0x48
 #define SPEC_MSR_PRED 0x49
 #define SPEC_MSR_CAPS 0x10a             /* IA32_ARCH_CAPABILITIES */
 #define SPEC_MSR_FLUSH 0x10b            /* IA32_FLUSH_CMD */
 
 #ifdef __ASSEMBLER__
-/* The return predictions are the guest's: 32 calls replace them, the most that any CPU keeps. What speculation would return to is a trap. */
+/*
+ * The return predictions are the guest's: 32 calls replace them, the most that any CPU keeps. What
+ * speculation would return to is a trap.
+ */
 .macro FILL_RSB
         .rept 32
         call    8f
@@ -35,7 +43,10 @@
         lfence
 .endm
 
-/* "Post-barrier Return Stack Buffer Predictions": with enhanced IBRS only a return that no call of ours precedes may follow the guest. */
+/*
+ * "Post-barrier Return Stack Buffer Predictions": with enhanced IBRS only a return that no call of
+ * ours precedes may follow the guest.
+ */
 .macro FILL_RSB_ONE
         call    8f
 7:      pause
@@ -46,8 +57,9 @@
 .endm
 
 /*
- * Taken branches and calls push the guest's out of the branch history: the sequence for CPUs without BHI_CTRL in Intel's "Branch History
- * Injection", software BHB-clearing: 5 times 5 branches. Changes eax, ecx.
+ * Taken branches and calls push the guest's out of the branch history: the sequence for CPUs
+ * without BHI_CTRL in Intel's "Branch History Injection", software BHB-clearing: 5 times 5
+ * branches. Changes eax, ecx.
  */
 .macro CLEAR_BHB
         mov     $5, %ecx
@@ -132,7 +144,10 @@
 6:      lfence
 .endm
 
-/* Nothing of the guest's stays in a register that C code could use by speculation before it writes it. */
+/*
+ * Nothing of the guest's stays in a register that C code could use by speculation before it writes
+ * it.
+ */
 .macro CLEAR_GPRS
         xor     %ecx, %ecx
         xor     %edx, %edx

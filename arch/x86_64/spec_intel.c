@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * spec_intel.c: what an Intel CPU is open to and what is done. Which bit of IA32_ARCH_CAPABILITIES says what: SDM volume 4 table 2-2; the models:
- * Intel's table of affected processors; the means: the articles of Intel's Security Guidance that each function names.
+ * spec_intel.c: what an Intel CPU is open to and what is done. Which bit of IA32_ARCH_CAPABILITIES
+ * says what: SDM volume 4 table 2-2; the models: Intel's table of affected processors; the means:
+ * the articles of Intel's Security Guidance that each function names.
  */
 #include <stdio.h>
 
@@ -11,22 +12,70 @@
 
 /* IA32_ARCH_CAPABILITIES */
 enum {
-    RDCL_NO = 0, IBRS_ALL = 1, RSBA = 2, SKIP_L1DFL = 3, SSB_NO = 4, MDS_NO = 5, PSCHANGE_MC_NO = 6, TSX_CTRL = 7, TAA_NO = 8,
-    SBDR_SSDP_NO = 13, FBSDP_NO = 14, PSDP_NO = 15, FB_CLEAR = 17, RRSBA = 19, BHI_NO = 20, PBRSB_NO = 24, GDS_CTRL = 25, GDS_NO = 26,
-    RFDS_NO = 27, RFDS_CLEAR = 28, ITS_NO = 62,
+    RDCL_NO = 0,
+    IBRS_ALL = 1,
+    RSBA = 2,
+    SKIP_L1DFL = 3,
+    SSB_NO = 4,
+    MDS_NO = 5,
+    PSCHANGE_MC_NO = 6,
+    TSX_CTRL = 7,
+    TAA_NO = 8,
+    SBDR_SSDP_NO = 13,
+    FBSDP_NO = 14,
+    PSDP_NO = 15,
+    FB_CLEAR = 17,
+    RRSBA = 19,
+    BHI_NO = 20,
+    PBRSB_NO = 24,
+    GDS_CTRL = 25,
+    GDS_NO = 26,
+    RFDS_NO = 27,
+    RFDS_CLEAR = 28,
+    ITS_NO = 62,
 };
 /* CPUID 1 ECX; 7 EBX; 7 EDX; 7.2 EDX */
 enum { L1_AVX = 28, L1_RDRAND = 30 };
 enum { L7_RTM = 11, L7_RDSEED = 18 };
-enum { L7_SRBDS_CTRL = 9, L7_MD_CLEAR = 10, L7_IBRS = 26, L7_STIBP = 27, L7_L1D_FLUSH = 28, L7_ARCH_CAPS = 29, L7_SSBD = 31 };
-enum { L72_PSFD = 0, L72_IPRED_CTRL = 1, L72_RRSBA_CTRL = 2, L72_DDPD_U = 3, L72_BHI_CTRL = 4, L72_MCDT_NO = 5 };
+enum {
+    L7_SRBDS_CTRL = 9,
+    L7_MD_CLEAR = 10,
+    L7_IBRS = 26,
+    L7_STIBP = 27,
+    L7_L1D_FLUSH = 28,
+    L7_ARCH_CAPS = 29,
+    L7_SSBD = 31
+};
+enum {
+    L72_PSFD = 0,
+    L72_IPRED_CTRL = 1,
+    L72_RRSBA_CTRL = 2,
+    L72_DDPD_U = 3,
+    L72_BHI_CTRL = 4,
+    L72_MCDT_NO = 5
+};
 /* IA32_MCU_OPT_CTRL */
 enum { RNGDS_MITG_DIS = 0, GDS_MITG_DIS = 4, GDS_MITG_LOCK = 5 };
 
-/* What the model alone says. First those that are affected, then those that are not although no bit says so. */
+/*
+ * What the model alone says. First those that are affected, then those that are not although no bit
+ * says so.
+ */
 enum {
-    SRBDS = 1 << 0, MMIO = 1 << 1, RETBLEED = 1 << 2, GDS = 1 << 3, ITS = 1 << 4, ITS_USER = 1 << 5, RFDS = 1 << 6,
-    NO_MDS = 1 << 8, NO_L1TF = 1 << 9, NO_SSB = 1 << 10, NO_ITLB = 1 << 11, NO_MMIO = 1 << 12, NO_PBRSB = 1 << 13, MSBDS_ONLY = 1 << 14,
+    SRBDS = 1 << 0,
+    MMIO = 1 << 1,
+    RETBLEED = 1 << 2,
+    GDS = 1 << 3,
+    ITS = 1 << 4,
+    ITS_USER = 1 << 5,
+    RFDS = 1 << 6,
+    NO_MDS = 1 << 8,
+    NO_L1TF = 1 << 9,
+    NO_SSB = 1 << 10,
+    NO_ITLB = 1 << 11,
+    NO_MMIO = 1 << 12,
+    NO_PBRSB = 1 << 13,
+    MSBDS_ONLY = 1 << 14,
     IN_ORDER = 1 << 15,
 };
 #define SLM (NO_SSB | NO_L1TF | MSBDS_ONLY | NO_ITLB)
@@ -35,29 +84,82 @@ enum {
 /* ITS_USER: Indirect Target Selection without a way from guest to host. */
 #define ICL (MMIO | GDS | ITS | ITS_USER)
 
-struct model { uint8_t model, first, last; uint16_t bugs; };
+struct model {
+    uint8_t model, first, last;
+    uint16_t bugs;
+};
 
 static const struct model models[] = {
-    { 0x1c, 0, 15, IN_ORDER }, { 0x26, 0, 15, IN_ORDER }, { 0x27, 0, 15, IN_ORDER }, { 0x35, 0, 15, IN_ORDER }, { 0x36, 0, 15, IN_ORDER },
-    { 0x3a, 0, 15, SRBDS },                                        /* Ivy Bridge */
-    { 0x3c, 0, 15, SRBDS }, { 0x45, 0, 15, SRBDS }, { 0x46, 0, 15, SRBDS }, { 0x3f, 0, 15, MMIO },          /* Haswell */
-    { 0x3d, 0, 15, SRBDS }, { 0x47, 0, 15, SRBDS }, { 0x4f, 0, 15, MMIO }, { 0x56, 0, 15, MMIO },           /* Broadwell */
-    { 0x4e, 0, 15, SKL | SRBDS }, { 0x5e, 0, 15, SKL | SRBDS },                                             /* Skylake */
-    { 0x55, 0, 5, SKL }, { 0x55, 6, 15, SKL | ITS },                                                        /* Skylake-SP; Cascade and Cooper Lake */
-    { 0x8e, 0, 11, SKL | SRBDS }, { 0x8e, 12, 15, SKL | SRBDS | ITS },                                      /* Kaby, Amber, Whiskey, Comet Lake-U */
-    { 0x9e, 0, 12, SKL | SRBDS }, { 0x9e, 13, 15, SKL | SRBDS | ITS },                                      /* Kaby, Coffee Lake */
-    { 0xa5, 0, 15, SKL | ITS }, { 0xa6, 0, 0, MMIO | RETBLEED | ITS }, { 0xa6, 1, 15, SKL | ITS },          /* Comet Lake */
-    { 0x66, 0, 15, RETBLEED },                                                                              /* Cannon Lake */
-    { 0x7d, 0, 15, ICL | RETBLEED }, { 0x7e, 0, 15, ICL | RETBLEED }, { 0x6a, 0, 15, ICL }, { 0x6c, 0, 15, ICL },   /* Ice Lake */
-    { 0x8c, 0, 15, GDS | ITS | ITS_USER | NO_MMIO }, { 0x8d, 0, 15, GDS | ITS | ITS_USER | NO_MMIO },       /* Tiger Lake */
-    { 0xa7, 0, 15, ICL | RETBLEED },                                                                        /* Rocket Lake */
-    { 0x8a, 0, 15, MMIO | RETBLEED },                                                                       /* Lakefield */
-    { 0x97, 0, 15, RFDS | NO_MMIO }, { 0x9a, 0, 15, RFDS | NO_MMIO }, { 0xb7, 0, 15, RFDS }, { 0xba, 0, 15, RFDS }, { 0xbf, 0, 15, RFDS },
-    { 0xbe, 0, 15, RFDS },                                         /* Alder Lake, Raptor Lake, Gracemont */
-    { 0x37, 0, 15, SLM }, { 0x4a, 0, 15, SLM }, { 0x4c, 0, 15, SLM }, { 0x4d, 0, 15, SLM }, { 0x57, 0, 15, SLM }, { 0x85, 0, 15, SLM },
-    { 0x5a, 0, 15, NO_L1TF | MSBDS_ONLY | NO_ITLB }, { 0x75, 0, 15, NO_SSB | NO_L1TF | NO_ITLB },           /* Silvermont, Airmont, Xeon Phi */
-    { 0x5c, 0, 15, GLM }, { 0x5f, 0, 15, GLM }, { 0x7a, 0, 15, GLM | NO_PBRSB },                            /* Goldmont */
-    { 0x86, 0, 15, MMIO | RFDS | NO_ITLB | NO_PBRSB }, { 0x96, 0, 15, MMIO | RFDS | NO_PBRSB }, { 0x9c, 0, 15, MMIO | RFDS | NO_PBRSB },   /* Tremont */
+    { 0x1c, 0, 15, IN_ORDER },
+    { 0x26, 0, 15, IN_ORDER },
+    { 0x27, 0, 15, IN_ORDER },
+    { 0x35, 0, 15, IN_ORDER },
+    { 0x36, 0, 15, IN_ORDER },
+    { 0x3a, 0, 15, SRBDS }, /* Ivy Bridge */
+    /* Haswell */
+    { 0x3c, 0, 15, SRBDS },
+    { 0x45, 0, 15, SRBDS },
+    { 0x46, 0, 15, SRBDS },
+    { 0x3f, 0, 15, MMIO },
+    /* Broadwell */
+    { 0x3d, 0, 15, SRBDS },
+    { 0x47, 0, 15, SRBDS },
+    { 0x4f, 0, 15, MMIO },
+    { 0x56, 0, 15, MMIO },
+    /* Skylake */
+    { 0x4e, 0, 15, SKL | SRBDS },
+    { 0x5e, 0, 15, SKL | SRBDS },
+    /* Skylake-SP; Cascade and Cooper Lake */
+    { 0x55, 0, 5, SKL },
+    { 0x55, 6, 15, SKL | ITS },
+    /* Kaby, Amber, Whiskey, Comet Lake-U */
+    { 0x8e, 0, 11, SKL | SRBDS },
+    { 0x8e, 12, 15, SKL | SRBDS | ITS },
+    /* Kaby, Coffee Lake */
+    { 0x9e, 0, 12, SKL | SRBDS },
+    { 0x9e, 13, 15, SKL | SRBDS | ITS },
+    /* Comet Lake */
+    { 0xa5, 0, 15, SKL | ITS },
+    { 0xa6, 0, 0, MMIO | RETBLEED | ITS },
+    { 0xa6, 1, 15, SKL | ITS },
+    /* Cannon Lake */
+    { 0x66, 0, 15, RETBLEED },
+    /* Ice Lake */
+    { 0x7d, 0, 15, ICL | RETBLEED },
+    { 0x7e, 0, 15, ICL | RETBLEED },
+    { 0x6a, 0, 15, ICL },
+    { 0x6c, 0, 15, ICL },
+    /* Tiger Lake */
+    { 0x8c, 0, 15, GDS | ITS | ITS_USER | NO_MMIO },
+    { 0x8d, 0, 15, GDS | ITS | ITS_USER | NO_MMIO },
+    /* Rocket Lake */
+    { 0xa7, 0, 15, ICL | RETBLEED },
+    /* Lakefield */
+    { 0x8a, 0, 15, MMIO | RETBLEED },
+    /* Alder Lake, Raptor Lake, Gracemont */
+    { 0x97, 0, 15, RFDS | NO_MMIO },
+    { 0x9a, 0, 15, RFDS | NO_MMIO },
+    { 0xb7, 0, 15, RFDS },
+    { 0xba, 0, 15, RFDS },
+    { 0xbf, 0, 15, RFDS },
+    { 0xbe, 0, 15, RFDS },
+    /* Silvermont, Airmont, Xeon Phi */
+    { 0x37, 0, 15, SLM },
+    { 0x4a, 0, 15, SLM },
+    { 0x4c, 0, 15, SLM },
+    { 0x4d, 0, 15, SLM },
+    { 0x57, 0, 15, SLM },
+    { 0x85, 0, 15, SLM },
+    { 0x5a, 0, 15, NO_L1TF | MSBDS_ONLY | NO_ITLB },
+    { 0x75, 0, 15, NO_SSB | NO_L1TF | NO_ITLB },
+    /* Goldmont */
+    { 0x5c, 0, 15, GLM },
+    { 0x5f, 0, 15, GLM },
+    { 0x7a, 0, 15, GLM | NO_PBRSB },
+    /* Tremont */
+    { 0x86, 0, 15, MMIO | RFDS | NO_ITLB | NO_PBRSB },
+    { 0x96, 0, 15, MMIO | RFDS | NO_PBRSB },
+    { 0x9c, 0, 15, MMIO | RFDS | NO_PBRSB },
 };
 
 /* One CPU while it is decided about. */
@@ -68,20 +170,11 @@ struct state {
     bool off;
 };
 
-static bool has(const struct state *s, unsigned bit)
-{
-    return s->f->arch_caps >> bit & 1;
-}
+static bool has(const struct state *s, unsigned bit) { return s->f->arch_caps >> bit & 1; }
 
-static bool l7(const struct state *s, unsigned bit)
-{
-    return s->f->l7_edx >> bit & 1;
-}
+static bool l7(const struct state *s, unsigned bit) { return s->f->l7_edx >> bit & 1; }
 
-static bool is(const struct state *s, uint16_t bug)
-{
-    return s->bugs & bug;
-}
+static bool is(const struct state *s, uint16_t bug) { return s->bugs & bug; }
 
 static struct mitigation *told(const struct state *s, enum mitigation_class c)
 {
@@ -91,7 +184,9 @@ static struct mitigation *told(const struct state *s, enum mitigation_class c)
 const char *spec_smt_words(enum spec_smt smt)
 {
     static const char *const words[] = {
-        [SPEC_SMT_NONE] = "SMT disabled", [SPEC_SMT_CORE] = "SMT core scheduling", [SPEC_SMT_SHARED] = "SMT vulnerable",
+        [SPEC_SMT_NONE] = "SMT disabled",
+        [SPEC_SMT_CORE] = "SMT core scheduling",
+        [SPEC_SMT_SHARED] = "SMT vulnerable",
     };
 
     return words[smt];
@@ -102,13 +197,18 @@ static uint16_t bugs_of(const struct spec_facts *f)
     if (f->family != 6)
         return f->family < 6 ? IN_ORDER : 0;
     for (unsigned i = 0; i < ARRAY_SIZE(models); i++)
-        if (models[i].model == f->model && f->stepping >= models[i].first && f->stepping <= models[i].last)
+        if (models[i].model == f->model && f->stepping >= models[i].first &&
+            f->stepping <= models[i].last)
             return models[i].bugs;
     return 0;
 }
 
-/* The means against a class whose protection needs microcode: have says that it is there. True: it is used. */
-static bool need(const struct state *s, enum mitigation_class c, bool have, const char *detail, const char *more)
+/*
+ * The means against a class whose protection needs microcode: have says that it is there. True: it
+ * is used.
+ */
+static bool need(const struct state *s, enum mitigation_class c, bool have, const char *detail,
+                 const char *more)
 {
     if (s->off)
         mitigation_say(told(s, c), MIT_VULNERABLE, NULL);
@@ -119,7 +219,10 @@ static bool need(const struct state *s, enum mitigation_class c, bool have, cons
     return have && !s->off;
 }
 
-/* ---- steering indirect branches: "Branch History Injection and Intra-mode Branch Target Injection", "Post-barrier RSB" ---- */
+/*
+ * ---- steering indirect branches ----
+ * "Branch History Injection and Intra-mode Branch Target Injection", "Post-barrier RSB".
+ */
 
 static const char *bhi(const struct state *s, bool all)
 {
@@ -135,17 +238,20 @@ static const char *bhi(const struct state *s, bool all)
 
 static void spectre_v2(struct state *s)
 {
-    bool ibrs = l7(s, L7_IBRS), all = ibrs && has(s, IBRS_ALL), safe = all && (has(s, PBRSB_NO) || is(s, NO_PBRSB));
+    bool ibrs = l7(s, L7_IBRS), all = ibrs && has(s, IBRS_ALL),
+         safe = all && (has(s, PBRSB_NO) || is(s, NO_PBRSB));
     const char *history;
 
     if (s->off) {
-        mitigation_say(told(s, MIT_SPECTRE_V2), MIT_VULNERABLE, "IBPB: disabled; STIBP: disabled; BHI: %s",
+        mitigation_say(told(s, MIT_SPECTRE_V2), MIT_VULNERABLE,
+                       "IBPB: disabled; STIBP: disabled; BHI: %s",
                        has(s, BHI_NO) ? "Not affected" : "Vulnerable");
         return;
     }
-    if (!ibrs) {                       /* and no IBPB: guests can train one another */
+    if (!ibrs) { /* and no IBPB: guests can train one another */
         s->p->retpolines = s->p->fill_rsb = true;
-        mitigation_say(told(s, MIT_SPECTRE_V2), MIT_MITIGATED, "Retpolines; IBPB: disabled; STIBP: disabled; RSB filling; "
+        mitigation_say(told(s, MIT_SPECTRE_V2), MIT_MITIGATED,
+                       "Retpolines; IBPB: disabled; STIBP: disabled; RSB filling; "
                        "PBRSB-eIBRS: Not affected; BHI: Retpoline");
         return;
     }
@@ -156,12 +262,15 @@ static void spectre_v2(struct state *s)
     s->p->host |= SPEC_CTRL_IBRS;
     s->p->host |= has(s, RRSBA) && (s->f->l7_2_edx >> L72_RRSBA_CTRL & 1) ? SPEC_CTRL_RRSBA_DIS : 0;
     history = bhi(s, all);
-    mitigation_say(told(s, MIT_SPECTRE_V2), MIT_MITIGATED, "%s; IBPB: conditional%s; PBRSB-eIBRS: %s; BHI: %s",
-                   all ? "Enhanced / Automatic IBRS" : "IBRS", s->p->fill_rsb ? "; RSB filling" : "",
-                   !all || safe ? "Not affected" : "SW sequence", history);
+    mitigation_say(
+        told(s, MIT_SPECTRE_V2), MIT_MITIGATED, "%s; IBPB: conditional%s; PBRSB-eIBRS: %s; BHI: %s",
+        all ? "Enhanced / Automatic IBRS" : "IBRS", s->p->fill_rsb ? "; RSB filling" : "",
+        !all || safe ? "Not affected" : "SW sequence", history);
 }
 
-/* "Return Stack Buffer Underflow": IBRS keeps what a return falls back to from being the guest's. */
+/*
+ * "Return Stack Buffer Underflow": IBRS keeps what a return falls back to from being the guest's.
+ */
 static void retbleed(struct state *s)
 {
     if (!is(s, RETBLEED) && !has(s, RSBA))
@@ -169,10 +278,14 @@ static void retbleed(struct state *s)
     else if (s->off || !l7(s, L7_IBRS))
         mitigation_say(told(s, MIT_RETBLEED), MIT_VULNERABLE, NULL);
     else
-        mitigation_say(told(s, MIT_RETBLEED), MIT_MITIGATED, has(s, IBRS_ALL) ? "Enhanced IBRS" : "IBRS");
+        mitigation_say(told(s, MIT_RETBLEED), MIT_MITIGATED,
+                       has(s, IBRS_ALL) ? "Enhanced IBRS" : "IBRS");
 }
 
-/* "Indirect Target Selection": CPUs with BHI_CTRL are not affected. Where it does not cross VM exits nobody can train us. The thunks are always there. */
+/*
+ * "Indirect Target Selection": CPUs with BHI_CTRL are not affected. Where it does not cross VM
+ * exits nobody can train us. The thunks are always there.
+ */
 static void its(struct state *s)
 {
     struct mitigation *m = told(s, MIT_INDIRECT_TARGET_SELECTION);
@@ -202,7 +315,8 @@ static void l1tf(struct state *s)
         s->p->flush_l1d = true;
         s->p->flush_by_reads = !l7(s, L7_L1D_FLUSH);
         s->p->told.core = true;
-        mitigation_say(m, MIT_MITIGATED, "VMX: conditional cache flushes, %s", spec_smt_words(s->f->smt));
+        mitigation_say(m, MIT_MITIGATED, "VMX: conditional cache flushes, %s",
+                       spec_smt_words(s->f->smt));
     }
 }
 
@@ -225,7 +339,10 @@ static void mds(struct state *s)
     s->p->told.core |= !s->off && !is(s, MSBDS_ONLY);
 }
 
-/* "Transactional Asynchronous Abort". Guests do not see TSX and could not know that it leaks: it is turned off where microcode lets us, as in Linux. */
+/*
+ * "Transactional Asynchronous Abort". Guests do not see TSX and could not know that it leaks: it is
+ * turned off where microcode lets us, as in Linux.
+ */
 static void taa(struct state *s)
 {
     bool rtm = s->f->l7_ebx >> L7_RTM & 1;
@@ -239,7 +356,8 @@ static void taa(struct state *s)
         s->p->tsx_off = need(s, MIT_TSX_ASYNC_ABORT, true, "TSX disabled", "");
     } else {
         smt_detail(s, smt, sizeof smt);
-        s->p->verw |= need(s, MIT_TSX_ASYNC_ABORT, l7(s, L7_MD_CLEAR) && !has(s, MDS_NO), "Clear CPU buffers", smt);
+        s->p->verw |= need(s, MIT_TSX_ASYNC_ABORT, l7(s, L7_MD_CLEAR) && !has(s, MDS_NO),
+                           "Clear CPU buffers", smt);
         s->p->told.core |= !s->off;
     }
 }
@@ -248,7 +366,8 @@ static void taa(struct state *s)
 static void mmio(struct state *s)
 {
     const uint64_t immune = BIT(SBDR_SSDP_NO) | BIT(FBSDP_NO) | BIT(PSDP_NO);
-    bool clears = has(s, FB_CLEAR) || (l7(s, L7_MD_CLEAR) && l7(s, L7_L1D_FLUSH) && !has(s, MDS_NO));
+    bool clears =
+        has(s, FB_CLEAR) || (l7(s, L7_MD_CLEAR) && l7(s, L7_L1D_FLUSH) && !has(s, MDS_NO));
     char smt[40];
 
     if ((s->f->arch_caps & immune) == immune || is(s, NO_MMIO | IN_ORDER)) {
@@ -267,13 +386,15 @@ static void rfds(struct state *s)
     if (has(s, RFDS_NO) || (!is(s, RFDS) && !has(s, RFDS_CLEAR)))
         mitigation_say(told(s, MIT_REG_FILE_DATA_SAMPLING), MIT_NOT_AFFECTED, NULL);
     else
-        s->p->verw |= need(s, MIT_REG_FILE_DATA_SAMPLING, has(s, RFDS_CLEAR), "Clear Register File", "");
+        s->p->verw |=
+            need(s, MIT_REG_FILE_DATA_SAMPLING, has(s, RFDS_CLEAR), "Clear Register File", "");
 }
 
 /* "Special Register Buffer Data Sampling": microcode does it, unless it was told not to. */
 static void srbds(struct state *s)
 {
-    bool random = (s->f->l1_ecx >> L1_RDRAND & 1) || (s->f->l7_ebx >> L7_RDSEED & 1), rtm = s->f->l7_ebx >> L7_RTM & 1;
+    bool random = (s->f->l1_ecx >> L1_RDRAND & 1) || (s->f->l7_ebx >> L7_RDSEED & 1),
+         rtm = s->f->l7_ebx >> L7_RTM & 1;
 
     if (!is(s, SRBDS) || !random)
         mitigation_say(told(s, MIT_SRBDS), MIT_NOT_AFFECTED, NULL);
@@ -290,7 +411,9 @@ static void gds(struct state *s)
 
     if (!is(s, GDS) || has(s, GDS_NO) || !(s->f->l1_ecx >> L1_AVX & 1))
         mitigation_say(told(s, MIT_GATHER_DATA_SAMPLING), MIT_NOT_AFFECTED, NULL);
-    else if (need(s, MIT_GATHER_DATA_SAMPLING, has(s, GDS_CTRL), "Microcode", lock ? " (locked)" : "") && !lock)
+    else if (need(s, MIT_GATHER_DATA_SAMPLING, has(s, GDS_CTRL), "Microcode",
+                  lock ? " (locked)" : "") &&
+             !lock)
         s->p->mcu_clear |= BIT(GDS_MITG_DIS);
 }
 
@@ -305,7 +428,8 @@ static void itlb_multihit(struct state *s)
     if (!affected)
         mitigation_say(told(s, MIT_ITLB_MULTIHIT), MIT_NOT_AFFECTED, NULL);
     else
-        mitigation_say(told(s, MIT_ITLB_MULTIHIT), s->off ? MIT_VULNERABLE : MIT_MITIGATED, s->off ? NULL : "Split huge pages");
+        mitigation_say(told(s, MIT_ITLB_MULTIHIT), s->off ? MIT_VULNERABLE : MIT_MITIGATED,
+                       s->off ? NULL : "Split huge pages");
 }
 
 /* Trivet itself runs with store bypass, as kernels do. */
@@ -316,7 +440,8 @@ static void spec_store_bypass(struct state *s)
     else if (s->off || !l7(s, L7_SSBD))
         mitigation_say(told(s, MIT_SPEC_STORE_BYPASS), MIT_VULNERABLE, NULL);
     else
-        mitigation_say(told(s, MIT_SPEC_STORE_BYPASS), MIT_MITIGATED, "Speculative Store Bypass disabled by guests that ask for it");
+        mitigation_say(told(s, MIT_SPEC_STORE_BYPASS), MIT_MITIGATED,
+                       "Speculative Store Bypass disabled by guests that ask for it");
 }
 
 static void spectre_v1_and_meltdown(struct state *s)
@@ -325,31 +450,43 @@ static void spectre_v1_and_meltdown(struct state *s)
         return;
     mitigation_say(told(s, MIT_SPECTRE_V1), MIT_MITIGATED, "masking of indices that guests choose");
     if (!has(s, RDCL_NO))
-        mitigation_say(told(s, MIT_MELTDOWN), MIT_MITIGATED, "the hypervisor is not mapped in guests");
+        mitigation_say(told(s, MIT_MELTDOWN), MIT_MITIGATED,
+                       "the hypervisor is not mapped in guests");
 }
 
 static void spec_ctrl(struct state *s)
 {
-    static const struct { uint8_t bit; uint64_t controls; } rows[] = {
-        { L72_PSFD, SPEC_CTRL_PSFD }, { L72_IPRED_CTRL, SPEC_CTRL_IPRED_DIS }, { L72_RRSBA_CTRL, SPEC_CTRL_RRSBA_DIS | SPEC_CTRL_RRSBA_DIS_U },
-        { L72_DDPD_U, SPEC_CTRL_DDPD_U }, { L72_BHI_CTRL, SPEC_CTRL_BHI_DIS },
+    static const struct {
+        uint8_t bit;
+        uint64_t controls;
+    } rows[] = {
+        { L72_PSFD, SPEC_CTRL_PSFD },
+        { L72_IPRED_CTRL, SPEC_CTRL_IPRED_DIS },
+        { L72_RRSBA_CTRL, SPEC_CTRL_RRSBA_DIS | SPEC_CTRL_RRSBA_DIS_U },
+        { L72_DDPD_U, SPEC_CTRL_DDPD_U },
+        { L72_BHI_CTRL, SPEC_CTRL_BHI_DIS },
     };
 
     s->p->spec_ctrl = l7(s, L7_IBRS) || l7(s, L7_STIBP) || l7(s, L7_SSBD);
-    s->p->spec_known = (l7(s, L7_IBRS) ? SPEC_CTRL_IBRS : 0) | (l7(s, L7_STIBP) ? SPEC_CTRL_STIBP : 0) | (l7(s, L7_SSBD) ? SPEC_CTRL_SSBD : 0);
+    s->p->spec_known = (l7(s, L7_IBRS) ? SPEC_CTRL_IBRS : 0) |
+                       (l7(s, L7_STIBP) ? SPEC_CTRL_STIBP : 0) |
+                       (l7(s, L7_SSBD) ? SPEC_CTRL_SSBD : 0);
     for (unsigned i = 0; i < ARRAY_SIZE(rows) && s->p->spec_ctrl; i++)
         s->p->spec_known |= s->f->l7_2_edx >> rows[i].bit & 1 ? rows[i].controls : 0;
 }
 
 /*
- * IA32_ARCH_CAPABILITIES for guests: bits that say what the CPU does not do or does better, none that promises another MSR. What Trivet or microcode
- * keeps from guests is told as not there; guests could do nothing about it.
+ * IA32_ARCH_CAPABILITIES for guests: bits that say what the CPU does not do or does better, none
+ * that promises another MSR. What Trivet or microcode keeps from guests is told as not there;
+ * guests could do nothing about it.
  */
 static uint64_t caps_for_guests(const struct state *s)
 {
-    const uint64_t passed = BIT(RDCL_NO) | BIT(IBRS_ALL) | BIT(RSBA) | BIT(SKIP_L1DFL) | BIT(SSB_NO) | BIT(MDS_NO) | BIT(PSCHANGE_MC_NO) | BIT(TAA_NO) |
-                            BIT(SBDR_SSDP_NO) | BIT(FBSDP_NO) | BIT(PSDP_NO) | BIT(FB_CLEAR) | BIT(RRSBA) | BIT(BHI_NO) | BIT(PBRSB_NO) | BIT(GDS_NO) |
-                            BIT(RFDS_NO) | BIT(RFDS_CLEAR) | BIT(ITS_NO);
+    const uint64_t passed = BIT(RDCL_NO) | BIT(IBRS_ALL) | BIT(RSBA) | BIT(SKIP_L1DFL) |
+                            BIT(SSB_NO) | BIT(MDS_NO) | BIT(PSCHANGE_MC_NO) | BIT(TAA_NO) |
+                            BIT(SBDR_SSDP_NO) | BIT(FBSDP_NO) | BIT(PSDP_NO) | BIT(FB_CLEAR) |
+                            BIT(RRSBA) | BIT(BHI_NO) | BIT(PBRSB_NO) | BIT(GDS_NO) | BIT(RFDS_NO) |
+                            BIT(RFDS_CLEAR) | BIT(ITS_NO);
     uint64_t caps = s->f->arch_caps & passed;
 
     if (told(s, MIT_GATHER_DATA_SAMPLING)->state != MIT_VULNERABLE)
@@ -362,8 +499,10 @@ static uint64_t caps_for_guests(const struct state *s)
 /* Asked after all others. */
 static void offer(struct state *s)
 {
-    const uint32_t l7_passed = 1u << L7_MD_CLEAR | 1u << L7_IBRS | 1u << L7_STIBP | 1u << L7_L1D_FLUSH | 1u << L7_ARCH_CAPS | 1u << L7_SSBD;
-    const uint32_t l72_passed = 1u << L72_PSFD | 1u << L72_IPRED_CTRL | 1u << L72_RRSBA_CTRL | 1u << L72_DDPD_U | 1u << L72_BHI_CTRL;
+    const uint32_t l7_passed = 1u << L7_MD_CLEAR | 1u << L7_IBRS | 1u << L7_STIBP |
+                               1u << L7_L1D_FLUSH | 1u << L7_ARCH_CAPS | 1u << L7_SSBD;
+    const uint32_t l72_passed = 1u << L72_PSFD | 1u << L72_IPRED_CTRL | 1u << L72_RRSBA_CTRL |
+                                1u << L72_DDPD_U | 1u << L72_BHI_CTRL;
     struct spec_offer *g = &s->p->guest;
 
     g->l7_edx = s->f->l7_edx & l7_passed;
@@ -374,7 +513,20 @@ static void offer(struct state *s)
 void spec_intel(const struct spec_facts *f, bool off, struct spec_plan *p)
 {
     static void (*const classes[])(struct state *) = {
-        spec_ctrl, spectre_v2, retbleed, its, l1tf, mds, taa, mmio, rfds, srbds, gds, itlb_multihit, spec_store_bypass, spectre_v1_and_meltdown,
+        spec_ctrl,
+        spectre_v2,
+        retbleed,
+        its,
+        l1tf,
+        mds,
+        taa,
+        mmio,
+        rfds,
+        srbds,
+        gds,
+        itlb_multihit,
+        spec_store_bypass,
+        spectre_v1_and_meltdown,
         offer,
     };
     struct state s = { .f = f, .p = p, .bugs = bugs_of(f), .off = off };

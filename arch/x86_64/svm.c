@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* svm.c: AMD SVM as an engine of vCPUs: finding it, turning it on, making VMCBs. AMD APM volume 2 chapter 15. */
+/*
+ * svm.c: AMD SVM as an engine of vCPUs: finding it, turning it on, making VMCBs. AMD APM volume 2
+ * chapter 15.
+ */
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
@@ -17,14 +20,19 @@
 struct svm_caps svm_caps;
 struct svm_cpu svm_cpus[MAX_CPUS];
 
-/* ---- permission maps, the same for every guest: a bit set is an exit (sections 15.10.1 and 15.11) ---- */
+/*
+ * ---- permission maps, the same for every guest ----
+ * A bit set is an exit (sections 15.10.1 and 15.11).
+ */
 
-#define IOPM_ORDER 2   /* 12 KiB */
-#define MSRPM_ORDER 1  /* 8 KiB */
+#define IOPM_ORDER 2  /* 12 KiB */
+#define MSRPM_ORDER 1 /* 8 KiB */
 
 /* MSRs that belong to the guest alone and that VMLOAD, VMSAVE or svm_load() switch. */
 static const uint32_t free_msrs[] = {
-    X86_FS_BASE, X86_GS_BASE, X86_KERNEL_GS_BASE, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0x174, 0x175, 0x176,
+    X86_FS_BASE, X86_GS_BASE, X86_KERNEL_GS_BASE, 0xc0000081,
+    0xc0000082,  0xc0000083,  0xc0000084,         0x174,
+    0x175,       0x176,
 };
 #define MSR_TSC_AUX 0xc0000103u
 
@@ -36,7 +44,7 @@ static void msr_allow(uint8_t *map, uint32_t msr)
         uint32_t n = msr - first[i];
 
         if (n < 0x2000)
-            map[0x800 * i + n / 4] &= (uint8_t)~(3u << (n % 4 * 2));
+            map[0x800 * i + n / 4] &= (uint8_t) ~(3u << (n % 4 * 2));
     }
 }
 
@@ -49,21 +57,21 @@ static void fill_msr_map(uint8_t *map, bool pass_spec_ctrl)
     if (guest_fpu_caps.rdtscp)
         msr_allow(map, MSR_TSC_AUX);
     if (guest_fpu_caps.ibpb)
-        map[SPEC_MSR_PRED / 4] &= (uint8_t)~(2u << (SPEC_MSR_PRED % 4 * 2));
+        map[SPEC_MSR_PRED / 4] &= (uint8_t) ~(2u << (SPEC_MSR_PRED % 4 * 2));
     if (pass_spec_ctrl)
         msr_allow(map, SPEC_MSR_CTRL);
 }
 
 static int make_maps(void)
 {
-    hpa_t io = pmm_alloc(IOPM_ORDER, PMM_HV);    /* charge: Trivet's own */
+    hpa_t io = pmm_alloc(IOPM_ORDER, PMM_HV); /* charge: Trivet's own */
 
     if (!io.v)
         return -ENOMEM;
     memset(phys_to_virt(io), 0xff, PAGE_SIZE << IOPM_ORDER);
     svm_caps.iopm_pa = io.v;
     for (unsigned pass = 0; pass < 2; pass++) {
-        hpa_t pa = pmm_alloc(MSRPM_ORDER, PMM_HV);    /* charge: Trivet's own */
+        hpa_t pa = pmm_alloc(MSRPM_ORDER, PMM_HV); /* charge: Trivet's own */
 
         if (!pa.v)
             return -ENOMEM;
@@ -78,13 +86,15 @@ static int make_maps(void)
 static int find_svm(void)
 {
     if (x86_has_vmx())
-        return -ENOTSUP;           /* vmx.c has said what there is to say */
+        return -ENOTSUP; /* vmx.c has said what there is to say */
     if (x86_features.max_ext < 0x8000000a || !(cpuid(0x80000001, 0).c & 1 << 2)) {
-        log_err("this CPU has no AMD SVM (CPUID 80000001h ECX bit 2) and no Intel VMX (CPUID 1 ECX bit 5): Trivet needs a CPU with one of them; under QEMU, -cpu EPYC-v3,+svm,+npt");
+        log_err("this CPU has no AMD SVM (CPUID 80000001h ECX bit 2) and no Intel VMX (CPUID 1 ECX "
+                "bit 5): Trivet needs a CPU with one of them; under QEMU, -cpu EPYC-v3,+svm,+npt");
         return -ENOTSUP;
     }
     if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
-        log_err("this CPU has SVM, but the firmware locked it off: enable SVM (or \"virtualization\") in the setup menu");
+        log_err("this CPU has SVM, but the firmware locked it off: enable SVM (or "
+                "\"virtualization\") in the setup menu");
         return -ENOTSUP;
     }
     return 0;
@@ -108,23 +118,27 @@ static int svm_probe(void)
         return err;
     read_caps();
     if (!svm_has(SVM_NP) || svm_caps.asids < 2) {
-        log_err("this CPU's SVM has no nested paging (CPUID 8000000Ah EDX bit 0): a CPU of family 10h or later is needed");
+        log_err("this CPU's SVM has no nested paging (CPUID 8000000Ah EDX bit 0): a CPU of family "
+                "10h or later is needed");
         return -ENOTSUP;
     }
     err = guest_fpu_probe();
     if (!err)
         err = make_maps();
     if (!err)
-        log_info("AMD SVM: %u ASIDs, nested paging with %s pages%s%s%s%s", svm_caps.asids, x86_features.page1g ? "1 GiB" : "2 MiB",
-                 svm_has(SVM_NRIPS) ? ", next RIP" : "", svm_has(SVM_VMCB_CLEAN) ? ", clean bits" : "",
-                 svm_has(SVM_FLUSH_BY_ASID) ? ", flush by ASID" : "", svm_has(SVM_DECODE_ASSISTS) ? ", decode assists" : "");
+        log_info("AMD SVM: %u ASIDs, nested paging with %s pages%s%s%s%s", svm_caps.asids,
+                 x86_features.page1g ? "1 GiB" : "2 MiB", svm_has(SVM_NRIPS) ? ", next RIP" : "",
+                 svm_has(SVM_VMCB_CLEAN) ? ", clean bits" : "",
+                 svm_has(SVM_FLUSH_BY_ASID) ? ", flush by ASID" : "",
+                 svm_has(SVM_DECODE_ASSISTS) ? ", decode assists" : "");
     return err;
 }
 
 static int svm_cpu_enable(void)
 {
     struct svm_cpu *c = &svm_cpus[this_cpu()->id];
-    hpa_t hsave = pmm_alloc_zero(0, PMM_HV), host = pmm_alloc_zero(0, PMM_HV);    /* charge: Trivet's own */
+    /* charge: Trivet's own */
+    hpa_t hsave = pmm_alloc_zero(0, PMM_HV), host = pmm_alloc_zero(0, PMM_HV);
 
     if (!hsave.v || !host.v)
         return -ENOMEM;
@@ -149,19 +163,17 @@ static int svm_vm_init(struct vm *vm)
     return 0;
 }
 
-static void svm_vm_fini(struct vm *vm)
-{
-    (void)vm;
-}
+static void svm_vm_fini(struct vm *vm) { (void)vm; }
 
 static void set_intercepts(struct vmcb *b)
 {
     b->intercept_cr_write = 1 << 8;
     b->intercept_exceptions = 1u << X86_DB | 1u << X86_AC | 1u << X86_MC;
-    b->intercept_misc1 = I1_INTR | I1_NMI | I1_SMI | I1_INIT | I1_CR0_SEL | I1_RDPMC | I1_CPUID | I1_INVD | I1_HLT | I1_INVLPGA | I1_IOIO_PROT |
-                         I1_MSR_PROT | I1_SHUTDOWN;
-    b->intercept_misc2 = I2_VMRUN | I2_VMMCALL | I2_VMLOAD | I2_VMSAVE | I2_STGI | I2_CLGI | I2_SKINIT | I2_ICEBP | I2_WBINVD |
-                         I2_MONITOR | I2_MWAIT | I2_MWAIT_ARMED | I2_RDPRU;
+    b->intercept_misc1 = I1_INTR | I1_NMI | I1_SMI | I1_INIT | I1_CR0_SEL | I1_RDPMC | I1_CPUID |
+                         I1_INVD | I1_HLT | I1_INVLPGA | I1_IOIO_PROT | I1_MSR_PROT | I1_SHUTDOWN;
+    b->intercept_misc2 = I2_VMRUN | I2_VMMCALL | I2_VMLOAD | I2_VMSAVE | I2_STGI | I2_CLGI |
+                         I2_SKINIT | I2_ICEBP | I2_WBINVD | I2_MONITOR | I2_MWAIT | I2_MWAIT_ARMED |
+                         I2_RDPRU;
     b->intercept_misc3 = I3_INVLPGB | I3_INVLPGB_ILLEGAL | I3_MCOMMIT | I3_TLBSYNC;
     if (svm_has(SVM_PAUSE_FILTER)) {
         b->intercept_misc1 |= I1_PAUSE;
@@ -213,10 +225,7 @@ static int svm_vcpu_init(struct vcpu *v)
     return 0;
 }
 
-static void svm_vcpu_reset(struct vcpu *v)
-{
-    svm_reset_state(v, true);
-}
+static void svm_vcpu_reset(struct vcpu *v) { svm_reset_state(v, true); }
 
 static void svm_load(struct vcpu *v)
 {
@@ -225,10 +234,7 @@ static void svm_load(struct vcpu *v)
     svm_of(v)->vmcb->clean = 0;
 }
 
-static void svm_unload(struct vcpu *v)
-{
-    guest_fpu_unload(&svm_of(v)->fpu);
-}
+static void svm_unload(struct vcpu *v) { guest_fpu_unload(&svm_of(v)->fpu); }
 
 static int svm_get_fpu(struct vcpu *v, void *state, size_t *len)
 {
@@ -251,7 +257,7 @@ static void svm_vcpu_tlb_flush(struct vcpu *v)
 
 static void svm_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
 {
-    (void)vm, (void)at, (void)len;   /* hv/vm/vcpu.c asks every vCPU to flush */
+    (void)vm, (void)at, (void)len; /* hv/vm/vcpu.c asks every vCPU to flush */
 }
 
 static void svm_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
@@ -266,13 +272,31 @@ static void svm_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
 }
 
 const struct vcpu_ops svm_ops = {
-    .name = "svm", .guest_isas = 1u << ISA_X86_64, .s2 = &npt_format,
-    .probe = svm_probe, .cpu_enable = svm_cpu_enable,
-    .vm_init = svm_vm_init, .vm_fini = svm_vm_fini,
-    .vcpu_init = svm_vcpu_init, .vcpu_fini = svm_vcpu_fini, .vcpu_reset = svm_vcpu_reset,
-    .load = svm_load, .unload = svm_unload, .run = svm_run,
-    .irq_ready = svm_irq_ready, .nmi_ready = svm_nmi_ready, .irq_window = svm_irq_window, .nmi_window = svm_nmi_window,
-    .skip_insn = svm_skip_insn, .get_fpu_regs = svm_get_fpu, .set_fpu_regs = svm_set_fpu,
-    .get_sysreg = svm_get_sysreg, .set_sysreg = svm_set_sysreg,
-    .tlb_flush = svm_tlb_flush, .vcpu_tlb_flush = svm_vcpu_tlb_flush, .features = svm_features, .x86_mode = svm_x86_mode, .x86_mode_same = svm_x86_mode_same,
+    .name = "svm",
+    .guest_isas = 1u << ISA_X86_64,
+    .s2 = &npt_format,
+    .probe = svm_probe,
+    .cpu_enable = svm_cpu_enable,
+    .vm_init = svm_vm_init,
+    .vm_fini = svm_vm_fini,
+    .vcpu_init = svm_vcpu_init,
+    .vcpu_fini = svm_vcpu_fini,
+    .vcpu_reset = svm_vcpu_reset,
+    .load = svm_load,
+    .unload = svm_unload,
+    .run = svm_run,
+    .irq_ready = svm_irq_ready,
+    .nmi_ready = svm_nmi_ready,
+    .irq_window = svm_irq_window,
+    .nmi_window = svm_nmi_window,
+    .skip_insn = svm_skip_insn,
+    .get_fpu_regs = svm_get_fpu,
+    .set_fpu_regs = svm_set_fpu,
+    .get_sysreg = svm_get_sysreg,
+    .set_sysreg = svm_set_sysreg,
+    .tlb_flush = svm_tlb_flush,
+    .vcpu_tlb_flush = svm_vcpu_tlb_flush,
+    .features = svm_features,
+    .x86_mode = svm_x86_mode,
+    .x86_mode_same = svm_x86_mode_same,
 };

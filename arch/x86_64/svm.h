@@ -10,36 +10,42 @@
 
 /* What this machine's SVM has; the same on every CPU. Filled by svm_probe(). */
 struct svm_caps {
-    uint32_t features;             /* enum svm_feature */
-    uint32_t asids;                /* number of ASIDs, 0 (the host) included */
-    uint64_t iopm_pa, msrpm_pa[2]; /* permission maps, the same for every guest; [1]: SPEC_CTRL does not exit */
-    uint32_t clean_after_run;      /* CLEAN_ALL, or 0 where the CPU knows no clean bits */
+    uint32_t features; /* enum svm_feature */
+    uint32_t asids;    /* number of ASIDs, 0 (the host) included */
+    /* permission maps, the same for every guest; [1]: SPEC_CTRL does not exit */
+    uint64_t iopm_pa, msrpm_pa[2];
+    uint32_t clean_after_run; /* CLEAN_ALL, or 0 where the CPU knows no clean bits */
 };
 extern struct svm_caps svm_caps;
 
-/* Each host CPU. A generation of ASIDs ends when they run out; then everything is flushed and a new one starts. */
+/*
+ * Each host CPU. A generation of ASIDs ends when they run out; then everything is flushed and a new
+ * one starts.
+ */
 struct svm_cpu {
-    uint64_t generation;           /* unique over all CPUs, never 0 */
-    uint32_t next_asid;            /* first that this generation has not given out */
-    bool flush;                    /* the generation is new: flush all at the next entry */
-    uint64_t host_pa;              /* page with the host's VMLOAD state, made by VMSAVE */
+    uint64_t generation; /* unique over all CPUs, never 0 */
+    uint32_t next_asid;  /* first that this generation has not given out */
+    bool flush;          /* the generation is new: flush all at the next entry */
+    uint64_t host_pa;    /* page with the host's VMLOAD state, made by VMSAVE */
     uint64_t hsave_pa;
 };
 extern struct svm_cpu svm_cpus[MAX_CPUS];
 
-enum svm_nmi { NMI_OPEN, NMI_MASKED, NMI_AT_IRET };   /* AT_IRET: the IRET that opens it is about to run */
+/* AT_IRET: the IRET that opens it is about to run */
+enum svm_nmi { NMI_OPEN, NMI_MASKED, NMI_AT_IRET };
 
 /* Offset-free view: v->arch. */
 struct svm_vcpu {
     struct vmcb *vmcb;
     uint64_t vmcb_pa;
-    uint64_t generation;           /* of the CPU that gave guest_asid; 0: needs a new ASID */
+    uint64_t generation; /* of the CPU that gave guest_asid; 0: needs a new ASID */
     struct guest_fpu fpu;
     struct spec_vcpu spec;
     uint64_t iret_rip;
-    uint64_t shadow_run, shadow_rip;   /* an exit in the interrupt shadow: stats.entries in the run after it, and where */
-    uint8_t nmi;                   /* enum svm_nmi */
-    bool nmi_wanted, nmi_step;     /* step: RFLAGS.TF was set by us, to stop after the IRET */
+    /* an exit in the interrupt shadow: stats.entries in the run after it, and where */
+    uint64_t shadow_run, shadow_rip;
+    uint8_t nmi;               /* enum svm_nmi */
+    bool nmi_wanted, nmi_step; /* step: RFLAGS.TF was set by us, to stop after the IRET */
 };
 
 static inline struct svm_vcpu *svm_of(const struct vcpu *v) { return v->arch; }
@@ -50,7 +56,9 @@ static inline void svm_dirty(struct svm_vcpu *s, uint32_t bits) { s->vmcb->clean
 extern const struct vcpu_ops svm_ops;
 /* svm_entry.S: runs the guest until its next exit. On return GIF is 1 and interrupts are off. */
 void svm_enter(struct vcpu_regs *, struct vmcb *, uint64_t vmcb_pa, uint64_t host_pa);
-void svm_enter_guarded(struct vcpu_regs *, struct vmcb *, uint64_t vmcb_pa, uint64_t host_pa, struct spec_vcpu *);   /* spec_vcpu.flags is not 0 */
+/* spec_vcpu.flags is not 0 */
+void svm_enter_guarded(struct vcpu_regs *, struct vmcb *, uint64_t vmcb_pa, uint64_t host_pa,
+                       struct spec_vcpu *);
 /* svm_run.c */
 void svm_run(struct vcpu *, struct vcpu_exit *);
 /* svm_irq.c: interrupts, NMIs, exceptions */
@@ -59,10 +67,14 @@ bool svm_nmi_ready(struct vcpu *);
 void svm_irq_window(struct vcpu *, bool on);
 void svm_nmi_window(struct vcpu *);
 void svm_skip_insn(struct vcpu *, unsigned len);
-static inline bool svm_has_window(const struct vmcb *b) { return (b->intercept_misc1 & I1_VINTR) != 0; }
-void svm_inject(struct vcpu *, struct svm_vcpu *);                  /* takes v->event */
-void svm_take_back(struct vcpu *, struct svm_vcpu *);               /* gives back a virtual interrupt that is still in the VMCB */
-void svm_exitintinfo(struct vcpu *, struct svm_vcpu *, uint64_t);   /* gives it back */
+static inline bool svm_has_window(const struct vmcb *b)
+{
+    return (b->intercept_misc1 & I1_VINTR) != 0;
+}
+void svm_inject(struct vcpu *, struct svm_vcpu *); /* takes v->event */
+/* gives back a virtual interrupt that is still in the VMCB */
+void svm_take_back(struct vcpu *, struct svm_vcpu *);
+void svm_exitintinfo(struct vcpu *, struct svm_vcpu *, uint64_t); /* gives it back */
 void svm_exit_iret(struct vcpu *, struct svm_vcpu *, struct vcpu_exit *);
 void svm_exit_db(struct vcpu *, struct svm_vcpu *, struct vcpu_exit *);
 /* svm_regs.c */
@@ -70,8 +82,8 @@ int svm_get_sysreg(struct vcpu *, uint32_t id, uint64_t *val);
 void svm_x86_mode(struct vcpu *, struct x86_mode_regs *);
 bool svm_x86_mode_same(struct vcpu *, const struct x86_mode_regs *);
 int svm_set_sysreg(struct vcpu *, uint32_t id, uint64_t val);
-void svm_reset_state(struct vcpu *, bool init);   /* init: keep what INIT keeps */
+void svm_reset_state(struct vcpu *, bool init); /* init: keep what INIT keeps */
 /* Which rule of section 15.5.1 the VMCB breaks; NULL: none found. */
 const char *svm_check(const struct vmcb *);
 /* pt_npt.c */
-extern struct pt_format npt_format;   /* leaf_levels is set by svm_probe() */
+extern struct pt_format npt_format; /* leaf_levels is set by svm_probe() */

@@ -3,11 +3,13 @@
  * svm_entry.S: into the guest and out again. AMD APM volume 2 sections 15.5 and 15.17.
  *
  * void svm_enter(struct vcpu_regs *regs, struct vmcb *vmcb, uint64_t vmcb_pa, uint64_t host_pa)
- * void svm_enter_guarded(same, struct spec_vcpu *): where something is done against speculation at each entry and exit
+ * void svm_enter_guarded(same, struct spec_vcpu *): where something is done against speculation at
+ * each entry and exit
  *
- * VMRUN loads RAX, RSP, RIP and RFLAGS; VMLOAD loads FS, GS, TR, LDTR and the SYSCALL and SYSENTER MSRs; the rest is ours.
- * Between CLGI and STGI nothing can interrupt, so that STI opens nothing here: with V_INTR_MASKING it only says that a
- * host interrupt ends the guest's run (15.21.1). It also closes the gap between the last look at requests and VMRUN.
+ * VMRUN loads RAX, RSP, RIP and RFLAGS; VMLOAD loads FS, GS, TR, LDTR and the SYSCALL and SYSENTER
+ * MSRs; the rest is ours. Between CLGI and STGI nothing can interrupt, so that STI opens nothing
+ * here: with V_INTR_MASKING it only says that a host interrupt ends the guest's run (15.21.1). It
+ * also closes the gap between the last look at requests and VMRUN.
  */
 #include "spec_entry.h"
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* svm_irq.c: what the guest's CPU is made to take: interrupts, NMIs, exceptions, and when. AMD APM volume 2 sections 15.20 to 15.22. */
+/*
+ * svm_irq.c: what the guest's CPU is made to take: interrupts, NMIs, exceptions, and when. AMD APM
+ * volume 2 sections 15.20 to 15.22.
+ */
 #include <hv/irq.h>
 #include <hv/percpu.h>
 #include <hv/x86.h>
@@ -12,10 +15,14 @@
 
 bool svm_irq_ready(struct vcpu *v)
 {
-    return v->event.type == VEV_NONE && (v->regs.flags & RFLAGS_IF) && !(svm_of(v)->vmcb->interrupt_shadow & 1);
+    return v->event.type == VEV_NONE && (v->regs.flags & RFLAGS_IF) &&
+           !(svm_of(v)->vmcb->interrupt_shadow & 1);
 }
 
-/* A virtual interrupt of the highest priority (15.21.4); the CPU takes V_IRQ back when the guest takes the interrupt. */
+/*
+ * A virtual interrupt of the highest priority (15.21.4); the CPU takes V_IRQ back when the guest
+ * takes the interrupt.
+ */
 static void virtual_irq(struct svm_vcpu *s, bool on)
 {
     struct vmcb *b = s->vmcb;
@@ -90,7 +97,10 @@ void svm_exit_iret(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
         step_iret(v, s);
 }
 
-/* #DB is caught because a guest can make its delivery raise #DB again, for ever (CVE-2015-5307, CVE-2015-8104). */
+/*
+ * #DB is caught because a guest can make its delivery raise #DB again, for ever (CVE-2015-5307,
+ * CVE-2015-8104).
+ */
 void svm_exit_db(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     if (s->nmi_step) {
@@ -105,7 +115,10 @@ void svm_exit_db(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
     v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = X86_DB };
 }
 
-/* An instruction that we carried out ends as on the CPU: no interrupt shadow, and a trap when the guest steps (13.1.4). */
+/*
+ * An instruction that we carried out ends as on the CPU: no interrupt shadow, and a trap when the
+ * guest steps (13.1.4).
+ */
 void svm_skip_insn(struct vcpu *v, unsigned len)
 {
     struct svm_vcpu *s = svm_of(v);
@@ -121,7 +134,10 @@ void svm_skip_insn(struct vcpu *v, unsigned len)
 
 static uint64_t eventinj(struct vcpu *v, struct svm_vcpu *s)
 {
-    static const uint8_t types[] = { [VEV_IRQ] = EVENT_INTR, [VEV_NMI] = EVENT_NMI, [VEV_EXCEPTION] = EVENT_EXCEPTION, [VEV_SOFT] = EVENT_SOFT };
+    static const uint8_t types[] = { [VEV_IRQ] = EVENT_INTR,
+                                     [VEV_NMI] = EVENT_NMI,
+                                     [VEV_EXCEPTION] = EVENT_EXCEPTION,
+                                     [VEV_SOFT] = EVENT_SOFT };
     const struct vcpu_event *ev = &v->event;
     uint64_t inj = EVENT_VALID | (uint64_t)types[ev->type] << 8 | ev->vector;
 
@@ -137,10 +153,11 @@ static uint64_t eventinj(struct vcpu *v, struct svm_vcpu *s)
 }
 
 /*
- * An interrupt goes in as a virtual interrupt, unless that slot serves as the window for the next one; all else by
- * EVENTINJ (15.20). By EVENTINJ, QEMU (7.2) may deliver the interrupt once more, wherever the guest then is and with its
- * interrupts off: VMRUN leaves it behind as the exception to raise when another of QEMU's threads calls the CPU. An exit
- * makes it forget that: the kick ends the guest's run at the first instruction of its handler. (The kick cannot come with a
+ * An interrupt goes in as a virtual interrupt, unless that slot serves as the window for the next
+ * one; all else by EVENTINJ (15.20). By EVENTINJ, QEMU (7.2) may deliver the interrupt once more,
+ * wherever the guest then is and with its interrupts off: VMRUN leaves it behind as the exception
+ * to raise when another of QEMU's threads calls the CPU. An exit makes it forget that: the kick
+ * ends the guest's run at the first instruction of its handler. (The kick cannot come with a
  * virtual interrupt: it would be first.)
  */
 void svm_inject(struct vcpu *v, struct svm_vcpu *s)
@@ -169,12 +186,14 @@ void svm_take_back(struct vcpu *v, struct svm_vcpu *s)
 }
 
 /*
- * The exit came while an event was being delivered: it is delivered again. Software interrupts and INT3/INTO are not:
- * RIP still points at the instruction, which simply runs again (15.7.2).
+ * The exit came while an event was being delivered: it is delivered again. Software interrupts and
+ * INT3/INTO are not: RIP still points at the instruction, which simply runs again (15.7.2).
  */
 void svm_exitintinfo(struct vcpu *v, struct svm_vcpu *s, uint64_t info)
 {
-    static const uint8_t types[8] = { [EVENT_INTR] = VEV_IRQ, [EVENT_NMI] = VEV_NMI, [EVENT_EXCEPTION] = VEV_EXCEPTION };
+    static const uint8_t types[8] = {
+        [EVENT_INTR] = VEV_IRQ, [EVENT_NMI] = VEV_NMI, [EVENT_EXCEPTION] = VEV_EXCEPTION
+    };
     uint8_t vector = (uint8_t)info, type = types[EVENT_TYPE(info)];
 
     (void)s;
@@ -182,6 +201,8 @@ void svm_exitintinfo(struct vcpu *v, struct svm_vcpu *s, uint64_t info)
         return;
     if (type == VEV_EXCEPTION && (vector == X86_BP || vector == X86_OF))
         return;
-    v->event = (struct vcpu_event){ .type = type, .vector = vector, .has_error = (info & EVENT_ERROR_VALID) != 0,
+    v->event = (struct vcpu_event){ .type = type,
+                                    .vector = vector,
+                                    .has_error = (info & EVENT_ERROR_VALID) != 0,
                                     .error = (uint32_t)(info >> 32) };
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* svm_regs.c: the guest's system registers in the VMCB, its reset state, and what VMRUN would refuse. AMD APM volume 2 section 15.5.1. */
+/*
+ * svm_regs.c: the guest's system registers in the VMCB, its reset state, and what VMRUN would
+ * refuse. AMD APM volume 2 section 15.5.1.
+ */
 #include <hv/percpu.h>
 #include <hv/x86.h>
 
@@ -9,30 +12,69 @@
 #include "spec_entry.h"
 #include "svm.h"
 
-/* A register that is a field: where, how wide (0: no field), which clean bit covers it, and bits that must be zero. */
-struct field { uint16_t offset; uint8_t size; uint16_t clean; uint64_t zero; };
+/*
+ * A register that is a field: where, how wide (0: no field), which clean bit covers it, and bits
+ * that must be zero.
+ */
+struct field {
+    uint16_t offset;
+    uint8_t size;
+    uint16_t clean;
+    uint64_t zero;
+};
 
 #define HIGH32 0xffffffff00000000ull
-#define F(member, clean, zero) { offsetof(struct vmcb, member), sizeof(((struct vmcb *)0)->member), clean, zero }
-#define R(id, member, clean, zero) [(id) - X86_CR0] = F(member, clean, zero)
-#define SEG(n, member)                                                                                                   \
-    R(X86_SEG_SEL + X86_##n, member.selector, CLEAN_SEG, 0), R(X86_SEG_BASE + X86_##n, member.base, CLEAN_SEG, 0), \
-    R(X86_SEG_LIMIT + X86_##n, member.limit, CLEAN_SEG, 0), R(X86_SEG_ATTR + X86_##n, member.attrib, CLEAN_SEG, 0xf000)
+#define F(member, clean, zero)                                                         \
+    {                                                                                  \
+        offsetof(struct vmcb, member), sizeof(((struct vmcb *)0)->member), clean, zero \
+    }
+#define R(id, member, clean, zero) [(id)-X86_CR0] = F(member, clean, zero)
+#define SEG(n, member)                                          \
+    R(X86_SEG_SEL + X86_##n, member.selector, CLEAN_SEG, 0),    \
+        R(X86_SEG_BASE + X86_##n, member.base, CLEAN_SEG, 0),   \
+        R(X86_SEG_LIMIT + X86_##n, member.limit, CLEAN_SEG, 0), \
+        R(X86_SEG_ATTR + X86_##n, member.attrib, CLEAN_SEG, 0xf000)
 
 /* By number: emulation reads some of these at every exit that it handles. */
 static const struct field fields[X86_SEG_ATTR + X86_NSEGS - X86_CR0] = {
-    R(X86_CR0, cr0, CLEAN_CRX, HIGH32), R(X86_CR3, cr3, CLEAN_CRX, 0xfff0000000000000ull), R(X86_CR4, cr4, CLEAN_CRX, HIGH32),
-    R(X86_CR2, cr2, CLEAN_CR2, 0), R(X86_DR6, dr6, CLEAN_DRX, HIGH32), R(X86_DR7, dr7, CLEAN_DRX, HIGH32),
-    R(X86_GDTR_BASE, gdtr.base, CLEAN_DT, 0), R(X86_GDTR_LIMIT, gdtr.limit, CLEAN_DT, 0),
-    R(X86_IDTR_BASE, idtr.base, CLEAN_DT, 0), R(X86_IDTR_LIMIT, idtr.limit, CLEAN_DT, 0),
-    R(X86_CPL, cpl, CLEAN_SEG, 0xfc), R(X86_INT_SHADOW, interrupt_shadow, 0, ~1ull), R(X86_TSC_OFFSET, tsc_offset, CLEAN_I, 0),
-    SEG(ES, es), SEG(CS, cs), SEG(SS, ss), SEG(DS, ds), SEG(FS, fs), SEG(GS, gs), SEG(LDTR, ldtr), SEG(TR, tr),
+    R(X86_CR0, cr0, CLEAN_CRX, HIGH32),
+    R(X86_CR3, cr3, CLEAN_CRX, 0xfff0000000000000ull),
+    R(X86_CR4, cr4, CLEAN_CRX, HIGH32),
+    R(X86_CR2, cr2, CLEAN_CR2, 0),
+    R(X86_DR6, dr6, CLEAN_DRX, HIGH32),
+    R(X86_DR7, dr7, CLEAN_DRX, HIGH32),
+    R(X86_GDTR_BASE, gdtr.base, CLEAN_DT, 0),
+    R(X86_GDTR_LIMIT, gdtr.limit, CLEAN_DT, 0),
+    R(X86_IDTR_BASE, idtr.base, CLEAN_DT, 0),
+    R(X86_IDTR_LIMIT, idtr.limit, CLEAN_DT, 0),
+    R(X86_CPL, cpl, CLEAN_SEG, 0xfc),
+    R(X86_INT_SHADOW, interrupt_shadow, 0, ~1ull),
+    R(X86_TSC_OFFSET, tsc_offset, CLEAN_I, 0),
+    SEG(ES, es),
+    SEG(CS, cs),
+    SEG(SS, ss),
+    SEG(DS, ds),
+    SEG(FS, fs),
+    SEG(GS, gs),
+    SEG(LDTR, ldtr),
+    SEG(TR, tr),
 };
 
-static const struct { uint32_t msr; struct field field; } msrs[] = {
-    { X86_FS_BASE, F(fs.base, CLEAN_SEG, 0) }, { X86_GS_BASE, F(gs.base, CLEAN_SEG, 0) }, { X86_KERNEL_GS_BASE, F(kernel_gs_base, 0, 0) },
-    { 0xc0000081, F(star, 0, 0) }, { 0xc0000082, F(lstar, 0, 0) }, { 0xc0000083, F(cstar, 0, 0) }, { 0xc0000084, F(sfmask, 0, 0) },
-    { 0x174, F(sysenter_cs, 0, 0) }, { 0x175, F(sysenter_esp, 0, 0) }, { 0x176, F(sysenter_eip, 0, 0) }, { X86_PAT, F(g_pat, CLEAN_NP, 0) },
+static const struct {
+    uint32_t msr;
+    struct field field;
+} msrs[] = {
+    { X86_FS_BASE, F(fs.base, CLEAN_SEG, 0) },
+    { X86_GS_BASE, F(gs.base, CLEAN_SEG, 0) },
+    { X86_KERNEL_GS_BASE, F(kernel_gs_base, 0, 0) },
+    { 0xc0000081, F(star, 0, 0) },
+    { 0xc0000082, F(lstar, 0, 0) },
+    { 0xc0000083, F(cstar, 0, 0) },
+    { 0xc0000084, F(sfmask, 0, 0) },
+    { 0x174, F(sysenter_cs, 0, 0) },
+    { 0x175, F(sysenter_esp, 0, 0) },
+    { 0x176, F(sysenter_eip, 0, 0) },
+    { X86_PAT, F(g_pat, CLEAN_NP, 0) },
 };
 
 static const struct field *find(uint32_t id)
@@ -65,7 +107,10 @@ static int get_virtual_spec_ctrl(const struct svm_vcpu *s, uint64_t *val)
     return spec.spec_ctrl ? 0 : -ENOENT;
 }
 
-/* Where the CPU virtualizes it (15.36), it combines the VMCB's with ours by itself, and ours is back after the exit. */
+/*
+ * Where the CPU virtualizes it (15.36), it combines the VMCB's with ours by itself, and ours is
+ * back after the exit.
+ */
 static int set_spec_ctrl(struct svm_vcpu *s, uint64_t val)
 {
     int err = spec_check(val);
@@ -99,13 +144,14 @@ static __attribute__((noinline)) int get_special(const struct vcpu *v, uint32_t 
 static int set_efer(struct vcpu *v, uint64_t val)
 {
     struct svm_vcpu *s = svm_of(v);
-    const uint64_t known = 0x1 | 0x100 | 0x400 | EFER_NXE | EFER_SVME | 0x2000 | 0x4000 | 0x8000 | 0x40000 | 0x100000 | 0x200000;
+    const uint64_t known = 0x1 | 0x100 | 0x400 | EFER_NXE | EFER_SVME | 0x2000 | 0x4000 | 0x8000 |
+                           0x40000 | 0x100000 | 0x200000;
 
     if (val & ~known)
         return -EINVAL;
     s->vmcb->efer = val | EFER_SVME;
     svm_dirty(s, CLEAN_CRX);
-    svm_ops.vcpu_tlb_flush(v);     /* NXE */
+    svm_ops.vcpu_tlb_flush(v); /* NXE */
     return 0;
 }
 
@@ -159,7 +205,8 @@ bool svm_x86_mode_same(struct vcpu *v, const struct x86_mode_regs *r)
 {
     const struct vmcb *b = svm_of(v)->vmcb;
 
-    return ((b->cr3 ^ r->cr3) | (b->cr0 ^ r->cr0) | (b->cr4 ^ r->cr4) | (b->efer ^ EFER_SVME ^ r->efer) | (uint64_t)(b->cs.attrib ^ r->cs_attr)) == 0;
+    return ((b->cr3 ^ r->cr3) | (b->cr0 ^ r->cr0) | (b->cr4 ^ r->cr4) |
+            (b->efer ^ EFER_SVME ^ r->efer) | (uint64_t)(b->cs.attrib ^ r->cs_attr)) == 0;
 }
 
 int svm_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
@@ -174,7 +221,7 @@ int svm_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
     memcpy((uint8_t *)s->vmcb + f->offset, &val, f->size);
     svm_dirty(s, f->clean);
     if (id == X86_CR0 || id == X86_CR3 || id == X86_CR4)
-        svm_ops.vcpu_tlb_flush(v);   /* as MOV to them does; VMRUN does not (15.16) */
+        svm_ops.vcpu_tlb_flush(v); /* as MOV to them does; VMRUN does not (15.16) */
     return 0;
 }
 
@@ -202,7 +249,7 @@ static void reset_control(struct svm_vcpu *s)
     s->nmi = NMI_OPEN;
     s->nmi_wanted = s->nmi_step = false;
     b->clean = 0;
-    s->generation = 0;             /* CR0 and CR3 changed behind the TLB's back */
+    s->generation = 0; /* CR0 and CR3 changed behind the TLB's back */
 }
 
 void svm_reset_state(struct vcpu *v, bool init)
@@ -240,10 +287,7 @@ void svm_reset_state(struct vcpu *v, bool init)
 #define ATTR_L (1u << 9)
 #define ATTR_D (1u << 10)
 
-static bool long_mode(const struct vmcb *b)
-{
-    return (b->efer & EFER_LME) && (b->cr0 & CR0_PG);
-}
+static bool long_mode(const struct vmcb *b) { return (b->efer & EFER_LME) && (b->cr0 & CR0_PG); }
 
 static bool bad_efer(const struct vmcb *b) { return !(b->efer & EFER_SVME); }
 static bool bad_cr0_cache(const struct vmcb *b) { return !(b->cr0 & CR0_CD) && (b->cr0 & CR0_NW); }
@@ -253,23 +297,42 @@ static bool bad_dr6(const struct vmcb *b) { return b->dr6 >> 32; }
 static bool bad_dr7(const struct vmcb *b) { return b->dr7 >> 32; }
 static bool bad_pae(const struct vmcb *b) { return long_mode(b) && !(b->cr4 & CR4_PAE); }
 static bool bad_pe(const struct vmcb *b) { return long_mode(b) && !(b->cr0 & CR0_PE); }
-static bool bad_cs(const struct vmcb *b) { return long_mode(b) && (b->cs.attrib & ATTR_L) && (b->cs.attrib & ATTR_D); }
+static bool bad_cs(const struct vmcb *b)
+{
+    return long_mode(b) && (b->cs.attrib & ATTR_L) && (b->cs.attrib & ATTR_D);
+}
 static bool bad_intercept(const struct vmcb *b) { return !(b->intercept_misc2 & I2_VMRUN); }
-static bool bad_asid(const struct vmcb *b) { return !b->guest_asid || b->guest_asid >= svm_caps.asids; }
+static bool bad_asid(const struct vmcb *b)
+{
+    return !b->guest_asid || b->guest_asid >= svm_caps.asids;
+}
 static bool bad_event(const struct vmcb *b)
 {
     unsigned type = EVENT_TYPE(b->eventinj);
 
-    return (b->eventinj & EVENT_VALID) && (type == 1 || type > 4 || (type == EVENT_EXCEPTION && ((b->eventinj & 0xff) > 31 || (b->eventinj & 0xff) == 2)));
+    return (b->eventinj & EVENT_VALID) &&
+           (type == 1 || type > 4 ||
+            (type == EVENT_EXCEPTION && ((b->eventinj & 0xff) > 31 || (b->eventinj & 0xff) == 2)));
 }
 
 const char *svm_check(const struct vmcb *b)
 {
-    static const struct { bool (*bad)(const struct vmcb *); const char *why; } rules[] = {
-        { bad_efer, "EFER.SVME is 0" }, { bad_cr0_cache, "CR0.CD 0 with CR0.NW 1" }, { bad_cr0_high, "CR0[63:32] not 0" },
-        { bad_cr3, "CR3[63:52] not 0" }, { bad_dr6, "DR6[63:32] not 0" }, { bad_dr7, "DR7[63:32] not 0" },
-        { bad_pae, "long mode without CR4.PAE" }, { bad_pe, "long mode without CR0.PE" }, { bad_cs, "long mode with CS.L and CS.D" },
-        { bad_intercept, "VMRUN is not intercepted" }, { bad_asid, "ASID 0 or too large" }, { bad_event, "EVENTINJ is not legal" },
+    static const struct {
+        bool (*bad)(const struct vmcb *);
+        const char *why;
+    } rules[] = {
+        { bad_efer, "EFER.SVME is 0" },
+        { bad_cr0_cache, "CR0.CD 0 with CR0.NW 1" },
+        { bad_cr0_high, "CR0[63:32] not 0" },
+        { bad_cr3, "CR3[63:52] not 0" },
+        { bad_dr6, "DR6[63:32] not 0" },
+        { bad_dr7, "DR7[63:32] not 0" },
+        { bad_pae, "long mode without CR4.PAE" },
+        { bad_pe, "long mode without CR0.PE" },
+        { bad_cs, "long mode with CS.L and CS.D" },
+        { bad_intercept, "VMRUN is not intercepted" },
+        { bad_asid, "ASID 0 or too large" },
+        { bad_event, "EVENTINJ is not legal" },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)

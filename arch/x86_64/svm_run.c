@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* svm_run.c: one stretch of guest time, and what its end means. AMD APM volume 2 chapter 15; exit codes in appendix C. */
+/*
+ * svm_run.c: one stretch of guest time, and what its end means. AMD APM volume 2 chapter 15; exit
+ * codes in appendix C.
+ */
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/pt.h>
@@ -20,16 +23,23 @@ static uint8_t insn_len(const struct vmcb *b)
 
 static void raise(struct vcpu *v, uint8_t vector, bool has_error)
 {
-    v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = vector, .has_error = has_error };
+    v->event =
+        (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = vector, .has_error = has_error };
 }
 
-/* The instruction after STI has not run yet, whatever the CPU says: it was in the shadow at the exit before, and is the same. */
+/*
+ * The instruction after STI has not run yet, whatever the CPU says: it was in the shadow at the
+ * exit before, and is the same.
+ */
 static bool still_in_shadow(const struct vcpu *v, const struct svm_vcpu *s)
 {
     return s->shadow_run && s->shadow_run == v->stats.entries && s->shadow_rip == v->regs.pc;
 }
 
-/* QEMU's VMRUN (7.2) does not load the interrupt shadow (15.21.5): what is left of it at the next exit is ours to know. */
+/*
+ * QEMU's VMRUN (7.2) does not load the interrupt shadow (15.21.5): what is left of it at the next
+ * exit is ours to know.
+ */
 static void keep_shadow(struct vcpu *v, struct svm_vcpu *s)
 {
     struct vmcb *b = s->vmcb;
@@ -56,8 +66,9 @@ static void exit_nothing(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e
 }
 
 /*
- * In the shadow only where VMRUN lost it. Mostly the instruction is HLT, and an interrupt taken before it would not end it: the
- * guest halts, and wakes at once. (If it is not, nobody waits for the interrupt, and this exit does nothing.)
+ * In the shadow only where VMRUN lost it. Mostly the instruction is HLT, and an interrupt taken
+ * before it would not end it: the guest halts, and wakes at once. (If it is not, nobody waits for
+ * the interrupt, and this exit does nothing.)
  */
 static void exit_window(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
@@ -186,7 +197,10 @@ static void step_over(struct vcpu *v, struct svm_vcpu *s, unsigned len)
     svm_skip_insn(v, insn_len(s->vmcb) ? insn_len(s->vmcb) : len);
 }
 
-/* INVD would throw away what others wrote; caches are coherent without WBINVD. Both are 2 bytes long. */
+/*
+ * INVD would throw away what others wrote; caches are coherent without WBINVD. Both are 2 bytes
+ * long.
+ */
 static void exit_cache(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     step_over(v, s, 2);
@@ -208,7 +222,10 @@ static void exit_pause(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
     e->reason = EXIT_NONE;
 }
 
-/* Caught for the same reason as #DB: a stack that is not aligned can make its delivery raise it again. */
+/*
+ * Caught for the same reason as #DB: a stack that is not aligned can make its delivery raise it
+ * again.
+ */
 static void exit_ac(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     raise(v, X86_AC, true);
@@ -227,15 +244,42 @@ static void exit_mc(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 
 static exit_fn *const handlers[VMEXIT_TLBSYNC + 1] = {
     [VMEXIT_CR0_WRITE + 8] = exit_cr8_write,
-    [VMEXIT_EXCP0 + X86_DB] = svm_exit_db, [VMEXIT_EXCP0 + X86_AC] = exit_ac, [VMEXIT_EXCP0 + X86_MC] = exit_mc,
-    [VMEXIT_INTR] = exit_irq, [VMEXIT_NMI] = exit_nothing, [VMEXIT_SMI] = exit_nothing, [VMEXIT_INIT] = exit_nothing,
-    [VMEXIT_VINTR] = exit_window, [VMEXIT_CR0_SEL] = exit_cr0_write, [VMEXIT_RDPMC] = exit_gp, [VMEXIT_CPUID] = exit_cpuid, [VMEXIT_RSM] = exit_ud,
-    [VMEXIT_IRET] = svm_exit_iret, [VMEXIT_INVD] = exit_cache, [VMEXIT_PAUSE] = exit_pause, [VMEXIT_HLT] = exit_hlt,
-    [VMEXIT_INVLPGA] = exit_ud, [VMEXIT_IOIO] = exit_ioio, [VMEXIT_MSR] = exit_msr, [VMEXIT_SHUTDOWN] = exit_shutdown,
-    [VMEXIT_VMRUN] = exit_ud, [VMEXIT_VMMCALL] = exit_vmmcall, [VMEXIT_VMLOAD] = exit_ud, [VMEXIT_VMSAVE] = exit_ud,
-    [VMEXIT_STGI] = exit_ud, [VMEXIT_CLGI] = exit_ud, [VMEXIT_SKINIT] = exit_ud, [VMEXIT_ICEBP] = exit_icebp,
-    [VMEXIT_WBINVD] = exit_cache, [VMEXIT_MONITOR] = exit_ud, [VMEXIT_MWAIT] = exit_ud, [VMEXIT_MWAIT_ARMED] = exit_ud,
-    [VMEXIT_RDPRU] = exit_ud, [VMEXIT_INVLPGB] = exit_ud, [VMEXIT_INVLPGB_ILLEGAL] = exit_ud, [VMEXIT_MCOMMIT] = exit_ud,
+    [VMEXIT_EXCP0 + X86_DB] = svm_exit_db,
+    [VMEXIT_EXCP0 + X86_AC] = exit_ac,
+    [VMEXIT_EXCP0 + X86_MC] = exit_mc,
+    [VMEXIT_INTR] = exit_irq,
+    [VMEXIT_NMI] = exit_nothing,
+    [VMEXIT_SMI] = exit_nothing,
+    [VMEXIT_INIT] = exit_nothing,
+    [VMEXIT_VINTR] = exit_window,
+    [VMEXIT_CR0_SEL] = exit_cr0_write,
+    [VMEXIT_RDPMC] = exit_gp,
+    [VMEXIT_CPUID] = exit_cpuid,
+    [VMEXIT_RSM] = exit_ud,
+    [VMEXIT_IRET] = svm_exit_iret,
+    [VMEXIT_INVD] = exit_cache,
+    [VMEXIT_PAUSE] = exit_pause,
+    [VMEXIT_HLT] = exit_hlt,
+    [VMEXIT_INVLPGA] = exit_ud,
+    [VMEXIT_IOIO] = exit_ioio,
+    [VMEXIT_MSR] = exit_msr,
+    [VMEXIT_SHUTDOWN] = exit_shutdown,
+    [VMEXIT_VMRUN] = exit_ud,
+    [VMEXIT_VMMCALL] = exit_vmmcall,
+    [VMEXIT_VMLOAD] = exit_ud,
+    [VMEXIT_VMSAVE] = exit_ud,
+    [VMEXIT_STGI] = exit_ud,
+    [VMEXIT_CLGI] = exit_ud,
+    [VMEXIT_SKINIT] = exit_ud,
+    [VMEXIT_ICEBP] = exit_icebp,
+    [VMEXIT_WBINVD] = exit_cache,
+    [VMEXIT_MONITOR] = exit_ud,
+    [VMEXIT_MWAIT] = exit_ud,
+    [VMEXIT_MWAIT_ARMED] = exit_ud,
+    [VMEXIT_RDPRU] = exit_ud,
+    [VMEXIT_INVLPGB] = exit_ud,
+    [VMEXIT_INVLPGB_ILLEGAL] = exit_ud,
+    [VMEXIT_MCOMMIT] = exit_ud,
     [VMEXIT_TLBSYNC] = exit_ud,
 };
 
@@ -248,10 +292,15 @@ static void exit_unknown(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e
     e->reason = EXIT_FAIL;
     e->fail.hw_code = b->exitcode;
     e->fail.hw_info = b->exitinfo1;
-    e->fail.what = rule ? rule : (uint32_t)b->exitcode == VMEXIT_INVALID ? "VMRUN refused the guest's state" : "an exit that was not asked for";
+    e->fail.what = rule                                      ? rule
+                   : (uint32_t)b->exitcode == VMEXIT_INVALID ? "VMRUN refused the guest's state"
+                                                             : "an exit that was not asked for";
 }
 
-/* A new ASID: its translations were flushed when this CPU's generation began, and nobody has used it since. */
+/*
+ * A new ASID: its translations were flushed when this CPU's generation began, and nobody has used
+ * it since.
+ */
 static void new_asid(struct svm_vcpu *s, struct svm_cpu *c)
 {
     if (c->next_asid >= svm_caps.asids) {
@@ -264,7 +313,10 @@ static void new_asid(struct svm_vcpu *s, struct svm_cpu *c)
     s->vmcb->clean = 0;
 }
 
-/* The flush of a new generation comes with its first entry; it also covers one asked for by vcpu_tlb_flush. */
+/*
+ * The flush of a new generation comes with its first entry; it also covers one asked for by
+ * vcpu_tlb_flush.
+ */
 static void flush_all(struct svm_vcpu *s, struct svm_cpu *c)
 {
     c->flush = false;
@@ -296,6 +348,8 @@ void svm_run(struct vcpu *v, struct vcpu_exit *e)
     if (b->exitintinfo & EVENT_VALID)
         svm_exitintinfo(v, s, b->exitintinfo);
     uint32_t code = (uint32_t)b->exitcode;
-    exit_fn *fn = code < ARRAY_SIZE(handlers) ? handlers[code] : code == VMEXIT_NPF ? exit_npf : exit_unknown;
+    exit_fn *fn = code < ARRAY_SIZE(handlers) ? handlers[code]
+                  : code == VMEXIT_NPF        ? exit_npf
+                                              : exit_unknown;
     (fn ? fn : exit_unknown)(v, s, e);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * thunks.S: where the compiler sends every indirect branch (-mindirect-branch) and every return (-mfunction-return) of Trivet's C code.
+ * thunks.S: where the compiler sends every indirect branch (-mindirect-branch) and every return
+ * (-mfunction-return) of Trivet's C code.
  *
- * Each lies in the upper half of a cache line: those in the lower half may be steered by direct branches, a guest's too, on CPUs with Indirect
- * Target Selection (Intel, "Indirect Target Selection"). They are plain branches until spec.c writes a short jump over the first two bytes
- * of each, on CPUs without IBRS: then the target is only ever returned to, and what the CPU predicts is the endless loop (Intel, "Retpoline").
+ * Each lies in the upper half of a cache line: those in the lower half may be steered by direct
+ * branches, a guest's too, on CPUs with Indirect Target Selection (Intel, "Indirect Target
+ * Selection"). They are plain branches until spec.c writes a short jump over the first two bytes of
+ * each, on CPUs without IBRS: then the target is only ever returned to, and what the CPU predicts
+ * is the endless loop (Intel, "Retpoline").
  */
 #include "thunks.h"
 

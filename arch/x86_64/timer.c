@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * timer.c: the clock (TSC) and the timer (TSC deadline, or the local APIC's count-down). The TSC's frequency comes from a
- * CPUID leaf where there is one, else from 2 ms beside the HPET, the ACPI PM timer or the PIT.
+ * timer.c: the clock (TSC) and the timer (TSC deadline, or the local APIC's count-down). The TSC's
+ * frequency comes from a CPUID leaf where there is one, else from 2 ms beside the HPET, the ACPI PM
+ * timer or the PIT.
  */
 #include <arch/common.h>
 #include <arch/io.h>
@@ -35,11 +36,15 @@ static const volatile uint8_t *hpet;
 static uint64_t hpet_read(void) { return mmio_read32(hpet + 0xf0); }
 static uint64_t pm_read(void) { return inl((uint16_t)acpi_info()->power.pm_timer.addr); }
 
-/* IA-PC HPET specification 1.0a section 2.3: period in femtoseconds in the upper half of the first register. */
+/*
+ * IA-PC HPET specification 1.0a section 2.3: period in femtoseconds in the upper half of the first
+ * register.
+ */
 static bool hpet_ref(struct ref *r)
 {
     const struct acpi_gas *g = &acpi_info()->hpet;
-    volatile uint8_t *p = g->addr && g->space == ACPI_MEMORY ? mmu_map_device(hpa(g->addr), 0x400) : NULL;
+    volatile uint8_t *p =
+        g->addr && g->space == ACPI_MEMORY ? mmu_map_device(hpa(g->addr), 0x400) : NULL;
     uint64_t fs = p ? mmio_read32(p + 4) : 0;
 
     if (fs < 1000 || fs > 100000000)
@@ -78,7 +83,9 @@ static bool pit_ref(struct ref *r)
     return true;
 }
 
-/* A reading of the counter with the TSC in the middle of it; of five, the one that took least time. */
+/*
+ * A reading of the counter with the TSC in the middle of it; of five, the one that took least time.
+ */
 static uint64_t sample(const struct ref *r, uint64_t *tsc)
 {
     uint64_t best = ~0ull, val = 0;
@@ -164,14 +171,16 @@ int timer_init(void)
     uint64_t apic_hz = 0, tsc_hz = find_hz(&apic_hz, &how);
 
     if (tsc_hz < 1000000 || (!apic_hz && !x86_features.tsc_deadline)) {
-        log_err("no clock: neither the HPET, the ACPI PM timer nor the PIT is counting, so the TSC's frequency cannot be measured");
+        log_err("no clock: neither the HPET, the ACPI PM timer nor the PIT is counting, so the "
+                "TSC's frequency cannot be measured");
         return -ENODEV;
     }
     clock_set_hz(tsc_hz);
     apic_mult = clock_mult(apic_hz, NS_PER_S);
     use_deadline = x86_features.tsc_deadline;
     log_info("TSC %llu.%03llu MHz (%s), timer: %s", (unsigned long long)(tsc_hz / 1000000),
-             (unsigned long long)(tsc_hz / 1000 % 1000), how, use_deadline ? "TSC deadline" : "local APIC");
+             (unsigned long long)(tsc_hz / 1000 % 1000), how,
+             use_deadline ? "TSC deadline" : "local APIC");
     if (!x86_features.invariant_tsc)
         log_debug("the TSC is not reported as invariant");
     return timer_cpu_init();
@@ -184,7 +193,10 @@ int timer_cpu_init(void)
     return 0;
 }
 
-/* From now on, not from the start: so that rounding does not grow with the time the machine has been up. */
+/*
+ * From now on, not from the start: so that rounding does not grow with the time the machine has
+ * been up.
+ */
 void timer_arm(uint64_t ns)
 {
     if (ns == UINT64_MAX) {
@@ -203,10 +215,7 @@ void timer_arm(uint64_t ns)
     lapic_timer_start(count > 0xffffffff ? 0xffffffff : (uint32_t)count);
 }
 
-void timer_irq(void)
-{
-    event_timer_irq();
-}
+void timer_irq(void) { event_timer_irq(); }
 
 /* The real-time clock of the PC, read while no update is under way (MC146818A data sheet). */
 static uint8_t cmos(uint8_t reg)
@@ -215,7 +224,9 @@ static uint8_t cmos(uint8_t reg)
     return inb(0x71);
 }
 
-struct rtc { uint8_t r[7]; };           /* seconds, minutes, hours, day, month, year, status B */
+struct rtc {
+    uint8_t r[7];
+}; /* seconds, minutes, hours, day, month, year, status B */
 
 static bool rtc_read(struct rtc *t)
 {
@@ -254,7 +265,7 @@ uint64_t time_wall_s(void)
         if (!rtc_read(&t))
             return 0;
         uint32_t hour = from_bcd(&t, 2);
-        if (!(t.r[6] & 2))              /* 12-hour clock */
+        if (!(t.r[6] & 2)) /* 12-hour clock */
             hour = hour % 12 + (t.r[2] & 0x80 ? 12 : 0);
         uint64_t s = days(2000 + from_bcd(&t, 5), from_bcd(&t, 4), from_bcd(&t, 3)) * 86400;
         s += hour * 3600ull + from_bcd(&t, 1) * 60ull + from_bcd(&t, 0);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* vmx.c: Intel VMX as an engine of vCPUs: turning it on, making VMCSs, loading them. Intel SDM volume 3 chapters 23, 24 and 31. */
+/*
+ * vmx.c: Intel VMX as an engine of vCPUs: turning it on, making VMCSs, loading them. Intel SDM
+ * volume 3 chapters 23, 24 and 31.
+ */
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
@@ -31,7 +34,10 @@ static int unlock(void)
     return rdmsr(MSR_FEATURE_CONTROL) & FEATURE_VMXON ? 0 : -ENOTSUP;
 }
 
-/* A zeroed page made ready for VMXON or VMPTRLD: the revision comes first. SDM Vol. 3C 24.2, 24.11.5. No page stays none. */
+/*
+ * A zeroed page made ready for VMXON or VMPTRLD: the revision comes first. SDM Vol. 3C 24.2,
+ * 24.11.5. No page stays none.
+ */
 static hpa_t with_revision(hpa_t pa)
 {
     if (pa.v)
@@ -42,12 +48,13 @@ static hpa_t with_revision(hpa_t pa)
 static int vmx_cpu_enable(void)
 {
     struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
-    hpa_t region = with_revision(pmm_alloc_zero(0, PMM_HV));    /* charge: Trivet's own */
+    hpa_t region = with_revision(pmm_alloc_zero(0, PMM_HV)); /* charge: Trivet's own */
 
     if (!region.v)
         return -ENOMEM;
     if (unlock()) {
-        log_err("CPU %u: the firmware locked Intel VMX off: enable \"VT-x\" in the setup menu", this_cpu()->id);
+        log_err("CPU %u: the firmware locked Intel VMX off: enable \"VT-x\" in the setup menu",
+                this_cpu()->id);
         return -ENOTSUP;
     }
     write_cr0(read_cr0() | rdmsr(MSR_VMX_CR0_FIXED0));
@@ -94,7 +101,10 @@ static void flush_ept(const struct vmx_vcpu *s)
     invept(one ? INV_ONE : INV_ALL, one ? s->eptp : 0);
 }
 
-/* A VPID that nobody has used in this CPU's generation. Translations by the EPT alone are not tagged with it (28.3.1): they go too. */
+/*
+ * A VPID that nobody has used in this CPU's generation. Translations by the EPT alone are not
+ * tagged with it (28.3.1): they go too.
+ */
 void vmx_new_vpid(struct vmx_vcpu *s, struct vmx_cpu *c)
 {
     if (c->next_vpid > 0xffff) {
@@ -130,38 +140,45 @@ void vmx_stale(struct vmx_vcpu *s, bool ept)
     vmx_cpus[this_cpu()->id].fit = NULL;
 }
 
-static void vmx_vcpu_tlb_flush(struct vcpu *v)
-{
-    vmx_stale(vmx_of(v), true);
-}
+static void vmx_vcpu_tlb_flush(struct vcpu *v) { vmx_stale(vmx_of(v), true); }
 
 static void vmx_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
 {
-    (void)vm, (void)at, (void)len;   /* hv/vm/vcpu.c asks every vCPU to flush */
+    (void)vm, (void)at, (void)len; /* hv/vm/vcpu.c asks every vCPU to flush */
 }
 
 /* ---- machines and vCPUs ---- */
 
-static int vmx_vm_init(struct vm *vm)
-{
-    return vmx_apic_vm_init(vm);
-}
+static int vmx_vm_init(struct vm *vm) { return vmx_apic_vm_init(vm); }
 
-static void vmx_vm_fini(struct vm *vm)
-{
-    vmx_apic_vm_fini(vm);
-}
+static void vmx_vm_fini(struct vm *vm) { vmx_apic_vm_fini(vm); }
 
 static void set_controls(struct vmx_vcpu *s)
 {
-    const struct { enum vmcs_field field; uint64_t val; } fixed[] = {
-        { PIN_CONTROLS, vmx_caps.pin }, { PRIMARY_CONTROLS, vmx_caps.primary }, { SECONDARY_CONTROLS, vmx_caps.secondary },
-        { EXIT_CONTROLS, vmx_caps.exit }, { ENTRY_CONTROLS, vmx_caps.entry },
-        { EXCEPTION_BITMAP, 1u << X86_DB | 1u << X86_AC | 1u << X86_MC }, { MSR_BITMAP, vmx_caps.msr_bitmap_pa[0] }, { EPT_POINTER, s->eptp },
-        { VIRTUAL_APIC, virt_to_phys(s->vapic).v }, { TPR_THRESHOLD, 0 },
-        { CR0_MASK, ~(uint64_t)CR0_GUEST_OWNS }, { CR4_MASK, ~(uint64_t)CR4_GUEST_OWNS }, { VMCS_LINK_POINTER, UINT64_MAX },
-        { PF_ERROR_MASK, 0 }, { PF_ERROR_MATCH, 0 }, { CR3_TARGET_COUNT, 0 }, { EXIT_MSR_STORE_COUNT, 0 }, { EXIT_MSR_LOAD_COUNT, 0 },
-        { ENTRY_MSR_LOAD_COUNT, 0 }, { ENTRY_INTR_INFO, 0 },
+    const struct {
+        enum vmcs_field field;
+        uint64_t val;
+    } fixed[] = {
+        { PIN_CONTROLS, vmx_caps.pin },
+        { PRIMARY_CONTROLS, vmx_caps.primary },
+        { SECONDARY_CONTROLS, vmx_caps.secondary },
+        { EXIT_CONTROLS, vmx_caps.exit },
+        { ENTRY_CONTROLS, vmx_caps.entry },
+        { EXCEPTION_BITMAP, 1u << X86_DB | 1u << X86_AC | 1u << X86_MC },
+        { MSR_BITMAP, vmx_caps.msr_bitmap_pa[0] },
+        { EPT_POINTER, s->eptp },
+        { VIRTUAL_APIC, virt_to_phys(s->vapic).v },
+        { TPR_THRESHOLD, 0 },
+        { CR0_MASK, ~(uint64_t)CR0_GUEST_OWNS },
+        { CR4_MASK, ~(uint64_t)CR4_GUEST_OWNS },
+        { VMCS_LINK_POINTER, UINT64_MAX },
+        { PF_ERROR_MASK, 0 },
+        { PF_ERROR_MATCH, 0 },
+        { CR3_TARGET_COUNT, 0 },
+        { EXIT_MSR_STORE_COUNT, 0 },
+        { EXIT_MSR_LOAD_COUNT, 0 },
+        { ENTRY_MSR_LOAD_COUNT, 0 },
+        { ENTRY_INTR_INFO, 0 },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(fixed); i++)
@@ -247,7 +264,8 @@ static void vmx_vcpu_reset(struct vcpu *v)
 
 /* ---- loading ---- */
 
-static const uint32_t switched_msrs[VMX_MSRS] = { MSR_STAR, MSR_STAR + 1, MSR_STAR + 2, MSR_STAR + 3, MSR_KERNEL_GS_BASE };
+static const uint32_t switched_msrs[VMX_MSRS] = { MSR_STAR, MSR_STAR + 1, MSR_STAR + 2,
+                                                  MSR_STAR + 3, MSR_KERNEL_GS_BASE };
 
 struct table_ptr {
     uint16_t limit;
@@ -284,13 +302,17 @@ static void write_host(const struct vcpu *v)
     s->host_rsp = 0;
 }
 
-/* The VMCS is current. Where exits arrive, and whether the guest's accesses to SPEC_CTRL are among them. */
+/*
+ * The VMCS is current. Where exits arrive, and whether the guest's accesses to SPEC_CTRL are among
+ * them.
+ */
 void vmx_put_spec(const struct vmx_vcpu *s)
 {
     bool pass = s->spec.flags & SPEC_READ;
 
     vmwrite(HOST_RIP, (uint64_t)(s->spec.flags ? vmx_exit_guarded : vmx_exit));
-    vmwrite(MSR_BITMAP, s->secondary & S_X2APIC ? vmx_caps.x2_bitmap_pa[pass] : vmx_caps.msr_bitmap_pa[pass]);
+    vmwrite(MSR_BITMAP,
+            s->secondary & S_X2APIC ? vmx_caps.x2_bitmap_pa[pass] : vmx_caps.msr_bitmap_pa[pass]);
 }
 
 static void vmx_load(struct vcpu *v)
@@ -346,14 +368,34 @@ static void vmx_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
 }
 
 const struct vcpu_ops vmx_ops = {
-    .name = "vmx", .guest_isas = 1u << ISA_X86_64, .s2 = &ept_format,
-    .probe = vmx_probe, .cpu_enable = vmx_cpu_enable,
-    .vm_init = vmx_vm_init, .vm_fini = vmx_vm_fini,
-    .vcpu_init = vmx_vcpu_init, .vcpu_fini = vmx_vcpu_fini, .vcpu_reset = vmx_vcpu_reset,
-    .load = vmx_load, .unload = vmx_unload, .run = vmx_run, .run_until = vmx_run_until, .tpr_window = vmx_tpr_window,
-    .irq_ready = vmx_irq_ready, .nmi_ready = vmx_nmi_ready, .irq_window = vmx_irq_window, .nmi_window = vmx_nmi_window,
-    .skip_insn = vmx_skip_insn, .get_fpu_regs = vmx_get_fpu, .set_fpu_regs = vmx_set_fpu,
-    .get_sysreg = vmx_get_sysreg, .set_sysreg = vmx_set_sysreg,
-    .tlb_flush = vmx_tlb_flush, .vcpu_tlb_flush = vmx_vcpu_tlb_flush, .features = vmx_features, .x86_mode = vmx_x86_mode, .x86_mode_same = vmx_x86_mode_same,
+    .name = "vmx",
+    .guest_isas = 1u << ISA_X86_64,
+    .s2 = &ept_format,
+    .probe = vmx_probe,
+    .cpu_enable = vmx_cpu_enable,
+    .vm_init = vmx_vm_init,
+    .vm_fini = vmx_vm_fini,
+    .vcpu_init = vmx_vcpu_init,
+    .vcpu_fini = vmx_vcpu_fini,
+    .vcpu_reset = vmx_vcpu_reset,
+    .load = vmx_load,
+    .unload = vmx_unload,
+    .run = vmx_run,
+    .run_until = vmx_run_until,
+    .tpr_window = vmx_tpr_window,
+    .irq_ready = vmx_irq_ready,
+    .nmi_ready = vmx_nmi_ready,
+    .irq_window = vmx_irq_window,
+    .nmi_window = vmx_nmi_window,
+    .skip_insn = vmx_skip_insn,
+    .get_fpu_regs = vmx_get_fpu,
+    .set_fpu_regs = vmx_set_fpu,
+    .get_sysreg = vmx_get_sysreg,
+    .set_sysreg = vmx_set_sysreg,
+    .tlb_flush = vmx_tlb_flush,
+    .vcpu_tlb_flush = vmx_vcpu_tlb_flush,
+    .features = vmx_features,
+    .x86_mode = vmx_x86_mode,
+    .x86_mode_same = vmx_x86_mode_same,
     .vapic = &vmx_vapic,
 };

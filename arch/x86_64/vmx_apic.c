@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vmx_apic.c: the guest's local APIC kept by the CPU: virtual-interrupt delivery, APIC-register virtualization, and virtualized accesses
- * to the APIC page or to the x2APIC's MSRs. Intel SDM volume 3 chapter 29; 24.4.2, 24.6.8, 24.9.1. What changes waits for the next entry.
+ * vmx_apic.c: the guest's local APIC kept by the CPU: virtual-interrupt delivery, APIC-register
+ * virtualization, and virtualized accesses to the APIC page or to the x2APIC's MSRs. Intel SDM
+ * volume 3 chapter 29; 24.4.2, 24.6.8, 24.9.1. What changes waits for the next entry.
  */
 #include <hv/gmem.h>
 #include <hv/pmm.h>
@@ -20,26 +21,30 @@
 #define VAPIC_ISR 0x100u
 #define VAPIC_IRR 0x200u
 
-/* Reads that the page answers (29.5); not the current count, and none that #GPs. Writes: only these do not fault or need us. */
+/*
+ * Reads that the page answers (29.5); not the current count, and none that #GPs. Writes: only these
+ * do not fault or need us.
+ */
 static const uint8_t x2_reads[] = {
-    0x02, 0x03, 0x08, 0x0a, 0x0d, 0x0f, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f,
-    0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x30, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x3e,
+    0x02, 0x03, 0x08, 0x0a, 0x0d, 0x0f, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17,
+    0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25,
+    0x26, 0x27, 0x28, 0x30, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x3e,
 };
-static const uint8_t x2_writes[] = { 0x08, 0x0b, 0x3f };   /* TPR, EOI, self-IPI */
+static const uint8_t x2_writes[] = { 0x08, 0x0b, 0x3f }; /* TPR, EOI, self-IPI */
 
 static void allow(uint8_t *map, const uint8_t *regs, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         unsigned bit = X2APIC_MSRS + regs[i];
 
-        map[bit / 8] &= (uint8_t)~(1u << bit % 8);
+        map[bit / 8] &= (uint8_t) ~(1u << bit % 8);
     }
 }
 
 static int make_bitmaps(void)
 {
     for (unsigned pass = 0; pass < 2; pass++) {
-        hpa_t pa = pmm_alloc(0, PMM_HV);    /* charge: Trivet's own */
+        hpa_t pa = pmm_alloc(0, PMM_HV); /* charge: Trivet's own */
         uint8_t *map;
 
         if (!pa.v)
@@ -66,10 +71,17 @@ int vmx_apic_probe(void)
 const char *vmx_apic_words(void)
 {
     static const char *const words[8] = {
-        ", APICv", ", APICv (xAPIC)", ", APICv (x2APIC)", ", APICv (xAPIC and x2APIC)", ", APICv, posted interrupts",
-        ", APICv (xAPIC), posted interrupts", ", APICv (x2APIC), posted interrupts", ", APICv (xAPIC and x2APIC), posted interrupts",
+        ", APICv",
+        ", APICv (xAPIC)",
+        ", APICv (x2APIC)",
+        ", APICv (xAPIC and x2APIC)",
+        ", APICv, posted interrupts",
+        ", APICv (xAPIC), posted interrupts",
+        ", APICv (x2APIC), posted interrupts",
+        ", APICv (xAPIC and x2APIC), posted interrupts",
     };
-    unsigned which = (vmx_caps.apic & S_APIC_ACCESSES ? 1u : 0) | (vmx_caps.apic & S_X2APIC ? 2u : 0) | (vmx_caps.posted ? 4u : 0);
+    unsigned which = (vmx_caps.apic & S_APIC_ACCESSES ? 1u : 0) |
+                     (vmx_caps.apic & S_X2APIC ? 2u : 0) | (vmx_caps.posted ? 4u : 0);
 
     return vmx_caps.apic ? words[which] : ", local APICs emulated: no virtual-interrupt delivery";
 }
@@ -86,7 +98,10 @@ static void stale(struct vcpu *v, enum vmx_apic_part part)
         c->fit = NULL;
 }
 
-/* A page for each VM: what one guest might reach of it by a fault of the CPU or of ours is no other's. */
+/*
+ * A page for each VM: what one guest might reach of it by a fault of the CPU or of ours is no
+ * other's.
+ */
 int vmx_apic_vm_init(struct vm *vm)
 {
     hpa_t page = hpa(0);
@@ -109,7 +124,11 @@ void vmx_apic_vm_fini(struct vm *vm)
 
 static int apic_window(struct vm *vm, bool open)
 {
-    const struct memslot slot = { .base = gpa(APIC_RESET_BASE), .len = PAGE_SIZE, .host = virt_to_phys(vm->arch), .prot = PROT_RW, .type = MEM_WB,
+    const struct memslot slot = { .base = gpa(APIC_RESET_BASE),
+                                  .len = PAGE_SIZE,
+                                  .host = virt_to_phys(vm->arch),
+                                  .prot = PROT_RW,
+                                  .type = MEM_WB,
                                   .kind = MEMSLOT_MMIO };
     int err;
 
@@ -118,7 +137,7 @@ static int apic_window(struct vm *vm, bool open)
     if (!(vmx_caps.apic & S_APIC_ACCESSES))
         return -ENOTSUP;
     err = gmem_map(vm, &slot);
-    return err == -EEXIST ? 0 : err;   /* from before a reset */
+    return err == -EEXIST ? 0 : err; /* from before a reset */
 }
 
 /* Translations may have been cached that lead to the page itself, or not to it (28.3.3.4). */
@@ -139,10 +158,7 @@ static void apic_mode(struct vcpu *v, unsigned mode)
     stale(v, APIC_MODE | APIC_STATUS | APIC_EOI_EXITS);
 }
 
-static void apic_changed(struct vcpu *v)
-{
-    stale(v, APIC_STATUS);
-}
+static void apic_changed(struct vcpu *v) { stale(v, APIC_STATUS); }
 
 static void apic_eoi_exits(struct vcpu *v, const uint64_t vectors[4])
 {
@@ -150,12 +166,12 @@ static void apic_eoi_exits(struct vcpu *v, const uint64_t vectors[4])
     stale(v, APIC_EOI_EXITS);
 }
 
-static void apic_notify(struct vcpu *v)
-{
-    lapic_send(percpus[v->last_cpu].hw_id, VEC_POSTED);
-}
+static void apic_notify(struct vcpu *v) { lapic_send(percpus[v->last_cpu].hw_id, VEC_POSTED); }
 
-const struct vapic_ops vmx_vapic = { .window = apic_window, .mode = apic_mode, .changed = apic_changed, .eoi_exits = apic_eoi_exits,
+const struct vapic_ops vmx_vapic = { .window = apic_window,
+                                     .mode = apic_mode,
+                                     .changed = apic_changed,
+                                     .eoi_exits = apic_eoi_exits,
                                      .notify = apic_notify };
 
 /* ---- into the VMCS ---- */
@@ -193,14 +209,19 @@ void vmx_put_apic(struct vmx_vcpu *s)
         for (unsigned i = 0; i < 4; i++)
             vmwrite((enum vmcs_field)(EOI_EXIT0 + 2 * i), s->eoi_exits[i]);
     if (s->apic_stale & APIC_STATUS && s->secondary & S_VIRTUAL_INTR)
-        vmwrite(GUEST_INTR_STATUS, highest(s->vapic + VAPIC_ISR) << 8 | highest(s->vapic + VAPIC_IRR));   /* SVI, RVI (24.4.2) */
+        /* SVI, RVI (24.4.2) */
+        vmwrite(GUEST_INTR_STATUS,
+                highest(s->vapic + VAPIC_ISR) << 8 | highest(s->vapic + VAPIC_IRR));
     s->apic_stale = 0;
     s->changed = true;
 }
 
 /* ---- out of the guest ---- */
 
-/* EOI of a vector whose EOI was asked for (29.1.4), and writes that the CPU has put into the page (29.4.3.3): both behind the instruction. */
+/*
+ * EOI of a vector whose EOI was asked for (29.1.4), and writes that the CPU has put into the page
+ * (29.4.3.3): both behind the instruction.
+ */
 void vmx_exit_eoi(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)v, (void)s;

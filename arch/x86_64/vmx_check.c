@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vmx_check.c: what VM entry checks of the guest's state, and the walk over all rules. Intel SDM volume 3 section 26.3.1.
- * Debug builds ask before entries that follow a change by Trivet; every build asks when an entry has failed.
+ * vmx_check.c: what VM entry checks of the guest's state, and the walk over all rules. Intel SDM
+ * volume 3 section 26.3.1. Debug builds ask before entries that follow a change by Trivet; every
+ * build asks when an entry has failed.
  */
 #include <hv/x86.h>
 
@@ -23,7 +24,7 @@ typedef const struct vmx_fields fields;
 #define FLAGS_RESERVED (~0x3fffffull | 1 << 3 | 1 << 5 | 1 << 15)
 #define AR_RESERVED 0xfffe0f00u
 #define PENDING_BS (1ull << 14)
-#define PENDING_KNOWN 0x1500full   /* B0 to B3, an enabled breakpoint, BS, RTM */
+#define PENDING_KNOWN 0x1500full /* B0 to B3, an enabled breakpoint, BS, RTM */
 
 enum { ACTIVE, HLT, SHUTDOWN, WAIT_SIPI };
 
@@ -53,23 +54,40 @@ static bool code64(fields *f) { return ia32e(f) && (ar(f, X86_CS) & AR_L); }
 /* 26.3.1.1: control registers, debug registers, MSRs */
 static bool cr0_fixed(fields *f)
 {
-    uint64_t must = f->limits->cr0_must & ~(CR0_PE | CR0_PG);      /* free with unrestricted guest */
+    /* free with unrestricted guest */
+    uint64_t must = f->limits->cr0_must & ~(CR0_PE | CR0_PG);
 
     return (F(GUEST_CR0) & must) != must || (F(GUEST_CR0) & ~f->limits->cr0_may);
 }
 static bool cr0_pg(fields *f) { return paged(f) && real(f); }
-static bool cr4_fixed(fields *f) { return (F(GUEST_CR4) & f->limits->cr4_must) != f->limits->cr4_must || (F(GUEST_CR4) & ~f->limits->cr4_may); }
-static bool debugctl(fields *f) { return loads(f, N_LOAD_DEBUG) && (F(GUEST_DEBUGCTL) & ~0xffc3ull); }
+static bool cr4_fixed(fields *f)
+{
+    return (F(GUEST_CR4) & f->limits->cr4_must) != f->limits->cr4_must ||
+           (F(GUEST_CR4) & ~f->limits->cr4_may);
+}
+static bool debugctl(fields *f)
+{
+    return loads(f, N_LOAD_DEBUG) && (F(GUEST_DEBUGCTL) & ~0xffc3ull);
+}
 static bool ia32e_pg(fields *f) { return ia32e(f) && !paged(f); }
 static bool ia32e_pae(fields *f) { return ia32e(f) && !(F(GUEST_CR4) & PAE); }
 static bool pcide(fields *f) { return !ia32e(f) && (F(GUEST_CR4) & CR4_PCIDE); }
 static bool cr3(fields *f) { return beyond(f, F(GUEST_CR3)); }
 static bool dr7(fields *f) { return loads(f, N_LOAD_DEBUG) && F(GUEST_DR7) >> 32; }
-static bool sysenter(fields *f) { return !vmx_canonical(F(GUEST_SYSENTER_ESP)) || !vmx_canonical(F(GUEST_SYSENTER_EIP)); }
+static bool sysenter(fields *f)
+{
+    return !vmx_canonical(F(GUEST_SYSENTER_ESP)) || !vmx_canonical(F(GUEST_SYSENTER_EIP));
+}
 static bool pat(fields *f) { return loads(f, N_LOAD_PAT) && vmx_bad_pat(F(GUEST_PAT)); }
 static bool efer_bits(fields *f) { return loads(f, N_LOAD_EFER) && (F(GUEST_EFER) & ~EFER_KNOWN); }
-static bool efer_lma(fields *f) { return loads(f, N_LOAD_EFER) && ((F(GUEST_EFER) & EFER_LMA) != 0) != ia32e(f); }
-static bool efer_lme(fields *f) { return loads(f, N_LOAD_EFER) && paged(f) && ((F(GUEST_EFER) & EFER_LME) != 0) != ia32e(f); }
+static bool efer_lma(fields *f)
+{
+    return loads(f, N_LOAD_EFER) && ((F(GUEST_EFER) & EFER_LMA) != 0) != ia32e(f);
+}
+static bool efer_lme(fields *f)
+{
+    return loads(f, N_LOAD_EFER) && paged(f) && ((F(GUEST_EFER) & EFER_LME) != 0) != ia32e(f);
+}
 
 /* 26.3.1.2: segments. In virtual-8086 mode there is one rule for all six. */
 static bool tr_sel(fields *f) { return sel(f, X86_TR) & 4; }
@@ -83,8 +101,15 @@ static bool v86_segments(fields *f)
     return false;
 }
 
-static bool bases_64(fields *f) { return !vmx_canonical(base(f, X86_FS)) || !vmx_canonical(base(f, X86_GS)) || !vmx_canonical(base(f, X86_TR)); }
-static bool base_ldtr(fields *f) { return usable(f, X86_LDTR) && !vmx_canonical(base(f, X86_LDTR)); }
+static bool bases_64(fields *f)
+{
+    return !vmx_canonical(base(f, X86_FS)) || !vmx_canonical(base(f, X86_GS)) ||
+           !vmx_canonical(base(f, X86_TR));
+}
+static bool base_ldtr(fields *f)
+{
+    return usable(f, X86_LDTR) && !vmx_canonical(base(f, X86_LDTR));
+}
 static bool bases_32(fields *f)
 {
     static const uint8_t data[] = { X86_ES, X86_SS, X86_DS };
@@ -95,18 +120,34 @@ static bool bases_32(fields *f)
     return base(f, X86_CS) >> 32 != 0;
 }
 
-static bool cs_type(fields *f) { return !v86(f) && type(f, X86_CS) != 3 && (type(f, X86_CS) & 9) != 9; }
-static bool cs_use(fields *f) { return !v86(f) && (!usable(f, X86_CS) || !(ar(f, X86_CS) & AR_S) || !(ar(f, X86_CS) & AR_P)); }
+static bool cs_type(fields *f)
+{
+    return !v86(f) && type(f, X86_CS) != 3 && (type(f, X86_CS) & 9) != 9;
+}
+static bool cs_use(fields *f)
+{
+    return !v86(f) && (!usable(f, X86_CS) || !(ar(f, X86_CS) & AR_S) || !(ar(f, X86_CS) & AR_P));
+}
 static bool cs_dpl(fields *f)
 {
     unsigned t = type(f, X86_CS), ss = dpl(f, X86_SS), cs = dpl(f, X86_CS);
 
-    return !v86(f) && ((t == 3 && cs) || ((t == 9 || t == 11) && cs != ss) || ((t == 13 || t == 15) && cs > ss));
+    return !v86(f) && ((t == 3 && cs) || ((t == 9 || t == 11) && cs != ss) ||
+                       ((t == 13 || t == 15) && cs > ss));
 }
 static bool cs_size(fields *f) { return code64(f) && (ar(f, X86_CS) & AR_DB); }
-static bool ss_type(fields *f) { return !v86(f) && usable(f, X86_SS) && type(f, X86_SS) != 3 && type(f, X86_SS) != 7; }
-static bool ss_use(fields *f) { return !v86(f) && usable(f, X86_SS) && (!(ar(f, X86_SS) & AR_S) || !(ar(f, X86_SS) & AR_P)); }
-static bool ss_dpl(fields *f) { return !v86(f) && (type(f, X86_CS) == 3 || real(f)) && dpl(f, X86_SS); }
+static bool ss_type(fields *f)
+{
+    return !v86(f) && usable(f, X86_SS) && type(f, X86_SS) != 3 && type(f, X86_SS) != 7;
+}
+static bool ss_use(fields *f)
+{
+    return !v86(f) && usable(f, X86_SS) && (!(ar(f, X86_SS) & AR_S) || !(ar(f, X86_SS) & AR_P));
+}
+static bool ss_dpl(fields *f)
+{
+    return !v86(f) && (type(f, X86_CS) == 3 || real(f)) && dpl(f, X86_SS);
+}
 
 static bool data_segments(fields *f)
 {
@@ -114,7 +155,8 @@ static bool data_segments(fields *f)
 
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
         unsigned t = type(f, data[i]);
-        bool readable = (t & 1) && (!(t & 8) || (t & 2)), segment = (ar(f, data[i]) & AR_S) && (ar(f, data[i]) & AR_P);
+        bool readable = (t & 1) && (!(t & 8) || (t & 2)),
+             segment = (ar(f, data[i]) & AR_S) && (ar(f, data[i]) & AR_P);
 
         if (!v86(f) && usable(f, data[i]) && (!readable || !segment))
             return true;
@@ -136,41 +178,84 @@ static bool limits(fields *f)
         bool pages = (ar(f, i) & AR_G) != 0;
         uint64_t limit = F(GUEST_ES_LIMIT + 2 * i);
 
-        if (usable(f, i) && !(v86(f) && i <= X86_GS) && ((pages && (limit & 0xfff) != 0xfff) || (!pages && limit >> 20)))
+        if (usable(f, i) && !(v86(f) && i <= X86_GS) &&
+            ((pages && (limit & 0xfff) != 0xfff) || (!pages && limit >> 20)))
             return true;
     }
     return false;
 }
 
-static bool tr_type(fields *f) { return type(f, X86_TR) != 11 && (ia32e(f) || type(f, X86_TR) != 3); }
-static bool tr_use(fields *f) { return !usable(f, X86_TR) || (ar(f, X86_TR) & AR_S) || !(ar(f, X86_TR) & AR_P); }
-static bool ldtr_use(fields *f) { return usable(f, X86_LDTR) && (type(f, X86_LDTR) != 2 || (ar(f, X86_LDTR) & AR_S) || !(ar(f, X86_LDTR) & AR_P)); }
+static bool tr_type(fields *f)
+{
+    return type(f, X86_TR) != 11 && (ia32e(f) || type(f, X86_TR) != 3);
+}
+static bool tr_use(fields *f)
+{
+    return !usable(f, X86_TR) || (ar(f, X86_TR) & AR_S) || !(ar(f, X86_TR) & AR_P);
+}
+static bool ldtr_use(fields *f)
+{
+    return usable(f, X86_LDTR) &&
+           (type(f, X86_LDTR) != 2 || (ar(f, X86_LDTR) & AR_S) || !(ar(f, X86_LDTR) & AR_P));
+}
 
 /* 26.3.1.3 and 26.3.1.4: tables, RIP, RFLAGS */
-static bool table_bases(fields *f) { return !vmx_canonical(F(GUEST_GDTR_BASE)) || !vmx_canonical(F(GUEST_IDTR_BASE)); }
-static bool table_limits(fields *f) { return F(GUEST_GDTR_LIMIT) >> 16 || F(GUEST_IDTR_LIMIT) >> 16; }
-static bool rip(fields *f) { return code64(f) ? !vmx_canonical(F(GUEST_RIP)) : F(GUEST_RIP) >> 32 != 0; }
-static bool rflags(fields *f) { return (F(GUEST_RFLAGS) & FLAGS_RESERVED) || !(F(GUEST_RFLAGS) & 2); }
+static bool table_bases(fields *f)
+{
+    return !vmx_canonical(F(GUEST_GDTR_BASE)) || !vmx_canonical(F(GUEST_IDTR_BASE));
+}
+static bool table_limits(fields *f)
+{
+    return F(GUEST_GDTR_LIMIT) >> 16 || F(GUEST_IDTR_LIMIT) >> 16;
+}
+static bool rip(fields *f)
+{
+    return code64(f) ? !vmx_canonical(F(GUEST_RIP)) : F(GUEST_RIP) >> 32 != 0;
+}
+static bool rflags(fields *f)
+{
+    return (F(GUEST_RFLAGS) & FLAGS_RESERVED) || !(F(GUEST_RFLAGS) & 2);
+}
 static bool rflags_vm(fields *f) { return v86(f) && (ia32e(f) || real(f)); }
-static bool injects(fields *f, unsigned what) { return (F(ENTRY_INTR_INFO) & INTR_VALID) && INTR_TYPE(F(ENTRY_INTR_INFO)) == what; }
+static bool injects(fields *f, unsigned what)
+{
+    return (F(ENTRY_INTR_INFO) & INTR_VALID) && INTR_TYPE(F(ENTRY_INTR_INFO)) == what;
+}
 static bool rflags_if(fields *f) { return injects(f, INTR_EXT) && !(F(GUEST_RFLAGS) & FLAG_IF); }
 
 /* 26.3.1.5: activity, interruptibility, pending debug exceptions */
 static bool blocked(fields *f, uint64_t by) { return (F(GUEST_INTERRUPTIBILITY) & by) != 0; }
-static bool activity(fields *f) { return F(GUEST_ACTIVITY) > WAIT_SIPI || (F(GUEST_ACTIVITY) && !(f->limits->misc >> (5 + F(GUEST_ACTIVITY)) & 1)); }
+static bool activity(fields *f)
+{
+    return F(GUEST_ACTIVITY) > WAIT_SIPI ||
+           (F(GUEST_ACTIVITY) && !(f->limits->misc >> (5 + F(GUEST_ACTIVITY)) & 1));
+}
 static bool activity_halt(fields *f) { return F(GUEST_ACTIVITY) == HLT && dpl(f, X86_SS); }
-static bool activity_block(fields *f) { return F(GUEST_ACTIVITY) && blocked(f, BLOCK_STI | BLOCK_MOV_SS); }
+static bool activity_block(fields *f)
+{
+    return F(GUEST_ACTIVITY) && blocked(f, BLOCK_STI | BLOCK_MOV_SS);
+}
 static bool block_bits(fields *f) { return F(GUEST_INTERRUPTIBILITY) >> 5 != 0; }
 static bool block_both(fields *f) { return blocked(f, BLOCK_STI) && blocked(f, BLOCK_MOV_SS); }
 static bool block_sti(fields *f) { return blocked(f, BLOCK_STI) && !(F(GUEST_RFLAGS) & FLAG_IF); }
-static bool block_int(fields *f) { return injects(f, INTR_EXT) && blocked(f, BLOCK_STI | BLOCK_MOV_SS); }
-static bool block_nmi(fields *f) { return injects(f, INTR_NMI) && blocked(f, BLOCK_STI | BLOCK_MOV_SS); }
+static bool block_int(fields *f)
+{
+    return injects(f, INTR_EXT) && blocked(f, BLOCK_STI | BLOCK_MOV_SS);
+}
+static bool block_nmi(fields *f)
+{
+    return injects(f, INTR_NMI) && blocked(f, BLOCK_STI | BLOCK_MOV_SS);
+}
 static bool block_smi(fields *f) { return blocked(f, BLOCK_SMI); }
-static bool block_nmis(fields *f) { return injects(f, INTR_NMI) && (F(PIN_CONTROLS) & PIN_VIRTUAL_NMI) && blocked(f, BLOCK_NMI); }
+static bool block_nmis(fields *f)
+{
+    return injects(f, INTR_NMI) && (F(PIN_CONTROLS) & PIN_VIRTUAL_NMI) && blocked(f, BLOCK_NMI);
+}
 static bool pending_bits(fields *f) { return (F(GUEST_PENDING_DEBUG) & ~PENDING_KNOWN) != 0; }
 static bool pending_step(fields *f)
 {
-    bool step = (F(GUEST_RFLAGS) & FLAG_TF) && !(F(GUEST_DEBUGCTL) & 2), bs = (F(GUEST_PENDING_DEBUG) & PENDING_BS) != 0;
+    bool step = (F(GUEST_RFLAGS) & FLAG_TF) && !(F(GUEST_DEBUGCTL) & 2),
+         bs = (F(GUEST_PENDING_DEBUG) & PENDING_BS) != 0;
 
     return (blocked(f, BLOCK_STI | BLOCK_MOV_SS) || F(GUEST_ACTIVITY) == HLT) && step != bs;
 }
@@ -215,7 +300,8 @@ const struct vmx_rule vmx_guest_rules[] = {
     { "GUEST_SS_AR: type neither 3 nor 7 (26.3.1.2)", ss_type },
     { "GUEST_SS_AR: no segment, or not present (26.3.1.2)", ss_use },
     { "GUEST_SS_AR: DPL not 0 in real mode (26.3.1.2)", ss_dpl },
-    { "GUEST_ES_AR, _DS_, _FS_, _GS_: no accessed, readable, present segment (26.3.1.2)", data_segments },
+    { "GUEST_ES_AR, _DS_, _FS_, _GS_: no accessed, readable, present segment (26.3.1.2)",
+      data_segments },
     { "GUEST_xx_AR: a reserved bit is 1 (26.3.1.2)", ar_reserved },
     { "GUEST_xx_LIMIT: does not fit the granularity (26.3.1.2)", limits },
     { "GUEST_TR_AR: no busy TSS of its mode (26.3.1.2)", tr_type },
@@ -233,12 +319,15 @@ const struct vmx_rule vmx_guest_rules[] = {
     { "GUEST_INTERRUPTIBILITY: a reserved bit is 1 (26.3.1.5)", block_bits },
     { "GUEST_INTERRUPTIBILITY: blocking by STI and by MOV SS at once (26.3.1.5)", block_both },
     { "GUEST_INTERRUPTIBILITY: blocking by STI while RFLAGS.IF is 0 (26.3.1.5)", block_sti },
-    { "GUEST_INTERRUPTIBILITY: an interrupt is injected into blocking by STI or MOV SS (26.3.1.5)", block_int },
-    { "GUEST_INTERRUPTIBILITY: an NMI is injected into blocking by STI or MOV SS (26.3.1.5)", block_nmi },
+    { "GUEST_INTERRUPTIBILITY: an interrupt is injected into blocking by STI or MOV SS (26.3.1.5)",
+      block_int },
+    { "GUEST_INTERRUPTIBILITY: an NMI is injected into blocking by STI or MOV SS (26.3.1.5)",
+      block_nmi },
     { "GUEST_INTERRUPTIBILITY: blocking by SMI outside SMM (26.3.1.5)", block_smi },
     { "GUEST_INTERRUPTIBILITY: an NMI is injected while NMIs are blocked (26.3.1.5)", block_nmis },
     { "GUEST_PENDING_DEBUG: a reserved bit is 1 (26.3.1.5)", pending_bits },
-    { "GUEST_PENDING_DEBUG: BS differs from RFLAGS.TF in blocking by STI or MOV SS (26.3.1.5)", pending_step },
+    { "GUEST_PENDING_DEBUG: BS differs from RFLAGS.TF in blocking by STI or MOV SS (26.3.1.5)",
+      pending_step },
     { "VMCS_LINK_POINTER: not all ones (26.3.1.5)", link },
     { "GUEST_PDPTE0 to 3: a reserved bit is 1 (26.3.1.6)", pdptes },
 };
@@ -258,9 +347,13 @@ const char *vmx_check(const struct vmx_fields *f)
 const char *vmx_insn_error(uint64_t n)
 {
     static const char *const names[] = {
-        [4] = "VMLAUNCH with a VMCS that is not clear", [5] = "VMRESUME with a VMCS that was not launched", [6] = "VMRESUME after VMXOFF",
-        [7] = "VM entry with control fields that the capability MSRs forbid", [8] = "VM entry with host state that is not legal",
-        [12] = "VMREAD or VMWRITE of a field that does not exist", [26] = "VM entry in blocking by MOV SS",
+        [4] = "VMLAUNCH with a VMCS that is not clear",
+        [5] = "VMRESUME with a VMCS that was not launched",
+        [6] = "VMRESUME after VMXOFF",
+        [7] = "VM entry with control fields that the capability MSRs forbid",
+        [8] = "VM entry with host state that is not legal",
+        [12] = "VMREAD or VMWRITE of a field that does not exist",
+        [26] = "VM entry in blocking by MOV SS",
     };
 
     return n < ARRAY_SIZE(names) && names[n] ? names[n] : "VM entry failed";

@@ -4,9 +4,10 @@
  *
  * bool vmx_enter(struct vcpu_regs *regs, bool launched, uint64_t *host_rsp, struct spec_vcpu *)
  *
- * VM entry loads RSP, RIP, RFLAGS and the segments; the rest is ours. A VM exit arrives at vmx_exit, or at vmx_exit_guarded where something
- * is done against speculation, with the stack as it was and RFLAGS 2, hence with interrupts off. HOST_RSP is written only when it differs
- * from *host_rsp.
+ * VM entry loads RSP, RIP, RFLAGS and the segments; the rest is ours. A VM exit arrives at
+ * vmx_exit, or at vmx_exit_guarded where something is done against speculation, with the stack as
+ * it was and RFLAGS 2, hence with interrupts off. HOST_RSP is written only when it differs from
+ * *host_rsp.
  */
 #include "spec_entry.h"
 
@@ -82,7 +83,10 @@ vmx_enter:
         vmresume
         jmp     5f
 4:      vmlaunch
-        /* Only a failure comes here: the guest's registers are still in regs, and SPEC_CTRL may be the guest's. */
+        /*
+         * Only a failure comes here: the guest's registers are still in regs, and SPEC_CTRL may be
+         * the guest's.
+         */
 5:      pop     %rdi
         pop     %rax
         pop     %r8

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* vmx_irq.c: what the guest's CPU is made to take: interrupts, NMIs, exceptions, and when. Intel SDM volume 3 sections 24.8.3, 26.6, 27.2. */
+/*
+ * vmx_irq.c: what the guest's CPU is made to take: interrupts, NMIs, exceptions, and when. Intel
+ * SDM volume 3 sections 24.8.3, 26.6, 27.2.
+ */
 #include <hv/x86.h>
 
 #include "private.h"
@@ -8,7 +11,7 @@
 #define RFLAGS_TF (1ull << 8)
 #define RFLAGS_IF (1ull << 9)
 #define DR6_BS (1ull << 14)
-#define DR6_TRAPS 0xe00full        /* B0-B3 BD BS BT */
+#define DR6_TRAPS 0xe00full /* B0-B3 BD BS BT */
 #define DR7_GD (1ull << 13)
 
 static uint64_t dr6_get(void)
@@ -19,10 +22,7 @@ static uint64_t dr6_get(void)
     return v;
 }
 
-static void dr6_set(uint64_t v)
-{
-    __asm__ volatile("mov %0, %%db6" : : "r"(v));
-}
+static void dr6_set(uint64_t v) { __asm__ volatile("mov %0, %%db6" : : "r"(v)); }
 
 static __attribute__((noinline)) uint32_t blocking_elsewhere(struct vcpu *v)
 {
@@ -41,7 +41,8 @@ static uint32_t blocking(struct vcpu *v)
 
 bool vmx_irq_ready(struct vcpu *v)
 {
-    return v->event.type == VEV_NONE && (v->regs.flags & RFLAGS_IF) && !(blocking(v) & (BLOCK_STI | BLOCK_MOV_SS));
+    return v->event.type == VEV_NONE && (v->regs.flags & RFLAGS_IF) &&
+           !(blocking(v) & (BLOCK_STI | BLOCK_MOV_SS));
 }
 
 /* Some CPUs refuse an NMI after STI too (26.3.1.5). */
@@ -99,7 +100,10 @@ void vmx_close_window(struct vmx_vcpu *s, uint32_t bit)
     vmwrite(PRIMARY_CONTROLS, s->primary);
 }
 
-/* An instruction that we carried out ends as on the CPU: no blocking by STI or MOV SS, and a trap when the guest steps. */
+/*
+ * An instruction that we carried out ends as on the CPU: no blocking by STI or MOV SS, and a trap
+ * when the guest steps.
+ */
 void vmx_skip_insn(struct vcpu *v, unsigned len)
 {
     uint64_t b = vmread(GUEST_INTERRUPTIBILITY);
@@ -118,12 +122,16 @@ void vmx_skip_insn(struct vcpu *v, unsigned len)
 /* In real mode no exception has an error code; elsewhere these must have one (26.2.1.3). */
 static bool wants_error(const struct vmx_vcpu *s, unsigned vector)
 {
-    return (s->cr0 & 1) && (vector == X86_DF || (vector >= X86_TS && vector <= X86_PF) || vector == X86_AC);
+    return (s->cr0 & 1) &&
+           (vector == X86_DF || (vector >= X86_TS && vector <= X86_PF) || vector == X86_AC);
 }
 
 void vmx_inject(struct vcpu *v, struct vmx_vcpu *s)
 {
-    static const uint8_t types[] = { [VEV_IRQ] = INTR_EXT, [VEV_NMI] = INTR_NMI, [VEV_EXCEPTION] = INTR_EXCEPTION, [VEV_SOFT] = INTR_SOFT };
+    static const uint8_t types[] = { [VEV_IRQ] = INTR_EXT,
+                                     [VEV_NMI] = INTR_NMI,
+                                     [VEV_EXCEPTION] = INTR_EXCEPTION,
+                                     [VEV_SOFT] = INTR_SOFT };
     const struct vcpu_event *ev = &v->event;
     uint32_t type = types[ev->type], info;
 
@@ -144,12 +152,15 @@ void vmx_inject(struct vcpu *v, struct vmx_vcpu *s)
 }
 
 /*
- * The exit came while an event was being delivered: it is delivered again. Software interrupts and exceptions are not: RIP
- * still points at the instruction, which simply runs again (27.3.3). An NMI's delivery had blocked further NMIs (27.2.4).
+ * The exit came while an event was being delivered: it is delivered again. Software interrupts and
+ * exceptions are not: RIP still points at the instruction, which simply runs again (27.3.3). An
+ * NMI's delivery had blocked further NMIs (27.2.4).
  */
 void vmx_vectoring(struct vcpu *v, uint32_t info)
 {
-    static const uint8_t types[8] = { [INTR_EXT] = VEV_IRQ, [INTR_NMI] = VEV_NMI, [INTR_EXCEPTION] = VEV_EXCEPTION };
+    static const uint8_t types[8] = {
+        [INTR_EXT] = VEV_IRQ, [INTR_NMI] = VEV_NMI, [INTR_EXCEPTION] = VEV_EXCEPTION
+    };
     uint8_t type = types[INTR_TYPE(info)];
     bool has_error = (info & INTR_ERROR_VALID) != 0;
 
@@ -157,17 +168,23 @@ void vmx_vectoring(struct vcpu *v, uint32_t info)
         return;
     if (type == VEV_NMI)
         vmwrite(GUEST_INTERRUPTIBILITY, vmread(GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCK_NMI);
-    v->event = (struct vcpu_event){ .type = type, .vector = (uint8_t)info, .has_error = has_error,
-                                    .error = has_error ? (uint32_t)vmread(IDT_VECTORING_ERROR) : 0 };
+    v->event =
+        (struct vcpu_event){ .type = type,
+                             .vector = (uint8_t)info,
+                             .has_error = has_error,
+                             .error = has_error ? (uint32_t)vmread(IDT_VECTORING_ERROR) : 0 };
 }
 
-/* #DB is caught because a guest can make its delivery raise #DB again, for ever (CVE-2015-5307). The CPU has not written DR6 or DR7 (27.1). */
+/*
+ * #DB is caught because a guest can make its delivery raise #DB again, for ever (CVE-2015-5307).
+ * The CPU has not written DR6 or DR7 (27.1).
+ */
 static void reflect_db(struct vcpu *v, uint32_t info)
 {
     uint64_t qualification = vmread(EXIT_QUALIFICATION);
 
     if (INTR_TYPE(info) == INTR_PRIV_SOFT_EXCEPTION)
-        v->regs.pc += vmread(EXIT_INSN_LEN);                   /* INT1: a trap */
+        v->regs.pc += vmread(EXIT_INSN_LEN); /* INT1: a trap */
     else
         dr6_set((dr6_get() & ~0xfull) | (qualification & DR6_TRAPS));
     vmwrite(GUEST_DR7, vmread(GUEST_DR7) & ~DR7_GD);
@@ -178,7 +195,10 @@ static void reflect_db(struct vcpu *v, uint32_t info)
 static void reflect_ac(struct vcpu *v, uint32_t info)
 {
     (void)info;
-    v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = X86_AC, .has_error = true, .error = (uint32_t)vmread(EXIT_INTR_ERROR) };
+    v->event = (struct vcpu_event){ .type = VEV_EXCEPTION,
+                                    .vector = X86_AC,
+                                    .has_error = true,
+                                    .error = (uint32_t)vmread(EXIT_INTR_ERROR) };
 }
 
 static void machine_check(struct vcpu_exit *e)
@@ -198,7 +218,8 @@ void vmx_exit_exception(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
     if ((info & INTR_NMI_UNBLOCKED) && v->event.type == VEV_NONE)
         vmwrite(GUEST_INTERRUPTIBILITY, vmread(GUEST_INTERRUPTIBILITY) | BLOCK_NMI);
     if (INTR_TYPE(info) == INTR_NMI)
-        __asm__ volatile("int $2" : : : "memory");             /* the host's; its IRET opens NMIs again */
+        /* the host's; its IRET opens NMIs again */
+        __asm__ volatile("int $2" : : : "memory");
     else if (vector == X86_DB)
         reflect_db(v, info);
     else if (vector == X86_AC)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* vmx_probe.c: whether this machine has Intel VMX as Trivet needs it, and with what. Intel SDM volume 3 section 23.6 and appendix A. */
+/*
+ * vmx_probe.c: whether this machine has Intel VMX as Trivet needs it, and with what. Intel SDM
+ * volume 3 section 23.6 and appendix A.
+ */
 #include <hv/log.h>
 #include <hv/pmm.h>
 #include <hv/pt.h>
@@ -17,10 +20,7 @@ struct vmx_limits vmx_limits;
 
 /* ---- finding it ---- */
 
-bool x86_has_vmx(void)
-{
-    return cpuid(1, 0).c >> 5 & 1;
-}
+bool x86_has_vmx(void) { return cpuid(1, 0).c >> 5 & 1; }
 
 static int find_vmx(void)
 {
@@ -28,12 +28,14 @@ static int find_vmx(void)
 
     if (!x86_has_vmx()) {
         if (!strcmp(x86_features.vendor, "GenuineIntel"))
-            log_warn("this CPU has no Intel VMX (CPUID 1 ECX bit 5), or it is switched off: enable \"VT-x\" or \"Virtualization\" in the setup menu");
+            log_warn("this CPU has no Intel VMX (CPUID 1 ECX bit 5), or it is switched off: enable "
+                     "\"VT-x\" or \"Virtualization\" in the setup menu");
         return -ENOTSUP;
     }
     feature = rdmsr(MSR_FEATURE_CONTROL);
     if ((feature & FEATURE_LOCK) && !(feature & FEATURE_VMXON)) {
-        log_err("this CPU has Intel VMX, but the firmware locked it off (IA32_FEATURE_CONTROL): enable \"VT-x\" or \"Virtualization\" in the setup menu");
+        log_err("this CPU has Intel VMX, but the firmware locked it off (IA32_FEATURE_CONTROL): "
+                "enable \"VT-x\" or \"Virtualization\" in the setup menu");
         return -ENOTSUP;
     }
     return 0;
@@ -72,7 +74,12 @@ static void read_limits(void)
 }
 
 /* A control word: `must`, or else what is missing is logged; of `may` what the CPU has. */
-struct control { const struct vmx_allowed *allowed; uint32_t must, may; uint32_t *word; const char *name; };
+struct control {
+    const struct vmx_allowed *allowed;
+    uint32_t must, may;
+    uint32_t *word;
+    const char *name;
+};
 
 static bool fit(const struct control *c)
 {
@@ -90,9 +97,12 @@ static bool fit_controls(void)
     const struct vmx_limits *l = &vmx_limits;
     const struct control all[] = {
         { &l->pin, PIN_EXT_INT | PIN_NMI | PIN_VIRTUAL_NMI, 0, &vmx_caps.pin, "pin-based" },
-        { &l->primary, P_TSC_OFFSET | P_HLT | P_MWAIT | P_RDPMC | P_TPR_SHADOW | P_UNCOND_IO | P_MSR_BITMAPS | P_MONITOR | P_SECONDARY, 0,
-          &vmx_caps.primary, "processor-based" },
-        { &l->exit, X_SAVE_DEBUG | X_HOST_64 | X_LOAD_PAT | X_LOAD_EFER, 0, &vmx_caps.exit, "exit" },
+        { &l->primary,
+          P_TSC_OFFSET | P_HLT | P_MWAIT | P_RDPMC | P_TPR_SHADOW | P_UNCOND_IO | P_MSR_BITMAPS |
+              P_MONITOR | P_SECONDARY,
+          0, &vmx_caps.primary, "processor-based" },
+        { &l->exit, X_SAVE_DEBUG | X_HOST_64 | X_LOAD_PAT | X_LOAD_EFER, 0, &vmx_caps.exit,
+          "exit" },
         { &l->entry, N_LOAD_DEBUG | N_LOAD_PAT | N_LOAD_EFER, 0, &vmx_caps.entry, "entry" },
     };
     bool good = true;
@@ -104,13 +114,16 @@ static bool fit_controls(void)
 
 static bool fit_secondary(void)
 {
-    const struct control c = { &vmx_limits.secondary, 0, S_EPT | S_VPID | S_UNRESTRICTED | S_RDTSCP | S_WBINVD | S_PAUSE_LOOP | S_INVPCID, &vmx_caps.secondary,
-                               "secondary" };
+    const struct control c = { &vmx_limits.secondary, 0,
+                               S_EPT | S_VPID | S_UNRESTRICTED | S_RDTSCP | S_WBINVD |
+                                   S_PAUSE_LOOP | S_INVPCID,
+                               &vmx_caps.secondary, "secondary" };
 
     (void)fit(&c);
     if (!(vmx_caps.secondary & S_EPT) || !(vmx_caps.secondary & S_UNRESTRICTED)) {
         log_err("this CPU's VMX has no %s: an Intel CPU of 2010 (Westmere) or later is needed",
-                vmx_caps.secondary & S_EPT ? "unrestricted guest (guests in real mode)" : "extended page tables (EPT)");
+                vmx_caps.secondary & S_EPT ? "unrestricted guest (guests in real mode)"
+                                           : "extended page tables (EPT)");
         return false;
     }
     return true;
@@ -122,13 +135,15 @@ static bool fit_ept(void)
 
     vmx_caps.ept = vmx_limits.ept;
     if ((vmx_caps.ept & need) != need || !(vmx_caps.ept & (EPT_INVEPT_ONE | EPT_INVEPT_ALL))) {
-        log_err("this CPU's EPT lacks what Trivet needs: four levels, write-back tables, INVEPT (IA32_VMX_EPT_VPID_CAP is %#llx)",
+        log_err("this CPU's EPT lacks what Trivet needs: four levels, write-back tables, INVEPT "
+                "(IA32_VMX_EPT_VPID_CAP is %#llx)",
                 (unsigned long long)vmx_caps.ept);
         return false;
     }
     if (!(vmx_caps.ept & EPT_INVVPID) || !(vmx_caps.ept & EPT_INVVPID_ALL))
         vmx_caps.secondary &= ~(uint32_t)S_VPID;
-    ept_format.leaf_levels = (uint8_t)(1 | (vmx_caps.ept & EPT_2M ? 2 : 0) | (vmx_caps.ept & EPT_1G ? 4 : 0));
+    ept_format.leaf_levels =
+        (uint8_t)(1 | (vmx_caps.ept & EPT_2M ? 2 : 0) | (vmx_caps.ept & EPT_1G ? 4 : 0));
     return true;
 }
 
@@ -136,7 +151,9 @@ static bool fit_ept(void)
 
 /* MSRs that belong to the guest alone and that the VMCS, vmx_load() or guest_fpu_load() switch. */
 static const uint32_t free_msrs[] = {
-    X86_FS_BASE, X86_GS_BASE, X86_KERNEL_GS_BASE, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0x174, 0x175, 0x176,
+    X86_FS_BASE, X86_GS_BASE, X86_KERNEL_GS_BASE, 0xc0000081,
+    0xc0000082,  0xc0000083,  0xc0000084,         0x174,
+    0x175,       0x176,
 };
 #define MSR_TSC_AUX 0xc0000103u
 #define L7_EDX_L1D_FLUSH (1u << 28)
@@ -145,13 +162,13 @@ static void msr_allow(uint8_t *map, uint32_t msr)
 {
     uint32_t bit = (msr & 0x1fff) + (msr >= 0xc0000000 ? 0x2000 : 0);
 
-    map[bit / 8] &= (uint8_t)~(1u << (bit % 8));               /* reads */
-    map[0x800 + bit / 8] &= (uint8_t)~(1u << (bit % 8));       /* writes */
+    map[bit / 8] &= (uint8_t) ~(1u << (bit % 8));         /* reads */
+    map[0x800 + bit / 8] &= (uint8_t) ~(1u << (bit % 8)); /* writes */
 }
 
 static void msr_allow_write(uint8_t *map, uint32_t msr)
 {
-    map[0x800 + msr / 8] &= (uint8_t)~(1u << (msr % 8));
+    map[0x800 + msr / 8] &= (uint8_t) ~(1u << (msr % 8));
 }
 
 /* PRED_CMD and FLUSH_CMD can only be written. */
@@ -173,7 +190,7 @@ static void fill_bitmap(uint8_t *map, bool pass_spec_ctrl)
 static int make_bitmap(void)
 {
     for (unsigned pass = 0; pass < 2; pass++) {
-        hpa_t pa = pmm_alloc(0, PMM_HV);    /* charge: Trivet's own */
+        hpa_t pa = pmm_alloc(0, PMM_HV); /* charge: Trivet's own */
 
         if (!pa.v)
             return -ENOMEM;
@@ -185,7 +202,7 @@ static int make_bitmap(void)
 
 static void read_fixed_bits(void)
 {
-    const uint64_t free_cr0 = 1ull | 1ull << 31;   /* PE and PG, with unrestricted guest (23.8) */
+    const uint64_t free_cr0 = 1ull | 1ull << 31; /* PE and PG, with unrestricted guest (23.8) */
 
     vmx_caps.revision = (uint32_t)vmx_limits.basic & 0x7fffffff;
     vmx_caps.cr0_fixed = vmx_limits.cr0_must & ~free_cr0;
@@ -220,8 +237,13 @@ int vmx_probe(void)
     if (!err)
         err = vmx_apic_probe();
     if (!err)
-        log_info("Intel VMX: unrestricted guest, EPT with %s pages%s%s%s%s%s", vmx_caps.ept & EPT_1G ? "1 GiB" : vmx_caps.ept & EPT_2M ? "2 MiB" : "4 KiB",
-                 vmx_caps.ept & EPT_AD ? ", accessed and dirty bits" : "", vmx_caps.secondary & S_VPID ? ", VPID" : "",
-                 vmx_caps.secondary & S_PAUSE_LOOP ? ", pause-loop exits" : "", vmx_caps.secondary & S_INVPCID ? ", INVPCID" : "", vmx_apic_words());
+        log_info("Intel VMX: unrestricted guest, EPT with %s pages%s%s%s%s%s",
+                 vmx_caps.ept & EPT_1G   ? "1 GiB"
+                 : vmx_caps.ept & EPT_2M ? "2 MiB"
+                                         : "4 KiB",
+                 vmx_caps.ept & EPT_AD ? ", accessed and dirty bits" : "",
+                 vmx_caps.secondary & S_VPID ? ", VPID" : "",
+                 vmx_caps.secondary & S_PAUSE_LOOP ? ", pause-loop exits" : "",
+                 vmx_caps.secondary & S_INVPCID ? ", INVPCID" : "", vmx_apic_words());
     return err;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* vmx_regs.c: the guest's system registers in the VMCS and beside it, and its reset state. Intel SDM volume 3 sections 24.4 and 9.1. */
+/*
+ * vmx_regs.c: the guest's system registers in the VMCS and beside it, and its reset state. Intel
+ * SDM volume 3 sections 24.4 and 9.1.
+ */
 #include <hv/gmem.h>
 #include <hv/percpu.h>
 #include <hv/vm.h>
@@ -15,26 +18,47 @@
 #define CR0_PG (1ull << 31)
 #define EFER_LME (1ull << 8)
 #define EFER_LMA (1ull << 10)
-#define ATTR_L (1ull << 9)         /* as in struct x86_mode_regs */
+#define ATTR_L (1ull << 9) /* as in struct x86_mode_regs */
 #define HIGH32 0xffffffff00000000ull
 
-/* ---- registers that are a field of the VMCS: its encoding (0: no field) and bits that must be zero ---- */
+/*
+ * ---- registers that are a field of the VMCS ----
+ * Its encoding (0: no field) and bits that must be zero.
+ */
 
-struct field { uint16_t code; uint64_t zero; };
-
-#define R(id, code, zero) [(id) - X86_CR0] = { code, zero }
-#define SEG(n)                                                                                                     \
-    R(X86_SEG_SEL + (n), GUEST_ES_SEL + 2 * (n), ~0xffffull), R(X86_SEG_BASE + (n), GUEST_ES_BASE + 2 * (n), 0)
-
-static const struct field fields[X86_SEG_ATTR + X86_NSEGS - X86_CR0] = {
-    R(X86_DR7, GUEST_DR7, HIGH32), R(X86_GDTR_BASE, GUEST_GDTR_BASE, 0), R(X86_GDTR_LIMIT, GUEST_GDTR_LIMIT, ~0xffffull),
-    R(X86_IDTR_BASE, GUEST_IDTR_BASE, 0), R(X86_IDTR_LIMIT, GUEST_IDTR_LIMIT, ~0xffffull),
-    SEG(X86_ES), SEG(X86_CS), SEG(X86_SS), SEG(X86_DS), SEG(X86_FS), SEG(X86_GS), SEG(X86_LDTR), SEG(X86_TR),
+struct field {
+    uint16_t code;
+    uint64_t zero;
 };
 
-static const struct { uint32_t msr; struct field field; } msrs[] = {
-    { X86_FS_BASE, { GUEST_FS_BASE, 0 } }, { X86_GS_BASE, { GUEST_GS_BASE, 0 } }, { 0x174, { GUEST_SYSENTER_CS, HIGH32 } },
-    { 0x175, { GUEST_SYSENTER_ESP, 0 } }, { 0x176, { GUEST_SYSENTER_EIP, 0 } },
+#define R(id, code, zero) [(id)-X86_CR0] = { code, zero }
+#define SEG(n)                                                \
+    R(X86_SEG_SEL + (n), GUEST_ES_SEL + 2 * (n), ~0xffffull), \
+        R(X86_SEG_BASE + (n), GUEST_ES_BASE + 2 * (n), 0)
+
+static const struct field fields[X86_SEG_ATTR + X86_NSEGS - X86_CR0] = {
+    R(X86_DR7, GUEST_DR7, HIGH32),
+    R(X86_GDTR_BASE, GUEST_GDTR_BASE, 0),
+    R(X86_GDTR_LIMIT, GUEST_GDTR_LIMIT, ~0xffffull),
+    R(X86_IDTR_BASE, GUEST_IDTR_BASE, 0),
+    R(X86_IDTR_LIMIT, GUEST_IDTR_LIMIT, ~0xffffull),
+    SEG(X86_ES),
+    SEG(X86_CS),
+    SEG(X86_SS),
+    SEG(X86_DS),
+    SEG(X86_FS),
+    SEG(X86_GS),
+    SEG(X86_LDTR),
+    SEG(X86_TR),
+};
+
+static const struct {
+    uint32_t msr;
+    struct field field;
+} msrs[] = {
+    { X86_FS_BASE, { GUEST_FS_BASE, 0 } },    { X86_GS_BASE, { GUEST_GS_BASE, 0 } },
+    { 0x174, { GUEST_SYSENTER_CS, HIGH32 } }, { 0x175, { GUEST_SYSENTER_ESP, 0 } },
+    { 0x176, { GUEST_SYSENTER_EIP, 0 } },
 };
 
 static const struct field *find(uint32_t id)
@@ -66,7 +90,10 @@ static bool pae_paging(const struct vmx_vcpu *s)
     return (s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !(s->efer & EFER_LMA);
 }
 
-/* With EPT the four PDPTEs of PAE paging are registers, which MOV to CR loads (26.3.2.4). -EINVAL: one has reserved bits set. */
+/*
+ * With EPT the four PDPTEs of PAE paging are registers, which MOV to CR loads (26.3.2.4). -EINVAL:
+ * one has reserved bits set.
+ */
 static int load_pdptes(struct vcpu *v, uint64_t cr3)
 {
     const uint64_t reserved = 0x1e6 | ~((1ull << x86_features.phys_bits) - 1);
@@ -102,7 +129,7 @@ static int set_cr0(struct vcpu *v, uint64_t val)
     s->modes++;
     vmwrite(CR0_SHADOW, val);
     vmwrite(GUEST_CR0, val | vmx_caps.cr0_fixed);
-    vmx_stale(s, false);           /* as MOV to CR does; VM entry does not (28.3.3.1) */
+    vmx_stale(s, false); /* as MOV to CR does; VM entry does not (28.3.3.1) */
     return 0;
 }
 
@@ -145,11 +172,15 @@ static int set_efer(struct vcpu *v, uint64_t val)
     s->modes++;
     vmwrite(GUEST_EFER, val);
     vmwrite(ENTRY_CONTROLS, vmx_caps.entry | (val & EFER_LMA ? N_IA32E : 0u));
-    vmx_stale(s, false);           /* NXE */
+    vmx_stale(s, false); /* NXE */
     return 0;
 }
 
-/* ---- segments: attributes are in the VMCB's layout, without the 4 reserved bits; a segment that is not present is unusable ---- */
+/*
+ * ---- segments ----
+ * Attributes are in the VMCB's layout, without the 4 reserved bits; a segment that is not present
+ * is unusable.
+ */
 
 static uint64_t attr_get(unsigned seg)
 {
@@ -191,7 +222,8 @@ static int set_limit(unsigned seg, uint64_t limit)
 
 /* ---- state that is not in the VMCS ---- */
 
-static const uint32_t switched[VMX_MSRS] = { MSR_STAR, MSR_STAR + 1, MSR_STAR + 2, MSR_STAR + 3, MSR_KERNEL_GS_BASE };
+static const uint32_t switched[VMX_MSRS] = { MSR_STAR, MSR_STAR + 1, MSR_STAR + 2, MSR_STAR + 3,
+                                             MSR_KERNEL_GS_BASE };
 
 static int get_switched(const struct vcpu *v, uint32_t id, uint64_t *val)
 {
@@ -310,7 +342,7 @@ int vmx_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
     const struct vmx_vcpu *s = vmx_of(v);
     int err;
 
-    switch (id) {                  /* these need no VMCS, and some are asked for on other CPUs */
+    switch (id) { /* these need no VMCS, and some are asked for on other CPUs */
     case X86_EFER: *val = s->efer; return 0;
     case X86_PAT: *val = s->pat; return 0;
     case X86_TSC_OFFSET: *val = s->tsc_offset; return 0;
@@ -344,7 +376,7 @@ static int set_vmcs(struct vcpu *v, uint32_t id, uint64_t val)
     case X86_EFER: return set_efer(v, val);
     case X86_PAT: vmwrite(GUEST_PAT, s->pat = val); return 0;
     case X86_TSC_OFFSET: set_tsc_offset(v, val); return 0;
-    case X86_CPL: return -EINVAL;  /* it is the stack segment's */
+    case X86_CPL: return -EINVAL; /* it is the stack segment's */
     case X86_INT_SHADOW: set_shadow(val); return 0;
     default: break;
     }
@@ -381,19 +413,18 @@ int vmx_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
 }
 
 /* What decides the mode beside CR3: CS, and how often the rest was set. */
-static uint64_t mode_stamp(const struct vmx_vcpu *s, uint64_t ar)
-{
-    return s->modes << 32 | ar;
-}
+static uint64_t mode_stamp(const struct vmx_vcpu *s, uint64_t ar) { return s->modes << 32 | ar; }
 
 /*
- * What decides the mode is ours, hence in memory; of the segments only what counts is read. 64-bit code has no base, and the level
- * is that of the stack segment, which that of CS equals unless CS conforms (26.3.1.2).
+ * What decides the mode is ours, hence in memory; of the segments only what counts is read. 64-bit
+ * code has no base, and the level is that of the stack segment, which that of CS equals unless CS
+ * conforms (26.3.1.2).
  */
 static void read_mode(const struct vmx_vcpu *s, struct x86_mode_regs *r)
 {
     const uint16_t conforming = 0xc;
-    uint64_t ar = vmread(GUEST_CS_AR), attr = (ar & 0xff) | (ar >> 4 & 0xf00);   /* CS is never unusable */
+    /* CS is never unusable */
+    uint64_t ar = vmread(GUEST_CS_AR), attr = (ar & 0xff) | (ar >> 4 & 0xf00);
 
     r->stamp = mode_stamp(s, ar);
     r->cr0 = s->cr0;
@@ -424,16 +455,22 @@ void vmx_x86_mode(struct vcpu *v, struct x86_mode_regs *r)
 /* Its VMCS is current. */
 bool vmx_x86_mode_same(struct vcpu *v, const struct x86_mode_regs *r)
 {
-    return ((vmread(GUEST_CR3) ^ r->cr3) | (mode_stamp(vmx_of(v), vmread(GUEST_CS_AR)) ^ r->stamp)) == 0;
+    return ((vmread(GUEST_CR3) ^ r->cr3) |
+            (mode_stamp(vmx_of(v), vmread(GUEST_CS_AR)) ^ r->stamp)) == 0;
 }
 
 /* ---- reset state, volume 3 table 9-1 ---- */
 
 static void reset_segments(void)
 {
-    static const struct { uint16_t sel, ar; uint64_t base; } rows[X86_NSEGS] = {
-        [X86_ES] = { 0, 0x93, 0 }, [X86_CS] = { 0xf000, 0x9b, 0xffff0000 }, [X86_SS] = { 0, 0x93, 0 }, [X86_DS] = { 0, 0x93, 0 },
-        [X86_FS] = { 0, 0x93, 0 }, [X86_GS] = { 0, 0x93, 0 }, [X86_LDTR] = { 0, 0x82, 0 }, [X86_TR] = { 0, 0x8b, 0 },
+    static const struct {
+        uint16_t sel, ar;
+        uint64_t base;
+    } rows[X86_NSEGS] = {
+        [X86_ES] = { 0, 0x93, 0 },   [X86_CS] = { 0xf000, 0x9b, 0xffff0000 },
+        [X86_SS] = { 0, 0x93, 0 },   [X86_DS] = { 0, 0x93, 0 },
+        [X86_FS] = { 0, 0x93, 0 },   [X86_GS] = { 0, 0x93, 0 },
+        [X86_LDTR] = { 0, 0x82, 0 }, [X86_TR] = { 0, 0x8b, 0 },
     };
 
     for (unsigned i = 0; i < X86_NSEGS; i++) {
@@ -446,9 +483,13 @@ static void reset_segments(void)
 
 static void reset_others(void)
 {
-    static const struct { enum vmcs_field field; uint64_t val; } rows[] = {
-        { GUEST_GDTR_BASE, 0 }, { GUEST_GDTR_LIMIT, 0xffff }, { GUEST_IDTR_BASE, 0 }, { GUEST_IDTR_LIMIT, 0xffff }, { GUEST_DR7, 0x400 },
-        { GUEST_INTERRUPTIBILITY, 0 }, { GUEST_ACTIVITY, 0 }, { GUEST_PENDING_DEBUG, 0 }, { GUEST_CR3, 0 },
+    static const struct {
+        enum vmcs_field field;
+        uint64_t val;
+    } rows[] = {
+        { GUEST_GDTR_BASE, 0 },       { GUEST_GDTR_LIMIT, 0xffff }, { GUEST_IDTR_BASE, 0 },
+        { GUEST_IDTR_LIMIT, 0xffff }, { GUEST_DR7, 0x400 },         { GUEST_INTERRUPTIBILITY, 0 },
+        { GUEST_ACTIVITY, 0 },        { GUEST_PENDING_DEBUG, 0 },   { GUEST_CR3, 0 },
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
@@ -475,7 +516,7 @@ void vmx_reset_state(struct vcpu *v, bool init)
     v->regs.pc = 0xfff0;
     v->regs.flags = 2;
     v->event.type = VEV_NONE;
-    s->rip = s->rsp = s->rflags = UINT64_MAX;      /* not what is wanted: they are written */
+    s->rip = s->rsp = s->rflags = UINT64_MAX; /* not what is wanted: they are written */
     s->rsp_known = true;
     s->primary = vmx_caps.primary;
     vmwrite(PRIMARY_CONTROLS, s->primary);
@@ -493,5 +534,5 @@ void vmx_reset_state(struct vcpu *v, bool init)
     }
     s->changed = true;
     vmx_stale(s, false);
-    s->generation = 0;             /* CR0 and CR3 changed behind the TLB's back */
+    s->generation = 0; /* CR0 and CR3 changed behind the TLB's back */
 }

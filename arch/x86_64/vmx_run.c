@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* vmx_run.c: one stretch of guest time, and what its end means. Intel SDM volume 3 chapters 25 to 27; reasons in appendix C. */
+/*
+ * vmx_run.c: one stretch of guest time, and what its end means. Intel SDM volume 3 chapters 25 to
+ * 27; reasons in appendix C.
+ */
 #include <hv/gmem.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
@@ -16,7 +19,10 @@ typedef void exit_fn(struct vcpu *, struct vmx_vcpu *, struct vcpu_exit *);
 #define RFLAGS_IF (1ull << 9)
 #define RFLAGS_KNOWN 0x3f7fd7ull
 
-/* For the exits that can come in the middle of an event's delivery (27.2.4): the event waits again. The others need not look. */
+/*
+ * For the exits that can come in the middle of an event's delivery (27.2.4): the event waits again.
+ * The others need not look.
+ */
 static void get_event(struct vcpu *v)
 {
     uint32_t info = (uint32_t)vmread(IDT_VECTORING_INFO);
@@ -32,14 +38,12 @@ static void get_rsp(struct vcpu *v, struct vmx_vcpu *s)
     v->regs.gpr[X86_RSP] = s->rsp = vmread(GUEST_RSP);
 }
 
-static uint8_t insn_len(void)
-{
-    return (uint8_t)vmread(EXIT_INSN_LEN);
-}
+static uint8_t insn_len(void) { return (uint8_t)vmread(EXIT_INSN_LEN); }
 
 static void raise(struct vcpu *v, uint8_t vector, bool has_error)
 {
-    v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = vector, .has_error = has_error };
+    v->event =
+        (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = vector, .has_error = has_error };
 }
 
 /* Posted interrupts want the CPU to acknowledge the host's interrupts itself (26.2.1.1). */
@@ -172,7 +176,9 @@ static void cr_access(struct vcpu_exit *e, uint32_t id, bool write)
 /* Table 27-3: MOV to CR, MOV from CR, CLTS, LMSW. The guest's code decodes the instruction. */
 static void exit_cr(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
-    static const uint32_t names[16] = { [0] = X86_CR0, [3] = X86_CR3, [4] = X86_CR4, [8] = X86_CR8 };
+    static const uint32_t names[16] = {
+        [0] = X86_CR0, [3] = X86_CR3, [4] = X86_CR4, [8] = X86_CR8
+    };
     uint32_t q = (uint32_t)vmread(EXIT_QUALIFICATION);
 
     get_rsp(v, s);
@@ -186,7 +192,8 @@ static void exit_xsetbv(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
     cr_access(e, X86_XCR0, true);
 }
 
-static __attribute__((noinline)) void ept_in_delivery(struct vcpu *v, uint32_t qualification, uint32_t info)
+static __attribute__((noinline)) void ept_in_delivery(struct vcpu *v, uint32_t qualification,
+                                                      uint32_t info)
 {
     if (info & INTR_VALID)
         vmx_vectoring(v, info);
@@ -194,7 +201,10 @@ static __attribute__((noinline)) void ept_in_delivery(struct vcpu *v, uint32_t q
         vmwrite(GUEST_INTERRUPTIBILITY, vmread(GUEST_INTERRUPTIBILITY) | BLOCK_NMI);
 }
 
-/* iTLB multihit: what a guest executes is mapped by 4 KiB pages. Not RAM: the exit says so in the ordinary way. */
+/*
+ * iTLB multihit: what a guest executes is mapped by 4 KiB pages. Not RAM: the exit says so in the
+ * ordinary way.
+ */
 static void make_exec(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     int err = gmem_make_exec(v->vm, e->mem.gpa);
@@ -213,7 +223,9 @@ static void make_exec(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 
 static void exit_ept(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
-    static const uint8_t prot[8] = { PROT_R, PROT_R, PROT_W, PROT_W, PROT_X, PROT_X, PROT_W, PROT_W };
+    static const uint8_t prot[8] = {
+        PROT_R, PROT_R, PROT_W, PROT_W, PROT_X, PROT_X, PROT_W, PROT_W
+    };
     uint32_t q = (uint32_t)vmread(EXIT_QUALIFICATION), info = (uint32_t)vmread(IDT_VECTORING_INFO);
 
     static_assert((EPTQ_W | EPTQ_X) == 6, "bits 1 and 2");
@@ -230,8 +242,8 @@ static void exit_ept(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 }
 
 /*
- * Table 27-6. The page is where the guest has its APIC (vapic_ops.window), so that this is an access to it that the CPU does not carry out.
- * Accesses by the CPU itself have no offset.
+ * Table 27-6. The page is where the guest has its APIC (vapic_ops.window), so that this is an
+ * access to it that the CPU does not carry out. Accesses by the CPU itself have no offset.
  */
 static void exit_apic_access(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
@@ -288,8 +300,9 @@ static void fail(struct vcpu_exit *e, uint64_t code, uint64_t info, const char *
 }
 
 /*
- * Table 27-2. An event that came through a task gate is in v->event by now, but for software's own, after which the old task goes on behind
- * the instruction. An NMI's handler is the new task: further ones stay blocked until it ends by IRET.
+ * Table 27-2. An event that came through a task gate is in v->event by now, but for software's own,
+ * after which the old task goes on behind the instruction. An NMI's handler is the new task:
+ * further ones stay blocked until it ends by IRET.
  */
 static void exit_task(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
@@ -315,7 +328,8 @@ static void exit_misconfig(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit 
 {
     (void)s;
     get_event(v);
-    fail(e, REASON_EPT_MISCONFIG, vmread(GUEST_PHYSICAL_ADDRESS), "an EPT entry that the CPU does not accept");
+    fail(e, REASON_EPT_MISCONFIG, vmread(GUEST_PHYSICAL_ADDRESS),
+         "an EPT entry that the CPU does not accept");
 }
 
 static void exit_exception(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
@@ -325,26 +339,58 @@ static void exit_exception(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit 
 }
 
 static exit_fn *const handlers[REASON_VMFUNC + 1] = {
-    [REASON_EXCEPTION] = exit_exception, [REASON_EXT_INT] = exit_irq, [REASON_TRIPLE_FAULT] = exit_shutdown, [REASON_INIT] = exit_nothing,
-    [REASON_INT_WINDOW] = exit_window, [REASON_NMI_WINDOW] = exit_nmi_window, [REASON_TASK_SWITCH] = exit_task, [REASON_CPUID] = exit_cpuid,
-    [REASON_GETSEC] = exit_ud, [REASON_HLT] = exit_hlt, [REASON_INVD] = exit_cache, [REASON_RDPMC] = exit_gp, [REASON_RSM] = exit_ud,
-    [REASON_VMCALL] = exit_vmcall, [REASON_VMCLEAR] = exit_ud, [REASON_VMLAUNCH] = exit_ud, [REASON_VMPTRLD] = exit_ud, [REASON_VMPTRST] = exit_ud,
-    [REASON_VMREAD] = exit_ud, [REASON_VMRESUME] = exit_ud, [REASON_VMWRITE] = exit_ud, [REASON_VMXOFF] = exit_ud, [REASON_VMXON] = exit_ud,
-    [REASON_CR] = exit_cr, [REASON_IO] = exit_io, [REASON_RDMSR] = exit_rdmsr, [REASON_WRMSR] = exit_wrmsr, [REASON_MWAIT] = exit_ud,
-    [REASON_MONITOR] = exit_ud, [REASON_PAUSE] = exit_pause, [REASON_EPT_VIOLATION] = exit_ept, [REASON_EPT_MISCONFIG] = exit_misconfig,
-    [REASON_INVEPT] = exit_ud, [REASON_PREEMPTION] = exit_timer, [REASON_TPR] = exit_tpr, [REASON_APIC_ACCESS] = exit_apic_access, [REASON_EOI] = vmx_exit_eoi,
-    [REASON_APIC_WRITE] = vmx_exit_apic_write, [REASON_INVVPID] = exit_ud, [REASON_WBINVD] = exit_cache, [REASON_XSETBV] = exit_xsetbv, [REASON_VMFUNC] = exit_ud,
+    [REASON_EXCEPTION] = exit_exception,
+    [REASON_EXT_INT] = exit_irq,
+    [REASON_TRIPLE_FAULT] = exit_shutdown,
+    [REASON_INIT] = exit_nothing,
+    [REASON_INT_WINDOW] = exit_window,
+    [REASON_NMI_WINDOW] = exit_nmi_window,
+    [REASON_TASK_SWITCH] = exit_task,
+    [REASON_CPUID] = exit_cpuid,
+    [REASON_GETSEC] = exit_ud,
+    [REASON_HLT] = exit_hlt,
+    [REASON_INVD] = exit_cache,
+    [REASON_RDPMC] = exit_gp,
+    [REASON_RSM] = exit_ud,
+    [REASON_VMCALL] = exit_vmcall,
+    [REASON_VMCLEAR] = exit_ud,
+    [REASON_VMLAUNCH] = exit_ud,
+    [REASON_VMPTRLD] = exit_ud,
+    [REASON_VMPTRST] = exit_ud,
+    [REASON_VMREAD] = exit_ud,
+    [REASON_VMRESUME] = exit_ud,
+    [REASON_VMWRITE] = exit_ud,
+    [REASON_VMXOFF] = exit_ud,
+    [REASON_VMXON] = exit_ud,
+    [REASON_CR] = exit_cr,
+    [REASON_IO] = exit_io,
+    [REASON_RDMSR] = exit_rdmsr,
+    [REASON_WRMSR] = exit_wrmsr,
+    [REASON_MWAIT] = exit_ud,
+    [REASON_MONITOR] = exit_ud,
+    [REASON_PAUSE] = exit_pause,
+    [REASON_EPT_VIOLATION] = exit_ept,
+    [REASON_EPT_MISCONFIG] = exit_misconfig,
+    [REASON_INVEPT] = exit_ud,
+    [REASON_PREEMPTION] = exit_timer,
+    [REASON_TPR] = exit_tpr,
+    [REASON_APIC_ACCESS] = exit_apic_access,
+    [REASON_EOI] = vmx_exit_eoi,
+    [REASON_APIC_WRITE] = vmx_exit_apic_write,
+    [REASON_INVVPID] = exit_ud,
+    [REASON_WBINVD] = exit_cache,
+    [REASON_XSETBV] = exit_xsetbv,
+    [REASON_VMFUNC] = exit_ud,
 };
 
-static uint64_t read_field(uint32_t field)
-{
-    return vmread((enum vmcs_field)field);
-}
+static uint64_t read_field(uint32_t field) { return vmread((enum vmcs_field)field); }
 
 /* The rule that an entry with the current VMCS breaks; NULL: none. */
 static const char *broken_rule(const struct vmx_vcpu *s)
 {
-    const struct vmx_fields f = { .read = read_field, .limits = &vmx_limits, .vtpr = s->vapic[VAPIC_TPR] };
+    const struct vmx_fields f = { .read = read_field,
+                                  .limits = &vmx_limits,
+                                  .vtpr = s->vapic[VAPIC_TPR] };
 
     return vmx_check(&f);
 }
@@ -359,7 +405,10 @@ static void exit_unknown(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e
         rule = broken_rule(s);
     if (!rule && reason == REASON_VMFAIL)
         rule = vmx_insn_error(info);
-    fail(e, reason, info, rule ? rule : reason & REASON_ENTRY_FAILED ? "VM entry refused the guest's state" : "an exit that was not asked for");
+    fail(e, reason, info,
+         rule                           ? rule
+         : reason & REASON_ENTRY_FAILED ? "VM entry refused the guest's state"
+                                        : "an exit that was not asked for");
 }
 
 /* Only what differs from the VMCS is written. Outside 64-bit code RIP has 32 bits (26.3.1.4). */
@@ -400,21 +449,28 @@ bool vmx_run_until(struct vcpu *v, uint64_t ns)
 }
 
 /*
- * The preemption timer ends slices, without an interrupt of the host's timer. It stands still outside the guest, so that it is written only
- * when it has run out or the slice is another. Bochs 2.7 keeps external interrupts masked in a guest that is entered with RFLAGS.IF 0
- * until it changes IF itself, against section 25.2: such a guest is looked after each millisecond, and none runs longer than ten,
- * whatever its slices are: one that yields all the time gets a new one each time.
+ * The preemption timer ends slices, without an interrupt of the host's timer. It stands still
+ * outside the guest, so that it is written only when it has run out or the slice is another.
+ * Bochs 2.7 keeps external interrupts masked in a guest that is entered with RFLAGS.IF 0 until it
+ * changes IF itself, against section 25.2: such a guest is looked after each millisecond, and none
+ * runs longer than ten, whatever its slices are: one that yields all the time gets a new one each
+ * time.
  */
 static void put_timer(struct vmx_vcpu *s)
 {
-    uint64_t end = min_u64(s->run_until, s->looked_after + (s->rflags & RFLAGS_IF ? 10000000 : 1000000)), now = time_ns();
+    uint64_t end = min_u64(s->run_until,
+                           s->looked_after + (s->rflags & RFLAGS_IF ? 10000000 : 1000000)),
+             now = time_ns();
 
     s->look_at = time_cycles() + (end > now ? end - now : 0) * (time_cycles_hz() / 1000) / 1000000;
     if (vmx_caps.preemption)
         vmwrite(PREEMPTION_VALUE, (end > now ? end - now : 0) * vmx_caps.preemption / 1000000 + 1);
 }
 
-/* Never above the virtual task priority (26.2.1.1): it was lower already, then, and has been looked at. */
+/*
+ * Never above the virtual task priority (26.2.1.1): it was lower already, then, and has been looked
+ * at.
+ */
 static void put_threshold(struct vmx_vcpu *s)
 {
     uint8_t t = (uint8_t)min_u64(s->threshold, s->vapic[VAPIC_TPR] >> 4);
@@ -424,7 +480,10 @@ static void put_threshold(struct vmx_vcpu *s)
     s->watching = (s->threshold | t) != 0;
 }
 
-/* What else ran on this CPU since the vCPU was picked may be in the cache; what its own exits bring there is its own, or no secret. */
+/*
+ * What else ran on this CPU since the vCPU was picked may be in the cache; what its own exits bring
+ * there is its own, or no secret.
+ */
 static __attribute__((noinline)) void flush_l1d(struct vcpu *v, struct vmx_vcpu *s)
 {
     s->spec.stay = v->sched.since;
@@ -471,7 +530,7 @@ void vmx_run(struct vcpu *v, struct vcpu_exit *e)
     struct vmx_vcpu *s = vmx_of(v);
     struct vmx_cpu *c = &vmx_cpus[x86_this_cpu()->id];
 
-    if (rdtsc() > s->look_at) {     /* it exits so often that its own time does not run out */
+    if (rdtsc() > s->look_at) { /* it exits so often that its own time does not run out */
         exit_timer(v, s, e);
         return;
     }

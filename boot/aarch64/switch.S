@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * switch.S: from the firmware's translation at EL2 to ours: handoff_switch(root, entry, info, HCR_EL2, TCR_EL2, MAIR_EL2, SCTLR_EL2).
- * The MMU is off in between, because HCR_EL2.E2H changes what TCR_EL2 means; no memory is touched then, and the code lies clean in RAM
- * and is mapped to itself on both sides. The hypervisor is entered with x0 = struct boot_info in the direct map, exceptions masked.
+ * switch.S: from the firmware's translation at EL2 to ours: handoff_switch(root, entry, info,
+ * HCR_EL2, TCR_EL2, MAIR_EL2, SCTLR_EL2). The MMU is off in between, because HCR_EL2.E2H changes
+ * what TCR_EL2 means; no memory is touched then, and the code lies clean in RAM and is mapped to
+ * itself on both sides. The hypervisor is entered with x0 = struct boot_info in the direct map,
+ * exceptions masked.
  */
         .text
         .globl  handoff_code, handoff_code_end, handoff_switch

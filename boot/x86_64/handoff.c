@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * handoff.c: the page tables that the hypervisor is entered with (AMD APM volume 2 section 5.3): the direct map of
- * all RAM (never executable), the image with its segments' own permissions, and one or two identity pages for the
- * code that switches. The hypervisor replaces them with its own at once.
+ * handoff.c: the page tables that the hypervisor is entered with (AMD APM volume 2 section 5.3):
+ * the direct map of all RAM (never executable), the image with its segments' own permissions, and
+ * one or two identity pages for the code that switches. The hypervisor replaces them with its own
+ * at once.
  */
 #include "../loader.h"
 
-#define PTE_P    (1ull << 0)
-#define PTE_W    (1ull << 1)
-#define PTE_PS   (1ull << 7)
-#define PTE_NX   (1ull << 63)
+#define PTE_P (1ull << 0)
+#define PTE_W (1ull << 1)
+#define PTE_PS (1ull << 7)
+#define PTE_NX (1ull << 63)
 #define PTE_ADDR 0x000ffffffffff000ull
 
 #define GIB (1ull << 30)
 #define MIB2 (1ull << 21)
 
-const uint16_t elf_machine = 62;        /* EM_X86_64 */
-const uint64_t direct_limit = 1ull << 46;       /* the hypervisor keeps the rest of the upper half for itself */
+const uint16_t elf_machine = 62; /* EM_X86_64 */
+/* the hypervisor keeps the rest of the upper half for itself */
+const uint64_t direct_limit = 1ull << 46;
 const uint64_t image_limit = ~0ull;
 
 /* switch.S, and the parameters at its end. */
@@ -35,7 +37,7 @@ static_assert(sizeof(struct params) == 32 + 12 + 8 + 24, "switch.S: handoff_para
 typedef void switch_fn(uint64_t page) __attribute__((sysv_abi));
 
 static uint64_t root;
-static struct params *params;           /* in the page that switch.S was copied to */
+static struct params *params; /* in the page that switch.S was copied to */
 static uint64_t switch_page;
 
 uint64_t boot_cycles(void)
@@ -46,7 +48,9 @@ uint64_t boot_cycles(void)
     return (uint64_t)hi << 32 | lo;
 }
 
-struct cpuid { uint32_t a, b, c, d; };
+struct cpuid {
+    uint32_t a, b, c, d;
+};
 
 static struct cpuid cpuid(uint32_t leaf)
 {
@@ -64,7 +68,8 @@ static uint32_t features_80000001_d(void)
 const CHAR16 *machine_check(void)
 {
     if (!(features_80000001_d() & 1u << 20))
-        return L"pages cannot be made non-executable; enable \"NX\" or \"Execute Disable\" in the firmware's setup";
+        return L"pages cannot be made non-executable; enable \"NX\" or \"Execute Disable\" in the "
+               L"firmware's setup";
     return NULL;
 }
 
@@ -97,7 +102,8 @@ static EFI_STATUS map_one(uint64_t virt, uint64_t phys, unsigned level, uint64_t
     return EFI_SUCCESS;
 }
 
-EFI_STATUS map_image(struct boot_info *bi, uint64_t virt, uint64_t phys, uint64_t len, unsigned flags)
+EFI_STATUS map_image(struct boot_info *bi, uint64_t virt, uint64_t phys, uint64_t len,
+                     unsigned flags)
 {
     uint64_t bits = (flags & MAP_WRITE ? PTE_W : 0) | (flags & MAP_EXEC ? 0 : PTE_NX);
     EFI_STATUS st = EFI_SUCCESS;
@@ -114,7 +120,7 @@ EFI_STATUS map_direct(struct boot_info *bi)
     uint64_t step = big ? GIB : MIB2, top = memmap_top();
     EFI_STATUS st = EFI_SUCCESS;
 
-    root = alloc_pages(4096, 0xffffffff);   /* switch.S loads it with 32 bits */
+    root = alloc_pages(4096, 0xffffffff); /* switch.S loads it with 32 bits */
     if (root)
         SetMem((void *)root, 4096, 0);
     if (!root || !top)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * switch.S: leaves the firmware's page tables and jumps to the hypervisor with rdi = struct boot_info in the direct map,
- * interrupts off, no stack. It goes through 32-bit mode with paging off, because a firmware that uses 5-level paging can
- * be left in no other way (AMD APM volume 2 sections 5.3.1 and 14.6). handoff.c copies it to a page below 4 GiB that is
- * mapped to itself on both sides, fills in the parameters, and calls it with rdi = that page.
+ * switch.S: leaves the firmware's page tables and jumps to the hypervisor with rdi = struct
+ * boot_info in the direct map, interrupts off, no stack. It goes through 32-bit mode with paging
+ * off, because a firmware that uses 5-level paging can be left in no other way (AMD APM volume 2
+ * sections 5.3.1 and 14.6). handoff.c copies it to a page below 4 GiB that is mapped to itself on
+ * both sides, fills in the parameters, and calls it with rdi = that page.
  */
         .text
         .globl  handoff_code, handoff_params, handoff_code_end
@@ -23,7 +24,8 @@ h_32:   mov     $0x10, %eax
         mov     %eax, %ds
         mov     %eax, %es
         mov     %eax, %ss
-        mov     %cr4, %eax              /* PCIDE must go before PG does; LA57 can only go after it */
+        /* PCIDE must go before PG does; LA57 can only go after it */
+        mov     %cr4, %eax
         and     $~0x20080, %eax
         mov     %eax, %cr4
         mov     %cr0, %eax
@@ -35,7 +37,8 @@ h_32:   mov     $0x10, %eax
         mov     %eax, %cr3
         mov     $0xc0000080, %ecx
         rdmsr
-        or      $0x900, %eax            /* EFER: LME, and NXE, so that NX bits are not reserved bits (section 5.6.1) */
+        /* EFER: LME, and NXE, so that NX bits are not reserved bits (section 5.6.1) */
+        or      $0x900, %eax
         wrmsr
         mov     %cr0, %eax
         or      $0x80010001, %eax       /* PG, WP, PE */

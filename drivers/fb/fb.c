@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fb.c: a text console on the firmware's framebuffer. The text is kept as characters; scrolling redraws only the cells
- * that differ, because the framebuffer is slow to write and much slower to read.
+ * fb.c: a text console on the firmware's framebuffer. The text is kept as characters; scrolling
+ * redraws only the cells that differ, because the framebuffer is slow to write and much slower to
+ * read.
  */
 #include <arch/mmu.h>
 
@@ -15,10 +16,10 @@
 
 #define COLS_MAX 240u
 #define ROWS_MAX 100u
-#define CELL_W   8u
-#define CELL_H   16u
-#define INK      0x00d0d0d0u            /* grey: the same in RGBX and BGRX */
-#define PAPER    0x00000000u
+#define CELL_W 8u
+#define CELL_H 16u
+#define INK 0x00d0d0d0u /* grey: the same in RGBX and BGRX */
+#define PAPER 0x00000000u
 #define FONT_GLYPHS 256u
 
 /* font.S: a PC Screen Font, version 1: 4 bytes of header, then 16 bytes for each glyph. */
@@ -26,9 +27,9 @@ extern const uint8_t fb_font[], fb_font_end[];
 
 static struct {
     struct boot_fb info;
-    volatile uint32_t *pixels;          /* NULL until fb_init() */
+    volatile uint32_t *pixels; /* NULL until fb_init() */
     uint32_t cols, rows, col, row;
-    uint8_t escape;                     /* 1: after ESC, 2: inside ESC [ */
+    uint8_t escape; /* 1: after ESC, 2: inside ESC [ */
     char name[40];
 } fb;
 static char text[ROWS_MAX][COLS_MAX], shown[ROWS_MAX][COLS_MAX];
@@ -36,7 +37,8 @@ static char text[ROWS_MAX][COLS_MAX], shown[ROWS_MAX][COLS_MAX];
 static void draw_cell(uint32_t row, uint32_t col, char c)
 {
     const uint8_t *glyph = fb_font + 4 + (size_t)(uint8_t)c * CELL_H;
-    volatile uint32_t *at = fb.pixels + (size_t)row * CELL_H * (fb.info.pitch / 4) + (size_t)col * CELL_W;
+    volatile uint32_t *at =
+        fb.pixels + (size_t)row * CELL_H * (fb.info.pitch / 4) + (size_t)col * CELL_W;
 
     for (uint32_t y = 0; y < CELL_H; y++, at += fb.info.pitch / 4)
         for (uint32_t x = 0; x < CELL_W; x++)
@@ -119,16 +121,21 @@ static size_t write_nothing(const char *s, size_t n)
     return n;
 }
 
-static const struct host_console line = { .name = "framebuffer", .write = write, .write_sync = write_sync };
-static const struct host_console panic_line = { .name = "framebuffer", .write = write_nothing, .write_sync = write_sync };
+static const struct host_console line = { .name = "framebuffer",
+                                          .write = write,
+                                          .write_sync = write_sync };
+static const struct host_console panic_line = { .name = "framebuffer",
+                                                .write = write_nothing,
+                                                .write_sync = write_sync };
 
 bool fb_early(const struct boot_info *bi, bool log)
 {
     const struct boot_fb *f = &bi->fb;
     uint64_t need = (uint64_t)f->pitch * f->height;
 
-    if (f->format == BOOT_FB_NONE || f->width < 80 * CELL_W || f->height < 10 * CELL_H || f->pitch / 4 < f->width ||
-        need > f->size || fb_font_end - fb_font < 4 + (long)(FONT_GLYPHS * CELL_H))
+    if (f->format == BOOT_FB_NONE || f->width < 80 * CELL_W || f->height < 10 * CELL_H ||
+        f->pitch / 4 < f->width || need > f->size ||
+        fb_font_end - fb_font < 4 + (long)(FONT_GLYPHS * CELL_H))
         return false;
     fb.info = *f;
     fb.cols = f->width / CELL_W < COLS_MAX ? f->width / CELL_W : COLS_MAX;
@@ -152,7 +159,4 @@ int fb_init(bool log)
     return 0;
 }
 
-const char *fb_name(void)
-{
-    return fb.name;
-}
+const char *fb_name(void) { return fb.name; }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pci.c: the host's PCI devices and their configuration space. By ECAM where ACPI's MCFG describes it (PCI Express Base
- * Specification 4.0 section 7.2.2), else by configuration mechanism 1 (PCI Local Bus Specification 3.0 section 3.2.2.3.2).
+ * pci.c: the host's PCI devices and their configuration space. By ECAM where ACPI's MCFG describes
+ * it (PCI Express Base Specification 4.0 section 7.2.2), else by configuration mechanism 1 (PCI
+ * Local Bus Specification 3.0 section 3.2.2.3.2).
  */
 #include <arch/io.h>
 #include <arch/mmu.h>
@@ -13,11 +14,19 @@
 
 enum { CONFIG_ADDRESS = 0xcf8, CONFIG_DATA = 0xcfc };
 #define CONFIG_ENABLE 0x80000000u
-enum { CFG_VENDOR = 0, CFG_DEVICE = 2, CFG_PROG_IF = 9, CFG_SUBCLASS = 10, CFG_CLASS = 11, CFG_HEADER = 14, HEADER_MULTI = 0x80 };
+enum {
+    CFG_VENDOR = 0,
+    CFG_DEVICE = 2,
+    CFG_PROG_IF = 9,
+    CFG_SUBCLASS = 10,
+    CFG_CLASS = 11,
+    CFG_HEADER = 14,
+    HEADER_MULTI = 0x80
+};
 #define BUS_SHIFT 20
 
 struct window {
-    volatile uint8_t *at;                /* of bus_first; NULL: configuration mechanism 1 */
+    volatile uint8_t *at; /* of bus_first; NULL: configuration mechanism 1 */
     uint16_t segment;
     uint8_t bus_first, bus_last;
 };
@@ -27,13 +36,15 @@ static struct {
     uint32_t nwindows, ndevs, dropped;
     struct host_pci_dev devs[HOST_PCI_MAX];
 } pci;
-static struct spinlock ports = SPINLOCK_INIT(LOCK_DRIVER);   /* address and data are two accesses */
+static struct spinlock ports = SPINLOCK_INIT(LOCK_DRIVER); /* address and data are two accesses */
 
 /* ---- access ---- */
 
-static uint32_t mech1(const struct host_pci_dev *d, uint32_t off, unsigned size, bool write, uint32_t val)
+static uint32_t mech1(const struct host_pci_dev *d, uint32_t off, unsigned size, bool write,
+                      uint32_t val)
 {
-    uint32_t address = CONFIG_ENABLE | (uint32_t)d->bus << 16 | (uint32_t)d->devfn << 8 | (off & 0xfc);
+    uint32_t address =
+        CONFIG_ENABLE | (uint32_t)d->bus << 16 | (uint32_t)d->devfn << 8 | (off & 0xfc);
     uint16_t port = (uint16_t)(CONFIG_DATA + (off & 3));
 
     spin_lock(&ports);
@@ -46,9 +57,11 @@ static uint32_t mech1(const struct host_pci_dev *d, uint32_t off, unsigned size,
     return val;
 }
 
-static uint32_t ecam(const struct window *w, const struct host_pci_dev *d, uint32_t off, unsigned size, bool write, uint32_t val)
+static uint32_t ecam(const struct window *w, const struct host_pci_dev *d, uint32_t off,
+                     unsigned size, bool write, uint32_t val)
 {
-    volatile uint8_t *p = w->at + ((uint64_t)(d->bus - w->bus_first) << BUS_SHIFT | (uint64_t)d->devfn << 12 | off);
+    volatile uint8_t *p =
+        w->at + ((uint64_t)(d->bus - w->bus_first) << BUS_SHIFT | (uint64_t)d->devfn << 12 | off);
 
     if (!write)
         return size == 1 ? mmio_read8(p) : size == 2 ? mmio_read16(p) : mmio_read32(p);
@@ -61,7 +74,8 @@ static uint32_t ecam(const struct window *w, const struct host_pci_dev *d, uint3
     return val;
 }
 
-static uint32_t access(const struct host_pci_dev *d, uint32_t off, unsigned size, bool write, uint32_t val)
+static uint32_t access(const struct host_pci_dev *d, uint32_t off, unsigned size, bool write,
+                       uint32_t val)
 {
     const struct window *w = &pci.windows[d->window];
     uint32_t none = 0xffffffffu >> (32 - 8 * size);
@@ -105,7 +119,9 @@ static bool probe(struct host_pci_dev d, bool *multi)
 
 static void scan_bus(uint8_t window, unsigned bus)
 {
-    struct host_pci_dev d = { .segment = pci.windows[window].segment, .bus = (uint8_t)bus, .window = window };
+    struct host_pci_dev d = { .segment = pci.windows[window].segment,
+                              .bus = (uint8_t)bus,
+                              .window = window };
 
     for (unsigned dev = 0; dev < 32; dev++) {
         bool multi = false, ignored;
@@ -126,17 +142,24 @@ static void find_ecam(void)
 
     for (uint32_t i = 0; i < a->nmcfg; i++) {
         const struct acpi_mcfg *m = &a->mcfg[i];
-        uint64_t first = (uint64_t)m->bus_first << BUS_SHIFT, len = (uint64_t)(m->bus_last - m->bus_first + 1) << BUS_SHIFT;
-        volatile uint8_t *at = m->bus_last < m->bus_first ? NULL : mmu_map_device(hpa(m->base + first), len);
+        uint64_t first = (uint64_t)m->bus_first << BUS_SHIFT,
+                 len = (uint64_t)(m->bus_last - m->bus_first + 1) << BUS_SHIFT;
+        volatile uint8_t *at =
+            m->bus_last < m->bus_first ? NULL : mmu_map_device(hpa(m->base + first), len);
 
         if (at)
-            pci.windows[pci.nwindows++] = (struct window){ at, m->segment, m->bus_first, m->bus_last };
+            pci.windows[pci.nwindows++] =
+                (struct window){ at, m->segment, m->bus_first, m->bus_last };
         else
-            log_warn("PCI: the ECAM window of segment %u at %llx cannot be used", m->segment, (unsigned long long)m->base);
+            log_warn("PCI: the ECAM window of segment %u at %llx cannot be used", m->segment,
+                     (unsigned long long)m->base);
     }
 }
 
-/* CONFIG_ADDRESS is a register that can be read back where the mechanism exists; what it held is put back. */
+/*
+ * CONFIG_ADDRESS is a register that can be read back where the mechanism exists; what it held is
+ * put back.
+ */
 static bool has_mech1(void)
 {
     uint32_t before = port_read(CONFIG_ADDRESS, 4);
@@ -180,20 +203,44 @@ const struct host_pci_dev *host_pci_devs(uint32_t *count)
 /* ---- names ---- */
 
 /* PCI Code and ID Assignment Specification 1.11; the first line that fits. subclass 0xff: any. */
-static const struct { uint8_t class, subclass; const char *name; } names[] = {
-    { 0x01, 0x01, "storage, IDE" }, { 0x01, 0x04, "storage, RAID" }, { 0x01, 0x06, "storage, SATA" }, { 0x01, 0x07, "storage, SAS" },
-    { 0x01, 0x08, "storage, NVMe" }, { 0x01, 0xff, "storage" }, { 0x02, 0x00, "network, Ethernet" }, { 0x02, 0xff, "network" },
-    { 0x03, 0xff, "display" }, { 0x04, 0xff, "multimedia" }, { 0x05, 0xff, "memory" }, { 0x06, 0x00, "bridge, host" },
-    { 0x06, 0x01, "bridge, ISA" }, { 0x06, 0x04, "bridge, PCI" }, { 0x06, 0xff, "bridge" }, { 0x07, 0xff, "communication" },
-    { 0x08, 0x06, "system, IOMMU" }, { 0x08, 0xff, "system" }, { 0x09, 0xff, "input" }, { 0x0b, 0xff, "processor" },
-    { 0x0c, 0x03, "serial bus, USB" }, { 0x0c, 0x05, "serial bus, SMBus" }, { 0x0c, 0xff, "serial bus" }, { 0x0d, 0xff, "wireless" },
-    { 0x10, 0xff, "encryption" }, { 0x11, 0xff, "signal processing" }, { 0x12, 0xff, "accelerator" },
+static const struct {
+    uint8_t class, subclass;
+    const char *name;
+} names[] = {
+    { 0x01, 0x01, "storage, IDE" },
+    { 0x01, 0x04, "storage, RAID" },
+    { 0x01, 0x06, "storage, SATA" },
+    { 0x01, 0x07, "storage, SAS" },
+    { 0x01, 0x08, "storage, NVMe" },
+    { 0x01, 0xff, "storage" },
+    { 0x02, 0x00, "network, Ethernet" },
+    { 0x02, 0xff, "network" },
+    { 0x03, 0xff, "display" },
+    { 0x04, 0xff, "multimedia" },
+    { 0x05, 0xff, "memory" },
+    { 0x06, 0x00, "bridge, host" },
+    { 0x06, 0x01, "bridge, ISA" },
+    { 0x06, 0x04, "bridge, PCI" },
+    { 0x06, 0xff, "bridge" },
+    { 0x07, 0xff, "communication" },
+    { 0x08, 0x06, "system, IOMMU" },
+    { 0x08, 0xff, "system" },
+    { 0x09, 0xff, "input" },
+    { 0x0b, 0xff, "processor" },
+    { 0x0c, 0x03, "serial bus, USB" },
+    { 0x0c, 0x05, "serial bus, SMBus" },
+    { 0x0c, 0xff, "serial bus" },
+    { 0x0d, 0xff, "wireless" },
+    { 0x10, 0xff, "encryption" },
+    { 0x11, 0xff, "signal processing" },
+    { 0x12, 0xff, "accelerator" },
 };
 
 const char *host_pci_class(const struct host_pci_dev *d)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
-        if (names[i].class == d->class && (names[i].subclass == d->subclass || names[i].subclass == 0xff))
+        if (names[i].class == d->class &&
+            (names[i].subclass == d->subclass || names[i].subclass == 0xff))
             return names[i].name;
     return "other";
 }

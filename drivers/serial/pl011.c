@@ -1,30 +1,39 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pl011.c: ARM's UART (PrimeCell UART PL011 technical reference manual, DDI 0183) and its subset, the SBSA generic UART
- * (DEN 0029, appendix B), which has no settings. Output never waits: what does not fit into the FIFO stays in the console's ring until the
- * transmitter's interrupt.
+ * pl011.c: ARM's UART (PrimeCell UART PL011 technical reference manual, DDI 0183) and its subset,
+ * the SBSA generic UART (DEN 0029, appendix B), which has no settings. Output never waits: what
+ * does not fit into the FIFO stays in the console's ring until the transmitter's interrupt.
  */
 #include <arch/io.h>
 #include <arch/mmu.h>
 
 #include "serial.h"
 
-enum { UARTDR = 0x00, UARTFR = 0x18, UARTIBRD = 0x24, UARTFBRD = 0x28, UARTLCR_H = 0x2c, UARTCR = 0x30, UARTIMSC = 0x38, UARTMIS = 0x40,
-       UARTICR = 0x44 };
-#define FR_BUSY  (1u << 3)
-#define FR_RXFE  (1u << 4)              /* receive FIFO empty */
-#define FR_TXFF  (1u << 5)              /* transmit FIFO full */
-#define FR_TXFE  (1u << 7)
-#define LCR_FEN  (1u << 4)
-#define LCR_8N1  (3u << 5)
-#define CR_ON    (1u << 0 | 1u << 8 | 1u << 9)   /* UARTEN, TXE, RXE */
-#define INT_RX   (1u << 4)
-#define INT_TX   (1u << 5)
-#define INT_RT   (1u << 6)              /* bytes wait below the FIFO's mark */
-#define INT_ALL  0x7ffu
+enum {
+    UARTDR = 0x00,
+    UARTFR = 0x18,
+    UARTIBRD = 0x24,
+    UARTFBRD = 0x28,
+    UARTLCR_H = 0x2c,
+    UARTCR = 0x30,
+    UARTIMSC = 0x38,
+    UARTMIS = 0x40,
+    UARTICR = 0x44
+};
+#define FR_BUSY (1u << 3)
+#define FR_RXFE (1u << 4) /* receive FIFO empty */
+#define FR_TXFF (1u << 5) /* transmit FIFO full */
+#define FR_TXFE (1u << 7)
+#define LCR_FEN (1u << 4)
+#define LCR_8N1 (3u << 5)
+#define CR_ON (1u << 0 | 1u << 8 | 1u << 9) /* UARTEN, TXE, RXE */
+#define INT_RX (1u << 4)
+#define INT_TX (1u << 5)
+#define INT_RT (1u << 6) /* bytes wait below the FIFO's mark */
+#define INT_ALL 0x7ffu
 #define DR_BREAK (1u << 10)
-#define BAUD     115200u
-#define SPINS    1000000                /* a byte at 9600 baud takes 1 ms */
+#define BAUD 115200u
+#define SPINS 1000000 /* a byte at 9600 baud takes 1 ms */
 #define REGS_LEN 0x1000u
 
 static volatile uint8_t *regs;
@@ -32,7 +41,10 @@ static volatile uint8_t *regs;
 static uint32_t rd(unsigned reg) { return mmio_read32(regs + reg); }
 static void wr(unsigned reg, uint32_t val) { mmio_write32(regs + reg, val); }
 
-/* Section 3.3.6: the divisor in 64ths. LCR_H is written after the divisor, which takes effect with it. */
+/*
+ * Section 3.3.6: the divisor in 64ths. LCR_H is written after the divisor, which takes effect with
+ * it.
+ */
 static void set_line(uint32_t clock)
 {
     uint32_t div = (uint32_t)((4ull * clock + BAUD / 2) / BAUD);
@@ -98,15 +110,13 @@ static void receive(void)
         host_console_rx(buf, n);
 }
 
-static bool tx_idle(void)
-{
-    return !(rd(UARTFR) & FR_TXFF);
-}
+static bool tx_idle(void) { return !(rd(UARTFR) & FR_TXFF); }
 
 /*
- * The transmitter's interrupt comes when the FIFO drains past its mark and stays until it is cleared, so it is left enabled: it costs one
- * interrupt after each burst. Those of the receiver are never cleared here: they end when the FIFO is empty, so that what is left after the
- * bounded loop interrupts again (section 2.8.1).
+ * The transmitter's interrupt comes when the FIFO drains past its mark and stays until it is
+ * cleared, so it is left enabled: it costs one interrupt after each burst. Those of the receiver
+ * are never cleared here: they end when the FIFO is empty, so that what is left after the bounded
+ * loop interrupts again (section 2.8.1).
  */
 static void on_irq(void *arg)
 {
@@ -123,7 +133,10 @@ static void on_irq(void *arg)
     }
 }
 
-/* Bytes that came while the line was polled have had their interrupt, which was cleared: they are fetched now. */
+/*
+ * Bytes that came while the line was polled have had their interrupt, which was cleared: they are
+ * fetched now.
+ */
 static void irq_on(void)
 {
     wr(UARTIMSC, INT_RX | INT_RT | INT_TX);
@@ -133,5 +146,8 @@ static void irq_on(void)
 
 const struct serial_chip pl011 = {
     .line = { .name = "serial", .write = write, .write_sync = write_sync },
-    .receive = receive, .tx_idle = tx_idle, .irq = on_irq, .irq_on = irq_on,
+    .receive = receive,
+    .tx_idle = tx_idle,
+    .irq = on_irq,
+    .irq_on = irq_on,
 };

@@ -12,7 +12,7 @@
 
 #define POLL_NS 10000000ull
 
-static const struct serial_chip *chip;  /* NULL: no line */
+static const struct serial_chip *chip; /* NULL: no line */
 static uint32_t gsi;
 static char name[SERIAL_NAME_MAX];
 static struct event poll;
@@ -29,7 +29,10 @@ static void early_sink(const char *s, size_t n)
 
 static bool try_ports(void)
 {
-    static const struct { uint16_t port; uint8_t irq; } com[] = { { 0x3f8, 4 }, { 0x2f8, 3 } };
+    static const struct {
+        uint16_t port;
+        uint8_t irq;
+    } com[] = { { 0x3f8, 4 }, { 0x2f8, 3 } };
 
     for (size_t i = 0; i < ARRAY_SIZE(com); i++) {
         if (uart16550_probe(com[i].port)) {
@@ -44,7 +47,9 @@ static bool try_ports(void)
 
 static bool try_platform(const struct boot_info *bi)
 {
-    static const char *const kinds[] = { [UART_PL011] = "PL011", [UART_SBSA] = "SBSA UART", [UART_16550] = "16550" };
+    static const char *const kinds[] = {
+        [UART_PL011] = "PL011", [UART_SBSA] = "SBSA UART", [UART_16550] = "16550"
+    };
     const struct platform_serial *u = &the_platform.uart;
 
     platform_find(bi);
@@ -77,7 +82,8 @@ int serial_init(void)
 {
     bool was = chip;
 
-    if ((!chip || chip == &uart16550) && the_platform.source == PLATFORM_NONE && uart16550_spcr(&acpi_info()->spcr, name)) {
+    if ((!chip || chip == &uart16550) && the_platform.source == PLATFORM_NONE &&
+        uart16550_spcr(&acpi_info()->spcr, name)) {
         chip = &uart16550;
         gsi = acpi_info()->spcr.gsi ? acpi_info()->spcr.gsi : gsi;
     }

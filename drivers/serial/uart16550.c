@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * uart16550.c: the host's serial console (National Semiconductor PC16550D data sheet). Output never waits: what does not
- * fit into the FIFO stays in the console's ring until the transmitter's interrupt.
+ * uart16550.c: the host's serial console (National Semiconductor PC16550D data sheet). Output never
+ * waits: what does not fit into the FIFO stays in the console's ring until the transmitter's
+ * interrupt.
  */
 #include <arch/io.h>
 #include <arch/mmu.h>
@@ -10,24 +11,39 @@
 
 #include "serial.h"
 
-enum { THR = 0, RBR = 0, DLL = 0, DLM = 1, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5, MSR = 6, SCR = 7 };
-#define LCR_8N1  0x03u
+enum {
+    THR = 0,
+    RBR = 0,
+    DLL = 0,
+    DLM = 1,
+    IER = 1,
+    IIR = 2,
+    FCR = 2,
+    LCR = 3,
+    MCR = 4,
+    LSR = 5,
+    MSR = 6,
+    SCR = 7
+};
+#define LCR_8N1 0x03u
 #define LCR_DLAB 0x80u
-#define MCR_ON   0x0bu                  /* DTR, RTS, and OUT2, which gates the interrupt on PCs */
+#define MCR_ON 0x0bu /* DTR, RTS, and OUT2, which gates the interrupt on PCs */
 #define MCR_LOOP 0x10u
 #define LSR_DATA 0x01u
-#define LSR_IDLE 0x20u                  /* transmitter holding register, or FIFO, empty */
+#define LSR_IDLE 0x20u /* transmitter holding register, or FIFO, empty */
 #define IER_RX_TX 0x03u
 #define IIR_NONE 0x01u
-#define SPINS    100000                 /* a byte at 9600 baud takes 1 ms */
+#define SPINS 100000 /* a byte at 9600 baud takes 1 ms */
 
 static struct uart {
     bool found;
     uint16_t port;
     volatile uint8_t *mmio;
-    uint8_t shift, width;               /* register spacing as a power of two, and access width in bytes */
-    uint8_t fifo;                       /* bytes that may be written when the transmitter is idle */
-    uint8_t left;                       /* of them, still free: only known after an idle transmitter was seen */
+    /* register spacing as a power of two, and access width in bytes */
+    uint8_t shift, width;
+    uint8_t fifo; /* bytes that may be written when the transmitter is idle */
+    /* of them, still free: only known after an idle transmitter was seen */
+    uint8_t left;
 } uart;
 
 static uint8_t rd(unsigned reg)
@@ -83,7 +99,7 @@ static void set_line(uint32_t baud, uint32_t clock)
 static bool start(uint32_t baud, uint32_t clock)
 {
     set_line(baud, clock);
-    wr(FCR, 0x07);                      /* FIFOs on and emptied, interrupt at each byte */
+    wr(FCR, 0x07); /* FIFOs on and emptied, interrupt at each byte */
     bool fifo = (rd(IIR) & 0xc0) == 0xc0;
     if (!loopback())
         return false;
@@ -135,7 +151,8 @@ static void on_irq(void *arg)
         if (rd(LSR) & LSR_IDLE)
             host_console_tx_ready();
     }
-    if (!(rd(IIR) & IIR_NONE)) {        /* still more: the line must fall and rise again, since edges count */
+    /* still more: the line must fall and rise again, since edges count */
+    if (!(rd(IIR) & IIR_NONE)) {
         wr(IER, 0);
         wr(IER, IER_RX_TX);
     }
@@ -146,7 +163,10 @@ static void irq_on(void) { wr(IER, IER_RX_TX); }
 
 const struct serial_chip uart16550 = {
     .line = { .name = "serial", .write = write, .write_sync = write_sync },
-    .receive = receive, .tx_idle = tx_idle, .irq = on_irq, .irq_on = irq_on,
+    .receive = receive,
+    .tx_idle = tx_idle,
+    .irq = on_irq,
+    .irq_on = irq_on,
 };
 
 bool uart16550_probe(uint16_t port)
@@ -155,10 +175,15 @@ bool uart16550_probe(uint16_t port)
     return start(0, 0);
 }
 
-/* Registers that lie 4 bytes apart are taken for 32 bits wide, which those that are only 8 wide bear. */
+/*
+ * Registers that lie 4 bytes apart are taken for 32 bits wide, which those that are only 8 wide
+ * bear.
+ */
 bool uart16550_mmio(const struct platform_serial *u)
 {
-    uart = (struct uart){ .mmio = mmu_map_device(hpa(u->base), 64), .shift = u->reg_shift, .width = u->reg_shift == 2 ? 4 : 1 };
+    uart = (struct uart){ .mmio = mmu_map_device(hpa(u->base), 64),
+                          .shift = u->reg_shift,
+                          .width = u->reg_shift == 2 ? 4 : 1 };
     return uart.mmio && start(u->baud, u->clock);
 }
 
@@ -167,7 +192,8 @@ bool uart16550_spcr(const struct acpi_spcr *s, char name[SERIAL_NAME_MAX])
 {
     struct uart old = uart;
 
-    if (!s->present || s->kind > 1 || (s->reg.space == ACPI_IO && s->reg.addr == uart.port && uart.found))
+    if (!s->present || s->kind > 1 ||
+        (s->reg.space == ACPI_IO && s->reg.addr == uart.port && uart.found))
         return false;
     uart = (struct uart){ .width = s->reg.access == 3 ? 4 : 1, .shift = s->reg.bits == 32 ? 2 : 0 };
     if (s->reg.space == ACPI_IO)
@@ -175,7 +201,8 @@ bool uart16550_spcr(const struct acpi_spcr *s, char name[SERIAL_NAME_MAX])
     else if (s->reg.space == ACPI_MEMORY)
         uart.mmio = mmu_map_device(hpa(s->reg.addr), 64);
     if ((uart.mmio || uart.port) && start(s->baud, 0)) {
-        snprintf(name, SERIAL_NAME_MAX, "UART at %s %llx", uart.mmio ? "address" : "port", (unsigned long long)s->reg.addr);
+        snprintf(name, SERIAL_NAME_MAX, "UART at %s %llx", uart.mmio ? "address" : "port",
+                 (unsigned long long)s->reg.addr);
         return true;
     }
     uart = old;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* trivet.conf: one table of keys per kind of section; every error is kept, none ends the reading. See <hv/config.h>. */
+/*
+ * trivet.conf: one table of keys per kind of section; every error is kept, none ends the reading.
+ * See <hv/config.h>.
+ */
 #include <hv/config.h>
 #include <hv/words.h>
 #include <ini.h>
@@ -11,7 +14,8 @@
 
 #define MAX_ERRORS 64
 
-const char *const guest_kind_names[] = { "auto", "linux", "pvh", "multiboot", "multiboot2", "image", "flat" };
+const char *const guest_kind_names[] = { "auto",       "linux", "pvh", "multiboot",
+                                         "multiboot2", "image", "flat" };
 const char *const isa_names[] = { "x86_64", "aarch64", "riscv64", "auto" };
 static_assert(ARRAY_SIZE(isa_names) == ISA_COUNT + 1, "auto stands for ISA_COUNT");
 static const char *const mitigation_names[] = { "auto", "off", "all" };
@@ -21,7 +25,8 @@ static const char *const log_names[] = { "err", "warn", "info", "debug" };
 struct parse {
     const struct config_limits *limits;
     struct config *out;
-    struct guest_config *guest; /* the section being read; NULL: [host], or a section to pass over */
+    /* the section being read; NULL: [host], or a section to pass over */
+    struct guest_config *guest;
     bool host, passed_over;
     unsigned line;
     const char *name, *value;
@@ -55,11 +60,11 @@ typedef void set_fn(struct parse *, const struct key *, void *field);
 struct key {
     const char *name;
     set_fn *set;
-    size_t offset;          /* of the field in its struct */
-    uint64_t lo, hi;        /* numbers: accepted range */
+    size_t offset;   /* of the field in its struct */
+    uint64_t lo, hi; /* numbers: accepted range */
     const char *const *words;
     bool repeats;
-    const char *normal;     /* what holds where the key is not given; for people */
+    const char *normal; /* what holds where the key is not given; for people */
     const char *help;
 };
 
@@ -101,7 +106,8 @@ static void set_number(struct parse *p, const struct key *k, void *field)
     uint64_t v;
 
     if (parse_number(p->value, k->lo, k->hi, &v))
-        complain(p, "give a number from %llu to %llu", (unsigned long long)k->lo, (unsigned long long)k->hi);
+        complain(p, "give a number from %llu to %llu", (unsigned long long)k->lo,
+                 (unsigned long long)k->hi);
     else
         *(uint32_t *)field = (uint32_t)v;
 }
@@ -127,8 +133,9 @@ static void set_word(struct parse *p, const struct key *k, void *field)
     }
     complain(p, "give one of %s", all);
 }
-static_assert(sizeof(enum guest_kind) == 4 && sizeof(enum isa) == 4 && sizeof(enum log_level) == 4 && sizeof(enum mitigations) == 4 &&
-              sizeof(enum sched_smt) == 4,
+static_assert(sizeof(enum guest_kind) == 4 && sizeof(enum isa) == 4 &&
+                  sizeof(enum log_level) == 4 && sizeof(enum mitigations) == 4 &&
+                  sizeof(enum sched_smt) == 4,
               "set_word stores 32 bits");
 
 static void set_memory(struct parse *p, const struct key *k, void *field)
@@ -171,7 +178,10 @@ static void set_cpus(struct parse *p, const struct key *k, void *field)
         complain(p, "give CPU numbers, such as 0,2-3");
 }
 
-/* Splits "FILE REST" or "FILE,REST" at the first of `seps`; copies FILE to path, returns REST (in p->value). */
+/*
+ * Splits "FILE REST" or "FILE,REST" at the first of `seps`; copies FILE to path, returns REST (in
+ * p->value).
+ */
 static const char *split_path(struct parse *p, const char *seps, char *path)
 {
     size_t n = strcspn(p->value, seps);
@@ -204,7 +214,8 @@ static void add_module(struct parse *p, const struct key *k, void *field)
     if (!args)
         return;
     if (strlen(args) >= sizeof m->args) {
-        complain(p, "the arguments are %zu bytes long; at most %zu are accepted", strlen(args), sizeof m->args - 1);
+        complain(p, "the arguments are %zu bytes long; at most %zu are accepted", strlen(args),
+                 sizeof m->args - 1);
         return;
     }
     memcpy(m->args, args, strlen(args) + 1);
@@ -240,7 +251,8 @@ static const struct key guest_keys[] = {
     { "kernel", set_path, GUEST(kernel), 0, 0, NULL, false, "required",
       "the guest's kernel. Files are paths on the stick, with / or \\, in either case" },
     { "kind", set_word, GUEST(kind), WORDS(guest_kind_names), false, "auto",
-      "what the kernel file is. auto: told by the file's header. image: an ARM64 Linux Image, also compressed. "
+      "what the kernel file is. auto: told by the file's header. image: an ARM64 Linux Image, also "
+      "compressed. "
       "flat: ARM64 code, entered at its first byte with x0 = device tree" },
     { "initrd", set_path, GUEST(initrd), 0, 0, NULL, false, "none", "the initial RAM disk" },
     { "module", add_module, 0, 0, 0, NULL, true, "none",
@@ -250,45 +262,63 @@ static const struct key guest_keys[] = {
     { "memory", set_memory, GUEST(memory), 0, 0, NULL, false, "256M",
       "the guest's memory: from 1M, a multiple of 4K" },
     { "vcpus", set_number, GUEST(vcpus), 1, MAX_VCPUS, NULL, false, "1", "the guest's CPUs" },
-    { "cpus", set_cpus, GUEST(cpus), 0, 0, NULL, false, "all", "the host's CPUs that may run the guest" },
+    { "cpus", set_cpus, GUEST(cpus), 0, 0, NULL, false, "all",
+      "the host's CPUs that may run the guest" },
     { "weight", set_number, GUEST(weight), 1, 10000, NULL, false, "100",
       "the guest's share of busy CPUs, against the weights of the others" },
     { "disk", add_disk, 0, 0, 0, NULL, true, "none",
-      "a virtio-blk disk: a RAM disk loaded from the file and private to the guest. ro: it cannot be written. At most 8" },
+      "a virtio-blk disk: a RAM disk loaded from the file and private to the guest. ro: it cannot "
+      "be written. At most 8" },
     { "disk-changes", set_limit, GUEST(disk_changes), 0, 0, NULL, false,
       "the size of its writable disks, at most a quarter of `memory`, at least 16M",
       "the most memory for what the guest changes on its disks; reserved when the guest starts" },
     { "overhead", set_limit, GUEST(overhead), MIB, 0, NULL, false, "from memory and vcpus",
       "the most memory for Trivet's own records of the guest; reserved when the guest starts" },
     { "isa", set_word, GUEST(isa), WORDS(isa_names), false, "auto",
-      "the guest's instruction set. auto: told by the kernel. Guests for other machines are left out" },
-    { "autostart", set_bool, GUEST(autostart), 0, 0, NULL, false, "yes", "start the guest when Trivet has started" },
+      "the guest's instruction set. auto: told by the kernel. Guests for other machines are left "
+      "out" },
+    { "autostart", set_bool, GUEST(autostart), 0, 0, NULL, false, "yes",
+      "start the guest when Trivet has started" },
     { "rng", set_bool, GUEST(rng), 0, 0, NULL, false, "yes", "give the guest a virtio-rng device" },
     { "pv", set_bool, GUEST(pv), 0, 0, NULL, false, "yes", "offer KVM's paravirtual interface" },
     { "x2apic", set_bool, GUEST(x2apic), 0, 0, NULL, false, "yes", "x86: offer the x2APIC" },
     { "apicv", set_bool, GUEST(apicv), 0, 0, NULL, false, "no",
       "x86: let the CPU keep the guest's local APIC where it can (Intel APICv)" },
     { "acpi", set_bool, GUEST(acpi), 0, 0, NULL, false, "no",
-      "ARM64: describe the machine by ACPI tables instead of a device tree (x86 guests always have them)" },
+      "ARM64: describe the machine by ACPI tables instead of a device tree (x86 guests always have "
+      "them)" },
     { "debug-exit", set_bool, GUEST(debug_exit), 0, 0, NULL, false, "no",
       "x86: end the guest when it writes to port 0xf4, as its tests do" },
 };
 static const struct key host_keys[] = {
-    { "log", set_word, HOST(log), WORDS(log_names), false, "info", "the least serious log lines that the console shows" },
+    { "log", set_word, HOST(log), WORDS(log_names), false, "info",
+      "the least serious log lines that the console shows" },
     { "mitigations", set_word, HOST(mitigations), WORDS(mitigation_names), false, "auto",
-      "what is done against attacks by speculation. auto: what the CPU needs, as `cpus --mitigations` shows. "
+      "what is done against attacks by speculation. auto: what the CPU needs, as `cpus "
+      "--mitigations` shows. "
       "all: also what it can do without needing it, for tests and measurements" },
     { "smt", set_word, HOST(smt), WORDS(smt_names), false, "auto",
-      "threads of a core. off: only the first runs guests. core: they run one guest at a time. on: they run any guests. "
+      "threads of a core. off: only the first runs guests. core: they run one guest at a time. on: "
+      "they run any guests. "
       "auto: core where the CPU leaks between them, otherwise on" },
 };
-static_assert(ARRAY_SIZE(guest_keys) <= 32, "struct guest_config counts the keys seen in a 32-bit set");
+static_assert(ARRAY_SIZE(guest_keys) <= 32,
+              "struct guest_config counts the keys seen in a 32-bit set");
 
 /* ---- what the keys are, for people ---- */
 
-static const struct { set_fn *set; const char *values; } syntaxes[] = {
-    { set_path, "FILE" }, { set_text, "TEXT" }, { set_bool, "yes|no" }, { set_memory, "SIZE" }, { set_limit, "SIZE" },
-    { set_cpus, "LIST, such as 0,2-3" }, { add_module, "FILE [ARGUMENTS]" }, { add_disk, "FILE[,ro]" },
+static const struct {
+    set_fn *set;
+    const char *values;
+} syntaxes[] = {
+    { set_path, "FILE" },
+    { set_text, "TEXT" },
+    { set_bool, "yes|no" },
+    { set_memory, "SIZE" },
+    { set_limit, "SIZE" },
+    { set_cpus, "LIST, such as 0,2-3" },
+    { add_module, "FILE [ARGUMENTS]" },
+    { add_disk, "FILE[,ro]" },
 };
 
 static void describe_values(const struct key *k, char *buf, size_t len)
@@ -313,8 +343,11 @@ bool config_key(unsigned i, struct config_key *out)
 
     if (i >= ARRAY_SIZE(host_keys) + ARRAY_SIZE(guest_keys))
         return false;
-    *out = (struct config_key){ .section = host ? "host" : "guest NAME", .name = k->name, .normal = k->normal,
-                                .help = k->help, .repeats = k->repeats };
+    *out = (struct config_key){ .section = host ? "host" : "guest NAME",
+                                .name = k->name,
+                                .normal = k->normal,
+                                .help = k->help,
+                                .repeats = k->repeats };
     describe_values(k, out->values, sizeof out->values);
     return true;
 }
@@ -351,8 +384,16 @@ static void set_key(struct parse *p, const struct key *keys, size_t n, char *bas
 }
 
 static const struct guest_config guest_defaults = {
-    .kind = KIND_AUTO, .isa = ISA_COUNT, .memory = 256 * MIB, .vcpus = 1, .weight = 100,
-    .disk_changes = UINT64_MAX, .rng = true, .autostart = true, .x2apic = true, .pv = true,
+    .kind = KIND_AUTO,
+    .isa = ISA_COUNT,
+    .memory = 256 * MIB,
+    .vcpus = 1,
+    .weight = 100,
+    .disk_changes = UINT64_MAX,
+    .rng = true,
+    .autostart = true,
+    .x2apic = true,
+    .pv = true,
 };
 
 static bool name_ok(const char *s)
@@ -370,7 +411,8 @@ static void add_guest(struct parse *p, const char *name)
 
     for (unsigned i = 0; i < c->nguests; i++) {
         if (strcmp(c->guest[i].name, name) == 0) {
-            complain(p, "[guest %s]: this name was already given in line %u; names must differ", name, c->guest[i].line);
+            complain(p, "[guest %s]: this name was already given in line %u; names must differ",
+                     name, c->guest[i].line);
             return;
         }
     }
@@ -378,7 +420,8 @@ static void add_guest(struct parse *p, const char *name)
         complain(p, "[guest %s]: at most %d guests are accepted", name, MAX_VMS);
         return;
     }
-    more = realloc(c->guest, (c->nguests + 1) * sizeof *more);    /* charge: the configuration is Trivet's own */
+    /* charge: the configuration is Trivet's own */
+    more = realloc(c->guest, (c->nguests + 1) * sizeof *more);
     if (!more) {
         p->no_memory = true;
         return;
@@ -401,7 +444,8 @@ static void begin_section(struct parse *p, const char *section)
     p->passed_over = !p->host;
     if (p->host)
         return;
-    if (strncasecmp(section, "guest", strlen("guest")) != 0 || (*name != ' ' && *name != '\t' && *name)) {
+    if (strncasecmp(section, "guest", strlen("guest")) != 0 ||
+        (*name != ' ' && *name != '\t' && *name)) {
         complain(p, "[%.40s]: no such section; give [host] or [guest NAME]", section);
         return;
     }
@@ -410,7 +454,8 @@ static void begin_section(struct parse *p, const char *section)
     if (name_ok(name))
         add_guest(p, name);
     else
-        complain(p, "[guest %.40s]: a guest's name is 1 to %d of a-z A-Z 0-9 - _ .", name, NAME_LEN - 1);
+        complain(p, "[guest %.40s]: a guest's name is 1 to %d of a-z A-Z 0-9 - _ .", name,
+                 NAME_LEN - 1);
 }
 
 static void set_value(struct parse *p)
@@ -418,7 +463,8 @@ static void set_value(struct parse *p)
     if (p->guest)
         set_key(p, guest_keys, ARRAY_SIZE(guest_keys), (char *)p->guest, &p->guest->keys_seen);
     else if (p->host)
-        set_key(p, host_keys, ARRAY_SIZE(host_keys), (char *)&p->out->host, &p->out->host.keys_seen);
+        set_key(p, host_keys, ARRAY_SIZE(host_keys), (char *)&p->out->host,
+                &p->out->host.keys_seen);
     else if (!p->passed_over)
         complain(p, "this line comes before the first section; begin with [host] or [guest NAME]");
 }
@@ -459,10 +505,13 @@ static int by_line(const void *a, const void *b)
     return (x->line > y->line) - (x->line < y->line);
 }
 
-/* A zero-terminated copy without the byte-order mark. A NUL byte inside would hide the rest: it is named and made a blank. */
+/*
+ * A zero-terminated copy without the byte-order mark. A NUL byte inside would hide the rest: it is
+ * named and made a blank.
+ */
 static char *copy_of(struct parse *p, const char *text, size_t len)
 {
-    char *s = malloc(len + 1);    /* charge: the configuration is Trivet's own */
+    char *s = malloc(len + 1); /* charge: the configuration is Trivet's own */
     size_t from = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 
     if (!s)
@@ -480,14 +529,16 @@ static char *copy_of(struct parse *p, const char *text, size_t len)
     return s;
 }
 
-int config_parse(const char *text, size_t len, const struct config_limits *limits, struct config *out)
+int config_parse(const char *text, size_t len, const struct config_limits *limits,
+                 struct config *out)
 {
     struct parse p = { .limits = limits, .out = out };
     char *copy;
 
     memset(out, 0, sizeof *out);
     out->host.log = LOG_INFO;
-    out->error = calloc(MAX_ERRORS, sizeof *out->error);    /* charge: the configuration is Trivet's own */
+    /* charge: the configuration is Trivet's own */
+    out->error = calloc(MAX_ERRORS, sizeof *out->error);
     copy = out->error ? copy_of(&p, text, len) : NULL;
     if (!copy) {
         config_free(out);

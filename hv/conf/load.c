@@ -22,7 +22,9 @@ void config_limits_now(struct config_limits *limits)
     struct pmm_stats s;
 
     pmm_stats(&s);
-    *limits = (struct config_limits){ .memory_max = align_down(s.total, MIB), .cpus = cpu_count, .file_exists = file_exists };
+    *limits = (struct config_limits){ .memory_max = align_down(s.total, MIB),
+                                      .cpus = cpu_count,
+                                      .file_exists = file_exists };
 }
 
 int config_init(const char *text, size_t len)

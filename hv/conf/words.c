@@ -24,9 +24,13 @@ static int digits(const char **s, uint64_t *out)
 
 int parse_size(const char *s, uint64_t *out)
 {
-    static const struct { const char *name; unsigned shift; } units[] = {
-        { "", 0 },    { "B", 0 },    { "K", 10 },   { "KB", 10 },  { "KiB", 10 }, { "M", 20 },   { "MB", 20 },
-        { "MiB", 20 }, { "G", 30 },   { "GB", 30 },  { "GiB", 30 }, { "T", 40 },   { "TB", 40 },  { "TiB", 40 },
+    static const struct {
+        const char *name;
+        unsigned shift;
+    } units[] = {
+        { "", 0 },     { "B", 0 },   { "K", 10 },   { "KB", 10 },  { "KiB", 10 },
+        { "M", 20 },   { "MB", 20 }, { "MiB", 20 }, { "G", 30 },   { "GB", 30 },
+        { "GiB", 30 }, { "T", 40 },  { "TB", 40 },  { "TiB", 40 },
     };
     uint64_t v;
     int err = digits(&s, &v);
@@ -61,8 +65,11 @@ int parse_number(const char *s, uint64_t lo, uint64_t hi, uint64_t *out)
 
 int parse_bool(const char *s, bool *out)
 {
-    static const struct { const char *word; bool value; } words[] = {
-        { "yes", true }, { "on", true }, { "true", true }, { "1", true },
+    static const struct {
+        const char *word;
+        bool value;
+    } words[] = {
+        { "yes", true }, { "on", true },   { "true", true },   { "1", true },
         { "no", false }, { "off", false }, { "false", false }, { "0", false },
     };
 
@@ -171,7 +178,8 @@ const char *format_size(uint64_t bytes, char *buf, size_t len)
     if (u == 0 || rest * 10 / 1024 == 0 || whole >= 100)
         snprintf(buf, len, "%llu %s", (unsigned long long)whole, unit[u]);
     else
-        snprintf(buf, len, "%llu.%llu %s", (unsigned long long)whole, (unsigned long long)(rest * 10 / 1024), unit[u]);
+        snprintf(buf, len, "%llu.%llu %s", (unsigned long long)whole,
+                 (unsigned long long)(rest * 10 / 1024), unit[u]);
     return buf;
 }
 
@@ -186,17 +194,33 @@ const char *format_ns(uint64_t ns, char *buf, size_t len)
     else if (s < 86400)
         snprintf(buf, len, "%llu:%02llu:%02llu", s / 3600, s / 60 % 60, s % 60);
     else
-        snprintf(buf, len, "%llu d %02llu:%02llu:%02llu", s / 86400, s / 3600 % 24, s / 60 % 60, s % 60);
+        snprintf(buf, len, "%llu d %02llu:%02llu:%02llu", s / 86400, s / 3600 % 24, s / 60 % 60,
+                 s % 60);
     return buf;
 }
 
 const char *error_text(int err)
 {
-    static const struct { int err; const char *text; } texts[] = {
-        { ENOMEM, "not enough memory" }, { ENOENT, "not found" }, { EBUSY, "busy" }, { EINVAL, "not valid" },
-        { ENOSPC, "no room is left" }, { EEXIST, "exists already" }, { ENOTSUP, "not supported" }, { EIO, "input or output failed" },
-        { EFAULT, "a bad address" }, { ERANGE, "out of range" }, { EPROTO, "a broken protocol" }, { ENOEXEC, "not a kernel that Trivet knows" },
-        { E2BIG, "too large" }, { EAGAIN, "not now" }, { ENODEV, "no such device" }, { ETIMEDOUT, "no answer in time" },
+    static const struct {
+        int err;
+        const char *text;
+    } texts[] = {
+        { ENOMEM, "not enough memory" },
+        { ENOENT, "not found" },
+        { EBUSY, "busy" },
+        { EINVAL, "not valid" },
+        { ENOSPC, "no room is left" },
+        { EEXIST, "exists already" },
+        { ENOTSUP, "not supported" },
+        { EIO, "input or output failed" },
+        { EFAULT, "a bad address" },
+        { ERANGE, "out of range" },
+        { EPROTO, "a broken protocol" },
+        { ENOEXEC, "not a kernel that Trivet knows" },
+        { E2BIG, "too large" },
+        { EAGAIN, "not now" },
+        { ENODEV, "no such device" },
+        { ETIMEDOUT, "no answer in time" },
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The console mux. Each console keeps its output in a ring; each line of the host (serial port, framebuffer) has a place in the
- * ring of the console it shows and is pumped from there as it has room. Input goes to the console shown.
+ * The console mux. Each console keeps its output in a ring; each line of the host (serial port,
+ * framebuffer) has a place in the ring of the console it shows and is pumped from there as it has
+ * room. Input goes to the console shown.
  */
 #include <hv/config.h>
 #include <hv/console.h>
@@ -22,22 +23,25 @@
 #define CTRL_C 0x03
 #define CTRL_BRACKET 0x1d
 
-struct listener { struct event *ready; unsigned priority; };
+struct listener {
+    struct event *ready;
+    unsigned priority;
+};
 struct console {
     char name[NAME_LEN];
     char out[RING];
-    uint64_t head;              /* bytes ever written */
+    uint64_t head; /* bytes ever written */
     char in[INPUT];
-    uint32_t in_head, in_tail;  /* free-running */
+    uint32_t in_head, in_tail; /* free-running */
     uint64_t in_dropped;
     struct listener listener[LISTENERS];
 };
 struct line {
     const struct host_console *host;
-    uint64_t pos;               /* next byte of the shown console's ring */
-    uint64_t shell_pos;         /* where the shell's output stood when a guest was attached */
+    uint64_t pos;       /* next byte of the shown console's ring */
+    uint64_t shell_pos; /* where the shell's output stood when a guest was attached */
     uint64_t dropped;
-    char notice[512];           /* shown before the ring goes on */
+    char notice[512]; /* shown before the ring goes on */
     uint32_t notice_len, notice_pos;
 };
 
@@ -70,8 +74,10 @@ static void catch_up(struct line *l)
     l->pos += lost;
     l->dropped += lost;
     l->notice_pos = 0;
-    l->notice_len = (uint32_t)snprintf(l->notice, sizeof l->notice, "\r\n[Trivet: the line was too slow, %llu bytes are not shown]\r\n",
-                                       (unsigned long long)lost);
+    l->notice_len =
+        (uint32_t)snprintf(l->notice, sizeof l->notice,
+                           "\r\n[Trivet: the line was too slow, %llu bytes are not shown]\r\n",
+                           (unsigned long long)lost);
 }
 
 static void pump_line(struct line *l)
@@ -130,10 +136,7 @@ static void pump_now(struct event *ev)
     spin_unlock(&lock);
 }
 
-void host_console_tx_ready(void)
-{
-    event_post(&pump_event);
-}
+void host_console_tx_ready(void) { event_post(&pump_event); }
 
 /* What is left goes out polled: the machine is about to end. */
 void console_drain(void)
@@ -205,17 +208,23 @@ void console_attach(struct console *c, bool replay)
 }
 
 /*
- * What a guest may have left the operator's terminal in, undone (ECMA-48; xterm's control sequences). CAN and ST first: they end a sequence or
- * a string that has begun, which would swallow the rest.
+ * What a guest may have left the operator's terminal in, undone (ECMA-48; xterm's control
+ * sequences). CAN and ST first: they end a sequence or a string that has begun, which would swallow
+ * the rest.
  */
-const char console_undo[] =
-    "\030\033\\"                                                      /* CAN, ST */
-    "\033[?9l\033[?1000l\033[?1001l\033[?1002l\033[?1003l"           /* mouse reports */
-    "\033[?1004l\033[?1005l\033[?1006l\033[?1015l\033[?1016l"        /* focus reports, and the forms of mouse reports */
-    "\033[?2004l\033[4l\033[20l\033[?5l\033[?6l\033[?66l"            /* bracketed paste, insert, new line, reverse, origin, keypad */
-    "\033(B\033)B\033*B\033+B\017"                                   /* no line drawing: G0 to G3 are ASCII, and G0 is in use */
-    "\033[>4;0m\033[<u\033[?1049l"                                   /* other forms of keys, alternate screen */
-    "\033[r\033[?69l\033[0m\033[0 q\033[?25h\033[?7h\033[?1l\033>";     /* region, margins, attributes, cursor, wrap, cursor keys */
+const char console_undo[] = "\030\033\\" /* CAN, ST */
+                            /* mouse reports */
+                            "\033[?9l\033[?1000l\033[?1001l\033[?1002l\033[?1003l"
+                            /* focus reports, and the forms of mouse reports */
+                            "\033[?1004l\033[?1005l\033[?1006l\033[?1015l\033[?1016l"
+                            /* bracketed paste, insert, new line, reverse, origin, keypad */
+                            "\033[?2004l\033[4l\033[20l\033[?5l\033[?6l\033[?66l"
+                            /* no line drawing: G0 to G3 are ASCII, and G0 is in use */
+                            "\033(B\033)B\033*B\033+B\017"
+                            /* other forms of keys, alternate screen */
+                            "\033[>4;0m\033[<u\033[?1049l"
+                            /* region, margins, attributes, cursor, wrap, cursor keys */
+                            "\033[r\033[?69l\033[0m\033[0 q\033[?25h\033[?7h\033[?1l\033>";
 
 static void detach(void)
 {
@@ -231,10 +240,7 @@ static void detach(void)
     reader->redraw();
 }
 
-bool console_is_shown(const struct console *c)
-{
-    return c == shown;
-}
+bool console_is_shown(const struct console *c) { return c == shown; }
 
 /* ---- input ---- */
 
@@ -303,7 +309,7 @@ static void to_guest(struct console *c, char ch)
     else
         c->in_dropped++;
     if (ready)
-        event_post(ready);         /* under the lock: after console_unlisten() nobody posts it */
+        event_post(ready); /* under the lock: after console_unlisten() nobody posts it */
     spin_unlock(&lock);
 }
 
@@ -374,10 +380,7 @@ static void typed_now(struct event *ev)
     event_post(ev);
 }
 
-void console_input_resume(void)
-{
-    event_post(&typed_event);
-}
+void console_input_resume(void) { event_post(&typed_event); }
 
 void host_console_rx(const char *s, size_t len)
 {
@@ -396,7 +399,7 @@ void host_console_rx(const char *s, size_t len)
 
 int console_create(const char *name, struct console **out)
 {
-    struct console *c = calloc(1, sizeof *c);    /* charge: by the caller */
+    struct console *c = calloc(1, sizeof *c); /* charge: by the caller */
 
     if (!c)
         return -ENOMEM;

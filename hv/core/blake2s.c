@@ -21,13 +21,11 @@ static const uint8_t sigma[10][16] = {
     { 10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0 },
 };
 
-static uint32_t rotr(uint32_t v, unsigned n)
-{
-    return v >> n | v << (32 - n);
-}
+static uint32_t rotr(uint32_t v, unsigned n) { return v >> n | v << (32 - n); }
 
 /* §3.1 */
-static void mix(uint32_t v[16], unsigned a, unsigned b, unsigned c, unsigned d, uint32_t x, uint32_t y)
+static void mix(uint32_t v[16], unsigned a, unsigned b, unsigned c, unsigned d, uint32_t x,
+                uint32_t y)
 {
     v[a] += v[b] + x;
     v[d] = rotr(v[d] ^ v[a], 16);
@@ -44,7 +42,7 @@ static void compress(struct blake2s *s, bool last)
 {
     uint32_t v[16], m[16];
 
-    memcpy(m, s->block, sizeof m);      /* every machine that we run on is little-endian */
+    memcpy(m, s->block, sizeof m); /* every machine that we run on is little-endian */
     memcpy(v, s->h, sizeof s->h);
     memcpy(v + 8, iv, sizeof iv);
     v[12] ^= (uint32_t)s->len;

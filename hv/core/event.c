@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* event.c: posted events, timed events, and their cancelling. Posting takes no lock; the timer heap and the list of events about to run do. */
+/*
+ * event.c: posted events, timed events, and their cancelling. Posting takes no lock; the timer heap
+ * and the list of events about to run do.
+ */
 #include <arch/cpu.h>
 #include <arch/timer.h>
 #include <hv/event.h>
@@ -10,19 +13,18 @@
 
 #define POSTED 1u
 #define DEAD 4u
-static_assert(EVENT_POISON & DEAD && EVENT_POISON != DEAD, "freed memory differs from a dead event");
+static_assert(EVENT_POISON & DEAD && EVENT_POISON != DEAD,
+              "freed memory differs from a dead event");
 #define RUN_BUDGET_NS 2000000ull /* after this long in events, guests get their turn */
 #define OFF_PER_ROUND 4u         /* of those put off, how many a round looks at */
 
-static struct event_queue *queue_of(const struct event *ev)
-{
-    return &percpus[ev->cpu].events;
-}
+static struct event_queue *queue_of(const struct event *ev) { return &percpus[ev->cpu].events; }
 
 int event_cpu_init(void)
 {
     struct event_queue *q = &this_cpu()->events;
-    struct event **timers = malloc(EVENT_TIMERS_MAX * sizeof(*timers));    /* charge: Trivet's own */
+    /* charge: Trivet's own */
+    struct event **timers = malloc(EVENT_TIMERS_MAX * sizeof(*timers));
 
     if (!timers)
         return -ENOMEM;
@@ -73,7 +75,8 @@ void event_post(struct event *ev)
     struct event *head = __atomic_load_n(&q->posted, __ATOMIC_RELAXED);
     do
         ev->next = head;
-    while (!__atomic_compare_exchange_n(&q->posted, &head, ev, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+    while (!__atomic_compare_exchange_n(&q->posted, &head, ev, true, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED));
     struct percpu *me = this_cpu();
     /* From an event of this CPU: the loop looks again by itself. */
     if (ev->cpu != me->id || !me->events.running)
@@ -223,15 +226,9 @@ static struct event *take_first(struct event_queue *q)
     return ev;
 }
 
-bool event_more(void)
-{
-    return event_more_in(&this_cpu()->events);
-}
+bool event_more(void) { return event_more_in(&this_cpu()->events); }
 
-bool event_waits(void)
-{
-    return event_waits_in(&this_cpu()->events);
-}
+bool event_waits(void) { return event_waits_in(&this_cpu()->events); }
 
 /* It counts as posted meanwhile: who posts it has nothing to add. */
 void event_put_off(struct event *ev)
@@ -243,7 +240,7 @@ void event_put_off(struct event *ev)
     if (was & DEAD)
         on_dead(ev, "put off");
     if (was & (POSTED | DEAD))
-        return;                    /* posted meanwhile: it runs sooner */
+        return; /* posted meanwhile: it runs sooner */
     spin_lock(&q->lock);
     ev->next = NULL;
     __atomic_store_n(q->off_tail, ev, __ATOMIC_RELAXED);
@@ -299,7 +296,8 @@ bool event_run(void)
         lock_assert_none();
         ran = true;
         now = time_ns();
-        if (__builtin_expect(now - from > this_cpu()->stretches.longest_ns || now - from > STRETCH_LONG_NS, 0))
+        if (__builtin_expect(
+                now - from > this_cpu()->stretches.longest_ns || now - from > STRETCH_LONG_NS, 0))
             stretch_event(fn, now - from);
     }
     return ran;
@@ -415,7 +413,9 @@ void event_arm(uint64_t limit)
     struct event_queue *q = &this_cpu()->events;
     uint64_t want = min_u64(event_next(), limit);
 
-    /* One that fires too early costs one interrupt now and then; moving it costs a write each time. */
+    /*
+     * One that fires too early costs one interrupt now and then; moving it costs a write each time.
+     */
     if (want == UINT64_MAX || (q->armed && q->armed <= want))
         return;
     q->armed = want;

@@ -20,13 +20,16 @@ int files_init(const struct boot_info *bi)
         const struct boot_file *f = &bi->files[i];
 
         if (f->status == BOOT_FILE_OK)
-            log_info("file %.*s: %llu KiB, read in %llu ms", BOOT_NAME_MAX, f->name, (unsigned long long)((f->size + 1023) / KIB),
+            log_info("file %.*s: %llu KiB, read in %llu ms", BOOT_NAME_MAX, f->name,
+                     (unsigned long long)((f->size + 1023) / KIB),
                      (unsigned long long)(time_cycles_to_ns(f->cycles) / 1000000));
         else
-            log_warn("file %.*s %s", BOOT_NAME_MAX, f->name, f->status < ARRAY_SIZE(why) ? why[f->status] : "is missing");
+            log_warn("file %.*s %s", BOOT_NAME_MAX, f->name,
+                     f->status < ARRAY_SIZE(why) ? why[f->status] : "is missing");
     }
     if (bi->files_dropped)
-        log_warn("trivet.conf names %u files more than the %u that can be loaded", bi->files_dropped, BOOT_FILES_MAX);
+        log_warn("trivet.conf names %u files more than the %u that can be loaded",
+                 bi->files_dropped, BOOT_FILES_MAX);
     info = bi;
     return 0;
 }
@@ -38,10 +41,7 @@ static char fold(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-static const char *skip_slash(const char *p)
-{
-    return fold(*p) == '/' ? p + 1 : p;
-}
+static const char *skip_slash(const char *p) { return fold(*p) == '/' ? p + 1 : p; }
 
 static bool same(const char *name, const char *path)
 {

@@ -12,7 +12,10 @@ void spin_init(struct spinlock *l, enum lock_level level)
     *l = (struct spinlock)SPINLOCK_INIT(level);
 }
 
-/* A lock of the same level counts as out of order too: two CPUs could take two such locks crosswise. */
+/*
+ * A lock of the same level counts as out of order too: two CPUs could take two such locks
+ * crosswise.
+ */
 static void check_order(const struct spinlock *l)
 {
     uint32_t held = this_cpu()->locks_held;
@@ -75,7 +78,8 @@ bool spin_trylock(struct spinlock *l)
         return true;
     if (DEBUG_LOCKS)
         check_order(l);
-    if (!__atomic_compare_exchange_n(&l->next, &next, (uint16_t)(owner + 1), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    if (!__atomic_compare_exchange_n(&l->next, &next, (uint16_t)(owner + 1), false,
+                                     __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
         return false;
     if (DEBUG_LOCKS)
         note_taken(l);
@@ -88,7 +92,4 @@ void lock_assert_none(void)
         panic("a lock is still held: levels %#x", this_cpu()->locks_held);
 }
 
-void locks_bypass(void)
-{
-    bypassed = true;
-}
+void locks_bypass(void) { bypassed = true; }

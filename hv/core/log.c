@@ -14,20 +14,24 @@
 #define BURST 20
 #define REFILL_NS 500000000ull
 
-struct line { uint64_t ns; uint8_t level; char text[LINE_LEN]; };
+struct line {
+    uint64_t ns;
+    uint8_t level;
+    char text[LINE_LEN];
+};
 
 static struct line ring[LINES];
-static uint64_t next_seq;          /* of the line to be written next; ring[seq % LINES] */
+static uint64_t next_seq; /* of the line to be written next; ring[seq % LINES] */
 static enum log_level console_level = LOG_INFO;
 static void (*sink)(const char *, size_t);
 static struct spinlock lock = SPINLOCK_INIT(LOCK_LOG);
 
-void log_set_console_level(enum log_level max)
-{
-    console_level = max;
-}
+void log_set_console_level(enum log_level max) { console_level = max; }
 
-/* Control characters and bytes that are no ASCII become \xNN: a guest's text must not steer the terminal. */
+/*
+ * Control characters and bytes that are no ASCII become \xNN: a guest's text must not steer the
+ * terminal.
+ */
 static void escape(char *dst, size_t len, const char *src)
 {
     static const char hex[] = "0123456789abcdef";
@@ -126,7 +130,10 @@ void hv_log(enum log_level level, const char *fmt, ...)
 
 /* ---- from an NMI: the log's lock may be held by the very code that it interrupted ---- */
 
-static struct { const char *text; uint32_t cpu, count; } note;
+static struct {
+    const char *text;
+    uint32_t cpu, count;
+} note;
 
 void log_from_nmi(const char *text)
 {
@@ -143,7 +150,8 @@ void log_notes(void)
         return;
     n = __atomic_exchange_n(&note.count, 0, __ATOMIC_ACQUIRE);
     if (n)
-        hv_log(LOG_WARN, "NMI on CPU %u: %s%s", note.cpu, note.text, n > 1 ? " (more than once)" : "");
+        hv_log(LOG_WARN, "NMI on CPU %u: %s%s", note.cpu, note.text,
+               n > 1 ? " (more than once)" : "");
 }
 
 /* A token of the bucket. *dropped: how many lines were swallowed since the last that passed. */
@@ -182,8 +190,9 @@ void vm_log(struct vm *vm, enum log_level level, const char *fmt, ...)
     if (!take_token(&vm->log_bucket[level == LOG_DEBUG], &dropped))
         return;
     if (dropped)
-        hv_log(level == LOG_DEBUG ? LOG_DEBUG : LOG_WARN, "%s: %llu %slines about this guest were dropped", name,
-               (unsigned long long)dropped, level == LOG_DEBUG ? "debug " : "");
+        hv_log(level == LOG_DEBUG ? LOG_DEBUG : LOG_WARN,
+               "%s: %llu %slines about this guest were dropped", name, (unsigned long long)dropped,
+               level == LOG_DEBUG ? "debug " : "");
     int n = snprintf(text, sizeof(text), "%s: ", name);
     va_start(ap, fmt);
     vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* mitigations.c: what arch decided about attacks by speculation, kept for the shell and told in the log. */
+/*
+ * mitigations.c: what arch decided about attacks by speculation, kept for the shell and told in the
+ * log.
+ */
 #include <hv/lock.h>
 #include <hv/log.h>
 #include <hv/mitigations.h>
@@ -8,29 +11,37 @@
 #include <string.h>
 
 static const char *const names[MIT_COUNT] = {
-    [MIT_GATHER_DATA_SAMPLING] = "gather_data_sampling", [MIT_INDIRECT_TARGET_SELECTION] = "indirect_target_selection",
-    [MIT_ITLB_MULTIHIT] = "itlb_multihit", [MIT_L1TF] = "l1tf", [MIT_MDS] = "mds", [MIT_MELTDOWN] = "meltdown",
-    [MIT_MMIO_STALE_DATA] = "mmio_stale_data", [MIT_REG_FILE_DATA_SAMPLING] = "reg_file_data_sampling", [MIT_RETBLEED] = "retbleed",
-    [MIT_SPEC_RSTACK_OVERFLOW] = "spec_rstack_overflow", [MIT_SPEC_STORE_BYPASS] = "spec_store_bypass", [MIT_SPECTRE_V1] = "spectre_v1",
-    [MIT_SPECTRE_V2] = "spectre_v2", [MIT_SRBDS] = "srbds", [MIT_TSA] = "tsa", [MIT_TSX_ASYNC_ABORT] = "tsx_async_abort",
+    [MIT_GATHER_DATA_SAMPLING] = "gather_data_sampling",
+    [MIT_INDIRECT_TARGET_SELECTION] = "indirect_target_selection",
+    [MIT_ITLB_MULTIHIT] = "itlb_multihit",
+    [MIT_L1TF] = "l1tf",
+    [MIT_MDS] = "mds",
+    [MIT_MELTDOWN] = "meltdown",
+    [MIT_MMIO_STALE_DATA] = "mmio_stale_data",
+    [MIT_REG_FILE_DATA_SAMPLING] = "reg_file_data_sampling",
+    [MIT_RETBLEED] = "retbleed",
+    [MIT_SPEC_RSTACK_OVERFLOW] = "spec_rstack_overflow",
+    [MIT_SPEC_STORE_BYPASS] = "spec_store_bypass",
+    [MIT_SPECTRE_V1] = "spectre_v1",
+    [MIT_SPECTRE_V2] = "spectre_v2",
+    [MIT_SRBDS] = "srbds",
+    [MIT_TSA] = "tsa",
+    [MIT_TSX_ASYNC_ABORT] = "tsx_async_abort",
     [MIT_VMSCAPE] = "vmscape",
 };
 static const char *const words[] = {
-    [MIT_UNKNOWN] = "Unknown", [MIT_NOT_AFFECTED] = "Not affected", [MIT_MITIGATED] = "Mitigation", [MIT_VULNERABLE] = "Vulnerable",
+    [MIT_UNKNOWN] = "Unknown",
+    [MIT_NOT_AFFECTED] = "Not affected",
+    [MIT_MITIGATED] = "Mitigation",
+    [MIT_VULNERABLE] = "Vulnerable",
 };
 
 static struct spinlock lock = SPINLOCK_INIT(LOCK_DRIVER);
 static struct mitigation_report current;
 
-const char *mitigation_name(enum mitigation_class c)
-{
-    return names[c];
-}
+const char *mitigation_name(enum mitigation_class c) { return names[c]; }
 
-const struct mitigation_report *mitigations_get(void)
-{
-    return &current;
-}
+const struct mitigation_report *mitigations_get(void) { return &current; }
 
 void mitigation_say(struct mitigation *m, enum mitigation_state state, const char *detail, ...)
 {

@@ -7,22 +7,27 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* The table that hv/core/symbols.awk makes: offsets from __text_start, sorted, and where each name begins. */
+/*
+ * The table that hv/core/symbols.awk makes: offsets from __text_start, sorted, and where each name
+ * begins.
+ */
 extern const char __text_start[], __text_end[];
 extern const uint32_t symbol_count, symbol_offsets[], symbol_names[];
 extern const char symbol_strings[];
 
 #define FRAMES_MAX 32
-#define FRAME_REACH (64 * KIB)     /* a frame further away than this is no frame of the same stack */
+/* a frame further away than this is no frame of the same stack */
+#define FRAME_REACH (64 * KIB)
 
-static uint32_t panics;            /* how many times panic() was entered, by whichever CPU */
-static panic_writer *writer;       /* NULL: nobody can be told */
+static uint32_t panics;      /* how many times panic() was entered, by whichever CPU */
+static panic_writer *writer; /* NULL: nobody can be told */
 
 bool symbol_lookup(uint64_t addr, const char **name, uint64_t *offset)
 {
     uint64_t base = (uint64_t)(uintptr_t)__text_start, lo = 0, hi = symbol_count;
 
-    if (!symbol_count || addr < base || addr >= (uint64_t)(uintptr_t)__text_end || addr - base < symbol_offsets[0])
+    if (!symbol_count || addr < base || addr >= (uint64_t)(uintptr_t)__text_end ||
+        addr - base < symbol_offsets[0])
         return false;
     while (hi - lo > 1) {
         uint64_t mid = (lo + hi) / 2;
@@ -37,10 +42,7 @@ bool symbol_lookup(uint64_t addr, const char **name, uint64_t *offset)
     return true;
 }
 
-void panic_set_writer(panic_writer *w)
-{
-    writer = w;
-}
+void panic_set_writer(panic_writer *w) { writer = w; }
 
 static void write(const char *s, size_t len)
 {
@@ -72,12 +74,16 @@ static void say_frame(unsigned i, uint64_t pc)
     uint64_t offset;
 
     if (symbol_lookup(pc, &name, &offset))
-        say("  %2u %016llx %s+%#llx\n", i, (unsigned long long)pc, name, (unsigned long long)offset);
+        say("  %2u %016llx %s+%#llx\n", i, (unsigned long long)pc, name,
+            (unsigned long long)offset);
     else
         say("  %2u %016llx\n", i, (unsigned long long)pc);
 }
 
-/* A frame is two words: the caller's frame and the return address (all our ISAs, with -fno-omit-frame-pointer). */
+/*
+ * A frame is two words: the caller's frame and the return address (all our ISAs, with
+ * -fno-omit-frame-pointer).
+ */
 void backtrace_print(uint64_t pc, uint64_t fp)
 {
     uint64_t text = (uint64_t)(uintptr_t)__text_start, text_end = (uint64_t)(uintptr_t)__text_end;
@@ -130,5 +136,6 @@ _Noreturn void panic(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    panic_at((uint64_t)(uintptr_t)__builtin_return_address(0), *(const uint64_t *)__builtin_frame_address(0), NULL, "%s", text);
+    panic_at((uint64_t)(uintptr_t)__builtin_return_address(0),
+             *(const uint64_t *)__builtin_frame_address(0), NULL, "%s", text);
 }

@@ -7,9 +7,10 @@ struct percpu percpus[MAX_CPUS];
 uint32_t cpu_count = 1;
 
 /*
- * The target looks at `wake` after it has written `where` and before it sleeps or enters a guest, with interrupts
- * disabled; we write `wake` before we read `where`. So either it sees our work, or the interrupt ends its sleep or its guest.
- * When `wake` was set already, whoever set it has sent the interrupt or is about to.
+ * The target looks at `wake` after it has written `where` and before it sleeps or enters a guest,
+ * with interrupts disabled; we write `wake` before we read `where`. So either it sees our work, or
+ * the interrupt ends its sleep or its guest. When `wake` was set already, whoever set it has sent
+ * the interrupt or is about to.
  */
 void cpu_kick(uint32_t cpu)
 {

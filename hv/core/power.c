@@ -3,12 +3,6 @@
 #include <arch/cpu.h>
 #include <hv/power.h>
 
-_Noreturn void hv_reboot(void)
-{
-    arch_reboot();
-}
+_Noreturn void hv_reboot(void) { arch_reboot(); }
 
-_Noreturn void hv_poweroff(void)
-{
-    arch_poweroff();
-}
+_Noreturn void hv_poweroff(void) { arch_poweroff(); }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* random.c: the pool (BLAKE2s over all that was gathered) and the streams that it keys (ChaCha20 with fast key erasure). */
+/*
+ * random.c: the pool (BLAKE2s over all that was gathered) and the streams that it keys (ChaCha20
+ * with fast key erasure).
+ */
 #include <arch/cpu.h>
 #include "boot/boot_info.h"
 #include <hv/blake2s.h>
@@ -15,34 +18,37 @@ enum source { BOOT_SERVICES, GENERATOR, INTERRUPTS, OTHER };
 
 static struct {
     struct spinlock lock;
-    uint8_t state[BLAKE2S_LEN];        /* a digest of everything that was added */
-    uint32_t bits;                     /* counted, at most RANDOM_BITS */
-    bool ready;                        /* bits was RANDOM_BITS once; atomic */
+    uint8_t state[BLAKE2S_LEN]; /* a digest of everything that was added */
+    uint32_t bits;              /* counted, at most RANDOM_BITS */
+    bool ready;                 /* bits was RANDOM_BITS once; atomic */
 } pool = { .lock = SPINLOCK_INIT(LOCK_LOG) };
 
 static struct {
-    uint64_t last, delta, delta2;      /* cycles: time of the last interrupt, and differences of first and second order */
-    uint32_t count;                    /* those that count for IRQS_PER_BIT-ths of a bit */
-    uint64_t gathered[4];              /* times that wait to be added */
+    /* cycles: time of the last interrupt, and differences of first and second order */
+    uint64_t last, delta, delta2;
+    uint32_t count;       /* those that count for IRQS_PER_BIT-ths of a bit */
+    uint64_t gathered[4]; /* times that wait to be added */
     uint32_t n;
 } irqs;
 static struct spinlock irqs_lock = SPINLOCK_INIT(LOCK_RANDOM);
 
-static const char *generator;          /* the CPU's or the firmware's, in words; NULL: none has answered */
-static uint32_t boot_bytes;            /* from the boot program */
+/* the CPU's or the firmware's, in words; NULL: none has answered */
+static const char *generator;
+static uint32_t boot_bytes; /* from the boot program */
 struct random_stream random_own = { .lock = SPINLOCK_INIT(LOCK_RANDOM) };
 
-static uint32_t rotl(uint32_t v, unsigned n)
-{
-    return v << n | v >> (32 - n);
-}
+static uint32_t rotl(uint32_t v, unsigned n) { return v << n | v >> (32 - n); }
 
 static void quarter(uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d)
 {
-    *a += *b; *d = rotl(*d ^ *a, 16);
-    *c += *d; *b = rotl(*b ^ *c, 12);
-    *a += *b; *d = rotl(*d ^ *a, 8);
-    *c += *d; *b = rotl(*b ^ *c, 7);
+    *a += *b;
+    *d = rotl(*d ^ *a, 16);
+    *c += *d;
+    *b = rotl(*b ^ *c, 12);
+    *a += *b;
+    *d = rotl(*d ^ *a, 8);
+    *c += *d;
+    *b = rotl(*b ^ *c, 7);
 }
 
 static uint32_t le32(const uint8_t *p)
@@ -51,7 +57,8 @@ static uint32_t le32(const uint8_t *p)
 }
 
 /* RFC 8439 §2.3 */
-void chacha20_block(const uint8_t key[32], uint32_t counter, const uint8_t nonce[12], uint8_t out[64])
+void chacha20_block(const uint8_t key[32], uint32_t counter, const uint8_t nonce[12],
+                    uint8_t out[64])
 {
     uint32_t s[16] = { 0x61707865, 0x3320646e, 0x79622d32, 0x6b206574 }, x[16];
 
@@ -75,7 +82,10 @@ void chacha20_block(const uint8_t key[32], uint32_t counter, const uint8_t nonce
 
 /* ---- the pool ---- */
 
-/* digest = BLAKE2s(what || state || data); the two uses of a state, to go on and to key a stream, differ in `what`. */
+/*
+ * digest = BLAKE2s(what || state || data); the two uses of a state, to go on and to key a stream,
+ * differ in `what`.
+ */
 static void digest(uint8_t out[BLAKE2S_LEN], char what, const void *data, size_t bytes)
 {
     struct blake2s s;
@@ -97,10 +107,7 @@ void random_add(const void *data, size_t bytes, uint32_t bits)
     spin_unlock(&pool.lock);
 }
 
-bool random_ready(void)
-{
-    return __atomic_load_n(&pool.ready, __ATOMIC_ACQUIRE);
-}
+bool random_ready(void) { return __atomic_load_n(&pool.ready, __ATOMIC_ACQUIRE); }
 
 /* A key for a stream, which no other will get, and the pool cannot tell afterwards. */
 static void new_key(uint8_t key[KEY_LEN])
@@ -113,7 +120,10 @@ static void new_key(uint8_t key[KEY_LEN])
     spin_unlock(&pool.lock);
 }
 
-/* Asks the CPU's or the firmware's generator. A word that is the same as the one before is not counted: a broken one repeats itself. */
+/*
+ * Asks the CPU's or the firmware's generator. A word that is the same as the one before is not
+ * counted: a broken one repeats itself.
+ */
 static void ask_generator(void)
 {
     uint64_t word[FROM_FIRMWARE] = { 0 };
@@ -139,22 +149,24 @@ int random_start(void)
     if (!generator)
         ask_generator();
     if (random_ready())
-        log_info("random numbers: seeded by %s%s%s", boot_bytes ? "the firmware (EFI_RNG_PROTOCOL)" : "",
+        log_info("random numbers: seeded by %s%s%s",
+                 boot_bytes ? "the firmware (EFI_RNG_PROTOCOL)" : "",
                  boot_bytes && generator ? " and " : "", generator ? generator : "");
     else
-        log_warn("random numbers: not seeded: neither the CPU nor the firmware has a generator; guests get none "
+        log_warn("random numbers: not seeded: neither the CPU nor the firmware has a generator; "
+                 "guests get none "
                  "until enough interrupt times are collected");
     return 0;
 }
 
 /* ---- when devices interrupt ---- */
 
-static uint64_t apart(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : b - a;
-}
+static uint64_t apart(uint64_t a, uint64_t b) { return a > b ? a - b : b - a; }
 
-/* Does its time follow from those before? Regular ones have differences that hardly change (in cycles: noise of a dozen is no surprise). */
+/*
+ * Does its time follow from those before? Regular ones have differences that hardly change (in
+ * cycles: noise of a dozen is no surprise).
+ */
 static bool surprising(uint64_t cycles)
 {
     enum { NOISE = 64 };
@@ -189,7 +201,8 @@ void random_interrupt(uint64_t cycles)
     before = random_ready();
     random_add(data, sizeof data, bits);
     if (!before && random_ready())
-        log_info("random numbers: seeded from interrupt times; guests that start from now on get them");
+        log_info(
+            "random numbers: seeded from interrupt times; guests that start from now on get them");
 }
 
 /* ---- streams ---- */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* stretch.c: see <hv/stretch.h>. A line in the log at level debug, at most each TELL_NS on each CPU, names the last one. */
+/*
+ * stretch.c: see <hv/stretch.h>. A line in the log at level debug, at most each TELL_NS on each
+ * CPU, names the last one.
+ */
 #include <hv/log.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
@@ -35,11 +38,13 @@ void stretch_event(void (*fn)(struct event *), uint64_t ns)
         return;
     if (!symbol_lookup((uint64_t)(uintptr_t)fn, &name, &off))
         name = "?";
-    log_debug("CPU %u: event %s took %llu us without a break", this_cpu()->id, name, (unsigned long long)(ns / 1000));
+    log_debug("CPU %u: event %s took %llu us without a break", this_cpu()->id, name,
+              (unsigned long long)(ns / 1000));
 }
 
 void stretch_exit(const char *guest, const char *reason, uint64_t ns)
 {
     if (note(ns))
-        log_debug("CPU %u: %s: an exit (%s) took %llu us without a break", this_cpu()->id, guest, reason, (unsigned long long)(ns / 1000));
+        log_debug("CPU %u: %s: an exit (%s) took %llu us without a break", this_cpu()->id, guest,
+                  reason, (unsigned long long)(ns / 1000));
 }

@@ -12,16 +12,14 @@
 static struct acpi_info info;
 static uint64_t rsdp;
 
-static const void *map(hpa_t phys, uint64_t len)
-{
-    return mmu_map_firmware(phys, len);
-}
+static const void *map(hpa_t phys, uint64_t len) { return mmu_map_firmware(phys, len); }
 
 int acpi_init(const struct boot_info *bi)
 {
     rsdp = bi->rsdp;
     if (!acpi_parse(&info, rsdp, map)) {
-        if (bi->fdt)                    /* an ARM64 machine without ACPI: everything is in the device tree */
+        /* an ARM64 machine without ACPI: everything is in the device tree */
+        if (bi->fdt)
             return 0;
         log_warn("no usable ACPI tables: power-off, reset and other CPUs may not work");
         return 0;
@@ -30,19 +28,14 @@ int acpi_init(const struct boot_info *bi)
         log_warn("ACPI: %u tables with a bad length or checksum are ignored", info.nbad);
     if (info.cpus_dropped)
         log_warn("ACPI: %u CPUs beyond the first %u are ignored", info.cpus_dropped, ACPI_CPUS_MAX);
-    log_debug("ACPI: %s %s, %u tables, %u CPUs, %u IOAPICs", info.oem, info.table_oem, info.ntables, info.ncpus, info.nioapics);
+    log_debug("ACPI: %s %s, %u tables, %u CPUs, %u IOAPICs", info.oem, info.table_oem, info.ntables,
+              info.ncpus, info.nioapics);
     return 0;
 }
 
-const struct acpi_info *acpi_info(void)
-{
-    return &info;
-}
+const struct acpi_info *acpi_info(void) { return &info; }
 
-const void *acpi_table(const char *sig, unsigned nth)
-{
-    return acpi_find(rsdp, map, sig, nth);
-}
+const void *acpi_table(const char *sig, unsigned nth) { return acpi_find(rsdp, map, sig, nth); }
 
 static uint32_t reg_read(const struct acpi_gas *g)
 {
@@ -65,8 +58,8 @@ static void reg_write(const struct acpi_gas *g, unsigned size, uint32_t val)
     }
 }
 
-#define SCI_EN  1u
-#define SLP_EN  (1u << 13)
+#define SCI_EN 1u
+#define SLP_EN (1u << 13)
 #define SLP_TYP(t) ((uint32_t)(t) << 10)
 
 /* Section 4.8.3.2.1, and 4.8.3.7 for hardware-reduced machines. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * arm.c: an ARM64 machine from ACPI 6.5: MADT (section 5.2.12.14 to 18), GTDT (5.2.25), FADT (5.2.9.4), MCFG; SPCR (revision 1.10)
- * and DBG2 (revision 1.1) for the console.
+ * arm.c: an ARM64 machine from ACPI 6.5: MADT (section 5.2.12.14 to 18), GTDT (5.2.25), FADT
+ * (5.2.9.4), MCFG; SPCR (revision 1.10) and DBG2 (revision 1.1) for the console.
  */
 #include <hv/platform.h>
 #include <string.h>
@@ -9,14 +9,17 @@
 #include "acpi_private.h"
 
 enum { MADT_GICC = 0xb, MADT_GICD = 0xc, MADT_GICR = 0xe, MADT_ITS = 0xf };
-#define GICC_ENABLED       1u
-#define MPIDR_AFFINITY     0xff00ffffffull
+#define GICC_ENABLED 1u
+#define MPIDR_AFFINITY 0xff00ffffffull
 #define ARM_PSCI_COMPLIANT 1u
-#define ARM_PSCI_USE_HVC   2u
-#define DBG2_SERIAL        0x8000u
-#define IRQ_GIC            8u           /* SPCR interrupt type: GSIV */
+#define ARM_PSCI_USE_HVC 2u
+#define DBG2_SERIAL 0x8000u
+#define IRQ_GIC 8u /* SPCR interrupt type: GSIV */
 
-/* The older and shorter forms of a GICC structure lack the redistributor's address, which then reads as 0. */
+/*
+ * The older and shorter forms of a GICC structure lack the redistributor's address, which then
+ * reads as 0.
+ */
 static void on_gicc(struct platform *out, struct bytes e)
 {
     uint64_t mpidr = acpi_get(e, 68, 8) & MPIDR_AFFINITY;
@@ -30,7 +33,7 @@ static void on_gicc(struct platform *out, struct bytes e)
         out->cpus_dropped++;
         return;
     }
-    if (out->ncpus == 0) {              /* the same for all CPUs on a machine that works */
+    if (out->ncpus == 0) { /* the same for all CPUs on a machine that works */
         out->gic.gicc = acpi_get(e, 32, 8);
         out->gic.gicv = acpi_get(e, 40, 8);
         out->gic.gich = acpi_get(e, 48, 8);
@@ -52,7 +55,8 @@ static void on_gicr(struct platform *out, struct bytes e)
 {
     struct platform_range r = { acpi_get(e, 4, 8), acpi_get(e, 12, 4) };
 
-    if (e.len >= 16 && r.base && r.len && r.base + r.len > r.base && out->gic.ngicr < PLATFORM_GICR_MAX)
+    if (e.len >= 16 && r.base && r.len && r.base + r.len > r.base &&
+        out->gic.ngicr < PLATFORM_GICR_MAX)
         out->gic.gicr[out->gic.ngicr++] = r;
 }
 
@@ -68,10 +72,16 @@ static void on_its(struct platform *out, struct bytes e)
 }
 
 static void (*const on_entry[])(struct platform *, struct bytes) = {
-    [MADT_GICC] = on_gicc, [MADT_GICD] = on_gicd, [MADT_GICR] = on_gicr, [MADT_ITS] = on_its,
+    [MADT_GICC] = on_gicc,
+    [MADT_GICD] = on_gicd,
+    [MADT_GICR] = on_gicr,
+    [MADT_ITS] = on_its,
 };
 
-/* Version 0 means "ask the hardware", which nobody can before the version is known: redistributors tell it. */
+/*
+ * Version 0 means "ask the hardware", which nobody can before the version is known: redistributors
+ * tell it.
+ */
 static void settle_version(struct platform *out)
 {
     uint8_t v = out->gic.version;
@@ -109,22 +119,26 @@ static void parse_fadt(struct platform *out, struct bytes b)
 
 static void parse_mcfg(struct platform *out, struct bytes b)
 {
-    static struct acpi_info info;       /* boot CPU only */
+    static struct acpi_info info; /* boot CPU only */
 
     info.nmcfg = 0;
     acpi_parse_mcfg(&info, b);
     static_assert(ACPI_MCFG_MAX <= PLATFORM_ECAM_MAX, "windows");
     out->necam = info.nmcfg;
     for (uint32_t i = 0; i < info.nmcfg; i++)
-        out->ecam[i] = (struct platform_ecam){ .base = info.mcfg[i].base, .segment = info.mcfg[i].segment,
-                                               .bus_first = info.mcfg[i].bus_first, .bus_last = info.mcfg[i].bus_last };
+        out->ecam[i] = (struct platform_ecam){ .base = info.mcfg[i].base,
+                                               .segment = info.mcfg[i].segment,
+                                               .bus_first = info.mcfg[i].bus_first,
+                                               .bus_last = info.mcfg[i].bus_last };
 }
 
 /* DBG2 table 3 and SPCR use the same numbers. */
 static enum platform_uart uart_kind(uint32_t subtype)
 {
-    static const uint8_t kinds[] = { [0x00] = UART_16550, [0x01] = UART_16550, [0x03] = UART_PL011, [0x0d] = UART_SBSA, [0x0e] = UART_SBSA,
-                                     [0x12] = UART_16550 };
+    static const uint8_t kinds[] = {
+        [0x00] = UART_16550, [0x01] = UART_16550, [0x03] = UART_PL011,
+        [0x0d] = UART_SBSA,  [0x0e] = UART_SBSA,  [0x12] = UART_16550
+    };
 
     return subtype < ARRAY_SIZE(kinds) ? (enum platform_uart)kinds[subtype] : UART_NONE;
 }
@@ -135,7 +149,9 @@ static void set_uart(struct platform *out, uint32_t subtype, struct acpi_gas reg
 
     if (out->uart.kind != UART_NONE || kind == UART_NONE || reg.space != ACPI_MEMORY || !reg.addr)
         return;
-    out->uart = (struct platform_serial){ .kind = kind, .base = reg.addr, .reg_shift = reg.bits == 32 ? 2 : 0 };
+    out->uart = (struct platform_serial){ .kind = kind,
+                                          .base = reg.addr,
+                                          .reg_shift = reg.bits == 32 ? 2 : 0 };
 }
 
 static void parse_spcr(struct platform *out, struct bytes b)
@@ -167,7 +183,8 @@ static const struct {
     char sig[5];
     void (*parse)(struct platform *, struct bytes);
 } parsers[] = {
-    { "APIC", parse_madt }, { "GTDT", parse_gtdt }, { "FACP", parse_fadt }, { "MCFG", parse_mcfg }, { "SPCR", parse_spcr }, { "DBG2", parse_dbg2 },
+    { "APIC", parse_madt }, { "GTDT", parse_gtdt }, { "FACP", parse_fadt },
+    { "MCFG", parse_mcfg }, { "SPCR", parse_spcr }, { "DBG2", parse_dbg2 },
 };
 
 bool acpi_parse_platform(struct platform *out, uint64_t rsdp, acpi_map_fn map)
@@ -178,7 +195,7 @@ bool acpi_parse_platform(struct platform *out, uint64_t rsdp, acpi_map_fn map)
 
         if (h)
             parsers[i].parse(out, acpi_bytes(h));
-        if (i == 0 && !out->ncpus)      /* no MADT, or that of an x86 machine */
+        if (i == 0 && !out->ncpus) /* no MADT, or that of an x86 machine */
             break;
     }
     if (!out->ncpus) {

@@ -13,15 +13,22 @@ struct acpi_header {
 } __attribute__((packed));
 static_assert(sizeof(struct acpi_header) == 36, "ACPI table header");
 
-#define TABLE_MAX (1u << 22)            /* no table is larger; a DSDT is a few hundred KiB at most */
+/* no table is larger; a DSDT is a few hundred KiB at most */
+#define TABLE_MAX (1u << 22)
 
 /* Unaligned little-endian reads within [0, len) of a table; 0 beyond it. */
-struct bytes { const uint8_t *p; uint32_t len; };
+struct bytes {
+    const uint8_t *p;
+    uint32_t len;
+};
 uint64_t acpi_get(struct bytes b, uint32_t off, uint32_t size);
 struct acpi_gas acpi_gas_at(struct bytes b, uint32_t off);
 struct bytes acpi_bytes(const struct acpi_header *);
 
-/* The entries of a MADT from offset 44 on, ACPI 6.5 section 5.2.12: each has its type and its length in the first bytes. False: no more. */
+/*
+ * The entries of a MADT from offset 44 on, ACPI 6.5 section 5.2.12: each has its type and its
+ * length in the first bytes. False: no more.
+ */
 bool acpi_madt_entry(struct bytes table, uint32_t *off, struct bytes *entry);
 
 /* Each takes a table whose length and checksum are good. */
@@ -30,7 +37,10 @@ void acpi_parse_mcfg(struct acpi_info *, struct bytes);
 void acpi_parse_spcr(struct acpi_info *, struct bytes);
 void acpi_parse_hpet(struct acpi_info *, struct bytes);
 void acpi_parse_fadt(struct acpi_info *, struct bytes, uint64_t *dsdt);
-void acpi_parse_aml(struct acpi_info *, struct bytes);   /* DSDT or SSDT: the _S5_ package */
+void acpi_parse_aml(struct acpi_info *, struct bytes); /* DSDT or SSDT: the _S5_ package */
 
-/* acpi_tables.c: a table at a physical address, mapped and verified; NULL (and *bad counted) if it is not good. */
+/*
+ * acpi_tables.c: a table at a physical address, mapped and verified; NULL (and *bad counted) if it
+ * is not good.
+ */
 const struct acpi_header *acpi_map_table(uint64_t phys, acpi_map_fn map, uint32_t *bad);

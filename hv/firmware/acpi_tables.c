@@ -5,7 +5,7 @@
 
 #include "acpi_private.h"
 
-#define TABLES_MAX 256                  /* entries of a root table that we look at */
+#define TABLES_MAX 256 /* entries of a root table that we look at */
 
 static bool sum_zero(const uint8_t *p, uint32_t len)
 {
@@ -28,8 +28,10 @@ uint64_t acpi_get(struct bytes b, uint32_t off, uint32_t size)
 
 struct acpi_gas acpi_gas_at(struct bytes b, uint32_t off)
 {
-    return (struct acpi_gas){ .space = (uint8_t)acpi_get(b, off, 1), .bits = (uint8_t)acpi_get(b, off + 1, 1),
-                              .access = (uint8_t)acpi_get(b, off + 3, 1), .addr = acpi_get(b, off + 4, 8) };
+    return (struct acpi_gas){ .space = (uint8_t)acpi_get(b, off, 1),
+                              .bits = (uint8_t)acpi_get(b, off + 1, 1),
+                              .access = (uint8_t)acpi_get(b, off + 3, 1),
+                              .addr = acpi_get(b, off + 4, 8) };
 }
 
 struct bytes acpi_bytes(const struct acpi_header *h)
@@ -45,7 +47,8 @@ const struct acpi_header *acpi_map_table(uint64_t phys, acpi_map_fn map, uint32_
     if (!h)
         return NULL;
     len = h->len;
-    if (len < sizeof *h || len > TABLE_MAX || !(h = map(hpa(phys), len)) || !sum_zero((const uint8_t *)h, len)) {
+    if (len < sizeof *h || len > TABLE_MAX || !(h = map(hpa(phys), len)) ||
+        !sum_zero((const uint8_t *)h, len)) {
         ++*bad;
         return NULL;
     }
@@ -55,7 +58,7 @@ const struct acpi_header *acpi_map_table(uint64_t phys, acpi_map_fn map, uint32_
 /* The root: the XSDT where there is a good one, else the RSDT. */
 struct root {
     struct bytes b;
-    uint32_t entry;                     /* bytes of one entry: 4 or 8 */
+    uint32_t entry; /* bytes of one entry: 4 or 8 */
     char oem[7];
 };
 
@@ -104,17 +107,19 @@ static uint32_t root_count(const struct root *r)
     return n < TABLES_MAX ? n : TABLES_MAX;
 }
 
-static const struct acpi_header *root_table(const struct root *r, uint32_t i, acpi_map_fn map, uint32_t *bad)
+static const struct acpi_header *root_table(const struct root *r, uint32_t i, acpi_map_fn map,
+                                            uint32_t *bad)
 {
-    return acpi_map_table(acpi_get(r->b, (uint32_t)sizeof(struct acpi_header) + i * r->entry, r->entry), map, bad);
+    return acpi_map_table(
+        acpi_get(r->b, (uint32_t)sizeof(struct acpi_header) + i * r->entry, r->entry), map, bad);
 }
 
 static const struct {
     char sig[5];
     void (*parse)(struct acpi_info *, struct bytes);
 } parsers[] = {
-    { "APIC", acpi_parse_madt }, { "MCFG", acpi_parse_mcfg }, { "SPCR", acpi_parse_spcr }, { "HPET", acpi_parse_hpet },
-    { "SSDT", acpi_parse_aml },
+    { "APIC", acpi_parse_madt }, { "MCFG", acpi_parse_mcfg }, { "SPCR", acpi_parse_spcr },
+    { "HPET", acpi_parse_hpet }, { "SSDT", acpi_parse_aml },
 };
 
 static void parse_one(struct acpi_info *out, const struct acpi_header *h, acpi_map_fn map)

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* fadt.c: the FADT's registers (ACPI 6.5 section 5.2.9) and the _S5_ package (section 7.4.2), for power off and reset. */
+/*
+ * fadt.c: the FADT's registers (ACPI 6.5 section 5.2.9) and the _S5_ package (section 7.4.2), for
+ * power off and reset.
+ */
 #include <string.h>
 
 #include "acpi_private.h"
 
-#define FLAG_TMR_32BIT  (1u << 8)
-#define FLAG_RESET      (1u << 10)
+#define FLAG_TMR_32BIT (1u << 8)
+#define FLAG_RESET (1u << 10)
 #define FLAG_HW_REDUCED (1u << 20)
-#define BOOT_8042       (1u << 1)
-#define BOOT_NO_VGA     (1u << 2)
+#define BOOT_8042 (1u << 1)
+#define BOOT_NO_VGA (1u << 2)
 
 /* The extended field where it is filled in, else the 32-bit port of ACPI 1.0. */
 static struct acpi_gas reg_of(struct bytes b, uint32_t xoff, uint32_t off, uint8_t bits)
@@ -45,7 +48,15 @@ void acpi_parse_fadt(struct acpi_info *out, struct bytes b, uint64_t *dsdt)
         *dsdt = acpi_get(b, 40, 4);
 }
 
-enum { AML_ZERO = 0x00, AML_ONE = 0x01, AML_NAME = 0x08, AML_BYTE = 0x0a, AML_WORD = 0x0b, AML_DWORD = 0x0c, AML_PACKAGE = 0x12 };
+enum {
+    AML_ZERO = 0x00,
+    AML_ONE = 0x01,
+    AML_NAME = 0x08,
+    AML_BYTE = 0x0a,
+    AML_WORD = 0x0b,
+    AML_DWORD = 0x0c,
+    AML_PACKAGE = 0x12
+};
 
 /* One integer at *off, advanced past it; section 20.2.3. False: not a constant that we know. */
 static bool aml_int(struct bytes b, uint32_t *off, uint32_t *val)
@@ -73,11 +84,13 @@ static bool s5_at(struct acpi_info *out, struct bytes b, uint32_t off)
 {
     uint32_t a, bb, p = off + 4;
 
-    if (off < 1 || !(b.p[off - 1] == AML_NAME || (off >= 2 && b.p[off - 2] == AML_NAME && b.p[off - 1] == '\\')))
+    if (off < 1 || !(b.p[off - 1] == AML_NAME ||
+                     (off >= 2 && b.p[off - 2] == AML_NAME && b.p[off - 1] == '\\')))
         return false;
     if (acpi_get(b, p, 1) != AML_PACKAGE)
         return false;
-    p += 1 + 1 + (uint32_t)(acpi_get(b, p + 1, 1) >> 6);   /* PkgLength: its first byte tells how many follow */
+    /* PkgLength: its first byte tells how many follow */
+    p += 1 + 1 + (uint32_t)(acpi_get(b, p + 1, 1) >> 6);
     if (acpi_get(b, p, 1) < 1)
         return false;
     p++;

@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fdt.c: an ARM64 machine from its device tree (Devicetree Specification 0.4, and the bindings of Linux that are named below), read with
- * libfdt, which checks each offset against the tree's length. One walk over all nodes: a node's parents are on a stack.
+ * fdt.c: an ARM64 machine from its device tree (Devicetree Specification 0.4, and the bindings of
+ * Linux that are named below), read with libfdt, which checks each offset against the tree's
+ * length. One walk over all nodes: a node's parents are on a stack.
  */
 #include <hv/platform.h>
 #include <libfdt.h>
 #include <string.h>
 
-#define DEPTH_MAX 16                    /* deeper nodes are not looked at */
+#define DEPTH_MAX 16 /* deeper nodes are not looked at */
 #define NODES_MAX 65536
-#define TREE_MAX  (2u << 20)
-#define CELL      4u
+#define TREE_MAX (2u << 20)
+#define CELL 4u
 #define MPIDR_AFFINITY 0xff00ffffffull
 #define SPI_FIRST 32u
 #define PPI_FIRST 16u
 
 struct walk {
     const void *fdt;
-    int node[DEPTH_MAX];                /* [0]: the root */
-    int depth;                          /* of the node that is looked at */
-    int stdout_node;                    /* of /chosen; -1: not told */
-    uint32_t irq_cells;                 /* of the interrupt controller */
+    int node[DEPTH_MAX]; /* [0]: the root */
+    int depth;           /* of the node that is looked at */
+    int stdout_node;     /* of /chosen; -1: not told */
+    uint32_t irq_cells;  /* of the interrupt controller */
     struct platform *out;
 };
 
@@ -51,16 +52,29 @@ static uint32_t prop_u32(const struct walk *w, int node, const char *name, uint3
     return p && len >= (int)CELL ? cell(p, len, 0) : missing;
 }
 
-/* #address-cells and #size-cells for the children of the node at `depth`; sections 2.3.5. More than 2 are no address of ours. */
-static uint32_t address_cells(const struct walk *w, int depth) { return prop_u32(w, w->node[depth], "#address-cells", 2); }
-static uint32_t size_cells(const struct walk *w, int depth) { return prop_u32(w, w->node[depth], "#size-cells", 1); }
+/*
+ * #address-cells and #size-cells for the children of the node at `depth`; sections 2.3.5. More than
+ * 2 are no address of ours.
+ */
+static uint32_t address_cells(const struct walk *w, int depth)
+{
+    return prop_u32(w, w->node[depth], "#address-cells", 2);
+}
+static uint32_t size_cells(const struct walk *w, int depth)
+{
+    return prop_u32(w, w->node[depth], "#size-cells", 1);
+}
 
-/* From the address space of the children of the node at `depth` to that of its siblings; section 2.3.8. */
+/*
+ * From the address space of the children of the node at `depth` to that of its siblings; section
+ * 2.3.8.
+ */
 static bool translate_once(const struct walk *w, int depth, uint64_t *addr)
 {
     int len;
     const void *p = fdt_getprop(w->fdt, w->node[depth], "ranges", &len);
-    uint32_t child = address_cells(w, depth), parent = address_cells(w, depth - 1), size = size_cells(w, depth), row = child + parent + size;
+    uint32_t child = address_cells(w, depth), parent = address_cells(w, depth - 1),
+             size = size_cells(w, depth), row = child + parent + size;
 
     if (!p || child > 2 || parent > 2 || size > 2 || row == 0)
         return false;
@@ -77,7 +91,9 @@ static bool translate_once(const struct walk *w, int depth, uint64_t *addr)
     return false;
 }
 
-/* Entry `n` of the node's `reg`, as the CPUs see it. False: there is none, or no way leads there. */
+/*
+ * Entry `n` of the node's `reg`, as the CPUs see it. False: there is none, or no way leads there.
+ */
 static bool reg(const struct walk *w, uint32_t n, struct platform_range *r)
 {
     int len;
@@ -105,7 +121,10 @@ static uint64_t reg_base(const struct walk *w, uint32_t n)
     return reg(w, n, &r) ? r.base : 0;
 }
 
-/* Interrupt `n` of the node: <type number flags>, arm,gic-v3.yaml; flags 1 and 2 are edges. 0: none. */
+/*
+ * Interrupt `n` of the node: <type number flags>, arm,gic-v3.yaml; flags 1 and 2 are edges. 0:
+ * none.
+ */
 static uint32_t intid(const struct walk *w, uint32_t n)
 {
     int len;
@@ -172,7 +191,10 @@ static void on_its(struct walk *w)
     }
 }
 
-/* arm,arch_timer.yaml: secure, non-secure physical, virtual, hypervisor physical, hypervisor virtual. */
+/*
+ * arm,arch_timer.yaml: secure, non-secure physical, virtual, hypervisor physical, hypervisor
+ * virtual.
+ */
 static void on_timer(struct walk *w)
 {
     w->out->timer.phys = intid(w, 1);
@@ -187,7 +209,9 @@ static void on_psci(struct walk *w)
     const char *method = fdt_getprop(w->fdt, w->node[w->depth], "method", &len);
 
     if (method && len == 4)
-        w->out->psci = memcmp(method, "smc", 4) == 0 ? PSCI_SMC : memcmp(method, "hvc", 4) == 0 ? PSCI_HVC : PSCI_NONE;
+        w->out->psci = memcmp(method, "smc", 4) == 0   ? PSCI_SMC
+                       : memcmp(method, "hvc", 4) == 0 ? PSCI_HVC
+                                                       : PSCI_NONE;
 }
 
 static void on_ecam(struct walk *w)
@@ -201,15 +225,21 @@ static void on_ecam(struct walk *w)
         return;
     if (r.len >> 20 && last - first + 1 > r.len >> 20)
         last = first + (uint32_t)(r.len >> 20) - 1;
-    w->out->ecam[w->out->necam++] = (struct platform_ecam){ .base = r.base, .bus_first = (uint8_t)first, .bus_last = (uint8_t)last,
-        .segment = (uint16_t)prop_u32(w, w->node[w->depth], "linux,pci-domain", w->out->necam) };
+    w->out->ecam[w->out->necam++] =
+        (struct platform_ecam){ .base = r.base,
+                                .bus_first = (uint8_t)first,
+                                .bus_last = (uint8_t)last,
+                                .segment = (uint16_t)prop_u32(w, w->node[w->depth],
+                                                              "linux,pci-domain", w->out->necam) };
 }
 
 static uint32_t clock_of(const struct walk *w)
 {
-    int node = w->node[w->depth], provider = fdt_node_offset_by_phandle(w->fdt, prop_u32(w, node, "clocks", 0));
+    int node = w->node[w->depth],
+        provider = fdt_node_offset_by_phandle(w->fdt, prop_u32(w, node, "clocks", 0));
 
-    return prop_u32(w, node, "clock-frequency", provider >= 0 ? prop_u32(w, provider, "clock-frequency", 0) : 0);
+    return prop_u32(w, node, "clock-frequency",
+                    provider >= 0 ? prop_u32(w, provider, "clock-frequency", 0) : 0);
 }
 
 /* The port that /chosen names wins over the first one in the tree. */
@@ -220,8 +250,13 @@ static void set_uart(struct walk *w, enum platform_uart kind)
 
     if (!base || (u->kind != UART_NONE && w->node[w->depth] != w->stdout_node))
         return;
-    *u = (struct platform_serial){ .kind = kind, .base = base, .intid = intid(w, 0), .clock = clock_of(w),
-                                   .reg_shift = (uint8_t)(prop_u32(w, w->node[w->depth], "reg-shift", 0) & 3) };
+    *u = (struct platform_serial){
+        .kind = kind,
+        .base = base,
+        .intid = intid(w, 0),
+        .clock = clock_of(w),
+        .reg_shift = (uint8_t)(prop_u32(w, w->node[w->depth], "reg-shift", 0) & 3)
+    };
 }
 
 static void on_pl011(struct walk *w) { set_uart(w, UART_PL011); }
@@ -233,9 +268,13 @@ static const struct {
     const char *compatible;
     void (*fn)(struct walk *);
 } nodes[] = {
-    { "arm,gic-v3", on_gicv3 }, { "arm,gic-v3-its", on_its }, { "arm,gic-400", on_gicv2 }, { "arm,cortex-a15-gic", on_gicv2 },
-    { "arm,armv8-timer", on_timer }, { "arm,psci-1.0", on_psci }, { "arm,psci-0.2", on_psci }, { "pci-host-ecam-generic", on_ecam },
-    { "arm,sbsa-uart", on_sbsa }, { "arm,pl011", on_pl011 }, { "ns16550a", on_16550 }, { "ns16550", on_16550 }, { "snps,dw-apb-uart", on_16550 },
+    { "arm,gic-v3", on_gicv3 },       { "arm,gic-v3-its", on_its },
+    { "arm,gic-400", on_gicv2 },      { "arm,cortex-a15-gic", on_gicv2 },
+    { "arm,armv8-timer", on_timer },  { "arm,psci-1.0", on_psci },
+    { "arm,psci-0.2", on_psci },      { "pci-host-ecam-generic", on_ecam },
+    { "arm,sbsa-uart", on_sbsa },     { "arm,pl011", on_pl011 },
+    { "ns16550a", on_16550 },         { "ns16550", on_16550 },
+    { "snps,dw-apb-uart", on_16550 },
 };
 
 /* Section 3.8: the children of /cpus, whose `reg` are MPIDR affinities. */
@@ -295,7 +334,8 @@ static int find_stdout(const void *fdt)
     if (!path || len < 2)
         return -1;
     end = memchr(path, ':', (size_t)len);
-    return fdt_path_offset_namelen(fdt, path, end ? (int)(end - path) : (int)strnlen(path, (size_t)len));
+    return fdt_path_offset_namelen(fdt, path,
+                                   end ? (int)(end - path) : (int)strnlen(path, (size_t)len));
 }
 
 static uint32_t find_irq_cells(const struct walk *w)
@@ -303,7 +343,9 @@ static uint32_t find_irq_cells(const struct walk *w)
     uint32_t n = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(nodes) && n == 0; i++) {
-        int node = nodes[i].fn == on_gicv3 || nodes[i].fn == on_gicv2 ? fdt_node_offset_by_compatible(w->fdt, -1, nodes[i].compatible) : -1;
+        int node = nodes[i].fn == on_gicv3 || nodes[i].fn == on_gicv2
+                       ? fdt_node_offset_by_compatible(w->fdt, -1, nodes[i].compatible)
+                       : -1;
 
         n = node >= 0 ? prop_u32(w, node, "#interrupt-cells", 3) : 0;
     }
@@ -314,10 +356,14 @@ static const void *map_tree(uint64_t fdt, acpi_map_fn map)
 {
     const void *p = fdt && !(fdt & 7) ? map(hpa(fdt), sizeof(struct fdt_header)) : NULL;
 
-    if (!p || fdt_magic(p) != FDT_MAGIC || fdt_totalsize(p) < sizeof(struct fdt_header) || fdt_totalsize(p) > TREE_MAX)
+    if (!p || fdt_magic(p) != FDT_MAGIC || fdt_totalsize(p) < sizeof(struct fdt_header) ||
+        fdt_totalsize(p) > TREE_MAX)
         return NULL;
     p = map(hpa(fdt), fdt_totalsize(p));
-    /* libfdt loads whole cells from the structure block, which section 5.1 puts on a 32-bit boundary. */
+    /*
+     * libfdt loads whole cells from the structure block, which section 5.1 puts on a 32-bit
+     * boundary.
+     */
     return p && fdt_check_header(p) == 0 && fdt_off_dt_struct(p) % CELL == 0 ? p : NULL;
 }
 
@@ -332,7 +378,8 @@ bool fdt_parse_platform(struct platform *out, uint64_t fdt, acpi_map_fn map)
     w.stdout_node = find_stdout(w.fdt);
     w.irq_cells = find_irq_cells(&w);
     w.node[0] = 0;
-    for (int node = fdt_next_node(w.fdt, 0, &depth), n = 0; node >= 0 && depth > 0 && n < NODES_MAX; n++) {
+    for (int node = fdt_next_node(w.fdt, 0, &depth), n = 0; node >= 0 && depth > 0 && n < NODES_MAX;
+         n++) {
         if (depth < DEPTH_MAX) {
             w.depth = depth;
             w.node[depth] = node;

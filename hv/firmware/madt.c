@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* madt.c: CPUs, IOAPICs and interrupt overrides (ACPI 6.5 section 5.2.12), ECAM windows (MCFG), console and HPET. */
+/*
+ * madt.c: CPUs, IOAPICs and interrupt overrides (ACPI 6.5 section 5.2.12), ECAM windows (MCFG),
+ * console and HPET.
+ */
 #include <string.h>
 
 #include "acpi_private.h"
@@ -8,7 +11,7 @@ enum { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_LAPIC_ADDR = 5, 
 
 static void add_cpu(struct acpi_info *out, uint32_t id, uint32_t flags)
 {
-    if (!(flags & 1))                   /* not enabled; "online capable" CPUs are not there yet */
+    if (!(flags & 1)) /* not enabled; "online capable" CPUs are not there yet */
         return;
     for (uint32_t i = 0; i < out->ncpus; i++)
         if (out->cpus[i] == id)
@@ -35,11 +38,15 @@ static void on_ioapic(struct acpi_info *out, struct bytes e)
 {
     if (e.len < 12 || out->nioapics == ACPI_IOAPICS_MAX)
         return;
-    out->ioapics[out->nioapics++] = (struct acpi_ioapic){ .id = (uint8_t)acpi_get(e, 2, 1), .addr = acpi_get(e, 4, 4),
+    out->ioapics[out->nioapics++] = (struct acpi_ioapic){ .id = (uint8_t)acpi_get(e, 2, 1),
+                                                          .addr = acpi_get(e, 4, 4),
                                                           .gsi = (uint32_t)acpi_get(e, 8, 4) };
 }
 
-/* Flags: polarity in bits 1:0 (3 is active low), trigger in bits 3:2 (3 is level); 0 means as the bus has it (ISA: edge, high). */
+/*
+ * Flags: polarity in bits 1:0 (3 is active low), trigger in bits 3:2 (3 is level); 0 means as the
+ * bus has it (ISA: edge, high).
+ */
 static void on_override(struct acpi_info *out, struct bytes e)
 {
     uint32_t flags = (uint32_t)acpi_get(e, 8, 2);
@@ -47,7 +54,9 @@ static void on_override(struct acpi_info *out, struct bytes e)
     if (e.len < 10 || out->noverrides == ACPI_OVERRIDES_MAX)
         return;
     out->overrides[out->noverrides++] = (struct acpi_override){ .irq = (uint8_t)acpi_get(e, 3, 1),
-        .gsi = (uint32_t)acpi_get(e, 4, 4), .low = (flags & 3) == 3, .level = (flags >> 2 & 3) == 3 };
+                                                                .gsi = (uint32_t)acpi_get(e, 4, 4),
+                                                                .low = (flags & 3) == 3,
+                                                                .level = (flags >> 2 & 3) == 3 };
 }
 
 static void on_lapic_addr(struct acpi_info *out, struct bytes e)
@@ -57,7 +66,7 @@ static void on_lapic_addr(struct acpi_info *out, struct bytes e)
 }
 
 static void (*const on_entry[])(struct acpi_info *, struct bytes) = {
-    [MADT_LAPIC] = on_lapic, [MADT_IOAPIC] = on_ioapic, [MADT_OVERRIDE] = on_override,
+    [MADT_LAPIC] = on_lapic,           [MADT_IOAPIC] = on_ioapic, [MADT_OVERRIDE] = on_override,
     [MADT_LAPIC_ADDR] = on_lapic_addr, [MADT_X2APIC] = on_x2apic,
 };
 
@@ -76,7 +85,8 @@ void acpi_parse_madt(struct acpi_info *out, struct bytes b)
 {
     struct bytes e;
 
-    if (out->madt)                      /* a second MADT is a firmware's mistake: the first counts */
+    /* a second MADT is a firmware's mistake: the first counts */
+    if (out->madt)
         return;
     out->madt = true;
     out->lapic = acpi_get(b, 36, 4);
@@ -90,8 +100,10 @@ void acpi_parse_madt(struct acpi_info *out, struct bytes b)
 void acpi_parse_mcfg(struct acpi_info *out, struct bytes b)
 {
     for (uint32_t off = 44; off + 16 <= b.len && out->nmcfg < ACPI_MCFG_MAX; off += 16) {
-        struct acpi_mcfg m = { .base = acpi_get(b, off, 8), .segment = (uint16_t)acpi_get(b, off + 8, 2),
-                               .bus_first = (uint8_t)acpi_get(b, off + 10, 1), .bus_last = (uint8_t)acpi_get(b, off + 11, 1) };
+        struct acpi_mcfg m = { .base = acpi_get(b, off, 8),
+                               .segment = (uint16_t)acpi_get(b, off + 8, 2),
+                               .bus_first = (uint8_t)acpi_get(b, off + 10, 1),
+                               .bus_last = (uint8_t)acpi_get(b, off + 11, 1) };
 
         if (m.base && !(m.base & 0xfffff) && m.bus_first <= m.bus_last)
             out->mcfg[out->nmcfg++] = m;
@@ -106,7 +118,9 @@ void acpi_parse_spcr(struct acpi_info *out, struct bytes b)
 
     if (b.len < 76 || out->spcr.present)
         return;
-    out->spcr = (struct acpi_spcr){ .present = true, .kind = (uint8_t)acpi_get(b, 36, 1), .reg = acpi_gas_at(b, 40),
+    out->spcr = (struct acpi_spcr){ .present = true,
+                                    .kind = (uint8_t)acpi_get(b, 36, 1),
+                                    .reg = acpi_gas_at(b, 40),
                                     .baud = code < ARRAY_SIZE(bauds) ? bauds[code] : 0 };
     if (kinds & 2)
         out->spcr.gsi = (uint32_t)acpi_get(b, 54, 4);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* platform.c: what this ARM64 machine consists of, from whichever description the firmware gives. */
+/*
+ * platform.c: what this ARM64 machine consists of, from whichever description the firmware gives.
+ */
 #include <arch/mmu.h>
 
 #include <hv/log.h>
@@ -12,21 +14,26 @@ struct platform the_platform;
 
 void platform_find(const struct boot_info *bi)
 {
-    if (!acpi_parse_platform(&the_platform, bi->rsdp, mmu_map_firmware) && !fdt_parse_platform(&the_platform, bi->fdt, mmu_map_firmware))
+    if (!acpi_parse_platform(&the_platform, bi->rsdp, mmu_map_firmware) &&
+        !fdt_parse_platform(&the_platform, bi->fdt, mmu_map_firmware))
         memset(&the_platform, 0, sizeof the_platform);
 }
 
 int platform_init(const struct boot_info *bi)
 {
-    static const char *const sources[] = { [PLATFORM_ACPI] = "ACPI", [PLATFORM_FDT] = "device tree" };
-    static const char *const conduits[] = { [PSCI_NONE] = "no PSCI", [PSCI_SMC] = "PSCI by SMC", [PSCI_HVC] = "PSCI by HVC" };
+    static const char *const sources[] = {
+        [PLATFORM_ACPI] = "ACPI", [PLATFORM_FDT] = "device tree"
+    };
+    static const char *const conduits[] = {
+        [PSCI_NONE] = "no PSCI", [PSCI_SMC] = "PSCI by SMC", [PSCI_HVC] = "PSCI by HVC"
+    };
     const struct platform *p = &the_platform;
 
     platform_find(bi);
     if (p->source == PLATFORM_NONE)
         return 0;
-    log_info("machine from %s: %u CPU%s, GICv%u with %u ITS, %s", sources[p->source], p->ncpus, p->ncpus == 1 ? "" : "s", p->gic.version,
-             p->gic.nits, conduits[p->psci]);
+    log_info("machine from %s: %u CPU%s, GICv%u with %u ITS, %s", sources[p->source], p->ncpus,
+             p->ncpus == 1 ? "" : "s", p->gic.version, p->gic.nits, conduits[p->psci]);
     if (p->cpus_dropped)
         log_warn("%u CPUs beyond the first %u are ignored", p->cpus_dropped, PLATFORM_CPUS_MAX);
     return 0;

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* smbios.c: the machine's maker and product, and the firmware's version. DSP0134 sections 5.2, 6.1, 7.1 and 7.2. */
+/*
+ * smbios.c: the machine's maker and product, and the firmware's version. DSP0134 sections 5.2, 6.1,
+ * 7.1 and 7.2.
+ */
 #include <hv/smbios.h>
 #include <string.h>
 
-#define TABLE_MAX   (1u << 20)
+#define TABLE_MAX (1u << 20)
 #define STRUCTS_MAX 4096
 
 enum { TYPE_FIRMWARE = 0, TYPE_SYSTEM = 1, TYPE_END = 127 };
 
-struct table { const uint8_t *p; uint32_t len; };
+struct table {
+    const uint8_t *p;
+    uint32_t len;
+};
 
 static bool sum_zero(const uint8_t *p, uint32_t len)
 {
@@ -49,7 +55,10 @@ static struct table find_table(uint64_t entry, acpi_map_fn map)
     return (struct table){ len ? map(hpa(addr), len) : NULL, len };
 }
 
-/* String number `n` (from 1) of the strings at [off, len), cut to what fits; other than printable ASCII becomes '?'. */
+/*
+ * String number `n` (from 1) of the strings at [off, len), cut to what fits; other than printable
+ * ASCII becomes '?'.
+ */
 static void string(struct table t, uint32_t off, uint32_t n, char *out, size_t room)
 {
     size_t o = 0;

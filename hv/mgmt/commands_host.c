@@ -29,33 +29,47 @@ static const char *const tail_words[] = { "--tail", NULL };
 static const char *const yes_words[] = { "--yes", NULL };
 
 const struct command commands[] = {
-    { "help", "[COMMAND] [KEY]", "what the commands do, and the keys of trivet.conf", "help config memory", cmd_help, NULL, false, 0, 2 },
+    { "help", "[COMMAND] [KEY]", "what the commands do, and the keys of trivet.conf",
+      "help config memory", cmd_help, NULL, false, 0, 2 },
     { "list", "", "the guests and their states", "list", cmd_list, NULL, false, 0, 0 },
     { "info", "NAME", "all about one guest", "info debian", cmd_info, NULL, true, 1, 1 },
     { "start", "NAME", "start a guest", "start debian", cmd_start, NULL, true, 1, 1 },
-    { "stop", "NAME [--force]", "press a guest's power button; --force ends it at once", "stop debian", cmd_stop, force_words, true, 1, 2 },
-    { "reset", "NAME", "restart a guest as its reset button would", "reset debian", cmd_reset, NULL, true, 1, 1 },
-    { "pause", "NAME", "halt a guest's CPUs and its clock", "pause debian", cmd_pause, NULL, true, 1, 1 },
+    { "stop", "NAME [--force]", "press a guest's power button; --force ends it at once",
+      "stop debian", cmd_stop, force_words, true, 1, 2 },
+    { "reset", "NAME", "restart a guest as its reset button would", "reset debian", cmd_reset, NULL,
+      true, 1, 1 },
+    { "pause", "NAME", "halt a guest's CPUs and its clock", "pause debian", cmd_pause, NULL, true,
+      1, 1 },
     { "resume", "NAME", "go on after a pause", "resume debian", cmd_resume, NULL, true, 1, 1 },
-    { "console", "NAME [--tail]", "a guest's console (Ctrl-] returns), or the end of its output", "console debian", cmd_console, tail_words, true, 1, 2 },
-    { "log", "[LEVEL|all]", "the last 100 lines of the log, or all that are kept", "log warn", cmd_log, log_words, false, 0, 1 },
-    { "cpus", "[--mitigations]", "the host's CPUs and what they do, or what is done against attacks by speculation", "cpus --mitigations", cmd_cpus,
-      cpus_words, false, 0, 1 },
+    { "console", "NAME [--tail]", "a guest's console (Ctrl-] returns), or the end of its output",
+      "console debian", cmd_console, tail_words, true, 1, 2 },
+    { "log", "[LEVEL|all]", "the last 100 lines of the log, or all that are kept", "log warn",
+      cmd_log, log_words, false, 0, 1 },
+    { "cpus", "[--mitigations]",
+      "the host's CPUs and what they do, or what is done against attacks by speculation",
+      "cpus --mitigations", cmd_cpus, cpus_words, false, 0, 1 },
     { "memory", "", "what the host's memory is used for", "memory", cmd_memory, NULL, false, 0, 0 },
     { "pci", "", "the host's PCI devices", "pci", cmd_pci, NULL, false, 0, 0 },
-    { "stats", "NAME", "a guest's exits by reason, with mean cycles", "stats debian", cmd_stats, NULL, true, 1, 1 },
-    { "config", "check|show", "check trivet.conf again, or show it", "config check", cmd_config, config_words, false, 1, 1 },
-    { "json", "on|off", "answers as one JSON object a line, no echo and no prompt", "json on", cmd_json, on_off, false, 1, 1 },
+    { "stats", "NAME", "a guest's exits by reason, with mean cycles", "stats debian", cmd_stats,
+      NULL, true, 1, 1 },
+    { "config", "check|show", "check trivet.conf again, or show it", "config check", cmd_config,
+      config_words, false, 1, 1 },
+    { "json", "on|off", "answers as one JSON object a line, no echo and no prompt", "json on",
+      cmd_json, on_off, false, 1, 1 },
     { "version", "", "version, CPU and engine", "version", cmd_version, NULL, false, 0, 0 },
-    { "reboot", "[--yes]", "stop the guests and restart the machine", "reboot", cmd_reboot, yes_words, false, 0, 1 },
-    { "poweroff", "[--yes]", "stop the guests and switch the machine off", "poweroff", cmd_poweroff, yes_words, false, 0, 1 },
+    { "reboot", "[--yes]", "stop the guests and restart the machine", "reboot", cmd_reboot,
+      yes_words, false, 0, 1 },
+    { "poweroff", "[--yes]", "stop the guests and switch the machine off", "poweroff", cmd_poweroff,
+      yes_words, false, 0, 1 },
 };
 const unsigned ncommands = ARRAY_SIZE(commands);
 
 static void help_all(struct out *o)
 {
     static const struct column cols[] = {
-        { "command", "", UNIT_NONE, false }, { "args", "", UNIT_NONE, false }, { "help", "", UNIT_NONE, false },
+        { "command", "", UNIT_NONE, false },
+        { "args", "", UNIT_NONE, false },
+        { "help", "", UNIT_NONE, false },
     };
 
     out_list(o, "commands", cols, ARRAY_SIZE(cols));
@@ -66,7 +80,9 @@ static void help_all(struct out *o)
         out_cell(o, commands[i].help);
     }
     out_list_end(o);
-    out_line(o, "`help COMMAND` gives an example. Tab completes, the arrow keys recall, Ctrl-R searches.");
+    out_line(
+        o,
+        "`help COMMAND` gives an example. Tab completes, the arrow keys recall, Ctrl-R searches.");
 }
 
 static void help_keys(struct out *o)
@@ -105,7 +121,8 @@ static void help_key(struct out *o, const char *name)
         if (strcmp(k.name, name) != 0)
             continue;
         out_text(o, "section", "Section", "[%s]", k.section);
-        out_text(o, "usage", "Usage", "%s = %s%s", k.name, k.values, k.repeats ? "   (may be repeated)" : "");
+        out_text(o, "usage", "Usage", "%s = %s%s", k.name, k.values,
+                 k.repeats ? "   (may be repeated)" : "");
         out_text(o, "help", "It is", "%s", k.help);
         out_text(o, "default", "Default", "%s", k.normal);
         return;
@@ -133,7 +150,8 @@ void cmd_help(struct out *o, unsigned argc, char **argv)
     if (argc == 1)
         help_all(o);
     else if (argc == 3 && strcmp(argv[1], "config") != 0)
-        out_error(o, "`help config %.40s` explains a key of trivet.conf; `help %.40s` a command", argv[2], argv[1]);
+        out_error(o, "`help config %.40s` explains a key of trivet.conf; `help %.40s` a command",
+                  argv[2], argv[1]);
     else if (argc == 3)
         help_key(o, argv[2]);
     else if (c)
@@ -196,7 +214,8 @@ static uint64_t idle_time(const struct percpu *cpu, uint64_t now)
 static void show_mitigations(struct out *o)
 {
     static const struct column cols[] = {
-        { "class", "Class", UNIT_NONE, false }, { "state", "What it is and what is done", UNIT_NONE, false },
+        { "class", "Class", UNIT_NONE, false },
+        { "state", "What it is and what is done", UNIT_NONE, false },
     };
     const struct mitigation_report *m = mitigations_get();
 
@@ -212,11 +231,16 @@ static void show_mitigations(struct out *o)
 static void show_cpus(struct out *o)
 {
     static const struct column cols[] = {
-        { "cpu", "CPU", UNIT_NONE, true }, { "hw_id", "APIC ID", UNIT_NONE, true }, { "guest_ns", "In guests", UNIT_NS, true },
-        { "idle_ns", "Idle", UNIT_NS, true }, { "guest_permille", "Guests", UNIT_PERMILLE, true },
-        { "core", "Core", UNIT_NONE, true }, { "forced_idle_ns", "Idle by force", UNIT_NS, true },
+        { "cpu", "CPU", UNIT_NONE, true },
+        { "hw_id", "APIC ID", UNIT_NONE, true },
+        { "guest_ns", "In guests", UNIT_NS, true },
+        { "idle_ns", "Idle", UNIT_NS, true },
+        { "guest_permille", "Guests", UNIT_PERMILLE, true },
+        { "core", "Core", UNIT_NONE, true },
+        { "forced_idle_ns", "Idle by force", UNIT_NS, true },
         { "current", "Runs", UNIT_NONE, false },
-        { "long", "Over 5 ms", UNIT_NONE, true }, { "longest_ns", "Longest", UNIT_NS, true },
+        { "long", "Over 5 ms", UNIT_NONE, true },
+        { "longest_ns", "Longest", UNIT_NS, true },
     };
     uint64_t up = time_ns();
 
@@ -295,7 +319,9 @@ void cmd_memory(struct out *o, unsigned argc, char **argv)
 void cmd_pci(struct out *o, unsigned argc, char **argv)
 {
     static const struct column cols[] = {
-        { "address", "Address", UNIT_NONE, false }, { "id", "ID", UNIT_NONE, false }, { "class", "Class", UNIT_NONE, false },
+        { "address", "Address", UNIT_NONE, false },
+        { "id", "ID", UNIT_NONE, false },
+        { "class", "Class", UNIT_NONE, false },
     };
     uint32_t count;
     const struct host_pci_dev *d = host_pci_devs(&count);
@@ -306,7 +332,8 @@ void cmd_pci(struct out *o, unsigned argc, char **argv)
     for (uint32_t i = 0; i < count; i++, d++) {
         char at[24], id[16];
 
-        snprintf(at, sizeof at, "%04x:%02x:%02x.%u", d->segment, d->bus, d->devfn >> 3, d->devfn & 7u);
+        snprintf(at, sizeof at, "%04x:%02x:%02x.%u", d->segment, d->bus, d->devfn >> 3,
+                 d->devfn & 7u);
         snprintf(id, sizeof id, "%04x:%04x", d->vendor, d->device);
         out_row(o);
         out_cell(o, at);
@@ -357,7 +384,8 @@ void cmd_json(struct out *o, unsigned argc, char **argv)
 
 static void show_errors(struct out *o, const struct config *c)
 {
-    static const struct column cols[] = { { "line", "Line", UNIT_NONE, true }, { "error", "What is wrong", UNIT_NONE, false } };
+    static const struct column cols[] = { { "line", "Line", UNIT_NONE, true },
+                                          { "error", "What is wrong", UNIT_NONE, false } };
 
     out_list(o, "errors", cols, ARRAY_SIZE(cols));
     for (unsigned i = 0; i < c->nerrors; i++) {

@@ -17,10 +17,7 @@
 #define START_TIMEOUT (60 * S)
 #define PROGRESS_EVERY (2 * S)
 
-static const char *name_of(const struct vm *vm)
-{
-    return vm->config->name;
-}
+static const char *name_of(const struct vm *vm) { return vm->config->name; }
 
 static uint64_t run_time(const struct vm *vm)
 {
@@ -31,17 +28,15 @@ static uint64_t run_time(const struct vm *vm)
     return ns;
 }
 
-static bool is_up(const struct vm *vm)
-{
-    return vm->state != VM_OFF && vm->state != VM_CRASHED;
-}
+static bool is_up(const struct vm *vm) { return vm->state != VM_OFF && vm->state != VM_CRASHED; }
 
 void cmd_list(struct out *o, unsigned argc, char **argv)
 {
     static const struct column cols[] = {
-        { "name", "Guest", UNIT_NONE, false }, { "state", "State", UNIT_NONE, false }, { "vcpus", "vCPUs", UNIT_NONE, true },
-        { "memory_bytes", "Memory", UNIT_BYTES, true }, { "uptime_ns", "Up for", UNIT_NS, true },
-        { "cpu_ns", "CPU time", UNIT_NS, true }, { "why", "", UNIT_NONE, false },
+        { "name", "Guest", UNIT_NONE, false },    { "state", "State", UNIT_NONE, false },
+        { "vcpus", "vCPUs", UNIT_NONE, true },    { "memory_bytes", "Memory", UNIT_BYTES, true },
+        { "uptime_ns", "Up for", UNIT_NS, true }, { "cpu_ns", "CPU time", UNIT_NS, true },
+        { "why", "", UNIT_NONE, false },
     };
 
     (void)argc;
@@ -81,8 +76,10 @@ static void info_files(struct out *o, const struct guest_config *g)
 
 static void info_lists(struct out *o, const struct guest_config *g)
 {
-    static const struct column modules[] = { { "path", "", UNIT_NONE, false }, { "args", "", UNIT_NONE, false } };
-    static const struct column disks[] = { { "path", "", UNIT_NONE, false }, { "read_only", "", UNIT_BOOL, false } };
+    static const struct column modules[] = { { "path", "", UNIT_NONE, false },
+                                             { "args", "", UNIT_NONE, false } };
+    static const struct column disks[] = { { "path", "", UNIT_NONE, false },
+                                           { "read_only", "", UNIT_BOOL, false } };
 
     if (!o->json)
         return;
@@ -135,7 +132,9 @@ void cmd_info(struct out *o, unsigned argc, char **argv)
 void cmd_stats(struct out *o, unsigned argc, char **argv)
 {
     static const struct column cols[] = {
-        { "exit", "Exit", UNIT_NONE, false }, { "count", "Count", UNIT_NONE, true }, { "mean_cycles", "Mean cycles", UNIT_NONE, true },
+        { "exit", "Exit", UNIT_NONE, false },
+        { "count", "Count", UNIT_NONE, true },
+        { "mean_cycles", "Mean cycles", UNIT_NONE, true },
     };
     const struct vm *vm = vm_find(argv[1]);
     uint64_t entries = 0, irqs = 0, halts = 0;
@@ -167,7 +166,10 @@ void cmd_stats(struct out *o, unsigned argc, char **argv)
     out_number(o, "halts", "Halts", halts, UNIT_NONE);
 }
 
-/* The end of a guest's output, as lines: printable ASCII and tabs, for anything else could steer the terminal. */
+/*
+ * The end of a guest's output, as lines: printable ASCII and tabs, for anything else could steer
+ * the terminal.
+ */
 static void console_tail(struct out *o, struct console *c)
 {
     static const struct column cols[] = { { "text", "", UNIT_NONE, false } };
@@ -207,7 +209,10 @@ void cmd_console(struct out *o, unsigned argc, char **argv)
 
 /* ---- changes of state ---- */
 
-static struct { struct vm *vm; uint64_t deadline, next_progress, began; } waiting;
+static struct {
+    struct vm *vm;
+    uint64_t deadline, next_progress, began;
+} waiting;
 
 static void wait_for(struct vm *vm, uint64_t timeout, wait_fn *poll)
 {
@@ -232,7 +237,8 @@ static void say_state(struct out *o, const struct vm *vm)
         out_text(o, "name", "", "%s", name_of(vm));
         out_text(o, "state", "", "%s", vm_state_names[vm->state]);
     } else {
-        out_line(o, "%s: %s%s%s", name_of(vm), vm_state_names[vm->state], vm->why[0] ? ", " : "", vm->why);
+        out_line(o, "%s: %s%s%s", name_of(vm), vm_state_names[vm->state], vm->why[0] ? ", " : "",
+                 vm->why);
     }
 }
 
@@ -243,7 +249,8 @@ static bool start_poll(struct out *o, void *ctx)
     (void)ctx;
     if (vm->state == VM_STARTING) {
         if (progress_due())
-            shell_progress("%s: starting, %llu s", name_of(vm), (unsigned long long)((time_ns() - waiting.began) / S));
+            shell_progress("%s: starting, %llu s", name_of(vm),
+                           (unsigned long long)((time_ns() - waiting.began) / S));
         if (time_ns() < waiting.deadline)
             return false;
     }
@@ -285,11 +292,13 @@ static bool stop_poll(struct out *o, void *ctx)
         return true;
     }
     if (time_ns() >= waiting.deadline) {
-        out_error(o, "%s did not power off within 30 s; `stop %s --force` ends it", name_of(vm), name_of(vm));
+        out_error(o, "%s did not power off within 30 s; `stop %s --force` ends it", name_of(vm),
+                  name_of(vm));
         return true;
     }
     if (progress_due())
-        shell_progress("%s: waiting for it to power off, %llu s", name_of(vm), (unsigned long long)((time_ns() - waiting.began) / S));
+        shell_progress("%s: waiting for it to power off, %llu s", name_of(vm),
+                       (unsigned long long)((time_ns() - waiting.began) / S));
     return false;
 }
 
@@ -303,10 +312,13 @@ void cmd_stop(struct out *o, unsigned argc, char **argv)
     else if (!is_up(vm))
         out_error(o, "%s is not running (%s)", name_of(vm), vm_state_names[vm->state]);
     else if (!force && vm->state == VM_PAUSED)
-        out_error(o, "%s is paused and cannot see its power button; `resume %s` first, or `stop %s --force`", name_of(vm), name_of(vm),
-                  name_of(vm));
+        out_error(
+            o,
+            "%s is paused and cannot see its power button; `resume %s` first, or `stop %s --force`",
+            name_of(vm), name_of(vm), name_of(vm));
     else if (!force && vm_power_button(vm))
-        out_error(o, "%s does not listen to a power button; `stop %s --force` ends it", name_of(vm), name_of(vm));
+        out_error(o, "%s does not listen to a power button; `stop %s --force` ends it", name_of(vm),
+                  name_of(vm));
     if (o->failed)
         return;
     if (force)
@@ -360,7 +372,11 @@ void cmd_resume(struct out *o, unsigned argc, char **argv)
 
 /* ---- the end ---- */
 
-static struct { void (*end)(void); const char *what; bool forced; } ending;
+static struct {
+    void (*end)(void);
+    const char *what;
+    bool forced;
+} ending;
 
 static unsigned count_up(void)
 {
@@ -411,7 +427,8 @@ static void end_machine(struct out *o, unsigned argc, char **argv)
         return;
     }
     if (up > 0 && argc == 1) {
-        out_error(o, "%u %s up; `%s --yes` stops %s first", up, up == 1 ? "guest is" : "guests are", argv[0], up == 1 ? "it" : "them");
+        out_error(o, "%u %s up; `%s --yes` stops %s first", up, up == 1 ? "guest is" : "guests are",
+                  argv[0], up == 1 ? "it" : "them");
         return;
     }
     ending.forced = false;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The line editor. Bytes come in one at a time; multi-byte keys are collected in le->esc and looked up in one table. */
+/*
+ * The line editor. Bytes come in one at a time; multi-byte keys are collected in le->esc and looked
+ * up in one table.
+ */
 #include "lineedit.h"
 #include <stdio.h>
 #include <string.h>
 
-#define CTRL(c) ((c) & 0x1f)
+#define CTRL(c) ((c)&0x1f)
 
-static void put(struct lineedit *le, const char *s)
-{
-    le->out(le->ctx, s, strlen(s));
-}
+static void put(struct lineedit *le, const char *s) { le->out(le->ctx, s, strlen(s)); }
 
 static bool continues(char c)
 {
@@ -41,10 +41,7 @@ static unsigned right_of(const struct lineedit *le, unsigned at)
     return at;
 }
 
-void le_hide(struct lineedit *le)
-{
-    put(le, "\r\033[K");
-}
+void le_hide(struct lineedit *le) { put(le, "\r\033[K"); }
 
 void le_redraw(struct lineedit *le)
 {
@@ -88,7 +85,8 @@ static void insert(struct lineedit *le, const char *s, unsigned n)
     memcpy(le->buf + le->cur, s, n);
     le->len += n;
     le->cur += n;
-    if (at_end && columns(le->prompt, (unsigned)strlen(le->prompt)) + columns(le->buf, le->len) < le->cols)
+    if (at_end &&
+        columns(le->prompt, (unsigned)strlen(le->prompt)) + columns(le->buf, le->len) < le->cols)
         le->out(le->ctx, s, n);
     else
         le_redraw(le);
@@ -267,19 +265,31 @@ static void key_tab(struct lineedit *le)
 
 /* ---- dispatch ---- */
 
-struct key { const char *seq; void (*fn)(struct lineedit *); };
+struct key {
+    const char *seq;
+    void (*fn)(struct lineedit *);
+};
 static const struct key escapes[] = {
-    { "[A", key_up }, { "[B", key_down }, { "[C", key_right }, { "[D", key_left }, { "[H", key_home }, { "[F", key_end },
-    { "OA", key_up }, { "OB", key_down }, { "OC", key_right }, { "OD", key_left }, { "OH", key_home }, { "OF", key_end },
-    { "[1~", key_home }, { "[7~", key_home }, { "[4~", key_end }, { "[8~", key_end }, { "[3~", key_delete },
-    { "[1;5C", key_word_right }, { "[1;5D", key_word_left }, { "b", key_word_left }, { "f", key_word_right },
-    { "d", key_kill_word_right }, { "\x7f", key_kill_word },
+    { "[A", key_up },           { "[B", key_down },
+    { "[C", key_right },        { "[D", key_left },
+    { "[H", key_home },         { "[F", key_end },
+    { "OA", key_up },           { "OB", key_down },
+    { "OC", key_right },        { "OD", key_left },
+    { "OH", key_home },         { "OF", key_end },
+    { "[1~", key_home },        { "[7~", key_home },
+    { "[4~", key_end },         { "[8~", key_end },
+    { "[3~", key_delete },      { "[1;5C", key_word_right },
+    { "[1;5D", key_word_left }, { "b", key_word_left },
+    { "f", key_word_right },    { "d", key_kill_word_right },
+    { "\x7f", key_kill_word },
 };
 static void (*const controls[32])(struct lineedit *) = {
-    [CTRL('A')] = key_home, [CTRL('B')] = key_left, [CTRL('E')] = key_end, [CTRL('F')] = key_right, [CTRL('H')] = key_backspace,
-    [CTRL('I')] = key_tab, [CTRL('K')] = key_kill_right, [CTRL('L')] = key_clear, [CTRL('N')] = key_down, [CTRL('P')] = key_up,
-    [CTRL('R')] = key_search, [CTRL('T')] = key_transpose, [CTRL('U')] = key_kill_left, [CTRL('W')] = key_kill_word,
-    [CTRL('Y')] = key_yank, [CTRL('D')] = key_delete,
+    [CTRL('A')] = key_home,       [CTRL('B')] = key_left,      [CTRL('E')] = key_end,
+    [CTRL('F')] = key_right,      [CTRL('H')] = key_backspace, [CTRL('I')] = key_tab,
+    [CTRL('K')] = key_kill_right, [CTRL('L')] = key_clear,     [CTRL('N')] = key_down,
+    [CTRL('P')] = key_up,         [CTRL('R')] = key_search,    [CTRL('T')] = key_transpose,
+    [CTRL('U')] = key_kill_left,  [CTRL('W')] = key_kill_word, [CTRL('Y')] = key_yank,
+    [CTRL('D')] = key_delete,
 };
 
 static bool escape_ended(const struct lineedit *le)
@@ -406,7 +416,8 @@ void le_start(struct lineedit *le)
     le_redraw(le);
 }
 
-void le_init(struct lineedit *le, const char *prompt, unsigned cols, void (*out)(void *, const char *, size_t), void *ctx)
+void le_init(struct lineedit *le, const char *prompt, unsigned cols,
+             void (*out)(void *, const char *, size_t), void *ctx)
 {
     memset(le, 0, sizeof *le);
     le->prompt = prompt;

@@ -13,8 +13,9 @@ bool shell_json(void);
 void shell_set_json(bool);
 
 /*
- * A command. fn fills `o` and returns; an error is said with out_error(). A command that must wait calls shell_wait(): poll is then
- * called every 50 ms with `o` still open until it returns true, and may print progress with shell_progress().
+ * A command. fn fills `o` and returns; an error is said with out_error(). A command that must wait
+ * calls shell_wait(): poll is then called every 50 ms with `o` still open until it returns true,
+ * and may print progress with shell_progress().
  */
 #define MAX_ARGS 8
 struct command {
@@ -22,19 +23,36 @@ struct command {
     void (*fn)(struct out *, unsigned argc, char **argv); /* argv[0]: the command's name */
     /* Words for argument n (1..): guests' names, or a fixed list; NULL: none. */
     const char *const *words;
-    bool guest;                                      /* argument 1 names a guest; fn is called only if it does */
-    uint8_t min_args, max_args;                      /* without the name */
+    /* argument 1 names a guest; fn is called only if it does */
+    bool guest;
+    uint8_t min_args, max_args; /* without the name */
 };
 typedef bool wait_fn(struct out *, void *ctx);
 void shell_wait(wait_fn *, void *ctx);
 void shell_progress(const char *fmt, ...) printf_like(1, 2); /* one line at once; nothing in JSON */
 extern const struct command commands[];
 extern const unsigned ncommands;
-const struct command *find_command(const char *name);            /* NULL: there is none */
-void unknown_command(struct out *, const char *name);            /* says so, and which is near */
+const struct command *find_command(const char *name); /* NULL: there is none */
+void unknown_command(struct out *, const char *name); /* says so, and which is near */
 
 /* commands_*.c */
 #define COMMAND(n) void cmd_##n(struct out *, unsigned argc, char **argv)
-COMMAND(help); COMMAND(list); COMMAND(info); COMMAND(start); COMMAND(stop); COMMAND(reset); COMMAND(pause); COMMAND(resume);
-COMMAND(console); COMMAND(log); COMMAND(cpus); COMMAND(memory); COMMAND(stats); COMMAND(config); COMMAND(json); COMMAND(version);
-COMMAND(pci); COMMAND(reboot); COMMAND(poweroff);
+COMMAND(help);
+COMMAND(list);
+COMMAND(info);
+COMMAND(start);
+COMMAND(stop);
+COMMAND(reset);
+COMMAND(pause);
+COMMAND(resume);
+COMMAND(console);
+COMMAND(log);
+COMMAND(cpus);
+COMMAND(memory);
+COMMAND(stats);
+COMMAND(config);
+COMMAND(json);
+COMMAND(version);
+COMMAND(pci);
+COMMAND(reboot);
+COMMAND(poweroff);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One description of an answer, two forms. A list's cells lie in the text zero-terminated until out_list_end() sets them in columns. */
+/*
+ * One description of an answer, two forms. A list's cells lie in the text zero-terminated until
+ * out_list_end() sets them in columns.
+ */
 #include "out.h"
 #include <hv/words.h>
 #include <stdarg.h>
@@ -16,7 +19,7 @@ static bool grow(struct out *o, size_t n)
         cap *= 2;
     if (cap == o->cap)
         return true;
-    more = realloc(o->text, cap);    /* charge: the shell's */
+    more = realloc(o->text, cap); /* charge: the shell's */
     if (!more) {
         o->no_memory = true;
         return false;
@@ -35,12 +38,12 @@ static void put(struct out *o, const char *s, size_t n)
     o->text[o->len] = '\0';
 }
 
-static void puts_out(struct out *o, const char *s)
-{
-    put(o, s, strlen(s));
-}
+static void puts_out(struct out *o, const char *s) { put(o, s, strlen(s)); }
 
-/* The code point that begins at s (RFC 3629), and how many bytes it takes; -1, and one byte, where it is no UTF-8. */
+/*
+ * The code point that begins at s (RFC 3629), and how many bytes it takes; -1, and one byte, where
+ * it is no UTF-8.
+ */
 static int32_t utf8(const char *s, size_t *bytes)
 {
     static const uint8_t lead[] = { 0xc0, 0xe0, 0xf0 }, mask[] = { 0x1f, 0x0f, 0x07 };
@@ -68,16 +71,21 @@ static int32_t utf8(const char *s, size_t *bytes)
     return -1;
 }
 
-/* May a terminal see it? Not C0, DEL and C1, which steer it; nor what turns the direction of text, or breaks lines (Unicode 15 §23.2, §5.8). */
+/*
+ * May a terminal see it? Not C0, DEL and C1, which steer it; nor what turns the direction of text,
+ * or breaks lines (Unicode 15 §23.2, §5.8).
+ */
 static bool harmless(int32_t v)
 {
-    static const struct { int32_t from, to; } not[] = {
-        { 0, 0x1f }, { 0x7f, 0x9f }, { 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0xfeff, 0xfeff }, { 0xfff9, 0xfffb },
-        { 0xe0000, 0x10ffff },
+    static const struct {
+        int32_t from, to;
+    } not [] = {
+        { 0, 0x1f },        { 0x7f, 0x9f },     { 0x200b, 0x200f }, { 0x2028, 0x202e },
+        { 0x2060, 0x206f }, { 0xfeff, 0xfeff }, { 0xfff9, 0xfffb }, { 0xe0000, 0x10ffff },
     };
 
-    for (unsigned i = 0; i < ARRAY_SIZE(not); i++)
-        if (v >= not[i].from && v <= not[i].to)
+    for (unsigned i = 0; i < ARRAY_SIZE(not ); i++)
+        if (v >= not [i].from && v <= not [i].to)
             return v == '\t';
     return v >= 0;
 }
@@ -101,7 +109,10 @@ size_t text_clean(char *buf, size_t len, const char *s)
     return n;
 }
 
-/* Text that may hold anything: what a guest wrote, names of files, a kernel's own version. `end`: with the zero at the end. */
+/*
+ * Text that may hold anything: what a guest wrote, names of files, a kernel's own version. `end`:
+ * with the zero at the end.
+ */
 static void put_clean(struct out *o, const char *s, bool end)
 {
     size_t most = strlen(s) * 4 + 6;
@@ -118,7 +129,8 @@ static size_t json_escape(char *buf, int32_t v)
     if (v < 0x10000)
         return (size_t)sprintf(buf, "\\u%04x", (unsigned)v);
     v -= 0x10000;
-    return (size_t)sprintf(buf, "\\u%04x\\u%04x", 0xd800u | (unsigned)v >> 10, 0xdc00u | ((unsigned)v & 0x3ff));
+    return (size_t)sprintf(buf, "\\u%04x\\u%04x", 0xd800u | (unsigned)v >> 10,
+                           0xdc00u | ((unsigned)v & 0x3ff));
 }
 
 size_t json_quote(char *buf, size_t len, const char *s)
@@ -134,7 +146,8 @@ size_t json_quote(char *buf, size_t len, const char *s)
         if (v == '"' || v == '\\') {
             buf[n++] = '\\';
             buf[n++] = (char)v;
-        } else if (v < ' ' || v >= 0x7f) { /* what is no UTF-8: as Latin-1, so that any bytes make valid JSON */
+        } else if (v < ' ' || v >= 0x7f) {
+            /* what is no UTF-8: as Latin-1, so that any bytes make valid JSON */
             n += json_escape(buf + n, v < 0 ? (uint8_t)*s : v);
         } else {
             buf[n++] = (char)v;
@@ -168,7 +181,9 @@ static const char *human(uint64_t v, enum unit unit, char *buf, size_t len)
     case UNIT_BYTES: return format_size(v, buf, len);
     case UNIT_NS: return format_ns(v, buf, len);
     case UNIT_BOOL: return v ? "yes" : "no";
-    case UNIT_PERMILLE: snprintf(buf, len, "%llu.%llu %%", (unsigned long long)v / 10, (unsigned long long)v % 10); break;
+    case UNIT_PERMILLE:
+        snprintf(buf, len, "%llu.%llu %%", (unsigned long long)v / 10, (unsigned long long)v % 10);
+        break;
     case UNIT_NONE: snprintf(buf, len, "%llu", (unsigned long long)v); break;
     }
     return buf;
@@ -382,7 +397,7 @@ void out_list_end(struct out *o)
     }
     if (o->no_memory)
         return;
-    cells = malloc(len + 1);    /* charge: the shell's */
+    cells = malloc(len + 1); /* charge: the shell's */
     if (!cells) {
         o->no_memory = true;
         return;
@@ -396,7 +411,8 @@ void out_list_end(struct out *o)
 void out_end(struct out *o, void (*write)(const char *, size_t))
 {
     static const char sorry[] = "not enough memory for the answer\r\n";
-    static const char sorry_json[] = "{\"ok\":false,\"error\":\"not enough memory for the answer\"}\r\n";
+    static const char sorry_json[] =
+        "{\"ok\":false,\"error\":\"not enough memory for the answer\"}\r\n";
 
     if (o->json)
         puts_out(o, "}\r\n");

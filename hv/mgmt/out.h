@@ -1,37 +1,49 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An answer, described once and shown as aligned text or as one JSON object. Keys are JSON names; labels are for people.
- * The text grows in memory and is written by out_end().
+ * An answer, described once and shown as aligned text or as one JSON object. Keys are JSON names;
+ * labels are for people. The text grows in memory and is written by out_end().
  */
 #pragma once
 #include <hv/types.h>
 enum unit { UNIT_NONE, UNIT_BYTES, UNIT_NS, UNIT_PERMILLE, UNIT_BOOL };
-struct column { const char *key, *label; enum unit unit; bool right; };
+struct column {
+    const char *key, *label;
+    enum unit unit;
+    bool right;
+};
 #define OUT_COLUMNS 10
 struct out {
-    bool json, failed, no_memory, first;     /* first: no field yet in the innermost JSON object */
+    bool json, failed, no_memory, first; /* first: no field yet in the innermost JSON object */
     char *text;
     size_t len, cap;
-    const struct column *columns;            /* the list that is open */
+    const struct column *columns; /* the list that is open */
     unsigned ncolumns, column;
     bool first_row;
-    size_t cells;                            /* where the list's raw cells begin in text (human form) */
+    /* where the list's raw cells begin in text (human form) */
+    size_t cells;
 };
 void out_begin(struct out *, bool json, const char *command);
-void out_error(struct out *, const char *fmt, ...) printf_like(2, 3);  /* one line; what was said before is dropped */
-void out_text(struct out *, const char *key, const char *label, const char *fmt, ...) printf_like(4, 5);
+/* one line; what was said before is dropped */
+void out_error(struct out *, const char *fmt, ...) printf_like(2, 3);
+void out_text(struct out *, const char *key, const char *label, const char *fmt, ...)
+    printf_like(4, 5);
 void out_number(struct out *, const char *key, const char *label, uint64_t, enum unit);
-void out_line(struct out *, const char *fmt, ...) printf_like(2, 3);   /* a sentence for people; JSON leaves it out */
+/* a sentence for people; JSON leaves it out */
+void out_line(struct out *, const char *fmt, ...) printf_like(2, 3);
 void out_list(struct out *, const char *key, const struct column *, unsigned n);
 void out_row(struct out *);
 void out_cell(struct out *, const char *);
 void out_cell_number(struct out *, uint64_t);
 void out_list_end(struct out *);
-void out_end(struct out *, void (*write)(const char *, size_t));       /* frees it */
+void out_end(struct out *, void (*write)(const char *, size_t)); /* frees it */
 /*
- * The filter of all text that leaves for a terminal: s, with what would steer the terminal (C0 but the tab, DEL, C1, changes of direction) and what is
- * no UTF-8 written as \\xNN. Returns the length, at most len - 1; len >= 6. Everything in a struct out goes through it.
+ * The filter of all text that leaves for a terminal: s, with what would steer the terminal (C0 but
+ * the tab, DEL, C1, changes of direction) and what is no UTF-8 written as \\xNN. Returns the
+ * length, at most len - 1; len >= 6. Everything in a struct out goes through it.
  */
 size_t text_clean(char *buf, size_t len, const char *s);
-/* s as a JSON string with its quotes, for writers outside a struct out; returns the length written (at most len - 1). */
+/*
+ * s as a JSON string with its quotes, for writers outside a struct out; returns the length written
+ * (at most len - 1).
+ */
 size_t json_quote(char *buf, size_t len, const char *s);

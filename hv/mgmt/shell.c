@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The shell: a line from the editor becomes a command's answer; log lines are shown above the line being typed. */
+/*
+ * The shell: a line from the editor becomes a command's answer; log lines are shown above the line
+ * being typed.
+ */
 #include "lineedit.h"
 #include "mgmt.h"
 #include "out.h"
@@ -22,20 +25,18 @@
 static struct {
     struct console *console;
     struct lineedit le;
-    char line[LE_LINE];        /* JSON: the line being received */
+    char line[LE_LINE]; /* JSON: the line being received */
     unsigned line_len;
-    bool json, started, line_cut;      /* line_cut: JSON: the line does not fit, and is refused at its end */
+    /* line_cut: JSON: the line does not fit, and is refused at its end */
+    bool json, started, line_cut;
     struct event log_event, poll_event;
     uint64_t log_seq;
-    struct out out;            /* of the command that runs or waits */
+    struct out out; /* of the command that runs or waits */
     wait_fn *wait;
     void *wait_ctx;
 } sh;
 
-static void write_console(const char *s, size_t n)
-{
-    console_write(sh.console, s, n);
-}
+static void write_console(const char *s, size_t n) { console_write(sh.console, s, n); }
 
 static void write_le(void *ctx, const char *s, size_t n)
 {
@@ -125,7 +126,8 @@ static bool arguments_ok(struct out *o, const struct command *c, unsigned argc, 
     unsigned n = argc - 1;
 
     if (n < c->min_args || n > c->max_args) {
-        out_error(o, "usage: %s%s%s, such as `%s`", c->name, *c->args ? " " : "", c->args, c->example);
+        out_error(o, "usage: %s%s%s, such as `%s`", c->name, *c->args ? " " : "", c->args,
+                  c->example);
         return false;
     }
     if (c->guest && !vm_find(argv[1])) {
@@ -208,7 +210,8 @@ static void shell_interrupt(void)
     if (!sh.wait)
         return;
     write_console("^C\r\n", 4);
-    out_error(&sh.out, "no longer waiting; it goes on in the background (`list` shows how far it is)");
+    out_error(&sh.out,
+              "no longer waiting; it goes on in the background (`list` shows how far it is)");
     finish();
 }
 
@@ -246,7 +249,8 @@ static void input_json(char c)
     }
     sh.line_cut = false;
     out_begin(&sh.out, true, "");
-    out_error(&sh.out, "the line is too long: at most %u bytes; nothing was done", (unsigned)sizeof sh.line - 1);
+    out_error(&sh.out, "the line is too long: at most %u bytes; nothing was done",
+              (unsigned)sizeof sh.line - 1);
     finish();
 }
 
@@ -263,11 +267,8 @@ static void shell_input(char c)
         memcpy(line, sh.le.buf, sizeof line);
         run_line(line);
         break;
-    case LE_INTERRUPT:
-        le_start(&sh.le);
-        break;
-    case LE_NONE:
-        break;
+    case LE_INTERRUPT: le_start(&sh.le); break;
+    case LE_NONE: break;
     }
 }
 
@@ -295,7 +296,8 @@ static unsigned complete_command(const char *part, unsigned len, const char **wo
     return n;
 }
 
-static unsigned complete_argument(const struct command *c, const char *part, unsigned len, const char **words, unsigned max)
+static unsigned complete_argument(const struct command *c, const char *part, unsigned len,
+                                  const char **words, unsigned max)
 {
     unsigned n = 0;
 
@@ -323,7 +325,8 @@ static unsigned complete_key(const char *part, unsigned len, const char **words,
 }
 
 /* [done, part): what was typed between `help` and the word that is completed. */
-static unsigned complete_help(const char *done, const char *part, unsigned len, const char **words, unsigned max)
+static unsigned complete_help(const char *done, const char *part, unsigned len, const char **words,
+                              unsigned max)
 {
     while (done < part && *done == ' ')
         done++;
@@ -331,7 +334,8 @@ static unsigned complete_help(const char *done, const char *part, unsigned len, 
                                                          : complete_command(part, len, words, max);
 }
 
-static unsigned complete(void *ctx, const char *buf, unsigned cur, unsigned *start, const char **words, unsigned max)
+static unsigned complete(void *ctx, const char *buf, unsigned cur, unsigned *start,
+                         const char **words, unsigned max)
 {
     const struct command *c;
     char name[32];
@@ -355,7 +359,8 @@ static unsigned complete(void *ctx, const char *buf, unsigned cur, unsigned *sta
 
 int shell_init(void)
 {
-    static const struct console_reader reader = { shell_input, shell_is_busy, shell_interrupt, shell_redraw };
+    static const struct console_reader reader = { shell_input, shell_is_busy, shell_interrupt,
+                                                  shell_redraw };
     int err = console_init(&reader, &sh.console);
 
     if (err)

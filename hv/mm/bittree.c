@@ -2,10 +2,7 @@
 /* bittree.c: see bittree.h. */
 #include <hv/bittree.h>
 
-static uint64_t words(uint64_t bits)
-{
-    return (bits + 63) / 64;
-}
+static uint64_t words(uint64_t bits) { return (bits + 63) / 64; }
 
 uint64_t bittree_bytes(uint64_t members)
 {

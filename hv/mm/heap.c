@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* heap.c: what newlib's malloc grows. The caller holds malloc's lock, so nothing here is taken twice. */
+/*
+ * heap.c: what newlib's malloc grows. The caller holds malloc's lock, so nothing here is taken
+ * twice.
+ */
 #include <arch/mmu.h>
 #include <hv/heap.h>
 #include <hv/pmm.h>
@@ -19,7 +22,8 @@ static bool grow(void)
 {
     for (unsigned order = GROW_ORDER;; order--) {
         uint64_t len = PAGE_SIZE << order;
-        hpa_t pa = len <= limit - mapped ? pmm_alloc(order, PMM_HEAP) : hpa(0);    /* charge: by what malloc() gives of it */
+        /* charge: by what malloc() gives of it */
+        hpa_t pa = len <= limit - mapped ? pmm_alloc(order, PMM_HEAP) : hpa(0);
 
         if (pa.v) {
             if (mmu_map_heap((void *)(base + mapped), pa, len) == 0) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pmm.c: the buddy allocator. Memory is a few regions (a machine's RAM has few large holes). Bitmaps
- * alone say what is free, one for each region and order; nothing is kept in free memory itself, so
- * that a write to freed memory cannot mislead the allocator. The least free block that fits is found
- * in a few steps (bittree.h). Set-up splits ranges into the largest aligned blocks: it costs 65 bytes
- * of bitmaps per MiB of RAM, and nothing per page.
+ * pmm.c: the buddy allocator. Memory is a few regions (a machine's RAM has few large holes).
+ * Bitmaps alone say what is free, one for each region and order; nothing is kept in free memory
+ * itself, so that a write to freed memory cannot mislead the allocator. The least free block that
+ * fits is found in a few steps (bittree.h). Set-up splits ranges into the largest aligned blocks:
+ * it costs 65 bytes of bitmaps per MiB of RAM, and nothing per page.
  */
 #include <arch/mmu.h>
 #include "boot/boot_info.h"
@@ -18,20 +18,21 @@
 
 #define ORDERS (PMM_MAX_ORDER + 1)
 #define REGIONS_MAX 32
-#define REGION_GAP (4 * GIB)       /* holes smaller than this do not start a new region */
-#define FIRST_ADDR MIB             /* below lie the code that starts CPUs and what old firmware does not list */
-#define FRONT_MAX 32               /* single pages that a CPU keeps */
+#define REGION_GAP (4 * GIB) /* holes smaller than this do not start a new region */
+/* below lie the code that starts CPUs and what old firmware does not list */
+#define FIRST_ADDR MIB
+#define FRONT_MAX 32 /* single pages that a CPU keeps */
 #define FRONT_BATCH 16
 
 struct region {
-    uint64_t base, end;            /* base is a multiple of 1 GiB */
+    uint64_t base, end; /* base is a multiple of 1 GiB */
     struct bittree free[ORDERS];
 };
 
 struct front {
     uint32_t n;
     hpa_t page[FRONT_MAX];
-    int64_t by_owner[PMM_OWNERS];  /* bytes; one CPU's may be negative, the sum is not */
+    int64_t by_owner[PMM_OWNERS]; /* bytes; one CPU's may be negative, the sum is not */
 };
 
 static struct region regions[REGIONS_MAX];
@@ -41,10 +42,7 @@ static struct front fronts[MAX_CPUS];
 static uint64_t total_bytes, free_bytes, promised;
 static struct spinlock lock = SPINLOCK_INIT(LOCK_PMM);
 
-static uint64_t block_size(unsigned order)
-{
-    return PAGE_SIZE << order;
-}
+static uint64_t block_size(unsigned order) { return PAGE_SIZE << order; }
 
 static struct region *region_of(uint64_t pa)
 {
@@ -101,7 +99,7 @@ static uint64_t first_block(unsigned order, struct region **r)
     uint64_t i;
 
     for (*r = regions; !bittree_first(&(*r)->free[order], &i); ++*r)
-        ;                          /* nfree[] says that one region has it */
+        ; /* nfree[] says that one region has it */
     return (*r)->base + (i << (PAGE_SHIFT + order));
 }
 
@@ -170,7 +168,7 @@ hpa_t pmm_alloc(unsigned order, enum pmm_owner owner)
     } else {
         pa = take_free(order);
         if (!pa && f->n) {
-            drain(f, 0);           /* a page of this CPU's may be all that keeps two halves apart */
+            drain(f, 0); /* a page of this CPU's may be all that keeps two halves apart */
             pa = take_free(order);
         }
     }
@@ -181,7 +179,7 @@ hpa_t pmm_alloc(unsigned order, enum pmm_owner owner)
 
 hpa_t pmm_alloc_zero(unsigned order, enum pmm_owner owner)
 {
-    hpa_t pa = pmm_alloc(order, owner);    /* charge: the caller's */
+    hpa_t pa = pmm_alloc(order, owner); /* charge: the caller's */
 
     if (pa.v)
         memset(phys_to_virt(pa), 0, block_size(order));
@@ -215,7 +213,8 @@ void pmm_recount(uint64_t bytes, enum pmm_owner from, enum pmm_owner to)
 
 void pmm_stats(struct pmm_stats *s)
 {
-    *s = (struct pmm_stats){ .total = total_bytes, .free = __atomic_load_n(&free_bytes, __ATOMIC_RELAXED) };
+    *s = (struct pmm_stats){ .total = total_bytes,
+                             .free = __atomic_load_n(&free_bytes, __ATOMIC_RELAXED) };
     s->promised = __atomic_load_n(&promised, __ATOMIC_RELAXED);
     for (uint32_t cpu = 0; cpu < MAX_CPUS; cpu++) {
         s->free += fronts[cpu].n * PAGE_SIZE;
@@ -245,10 +244,7 @@ void pmm_unpromise(uint64_t bytes)
     hv_assert(had >= bytes);
 }
 
-void pmm_promise_back(uint64_t bytes)
-{
-    __atomic_fetch_add(&promised, bytes, __ATOMIC_SEQ_CST);
-}
+void pmm_promise_back(uint64_t bytes) { __atomic_fetch_add(&promised, bytes, __ATOMIC_SEQ_CST); }
 
 /* ---- set-up ---- */
 
@@ -276,8 +272,9 @@ static void find_regions(const struct boot_mem *m, uint32_t n)
         } else if (nregions < REGIONS_MAX) {
             regions[nregions++] = (struct region){ .base = align_down(base, GIB), .end = end };
         } else {
-            log_warn("memory: more than %u separate regions: %llu MiB at %#llx left unused", REGIONS_MAX,
-                     (unsigned long long)((end - base) / MIB), (unsigned long long)base);
+            log_warn("memory: more than %u separate regions: %llu MiB at %#llx left unused",
+                     REGIONS_MAX, (unsigned long long)((end - base) / MIB),
+                     (unsigned long long)base);
         }
     }
 }
@@ -296,7 +293,10 @@ static uint64_t all_bitmaps(const struct region *r)
     return align_up(sum, PAGE_SIZE);
 }
 
-/* The bitmaps of all regions lie in one piece at the start of the first free range that can hold them. */
+/*
+ * The bitmaps of all regions lie in one piece at the start of the first free range that can hold
+ * them.
+ */
 static uint64_t find_room(const struct boot_mem *m, uint32_t n, uint64_t bytes)
 {
     uint64_t base, end;

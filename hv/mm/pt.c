@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pt.c: the one page-table walker. Every level has 512 entries of 8 bytes. Hardware may walk the tables at any time, so a
- * table is complete before it is linked, an entry is written as one word, and a table taken out waits in limbo, its
- * entries still holes, until the owner has flushed the TLBs.
+ * pt.c: the one page-table walker. Every level has 512 entries of 8 bytes. Hardware may walk the
+ * tables at any time, so a table is complete before it is linked, an entry is written as one word,
+ * and a table taken out waits in limbo, its entries still holes, until the owner has flushed the
+ * TLBs.
  */
 #include <hv/panic.h>
 #include <hv/pmm.h>
@@ -11,15 +12,9 @@
 
 #define ENTRIES 512u
 
-static uint64_t *table_at(hpa_t pa)
-{
-    return phys_to_virt(pa);
-}
+static uint64_t *table_at(hpa_t pa) { return phys_to_virt(pa); }
 
-static uint64_t span(unsigned level)
-{
-    return PAGE_SIZE << (9 * level);
-}
+static uint64_t span(unsigned level) { return PAGE_SIZE << (9 * level); }
 
 /* log2 of the number of tables that make up the root. */
 static unsigned root_order(const struct pt_format *f)
@@ -37,15 +32,9 @@ static unsigned index_of(const struct pt_format *f, uint64_t ia, unsigned level)
     return level == f->levels - 1u ? n : n & (ENTRIES - 1);
 }
 
-static void set_entry(uint64_t *e, uint64_t v)
-{
-    __atomic_store_n(e, v, __ATOMIC_RELEASE);
-}
+static void set_entry(uint64_t *e, uint64_t v) { __atomic_store_n(e, v, __ATOMIC_RELEASE); }
 
-static uint64_t get_entry(const uint64_t *e)
-{
-    return __atomic_load_n(e, __ATOMIC_RELAXED);
-}
+static uint64_t get_entry(const uint64_t *e) { return __atomic_load_n(e, __ATOMIC_RELAXED); }
 
 /* 2^order tables in a row. */
 static hpa_t take_tables(struct pt *pt, unsigned order)
@@ -55,7 +44,7 @@ static hpa_t take_tables(struct pt *pt, unsigned order)
 
     if (pt->pay && pt->pay(pt->payer, bytes))
         return pa;
-    pa = pmm_alloc_zero(order, PMM_PT);    /* charge: above */
+    pa = pmm_alloc_zero(order, PMM_PT); /* charge: above */
     if (!pa.v && pt->pay)
         (void)pt->pay(pt->payer, -bytes);
     return pa;
@@ -135,15 +124,20 @@ void pt_fini(struct pt *pt)
     *pt = (struct pt){ .fmt = NULL };
 }
 
-/* ---- the walk: fn gets each entry that the range touches, from the lowest level that exists ---- */
+/*
+ * ---- the walk ----
+ * fn gets each entry that the range touches, from the lowest level that exists.
+ */
 
 struct walk;
 typedef int visit_fn(struct walk *, uint64_t *e, unsigned level, uint64_t ia, uint64_t len);
 struct walk {
     struct pt *pt;
-    visit_fn *leaf, *hole;             /* NULL: skip. len: the part of the entry that lies in the range */
-    bool drop_empty;                   /* tables that the range covers whole, or that became empty, go to limbo */
-    hpa_t oa;                          /* of the range's next byte (mapping) */
+    /* NULL: skip. len: the part of the entry that lies in the range */
+    visit_fn *leaf, *hole;
+    /* tables that the range covers whole, or that became empty, go to limbo */
+    bool drop_empty;
+    hpa_t oa; /* of the range's next byte (mapping) */
     unsigned prot;
     enum memtype type;
 };
@@ -176,7 +170,8 @@ static int walk_entry(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, 
     }
     hpa_t table = f->addr(get_entry(e), level);
     err = walk_table(w, table, level - 1, ia, len);
-    if (!err && w->drop_empty && (len == span(level) || is_empty(w->pt, table_at(table), level - 1))) {
+    if (!err && w->drop_empty &&
+        (len == span(level) || is_empty(w->pt, table_at(table), level - 1))) {
         set_entry(e, 0);
         to_limbo(w->pt, table);
     }
@@ -268,7 +263,9 @@ int pt_map(struct pt *pt, gpa_t ia, hpa_t oa, uint64_t len, unsigned prot, enum 
 
 /* ---- splitting, unmapping, protecting ---- */
 
-/* Replaces a leaf that the range covers in part by a table of smaller leaves with the same meaning. */
+/*
+ * Replaces a leaf that the range covers in part by a table of smaller leaves with the same meaning.
+ */
 static int split_leaf(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, uint64_t len)
 {
     const struct pt_format *f = w->pt->fmt;
@@ -281,7 +278,8 @@ static int split_leaf(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, 
     if (!table.v)
         return -ENOMEM;
     for (unsigned i = 0; i < ENTRIES; i++)
-        table_at(table)[i] = f->leaf(hpa(oa + i * span(below)), below, prot, type_of(f, old, level));
+        table_at(table)[i] =
+            f->leaf(hpa(oa + i * span(below)), below, prot, type_of(f, old, level));
     if (w->pt->forget) {
         set_entry(e, 0);
         w->pt->forget(w->pt, align_down(ia, span(level)), span(level));
@@ -416,7 +414,8 @@ void pt_share(struct pt *to, const struct pt *from)
 {
     unsigned n = ENTRIES << root_order(from->fmt);
 
-    hv_assert(from->keep && from->fmt->levels == to->fmt->levels && from->fmt->ia_bits == to->fmt->ia_bits);
+    hv_assert(from->keep && from->fmt->levels == to->fmt->levels &&
+              from->fmt->ia_bits == to->fmt->ia_bits);
     for (unsigned i = 0; i < n; i++)
         set_entry(table_at(to->root) + i, get_entry(table_at(from->root) + i));
 }

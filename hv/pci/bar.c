@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Base address registers: assignment at build time, and the trapped ranges that follow what the guest writes. PCI 3.0 §6.2.5.1. */
+/*
+ * Base address registers: assignment at build time, and the trapped ranges that follow what the
+ * guest writes. PCI 3.0 §6.2.5.1.
+ */
 #include <hv/log.h>
 #include <string.h>
 #include "vpci.h"
@@ -30,7 +33,10 @@ void vpci_add_region(struct vpci_dev *d, unsigned bar, const struct vpci_region 
     n->mapped = false;
 }
 
-/* Where the guest wants the BAR now; 0: nowhere (no decoding, at 0, or beyond the end of the address space). */
+/*
+ * Where the guest wants the BAR now; 0: nowhere (no decoding, at 0, or beyond the end of the
+ * address space).
+ */
 static uint64_t bar_wanted(const struct vpci_dev *d, unsigned bar)
 {
     uint64_t base;
@@ -66,11 +72,16 @@ static void bar_map(struct vpci_dev *d, unsigned bar, uint64_t base)
 
         if (r->bar != bar)
             continue;
-        e = io_register(d->vm, &(struct io_region){ .name = r->name, .space = IO_MEM, .base = base + r->off, .len = r->len,
-                                                    .ops = r->ops, .dev = r->dev });
+        e = io_register(d->vm, &(struct io_region){ .name = r->name,
+                                                    .space = IO_MEM,
+                                                    .base = base + r->off,
+                                                    .len = r->len,
+                                                    .ops = r->ops,
+                                                    .dev = r->dev });
         if (e) {
-            vm_log(d->vm, LOG_WARN, "pci 00:%02x.0: BAR %u at 0x%llx cannot be mapped (%d): the range is taken", d->slot, bar,
-                   (unsigned long long)base, e);
+            vm_log(d->vm, LOG_WARN,
+                   "pci 00:%02x.0: BAR %u at 0x%llx cannot be mapped (%d): the range is taken",
+                   d->slot, bar, (unsigned long long)base, e);
             bar_unmap(d, bar);
             return;
         }
@@ -85,7 +96,10 @@ void vpci_bars_unmap(struct vpci_dev *d)
             bar_unmap(d, bar);
 }
 
-/* First everything that moved away, then what wants a place: so two BARs may change places, and one that was in the way frees the other. */
+/*
+ * First everything that moved away, then what wants a place: so two BARs may change places, and one
+ * that was in the way frees the other.
+ */
 void vpci_bars_sync(struct vpci *p)
 {
     for (unsigned pass = 0; pass < 2; pass++)
@@ -103,7 +117,10 @@ void vpci_bars_sync(struct vpci *p)
         }
 }
 
-/* Everything fits below 4 GiB, where every kernel can reach it; what does not goes into the upper window if it can. */
+/*
+ * Everything fits below 4 GiB, where every kernel can reach it; what does not goes into the upper
+ * window if it can.
+ */
 int vpci_bars_assign(struct vpci *p, struct vpci_dev *d)
 {
     const struct vpci_layout *l = &p->layout;
@@ -134,7 +151,8 @@ int vpci_bar_access(struct vpci_dev *d, unsigned bar, struct io_access *a)
         const struct vpci_region *r = &d->region[i];
         uint64_t off;
 
-        if (r->bar != bar || !range_within(a->addr, a->size, r->off, r->len) || !(r->ops->sizes & a->size))
+        if (r->bar != bar || !range_within(a->addr, a->size, r->off, r->len) ||
+            !(r->ops->sizes & a->size))
             continue;
         off = index_nospec(a->addr - r->off, r->len);
         return a->write ? r->ops->write(r->dev, off, a->size, a->val)

@@ -3,17 +3,20 @@
 #include <hv/vintc.h>
 #include "vpci.h"
 
-enum { MSIX_TABLE = 0, MSIX_PBA = 2048, MSIX_ENABLE = 1 << 15, MSIX_FUNCTION_MASK = 1 << 14, MSIX_ENTRY_MASKED = 1 };
+enum {
+    MSIX_TABLE = 0,
+    MSIX_PBA = 2048,
+    MSIX_ENABLE = 1 << 15,
+    MSIX_FUNCTION_MASK = 1 << 14,
+    MSIX_ENTRY_MASKED = 1
+};
 
 static unsigned msix_control(const struct vpci_dev *d)
 {
     return d->msix_cap ? vpci_cfg_get(d, d->msix_cap + 2u, 2) : 0;
 }
 
-bool vpci_msix_enabled(const struct vpci_dev *d)
-{
-    return msix_control(d) & MSIX_ENABLE;
-}
+bool vpci_msix_enabled(const struct vpci_dev *d) { return msix_control(d) & MSIX_ENABLE; }
 
 bool vpci_bus_master(const struct vpci_dev *d)
 {
@@ -42,7 +45,10 @@ static uint32_t msix_sendable(struct vpci_dev *d)
     return ready;
 }
 
-/* Sends all that is pending and not masked; the entries are copied under the lock and sent without it. */
+/*
+ * Sends all that is pending and not masked; the entries are copied under the lock and sent without
+ * it.
+ */
 static void msix_flush(struct vpci_dev *d)
 {
     struct vpci_msix_entry copy[VPCI_MSIX_MAX];
@@ -76,7 +82,10 @@ void vpci_msix_notify(struct vpci_dev *d, unsigned vec)
         (void)virq_msi(d->vm, (uint32_t)d->slot << 3, e.addr, e.data);
 }
 
-/* Looks under the lock: a message that found the old mask is in the PBA by then, or finds the new one. */
+/*
+ * Looks under the lock: a message that found the old mask is in the PBA by then, or finds the new
+ * one.
+ */
 void vpci_msix_control_changed(struct vpci_dev *d)
 {
     msix_flush(d);
@@ -124,7 +133,7 @@ static int msix_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     bool flush;
 
     if (off >= MSIX_TABLE + 16ull * d->nmsix || (off & (size - 1)))
-        return 0;               /* the PBA is read-only, and undefined parts ignore writes */
+        return 0; /* the PBA is read-only, and undefined parts ignore writes */
     spin_lock(&d->lock);
     entry = &d->s.msix[index_nospec(off / 16, d->nmsix)];
     entry_set32(entry, off / 4 & 3, (uint32_t)val);
@@ -141,23 +150,30 @@ static const struct io_ops msix_ops = { msix_read, msix_write, 4 | 8 };
 
 void vpci_add_msix(struct vpci_dev *d, unsigned bar, unsigned nvec)
 {
-    const uint8_t body[10] = { (uint8_t)(nvec - 1), 0, (uint8_t)bar, 0, 0, 0, (uint8_t)bar, MSIX_PBA >> 8, 0, 0 };
+    const uint8_t body[10] = {
+        (uint8_t)(nvec - 1), 0, (uint8_t)bar, 0, 0, 0, (uint8_t)bar, MSIX_PBA >> 8, 0, 0
+    };
     const uint8_t wmask[10] = { 0, (MSIX_ENABLE | MSIX_FUNCTION_MASK) >> 8 };
 
     d->nmsix = (uint8_t)nvec;
     d->msix_cap = (uint8_t)vpci_add_cap(d, PCI_CAP_MSIX, body, wmask, sizeof body);
     for (unsigned i = 0; i < nvec; i++)
         d->s.msix[i].ctrl = MSIX_ENTRY_MASKED;
-    vpci_add_region(d, bar, &(struct vpci_region){ .name = "msix", .len = 4096, .ops = &msix_ops, .dev = d });
+    vpci_add_region(
+        d, bar, &(struct vpci_region){ .name = "msix", .len = 4096, .ops = &msix_ops, .dev = d });
 }
 
-/* The lines are shared: a line is high while any device holds it. intx_lock orders the calls of virq_set. */
+/*
+ * The lines are shared: a line is high while any device holds it. intx_lock orders the calls of
+ * virq_set.
+ */
 static void intx_sync(struct vpci_dev *d)
 {
     struct vpci *p = d->vm->pci;
     unsigned line = (d->slot + d->pin - 1u) & 3;
     uint32_t bit = 1u << d->slot, was = p->intx_held[line];
-    bool hold = d->s.intx && !vpci_msix_enabled(d) && !(vpci_cfg_get(d, PCI_COMMAND, 2) & PCI_CMD_INTX_OFF);
+    bool hold =
+        d->s.intx && !vpci_msix_enabled(d) && !(vpci_cfg_get(d, PCI_COMMAND, 2) & PCI_CMD_INTX_OFF);
 
     p->intx_held[line] = hold ? was | bit : was & ~bit;
     if (!was != !p->intx_held[line])

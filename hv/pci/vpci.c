@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The bus: configuration space through ECAM (PCIe 5.0 §7.2.2) and CONFIG_ADDRESS/CONFIG_DATA (PCI 3.0 §3.2.2.3.2), the host bridge. */
+/*
+ * The bus: configuration space through ECAM (PCIe 5.0 §7.2.2) and CONFIG_ADDRESS/CONFIG_DATA (PCI
+ * 3.0 §3.2.2.3.2), the host bridge.
+ */
 #include <hv/log.h>
 #include <hv/panic.h>
 #include <string.h>
@@ -26,12 +29,13 @@ void vpci_dev_init(struct vpci_dev *d, struct vm *vm, const struct vpci_id *id)
     d->wmask[PCI_CACHE_LINE] = d->wmask[PCI_INT_LINE] = 0xff;
 }
 
-unsigned vpci_add_cap(struct vpci_dev *d, uint8_t id, const void *body, const void *wmask, unsigned len)
+unsigned vpci_add_cap(struct vpci_dev *d, uint8_t id, const void *body, const void *wmask,
+                      unsigned len)
 {
     unsigned at = d->cap_free;
 
     hv_assert(at + 2 + len <= sizeof d->s.cfg);
-    d->s.cfg[at] = id;          /* nospec: at creation */
+    d->s.cfg[at] = id; /* nospec: at creation */
     memcpy(d->s.cfg + at + 2, body, len);
     if (wmask)
         memcpy(d->wmask + at + 2, wmask, len);
@@ -58,7 +62,8 @@ int vpci_attach(struct vpci_dev *d)
         return e;
     if (d->pin) {
         line = (slot + d->pin - 1u) & 3;
-        d->s.cfg[PCI_INT_LINE] = p->layout.intx_line[line] ? p->layout.intx_line[line] : (uint8_t)(p->layout.intx_gsi + line);
+        d->s.cfg[PCI_INT_LINE] = p->layout.intx_line[line] ? p->layout.intx_line[line]
+                                                           : (uint8_t)(p->layout.intx_gsi + line);
     }
     d->s.cfg[PCI_COMMAND] |= PCI_CMD_MEM;
     p->dev[slot] = d;
@@ -78,7 +83,8 @@ void vpci_detach(struct vpci_dev *d)
     p->dev[d->slot] = NULL;
 }
 
-static __attribute__((noinline)) bool device_reads(struct vpci_dev *d, unsigned reg, unsigned size, uint32_t *val)
+static __attribute__((noinline)) bool device_reads(struct vpci_dev *d, unsigned reg, unsigned size,
+                                                   uint32_t *val)
 {
     struct io_access a = { .addr = reg, .size = (uint8_t)size };
     bool done = d->cfg_access(d, &a);
@@ -94,12 +100,13 @@ uint32_t vpci_cfg_read(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigne
     if (d->cfg_access && device_reads(d, reg, size, &v))
         return v;
     if (reg >= sizeof d->s.cfg)
-        return 0;               /* no extended capabilities */
+        return 0; /* no extended capabilities */
     reg = (unsigned)index_nospec(reg, sizeof d->s.cfg);
     spin_lock(&p->cfg_lock);
     v = vpci_cfg_get(d, reg, size);
     spin_unlock(&p->cfg_lock);
-    if (reg <= PCI_STATUS && reg + size > PCI_STATUS && __atomic_load_n(&d->s.intx, __ATOMIC_RELAXED))
+    if (reg <= PCI_STATUS && reg + size > PCI_STATUS &&
+        __atomic_load_n(&d->s.intx, __ATOMIC_RELAXED))
         v |= (uint32_t)PCI_STATUS_INTX << (8 * (PCI_STATUS - reg));
     return v;
 }
@@ -132,7 +139,10 @@ void vpci_cfg_write(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigned s
         d->command_changed(d);
 }
 
-/* addr: ECAM offset: bus 27:20, device 19:15, function 14:12, register 11:0. Absent functions read all ones: that is how a guest looks for them. */
+/*
+ * addr: ECAM offset: bus 27:20, device 19:15, function 14:12, register 11:0. Absent functions read
+ * all ones: that is how a guest looks for them.
+ */
 static int cfg_access(struct vpci *p, uint64_t addr, unsigned size, bool write, uint64_t *val)
 {
     struct vpci_dev *d = addr >> 20 || (addr >> 12 & 7) ? NULL : p->dev[addr >> 15 & 31];
@@ -202,15 +212,21 @@ static const struct io_ops cf8_ops = { cf8_read, cf8_write, 1 | 2 | 4 };
 
 static int register_spaces(struct vpci *p)
 {
-    int e = io_register(p->vm, &(struct io_region){ "ecam", IO_MEM, p->layout.ecam, VPCI_ECAM_LEN, &ecam_ops, p });
+    int e = io_register(
+        p->vm, &(struct io_region){ "ecam", IO_MEM, p->layout.ecam, VPCI_ECAM_LEN, &ecam_ops, p });
 
     if (e || !p->layout.cf8)
         return e;
-    return io_register(p->vm, &(struct io_region){ "pci-config", IO_PORT, CF8_PORT, CF8_LEN, &cf8_ops, p });
+    return io_register(
+        p->vm, &(struct io_region){ "pci-config", IO_PORT, CF8_PORT, CF8_LEN, &cf8_ops, p });
 }
 
 /* The identity of a generic PCI Express host bridge. */
-static const struct vpci_id bridge_id = { .vendor = 0x1b36, .device = 0x0008, .subsys_vendor = 0x1af4, .subsys = 0x1100, .class_code = 0x060000 };
+static const struct vpci_id bridge_id = { .vendor = 0x1b36,
+                                          .device = 0x0008,
+                                          .subsys_vendor = 0x1af4,
+                                          .subsys = 0x1100,
+                                          .class_code = 0x060000 };
 
 int vpci_create(struct vm *vm, const struct vpci_layout *l)
 {

@@ -10,21 +10,27 @@ struct vpci {
     struct vpci_layout layout;
     struct vpci_dev *dev[VPCI_SLOTS];
     struct vpci_dev bridge;
-    struct spinlock cfg_lock;     /* configuration space and BAR mappings; level LOCK_VM, so that io_register is allowed under it */
-    struct spinlock intx_lock;    /* level LOCK_DEVICE */
-    uint32_t intx_held[4];        /* bit per slot that asserts this line */
-    uint64_t next32, next64;      /* where the next BAR goes */
-    uint32_t cf8;                 /* atomic: CONFIG_ADDRESS */
+    /*
+     * configuration space and BAR mappings; level LOCK_VM, so that io_register is allowed under it
+     */
+    struct spinlock cfg_lock;
+    struct spinlock intx_lock; /* level LOCK_DEVICE */
+    uint32_t intx_held[4];     /* bit per slot that asserts this line */
+    uint64_t next32, next64;   /* where the next BAR goes */
+    uint32_t cf8;              /* atomic: CONFIG_ADDRESS */
     uint8_t reset_control;
 };
 
-/* Configuration access to a function that exists. size 1, 2 or 4, inside one dword. No lock held. */
+/*
+ * Configuration access to a function that exists. size 1, 2 or 4, inside one dword. No lock held.
+ */
 uint32_t vpci_cfg_read(struct vpci *, struct vpci_dev *, unsigned reg, unsigned size);
 void vpci_cfg_write(struct vpci *, struct vpci_dev *, unsigned reg, unsigned size, uint32_t val);
 
 /* bar.c; cfg_lock held, or no vCPU runs */
 int must_check vpci_bars_assign(struct vpci *, struct vpci_dev *);
-void vpci_bars_sync(struct vpci *);          /* registers and unregisters until trapped ranges agree with BARs and commands */
+/* registers and unregisters until trapped ranges agree with BARs and commands */
+void vpci_bars_sync(struct vpci *);
 void vpci_bars_unmap(struct vpci_dev *);
 /* msi.c */
 void vpci_msix_control_changed(struct vpci_dev *);

@@ -6,31 +6,69 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEVICE_BLK = 2, SECTOR = 512, HEADER = 16, ID_LEN = 20, IN_FLIGHT = 8, SEG_MAX = 126, SIZE_MAX_BYTES = 1 << 20, RANGES = 16 };
-enum { F_SIZE_MAX = 1, F_SEG_MAX = 2, F_RO = 5, F_BLK_SIZE = 6, F_FLUSH = 9, F_MQ = 12, F_DISCARD = 13, F_WRITE_ZEROES = 14 };   /* §5.2.3 */
-enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };                                    /* §5.2.6 */
+enum {
+    DEVICE_BLK = 2,
+    SECTOR = 512,
+    HEADER = 16,
+    ID_LEN = 20,
+    IN_FLIGHT = 8,
+    SEG_MAX = 126,
+    SIZE_MAX_BYTES = 1 << 20,
+    RANGES = 16
+};
+/* §5.2.3 */
+enum {
+    F_SIZE_MAX = 1,
+    F_SEG_MAX = 2,
+    F_RO = 5,
+    F_BLK_SIZE = 6,
+    F_FLUSH = 9,
+    F_MQ = 12,
+    F_DISCARD = 13,
+    F_WRITE_ZEROES = 14
+};
+/* §5.2.6 */
+enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };
 enum { COST_REQUEST = 16 };
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2, S_STARTED = 0xff /* ours: no answer yet */ };
-#define AT_ONCE (128 * KIB)              /* bytes of work on the disk that a request may do in the device's event, or in a completion */
-#define RANGE_MAX (4u * 1024 * 1024)     /* sectors of one discard or write-zeroes range: 2 GiB */
+/* bytes of work on the disk that a request may do in the device's event, or in a completion */
+#define AT_ONCE (128 * KIB)
+#define RANGE_MAX (4u * 1024 * 1024) /* sectors of one discard or write-zeroes range: 2 GiB */
 
-struct blk_config {                      /* §5.2.4 */
+struct blk_config { /* §5.2.4 */
     uint64_t capacity;
     uint32_t size_max, seg_max;
-    struct { uint16_t cylinders; uint8_t heads, sectors; } geometry;
+    struct {
+        uint16_t cylinders;
+        uint8_t heads, sectors;
+    } geometry;
     uint32_t blk_size;
-    struct { uint8_t physical_block_exp, alignment_offset; uint16_t min_io_size; uint32_t opt_io_size; } topology;
+    struct {
+        uint8_t physical_block_exp, alignment_offset;
+        uint16_t min_io_size;
+        uint32_t opt_io_size;
+    } topology;
     uint8_t writeback, unused0;
     uint16_t num_queues;
     uint32_t max_discard_sectors, max_discard_seg, discard_sector_alignment;
     uint32_t max_write_zeroes_sectors, max_write_zeroes_seg;
     uint8_t write_zeroes_may_unmap, unused1[3];
 };
-static_assert(offsetof(struct blk_config, blk_size) == 20 && offsetof(struct blk_config, max_discard_sectors) == 36, "virtio 1.2 §5.2.4");
-static_assert(sizeof(struct blk_config) == 64 && offsetof(struct blk_config, write_zeroes_may_unmap) == 56, "virtio 1.2 §5.2.4");
+static_assert(offsetof(struct blk_config, blk_size) == 20 &&
+                  offsetof(struct blk_config, max_discard_sectors) == 36,
+              "virtio 1.2 §5.2.4");
+static_assert(sizeof(struct blk_config) == 64 &&
+                  offsetof(struct blk_config, write_zeroes_may_unmap) == 56,
+              "virtio 1.2 §5.2.4");
 
-struct header { uint32_t type, reserved; uint64_t sector; };
-struct range { uint64_t sector; uint32_t num_sectors, flags; };   /* flags bit 0: unmap */
+struct header {
+    uint32_t type, reserved;
+    uint64_t sector;
+};
+struct range {
+    uint64_t sector;
+    uint32_t num_sectors, flags;
+}; /* flags bit 0: unmap */
 static_assert(sizeof(struct header) == HEADER && sizeof(struct range) == 16, "virtio 1.2 §5.2.6");
 
 /* A request in flight. */
@@ -38,12 +76,13 @@ struct blk_io {
     struct vio_blk *owner;
     struct blk_io *next_free;
     struct blk_req req;
-    struct vq_chain chain;       /* iov trimmed to the data */
-    uint8_t *status;             /* in guest memory */
-    uint32_t written;            /* bytes that the device will have written when all is well, without the status */
+    struct vq_chain chain; /* iov trimmed to the data */
+    uint8_t *status;       /* in guest memory */
+    /* bytes that the device will have written when all is well, without the status */
+    uint32_t written;
     uint16_t queue;
     bool busy;
-    bool held;                   /* answered, but the device may not reach memory now */
+    bool held; /* answered, but the device may not reach memory now */
     uint8_t answer;
     uint8_t nranges, range;
     struct range ranges[RANGES];
@@ -52,15 +91,12 @@ struct vio_blk {
     struct virtio_dev dev;
     struct blk_dev *blk;
     struct blk_config config;
-    uint32_t starved;            /* bit per queue that waits for a free blk_io */
+    uint32_t starved; /* bit per queue that waits for a free blk_io */
     struct blk_io *free;
     struct blk_io io[IN_FLIGHT];
 };
 
-static struct vio_blk *of(struct virtio_dev *d)
-{
-    return container_of(d, struct vio_blk, dev);
-}
+static struct vio_blk *of(struct virtio_dev *d) { return container_of(d, struct vio_blk, dev); }
 
 static void io_put(struct blk_io *io)
 {
@@ -93,7 +129,9 @@ static void finish(struct blk_io *io, uint8_t status)
 
 /* ---- the host's side ---- */
 
-/* Goes on with the ranges, as long as the disk does them at once: 0: under way; 1: all done; -Exxx. */
+/*
+ * Goes on with the ranges, as long as the disk does them at once: 0: under way; 1: all done; -Exxx.
+ */
 static int submit_ranges(struct blk_io *io)
 {
     struct blk_dev *blk = io->owner->blk;
@@ -120,7 +158,7 @@ static void done(struct event *ev)
     gmem_enter(&io->owner->dev.vm->gmem);
     io->req.may = AT_ONCE;
     if (!virtio_live(&io->owner->dev))
-        return;                 /* only a reset helps now, and it forgets the request */
+        return; /* only a reset helps now, and it forgets the request */
     if (e == 0 && io->range < io->nranges) {
         e = submit_ranges(io);
         if (e == 0)
@@ -165,7 +203,8 @@ static uint8_t transfer(struct blk_io *io, const struct header *h)
     uint16_t n = out ? io->chain.nout : io->chain.nin;
     uint64_t bytes = iov_bytes(iov, n);
 
-    if (bytes == 0 || bytes % SECTOR || !range_within(h->sector, bytes / SECTOR, 0, b->blk->sectors) || (out && b->blk->ro))
+    if (bytes == 0 || bytes % SECTOR ||
+        !range_within(h->sector, bytes / SECTOR, 0, b->blk->sectors) || (out && b->blk->ro))
         return S_IOERR;
     io->req.sector = h->sector;
     io->req.nsectors = bytes / SECTOR;
@@ -196,7 +235,8 @@ static uint8_t discard(struct blk_io *io, const struct header *h)
 
         if (r->flags & ~known)
             return S_UNSUPP;
-        if (r->num_sectors > RANGE_MAX || !range_within(r->sector, r->num_sectors, 0, b->blk->sectors))
+        if (r->num_sectors > RANGE_MAX ||
+            !range_within(r->sector, r->num_sectors, 0, b->blk->sectors))
             return S_IOERR;
     }
     io->nranges = (uint8_t)n;
@@ -209,15 +249,22 @@ static uint8_t get_id(struct blk_io *io, const struct header *h)
 
     (void)h;
     snprintf(id, sizeof id, "trivet-%s", io->owner->blk->name);
-    io->written = (uint32_t)iov_write(io->chain.iov + io->chain.nout, io->chain.nin, 0, id, sizeof id);
+    io->written =
+        (uint32_t)iov_write(io->chain.iov + io->chain.nout, io->chain.nin, 0, id, sizeof id);
     return S_OK;
 }
 
-static const struct { uint32_t type; uint8_t (*fn)(struct blk_io *, const struct header *); } types[] = {
-    { T_IN, transfer }, { T_OUT, transfer }, { T_FLUSH, flush }, { T_GET_ID, get_id }, { T_DISCARD, discard }, { T_WRITE_ZEROES, discard },
+static const struct {
+    uint32_t type;
+    uint8_t (*fn)(struct blk_io *, const struct header *);
+} types[] = {
+    { T_IN, transfer },   { T_OUT, transfer },    { T_FLUSH, flush },
+    { T_GET_ID, get_id }, { T_DISCARD, discard }, { T_WRITE_ZEROES, discard },
 };
 
-/* Cuts `len` bytes off the front of the readable part; iovs that become empty stay with length 0. */
+/*
+ * Cuts `len` bytes off the front of the readable part; iovs that become empty stay with length 0.
+ */
 static void cut_front(struct vq_chain *c, uint32_t len)
 {
     for (unsigned i = 0; i < c->nout && len; i++) {
@@ -242,8 +289,10 @@ static void request(struct blk_io *io)
     struct header h;
     uint8_t status = S_UNSUPP;
 
-    if (io->chain.nin == 0 || iov_read(io->chain.iov, io->chain.nout, 0, &h, sizeof h) != sizeof h) {
-        virtio_broken(&io->owner->dev, "queue %u: a request without a whole header or a status byte", io->queue);
+    if (io->chain.nin == 0 ||
+        iov_read(io->chain.iov, io->chain.nout, 0, &h, sizeof h) != sizeof h) {
+        virtio_broken(&io->owner->dev,
+                      "queue %u: a request without a whole header or a status byte", io->queue);
         io_put(io);
         return;
     }
@@ -320,8 +369,9 @@ static void queue_reset(struct virtio_dev *d, unsigned q)
 }
 
 /*
- * On any CPU; the device's event is over and the device is not live, but completions may run on its CPU. First those that began while it was
- * live, so that nobody submits; then the disk; then the completions that the disk had posted meanwhile.
+ * On any CPU; the device's event is over and the device is not live, but completions may run on its
+ * CPU. First those that began while it was live, so that nobody submits; then the disk; then the
+ * completions that the disk had posted meanwhile.
  */
 static int reset(struct virtio_dev *d)
 {
@@ -348,21 +398,40 @@ static void destroy(struct virtio_dev *d)
 }
 
 static const struct virtio_ops ops = {
-    .name = "blk", .id = DEVICE_BLK, .class_code = 0x010000, .config_len = offsetof(struct blk_config, write_zeroes_may_unmap) + 4,
-    .activate = activate, .reset = reset, .queue_reset = queue_reset, .kick = kick, .resume = resume, .config = config, .free = destroy,
+    .name = "blk",
+    .id = DEVICE_BLK,
+    .class_code = 0x010000,
+    .config_len = offsetof(struct blk_config, write_zeroes_may_unmap) + 4,
+    .activate = activate,
+    .reset = reset,
+    .queue_reset = queue_reset,
+    .kick = kick,
+    .resume = resume,
+    .config = config,
+    .free = destroy,
 };
 
 static void set_config(struct vio_blk *b, unsigned nqueues)
 {
     b->config = (struct blk_config){
-        .capacity = b->blk->sectors, .size_max = SIZE_MAX_BYTES, .seg_max = SEG_MAX, .blk_size = SECTOR, .num_queues = (uint16_t)nqueues,
-        .max_discard_sectors = RANGE_MAX, .max_discard_seg = RANGES, .discard_sector_alignment = 128,
-        .max_write_zeroes_sectors = RANGE_MAX, .max_write_zeroes_seg = RANGES, .write_zeroes_may_unmap = 1,
+        .capacity = b->blk->sectors,
+        .size_max = SIZE_MAX_BYTES,
+        .seg_max = SEG_MAX,
+        .blk_size = SECTOR,
+        .num_queues = (uint16_t)nqueues,
+        .max_discard_sectors = RANGE_MAX,
+        .max_discard_seg = RANGES,
+        .discard_sector_alignment = 128,
+        .max_write_zeroes_sectors = RANGE_MAX,
+        .max_write_zeroes_seg = RANGES,
+        .write_zeroes_may_unmap = 1,
     };
-    b->dev.features = VIRTIO_FEATURES_COMMON | VIRTIO_BIT(F_SIZE_MAX) | VIRTIO_BIT(F_SEG_MAX) | VIRTIO_BIT(F_BLK_SIZE) | VIRTIO_BIT(F_FLUSH);
+    b->dev.features = VIRTIO_FEATURES_COMMON | VIRTIO_BIT(F_SIZE_MAX) | VIRTIO_BIT(F_SEG_MAX) |
+                      VIRTIO_BIT(F_BLK_SIZE) | VIRTIO_BIT(F_FLUSH);
     if (nqueues > 1)
         b->dev.features |= VIRTIO_BIT(F_MQ);
-    b->dev.features |= b->blk->ro ? VIRTIO_BIT(F_RO) : VIRTIO_BIT(F_DISCARD) | VIRTIO_BIT(F_WRITE_ZEROES);
+    b->dev.features |=
+        b->blk->ro ? VIRTIO_BIT(F_RO) : VIRTIO_BIT(F_DISCARD) | VIRTIO_BIT(F_WRITE_ZEROES);
 }
 
 int vio_blk_create(struct vm *vm, struct blk_dev *blk, unsigned nqueues, struct virtio_dev **out)

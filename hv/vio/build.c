@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The virtio devices of a guest, from its configuration. RAM disks outlive the devices: a guest that resets finds what it wrote. */
+/*
+ * The virtio devices of a guest, from its configuration. RAM disks outlive the devices: a guest
+ * that resets finds what it wrote.
+ */
 #include <hv/blk.h>
 #include <hv/log.h>
 #include <hv/panic.h>
@@ -11,7 +14,7 @@
 
 #define DISKS ARRAY_SIZE(((struct guest_config *)0)->disk)
 #define BLK_QUEUES 4u
-#define RELEASE_AT_ONCE 512u         /* pieces of a RAM disk that one call frees */
+#define RELEASE_AT_ONCE 512u /* pieces of a RAM disk that one call frees */
 
 struct vio {
     struct virtio_dev *dev[2 + DISKS];
@@ -21,7 +24,10 @@ struct vio {
 
 static int fail(struct vm *vm, const char *what, int e)
 {
-    snprintf(vm->why, sizeof vm->why, "%s: %s", what, e == -ENOMEM ? "out of memory" : e == -ENOENT ? "the file was not loaded" : "error");
+    snprintf(vm->why, sizeof vm->why, "%s: %s", what,
+             e == -ENOMEM   ? "out of memory"
+             : e == -ENOENT ? "the file was not loaded"
+                            : "error");
     vio_destroy(vm);
     return e;
 }
@@ -33,7 +39,8 @@ static int add_disk(struct vm *vm, const struct guest_config *c, unsigned i)
 
     if (e)
         return e;
-    e = vio_blk_create(vm, v->disk[i], c->vcpus < BLK_QUEUES ? c->vcpus : BLK_QUEUES, &v->dev[v->ndevs]);
+    e = vio_blk_create(vm, v->disk[i], c->vcpus < BLK_QUEUES ? c->vcpus : BLK_QUEUES,
+                       &v->dev[v->ndevs]);
     if (!e)
         v->ndevs++;
     return e;

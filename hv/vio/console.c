@@ -1,20 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* virtio-console (virtio 1.2 §5.3): one port, emergency write. Output goes to the guest's console; input waits there for buffers. */
+/*
+ * virtio-console (virtio 1.2 §5.3): one port, emergency write. Output goes to the guest's console;
+ * input waits there for buffers.
+ */
 #include <hv/console.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
 #include <string.h>
 
-enum { DEVICE_CONSOLE = 3, F_EMERG_WRITE = 2, RX = 0, TX = 1, PRIORITY = 2, EMERG_WR = 8, TX_MAX = 65536, RX_PART = 256 };
-struct console_config { uint16_t cols, rows; uint32_t max_nr_ports, emerg_wr; };
+enum {
+    DEVICE_CONSOLE = 3,
+    F_EMERG_WRITE = 2,
+    RX = 0,
+    TX = 1,
+    PRIORITY = 2,
+    EMERG_WR = 8,
+    TX_MAX = 65536,
+    RX_PART = 256
+};
+struct console_config {
+    uint16_t cols, rows;
+    uint32_t max_nr_ports, emerg_wr;
+};
 static_assert(sizeof(struct console_config) == 12, "virtio 1.2 §5.3.4");
 
 struct vio_console {
     struct virtio_dev dev;
     struct console *console;
-    struct event ready;          /* input waits */
+    struct event ready; /* input waits */
     bool listening;
-    char in[RX_PART];            /* taken from the console, not yet given to the guest */
+    char in[RX_PART]; /* taken from the console, not yet given to the guest */
     uint32_t in_off, in_len;
     struct vq_chain chain;
 };
@@ -62,7 +77,8 @@ static void receive(struct vio_console *c)
         uint32_t done = 0, n;
 
         do {
-            n = (uint32_t)iov_write(in, c->chain.nin, done, c->in + c->in_off, c->in_len - c->in_off);
+            n = (uint32_t)iov_write(in, c->chain.nin, done, c->in + c->in_off,
+                                    c->in_len - c->in_off);
             c->in_off += n;
             done += n;
         } while (n && have_input(c));
@@ -125,8 +141,15 @@ static void destroy(struct virtio_dev *d)
 }
 
 static const struct virtio_ops ops = {
-    .name = "console", .id = DEVICE_CONSOLE, .class_code = 0x078000, .config_len = sizeof(struct console_config),
-    .activate = activate, .reset = reset, .kick = kick, .config = config, .free = destroy,
+    .name = "console",
+    .id = DEVICE_CONSOLE,
+    .class_code = 0x078000,
+    .config_len = sizeof(struct console_config),
+    .activate = activate,
+    .reset = reset,
+    .kick = kick,
+    .config = config,
+    .free = destroy,
 };
 
 int vio_console_create(struct vm *vm, struct console *console, struct virtio_dev **out)
@@ -137,8 +160,10 @@ int vio_console_create(struct vm *vm, struct console *console, struct virtio_dev
     if (!c)
         return -ENOMEM;
     c->console = console;
-    c->dev = (struct virtio_dev){ .ops = &ops, .vm = vm, .nqueues = 2,
-                                   .features = VIRTIO_FEATURES_COMMON | VIRTIO_BIT(F_EMERG_WRITE) };
+    c->dev = (struct virtio_dev){ .ops = &ops,
+                                  .vm = vm,
+                                  .nqueues = 2,
+                                  .features = VIRTIO_FEATURES_COMMON | VIRTIO_BIT(F_EMERG_WRITE) };
     e = virtio_add(&c->dev);
     if (e) {
         vm_free(vm, c, sizeof *c);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A RAM disk over a loaded file: pieces that were never written are read from the file, written ones are copies, discarded ones are gone. */
+/*
+ * A RAM disk over a loaded file: pieces that were never written are read from the file, written
+ * ones are copies, discarded ones are gone.
+ */
 #include <hv/blk.h>
 #include <hv/charge.h>
 #include <hv/config.h>
@@ -14,7 +17,7 @@
 
 #define PIECE RAMDISK_PIECE
 enum { PIECE_ORDER = 4, SECTOR = 512 };
-#define PER_RUN (1 * MIB)        /* bytes copied by one run of the event */
+#define PER_RUN (1 * MIB) /* bytes copied by one run of the event */
 static_assert(PIECE == PAGE_SIZE << PIECE_ORDER, "a piece is one allocation");
 
 struct ramdisk {
@@ -22,18 +25,15 @@ struct ramdisk {
     struct vm *vm;
     const uint8_t *file;
     uint64_t file_len;
-    uint64_t npieces, own;       /* own: pieces with memory */
-    uint64_t emptied;            /* pieces before it are gone for good */
+    uint64_t npieces, own; /* own: pieces with memory */
+    uint64_t emptied;      /* pieces before it are gone for good */
     struct event work;
     struct blk_req *first, *last;
-    uint8_t *piece[];            /* NULL: as in the file; gone: zeroes */
+    uint8_t *piece[]; /* NULL: as in the file; gone: zeroes */
 };
 static uint8_t gone[1];
 
-static struct ramdisk *of(struct blk_dev *b)
-{
-    return container_of(b, struct ramdisk, blk);
-}
+static struct ramdisk *of(struct blk_dev *b) { return container_of(b, struct ramdisk, blk); }
 
 static size_t size_of(uint64_t npieces)
 {
@@ -64,7 +64,7 @@ static void file_read(const struct ramdisk *r, uint64_t off, uint8_t *dst, uint6
     if (n)
         memcpy(dst, r->file + off, n);
     if (n < len)
-        memset(dst + n, 0, len - n);     /* the end of the last sector */
+        memset(dst + n, 0, len - n); /* the end of the last sector */
 }
 
 /* A new piece, within the guest's limit. Its contents are undefined. */
@@ -74,7 +74,7 @@ static uint8_t *piece_new(struct ramdisk *r)
 
     if (charge(r->vm, CHARGE_DISK, PIECE))
         return NULL;
-    page = pmm_alloc(PIECE_ORDER, PMM_FILE);    /* charge: above */
+    page = pmm_alloc(PIECE_ORDER, PMM_FILE); /* charge: above */
     if (page.v == 0)
         uncharge(r->vm, CHARGE_DISK, PIECE);
     return page.v ? phys_to_virt(page) : NULL;
@@ -128,7 +128,7 @@ static int zero_part(struct ramdisk *r, uint64_t off, uint64_t len, bool discard
     uint8_t *p;
 
     if (r->piece[i] == gone || (discard && len < size && !has_memory(r, i)))
-        return 0;               /* part of a piece that costs nothing may stay what it was */
+        return 0; /* part of a piece that costs nothing may stay what it was */
     if (len == size) {
         piece_drop(r, i);
         return 0;
@@ -173,12 +173,12 @@ static int step(struct ramdisk *r, struct blk_req *q, uint64_t *moved)
     return 0;
 }
 
-static bool may_go(const struct blk_req *q)
-{
-    return !q->may_go || q->may_go(q);
-}
+static bool may_go(const struct blk_req *q) { return !q->may_go || q->may_go(q); }
 
-/* Goes on with a request; true when it is done. A step that moves little still counts, and so does copying a whole piece to write to it. */
+/*
+ * Goes on with a request; true when it is done. A step that moves little still counts, and so does
+ * copying a whole piece to write to it.
+ */
 static bool proceed(struct ramdisk *r, struct blk_req *q, uint64_t *budget)
 {
     uint64_t size = q->op == BLK_FLUSH ? 0 : q->nsectors * SECTOR;
@@ -229,7 +229,7 @@ static int submit(struct blk_dev *b, struct blk_req *q)
         r->last->next = q;
     } else {
         r->first = q;
-        event_cancel(&r->work);          /* idle: it may move to this CPU */
+        event_cancel(&r->work); /* idle: it may move to this CPU */
         event_init(&r->work, work, q->done.cpu);
         event_post(&r->work);
     }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* virtio-rng (virtio 1.2 §5.4). Its rate is bounded: a guest that asks without end costs the host at most RATE bytes a second. */
+/*
+ * virtio-rng (virtio 1.2 §5.4). Its rate is bounded: a guest that asks without end costs the host
+ * at most RATE bytes a second.
+ */
 #include <hv/random.h>
 #include <hv/time.h>
 #include <hv/virtio.h>
@@ -11,14 +14,15 @@ enum { DEVICE_RNG = 4, PART = 64, MOST = 1024, BURST = 65536, RATE = 1 << 20 };
 struct vio_rng {
     struct virtio_dev dev;
     struct event refill;
-    uint64_t empty_ns;           /* when the bucket was or will be empty, had nobody filled it since: level = (now - empty_ns) / NS_PER_BYTE */
+    /*
+     * when the bucket was or will be empty, had nobody filled it since: level = (now - empty_ns) /
+     * NS_PER_BYTE
+     */
+    uint64_t empty_ns;
     struct vq_chain chain;
 };
 
-static struct vio_rng *of(struct virtio_dev *d)
-{
-    return container_of(d, struct vio_rng, dev);
-}
+static struct vio_rng *of(struct virtio_dev *d) { return container_of(d, struct vio_rng, dev); }
 
 static uint32_t fill(struct vm *vm, const struct iov *in, unsigned nin)
 {
@@ -93,7 +97,14 @@ static void destroy(struct virtio_dev *d)
 }
 
 static const struct virtio_ops ops = {
-    .name = "rng", .id = DEVICE_RNG, .class_code = 0x100000, .activate = activate, .reset = reset, .kick = kick, .config = config, .free = destroy,
+    .name = "rng",
+    .id = DEVICE_RNG,
+    .class_code = 0x100000,
+    .activate = activate,
+    .reset = reset,
+    .kick = kick,
+    .config = config,
+    .free = destroy,
 };
 
 int vio_rng_create(struct vm *vm, struct virtio_dev **out)
@@ -103,7 +114,9 @@ int vio_rng_create(struct vm *vm, struct virtio_dev **out)
 
     if (!r)
         return -ENOMEM;
-    r->dev = (struct virtio_dev){ .ops = &ops, .vm = vm, .nqueues = 1, .features = VIRTIO_FEATURES_COMMON };
+    r->dev = (struct virtio_dev){
+        .ops = &ops, .vm = vm, .nqueues = 1, .features = VIRTIO_FEATURES_COMMON
+    };
     e = virtio_add(&r->dev);
     if (e) {
         vm_free(vm, r, sizeof *r);

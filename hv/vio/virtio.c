@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What every virtio device does alike: its life (virtio 1.2 §2.1, §3.1), its event, and copies to and from buffers. */
+/*
+ * What every virtio device does alike: its life (virtio 1.2 §2.1, §3.1), its event, and copies to
+ * and from buffers.
+ */
 #include <hv/log.h>
 #include <hv/nospec.h>
 #include <hv/panic.h>
@@ -12,7 +15,7 @@
 #include <string.h>
 
 enum { RUN_BUDGET = 8192 };
-#define RESUME (1u << 31)       /* in `pending`, beside a bit for each queue */
+#define RESUME (1u << 31) /* in `pending`, beside a bit for each queue */
 static_assert(VIRTIO_QUEUES < 31, "bit 31 of `pending` is no queue's");
 
 static uint8_t status_of(const struct virtio_dev *d)
@@ -81,7 +84,7 @@ static void run(struct event *ev)
     if (__atomic_load_n(&d->reset_queues, __ATOMIC_ACQUIRE))
         reset_queues(d);
     if (!virtio_transport_ready(d) || share_wait(d->vm, &d->event))
-        return;                 /* the queues stay pending until then */
+        return; /* the queues stay pending until then */
     pending = __atomic_exchange_n(&d->pending, 0, __ATOMIC_ACQUIRE);
     d->budget = RUN_BUDGET;
     if ((pending & RESUME) && d->ops->resume)
@@ -102,7 +105,8 @@ void virtio_broken(struct virtio_dev *d, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    vm_log(d->vm, LOG_WARN, "virtio-%s 00:%02x.0 needs a reset: %s", d->ops->name, d->pci.slot, text);
+    vm_log(d->vm, LOG_WARN, "virtio-%s 00:%02x.0 needs a reset: %s", d->ops->name, d->pci.slot,
+           text);
     virtio_irq_config(d);
 }
 
@@ -111,7 +115,8 @@ void virtio_broken(struct virtio_dev *d, const char *fmt, ...)
 static void clear(struct virtio_dev *d)
 {
     d->s.device_feature_select = 0;
-    __atomic_store_n(&d->s.driver_feature_select, 0, __ATOMIC_RELAXED);    /* these two are read without the lock */
+    /* these two are read without the lock */
+    __atomic_store_n(&d->s.driver_feature_select, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&d->s.queue_select, 0, __ATOMIC_RELAXED);
     d->s.driver_features = 0;
     d->s.config_vector = VIRTIO_NO_VECTOR;
@@ -138,13 +143,13 @@ void virtio_reset_done(struct virtio_dev *d)
     struct vm *vm = d->vm;
 
     end_reset(d);
-    event_post(&vm->lifecycle);     /* the VM may be waiting for this to end */
+    event_post(&vm->lifecycle); /* the VM may be waiting for this to end */
 }
 
 /*
- * Without DRIVER_OK nothing new starts. Then, in this order: the device's event is waited for, so that
- * nobody submits; ops->reset ends what was submitted; and the event again. NEEDS_RESET keeps the status
- * from reading as 0 meanwhile.
+ * Without DRIVER_OK nothing new starts. Then, in this order: the device's event is waited for, so
+ * that nobody submits; ops->reset ends what was submitted; and the event again. NEEDS_RESET keeps
+ * the status from reading as 0 meanwhile.
  */
 static void reset(struct virtio_dev *d)
 {
@@ -166,7 +171,10 @@ static void reset(struct virtio_dev *d)
 
 /* ---- features ---- */
 
-/* The features are the driver's to choose until it says FEATURES_OK, and nothing works under them yet. */
+/*
+ * The features are the driver's to choose until it says FEATURES_OK, and nothing works under them
+ * yet.
+ */
 static bool features_open(const struct virtio_dev *d)
 {
     bool open = !d->resetting && !(status_of(d) & (VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK));
@@ -196,13 +204,19 @@ void virtio_set_features(struct virtio_dev *d, uint32_t sel, uint32_t v)
                d->ops->name, d->pci.slot);
 }
 
-/* §2.2: the driver takes a subset of what is offered, and VERSION_1 with it: there is no legacy interface. */
+/*
+ * §2.2: the driver takes a subset of what is offered, and VERSION_1 with it: there is no legacy
+ * interface.
+ */
 static bool features_acceptable(const struct virtio_dev *d)
 {
     return !(d->s.driver_features & ~d->features) && virtio_has(d, VIRTIO_F_VERSION_1);
 }
 
-/* The event keeps its CPU from the first time on: a late notification of an earlier life may still be posting it. */
+/*
+ * The event keeps its CPU from the first time on: a late notification of an earlier life may still
+ * be posting it.
+ */
 static bool activate(struct virtio_dev *d)
 {
     if (!d->placed)
@@ -213,7 +227,10 @@ static bool activate(struct virtio_dev *d)
 
 void virtio_set_status(struct virtio_dev *d, uint8_t val)
 {
-    enum { DRIVER_BITS = VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_DRIVER_OK | VIRTIO_FEATURES_OK | VIRTIO_FAILED };
+    enum {
+        DRIVER_BITS = VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_DRIVER_OK | VIRTIO_FEATURES_OK |
+                      VIRTIO_FAILED
+    };
     uint8_t add;
     bool refused = false, live = false;
     uint64_t features;
@@ -226,20 +243,22 @@ void virtio_set_status(struct virtio_dev *d, uint8_t val)
     features = d->s.driver_features;
     add = d->resetting ? 0 : (uint8_t)(val & DRIVER_BITS & ~status_of(d));
     if ((add & VIRTIO_FEATURES_OK) && !features_acceptable(d)) {
-        add &= (uint8_t)~(VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK);
+        add &= (uint8_t) ~(VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK);
         refused = true;
     }
     if ((add & VIRTIO_DRIVER_OK) && !((status_of(d) | add) & VIRTIO_FEATURES_OK))
         add &= (uint8_t)~VIRTIO_DRIVER_OK;
     if (add & VIRTIO_DRIVER_OK)
         live = activate(d);
-    __atomic_fetch_or(&d->s.status, (uint8_t)(add | ((add & VIRTIO_DRIVER_OK) && !live ? VIRTIO_NEEDS_RESET : 0)), __ATOMIC_ACQ_REL);
+    __atomic_fetch_or(&d->s.status,
+                      (uint8_t)(add | ((add & VIRTIO_DRIVER_OK) && !live ? VIRTIO_NEEDS_RESET : 0)),
+                      __ATOMIC_ACQ_REL);
     spin_unlock(&d->lock);
     if (refused)
-        vm_log(d->vm, LOG_INFO, "virtio-%s 00:%02x.0: the driver's features 0x%llx are refused", d->ops->name, d->pci.slot,
-               (unsigned long long)features);
+        vm_log(d->vm, LOG_INFO, "virtio-%s 00:%02x.0: the driver's features 0x%llx are refused",
+               d->ops->name, d->pci.slot, (unsigned long long)features);
     for (unsigned i = 0; live && i < d->nqueues; i++)
-        virtio_kick(d, i);      /* buffers may wait already, and so may input */
+        virtio_kick(d, i); /* buffers may wait already, and so may input */
 }
 
 /* The queue that a guest names, or NULL. */
@@ -268,8 +287,9 @@ void virtio_enable_queue(struct virtio_dev *d, unsigned i)
         __atomic_store_n(&q->s->enabled, 1, __ATOMIC_RELEASE);
     spin_unlock(&d->lock);
     if (early)
-        vm_log(d->vm, LOG_WARN, "virtio-%s 00:%02x.0: a queue is enabled before FEATURES_OK: ignored",
-               d->ops->name, d->pci.slot);
+        vm_log(d->vm, LOG_WARN,
+               "virtio-%s 00:%02x.0: a queue is enabled before FEATURES_OK: ignored", d->ops->name,
+               d->pci.slot);
     if (why)
         virtio_broken(d, "queue %u cannot be enabled: %s", i, why);
 }
@@ -345,7 +365,10 @@ uint64_t iov_bytes(const struct iov *iov, unsigned n)
     return sum;
 }
 
-/* The piece of an I/O vector that begins `off` bytes into entry `i`, as far as it lies in one entry and at most `len`. NULL at the end. */
+/*
+ * The piece of an I/O vector that begins `off` bytes into entry `i`, as far as it lies in one entry
+ * and at most `len`. NULL at the end.
+ */
 static uint8_t *iov_piece(const struct iov *iov, unsigned n, unsigned *i, size_t *off, size_t *len)
 {
     const struct iov *v = iov + *i;
@@ -370,7 +393,8 @@ size_t iov_read(const struct iov *iov, unsigned n, size_t off, void *dst, size_t
             break;
         memcpy((uint8_t *)dst + done, from, part);
     }
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);   /* what was copied is not read from the guest again */
+    /* what was copied is not read from the guest again */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     return done;
 }
 

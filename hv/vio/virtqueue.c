@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rings: split (virtio 1.2 §2.7) and packed (§2.8). Every descriptor is copied once, then checked, then used. */
+/*
+ * Rings: split (virtio 1.2 §2.7) and packed (§2.8). Every descriptor is copied once, then checked,
+ * then used.
+ */
 #include <hv/gmem.h>
 #include <hv/nospec.h>
 #include <hv/panic.h>
@@ -7,25 +10,28 @@
 #include <hv/vm.h>
 #include <string.h>
 
-struct desc { uint64_t addr; uint32_t len; uint16_t a, b; };   /* split: flags, next; packed: id, flags */
+/* split: flags, next; packed: id, flags */
+struct desc {
+    uint64_t addr;
+    uint32_t len;
+    uint16_t a, b;
+};
 static_assert(sizeof(struct desc) == 16, "virtio 1.2 §2.7.5, §2.8.13");
-struct item { uint64_t addr; uint32_t len; uint16_t flags; };
+struct item {
+    uint64_t addr;
+    uint32_t len;
+    uint16_t flags;
+};
 enum { DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4, DESC_AVAIL = 1 << 7, DESC_USED = 1 << 15 };
 enum { AVAIL_NO_INTERRUPT = 1, USED_NO_NOTIFY = 1 };
-enum { EVENT_ENABLE = 0, EVENT_DISABLE = 1, EVENT_DESC = 2 };   /* §2.8.14 */
+enum { EVENT_ENABLE = 0, EVENT_DISABLE = 1, EVENT_DESC = 2 }; /* §2.8.14 */
 enum { AVAIL_IDX = 2, AVAIL_RING = 4, USED_IDX = 2, USED_RING = 4, EVENT_OFF = 0, EVENT_FLAGS = 2 };
 enum { COST_POP = 8, COST_PIECE = 2 };
 
 /* Both are fixed while the queue is enabled: see struct vq_setup. */
-static bool packed(const struct virtqueue *q)
-{
-    return q->set.packed;
-}
+static bool packed(const struct virtqueue *q) { return q->set.packed; }
 
-static bool event_idx(const struct virtqueue *q)
-{
-    return q->set.event_idx;
-}
+static bool event_idx(const struct virtqueue *q) { return q->set.event_idx; }
 
 static unsigned part_prot(enum vq_part part)
 {
@@ -33,22 +39,26 @@ static unsigned part_prot(enum vq_part part)
 }
 
 /* The rare half of ring_at(): memory that is not contiguous here, or none at all. */
-static void *ring_elsewhere(const struct virtqueue *q, enum vq_part part, uint32_t off, uint32_t len)
+static void *ring_elsewhere(const struct virtqueue *q, enum vq_part part, uint32_t off,
+                            uint32_t len)
 {
     const struct vq_region *r = &q->set.part[part];
 
     if (off <= r->len && len <= r->len - off)
         return gmem_ptr(q->dev->vm, gpa(r->gpa + off), len, part_prot(part));
-    virtio_broken(q->dev, "queue %u: an access beyond part %u of the ring (0x%x)", q->index, part, off);
+    virtio_broken(q->dev, "queue %u: an access beyond part %u of the ring (0x%x)", q->index, part,
+                  off);
     return NULL;
 }
 
 /*
  * The only way from a place in a ring to memory: `len` bytes, `off` bytes into a part, naturally
- * aligned, so that they never cross a page. NULL beyond the part as it was checked when the queue was
- * enabled: that would be a mistake of ours, and it breaks the device instead of reaching a neighbour.
+ * aligned, so that they never cross a page. NULL beyond the part as it was checked when the queue
+ * was enabled: that would be a mistake of ours, and it breaks the device instead of reaching a
+ * neighbour.
  */
-static inline void *ring_at(const struct virtqueue *q, enum vq_part part, uint32_t off, uint32_t len)
+static inline void *ring_at(const struct virtqueue *q, enum vq_part part, uint32_t off,
+                            uint32_t len)
 {
     const struct vq_region *r = &q->set.part[part];
 
@@ -81,10 +91,13 @@ static inline void set32(const struct virtqueue *q, enum vq_part part, uint32_t 
         __atomic_store_n(p, v, __ATOMIC_RELAXED);
 }
 
-/* The copy is all that is looked at afterwards: the fence keeps the compiler from reading the ring again. */
+/*
+ * The copy is all that is looked at afterwards: the fence keeps the compiler from reading the ring
+ * again.
+ */
 static inline void copy_once(struct desc *dst, const void *src)
 {
-    __builtin_memcpy(dst, src, sizeof *dst);   /* not a call, which takes longer than the copying */
+    __builtin_memcpy(dst, src, sizeof *dst); /* not a call, which takes longer than the copying */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -140,7 +153,8 @@ static bool size_allowed(const struct vq_setup *set)
 /* What is wrong with one part of the ring, or NULL. */
 static const char *check_part(struct vm *vm, const struct vq_setup *set, enum vq_part part)
 {
-    static const uint8_t align[2][VQ_PARTS] = { { 16, 2, 4 }, { 16, 4, 4 } };   /* §2.7, §2.8.10.1 */
+    /* §2.7, §2.8.10.1 */
+    static const uint8_t align[2][VQ_PARTS] = { { 16, 2, 4 }, { 16, 4, 4 } };
     const struct vq_region *r = &set->part[part];
 
     if (r->gpa & (align[set->packed][part] - 1u))
@@ -172,7 +186,9 @@ static struct vq_setup setup_of(const struct vq_state *s, uint64_t features)
     return set;
 }
 
-/* The only place that keeps pointers to guest memory. Parts that are not contiguous here have none. */
+/*
+ * The only place that keeps pointers to guest memory. Parts that are not contiguous here have none.
+ */
 static void map_parts(struct vm *vm, struct vq_setup *set)
 {
     for (unsigned part = 0; part < VQ_PARTS; part++) {
@@ -188,7 +204,7 @@ int vq_enable(struct virtqueue *q, uint64_t features, const char **why)
     struct vq_setup set = setup_of(q->s, features);
 
     if (DEBUG_LOCKS)
-        hv_assert(!q->s->enabled && q->set.size == 0);   /* what is in use is never replaced */
+        hv_assert(!q->s->enabled && q->set.size == 0); /* what is in use is never replaced */
     *why = check_setup(q->dev->vm, &set);
     if (*why)
         return -EINVAL;
@@ -222,11 +238,12 @@ static void notify_on(struct virtqueue *q)
             set16(q, VQ_DEVICE, EVENT_OFF, (uint16_t)(q->s->next_avail | q->s->avail_wrap << 15));
         set16(q, VQ_DEVICE, EVENT_FLAGS, event_idx(q) ? EVENT_DESC : EVENT_ENABLE);
     } else if (event_idx(q)) {
-        set16(q, VQ_DEVICE, USED_RING + 8u * q->set.size, q->s->next_avail);   /* avail_event */
+        set16(q, VQ_DEVICE, USED_RING + 8u * q->set.size, q->s->next_avail); /* avail_event */
     } else {
         set16(q, VQ_DEVICE, 0, 0);
     }
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);   /* the driver sees it before we look for the last time */
+    /* the driver sees it before we look for the last time */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 /* ---- buffers ---- */
@@ -267,7 +284,8 @@ static int add_pieces(struct virtqueue *q, struct vq_chain *c, const struct item
 }
 
 /* at: where the table is, NULL: not contiguous here, or not RAM. i < n, its entries. */
-static inline int copy_entry(struct virtqueue *q, const struct item *table, const uint8_t *at, uint32_t i, struct desc *d)
+static inline int copy_entry(struct virtqueue *q, const struct item *table, const uint8_t *at,
+                             uint32_t i, struct desc *d)
 {
     uint64_t off = sizeof *d * index_nospec(i, table->len / sizeof *d);
 
@@ -278,7 +296,9 @@ static inline int copy_entry(struct virtqueue *q, const struct item *table, cons
     return 0;
 }
 
-/* §2.7.5.3, §2.8.7. A table may be longer than the ring (drivers do that), but not than VQ_IOV_MAX. */
+/*
+ * §2.7.5.3, §2.8.7. A table may be longer than the ring (drivers do that), but not than VQ_IOV_MAX.
+ */
 static int add_indirect(struct virtqueue *q, struct vq_chain *c, const struct item *table)
 {
     uint32_t n = table->len / 16, i = 0;
@@ -286,7 +306,8 @@ static int add_indirect(struct virtqueue *q, struct vq_chain *c, const struct it
 
     if (!q->set.indirect)
         return bad(q, "an indirect descriptor without the feature", table->addr);
-    if (table->len == 0 || table->len % 16 || n > VQ_IOV_MAX || table->addr + table->len < table->addr)
+    if (table->len == 0 || table->len % 16 || n > VQ_IOV_MAX ||
+        table->addr + table->len < table->addr)
         return bad(q, "an indirect table of bad length", table->len);
     at = gmem_ptr(q->dev->vm, gpa(table->addr), table->len, PROT_R);
     for (uint32_t seen = 0; seen < n; seen++) {
@@ -477,10 +498,13 @@ void vq_notify(struct virtqueue *q)
 {
     bool wanted;
 
-    if (q->s->unsignalled == 0 || !__atomic_load_n(&q->s->enabled, __ATOMIC_RELAXED) || !virtio_live(q->dev))
+    if (q->s->unsignalled == 0 || !__atomic_load_n(&q->s->enabled, __ATOMIC_RELAXED) ||
+        !virtio_live(q->dev))
         return;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);   /* what was used is visible before we read what the driver wants */
-    wanted = q->s->unsignalled >= q->set.size || (packed(q) ? packed_wants_irq(q) : split_wants_irq(q));
+    /* what was used is visible before we read what the driver wants */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    wanted =
+        q->s->unsignalled >= q->set.size || (packed(q) ? packed_wants_irq(q) : split_wants_irq(q));
     q->s->unsignalled = 0;
     if (wanted)
         virtio_irq_queue(q->dev, q->index);

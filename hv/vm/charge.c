@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* charge.c: what Trivet spends on each guest. A VM without limits (charge_begin() was not called) may take what it likes. */
+/*
+ * charge.c: what Trivet spends on each guest. A VM without limits (charge_begin() was not called)
+ * may take what it likes.
+ */
 #include <hv/blk.h>
 #include <hv/charge.h>
 #include <hv/event.h>
@@ -14,13 +17,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DISK_MIN (16 * MIB)        /* least default for the changes of disks */
-#define OVERHEAD_BASE (3 * MIB + VIEW_BLOCK) /* with the rest of a block of which RAM has only parts */
+#define DISK_MIN (16 * MIB) /* least default for the changes of disks */
+/* with the rest of a block of which RAM has only parts */
+#define OVERHEAD_BASE (3 * MIB + VIEW_BLOCK)
 #define OVERHEAD_VCPU (256 * KIB)
 
 static const char *const keys[CHARGES] = { "overhead", "disk-changes" };
 
-/* What its writable disks could come to, were every piece of them changed, with the tables for that. */
+/*
+ * What its writable disks could come to, were every piece of them changed, with the tables for
+ * that.
+ */
 static uint64_t disks(const struct guest_config *c)
 {
     uint64_t sum = 0, len = 0;
@@ -48,10 +55,7 @@ uint64_t charge_limit(const struct vm *vm, enum charge_kind kind)
     return vm->limited ? vm->charge[kind].limit : limit_of(vm->config, kind);
 }
 
-int charge_new(struct vm *vm)
-{
-    return charge(vm, CHARGE_OVERHEAD, heap_cost(vm));
-}
+int charge_new(struct vm *vm) { return charge(vm, CHARGE_OVERHEAD, heap_cost(vm)); }
 
 static int set_aside(struct vm *vm)
 {
@@ -81,7 +85,9 @@ int charge_begin(struct vm *vm)
     }
     err = set_aside(vm);
     if (err == -ENOMEM)
-        snprintf(vm->why, sizeof vm->why, "not enough free memory to set aside overhead = %s and disk-changes = %s", size[0], size[1]);
+        snprintf(vm->why, sizeof vm->why,
+                 "not enough free memory to set aside overhead = %s and disk-changes = %s", size[0],
+                 size[1]);
     return err;
 }
 
@@ -90,7 +96,8 @@ void charge_end(struct vm *vm)
     for (unsigned k = 0; k < CHARGES; k++) {
         struct charge *c = &vm->charge[k];
 
-        hv_assert(!DEBUG_LOCKS || c->used == c->kept);     /* all that this start took has come back */
+        /* all that this start took has come back */
+        hv_assert(!DEBUG_LOCKS || c->used == c->kept);
         if (vm->limited)
             pmm_unpromise(c->limit - c->used);
         c->limit = 0;
@@ -106,7 +113,8 @@ bool charge_explain(struct vm *vm)
         if (!__atomic_load_n(&vm->charge[k].told, __ATOMIC_RELAXED))
             continue;
         format_size(vm->charge[k].limit, size, sizeof size);
-        snprintf(vm->why, sizeof vm->why, "Trivet needs more memory for it than %s = %s; raise it", keys[k], size);
+        snprintf(vm->why, sizeof vm->why, "Trivet needs more memory for it than %s = %s; raise it",
+                 keys[k], size);
         return true;
     }
     return false;
@@ -119,8 +127,8 @@ static void tell(struct vm *vm, enum charge_kind kind)
 
     if (__atomic_exchange_n(&c->told, true, __ATOMIC_RELAXED))
         return;
-    vm_log(vm, LOG_WARN, "its limit %s = %s is reached; to give it more, raise %s in [guest %s]", keys[kind],
-           format_size(c->limit, size, sizeof size), keys[kind], vm->config->name);
+    vm_log(vm, LOG_WARN, "its limit %s = %s is reached; to give it more, raise %s in [guest %s]",
+           keys[kind], format_size(c->limit, size, sizeof size), keys[kind], vm->config->name);
 }
 
 int charge(struct vm *vm, enum charge_kind kind, uint64_t bytes)
@@ -135,7 +143,7 @@ int charge(struct vm *vm, enum charge_kind kind, uint64_t bytes)
         tell(vm, kind);
         return -ENOSPC;
     }
-    pmm_unpromise(bytes);          /* the caller takes it now */
+    pmm_unpromise(bytes); /* the caller takes it now */
     return 0;
 }
 
@@ -158,7 +166,7 @@ int charge_tables(void *vm, int64_t bytes)
 
 void *vm_alloc(struct vm *vm, size_t len)
 {
-    void *p = calloc(1, len);      /* charge: below */
+    void *p = calloc(1, len); /* charge: below */
 
     if (p && charge(vm, CHARGE_OVERHEAD, heap_cost(p))) {
         free(p);
@@ -187,7 +195,7 @@ hpa_t vm_pages(struct vm *vm, unsigned order)
 
     if (charge(vm, CHARGE_OVERHEAD, PAGE_SIZE << order))
         return pa;
-    pa = pmm_alloc_zero(order, PMM_HV);    /* charge: above */
+    pa = pmm_alloc_zero(order, PMM_HV); /* charge: above */
     if (!pa.v)
         uncharge(vm, CHARGE_OVERHEAD, PAGE_SIZE << order);
     return pa;

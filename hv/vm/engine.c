@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* engine.c: which engine runs the guests of each ISA; finds out at boot and turns it on on every CPU. */
+/*
+ * engine.c: which engine runs the guests of each ISA; finds out at boot and turns it on on every
+ * CPU.
+ */
 #include <arch/cpu.h>
 #include <hv/event.h>
 #include <hv/log.h>
@@ -13,8 +16,8 @@ static const struct vcpu_ops *engines[ISA_COUNT];
 
 static struct enabling {
     const struct vcpu_ops *ops;
-    uint32_t left;                 /* CPUs that have not answered; atomic */
-    int err;                       /* of any that failed */
+    uint32_t left; /* CPUs that have not answered; atomic */
+    int err;       /* of any that failed */
     struct event event[MAX_CPUS];
 } enabling;
 
@@ -24,7 +27,8 @@ static void enable_here(struct event *ev)
 
     (void)ev;
     if (err) {
-        log_err("%s cannot be turned on on CPU %u: error %d", enabling.ops->name, this_cpu()->id, -err);
+        log_err("%s cannot be turned on on CPU %u: error %d", enabling.ops->name, this_cpu()->id,
+                -err);
         __atomic_store_n(&enabling.err, err, __ATOMIC_RELAXED);
     }
     __atomic_sub_fetch(&enabling.left, 1, __ATOMIC_RELEASE);

@@ -7,9 +7,11 @@
 #include "private.h"
 
 const char *const exit_reason_names[EXIT_REASONS] = {
-    [EXIT_NONE] = "none", [EXIT_IRQ] = "interrupt", [EXIT_MEM] = "memory", [EXIT_PIO] = "port", [EXIT_SYSREG] = "register",
-    [EXIT_CPUID] = "cpuid", [EXIT_CALL] = "hypercall", [EXIT_HALT] = "halt", [EXIT_IRQ_WINDOW] = "irq-window",
-    [EXIT_SHUTDOWN] = "shutdown", [EXIT_TASK] = "task-switch", [EXIT_VINTC] = "irq-controller", [EXIT_FAIL] = "failure",
+    [EXIT_NONE] = "none",         [EXIT_IRQ] = "interrupt",    [EXIT_MEM] = "memory",
+    [EXIT_PIO] = "port",          [EXIT_SYSREG] = "register",  [EXIT_CPUID] = "cpuid",
+    [EXIT_CALL] = "hypercall",    [EXIT_HALT] = "halt",        [EXIT_IRQ_WINDOW] = "irq-window",
+    [EXIT_SHUTDOWN] = "shutdown", [EXIT_TASK] = "task-switch", [EXIT_VINTC] = "irq-controller",
+    [EXIT_FAIL] = "failure",
 };
 
 static int on_none(struct vcpu *v, struct vcpu_exit *e)
@@ -26,8 +28,9 @@ static int on_irq(struct vcpu *v, struct vcpu_exit *e)
 }
 
 /*
- * RAM that is mapped with the rights that were wanted needs no emulation: the fault was spurious, or another CPU was faster. An access that
- * the CPU has decoded is most probably to a device: guest code looks when it has found none.
+ * RAM that is mapped with the rights that were wanted needs no emulation: the fault was spurious,
+ * or another CPU was faster. An access that the CPU has decoded is most probably to a device: guest
+ * code looks when it has found none.
  */
 static __attribute__((noinline)) int on_other_mem(struct vcpu *v, struct vcpu_exit *e)
 {
@@ -46,20 +49,11 @@ static int on_pio(struct vcpu *v, struct vcpu_exit *e)
     return e->pio.string ? v->vm->guest_ops->emulate(v, e) : v->vm->guest_ops->pio(v, e);
 }
 
-static int on_sysreg(struct vcpu *v, struct vcpu_exit *e)
-{
-    return v->vm->guest_ops->sysreg(v, e);
-}
+static int on_sysreg(struct vcpu *v, struct vcpu_exit *e) { return v->vm->guest_ops->sysreg(v, e); }
 
-static int on_cpuid(struct vcpu *v, struct vcpu_exit *e)
-{
-    return v->vm->guest_ops->cpuid(v, e);
-}
+static int on_cpuid(struct vcpu *v, struct vcpu_exit *e) { return v->vm->guest_ops->cpuid(v, e); }
 
-static int on_call(struct vcpu *v, struct vcpu_exit *e)
-{
-    return v->vm->guest_ops->call(v, e);
-}
+static int on_call(struct vcpu *v, struct vcpu_exit *e) { return v->vm->guest_ops->call(v, e); }
 
 static int on_halt(struct vcpu *v, struct vcpu_exit *e)
 {
@@ -95,13 +89,16 @@ static int on_vintc(struct vcpu *v, struct vcpu_exit *e)
 
 static int on_fail(struct vcpu *v, struct vcpu_exit *e)
 {
-    vm_kill(v->vm, "vCPU %u at %llx: %s (code %llx, info %llx)", v->id, (unsigned long long)v->regs.pc, e->fail.what ? e->fail.what : "?",
+    vm_kill(v->vm, "vCPU %u at %llx: %s (code %llx, info %llx)", v->id,
+            (unsigned long long)v->regs.pc, e->fail.what ? e->fail.what : "?",
             (unsigned long long)e->fail.hw_code, (unsigned long long)e->fail.hw_info);
     return 0;
 }
 
 int (*const vcpu_exit_handlers[EXIT_REASONS])(struct vcpu *, struct vcpu_exit *) = {
-    [EXIT_NONE] = on_none, [EXIT_IRQ] = on_irq, [EXIT_MEM] = on_mem, [EXIT_PIO] = on_pio, [EXIT_SYSREG] = on_sysreg,
-    [EXIT_CPUID] = on_cpuid, [EXIT_CALL] = on_call, [EXIT_HALT] = on_halt, [EXIT_IRQ_WINDOW] = on_window,
-    [EXIT_SHUTDOWN] = on_shutdown, [EXIT_TASK] = on_task, [EXIT_VINTC] = on_vintc, [EXIT_FAIL] = on_fail,
+    [EXIT_NONE] = on_none,         [EXIT_IRQ] = on_irq,       [EXIT_MEM] = on_mem,
+    [EXIT_PIO] = on_pio,           [EXIT_SYSREG] = on_sysreg, [EXIT_CPUID] = on_cpuid,
+    [EXIT_CALL] = on_call,         [EXIT_HALT] = on_halt,     [EXIT_IRQ_WINDOW] = on_window,
+    [EXIT_SHUTDOWN] = on_shutdown, [EXIT_TASK] = on_task,     [EXIT_VINTC] = on_vintc,
+    [EXIT_FAIL] = on_fail,
 };

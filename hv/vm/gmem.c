@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * gmem.c: a VM's memory. The only writer of its stage 2 (and of its IOMMU tables, when there are any: they are updated
- * in s2_map() and s2_unmap() and nowhere else) and of its view. RAM is got in the largest chunks to be had; what is neighbours in the view
- * makes one piece, so that nearly every guest has two or three pieces and gmem_ptr() is one comparison.
+ * gmem.c: a VM's memory. The only writer of its stage 2 (and of its IOMMU tables, when there are
+ * any: they are updated in s2_map() and s2_unmap() and nowhere else) and of its view. RAM is got in
+ * the largest chunks to be had; what is neighbours in the view makes one piece, so that nearly
+ * every guest has two or three pieces and gmem_ptr() is one comparison.
  */
 #include <arch/mmu.h>
 #include <hv/gmem.h>
@@ -18,7 +19,7 @@
 
 /* ---- whose memory it is ---- */
 
-static struct gmem *all;           /* changed on CPU 0; read by a panic as it stands */
+static struct gmem *all; /* changed on CPU 0; read by a panic as it stands */
 
 static void list_remove(struct gmem *g)
 {
@@ -70,15 +71,9 @@ int gmem_init(struct vm *vm)
     return err;
 }
 
-void gmem_settle(struct vm *vm, struct event *then)
-{
-    view_settle(&vm->gmem.view, then);
-}
+void gmem_settle(struct vm *vm, struct event *then) { view_settle(&vm->gmem.view, then); }
 
-bool gmem_settled(const struct vm *vm)
-{
-    return view_settled(&vm->gmem.view);
-}
+bool gmem_settled(const struct vm *vm) { return view_settled(&vm->gmem.view); }
 
 static void check_entered(const struct vm *vm)
 {
@@ -86,7 +81,8 @@ static void check_entered(const struct vm *vm)
         panic("guest %s's RAM is used outside of its view", vm->gmem.name);
 }
 
-static int s2_map(struct vm *vm, uint64_t at, hpa_t host, uint64_t len, unsigned prot, enum memtype type)
+static int s2_map(struct vm *vm, uint64_t at, hpa_t host, uint64_t len, unsigned prot,
+                  enum memtype type)
 {
     struct gmem *g = &vm->gmem;
 
@@ -190,7 +186,8 @@ static int add_slot(struct gmem *g, const struct memslot *s)
 {
     uint32_t i = g->nslots;
 
-    if (!s->len || (s->base.v | s->len | s->host.v) & (PAGE_SIZE - 1) || s->base.v + s->len < s->base.v)
+    if (!s->len || (s->base.v | s->len | s->host.v) & (PAGE_SIZE - 1) ||
+        s->base.v + s->len < s->base.v)
         return -EINVAL;
     if (g->nslots == GMEM_SLOTS)
         return -ENOSPC;
@@ -236,7 +233,8 @@ static int own(struct vm *vm, hpa_t host, unsigned order)
 static int get_chunk(struct vm *vm, unsigned *order, hpa_t *host)
 {
     for (;; --*order) {
-        *host = pmm_alloc(*order, PMM_GUEST);    /* charge: the guest's own RAM; what is not, in get_block() */
+        *host = pmm_alloc(*order, PMM_GUEST); /* charge: the guest's own RAM; what is not, in
+                                                 get_block() */
         if (host->v)
             return own(vm, *host, *order);
         if (*order == BLOCK_ORDER)
@@ -244,7 +242,9 @@ static int get_chunk(struct vm *vm, unsigned *order, hpa_t *host)
     }
 }
 
-/* What is not RAM of blocks of which parts are: the guest pays for it, and it counts as Trivet's. */
+/*
+ * What is not RAM of blocks of which parts are: the guest pays for it, and it counts as Trivet's.
+ */
 static void take_rest(struct gmem *g, uint64_t bytes)
 {
     g->rests += bytes;
@@ -332,7 +332,9 @@ static bool enough_left(uint64_t len)
 
 int gmem_add_ram(struct vm *vm, gpa_t base, uint64_t len)
 {
-    struct memslot slot = { .base = base, .len = len, .prot = PROT_RWX, .type = MEM_WB, .kind = MEMSLOT_RAM };
+    struct memslot slot = {
+        .base = base, .len = len, .prot = PROT_RWX, .type = MEM_WB, .kind = MEMSLOT_RAM
+    };
     struct gmem *g = &vm->gmem;
     int err;
 
@@ -374,7 +376,7 @@ static uint64_t scrub_piece(const struct gmem_piece *p, uint64_t off, uint64_t b
 {
     uint64_t n = min_u64(align_up(budget, PAGE_SIZE), p->len - off);
 
-    if (!(p->prot & PROT_W))       /* ROM is somebody else's */
+    if (!(p->prot & PROT_W)) /* ROM is somebody else's */
         return p->len - off;
     arch_zero(p->host + off, n);
     return n;
@@ -422,7 +424,10 @@ int gmem_map(struct vm *vm, const struct memslot *slot)
     if (!err) {
         err = s2_map(vm, s.base.v, s.host, s.len, s.prot, s.type);
         if (!err && s.kind == MEMSLOT_ROM)
-            err = add_piece(vm, (struct gmem_piece){ .gpa = s.base.v, .len = s.len, .host = phys_to_virt(s.host), .prot = s.prot });
+            err = add_piece(vm, (struct gmem_piece){ .gpa = s.base.v,
+                                                     .len = s.len,
+                                                     .host = phys_to_virt(s.host),
+                                                     .prot = s.prot });
         for (uint32_t i = 0; err && i < g->nslots; i++)
             if (g->slot[i].base.v == s.base.v)
                 remove_slot(g, i--);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * io.c: from an address to the device that answers there. Regions are few and change rarely: a sorted table per space, searched under
- * a sequence count, so that vCPUs never wait for one another. The table's size is fixed, hence nothing is freed under a reader.
+ * io.c: from an address to the device that answers there. Regions are few and change rarely: a
+ * sorted table per space, searched under a sequence count, so that vCPUs never wait for one
+ * another. The table's size is fixed, hence nothing is freed under a reader.
  */
 #include <hv/io.h>
 #include <hv/lock.h>
@@ -12,13 +13,13 @@
 #define IO_REGIONS_MAX 192
 
 struct io_table {
-    uint32_t seq;                  /* odd: being changed; atomic */
-    uint32_t last;                 /* index of the last hit: a hint */
+    uint32_t seq;  /* odd: being changed; atomic */
+    uint32_t last; /* index of the last hit: a hint */
     uint32_t n;
-    struct io_region region[IO_REGIONS_MAX];   /* sorted by base, disjoint */
+    struct io_region region[IO_REGIONS_MAX]; /* sorted by base, disjoint */
 };
 struct io_space_map {
-    struct spinlock lock;          /* writers */
+    struct spinlock lock; /* writers */
     struct io_table table[IO_SPACES];
 };
 
@@ -63,7 +64,7 @@ static void set_count(struct io_table *t, uint32_t n)
 
 static void put(struct io_region *to, const struct io_region *r)
 {
-    to->name = r->name;            /* no reader wants these two */
+    to->name = r->name; /* no reader wants these two */
     to->space = r->space;
     __atomic_store_n(&to->base, r->base, __ATOMIC_RELAXED);
     __atomic_store_n(&to->len, r->len, __ATOMIC_RELAXED);
@@ -92,7 +93,7 @@ static bool overlaps(const struct io_table *t, uint32_t at, const struct io_regi
     /* nospec: below() has found it, among the regions that there are */
     if (at > 0 && r->base - t->region[at - 1].base < t->region[at - 1].len)
         return true;
-    return at < t->n && t->region[at].base - r->base < r->len;    /* nospec: the same */
+    return at < t->n && t->region[at].base - r->base < r->len; /* nospec: the same */
 }
 
 static void change_begin(struct io_table *t)
@@ -131,7 +132,7 @@ int io_register(struct vm *vm, const struct io_region *r)
     if (r->space >= IO_SPACES || !r->len || !range_within(r->base, r->len, 0, top))
         return -EINVAL;
     spin_lock(&vm->io->lock);
-    err = insert(&vm->io->table[r->space], r);   /* nospec: a constant of the device */
+    err = insert(&vm->io->table[r->space], r); /* nospec: a constant of the device */
     spin_unlock(&vm->io->lock);
     return err;
 }
@@ -161,7 +162,11 @@ int io_unregister(struct vm *vm, enum io_space space, uint64_t base)
 }
 
 /* What a look finds: who answers, and where in the region the address is. ops NULL: nobody. */
-struct found { const struct io_ops *ops; void *dev; uint64_t off, room; };
+struct found {
+    const struct io_ops *ops;
+    void *dev;
+    uint64_t off, room;
+};
 
 /* Searches the table, and makes the next look for the same region quick. */
 static __attribute__((noinline)) uint32_t search(struct io_table *t, uint64_t addr)
@@ -174,11 +179,16 @@ static __attribute__((noinline)) uint32_t search(struct io_table *t, uint64_t ad
     return at - 1;
 }
 
-/* One look without a lock; false: the table changed meanwhile. On the path of every exit to a device: inline. */
-static inline __attribute__((always_inline)) bool look(struct io_table *t, uint64_t addr, struct found *f)
+/*
+ * One look without a lock; false: the table changed meanwhile. On the path of every exit to a
+ * device: inline.
+ */
+static inline __attribute__((always_inline)) bool look(struct io_table *t, uint64_t addr,
+                                                       struct found *f)
 {
-    uint32_t seq = __atomic_load_n(&t->seq, __ATOMIC_ACQUIRE), at = __atomic_load_n(&t->last, __ATOMIC_RELAXED);
-    const struct io_region *r = &t->region[at];   /* nospec: search() has stored it */
+    uint32_t seq = __atomic_load_n(&t->seq, __ATOMIC_ACQUIRE),
+             at = __atomic_load_n(&t->last, __ATOMIC_RELAXED);
+    const struct io_region *r = &t->region[at]; /* nospec: search() has stored it */
     uint64_t base = base_of(r), len = len_of(r);
 
     f->ops = NULL;
@@ -200,8 +210,11 @@ static inline __attribute__((always_inline)) bool look(struct io_table *t, uint6
     return __atomic_load_n(&t->seq, __ATOMIC_RELAXED) == seq;
 }
 
-/* Writers are short and take the lock, so waiting for it ends; the second look cannot be disturbed. */
-static __attribute__((noinline)) struct found look_locked(struct io_space_map *m, struct io_table *t, uint64_t addr)
+/*
+ * Writers are short and take the lock, so waiting for it ends; the second look cannot be disturbed.
+ */
+static __attribute__((noinline)) struct found look_locked(struct io_space_map *m,
+                                                          struct io_table *t, uint64_t addr)
 {
     struct found f;
 
@@ -212,17 +225,21 @@ static __attribute__((noinline)) struct found look_locked(struct io_space_map *m
 }
 
 /*
- * A PC's bus cuts an access to a narrower device, or across its end, into accesses of half the size, the lower one first. A half that
- * nobody answers reads as ones.
+ * A PC's bus cuts an access to a narrower device, or across its end, into accesses of half the
+ * size, the lower one first. A half that nobody answers reads as ones.
  */
-static __attribute__((noinline)) int split(struct vm *vm, const struct io_access *whole, uint64_t *val)
+static __attribute__((noinline)) int split(struct vm *vm, const struct io_access *whole,
+                                           uint64_t *val)
 {
     uint8_t half = whole->size / 2;
     int err[2];
 
     *val = 0;
     for (unsigned i = 0; i < 2; i++) {
-        struct io_access a = { .addr = whole->addr + i * half, .size = half, .write = whole->write, .val = whole->val >> (8 * half * i) };
+        struct io_access a = { .addr = whole->addr + i * half,
+                               .size = half,
+                               .write = whole->write,
+                               .val = whole->val >> (8 * half * i) };
 
         err[i] = io_dispatch(vm, IO_PORT, &a);
         *val |= a.val << (8 * half * i);
@@ -235,7 +252,10 @@ static bool fits(const struct found *f, const struct io_access *a)
     return f->ops && (f->ops->sizes & a->size) && a->size <= f->room;
 }
 
-/* Does a region lie within the access or overlap it? Regions are disjoint: the last one that begins in time tells. */
+/*
+ * Does a region lie within the access or overlap it? Regions are disjoint: the last one that begins
+ * in time tells.
+ */
 static bool touched(const struct io_table *t, const struct io_access *a)
 {
     uint64_t addr = a->addr & 0xffff;
@@ -246,7 +266,8 @@ static bool touched(const struct io_table *t, const struct io_access *a)
 }
 
 /* Nobody takes the access as it is. */
-static __attribute__((noinline)) int unfit(struct vm *vm, enum io_space space, struct io_access *a, bool nobody)
+static __attribute__((noinline)) int unfit(struct vm *vm, enum io_space space, struct io_access *a,
+                                           bool nobody)
 {
     uint64_t val;
     int err = nobody ? -ENOENT : 0;
@@ -262,7 +283,8 @@ static __attribute__((noinline)) int unfit(struct vm *vm, enum io_space space, s
 int io_dispatch(struct vm *vm, enum io_space space, struct io_access *a)
 {
     struct io_table *t = &vm->io->table[space];
-    uint64_t addr = space == IO_PORT ? a->addr & 0xffff : a->addr, ones = UINT64_MAX >> (64 - 8 * a->size);
+    uint64_t addr = space == IO_PORT ? a->addr & 0xffff : a->addr,
+             ones = UINT64_MAX >> (64 - 8 * a->size);
     struct found f;
     int err;
 

@@ -10,7 +10,8 @@
 #include <hv/vcpu.h>
 #include <hv/view.h>
 
-#define GUEST_TURN_NS 2000000ull /* a guest runs at least this long between two rounds of events that never end */
+/* a guest runs at least this long between two rounds of events that never end */
+#define GUEST_TURN_NS 2000000ull
 
 static void set_where(struct percpu *c, enum cpu_where where)
 {

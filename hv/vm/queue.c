@@ -22,7 +22,8 @@ static void claim(struct turn_claim *c, const struct vcpu *first)
 
 static void note_first(struct sched_cpu *q)
 {
-    __atomic_store_n(&q->first_vruntime, q->first ? q->first->sched.vruntime : UINT64_MAX, __ATOMIC_RELAXED);
+    __atomic_store_n(&q->first_vruntime, q->first ? q->first->sched.vruntime : UINT64_MAX,
+                     __ATOMIC_RELAXED);
     if (turn_core[q - queues])
         claim(&turn_claims[q - queues], q->first);
 }

@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Private to sched.c and queue.c: the run queue of one CPU. Unless it says otherwise, the queue's lock is held. */
+/*
+ * Private to sched.c and queue.c: the run queue of one CPU. Unless it says otherwise, the queue's
+ * lock is held.
+ */
 #pragma once
 #include <hv/lock.h>
 #include <hv/sched.h>
 
-#define LAG_NS 20000000ull         /* so far from the others is a vCPU at most when it joins them */
+#define LAG_NS 20000000ull /* so far from the others is a vCPU at most when it joins them */
 #define WEIGHT_UNIT 100u
 
 struct sched_cpu {
     struct spinlock lock;
     uint32_t nqueued;
-    struct vcpu *first;            /* sorted by vruntime */
+    struct vcpu *first; /* sorted by vruntime */
     struct vcpu *running;
-    struct vcpu *prefer;           /* queued; interrupted in its slice, so it goes first */
-    uint64_t floor;                /* grows: the least vruntime of those who run and wait here */
-    uint64_t first_vruntime;       /* of `first`, UINT64_MAX without; read by other CPUs without the lock */
-    uint64_t forced_since, forced_ns;   /* idle although vCPUs wait here: another VM has the core */
-    bool resched;                  /* one who woke up shall run before the running one's slice ends */
+    struct vcpu *prefer; /* queued; interrupted in its slice, so it goes first */
+    uint64_t floor;      /* grows: the least vruntime of those who run and wait here */
+    /* of `first`, UINT64_MAX without; read by other CPUs without the lock */
+    uint64_t first_vruntime;
+    uint64_t forced_since, forced_ns; /* idle although vCPUs wait here: another VM has the core */
+    /* one who woke up shall run before the running one's slice ends */
+    bool resched;
 };
 extern struct sched_cpu queues[MAX_CPUS];
 
@@ -46,12 +51,13 @@ static inline uint64_t take_charge(struct sched_entity *se)
 
 /* `floor` moves on after what runs or waits has changed. */
 void queue_advance(struct sched_cpu *);
-uint64_t queue_floor(const struct sched_cpu *);        /* no lock. Of the whole core where it belongs to one VM at a time */
-void queue_link(struct sched_cpu *, struct vcpu *);    /* into its place */
+/* no lock. Of the whole core where it belongs to one VM at a time */
+uint64_t queue_floor(const struct sched_cpu *);
+void queue_link(struct sched_cpu *, struct vcpu *); /* into its place */
 void queue_take_out(struct sched_cpu *, struct vcpu *);
-void queue_add(struct sched_cpu *, struct vcpu *);     /* it begins to wait */
+void queue_add(struct sched_cpu *, struct vcpu *); /* it begins to wait */
 /* What was done elsewhere for those who come first: they pay before they run. */
 void queue_collect(struct sched_cpu *);
 /* One that was away (it slept, or dozed on this CPU) has no more to catch up with than LAG_NS. */
 void queue_catch_up(const struct sched_cpu *, struct sched_entity *);
-void queue_clamp(const struct sched_cpu *, struct sched_entity *);    /* nor is it further ahead */
+void queue_clamp(const struct sched_cpu *, struct sched_entity *); /* nor is it further ahead */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sched.c: who runs next. Virtual run times of all queues are on one scale, so that a CPU can compare its own first
- * with another CPU's first and take the one that has had least; a vCPU that lags far behind (it slept, or it was pinned
- * to a crowded CPU) is brought up to at most LAG_NS behind those it joins.
+ * sched.c: who runs next. Virtual run times of all queues are on one scale, so that a CPU can
+ * compare its own first with another CPU's first and take the one that has had least; a vCPU that
+ * lags far behind (it slept, or it was pinned to a crowded CPU) is brought up to at most LAG_NS
+ * behind those it joins.
  *
- * A vCPU whose FPU state a CPU still holds (percpu.loaded) never leaves that CPU's queue: sched_pick() stores the state
- * before the CPU turns to another vCPU, and from then on any CPU may take it.
+ * A vCPU whose FPU state a CPU still holds (percpu.loaded) never leaves that CPU's queue:
+ * sched_pick() stores the state before the CPU turns to another vCPU, and from then on any CPU may
+ * take it.
  */
 #include <arch/cpu.h>
 #include <hv/lock.h>
@@ -21,17 +23,22 @@
 
 #define SLICE_MAX_NS 6000000ull
 #define SLICE_MIN_NS 1500000ull
-#define ROUND_NS 12000000ull       /* with many waiting, slices shrink so that a round takes about this long */
-#define LONE_SLICE_NS 50000000ull  /* nobody waits here: how often to look whether somebody waits elsewhere */
-#define LONGEST_NS 200000000ull    /* nobody could wait anywhere: a kick that was lost on its way is made up for */
-#define WAKE_EDGE_NS 1000000ull    /* a woken vCPU must be this far behind the running one to take its CPU */
-#define SWITCH_NS 10000ull         /* what it pays for that: the two switches are in nobody's turn */
+/* with many waiting, slices shrink so that a round takes about this long */
+#define ROUND_NS 12000000ull
+/* nobody waits here: how often to look whether somebody waits elsewhere */
+#define LONE_SLICE_NS 50000000ull
+/* nobody could wait anywhere: a kick that was lost on its way is made up for */
+#define LONGEST_NS 200000000ull
+/* a woken vCPU must be this far behind the running one to take its CPU */
+#define WAKE_EDGE_NS 1000000ull
+/* what it pays for that: the two switches are in nobody's turn */
+#define SWITCH_NS 10000ull
 #define STEAL_EDGE_NS 10000000ull
 
 struct sched_cpu queues[MAX_CPUS];
-static uint32_t entities;          /* all vCPUs added */
-static uint64_t idle_cpus;         /* bit per CPU that found nothing to run */
-static uint64_t parked_cpus;       /* bit per CPU that runs no guests */
+static uint32_t entities;    /* all vCPUs added */
+static uint64_t idle_cpus;   /* bit per CPU that found nothing to run */
+static uint64_t parked_cpus; /* bit per CPU that runs no guests */
 
 static uint64_t allowed(const struct sched_entity *se)
 {
@@ -70,9 +77,10 @@ static struct sched_cpu *lock_queue_of(struct vcpu *v)
 }
 
 /*
- * With q's lock held. queue_woken() gives a vCPU another CPU under the lock of its new queue alone, so that one found by
- * lock_queue_of() while it was WAKING may be queued elsewhere by now; its CPU is written before its state. (steal_from()
- * writes them the other way round, under the lock of the old queue alone.)
+ * With q's lock held. queue_woken() gives a vCPU another CPU under the lock of its new queue alone,
+ * so that one found by lock_queue_of() while it was WAKING may be queued elsewhere by now; its CPU
+ * is written before its state. (steal_from() writes them the other way round, under the lock of the
+ * old queue alone.)
  */
 static bool is_in(const struct sched_cpu *q, const struct vcpu *v)
 {
@@ -94,7 +102,8 @@ static uint32_t load_of(uint32_t cpu)
 {
     const struct sched_cpu *q = &queues[cpu];
 
-    return __atomic_load_n(&q->nqueued, __ATOMIC_RELAXED) + (__atomic_load_n(&q->running, __ATOMIC_RELAXED) != NULL);
+    return __atomic_load_n(&q->nqueued, __ATOMIC_RELAXED) +
+           (__atomic_load_n(&q->running, __ATOMIC_RELAXED) != NULL);
 }
 
 static uint32_t least_loaded(uint64_t cpus, uint32_t first_choice)
@@ -129,7 +138,10 @@ void sched_remove(struct vcpu *v)
 {
     struct sched_cpu *q = lock_queue_of(v);
 
-    /* One that parks tells so a moment before it has left its CPU; one that is being woken is in no queue, or just now in another. */
+    /*
+     * One that parks tells so a moment before it has left its CPU; one that is being woken is in no
+     * queue, or just now in another.
+     */
     while (!is_in(q, v) && !is_still(v)) {
         hv_assert(v->sched.state != SCHED_RUNNING || v->sched.cpu != this_cpu()->id);
         spin_unlock(&q->lock);
@@ -146,7 +158,10 @@ void sched_remove(struct vcpu *v)
 
 /* ---- waking ---- */
 
-/* Where a blocked vCPU shall wait to run: where its state is, else where it was if that is idle, else on an idle CPU, else where it was. */
+/*
+ * Where a blocked vCPU shall wait to run: where its state is, else where it was if that is idle,
+ * else on an idle CPU, else where it was.
+ */
 static uint32_t place(const struct vcpu *v)
 {
     uint32_t was = v->sched.cpu;
@@ -159,7 +174,10 @@ static uint32_t place(const struct vcpu *v)
     return least_loaded(may, was);
 }
 
-/* What the one has had that runs, or that was interrupted in its slice and is to go on; UINT64_MAX: nobody is. */
+/*
+ * What the one has had that runs, or that was interrupted in its slice and is to go on; UINT64_MAX:
+ * nobody is.
+ */
 static uint64_t had_by_running(const struct sched_cpu *q)
 {
     const struct vcpu *r = q->running;
@@ -169,7 +187,10 @@ static uint64_t had_by_running(const struct sched_cpu *q)
     return r->sched.vruntime + to_virtual(&r->sched, time_ns() - r->sched.since);
 }
 
-/* v waits in q. If it has come to be first there by far, it shall run at once: not when those before it would only run sooner. */
+/*
+ * v waits in q. If it has come to be first there by far, it shall run at once: not when those
+ * before it would only run sooner.
+ */
 static bool preempt(struct sched_cpu *q, struct vcpu *v)
 {
     uint64_t had = had_by_running(q);
@@ -213,7 +234,8 @@ void sched_wake(struct vcpu *v)
     struct sched_cpu *q = lock_queue_of(v);
     bool ours = v->sched.state == SCHED_BLOCKED;
     if (ours)
-        __atomic_store_n(&v->sched.state, SCHED_WAKING, __ATOMIC_RELAXED); /* in no list: other wakers leave it alone */
+        /* in no list: other wakers leave it alone */
+        __atomic_store_n(&v->sched.state, SCHED_WAKING, __ATOMIC_RELAXED);
     spin_unlock(&q->lock);
     if (ours)
         queue_woken(v, place(v));
@@ -243,8 +265,8 @@ static uint64_t slice_end(uint32_t cpu, const struct vcpu *v)
 }
 
 /*
- * With core scheduling: either we see here that somebody waits for the core, or that thread sees an `armed` beyond the
- * turn's end, and kicks us.
+ * With core scheduling: either we see here that somebody waits for the core, or that thread sees an
+ * `armed` beyond the turn's end, and kicks us.
  */
 uint64_t sched_slice_end(const struct vcpu *v)
 {
@@ -278,17 +300,16 @@ static inline void account_to(struct percpu *c, struct sched_entity *se)
     set_relaxed(&c->guest_ns, c->guest_ns + ran);
 }
 
-static void account(struct sched_entity *se)
-{
-    account_to(this_cpu(), se);
-}
+static void account(struct sched_entity *se) { account_to(this_cpu(), se); }
 
 /* Another CPU may end the turn meanwhile: the sum is then late or early by one turn, once. */
 uint64_t sched_ran_ns(const struct vcpu *v)
 {
     const struct sched_entity *se = &v->sched;
-    uint64_t ran = __atomic_load_n(&se->ran_ns, __ATOMIC_RELAXED), since = __atomic_load_n(&se->since, __ATOMIC_RELAXED), now = time_ns();
-    bool running = __atomic_load_n(&queues[__atomic_load_n(&se->cpu, __ATOMIC_RELAXED)].running, __ATOMIC_RELAXED) == v;
+    uint64_t ran = __atomic_load_n(&se->ran_ns, __ATOMIC_RELAXED),
+             since = __atomic_load_n(&se->since, __ATOMIC_RELAXED), now = time_ns();
+    bool running = __atomic_load_n(&queues[__atomic_load_n(&se->cpu, __ATOMIC_RELAXED)].running,
+                                   __ATOMIC_RELAXED) == v;
 
     return running && now > since ? ran + now - since : ran;
 }
@@ -298,10 +319,7 @@ void sched_charge(struct vcpu *v, uint64_t ns)
     __atomic_fetch_add(&v->sched.charged_ns, ns, __ATOMIC_RELAXED);
 }
 
-void sched_step_back(struct vcpu *v)
-{
-    v->sched.yielded = 1;
-}
+void sched_step_back(struct vcpu *v) { v->sched.yielded = 1; }
 
 /* Somebody waits, here or where this CPU could take it from. */
 static bool anybody_waits(void)
@@ -313,8 +331,9 @@ static bool anybody_waits(void)
 }
 
 /*
- * A guest that waits for its own next interrupt mostly gets it before anybody else wants the CPU: it need not go through the queue. Who is
- * queued here from now on kicks this CPU, as does offer(): the bit in idle_cpus is set before the last look.
+ * A guest that waits for its own next interrupt mostly gets it before anybody else wants the CPU:
+ * it need not go through the queue. Who is queued here from now on kicks this CPU, as does offer():
+ * the bit in idle_cpus is set before the last look.
  */
 bool sched_doze(struct vcpu *v)
 {
@@ -322,7 +341,7 @@ bool sched_doze(struct vcpu *v)
     struct sched_cpu *q = &queues[c->id];
 
     __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
-    if (turn_core[c->id]) {        /* who waits for the core kicks us */
+    if (turn_core[c->id]) { /* who waits for the core kicks us */
         set_relaxed(&turn_claims[c->id].runs, UINT64_MAX);
         __atomic_store_n(&turn_claims[c->id].armed, UINT64_MAX, __ATOMIC_SEQ_CST);
     }
@@ -350,7 +369,10 @@ void sched_doze_end(struct vcpu *v)
     __atomic_store_n(&queues[c->id].running, v, __ATOMIC_RELAXED);
 }
 
-/* Exchanges their claims, so that a pair of vCPUs that yield to each other gains nothing over others. */
+/*
+ * Exchanges their claims, so that a pair of vCPUs that yield to each other gains nothing over
+ * others.
+ */
 static bool exchange(struct sched_cpu *q, struct vcpu *from, struct vcpu *to)
 {
     uint64_t had;
@@ -426,16 +448,15 @@ static void start(struct vcpu *v, bool goes_on)
 }
 
 /* vm NULL: of any VM. */
-static bool is_of(const struct vcpu *v, const struct vm *vm)
-{
-    return !vm || v->vm == vm;
-}
+static bool is_of(const struct vcpu *v, const struct vm *vm) { return !vm || v->vm == vm; }
 
 /* The first of another CPU's queue, of that VM, that may run here. Its queue's lock is held. */
-static struct vcpu *first_movable(const struct sched_cpu *q, uint32_t from, uint32_t to, const struct vm *vm)
+static struct vcpu *first_movable(const struct sched_cpu *q, uint32_t from, uint32_t to,
+                                  const struct vm *vm)
 {
     for (struct vcpu *v = q->first; v; v = v->sched.next)
-        if (is_of(v, vm) && allowed(&v->sched) >> to & 1 && __atomic_load_n(&percpus[from].loaded, __ATOMIC_ACQUIRE) != v)
+        if (is_of(v, vm) && allowed(&v->sched) >> to & 1 &&
+            __atomic_load_n(&percpus[from].loaded, __ATOMIC_ACQUIRE) != v)
             return v;
     return NULL;
 }
@@ -449,7 +470,8 @@ static struct vcpu *steal_from(uint32_t from, uint32_t to, uint64_t below, const
     struct vcpu *v = first_movable(q, from, to, vm);
     if (v && v->sched.vruntime < below) {
         queue_take_out(q, v);
-        start(v, false);           /* before it has another CPU: nobody shall take it for queued there */
+        /* before it has another CPU: nobody shall take it for queued there */
+        start(v, false);
         __atomic_store_n(&v->sched.cpu, to, __ATOMIC_RELEASE);
     } else {
         v = NULL;
@@ -500,7 +522,10 @@ static void offer(const struct sched_cpu *q)
     cpu_kick(cpu);
 }
 
-/* The state of the vCPU that ran last goes to memory unless it runs again; then it can run anywhere. */
+/*
+ * The state of the vCPU that ran last goes to memory unless it runs again; then it can run
+ * anywhere.
+ */
 static void turn_to(struct vcpu *v)
 {
     struct percpu *c = this_cpu();
@@ -509,7 +534,10 @@ static void turn_to(struct vcpu *v)
         vcpu_unload_remote(c->loaded);
 }
 
-/* v: taken from another queue, or NULL: the first here of that VM, if there is one. It runs here now. */
+/*
+ * v: taken from another queue, or NULL: the first here of that VM, if there is one. It runs here
+ * now.
+ */
 static struct vcpu *set_running(struct sched_cpu *q, struct vcpu *v, const struct vm *vm)
 {
     spin_lock(&q->lock);
@@ -559,8 +587,9 @@ static struct vcpu *take_of(struct sched_cpu *q, uint32_t me, const struct vm *v
 }
 
 /*
- * The vCPU that is next may be pinned elsewhere or still be loaded there: then one of the core comes next. If that one is in
- * another thread's queue, that thread is called, and this one stays idle until it has entered.
+ * The vCPU that is next may be pinned elsewhere or still be loaded there: then one of the core
+ * comes next. If that one is in another thread's queue, that thread is called, and this one stays
+ * idle until it has entered.
  */
 static struct vcpu *pick_in_turn(struct core *k, struct sched_cpu *q, uint32_t me)
 {
@@ -580,7 +609,8 @@ static struct vcpu *pick_in_turn(struct core *k, struct sched_cpu *q, uint32_t m
     }
     if (!v) {
         set_idle(q);
-        if (waiting_in(q))         /* else a CPU that offers its work would be kicked in return, and offer it again */
+        /* else a CPU that offers its work would be kicked in return, and offer it again */
+        if (waiting_in(q))
             turn_call_insiders(k, me);
     }
     if (!v || fresh)
@@ -603,7 +633,10 @@ static struct vcpu *pick(struct sched_cpu *q, uint32_t me)
     return turn_core[me] ? pick_in_turn(turn_core[me], q, me) : pick_any(q, me);
 }
 
-/* A CPU that must not run what waits for it does not count as idle: it is called when the turn passes. */
+/*
+ * A CPU that must not run what waits for it does not count as idle: it is called when the turn
+ * passes.
+ */
 struct vcpu *sched_pick(void)
 {
     uint32_t me = this_cpu()->id;
@@ -614,7 +647,8 @@ struct vcpu *sched_pick(void)
     if (parked_cpus & bit)
         return NULL;
     v = pick(q, me);
-    if (!v && !(turn_core[me] && waiting_in(q)) && !(__atomic_load_n(&idle_cpus, __ATOMIC_RELAXED) & bit)) {
+    if (!v && !(turn_core[me] && waiting_in(q)) &&
+        !(__atomic_load_n(&idle_cpus, __ATOMIC_RELAXED) & bit)) {
         __atomic_fetch_or(&idle_cpus, bit, __ATOMIC_SEQ_CST);
         v = pick(q, me); /* who came to wait before the bit was seen */
     }
@@ -630,15 +664,9 @@ struct vcpu *sched_pick(void)
     return v;
 }
 
-void sched_set_smt(enum sched_smt smt)
-{
-    parked_cpus = turn_set(smt);
-}
+void sched_set_smt(enum sched_smt smt) { parked_cpus = turn_set(smt); }
 
-uint64_t sched_floor(void)
-{
-    return queue_floor(&queues[this_cpu()->id]);
-}
+uint64_t sched_floor(void) { return queue_floor(&queues[this_cpu()->id]); }
 
 /* Those of another VM that wait for their turn on a core cannot. */
 bool sched_others_want(const struct vm *vm)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * share.c: work that Trivet does for a guest outside of its vCPUs (devices, RAM disks, the ITS, starting and ending it) is paid for by
- * that guest. `had` is what it has had of such work, on the scale of the scheduler's virtual run times, for a guest of one vCPU of its
- * weight. While other guests want this CPU, the work waits as soon as it is ahead of those who have had least; a burst may run
- * ahead. While nobody else does, it never waits. The time also counts as run time of one of its vCPUs, each in turn.
+ * share.c: work that Trivet does for a guest outside of its vCPUs (devices, RAM disks, the ITS,
+ * starting and ending it) is paid for by that guest. `had` is what it has had of such work, on the
+ * scale of the scheduler's virtual run times, for a guest of one vCPU of its weight. While other
+ * guests want this CPU, the work waits as soon as it is ahead of those who have had least; a burst
+ * may run ahead. While nobody else does, it never waits. The time also counts as run time of one of
+ * its vCPUs, each in turn.
  */
 #include <hv/percpu.h>
 #include <hv/sched.h>
@@ -17,7 +19,8 @@
 
 bool share_wait(struct vm *vm, struct event *ev)
 {
-    if (__atomic_load_n(&vm->share.had, __ATOMIC_RELAXED) <= sched_floor() + BURST_NS || !sched_others_want(vm))
+    if (__atomic_load_n(&vm->share.had, __ATOMIC_RELAXED) <= sched_floor() + BURST_NS ||
+        !sched_others_want(vm))
         return false;
     event_put_off(ev);
     return true;
@@ -26,11 +29,13 @@ bool share_wait(struct vm *vm, struct event *ev)
 void share_pay(struct vm *vm, uint64_t from)
 {
     struct share *s = &vm->share;
-    uint64_t had = __atomic_load_n(&s->had, __ATOMIC_RELAXED), floor = sched_floor(), took = time_ns() - from;
+    uint64_t had = __atomic_load_n(&s->had, __ATOMIC_RELAXED), floor = sched_floor(),
+             took = time_ns() - from;
     uint32_t n = vm->nvcpus;
 
     had = min_u64(max_u64(had, floor), floor + DEBT_NS);
-    __atomic_store_n(&s->had, had + sched_virtual(vm->config->weight, took) / (n ? n : 1), __ATOMIC_RELAXED);
+    __atomic_store_n(&s->had, had + sched_virtual(vm->config->weight, took) / (n ? n : 1),
+                     __ATOMIC_RELAXED);
     __atomic_fetch_add(&s->worked_ns, took, __ATOMIC_RELAXED);
     if (n && vm->vcpu[0])
         sched_charge(vm->vcpu[__atomic_fetch_add(&s->turn, 1, __ATOMIC_RELAXED) % n], took);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* smt.c: what is done with the threads of a core: as the configuration says, else what the CPU needs. */
+/*
+ * smt.c: what is done with the threads of a core: as the configuration says, else what the CPU
+ * needs.
+ */
 #include <hv/config.h>
 #include <hv/log.h>
 #include <hv/mitigations.h>
@@ -8,7 +11,8 @@
 
 #include "turn.h"
 
-static enum sched_smt chosen = SMT_AUTO;       /* AUTO: no CPU has threads, or nothing was chosen yet */
+/* AUTO: no CPU has threads, or nothing was chosen yet */
+static enum sched_smt chosen = SMT_AUTO;
 
 bool sched_has_threads(void)
 {
@@ -21,7 +25,8 @@ bool sched_has_threads(void)
 const char *sched_smt_text(void)
 {
     static const char *const text[] = {
-        [SMT_AUTO] = "one thread per core", [SMT_OFF] = "off: the other threads of each core are parked",
+        [SMT_AUTO] = "one thread per core",
+        [SMT_OFF] = "off: the other threads of each core are parked",
         [SMT_CORE] = "core: the threads of a core run vCPUs of one guest at a time",
         [SMT_ON] = "on: the threads of a core run vCPUs of any guests",
     };
@@ -41,8 +46,10 @@ void sched_smt_choose(void)
     chosen = asked != SMT_AUTO ? asked : needed ? SMT_CORE : SMT_ON;
     sched_set_smt(chosen);
     log_info("SMT: %s (%s; %s)", sched_smt_text(),
-             needed ? "this CPU leaks between the threads of a core" : "no leak is known that this would stop on this CPU",
+             needed ? "this CPU leaks between the threads of a core"
+                    : "no leak is known that this would stop on this CPU",
              asked == SMT_AUTO ? "chosen by that" : "as configured");
     if (needed && chosen == SMT_ON)
-        log_warn("SMT: guests can spy on one another through the threads of a core; `smt = core` in [host] stops that");
+        log_warn("SMT: guests can spy on one another through the threads of a core; `smt = core` "
+                 "in [host] stops that");
 }

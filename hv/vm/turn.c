@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * turn.c: core scheduling. The threads of a core share caches and predictors. Where a CPU leaks through these, a core belongs
- * to one VM at a time: its threads run vCPUs of that VM, or none. While others wait for the core, it changes hands after
- * TURN_NS at most; then the VM of the vCPU that has had least gets it, so that shares stay what they are. A thread that may run
- * none of those that wait for it stays idle until the turn passes. Trivet's own code may run on one thread while another
- * runs a guest.
+ * turn.c: core scheduling. The threads of a core share caches and predictors. Where a CPU leaks
+ * through these, a core belongs to one VM at a time: its threads run vCPUs of that VM, or none.
+ * While others wait for the core, it changes hands after TURN_NS at most; then the VM of the vCPU
+ * that has had least gets it, so that shares stay what they are. A thread that may run none of
+ * those that wait for it stays idle until the turn passes. Trivet's own code may run on one thread
+ * while another runs a guest.
  */
 #include <arch/cpu.h>
 #include <hv/lock.h>
@@ -13,17 +14,19 @@
 #include "turn.h"
 
 #define TURN_NS 3000000ull
-#define LONG_NS 100000000ull       /* who has waited so long is next, however much it had before others came */
-#define AWAY_NS 10000000ull        /* what waits on other cores must have had so much less */
+/* who has waited so long is next, however much it had before others came */
+#define LONG_NS 100000000ull
+#define AWAY_NS 10000000ull /* what waits on other cores must have had so much less */
 
 struct core {
     struct spinlock lock;
-    uint64_t threads;              /* bit per CPU */
-    uint64_t inside;               /* those that run vCPUs of `vm`, or did and have not picked since */
-    const struct vm *vm;           /* whose turn it is */
+    uint64_t threads; /* bit per CPU */
+    /* those that run vCPUs of `vm`, or did and have not picked since */
+    uint64_t inside;
+    const struct vm *vm; /* whose turn it is */
     uint64_t end;
-    uint64_t floor;                /* see turn_floor(); atomic: no lock */
-    bool closing;                  /* the turn is over: nobody enters until all have left */
+    uint64_t floor; /* see turn_floor(); atomic: no lock */
+    bool closing;   /* the turn is over: nobody enters until all have left */
 };
 
 struct turn_claim turn_claims[MAX_CPUS];
@@ -49,7 +52,8 @@ uint64_t turn_set(enum sched_smt smt)
         uint32_t first = (uint32_t)__builtin_ctzll(threads);
 
         turn_core[cpu] = NULL;
-        turn_claims[cpu] = (struct turn_claim){ .armed = UINT64_MAX, .runs = UINT64_MAX, .had = UINT64_MAX };
+        turn_claims[cpu] =
+            (struct turn_claim){ .armed = UINT64_MAX, .runs = UINT64_MAX, .had = UINT64_MAX };
         if (smt == SMT_OFF && cpu != first)
             parked |= 1ull << cpu;
         if (smt != SMT_CORE || threads == 1ull << cpu)
@@ -81,15 +85,9 @@ bool turn_contended(const struct core *k)
     return false;
 }
 
-uint64_t turn_end(const struct core *k)
-{
-    return __atomic_load_n(&k->end, __ATOMIC_RELAXED);
-}
+uint64_t turn_end(const struct core *k) { return __atomic_load_n(&k->end, __ATOMIC_RELAXED); }
 
-uint64_t turn_floor(const struct core *k)
-{
-    return __atomic_load_n(&k->floor, __ATOMIC_RELAXED);
-}
+uint64_t turn_floor(const struct core *k) { return __atomic_load_n(&k->floor, __ATOMIC_RELAXED); }
 
 void turn_advance(struct core *k)
 {
@@ -137,8 +135,8 @@ static const struct vm *least(const struct core *k, enum turn_claims which)
 }
 
 /* Under the lock; `me` is outside now. */
-static const struct vm *admit(struct core *k, bool goes_on, bool was_inside,
-                              enum turn_claims which, bool *fresh)
+static const struct vm *admit(struct core *k, bool goes_on, bool was_inside, enum turn_claims which,
+                              bool *fresh)
 {
     uint64_t now = time_ns();
     bool over = k->closing || now >= k->end;
@@ -159,7 +157,8 @@ static const struct vm *admit(struct core *k, bool goes_on, bool was_inside,
     return k->vm;
 }
 
-const struct vm *turn_enter(struct core *k, uint32_t me, bool goes_on, enum turn_claims which, bool *fresh)
+const struct vm *turn_enter(struct core *k, uint32_t me, bool goes_on, enum turn_claims which,
+                            bool *fresh)
 {
     uint64_t bit = 1ull << me;
     const struct vm *vm;
@@ -205,7 +204,8 @@ void turn_call_insiders(struct core *k, uint32_t me)
 
 void turn_call_outsiders(struct core *k, uint32_t me, bool fresh)
 {
-    uint64_t inside = others_inside(k, me), rest = fresh || !inside ? k->threads & ~inside & ~(1ull << me) : 0;
+    uint64_t inside = others_inside(k, me),
+             rest = fresh || !inside ? k->threads & ~inside & ~(1ull << me) : 0;
 
     for (; rest; rest &= rest - 1) {
         uint32_t cpu = (uint32_t)__builtin_ctzll(rest);

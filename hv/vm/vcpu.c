@@ -2,9 +2,10 @@
 /*
  * vcpu.c: a vCPU's inner loop, and how others get its attention.
  *
- * The kick: to get a vCPU's attention, set a bit in `requests`, then read `in_guest`. The vCPU sets `in_guest`, then reads `requests`. So either it
- * sees the bit, or it is seen in the guest and gets an interrupt. Host interrupts are disabled from that look until the engine
- * has entered the guest, where they cause an exit: none is lost in between.
+ * The kick: to get a vCPU's attention, set a bit in `requests`, then read `in_guest`. The vCPU sets
+ * `in_guest`, then reads `requests`. So either it sees the bit, or it is seen in the guest and gets
+ * an interrupt. Host interrupts are disabled from that look until the engine has entered the guest,
+ * where they cause an exit: none is lost in between.
  */
 #include <hv/event.h>
 #include <hv/guest.h>
@@ -93,14 +94,17 @@ void vcpu_request(struct vcpu *v, uint32_t reqs)
 {
     __atomic_fetch_or(&v->requests, reqs, __ATOMIC_SEQ_CST);
     if (v == this_cpu()->current)
-        return;                    /* its loop looks before it enters or blocks */
+        return; /* its loop looks before it enters or blocks */
     if (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
         irq_send_kick(v->last_cpu);
     else
         sched_wake(v);
 }
 
-/* REQ_IRQ stays set when the CPU has seen to it: that costs a look after the next exit. When it has not, because the guest was left in that moment, that look does. */
+/*
+ * REQ_IRQ stays set when the CPU has seen to it: that costs a look after the next exit. When it has
+ * not, because the guest was left in that moment, that look does.
+ */
 void vcpu_post(struct vcpu *v)
 {
     __atomic_fetch_or(&v->requests, REQ_IRQ, __ATOMIC_SEQ_CST);
@@ -123,7 +127,8 @@ void vm_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
         struct vcpu *v = vm->vcpu[i];
 
         /* Once out of the guest, it flushes before it enters again. */
-        while (v && __atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST) && (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_TLB))
+        while (v && __atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST) &&
+               (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_TLB))
             cpu_relax();
     }
 }
@@ -136,7 +141,7 @@ void vcpu_unload_remote(struct vcpu *v)
 
     if (!v || c->loaded != v)
         return;
-    gmem_enter(&v->vm->gmem);      /* off_cpu tells the guest */
+    gmem_enter(&v->vm->gmem); /* off_cpu tells the guest */
     v->ops->unload(v);
     if (v->vm->guest_ops->off_cpu)
         v->vm->guest_ops->off_cpu(v, true);
@@ -157,8 +162,9 @@ static void take_cpu(struct percpu *c, struct vcpu *v)
 /* ---- before the guest is entered ---- */
 
 /*
- * Answers REQ_PARK in the same word. A resume takes both bits back at once, so that a vCPU that was let go and has not run since
- * does not pass for parked when it is asked again. False: it was let go meanwhile.
+ * Answers REQ_PARK in the same word. A resume takes both bits back at once, so that a vCPU that was
+ * let go and has not run since does not pass for parked when it is asked again. False: it was let
+ * go meanwhile.
  */
 static bool park(struct vcpu *v)
 {
@@ -169,7 +175,8 @@ static bool park(struct vcpu *v)
     do {
         if (!(req & REQ_PARK))
             return false;
-    } while (!__atomic_compare_exchange_n(&v->requests, &req, req | REQ_PARKED, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    } while (!__atomic_compare_exchange_n(&v->requests, &req, req | REQ_PARKED, false,
+                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
     if (!(req & REQ_PARKED))
         event_post(&v->vm->lifecycle);
     return true;
@@ -203,7 +210,10 @@ static void inject_irq(struct vcpu *v)
     v->ops->irq_window(v, vec >= 0);
 }
 
-/* Halted, or waiting for another vCPU to start it. True: it runs on. An NMI wakes it only when it can be taken. */
+/*
+ * Halted, or waiting for another vCPU to start it. True: it runs on. An NMI wakes it only when it
+ * can be taken.
+ */
 static bool awake(struct vcpu *v)
 {
     bool nmi = (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) & REQ_NMI) && v->ops->nmi_ready(v);
@@ -214,12 +224,15 @@ static bool awake(struct vcpu *v)
 }
 
 /*
- * REQ_PARK and REQ_NMI stay set: one until the VM resumes, the other until the guest takes it. *seen: requests that were
- * tried and are not to be tried again before the guest has run.
+ * REQ_PARK and REQ_NMI stay set: one until the VM resumes, the other until the guest takes it.
+ * *seen: requests that were tried and are not to be tried again before the guest has run.
  */
 static enum next attend(struct vcpu *v, uint32_t *seen)
 {
-    /* Before a halted vCPU blocks, "not in the guest" must be seen by others: it was stored without a fence. */
+    /*
+     * Before a halted vCPU blocks, "not in the guest" must be seen by others: it was stored without
+     * a fence.
+     */
     if (v->mp != MP_RUNNABLE)
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
     uint32_t req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
@@ -272,12 +285,13 @@ static bool enter(struct percpu *c, struct vcpu *v, struct vcpu_exit *e, uint32_
 }
 
 /*
- * Halted: the CPU sleeps here while nobody else has work for it, as if the guest were in its halt: to get its attention, others send an interrupt.
- * False: there is other work, or was.
+ * Halted: the CPU sleeps here while nobody else has work for it, as if the guest were in its halt:
+ * to get its attention, others send an interrupt. False: there is other work, or was.
  */
 static bool doze(struct percpu *c, struct vcpu *v, uint32_t ignore)
 {
-    if (v->mp != MP_HALTED || v->requests & REQ_PARK || c->wake || event_waits_in(&c->events) || !sched_doze(v))
+    if (v->mp != MP_HALTED || v->requests & REQ_PARK || c->wake || event_waits_in(&c->events) ||
+        !sched_doze(v))
         return false;
     event_check_timer(v->sched.since);
     __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST);
@@ -288,9 +302,10 @@ static bool doze(struct percpu *c, struct vcpu *v, uint32_t ignore)
     return __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore;
 }
 
-static uint64_t long_cycles;       /* STRETCH_LONG_NS; 0: not yet worked out */
+static uint64_t long_cycles; /* STRETCH_LONG_NS; 0: not yet worked out */
 
-static __attribute__((noinline)) void long_exit(const struct vcpu *v, enum exit_reason why, uint64_t cycles)
+static __attribute__((noinline)) void long_exit(const struct vcpu *v, enum exit_reason why,
+                                                uint64_t cycles)
 {
     if (!long_cycles)
         __atomic_store_n(&long_cycles, time_ns_to_cycles(STRETCH_LONG_NS), __ATOMIC_RELAXED);
@@ -300,7 +315,7 @@ static __attribute__((noinline)) void long_exit(const struct vcpu *v, enum exit_
 static bool run_loop(struct percpu *c, struct vcpu *v)
 {
     struct vcpu_exit e;
-    uint64_t out = 0;              /* when the guest was left; 0: not yet entered */
+    uint64_t out = 0; /* when the guest was left; 0: not yet entered */
 
     e.reason = EXIT_NONE;
     for (;;) {
@@ -334,7 +349,7 @@ static bool run_loop(struct percpu *c, struct vcpu *v)
         out = time_cycles();
         v->stats.count[e.reason]++;
         v->stats.entries++;
-        int err = vcpu_exit_handlers[e.reason](v, &e);     /* nospec: the engine's word */
+        int err = vcpu_exit_handlers[e.reason](v, &e); /* nospec: the engine's word */
         if (err)
             vm_kill_error(v->vm, v, &e, err);
     }
@@ -348,5 +363,5 @@ void vcpu_run(struct vcpu *v)
     v->last_cpu = c->id;
     view_enter(c, &v->vm->gmem.view);
     runnable = run_loop(c, v);
-    sched_put(v, runnable);        /* the last look at v: from here on it may be gone */
+    sched_put(v, runnable); /* the last look at v: from here on it may be gone */
 }

@@ -7,15 +7,18 @@
 struct view_round {
     const struct view *view;
     struct event *then;
-    uint32_t left;                 /* CPUs that have not run their part; atomic */
+    uint32_t left; /* CPUs that have not run their part; atomic */
     uint32_t n;
-    struct part { struct event event; struct view_round *round; } part[];
+    struct part {
+        struct event event;
+        struct view_round *round;
+    } part[];
 };
 
 static void settle_here(struct event *ev)
 {
     struct view_round *r = container_of(ev, struct part, event)->round;
-    struct event *then = r->then;  /* r may be gone when the last CPU has counted */
+    struct event *then = r->then; /* r may be gone when the last CPU has counted */
     struct percpu *c = this_cpu();
 
     if (c->view == r->view)
@@ -25,10 +28,7 @@ static void settle_here(struct event *ev)
         event_post(then);
 }
 
-static size_t size_of(uint32_t n)
-{
-    return sizeof(struct view_round) + n * sizeof(struct part);
-}
+static size_t size_of(uint32_t n) { return sizeof(struct view_round) + n * sizeof(struct part); }
 
 int view_init(struct view *w, struct vm *vm)
 {

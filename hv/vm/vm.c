@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vm.c: the life of a VM. Everything here happens on CPU 0's loop, in the VM's lifecycle event, one state at a time; other CPUs only leave
- * a wish in vm->pending and ask the vCPUs to park. A VM's parts are touched only when all its vCPUs are parked or not there.
+ * vm.c: the life of a VM. Everything here happens on CPU 0's loop, in the VM's lifecycle event, one
+ * state at a time; other CPUs only leave a wish in vm->pending and ask the vCPUs to park. A VM's
+ * parts are touched only when all its vCPUs are parked or not there.
  */
 #include <hv/console.h>
 #include <hv/files.h>
@@ -21,35 +22,27 @@
 #include "private.h"
 
 #define SCRUB_STEP (4 * MIB)
-#define QUICK_NS 1000000000ull     /* a guest that resets itself sooner than this after its start ... */
-#define QUICK_RESETS 10            /* ... so often in a row is not let loose again */
+/* a guest that resets itself sooner than this after its start ... */
+#define QUICK_NS 1000000000ull
+#define QUICK_RESETS 10 /* ... so often in a row is not let loose again */
 
 const char *const vm_state_names[] = {
-    [VM_OFF] = "off", [VM_STARTING] = "starting", [VM_RUNNING] = "running", [VM_PAUSED] = "paused", [VM_STOPPING] = "stopping",
-    [VM_CRASHED] = "crashed",
+    [VM_OFF] = "off",       [VM_STARTING] = "starting", [VM_RUNNING] = "running",
+    [VM_PAUSED] = "paused", [VM_STOPPING] = "stopping", [VM_CRASHED] = "crashed",
 };
 
 static struct vm *vms[MAX_VMS];
 static uint32_t nvms;
 
-static const char *name_of(const struct vm *vm)
-{
-    return vm->config->name;
-}
+static const char *name_of(const struct vm *vm) { return vm->config->name; }
 
 static void lifecycle(struct event *);
 
 /* ---- the list ---- */
 
-uint32_t vm_count(void)
-{
-    return nvms;
-}
+uint32_t vm_count(void) { return nvms; }
 
-struct vm *vm_by_index(uint32_t i)
-{
-    return i < nvms ? vms[i] : NULL;
-}
+struct vm *vm_by_index(uint32_t i) { return i < nvms ? vms[i] : NULL; }
 
 struct vm *vm_find(const char *name)
 {
@@ -75,7 +68,7 @@ int vm_define(const struct guest_config *config, struct vm **out)
         return -EEXIST;
     if (nvms == MAX_VMS)
         return -ENOSPC;
-    vm = calloc(1, sizeof *vm);    /* charge: charge_new() */
+    vm = calloc(1, sizeof *vm); /* charge: charge_new() */
     if (!vm)
         return -ENOMEM;
     vm->id = nvms;
@@ -132,19 +125,13 @@ void vm_kill_error(struct vm *vm, const struct vcpu *v, const struct vcpu_exit *
     if (vm->why[0])
         wish(vm, VMP_KILL, NULL);
     else
-        vm_kill(vm, "vCPU %u at %llx: a %s exit cannot be handled (error %d)", v->id, (unsigned long long)v->regs.pc,
-                exit_reason_names[e->reason], -err);
+        vm_kill(vm, "vCPU %u at %llx: a %s exit cannot be handled (error %d)", v->id,
+                (unsigned long long)v->regs.pc, exit_reason_names[e->reason], -err);
 }
 
-void vm_request_reset(struct vm *vm, const char *why)
-{
-    wish(vm, VMP_RESET, why);
-}
+void vm_request_reset(struct vm *vm, const char *why) { wish(vm, VMP_RESET, why); }
 
-void vm_request_off(struct vm *vm, const char *why)
-{
-    wish(vm, VMP_OFF, why);
-}
+void vm_request_off(struct vm *vm, const char *why) { wish(vm, VMP_OFF, why); }
 
 void vm_exited(struct vm *vm, int code)
 {
@@ -266,7 +253,8 @@ static void set_state(struct vm *vm, enum vm_state s)
 static void no_reason(struct vm *vm, int err)
 {
     if (!vm->why[0] && !charge_explain(vm))
-        snprintf(vm->why, sizeof vm->why, "%s", err == -ENOMEM ? "not enough free memory" : "its machine could not be made");
+        snprintf(vm->why, sizeof vm->why, "%s",
+                 err == -ENOMEM ? "not enough free memory" : "its machine could not be made");
 }
 
 /* vm_start() and a reset end here. */
@@ -278,7 +266,8 @@ static void let_run(struct vm *vm)
     vm->started_ns = time_ns();
     log_info("%s: running, %u vCPU%s, %s", name_of(vm), vm->nvcpus, vm->nvcpus == 1 ? "" : "s",
              format_size(vm->config->memory, size, sizeof size));
-    log_debug("%s: scrubbing its memory took %llu us", name_of(vm), (unsigned long long)vm->scrub_ns / 1000);
+    log_debug("%s: scrubbing its memory took %llu us", name_of(vm),
+              (unsigned long long)vm->scrub_ns / 1000);
     vm->scrub_ns = 0;
     sched_wake(vm->vcpu[0]);
 }
@@ -395,7 +384,10 @@ static void end_empty(struct vm *vm)
         log_info("%s: off: %s", name_of(vm), vm->why[0] ? vm->why : "switched off");
 }
 
-/* In pieces: its RAM is zeroed, and the RAM disks' memory given back. Then every CPU leaves its view. */
+/*
+ * In pieces: its RAM is zeroed, and the RAM disks' memory given back. Then every CPU leaves its
+ * view.
+ */
 static void empty(struct vm *vm)
 {
     uint64_t from = time_ns();
@@ -502,7 +494,7 @@ static void on_up(struct vm *vm)
     if (!wishes)
         return;
     gmem_enter(&vm->gmem);
-    ask_to_park(vm);               /* those that a resume has just let go */
+    ask_to_park(vm); /* those that a resume has just let go */
     /* A device whose reset goes on still uses the guest's memory. */
     if (!all_parked(vm) || (wishes & ~(uint32_t)VMP_PAUSE && vm->guest_ops->quiesce(vm))) {
         if ((wishes & (VMP_KILL | VMP_EXITED | VMP_OFF)) && vm->state != VM_STOPPING)
@@ -518,16 +510,13 @@ static void on_up(struct vm *vm)
         pause_now(vm);
 }
 
-static void on_down(struct vm *vm)
-{
-    vm->pending = 0;
-}
+static void on_down(struct vm *vm) { vm->pending = 0; }
 
 static void lifecycle(struct event *ev)
 {
     static void (*const table[])(struct vm *) = {
-        [VM_OFF] = on_down, [VM_STARTING] = on_starting, [VM_RUNNING] = on_up, [VM_PAUSED] = on_up, [VM_STOPPING] = on_up,
-        [VM_CRASHED] = on_down,
+        [VM_OFF] = on_down,  [VM_STARTING] = on_starting, [VM_RUNNING] = on_up,
+        [VM_PAUSED] = on_up, [VM_STOPPING] = on_up,       [VM_CRASHED] = on_down,
     };
     struct vm *vm = container_of(ev, struct vm, lifecycle);
 
@@ -554,11 +543,12 @@ int vm_resume(struct vm *vm)
         vm->guest_ops->resumed(vm);
     set_state(vm, VM_RUNNING);
     for (uint32_t i = 0; i < vm->nvcpus; i++) {
-        __atomic_fetch_and(&vm->vcpu[i]->requests, ~(uint32_t)(REQ_PARK | REQ_PARKED), __ATOMIC_SEQ_CST);
+        __atomic_fetch_and(&vm->vcpu[i]->requests, ~(uint32_t)(REQ_PARK | REQ_PARKED),
+                           __ATOMIC_SEQ_CST);
         vcpu_request(vm->vcpu[i], REQ_IRQ);
     }
     log_info("%s: resumed", name_of(vm));
-    event_post(&vm->lifecycle);    /* a wish that came while it was paused */
+    event_post(&vm->lifecycle); /* a wish that came while it was paused */
     return 0;
 }
 

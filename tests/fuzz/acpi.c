@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ACPI parser on hostile firmware. The input is a list of tables: one byte for the signature, two for the length told,
- * one for the length there, then the body. Headers and checksums are made good, so that the input reaches the parsers.
+ * The ACPI parser on hostile firmware. The input is a list of tables: one byte for the signature,
+ * two for the length told, one for the length there, then the body. Headers and checksums are made
+ * good, so that the input reaches the parsers.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -31,10 +32,7 @@ static const void *map(hpa_t phys, uint64_t len)
     return p;
 }
 
-static void put(uint32_t at, uint64_t val, size_t size)
-{
-    memcpy(mem + at, &val, size);
-}
+static void put(uint32_t at, uint64_t val, size_t size) { memcpy(mem + at, &val, size); }
 
 static void fix_sum(uint32_t at, uint32_t len, uint32_t where)
 {
@@ -48,7 +46,8 @@ static void fix_sum(uint32_t at, uint32_t len, uint32_t where)
 
 static const uint8_t *add_table(uint32_t *at, const uint8_t *d, const uint8_t *end)
 {
-    static const char sigs[][5] = { "APIC", "FACP", "MCFG", "SPCR", "HPET", "SSDT", "DSDT", "XYZW", "GTDT", "DBG2" };
+    static const char sigs[][5] = { "APIC", "FACP", "MCFG", "SPCR", "HPET",
+                                    "SSDT", "DSDT", "XYZW", "GTDT", "DBG2" };
     uint32_t told = d[1] | (uint32_t)d[2] << 8, len = d[3];
     const char *sig = sigs[d[0] % ARRAY_SIZE(sigs)];
 
@@ -88,12 +87,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n)
     fix_sum(0, 36, 32);
     if (!acpi_parse(&info, BASE, map))
         abort();
-    if (info.ncpus > ACPI_CPUS_MAX || info.nioapics > ACPI_IOAPICS_MAX || info.nmcfg > ACPI_MCFG_MAX)
+    if (info.ncpus > ACPI_CPUS_MAX || info.nioapics > ACPI_IOAPICS_MAX ||
+        info.nmcfg > ACPI_MCFG_MAX)
         abort();
     (void)acpi_find(BASE, map, "XYZW", 1);
     if (acpi_parse_platform(&machine, BASE, map) != (machine.ncpus != 0))
         abort();
-    if (machine.ncpus > PLATFORM_CPUS_MAX || machine.gic.ngicr > PLATFORM_GICR_MAX || machine.gic.nits > PLATFORM_ITS_MAX || machine.necam > PLATFORM_ECAM_MAX)
+    if (machine.ncpus > PLATFORM_CPUS_MAX || machine.gic.ngicr > PLATFORM_GICR_MAX ||
+        machine.gic.nits > PLATFORM_ITS_MAX || machine.necam > PLATFORM_ECAM_MAX)
         abort();
     return 0;
 }

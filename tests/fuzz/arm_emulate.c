@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whatever an ARM64 guest does: any instruction on a device, any page tables and registers, any HVC, any access to the small devices. Nothing outside
- * of the guest is touched, no lock stays held, and the guest always gets on: its pc moves, or it takes an exception.
+ * Whatever an ARM64 guest does: any instruction on a device, any page tables and registers, any
+ * HVC, any access to the small devices. Nothing outside of the guest is touched, no lock stays
+ * held, and the guest always gets on: its pc moves, or it takes an exception.
  */
 #define FAKE_RAM (128 * KIB)
 #include "../unit/arm_machine.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct input { const uint8_t *at; size_t left; };
+struct input {
+    const uint8_t *at;
+    size_t left;
+};
 
 static uint64_t take(struct input *in, unsigned n)
 {
@@ -24,7 +28,9 @@ static uint64_t take(struct input *in, unsigned n)
 /* Mostly addresses that lead somewhere. */
 static uint64_t address(struct input *in)
 {
-    static const uint64_t base[] = { PLAT_PL011, PLAT_PL031, PLAT_PL061, PLAT_PVTIME, PLAT_RAM, PLAT_RAM + FAKE_RAM - 8, 0, 0xffff800000000000 };
+    static const uint64_t base[] = { PLAT_PL011,  PLAT_PL031,        PLAT_PL061,
+                                     PLAT_PVTIME, PLAT_RAM,          PLAT_RAM + FAKE_RAM - 8,
+                                     0,           0xffff800000000000 };
     uint64_t where = take(in, 1);
 
     return where & 0x80 ? take(in, 8) : base[where & 7] + take(in, 2);

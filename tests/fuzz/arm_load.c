@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Broken kernels through the ARM64 loaders: nothing is written outside of the guest's RAM, failures say why, and a guest that starts has a sound device tree. */
+/*
+ * Broken kernels through the ARM64 loaders: nothing is written outside of the guest's RAM, failures
+ * say why, and a guest that starts has a sound device tree.
+ */
 #include <hv/files.h>
 #include <libfdt.h>
 #include "hv/guest/aarch64/load.h"
@@ -33,8 +36,9 @@ static void load(enum guest_kind kind, uint64_t memory)
     } while (err > 0);
     arm_load_end(&l);
     if ((err != 0 && err != -ENOMEM && fake_vm.why[0] == '\0') || err == -EFAULT)
-        abort();                   /* -EFAULT: a write where there is no RAM was tried */
-    if (err == 0 && (l.entry < PLAT_RAM || l.entry >= PLAT_RAM + memory || l.kernel.base + l.kernel.len > l.fdt))
+        abort(); /* -EFAULT: a write where there is no RAM was tried */
+    if (err == 0 && (l.entry < PLAT_RAM || l.entry >= PLAT_RAM + memory ||
+                     l.kernel.base + l.kernel.len > l.fdt))
         abort();
     if (err == 0 && (arm_fdt_build(&l) || fdt_check_full(fake_at(l.fdt, FDT_ROOM), FDT_ROOM)))
         abort();
@@ -48,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fake_start(1);
     fake_machine();
     strcpy(fake_config.kernel, "k");
-    if (size && data[0] == 'A' && size > 60 && size < sizeof copy) {   /* help it over the magic */
+    if (size && data[0] == 'A' && size > 60 && size < sizeof copy) { /* help it over the magic */
         memcpy(copy, data, size);
         memcpy(copy + 56, "ARM\x64", 4);
         data = copy;

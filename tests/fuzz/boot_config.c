@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* trivet.conf is read twice: the loader looks for the files that it names, the hypervisor reads the rest. Both must see the same files. */
+/*
+ * trivet.conf is read twice: the loader looks for the files that it names, the hypervisor reads the
+ * rest. Both must see the same files.
+ */
 #include "boot/pure.h"
 #include <hv/config.h>
 #include <stdlib.h>
@@ -8,7 +11,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { FILES = 256 };
-static struct { const char *name; char copy[PATH_LEN]; } files[FILES];
+static struct {
+    const char *name;
+    char copy[PATH_LEN];
+} files[FILES];
 static unsigned nfiles;
 
 static void add(void *ctx, const char *name, size_t len)
@@ -16,7 +22,7 @@ static void add(void *ctx, const char *name, size_t len)
     (void)ctx;
     if (nfiles == FILES)
         return;
-    if (len >= PATH_LEN)               /* the hypervisor refuses it */
+    if (len >= PATH_LEN) /* the hypervisor refuses it */
         len = PATH_LEN - 1;
     memcpy(files[nfiles].copy, name, len);
     files[nfiles++].copy[len] = '\0';

@@ -3,10 +3,7 @@
 #include <hv/config.h>
 #include <stdlib.h>
 
-static bool exists(const char *path)
-{
-    return path[0] != 'x';
-}
+static bool exists(const char *path) { return path[0] != 'x'; }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

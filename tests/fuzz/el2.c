@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Any syndrome: what comes out is an exit that the rest of the hypervisor can take, and says what the manual says. */
+/*
+ * Any syndrome: what comes out is an exit that the rest of the hypervisor can take, and says what
+ * the manual says.
+ */
 #include <hv/arm.h>
 #include <hv/pt.h>
 #include <stdlib.h>
@@ -36,7 +39,8 @@ static void check_mem(const struct vcpu_exit *e, uint64_t esr, uint64_t far, uin
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint64_t w[3], *gpr = malloc(31 * sizeof *gpr);    /* on the heap: an access beyond X30 is caught */
+    /* on the heap: an access beyond X30 is caught */
+    uint64_t w[3], *gpr = malloc(31 * sizeof *gpr);
     struct vcpu_exit e;
 
     check(gpr != NULL);
@@ -47,12 +51,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memset(&e, 0xa5, sizeof e);
         /* Mostly the two classes that the engine gives it. */
         if (w[0] >> 63)
-            w[0] = (w[0] & 0x3ffffff) | (w[0] >> 62 & 1 ? (uint64_t)EC_DABT_LOW : (uint64_t)EC_IABT_LOW) << 26;
+            w[0] = (w[0] & 0x3ffffff) |
+                   (w[0] >> 62 & 1 ? (uint64_t)EC_DABT_LOW : (uint64_t)EC_IABT_LOW) << 26;
         enum esr_abort a = esr_abort(w[0], w[1], w[2], gpr, &e);
         check(a <= ABORT_OTHER);
         if (a == ABORT_MEM || a == ABORT_MEM_NO_IPA)
             check_mem(&e, w[0], w[1], w[2]);
-        if (esr_is_plain(w[0])) {                      /* the short way says the same */
+        if (esr_is_plain(w[0])) { /* the short way says the same */
             struct vcpu_exit plain;
 
             memset(&plain, 0xa5, sizeof plain);
@@ -64,7 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(ec == EC_IABT_LOW || ec == EC_IABT_SAME || ec == EC_DABT_LOW || ec == EC_DABT_SAME);
         esr_sysreg(w[0], gpr, &e);
         check(e.sysreg.id < 0x10000 && e.sysreg.reg < 32);
-        check(sysreg_trap_act(e.sysreg.id) < TRAP_ACTS && sysreg_trap_act((uint32_t)w[1]) < TRAP_ACTS);
+        check(sysreg_trap_act(e.sysreg.id) < TRAP_ACTS &&
+              sysreg_trap_act((uint32_t)w[1]) < TRAP_ACTS);
     }
     free(gpr);
     return 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Events against a model: which are posted, which are timed, and that each runs exactly when it should. */
+/*
+ * Events against a model: which are posted, which are timed, and that each runs exactly when it
+ * should.
+ */
 #include <hv/event.h>
 #include <hv/percpu.h>
 #include <stdlib.h>
@@ -11,7 +14,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct { struct event ev; bool posted, timed; uint64_t when; uint8_t act; } e[N];
+static struct {
+    struct event ev;
+    bool posted, timed;
+    uint64_t when;
+    uint8_t act;
+} e[N];
 
 static void fn(struct event *ev)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The reader of the host's device tree. The input is a list of operations that write a tree with libfdt, so that it is deep and well formed;
- * then bytes of it are changed. An input that begins with an odd byte is the tree itself.
+ * The reader of the host's device tree. The input is a list of operations that write a tree with
+ * libfdt, so that it is deep and well formed; then bytes of it are changed. An input that begins
+ * with an odd byte is the tree itself.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -30,21 +31,45 @@ static void parse(const void *tree, size_t len)
     room = len;
     if (fdt_parse_platform(&p, at, map) != (p.ncpus != 0))
         abort();
-    if (p.ncpus > PLATFORM_CPUS_MAX || p.gic.ngicr > PLATFORM_GICR_MAX || p.gic.nits > PLATFORM_ITS_MAX || p.necam > PLATFORM_ECAM_MAX)
+    if (p.ncpus > PLATFORM_CPUS_MAX || p.gic.ngicr > PLATFORM_GICR_MAX ||
+        p.gic.nits > PLATFORM_ITS_MAX || p.necam > PLATFORM_ECAM_MAX)
         abort();
     free(copy);
 }
 
 static const char *const names[] = {
-    "cpus", "cpu@0", "chosen", "aliases", "soc", "intc", "its", "serial", "timer", "psci", "pcie", "clock", "a", "b", "c", "d",
+    "cpus",  "cpu@0", "chosen", "aliases", "soc", "intc", "its", "serial",
+    "timer", "psci",  "pcie",   "clock",   "a",   "b",    "c",   "d",
 };
 static const char *const props[] = {
-    "compatible", "reg", "ranges", "#address-cells", "#size-cells", "interrupts", "status", "device_type", "stdout-path", "clocks", "phandle",
-    "clock-frequency", "bus-range", "linux,pci-domain", "#redistributor-regions", "#interrupt-cells", "method", "reg-shift",
+    "compatible",
+    "reg",
+    "ranges",
+    "#address-cells",
+    "#size-cells",
+    "interrupts",
+    "status",
+    "device_type",
+    "stdout-path",
+    "clocks",
+    "phandle",
+    "clock-frequency",
+    "bus-range",
+    "linux,pci-domain",
+    "#redistributor-regions",
+    "#interrupt-cells",
+    "method",
+    "reg-shift",
 };
 static const char *const texts[] = {
-    "arm,gic-v3", "arm,gic-v3-its", "arm,gic-400", "arm,armv8-timer", "arm,psci-1.0", "pci-host-ecam-generic", "arm,pl011", "ns16550a", "cpu",
-    "okay", "disabled", "/soc/serial:115200", "serial:", "hvc", "smc", "",
+    "arm,gic-v3",   "arm,gic-v3-its",
+    "arm,gic-400",  "arm,armv8-timer",
+    "arm,psci-1.0", "pci-host-ecam-generic",
+    "arm,pl011",    "ns16550a",
+    "cpu",          "okay",
+    "disabled",     "/soc/serial:115200",
+    "serial:",      "hvc",
+    "smc",          "",
 };
 
 /* One operation: a node begins, a node ends, a property of text or of cells. Advances *d. */
@@ -55,19 +80,18 @@ static void step(void *tree, const uint8_t **d, const uint8_t *end, unsigned *de
     unsigned n = op >> 2 & 7;
 
     switch (op & 3) {
-    case 0:
-        *depth += fdt_begin_node(tree, names[arg % ARRAY_SIZE(names)]) == 0;
-        break;
+    case 0: *depth += fdt_begin_node(tree, names[arg % ARRAY_SIZE(names)]) == 0; break;
     case 1:
         if (*depth > 1 && fdt_end_node(tree) == 0)
             --*depth;
         break;
     case 2:
-        (void)fdt_property_string(tree, props[(op >> 2) % ARRAY_SIZE(props)], texts[arg % ARRAY_SIZE(texts)]);
+        (void)fdt_property_string(tree, props[(op >> 2) % ARRAY_SIZE(props)],
+                                  texts[arg % ARRAY_SIZE(texts)]);
         break;
     default:
         for (unsigned i = 0; i < n; i++)
-            v[i] = cpu_to_fdt32(*d < end ? (uint32_t)*(*d)++ << (op >> 5) * 3 : 0);
+            v[i] = cpu_to_fdt32(*d < end ? (uint32_t) * (*d)++ << (op >> 5) * 3 : 0);
         (void)fdt_property(tree, props[arg % ARRAY_SIZE(props)], v, (int)(n * 4));
         break;
     }
@@ -95,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n)
         return 0;
     size = fdt_totalsize(tree);
     parse(tree, size);
-    for (size_t i = 1; i + 2 < 9 && n > 8; i += 3)      /* up to two bytes changed */
+    for (size_t i = 1; i + 2 < 9 && n > 8; i += 3) /* up to two bytes changed */
         tree[(d[i] | (uint32_t)d[i + 1] << 8) % size] = d[i + 2];
     parse(tree, size);
     return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ITS with memory that is the fuzzer's input: tables, configuration, pending bits and the command queue may hold anything. Nothing may
- * be touched outside the guest's RAM, each call must end soon, and after each message every LPI must be where it belongs.
+ * The ITS with memory that is the fuzzer's input: tables, configuration, pending bits and the
+ * command queue may hold anything. Nothing may be touched outside the guest's RAM, each call must
+ * end soon, and after each message every LPI must be where it belongs.
  */
 #include "tests/unit/vgic_fakes.h"
 
@@ -18,7 +19,8 @@ static void check(bool ok)
 /* The input is repeated over all of the RAM's areas, each shifted. */
 static void spread(const uint8_t *data, size_t size)
 {
-    static const uint32_t areas[] = { 0, 0x10400, 0x20400, 0x30000, 0x40000, 0x50000, 0x60000, 0xfff00 };
+    static const uint32_t areas[] = { 0,       0x10400, 0x20400, 0x30000,
+                                      0x40000, 0x50000, 0x60000, 0xfff00 };
 
     for (unsigned n = 0; n < ARRAY_SIZE(areas); n++) {
         size_t at = n < size ? data[n] % size : 0, len = min_u64(size - at, FAKE_RAM - areas[n]);
@@ -63,7 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     wr64(GITS(0x100), (PLAT_RAM + 0x30000) | valid | (word[0] >> 8 & 0xff));
     wr64(GITS(0x108), (PLAT_RAM + 0x40000) | valid | (word[0] >> 16 & 0xff));
-    wr64(GITS(0x80), (PLAT_RAM + (word[0] & 4 ? 0xff000 : 0x50000)) | valid | (word[0] >> 24 & 0xff));
+    wr64(GITS(0x80),
+         (PLAT_RAM + (word[0] & 4 ? 0xff000 : 0x50000)) | valid | (word[0] >> 24 & 0xff));
     wr(GITS(0), 1);
     for (unsigned n = 0; n < 8; n++) {
         wr64(GITS(0x88), (uint64_t)data[n % size] << 5 | (n == 7));

@@ -12,9 +12,11 @@ static void out(void *ctx, const char *s, size_t n)
         *total += (unsigned char)s[i];
 }
 
-static unsigned complete(void *ctx, const char *buf, unsigned cur, unsigned *start, const char **words, unsigned max)
+static unsigned complete(void *ctx, const char *buf, unsigned cur, unsigned *start,
+                         const char **words, unsigned max)
 {
-    static const char *const all[] = { "start", "stats", "a-very-long-word-that-fills-much-of-a-line", "" };
+    static const char *const all[] = { "start", "stats",
+                                       "a-very-long-word-that-fills-much-of-a-line", "" };
     unsigned n = 0;
 
     (void)ctx;

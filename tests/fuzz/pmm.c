@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The buddy allocator under any order of calls on two CPUs: blocks are aligned, inside the memory, never handed out twice, and all comes back. */
+/*
+ * The buddy allocator under any order of calls on two CPUs: blocks are aligned, inside the memory,
+ * never handed out twice, and all comes back.
+ */
 #include <hv/percpu.h>
 #include <hv/pmm.h>
 #include <stdlib.h>
@@ -12,7 +15,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct { uint64_t pa; unsigned order; } live[LIVE];
+static struct {
+    uint64_t pa;
+    unsigned order;
+} live[LIVE];
 static unsigned nlive;
 static uint64_t lowest = UINT64_MAX;
 
@@ -65,7 +71,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         give(0);
     if (free_bytes() != all)
         abort();
-    /* Whole again: a CPU that cannot have a large block gives up its front, and all has merged once both have. */
+    /*
+     * Whole again: a CPU that cannot have a large block gives up its front, and all has merged once
+     * both have.
+     */
     host_cpu = 1;
     hpa_t big = pmm_alloc(12, PMM_HV);
     if (big.v)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The walker against an array: 8 MiB around a 1 GiB boundary, page by page, with memory that may run out at any time. */
+/*
+ * The walker against an array: 8 MiB around a 1 GiB boundary, page by page, with memory that may
+ * run out at any time.
+ */
 #include <stdio.h>
 
 #include "tests/unit/fakept.h"
@@ -9,7 +12,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct { uint64_t oa; unsigned prot; bool mapped; } model[PAGES];
+static struct {
+    uint64_t oa;
+    unsigned prot;
+    bool mapped;
+} model[PAGES];
 static struct pt pt;
 
 static void check(void)
@@ -67,7 +74,8 @@ static void op_protect(unsigned at, unsigned n, unsigned prot)
 
 static void one(const uint8_t *op)
 {
-    unsigned at = (op[1] | (unsigned)op[2] << 8) % PAGES, n = (op[3] | (unsigned)op[4] << 8) % (PAGES - at) + 1, prot = op[5] & 7;
+    unsigned at = (op[1] | (unsigned)op[2] << 8) % PAGES,
+             n = (op[3] | (unsigned)op[4] << 8) % (PAGES - at) + 1, prot = op[5] & 7;
     uint64_t oa = op[6] & 1 ? BASE + at * PAGE_SIZE : (uint64_t)op[6] * 12 * PAGE_SIZE;
 
     if (op[0] & 0x80) { /* round: large leaves */

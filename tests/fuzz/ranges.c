@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The loader's memory map: ranges in any order, overlapping, empty, at the end of the address space. Nothing doubtful becomes free memory. */
+/*
+ * The loader's memory map: ranges in any order, overlapping, empty, at the end of the address
+ * space. Nothing doubtful becomes free memory.
+ */
 #include "boot/pure.h"
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,8 +18,11 @@ static uint32_t add(struct boot_mem *m, uint32_t n, const uint8_t *op, uint8_t *
 
     for (uint64_t p = r.base; p < r.base + r.len; p++)
         want[p] = want[p] > r.type ? want[p] : (uint8_t)r.type;
-    if (op[2] & 0x80)                  /* the same again where addresses end */
-        n = ranges_insert(m, n, (struct boot_mem){ .base = UINT64_MAX - op[0], .len = (uint64_t)op[1] << (op[2] >> 2 & 31), .type = r.type });
+    if (op[2] & 0x80) /* the same again where addresses end */
+        n = ranges_insert(m, n,
+                          (struct boot_mem){ .base = UINT64_MAX - op[0],
+                                             .len = (uint64_t)op[1] << (op[2] >> 2 & 31),
+                                             .type = r.type });
     return ranges_insert(m, n, r);
 }
 
@@ -34,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (n > room)
         abort();
     for (uint32_t i = 0; i < n; i++) {
-        if (!m[i].len || m[i].base + m[i].len < m[i].base || (i && m[i].base < m[i - 1].base + m[i - 1].len))
+        if (!m[i].len || m[i].base + m[i].len < m[i].base ||
+            (i && m[i].base < m[i - 1].base + m[i - 1].len))
             abort();
         for (uint64_t p = m[i].base; p < m[i].base + m[i].len && p < PAGES; p++)
             have[p] = (uint8_t)m[i].type;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The scheduler under any order of wakes, blocks and steps on four CPUs: nobody runs twice or away from its state, and in the end nobody who is awake is forgotten. */
+/*
+ * The scheduler under any order of wakes, blocks and steps on four CPUs: nobody runs twice or away
+ * from its state, and in the end nobody who is awake is forgotten.
+ */
 #include "tests/unit/simsched.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,7 +29,10 @@ static void yield(uint32_t cpu, unsigned to)
         sched_yield_to(v, &sim[to % sim_n]);
 }
 
-/* Sleeps on its CPU while others run, and perhaps wakes somebody: who then waits for this CPU has it told so. */
+/*
+ * Sleeps on its CPU while others run, and perhaps wakes somebody: who then waits for this CPU has
+ * it told so.
+ */
 static void doze(uint32_t cpu, unsigned other)
 {
     struct vcpu *v = on_cpu[cpu], *w = &sim[other % sim_n];
@@ -58,7 +64,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             sim[i].sched.affinity = 0;
     for (data += 2, size -= 2; size; data++, size--) {
         switch (*data & 3) {
-        case 0: host_cpu = (*data >> 2) % cpu_count; sched_wake(&sim[(*data >> 2) % sim_n]); break;
+        case 0:
+            host_cpu = (*data >> 2) % cpu_count;
+            sched_wake(&sim[(*data >> 2) % sim_n]);
+            break;
         case 1:
             if (*data & 0x80)
                 doze((*data >> 2) % cpu_count, *data >> 3);

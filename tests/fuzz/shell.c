@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The shell, its commands, the line editor, JSON and the console switch: whatever is typed, whatever guests print, and a line that takes output
- * as slowly as it likes. What reaches the terminal while the shell is shown is text and the editor's own sequences, JSON answers are JSON, and
- * the prompt comes back. A byte 0 turns from typing to what a guest prints, and back. Typed bytes are ASCII: the editor shows what is typed, and
- * keeps it in its history, so that it could not be told from what a guest printed (lineedit.c types all bytes).
+ * The shell, its commands, the line editor, JSON and the console switch: whatever is typed,
+ * whatever guests print, and a line that takes output as slowly as it likes. What reaches the
+ * terminal while the shell is shown is text and the editor's own sequences, JSON answers are JSON,
+ * and the prompt comes back. A byte 0 turns from typing to what a guest prints, and back. Typed
+ * bytes are ASCII: the editor shows what is typed, and keeps it in its history, so that it could
+ * not be told from what a guest printed (lineedit.c types all bytes).
  */
 #include "arch/host/host.h"
 #include <arch/cpu.h>
@@ -32,7 +34,7 @@ static const char conf[] = "[guest web]\nkernel = vmlinuz\nmemory = 16M\nautosta
 static enum { TEXT, ESCAPE, SEQUENCE } seen;
 static char last[4096], json_line[70000];
 static size_t nlast, njson, room;
-static bool watch;                     /* an input runs */
+static bool watch; /* an input runs */
 
 static void wrong(const char *what, unsigned c)
 {
@@ -40,7 +42,10 @@ static void wrong(const char *what, unsigned c)
     abort();
 }
 
-/* What lineedit.c and console.c send, and nothing else: ECMA-48 control sequences with a final byte of these. */
+/*
+ * What lineedit.c and console.c send, and nothing else: ECMA-48 control sequences with a final byte
+ * of these.
+ */
 static void look(unsigned char c)
 {
     if (seen == ESCAPE) {
@@ -57,12 +62,16 @@ static void look(unsigned char c)
         }
     } else if (c == 0x1b) {
         seen = ESCAPE;
-    } else if (c >= 0x7f || (c < 0x20 && c != '\r' && c != '\n' && c != '\b' && c != '\t' && c != 7)) {
+    } else if (c >= 0x7f ||
+               (c < 0x20 && c != '\r' && c != '\n' && c != '\b' && c != '\t' && c != 7)) {
         wrong("no text", c);
     }
 }
 
-/* Leaving a guest's console undoes what the guest did to the terminal: this text, whole, and nothing else may begin with CAN. */
+/*
+ * Leaving a guest's console undoes what the guest did to the terminal: this text, whole, and
+ * nothing else may begin with CAN.
+ */
 static bool undoing(char c)
 {
     static size_t at;
@@ -182,13 +191,17 @@ static void boot(void)
     settle(4);
 }
 
-/* Back to a fresh prompt, whatever was typed: out of a guest's console, out of a command that waits, out of JSON. */
+/*
+ * Back to a fresh prompt, whatever was typed: out of a guest's console, out of a command that
+ * waits, out of JSON.
+ */
 static void back_to_prompt(void)
 {
     static const char *const keys[] = { "\x1d", "\x03", "\r", "json off\r", "\x03", "log info\r" };
 
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
-        host_now += 2000000000;        /* a second Ctrl-] right after the first would go back into the guest */
+        /* a second Ctrl-] right after the first would go back into the guest */
+        host_now += 2000000000;
         type(keys[i], strlen(keys[i]));
     }
     settle(8);

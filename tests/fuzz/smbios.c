@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The SMBIOS parser on hostile firmware: the input is the structure table; the entry point is made good. */
+/*
+ * The SMBIOS parser on hostile firmware: the input is the structure table; the entry point is made
+ * good.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n)
     entry[5] = (uint8_t)-s;
     if (smbios_parse(&info, ENTRY, map) != (n != 0))
         abort();
-    if (memchr(info.maker, 0, sizeof info.maker) == NULL || memchr(info.product, 0, sizeof info.product) == NULL)
+    if (memchr(info.maker, 0, sizeof info.maker) == NULL ||
+        memchr(info.product, 0, sizeof info.product) == NULL)
         abort();
     return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The GICv3, GICv2, ITS and timers under a hostile guest. The first byte chooses the version; then a program of 12-byte steps: register accesses,
- * lines, MSIs, SGIs, ITS commands, guest memory, interrupts taken and ended, time. After each step every interrupt must be where it belongs.
+ * The GICv3, GICv2, ITS and timers under a hostile guest. The first byte chooses the version; then
+ * a program of 12-byte steps: register accesses, lines, MSIs, SGIs, ITS commands, guest memory,
+ * interrupts taken and ended, time. After each step every interrupt must be where it belongs.
  */
 #include "tests/unit/vgic_fakes.h"
 
@@ -9,7 +10,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define VCPUS 4u
 #define QUEUE (PLAT_RAM + 0x50000)
-struct step { uint8_t op, a; uint16_t off; uint64_t val; } __attribute__((packed));
+struct step {
+    uint8_t op, a;
+    uint16_t off;
+    uint64_t val;
+} __attribute__((packed));
 
 static void check(bool ok)
 {
@@ -29,7 +34,10 @@ static unsigned in_lrs(struct vgic *g, unsigned v, unsigned idx)
     return found;
 }
 
-/* Of one interrupt, on one vCPU: ready exactly when it shall be delivered here, in a register exactly when it says so. */
+/*
+ * Of one interrupt, on one vCPU: ready exactly when it shall be delivered here, in a register
+ * exactly when it says so.
+ */
 static void check_irq(struct vgic *g, struct vgic_cpu *c, unsigned idx, unsigned *active)
 {
     const struct vgic_irq i = vgic_irq_at(g, c, idx);
@@ -86,7 +94,8 @@ static void do_eoi(unsigned v, uint64_t val)
 
     if (!fake_cpu[v].depth)
         return;
-    for (unsigned n = 0; n < ARM_LRS_MAX && !(val & 0x8000); n++)     /* one that is active, or anything */
+    /* one that is active, or anything */
+    for (unsigned n = 0; n < ARM_LRS_MAX && !(val & 0x8000); n++)
         if (g->used >> n & 1 && g->lr[n] & ARM_LR_ACTIVE) {
             val = (uint32_t)g->lr[n];
             break;
@@ -96,7 +105,10 @@ static void do_eoi(unsigned v, uint64_t val)
 
 static void do_mmio(const struct step *s)
 {
-    static const uint64_t bases[] = { PLAT_GICD, PLAT_GICD + 0x6000, PLAT_GICR, PLAT_ITS, PLAT_V2M, PLAT_GICR + 0x10000, PLAT_GICR + 0x30000, PLAT_GICD };
+    static const uint64_t bases[] = {
+        PLAT_GICD, PLAT_GICD + 0x6000,  PLAT_GICR,           PLAT_ITS,
+        PLAT_V2M,  PLAT_GICR + 0x10000, PLAT_GICR + 0x30000, PLAT_GICD
+    };
     unsigned size = 1u << (s->a >> 3 & 3);
 
     on(s->a >> 6 & (VCPUS - 1));
@@ -105,7 +117,8 @@ static void do_mmio(const struct step *s)
 
 static void do_sysreg(const struct step *s, unsigned v)
 {
-    static const uint32_t ids[] = { ARM_ICC_SGI1R_EL1, ARM_ICC_SGI0R_EL1, ARM_ICC_ASGI1R_EL1, ARM_ICC_SRE_EL1, ARM_CNTP_CTL_EL0, ARM_CNTP_CVAL_EL0,
+    static const uint32_t ids[] = { ARM_ICC_SGI1R_EL1, ARM_ICC_SGI0R_EL1, ARM_ICC_ASGI1R_EL1,
+                                    ARM_ICC_SRE_EL1,   ARM_CNTP_CTL_EL0,  ARM_CNTP_CVAL_EL0,
                                     ARM_CNTP_TVAL_EL0, ARM_CNTPCT_EL0 };
     uint64_t val = s->off & 8 ? s->val & 0xfffff : s->val;
 
@@ -113,7 +126,10 @@ static void do_sysreg(const struct step *s, unsigned v)
     (void)!vgic_sysreg(&fake_vcpu[v], ids[s->off & 7], s->a & 0x80, &val);
 }
 
-/* The host's side of the virtual timer: the interrupt comes only while the physical one is inactive and the timer asserts it. */
+/*
+ * The host's side of the virtual timer: the interrupt comes only while the physical one is inactive
+ * and the timer asserts it.
+ */
 static void do_timer(const struct step *s, unsigned v)
 {
     struct fake_cpu *f = &fake_cpu[v];
@@ -138,8 +154,7 @@ static void do_timer(const struct step *s, unsigned v)
         f->phys_active = arm_vtimer_active(&fake_vcpu[v]);
         arm_vtimer_loaded(&fake_vcpu[v]);
         break;
-    default:
-        advance(s->val & 0xffff);
+    default: advance(s->val & 0xffff);
     }
 }
 
@@ -147,11 +162,14 @@ static void do_timer(const struct step *s, unsigned v)
 static void do_command(const struct step *s)
 {
     struct its *its = &((struct vgic *)fake_vm.vintc)->its;
-    uint64_t cmd[4] = { (s->off & 15) | (s->val & 7) << 32, s->val >> 8 & 0x1f, s->val >> 16 & 3, 0 };
+    uint64_t cmd[4] = { (s->off & 15) | (s->val & 7) << 32, s->val >> 8 & 0x1f, s->val >> 16 & 3,
+                        0 };
     uint64_t at = its->s.cwriter & 0xfe0;
 
     cmd[1] |= (8190 + (s->val >> 24 & 0x3f)) << 32;
-    cmd[2] |= (s->val >> 32 & 7) << 16 | (s->off & 0x100 ? PLAT_RAM + 0x70000 + ((s->val & 7) << 8) : 0) | (uint64_t)(s->off & 0x80) << 56;
+    cmd[2] |= (s->val >> 32 & 7) << 16 |
+              (s->off & 0x100 ? PLAT_RAM + 0x70000 + ((s->val & 7) << 8) : 0) |
+              (uint64_t)(s->off & 0x80) << 56;
     cmd[3] = (s->val >> 40 & 7) << 16;
     if (s->off & 0x200)
         cmd[s->off >> 10 & 3] ^= s->val;
@@ -194,7 +212,10 @@ static unsigned tell(uint32_t *out)
     return n;
 }
 
-/* Saved and put back, whole or with a byte changed: the first is the same to the guest, the second is refused or as good as any. */
+/*
+ * Saved and put back, whole or with a byte changed: the first is the same to the guest, the second
+ * is refused or as good as any.
+ */
 static void do_save(const struct step *s)
 {
     static uint32_t before[64 * VCPUS], after[64 * VCPUS];
@@ -220,17 +241,19 @@ static void run(const struct step *s)
     unsigned v = s->a >> 6 & (VCPUS - 1);
 
     switch (s->op % 12) {
-    case 0: case 1: do_mmio(s); break;
+    case 0:
+    case 1: do_mmio(s); break;
     case 2: do_sysreg(s, v); break;
     case 3: virq_set(&fake_vm, s->off & 0xff, s->a & 1); break;
-    case 4: (void)!virq_msi(&fake_vm, s->val & 7, s->a & 1 ? PLAT_ITS + GITS_TRANSLATER : PLAT_V2M + 0x40, s->off & 0xff); break;
+    case 4:
+        (void)!virq_msi(&fake_vm, s->val & 7,
+                        s->a & 1 ? PLAT_ITS + GITS_TRANSLATER : PLAT_V2M + 0x40, s->off & 0xff);
+        break;
     case 5: do_ack(v); break;
     case 6: do_eoi(v, s->val); break;
     case 7: do_timer(s, v); break;
     case 8: do_command(s); break;
-    case 9:
-        memcpy(fake_ram + (s->val & (FAKE_RAM - 1) & ~7ull), &s->val, 8);
-        break;
+    case 9: memcpy(fake_ram + (s->val & (FAKE_RAM - 1) & ~7ull), &s->val, 8); break;
     case 10:
         visit(v);
         fake_cpu[v].vmcr = s->off & 1 ? 0xff000003 : (s->val & 0xf8000003);

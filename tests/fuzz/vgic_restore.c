@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A saved state of the GIC and the timers that somebody has changed. It is refused and nothing has changed, or it is taken: then it saves as
- * it was read, and the machine goes on under any use. (The fake engine checks each entry's list registers.)
+ * A saved state of the GIC and the timers that somebody has changed. It is refused and nothing has
+ * changed, or it is taken: then it saves as it was read, and the machine goes on under any use.
+ * (The fake engine checks each entry's list registers.)
  */
 #include "tests/unit/vgic_fakes.h"
 
@@ -35,25 +36,15 @@ static void use(const uint8_t *op)
 
     on(v);
     switch (op[0] % 7) {
-    case 0:
-        virq_set(&fake_vm, 32 + op[2] % 96u, op[3] & 1);
-        break;
-    case 1:
-        wr(GICD((op[2] & 15u) << 8 | (op[3] & 0x3cu)), val);
-        break;
-    case 2:
-        (void)rd(GICD((op[2] & 15u) << 8 | (op[3] & 0x7cu)));
-        break;
-    case 3:
-        visit(v);
-        break;
+    case 0: virq_set(&fake_vm, 32 + op[2] % 96u, op[3] & 1); break;
+    case 1: wr(GICD((op[2] & 15u) << 8 | (op[3] & 0x3cu)), val); break;
+    case 2: (void)rd(GICD((op[2] & 15u) << 8 | (op[3] & 0x7cu))); break;
+    case 3: visit(v); break;
     case 4:
         if (fake_cpu[v].depth < 8)
             (void)take(v);
         break;
-    case 5:
-        advance(val);
-        break;
+    case 5: advance(val); break;
     default:
         if (fake_version == 3)
             wr(GICS(v, (op[2] & 15u) << 8 | (op[3] & 0x3cu)), val);
@@ -66,7 +57,7 @@ static void put_back(size_t len)
         if (vgic_save(&fake_vm, again, len))
             abort();
         if (vgic_restore(&fake_vm, again, len))
-            abort();                       /* what it saves itself it takes */
+            abort(); /* what it saves itself it takes */
         return;
     }
     if (vgic_save(&fake_vm, again, len))
@@ -90,7 +81,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     fake_stop();
     for (data += 4, size -= 4; patches && size >= 4; patches--, data += 4, size -= 4) {
-        uint8_t *at = saved + ((uint32_t)data[0] | (uint32_t)data[1] << 8 | (data[3] & 1u) << 16) % len;
+        uint8_t *at =
+            saved + ((uint32_t)data[0] | (uint32_t)data[1] << 8 | (data[3] & 1u) << 16) % len;
 
         *at = data[3] & 2 ? (uint8_t)(*at ^ data[2]) : data[2];
     }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One virtio device, whole, on one CPU: events run where the input says. See virtio_dev.h for what is checked. */
+/*
+ * One virtio device, whole, on one CPU: events run where the input says. See virtio_dev.h for what
+ * is checked.
+ */
 #include "virtio_dev.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

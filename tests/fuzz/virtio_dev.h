@@ -1,20 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A whole virtio device under a hostile driver: every register, ring, feature, reset, interrupt and configuration access in any order, guest
- * memory changed in between. Guest RAM is small and closed (poisoned): only what the device was given through gmem_ptr() or gmem_run() opens,
- * and a reset closes it again. So AddressSanitizer notices whatever is touched beyond a ring's part or a buffer, or after a reset.
+ * A whole virtio device under a hostile driver: every register, ring, feature, reset, interrupt and
+ * configuration access in any order, guest memory changed in between. Guest RAM is small and closed
+ * (poisoned): only what the device was given through gmem_ptr() or gmem_run() opens, and a reset
+ * closes it again. So AddressSanitizer notices whatever is touched beyond a ring's part or a
+ * buffer, or after a reset.
  */
 #pragma once
 #define HALF 0x8000ull
 #include "tests/unit/vio_driver.h"
 
 enum { QUEUES = 2, OP_LEN = 8, OPS_MAX = 160, SETTLE_ROUNDS = 20000 };
-enum { RINGS = 0x1000, RING_STEP = 0x1800, TABLES = 0x5000, HEADER = 0x7000, STATUS = 0x7100, RANGE = 0x7200, DATA = 0x9000 };
+enum {
+    RINGS = 0x1000,
+    RING_STEP = 0x1800,
+    TABLES = 0x5000,
+    HEADER = 0x7000,
+    STATUS = 0x7100,
+    RANGE = 0x7200,
+    DATA = 0x9000
+};
 static struct drv dev;
 static struct drvq q[QUEUES];
-static unsigned device;                      /* SLOT_CONSOLE .. SLOT_BLK */
+static unsigned device; /* SLOT_CONSOLE .. SLOT_BLK */
 static uint64_t bar[2];
-static bool threads;                         /* another thread is the device's CPU */
+static bool threads; /* another thread is the device's CPU */
 
 #if __has_feature(address_sanitizer)
 void __asan_poison_memory_region(void const volatile *, size_t);
@@ -27,7 +37,7 @@ static void ram_shut(void)
 }
 #else
 static void ram_open(void *p, uint64_t len) { (void)p, (void)len; }
-static void ram_shut(void) { }
+static void ram_shut(void) {}
 #endif
 
 static void ram_open_all(void)
@@ -61,7 +71,9 @@ static void map_registers(void)
     restore(PCI_BAR0 + 12, 4, bar[1] >> 32);
 }
 
-/* A reset. The device never hangs: it ends. What it was given before is closed to it from then on. */
+/*
+ * A reset. The device never hangs: it ends. What it was given before is closed to it from then on.
+ */
 static void reset_device(void)
 {
     __atomic_store_n(&waiting, 0, __ATOMIC_RELAXED);
@@ -79,12 +91,16 @@ static void reset_device(void)
 
 /* ---- operations: 8 bytes each ---- */
 
-static uint32_t val32(const uint8_t *op) { return op[4] | (uint32_t)op[5] << 8 | (uint32_t)op[6] << 16 | (uint32_t)op[7] << 24; }
+static uint32_t val32(const uint8_t *op)
+{
+    return op[4] | (uint32_t)op[5] << 8 | (uint32_t)op[6] << 16 | (uint32_t)op[7] << 24;
+}
 
 /* Mostly RAM and its borders, tables and rings, seldom nonsense. */
 static uint64_t address(unsigned a, unsigned b)
 {
-    static const uint64_t base[] = { DATA, HALF - 64, RAM_END - 64, TABLES, RINGS, DATA + 0x1000, UINT64_MAX - 63, 0xc0000000 };
+    static const uint64_t base[] = { DATA,  HALF - 64,     RAM_END - 64,    TABLES,
+                                     RINGS, DATA + 0x1000, UINT64_MAX - 63, 0xc0000000 };
 
     return base[a >> 4 & 7] + (a & 15) * 16 + (b & 63);
 }
@@ -122,20 +138,13 @@ static uint64_t part_address(unsigned how, unsigned index, unsigned part, unsign
     uint64_t usual = RINGS + index * RING_STEP * 1ull + off[part];
 
     switch (how & 7) {
-    case 1:
-        return RAM_END - align_up(len, 16);
-    case 2:
-        return HALF - align_up(len, 16);
-    case 3:                                   /* across the two pieces of RAM */
-        return HALF - align_up(len / 2, 16);
-    case 4:
-        return RAM_END - 4;                   /* as little as a packed ring's part needs */
-    case 5:
-        return usual + (how >> 3);
-    case 6:
-        return how & 8 ? UINT64_MAX - 15 : RAM_END;
-    default:
-        return usual;
+    case 1: return RAM_END - align_up(len, 16);
+    case 2: return HALF - align_up(len, 16);
+    case 3: /* across the two pieces of RAM */ return HALF - align_up(len / 2, 16);
+    case 4: return RAM_END - 4; /* as little as a packed ring's part needs */
+    case 5: return usual + (how >> 3);
+    case 6: return how & 8 ? UINT64_MAX - 15 : RAM_END;
+    default: return usual;
     }
 }
 
@@ -144,7 +153,9 @@ static void set_up(unsigned i, unsigned n, const uint8_t *how, bool enable)
     bool packed = dev.features & F(34);
     unsigned len[3] = { 16 * n, packed ? 4 : 6 + 2 * n, packed ? 4 : 6 + 8 * n };
 
-    q[i] = (struct drvq){ .d = &dev, .index = i, .size = n, .packed = packed, .avail_wrap = true, .used_wrap = true };
+    q[i] = (struct drvq){
+        .d = &dev, .index = i, .size = n, .packed = packed, .avail_wrap = true, .used_wrap = true
+    };
     q[i].desc = part_address(how[0], i, 0, len[0]);
     q[i].driver = part_address(how[1], i, 1, len[1]);
     q[i].device = part_address(how[2], i, 2, len[2]);
@@ -165,7 +176,10 @@ static unsigned queue_size(unsigned v)
     return sizes[v & 7];
 }
 
-static void op_set_up(const uint8_t *op) { set_up(op[1] % QUEUES, queue_size(op[2]), op + 3, !(op[1] & 0x80)); }
+static void op_set_up(const uint8_t *op)
+{
+    set_up(op[1] % QUEUES, queue_size(op[2]), op + 3, !(op[1] & 0x80));
+}
 
 static void op_status(const uint8_t *op)
 {
@@ -186,7 +200,10 @@ static void set_up_all(const uint8_t *op)
         set_up(i, queue_size(op[3] >> 4), op + 5, true);
 }
 
-/* From the beginning to DRIVER_OK, with rings as the input wants them; the steps also in orders that virtio 1.2 §3.1.1 forbids. */
+/*
+ * From the beginning to DRIVER_OK, with rings as the input wants them; the steps also in orders
+ * that virtio 1.2 §3.1.1 forbids.
+ */
 static void op_bring_up(const uint8_t *op)
 {
     enum { AS_IT_SHALL_BE, BEFORE_FEATURES, BETWEEN_FEATURES, AT_THE_END } order = op[4] >> 6 & 3;
@@ -217,20 +234,22 @@ static void op_request(const uint8_t *op)
     static const uint32_t types[] = { 0, 1, 4, 8, 11, 13, 2, 99 };
     struct drvq *r = &q[op[1] % QUEUES];
     const struct buf b[4] = {
-        { HEADER, op[1] & 8 ? length(op[2]) : 16, false }, { address(op[4], op[5]), length(op[6]), op[3] & 8 },
-        { address(op[7], 0), length(op[2]), op[3] & 16 || op[3] & 8 }, { STATUS, op[3] & 32 ? length(op[7]) : 1, true },
+        { HEADER, op[1] & 8 ? length(op[2]) : 16, false },
+        { address(op[4], op[5]), length(op[6]), op[3] & 8 },
+        { address(op[7], 0), length(op[2]), op[3] & 16 || op[3] & 8 },
+        { STATUS, op[3] & 32 ? length(op[7]) : 1, true },
     };
 
     if (r->size == 0)
         return;
     p32(HEADER, types[op[3] & 7]);
     p64(HEADER + 8, op[4] == 255 ? UINT64_MAX - op[5] : (uint64_t)op[4] * op[5] / 64);
-    for (unsigned i = 0; i < 4; i++) {              /* ranges, for discard */
+    for (unsigned i = 0; i < 4; i++) { /* ranges, for discard */
         p64(HEADER + 16 + 16 * i, (uint64_t)op[6] * op[4]);
         p32(HEADER + 24 + 16 * i, op[5]);
         p32(HEADER + 28 + 16 * i, op[3] >> 6);
     }
-    r->packed ^= op[1] >> 6 & 1;                    /* a ring of the other kind */
+    r->packed ^= op[1] >> 6 & 1; /* a ring of the other kind */
     drvq_add(r, b, 2 + (op[1] >> 4) % 3, op[1] & 4 ? TABLES + 64u * (op[2] & 15) : 0);
     r->packed ^= op[1] >> 6 & 1;
     if (!(op[1] & 0x80))
@@ -240,9 +259,11 @@ static void op_request(const uint8_t *op)
 static void op_descriptor(const uint8_t *op)
 {
     const struct drvq *r = &q[op[1] % QUEUES];
-    uint64_t at = op[1] & 2 || r->size == 0 ? TABLES + 16u * (op[2] % 64) : r->desc + 16u * (op[2] % r->size);
+    uint64_t at =
+        op[1] & 2 || r->size == 0 ? TABLES + 16u * (op[2] % 64) : r->desc + 16u * (op[2] % r->size);
 
-    put_desc(at, address(op[4], op[5]), length(op[6]), (uint16_t)(op[3] | op[7] << 8), (uint16_t)(op[7] | op[3] << 8));
+    put_desc(at, address(op[4], op[5]), length(op[6]), (uint16_t)(op[3] | op[7] << 8),
+             (uint16_t)(op[7] | op[3] << 8));
 }
 
 static void op_ring_field(const uint8_t *op)
@@ -252,7 +273,10 @@ static void op_ring_field(const uint8_t *op)
     p16(((op[1] & 2 ? r->device : r->driver) + op[2]) & ~1ull, (uint16_t)val32(op));
 }
 
-static void op_memory(const uint8_t *op) { p32(((uint64_t)op[1] << 8 | op[2]) % (RAM_END - 4), val32(op)); }
+static void op_memory(const uint8_t *op)
+{
+    p32(((uint64_t)op[1] << 8 | op[2]) % (RAM_END - 4), val32(op));
+}
 static void op_kick(const uint8_t *op) { mem_wr(dev.notify + 4 * (op[1] & 3), 2, val32(op)); }
 
 static void op_register(const uint8_t *op)
@@ -273,11 +297,14 @@ static void op_reset_queue(const uint8_t *op)
 
 static void op_pci(const uint8_t *op)
 {
-    static const unsigned regs[] = { PCI_COMMAND, PCI_COMMAND, PCI_BAR0, PCI_BAR0 + 8, PCI_BAR0 + 12, 0x40, PCI_INT_LINE, 0x80 };
+    static const unsigned regs[] = { PCI_COMMAND,   PCI_COMMAND, PCI_BAR0,     PCI_BAR0 + 8,
+                                     PCI_BAR0 + 12, 0x40,        PCI_INT_LINE, 0x80 };
     unsigned reg = regs[op[1] & 7] + (op[1] & 4 ? op[2] & 0x7c : 0);
 
     if ((op[1] & 6) == 0)
-        cfg_wr(device, PCI_COMMAND, 2, (op[2] & 1 ? PCI_CMD_MASTER : 0) | (op[2] & 14 ? PCI_CMD_MEM : 0) | (op[2] & 16 ? PCI_CMD_INTX_OFF : 0));
+        cfg_wr(device, PCI_COMMAND, 2,
+               (op[2] & 1 ? PCI_CMD_MASTER : 0) | (op[2] & 14 ? PCI_CMD_MEM : 0) |
+                   (op[2] & 16 ? PCI_CMD_INTX_OFF : 0));
     else if (op[1] & 8)
         (void)cfg_rd(device, reg, 4);
     else
@@ -330,8 +357,9 @@ static void op_run(const uint8_t *op)
 }
 
 static void (*const ops[])(const uint8_t *) = {
-    op_bring_up, op_request, op_run, op_status, op_set_up, op_features, op_kick, op_reset_queue, op_descriptor, op_ring_field, op_memory,
-    op_register, op_pci, op_msix, op_device_config, op_input, op_time, op_request, op_run, op_request,
+    op_bring_up,      op_request,    op_run,        op_status,  op_set_up,   op_features, op_kick,
+    op_reset_queue,   op_descriptor, op_ring_field, op_memory,  op_register, op_pci,      op_msix,
+    op_device_config, op_input,      op_time,       op_request, op_run,      op_request,
 };
 
 /* ---- a run ---- */
@@ -342,7 +370,12 @@ static void plug_in(void)
     bar[0] = bar_addr(device, 0);
     bar[1] = bar_addr(device, 2) | 4;
     for (unsigned i = 0; i < QUEUES; i++)
-        q[i] = (struct drvq){ .d = &dev, .index = i, .size = 8, .desc = RINGS, .driver = RINGS + 0x1000, .device = RINGS + 0x1400 };
+        q[i] = (struct drvq){ .d = &dev,
+                              .index = i,
+                              .size = 8,
+                              .desc = RINGS,
+                              .driver = RINGS + 0x1000,
+                              .device = RINGS + 0x1400 };
 }
 
 /* Whatever was done to it, after a reset the device serves a driver that follows the rules. */
@@ -350,7 +383,9 @@ static void prove_alive(void)
 {
     static const uint8_t usual[8] = { 0 };
     unsigned i = device == SLOT_CONSOLE ? 1 : 0;
-    const struct buf whole[3] = { { HEADER, 16, false }, { DATA, 512, device != SLOT_CONSOLE }, { STATUS, 1, true } };
+    const struct buf whole[3] = { { HEADER, 16, false },
+                                  { DATA, 512, device != SLOT_CONSOLE },
+                                  { STATUS, 1, true } };
 
     reset_device();
     for (unsigned a = RINGS; a < RINGS + QUEUES * RING_STEP; a += 4)
@@ -362,7 +397,8 @@ static void prove_alive(void)
     mem_wr(dev.notify + 4 * i, 2, 0);
     for (unsigned round = 0; g16(q[i].device + 2) == 0; round++) {
         if (round == SETTLE_ROUNDS * (threads ? 1000u : 1u)) {
-            fprintf(stderr, "the device no longer answers: status 0x%x, %s\n", (unsigned)cr(&dev, C_STATUS, 1), last_log);
+            fprintf(stderr, "the device no longer answers: status 0x%x, %s\n",
+                    (unsigned)cr(&dev, C_STATUS, 1), last_log);
             abort();
         }
         let_work(round);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One virtio device, whole, with its CPU on a thread of its own: whatever the moment, what virtio_dev.h checks holds. */
+/*
+ * One virtio device, whole, with its CPU on a thread of its own: whatever the moment, what
+ * virtio_dev.h checks holds.
+ */
 #include "virtio_dev.h"
 #include "virtio_threads.h"
 

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A device's CPU of its own: a thread runs its events while the driver does what it does. Included once, after virtio_dev.h. */
+/*
+ * A device's CPU of its own: a thread runs its events while the driver does what it does. Included
+ * once, after virtio_dev.h.
+ */
 #pragma once
 #include <pthread.h>
 #include <sched.h>
 
-static uint32_t cpu1_goes;           /* 0: it stands still, 1: it runs events, 2: it is to stand still, 3: it is to end */
+/* 0: it stands still, 1: it runs events, 2: it is to stand still, 3: it is to end */
+static uint32_t cpu1_goes;
 
 static void *cpu1(void *arg)
 {
@@ -17,7 +21,8 @@ static void *cpu1(void *arg)
         if (want == 3)
             return arg;
         if (want == 2)
-            (void)__atomic_compare_exchange_n(&cpu1_goes, &stop, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+            (void)__atomic_compare_exchange_n(&cpu1_goes, &stop, 0, false, __ATOMIC_ACQ_REL,
+                                              __ATOMIC_RELAXED);
         stop = 2;
         if (want != 1 || !event_run())
             sched_yield();

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Random instructions, registers, modes and page tables through decode and complete. Bounded work, no access outside what is RAM, registers stay in their widths. */
+/*
+ * Random instructions, registers, modes and page tables through decode and complete. Bounded work,
+ * no access outside what is RAM, registers stay in their widths.
+ */
 #include <stdint.h>
 #include "tests/unit/x86_fake.h"
 
@@ -26,7 +29,7 @@ static void fake_device(struct io_access *io)
 {
     check_access(io);
     if (range_within(io->addr, io->size, 0, RAM))
-        abort();                                                 /* RAM must be accessed as RAM */
+        abort(); /* RAM must be accessed as RAM */
     io->val = io->write ? io->val : 0x0123456789abcdef ^ accesses;
 }
 
@@ -52,7 +55,10 @@ static uint64_t take(unsigned n)
     return v;
 }
 
-/* Page tables in the RAM: the last pages, so that the fuzzer can make instructions that change them. */
+/*
+ * Page tables in the RAM: the last pages, so that the fuzzer can make instructions that change
+ * them.
+ */
 static void paging(unsigned bits)
 {
     uint64_t *t = (uint64_t *)(void *)ram;
@@ -72,7 +78,10 @@ static uint64_t a_register(void)
 {
     uint64_t how = take(1);
 
-    return how < 64 ? how << 8 : how < 128 ? 0x8000 + take(2) : how < 160 ? 0xfee00000 + take(2) : take(8);
+    return how < 64    ? how << 8
+           : how < 128 ? 0x8000 + take(2)
+           : how < 160 ? 0xfee00000 + take(2)
+                       : take(8);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -99,7 +108,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fake_vcpu.regs.flags = (take(4) & ~(uint64_t)FLAGS_VM) | FLAGS_FIXED;
     e.mem.gpa = gpa(a_register());
     if (e.mem.gpa.v < RAM)
-        e.mem.gpa.v += RAM;                                      /* the engine never sends an exit for RAM */
+        /* the engine never sends an exit for RAM */
+        e.mem.gpa.v += RAM;
     e.mem.prot = (flags & 32) != 0 ? PROT_W : PROT_R;
     if ((flags & 64) != 0)
         e.reason = EXIT_PIO, e.pio.string = true;
@@ -111,7 +121,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         accesses = 0;
         if (i == 2)
-            fake_vcpu.regs.pc = again;                           /* what was emulated before takes the quick way */
+            /* what was emulated before takes the quick way */
+            fake_vcpu.regs.pc = again;
         if (x86_emulate(&fake_vcpu, &e) != 0)
             abort();
         if (fake_vcpu.regs.pc == pc && fake_vcpu.event.type == VEV_NONE && accesses == 0)

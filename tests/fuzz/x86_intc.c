@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * LAPICs, IOAPIC, PIC and the timers under a hostile guest. The input is a program of 8-byte steps: register writes of any
- * kind, lines, MSIs, interrupts taken, time. After each step the priorities must be consistent.
+ * LAPICs, IOAPIC, PIC and the timers under a hostile guest. The input is a program of 8-byte steps:
+ * register writes of any kind, lines, MSIs, interrupts taken, time. After each step the priorities
+ * must be consistent.
  */
 #include "tests/unit/x86_fakes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define VCPUS 4
-struct step { uint8_t op, a, b, c; uint32_t val; };
+struct step {
+    uint8_t op, a, b, c;
+    uint32_t val;
+};
 
 static void check(bool ok)
 {
@@ -69,10 +73,13 @@ static void do_apic(const struct step *s, unsigned v)
 
 static void do_port(const struct step *s)
 {
-    static const uint16_t ports[] = { 0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, 0x40, 0x41, 0x42, 0x43, 0x61, 0x70, 0x71, 0x60, 0x64, 0x92,
-        0x600, 0x602, 0x604, 0x608, 0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0xf4, 0x80 };
+    static const uint16_t ports[] = { 0x20,  0x21,  0xa0,  0xa1,  0x4d0, 0x4d1, 0x40,  0x41,
+                                      0x42,  0x43,  0x61,  0x70,  0x71,  0x60,  0x64,  0x92,
+                                      0x600, 0x602, 0x604, 0x608, 0x3f8, 0x3f9, 0x3fa, 0x3fb,
+                                      0x3fc, 0x3fd, 0x3fe, 0x3ff, 0xf4,  0x80 };
 
-    (void)fake_io(IO_PORT, ports[s->b % ARRAY_SIZE(ports)] + (s->a >> 6), 1u << (s->c & 3) % 3, s->c & 0x40, s->val);
+    (void)fake_io(IO_PORT, ports[s->b % ARRAY_SIZE(ports)] + (s->a >> 6), 1u << (s->c & 3) % 3,
+                  s->c & 0x40, s->val);
     fake_out_len = 0;
 }
 
@@ -109,7 +116,10 @@ static void run(const struct step *s)
     case 1: do_port(s); break;
     case 2: do_base(s, v); break;
     case 3: do_cpu(s, v); break;
-    case 4: (void)fake_io(IO_MEM, PLAT_IOAPIC + (s->b & 0x50), 1u << (s->c & 3) % 3, s->c & 0x40, s->val); break;
+    case 4:
+        (void)fake_io(IO_MEM, PLAT_IOAPIC + (s->b & 0x50), 1u << (s->c & 3) % 3, s->c & 0x40,
+                      s->val);
+        break;
     case 5: virq_set(&fake_vm, s->b, s->c & 1); break;
     case 6: (void)virq_msi(&fake_vm, s->b, PLAT_MSI | (uint64_t)s->c << 10, s->val); break;
     case 7: do_take(v); break;

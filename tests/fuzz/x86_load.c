@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Broken kernels through every loader: nothing is written outside the guest's RAM, and failures say why. */
+/*
+ * Broken kernels through every loader: nothing is written outside the guest's RAM, and failures say
+ * why.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +18,8 @@ static uint64_t file_len;
 
 static uint8_t *at(gpa_t a, uint64_t len)
 {
-    if (range_within(a.v, len, 0, 0xa0000) || range_within(a.v, len, 0xe0000, 0x20000) || range_within(a.v, len, MIB, RAM - MIB))
+    if (range_within(a.v, len, 0, 0xa0000) || range_within(a.v, len, 0xe0000, 0x20000) ||
+        range_within(a.v, len, MIB, RAM - MIB))
         return ram + a.v;
     return NULL;
 }
@@ -76,7 +80,12 @@ static void run(int (*load)(struct load *, struct load_entry *), const struct gu
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct guest_config c = { .kernel = "kernel", .initrd = "initrd", .cmdline = "a b c", .memory = RAM, .vcpus = 1, .nmodules = 2,
+    static struct guest_config c = { .kernel = "kernel",
+                                     .initrd = "initrd",
+                                     .cmdline = "a b c",
+                                     .memory = RAM,
+                                     .vcpus = 1,
+                                     .nmodules = 2,
                                      .module = { { "m1", "one" }, { "m2", "" } } };
     struct load probe = { 0 };
     uint32_t entry;

@@ -1,22 +1,37 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hardware task switches: descriptor tables, both TSSs and registers as the guest may have them. Every access stays in guest RAM, the switch
- * always ends, and what it leaves in CS, SS and TR is something that an engine can enter with.
+ * Hardware task switches: descriptor tables, both TSSs and registers as the guest may have them.
+ * Every access stays in guest RAM, the switch always ends, and what it leaves in CS, SS and TR is
+ * something that an engine can enter with.
  */
 #include "tests/unit/x86_fake.h"
 
-enum { GDT = 0x1000, LDT = 0x1800, TSS1 = 0x2000, TSS2 = 0x3000, STACK = 0x8000, RAM = 0x10000, SEL1 = 0x18, SEL2 = 0x20, OPS = 64 };
+enum {
+    GDT = 0x1000,
+    LDT = 0x1800,
+    TSS1 = 0x2000,
+    TSS2 = 0x3000,
+    STACK = 0x8000,
+    RAM = 0x10000,
+    SEL1 = 0x18,
+    SEL2 = 0x20,
+    OPS = 64
+};
 static uint8_t *ram;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static uint8_t *fake_ram(uint64_t a, uint64_t len) { return range_within(a, len, 0, RAM) ? ram + a : NULL; }
+static uint8_t *fake_ram(uint64_t a, uint64_t len)
+{
+    return range_within(a, len, 0, RAM) ? ram + a : NULL;
+}
 static void fake_device(struct io_access *io) { (void)io; }
 static void fake_port(struct io_access *io) { (void)io; }
 
 static void descriptor(unsigned at, uint32_t base, uint32_t limit, unsigned attr)
 {
-    uint64_t d = (limit & 0xffff) | (uint64_t)(base & 0xffffff) << 16 | (uint64_t)(attr & 0xff) << 40 | (uint64_t)(limit >> 16 & 15) << 48 |
+    uint64_t d = (limit & 0xffff) | (uint64_t)(base & 0xffffff) << 16 |
+                 (uint64_t)(attr & 0xff) << 40 | (uint64_t)(limit >> 16 & 15) << 48 |
                  (uint64_t)(attr >> 8) << 52 | (uint64_t)(base >> 24) << 56;
 
     memcpy(ram + at, &d, 8);
@@ -27,7 +42,8 @@ static void put32(unsigned at, uint32_t v) { memcpy(ram + at, &v, 4); }
 /* Two tasks that could run. */
 static void start(void)
 {
-    static const unsigned attr[] = { 0, 0xc9b, 0xc93, 0x8b, 0x89, 0x82, 0xcf3, 0xcfb, 0x81, 0xc9f, 0x83, 0xc91 };
+    static const unsigned attr[] = { 0,     0xc9b, 0xc93, 0x8b,  0x89, 0x82,
+                                     0xcf3, 0xcfb, 0x81,  0xc9f, 0x83, 0xc91 };
 
     percpus[0].self = &percpus[0];
     fake_reset();
@@ -35,7 +51,12 @@ static void start(void)
     memset(ram, 0, RAM);
     fake_machine.cr4_mask = ~0ull;
     for (unsigned i = 1; i < ARRAY_SIZE(attr); i++)
-        descriptor(GDT + 8 * i, i == 3 ? TSS1 : i == 5 ? LDT : attr[i] < 0x100 ? TSS2 : 0, attr[i] < 0x100 ? 0x67 : 0xfffff, attr[i]);
+        descriptor(GDT + 8 * i,
+                   i == 3            ? TSS1
+                   : i == 5          ? LDT
+                   : attr[i] < 0x100 ? TSS2
+                                     : 0,
+                   attr[i] < 0x100 ? 0x67 : 0xfffff, attr[i]);
     descriptor(LDT + 8, 0, 0xfffff, 0xc93);
     fake_set(NULL, X86_GDTR_BASE, GDT);
     fake_set(NULL, X86_GDTR_LIMIT, 8 * ARRAY_SIZE(attr) - 1);
@@ -75,7 +96,8 @@ static uint64_t reg(uint32_t id)
 /* Intel SDM vol 3 §26.3.1.2: what makes an entry fail, of what a switch loads. */
 static void check(void)
 {
-    unsigned cs = (unsigned)reg(X86_SEG_ATTR + X86_CS), ss = (unsigned)reg(X86_SEG_ATTR + X86_SS), tr = (unsigned)reg(X86_SEG_ATTR + X86_TR);
+    unsigned cs = (unsigned)reg(X86_SEG_ATTR + X86_CS), ss = (unsigned)reg(X86_SEG_ATTR + X86_SS),
+             tr = (unsigned)reg(X86_SEG_ATTR + X86_TR);
 
     if ((tr & 0x97) != 0x83)
         abort();
@@ -88,10 +110,15 @@ static void check(void)
 static void one(const uint8_t *op)
 {
     static const struct vcpu_event events[] = {
-        { .type = VEV_NONE }, { .type = VEV_EXCEPTION, .vector = X86_GP, .has_error = true, .error = 0x1234 }, { .type = VEV_IRQ, .vector = 0x40 },
+        { .type = VEV_NONE },
+        { .type = VEV_EXCEPTION, .vector = X86_GP, .has_error = true, .error = 0x1234 },
+        { .type = VEV_IRQ, .vector = 0x40 },
         { .type = VEV_EXCEPTION, .vector = X86_DB },
     };
-    struct vcpu_exit e = { .reason = EXIT_TASK, .insn_len = op[1] & 15, .task = { .selector = (uint16_t)(op[2] << 3 | (op[1] >> 4 & 7)), .how = op[3] & 3 } };
+    struct vcpu_exit e = { .reason = EXIT_TASK,
+                           .insn_len = op[1] & 15,
+                           .task = { .selector = (uint16_t)(op[2] << 3 | (op[1] >> 4 & 7)),
+                                     .how = op[3] & 3 } };
     static const unsigned at[] = { GDT, TSS2, TSS1, LDT, 0x9000, 0xa000 };
     uint16_t half = (uint16_t)(op[3] | op[4] << 8);
 
@@ -103,14 +130,11 @@ static void one(const uint8_t *op)
             abort();
         check();
         break;
-    case 2:
-        memcpy(ram + at[op[1] % ARRAY_SIZE(at)] + (op[2] & 0x7f), &half, 2);
-        break;
-    case 3:
-        paging(op[1]);
-        break;
+    case 2: memcpy(ram + at[op[1] % ARRAY_SIZE(at)] + (op[2] & 0x7f), &half, 2); break;
+    case 3: paging(op[1]); break;
     default:
-        fake_set(NULL, op[1] & 1 ? X86_GDTR_LIMIT : X86_SEG_LIMIT + X86_TR, op[1] & 2 ? half : op[2]);
+        fake_set(NULL, op[1] & 1 ? X86_GDTR_LIMIT : X86_SEG_LIMIT + X86_TR,
+                 op[1] & 2 ? half : op[2]);
     }
 }
 

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * acpi: the tables and their checksums, then one way out: cf9, kbd, fadt, triple (comes back by a reset, counted in CMOS where
- * that outlives it, else again and again), or s5 (must not come back).
+ * acpi: the tables and their checksums, then one way out: cf9, kbd, fadt, triple (comes back by a
+ * reset, counted in CMOS where that outlives it, else again and again), or s5 (must not come back).
  */
 #include "lib/guest.h"
 
-static uint8_t cmos(uint8_t reg) { outb(0x70, reg); return inb(0x71); }
-static void cmos_set(uint8_t reg, uint8_t v) { outb(0x70, reg); outb(0x71, v); }
+static uint8_t cmos(uint8_t reg)
+{
+    outb(0x70, reg);
+    return inb(0x71);
+}
+static void cmos_set(uint8_t reg, uint8_t v)
+{
+    outb(0x70, reg);
+    outb(0x71, v);
+}
 
 static void tables(void)
 {
@@ -16,15 +24,18 @@ static void tables(void)
     }
     for (unsigned i = 0; i < acpi.ntables; i++) {
         const struct acpi_header *h = (const void *)acpi.tables[i];
-        print("%c%c%c%c %u bytes at %lx\n", h->sig[0], h->sig[1], h->sig[2], h->sig[3], h->len, acpi.tables[i]);
+        print("%c%c%c%c %u bytes at %lx\n", h->sig[0], h->sig[1], h->sig[2], h->sig[3], h->len,
+              acpi.tables[i]);
     }
-    print("%u cpus, ioapic %lx, ecam %lx, pm timer %x, S5 %x, reset register %lx in space %u\n", acpi.ncpus, acpi.ioapic, acpi.ecam, acpi.pm_timer,
-        acpi.slp_s5, acpi.reset_addr, acpi.reset_space);
+    print("%u cpus, ioapic %lx, ecam %lx, pm timer %x, S5 %x, reset register %lx in space %u\n",
+          acpi.ncpus, acpi.ioapic, acpi.ecam, acpi.pm_timer, acpi.slp_s5, acpi.reset_addr,
+          acpi.reset_space);
     if (acpi.bad_sums)
         fail("acpi checksums", "%u tables are wrong", acpi.bad_sums);
     else
         pass("acpi checksums");
-    if (acpi_find("APIC") && acpi_find("FACP") && acpi_find("DSDT") && acpi.ioapic && acpi.pm_timer && acpi.slp_s5 != 0xffff && acpi.reset_addr)
+    if (acpi_find("APIC") && acpi_find("FACP") && acpi_find("DSDT") && acpi.ioapic &&
+        acpi.pm_timer && acpi.slp_s5 != 0xffff && acpi.reset_addr)
         pass("acpi tables");
     else
         fail("acpi tables", "something is missing");
@@ -40,7 +51,10 @@ static void leave(void)
     } else if (cmdline_has("fadt")) {
         outb((uint16_t)acpi.reset_addr, acpi.reset_value);
     } else if (cmdline_has("triple")) {
-        struct { uint16_t limit; uint64_t base; } __attribute__((packed)) none = { 0, 0 };
+        struct {
+            uint16_t limit;
+            uint64_t base;
+        } __attribute__((packed)) none = { 0, 0 };
         __asm__ volatile("lidt %0; ud2" : : "m"(none));
     } else if (cmdline_has("s5")) {
         outw((uint16_t)acpi.pm1a_cnt, (uint16_t)(acpi.slp_s5 << 10 | 0x2000));
@@ -54,7 +68,8 @@ void guest_main(void)
 {
     uint8_t n = cmos(0x41);
     tables();
-    if (!cmdline_has("cf9") && !cmdline_has("kbd") && !cmdline_has("fadt") && !cmdline_has("triple") && !cmdline_has("s5"))
+    if (!cmdline_has("cf9") && !cmdline_has("kbd") && !cmdline_has("fadt") &&
+        !cmdline_has("triple") && !cmdline_has("s5"))
         return;
     if (n == 1) {
         cmos_set(0x41, 0);

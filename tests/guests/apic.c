@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * apic: the local APIC (page, or MSRs with "x2apic"), its timer in all modes, priorities, NMI, the IOAPIC with edge and level
- * pins, and the PIC in virtual-wire mode. Options: x2apic, emulator (QEMU alone, which lacks some error bits),
- * once (nothing but: long handlers, in which no second interrupt may come), cut (the same on two CPUs, while the other one
- * sends interrupts of a higher priority).
+ * apic: the local APIC (page, or MSRs with "x2apic"), its timer in all modes, priorities, NMI, the
+ * IOAPIC with edge and level pins, and the PIC in virtual-wire mode. Options: x2apic, emulator
+ * (QEMU alone, which lacks some error bits), once (nothing but: long handlers, in which no second
+ * interrupt may come), cut (the same on two CPUs, while the other one sends interrupts of a higher
+ * priority).
  */
 #include "lib/guest.h"
 
@@ -90,7 +91,8 @@ static void priorities(void)
     apic_icr(0, 0x40000 | V1);
     bool irr = apic_bit(APIC_IRR, V1) && apic_bit(APIC_IRR, V2);
     wait_irqs(2, 100000);
-    verdict("apic priority order", irr && norder == 2 && order[0] == V2 && order[1] == V1, order[0], order[1]);
+    verdict("apic priority order", irr && norder == 2 && order[0] == V2 && order[1] == V1, order[0],
+            order[1]);
     norder = 0;
     apic_write(APIC_TPR, 0x50);
     apic_icr(0, 0x40000 | V1);
@@ -129,7 +131,8 @@ static void service_bits(void)
     trap_handle(V2, in_service);
     apic_icr(0, 0x40000 | V2);
     wait_irqs(1, 100000);
-    verdict("apic ISR and IRR", isr_before && irr_v1 && !isr_after && norder == 1, isr_before, isr_after);
+    verdict("apic ISR and IRR", isr_before && irr_v1 && !isr_after && norder == 1, isr_before,
+            isr_after);
     verdict("apic PPR", ppr >= 0x50 && ppr < 0x60, ppr, 0);
     trap_handle(V2, note);
 }
@@ -201,7 +204,8 @@ static void timer_modes(void)
     wait_irqs(1, 50000);
     wait_irqs(2, 50000);
     uint64_t us = tsc_to_ns(last_tsc - t0) / 1000;
-    verdict("apic timer one-shot", norder == 1 && us >= 4900 && apic_read(APIC_TIMER_CUR) == 0, norder, us);
+    verdict("apic timer one-shot", norder == 1 && us >= 4900 && apic_read(APIC_TIMER_CUR) == 0,
+            norder, us);
     norder = 0;
     apic_write(APIC_LVTT, 0x20000 | VT);
     t0 = rdtsc();
@@ -209,7 +213,7 @@ static void timer_modes(void)
     wait_irqs(20, 500000);
     us = tsc_to_ns(rdtsc() - t0) / 1000;
     apic_write(APIC_LVTT, 0x10000 | VT);
-    wait_irqs(1000, 1000);             /* one may have come before the mask */
+    wait_irqs(1000, 1000); /* one may have come before the mask */
     verdict("apic timer periodic", norder >= 20 && us > 90000, norder, us);
     norder = 0;
     wait_irqs(1, 10000);
@@ -241,12 +245,14 @@ static void timer_deadline(void)
     wrmsr(MSR_TSC_DEADLINE, when);
     bool armed = rdmsr(MSR_TSC_DEADLINE) == when || rdtsc() >= when;
     wait_irqs(1, 100000);
-    verdict("apic TSC deadline", armed && norder == 1 && last_tsc >= when && rdmsr(MSR_TSC_DEADLINE) == 0, norder, tsc_to_ns(last_tsc - when));
+    verdict("apic TSC deadline",
+            armed && norder == 1 && last_tsc >= when && rdmsr(MSR_TSC_DEADLINE) == 0, norder,
+            tsc_to_ns(last_tsc - when));
     norder = 0;
     wrmsr(MSR_TSC_DEADLINE, 1);
     wait_irqs(1, 100000);
     verdict("apic TSC deadline in the past", norder == 1, norder, 0);
-    for (bool early = false; !early;) {        /* until it was disarmed before its time */
+    for (bool early = false; !early;) { /* until it was disarmed before its time */
         wait_irqs(1000, 1000);
         when = rdtsc() + tsc_hz / 100;
         wrmsr(MSR_TSC_DEADLINE, when);
@@ -279,7 +285,8 @@ static void halt_wakes(void)
     apic_write(APIC_LVTT, VT);
     while (woken < times && sleeps_and_wakes((uint32_t)(timer_hz / 5000)))
         woken++;
-    for (times += 1000; woken < times && sleeps_and_wakes((uint32_t)(1 + woken * (timer_hz / 100000000)));)
+    for (times += 1000;
+         woken < times && sleeps_and_wakes((uint32_t)(1 + woken * (timer_hz / 100000000)));)
         woken++;
     apic_write(APIC_LVTT, 0x10000);
     verdict("apic timer wakes HLT", woken == times, woken, norder);
@@ -304,7 +311,7 @@ static void ioapic_pit(void)
     uint64_t us = tsc_to_ns(rdtsc() - t0) / 1000;
     verdict("ioapic PIT", norder >= 20 && us > 80000, norder, us);
     ioapic_route(acpi.irq_gsi[0], 0x10000);
-    wait_irqs(1000, 1000);             /* one may have come before the mask */
+    wait_irqs(1000, 1000); /* one may have come before the mask */
     norder = 0;
     wait_irqs(1, 20000);
     verdict("ioapic masked", norder == 0, norder, 0);
@@ -319,7 +326,10 @@ static void uart_irq(struct frame *f)
     apic_eoi();
 }
 
-/* The transmitter-empty condition stays: a level pin asks again after each end of interrupt, until the cause is gone. */
+/*
+ * The transmitter-empty condition stays: a level pin asks again after each end of interrupt, until
+ * the cause is gone.
+ */
 static void ioapic_level(void)
 {
     trap_handle(V1, uart_irq);
@@ -362,7 +372,8 @@ static void pic_wire(void)
     outb(0x21, 0xff);
     unsigned n = norder;
     wait_irqs(100, 20000);
-    verdict("pic virtual wire", mask && n >= 5 && order[0] == VPIC && order[1] == 1 && order[2] == 0, n, order[1]);
+    verdict("pic virtual wire",
+            mask && n >= 5 && order[0] == VPIC && order[1] == 1 && order[2] == 0, n, order[1]);
     verdict("pic masked", norder <= n + 1, norder, n);
     apic_write(APIC_LVT_LINT0, 0x10000);
 }
@@ -396,7 +407,7 @@ static void long_handler(struct frame *f)
 
     if (inside++)
         came_again++;
-    while (rdtsc() < end)              /* no PAUSE: nothing here ends the guest's run */
+    while (rdtsc() < end) /* no PAUSE: nothing here ends the guest's run */
         ;
     inside--;
     note(f);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * bench: what operations that leave the guest cost, in TSC ticks. Prints `bench NAME MIN MEAN` for each; the cost of
- * the measurement itself is taken off. Options: rounds=N, trace (each operation once more between two marks, for a debugger
- * that stops at them and says so by `trace NAME`).
+ * bench: what operations that leave the guest cost, in TSC ticks. Prints `bench NAME MIN MEAN` for
+ * each; the cost of the measurement itself is taken off. Options: rounds=N, trace (each operation
+ * once more between two marks, for a debugger that stops at them and says so by `trace NAME`).
  */
 #include "lib/guest.h"
 
@@ -14,12 +14,23 @@
 static uint64_t rounds, overhead;
 static volatile uint64_t hits, deadline, late_min, late_sum;
 
-struct op { const char *name; void (*fn)(void); };
+struct op {
+    const char *name;
+    void (*fn)(void);
+};
 
 static void op_empty(void) { __asm__ volatile("" : : : "memory"); }
 static void op_cpuid(void) { cpuid(0, 0); }
-static void op_vmcall(void) { uint64_t a = 1; __asm__ volatile("vmcall" : "+a"(a) : "b"(0), "c"(0), "d"(0), "S"(0) : "memory"); }
-static void op_vmmcall(void) { uint64_t a = 1; __asm__ volatile("vmmcall" : "+a"(a) : "b"(0), "c"(0), "d"(0), "S"(0) : "memory"); }
+static void op_vmcall(void)
+{
+    uint64_t a = 1;
+    __asm__ volatile("vmcall" : "+a"(a) : "b"(0), "c"(0), "d"(0), "S"(0) : "memory");
+}
+static void op_vmmcall(void)
+{
+    uint64_t a = 1;
+    __asm__ volatile("vmmcall" : "+a"(a) : "b"(0), "c"(0), "d"(0), "S"(0) : "memory");
+}
 static void op_pic(void) { inb(0x21); }
 static void op_pit(void) { inb(0x40); }
 static void op_cmos(void) { inb(0x71); }
@@ -61,7 +72,12 @@ static void op_ipi(void)
     cpu_cli();
 }
 
-static void on_self(struct frame *f) { (void)f; hits++; apic_eoi(); }
+static void on_self(struct frame *f)
+{
+    (void)f;
+    hits++;
+    apic_eoi();
+}
 
 static void on_ping(struct frame *f)
 {
@@ -88,11 +104,10 @@ static uint64_t once(void (*fn)(void))
     return rdtsc() - t;
 }
 
-/* Bochs's debugger stops here where its configuration says magic_break; elsewhere nothing happens. */
-static void mark(void)
-{
-    __asm__ volatile("xchgw %%bx, %%bx" : : : "memory");
-}
+/*
+ * Bochs's debugger stops here where its configuration says magic_break; elsewhere nothing happens.
+ */
+static void mark(void) { __asm__ volatile("xchgw %%bx, %%bx" : : : "memory"); }
 
 static void trace(const struct op *o)
 {
@@ -102,10 +117,7 @@ static void trace(const struct op *o)
     mark();
 }
 
-static void call_fn(void *fn)
-{
-    ((const struct op *)fn)->fn();
-}
+static void call_fn(void *fn) { ((const struct op *)fn)->fn(); }
 
 /* divide: 2 for a round trip, of which one half is asked for */
 static void measure(const struct op *o, unsigned divide)
@@ -129,12 +141,25 @@ static void measure(const struct op *o, unsigned divide)
 }
 
 static const struct op plain[] = {
-    { "cpuid", op_cpuid }, { "hypercall", op_vmmcall }, { "port-pic", op_pic }, { "port-pit", op_pit }, { "port-cmos", op_cmos },
-    { "port-uart-lsr", op_uart }, { "port-none", op_no_port }, { "port-pci", op_pci_cf8 }, { "rdmsr-apicbase", op_rdmsr },
-    { "wrmsr-tscaux", op_wrmsr_tsc_aux }, { "cr8-write", op_cr8 }, { "mmio-ioapic-read", op_ioapic_read }, { "mmio-ioapic-write", op_ioapic_write },
+    { "cpuid", op_cpuid },
+    { "hypercall", op_vmmcall },
+    { "port-pic", op_pic },
+    { "port-pit", op_pit },
+    { "port-cmos", op_cmos },
+    { "port-uart-lsr", op_uart },
+    { "port-none", op_no_port },
+    { "port-pci", op_pci_cf8 },
+    { "rdmsr-apicbase", op_rdmsr },
+    { "wrmsr-tscaux", op_wrmsr_tsc_aux },
+    { "cr8-write", op_cr8 },
+    { "mmio-ioapic-read", op_ioapic_read },
+    { "mmio-ioapic-write", op_ioapic_write },
 };
 static const struct op xapic_only[] = {
-    { "mmio-lapic-read", op_lapic_read }, { "mmio-lapic-write", op_lapic_write }, { "xapic-eoi", op_eoi }, { "xapic-self-ipi", op_self_ipi },
+    { "mmio-lapic-read", op_lapic_read },
+    { "mmio-lapic-write", op_lapic_write },
+    { "xapic-eoi", op_eoi },
+    { "xapic-self-ipi", op_self_ipi },
 };
 
 /* How late a one-shot APIC timer fires, with the CPU halted meanwhile. */

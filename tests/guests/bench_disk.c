@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * bench-disk: what a read from a virtio disk costs, in TSC ticks, guest and hypervisor together: split ring, indirect descriptors,
- * MSI-X; the CPU halts when it has nothing to do. Option: rounds=N requests. Prints `bench NAME TICKS` for each.
+ * bench-disk: what a read from a virtio disk costs, in TSC ticks, guest and hypervisor together:
+ * split ring, indirect descriptors, MSI-X; the CPU halts when it has nothing to do. Option:
+ * rounds=N requests. Prints `bench NAME TICKS` for each.
  */
 #include <virtio.h>
 
 #define SECTOR 512
-#define VIRTIO_BLK_T_IN 0              /* virtio 1.2 5.2.6 */
+#define VIRTIO_BLK_T_IN 0 /* virtio 1.2 5.2.6 */
 enum { DEEPEST = 8 };
 
-struct blk_header { uint32_t type, reserved; uint64_t sector; };
-struct slot { struct blk_header header; uint8_t status; } __attribute__((aligned(64)));
+struct blk_header {
+    uint32_t type, reserved;
+    uint64_t sector;
+};
+struct slot {
+    struct blk_header header;
+    uint8_t status;
+} __attribute__((aligned(64)));
 
 static struct vdev dev;
 static struct vq vq;
@@ -18,14 +25,14 @@ static struct slot slots[DEEPEST];
 static uint8_t data[DEEPEST][65536] __attribute__((aligned(4096)));
 static unsigned slot_of[256];
 
-static void on_msi(void)
-{
-}
+static void on_msi(void) {}
 
 static void submit(unsigned slot, uint32_t bytes, uint64_t n)
 {
     struct slot *s = &slots[slot];
-    struct viov iov[3] = { { (uint64_t)&s->header, 16 }, { (uint64_t)data[slot], bytes }, { (uint64_t)&s->status, 1 } };
+    struct viov iov[3] = { { (uint64_t)&s->header, 16 },
+                           { (uint64_t)data[slot], bytes },
+                           { (uint64_t)&s->status, 1 } };
 
     s->header = (struct blk_header){ VIRTIO_BLK_T_IN, 0, n * bytes / SECTOR % 8192 };
     s->status = 0xff;
@@ -74,7 +81,8 @@ void guest_main(void)
     time_init();
     apic_init_cpu();
     pic_mask_all();
-    if (!vdev_find(VIRTIO_BLK, 0, &dev) || !vdev_negotiate(&dev, VF_VERSION_1 | VF_INDIRECT) || !vq_setup(&dev, &vq, 0, 256))
+    if (!vdev_find(VIRTIO_BLK, 0, &dev) || !vdev_negotiate(&dev, VF_VERSION_1 | VF_INDIRECT) ||
+        !vq_setup(&dev, &vq, 0, 256))
         fail("bench-disk", "no disk");
     vdev_msix(&dev, &vq, 0, on_msi);
     vdev_ok(&dev);

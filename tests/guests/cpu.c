@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * cpu: what a processor owes to software. CPUID policy, MSRs, registers and vector state kept over every kind of exit,
- * exceptions, single steps, breakpoints, user mode, real mode. Options: rounds=N (vector state), emulator (no hypervisor).
+ * cpu: what a processor owes to software. CPUID policy, MSRs, registers and vector state kept over
+ * every kind of exit, exceptions, single steps, breakpoints, user mode, real mode. Options:
+ * rounds=N (vector state), emulator (no hypervisor).
  */
 #include "lib/guest.h"
 
@@ -28,8 +29,11 @@ static void cpuid_policy(void)
     memcpy(vendor, &c0.ebx, 4);
     memcpy(vendor + 4, &c0.edx, 4);
     memcpy(vendor + 8, &c0.ecx, 4);
-    print("vendor %s, leaves to %x and %x, signature %x\n", vendor, c0.eax, cpuid(0x80000000, 0).eax, c1.eax);
-    check("cpuid baseline", (c1.edx & 0x0788a379) == 0x0788a379 || (c1.edx & 0x07808379) == 0x07808379, c1.edx, 0x07808379);
+    print("vendor %s, leaves to %x and %x, signature %x\n", vendor, c0.eax,
+          cpuid(0x80000000, 0).eax, c1.eax);
+    check("cpuid baseline",
+          (c1.edx & 0x0788a379) == 0x0788a379 || (c1.edx & 0x07808379) == 0x07808379, c1.edx,
+          0x07808379);
     check("cpuid long mode", (e1.edx & 0x20100800) == 0x20100800, e1.edx, 0x20100800);
     check("cpuid initial APIC ID", c1.ebx >> 24 == apic_id(), c1.ebx >> 24, apic_id());
     if (cpuid(0, 0).eax >= 0xb && cpuid(0xb, 0).ebx)
@@ -40,8 +44,9 @@ static void cpuid_policy(void)
         return;
     check("cpuid hypervisor bit", c1.ecx >> 31, c1.ecx, 0);
     check("cpuid no SVM, no VMX, no MONITOR", !(e1.ecx & 4) && !(c1.ecx & 0x28), e1.ecx, c1.ecx);
-    print("hypervisor leaves to %x: %x %x %x, features %x\n", cpuid(0x40000000, 0).eax, cpuid(0x40000000, 0).ebx, cpuid(0x40000000, 0).ecx,
-        cpuid(0x40000000, 0).edx, cpuid(0x40000001, 0).eax);
+    print("hypervisor leaves to %x: %x %x %x, features %x\n", cpuid(0x40000000, 0).eax,
+          cpuid(0x40000000, 0).ebx, cpuid(0x40000000, 0).ecx, cpuid(0x40000000, 0).edx,
+          cpuid(0x40000001, 0).eax);
 }
 
 /* AVX on where the CPU has it; the OSXSAVE bit must follow CR4. */
@@ -61,7 +66,8 @@ static void xsave(void)
     xsave_on(NULL);
     bool after = cpuid(1, 0).ecx >> 27 & 1;
     vec_avx = has && (cpuid(1, 0).ecx >> 28 & 1) && (cpuid(0xd, 0).eax & 4);
-    print("xsave %s, avx %s, area %u\n", has ? "yes" : "no", vec_avx ? "yes" : "no", has ? cpuid(0xd, 0).ebx : 0);
+    print("xsave %s, avx %s, area %u\n", has ? "yes" : "no", vec_avx ? "yes" : "no",
+          has ? cpuid(0xd, 0).ebx : 0);
     check("cpuid OSXSAVE follows CR4", !has || (!before && after), before, after);
     if (!has)
         return;
@@ -81,7 +87,10 @@ static void xsave(void)
     }
 }
 
-/* ---- against speculation: a feature and the MSRs that it is controlled by come together, or neither ---- */
+/*
+ * ---- against speculation ----
+ * A feature and the MSRs that it is controlled by come together, or neither.
+ */
 enum { SPEC_CTRL = 0x48, PRED_CMD = 0x49, ARCH_CAPABILITIES = 0x10a };
 
 static int msr_try(bool write, uint32_t msr, uint64_t *val)
@@ -112,14 +121,17 @@ static void spec_ctrl(uint64_t known)
         check("SPEC_CTRL kept over exits", got == (known & bit), got, known & bit);
     }
     val = 0;
-    check("SPEC_CTRL 0 again", msr_try(true, SPEC_CTRL, &val) < 0 && msr_try(false, SPEC_CTRL, &got) < 0 && got == 0, got, 0);
+    check("SPEC_CTRL 0 again",
+          msr_try(true, SPEC_CTRL, &val) < 0 && msr_try(false, SPEC_CTRL, &got) < 0 && got == 0,
+          got, 0);
 }
 
 static void speculation(void)
 {
     bool intel = cpu_is_intel();
     uint32_t d = cpuid(0, 0).eax >= 7 ? cpuid(7, 0).edx : 0, x = cpuid(0x80000008, 0).ebx;
-    uint64_t known = intel ? (d >> 26 & 1) | (d >> 26 & 2) | (d >> 29 & 4) : (x >> 14 & 3) | (x >> 22 & 4);
+    uint64_t known =
+        intel ? (d >> 26 & 1) | (d >> 26 & 2) | (d >> 29 & 4) : (x >> 14 & 3) | (x >> 22 & 4);
     bool pred = intel ? d >> 26 & 1 : x >> 12 & 1, caps = intel && (d >> 29 & 1);
     uint64_t val = 0, ibpb = 1;
     int t;
@@ -132,11 +144,19 @@ static void speculation(void)
     check("ARCH_CAPABILITIES, if it is offered", (t < 0) == caps, (unsigned)t, caps);
     t = msr_try(true, ARCH_CAPABILITIES, &val);
     check("ARCH_CAPABILITIES cannot be written", t == VEC_GP, (unsigned)t, VEC_GP);
-    print("speculation: SPEC_CTRL %lx, IBPB %s, capabilities %lx, VERW %s\n", known, pred ? "yes" : "no", caps ? val : 0, d >> 10 & 1 ? "yes" : "no");
+    print("speculation: SPEC_CTRL %lx, IBPB %s, capabilities %lx, VERW %s\n", known,
+          pred ? "yes" : "no", caps ? val : 0, d >> 10 & 1 ? "yes" : "no");
 }
 
-/* ---- registers over exits: each code with the registers that it may change (bit per member of struct regs) ---- */
-struct exit_code { const char *name; uint8_t code[8], len; uint16_t changes; };
+/*
+ * ---- registers over exits ----
+ * Each code with the registers that it may change (bit per member of struct regs).
+ */
+struct exit_code {
+    const char *name;
+    uint8_t code[8], len;
+    uint16_t changes;
+};
 enum { RAX = 1, RBX = 2, RCX = 4, RDX = 8, RSI = 16, RDI = 32 };
 static const struct exit_code exits[] = {
     { "cpuid", { 0x0f, 0xa2 }, 2, RAX | RBX | RCX | RDX },
@@ -197,18 +217,28 @@ static void registers(void)
         pass("registers over exits");
 }
 
-/* A 32-bit load clears the upper half, 16- and 8-bit loads keep the rest: the emulator's to get right. */
+/*
+ * A 32-bit load clears the upper half, 16- and 8-bit loads keep the rest: the emulator's to get
+ * right.
+ */
 static void partial(void)
 {
-    static const struct { uint8_t code[4], len; uint64_t keep; } t[] = {
-        { { 0x8b, 0x06 }, 2, 0 }, { { 0x66, 0x8b, 0x06 }, 3, ~0xffffull }, { { 0x8a, 0x06 }, 2, ~0xffull }, { { 0x8a, 0x26 }, 2, ~0xff00ull },
+    static const struct {
+        uint8_t code[4], len;
+        uint64_t keep;
+    } t[] = {
+        { { 0x8b, 0x06 }, 2, 0 },
+        { { 0x66, 0x8b, 0x06 }, 3, ~0xffffull },
+        { { 0x8a, 0x06 }, 2, ~0xffull },
+        { { 0x8a, 0x26 }, 2, ~0xff00ull },
     };
     unsigned bad = failures;
     uint32_t ver = mmio_r32(acpi.ecam);
     for (unsigned i = 0; i < 4; i++) {
         struct regs r = { .rax = 0xa5a5a5a5a5a5a5a5, .rsi = acpi.ecam };
         code_try(t[i].code, t[i].len, &r);
-        uint64_t got = i == 3 ? (uint64_t)(ver & 0xff) << 8 : ver, want = (0xa5a5a5a5a5a5a5a5 & t[i].keep) | (got & (i ? ~t[i].keep : 0xffffffff));
+        uint64_t got = i == 3 ? (uint64_t)(ver & 0xff) << 8 : ver,
+                 want = (0xa5a5a5a5a5a5a5a5 & t[i].keep) | (got & (i ? ~t[i].keep : 0xffffffff));
         if (r.rax != want)
             fail("partial registers", "case %u: %lx, not %lx", i, r.rax, want);
     }
@@ -217,7 +247,9 @@ static void partial(void)
 }
 
 /* ---- vector state ---- */
-struct vec { uint8_t ymm[16][32], st[8][16]; } __attribute__((aligned(64)));
+struct vec {
+    uint8_t ymm[16][32], st[8][16];
+} __attribute__((aligned(64)));
 
 static void vec_fill(struct vec *v, uint8_t seed)
 {
@@ -282,7 +314,8 @@ static void vectors(void)
 }
 
 /* ---- exceptions ---- */
-static void expect(const char *name, const uint8_t *code, size_t len, struct regs *r, int vec, uint64_t err)
+static void expect(const char *name, const uint8_t *code, size_t len, struct regs *r, int vec,
+                   uint64_t err)
 {
     int v = code_try(code, len, r);
     uint64_t e = this_cpu()->last.err;
@@ -292,9 +325,16 @@ static void expect(const char *name, const uint8_t *code, size_t len, struct reg
         fail(name, "vector %d error %lx, not %d %lx", v, e, vec, err);
 }
 
-/* Not here, since QEMU's TCG has them wrong: INT1 (#UD there), #SS for a non-canonical stack (#GP there), #XF (never),
- * #GP for WRMSR of a non-canonical base, for CR0.PG without PE and for reserved bits of CR4 (taken, or repeated for ever). */
-struct exc { const char *name; int vec; uint64_t err; struct regs regs; uint8_t code[12], len; };
+/* Not here, since QEMU's TCG has them wrong: INT1 (#UD there), #SS for a non-canonical stack (#GP
+ * there), #XF (never), #GP for WRMSR of a non-canonical base, for CR0.PG without PE and for
+ * reserved bits of CR4 (taken, or repeated for ever). */
+struct exc {
+    const char *name;
+    int vec;
+    uint64_t err;
+    struct regs regs;
+    uint8_t code[12], len;
+};
 static const struct exc excs[] = {
     { "#DE", VEC_DE, 0, { .rax = 1 }, { 0x48, 0xf7, 0xf1 }, 3 },
     { "#UD", VEC_UD, 0, { 0 }, { 0x0f, 0x0b }, 2 },
@@ -323,11 +363,17 @@ static void exceptions(void)
 {
     for (unsigned i = 0; i < sizeof excs / sizeof excs[0]; i++)
         expect_one(&excs[i]);
-    check("#PF CR2", this_cpu()->last_cr2 == 0xffff800000001234, this_cpu()->last_cr2, 0xffff800000001234);
+    check("#PF CR2", this_cpu()->last_cr2 == 0xffff800000001234, this_cpu()->last_cr2,
+          0xffff800000001234);
     for (unsigned i = 0; i < sizeof hv_excs / sizeof hv_excs[0] && !cmdline_has("emulator"); i++)
         expect_one(&hv_excs[i]);
     /* Each vendor's CPUs know their own hypercall only: VMCALL or VMMCALL. */
-    const struct exc call = { "#UD VMCALL or hypercall", -1, 0, { .rax = 1 }, { 0x0f, 0x01, cpu_is_intel() ? 0xc1 : 0xd9 }, 3 };
+    const struct exc call = { "#UD VMCALL or hypercall",
+                              -1,
+                              0,
+                              { .rax = 1 },
+                              { 0x0f, 0x01, cpu_is_intel() ? 0xc1 : 0xd9 },
+                              3 };
     if (!cmdline_has("emulator"))
         expect_one(&call);
     write_cr0(read_cr0() | 8);
@@ -350,7 +396,10 @@ static void on_step(struct frame *f)
     f->rflags |= 0x10000;
 }
 
-/* The trap of TF comes right after the instruction, also where the instruction is done by the hypervisor. */
+/*
+ * The trap of TF comes right after the instruction, also where the instruction is done by the
+ * hypervisor.
+ */
 static void single_step(void)
 {
     unsigned bad = failures;
@@ -360,14 +409,17 @@ static void single_step(void)
         uint8_t code[24] = { 0x9c, 0x81, 0x0c, 0x24, 0, 1, 0, 0, 0x9d };
         memcpy(code + 9, exits[i].code, exits[i].len);
         code[9 + exits[i].len] = code[10 + exits[i].len] = 0x90;
-        struct regs r = { .rsi = 0xfee00030, .rdi = 0xfee00080, .rcx = MSR_APIC_BASE, .rdx = 0xcf8 };
+        struct regs r = {
+            .rsi = 0xfee00030, .rdi = 0xfee00080, .rcx = MSR_APIC_BASE, .rdx = 0xcf8
+        };
         nsteps = 0;
         int v = code_try(code, 11u + exits[i].len, &r);
         if (exits[i].code[1] == 0x90)
-            continue;                  /* TCG traps one instruction after PAUSE */
+            continue; /* TCG traps one instruction after PAUSE */
         uint64_t off = step_rip[0] & 0xfff & 0x1ff;
         if (v >= 0 || nsteps != 1 || off != 9u + exits[i].len || !(dr6 & 0x4000))
-            fail("single step", "%s: vector %d, %u traps, at %lu, not %u, DR6 %lx", exits[i].name, v, nsteps, off, 9u + exits[i].len, dr6);
+            fail("single step", "%s: vector %d, %u traps, at %lu, not %u, DR6 %lx", exits[i].name,
+                 v, nsteps, off, 9u + exits[i].len, dr6);
     }
     trap_handle(VEC_DB, NULL);
     if (bad == failures)
@@ -407,15 +459,20 @@ static void user_mode(void)
     gs = rdmsr(MSR_GS_BASE);
     __asm__ volatile("swapgs");
     check("SWAPGS", gs == 0x123456789000, gs, 0x123456789000);
-    bool kept = rdmsr(MSR_STAR) == 0x0018000800000000ull && rdmsr(MSR_LSTAR) == (uint64_t)syscall_entry && rdmsr(MSR_SFMASK) == 0x200;
+    bool kept = rdmsr(MSR_STAR) == 0x0018000800000000ull &&
+                rdmsr(MSR_LSTAR) == (uint64_t)syscall_entry && rdmsr(MSR_SFMASK) == 0x200;
     check("SYSCALL MSRs kept", kept, rdmsr(MSR_STAR), 0x0018000800000000ull);
     check("FS base kept", rdmsr(MSR_FS_BASE) == 0x7f0000001000, rdmsr(MSR_FS_BASE), 0x7f0000001000);
     wrmsr(MSR_PAT, 0x0007040600070406ull);
     cpuid(0, 0);
-    check("PAT reads back", rdmsr(MSR_PAT) == 0x0007040600070406ull, rdmsr(MSR_PAT), 0x0007040600070406ull);
+    check("PAT reads back", rdmsr(MSR_PAT) == 0x0007040600070406ull, rdmsr(MSR_PAT),
+          0x0007040600070406ull);
 }
 
-/* An interrupt is held off for one instruction after STI, also when the hypervisor does that instruction. */
+/*
+ * An interrupt is held off for one instruction after STI, also when the hypervisor does that
+ * instruction.
+ */
 static volatile uint64_t shadow_rip;
 static void on_shadow(struct frame *f)
 {
@@ -451,7 +508,8 @@ static void tsc_runs(void)
         return;
     wrmsr(MSR_TSC, t + 1000000000000);
     uint64_t n = rdtsc();
-    check("TSC can be written", n >= t + 1000000000000 && n < t + 1100000000000, n - t, 1000000000000);
+    check("TSC can be written", n >= t + 1000000000000 && n < t + 1100000000000, n - t,
+          1000000000000);
     if (n - t < 1100000000000)
         wrmsr(MSR_TSC, rdtsc() - 1000000000000);
 }

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The parts of the cpu tests that C cannot say: vector state, single steps, user mode, and a trip to real mode. */
+/*
+ * The parts of the cpu tests that C cannot say: vector state, single steps, user mode, and a trip
+ * to real mode.
+ */
     .text
     .code64
 
-/* void vec_load(const void *image): 512 bytes for %ymm0..15, then eight x87 registers of 10 bytes, 16 bytes each. */
+/*
+ * void vec_load(const void *image): 512 bytes for %ymm0..15, then eight x87 registers of 10 bytes,
+ * 16 bytes each.
+ */
     .globl vec_load
 vec_load:
     testl $1, vec_avx
@@ -77,7 +83,10 @@ syscall_entry:
     popq %rbx
     ret
 
-/* uint32_t real_mode(void): goes to real mode at 0x9000, works there, comes back; returns what it counted. */
+/*
+ * uint32_t real_mode(void): goes to real mode at 0x9000, works there, comes back; returns what it
+ * counted.
+ */
     .globl real_mode
 real_mode:
     pushq %rbx

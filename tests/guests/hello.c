@@ -10,7 +10,8 @@ void guest_main(void)
         print("tsc at entry: %lu\n", entry);
     print("hello from %s\n", boot.protocol);
     print("cmdline: %s\n", boot.cmdline);
-    print("ram: %lu KiB in %u ranges, rsdp %lx\n", boot.ram_total / 1024, boot.ram_ranges, boot.rsdp);
+    print("ram: %lu KiB in %u ranges, rsdp %lx\n", boot.ram_total / 1024, boot.ram_ranges,
+          boot.rsdp);
     for (unsigned i = 0; i < boot.modules; i++) {
         struct boot_module *m = &boot.module[i];
         print("module %u: %lu bytes \"%s\": ", i, m->len, m->cmdline);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-cpu: garbage for control registers, segments, privileged and virtualisation instructions. By default a sweep that
- * the guest survives; or one of these words, which it may not survive, while everybody else must:
- *   smep cr3 cr0flip=BIT cr4flip=BIT df-loop db-loop nmi-storm task real random exits
- * Options: seed=N (random), rounds=N.
+ * hostile-cpu: garbage for control registers, segments, privileged and virtualisation instructions.
+ * By default a sweep that the guest survives; or one of these words, which it may not survive,
+ * while everybody else must: smep cr3 cr0flip=BIT cr4flip=BIT df-loop db-loop nmi-storm task real
+ * random exits Options: seed=N (random), rounds=N.
  */
 #include "lib/guest.h"
 
@@ -20,29 +20,91 @@ static uint32_t rnd(void)
 }
 static uint64_t rnd64(void) { return (uint64_t)rnd() << 32 | rnd(); }
 
-struct code { const char *name; uint8_t code[10], len; };
+struct code {
+    const char *name;
+    uint8_t code[10], len;
+};
 
 /* Any outcome is right as long as it comes back: registers are garbage. */
 static const struct code codes[] = {
-    { "vmrun", { 0x0f, 0x01, 0xd8 }, 3 }, { "vmmcall", { 0x0f, 0x01, 0xd9 }, 3 }, { "vmload", { 0x0f, 0x01, 0xda }, 3 }, { "vmsave", { 0x0f, 0x01, 0xdb }, 3 },
-    { "stgi", { 0x0f, 0x01, 0xdc }, 3 }, { "clgi", { 0x0f, 0x01, 0xdd }, 3 }, { "skinit", { 0x0f, 0x01, 0xde }, 3 }, { "invlpga", { 0x0f, 0x01, 0xdf }, 3 },
-    { "vmcall", { 0x0f, 0x01, 0xc1 }, 3 }, { "vmlaunch", { 0x0f, 0x01, 0xc2 }, 3 }, { "vmxoff", { 0x0f, 0x01, 0xc4 }, 3 }, { "vmxon", { 0xf3, 0x0f, 0xc7, 0x33 }, 4 },
-    { "vmptrld", { 0x0f, 0xc7, 0x33 }, 3 }, { "invept", { 0x66, 0x0f, 0x38, 0x80, 0x03 }, 5 }, { "invpcid", { 0x66, 0x0f, 0x38, 0x82, 0x03 }, 5 },
-    { "monitor", { 0x0f, 0x01, 0xc8 }, 3 }, { "mwait", { 0x0f, 0x01, 0xc9 }, 3 }, { "monitorx", { 0x0f, 0x01, 0xfa }, 3 }, { "mwaitx", { 0x0f, 0x01, 0xfb }, 3 },
-    { "xsetbv", { 0x0f, 0x01, 0xd1 }, 3 }, { "xgetbv", { 0x0f, 0x01, 0xd0 }, 3 }, { "xrstor", { 0x0f, 0xae, 0x2b }, 3 }, { "xrstors", { 0x0f, 0xc7, 0x1b }, 3 },
-    { "xsaves", { 0x0f, 0xc7, 0x2b }, 3 }, { "rdpmc", { 0x0f, 0x33 }, 2 }, { "rsm", { 0x0f, 0xaa }, 2 }, { "getsec", { 0x0f, 0x37 }, 2 }, { "encls", { 0x0f, 0x01, 0xcf }, 3 },
-    { "wbinvd", { 0x0f, 0x09 }, 2 }, { "invd", { 0x0f, 0x08 }, 2 }, { "sysenter", { 0x0f, 0x34 }, 2 }, { "sysexit", { 0x0f, 0x35 }, 2 },
-    { "int1", { 0xf1 }, 1 }, { "int3", { 0xcc }, 1 }, { "into", { 0xce }, 1 }, { "rdtscp", { 0x0f, 0x01, 0xf9 }, 3 }, { "rdpid", { 0xf3, 0x0f, 0xc7, 0xf8 }, 4 },
-    { "clzero", { 0x0f, 0x01, 0xfc }, 3 }, { "rdpru", { 0x0f, 0x01, 0xfd }, 3 }, { "pvalidate", { 0xf2, 0x0f, 0x01, 0xff }, 4 }, { "vmgexit", { 0xf3, 0x0f, 0x01, 0xd9 }, 4 },
-    { "ltr", { 0x0f, 0x00, 0xd8 }, 3 }, { "lldt", { 0x0f, 0x00, 0xd0 }, 3 }, { "lar", { 0x0f, 0x02, 0xc0 }, 3 }, { "lsl", { 0x0f, 0x03, 0xc0 }, 3 }, { "verw", { 0x0f, 0x00, 0xe8 }, 3 },
-    { "mov es", { 0x8e, 0xc0 }, 2 }, { "mov fs", { 0x8e, 0xe0 }, 2 }, { "wrfsbase", { 0xf3, 0x48, 0x0f, 0xae, 0xd0 }, 5 }, { "rdrand", { 0x0f, 0xc7, 0xf0 }, 3 },
-    { "mov cr1", { 0x0f, 0x22, 0xc8 }, 3 }, { "mov cr5", { 0x0f, 0x22, 0xe8 }, 3 }, { "mov from cr7", { 0x0f, 0x20, 0xf8 }, 3 }, { "mov cr9", { 0x44, 0x0f, 0x22, 0xc8 }, 4 },
-    { "mov cr8", { 0x44, 0x0f, 0x22, 0xc0 }, 4 }, { "mov cr2", { 0x0f, 0x22, 0xd0 }, 3 }, { "lmsw", { 0x0f, 0x01, 0xf0 }, 3 }, { "smsw", { 0x0f, 0x01, 0xe0 }, 3 },
-    { "mov dr0", { 0x0f, 0x23, 0xc0 }, 3 }, { "mov dr4", { 0x0f, 0x23, 0xe0 }, 3 }, { "mov dr5", { 0x0f, 0x23, 0xe8 }, 3 }, { "mov dr6", { 0x0f, 0x23, 0xf0 }, 3 },
-    { "mov from dr7", { 0x0f, 0x21, 0xf8 }, 3 }, { "invlpg", { 0x0f, 0x01, 0x3b }, 3 }, { "swapgs2", { 0x0f, 0x01, 0xf8, 0x0f, 0x01, 0xf8 }, 6 }, { "lock nop", { 0xf0, 0x90 }, 2 },
-    { "ud0", { 0x0f, 0xff, 0xc0 }, 3 }, { "ud1", { 0x0f, 0xb9, 0xc0 }, 3 }, { "far jump", { 0xff, 0x2b }, 2 }, { "far call", { 0xff, 0x1b }, 2 }, { "evex", { 0x62, 0xf1, 0x7c, 0x48, 0x10, 0x03 }, 6 },
-    /* no XOP (8F): QEMU 7.2 takes it for POP, and our return address is gone */ { "vex", { 0xc5, 0xfc, 0x10, 0x03 }, 4 }, { "prefixes", { 0x66, 0x67, 0xf2, 0xf3, 0x2e, 0x36, 0xf0, 0x0f, 0xa2 }, 9 },
-    { "in wild", { 0x66, 0xed }, 2 }, { "enter", { 0xc8, 0x00, 0x00, 0x00, 0xc9 }, 5 }, { "hle", { 0xf2, 0xf0, 0x87, 0x03 }, 4 }, { "xbegin", { 0xc7, 0xf8, 0, 0, 0, 0 }, 6 },
+    { "vmrun", { 0x0f, 0x01, 0xd8 }, 3 },
+    { "vmmcall", { 0x0f, 0x01, 0xd9 }, 3 },
+    { "vmload", { 0x0f, 0x01, 0xda }, 3 },
+    { "vmsave", { 0x0f, 0x01, 0xdb }, 3 },
+    { "stgi", { 0x0f, 0x01, 0xdc }, 3 },
+    { "clgi", { 0x0f, 0x01, 0xdd }, 3 },
+    { "skinit", { 0x0f, 0x01, 0xde }, 3 },
+    { "invlpga", { 0x0f, 0x01, 0xdf }, 3 },
+    { "vmcall", { 0x0f, 0x01, 0xc1 }, 3 },
+    { "vmlaunch", { 0x0f, 0x01, 0xc2 }, 3 },
+    { "vmxoff", { 0x0f, 0x01, 0xc4 }, 3 },
+    { "vmxon", { 0xf3, 0x0f, 0xc7, 0x33 }, 4 },
+    { "vmptrld", { 0x0f, 0xc7, 0x33 }, 3 },
+    { "invept", { 0x66, 0x0f, 0x38, 0x80, 0x03 }, 5 },
+    { "invpcid", { 0x66, 0x0f, 0x38, 0x82, 0x03 }, 5 },
+    { "monitor", { 0x0f, 0x01, 0xc8 }, 3 },
+    { "mwait", { 0x0f, 0x01, 0xc9 }, 3 },
+    { "monitorx", { 0x0f, 0x01, 0xfa }, 3 },
+    { "mwaitx", { 0x0f, 0x01, 0xfb }, 3 },
+    { "xsetbv", { 0x0f, 0x01, 0xd1 }, 3 },
+    { "xgetbv", { 0x0f, 0x01, 0xd0 }, 3 },
+    { "xrstor", { 0x0f, 0xae, 0x2b }, 3 },
+    { "xrstors", { 0x0f, 0xc7, 0x1b }, 3 },
+    { "xsaves", { 0x0f, 0xc7, 0x2b }, 3 },
+    { "rdpmc", { 0x0f, 0x33 }, 2 },
+    { "rsm", { 0x0f, 0xaa }, 2 },
+    { "getsec", { 0x0f, 0x37 }, 2 },
+    { "encls", { 0x0f, 0x01, 0xcf }, 3 },
+    { "wbinvd", { 0x0f, 0x09 }, 2 },
+    { "invd", { 0x0f, 0x08 }, 2 },
+    { "sysenter", { 0x0f, 0x34 }, 2 },
+    { "sysexit", { 0x0f, 0x35 }, 2 },
+    { "int1", { 0xf1 }, 1 },
+    { "int3", { 0xcc }, 1 },
+    { "into", { 0xce }, 1 },
+    { "rdtscp", { 0x0f, 0x01, 0xf9 }, 3 },
+    { "rdpid", { 0xf3, 0x0f, 0xc7, 0xf8 }, 4 },
+    { "clzero", { 0x0f, 0x01, 0xfc }, 3 },
+    { "rdpru", { 0x0f, 0x01, 0xfd }, 3 },
+    { "pvalidate", { 0xf2, 0x0f, 0x01, 0xff }, 4 },
+    { "vmgexit", { 0xf3, 0x0f, 0x01, 0xd9 }, 4 },
+    { "ltr", { 0x0f, 0x00, 0xd8 }, 3 },
+    { "lldt", { 0x0f, 0x00, 0xd0 }, 3 },
+    { "lar", { 0x0f, 0x02, 0xc0 }, 3 },
+    { "lsl", { 0x0f, 0x03, 0xc0 }, 3 },
+    { "verw", { 0x0f, 0x00, 0xe8 }, 3 },
+    { "mov es", { 0x8e, 0xc0 }, 2 },
+    { "mov fs", { 0x8e, 0xe0 }, 2 },
+    { "wrfsbase", { 0xf3, 0x48, 0x0f, 0xae, 0xd0 }, 5 },
+    { "rdrand", { 0x0f, 0xc7, 0xf0 }, 3 },
+    { "mov cr1", { 0x0f, 0x22, 0xc8 }, 3 },
+    { "mov cr5", { 0x0f, 0x22, 0xe8 }, 3 },
+    { "mov from cr7", { 0x0f, 0x20, 0xf8 }, 3 },
+    { "mov cr9", { 0x44, 0x0f, 0x22, 0xc8 }, 4 },
+    { "mov cr8", { 0x44, 0x0f, 0x22, 0xc0 }, 4 },
+    { "mov cr2", { 0x0f, 0x22, 0xd0 }, 3 },
+    { "lmsw", { 0x0f, 0x01, 0xf0 }, 3 },
+    { "smsw", { 0x0f, 0x01, 0xe0 }, 3 },
+    { "mov dr0", { 0x0f, 0x23, 0xc0 }, 3 },
+    { "mov dr4", { 0x0f, 0x23, 0xe0 }, 3 },
+    { "mov dr5", { 0x0f, 0x23, 0xe8 }, 3 },
+    { "mov dr6", { 0x0f, 0x23, 0xf0 }, 3 },
+    { "mov from dr7", { 0x0f, 0x21, 0xf8 }, 3 },
+    { "invlpg", { 0x0f, 0x01, 0x3b }, 3 },
+    { "swapgs2", { 0x0f, 0x01, 0xf8, 0x0f, 0x01, 0xf8 }, 6 },
+    { "lock nop", { 0xf0, 0x90 }, 2 },
+    { "ud0", { 0x0f, 0xff, 0xc0 }, 3 },
+    { "ud1", { 0x0f, 0xb9, 0xc0 }, 3 },
+    { "far jump", { 0xff, 0x2b }, 2 },
+    { "far call", { 0xff, 0x1b }, 2 },
+    { "evex", { 0x62, 0xf1, 0x7c, 0x48, 0x10, 0x03 }, 6 },
+    /* no XOP (8F): QEMU 7.2 takes it for POP, and our return address is gone */
+    { "vex", { 0xc5, 0xfc, 0x10, 0x03 }, 4 },
+    { "prefixes", { 0x66, 0x67, 0xf2, 0xf3, 0x2e, 0x36, 0xf0, 0x0f, 0xa2 }, 9 },
+    { "in wild", { 0x66, 0xed }, 2 },
+    { "enter", { 0xc8, 0x00, 0x00, 0x00, 0xc9 }, 5 },
+    { "hle", { 0xf2, 0xf0, 0x87, 0x03 }, 4 },
+    { "xbegin", { 0xc7, 0xf8, 0, 0, 0, 0 }, 6 },
 };
 
 static void put_back(void)
@@ -66,17 +128,19 @@ static void instructions(void)
             for (unsigned k = 0; k < 15; k++)
                 (&r.rax)[k] = rnd64() >> (rnd() & 63);
             if (cmdline_has("verbose"))
-                print("%s rax %lx rbx %lx rcx %lx rdx %lx\n", codes[i].name, r.rax, r.rbx, r.rcx, r.rdx);
+                print("%s rax %lx rbx %lx rcx %lx rdx %lx\n", codes[i].name, r.rax, r.rbx, r.rcx,
+                      r.rdx);
             if (round % 3 == 1)
                 r.rbx = r.rax = (uint64_t)ram + (rnd() & 0x3fff);
             if (!strncmp(codes[i].name, "in wild", 7))
                 r.rdx = 0x1234;
             if (codes[i].code[0] == 0x0f && codes[i].code[1] == 0x01 && codes[i].code[2] == 0xf0)
-                r.rax |= 1;                        /* LMSW cannot clear PE anyway, but sets TS */
+                r.rax |= 1; /* LMSW cannot clear PE anyway, but sets TS */
             if (!strncmp(codes[i].name, "ltr", 3))
                 r.rax = 0xfff8;
             if (!strncmp(codes[i].name, "mov dr5", 8))
-                r.rax &= ~0x20ffull;               /* DR7: no breakpoints, and no #DB (GD) when it is put back */
+                /* DR7: no breakpoints, and no #DB (GD) when it is put back */
+                r.rax &= ~0x20ffull;
             faults += code_try(codes[i].code, codes[i].len, &r) >= 0;
             put_back();
         }
@@ -84,12 +148,13 @@ static void instructions(void)
     pass("hostile-cpu instructions");
 }
 
-static const uint8_t set_cr0[] = { 0x0f, 0x22, 0xc0 }, set_cr3[] = { 0x0f, 0x22, 0xd8 }, set_cr4[] = { 0x0f, 0x22, 0xe0 };
+static const uint8_t set_cr0[] = { 0x0f, 0x22, 0xc0 }, set_cr3[] = { 0x0f, 0x22, 0xd8 },
+                     set_cr4[] = { 0x0f, 0x22, 0xe0 };
 
 /*
- * Bits of CR0, CR4 and CR3's low part, one by one: set for one instruction, then back. Not those that end us where they are taken
- * (PE, PG, PAE, SMEP ...) or that this CPU lacks (QEMU 7.2 then repeats the MOV for ever): cr0flip=BIT, cr3flip=BIT and
- * cr4flip=BIT are for these.
+ * Bits of CR0, CR4 and CR3's low part, one by one: set for one instruction, then back. Not those
+ * that end us where they are taken (PE, PG, PAE, SMEP ...) or that this CPU lacks (QEMU 7.2 then
+ * repeats the MOV for ever): cr0flip=BIT, cr3flip=BIT and cr4flip=BIT are for these.
  */
 #define CR4_SAFE 0x7dfull
 
@@ -132,8 +197,10 @@ static void control_registers(void)
 /* Every software interrupt, and IRET to garbage frames. */
 static void interrupts_and_iret(void)
 {
-    static const uint8_t iret[] = { 0x41, 0x54, 0x55, 0x57, 0x56, 0x53, 0x48, 0xcf };   /* push r12 rbp rdi rsi rbx; iretq */
-    static const uint8_t ud2[] = { 0x0f, 0x0b };                        /* where a 32-bit return would land */
+    /* push r12 rbp rdi rsi rbx; iretq */
+    static const uint8_t iret[] = { 0x41, 0x54, 0x55, 0x57, 0x56, 0x53, 0x48, 0xcf };
+    /* where a 32-bit return would land */
+    static const uint8_t ud2[] = { 0x0f, 0x0b };
     unsigned faults = 0;
     for (unsigned v = 0; v < 256; v++) {
         uint8_t code[] = { 0xcd, (uint8_t)v };
@@ -143,7 +210,11 @@ static void interrupts_and_iret(void)
     }
     for (unsigned i = 0; i < 300; i++) {
         uint64_t sel[] = { 0x08, 0x10, 0x18, 0x23, 0x2b, 0x30, 0x40, rnd() & 0xffff };
-        struct regs r = { .r12 = sel[rnd() & 7], .rbp = rnd64() >> (rnd() & 63), .rdi = (rnd() & 0x3f7fffff & ~0x4300ull), .rsi = sel[rnd() & 7], .rbx = rnd64() << 32 | 0x8000000000000000 | (uint64_t)ud2 };
+        struct regs r = { .r12 = sel[rnd() & 7],
+                          .rbp = rnd64() >> (rnd() & 63),
+                          .rdi = (rnd() & 0x3f7fffff & ~0x4300ull),
+                          .rsi = sel[rnd() & 7],
+                          .rbx = rnd64() << 32 | 0x8000000000000000 | (uint64_t)ud2 };
         faults += code_try(iret, sizeof iret, &r) >= 0;
         put_back();
     }
@@ -177,7 +248,10 @@ static void nmi_storm(void)
         fail("hostile-cpu NMI storm", "stopped at %lu", storm);
 }
 
-/* A data breakpoint on the very stack that #DB is pushed to: on real CPUs each delivery raises the next (CVE-2015-8104). */
+/*
+ * A data breakpoint on the very stack that #DB is pushed to: on real CPUs each delivery raises the
+ * next (CVE-2015-8104).
+ */
 static void on_db(struct frame *f)
 {
     __asm__ volatile("mov %0, %%dr0; mov %1, %%dr7" : : "r"(&f->rip), "r"(0x000d0402ull));
@@ -193,11 +267,17 @@ static void db_loop(void)
     pass("hostile-cpu #DB loop");
 }
 
-/* All gates lead to code that faults at once: #GP in #GP's handler on a stack of its own, for ever (never a triple fault). */
+/*
+ * All gates lead to code that faults at once: #GP in #GP's handler on a stack of its own, for ever
+ * (never a triple fault).
+ */
 static void fault_loop(void)
 {
     static uint8_t ud[] = { 0x0f, 0x0b };
-    struct { uint16_t limit; uint64_t base; } __attribute__((packed)) p;
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) p;
     __asm__ volatile("sidt %0" : "=m"(p));
     uint64_t h = (uint64_t)ud;
     uint16_t *g = (uint16_t *)(p.base + VEC_UD * 16);

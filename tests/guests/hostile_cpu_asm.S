@@ -21,7 +21,10 @@
     .code64
 .endm
 
-/* A 32-bit TSS of zeros but for what is needed to go on at task_entry; then back by IRET with NT, to a null link. */
+/*
+ * A 32-bit TSS of zeros but for what is needed to go on at task_entry; then back by IRET with NT,
+ * to a null link.
+ */
 to_task_switch:
     leave_long_mode task_32
     .code32
@@ -176,7 +179,8 @@ task_tss2:
     .long 0, task_stack, 0x10, task_stack, 0x10, task_stack, 0x10, 0    /* link, stacks, CR3 */
     .long task_entry, 2                                                  /* EIP, EFLAGS */
     .long 0, 0, 0, 0, task_stack, 0, 0, 0                                /* general registers */
-    .long 0x10, 0x08, 0x10, 0x10, 0, 0, 0, 0x680000                      /* ES CS SS DS FS GS LDT, I/O map */
+    /* ES CS SS DS FS GS LDT, I/O map */
+    .long 0x10, 0x08, 0x10, 0x10, 0, 0, 0, 0x680000
     .bss
     .balign 16
     .skip 1024

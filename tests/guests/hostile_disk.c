@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-disk: takes all that a disk gives. Modes: "sparse" writes a sector in each 64 KiB of the whole disk, over and over while
- * `rounds` last, until its limit refuses; "zeroes" asks for ranges of zeroes without end. Afterwards the disk must still serve reads.
+ * hostile-disk: takes all that a disk gives. Modes: "sparse" writes a sector in each 64 KiB of the
+ * whole disk, over and over while `rounds` last, until its limit refuses; "zeroes" asks for ranges
+ * of zeroes without end. Afterwards the disk must still serve reads.
  */
 #include "lib/virtio.h"
 
 enum { T_IN = 0, T_OUT = 1, T_ZEROES = 13, RANGES = 16, SLOTS = 60 };
-struct blk_header { uint32_t type, reserved; uint64_t sector; };
-struct range { uint64_t sector; uint32_t sectors, flags; };
+struct blk_header {
+    uint32_t type, reserved;
+    uint64_t sector;
+};
+struct range {
+    uint64_t sector;
+    uint32_t sectors, flags;
+};
 
 static struct vdev dev;
 static struct vq vq;
@@ -18,7 +25,9 @@ static uint64_t capacity;
 
 static int transfer(uint32_t type, uint64_t sector)
 {
-    struct viov iov[3] = { { (uint64_t)&header, 16 }, { (uint64_t)data, sizeof data }, { (uint64_t)status, 1 } };
+    struct viov iov[3] = { { (uint64_t)&header, 16 },
+                           { (uint64_t)data, sizeof data },
+                           { (uint64_t)status, 1 } };
     uint32_t got;
 
     header = (struct blk_header){ type, 0, sector };
@@ -56,7 +65,9 @@ static void zeroes(uint64_t rounds)
     header = (struct blk_header){ T_ZEROES, 0, 0 };
     for (uint64_t r = 0; r < rounds; r++) {
         for (unsigned i = 0; i < SLOTS; i++) {
-            struct viov iov[3] = { { (uint64_t)&header, 16 }, { (uint64_t)ranges, sizeof ranges }, { (uint64_t)&status[i], 1 } };
+            struct viov iov[3] = { { (uint64_t)&header, 16 },
+                                   { (uint64_t)ranges, sizeof ranges },
+                                   { (uint64_t)&status[i], 1 } };
 
             if (vq_add(&vq, iov, 2, 1) < 0)
                 fail("hostile-disk", "no room in the ring");
@@ -71,7 +82,8 @@ void guest_main(void)
 {
     uint64_t rounds = cmdline_num("rounds", 1);
 
-    if (!vdev_find(VIRTIO_BLK, 0, &dev) || !vdev_negotiate(&dev, VF_VERSION_1) || !vq_setup(&dev, &vq, 0, 256)) {
+    if (!vdev_find(VIRTIO_BLK, 0, &dev) || !vdev_negotiate(&dev, VF_VERSION_1) ||
+        !vq_setup(&dev, &vq, 0, 256)) {
         fail("hostile-disk", "no disk");
         return;
     }

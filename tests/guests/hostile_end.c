@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-triple, hostile-halt, hostile-spin: ways for a CPU to go away without a word; the image's name, or a word in the
- * command line, says which. After "count=N" resets in a row the guest passes instead (hostile-triple; the count is kept in CMOS).
+ * hostile-triple, hostile-halt, hostile-spin: ways for a CPU to go away without a word; the image's
+ * name, or a word in the command line, says which. After "count=N" resets in a row the guest passes
+ * instead (hostile-triple; the count is kept in CMOS).
  */
 #include "lib/guest.h"
 
@@ -9,12 +10,23 @@
 #define HOW "triple"
 #endif
 
-static uint8_t cmos(uint8_t reg) { outb(0x70, reg); return inb(0x71); }
-static void cmos_set(uint8_t reg, uint8_t v) { outb(0x70, reg); outb(0x71, v); }
+static uint8_t cmos(uint8_t reg)
+{
+    outb(0x70, reg);
+    return inb(0x71);
+}
+static void cmos_set(uint8_t reg, uint8_t v)
+{
+    outb(0x70, reg);
+    outb(0x71, v);
+}
 
 static void triple(void)
 {
-    struct { uint16_t limit; uint64_t base; } __attribute__((packed)) none = { 0, 0 };
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) none = { 0, 0 };
     uint8_t n = cmos(0x40);
     if (cmdline_has("count") && n >= cmdline_num("count", 3)) {
         cmos_set(0x40, 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-irq: floods and nonsense for the interrupt controllers. Every part ends; the APIC must then still work.
- * Options: rounds=N; storm (CPUs interrupt each other for ever: others must still run); seed=N.
+ * hostile-irq: floods and nonsense for the interrupt controllers. Every part ends; the APIC must
+ * then still work. Options: rounds=N; storm (CPUs interrupt each other for ever: others must still
+ * run); seed=N.
  */
 #include "lib/guest.h"
 
@@ -22,7 +23,10 @@ static void on_irq(struct frame *f)
 
 static void on_nmi(struct frame *f) { (void)f; }
 
-static struct { unsigned reg; uint32_t val; } poke_arg;
+static struct {
+    unsigned reg;
+    uint32_t val;
+} poke_arg;
 static void do_write(void *arg)
 {
     (void)arg;
@@ -42,7 +46,7 @@ static void apic_garbage(void)
             poke_arg.reg = reg;
             poke_arg.val = round == 0 ? 0 : round == 1 ? 0xffffffff : rnd();
             if (cmdline_has("emulator"))
-                poke_arg.val |= 0x20;  /* QEMU alone delivers vectors below 16 */
+                poke_arg.val |= 0x20; /* QEMU alone delivers vectors below 16 */
             if (reg != APIC_ICR && reg != 0x3f0 && reg != APIC_LVTT)
                 trap_try(do_write, NULL);
             trap_try(do_read, NULL);
@@ -52,7 +56,10 @@ static void apic_garbage(void)
     print("APIC garbage done\n");
 }
 
-/* Any vector, mode and destination, but INIT and SIPI only to CPUs that are not there; 16 to 31 look like exceptions to our gates. */
+/*
+ * Any vector, mode and destination, but INIT and SIPI only to CPUs that are not there; 16 to 31
+ * look like exceptions to our gates.
+ */
 static void icr_garbage(void)
 {
     for (unsigned i = 0; i < 20000; i++) {
@@ -62,7 +69,7 @@ static void icr_garbage(void)
             dest = 0x40 + rnd() % 0x80;
         }
         if ((low & 0x700) == 0x200 && cmdline_has("emulator"))
-            low &= ~0x200u;            /* an SMI means something there */
+            low &= ~0x200u; /* an SMI means something there */
         if ((low & 0xf0) == 0x10 || cmdline_has("emulator"))
             low |= 0x20;
         if (x2apic)
@@ -98,8 +105,8 @@ static void ioapic_garbage(void)
 }
 
 /*
- * By the counter alone: in a flood of interrupts the interrupted code may get nothing of its CPU, so that
- * delay_us(), which waits in this CPU's own time, would hardly end.
+ * By the counter alone: in a flood of interrupts the interrupted code may get nothing of its CPU,
+ * so that delay_us(), which waits in this CPU's own time, would hardly end.
  */
 static void flood_us(uint64_t us)
 {
@@ -111,7 +118,8 @@ static void flood_us(uint64_t us)
 
 static void pic_pit_garbage(void)
 {
-    static const uint16_t ports[] = { 0x20, 0x21, 0xa0, 0xa1, 0x40, 0x41, 0x42, 0x43, 0x61, 0x4d0, 0x4d1, 0x70, 0x71 };
+    static const uint16_t ports[] = { 0x20, 0x21, 0xa0,  0xa1,  0x40, 0x41, 0x42,
+                                      0x43, 0x61, 0x4d0, 0x4d1, 0x70, 0x71 };
     for (unsigned i = 0; i < 20000; i++) {
         outb(ports[rnd() % 13], (uint8_t)rnd());
         inb(ports[rnd() % 13]);
@@ -122,7 +130,7 @@ static void pic_pit_garbage(void)
     }
     pic_mask_all();
     outb(0x43, 0x34);
-    outb(0x40, 1);                     /* the fastest the PIT can be asked to be */
+    outb(0x40, 1); /* the fastest the PIT can be asked to be */
     outb(0x40, 0);
     ioapic_route(acpi.irq_gsi[0], (uint64_t)apic_id() << 56 | 0x50);
     uint64_t h = hits;
@@ -173,7 +181,10 @@ static void self_flood(void)
     print("self-IPI flood: %lu interrupts\n", hits);
 }
 
-/* Message-signalled writes go to the APIC window of physical memory, where this CPU's own registers hide them; elsewhere: nowhere. */
+/*
+ * Message-signalled writes go to the APIC window of physical memory, where this CPU's own registers
+ * hide them; elsewhere: nowhere.
+ */
 static void msi_garbage(void)
 {
     pci_t d[32];
@@ -236,12 +247,13 @@ void guest_main(void)
             smp_run(i, storm, NULL);
         storm(NULL);
     }
-    pic_init(0x70);                    /* an ExtINT that garbage asks for is not to look like an exception */
+    /* an ExtINT that garbage asks for is not to look like an exception */
+    pic_init(0x70);
     apic_garbage();
     icr_garbage();
     ioapic_garbage();
     if (!cmdline_has("emulator")) {
-        pic_pit_garbage();             /* QEMU alone spends all its time on a PIT at full rate */
+        pic_pit_garbage(); /* QEMU alone spends all its time on a PIT at full rate */
         timer_flood();
     }
     self_flood();

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-mmio: every kind of instruction against every kind of address that is not RAM. What happens to each is free
- * (a value, an exception); that the guest goes on afterwards, and everybody else, is the test. mode=NAME does one thing
- * that the guest cannot survive. Options: from=N (first address), verbose,
- * emulator (QEMU alone: its holes read 0, and it aborts when code runs across the end of a ROM).
+ * hostile-mmio: every kind of instruction against every kind of address that is not RAM. What
+ * happens to each is free (a value, an exception); that the guest goes on afterwards, and everybody
+ * else, is the test. mode=NAME does one thing that the guest cannot survive. Options: from=N (first
+ * address), verbose, emulator (QEMU alone: its holes read 0, and it aborts when code runs across
+ * the end of a ROM).
  */
 #include "lib/guest.h"
 
-struct snip { const uint8_t *start, *end; const char *name; };
+struct snip {
+    const uint8_t *start, *end;
+    const char *name;
+};
 extern const struct snip mmio_snips[];
 
 static uint64_t targets[64];
@@ -36,9 +40,11 @@ static void add_bars(void)
 
 static void find_targets(void)
 {
-    static const uint64_t fixed[] = { 0xa0000, 0xbffff, 0xc0000000, 0xcffffffd, 0xe0000000, 0xfebffffc, 0xfec00000, 0xfec00001, 0xfec00010, 0xfec00ffe,
-        0xfed00000, 0xfed000f0, 0xfee00000, 0xfee00020, 0xfee00021, 0xfee000b0, 0xfee00300, 0xfee0037f, 0xfee00ffe, 0xfee00fff,
-        0xfef00000, 0xffe00000, 0xfffffff0, 0xfffffffe, 0xffffffff };
+    static const uint64_t fixed[] = { 0xa0000,    0xbffff,    0xc0000000, 0xcffffffd, 0xe0000000,
+                                      0xfebffffc, 0xfec00000, 0xfec00001, 0xfec00010, 0xfec00ffe,
+                                      0xfed00000, 0xfed000f0, 0xfee00000, 0xfee00020, 0xfee00021,
+                                      0xfee000b0, 0xfee00300, 0xfee0037f, 0xfee00ffe, 0xfee00fff,
+                                      0xfef00000, 0xffe00000, 0xfffffff0, 0xfffffffe, 0xffffffff };
     for (unsigned i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         add(fixed[i]);
     add(boot.ram_end);
@@ -57,7 +63,15 @@ static void find_targets(void)
 
 static bool try_one(const struct snip *s, uint64_t a, uint8_t *ram)
 {
-    struct regs r = { .rax = 0x0102030405060708ull, .rbx = a, .rcx = 3, .rsi = a, .rdi = a, .r13 = (uint64_t)ram, .r14 = 1, .rdx = 0x80, .rbp = a };
+    struct regs r = { .rax = 0x0102030405060708ull,
+                      .rbx = a,
+                      .rcx = 3,
+                      .rsi = a,
+                      .rdi = a,
+                      .r13 = (uint64_t)ram,
+                      .r14 = 1,
+                      .rdx = 0x80,
+                      .rbp = a };
     int v = code_try(s->start, (size_t)(s->end - s->start), &r);
     idt_load();
     __asm__ volatile("mov %0, %%fs" : : "r"(0));
@@ -66,7 +80,9 @@ static bool try_one(const struct snip *s, uint64_t a, uint8_t *ram)
     return v < 0;
 }
 
-/* The walk may have moved the APIC's registers and the BARs: nothing here is put back, on purpose. */
+/*
+ * The walk may have moved the APIC's registers and the BARs: nothing here is put back, on purpose.
+ */
 static void sweep(void)
 {
     uint8_t *ram = page_alloc(4);
@@ -89,10 +105,12 @@ static void check_hole(void)
 {
     uint64_t a = cmdline_num("hole", 0xfea00000);
     mmio_w32(a, 0x12345678);
-    if (mmio_r32(a) == 0xffffffff && mmio_r8(a + 3) == 0xff && mmio_r16(a + 1) == 0xffff && mmio_r64(a) == UINT64_MAX)
+    if (mmio_r32(a) == 0xffffffff && mmio_r8(a + 3) == 0xff && mmio_r16(a + 1) == 0xffff &&
+        mmio_r64(a) == UINT64_MAX)
         pass("hostile-mmio hole");
     else if (!cmdline_has("emulator"))
-        fail("hostile-mmio hole", "%x %x %x %lx", mmio_r32(a), mmio_r8(a + 3), mmio_r16(a + 1), mmio_r64(a));
+        fail("hostile-mmio hole", "%x %x %x %lx", mmio_r32(a), mmio_r8(a + 3), mmio_r16(a + 1),
+             mmio_r64(a));
 }
 
 /* An instruction whose bytes end with RAM, and one that would go on beyond it. */
@@ -104,7 +122,7 @@ static void page_end(void)
         uint8_t *p = (uint8_t *)end - back;
         memcpy(p, load, back);
         struct regs r = { .rbx = 0xfee00020 };
-        uint8_t thunk[] = { 0xff, 0xe1 };                 /* jmp *%rcx */
+        uint8_t thunk[] = { 0xff, 0xe1 }; /* jmp *%rcx */
         r.rcx = (uint64_t)p;
         int v = code_try(thunk, sizeof thunk, &r);
         print("instruction with %u bytes before the end of RAM: %d\n", back, v);
@@ -122,7 +140,10 @@ static void table_in_mmio(uint64_t at)
 
 static void lethal(uint64_t at)
 {
-    struct { uint16_t limit; uint64_t base; } __attribute__((packed)) p = { 0xfff, at };
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) p = { 0xfff, at };
     if (cmdline_has("cr3"))
         write_cr3(at);
     else if (cmdline_has("table"))

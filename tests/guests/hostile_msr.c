@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-msr: reads and writes every MSR of the ranges that CPUs and hypervisors use. Each access may give a value or
- * #GP; what must hold: SVM stays off, the APIC base cannot cover RAM for good, and the guest runs on. Options: step=N.
+ * hostile-msr: reads and writes every MSR of the ranges that CPUs and hypervisors use. Each access
+ * may give a value or #GP; what must hold: SVM stays off, the APIC base cannot cover RAM for good,
+ * and the guest runs on. Options: step=N.
  */
 #include "lib/guest.h"
 
@@ -22,9 +23,16 @@ static int try_write(uint32_t msr, uint64_t v)
     return trap_try(do_write, (void *)(uintptr_t)msr);
 }
 
-static const struct { uint32_t from, to; } ranges[] = {
-    { 0x0, 0x1fff }, { 0x40000000, 0x40000200 }, { 0x4b564d00, 0x4b564d20 }, { 0xc0000000, 0xc0002000 }, { 0xc0010000, 0xc0012000 },
-    { 0xffffffe0, 0xfffffffe }, { 0x7fffffff, 0x80000010 },
+static const struct {
+    uint32_t from, to;
+} ranges[] = {
+    { 0x0, 0x1fff },
+    { 0x40000000, 0x40000200 },
+    { 0x4b564d00, 0x4b564d20 },
+    { 0xc0000000, 0xc0002000 },
+    { 0xc0010000, 0xc0012000 },
+    { 0xffffffe0, 0xfffffffe },
+    { 0x7fffffff, 0x80000010 },
 };
 
 static void ignore(struct frame *f) { (void)f; }
@@ -32,14 +40,20 @@ static void ignore(struct frame *f) { (void)f; }
 /* Writing these garbage ends this very guest, as it should: they have tests of their own. */
 static bool own_foot(uint32_t msr)
 {
-    return msr == MSR_EFER || msr == MSR_APIC_BASE || msr == 0x830 || msr == MSR_X2APIC + 0x0f
-        || (msr >= 0x4b564d00 && msr <= 0x4b564d20) || msr == 0x11 || msr == 0x12;
+    return msr == MSR_EFER || msr == MSR_APIC_BASE || msr == 0x830 || msr == MSR_X2APIC + 0x0f ||
+           (msr >= 0x4b564d00 && msr <= 0x4b564d20) || msr == 0x11 || msr == 0x12;
 }
 
 static void sweep(void)
 {
     unsigned reads = 0, writes = 0, total = 0, step = (unsigned)cmdline_num("step", 1);
-    static const uint64_t garbage[] = { 0, 1, UINT64_MAX, 0x8000000000000000, 0x0001000000000000, 0xa5a5a5a5a5a5a5a5, 0x00000000fee00000 };
+    static const uint64_t garbage[] = { 0,
+                                        1,
+                                        UINT64_MAX,
+                                        0x8000000000000000,
+                                        0x0001000000000000,
+                                        0xa5a5a5a5a5a5a5a5,
+                                        0x00000000fee00000 };
     for (unsigned r = 0; r < sizeof ranges / sizeof ranges[0]; r++)
         for (uint32_t m = ranges[r].from; m <= ranges[r].to; m++) {
             uint64_t old;
@@ -60,10 +74,14 @@ static void sweep(void)
 }
 
 static const uint8_t svm_insns[][3] = {
-    { 0x0f, 0x01, 0xd8 }, { 0x0f, 0x01, 0xda }, { 0x0f, 0x01, 0xdb }, { 0x0f, 0x01, 0xdc }, { 0x0f, 0x01, 0xdd }, { 0x0f, 0x01, 0xde }, { 0x0f, 0x01, 0xdf },
+    { 0x0f, 0x01, 0xd8 }, { 0x0f, 0x01, 0xda }, { 0x0f, 0x01, 0xdb }, { 0x0f, 0x01, 0xdc },
+    { 0x0f, 0x01, 0xdd }, { 0x0f, 0x01, 0xde }, { 0x0f, 0x01, 0xdf },
 };
 
-/* Whether EFER.SVME can be set or not, none of the SVM instructions may work where CPUID shows no SVM. */
+/*
+ * Whether EFER.SVME can be set or not, none of the SVM instructions may work where CPUID shows no
+ * SVM.
+ */
 static void svm(void)
 {
     if (cpuid(0x80000001, 0).ecx & 4) {
@@ -87,7 +105,7 @@ static void efer(void)
 {
     uint64_t old = rdmsr(MSR_EFER), taken = 0;
     if (cmdline_has("emulator"))
-        return;                        /* QEMU alone takes any bit */
+        return; /* QEMU alone takes any bit */
     for (unsigned bit = 0; bit < 64; bit++) {
         if (bit == 10 || bit == 8)
             continue;
@@ -104,11 +122,16 @@ static void efer(void)
     pass("hostile-msr efer");
 }
 
-/* The APIC page over RAM, above 4 GiB, off and on, x2APIC without xAPIC: each may be refused; afterwards it works. */
+/*
+ * The APIC page over RAM, above 4 GiB, off and on, x2APIC without xAPIC: each may be refused;
+ * afterwards it works.
+ */
 static void apic_base(void)
 {
     uint64_t old = rdmsr(MSR_APIC_BASE);
-    static const uint64_t v[] = { 0x200900, 0x900, 0x100000900, 0xfee00100, 0xfee00500, 0xfffffffff900, 0xfeb00900, 0xfee00d00, UINT64_MAX, 0, 0xfee00901 };
+    static const uint64_t v[] = { 0x200900,       0x900,      0x100000900, 0xfee00100, 0xfee00500,
+                                  0xfffffffff900, 0xfeb00900, 0xfee00d00,  UINT64_MAX, 0,
+                                  0xfee00901 };
     for (unsigned i = 0; i < sizeof v / sizeof v[0]; i++) {
         print("APIC_BASE %lx: %d\n", v[i], try_write(MSR_APIC_BASE, v[i]));
         mmio_r32(0xfee00030);
@@ -121,10 +144,16 @@ static void apic_base(void)
         pass("hostile-msr apic base");
 }
 
-/* Paravirtual structures at wild addresses: outside RAM, unaligned, across pages, in ROM, over the APIC. */
+/*
+ * Paravirtual structures at wild addresses: outside RAM, unaligned, across pages, in ROM, over the
+ * APIC.
+ */
 static void pv(void)
 {
-    uint64_t at[] = { boot.ram_end | 1, 0xfee00001, 0xf0000 | 1, UINT64_MAX, 0xffffffffff000 | 1, 0x100000000000 | 1, 0xfffd, (uint64_t)page_alloc(1) + 0xffd };
+    uint64_t at[] = {
+        boot.ram_end | 1,    0xfee00001,         0xf0000 | 1, UINT64_MAX,
+        0xffffffffff000 | 1, 0x100000000000 | 1, 0xfffd,      (uint64_t)page_alloc(1) + 0xffd
+    };
     unsigned taken = 0;
     for (uint32_t m = 0x4b564d00; m <= 0x4b564d08; m++)
         for (unsigned i = 0; i < sizeof at / sizeof at[0]; i++) {

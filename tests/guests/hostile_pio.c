@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-pio: every port, every size, reads and writes, and string I/O with wild addresses and counts. Ports that reset
- * the machine or end the guest are written only with "lethal". Options: lethal, step=N.
+ * hostile-pio: every port, every size, reads and writes, and string I/O with wild addresses and
+ * counts. Ports that reset the machine or end the guest are written only with "lethal". Options:
+ * lethal, step=N.
  */
 #include "lib/guest.h"
 
 static bool deadly(unsigned port, unsigned size)
 {
-    static const uint16_t stop[] = { 0x64, 0x92, 0xf4, 0xcf9, 0x8900, 0xb2, 0xb004, 0x600, 0x604, 0x404 };
+    static const uint16_t stop[] = { 0x64, 0x92,   0xf4,  0xcf9, 0x8900,
+                                     0xb2, 0xb004, 0x600, 0x604, 0x404 };
     uint16_t pm1 = (uint16_t)acpi.pm1a_cnt, rst = (uint16_t)acpi.reset_addr;
     if (cmdline_has("emulator") && size > 1 && port < 0x400)
-        return true;                   /* QEMU alone aborts on a wide access to its UART */
+        return true; /* QEMU alone aborts on a wide access to its UART */
     if (cmdline_has("lethal"))
         return port <= DEBUG_EXIT && DEBUG_EXIT < port + size;
     for (unsigned i = 0; i < sizeof stop / sizeof stop[0]; i++)
@@ -19,10 +21,7 @@ static bool deadly(unsigned port, unsigned size)
     return (pm1 + 2u > port && pm1 < port + size) || (rst && rst >= port && rst < port + size);
 }
 
-static bool uart(unsigned port, unsigned size)
-{
-    return port + size > 0x3f8 && port < 0x400;
-}
+static bool uart(unsigned port, unsigned size) { return port + size > 0x3f8 && port < 0x400; }
 
 static void poke(unsigned port, unsigned size, uint32_t v)
 {
@@ -52,10 +51,15 @@ static void uart_reset(void)
     outb(0x3fa, 7);
 }
 
-/* Above the ports that machines have something at, a part of them is as good as all: an exit for nothing is like the next. */
+/*
+ * Above the ports that machines have something at, a part of them is as good as all: an exit for
+ * nothing is like the next.
+ */
 static unsigned after(unsigned port)
 {
-    return port < 0x1000 || (port >= 0xb000 && port < 0xb100) ? port + 1 : port + (unsigned)cmdline_num("step", 1);
+    return port < 0x1000 || (port >= 0xb000 && port < 0xb100)
+               ? port + 1
+               : port + (unsigned)cmdline_num("step", 1);
 }
 
 static void reads(void)
@@ -85,7 +89,8 @@ static const uint8_t ins[3][2] = { { 0xf3, 0x6c }, { 0xf3, 0x6d }, { 0xf3, 0x6d 
 static const uint8_t outs[3][2] = { { 0xf3, 0x6e }, { 0xf3, 0x6f }, { 0xf3, 0x6f } };
 
 /* 66h gives the 16-bit form; with std the string runs down. */
-static int string_io(bool in, unsigned size, bool down, uint16_t port, uint64_t addr, uint64_t count)
+static int string_io(bool in, unsigned size, bool down, uint16_t port, uint64_t addr,
+                     uint64_t count)
 {
     uint8_t code[8];
     unsigned n = 0;
@@ -105,8 +110,21 @@ static int string_io(bool in, unsigned size, bool down, uint16_t port, uint64_t 
 static void strings(void)
 {
     uint64_t ram = (uint64_t)page_alloc(4);
-    uint64_t addr[] = { ram, ram + 0xfff, ram + 1, boot.ram_end - 2, boot.ram_end, 0xa0000, 0xfee00000, 0xfee000ff, 0xfec00000, 0xfffffffe,
-        0x800000000000, 0xffffffffffffffff, 0xfffffffffffffffd, 0x7fffffffffff, acpi.ecam ? acpi.ecam + 0x10 : 0xe0000000 };
+    uint64_t addr[] = { ram,
+                        ram + 0xfff,
+                        ram + 1,
+                        boot.ram_end - 2,
+                        boot.ram_end,
+                        0xa0000,
+                        0xfee00000,
+                        0xfee000ff,
+                        0xfec00000,
+                        0xfffffffe,
+                        0x800000000000,
+                        0xffffffffffffffff,
+                        0xfffffffffffffffd,
+                        0x7fffffffffff,
+                        acpi.ecam ? acpi.ecam + 0x10 : 0xe0000000 };
     uint16_t ports[] = { 0x80, 0x71, 0x40, 0x21, 0xcf8, 0xcfc, 0x1234, 0xffff, 0x3fd, 0x3f9 };
     unsigned nports = cmdline_has("emulator") ? 8 : 10;
     unsigned faults = 0;

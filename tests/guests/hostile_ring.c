@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-ring: malformed rings and registers for every virtio device that is there, split and packed. The device may stop
- * (NEEDS_RESET) or ignore; after a reset it must serve a good request again. Options: seed=N, rounds=N (random part), type=N.
+ * hostile-ring: malformed rings and registers for every virtio device that is there, split and
+ * packed. The device may stop (NEEDS_RESET) or ignore; after a reset it must serve a good request
+ * again. Options: seed=N, rounds=N (random part), type=N.
  */
 #include <virtio.h>
 
 static struct vdev dev;
 static struct vq vq;
-static uint8_t *ram;                   /* 64 KiB of good memory */
+static uint8_t *ram; /* 64 KiB of good memory */
 static uint32_t seed;
 static unsigned type;
 static uint64_t features;
@@ -18,26 +19,58 @@ static uint32_t rnd(void)
     return seed >> 8 ^ seed << 16;
 }
 
-/* The first three also where QEMU alone is the machine: its devices can write to its APIC. Devices of both machines. */
-static const uint64_t bad_addr[] = { 0, 1, 0x100000000, 0xa0000, 0xf0000, 0xc0000000, 0xe0000000, 0xfec00000, 0xfee00000, 0xfee00300, 0xfffff000, 0xffffffff,
-    0x8000000, 0x8090040, 0x80a0000, 0x9000000, 0x90f0000, 0x10000000, 0x20000000, 0x3fffffff,
-    0xfffffffff000, 0x7fffffffffffffff, 0x8000000000000000, 0xfffffffffffff000, 0xffffffffffffffff, 0xfffffffffffffff1 };
+/*
+ * The first three also where QEMU alone is the machine: its devices can write to its APIC. Devices
+ * of both machines.
+ */
+static const uint64_t bad_addr[] = { 0,
+                                     1,
+                                     0x100000000,
+                                     0xa0000,
+                                     0xf0000,
+                                     0xc0000000,
+                                     0xe0000000,
+                                     0xfec00000,
+                                     0xfee00000,
+                                     0xfee00300,
+                                     0xfffff000,
+                                     0xffffffff,
+                                     0x8000000,
+                                     0x8090040,
+                                     0x80a0000,
+                                     0x9000000,
+                                     0x90f0000,
+                                     0x10000000,
+                                     0x20000000,
+                                     0x3fffffff,
+                                     0xfffffffff000,
+                                     0x7fffffffffffffff,
+                                     0x8000000000000000,
+                                     0xfffffffffffff000,
+                                     0xffffffffffffffff,
+                                     0xfffffffffffffff1 };
 #define NBAD (cmdline_has("emulator") ? 3u : (unsigned)(sizeof bad_addr / sizeof bad_addr[0]))
 
 static uint64_t wild(void)
 {
     unsigned k = rnd() % (NBAD + 6);
-    return k < NBAD ? bad_addr[k] : k == NBAD ? boot.ram_end - (rnd() & 0xfff) : (uint64_t)ram + (rnd() & 0xffff);
+    return k < NBAD    ? bad_addr[k]
+           : k == NBAD ? boot.ram_end - (rnd() & 0xfff)
+                       : (uint64_t)ram + (rnd() & 0xffff);
 }
 
 static bool setup(uint64_t want)
 {
-    bool ok = vdev_negotiate(&dev, VF_VERSION_1 | want) && vq_setup(&dev, &vq, type == VIRTIO_CONSOLE ? 1 : 0, 64);
+    bool ok = vdev_negotiate(&dev, VF_VERSION_1 | want) &&
+              vq_setup(&dev, &vq, type == VIRTIO_CONSOLE ? 1 : 0, 64);
     vdev_ok(&dev);
     return ok;
 }
 
-/* Rings are made anew for each attack: page_alloc() gives nothing back, so reuse what the first set-up made. */
+/*
+ * Rings are made anew for each attack: page_alloc() gives nothing back, so reuse what the first
+ * set-up made.
+ */
 static uint64_t rings[4];
 static void keep_rings(void)
 {
@@ -73,7 +106,9 @@ static void fresh(void)
 static bool good_request(void)
 {
     uint32_t len;
-    struct viov iov[3] = { { (uint64_t)ram, 16 }, { (uint64_t)ram + 4096, 512 }, { (uint64_t)ram + 64, 1 } };
+    struct viov iov[3] = { { (uint64_t)ram, 16 },
+                           { (uint64_t)ram + 4096, 512 },
+                           { (uint64_t)ram + 64, 1 } };
     memset(ram, 0, 64);
     ram[64] = 0xee;
     if (type == VIRTIO_BLK)
@@ -120,7 +155,8 @@ static void a_loops(void)
     for (unsigned len = 1; len <= 64; len = len * 3 + 1) {
         fresh();
         for (unsigned i = 0; i < 64; i++)
-            set(i, (uint64_t)ram, 16, VD_NEXT | (i & 1 ? VD_WRITE : 0), (i + 1) % (len > 64 ? 64 : len));
+            set(i, (uint64_t)ram, 16, VD_NEXT | (i & 1 ? VD_WRITE : 0),
+                (i + 1) % (len > 64 ? 64 : len));
         offer(64);
     }
 }
@@ -187,7 +223,11 @@ static void a_addresses(void)
 
 static void a_order(void)
 {
-    static const uint8_t flags[][4] = { { VD_WRITE, 0, VD_WRITE }, { 0, 0, 0 }, { VD_WRITE, VD_WRITE, VD_WRITE }, { VD_WRITE, VD_WRITE, 0 }, { 0, VD_WRITE, 0 } };
+    static const uint8_t flags[][4] = { { VD_WRITE, 0, VD_WRITE },
+                                        { 0, 0, 0 },
+                                        { VD_WRITE, VD_WRITE, VD_WRITE },
+                                        { VD_WRITE, VD_WRITE, 0 },
+                                        { 0, VD_WRITE, 0 } };
     for (unsigned i = 0; i < 5; i++) {
         fresh();
         for (unsigned k = 0; k < 3; k++)
@@ -208,10 +248,14 @@ static void a_indirect(void)
         for (unsigned kind = 0; kind < 6; kind++) {
             fresh();
             for (unsigned k = 0; k < 256; k++)
-                t[k] = (struct vdesc){ (uint64_t)ram, 16, VD_NEXT, (uint16_t)(kind == 1 ? 0 : kind == 2 ? 0xffff : k + 1) };
+                t[k] = (struct vdesc){ (uint64_t)ram, 16, VD_NEXT,
+                                       (uint16_t)(kind == 1   ? 0
+                                                  : kind == 2 ? 0xffff
+                                                              : k + 1) };
             if (kind == 3)
                 t[0].flags = t[0].next = VD_INDIRECT;
-            set(0, kind == 4 ? wild() : (uint64_t)t + (kind == 5), len[i], VD_INDIRECT | (kind == 3 ? VD_NEXT : 0) | (kind == 2 ? VD_WRITE : 0), 1);
+            set(0, kind == 4 ? wild() : (uint64_t)t + (kind == 5), len[i],
+                VD_INDIRECT | (kind == 3 ? VD_NEXT : 0) | (kind == 2 ? VD_WRITE : 0), 1);
             set(1, (uint64_t)t, 64, VD_INDIRECT, 0);
             offer(1);
         }
@@ -289,7 +333,11 @@ static void a_status(void)
 }
 
 /* Any size at any address. Where the machine answers with a fault, the fault is an answer. */
-struct touch { uint64_t a, v; unsigned size; bool write; };
+struct touch {
+    uint64_t a, v;
+    unsigned size;
+    bool write;
+};
 static void touch(void *arg)
 {
     struct touch *t = arg;
@@ -307,9 +355,16 @@ static void touch(void *arg)
 
 static void a_registers(void)
 {
-    static const struct { unsigned size; bool write; } forms[] = { { 4, false }, { 8, false }, { 1, true }, { 2, true }, { 4, true }, { 8, true } };
+    static const struct {
+        unsigned size;
+        bool write;
+    } forms[] = { { 4, false }, { 8, false }, { 1, true }, { 2, true }, { 4, true }, { 8, true } };
     for (unsigned i = 0; i < 4000; i++) {
-        uint64_t base = i % 4 == 0 ? dev.notify : i % 4 == 1 ? dev.isr : i % 4 == 2 && dev.config ? dev.config : dev.common, a = base + (rnd() & 0x7f);
+        uint64_t base = i % 4 == 0                 ? dev.notify
+                        : i % 4 == 1               ? dev.isr
+                        : i % 4 == 2 && dev.config ? dev.config
+                                                   : dev.common,
+                 a = base + (rnd() & 0x7f);
         if (base == dev.common && (a - base) / 4 == VC_STATUS / 4)
             continue;
         for (unsigned k = 0; k < 6; k++) {
@@ -322,7 +377,9 @@ static void a_registers(void)
         mmio_w16(vq.notify, (uint16_t)(i & 1 ? i : vq.index));
 }
 
-/* The window to the BARs in configuration space (virtio 1.2 4.1.4.9): any BAR, offset and length. */
+/*
+ * The window to the BARs in configuration space (virtio 1.2 4.1.4.9): any BAR, offset and length.
+ */
 static void a_config_window(void)
 {
     for (unsigned c = pci_cap(dev.pci, 9, 0); c; c = pci_cap(dev.pci, 9, c)) {
@@ -382,10 +439,25 @@ static void a_requests(void)
     }
 }
 
-static const struct { const char *name; void (*fn)(void); } attacks[] = {
-    { "loops", a_loops }, { "heads", a_heads }, { "index", a_index }, { "lengths", a_lengths }, { "addresses", a_addresses }, { "order", a_order },
-    { "indirect", a_indirect }, { "own rings", a_self }, { "queue registers", a_queue_registers }, { "live", a_live }, { "status", a_status },
-    { "registers", a_registers }, { "window", a_config_window }, { "random", a_random }, { "requests", a_requests },
+static const struct {
+    const char *name;
+    void (*fn)(void);
+} attacks[] = {
+    { "loops", a_loops },
+    { "heads", a_heads },
+    { "index", a_index },
+    { "lengths", a_lengths },
+    { "addresses", a_addresses },
+    { "order", a_order },
+    { "indirect", a_indirect },
+    { "own rings", a_self },
+    { "queue registers", a_queue_registers },
+    { "live", a_live },
+    { "status", a_status },
+    { "registers", a_registers },
+    { "window", a_config_window },
+    { "random", a_random },
+    { "requests", a_requests },
 };
 
 static void attack_device(const char *what, uint64_t f)
@@ -404,7 +476,8 @@ static void attack_device(const char *what, uint64_t f)
         pci_write(dev.pci, 4, 2, 6);
         fresh();
         if (!good_request())
-            fail("hostile-ring", "%s: dead after %s (status %x)", what, attacks[i].name, vdev_status(&dev));
+            fail("hostile-ring", "%s: dead after %s (status %x)", what, attacks[i].name,
+                 vdev_status(&dev));
     }
     vdev_reset(&dev);
     if (failures == before)
@@ -413,8 +486,13 @@ static void attack_device(const char *what, uint64_t f)
 
 void guest_main(void)
 {
-    static const struct { unsigned type; const char *split, *packed; } kinds[] = {
-        { VIRTIO_RNG, "rng split", "rng packed" }, { VIRTIO_CONSOLE, "console split", "console packed" }, { VIRTIO_BLK, "blk split", "blk packed" },
+    static const struct {
+        unsigned type;
+        const char *split, *packed;
+    } kinds[] = {
+        { VIRTIO_RNG, "rng split", "rng packed" },
+        { VIRTIO_CONSOLE, "console split", "console packed" },
+        { VIRTIO_BLK, "blk split", "blk packed" },
     };
     seed = (uint32_t)cmdline_num("seed", 1);
     irq_init();

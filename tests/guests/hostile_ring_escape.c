@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-escape: tries to have a device work under rules under which its ring was not checked, with a part of the ring at the very
- * end of RAM, so that the device would read or write what lies behind: another guest's memory. Says "ready", and attacks when a
- * byte comes on the serial port. It notices an escape itself where it can; where it cannot, hostile-victim does.
- * Options: now (do not wait), rounds=N (of each race between two CPUs).
+ * hostile-escape: tries to have a device work under rules under which its ring was not checked,
+ * with a part of the ring at the very end of RAM, so that the device would read or write what lies
+ * behind: another guest's memory. Says "ready", and attacks when a byte comes on the serial port.
+ * It notices an escape itself where it can; where it cannot, hostile-victim does. Options: now (do
+ * not wait), rounds=N (of each race between two CPUs).
  */
 #include <virtio.h>
 
@@ -12,8 +13,8 @@ static struct vdev dev;
 static volatile struct vdesc *desc;
 static volatile struct vavail *avail;
 static volatile struct vused *used;
-static uint8_t *ram;                   /* headers, status bytes, data */
-static volatile uint16_t *last;        /* the last 4 bytes of RAM */
+static uint8_t *ram;            /* headers, status bytes, data */
+static volatile uint16_t *last; /* the last 4 bytes of RAM */
 static volatile bool stop;
 
 static void set_features(uint64_t f)
@@ -38,7 +39,9 @@ static void place(unsigned size, uint64_t at_desc, uint64_t driver, uint64_t dev
     mmio_w16(dev.common + VC_Q_ENABLE, 1);
 }
 
-/* Every descriptor alone is a good buffer of 4 bytes; every entry of the available ring is offered. */
+/*
+ * Every descriptor alone is a good buffer of 4 bytes; every entry of the available ring is offered.
+ */
 static void fill(volatile struct vdesc *d, unsigned size, bool packed)
 {
     for (unsigned i = 0; i < size; i++) {
@@ -56,7 +59,11 @@ static void fill(volatile struct vdesc *d, unsigned size, bool packed)
 
 /* ---- 1: features that change between the enabling of a queue and FEATURES_OK ---- */
 
-struct change { const char *name; uint64_t first, then; unsigned size, driver_len, device_len; };
+struct change {
+    const char *name;
+    uint64_t first, then;
+    unsigned size, driver_len, device_len;
+};
 static const struct change changes[] = {
     { "packed to split", VF_PACKED, 0, 256, 4, 4 },
     { "packed to split with event index", VF_PACKED, VF_EVENT_IDX, 256, 4, 4 },
@@ -73,7 +80,7 @@ static void changed(const struct change *c, bool driver)
     vdev_reset(&dev);
     fill(desc, SIZE, c->then & VF_PACKED);
     last[0] = 0;
-    last[1] = driver ? SIZE : 0;       /* flags, index: of either ring */
+    last[1] = driver ? SIZE : 0; /* flags, index: of either ring */
     status(VS_ACK | VS_DRIVER);
     set_features(VF_VERSION_1 | c->first);
     place(c->size, (uint64_t)desc, at_driver, at_device);
@@ -127,14 +134,22 @@ static void after_enabling(void)
 
 /* ---- 3 and 4: two CPUs ---- */
 
-/* Offers the disk's reads of 128 KiB, each long enough to be caught in the middle; of other devices, what they make of it. */
+/*
+ * Offers the disk's reads of 128 KiB, each long enough to be caught in the middle; of other
+ * devices, what they make of it.
+ */
 static void offer_reads(void)
 {
-    struct { uint32_t type, reserved; uint64_t sector; } *header = (void *)ram;
+    struct {
+        uint32_t type, reserved;
+        uint64_t sector;
+    } *header = (void *)ram;
     *header = (typeof(*header)){ 0, 0, 0 };
     for (unsigned i = 0; i < 3 * REQUESTS; i++) {
         unsigned k = i % 3;
-        desc[i].addr = k == 0 ? (uint64_t)ram : k == 1 ? (uint64_t)ram + 0x10000 : (uint64_t)ram + 64;
+        desc[i].addr = k == 0   ? (uint64_t)ram
+                       : k == 1 ? (uint64_t)ram + 0x10000
+                                : (uint64_t)ram + 64;
         desc[i].len = k == 0 ? 16 : k == 1 ? DATA : 1;
         desc[i].flags = (uint16_t)i;
         desc[i].next = (uint16_t)((k < 2 ? VD_NEXT : 0) | (k ? VD_WRITE : 0) | VD_AVAIL);
@@ -178,7 +193,8 @@ static void race(unsigned rounds, void (*other)(void *), bool reset)
         status(VS_ACK | VS_DRIVER);
         set_features(VF_VERSION_1 | VF_PACKED);
         status(VS_ACK | VS_DRIVER | VS_FEATURES_OK);
-        place(SIZE, (uint64_t)desc, driver ? boot.ram_end - 4 : (uint64_t)avail, driver ? (uint64_t)used : boot.ram_end - 4);
+        place(SIZE, (uint64_t)desc, driver ? boot.ram_end - 4 : (uint64_t)avail,
+              driver ? (uint64_t)used : boot.ram_end - 4);
         status(VS_ACK | VS_DRIVER | VS_FEATURES_OK | VS_DRIVER_OK);
         notify();
         delay_us(i * 37 % 400);

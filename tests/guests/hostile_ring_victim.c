@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-victim: fills its memory with a pattern and watches it. Each word of 16 bits is a good number of a descriptor, so that a
- * neighbour's device that reads it as one goes on. Ends with a FAIL as soon as anything changed. Options: low=N: the 512 KiB of RAM
- * from there, which lie below this image, are watched too; rounds=N.
+ * hostile-victim: fills its memory with a pattern and watches it. Each word of 16 bits is a good
+ * number of a descriptor, so that a neighbour's device that reads it as one goes on. Ends with a
+ * FAIL as soon as anything changed. Options: low=N: the 512 KiB of RAM from there, which lie below
+ * this image, are watched too; rounds=N.
  */
 #include <guest.h>
 
 #define PATTERN 0x0077007700770077ull
-static struct { volatile uint64_t *from, *to; } part[2];
+static struct {
+    volatile uint64_t *from, *to;
+} part[2];
 
 static bool changed(unsigned i)
 {
@@ -33,7 +36,8 @@ void guest_main(void)
     for (unsigned i = 0; i < 2; i++)
         for (volatile uint64_t *p = part[i].from; p < part[i].to; p++)
             *p = PATTERN;
-    print("watching %lu KiB\n", (uint64_t)(part[0].to - part[0].from + part[1].to - part[1].from) / 128);
+    print("watching %lu KiB\n",
+          (uint64_t)(part[0].to - part[0].from + part[1].to - part[1].from) / 128);
     for (uint64_t n = 1; n <= rounds; n++) {
         if (changed(0) || changed(1))
             return;

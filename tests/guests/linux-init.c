@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The first program of a Linux guest that is measured: says how many TSC ticks have passed and how long the CPU was idle, then
- * leaves by the debug-exit port. An ordinary static program, unlike its neighbours.
+ * The first program of a Linux guest that is measured: says how many TSC ticks have passed and how
+ * long the CPU was idle, then leaves by the debug-exit port. An ordinary static program, unlike its
+ * neighbours.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ARM64 twin of linux-init.c: says how much virtual time has passed and how long the CPU was idle, then powers off. Under -icount a
- * nanosecond of CNTVCT is an instruction. Without a C library: the cross compiler's package brings none.
+ * The ARM64 twin of linux-init.c: says how much virtual time has passed and how long the CPU was
+ * idle, then powers off. Under -icount a nanosecond of CNTVCT is an instruction. Without a C
+ * library: the cross compiler's package brings none.
  */
 #include <stddef.h>
 
-enum { SYS_mkdirat = 34, SYS_mount = 40, SYS_openat = 56, SYS_read = 63, SYS_write = 64, SYS_fsync = 82, SYS_nanosleep = 101, SYS_reboot = 142 };
+enum {
+    SYS_mkdirat = 34,
+    SYS_mount = 40,
+    SYS_openat = 56,
+    SYS_read = 63,
+    SYS_write = 64,
+    SYS_fsync = 82,
+    SYS_nanosleep = 101,
+    SYS_reboot = 142
+};
 #define AT_FDCWD (-100L)
 #define REBOOT_MAGIC1 0xfee1deadL
 #define REBOOT_MAGIC2 672274793L
@@ -13,9 +23,13 @@ enum { SYS_mkdirat = 34, SYS_mount = 40, SYS_openat = 56, SYS_read = 63, SYS_wri
 
 static long call(long n, long a, long b, long c, long d, long e)
 {
-    register long x8 __asm__("x8") = n, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c, x3 __asm__("x3") = d, x4 __asm__("x4") = e;
+    register long x8 __asm__("x8") = n, x0 __asm__("x0") = a, x1 __asm__("x1") = b,
+                     x2 __asm__("x2") = c, x3 __asm__("x3") = d, x4 __asm__("x4") = e;
 
-    __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory", "cc");
+    __asm__ volatile("svc #0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4)
+                     : "memory", "cc");
     return x0;
 }
 

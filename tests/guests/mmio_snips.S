@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Instructions that touch memory at (%rbx), one by one, for hostile-mmio. On entry %rbx = the address, %rsi = %rdi = the
- * address too, %rcx = a count, %r13 = 4 KiB of RAM, %rax = a value. The code may ruin every register but %rsp.
+ * Instructions that touch memory at (%rbx), one by one, for hostile-mmio. On entry %rbx = the
+ * address, %rsi = %rdi = the address too, %rcx = a count, %r13 = 4 KiB of RAM, %rax = a value. The
+ * code may ruin every register but %rsp.
  */
     .text
     .code64
@@ -120,7 +121,8 @@ SNIP movbe, movbe (%rbx), %eax
 SNIP popcnt, popcntq (%rbx), %rax
 SNIP vmovdqu, vmovdqu (%rbx), %ymm0
 SNIP vmovdqu_st, vmovdqu %ymm0, (%rbx)
-SNIP gather, vpcmpeqd %ymm2, %ymm2, %ymm2; vpxor %ymm1, %ymm1, %ymm1; vpgatherdd %ymm2, (%rbx,%ymm1,4), %ymm0
+SNIP gather, vpcmpeqd %ymm2, %ymm2, %ymm2; vpxor %ymm1, %ymm1, %ymm1; \
+    vpgatherdd %ymm2, (%rbx,%ymm1,4), %ymm0
 SNIP xsave, movl $7, %eax; xorl %edx, %edx; xsave (%rbx)
 SNIP clflush, clflush (%rbx)
 SNIP prefetch, prefetcht0 (%rbx)
@@ -139,8 +141,10 @@ SNIP lss, lss (%rbx), %eax
 SNIP bound_xlat, xlat
 SNIP addr32, addr32; movl (%ebx), %eax
 SNIP prefixes, .byte 0x2e, 0x36, 0x3e, 0x26, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x8b, 0x03
-SNIP prefixes15, .byte 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x8b, 0x03
-SNIP prefixes16, .byte 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x8b, 0x03
+SNIP prefixes15, .byte 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, \
+    0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x8b, 0x03
+SNIP prefixes16, .byte 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, \
+    0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x2e, 0x8b, 0x03
 SNIP lockld, .byte 0xf0; movl (%rbx), %eax
 SNIP reprex, .byte 0xf3, 0x48, 0x8b, 0x03
 SNIP fs, movl %fs:(%rbx), %eax

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* pci: enumeration by CF8 and ECAM alike, sizes and moves of BARs, capability lists, absent functions. */
+/*
+ * pci: enumeration by CF8 and ECAM alike, sizes and moves of BARs, capability lists, absent
+ * functions.
+ */
 #include "lib/guest.h"
 
-/* virtio's window to its BARs (virtio 1.2 4.1.4.9): its data register is no plain register. 0: none. */
+/*
+ * virtio's window to its BARs (virtio 1.2 4.1.4.9): its data register is no plain register. 0:
+ * none.
+ */
 static unsigned window(pci_t d)
 {
     for (unsigned c = pci_cap(d, 9, 0); c; c = pci_cap(d, 9, c))
@@ -22,14 +28,17 @@ static void same_both_ways(pci_t d)
         if (skip && i == skip / 4)
             continue;
         if (pci_read(d, i * 4, 4) != cf8[i])
-            fail("pci ECAM", "%x register %x: %x, by CF8 %x", d, i * 4, pci_read(d, i * 4, 4), cf8[i]);
+            fail("pci ECAM", "%x register %x: %x, by CF8 %x", d, i * 4, pci_read(d, i * 4, 4),
+                 cf8[i]);
         if (pci_read(d, i * 4 + 2, 2) != cf8[i] >> 16 || pci_read(d, i * 4 + 3, 1) != cf8[i] >> 24)
             fail("pci ECAM", "%x register %x: narrow reads differ", d, i * 4);
     }
     pci_use_ecam = false;
 }
 
-/* Moves a memory BAR within its window, and sees the same contents there and nothing where it was. */
+/*
+ * Moves a memory BAR within its window, and sees the same contents there and nothing where it was.
+ */
 static void move_bar(pci_t d, unsigned bar)
 {
     uint64_t size = 0, at = pci_bar(d, bar, &size);
@@ -47,7 +56,8 @@ static void move_bar(pci_t d, unsigned bar)
     pci_write(d, 4, 2, pci_read(d, 4, 2) | 2);
     pci_write(d, reg, 4, low);
     if (there != before || here != 0xffffffff || off != 0xffffffff || mmio_r32(at) != before)
-        fail("pci BAR move", "%x bar %u: %x before, %x moved, %x left behind, %x switched off", d, bar, before, there, here, off);
+        fail("pci BAR move", "%x bar %u: %x before, %x moved, %x left behind, %x switched off", d,
+             bar, before, there, here, off);
 }
 
 void guest_main(void)
@@ -58,7 +68,8 @@ void guest_main(void)
     for (unsigned i = 0; i < n; i++) {
         pci_t d = list[i];
         print("%x: %x class %x, capabilities:", d, pci_read(d, 0, 4), pci_read(d, 8, 4) >> 8);
-        for (unsigned c = pci_read(d, 6, 2) & 0x10 ? pci_read(d, 0x34, 1) : 0, k = 0; c && k < 48; c = pci_read(d, c + 1, 1), k++)
+        for (unsigned c = pci_read(d, 6, 2) & 0x10 ? pci_read(d, 0x34, 1) : 0, k = 0; c && k < 48;
+             c = pci_read(d, c + 1, 1), k++)
             print(" %x", pci_read(d, c, 1));
         print("\n");
         if (acpi.ecam)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * smp: every CPU of the MADT comes up by INIT and SIPI, computes, keeps its registers, and answers IPIs of every destination
- * kind; one is stopped by INIT and started again. Options: x2apic, cpus=N (how many there must be), rounds=N.
+ * smp: every CPU of the MADT comes up by INIT and SIPI, computes, keeps its registers, and answers
+ * IPIs of every destination kind; one is stopped by INIT and started again. Options: x2apic, cpus=N
+ * (how many there must be), rounds=N.
  */
 #include "lib/guest.h"
 
@@ -103,7 +104,8 @@ static void logical(void)
         unsigned want = x2apic ? 1 : (ncpus - 1 - i) / 8 + 1;
         ok = wait_total(want) && count(i) == 1;
         if (!ok)
-            fail("smp IPI logical", "to cpu %u, LDR %x: %lu came, own %lu", i, ldr[i], total(), count(i));
+            fail("smp IPI logical", "to cpu %u, LDR %x: %lu came, own %lu", i, ldr[i], total(),
+                 count(i));
     }
     if (ok)
         pass("smp IPI logical");
@@ -140,7 +142,10 @@ static void nmi(void)
         fail("smp NMI all but self", "%u came", nmis);
 }
 
-/* Each CPU adds to one counter, atomically, with exits in between; and sums numbers that only it has. */
+/*
+ * Each CPU adds to one counter, atomically, with exits in between; and sums numbers that only it
+ * has.
+ */
 static volatile uint64_t shared;
 static volatile unsigned wrong;
 static void work(void *arg)
@@ -204,7 +209,8 @@ void guest_main(void)
         x2apic_enable();
     ncpus = smp_start();
     trap_handle(V_COUNT, count_irq);
-    print("%u cpus of %u, tsc %lu Hz, %s\n", ncpus, acpi.ncpus, tsc_hz, x2apic ? "x2APIC" : "xAPIC");
+    print("%u cpus of %u, tsc %lu Hz, %s\n", ncpus, acpi.ncpus, tsc_hz,
+          x2apic ? "x2APIC" : "xAPIC");
     if (ncpus != acpi.ncpus || (cmdline_num("cpus", ncpus) != ncpus))
         fail("smp start", "%u of %u", ncpus, acpi.ncpus);
     else

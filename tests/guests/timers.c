@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* timers: PIT, RTC, PM timer, TSC, APIC timer and kvmclock must agree. Options: permille=N (how far apart they may be), ms=N. */
+/*
+ * timers: PIT, RTC, PM timer, TSC, APIC timer and kvmclock must agree. Options: permille=N (how far
+ * apart they may be), ms=N.
+ */
 #include "lib/guest.h"
 
 static uint64_t permille;
@@ -30,8 +33,14 @@ static void pit_poll(void)
     pit_last = now;
 }
 
-/* All clocks at one moment: the tightest of a few tries, since this CPU may be taken away in between. */
-struct moment { uint64_t tsc, pit, pm; uint32_t apic; };
+/*
+ * All clocks at one moment: the tightest of a few tries, since this CPU may be taken away in
+ * between.
+ */
+struct moment {
+    uint64_t tsc, pit, pm;
+    uint32_t apic;
+};
 
 static struct moment look(void)
 {
@@ -69,7 +78,8 @@ static void three_clocks(void)
     struct moment to = look();
     uint64_t ns = tsc_to_ns(to.tsc - from.tsc);
     uint64_t want = muldiv(ns, 1193182, 1000000000);
-    int16_t off = (int16_t)(to.pit - from.pit - want);       /* whole turns (55 ms) may have gone by unseen */
+    /* whole turns (55 ms) may have gone by unseen */
+    int16_t off = (int16_t)(to.pit - from.pit - want);
     compare("timers PIT", muldiv((uint64_t)((int64_t)want + off), 1000000000, 1193182), ns);
     compare("timers PM timer", to.pm - from.pm, ns);
     print("apic timer: %lu Hz\n", muldiv(from.apic - to.apic, 1000000000, ns));
@@ -90,12 +100,14 @@ static void judge(const char *name, uint64_t ns, struct lapse (*measure)(void))
     if (ok)
         pass(name);
     else
-        fail(name, "%lu ns where the TSC says %lu to %lu", ns, tsc_to_ns(s.least), tsc_to_ns(s.most));
+        fail(name, "%lu ns where the TSC says %lu to %lu", ns, tsc_to_ns(s.least),
+             tsc_to_ns(s.most));
 }
 
 /*
- * The edge at which look() is no longer *old, which it was at `after`; *old becomes what it is then, and *seen a time before that look, for
- * the next edge. What comes unseen in between only widens the bounds. Gives up after 3 s of this CPU's time.
+ * The edge at which look() is no longer *old, which it was at `after`; *old becomes what it is
+ * then, and *seen a time before that look, for the next edge. What comes unseen in between only
+ * widens the bounds. Gives up after 3 s of this CPU's time.
  */
 static struct edge change(uint8_t (*look)(void), uint8_t *old, uint64_t after, uint64_t *seen)
 {
@@ -130,7 +142,11 @@ static struct lapse pit2_count(void)
 
 static void pit_channel2(void) { judge("timers PIT channel 2", 20000000, pit2_count); }
 
-static uint8_t cmos(uint8_t r) { outb(0x70, r); return inb(0x71); }
+static uint8_t cmos(uint8_t r)
+{
+    outb(0x70, r);
+    return inb(0x71);
+}
 
 static uint8_t seconds(void) { return cmos(0); }
 
@@ -152,15 +168,17 @@ static struct lapse rtc_second(void)
 static void rtc(void)
 {
     judge("timers RTC second", 1000000000, rtc_second);
-    print("rtc: 20%u-%u-%u %u:%u:%u\n", from_bcd(cmos(9)), from_bcd(cmos(8)), from_bcd(cmos(7)), from_bcd(cmos(4)), from_bcd(cmos(2)), from_bcd(cmos(0)));
+    print("rtc: 20%u-%u-%u %u:%u:%u\n", from_bcd(cmos(9)), from_bcd(cmos(8)), from_bcd(cmos(7)),
+          from_bcd(cmos(4)), from_bcd(cmos(2)), from_bcd(cmos(0)));
     unsigned year = from_bcd(cmos(9)), month = from_bcd(cmos(8)), day = from_bcd(cmos(7));
-    if (year < 24 || year > 60 || month < 1 || month > 12 || day < 1 || day > 31 || !(cmos(13) & 0x80))
+    if (year < 24 || year > 60 || month < 1 || month > 12 || day < 1 || day > 31 ||
+        !(cmos(13) & 0x80))
         fail("timers RTC date", "%u-%u-%u", year, month, day);
 }
 
 /*
- * Register A rate 6: 1024 times a second, seen in register C, whose read clears it. Between two looks that are n periods apart, n + 1 may
- * have begun, and one is seen: n at most are lost.
+ * Register A rate 6: 1024 times a second, seen in register C, whose read clears it. Between two
+ * looks that are n periods apart, n + 1 may have begun, and one is seen: n at most are lost.
  */
 static void rtc_periodic(void)
 {
@@ -181,15 +199,23 @@ static void rtc_periodic(void)
     all = after - t0;
     outb(0x70, 11);
     outb(0x71, (uint8_t)(cmos(11) & ~0x40));
-    print("rtc periodic: %lu seen in %lu ms, %lu may be lost\n", seen, tsc_to_ns(all) / 1000000, lost);
-    if (seen + lost + 1 < all / wide || seen > (rdtsc() - t0) / (period - period * permille / 1000) + 1)
+    print("rtc periodic: %lu seen in %lu ms, %lu may be lost\n", seen, tsc_to_ns(all) / 1000000,
+          lost);
+    if (seen + lost + 1 < all / wide ||
+        seen > (rdtsc() - t0) / (period - period * permille / 1000) + 1)
         fail("timers RTC periodic", "%lu seen, at most %lu lost, of %lu", seen, lost, all / period);
     else
         pass("timers RTC periodic");
 }
 
 /* struct pvclock_vcpu_time_info of the KVM paravirtual interface */
-struct pvclock { uint32_t version, pad; uint64_t tsc, system; uint32_t mul; int8_t shift; uint8_t flags, pad2[2]; } __attribute__((packed));
+struct pvclock {
+    uint32_t version, pad;
+    uint64_t tsc, system;
+    uint32_t mul;
+    int8_t shift;
+    uint8_t flags, pad2[2];
+} __attribute__((packed));
 static volatile struct pvclock pv[MAX_CPUS] __attribute__((aligned(64)));
 
 static uint64_t pv_read(volatile struct pvclock *p)
@@ -221,7 +247,8 @@ static void pv_race(void *arg)
             pv_back++;
             pv_worst = max - now > pv_worst ? max - now : pv_worst;
         }
-        while (now > max && !__atomic_compare_exchange_n(&pv_max, &max, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        while (now > max && !__atomic_compare_exchange_n(&pv_max, &max, now, false,
+                                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
             ;
     }
 }
@@ -266,7 +293,8 @@ static void kvmclock(unsigned n)
     for (unsigned i = 1; i < n; i++)
         smp_wait(i);
     if (pv_back)
-        fail("timers kvmclock monotonic", "%u steps back among %u CPUs, worst %lu ns", pv_back, n, pv_worst);
+        fail("timers kvmclock monotonic", "%u steps back among %u CPUs, worst %lu ns", pv_back, n,
+             pv_worst);
     else
         pass("timers kvmclock monotonic");
     wrmsr(MSR_KVM_SYSTEM_TIME, 0);

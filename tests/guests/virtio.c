@@ -1,29 +1,33 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * virtio: block, entropy and console devices used as a good driver uses them, over split and packed rings, with and without
- * indirect descriptors and event index, polled and by interrupts; all data verified. Options: pattern (each sector of the first
- * disk begins with its number), rounds=N (stress), ro (the second disk is read-only), nocon, norng.
+ * virtio: block, entropy and console devices used as a good driver uses them, over split and packed
+ * rings, with and without indirect descriptors and event index, polled and by interrupts; all data
+ * verified. Options: pattern (each sector of the first disk begins with its number), rounds=N
+ * (stress), ro (the second disk is read-only), nocon, norng.
  */
 #include <virtio.h>
 
 #define SECTOR 512
 
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_ZEROES = 13 };
-struct blk_header { uint32_t type, reserved; uint64_t sector; };
-struct range { uint64_t sector; uint32_t count, flags; };
+struct blk_header {
+    uint32_t type, reserved;
+    uint64_t sector;
+};
+struct range {
+    uint64_t sector;
+    uint32_t count, flags;
+};
 
 static struct vdev dev;
 static struct vq vq;
 static uint64_t capacity;
 static volatile unsigned irqs;
-static uint8_t *data;                  /* 64 KiB */
+static uint8_t *data; /* 64 KiB */
 static struct blk_header *header;
 static volatile uint8_t *status;
 
-static void on_msi(void)
-{
-    irqs++;
-}
+static void on_msi(void) { irqs++; }
 
 /* Level: the read of the ISR register is what takes the line down. */
 static void on_intx(void)
@@ -32,7 +36,9 @@ static void on_intx(void)
     irqs++;
 }
 
-/* One request with its data in `parts` pieces; returns the status byte, -1 when nothing came back. */
+/*
+ * One request with its data in `parts` pieces; returns the status byte, -1 when nothing came back.
+ */
 static int request(uint32_t type, uint64_t sector, void *buf, uint32_t len, bool in, unsigned parts)
 {
     struct viov iov[12] = { { (uint64_t)header, 16 } };
@@ -41,7 +47,8 @@ static int request(uint32_t type, uint64_t sector, void *buf, uint32_t len, bool
     *header = (struct blk_header){ type, 0, sector };
     *status = 0xee;
     for (unsigned i = 0; i < parts && len; i++, n++)
-        iov[n] = (struct viov){ (uint64_t)buf + i * piece, i + 1 == parts ? len - i * piece : piece };
+        iov[n] =
+            (struct viov){ (uint64_t)buf + i * piece, i + 1 == parts ? len - i * piece : piece };
     iov[n] = (struct viov){ (uint64_t)status, 1 };
     if (vq_add(&vq, iov, in ? 1 : n, in ? n : 1) < 0)
         return -1;
@@ -82,7 +89,8 @@ static bool zero(const uint8_t *p, uint32_t n)
 static void report(const char *mode, const char *what, bool ok, int st)
 {
     if (!ok)
-        fail("virtio-blk", "%s: %s (status %d, device status %x)", mode, what, st, vdev_status(&dev));
+        fail("virtio-blk", "%s: %s (status %d, device status %x)", mode, what, st,
+             vdev_status(&dev));
 }
 
 static void write_read(const char *mode)
@@ -122,7 +130,8 @@ static void special(const char *mode, uint64_t features)
         *r = (struct range){ 42, 4, 0 };
         st = request(T_ZEROES, 0, r, 16, false, 1);
         request(T_IN, 40, data, 4096, true, 1);
-        report(mode, "write zeroes", st == 0 && verify(data, 1024, 9) && zero(data + 1024, 2048), st);
+        report(mode, "write zeroes", st == 0 && verify(data, 1024, 9) && zero(data + 1024, 2048),
+               st);
         *r = (struct range){ capacity - 1, 4, 0 };
         st = request(T_ZEROES, 0, r, 16, false, 1);
         report(mode, "write zeroes across the end", st == 1, st);
@@ -134,11 +143,20 @@ static void special(const char *mode, uint64_t features)
     }
 }
 
-/* Many requests in flight, sectors chosen at random; each slot owns its own sectors, so that order does not matter. */
+/*
+ * Many requests in flight, sectors chosen at random; each slot owns its own sectors, so that order
+ * does not matter.
+ */
 static void stress(const char *mode)
 {
     enum { SLOTS = 16 };
-    static struct { struct blk_header h; uint8_t st; uint32_t seed; bool wrote; int id; } slot[SLOTS] __attribute__((aligned(64)));
+    static struct {
+        struct blk_header h;
+        uint8_t st;
+        uint32_t seed;
+        bool wrote;
+        int id;
+    } slot[SLOTS] __attribute__((aligned(64)));
     static uint8_t *buf[SLOTS];
     uint64_t done_n = 0, rounds = cmdline_num("rounds", 400), issued = 0;
     uint32_t seed = 99, len;
@@ -156,7 +174,10 @@ static void stress(const char *mode)
                 fill(buf[i], 4096, slot[i].seed = seed++);
             slot[i].h = (struct blk_header){ out ? T_OUT : T_IN, 0, (i * 64) % (capacity - 8) };
             slot[i].st = 0xee;
-            struct viov iov[] = { { (uint64_t)&slot[i].h, 16 }, { (uint64_t)buf[i], 1024 }, { (uint64_t)buf[i] + 1024, 3072 }, { (uint64_t)&slot[i].st, 1 } };
+            struct viov iov[] = { { (uint64_t)&slot[i].h, 16 },
+                                  { (uint64_t)buf[i], 1024 },
+                                  { (uint64_t)buf[i] + 1024, 3072 },
+                                  { (uint64_t)&slot[i].st, 1 } };
             slot[i].id = vq_add(&vq, iov, out ? 3 : 1, out ? 1 : 3);
             if (slot[i].id < 0)
                 break;
@@ -316,7 +337,8 @@ static void entropy(void)
     uint32_t len = 0;
     if (cmdline_has("norng"))
         return;
-    if (!vdev_find(VIRTIO_RNG, 0, &dev) || !vdev_negotiate(&dev, VF_VERSION_1) || !vq_setup(&dev, &vq, 0, 0)) {
+    if (!vdev_find(VIRTIO_RNG, 0, &dev) || !vdev_negotiate(&dev, VF_VERSION_1) ||
+        !vq_setup(&dev, &vq, 0, 0)) {
         fail("virtio-rng", "no device");
         return;
     }
@@ -351,7 +373,8 @@ static void console(void)
     struct viov v = { (uint64_t)text, sizeof text - 1 };
     if (cmdline_has("nocon"))
         return;
-    if (!vdev_find(VIRTIO_CONSOLE, 0, &dev) || !vdev_negotiate(&dev, VF_VERSION_1) || !vq_setup(&dev, &vq, 1, 0)) {
+    if (!vdev_find(VIRTIO_CONSOLE, 0, &dev) || !vdev_negotiate(&dev, VF_VERSION_1) ||
+        !vq_setup(&dev, &vq, 1, 0)) {
         fail("virtio-console", "no device");
         return;
     }

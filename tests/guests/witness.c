@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * witness: what a neighbour does to a guest that only wants its timer: how late one-shot timers of 1 ms are, halted meanwhile.
- * Options: count=N (default 1000), skip=N (the first are not counted: it has just used the CPU to the full). Prints the median, the 99th and the 99.9th percentile and the longest, in ns.
+ * witness: what a neighbour does to a guest that only wants its timer: how late one-shot timers of
+ * 1 ms are, halted meanwhile. Options: count=N (default 1000), skip=N (the first are not counted:
+ * it has just used the CPU to the full). Prints the median, the 99th and the 99.9th percentile and
+ * the longest, in ns.
  */
 #include "lib/guest.h"
 
@@ -17,7 +19,8 @@ static void on_timer(struct frame *f)
     apic_eoi();
 }
 
-#define TIMING_LEAF 0x40000010u        /* EBX: kHz of the APIC timer's clock; what KVM and others offer, too */
+/* EBX: kHz of the APIC timer's clock; what KVM and others offer, too */
+#define TIMING_LEAF 0x40000010u
 
 static uint64_t ticks_per_ms(void)
 {
@@ -59,10 +62,7 @@ static void sort(uint64_t *v, unsigned n)
             }
 }
 
-static uint64_t ns(uint64_t cycles)
-{
-    return cycles * 1000 / (tsc_hz / 1000000);
-}
+static uint64_t ns(uint64_t cycles) { return cycles * 1000 / (tsc_hz / 1000000); }
 
 void guest_main(void)
 {

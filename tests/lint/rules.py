@@ -4,12 +4,17 @@ import ast
 import os
 import posixpath
 import re
+import shutil
 import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 SOURCES = (".c", ".h", ".S")
 OURS = ("boot/", "arch/", "hv/", "drivers/", "libc-shim/", "tests/")
 FUNCTION_LINES = 60
 FILE_LINES = 800
+COLUMNS = 100
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DRIVER_ARCH = {"arch/io.h", "arch/mmu.h", "arch/irq.h"}
 DRIVER_NEVER = {"hv/vm.h", "hv/vcpu.h", "hv/guest.h"}
 PORTABLE = ("hv/guest/", "hv/vio/", "hv/vm/", "hv/pci/", "hv/mgmt/", "hv/conf/", "hv/console/")
@@ -116,6 +121,40 @@ def rule_white_space(files):
     for path, text in files.items():
         if text and not text.endswith("\n"):
             yield path, text.count("\n") + 1, "the last line has no end"
+
+
+def rule_columns(files):
+    for path, number, line in each_line(files, SOURCES):
+        if len(line) > COLUMNS:
+            yield path, number, f"{len(line)} columns; {COLUMNS} are the most"
+
+
+def formatted(files):
+    """{path: text} as clang-format leaves it."""
+    cpus = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory(prefix="lint-") as where:
+        for path, text in files.items():
+            os.makedirs(os.path.dirname(os.path.join(where, path)), exist_ok=True)
+            with open(os.path.join(where, path), "w", encoding="utf-8") as copy:
+                copy.write(text)
+        shutil.copy(os.path.join(TOP, ".clang-format"), where)
+        shares = [share for share in (list(files)[cpu::cpus] for cpu in range(cpus)) if share]
+        with ThreadPoolExecutor(cpus) as pool:
+            list(pool.map(lambda share: subprocess.run(["clang-format", "-i", *share], cwd=where, check=True), shares))
+        result = {}
+        for path in files:
+            with open(os.path.join(where, path), encoding="utf-8") as copy:
+                result[path] = copy.read()
+    return result
+
+
+def rule_format(files):
+    sources = {path: text for path, text in files.items() if path.endswith((".c", ".h"))}
+    for path, text in formatted(sources).items():
+        if text != sources[path]:
+            pairs = zip(text.split("\n"), sources[path].split("\n"))
+            first = next((number for number, (new, old) in enumerate(pairs, 1) if new != old), 1)
+            yield path, first, f"not as clang-format leaves it: clang-format -i {path}"
 
 
 def is_shell(path, text):
@@ -249,7 +288,7 @@ def rule_guest_index(files):
 
 
 TAKES_MEMORY = re.compile(r"^\s.*\b(malloc|calloc|realloc|pmm_alloc|pmm_alloc_zero)\(")
-CHARGED = "/* charge: "
+CHARGED = "/* charge: "          # on the line, or alone on the line above
 
 
 def rule_charged(files):
@@ -259,7 +298,8 @@ def rule_charged(files):
             source = text.split("\n")
             for number, line in enumerate(without_comments(text).split("\n"), 1):
                 found = TAKES_MEMORY.match(line)
-                if found and CHARGED not in source[number - 1]:
+                above = source[number - 2].lstrip()
+                if found and CHARGED not in source[number - 1] and not above.startswith(CHARGED):
                     yield path, number, f"{found[1]}(): for a guest use vm_alloc() or vm_pages(), else say who pays: {CHARGED}... */"
 
 

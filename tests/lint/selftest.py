@@ -39,6 +39,12 @@ CASES = {
     "white-space": (
         [{"hv/a.c": "    x;\n"}, {"README.md": "a\tb  \n"}],
         [{"hv/a.c": "\tx;\n"}, {"hv/a.c": "x; \n"}, {"hv/a.c": "x;\r\n"}, {"hv/a.c": "x;"}]),
+    "columns": (
+        [{"hv/a.c": "/" * 100 + "\n"}, {"README.md": "x" * 101 + "\n"}],
+        [{path: "/" * 101 + "\n"} for path in ("hv/a.c", "hv/a.h", "arch/a.S")]),
+    "format": (
+        [{"hv/a.c": "int f(void) { return 1; }\n"}, {"hv/a.S": "int  x;\n"}],
+        [{"hv/a.c": "int  x;\n"}, {"hv/a.h": "int f(void) { return 1;\n}\n"}, {"hv/a.c": "int x;\n", "hv/b.c": "int *x,y;\n"}]),
     "scripts": (
         [{"images/run": "#!/bin/bash\necho\n"}, {"a.py": "x = 1\n"}],
         [{"images/run": "#!/bin/bash\nif\n"}, {"tests/run": "#!/usr/bin/python3\nif\n"}, {"a.py": "def\n"}]),
@@ -87,10 +93,11 @@ CASES = {
     "charged": (
         [{"hv/vm/a.c": guarded("p = vm_alloc(vm, 8);", "q = calloc(1, 8);    /* charge: Trivet's own */")},
          {"hv/mm/pmm.c": "hpa_t pmm_alloc(unsigned order)\n{\n}\n"}, {"arch/host/a.c": guarded("p = malloc(8);")},
-         {"hv/vm/a.c": guarded("/* calloc(1, 8) */")}, {"boot/a.c": guarded("p = malloc(8);")}],
+         {"hv/vm/a.c": guarded("/* calloc(1, 8) */")}, {"hv/vm/a.c": guarded("/* charge: below */", "p = malloc(8);")}, {"boot/a.c": guarded("p = malloc(8);")}],
         [{path: guarded(f"p = {name}(8);")} for path in ("hv/guest/x86_64/a.c", "hv/mm/a.c", "arch/x86_64/a.c", "drivers/a.c", "hv/vio/a.h")
          for name in ("malloc", "calloc", "realloc", "pmm_alloc", "pmm_alloc_zero")]
-        + [{"hv/vm/a.c": guarded("/* charge: below */", "p = malloc(8);")}]),
+        + [{"hv/vm/a.c": guarded("/* charge: below */", "", "p = malloc(8);")},
+           {"hv/vm/a.c": guarded("p = malloc(8);    /* charge: below */", "p = malloc(8);")}]),
     "license": (
         [{"hv/a.c": f"/* {rules.LICENSE} */\n/* a.c: */\n"}, {"images/run": f"#!/bin/bash\n# {rules.LICENSE}\n"},
          {"a.py": f"# {rules.LICENSE}\n"}, {"README.md": "x\n"}],

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A whole virtio device under a hostile driver, its CPU on a thread of its own, with operations from a fixed sequence of random numbers:
- * tests/fuzz/virtio_dev.h under ThreadSanitizer. Guest RAM is exempt: a guest may write it whenever it likes, which is why the code copies first.
+ * A whole virtio device under a hostile driver, its CPU on a thread of its own, with operations
+ * from a fixed sequence of random numbers: tests/fuzz/virtio_dev.h under ThreadSanitizer. Guest RAM
+ * is exempt: a guest may write it whenever it likes, which is why the code copies first.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +13,8 @@
 #include "tests/fuzz/virtio_threads.h"
 
 enum { RUNS = 300 };
-void AnnotateBenignRaceSized(const char *file, int line, const volatile void *mem, size_t size, const char *why);
+void AnnotateBenignRaceSized(const char *file, int line, const volatile void *mem, size_t size,
+                             const char *why);
 
 static void test_drive(void **state)
 {

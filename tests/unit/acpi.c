@@ -11,7 +11,16 @@
 
 static struct acpi_info info;
 
-enum { RSDP = 0x10, XSDT = 0x100, MADT = 0x200, FADT = 0x400, DSDT = 0x600, MCFG = 0x800, SPCR = 0x900, HPET = 0xa00 };
+enum {
+    RSDP = 0x10,
+    XSDT = 0x100,
+    MADT = 0x200,
+    FADT = 0x400,
+    DSDT = 0x600,
+    MCFG = 0x800,
+    SPCR = 0x900,
+    HPET = 0xa00
+};
 
 static void make_madt(void)
 {
@@ -20,15 +29,15 @@ static void make_madt(void)
     put(MADT + 36, 0xfee00000, 4);
     put(MADT + 40, 1, 4);
     static const uint8_t entries[] = {
-        0, 8, 0, 0, 1, 0, 0, 0,                             /* CPU 0 */
-        0, 8, 1, 7, 1, 0, 0, 0,                             /* CPU with APIC id 7 */
-        0, 8, 2, 9, 0, 0, 0, 0,                             /* disabled */
-        0, 8, 3, 7, 1, 0, 0, 0,                             /* told twice */
-        1, 12, 2, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0,          /* IOAPIC */
-        2, 10, 0, 0, 2, 0, 0, 0, 0, 0,                      /* IRQ 0 is GSI 2 */
-        2, 10, 0, 9, 9, 0, 0, 0, 0x0d, 0,                   /* IRQ 9: level, high */
-        9, 16, 0, 0, 0x34, 0x12, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0,
-        77, 4, 1, 2,                                        /* a type of the future */
+        0, 8,  0, 0, 1,    0,    0,    0,                   /* CPU 0 */
+        0, 8,  1, 7, 1,    0,    0,    0,                   /* CPU with APIC id 7 */
+        0, 8,  2, 9, 0,    0,    0,    0,                   /* disabled */
+        0, 8,  3, 7, 1,    0,    0,    0,                   /* told twice */
+        1, 12, 2, 0, 0,    0,    0xc0, 0xfe, 0,    0, 0, 0, /* IOAPIC */
+        2, 10, 0, 0, 2,    0,    0,    0,    0,    0,       /* IRQ 0 is GSI 2 */
+        2, 10, 0, 9, 9,    0,    0,    0,    0x0d, 0,       /* IRQ 9: level, high */
+        9, 16, 0, 0, 0x34, 0x12, 0,    0,    1,    0, 0, 0,
+        0, 0,  0, 0, 77,   4,    1,    2, /* a type of the future */
     };
     memcpy(p, entries, sizeof entries);
     table(MADT, "APIC", 44 + sizeof entries);
@@ -46,7 +55,8 @@ static void make_fadt(void)
     put(FADT + 120, 0xcf9, 8);
     mem[FADT + 128] = 0x0f;
     table(FADT, "FACP", 276);
-    static const uint8_t s5[] = { 0x70, 0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0a, 0x05, 0x01, 0x00, 0x00 };
+    static const uint8_t s5[] = { 0x70, 0x08, '_',  'S',  '5',  '_',  0x12,
+                                  0x06, 0x04, 0x0a, 0x05, 0x01, 0x00, 0x00 };
     memcpy(mem + DSDT + 36, s5, sizeof s5);
     table(DSDT, "DSDT", 36 + sizeof s5);
 }
@@ -153,7 +163,7 @@ static void bad_root(void **state)
 static void lying_lengths(void **state)
 {
     (void)state;
-    mem[MADT + 45] = 0;                 /* an entry of length 0 */
+    mem[MADT + 45] = 0; /* an entry of length 0 */
     fix_sum(MADT, 44, 9);
     put(MADT + 4, 46, 4);
     fix_sum(MADT, 46, 9);
@@ -179,9 +189,12 @@ static void s5_at_the_very_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(good_machine, make_machine), cmocka_unit_test_setup(power, make_machine),
-        cmocka_unit_test_setup(find, make_machine), cmocka_unit_test_setup(bad_checksum_leaves_one_out, make_machine),
-        cmocka_unit_test_setup(bad_root, make_machine), cmocka_unit_test_setup(lying_lengths, make_machine),
+        cmocka_unit_test_setup(good_machine, make_machine),
+        cmocka_unit_test_setup(power, make_machine),
+        cmocka_unit_test_setup(find, make_machine),
+        cmocka_unit_test_setup(bad_checksum_leaves_one_out, make_machine),
+        cmocka_unit_test_setup(bad_root, make_machine),
+        cmocka_unit_test_setup(lying_lengths, make_machine),
         cmocka_unit_test_setup(s5_at_the_very_end, make_machine),
     };
 

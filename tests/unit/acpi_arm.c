@@ -11,7 +11,16 @@
 
 #include "tests/unit/acpi_fake.h"
 
-enum { RSDP = 0x10, XSDT = 0x100, MADT = 0x200, GTDT = 0x800, FADT = 0xa00, SPCR = 0xc00, DBG2 = 0xd00, MCFG = 0xe00 };
+enum {
+    RSDP = 0x10,
+    XSDT = 0x100,
+    MADT = 0x200,
+    GTDT = 0x800,
+    FADT = 0xa00,
+    SPCR = 0xc00,
+    DBG2 = 0xd00,
+    MCFG = 0xe00
+};
 
 static struct platform p;
 static uint32_t madt_len;
@@ -47,8 +56,8 @@ static void make_madt(uint8_t version, bool gicr)
     madt_len = 44;
     gicc(0x80000000, 1, gicr ? 0 : 0x80a0000, 80);
     gicc(0x80000101, 1, gicr ? 0 : 0x80c0000, 76);
-    gicc(0x2, 0, 0, 80);                                /* disabled */
-    gicc(0x101, 1, 0, 80);                              /* told twice */
+    gicc(0x2, 0, 0, 80);   /* disabled */
+    gicc(0x101, 1, 0, 80); /* told twice */
     at = entry(0xc, 24);
     put(at + 8, 0x8000000, 8);
     mem[at + 20] = version;
@@ -109,10 +118,7 @@ static int make(void **state)
     return 0;
 }
 
-static bool parse(void)
-{
-    return acpi_parse_platform(&p, BASE + RSDP, map);
-}
+static bool parse(void) { return acpi_parse_platform(&p, BASE + RSDP, map); }
 
 static void good_machine(void **state)
 {
@@ -146,7 +152,8 @@ static void console(void **state)
     assert_int_equal(p.uart.kind, UART_PL011);
     assert_int_equal(p.uart.base, 0x9000000);
     assert_int_equal(p.uart.intid, 33);
-    mem[SPCR + 36] = 0x0c;                              /* a kind that nobody knows: the debug port then */
+    /* a kind that nobody knows: the debug port then */
+    mem[SPCR + 36] = 0x0c;
     table(SPCR, "SPCR", 80);
     assert_true(parse());
     assert_int_equal(p.uart.kind, UART_SBSA);
@@ -161,14 +168,14 @@ static void psci_by_hvc_or_not_at_all(void **state)
     table(FADT, "FACP", 276);
     assert_true(parse());
     assert_int_equal(p.psci, PSCI_HVC);
-    table(FADT, "FACP", 129);                           /* before ACPI 5.1 */
+    table(FADT, "FACP", 129); /* before ACPI 5.1 */
     assert_true(parse());
     assert_int_equal(p.psci, PSCI_NONE);
 }
 
 static void gic_versions(void **state)
 {
-    static const uint8_t want[] = { 3, 2, 2, 3, 3 };    /* told 0..4; 0 with redistributors */
+    static const uint8_t want[] = { 3, 2, 2, 3, 3 }; /* told 0..4; 0 with redistributors */
 
     (void)state;
     for (uint8_t told = 0; told < ARRAY_SIZE(want); told++) {
@@ -178,7 +185,7 @@ static void gic_versions(void **state)
     }
     make_madt(0, false);
     assert_true(parse());
-    assert_int_equal(p.gic.version, 3);                 /* a CPU names its redistributor */
+    assert_int_equal(p.gic.version, 3); /* a CPU names its redistributor */
     assert_int_equal(p.gic.gicr_cpu[1], 0x80c0000);
     assert_int_equal(p.gic.gicc, 0x8010000);
     assert_int_equal(p.gic.gich, 0x8030000);
@@ -190,7 +197,7 @@ static void no_arm_machine(void **state)
     (void)state;
     memset(mem + MADT, 0, 0x600);
     madt_len = 44;
-    put(entry(0, 8) + 4, 1, 4);                         /* an x86 CPU */
+    put(entry(0, 8) + 4, 1, 4); /* an x86 CPU */
     table(MADT, "APIC", madt_len);
     assert_false(parse());
     assert_int_equal(p.uart.kind, UART_NONE);
@@ -206,7 +213,8 @@ static void lying_lengths(void **state)
         assert_true(parse());
         assert_int_equal(p.uart.kind, UART_NONE);
     }
-    put(DBG2 + 44 + 18, 36, 2);                         /* an address register that reaches beyond its device */
+    /* an address register that reaches beyond its device */
+    put(DBG2 + 44 + 18, 36, 2);
     table(DBG2, "DBG2", 84);
     assert_true(parse());
     assert_int_equal(p.uart.kind, UART_NONE);
@@ -219,9 +227,12 @@ static void lying_lengths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(good_machine, make), cmocka_unit_test_setup(console, make),
-        cmocka_unit_test_setup(psci_by_hvc_or_not_at_all, make), cmocka_unit_test_setup(gic_versions, make),
-        cmocka_unit_test_setup(no_arm_machine, make), cmocka_unit_test_setup(lying_lengths, make),
+        cmocka_unit_test_setup(good_machine, make),
+        cmocka_unit_test_setup(console, make),
+        cmocka_unit_test_setup(psci_by_hvc_or_not_at_all, make),
+        cmocka_unit_test_setup(gic_versions, make),
+        cmocka_unit_test_setup(no_arm_machine, make),
+        cmocka_unit_test_setup(lying_lengths, make),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

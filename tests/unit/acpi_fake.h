@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ACPI tables in an array, for tests of hv/firmware: the array is the physical memory from BASE on. */
+/*
+ * ACPI tables in an array, for tests of hv/firmware: the array is the physical memory from BASE on.
+ */
 #pragma once
 #include <hv/acpi.h>
 #include <string.h>
@@ -13,10 +15,7 @@ static inline const void *map(hpa_t phys, uint64_t len)
     return range_within(phys.v, len, BASE, sizeof mem) ? mem + (phys.v - BASE) : NULL;
 }
 
-static inline void put(uint32_t at, uint64_t val, size_t size)
-{
-    memcpy(mem + at, &val, size);
-}
+static inline void put(uint32_t at, uint64_t val, size_t size) { memcpy(mem + at, &val, size); }
 
 static inline void fix_sum(uint32_t at, uint32_t len, uint32_t where)
 {

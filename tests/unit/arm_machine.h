@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One ARM64 VM without an engine, for tests of hv/guest/aarch64's machine: RAM is an array, system registers are a list, time moves by host_now. What the code
- * asks of hv/vm, the console and the interrupt controller is recorded. Included by one C file per program; its definitions win at the link.
+ * One ARM64 VM without an engine, for tests of hv/guest/aarch64's machine: RAM is an array, system
+ * registers are a list, time moves by host_now. What the code asks of hv/vm, the console and the
+ * interrupt controller is recorded. Included by one C file per program; its definitions win at the
+ * link.
  */
 #pragma once
 #include <hv/console.h>
@@ -25,7 +27,10 @@ static struct vm fake_vm;
 static struct guest_config fake_config;
 static struct vcpu fake_vcpu[FAKE_VCPUS];
 static uint8_t *fake_ram, fake_pvtime[PAGE_SIZE];
-static struct { uint32_t id; uint64_t val; } fake_sysreg[FAKE_VCPUS][FAKE_SYSREGS];
+static struct {
+    uint32_t id;
+    uint64_t val;
+} fake_sysreg[FAKE_VCPUS][FAKE_SYSREGS];
 static bool fake_line[64];
 static unsigned fake_resets, fake_offs, fake_logs, fake_vcpu_resets, fake_gic = 3;
 static uint32_t fake_workarounds[4];
@@ -37,15 +42,49 @@ static uint64_t fake_wall = 1767225600;
 
 void vcpu_request(struct vcpu *v, uint32_t reqs) { v->requests |= reqs; }
 uint64_t vm_time_ns(const struct vm *vm) { return host_now + (uint64_t)vm->time_offset_ns; }
-uint64_t vm_time_to_host(const struct vm *vm, uint64_t ns) { return ns - (uint64_t)vm->time_offset_ns; }
+uint64_t vm_time_to_host(const struct vm *vm, uint64_t ns)
+{
+    return ns - (uint64_t)vm->time_offset_ns;
+}
 uint64_t time_wall_s(void) { return fake_wall; }
-void vm_request_reset(struct vm *vm, const char *why) { (void)vm, (void)why; lock_assert_none(); fake_resets++; }
-void vm_request_off(struct vm *vm, const char *why) { (void)vm, (void)why; lock_assert_none(); fake_offs++; }
-void vm_exited(struct vm *vm, int code) { (void)vm; lock_assert_none(); fake_exit_code = code; }
-void vm_log(struct vm *vm, enum log_level level, const char *fmt, ...) { (void)vm, (void)level, (void)fmt; fake_logs++; }
-void virq_set(struct vm *vm, uint32_t line, bool level) { (void)vm; fake_line[line] = level; }
-unsigned vgic_host_version(const struct vm *vm) { (void)vm; return fake_gic; }
-int vgic_create(struct vm *vm, const struct vgic_layout *l) { (void)vm, (void)l; return 0; }
+void vm_request_reset(struct vm *vm, const char *why)
+{
+    (void)vm, (void)why;
+    lock_assert_none();
+    fake_resets++;
+}
+void vm_request_off(struct vm *vm, const char *why)
+{
+    (void)vm, (void)why;
+    lock_assert_none();
+    fake_offs++;
+}
+void vm_exited(struct vm *vm, int code)
+{
+    (void)vm;
+    lock_assert_none();
+    fake_exit_code = code;
+}
+void vm_log(struct vm *vm, enum log_level level, const char *fmt, ...)
+{
+    (void)vm, (void)level, (void)fmt;
+    fake_logs++;
+}
+void virq_set(struct vm *vm, uint32_t line, bool level)
+{
+    (void)vm;
+    fake_line[line] = level;
+}
+unsigned vgic_host_version(const struct vm *vm)
+{
+    (void)vm;
+    return fake_gic;
+}
+int vgic_create(struct vm *vm, const struct vgic_layout *l)
+{
+    (void)vm, (void)l;
+    return 0;
+}
 void vgic_vcpu_reset(struct vcpu *v) { (void)v; }
 void vtimer_sync_clock(struct vm *vm) { (void)vm; }
 
@@ -56,7 +95,11 @@ static uint8_t *fake_at(uint64_t at, uint64_t len)
     return range_within(at, len, PLAT_RAM, fake_config.memory) ? fake_ram + (at - PLAT_RAM) : NULL;
 }
 
-void *gmem_ptr(struct vm *vm, gpa_t at, uint64_t len, unsigned prot) { (void)vm, (void)prot; return fake_at(at.v, len); }
+void *gmem_ptr(struct vm *vm, gpa_t at, uint64_t len, unsigned prot)
+{
+    (void)vm, (void)prot;
+    return fake_at(at.v, len);
+}
 
 int gmem_read(struct vm *vm, gpa_t at, void *dst, uint64_t len)
 {
@@ -95,8 +138,17 @@ void console_write(struct console *c, const char *s, size_t n)
         fake_out[fake_out_len++] = s[i];
 }
 
-int console_listen(struct console *c, unsigned priority, struct event *ready) { (void)c, (void)priority; fake_listener = ready; return 0; }
-void console_unlisten(struct console *c, struct event *ready) { (void)c, (void)ready; fake_listener = NULL; }
+int console_listen(struct console *c, unsigned priority, struct event *ready)
+{
+    (void)c, (void)priority;
+    fake_listener = ready;
+    return 0;
+}
+void console_unlisten(struct console *c, struct event *ready)
+{
+    (void)c, (void)ready;
+    fake_listener = NULL;
+}
 
 size_t console_read(struct console *c, struct event *ready, char *buf, size_t n)
 {
@@ -141,14 +193,22 @@ static inline uint64_t sysreg(unsigned v, uint32_t id)
     return val;
 }
 
-static inline void set_sysreg(unsigned v, uint32_t id, uint64_t val) { (void)fake_set(&fake_vcpu[v], id, val); }
+static inline void set_sysreg(unsigned v, uint32_t id, uint64_t val)
+{
+    (void)fake_set(&fake_vcpu[v], id, val);
+}
 static inline void fake_skip(struct vcpu *v, unsigned len) { v->regs.pc += len; }
-static inline void fake_reset(struct vcpu *v) { (void)v; fake_vcpu_resets++; }
+static inline void fake_reset(struct vcpu *v)
+{
+    (void)v;
+    fake_vcpu_resets++;
+}
 
 static inline void fake_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
 {
     (void)subleaf;
-    memcpy(regs, leaf == ARM_FEATURE_WORKAROUNDS ? fake_workarounds : (const uint32_t[4]){ 0 }, sizeof fake_workarounds);
+    memcpy(regs, leaf == ARM_FEATURE_WORKAROUNDS ? fake_workarounds : (const uint32_t[4]){ 0 },
+           sizeof fake_workarounds);
 }
 
 static inline uint64_t mmio_read(uint64_t at, unsigned size)
@@ -168,10 +228,16 @@ static inline void mmio_write(uint64_t at, unsigned size, uint64_t val)
     lock_assert_none();
 }
 
-/* vCPUs in reset state, no devices: io_init() and vcpu_init() as hv/vm does before guest_ops.build. */
+/*
+ * vCPUs in reset state, no devices: io_init() and vcpu_init() as hv/vm does before guest_ops.build.
+ */
 static inline void fake_start(unsigned vcpus)
 {
-    static const struct vcpu_ops ops = { .name = "fake", .get_sysreg = fake_get, .set_sysreg = fake_set, .skip_insn = fake_skip, .vcpu_reset = fake_reset,
+    static const struct vcpu_ops ops = { .name = "fake",
+                                         .get_sysreg = fake_get,
+                                         .set_sysreg = fake_set,
+                                         .skip_insn = fake_skip,
+                                         .vcpu_reset = fake_reset,
                                          .features = fake_features };
 
     if (!fake_ram) {
@@ -182,8 +248,14 @@ static inline void fake_start(unsigned vcpus)
     memset(fake_pvtime, 0xee, sizeof fake_pvtime);
     memset(fake_sysreg, 0, sizeof fake_sysreg);
     memset(fake_line, 0, sizeof fake_line);
-    fake_config = (struct guest_config){ .memory = FAKE_RAM, .vcpus = vcpus, .debug_exit = true, .pv = true, .isa = ISA_COUNT };
-    fake_vm = (struct vm){ .config = &fake_config, .ops = &ops, .guest_ops = &guest_arm, .nvcpus = vcpus, .console = (struct console *)fake_out };
+    fake_config = (struct guest_config){
+        .memory = FAKE_RAM, .vcpus = vcpus, .debug_exit = true, .pv = true, .isa = ISA_COUNT
+    };
+    fake_vm = (struct vm){ .config = &fake_config,
+                           .ops = &ops,
+                           .guest_ops = &guest_arm,
+                           .nvcpus = vcpus,
+                           .console = (struct console *)fake_out };
     fake_vm.time_offset_ns = -(int64_t)host_now;
     fake_resets = fake_offs = fake_logs = fake_vcpu_resets = 0;
     fake_out_len = fake_in_len = 0;
@@ -219,5 +291,5 @@ static inline void fake_stop(void)
         guest_arm.vcpu_fini(&fake_vcpu[i]);
     io_fini(&fake_vm);
     if (event_next() != UINT64_MAX || fake_vm.charge[CHARGE_OVERHEAD].used)
-        abort();   /* something was left behind */
+        abort(); /* something was left behind */
 }

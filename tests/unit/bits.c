@@ -39,8 +39,10 @@ static void as_counted_slowly(void **state)
 
 static void index_is_kept_or_0(void **state)
 {
-    static const uint64_t n[] = { 0, 1, 2, 3, 8, 31, 32, 1000, 1ull << 31, 1ull << 32, INT64_MAX, 1ull << 63 };
-    static const uint64_t far[] = { UINT32_MAX, 1ull << 32, INT64_MAX, 1ull << 63, UINT64_MAX - 1, UINT64_MAX };
+    static const uint64_t n[] = { 0,  1,    2,          3,          8,         31,
+                                  32, 1000, 1ull << 31, 1ull << 32, INT64_MAX, 1ull << 63 };
+    static const uint64_t far[] = { UINT32_MAX, 1ull << 32,     INT64_MAX,
+                                    1ull << 63, UINT64_MAX - 1, UINT64_MAX };
 
     (void)state;
     for (unsigned k = 0; k < ARRAY_SIZE(n); k++) {
@@ -58,7 +60,8 @@ static void index_is_kept_or_0(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_counted_slowly), cmocka_unit_test(index_is_kept_or_0),
+        cmocka_unit_test(as_counted_slowly),
+        cmocka_unit_test(index_is_kept_or_0),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,8 +23,10 @@ static void files_named(void **state)
 {
     (void)state;
     found[0] = 0;
-    config_files("[host]\nkernel = not this\n[guest a]\nkernel = my kernel\ncmdline = initrd = x\ninitrd=i.gz ; comment\n"
-                 "disk = d.img,ro\ndisk = e.img , ro\nmodule = m.bin some args\nmodule =\nnonsense\n[guest b]\nkernel = k\\2\n",
+    config_files("[host]\nkernel = not this\n[guest a]\nkernel = my kernel\ncmdline = initrd = "
+                 "x\ninitrd=i.gz ; comment\n"
+                 "disk = d.img,ro\ndisk = e.img , ro\nmodule = m.bin some args\nmodule "
+                 "=\nnonsense\n[guest b]\nkernel = k\\2\n",
                  add, NULL);
     assert_string_equal(found, "my kernel|i.gz|d.img|e.img|m.bin|k\\2|");
 }
@@ -40,8 +42,11 @@ static uint32_t order(struct boot_mem *m, const struct boot_mem *in, uint32_t n,
 
 static void sorted_and_joined(void **state)
 {
-    static const struct boot_mem in[] = { { 0x3000, 0x1000, 1, 0 }, { 0, 0x1000, 1, 0 }, { 0x1000, 0x2000, 1, 0 },
-                                          { 0x5000, 0x1000, 2, 0 }, { 0x4000, 0, 3, 0 } };
+    static const struct boot_mem in[] = { { 0x3000, 0x1000, 1, 0 },
+                                          { 0, 0x1000, 1, 0 },
+                                          { 0x1000, 0x2000, 1, 0 },
+                                          { 0x5000, 0x1000, 2, 0 },
+                                          { 0x4000, 0, 3, 0 } };
     struct boot_mem m[8];
 
     (void)state;
@@ -54,7 +59,8 @@ static void sorted_and_joined(void **state)
 /* A weaker part that finds no room must not uncover the free memory beneath it. */
 static void caution_wins_without_room(void **state)
 {
-    static const struct boot_mem in[] = { { 0, 0x9000, BOOT_MEM_RESERVED, 0 }, { 0x1000, 0x1000, BOOT_MEM_MMIO, 0 },
+    static const struct boot_mem in[] = { { 0, 0x9000, BOOT_MEM_RESERVED, 0 },
+                                          { 0x1000, 0x1000, BOOT_MEM_MMIO, 0 },
                                           { 0x4000, 0x2000, BOOT_MEM_FREE, 0 } };
     struct boot_mem m[8];
     uint32_t n = order(m, in, 3, 3);
@@ -70,7 +76,8 @@ static void caution_wins_without_room(void **state)
 
 static void caution_wins(void **state)
 {
-    static const struct boot_mem in[] = { { 0, 0x10000, BOOT_MEM_FREE, 0 }, { 0x4000, 0x1000, BOOT_MEM_RESERVED, 0 },
+    static const struct boot_mem in[] = { { 0, 0x10000, BOOT_MEM_FREE, 0 },
+                                          { 0x4000, 0x1000, BOOT_MEM_RESERVED, 0 },
                                           { 0xf000, 0x3000, BOOT_MEM_MMIO, 0 } };
     struct boot_mem m[8];
 
@@ -86,7 +93,10 @@ static void caution_wins(void **state)
 
 #define PAGES 48
 
-/* Random ranges against one byte a page: the strongest type that covers a page must be what the map says. */
+/*
+ * Random ranges against one byte a page: the strongest type that covers a page must be what the map
+ * says.
+ */
 static void random_maps(void **state)
 {
     (void)state;
@@ -97,7 +107,8 @@ static void random_maps(void **state)
         uint32_t n = (uint32_t)rand() % 6 + 1;
 
         for (uint32_t i = 0; i < n; i++) {
-            in[i] = (struct boot_mem){ (uint64_t)rand() % 32, (uint64_t)rand() % 16, (uint32_t)rand() % 4 + 1, 0 };
+            in[i] = (struct boot_mem){ (uint64_t)rand() % 32, (uint64_t)rand() % 16,
+                                       (uint32_t)rand() % 4 + 1, 0 };
             for (uint64_t p = in[i].base; p < in[i].base + in[i].len; p++)
                 want[p] = want[p] > in[i].type ? want[p] : (uint8_t)in[i].type;
         }
@@ -105,7 +116,8 @@ static void random_maps(void **state)
         for (uint32_t i = 0; i < n; i++) {
             assert_true(m[i].len > 0);
             assert_true(i == 0 || m[i].base >= m[i - 1].base + m[i - 1].len);
-            assert_false(i && m[i].type == m[i - 1].type && m[i].base == m[i - 1].base + m[i - 1].len);
+            assert_false(i && m[i].type == m[i - 1].type &&
+                         m[i].base == m[i - 1].base + m[i - 1].len);
             memset(have + m[i].base, (int)m[i].type, m[i].len);
         }
         assert_memory_equal(want, have, PAGES);
@@ -114,7 +126,8 @@ static void random_maps(void **state)
 
 static void no_room_never_frees(void **state)
 {
-    static const struct boot_mem in[] = { { 0, 0x10000, BOOT_MEM_FREE, 0 }, { 0x4000, 0x1000, BOOT_MEM_RESERVED, 0 } };
+    static const struct boot_mem in[] = { { 0, 0x10000, BOOT_MEM_FREE, 0 },
+                                          { 0x4000, 0x1000, BOOT_MEM_RESERVED, 0 } };
     struct boot_mem m[2];
 
     (void)state;
@@ -143,9 +156,13 @@ static void every_day_follows_the_last(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_named), cmocka_unit_test(sorted_and_joined), cmocka_unit_test(caution_wins),
-        cmocka_unit_test(caution_wins_without_room), cmocka_unit_test(random_maps),
-        cmocka_unit_test(no_room_never_frees), cmocka_unit_test(every_day_follows_the_last),
+        cmocka_unit_test(files_named),
+        cmocka_unit_test(sorted_and_joined),
+        cmocka_unit_test(caution_wins),
+        cmocka_unit_test(caution_wins_without_room),
+        cmocka_unit_test(random_maps),
+        cmocka_unit_test(no_room_never_frees),
+        cmocka_unit_test(every_day_follows_the_last),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,12 +9,11 @@
 #include <hv/config.h>
 #include <hv/words.h>
 
-static bool exists(const char *path)
-{
-    return strstr(path, "missing") == NULL;
-}
+static bool exists(const char *path) { return strstr(path, "missing") == NULL; }
 
-static const struct config_limits limits = { .memory_max = 8 * GIB, .cpus = 4, .file_exists = exists };
+static const struct config_limits limits = { .memory_max = 8 * GIB,
+                                             .cpus = 4,
+                                             .file_exists = exists };
 static struct config c;
 
 static int parse(const char *text)
@@ -34,12 +33,18 @@ static void expect_error(unsigned i, unsigned line, const char *part)
 static void test_everything(void **state)
 {
     (void)state;
-    assert_int_equal(parse("\xef\xbb\xbf[host]\r\nlog = debug\r\n[guest debian]\nkernel = g/vmlinuz\ninitrd=g\\initrd ; note\n"
-                           "cmdline = console=hvc0 quiet\nmemory = 1.5G\n"), 1);
+    assert_int_equal(parse("\xef\xbb\xbf[host]\r\nlog = debug\r\n[guest debian]\nkernel = "
+                           "g/vmlinuz\ninitrd=g\\initrd ; note\n"
+                           "cmdline = console=hvc0 quiet\nmemory = 1.5G\n"),
+                     1);
     expect_error(0, 7, "not a size; give 1M to 8 GiB");
-    assert_int_equal(parse("[host]\nlog = debug\nmitigations = off\nsmt = core\n[guest d]\nkernel = k\nmemory = 512M\ndisk-changes = 64M\noverhead=5M\nvcpus=4\nweight = 300\ncpus = 0,2-3\nkind = PVH\n"
-                           "isa = x86_64\nmodule = m1 a b\nmodule = m2\ndisk = d1,ro\ndisk = d2\nrng=no\nautostart=off\ndebug-exit=yes\n"
-                           "x2apic=no\npv=no\n"), 0);
+    assert_int_equal(parse("[host]\nlog = debug\nmitigations = off\nsmt = core\n[guest d]\nkernel "
+                           "= k\nmemory = 512M\ndisk-changes = 64M\noverhead=5M\nvcpus=4\nweight = "
+                           "300\ncpus = 0,2-3\nkind = PVH\n"
+                           "isa = x86_64\nmodule = m1 a b\nmodule = m2\ndisk = d1,ro\ndisk = "
+                           "d2\nrng=no\nautostart=off\ndebug-exit=yes\n"
+                           "x2apic=no\npv=no\n"),
+                     0);
     assert_int_equal(c.host.log, LOG_DEBUG);
     assert_int_equal(c.host.mitigations, MITIGATIONS_OFF);
     assert_int_equal(c.host.smt, SMT_CORE);
@@ -67,8 +72,11 @@ static void test_everything(void **state)
 static void test_every_error_at_once(void **state)
 {
     (void)state;
-    assert_int_equal(parse("x = 1\n[gest a]\nkernel = k\n[guest a b]\n[guest a]\nkernle = k\nvcpus = 33\nvcpus = 2\nmemory = 12Q\n"
-                           "cpus = 4\ncpus = a\nkind = elf\n[guest a]\n[guest ok]\nkernel = k\n[guest m]\nkernel = missing\n[bad\nnonsense\n"), 15);
+    assert_int_equal(parse("x = 1\n[gest a]\nkernel = k\n[guest a b]\n[guest a]\nkernle = k\nvcpus "
+                           "= 33\nvcpus = 2\nmemory = 12Q\n"
+                           "cpus = 4\ncpus = a\nkind = elf\n[guest a]\n[guest ok]\nkernel = "
+                           "k\n[guest m]\nkernel = missing\n[bad\nnonsense\n"),
+                     15);
     expect_error(0, 1, "before the first section");
     expect_error(1, 2, "no such section");
     expect_error(2, 4, "a guest's name is 1 to 31");
@@ -139,8 +147,10 @@ static void test_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything), cmocka_unit_test(test_every_error_at_once),
-        cmocka_unit_test(test_nul_and_long_lines), cmocka_unit_test(test_words),
+        cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_every_error_at_once),
+        cmocka_unit_test(test_nul_and_long_lines),
+        cmocka_unit_test(test_words),
     };
     int r = cmocka_run_group_tests(tests, NULL, NULL);
 

@@ -18,19 +18,34 @@ static unsigned nposted;
 static char to_shell[256];
 static bool busy, interrupted;
 
-void spin_lock(struct spinlock *l) { assert_int_equal(l->next, 0); l->next = 1; }
-void spin_unlock(struct spinlock *l) { assert_int_equal(l->next, 1); l->next = 0; }
+void spin_lock(struct spinlock *l)
+{
+    assert_int_equal(l->next, 0);
+    l->next = 1;
+}
+void spin_unlock(struct spinlock *l)
+{
+    assert_int_equal(l->next, 1);
+    l->next = 0;
+}
 uint64_t time_ns(void) { return now; }
-void event_init(struct event *ev, void (*fn)(struct event *), uint32_t cpu) { *ev = (struct event){ .fn = fn, .cpu = (uint16_t)cpu }; }
+void event_init(struct event *ev, void (*fn)(struct event *), uint32_t cpu)
+{
+    *ev = (struct event){ .fn = fn, .cpu = (uint16_t)cpu };
+}
 void event_post(struct event *ev)
 {
     if (!ev->state)
         posted[nposted++] = ev;
     ev->state = 1;
 }
-static void redraw(void) { }
+static void redraw(void) {}
 static bool is_busy(void) { return busy; }
-static void interrupt(void) { busy = false; interrupted = true; }
+static void interrupt(void)
+{
+    busy = false;
+    interrupted = true;
+}
 static void input(char c) { strncat(to_shell, &c, 1); }
 
 static void run_events(void)
@@ -57,7 +72,11 @@ static size_t line_write(const char *s, size_t n)
     return n;
 }
 
-static void line_sync(const char *s, size_t n) { (void)s; (void)n; }
+static void line_sync(const char *s, size_t n)
+{
+    (void)s;
+    (void)n;
+}
 static const struct host_console host = { "test", line_write, line_sync };
 static struct console *guest;
 static char to_guest[64];
@@ -128,8 +147,10 @@ static void test_input(void **state)
 static void test_detach_resets_the_terminal(void **state)
 {
     static const char *const undo[] = {
-        "\030\033\\", "\033[?1000l", "\033[?1002l", "\033[?1003l", "\033[?1004l", "\033[?1006l", "\033[?2004l", "\033[4l", "\033(B", "\033)B", "\017",
-        "\033[?6l", "\033[?5l", "\033[?1049l", "\033[r", "\033[0m", "\033[?25h", "\033[?7h", "\033[?1l", "\033>", "[Trivet]",
+        "\030\033\\",  "\033[?1000l", "\033[?1002l", "\033[?1003l", "\033[?1004l", "\033[?1006l",
+        "\033[?2004l", "\033[4l",     "\033(B",      "\033)B",      "\017",        "\033[?6l",
+        "\033[?5l",    "\033[?1049l", "\033[r",      "\033[0m",     "\033[?25h",   "\033[?7h",
+        "\033[?1l",    "\033>",       "[Trivet]",
     };
 
     (void)state;
@@ -158,7 +179,8 @@ static void test_priority(void **state)
     run_events();
     assert_string_equal(to_guest, "z");
     host_console_rx("y", 1);
-    assert_int_equal(console_read(guest, &guest_ready, buf, sizeof buf), 0); /* not the one that gets it */
+    /* not the one that gets it */
+    assert_int_equal(console_read(guest, &guest_ready, buf, sizeof buf), 0);
     console_unlisten(guest, &better);
     run_events();
     type("\x1d");
@@ -178,7 +200,8 @@ static void test_busy_shell(void **state)
     busy = true;
     type("typed ahead");
     assert_string_equal(to_shell, "");
-    type("x\x03" "y");
+    type("x\x03"
+         "y");
     assert_true(interrupted);
     assert_string_equal(to_shell, "y"); /* what stood before the Ctrl-C is dropped */
 }
@@ -201,7 +224,10 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_output_and_replay), cmocka_unit_test(test_input), cmocka_unit_test(test_detach_resets_the_terminal), cmocka_unit_test(test_priority),
+        cmocka_unit_test(test_output_and_replay),
+        cmocka_unit_test(test_input),
+        cmocka_unit_test(test_detach_resets_the_terminal),
+        cmocka_unit_test(test_priority),
         cmocka_unit_test(test_busy_shell),
     };
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The EL2 engine's portable parts: syndromes, ID registers, the table of caught registers, stage 2's format, VMIDs. */
+/*
+ * The EL2 engine's portable parts: syndromes, ID registers, the table of caught registers, stage
+ * 2's format, VMIDs.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,10 +23,7 @@
 static const uint64_t gpr[31] = { [0] = 0x1122334455667788, [5] = 0xffffffffdeadbeef, [30] = 30 };
 static struct vcpu_exit e;
 
-static uint64_t dabt(uint64_t iss)
-{
-    return 0x24ull << 26 | 1ull << 25 | iss;
-}
+static uint64_t dabt(uint64_t iss) { return 0x24ull << 26 | 1ull << 25 | iss; }
 
 /* What is plain is read in two ways, which must agree. */
 static enum esr_abort abort_of(uint64_t esr, uint64_t far, uint64_t hpfar)
@@ -60,21 +60,30 @@ static void expect_access(uint64_t at, unsigned size, bool write, unsigned reg, 
 static void test_device_access(void **state)
 {
     (void)state;
-    /* ldr w3, [x]: SAS 2, SRT 3, translation fault of level 3; HPFAR holds the page's number from bit 4 on */
-    assert_int_equal(abort_of(dabt(1 << 24 | 2 << 22 | 3 << 16 | 7), 0xffff800000001234, 0x09010 << 4), ABORT_MEM);
+    /*
+     * ldr w3, [x]: SAS 2, SRT 3, translation fault of level 3; HPFAR holds the page's number from
+     * bit 4 on
+     */
+    assert_int_equal(
+        abort_of(dabt(1 << 24 | 2 << 22 | 3 << 16 | 7), 0xffff800000001234, 0x09010 << 4),
+        ABORT_MEM);
     expect_access(0x09010234, 4, false, 3, 0);
     assert_int_equal(e.insn_len, 4);
     assert_int_equal(e.mem.gva, 0xffff800000001234);
     assert_false(e.mem.sext || e.mem.wide);
     /* strb w5 */
-    assert_int_equal(abort_of(dabt(1 << 24 | 0 << 22 | 5 << 16 | 1 << 6 | 6), 0xfff, 0xfffffffffull << 4), ABORT_MEM);
+    assert_int_equal(
+        abort_of(dabt(1 << 24 | 0 << 22 | 5 << 16 | 1 << 6 | 6), 0xfff, 0xfffffffffull << 4),
+        ABORT_MEM);
     expect_access(0xfffffffffffull << 4 | 0xf, 1, true, 5, 0xef);
     assert_int_equal(abort_of(dabt(1 << 24 | 1 << 22 | 5 << 16 | 1 << 6 | 6), 0, 0), ABORT_MEM);
     expect_access(0, 2, true, 5, 0xbeef);
     /* str xzr; ldrsh x0 */
-    assert_int_equal(abort_of(dabt(1 << 24 | 3 << 22 | 31 << 16 | 1 << 15 | 1 << 6 | 5), 8, 0x10), ABORT_MEM);
+    assert_int_equal(abort_of(dabt(1 << 24 | 3 << 22 | 31 << 16 | 1 << 15 | 1 << 6 | 5), 8, 0x10),
+                     ABORT_MEM);
     expect_access(0x1008, 8, true, 31, 0);
-    assert_int_equal(abort_of(dabt(1 << 24 | 3 << 22 | 0 << 16 | 1 << 15 | 1 << 6 | 5), 8, 0x10), ABORT_MEM);
+    assert_int_equal(abort_of(dabt(1 << 24 | 3 << 22 | 0 << 16 | 1 << 15 | 1 << 6 | 5), 8, 0x10),
+                     ABORT_MEM);
     expect_access(0x1008, 8, true, 0, 0x1122334455667788);
     assert_int_equal(abort_of(dabt(1 << 24 | 1 << 22 | 1 << 21 | 1 << 15 | 4), 8, 0x10), ABORT_MEM);
     expect_access(0x1008, 2, false, 0, 0);
@@ -95,7 +104,8 @@ static void test_other_aborts(void **state)
     assert_int_equal(e.mem.prot, PROT_W);
     assert_int_equal(e.mem.gpa.v, 0x40000123);
     /* Permission: the page has to be found. With a syndrome too. */
-    assert_int_equal(abort_of(dabt(1 << 24 | 2 << 22 | 1 << 6 | 0xf), 0x5678, 0xdead0), ABORT_MEM_NO_IPA);
+    assert_int_equal(abort_of(dabt(1 << 24 | 2 << 22 | 1 << 6 | 0xf), 0x5678, 0xdead0),
+                     ABORT_MEM_NO_IPA);
     esr_set_page(&e, 0x8000000);
     expect_access(0x8000678, 4, true, 0, 0x55667788);
     /* Instruction abort: bit 6 means nothing there; Thumb at EL0. */
@@ -104,7 +114,9 @@ static void test_other_aborts(void **state)
     assert_int_equal(e.insn_len, 2);
     assert_int_equal(e.mem.gpa.v, 0x9000012);
     assert_false(e.mem.decoded);
-    /* Stage 1's walk: FAR is not the address that HPFAR gives the page of; ISV would mean nothing. */
+    /*
+     * Stage 1's walk: FAR is not the address that HPFAR gives the page of; ISV would mean nothing.
+     */
     assert_int_equal(abort_of(dabt(1 << 24 | 1 << 7 | 6), 0x123, 0x400000), ABORT_MEM);
     assert_false(e.mem.decoded);
     assert_int_equal(e.mem.gpa.v, 0x40000000);
@@ -121,10 +133,12 @@ static void test_other_aborts(void **state)
 static void test_for_el1(void **state)
 {
     (void)state;
-    assert_int_equal(esr_for_el1(dabt(1 << 24 | 3 << 22 | 1 << 8 | 1 << 6 | 7), true, 0x10), 0x24ull << 26 | 1 << 25 | 1 << 8 | 1 << 6 | 0x10);
+    assert_int_equal(esr_for_el1(dabt(1 << 24 | 3 << 22 | 1 << 8 | 1 << 6 | 7), true, 0x10),
+                     0x24ull << 26 | 1 << 25 | 1 << 8 | 1 << 6 | 0x10);
     assert_int_equal(esr_for_el1(dabt(0x21), false, 0x21), 0x25ull << 26 | 1 << 25 | 0x21);
     assert_int_equal(esr_for_el1(0x20ull << 26 | 1 << 6 | 7, true, 0x10), 0x20ull << 26 | 0x10);
-    assert_int_equal(esr_for_el1(0x20ull << 26 | 1 << 25 | 7, false, 0x10), 0x21ull << 26 | 1 << 25 | 0x10);
+    assert_int_equal(esr_for_el1(0x20ull << 26 | 1 << 25 | 7, false, 0x10),
+                     0x21ull << 26 | 1 << 25 | 0x10);
 }
 
 static void test_sysreg_syndrome(void **state)
@@ -138,7 +152,8 @@ static void test_sysreg_syndrome(void **state)
     assert_int_equal(e.sysreg.reg, 5);
     assert_int_equal(e.sysreg.val, gpr[5]);
     /* mrs x30, cntp_ctl_el0 */
-    esr_sysreg(0x18ull << 26 | 3 << 20 | 1 << 17 | 3 << 14 | 14 << 10 | 30 << 5 | 2 << 1 | 1, gpr, &e);
+    esr_sysreg(0x18ull << 26 | 3 << 20 | 1 << 17 | 3 << 14 | 14 << 10 | 30 << 5 | 2 << 1 | 1, gpr,
+               &e);
     assert_int_equal(e.sysreg.id, ARM_CNTP_CTL_EL0);
     assert_false(e.sysreg.write);
     assert_int_equal(e.sysreg.reg, 30);
@@ -168,10 +183,11 @@ static void test_traps(void **state)
     assert_int_equal(sysreg_trap_act(ARM_SYSREG(3, 0, 0, 7, 7)), TRAP_ID);
     assert_int_equal(sysreg_trap_act(ARM_SCTLR_EL1), TRAP_VM);
     assert_int_equal(sysreg_trap_act(ARM_CONTEXTIDR_EL1), TRAP_VM);
-    assert_int_equal(sysreg_trap_act(ARM_SYSREG(2, 0, 0, 2, 2)), TRAP_DEBUG);     /* MDSCR_EL1 */
+    assert_int_equal(sysreg_trap_act(ARM_SYSREG(2, 0, 0, 2, 2)), TRAP_DEBUG); /* MDSCR_EL1 */
     assert_int_equal(sysreg_trap_act(ARM_SYSREG(2, 0, 1, 1, 4)), TRAP_OSLSR);
-    assert_int_equal(sysreg_trap_act(ARM_SYSREG(3, 3, 9, 12, 0)), TRAP_UNDEF);    /* PMCR_EL0 */
-    assert_int_equal(sysreg_trap_act(ARM_SYSREG(3, 3, 14, 15, 7)), TRAP_UNDEF);   /* PMCCFILTR_EL0 */
+    assert_int_equal(sysreg_trap_act(ARM_SYSREG(3, 3, 9, 12, 0)), TRAP_UNDEF); /* PMCR_EL0 */
+    /* PMCCFILTR_EL0 */
+    assert_int_equal(sysreg_trap_act(ARM_SYSREG(3, 3, 14, 15, 7)), TRAP_UNDEF);
     assert_int_equal(sysreg_trap_act(ARM_CNTP_CVAL_EL0), TRAP_FORWARD);
     assert_int_equal(sysreg_trap_act(ARM_ICC_SGI1R_EL1), TRAP_FORWARD);
     assert_int_equal(sysreg_trap_act(ARM_ACTLR_EL1), TRAP_RAZ_WI);
@@ -195,7 +211,8 @@ static void test_id_policy(void **state)
     assert_int_equal(id_guest_value(&p, ID_AA64PFR0, 0x1100000011111112), 0x1100000010110012);
     /* No FP, no SIMD: f stays f. SVE, MPAM, AMU, RME, SEL2. */
     assert_int_equal(id_guest_value(&everything, ID_AA64PFR0, 0x00ff0011), 0x00ff0011);
-    assert_int_equal(id_guest_value(&everything, ID_AA64PFR0, 0x3221111111112222), 0x1101000111110012);
+    assert_int_equal(id_guest_value(&everything, ID_AA64PFR0, 0x3221111111112222),
+                     0x1101000111110012);
     p.sve = false;
     assert_int_equal(id_guest_value(&p, ID_AA64PFR0, 0x0000000100000011), 0x11);
     assert_int_equal(id_guest_value(&p, ID_AA64ZFR0, 0x0110110100110021), 0);
@@ -203,15 +220,18 @@ static void test_id_policy(void **state)
     assert_int_equal(id_guest_value(&everything, ID_AA64PFR1, UINT64_MAX), 0x21);
     assert_int_equal(id_guest_value(&everything, ID_AA64SMFR0, UINT64_MAX), 0);
     /* PMU, SPE, trace; breakpoints stay. */
-    assert_int_equal(id_guest_value(&everything, ID_AA64DFR0, 0x000011f110305609), 0x000000f010305008);
-    assert_int_equal(id_guest_value(&everything, ID_AA64DFR0, 0x000000f010305408), 0x000000f010305008);
+    assert_int_equal(id_guest_value(&everything, ID_AA64DFR0, 0x000011f110305609),
+                     0x000000f010305008);
+    assert_int_equal(id_guest_value(&everything, ID_AA64DFR0, 0x000000f010305408),
+                     0x000000f010305008);
     /* 52 bits become 48, LPA2 goes, granules that are not there stay away. */
     assert_int_equal(id_guest_value(&everything, ID_AA64MMFR0, 0x1100032310201126), 0x00101125);
     assert_int_equal(id_guest_value(&everything, ID_AA64MMFR0, 0xff000022), 0xff000022);
     /* Keys of pointer authentication. */
     p.pauth = false;
     assert_int_equal(id_guest_value(&p, ID_AA64ISAR1, 0x0011111111211052), 0x0011111100211002);
-    assert_int_equal(id_guest_value(&everything, ID_AA64ISAR1, 0x2111111111211052), 0x0011111111211052);
+    assert_int_equal(id_guest_value(&everything, ID_AA64ISAR1, 0x2111111111211052),
+                     0x0011111111211052);
 }
 
 static void test_id_space(void **state)
@@ -233,7 +253,8 @@ static void test_id_space(void **state)
         assert_int_equal(id_guest_value(&everything, i, v), v);
         assert_int_equal(id_common(i, v, v), v);
     }
-    assert_int_equal(id_common(ID_AA64PFR0, 0x1101000011ff0012, 0x1001000110110011), 0x1001000010ff0011);
+    assert_int_equal(id_common(ID_AA64PFR0, 0x1101000011ff0012, 0x1001000110110011),
+                     0x1001000010ff0011);
 }
 
 /* ---- stage 2, Arm ARM D8.3.1 ---- */
@@ -253,7 +274,7 @@ static void test_stage2_format(void **state)
     assert_int_equal(f->kind(0x5003, 1), PTE_TABLE);
     assert_int_equal(f->kind(0x5003, 0), PTE_LEAF);
     assert_int_equal(f->kind(0x5001, 1), PTE_LEAF);
-    assert_int_equal(f->kind(0x5001, 0), PTE_HOLE);            /* reserved at the last level */
+    assert_int_equal(f->kind(0x5001, 0), PTE_HOLE); /* reserved at the last level */
     assert_int_equal(f->kind(0x5002, 1), PTE_HOLE);
     for (unsigned fwb = 0; fwb < 2; fwb++) {
         stage2_setup(48, fwb);
@@ -266,13 +287,17 @@ static void test_stage2_format(void **state)
                 assert_int_equal(f->addr(pte, 2).v, 0x7fff00000000);
             }
     }
-    assert_int_equal(f->leaf(hpa(0), 0, PROT_RWX, MEM_WB) >> 2 & 15, 6);   /* FWB: force write-back */
+    /* FWB: force write-back */
+    assert_int_equal(f->leaf(hpa(0), 0, PROT_RWX, MEM_WB) >> 2 & 15, 6);
 }
 
 static void test_stage2_levels(void **state)
 {
-    static const struct { unsigned bits, levels, order, sl0; } want[] = {
-        { 32, 3, 0, 1 }, { 36, 3, 0, 1 }, { 40, 3, 1, 1 }, { 42, 3, 3, 1 }, { 43, 3, 4, 1 }, { 44, 4, 0, 2 }, { 48, 4, 0, 2 },
+    static const struct {
+        unsigned bits, levels, order, sl0;
+    } want[] = {
+        { 32, 3, 0, 1 }, { 36, 3, 0, 1 }, { 40, 3, 1, 1 }, { 42, 3, 3, 1 },
+        { 43, 3, 4, 1 }, { 44, 4, 0, 2 }, { 48, 4, 0, 2 },
     };
 
     (void)state;
@@ -304,7 +329,7 @@ static void test_stage2_levels(void **state)
 /* ---- VMIDs ---- */
 
 static unsigned flushes;
-static bool used[1 << 16];              /* given out since the last flush */
+static bool used[1 << 16]; /* given out since the last flush */
 
 static void flush_all(void)
 {
@@ -336,7 +361,7 @@ static void test_vmids(void **state)
         vmid_init(&m, bits, flush_all);
         for (unsigned i = 0; i < MAX_VMS; i++)
             live[i] = take(&m);
-        assert_int_equal(vmid_get(&m), 0);             /* no more machines than there can be */
+        assert_int_equal(vmid_get(&m), 0); /* no more machines than there can be */
         /* One stays for good while others come and go: nobody else ever has its number. */
         for (unsigned n = 0; n < rounds; n++) {
             unsigned i = 1 + n % (MAX_VMS - 1);
@@ -359,17 +384,19 @@ static void test_mpam(void **state)
     (void)state;
     assert_false(id_has_mpam(0, 0));
     assert_false(id_has_mpam(~(15ull << 40), ~(15ull << 16)));
-    assert_true(id_has_mpam(1ull << 40, 0));            /* 1.0 */
-    assert_true(id_has_mpam(0, 1ull << 16));            /* 0.1 */
+    assert_true(id_has_mpam(1ull << 40, 0)); /* 1.0 */
+    assert_true(id_has_mpam(0, 1ull << 16)); /* 0.1 */
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_device_access), cmocka_unit_test(test_other_aborts), cmocka_unit_test(test_for_el1),
-        cmocka_unit_test(test_sysreg_syndrome), cmocka_unit_test(test_traps_sorted), cmocka_unit_test(test_traps),
-        cmocka_unit_test(test_id_policy), cmocka_unit_test(test_id_space), cmocka_unit_test(test_stage2_format),
-        cmocka_unit_test(test_stage2_levels), cmocka_unit_test(test_vmids), cmocka_unit_test(test_mpam),
+        cmocka_unit_test(test_device_access), cmocka_unit_test(test_other_aborts),
+        cmocka_unit_test(test_for_el1),       cmocka_unit_test(test_sysreg_syndrome),
+        cmocka_unit_test(test_traps_sorted),  cmocka_unit_test(test_traps),
+        cmocka_unit_test(test_id_policy),     cmocka_unit_test(test_id_space),
+        cmocka_unit_test(test_stage2_format), cmocka_unit_test(test_stage2_levels),
+        cmocka_unit_test(test_vmids),         cmocka_unit_test(test_mpam),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,11 @@ _Noreturn void panic(const char *fmt, ...)
     longjmp(on_panic, 1);
 }
 
-struct named { struct event ev; char name; unsigned again; };
+struct named {
+    struct event ev;
+    char name;
+    unsigned again;
+};
 
 static void note(struct event *ev)
 {
@@ -155,7 +159,7 @@ static void test_a_lost_interrupt_is_made_up_for(void **state)
     assert_int_equal(host_armed[0], 7);
     host_now += 200;
     event_check_timer(host_now);
-    assert_int_equal(host_armed[0], host_now - 1);      /* at once */
+    assert_int_equal(host_armed[0], host_now - 1); /* at once */
     event_cancel(&b.ev);
 }
 
@@ -233,7 +237,10 @@ static void expect_panic(void (*what)(struct event *), struct event *ev, const c
 static void arm(struct event *ev) { event_at(ev, host_now + 10); }
 static void free_it(struct event *ev) { event_assert_none_in(ev, sizeof *ev); }
 
-/* Whatever the event waited for, it does not run any more, and who posts or arms it later is caught. */
+/*
+ * Whatever the event waited for, it does not run any more, and who posts or arms it later is
+ * caught.
+ */
 static void test_kill(void **state)
 {
     struct named a, b;
@@ -285,7 +292,10 @@ static void test_freed_while_queued(void **state)
     event_assert_none_in(&b, sizeof b);
 }
 
-/* Two CPUs post to a third while it runs and cancels: each post is followed by a run, or by a cancel. */
+/*
+ * Two CPUs post to a third while it runs and cancels: each post is followed by a run, or by a
+ * cancel.
+ */
 static unsigned posts_seen, runs;
 static struct event shared;
 static uint32_t stop;
@@ -332,13 +342,17 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_posts, setup), cmocka_unit_test_setup(test_timers, setup),
-        cmocka_unit_test_setup(test_arming_is_lazy, setup), cmocka_unit_test_setup(test_cancel, setup),
+        cmocka_unit_test_setup(test_posts, setup),
+        cmocka_unit_test_setup(test_timers, setup),
+        cmocka_unit_test_setup(test_arming_is_lazy, setup),
+        cmocka_unit_test_setup(test_cancel, setup),
         cmocka_unit_test_setup(test_a_lost_interrupt_is_made_up_for, setup),
-        cmocka_unit_test_setup(test_other_cpu, setup), cmocka_unit_test_setup(test_budget, setup),
+        cmocka_unit_test_setup(test_other_cpu, setup),
+        cmocka_unit_test_setup(test_budget, setup),
         cmocka_unit_test_setup(test_threads, setup),
         /* The last ones: a caught panic leaves the locks out of use. */
-        cmocka_unit_test_setup(test_kill, setup), cmocka_unit_test_setup(test_freed_while_queued, setup),
+        cmocka_unit_test_setup(test_kill, setup),
+        cmocka_unit_test_setup(test_freed_while_queued, setup),
     };
 
     host_init(3, 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Events from every side: each CPU posts, times and cancels the events of all, whose functions run on their own CPUs. The claims of <hv/event.h>:
- * after event_cancel() the function neither runs nor is queued, a post that came after the last run is never lost, and no function runs twice at once.
+ * Events from every side: each CPU posts, times and cancels the events of all, whose functions run
+ * on their own CPUs. The claims of <hv/event.h>: after event_cancel() the function neither runs nor
+ * is queued, a post that came after the last run is never lost, and no function runs twice at once.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -20,8 +21,15 @@
 
 enum { CPUS = 3, EVENTS = 6, ROUNDS = 4000, DRIVERS = 2 };
 
-/* `data` has no lock: the function writes it, and so does who has cancelled the event. ThreadSanitizer sees whether that is in order. */
-struct item { struct event ev; uint64_t data, ran; uint32_t inside; };
+/*
+ * `data` has no lock: the function writes it, and so does who has cancelled the event.
+ * ThreadSanitizer sees whether that is in order.
+ */
+struct item {
+    struct event ev;
+    uint64_t data, ran;
+    uint32_t inside;
+};
 static struct item items[DRIVERS][EVENTS];
 static uint32_t stop, wrong;
 
@@ -41,7 +49,7 @@ static void fn(struct event *ev)
         __atomic_fetch_add(&wrong, 1, __ATOMIC_RELAXED);
     it->data++;
     if (it->data % 4 == 1)
-        sched_yield();             /* so that some are cancelled while they run */
+        sched_yield(); /* so that some are cancelled while they run */
     it->data++;
     __atomic_fetch_add(&it->ran, 1, __ATOMIC_RELAXED);
     __atomic_fetch_sub(&it->inside, 1, __ATOMIC_RELAXED);
@@ -56,10 +64,7 @@ static void *loop(void *arg)
     return arg;
 }
 
-static uint64_t runs(struct item *it)
-{
-    return __atomic_load_n(&it->ran, __ATOMIC_RELAXED);
-}
+static uint64_t runs(struct item *it) { return __atomic_load_n(&it->ran, __ATOMIC_RELAXED); }
 
 /* A post is followed by a run, and what was written before the post is there. */
 static void post_and_wait(struct item *it)
@@ -96,7 +101,10 @@ static void cancel_within(struct item *it)
     cancel_and_own(it);
 }
 
-/* Each driver has events of its own on all CPUs: it alone may say that nobody posts them while it cancels. */
+/*
+ * Each driver has events of its own on all CPUs: it alone may say that nobody posts them while it
+ * cancels.
+ */
 static void *drive(void *arg)
 {
     unsigned me = (unsigned)(uintptr_t)arg, seed = 7 + me;
@@ -106,20 +114,12 @@ static void *drive(void *arg)
         struct item *it = &items[me][(unsigned)rand_r(&seed) % EVENTS];
 
         switch (rand_r(&seed) % 6) {
-        case 0: case 1:
-            event_post(&it->ev);
-            break;
-        case 2:
-            event_at(&it->ev, time_ns() + (unsigned)rand_r(&seed) % 30000);
-            break;
-        case 3:
-            post_and_wait(it);
-            break;
-        case 4:
-            cancel_within(it);
-            break;
-        default:
-            cancel_and_own(it);
+        case 0:
+        case 1: event_post(&it->ev); break;
+        case 2: event_at(&it->ev, time_ns() + (unsigned)rand_r(&seed) % 30000); break;
+        case 3: post_and_wait(it); break;
+        case 4: cancel_within(it); break;
+        default: cancel_and_own(it);
         }
     }
     return arg;

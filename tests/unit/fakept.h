@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A page-table format that no hardware has, and pages that can run out, for the tests of the walker. */
+/*
+ * A page-table format that no hardware has, and pages that can run out, for the tests of the
+ * walker.
+ */
 #pragma once
 #include <hv/pmm.h>
 #include <hv/pt.h>
@@ -70,6 +73,14 @@ static enum memtype fake_type(uint64_t e, unsigned level)
 }
 
 static const struct pt_format fake_format = {
-    .name = "fake", .levels = 3, .ia_bits = 39, .leaf_levels = 7, .leaf = fake_leaf, .table = fake_table,
-    .kind = fake_kind, .addr = fake_addr, .prot = fake_prot, .type = fake_type,
+    .name = "fake",
+    .levels = 3,
+    .ia_bits = 39,
+    .leaf_levels = 7,
+    .leaf = fake_leaf,
+    .table = fake_table,
+    .kind = fake_kind,
+    .addr = fake_addr,
+    .prot = fake_prot,
+    .type = fake_type,
 };

@@ -16,7 +16,7 @@
 
 static _Alignas(8) uint8_t tree[ROOM];
 static struct platform p;
-static bool soc, disabled, v2, no_stdout;   /* what the next tree is like */
+static bool soc, disabled, v2, no_stdout; /* what the next tree is like */
 
 static const void *map(hpa_t phys, uint64_t len)
 {
@@ -30,10 +30,7 @@ static const void *anywhere(hpa_t phys, uint64_t len)
     return len <= room ? (const void *)phys.v : NULL;
 }
 
-static void must(int err)
-{
-    assert_int_equal(err, 0);
-}
+static void must(int err) { assert_int_equal(err, 0); }
 
 static void cells(const char *name, unsigned n, const uint32_t *v)
 {
@@ -43,7 +40,8 @@ static void cells(const char *name, unsigned n, const uint32_t *v)
         be[i] = cpu_to_fdt32(v[i]);
     must(fdt_property(tree, name, be, (int)(n * 4)));
 }
-#define CELLS(name, ...) cells(name, (unsigned)(sizeof((uint32_t[]){ __VA_ARGS__ }) / 4), (uint32_t[]){ __VA_ARGS__ })
+#define CELLS(name, ...) \
+    cells(name, (unsigned)(sizeof((uint32_t[]){ __VA_ARGS__ }) / 4), (uint32_t[]){ __VA_ARGS__ })
 
 static void node(const char *name, const char *compatible)
 {
@@ -52,14 +50,13 @@ static void node(const char *name, const char *compatible)
         must(fdt_property_string(tree, "compatible", compatible));
 }
 
-static void end(void)
-{
-    must(fdt_end_node(tree));
-}
+static void end(void) { must(fdt_end_node(tree)); }
 
 static void add_cpus(void)
 {
-    static const uint32_t affinity[][2] = { { 0, 0 }, { 0, 0x100 }, { 1, 0x80000003 }, { 0, 0x100 }, { 0, 7 } };
+    static const uint32_t affinity[][2] = {
+        { 0, 0 }, { 0, 0x100 }, { 1, 0x80000003 }, { 0, 0x100 }, { 0, 7 }
+    };
     char name[16] = "cpu@0";
 
     node("cpus", NULL);
@@ -163,10 +160,7 @@ static int make(void)
     return 0;
 }
 
-static bool parse(void)
-{
-    return fdt_parse_platform(&p, (uint64_t)tree, map);
-}
+static bool parse(void) { return fdt_parse_platform(&p, (uint64_t)tree, map); }
 
 static int reset(void **state)
 {
@@ -182,7 +176,7 @@ static void good_machine(void **state)
     assert_int_equal(p.source, PLATFORM_FDT);
     assert_int_equal(p.ncpus, 3);
     assert_int_equal(p.mpidr[1], 0x100);
-    assert_int_equal(p.mpidr[2], 0x100000003);          /* only affinity fields */
+    assert_int_equal(p.mpidr[2], 0x100000003); /* only affinity fields */
     assert_int_equal(p.psci, PSCI_SMC);
     assert_int_equal(p.gic.version, 3);
     assert_int_equal(p.gic.dist, 0x8000000);
@@ -203,7 +197,8 @@ static void devices(void **state)
 {
     (void)state;
     assert_true(parse());
-    assert_int_equal(p.uart.kind, UART_PL011);          /* the one that an alias names, not the first */
+    /* the one that an alias names, not the first */
+    assert_int_equal(p.uart.kind, UART_PL011);
     assert_int_equal(p.uart.base, 0x9040000);
     assert_int_equal(p.uart.intid, 40);
     for (unsigned i = 0; i < ARRAY_SIZE(p.edge); i++)
@@ -211,7 +206,7 @@ static void devices(void **state)
     assert_int_equal(p.uart.clock, 48000000);
     assert_int_equal(p.necam, 1);
     assert_int_equal(p.ecam[0].base, 0x3000000);
-    assert_int_equal(p.ecam[0].bus_last, 3);            /* 4 MiB hold 4 buses */
+    assert_int_equal(p.ecam[0].bus_last, 3); /* 4 MiB hold 4 buses */
     assert_int_equal(p.ecam[0].segment, 3);
     no_stdout = true;
     make();
@@ -226,7 +221,7 @@ static void bus_addresses_are_translated(void **state)
     make();
     assert_true(parse());
     assert_int_equal(p.gic.dist, 0x108000000);
-    assert_int_equal(p.gic.its[0], 0x108080000);        /* through two buses */
+    assert_int_equal(p.gic.its[0], 0x108080000); /* through two buses */
     assert_int_equal(p.uart.base, 0x109040000);
 }
 
@@ -271,7 +266,8 @@ static void too_many_cpus(void **state)
     must(fdt_pack(big));
     assert_true(fdt_parse_platform(&p, (uint64_t)big, anywhere));
     assert_int_equal(p.ncpus, PLATFORM_CPUS_MAX);
-    assert_int_equal(p.cpus_dropped, 9);                /* the four of before among them, one of them told twice */
+    /* the four of before among them, one of them told twice */
+    assert_int_equal(p.cpus_dropped, 9);
 }
 
 static void no_machine(void **state)
@@ -307,10 +303,14 @@ static void cut_off(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(good_machine, reset), cmocka_unit_test_setup(devices, reset),
-        cmocka_unit_test_setup(bus_addresses_are_translated, reset), cmocka_unit_test_setup(gicv2, reset),
-        cmocka_unit_test_setup(disabled_devices_are_left_out, reset), cmocka_unit_test_setup(too_many_cpus, reset),
-        cmocka_unit_test_setup(no_machine, reset), cmocka_unit_test_setup(cut_off, reset),
+        cmocka_unit_test_setup(good_machine, reset),
+        cmocka_unit_test_setup(devices, reset),
+        cmocka_unit_test_setup(bus_addresses_are_translated, reset),
+        cmocka_unit_test_setup(gicv2, reset),
+        cmocka_unit_test_setup(disabled_devices_are_left_out, reset),
+        cmocka_unit_test_setup(too_many_cpus, reset),
+        cmocka_unit_test_setup(no_machine, reset),
+        cmocka_unit_test_setup(cut_off, reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

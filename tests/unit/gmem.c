@@ -16,7 +16,8 @@
 #include "arch/host/host.h"
 
 /* A format of 4 levels; a leaf has bit 1, a table bit 0, rights in bits 2 to 4. */
-static bool small_exec;                /* as EPT against iTLB multihit: large leaves are not executable */
+/* as EPT against iTLB multihit: large leaves are not executable */
+static bool small_exec;
 
 static uint64_t leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype type)
 {
@@ -24,12 +25,35 @@ static uint64_t leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype type)
     prot &= level && small_exec ? ~(unsigned)PROT_X : ~0u;
     return pa.v | 2 | (uint64_t)prot << 2;
 }
-static uint64_t table(hpa_t pa, unsigned level) { (void)level; return pa.v | 1; }
-static enum pte_kind kind(uint64_t e, unsigned level) { (void)level; return e & 1 ? PTE_TABLE : e & 2 ? PTE_LEAF : PTE_HOLE; }
-static hpa_t addr(uint64_t e, unsigned level) { (void)level; return hpa(e & ~(PAGE_SIZE - 1)); }
-static unsigned prot_of(uint64_t e, unsigned level) { (void)level; return (unsigned)(e >> 2) & 7; }
-static const struct pt_format format = { .name = "t", .levels = 4, .ia_bits = 48, .leaf_levels = 7, .leaf = leaf, .table = table,
-                                         .kind = kind, .addr = addr, .prot = prot_of };
+static uint64_t table(hpa_t pa, unsigned level)
+{
+    (void)level;
+    return pa.v | 1;
+}
+static enum pte_kind kind(uint64_t e, unsigned level)
+{
+    (void)level;
+    return e & 1 ? PTE_TABLE : e & 2 ? PTE_LEAF : PTE_HOLE;
+}
+static hpa_t addr(uint64_t e, unsigned level)
+{
+    (void)level;
+    return hpa(e & ~(PAGE_SIZE - 1));
+}
+static unsigned prot_of(uint64_t e, unsigned level)
+{
+    (void)level;
+    return (unsigned)(e >> 2) & 7;
+}
+static const struct pt_format format = { .name = "t",
+                                         .levels = 4,
+                                         .ia_bits = 48,
+                                         .leaf_levels = 7,
+                                         .leaf = leaf,
+                                         .table = table,
+                                         .kind = kind,
+                                         .addr = addr,
+                                         .prot = prot_of };
 static const struct vcpu_ops ops = { .name = "t", .s2 = &format };
 static struct vm vm;
 static unsigned flushes;
@@ -58,17 +82,15 @@ static uint64_t free_now(void)
     return s.free;
 }
 
-static uint64_t overhead(void)
-{
-    return vm.charge[CHARGE_OVERHEAD].used;
-}
+static uint64_t overhead(void) { return vm.charge[CHARGE_OVERHEAD].used; }
 
 /* ---- the machine's side of a view ---- */
 
-static bool windows;                   /* a view maps RAM at its place, as it really is: nobody may look there */
+/* a view maps RAM at its place, as it really is: nobody may look there */
+static bool windows;
 static bool strict;
 static const struct view *here;
-static uint64_t not_direct;            /* bytes taken out of the direct map */
+static uint64_t not_direct; /* bytes taken out of the direct map */
 static uint8_t taken[GIB / VIEW_BLOCK + 512];
 static unsigned forgotten;
 static char panic_text[200];
@@ -177,14 +199,23 @@ static void test_pc_layout(void **state)
     assert_int_equal(gmem_add_ram(&vm, gpa(GIB), 64 * GIB), -ENOMEM);
 }
 
-/* Tables and lists are charged to the guest, and given back as they go; beyond its limit there are none. */
+/*
+ * Tables and lists are charged to the guest, and given back as they go; beyond its limit there are
+ * none.
+ */
 static void test_tables_are_charged(void **state)
 {
-    struct memslot slot = { .base = gpa(GIB), .len = PAGE_SIZE, .host = hpa(GIB), .prot = PROT_RW, .type = MEM_UC, .kind = MEMSLOT_MMIO };
+    struct memslot slot = { .base = gpa(GIB),
+                            .len = PAGE_SIZE,
+                            .host = hpa(GIB),
+                            .prot = PROT_RW,
+                            .type = MEM_UC,
+                            .kind = MEMSLOT_MMIO };
     uint64_t before = overhead();
 
     (void)state;
-    assert_true(before > PAGE_SIZE && before < PAGE_SIZE + KIB);      /* the root, and the events of its view */
+    /* the root, and the events of its view */
+    assert_true(before > PAGE_SIZE && before < PAGE_SIZE + KIB);
     assert_int_equal(gmem_map(&vm, &slot), 0);
     assert_int_equal(overhead(), before + 3 * PAGE_SIZE);
     assert_int_equal(gmem_unmap(&vm, slot.base, slot.len), 0);
@@ -218,7 +249,9 @@ static void test_copies_cross_pieces(void **state)
     assert_int_equal(gmem_read(&vm, gpa(4 * MIB - 1000), in, sizeof(in)), 0);
     assert_memory_equal(in, out, sizeof(in));
     assert_int_equal(gmem_zero(&vm, gpa(4 * MIB - 1), 2), 0);
-    assert_int_equal(*(uint8_t *)gmem_ptr(&vm, gpa(4 * MIB - 1), 1, PROT_R) + *(uint8_t *)gmem_ptr(&vm, gpa(4 * MIB), 1, PROT_R), 0);
+    assert_int_equal(*(uint8_t *)gmem_ptr(&vm, gpa(4 * MIB - 1), 1, PROT_R) +
+                         *(uint8_t *)gmem_ptr(&vm, gpa(4 * MIB), 1, PROT_R),
+                     0);
     assert_int_equal(gmem_read(&vm, gpa(8 * MIB - 1), in, 2), -EFAULT);
     uint64_t len = 100 * MIB;
     assert_non_null(gmem_run(&vm, gpa(4 * MIB - 1000), &len, PROT_R));
@@ -247,7 +280,11 @@ static void test_scrub(void **state)
 static void test_rom_and_mmio(void **state)
 {
     hpa_t rom = pmm_alloc_zero(0, PMM_HV);
-    struct memslot s = { .base = gpa(0xfffff000), .len = PAGE_SIZE, .host = rom, .prot = PROT_RWX, .kind = MEMSLOT_ROM };
+    struct memslot s = { .base = gpa(0xfffff000),
+                         .len = PAGE_SIZE,
+                         .host = rom,
+                         .prot = PROT_RWX,
+                         .kind = MEMSLOT_ROM };
 
     (void)state;
     assert_int_equal(gmem_add_ram(&vm, gpa(0), 2 * MIB), 0);
@@ -257,7 +294,12 @@ static void test_rom_and_mmio(void **state)
     assert_null(gmem_ptr(&vm, gpa(0xfffff010), 16, PROT_W));
     assert_int_equal(gmem_zero(&vm, gpa(0xfffff000), 1), -EFAULT);
     expect_s2(0xfffff000, PROT_R | PROT_X);
-    s = (struct memslot){ .base = gpa(4 * GIB), .len = 4 * MIB, .host = hpa(GIB), .prot = PROT_RW, .kind = MEMSLOT_MMIO, .type = MEM_UC };
+    s = (struct memslot){ .base = gpa(4 * GIB),
+                          .len = 4 * MIB,
+                          .host = hpa(GIB),
+                          .prot = PROT_RW,
+                          .kind = MEMSLOT_MMIO,
+                          .type = MEM_UC };
     assert_int_equal(gmem_map(&vm, &s), 0);
     assert_null(gmem_ptr(&vm, gpa(4 * GIB), 1, PROT_R));
     expect_s2(4 * GIB, PROT_RW);
@@ -285,7 +327,10 @@ static unsigned prot_at(uint64_t at)
     return p;
 }
 
-/* What is executed becomes small and executable, 2 MiB at a time; nothing else does, and one table holds it. */
+/*
+ * What is executed becomes small and executable, 2 MiB at a time; nothing else does, and one table
+ * holds it.
+ */
 static void test_executable_pages_are_small(void **state)
 {
     uint64_t tables;
@@ -306,7 +351,9 @@ static void test_executable_pages_are_small(void **state)
     small_exec = false;
 }
 
-/* Whatever the host's memory looks like, what lies side by side in the guest does so in its view. */
+/*
+ * Whatever the host's memory looks like, what lies side by side in the guest does so in its view.
+ */
 static void test_one_piece_in_a_view(void **state)
 {
     hpa_t other;
@@ -324,7 +371,10 @@ static void test_one_piece_in_a_view(void **state)
     assert_null(gmem_ptr(&vm, gpa(106 * MIB), 1, PROT_R));
 }
 
-/* Every page of RAM belongs to one guest, is in the direct map before and after, and never meanwhile. */
+/*
+ * Every page of RAM belongs to one guest, is in the direct map before and after, and never
+ * meanwhile.
+ */
 static void test_memory_has_an_owner(void **state)
 {
     static const struct guest_config config = { .name = "alice" };
@@ -357,7 +407,11 @@ static void test_memory_has_an_owner(void **state)
 }
 
 static void use(void) { (void)gmem_ptr(&vm, gpa(0), 1, PROT_R); }
-static void run(void) { uint64_t n = 1; (void)gmem_run(&vm, gpa(0), &n, PROT_R); }
+static void run(void)
+{
+    uint64_t n = 1;
+    (void)gmem_run(&vm, gpa(0), &n, PROT_R);
+}
 static void scrub(void) { (void)gmem_scrub(&vm, PAGE_SIZE); }
 
 static void test_outside_of_the_view(void **state)
@@ -379,7 +433,11 @@ static void test_outside_of_the_view(void **state)
 }
 
 static unsigned thens;
-static void then_fn(struct event *ev) { (void)ev; thens++; }
+static void then_fn(struct event *ev)
+{
+    (void)ev;
+    thens++;
+}
 
 /* A CPU that is in the view leaves it, any other stays where it is; both forget what they knew. */
 static void test_settle(void **state)

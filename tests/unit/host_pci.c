@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The host's PCI bus, on a machine with configuration mechanism 1 and on one with ECAM: the same devices. */
+/*
+ * The host's PCI bus, on a machine with configuration mechanism 1 and on one with ECAM: the same
+ * devices.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +16,8 @@
 #include <hv/acpi.h>
 #include <hv/host_pci.h>
 
-#define BUSES 3u                         /* of the ECAM window; the last holds a function of its own */
+/* of the ECAM window; the last holds a function of its own */
+#define BUSES 3u
 #define SPACE (BUSES << 20)
 
 /* The machine: configuration space as ECAM lays it out. */
@@ -46,10 +50,11 @@ uint32_t port_read(uint16_t port, unsigned size)
 void port_write(uint16_t port, unsigned size, uint32_t val)
 {
     if (port == 0xcf8) {
-        assert_int_equal(val & 0x7f000003, 0);       /* reserved */
+        assert_int_equal(val & 0x7f000003, 0); /* reserved */
         address = val;
     } else {
-        memcpy(space + ((uint64_t)(address >> 8 & 0xffff) << 12) + (address & 0xfc) + (port & 3u), &val, size);
+        memcpy(space + ((uint64_t)(address >> 8 & 0xffff) << 12) + (address & 0xfc) + (port & 3u),
+               &val, size);
     }
 }
 
@@ -65,7 +70,8 @@ static uint8_t *function(unsigned bus, unsigned dev, unsigned fn)
     return space + (bus << 20 | dev << 15 | fn << 12);
 }
 
-static void put(unsigned bus, unsigned dev, unsigned fn, uint32_t id, uint32_t class, uint8_t header)
+static void put(unsigned bus, unsigned dev, unsigned fn, uint32_t id, uint32_t class,
+                uint8_t header)
 {
     uint8_t *p = function(bus, dev, fn);
 
@@ -86,9 +92,9 @@ static int setup(void **state)
     put(0, 1, 0, 0x70008086, 0x060100, 0x80);
     put(0, 1, 1, 0x70108086, 0x010180, 0);
     put(0, 1, 7, 0x70208086, 0x0c0300, 0);
-    put(0, 2, 3, 0xdeadbeef, 0x020000, 0);          /* function 0 is absent: nobody looks at 3 */
+    put(0, 2, 3, 0xdeadbeef, 0x020000, 0); /* function 0 is absent: nobody looks at 3 */
     put(0, 3, 0, 0x11118086, 0x020000, 0);
-    put(0, 3, 1, 0xdeadbeef, 0x020000, 0);          /* function 0 has one function only */
+    put(0, 3, 1, 0xdeadbeef, 0x020000, 0); /* function 0 has one function only */
     put(1, 31, 0, 0x00061b36, 0x060400, 1);
     put(2, 5, 0, 0x00101b36, 0x010802, 0);
     memset(&info, 0, sizeof info);
@@ -118,7 +124,9 @@ static const struct host_pci_dev *expect(uint32_t n)
 static void by_mechanism_1(void **state)
 {
     const struct host_pci_dev *d = expect(7);
-    static const char *const names[] = { "bridge, host", "bridge, ISA", "storage, IDE", "serial bus, USB", "network, Ethernet", "bridge, PCI", "storage, NVMe" };
+    static const char *const names[] = { "bridge, host",    "bridge, ISA",       "storage, IDE",
+                                         "serial bus, USB", "network, Ethernet", "bridge, PCI",
+                                         "storage, NVMe" };
 
     (void)state;
     assert_string_equal(host_pci_access(), "configuration mechanism 1");
@@ -144,7 +152,8 @@ static void accesses_by_ports(void **state)
     assert_int_equal(host_pci_read(d, 0x43, 1), 0xbe);
     assert_int_equal(function(0, 1, 1)[0x41], 0x5a);
     reads = 0;
-    assert_int_equal(host_pci_read(d, 0x100, 2), 0xffff);      /* out of reach: nothing else is touched instead */
+    /* out of reach: nothing else is touched instead */
+    assert_int_equal(host_pci_read(d, 0x100, 2), 0xffff);
     assert_int_equal(host_pci_read(d, 0x41, 4), 0xffffffff);
     host_pci_write(d, 0x140, 1, 0);
     assert_int_equal(reads, 0);
@@ -200,9 +209,12 @@ static void too_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(by_mechanism_1, setup, teardown), cmocka_unit_test_setup_teardown(accesses_by_ports, setup, teardown),
-        cmocka_unit_test_setup_teardown(by_ecam, setup, teardown), cmocka_unit_test_setup_teardown(ecam_from_another_bus, setup, teardown),
-        cmocka_unit_test_setup_teardown(no_pci_at_all, setup, teardown), cmocka_unit_test_setup_teardown(too_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(by_mechanism_1, setup, teardown),
+        cmocka_unit_test_setup_teardown(accesses_by_ports, setup, teardown),
+        cmocka_unit_test_setup_teardown(by_ecam, setup, teardown),
+        cmocka_unit_test_setup_teardown(ecam_from_another_bus, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_pci_at_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(too_many, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,8 +32,10 @@ static int parse(const char *text)
 static void test_values(void **state)
 {
     (void)state;
-    assert_int_equal(parse("a=1\n[guest x]\r\n; no\n# no\n  b = two words ; note\r\nc=a;b=c\n[ y ]\nd="), 0);
-    assert_string_equal(seen, "1[]a=1|2[guest x]|5[guest x]b=two words|6[guest x]c=a;b=c|7[y]|8[y]d=|");
+    assert_int_equal(
+        parse("a=1\n[guest x]\r\n; no\n# no\n  b = two words ; note\r\nc=a;b=c\n[ y ]\nd="), 0);
+    assert_string_equal(seen,
+                        "1[]a=1|2[guest x]|5[guest x]b=two words|6[guest x]c=a;b=c|7[y]|8[y]d=|");
 }
 
 static void test_errors(void **state)
@@ -70,7 +72,9 @@ static void test_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values), cmocka_unit_test(test_errors), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,11 @@
 #include <hv/vm.h>
 #include <string.h>
 
-struct dev { uint64_t off, val, reads, writes; unsigned size; int err; };
+struct dev {
+    uint64_t off, val, reads, writes;
+    unsigned size;
+    int err;
+};
 
 static struct vm vm;
 
@@ -38,7 +42,9 @@ static const struct io_ops ops = { .read = dev_read, .write = dev_write, .sizes 
 
 static int add(enum io_space space, uint64_t base, uint64_t len, struct dev *d)
 {
-    struct io_region r = { .name = "test", .space = space, .base = base, .len = len, .ops = &ops, .dev = d };
+    struct io_region r = {
+        .name = "test", .space = space, .base = base, .len = len, .ops = &ops, .dev = d
+    };
 
     return io_register(&vm, &r);
 }
@@ -73,7 +79,7 @@ static void test_finds(void **state)
     assert_int_equal(add(IO_MEM, 0x2000, 0x1000, &d[1]), 0);
     assert_int_equal(add(IO_MEM, 0x1000, 0x1000, &d[0]), 0);
     assert_int_equal(add(IO_MEM, 0x5000, 4, &d[2]), 0);
-    assert_int_equal(get(IO_MEM, 0x1ffc, 4, 0), 0xa5a6a7a8);   /* masked to the size */
+    assert_int_equal(get(IO_MEM, 0x1ffc, 4, 0), 0xa5a6a7a8); /* masked to the size */
     assert_int_equal(d[0].off, 0xffc);
     assert_int_equal(get(IO_MEM, 0x2000, 1, 0), 0xb1);
     assert_int_equal(d[1].off, 0);
@@ -106,7 +112,7 @@ static void test_write(void **state)
 
     (void)state;
     assert_int_equal(add(IO_PORT, 0x3f8, 8, &d), 0);
-    a.addr = 0x103f9;              /* ports wrap */
+    a.addr = 0x103f9; /* ports wrap */
     assert_int_equal(io_dispatch(&vm, IO_PORT, &a), 0);
     assert_int_equal(d.val, 0x41);
     assert_int_equal(d.off, 1);
@@ -124,11 +130,14 @@ static void test_split(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(io_register(&vm, &(struct io_region){ "byte", IO_PORT, 0x70 + i, 1, &byte_ops, &d[i] }), 0);
+        assert_int_equal(
+            io_register(&vm, &(struct io_region){ "byte", IO_PORT, 0x70 + i, 1, &byte_ops, &d[i] }),
+            0);
     assert_int_equal(add(IO_PORT, 0x72, 2, &d[2]), 0);
     assert_int_equal(get(IO_PORT, 0x70, 2, 0), 0xb1a1);
     assert_int_equal(get(IO_PORT, 0x70, 4, 0), 0xc1c2b1a1);
-    assert_int_equal(d[2].size, 2);                                 /* a half that fits stays whole */
+    /* a half that fits stays whole */
+    assert_int_equal(d[2].size, 2);
     assert_int_equal(get(IO_PORT, 0x71, 2, 0), 0xc2b1);
     assert_int_equal(get(IO_PORT, 0x6f, 2, 0), 0xa1ff);
     assert_int_equal(get(IO_PORT, 0x73, 2, 0), 0xffc2);
@@ -197,7 +206,9 @@ static void test_full(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { T(test_finds), T(test_refuses), T(test_write), T(test_overlap), T(test_split), T(test_moves), T(test_full) };
+    const struct CMUnitTest tests[] = { T(test_finds),   T(test_refuses), T(test_write),
+                                        T(test_overlap), T(test_split),   T(test_moves),
+                                        T(test_full) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Regions come and go while vCPUs on other CPUs dispatch: each access reaches the device of its address at the right offset, or nobody. */
+/*
+ * Regions come and go while vCPUs on other CPUs dispatch: each access reaches the device of its
+ * address at the right offset, or nobody.
+ */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +16,9 @@
 #include "arch/host/host.h"
 
 enum { DEVICES = 24, STEP = 0x1000, READERS = 3, CHANGES = 60000 };
-struct dev { uint64_t base, len; };
+struct dev {
+    uint64_t base, len;
+};
 
 static struct vm vm;
 static struct dev devs[DEVICES];
@@ -39,7 +44,12 @@ static void *change(void *arg)
     host_cpu = 0;
     for (unsigned n = 0; n < CHANGES; n++) {
         unsigned i = (unsigned)rand_r(&seed) % DEVICES & ~1u;
-        struct io_region r = { .name = "test", .space = IO_MEM, .base = devs[i].base, .len = devs[i].len, .ops = &ops, .dev = &devs[i] };
+        struct io_region r = { .name = "test",
+                               .space = IO_MEM,
+                               .base = devs[i].base,
+                               .len = devs[i].len,
+                               .ops = &ops,
+                               .dev = &devs[i] };
         int e = there[i] ? io_unregister(&vm, IO_MEM, r.base) : io_register(&vm, &r);
 
         if (e)
@@ -57,7 +67,8 @@ static void *dispatch(void *arg)
     host_cpu = (uint32_t)(uintptr_t)arg;
     while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
         unsigned i = (unsigned)rand_r(&seed) % DEVICES;
-        struct io_access a = { .addr = devs[i].base + (unsigned)rand_r(&seed) % (STEP - 8), .size = 8 };
+        struct io_access a = { .addr = devs[i].base + (unsigned)rand_r(&seed) % (STEP - 8),
+                               .size = 8 };
         bool in = a.addr - devs[i].base + 8 <= devs[i].len;
         int e = io_dispatch(&vm, IO_MEM, &a);
 
@@ -79,9 +90,12 @@ static void test_race(void **state)
     host_init(1 + READERS, 0);
     assert_int_equal(io_init(&vm), 0);
     for (unsigned i = 0; i < DEVICES; i++) {
-        devs[i] = (struct dev){ .base = 0x10000000 + (uint64_t)i * STEP, .len = i % 3 ? STEP : STEP / 2 };
+        devs[i] =
+            (struct dev){ .base = 0x10000000 + (uint64_t)i * STEP, .len = i % 3 ? STEP : STEP / 2 };
         if (i % 2)
-            assert_int_equal(io_register(&vm, &(struct io_region){ "stays", IO_MEM, devs[i].base, devs[i].len, &ops, &devs[i] }), 0);
+            assert_int_equal(io_register(&vm, &(struct io_region){ "stays", IO_MEM, devs[i].base,
+                                                                   devs[i].len, &ops, &devs[i] }),
+                             0);
     }
     for (uintptr_t i = 0; i < READERS; i++)
         assert_int_equal(pthread_create(&reader[i], NULL, dispatch, (void *)(i + 1)), 0);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The guest's ITS: registers, every command, LPIs from message to end, what a broken or hostile guest does. */
+/*
+ * The guest's ITS: registers, every command, LPIs from message to end, what a broken or hostile
+ * guest does.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,12 +12,12 @@
 #include "tests/unit/vgic_fakes.h"
 
 #define VCPUS 3
-#define PROP (PLAT_RAM + 0x00000)     /* configuration table, 8 KiB */
-#define PEND(v) (PLAT_RAM + 0x10000 + (v) * 0x10000ull)
-#define QUEUE (PLAT_RAM + 0x50000)    /* one page */
+#define PROP (PLAT_RAM + 0x00000) /* configuration table, 8 KiB */
+#define PEND(v) (PLAT_RAM + 0x10000 + (v)*0x10000ull)
+#define QUEUE (PLAT_RAM + 0x50000) /* one page */
 #define DEVICES (PLAT_RAM + 0x60000)
 #define COLLECTIONS (PLAT_RAM + 0x61000)
-#define ITT(d) (PLAT_RAM + 0x70000 + (d) * 0x100ull)
+#define ITT(d) (PLAT_RAM + 0x70000 + (d)*0x100ull)
 #define VALID (1ull << 63)
 static uint32_t head;
 
@@ -35,12 +38,27 @@ static void ring(void)
     advance(0);
 }
 
-static void mapd(uint32_t dev, unsigned bits, bool valid) { push(0x08 | (uint64_t)dev << 32, bits - 1, ITT(dev) | (valid ? VALID : 0), 0); }
-static void mapc(uint32_t coll, uint64_t vcpu, bool valid) { push(0x09, 0, coll | vcpu << 16 | (valid ? VALID : 0), 0); }
-static void mapti(uint32_t dev, uint32_t ev, uint64_t lpi, uint32_t coll) { push(0x0a | (uint64_t)dev << 32, ev | lpi << 32, coll, 0); }
-static void on_event(uint8_t cmd, uint32_t dev, uint32_t ev) { push(cmd | (uint64_t)dev << 32, ev, 0, 0); }
+static void mapd(uint32_t dev, unsigned bits, bool valid)
+{
+    push(0x08 | (uint64_t)dev << 32, bits - 1, ITT(dev) | (valid ? VALID : 0), 0);
+}
+static void mapc(uint32_t coll, uint64_t vcpu, bool valid)
+{
+    push(0x09, 0, coll | vcpu << 16 | (valid ? VALID : 0), 0);
+}
+static void mapti(uint32_t dev, uint32_t ev, uint64_t lpi, uint32_t coll)
+{
+    push(0x0a | (uint64_t)dev << 32, ev | lpi << 32, coll, 0);
+}
+static void on_event(uint8_t cmd, uint32_t dev, uint32_t ev)
+{
+    push(cmd | (uint64_t)dev << 32, ev, 0, 0);
+}
 static void inv(uint32_t dev, uint32_t ev) { on_event(0x0c, dev, ev); }
-static int msi(uint32_t dev, uint32_t ev) { return virq_msi(&fake_vm, dev, PLAT_ITS + GITS_TRANSLATER, ev); }
+static int msi(uint32_t dev, uint32_t ev)
+{
+    return virq_msi(&fake_vm, dev, PLAT_ITS + GITS_TRANSLATER, ev);
+}
 
 static void lpis(unsigned v, bool ptz)
 {
@@ -49,7 +67,10 @@ static void lpis(unsigned v, bool ptz)
     wr(GICR(v, 0), 1);
 }
 
-/* Device 8 with 4 EventIDs; 0 -> LPI 8192, collection 0 = vCPU 0; 1 -> LPI 8200, collection 1 = vCPU 1. */
+/*
+ * Device 8 with 4 EventIDs; 0 -> LPI 8192, collection 0 = vCPU 0; 1 -> LPI 8200, collection 1 =
+ * vCPU 1.
+ */
 static int start(void **state)
 {
     (void)state;
@@ -90,7 +111,7 @@ static void test_registers(void **state)
     assert_int_equal(rd(GITS(0xffe8)), 0x3b);
     assert_int_equal(rd(GITS(4)) & 0xfff, 0x43b);
     assert_int_equal(rd(GITS(0)), 1);
-    wr64(GITS(0x100), 0);                              /* not while it is on */
+    wr64(GITS(0x100), 0); /* not while it is on */
     wr64(GITS(0x80), 0);
     assert_int_equal(rd64(GITS(0x100)), DEVICES | VALID | 1ull << 56 | 7ull << 48);
     assert_int_equal(rd64(GITS(0x108)), COLLECTIONS | VALID | 4ull << 56 | 7ull << 48);
@@ -98,15 +119,15 @@ static void test_registers(void **state)
     wr(GITS(0), 0);
     assert_int_equal(rd(GITS(0)), 1u << 31);
     wr64(GITS(0x100), ~0ull);
-    assert_int_equal(rd64(GITS(0x100)) & (1ull << 62), 0);      /* no Indirect */
+    assert_int_equal(rd64(GITS(0x100)) & (1ull << 62), 0); /* no Indirect */
     assert_int_equal(rd64(GITS(0x100)) >> 48 & 0x71f, 0x107);
-    assert_int_equal(rd64(GITS(0x100)) & 0x300, 0);             /* 4 KiB pages */
+    assert_int_equal(rd64(GITS(0x100)) & 0x300, 0); /* 4 KiB pages */
     wr64(GITS(0x110), ~0ull);
     assert_int_equal(rd64(GITS(0x110)), 0);
     wr(GITS(0x84), 0x80000000);
     assert_int_equal(rd64(GITS(0x80)), VALID | (uint32_t)QUEUE);
-    assert_int_equal(rd64(GITS(0x90)), 0);             /* GITS_CBASER resets GITS_CREADR */
-    wr(GITS(0x10040), 0);                              /* a CPU's write of GITS_TRANSLATER */
+    assert_int_equal(rd64(GITS(0x90)), 0); /* GITS_CBASER resets GITS_CREADR */
+    wr(GITS(0x10040), 0);                  /* a CPU's write of GITS_TRANSLATER */
     assert_int_equal(rd(GICD(4)) >> 17 & 1, 1);
     assert_int_equal(rd(GICR(0, 0)), 3);
 }
@@ -124,9 +145,10 @@ static void test_lpi(void **state)
     assert_int_equal(msi(8, 1), 0);
     assert_int_equal(take(1), 8200);
     assert_int_equal(take(1), SPURIOUS);
-    assert_int_equal(msi(8, 2), -ENOENT);              /* not mapped */
+    assert_int_equal(msi(8, 2), -ENOENT); /* not mapped */
     memcpy(ram(ITT(8)) + 32, ram(ITT(8)), 8);
-    assert_int_equal(msi(8, 4), -ENOENT);              /* beyond the table, though there is an entry */
+    /* beyond the table, though there is an entry */
+    assert_int_equal(msi(8, 4), -ENOENT);
     assert_int_equal(msi(8, ~0u), -ENOENT);
     assert_int_equal(msi(9, 0), -ENOENT);
     assert_int_equal(msi(~0u, 0), -ENOENT);
@@ -134,7 +156,7 @@ static void test_lpi(void **state)
     wr(GITS(0), 0);
     assert_int_equal(msi(8, 0), -ENOENT);
     wr(GITS(0), 1);
-    assert_int_equal(msi(8, 0), 0);                    /* the mappings outlive that */
+    assert_int_equal(msi(8, 0), 0); /* the mappings outlive that */
     assert_int_equal(take(0), 8192);
 }
 
@@ -148,7 +170,7 @@ static void test_inv(void **state)
     inv(8, 0);
     ring();
     assert_int_equal(msi(8, 0), 0);
-    assert_int_equal(take(0), SPURIOUS);               /* disabled; it waits */
+    assert_int_equal(take(0), SPURIOUS); /* disabled; it waits */
     config(8192, 0xa1);
     push(0x0d, 0, 0, 0);
     ring();
@@ -156,7 +178,7 @@ static void test_inv(void **state)
     assert_int_equal(msi(8, 0), 0);
     (void)attend(0);
     assert_int_equal(cpu_of(0)->gic.used, 1);
-    config(8192, 0xa0);                                /* disabled in its list register */
+    config(8192, 0xa0); /* disabled in its list register */
     inv(8, 0);
     ring();
     assert_int_equal(take(0), SPURIOUS);
@@ -173,19 +195,19 @@ static void test_moves(void **state)
 {
     (void)state;
     assert_int_equal(msi(8, 0), 0);
-    push(0x01 | 8ull << 32, 0, 1, 0);                  /* MOVI to collection 1, pending as it is */
+    push(0x01 | 8ull << 32, 0, 1, 0); /* MOVI to collection 1, pending as it is */
     ring();
     assert_int_equal(take(0), SPURIOUS);
     assert_int_equal(take(1), 8192);
     assert_int_equal(msi(8, 0), 0);
     (void)attend(1);
-    push(0x01 | 8ull << 32, 0, 0, 0);                  /* and out of a list register */
+    push(0x01 | 8ull << 32, 0, 0, 0); /* and out of a list register */
     ring();
     assert_int_equal(take(1), SPURIOUS);
     assert_int_equal(take(0), 8192);
     assert_int_equal(msi(8, 0), 0);
     assert_int_equal(msi(8, 1), 0);
-    push(0x0e, 0, 0ull << 16, 2ull << 16);             /* MOVALL 0 -> 2 */
+    push(0x0e, 0, 0ull << 16, 2ull << 16); /* MOVALL 0 -> 2 */
     ring();
     assert_int_equal(take(0), SPURIOUS);
     assert_int_equal(take(2), 8192);
@@ -197,7 +219,7 @@ static void test_moves(void **state)
     mapc(0, 0, false);
     ring();
     assert_int_equal(msi(8, 0), -ENOENT);
-    push(0x01 | 8ull << 32, 1, 0, 0);                  /* MOVI to a collection that is not there */
+    push(0x01 | 8ull << 32, 1, 0, 0); /* MOVI to a collection that is not there */
     ring();
     assert_int_equal(msi(8, 1), 0);
     assert_int_equal(take(1), 8200);
@@ -206,11 +228,11 @@ static void test_moves(void **state)
 static void test_events(void **state)
 {
     (void)state;
-    on_event(0x03, 8, 0);                              /* INT */
+    on_event(0x03, 8, 0); /* INT */
     ring();
     assert_int_equal(take(0), 8192);
     on_event(0x03, 8, 0);
-    on_event(0x04, 8, 0);                              /* CLEAR */
+    on_event(0x04, 8, 0); /* CLEAR */
     ring();
     assert_int_equal(take(0), SPURIOUS);
     assert_int_equal(msi(8, 0), 0);
@@ -219,13 +241,13 @@ static void test_events(void **state)
     ring();
     assert_int_equal(take(0), SPURIOUS);
     assert_int_equal(msi(8, 0), 0);
-    on_event(0x0f, 8, 0);                              /* DISCARD */
+    on_event(0x0f, 8, 0); /* DISCARD */
     ring();
     assert_int_equal(take(0), SPURIOUS);
     assert_int_equal(msi(8, 0), -ENOENT);
     config(8195, 0xa1);
     mapd(8, 14, true);
-    push(0x0b | 8ull << 32, 8195, 1, 0);               /* MAPI: EventID is the LPI */
+    push(0x0b | 8ull << 32, 8195, 1, 0); /* MAPI: EventID is the LPI */
     ring();
     assert_int_equal(msi(8, 8195), 0);
     assert_int_equal(take(1), 8195);
@@ -261,7 +283,8 @@ static void test_errors(void **state)
     assert_int_equal(msi(9, 0), -ENOENT);
     assert_int_equal(msi(8, 0), 0);
     assert_int_equal(take(0), 8192);
-    memset(ram(DEVICES), 0xff, 4096);                  /* the guest's own tables, full of nonsense */
+    /* the guest's own tables, full of nonsense */
+    memset(ram(DEVICES), 0xff, 4096);
     assert_int_equal(msi(8, 0), -ENOENT);
     *(uint64_t *)(void *)(ram(DEVICES) + 64) = VALID | ITT(8) | 1;
     *(uint64_t *)(void *)ram(ITT(8)) = VALID | 0xffffull << 32 | 8192;
@@ -277,7 +300,7 @@ static void test_stall(void **state)
 {
     (void)state;
     wr(GITS(0), 0);
-    wr64(GITS(0x80), 0x1000 | VALID);                  /* no RAM there */
+    wr64(GITS(0x80), 0x1000 | VALID); /* no RAM there */
     wr(GITS(0), 1);
     wr64(GITS(0x88), 64);
     assert_int_equal(rd64(GITS(0x90)), 1);
@@ -287,11 +310,11 @@ static void test_stall(void **state)
     wr64(GITS(0x80), QUEUE | VALID);
     wr(GITS(0), 1);
     assert_int_equal(rd64(GITS(0x90)), 96);
-    wr64(GITS(0x88), 8192);                            /* beyond the queue */
+    wr64(GITS(0x88), 8192); /* beyond the queue */
     assert_int_equal(rd64(GITS(0x90)), 97);
-    wr64(GITS(0x88), 128 | 1);                         /* Retry */
+    wr64(GITS(0x88), 128 | 1); /* Retry */
     assert_int_equal(rd64(GITS(0x90)), 128);
-    wr64(GITS(0x88), 0);                               /* wraps */
+    wr64(GITS(0x88), 0); /* wraps */
     advance(0);
     assert_int_equal(rd64(GITS(0x90)), 0);
 }
@@ -317,29 +340,33 @@ static void test_tables(void **state)
 {
     (void)state;
     assert_int_equal(msi(8, 0), 0);
-    wr(GICR(0, 0), 0);                                 /* LPIs off: what is pending goes to the table */
+    /* LPIs off: what is pending goes to the table */
+    wr(GICR(0, 0), 0);
     assert_int_equal(rd(GICR(0, 0)), 2);
     assert_int_equal(*ram(PEND(0) + 1024), 1);
     assert_int_equal(take(0), SPURIOUS);
     assert_int_equal(msi(8, 0), 0);
     assert_int_equal(take(0), SPURIOUS);
-    *ram(PEND(0) + 1025) = 2;                          /* LPI 8201, of which the ITS knows nothing */
+    *ram(PEND(0) + 1025) = 2; /* LPI 8201, of which the ITS knows nothing */
     config(8201, 0x91);
     lpis(0, false);
     assert_int_equal(take(0), 8201);
     assert_int_equal(take(0), 8192);
     assert_int_equal(take(0), SPURIOUS);
-    wr64(GICR(0, 0x70), 0);                            /* fixed while LPIs are on */
+    wr64(GICR(0, 0x70), 0); /* fixed while LPIs are on */
     assert_int_equal(rd64(GICR(0, 0x70)), PROP | 13);
     wr(GICR(0, 0), 0);
-    wr64(GICR(0, 0x70), 0xfffffffff000ull | 13);       /* no RAM: no LPI is enabled */
+    wr64(GICR(0, 0x70), 0xfffffffff000ull | 13); /* no RAM: no LPI is enabled */
     wr64(GICR(0, 0x78), 0xfffffffff0000ull);
     wr(GICR(0, 0), 1);
     assert_int_equal(msi(8, 0), 0);
     assert_int_equal(take(0), SPURIOUS);
 }
 
-/* Thousands in the table: a piece at once, the rest in events; off in the middle loses none of them. */
+/*
+ * Thousands in the table: a piece at once, the rest in events; off in the middle loses none of
+ * them.
+ */
 static void test_pending_in_pieces(void **state)
 {
     const uint32_t all = 8192;

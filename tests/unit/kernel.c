@@ -39,7 +39,11 @@ static void test_linux(void **state)
 static void test_containers(void **state)
 {
     (void)state;
-    put(0, "\x7f" "ELF", 4), put(18, "\x3e\0", 2);
+    put(0,
+        "\x7f"
+        "ELF",
+        4),
+        put(18, "\x3e\0", 2);
     assert_int_equal(kernel_isa(file, sizeof file), ISA_X86_64);
     put(18, "\xb7\0", 2);
     assert_int_equal(kernel_isa(file, sizeof file), ISA_AARCH64);
@@ -77,7 +81,9 @@ static void test_guest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_linux, setup), cmocka_unit_test_setup(test_containers, setup), cmocka_unit_test_setup(test_guest, setup),
+        cmocka_unit_test_setup(test_linux, setup),
+        cmocka_unit_test_setup(test_containers, setup),
+        cmocka_unit_test_setup(test_guest, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,8 @@ static void out(void *ctx, const char *s, size_t n)
 
 static const char *const words[] = { "start", "stats", "stop" };
 
-static unsigned complete(void *ctx, const char *buf, unsigned cur, unsigned *start, const char **found, unsigned max)
+static unsigned complete(void *ctx, const char *buf, unsigned cur, unsigned *start,
+                         const char **found, unsigned max)
 {
     unsigned n = 0;
 
@@ -148,8 +149,10 @@ static void test_long_line_scrolls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_editing, setup), cmocka_unit_test_setup(test_history, setup),
-        cmocka_unit_test_setup(test_completion, setup), cmocka_unit_test_setup(test_long_line_scrolls, setup),
+        cmocka_unit_test_setup(test_editing, setup),
+        cmocka_unit_test_setup(test_history, setup),
+        cmocka_unit_test_setup(test_completion, setup),
+        cmocka_unit_test_setup(test_long_line_scrolls, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,10 +18,7 @@
 
 static char shown[1 << 16];
 
-static void sink(const char *s, size_t n)
-{
-    strncat(shown, s, n);
-}
+static void sink(const char *s, size_t n) { strncat(shown, s, n); }
 
 static void test_ring_and_levels(void **state)
 {
@@ -87,7 +84,10 @@ static void test_rate_limit(void **state)
     assert_true(strstr(shown, "second") && !strstr(shown, "third"));
 }
 
-/* A guest that fills the log at debug level still gets its warning through; and the other way round. */
+/*
+ * A guest that fills the log at debug level still gets its warning through; and the other way
+ * round.
+ */
 static void test_debug_lines_have_their_own(void **state)
 {
     static struct guest_config config = { .name = "chatty" };
@@ -222,9 +222,10 @@ static void test_lock_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ring_and_levels), cmocka_unit_test(test_guest_text_is_escaped), cmocka_unit_test(test_rate_limit),
-        cmocka_unit_test(test_debug_lines_have_their_own), cmocka_unit_test(test_from_nmi),
-        cmocka_unit_test(test_files), cmocka_unit_test(test_symbols), cmocka_unit_test(test_lock_order),
+        cmocka_unit_test(test_ring_and_levels), cmocka_unit_test(test_guest_text_is_escaped),
+        cmocka_unit_test(test_rate_limit),      cmocka_unit_test(test_debug_lines_have_their_own),
+        cmocka_unit_test(test_from_nmi),        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_symbols),         cmocka_unit_test(test_lock_order),
     };
 
     host_init(1, 0);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* memcpy: every length up to where the way of copying does not change any more, at every alignment; and nothing beside it is written. */
+/*
+ * memcpy: every length up to where the way of copying does not change any more, at every alignment;
+ * and nothing beside it is written.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -19,7 +19,8 @@ static void keep(const char *s, size_t n)
 
 static void answer(bool json)
 {
-    static const struct column cols[] = { { "name", "Guest", UNIT_NONE, false }, { "bytes", "Memory", UNIT_BYTES, true } };
+    static const struct column cols[] = { { "name", "Guest", UNIT_NONE, false },
+                                          { "bytes", "Memory", UNIT_BYTES, true } };
     struct out o;
 
     out_begin(&o, json, "list");
@@ -41,10 +42,12 @@ static void test_forms(void **state)
 {
     (void)state;
     answer(true);
-    assert_string_equal(text, "{\"ok\":true,\"command\":\"list\",\"guests\":[{\"name\":\"a \\\"q\\\"\\u000a\",\"bytes\":536870912},"
+    assert_string_equal(text, "{\"ok\":true,\"command\":\"list\",\"guests\":[{\"name\":\"a "
+                              "\\\"q\\\"\\u000a\",\"bytes\":536870912},"
                               "{\"name\":\"longer\",\"bytes\":1}],\"up\":true,\"why\":\"7\"}\r\n");
     answer(false);
-    assert_string_equal(text, "Guest       Memory\r\na \"q\"\\x0a  512 MiB\r\nlonger         1 B\r\nfor people\r\nUp               yes\r\nWhy              7\r\n");
+    assert_string_equal(text, "Guest       Memory\r\na \"q\"\\x0a  512 MiB\r\nlonger         1 "
+                              "B\r\nfor people\r\nUp               yes\r\nWhy              7\r\n");
 }
 
 static void test_empty_and_error(void **state)
@@ -69,14 +72,34 @@ static void test_empty_and_error(void **state)
     assert_string_equal(text, "no\r\n");
 }
 
-/* What leaves for a terminal: UTF-8 as it is, whatever steers the terminal in words. C1 bytes come alone and as UTF-8. */
+/*
+ * What leaves for a terminal: UTF-8 as it is, whatever steers the terminal in words. C1 bytes come
+ * alone and as UTF-8.
+ */
 static void test_filter(void **state)
 {
-    static const struct { const char *from, *to; } rows[] = {
-        { "plain", "plain" }, { "tab\there", "tab\there" }, { "gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f" }, { "\xe2\x82\xac\xf0\x9f\x98\x80", "\xe2\x82\xac\xf0\x9f\x98\x80" },
-        { "\033[2J", "\\x1b[2J" }, { "\x9b" "2J", "\\x9b2J" }, { "\xc2\x9b" "2J", "\\xc2\\x9b2J" }, { "\x7f\r\n", "\\x7f\\x0d\\x0a" },
-        { "\xc0\x9b", "\\xc0\\x9b" }, { "\xe0\x82\x9b", "\\xe0\\x82\\x9b" }, { "\xe2\x82", "\\xe2\\x82" }, { "\xed\xa0\x80", "\\xed\\xa0\\x80" },
-        { "\xe2\x80\xae", "\\xe2\\x80\\xae" }, { "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" }, { "\xff", "\\xff" },
+    static const struct {
+        const char *from, *to;
+    } rows[] = {
+        { "plain", "plain" },
+        { "tab\there", "tab\there" },
+        { "gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f" },
+        { "\xe2\x82\xac\xf0\x9f\x98\x80", "\xe2\x82\xac\xf0\x9f\x98\x80" },
+        { "\033[2J", "\\x1b[2J" },
+        { "\x9b"
+          "2J",
+          "\\x9b2J" },
+        { "\xc2\x9b"
+          "2J",
+          "\\xc2\\x9b2J" },
+        { "\x7f\r\n", "\\x7f\\x0d\\x0a" },
+        { "\xc0\x9b", "\\xc0\\x9b" },
+        { "\xe0\x82\x9b", "\\xe0\\x82\\x9b" },
+        { "\xe2\x82", "\\xe2\\x82" },
+        { "\xed\xa0\x80", "\\xed\\xa0\\x80" },
+        { "\xe2\x80\xae", "\\xe2\\x80\\xae" },
+        { "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" },
+        { "\xff", "\\xff" },
     };
     char buf[64];
 
@@ -101,17 +124,24 @@ static void test_answers_are_filtered(void **state)
     out_begin(&o, false, "x");
     out_list(&o, "l", cols, 1);
     out_row(&o);
-    out_cell(&o, "\x9b" "1");
+    out_cell(&o, "\x9b"
+                 "1");
     out_list_end(&o);
-    out_text(&o, "t", "T", "%s", "\x9b" "2");
-    out_line(&o, "%s", "\x9b" "3");
+    out_text(&o, "t", "T", "%s",
+             "\x9b"
+             "2");
+    out_line(&o, "%s",
+             "\x9b"
+             "3");
     out_end(&o, keep);
     assert_null(strchr(text, '\x9b'));
     assert_non_null(strstr(text, "\\x9b1"));
     assert_non_null(strstr(text, "\\x9b2"));
     assert_non_null(strstr(text, "\\x9b3"));
     out_begin(&o, false, "x");
-    out_error(&o, "%s", "\x9b" "4");
+    out_error(&o, "%s",
+              "\x9b"
+              "4");
     out_end(&o, keep);
     assert_string_equal(text, "\\x9b4\r\n");
 }
@@ -129,8 +159,11 @@ static void test_quote_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms), cmocka_unit_test(test_empty_and_error), cmocka_unit_test(test_quote_is_bounded),
-        cmocka_unit_test(test_filter), cmocka_unit_test(test_answers_are_filtered),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_empty_and_error),
+        cmocka_unit_test(test_quote_is_bounded),
+        cmocka_unit_test(test_filter),
+        cmocka_unit_test(test_answers_are_filtered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

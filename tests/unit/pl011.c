@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The PL011's driver against a model of the chip: a FIFO of 4, interrupts, a line that the firmware has or has not set up. */
+/*
+ * The PL011's driver against a model of the chip: a FIFO of 4, interrupts, a line that the firmware
+ * has or has not set up.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,22 +25,28 @@ enum { FIFO = 4 };
 static struct {
     uint32_t reg[0x80];
     char in[16], out[64];
-    unsigned nin, nout, full;           /* bytes in the transmit FIFO */
-    unsigned more;                      /* bytes on the line, which fill the receive FIFO as soon as it has room */
+    unsigned nin, nout, full; /* bytes in the transmit FIFO */
+    /* bytes on the line, which fill the receive FIFO as soon as it has room */
+    unsigned more;
 } chip;
 static char got[512];
 static size_t ngot;
 static unsigned room_told;
 static uint8_t window[0x1000];
 
-void host_console_rx(const char *s, size_t n) { memcpy(got + ngot, s, n); ngot += n; }
-void host_console_tx_ready(void) { room_told++; }
-void *mmu_map_device(hpa_t pa, uint64_t len) { (void)len; return pa.v == 0x9000000 ? window : NULL; }
-
-static uint32_t flags(void)
+void host_console_rx(const char *s, size_t n)
 {
-    return (chip.nin ? 0 : 1u << 4) | (chip.full == FIFO ? 1u << 5 : 0);
+    memcpy(got + ngot, s, n);
+    ngot += n;
 }
+void host_console_tx_ready(void) { room_told++; }
+void *mmu_map_device(hpa_t pa, uint64_t len)
+{
+    (void)len;
+    return pa.v == 0x9000000 ? window : NULL;
+}
+
+static uint32_t flags(void) { return (chip.nin ? 0 : 1u << 4) | (chip.full == FIFO ? 1u << 5 : 0); }
 
 /* The interrupt comes when the FIFO is no longer empty, and ends when it is. */
 static void arrive(char c)
@@ -80,12 +89,15 @@ static void model_write(volatile void *p, uint32_t val)
         chip.reg[0x3c / 4] &= ~val;
     } else {
         if (reg == 0x2c)
-            assert_int_equal(chip.reg[0x30 / 4] & 1, 0);    /* "must not be changed when the UART is enabled" */
+            /* "must not be changed when the UART is enabled" */
+            assert_int_equal(chip.reg[0x30 / 4] & 1, 0);
         chip.reg[reg / 4] = val;
     }
 }
 
-static const struct platform_serial port = { .kind = UART_PL011, .base = 0x9000000, .intid = 33, .clock = 24000000 };
+static const struct platform_serial port = {
+    .kind = UART_PL011, .base = 0x9000000, .intid = 33, .clock = 24000000
+};
 
 static int reset(void **state)
 {
@@ -99,7 +111,7 @@ static void a_line_that_is_off_is_set_up(void **state)
 {
     (void)state;
     assert_true(pl011_start(&port));
-    assert_int_equal(chip.reg[0x24 / 4], 13);           /* 24 MHz / (16 * 115200) = 13 + 1/64 */
+    assert_int_equal(chip.reg[0x24 / 4], 13); /* 24 MHz / (16 * 115200) = 13 + 1/64 */
     assert_int_equal(chip.reg[0x28 / 4], 1);
     assert_int_equal(chip.reg[0x2c / 4], 0x70);
     assert_int_equal(chip.reg[0x30 / 4], 0x301);
@@ -113,7 +125,8 @@ static void a_running_line_keeps_its_speed(void **state)
     chip.reg[0x24 / 4] = 26;
     assert_true(pl011_start(&port));
     assert_int_equal(chip.reg[0x24 / 4], 26);
-    chip.reg[0x2c / 4] = 0x60;                          /* no FIFO: switched on, at the same speed */
+    /* no FIFO: switched on, at the same speed */
+    chip.reg[0x2c / 4] = 0x60;
     assert_true(pl011_start(&port));
     assert_int_equal(chip.reg[0x24 / 4], 26);
     assert_int_equal(chip.reg[0x2c / 4], 0x70);
@@ -149,7 +162,7 @@ static void interrupts(void **state)
     (void)state;
     assert_true(pl011_start(&port));
     memcpy(chip.in, "hey", chip.nin = 3);
-    pl011.irq_on();                                     /* what came before is fetched */
+    pl011.irq_on(); /* what came before is fetched */
     assert_memory_equal(got, "hey", 3);
     assert_int_equal(chip.reg[0x38 / 4], 0x70);
     arrive('!');
@@ -190,9 +203,12 @@ static void typed_during_boot(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(a_line_that_is_off_is_set_up, reset), cmocka_unit_test_setup(a_running_line_keeps_its_speed, reset),
-        cmocka_unit_test_setup(an_sbsa_uart_has_no_settings, reset), cmocka_unit_test_setup(output_never_waits, reset),
-        cmocka_unit_test_setup(interrupts, reset), cmocka_unit_test_setup(a_long_paste, reset),
+        cmocka_unit_test_setup(a_line_that_is_off_is_set_up, reset),
+        cmocka_unit_test_setup(a_running_line_keeps_its_speed, reset),
+        cmocka_unit_test_setup(an_sbsa_uart_has_no_settings, reset),
+        cmocka_unit_test_setup(output_never_waits, reset),
+        cmocka_unit_test_setup(interrupts, reset),
+        cmocka_unit_test_setup(a_long_paste, reset),
         cmocka_unit_test_setup(typed_during_boot, reset),
     };
 

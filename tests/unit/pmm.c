@@ -34,12 +34,16 @@ static int setup(void **state)
 
     (void)state;
     host_init(2, 0);
-    ram = align_up((uint64_t)mmap(NULL, 5 * GIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), GIB);
+    ram = align_up((uint64_t)mmap(NULL, 5 * GIB, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+                   GIB);
     map[0] = (struct boot_mem){ .base = 0, .len = 0x9f000, .type = BOOT_MEM_FREE };
     map[1] = (struct boot_mem){ .base = 0x9f000, .len = 0x61000, .type = BOOT_MEM_RESERVED };
     map[2] = (struct boot_mem){ .base = ram, .len = 5 * PAGE_SIZE, .type = BOOT_MEM_FREE };
     map[3] = (struct boot_mem){ .base = ram + 5 * PAGE_SIZE, .len = MIB, .type = BOOT_MEM_LOADER };
-    map[4] = (struct boot_mem){ .base = ram + 5 * PAGE_SIZE + MIB, .len = RAM_LEN - MIB - 5 * PAGE_SIZE, .type = BOOT_MEM_FREE };
+    map[4] = (struct boot_mem){ .base = ram + 5 * PAGE_SIZE + MIB,
+                                .len = RAM_LEN - MIB - 5 * PAGE_SIZE,
+                                .type = BOOT_MEM_FREE };
     bi = (struct boot_info){ .mem = (uint64_t)map, .nmem = 5 };
     return pmm_init(&bi);
 }
@@ -52,21 +56,29 @@ static void test_init(void **state)
     pmm_stats(&s);
     assert_int_equal(s.total, s.free);
     /* All but the hole and the bitmaps, which take less than 128 bytes a MiB. */
-    assert_true(s.free <= RAM_LEN - MIB && s.free > RAM_LEN - MIB - (RAM_LEN / MIB + 1024) * 128 - 5 * PAGE_SIZE);
+    assert_true(s.free <= RAM_LEN - MIB &&
+                s.free > RAM_LEN - MIB - (RAM_LEN / MIB + 1024) * 128 - 5 * PAGE_SIZE);
 }
 
 static bool in_ram(hpa_t pa, unsigned order)
 {
     uint64_t len = PAGE_SIZE << order, hole = ram + 5 * PAGE_SIZE;
 
-    return range_within(pa.v, len, ram, RAM_LEN) && (pa.v + len <= hole || pa.v >= hole + MIB) && !(pa.v & (len - 1));
+    return range_within(pa.v, len, ram, RAM_LEN) && (pa.v + len <= hole || pa.v >= hole + MIB) &&
+           !(pa.v & (len - 1));
 }
 
-/* Everything can be had in every mix of sizes, nothing twice, and given back makes the largest blocks again. */
+/*
+ * Everything can be had in every mix of sizes, nothing twice, and given back makes the largest
+ * blocks again.
+ */
 static void test_take_all(void **state)
 {
     enum { MAX = 1 << 14 };
-    static struct { hpa_t pa; unsigned order; } got[MAX];
+    static struct {
+        hpa_t pa;
+        unsigned order;
+    } got[MAX];
     unsigned n = 0, big = 0;
     struct pmm_stats before, s;
 
@@ -108,7 +120,8 @@ static void test_take_all(void **state)
 /* What is taken in a row lies in a row, so that a guest's memory is one piece. */
 static void test_neighbours(void **state)
 {
-    hpa_t first = pmm_alloc(9, PMM_GUEST), second = pmm_alloc(9, PMM_GUEST), third = pmm_alloc(9, PMM_GUEST);
+    hpa_t first = pmm_alloc(9, PMM_GUEST), second = pmm_alloc(9, PMM_GUEST),
+          third = pmm_alloc(9, PMM_GUEST);
 
     (void)state;
     assert_true(second.v == first.v + 2 * MIB && third.v == second.v + 2 * MIB);
@@ -132,7 +145,10 @@ static void test_zero(void **state)
 static void test_free_memory_is_not_touched(void **state)
 {
     enum { MAX = 1000 };
-    static struct { hpa_t pa; unsigned order; } got[MAX];
+    static struct {
+        hpa_t pa;
+        unsigned order;
+    } got[MAX];
     uint64_t from = ram + 16 * MIB, len = 3 * GIB - 16 * MIB, seed = 1;
     struct pmm_stats before, s;
 
@@ -184,8 +200,11 @@ static void test_misuse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_init), cmocka_unit_test(test_take_all), cmocka_unit_test(test_neighbours),
-        cmocka_unit_test(test_zero), cmocka_unit_test(test_free_memory_is_not_touched),
+        cmocka_unit_test(test_init),
+        cmocka_unit_test(test_take_all),
+        cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_zero),
+        cmocka_unit_test(test_free_memory_is_not_touched),
         cmocka_unit_test(test_misuse),
     };
 

@@ -44,8 +44,13 @@ static void expect_hole(uint64_t ia)
 static void test_largest_leaves(void **state)
 {
     (void)state;
-    /* 4 KiB before 1 GiB, 1 GiB, 2 MiB + 4 KiB after it: root, one directory at each side, one table at each end. */
-    assert_int_equal(pt_map(&pt, gpa(GIB - PAGE_SIZE), hpa(5 * GIB - PAGE_SIZE), GIB + 2 * MIB + 2 * PAGE_SIZE, PROT_RW, MEM_UC), 0);
+    /*
+     * 4 KiB before 1 GiB, 1 GiB, 2 MiB + 4 KiB after it: root, one directory at each side, one
+     * table at each end.
+     */
+    assert_int_equal(pt_map(&pt, gpa(GIB - PAGE_SIZE), hpa(5 * GIB - PAGE_SIZE),
+                            GIB + 2 * MIB + 2 * PAGE_SIZE, PROT_RW, MEM_UC),
+                     0);
     assert_int_equal(pt.tables, 5);
     expect_hole(GIB - 2 * PAGE_SIZE);
     expect_map(GIB - 1, 5 * GIB - 1, PROT_RW);
@@ -116,7 +121,8 @@ static void test_no_memory(void **state)
     (void)state;
     for (needed = 0;; needed++) {
         pages_left = needed;
-        int err = pt_map(&pt, gpa(GIB - PAGE_SIZE), hpa(GIB - PAGE_SIZE), GIB + 2 * PAGE_SIZE, PROT_R, MEM_WB);
+        int err = pt_map(&pt, gpa(GIB - PAGE_SIZE), hpa(GIB - PAGE_SIZE), GIB + 2 * PAGE_SIZE,
+                         PROT_R, MEM_WB);
         if (!err)
             break;
         assert_int_equal(err, -ENOMEM);
@@ -146,17 +152,20 @@ static void test_wide_root(void **state)
     assert_int_equal(w.tables, 4);
     assert_int_equal(pt_map(&w, gpa(0), hpa(64 * GIB), PAGE_SIZE, PROT_R, MEM_WB), 0);
     assert_int_equal(pt_map(&w, gpa((1ull << 41) - GIB), hpa(GIB), GIB, PROT_RW, MEM_WB), 0);
-    assert_int_equal(pt_map(&w, gpa((1ull << 41) - GIB - PAGE_SIZE), hpa(0), PAGE_SIZE, PROT_RW, MEM_WB), 0);
+    assert_int_equal(
+        pt_map(&w, gpa((1ull << 41) - GIB - PAGE_SIZE), hpa(0), PAGE_SIZE, PROT_RW, MEM_WB), 0);
     assert_int_equal(pt_map(&w, gpa(1ull << 41), hpa(0), PAGE_SIZE, PROT_R, MEM_WB), -EINVAL);
     hpa_t oa;
     unsigned prot;
     assert_true(pt_lookup(&w, gpa((1ull << 41) - 1), &oa, &prot));
     assert_int_equal(oa.v, 2 * GIB - 1);
-    assert_false(pt_lookup(&w, gpa(1ull << 39), &oa, &prot));   /* the second table's first entry, not the first's */
+    /* the second table's first entry, not the first's */
+    assert_false(pt_lookup(&w, gpa(1ull << 39), &oa, &prot));
     assert_int_equal(((uint64_t *)w.root.v)[2047], fake_leaf(hpa(GIB), 2, PROT_RW, MEM_WB));
     assert_int_equal(pt_unmap(&w, gpa(0), 1ull << 41), 0);
     assert_int_equal(w.tables, 4);
-    assert_int_equal(pt_map(&w, gpa((1ull << 41) - PAGE_SIZE), hpa(0), PAGE_SIZE, PROT_RW, MEM_WB), 0);
+    assert_int_equal(pt_map(&w, gpa((1ull << 41) - PAGE_SIZE), hpa(0), PAGE_SIZE, PROT_RW, MEM_WB),
+                     0);
     pt_fini(&w);
     assert_int_equal(pages_out, 1);
 }
@@ -188,7 +197,10 @@ static void test_break_before_make(void **state)
     expect_map(GIB, GIB, PROT_RWX);
 }
 
-/* Two roots: what the first has is seen in the second, what it gets later, too; its tables stay when they fall empty, and need no memory then. */
+/*
+ * Two roots: what the first has is seen in the second, what it gets later, too; its tables stay
+ * when they fall empty, and need no memory then.
+ */
 static void test_shared_tables(void **state)
 {
     const struct pt own = pt;

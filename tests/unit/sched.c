@@ -90,7 +90,10 @@ static void test_wake_latency(void **state)
     assert_int_equal(sim_ran[sleeper - sim], 20);
 }
 
-/* As cpu_loop() does: `gap` ns after the vCPU left its CPU, an event wakes `woken`; then somebody is picked. */
+/*
+ * As cpu_loop() does: `gap` ns after the vCPU left its CPU, an event wakes `woken`; then somebody
+ * is picked.
+ */
 static void sim_interrupt(struct vcpu *woken, uint64_t gap)
 {
     host_cpu = 0;
@@ -102,7 +105,10 @@ static void sim_interrupt(struct vcpu *woken, uint64_t gap)
     sim_pick(0);
 }
 
-/* The same where the CPU itself takes the interrupt: the interrupted one is to go on, but the sleeper runs first, 0 ns after its wake. */
+/*
+ * The same where the CPU itself takes the interrupt: the interrupted one is to go on, but the
+ * sleeper runs first, 0 ns after its wake.
+ */
 static void test_wake_by_event(void **state)
 {
     static const unsigned hogs[] = { 2, 8, 32 };
@@ -127,7 +133,10 @@ static void test_wake_by_event(void **state)
     }
 }
 
-/* One that sleeps for 1 us and runs for 1 us makes its CPU switch all the time: 8 us each time, which are in nobody's turn. It pays for them. */
+/*
+ * One that sleeps for 1 us and runs for 1 us makes its CPU switch all the time: 8 us each time,
+ * which are in nobody's turn. It pays for them.
+ */
 static void test_greedy_sleeper(void **state)
 {
     (void)state;
@@ -153,7 +162,10 @@ static void test_greedy_sleeper(void **state)
     assert_true(sched_ran_ns(sleeper) > 20 * STEP_NS);
 }
 
-/* One that has slept for long gets no more at once than 20 ms beyond its share, however often it sleeps. */
+/*
+ * One that has slept for long gets no more at once than 20 ms beyond its share, however often it
+ * sleeps.
+ */
 static void test_sleeper_credit(void **state)
 {
     (void)state;
@@ -216,12 +228,16 @@ static void test_wake_before_block_is_kept(void **state)
     assert_null(on_cpu[0]);
 }
 
-/* A halted vCPU stays on its CPU, which counts as idle: who wakes up gets it at once. Nobody may sleep on a CPU that others wait for. */
+/*
+ * A halted vCPU stays on its CPU, which counts as idle: who wakes up gets it at once. Nobody may
+ * sleep on a CPU that others wait for.
+ */
 static void test_doze(void **state)
 {
     (void)state;
     sim_start(2);
-    struct vcpu *a = sim_add(100, 1), *b = sim_add(100, 0), *c = sim_add(100, 2), *d = sim_add(100, 2);
+    struct vcpu *a = sim_add(100, 1), *b = sim_add(100, 0), *c = sim_add(100, 2),
+                *d = sim_add(100, 2);
     sched_wake(a);
     sched_wake(c);
     sim_run(3);
@@ -242,11 +258,12 @@ static void test_doze(void **state)
     sched_doze_end(a);
     assert_int_equal(percpus[0].idle_ns, idle + 7 * STEP_NS);
     assert_int_equal(percpus[0].idle_since, 0);
-    assert_false(sched_doze(a));                       /* b waits */
+    assert_false(sched_doze(a)); /* b waits */
     assert_int_equal(a->sched.ran_ns, ran);
     sim_block(0);
     assert_ptr_equal(on_cpu[0], b);
-    sched_wake(d);                                     /* waits for CPU 1: the same from here, for it might move */
+    /* waits for CPU 1: the same from here, for it might move */
+    sched_wake(d);
     assert_false(sched_doze(b));
     host_now += STEP_NS;
     sim_block(0);
@@ -277,7 +294,8 @@ static void test_yield_to(void **state)
 {
     (void)state;
     sim_start(1);
-    struct vcpu *a = sim_add(400, 0), *b = sim_add(50, 0), *c = sim_add(100, 0), *d = sim_add(100, 0);
+    struct vcpu *a = sim_add(400, 0), *b = sim_add(50, 0), *c = sim_add(100, 0),
+                *d = sim_add(100, 0);
     sched_wake(a);
     sched_wake(b);
     sched_wake(c);
@@ -326,7 +344,8 @@ static void test_slice_end(void **state)
     struct vcpu *a = sim_add(100, 1), *b = sim_add(100, 1), *c;
     sched_wake(a);
     sim_run(1);
-    assert_in_range(sched_slice_end(a), host_now + 100000000, host_now + 200000000);   /* alone: five interrupts a second */
+    /* alone: five interrupts a second */
+    assert_in_range(sched_slice_end(a), host_now + 100000000, host_now + 200000000);
     sched_wake(b);
     sim_run(1);
     assert_true(sched_slice_end(on_cpu[0]) <= host_now + 6000000);
@@ -370,7 +389,10 @@ static void test_remove_waits(void **state)
     pthread_join(t, NULL);
 }
 
-/* For each millisecond that the first runs, another is worked off elsewhere: it runs half as long as the other. */
+/*
+ * For each millisecond that the first runs, another is worked off elsewhere: it runs half as long
+ * as the other.
+ */
 static void test_charge(void **state)
 {
     (void)state;
@@ -391,14 +413,23 @@ static void test_charge(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_fair_over_cpus, end), cmocka_unit_test_teardown(test_weights, end),
-        cmocka_unit_test_teardown(test_pinning, end), cmocka_unit_test_teardown(test_wake_latency, end),
-        cmocka_unit_test_teardown(test_wake_by_event, end), cmocka_unit_test_teardown(test_greedy_sleeper, end),
+        cmocka_unit_test_teardown(test_fair_over_cpus, end),
+        cmocka_unit_test_teardown(test_weights, end),
+        cmocka_unit_test_teardown(test_pinning, end),
+        cmocka_unit_test_teardown(test_wake_latency, end),
+        cmocka_unit_test_teardown(test_wake_by_event, end),
+        cmocka_unit_test_teardown(test_greedy_sleeper, end),
         cmocka_unit_test_teardown(test_sleeper_credit, end),
-        cmocka_unit_test_teardown(test_idle_cpu_takes_work, end), cmocka_unit_test_teardown(test_many, end),
-        cmocka_unit_test_teardown(test_wake_before_block_is_kept, end), cmocka_unit_test_teardown(test_step_back, end), cmocka_unit_test_teardown(test_doze, end),
-        cmocka_unit_test_teardown(test_slice_end, end), cmocka_unit_test_teardown(test_time_of_a_turn_that_lasts, end), cmocka_unit_test_teardown(test_remove_waits, end),
-        cmocka_unit_test_teardown(test_yield_to, end), cmocka_unit_test_teardown(test_charge, end),
+        cmocka_unit_test_teardown(test_idle_cpu_takes_work, end),
+        cmocka_unit_test_teardown(test_many, end),
+        cmocka_unit_test_teardown(test_wake_before_block_is_kept, end),
+        cmocka_unit_test_teardown(test_step_back, end),
+        cmocka_unit_test_teardown(test_doze, end),
+        cmocka_unit_test_teardown(test_slice_end, end),
+        cmocka_unit_test_teardown(test_time_of_a_turn_that_lasts, end),
+        cmocka_unit_test_teardown(test_remove_waits, end),
+        cmocka_unit_test_teardown(test_yield_to, end),
+        cmocka_unit_test_teardown(test_charge, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

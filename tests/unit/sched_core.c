@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Core scheduling: the threads of a core never run vCPUs of two VMs, everybody gets his share, and soon. */
+/*
+ * Core scheduling: the threads of a core never run vCPUs of two VMs, everybody gets his share, and
+ * soon.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +15,10 @@
 
 #define TURN_MS 3
 static struct vm vms[8];
-static uint64_t armed[MAX_CPUS];         /* when each CPU's slice ends, as cpu_loop() has it armed */
-static uint64_t waited[SIM_VCPUS], longest[SIM_VCPUS], both;   /* steps; steps in which a core's two threads ran */
+/* when each CPU's slice ends, as cpu_loop() has it armed */
+static uint64_t armed[MAX_CPUS];
+/* steps; steps in which a core's two threads ran */
+static uint64_t waited[SIM_VCPUS], longest[SIM_VCPUS], both;
 
 static void start_cores(uint32_t cpus, uint32_t threads, enum sched_smt smt)
 {
@@ -39,7 +44,8 @@ static void check_cores(void)
 {
     for (uint32_t c = 0; c < cpu_count; c++)
         for (uint32_t d = 0; d < c; d++)
-            if (c / host_threads == d / host_threads && on_cpu[c] && on_cpu[d] && on_cpu[c]->vm != on_cpu[d]->vm)
+            if (c / host_threads == d / host_threads && on_cpu[c] && on_cpu[d] &&
+                on_cpu[c]->vm != on_cpu[d]->vm)
                 abort();
 }
 
@@ -60,14 +66,17 @@ static void leave(uint32_t cpu, bool runnable)
     on_cpu[cpu] = NULL;
 }
 
-/* A CPU leaves its guest when it is kicked or when the timer that it has armed goes off, and at no other time. */
+/*
+ * A CPU leaves its guest when it is kicked or when the timer that it has armed goes off, and at no
+ * other time.
+ */
 static void step(void)
 {
     unsigned rounds = 0;
 
     for (bool again = true; again;) {
         again = false;
-        if (++rounds > 100)                             /* they kick one another for ever */
+        if (++rounds > 100) /* they kick one another for ever */
             abort();
         for (uint32_t c = 0; c < cpu_count; c++)
             if (percpus[c].wake || (on_cpu[c] && host_now >= armed[c])) {
@@ -99,7 +108,10 @@ static void expect_ran(unsigned i, uint64_t ms, unsigned tolerance)
     assert_in_range(sim_ran[i], ms * (100 - tolerance) / 100, ms * (100 + tolerance) / 100);
 }
 
-/* Two VMs of two vCPUs on one core of two threads: both threads work all the time, half of it for each. */
+/*
+ * Two VMs of two vCPUs on one core of two threads: both threads work all the time, half of it for
+ * each.
+ */
 static void test_two_pairs(void **state)
 {
     (void)state;
@@ -114,7 +126,10 @@ static void test_two_pairs(void **state)
     assert_in_range(both, 2700, 3000);
 }
 
-/* Two VMs of one vCPU each, one on each thread: they take turns, and the other thread is idle by force. */
+/*
+ * Two VMs of one vCPU each, one on each thread: they take turns, and the other thread is idle by
+ * force.
+ */
 static void test_forced_idle(void **state)
 {
     struct sched_stats s[2];
@@ -152,7 +167,7 @@ static void test_on_and_off(void **state)
     (void)state;
     start_cores(2, 2, SMT_ON);
     assert_true(sched_has_threads());
-    host_threads = 1;                                   /* for check_cores() */
+    host_threads = 1; /* for check_cores() */
     assert_false(sched_has_threads());
     sched_wake(add_to(0, 100, 0));
     sched_wake(add_to(1, 100, 0));
@@ -165,7 +180,8 @@ static void test_on_and_off(void **state)
         sched_remove(&sim[--sim_n]);
     start_cores(4, 2, SMT_OFF);
     for (unsigned i = 0; i < 4; i++)
-        sched_wake(add_to(i, 100, i == 3 ? 1 << 1 : 0));    /* one is pinned to a thread that is parked */
+        /* one is pinned to a thread that is parked */
+        sched_wake(add_to(i, 100, i == 3 ? 1 << 1 : 0));
     run(4000);
     for (unsigned i = 0; i < 4; i++)
         expect_ran(i, 2000, 8);
@@ -211,13 +227,15 @@ static int end(void **state)
 }
 
 /*
- * One thread's vCPU is away for long while its mate keeps the core: it dozes on its CPU, or it sleeps.
- * Then it wants the core all the time. What it did not use is lost: a neighbour has its half.
+ * One thread's vCPU is away for long while its mate keeps the core: it dozes on its CPU, or it
+ * sleeps. Then it wants the core all the time. What it did not use is lost: a neighbour has its
+ * half.
  */
 static void neighbour_beside_idler(bool dozes)
 {
     start_cores(2, 2, SMT_CORE);
-    struct vcpu *busy = add_to(0, 100, 1), *idler = add_to(0, 100, 2), *neighbour = add_to(1, 100, 1);
+    struct vcpu *busy = add_to(0, 100, 1), *idler = add_to(0, 100, 2),
+                *neighbour = add_to(1, 100, 1);
     sched_wake(busy);
     sched_wake(idler);
     run(10);
@@ -266,9 +284,8 @@ static void wander(unsigned seed)
 
         host_cpu = c;
         switch (rand() % 6) {
-        case 0: case 1:
-            sched_wake(v);
-            break;
+        case 0:
+        case 1: sched_wake(v); break;
         case 2:
             leave(c, false);
             pick(c);
@@ -281,8 +298,7 @@ static void wander(unsigned seed)
             if (on_cpu[c] && sched_doze(on_cpu[c]))
                 sched_doze_end(on_cpu[c]);
             break;
-        default:
-            step();
+        default: step();
         }
     }
     for (unsigned i = 0; i < sim_n; i++)
@@ -293,7 +309,10 @@ static void wander(unsigned seed)
     memset(sim_ran, 0, sizeof sim_ran);
     run(2000);
     for (unsigned i = 0; i < sim_n; i++) {
-        /* However they are pinned and whatever they had before: who waits 100 ms is next. Shares even out only slowly. */
+        /*
+         * However they are pinned and whatever they had before: who waits 100 ms is next. Shares
+         * even out only slowly.
+         */
         assert_true(longest[i] <= 100 + 20 * sim_n);
         assert_true(sim_ran[i] >= 2000 / (100 + 20 * sim_n) * TURN_MS / 2);
     }
@@ -310,10 +329,13 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_two_pairs, end), cmocka_unit_test_teardown(test_forced_idle, end),
-        cmocka_unit_test_teardown(test_weight_over_turns, end), cmocka_unit_test_teardown(test_on_and_off, end),
+        cmocka_unit_test_teardown(test_two_pairs, end),
+        cmocka_unit_test_teardown(test_forced_idle, end),
+        cmocka_unit_test_teardown(test_weight_over_turns, end),
+        cmocka_unit_test_teardown(test_on_and_off, end),
         cmocka_unit_test_teardown(test_latency, end),
-        cmocka_unit_test_teardown(test_no_time_is_banked, end), cmocka_unit_test_teardown(test_random, end),
+        cmocka_unit_test_teardown(test_no_time_is_banked, end),
+        cmocka_unit_test_teardown(test_random, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The scheduler, events and locks with threads for CPUs. Tokens go round among vCPUs: who has one gives it to another and
- * wakes it, who has none blocks. A wake that is lost, or a vCPU that runs in two places, ends the round dance.
+ * The scheduler, events and locks with threads for CPUs. Tokens go round among vCPUs: who has one
+ * gives it to another and wakes it, who has none blocks. A wake that is lost, or a vCPU that runs
+ * in two places, ends the round dance.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -99,7 +100,8 @@ static void *cpu_thread(void *arg)
             continue;
         }
         __atomic_store_n(&c->where, CPU_ASLEEP, __ATOMIC_SEQ_CST);
-        while (!__atomic_load_n(&c->wake, __ATOMIC_SEQ_CST) && event_next() > time_ns() && !__atomic_load_n(&stop, __ATOMIC_SEQ_CST))
+        while (!__atomic_load_n(&c->wake, __ATOMIC_SEQ_CST) && event_next() > time_ns() &&
+               !__atomic_load_n(&stop, __ATOMIC_SEQ_CST))
             sched_yield();
         __atomic_store_n(&c->where, CPU_IN_LOOP, __ATOMIC_SEQ_CST);
     }
@@ -178,7 +180,8 @@ static void test_three_tokens(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_one_token), cmocka_unit_test(test_three_tokens) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_one_token),
+                                        cmocka_unit_test(test_three_tokens) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

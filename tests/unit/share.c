@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Devices' work beside vCPUs: it is paid for from the guest's share, and waits only for others that want the CPU. */
+/*
+ * Devices' work beside vCPUs: it is paid for from the guest's share, and waits only for others that
+ * want the CPU.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +20,11 @@
 enum { A, B, VMS };
 static struct guest_config configs[VMS];
 static struct vm vms[VMS];
-struct device { struct event ev; struct vm *vm; uint64_t ran, waited, todo; };
+struct device {
+    struct event ev;
+    struct vm *vm;
+    uint64_t ran, waited, todo;
+};
 static struct device device[VMS];
 
 /* As a device does: one step, and again while there is more to do. */
@@ -104,7 +111,7 @@ static void test_own_vcpu(void **state)
     (void)state;
     start(100, 100);
     struct vcpu *own = add(A);
-    own->sched.weight = 1000;      /* so that it is behind the device */
+    own->sched.weight = 1000; /* so that it is behind the device */
     sched_wake(own);
     event_post(&device[A].ev);
     run(500);
@@ -118,8 +125,12 @@ static void test_own_vcpu(void **state)
     assert_int_equal(device[A].waited, 0);
 }
 
-/* A's device beside B's vCPU: each has its share to 3 %, however the device and A's own vCPUs share theirs. */
-static void shares(uint32_t weight_a, uint32_t weight_b, unsigned vcpus_a, unsigned vcpus_b, bool device_b)
+/*
+ * A's device beside B's vCPU: each has its share to 3 %, however the device and A's own vCPUs share
+ * theirs.
+ */
+static void shares(uint32_t weight_a, uint32_t weight_b, unsigned vcpus_a, unsigned vcpus_b,
+                   bool device_b)
 {
     unsigned all_a = weight_a * (vcpus_a ? vcpus_a : 1), all_b = weight_b * vcpus_b;
 
@@ -154,13 +165,19 @@ static int end(void **state)
 
 static void test_shares(void **state)
 {
-    static const struct { uint32_t weight_a, weight_b; unsigned vcpus_a, vcpus_b; bool device_b; } cases[] = {
-        { 100, 100, 1, 1, false }, { 100, 300, 0, 1, false }, { 100, 100, 0, 1, false }, { 100, 300, 1, 1, false },
-        { 100, 300, 1, 1, true }, { 100, 100, 2, 2, true }, { 100, 300, 8, 8, true }, { 100, 300, 32, 32, true },
+    static const struct {
+        uint32_t weight_a, weight_b;
+        unsigned vcpus_a, vcpus_b;
+        bool device_b;
+    } cases[] = {
+        { 100, 100, 1, 1, false }, { 100, 300, 0, 1, false },  { 100, 100, 0, 1, false },
+        { 100, 300, 1, 1, false }, { 100, 300, 1, 1, true },   { 100, 100, 2, 2, true },
+        { 100, 300, 8, 8, true },  { 100, 300, 32, 32, true },
     };
 
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        shares(cases[i].weight_a, cases[i].weight_b, cases[i].vcpus_a, cases[i].vcpus_b, cases[i].device_b);
+        shares(cases[i].weight_a, cases[i].weight_b, cases[i].vcpus_a, cases[i].vcpus_b,
+               cases[i].device_b);
         (void)end(state);
     }
 }
@@ -188,7 +205,10 @@ static void test_goes_on(void **state)
     assert_int_equal(own->sched.state, SCHED_BLOCKED);
 }
 
-/* Put off, it can be cancelled; and what it had while nobody wanted the CPU is forgotten but for 20 ms. */
+/*
+ * Put off, it can be cancelled; and what it had while nobody wanted the CPU is forgotten but for 20
+ * ms.
+ */
 static void test_cancel_and_debt(void **state)
 {
     (void)state;
@@ -213,8 +233,10 @@ static void test_cancel_and_debt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_own_vcpu, end), cmocka_unit_test_teardown(test_shares, end),
-        cmocka_unit_test_teardown(test_goes_on, end), cmocka_unit_test_teardown(test_cancel_and_debt, end),
+        cmocka_unit_test_teardown(test_own_vcpu, end),
+        cmocka_unit_test_teardown(test_shares, end),
+        cmocka_unit_test_teardown(test_goes_on, end),
+        cmocka_unit_test_teardown(test_cancel_and_debt, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,9 +13,9 @@
 #define STEP_NS 1000000ull
 
 static struct vcpu sim[SIM_VCPUS];
-static uint64_t sim_ran[SIM_VCPUS];      /* ms */
+static uint64_t sim_ran[SIM_VCPUS]; /* ms */
 static unsigned sim_n;
-static uint64_t sim_parked;              /* CPUs that run no guests, whatever a vCPU is pinned to */
+static uint64_t sim_parked; /* CPUs that run no guests, whatever a vCPU is pinned to */
 static struct vcpu *on_cpu[MAX_CPUS];
 
 void vcpu_unload_remote(struct vcpu *v)
@@ -56,7 +56,8 @@ static void sim_check(struct vcpu *v, uint32_t cpu)
             abort();
     if (v->sched.state != SCHED_RUNNING || v->sched.cpu != cpu)
         abort();
-    if (v->sched.affinity & ((1ull << cpu_count) - 1) & ~sim_parked && !(v->sched.affinity >> cpu & 1))
+    if (v->sched.affinity & ((1ull << cpu_count) - 1) & ~sim_parked &&
+        !(v->sched.affinity >> cpu & 1))
         abort();
 }
 

@@ -13,11 +13,15 @@
 #define ENTRY 0x1000u
 #define TABLE 0x2000u
 
-static const uint8_t good[] =
-    "\x00\x18\x00\x00\x01\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" "Maker of firmware\0" "v1.2\0\0"
-    "\x03\x06\x00\x00\x00\x00\0\0"
-    "\x01\x08\x00\x00\x02\x01\x00\x00" "Product \x80 1  \0" "Maker\0\0"
-    "\x7f\x04\x00\x00\0\0";
+static const uint8_t good[] = "\x00\x18\x00\x00\x01\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+                              "\x00\x00\x00\x00\x00\x00\x00"
+                              "Maker of firmware\0"
+                              "v1.2\0\0"
+                              "\x03\x06\x00\x00\x00\x00\0\0"
+                              "\x01\x08\x00\x00\x02\x01\x00\x00"
+                              "Product \x80 1  \0"
+                              "Maker\0\0"
+                              "\x7f\x04\x00\x00\0\0";
 static uint8_t entry[32], *table;
 static uint32_t table_len;
 
@@ -28,7 +32,10 @@ static const void *map(hpa_t phys, uint64_t len)
     return range_within(phys.v, len, TABLE, table_len) ? table + (phys.v - TABLE) : NULL;
 }
 
-/* The first `len` bytes of the good table, in a block of exactly that size, so that ASan sees every step beyond. */
+/*
+ * The first `len` bytes of the good table, in a block of exactly that size, so that ASan sees every
+ * step beyond.
+ */
 static void make(uint32_t len)
 {
     uint8_t s = 0;
@@ -84,7 +91,9 @@ static void no_entry(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(good_table), cmocka_unit_test(cut_anywhere), cmocka_unit_test(no_entry) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(good_table),
+                                        cmocka_unit_test(cut_anywhere),
+                                        cmocka_unit_test(no_entry) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The sequences of arch/x86_64/spec_entry.h, run here with RDMSR and WRMSR carried out by a signal handler: which MSRs are written, in which order, and how many
- * instructions each flag costs. Prints a table for tests/bench.
+ * The sequences of arch/x86_64/spec_entry.h, run here with RDMSR and WRMSR carried out by a signal
+ * handler: which MSRs are written, in which order, and how many instructions each flag costs.
+ * Prints a table for tests/bench.
  */
-#define _GNU_SOURCE                    /* REG_RIP */
+#define _GNU_SOURCE /* REG_RIP */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -19,13 +20,18 @@
 #include "arch/x86_64/spec_entry.h"
 #include "arch/x86_64/thunks.h"
 
-uint64_t run_nothing(struct spec_vcpu *), run_entry(struct spec_vcpu *), run_exit(struct spec_vcpu *);
+uint64_t run_nothing(struct spec_vcpu *), run_entry(struct spec_vcpu *),
+    run_exit(struct spec_vcpu *);
 
-struct access { bool write; uint32_t msr; uint64_t val; };
+struct access {
+    bool write;
+    uint32_t msr;
+    uint64_t val;
+};
 static struct access seen[8];
 static unsigned nseen;
 static volatile unsigned steps;
-static uint64_t spec_ctrl;             /* the MSR */
+static uint64_t spec_ctrl; /* the MSR */
 
 static void on_step(int sig, siginfo_t *info, void *context)
 {
@@ -62,7 +68,8 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 /* cmocka sets its own handler of faults before each test. */
 static unsigned count(uint64_t (*run)(struct spec_vcpu *), struct spec_vcpu *s)
 {
-    struct sigaction step = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO }, fault = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+    struct sigaction step = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO },
+                     fault = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
     unsigned nothing;
 
     sigaction(SIGTRAP, &step, NULL);
@@ -122,13 +129,15 @@ static void test_always(void **state)
 /* A guest that writes its own: read first, then ours, then IBPB; upper halves are not lost. */
 static void test_passed_through(void **state)
 {
-    struct spec_vcpu s = { .guest = 4, .host = 1ull << 40 | 1, .flags = SPEC_SWITCH | SPEC_READ | SPEC_IBPB | SPEC_RSB | SPEC_BHB };
+    struct spec_vcpu s = { .guest = 4,
+                           .host = 1ull << 40 | 1,
+                           .flags = SPEC_SWITCH | SPEC_READ | SPEC_IBPB | SPEC_RSB | SPEC_BHB };
 
     (void)state;
     spec_ctrl = s.host;
     count(run_entry, &s);
     expect(0, true, SPEC_MSR_CTRL, 4);
-    spec_ctrl = 1ull << 33 | 6;        /* what it wrote meanwhile */
+    spec_ctrl = 1ull << 33 | 6; /* what it wrote meanwhile */
     count(run_exit, &s);
     assert_int_equal(nseen, 3);
     expect(0, false, SPEC_MSR_CTRL, 1ull << 33 | 6);
@@ -148,9 +157,17 @@ static unsigned cost(uint32_t flags)
 /* README has these figures. */
 static void test_cost(void **state)
 {
-    static const struct { const char *what; uint32_t flags; unsigned more; } rows[] = {
-        { "SPEC_CTRL switched", SPEC_SWITCH, 22 }, { "SPEC_CTRL passed through", SPEC_SWITCH | SPEC_READ, 26 }, { "IBPB", SPEC_IBPB, 10 },
-        { "RSB filling", SPEC_RSB, 32 }, { "RSB, one entry", SPEC_RET, 4 }, { "branch history clearing", SPEC_BHB, 105 },
+    static const struct {
+        const char *what;
+        uint32_t flags;
+        unsigned more;
+    } rows[] = {
+        { "SPEC_CTRL switched", SPEC_SWITCH, 22 },
+        { "SPEC_CTRL passed through", SPEC_SWITCH | SPEC_READ, 26 },
+        { "IBPB", SPEC_IBPB, 10 },
+        { "RSB filling", SPEC_RSB, 32 },
+        { "RSB, one entry", SPEC_RET, 4 },
+        { "branch history clearing", SPEC_BHB, 105 },
     };
     unsigned none = cost(0), wrong = 0;
 
@@ -175,10 +192,16 @@ static void call_through(void)
 
     __asm__ volatile("lea -128(%%rsp), %%rsp\n\tmov %0, %%rax\n\tcall __x86_indirect_thunk_rax\n\t"
                      "mov %0, %%r15\n\tcall __x86_indirect_thunk_r15\n\tlea 128(%%rsp), %%rsp"
-                     : : "b"(at) : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r15", "memory", "cc");
+                     :
+                     : "b"(at)
+                     : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r15", "memory",
+                       "cc");
 }
 
-/* Each branch of the thunks lies in the upper half of a cache line, before they become retpolines and after. */
+/*
+ * Each branch of the thunks lies in the upper half of a cache line, before they become retpolines
+ * and after.
+ */
 static void test_thunks(void **state)
 {
     uint64_t page = (uint64_t)thunks & ~4095ull, end = (uint64_t)thunks + sizeof thunks;
@@ -188,8 +211,8 @@ static void test_thunks(void **state)
     for (unsigned i = 0; i < THUNK_COUNT; i++) {
         const uint8_t *t = &thunks[i * THUNK_STRIDE + THUNK_STRIDE / 2];
 
-        assert_true(t[0] == 0xff || t[1] == 0xff);                 /* JMP r/m64 */
-        assert_int_equal(t[THUNK_RETPOLINE], 0xe8);                /* CALL */
+        assert_true(t[0] == 0xff || t[1] == 0xff);  /* JMP r/m64 */
+        assert_int_equal(t[THUNK_RETPOLINE], 0xe8); /* CALL */
         assert_int_equal(t[-1], 0xcc);
     }
     assert_int_equal(thunks[THUNK_COUNT * THUNK_STRIDE + THUNK_STRIDE / 2], 0xc3);
@@ -206,8 +229,9 @@ static void test_thunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_thunks),
-        cmocka_unit_test(test_nothing_to_switch), cmocka_unit_test(test_always), cmocka_unit_test(test_passed_through), cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_thunks), cmocka_unit_test(test_nothing_to_switch),
+        cmocka_unit_test(test_always), cmocka_unit_test(test_passed_through),
+        cmocka_unit_test(test_cost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * spec_entry_run.S: the sequences of spec_entry.h as functions of an ordinary program, single-stepped between pushf and pushf:
- * void run_nothing(struct spec_vcpu *), run_entry(), run_exit(). What is left of RSP is returned: 0, if it is as it was.
+ * spec_entry_run.S: the sequences of spec_entry.h as functions of an ordinary program,
+ * single-stepped between pushf and pushf: void run_nothing(struct spec_vcpu *), run_entry(),
+ * run_exit(). What is left of RSP is returned: 0, if it is as it was.
  */
 #include "arch/x86_64/spec_entry.h"
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SVM's injection and interrupt shadow, above a CPU that the test plays: as the manual has it, and as QEMU 7.2 does it. */
+/*
+ * SVM's injection and interrupt shadow, above a CPU that the test plays: as the manual has it, and
+ * as QEMU 7.2 does it.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +17,7 @@
 #include "arch/x86_64/svm.h"
 
 #define RFLAGS_IF 0x200u
-#define AT 0x1000u                     /* where the guest is */
+#define AT 0x1000u /* where the guest is */
 
 struct svm_caps svm_caps;
 struct svm_cpu svm_cpus[MAX_CPUS];
@@ -22,8 +25,15 @@ static struct vmcb vmcb;
 static struct svm_vcpu svm;
 static struct vcpu v;
 
-/* What the next run of the guest does: it ends with `code`, after `steps` bytes of code, in the shadow or not. */
-static struct { uint64_t code; unsigned steps; bool takes, shadow; } plan;
+/*
+ * What the next run of the guest does: it ends with `code`, after `steps` bytes of code, in the
+ * shadow or not.
+ */
+static struct {
+    uint64_t code;
+    unsigned steps;
+    bool takes, shadow;
+} plan;
 static uint64_t injected;
 
 void svm_enter(struct vcpu_regs *regs, struct vmcb *b, uint64_t vmcb_pa, uint64_t host_pa)
@@ -38,7 +48,8 @@ void svm_enter(struct vcpu_regs *regs, struct vmcb *b, uint64_t vmcb_pa, uint64_
     b->exitintinfo = 0;
 }
 
-void svm_enter_guarded(struct vcpu_regs *regs, struct vmcb *b, uint64_t vmcb_pa, uint64_t host_pa, struct spec_vcpu *s)
+void svm_enter_guarded(struct vcpu_regs *regs, struct vmcb *b, uint64_t vmcb_pa, uint64_t host_pa,
+                       struct spec_vcpu *s)
 {
     (void)s;
     svm_enter(regs, b, vmcb_pa, host_pa);
@@ -105,7 +116,10 @@ static void an_interrupt_that_was_cut_off_comes_back(void **state)
     assert_int_equal(host_kicks[0], 0);
 }
 
-/* A better one came meanwhile: the slot is its window. QEMU forgets what EVENTINJ left behind only when the guest's run ends. */
+/*
+ * A better one came meanwhile: the slot is its window. QEMU forgets what EVENTINJ left behind only
+ * when the guest's run ends.
+ */
 static void beside_a_window_the_run_ends_at_once(void **state)
 {
     (void)state;
@@ -138,12 +152,12 @@ static void the_shadow_outlives_exits(void **state)
     run(VMEXIT_INTR, 0, true);
     assert_false(svm_irq_ready(&v));
     svm_irq_window(&v, true);
-    run(VMEXIT_INTR, 0, false);            /* QEMU has lost it */
+    run(VMEXIT_INTR, 0, false); /* QEMU has lost it */
     assert_false(svm_irq_ready(&v));
     assert_int_equal(run(VMEXIT_VINTR, 0, false), EXIT_HALT);
     assert_true(v.requests & REQ_IRQ);
     assert_false(svm_has_window(&vmcb));
-    assert_true(svm_irq_ready(&v));        /* no HLT: it goes on, and the interrupt comes */
+    assert_true(svm_irq_ready(&v)); /* no HLT: it goes on, and the interrupt comes */
 }
 
 static void the_shadow_ends_with_its_instruction(void **state)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The 16550's driver on boards without ports, against a model of the chip: registers spaced by 1 or 4 bytes, its clock, its FIFO, its interrupts. */
+/*
+ * The 16550's driver on boards without ports, against a model of the chip: registers spaced by 1 or
+ * 4 bytes, its clock, its FIFO, its interrupts.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,20 +23,28 @@ static void model_write(volatile void *, unsigned width, uint32_t val);
 #include "drivers/serial/uart16550.c"
 
 static struct {
-    unsigned shift, width;              /* what an access must be */
+    unsigned shift, width; /* what an access must be */
     uint8_t reg[8], divisor[2];
     char in[64], out[64];
-    unsigned nin, nout, full;           /* full: bytes in the transmit FIFO */
-    bool dead;                          /* nobody there: all ones */
+    unsigned nin, nout, full; /* full: bytes in the transmit FIFO */
+    bool dead;                /* nobody there: all ones */
 } chip;
 static char got[128];
 static size_t ngot;
 static unsigned room_told;
 static uint8_t window[64];
 
-void host_console_rx(const char *s, size_t n) { memcpy(got + ngot, s, n); ngot += n; }
+void host_console_rx(const char *s, size_t n)
+{
+    memcpy(got + ngot, s, n);
+    ngot += n;
+}
 void host_console_tx_ready(void) { room_told++; }
-void *mmu_map_device(hpa_t pa, uint64_t len) { (void)len; return pa.v == 0x9000000 ? window : NULL; }
+void *mmu_map_device(hpa_t pa, uint64_t len)
+{
+    (void)len;
+    return pa.v == 0x9000000 ? window : NULL;
+}
 
 static unsigned reg_of(const volatile void *p, unsigned width)
 {
@@ -89,7 +100,11 @@ static void model_write(volatile void *p, unsigned width, uint32_t val)
 
 static bool begin(unsigned shift, uint32_t baud, uint32_t clock, unsigned divisor)
 {
-    const struct platform_serial port = { .kind = UART_16550, .base = 0x9000000, .baud = baud, .clock = clock, .reg_shift = (uint8_t)shift };
+    const struct platform_serial port = { .kind = UART_16550,
+                                          .base = 0x9000000,
+                                          .baud = baud,
+                                          .clock = clock,
+                                          .reg_shift = (uint8_t)shift };
 
     memset(&chip, 0, sizeof chip);
     chip.shift = shift, chip.width = shift == 2 ? 4 : 1;
@@ -102,9 +117,20 @@ static unsigned divisor(void) { return chip.divisor[0] | (unsigned)chip.divisor[
 
 static void test_speed(void **state)
 {
-    static const struct { uint32_t baud, clock; unsigned was, want; } lines[] = {
-        { 0, 0, 3, 3 }, { 0, 0, 0, 1 }, { 0, 0, 500, 1 }, { 9600, 0, 1, 12 },                        /* 1.8432 MHz */
-        { 0, 24000000, 26, 26 }, { 0, 24000000, 0, 13 }, { 0, 400000000, 2604, 2604 }, { 9600, 50000000, 27, 326 }, { 0, 1000000, 0, 1 },
+    static const struct {
+        uint32_t baud, clock;
+        unsigned was, want;
+    } lines[] = {
+        /* 1.8432 MHz */
+        { 0, 0, 3, 3 },
+        { 0, 0, 0, 1 },
+        { 0, 0, 500, 1 },
+        { 9600, 0, 1, 12 },
+        { 0, 24000000, 26, 26 },
+        { 0, 24000000, 0, 13 },
+        { 0, 400000000, 2604, 2604 },
+        { 9600, 50000000, 27, 326 },
+        { 0, 1000000, 0, 1 },
     };
 
     (void)state;
@@ -118,7 +144,8 @@ static void test_speed(void **state)
 
 static void test_nobody(void **state)
 {
-    const struct platform_serial port = { .kind = UART_16550, .base = 0x9000000 }, elsewhere = { .kind = UART_16550, .base = 0x1000 };
+    const struct platform_serial port = { .kind = UART_16550, .base = 0x9000000 },
+                                 elsewhere = { .kind = UART_16550, .base = 0x1000 };
 
     (void)state;
     memset(&chip, 0, sizeof chip);
@@ -157,7 +184,8 @@ static void test_input_by_interrupt(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_speed), cmocka_unit_test(test_nobody), cmocka_unit_test(test_output_never_waits),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_speed), cmocka_unit_test(test_nobody),
+                                        cmocka_unit_test(test_output_never_waits),
                                         cmocka_unit_test(test_input_by_interrupt) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

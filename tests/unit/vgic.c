@@ -38,10 +38,16 @@ static int stop(void **state)
 
 static void enable(unsigned id) { wr(GICD(0x100 + id / 32 * 4), 1u << id % 32); }
 static void disable(unsigned id) { wr(GICD(0x180 + id / 32 * 4), 1u << id % 32); }
-static void edge(unsigned id) { wr(GICD(0xc00 + id / 16 * 4), rd(GICD(0xc00 + id / 16 * 4)) | 2u << id % 16 * 2); }
+static void edge(unsigned id)
+{
+    wr(GICD(0xc00 + id / 16 * 4), rd(GICD(0xc00 + id / 16 * 4)) | 2u << id % 16 * 2);
+}
 static void route(unsigned id, uint64_t aff) { wr64(GICD(0x6000 + 8 * id), aff); }
 static void prio(unsigned id, uint8_t p) { wr8(GICD(0x400 + id), p); }
-static uint32_t spi_bit(uint32_t reg, unsigned id) { return rd(GICD(reg + id / 32 * 4)) >> id % 32 & 1; }
+static uint32_t spi_bit(uint32_t reg, unsigned id)
+{
+    return rd(GICD(reg + id / 32 * 4)) >> id % 32 & 1;
+}
 static void line(unsigned id, bool level) { virq_set(&fake_vm, id, level); }
 static void enable_local(unsigned v, uint32_t bits) { wr(GICS(v, 0x100), bits); }
 
@@ -60,7 +66,7 @@ static void test_dist_registers(void **state)
     assert_int_equal(rd(GICD(4)), 3 | 1u << 17 | 13u << 19);
     assert_int_equal(rd(GICD(8)) & 0xfff, 0x43b);
     assert_int_equal(rd(GICD(0xffe8)), 0x3b);
-    assert_int_equal(rd(GICD(0x80)), 0);               /* SGIs and PPIs are in the redistributors */
+    assert_int_equal(rd(GICD(0x80)), 0); /* SGIs and PPIs are in the redistributors */
     assert_int_equal(rd(GICD(0x84)), ~0u);
     wr(GICD(0x84), 5);
     assert_int_equal(rd(GICD(0x84)), 5);
@@ -70,7 +76,7 @@ static void test_dist_registers(void **state)
     assert_int_equal(rd(GICD(0x184)), 0xf1);
     wr(GICD(0x184), 0x30);
     assert_int_equal(rd(GICD(0x104)), 0xc1);
-    wr(GICD(0x110), ~0u);                              /* INTID 128: there is none */
+    wr(GICD(0x110), ~0u); /* INTID 128: there is none */
     assert_int_equal(rd(GICD(0x110)), 0);
     wr(GICD(0x100), ~0u);
     assert_int_equal(rd(GICD(0x100)), 0);
@@ -89,7 +95,7 @@ static void test_dist_registers(void **state)
     assert_int_equal(rd64(GICD(0x6000 + 8 * 40)), 0xff00000002);
     assert_int_equal(rd(GICD(0x6004 + 8 * 40)), 0xff);
     assert_int_equal(rd64(GICD(0x6000 + 8 * 31)), 0);
-    assert_int_equal(rd8(GICD(0x104)), 0);             /* no byte access there */
+    assert_int_equal(rd8(GICD(0x104)), 0); /* no byte access there */
     assert_int_equal(rd(GICD(0x5000)), 0);
     wr(GICD(0x5000), 1);
 }
@@ -134,11 +140,11 @@ static void test_edge(void **state)
     assert_int_equal(take(0), SPURIOUS);
     assert_false(fake_vcpu[0].vintc_hooks);
     assert_int_equal(spi_bit(0x200, 40), 1);
-    enable(40);                                        /* it waited */
+    enable(40); /* it waited */
     assert_int_equal(ack(0), 40);
     assert_int_equal(spi_bit(0x200, 40), 0);
     assert_int_equal(spi_bit(0x300, 40), 1);
-    line(40, true);                                    /* again, while it is handled */
+    line(40, true); /* again, while it is handled */
     assert_int_equal(spi_bit(0x200, 40), 1);
     assert_int_equal(ack(0), SPURIOUS);
     assert_int_equal(spi_bit(0x300, 40), 1);
@@ -156,7 +162,8 @@ static void test_edge(void **state)
     line(40, true);
     (void)attend(0);
     line(40, false);
-    line(40, true);                                    /* joins the one that waits in a list register */
+    /* joins the one that waits in a list register */
+    line(40, true);
     assert_int_equal(take(0), 40);
     assert_int_equal(take(0), SPURIOUS);
 }
@@ -168,22 +175,24 @@ static void test_level(void **state)
     line(33, true);
     assert_int_equal(ack(0), 33);
     assert_true(cpu_of(0)->gic.lr[0] & ARM_LR_EOI);
-    assert_int_equal(spi_bit(0x200, 33), 1);           /* pending and active: the level is still high */
+    /* pending and active: the level is still high */
+    assert_int_equal(spi_bit(0x200, 33), 1);
     assert_int_equal(spi_bit(0x300, 33), 1);
     assert_int_equal(ack(0), SPURIOUS);
     eoi(0, 33);
-    assert_int_equal(ack(0), 33);                      /* still high: again */
+    assert_int_equal(ack(0), 33); /* still high: again */
     line(33, false);
     eoi(0, 33);
     assert_int_equal(take(0), SPURIOUS);
     assert_int_equal(spi_bit(0x200, 33), 0);
     assert_int_equal(cpu_of(0)->gic.used, 0);
-    line(33, true);                                    /* falls before it is taken */
+    line(33, true); /* falls before it is taken */
     (void)attend(0);
     assert_int_equal(cpu_of(0)->gic.used, 1);
     line(33, false);
     assert_int_equal(take(0), SPURIOUS);
-    on(1);                                             /* the same by another CPU: no kick, but at the next exit */
+    /* the same by another CPU: no kick, but at the next exit */
+    on(1);
     line(33, true);
     enter_guest(0);
     on(1);
@@ -192,12 +201,12 @@ static void test_level(void **state)
     on(0);
     leave(0);
     assert_int_equal(take(0), SPURIOUS);
-    wr(GICD(0x204), 2);                                /* pending by software */
+    wr(GICD(0x204), 2); /* pending by software */
     assert_int_equal(take(0), 33);
     assert_int_equal(take(0), SPURIOUS);
     wr(GICD(0x204), 2);
     assert_int_equal(ack(0), 33);
-    wr(GICD(0x204), 2);                                /* once more while active */
+    wr(GICD(0x204), 2); /* once more while active */
     eoi(0, 33);
     assert_int_equal(take(0), 33);
     wr(GICD(0x204), 2);
@@ -213,12 +222,12 @@ static void test_enables(void **state)
     line(50, true);
     (void)attend(0);
     assert_int_equal(cpu_of(0)->gic.used, 1);
-    disable(50);                                       /* taken back, not lost */
+    disable(50); /* taken back, not lost */
     assert_int_equal(take(0), SPURIOUS);
     assert_int_equal(cpu_of(0)->gic.used, 0);
     assert_int_equal(spi_bit(0x200, 50), 1);
     enable(50);
-    wr(GICD(0), 1);                                    /* its group is off */
+    wr(GICD(0), 1); /* its group is off */
     assert_int_equal(take(0), SPURIOUS);
     assert_false(wakes(0));
     wr(GICD(0), 2);
@@ -227,12 +236,12 @@ static void test_enables(void **state)
     assert_int_equal(take(0), SPURIOUS);
     wr(GICD(0), 2);
     (void)attend(0);
-    wr(GICD(0x284), 1u << 18);                         /* ICPENDR reaches into the list register */
+    wr(GICD(0x284), 1u << 18); /* ICPENDR reaches into the list register */
     assert_int_equal(take(0), SPURIOUS);
     assert_int_equal(spi_bit(0x200, 50), 0);
     line(50, false);
     line(50, true);
-    wr(GICD(0x84), 0);                                 /* group 0 now */
+    wr(GICD(0x84), 0); /* group 0 now */
     assert_int_equal(take(0), SPURIOUS);
     wr(GICD(0), 3);
     assert_true(attend(0));
@@ -246,9 +255,9 @@ static void test_wakeable(void **state)
     enable_local(0, 4);
     assert_false(wakes(0));
     sgi1(1, 2ull << 24 | 1);
-    fake_cpu[0].vmcr = 0xa0000003;                     /* the mask holds back priority 0xa0 */
+    fake_cpu[0].vmcr = 0xa0000003; /* the mask holds back priority 0xa0 */
     assert_false(wakes(0));
-    fake_cpu[0].vmcr = 0xf0000001;                     /* group 1 off in the CPU interface */
+    fake_cpu[0].vmcr = 0xf0000001; /* group 1 off in the CPU interface */
     assert_false(wakes(0));
     fake_cpu[0].vmcr = 0xa8000002;
     assert_true(wakes(0));
@@ -267,27 +276,27 @@ static void test_sgi(void **state)
     assert_int_equal(take(0), SPURIOUS);
     for (unsigned n = 1; n < VCPUS; n++)
         assert_int_equal(take(n), 5);
-    sgi1(2, 1ull << 40 | 7ull << 24 | 0xffff);         /* IRM: all but itself */
+    sgi1(2, 1ull << 40 | 7ull << 24 | 0xffff); /* IRM: all but itself */
     assert_int_equal(take(2), SPURIOUS);
     assert_int_equal(take(0), 7);
     assert_int_equal(take(3), 7);
-    assert_int_equal(rd(GICS(1, 0x200)), 1u << 7);     /* vCPU 1 has not looked yet */
+    assert_int_equal(rd(GICS(1, 0x200)), 1u << 7); /* vCPU 1 has not looked yet */
     assert_int_equal(take(1), 7);
-    sgi1(0, 3ull << 24 | 1);                           /* oneself */
+    sgi1(0, 3ull << 24 | 1); /* oneself */
     assert_int_equal(take(0), 3);
-    sgi1(0, 1ull << 16 | 3ull << 24 | 0xf);            /* cluster 1: nobody */
+    sgi1(0, 1ull << 16 | 3ull << 24 | 0xf); /* cluster 1: nobody */
     sgi1(0, 1ull << 32 | 3ull << 24 | 0xf);
     sgi1(0, 1ull << 48 | 3ull << 24 | 0xf);
     sgi1(0, 1ull << 44 | 3ull << 24 | 0xf);
     for (unsigned n = 0; n < VCPUS; n++)
         assert_int_equal(take(n), SPURIOUS);
-    fake_cpu[1].requests = 0;                          /* the second needs no kick */
+    fake_cpu[1].requests = 0; /* the second needs no kick */
     sgi1(0, 3ull << 24 | 2);
     sgi1(0, 3ull << 24 | 2);
     assert_int_equal(fake_cpu[1].requests, 1);
     assert_int_equal(take(1), 3);
     assert_int_equal(take(1), SPURIOUS);
-    val = 4ull << 24 | 2;                              /* SGI0R does not reach group 1 */
+    val = 4ull << 24 | 2; /* SGI0R does not reach group 1 */
     on(0);
     assert_int_equal(vgic_sysreg(&fake_vcpu[0], ARM_ICC_SGI0R_EL1, true, &val), 0);
     assert_int_equal(take(1), SPURIOUS);
@@ -342,7 +351,7 @@ static void test_sgi_clusters(void **state)
     assert_int_equal(take(19), 9);
     assert_int_equal(take(1), SPURIOUS);
     assert_int_equal(take(18), SPURIOUS);
-    sgi1(0, 1ull << 16 | 9ull << 24 | 0xfff0);         /* vCPUs 20 and up: there are none */
+    sgi1(0, 1ull << 16 | 9ull << 24 | 0xfff0); /* vCPUs 20 and up: there are none */
 }
 
 static void test_priorities(void **state)
@@ -363,7 +372,7 @@ static void test_priorities(void **state)
     assert_int_equal(take(0), SPURIOUS);
     assert_int_equal(cpu_of(0)->gic.hcr, 0);
     assert_int_equal(cpu_of(0)->nready, 0);
-    for (unsigned n = 8; n-- > 0;) {                   /* alike: the lowest INTIDs first */
+    for (unsigned n = 8; n-- > 0;) { /* alike: the lowest INTIDs first */
         prio(64 + n, 0x80);
         line(64 + n, false);
         line(64 + n, true);
@@ -390,7 +399,8 @@ static void test_priorities(void **state)
     eoi(0, 68);
     for (unsigned n = 4; n-- > 0;)
         assert_int_equal(take(0), 64 + n);
-    line(64, false);                                   /* a changed priority reaches a list register */
+    /* a changed priority reaches a list register */
+    line(64, false);
     line(64, true);
     line(65, false);
     line(65, true);
@@ -436,7 +446,7 @@ static void test_routing(void **state)
     assert_int_equal(take(2), 70);
     line(70, false);
     line(70, true);
-    route(70, 3);                                      /* pending: moves */
+    route(70, 3); /* pending: moves */
     assert_int_equal(take(2), SPURIOUS);
     assert_int_equal(take(3), 70);
     line(70, false);
@@ -444,7 +454,8 @@ static void test_routing(void **state)
     (void)attend(3);
     assert_int_equal(cpu_of(3)->gic.used, 1);
     on(0);
-    route(70, 1);                                      /* in a list register: moves when its CPU comes by */
+    /* in a list register: moves when its CPU comes by */
+    route(70, 1);
     assert_true(fake_vcpu[3].requests & REQ_IRQ);
     assert_int_equal(take(3), SPURIOUS);
     assert_int_equal(take(1), 70);
@@ -452,14 +463,14 @@ static void test_routing(void **state)
     line(70, true);
     assert_int_equal(ack(1), 70);
     on(0);
-    route(70, 0);                                      /* active: ends where it began */
+    route(70, 0); /* active: ends where it began */
     line(70, false);
     line(70, true);
     assert_int_equal(take(0), SPURIOUS);
     eoi(1, 70);
     assert_int_equal(take(1), SPURIOUS);
     assert_int_equal(take(0), 70);
-    route(70, 9);                                      /* nobody */
+    route(70, 9); /* nobody */
     line(70, false);
     line(70, true);
     for (unsigned n = 0; n < VCPUS; n++)
@@ -473,7 +484,7 @@ static void test_one_of_n(void **state)
     unsigned got[VCPUS] = { 0 };
 
     (void)state;
-    wr(GICR(2, 0x14), 2);                              /* asleep */
+    wr(GICR(2, 0x14), 2); /* asleep */
     edge(80);
     enable(80);
     route(80, 1ull << 31);
@@ -500,17 +511,18 @@ static void test_active_registers(void **state)
     enable(40);
     line(40, true);
     assert_int_equal(ack(0), 40);
-    wr(GICD(0x384), 1u << 8);                          /* ICACTIVER, by its own CPU */
+    wr(GICD(0x384), 1u << 8); /* ICACTIVER, by its own CPU */
     line(40, false);
     line(40, true);
     fake_cpu[0].depth = 0;
     assert_int_equal(ack(0), 40);
     on(1);
-    wr(GICD(0x384), 1u << 8);                          /* by another */
+    wr(GICD(0x384), 1u << 8); /* by another */
     visit(0);
     assert_int_equal(spi_bit(0x300, 40), 0);
     fake_cpu[0].depth = 0;
-    wr(GICD(0x304), 1u << 8);                          /* ISACTIVER: it does not come until deactivated */
+    /* ISACTIVER: it does not come until deactivated */
+    wr(GICD(0x304), 1u << 8);
     assert_int_equal(spi_bit(0x300, 40), 1);
     line(40, false);
     line(40, true);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One ARM64 VM without an engine, for tests of hv/guest/aarch64's GIC and timers: RAM in an array, a CPU interface that does with the list registers
- * what the hardware does (GICv3 §6.4), and time that moves only by advance(). Included by one C file per program; its definitions win over hv/vm's.
+ * One ARM64 VM without an engine, for tests of hv/guest/aarch64's GIC and timers: RAM in an array,
+ * a CPU interface that does with the list registers what the hardware does (GICv3 §6.4), and time
+ * that moves only by advance(). Included by one C file per program; its definitions win over
+ * hv/vm's.
  */
 #pragma once
 #include <hv/arm.h>
@@ -32,10 +34,13 @@ static unsigned fake_nregions, fake_lrs = 4, fake_version = 3;
 static _Alignas(4096) uint8_t fake_ram[FAKE_RAM];
 static struct memslot fake_slot;
 static bool fake_slot_used;
-/* What the engine holds of each vCPU. active: priorities of what is being handled, the innermost last. */
+/*
+ * What the engine holds of each vCPU. active: priorities of what is being handled, the innermost
+ * last.
+ */
 static struct fake_cpu {
     uint64_t vmcr, cntv_ctl, cntv_cval, cntvoff, phys_active, requests;
-    uint64_t lr[ARM_LRS_MAX];          /* what the CPU has */
+    uint64_t lr[ARM_LRS_MAX]; /* what the CPU has */
     uint8_t active[16];
     unsigned depth;
 } fake_cpu[FAKE_VCPUS];
@@ -45,8 +50,14 @@ void vcpu_request(struct vcpu *v, uint32_t reqs)
     fake_cpu[v->id].requests++;
     v->requests |= reqs;
 }
-uint64_t vm_time_ns(const struct vm *vm) { return (vm->paused_ns ? vm->paused_ns : host_now) + (uint64_t)vm->time_offset_ns; }
-void vm_log(struct vm *vm, enum log_level level, const char *fmt, ...) { (void)vm, (void)level, (void)fmt; }
+uint64_t vm_time_ns(const struct vm *vm)
+{
+    return (vm->paused_ns ? vm->paused_ns : host_now) + (uint64_t)vm->time_offset_ns;
+}
+void vm_log(struct vm *vm, enum log_level level, const char *fmt, ...)
+{
+    (void)vm, (void)level, (void)fmt;
+}
 
 void *gmem_ptr(struct vm *vm, gpa_t at, uint64_t len, unsigned prot)
 {
@@ -86,7 +97,8 @@ int io_register(struct vm *vm, const struct io_region *r)
 {
     (void)vm;
     for (unsigned i = 0; i < fake_nregions; i++)
-        if (fake_region[i].base < r->base + r->len && r->base < fake_region[i].base + fake_region[i].len)
+        if (fake_region[i].base < r->base + r->len &&
+            r->base < fake_region[i].base + fake_region[i].len)
             return -EEXIST;
     fake_region[fake_nregions++] = *r;
     return 0;
@@ -145,12 +157,12 @@ static inline void on(unsigned v)
     this_cpu()->loaded = &fake_vcpu[v];
 }
 
-static inline struct vgic_cpu *cpu_of(unsigned v)
-{
-    return vgic_cpu_of(&fake_vcpu[v]);
-}
+static inline struct vgic_cpu *cpu_of(unsigned v) { return vgic_cpu_of(&fake_vcpu[v]); }
 
-/* What vcpu.c does before an entry. True: the engine would have been asked to enter with list registers. */
+/*
+ * What vcpu.c does before an entry. True: the engine would have been asked to enter with list
+ * registers.
+ */
 static inline bool attend(unsigned v)
 {
     on(v);
@@ -165,7 +177,10 @@ static inline bool attend(unsigned v)
     return fake_vcpu[v].vintc_hooks;
 }
 
-/* As the engine does (arch/aarch64/el2_gic.c): only what changed is written; what is not in use must be empty all the same. */
+/*
+ * As the engine does (arch/aarch64/el2_gic.c): only what changed is written; what is not in use
+ * must be empty all the same.
+ */
 static inline void enter_guest(unsigned v)
 {
     struct arm_gic_cpu *g = &cpu_of(v)->gic;
@@ -176,7 +191,9 @@ static inline void enter_guest(unsigned v)
     for (unsigned n = 0; n < ARM_LRS_MAX; n++) {
         uint64_t lr = fake_cpu[v].lr[n];
 
-        if (g->used >> n & 1 ? lr != g->lr[n] : lr & (ARM_LR_PENDING | ARM_LR_ACTIVE) || (lr & (ARM_LR_HW | ARM_LR_EOI)) == ARM_LR_EOI)
+        if (g->used >> n & 1 ? lr != g->lr[n]
+                             : lr & (ARM_LR_PENDING | ARM_LR_ACTIVE) ||
+                                   (lr & (ARM_LR_HW | ARM_LR_EOI)) == ARM_LR_EOI)
             abort();
     }
 }
@@ -294,7 +311,10 @@ static inline uint32_t take(unsigned v)
     return id;
 }
 
-/* All are parked: unload() leaves the CPU's list registers empty, and the next load() asks for the virtual timer's interrupt. */
+/*
+ * All are parked: unload() leaves the CPU's list registers empty, and the next load() asks for the
+ * virtual timer's interrupt.
+ */
 static inline int restore_parked(const void *buf, size_t len)
 {
     int err;
@@ -338,24 +358,36 @@ static inline void wr64(uint64_t a, uint64_t val) { (void)fake_io(a, 8, true, va
 static inline uint8_t rd8(uint64_t a) { return (uint8_t)fake_io(a, 1, false, 0); }
 static inline void wr8(uint64_t a, uint8_t val) { (void)fake_io(a, 1, true, val); }
 #define GICD(off) (PLAT_GICD + (off))
-#define GICR(v, off) (PLAT_GICR + (v) * PLAT_GICR_STRIDE + (off))
+#define GICR(v, off) (PLAT_GICR + (v)*PLAT_GICR_STRIDE + (off))
 #define GICS(v, off) GICR(v, 0x10000u + (off))
 #define GITS(off) (PLAT_ITS + (off))
 
 static inline void fake_start(unsigned version, unsigned vcpus)
 {
-    static const struct vcpu_ops ops = { .name = "fake", .get_sysreg = fake_get, .set_sysreg = fake_set, .features = fake_features };
-    static const struct guest_ops guest = { .isa = ISA_AARCH64, .vintc = &vintc_arm, .wakeable = vgic_wakeable };
+    static const struct vcpu_ops ops = {
+        .name = "fake", .get_sysreg = fake_get, .set_sysreg = fake_set, .features = fake_features
+    };
+    static const struct guest_ops guest = { .isa = ISA_AARCH64,
+                                            .vintc = &vintc_arm,
+                                            .wakeable = vgic_wakeable };
     static bool ready;
-    struct vgic_layout l = { .version = (uint8_t)version, .nr_spis = 96, .gicd = PLAT_GICD, .gicr = PLAT_GICR, .its = PLAT_ITS, .gicc = PLAT_GICC,
-                             .v2m = PLAT_V2M, .v2m_first = 64, .v2m_count = 64 };
+    struct vgic_layout l = { .version = (uint8_t)version,
+                             .nr_spis = 96,
+                             .gicd = PLAT_GICD,
+                             .gicr = PLAT_GICR,
+                             .its = PLAT_ITS,
+                             .gicc = PLAT_GICC,
+                             .v2m = PLAT_V2M,
+                             .v2m_first = 64,
+                             .v2m_count = 64 };
 
     if (!ready)
         host_init(1, 0);
     ready = true;
     fake_version = version;
     fake_config = (struct guest_config){ .memory = 64 * MIB, .vcpus = vcpus };
-    fake_vm = (struct vm){ .config = &fake_config, .ops = &ops, .guest_ops = &guest, .nvcpus = vcpus };
+    fake_vm =
+        (struct vm){ .config = &fake_config, .ops = &ops, .guest_ops = &guest, .nvcpus = vcpus };
     fake_vm.time_offset_ns = -(int64_t)host_now;
     memset(fake_ram, 0, sizeof fake_ram);
     memset(fake_cpu, 0, sizeof fake_cpu);
@@ -383,5 +415,5 @@ static inline void fake_stop(void)
     fake_nregions = 0;
     (void)event_run();
     if (event_next() != UINT64_MAX || fake_slot_used || fake_vm.charge[CHARGE_OVERHEAD].used)
-        abort();   /* something was left behind */
+        abort(); /* something was left behind */
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A saved state of the guest's GIC and timers, put back into a machine that was just made, behaves as the first would have. */
+/*
+ * A saved state of the guest's GIC and timers, put back into a machine that was just made, behaves
+ * as the first would have.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +14,7 @@
 #define VCPUS 3
 #define SEEN 96
 static _Alignas(8) uint8_t saved[128 * 1024];
-static struct fake_cpu engine[VCPUS];     /* saved and put back by others */
+static struct fake_cpu engine[VCPUS]; /* saved and put back by others */
 static uint32_t seen[2][SEEN];
 static unsigned nseen;
 
@@ -35,7 +38,7 @@ static void set_up(void)
         wr(GICD(0x400 + k), 0xa0a0a0a0);
     wr(GICD(0x104), ~0u);
     wr(GICD(0x108), ~0u);
-    wr(GICD(0xc10), 0xaaaaaaaa);               /* 64..79: edges */
+    wr(GICD(0xc10), 0xaaaaaaaa); /* 64..79: edges */
     for (unsigned id = 32; id < 96; id++)
         if (fake_version == 2)
             wr8(GICD(0x800 + id), (uint8_t)(1u << id % 2));
@@ -60,24 +63,27 @@ static void sgi(unsigned from, unsigned to, unsigned id)
         assert_int_equal(vgic_sysreg(&fake_vcpu[from], ARM_ICC_SGI0R_EL1, true, &val), 0);
 }
 
-/* Something in each place: list registers, active in and out of them, ready, raised and not looked at, disabled; both timers. */
+/*
+ * Something in each place: list registers, active in and out of them, ready, raised and not looked
+ * at, disabled; both timers.
+ */
 static void before(void)
 {
     uint64_t val = 0;
 
-    for (unsigned n = 0; n < 5; n++) {         /* nested: more than list registers */
+    for (unsigned n = 0; n < 5; n++) { /* nested: more than list registers */
         wr8(GICD(0x400 + 64 + 2 * n), (uint8_t)(0x80 - 8 * n));
         pulse(64 + 2 * n);
         assert_int_equal(ack(0), 64 + 2 * n);
     }
-    virq_set(&fake_vm, 33, true);              /* a level, active and still high */
+    virq_set(&fake_vm, 33, true); /* a level, active and still high */
     assert_int_equal(ack(1), 33);
     wr8(GICD(0x400 + 67), 0xb0);
-    pulse(65);                                 /* in a list register of vCPU 1, not taken */
+    pulse(65); /* in a list register of vCPU 1, not taken */
     pulse(67);
     (void)attend(1);
     pulse(67);
-    wr(GICD(0x188), 1u << 15);                 /* disabled, pending */
+    wr(GICD(0x188), 1u << 15); /* disabled, pending */
     pulse(79);
     virq_set(&fake_vm, 35, true);
     sgi(0, 2, 5);
@@ -149,7 +155,8 @@ static void round_trip(unsigned version, unsigned lrs)
     assert_in_range(len, 1, sizeof saved);
     assert_int_equal(vgic_save(&fake_vm, saved, len), 0);
     memcpy(engine, fake_cpu, sizeof engine);
-    arm_vtimer_unloaded(&fake_vcpu[2], fake_cpu[2].cntv_ctl, fake_cpu[2].cntv_cval);   /* as parking does */
+    /* as parking does */
+    arm_vtimer_unloaded(&fake_vcpu[2], fake_cpu[2].cntv_ctl, fake_cpu[2].cntv_cval);
     uint64_t then = host_now;
     after(0);
     fake_stop();
@@ -162,10 +169,26 @@ static void round_trip(unsigned version, unsigned lrs)
     fake_stop();
 }
 
-static void test_v3(void **state) { (void)state; round_trip(3, 4); }
-static void test_v2(void **state) { (void)state; round_trip(2, 4); }
-static void test_more_registers(void **state) { (void)state; round_trip(3, 16); }
-static void test_fewer_registers(void **state) { (void)state; round_trip(3, 2); }
+static void test_v3(void **state)
+{
+    (void)state;
+    round_trip(3, 4);
+}
+static void test_v2(void **state)
+{
+    (void)state;
+    round_trip(2, 4);
+}
+static void test_more_registers(void **state)
+{
+    (void)state;
+    round_trip(3, 16);
+}
+static void test_fewer_registers(void **state)
+{
+    (void)state;
+    round_trip(3, 2);
+}
 
 /* With an ITS: an LPI that waits, and commands that were not yet done. */
 static void test_lpi(void **state)
@@ -215,16 +238,17 @@ static void test_refused(void **state)
     assert_int_equal(vgic_save(&fake_vm, saved, len - 8), -EINVAL);
     assert_int_equal(vgic_save(&fake_vm, saved, len), 0);
     assert_int_equal(vgic_restore(&fake_vm, saved, len - 8), -EINVAL);
-    words[0]++;                                /* another version */
+    words[0]++; /* another version */
     assert_int_equal(vgic_restore(&fake_vm, saved, len), -EINVAL);
     words[0]--;
-    for (size_t n = 0; n < len; n++)           /* the list register names an interrupt that there is not */
+    /* the list register names an interrupt that there is not */
+    for (size_t n = 0; n < len; n++)
         if (n % 8 == 0 && *(uint64_t *)(saved + n) == cpu_of(1)->gic.lr[0])
             *(uint64_t *)(saved + n) += 1000;
     assert_int_equal(vgic_restore(&fake_vm, saved, len), -EINVAL);
     assert_int_equal(take(1), 65);
     fake_stop();
-    make(2, 4);                                /* another machine */
+    make(2, 4); /* another machine */
     assert_int_equal(vgic_restore(&fake_vm, saved, vgic_save_size(&fake_vm)), -EINVAL);
     fake_stop();
 }
@@ -232,8 +256,12 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_v3), cmocka_unit_test(test_v2), cmocka_unit_test(test_more_registers), cmocka_unit_test(test_fewer_registers),
-        cmocka_unit_test(test_lpi), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_v3),
+        cmocka_unit_test(test_v2),
+        cmocka_unit_test(test_more_registers),
+        cmocka_unit_test(test_fewer_registers),
+        cmocka_unit_test(test_lpi),
+        cmocka_unit_test(test_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

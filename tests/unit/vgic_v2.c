@@ -45,14 +45,14 @@ static void test_registers(void **state)
     assert_int_equal(rd(GICD(0xfe8)) >> 4 & 15, 2);
     assert_int_equal(rd(GICD(8)) & 0xfff, 0x43b);
     wr(GICD(0x80), ~0u);
-    assert_int_equal(rd(GICD(0x80)), 0);               /* no groups */
+    assert_int_equal(rd(GICD(0x80)), 0); /* no groups */
     on(1);
     wr(GICD(0x100), 1u << 30);
     wr8(GICD(0x41e), 0x4f);
     assert_int_equal(rd(GICD(0x100)), 1u << 30 | 0xffff);
     assert_int_equal(rd8(GICD(0x41e)), 0x48);
     on(0);
-    assert_int_equal(rd(GICD(0x100)), 0xffff);         /* banked */
+    assert_int_equal(rd(GICD(0x100)), 0xffff); /* banked */
     assert_int_equal(rd8(GICD(0x41e)), 0);
     assert_int_equal(rd(GICD(0x800)), 0x01010101);
     on(2);
@@ -88,9 +88,9 @@ static void test_spi(void **state)
     eoi(2, 33);
     virq_set(&fake_vm, 33, true);
     on(0);
-    wr8(GICD(0x821), 0);                               /* nobody */
+    wr8(GICD(0x821), 0); /* nobody */
     assert_int_equal(take(2), SPURIOUS);
-    wr8(GICD(0x821), 0xa);                             /* one of several: the first */
+    wr8(GICD(0x821), 0xa); /* one of several: the first */
     assert_int_equal(take(3), SPURIOUS);
     assert_int_equal(ack(1), 33);
     virq_set(&fake_vm, 33, false);
@@ -115,18 +115,18 @@ static void test_sgi(void **state)
     sgir(0, 0x000e0005);
     for (unsigned v = 1; v < 4; v++)
         assert_int_equal(take(v), FROM(0, 5));
-    sgir(2, 0x01000003);                               /* all others */
+    sgir(2, 0x01000003); /* all others */
     assert_int_equal(take(2), SPURIOUS);
     assert_int_equal(take(0), FROM(2, 3));
     assert_int_equal(take(1), FROM(2, 3));
     assert_int_equal(take(3), FROM(2, 3));
     sgir(3, 0x02000004);
     assert_int_equal(take(3), FROM(3, 4));
-    sgir(0, 0x03ff0004);                               /* reserved filter */
-    sgir(0, 0x00f00004);                               /* CPUs 4..7: none */
+    sgir(0, 0x03ff0004); /* reserved filter */
+    sgir(0, 0x00f00004); /* CPUs 4..7: none */
     for (unsigned v = 0; v < 4; v++)
         assert_int_equal(take(v), SPURIOUS);
-    for (unsigned from = 0; from < 4; from++)          /* each source counts for itself */
+    for (unsigned from = 0; from < 4; from++) /* each source counts for itself */
         sgir(from, 0x00020007);
     for (unsigned n = 0; n < 4; n++)
         assert_int_equal(take(1), FROM(n, 7));
@@ -135,7 +135,7 @@ static void test_sgi(void **state)
     assert_int_equal(ack(1), FROM(0, 7));
     sgir(3, 0x00020007);
     assert_int_equal(ack(1), SPURIOUS);
-    assert_true(cpu_of(1)->gic.lr[0] & ARM_LR_EOI);    /* else nobody would give it the second */
+    assert_true(cpu_of(1)->gic.lr[0] & ARM_LR_EOI); /* else nobody would give it the second */
     eoi(1, FROM(0, 7));
     assert_int_equal(take(1), FROM(3, 7));
 }
@@ -148,11 +148,11 @@ static void test_sgi_pending(void **state)
     on(1);
     assert_int_equal(rd(GICD(0xf14)), 0x05000000);
     assert_int_equal(rd(GICD(0x200)), 1u << 7);
-    wr(GICD(0x280), 1u << 7);                          /* no effect on SGIs */
+    wr(GICD(0x280), 1u << 7); /* no effect on SGIs */
     wr8(GICD(0xf17), 1);
     assert_int_equal(rd8(GICD(0xf27)), 4);
     (void)attend(1);
-    assert_int_equal(rd8(GICD(0xf27)), 4);             /* also from the list register */
+    assert_int_equal(rd8(GICD(0xf27)), 4); /* also from the list register */
     wr8(GICD(0xf27), 2);
     assert_int_equal(rd8(GICD(0xf17)), 6);
     wr8(GICD(0xf17), 4);
@@ -163,7 +163,7 @@ static void test_sgi_pending(void **state)
     on(1);
     wr(GICD(0x200), 0xffff);
     assert_int_equal(take(1), SPURIOUS);
-    wr(GICD(0x180), 1u << 7);                          /* disabled: waits */
+    wr(GICD(0x180), 1u << 7); /* disabled: waits */
     sgir(0, 0x00020007);
     assert_int_equal(take(1), SPURIOUS);
     on(1);
@@ -205,7 +205,7 @@ static void test_bad_layouts(void **state)
     fake_stop();
     fake_start(3, 9);
     l.nr_spis = 32;
-    assert_int_equal(vgic_create(&fake_vm, &l), -EINVAL);      /* 9 vCPUs */
+    assert_int_equal(vgic_create(&fake_vm, &l), -EINVAL); /* 9 vCPUs */
 }
 
 int main(void)

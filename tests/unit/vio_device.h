@@ -29,7 +29,8 @@ static int down(void **state)
     return 0;
 }
 
-__attribute__((unused)) static void start(unsigned slot, unsigned queue, unsigned size, uint64_t features)
+__attribute__((unused)) static void start(unsigned slot, unsigned queue, unsigned size,
+                                          uint64_t features)
 {
     memset(half[0] + 0x10000, 0, 0x3000);
     drv_find(&dev, slot);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the virtual PCI bus and the virtio devices stand on, for tests and fuzzers: guest RAM in two pieces, trapped ranges, interrupts, a console, a file. Included once. */
+/*
+ * What the virtual PCI bus and the virtio devices stand on, for tests and fuzzers: guest RAM in two
+ * pieces, trapped ranges, interrupts, a console, a file. Included once.
+ */
 #pragma once
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include <pthread.h>
@@ -21,7 +24,10 @@
 #include <hv/virtio.h>
 #include <hv/vm.h>
 
-/* Guest RAM 0..1 MiB: two halves that do not touch in the host, so that a buffer across HALF is two pieces. A test may have less. */
+/*
+ * Guest RAM 0..1 MiB: two halves that do not touch in the host, so that a buffer across HALF is two
+ * pieces. A test may have less.
+ */
 #ifndef HALF
 #define HALF 0x80000ull
 #endif
@@ -74,7 +80,8 @@ BY_GUEST static int peek(uint64_t a, void *dst, uint64_t len)
     if (a >= RAM_END || len > RAM_END - a)
         return -EFAULT;
     if (len == 2 && a % 2 == 0) {
-        uint16_t v = __atomic_load_n((const uint16_t *)(half[a / HALF] + a % HALF), __ATOMIC_ACQUIRE);
+        uint16_t v =
+            __atomic_load_n((const uint16_t *)(half[a / HALF] + a % HALF), __ATOMIC_ACQUIRE);
 
         memcpy(dst, &v, len);
         return 0;
@@ -109,17 +116,14 @@ static uint64_t tick;
 uint64_t time_ns(void) { return __atomic_add_fetch(&host_now, tick, __ATOMIC_RELAXED); }
 
 /* vCPUs that want this CPU */
-static uint32_t waiting;                       /* others want the CPU, and get half of the time */
+static uint32_t waiting; /* others want the CPU, and get half of the time */
 bool sched_others_want(const struct vm *v)
 {
     (void)v;
     return __atomic_load_n(&waiting, __ATOMIC_RELAXED);
 }
 
-uint64_t sched_floor(void)
-{
-    return time_ns() / 2;
-}
+uint64_t sched_floor(void) { return time_ns() / 2; }
 
 /* ---- trapped ranges ---- */
 static struct io_region regions[128];
@@ -129,7 +133,8 @@ FAKE int io_register(struct vm *vm, const struct io_region *r)
 {
     (void)vm;
     for (unsigned i = 0; i < nregions; i++)
-        if (regions[i].space == r->space && r->base < regions[i].base + regions[i].len && regions[i].base < r->base + r->len)
+        if (regions[i].space == r->space && r->base < regions[i].base + regions[i].len &&
+            regions[i].base < r->base + r->len)
             return -EEXIST;
     if (nregions == ARRAY_SIZE(regions))
         abort();
@@ -148,7 +153,8 @@ FAKE int io_unregister(struct vm *vm, enum io_space space, uint64_t base)
     return -ENOENT;
 }
 
-FAKE static uint64_t access_space(enum io_space space, uint64_t addr, unsigned size, bool write, uint64_t val)
+FAKE static uint64_t access_space(enum io_space space, uint64_t addr, unsigned size, bool write,
+                                  uint64_t val)
 {
     uint64_t ones = size == 8 ? UINT64_MAX : (1ull << 8 * size) - 1, got = 0;
 
@@ -168,8 +174,14 @@ FAKE static uint64_t access_space(enum io_space space, uint64_t addr, unsigned s
     return ones;
 }
 
-static uint64_t mem_rd(uint64_t a, unsigned size) { return access_space(IO_MEM, a, size, false, 0); }
-static void mem_wr(uint64_t a, unsigned size, uint64_t v) { access_space(IO_MEM, a, size, true, v); }
+static uint64_t mem_rd(uint64_t a, unsigned size)
+{
+    return access_space(IO_MEM, a, size, false, 0);
+}
+static void mem_wr(uint64_t a, unsigned size, uint64_t v)
+{
+    access_space(IO_MEM, a, size, true, v);
+}
 
 /* ---- interrupts, log ---- */
 static pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -223,7 +235,7 @@ static char con_out[65536];
 static size_t con_len;
 static const char *con_in = "";
 static struct event *con_ready;
-static uint64_t con_cost;      /* ns that a write takes */
+static uint64_t con_cost; /* ns that a write takes */
 
 void console_write(struct console *c, const char *s, size_t n)
 {
@@ -281,20 +293,33 @@ const void *file_find(const char *path, uint64_t *len)
 
 /* ---- the VM ---- */
 static struct vm vm;
-static const struct vpci_layout layout = { .ecam = 0xe0000000, .mmio32 = 0xc0000000, .mmio32_len = 0x20000000, .mmio64 = 0x4000000000,
-                                           .mmio64_len = 0x100000000, .cf8 = true, .intx_gsi = 16, .intx_line = { 10, 11, 10, 11 } };
-static struct guest_config config = { .name = "test", .vcpus = 2, .rng = true, .ndisks = 1, .disk = { { "disk.img", false } } };
+static const struct vpci_layout layout = { .ecam = 0xe0000000,
+                                           .mmio32 = 0xc0000000,
+                                           .mmio32_len = 0x20000000,
+                                           .mmio64 = 0x4000000000,
+                                           .mmio64_len = 0x100000000,
+                                           .cf8 = true,
+                                           .intx_gsi = 16,
+                                           .intx_line = { 10, 11, 10, 11 } };
+static struct guest_config config = {
+    .name = "test", .vcpus = 2, .rng = true, .ndisks = 1, .disk = { { "disk.img", false } }
+};
 
 static void run_events(void)
 {
-    for (unsigned i = 0; i < 1000 && event_run() && (event_more() || event_next() <= time_ns()); i++)
+    for (unsigned i = 0; i < 1000 && event_run() && (event_more() || event_next() <= time_ns());
+         i++)
         ;
 }
 
 static unsigned fake_cpus = 1;
-static bool fake_no_random;                    /* the pool stays as it is: not seeded, in the first test */
+/* the pool stays as it is: not seeded, in the first test */
+static bool fake_no_random;
 
-/* Zones on both sides that AddressSanitizer watches: whoever leaves guest RAM is noticed, however far it goes within them. */
+/*
+ * Zones on both sides that AddressSanitizer watches: whoever leaves guest RAM is noticed, however
+ * far it goes within them.
+ */
 enum { GUARD = 64 * 1024 };
 
 static void *guarded(uint64_t len)
@@ -344,9 +369,18 @@ static void fake_down(void)
 
 /* ---- a driver's view of function 00:slot.0 ---- */
 enum { SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_BLK = 3 };
-static uint64_t ecam(unsigned slot, unsigned reg) { return layout.ecam + ((uint64_t)slot << 15) + reg; }
-static uint64_t cfg_rd(unsigned slot, unsigned reg, unsigned size) { return mem_rd(ecam(slot, reg), size); }
-static void cfg_wr(unsigned slot, unsigned reg, unsigned size, uint64_t v) { mem_wr(ecam(slot, reg), size, v); }
+static uint64_t ecam(unsigned slot, unsigned reg)
+{
+    return layout.ecam + ((uint64_t)slot << 15) + reg;
+}
+static uint64_t cfg_rd(unsigned slot, unsigned reg, unsigned size)
+{
+    return mem_rd(ecam(slot, reg), size);
+}
+static void cfg_wr(unsigned slot, unsigned reg, unsigned size, uint64_t v)
+{
+    mem_wr(ecam(slot, reg), size, v);
+}
 static uint64_t bar_addr(unsigned slot, unsigned bar)
 {
     uint64_t v = cfg_rd(slot, PCI_BAR0 + 4 * bar, 4);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Resets from one CPU while the device works on another: whatever the moment, nothing touches guest memory afterwards, and the device works again. */
+/*
+ * Resets from one CPU while the device works on another: whatever the moment, nothing touches guest
+ * memory afterwards, and the device works again.
+ */
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -9,7 +12,16 @@
 #include <cmocka.h>
 #include "vio_driver.h"
 
-enum { RING = 0x10000, TABLE = 0x20000, HDR = 0x30000, ST = 0x31000, DATA = 0x40000, LEN = 0x40000, REQUESTS = 60, ROUNDS = 200 };
+enum {
+    RING = 0x10000,
+    TABLE = 0x20000,
+    HDR = 0x30000,
+    ST = 0x31000,
+    DATA = 0x40000,
+    LEN = 0x40000,
+    REQUESTS = 60,
+    ROUNDS = 200
+};
 static bool stop, hammered;
 
 static void *cpu1(void *arg)
@@ -50,7 +62,8 @@ static void test_reset(void **state)
     fake_cpus = 3;
     fake_up();
     drv_find(&d, SLOT_BLK);
-    host_cpu = 1;                                        /* the device's CPU is where the driver first says DRIVER_OK */
+    /* the device's CPU is where the driver first says DRIVER_OK */
+    host_cpu = 1;
     begin(&d, &q, 0);
     cw(&d, C_STATUS, 1, 0);
     host_cpu = 0;
@@ -76,11 +89,15 @@ static void test_reset(void **state)
         sched_yield();
     __atomic_store_n(&stop, true, __ATOMIC_RELEASE);
     pthread_join(t, NULL);
-    print_message("%u resets before the first request was through, %u before the last\n", before, within);
+    print_message("%u resets before the first request was through, %u before the last\n", before,
+                  within);
     fake_down();
 }
 
-/* Another vCPU takes the packed layout back and moves the queue, whatever the first one does with the device. */
+/*
+ * Another vCPU takes the packed layout back and moves the queue, whatever the first one does with
+ * the device.
+ */
 static void *hammer(void *arg)
 {
     const struct drv *d = arg;
@@ -111,11 +128,13 @@ static void begin_packed(struct drv *d, struct drvq *q)
     drv_queue_at(d, q, 0, 256, RING, RING + 0x1000, RAM_END - 4);
     cw(d, C_STATUS, 1, 15);
     for (unsigned i = 0; i < REQUESTS; i++) {
-        const struct buf b[3] = { { HDR, 16, false }, { DATA, LEN / 2, true }, { ST + i, 1, true } };
+        const struct buf b[3] = { { HDR, 16, false },
+                                  { DATA, LEN / 2, true },
+                                  { ST + i, 1, true } };
 
         drvq_add(q, b, 3, TABLE + 64 * i);
     }
-    p16(RING + 0x1002, REQUESTS);                         /* and for a split one */
+    p16(RING + 0x1002, REQUESTS); /* and for a split one */
     mem_wr(d->notify, 2, 0);
 }
 
@@ -157,7 +176,8 @@ static void test_hammer(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_reset), cmocka_unit_test(test_hammer) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_reset),
+                                        cmocka_unit_test(test_hammer) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

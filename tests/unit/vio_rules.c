@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a queue was checked under is what it works under, whatever a guest writes afterwards; and how a device ends. */
+/*
+ * What a queue was checked under is what it works under, whatever a guest writes afterwards; and
+ * how a device ends.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +30,10 @@ static int slow_activate(struct virtio_dev *d)
     return 0;
 }
 
-/* A completion that ends during the reset posts the device's event, as virtio_kick() in a race does. */
+/*
+ * A completion that ends during the reset posts the device's event, as virtio_kick() in a race
+ * does.
+ */
 static int slow_reset(struct virtio_dev *d)
 {
     if (late_post)
@@ -41,7 +47,8 @@ static void slow_kick(struct virtio_dev *d, unsigned i)
 
     kicks++;
     while (vq_pop(&d->vq[i], &c) > 0)
-        vq_push(&d->vq[i], &c, c.nin ? (uint32_t)iov_write(c.iov + c.nout, c.nin, 0, "wxyz", 4) : 0);
+        vq_push(&d->vq[i], &c,
+                c.nin ? (uint32_t)iov_write(c.iov + c.nout, c.nin, 0, "wxyz", 4) : 0);
     vq_notify(&d->vq[i]);
 }
 
@@ -51,14 +58,16 @@ static void slow_config(struct virtio_dev *d, struct io_access *a)
     a->val = 0;
 }
 
-static void slow_free(struct virtio_dev *d)
-{
-    d->ops = NULL;
-}
+static void slow_free(struct virtio_dev *d) { d->ops = NULL; }
 
 static const struct virtio_ops slow_ops = {
-    .name = "slow", .id = 4, .activate = slow_activate, .reset = slow_reset, .kick = slow_kick,
-    .config = slow_config, .free = slow_free,
+    .name = "slow",
+    .id = 4,
+    .activate = slow_activate,
+    .reset = slow_reset,
+    .kick = slow_kick,
+    .config = slow_config,
+    .free = slow_free,
 };
 
 static void lifecycle(struct event *ev)
@@ -72,7 +81,9 @@ static int up(void **state)
     (void)state;
     fake_up();
     event_init(&vm.lifecycle, lifecycle, 0);
-    slow = (struct virtio_dev){ .ops = &slow_ops, .vm = &vm, .nqueues = 2, .features = VIRTIO_FEATURES_COMMON };
+    slow = (struct virtio_dev){
+        .ops = &slow_ops, .vm = &vm, .nqueues = 2, .features = VIRTIO_FEATURES_COMMON
+    };
     kicks = woken = 0;
     late_post = async = false;
     assert_int_equal(virtio_add(&slow), 0);
@@ -158,7 +169,7 @@ static void test_enable_before_features_ok(void **state)
         assert_int_equal(logs, 1);
         assert_non_null(strstr(last_log, "before FEATURES_OK"));
         escape(part);
-        assert_int_equal(logs, 1);                        /* told once */
+        assert_int_equal(logs, 1); /* told once */
     }
     start(V1, 8, RING + 0x1000, RING + 0x2000);
     one_buffer();
@@ -195,7 +206,10 @@ static void test_live_registers(void **state)
     }
 }
 
-/* The same while a reset waits: the registers stand still until it is over, and then nothing is left of before. */
+/*
+ * The same while a reset waits: the registers stand still until it is over, and then nothing is
+ * left of before.
+ */
 static void test_during_reset(void **state)
 {
     (void)state;
@@ -217,7 +231,7 @@ static void test_during_reset(void **state)
     mem_wr(dev.notify, 2, 0);
     run_events();
     assert_int_equal(kicks, 0);
-    cw(&dev, C_STATUS, 1, 0);                             /* once more changes nothing */
+    cw(&dev, C_STATUS, 1, 0); /* once more changes nothing */
     virtio_reset_done(&slow);
     run_events();
     assert_int_equal(woken, 1);
@@ -259,7 +273,8 @@ static void test_part_bounds(void **state)
             uint8_t after[64];
 
             start(kinds[k], 8, RING + 0x1000, RING + 0x2000);
-            slow.vq[0].set.part[part].len = slow.vq[0].set.part[part].mapped = 1;   /* as if it had been checked under other rules */
+            /* as if it had been checked under other rules */
+            slow.vq[0].set.part[part].len = slow.vq[0].set.part[part].mapped = 1;
             memcpy(after, half[0] + RING + 0x2000, sizeof after);
             logs = 0;
             drvq_add(&q, &(struct buf){ BUF, 4, true }, 1, 0);
@@ -335,7 +350,8 @@ static void test_queue_reset_forgets(void **state)
         if (live)
             drv_ok(&dev);
         cw(&dev, C_QRESET, 2, 1);
-        cw(&dev, C_QEN, 2, 1);                            /* too early when live: it is still being reset */
+        /* too early when live: it is still being reset */
+        cw(&dev, C_QEN, 2, 1);
         run_events();
         cw(&dev, C_QSEL, 2, 0);
         assert_int_equal(cr(&dev, C_QRESET, 2), 0);
@@ -356,9 +372,9 @@ static void test_quiesce(void **state)
     assert_int_equal(virtio_quiesce(&slow), -EINPROGRESS);
     assert_int_equal(virtio_quiesce(&slow), -EINPROGRESS);
     assert_int_equal(woken, 0);
-    event_post(&slow.event);                              /* a completion at the last moment */
+    event_post(&slow.event); /* a completion at the last moment */
     virtio_reset_done(&slow);
-    assert_int_equal(slow.event.state, 0);                /* its own event is the last to end */
+    assert_int_equal(slow.event.state, 0); /* its own event is the last to end */
     run_events();
     assert_int_equal(woken, 1);
     async = late_post = false;
@@ -384,9 +400,16 @@ static void test_late_completion(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_enable_before_features_ok), T(test_live_registers), T(test_during_reset),
-        T(test_registers_are_copied), T(test_part_bounds), T(test_entry_across_pieces),
-        T(test_out_of_range), T(test_queue_reset_forgets), T(test_quiesce), T(test_late_completion),
+        T(test_enable_before_features_ok),
+        T(test_live_registers),
+        T(test_during_reset),
+        T(test_registers_are_copied),
+        T(test_part_bounds),
+        T(test_entry_across_pieces),
+        T(test_out_of_range),
+        T(test_queue_reset_forgets),
+        T(test_quiesce),
+        T(test_late_completion),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vio_device.h"
 
-/* The first of all tests: there is no random number yet, hence no virtio-rng, and the disk has its place; then there are. */
+/*
+ * The first of all tests: there is no random number yet, hence no virtio-rng, and the disk has its
+ * place; then there are.
+ */
 static int up_without(void **state)
 {
     fake_no_random = true;
@@ -38,15 +41,15 @@ static void test_features(void **state)
             assert_int_equal(cr(&dev, C_DF, 4), 0);
     }
     assert_true((offered & (V1 | PACKED | INDIRECT | EVENT)) == (V1 | PACKED | INDIRECT | EVENT));
-    assert_false(drv_features(&dev, 0));                  /* legacy */
+    assert_false(drv_features(&dev, 0)); /* legacy */
     assert_false(drv_features(&dev, V1 | F(63)));
     assert_false(drv_features(&dev, V1 | F(3)));
     assert_true(drv_features(&dev, V1));
     cw(&dev, C_GFSEL, 4, 0);
-    cw(&dev, C_GF, 4, UINT32_MAX);                        /* too late */
+    cw(&dev, C_GF, 4, UINT32_MAX); /* too late */
     assert_int_equal(cr(&dev, C_GF, 4), 0);
     cw(&dev, C_STATUS, 1, 0);
-    cw(&dev, C_STATUS, 1, 7);                             /* DRIVER_OK without FEATURES_OK */
+    cw(&dev, C_STATUS, 1, 7); /* DRIVER_OK without FEATURES_OK */
     assert_int_equal(cr(&dev, C_STATUS, 1), 3);
 }
 
@@ -60,13 +63,13 @@ static void test_registers(void **state)
     assert_int_equal(cr(&dev, C_QSIZE + 1, 1), 1);
     cw(&dev, C_QSIZE, 2, 512);
     cw(&dev, C_QSIZE, 2, 0);
-    cw(&dev, C_QSIZE, 1, 16);                             /* half a field */
+    cw(&dev, C_QSIZE, 1, 16); /* half a field */
     assert_int_equal(cr(&dev, C_QSIZE, 2), 256);
     cw(&dev, C_QSEL, 2, 1);
     assert_int_equal(cr(&dev, C_QNOFF, 2), 1);
     cw(&dev, C_QVEC, 2, 2);
     assert_int_equal(cr(&dev, C_QVEC, 2), 2);
-    cw(&dev, C_QVEC, 2, 3);                               /* the table has 3 entries: 0..2 */
+    cw(&dev, C_QVEC, 2, 3); /* the table has 3 entries: 0..2 */
     assert_int_equal(cr(&dev, C_QVEC, 2), 0xffff);
     cw(&dev, C_QSEL, 2, 2);
     assert_int_equal(cr(&dev, C_QSIZE, 2), 0);
@@ -80,8 +83,15 @@ static void test_registers(void **state)
 
 static void test_bad_queues(void **state)
 {
-    static const struct { unsigned size; uint64_t at, features; } bad[] = {
-        { 100, 0x10000, V1 }, { 128, 0x10008, V1 }, { 128, RAM_END - 0x2100, V1 }, { 128, RAM_END, V1 }, { 128, UINT64_MAX - 0x1fff, V1 | PACKED },
+    static const struct {
+        unsigned size;
+        uint64_t at, features;
+    } bad[] = {
+        { 100, 0x10000, V1 },
+        { 128, 0x10008, V1 },
+        { 128, RAM_END - 0x2100, V1 },
+        { 128, RAM_END, V1 },
+        { 128, UINT64_MAX - 0x1fff, V1 | PACKED },
     };
 
     (void)state;
@@ -94,10 +104,10 @@ static void test_bad_queues(void **state)
         assert_int_equal(cr(&dev, C_STATUS, 1), 11 | 64);
         assert_int_equal(logs, 1);
     }
-    assert_true(drv_features(&dev, V1 | PACKED));         /* packed rings may have any size */
+    assert_true(drv_features(&dev, V1 | PACKED)); /* packed rings may have any size */
     drv_queue(&dev, &q, 0, 100, 0x10000);
     assert_int_equal(cr(&dev, C_QEN, 2), 1);
-    cw(&dev, C_QDESC, 8, 0x5000);                         /* live: the registers stay */
+    cw(&dev, C_QDESC, 8, 0x5000); /* live: the registers stay */
     cw(&dev, C_QSIZE, 2, 4);
     assert_int_equal(cr(&dev, C_QDESC, 8), 0x10000);
     assert_int_equal(cr(&dev, C_QSIZE, 2), 100);
@@ -105,7 +115,9 @@ static void test_bad_queues(void **state)
 
 /* ---- rings, by the rng device: each run of a few laps ---- */
 
-static const uint64_t ring_kinds[] = { V1, V1 | EVENT, V1 | INDIRECT, V1 | PACKED, V1 | PACKED | EVENT, V1 | PACKED | EVENT | INDIRECT };
+static const uint64_t ring_kinds[] = {
+    V1, V1 | EVENT, V1 | INDIRECT, V1 | PACKED, V1 | PACKED | EVENT, V1 | PACKED | EVENT | INDIRECT
+};
 
 static void test_laps(void **state)
 {
@@ -117,18 +129,24 @@ static void test_laps(void **state)
         start(SLOT_RNG, 0, 8, ring_kinds[k]);
         for (unsigned i = 0; i < 50; i++) {
             unsigned n = 1 + i % 3;
-            const struct buf b[3] = { { HALF - 100, 200, true }, { 0x30000, 300, true }, { 0x40000, 1, true } };
+            const struct buf b[3] = { { HALF - 100, 200, true },
+                                      { 0x30000, 300, true },
+                                      { 0x40000, 1, true } };
 
             poke(HALF - 100, zero, 200);
             poke(0x30000, zero, 300);
             drvq_add(&q, b, n, ring_kinds[k] & INDIRECT && i % 2 ? 0x50000 : 0);
             host_now += 10000000;
             drvq_kick(&q);
-            assert_int_equal(drvq_used(&q, ring_kinds[k] & INDIRECT && i % 2 ? 1 : n), n == 1 ? 200 : n == 2 ? 500 : 501);
+            assert_int_equal(drvq_used(&q, ring_kinds[k] & INDIRECT && i % 2 ? 1 : n), n == 1 ? 200
+                                                                                       : n == 2
+                                                                                           ? 500
+                                                                                           : 501);
             assert_int_equal(drvq_used(&q, 1), -1);
             assert_int_equal(gmem_read(&vm, gpa(HALF - 100), got, 200), 0);
             assert_memory_not_equal(got, zero, 20);
-            assert_memory_not_equal(got + 180, zero, 20);   /* behind the border of the two pieces */
+            /* behind the border of the two pieces */
+            assert_memory_not_equal(got + 180, zero, 20);
         }
         assert_int_equal(cr(&dev, C_STATUS, 1), 15);
     }
@@ -171,7 +189,10 @@ static void test_many_at_once(void **state)
     }
 }
 
-/* A driver that asks for no interrupt gets none; with the event index only when the index it named is passed. */
+/*
+ * A driver that asks for no interrupt gets none; with the event index only when the index it named
+ * is passed.
+ */
 static void test_interrupts(void **state)
 {
     (void)state;
@@ -186,7 +207,7 @@ static void test_interrupts(void **state)
     assert_int_equal(lines_high, 0);
 
     start(SLOT_RNG, 0, 8, V1 | EVENT);
-    p16(q.driver + 4 + 2 * 8, 1);                         /* used_event: after the second */
+    p16(q.driver + 4 + 2 * 8, 1); /* used_event: after the second */
     for (unsigned i = 0; i < 3; i++) {
         drvq_add(&q, &(struct buf){ 0x30000, 16, true }, 1, 0);
         drvq_kick(&q);
@@ -194,7 +215,7 @@ static void test_interrupts(void **state)
     }
 
     start(SLOT_RNG, 0, 4, V1 | PACKED | EVENT);
-    p16(q.driver, 1);                                     /* slot 1 of the second lap */
+    p16(q.driver, 1); /* slot 1 of the second lap */
     p16(q.driver + 2, 2);
     for (unsigned i = 0; i < 8; i++) {
         drvq_add(&q, &(struct buf){ 0x30000, 16, true }, 1, 0);
@@ -202,9 +223,9 @@ static void test_interrupts(void **state)
         assert_int_equal(mem_rd(dev.isr, 1), i == 5);
         drvq_used(&q, 1);
         if (i == 0)
-            p16(q.driver, 1);                             /* wrap counter 0 */
+            p16(q.driver, 1); /* wrap counter 0 */
     }
-    p16(q.driver + 2, 1);                                 /* disabled */
+    p16(q.driver + 2, 1); /* disabled */
     drvq_add(&q, &(struct buf){ 0x30000, 16, true }, 1, 0);
     drvq_kick(&q);
     assert_int_equal(mem_rd(dev.isr, 1), 0);
@@ -256,29 +277,113 @@ static void offer(uint16_t head)
     mem_wr(dev.notify, 2, 0);
 }
 
-static void bad_addr(void) { chain(0, RAM_END - 8, 16, 2, 0); offer(0); }
-static void bad_wrap(void) { chain(0, UINT64_MAX - 8, 16, 2, 0); offer(0); }
-static void bad_zero(void) { chain(0, 0x30000, 0, 2, 0); offer(0); }
+static void bad_addr(void)
+{
+    chain(0, RAM_END - 8, 16, 2, 0);
+    offer(0);
+}
+static void bad_wrap(void)
+{
+    chain(0, UINT64_MAX - 8, 16, 2, 0);
+    offer(0);
+}
+static void bad_zero(void)
+{
+    chain(0, 0x30000, 0, 2, 0);
+    offer(0);
+}
 static void bad_head(void) { offer(8); }
-static void bad_next(void) { chain(0, 0x30000, 16, 3, 9); offer(0); }
-static void bad_loop(void) { chain(0, 0x30000, 16, 3, 1); chain(1, 0x30000, 16, 3, 0); offer(0); }
-static void bad_self(void) { chain(0, 0x30000, 16, 3, 0); offer(0); }
-static void bad_order(void) { chain(0, 0x30000, 16, 3, 1); chain(1, 0x30000, 16, 0, 0); offer(0); }
-static void bad_jump(void) { p16(q.driver + 2, 9); mem_wr(dev.notify, 2, 0); }
-static void bad_back(void) { p16(q.driver + 2, 0xffff); mem_wr(dev.notify, 2, 0); }
-static void bad_table_len(void) { chain(0, 0x30000, 24, 4, 0); offer(0); }
-static void bad_table_none(void) { chain(0, 0x30000, 0, 4, 0); offer(0); }
-static void bad_table_huge(void) { chain(0, 0x30000, 16 * 513, 4, 0); offer(0); }
-static void bad_table_addr(void) { chain(0, RAM_END - 16, 32, 4, 0); put_desc(RAM_END - 16, 0x30000, 4, 3, 1); offer(0); }
-static void bad_nested(void) { chain(0, 0x40000, 16, 4, 0); put_desc(0x40000, 0x50000, 16, 4, 0); offer(0); }
-static void bad_table_next(void) { chain(0, 0x40000, 16, 4, 0); put_desc(0x40000, 0x50000, 16, 3, 1); offer(0); }
-static void bad_table_loop(void) { chain(0, 0x40000, 32, 4, 0); put_desc(0x40000, 0x50000, 16, 3, 0); offer(0); }
-static void bad_table_in_chain(void) { chain(0, 0x30000, 16, 1, 1); chain(1, 0x40000, 16, 4, 0); offer(0); }
-static void bad_table_and_next(void) { chain(0, 0x40000, 16, 5, 1); put_desc(0x40000, 0x50000, 16, 2, 0); chain(1, 0x30000, 16, 2, 0); offer(0); }
+static void bad_next(void)
+{
+    chain(0, 0x30000, 16, 3, 9);
+    offer(0);
+}
+static void bad_loop(void)
+{
+    chain(0, 0x30000, 16, 3, 1);
+    chain(1, 0x30000, 16, 3, 0);
+    offer(0);
+}
+static void bad_self(void)
+{
+    chain(0, 0x30000, 16, 3, 0);
+    offer(0);
+}
+static void bad_order(void)
+{
+    chain(0, 0x30000, 16, 3, 1);
+    chain(1, 0x30000, 16, 0, 0);
+    offer(0);
+}
+static void bad_jump(void)
+{
+    p16(q.driver + 2, 9);
+    mem_wr(dev.notify, 2, 0);
+}
+static void bad_back(void)
+{
+    p16(q.driver + 2, 0xffff);
+    mem_wr(dev.notify, 2, 0);
+}
+static void bad_table_len(void)
+{
+    chain(0, 0x30000, 24, 4, 0);
+    offer(0);
+}
+static void bad_table_none(void)
+{
+    chain(0, 0x30000, 0, 4, 0);
+    offer(0);
+}
+static void bad_table_huge(void)
+{
+    chain(0, 0x30000, 16 * 513, 4, 0);
+    offer(0);
+}
+static void bad_table_addr(void)
+{
+    chain(0, RAM_END - 16, 32, 4, 0);
+    put_desc(RAM_END - 16, 0x30000, 4, 3, 1);
+    offer(0);
+}
+static void bad_nested(void)
+{
+    chain(0, 0x40000, 16, 4, 0);
+    put_desc(0x40000, 0x50000, 16, 4, 0);
+    offer(0);
+}
+static void bad_table_next(void)
+{
+    chain(0, 0x40000, 16, 4, 0);
+    put_desc(0x40000, 0x50000, 16, 3, 1);
+    offer(0);
+}
+static void bad_table_loop(void)
+{
+    chain(0, 0x40000, 32, 4, 0);
+    put_desc(0x40000, 0x50000, 16, 3, 0);
+    offer(0);
+}
+static void bad_table_in_chain(void)
+{
+    chain(0, 0x30000, 16, 1, 1);
+    chain(1, 0x40000, 16, 4, 0);
+    offer(0);
+}
+static void bad_table_and_next(void)
+{
+    chain(0, 0x40000, 16, 5, 1);
+    put_desc(0x40000, 0x50000, 16, 2, 0);
+    chain(1, 0x30000, 16, 2, 0);
+    offer(0);
+}
 
 static void test_hostile_split(void **state)
 {
-    static const struct { void (*make)(void); const char *said; } bad[] = {
+    static const struct {
+        void (*make)(void);
+        const char *said;
+    } bad[] = {
         { bad_addr, "not RAM" },
         { bad_wrap, "not RAM" },
         { bad_zero, "no bytes" },
@@ -308,12 +413,13 @@ static void test_hostile_split(void **state)
         bad[i].make();
         needs_reset();
         assert_non_null(strstr(last_log, bad[i].said));
-        assert_int_equal(g16(q.device + 2), 0);           /* nothing was used */
-        mem_wr(dev.notify, 2, 0);                         /* and it stays so */
+        assert_int_equal(g16(q.device + 2), 0); /* nothing was used */
+        mem_wr(dev.notify, 2, 0);               /* and it stays so */
         run_events();
         assert_int_equal(logs, 1);
     }
-    start(SLOT_RNG, 0, 8, V1);                            /* an indirect table without the feature */
+    /* an indirect table without the feature */
+    start(SLOT_RNG, 0, 8, V1);
     chain(0, 0x40000, 16, 4, 0);
     put_desc(0x40000, 0x50000, 16, 2, 0);
     offer(0);
@@ -323,23 +429,38 @@ static void test_hostile_split(void **state)
 static void pbad_addr(void) { put_desc(q.desc, RAM_END, 16, 0, 0x82); }
 static void pbad_zero(void) { put_desc(q.desc, 0x30000, 0, 0, 0x82); }
 static void pbad_id(void) { put_desc(q.desc, 0x30000, 16, 8, 0x82); }
-static void pbad_endless(void) { for (unsigned i = 0; i < 8; i++) put_desc(q.desc + 16 * i, 0x30000, 16, 0, 0x83); }
-static void pbad_order(void) { put_desc(q.desc, 0x30000, 16, 0, 0x83); put_desc(q.desc + 16, 0x30000, 16, 0, 0x80); }
-static void pbad_table_zero(void) { put_desc(q.desc, 0x40000, 16, 0, 0x84); put_desc(0x40000, 0x50000, 0, 0, 4); }
+static void pbad_endless(void)
+{
+    for (unsigned i = 0; i < 8; i++)
+        put_desc(q.desc + 16 * i, 0x30000, 16, 0, 0x83);
+}
+static void pbad_order(void)
+{
+    put_desc(q.desc, 0x30000, 16, 0, 0x83);
+    put_desc(q.desc + 16, 0x30000, 16, 0, 0x80);
+}
+static void pbad_table_zero(void)
+{
+    put_desc(q.desc, 0x40000, 16, 0, 0x84);
+    put_desc(0x40000, 0x50000, 0, 0, 4);
+}
 static void pbad_table_len(void) { put_desc(q.desc, 0x40000, 40, 0, 0x84); }
-static void pbad_table_next(void) { put_desc(q.desc, 0x40000, 16, 0, 0x85); put_desc(0x40000, 0x50000, 16, 0, 2); }
+static void pbad_table_next(void)
+{
+    put_desc(q.desc, 0x40000, 16, 0, 0x85);
+    put_desc(0x40000, 0x50000, 16, 0, 2);
+}
 
 static void test_hostile_packed(void **state)
 {
-    static const struct { void (*make)(void); const char *said; } bad[] = {
-        { pbad_addr, "not RAM" },
-        { pbad_zero, "no bytes" },
-        { pbad_id, "id beyond" },
-        { pbad_endless, "longer than the ring" },
-        { pbad_order, "after a writable" },
-        { pbad_table_zero, "no bytes" },
-        { pbad_table_len, "bad length" },
-        { pbad_table_next, "inside a chain" },
+    static const struct {
+        void (*make)(void);
+        const char *said;
+    } bad[] = {
+        { pbad_addr, "not RAM" },           { pbad_zero, "no bytes" },
+        { pbad_id, "id beyond" },           { pbad_endless, "longer than the ring" },
+        { pbad_order, "after a writable" }, { pbad_table_zero, "no bytes" },
+        { pbad_table_len, "bad length" },   { pbad_table_next, "inside a chain" },
     };
 
     (void)state;
@@ -431,8 +552,8 @@ static void test_fair(void **state)
         uint64_t from, done = 0, added = 0;
 
         start(SLOT_CONSOLE, 1, 16, V1);
-        con_cost = 300000;                                /* ns of work for each buffer */
-        vm.share.had = 0;                                 /* no debt */
+        con_cost = 300000; /* ns of work for each buffer */
+        vm.share.had = 0;  /* no debt */
         from = host_now;
         while (host_now < from + 300000000) {
             if (added - done < 8) {
@@ -440,7 +561,7 @@ static void test_fair(void **state)
                 added++;
             }
             drvq_kick(&q);
-            host_now += 10000;                            /* what the guest takes in between */
+            host_now += 10000; /* what the guest takes in between */
             while (drvq_used(&q, 1) >= 0)
                 done++;
         }
@@ -458,9 +579,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_no_random_numbers, up_without, down),
-        T(test_features), T(test_registers), T(test_bad_queues), T(test_laps), T(test_whole_ring), T(test_many_at_once), T(test_interrupts), T(test_msix_vectors),
-        T(test_bus_master), T(test_hostile_split), T(test_hostile_packed), T(test_console),
-        T(test_rng_rate), T(test_fair),
+        T(test_features),
+        T(test_registers),
+        T(test_bad_queues),
+        T(test_laps),
+        T(test_whole_ring),
+        T(test_many_at_once),
+        T(test_interrupts),
+        T(test_msix_vectors),
+        T(test_bus_master),
+        T(test_hostile_split),
+        T(test_hostile_packed),
+        T(test_console),
+        T(test_rng_rate),
+        T(test_fair),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,7 +46,7 @@ static void test_blk(void **state)
         assert_int_equal(byte(DATA + i), file[3 * 512 + i]);
     assert_int_equal(request(0, sectors - 1, 512, true), 0);
     assert_int_equal(byte(DATA + 99), file[FILE_LEN - 1]);
-    assert_int_equal(byte(DATA + 100), 0);                /* beyond the file's end */
+    assert_int_equal(byte(DATA + 100), 0); /* beyond the file's end */
     assert_int_equal(request(0, sectors, 512, true), 1);
     assert_int_equal(request(0, UINT64_MAX, 512, true), 1);
     assert_int_equal(request(0, 0, 100, true), 1);
@@ -87,38 +87,45 @@ static void test_discard(void **state)
     poke(DATA, ones, sizeof ones);
     assert_int_equal(request(1, 128, 65536, false), 0);
     pmm_stats(&now);
-    assert_int_equal(before.free - now.free, 65536);      /* its own copy of one piece */
+    assert_int_equal(before.free - now.free, 65536); /* its own copy of one piece */
     put_range(0, 130, 2, 1);
     put_range(1, 140, 1, 0);
-    assert_int_equal(request(13, 0, 32, false), 0);       /* write zeroes */
+    assert_int_equal(request(13, 0, 32, false), 0); /* write zeroes */
     assert_int_equal(request(0, 130, 1024, true), 0);
     assert_int_equal(byte(DATA), 0);
     assert_int_equal(byte(DATA + 1023), 0);
     assert_int_equal(request(0, 132, 512, true), 0);
     assert_int_equal(byte(DATA), 0xaa);
     put_range(0, 128, 128, 0);
-    assert_int_equal(request(11, 0, 16, false), 0);       /* discard: the memory comes back */
+    assert_int_equal(request(11, 0, 16, false), 0); /* discard: the memory comes back */
     pmm_stats(&now);
     assert_int_equal(before.free, now.free);
     assert_int_equal(request(0, 128, 512, true), 0);
     assert_int_equal(byte(DATA), 0);
     put_range(0, 0, 1, 1);
-    assert_int_equal(request(11, 0, 16, false), 2);       /* unmap is no flag of discard */
+    assert_int_equal(request(11, 0, 16, false), 2); /* unmap is no flag of discard */
     put_range(0, 600, 10, 0);
     assert_int_equal(request(11, 0, 16, false), 1);
     assert_int_equal(request(13, 0, 17, false), 2);
     assert_int_equal(request(13, 0, 17 * 16, false), 2);
-    put_range(0, 300, 301, 0);                            /* to the very end: the short last piece too */
+    /* to the very end: the short last piece too */
+    put_range(0, 300, 301, 0);
     assert_int_equal(request(13, 0, 16, false), 0);
     assert_int_equal(request(0, 600, 512, true), 0);
     assert_int_equal(byte(DATA), 0);
 }
 
-/* The header and the status may lie anywhere in the descriptors; what is broken breaks the device only. */
+/*
+ * The header and the status may lie anywhere in the descriptors; what is broken breaks the device
+ * only.
+ */
 static void test_blk_layout(void **state)
 {
-    const struct buf odd[4] = { { HDR, 7, false }, { HDR + 7, 9, false }, { DATA, 300, true }, { DATA + 300, 213, true } };
-    const struct buf no_status[1] = { { HDR, 16, false } }, no_header[2] = { { HDR, 15, false }, { ST, 1, true } };
+    const struct buf odd[4] = {
+        { HDR, 7, false }, { HDR + 7, 9, false }, { DATA, 300, true }, { DATA + 300, 213, true }
+    };
+    const struct buf no_status[1] = { { HDR, 16, false } },
+                     no_header[2] = { { HDR, 15, false }, { ST, 1, true } };
 
     (void)state;
     start(SLOT_BLK, 0, 16, V1);
@@ -139,7 +146,10 @@ static void test_blk_layout(void **state)
     needs_reset();
 }
 
-/* More requests than can be in flight, each larger than what is done at once; a reset in the middle ends them all. */
+/*
+ * More requests than can be in flight, each larger than what is done at once; a reset in the middle
+ * ends them all.
+ */
 static void test_blk_queueing(void **state)
 {
     (void)state;
@@ -149,13 +159,15 @@ static void test_blk_queueing(void **state)
         p64(HDR + 8, 0);
         for (unsigned lap = 0; lap < 2; lap++) {
             for (unsigned i = 0; i < 40; i++) {
-                const struct buf b[3] = { { HDR, 16, false }, { DATA, 0x40000, true }, { ST + i, 1, true } };
+                const struct buf b[3] = { { HDR, 16, false },
+                                          { DATA, 0x40000, true },
+                                          { ST + i, 1, true } };
 
                 drvq_add(&q, b, 3, 0x20000 + 64 * i);
             }
             mem_wr(dev.notify, 2, 0);
             if (lap == 1) {
-                tick = 3000000;                           /* each run of events ends soon */
+                tick = 3000000; /* each run of events ends soon */
                 for (unsigned i = 0; i < 4; i++)
                     assert_true(event_run());
                 tick = 0;
@@ -174,7 +186,10 @@ static void test_blk_queueing(void **state)
     }
 }
 
-/* Requests in flight stop between two pieces when the bus master bit goes, and end when it comes back. */
+/*
+ * Requests in flight stop between two pieces when the bus master bit goes, and end when it comes
+ * back.
+ */
 static void test_blk_bus_master(void **state)
 {
     static uint8_t before[0x40000 + 0x3000];
@@ -186,12 +201,14 @@ static void test_blk_bus_master(void **state)
             p32(HDR, 0);
             p64(HDR + 8, 0);
             for (unsigned i = 0; i < 20; i++) {
-                const struct buf b[3] = { { HDR, 16, false }, { DATA, 0x40000, true }, { ST + i, 1, true } };
+                const struct buf b[3] = { { HDR, 16, false },
+                                          { DATA, 0x40000, true },
+                                          { ST + i, 1, true } };
 
                 drvq_add(&q, b, 3, 0x20000 + 64 * i);
             }
             mem_wr(dev.notify, 2, 0);
-            tick = 3000000;                               /* each run of events ends soon */
+            tick = 3000000; /* each run of events ends soon */
             for (unsigned i = 0; i < steps; i++)
                 assert_true(event_run());
             tick = 0;
@@ -266,7 +283,10 @@ static void test_read_only(void **state)
     config.disk[0].ro = false;
 }
 
-/* One sector in each piece, until the limit: errors then, one line that says what to change, and what was written stays. */
+/*
+ * One sector in each piece, until the limit: errors then, one line that says what to change, and
+ * what was written stays.
+ */
 static void test_disk_limit(void **state)
 {
     unsigned good = 0, said;
@@ -289,12 +309,12 @@ static void test_disk_limit(void **state)
     assert_int_equal(s.promised, 0);
     assert_int_equal(request(0, 128, 512, true), 0);
     assert_int_equal(byte(DATA), 0x77);
-    assert_int_equal(request(0, 256, 512, true), 0);      /* one that failed is as before */
+    assert_int_equal(request(0, 256, 512, true), 0); /* one that failed is as before */
     assert_int_equal(byte(DATA), file[256 * 512]);
     half[0][DATA] = 0x66;
-    assert_int_equal(request(1, 1, 512, false), 0);       /* a piece that it has already */
+    assert_int_equal(request(1, 1, 512, false), 0); /* a piece that it has already */
     put_range(0, 0, 128, 0);
-    assert_int_equal(request(11, 0, 16, false), 0);       /* discarded: there is room again */
+    assert_int_equal(request(11, 0, 16, false), 0); /* discarded: there is room again */
     assert_int_equal(request(1, 384, 512, false), 0);
     vio_destroy(&vm);
     while (vio_release(&vm))
@@ -307,7 +327,10 @@ static void test_disk_limit(void **state)
     assert_int_equal(vio_build(&vm, &config), 0);
 }
 
-/* Requests that write zeroes to 16 ranges each are paid for by what they cost, not by their descriptors: one run of the event does few. */
+/*
+ * Requests that write zeroes to 16 ranges each are paid for by what they cost, not by their
+ * descriptors: one run of the event does few.
+ */
 static void test_zeroes_are_charged(void **state)
 {
     unsigned runs = 0, most = 0;
@@ -326,7 +349,7 @@ static void test_zeroes_are_charged(void **state)
     for (; runs < 10000 && g16(q.device + 2) < 60; runs++) {
         unsigned before = g16(q.device + 2);
 
-        host_now += 3000000;                               /* each event_run() is one round */
+        host_now += 3000000; /* each event_run() is one round */
         tick = 3000000;
         event_run();
         tick = 0;
@@ -336,7 +359,10 @@ static void test_zeroes_are_charged(void **state)
     assert_in_range(most, 1, 6);
 }
 
-/* Whatever allocation of its devices goes beyond the guest's limit: they are not made, and nothing is left. */
+/*
+ * Whatever allocation of its devices goes beyond the guest's limit: they are not made, and nothing
+ * is left.
+ */
 static void test_each_allocation_refused(void **state)
 {
     uint64_t need = vm.charge[CHARGE_OVERHEAD].used, limit;

@@ -5,217 +5,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <hv/guest.h>
-#include <hv/irq.h>
-#include <hv/pci.h>
-#include <hv/percpu.h>
-#include <hv/pmm.h>
-#include <hv/vcpu.h>
-#include <hv/vm.h>
-#include <string.h>
 
-#include "arch/host/host.h"
-
-/* ---- the engine: each run() ends with the next exit of the script, then with interrupts for ever ---- */
-
-static struct vcpu_exit script[16];
-static unsigned nscript, next_exit, runs, loads, unloads, flushes, windows, nmi_windows;
-static bool ready, nmi_open, window_on;
-static struct vcpu_event seen;
-static void (*during_run)(struct vcpu *);
-static unsigned waits;
-static void (*during_wait)(void);
-static unsigned calls[EXIT_REASONS], builds, destroys, live_vcpus;
-static int handler_result, pending_vec, accepted;
-static bool wake_up;
-static struct guest_config config = { .name = "g", .isa = ISA_X86_64, .memory = 4 * MIB, .vcpus = 2, .weight = 100 };
-static struct vm *vm;
-
-static int fake_ok(struct vm *m) { (void)m; return 0; }
-static void fake_void(struct vm *m) { (void)m; }
-static int fake_vcpu_init(struct vcpu *v) { (void)v; live_vcpus++; return 0; }
-static void fake_vcpu_fini(struct vcpu *v) { (void)v; live_vcpus--; }
-static void fake_load(struct vcpu *v) { (void)v; loads++; }
-static void fake_unload(struct vcpu *v) { (void)v; unloads++; }
-static bool fake_irq_ready(struct vcpu *v) { return ready && v->event.type == VEV_NONE; }
-static bool fake_nmi_ready(struct vcpu *v) { return nmi_open && v->event.type == VEV_NONE; }
-static void fake_irq_window(struct vcpu *v, bool on) { (void)v; window_on = on; windows += on; }
-static void fake_nmi_window(struct vcpu *v) { (void)v; nmi_windows++; }
-static void fake_vcpu_flush(struct vcpu *v) { (void)v; flushes++; }
-static void fake_flush(struct vm *m, gpa_t at, uint64_t len) { (void)m, (void)at, (void)len; }
-
-static void fake_run(struct vcpu *v, struct vcpu_exit *e)
-{
-    assert_ptr_equal(this_cpu()->loaded, v);
-    assert_ptr_equal(this_cpu()->view, &v->vm->gmem.view);
-    assert_false(v->requests & REQ_PARK);
-    runs++;
-    seen = v->event;
-    v->event.type = VEV_NONE;
-    if (during_run)
-        during_run(v);
-    if (next_exit < nscript) {
-        *e = script[next_exit++];
-    } else {
-        e->reason = EXIT_IRQ;
-        this_cpu()->wake = 1;
-    }
-}
-
-static const struct vcpu_ops engine = {
-    .name = "fake", .guest_isas = 1, .vm_init = fake_ok, .vm_fini = fake_void, .vcpu_init = fake_vcpu_init, .vcpu_fini = fake_vcpu_fini,
-    .load = fake_load, .unload = fake_unload, .run = fake_run, .irq_ready = fake_irq_ready, .nmi_ready = fake_nmi_ready,
-    .irq_window = fake_irq_window, .nmi_window = fake_nmi_window, .tlb_flush = fake_flush, .vcpu_tlb_flush = fake_vcpu_flush,
-};
-const struct vcpu_ops *vcpu_backend(enum isa isa) { return isa == ISA_X86_64 ? &engine : NULL; }
-
-/* ---- the guest ---- */
-
-static int count(struct vcpu *v, struct vcpu_exit *e)
-{
-    (void)v;
-    calls[e->reason]++;
-    return handler_result;
-}
-
-static int halt(struct vcpu *v, struct vcpu_exit *e)
-{
-    v->mp = MP_HALTED;
-    return count(v, e);
-}
-
-static int build(struct vm *m, const struct guest_config *c)
-{
-    (void)c;
-    builds++;
-    m->vcpu[1]->mp = MP_WAIT_SIPI;
-    return handler_result;
-}
-
-/* > 0: so many more steps; -Exxx after that. */
-static int more_steps, more_result, off_at;
-static int build_more(struct vm *m)
-{
-    assert_int_equal(m->state, VM_STARTING);
-    if (off_at && more_steps == off_at)
-        vm_request_off(m, "in the middle");
-    return more_steps > 0 ? more_steps-- : more_result;
-}
-
-static int layout(struct vm *m, const struct guest_config *c) { return gmem_add_ram(m, gpa(0), c->memory); }
-static void destroy(struct vm *m) { (void)m; destroys++; }
-static unsigned busy;               /* a device still works */
-static int quiesce(struct vm *m) { (void)m; return busy ? -EINPROGRESS : 0; }
-static bool release(struct vm *m) { (void)m; return false; }
-static bool wakeable(struct vcpu *v) { (void)v; return wake_up; }
-static void request(struct vcpu *v) { v->mp = MP_RUNNABLE; }
-static int pending(struct vcpu *v) { (void)v; return pending_vec; }
-static int accept(struct vcpu *v, int vec) { (void)v; accepted = vec; pending_vec = -1; return vec; }
-
-static const struct vintc_ops vintc = { .pending = pending, .accept = accept };
-static const struct guest_ops guest = {
-    .isa = ISA_X86_64, .build = build, .build_more = build_more, .quiesce = quiesce, .destroy = destroy, .release = release, .ram_layout = layout, .emulate = count, .pio = count, .sysreg = count,
-    .cpuid = count, .call = count, .halt = halt, .request = request, .wakeable = wakeable, .vintc = &vintc,
-};
-const struct guest_ops *guest_ops_for(enum isa isa) { return isa == ISA_X86_64 ? &guest : NULL; }
-
-/* ---- a machine of one CPU ---- */
-
-static void post_it(void) { this_cpu()->wake = 1; }
-
-void irq_wait(void)
-{
-    waits++;
-    host_now += 5000000;
-    during_wait();
-}
-
-static void turn(void)
-{
-    struct percpu *c = this_cpu();
-
-    c->wake = 0;
-    host_now += 1000000;
-    event_run();
-    view_enter(c, NULL);           /* another guest's work */
-    struct vcpu *v = sched_pick();
-    if (!v)
-        return;
-    c->current = v;
-    vcpu_run(v);
-    c->current = NULL;
-}
-
-static void turns(unsigned n)
-{
-    while (n--)
-        turn();
-}
-
-static void exits(const enum exit_reason *r, unsigned n)
-{
-    nscript = n;
-    next_exit = 0;
-    for (unsigned i = 0; i < n; i++)
-        script[i] = (struct vcpu_exit){ .reason = r[i], .insn_len = 2 };
-    turns(2);
-    assert_int_equal(next_exit, n);
-}
-
-static int start(void **state)
-{
-    (void)state;
-    nscript = next_exit = runs = loads = unloads = flushes = windows = nmi_windows = builds = destroys = 0;
-    memset(calls, 0, sizeof calls);
-    handler_result = more_steps = more_result = 0;
-    pending_vec = -1;
-    during_run = NULL;
-    during_wait = post_it;
-    ready = nmi_open = true;
-    wake_up = false;
-    if (!vm)
-        assert_int_equal(vm_define(&config, &vm), 0);
-    assert_int_equal(vm_start(vm), 0);
-    assert_int_equal(vm->state, VM_STARTING);
-    assert_int_equal(vm_start(vm), -EBUSY);
-    turns(8);
-    assert_int_equal(vm->state, VM_RUNNING);
-    assert_int_equal(builds, 1);
-    assert_true(runs > 0);
-    return 0;
-}
-
-static void expect_all_back(void)
-{
-    for (unsigned k = 0; k < CHARGES; k++)
-        assert_int_equal(vm->charge[k].used, vm->charge[k].kept);
-}
-
-static int stop(void **state)
-{
-    struct pmm_stats s;
-
-    (void)state;
-    if (vm->state != VM_OFF && vm->state != VM_CRASHED)
-        vm_request_off(vm, "test");
-    turns(6);
-    assert_true(vm->state == VM_OFF || vm->state == VM_CRASHED);
-    assert_int_equal(live_vcpus, 0);
-    assert_int_equal(destroys, builds);
-    assert_int_equal(loads, unloads);
-    expect_all_back();
-    assert_null(this_cpu()->view);
-    pmm_stats(&s);
-    assert_int_equal(s.promised, 0);
-    assert_int_equal(s.by_owner[PMM_GUEST], 0);
-    return 0;
-}
+#include "vm_fake.h"
 
 /* ---- exits ---- */
 
 static void test_table(void **state)
 {
-    static const enum exit_reason to_guest[] = { EXIT_MEM, EXIT_PIO, EXIT_SYSREG, EXIT_CPUID, EXIT_CALL };
+    static const enum exit_reason to_guest[] = { EXIT_MEM, EXIT_PIO, EXIT_SYSREG, EXIT_CPUID,
+                                                 EXIT_CALL };
 
     (void)state;
     exits(to_guest, ARRAY_SIZE(to_guest));
@@ -343,8 +141,8 @@ static void test_halt(void **state)
     exits(hlt, 1);
     before = runs;
     turns(3);
-    assert_int_equal(runs, before);                 /* sleeps */
-    vcpu_request(vm->vcpu[0], REQ_IRQ);             /* nothing that it can take: sleeps on */
+    assert_int_equal(runs, before);     /* sleeps */
+    vcpu_request(vm->vcpu[0], REQ_IRQ); /* nothing that it can take: sleeps on */
     turns(2);
     assert_int_equal(runs, before);
     wake_up = true;
@@ -364,7 +162,7 @@ static void wake_it(void)
     uint32_t kicks = host_kicks[0];
 
     assert_int_equal(vm->vcpu[0]->in_guest, 1);
-    wake_up = ++more_waits == 2;                    /* the first is nothing that wakes it */
+    wake_up = ++more_waits == 2; /* the first is nothing that wakes it */
     host_cpu = 1;
     vcpu_request(vm->vcpu[0], REQ_IRQ);
     host_cpu = 0;
@@ -372,7 +170,9 @@ static void wake_it(void)
     assert_int_equal(vm->vcpu[0]->sched.wake_pending, 0);
 }
 
-/* A guest that waits keeps the CPU while nobody else has work for it, and its waiting is idle time. */
+/*
+ * A guest that waits keeps the CPU while nobody else has work for it, and its waiting is idle time.
+ */
 static void test_doze(void **state)
 {
     uint64_t idle = this_cpu()->idle_ns, ran = vm->vcpu[0]->sched.ran_ns;
@@ -393,7 +193,7 @@ static void test_doze(void **state)
     assert_int_equal(this_cpu()->idle_since, 0);
     assert_int_equal(vm->vcpu[0]->sched.ran_ns, ran);
     assert_int_equal(vm->vcpu[0]->sched.state, SCHED_QUEUED);
-    during_wait = post_it;                          /* something else is to be done: it blocks */
+    during_wait = post_it; /* something else is to be done: it blocks */
     wake_up = false;
     next_exit = 0;
     turn();
@@ -441,7 +241,10 @@ static void from_cpu1(struct vcpu *v)
     during_run = NULL;
 }
 
-/* Who asks while the guest runs sends an interrupt, once; and the request is served before the next entry. */
+/*
+ * Who asks while the guest runs sends an interrupt, once; and the request is served before the next
+ * entry.
+ */
 static void test_kick(void **state)
 {
     uint32_t before = host_kicks[0];
@@ -452,7 +255,7 @@ static void test_kick(void **state)
     assert_int_equal(host_kicks[0], before + 1);
     turn();
     assert_int_equal(flushes, 1);
-    vcpu_request(vm->vcpu[0], REQ_TLB);             /* not in the guest: no interrupt */
+    vcpu_request(vm->vcpu[0], REQ_TLB); /* not in the guest: no interrupt */
     assert_int_equal(host_kicks[0], before + 1);
     turn();
     assert_int_equal(flushes, 2);
@@ -463,7 +266,8 @@ static void test_tlb_flush_waits_for_nobody_outside(void **state)
     (void)state;
     vm_tlb_flush(vm, gpa(0), 4096);
     turns(2);
-    assert_in_range(flushes, 1, 2);                 /* once each; vCPU 1 sleeps, and may get its turn later */
+    /* once each; vCPU 1 sleeps, and may get its turn later */
+    assert_in_range(flushes, 1, 2);
     assert_false(vm->vcpu[0]->requests & REQ_TLB);
     assert_int_equal(flushes == 1, (vm->vcpu[1]->requests & REQ_TLB) != 0);
 }
@@ -486,7 +290,7 @@ static void test_pause(void **state)
     turns(4);
     assert_int_equal(runs, before);
     assert_int_equal(vm_time_ns(vm), t);
-    vcpu_request(vm->vcpu[0], REQ_IRQ);             /* what wakes it does not let it run */
+    vcpu_request(vm->vcpu[0], REQ_IRQ); /* what wakes it does not let it run */
     turns(2);
     assert_int_equal(runs, before);
     assert_int_equal(vm_resume(vm), 0);
@@ -494,7 +298,7 @@ static void test_pause(void **state)
     assert_true(runs > before);
     assert_true(vm_time_ns(vm) >= t && vm_time_ns(vm) < t + 10000000);
     assert_int_equal(vm_time_to_host(vm, vm_time_ns(vm)), host_now);
-    assert_int_equal(vm_pause(vm), 0);              /* and once more */
+    assert_int_equal(vm_pause(vm), 0); /* and once more */
     turns(4);
     assert_int_equal(vm->state, VM_PAUSED);
 }
@@ -508,7 +312,8 @@ static void test_pause_again_at_once(void **state)
     assert_int_equal(vm->state, VM_PAUSED);
     assert_int_equal(vm_resume(vm), 0);
     assert_int_equal(vm_pause(vm), 0);
-    event_run();                                    /* CPU 0's loop, while the vCPUs wait for their turns */
+    /* CPU 0's loop, while the vCPUs wait for their turns */
+    event_run();
     assert_int_equal(vm->state, VM_RUNNING);
     turns(4);
     assert_int_equal(vm->state, VM_PAUSED);
@@ -539,7 +344,10 @@ static void test_exit_code(void **state)
     assert_non_null(strstr(vm->why, "33"));
 }
 
-/* What a device that is slow to end its work would still write to is not freed, whichever way the guest goes. */
+/*
+ * What a device that is slow to end its work would still write to is not freed, whichever way the
+ * guest goes.
+ */
 static void test_a_busy_device_keeps_the_memory(void **state)
 {
     static void (*const ways[])(struct vm *, const char *) = { vm_request_off, vm_request_reset };
@@ -600,7 +408,11 @@ static void test_off_while_starting(void **state)
 /* A build in pieces: the guest starts after the last; may fail, or be stopped, in the middle. */
 static void test_build_in_steps(void **state)
 {
-    static const struct { int result; bool off; uint32_t want; } cases[] = { { 0, false, VM_RUNNING }, { -EINVAL, false, VM_CRASHED }, { 0, true, VM_OFF } };
+    static const struct {
+        int result;
+        bool off;
+        uint32_t want;
+    } cases[] = { { 0, false, VM_RUNNING }, { -EINVAL, false, VM_CRASHED }, { 0, true, VM_OFF } };
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -632,7 +444,10 @@ static void test_names(void **state)
     assert_null(vm_by_index(1));
 }
 
-/* Trivet's memory for it is counted: the VM itself while it is off, more while it runs, and the same again after that. */
+/*
+ * Trivet's memory for it is counted: the VM itself while it is off, more while it runs, and the
+ * same again after that.
+ */
 static void test_charged(void **state)
 {
     uint64_t running = vm->charge[CHARGE_OVERHEAD].used, kept = vm->charge[CHARGE_OVERHEAD].kept;
@@ -655,7 +470,10 @@ static void test_charged(void **state)
     assert_int_equal(vm->charge[CHARGE_OVERHEAD].used, running);
 }
 
-/* With a limit of any size it starts, or does not and says which key to raise; nothing is left behind. */
+/*
+ * With a limit of any size it starts, or does not and says which key to raise; nothing is left
+ * behind.
+ */
 static void test_overhead_too_small(void **state)
 {
     uint64_t need = vm->charge[CHARGE_OVERHEAD].used;
@@ -671,7 +489,8 @@ static void test_overhead_too_small(void **state)
             turns(8);
         up = up && vm->state == VM_RUNNING;
         assert_true(up || !last);
-        assert_true(up || (config.overhead < need && strstr(vm->why, "overhead = ") && strstr(vm->why, "raise it")));
+        assert_true(up || (config.overhead < need && strstr(vm->why, "overhead = ") &&
+                           strstr(vm->why, "raise it")));
         last = up;
         vm_request_off(vm, "test");
         turns(6);
@@ -695,10 +514,31 @@ static int init(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_table), T(test_handler_fails), T(test_fail_kills), T(test_triple_fault_resets), T(test_reset_loop), T(test_irq),
-        T(test_irq_window), T(test_nmi), T(test_halt), T(test_doze), T(test_halt_nmi), T(test_wait_sipi), T(test_kick), T(test_tlb_flush_waits_for_nobody_outside),
-        T(test_pause), T(test_pause_again_at_once), T(test_kill_paused), T(test_exit_code), T(test_build_fails),
-        T(test_a_busy_device_keeps_the_memory), T(test_build_in_steps), T(test_off_while_starting), T(test_names), T(test_charged), T(test_overhead_too_small),
+        T(test_table),
+        T(test_handler_fails),
+        T(test_fail_kills),
+        T(test_triple_fault_resets),
+        T(test_reset_loop),
+        T(test_irq),
+        T(test_irq_window),
+        T(test_nmi),
+        T(test_halt),
+        T(test_doze),
+        T(test_halt_nmi),
+        T(test_wait_sipi),
+        T(test_kick),
+        T(test_tlb_flush_waits_for_nobody_outside),
+        T(test_pause),
+        T(test_pause_again_at_once),
+        T(test_kill_paused),
+        T(test_exit_code),
+        T(test_build_fails),
+        T(test_a_busy_device_keeps_the_memory),
+        T(test_build_in_steps),
+        T(test_off_while_starting),
+        T(test_names),
+        T(test_charged),
+        T(test_overhead_too_small),
     };
 
     return cmocka_run_group_tests(tests, init, NULL);

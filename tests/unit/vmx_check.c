@@ -28,9 +28,18 @@ static void set_segment(unsigned i, uint64_t sel, uint64_t base, uint64_t limit,
 
 static void set_controls(void)
 {
-    limits = (struct vmx_limits){ .pin = { 0x16, 0xff }, .primary = { 0x401e172, ~0u }, .secondary = { 0, 0x1fff }, .exit = { 0x36dfb, 0x7fffff }, .entry = { 0x11fb, 0x3ffff },
-                                  .misc = 7u << 6 | 4u << 16 | 1u << 30, .ept = EPT_WALK4 | EPT_WB | EPT_AD, .cr0_must = 0x80000021, .cr0_may = 0xffffffff,
-                                  .cr4_must = 0x2000, .cr4_may = 0x3767ff, .phys_bits = 40 };
+    limits = (struct vmx_limits){ .pin = { 0x16, 0xff },
+                                  .primary = { 0x401e172, ~0u },
+                                  .secondary = { 0, 0x1fff },
+                                  .exit = { 0x36dfb, 0x7fffff },
+                                  .entry = { 0x11fb, 0x3ffff },
+                                  .misc = 7u << 6 | 4u << 16 | 1u << 30,
+                                  .ept = EPT_WALK4 | EPT_WB | EPT_AD,
+                                  .cr0_must = 0x80000021,
+                                  .cr0_may = 0xffffffff,
+                                  .cr4_must = 0x2000,
+                                  .cr4_may = 0x3767ff,
+                                  .phys_bits = 40 };
     fields.vtpr = 0x30;
     vmcs[PIN_CONTROLS] = 0x16 | PIN_EXT_INT | PIN_NMI | PIN_VIRTUAL_NMI;
     vmcs[PRIMARY_CONTROLS] = 0x401e172 | P_SECONDARY | P_MSR_BITMAPS | P_TPR_SHADOW;
@@ -55,13 +64,19 @@ static void set_host(void)
     vmcs[HOST_CR3] = 0x5000;
     vmcs[HOST_PAT] = 0x0007040600070406;
     vmcs[HOST_EFER] = 0xd01;
-    vmcs[HOST_GS_BASE] = vmcs[HOST_TR_BASE] = vmcs[HOST_GDTR_BASE] = vmcs[HOST_IDTR_BASE] = vmcs[HOST_RIP] = 0xffffffff80000000;
+    vmcs[HOST_GS_BASE] = vmcs[HOST_TR_BASE] = vmcs[HOST_GDTR_BASE] = vmcs[HOST_IDTR_BASE] =
+        vmcs[HOST_RIP] = 0xffffffff80000000;
 }
 
 static void set_guest(enum mode mode)
 {
-    static const struct { uint64_t cr0, cr4, efer, flags; } modes[] = {
-        [LONG] = { 0x80000031, 0x2020, 0xd01, 0x202 }, [REAL] = { 0x30, 0x2000, 0, 2 }, [V86] = { 0x31, 0x2000, 0, 0x20202 }, [PAE32] = { 0x80000031, 0x2020, 0, 0x202 },
+    static const struct {
+        uint64_t cr0, cr4, efer, flags;
+    } modes[] = {
+        [LONG] = { 0x80000031, 0x2020, 0xd01, 0x202 },
+        [REAL] = { 0x30, 0x2000, 0, 2 },
+        [V86] = { 0x31, 0x2000, 0, 0x20202 },
+        [PAE32] = { 0x80000031, 0x2020, 0, 0x202 },
     };
 
     vmcs[GUEST_CR0] = modes[mode].cr0;
@@ -103,7 +118,7 @@ static void test_good_states(void **state)
     set_good(LONG);
     vmcs[ENTRY_INTR_INFO] = INTR_VALID | INTR_EXCEPTION << 8 | INTR_ERROR_VALID | 14;
     assert_null(vmx_check(&fields));
-    set_good(REAL);                                    /* no error codes there */
+    set_good(REAL); /* no error codes there */
     vmcs[ENTRY_INTR_INFO] = INTR_VALID | INTR_EXCEPTION << 8 | 13;
     assert_null(vmx_check(&fields));
 }
@@ -113,31 +128,60 @@ static void test_good_states(void **state)
 #define SEG(field, seg) ((field) + 2 * (seg))
 #define VALID(type, vector) (INTR_VALID | (uint32_t)(type) << 8 | (vector))
 /* What breaks a rule, in which mode, and how the rule begins. At most four fields. */
-static const struct breach { const char *why; enum mode mode; struct { uint32_t field; uint64_t val; } set[4]; } breaches[] = {
+static const struct breach {
+    const char *why;
+    enum mode mode;
+    struct {
+        uint32_t field;
+        uint64_t val;
+    } set[4];
+} breaches[] = {
     { "PIN_CONTROLS: a bit", LONG, { { PIN_CONTROLS, 0x3f & ~2 } } },
     { "PRIMARY_CONTROLS: a bit", LONG, { { PRIMARY_CONTROLS, P_SECONDARY } } },
-    { "SECONDARY_CONTROLS: a bit", LONG, { { SECONDARY_CONTROLS, 1 << 20 | S_EPT | S_UNRESTRICTED } } },
+    { "SECONDARY_CONTROLS: a bit",
+      LONG,
+      { { SECONDARY_CONTROLS, 1 << 20 | S_EPT | S_UNRESTRICTED } } },
     { "CR3_TARGET_COUNT", LONG, { { CR3_TARGET_COUNT, 5 } } },
     { "MSR_BITMAP", LONG, { { MSR_BITMAP, 0x1800 } } },
     { "VIRTUAL_APIC", LONG, { { VIRTUAL_APIC, FAR } } },
     { "TPR_THRESHOLD: bits", LONG, { { TPR_THRESHOLD, 0x10 } } },
     { "TPR_THRESHOLD: above", LONG, { { TPR_THRESHOLD, 4 } } },
     { "PIN_CONTROLS: virtual NMIs", LONG, { { PIN_CONTROLS, 0x16 | PIN_VIRTUAL_NMI } } },
-    { "PRIMARY_CONTROLS: NMI-window", LONG, { { PIN_CONTROLS, 0x16 | PIN_EXT_INT }, { PRIMARY_CONTROLS, 0x401e172 | P_NMI_WINDOW } } },
+    { "PRIMARY_CONTROLS: NMI-window",
+      LONG,
+      { { PIN_CONTROLS, 0x16 | PIN_EXT_INT }, { PRIMARY_CONTROLS, 0x401e172 | P_NMI_WINDOW } } },
     { "APIC_ACCESS", LONG, { { SECONDARY_CONTROLS, S_APIC_ACCESSES }, { APIC_ACCESS, 1 } } },
-    { "SECONDARY_CONTROLS: APIC", LONG, { { PRIMARY_CONTROLS, 0x401e172 | P_SECONDARY }, { SECONDARY_CONTROLS, S_APIC_REGISTERS } } },
-    { "SECONDARY_CONTROLS: virtualises", LONG, { { SECONDARY_CONTROLS, S_APIC_ACCESSES | S_X2APIC } } },
-    { "SECONDARY_CONTROLS: virtual-interrupt", LONG, { { SECONDARY_CONTROLS, S_VIRTUAL_INTR }, { PIN_CONTROLS, 0x16 } } },
+    { "SECONDARY_CONTROLS: APIC",
+      LONG,
+      { { PRIMARY_CONTROLS, 0x401e172 | P_SECONDARY }, { SECONDARY_CONTROLS, S_APIC_REGISTERS } } },
+    { "SECONDARY_CONTROLS: virtualises",
+      LONG,
+      { { SECONDARY_CONTROLS, S_APIC_ACCESSES | S_X2APIC } } },
+    { "SECONDARY_CONTROLS: virtual-interrupt",
+      LONG,
+      { { SECONDARY_CONTROLS, S_VIRTUAL_INTR }, { PIN_CONTROLS, 0x16 } } },
     { "PIN_CONTROLS: posted", LONG, { { PIN_CONTROLS, 0x16 | PIN_EXT_INT | PIN_POSTED } } },
-    { "POSTED_VECTOR", LONG, { { SECONDARY_CONTROLS, S_VIRTUAL_INTR }, { PIN_CONTROLS, 0x16 | PIN_EXT_INT | PIN_POSTED }, { EXIT_CONTROLS, 0x36dfb | X_HOST_64 | X_ACK_INT }, { POSTED_VECTOR, 0x100 } } },
-    { "POSTED_DESC", LONG, { { SECONDARY_CONTROLS, S_VIRTUAL_INTR }, { PIN_CONTROLS, 0x16 | PIN_EXT_INT | PIN_POSTED }, { EXIT_CONTROLS, 0x36dfb | X_HOST_64 | X_ACK_INT }, { POSTED_DESC, 32 } } },
+    { "POSTED_VECTOR",
+      LONG,
+      { { SECONDARY_CONTROLS, S_VIRTUAL_INTR },
+        { PIN_CONTROLS, 0x16 | PIN_EXT_INT | PIN_POSTED },
+        { EXIT_CONTROLS, 0x36dfb | X_HOST_64 | X_ACK_INT },
+        { POSTED_VECTOR, 0x100 } } },
+    { "POSTED_DESC",
+      LONG,
+      { { SECONDARY_CONTROLS, S_VIRTUAL_INTR },
+        { PIN_CONTROLS, 0x16 | PIN_EXT_INT | PIN_POSTED },
+        { EXIT_CONTROLS, 0x36dfb | X_HOST_64 | X_ACK_INT },
+        { POSTED_DESC, 32 } } },
     { "VPID", LONG, { { VPID, 0 } } },
     { "SECONDARY_CONTROLS: unrestricted", LONG, { { SECONDARY_CONTROLS, S_UNRESTRICTED } } },
     { "EPT_POINTER: a memory", LONG, { { EPT_POINTER, 0x3000 | 5 | 3 << 3 } } },
     { "EPT_POINTER: a walk", LONG, { { EPT_POINTER, 0x3000 | 6 | 4 << 3 } } },
     { "EPT_POINTER: a reserved", LONG, { { EPT_POINTER, 0x3000 | 6 | 3 << 3 | 1 << 7 } } },
     { "EXIT_CONTROLS: a bit", LONG, { { EXIT_CONTROLS, X_HOST_64 } } },
-    { "EXIT_CONTROLS: saves", LONG, { { EXIT_CONTROLS, 0x36dfb | X_HOST_64 | X_SAVE_PREEMPTION } } },
+    { "EXIT_CONTROLS: saves",
+      LONG,
+      { { EXIT_CONTROLS, 0x36dfb | X_HOST_64 | X_SAVE_PREEMPTION } } },
     { "EXIT_MSR_STORE_COUNT", LONG, { { EXIT_MSR_LOAD_COUNT, 1 } } },
     { "ENTRY_CONTROLS", LONG, { { ENTRY_CONTROLS, N_IA32E } } },
     { "ENTRY_MSR_LOAD_COUNT", LONG, { { ENTRY_MSR_LOAD_COUNT, 1 } } },
@@ -145,11 +189,20 @@ static const struct breach { const char *why; enum mode mode; struct { uint32_t 
     { "ENTRY_INTR_INFO: an NMI", LONG, { { ENTRY_INTR_INFO, VALID(INTR_NMI, 3) } } },
     { "ENTRY_INTR_INFO: an exception", LONG, { { ENTRY_INTR_INFO, VALID(INTR_EXCEPTION, 32) } } },
     { "ENTRY_INTR_INFO: an error", LONG, { { ENTRY_INTR_INFO, VALID(INTR_EXCEPTION, 13) } } },
-    { "ENTRY_INTR_INFO: an error", LONG, { { ENTRY_INTR_INFO, VALID(INTR_EXCEPTION, 6) | INTR_ERROR_VALID } } },
-    { "ENTRY_INTR_INFO: an error", REAL, { { ENTRY_INTR_INFO, VALID(INTR_EXCEPTION, 13) | INTR_ERROR_VALID } } },
+    { "ENTRY_INTR_INFO: an error",
+      LONG,
+      { { ENTRY_INTR_INFO, VALID(INTR_EXCEPTION, 6) | INTR_ERROR_VALID } } },
+    { "ENTRY_INTR_INFO: an error",
+      REAL,
+      { { ENTRY_INTR_INFO, VALID(INTR_EXCEPTION, 13) | INTR_ERROR_VALID } } },
     { "ENTRY_INTR_INFO: bits", LONG, { { ENTRY_INTR_INFO, VALID(INTR_EXT, 40) | 1 << 12 } } },
-    { "ENTRY_ERROR_CODE", LONG, { { ENTRY_INTR_INFO, VALID(INTR_EXCEPTION, 13) | INTR_ERROR_VALID }, { ENTRY_ERROR_CODE, 0x10000 } } },
-    { "ENTRY_INSN_LEN", LONG, { { ENTRY_INTR_INFO, VALID(INTR_SOFT, 0x80) }, { ENTRY_INSN_LEN, 16 } } },
+    { "ENTRY_ERROR_CODE",
+      LONG,
+      { { ENTRY_INTR_INFO, VALID(INTR_EXCEPTION, 13) | INTR_ERROR_VALID },
+        { ENTRY_ERROR_CODE, 0x10000 } } },
+    { "ENTRY_INSN_LEN",
+      LONG,
+      { { ENTRY_INTR_INFO, VALID(INTR_SOFT, 0x80) }, { ENTRY_INSN_LEN, 16 } } },
     { "HOST_CR0", LONG, { { HOST_CR0, 0x80010013 } } },
     { "HOST_CR4: breaks", LONG, { { HOST_CR4, 0x20 } } },
     { "HOST_CR3", LONG, { { HOST_CR3, FAR } } },
@@ -204,17 +257,31 @@ static const struct breach { const char *why; enum mode mode; struct { uint32_t 
     { "GUEST_RFLAGS: VM", V86, { { GUEST_CR0, 0x30 } } },
     { "GUEST_RFLAGS: IF", LONG, { { GUEST_RFLAGS, 2 }, { ENTRY_INTR_INFO, VALID(INTR_EXT, 40) } } },
     { "GUEST_ACTIVITY: a state", LONG, { { GUEST_ACTIVITY, 4 } } },
-    { "GUEST_ACTIVITY: HLT", LONG, { { GUEST_ACTIVITY, 1 }, { GUEST_SS_AR, 0xc0f3 }, { GUEST_CS_AR, 0xa0fb } } },
-    { "GUEST_ACTIVITY: not active", LONG, { { GUEST_ACTIVITY, 1 }, { GUEST_INTERRUPTIBILITY, BLOCK_STI } } },
+    { "GUEST_ACTIVITY: HLT",
+      LONG,
+      { { GUEST_ACTIVITY, 1 }, { GUEST_SS_AR, 0xc0f3 }, { GUEST_CS_AR, 0xa0fb } } },
+    { "GUEST_ACTIVITY: not active",
+      LONG,
+      { { GUEST_ACTIVITY, 1 }, { GUEST_INTERRUPTIBILITY, BLOCK_STI } } },
     { "GUEST_INTERRUPTIBILITY: a reserved", LONG, { { GUEST_INTERRUPTIBILITY, 0x20 } } },
     { "GUEST_INTERRUPTIBILITY: blocking by STI and", LONG, { { GUEST_INTERRUPTIBILITY, 3 } } },
-    { "GUEST_INTERRUPTIBILITY: blocking by STI while", LONG, { { GUEST_INTERRUPTIBILITY, 1 }, { GUEST_RFLAGS, 2 } } },
-    { "GUEST_INTERRUPTIBILITY: an interrupt", LONG, { { GUEST_INTERRUPTIBILITY, BLOCK_MOV_SS }, { ENTRY_INTR_INFO, VALID(INTR_EXT, 40) } } },
-    { "GUEST_INTERRUPTIBILITY: an NMI is injected into", LONG, { { GUEST_INTERRUPTIBILITY, BLOCK_MOV_SS }, { ENTRY_INTR_INFO, VALID(INTR_NMI, 2) } } },
+    { "GUEST_INTERRUPTIBILITY: blocking by STI while",
+      LONG,
+      { { GUEST_INTERRUPTIBILITY, 1 }, { GUEST_RFLAGS, 2 } } },
+    { "GUEST_INTERRUPTIBILITY: an interrupt",
+      LONG,
+      { { GUEST_INTERRUPTIBILITY, BLOCK_MOV_SS }, { ENTRY_INTR_INFO, VALID(INTR_EXT, 40) } } },
+    { "GUEST_INTERRUPTIBILITY: an NMI is injected into",
+      LONG,
+      { { GUEST_INTERRUPTIBILITY, BLOCK_MOV_SS }, { ENTRY_INTR_INFO, VALID(INTR_NMI, 2) } } },
     { "GUEST_INTERRUPTIBILITY: blocking by SMI", LONG, { { GUEST_INTERRUPTIBILITY, BLOCK_SMI } } },
-    { "GUEST_INTERRUPTIBILITY: an NMI is injected while", LONG, { { GUEST_INTERRUPTIBILITY, BLOCK_NMI }, { ENTRY_INTR_INFO, VALID(INTR_NMI, 2) } } },
+    { "GUEST_INTERRUPTIBILITY: an NMI is injected while",
+      LONG,
+      { { GUEST_INTERRUPTIBILITY, BLOCK_NMI }, { ENTRY_INTR_INFO, VALID(INTR_NMI, 2) } } },
     { "GUEST_PENDING_DEBUG: a reserved", LONG, { { GUEST_PENDING_DEBUG, 0x10 } } },
-    { "GUEST_PENDING_DEBUG: BS", LONG, { { GUEST_INTERRUPTIBILITY, BLOCK_STI }, { GUEST_RFLAGS, 0x302 } } },
+    { "GUEST_PENDING_DEBUG: BS",
+      LONG,
+      { { GUEST_INTERRUPTIBILITY, BLOCK_STI }, { GUEST_RFLAGS, 0x302 } } },
     { "VMCS_LINK_POINTER", LONG, { { VMCS_LINK_POINTER, 0 } } },
     { "GUEST_PDPTE0", PAE32, { { GUEST_PDPTE0 + 4, 0x1003 } } },
 };
@@ -231,9 +298,11 @@ static void test_each_breach_is_named(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < ARRAY_SIZE(breaches); i++) {
-        const char *why = breaches[i].set[0].field || !strcmp(breaches[i].why, "VPID") ? found(&breaches[i]) : NULL;
+        const char *why = breaches[i].set[0].field || !strcmp(breaches[i].why, "VPID")
+                              ? found(&breaches[i])
+                              : NULL;
 
-        if (!strcmp(breaches[i].why, "VPID")) {        /* its encoding is 0 */
+        if (!strcmp(breaches[i].why, "VPID")) { /* its encoding is 0 */
             set_good(LONG);
             vmcs[VPID] = 0;
             why = vmx_check(&fields);
@@ -248,7 +317,9 @@ static void test_what_a_cpu_lacks(void **state)
     (void)state;
     set_good(LONG);
     limits.ept &= ~EPT_AD;
-    assert_string_equal(vmx_check(&fields), "EPT_POINTER: accessed and dirty bits, which the CPU does not have (26.2.1.1)");
+    assert_string_equal(
+        vmx_check(&fields),
+        "EPT_POINTER: accessed and dirty bits, which the CPU does not have (26.2.1.1)");
     set_good(LONG);
     limits.ept &= ~EPT_WB;
     assert_non_null(strstr(vmx_check(&fields), "memory type"));
@@ -264,7 +335,11 @@ static bool is_tested(const char *why)
 
 static void test_every_rule_is_broken_above(void **state)
 {
-    const struct { const struct vmx_rule *rule; unsigned count; } all[] = { { vmx_control_rules, vmx_control_rule_count }, { vmx_guest_rules, vmx_guest_rule_count } };
+    const struct {
+        const struct vmx_rule *rule;
+        unsigned count;
+    } all[] = { { vmx_control_rules, vmx_control_rule_count },
+                { vmx_guest_rules, vmx_guest_rule_count } };
 
     (void)state;
     for (unsigned t = 0; t < 2; t++)
@@ -276,7 +351,9 @@ static void test_every_rule_is_broken_above(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_states), cmocka_unit_test(test_each_breach_is_named), cmocka_unit_test(test_what_a_cpu_lacks),
+        cmocka_unit_test(test_good_states),
+        cmocka_unit_test(test_each_breach_is_named),
+        cmocka_unit_test(test_what_a_cpu_lacks),
         cmocka_unit_test(test_every_rule_is_broken_above),
     };
 

@@ -6,8 +6,14 @@
 #include <cmocka.h>
 #include "vio_fake.h"
 
-static uint64_t in(uint16_t port, unsigned size) { return access_space(IO_PORT, port, size, false, 0); }
-static void out(uint16_t port, unsigned size, uint64_t v) { access_space(IO_PORT, port, size, true, v); }
+static uint64_t in(uint16_t port, unsigned size)
+{
+    return access_space(IO_PORT, port, size, false, 0);
+}
+static void out(uint16_t port, unsigned size, uint64_t v)
+{
+    access_space(IO_PORT, port, size, true, v);
+}
 
 static int up(void **state)
 {
@@ -34,11 +40,11 @@ static void test_enumeration(void **state)
     assert_int_equal(cfg_rd(SLOT_BLK, 0, 2), 0x1af4);
     assert_int_equal(cfg_rd(SLOT_BLK, 2, 2), 0x1042);
     assert_int_equal(cfg_rd(SLOT_BLK, 1, 1), 0x1a);
-    assert_int_equal(cfg_rd(4, 0, 4), UINT32_MAX);              /* no such device */
-    assert_int_equal(mem_rd(ecam(3, 0) + 0x1000, 4), UINT32_MAX);   /* no such function */
-    assert_int_equal(mem_rd(layout.ecam + (1u << 20), 4), UINT32_MAX);   /* no such bus */
-    assert_int_equal(cfg_rd(SLOT_BLK, 0x100, 4), 0);            /* no extended capabilities */
-    assert_int_equal(cfg_rd(SLOT_BLK, 2, 4), UINT32_MAX);       /* across a dword */
+    assert_int_equal(cfg_rd(4, 0, 4), UINT32_MAX);                     /* no such device */
+    assert_int_equal(mem_rd(ecam(3, 0) + 0x1000, 4), UINT32_MAX);      /* no such function */
+    assert_int_equal(mem_rd(layout.ecam + (1u << 20), 4), UINT32_MAX); /* no such bus */
+    assert_int_equal(cfg_rd(SLOT_BLK, 0x100, 4), 0);      /* no extended capabilities */
+    assert_int_equal(cfg_rd(SLOT_BLK, 2, 4), UINT32_MAX); /* across a dword */
     cfg_wr(4, 4, 4, 7);
     cfg_wr(SLOT_BLK, 0, 4, 0);
     assert_int_equal(cfg_rd(SLOT_BLK, 0, 4), 0x10421af4);
@@ -55,7 +61,7 @@ static void test_ports(void **state)
     assert_int_equal(in(0xcfc, 4), 0x10421af4);
     assert_int_equal(in(0xcfe, 2), 0x1042);
     assert_int_equal(in(0xcff, 1), 0x10);
-    out(0xcf8, 1, 0);                                           /* a byte is no CONFIG_ADDRESS */
+    out(0xcf8, 1, 0); /* a byte is no CONFIG_ADDRESS */
     assert_int_equal(in(0xcf8, 4), 0x80001800);
     out(0xcf8, 4, 0x8000183c);
     out(0xcfc, 1, 5);
@@ -76,7 +82,7 @@ static void test_bars(void **state)
 
     (void)state;
     assert_true(range_within(old, 0x4000, layout.mmio32, layout.mmio32_len));
-    assert_int_equal(mem_rd(old + 18, 2), 2);                   /* num_queues */
+    assert_int_equal(mem_rd(old + 18, 2), 2); /* num_queues */
     cfg_wr(SLOT_BLK, PCI_COMMAND, 2, 0);
     assert_int_equal(mem_rd(old + 18, 2), 0xffff);
     cfg_wr(SLOT_BLK, PCI_BAR0 + 8, 4, UINT32_MAX);
@@ -122,7 +128,7 @@ static void test_capabilities(void **state)
     (void)state;
     assert_true(cfg_rd(SLOT_BLK, PCI_STATUS, 2) & PCI_STATUS_CAPS);
     assert_int_not_equal(msix, 0);
-    assert_int_equal(cfg_rd(SLOT_BLK, msix + 2, 2), 2);         /* 3 entries */
+    assert_int_equal(cfg_rd(SLOT_BLK, msix + 2, 2), 2); /* 3 entries */
     cfg_wr(SLOT_BLK, msix, 4, UINT32_MAX);
     assert_int_equal(cfg_rd(SLOT_BLK, msix + 2, 2), 0xc002);
     for (int type = 1; type <= 5; type++)
@@ -138,7 +144,8 @@ static struct vpci_dev *rng_dev(void)
 
     d = NULL;
     for (unsigned i = 0; i < nregions; i++)
-        if (strcmp(regions[i].name, "msix") == 0 && ((struct vpci_dev *)regions[i].dev)->slot == SLOT_RNG)
+        if (strcmp(regions[i].name, "msix") == 0 &&
+            ((struct vpci_dev *)regions[i].dev)->slot == SLOT_RNG)
             d = regions[i].dev;
     assert_non_null(d);
     return d;
@@ -152,51 +159,56 @@ static void test_msix(void **state)
 
     (void)state;
     cfg_wr(SLOT_RNG, PCI_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
-    assert_int_equal(mem_rd(table + 12, 4), 1);                 /* masked after reset */
+    assert_int_equal(mem_rd(table + 12, 4), 1); /* masked after reset */
     mem_wr(table + 16, 4, 0xfee01003);
     mem_wr(table + 24, 8, 0x41);
     assert_int_equal(mem_rd(table + 16, 8), 0xfee01000);
     vpci_msix_notify(d, 1);
-    assert_int_equal(msis, 0);                                  /* not enabled: lost, as INTx is used then */
+    /* not enabled: lost, as INTx is used then */
+    assert_int_equal(msis, 0);
     cfg_wr(SLOT_RNG, control, 2, 0x8000);
     vpci_msix_notify(d, 1);
     assert_int_equal(msis, 1);
     assert_int_equal(msi_addr, 0xfee01000);
     assert_int_equal(msi_data, 0x41);
-    vpci_msix_notify(d, 0);                                     /* masked: pending */
+    vpci_msix_notify(d, 0); /* masked: pending */
     assert_int_equal(msis, 1);
     assert_int_equal(mem_rd(table + 2048, 8), 1);
-    mem_wr(table + 2048, 8, 0);                                 /* the PBA is read-only */
+    mem_wr(table + 2048, 8, 0); /* the PBA is read-only */
     assert_int_equal(mem_rd(table + 2048, 4), 1);
     mem_wr(table + 8, 4, 0x42);
     mem_wr(table + 12, 4, 0);
     assert_int_equal(msis, 2);
     assert_int_equal(msi_data, 0x42);
     assert_int_equal(mem_rd(table + 2048, 8), 0);
-    cfg_wr(SLOT_RNG, control, 2, 0xc000);                       /* function mask */
+    cfg_wr(SLOT_RNG, control, 2, 0xc000); /* function mask */
     vpci_msix_notify(d, 0);
     vpci_msix_notify(d, 1);
     vpci_msix_notify(d, 1);
-    vpci_msix_notify(d, 15);                                    /* no such entry */
+    vpci_msix_notify(d, 15); /* no such entry */
     assert_int_equal(msis, 2);
     assert_int_equal(mem_rd(table + 2048, 8), 3);
     cfg_wr(SLOT_RNG, control, 2, 0x8000);
     assert_int_equal(msis, 4);
-    assert_int_equal(mem_rd(table + 48, 4), 0);                 /* beyond the table */
-    cfg_wr(SLOT_RNG, PCI_COMMAND, 2, PCI_CMD_MEM);              /* no bus master: nothing is sent */
+    assert_int_equal(mem_rd(table + 48, 4), 0);    /* beyond the table */
+    cfg_wr(SLOT_RNG, PCI_COMMAND, 2, PCI_CMD_MEM); /* no bus master: nothing is sent */
     vpci_msix_notify(d, 1);
     assert_int_equal(msis, 4);
     assert_int_equal(mem_rd(table + 2048, 8), 2);
     mem_wr(table + 28, 4, 1);
     mem_wr(table + 28, 4, 0);
     assert_int_equal(msis, 4);
-    cfg_wr(SLOT_RNG, PCI_COMMAND, 2, PCI_CMD_MASTER);           /* sent without memory decoding, too */
+    /* sent without memory decoding, too */
+    cfg_wr(SLOT_RNG, PCI_COMMAND, 2, PCI_CMD_MASTER);
     assert_int_equal(msis, 5);
     cfg_wr(SLOT_RNG, PCI_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
     assert_int_equal(mem_rd(table + 2048, 8), 0);
 }
 
-/* The table serves wherever its BAR lies, and what was masked stays so while it moves or is not decoded. */
+/*
+ * The table serves wherever its BAR lies, and what was masked stays so while it moves or is not
+ * decoded.
+ */
 static void test_msix_moves(void **state)
 {
     struct vpci_dev *d = rng_dev();
@@ -229,7 +241,7 @@ static void test_intx(void **state)
 
     (void)state;
     vpci_intx_raise(d, 1);
-    assert_int_equal(lines_high, 1u << 18);                     /* slot 2, INTA -> 16 + 2 */
+    assert_int_equal(lines_high, 1u << 18); /* slot 2, INTA -> 16 + 2 */
     assert_true(cfg_rd(SLOT_RNG, PCI_STATUS, 2) & PCI_STATUS_INTX);
     assert_true(cfg_rd(SLOT_RNG, PCI_COMMAND, 4) >> 16 & PCI_STATUS_INTX);
     cfg_wr(SLOT_RNG, PCI_COMMAND, 2, 0x406);
@@ -242,7 +254,7 @@ static void test_intx(void **state)
     assert_int_equal(mem_rd(isr, 1), 0);
     vpci_intx_raise(d, 1);
     cfg_wr(SLOT_RNG, find_cap(SLOT_RNG, PCI_CAP_MSIX, -1) + 2, 2, 0x8000);
-    assert_int_equal(lines_high, 0);                            /* MSI-X takes the line's place */
+    assert_int_equal(lines_high, 0); /* MSI-X takes the line's place */
 }
 
 /* virtio's window into the BARs: §4.1.4.9 */
@@ -268,11 +280,15 @@ static void test_window(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_enumeration, up, down), cmocka_unit_test_setup_teardown(test_ports, up, down),
-        cmocka_unit_test_setup_teardown(test_bars, up, down), cmocka_unit_test_setup_teardown(test_bar_conflict, up, down),
-        cmocka_unit_test_setup_teardown(test_capabilities, up, down), cmocka_unit_test_setup_teardown(test_msix, up, down),
+        cmocka_unit_test_setup_teardown(test_enumeration, up, down),
+        cmocka_unit_test_setup_teardown(test_ports, up, down),
+        cmocka_unit_test_setup_teardown(test_bars, up, down),
+        cmocka_unit_test_setup_teardown(test_bar_conflict, up, down),
+        cmocka_unit_test_setup_teardown(test_capabilities, up, down),
+        cmocka_unit_test_setup_teardown(test_msix, up, down),
         cmocka_unit_test_setup_teardown(test_msix_moves, up, down),
-        cmocka_unit_test_setup_teardown(test_intx, up, down), cmocka_unit_test_setup_teardown(test_window, up, down),
+        cmocka_unit_test_setup_teardown(test_intx, up, down),
+        cmocka_unit_test_setup_teardown(test_window, up, down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

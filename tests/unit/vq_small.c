@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Rings of two descriptors, all of them: every address, length, flag and index out of small sets that hold each border, split and packed,
- * with tables of up to three descriptors, at every place of the ring. A walk of the driver's rules, written anew from the specification
- * (virtio 1.2 §2.7, §2.8), says what must come of each; guest RAM is two pieces of exact size, and what is given back changes nothing else.
+ * Rings of two descriptors, all of them: every address, length, flag and index out of small sets
+ * that hold each border, split and packed, with tables of up to three descriptors, at every place
+ * of the ring. A walk of the driver's rules, written anew from the specification (virtio 1.2 §2.7,
+ * §2.8), says what must come of each; guest RAM is two pieces of exact size, and what is given back
+ * changes nothing else.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,11 +18,32 @@
 #include <hv/virtio.h>
 #include <hv/vm.h>
 
-enum { PIECE = 0x200, RAM = 2 * PIECE, SIZE = 2, DESC = PIECE - 16 * SIZE, DRIVER = 0x100, DEVICE = RAM - 24, TABLE = 0x40, MOST = 64 };
+enum {
+    PIECE = 0x200,
+    RAM = 2 * PIECE,
+    SIZE = 2,
+    DESC = PIECE - 16 * SIZE,
+    DRIVER = 0x100,
+    DEVICE = RAM - 24,
+    TABLE = 0x40,
+    MOST = 64
+};
 enum { NEXT = 1, WRITE = 2, INDIRECT = 4, AVAIL = 0x80, USED = 0x8000 };
-struct desc { uint64_t addr; uint32_t len; uint16_t a, b; };
-struct piece { uint64_t at; uint32_t len; bool write; };
-struct result { int r; unsigned id, slots, n; struct piece piece[MOST]; };
+struct desc {
+    uint64_t addr;
+    uint32_t len;
+    uint16_t a, b;
+};
+struct piece {
+    uint64_t at;
+    uint32_t len;
+    bool write;
+};
+struct result {
+    int r;
+    unsigned id, slots, n;
+    struct piece piece[MOST];
+};
 
 static uint8_t *half[2], before[RAM];
 static struct vm vm;
@@ -56,7 +79,11 @@ int gmem_read(struct vm *v, gpa_t a, void *dst, uint64_t len)
     return 0;
 }
 
-bool virtio_transport_ready(const struct virtio_dev *d) { (void)d; return true; }
+bool virtio_transport_ready(const struct virtio_dev *d)
+{
+    (void)d;
+    return true;
+}
 void virtio_irq_config(struct virtio_dev *d) { (void)d; }
 void virtio_irq_queue(struct virtio_dev *d, unsigned i) { (void)d, (void)i; }
 void vm_log(struct vm *v, enum log_level l, const char *fmt, ...) { (void)v, (void)l, (void)fmt; }
@@ -68,9 +95,24 @@ static void put(uint64_t at, const void *src, size_t len)
 }
 
 static void put16(uint64_t at, uint16_t v) { put(at, &v, 2); }
-static uint16_t get16(uint64_t at) { uint16_t v; assert_int_equal(gmem_read(&vm, gpa(at), &v, 2), 0); return v; }
-static uint32_t get32(uint64_t at) { uint32_t v; assert_int_equal(gmem_read(&vm, gpa(at), &v, 4), 0); return v; }
-static struct desc get_desc(uint64_t at) { struct desc d; assert_int_equal(gmem_read(&vm, gpa(at), &d, 16), 0); return d; }
+static uint16_t get16(uint64_t at)
+{
+    uint16_t v;
+    assert_int_equal(gmem_read(&vm, gpa(at), &v, 2), 0);
+    return v;
+}
+static uint32_t get32(uint64_t at)
+{
+    uint32_t v;
+    assert_int_equal(gmem_read(&vm, gpa(at), &v, 4), 0);
+    return v;
+}
+static struct desc get_desc(uint64_t at)
+{
+    struct desc d;
+    assert_int_equal(gmem_read(&vm, gpa(at), &d, 16), 0);
+    return d;
+}
 
 /* ---- what must come of it ---- */
 
@@ -99,7 +141,8 @@ static bool table(struct result *e, bool packed, uint64_t at, uint32_t len)
         if (at + 16ull * (i + 1) > RAM)
             return false;
         d = get_desc(at + 16ull * i);
-        if (packed) {                     /* §2.8.7: all in a row; of the flags only WRITE means something */
+        /* §2.8.7: all in a row; of the flags only WRITE means something */
+        if (packed) {
             if (!add(e, d.addr, d.len, d.b & WRITE))
                 return false;
             i++;
@@ -126,7 +169,8 @@ static bool item(struct result *e, bool packed, const struct desc *d, uint16_t f
 static struct result expect_split(void)
 {
     struct result e = { .r = -EPROTO, .slots = 1 };
-    uint16_t waiting = (uint16_t)(get16(DRIVER + 2) - q->s->next_avail), i = e.id = get16(DRIVER + 4 + 2 * (q->s->next_avail % SIZE));
+    uint16_t waiting = (uint16_t)(get16(DRIVER + 2) - q->s->next_avail),
+             i = e.id = get16(DRIVER + 4 + 2 * (q->s->next_avail % SIZE));
 
     if (waiting == 0 || waiting > SIZE)
         return e.r = waiting ? -EPROTO : 0, e;
@@ -242,7 +286,8 @@ static void one(uint16_t next, unsigned wrap)
     good++;
     assert_int_equal(c.id, e.id);
     assert_int_equal(c.slots, e.slots);
-    assert_int_equal(q->s->next_avail, q->set.packed ? (next + c.slots) % SIZE : (uint16_t)(next + 1));
+    assert_int_equal(q->s->next_avail,
+                     q->set.packed ? (next + c.slots) % SIZE : (uint16_t)(next + 1));
     assert_int_equal(q->s->avail_wrap, (wrap & 1) ^ (q->set.packed && next + c.slots >= SIZE));
     check_pieces(&c, &e);
     check_push(&c);
@@ -277,7 +322,8 @@ static void put_table(void)
 
 static struct desc split_desc(unsigned n)
 {
-    return (struct desc){ addrs[n % 4], lens[n / 4 % 4], (uint16_t)(n / 16 % 8), (uint16_t)(n / 128) };
+    return (struct desc){ addrs[n % 4], lens[n / 4 % 4], (uint16_t)(n / 16 % 8),
+                          (uint16_t)(n / 128) };
 }
 
 static void test_split(void **state)
@@ -289,7 +335,9 @@ static void test_split(void **state)
         for (unsigned first = 0; first < 3 * 128; first++) {
             struct desc d[2] = { split_desc(first) };
 
-            for (unsigned second = 0; second < 3 * 128; second += d[0].a & NEXT && d[0].b == 1 ? 1 : 61) {    /* where nobody comes: a few */
+            /* where nobody comes: a few */
+            for (unsigned second = 0; second < 3 * 128;
+                 second += d[0].a & NEXT && d[0].b == 1 ? 1 : 61) {
                 d[1] = split_desc(second);
                 put(DESC, d, sizeof d);
                 put16(DRIVER + 2, 0);
@@ -310,12 +358,12 @@ static void test_split_indices(void **state)
     enable(false, false);
     put(DESC, d, sizeof d);
     EACH(i, at)
-        for (unsigned ahead = 0; ahead < 0x10000; ahead += ahead < 4 || ahead > 0xfff0 ? 1 : 13)
-            for (unsigned named = 0; named < 4; named++) {
-                put16(DRIVER + 2, (uint16_t)(at[i] + ahead));
-                put16(DRIVER + 4 + 2 * (at[i] % SIZE), named == 3 ? 0xffff : (uint16_t)named);
-                one(at[i], 1);
-            }
+    for (unsigned ahead = 0; ahead < 0x10000; ahead += ahead < 4 || ahead > 0xfff0 ? 1 : 13)
+        for (unsigned named = 0; named < 4; named++) {
+            put16(DRIVER + 2, (uint16_t)(at[i] + ahead));
+            put16(DRIVER + 4 + 2 * (at[i] % SIZE), named == 3 ? 0xffff : (uint16_t)named);
+            one(at[i], 1);
+        }
 }
 
 static struct desc packed_desc(unsigned n)
@@ -356,12 +404,15 @@ static void test_tables(void **state)
             struct desc t[3];
 
             for (unsigned i = 0, m = n; i < 2; i++, m /= 96)
-                t[i] = (struct desc){ m & 1 ? 0xc0000000 : 0x10, m & 2 ? 8 : 16, (uint16_t)(m / 4 % 8), (uint16_t)(m / 32 % 3) };
+                t[i] = (struct desc){ m & 1 ? 0xc0000000 : 0x10, m & 2 ? 8 : 16,
+                                      (uint16_t)(m / 4 % 8), (uint16_t)(m / 32 % 3) };
             t[2] = (struct desc){ 0x10, 8, WRITE, packed ? WRITE : 0 };
             for (unsigned i = 0; packed && i < 2; i++)
                 t[i].b = t[i].a;
-            EACH(i, len) {
-                const struct desc d = { at[n % 3], len[i], packed ? 0 : INDIRECT, packed ? INDIRECT | AVAIL : 0 };
+            EACH(i, len)
+            {
+                const struct desc d = { at[n % 3], len[i], packed ? 0 : INDIRECT,
+                                        packed ? INDIRECT | AVAIL : 0 };
 
                 put(DEVICE, (uint8_t[24]){ 0 }, 24);
                 put(DESC, &d, sizeof d);
@@ -396,7 +447,10 @@ static int finish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_split), cmocka_unit_test(test_split_indices), cmocka_unit_test(test_packed), cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_split_indices),
+        cmocka_unit_test(test_packed),
+        cmocka_unit_test(test_tables),
     };
 
     return cmocka_run_group_tests(tests, setup, finish);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The guest's generic timers: the virtual one through its hardware list register, the physical one by events. */
+/*
+ * The guest's generic timers: the virtual one through its hardware list register, the physical one
+ * by events.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,7 +92,8 @@ static void test_fires(void **state)
     assert_false(cpu_of(0)->gic.lr[0] & ARM_LR_EOI);
     assert_true(arm_vtimer_active(&fake_vcpu[0]));
     arm(0, 1000);
-    eoi(0, VIRT);                                      /* the hardware deactivates the physical one */
+    /* the hardware deactivates the physical one */
+    eoi(0, VIRT);
     assert_int_equal(fake_cpu[0].phys_active, 0);
     assert_false(arm_vtimer_active(&fake_vcpu[0]));
     assert_int_equal(take(0), SPURIOUS);
@@ -113,7 +117,7 @@ static void test_dropped(void **state)
     assert_int_equal(fake_cpu[0].phys_active, 0);
     assert_false(arm_vtimer_active(&fake_vcpu[0]));
     arm(0, 0);
-    wr(GICS(0, 0x180), 1u << VIRT);                    /* while it is disabled in the GIC */
+    wr(GICS(0, 0x180), 1u << VIRT); /* while it is disabled in the GIC */
     fire(0);
     assert_int_equal(take(0), SPURIOUS);
     assert_int_equal(fake_cpu[0].phys_active, 1);
@@ -140,12 +144,12 @@ static void test_deactivated_by_mmio(void **state)
     assert_int_equal(rd(GICS(0, 0x300)), 0);
     fire(0);
     assert_int_equal(ack(0), VIRT);
-    on(1);                                             /* by another vCPU: its own CPU does it */
+    on(1); /* by another vCPU: its own CPU does it */
     wr(GICS(0, 0x380), 1u << VIRT);
     fake_cpu[0].depth = 0;
     visit(0);
     assert_int_equal(fake_cpu[0].phys_active, 0);
-    wr(GICS(0, 0x200), 1u << VIRT);                    /* pending by software: not the hardware's */
+    wr(GICS(0, 0x200), 1u << VIRT); /* pending by software: not the hardware's */
     fake_cpu[0].cntv_ctl = 0;
     assert_int_equal(ack(0), VIRT);
     assert_false(cpu_of(0)->gic.lr[0] & ARM_LR_HW);
@@ -163,7 +167,7 @@ static void test_unloaded(void **state)
     advance(4000);
     assert_int_equal(fake_vcpu[0].requests, 0);
     advance(2000);
-    assert_int_equal(fake_vcpu[0].requests, REQ_IRQ);  /* it wakes */
+    assert_int_equal(fake_vcpu[0].requests, REQ_IRQ); /* it wakes */
     on(0);
     this_cpu()->loaded = NULL;
     assert_true(wakes(0));
@@ -171,18 +175,18 @@ static void test_unloaded(void **state)
     assert_int_equal(fake_cpu[0].phys_active, 1);
     assert_int_equal(take(0), VIRT);
     assert_int_equal(fake_cpu[0].phys_active, 0);
-    arm(0, 5000);                                      /* loaded again in time: no event */
+    arm(0, 5000); /* loaded again in time: no event */
     unload(0);
     load(0);
     fake_vcpu[0].requests = 0;
     advance(10000);
     assert_int_equal(fake_vcpu[0].requests, 0);
-    arm(0, 5000);                                      /* off or masked: none either */
+    arm(0, 5000); /* off or masked: none either */
     fake_cpu[0].cntv_ctl = 3;
     unload(0);
     assert_int_equal(event_next(), UINT64_MAX);
     fake_cpu[0].cntv_ctl = 1;
-    fake_cpu[0].cntv_cval = ~0ull;                     /* far away */
+    fake_cpu[0].cntv_cval = ~0ull; /* far away */
     unload(0);
     assert_true(event_next() > host_now + 1000000000ull * 3600);
     load(0);
@@ -266,16 +270,16 @@ static void test_phys(void **state)
     assert_int_equal(get(0, ARM_CNTP_CVAL_EL0), count() + 1000);
     assert_int_equal(get(0, ARM_CNTP_TVAL_EL0), 1000);
     advance(1500);
-    assert_int_equal(take(0), SPURIOUS);               /* not enabled */
+    assert_int_equal(take(0), SPURIOUS); /* not enabled */
     assert_int_equal(get(0, ARM_CNTP_CTL_EL0), 0);
     assert_int_equal(get(0, ARM_CNTP_TVAL_EL0), (uint32_t)-500);
-    set(0, ARM_CNTP_CTL_EL0, 1);                       /* past: at once */
+    set(0, ARM_CNTP_CTL_EL0, 1); /* past: at once */
     assert_int_equal(get(0, ARM_CNTP_CTL_EL0), 5);
     assert_int_equal(ack(0), PHYS);
     assert_true(cpu_of(0)->gic.lr[0] & ARM_LR_EOI);
     assert_int_equal(rd(GICS(0, 0x300)), 1u << PHYS);
     eoi(0, PHYS);
-    assert_int_equal(take(0), PHYS);                   /* a level: until the guest moves it */
+    assert_int_equal(take(0), PHYS); /* a level: until the guest moves it */
     set(0, ARM_CNTP_TVAL_EL0, 2000);
     assert_int_equal(get(0, ARM_CNTP_CTL_EL0), 1);
     assert_int_equal(take(0), SPURIOUS);
@@ -283,15 +287,15 @@ static void test_phys(void **state)
     assert_int_equal(take(0), SPURIOUS);
     advance(1001);
     assert_int_equal(ack(0), PHYS);
-    set(0, ARM_CNTP_CTL_EL0, 3);                       /* masked */
+    set(0, ARM_CNTP_CTL_EL0, 3); /* masked */
     assert_int_equal(get(0, ARM_CNTP_CTL_EL0), 7);
     eoi(0, PHYS);
     assert_int_equal(take(0), SPURIOUS);
-    set(0, ARM_CNTP_TVAL_EL0, (uint32_t)-100);         /* signed: in the past */
+    set(0, ARM_CNTP_TVAL_EL0, (uint32_t)-100); /* signed: in the past */
     set(0, ARM_CNTP_CTL_EL0, 1);
     (void)attend(0);
     assert_int_equal(cpu_of(0)->gic.used, 1);
-    set(0, ARM_CNTP_CTL_EL0, 0);                       /* taken back */
+    set(0, ARM_CNTP_CTL_EL0, 0); /* taken back */
     assert_int_equal(take(0), SPURIOUS);
     set(0, ARM_CNTP_CVAL_EL0, ~0ull);
     set(0, ARM_CNTP_CTL_EL0, 1);

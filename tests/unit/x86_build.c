@@ -16,9 +16,14 @@
 static uint8_t *ram;
 static uint8_t kernel[65536];
 static uint64_t kernel_len;
-static struct guest_config config = { .name = "g", .kernel = "kernel", .cmdline = "root=x quiet", .memory = RAM, .vcpus = 5 };
+static struct guest_config config = {
+    .name = "g", .kernel = "kernel", .cmdline = "root=x quiet", .memory = RAM, .vcpus = 5
+};
 
-static uint8_t *fake_ram(uint64_t a, uint64_t len) { return range_within(a, len, 0, RAM) ? ram + a : NULL; }
+static uint8_t *fake_ram(uint64_t a, uint64_t len)
+{
+    return range_within(a, len, 0, RAM) ? ram + a : NULL;
+}
 static void fake_device(struct io_access *io) { (void)io; }
 static void fake_port(struct io_access *io) { (void)io; }
 
@@ -102,7 +107,8 @@ static void test_acpi(void **state)
     assert_int_equal(sum(rsdp, 20), 0);
     assert_int_equal(sum(rsdp, 36), 0);
     xsdt = rd(rsdp + 24, 8);
-    fadt = find_table(xsdt, "FACP"), madt = find_table(xsdt, "APIC"), mcfg = find_table(xsdt, "MCFG"), dsdt = rd(fadt + 140, 8);
+    fadt = find_table(xsdt, "FACP"), madt = find_table(xsdt, "APIC"),
+    mcfg = find_table(xsdt, "MCFG"), dsdt = rd(fadt + 140, 8);
     for (unsigned i = 0; i < 5; i++) {
         uint64_t t[] = { xsdt, fadt, madt, mcfg, dsdt };
 
@@ -114,8 +120,12 @@ static void test_acpi(void **state)
     assert_int_equal(rd(fadt + 56, 4), PORT_PM1_EVT);
     assert_int_equal(rd(fadt + 120, 8), PORT_RESET);
     assert_int_equal(rd(mcfg + 44, 8), PLAT_ECAM);
-    assert_true(dsdt_has(dsdt, PLAT_MMIO32, 4) && dsdt_has(dsdt, PLAT_MMIO32 + PLAT_MMIO32_LEN - 1, 4) && dsdt_has(dsdt, PLAT_ECAM | PLAT_ECAM_LEN << 32, 8));
-    assert_true(dsdt_has(dsdt, PLAT_MMIO64, 8) && dsdt_has(dsdt, PLAT_MMIO64 + PLAT_MMIO64_LEN - 1, 8) && dsdt_has(dsdt, PORT_COM1, 2));
+    assert_true(dsdt_has(dsdt, PLAT_MMIO32, 4) &&
+                dsdt_has(dsdt, PLAT_MMIO32 + PLAT_MMIO32_LEN - 1, 4) &&
+                dsdt_has(dsdt, PLAT_ECAM | PLAT_ECAM_LEN << 32, 8));
+    assert_true(dsdt_has(dsdt, PLAT_MMIO64, 8) &&
+                dsdt_has(dsdt, PLAT_MMIO64 + PLAT_MMIO64_LEN - 1, 8) &&
+                dsdt_has(dsdt, PORT_COM1, 2));
     for (uint64_t p = madt + 44; p < madt + rd(madt + 4, 4); p += ram[p + 1]) {
         assert_true(ram[p + 1] >= 6);
         cpus += ram[p] == 0;
@@ -130,18 +140,26 @@ static void put(uint64_t at, unsigned size, uint64_t v) { memcpy(kernel + at, &v
 /* An ELF-64 file with one segment of 4 KiB at 2 MiB, and a PVH note. */
 static void make_elf(void)
 {
-    memcpy(kernel, "\x7f" "ELF\2\1\1", 7);
-    put(16, 2, 2), put(18, 2, 62), put(24, 8, 0x200010), put(32, 8, 64), put(54, 2, 56), put(56, 2, 2);
-    put(64, 4, 1), put(72, 8, 0x1000), put(80, 8, 0x200000), put(88, 8, 0x200000), put(96, 8, 0x1000), put(104, 8, 0x3000);
+    memcpy(kernel,
+           "\x7f"
+           "ELF\2\1\1",
+           7);
+    put(16, 2, 2), put(18, 2, 62), put(24, 8, 0x200010), put(32, 8, 64), put(54, 2, 56),
+        put(56, 2, 2);
+    put(64, 4, 1), put(72, 8, 0x1000), put(80, 8, 0x200000), put(88, 8, 0x200000),
+        put(96, 8, 0x1000), put(104, 8, 0x3000);
     put(120, 4, 4), put(128, 8, 0x800), put(152, 8, 20), put(160, 8, 20);
-    put(0x800, 4, 4), put(0x804, 4, 4), put(0x808, 4, 18), memcpy(kernel + 0x80c, "Xen", 4), put(0x810, 4, 0x200020);
+    put(0x800, 4, 4), put(0x804, 4, 4), put(0x808, 4, 18), memcpy(kernel + 0x80c, "Xen", 4),
+        put(0x810, 4, 0x200020);
     memset(kernel + 0x1000, 0x90, 0x1000);
     kernel_len = 0x2000;
 }
 
 static int run(int (*load)(struct load *, struct load_entry *), struct load_entry *e)
 {
-    struct load l = { .vm = &fake_vm, .config = &config, .file = kernel, .len = kernel_len, .rsdp = 0xe0000 };
+    struct load l = {
+        .vm = &fake_vm, .config = &config, .file = kernel, .len = kernel_len, .rsdp = 0xe0000
+    };
 
     int err = load(&l, e);
 
@@ -172,7 +190,8 @@ static void test_pvh(void **state)
     assert_int_equal(e.pc, 0x200020);
     assert_int_equal(e.mode, ENTRY_PROT32);
     assert_int_equal(rd(0x200000, 4), 0x90909090);
-    assert_int_equal(rd(0x201000, 4), 0xeeeeeeee);                  /* BSS: the RAM was zeroed before */
+    /* BSS: the RAM was zeroed before */
+    assert_int_equal(rd(0x201000, 4), 0xeeeeeeee);
     assert_int_equal(rd(e.rbx, 4), 0x336ec578);
     assert_int_equal(rd(e.rbx + 12, 4), 2);
     mods = rd(e.rbx + 16, 8);
@@ -203,9 +222,11 @@ static void test_multiboot(void **state)
     assert_string_equal((char *)ram + rd(mods + 24, 4), "module with args");
     assert_int_equal(rd(mods, 4) & 0xfff, 0);
     assert_int_equal(rd(rd(e.rbx + 48, 4), 4), 20);
-    put(0x104, 4, 0x10000), put(0x108, 4, 0 - 0x1badb002u - 0x10000), put(0x10c, 4, 0x300100), put(0x110, 4, 0x300000);
+    put(0x104, 4, 0x10000), put(0x108, 4, 0 - 0x1badb002u - 0x10000), put(0x10c, 4, 0x300100),
+        put(0x110, 4, 0x300000);
     put(0x118, 4, 0x304000), put(0x11c, 4, 0x300800);
-    assert_int_equal(run(load_multiboot, &e), 0);                   /* by addresses: the whole file from its start */
+    /* by addresses: the whole file from its start */
+    assert_int_equal(run(load_multiboot, &e), 0);
     assert_int_equal(e.pc, 0x300800);
     assert_int_equal(rd(0x300100, 4), 0x1badb002);
     put(0x10c, 4, 0x2fff00);
@@ -231,7 +252,8 @@ static void test_multiboot2(void **state)
 
     (void)state;
     make_elf();
-    put(0x200, 4, 0xe85250d6), put(0x208, 4, 24), put(0x20c, 4, 0 - 0xe85250d6u - 24), put(0x214, 4, 8);
+    put(0x200, 4, 0xe85250d6), put(0x208, 4, 24), put(0x20c, 4, 0 - 0xe85250d6u - 24),
+        put(0x214, 4, 8);
     modules();
     memcpy(ram + 0xe0000, "RSD PTR ", 8);
     assert_int_equal(run(load_multiboot2, &e), 0);
@@ -247,8 +269,10 @@ static void test_multiboot2(void **state)
 
 static void make_bzimage(uint32_t init_size)
 {
-    put(0x1f1, 1, 3), put(0x1fe, 2, 0xaa55), put(0x201, 1, 0x6a), memcpy(kernel + 0x202, "HdrS", 4), put(0x206, 2, 0x20f), put(0x211, 1, 1);
-    put(0x22c, 4, 0x7fffffff), put(0x230, 4, 0x200000), put(0x234, 1, 1), put(0x236, 2, 1), put(0x238, 4, 2047);
+    put(0x1f1, 1, 3), put(0x1fe, 2, 0xaa55), put(0x201, 1, 0x6a), memcpy(kernel + 0x202, "HdrS", 4),
+        put(0x206, 2, 0x20f), put(0x211, 1, 1);
+    put(0x22c, 4, 0x7fffffff), put(0x230, 4, 0x200000), put(0x234, 1, 1), put(0x236, 2, 1),
+        put(0x238, 4, 2047);
     put(0x258, 8, 0x1000000), put(0x260, 4, init_size);
     memset(kernel + 2048, 0x77, 4096);
     kernel_len = 2048 + 4096;
@@ -273,8 +297,9 @@ static void test_linux(void **state)
     assert_string_equal((char *)ram + initrd, "I am the initrd");
     assert_int_equal(rd(e.rsi + 0x21c, 4), 16);
     assert_int_equal(rd(e.rsi + 0x2d0 + 16, 4), 1);
-    assert_int_equal(rd(rd(rd(e.cr3, 8) & ~0xfffull, 8) & ~0xfffull, 8), 0x83);     /* address 0, 2 MiB, writable */
-    put(0x258, 8, 0x8000000);                                       /* does not fit there: moved */
+    /* address 0, 2 MiB, writable */
+    assert_int_equal(rd(rd(rd(e.cr3, 8) & ~0xfffull, 8) & ~0xfffull, 8), 0x83);
+    put(0x258, 8, 0x8000000); /* does not fit there: moved */
     assert_int_equal(run(load_linux, &e), 0);
     assert_true(e.pc < RAM && ((e.pc - 0x200) & 0x1fffff) == 0);
     put(0x260, 4, RAM);
@@ -310,8 +335,12 @@ static void test_placement(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_acpi, setup), cmocka_unit_test_setup(test_pvh, setup), cmocka_unit_test_setup(test_multiboot, setup),
-        cmocka_unit_test_setup(test_multiboot2, setup), cmocka_unit_test_setup(test_linux, setup), cmocka_unit_test_setup(test_placement, setup),
+        cmocka_unit_test_setup(test_acpi, setup),
+        cmocka_unit_test_setup(test_pvh, setup),
+        cmocka_unit_test_setup(test_multiboot, setup),
+        cmocka_unit_test_setup(test_multiboot2, setup),
+        cmocka_unit_test_setup(test_linux, setup),
+        cmocka_unit_test_setup(test_placement, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,9 +145,9 @@ static void complain(const uint8_t *b, unsigned bits, const char *name, const ch
                 (unsigned long long)is, (unsigned long long)want);
 }
 
-#define SAME(what, is, want) \
-    do { \
-        if ((is) != (want)) \
+#define SAME(what, is, want)                             \
+    do {                                                 \
+        if ((is) != (want))                              \
             complain(b, bits, name, what, (is), (want)); \
     } while (0)
 
@@ -185,21 +185,25 @@ static void compare_operand(const struct x86_insn *in, const struct named *n,
 
 /* General-purpose instructions that a kernel may use on a device: none of them may be refused. */
 static const ZydisMnemonic general[] = {
-    ZYDIS_MNEMONIC_MOV, ZYDIS_MNEMONIC_MOVZX, ZYDIS_MNEMONIC_MOVSX, ZYDIS_MNEMONIC_MOVSXD,
-    ZYDIS_MNEMONIC_MOVNTI, ZYDIS_MNEMONIC_MOVBE, ZYDIS_MNEMONIC_ADD, ZYDIS_MNEMONIC_ADC,
-    ZYDIS_MNEMONIC_SUB, ZYDIS_MNEMONIC_SBB, ZYDIS_MNEMONIC_AND, ZYDIS_MNEMONIC_OR,
-    ZYDIS_MNEMONIC_XOR, ZYDIS_MNEMONIC_CMP, ZYDIS_MNEMONIC_TEST, ZYDIS_MNEMONIC_INC,
-    ZYDIS_MNEMONIC_DEC, ZYDIS_MNEMONIC_NOT, ZYDIS_MNEMONIC_NEG, ZYDIS_MNEMONIC_MUL,
-    ZYDIS_MNEMONIC_IMUL, ZYDIS_MNEMONIC_DIV, ZYDIS_MNEMONIC_IDIV, ZYDIS_MNEMONIC_ROL,
-    ZYDIS_MNEMONIC_ROR, ZYDIS_MNEMONIC_RCL, ZYDIS_MNEMONIC_RCR, ZYDIS_MNEMONIC_SHL,
-    ZYDIS_MNEMONIC_SHR, ZYDIS_MNEMONIC_SAR, ZYDIS_MNEMONIC_SHLD, ZYDIS_MNEMONIC_SHRD,
-    ZYDIS_MNEMONIC_BT, ZYDIS_MNEMONIC_BTS, ZYDIS_MNEMONIC_BTR, ZYDIS_MNEMONIC_BTC,
-    ZYDIS_MNEMONIC_BSF, ZYDIS_MNEMONIC_BSR, ZYDIS_MNEMONIC_TZCNT, ZYDIS_MNEMONIC_LZCNT,
-    ZYDIS_MNEMONIC_POPCNT, ZYDIS_MNEMONIC_CRC32, ZYDIS_MNEMONIC_XCHG, ZYDIS_MNEMONIC_XADD,
-    ZYDIS_MNEMONIC_CMPXCHG, ZYDIS_MNEMONIC_CMPXCHG8B, ZYDIS_MNEMONIC_CMPXCHG16B,
-    ZYDIS_MNEMONIC_PUSH, ZYDIS_MNEMONIC_POP, ZYDIS_MNEMONIC_CALL, ZYDIS_MNEMONIC_JMP,
-    ZYDIS_MNEMONIC_SMSW, ZYDIS_MNEMONIC_SLDT, ZYDIS_MNEMONIC_STR, ZYDIS_MNEMONIC_LLDT,
-    ZYDIS_MNEMONIC_LTR,
+    ZYDIS_MNEMONIC_MOV,       ZYDIS_MNEMONIC_MOVZX,      ZYDIS_MNEMONIC_MOVSX,
+    ZYDIS_MNEMONIC_MOVSXD,    ZYDIS_MNEMONIC_MOVNTI,     ZYDIS_MNEMONIC_MOVBE,
+    ZYDIS_MNEMONIC_ADD,       ZYDIS_MNEMONIC_ADC,        ZYDIS_MNEMONIC_SUB,
+    ZYDIS_MNEMONIC_SBB,       ZYDIS_MNEMONIC_AND,        ZYDIS_MNEMONIC_OR,
+    ZYDIS_MNEMONIC_XOR,       ZYDIS_MNEMONIC_CMP,        ZYDIS_MNEMONIC_TEST,
+    ZYDIS_MNEMONIC_INC,       ZYDIS_MNEMONIC_DEC,        ZYDIS_MNEMONIC_NOT,
+    ZYDIS_MNEMONIC_NEG,       ZYDIS_MNEMONIC_MUL,        ZYDIS_MNEMONIC_IMUL,
+    ZYDIS_MNEMONIC_DIV,       ZYDIS_MNEMONIC_IDIV,       ZYDIS_MNEMONIC_ROL,
+    ZYDIS_MNEMONIC_ROR,       ZYDIS_MNEMONIC_RCL,        ZYDIS_MNEMONIC_RCR,
+    ZYDIS_MNEMONIC_SHL,       ZYDIS_MNEMONIC_SHR,        ZYDIS_MNEMONIC_SAR,
+    ZYDIS_MNEMONIC_SHLD,      ZYDIS_MNEMONIC_SHRD,       ZYDIS_MNEMONIC_BT,
+    ZYDIS_MNEMONIC_BTS,       ZYDIS_MNEMONIC_BTR,        ZYDIS_MNEMONIC_BTC,
+    ZYDIS_MNEMONIC_BSF,       ZYDIS_MNEMONIC_BSR,        ZYDIS_MNEMONIC_TZCNT,
+    ZYDIS_MNEMONIC_LZCNT,     ZYDIS_MNEMONIC_POPCNT,     ZYDIS_MNEMONIC_CRC32,
+    ZYDIS_MNEMONIC_XCHG,      ZYDIS_MNEMONIC_XADD,       ZYDIS_MNEMONIC_CMPXCHG,
+    ZYDIS_MNEMONIC_CMPXCHG8B, ZYDIS_MNEMONIC_CMPXCHG16B, ZYDIS_MNEMONIC_PUSH,
+    ZYDIS_MNEMONIC_POP,       ZYDIS_MNEMONIC_CALL,       ZYDIS_MNEMONIC_JMP,
+    ZYDIS_MNEMONIC_SMSW,      ZYDIS_MNEMONIC_SLDT,       ZYDIS_MNEMONIC_STR,
+    ZYDIS_MNEMONIC_LLDT,      ZYDIS_MNEMONIC_LTR,
 };
 static unsigned refusals[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 
@@ -281,8 +285,8 @@ static void every_modrm(uint8_t *b, unsigned at, unsigned mode, bool all)
 
 static void one_map(const uint8_t *escape, unsigned n, unsigned mode)
 {
-    unsigned sets =
-        n == 2 ? 5 : ARRAY_SIZE(prefixes); /* the three-byte maps: only the prefixes that choose */
+    /* the three-byte maps: only the prefixes that choose */
+    unsigned sets = n == 2 ? 5 : ARRAY_SIZE(prefixes);
 
     for (unsigned p = 0; p < sets; p++) {
         if (prefixes[p].only64 && mode != 2)

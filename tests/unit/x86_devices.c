@@ -9,7 +9,7 @@
 
 #define MS 1000000ull
 #define SECOND (1000 * MS)
-#define TICKS(n) (((n) * SECOND + 1193181) / 1193182)
+#define TICKS(n) (((n)*SECOND + 1193181) / 1193182)
 
 /* Each test starts at midnight, the first on 2026-01-02. */
 static int start(void **state)
@@ -19,7 +19,7 @@ static int start(void **state)
     fake_start(1);
     apic_write(0, APIC_SVR, 0x1ff);
     apic_write(0, APIC_LVT + LVT_LINT0, LVT_MASKED);
-    for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {   /* pin n interrupts at 0x40 + n */
+    for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) { /* pin n interrupts at 0x40 + n */
         mem_write(PLAT_IOAPIC, 0x10 + 2 * pin);
         mem_write(PLAT_IOAPIC + 0x10, 0x40 + pin + (pin == LINE_SCI ? 0x8000 : 0));
     }
@@ -79,18 +79,18 @@ static void set_count(unsigned ch, uint8_t mode, unsigned n)
 static void test_pit_rate(void **state)
 {
     (void)state;
-    set_count(0, 2, 11932);                            /* 100 Hz */
+    set_count(0, 2, 11932); /* 100 Hz */
     (void)pin();
     assert_in_range(pins_in(SECOND, MS / 2, 2), 99, 100);
-    assert_in_range(count_of(0), 17, 19);             /* 1193182 mod 11932 are gone */
+    assert_in_range(count_of(0), 17, 19); /* 1193182 mod 11932 are gone */
     advance(TICKS(1000));
     assert_in_range(count_of(0), 10949, 10951);
     set_count(0, 3, 11932);
     (void)pin();
     assert_in_range(pins_in(SECOND, MS / 2, 2), 99, 100);
-    set_count(0, 2, 1);                                /* no flood */
+    set_count(0, 2, 1); /* no flood */
     assert_true(pins_in(10 * MS, 10000, 2) <= 101);
-    set_count(0, 0, 1193);                             /* once, after 1 ms */
+    set_count(0, 0, 1193); /* once, after 1 ms */
     assert_int_equal(pins_in(100 * MS, MS / 2, 2), 1);
     set_count(0, 4, 1193);
     (void)pin();
@@ -103,7 +103,7 @@ static void test_pit_gate(void **state)
     outb(0x61, 0);
     set_count(2, 0, 10000);
     advance(TICKS(500));
-    assert_int_equal(count_of(2), 10000);              /* the gate is closed */
+    assert_int_equal(count_of(2), 10000); /* the gate is closed */
     assert_false(inb(0x61) & 0x20);
     outb(0x61, 1);
     advance(TICKS(4000));
@@ -117,8 +117,8 @@ static void test_pit_gate(void **state)
     assert_false(inb(0x61) & 0x20);
     advance(TICKS(20));
     assert_true(inb(0x61) & 0x20);
-    assert_true(count_of(2) > 65500);                  /* it counts on */
-    set_count(2, 3, 1001);                             /* square wave: high for 501 of 1001 */
+    assert_true(count_of(2) > 65500); /* it counts on */
+    set_count(2, 3, 1001);            /* square wave: high for 501 of 1001 */
     assert_true(inb(0x61) & 0x20);
     advance(TICKS(499));
     assert_true(inb(0x61) & 0x20);
@@ -126,7 +126,7 @@ static void test_pit_gate(void **state)
     assert_false(inb(0x61) & 0x20);
     advance(TICKS(500));
     assert_true(inb(0x61) & 0x20);
-    set_count(2, 1, 1000);                             /* one-shot: waits for the gate's edge */
+    set_count(2, 1, 1000); /* one-shot: waits for the gate's edge */
     assert_true(inb(0x61) & 0x20);
     outb(0x61, 0);
     outb(0x61, 1);
@@ -141,22 +141,22 @@ static void test_pit_readback(void **state)
 
     (void)state;
     set_count(0, 2, 5000);
-    outb(0x43, 0xc2);                                  /* status and count of channel 0 */
+    outb(0x43, 0xc2); /* status and count of channel 0 */
     advance(TICKS(100));
     assert_int_equal(inb(0x40), 0x80 | 0x30 | 2 << 1);
     first = inb(0x40);
     first |= (unsigned)inb(0x40) << 8;
-    assert_in_range(first, 4999, 5000);                /* as it was when latched */
+    assert_in_range(first, 4999, 5000); /* as it was when latched */
     assert_in_range(count_of(0), 4899, 4901);
     outb(0x43, 0x34);
     outb(0x43, 0xe2);
-    assert_int_equal(inb(0x40), 0x80 | 0x40 | 0x30 | 2 << 1);   /* null count */
-    outb(0x43, 0x35);                                  /* BCD */
+    assert_int_equal(inb(0x40), 0x80 | 0x40 | 0x30 | 2 << 1); /* null count */
+    outb(0x43, 0x35);                                         /* BCD */
     outb(0x40, 0x00);
     outb(0x40, 0x10);
     advance(TICKS(1));
     assert_in_range(count_of(0), 0x0998, 0x1000);
-    outb(0x43, 0x16);                                  /* low byte only */
+    outb(0x43, 0x16); /* low byte only */
     outb(0x40, 100);
     assert_in_range(inb(0x40), 98, 100);
 }
@@ -180,7 +180,7 @@ static void test_rtc_time(void **state)
     assert_int_equal(cmos(9), 0x26);
     assert_int_equal(cmos(8), 0x01);
     assert_int_equal(cmos(7), 0x02);
-    assert_int_equal(cmos(6), 6);                      /* a Friday */
+    assert_int_equal(cmos(6), 6); /* a Friday */
     assert_int_equal(cmos(0xd), 0x80);
     set_cmos(0xb, 0x82);
     set_cmos(0x32, 0x20);
@@ -195,11 +195,11 @@ static void test_rtc_time(void **state)
     set_cmos(0xb, 0x02);
     advance(3 * SECOND);
     assert_int_equal(cmos(0), 0x01);
-    assert_int_equal(cmos(7), 0x29);                   /* 2024 is a leap year */
+    assert_int_equal(cmos(7), 0x29); /* 2024 is a leap year */
     advance(86400 * SECOND);
     assert_int_equal(cmos(8), 0x03);
     assert_int_equal(cmos(7), 0x01);
-    set_cmos(0xb, 0x04);                               /* binary, 12 hours */
+    set_cmos(0xb, 0x04); /* binary, 12 hours */
     assert_int_equal(cmos(9), 24);
     assert_int_equal(cmos(4), 12);
     advance(13 * 3600 * SECOND);
@@ -227,7 +227,7 @@ static void test_rtc_interrupts(void **state)
     unsigned n = 0;
 
     (void)state;
-    set_cmos(0xa, 0x26);                               /* 1024 Hz */
+    set_cmos(0xa, 0x26); /* 1024 Hz */
     set_cmos(0xb, 0x42);
     for (unsigned i = 0; i < 10000; i++) {
         advance(MS / 10);
@@ -237,9 +237,9 @@ static void test_rtc_interrupts(void **state)
         }
     }
     assert_in_range(n, 1022, 1024);
-    set_cmos(0xb, 0x12);                               /* update ended */
+    set_cmos(0xb, 0x12); /* update ended */
     (void)cmos(0xc);
-    advance(10 * SECOND);                              /* unread: one interrupt only */
+    advance(10 * SECOND); /* unread: one interrupt only */
     assert_int_equal(pin(), LINE_RTC);
     assert_int_equal(pin(), -1);
     assert_int_equal(cmos(0xc) & 0x90, 0x90);
@@ -250,14 +250,14 @@ static void test_rtc_interrupts(void **state)
     (void)cmos(0xc);
     advance(SECOND);
     assert_int_equal(pin(), -1);
-    assert_int_equal(cmos(0xc) & 0xf0, 0x50);          /* flags without interrupts */
+    assert_int_equal(cmos(0xc) & 0xf0, 0x50); /* flags without interrupts */
 }
 
 static void test_rtc_alarm(void **state)
 {
     (void)state;
     set_cmos(1, 0x30);
-    set_cmos(3, 0xff);                                 /* any minute, any hour */
+    set_cmos(3, 0xff); /* any minute, any hour */
     set_cmos(5, 0xff);
     set_cmos(0xb, 0x22);
     advance(29 * SECOND);
@@ -266,12 +266,12 @@ static void test_rtc_alarm(void **state)
     assert_int_equal(pin(), LINE_RTC);
     assert_int_equal(cmos(0xc) & 0xa0, 0xa0);
     set_cmos(3, 0x00);
-    set_cmos(5, 0x05);                                 /* 05:00:30 */
+    set_cmos(5, 0x05); /* 05:00:30 */
     advance(4 * 3600 * SECOND);
     assert_int_equal(pin(), -1);
     advance(3600 * SECOND);
     assert_int_equal(pin(), LINE_RTC);
-    set_cmos(5, 0x27);                                 /* never */
+    set_cmos(5, 0x27); /* never */
     (void)cmos(0xc);
     advance(100000 * SECOND);
     assert_int_equal(pin(), -1);
@@ -295,7 +295,7 @@ static void test_pm_timer(void **state)
     advance(SECOND);
     assert_in_range(port(0x608, 4) - t, 3579544, 3579546);
     assert_int_equal(port(0x609, 1), port(0x608, 4) >> 8 & 0xff);
-    set_port(0x602, 2, 1);                             /* TMR_EN */
+    set_port(0x602, 2, 1); /* TMR_EN */
     advance(700 * SECOND);
     assert_int_equal(pin(), LINE_SCI);
     assert_int_equal(port(0x600, 2), 1);
@@ -311,12 +311,12 @@ static void test_pm_power(void **state)
 {
     (void)state;
     assert_int_equal(x86_power_button(&fake_vm), -ENOTSUP);
-    assert_int_equal(port(0x604, 2), 1);               /* SCI_EN */
+    assert_int_equal(port(0x604, 2), 1); /* SCI_EN */
     set_port(0x602, 2, 0x100);
     assert_int_equal(x86_power_button(&fake_vm), 0);
     assert_int_equal(pin(), LINE_SCI);
     assert_int_equal(port(0x600, 4), 0x01000100);
-    set_port(0x601, 1, 1);                             /* cleared by a byte access */
+    set_port(0x601, 1, 1); /* cleared by a byte access */
     assert_int_equal(port(0x600, 2), 0);
     drain();
     assert_int_equal(pin(), -1);
@@ -364,7 +364,7 @@ static void test_uart_out(void **state)
         outb(0x3f8, (uint8_t)*s);
     assert_int_equal(fake_out_len, 5);
     assert_memory_equal(fake_out, "hello", 5);
-    outb(0x3fb, 0x83);                                 /* the divisor is no output */
+    outb(0x3fb, 0x83); /* the divisor is no output */
     outb(0x3f8, 0x0c);
     outb(0x3f9, 0x01);
     assert_int_equal(inb(0x3f8), 0x0c);
@@ -381,7 +381,7 @@ static void test_uart_thre(void **state)
     (void)state;
     assert_int_equal(inb(0x3fa), 1);
     outb(0x3f9, 2);
-    assert_int_equal(pin(), LINE_COM1);                /* empty: at once */
+    assert_int_equal(pin(), LINE_COM1); /* empty: at once */
     assert_int_equal(inb(0x3fa), 2);
     assert_int_equal(inb(0x3fa), 1);
     for (unsigned i = 0; i < 20; i++) {
@@ -407,11 +407,11 @@ static void test_uart_in(void **state)
     const char *text = "the quick brown fox jumps";
 
     (void)state;
-    outb(0x3fa, 0xc1);                                 /* FIFO, trigger at 14 */
+    outb(0x3fa, 0xc1); /* FIFO, trigger at 14 */
     outb(0x3f9, 1);
     type("ab");
     assert_int_equal(pin(), LINE_COM1);
-    assert_int_equal(inb(0x3fa), 0xcc);                /* below the trigger level: time-out */
+    assert_int_equal(inb(0x3fa), 0xcc); /* below the trigger level: time-out */
     assert_int_equal(inb(0x3fd), 0x61);
     assert_int_equal(inb(0x3f8), 'a');
     assert_int_equal(inb(0x3f8), 'b');
@@ -419,7 +419,7 @@ static void test_uart_in(void **state)
     assert_int_equal(inb(0x3fa), 0xc1);
     type(text);
     assert_int_equal(inb(0x3fa), 0xc4);
-    for (const char *s = text; *s; s++)                /* more than the FIFO holds: none is lost */
+    for (const char *s = text; *s; s++) /* more than the FIFO holds: none is lost */
         assert_int_equal(inb(0x3f8), *s);
     assert_int_equal(inb(0x3fd), 0x60);
 }
@@ -428,18 +428,19 @@ static void test_uart_loopback(void **state)
 {
     (void)state;
     assert_int_equal(inb(0x3fe), 0xb0);
-    outb(0x3fc, 0x1a);                                 /* loopback, OUT2, RTS */
+    outb(0x3fc, 0x1a); /* loopback, OUT2, RTS */
     assert_int_equal(inb(0x3fe) & 0xf0, 0x90);
     outb(0x3f8, 0x5a);
     assert_int_equal(fake_out_len, 0);
     assert_int_equal(inb(0x3f8), 0x5a);
-    outb(0x3f8, 1);                                    /* one byte without FIFO: the second is an overrun */
+    /* one byte without FIFO: the second is an overrun */
+    outb(0x3f8, 1);
     outb(0x3f8, 2);
     assert_int_equal(inb(0x3fd), 0x63);
     assert_int_equal(inb(0x3fd), 0x61);
     assert_int_equal(inb(0x3f8), 1);
     outb(0x3fc, 0);
-    assert_int_equal(inb(0x3fe), 0xb0 | 2);   /* DSR changed */
+    assert_int_equal(inb(0x3fe), 0xb0 | 2); /* DSR changed */
     assert_int_equal(inb(0x3fe), 0xb0);
 }
 
@@ -461,9 +462,10 @@ static void test_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_rtc_time), T(test_pit_rate), T(test_pit_gate), T(test_pit_readback), T(test_rtc_uip), T(test_rtc_interrupts),
-        T(test_rtc_alarm), T(test_pm_timer), T(test_pm_power), T(test_resets), T(test_uart_out), T(test_uart_thre), T(test_uart_in),
-        T(test_uart_loopback), T(test_again),
+        T(test_rtc_time), T(test_pit_rate),       T(test_pit_gate),  T(test_pit_readback),
+        T(test_rtc_uip),  T(test_rtc_interrupts), T(test_rtc_alarm), T(test_pm_timer),
+        T(test_pm_power), T(test_resets),         T(test_uart_out),  T(test_uart_thre),
+        T(test_uart_in),  T(test_uart_loopback),  T(test_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

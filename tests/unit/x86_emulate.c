@@ -1,172 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Emulated instructions against the CPU that runs this test: the same bytes, registers, flags and memory, once natively and once
- * through x86_emulate() with the memory as a device. Then what cannot run natively: stack, modes, faults, bounds.
+ * Emulated instructions against the CPU that runs this test: the same bytes, registers, flags and
+ * memory, once natively and once through x86_emulate() with the memory as a device. Then what
+ * cannot run natively: stack, modes, faults, bounds.
  */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <cmocka.h>
-#include <cpuid.h>
-#include <sys/mman.h>
-#include "x86_fake.h"
-
-#define DATA 512
-static uint8_t *code;                       /* one page, writable and executable, low enough for any pointer */
-static uint8_t *native_data, fake_data[DATA];   /* native_data: below 4 GiB, for 32-bit addresses */
-static uint64_t data_base;                  /* address of native_data, and of the device for the emulator */
-static unsigned accesses;
-static bool zero_data;                      /* compare(): the memory holds zeroes */
-static struct io_access first_access;
-static uint64_t ram_base, ram_len;          /* further RAM for the hand-written tests */
-static uint8_t ram[16384];
-
-static uint8_t *fake_ram(uint64_t a, uint64_t len)
-{
-    if (range_within(a, len, (uint64_t)code, PAGE_SIZE))
-        return code + (a - (uint64_t)code);
-    if (ram_len != 0 && range_within(a, len, ram_base, ram_len))
-        return ram + (a - ram_base);
-    return NULL;
-}
-
-static void fake_device(struct io_access *io)
-{
-    if (accesses++ == 0)
-        first_access = *io;
-    if (!range_within(io->addr, io->size, data_base, DATA)) {
-        io->val = UINT64_MAX;
-        return;
-    }
-    if (io->write)
-        memcpy(fake_data + (io->addr - data_base), &io->val, io->size);
-    else
-        io->val = 0, memcpy(&io->val, fake_data + (io->addr - data_base), io->size);
-}
-
-static void fake_port(struct io_access *io)
-{
-    accesses++;
-    if (!io->write)
-        io->val = 0x11223344 + accesses;
-}
-
-static uint64_t rnd(void)
-{
-    static uint64_t s = 88172645463325252ull;
-
-    s ^= s << 13, s ^= s >> 7, s ^= s << 17;
-    return s;
-}
-
-/* rax rcx rdx rbx rsp rbp rsi rdi r8..r15 flags. rsp is not loaded. */
-struct state { uint64_t r[16], flags; };
-
-/* Loads the state, runs the code, stores the state. The code is at `code` and ends with RET. */
-__attribute__((no_sanitize("address", "undefined"), noinline)) static void run_native(struct state *s)
-{
-    __asm__ volatile(
-        "push %%rbx; push %%rbp; push %%r12; push %%r13; push %%r14; push %%r15; push %0; push %1\n"
-        "mov %0, %%rax\n"
-        "pushq 128(%%rax); popfq\n"
-        "mov 8(%%rax), %%rcx; mov 16(%%rax), %%rdx; mov 24(%%rax), %%rbx; mov 40(%%rax), %%rbp; mov 48(%%rax), %%rsi; mov 56(%%rax), %%rdi\n"
-        "mov 64(%%rax), %%r8; mov 72(%%rax), %%r9; mov 80(%%rax), %%r10; mov 88(%%rax), %%r11; mov 96(%%rax), %%r12; mov 104(%%rax), %%r13\n"
-        "mov 112(%%rax), %%r14; mov 120(%%rax), %%r15; mov (%%rax), %%rax\n"
-        "call *(%%rsp)\n"
-        "push %%rax; mov 16(%%rsp), %%rax\n"
-        "mov %%rcx, 8(%%rax); mov %%rdx, 16(%%rax); mov %%rbx, 24(%%rax); mov %%rbp, 40(%%rax); mov %%rsi, 48(%%rax); mov %%rdi, 56(%%rax)\n"
-        "mov %%r8, 64(%%rax); mov %%r9, 72(%%rax); mov %%r10, 80(%%rax); mov %%r11, 88(%%rax); mov %%r12, 96(%%rax); mov %%r13, 104(%%rax)\n"
-        "mov %%r14, 112(%%rax); mov %%r15, 120(%%rax); pop (%%rax); pushfq; popq 128(%%rax)\n"
-        "cld; pop %%rcx; pop %%rcx; pop %%r15; pop %%r14; pop %%r13; pop %%r12; pop %%rbp; pop %%rbx\n"
-        : : "D"(s), "S"(code) : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "memory", "cc");
-}
-
-static int emulate(uint64_t gpa_hint, unsigned prot)
-{
-    struct vcpu_exit e = { .reason = EXIT_MEM, .mem = { .gpa = gpa(gpa_hint), .prot = (uint8_t)prot } };
-
-    return x86_emulate(&fake_vcpu, &e);
-}
-
-static void put_code(const uint8_t *insn, unsigned len)
-{
-    memset(code, 0xcc, 64);
-    memcpy(code, insn, len);
-    code[len] = 0xc3;
-}
-
-static void load_state(const struct state *s)
-{
-    memcpy(fake_vcpu.regs.gpr, s->r, sizeof s->r);
-    fake_vcpu.regs.flags = s->flags | FLAGS_FIXED;
-    fake_vcpu.regs.pc = (uint64_t)code;
-    fake_vcpu.event.type = VEV_NONE;
-}
-
-static void hex(char *out, const uint8_t *b, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        sprintf(out + 3 * i, "%02x ", b[i]);
-}
-
-/* `in`, emulated with an exit at that address, must become `n`. */
-static void expect(const char *text, unsigned len, const struct state *in, const struct state *n, uint64_t flags, uint64_t gpa_hint, unsigned prot)
-{
-    load_state(in);
-    accesses = 0;
-    assert_int_equal(emulate(gpa_hint, prot), 0);
-    if (fake_vcpu.event.type != VEV_NONE)
-        fail_msg("%s: fault %u", text, fake_vcpu.event.vector);
-    if (fake_vcpu.regs.pc != (uint64_t)code + len)
-        fail_msg("%s: stepped %ld, not %u", text, (long)(fake_vcpu.regs.pc - (uint64_t)code), len);
-    for (unsigned i = 0; i < 16; i++)
-        if (i != X86_RSP && n->r[i] != fake_vcpu.regs.gpr[i])
-            fail_msg("%s: register %u is %lx, the CPU makes it %lx of %lx", text, i, fake_vcpu.regs.gpr[i], n->r[i], in->r[i]);
-    if (((n->flags ^ fake_vcpu.regs.flags) & flags) != 0)
-        fail_msg("%s: flags %lx, the CPU makes them %lx (mask %lx)", text, fake_vcpu.regs.flags, n->flags, flags);
-    if (memcmp(native_data, fake_data, DATA) != 0)
-        fail_msg("%s: memory differs", text);
-}
-
-/* Runs one instruction both ways; twice by the emulator, with an address that does not fit and with the right one. `flags`: those that the manual defines for it. */
-static void compare(const uint8_t *insn, unsigned len, struct state in, uint64_t flags)
-{
-    struct state n = in;
-    uint8_t data[DATA];
-    char text[64];
-
-    hex(text, insn, len);
-    put_code(insn, len);
-    for (unsigned i = 0; i < DATA; i++)
-        native_data[i] = fake_data[i] = data[i] = zero_data ? 0 : (uint8_t)rnd();
-    run_native(&n);
-    fake_vm.gmem = (struct gmem){ .hole_at = data_base, .hole_len = rnd() & 1 ? DATA : 0 };
-    expect(text, len, &in, &n, flags, rnd() & 1 ? data_base + 0x9ffe : 0xfff, PROT_R);
-    memcpy(fake_data, data, DATA);
-    fake_vm.gmem.hole_len = DATA;
-    for (unsigned i = 0; i < 2 && accesses != 0; i++) {
-        expect(text, len, &in, &n, flags, first_access.addr, first_access.write ? PROT_W : PROT_R);
-        memcpy(fake_data, data, DATA);
-    }
-}
-
-static struct state random_state(void)
-{
-    struct state s;
-
-    for (unsigned i = 0; i < 16; i++)
-        s.r[i] = rnd() >> (rnd() & 63);
-    s.r[X86_RBX] = data_base + 128;
-    s.flags = (rnd() & FLAGS_ARITH) | FLAGS_FIXED;
-    return s;
-}
+#include "x86_native.h"
 
 /* Operand-size prefixes in turn: none, 66, REX.W, REX (for SPL and so on). */
 static const uint8_t prefix[4][2] = { { 0, 0 }, { 1, 0x66 }, { 1, 0x48 }, { 1, 0x40 } };
 
-struct insn { uint8_t b[15]; unsigned len; };
+struct insn {
+    uint8_t b[15];
+    unsigned len;
+};
 
 static struct insn build(unsigned pre, unsigned map, uint8_t opcode, unsigned reg, unsigned imm_len)
 {
@@ -177,14 +28,17 @@ static struct insn build(unsigned pre, unsigned map, uint8_t opcode, unsigned re
     if (map == 1)
         i.b[i.len++] = 0x0f;
     i.b[i.len++] = opcode;
-    i.b[i.len++] = (uint8_t)(0x43 | reg << 3);           /* [rbx + disp8] */
+    i.b[i.len++] = (uint8_t)(0x43 | reg << 3); /* [rbx + disp8] */
     i.b[i.len++] = 8;
     for (unsigned k = 0; k < imm_len; k++)
         i.b[i.len++] = (uint8_t)rnd();
     return i;
 }
 
-/* A register that the native harness may use: not RSP (AH without REX is fine for bytes), not RBX, which is the address. */
+/*
+ * A register that the native harness may use: not RSP (AH without REX is fine for bytes), not RBX,
+ * which is the address.
+ */
 static unsigned any_reg(bool byte, unsigned pre)
 {
     for (;;) {
@@ -195,10 +49,7 @@ static unsigned any_reg(bool byte, unsigned pre)
     }
 }
 
-static unsigned imm_size(unsigned pre, bool byte)
-{
-    return byte ? 1 : pre == 1 ? 2 : 4;
-}
+static unsigned imm_size(unsigned pre, bool byte) { return byte ? 1 : pre == 1 ? 2 : 4; }
 
 #define ROUNDS 40
 #define LOGIC (FLAGS_ARITH & ~FLAGS_AF)
@@ -229,16 +80,27 @@ static void test_alu_immediate(void **state)
     }
 }
 
-/* Opcodes with a register operand: MOV, TEST, XCHG, XADD, CMPXCHG, MOVZX, MOVSX, MOVNTI, IMUL, MOVSXD. */
-struct row { uint8_t map, opcode; uint64_t flags; bool byte_reg; };
+/*
+ * Opcodes with a register operand: MOV, TEST, XCHG, XADD, CMPXCHG, MOVZX, MOVSX, MOVNTI, IMUL,
+ * MOVSXD.
+ */
+struct row {
+    uint8_t map, opcode;
+    uint64_t flags;
+    bool byte_reg;
+};
 
 static void test_register_forms(void **state)
 {
     static const struct row rows[] = {
-        { 0, 0x84, LOGIC, true }, { 0, 0x85, LOGIC, false }, { 0, 0x86, FLAGS_ARITH, true }, { 0, 0x87, FLAGS_ARITH, false },
-        { 0, 0x88, FLAGS_ARITH, true }, { 0, 0x89, FLAGS_ARITH, false }, { 0, 0x8a, FLAGS_ARITH, true }, { 0, 0x8b, FLAGS_ARITH, false },
-        { 0, 0x63, FLAGS_ARITH, false }, { 1, 0xb0, FLAGS_ARITH, true }, { 1, 0xb1, FLAGS_ARITH, false }, { 1, 0xb6, FLAGS_ARITH, false },
-        { 1, 0xb7, FLAGS_ARITH, false }, { 1, 0xbe, FLAGS_ARITH, false }, { 1, 0xbf, FLAGS_ARITH, false }, { 1, 0xc0, FLAGS_ARITH, true },
+        { 0, 0x84, LOGIC, true },        { 0, 0x85, LOGIC, false },
+        { 0, 0x86, FLAGS_ARITH, true },  { 0, 0x87, FLAGS_ARITH, false },
+        { 0, 0x88, FLAGS_ARITH, true },  { 0, 0x89, FLAGS_ARITH, false },
+        { 0, 0x8a, FLAGS_ARITH, true },  { 0, 0x8b, FLAGS_ARITH, false },
+        { 0, 0x63, FLAGS_ARITH, false }, { 1, 0xb0, FLAGS_ARITH, true },
+        { 1, 0xb1, FLAGS_ARITH, false }, { 1, 0xb6, FLAGS_ARITH, false },
+        { 1, 0xb7, FLAGS_ARITH, false }, { 1, 0xbe, FLAGS_ARITH, false },
+        { 1, 0xbf, FLAGS_ARITH, false }, { 1, 0xc0, FLAGS_ARITH, true },
         { 1, 0xc1, FLAGS_ARITH, false }, { 1, 0xaf, FLAGS_CF | FLAGS_OF, false },
     };
 
@@ -261,16 +123,26 @@ static void test_groups(void **state)
         uint8_t f6 = byte ? 0xf6 : 0xf7, fe = byte ? 0xfe : 0xff, c6 = byte ? 0xc6 : 0xc7;
         struct insn i = build(pre, 0, f6, 0, imm_size(pre, byte));
 
-        compare(i.b, i.len, random_state(), LOGIC);                                                    /* TEST */
-        i = build(pre, 0, f6, 2, 0), compare(i.b, i.len, random_state(), FLAGS_ARITH);                 /* NOT */
-        i = build(pre, 0, f6, 3, 0), compare(i.b, i.len, random_state(), FLAGS_ARITH);                 /* NEG */
-        i = build(pre, 0, f6, 4, 0), compare(i.b, i.len, random_state(), FLAGS_CF | FLAGS_OF);         /* MUL */
-        i = build(pre, 0, f6, 5, 0), compare(i.b, i.len, random_state(), FLAGS_CF | FLAGS_OF);         /* IMUL */
-        i = build(pre, 0, fe, 0, 0), compare(i.b, i.len, random_state(), FLAGS_ARITH);                 /* INC */
-        i = build(pre, 0, fe, 1, 0), compare(i.b, i.len, random_state(), FLAGS_ARITH);                 /* DEC */
-        i = build(pre, 0, c6, 0, imm_size(pre, byte)), compare(i.b, i.len, random_state(), FLAGS_ARITH);
-        i = build(pre, 0, 0x6b, any_reg(false, pre), 1), compare(i.b, i.len, random_state(), FLAGS_CF | FLAGS_OF);
-        i = build(pre, 0, 0x69, any_reg(false, pre), imm_size(pre, false)), compare(i.b, i.len, random_state(), FLAGS_CF | FLAGS_OF);
+        /* TEST */
+        compare(i.b, i.len, random_state(), LOGIC);
+        /* NOT */
+        i = build(pre, 0, f6, 2, 0), compare(i.b, i.len, random_state(), FLAGS_ARITH);
+        /* NEG */
+        i = build(pre, 0, f6, 3, 0), compare(i.b, i.len, random_state(), FLAGS_ARITH);
+        /* MUL */
+        i = build(pre, 0, f6, 4, 0), compare(i.b, i.len, random_state(), FLAGS_CF | FLAGS_OF);
+        /* IMUL */
+        i = build(pre, 0, f6, 5, 0), compare(i.b, i.len, random_state(), FLAGS_CF | FLAGS_OF);
+        /* INC */
+        i = build(pre, 0, fe, 0, 0), compare(i.b, i.len, random_state(), FLAGS_ARITH);
+        /* DEC */
+        i = build(pre, 0, fe, 1, 0), compare(i.b, i.len, random_state(), FLAGS_ARITH);
+        i = build(pre, 0, c6, 0, imm_size(pre, byte)),
+        compare(i.b, i.len, random_state(), FLAGS_ARITH);
+        i = build(pre, 0, 0x6b, any_reg(false, pre), 1),
+        compare(i.b, i.len, random_state(), FLAGS_CF | FLAGS_OF);
+        i = build(pre, 0, 0x69, any_reg(false, pre), imm_size(pre, false)),
+        compare(i.b, i.len, random_state(), FLAGS_CF | FLAGS_OF);
     }
 }
 
@@ -307,8 +179,10 @@ static void test_shifts(void **state)
 
         bits = operand_bits(pre, byte);
         compare(i.b, i.len, s, shift_flags(kind, i.b[i.len - 1], bits));
-        i = build(pre, 0, byte ? 0xd0 : 0xd1, kind, 0), compare(i.b, i.len, s, shift_flags(kind, 1, bits));
-        i = build(pre, 0, byte ? 0xd2 : 0xd3, kind, 0), compare(i.b, i.len, s, shift_flags(kind, (unsigned)s.r[X86_RCX] & 0xff, bits));
+        i = build(pre, 0, byte ? 0xd0 : 0xd1, kind, 0),
+        compare(i.b, i.len, s, shift_flags(kind, 1, bits));
+        i = build(pre, 0, byte ? 0xd2 : 0xd3, kind, 0),
+        compare(i.b, i.len, s, shift_flags(kind, (unsigned)s.r[X86_RCX] & 0xff, bits));
     }
 }
 
@@ -322,7 +196,8 @@ static void test_double_shifts(void **state)
         count = i.b[i.len - 1] & (bits == 64 ? 63u : 31u);
         if (count > bits)
             continue;
-        compare(i.b, i.len, random_state(), count == 0 ? FLAGS_ARITH : LOGIC & ~(count == 1 ? 0u : FLAGS_OF));
+        compare(i.b, i.len, random_state(),
+                count == 0 ? FLAGS_ARITH : LOGIC & ~(count == 1 ? 0u : FLAGS_OF));
     }
 }
 
@@ -336,8 +211,10 @@ static void test_bits(void **state)
         struct state s = random_state();
         struct insn i = build(pre, 1, opcodes[n >> 2 & 3], reg, 0);
 
-        s.r[reg] = (uint64_t)((int64_t)(rnd() % 1600) - 800);     /* bits before and behind the operand */
-        s.r[reg] = bits == 64 ? s.r[reg] : (rnd() & ~((1ull << bits) - 1)) | (s.r[reg] & ((1ull << bits) - 1));
+        /* bits before and behind the operand */
+        s.r[reg] = (uint64_t)((int64_t)(rnd() % 1600) - 800);
+        s.r[reg] = bits == 64 ? s.r[reg]
+                              : (rnd() & ~((1ull << bits) - 1)) | (s.r[reg] & ((1ull << bits) - 1));
         compare(i.b, i.len, s, FLAGS_CF | FLAGS_ZF);
         i = build(pre, 1, 0xba, 4 + (n >> 2 & 3), 1), compare(i.b, i.len, s, FLAGS_CF | FLAGS_ZF);
     }
@@ -351,7 +228,8 @@ static void test_conditions(void **state)
         struct insn i = build(pre, 1, (uint8_t)(0x40 | (n & 15)), any_reg(false, pre), 0);
 
         compare(i.b, i.len, random_state(), FLAGS_ARITH);
-        i = build(0, 1, (uint8_t)(0x90 | (n & 15)), 0, 0), compare(i.b, i.len, random_state(), FLAGS_ARITH);
+        i = build(0, 1, (uint8_t)(0x90 | (n & 15)), 0, 0),
+        compare(i.b, i.len, random_state(), FLAGS_ARITH);
     }
 }
 
@@ -362,7 +240,7 @@ static void test_wide_compare(void **state)
         static const uint8_t b8[] = { 0x0f, 0xc7, 0x4f, 0x08 }, b16[] = { 0x48, 0x0f, 0xc7, 0x0f };
         struct state s = random_state();
 
-        s.r[X86_RDI] = align_up(data_base + 64, 16);              /* RBX is data here */
+        s.r[X86_RDI] = align_up(data_base + 64, 16); /* RBX is data here */
         s.r[X86_RBX] = rnd();
         compare(b8, 4, s, FLAGS_ARITH);
         compare(b16, 4, s, FLAGS_ARITH);
@@ -375,7 +253,8 @@ static void test_strings(void **state)
 
     (void)state;
     for (unsigned n = 0; n < ARRAY_SIZE(op) * 3 * 3 * ROUNDS; n++) {
-        unsigned pre = (unsigned)(n / ARRAY_SIZE(op)) % 3, rep = (unsigned)(n / ARRAY_SIZE(op) / 3) % 3;
+        unsigned pre = (unsigned)(n / ARRAY_SIZE(op)) % 3,
+                 rep = (unsigned)(n / ARRAY_SIZE(op) / 3) % 3;
         struct insn i = { .len = 0 };
         struct state s = random_state();
 
@@ -395,14 +274,23 @@ static void test_strings(void **state)
 
 static void test_addressing(void **state)
 {
-    static const struct { uint8_t b[12]; uint8_t len; } forms[] = {
-        { { 0x8b, 0x04, 0x13 }, 3 },                               /* mov eax, [rbx + rdx] */
-        { { 0x8b, 0x04, 0x53 }, 3 }, { { 0x8b, 0x44, 0xd3, 0x10 }, 4 }, { { 0x4b, 0x8b, 0x44, 0x91, 0xf0 }, 5 },
-        { { 0x8b, 0x83, 0xf0, 0xff, 0xff, 0xff }, 6 }, { { 0x41, 0x8b, 0x45, 0x00 }, 4 }, { { 0x41, 0x8b, 0x04, 0x24 }, 4 },
-        { { 0x42, 0x8b, 0x04, 0x23 }, 4 },                         /* mov eax, [rbx + r12] */
-        { { 0x0f, 0xc3, 0x03 }, 3 },                               /* movnti [rbx], eax */
-        { { 0x67, 0x8b, 0x04, 0x25, 0, 0, 0, 0 }, 8 },             /* mov eax, [disp32]: address filled in below */
-        { { 0x41, 0x8b, 0x04, 0x25, 0, 0, 0, 0 }, 8 },             /* the same: REX.B makes no base of R13 */
+    static const struct {
+        uint8_t b[12];
+        uint8_t len;
+    } forms[] = {
+        { { 0x8b, 0x04, 0x13 }, 3 }, /* mov eax, [rbx + rdx] */
+        { { 0x8b, 0x04, 0x53 }, 3 },
+        { { 0x8b, 0x44, 0xd3, 0x10 }, 4 },
+        { { 0x4b, 0x8b, 0x44, 0x91, 0xf0 }, 5 },
+        { { 0x8b, 0x83, 0xf0, 0xff, 0xff, 0xff }, 6 },
+        { { 0x41, 0x8b, 0x45, 0x00 }, 4 },
+        { { 0x41, 0x8b, 0x04, 0x24 }, 4 },
+        { { 0x42, 0x8b, 0x04, 0x23 }, 4 }, /* mov eax, [rbx + r12] */
+        { { 0x0f, 0xc3, 0x03 }, 3 },       /* movnti [rbx], eax */
+        /* mov eax, [disp32]: address filled in below */
+        { { 0x67, 0x8b, 0x04, 0x25, 0, 0, 0, 0 }, 8 },
+        /* the same: REX.B makes no base of R13 */
+        { { 0x41, 0x8b, 0x04, 0x25, 0, 0, 0, 0 }, 8 },
     };
 
     (void)state;
@@ -442,7 +330,10 @@ static void test_movbe(void **state)
     }
 }
 
-/* MOV with an absolute offset: no ModRM byte, so that no register may matter. A0..A3, with 8 and with 4 bytes of address. */
+/*
+ * MOV with an absolute offset: no ModRM byte, so that no register may matter. A0..A3, with 8 and
+ * with 4 bytes of address.
+ */
 static void test_absolute(void **state)
 {
     (void)state;
@@ -462,11 +353,21 @@ static void test_absolute(void **state)
     }
 }
 
-/* BSF, BSR, TZCNT, LZCNT, POPCNT and CRC32, of words that are often 0. TZCNT and LZCNT where the CPU has them. */
+/*
+ * BSF, BSR, TZCNT, LZCNT, POPCNT and CRC32, of words that are often 0. TZCNT and LZCNT where the
+ * CPU has them.
+ */
 static void test_scans(void **state)
 {
-    static const struct { uint8_t rep, opcode; uint64_t flags; } row[] = {
-        { 0, 0xbc, FLAGS_ZF }, { 0, 0xbd, FLAGS_ZF }, { 0xf3, 0xbc, FLAGS_ZF | FLAGS_CF }, { 0xf3, 0xbd, FLAGS_ZF | FLAGS_CF }, { 0xf3, 0xb8, FLAGS_ARITH },
+    static const struct {
+        uint8_t rep, opcode;
+        uint64_t flags;
+    } row[] = {
+        { 0, 0xbc, FLAGS_ZF },
+        { 0, 0xbd, FLAGS_ZF },
+        { 0xf3, 0xbc, FLAGS_ZF | FLAGS_CF },
+        { 0xf3, 0xbd, FLAGS_ZF | FLAGS_CF },
+        { 0xf3, 0xb8, FLAGS_ARITH },
     };
     unsigned a, b = 0, c, d, count = 2;
 
@@ -492,7 +393,8 @@ static void test_scans(void **state)
         i.b[i.len++] = 0xf2;
         if (prefix[n & 3][0] != 0)
             i.b[i.len++] = prefix[n & 3][1];
-        i.b[i.len++] = 0x0f, i.b[i.len++] = 0x38, i.b[i.len++] = (uint8_t)(0xf0 | (n >> 2 & 1)), i.b[i.len++] = 0x03;
+        i.b[i.len++] = 0x0f, i.b[i.len++] = 0x38, i.b[i.len++] = (uint8_t)(0xf0 | (n >> 2 & 1)),
+        i.b[i.len++] = 0x03;
         compare(i.b, i.len, random_state(), FLAGS_ARITH);
     }
 }
@@ -522,31 +424,33 @@ static uint64_t ram64(uint64_t a)
 static void test_stack(void **state)
 {
     (void)state;
-    at("\xff\x33", 2);                                              /* push qword [rbx] */
+    at("\xff\x33", 2); /* push qword [rbx] */
     assert_int_equal(emulate(data_base, PROT_R), 0);
     assert_int_equal(fake_vcpu.regs.gpr[X86_RSP], ram_base + 0xff8);
     assert_int_equal(ram64(ram_base + 0xff8), 0x0706050403020100);
-    at("\x8f\x44\x24\xf8", 4);                                      /* pop qword [rsp - 8]: with RSP moved */
+    /* pop qword [rsp - 8]: with RSP moved */
+    at("\x8f\x44\x24\xf8", 4);
     memset(ram + 0x1000, 0x11, 8);
     assert_int_equal(emulate(0xfff, PROT_R), 0);
     assert_int_equal(fake_vcpu.regs.gpr[X86_RSP], ram_base + 0x1008);
     assert_int_equal(ram64(ram_base + 0x1000), 0x1111111111111111);
-    at("\xff\x13", 2);                                              /* call [rbx] */
+    at("\xff\x13", 2); /* call [rbx] */
     memset(fake_data + 6, 0, 2);
     assert_int_equal(emulate(data_base, PROT_R), 0);
     assert_int_equal(fake_vcpu.regs.pc, 0x050403020100);
     assert_int_equal(ram64(ram_base + 0xff8), (uint64_t)code + 2);
-    at("\xff\x23", 2);                                              /* jmp [rbx] */
+    at("\xff\x23", 2); /* jmp [rbx] */
     memset(fake_data + 6, 0, 2);
     assert_int_equal(emulate(data_base, PROT_R), 0);
     assert_int_equal(fake_vcpu.regs.pc, 0x050403020100);
-    at("\xc2\x10\x00", 3);                                          /* ret 16, stack in the device */
+    /* ret 16, stack in the device */
+    at("\xc2\x10\x00", 3);
     fake_vcpu.regs.gpr[X86_RSP] = data_base + 8;
     memset(fake_data + 14, 0, 2);
     assert_int_equal(emulate(data_base + 8, PROT_R), 0);
     assert_int_equal(fake_vcpu.regs.pc, 0x0d0c0b0a0908);
     assert_int_equal(fake_vcpu.regs.gpr[X86_RSP], data_base + 32);
-    at("\x50", 1);                                                  /* push rax, to the device */
+    at("\x50", 1); /* push rax, to the device */
     fake_vcpu.regs.gpr[X86_RSP] = data_base + 8;
     assert_int_equal(emulate(data_base, PROT_W), 0);
     assert_int_equal(fake_data[0], 0);
@@ -555,14 +459,18 @@ static void test_stack(void **state)
 /* A branch to an address that is none faults where it is, with nothing changed. */
 static void test_bad_targets(void **state)
 {
-    static const struct { const char *b; unsigned len; } branch[] = { { "\xff\x13", 2 }, { "\xff\x23", 2 }, { "\xc3", 1 }, { "\xc2\x10\x00", 3 } };
+    static const struct {
+        const char *b;
+        unsigned len;
+    } branch[] = { { "\xff\x13", 2 }, { "\xff\x23", 2 }, { "\xc3", 1 }, { "\xc2\x10\x00", 3 } };
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_SIZE(branch); i++) {
         at(branch[i].b, branch[i].len);
         if (i >= 2)
             fake_vcpu.regs.gpr[X86_RSP] = data_base;
-        assert_int_equal(emulate(data_base, PROT_R), 0);             /* the target is 0x0706050403020100 */
+        /* the target is 0x0706050403020100 */
+        assert_int_equal(emulate(data_base, PROT_R), 0);
         assert_int_equal(fake_vcpu.event.vector, X86_GP);
         assert_int_equal(fake_vcpu.regs.pc, (uint64_t)code);
         assert_int_equal(fake_vcpu.regs.gpr[X86_RSP], i >= 2 ? data_base : ram_base + 0x1000);
@@ -574,19 +482,20 @@ static void test_bad_targets(void **state)
 static void test_divide(void **state)
 {
     (void)state;
-    at("\x48\xf7\x33", 3);                                          /* div qword [rbx] */
+    at("\x48\xf7\x33", 3); /* div qword [rbx] */
     fake_vcpu.regs.gpr[X86_RAX] = 1000, fake_vcpu.regs.gpr[X86_RDX] = 0;
     fake_data[0] = 7;
     memset(fake_data + 1, 0, 7);
     assert_int_equal(emulate(data_base, PROT_R), 0);
     assert_int_equal(fake_vcpu.regs.gpr[X86_RAX], 142);
     assert_int_equal(fake_vcpu.regs.gpr[X86_RDX], 6);
-    at("\xf6\x3b", 2);                                              /* idiv byte [rbx] */
+    at("\xf6\x3b", 2); /* idiv byte [rbx] */
     fake_vcpu.regs.gpr[X86_RAX] = (uint16_t)-100;
     fake_data[0] = 7;
     assert_int_equal(emulate(data_base, PROT_R), 0);
     assert_int_equal(fake_vcpu.regs.gpr[X86_RAX] & 0xffff, (uint8_t)-14 | (uint8_t)-2 << 8);
-    at("\xf6\x33", 2);                                              /* div byte, quotient too large */
+    /* div byte, quotient too large */
+    at("\xf6\x33", 2);
     fake_vcpu.regs.gpr[X86_RAX] = 0x700;
     fake_data[0] = 7;
     assert_int_equal(emulate(data_base, PROT_R), 0);
@@ -597,23 +506,24 @@ static void test_divide(void **state)
 static void test_simd(void **state)
 {
     (void)state;
-    at("\xf3\x0f\x6f\x0b", 4);                                      /* movdqu xmm1, [rbx] */
+    at("\xf3\x0f\x6f\x0b", 4); /* movdqu xmm1, [rbx] */
     memset(fake_xsave, 0, sizeof fake_xsave);
     assert_int_equal(emulate(data_base, PROT_R), 0);
     assert_memory_equal(fake_xsave + 160 + 16, fake_data, 16);
     assert_int_equal(fake_xsave[512] & 2, 2);
-    at("\xc5\xfe\x6f\x0b", 4);                                      /* vmovdqu ymm1, [rbx] */
+    at("\xc5\xfe\x6f\x0b", 4); /* vmovdqu ymm1, [rbx] */
     assert_int_equal(emulate(data_base, PROT_R), 0);
     assert_memory_equal(fake_xsave + 576 + 16, fake_data + 16, 16);
-    at("\xc5\xfe\x7f\x4b\x40", 5);                                  /* vmovdqu [rbx + 64], ymm1 */
+    at("\xc5\xfe\x7f\x4b\x40", 5); /* vmovdqu [rbx + 64], ymm1 */
     assert_int_equal(emulate(data_base + 64, PROT_W), 0);
     for (unsigned i = 0; i < 32; i++)
         assert_int_equal(fake_data[64 + i], i);
-    at("\xf3\x0f\x10\x0b", 4);                                      /* movss xmm1, [rbx]: the rest is cleared */
+    /* movss xmm1, [rbx]: the rest is cleared */
+    at("\xf3\x0f\x10\x0b", 4);
     assert_int_equal(emulate(data_base, PROT_R), 0);
     assert_memory_equal(fake_xsave + 160 + 16, "\0\1\2\3\0\0\0\0\0\0\0\0\0\0\0\0", 16);
-    assert_int_equal(fake_xsave[576 + 16], 16);                     /* SSE leaves the upper half */
-    at("\x66\x48\x0f\x7e\x4b\x20", 6);                              /* movq [rbx + 32], xmm1 */
+    assert_int_equal(fake_xsave[576 + 16], 16); /* SSE leaves the upper half */
+    at("\x66\x48\x0f\x7e\x4b\x20", 6);          /* movq [rbx + 32], xmm1 */
     assert_int_equal(emulate(data_base + 32, PROT_W), 0);
     assert_memory_equal(fake_data + 32, "\0\1\2\3\0\0\0\0", 8);
 }
@@ -622,7 +532,7 @@ static void test_modes(void **state)
 {
     (void)state;
     fake_mode(32);
-    at("\x8b\x03", 2);                                              /* mov eax, [ebx] */
+    at("\x8b\x03", 2); /* mov eax, [ebx] */
     fake_set(NULL, X86_SEG_BASE + X86_CS, (uint64_t)code);
     fake_vcpu.regs.pc = 0;
     fake_vcpu.regs.gpr[X86_RBX] = 0;
@@ -635,11 +545,12 @@ static void test_modes(void **state)
     assert_int_equal(emulate(0xfff, PROT_R), 0);
     assert_int_equal(fake_vcpu.event.vector, X86_GP);
     fake_mode(16);
-    at("\x8b\x40\x01", 3);                                          /* mov ax, [bx + si + 1] */
+    at("\x8b\x40\x01", 3); /* mov ax, [bx + si + 1] */
     fake_set(NULL, X86_SEG_BASE + X86_CS, (uint64_t)code);
     fake_set(NULL, X86_SEG_BASE + X86_DS, data_base);
     fake_vcpu.regs.pc = 0;
-    fake_vcpu.regs.gpr[X86_RBX] = 0x10fff0, fake_vcpu.regs.gpr[X86_RSI] = 0x12;   /* wraps at 64 KiB */
+    /* wraps at 64 KiB */
+    fake_vcpu.regs.gpr[X86_RBX] = 0x10fff0, fake_vcpu.regs.gpr[X86_RSI] = 0x12;
     assert_int_equal(emulate(0xfff, PROT_R), 0);
     assert_int_equal(fake_vcpu.regs.gpr[X86_RAX], 0x0403);
     fake_mode(64);
@@ -653,17 +564,19 @@ static void test_faults(void **state)
     fake_vcpu.regs.gpr[X86_RBX] = 0x8000000000000000;
     assert_int_equal(emulate(0xfff, PROT_R), 0);
     assert_int_equal(fake_vcpu.event.vector, X86_GP);
-    at("\x0f\x0b", 2);                                              /* ud2 */
+    at("\x0f\x0b", 2); /* ud2 */
     assert_int_equal(emulate(0xfff, PROT_R), 0);
     assert_int_equal(fake_vcpu.event.vector, X86_UD);
-    at("\x0f\xae\x03", 3);                                          /* fxsave [rbx]: not emulated */
+    at("\x0f\xae\x03", 3); /* fxsave [rbx]: not emulated */
     assert_int_equal(emulate(0xfff, PROT_R), 0);
     assert_int_equal(fake_vcpu.event.vector, X86_UD);
-    at("\x90", 1);                                                  /* touches nothing: runs again, but not for ever */
+    /* touches nothing: runs again, but not for ever */
+    at("\x90", 1);
     for (unsigned i = 0; i < 2000 && fake_vcpu.event.type == VEV_NONE; i++)
         assert_int_equal(emulate(0xfff, PROT_R), 0);
     assert_int_equal(fake_vcpu.event.vector, X86_UD);
-    at("\x8b\x03", 2);                                              /* delivery of an interrupt hit a device */
+    /* delivery of an interrupt hit a device */
+    at("\x8b\x03", 2);
     fake_vcpu.event.type = VEV_IRQ;
     assert_true(emulate(0xfff, PROT_R) < 0);
     assert_int_equal(fake_kills, 1);
@@ -675,14 +588,15 @@ static void test_string_bound(void **state)
     struct vcpu_exit e = { .reason = EXIT_PIO, .pio = { .string = true, .rep = true } };
 
     (void)state;
-    at("\xf3\xaa", 2);                                              /* rep stosb, far too long for one exit */
+    /* rep stosb, far too long for one exit */
+    at("\xf3\xaa", 2);
     fake_vcpu.regs.gpr[X86_RCX] = 1000;
     fake_vcpu.regs.gpr[X86_RDI] = data_base + DATA;
     assert_int_equal(emulate(0xfff, PROT_W), 0);
     assert_true(accesses <= 256 && accesses > 0);
     assert_int_equal(fake_vcpu.regs.pc, (uint64_t)code);
     assert_int_equal(fake_vcpu.regs.gpr[X86_RCX], 1000 - accesses);
-    at("\xf3\x6d", 2);                                              /* rep insd */
+    at("\xf3\x6d", 2); /* rep insd */
     fake_vcpu.regs.gpr[X86_RCX] = 3;
     fake_vcpu.regs.gpr[X86_RDI] = ram_base;
     assert_int_equal(x86_emulate(&fake_vcpu, &e), 0);
@@ -728,8 +642,10 @@ static void test_length(void **state)
 static int setup(void **state)
 {
     (void)state;
-    code = mmap((void *)0x10000000, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    native_data = mmap((void *)0x11000000, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    code = mmap((void *)0x10000000, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
+                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    native_data = mmap((void *)0x11000000, PAGE_SIZE, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (code != (void *)0x10000000 || native_data != (void *)0x11000000)
         return -1;
     native_data += 0x340;
@@ -745,13 +661,29 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alu), cmocka_unit_test(test_alu_immediate), cmocka_unit_test(test_register_forms), cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_shifts), cmocka_unit_test(test_double_shifts), cmocka_unit_test(test_bits), cmocka_unit_test(test_conditions),
-        cmocka_unit_test(test_wide_compare), cmocka_unit_test(test_strings), cmocka_unit_test(test_addressing), cmocka_unit_test(test_movbe),
-        cmocka_unit_test(test_absolute), cmocka_unit_test(test_scans), cmocka_unit_test(test_bad_targets),
-        cmocka_unit_test(test_stack), cmocka_unit_test(test_divide), cmocka_unit_test(test_simd), cmocka_unit_test(test_modes),
-        cmocka_unit_test(test_faults), cmocka_unit_test(test_string_bound),
-        cmocka_unit_test(test_raise), cmocka_unit_test(test_length),
+        cmocka_unit_test(test_alu),
+        cmocka_unit_test(test_alu_immediate),
+        cmocka_unit_test(test_register_forms),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_shifts),
+        cmocka_unit_test(test_double_shifts),
+        cmocka_unit_test(test_bits),
+        cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_wide_compare),
+        cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_addressing),
+        cmocka_unit_test(test_movbe),
+        cmocka_unit_test(test_absolute),
+        cmocka_unit_test(test_scans),
+        cmocka_unit_test(test_bad_targets),
+        cmocka_unit_test(test_stack),
+        cmocka_unit_test(test_divide),
+        cmocka_unit_test(test_simd),
+        cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_string_bound),
+        cmocka_unit_test(test_raise),
+        cmocka_unit_test(test_length),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A vCPU without an engine, for tests of hv/guest/x86_64: registers in arrays, RAM and a device where the test says. */
+/*
+ * A vCPU without an engine, for tests of hv/guest/x86_64: registers in arrays, RAM and a device
+ * where the test says.
+ */
 #pragma once
 #include <hv/gmem.h>
 #include <hv/guest.h>
@@ -13,7 +16,10 @@
 
 /* System registers by id: the enum, then a few MSRs. */
 static uint64_t fake_regs[0x200];
-static struct { uint32_t id; uint64_t val; } fake_msrs[64];
+static struct {
+    uint32_t id;
+    uint64_t val;
+} fake_msrs[64];
 static unsigned fake_nmsrs;
 static uint8_t fake_xsave[1024];
 static struct vm fake_vm;
@@ -21,7 +27,7 @@ static struct vcpu fake_vcpu;
 static struct x86_machine fake_machine;
 static struct x86_vcpu fake_x86;
 static struct x86_insn fake_insns[X86_INSN_CACHE];
-static unsigned fake_modes;                 /* how often the mode was read whole */
+static unsigned fake_modes; /* how often the mode was read whole */
 static unsigned fake_kills, fake_resets, fake_requests;
 
 /* The test says what is RAM; the rest is a device. */
@@ -60,10 +66,7 @@ static int fake_set(struct vcpu *v, uint32_t id, uint64_t val)
     return p != NULL ? 0 : -ENOENT;
 }
 
-static void fake_skip(struct vcpu *v, unsigned len)
-{
-    v->regs.pc += len;
-}
+static void fake_skip(struct vcpu *v, unsigned len) { v->regs.pc += len; }
 
 static int fake_get_fpu(struct vcpu *v, void *state, size_t *len)
 {
@@ -84,8 +87,11 @@ static void fake_mode_get(struct vcpu *v, struct x86_mode_regs *r)
 {
     (void)v;
     fake_modes++;
-    *r = (struct x86_mode_regs){ .cr0 = fake_regs[0], .cr3 = fake_regs[X86_CR3 - X86_CR0], .cr4 = fake_regs[X86_CR4 - X86_CR0],
-                                 .cs_base = fake_regs[X86_SEG_BASE + X86_CS - X86_CR0], .cs_attr = (uint16_t)fake_regs[X86_SEG_ATTR + X86_CS - X86_CR0],
+    *r = (struct x86_mode_regs){ .cr0 = fake_regs[0],
+                                 .cr3 = fake_regs[X86_CR3 - X86_CR0],
+                                 .cr4 = fake_regs[X86_CR4 - X86_CR0],
+                                 .cs_base = fake_regs[X86_SEG_BASE + X86_CS - X86_CR0],
+                                 .cs_attr = (uint16_t)fake_regs[X86_SEG_ATTR + X86_CS - X86_CR0],
                                  .cpl = (uint8_t)fake_regs[X86_CPL - X86_CR0] };
     (void)fake_get(v, X86_EFER, &r->efer);
 }
@@ -96,12 +102,19 @@ static bool fake_mode_same(struct vcpu *v, const struct x86_mode_regs *r)
 
     fake_mode_get(v, &now);
     fake_modes--;
-    return now.cr0 == r->cr0 && now.cr3 == r->cr3 && now.cr4 == r->cr4 && now.efer == r->efer && now.cs_attr == r->cs_attr;
+    return now.cr0 == r->cr0 && now.cr3 == r->cr3 && now.cr4 == r->cr4 && now.efer == r->efer &&
+           now.cs_attr == r->cs_attr;
 }
 
-static const struct vcpu_ops fake_ops = { .name = "fake", .guest_isas = 1, .get_sysreg = fake_get, .set_sysreg = fake_set, .skip_insn = fake_skip,
-                                          .get_fpu_regs = fake_get_fpu, .set_fpu_regs = fake_set_fpu,
-                                          .x86_mode = fake_mode_get, .x86_mode_same = fake_mode_same };
+static const struct vcpu_ops fake_ops = { .name = "fake",
+                                          .guest_isas = 1,
+                                          .get_sysreg = fake_get,
+                                          .set_sysreg = fake_set,
+                                          .skip_insn = fake_skip,
+                                          .get_fpu_regs = fake_get_fpu,
+                                          .set_fpu_regs = fake_set_fpu,
+                                          .x86_mode = fake_mode_get,
+                                          .x86_mode_same = fake_mode_same };
 
 static void fake_reset(void)
 {
@@ -131,7 +144,10 @@ __attribute__((unused)) static void fake_mode(unsigned bits)
     fake_set(NULL, X86_CR4, CR4_PAE);
     fake_set(NULL, X86_EFER, bits == 64 ? EFER_LME | EFER_LMA : 0);
     for (unsigned i = X86_ES; i <= X86_GS; i++) {
-        fake_set(NULL, X86_SEG_ATTR + i, (i == X86_CS ? 0x9bu : 0x93u) | (bits == 64 ? 0xa00u : bits == 32 ? 0xc00u : 0u));
+        fake_set(NULL, X86_SEG_ATTR + i,
+                 (i == X86_CS ? 0x9bu : 0x93u) | (bits == 64   ? 0xa00u
+                                                  : bits == 32 ? 0xc00u
+                                                               : 0u));
         fake_set(NULL, X86_SEG_LIMIT + i, bits == 16 ? 0xffff : 0xffffffff);
     }
 }
@@ -174,10 +190,26 @@ int io_dispatch(struct vm *vm, enum io_space space, struct io_access *io)
 }
 
 void vm_log(struct vm *vm, enum log_level l, const char *fmt, ...) { (void)vm, (void)l, (void)fmt; }
-void vm_kill(struct vm *vm, const char *fmt, ...) { (void)vm, (void)fmt; fake_kills++; }
-void vm_request_reset(struct vm *vm, const char *why) { (void)vm, (void)why; fake_resets++; }
-void vcpu_request(struct vcpu *v, uint32_t r) { (void)v, (void)r; fake_requests++; }
-uint64_t vm_time_ns(const struct vm *vm) { (void)vm; return 12345; }
+void vm_kill(struct vm *vm, const char *fmt, ...)
+{
+    (void)vm, (void)fmt;
+    fake_kills++;
+}
+void vm_request_reset(struct vm *vm, const char *why)
+{
+    (void)vm, (void)why;
+    fake_resets++;
+}
+void vcpu_request(struct vcpu *v, uint32_t r)
+{
+    (void)v, (void)r;
+    fake_requests++;
+}
+uint64_t vm_time_ns(const struct vm *vm)
+{
+    (void)vm;
+    return 12345;
+}
 bool lapic_access(struct vcpu *v, struct io_access *io)
 {
     (void)v;
@@ -186,14 +218,52 @@ bool lapic_access(struct vcpu *v, struct io_access *io)
     io->val = io->write ? io->val : (io->addr & 0xfff) & x86_size_mask(io->size);
     return true;
 }
-int lapic_msr(struct vcpu *v, uint32_t msr, bool write, uint64_t *val) { (void)v; if (!write) *val = msr; return msr == 0x8ff ? -EINVAL : 0; }
-uint64_t lapic_get_base(const struct vcpu *v) { (void)v; return 0xfee00900; }
-int lapic_set_base(struct vcpu *v, uint64_t val) { (void)v; return val == 0xfee00900 ? 0 : -EINVAL; }
-uint64_t lapic_get_tsc_deadline(struct vcpu *v) { (void)v; return 0; }
+int lapic_msr(struct vcpu *v, uint32_t msr, bool write, uint64_t *val)
+{
+    (void)v;
+    if (!write)
+        *val = msr;
+    return msr == 0x8ff ? -EINVAL : 0;
+}
+uint64_t lapic_get_base(const struct vcpu *v)
+{
+    (void)v;
+    return 0xfee00900;
+}
+int lapic_set_base(struct vcpu *v, uint64_t val)
+{
+    (void)v;
+    return val == 0xfee00900 ? 0 : -EINVAL;
+}
+uint64_t lapic_get_tsc_deadline(struct vcpu *v)
+{
+    (void)v;
+    return 0;
+}
 void lapic_set_tsc_deadline(struct vcpu *v, uint64_t tsc) { (void)v, (void)tsc; }
 void lapic_tsc_changed(struct vcpu *v) { (void)v; }
-uint8_t lapic_get_cr8(const struct vcpu *v) { (void)v; return (uint8_t)fake_regs[X86_CR8 - X86_CR0]; }
-void lapic_set_cr8(struct vcpu *v, uint8_t cr8) { (void)v; fake_regs[X86_CR8 - X86_CR0] = cr8; }
-int lapic_set_pv_eoi(struct vcpu *v, uint64_t msr) { (void)v, (void)msr; return 0; }
-uint64_t lapic_get_pv_eoi(const struct vcpu *v) { (void)v; return 0; }
-int64_t lapic_pv_ipi(struct vcpu *v, uint64_t low, uint64_t high, uint64_t min, uint64_t icr) { (void)v, (void)low, (void)high, (void)min, (void)icr; return 1; }
+uint8_t lapic_get_cr8(const struct vcpu *v)
+{
+    (void)v;
+    return (uint8_t)fake_regs[X86_CR8 - X86_CR0];
+}
+void lapic_set_cr8(struct vcpu *v, uint8_t cr8)
+{
+    (void)v;
+    fake_regs[X86_CR8 - X86_CR0] = cr8;
+}
+int lapic_set_pv_eoi(struct vcpu *v, uint64_t msr)
+{
+    (void)v, (void)msr;
+    return 0;
+}
+uint64_t lapic_get_pv_eoi(const struct vcpu *v)
+{
+    (void)v;
+    return 0;
+}
+int64_t lapic_pv_ipi(struct vcpu *v, uint64_t low, uint64_t high, uint64_t min, uint64_t icr)
+{
+    (void)v, (void)low, (void)high, (void)min, (void)icr;
+    return 1;
+}

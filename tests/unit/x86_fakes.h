@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One x86 VM without an engine, for tests of hv/guest/x86_64's devices: time moves only by advance(), I/O goes straight to the
- * device's functions, and what the devices ask of hv/vm and the console is recorded. Included by one C file per program;
- * its definitions win over hv/vm's at the link.
+ * One x86 VM without an engine, for tests of hv/guest/x86_64's devices: time moves only by
+ * advance(), I/O goes straight to the device's functions, and what the devices ask of hv/vm and the
+ * console is recorded. Included by one C file per program; its definitions win over hv/vm's at the
+ * link.
  */
 #pragma once
 #include <hv/config.h>
@@ -40,7 +41,10 @@ static char fake_out[4096], fake_in[64];
 static size_t fake_out_len, fake_in_len;
 static struct event *fake_listener;
 
-void vcpu_request(struct vcpu *v, uint32_t reqs) { __atomic_fetch_or(&v->requests, reqs, __ATOMIC_SEQ_CST); }
+void vcpu_request(struct vcpu *v, uint32_t reqs)
+{
+    __atomic_fetch_or(&v->requests, reqs, __ATOMIC_SEQ_CST);
+}
 /* As hv/vm/vcpu.c does it. */
 void vcpu_post(struct vcpu *v)
 {
@@ -49,12 +53,36 @@ void vcpu_post(struct vcpu *v)
         v->ops->vapic->notify(v);
 }
 
-uint64_t vm_time_ns(const struct vm *vm) { return (fake_paused ? fake_paused : host_now) + (uint64_t)vm->time_offset_ns; }
-uint64_t vm_time_to_host(const struct vm *vm, uint64_t ns) { return ns - (uint64_t)vm->time_offset_ns; }
-void vm_request_reset(struct vm *vm, const char *why) { (void)vm, (void)why; lock_assert_none(); fake_resets++; }
-void vm_request_off(struct vm *vm, const char *why) { (void)vm, (void)why; lock_assert_none(); fake_offs++; }
-void vm_exited(struct vm *vm, int code) { (void)vm; lock_assert_none(); fake_exit_code = code; }
-void vm_log(struct vm *vm, enum log_level level, const char *fmt, ...) { (void)vm, (void)level, (void)fmt; }
+uint64_t vm_time_ns(const struct vm *vm)
+{
+    return (fake_paused ? fake_paused : host_now) + (uint64_t)vm->time_offset_ns;
+}
+uint64_t vm_time_to_host(const struct vm *vm, uint64_t ns)
+{
+    return ns - (uint64_t)vm->time_offset_ns;
+}
+void vm_request_reset(struct vm *vm, const char *why)
+{
+    (void)vm, (void)why;
+    lock_assert_none();
+    fake_resets++;
+}
+void vm_request_off(struct vm *vm, const char *why)
+{
+    (void)vm, (void)why;
+    lock_assert_none();
+    fake_offs++;
+}
+void vm_exited(struct vm *vm, int code)
+{
+    (void)vm;
+    lock_assert_none();
+    fake_exit_code = code;
+}
+void vm_log(struct vm *vm, enum log_level level, const char *fmt, ...)
+{
+    (void)vm, (void)level, (void)fmt;
+}
 
 void *gmem_ptr(struct vm *vm, gpa_t at, uint64_t len, unsigned prot)
 {
@@ -66,7 +94,8 @@ int io_register(struct vm *vm, const struct io_region *r)
 {
     (void)vm;
     for (unsigned i = 0; i < fake_nregions; i++)
-        if (fake_region[i].space == r->space && fake_region[i].base < r->base + r->len && r->base < fake_region[i].base + fake_region[i].len)
+        if (fake_region[i].space == r->space && fake_region[i].base < r->base + r->len &&
+            r->base < fake_region[i].base + fake_region[i].len)
             return -EEXIST;
     fake_region[fake_nregions++] = *r;
     return 0;
@@ -127,7 +156,10 @@ static int fake_set(struct vcpu *v, uint32_t id, uint64_t val)
     return 0;
 }
 
-/* An access as hv/vm/io.c makes it: to the device if its size is allowed. All ones when nobody answers. */
+/*
+ * An access as hv/vm/io.c makes it: to the device if its size is allowed. All ones when nobody
+ * answers.
+ */
 static uint64_t fake_io(enum io_space space, uint64_t addr, unsigned size, bool write, uint64_t val)
 {
     uint64_t mask = size == 8 ? ~0ull : (1ull << size * 8) - 1;
@@ -135,7 +167,8 @@ static uint64_t fake_io(enum io_space space, uint64_t addr, unsigned size, bool 
     for (unsigned i = 0; i < fake_nregions; i++) {
         const struct io_region *r = &fake_region[i];
 
-        if (r->space != space || !range_within(addr, size, r->base, r->len) || !(r->ops->sizes & size))
+        if (r->space != space || !range_within(addr, size, r->base, r->len) ||
+            !(r->ops->sizes & size))
             continue;
         if (write)
             return (uint64_t)r->ops->write(r->dev, addr - r->base, size, val & mask);
@@ -176,15 +209,24 @@ static inline void apic_write(unsigned v, unsigned reg, uint32_t val)
 
 static inline void fake_start(unsigned vcpus)
 {
-    static const struct vcpu_ops ops = { .name = "fake", .get_sysreg = fake_get, .set_sysreg = fake_set };
+    static const struct vcpu_ops ops = { .name = "fake",
+                                         .get_sysreg = fake_get,
+                                         .set_sysreg = fake_set };
     static const struct guest_ops guest = { .isa = ISA_X86_64, .vintc = &x86_vintc };
     static bool ready;
 
     if (!ready)
         host_init(1, 0);
     ready = true;
-    fake_config = (struct guest_config){ .memory = 64 * MIB, .vcpus = vcpus, .debug_exit = true, .x2apic = true };
-    fake_vm = (struct vm){ .config = &fake_config, .ops = &ops, .guest_ops = &guest, .guest = &fake_machine, .nvcpus = vcpus, .console = (struct console *)fake_out };
+    fake_config = (struct guest_config){
+        .memory = 64 * MIB, .vcpus = vcpus, .debug_exit = true, .x2apic = true
+    };
+    fake_vm = (struct vm){ .config = &fake_config,
+                           .ops = &ops,
+                           .guest_ops = &guest,
+                           .guest = &fake_machine,
+                           .nvcpus = vcpus,
+                           .console = (struct console *)fake_out };
     fake_vm.time_offset_ns = -(int64_t)host_now;
     fake_paused = fake_resets = fake_offs = 0;
     fake_out_len = fake_in_len = 0;
@@ -210,5 +252,5 @@ static inline void fake_stop(void)
         x86_vintc.vcpu_fini(&fake_vcpu[i]);
     x86_vintc.vm_fini(&fake_vm);
     if (fake_nregions || event_next() != UINT64_MAX)
-        abort();   /* something was left behind */
+        abort(); /* something was left behind */
 }

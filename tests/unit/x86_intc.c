@@ -41,15 +41,9 @@ static void rte(unsigned pin, uint32_t dest, uint32_t low)
     io_write(0x10 + 2 * pin, low);
 }
 
-static void line(unsigned n, bool level)
-{
-    virq_set(&fake_vm, n, level);
-}
+static void line(unsigned n, bool level) { virq_set(&fake_vm, n, level); }
 
-static void eoi(unsigned v)
-{
-    apic_write(v, APIC_EOI, 0);
-}
+static void eoi(unsigned v) { apic_write(v, APIC_EOI, 0); }
 
 #define LEVEL 0x8000u
 #define MASKED 0x10000u
@@ -63,7 +57,8 @@ static void test_ioapic_registers(void **state)
     assert_int_equal(io_read(0), 0x0f000000);
     assert_int_equal(io_read(0x10), MASKED);
     rte(5, 0xff, ~0u);
-    assert_int_equal(io_read(0x1a), 0x1afff);          /* delivery status and remote IRR are read-only */
+    /* delivery status and remote IRR are read-only */
+    assert_int_equal(io_read(0x1a), 0x1afff);
     assert_int_equal(io_read(0x1b), 0xff000000);
     assert_int_equal(io_read(0x40), 0);
     io_write(0xff, ~0u);
@@ -74,7 +69,7 @@ static void test_edge(void **state)
 {
     (void)state;
     line(4, true);
-    rte(4, 1, 0x34);                                   /* an edge before the unmasking is lost */
+    rte(4, 1, 0x34); /* an edge before the unmasking is lost */
     assert_int_equal(take(1), -1);
     line(4, true);
     assert_int_equal(take(1), -1);
@@ -93,13 +88,13 @@ static void test_level(void **state)
     rte(9, 1, LEVEL | 0x39);
     line(9, true);
     assert_int_equal(take(1), 0x39);
-    assert_int_equal(io_read(0x22), LEVEL | 0x4000 | 0x39);   /* remote IRR */
+    assert_int_equal(io_read(0x22), LEVEL | 0x4000 | 0x39); /* remote IRR */
     assert_int_equal(apic_read(1, APIC_TMR + 1), 1u << 25);
     line(9, false);
     line(9, true);
-    assert_int_equal(apic_read(1, APIC_IRR + 1), 0);   /* it waits for the EOI */
+    assert_int_equal(apic_read(1, APIC_IRR + 1), 0); /* it waits for the EOI */
     assert_int_equal(take(1), -1);
-    eoi(1);                                            /* still asserted: again */
+    eoi(1); /* still asserted: again */
     assert_int_equal(take(1), 0x39);
     line(9, false);
     eoi(1);
@@ -107,12 +102,12 @@ static void test_level(void **state)
     assert_int_equal(io_read(0x22), LEVEL | 0x39);
     line(9, true);
     assert_int_equal(take(1), 0x39);
-    rte(9, 1, 0x39);                                   /* edge and back clears remote IRR */
+    rte(9, 1, 0x39); /* edge and back clears remote IRR */
     rte(9, 1, LEVEL | 0x39);
     eoi(1);
     assert_int_equal(take(1), 0x39);
     line(9, false);
-    mem_write(PLAT_IOAPIC + 0x40, 0x38);               /* EOI register */
+    mem_write(PLAT_IOAPIC + 0x40, 0x38); /* EOI register */
     assert_true(io_read(0x22) & 0x4000);
     mem_write(PLAT_IOAPIC + 0x40, 0x39);
     assert_false(io_read(0x22) & 0x4000);
@@ -137,7 +132,7 @@ static void test_level_masked(void **state)
     (void)state;
     line(9, true);
     assert_int_equal(take(0), -1);
-    rte(9, 0, LEVEL | 0x39);                           /* a level is not lost */
+    rte(9, 0, LEVEL | 0x39); /* a level is not lost */
     assert_int_equal(take(0), 0x39);
 }
 
@@ -179,7 +174,7 @@ static void test_pic_nesting(void **state)
     pic_init(1);
     assert_int_equal(inb(0x21), 0);
     line(4, true);
-    assert_int_equal(take(1), -1);                     /* only the boot processor takes ExtINT */
+    assert_int_equal(take(1), -1); /* only the boot processor takes ExtINT */
     assert_int_equal(x86_vintc.pending(&fake_vcpu[0]), VEC_EXTINT);
     assert_int_equal(take(0), 0x24);
     assert_int_equal(take(0), -1);
@@ -188,12 +183,12 @@ static void test_pic_nesting(void **state)
     line(1, true);
     assert_int_equal(take(0), 0x21);
     outb(0x20, 0x0b);
-    assert_int_equal(inb(0x20), 0x12);                 /* ISR */
+    assert_int_equal(inb(0x20), 0x12); /* ISR */
     outb(0x20, 0x0a);
-    assert_int_equal(inb(0x20), 0x40);                 /* IRR */
+    assert_int_equal(inb(0x20), 0x40); /* IRR */
     outb(0x20, 0x20);
     assert_int_equal(take(0), -1);
-    outb(0x20, 0x64);                                  /* specific EOI of 4 */
+    outb(0x20, 0x64); /* specific EOI of 4 */
     assert_int_equal(take(0), 0x26);
 }
 
@@ -203,7 +198,8 @@ static void test_pic_cascade(void **state)
     pic_init(1);
     line(14, true);
     assert_int_equal(take(0), 0x2e);
-    line(8, true);                                     /* higher on the slave, but the master serves its input 2 */
+    /* higher on the slave, but the master serves its input 2 */
+    line(8, true);
     assert_int_equal(take(0), -1);
     outb(0xa0, 0x20);
     assert_int_equal(take(0), -1);
@@ -222,12 +218,12 @@ static void test_pic_cascade(void **state)
 static void test_pic_modes(void **state)
 {
     (void)state;
-    pic_init(3);                                       /* automatic EOI */
+    pic_init(3); /* automatic EOI */
     line(3, true);
     assert_int_equal(take(0), 0x23);
     outb(0x20, 0x0b);
     assert_int_equal(inb(0x20), 0);
-    outb(0x20, 0xc3);                                  /* 3 becomes the lowest: 4 is the highest */
+    outb(0x20, 0xc3); /* 3 becomes the lowest: 4 is the highest */
     outb(0x21, 0xff);
     line(3, false);
     line(3, true);
@@ -239,20 +235,22 @@ static void test_pic_modes(void **state)
     assert_int_equal(take(0), 0x23);
     assert_int_equal(take(0), -1);
     pic_init(1);
-    line(2, true);                                     /* the cascade has no line */
-    outb(0x20, 0x0c);                                  /* poll: nothing */
+    line(2, true);    /* the cascade has no line */
+    outb(0x20, 0x0c); /* poll: nothing */
     assert_int_equal(inb(0x20), 0);
     line(7, false);
     line(7, true);
     outb(0x20, 0x0c);
     assert_int_equal(inb(0x20), 0x87);
     assert_int_equal(take(0), -1);
-    outb(0x20, 0xa0);                                  /* rotate on non-specific EOI: 7 becomes the lowest (again) */
+    /* rotate on non-specific EOI: 7 becomes the lowest (again) */
+    outb(0x20, 0xa0);
     line(5, false);
     line(5, true);
     assert_int_equal(take(0), 0x25);
     outb(0x21, 0x20);
-    outb(0x20, 0x68);                                  /* special mask: the masked 5 blocks nobody */
+    /* special mask: the masked 5 blocks nobody */
+    outb(0x20, 0x68);
     line(7, false);
     line(7, true);
     assert_int_equal(take(0), 0x27);
@@ -262,7 +260,8 @@ static void test_elcr(void **state)
 {
     (void)state;
     pic_init(1);
-    assert_int_equal(inb(0x4d1), 0x0e);                /* SCI and the PCI lines are level-triggered from the start */
+    /* SCI and the PCI lines are level-triggered from the start */
+    assert_int_equal(inb(0x4d1), 0x0e);
     outb(0x4d0, 0xff);
     assert_int_equal(inb(0x4d0), 0xf8);
     line(5, true);
@@ -272,7 +271,8 @@ static void test_elcr(void **state)
     line(5, false);
     outb(0x20, 0x20);
     assert_int_equal(take(0), -1);
-    line(16, true);                                    /* PCI interrupts reach the PIC at 10 and 11 */
+    /* PCI interrupts reach the PIC at 10 and 11 */
+    line(16, true);
     assert_int_equal(take(0), 0x2a);
     line(18, true);
     line(16, false);
@@ -307,21 +307,23 @@ static void test_extint(void **state)
     line(4, true);
     assert_int_equal(take(0), -1);
     outb(0x20, 0x0b);
-    rte(0, 1, 0x700);                                  /* IOAPIC pin 0 is the PIC's output */
+    rte(0, 1, 0x700); /* IOAPIC pin 0 is the PIC's output */
     line(1, true);
-    assert_int_equal(take(1), -1);                     /* it was high already: no edge */
+    assert_int_equal(take(1), -1); /* it was high already: no edge */
     outb(0x21, 0xff);
     outb(0x21, 0);
     assert_int_equal(take(0), -1);
     assert_int_equal(take(1), 0x21);
     outb(0x21, 0xff);
-    apic_write(0, APIC_LVT + LVT_LINT0, 0x55);         /* fixed mode: the PIC's output as a common interrupt */
+    /* fixed mode: the PIC's output as a common interrupt */
+    apic_write(0, APIC_LVT + LVT_LINT0, 0x55);
     outb(0x20, 0x20);
     outb(0x21, 0);
     assert_int_equal(take(0), 0x55);
     eoi(0);
     outb(0x21, 0xff);
-    assert_int_equal(lapic_set_base(&fake_vcpu[0], 0xfee00000), 0);   /* no LAPIC: INTR goes to the boot processor */
+    /* no LAPIC: INTR goes to the boot processor */
+    assert_int_equal(lapic_set_base(&fake_vcpu[0], 0xfee00000), 0);
     fake_vcpu[0].requests = 0;
     outb(0x21, 0);
     assert_true(fake_vcpu[0].requests & REQ_IRQ);
@@ -341,8 +343,10 @@ static void test_pit_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_ioapic_registers), T(test_edge), T(test_level), T(test_level_pv), T(test_level_masked), T(test_shared), T(test_pic_nesting),
-        T(test_pic_cascade), T(test_pic_modes), T(test_elcr), T(test_spurious), T(test_extint), T(test_pit_line),
+        T(test_ioapic_registers), T(test_edge),   T(test_level),       T(test_level_pv),
+        T(test_level_masked),     T(test_shared), T(test_pic_nesting), T(test_pic_cascade),
+        T(test_pic_modes),        T(test_elcr),   T(test_spurious),    T(test_extint),
+        T(test_pit_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

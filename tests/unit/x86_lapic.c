@@ -72,7 +72,7 @@ static void test_priority(void **state)
     assert_int_equal(take(0), 0x63);
     assert_int_equal(apic_read(0, APIC_PPR), 0x60);
     assert_int_equal(take(0), -1);
-    ipi(1, 0, 0x6f);                      /* same class: waits */
+    ipi(1, 0, 0x6f); /* same class: waits */
     assert_int_equal(take(0), -1);
     ipi(1, 0, 0x70);
     assert_int_equal(take(0), 0x70);
@@ -88,7 +88,7 @@ static void test_priority(void **state)
     apic_write(0, APIC_EOI, 0);
     assert_int_equal(take(0), 0x41);
     apic_write(0, APIC_EOI, 0);
-    apic_write(0, APIC_EOI, 0);           /* one too many does nothing */
+    apic_write(0, APIC_EOI, 0); /* one too many does nothing */
     assert_int_equal(take(0), -1);
     assert_int_equal(apic_read(0, APIC_PPR), 0);
 }
@@ -107,8 +107,12 @@ static void test_tpr(void **state)
     assert_int_equal(lapic_get_cr8(&fake_vcpu[0]), 3);
 }
 
-static unsigned watched;                   /* what the engine was asked to watch CR8 for */
-static void watch(struct vcpu *v, unsigned priority) { (void)v; watched = priority; }
+static unsigned watched; /* what the engine was asked to watch CR8 for */
+static void watch(struct vcpu *v, unsigned priority)
+{
+    (void)v;
+    watched = priority;
+}
 static uint8_t engines_tpr;
 
 static int set_cr8(struct vcpu *v, uint32_t id, uint64_t val)
@@ -120,7 +124,10 @@ static int set_cr8(struct vcpu *v, uint32_t id, uint64_t val)
     return 0;
 }
 
-/* An engine that lets the guest write CR8: its value counts, and it is asked to tell only where CR8 alone holds something back. */
+/*
+ * An engine that lets the guest write CR8: its value counts, and it is asked to tell only where CR8
+ * alone holds something back.
+ */
 static void test_tpr_in_the_engine(void **state)
 {
     const struct vcpu_ops *old = fake_vcpu[0].ops;
@@ -131,7 +138,7 @@ static void test_tpr_in_the_engine(void **state)
     ops.set_sysreg = set_cr8;
     fake_vcpu[0].ops = &ops;
     fake_vcpu[0].tpr = &engines_tpr;
-    engines_tpr = 0x50;                    /* MOV CR8, without an exit */
+    engines_tpr = 0x50; /* MOV CR8, without an exit */
     assert_int_equal(apic_read(0, APIC_TPR), 0x50);
     assert_int_equal(apic_read(0, APIC_PPR), 0x50);
     ipi(1, 0, 0x4f);
@@ -139,7 +146,7 @@ static void test_tpr_in_the_engine(void **state)
     assert_int_equal(watched, 4);
     engines_tpr = 0x30;
     assert_int_equal(take(0), 0x4f);
-    ipi(1, 0, 0x4e);                       /* held back by the one in service: its EOI tells */
+    ipi(1, 0, 0x4e); /* held back by the one in service: its EOI tells */
     assert_int_equal(take(0), -1);
     assert_int_equal(watched, 0);
     apic_write(0, APIC_TPR, 0x62);
@@ -180,9 +187,9 @@ static void test_destinations(void **state)
     assert_int_equal(received(0x51), 0xf);
     ipi(0, 7, 0x52);
     assert_int_equal(received(0x52), 0);
-    ipi(0, 0x0a, 0x853);                  /* logical, flat */
+    ipi(0, 0x0a, 0x853); /* logical, flat */
     assert_int_equal(received(0x53), 0xa);
-    ipi(1, 0, 0x40054);                   /* self */
+    ipi(1, 0, 0x40054); /* self */
     assert_int_equal(received(0x54), 2);
     ipi(1, 0, 0x80055);
     assert_int_equal(received(0x55), 0xf);
@@ -192,7 +199,7 @@ static void test_destinations(void **state)
         apic_write(i, APIC_DFR, 0x0fffffff);
         apic_write(i, APIC_LDR, (0x10 * (i / 2) | 1u << (i % 2)) << 24);
     }
-    ipi(0, 0x13, 0x857);                  /* cluster 1, both members */
+    ipi(0, 0x13, 0x857); /* cluster 1, both members */
     assert_int_equal(received(0x57), 0xc);
     ipi(0, 0x02, 0x858);
     assert_int_equal(received(0x58), 2);
@@ -203,7 +210,7 @@ static void test_lowest(void **state)
     unsigned count[4] = { 0 };
 
     (void)state;
-    apic_write(3, APIC_SVR, 0xff);        /* disabled: never chosen */
+    apic_write(3, APIC_SVR, 0xff); /* disabled: never chosen */
     for (unsigned i = 0; i < 4; i++)
         apic_write(i, APIC_LDR, 1u << (24 + i));
     for (unsigned n = 0; n < 9; n++) {
@@ -229,7 +236,7 @@ static void test_disabled(void **state)
     assert_true(apic_read(1, APIC_LVT + LVT_ERROR) & LVT_MASKED);
     ipi(0, 1, 0x50);
     assert_int_equal(take(1), -1);
-    ipi(0, 1, 0x400);                     /* an NMI arrives all the same */
+    ipi(0, 1, 0x400); /* an NMI arrives all the same */
     assert_true(fake_vcpu[1].requests & REQ_NMI);
 }
 
@@ -242,7 +249,7 @@ static void test_errors(void **state)
     assert_int_equal(take(0), 0x33);
     apic_write(0, APIC_EOI, 0);
     assert_int_equal(apic_read(0, APIC_ESR), 0);
-    (void)apic_read(0, 0x3f);             /* no such register in xAPIC mode */
+    (void)apic_read(0, 0x3f); /* no such register in xAPIC mode */
     apic_write(0, APIC_ESR, 0);
     assert_int_equal(apic_read(0, APIC_ESR), ESR_SEND_ILLEGAL | ESR_ILLEGAL_REG);
     apic_write(0, APIC_ESR, 0);
@@ -250,7 +257,8 @@ static void test_errors(void **state)
     assert_int_equal(x86_vintc.send_msi(&fake_vm, 8, 0xfee01000, 0x05), 0);
     apic_write(1, APIC_ESR, 0);
     assert_int_equal(apic_read(1, APIC_ESR), ESR_RECV_ILLEGAL);
-    apic_write(1, APIC_LVT + LVT_ERROR, 0x03);   /* a bad vector in the error entry itself: no recursion */
+    /* a bad vector in the error entry itself: no recursion */
+    apic_write(1, APIC_LVT + LVT_ERROR, 0x03);
     (void)apic_read(1, 0x3f);
     apic_write(1, APIC_ESR, 0);
     assert_int_equal(apic_read(1, APIC_ESR), ESR_RECV_ILLEGAL | ESR_ILLEGAL_REG);
@@ -261,8 +269,8 @@ static void test_init_sipi(void **state)
     (void)state;
     fake_vcpu[2].requests = 0;
     apic_write(2, APIC_TPR, 0x80);
-    ipi(0, 2, 0x699);                     /* SIPI alone */
-    ipi(0, 2, 0x4500);                    /* INIT forgets it */
+    ipi(0, 2, 0x699);  /* SIPI alone */
+    ipi(0, 2, 0x4500); /* INIT forgets it */
     assert_true(fake_vcpu[2].requests & REQ_GUEST);
     assert_true(lapic_has_signal(&fake_vcpu[2]));
     assert_true(lapic_take_init(&fake_vcpu[2]));
@@ -270,10 +278,10 @@ static void test_init_sipi(void **state)
     assert_int_equal(apic_read(2, APIC_TPR), 0);
     assert_int_equal(apic_read(2, APIC_SVR), 0xff);
     assert_int_equal(lapic_take_sipi(&fake_vcpu[2]), -1);
-    ipi(0, 2, 0x8500);                    /* de-assert: nothing */
+    ipi(0, 2, 0x8500); /* de-assert: nothing */
     assert_false(lapic_has_signal(&fake_vcpu[2]));
     ipi(0, 2, 0x69a);
-    ipi(0, 2, 0x69b);                     /* the second is not wanted */
+    ipi(0, 2, 0x69b); /* the second is not wanted */
     assert_int_equal(lapic_take_sipi(&fake_vcpu[2]), 0x9a);
     assert_int_equal(lapic_take_sipi(&fake_vcpu[2]), -1);
 }
@@ -303,7 +311,9 @@ static void test_sizes(void **state)
     assert_true(lapic_access(v, &io));
     assert_int_equal(io.val, 0x1ab);
     for (unsigned i = 0; i < 2; i++) {
-        io = (struct io_access){ .addr = 0xfee000f0 + i, .size = i == 0 ? 2 : 4, .write = true, .val = 0x1cd };
+        io = (struct io_access){
+            .addr = 0xfee000f0 + i, .size = i == 0 ? 2 : 4, .write = true, .val = 0x1cd
+        };
         assert_true(lapic_access(v, &io));
         io = (struct io_access){ .addr = 0xfee000f0, .size = 4 };
         assert_true(lapic_access(v, &io));
@@ -311,11 +321,15 @@ static void test_sizes(void **state)
     }
 }
 
-/* A count that ran out is judged by the mode under which it ran out; one that still runs goes on under the new mode. */
+/*
+ * A count that ran out is judged by the mode under which it ran out; one that still runs goes on
+ * under the new mode.
+ */
 static void test_mode_change(void **state)
 {
     (void)state;
-    apic_write(0, APIC_TDCR, 0xb);                                             /* divider 1: a count is 1 ns */
+    /* divider 1: a count is 1 ns */
+    apic_write(0, APIC_TDCR, 0xb);
     apic_write(0, APIC_LVT + LVT_TIMER, LVT_MASKED | 0x40);
     apic_write(0, APIC_TMICT, 1000);
     advance(5000);
@@ -323,7 +337,8 @@ static void test_mode_change(void **state)
     assert_int_equal(apic_read(0, APIC_TMCCT), 0);
     advance(500);
     assert_int_equal(apic_read(0, APIC_TMCCT), 0);
-    apic_write(0, APIC_TMICT, 1000);                                           /* periodic now: in its sixth period */
+    /* periodic now: in its sixth period */
+    apic_write(0, APIC_TMICT, 1000);
     advance(5300);
     apic_write(0, APIC_LVT + LVT_TIMER, LVT_MASKED | 0x40);
     assert_int_equal(apic_read(0, APIC_TMCCT), 700);
@@ -331,13 +346,16 @@ static void test_mode_change(void **state)
     assert_int_equal(apic_read(0, APIC_TMCCT), 400);
     apic_write(0, APIC_LVT + LVT_TIMER, 0x40);
     advance(400);
-    assert_int_equal(take(0), 0x40);                                           /* one-shot: once */
+    assert_int_equal(take(0), 0x40); /* one-shot: once */
     apic_write(0, APIC_EOI, 0);
     advance(5000);
     assert_int_equal(take(0), -1);
 }
 
-/* A periodic timer whose ticks are looked at late comes less often: else the guest would get nothing of its CPU. */
+/*
+ * A periodic timer whose ticks are looked at late comes less often: else the guest would get
+ * nothing of its CPU.
+ */
 static void test_late_looks(void **state)
 {
     (void)state;
@@ -345,7 +363,8 @@ static void test_late_looks(void **state)
     apic_write(0, APIC_LVT + LVT_TIMER, TIMER_PERIODIC << 17 | 0x40);
     apic_write(0, APIC_TMICT, 1);
     advance(40000);
-    assert_int_equal(take(0), 0x40);                                           /* 40 us late: 50 + 4 * 40 us from here */
+    /* 40 us late: 50 + 4 * 40 us from here */
+    assert_int_equal(take(0), 0x40);
     apic_write(0, APIC_EOI, 0);
     advance(200000);
     assert_int_equal(take(0), -1);
@@ -361,21 +380,23 @@ static void test_base(void **state)
     (void)state;
     assert_true(reaches(v, base + 0x20));
     assert_false(reaches(v, base + 0x1020));
-    assert_int_equal(lapic_set_base(v, base | BASE_X2), -EINVAL);              /* EXTD without EN */
+    assert_int_equal(lapic_set_base(v, base | BASE_X2), -EINVAL); /* EXTD without EN */
     assert_int_equal(lapic_set_base(v, base | BASE_EN | 1), -EINVAL);
     assert_int_equal(lapic_set_base(v, base | BASE_EN | 1ull << 52), -EINVAL);
-    fake_machine.cpuid.ext[8].eax = 40;                                        /* MAXPHYADDR */
+    fake_machine.cpuid.ext[8].eax = 40; /* MAXPHYADDR */
     assert_int_equal(lapic_set_base(v, base | BASE_EN | 1ull << 40), -EINVAL);
     assert_int_equal(lapic_set_base(v, base | BASE_EN | 1ull << 39), 0);
     fake_machine.cpuid.ext[8].eax = 0;
     assert_int_equal(lapic_set_base(v, base | BASE_EN | BASE_X2), 0);
     assert_false(reaches(v, base + 0x20));
-    assert_int_equal(lapic_set_base(v, base | BASE_EN), -EINVAL);              /* x2APIC -> xAPIC */
+    assert_int_equal(lapic_set_base(v, base | BASE_EN), -EINVAL); /* x2APIC -> xAPIC */
     assert_int_equal(lapic_set_base(v, base), 0);
-    assert_int_equal(lapic_set_base(v, base | BASE_EN | BASE_X2), -EINVAL);    /* disabled -> x2APIC */
+    /* disabled -> x2APIC */
+    assert_int_equal(lapic_set_base(v, base | BASE_EN | BASE_X2), -EINVAL);
     assert_int_equal(lapic_set_base(v, base | BASE_EN | BASE_BSP), 0);
-    assert_int_equal(lapic_get_base(v), base | BASE_EN);                       /* BSP cannot be changed */
-    assert_int_equal(apic_read(1, APIC_SVR), 0xff);                            /* it was reset */
+    /* BSP cannot be changed */
+    assert_int_equal(lapic_get_base(v), base | BASE_EN);
+    assert_int_equal(apic_read(1, APIC_SVR), 0xff); /* it was reset */
     fake_config.x2apic = false;
     assert_int_equal(lapic_set_base(v, base | BASE_EN | BASE_X2), -EINVAL);
 }
@@ -385,7 +406,8 @@ static void test_x2(void **state)
     uint64_t val = 0;
 
     (void)state;
-    assert_int_equal(lapic_msr(&fake_vcpu[0], 0x802, false, &val), -EINVAL);   /* not in x2APIC mode */
+    /* not in x2APIC mode */
+    assert_int_equal(lapic_msr(&fake_vcpu[0], 0x802, false, &val), -EINVAL);
     for (unsigned i = 0; i < 4; i++)
         go_x2(i);
     assert_int_equal(x2_read(3, APIC_ID), 3);
@@ -396,8 +418,8 @@ static void test_x2(void **state)
     assert_int_equal(x2_write(3, APIC_TPR, 0x100), -EINVAL);
     assert_int_equal(x2_write(3, APIC_ICR2, 0), -EINVAL);
     assert_int_equal(x2_write(3, APIC_ESR, 1), -EINVAL);
-    assert_int_equal(lapic_msr(&fake_vcpu[0], 0x80e, false, &val), -EINVAL);   /* no DFR */
-    assert_int_equal(lapic_msr(&fake_vcpu[0], 0x83f, false, &val), -EINVAL);   /* write-only */
+    assert_int_equal(lapic_msr(&fake_vcpu[0], 0x80e, false, &val), -EINVAL); /* no DFR */
+    assert_int_equal(lapic_msr(&fake_vcpu[0], 0x83f, false, &val), -EINVAL); /* write-only */
     assert_int_equal(lapic_msr(&fake_vcpu[0], 0x8ff, false, &val), -EINVAL);
     assert_int_equal(x2_write(1, APIC_SELF_IPI, 0x44), 0);
     assert_int_equal(received(0x44), 1 << 1);
@@ -411,17 +433,20 @@ static void test_x2_ipi(void **state)
     assert_int_equal(x2_write(0, APIC_ICR, 3ull << 32 | 0x51), 0);
     assert_int_equal(take(3), 0x51);
     assert_int_equal(x2_read(0, APIC_ICR), 3ull << 32 | 0x51);
-    assert_int_equal(x2_write(0, APIC_ICR, 0xffull << 32 | 0x52), 0);          /* no broadcast here */
+    /* no broadcast here */
+    assert_int_equal(x2_write(0, APIC_ICR, 0xffull << 32 | 0x52), 0);
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(take(i), -1);
     assert_int_equal(x2_write(0, APIC_ICR, 0xffffffffull << 32 | 0x61), 0);
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(take(i), 0x61);
-    assert_int_equal(x2_write(0, APIC_ICR, 6ull << 32 | 0x871), 0);            /* logical: cluster 0, 1 and 2 */
+    /* logical: cluster 0, 1 and 2 */
+    assert_int_equal(x2_write(0, APIC_ICR, 6ull << 32 | 0x871), 0);
     assert_int_equal(take(0), -1);
     assert_int_equal(take(1), 0x71);
     assert_int_equal(take(2), 0x71);
-    assert_int_equal(x2_write(0, APIC_ICR, 0x10006ull << 32 | 0x881), 0);      /* cluster 1: nobody */
+    /* cluster 1: nobody */
+    assert_int_equal(x2_write(0, APIC_ICR, 0x10006ull << 32 | 0x881), 0);
     assert_int_equal(take(1), -1);
 }
 
@@ -440,13 +465,13 @@ static void test_msi(void **state)
 static void test_oneshot(void **state)
 {
     (void)state;
-    apic_write(0, APIC_TDCR, 0xb);        /* divide by 1: 1 ns a count */
+    apic_write(0, APIC_TDCR, 0xb); /* divide by 1: 1 ns a count */
     apic_write(0, APIC_LVT + LVT_TIMER, 0x40);
     apic_write(0, APIC_TMICT, 10 * MS);
     advance(4 * MS);
     assert_int_equal(apic_read(0, APIC_TMCCT), 6 * MS);
     assert_int_equal(take(0), -1);
-    apic_write(0, APIC_TDCR, 0);          /* divide by 2: the counts left take twice as long */
+    apic_write(0, APIC_TDCR, 0); /* divide by 2: the counts left take twice as long */
     advance(11 * MS);
     assert_int_equal(take(0), -1);
     assert_int_equal(apic_read(0, APIC_TMCCT), MS / 2);
@@ -457,7 +482,7 @@ static void test_oneshot(void **state)
     assert_int_equal(take(0), -1);
     assert_int_equal(apic_read(0, APIC_TMCCT), 0);
     apic_write(0, APIC_TMICT, 5 * MS);
-    apic_write(0, APIC_TMICT, 0);         /* stopped */
+    apic_write(0, APIC_TMICT, 0); /* stopped */
     advance(100 * MS);
     assert_int_equal(take(0), -1);
 }
@@ -475,7 +500,7 @@ static void test_periodic(void **state)
         assert_int_equal(take(0), 0x40);
         apic_write(0, APIC_EOI, 0);
     }
-    advance(95 * MS);                     /* the guest did not look: one tick, and no drift */
+    advance(95 * MS); /* the guest did not look: one tick, and no drift */
     assert_int_equal(take(0), 0x40);
     apic_write(0, APIC_EOI, 0);
     assert_int_equal(take(0), -1);
@@ -513,7 +538,7 @@ static void test_tsc_deadline(void **state)
 
     (void)state;
     fake_tsc_offset = (uint64_t)-500;
-    lapic_set_tsc_deadline(v, host_now + MS);          /* not in that mode: ignored */
+    lapic_set_tsc_deadline(v, host_now + MS); /* not in that mode: ignored */
     assert_int_equal(lapic_get_tsc_deadline(v), 0);
     apic_write(0, APIC_LVT + LVT_TIMER, TIMER_TSC << 17 | 0x40);
     lapic_set_tsc_deadline(v, host_now - 500 + MS);
@@ -524,10 +549,10 @@ static void test_tsc_deadline(void **state)
     assert_int_equal(take(0), 0x40);
     assert_int_equal(lapic_get_tsc_deadline(v), 0);
     apic_write(0, APIC_EOI, 0);
-    lapic_set_tsc_deadline(v, 1);                      /* the past: at once */
+    lapic_set_tsc_deadline(v, 1); /* the past: at once */
     assert_int_equal(take(0), 0x40);
     apic_write(0, APIC_EOI, 0);
-    lapic_set_tsc_deadline(v, UINT64_MAX);             /* the end of time, not the past */
+    lapic_set_tsc_deadline(v, UINT64_MAX); /* the end of time, not the past */
     assert_int_equal(take(0), -1);
     advance(MS);
     assert_true(lapic_get_tsc_deadline(v) == UINT64_MAX);
@@ -536,7 +561,7 @@ static void test_tsc_deadline(void **state)
     advance(2 * MS);
     assert_int_equal(take(0), -1);
     lapic_set_tsc_deadline(v, host_now + MS);
-    apic_write(0, APIC_LVT + LVT_TIMER, 0x40);         /* leaving the mode disarms */
+    apic_write(0, APIC_LVT + LVT_TIMER, 0x40); /* leaving the mode disarms */
     advance(2 * MS);
     assert_int_equal(take(0), -1);
 }
@@ -573,22 +598,23 @@ static void test_pv_eoi(void **state)
     assert_int_equal(fake_ram[0x100], 1);
     assert_true(v->vintc_hooks);
     x86_vintc.leave(v);
-    assert_int_equal(apic_read(0, APIC_ISR + 2), 2);   /* still in service */
-    fake_ram[0x100] = 0;                               /* the guest's EOI */
+    assert_int_equal(apic_read(0, APIC_ISR + 2), 2); /* still in service */
+    fake_ram[0x100] = 0;                             /* the guest's EOI */
     x86_vintc.leave(v);
     assert_int_equal(apic_read(0, APIC_ISR + 2), 0);
     assert_false(v->vintc_hooks);
     ipi(1, 0, 0x41);
     assert_int_equal(take(0), 0x41);
-    ipi(1, 0, 0x42);                                   /* one waits: the flag goes, the guest must exit */
+    /* one waits: the flag goes, the guest must exit */
+    ipi(1, 0, 0x42);
     assert_int_equal(take(0), -1);
     assert_int_equal(fake_ram[0x100], 0);
     apic_write(0, APIC_EOI, 0);
     assert_int_equal(take(0), 0x42);
-    apic_write(0, APIC_EOI, 0);                        /* a guest that ignores the flag */
+    apic_write(0, APIC_EOI, 0); /* a guest that ignores the flag */
     assert_int_equal(fake_ram[0x100], 0);
     assert_int_equal(apic_read(0, APIC_ISR + 2), 0);
-    assert_int_equal(lapic_set_pv_eoi(v, 0x100001), 0);   /* not RAM */
+    assert_int_equal(lapic_set_pv_eoi(v, 0x100001), 0); /* not RAM */
     ipi(1, 0, 0x41);
     assert_int_equal(take(0), 0x41);
     assert_false(v->vintc_hooks);
@@ -606,7 +632,8 @@ static void test_pv_nested(void **state)
     ipi(1, 0, 0x81);
     assert_int_equal(take(0), 0x81);
     assert_int_equal(fake_ram[0x100], 1);
-    fake_ram[0x100] = 0;                               /* ends 0x81 without an exit; 0x41's EOI exits */
+    /* ends 0x81 without an exit; 0x41's EOI exits */
+    fake_ram[0x100] = 0;
     x86_vintc.leave(v);
     apic_write(0, APIC_EOI, 0);
     assert_int_equal(apic_read(0, APIC_ISR + 2), 0);
@@ -629,9 +656,12 @@ static void test_pv_ipi(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_reset), T(test_priority), T(test_tpr), T(test_tpr_in_the_engine), T(test_destinations), T(test_lowest), T(test_disabled), T(test_errors),
-        T(test_init_sipi), T(test_sizes), T(test_base), T(test_mode_change), T(test_late_looks), T(test_x2), T(test_x2_ipi), T(test_msi), T(test_oneshot), T(test_periodic), T(test_flood),
-        T(test_tsc_deadline), T(test_pause), T(test_pv_eoi), T(test_pv_nested), T(test_pv_ipi),
+        T(test_reset),        T(test_priority), T(test_tpr),       T(test_tpr_in_the_engine),
+        T(test_destinations), T(test_lowest),   T(test_disabled),  T(test_errors),
+        T(test_init_sipi),    T(test_sizes),    T(test_base),      T(test_mode_change),
+        T(test_late_looks),   T(test_x2),       T(test_x2_ipi),    T(test_msi),
+        T(test_oneshot),      T(test_periodic), T(test_flood),     T(test_tsc_deadline),
+        T(test_pause),        T(test_pv_eoi),   T(test_pv_nested), T(test_pv_ipi),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

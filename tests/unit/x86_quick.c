@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Moves that are emulated the quick way the second time, and everything that must send them the long way: hv/guest/x86_64/quick.c. */
+/*
+ * Moves that are emulated the quick way the second time, and everything that must send them the
+ * long way: hv/guest/x86_64/quick.c.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -26,10 +29,7 @@ static void fake_device(struct io_access *io)
         io->val = 0, memcpy(&io->val, fake_data + (io->addr - data_base), io->size);
 }
 
-static void fake_port(struct io_access *io)
-{
-    io->val = 0;
-}
+static void fake_port(struct io_access *io) { io->val = 0; }
 
 static int emulate(uint64_t a, unsigned prot)
 {
@@ -62,51 +62,54 @@ static void test_quick(void **state)
 {
     (void)state;
     fake_vm.gmem = (struct gmem){ .hole_at = data_base, .hole_len = DATA };
-    at("\x8b\x43\x04", 3);                                          /* mov eax, [rbx + 4] */
+    at("\x8b\x43\x04", 3); /* mov eax, [rbx + 4] */
     assert_false(was_quick(data_base + 4, PROT_R));
     assert_true(was_quick(data_base + 4, PROT_R));
     assert_int_equal(fake_vcpu.regs.gpr[X86_RAX], 0x07060504);
     assert_int_equal(fake_vcpu.regs.pc, CODE + 3);
-    assert_false(was_quick(data_base + 4, PROT_W));                 /* not what this instruction does */
-    assert_false(was_quick(data_base + 5, PROT_R));                 /* another address */
+    /* not what this instruction does */
+    assert_false(was_quick(data_base + 4, PROT_W));
+    assert_false(was_quick(data_base + 5, PROT_R)); /* another address */
     fake_vm.gmem.hole_len = 2 * PAGE_SIZE;
     fake_vcpu.regs.gpr[X86_RBX] += 0xff9 - (data_base & 0xfff);
-    assert_false(was_quick(((data_base & ~0xfffull) | 0xff9) + 4, PROT_R));   /* crosses into the next page */
+    /* crosses into the next page */
+    assert_false(was_quick(((data_base & ~0xfffull) | 0xff9) + 4, PROT_R));
     fake_vcpu.regs.gpr[X86_RBX] = data_base;
     fake_vm.gmem.hole_len = DATA;
     (void)was_quick(data_base + 4, PROT_R);
     assert_true(was_quick(data_base + 4, PROT_R));
     fake_vm.gmem.hole_len = 4;
-    assert_false(was_quick(data_base + 4, PROT_R));                 /* perhaps RAM */
+    assert_false(was_quick(data_base + 4, PROT_R)); /* perhaps RAM */
     fake_vm.gmem.hole_len = DATA;
     assert_false(was_quick(data_base + 4, PROT_R));
     assert_true(was_quick(data_base + 4, PROT_R));
     code[2] = 5;
-    assert_false(was_quick(data_base + 5, PROT_R));                 /* the guest changed its code */
+    assert_false(was_quick(data_base + 5, PROT_R)); /* the guest changed its code */
     assert_int_equal(fake_vcpu.regs.gpr[X86_RAX], 0x08070605);
     assert_true(was_quick(data_base + 5, PROT_R));
     fake_set(NULL, X86_CR3, 0x5000);
-    assert_false(was_quick(data_base + 5, PROT_R));                 /* or its address space */
+    assert_false(was_quick(data_base + 5, PROT_R)); /* or its address space */
     assert_true(was_quick(data_base + 5, PROT_R));
     fake_set(NULL, X86_CR3, 0);
     assert_false(was_quick(data_base + 5, PROT_R));
-    memcpy(code + 65, "\x8b\x4b\x06", 3);                           /* mov ecx, [rbx + 6], remembered in the same place */
+    /* mov ecx, [rbx + 6], remembered in the same place */
+    memcpy(code + 65, "\x8b\x4b\x06", 3);
     fake_vcpu.regs.pc = CODE + 65;
     assert_int_equal(emulate(data_base + 5, PROT_R), 0);
     assert_int_equal(fake_vcpu.regs.gpr[X86_RCX], 0x09080706);
     assert_false(was_quick(data_base + 5, PROT_R));
     assert_true(was_quick(data_base + 5, PROT_R));
-    memset(fake_x86.fetch, 0, sizeof fake_x86.fetch);               /* as INIT does */
+    memset(fake_x86.fetch, 0, sizeof fake_x86.fetch); /* as INIT does */
     assert_false(was_quick(data_base + 5, PROT_R));
     fake_vcpu.event.type = VEV_IRQ;
     fake_vcpu.regs.pc = CODE;
     assert_true(emulate(data_base + 5, PROT_R) < 0);
     fake_vcpu.event.type = VEV_NONE;
     fake_kills = 0;
-    at("\x64\x8b\x03", 3);                                          /* mov eax, fs:[rbx] */
+    at("\x64\x8b\x03", 3); /* mov eax, fs:[rbx] */
     assert_false(was_quick(data_base, PROT_R));
     assert_false(was_quick(data_base, PROT_R));
-    at("\xff\x03", 2);                                              /* inc dword [rbx] */
+    at("\xff\x03", 2); /* inc dword [rbx] */
     assert_false(was_quick(data_base, PROT_W));
     assert_false(was_quick(data_base, PROT_W));
 }
@@ -124,8 +127,8 @@ static void test_quick_tables(void **state)
     t[512] = (ram_base + 0x2000) | 0x27;
     t[1024 + 128] = (ram_base + 0x3000) | 0x27;
     t[1536] = (ram_base + 0x4000) | 0x27;
-    memcpy(ram + 0x4000, "\x8b\x03", 2);                            /* mov eax, [rbx] */
-    memcpy(ram + 0x5000, "\x8b\x0b", 2);                            /* mov ecx, [rbx] */
+    memcpy(ram + 0x4000, "\x8b\x03", 2); /* mov eax, [rbx] */
+    memcpy(ram + 0x5000, "\x8b\x0b", 2); /* mov ecx, [rbx] */
     fake_set(NULL, X86_CR3, ram_base);
     fake_set(NULL, X86_CR0, CR0_PE | CR0_PG | CR0_ET);
     assert_false(was_quick(data_base, PROT_R));
@@ -139,7 +142,7 @@ static void test_quick_tables(void **state)
     for (unsigned i = 0; i <= 1536; i += 128) {
         if (t[i] == 0)
             continue;
-        t[i] ^= 0x200;                                              /* a bit that means nothing */
+        t[i] ^= 0x200; /* a bit that means nothing */
         assert_false(was_quick(data_base, PROT_R));
         assert_true(was_quick(data_base, PROT_R));
     }
@@ -160,7 +163,8 @@ static int setup(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test_setup(test_quick, setup), cmocka_unit_test_setup(test_quick_tables, setup) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test_setup(test_quick, setup),
+                                        cmocka_unit_test_setup(test_quick_tables, setup) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,10 +10,14 @@
 
 static uint8_t ram[8192];
 static const struct guest_config config = { .name = "g", .vcpus = 4, .x2apic = true, .pv = true };
-static uint32_t offer[4];                   /* what the engine offers in every leaf that the test does not name */
+/* what the engine offers in every leaf that the test does not name */
+static uint32_t offer[4];
 static uint32_t max_ext;
 
-static uint8_t *fake_ram(uint64_t a, uint64_t len) { return range_within(a, len, 0, sizeof ram) ? ram + a : NULL; }
+static uint8_t *fake_ram(uint64_t a, uint64_t len)
+{
+    return range_within(a, len, 0, sizeof ram) ? ram + a : NULL;
+}
 static void fake_device(struct io_access *io) { (void)io; }
 static void fake_port(struct io_access *io) { (void)io; }
 uint64_t time_cycles(void) { return 1000000; }
@@ -60,24 +64,34 @@ static int setup(void **state)
 /* An engine that offers everything: nothing that Trivet does not do may come through. */
 static void test_cpuid_masks(void **state)
 {
-    struct x86_cpuid l1 = x86_cpuid(&fake_vcpu, 1, 0), x1 = x86_cpuid(&fake_vcpu, 0x80000001, 0), l7 = x86_cpuid(&fake_vcpu, 7, 0);
+    struct x86_cpuid l1 = x86_cpuid(&fake_vcpu, 1, 0), x1 = x86_cpuid(&fake_vcpu, 0x80000001, 0),
+                     l7 = x86_cpuid(&fake_vcpu, 7, 0);
 
     (void)state;
-    assert_int_equal(l1.ecx & (1 << 3 | 1 << 5 | 1 << 6 | 1 << 15 | 1 << 27), 0);     /* MONITOR VMX SMX PDCM OSXSAVE */
+    /* MONITOR VMX SMX PDCM OSXSAVE */
+    assert_int_equal(l1.ecx & (1 << 3 | 1 << 5 | 1 << 6 | 1 << 15 | 1 << 27), 0);
     assert_int_equal(l1.ecx & (1u << 31 | 1 << 21 | 1 << 24), 1u << 31 | 1 << 21 | 1 << 24);
-    assert_int_equal(l1.edx & (1 << 21 | 1 << 22 | 1u << 31), 0);                     /* DS ACPI PBE */
-    assert_int_equal(x1.ecx & (1 << 2 | 1 << 3 | 1 << 10 | 1 << 23), 0);              /* SVM EXTAPIC IBS PERFCTR */
-    assert_int_equal(l7.ecx & 1 << 3, 0);                                             /* PKU: the page walk ignores keys */
-    assert_int_equal(l7.ebx & 1 << 2, 0);                                             /* SGX */
+    /* DS ACPI PBE */
+    assert_int_equal(l1.edx & (1 << 21 | 1 << 22 | 1u << 31), 0);
+    /* SVM EXTAPIC IBS PERFCTR */
+    assert_int_equal(x1.ecx & (1 << 2 | 1 << 3 | 1 << 10 | 1 << 23), 0);
+    /* PKU: the page walk ignores keys */
+    assert_int_equal(l7.ecx & 1 << 3, 0);
+    assert_int_equal(l7.ebx & 1 << 2, 0); /* SGX */
     assert_int_equal(x86_cpuid(&fake_vcpu, 0x8000000a, 0).edx, 0);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0xa, 0).eax, 0);
     assert_int_equal(x86_cpuid(&fake_vcpu, 7, 1).eax, 0);
     assert_int_equal(l7.eax, 2);
-    assert_int_equal(l7.edx, 1 << 4 | 1 << 10 | 1 << 26 | 1 << 27 | 1 << 28 | 1 << 29 | 1u << 31);   /* FSRM; what protects against leaks */
+    /* FSRM; what protects against leaks */
+    assert_int_equal(l7.edx, 1 << 4 | 1 << 10 | 1 << 26 | 1 << 27 | 1 << 28 | 1 << 29 | 1u << 31);
     assert_int_equal(x86_cpuid(&fake_vcpu, 7, 2).edx, 0x3f);
-    assert_int_equal(x86_cpuid(&fake_vcpu, 0x80000008, 0).ebx & (1 << 13 | 1 << 25), 0);   /* INT_WBINVD VIRT_SSBD */
-    assert_int_equal(x86_cpuid(&fake_vcpu, 0x80000021, 0).eax, 1 << 2 | 1 << 5 | 1 << 8 | 0xf << 27);
-    assert_int_equal(x86_cpuid(&fake_vcpu, 0x8000001f, 0).eax | x86_cpuid(&fake_vcpu, 0x80000020, 0).eax, 0);   /* SEV, PQOS */
+    /* INT_WBINVD VIRT_SSBD */
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0x80000008, 0).ebx & (1 << 13 | 1 << 25), 0);
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0x80000021, 0).eax,
+                     1 << 2 | 1 << 5 | 1 << 8 | 0xf << 27);
+    /* SEV, PQOS */
+    assert_int_equal(
+        x86_cpuid(&fake_vcpu, 0x8000001f, 0).eax | x86_cpuid(&fake_vcpu, 0x80000020, 0).eax, 0);
     assert_int_equal(fake_machine.efer_mask >> 21 & 1, 1);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0xd, 1).eax, 7);
     fake_set(NULL, X86_CR4, CR4_OSXSAVE);
@@ -95,7 +109,9 @@ static void test_cpuid_floor(void **state)
     assert_int_equal(x86_cpuid(&fake_vcpu, 1, 0).edx, 1 << 9 | 1 << 28);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0x80000001, 0).edx, 1 << 9);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0xd, 0).eax, 0);
-    assert_int_equal(x86_cpuid(&fake_vcpu, 7, 0).eax | x86_cpuid(&fake_vcpu, 7, 0).edx | x86_cpuid(&fake_vcpu, 0x80000008, 0).ebx, 0);
+    assert_int_equal(x86_cpuid(&fake_vcpu, 7, 0).eax | x86_cpuid(&fake_vcpu, 7, 0).edx |
+                         x86_cpuid(&fake_vcpu, 0x80000008, 0).ebx,
+                     0);
     assert_int_equal(fake_machine.efer_mask >> 21 & 1, 0);
     assert_int_equal(fake_machine.cr4_mask & (CR4_SMEP | CR4_SMAP | CR4_OSXSAVE | CR4_PCIDE), 0);
 }
@@ -111,10 +127,14 @@ static void test_cpuid_topology(void **state)
     assert_int_equal(x86_cpuid(&fake_vcpu, 0xb, 2).ecx, 2);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0x80000008, 0).ecx, 2 << 12 | 3);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0x8000001e, 0).eax, 3);
-    assert_int_equal(x86_cpuid(&fake_vcpu, 0x8000001d, 2).eax >> 14 & 0xfff, 0);      /* level 2: private */
+    /* level 2: private */
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0x8000001d, 2).eax >> 14 & 0xfff, 0);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0x40000000, 0).ebx, 0x4b4d564b);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0x40000010, 0).eax, 2500000);
-    assert_int_equal(x86_cpuid(&fake_vcpu, 0x50000000, 0).eax | x86_cpuid(&fake_vcpu, 0x80000100, 0).eax | x86_cpuid(&fake_vcpu, 0x16, 0).eax, 0);
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0x50000000, 0).eax |
+                         x86_cpuid(&fake_vcpu, 0x80000100, 0).eax |
+                         x86_cpuid(&fake_vcpu, 0x16, 0).eax,
+                     0);
     fake_vcpu.id = 0;
 }
 
@@ -130,24 +150,28 @@ static void test_cpuid_xsave(void **state)
     fake_set(NULL, X86_XCR0, 0xe7);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0xd, 0).ebx, 1024 + 0x40 * 8);
     assert_int_equal(x86_cpuid(&fake_vcpu, 0xd, 1).ebx, 832 + 3 * 64);
-    assert_int_equal(x86_cpuid(&fake_vcpu, 0xd, 9).eax | x86_cpuid(&fake_vcpu, 0xd, 3).eax | x86_cpuid(&fake_vcpu, 0xd, 64).eax, 0);
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0xd, 9).eax | x86_cpuid(&fake_vcpu, 0xd, 3).eax |
+                         x86_cpuid(&fake_vcpu, 0xd, 64).eax,
+                     0);
 }
 
 /* Every number can be tried: no crash, and what is written to a plain register reads back. */
 static void test_msr_all(void **state)
 {
-    static const uint32_t bases[] = { 0, 0x800, 0x4b564c00, 0xc0000000, 0xc0010000, 0xc0011000, 0x40000000, 0x80000000, 0xfffff000 };
+    static const uint32_t bases[] = { 0,          0x800,      0x4b564c00, 0xc0000000, 0xc0010000,
+                                      0xc0011000, 0x40000000, 0x80000000, 0xfffff000 };
     uint64_t val;
 
     (void)state;
     for (unsigned b = 0; b < ARRAY_SIZE(bases); b++)
         for (uint32_t i = 0; i < 0x1000; i++) {
-            (void)(x86_rdmsr(&fake_vcpu, bases[b] + i, &val) == 0 && x86_wrmsr(&fake_vcpu, bases[b] + i, val) == 0);
+            (void)(x86_rdmsr(&fake_vcpu, bases[b] + i, &val) == 0 &&
+                   x86_wrmsr(&fake_vcpu, bases[b] + i, val) == 0);
             (void)!x86_wrmsr(&fake_vcpu, bases[b] + i, UINT64_MAX);
             (void)!x86_wrmsr(&fake_vcpu, bases[b] + i, 0x123456789abcdef0);
         }
     assert_int_equal(x86_rdmsr(&fake_vcpu, 0x12345678, &val), -EINVAL);
-    assert_int_equal(x86_rdmsr(&fake_vcpu, 0x80000000, &val), -EINVAL);               /* not CR0 */
+    assert_int_equal(x86_rdmsr(&fake_vcpu, 0x80000000, &val), -EINVAL); /* not CR0 */
     assert_int_equal(x86_wrmsr(&fake_vcpu, 0xfe, 0), -EINVAL);
 }
 
@@ -159,9 +183,11 @@ static void test_msr_rules(void **state)
     assert_int_equal(x86_wrmsr(&fake_vcpu, X86_EFER, EFER_SVME), -EINVAL);
     assert_int_equal(x86_wrmsr(&fake_vcpu, X86_EFER, EFER_SCE | EFER_LME | EFER_NXE), 0);
     assert_int_equal(x86_rdmsr(&fake_vcpu, X86_EFER, &val), 0);
-    assert_int_equal(val, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);                 /* LMA is not the guest's to change */
+    /* LMA is not the guest's to change */
+    assert_int_equal(val, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
     fake_set(NULL, X86_CR0, CR0_PE | CR0_PG);
-    assert_int_equal(x86_wrmsr(&fake_vcpu, X86_EFER, EFER_SCE), -EINVAL);             /* LME while paging */
+    /* LME while paging */
+    assert_int_equal(x86_wrmsr(&fake_vcpu, X86_EFER, EFER_SCE), -EINVAL);
     assert_int_equal(x86_wrmsr(&fake_vcpu, X86_PAT, 0x0007040600070406), 0);
     assert_int_equal(x86_wrmsr(&fake_vcpu, X86_PAT, 0x0207040600070406), -EINVAL);
     assert_int_equal(x86_wrmsr(&fake_vcpu, 0xc0000082, 0x8000000000000000), -EINVAL);
@@ -184,8 +210,9 @@ static void test_control(void **state)
     assert_int_equal(x86_write_cr(&fake_vcpu, X86_CR0, CR0_PG), -EINVAL);
     assert_int_equal(x86_write_cr(&fake_vcpu, X86_CR0, CR0_PE | CR0_NW), -EINVAL);
     assert_int_equal(x86_write_cr(&fake_vcpu, X86_CR0, 1ull << 40 | CR0_PE), -EINVAL);
-    assert_int_equal(x86_write_cr(&fake_vcpu, X86_CR4, 1 << 13), -EINVAL);            /* VMXE */
-    assert_int_equal(x86_write_cr(&fake_vcpu, X86_CR4, 0), -EINVAL);                  /* PAE in long mode */
+    assert_int_equal(x86_write_cr(&fake_vcpu, X86_CR4, 1 << 13), -EINVAL); /* VMXE */
+    /* PAE in long mode */
+    assert_int_equal(x86_write_cr(&fake_vcpu, X86_CR4, 0), -EINVAL);
     assert_int_equal(x86_write_cr(&fake_vcpu, X86_CR8, 16), -EINVAL);
     assert_int_equal(x86_write_cr(&fake_vcpu, X86_XCR0, 0), -EINVAL);
     assert_int_equal(x86_write_cr(&fake_vcpu, X86_XCR0, 5), -EINVAL);
@@ -202,7 +229,13 @@ static void test_control(void **state)
 /* kvmclock: the guest's arithmetic on what is written gives nanoseconds. */
 static void test_clock(void **state)
 {
-    struct { uint32_t version, pad; uint64_t tsc, time; uint32_t mul; int8_t shift; uint8_t flags; } t;
+    struct {
+        uint32_t version, pad;
+        uint64_t tsc, time;
+        uint32_t mul;
+        int8_t shift;
+        uint8_t flags;
+    } t;
     uint64_t hz[] = { 32768, 1000000, 999999999, 1000000000, 1000000001, 2500000000, 5100000000 };
 
     (void)state;
@@ -221,7 +254,8 @@ static void test_clock(void **state)
         second = (uint64_t)((unsigned __int128)second * t.mul >> 32);
         assert_in_range(second, 999999990, 1000000010);
     }
-    assert_int_equal(x86_wrmsr(&fake_vcpu, MSR_KVM_SYSTEM_TIME_NEW, 0x10000001), 0);  /* no RAM there */
+    /* no RAM there */
+    assert_int_equal(x86_wrmsr(&fake_vcpu, MSR_KVM_SYSTEM_TIME_NEW, 0x10000001), 0);
     assert_int_equal(x86_wrmsr(&fake_vcpu, MSR_KVM_STEAL_TIME, 0x203), -EINVAL);
     fake_vcpu.sched.steal_ns = 77;
     assert_int_equal(x86_wrmsr(&fake_vcpu, MSR_KVM_STEAL_TIME, 0x201), 0);
@@ -241,7 +275,8 @@ static void test_hypercalls(void **state)
     assert_int_equal((int64_t)x86_hypercall(&fake_vcpu, 5, arg, 0), 0);
     assert_int_equal(fake_requests, 1);
     fake_vcpu.mp = MP_RUNNABLE;
-    x86_pv_request(&fake_vcpu);                                                       /* too early: kept for the next HLT */
+    /* too early: kept for the next HLT */
+    x86_pv_request(&fake_vcpu);
     assert_true(x86_pv_kicked(&fake_vcpu));
     assert_false(x86_pv_kicked(&fake_vcpu));
 }
@@ -249,10 +284,15 @@ static void test_hypercalls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_cpuid_masks, setup), cmocka_unit_test_setup(test_cpuid_floor, setup),
-        cmocka_unit_test_setup(test_cpuid_topology, setup), cmocka_unit_test_setup(test_cpuid_xsave, setup),
-        cmocka_unit_test_setup(test_msr_all, setup), cmocka_unit_test_setup(test_msr_rules, setup),
-        cmocka_unit_test_setup(test_control, setup), cmocka_unit_test_setup(test_clock, setup), cmocka_unit_test_setup(test_hypercalls, setup),
+        cmocka_unit_test_setup(test_cpuid_masks, setup),
+        cmocka_unit_test_setup(test_cpuid_floor, setup),
+        cmocka_unit_test_setup(test_cpuid_topology, setup),
+        cmocka_unit_test_setup(test_cpuid_xsave, setup),
+        cmocka_unit_test_setup(test_msr_all, setup),
+        cmocka_unit_test_setup(test_msr_rules, setup),
+        cmocka_unit_test_setup(test_control, setup),
+        cmocka_unit_test_setup(test_clock, setup),
+        cmocka_unit_test_setup(test_hypercalls, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The local APIC while the CPU keeps it (hv/guest/x86_64/lapic_page.c), against a model of such a CPU: Intel SDM vol 3 chapter 29 on the page.
- * An emulated APIC that is sent the same must deliver the same; and with threads that send, each interrupt arrives once.
+ * The local APIC while the CPU keeps it (hv/guest/x86_64/lapic_page.c), against a model of such a
+ * CPU: Intel SDM vol 3 chapter 29 on the page. An emulated APIC that is sent the same must deliver
+ * the same; and with threads that send, each interrupt arrives once.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -20,19 +21,29 @@
 
 static struct cpu {
     _Alignas(64) uint8_t page[4096];
-    unsigned mode, rvi, svi, told;        /* told: calls of changed() and mode() since the last entry */
+    /* told: calls of changed() and mode() since the last entry */
+    unsigned mode, rvi, svi, told;
     uint64_t eoi_exits[4];
     unsigned exits, threshold;
-    uint32_t notified;                    /* the notification vector waits; atomic */
+    uint32_t notified; /* the notification vector waits; atomic */
 } cpus[VCPUS];
 static unsigned windows, window_calls;
 
 /* ---- the CPU ---- */
 
 static uint32_t *word(struct cpu *c, unsigned reg) { return (uint32_t *)(c->page + (reg << 4)); }
-static bool test(struct cpu *c, unsigned reg, unsigned vec) { return *word(c, reg + vec / 32) >> (vec & 31) & 1; }
-static void set(struct cpu *c, unsigned reg, unsigned vec) { *word(c, reg + vec / 32) |= 1u << (vec & 31); }
-static void clear(struct cpu *c, unsigned reg, unsigned vec) { *word(c, reg + vec / 32) &= ~(1u << (vec & 31)); }
+static bool test(struct cpu *c, unsigned reg, unsigned vec)
+{
+    return *word(c, reg + vec / 32) >> (vec & 31) & 1;
+}
+static void set(struct cpu *c, unsigned reg, unsigned vec)
+{
+    *word(c, reg + vec / 32) |= 1u << (vec & 31);
+}
+static void clear(struct cpu *c, unsigned reg, unsigned vec)
+{
+    *word(c, reg + vec / 32) &= ~(1u << (vec & 31));
+}
 
 static unsigned top(struct cpu *c, unsigned reg)
 {
@@ -56,11 +67,12 @@ static int enter(unsigned v)
     struct cpu *c = &cpus[v];
     int vec = -1;
 
-    if (__atomic_fetch_and(&fake_vcpu[v].requests, ~(uint32_t)REQ_IRQ, __ATOMIC_SEQ_CST) & REQ_IRQ) {
+    if (__atomic_fetch_and(&fake_vcpu[v].requests, ~(uint32_t)REQ_IRQ, __ATOMIC_SEQ_CST) &
+        REQ_IRQ) {
         vec = x86_vintc.pending(&fake_vcpu[v]);
         vec = vec < 0 ? -1 : x86_vintc.accept(&fake_vcpu[v], vec);
         if (vec >= 0 && x86_vintc.pending(&fake_vcpu[v]) >= 0)
-            fake_vcpu[v].requests |= REQ_IRQ;                /* the interrupt window */
+            fake_vcpu[v].requests |= REQ_IRQ; /* the interrupt window */
     }
     if (c->told) {
         c->rvi = top(c, APIC_IRR);
@@ -97,7 +109,8 @@ static int kept_take(unsigned v)
 
 static void exit_to(unsigned v, unsigned reg, unsigned vec)
 {
-    struct vcpu_exit e = { .reason = EXIT_VINTC, .vintc = { .reg = (uint16_t)(reg << 4), .vector = (uint8_t)vec } };
+    struct vcpu_exit e = { .reason = EXIT_VINTC,
+                           .vintc = { .reg = (uint16_t)(reg << 4), .vector = (uint8_t)vec } };
 
     cpus[v].exits++;
     x86_vintc.exit(&fake_vcpu[v], &e);
@@ -113,7 +126,7 @@ static void take_posted(unsigned v)
     for (unsigned i = 0; i < 4; i++) {
         uint64_t new = __atomic_exchange_n(&fake_vcpu[v].posted[i], 0, __ATOMIC_SEQ_CST);
 
-        *word(c, APIC_IRR + 2 * i) |= (uint32_t)new;
+        *word(c, APIC_IRR + 2 * i) |= (uint32_t) new;
         *word(c, APIC_IRR + 2 * i + 1) |= (uint32_t)(new >> 32);
         if (new)
             c->rvi = (uint32_t)max_u64(c->rvi, 64 * i + 63 - (unsigned)__builtin_clzll(new));
@@ -143,7 +156,7 @@ static void kept_tpr(unsigned v, uint32_t val)
     if (cpus[v].mode & VAPIC_DELIVERS)
         ppr(&cpus[v]);
     else if (val >> 4 < cpus[v].threshold)
-        fake_vcpu[v].requests |= REQ_IRQ;                    /* the TPR threshold */
+        fake_vcpu[v].requests |= REQ_IRQ; /* the TPR threshold */
 }
 
 /* 29.1.5, 29.4.3: the guest's write to its page. */
@@ -182,10 +195,7 @@ static void mode(struct vcpu *v, unsigned m)
     cpus[v->id].told++;
 }
 
-static void changed(struct vcpu *v)
-{
-    cpus[v->id].told++;
-}
+static void changed(struct vcpu *v) { cpus[v->id].told++; }
 
 static void eoi_exits(struct vcpu *v, const uint64_t vectors[4])
 {
@@ -203,7 +213,9 @@ static void tpr_window(struct vcpu *v, unsigned priority) { cpus[v->id].threshol
 
 static void notify(struct vcpu *v) { __atomic_store_n(&cpus[v->id].notified, 1, __ATOMIC_SEQ_CST); }
 
-static const struct vapic_ops vapic = { .window = window, .mode = mode, .changed = changed, .eoi_exits = eoi_exits, .notify = notify };
+static const struct vapic_ops vapic = {
+    .window = window, .mode = mode, .changed = changed, .eoi_exits = eoi_exits, .notify = notify
+};
 static struct vcpu_ops ops;
 
 static void keep(unsigned v)
@@ -243,7 +255,8 @@ static int stop(void **state)
 /* An interrupt from outside: fixed, edge or level. */
 static void send(unsigned to, unsigned vec, bool level)
 {
-    assert_int_equal(x86_vintc.send_msi(&fake_vm, 0, PLAT_MSI | to << 12, vec | (level ? 0x8000u : 0)), 0);
+    assert_int_equal(
+        x86_vintc.send_msi(&fake_vm, 0, PLAT_MSI | to << 12, vec | (level ? 0x8000u : 0)), 0);
 }
 
 /* ---- tests ---- */
@@ -258,7 +271,7 @@ static void test_modes(void **state)
     (void)enter(KEPT);
     kept_tpr(KEPT, 0x35);
     lapic_take_back(lapic_of(&fake_vcpu[KEPT]));
-    assert_int_equal(lapic_of(&fake_vcpu[KEPT])->s.tpr, 0x35);   /* all of its state is there */
+    assert_int_equal(lapic_of(&fake_vcpu[KEPT])->s.tpr, 0x35); /* all of its state is there */
     assert_int_equal(lapic_set_base(&fake_vcpu[KEPT], 0xfed00000 | BASE_EN), 0);
     assert_int_equal(cpus[KEPT].mode, VAPIC_DELIVERS);
     assert_int_equal(lapic_set_base(&fake_vcpu[KEPT], PLAT_LAPIC | BASE_EN | BASE_X2), 0);
@@ -266,7 +279,7 @@ static void test_modes(void **state)
     assert_int_equal(lapic_set_base(&fake_vcpu[KEPT], PLAT_LAPIC), 0);
     assert_int_equal(cpus[KEPT].mode, 0);
     assert_int_equal(lapic_set_base(&fake_vcpu[KEPT], PLAT_LAPIC | BASE_EN), 0);
-    assert_int_equal(cpus[KEPT].mode, VAPIC_PAGE);          /* off has reset SVR */
+    assert_int_equal(cpus[KEPT].mode, VAPIC_PAGE); /* off has reset SVR */
     assert_int_equal(cpus[EMULATED].mode, 0);
 }
 
@@ -277,7 +290,7 @@ static void test_window(void **state)
 
     (void)state;
     lapic_window(x);
-    assert_int_equal(window_calls, 0);                       /* three are emulated */
+    assert_int_equal(window_calls, 0); /* three are emulated */
     for (unsigned i = 0; i < VCPUS; i++)
         keep(i);
     lapic_window(x);
@@ -298,7 +311,9 @@ static void same_copies(unsigned v)
 
 static void test_copies(void **state)
 {
-    static const unsigned written[] = { APIC_LDR, APIC_DFR, APIC_ESR, APIC_LVT, APIC_LVT + 1, APIC_LVT + 3, APIC_LVT + 5, APIC_TMICT, APIC_TDCR, APIC_ICR, APIC_ID };
+    static const unsigned written[] = { APIC_LDR,     APIC_DFR,     APIC_ESR,     APIC_LVT,
+                                        APIC_LVT + 1, APIC_LVT + 3, APIC_LVT + 5, APIC_TMICT,
+                                        APIC_TDCR,    APIC_ICR,     APIC_ID };
     uint64_t icr = 3ull << 32 | 0x4041;
 
     (void)state;
@@ -308,7 +323,7 @@ static void test_copies(void **state)
         same_copies(KEPT);
     }
     kept_write(KEPT, APIC_TMICT, 1000);
-    kept_write(KEPT, APIC_LVT, 0x40061);                     /* TSC deadline: clears the count */
+    kept_write(KEPT, APIC_LVT, 0x40061); /* TSC deadline: clears the count */
     assert_int_equal(*word(&cpus[KEPT], APIC_TMICT), 0);
     assert_int_equal(lapic_set_base(&fake_vcpu[KEPT], PLAT_LAPIC | BASE_EN | BASE_X2), 0);
     same_copies(KEPT);
@@ -356,7 +371,7 @@ static void test_level(void **state)
     send(KEPT, 0x71, false);
     assert_int_equal(kept_take(KEPT), 0x71);
     kept_eoi(KEPT);
-    assert_int_equal(cpus[KEPT].exits, 4);                   /* edge: none */
+    assert_int_equal(cpus[KEPT].exits, 4); /* edge: none */
 }
 
 /* INIT forgets what waits and what is in service, in the page too. */
@@ -384,7 +399,7 @@ static void test_extint(void **state)
     (void)state;
     send(KEPT, 0x41, false);
     assert_int_equal(kept_take(KEPT), 0x41);
-    assert_int_equal(apic_read(KEPT, APIC_ISR + 2), 2);      /* takes the state back */
+    assert_int_equal(apic_read(KEPT, APIC_ISR + 2), 2); /* takes the state back */
     apic_write(SENDER, APIC_ICR2, KEPT << 24);
     apic_write(SENDER, APIC_ICR, 0x4700);
     outb(0x20, 0x11), outb(0x21, 0x20), outb(0x21, 4), outb(0x21, 1), outb(0x21, 0xfe);
@@ -412,13 +427,39 @@ static void enter_both(void)
         assert_int_equal(take(EMULATED), vec);
 }
 
-static void op_take(unsigned x) { (void)x; assert_int_equal(take(EMULATED), kept_take(KEPT)); }
-static void op_eoi(unsigned x) { (void)x; enter_both(), apic_write(EMULATED, APIC_EOI, 0), kept_eoi(KEPT); }
-static void op_tpr(unsigned x) { apic_write(EMULATED, APIC_TPR, x & 0xff), kept_tpr(KEPT, x & 0xff); }
-static void op_state(unsigned x) { (void)x; same_state(); }
-static void op_wakes(unsigned x) { (void)x; assert_int_equal(lapic_wakes(&fake_vcpu[EMULATED]), lapic_wakes(&fake_vcpu[KEPT])); }
-static void op_cr8(unsigned x) { lapic_set_cr8(&fake_vcpu[EMULATED], x & 15), lapic_set_cr8(&fake_vcpu[KEPT], x & 15); }
-static void op_eoi_page(unsigned x) { (void)x; apic_write(EMULATED, APIC_EOI, 0), apic_write(KEPT, APIC_EOI, 0); }
+static void op_take(unsigned x)
+{
+    (void)x;
+    assert_int_equal(take(EMULATED), kept_take(KEPT));
+}
+static void op_eoi(unsigned x)
+{
+    (void)x;
+    enter_both(), apic_write(EMULATED, APIC_EOI, 0), kept_eoi(KEPT);
+}
+static void op_tpr(unsigned x)
+{
+    apic_write(EMULATED, APIC_TPR, x & 0xff), kept_tpr(KEPT, x & 0xff);
+}
+static void op_state(unsigned x)
+{
+    (void)x;
+    same_state();
+}
+static void op_wakes(unsigned x)
+{
+    (void)x;
+    assert_int_equal(lapic_wakes(&fake_vcpu[EMULATED]), lapic_wakes(&fake_vcpu[KEPT]));
+}
+static void op_cr8(unsigned x)
+{
+    lapic_set_cr8(&fake_vcpu[EMULATED], x & 15), lapic_set_cr8(&fake_vcpu[KEPT], x & 15);
+}
+static void op_eoi_page(unsigned x)
+{
+    (void)x;
+    apic_write(EMULATED, APIC_EOI, 0), apic_write(KEPT, APIC_EOI, 0);
+}
 
 static void op_send(unsigned x)
 {
@@ -447,12 +488,15 @@ static void op_svr(unsigned x)
 }
 
 /*
- * The same done to both. A guest's own accesses come after an entry. A self-IPI clears TMR in an emulated APIC, but not in the CPU's page when
- * a level-triggered interrupt of the vector came before: they are tried without level-triggered ones.
+ * The same done to both. A guest's own accesses come after an entry. A self-IPI clears TMR in an
+ * emulated APIC, but not in the CPU's page when a level-triggered interrupt of the vector came
+ * before: they are tried without level-triggered ones.
  */
 static void test_same_as_emulated(void **state)
 {
-    static void (*const op[])(unsigned) = { op_take, op_take, op_take, op_eoi, op_eoi, op_send, op_send, op_tpr, op_state, op_wakes, op_cr8, op_eoi_page, op_svr };
+    static void (*const op[])(unsigned) = { op_take, op_take,     op_take, op_eoi,   op_eoi,
+                                            op_send, op_send,     op_tpr,  op_state, op_wakes,
+                                            op_cr8,  op_eoi_page, op_svr };
     uint32_t r = 1;
 
     (void)state;
@@ -465,7 +509,8 @@ static void test_same_as_emulated(void **state)
 
 static void test_same_with_self_ipis(void **state)
 {
-    static void (*const op[])(unsigned) = { op_take, op_take, op_take, op_eoi, op_eoi, op_self, op_self, op_tpr, op_wakes, op_cr8 };
+    static void (*const op[])(unsigned) = { op_take, op_take, op_take, op_eoi,   op_eoi,
+                                            op_self, op_self, op_tpr,  op_wakes, op_cr8 };
     uint32_t r = 2;
 
     (void)state;
@@ -482,7 +527,9 @@ static void test_same_with_self_ipis(void **state)
 #define STAYS 200000u
 static uint32_t sent[256], taken[256], stop_sending;
 
-/* Vector v is sent again only once it has been taken: then it must come once more, and only once. */
+/*
+ * Vector v is sent again only once it has been taken: then it must come once more, and only once.
+ */
 static void *sender(void *arg)
 {
     unsigned me = (unsigned)(uintptr_t)arg;
@@ -517,7 +564,8 @@ static void took(int vec)
 /* One stay in the guest, which ends when somebody wants it to, or soon. */
 static void stay(unsigned steps)
 {
-    for (int vec; steps-- && !(__atomic_load_n(&fake_vcpu[KEPT].requests, __ATOMIC_SEQ_CST) & REQ_IRQ);) {
+    for (int vec;
+         steps-- && !(__atomic_load_n(&fake_vcpu[KEPT].requests, __ATOMIC_SEQ_CST) & REQ_IRQ);) {
         vec = deliver(&cpus[KEPT]);
         if (vec >= 0)
             took(vec);
@@ -526,7 +574,10 @@ static void stay(unsigned steps)
     }
 }
 
-/* The same with posted interrupts: nothing ends a stay early; a notification that comes outside the guest is lost to the CPU. */
+/*
+ * The same with posted interrupts: nothing ends a stay early; a notification that comes outside the
+ * guest is lost to the CPU.
+ */
 static void posted_stay(unsigned steps)
 {
     struct vcpu *v = &fake_vcpu[KEPT];
@@ -542,7 +593,7 @@ static void posted_stay(unsigned steps)
             }
         }
     __atomic_store_n(&v->in_guest, 0, __ATOMIC_RELEASE);
-    __atomic_store_n(&cpus[KEPT].notified, 0, __ATOMIC_SEQ_CST);   /* the host took it */
+    __atomic_store_n(&cpus[KEPT].notified, 0, __ATOMIC_SEQ_CST); /* the host took it */
 }
 
 static void senders(void (*stay_in)(unsigned))
@@ -584,10 +635,7 @@ static void test_senders(void **state)
     senders(stay);
 }
 
-static void post_to(unsigned v)
-{
-    fake_vcpu[v].posted = (uint64_t *)(cpus[v].page + 0x800);
-}
+static void post_to(unsigned v) { fake_vcpu[v].posted = (uint64_t *)(cpus[v].page + 0x800); }
 
 static void test_senders_post(void **state)
 {
@@ -596,7 +644,10 @@ static void test_senders_post(void **state)
     senders(posted_stay);
 }
 
-/* Into the guest without an exit; what comes as it leaves, or is level-triggered, by the look before the next entry. */
+/*
+ * Into the guest without an exit; what comes as it leaves, or is level-triggered, by the look
+ * before the next entry.
+ */
 static void test_posted(void **state)
 {
     struct vcpu *v = &fake_vcpu[KEPT];
@@ -628,7 +679,8 @@ static void test_posted(void **state)
     kept_eoi(KEPT);
     assert_int_equal(cpus[KEPT].exits, 1);
     send(KEPT, 0x71, false);
-    apic_write(KEPT, APIC_SVR, 0xff);                        /* posted, and then the CPU delivers no more */
+    /* posted, and then the CPU delivers no more */
+    apic_write(KEPT, APIC_SVR, 0xff);
     assert_int_equal(kept_take(KEPT), 0x71);
     assert_int_equal(kept_take(KEPT), -1);
 }

@@ -3,24 +3,29 @@
 #pragma once
 #include <hv/types.h>
 struct boot_info;
-int must_check arch_early_init(struct boot_info *);  /* boot CPU: GDT/IDT, percpu; log works after it */
-int must_check arch_cpu_init(void);                  /* each CPU: features, control registers */
-const char *arch_cpu_name(void);                     /* brand string */
-uint32_t arch_core_id(uint32_t cpu);                 /* any CPU, all up: the same for CPUs that are threads of one core */
-void cpu_relax(void);                                /* PAUSE, YIELD */
+/* boot CPU: GDT/IDT, percpu; log works after it */
+int must_check arch_early_init(struct boot_info *);
+int must_check arch_cpu_init(void); /* each CPU: features, control registers */
+const char *arch_cpu_name(void);    /* brand string */
+/* any CPU, all up: the same for CPUs that are threads of one core */
+uint32_t arch_core_id(uint32_t cpu);
+void cpu_relax(void); /* PAUSE, YIELD */
 _Noreturn void cpu_halt_forever(void);
 _Noreturn void arch_reboot(void);
 _Noreturn void arch_poweroff(void);
 /*
- * Boot CPU, once: the engines are on, the configuration is read, no guest exists. Decides what is done against attacks by speculation
+ * Boot CPU, once: the engines are on, the configuration is read, no guest exists. Decides what is
+ * done against attacks by speculation
  * ([host] mitigations), prepares it, and tells it by mitigations_set() (<hv/mitigations.h>).
  */
 void arch_mitigations_init(void);
-void arch_stop_others(void);                         /* panic: NMI */
+void arch_stop_others(void); /* panic: NMI */
 /*
- * Words from the CPU's own generator (RDRAND, RNDR) or the firmware's (TRNG): how many of n came, 0 where there is none or it is not known yet.
- * *name: which, for people. Any CPU, any context.
+ * Words from the CPU's own generator (RDRAND, RNDR) or the firmware's (TRNG): how many of n came, 0
+ * where there is none or it is not known yet. *name: which, for people. Any CPU, any context.
  */
 uint32_t arch_entropy(uint64_t *words, uint32_t n, const char **name);
-uint64_t arch_code_address(uint64_t stored);         /* a return address as it lies on the stack -> where it leads (ARM64 signs them) */
-extern const struct vcpu_ops *const arch_vcpu_backends[];   /* in order of preference, NULL-terminated */
+/* a return address as it lies on the stack -> where it leads (ARM64 signs them) */
+uint64_t arch_code_address(uint64_t stored);
+/* in order of preference, NULL-terminated */
+extern const struct vcpu_ops *const arch_vcpu_backends[];

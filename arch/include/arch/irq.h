@@ -2,9 +2,16 @@
 /* Host interrupts. They are taken only inside irq_window() and irq_wait(). */
 #pragma once
 #include <hv/types.h>
-int must_check irq_init(void);         /* boot step: the host's controller, all lines off. An error is fatal, and logged where it arises */
+/* boot step: the host's controller, all lines off. An error is fatal, and logged where it arises */
+int must_check irq_init(void);
 /* gsi: as ACPI and the device tree number interrupts; on ARM64 the INTID. */
-int must_check irq_register(uint32_t gsi, void (*fn)(void *), void *arg);  /* routed to CPU 0; level/polarity from firmware tables. -ENOENT: no such interrupt; -ENOSPC */
-void irq_window(void);                 /* takes everything pending, then returns with interrupts disabled again */
-void irq_wait(void);                   /* sleeps until an interrupt came; the caller has checked for work with interrupts disabled, no wake-up is lost */
-void irq_send_kick(uint32_t cpu);      /* an IPI that does nothing but arrive */
+/* routed to CPU 0; level/polarity from firmware tables. -ENOENT: no such interrupt; -ENOSPC */
+int must_check irq_register(uint32_t gsi, void (*fn)(void *), void *arg);
+/* takes everything pending, then returns with interrupts disabled again */
+void irq_window(void);
+/*
+ * sleeps until an interrupt came; the caller has checked for work with interrupts disabled, no
+ * wake-up is lost
+ */
+void irq_wait(void);
+void irq_send_kick(uint32_t cpu); /* an IPI that does nothing but arrive */

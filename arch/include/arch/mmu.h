@@ -1,19 +1,31 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The hypervisor's own address space: W^X, NX, guard pages, direct map of RAM but the guests' (hv/view.h). */
+/*
+ * The hypervisor's own address space: W^X, NX, guard pages, direct map of RAM but the guests'
+ * (hv/view.h).
+ */
 #pragma once
-#include <hv/pmm.h>                                    /* the direct map */
+#include <hv/pmm.h> /* the direct map */
 #include <hv/types.h>
 struct boot_info;
-int must_check mmu_init(const struct boot_info *);     /* boot CPU. -ENOMEM; -EFAULT: the tables do not protect what they should; logged */
-void arch_zero(void *at, uint64_t len);                /* much RAM, of a view: at and len are multiples of 4 KiB */
+/* boot CPU. -ENOMEM; -EFAULT: the tables do not protect what they should; logged */
+int must_check mmu_init(const struct boot_info *);
+/* much RAM, of a view: at and len are multiples of 4 KiB */
+void arch_zero(void *at, uint64_t len);
 /*
- * mmu_map_device() and mmu_map_firmware() before mmu_init(), for the early console: NULL where the CPU has ports (x86); elsewhere (ARM64) they
- * work through the boot program's tables, and what they gave then stays valid after mmu_init().
+ * mmu_map_device() and mmu_map_firmware() before mmu_init(), for the early console: NULL where the
+ * CPU has ports (x86); elsewhere (ARM64) they work through the boot program's tables, and what they
+ * gave then stays valid after mmu_init().
  */
-void *mmu_map_device(hpa_t, uint64_t len);             /* uncached, never executable; NULL when out of address space */
-void *mmu_map_framebuffer(hpa_t, uint64_t len);        /* write-combining, never executable; NULL when out of address space */
-const void *mmu_map_firmware(hpa_t, uint64_t len);     /* read-only, cached: ACPI tables outside RAM */
-void *mmu_alloc_stack(uint32_t cpu);                   /* top of a new stack with a guard page below; NULL */
-int must_check mmu_map_heap(void *va, hpa_t, uint64_t len);  /* heap growth: RW, NX; bytes, multiples of a page. -ENOMEM */
-uint64_t arch_heap_base(void);                         /* address space for the heap: first address, length in bytes */
+/* uncached, never executable; NULL when out of address space */
+void *mmu_map_device(hpa_t, uint64_t len);
+/* write-combining, never executable; NULL when out of address space */
+void *mmu_map_framebuffer(hpa_t, uint64_t len);
+/* read-only, cached: ACPI tables outside RAM */
+const void *mmu_map_firmware(hpa_t, uint64_t len);
+/* top of a new stack with a guard page below; NULL */
+void *mmu_alloc_stack(uint32_t cpu);
+/* heap growth: RW, NX; bytes, multiples of a page. -ENOMEM */
+int must_check mmu_map_heap(void *va, hpa_t, uint64_t len);
+/* address space for the heap: first address, length in bytes */
+uint64_t arch_heap_base(void);
 uint64_t arch_heap_size(void);

@@ -2,6 +2,9 @@
 #pragma once
 #include <hv/types.h>
 struct boot_info;
-/* Starts every CPU; each ends in ap_main() (hv/main.c). A CPU that does not answer in 1 s is logged and left out. */
+/*
+ * Starts every CPU; each ends in ap_main() (hv/main.c). A CPU that does not answer in 1 s is logged
+ * and left out.
+ */
 int must_check smp_init(const struct boot_info *);
-_Noreturn void ap_main(void);           /* each further CPU, on its own stack, interrupts off */
+_Noreturn void ap_main(void); /* each further CPU, on its own stack, interrupts off */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 #include <hv/types.h>
-int must_check timer_init(void);       /* boot CPU: calibrates; time_ns() (see <hv/time.h>) works from here. -ENODEV: no clock; logged */
-int must_check timer_cpu_init(void);   /* each CPU */
-void timer_arm(uint64_t ns);           /* this CPU: interrupt at time_ns() >= ns; UINT64_MAX: off. A past time fires at once */
+/* boot CPU: calibrates; time_ns() (see <hv/time.h>) works from here. -ENODEV: no clock; logged */
+int must_check timer_init(void);
+int must_check timer_cpu_init(void); /* each CPU */
+/* this CPU: interrupt at time_ns() >= ns; UINT64_MAX: off. A past time fires at once */
+void timer_arm(uint64_t ns);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ACPI tables of an ARM64 guest that asks for them (ACPI 6.4 §5.2; GTDT §5.2.24; IORT: DEN0049; SPCR: Microsoft's; MCFG: PCI Firmware 3.2 §4.1.2):
- * hardware-reduced, with PSCI by HVC. They are found through the EFI tables of efi.c.
+ * ACPI tables of an ARM64 guest that asks for them (ACPI 6.4 §5.2; GTDT §5.2.24; IORT: DEN0049;
+ * SPCR: Microsoft's; MCFG: PCI Firmware 3.2 §4.1.2): hardware-reduced, with PSCI by HVC. They are
+ * found through the EFI tables of efi.c.
  */
 #include "tables.h"
 #include <hv/pci.h>
@@ -16,10 +17,10 @@ static uint64_t fadt(struct tables *t)
     enum { LEN = 276, HW_REDUCED_ACPI = 1 << 20, PSCI_COMPLIANT = 1, PSCI_USE_HVC = 2 };
     uint8_t *p = tables_begin(t, "FACP", 6, LEN);
 
-    p[45] = 4;                                       /* Preferred_PM_Profile: enterprise server */
+    p[45] = 4; /* Preferred_PM_Profile: enterprise server */
     tables_put(p, 112, 4, HW_REDUCED_ACPI);
     tables_put(p, 129, 2, PSCI_COMPLIANT | PSCI_USE_HVC);
-    p[131] = 4;                                      /* minor version */
+    p[131] = 4; /* minor version */
     tables_put(p, 140, 8, tables_copy(t, arm_dsdt_aml_code, arm_dsdt_aml_len));
     memcpy(p + 268, "TRIVET\0", 8);
     return tables_seal(t, p);
@@ -31,7 +32,7 @@ static uint8_t *gicc(uint8_t *p, uint32_t id, uint8_t gic)
 {
     p[0] = 11, p[1] = 80;
     tables_put(p, 4, 4, id), tables_put(p, 8, 4, id);
-    tables_put(p, 12, 4, 1);                         /* enabled */
+    tables_put(p, 12, 4, 1); /* enabled */
     if (gic == 2)
         tables_put(p, 32, 8, PLAT_GICC);
     else
@@ -42,15 +43,15 @@ static uint8_t *gicc(uint8_t *p, uint32_t id, uint8_t gic)
 
 static void madt_rest(uint8_t *p, uint8_t gic)
 {
-    p[0] = 12, p[1] = 24;                            /* GICD */
+    p[0] = 12, p[1] = 24; /* GICD */
     tables_put(p, 8, 8, PLAT_GICD);
     p[20] = gic;
     p += 24;
     if (gic == 2) {
-        p[0] = 13, p[1] = 24;                        /* MSI frame; the range is in its MSI_TYPER */
+        p[0] = 13, p[1] = 24; /* MSI frame; the range is in its MSI_TYPER */
         tables_put(p, 8, 8, PLAT_V2M);
     } else {
-        p[0] = 15, p[1] = 20;                        /* ITS 0 */
+        p[0] = 15, p[1] = 20; /* ITS 0 */
         tables_put(p, 8, 8, PLAT_ITS);
     }
 }
@@ -72,14 +73,16 @@ static uint64_t madt(struct tables *t)
 static uint64_t gtdt(struct tables *t)
 {
     enum { LEN = 104, ALWAYS_ON = 1 << 2 };
-    static const struct { uint8_t at, intid; } timers[] = { { 48, 29 }, { 56, ARM_PPI_PTIMER }, { 64, ARM_PPI_VTIMER }, { 72, 26 } };
+    static const struct {
+        uint8_t at, intid;
+    } timers[] = { { 48, 29 }, { 56, ARM_PPI_PTIMER }, { 64, ARM_PPI_VTIMER }, { 72, 26 } };
     uint8_t *p = tables_begin(t, "GTDT", 3, LEN);
 
-    tables_put(p, 36, 8, UINT64_MAX);                /* no memory-mapped counter */
+    tables_put(p, 36, 8, UINT64_MAX); /* no memory-mapped counter */
     tables_put(p, 80, 8, UINT64_MAX);
     for (unsigned i = 0; i < ARRAY_SIZE(timers); i++) {
         tables_put(p, timers[i].at, 4, timers[i].intid);
-        tables_put(p, timers[i].at + 4u, 4, ALWAYS_ON);   /* level, active high */
+        tables_put(p, timers[i].at + 4u, 4, ALWAYS_ON); /* level, active high */
     }
     return tables_seal(t, p);
 }
@@ -88,7 +91,7 @@ static uint64_t mcfg(struct tables *t)
 {
     uint8_t *p = tables_begin(t, "MCFG", 1, TABLE_HEADER + 8 + 16);
 
-    tables_put(p, 44, 8, PLAT_ECAM);                 /* segment 0, buses 0 to 0 */
+    tables_put(p, 44, 8, PLAT_ECAM); /* segment 0, buses 0 to 0 */
     return tables_seal(t, p);
 }
 
@@ -96,15 +99,16 @@ static uint64_t mcfg(struct tables *t)
 static uint64_t iort(struct tables *t)
 {
     enum { ITS_NODE = 48, ROOT_NODE = ITS_NODE + 24, MAPPING = 36, LEN = ROOT_NODE + MAPPING + 20 };
-    uint8_t *p = tables_begin(t, "IORT", 0, LEN), *its = p + ITS_NODE, *root = p + ROOT_NODE, *map = root + MAPPING;
+    uint8_t *p = tables_begin(t, "IORT", 0, LEN), *its = p + ITS_NODE, *root = p + ROOT_NODE,
+            *map = root + MAPPING;
 
     tables_put(p, 36, 4, 2), tables_put(p, 40, 4, ITS_NODE);
-    its[1] = 24;                                     /* type 0, ITS group: one, number 0 */
+    its[1] = 24; /* type 0, ITS group: one, number 0 */
     tables_put(its, 16, 4, 1);
-    root[0] = 2, root[1] = MAPPING + 20, root[3] = 1;     /* root complex, revision 1 */
+    root[0] = 2, root[1] = MAPPING + 20, root[3] = 1; /* root complex, revision 1 */
     tables_put(root, 8, 4, 1), tables_put(root, 12, 4, MAPPING);
-    tables_put(root, 16, 4, 1), root[23] = 3;        /* cache coherent; CPM and DACS */
-    root[32] = 64;                                   /* memory address size limit */
+    tables_put(root, 16, 4, 1), root[23] = 3; /* cache coherent; CPM and DACS */
+    root[32] = 64;                            /* memory address size limit */
     tables_put(map, 4, 4, 0xffff), tables_put(map, 12, 4, ITS_NODE);
     return tables_seal(t, p);
 }
@@ -115,12 +119,12 @@ static uint64_t spcr(struct tables *t)
     uint8_t *p = tables_begin(t, "SPCR", 2, LEN);
 
     p[36] = TYPE_PL011;
-    p[41] = 32, p[43] = 3;                           /* generic address: memory, 32-bit accesses */
+    p[41] = 32, p[43] = 3; /* generic address: memory, 32-bit accesses */
     tables_put(p, 44, 8, PLAT_PL011);
     p[52] = IRQ_GIC;
     tables_put(p, 54, 4, INTID_PL011);
-    p[58] = 7, p[60] = 1, p[62] = 3;                 /* 115200 baud, 1 stop bit, ANSI */
-    tables_put(p, 64, 4, UINT32_MAX);                /* no PCI device */
+    p[58] = 7, p[60] = 1, p[62] = 3;  /* 115200 baud, 1 stop bit, ANSI */
+    tables_put(p, 64, 4, UINT32_MAX); /* no PCI device */
     return tables_seal(t, p);
 }
 

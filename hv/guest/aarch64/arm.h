@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the files of an ARM64 guest's CPU and machine share. "Arm ARM" is DDI 0487, "SMCCC" DEN0028, "PSCI" DEN0022. */
+/*
+ * What the files of an ARM64 guest's CPU and machine share. "Arm ARM" is DDI 0487, "SMCCC" DEN0028,
+ * "PSCI" DEN0022.
+ */
 #pragma once
 #include <hv/arm.h>
 #include <hv/event.h>
@@ -14,55 +17,90 @@
 
 /* PSTATE as SPSR_ELx holds it (Arm ARM C5.2.19). */
 enum {
-    PSTATE_SP = 1 << 0, PSTATE_EL = 3 << 2, PSTATE_NRW = 1 << 4, PSTATE_M = 0x1f, PSTATE_DAIF = 0xf << 6, PSTATE_BTYPE = 3 << 10, PSTATE_SSBS = 1 << 12,
-    PSTATE_IL = 1 << 20, PSTATE_SS = 1 << 21, PSTATE_PAN = 1 << 22, PSTATE_UAO = 1 << 23, PSTATE_DIT = 1 << 24, PSTATE_TCO = 1 << 25,
-    PSTATE_EL1T = 4, PSTATE_EL1H = 5,
+    PSTATE_SP = 1 << 0,
+    PSTATE_EL = 3 << 2,
+    PSTATE_NRW = 1 << 4,
+    PSTATE_M = 0x1f,
+    PSTATE_DAIF = 0xf << 6,
+    PSTATE_BTYPE = 3 << 10,
+    PSTATE_SSBS = 1 << 12,
+    PSTATE_IL = 1 << 20,
+    PSTATE_SS = 1 << 21,
+    PSTATE_PAN = 1 << 22,
+    PSTATE_UAO = 1 << 23,
+    PSTATE_DIT = 1 << 24,
+    PSTATE_TCO = 1 << 25,
+    PSTATE_EL1T = 4,
+    PSTATE_EL1H = 5,
 };
 #define PSTATE_NZCV 0xf0000000ull
 #define PSTATE_RESET ((uint64_t)(PSTATE_DAIF | PSTATE_EL1H))
 
 /* ESR_EL1: EC 31:26, IL 25, ISS (Arm ARM D17.2.37). */
 enum {
-    ESR_EC_UNKNOWN = 0x00, ESR_EC_HVC64 = 0x16, ESR_EC_SMC64 = 0x17, ESR_EC_IABT_LOW = 0x20, ESR_EC_IABT = 0x21, ESR_EC_DABT_LOW = 0x24, ESR_EC_DABT = 0x25,
-    ESR_IL = 1 << 25, ISS_WNR = 1 << 6, ISS_S1PTW = 1 << 7, ISS_CM = 1 << 8,
-    FSC_TRANSLATION = 0x04, FSC_ACCESS = 0x08, FSC_PERMISSION = 0x0c, FSC_EXTERNAL = 0x10, FSC_EXTERNAL_WALK = 0x14, FSC_ALIGNMENT = 0x21,
+    ESR_EC_UNKNOWN = 0x00,
+    ESR_EC_HVC64 = 0x16,
+    ESR_EC_SMC64 = 0x17,
+    ESR_EC_IABT_LOW = 0x20,
+    ESR_EC_IABT = 0x21,
+    ESR_EC_DABT_LOW = 0x24,
+    ESR_EC_DABT = 0x25,
+    ESR_IL = 1 << 25,
+    ISS_WNR = 1 << 6,
+    ISS_S1PTW = 1 << 7,
+    ISS_CM = 1 << 8,
+    FSC_TRANSLATION = 0x04,
+    FSC_ACCESS = 0x08,
+    FSC_PERMISSION = 0x0c,
+    FSC_EXTERNAL = 0x10,
+    FSC_EXTERNAL_WALK = 0x14,
+    FSC_ALIGNMENT = 0x21,
 };
 #define ESR_EC(esr) ((unsigned)((esr) >> 26) & 0x3f)
 
 /* SCTLR_EL1 (D17.2.118) and TCR_EL1 (D17.2.131) */
-#define SCTLR_M     (1ull << 0)
-#define SCTLR_SPAN  (1ull << 23)
-#define SCTLR_E0E   (1ull << 24)
-#define SCTLR_EE    (1ull << 25)
+#define SCTLR_M (1ull << 0)
+#define SCTLR_SPAN (1ull << 23)
+#define SCTLR_E0E (1ull << 24)
+#define SCTLR_EE (1ull << 25)
 #define SCTLR_DSSBS (1ull << 44)
 
 #define ARM_LOGGED_PAGES 32
 #define ARM_STATE_VERSION 1
 /* PSCI's view of a vCPU; machine->lock. */
 enum arm_power { ARM_OFF, ARM_ON_PENDING, ARM_ON };
-/* All that the guest can see of a vCPU and that neither the engine nor the interrupt controller holds. */
+/*
+ * All that the guest can see of a vCPU and that neither the engine nor the interrupt controller
+ * holds.
+ */
 struct arm_state {
     uint32_t version;
-    uint32_t power;                        /* enum arm_power */
-    uint64_t entry, context;               /* of the CPU_ON that is pending */
-    uint64_t stolen_ns;                    /* as last written to the guest */
+    uint32_t power;          /* enum arm_power */
+    uint64_t entry, context; /* of the CPU_ON that is pending */
+    uint64_t stolen_ns;      /* as last written to the guest */
 };
-struct arm_vcpu { struct arm_state s; };
+struct arm_vcpu {
+    struct arm_state s;
+};
 
 struct arm_devices;
 struct load;
 struct arm_machine {
-    struct spinlock lock;                  /* LOCK_DEVICE: power states, the set below */
+    struct spinlock lock; /* LOCK_DEVICE: power states, the set below */
     struct arm_devices *devices;
-    struct load *load;                     /* while the kernel is being loaded */
-    uint8_t gic;                           /* version of the guest's GIC: 2 or 3 */
+    struct load *load; /* while the kernel is being loaded */
+    uint8_t gic;       /* version of the guest's GIC: 2 or 3 */
     bool pv;
-    uint64_t logged_page[ARM_LOGGED_PAGES]; uint32_t nlogged_page;
+    uint64_t logged_page[ARM_LOGGED_PAGES];
+    uint32_t nlogged_page;
 };
 
 static inline struct arm_vcpu *arm_of(const struct vcpu *v) { return v->guest; }
 static inline struct arm_machine *arm_machine_of(const struct vcpu *v) { return v->vm->guest; }
-static inline bool arm_at_el0(const struct vcpu *v) { return (v->regs.flags & PSTATE_NRW) != 0 || (v->regs.flags & PSTATE_EL) == 0; }
+static inline bool arm_at_el0(const struct vcpu *v)
+{
+    return (v->regs.flags & PSTATE_NRW) != 0 || (v->regs.flags & PSTATE_EL) == 0;
+}
 /* A system register that every engine has. */
 static inline uint64_t arm_get(struct vcpu *v, uint32_t id)
 {
@@ -73,28 +111,41 @@ static inline uint64_t arm_get(struct vcpu *v, uint32_t id)
 /* For values that cannot be wrong; a refusal is our own mistake and is logged. */
 void arm_set(struct vcpu *v, uint32_t id, uint64_t val);
 /* X<n>, 31 being XZR */
-static inline uint64_t arm_x(const struct vcpu *v, unsigned n) { return n == 31 ? 0 : v->regs.gpr[n]; }
+static inline uint64_t arm_x(const struct vcpu *v, unsigned n)
+{
+    return n == 31 ? 0 : v->regs.gpr[n];
+}
 static inline void arm_set_x(struct vcpu *v, unsigned n, uint64_t val)
 {
     if (n != 31)
         v->regs.gpr[n] = val;
 }
 
-/* inject.c. An abort of the access that caused exit `syndrome`: fsc is the fault status code (D17.2.37, "ISS encoding for an exception from a Data Abort"). */
-void arm_raise_abort(struct vcpu *v, uint64_t syndrome, uint64_t far, bool exec, bool write, unsigned fsc);
+/*
+ * inject.c. An abort of the access that caused exit `syndrome`: fsc is the fault status code
+ * (D17.2.37, "ISS encoding for an exception from a Data Abort").
+ */
+void arm_raise_abort(struct vcpu *v, uint64_t syndrome, uint64_t far, bool exec, bool write,
+                     unsigned fsc);
 
 /* walk.c: the guest's stage 1. */
-struct arm_access_kind { bool write, exec, el0; };
-/* 0: *pa. -EFAULT: *fsc is the fault status code of the abort that the CPU would take. Bounded: 5 reads. */
-int must_check arm_walk(struct vcpu *v, uint64_t va, struct arm_access_kind kind, uint64_t *pa, unsigned *fsc);
+struct arm_access_kind {
+    bool write, exec, el0;
+};
+/*
+ * 0: *pa. -EFAULT: *fsc is the fault status code of the abort that the CPU would take. Bounded: 5
+ * reads.
+ */
+int must_check arm_walk(struct vcpu *v, uint64_t va, struct arm_access_kind kind, uint64_t *pa,
+                        unsigned *fsc);
 
 /* emulate.c */
 int arm_emulate(struct vcpu *v, struct vcpu_exit *e);
 
 /* psci.c */
 int arm_call(struct vcpu *v, struct vcpu_exit *e);
-void arm_psci_request(struct vcpu *v);     /* REQ_GUEST: a CPU_ON for this vCPU */
-void arm_steal_update(struct vcpu *v);     /* tells the guest its stolen time when it has grown */
+void arm_psci_request(struct vcpu *v); /* REQ_GUEST: a CPU_ON for this vCPU */
+void arm_steal_update(struct vcpu *v); /* tells the guest its stolen time when it has grown */
 void arm_steal_init(struct vm *vm);
 
 /* build.c */

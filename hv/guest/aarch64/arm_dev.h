@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The small devices of one ARM64 VM. Private to hv/guest/aarch64. Each has its lock (LOCK_DEVICE) and a plain state. */
+/*
+ * The small devices of one ARM64 VM. Private to hv/guest/aarch64. Each has its lock (LOCK_DEVICE)
+ * and a plain state.
+ */
 #pragma once
 #include <hv/event.h>
 #include <hv/io.h>
@@ -18,16 +21,39 @@ struct pl011_state {
     uint32_t head, fill;
     bool irq;
 };
-struct pl011 { struct pl011_state s; struct vm *vm; struct spinlock lock; struct event rx; bool listening; };
+struct pl011 {
+    struct pl011_state s;
+    struct vm *vm;
+    struct spinlock lock;
+    struct event rx;
+    bool listening;
+};
 
 /* PL031 real-time clock, DDI 0224. The counter is base + guest time in s. */
-struct pl031_state { uint32_t version, base, match, load, imsc, ris; bool irq; };
-struct pl031 { struct pl031_state s; struct vm *vm; struct spinlock lock; struct event ev; };
+struct pl031_state {
+    uint32_t version, base, match, load, imsc, ris;
+    bool irq;
+};
+struct pl031 {
+    struct pl031_state s;
+    struct vm *vm;
+    struct spinlock lock;
+    struct event ev;
+};
 
 /* PL061 GPIO, DDI 0190: eight inputs, of which line 3 is the power button. */
 #define PL061_POWER_BUTTON 3u
-struct pl061_state { uint32_t version; uint8_t data, dir, is, ibe, iev, ie, ris, afsel; bool irq; };
-struct pl061 { struct pl061_state s; struct vm *vm; struct spinlock lock; struct event release; };
+struct pl061_state {
+    uint32_t version;
+    uint8_t data, dir, is, ibe, iev, ie, ris, afsel;
+    bool irq;
+};
+struct pl061 {
+    struct pl061_state s;
+    struct vm *vm;
+    struct spinlock lock;
+    struct event release;
+};
 
 #define DEVICE_REGIONS 6
 struct arm_devices {
@@ -40,10 +66,14 @@ struct arm_devices {
 };
 
 /* devices.c. CPU 0, no vCPU runs. */
-int must_check arm_devices_create(struct vm *vm, const struct guest_config *c, struct arm_devices **out);
-void arm_devices_destroy(struct arm_devices *d);       /* NULL: nothing */
+int must_check arm_devices_create(struct vm *vm, const struct guest_config *c,
+                                  struct arm_devices **out);
+void arm_devices_destroy(struct arm_devices *d); /* NULL: nothing */
 int must_check arm_device_region(struct arm_devices *d, const struct io_region *r);
-/* Identification registers at 0xfe0..0xffc of a PrimeCell: the 8 bytes of PeriphID and PCellID. True when `off` is one of them. */
+/*
+ * Identification registers at 0xfe0..0xffc of a PrimeCell: the 8 bytes of PeriphID and PCellID.
+ * True when `off` is one of them.
+ */
 bool arm_primecell_id(uint64_t off, const uint8_t id[8], uint64_t *val);
 int arm_power_button(struct vm *vm);
 

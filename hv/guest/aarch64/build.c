@@ -8,8 +8,8 @@
 #include <string.h>
 
 #define SPIS_V3 64u
-#define SPIS_V2 128u                /* the upper half for MSIs */
-#define V2M_FIRST 96u               /* INTID */
+#define SPIS_V2 128u  /* the upper half for MSIs */
+#define V2M_FIRST 96u /* INTID */
 
 int arm_ram_layout(struct vm *vm, const struct guest_config *c)
 {
@@ -23,13 +23,16 @@ int arm_ram_layout(struct vm *vm, const struct guest_config *c)
     if (err == 0)
         err = gmem_add_ram(vm, gpa(PLAT_RAM), c->memory);
     if (err != 0 && vm->why[0] == '\0')
-        snprintf(vm->why, sizeof vm->why, "not enough free memory for %llu MiB", (unsigned long long)(c->memory / MIB));
+        snprintf(vm->why, sizeof vm->why, "not enough free memory for %llu MiB",
+                 (unsigned long long)(c->memory / MIB));
     return err;
 }
 
 static int build_gic(struct vm *vm, struct arm_machine *m)
 {
-    struct vgic_layout l = { .gicd = PLAT_GICD, .gicr = PLAT_GICR, .its = PLAT_ITS, .gicc = PLAT_GICC, .v2m = PLAT_V2M };
+    struct vgic_layout l = {
+        .gicd = PLAT_GICD, .gicr = PLAT_GICR, .its = PLAT_ITS, .gicc = PLAT_GICC, .v2m = PLAT_V2M
+    };
 
     m->gic = (uint8_t)vgic_host_version(vm);
     l.version = m->gic;
@@ -43,7 +46,8 @@ static int build_gic(struct vm *vm, struct arm_machine *m)
         return -ENOTSUP;
     }
     if (m->gic == 2 && vm->nvcpus > VGIC_V2_VCPUS) {
-        snprintf(vm->why, sizeof vm->why, "vcpus: this machine has a GICv2, which serves at most %u", VGIC_V2_VCPUS);
+        snprintf(vm->why, sizeof vm->why,
+                 "vcpus: this machine has a GICv2, which serves at most %u", VGIC_V2_VCPUS);
         return -EINVAL;
     }
     return vgic_create(vm, &l);
@@ -51,8 +55,12 @@ static int build_gic(struct vm *vm, struct arm_machine *m)
 
 static int build_machine(struct vm *vm, const struct guest_config *c, struct arm_machine *m)
 {
-    static const struct vpci_layout pci = { .ecam = PLAT_ECAM, .mmio32 = PLAT_MMIO32, .mmio32_len = PLAT_MMIO32_LEN, .mmio64 = PLAT_MMIO64,
-                                            .mmio64_len = PLAT_MMIO64_LEN, .intx_gsi = INTID_PCI_INTA };
+    static const struct vpci_layout pci = { .ecam = PLAT_ECAM,
+                                            .mmio32 = PLAT_MMIO32,
+                                            .mmio32_len = PLAT_MMIO32_LEN,
+                                            .mmio64 = PLAT_MMIO64,
+                                            .mmio64_len = PLAT_MMIO64_LEN,
+                                            .intx_gsi = INTID_PCI_INTA };
     int err = build_gic(vm, m);
 
     if (err == 0)
@@ -74,7 +82,10 @@ static void drop_load(struct arm_machine *m)
     m->load = NULL;
 }
 
-/* booting.rst: X0 = device tree, X1..X3 = 0, MMU off, interrupts masked, EL1. The engine has made the rest as at reset. */
+/*
+ * booting.rst: X0 = device tree, X1..X3 = 0, MMU off, interrupts masked, EL1. The engine has made
+ * the rest as at reset.
+ */
 static void set_entry(struct vcpu *v, const struct load *l)
 {
     memset(&v->regs, 0, sizeof v->regs);

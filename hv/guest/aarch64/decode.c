@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Loads and stores: Arm ARM C4.1.94, "Loads and Stores". One row per encoding group; vector structures, atomics and exclusives have none. */
+/*
+ * Loads and stores: Arm ARM C4.1.94, "Loads and Stores". One row per encoding group; vector
+ * structures, atomics and exclusives have none.
+ */
 #include "decode.h"
 
 static uint32_t field(uint32_t insn, unsigned hi, unsigned lo)
@@ -12,7 +15,10 @@ static int64_t sfield(uint32_t insn, unsigned hi, unsigned lo)
     return (int64_t)((uint64_t)field(insn, hi, lo) << (63 - (hi - lo))) >> (63 - (hi - lo));
 }
 
-/* size 31:30, opc 23:22: store, load, load signed to 64 bits, load signed to 32 bits (C4.1.94, table of "unsigned immediate"). */
+/*
+ * size 31:30, opc 23:22: store, load, load signed to 64 bits, load signed to 32 bits (C4.1.94,
+ * table of "unsigned immediate").
+ */
 static int single(uint32_t insn, struct arm_ldst *l)
 {
     unsigned size = field(insn, 31, 30), opc = field(insn, 23, 22);
@@ -25,9 +31,9 @@ static int single(uint32_t insn, struct arm_ldst *l)
     l->sext = opc >= 2;
     l->wide = opc == 2 || size == 3;
     if ((opc == 2 && size == 3) || (opc == 3 && size >= 2))
-        return -EINVAL;                                /* PRFM, or unallocated */
+        return -EINVAL; /* PRFM, or unallocated */
     if (l->index != ARM_OFFSET && l->rn == l->rt[0] && l->rn != 31)
-        return -EINVAL;                                /* CONSTRAINED UNPREDICTABLE */
+        return -EINVAL; /* CONSTRAINED UNPREDICTABLE */
     return 0;
 }
 
@@ -143,13 +149,13 @@ static int pair(uint32_t insn, struct arm_ldst *l)
 }
 
 /* Bit 26, SIMD&FP, counts where the mask has it. */
-static const struct { uint32_t mask, value; int (*fn)(uint32_t, struct arm_ldst *); } groups[] = {
-    { 0x3b000000, 0x39000000, uimm12 },
-    { 0x3b200000, 0x38000000, simm9 },
-    { 0x3b200c00, 0x38200800, register_offset },
-    { 0x3a000000, 0x28000000, pair },
-    { 0x3fbf7c00, 0x089f7c00, ordered },
-    { 0x3ffffc00, 0x38bfc000, ldapr },
+static const struct {
+    uint32_t mask, value;
+    int (*fn)(uint32_t, struct arm_ldst *);
+} groups[] = {
+    { 0x3b000000, 0x39000000, uimm12 },          { 0x3b200000, 0x38000000, simm9 },
+    { 0x3b200c00, 0x38200800, register_offset }, { 0x3a000000, 0x28000000, pair },
+    { 0x3fbf7c00, 0x089f7c00, ordered },         { 0x3ffffc00, 0x38bfc000, ldapr },
     { 0x3f200c00, 0x19000000, rcpc_unscaled },
 };
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Makes and frees the small devices of an ARM64 VM. One of them is too small for a file: the debug-exit register. */
+/*
+ * Makes and frees the small devices of an ARM64 VM. One of them is too small for a file: the
+ * debug-exit register.
+ */
 #include "arm.h"
 #include "arm_dev.h"
 #include <stdlib.h>
@@ -49,7 +52,8 @@ static int create_all(struct arm_devices *d, const struct guest_config *c)
     err = err ? err : arm_pl031_create(d);
     err = err ? err : arm_pl061_create(d);
     if (err == 0 && c->debug_exit)
-        err = arm_device_region(d, &(struct io_region){ "debug-exit", IO_MEM, PLAT_DEBUG_EXIT, PAGE_SIZE, &debug_exit, d });
+        err = arm_device_region(d, &(struct io_region){ "debug-exit", IO_MEM, PLAT_DEBUG_EXIT,
+                                                        PAGE_SIZE, &debug_exit, d });
     return err;
 }
 

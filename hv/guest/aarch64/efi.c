@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ACPI on ARM64 is found through EFI's system table (UEFI 2.10 §4.3, §4.6), and memory through EFI's memory map (§7.2.3): a guest without firmware
- * gets both ready made, as a kernel started by an EFI boot stub would; the device tree names them (Linux Documentation/arm/uefi.rst). There are no
- * runtime services: a table says so (§4.6.2), so that nobody calls them.
+ * ACPI on ARM64 is found through EFI's system table (UEFI 2.10 §4.3, §4.6), and memory through
+ * EFI's memory map (§7.2.3): a guest without firmware gets both ready made, as a kernel started by
+ * an EFI boot stub would; the device tree names them (Linux Documentation/arm/uefi.rst). There are
+ * no runtime services: a table says so (§4.6.2), so that nobody calls them.
  */
 #include "tables.h"
 #include <stdio.h>
@@ -10,13 +11,19 @@
 
 enum { SYSTEM_TABLE_LEN = 120, CONFIG_ENTRY = 24, CONFIG_ENTRIES = 3, REVISION = 2 << 16 | 70 };
 enum { EFI_CONVENTIONAL_MEMORY = 7, EFI_ACPI_RECLAIM_MEMORY = 9, EFI_MEMORY_WB = 8 };
-#define SYSTEM_TABLE_SIGNATURE 0x5453595320494249ull     /* "IBI SYST" */
+#define SYSTEM_TABLE_SIGNATURE 0x5453595320494249ull /* "IBI SYST" */
 
-static const uint8_t acpi_20_guid[16] = { 0x71, 0xe8, 0x68, 0x88, 0xf1, 0xe4, 0xd3, 0x11, 0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81 };
-static const uint8_t rt_properties_guid[16] = { 0x8a, 0x91, 0x66, 0xeb, 0xef, 0x7e, 0x2a, 0x40, 0x84, 0x2e, 0x93, 0x1d, 0x21, 0xc3, 0x8a, 0xe9 };
+static const uint8_t acpi_20_guid[16] = { 0x71, 0xe8, 0x68, 0x88, 0xf1, 0xe4, 0xd3, 0x11,
+                                          0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81 };
+static const uint8_t rt_properties_guid[16] = { 0x8a, 0x91, 0x66, 0xeb, 0xef, 0x7e, 0x2a, 0x40,
+                                                0x84, 0x2e, 0x93, 0x1d, 0x21, 0xc3, 0x8a, 0xe9 };
 
-/* Where a kernel notes memory that the next one after kexec must not touch (LPI tables): a list head, empty. What its EFI boot stub would have installed. */
-static const uint8_t memreserve_guid[16] = { 0xc6, 0xb0, 0x8e, 0x88, 0xde, 0x8e, 0xf5, 0x4f, 0xa8, 0xf0, 0x9a, 0xee, 0x5c, 0xb9, 0x77, 0xc2 };
+/*
+ * Where a kernel notes memory that the next one after kexec must not touch (LPI tables): a list
+ * head, empty. What its EFI boot stub would have installed.
+ */
+static const uint8_t memreserve_guid[16] = { 0xc6, 0xb0, 0x8e, 0x88, 0xde, 0x8e, 0xf5, 0x4f,
+                                             0xa8, 0xf0, 0x9a, 0xee, 0x5c, 0xb9, 0x77, 0xc2 };
 
 static uint8_t *descriptor(uint8_t *p, uint32_t type, uint64_t base, uint64_t len)
 {
@@ -54,12 +61,19 @@ static uint64_t vendor(struct tables *t)
 
 static uint64_t configuration(struct tables *t, uint64_t rsdp)
 {
-    uint8_t *rt = tables_take(t, 8, 8), *reserve = tables_take(t, 16, 16), *p = tables_take(t, CONFIG_ENTRIES * CONFIG_ENTRY, 8);
-    const struct { const uint8_t *guid; uint64_t at; } entry[CONFIG_ENTRIES] = {
-        { acpi_20_guid, rsdp }, { rt_properties_guid, tables_address(t, rt) }, { memreserve_guid, tables_address(t, reserve) },
+    uint8_t *rt = tables_take(t, 8, 8), *reserve = tables_take(t, 16, 16),
+            *p = tables_take(t, CONFIG_ENTRIES * CONFIG_ENTRY, 8);
+    const struct {
+        const uint8_t *guid;
+        uint64_t at;
+    } entry[CONFIG_ENTRIES] = {
+        { acpi_20_guid, rsdp },
+        { rt_properties_guid, tables_address(t, rt) },
+        { memreserve_guid, tables_address(t, reserve) },
     };
 
-    tables_put(rt, 0, 2, 1), tables_put(rt, 2, 2, 8);    /* version, length; no service is supported */
+    /* version, length; no service is supported */
+    tables_put(rt, 0, 2, 1), tables_put(rt, 2, 2, 8);
     for (unsigned i = 0; i < CONFIG_ENTRIES; i++) {
         memcpy(p + CONFIG_ENTRY * i, entry[i].guid, 16);
         tables_put(p, CONFIG_ENTRY * i + 16, 8, entry[i].at);
@@ -84,7 +98,11 @@ static uint64_t system_table(struct tables *t, uint64_t rsdp)
 
 int arm_efi_build(struct load *l)
 {
-    struct tables t = { .vm = l->vm, .buf = vm_alloc(l->vm, TABLES_ROOM), .base = l->tables, .room = TABLES_ROOM, .model = "TRIVETA6" };
+    struct tables t = { .vm = l->vm,
+                        .buf = vm_alloc(l->vm, TABLES_ROOM),
+                        .base = l->tables,
+                        .room = TABLES_ROOM,
+                        .model = "TRIVETA6" };
     int err;
 
     if (!t.buf)

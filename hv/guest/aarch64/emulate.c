@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Accesses to what is no RAM: a device's register by the syndrome, or by the instruction where the syndrome does not tell; else an external
- * abort to the guest. Device registers are little-endian: a guest whose accesses are big-endian gets their bytes in the order in which its CPU
- * would. Engines leave such accesses to the instruction's decoder.
+ * Accesses to what is no RAM: a device's register by the syndrome, or by the instruction where the
+ * syndrome does not tell; else an external abort to the guest. Device registers are little-endian:
+ * a guest whose accesses are big-endian gets their bytes in the order in which its CPU would.
+ * Engines leave such accesses to the instruction's decoder.
  */
 #include "arm.h"
 #include "decode.h"
@@ -24,7 +25,8 @@ static bool first_time(struct arm_machine *m, uint64_t page)
 static void log_page(struct vcpu *v, uint64_t addr, const char *what)
 {
     if (first_time(arm_machine_of(v), addr / PAGE_SIZE))
-        vm_log(v->vm, LOG_WARN, "vCPU %u at %llx: %s at %#llx: external abort", v->id, (unsigned long long)v->regs.pc, what, (unsigned long long)addr);
+        vm_log(v->vm, LOG_WARN, "vCPU %u at %llx: %s at %#llx: external abort", v->id,
+               (unsigned long long)v->regs.pc, what, (unsigned long long)addr);
 }
 
 static void abort_external(struct vcpu *v, const struct vcpu_exit *e, bool write)
@@ -47,7 +49,7 @@ static __attribute__((noinline)) int no_device(struct vcpu *v, struct vcpu_exit 
     bool write = e->mem.io.write;
 
     if (gmem_ptr(v->vm, e->mem.gpa, e->mem.io.size, e->mem.prot))
-        return 0;                  /* RAM, whose mapping was being changed: again */
+        return 0; /* RAM, whose mapping was being changed: again */
     log_page(v, e->mem.gpa.v, write ? "a write to no device" : "a read of no device");
     abort_external(v, e, write);
     return 0;
@@ -60,7 +62,9 @@ static int by_syndrome(struct vcpu *v, struct vcpu_exit *e)
     if (io_dispatch(v->vm, IO_MEM, io) == -ENOENT)
         return no_device(v, e);
     if (!io->write)
-        arm_set_x(v, e->mem.reg, e->mem.sext ? loaded(io->val, io->size, true, e->mem.wide) : io->val);   /* of no more than its size already */
+        /* of no more than its size already */
+        arm_set_x(v, e->mem.reg,
+                  e->mem.sext ? loaded(io->val, io->size, true, e->mem.wide) : io->val);
     v->ops->skip_insn(v, e->insn_len);
     return 0;
 }
@@ -110,10 +114,16 @@ static uint64_t offset_of(struct vcpu *v, const struct arm_ldst *l)
 #define UNIT_MAX 8u
 #define UNITS_MAX 4u
 
-static unsigned unit_size(const struct arm_ldst *l) { return l->size < UNIT_MAX ? l->size : UNIT_MAX; }
-static unsigned units_of(const struct arm_ldst *l) { return l->size / unit_size(l); }      /* of one register */
+static unsigned unit_size(const struct arm_ldst *l)
+{
+    return l->size < UNIT_MAX ? l->size : UNIT_MAX;
+}
+/* of one register */
+static unsigned units_of(const struct arm_ldst *l) { return l->size / unit_size(l); }
 
-/* BigEndian() of the Arm ARM, J1.1.3, in AArch64: for any access by the current level, LDTR's too. */
+/*
+ * BigEndian() of the Arm ARM, J1.1.3, in AArch64: for any access by the current level, LDTR's too.
+ */
 static bool big_endian(struct vcpu *v)
 {
     return arm_get(v, ARM_SCTLR_EL1) & (arm_at_el0(v) ? SCTLR_E0E : SCTLR_EE);
@@ -124,8 +134,12 @@ static uint64_t swap_bytes(uint64_t val, unsigned size)
     return __builtin_bswap64(val) >> (64 - 8 * size);
 }
 
-/* One unit at va: through the guest's tables, for it may lie on another page than the one that faulted. 0, or -EAGAIN: an exception waits. */
-static int unit(struct vcpu *v, const struct vcpu_exit *e, const struct arm_ldst *l, uint64_t va, uint64_t *val)
+/*
+ * One unit at va: through the guest's tables, for it may lie on another page than the one that
+ * faulted. 0, or -EAGAIN: an exception waits.
+ */
+static int unit(struct vcpu *v, const struct vcpu_exit *e, const struct arm_ldst *l, uint64_t va,
+                uint64_t *val)
 {
     struct arm_access_kind kind = { .write = !l->load, .el0 = arm_at_el0(v) || l->unprivileged };
     unsigned size = unit_size(l), fsc;
@@ -161,7 +175,8 @@ static uint64_t reg_get(struct vcpu *v, const struct arm_ldst *l, unsigned i, un
 }
 
 /* The lower half comes first: it clears what is above. */
-static void reg_set(struct vcpu *v, const struct arm_ldst *l, unsigned i, unsigned half, uint64_t val)
+static void reg_set(struct vcpu *v, const struct arm_ldst *l, unsigned i, unsigned half,
+                    uint64_t val)
 {
     if (l->simd)
         arm_set(v, ARM_VREG(l->rt[i], half), val);
@@ -170,7 +185,8 @@ static void reg_set(struct vcpu *v, const struct arm_ldst *l, unsigned i, unsign
 }
 
 /* Units in the order of their addresses; big-endian, a register's upper half is the first. */
-static int move_units(struct vcpu *v, const struct vcpu_exit *e, const struct arm_ldst *l, uint64_t va, bool big, uint64_t val[UNITS_MAX])
+static int move_units(struct vcpu *v, const struct vcpu_exit *e, const struct arm_ldst *l,
+                      uint64_t va, bool big, uint64_t val[UNITS_MAX])
 {
     unsigned per = units_of(l), size = unit_size(l);
 
@@ -189,7 +205,8 @@ static int move_units(struct vcpu *v, const struct vcpu_exit *e, const struct ar
 /* Nothing of the guest's registers changes before all elements are through. */
 static void transfer(struct vcpu *v, const struct vcpu_exit *e, const struct arm_ldst *l)
 {
-    uint64_t base = base_of(v, l), moved = base + offset_of(v, l), va = l->index == ARM_POST ? base : moved, val[UNITS_MAX];
+    uint64_t base = base_of(v, l), moved = base + offset_of(v, l),
+             va = l->index == ARM_POST ? base : moved, val[UNITS_MAX];
     unsigned per = units_of(l);
 
     if (move_units(v, e, l, va, big_endian(v), val))
@@ -218,13 +235,17 @@ static int by_instruction(struct vcpu *v, struct vcpu_exit *e)
         }
     }
     if (first_time(arm_machine_of(v), e->mem.gpa.v / PAGE_SIZE))
-        vm_log(v->vm, LOG_WARN, "vCPU %u at %llx: instruction %08x touches %#llx, no RAM: external abort", v->id, (unsigned long long)v->regs.pc,
-               (unsigned)insn, (unsigned long long)e->mem.gpa.v);
+        vm_log(v->vm, LOG_WARN,
+               "vCPU %u at %llx: instruction %08x touches %#llx, no RAM: external abort", v->id,
+               (unsigned long long)v->regs.pc, (unsigned)insn, (unsigned long long)e->mem.gpa.v);
     abort_external(v, e, write);
     return 0;
 }
 
-/* The guest's page tables lie where no RAM is. The walk finds the level at which; if the guest has changed them, the access is simply tried again. */
+/*
+ * The guest's page tables lie where no RAM is. The walk finds the level at which; if the guest has
+ * changed them, the access is simply tried again.
+ */
 static int tables_in_nowhere(struct vcpu *v, struct vcpu_exit *e)
 {
     bool exec = (e->mem.prot & PROT_X) != 0;
@@ -248,7 +269,8 @@ static __attribute__((noinline)) int not_decoded(struct vcpu *v, struct vcpu_exi
         abort_external(v, e, false);
         return 0;
     }
-    if (e->syndrome & ISS_CM) {                        /* cache maintenance by address: nothing is cached there */
+    /* cache maintenance by address: nothing is cached there */
+    if (e->syndrome & ISS_CM) {
         v->ops->skip_insn(v, 4);
         return 0;
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The device tree of an ARM64 guest, written in one pass with libfdt (Devicetree Specification 0.4; bindings of the Linux kernel). Errors stick
- * in struct tree, so that one check at the end serves all.
+ * The device tree of an ARM64 guest, written in one pass with libfdt (Devicetree Specification 0.4;
+ * bindings of the Linux kernel). Errors stick in struct tree, so that one check at the end serves
+ * all.
  */
 #include "load.h"
 #include <hv/pci.h>
@@ -10,11 +11,16 @@
 #include <stdio.h>
 #include <string.h>
 
-struct tree { void *fdt; int err; };
+struct tree {
+    void *fdt;
+    int err;
+};
 
 enum { PHANDLE_GIC = 1, PHANDLE_MSI, PHANDLE_CLOCK, PHANDLE_GPIO };
-enum { GIC_SPI = 0, GIC_PPI = 1, IRQ_EDGE = 1, IRQ_LEVEL = 4 };       /* interrupt specifiers: bindings/interrupt-controller/arm,gic.yaml */
-enum { PCI_SPACE_MEM32 = 0x02000000, PCI_SPACE_MEM64 = 0x03000000 };  /* phys.hi, IEEE 1275 PCI binding §2.2.1.1 */
+/* interrupt specifiers: bindings/interrupt-controller/arm,gic.yaml */
+enum { GIC_SPI = 0, GIC_PPI = 1, IRQ_EDGE = 1, IRQ_LEVEL = 4 };
+/* phys.hi, IEEE 1275 PCI binding §2.2.1.1 */
+enum { PCI_SPACE_MEM32 = 0x02000000, PCI_SPACE_MEM64 = 0x03000000 };
 #define APB_HZ 24000000u
 
 static void keep(struct tree *t, int err)
@@ -26,8 +32,14 @@ static void keep(struct tree *t, int err)
 static void begin(struct tree *t, const char *name) { keep(t, fdt_begin_node(t->fdt, name)); }
 static void end(struct tree *t) { keep(t, fdt_end_node(t->fdt)); }
 static void flag(struct tree *t, const char *name) { keep(t, fdt_property(t->fdt, name, "", 0)); }
-static void text(struct tree *t, const char *name, const char *s) { keep(t, fdt_property(t->fdt, name, s, (int)strlen(s) + 1)); }
-static void bytes(struct tree *t, const char *name, const void *p, size_t n) { keep(t, fdt_property(t->fdt, name, p, (int)n)); }
+static void text(struct tree *t, const char *name, const char *s)
+{
+    keep(t, fdt_property(t->fdt, name, s, (int)strlen(s) + 1));
+}
+static void bytes(struct tree *t, const char *name, const void *p, size_t n)
+{
+    keep(t, fdt_property(t->fdt, name, p, (int)n));
+}
 
 static void begin_at(struct tree *t, const char *name, uint64_t unit)
 {
@@ -46,7 +58,9 @@ static void cells(struct tree *t, const char *name, const uint32_t *v, size_t n)
         be[i] = cpu_to_fdt32(v[i]);
     bytes(t, name, be, n * sizeof be[0]);
 }
-#define CELLS(t, name, ...) cells(t, name, (const uint32_t[]){ __VA_ARGS__ }, sizeof((const uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t))
+#define CELLS(t, name, ...)                           \
+    cells(t, name, (const uint32_t[]){ __VA_ARGS__ }, \
+          sizeof((const uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t))
 #define HI(v) (uint32_t)((v) >> 32)
 #define LO(v) (uint32_t)(v)
 #define PAIR(v) HI(v), LO(v)
@@ -84,7 +98,7 @@ static void efi(struct tree *t, const struct efi_info *e)
     CELLS(t, "linux,uefi-mmap-size", e->memory_map_len);
     CELLS(t, "linux,uefi-mmap-desc-size", EFI_DESCRIPTOR_LEN);
     CELLS(t, "linux,uefi-mmap-desc-ver", 1);
-    CELLS(t, "linux,uefi-secure-boot", 2);             /* Debian's kernels want it: disabled */
+    CELLS(t, "linux,uefi-secure-boot", 2); /* Debian's kernels want it: disabled */
 }
 
 /* A guest without them finds out; one with seeds that a neighbour can work out does not. */
@@ -152,15 +166,20 @@ static void psci(struct tree *t)
     end(t);
 }
 
-/* Secure, non-secure, virtual and hypervisor PPIs. With a GICv2 bits 15:8 say which CPUs have it. */
+/*
+ * Secure, non-secure, virtual and hypervisor PPIs. With a GICv2 bits 15:8 say which CPUs have it.
+ */
 static void timer(struct tree *t, const struct load *l)
 {
-    uint32_t cpu_mask = arm_machine_of(l->vm->vcpu[0])->gic == 2 ? ((1u << l->vm->nvcpus) - 1) << 8 : 0, f = cpu_mask | IRQ_LEVEL;
+    uint32_t cpu_mask =
+                 arm_machine_of(l->vm->vcpu[0])->gic == 2 ? ((1u << l->vm->nvcpus) - 1) << 8 : 0,
+             f = cpu_mask | IRQ_LEVEL;
 
     begin(t, "timer");
     LIST(t, "compatible", "arm,armv8-timer");
     flag(t, "always-on");
-    CELLS(t, "interrupts", GIC_PPI, 13, f, GIC_PPI, ARM_PPI_PTIMER - 16, f, GIC_PPI, ARM_PPI_VTIMER - 16, f, GIC_PPI, 10, f);
+    CELLS(t, "interrupts", GIC_PPI, 13, f, GIC_PPI, ARM_PPI_PTIMER - 16, f, GIC_PPI,
+          ARM_PPI_VTIMER - 16, f, GIC_PPI, 10, f);
     end(t);
 }
 
@@ -178,7 +197,10 @@ static void gic_v3(struct tree *t, const struct load *l)
 {
     begin_at(t, "interrupt-controller", PLAT_GICD);
     text(t, "compatible", "arm,gic-v3");
-    words64(t, "reg", (const uint64_t[]){ PLAT_GICD, VGIC_GICD_LEN, PLAT_GICR, VGIC_GICR_STRIDE * l->vm->nvcpus }, 4);
+    words64(
+        t, "reg",
+        (const uint64_t[]){ PLAT_GICD, VGIC_GICD_LEN, PLAT_GICR, VGIC_GICR_STRIDE * l->vm->nvcpus },
+        4);
     gic_common(t);
     begin_at(t, "msi-controller", PLAT_ITS);
     text(t, "compatible", "arm,gic-v3-its");
@@ -249,20 +271,28 @@ static void small_devices(struct tree *t)
     text(t, "compatible", "gpio-keys");
     begin(t, "poweroff");
     text(t, "label", "GPIO Key Poweroff");
-    CELLS(t, "linux,code", 116);                       /* KEY_POWER */
+    CELLS(t, "linux,code", 116); /* KEY_POWER */
     CELLS(t, "gpios", PHANDLE_GPIO, 3, 0);
     end(t);
     end(t);
 }
 
-/* INTx of slot s, pin p goes to line (s + p - 1) & 3: four slots show all of it, the mask leaves two bits of the slot and the pin. */
+/*
+ * INTx of slot s, pin p goes to line (s + p - 1) & 3: four slots show all of it, the mask leaves
+ * two bits of the slot and the pin.
+ */
 static void intx_map(struct tree *t)
 {
     uint32_t c[16 * 10], n = 0;
 
     for (uint32_t slot = 0; slot < 4; slot++)
         for (uint32_t pin = 1; pin <= 4; pin++) {
-            const uint32_t row[10] = { slot << 11, 0, 0, pin, PHANDLE_GIC, 0, 0, GIC_SPI, PLAT_SPI(INTID_PCI_INTA) + ((slot + pin - 1) & 3), IRQ_LEVEL };
+            const uint32_t row[10] = {
+                slot << 11, 0,           0,
+                pin,        PHANDLE_GIC, 0,
+                0,          GIC_SPI,     PLAT_SPI(INTID_PCI_INTA) + ((slot + pin - 1) & 3),
+                IRQ_LEVEL
+            };
 
             memcpy(c + n, row, sizeof row);
             n += 10;
@@ -313,7 +343,10 @@ static void hardware(struct tree *t, const struct load *l)
     pcie(t, l);
 }
 
-/* With ACPI the tree holds nothing but /chosen: that is how Linux knows which of the two to believe. */
+/*
+ * With ACPI the tree holds nothing but /chosen: that is how Linux knows which of the two to
+ * believe.
+ */
 static void write_tree(struct tree *t, const struct load *l)
 {
     keep(t, fdt_create(t->fdt, (int)FDT_ROOM));
@@ -340,7 +373,8 @@ int arm_fdt_build(struct load *l)
     write_tree(&t, l);
     err = t.err ? -EINVAL : gmem_write(l->vm, gpa(l->fdt), t.fdt, fdt_totalsize(t.fdt));
     if (err)
-        snprintf(l->vm->why, sizeof l->vm->why, "its device tree could not be written: %s", t.err ? fdt_strerror(t.err) : "no RAM there");
+        snprintf(l->vm->why, sizeof l->vm->why, "its device tree could not be written: %s",
+                 t.err ? fdt_strerror(t.err) : "no RAM there");
     vm_free(l->vm, t.fdt, FDT_ROOM);
     return err;
 }

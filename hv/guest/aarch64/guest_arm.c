@@ -13,7 +13,7 @@ static int arm_vcpu_init(struct vcpu *v)
     a->s.version = ARM_STATE_VERSION;
     a->s.power = v->id == 0 ? ARM_ON : ARM_OFF;
     v->guest = a;
-    v->mp = MP_OFF;                /* also the first, until the kernel is there */
+    v->mp = MP_OFF; /* also the first, until the kernel is there */
     return 0;
 }
 
@@ -59,10 +59,7 @@ static void arm_off_cpu(struct vcpu *v, bool off)
         arm_steal_update(v);
 }
 
-static void arm_resumed(struct vm *vm)
-{
-    vtimer_sync_clock(vm);
-}
+static void arm_resumed(struct vm *vm) { vtimer_sync_clock(vm); }
 
 const struct guest_ops guest_arm = {
     .isa = ISA_AARCH64,

@@ -2,10 +2,12 @@
 /*
  * its.c: the Interrupt Translation Service: registers, tables, translation. GICv3 §5, §12.12.
  *
- * The device, collection and interrupt translation tables lie in the guest's memory, where the guest put them (flat: no Indirect). An entry is
- * 8 bytes: bit 63 valid; device: ITT address 51:8, EventID bits - 1 in 4:0; collection: vCPU 15:0; translation: collection 47:32, LPI 31:0.
- * The guest may write anything there: each entry is copied, then checked, at each use. So a translation is three loads, and nothing is cached
- * that could go stale, but the LPIs' configuration, as §5.1.1 allows.
+ * The device, collection and interrupt translation tables lie in the guest's memory, where the
+ * guest put them (flat: no Indirect). An entry is 8 bytes: bit 63 valid; device: ITT address 51:8,
+ * EventID bits - 1 in 4:0; collection: vCPU 15:0; translation: collection 47:32, LPI 31:0. The
+ * guest may write anything there: each entry is copied, then checked, at each use. So a translation
+ * is three loads, and nothing is cached that could go stale, but the LPIs' configuration, as §5.1.1
+ * allows.
  */
 #include <hv/gmem.h>
 #include <hv/log.h>
@@ -19,27 +21,26 @@
 #define CTLR_ENABLED 1u
 #define CTLR_QUIESCENT (1u << 31)
 #define BASER_VALID (1ull << 63)
-#define BASER_WRITABLE 0xb8e0fffffffffcffull    /* not Indirect (62), Type (58:56), Entry_Size (52:48); Page_Size (9:8) is 4 KiB */
+/* not Indirect (62), Type (58:56), Entry_Size (52:48); Page_Size (9:8) is 4 KiB */
+#define BASER_WRITABLE 0xb8e0fffffffffcffull
 #define BASER_ADDR 0xfffffffff000ull
 #define CBASER_BITS 0xb8effffffffffcffull
 #define CBASER_ADDR 0xffffffffff000ull
-#define QUEUE_BITS 0xfffe0ull                   /* offset of a command within a queue of at most 1 MiB */
+/* offset of a command within a queue of at most 1 MiB */
+#define QUEUE_BITS 0xfffe0ull
 #define STALLED 1u
-#define BUDGET 128u                             /* units of simple commands at once */
-#define READ_AT_ONCE 512u                       /* pending LPIs read from the table at once */
+#define BUDGET 128u       /* units of simple commands at once */
+#define READ_AT_ONCE 512u /* pending LPIs read from the table at once */
 
 /* ---- tables ---- */
 
-/* An entry of device table, collection table or ITT. Guest memory: read and written as a whole, once. */
-uint64_t its_load(const uint64_t *entry)
-{
-    return __atomic_load_n(entry, __ATOMIC_RELAXED);
-}
+/*
+ * An entry of device table, collection table or ITT. Guest memory: read and written as a whole,
+ * once.
+ */
+uint64_t its_load(const uint64_t *entry) { return __atomic_load_n(entry, __ATOMIC_RELAXED); }
 
-void its_store(uint64_t *entry, uint64_t val)
-{
-    __atomic_store_n(entry, val, __ATOMIC_RELAXED);
-}
+void its_store(uint64_t *entry, uint64_t val) { __atomic_store_n(entry, val, __ATOMIC_RELAXED); }
 
 uint64_t *its_table(struct vgic *g, unsigned which, uint32_t id)
 {
@@ -155,7 +156,8 @@ void its_route(struct vgic *g, unsigned idx, struct vgic_cpu *c)
 /* The pending table: a bit for each INTID, the LPIs' from byte 1024 (GICv3 §5.1.2). */
 static uint8_t *pending_table(struct vgic *g, struct vgic_cpu *c)
 {
-    return gmem_ptr(g->vm, gpa((c->s.pendbaser & 0xfffffffff0000) + VGIC_LPI_INTID / 8), VGIC_LPIS / 8, PROT_RW);
+    return gmem_ptr(g->vm, gpa((c->s.pendbaser & 0xfffffffff0000) + VGIC_LPI_INTID / 8),
+                    VGIC_LPIS / 8, PROT_RW);
 }
 
 static unsigned read_byte(struct vgic *g, struct vgic_cpu *c, unsigned byte, uint8_t bits)
@@ -206,7 +208,7 @@ void its_lpis_off(struct vgic *g, struct vgic_cpu *c)
         bool on = i.b->latch & i.bit;
 
         if (p && n / 8 >= VGIC_LPIS / 8u - c->lpi_left)
-            on = on || p[n / 8] >> n % 8 & 1;      /* not yet read, so still there */
+            on = on || p[n / 8] >> n % 8 & 1; /* not yet read, so still there */
         if (p)
             p[n / 8] = (uint8_t)((p[n / 8] & ~(1u << n % 8)) | (unsigned)on << n % 8);
         if (on || i.b->in_lr & i.bit)
@@ -223,7 +225,8 @@ int its_msi(struct vgic *g, uint32_t devid, uint32_t event)
     bool known;
 
     spin_lock(&g->lock);
-    known = g->version && g->its.s.ctlr & CTLR_ENABLED && its_translate(g, devid, event, &t) && t.cpu;
+    known =
+        g->version && g->its.s.ctlr & CTLR_ENABLED && its_translate(g, devid, event, &t) && t.cpu;
     if (known)
         its_pend(g, &t);
     spin_unlock(&g->lock);
@@ -232,10 +235,7 @@ int its_msi(struct vgic *g, uint32_t devid, uint32_t event)
 
 /* ---- the command queue ---- */
 
-static uint64_t queue_len(const struct its *s)
-{
-    return ((s->s.cbaser & 0xff) + 1) * PAGE_SIZE;
-}
+static uint64_t queue_len(const struct its *s) { return ((s->s.cbaser & 0xff) + 1) * PAGE_SIZE; }
 
 /* One command, under the lock. False: the queue is empty, stalled or off. */
 static bool step(struct vgic *g, unsigned *cost)
@@ -243,10 +243,12 @@ static bool step(struct vgic *g, unsigned *cost)
     struct its *s = &g->its;
     uint64_t cmd[4], at = s->s.creadr & QUEUE_BITS;
 
-    if (!g->version || !(s->s.ctlr & CTLR_ENABLED) || !(s->s.cbaser & BASER_VALID) || s->s.creadr & STALLED || at == (s->s.cwriter & QUEUE_BITS))
+    if (!g->version || !(s->s.ctlr & CTLR_ENABLED) || !(s->s.cbaser & BASER_VALID) ||
+        s->s.creadr & STALLED || at == (s->s.cwriter & QUEUE_BITS))
         return false;
-    if (at >= queue_len(s) || (s->s.cwriter & QUEUE_BITS) >= queue_len(s) || gmem_read(g->vm, gpa((s->s.cbaser & CBASER_ADDR) + at), cmd, sizeof cmd)) {
-        s->s.creadr |= STALLED;       /* until GITS_CWRITER.Retry */
+    if (at >= queue_len(s) || (s->s.cwriter & QUEUE_BITS) >= queue_len(s) ||
+        gmem_read(g->vm, gpa((s->s.cbaser & CBASER_ADDR) + at), cmd, sizeof cmd)) {
+        s->s.creadr |= STALLED; /* until GITS_CWRITER.Retry */
         return false;
     }
     *cost = its_command(g, cmd);
@@ -308,13 +310,15 @@ static void kick_queue(struct vgic *g)
 
 /* ---- registers ---- */
 
-static uint64_t read_ctlr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
+static uint64_t read_ctlr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
+                          uint32_t off, unsigned size)
 {
     (void)c, (void)r, (void)off, (void)size;
     return g->its.s.ctlr | (g->its.s.ctlr & CTLR_ENABLED ? 0 : CTLR_QUIESCENT);
 }
 
-static void write_ctlr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
+static void write_ctlr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off,
+                       unsigned size, uint64_t val)
 {
     (void)c, (void)r, (void)off, (void)size;
     spin_lock(&g->lock);
@@ -323,14 +327,19 @@ static void write_ctlr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg
     kick_queue(g);
 }
 
-static uint64_t read_iidr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
+static uint64_t read_iidr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
+                          uint32_t off, unsigned size)
 {
     (void)g, (void)c, (void)r, (void)off, (void)size;
     return VGIC_IIDR;
 }
 
-/* Physical 0, ITT_entry_size - 1 7:4, ID_bits - 1 12:8, Devbits - 1 17:13, PTA 19 (0: vCPU numbers), HCC 0. */
-static uint64_t read_typer(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
+/*
+ * Physical 0, ITT_entry_size - 1 7:4, ID_bits - 1 12:8, Devbits - 1 17:13, PTA 19 (0: vCPU
+ * numbers), HCC 0.
+ */
+static uint64_t read_typer(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
+                           uint32_t off, unsigned size)
 {
     uint64_t val = 1 | 7u << 4 | (ITS_EVENT_BITS - 1) << 8 | (ITS_DEVICE_BITS - 1) << 13;
 
@@ -340,7 +349,8 @@ static uint64_t read_typer(struct vgic *g, struct vgic_cpu *c, const struct vgic
 
 enum { REG_CBASER, REG_CWRITER, REG_CREADR };
 
-static uint64_t read_queue(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
+static uint64_t read_queue(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
+                           uint32_t off, unsigned size)
 {
     const uint64_t *const reg[] = { &g->its.s.cbaser, &g->its.s.cwriter, &g->its.s.creadr };
 
@@ -349,7 +359,8 @@ static uint64_t read_queue(struct vgic *g, struct vgic_cpu *c, const struct vgic
 }
 
 /* Writable while the ITS is off; resets GITS_CREADR. */
-static void write_cbaser(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
+static void write_cbaser(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off,
+                         unsigned size, uint64_t val)
 {
     (void)c, (void)r;
     spin_lock(&g->lock);
@@ -361,7 +372,8 @@ static void write_cbaser(struct vgic *g, struct vgic_cpu *c, const struct vgic_r
 }
 
 /* Retry (bit 0) ends a stall. */
-static void write_cwriter(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
+static void write_cwriter(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
+                          uint32_t off, unsigned size, uint64_t val)
 {
     (void)c, (void)r;
     spin_lock(&g->lock);
@@ -374,9 +386,12 @@ static void write_cwriter(struct vgic *g, struct vgic_cpu *c, const struct vgic_
 }
 
 /* Type and entry size: devices (1), collections (4), of 8 bytes. */
-static const uint64_t baser_fixed[ITS_BASERS] = { [ITS_DEVICES] = 1ull << 56 | 7ull << 48, [ITS_COLLECTIONS] = 4ull << 56 | 7ull << 48 };
+static const uint64_t baser_fixed[ITS_BASERS] = {
+    [ITS_DEVICES] = 1ull << 56 | 7ull << 48, [ITS_COLLECTIONS] = 4ull << 56 | 7ull << 48
+};
 
-static uint64_t read_baser(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
+static uint64_t read_baser(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
+                           uint32_t off, unsigned size)
 {
     unsigned n = (off - r->first) / 8;
 
@@ -387,7 +402,8 @@ static uint64_t read_baser(struct vgic *g, struct vgic_cpu *c, const struct vgic
     return vgic_half(g->its.s.baser[n] | baser_fixed[n], off, size);
 }
 
-static void write_baser(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
+static void write_baser(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off,
+                        unsigned size, uint64_t val)
 {
     unsigned n = (off - r->first) / 8;
 
@@ -401,7 +417,8 @@ static void write_baser(struct vgic *g, struct vgic_cpu *c, const struct vgic_re
     spin_unlock(&g->lock);
 }
 
-static uint64_t read_pidr2(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
+static uint64_t read_pidr2(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
+                           uint32_t off, unsigned size)
 {
     (void)g, (void)c, (void)r, (void)off, (void)size;
     return 0x3b;
@@ -409,14 +426,14 @@ static uint64_t read_pidr2(struct vgic *g, struct vgic_cpu *c, const struct vgic
 
 /* GITS_TRANSLATER has no entry: a CPU's write has no DeviceID and does nothing. */
 static const struct vgic_reg regs[] = {
-    { 0x0000, 0x0003, 4, 0, read_ctlr, write_ctlr },                           /* GITS_CTLR */
-    { 0x0004, 0x0007, 4, 0, read_iidr, NULL },                                 /* GITS_IIDR */
-    { 0x0008, 0x000f, 4 | 8, 0, read_typer, NULL },                            /* GITS_TYPER */
-    { 0x0080, 0x0087, 4 | 8, REG_CBASER, read_queue, write_cbaser },           /* GITS_CBASER */
-    { 0x0088, 0x008f, 4 | 8, REG_CWRITER, read_queue, write_cwriter },         /* GITS_CWRITER */
-    { 0x0090, 0x0097, 4 | 8, REG_CREADR, read_queue, NULL },                   /* GITS_CREADR */
-    { 0x0100, 0x013f, 4 | 8, 0, read_baser, write_baser },                     /* GITS_BASER0..7 */
-    { 0xffe8, 0xffeb, 4, 0, read_pidr2, NULL },                                /* GITS_PIDR2 */
+    { 0x0000, 0x0003, 4, 0, read_ctlr, write_ctlr },                   /* GITS_CTLR */
+    { 0x0004, 0x0007, 4, 0, read_iidr, NULL },                         /* GITS_IIDR */
+    { 0x0008, 0x000f, 4 | 8, 0, read_typer, NULL },                    /* GITS_TYPER */
+    { 0x0080, 0x0087, 4 | 8, REG_CBASER, read_queue, write_cbaser },   /* GITS_CBASER */
+    { 0x0088, 0x008f, 4 | 8, REG_CWRITER, read_queue, write_cwriter }, /* GITS_CWRITER */
+    { 0x0090, 0x0097, 4 | 8, REG_CREADR, read_queue, NULL },           /* GITS_CREADR */
+    { 0x0100, 0x013f, 4 | 8, 0, read_baser, write_baser },             /* GITS_BASER0..7 */
+    { 0xffe8, 0xffeb, 4, 0, read_pidr2, NULL },                        /* GITS_PIDR2 */
 };
 
 static int its_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
@@ -449,7 +466,4 @@ int its_create(struct vgic *g, const struct vgic_layout *l)
     return io_register(g->vm, &(struct io_region){ "its", IO_MEM, l->its, VGIC_ITS_LEN, &ops, g });
 }
 
-void its_stop(struct vgic *g)
-{
-    event_kill(&g->its.work);
-}
+void its_stop(struct vgic *g) { event_kill(&g->its.work); }

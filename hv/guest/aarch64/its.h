@@ -7,20 +7,23 @@
 #define ITS_ITT_ADDR 0xfffffffffff00ull
 #define ITS_EVENT_BITS 16u
 struct its_target {
-    uint64_t *entry;                  /* of the ITT, in guest memory */
+    uint64_t *entry; /* of the ITT, in guest memory */
     uint32_t icid;
-    unsigned idx;                     /* of the LPI */
-    struct vgic_cpu *cpu;             /* NULL: the collection is not mapped */
+    unsigned idx;         /* of the LPI */
+    struct vgic_cpu *cpu; /* NULL: the collection is not mapped */
 };
 uint64_t its_load(const uint64_t *entry);
 void its_store(uint64_t *entry, uint64_t val);
 /* An entry of a table in guest memory; NULL: out of range, or not RAM. */
 uint64_t *its_table(struct vgic *, unsigned which, uint32_t id);
-uint64_t *its_entry(struct vgic *, uint32_t devid, uint32_t event);    /* of the device's ITT; NULL also: no such device */
-struct vgic_cpu *its_collection(struct vgic *, uint32_t icid);         /* NULL: not mapped */
-bool its_translate(struct vgic *, uint32_t devid, uint32_t event, struct its_target *);   /* false: not mapped to an LPI */
+/* of the device's ITT; NULL also: no such device */
+uint64_t *its_entry(struct vgic *, uint32_t devid, uint32_t event);
+struct vgic_cpu *its_collection(struct vgic *, uint32_t icid); /* NULL: not mapped */
+/* false: not mapped to an LPI */
+bool its_translate(struct vgic *, uint32_t devid, uint32_t event, struct its_target *);
 void its_pend(struct vgic *, const struct its_target *);
-void its_route(struct vgic *, unsigned idx, struct vgic_cpu *);        /* from now on it goes there, with its pending state */
+/* from now on it goes there, with its pending state */
+void its_route(struct vgic *, unsigned idx, struct vgic_cpu *);
 /* The LPI's byte in the vCPU's configuration table is read anew (GICv3 §5.1.1). */
 void its_load_config(struct vgic *, struct vgic_cpu *, unsigned idx);
 void its_load_all(struct vgic *, struct vgic_cpu *);

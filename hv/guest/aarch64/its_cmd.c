@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * its_cmd.c: the ITS's commands, GICv3 §5.3. A command with a wrong parameter does nothing, as §5.3.1 allows when GITS_TYPER.SEIS is 0.
- * Fields: DeviceID cmd[0] 63:32; EventID cmd[1] 31:0; pINTID cmd[1] 63:32; ICID cmd[2] 15:0; RDbase cmd[2] 50:16 (a vCPU's number, PTA is 0);
- * Valid cmd[2] 63; ITT size cmd[1] 4:0 and address cmd[2] 51:8.
+ * its_cmd.c: the ITS's commands, GICv3 §5.3. A command with a wrong parameter does nothing, as
+ * §5.3.1 allows when GITS_TYPER.SEIS is 0. Fields: DeviceID cmd[0] 63:32; EventID cmd[1] 31:0;
+ * pINTID cmd[1] 63:32; ICID cmd[2] 15:0; RDbase cmd[2] 50:16 (a vCPU's number, PTA is 0); Valid
+ * cmd[2] 63; ITT size cmd[1] 4:0 and address cmd[2] 51:8.
  */
 #include <hv/log.h>
 #include <hv/nospec.h>
 #include "its.h"
 
-#define COST_ALL 64u                  /* a walk over all LPIs */
+#define COST_ALL 64u /* a walk over all LPIs */
 
 static uint32_t device_of(const uint64_t cmd[4]) { return (uint32_t)(cmd[0] >> 32); }
 static uint32_t event_of(const uint64_t cmd[4]) { return (uint32_t)cmd[1]; }
@@ -23,7 +24,8 @@ static struct vgic_cpu *redist_of(struct vgic *g, uint64_t field)
 
 static bool cmd_mapd(struct vgic *g, const uint64_t cmd[4])
 {
-    uint64_t *dte = device_of(cmd) >> ITS_DEVICE_BITS ? NULL : its_table(g, ITS_DEVICES, device_of(cmd));
+    uint64_t *dte =
+        device_of(cmd) >> ITS_DEVICE_BITS ? NULL : its_table(g, ITS_DEVICES, device_of(cmd));
 
     if (!dte || (cmd[2] & ITS_VALID && (cmd[1] & 31) >= ITS_EVENT_BITS))
         return false;
@@ -139,30 +141,25 @@ static bool cmd_movall(struct vgic *g, const uint64_t cmd[4])
     if (!from || !to)
         return false;
     for (unsigned n = 0; from != to && n < VGIC_LPIS; n++)
-        if (g->lpi[n / 32].route[n % 32] == from->id && (g->lpi[n / 32].latch | g->lpi[n / 32].in_lr) >> n % 32 & 1)
+        if (g->lpi[n / 32].route[n % 32] == from->id &&
+            (g->lpi[n / 32].latch | g->lpi[n / 32].in_lr) >> n % 32 & 1)
             its_route(g, VGIC_LPI + n, to);
     return true;
 }
 
 /* Everything is done when its command is. */
-static bool cmd_sync(struct vgic *g, const uint64_t cmd[4])
-{
-    return redist_of(g, cmd[2]) != NULL;
-}
+static bool cmd_sync(struct vgic *g, const uint64_t cmd[4]) { return redist_of(g, cmd[2]) != NULL; }
 
-static const struct { bool (*fn)(struct vgic *, const uint64_t cmd[4]); uint8_t cost; } commands[] = {
-    [0x01] = { cmd_movi, 1 },
-    [0x03] = { cmd_int, 1 },
-    [0x04] = { cmd_clear, 1 },
-    [0x05] = { cmd_sync, 1 },
-    [0x08] = { cmd_mapd, 1 },
-    [0x09] = { cmd_mapc, 1 },
-    [0x0a] = { cmd_mapti, 1 },
-    [0x0b] = { cmd_mapi, 1 },
-    [0x0c] = { cmd_inv, 1 },
-    [0x0d] = { cmd_invall, COST_ALL },
-    [0x0e] = { cmd_movall, COST_ALL },
-    [0x0f] = { cmd_discard, 1 },
+static const struct {
+    bool (*fn)(struct vgic *, const uint64_t cmd[4]);
+    uint8_t cost;
+} commands[] = {
+    [0x01] = { cmd_movi, 1 },          [0x03] = { cmd_int, 1 },
+    [0x04] = { cmd_clear, 1 },         [0x05] = { cmd_sync, 1 },
+    [0x08] = { cmd_mapd, 1 },          [0x09] = { cmd_mapc, 1 },
+    [0x0a] = { cmd_mapti, 1 },         [0x0b] = { cmd_mapi, 1 },
+    [0x0c] = { cmd_inv, 1 },           [0x0d] = { cmd_invall, COST_ALL },
+    [0x0e] = { cmd_movall, COST_ALL }, [0x0f] = { cmd_discard, 1 },
 };
 
 unsigned its_command(struct vgic *g, const uint64_t cmd[4])

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Kernels: Linux `Image` (Documentation/arm64/booting.rst), plain, as a gzip file or in an EFI zboot file, and raw flat images. zlib inflates straight
- * into guest memory, piece by piece, so no second copy is made and a broken file can only spoil the guest's own memory. Each step is short: other
- * guests' events wait for it.
+ * Kernels: Linux `Image` (Documentation/arm64/booting.rst), plain, as a gzip file or in an EFI
+ * zboot file, and raw flat images. zlib inflates straight into guest memory, piece by piece, so no
+ * second copy is made and a broken file can only spoil the guest's own memory. Each step is short:
+ * other guests' events wait for it.
  */
 #include "tables.h"
 #include <hv/files.h>
@@ -11,13 +12,25 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { IMAGE_HEADER = 64, IMAGE_TEXT_OFFSET = 8, IMAGE_SIZE = 16, IMAGE_FLAGS = 24, IMAGE_MAGIC = 56, IMAGE_BIG_ENDIAN = 1 };
-enum { ZBOOT_MAGIC = 4, ZBOOT_PAYLOAD = 8, ZBOOT_LEN = 12, ZBOOT_METHOD = 24, ZBOOT_HEADER = 64 };     /* Linux drivers/firmware/efi/libstub/zboot-header.S */
-#define FLAT_OFFSET 0x80000ull         /* 64 KiB-aligned; where other machines put a raw image too */
+enum {
+    IMAGE_HEADER = 64,
+    IMAGE_TEXT_OFFSET = 8,
+    IMAGE_SIZE = 16,
+    IMAGE_FLAGS = 24,
+    IMAGE_MAGIC = 56,
+    IMAGE_BIG_ENDIAN = 1
+};
+/* Linux drivers/firmware/efi/libstub/zboot-header.S */
+enum { ZBOOT_MAGIC = 4, ZBOOT_PAYLOAD = 8, ZBOOT_LEN = 12, ZBOOT_METHOD = 24, ZBOOT_HEADER = 64 };
+/* 64 KiB-aligned; where other machines put a raw image too */
+#define FLAT_OFFSET 0x80000ull
 #define INFLATE_STEP (128 * KIB)
 #define COPY_STEP (1 * MIB)
 
-struct file { const uint8_t *at; uint64_t len; };
+struct file {
+    const uint8_t *at;
+    uint64_t len;
+};
 
 static int why(struct load *l, int err, const char *fmt, ...) printf_like(3, 4);
 static int why(struct load *l, int err, const char *fmt, ...)
@@ -54,7 +67,7 @@ static int copy(struct load *l, uint64_t base, const void *src, uint64_t len)
 {
     if (gmem_write(l->vm, gpa(base), src, len))
         return why(l, -EFAULT, "guest memory at %#llx cannot be written", (unsigned long long)base);
-    if (l->initrd.len == 0)        /* of the kernel still: code */
+    if (l->initrd.len == 0) /* of the kernel still: code */
         gmem_sync_code(l->vm, gpa(base), len);
     return 0;
 }
@@ -85,12 +98,12 @@ static int copy_step(struct load *l)
 
 /* ---- Image ---- */
 
-static bool is_image(const uint8_t *h)
-{
-    return memcmp(h + IMAGE_MAGIC, "ARM\x64", 4) == 0;
-}
+static bool is_image(const uint8_t *h) { return memcmp(h + IMAGE_MAGIC, "ARM\x64", 4) == 0; }
 
-/* Where an Image goes, from its first 64 bytes. Before 3.17 image_size is 0 and text_offset is 0x80000. len: bytes of the file, 0 if not known yet. */
+/*
+ * Where an Image goes, from its first 64 bytes. Before 3.17 image_size is 0 and text_offset is
+ * 0x80000. len: bytes of the file, 0 if not known yet.
+ */
 static int place_image(struct load *l, const uint8_t *h, uint64_t len)
 {
     uint64_t offset = get(h + IMAGE_TEXT_OFFSET, 8), size = get(h + IMAGE_SIZE, 8);
@@ -103,7 +116,8 @@ static int place_image(struct load *l, const uint8_t *h, uint64_t len)
     }
     size = max_u64(size, len);
     if (size > ram_left(l) || offset > ram_left(l) - size)
-        return why(l, -ENOSPC, "it takes %llu MiB; give the guest more memory", (unsigned long long)(size >> 20) + 1);
+        return why(l, -ENOSPC, "it takes %llu MiB; give the guest more memory",
+                   (unsigned long long)(size >> 20) + 1);
     l->kernel = (struct load_range){ PLAT_RAM + offset, size };
     l->entry = l->kernel.base;
     return 0;
@@ -111,17 +125,26 @@ static int place_image(struct load *l, const uint8_t *h, uint64_t len)
 
 static int load_image(struct load *l, struct file f)
 {
-    int err = f.len >= IMAGE_HEADER && is_image(f.at) ? place_image(l, f.at, f.len) : why(l, -EINVAL, "not an ARM64 Linux Image");
+    int err = f.len >= IMAGE_HEADER && is_image(f.at) ? place_image(l, f.at, f.len)
+                                                      : why(l, -EINVAL, "not an ARM64 Linux Image");
 
     return err ? err : copy_later(l, l->kernel.base, f.at, f.len);
 }
 
 /* ---- compressed ---- */
 
-struct inflation { struct load *l; z_stream z; uint64_t done; uint8_t buf[INFLATE_STEP]; };
+struct inflation {
+    struct load *l;
+    z_stream z;
+    uint64_t done;
+    uint8_t buf[INFLATE_STEP];
+};
 
 /* zlib does not say how long what it gives back is. */
-struct z_block { uint64_t len, pad; uint8_t at[]; };
+struct z_block {
+    uint64_t len, pad;
+    uint8_t at[];
+};
 
 static void *z_alloc(void *opaque, unsigned n, unsigned size)
 {
@@ -147,7 +170,9 @@ static int inflated(struct inflation *s, uint64_t n)
     struct load *l = s->l;
 
     if (s->done == 0) {
-        int err = n >= IMAGE_HEADER && is_image(s->buf) ? place_image(l, s->buf, n) : why(l, -EINVAL, "the compressed data is not an ARM64 Linux Image");
+        int err = n >= IMAGE_HEADER && is_image(s->buf)
+                      ? place_image(l, s->buf, n)
+                      : why(l, -EINVAL, "the compressed data is not an ARM64 Linux Image");
 
         if (err)
             return err;
@@ -159,7 +184,10 @@ static int inflated(struct inflation *s, uint64_t n)
     return copy(l, l->kernel.base + s->done - n, s->buf, n);
 }
 
-/* > 0: more. Bounded by the guest's memory: each step writes INFLATE_STEP bytes of it, ends the stream, or fails. */
+/*
+ * > 0: more. Bounded by the guest's memory: each step writes INFLATE_STEP bytes of it, ends the
+ * stream, or fails.
+ */
 static int inflate_step(struct inflation *s)
 {
     int state, err;
@@ -208,7 +236,8 @@ static int load_zboot(struct load *l, struct file f)
     uint64_t at = get(f.at + ZBOOT_PAYLOAD, 4), len = get(f.at + ZBOOT_LEN, 4);
 
     if (strncmp((const char *)f.at + ZBOOT_METHOD, "gzip", 8) != 0)
-        return why(l, -EINVAL, "compressed with %.8s; only gzip is supported", (const char *)f.at + ZBOOT_METHOD);
+        return why(l, -EINVAL, "compressed with %.8s; only gzip is supported",
+                   (const char *)f.at + ZBOOT_METHOD);
     if (!range_within(at, len, 0, f.len))
         return why(l, -EINVAL, "its payload is outside the file");
     return load_gzip(l, (struct file){ f.at + at, len });
@@ -221,7 +250,8 @@ static int load_flat(struct load *l, struct file f)
     if (f.len == 0)
         return why(l, -EINVAL, "an empty file");
     if (!range_within(FLAT_OFFSET, f.len, 0, ram_left(l)))
-        return why(l, -ENOSPC, "it takes %llu MiB; give the guest more memory", (unsigned long long)(f.len >> 20) + 1);
+        return why(l, -ENOSPC, "it takes %llu MiB; give the guest more memory",
+                   (unsigned long long)(f.len >> 20) + 1);
     l->kernel = (struct load_range){ PLAT_RAM + FLAT_OFFSET, f.len };
     l->entry = l->kernel.base;
     return copy_later(l, l->kernel.base, f.at, f.len);
@@ -233,31 +263,41 @@ static int load_linux(struct load *l, struct file f)
 {
     if (f.len >= 2 && memcmp(f.at, "\x1f\x8b", 2) == 0)
         return load_gzip(l, f);
-    if (f.len >= ZBOOT_HEADER && memcmp(f.at, "MZ", 2) == 0 && memcmp(f.at + ZBOOT_MAGIC, "zimg", 4) == 0)
+    if (f.len >= ZBOOT_HEADER && memcmp(f.at, "MZ", 2) == 0 &&
+        memcmp(f.at + ZBOOT_MAGIC, "zimg", 4) == 0)
         return load_zboot(l, f);
     return load_image(l, f);
 }
 
 static bool looks_like_linux(struct file f)
 {
-    return (f.len >= 2 && memcmp(f.at, "\x1f\x8b", 2) == 0) || (f.len >= 8 && memcmp(f.at + ZBOOT_MAGIC, "zimg", 4) == 0) ||
+    return (f.len >= 2 && memcmp(f.at, "\x1f\x8b", 2) == 0) ||
+           (f.len >= 8 && memcmp(f.at + ZBOOT_MAGIC, "zimg", 4) == 0) ||
            (f.len >= IMAGE_HEADER && is_image(f.at));
 }
 
 /* What has a header of another kind is not taken for a flat image by itself. */
 static bool looks_flat(struct file f)
 {
-    return !(f.len >= 4 && memcmp(f.at, "\x7f" "ELF", 4) == 0) && !(f.len >= 2 && memcmp(f.at, "MZ", 2) == 0);
+    return !(f.len >= 4 && memcmp(f.at,
+                                  "\x7f"
+                                  "ELF",
+                                  4) == 0) &&
+           !(f.len >= 2 && memcmp(f.at, "MZ", 2) == 0);
 }
 
 static int load_by_kind(struct load *l, struct file f)
 {
     switch (l->config->kind) {
-    case KIND_LINUX: case KIND_IMAGE: return load_linux(l, f);
+    case KIND_LINUX:
+    case KIND_IMAGE: return load_linux(l, f);
     case KIND_FLAT: return load_flat(l, f);
     case KIND_AUTO: break;
-    case KIND_PVH: case KIND_MULTIBOOT: case KIND_MULTIBOOT2:
-        return why(l, -EINVAL, "kind = %s is not one of an ARM64 guest; give image or flat", guest_kind_names[l->config->kind]);
+    case KIND_PVH:
+    case KIND_MULTIBOOT:
+    case KIND_MULTIBOOT2:
+        return why(l, -EINVAL, "kind = %s is not one of an ARM64 guest; give image or flat",
+                   guest_kind_names[l->config->kind]);
     }
     if (looks_like_linux(f))
         return load_linux(l, f);
@@ -266,7 +306,10 @@ static int load_by_kind(struct load *l, struct file f)
     return why(l, -EINVAL, "neither an ARM64 Linux Image nor a raw flat image");
 }
 
-/* The device tree within the first GiB of RAM, at its end: Linux maps it before it knows its memory (booting.rst: 2 MiB must not be crossed). */
+/*
+ * The device tree within the first GiB of RAM, at its end: Linux maps it before it knows its memory
+ * (booting.rst: 2 MiB must not be crossed).
+ */
 static void place_fdt(struct load *l)
 {
     uint64_t top = PLAT_RAM + min_u64(l->config->memory, GIB);
@@ -305,7 +348,9 @@ static int begin_initrd(struct load *l)
     }
     base = len <= l->tables - PLAT_RAM ? align_down(l->tables - len, PAGE_SIZE) : 0;
     if (base < l->kernel.base + l->kernel.len) {
-        snprintf(l->vm->why, sizeof l->vm->why, "initrd, %llu KiB: no room for it in the guest's memory; give it more", (unsigned long long)(len / KIB));
+        snprintf(l->vm->why, sizeof l->vm->why,
+                 "initrd, %llu KiB: no room for it in the guest's memory; give it more",
+                 (unsigned long long)(len / KIB));
         return -ENOSPC;
     }
     l->initrd = (struct load_range){ base, len };

@@ -3,28 +3,41 @@
 #pragma once
 #include "arm.h"
 
-struct load_range { uint64_t base, len; };
+struct load_range {
+    uint64_t base, len;
+};
 /* Guest-physical addresses; system_table 0: no ACPI and no EFI. */
-struct efi_info { uint64_t system_table, memory_map; uint32_t memory_map_len; };
+struct efi_info {
+    uint64_t system_table, memory_map;
+    uint32_t memory_map_len;
+};
 #define EFI_DESCRIPTOR_LEN 40u
 /* What is being put together for one start of a guest. */
 struct load {
     struct vm *vm;
     const struct guest_config *config;
-    struct load_range kernel, initrd;      /* guest-physical; what the kernel's own header wants beyond its file is in `kernel` */
+    /* guest-physical; what the kernel's own header wants beyond its file is in `kernel` */
+    struct load_range kernel, initrd;
     uint64_t entry, fdt;
-    uint64_t tables;                       /* ACPI's and EFI's, TABLES_ROOM bytes below the device tree; the device tree's address when there are none */
+    /*
+     * ACPI's and EFI's, TABLES_ROOM bytes below the device tree; the device tree's address when
+     * there are none
+     */
+    uint64_t tables;
     struct efi_info efi;
-    unsigned phase;                        /* private to load.c, as is the rest */
+    unsigned phase; /* private to load.c, as is the rest */
     uint64_t copy_to, copy_left;
     const uint8_t *copy_from;
     struct inflation *inflation;
 };
-#define FDT_ROOM (64 * KIB)                /* device trees of ours are smaller */
+#define FDT_ROOM (64 * KIB) /* device trees of ours are smaller */
 
-/* The kernel (sets `kernel` and `entry`), then the initrd below the tables. > 0: call again, from another event; 0: all is there; -Exxx with vm->why. */
+/*
+ * The kernel (sets `kernel` and `entry`), then the initrd below the tables. > 0: call again, from
+ * another event; 0: all is there; -Exxx with vm->why.
+ */
 int must_check arm_load_step(struct load *l);
-void arm_load_end(struct load *l);         /* frees what the steps hold; NULL: nothing */
+void arm_load_end(struct load *l); /* frees what the steps hold; NULL: nothing */
 
 /* efi.c: for `acpi = yes`: writes the tables at l->tables, sets l->efi. */
 int must_check arm_efi_build(struct load *l);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The UART: a PL011 (DDI 0183, r1p5) whose line is the guest's console. Bytes leave at once, so the transmitter is always empty; input comes
- * from the console as the receive FIFO has room.
+ * The UART: a PL011 (DDI 0183, r1p5) whose line is the guest's console. Bytes leave at once, so the
+ * transmitter is always empty; input comes from the console as the receive FIFO has room.
  */
 #include <hv/console.h>
 #include <hv/time.h>
@@ -11,17 +11,46 @@
 
 /* Register offsets (§3.2) */
 enum {
-    UARTDR = 0x000, UARTRSR = 0x004, UARTFR = 0x018, UARTILPR = 0x020, UARTIBRD = 0x024, UARTFBRD = 0x028, UARTLCR_H = 0x02c, UARTCR = 0x030,
-    UARTIFLS = 0x034, UARTIMSC = 0x038, UARTRIS = 0x03c, UARTMIS = 0x040, UARTICR = 0x044, UARTDMACR = 0x048,
+    UARTDR = 0x000,
+    UARTRSR = 0x004,
+    UARTFR = 0x018,
+    UARTILPR = 0x020,
+    UARTIBRD = 0x024,
+    UARTFBRD = 0x028,
+    UARTLCR_H = 0x02c,
+    UARTCR = 0x030,
+    UARTIFLS = 0x034,
+    UARTIMSC = 0x038,
+    UARTRIS = 0x03c,
+    UARTMIS = 0x040,
+    UARTICR = 0x044,
+    UARTDMACR = 0x048,
 };
-enum { FR_CTS = 1 << 0, FR_DSR = 1 << 1, FR_DCD = 1 << 2, FR_RXFE = 1 << 4, FR_RXFF = 1 << 6, FR_TXFE = 1 << 7 };
+enum {
+    FR_CTS = 1 << 0,
+    FR_DSR = 1 << 1,
+    FR_DCD = 1 << 2,
+    FR_RXFE = 1 << 4,
+    FR_RXFF = 1 << 6,
+    FR_TXFE = 1 << 7
+};
 enum { LCR_H_FEN = 1 << 4 };
-enum { CR_UARTEN = 1 << 0, CR_LBE = 1 << 7, CR_TXE = 1 << 8, CR_RXE = 1 << 9, CR_DTR = 1 << 10, CR_RTS = 1 << 11, CR_OUT1 = 1 << 12, CR_OUT2 = 1 << 13 };
+enum {
+    CR_UARTEN = 1 << 0,
+    CR_LBE = 1 << 7,
+    CR_TXE = 1 << 8,
+    CR_RXE = 1 << 9,
+    CR_DTR = 1 << 10,
+    CR_RTS = 1 << 11,
+    CR_OUT1 = 1 << 12,
+    CR_OUT2 = 1 << 13
+};
 enum { INT_RX = 1 << 4, INT_TX = 1 << 5, INT_RT = 1 << 6, INT_OE = 1 << 10, INT_ALL = 0x7ff };
 enum { DR_OE = 1 << 11 };
-#define RX_TIMEOUT_NS 280000ull   /* 32 bit times (section 2.8.4) at 115,200 baud */
+#define RX_TIMEOUT_NS 280000ull /* 32 bit times (section 2.8.4) at 115,200 baud */
 
-static const uint8_t pl011_id[8] = { 0x11, 0x10, 0x34, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };   /* §3.3.15: revision r1p5 */
+/* §3.3.15: revision r1p5 */
+static const uint8_t pl011_id[8] = { 0x11, 0x10, 0x34, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
 
 static unsigned capacity(const struct pl011_state *s)
 {
@@ -138,7 +167,8 @@ static uint32_t flags(const struct pl011_state *s)
 
     if (!(s->cr & CR_LBE))
         return fr | FR_CTS | FR_DSR | FR_DCD;
-    return fr | (s->cr & CR_RTS ? FR_CTS : 0) | (s->cr & CR_DTR ? FR_DSR : 0) | (s->cr & CR_OUT1 ? FR_DCD : 0);
+    return fr | (s->cr & CR_RTS ? FR_CTS : 0) | (s->cr & CR_DTR ? FR_DSR : 0) |
+           (s->cr & CR_OUT1 ? FR_DCD : 0);
 }
 
 static uint64_t read_reg(struct pl011 *u, uint64_t off)
@@ -184,8 +214,14 @@ static void write_reg(struct pl011 *u, uint64_t off, uint32_t val)
     case UARTIBRD: s->ibrd = val & 0xffff; break;
     case UARTFBRD: s->fbrd = val & 0x3f; break;
     case UARTLCR_H: write_lcr_h(u, val); break;
-    case UARTCR: s->cr = val & 0xff87; refill(u); break;
-    case UARTIFLS: s->ifls = val & 0x3f; rx_level(s); break;
+    case UARTCR:
+        s->cr = val & 0xff87;
+        refill(u);
+        break;
+    case UARTIFLS:
+        s->ifls = val & 0x3f;
+        rx_level(s);
+        break;
     case UARTIMSC: s->imsc = val & INT_ALL; break;
     case UARTICR: clear_interrupts(u, val); break;
     case UARTDMACR: s->dmacr = val & 7; break;
@@ -223,12 +259,14 @@ int arm_pl011_create(struct arm_devices *d)
 
     u->vm = d->vm;
     u->s.version = 1;
-    u->s.cr = CR_UARTEN | CR_TXE | CR_RXE;   /* as firmware leaves it: guests that poll never write UARTCR */
+    /* as firmware leaves it: guests that poll never write UARTCR */
+    u->s.cr = CR_UARTEN | CR_TXE | CR_RXE;
     u->s.ifls = 0x12;
     spin_init(&u->lock, LOCK_DEVICE);
     event_init(&u->rx, rx_event, 0);
     u->listening = d->vm->console && console_listen(d->vm->console, 1, &u->rx) == 0;
-    return arm_device_region(d, &(struct io_region){ "pl011", IO_MEM, PLAT_PL011, PAGE_SIZE, &ops, u });
+    return arm_device_region(
+        d, &(struct io_region){ "pl011", IO_MEM, PLAT_PL011, PAGE_SIZE, &ops, u });
 }
 
 void arm_pl011_destroy(struct pl011 *u)

@@ -1,13 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The real-time clock: a PL031 (DDI 0224). Its counter is wall time at first, moves with guest time, and can be set; an alarm is an event. */
+/*
+ * The real-time clock: a PL031 (DDI 0224). Its counter is wall time at first, moves with guest
+ * time, and can be set; an alarm is an event.
+ */
 #include <hv/time.h>
 #include <hv/vintc.h>
 #include <hv/vm.h>
 #include "arm_dev.h"
 
-enum { RTCDR = 0x000, RTCMR = 0x004, RTCLR = 0x008, RTCCR = 0x00c, RTCIMSC = 0x010, RTCRIS = 0x014, RTCMIS = 0x018, RTCICR = 0x01c };   /* §3.2 */
+/* §3.2 */
+enum {
+    RTCDR = 0x000,
+    RTCMR = 0x004,
+    RTCLR = 0x008,
+    RTCCR = 0x00c,
+    RTCIMSC = 0x010,
+    RTCRIS = 0x014,
+    RTCMIS = 0x018,
+    RTCICR = 0x01c
+};
 #define SECOND 1000000000ull
-#define GAP_NS 1000000ull      /* an alarm that a guest sets again and again costs no more than this */
+/* an alarm that a guest sets again and again costs no more than this */
+#define GAP_NS 1000000ull
 
 static const uint8_t pl031_id[8] = { 0x31, 0x10, 0x04, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
 
@@ -25,7 +39,10 @@ static void update(struct pl031 *r)
     r->s.irq = irq;
 }
 
-/* The counter meets the match register within 2^32 s; a match in this very second counts. Beyond 2^31 s it is taken as past. */
+/*
+ * The counter meets the match register within 2^32 s; a match in this very second counts. Beyond
+ * 2^31 s it is taken as past.
+ */
 static void rearm(struct pl031 *r)
 {
     uint32_t left = r->s.match - counter(r);
@@ -109,10 +126,8 @@ int arm_pl031_create(struct arm_devices *d)
     r->s.load = r->s.base;
     spin_init(&r->lock, LOCK_DEVICE);
     event_init(&r->ev, alarm_event, 0);
-    return arm_device_region(d, &(struct io_region){ "pl031", IO_MEM, PLAT_PL031, PAGE_SIZE, &ops, r });
+    return arm_device_region(
+        d, &(struct io_region){ "pl031", IO_MEM, PLAT_PL031, PAGE_SIZE, &ops, r });
 }
 
-void arm_pl031_destroy(struct pl031 *r)
-{
-    event_kill(&r->ev);
-}
+void arm_pl031_destroy(struct pl031 *r) { event_kill(&r->ev); }

@@ -5,8 +5,19 @@
 #include <hv/vm.h>
 #include "arm_dev.h"
 
-enum { GPIODATA_END = 0x400, GPIODIR = 0x400, GPIOIS = 0x404, GPIOIBE = 0x408, GPIOIEV = 0x40c, GPIOIE = 0x410, GPIORIS = 0x414, GPIOMIS = 0x418,
-       GPIOIC = 0x41c, GPIOAFSEL = 0x420 };                                                                /* §3.2 */
+enum {
+    GPIODATA_END = 0x400,
+    GPIODIR = 0x400,
+    GPIOIS = 0x404,
+    GPIOIBE = 0x408,
+    GPIOIEV = 0x40c,
+    GPIOIE = 0x410,
+    GPIORIS = 0x414,
+    GPIOMIS = 0x418,
+    /* §3.2 */
+    GPIOIC = 0x41c,
+    GPIOAFSEL = 0x420
+};
 #define PRESS_NS 100000000ull
 
 static const uint8_t pl061_id[8] = { 0x61, 0x10, 0x04, 0x00, 0x0d, 0xf0, 0x05, 0xb1 };
@@ -23,7 +34,7 @@ static void update(struct pl061 *g)
 /* Level-sensitive inputs follow their level; §3.2.3 to §3.2.6. */
 static void levels(struct pl061_state *s)
 {
-    uint8_t at_level = (uint8_t)~(s->data ^ s->iev) & s->is & (uint8_t)~s->dir;
+    uint8_t at_level = (uint8_t) ~(s->data ^ s->iev) & s->is & (uint8_t)~s->dir;
 
     s->ris = (uint8_t)((s->ris & ~s->is) | at_level);
 }
@@ -84,7 +95,8 @@ static uint64_t read_reg(struct pl061_state *s, uint64_t off)
     uint64_t id;
 
     if (off < GPIODATA_END)
-        return s->data & off >> 2;                     /* address bits 9:2 choose the lines (§3.2.1) */
+        /* address bits 9:2 choose the lines (§3.2.1) */
+        return s->data & off >> 2;
     if (reg)
         return *reg;
     if (off == GPIORIS)
@@ -136,10 +148,8 @@ int arm_pl061_create(struct arm_devices *d)
     g->s.version = 1;
     spin_init(&g->lock, LOCK_DEVICE);
     event_init(&g->release, release_event, 0);
-    return arm_device_region(d, &(struct io_region){ "pl061", IO_MEM, PLAT_PL061, PAGE_SIZE, &ops, g });
+    return arm_device_region(
+        d, &(struct io_region){ "pl061", IO_MEM, PLAT_PL061, PAGE_SIZE, &ops, g });
 }
 
-void arm_pl061_destroy(struct pl061 *g)
-{
-    event_kill(&g->release);
-}
+void arm_pl061_destroy(struct pl061 *g) { event_kill(&g->release); }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* vgic.c: the state of the guest's interrupts, where each belongs, and the controller as vintc_ops. */
+/*
+ * vgic.c: the state of the guest's interrupts, where each belongs, and the controller as vintc_ops.
+ */
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <string.h>
@@ -111,12 +113,16 @@ void vgic_take_raised(struct vgic_cpu *c)
         if (vgic_is_sgi_v2(c->g, idx))
             i.b->route[i.n] |= __atomic_exchange_n(&c->sgi_src[idx & 15], 0, __ATOMIC_SEQ_CST);
         *(idx < 16 ? &i.b->latch : &i.b->line) |= i.bit;
-        if (c != c->g->servicing || !(vgic_bank_wanted(i.b) & ~i.b->in_lr & i.bit) || !vgic_place_at_once(c, i, idx))
+        if (c != c->g->servicing || !(vgic_bank_wanted(i.b) & ~i.b->in_lr & i.bit) ||
+            !vgic_place_at_once(c, i, idx))
             vgic_update(c->g, c, idx);
     }
 }
 
-/* A line fell: its own CPU looks at once, another when its guest comes by, for this is not worth a kick. */
+/*
+ * A line fell: its own CPU looks at once, another when its guest comes by, for this is not worth a
+ * kick.
+ */
 static void look_soon(struct vgic_cpu *c)
 {
     __atomic_store_n(&c->stale, 1, __ATOMIC_SEQ_CST);
@@ -165,7 +171,8 @@ void vgic_clear_latch(struct vgic *g, struct vgic_cpu *c, unsigned idx)
     vgic_update(g, c, idx);
 }
 
-static void account_active(struct vgic *g, struct vgic_cpu *c, struct vgic_irq i, unsigned idx, bool on)
+static void account_active(struct vgic *g, struct vgic_cpu *c, struct vgic_irq i, unsigned idx,
+                           bool on)
 {
     struct vgic_cpu *home;
 
@@ -247,11 +254,11 @@ static int gic_vcpu_init(struct vcpu *v)
     c->id = v->id;
     c->s.version = VGIC_STATE_VERSION;
     c->s.waker = 6;
-    c->s.local.edge = 0xffff;         /* SGIs */
+    c->s.local.edge = 0xffff; /* SGIs */
     memset(c->s.local.home, (int)v->id, sizeof c->s.local.home);
     vtimer_cpu_init(c);
     v->vintc = c;
-    g->cpu[v->id] = c;                /* nospec: at creation */
+    g->cpu[v->id] = c; /* nospec: at creation */
     if (g->n <= v->id)
         g->n = (uint16_t)(v->id + 1);
     return 0;
@@ -268,7 +275,8 @@ static void gic_vcpu_fini(struct vcpu *v)
     vtimer_cpu_fini(c);
     spin_lock(&g->lock);
     g->cpu[c->id] = NULL;
-    g->version = 0;                   /* the machine is being taken apart: nothing is delivered any more */
+    /* the machine is being taken apart: nothing is delivered any more */
+    g->version = 0;
     spin_unlock(&g->lock);
     v->vintc = NULL;
     vm_free(v->vm, c, sizeof *c);
@@ -307,14 +315,17 @@ static int gic_send_msi(struct vm *vm, uint32_t devid, uint64_t addr, uint32_t d
     else if (g && g->v2m && addr == g->v2m + V2M_SETSPI_NS)
         err = v2m_msi(g, data);
     if (err)
-        vm_log(vm, LOG_DEBUG, "device %#x: MSI %#x to %#llx leads nowhere", (unsigned)devid, (unsigned)data, (unsigned long long)addr);
+        vm_log(vm, LOG_DEBUG, "device %#x: MSI %#x to %#llx leads nowhere", (unsigned)devid,
+               (unsigned)data, (unsigned long long)addr);
     return err;
 }
 
 /* Whoever changes this after we looked asks again (REQ_IRQ). */
 static inline __attribute__((always_inline)) bool nothing_to_do(const struct vgic_cpu *c)
 {
-    if (__atomic_load_n(&c->raise, __ATOMIC_RELAXED) | __atomic_load_n(&c->nready, __ATOMIC_RELAXED) | __atomic_load_n(&c->stale, __ATOMIC_RELAXED) | c->phys_sync)
+    if (__atomic_load_n(&c->raise, __ATOMIC_RELAXED) |
+        __atomic_load_n(&c->nready, __ATOMIC_RELAXED) |
+        __atomic_load_n(&c->stale, __ATOMIC_RELAXED) | c->phys_sync)
         return false;
     return c->looked || !(c->gic.used | c->gic.hcr);
 }
@@ -347,10 +358,7 @@ static int gic_accept(struct vcpu *v, int vec)
     return vec;
 }
 
-static void gic_enter(struct vcpu *v)
-{
-    vgic_cpu_of(v)->looked = false;
-}
+static void gic_enter(struct vcpu *v) { vgic_cpu_of(v)->looked = false; }
 
 static __attribute__((noinline)) void empty(struct vcpu *v, struct vgic_cpu *c, uint32_t ended)
 {
@@ -360,10 +368,15 @@ static __attribute__((noinline)) void empty(struct vcpu *v, struct vgic_cpu *c, 
     v->vintc_hooks = c->gic.used != 0;
 }
 
-/* hw: the virtual timer's interrupt waits in a list register: perhaps the guest has set its timer anew. */
-static __attribute__((noinline)) void look_at_exit(struct vcpu *v, struct vgic_cpu *c, uint32_t ended, bool hw)
+/*
+ * hw: the virtual timer's interrupt waits in a list register: perhaps the guest has set its timer
+ * anew.
+ */
+static __attribute__((noinline)) void look_at_exit(struct vcpu *v, struct vgic_cpu *c,
+                                                   uint32_t ended, bool hw)
 {
-    bool look = __atomic_load_n(&c->stale, __ATOMIC_RELAXED) || c->gic.hcr || (hw && !vtimer_due(c));
+    bool look =
+        __atomic_load_n(&c->stale, __ATOMIC_RELAXED) || c->gic.hcr || (hw && !vtimer_due(c));
 
     if (look && !nothing_to_do(c))
         service(v);
@@ -371,7 +384,10 @@ static __attribute__((noinline)) void look_at_exit(struct vcpu *v, struct vgic_c
         empty(v, c, ended);
 }
 
-/* Called only while list registers are in use. Nothing to do unless one of them was emptied, or somebody wants one looked at. */
+/*
+ * Called only while list registers are in use. Nothing to do unless one of them was emptied, or
+ * somebody wants one looked at.
+ */
 static void gic_leave(struct vcpu *v)
 {
     struct vgic_cpu *c = vgic_cpu_of(v);
@@ -392,9 +408,16 @@ static void gic_leave(struct vcpu *v)
 }
 
 const struct vintc_ops vintc_arm = {
-    .vm_init = gic_vm_init, .vm_fini = gic_vm_fini, .vcpu_init = gic_vcpu_init, .vcpu_fini = gic_vcpu_fini,
-    .set_line = gic_set_line, .send_msi = gic_send_msi, .pending = gic_pending, .accept = gic_accept,
-    .enter = gic_enter, .leave = gic_leave,
+    .vm_init = gic_vm_init,
+    .vm_fini = gic_vm_fini,
+    .vcpu_init = gic_vcpu_init,
+    .vcpu_fini = gic_vcpu_fini,
+    .set_line = gic_set_line,
+    .send_msi = gic_send_msi,
+    .pending = gic_pending,
+    .accept = gic_accept,
+    .enter = gic_enter,
+    .leave = gic_leave,
 };
 
 /* ---- for the rest of hv/guest/aarch64 ---- */
@@ -423,7 +446,8 @@ int vgic_create(struct vm *vm, const struct vgic_layout *l)
     struct vgic *g = vm->vintc;
     int err;
 
-    if (!g || l->nr_spis > VGIC_SPIS_MAX || (l->version != 2 && l->version != 3) || (l->version == 2 && g->n > VGIC_V2_VCPUS))
+    if (!g || l->nr_spis > VGIC_SPIS_MAX || (l->version != 2 && l->version != 3) ||
+        (l->version == 2 && g->n > VGIC_V2_VCPUS))
         return -EINVAL;
     g->nspis = (uint16_t)l->nr_spis;
     g->nlrs = (uint8_t)host_lrs(vm);
@@ -462,7 +486,7 @@ void vgic_vcpu_reset(struct vcpu *v)
 static int sre_access(bool write, uint64_t *val)
 {
     if (!write)
-        *val = 7;                     /* SRE, DFB, DIB: fixed (GICv3 §12.2.24) */
+        *val = 7; /* SRE, DFB, DIB: fixed (GICv3 §12.2.24) */
     return 0;
 }
 
@@ -478,9 +502,7 @@ int vgic_sysreg(struct vcpu *v, uint32_t id, bool write, uint64_t *val)
             return -ENOENT;
         vgic_sgi_v3(v, id, *val);
         return 0;
-    case ARM_ICC_SRE_EL1:
-        return c->g->version == 3 ? sre_access(write, val) : -ENOENT;
-    default:
-        return ptimer_access(c, id, write, val);
+    case ARM_ICC_SRE_EL1: return c->g->version == 3 ? sre_access(write, val) : -ENOENT;
+    default: return ptimer_access(c, id, write, val);
     }
 }

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* vgic_bank.c: registers that hold a field for each interrupt, the same in GICv2 and GICv3, distributor and redistributor. */
+/*
+ * vgic_bank.c: registers that hold a field for each interrupt, the same in GICv2 and GICv3,
+ * distributor and redistributor.
+ */
 #include <hv/percpu.h>
 #include "vgic_int.h"
 
-/* vCPUs other than the one that asks in whose list registers some of `bits` of these interrupts are. */
+/*
+ * vCPUs other than the one that asks in whose list registers some of `bits` of these interrupts
+ * are.
+ */
 static uint64_t holders(struct vgic *g, const struct vgic_bank *b, uint32_t bits)
 {
     const struct vcpu *me = this_cpu()->current;
@@ -18,7 +24,9 @@ static uint64_t holders(struct vgic *g, const struct vgic_bank *b, uint32_t bits
     return found;
 }
 
-/* Makes the list registers tell the truth before somebody reads or changes states that they hold. */
+/*
+ * Makes the list registers tell the truth before somebody reads or changes states that they hold.
+ */
 static void settle(struct vgic *g, const struct vgic_bank *b, uint32_t bits)
 {
     uint64_t found;
@@ -45,8 +53,13 @@ static uint32_t in_registers(struct vgic *g, struct vgic_bank *b, unsigned first
     return val;
 }
 
-/* state: of a list register: pending 1, active 2. Most often none holds any of these: then no lock is needed. */
-static __attribute__((noinline)) uint32_t read_live(struct vgic *g, struct vgic_cpu *c, struct vgic_bank *b, unsigned first, unsigned state)
+/*
+ * state: of a list register: pending 1, active 2. Most often none holds any of these: then no lock
+ * is needed.
+ */
+static __attribute__((noinline)) uint32_t read_live(struct vgic *g, struct vgic_cpu *c,
+                                                    struct vgic_bank *b, unsigned first,
+                                                    unsigned state)
 {
     uint32_t val;
 
@@ -75,7 +88,8 @@ uint32_t vgic_bank_read(struct vgic *g, struct vgic_cpu *c, enum vgic_bank_reg r
 
 /* ---- writing: only what changes is looked at ---- */
 
-static void set_word(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_t *word, uint32_t val)
+static void set_word(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_t *word,
+                     uint32_t val)
 {
     uint32_t changed = *word ^ val;
 
@@ -101,7 +115,8 @@ static uint32_t implemented(const struct vgic *g, unsigned first)
 }
 
 /* The pending bits of v2 SGIs are changed by GICD_SPENDSGIR and CPENDSGIR only. */
-void vgic_bank_write(struct vgic *g, struct vgic_cpu *c, enum vgic_bank_reg r, unsigned first, uint32_t val)
+void vgic_bank_write(struct vgic *g, struct vgic_cpu *c, enum vgic_bank_reg r, unsigned first,
+                     uint32_t val)
 {
     struct vgic_bank *b = vgic_bank_at(g, c, first);
 
@@ -120,7 +135,8 @@ void vgic_bank_write(struct vgic *g, struct vgic_cpu *c, enum vgic_bank_reg r, u
     if (r == BANK_GROUP)
         set_word(g, c, first, &b->group1, val);
     else if (r <= BANK_ENABLE_CLEAR)
-        set_word(g, c, first, &b->enabled, r == BANK_ENABLE_SET ? b->enabled | val : b->enabled & ~val);
+        set_word(g, c, first, &b->enabled,
+                 r == BANK_ENABLE_SET ? b->enabled | val : b->enabled & ~val);
     for (uint32_t bits = r >= BANK_PEND_SET ? val : 0; bits; bits &= bits - 1)
         set_state(g, c, r, first + (unsigned)__builtin_ctz(bits));
     spin_unlock(&g->lock);
@@ -185,7 +201,9 @@ void vgic_cfg_write(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_t
 /* ---- register tables ---- */
 
 /* The tables are short, and what is used most stands first: faster than halving. */
-static inline __attribute__((always_inline)) const struct vgic_reg *find(const struct vgic_reg *r, size_t n, uint32_t off, unsigned size)
+static inline __attribute__((always_inline)) const struct vgic_reg *find(const struct vgic_reg *r,
+                                                                         size_t n, uint32_t off,
+                                                                         unsigned size)
 {
     const struct vgic_reg *end = r + n;
 
@@ -194,13 +212,15 @@ static inline __attribute__((always_inline)) const struct vgic_reg *find(const s
     return r < end && off >= r->first && r->sizes & size && !(off & (size - 1)) ? r : NULL;
 }
 
-uint64_t vgic_reg_read(const struct vgic_reg *r, size_t n, struct vgic *g, struct vgic_cpu *c, uint32_t off, unsigned size)
+uint64_t vgic_reg_read(const struct vgic_reg *r, size_t n, struct vgic *g, struct vgic_cpu *c,
+                       uint32_t off, unsigned size)
 {
     r = find(r, n, off, size);
     return r && r->read ? r->read(g, c, r, off, size) : 0;
 }
 
-void vgic_reg_write(const struct vgic_reg *r, size_t n, struct vgic *g, struct vgic_cpu *c, uint32_t off, unsigned size, uint64_t val)
+void vgic_reg_write(const struct vgic_reg *r, size_t n, struct vgic *g, struct vgic_cpu *c,
+                    uint32_t off, unsigned size, uint64_t val)
 {
     r = find(r, n, off, size);
     if (r && r->write)

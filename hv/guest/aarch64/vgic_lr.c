@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vgic_lr.c: list registers. What is in one stays there until the guest has ended it, its CPU takes it back, or something better needs the
- * place. Edges: the pending state moves into the register. Levels: it stays outside, and the register asks for a maintenance interrupt at
- * the guest's EOI, when the level is looked at again. GICv3 §6.4, §12.4.
+ * vgic_lr.c: list registers. What is in one stays there until the guest has ended it, its CPU takes
+ * it back, or something better needs the place. Edges: the pending state moves into the register.
+ * Levels: it stays outside, and the register asks for a maintenance interrupt at the guest's EOI,
+ * when the level is looked at again. GICv3 §6.4, §12.4.
  */
 #include <hv/irq.h>
 #include "vgic_int.h"
@@ -10,15 +11,9 @@
 #define PENDING 1u
 #define ACTIVE 2u
 
-static unsigned state_of(uint64_t lr)
-{
-    return (unsigned)(lr >> LR_STATE_SHIFT);
-}
+static unsigned state_of(uint64_t lr) { return (unsigned)(lr >> LR_STATE_SHIFT); }
 
-static unsigned priority_of(uint64_t lr)
-{
-    return lr >> ARM_LR_PRIORITY_SHIFT & 0xff;
-}
+static unsigned priority_of(uint64_t lr) { return lr >> ARM_LR_PRIORITY_SHIFT & 0xff; }
 
 static unsigned lr_index(const struct vgic *g, uint64_t lr)
 {
@@ -88,7 +83,7 @@ static uint64_t source_bits(struct vgic_irq i)
 {
     unsigned src = (unsigned)__builtin_ctz(i.b->route[i.n] | 0x80u);
 
-    i.b->route[i.n] &= (uint8_t)~(1u << src);
+    i.b->route[i.n] &= (uint8_t) ~(1u << src);
     if (i.b->route[i.n])
         i.b->latch |= i.bit;
     return (uint64_t)src << LR_SRC_SHIFT;
@@ -96,9 +91,10 @@ static uint64_t source_bits(struct vgic_irq i)
 
 static uint64_t attributes(struct vgic_irq i, unsigned idx)
 {
-    uint64_t lr = (uint64_t)i.b->prio[i.n] << ARM_LR_PRIORITY_SHIFT | (i.b->group1 & i.bit ? ARM_LR_GROUP1 : 0);
+    uint64_t lr = (uint64_t)i.b->prio[i.n] << ARM_LR_PRIORITY_SHIFT |
+                  (i.b->group1 & i.bit ? ARM_LR_GROUP1 : 0);
 
-    if (idx == ARM_PPI_VTIMER && i.b->line & i.bit)     /* not when software made it pending */
+    if (idx == ARM_PPI_VTIMER && i.b->line & i.bit) /* not when software made it pending */
         return lr | ARM_LR_HW | (uint64_t)idx << ARM_LR_PINTID_SHIFT;
     return i.b->edge & i.bit ? lr : lr | ARM_LR_EOI;
 }
@@ -122,7 +118,7 @@ static void place(struct vgic_cpu *c, unsigned n, struct vgic_irq i, unsigned id
         i.b->latch &= ~i.bit;
     if (vgic_is_sgi_v2(c->g, idx)) {
         lr |= source_bits(i);
-        if (i.b->latch & i.bit)      /* another source waits for its turn */
+        if (i.b->latch & i.bit) /* another source waits for its turn */
             lr |= ARM_LR_EOI;
     }
     i.b->in_lr |= i.bit;
@@ -130,7 +126,10 @@ static void place(struct vgic_cpu *c, unsigned n, struct vgic_irq i, unsigned id
     put(c, n, lr);
 }
 
-/* The virtual timer may have been set anew since its interrupt came. True: it still wants it, or software does. */
+/*
+ * The virtual timer may have been set anew since its interrupt came. True: it still wants it, or
+ * software does.
+ */
 static bool still_wanted(struct vgic_cpu *c, unsigned idx)
 {
     if (idx != ARM_PPI_VTIMER || !(c->s.local.line & PPI_VTIMER) || c->just_fired || vtimer_due(c))
@@ -144,20 +143,22 @@ bool vgic_place_at_once(struct vgic_cpu *c, struct vgic_irq i, unsigned idx)
 {
     uint32_t left = ~c->gic.used & ((1u << c->g->nlrs) - 1);
 
-    if (c->nready || !left || (idx == ARM_PPI_VTIMER && !c->just_fired) || !group_on(c->g, i) || !lpis_on(c, idx))
+    if (c->nready || !left || (idx == ARM_PPI_VTIMER && !c->just_fired) || !group_on(c->g, i) ||
+        !lpis_on(c, idx))
         return false;
     place(c, (unsigned)__builtin_ctz(left), i, idx);
     return true;
 }
 
 /*
- * GICv3 SGIs, which are most of what vCPUs send one another, straight from `raise` into a register: nothing about them need be written down
- * elsewhere. Others go the long way.
+ * GICv3 SGIs, which are most of what vCPUs send one another, straight from `raise` into a register:
+ * nothing about them need be written down elsewhere. Others go the long way.
  */
 uint32_t vgic_place_sgis(struct vgic_cpu *c, uint32_t raised)
 {
     struct vgic_bank *b = &c->s.local;
-    uint32_t groups = (c->g->s.ctlr & GICD_CTLR_G1 ? b->group1 : 0) | (c->g->s.ctlr & GICD_CTLR_G0 ? ~b->group1 : 0);
+    uint32_t groups = (c->g->s.ctlr & GICD_CTLR_G1 ? b->group1 : 0) |
+                      (c->g->s.ctlr & GICD_CTLR_G0 ? ~b->group1 : 0);
     uint32_t can = raised & 0xffff & groups & b->enabled & ~(b->active | b->in_lr | b->latch);
     uint32_t left = c->nready ? 0 : ~c->gic.used & ((1u << c->g->nlrs) - 1);
 
@@ -167,7 +168,8 @@ uint32_t vgic_place_sgis(struct vgic_cpu *c, uint32_t raised)
         unsigned idx = (unsigned)__builtin_ctz(can);
         uint64_t group = (uint64_t)(b->group1 >> idx & 1) << ARM_LR_GROUP1_SHIFT;
 
-        c->gic.lr[__builtin_ctz(left)] = ARM_LR_PENDING | group | (uint64_t)b->prio[idx] << ARM_LR_PRIORITY_SHIFT | idx;
+        c->gic.lr[__builtin_ctz(left)] =
+            ARM_LR_PENDING | group | (uint64_t)b->prio[idx] << ARM_LR_PRIORITY_SHIFT | idx;
         placed |= can & -can;
         now |= left & -left;
         c->v->stats.injected_irqs++;
@@ -199,7 +201,10 @@ static void release(struct vgic_cpu *c, unsigned n, struct vgic_irq i, unsigned 
 {
     uint32_t bit = 1u << n;
 
-    /* What the guest has ended is empty in the CPU already, but for the EOI that asks for a maintenance interrupt (GICv3 §12.4.8). */
+    /*
+     * What the guest has ended is empty in the CPU already, but for the EOI that asks for a
+     * maintenance interrupt (GICv3 §12.4.8).
+     */
     if (!by_guest || c->gic.lr[n] & ARM_LR_EOI)
         c->gic.dirty |= bit;
     c->gic.lr[n] = 0;
@@ -211,7 +216,8 @@ static void release(struct vgic_cpu *c, unsigned n, struct vgic_irq i, unsigned 
         i.b->unpend &= ~i.bit;
     }
     if (by_guest && idx == ARM_PPI_VTIMER)
-        i.b->line &= ~i.bit;      /* the hardware deactivated the physical one with it (ICH_LR.HW) */
+        /* the hardware deactivated the physical one with it (ICH_LR.HW) */
+        i.b->line &= ~i.bit;
     if ((i.b->latch | i.b->line) & i.bit)
         vgic_update(c->g, c, idx);
 }
@@ -232,11 +238,14 @@ static bool stays_pending(struct vgic_cpu *c, struct vgic_irq i, unsigned idx, u
 {
     if (st == PENDING)
         (void)still_wanted(c, idx);
-    return i.b->enabled & i.bit && group_on(c->g, i) && lpis_on(c, idx) && vgic_target(c->g, c, i, idx) == c && (i.b->edge & i.bit || vgic_bank_pending(i.b) & i.bit);
+    return i.b->enabled & i.bit && group_on(c->g, i) && lpis_on(c, idx) &&
+           vgic_target(c->g, c, i, idx) == c &&
+           (i.b->edge & i.bit || vgic_bank_pending(i.b) & i.bit);
 }
 
 /* Register n still holds something pending: may it stay? Returns the new state. */
-static unsigned check_pending(struct vgic_cpu *c, struct vgic_irq i, uint64_t lr, unsigned idx, unsigned st)
+static unsigned check_pending(struct vgic_cpu *c, struct vgic_irq i, uint64_t lr, unsigned idx,
+                              unsigned st)
 {
     if (i.b->unpend & i.bit && i.b->edge & i.bit)
         return st & ~PENDING;
@@ -245,11 +254,14 @@ static unsigned check_pending(struct vgic_cpu *c, struct vgic_irq i, uint64_t lr
         return st & ~PENDING;
     }
     if (i.b->edge & i.bit && !vgic_is_sgi_v2(c->g, idx))
-        i.b->latch &= ~i.bit;     /* a second edge joins the first */
+        i.b->latch &= ~i.bit; /* a second edge joins the first */
     return st;
 }
 
-/* It is active, and perhaps pending again: an edge may join it in its register; a level waits for the EOI. */
+/*
+ * It is active, and perhaps pending again: an edge may join it in its register; a level waits for
+ * the EOI.
+ */
 static unsigned check_active(struct vgic_cpu *c, struct vgic_irq i, unsigned idx, unsigned st)
 {
     if (!(i.b->edge & i.b->latch & i.b->enabled & i.bit) || vgic_is_sgi_v2(c->g, idx))
@@ -352,7 +364,10 @@ static bool best_active(struct vgic_cpu *c, unsigned *idx)
     return best < 0x100;
 }
 
-/* The guest ended `count` interrupts that are in no list register: those of the best priority (GICv3 §12.4.3, EOIcount). */
+/*
+ * The guest ended `count` interrupts that are in no list register: those of the best priority
+ * (GICv3 §12.4.3, EOIcount).
+ */
 static void end_outside(struct vgic_cpu *c, unsigned count)
 {
     unsigned idx = 0;
@@ -363,7 +378,10 @@ static void end_outside(struct vgic_cpu *c, unsigned count)
 
 /* ---- making room ---- */
 
-/* Takes what is in register n back: the pending state goes out, the active state stays with the interrupt. */
+/*
+ * Takes what is in register n back: the pending state goes out, the active state stays with the
+ * interrupt.
+ */
 static void take_back(struct vgic_cpu *c, unsigned n)
 {
     uint64_t lr = c->gic.lr[n];
@@ -379,7 +397,10 @@ static void take_back(struct vgic_cpu *c, unsigned n)
     release(c, n, i, idx, false);
 }
 
-/* A register for an interrupt of this priority: one that holds something merely pending and less urgent; when all are active, the least urgent. */
+/*
+ * A register for an interrupt of this priority: one that holds something merely pending and less
+ * urgent; when all are active, the least urgent.
+ */
 static int make_room(struct vgic_cpu *c, unsigned prio)
 {
     int worst = -1, active = -1;
@@ -397,7 +418,7 @@ static int make_room(struct vgic_cpu *c, unsigned prio)
         return -1;
     for (unsigned n = 0; worst < 0 && n < c->g->nlrs; n++)
         if (state_of(c->gic.lr[n]) & PENDING)
-            return -1;                /* pending and active: progress is possible without */
+            return -1; /* pending and active: progress is possible without */
     worst = worst >= 0 ? worst : active;
     take_back(c, (unsigned)worst);
     return worst;
@@ -471,9 +492,9 @@ void vgic_lr_put_back(struct vgic_cpu *c, uint64_t lr, bool was_pending)
     if (lr & ARM_LR_PENDING && !(i.b->unpend & i.bit))
         unlatch(c->g, i, lr, idx);
     else if (was_pending && !(lr & ARM_LR_PENDING) && !(i.b->edge & i.bit))
-        i.b->latch &= ~i.bit;         /* note_taken() */
+        i.b->latch &= ~i.bit; /* note_taken() */
     if (lr & ARM_LR_ACTIVE && !(i.b->deact & i.bit))
-        i.b->active |= i.bit;         /* counted by the caller */
+        i.b->active |= i.bit; /* counted by the caller */
     i.b->in_lr &= ~i.bit;
     i.b->deact &= ~i.bit;
     i.b->unpend &= ~i.bit;
@@ -523,7 +544,8 @@ void vgic_settle(struct vgic *g, uint64_t vcpus)
 
         if (v)
             vcpu_request(v, REQ_IRQ);
-        while (v && __atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST) && __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_IRQ)
+        while (v && __atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST) &&
+               __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_IRQ)
             cpu_relax();
     }
 }
@@ -538,7 +560,8 @@ bool vgic_lr_wakes(struct vgic_cpu *c)
     for (uint32_t used = c->gic.used; used; used &= used - 1) {
         uint64_t lr = c->gic.lr[__builtin_ctz(used)];
 
-        if (state_of(lr) == PENDING && priority_of(lr) < (vmcr >> 24 & 0xff) && vmcr >> (lr & ARM_LR_GROUP1 ? 1 : 0) & 1)
+        if (state_of(lr) == PENDING && priority_of(lr) < (vmcr >> 24 & 0xff) &&
+            vmcr >> (lr & ARM_LR_GROUP1 ? 1 : 0) & 1)
             return true;
     }
     return false;

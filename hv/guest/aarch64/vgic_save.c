@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vgic_save.c: the controller's and the timers' state as plain words, and back. What is saved is what a guest can see, with the list registers, which
- * hold a part of it; what follows from it (who is ready where, events, what the CPU has) is made anew. A saved state may come from anywhere: it is
- * checked as a whole before anything is touched, and what the code relies on is put right or refused.
+ * vgic_save.c: the controller's and the timers' state as plain words, and back. What is saved is
+ * what a guest can see, with the list registers, which hold a part of it; what follows from it (who
+ * is ready where, events, what the CPU has) is made anew. A saved state may come from anywhere: it
+ * is checked as a whole before anything is touched, and what the code relies on is put right or
+ * refused.
  */
 #include <hv/percpu.h>
 #include <string.h>
 #include "vgic_int.h"
 
 struct saved_head {
-    uint32_t version, size;           /* of all of it */
+    uint32_t version, size; /* of all of it */
     uint8_t gic, has_its;
     uint16_t nspis, n;
     uint16_t next_any;
@@ -19,12 +21,16 @@ struct saved_head {
 };
 struct saved_cpu {
     struct vgic_cpu_state s;
-    uint64_t lr[ARM_LRS_MAX];         /* of `used` only */
+    uint64_t lr[ARM_LRS_MAX]; /* of `used` only */
     uint32_t used, lr_pending, raise, zero;
     uint8_t sgi_src[16];
 };
 /* One after the other: the head, n of the second, and with an ITS the LPIs' banks. */
-struct saved { struct saved_head *head; struct saved_cpu *cpu; struct vgic_bank *lpi; };
+struct saved {
+    struct saved_head *head;
+    struct saved_cpu *cpu;
+    struct vgic_bank *lpi;
+};
 
 static struct saved parts_of(const struct vgic *g, void *buf)
 {
@@ -39,7 +45,8 @@ size_t vgic_save_size(const struct vm *vm)
 {
     const struct vgic *g = vm->vintc;
 
-    return sizeof(struct saved_head) + g->n * sizeof(struct saved_cpu) + (g->has_its ? VGIC_LPI_BANKS * sizeof(struct vgic_bank) : 0);
+    return sizeof(struct saved_head) + g->n * sizeof(struct saved_cpu) +
+           (g->has_its ? VGIC_LPI_BANKS * sizeof(struct vgic_bank) : 0);
 }
 
 /* ---- saving ---- */
@@ -65,9 +72,17 @@ int vgic_save(struct vm *vm, void *buf, size_t len)
     memset(buf, 0, len);
     spin_lock(&g->lock);
     for (unsigned n = 0; n < g->n; n++)
-        (void)its_read_pending(g, g->cpu[n], UINT32_MAX);     /* what waits in guest memory is not in the state */
-    *s.head = (struct saved_head){ .version = VGIC_STATE_VERSION, .size = (uint32_t)len, .gic = g->version, .has_its = g->has_its, .nspis = g->nspis,
-                                   .n = g->n, .next_any = g->next_any, .s = g->s, .its = g->its.s };
+        /* what waits in guest memory is not in the state */
+        (void)its_read_pending(g, g->cpu[n], UINT32_MAX);
+    *s.head = (struct saved_head){ .version = VGIC_STATE_VERSION,
+                                   .size = (uint32_t)len,
+                                   .gic = g->version,
+                                   .has_its = g->has_its,
+                                   .nspis = g->nspis,
+                                   .n = g->n,
+                                   .next_any = g->next_any,
+                                   .s = g->s,
+                                   .its = g->its.s };
     for (unsigned n = 0; n < g->n; n++)
         save_cpu(g->cpu[n], &s.cpu[n]);
     if (g->has_its)
@@ -81,18 +96,20 @@ int vgic_save(struct vm *vm, void *buf, size_t len)
 /* The same machine: other sizes would need another layout. */
 static bool same_machine(const struct vgic *g, const struct saved_head *h)
 {
-    return h->version == VGIC_STATE_VERSION && h->gic == g->version && h->has_its == g->has_its && h->nspis == g->nspis && h->n == g->n &&
-           h->s.version == VGIC_STATE_VERSION && (!g->has_its || h->its.version == VGIC_STATE_VERSION);
+    return h->version == VGIC_STATE_VERSION && h->gic == g->version && h->has_its == g->has_its &&
+           h->nspis == g->nspis && h->n == g->n && h->s.version == VGIC_STATE_VERSION &&
+           (!g->has_its || h->its.version == VGIC_STATE_VERSION);
 }
 
 /* there: those that are implemented. */
 static bool clean_bank(const struct vgic *g, struct vgic_bank *b, uint32_t there)
 {
-    uint32_t *const words[] = { &b->enabled, &b->latch, &b->line, &b->active, &b->group1, &b->edge, &b->deact, &b->unpend };
+    uint32_t *const words[] = { &b->enabled, &b->latch, &b->line,  &b->active,
+                                &b->group1,  &b->edge,  &b->deact, &b->unpend };
 
     for (unsigned n = 0; n < ARRAY_SIZE(words); n++)
         *words[n] &= there;
-    b->in_lr = 0;                     /* made anew from the list registers */
+    b->in_lr = 0; /* made anew from the list registers */
     for (unsigned n = 0; n < 32; n++) {
         b->prio[n] &= VGIC_PRIO_MASK;
         if (b->home[n] >= g->n || (g->version == 2 && b->route[n] >> g->n))
@@ -124,7 +141,8 @@ static bool clean_lpis(const struct vgic *g, struct vgic_bank *lpi)
 }
 
 /* The bank of a saved state that idx is in; NULL: there is none. */
-static struct vgic_bank *saved_bank(const struct vgic *g, const struct saved *s, unsigned cpu, unsigned idx)
+static struct vgic_bank *saved_bank(const struct vgic *g, const struct saved *s, unsigned cpu,
+                                    unsigned idx)
 {
     if (idx < 32)
         return &s->cpu[cpu].s.local;
@@ -135,7 +153,10 @@ static struct vgic_bank *saved_bank(const struct vgic *g, const struct saved *s,
     return &s->lpi[index_nospec(idx - VGIC_LPI, VGIC_LPIS) / 32];
 }
 
-/* A list register: an interrupt that there is, in this one only, and not active elsewhere. Its attributes are those of the interrupt. */
+/*
+ * A list register: an interrupt that there is, in this one only, and not active elsewhere. Its
+ * attributes are those of the interrupt.
+ */
 static bool clean_lr(const struct vgic *g, const struct saved *s, unsigned cpu, uint64_t *lr)
 {
     uint64_t state = *lr & (ARM_LR_PENDING | ARM_LR_ACTIVE);
@@ -149,7 +170,8 @@ static bool clean_lr(const struct vgic *g, const struct saved *s, unsigned cpu, 
     }
     idx = vgic_index(g, intid);
     b = idx == ~0u ? NULL : saved_bank(g, s, cpu, idx);
-    if (!b || !state || (idx >= VGIC_LPI && state & ARM_LR_ACTIVE) || (b->in_lr | b->active) >> (idx & 31) & 1)
+    if (!b || !state || (idx >= VGIC_LPI && state & ARM_LR_ACTIVE) ||
+        (b->in_lr | b->active) >> (idx & 31) & 1)
         return false;
     b->in_lr |= 1u << (idx & 31);
     b->home[idx & 31] = (uint8_t)cpu;
@@ -192,7 +214,9 @@ static bool clean(const struct vgic *g, const struct saved *s)
     bool ok = same_machine(g, s->head) && clean_lpis(g, s->lpi);
 
     for (unsigned n = 0; ok && n < VGIC_SPI_BANKS; n++) {
-        uint32_t past = n * 32 >= g->nspis ? 32 : g->nspis - n * 32 >= 32 ? 0 : 32 - (g->nspis - n * 32);
+        uint32_t past = n * 32 >= g->nspis        ? 32
+                        : g->nspis - n * 32 >= 32 ? 0
+                                                  : 32 - (g->nspis - n * 32);
 
         ok = clean_bank(g, &s->head->s.spi[n], past == 32 ? 0 : ~0u >> past);
     }
@@ -284,6 +308,6 @@ int vgic_restore(struct vm *vm, const void *buf, size_t len)
     for (unsigned n = 0; n < g->n; n++)
         vtimer_cpu_restored(g->cpu[n]);
     if (g->has_its)
-        event_post(&g->its.work);     /* commands may wait */
+        event_post(&g->its.work); /* commands may wait */
     return 0;
 }

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vgic_v2.c: the GICv2 distributor (GICv2 §4.3), and the frame through which devices send MSIs to it (GICv2m, SBSA appendix E).
- * The CPU interface is the hardware's GICV, mapped into the guest. No security extensions: one group, enabled by GICD_CTLR bit 0.
+ * vgic_v2.c: the GICv2 distributor (GICv2 §4.3), and the frame through which devices send MSIs to
+ * it (GICv2m, SBSA appendix E). The CPU interface is the hardware's GICV, mapped into the guest. No
+ * security extensions: one group, enabled by GICD_CTLR bit 0.
  */
 #include "vgic_int.h"
 
-static uint64_t read_ctlr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
+static uint64_t read_ctlr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
+                          uint32_t off, unsigned size)
 {
     (void)c, (void)r, (void)off, (void)size;
     return g->s.ctlr;
 }
 
-static void write_ctlr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
+static void write_ctlr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off,
+                       unsigned size, uint64_t val)
 {
     (void)c, (void)r, (void)off, (void)size;
     spin_lock(&g->lock);
@@ -23,35 +26,41 @@ static void write_ctlr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg
 }
 
 /* ITLinesNumber 4:0, CPUNumber 7:5. */
-static uint64_t read_typer(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
+static uint64_t read_typer(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
+                           uint32_t off, unsigned size)
 {
     (void)c, (void)r, (void)off, (void)size;
     return ((32u + g->nspis + 31) / 32 - 1) | (g->n - 1u) << 5;
 }
 
-static uint64_t read_id(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
+static uint64_t read_id(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off,
+                        unsigned size)
 {
     (void)g, (void)c, (void)off, (void)size;
     return r->arg ? 0x2b : VGIC_IIDR; /* GICD_ICPIDR2: ArchRev 2 */
 }
 
-static uint64_t read_prio(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
+static uint64_t read_prio(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
+                          uint32_t off, unsigned size)
 {
     return vgic_prio_read(g, c, off - r->first, size);
 }
 
-static void write_prio(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
+static void write_prio(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off,
+                       unsigned size, uint64_t val)
 {
     vgic_prio_write(g, c, off - r->first, size, (uint32_t)val);
 }
 
-static uint64_t read_cfg(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
+static uint64_t read_cfg(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off,
+                         unsigned size)
 {
     (void)size;
     return vgic_cfg_read(g, c, (off - r->first) * 4);
 }
 
-static void write_cfg(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
+static void write_cfg(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off,
+                      unsigned size, uint64_t val)
 {
     (void)size;
     vgic_cfg_write(g, c, (off - r->first) * 4, (uint32_t)val);
@@ -59,7 +68,8 @@ static void write_cfg(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg 
 
 /* ---- GICD_ITARGETSR: of the first 32, each CPU sees itself ---- */
 
-static uint64_t read_targets(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
+static uint64_t read_targets(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
+                             uint32_t off, unsigned size)
 {
     uint64_t val = 0;
 
@@ -73,7 +83,8 @@ static uint64_t read_targets(struct vgic *g, struct vgic_cpu *c, const struct vg
     return val;
 }
 
-static void write_targets(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
+static void write_targets(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
+                          uint32_t off, unsigned size, uint64_t val)
 {
     spin_lock(&g->lock);
     for (unsigned k = 0; k < size; k++) {
@@ -91,7 +102,8 @@ static void write_targets(struct vgic *g, struct vgic_cpu *c, const struct vgic_
 /* ---- SGIs ---- */
 
 /* SGIINTID 3:0, CPUTargetList 23:16, TargetListFilter 25:24 (0 list, 1 all others, 2 oneself). */
-static void write_sgir(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
+static void write_sgir(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off,
+                       unsigned size, uint64_t val)
 {
     uint32_t all = (1u << g->n) - 1, filter = val >> 24 & 3;
     uint32_t lists[4] = { (uint32_t)(val >> 16) & all, all & ~(1u << c->id), 1u << c->id, 0 };
@@ -102,7 +114,8 @@ static void write_sgir(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg
 }
 
 /* One byte for each SGI: the CPUs from which it is pending. */
-static uint64_t read_pend_sgi(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size)
+static uint64_t read_pend_sgi(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
+                              uint32_t off, unsigned size)
 {
     uint64_t val = 0;
 
@@ -130,7 +143,8 @@ static void change_sources(struct vgic *g, struct vgic_cpu *c, unsigned idx, uin
 }
 
 /* arg 1: GICD_SPENDSGIR, 0: GICD_CPENDSGIR. */
-static void write_pend_sgi(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off, unsigned size, uint64_t val)
+static void write_pend_sgi(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
+                           uint32_t off, unsigned size, uint64_t val)
 {
     spin_lock(&g->lock);
     vgic_take_raised(c);
@@ -143,24 +157,28 @@ static void write_pend_sgi(struct vgic *g, struct vgic_cpu *c, const struct vgic
     spin_unlock(&g->lock);
 }
 
-/* GICD_ISENABLER to GICD_ICACTIVER are banks. Not here, RES0: GICD_IGROUPR, NSACR (no security extensions). */
+/*
+ * GICD_ISENABLER to GICD_ICACTIVER are banks. Not here, RES0: GICD_IGROUPR, NSACR (no security
+ * extensions).
+ */
 static const struct vgic_reg regs[] = {
-    { 0x000, 0x003, 4, 0, read_ctlr, write_ctlr },                      /* GICD_CTLR */
-    { 0x004, 0x007, 4, 0, read_typer, NULL },                           /* GICD_TYPER */
-    { 0x008, 0x00b, 4, 0, read_id, NULL },                              /* GICD_IIDR */
-    { 0x400, 0x7fb, 1 | 4, 0, read_prio, write_prio },                  /* GICD_IPRIORITYR */
-    { 0x800, 0xbfb, 1 | 4, 0, read_targets, write_targets },            /* GICD_ITARGETSR */
-    { 0xc00, 0xcff, 4, 0, read_cfg, write_cfg },                        /* GICD_ICFGR */
-    { 0xf00, 0xf03, 4, 0, NULL, write_sgir },                           /* GICD_SGIR */
-    { 0xf10, 0xf1f, 1 | 4, 0, read_pend_sgi, write_pend_sgi },          /* GICD_CPENDSGIR */
-    { 0xf20, 0xf2f, 1 | 4, 1, read_pend_sgi, write_pend_sgi },          /* GICD_SPENDSGIR */
-    { 0xfe8, 0xfeb, 4, 1, read_id, NULL },                              /* ICPIDR2 */
+    { 0x000, 0x003, 4, 0, read_ctlr, write_ctlr },             /* GICD_CTLR */
+    { 0x004, 0x007, 4, 0, read_typer, NULL },                  /* GICD_TYPER */
+    { 0x008, 0x00b, 4, 0, read_id, NULL },                     /* GICD_IIDR */
+    { 0x400, 0x7fb, 1 | 4, 0, read_prio, write_prio },         /* GICD_IPRIORITYR */
+    { 0x800, 0xbfb, 1 | 4, 0, read_targets, write_targets },   /* GICD_ITARGETSR */
+    { 0xc00, 0xcff, 4, 0, read_cfg, write_cfg },               /* GICD_ICFGR */
+    { 0xf00, 0xf03, 4, 0, NULL, write_sgir },                  /* GICD_SGIR */
+    { 0xf10, 0xf1f, 1 | 4, 0, read_pend_sgi, write_pend_sgi }, /* GICD_CPENDSGIR */
+    { 0xf20, 0xf2f, 1 | 4, 1, read_pend_sgi, write_pend_sgi }, /* GICD_SPENDSGIR */
+    { 0xfe8, 0xfeb, 4, 1, read_id, NULL },                     /* ICPIDR2 */
 };
 
 static int dist_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
 {
     if (vgic_is_bank((uint32_t)off, size) && vgic_bank_reg((uint32_t)off) != BANK_GROUP)
-        *val = vgic_bank_read(dev, vgic_this_cpu(dev), vgic_bank_reg((uint32_t)off), vgic_bank_first((uint32_t)off));
+        *val = vgic_bank_read(dev, vgic_this_cpu(dev), vgic_bank_reg((uint32_t)off),
+                              vgic_bank_first((uint32_t)off));
     else
         *val = vgic_reg_read(regs, ARRAY_SIZE(regs), dev, vgic_this_cpu(dev), (uint32_t)off, size);
     return 0;
@@ -169,7 +187,8 @@ static int dist_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
 static int dist_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
     if (vgic_is_bank((uint32_t)off, size) && vgic_bank_reg((uint32_t)off) != BANK_GROUP)
-        vgic_bank_write(dev, vgic_this_cpu(dev), vgic_bank_reg((uint32_t)off), vgic_bank_first((uint32_t)off), (uint32_t)val);
+        vgic_bank_write(dev, vgic_this_cpu(dev), vgic_bank_reg((uint32_t)off),
+                        vgic_bank_first((uint32_t)off), (uint32_t)val);
     else
         vgic_reg_write(regs, ARRAY_SIZE(regs), dev, vgic_this_cpu(dev), (uint32_t)off, size, val);
     return 0;
@@ -205,7 +224,11 @@ static int v2m_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 static int map_gicv(struct vgic *g, const struct vgic_layout *l)
 {
     uint32_t f[4] = { 0, 0, 0, 0 };
-    struct memslot slot = { .base = gpa(l->gicc), .len = VGIC_GICC_LEN, .prot = PROT_RW, .type = MEM_UC, .kind = MEMSLOT_MMIO };
+    struct memslot slot = { .base = gpa(l->gicc),
+                            .len = VGIC_GICC_LEN,
+                            .prot = PROT_RW,
+                            .type = MEM_UC,
+                            .kind = MEMSLOT_MMIO };
     int err;
 
     if (g->vm->ops && g->vm->ops->features)
@@ -236,7 +259,8 @@ static int v2m_create(struct vgic *g, const struct vgic_layout *l)
 int vgic_v2_create(struct vgic *g, const struct vgic_layout *l)
 {
     static const struct io_ops ops = { dist_read, dist_write, 1 | 2 | 4 };
-    int err = io_register(g->vm, &(struct io_region){ "gicd", IO_MEM, l->gicd, PAGE_SIZE, &ops, g });
+    int err =
+        io_register(g->vm, &(struct io_region){ "gicd", IO_MEM, l->gicd, PAGE_SIZE, &ops, g });
 
     err = err ? err : map_gicv(g, l);
     return err || !l->v2m ? err : v2m_create(g, l);

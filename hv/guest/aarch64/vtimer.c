@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vtimer.c: the guest's two generic timers (Arm ARM D11). The virtual one is the CPU's own while its vCPU is loaded: the host takes its interrupt,
- * leaves it active, and the guest deactivates it through the list register. While the vCPU is not loaded an event stands in for it.
- * The physical one is emulated. Both count alike: time_cycles() less the VM's offset.
+ * vtimer.c: the guest's two generic timers (Arm ARM D11). The virtual one is the CPU's own while
+ * its vCPU is loaded: the host takes its interrupt, leaves it active, and the guest deactivates it
+ * through the list register. While the vCPU is not loaded an event stands in for it. The physical
+ * one is emulated. Both count alike: time_cycles() less the VM's offset.
  */
 #include <hv/percpu.h>
 #include <hv/time.h>
 #include "vgic_int.h"
 
 enum { CTL_ENABLE = 1, CTL_IMASK = 2, CTL_ISTATUS = 4 };
-#define FAR_CYCLES (1ull << 54)       /* an event looks again then */
+#define FAR_CYCLES (1ull << 54) /* an event looks again then */
 #define FAR_NS (1ull << 60)
 /*
- * What the guest's count starts with: far more than the host's, so that CNTVOFF_EL2 is negative for years. Nobody may rely on 0, and QEMU before 9
- * never comes back from adding a positive CNTVOFF to a compare value at the end of time (gt_recalc_timer), which a guest may well set.
+ * What the guest's count starts with: far more than the host's, so that CNTVOFF_EL2 is negative for
+ * years. Nobody may rely on 0, and QEMU before 9 never comes back from adding a positive CNTVOFF to
+ * a compare value at the end of time (gt_recalc_timer), which a guest may well set.
  */
 #define COUNT_BASE (1ull << 52)
 
-static uint64_t count_now(const struct vgic *g)
-{
-    return time_cycles() - g->s.cntvoff;
-}
+static uint64_t count_now(const struct vgic *g) { return time_cycles() - g->s.cntvoff; }
 
 /* ---- events ---- */
 
@@ -119,7 +118,8 @@ static bool virt_enabled(struct vgic_cpu *c, uint64_t *cval)
 {
     uint64_t ctl = 0;
 
-    if (c->v->ops->get_sysreg(c->v, ARM_CNTV_CTL_EL0, &ctl) || (ctl & (CTL_ENABLE | CTL_IMASK)) != CTL_ENABLE)
+    if (c->v->ops->get_sysreg(c->v, ARM_CNTV_CTL_EL0, &ctl) ||
+        (ctl & (CTL_ENABLE | CTL_IMASK)) != CTL_ENABLE)
         return false;
     return !c->v->ops->get_sysreg(c->v, ARM_CNTV_CVAL_EL0, cval);
 }
@@ -135,7 +135,8 @@ void vtimer_sync_phys(struct vgic_cpu *c)
 {
     c->phys_sync = false;
     if (this_cpu()->loaded == c->v)
-        (void)c->v->ops->set_sysreg(c->v, ARM_VTIMER_PHYS_ACTIVE, c->s.local.line & PPI_VTIMER ? 1 : 0);
+        (void)c->v->ops->set_sysreg(c->v, ARM_VTIMER_PHYS_ACTIVE,
+                                    c->s.local.line & PPI_VTIMER ? 1 : 0);
 }
 
 /* The physical interrupt may come again; when the timer is not on a CPU, an event stands in. */
@@ -161,16 +162,14 @@ void arm_vtimer_irq(struct vcpu *v)
     vgic_raise(vgic_cpu_of(v), ARM_PPI_VTIMER, 0);
 }
 
-void arm_vtimer_loaded(struct vcpu *v)
-{
-    alarm_off(&vgic_cpu_of(v)->virt);
-}
+void arm_vtimer_loaded(struct vcpu *v) { alarm_off(&vgic_cpu_of(v)->virt); }
 
 bool arm_vtimer_active(const struct vcpu *v)
 {
     const struct vgic_cpu *c = vgic_cpu_of(v);
 
-    return c->s.local.line & PPI_VTIMER || __atomic_load_n(&c->raise, __ATOMIC_RELAXED) >> ARM_PPI_VTIMER & 1;
+    return c->s.local.line & PPI_VTIMER ||
+           __atomic_load_n(&c->raise, __ATOMIC_RELAXED) >> ARM_PPI_VTIMER & 1;
 }
 
 /* When the guest has its interrupt already, there is nothing to wake it for. */
@@ -215,16 +214,29 @@ static uint64_t read_ctl(const struct vgic_cpu *c)
     return c->s.cntp_ctl | (met ? CTL_ISTATUS : 0);
 }
 
-static void write_ctl(struct vgic_cpu *c, uint64_t val) { c->s.cntp_ctl = (uint32_t)val & (CTL_ENABLE | CTL_IMASK); }
+static void write_ctl(struct vgic_cpu *c, uint64_t val)
+{
+    c->s.cntp_ctl = (uint32_t)val & (CTL_ENABLE | CTL_IMASK);
+}
 static uint64_t read_cval(const struct vgic_cpu *c) { return c->s.cntp_cval; }
 static void write_cval(struct vgic_cpu *c, uint64_t val) { c->s.cntp_cval = val; }
-static uint64_t read_tval(const struct vgic_cpu *c) { return (uint32_t)(c->s.cntp_cval - count_now(c->g)); }
-static void write_tval(struct vgic_cpu *c, uint64_t val) { c->s.cntp_cval = count_now(c->g) + (uint64_t)(int32_t)(uint32_t)val; }
+static uint64_t read_tval(const struct vgic_cpu *c)
+{
+    return (uint32_t)(c->s.cntp_cval - count_now(c->g));
+}
+static void write_tval(struct vgic_cpu *c, uint64_t val)
+{
+    c->s.cntp_cval = count_now(c->g) + (uint64_t)(int32_t)(uint32_t)val;
+}
 static uint64_t read_count(const struct vgic_cpu *c) { return count_now(c->g); }
 
 int ptimer_access(struct vgic_cpu *c, uint32_t id, bool write, uint64_t *val)
 {
-    static const struct { uint32_t id; uint64_t (*read)(const struct vgic_cpu *); void (*write)(struct vgic_cpu *, uint64_t); } regs[] = {
+    static const struct {
+        uint32_t id;
+        uint64_t (*read)(const struct vgic_cpu *);
+        void (*write)(struct vgic_cpu *, uint64_t);
+    } regs[] = {
         { ARM_CNTPCT_EL0, read_count, NULL },
         { ARM_CNTP_CTL_EL0, read_ctl, write_ctl },
         { ARM_CNTP_CVAL_EL0, read_cval, write_cval },

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The guest's own translation, stage 1 of EL1&0: Arm ARM D8.2, all granules, 16 to 52 bits. At most 5 reads of guest memory. */
+/*
+ * The guest's own translation, stage 1 of EL1&0: Arm ARM D8.2, all granules, 16 to 52 bits. At most
+ * 5 reads of guest memory.
+ */
 #include "arm.h"
 
 /* How the half of the address space that holds an address is translated. */
 struct regime {
     uint64_t ttbr;
     unsigned tsz, page_shift;
-    bool off, hpd, wide;           /* off: EPD; wide: output addresses of 52 bits */
-    bool ds, el0_off;              /* ds: TCR_EL1.DS, descriptors of FEAT_LPA2 */
+    bool off, hpd, wide; /* off: EPD; wide: output addresses of 52 bits */
+    bool ds, el0_off;    /* ds: TCR_EL1.DS, descriptors of FEAT_LPA2 */
 };
-struct descriptor { uint64_t d; unsigned level; bool no_el0, read_only; };
+struct descriptor {
+    uint64_t d;
+    unsigned level;
+    bool no_el0, read_only;
+};
 
-static bool bit(uint64_t v, unsigned n)
-{
-    return v >> n & 1;
-}
+static bool bit(uint64_t v, unsigned n) { return v >> n & 1; }
 
 /* TG0 and TG1 name the granules differently (D17.2.131). 0: reserved. */
 static unsigned page_shift(uint64_t tcr, bool high)
@@ -102,9 +106,11 @@ static int read_descriptor(struct vcpu *v, uint64_t addr, bool big_endian, uint6
 }
 
 /* Down to the leaf. 0: *out and the bits of the address that it leaves in *shift. */
-static int descend(struct vcpu *v, const struct regime *r, uint64_t va, struct descriptor *out, unsigned *shift, unsigned *fsc)
+static int descend(struct vcpu *v, const struct regime *r, uint64_t va, struct descriptor *out,
+                   unsigned *shift, unsigned *fsc)
 {
-    unsigned ia = 64 - r->tsz, stride = r->page_shift - 3, levels = (ia - r->page_shift + stride - 1) / stride;
+    unsigned ia = 64 - r->tsz, stride = r->page_shift - 3,
+             levels = (ia - r->page_shift + stride - 1) / stride;
     unsigned top = ia - r->page_shift - (levels - 1) * stride;
     uint64_t table = table_base(r, top), mask = (1ull << top) - 1;
     bool big_endian = arm_get(v, ARM_SCTLR_EL1) & SCTLR_EE;
@@ -129,7 +135,8 @@ static int descend(struct vcpu *v, const struct regime *r, uint64_t va, struct d
 }
 
 /* AP[2:1] are bits 7:6 (D8.4.1). Execution is not checked: the instruction was executed. */
-static bool permitted(struct vcpu *v, uint64_t tcr, const struct descriptor *l, struct arm_access_kind kind)
+static bool permitted(struct vcpu *v, uint64_t tcr, const struct descriptor *l,
+                      struct arm_access_kind kind)
 {
     bool el0_may = bit(l->d, 6) && !l->no_el0, dirty_managed = bit(tcr, 40) && bit(l->d, 51);
 
@@ -157,7 +164,8 @@ int arm_walk(struct vcpu *v, uint64_t va, struct arm_access_kind kind, uint64_t 
     }
     if (r.off || r.page_shift == 0 || (kind.el0 && r.el0_off))
         return -EFAULT;
-    if (r.tsz > 48 || r.tsz < 12 || 64 - r.tsz <= r.page_shift || !canonical(va, 64 - r.tsz, ignore))
+    if (r.tsz > 48 || r.tsz < 12 || 64 - r.tsz <= r.page_shift ||
+        !canonical(va, 64 - r.tsz, ignore))
         return -EFAULT;
     if (descend(v, &r, va, &leaf, &shift, fsc))
         return -EFAULT;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ACPI tables of an x86 guest (ACPI 6.4 §5.2): RSDP, XSDT, FADT, FACS, DSDT, MADT, MCFG, in the BIOS area below 1 MiB. */
+/*
+ * ACPI tables of an x86 guest (ACPI 6.4 §5.2): RSDP, XSDT, FADT, FACS, DSDT, MADT, MCFG, in the
+ * BIOS area below 1 MiB.
+ */
 #include "load.h"
 #include "platform.h"
 #include <hv/guest_acpi.h>
@@ -20,9 +23,21 @@ static void gas_port(uint8_t *p, unsigned off, unsigned bits, unsigned port)
     tables_put(p, off + 4, 8, port);
 }
 
-/* §5.2.9, table 5.33. The machine is always in ACPI mode (SMI_CMD 0); the power button is the fixed one. */
-enum { FADT_LEN = 276, FADT_WBINVD = 1 << 0, FADT_PROC_C1 = 1 << 2, FADT_SLP_BUTTON = 1 << 5, FADT_FIX_RTC = 1 << 6, FADT_TMR_VAL_EXT = 1 << 8,
-       FADT_RESET_REG_SUP = 1 << 10, BOOT_LEGACY_DEVICES = 1 << 0, BOOT_VGA_NOT_PRESENT = 1 << 2 };
+/*
+ * §5.2.9, table 5.33. The machine is always in ACPI mode (SMI_CMD 0); the power button is the fixed
+ * one.
+ */
+enum {
+    FADT_LEN = 276,
+    FADT_WBINVD = 1 << 0,
+    FADT_PROC_C1 = 1 << 2,
+    FADT_SLP_BUTTON = 1 << 5,
+    FADT_FIX_RTC = 1 << 6,
+    FADT_TMR_VAL_EXT = 1 << 8,
+    FADT_RESET_REG_SUP = 1 << 10,
+    BOOT_LEGACY_DEVICES = 1 << 0,
+    BOOT_VGA_NOT_PRESENT = 1 << 2
+};
 
 static uint64_t build_fadt(struct tables *t, uint64_t facs, uint64_t dsdt)
 {
@@ -30,19 +45,21 @@ static uint64_t build_fadt(struct tables *t, uint64_t facs, uint64_t dsdt)
 
     tables_put(p, 36, 4, facs);
     tables_put(p, 40, 4, dsdt);
-    p[45] = 4;                                       /* Preferred_PM_Profile: enterprise server */
+    p[45] = 4; /* Preferred_PM_Profile: enterprise server */
     tables_put(p, 46, 2, PLAT_GSI_SCI);
     tables_put(p, 56, 4, PORT_PM1_EVT);
     tables_put(p, 64, 4, PORT_PM1_CNT);
     tables_put(p, 76, 4, PORT_PM_TMR);
-    p[88] = 4, p[89] = 2, p[91] = 4;                 /* PM1_EVT_LEN, PM1_CNT_LEN, PM_TMR_LEN */
-    tables_put(p, 96, 2, 0xfff), tables_put(p, 98, 2, 0xfff);      /* no C2, no C3 */
-    p[108] = 0x32;                                   /* CENTURY in CMOS */
+    p[88] = 4, p[89] = 2, p[91] = 4; /* PM1_EVT_LEN, PM1_CNT_LEN, PM_TMR_LEN */
+    tables_put(p, 96, 2, 0xfff), tables_put(p, 98, 2, 0xfff); /* no C2, no C3 */
+    p[108] = 0x32;                                            /* CENTURY in CMOS */
     tables_put(p, 109, 2, BOOT_LEGACY_DEVICES | BOOT_VGA_NOT_PRESENT);
-    tables_put(p, 112, 4, FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC | FADT_TMR_VAL_EXT | FADT_RESET_REG_SUP);
+    tables_put(p, 112, 4,
+               FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC | FADT_TMR_VAL_EXT |
+                   FADT_RESET_REG_SUP);
     gas_port(p, 116, 8, PORT_RESET);
     p[128] = RESET_VALUE;
-    p[131] = 4;                                      /* minor version */
+    p[131] = 4; /* minor version */
     tables_put(p, 140, 8, dsdt);
     gas_port(p, 148, 32, PORT_PM1_EVT);
     gas_port(p, 172, 16, PORT_PM1_CNT);
@@ -61,8 +78,19 @@ static uint64_t build_facs(struct tables *t)
     return tables_address(t, p);
 }
 
-/* §5.2.12: processors up to APIC ID 254 by the short entry, above by the x2APIC one; the IOAPIC; two overrides; LINT1 is NMI. */
-enum { MADT_LAPIC, MADT_IOAPIC, MADT_OVERRIDE, MADT_LAPIC_NMI = 4, MADT_X2APIC = 9, MADT_PCAT = 1, OVERRIDE_LEVEL_HIGH = 0xd };
+/*
+ * §5.2.12: processors up to APIC ID 254 by the short entry, above by the x2APIC one; the IOAPIC;
+ * two overrides; LINT1 is NMI.
+ */
+enum {
+    MADT_LAPIC,
+    MADT_IOAPIC,
+    MADT_OVERRIDE,
+    MADT_LAPIC_NMI = 4,
+    MADT_X2APIC = 9,
+    MADT_PCAT = 1,
+    OVERRIDE_LEVEL_HIGH = 0xd
+};
 
 static uint8_t *madt_cpu(uint8_t *p, uint32_t id)
 {
@@ -108,7 +136,7 @@ static uint64_t build_mcfg(struct tables *t)
     uint8_t *p = tables_begin(t, "MCFG", 1, TABLE_HEADER + 8 + 16);
 
     tables_put(p, 44, 8, PLAT_ECAM);
-    p[55] = (uint8_t)(PLAT_ECAM_LEN / MIB - 1);      /* last bus: 1 MiB each */
+    p[55] = (uint8_t)(PLAT_ECAM_LEN / MIB - 1); /* last bus: 1 MiB each */
     return tables_seal(t, p);
 }
 
@@ -116,7 +144,10 @@ static uint64_t build_all(struct tables *t, uint32_t ncpus)
 {
     uint8_t *rsdp = tables_take(t, RSDP_LEN, 16);
     uint64_t facs = build_facs(t), dsdt = tables_copy(t, dsdt_aml_code, dsdt_aml_len);
-    /* One after the other: in an initialiser their order, and so their addresses, would be the compiler's choice. */
+    /*
+     * One after the other: in an initialiser their order, and so their addresses, would be the
+     * compiler's choice.
+     */
     uint64_t fadt = build_fadt(t, facs, dsdt), madt = build_madt(t, ncpus), mcfg = build_mcfg(t);
     uint64_t all[] = { fadt, madt, mcfg };
 
@@ -125,7 +156,11 @@ static uint64_t build_all(struct tables *t, uint32_t ncpus)
 
 int x86_acpi_build(struct vm *vm, uint64_t *rsdp)
 {
-    struct tables t = { .vm = vm, .buf = vm_alloc(vm, AREA_LEN), .base = PLAT_ACPI_LOW, .room = AREA_LEN, .model = "TRIVETPC" };
+    struct tables t = { .vm = vm,
+                        .buf = vm_alloc(vm, AREA_LEN),
+                        .base = PLAT_ACPI_LOW,
+                        .room = AREA_LEN,
+                        .model = "TRIVETPC" };
     int err;
 
     if (t.buf == NULL)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Integer results and flags, as the CPU makes them (APM vol 1 §3.1.4 and the instructions' pages in vol 3). */
+/*
+ * Integer results and flags, as the CPU makes them (APM vol 1 §3.1.4 and the instructions' pages in
+ * vol 3).
+ */
 #include "insn.h"
 
-static uint64_t sign_bit(unsigned size)
-{
-    return 1ull << (8 * size - 1);
-}
+static uint64_t sign_bit(unsigned size) { return 1ull << (8 * size - 1); }
 
 static uint64_t szp(uint64_t r, unsigned size)
 {
@@ -16,24 +16,23 @@ static uint64_t szp(uint64_t r, unsigned size)
     return f | (__builtin_parity((unsigned)r & 0xff) != 0 ? 0 : FLAGS_PF);
 }
 
-static void set(uint64_t *flags, uint64_t which, uint64_t val)
-{
-    *flags = (*flags & ~which) | val;
-}
+static void set(uint64_t *flags, uint64_t which, uint64_t val) { *flags = (*flags & ~which) | val; }
 
 /* Carries out of each bit of a + b (+ carry in) = r; for a - b, the borrows. */
 static uint64_t add_flags(uint64_t a, uint64_t b, uint64_t r, unsigned size)
 {
     uint64_t carry = (a & b) | ((a | b) & ~r), s = sign_bit(size);
 
-    return szp(r, size) | ((carry & s) != 0 ? FLAGS_CF : 0) | ((carry & 8) != 0 ? FLAGS_AF : 0) | (((a ^ r) & (b ^ r) & s) != 0 ? FLAGS_OF : 0);
+    return szp(r, size) | ((carry & s) != 0 ? FLAGS_CF : 0) | ((carry & 8) != 0 ? FLAGS_AF : 0) |
+           (((a ^ r) & (b ^ r) & s) != 0 ? FLAGS_OF : 0);
 }
 
 static uint64_t sub_flags(uint64_t a, uint64_t b, uint64_t r, unsigned size)
 {
     uint64_t borrow = (~a & b) | ((~a | b) & r), s = sign_bit(size);
 
-    return szp(r, size) | ((borrow & s) != 0 ? FLAGS_CF : 0) | ((borrow & 8) != 0 ? FLAGS_AF : 0) | (((a ^ b) & (a ^ r) & s) != 0 ? FLAGS_OF : 0);
+    return szp(r, size) | ((borrow & s) != 0 ? FLAGS_CF : 0) | ((borrow & 8) != 0 ? FLAGS_AF : 0) |
+           (((a ^ b) & (a ^ r) & s) != 0 ? FLAGS_OF : 0);
 }
 
 uint64_t x86_alu(unsigned op, unsigned size, uint64_t a, uint64_t b, uint64_t *flags)
@@ -43,11 +42,14 @@ uint64_t x86_alu(unsigned op, unsigned size, uint64_t a, uint64_t b, uint64_t *f
     a &= mask;
     b &= mask;
     switch (op & 7) {
-    case 0: case 2:
+    case 0:
+    case 2:
         r = (a + b + ((op & 7) == 2 ? cf : 0)) & mask;
         set(flags, FLAGS_ARITH, add_flags(a, b, r, size));
         return r;
-    case 3: case 5: case 7:
+    case 3:
+    case 5:
+    case 7:
         r = (a - b - ((op & 7) == 3 ? cf : 0)) & mask;
         set(flags, FLAGS_ARITH, sub_flags(a, b, r, size));
         return r;
@@ -125,7 +127,8 @@ static uint64_t shift_right(bool arith, unsigned size, uint64_t a, unsigned coun
         r = count < width ? a >> count : 0;
         cf = count <= width ? a >> (count - 1) & 1 : 0;
     }
-    set(flags, FLAGS_ARITH, szp(r, size) | cf | (!arith && (a & sign_bit(size)) != 0 ? FLAGS_OF : 0));
+    set(flags, FLAGS_ARITH,
+        szp(r, size) | cf | (!arith && (a & sign_bit(size)) != 0 ? FLAGS_OF : 0));
     return r;
 }
 
@@ -136,9 +139,12 @@ uint64_t x86_shift(unsigned op, unsigned size, uint64_t a, unsigned count, uint6
     if (count == 0)
         return a;
     switch (op & 7) {
-    case 0: case 1: return rotate((op & 1) != 0, size, a, count, flags);
-    case 2: case 3: return rotate_carry((op & 1) != 0, size, a, count, flags);
-    case 5: case 7: return shift_right((op & 7) == 7, size, a, count, flags);
+    case 0:
+    case 1: return rotate((op & 1) != 0, size, a, count, flags);
+    case 2:
+    case 3: return rotate_carry((op & 1) != 0, size, a, count, flags);
+    case 5:
+    case 7: return shift_right((op & 7) == 7, size, a, count, flags);
     default: return shift_left(size, a, count, flags);
     }
 }
@@ -179,12 +185,14 @@ uint64_t x86_imul2(unsigned size, uint64_t a, uint64_t b, uint64_t *flags)
     return r;
 }
 
-static void multiply(bool is_signed, unsigned size, uint64_t *lo, uint64_t *hi, uint64_t b, uint64_t *flags)
+static void multiply(bool is_signed, unsigned size, uint64_t *lo, uint64_t *hi, uint64_t b,
+                     uint64_t *flags)
 {
     unsigned width = 8 * size;
     uint64_t mask = x86_size_mask(size);
-    unsigned __int128 p = is_signed ? (unsigned __int128)((__int128)sign_extend(*lo, size) * sign_extend(b, size))
-                                    : (unsigned __int128)(*lo & mask) * (b & mask);
+    unsigned __int128 p =
+        is_signed ? (unsigned __int128)((__int128)sign_extend(*lo, size) * sign_extend(b, size))
+                  : (unsigned __int128)(*lo & mask) * (b & mask);
     bool over;
 
     *lo = (uint64_t)p & mask;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Messages between APICs: who is addressed, and what arrives. Intel SDM vol 3 §11.6, §11.12.9, §11.12.10. */
+/*
+ * Messages between APICs: who is addressed, and what arrives. Intel SDM vol 3 §11.6, §11.12.9,
+ * §11.12.10.
+ */
 #include <hv/log.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
 #include "x86_intc.h"
 
-static uint32_t bit(unsigned id)
-{
-    return 1u << id;
-}
+static uint32_t bit(unsigned id) { return 1u << id; }
 
 static uint32_t everybody(const struct x86_intc *x)
 {
@@ -24,9 +24,9 @@ static bool match_logical(const struct lapic *l, uint32_t dest)
     ldr >>= 24;
     if (dest > 0xff)
         return false;
-    if (l->s.dfr >> 28 == 0xf)          /* flat */
+    if (l->s.dfr >> 28 == 0xf) /* flat */
         return (dest & ldr) != 0;
-    return dest >> 4 == ldr >> 4 && (dest & ldr & 0xf);   /* cluster */
+    return dest >> 4 == ldr >> 4 && (dest & ldr & 0xf); /* cluster */
 }
 
 static uint32_t match_all_logical(const struct x86_intc *x, uint32_t dest)
@@ -51,7 +51,8 @@ uint32_t apic_targets(const struct x86_intc *x, const struct apic_msg *m)
 
 static void signal_init(struct lapic *l)
 {
-    __atomic_store_n(&l->s.signals, SIG_INIT, __ATOMIC_SEQ_CST);   /* forgets a start-up message that was not taken yet */
+    /* forgets a start-up message that was not taken yet */
+    __atomic_store_n(&l->s.signals, SIG_INIT, __ATOMIC_SEQ_CST);
     vcpu_request(l->v, REQ_GUEST);
 }
 
@@ -60,7 +61,8 @@ static void signal_sipi(struct lapic *l, uint8_t vector)
     uint32_t old = __atomic_load_n(&l->s.signals, __ATOMIC_SEQ_CST);
 
     while (!(old & SIG_SIPI) &&
-           !__atomic_compare_exchange_n(&l->s.signals, &old, old | SIG_SIPI | (uint32_t)vector << 8, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+           !__atomic_compare_exchange_n(&l->s.signals, &old, old | SIG_SIPI | (uint32_t)vector << 8,
+                                        false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         ;
     vcpu_request(l->v, REQ_GUEST);
 }
@@ -82,23 +84,17 @@ static bool deliver_one(struct lapic *l, const struct apic_msg *m)
         return false;
     switch (m->mode) {
     case DM_FIXED:
-    case DM_LOWEST:
-        return accept_fixed(l, m);
-    case DM_NMI:
-        vcpu_request(l->v, REQ_NMI);
-        return true;
-    case DM_INIT:
-        signal_init(l);
-        return true;
-    case DM_SIPI:
-        signal_sipi(l, m->vector);
-        return true;
+    case DM_LOWEST: return accept_fixed(l, m);
+    case DM_NMI: vcpu_request(l->v, REQ_NMI); return true;
+    case DM_INIT: signal_init(l); return true;
+    case DM_SIPI: signal_sipi(l, m->vector); return true;
     case DM_EXTINT:
         __atomic_store_n(&l->s.extint, 1, __ATOMIC_SEQ_CST);
         vcpu_request(l->v, REQ_IRQ);
         return true;
     default:
-        vm_log(l->v->vm, LOG_DEBUG, "APIC message of mode %u to vCPU %u dropped", m->mode, l->v->id);
+        vm_log(l->v->vm, LOG_DEBUG, "APIC message of mode %u to vCPU %u dropped", m->mode,
+               l->v->id);
         return false;
     }
 }
@@ -130,15 +126,21 @@ unsigned apic_deliver(struct x86_intc *x, uint32_t targets, const struct apic_ms
     return taken;
 }
 
-/* ICR: vector 7:0, mode 10:8, logical 11, assert 14, level 15, shorthand 19:18, destination 63:56 or (x2APIC) 63:32. */
+/*
+ * ICR: vector 7:0, mode 10:8, logical 11, assert 14, level 15, shorthand 19:18, destination 63:56
+ * or (x2APIC) 63:32.
+ */
 void lapic_icr_write(struct lapic *l, uint64_t icr)
 {
-    struct apic_msg m = { .vector = (uint8_t)icr, .mode = (icr >> 8) & 7, .logical = icr >> 11 & 1 };
+    struct apic_msg m = { .vector = (uint8_t)icr,
+                          .mode = (icr >> 8) & 7,
+                          .logical = icr >> 11 & 1 };
     struct x86_intc *x = l->intc;
     uint32_t targets, self = bit(l->v->id);
 
     l->s.icr = icr & ~(1ull << 12);
-    if (m.mode == DM_INIT && (icr & 0xc000) == 0x8000)   /* INIT level de-assert: no effect (SDM vol 3 §11.6.1) */
+    /* INIT level de-assert: no effect (SDM vol 3 §11.6.1) */
+    if (m.mode == DM_INIT && (icr & 0xc000) == 0x8000)
         return;
     if (m.mode <= DM_LOWEST && m.vector < 16) {
         lapic_error(l, ESR_SEND_ILLEGAL);
@@ -150,15 +152,9 @@ void lapic_icr_write(struct lapic *l, uint64_t icr)
         m.broadcast = m.dest == (lapic_x2(l) ? ~0u : 0xffu);
         targets = apic_targets(x, &m);
         break;
-    case 1:
-        targets = self;
-        break;
-    case 2:
-        targets = everybody(x);
-        break;
-    default:
-        targets = everybody(x) & ~self;
-        break;
+    case 1: targets = self; break;
+    case 2: targets = everybody(x); break;
+    default: targets = everybody(x) & ~self; break;
     }
     (void)apic_deliver(x, targets, &m);
 }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COPY_STEP (2 * MIB)         /* of kernel, initrd and modules, at one go */
+#define COPY_STEP (2 * MIB) /* of kernel, initrd and modules, at one go */
 
 int x86_ram_layout(struct vm *vm, const struct guest_config *c)
 {
@@ -29,7 +29,8 @@ int x86_ram_layout(struct vm *vm, const struct guest_config *c)
     if (err == 0 && c->memory > low_top)
         err = gmem_add_ram(vm, gpa(4 * GIB), c->memory - low_top);
     if (err != 0 && vm->why[0] == '\0')
-        snprintf(vm->why, sizeof vm->why, "not enough free memory for %llu MiB", (unsigned long long)(c->memory / MIB));
+        snprintf(vm->why, sizeof vm->why, "not enough free memory for %llu MiB",
+                 (unsigned long long)(c->memory / MIB));
     return err;
 }
 
@@ -40,7 +41,10 @@ static bool pvh_probe(const struct load *l)
     return load_elf_pvh_entry(l, &entry);
 }
 
-/* In the order in which `kind = auto` tries them: Linux's vmlinux has a PVH note; a Multiboot kernel may be an ELF file too. */
+/*
+ * In the order in which `kind = auto` tries them: Linux's vmlinux has a PVH note; a Multiboot
+ * kernel may be an ELF file too.
+ */
 static const struct {
     enum guest_kind kind;
     bool (*probe)(const struct load *);
@@ -68,7 +72,8 @@ static int load_kernel(struct load *l, struct load_entry *e)
 /* Flat segments, as every one of the boot protocols wants them. Attributes: APM vol 2 §15.5.1. */
 static void flat_segments(struct vcpu *v, bool long_mode)
 {
-    struct x86_segment code = { 0x10, 0, 0xffffffff, long_mode ? 0xa9b : 0xc9b }, data = { 0x18, 0, 0xffffffff, 0xc93 };
+    struct x86_segment code = { 0x10, 0, 0xffffffff, long_mode ? 0xa9b : 0xc9b },
+                       data = { 0x18, 0, 0xffffffff, 0xc93 };
 
     x86_set_segment(v, X86_CS, code);
     for (unsigned i = X86_ES; i <= X86_GS; i++)
@@ -78,10 +83,18 @@ static void flat_segments(struct vcpu *v, bool long_mode)
     x86_set_segment(v, X86_TR, (struct x86_segment){ 0x20, 0, 0x67, 0x08b });
 }
 
-/* The GDT that the segments above would have come from, in the first page: some kernels reload a selector before they load their own. */
+/*
+ * The GDT that the segments above would have come from, in the first page: some kernels reload a
+ * selector before they load their own.
+ */
 static int put_gdt(struct vcpu *v, bool long_mode)
 {
-    const uint64_t gdt[6] = { 0, 0, long_mode ? 0x00af9b000000ffff : 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00008b0000000067, 0 };
+    const uint64_t gdt[6] = { 0,
+                              0,
+                              long_mode ? 0x00af9b000000ffff : 0x00cf9b000000ffff,
+                              0x00cf93000000ffff,
+                              0x00008b0000000067,
+                              0 };
     int err = gmem_write(v->vm, gpa(0x500), gdt, sizeof gdt);
 
     x86_set(v, X86_GDTR_BASE, 0x500);
@@ -113,8 +126,13 @@ static int set_entry(struct vcpu *v, const struct load_entry *e)
 
 static int build_machine(struct vm *vm, const struct guest_config *c)
 {
-    struct vpci_layout pci = { .ecam = PLAT_ECAM, .mmio32 = PLAT_MMIO32, .mmio32_len = PLAT_MMIO32_LEN, .mmio64 = PLAT_MMIO64,
-                                     .mmio64_len = PLAT_MMIO64_LEN, .cf8 = true, .intx_gsi = LINE_INTA };
+    struct vpci_layout pci = { .ecam = PLAT_ECAM,
+                               .mmio32 = PLAT_MMIO32,
+                               .mmio32_len = PLAT_MMIO32_LEN,
+                               .mmio64 = PLAT_MMIO64,
+                               .mmio64_len = PLAT_MMIO64_LEN,
+                               .cf8 = true,
+                               .intx_gsi = LINE_INTA };
     int err;
 
     for (unsigned i = 0; i < ARRAY_SIZE(pci.intx_line); i++)
@@ -139,7 +157,8 @@ static void init_machine(struct vm *vm, const struct guest_config *c, struct x86
     x86_cpuid_build(vm, c, m);
 }
 
-static int begin_load(struct vm *vm, const struct guest_config *c, struct x86_machine *m, struct load_entry *e)
+static int begin_load(struct vm *vm, const struct guest_config *c, struct x86_machine *m,
+                      struct load_entry *e)
 {
     struct load *l = m->load = vm_alloc(vm, sizeof *l);
 

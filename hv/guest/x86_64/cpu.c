@@ -6,7 +6,8 @@
 void x86_set(struct vcpu *v, uint32_t id, uint64_t val)
 {
     if (v->ops->set_sysreg(v, id, val) != 0)
-        log_err("%s does not take system register %#x = %#llx", v->ops->name, id, (unsigned long long)val);
+        log_err("%s does not take system register %#x = %#llx", v->ops->name, id,
+                (unsigned long long)val);
 }
 
 void x86_set_segment(struct vcpu *v, enum x86_seg seg, struct x86_segment s)
@@ -43,7 +44,10 @@ void x86_raise(struct vcpu *v, unsigned vector, uint32_t error)
             error = 0;
         }
     }
-    *e = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = (uint8_t)vector, .has_error = has_error_code(vector), .error = error };
+    *e = (struct vcpu_event){ .type = VEV_EXCEPTION,
+                              .vector = (uint8_t)vector,
+                              .has_error = has_error_code(vector),
+                              .error = error };
 }
 
 void x86_raise_pf(struct vcpu *v, uint64_t cr2, uint32_t error)
@@ -84,7 +88,10 @@ void x86_mode_get(struct vcpu *v, struct x86_mode *m)
     }
 }
 
-/* Queues what a failed fetch means. Never more than one event: the instruction runs again afterwards. */
+/*
+ * Queues what a failed fetch means. Never more than one event: the instruction runs again
+ * afterwards.
+ */
 static void fetch_failed(struct vcpu *v, uint64_t va, int err, uint32_t error)
 {
     if (err == -EFAULT)
@@ -96,12 +103,16 @@ static void fetch_failed(struct vcpu *v, uint64_t va, int err, uint32_t error)
 /* Legacy prefixes and, in 64-bit mode, REX: one bit per byte value. */
 static bool is_prefix(uint8_t b, bool is64)
 {
-    static const uint8_t map[32] = { [0x26 / 8] = 0x40, [0x2e / 8] = 0x40, [0x36 / 8] = 0x40, [0x3e / 8] = 0x40, [0x64 / 8] = 0xf0, [0xf0 / 8] = 0x0d };
+    static const uint8_t map[32] = { [0x26 / 8] = 0x40, [0x2e / 8] = 0x40, [0x36 / 8] = 0x40,
+                                     [0x3e / 8] = 0x40, [0x64 / 8] = 0xf0, [0xf0 / 8] = 0x0d };
 
     return (map[b / 8] >> (b & 7) & 1) != 0 || (is64 && (b & 0xf0) == 0x40);
 }
 
-/* Length of the instruction at buf if its opcode is `opcode` (one byte, 0F xx, or 0F xx yy), else 0. */
+/*
+ * Length of the instruction at buf if its opcode is `opcode` (one byte, 0F xx, or 0F xx yy), else
+ * 0.
+ */
 static unsigned match_length(const uint8_t *buf, unsigned n, uint32_t opcode, bool is64)
 {
     unsigned i = 0, ops = opcode > 0xffff ? 3 : opcode > 0xff ? 2 : 1;
@@ -135,7 +146,10 @@ static unsigned fetch_and_match(struct vcpu *v, const struct x86_mode *m, uint32
     return more > 0 ? match_length(buf, (unsigned)(n + more), opcode, m->bits == 64) : 0;
 }
 
-/* Nearly always the page is the one of last time and the instruction has no prefix: that is tried first. */
+/*
+ * Nearly always the page is the one of last time and the instruction has no prefix: that is tried
+ * first.
+ */
 static unsigned length_in_mode(struct vcpu *v, const struct x86_mode *m, uint32_t opcode)
 {
     unsigned ops = opcode > 0xffff ? 3 : opcode > 0xff ? 2 : 1;
@@ -197,9 +211,13 @@ static bool first_time(struct x86_machine *x, uint64_t key)
 /* Where every PC kernel looks for devices that may be missing: not worth a line. */
 static bool usual(enum io_space space, uint64_t addr)
 {
-    static const struct { uint8_t space; uint64_t base, len; } quiet[] = {
-        { IO_PORT, 0x2e8, 8 }, { IO_PORT, 0x2f8, 8 }, { IO_PORT, 0x3e8, 8 },   /* COM4, COM2, COM3 */
-        { IO_PORT, 0x3b0, 0x30 }, { IO_MEM, 0xa0000, 0x20000 },                /* VGA */
+    static const struct {
+        uint8_t space;
+        uint64_t base, len;
+    } quiet[] = {
+        /* COM4, COM2, COM3 */
+        { IO_PORT, 0x2e8, 8 },    { IO_PORT, 0x2f8, 8 },        { IO_PORT, 0x3e8, 8 },
+        { IO_PORT, 0x3b0, 0x30 }, { IO_MEM, 0xa0000, 0x20000 }, /* VGA */
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(quiet); i++)
@@ -214,6 +232,8 @@ void x86_log_nobody(struct vcpu *v, enum io_space space, const struct io_access 
     uint64_t key = space == IO_PORT ? io->addr | PORT_LOGGED : io->addr >> PAGE_SHIFT;
 
     if (x->nlogged_page < X86_LOGGED_PAGES && !usual(space, io->addr) && first_time(x, key))
-        vm_log(v->vm, LOG_INFO, "vCPU %u: %s of %u bytes at %s %#llx, where no device is (pc %#llx)", v->id, io->write ? "write" : "read", io->size,
-               space == IO_PORT ? "port" : "address", (unsigned long long)io->addr, (unsigned long long)v->regs.pc);
+        vm_log(v->vm, LOG_INFO,
+               "vCPU %u: %s of %u bytes at %s %#llx, where no device is (pc %#llx)", v->id,
+               io->write ? "write" : "read", io->size, space == IO_PORT ? "port" : "address",
+               (unsigned long long)io->addr, (unsigned long long)v->regs.pc);
 }

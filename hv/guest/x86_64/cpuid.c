@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CPUID policy: what the engine offers, masked by allow lists, plus the guest's own topology and the hypervisor leaves.
- * AMD APM vol 3 appendix E; Intel SDM vol 2, CPUID; KVM's leaves: Linux Documentation/virt/kvm/x86/cpuid.rst.
+ * CPUID policy: what the engine offers, masked by allow lists, plus the guest's own topology and
+ * the hypervisor leaves. AMD APM vol 3 appendix E; Intel SDM vol 2, CPUID; KVM's leaves: Linux
+ * Documentation/virt/kvm/x86/cpuid.rst.
  */
 #include "x86.h"
 #include "platform.h"
@@ -12,41 +13,76 @@
 #include <string.h>
 
 #define BIT(n) (1u << (n))
-/* Leaf 1 ECX: SSE3 PCLMULQDQ SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND. */
-#define L1_ECX (BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(17) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(26) | BIT(28) | BIT(29) | BIT(30))
+/*
+ * Leaf 1 ECX: SSE3 PCLMULQDQ SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C
+ * RDRAND.
+ */
+#define L1_ECX                                                                              \
+    (BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(17) | BIT(19) | BIT(20) | BIT(22) | \
+     BIT(23) | BIT(25) | BIT(26) | BIT(28) | BIT(29) | BIT(30))
 #define L1_ECX_X2APIC BIT(21)
 #define L1_ECX_TSC_DEADLINE BIT(24)
 #define L1_ECX_XSAVE BIT(26)
 #define L1_ECX_OSXSAVE BIT(27)
 #define L1_ECX_HYPERVISOR BIT(31)
-/* Leaf 1 EDX: FPU VME DE PSE TSC MSR PAE MCE CX8 SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2. */
-#define L1_EDX (0x1ffu | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(15) | BIT(16) | BIT(17) | BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26))
+/*
+ * Leaf 1 EDX: FPU VME DE PSE TSC MSR PAE MCE CX8 SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE
+ * SSE2.
+ */
+#define L1_EDX                                                                                \
+    (0x1ffu | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(15) | BIT(16) | BIT(17) | BIT(19) | \
+     BIT(23) | BIT(24) | BIT(25) | BIT(26))
 #define L1_EDX_APIC BIT(9)
 #define L1_EDX_HTT BIT(28)
-/* Leaf 7 EBX: FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID AVX512F AVX512DQ RDSEED ADX SMAP AVX512IFMA CLFLUSHOPT CLWB AVX512CD SHA AVX512BW AVX512VL. */
-#define L7_EBX (BIT(0) | BIT(3) | BIT(5) | BIT(7) | BIT(8) | BIT(9) | BIT(10) | L7_EBX_AVX512 | BIT(18) | BIT(19) | BIT(20) | BIT(23) | BIT(24) | BIT(29))
+/*
+ * Leaf 7 EBX: FSGSBASE BMI1 AVX2 SMEP BMI2 ERMS INVPCID AVX512F AVX512DQ RDSEED ADX SMAP AVX512IFMA
+ * CLFLUSHOPT CLWB AVX512CD SHA AVX512BW AVX512VL.
+ */
+#define L7_EBX                                                                                 \
+    (BIT(0) | BIT(3) | BIT(5) | BIT(7) | BIT(8) | BIT(9) | BIT(10) | L7_EBX_AVX512 | BIT(18) | \
+     BIT(19) | BIT(20) | BIT(23) | BIT(24) | BIT(29))
 #define L7_EBX_AVX512 (BIT(16) | BIT(17) | BIT(21) | BIT(28) | BIT(30) | BIT(31))
 #define L7_EBX_TSC_ADJUST BIT(1)
-/* Leaf 7 ECX: AVX512_VBMI UMIP AVX512_VBMI2 GFNI VAES VPCLMULQDQ AVX512_VNNI AVX512_BITALG AVX512_VPOPCNTDQ LA57 RDPID. */
+/*
+ * Leaf 7 ECX: AVX512_VBMI UMIP AVX512_VBMI2 GFNI VAES VPCLMULQDQ AVX512_VNNI AVX512_BITALG
+ * AVX512_VPOPCNTDQ LA57 RDPID.
+ */
 #define L7_ECX (L7_ECX_AVX512 | BIT(2) | BIT(8) | BIT(9) | BIT(10) | BIT(16) | BIT(22))
 #define L7_ECX_AVX512 (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))
-/* Leaf 7 EDX: FSRM; against leaks MD_CLEAR IBRS STIBP L1D_FLUSH ARCH_CAPABILITIES SSBD. Its subleaf 2: PSFD IPRED_CTRL RRSBA_CTRL DDPD_U BHI_CTRL MCDT_NO. */
+/*
+ * Leaf 7 EDX: FSRM; against leaks MD_CLEAR IBRS STIBP L1D_FLUSH ARCH_CAPABILITIES SSBD. Its subleaf
+ * 2: PSFD IPRED_CTRL RRSBA_CTRL DDPD_U BHI_CTRL MCDT_NO.
+ */
 #define L7_EDX (BIT(4) | BIT(10) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(31))
 #define L72_EDX 0x3fu
-/* Leaf 80000001h ECX: LAHF CR8_LEGACY ABM SSE4A MISALIGNSSE 3DNOWPREFETCH XOP FMA4 TBM TOPOEXT. No SVM, EXTAPIC, IBS, OSVW, performance counters. */
-#define X1_ECX (BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21) | BIT(22))
+/*
+ * Leaf 80000001h ECX: LAHF CR8_LEGACY ABM SSE4A MISALIGNSSE 3DNOWPREFETCH XOP FMA4 TBM TOPOEXT. No
+ * SVM, EXTAPIC, IBS, OSVW, performance counters.
+ */
+#define X1_ECX \
+    (BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21) | BIT(22))
 #define X1_ECX_CMP_LEGACY BIT(1)
 #define X1_ECX_TOPOEXT BIT(22)
 /* Leaf 80000001h EDX: those of leaf 1 that are repeated, SYSCALL NX MMXEXT FFXSR 1GB RDTSCP LM. */
-#define X1_EDX ((L1_EDX & ~(BIT(11) | BIT(19) | BIT(25) | BIT(26))) | BIT(11) | BIT(20) | BIT(22) | BIT(25) | BIT(26) | BIT(27) | BIT(29))
-/* Leaf 80000008h EBX: CLZERO XSAVEERPTR WBNOINVD; IBPB IBRS STIBP, how the two are best used, SSBD SSB_NO PSFD BTC_NO IBPB_RET. */
-#define X8_EBX (BIT(0) | BIT(2) | BIT(9) | BIT(12) | 0xfc000u | BIT(24) | BIT(26) | BIT(28) | BIT(29) | BIT(30))
-/* Leaf 80000021h EAX: LFENCE always waits, VERW_CLEAR, AutomaticIBRS, SBPB IBPB_BRTYPE SRSO_NO SRSO_USER_KERNEL_NO. ECX: TSA_SQ_NO TSA_L1_NO. */
+#define X1_EDX                                                                                     \
+    ((L1_EDX & ~(BIT(11) | BIT(19) | BIT(25) | BIT(26))) | BIT(11) | BIT(20) | BIT(22) | BIT(25) | \
+     BIT(26) | BIT(27) | BIT(29))
+/*
+ * Leaf 80000008h EBX: CLZERO XSAVEERPTR WBNOINVD; IBPB IBRS STIBP, how the two are best used, SSBD
+ * SSB_NO PSFD BTC_NO IBPB_RET.
+ */
+#define X8_EBX                                                                               \
+    (BIT(0) | BIT(2) | BIT(9) | BIT(12) | 0xfc000u | BIT(24) | BIT(26) | BIT(28) | BIT(29) | \
+     BIT(30))
+/*
+ * Leaf 80000021h EAX: LFENCE always waits, VERW_CLEAR, AutomaticIBRS, SBPB IBPB_BRTYPE SRSO_NO
+ * SRSO_USER_KERNEL_NO. ECX: TSA_SQ_NO TSA_L1_NO.
+ */
 #define X21_EAX (BIT(2) | BIT(5) | X21_EAX_AUTO_IBRS | BIT(27) | BIT(28) | BIT(29) | BIT(30))
 #define X21_EAX_AUTO_IBRS BIT(8)
 #define X21_ECX (BIT(1) | BIT(2))
-#define LD1_EAX (BIT(0) | BIT(1) | BIT(2))              /* XSAVEOPT XSAVEC XGETBV1; no XSAVES */
-#define XCR0_MASK 0xe7ull                               /* x87 SSE AVX, AVX-512 in three parts */
+#define LD1_EAX (BIT(0) | BIT(1) | BIT(2)) /* XSAVEOPT XSAVEC XGETBV1; no XSAVES */
+#define XCR0_MASK 0xe7ull                  /* x87 SSE AVX, AVX-512 in three parts */
 
 /* What a guest gets whose engine says nothing: the first x86-64 processors. */
 static void baseline(uint32_t leaf, uint32_t r[4])
@@ -75,13 +111,16 @@ static struct x86_cpuid host(const struct vm *vm, uint32_t leaf, uint32_t sub)
     return (struct x86_cpuid){ r[0], r[1], r[2], r[3] };
 }
 
-static void build_features(const struct vm *vm, const struct guest_config *c, struct x86_cpuid_table *t)
+static void build_features(const struct vm *vm, const struct guest_config *c,
+                           struct x86_cpuid_table *t)
 {
-    struct x86_cpuid h = host(vm, 1, 0), x = host(vm, 0x80000001, 0), *l1 = &t->basic[1], *x1 = &t->ext[1];
+    struct x86_cpuid h = host(vm, 1, 0), x = host(vm, 0x80000001, 0), *l1 = &t->basic[1],
+                     *x1 = &t->ext[1];
 
     l1->eax = h.eax;
     l1->ebx = (h.ebx & 0xff00) | vm->nvcpus << 16;
-    l1->ecx = (h.ecx & L1_ECX) | L1_ECX_TSC_DEADLINE | L1_ECX_HYPERVISOR | (c->x2apic ? L1_ECX_X2APIC : 0);
+    l1->ecx = (h.ecx & L1_ECX) | L1_ECX_TSC_DEADLINE | L1_ECX_HYPERVISOR |
+              (c->x2apic ? L1_ECX_X2APIC : 0);
     l1->edx = (h.edx & L1_EDX) | L1_EDX_APIC | (vm->nvcpus > 1 ? L1_EDX_HTT : 0);
     x1->eax = x.eax;
     x1->ecx = (x.ecx & X1_ECX) | (vm->nvcpus > 1 ? X1_ECX_CMP_LEGACY : 0);
@@ -104,7 +143,10 @@ static void build_leaf7(const struct vm *vm, struct x86_cpuid_table *t)
     l7->eax = t->leaf7_2.edx != 0 ? 2 : 0;
 }
 
-/* Bytes that XSAVE (standard format) or XSAVEC (compacted: one component behind the other) writes for these components. */
+/*
+ * Bytes that XSAVE (standard format) or XSAVEC (compacted: one component behind the other) writes
+ * for these components.
+ */
 static uint32_t xsave_size(const struct x86_cpuid_table *t, uint64_t components, bool compacted)
 {
     uint32_t size = 576;
@@ -153,7 +195,8 @@ static void build_topology(const struct vm *vm, struct x86_cpuid_table *t)
         if ((h.eax & 0x1f) == 0)
             break;
         t->leaf4[i] = h;
-        t->leaf4[i].eax = (h.eax & 0x3fff) | (t->core_bits != 0 ? (BIT(t->core_bits) - 1) << 26 : 0);
+        t->leaf4[i].eax =
+            (h.eax & 0x3fff) | (t->core_bits != 0 ? (BIT(t->core_bits) - 1) << 26 : 0);
     }
     for (unsigned i = 0; i < ARRAY_SIZE(t->cache); i++) {
         struct x86_cpuid h = host(vm, 0x8000001d, i);
@@ -162,7 +205,7 @@ static void build_topology(const struct vm *vm, struct x86_cpuid_table *t)
             break;
         t->cache[i] = h;
         if ((h.eax >> 5 & 7) < 3)
-            t->cache[i].eax = h.eax & 0x3fff;                       /* private to a core */
+            t->cache[i].eax = h.eax & 0x3fff; /* private to a core */
         else
             t->cache[i].eax = (h.eax & 0x3fff) | (vm->nvcpus - 1) << 14;
     }
@@ -172,11 +215,13 @@ static void build_ext(const struct vm *vm, struct x86_cpuid_table *t)
 {
     struct x86_cpuid h = host(vm, 0x80000000, 0), x8 = host(vm, 0x80000008, 0), x21;
 
-    t->ext_max = 0x80000000u | (uint32_t)min_u64(h.eax & 0xff, (t->ext[1].ecx & X1_ECX_TOPOEXT) != 0 ? 0x21 : 8);
+    t->ext_max = 0x80000000u |
+                 (uint32_t)min_u64(h.eax & 0xff, (t->ext[1].ecx & X1_ECX_TOPOEXT) != 0 ? 0x21 : 8);
     t->ext[0] = (struct x86_cpuid){ t->ext_max, h.ebx, h.ecx, h.edx };
     for (unsigned i = 2; i <= 6; i++)
         t->ext[i] = host(vm, 0x80000000 + i, 0);
-    t->ext[7].edx = BIT(8);                /* invariant TSC: all of our own time rests on it; kernels would else call it unstable */
+    /* invariant TSC: all of our own time rests on it; kernels would else call it unstable */
+    t->ext[7].edx = BIT(8);
     t->ext[8].eax = x8.eax & 0xffff;
     t->ext[8].ebx = x8.ebx & X8_EBX;
     for (unsigned i = 0x19; i <= 0x1a && i <= (t->ext_max & 0xff); i++)
@@ -196,18 +241,20 @@ static void build_hv(const struct guest_config *c, struct x86_cpuid_table *t)
     memcpy(&t->hv[0].edx, c->pv ? "M\0\0\0" : "ivet", 4);
     if (c->pv)
         t->hv[1].eax = x86_pv_features();
-    t->hv[0x10] = (struct x86_cpuid){ (uint32_t)(time_cycles_hz() / 1000), (uint32_t)(LAPIC_TIMER_HZ / 1000), 0, 0 };
+    t->hv[0x10] = (struct x86_cpuid){ (uint32_t)(time_cycles_hz() / 1000),
+                                      (uint32_t)(LAPIC_TIMER_HZ / 1000), 0, 0 };
 }
 
 /* CR4: APM vol 2 §3.1.3. Each bit only with the feature that it controls. */
 static uint64_t cr4_allowed(const struct x86_cpuid_table *t)
 {
     const struct x86_cpuid *l1 = &t->basic[1], *l7 = &t->basic[7];
-    uint64_t mask = 0x6ff | CR4_PCE;                                /* VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT */
+    /* VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT */
+    uint64_t mask = 0x6ff | CR4_PCE;
 
     mask |= (l7->ecx & BIT(2)) != 0 ? CR4_UMIP : 0;
     mask |= (l7->ecx & BIT(16)) != 0 ? CR4_LA57 : 0;
-    mask |= (l7->ebx & BIT(0)) != 0 ? BIT(16) : 0;                  /* FSGSBASE */
+    mask |= (l7->ebx & BIT(0)) != 0 ? BIT(16) : 0; /* FSGSBASE */
     mask |= (l1->ecx & BIT(17)) != 0 ? CR4_PCIDE : 0;
     mask |= (l1->ecx & L1_ECX_XSAVE) != 0 ? CR4_OSXSAVE : 0;
     mask |= (l7->ebx & BIT(7)) != 0 ? CR4_SMEP : 0;
@@ -230,10 +277,12 @@ void x86_cpuid_build(struct vm *vm, const struct guest_config *c, struct x86_mac
     t->basic_max = 0x15;
     t->basic[0] = (struct x86_cpuid){ t->basic_max, h.ebx, h.ecx, h.edx };
     t->basic[2] = host(vm, 2, 0);
-    t->basic[6].eax = BIT(2);                                       /* ARAT: the APIC timer never stops */
+    /* ARAT: the APIC timer never stops */
+    t->basic[6].eax = BIT(2);
     t->basic[0x15] = (struct x86_cpuid){ 1000, (uint32_t)(time_cycles_hz() / 1000), 1000000, 0 };
     m->cr4_mask = cr4_allowed(t);
-    m->efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | ((t->ext[1].edx & BIT(25)) != 0 ? EFER_FFXSR : 0) |
+    m->efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE |
+                   ((t->ext[1].edx & BIT(25)) != 0 ? EFER_FFXSR : 0) |
                    ((t->ext[0x21].eax & X21_EAX_AUTO_IBRS) != 0 ? EFER_AIBRSE : 0);
 }
 
@@ -254,7 +303,6 @@ static struct x86_cpuid xsave_leaf(struct vcpu *v, uint32_t sub)
 {
     const struct x86_cpuid_table *t = &x86_machine_of(v)->cpuid;
     struct x86_cpuid r = { 0 };
-
 
     if (sub < X86_CPUID_XSTATE)
         r = t->xstate[index_nospec(sub, X86_CPUID_XSTATE)];
@@ -302,7 +350,8 @@ static struct x86_cpuid ext_leaf(struct vcpu *v, uint32_t n, uint32_t sub)
     if (n == 0x1d)
         return t->cache[index_nospec(sub, ARRAY_SIZE(t->cache))];
     if (n == 0x1e)
-        return (struct x86_cpuid){ v->id, v->id, 0, 0 };            /* extended APIC ID; core; node */
+        /* extended APIC ID; core; node */
+        return (struct x86_cpuid){ v->id, v->id, 0, 0 };
     if (n == 1) {
         struct x86_cpuid r = t->ext[1];
 

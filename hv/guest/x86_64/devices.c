@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Makes and frees the devices of an x86 VM. Two of them are too small for a file: the POST port and the debug-exit port. */
+/*
+ * Makes and frees the devices of an x86 VM. Two of them are too small for a file: the POST port and
+ * the debug-exit port.
+ */
 #include <hv/config.h>
 #include <hv/time.h>
 #include <hv/vm.h>
@@ -57,11 +60,13 @@ static int debug_exit_write(void *dev, uint64_t off, unsigned size, uint64_t val
 
 static int small_create(struct x86_devices *d, const struct guest_config *c)
 {
-    static const struct io_ops post = { post_read, post_write, 1 | 2 | 4 }, debug_exit = { post_read, debug_exit_write, 1 | 2 | 4 };
+    static const struct io_ops post = { post_read, post_write, 1 | 2 | 4 },
+                               debug_exit = { post_read, debug_exit_write, 1 | 2 | 4 };
     int err = device_region(d, &(struct io_region){ "post", IO_PORT, PORT_POST, 1, &post, d });
 
     if (!err && c->debug_exit)
-        err = device_region(d, &(struct io_region){ "debug-exit", IO_PORT, PORT_DEBUG_EXIT, 4, &debug_exit, d });
+        err = device_region(
+            d, &(struct io_region){ "debug-exit", IO_PORT, PORT_DEBUG_EXIT, 4, &debug_exit, d });
     return err;
 }
 

@@ -1,22 +1,59 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ELF kernels (System V ABI, ELF-32 and ELF-64 object files): segments to their physical addresses, and the PVH note. */
+/*
+ * ELF kernels (System V ABI, ELF-32 and ELF-64 object files): segments to their physical addresses,
+ * and the PVH note.
+ */
 #include "load.h"
 #include <string.h>
 
-enum { EI_CLASS = 4, ELFCLASS32 = 1, ELFCLASS64 = 2, PT_LOAD = 1, PT_NOTE = 4, EM_386 = 3, EM_X86_64 = 62, PHNUM_MAX = 64 };
+enum {
+    EI_CLASS = 4,
+    ELFCLASS32 = 1,
+    ELFCLASS64 = 2,
+    PT_LOAD = 1,
+    PT_NOTE = 4,
+    EM_386 = 3,
+    EM_X86_64 = 62,
+    PHNUM_MAX = 64
+};
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 
 /* A program header in either class, widened. */
-struct phdr { uint32_t type; uint64_t offset, vaddr, paddr, filesz, memsz; };
-struct ehdr { uint64_t entry, phoff; uint16_t machine, phentsize, phnum; bool is64; };
+struct phdr {
+    uint32_t type;
+    uint64_t offset, vaddr, paddr, filesz, memsz;
+};
+struct ehdr {
+    uint64_t entry, phoff;
+    uint16_t machine, phentsize, phnum;
+    bool is64;
+};
 
-static uint16_t rd16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return v; }
-static uint32_t rd32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return v; }
-static uint64_t rd64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return v; }
+static uint16_t rd16(const uint8_t *p)
+{
+    uint16_t v;
+    memcpy(&v, p, 2);
+    return v;
+}
+static uint32_t rd32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+static uint64_t rd64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
 
 bool load_is_elf(const struct load *l)
 {
-    return l->len >= 52 && memcmp(l->file, "\x7f" "ELF", 4) == 0;
+    return l->len >= 52 && memcmp(l->file,
+                                  "\x7f"
+                                  "ELF",
+                                  4) == 0;
 }
 
 static bool read_ehdr(const struct load *l, struct ehdr *h)
@@ -45,8 +82,10 @@ static struct phdr read_phdr(const struct load *l, const struct ehdr *h, unsigne
     const uint8_t *p = l->file + h->phoff + (uint64_t)i * h->phentsize;
 
     if (h->is64)
-        return (struct phdr){ rd32(p), rd64(p + 8), rd64(p + 16), rd64(p + 24), rd64(p + 32), rd64(p + 40) };
-    return (struct phdr){ rd32(p), rd32(p + 4), rd32(p + 8), rd32(p + 12), rd32(p + 16), rd32(p + 20) };
+        return (struct phdr){ rd32(p),      rd64(p + 8),  rd64(p + 16),
+                              rd64(p + 24), rd64(p + 32), rd64(p + 40) };
+    return (struct phdr){ rd32(p),      rd32(p + 4),  rd32(p + 8),
+                          rd32(p + 12), rd32(p + 16), rd32(p + 20) };
 }
 
 /* What lies beyond filesz is zero already: guest memory is, before anything is loaded. */
@@ -78,7 +117,10 @@ int load_elf(struct load *l, struct load_elf *out)
         err = load_segment(l, &p);
         if (err != 0)
             return err;
-        /* An entry point given as a virtual address is of no use before paging: take its physical place. */
+        /*
+         * An entry point given as a virtual address is of no use before paging: take its physical
+         * place.
+         */
         if (h.entry - p.vaddr < p.memsz && p.vaddr != p.paddr)
             out->entry = h.entry - p.vaddr + p.paddr;
         out->low = min_u64(out->low, p.paddr);
@@ -87,7 +129,10 @@ int load_elf(struct load *l, struct load_elf *out)
     return out->high != 0 ? 0 : load_bad(l, "no ELF segment to load");
 }
 
-/* Notes: namesz, descsz, type, name and desc, each padded to 4 bytes. Every turn moves on by 12 bytes or more. */
+/*
+ * Notes: namesz, descsz, type, name and desc, each padded to 4 bytes. Every turn moves on by 12
+ * bytes or more.
+ */
 static bool find_note(const uint8_t *p, uint64_t len, uint32_t *entry)
 {
     while (len >= 12) {
@@ -96,7 +141,8 @@ static bool find_note(const uint8_t *p, uint64_t len, uint32_t *entry)
 
         if (name > len - 12 || desc > len - 12 - name)
             return false;
-        if (type == XEN_ELFNOTE_PHYS32_ENTRY && rd32(p) == 4 && memcmp(p + 12, "Xen", 4) == 0 && desc >= 4) {
+        if (type == XEN_ELFNOTE_PHYS32_ENTRY && rd32(p) == 4 && memcmp(p + 12, "Xen", 4) == 0 &&
+            desc >= 4) {
             *entry = rd32(p + 12 + name);
             return true;
         }
@@ -115,7 +161,8 @@ bool load_elf_pvh_entry(const struct load *l, uint32_t *entry)
     for (unsigned i = 0; i < h.phnum; i++) {
         struct phdr p = read_phdr(l, &h, i);
 
-        if (p.type == PT_NOTE && range_within(p.offset, p.filesz, 0, l->len) && find_note(l->file + p.offset, p.filesz, entry))
+        if (p.type == PT_NOTE && range_within(p.offset, p.filesz, 0, l->len) &&
+            find_note(l->file + p.offset, p.filesz, entry))
             return true;
     }
     return false;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Instructions that touch a device: decode, do the access through io_dispatch(), complete. Also string I/O.
- * The engine has checked segmentation and paging of the faulting access itself; what else the instruction touches is checked here.
+ * Instructions that touch a device: decode, do the access through io_dispatch(), complete. Also
+ * string I/O. The engine has checked segmentation and paging of the faulting access itself; what
+ * else the instruction touches is checked here.
  */
 #include "emulate.h"
 #include "x86_devices.h"
@@ -9,10 +10,7 @@
 
 #define STUCK_MAX 1000
 
-uint64_t emu_addr_mask(const struct emu *m)
-{
-    return x86_size_mask(m->in->addr_size);
-}
+uint64_t emu_addr_mask(const struct emu *m) { return x86_size_mask(m->in->addr_size); }
 
 uint64_t emu_reg(const struct emu *m, unsigned reg, unsigned size)
 {
@@ -44,7 +42,8 @@ static enum emu_result raise_segment(struct emu *m, unsigned seg)
 /* Limits: APM vol 2 §4.7. An expand-down segment holds what lies above its limit. */
 static bool within_limit(struct emu *m, unsigned seg, uint64_t off, unsigned size)
 {
-    uint64_t attr = x86_get(m->v, X86_SEG_ATTR + seg), limit = x86_get(m->v, X86_SEG_LIMIT + seg), last = off + size - 1;
+    uint64_t attr = x86_get(m->v, X86_SEG_ATTR + seg), limit = x86_get(m->v, X86_SEG_LIMIT + seg),
+             last = off + size - 1;
     uint64_t top = (attr & 1 << 10) != 0 ? 0xffffffff : 0xffff;
 
     if ((attr & 0xc) == 0x4)
@@ -52,7 +51,8 @@ static bool within_limit(struct emu *m, unsigned seg, uint64_t off, unsigned siz
     return last <= limit;
 }
 
-enum emu_result emu_linear(struct emu *m, unsigned seg, uint64_t off, unsigned size, bool write, uint64_t *lin)
+enum emu_result emu_linear(struct emu *m, unsigned seg, uint64_t off, unsigned size, bool write,
+                           uint64_t *lin)
 {
     bool real = (m->m.cr0 & CR0_PE) == 0 || (m->v->regs.flags & FLAGS_VM) != 0;
 
@@ -77,7 +77,9 @@ void emu_device(struct vcpu *v, struct io_access *io)
 /* Guest-physical access within a page: RAM by one copy, a device by pieces of at most 8 bytes. */
 static void access_physical(struct emu *m, uint64_t addr, unsigned size, bool write, uint8_t *buf)
 {
-    void *p = gmem_in_hole(&m->v->vm->gmem, gpa(addr)) ? NULL : gmem_ptr(m->v->vm, gpa(addr), size, write ? PROT_RW : PROT_R);
+    void *p = gmem_in_hole(&m->v->vm->gmem, gpa(addr))
+                  ? NULL
+                  : gmem_ptr(m->v->vm, gpa(addr), size, write ? PROT_RW : PROT_R);
 
     if (p != NULL) {
         memcpy(write ? p : buf, write ? buf : p, size);
@@ -118,7 +120,10 @@ static enum emu_result translate(struct emu *m, uint64_t lin, uint32_t access, u
     return EMU_DONE;
 }
 
-/* A single memory operand lies where the engine said, if that agrees with it as far as one can see without a walk. */
+/*
+ * A single memory operand lies where the engine said, if that agrees with it as far as one can see
+ * without a walk.
+ */
 static void take_hint(struct emu *m, uint64_t lin, unsigned size)
 {
     uint64_t off = lin & 0xfff;
@@ -131,7 +136,8 @@ static void take_hint(struct emu *m, uint64_t lin, unsigned size)
     m->page_access = (m->e->mem.prot & PROT_W) != 0 ? PF_W : 0;
 }
 
-static enum emu_result access_linear(struct emu *m, uint64_t lin, unsigned size, uint32_t access, bool write, uint8_t *buf)
+static enum emu_result access_linear(struct emu *m, uint64_t lin, unsigned size, uint32_t access,
+                                     bool write, uint8_t *buf)
 {
     unsigned first = (unsigned)min_u64(size, PAGE_SIZE - (lin & 0xfff));
     uint64_t at[2];
@@ -167,7 +173,8 @@ enum emu_result emu_probe_write(struct emu *m, uint64_t lin, unsigned size)
 
     if (translate(m, lin, PF_W, &out) == EMU_STOP)
         return EMU_STOP;
-    return (lin & 0xfff) + size > PAGE_SIZE ? translate(m, (lin | 0xfff) + 1, PF_W, &out) : EMU_DONE;
+    return (lin & 0xfff) + size > PAGE_SIZE ? translate(m, (lin | 0xfff) + 1, PF_W, &out)
+                                            : EMU_DONE;
 }
 
 /* The ModRM operand, in memory or a register. */
@@ -191,7 +198,8 @@ enum emu_result emu_rm_write(struct emu *m, unsigned size, uint64_t val)
 /* The source of a two-operand form whose destination is RM. */
 static uint64_t source(const struct emu *m)
 {
-    return m->in->form == FORM_RM_I ? m->in->imm & x86_size_mask(m->in->size) : emu_reg(m, m->in->reg, m->in->size);
+    return m->in->form == FORM_RM_I ? m->in->imm & x86_size_mask(m->in->size)
+                                    : emu_reg(m, m->in->reg, m->in->size);
 }
 
 static enum emu_result op_mov(struct emu *m)
@@ -203,7 +211,8 @@ static enum emu_result op_mov(struct emu *m)
         return emu_rm_write(m, in->size, source(m));
     if (in->form == FORM_OFF_A)
         return emu_write(m, m->lin, in->size, &m->v->regs.gpr[X86_RAX]);
-    if ((in->form == FORM_A_OFF ? emu_read(m, m->lin, in->size, false, &val) : emu_rm_read(m, in->size, false, &val)) == EMU_STOP)
+    if ((in->form == FORM_A_OFF ? emu_read(m, m->lin, in->size, false, &val)
+                                : emu_rm_read(m, in->size, false, &val)) == EMU_STOP)
         return EMU_STOP;
     emu_set_reg(m, in->form == FORM_A_OFF ? X86_RAX : in->reg, in->size, val);
     return EMU_DONE;
@@ -230,7 +239,8 @@ static enum emu_result op_alu(struct emu *m)
 
     if (emu_rm_read(m, in->size, to_rm && !compare, &mem) == EMU_STOP)
         return EMU_STOP;
-    r = to_rm ? x86_alu(in->sub, in->size, mem, source(m), &flags) : x86_alu(in->sub, in->size, emu_reg(m, in->reg, in->size), mem, &flags);
+    r = to_rm ? x86_alu(in->sub, in->size, mem, source(m), &flags)
+              : x86_alu(in->sub, in->size, emu_reg(m, in->reg, in->size), mem, &flags);
     if (!compare && to_rm && emu_rm_write(m, in->size, r) == EMU_STOP)
         return EMU_STOP;
     if (!compare && !to_rm)
@@ -254,7 +264,8 @@ static enum emu_result op_xchg(struct emu *m)
     const struct x86_insn *in = m->in;
     uint64_t old;
 
-    if (emu_rm_read(m, in->size, true, &old) == EMU_STOP || emu_rm_write(m, in->size, emu_reg(m, in->reg, in->size)) == EMU_STOP)
+    if (emu_rm_read(m, in->size, true, &old) == EMU_STOP ||
+        emu_rm_write(m, in->size, emu_reg(m, in->reg, in->size)) == EMU_STOP)
         return EMU_STOP;
     emu_set_reg(m, in->reg, in->size, old);
     return EMU_DONE;
@@ -327,7 +338,9 @@ static enum emu_result op_modify(struct emu *m)
 {
     const struct x86_insn *in = m->in;
     uint64_t flags = m->v->regs.flags, val, *g = m->v->regs.gpr;
-    unsigned count = in->form == FORM_RM_CL ? (unsigned)g[X86_RCX] & 0xff : in->form == FORM_RM_1 ? 1 : (unsigned)in->imm & 0xff;
+    unsigned count = in->form == FORM_RM_CL  ? (unsigned)g[X86_RCX] & 0xff
+                     : in->form == FORM_RM_1 ? 1
+                                             : (unsigned)in->imm & 0xff;
 
     if (emu_rm_read(m, in->size, true, &val) == EMU_STOP)
         return EMU_STOP;
@@ -335,7 +348,9 @@ static enum emu_result op_modify(struct emu *m)
     case OP_INCDEC: val = x86_incdec(in->sub == 1, in->size, val, &flags); break;
     case OP_NOT: val = ~val; break;
     case OP_NEG: val = x86_alu(5, in->size, 0, val, &flags); break;
-    case OP_SHD: val = x86_shd(in->sub == 1, in->size, val, emu_reg(m, in->reg, in->size), count, &flags); break;
+    case OP_SHD:
+        val = x86_shd(in->sub == 1, in->size, val, emu_reg(m, in->reg, in->size), count, &flags);
+        break;
     default: val = x86_shift(in->sub, in->size, val, count, &flags); break;
     }
     if (emu_rm_write(m, in->size, val) == EMU_STOP)
@@ -364,7 +379,8 @@ static enum emu_result op_bt(struct emu *m)
 static enum emu_result op_mul(struct emu *m)
 {
     const struct x86_insn *in = m->in;
-    uint64_t *g = m->v->regs.gpr, flags = m->v->regs.flags, b, lo = g[X86_RAX], hi = in->size == 1 ? g[X86_RAX] >> 8 : g[X86_RDX];
+    uint64_t *g = m->v->regs.gpr, flags = m->v->regs.flags, b, lo = g[X86_RAX],
+             hi = in->size == 1 ? g[X86_RAX] >> 8 : g[X86_RDX];
 
     if (emu_rm_read(m, in->size, false, &b) == EMU_STOP)
         return EMU_STOP;
@@ -430,9 +446,11 @@ unsigned emu_stack_width(const struct emu *m)
 enum emu_result emu_push(struct emu *m, uint64_t val)
 {
     unsigned size = m->in->size, width = emu_stack_width(m);
-    uint64_t *rsp = &m->v->regs.gpr[X86_RSP], mask = x86_size_mask(width), sp = (*rsp - size) & mask, lin;
+    uint64_t *rsp = &m->v->regs.gpr[X86_RSP], mask = x86_size_mask(width),
+             sp = (*rsp - size) & mask, lin;
 
-    if (emu_linear(m, X86_SS, sp, size, true, &lin) == EMU_STOP || emu_write(m, lin, size, &val) == EMU_STOP)
+    if (emu_linear(m, X86_SS, sp, size, true, &lin) == EMU_STOP ||
+        emu_write(m, lin, size, &val) == EMU_STOP)
         return EMU_STOP;
     *rsp = width == 8 ? sp : (*rsp & ~mask) | sp;
     return EMU_DONE;
@@ -444,7 +462,8 @@ enum emu_result emu_pop(struct emu *m, uint64_t *val)
     uint64_t *rsp = &m->v->regs.gpr[X86_RSP], mask = x86_size_mask(width), lin;
 
     *val = 0;
-    if (emu_linear(m, X86_SS, *rsp & mask, size, false, &lin) == EMU_STOP || emu_read(m, lin, size, false, val) == EMU_STOP)
+    if (emu_linear(m, X86_SS, *rsp & mask, size, false, &lin) == EMU_STOP ||
+        emu_read(m, lin, size, false, val) == EMU_STOP)
         return EMU_STOP;
     *rsp = (*rsp & ~mask) | ((*rsp + size) & mask);
     return EMU_DONE;
@@ -453,7 +472,9 @@ enum emu_result emu_pop(struct emu *m, uint64_t *val)
 static enum emu_result op_push(struct emu *m)
 {
     const struct x86_insn *in = m->in;
-    uint64_t val = in->form == FORM_I ? in->imm : in->form == FORM_R ? emu_reg(m, in->reg, in->size) : 0;
+    uint64_t val = in->form == FORM_I   ? in->imm
+                   : in->form == FORM_R ? emu_reg(m, in->reg, in->size)
+                                        : 0;
 
     if (in->form == FORM_RM && emu_rm_read(m, in->size, false, &val) == EMU_STOP)
         return EMU_STOP;
@@ -462,7 +483,10 @@ static enum emu_result op_push(struct emu *m)
 
 static enum emu_result rm_address(struct emu *m);
 
-/* POP to memory computes its address with the stack pointer already moved. A fault of the store moves it back. */
+/*
+ * POP to memory computes its address with the stack pointer already moved. A fault of the store
+ * moves it back.
+ */
 static enum emu_result op_pop(struct emu *m)
 {
     const struct x86_insn *in = m->in;
@@ -483,7 +507,8 @@ static enum emu_result op_pop(struct emu *m)
 enum emu_result emu_jump(struct emu *m, uint64_t target)
 {
     target &= x86_size_mask(m->in->size);
-    if (m->m.bits == 64 ? !x86_canonical(&m->m, target) : target > x86_get(m->v, X86_SEG_LIMIT + X86_CS)) {
+    if (m->m.bits == 64 ? !x86_canonical(&m->m, target)
+                        : target > x86_get(m->v, X86_SEG_LIMIT + X86_CS)) {
         x86_raise(m->v, X86_GP, 0);
         return EMU_STOP;
     }
@@ -507,7 +532,8 @@ static enum emu_result op_jmp(struct emu *m)
 
 static enum emu_result op_ret(struct emu *m)
 {
-    uint64_t target, *rsp = &m->v->regs.gpr[X86_RSP], was = *rsp, mask = x86_size_mask(emu_stack_width(m));
+    uint64_t target, *rsp = &m->v->regs.gpr[X86_RSP], was = *rsp,
+                     mask = x86_size_mask(emu_stack_width(m));
 
     if (emu_pop(m, &target) == EMU_STOP)
         return EMU_STOP;
@@ -525,7 +551,8 @@ static enum emu_result op_xlat(struct emu *m)
     uint64_t *g = m->v->regs.gpr, lin;
     uint8_t val;
 
-    if (emu_linear(m, m->in->seg, (g[X86_RBX] + (g[X86_RAX] & 0xff)) & emu_addr_mask(m), 1, false, &lin) == EMU_STOP)
+    if (emu_linear(m, m->in->seg, (g[X86_RBX] + (g[X86_RAX] & 0xff)) & emu_addr_mask(m), 1, false,
+                   &lin) == EMU_STOP)
         return EMU_STOP;
     if (emu_read(m, lin, 1, false, &val) == EMU_STOP)
         return EMU_STOP;
@@ -540,17 +567,55 @@ static enum emu_result op_nop(struct emu *m)
 }
 
 static enum emu_result (*const operations[OP_COUNT])(struct emu *) = {
-    [OP_MOV] = op_mov, [OP_MOVZX] = op_movx, [OP_MOVSX] = op_movx, [OP_ALU] = op_alu, [OP_TEST] = op_test, [OP_XCHG] = op_xchg, [OP_XADD] = op_xadd,
-    [OP_CMPXCHG] = op_cmpxchg, [OP_CMPXCHG8B] = op_cmpxchg8b, [OP_INCDEC] = op_modify, [OP_NOT] = op_modify, [OP_NEG] = op_modify,
-    [OP_SHIFT] = op_modify, [OP_SHD] = op_modify, [OP_BT] = op_bt, [OP_MUL] = op_mul, [OP_IMUL] = op_imul, [OP_SETCC] = op_cc, [OP_CMOV] = op_cc,
-    [OP_MOVBE] = op_movbe, [OP_PUSH] = op_push, [OP_POP] = op_pop, [OP_CALL] = op_jmp, [OP_JMP] = op_jmp, [OP_RET] = op_ret, [OP_XLAT] = op_xlat,
-    [OP_BITSCAN] = emu_bitscan, [OP_POPCNT] = emu_popcnt, [OP_CRC32] = emu_crc32, [OP_ENTER] = emu_enter, [OP_LEAVE] = emu_leave,
-    [OP_FAR] = emu_far, [OP_STORE_SYS] = emu_store_sys, [OP_LOAD_SEG] = emu_load_seg,
-    [OP_MOVS] = emu_string, [OP_STOS] = emu_string, [OP_LODS] = emu_string, [OP_SCAS] = emu_string, [OP_CMPS] = emu_string, [OP_INS] = emu_string,
-    [OP_OUTS] = emu_string, [OP_SSE] = emu_simd, [OP_NOP] = op_nop,
+    [OP_MOV] = op_mov,
+    [OP_MOVZX] = op_movx,
+    [OP_MOVSX] = op_movx,
+    [OP_ALU] = op_alu,
+    [OP_TEST] = op_test,
+    [OP_XCHG] = op_xchg,
+    [OP_XADD] = op_xadd,
+    [OP_CMPXCHG] = op_cmpxchg,
+    [OP_CMPXCHG8B] = op_cmpxchg8b,
+    [OP_INCDEC] = op_modify,
+    [OP_NOT] = op_modify,
+    [OP_NEG] = op_modify,
+    [OP_SHIFT] = op_modify,
+    [OP_SHD] = op_modify,
+    [OP_BT] = op_bt,
+    [OP_MUL] = op_mul,
+    [OP_IMUL] = op_imul,
+    [OP_SETCC] = op_cc,
+    [OP_CMOV] = op_cc,
+    [OP_MOVBE] = op_movbe,
+    [OP_PUSH] = op_push,
+    [OP_POP] = op_pop,
+    [OP_CALL] = op_jmp,
+    [OP_JMP] = op_jmp,
+    [OP_RET] = op_ret,
+    [OP_XLAT] = op_xlat,
+    [OP_BITSCAN] = emu_bitscan,
+    [OP_POPCNT] = emu_popcnt,
+    [OP_CRC32] = emu_crc32,
+    [OP_ENTER] = emu_enter,
+    [OP_LEAVE] = emu_leave,
+    [OP_FAR] = emu_far,
+    [OP_STORE_SYS] = emu_store_sys,
+    [OP_LOAD_SEG] = emu_load_seg,
+    [OP_MOVS] = emu_string,
+    [OP_STOS] = emu_string,
+    [OP_LODS] = emu_string,
+    [OP_SCAS] = emu_string,
+    [OP_CMPS] = emu_string,
+    [OP_INS] = emu_string,
+    [OP_OUTS] = emu_string,
+    [OP_SSE] = emu_simd,
+    [OP_NOP] = op_nop,
 };
 
-/* The memory operand's address: ModRM, or the offset in the instruction. BT with a register reaches beyond its operand. */
+/*
+ * The memory operand's address: ModRM, or the offset in the instruction. BT with a register reaches
+ * beyond its operand.
+ */
 static enum emu_result rm_address(struct emu *m)
 {
     const struct x86_insn *in = m->in;
@@ -578,8 +643,10 @@ static bool has_address(const struct x86_insn *in)
 
 static void log_bytes(struct vcpu *v, const struct vcpu_exit *e, const uint8_t *b, const char *what)
 {
-    vm_log(v->vm, LOG_WARN, "vCPU %u: %s at pc %#llx, address %#llx: %02x %02x %02x %02x %02x %02x %02x %02x (#UD)", v->id, what,
-           (unsigned long long)v->regs.pc, (unsigned long long)e->mem.gpa.v, b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]);
+    vm_log(v->vm, LOG_WARN,
+           "vCPU %u: %s at pc %#llx, address %#llx: %02x %02x %02x %02x %02x %02x %02x %02x (#UD)",
+           v->id, what, (unsigned long long)v->regs.pc, (unsigned long long)e->mem.gpa.v, b[0],
+           b[1], b[2], b[3], b[4], b[5], b[6], b[7]);
 }
 
 /* No instruction to emulate: a fault waits, or it gets #UD. */
@@ -587,12 +654,18 @@ static int not_emulated(struct vcpu *v, const struct vcpu_exit *e, const uint8_t
 {
     if (err == 0)
         return 0;
-    log_bytes(v, e, bytes, err == -ENXIO ? "code in device memory" : err == -ENOTSUP ? "instruction not emulated" : "no valid instruction");
+    log_bytes(v, e, bytes,
+              err == -ENXIO     ? "code in device memory"
+              : err == -ENOTSUP ? "instruction not emulated"
+                                : "no valid instruction");
     x86_raise(v, X86_UD, 0);
     return 0;
 }
 
-/* The instruction there does not touch memory, so it is another one than that which left the guest: it runs again. One that gets nowhere for long gets #UD. */
+/*
+ * The instruction there does not touch memory, so it is another one than that which left the guest:
+ * it runs again. One that gets nowhere for long gets #UD.
+ */
 static int no_progress(struct vcpu *v, const struct vcpu_exit *e, const uint8_t *bytes)
 {
     struct x86_vcpu *x = x86_of(v);
@@ -607,8 +680,9 @@ static int no_progress(struct vcpu *v, const struct vcpu_exit *e, const uint8_t 
 
 static bool touches_memory(const struct x86_insn *in)
 {
-    return in->mem || in->two_mem || in->form == FORM_A_OFF || in->form == FORM_OFF_A || in->op == OP_PUSH || in->op == OP_POP || in->op == OP_CALL ||
-           in->op == OP_RET || in->op == OP_XLAT || in->op == OP_ENTER || in->op == OP_LEAVE;
+    return in->mem || in->two_mem || in->form == FORM_A_OFF || in->form == FORM_OFF_A ||
+           in->op == OP_PUSH || in->op == OP_POP || in->op == OP_CALL || in->op == OP_RET ||
+           in->op == OP_XLAT || in->op == OP_ENTER || in->op == OP_LEAVE;
 }
 
 static void finish(struct emu *m)
@@ -628,7 +702,10 @@ int emu_emulate(struct vcpu *v, struct vcpu_exit *e)
     int err;
 
     if (v->event.type != VEV_NONE) {
-        vm_kill(v->vm, "vCPU %u: its page or descriptor tables, or its stack, are in device memory at %#llx", v->id, (unsigned long long)e->mem.gpa.v);
+        vm_kill(
+            v->vm,
+            "vCPU %u: its page or descriptor tables, or its stack, are in device memory at %#llx",
+            v->id, (unsigned long long)e->mem.gpa.v);
         return -EFAULT;
     }
     m.v = v;
@@ -639,7 +716,8 @@ int emu_emulate(struct vcpu *v, struct vcpu_exit *e)
     m.in = x86_insn_get(v, &m.m, e, bytes, &err);
     if (m.in == NULL)
         return not_emulated(v, e, bytes, err);
-    if (!touches_memory(m.in) || (e->reason == EXIT_PIO) != (m.in->op == OP_INS || m.in->op == OP_OUTS))
+    if (!touches_memory(m.in) ||
+        (e->reason == EXIT_PIO) != (m.in->op == OP_INS || m.in->op == OP_OUTS))
         return no_progress(v, e, bytes);
     m.hint = e->reason == EXIT_MEM && !m.in->two_mem;
     if (has_address(m.in) && rm_address(&m) == EMU_STOP)

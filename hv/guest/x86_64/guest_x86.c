@@ -37,10 +37,7 @@ static void x86_vcpu_fini(struct vcpu *v)
     v->guest = NULL;
 }
 
-static uint64_t low_mask(unsigned size)
-{
-    return size >= 8 ? UINT64_MAX : (1ull << 8 * size) - 1;
-}
+static uint64_t low_mask(unsigned size) { return size >= 8 ? UINT64_MAX : (1ull << 8 * size) - 1; }
 
 static int x86_pio(struct vcpu *v, struct vcpu_exit *e)
 {
@@ -50,7 +47,7 @@ static int x86_pio(struct vcpu *v, struct vcpu_exit *e)
     if (e->pio.string)
         return x86_emulate(v, e);
     if (e->insn_len == 0)
-        return -EINVAL;              /* every engine gives it for IN and OUT */
+        return -EINVAL; /* every engine gives it for IN and OUT */
     if (io->write)
         io->val = *rax & mask;
     if (io_dispatch(v->vm, IO_PORT, io) == -ENOENT)
@@ -86,10 +83,14 @@ static int x86_halt(struct vcpu *v, struct vcpu_exit *e)
     return 0;
 }
 
-/* Arguments: RBX RCX RDX RSI, 32 bits wide outside 64-bit mode. The result is 0 or -errno as Linux numbers them. */
+/*
+ * Arguments: RBX RCX RDX RSI, 32 bits wide outside 64-bit mode. The result is 0 or -errno as Linux
+ * numbers them.
+ */
 static int x86_call(struct vcpu *v, struct vcpu_exit *e)
 {
-    uint64_t *g = v->regs.gpr, arg[4] = { g[X86_RBX], g[X86_RCX], g[X86_RDX], g[X86_RSI] }, nr = g[X86_RAX];
+    uint64_t *g = v->regs.gpr, arg[4] = { g[X86_RBX], g[X86_RCX], g[X86_RDX], g[X86_RSI] },
+             nr = g[X86_RAX];
     struct x86_mode m;
 
     x86_mode_get(v, &m);
@@ -103,7 +104,10 @@ static int x86_call(struct vcpu *v, struct vcpu_exit *e)
     return 0;
 }
 
-/* INIT of an application processor: back to the reset state, waiting for SIPI (SDM vol 3 §9.4). Of the boot processor: there is no firmware to run, so the machine starts again. */
+/*
+ * INIT of an application processor: back to the reset state, waiting for SIPI (SDM vol 3 §9.4). Of
+ * the boot processor: there is no firmware to run, so the machine starts again.
+ */
 static void take_init(struct vcpu *v)
 {
     if (v->id == 0) {
@@ -156,7 +160,8 @@ static void x86_resumed(struct vm *vm)
 {
     x86_pv_origin(vm, vm->guest);
     for (unsigned i = 0; i < vm->nvcpus; i++) {
-        __atomic_fetch_or(&x86_of(vm->vcpu[i])->clock_requests, X86_CLOCK_UPDATE | X86_CLOCK_STOPPED, __ATOMIC_RELEASE);
+        __atomic_fetch_or(&x86_of(vm->vcpu[i])->clock_requests,
+                          X86_CLOCK_UPDATE | X86_CLOCK_STOPPED, __ATOMIC_RELEASE);
         vcpu_request(vm->vcpu[i], REQ_GUEST);
     }
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* An x86 VM's interrupt controllers as vintc_ops: how lines and messages reach LAPICs, IOAPIC and PIC. */
+/*
+ * An x86 VM's interrupt controllers as vintc_ops: how lines and messages reach LAPICs, IOAPIC and
+ * PIC.
+ */
 #include <hv/log.h>
 #include <hv/vm.h>
 #include "x86_devices.h"
@@ -38,7 +41,7 @@ static int intc_vcpu_init(struct vcpu *v)
     if (!l)
         return -ENOMEM;
     v->vintc = l;
-    x->lapic[v->id] = l;              /* nospec: at creation */
+    x->lapic[v->id] = l; /* nospec: at creation */
     if (x->nlapics <= v->id)
         x->nlapics = v->id + 1;
     return 0;
@@ -48,8 +51,8 @@ static void intc_vcpu_fini(struct vcpu *v)
 {
     struct x86_intc *x = v->vm->vintc;
 
-    if (x && v->id < MAX_VCPUS && x->lapic[v->id] == v->vintc)   /* nospec: at the end */
-        x->lapic[v->id] = NULL;                                  /* nospec: at the end */
+    if (x && v->id < MAX_VCPUS && x->lapic[v->id] == v->vintc) /* nospec: at the end */
+        x->lapic[v->id] = NULL;                                /* nospec: at the end */
     lapic_free(v->vintc);
     v->vintc = NULL;
 }
@@ -57,7 +60,7 @@ static void intc_vcpu_fini(struct vcpu *v)
 /* Lines 16 and up are shared: asserted while any source asserts them. */
 static bool line_level(struct x86_intc *x, uint32_t line, bool level)
 {
-    uint16_t *n = &x->shared[line];              /* nospec: a device's own line */
+    uint16_t *n = &x->shared[line]; /* nospec: a device's own line */
 
     if (line < 16)
         *n = level;
@@ -71,9 +74,9 @@ static bool line_level(struct x86_intc *x, uint32_t line, bool level)
 static void set_pic(struct x86_intc *x, uint32_t line)
 {
     unsigned irq = plat_pic_irq(line);
-    bool level = x->shared[line];                /* nospec: a device's own line */
+    bool level = x->shared[line]; /* nospec: a device's own line */
 
-    if (line >= 16)   /* two lines or more meet at one input */
+    if (line >= 16) /* two lines or more meet at one input */
         for (unsigned i = 16; i < IOAPIC_PINS; i++)
             level |= plat_pic_irq(i) == irq && x->shared[i];
     pic_set_irq(x, irq, level);
@@ -92,17 +95,24 @@ static void intc_set_line(struct vm *vm, uint32_t line, bool level)
     spin_unlock(&x->lock);
 }
 
-/* Address: fee in 31:20, destination 19:12, logical 2. Data: vector 7:0, mode 10:8, trigger 15. SDM vol 3 §11.11. */
+/*
+ * Address: fee in 31:20, destination 19:12, logical 2. Data: vector 7:0, mode 10:8, trigger 15. SDM
+ * vol 3 §11.11.
+ */
 static int intc_send_msi(struct vm *vm, uint32_t devid, uint64_t addr, uint32_t data)
 {
     struct x86_intc *x = vm->vintc;
     struct apic_msg m = {
-        .dest = (uint32_t)(addr >> 12) & 0xff, .vector = (uint8_t)data, .mode = (data >> 8) & 7,
-        .logical = addr >> 2 & 1, .level = data >> 15 & 1,
+        .dest = (uint32_t)(addr >> 12) & 0xff,
+        .vector = (uint8_t)data,
+        .mode = (data >> 8) & 7,
+        .logical = addr >> 2 & 1,
+        .level = data >> 15 & 1,
     };
 
     if (!x || addr >> 20 != PLAT_MSI >> 20) {
-        vm_log(vm, LOG_DEBUG, "device %#x: MSI to %#llx, which is no APIC", (unsigned)devid, (unsigned long long)addr);
+        vm_log(vm, LOG_DEBUG, "device %#x: MSI to %#llx, which is no APIC", (unsigned)devid,
+               (unsigned long long)addr);
         return -EINVAL;
     }
     m.broadcast = m.dest == 0xff;
@@ -111,23 +121,22 @@ static int intc_send_msi(struct vm *vm, uint32_t devid, uint64_t addr, uint32_t 
     return 0;
 }
 
-static int intc_pending(struct vcpu *v)
-{
-    return lapic_pending(lapic_of(v));
-}
+static int intc_pending(struct vcpu *v) { return lapic_pending(lapic_of(v)); }
 
-static int intc_accept(struct vcpu *v, int vec)
-{
-    return lapic_accept(lapic_of(v), vec);
-}
+static int intc_accept(struct vcpu *v, int vec) { return lapic_accept(lapic_of(v), vec); }
 
-static void intc_enter(struct vcpu *v)
-{
-    (void)v;
-}
+static void intc_enter(struct vcpu *v) { (void)v; }
 
 const struct vintc_ops x86_vintc = {
-    .vm_init = intc_vm_init, .vm_fini = intc_vm_fini, .vcpu_init = intc_vcpu_init, .vcpu_fini = intc_vcpu_fini,
-    .set_line = intc_set_line, .send_msi = intc_send_msi, .pending = intc_pending, .accept = intc_accept,
-    .enter = intc_enter, .leave = lapic_pv_leave, .exit = lapic_exit,
+    .vm_init = intc_vm_init,
+    .vm_fini = intc_vm_fini,
+    .vcpu_init = intc_vcpu_init,
+    .vcpu_fini = intc_vcpu_fini,
+    .set_line = intc_set_line,
+    .send_msi = intc_send_msi,
+    .pending = intc_pending,
+    .accept = intc_accept,
+    .enter = intc_enter,
+    .leave = lapic_pv_leave,
+    .exit = lapic_exit,
 };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The IOAPIC: 24 pins, version 20h with an EOI register. Intel 82093AA data sheet; the EOI register: ICH9 data sheet §13.5.5. */
+/*
+ * The IOAPIC: 24 pins, version 20h with an EOI register. Intel 82093AA data sheet; the EOI
+ * register: ICH9 data sheet §13.5.5.
+ */
 #include <hv/io.h>
 #include <hv/log.h>
 #include <hv/nospec.h>
@@ -20,23 +23,20 @@ void ioapic_reset(struct x86_intc *x)
         x->ioapic.rte[i] = RTE_MASKED;
 }
 
-static unsigned rte_mode(uint64_t rte)
-{
-    return rte >> 8 & 7;
-}
+static unsigned rte_mode(uint64_t rte) { return rte >> 8 & 7; }
 
 /* Only fixed and lowest-priority interrupts can be level-triggered. */
-static bool rte_level(uint64_t rte)
-{
-    return rte & RTE_LEVEL && rte_mode(rte) <= DM_LOWEST;
-}
+static bool rte_level(uint64_t rte) { return rte & RTE_LEVEL && rte_mode(rte) <= DM_LOWEST; }
 
 static void deliver(struct x86_intc *x, unsigned pin)
 {
     uint64_t rte = x->ioapic.rte[pin];
     struct apic_msg m = {
-        .dest = (uint32_t)(rte >> 56), .vector = (uint8_t)rte, .mode = (uint8_t)rte_mode(rte),
-        .logical = rte & RTE_LOGICAL, .level = rte_level(rte),
+        .dest = (uint32_t)(rte >> 56),
+        .vector = (uint8_t)rte,
+        .mode = (uint8_t)rte_mode(rte),
+        .logical = rte & RTE_LOGICAL,
+        .level = rte_level(rte),
     };
 
     m.broadcast = m.dest == 0xff;
@@ -44,7 +44,10 @@ static void deliver(struct x86_intc *x, unsigned pin)
         x->ioapic.rte[pin] |= RTE_REMOTE;
 }
 
-/* A level-triggered pin that is asserted, unmasked and not yet waiting for its EOI interrupts (again). */
+/*
+ * A level-triggered pin that is asserted, unmasked and not yet waiting for its EOI interrupts
+ * (again).
+ */
 static void service_level(struct x86_intc *x, unsigned pin)
 {
     uint64_t rte = x->ioapic.rte[pin];
@@ -90,7 +93,7 @@ static void write_rte(struct x86_intc *x, unsigned pin, bool high, uint32_t val)
     v = high ? (uint64_t)val << 32 | (uint32_t)*rte : (*rte & 0xffffffff00000000) | val;
     v = (v & RTE_WRITABLE) | (*rte & RTE_REMOTE);
     if (!rte_level(v))
-        v &= ~RTE_REMOTE;   /* what kernels do to clear a stuck bit */
+        v &= ~RTE_REMOTE; /* what kernels do to clear a stuck bit */
     *rte = v;
     service_level(x, pin);
 }
@@ -101,10 +104,8 @@ static uint32_t read_reg(const struct x86_intc *x, uint8_t reg)
 
     switch (reg) {
     case 0:
-    case 2:
-        return x->ioapic.id << 24;
-    case 1:
-        return IOAPIC_VERSION;
+    case 2: return x->ioapic.id << 24;
+    case 1: return IOAPIC_VERSION;
     default:
         if (reg < 0x10 || pin >= IOAPIC_PINS)
             return 0;
@@ -157,5 +158,6 @@ int ioapic_create(struct x86_devices *d, struct x86_intc *x)
 {
     static const struct io_ops ops = { ioapic_read, ioapic_write, 1 | 2 | 4 };
 
-    return device_region(d, &(struct io_region){ "ioapic", IO_MEM, PLAT_IOAPIC, PLAT_IOAPIC_LEN, &ops, x });
+    return device_region(
+        d, &(struct io_region){ "ioapic", IO_MEM, PLAT_IOAPIC, PLAT_IOAPIC_LEN, &ops, x });
 }

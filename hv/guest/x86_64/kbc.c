@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The 8042 keyboard controller with nothing plugged in, for its reset pulse, and port 92h. IBM PS/2 technical reference,
- * "Keyboard and auxiliary device controller". The A20 gate is always open.
+ * The 8042 keyboard controller with nothing plugged in, for its reset pulse, and port 92h. IBM PS/2
+ * technical reference, "Keyboard and auxiliary device controller". The A20 gate is always open.
  */
 #include <hv/vm.h>
 #include "x86_dev.h"
@@ -19,7 +19,9 @@ static void answer(struct kbc *k, uint8_t val)
 /* True: the reset line is pulled. */
 static bool command(struct kbc *k, uint8_t cmd)
 {
-    static const struct { uint8_t cmd, answer; } fixed[] = { { 0xaa, 0x55 }, { 0xa9, 0 }, { 0xab, 0 }, { 0xc0, 0x80 } };
+    static const struct {
+        uint8_t cmd, answer;
+    } fixed[] = { { 0xaa, 0x55 }, { 0xa9, 0 }, { 0xab, 0 }, { 0xc0, 0x80 } };
 
     k->s.expect = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(fixed); i++)
@@ -35,7 +37,8 @@ static bool command(struct kbc *k, uint8_t cmd)
         k->s.command_byte = (uint8_t)((k->s.command_byte & ~0x10) | (cmd == 0xad ? 0x10 : 0));
     else if (cmd == 0x60 || (cmd >= 0xd1 && cmd <= 0xd4))
         k->s.expect = cmd;
-    return cmd >= 0xf0 && !(cmd & 1);   /* pulses output port bits that are 0; bit 0 is the reset line */
+    /* pulses output port bits that are 0; bit 0 is the reset line */
+    return cmd >= 0xf0 && !(cmd & 1);
 }
 
 static bool data(struct kbc *k, uint8_t val)
@@ -71,7 +74,8 @@ static int status_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
 
     (void)off;
     (void)size;
-    *val = STATUS_UNLOCKED | STATUS_SYS | (k->s.expect ? STATUS_CMD : 0) | (k->s.full ? STATUS_OBF : 0);
+    *val = STATUS_UNLOCKED | STATUS_SYS | (k->s.expect ? STATUS_CMD : 0) |
+           (k->s.full ? STATUS_OBF : 0);
     return 0;
 }
 
@@ -127,15 +131,23 @@ static int port92_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 
 int kbc_create(struct x86_devices *d)
 {
-    static const struct io_ops data_ops = { data_read, data_write, 1 }, command_ops = { status_read, command_write, 1 },
-        port92_ops = { port92_read, port92_write, 1 };
+    static const struct io_ops data_ops = { data_read, data_write, 1 },
+                               command_ops = { status_read, command_write, 1 },
+                               port92_ops = { port92_read, port92_write, 1 };
     struct kbc *k = &d->kbc;
     int err;
 
     k->vm = d->vm;
-    k->s = (struct kbc_state){ .version = 1, .command_byte = 0x10, .output_port = 0xc0 | OUT_A20 | OUT_RESET_N };
+    k->s = (struct kbc_state){ .version = 1,
+                               .command_byte = 0x10,
+                               .output_port = 0xc0 | OUT_A20 | OUT_RESET_N };
     spin_init(&k->lock, LOCK_DEVICE);
-    err = device_region(d, &(struct io_region){ "kbc data", IO_PORT, PORT_KBC_DATA, 1, &data_ops, k });
-    err = err ? err : device_region(d, &(struct io_region){ "kbc command", IO_PORT, PORT_KBC_CMD, 1, &command_ops, k });
-    return err ? err : device_region(d, &(struct io_region){ "port 92", IO_PORT, PORT_SYSCTL_A, 1, &port92_ops, k });
+    err = device_region(d,
+                        &(struct io_region){ "kbc data", IO_PORT, PORT_KBC_DATA, 1, &data_ops, k });
+    err = err ? err
+              : device_region(d, &(struct io_region){ "kbc command", IO_PORT, PORT_KBC_CMD, 1,
+                                                      &command_ops, k });
+    return err ? err
+               : device_region(d, &(struct io_region){ "port 92", IO_PORT, PORT_SYSCTL_A, 1,
+                                                       &port92_ops, k });
 }

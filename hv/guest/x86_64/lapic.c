@@ -13,10 +13,7 @@
 
 #define LAPIC_VERSION (0x14u | (LVT_COUNT - 1u) << 16)
 
-static uint64_t bit_of(unsigned n)
-{
-    return 1ull << (n & 63);
-}
+static uint64_t bit_of(unsigned n) { return 1ull << (n & 63); }
 
 static int highest(const uint64_t *w)
 {
@@ -52,7 +49,10 @@ void lapic_error(struct lapic *l, uint32_t esr_bit)
         lapic_local(l, LVT_ERROR);
 }
 
-/* An error entry with a bad vector reports nothing further: lapic_error() calls again only for a bit that is new. */
+/*
+ * An error entry with a bad vector reports nothing further: lapic_error() calls again only for a
+ * bit that is new.
+ */
 void lapic_local(struct lapic *l, enum lapic_lvt i)
 {
     uint32_t lvt = __atomic_load_n(&l->s.lvt[i], __ATOMIC_RELAXED);
@@ -75,11 +75,15 @@ bool lapic_wants_pic(const struct lapic *l)
     uint32_t lvt = __atomic_load_n(&l->s.lvt[LVT_LINT0], __ATOMIC_RELAXED);
 
     if (!lapic_hw_enabled(l))
-        return (l->s.base & BASE_BSP) != 0;   /* INTR is wired to the boot processor's pin */
-    return (!(lvt & LVT_MASKED) && ((lvt >> 8) & 7) == DM_EXTINT) || __atomic_load_n(&l->s.extint, __ATOMIC_RELAXED);
+        return (l->s.base & BASE_BSP) != 0; /* INTR is wired to the boot processor's pin */
+    return (!(lvt & LVT_MASKED) && ((lvt >> 8) & 7) == DM_EXTINT) ||
+           __atomic_load_n(&l->s.extint, __ATOMIC_RELAXED);
 }
 
-/* Where the guest writes CR8 without exits, the engine has the task priority, and all of TPR where it keeps the APIC; else the low half is ours. */
+/*
+ * Where the guest writes CR8 without exits, the engine has the task priority, and all of TPR where
+ * it keeps the APIC; else the low half is ours.
+ */
 static uint32_t tpr(struct lapic *l)
 {
     const uint8_t *engines = l->v->tpr;
@@ -127,7 +131,7 @@ static int best(struct lapic *l)
         watch_tpr(l, 0);
         return -1;
     }
-    if (l->pv_flag && lapic_pv_disarm(l))   /* one waits behind it: the guest's EOI must exit */
+    if (l->pv_flag && lapic_pv_disarm(l)) /* one waits behind it: the guest's EOI must exit */
         lapic_end(l);
     if (((uint32_t)vec & 0xf0) > (lapic_ppr(l) & 0xf0))
         return vec;
@@ -212,7 +216,7 @@ static void reset_registers(struct lapic *l)
     lapic_timer_stop(l);
     if (l->pv_flag)
         (void)lapic_pv_disarm(l);
-    memset(s, 0, offsetof(struct lapic_state, signals));   /* a SIPI may come at any moment */
+    memset(s, 0, offsetof(struct lapic_state, signals)); /* a SIPI may come at any moment */
     s->version = LAPIC_STATE_VERSION;
     s->base = base;
     s->id = id;
@@ -269,21 +273,79 @@ void lapic_free(struct lapic *l)
 
 /* --- registers --- */
 
-static uint32_t read_id(struct lapic *l, unsigned r) { (void)r; return lapic_x2(l) ? l->s.id : l->s.id << 24; }
-static uint32_t read_version(struct lapic *l, unsigned r) { (void)l; (void)r; return LAPIC_VERSION; }
-static uint32_t read_tpr(struct lapic *l, unsigned r) { (void)r; return tpr(l); }
-static uint32_t read_ppr(struct lapic *l, unsigned r) { (void)r; return lapic_ppr(l); }
-static uint32_t read_ldr(struct lapic *l, unsigned r) { (void)r; return l->s.ldr; }
-static uint32_t read_dfr(struct lapic *l, unsigned r) { (void)r; return l->s.dfr; }
-static uint32_t read_svr(struct lapic *l, unsigned r) { (void)r; return l->s.svr; }
-static uint32_t read_esr(struct lapic *l, unsigned r) { (void)r; return l->s.esr; }
-static uint32_t read_icr(struct lapic *l, unsigned r) { (void)r; return (uint32_t)l->s.icr; }
-static uint32_t read_icr2(struct lapic *l, unsigned r) { (void)r; return (uint32_t)(l->s.icr >> 32); }
-static uint32_t read_tmict(struct lapic *l, unsigned r) { (void)r; return l->s.tmict; }
-static uint32_t read_tmcct(struct lapic *l, unsigned r) { (void)r; return lapic_timer_left(l); }
-static uint32_t read_tdcr(struct lapic *l, unsigned r) { (void)r; return l->s.tdcr; }
+static uint32_t read_id(struct lapic *l, unsigned r)
+{
+    (void)r;
+    return lapic_x2(l) ? l->s.id : l->s.id << 24;
+}
+static uint32_t read_version(struct lapic *l, unsigned r)
+{
+    (void)l;
+    (void)r;
+    return LAPIC_VERSION;
+}
+static uint32_t read_tpr(struct lapic *l, unsigned r)
+{
+    (void)r;
+    return tpr(l);
+}
+static uint32_t read_ppr(struct lapic *l, unsigned r)
+{
+    (void)r;
+    return lapic_ppr(l);
+}
+static uint32_t read_ldr(struct lapic *l, unsigned r)
+{
+    (void)r;
+    return l->s.ldr;
+}
+static uint32_t read_dfr(struct lapic *l, unsigned r)
+{
+    (void)r;
+    return l->s.dfr;
+}
+static uint32_t read_svr(struct lapic *l, unsigned r)
+{
+    (void)r;
+    return l->s.svr;
+}
+static uint32_t read_esr(struct lapic *l, unsigned r)
+{
+    (void)r;
+    return l->s.esr;
+}
+static uint32_t read_icr(struct lapic *l, unsigned r)
+{
+    (void)r;
+    return (uint32_t)l->s.icr;
+}
+static uint32_t read_icr2(struct lapic *l, unsigned r)
+{
+    (void)r;
+    return (uint32_t)(l->s.icr >> 32);
+}
+static uint32_t read_tmict(struct lapic *l, unsigned r)
+{
+    (void)r;
+    return l->s.tmict;
+}
+static uint32_t read_tmcct(struct lapic *l, unsigned r)
+{
+    (void)r;
+    return lapic_timer_left(l);
+}
+static uint32_t read_tdcr(struct lapic *l, unsigned r)
+{
+    (void)r;
+    return l->s.tdcr;
+}
 static uint32_t read_lvt(struct lapic *l, unsigned r) { return l->s.lvt[r - APIC_LVT]; }
-static uint32_t read_zero(struct lapic *l, unsigned r) { (void)l; (void)r; return 0; }
+static uint32_t read_zero(struct lapic *l, unsigned r)
+{
+    (void)l;
+    (void)r;
+    return 0;
+}
 
 static uint32_t read_vectors(struct lapic *l, unsigned r)
 {
@@ -367,7 +429,8 @@ static void write_self_ipi(struct lapic *l, unsigned r, uint32_t val)
 }
 
 static const uint32_t lvt_bits[LVT_COUNT] = {
-    [LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERF] = 0x107ff, [LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff, [LVT_ERROR] = 0x100ff,
+    [LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERF] = 0x107ff,
+    [LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff,   [LVT_ERROR] = 0x100ff,
 };
 
 static void write_lvt(struct lapic *l, unsigned r, uint32_t val)
@@ -398,8 +461,9 @@ static void write_tdcr(struct lapic *l, unsigned r, uint32_t val)
     lapic_timer_set_divider(l, val & 0xb);
 }
 
-/* In x2APIC mode, bits outside x2_bits fault, and so does an access that is not listed. In xAPIC mode, registers with no
- * access at all set ESR bit 7; accesses in the wrong direction do nothing. */
+/* In x2APIC mode, bits outside x2_bits fault, and so does an access that is not listed. In xAPIC
+ * mode, registers with no access at all set ESR bit 7; accesses in the wrong direction do nothing.
+ */
 enum { X_R = 1, X_W = 2, X2_R = 4, X2_W = 8, RW = 15, RO = X_R | X2_R };
 struct reg {
     uint8_t access;
@@ -419,12 +483,16 @@ static const struct reg regs[APIC_REGS] = {
     [APIC_LDR] = { RO | X_W, 0, read_ldr, write_ldr },
     [APIC_DFR] = { X_R | X_W, 0, read_dfr, write_dfr },
     [APIC_SVR] = { RW, 0x1ff, read_svr, write_svr },
-    [APIC_ISR ... APIC_IRR + 7] = { RO, 0, read_vectors, NULL },
+    [APIC_ISR... APIC_IRR + 7] = { RO, 0, read_vectors, NULL },
     [APIC_ESR] = { RW, 0, read_esr, write_esr },
     [APIC_ICR] = { RW, 0xcdfff, read_icr, write_icr },
     [APIC_ICR2] = { X_R | X_W, 0, read_icr2, write_icr2 },
     [APIC_LVT] = { RW, 0x710ff, read_lvt, write_lvt },
-    LVT_REG(LVT_THERMAL), LVT_REG(LVT_PERF), LVT_REG(LVT_LINT0), LVT_REG(LVT_LINT1), LVT_REG(LVT_ERROR),
+    LVT_REG(LVT_THERMAL),
+    LVT_REG(LVT_PERF),
+    LVT_REG(LVT_LINT0),
+    LVT_REG(LVT_LINT1),
+    LVT_REG(LVT_ERROR),
     [APIC_TMICT] = { RW, ~0u, read_tmict, write_tmict },
     [APIC_TMCCT] = { RO, 0, read_tmcct, NULL },
     [APIC_TDCR] = { RW, 0xb, read_tdcr, write_tdcr },
@@ -472,7 +540,9 @@ int lapic_mmio(struct vcpu *v, uint32_t off, bool write, uint32_t *val)
     return 0;
 }
 
-/* Aligned 32-bit registers. Other reads see their part of the register, other writes are dropped. */
+/*
+ * Aligned 32-bit registers. Other reads see their part of the register, other writes are dropped.
+ */
 bool lapic_access(struct vcpu *v, struct io_access *io)
 {
     struct lapic *l = lapic_of(v);
@@ -524,23 +594,22 @@ int lapic_msr(struct vcpu *v, uint32_t msr, bool write, uint64_t *val)
 
 /* --- IA32_APIC_BASE, CR8, INIT --- */
 
-uint64_t lapic_get_base(const struct vcpu *v)
-{
-    return lapic_of(v)->s.base;
-}
+uint64_t lapic_get_base(const struct vcpu *v) { return lapic_of(v)->s.base; }
 
 /* Legal transitions: SDM vol 3 §11.12.5, figure 11-26. Disabling resets the registers. */
 int lapic_set_base(struct vcpu *v, uint64_t val)
 {
     struct lapic *l = lapic_of(v);
     uint64_t x2 = v->vm->config->x2apic ? BASE_X2 : 0, old = l->s.base;
-    bool was_x2 = old & BASE_X2, was_en = old & BASE_EN, to_x2 = val & BASE_X2, to_en = val & BASE_EN;
+    bool was_x2 = old & BASE_X2, was_en = old & BASE_EN, to_x2 = val & BASE_X2,
+         to_en = val & BASE_EN;
 
     if (val >> x86_phys_bits(v) || val & 0x2ff || (val & BASE_X2 & ~x2))
         return -EINVAL;
-    if (to_x2 && (!to_en || !was_en))   /* EN clear with EXTD set is invalid; so is disabled -> x2APIC */
+    /* EN clear with EXTD set is invalid; so is disabled -> x2APIC */
+    if (to_x2 && (!to_en || !was_en))
         return -EINVAL;
-    if (was_x2 && to_en && !to_x2)      /* x2APIC leads only to disabled */
+    if (was_x2 && to_en && !to_x2) /* x2APIC leads only to disabled */
         return -EINVAL;
     l->s.base = (val & ~BASE_BSP) | (old & BASE_BSP);
     if (was_en && !to_en)
@@ -553,20 +622,14 @@ int lapic_set_base(struct vcpu *v, uint64_t val)
     return 0;
 }
 
-uint8_t lapic_get_cr8(const struct vcpu *v)
-{
-    return (uint8_t)(tpr(lapic_of(v)) >> 4);
-}
+uint8_t lapic_get_cr8(const struct vcpu *v) { return (uint8_t)(tpr(lapic_of(v)) >> 4); }
 
 void lapic_set_cr8(struct vcpu *v, uint8_t cr8)
 {
     write_tpr(lapic_of(v), APIC_TPR, (cr8 & 15u) << 4);
 }
 
-uint32_t lapic_apic_id(const struct vcpu *v)
-{
-    return lapic_of(v)->s.id;
-}
+uint32_t lapic_apic_id(const struct vcpu *v) { return lapic_of(v)->s.id; }
 
 bool lapic_has_signal(const struct vcpu *v)
 {
@@ -587,7 +650,8 @@ int lapic_take_sipi(struct vcpu *v)
 {
     uint32_t *p = &lapic_of(v)->s.signals, old = __atomic_load_n(p, __ATOMIC_SEQ_CST);
 
-    while (old & SIG_SIPI && !__atomic_compare_exchange_n(p, &old, old & SIG_INIT, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    while (old & SIG_SIPI && !__atomic_compare_exchange_n(p, &old, old & SIG_INIT, false,
+                                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         ;
     return old & SIG_SIPI ? (int)(old >> 8 & 0xff) : -1;
 }

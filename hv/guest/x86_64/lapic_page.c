@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * lapic_page.c: the local APIC while the CPU itself keeps it (struct vapic_ops). The truth about IRR, ISR and TPR is in the CPU's page while `live`,
- * and in l->s otherwise: lapic_take_back() and lapic_hand_over() move it, on the vCPU's own CPU, while the guest does not run. Interrupts that
- * others send are noted in l->s.irr in both cases; REQ_IRQ brings the vCPU to lapic_hand_over(), which adds them to the page. Where the CPU can,
- * they are posted: a vCPU that runs takes them out of v->posted by itself. A vector is cleared in one place as it is set in the other, so
- * that none is lost and none is there twice. All other registers are l->s's, and the page
- * has a copy for the guest to read. Intel SDM vol 3 §11.4, §11.8, §29.
+ * lapic_page.c: the local APIC while the CPU itself keeps it (struct vapic_ops). The truth about
+ * IRR, ISR and TPR is in the CPU's page while `live`, and in l->s otherwise: lapic_take_back() and
+ * lapic_hand_over() move it, on the vCPU's own CPU, while the guest does not run. Interrupts that
+ * others send are noted in l->s.irr in both cases; REQ_IRQ brings the vCPU to lapic_hand_over(),
+ * which adds them to the page. Where the CPU can, they are posted: a vCPU that runs takes them out
+ * of v->posted by itself. A vector is cleared in one place as it is set in the other, so that none
+ * is lost and none is there twice. All other registers are l->s's, and the page has a copy for the
+ * guest to read. Intel SDM vol 3 §11.4, §11.8, §29.
  */
 #include <hv/vcpu.h>
 #include <hv/vm.h>
@@ -75,7 +77,9 @@ void lapic_collect(struct lapic *l)
 {
     for (unsigned i = 0; i < 4; i++)
         if (__atomic_load_n(&l->v->posted[i], __ATOMIC_RELAXED))
-            __atomic_fetch_or(&l->s.irr[i], __atomic_exchange_n(&l->v->posted[i], 0, __ATOMIC_SEQ_CST), __ATOMIC_SEQ_CST);
+            __atomic_fetch_or(&l->s.irr[i],
+                              __atomic_exchange_n(&l->v->posted[i], 0, __ATOMIC_SEQ_CST),
+                              __ATOMIC_SEQ_CST);
 }
 
 static int highest_in_service(const struct lapic *l)
@@ -86,7 +90,10 @@ static int highest_in_service(const struct lapic *l)
     return -1;
 }
 
-/* It is handed over before the guest runs: that looks at requests first. Nobody has to be woken or kicked for it. */
+/*
+ * It is handed over before the guest runs: that looks at requests first. Nobody has to be woken or
+ * kicked for it.
+ */
 static void look_again(struct lapic *l)
 {
     __atomic_fetch_or(&l->v->requests, REQ_IRQ, __ATOMIC_SEQ_CST);
@@ -119,7 +126,8 @@ void lapic_fetch_icr(struct lapic *l)
 /* Those that the CPU keeps, and the current count, which it does not serve, are left alone. */
 static bool is_copy(unsigned reg)
 {
-    return reg < APIC_REGS && reg != APIC_TPR && reg != APIC_PPR && reg != APIC_TMCCT && !(reg >= APIC_ISR && reg < APIC_ESR);
+    return reg < APIC_REGS && reg != APIC_TPR && reg != APIC_PPR && reg != APIC_TMCCT &&
+           !(reg >= APIC_ISR && reg < APIC_ESR);
 }
 
 void lapic_show(struct lapic *l, unsigned reg)
@@ -129,7 +137,7 @@ void lapic_show(struct lapic *l, unsigned reg)
     store(l, reg, lapic_show_reg(l, reg));
     if (reg == APIC_ICR && lapic_x2(l))
         *(volatile uint32_t *)(l->v->apic + (APIC_ICR << 4) + 4) = (uint32_t)(l->s.icr >> 32);
-    if (reg == APIC_LVT)                  /* another mode of the timer clears it */
+    if (reg == APIC_LVT) /* another mode of the timer clears it */
         store(l, APIC_TMICT, lapic_show_reg(l, APIC_TMICT));
 }
 
@@ -149,7 +157,10 @@ static unsigned wanted(const struct lapic *l)
     return mode;
 }
 
-/* Once a vCPU's APIC page is elsewhere, or off, accesses are looked at one by one, for all: the page would be there for that vCPU, too. */
+/*
+ * Once a vCPU's APIC page is elsewhere, or off, accesses are looked at one by one, for all: the
+ * page would be there for that vCPU, too.
+ */
 static void close_window(struct x86_intc *x)
 {
     spin_lock(&x->window_lock);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * KVM's paravirtual interface to the LAPIC (documented in the Linux kernel's Documentation/virt/kvm/x86/{msr,hypercalls}.rst).
- * PV EOI: while one edge interrupt is in service and nothing waits behind it, bit 0 of a byte in guest memory is set; the
- * guest ends the interrupt by clearing it, without an exit. The next exit sees that (lapic_pv_leave).
+ * KVM's paravirtual interface to the LAPIC (documented in the Linux kernel's
+ * Documentation/virt/kvm/x86/{msr,hypercalls}.rst). PV EOI: while one edge interrupt is in service
+ * and nothing waits behind it, bit 0 of a byte in guest memory is set; the guest ends the interrupt
+ * by clearing it, without an exit. The next exit sees that (lapic_pv_leave).
  */
 #include <hv/gmem.h>
 #include <hv/vcpu.h>
@@ -17,7 +18,7 @@ static uint8_t *flag_at(const struct lapic *l)
 
 void lapic_pv_arm(struct lapic *l, int vec)
 {
-    if (l->s.tmr[vec >> 6] >> (vec & 63) & 1)   /* the IOAPIC waits for a level interrupt's EOI */
+    if (l->s.tmr[vec >> 6] >> (vec & 63) & 1) /* the IOAPIC waits for a level interrupt's EOI */
         return;
     l->pv_flag = flag_at(l);
     if (!l->pv_flag)
@@ -55,14 +56,11 @@ int lapic_set_pv_eoi(struct vcpu *v, uint64_t msr)
         lapic_end(l);
     l->s.pv_eoi = msr;
     if (msr & 1 && !flag_at(l))
-        l->s.pv_eoi = 0;   /* not RAM: never armed */
+        l->s.pv_eoi = 0; /* not RAM: never armed */
     return 0;
 }
 
-uint64_t lapic_get_pv_eoi(const struct vcpu *v)
-{
-    return lapic_of(v)->s.pv_eoi;
-}
+uint64_t lapic_get_pv_eoi(const struct vcpu *v) { return lapic_of(v)->s.pv_eoi; }
 
 /* The bitmap's bits that name vCPUs, as targets. */
 static uint32_t pv_targets(const struct x86_intc *x, uint64_t low, uint64_t high, uint64_t min)
@@ -80,7 +78,8 @@ int64_t lapic_pv_ipi(struct vcpu *v, uint64_t low, uint64_t high, uint64_t min, 
     struct x86_intc *x = lapic_of(v)->intc;
     struct apic_msg m = { .vector = (uint8_t)icr, .mode = (icr >> 8) & 7 };
 
-    if (min >= MAX_VCPUS || (m.mode != DM_FIXED && m.mode != DM_NMI) || (m.mode == DM_FIXED && m.vector < 16))
+    if (min >= MAX_VCPUS || (m.mode != DM_FIXED && m.mode != DM_NMI) ||
+        (m.mode == DM_FIXED && m.vector < 16))
         return -EINVAL;
     return apic_deliver(x, pv_targets(x, low, high, min), &m);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The LAPIC timer: one-shot, periodic, TSC deadline. Intel SDM vol 3 §11.5.4. The bus clock is LAPIC_TIMER_HZ = 1 GHz, so
- * that one count of divider 1 is 1 ns. The event only marks the timer due, wherever it runs; the vCPU's own CPU looks at
- * the clock (lapic_timer_check) and alone touches the state. A guest's pause makes an event early: then it is armed again.
+ * The LAPIC timer: one-shot, periodic, TSC deadline. Intel SDM vol 3 §11.5.4. The bus clock is
+ * LAPIC_TIMER_HZ = 1 GHz, so that one count of divider 1 is 1 ns. The event only marks the timer
+ * due, wherever it runs; the vCPU's own CPU looks at the clock (lapic_timer_check) and alone
+ * touches the state. A guest's pause makes an event early: then it is armed again.
  */
 #include <hv/percpu.h>
 #include <hv/time.h>
@@ -12,8 +13,10 @@
 #include "x86_devices.h"
 #include "x86_intc.h"
 
-#define PERIOD_MIN_NS 50000ull      /* host events of a periodic timer come no closer; ticks in between are one */
-#define PERIOD_LATE_NS 300000ull    /* nor closer than this, where looks come late: see next_gap() */
+/* host events of a periodic timer come no closer; ticks in between are one */
+#define PERIOD_MIN_NS 50000ull
+/* nor closer than this, where looks come late: see next_gap() */
+#define PERIOD_LATE_NS 300000ull
 #define EARLY_NS 1000ull
 #define FAR_NS (1ull << 60)
 
@@ -22,10 +25,7 @@ static enum lapic_timer_mode mode_of(uint32_t lvt)
     return (enum lapic_timer_mode)(lvt >> 17 & 3);
 }
 
-static bool masked(const struct lapic *l)
-{
-    return l->s.lvt[LVT_TIMER] & LVT_MASKED;
-}
+static bool masked(const struct lapic *l) { return l->s.lvt[LVT_TIMER] & LVT_MASKED; }
 
 /* Divider: bits 3, 1, 0 of TDCR: 0 -> 2, 1 -> 4 ... 6 -> 128, 7 -> 1. */
 static uint64_t divider(uint32_t tdcr)
@@ -35,10 +35,7 @@ static uint64_t divider(uint32_t tdcr)
     return 1ull << ((n + 1) & 7);
 }
 
-static uint64_t period_ns(const struct lapic *l)
-{
-    return l->s.tmict * divider(l->s.tdcr);
-}
+static uint64_t period_ns(const struct lapic *l) { return l->s.tmict * divider(l->s.tdcr); }
 
 static void timer_event(struct event *e)
 {
@@ -48,10 +45,7 @@ static void timer_event(struct event *e)
     vcpu_request(l->v, REQ_IRQ);
 }
 
-void lapic_timer_init(struct lapic *l)
-{
-    event_init(&l->timer, timer_event, this_cpu()->id);
-}
+void lapic_timer_init(struct lapic *l) { event_init(&l->timer, timer_event, this_cpu()->id); }
 
 static void arm_host(struct lapic *l, uint64_t host_ns)
 {
@@ -80,8 +74,9 @@ static void arm_count(struct lapic *l, uint64_t gap)
 }
 
 /*
- * From one tick of a periodic timer to the next. Where the way from the host's timer to here and back into
- * the guest takes longer than the shortest period, the guest would get nothing of its CPU: then the gap grows.
+ * From one tick of a periodic timer to the next. Where the way from the host's timer to here and
+ * back into the guest takes longer than the shortest period, the guest would get nothing of its
+ * CPU: then the gap grows.
  */
 static uint64_t next_gap(const struct lapic *l)
 {
@@ -200,7 +195,10 @@ void lapic_timer_set_divider(struct lapic *l, uint32_t tdcr)
         arm_count(l, 0);
 }
 
-/* A count that has run out is judged by the mode and mask under which it ran out. What fell due while masked is lost. */
+/*
+ * A count that has run out is judged by the mode and mask under which it ran out. What fell due
+ * while masked is lost.
+ */
 static void settle(struct lapic *l)
 {
     uint64_t now = vm_time_ns(l->v->vm);
@@ -223,7 +221,8 @@ void lapic_timer_set_lvt(struct lapic *l, uint32_t lvt)
     if (!was_tsc && !is_tsc)
         settle(l);
     __atomic_store_n(&l->s.lvt[LVT_TIMER], lvt, __ATOMIC_SEQ_CST);
-    if (was_tsc != is_tsc) {       /* a change to or from TSC-deadline mode disarms (SDM vol 3 §11.5.4.1) */
+    /* a change to or from TSC-deadline mode disarms (SDM vol 3 §11.5.4.1) */
+    if (was_tsc != is_tsc) {
         l->s.tmict = 0;
         lapic_timer_stop(l);
         return;

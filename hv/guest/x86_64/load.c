@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The low 640 KiB less the first page (real-mode vectors) and the last KiB (where an EBDA would be). */
+/*
+ * The low 640 KiB less the first page (real-mode vectors) and the last KiB (where an EBDA would
+ * be).
+ */
 #define LOW_END 0x9fc00
 
 unsigned load_memory_map(const struct vm *vm, struct load_mem map[LOAD_MEMS])
@@ -70,7 +73,8 @@ static bool in_ram(const struct load *l, uint64_t base, uint64_t len)
 static int add_range(struct load *l, uint64_t base, uint64_t len)
 {
     if (l->nused == LOAD_RANGES) {
-        snprintf(l->vm->why, sizeof l->vm->why, "kernel %s: more than %d pieces to load", l->config->kernel, LOAD_RANGES);
+        snprintf(l->vm->why, sizeof l->vm->why, "kernel %s: more than %d pieces to load",
+                 l->config->kernel, LOAD_RANGES);
         return -ENOSPC;
     }
     l->used[l->nused++] = (struct load_range){ base, len };
@@ -82,21 +86,28 @@ int load_take(struct load *l, uint64_t base, uint64_t len, const char *what)
     if (len == 0)
         return 0;
     if (!in_ram(l, base, len)) {
-        snprintf(l->vm->why, sizeof l->vm->why, "%s at %#llx, %llu KiB: not in the guest's memory; give it more", what,
+        snprintf(l->vm->why, sizeof l->vm->why,
+                 "%s at %#llx, %llu KiB: not in the guest's memory; give it more", what,
                  (unsigned long long)base, (unsigned long long)(len / KIB));
         return -ENOSPC;
     }
     if (overlaps(l, base, len) != NULL) {
-        snprintf(l->vm->why, sizeof l->vm->why, "%s at %#llx: overlaps another part", what, (unsigned long long)base);
+        snprintf(l->vm->why, sizeof l->vm->why, "%s at %#llx: overlaps another part", what,
+                 (unsigned long long)base);
         return -ENOSPC;
     }
     return add_range(l, base, len);
 }
 
-/* Highest free place in one piece of RAM. Each step goes below a taken range, so there are at most LOAD_RANGES. */
-static bool place_in(const struct load *l, const struct load_mem *m, const struct load_range *limits, uint64_t align, uint64_t len, uint64_t *out)
+/*
+ * Highest free place in one piece of RAM. Each step goes below a taken range, so there are at most
+ * LOAD_RANGES.
+ */
+static bool place_in(const struct load *l, const struct load_mem *m,
+                     const struct load_range *limits, uint64_t align, uint64_t len, uint64_t *out)
 {
-    uint64_t lo = max_u64(max_u64(m->base, limits->base), PAGE_SIZE), hi = min_u64(m->base + m->len, limits->base + limits->len);
+    uint64_t lo = max_u64(max_u64(m->base, limits->base), PAGE_SIZE),
+             hi = min_u64(m->base + m->len, limits->base + limits->len);
     const struct load_range *u;
 
     for (unsigned i = 0; i <= LOAD_RANGES; i++) {
@@ -113,7 +124,8 @@ static bool place_in(const struct load *l, const struct load_mem *m, const struc
     return false;
 }
 
-static bool place_low(const struct load *l, const struct load_mem *m, uint64_t above, uint64_t align, uint64_t len, uint64_t *out)
+static bool place_low(const struct load *l, const struct load_mem *m, uint64_t above,
+                      uint64_t align, uint64_t len, uint64_t *out)
 {
     const struct load_range *u;
 
@@ -129,22 +141,27 @@ static bool place_low(const struct load *l, const struct load_mem *m, uint64_t a
 
 static int no_room(struct load *l, const char *what, uint64_t len)
 {
-    snprintf(l->vm->why, sizeof l->vm->why, "%s, %llu KiB: no room for it in the guest's memory; give it more", what, (unsigned long long)(len / KIB));
+    snprintf(l->vm->why, sizeof l->vm->why,
+             "%s, %llu KiB: no room for it in the guest's memory; give it more", what,
+             (unsigned long long)(len / KIB));
     return -ENOSPC;
 }
 
-int load_alloc_low(struct load *l, uint64_t len, uint64_t align, uint64_t above, const char *what, uint64_t *base)
+int load_alloc_low(struct load *l, uint64_t len, uint64_t align, uint64_t above, const char *what,
+                   uint64_t *base)
 {
     struct load_mem map[LOAD_MEMS];
     unsigned n = load_memory_map(l->vm, map);
 
     for (unsigned i = 0; i < n; i++)
-        if (map[i].type == 1 && map[i].base < 4 * GIB && place_low(l, &map[i], above, align, max_u64(len, 1), base))
+        if (map[i].type == 1 && map[i].base < 4 * GIB &&
+            place_low(l, &map[i], above, align, max_u64(len, 1), base))
             return add_range(l, *base, max_u64(len, 1));
     return no_room(l, what, len);
 }
 
-int load_alloc(struct load *l, uint64_t len, uint64_t align, uint64_t above, uint64_t below, const char *what, uint64_t *base)
+int load_alloc(struct load *l, uint64_t len, uint64_t align, uint64_t above, uint64_t below,
+               const char *what, uint64_t *base)
 {
     struct load_mem map[LOAD_MEMS];
     unsigned n = load_memory_map(l->vm, map);
@@ -160,7 +177,8 @@ int load_copy(struct load *l, uint64_t base, const void *src, uint64_t len)
 {
     if (len == 0 || gmem_write(l->vm, gpa(base), src, len) == 0)
         return 0;
-    snprintf(l->vm->why, sizeof l->vm->why, "guest memory at %#llx cannot be written", (unsigned long long)base);
+    snprintf(l->vm->why, sizeof l->vm->why, "guest memory at %#llx cannot be written",
+             (unsigned long long)base);
     return -EFAULT;
 }
 

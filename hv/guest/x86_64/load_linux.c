@@ -1,20 +1,52 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Linux bzImage: the 64-bit boot protocol, or the 32-bit one for kernels that have no other (Linux Documentation/arch/x86/boot.rst). */
+/*
+ * Linux bzImage: the 64-bit boot protocol, or the 32-bit one for kernels that have no other (Linux
+ * Documentation/arch/x86/boot.rst).
+ */
 #include "load.h"
 #include "platform.h"
 #include <string.h>
 
 /* Offsets in the file, and in struct boot_params ("zero page"). */
 enum {
-    BP_ACPI_RSDP = 0x070, BP_E820_ENTRIES = 0x1e8, BP_HDR = 0x1f1, BP_SETUP_SECTS = 0x1f1, BP_BOOT_FLAG = 0x1fe, BP_JUMP_LEN = 0x201, BP_MAGIC = 0x202,
-    BP_VERSION = 0x206, BP_LOADER = 0x210, BP_LOADFLAGS = 0x211, BP_CODE32 = 0x214, BP_RAMDISK = 0x218, BP_RAMDISK_SIZE = 0x21c, BP_HEAP_END = 0x224,
-    BP_CMDLINE = 0x228, BP_INITRD_MAX = 0x22c, BP_ALIGN = 0x230, BP_RELOCATABLE = 0x234, BP_XLOADFLAGS = 0x236, BP_CMDLINE_SIZE = 0x238,
-    BP_PREF = 0x258, BP_INIT_SIZE = 0x260, BP_E820 = 0x2d0, BP_SIZE = 4096,
+    BP_ACPI_RSDP = 0x070,
+    BP_E820_ENTRIES = 0x1e8,
+    BP_HDR = 0x1f1,
+    BP_SETUP_SECTS = 0x1f1,
+    BP_BOOT_FLAG = 0x1fe,
+    BP_JUMP_LEN = 0x201,
+    BP_MAGIC = 0x202,
+    BP_VERSION = 0x206,
+    BP_LOADER = 0x210,
+    BP_LOADFLAGS = 0x211,
+    BP_CODE32 = 0x214,
+    BP_RAMDISK = 0x218,
+    BP_RAMDISK_SIZE = 0x21c,
+    BP_HEAP_END = 0x224,
+    BP_CMDLINE = 0x228,
+    BP_INITRD_MAX = 0x22c,
+    BP_ALIGN = 0x230,
+    BP_RELOCATABLE = 0x234,
+    BP_XLOADFLAGS = 0x236,
+    BP_CMDLINE_SIZE = 0x238,
+    BP_PREF = 0x258,
+    BP_INIT_SIZE = 0x260,
+    BP_E820 = 0x2d0,
+    BP_SIZE = 4096,
 };
-enum { LOADED_HIGH = 1, KEEP_SEGMENTS = 0x40, XLF_KERNEL_64 = 1, VERSION_MIN = 0x20a, LOADER_UNDEFINED = 0xff };
+enum {
+    LOADED_HIGH = 1,
+    KEEP_SEGMENTS = 0x40,
+    XLF_KERNEL_64 = 1,
+    VERSION_MIN = 0x20a,
+    LOADER_UNDEFINED = 0xff
+};
 
 /* What the header says, checked. */
-struct bzimage { uint64_t code_off, code_len, load, init_size, initrd_max; bool is64; };
+struct bzimage {
+    uint64_t code_off, code_len, load, init_size, initrd_max;
+    bool is64;
+};
 
 static uint64_t rd(const struct load *l, unsigned off, unsigned size)
 {
@@ -24,14 +56,12 @@ static uint64_t rd(const struct load *l, unsigned off, unsigned size)
     return v;
 }
 
-static void put(uint8_t *p, unsigned off, unsigned size, uint64_t v)
-{
-    memcpy(p + off, &v, size);
-}
+static void put(uint8_t *p, unsigned off, unsigned size, uint64_t v) { memcpy(p + off, &v, size); }
 
 bool load_linux_probe(const struct load *l)
 {
-    return l->len >= BP_INIT_SIZE + 4 && rd(l, BP_BOOT_FLAG, 2) == 0xaa55 && memcmp(l->file + BP_MAGIC, "HdrS", 4) == 0;
+    return l->len >= BP_INIT_SIZE + 4 && rd(l, BP_BOOT_FLAG, 2) == 0xaa55 &&
+           memcmp(l->file + BP_MAGIC, "HdrS", 4) == 0;
 }
 
 static int parse(struct load *l, struct bzimage *b)
@@ -78,7 +108,8 @@ static int put_initrd(struct load *l, const struct bzimage *b, uint8_t *bp)
         return 0;
     err = load_file(l, l->config->initrd, &data, &len);
     if (err == 0)
-        err = load_alloc(l, len, PAGE_SIZE, MIB, min_u64(b->initrd_max + 1, PLAT_RAM_LOW_END), "initrd", &at);
+        err = load_alloc(l, len, PAGE_SIZE, MIB, min_u64(b->initrd_max + 1, PLAT_RAM_LOW_END),
+                         "initrd", &at);
     if (err == 0)
         err = load_later(l, at, data, len);
     if (err != 0)
@@ -94,7 +125,8 @@ static int put_cmdline(struct load *l, uint8_t *bp)
     int err;
 
     if (len > (max != 0 ? max : 255))
-        return load_bad(l, "command line longer than the kernel's %llu bytes", (unsigned long long)max);
+        return load_bad(l, "command line longer than the kernel's %llu bytes",
+                        (unsigned long long)max);
     err = load_alloc(l, len + 1, 16, 0, 0xa0000, "command line", &at);
     put(bp, BP_CMDLINE, 4, at);
     return err != 0 ? err : load_copy(l, at, l->config->cmdline, len + 1);
@@ -180,6 +212,9 @@ int load_linux(struct load *l, struct load_entry *e)
         err = put_boot_params(l, &b, &params);
     if (err == 0 && b.is64)
         err = put_page_tables(l, &cr3);
-    *e = (struct load_entry){ .pc = b.load + (b.is64 ? 0x200 : 0), .rsi = params, .mode = b.is64 ? ENTRY_LONG64 : ENTRY_PROT32, .cr3 = cr3 };
+    *e = (struct load_entry){ .pc = b.load + (b.is64 ? 0x200 : 0),
+                              .rsi = params,
+                              .mode = b.is64 ? ENTRY_LONG64 : ENTRY_PROT32,
+                              .cr3 = cr3 };
     return err;
 }

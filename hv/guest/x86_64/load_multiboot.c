@@ -1,20 +1,40 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Multiboot 0.6.96 (version 1): ELF or address-fields kernels, modules, command line, memory map. No framebuffer. */
+/*
+ * Multiboot 0.6.96 (version 1): ELF or address-fields kernels, modules, command line, memory map.
+ * No framebuffer.
+ */
 #include "load.h"
 #include <string.h>
 
-enum { MB_MAGIC = 0x1badb002, MB_BOOT_MAGIC = 0x2badb002, MB_SEARCH = 8192, MB_ADDRESSES = 1 << 16 };
+enum {
+    MB_MAGIC = 0x1badb002,
+    MB_BOOT_MAGIC = 0x2badb002,
+    MB_SEARCH = 8192,
+    MB_ADDRESSES = 1 << 16
+};
 enum { INFO_MEMORY = 1, INFO_CMDLINE = 4, INFO_MODS = 8, INFO_MMAP = 64, INFO_NAME = 512 };
 #define MB_MODULES (1 + ARRAY_SIZE(((struct guest_config *)0)->module))
 
-struct mb_header { uint32_t magic, flags, checksum, header_addr, load_addr, load_end_addr, bss_end_addr, entry_addr; };
-struct mb_info {
-    uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4], mmap_length, mmap_addr, drives_length, drives_addr,
-        config_table, boot_loader_name, apm_table;
+struct mb_header {
+    uint32_t magic, flags, checksum, header_addr, load_addr, load_end_addr, bss_end_addr,
+        entry_addr;
 };
-struct mb_module { uint32_t start, end, string, reserved; };
-struct mb_mmap { uint32_t size; uint64_t base, len; uint32_t type; } __attribute__((packed));
-static_assert(sizeof(struct mb_info) == 72 && sizeof(struct mb_mmap) == 24 && sizeof(struct mb_module) == 16, "Multiboot §3.3");
+struct mb_info {
+    uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4],
+        mmap_length, mmap_addr, drives_length, drives_addr, config_table, boot_loader_name,
+        apm_table;
+};
+struct mb_module {
+    uint32_t start, end, string, reserved;
+};
+struct mb_mmap {
+    uint32_t size;
+    uint64_t base, len;
+    uint32_t type;
+} __attribute__((packed));
+static_assert(sizeof(struct mb_info) == 72 && sizeof(struct mb_mmap) == 24 &&
+                  sizeof(struct mb_module) == 16,
+              "Multiboot §3.3");
 
 /* All that the kernel is told, in one block. Strings of modules follow the command line. */
 struct mb_block {
@@ -46,7 +66,10 @@ bool load_multiboot_probe(const struct load *l)
     return find_header(l, &h, &at);
 }
 
-/* Shared with Multiboot 2: the kernel by its header's addresses instead of ELF. load_end 0: the whole file; bss_end 0: no BSS. */
+/*
+ * Shared with Multiboot 2: the kernel by its header's addresses instead of ELF. load_end 0: the
+ * whole file; bss_end 0: no BSS.
+ */
 int load_addressed(struct load *l, const struct load_addresses *a)
 {
     uint64_t off, len, end;
@@ -112,7 +135,10 @@ static int put_modules(struct load *l, struct mb_block *b, uint64_t at)
         if (err != 0)
             return err;
         load_module_string(b->args[i], sizeof b->args[i], &list[i]);
-        b->mod[i] = (struct mb_module){ (uint32_t)start, (uint32_t)(start + len), (uint32_t)(at + offsetof(struct mb_block, args) + i * sizeof b->args[0]), 0 };
+        b->mod[i] = (struct mb_module){
+            (uint32_t)start, (uint32_t)(start + len),
+            (uint32_t)(at + offsetof(struct mb_block, args) + i * sizeof b->args[0]), 0
+        };
     }
     b->info.mods_count = n;
     b->info.mods_addr = (uint32_t)(at + offsetof(struct mb_block, mod));
@@ -168,13 +194,18 @@ int load_multiboot(struct load *l, struct load_entry *e)
     if (!find_header(l, &h, &off))
         return load_bad(l, "no Multiboot header in its first 8 KiB");
     if ((h.flags & 0xffff & ~7u) != 0)
-        return load_bad(l, "its Multiboot header requires features %#x that are unknown", h.flags & 0xffff & ~7u);
+        return load_bad(l, "its Multiboot header requires features %#x that are unknown",
+                        h.flags & 0xffff & ~7u);
     if ((h.flags & MB_ADDRESSES) != 0)
-        err = load_addressed(l, &(struct load_addresses){ off, h.header_addr, h.load_addr, h.load_end_addr, h.bss_end_addr });
+        err = load_addressed(l, &(struct load_addresses){ off, h.header_addr, h.load_addr,
+                                                          h.load_end_addr, h.bss_end_addr });
     else
         err = load_elf(l, &elf);
     if (err == 0)
         err = put_info(l, &info);
-    *e = (struct load_entry){ .pc = (h.flags & MB_ADDRESSES) != 0 ? h.entry_addr : elf.entry, .rax = MB_BOOT_MAGIC, .rbx = info, .mode = ENTRY_PROT32 };
+    *e = (struct load_entry){ .pc = (h.flags & MB_ADDRESSES) != 0 ? h.entry_addr : elf.entry,
+                              .rax = MB_BOOT_MAGIC,
+                              .rbx = info,
+                              .mode = ENTRY_PROT32 };
     return err;
 }

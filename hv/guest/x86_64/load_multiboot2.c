@@ -1,17 +1,42 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Multiboot 2 (specification 2.0), i386 protected-mode entry: ELF-32, ELF-64 or address-tag kernels. */
+/*
+ * Multiboot 2 (specification 2.0), i386 protected-mode entry: ELF-32, ELF-64 or address-tag
+ * kernels.
+ */
 #include "load.h"
 #include <string.h>
 
-enum { MB2_MAGIC = 0xe85250d6, MB2_BOOT_MAGIC = 0x36d76289, MB2_SEARCH = 32768, HEADER_ADDRESS = 2, HEADER_ENTRY = 3, HEADER_MAX_TAGS = 64 };
+enum {
+    MB2_MAGIC = 0xe85250d6,
+    MB2_BOOT_MAGIC = 0x36d76289,
+    MB2_SEARCH = 32768,
+    HEADER_ADDRESS = 2,
+    HEADER_ENTRY = 3,
+    HEADER_MAX_TAGS = 64
+};
 enum { TAG_END, TAG_CMDLINE, TAG_NAME, TAG_MODULE, TAG_MEMORY, TAG_MMAP = 6, TAG_ACPI_NEW = 15 };
 #define INFO_MAX (16 * KIB)
 #define MODULES (1 + ARRAY_SIZE(((struct guest_config *)0)->module))
 
-struct header { uint64_t off; uint32_t len; bool addressed, has_entry; struct load_addresses a; uint32_t entry; };
-struct info { uint8_t *buf; uint32_t len; bool full; };
+struct header {
+    uint64_t off;
+    uint32_t len;
+    bool addressed, has_entry;
+    struct load_addresses a;
+    uint32_t entry;
+};
+struct info {
+    uint8_t *buf;
+    uint32_t len;
+    bool full;
+};
 
-static uint32_t rd32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return v; }
+static uint32_t rd32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
 
 static bool find_header(const struct load *l, struct header *h)
 {
@@ -38,14 +63,18 @@ static void take_tag(struct header *h, unsigned type, const uint8_t *p, uint32_t
 {
     if (type == HEADER_ADDRESS && size >= 24) {
         h->addressed = true;
-        h->a = (struct load_addresses){ h->off, rd32(p + 8), rd32(p + 12), rd32(p + 16), rd32(p + 20) };
+        h->a = (struct load_addresses){ h->off, rd32(p + 8), rd32(p + 12), rd32(p + 16),
+                                        rd32(p + 20) };
     } else if (type == HEADER_ENTRY && size >= 12) {
         h->has_entry = true;
         h->entry = rd32(p + 8);
     }
 }
 
-/* Tags lie 8-aligned, each at least 8 bytes, so the loop ends. Tags that only ask for more are left unanswered. */
+/*
+ * Tags lie 8-aligned, each at least 8 bytes, so the loop ends. Tags that only ask for more are left
+ * unanswered.
+ */
 static void parse_tags(const struct load *l, struct header *h)
 {
     uint32_t at = 16;
@@ -70,7 +99,7 @@ static uint8_t *add_tag(struct info *i, uint32_t type, uint64_t len)
 
     if (len + 16 > INFO_MAX - i->len) {
         i->full = true;
-        return i->buf + INFO_MAX;            /* behind it lies as much again, that nobody reads */
+        return i->buf + INFO_MAX; /* behind it lies as much again, that nobody reads */
     }
     memcpy(p, head, 8);
     i->len += ((uint32_t)len + 8 + 7) & ~7u;
@@ -176,6 +205,9 @@ int load_multiboot2(struct load *l, struct load_entry *e)
     err = h.addressed ? load_addressed(l, &h.a) : load_elf(l, &elf);
     if (err == 0)
         err = put_info(l, &info);
-    *e = (struct load_entry){ .pc = h.has_entry ? h.entry : elf.entry, .rax = MB2_BOOT_MAGIC, .rbx = info, .mode = ENTRY_PROT32 };
+    *e = (struct load_entry){ .pc = h.has_entry ? h.entry : elf.entry,
+                              .rax = MB2_BOOT_MAGIC,
+                              .rbx = info,
+                              .mode = ENTRY_PROT32 };
     return err;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The PVH boot protocol: a 32-bit entry point from an ELF note, and struct hvm_start_info (Xen's public start_info.h, version 1). */
+/*
+ * The PVH boot protocol: a 32-bit entry point from an ELF note, and struct hvm_start_info (Xen's
+ * public start_info.h, version 1).
+ */
 #include "load.h"
 #include <string.h>
 
@@ -8,9 +11,16 @@ struct hvm_start_info {
     uint64_t modlist_paddr, cmdline_paddr, rsdp_paddr, memmap_paddr;
     uint32_t memmap_entries, reserved;
 };
-struct hvm_modlist_entry { uint64_t paddr, size, cmdline_paddr, reserved; };
-struct hvm_memmap_entry { uint64_t addr, size; uint32_t type, reserved; };
-static_assert(sizeof(struct hvm_start_info) == 56 && sizeof(struct hvm_modlist_entry) == 32 && sizeof(struct hvm_memmap_entry) == 24, "ABI");
+struct hvm_modlist_entry {
+    uint64_t paddr, size, cmdline_paddr, reserved;
+};
+struct hvm_memmap_entry {
+    uint64_t addr, size;
+    uint32_t type, reserved;
+};
+static_assert(sizeof(struct hvm_start_info) == 56 && sizeof(struct hvm_modlist_entry) == 32 &&
+                  sizeof(struct hvm_memmap_entry) == 24,
+              "ABI");
 #define HVM_START_MAGIC 0x336ec578
 #define PVH_MODULES (1 + ARRAY_SIZE(((struct guest_config *)0)->module))
 
@@ -30,7 +40,8 @@ static int put_string(struct load *l, const char *s, uint64_t *at)
     return err != 0 ? err : load_copy(l, *at, s, len);
 }
 
-static int put_module(struct load *l, const char *path, const char *args, struct hvm_modlist_entry *m)
+static int put_module(struct load *l, const char *path, const char *args,
+                      struct hvm_modlist_entry *m)
 {
     const uint8_t *data;
     uint64_t len;
@@ -66,13 +77,16 @@ static void put_map(const struct load *l, struct pvh_block *b)
     unsigned n = load_memory_map(l->vm, map);
 
     for (unsigned i = 0; i < n; i++)
-        b->map[i] = (struct hvm_memmap_entry){ .addr = map[i].base, .size = map[i].len, .type = map[i].type };
+        b->map[i] = (struct hvm_memmap_entry){ .addr = map[i].base,
+                                               .size = map[i].len,
+                                               .type = map[i].type };
     b->info.memmap_entries = n;
 }
 
 int load_pvh(struct load *l, struct load_entry *e)
 {
-    struct pvh_block b = { .info = { .magic = HVM_START_MAGIC, .version = 1, .rsdp_paddr = l->rsdp } };
+    struct pvh_block b = { .info = {
+                               .magic = HVM_START_MAGIC, .version = 1, .rsdp_paddr = l->rsdp } };
     struct load_elf elf;
     uint32_t entry;
     uint64_t at;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Model-specific and control registers: one sorted table of MSRs with their rules. Numbers: APM vol 2 appendix A; SDM vol 4. */
+/*
+ * Model-specific and control registers: one sorted table of MSRs with their rules. Numbers: APM vol
+ * 2 appendix A; SDM vol 4.
+ */
 #include "x86.h"
 #include "insn.h"
 #include "x86_devices.h"
@@ -10,21 +13,22 @@
 #define MSR_APIC_BASE 0x1b
 #define MSR_TSC_ADJUST 0x3b
 #define MSR_TSC_DEADLINE 0x6e0
-#define MTRR_VAR_WC_FIX 0x508        /* MTRRCAP: write-combining, fixed ranges, 8 variable ranges */
-#define SYSCFG_BITS 0x00f40000ull    /* MtrrFixDramEn, MtrrFixDramModEn, MtrrVarDramEn, MtrrTom2En, Tom2ForceMemTypeWB */
-#define MISC_ENABLE_RESET 1ull       /* fast strings */
-#define DE_CFG_LFENCE 2ull           /* LFENCE serialises */
-#define VM_CR_LOCKED 0x18ull         /* SVMDIS and LOCK: no SVM here */
-#define HWCR_TSC_FREQ 0x01000000ull  /* TscFreqSel: the TSC runs at P0 */
-#define MSR_PERF_FIRST 0xc0010000    /* PerfEvtSel0..3, PerfCtr0..3 */
+#define MTRR_VAR_WC_FIX 0x508 /* MTRRCAP: write-combining, fixed ranges, 8 variable ranges */
+/* MtrrFixDramEn, MtrrFixDramModEn, MtrrVarDramEn, MtrrTom2En, Tom2ForceMemTypeWB */
+#define SYSCFG_BITS 0x00f40000ull
+#define MISC_ENABLE_RESET 1ull      /* fast strings */
+#define DE_CFG_LFENCE 2ull          /* LFENCE serialises */
+#define VM_CR_LOCKED 0x18ull        /* SVMDIS and LOCK: no SVM here */
+#define HWCR_TSC_FREQ 0x01000000ull /* TscFreqSel: the TSC runs at P0 */
+#define MSR_PERF_FIRST 0xc0010000   /* PerfEvtSel0..3, PerfCtr0..3 */
 #define PATCH_LEVEL 0x01000065ull
 
 struct msr {
     uint32_t first, last;
     int (*get)(struct vcpu *, const struct msr *, uint32_t n, uint64_t *);
     int (*set)(struct vcpu *, const struct msr *, uint32_t n, uint64_t);
-    uint16_t field;                  /* offset in struct x86_state, for those that are stored */
-    uint64_t bits;                   /* stored: bits that may be set; constant: the value */
+    uint16_t field; /* offset in struct x86_state, for those that are stored */
+    uint64_t bits;  /* stored: bits that may be set; constant: the value */
 };
 
 uint64_t x86_tsc(struct vcpu *v)
@@ -34,8 +38,11 @@ uint64_t x86_tsc(struct vcpu *v)
 
 void x86_msr_reset(struct x86_state *s)
 {
-    *s = (struct x86_state){ .version = X86_STATE_VERSION, .misc_enable = MISC_ENABLE_RESET, .patch_level = PATCH_LEVEL, .hwcr = HWCR_TSC_FREQ,
-                             .mtrr_def_type = 0xc06 };               /* MTRRs on, write-back */
+    *s = (struct x86_state){ .version = X86_STATE_VERSION,
+                             .misc_enable = MISC_ENABLE_RESET,
+                             .patch_level = PATCH_LEVEL,
+                             .hwcr = HWCR_TSC_FREQ,
+                             .mtrr_def_type = 0xc06 }; /* MTRRs on, write-back */
 }
 
 static uint64_t *field(struct vcpu *v, const struct msr *m, uint32_t n)
@@ -126,7 +133,7 @@ static bool valid_mtrr_types(uint64_t val)
 
 static int set_mtrr_fixed(struct vcpu *v, const struct msr *m, uint32_t n, uint64_t val)
 {
-    val &= ~0x1818181818181818ull;       /* RdDram, WrDram of AMD: no firmware decisions here */
+    val &= ~0x1818181818181818ull; /* RdDram, WrDram of AMD: no firmware decisions here */
     return valid_mtrr_types(val) ? set_stored(v, m, n, val) : -EINVAL;
 }
 
@@ -242,21 +249,27 @@ static const struct msr x2apic = { 0x800, 0x8ff, get_x2apic, set_x2apic, 0, 0 };
 static const struct msr msrs[] = {
     { MSR_TSC, MSR_TSC, get_tsc, set_tsc, 0, 0 },
     { MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, get_pv, set_pv, 0, 0 },
-    { 0x17, 0x17, get_constant, NULL, 0, 0 },                                   /* PLATFORM_ID */
+    { 0x17, 0x17, get_constant, NULL, 0, 0 }, /* PLATFORM_ID */
     { MSR_APIC_BASE, MSR_APIC_BASE, get_apic_base, set_apic_base, 0, 0 },
     { MSR_TSC_ADJUST, MSR_TSC_ADJUST, get_stored, set_tsc_adjust, STATE(tsc_adjust), 0 },
-    { 0x48, 0x48, get_engine, set_engine, 0, 0 },                               /* SPEC_CTRL; PRED_CMD and FLUSH_CMD never exit where they are there */
-    { 0x8b, 0x8b, get_stored, set_ignored, STATE(patch_level), 0 },             /* PATCH_LEVEL */
+    /* SPEC_CTRL; PRED_CMD and FLUSH_CMD never exit where they are there */
+    { 0x48, 0x48, get_engine, set_engine, 0, 0 },
+    { 0x8b, 0x8b, get_stored, set_ignored, STATE(patch_level), 0 }, /* PATCH_LEVEL */
     { 0xfe, 0xfe, get_constant, NULL, 0, MTRR_VAR_WC_FIX },
-    { 0x10a, 0x10a, get_engine, NULL, 0, 0 },                                   /* ARCH_CAPABILITIES */
-    { 0x174, 0x174, get_engine, set_engine, 0, 0 },                             /* SYSENTER_CS, _ESP, _EIP */
+    /* ARCH_CAPABILITIES */
+    { 0x10a, 0x10a, get_engine, NULL, 0, 0 },
+    /* SYSENTER_CS, _ESP, _EIP */
+    { 0x174, 0x174, get_engine, set_engine, 0, 0 },
     { 0x175, 0x176, get_engine, set_address, 0, 0 },
-    { 0x179, 0x179, get_constant, NULL, 0, 0 },                                 /* MCG_CAP: no banks */
+    /* MCG_CAP: no banks */
+    { 0x179, 0x179, get_constant, NULL, 0, 0 },
     { 0x17a, 0x17a, get_stored, set_stored, STATE(mcg_status), 7 },
-    { 0x198, 0x198, get_constant, NULL, 0, 0 },                                 /* PERF_STATUS */
+    { 0x198, 0x198, get_constant, NULL, 0, 0 }, /* PERF_STATUS */
     { 0x1a0, 0x1a0, get_stored, set_masked, STATE(misc_enable), MISC_ENABLE_RESET },
-    { 0x1d9, 0x1d9, get_stored, set_masked, STATE(debugctl), 0 },               /* DEBUGCTL: no branch records */
-    { 0x200, 0x200 + 2 * X86_MTRR_VAR - 1, get_stored, set_mtrr_variable, STATE(mtrr_var), 0x000fffffffffffff },
+    /* DEBUGCTL: no branch records */
+    { 0x1d9, 0x1d9, get_stored, set_masked, STATE(debugctl), 0 },
+    { 0x200, 0x200 + 2 * X86_MTRR_VAR - 1, get_stored, set_mtrr_variable, STATE(mtrr_var),
+      0x000fffffffffffff },
     { 0x250, 0x250, get_stored, set_mtrr_fixed, STATE(mtrr_fix[0]), UINT64_MAX },
     { 0x258, 0x259, get_stored, set_mtrr_fixed, STATE(mtrr_fix[1]), UINT64_MAX },
     { 0x268, 0x26f, get_stored, set_mtrr_fixed, STATE(mtrr_fix[3]), UINT64_MAX },
@@ -265,32 +278,35 @@ static const struct msr msrs[] = {
     { MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, get_deadline, set_deadline, 0, 0 },
     { MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_POLL_CONTROL, get_pv, set_pv, 0, 0 },
     { X86_EFER, X86_EFER, get_engine, set_efer, 0, 0 },
-    { 0xc0000081, 0xc0000081, get_engine, set_engine, 0, 0 },                   /* STAR */
-    { 0xc0000082, 0xc0000083, get_engine, set_address, 0, 0 },                  /* LSTAR, CSTAR */
-    { 0xc0000084, 0xc0000084, get_engine, set_engine, 0, 0 },                   /* SFMASK */
+    { 0xc0000081, 0xc0000081, get_engine, set_engine, 0, 0 },  /* STAR */
+    { 0xc0000082, 0xc0000083, get_engine, set_address, 0, 0 }, /* LSTAR, CSTAR */
+    { 0xc0000084, 0xc0000084, get_engine, set_engine, 0, 0 },  /* SFMASK */
     { X86_FS_BASE, X86_KERNEL_GS_BASE, get_engine, set_address, 0, 0 },
-    { 0xc0000103, 0xc0000103, get_engine, set_engine, 0, 0 },                   /* TSC_AUX */
+    { 0xc0000103, 0xc0000103, get_engine, set_engine, 0, 0 }, /* TSC_AUX */
     { 0xc0010010, 0xc0010010, get_stored, set_masked, STATE(syscfg), SYSCFG_BITS },
     { 0xc0010015, 0xc0010015, get_stored, set_masked, STATE(hwcr), 0x01000078 },
-    { 0xc001001a, 0xc001001a, get_constant, set_ignored, 0, 0xc0000000 },       /* TOP_MEM */
-    { 0xc001001d, 0xc001001d, get_constant, set_ignored, 0, 0 },                /* TOP_MEM2 */
+    { 0xc001001a, 0xc001001a, get_constant, set_ignored, 0, 0xc0000000 }, /* TOP_MEM */
+    { 0xc001001d, 0xc001001d, get_constant, set_ignored, 0, 0 },          /* TOP_MEM2 */
     { 0xc001001f, 0xc001001f, get_stored, set_masked, STATE(nb_cfg), 0x0000400000000000 },
-    { 0xc0010055, 0xc0010055, get_constant, set_ignored, 0, 0 },                /* interrupt pending message */
-    { 0xc0010058, 0xc0010058, get_constant, set_ignored, 0, 0 },                /* MMIO configuration base: MCFG tells */
-    { 0xc0010061, 0xc0010068, get_constant, set_ignored, 0, 0 },                /* P-states */
-    { 0xc0010112, 0xc0010113, get_constant, set_ignored, 0, 0 },                /* SMM TSEG */
+    /* interrupt pending message */
+    { 0xc0010055, 0xc0010055, get_constant, set_ignored, 0, 0 },
+    /* MMIO configuration base: MCFG tells */
+    { 0xc0010058, 0xc0010058, get_constant, set_ignored, 0, 0 },
+    { 0xc0010061, 0xc0010068, get_constant, set_ignored, 0, 0 }, /* P-states */
+    { 0xc0010112, 0xc0010113, get_constant, set_ignored, 0, 0 }, /* SMM TSEG */
     { 0xc0010114, 0xc0010114, get_constant, set_ignored, 0, VM_CR_LOCKED },
-    { 0xc0011020, 0xc0011023, get_constant, set_ignored, 0, 0 },                /* LS_CFG ... BU_CFG */
-    { 0xc0011028, 0xc0011028, get_constant, set_ignored, 0, 0 },                /* FP_CFG */
+    /* LS_CFG ... BU_CFG */
+    { 0xc0011020, 0xc0011023, get_constant, set_ignored, 0, 0 },
+    { 0xc0011028, 0xc0011028, get_constant, set_ignored, 0, 0 }, /* FP_CFG */
     { 0xc0011029, 0xc0011029, get_constant, set_ignored, 0, DE_CFG_LFENCE },
-    { 0xc001102a, 0xc001102a, get_constant, set_ignored, 0, 0 },                /* BU_CFG2 */
+    { 0xc001102a, 0xc001102a, get_constant, set_ignored, 0, 0 }, /* BU_CFG2 */
 };
 
 static const struct msr *find(uint32_t n)
 {
     unsigned lo = 0, hi = ARRAY_SIZE(msrs);
 
-    if (n - 0x800 < 0x100)               /* the local APIC's: by far the most frequent */
+    if (n - 0x800 < 0x100) /* the local APIC's: by far the most frequent */
         return &x2apic;
     while (lo < hi) {
         unsigned mid = (lo + hi) / 2;
@@ -323,7 +339,8 @@ int x86_wrmsr(struct vcpu *v, uint32_t n, uint64_t val)
 static void log_refused(struct vcpu *v, uint32_t n, bool write, uint64_t val)
 {
     struct x86_machine *m = x86_machine_of(v);
-    bool fresh = n - MSR_PERF_FIRST >= 8;   /* kernels try the performance counters to see whether there are any */
+    /* kernels try the performance counters to see whether there are any */
+    bool fresh = n - MSR_PERF_FIRST >= 8;
 
     spin_lock(&m->lock);
     for (uint32_t i = 0; i < m->nlogged_msr; i++)
@@ -336,7 +353,8 @@ static void log_refused(struct vcpu *v, uint32_t n, bool write, uint64_t val)
     if (!fresh)
         return;
     if (write)
-        vm_log(v->vm, LOG_INFO, "vCPU %u: WRMSR %#x = %#llx refused (#GP)", v->id, n, (unsigned long long)val);
+        vm_log(v->vm, LOG_INFO, "vCPU %u: WRMSR %#x = %#llx refused (#GP)", v->id, n,
+               (unsigned long long)val);
     else
         vm_log(v->vm, LOG_INFO, "vCPU %u: RDMSR %#x refused (#GP)", v->id, n);
 }
@@ -367,7 +385,10 @@ static int msr_exit(struct vcpu *v, struct vcpu_exit *e)
     return 0;
 }
 
-/* XCR0: APM vol 4, XSETBV. x87 always; AVX needs SSE; the three parts of AVX-512 go together and need AVX. */
+/*
+ * XCR0: APM vol 4, XSETBV. x87 always; AVX needs SSE; the three parts of AVX-512 go together and
+ * need AVX.
+ */
 static bool valid_xcr0(const struct x86_machine *m, uint64_t val)
 {
     if ((val & ~m->cpuid.xcr0) != 0 || (val & 1) == 0 || (val & 6) == 4)
@@ -381,14 +402,18 @@ static int set_checked(struct vcpu *v, uint32_t id, uint64_t val)
     return v->ops->set_sysreg(v, id, val) == 0 ? 0 : -EINVAL;
 }
 
-/* CR0: APM vol 2 §3.1.1 and §14.6.1. Turning paging on with LME enters long mode, and needs PAE and a CS that is not 64-bit. */
+/*
+ * CR0: APM vol 2 §3.1.1 and §14.6.1. Turning paging on with LME enters long mode, and needs PAE and
+ * a CS that is not 64-bit.
+ */
 static int write_cr0(struct vcpu *v, uint64_t val)
 {
     uint64_t old = x86_get(v, X86_CR0), efer = x86_get(v, X86_EFER), cr4 = x86_get(v, X86_CR4);
     bool on = (val & ~old & CR0_PG) != 0, off = (old & ~val & CR0_PG) != 0;
     bool cs64 = (x86_get(v, X86_SEG_ATTR + X86_CS) & 1 << 9) != 0;
 
-    if (val >> 32 != 0 || ((val & CR0_PG) != 0 && (val & CR0_PE) == 0) || ((val & CR0_NW) != 0 && (val & CR0_CD) == 0))
+    if (val >> 32 != 0 || ((val & CR0_PG) != 0 && (val & CR0_PE) == 0) ||
+        ((val & CR0_NW) != 0 && (val & CR0_CD) == 0))
         return -EINVAL;
     if (on && (efer & EFER_LME) != 0 && ((cr4 & CR4_PAE) == 0 || cs64))
         return -EINVAL;
@@ -406,7 +431,8 @@ static int write_cr4(struct vcpu *v, uint64_t val)
     uint64_t efer = x86_get(v, X86_EFER), changed = val ^ x86_get(v, X86_CR4);
     bool lma = (efer & EFER_LMA) != 0;
 
-    if ((val & ~x86_machine_of(v)->cr4_mask) != 0 || (lma && ((val & CR4_PAE) == 0 || (changed & CR4_LA57) != 0)))
+    if ((val & ~x86_machine_of(v)->cr4_mask) != 0 ||
+        (lma && ((val & CR4_PAE) == 0 || (changed & CR4_LA57) != 0)))
         return -EINVAL;
     if ((val & changed & CR4_PCIDE) != 0 && (!lma || (x86_get(v, X86_CR3) & 0xfff) != 0))
         return -EINVAL;
@@ -417,7 +443,8 @@ int x86_write_cr(struct vcpu *v, uint32_t id, uint64_t val)
 {
     switch (id) {
     case X86_CR0: return write_cr0(v, val);
-    case X86_CR2: case X86_CR3: return set_checked(v, id, val);
+    case X86_CR2:
+    case X86_CR3: return set_checked(v, id, val);
     case X86_CR4: return write_cr4(v, val);
     case X86_CR8:
         if (val > 15)
@@ -457,7 +484,9 @@ static int cr_exit(struct vcpu *v, struct vcpu_exit *e)
         return 0;
     }
     if (in.id == X86_XCR0)
-        err = (uint32_t)g[X86_RCX] != 0 ? -EINVAL : x86_write_cr(v, X86_XCR0, g[X86_RDX] << 32 | (uint32_t)g[X86_RAX]);
+        err = (uint32_t)g[X86_RCX] != 0
+                  ? -EINVAL
+                  : x86_write_cr(v, X86_XCR0, g[X86_RDX] << 32 | (uint32_t)g[X86_RAX]);
     else if (in.lmsw)
         err = x86_write_cr(v, X86_CR0, lmsw_value(v, g[in.gpr]));
     else if (in.write)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The 8259A pair: master at 20h, slave at a0h behind the master's input 2, edge/level registers at 4d0h. Intel 8259A data
- * sheet; ELCR: 82371AB (PIIX4) data sheet §7.1.4. The single-chip and 8080 modes of ICW1 and ICW4 have no effect on vectors.
+ * The 8259A pair: master at 20h, slave at a0h behind the master's input 2, edge/level registers at
+ * 4d0h. Intel 8259A data sheet; ELCR: 82371AB (PIIX4) data sheet §7.1.4. The single-chip and 8080
+ * modes of ICW1 and ICW4 have no effect on vectors.
  */
 #include <hv/io.h>
 #include <hv/vm.h>
@@ -16,7 +17,7 @@ void pic_reset(struct x86_intc *x)
     memset(&x->pic, 0, sizeof x->pic);
     x->pic.version = 1;
     for (unsigned i = 0; i < 2; i++) {
-        x->pic.chip[i].imr = 0xff;    /* as firmware leaves it: vectors set, all inputs masked */
+        x->pic.chip[i].imr = 0xff; /* as firmware leaves it: vectors set, all inputs masked */
         x->pic.chip[i].base = i ? 0x70 : 0x08;
         x->pic.chip[i].low = 7;
     }
@@ -32,10 +33,7 @@ static unsigned rank(const struct pic_chip *c, uint8_t mask)
     return turned ? (unsigned)__builtin_ctz(turned) : 8;
 }
 
-static unsigned input_of(const struct pic_chip *c, unsigned r)
-{
-    return (c->low + 1u + r) & 7;
-}
+static unsigned input_of(const struct pic_chip *c, unsigned r) { return (c->low + 1u + r) & 7; }
 
 /* The input that would be acknowledged now, or -1. */
 static int chip_request(const struct pic_chip *c, bool master)
@@ -46,7 +44,7 @@ static int chip_request(const struct pic_chip *c, bool master)
     if (c->special_mask)
         serving &= (uint8_t)~c->imr;
     if (c->sfnm && master)
-        serving &= (uint8_t)~(1 << CASCADE);
+        serving &= (uint8_t) ~(1 << CASCADE);
     return want < rank(c, serving) ? (int)input_of(c, want) : -1;
 }
 
@@ -61,10 +59,7 @@ static void chip_line(struct pic_chip *c, unsigned n, bool level)
     c->lines = level ? c->lines | bit : c->lines & (uint8_t)~bit;
 }
 
-static void rotate_to(struct pic_chip *c, unsigned n)
-{
-    c->low = (uint8_t)n;
-}
+static void rotate_to(struct pic_chip *c, unsigned n) { c->low = (uint8_t)n; }
 
 static void chip_ack(struct pic_chip *c, unsigned n)
 {
@@ -78,7 +73,10 @@ static void chip_ack(struct pic_chip *c, unsigned n)
         rotate_to(c, n);
 }
 
-/* The slave's output is the master's input 2; the master's is the CPU's (LINT0) and the IOAPIC's pin 0. */
+/*
+ * The slave's output is the master's input 2; the master's is the CPU's (LINT0) and the IOAPIC's
+ * pin 0.
+ */
 static void update(struct x86_intc *x)
 {
     struct pic_chip *m = &x->pic.chip[0];
@@ -87,7 +85,7 @@ static void update(struct x86_intc *x)
     if (chip_request(&x->pic.chip[1], false) >= 0)
         m->irr |= 1 << CASCADE;
     else
-        m->irr &= (uint8_t)~(1 << CASCADE);
+        m->irr &= (uint8_t) ~(1 << CASCADE);
     out = chip_request(m, true) >= 0;
     __atomic_store_n(&x->pic.out, out, __ATOMIC_SEQ_CST);
     if (out == was)
@@ -136,7 +134,8 @@ int pic_ack(struct x86_intc *x)
         n = take(x, 1);
     }
     n += x->pic.chip[i].base;
-    __atomic_store_n(&x->pic.out, 0, __ATOMIC_SEQ_CST);   /* INTR falls; another request raises it anew */
+    /* INTR falls; another request raises it anew */
+    __atomic_store_n(&x->pic.out, 0, __ATOMIC_SEQ_CST);
     ioapic_set_pin(x, 0, false);
     update(x);
     spin_unlock(&x->lock);
@@ -184,12 +183,14 @@ static void write_ocw2(struct pic_chip *c, uint8_t val)
     if (n < 0 || (!eoi && !rotate))
         return;
     if (eoi)
-        c->isr &= (uint8_t)~(1 << n);
+        c->isr &= (uint8_t) ~(1 << n);
     if (rotate)
         rotate_to(c, (unsigned)n);
 }
 
-/* The initialisation sequence ICW2, ICW3 (unless single), ICW4 (if announced); then OCW1, the mask. */
+/*
+ * The initialisation sequence ICW2, ICW3 (unless single), ICW4 (if announced); then OCW1, the mask.
+ */
 static void write_data(struct pic_chip *c, uint8_t val)
 {
     uint8_t after3 = c->icw1 & ICW1_IC4 ? 4 : 0;
@@ -199,16 +200,13 @@ static void write_data(struct pic_chip *c, uint8_t val)
         c->base = val & 0xf8;
         c->icw = c->icw1 & ICW1_SINGLE ? after3 : 3;
         break;
-    case 3:
-        c->icw = after3;
-        break;
+    case 3: c->icw = after3; break;
     case 4:
         c->aeoi = val & ICW4_AEOI;
         c->sfnm = val & ICW4_SFNM;
         c->icw = 0;
         break;
-    default:
-        c->imr = val;
+    default: c->imr = val;
     }
 }
 
@@ -253,7 +251,8 @@ static void write_elcr(struct x86_intc *x, unsigned i, uint8_t val)
 {
     struct pic_chip *c = &x->pic.chip[i];
 
-    c->elcr = val & (i ? 0xde : 0xf8);   /* timer, keyboard, cascade, RTC and FPU are always edge-triggered */
+    /* timer, keyboard, cascade, RTC and FPU are always edge-triggered */
+    c->elcr = val & (i ? 0xde : 0xf8);
     c->irr = (c->irr & (uint8_t)~c->elcr) | (c->lines & c->elcr);
     update(x);
 }
@@ -269,10 +268,26 @@ static int pic_io(struct x86_intc *x, unsigned i, uint64_t a0, bool write, uint6
     return 0;
 }
 
-static int read1(void *d, uint64_t off, unsigned size, uint64_t *val) { (void)size; return pic_io(d, 0, off, false, val); }
-static int read2(void *d, uint64_t off, unsigned size, uint64_t *val) { (void)size; return pic_io(d, 1, off, false, val); }
-static int write1(void *d, uint64_t off, unsigned size, uint64_t val) { (void)size; return pic_io(d, 0, off, true, &val); }
-static int write2(void *d, uint64_t off, unsigned size, uint64_t val) { (void)size; return pic_io(d, 1, off, true, &val); }
+static int read1(void *d, uint64_t off, unsigned size, uint64_t *val)
+{
+    (void)size;
+    return pic_io(d, 0, off, false, val);
+}
+static int read2(void *d, uint64_t off, unsigned size, uint64_t *val)
+{
+    (void)size;
+    return pic_io(d, 1, off, false, val);
+}
+static int write1(void *d, uint64_t off, unsigned size, uint64_t val)
+{
+    (void)size;
+    return pic_io(d, 0, off, true, &val);
+}
+static int write2(void *d, uint64_t off, unsigned size, uint64_t val)
+{
+    (void)size;
+    return pic_io(d, 1, off, true, &val);
+}
 
 static int elcr_read(void *d, uint64_t off, unsigned size, uint64_t *val)
 {
@@ -294,7 +309,9 @@ static int elcr_write(void *d, uint64_t off, unsigned size, uint64_t val)
 
 int pic_create(struct x86_devices *d, struct x86_intc *x)
 {
-    static const struct io_ops ops[3] = { { read1, write1, 1 }, { read2, write2, 1 }, { elcr_read, elcr_write, 1 } };
+    static const struct io_ops ops[3] = { { read1, write1, 1 },
+                                          { read2, write2, 1 },
+                                          { elcr_read, elcr_write, 1 } };
     const struct io_region r[3] = {
         { "pic1", IO_PORT, PORT_PIC1, 2, &ops[0], x },
         { "pic2", IO_PORT, PORT_PIC2, 2, &ops[1], x },

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The 8254 timer and port 61h. Counters are computed from guest time when somebody looks; only channel 0, whose
- * output is IRQ 0, has an event. Intel 8254 data sheet. A new count takes effect at once in all modes but 1 and 5.
+ * The 8254 timer and port 61h. Counters are computed from guest time when somebody looks; only
+ * channel 0, whose output is IRQ 0, has an event. Intel 8254 data sheet. A new count takes effect
+ * at once in all modes but 1 and 5.
  */
 #include <hv/vintc.h>
 #include <hv/vm.h>
@@ -9,8 +10,8 @@
 
 #define PIT_HZ 1193182ull
 #define SECOND 1000000000ull
-#define EDGE_MIN_NS 100000ull     /* IRQ 0 comes no more often */
-#define EARLY_NS 5000000ull       /* the guest was paused: look again after this */
+#define EDGE_MIN_NS 100000ull /* IRQ 0 comes no more often */
+#define EARLY_NS 5000000ull   /* the guest was paused: look again after this */
 enum { RW_LATCH, RW_LOW, RW_HIGH, RW_BOTH };
 enum { SYSCTL_GATE2 = 1, SYSCTL_SPEAKER = 2, SYSCTL_REFRESH = 0x10, SYSCTL_OUT2 = 0x20 };
 
@@ -27,15 +28,9 @@ static uint64_t ticks_to_ns(uint64_t t)
     return t / PIT_HZ * SECOND + (t % PIT_HZ * SECOND + PIT_HZ - 1) / PIT_HZ;
 }
 
-static bool gate_pauses(const struct pit_channel *c)
-{
-    return c->mode == 0 || c->mode == 4;
-}
+static bool gate_pauses(const struct pit_channel *c) { return c->mode == 0 || c->mode == 4; }
 
-static bool gate_triggers(const struct pit_channel *c)
-{
-    return c->mode == 1 || c->mode == 5;
-}
+static bool gate_triggers(const struct pit_channel *c) { return c->mode == 1 || c->mode == 5; }
 
 /* Ticks since the count was loaded or triggered. */
 static uint64_t elapsed(const struct pit_channel *c, uint64_t now)
@@ -51,14 +46,10 @@ static bool output(const struct pit_channel *c, uint64_t now)
         return c->mode != 0;
     switch (c->mode) {
     case 0:
-    case 1:
-        return e >= n;
-    case 2:
-        return !c->gate || e % n != n - 1;
-    case 3:
-        return !c->gate || e % n < (n + 1) / 2;
-    default:
-        return e != n;
+    case 1: return e >= n;
+    case 2: return !c->gate || e % n != n - 1;
+    case 3: return !c->gate || e % n < (n + 1) / 2;
+    default: return e != n;
     }
 }
 
@@ -176,7 +167,8 @@ static void latch_status(struct pit_channel *c, uint64_t now)
 {
     if (c->status_latched)
         return;
-    c->status = (uint8_t)(output(c, now) << 7 | !c->loaded << 6 | c->rw << 4 | c->mode << 1 | c->bcd);
+    c->status =
+        (uint8_t)(output(c, now) << 7 | !c->loaded << 6 | c->rw << 4 | c->mode << 1 | c->bcd);
     c->status_latched = true;
 }
 
@@ -294,8 +286,8 @@ static int sysctl_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
     (void)size;
     spin_lock(&p->lock);
     now = ticks_now(p);
-    *val = p->s.speaker | (p->s.ch[2].gate ? SYSCTL_GATE2 : 0) | (now / 18 & 1 ? SYSCTL_REFRESH : 0)
-        | (output(&p->s.ch[2], now) ? SYSCTL_OUT2 : 0);
+    *val = p->s.speaker | (p->s.ch[2].gate ? SYSCTL_GATE2 : 0) |
+           (now / 18 & 1 ? SYSCTL_REFRESH : 0) | (output(&p->s.ch[2], now) ? SYSCTL_OUT2 : 0);
     spin_unlock(&p->lock);
     return 0;
 }
@@ -315,7 +307,8 @@ static int sysctl_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 
 int pit_create(struct x86_devices *d)
 {
-    static const struct io_ops counter_ops = { pit_read, pit_write, 1 }, sysctl_ops = { sysctl_read, sysctl_write, 1 };
+    static const struct io_ops counter_ops = { pit_read, pit_write, 1 },
+                               sysctl_ops = { sysctl_read, sysctl_write, 1 };
     struct pit *p = &d->pit;
     int err;
 
@@ -324,7 +317,10 @@ int pit_create(struct x86_devices *d)
     spin_init(&p->lock, LOCK_DEVICE);
     event_init(&p->ev, pit_event, 0);
     for (unsigned i = 0; i < 3; i++)
-        p->s.ch[i] = (struct pit_channel){ .count = 65536, .mode = 3, .rw = RW_BOTH, .gate = i < 2 };
+        p->s.ch[i] =
+            (struct pit_channel){ .count = 65536, .mode = 3, .rw = RW_BOTH, .gate = i < 2 };
     err = device_region(d, &(struct io_region){ "pit", IO_PORT, PORT_PIT, 4, &counter_ops, p });
-    return err ? err : device_region(d, &(struct io_region){ "port 61", IO_PORT, PORT_SYSCTL_B, 1, &sysctl_ops, p });
+    return err ? err
+               : device_region(d, &(struct io_region){ "port 61", IO_PORT, PORT_SYSCTL_B, 1,
+                                                       &sysctl_ops, p });
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ACPI fixed hardware: PM1a event and control blocks, power management timer. ACPI 6.4 §4.8.3. There is no SMI: the
- * machine is in ACPI mode from the start (SCI_EN reads 1, FADT SMI_CMD is 0). The reset register's port lies inside the
- * PCI configuration ports and is hv/pci's.
+ * ACPI fixed hardware: PM1a event and control blocks, power management timer. ACPI 6.4 §4.8.3.
+ * There is no SMI: the machine is in ACPI mode from the start (SCI_EN reads 1, FADT SMI_CMD is 0).
+ * The reset register's port lies inside the PCI configuration ports and is hv/pci's.
  */
 #include <hv/log.h>
 #include <hv/vintc.h>
@@ -11,11 +11,19 @@
 
 #define SECOND 1000000000ull
 #define GAP_NS 5000000ull
-#define HALF 31                   /* TMR_STS: bit 31 of the timer changed */
-enum { STS_TMR = 1, STS_PWRBTN = 0x100, EN_TMR = 1, EN_PWRBTN = 0x100, CNT_SCI_EN = 1, CNT_SLP_EN = 0x2000 };
-#define EVENTS 0x0121             /* TMR, GBL, PWRBTN */
-#define ENABLES (EVENTS | 0x0400)   /* and RTC, which kernels turn on though the FADT says that it never happens */
-#define CNT_KEPT 0x1c03           /* SCI_EN, BM_RLD, SLP_TYP */
+#define HALF 31 /* TMR_STS: bit 31 of the timer changed */
+enum {
+    STS_TMR = 1,
+    STS_PWRBTN = 0x100,
+    EN_TMR = 1,
+    EN_PWRBTN = 0x100,
+    CNT_SCI_EN = 1,
+    CNT_SLP_EN = 0x2000
+};
+#define EVENTS 0x0121 /* TMR, GBL, PWRBTN */
+/* and RTC, which kernels turn on though the FADT says that it never happens */
+#define ENABLES (EVENTS | 0x0400)
+#define CNT_KEPT 0x1c03 /* SCI_EN, BM_RLD, SLP_TYP */
 
 static uint64_t counts(const struct pm *p)
 {
@@ -57,7 +65,8 @@ static int evt_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
 
     spin_lock(&p->lock);
     refresh(p, 0);
-    *val = (p->s.sts | (uint64_t)p->s.en << 16) >> off * 8 & (size == 4 ? 0xffffffff : (1ull << size * 8) - 1);
+    *val = (p->s.sts | (uint64_t)p->s.en << 16) >> off * 8 &
+           (size == 4 ? 0xffffffff : (1ull << size * 8) - 1);
     spin_unlock(&p->lock);
     return 0;
 }
@@ -66,7 +75,8 @@ static int evt_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
 static int evt_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
     struct pm *p = dev;
-    uint32_t mask = (size == 4 ? ~0u : (1u << size * 8) - 1) << off * 8, v = (uint32_t)(val << off * 8) & mask;
+    uint32_t mask = (size == 4 ? ~0u : (1u << size * 8) - 1) << off * 8,
+             v = (uint32_t)(val << off * 8) & mask;
 
     spin_lock(&p->lock);
     refresh(p, 0);
@@ -117,7 +127,7 @@ static int tmr_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     (void)off;
     (void)size;
     (void)val;
-    return 0;   /* read-only */
+    return 0; /* read-only */
 }
 
 bool pm_power_button(struct pm *p)
@@ -136,8 +146,9 @@ bool pm_power_button(struct pm *p)
 
 int pm_create(struct x86_devices *d)
 {
-    static const struct io_ops evt = { evt_read, evt_write, 1 | 2 | 4 }, cnt = { cnt_read, cnt_write, 1 | 2 },
-        tmr = { tmr_read, tmr_write, 1 | 2 | 4 };
+    static const struct io_ops evt = { evt_read, evt_write, 1 | 2 | 4 },
+                               cnt = { cnt_read, cnt_write, 1 | 2 },
+                               tmr = { tmr_read, tmr_write, 1 | 2 | 4 };
     struct pm *p = &d->pm;
     int err;
 
@@ -147,6 +158,10 @@ int pm_create(struct x86_devices *d)
     event_init(&p->ev, pm_event, 0);
     p->s.half = counts(p) >> HALF;
     err = device_region(d, &(struct io_region){ "pm1 event", IO_PORT, PORT_PM1_EVT, 4, &evt, p });
-    err = err ? err : device_region(d, &(struct io_region){ "pm1 control", IO_PORT, PORT_PM1_CNT, 2, &cnt, p });
-    return err ? err : device_region(d, &(struct io_region){ "pm timer", IO_PORT, PORT_PM_TMR, 4, &tmr, p });
+    err = err ? err
+              : device_region(
+                    d, &(struct io_region){ "pm1 control", IO_PORT, PORT_PM1_CNT, 2, &cnt, p });
+    return err ? err
+               : device_region(d,
+                               &(struct io_region){ "pm timer", IO_PORT, PORT_PM_TMR, 4, &tmr, p });
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The KVM paravirtual interface (Linux Documentation/virt/kvm/x86: cpuid.rst, msr.rst, hypercalls.rst): kvmclock, steal
- * time, end-of-interrupt by memory, IPIs by hypercall, kick of a halted vCPU.
+ * The KVM paravirtual interface (Linux Documentation/virt/kvm/x86: cpuid.rst, msr.rst,
+ * hypercalls.rst): kvmclock, steal time, end-of-interrupt by memory, IPIs by hypercall, kick of a
+ * halted vCPU.
  */
 #include "x86.h"
 #include "platform.h"
@@ -10,22 +11,48 @@
 #include <hv/time.h>
 #include <string.h>
 
-enum { FEATURE_NOP_IO_DELAY = 1, FEATURE_CLOCKSOURCE2 = 3, FEATURE_STEAL_TIME = 5, FEATURE_PV_EOI = 6, FEATURE_PV_UNHALT = 7, FEATURE_PV_TLB_FLUSH = 9, FEATURE_PV_SEND_IPI = 11,
-       FEATURE_PV_SCHED_YIELD = 13, FEATURE_CLOCKSOURCE_STABLE = 24 };
+enum {
+    FEATURE_NOP_IO_DELAY = 1,
+    FEATURE_CLOCKSOURCE2 = 3,
+    FEATURE_STEAL_TIME = 5,
+    FEATURE_PV_EOI = 6,
+    FEATURE_PV_UNHALT = 7,
+    FEATURE_PV_TLB_FLUSH = 9,
+    FEATURE_PV_SEND_IPI = 11,
+    FEATURE_PV_SCHED_YIELD = 13,
+    FEATURE_CLOCKSOURCE_STABLE = 24
+};
 enum { HC_VAPIC_POLL_IRQ = 1, HC_KICK_CPU = 5, HC_SEND_IPI = 10, HC_SCHED_YIELD = 11 };
 enum { KVM_ENOSYS = 1000, KVM_EPERM = 1, KVM_EINVAL = 22 };
 enum { CLOCK_TSC_STABLE = 1, CLOCK_GUEST_STOPPED = 2 };
 
 /* ABI between guest and hypervisor, all three from msr.rst. */
-struct pvclock_vcpu_time_info { uint32_t version, pad0; uint64_t tsc_timestamp, system_time; uint32_t tsc_to_system_mul; int8_t tsc_shift; uint8_t flags, pad[2]; };
-struct pvclock_wall_clock { uint32_t version, sec, nsec; };
-struct kvm_steal_time { uint64_t steal; uint32_t version, flags; uint8_t preempted, pad8[3]; uint32_t pad[11]; };
-static_assert(sizeof(struct pvclock_vcpu_time_info) == 32 && sizeof(struct pvclock_wall_clock) == 12 && sizeof(struct kvm_steal_time) == 64, "ABI");
+struct pvclock_vcpu_time_info {
+    uint32_t version, pad0;
+    uint64_t tsc_timestamp, system_time;
+    uint32_t tsc_to_system_mul;
+    int8_t tsc_shift;
+    uint8_t flags, pad[2];
+};
+struct pvclock_wall_clock {
+    uint32_t version, sec, nsec;
+};
+struct kvm_steal_time {
+    uint64_t steal;
+    uint32_t version, flags;
+    uint8_t preempted, pad8[3];
+    uint32_t pad[11];
+};
+static_assert(sizeof(struct pvclock_vcpu_time_info) == 32 &&
+                  sizeof(struct pvclock_wall_clock) == 12 && sizeof(struct kvm_steal_time) == 64,
+              "ABI");
 
 uint32_t x86_pv_features(void)
 {
-    return 1u << FEATURE_NOP_IO_DELAY | 1u << FEATURE_CLOCKSOURCE2 | 1u << FEATURE_STEAL_TIME | 1u << FEATURE_PV_EOI | 1u << FEATURE_PV_UNHALT | 1u << FEATURE_PV_TLB_FLUSH |
-           1u << FEATURE_PV_SEND_IPI | 1u << FEATURE_PV_SCHED_YIELD | 1u << FEATURE_CLOCKSOURCE_STABLE;
+    return 1u << FEATURE_NOP_IO_DELAY | 1u << FEATURE_CLOCKSOURCE2 | 1u << FEATURE_STEAL_TIME |
+           1u << FEATURE_PV_EOI | 1u << FEATURE_PV_UNHALT | 1u << FEATURE_PV_TLB_FLUSH |
+           1u << FEATURE_PV_SEND_IPI | 1u << FEATURE_PV_SCHED_YIELD |
+           1u << FEATURE_CLOCKSOURCE_STABLE;
 }
 
 void x86_pv_scale(uint64_t hz, uint32_t *mul, int8_t *shift)
@@ -33,7 +60,10 @@ void x86_pv_scale(uint64_t hz, uint32_t *mul, int8_t *shift)
     uint64_t base = 1000000000;
     int s = 0;
 
-    /* ns = cycles * 10^9 / hz; bring the quotient into [1/2, 1) so that a 32-bit fraction holds it best. */
+    /*
+     * ns = cycles * 10^9 / hz; bring the quotient into [1/2, 1) so that a 32-bit fraction holds it
+     * best.
+     */
     while (hz <= base) {
         hz <<= 1;
         s++;
@@ -53,8 +83,9 @@ void x86_pv_origin(struct vm *vm, struct x86_machine *m)
 }
 
 /*
- * All vCPUs count from the same origin, so that their clocks agree to the nanosecond, as CLOCK_TSC_STABLE promises.
- * The version is odd while the record changes, so that another vCPU's reader tries again.
+ * All vCPUs count from the same origin, so that their clocks agree to the nanosecond, as
+ * CLOCK_TSC_STABLE promises. The version is odd while the record changes, so that another vCPU's
+ * reader tries again.
  */
 static void update_clock(struct vcpu *v, uint8_t flags)
 {
@@ -73,7 +104,8 @@ static void update_clock(struct vcpu *v, uint8_t flags)
     __atomic_thread_fence(__ATOMIC_RELEASE);
     t.tsc_timestamp = x86_machine_of(v)->clock_tsc + x86_of(v)->s.tsc_adjust;
     t.system_time = x86_machine_of(v)->clock_ns;
-    memcpy((char *)p + sizeof p->version, (const char *)&t + sizeof t.version, sizeof t - sizeof t.version);
+    memcpy((char *)p + sizeof p->version, (const char *)&t + sizeof t.version,
+           sizeof t - sizeof t.version);
     __atomic_store_n(&p->version, t.version, __ATOMIC_RELEASE);
 }
 
@@ -84,7 +116,8 @@ static int set_wall_clock(struct vcpu *v, uint64_t addr)
 
     x86_of(v)->s.kvm_wall_clock = addr;
     if (gmem_write(v->vm, gpa(addr), &w, sizeof w) != 0)
-        vm_log(v->vm, LOG_WARN, "wall clock asked for at %#llx, which is not RAM", (unsigned long long)addr);
+        vm_log(v->vm, LOG_WARN, "wall clock asked for at %#llx, which is not RAM",
+               (unsigned long long)addr);
     return 0;
 }
 
@@ -106,17 +139,22 @@ static void update_steal(struct vcpu *v)
     __atomic_store_n(&p->version, version, __ATOMIC_RELEASE);
 }
 
-/* msr.rst, MSR_KVM_STEAL_TIME: bits of `preempted`. Others need not wait for one that does not run, nor interrupt it to flush its TLB. */
+/*
+ * msr.rst, MSR_KVM_STEAL_TIME: bits of `preempted`. Others need not wait for one that does not run,
+ * nor interrupt it to flush its TLB.
+ */
 enum { VCPU_PREEMPTED = 1, VCPU_FLUSH_TLB = 2 };
 
 void x86_pv_off_cpu(struct vcpu *v, bool off)
 {
     uint64_t msr = x86_of(v)->s.kvm_steal_time;
-    struct kvm_steal_time *p = msr & 1 ? gmem_ptr(v->vm, gpa(msr & ~63ull), sizeof *p, PROT_RW) : NULL;
+    struct kvm_steal_time *p =
+        msr & 1 ? gmem_ptr(v->vm, gpa(msr & ~63ull), sizeof *p, PROT_RW) : NULL;
 
     if (p == NULL)
         return;
-    if (__atomic_exchange_n(&p->preempted, off ? VCPU_PREEMPTED : 0, __ATOMIC_SEQ_CST) & VCPU_FLUSH_TLB)
+    if (__atomic_exchange_n(&p->preempted, off ? VCPU_PREEMPTED : 0, __ATOMIC_SEQ_CST) &
+        VCPU_FLUSH_TLB)
         v->ops->vcpu_tlb_flush(v);
 }
 
@@ -143,8 +181,10 @@ int x86_pv_get(struct vcpu *v, uint32_t msr, uint64_t *val)
     if (!x86_machine_of(v)->pv)
         return -EINVAL;
     switch (msr) {
-    case MSR_KVM_WALL_CLOCK: case MSR_KVM_WALL_CLOCK_NEW: *val = s->kvm_wall_clock; return 0;
-    case MSR_KVM_SYSTEM_TIME: case MSR_KVM_SYSTEM_TIME_NEW: *val = s->kvm_system_time; return 0;
+    case MSR_KVM_WALL_CLOCK:
+    case MSR_KVM_WALL_CLOCK_NEW: *val = s->kvm_wall_clock; return 0;
+    case MSR_KVM_SYSTEM_TIME:
+    case MSR_KVM_SYSTEM_TIME_NEW: *val = s->kvm_system_time; return 0;
     case MSR_KVM_STEAL_TIME: *val = s->kvm_steal_time; return 0;
     case MSR_KVM_PV_EOI_EN: *val = lapic_get_pv_eoi(v); return 0;
     default: return -EINVAL;
@@ -156,8 +196,10 @@ int x86_pv_set(struct vcpu *v, uint32_t msr, uint64_t val)
     if (!x86_machine_of(v)->pv)
         return -EINVAL;
     switch (msr) {
-    case MSR_KVM_WALL_CLOCK: case MSR_KVM_WALL_CLOCK_NEW: return set_wall_clock(v, val);
-    case MSR_KVM_SYSTEM_TIME: case MSR_KVM_SYSTEM_TIME_NEW: return set_system_time(v, val);
+    case MSR_KVM_WALL_CLOCK:
+    case MSR_KVM_WALL_CLOCK_NEW: return set_wall_clock(v, val);
+    case MSR_KVM_SYSTEM_TIME:
+    case MSR_KVM_SYSTEM_TIME_NEW: return set_system_time(v, val);
     case MSR_KVM_STEAL_TIME: return set_steal_time(v, val);
     case MSR_KVM_PV_EOI_EN: return lapic_set_pv_eoi(v, val);
     default: return -EINVAL;
@@ -206,7 +248,9 @@ uint64_t x86_hypercall(struct vcpu *v, uint64_t nr, const uint64_t arg[4], unsig
 
 bool x86_pv_kicked(struct vcpu *v)
 {
-    return (__atomic_fetch_and(&x86_of(v)->clock_requests, ~(uint32_t)X86_KICKED, __ATOMIC_ACQUIRE) & X86_KICKED) != 0;
+    return (__atomic_fetch_and(&x86_of(v)->clock_requests, ~(uint32_t)X86_KICKED,
+                               __ATOMIC_ACQUIRE) &
+            X86_KICKED) != 0;
 }
 
 void x86_pv_tick(struct vcpu *v)
@@ -219,7 +263,10 @@ void x86_pv_tick(struct vcpu *v)
     update_steal(v);
 }
 
-/* REQ_GUEST: what others asked of this vCPU. A kick ends a HLT even with interrupts off; one that comes early ends the next HLT. */
+/*
+ * REQ_GUEST: what others asked of this vCPU. A kick ends a HLT even with interrupts off; one that
+ * comes early ends the next HLT.
+ */
 void x86_pv_request(struct vcpu *v)
 {
     uint32_t todo = __atomic_fetch_and(&x86_of(v)->clock_requests, X86_KICKED, __ATOMIC_ACQUIRE);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * quick.c: the commonest exits to devices in few steps: a move between memory and a register, or of an immediate, in 64-bit code that was emulated
- * here before. Nothing is believed: the mode, the page tables that lead to the code and the code's bytes are compared with what they were
- * when it was decoded. The address comes with the exit, as in emulate.c: the CPU has checked it, and its offset must be the instruction's.
+ * quick.c: the commonest exits to devices in few steps: a move between memory and a register, or of
+ * an immediate, in 64-bit code that was emulated here before. Nothing is believed: the mode, the
+ * page tables that lead to the code and the code's bytes are compared with what they were when it
+ * was decoded. The address comes with the exit, as in emulate.c: the CPU has checked it, and its
+ * offset must be the instruction's.
  */
 #include "emulate.h"
 
@@ -19,7 +21,7 @@ static bool same_bytes(const struct x86_insn *in, const uint8_t *code)
 {
     uint64_t w[2];
 
-    __builtin_memcpy(w, code, sizeof w);         /* two loads, where memcpy() would be a call */
+    __builtin_memcpy(w, code, sizeof w); /* two loads, where memcpy() would be a call */
     return (((w[0] & in->mask[0]) ^ in->word[0]) | ((w[1] & in->mask[1]) ^ in->word[1])) == 0;
 }
 
@@ -41,7 +43,9 @@ static uint64_t offset(const struct vcpu *v, const struct x86_insn *in)
 static void move(struct vcpu *v, const struct x86_insn *in, uint64_t at)
 {
     uint64_t *reg = &v->regs.gpr[in->reg], val = in->form == FORM_RM_I ? in->imm : *reg;
-    struct io_access io = { .addr = at, .val = val & in->take, .size = in->src_size, .write = in->store };
+    struct io_access io = {
+        .addr = at, .val = val & in->take, .size = in->src_size, .write = in->store
+    };
     unsigned drop = 64 - 8u * in->src_size;
 
     emu_device(v, &io);
@@ -57,11 +61,15 @@ int x86_emulate(struct vcpu *v, struct vcpu_exit *e)
     const struct x86_insn *in = x86_insn_slot(v, v->regs.pc);
     uint64_t at = e->mem.gpa.v;
 
-    if (in->quick == QUICK_NO || in->pc != v->regs.pc || in->serial != in->page->serial || e->reason != EXIT_MEM || v->event.type != VEV_NONE)
+    if (in->quick == QUICK_NO || in->pc != v->regs.pc || in->serial != in->page->serial ||
+        e->reason != EXIT_MEM || v->event.type != VEV_NONE)
         return emu_emulate(v, e);
-    if (!v->ops->x86_mode_same(v, &in->mode) || !same_tables(in->page) || !same_bytes(in, in->page->host + (in->pc & (PAGE_SIZE - 1))))
+    if (!v->ops->x86_mode_same(v, &in->mode) || !same_tables(in->page) ||
+        !same_bytes(in, in->page->host + (in->pc & (PAGE_SIZE - 1))))
         return emu_emulate(v, e);
-    if (offset(v, in) != (at & (PAGE_SIZE - 1)) || (at & (PAGE_SIZE - 1)) + in->src_size > PAGE_SIZE || in->store != ((e->mem.prot & PROT_W) != 0))
+    if (offset(v, in) != (at & (PAGE_SIZE - 1)) ||
+        (at & (PAGE_SIZE - 1)) + in->src_size > PAGE_SIZE ||
+        in->store != ((e->mem.prot & PROT_W) != 0))
         return emu_emulate(v, e);
     if (!gmem_in_hole(&v->vm->gmem, e->mem.gpa))
         return emu_emulate(v, e);
@@ -76,7 +84,8 @@ static unsigned kind(const struct x86_insn *in)
 {
     bool to_reg = in->form == FORM_R_RM, from_reg = in->op == OP_MOV && in->form == FORM_RM_R;
 
-    if (!in->mem || in->two_mem || in->seg == X86_FS || in->seg == X86_GS || (in->rex == 0 && in->size == 1 && in->reg >= 4))
+    if (!in->mem || in->two_mem || in->seg == X86_FS || in->seg == X86_GS ||
+        (in->rex == 0 && in->size == 1 && in->reg >= 4))
         return QUICK_NO;
     if (in->op == OP_MOV)
         return to_reg || from_reg || in->form == FORM_RM_I ? QUICK : QUICK_NO;
@@ -91,7 +100,8 @@ void x86_quick_note(struct vcpu *v, const struct x86_mode *m, const struct vcpu_
     unsigned quick = kind(in);
 
     in->quick = QUICK_NO;
-    if (quick == QUICK_NO || m->bits != 64 || (v->regs.pc & (PAGE_SIZE - 1)) > PAGE_SIZE - 16 || e->reason != EXIT_MEM || v->ops->x86_mode_same == NULL)
+    if (quick == QUICK_NO || m->bits != 64 || (v->regs.pc & (PAGE_SIZE - 1)) > PAGE_SIZE - 16 ||
+        e->reason != EXIT_MEM || v->ops->x86_mode_same == NULL)
         return;
     in->page = gmem_in_hole(&v->vm->gmem, e->mem.gpa) ? x86_fetch_slot(v, m, v->regs.pc) : NULL;
     if (in->page == NULL)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The MC146818 real-time clock with 128 bytes of CMOS. The time is the host's wall clock at creation plus guest time plus
- * what the guest set. Flags are worked out when somebody looks; an event runs only while an interrupt is enabled,
- * and stops when the guest does not read its flags. MC146818 data sheet; century at 32h as the FADT says.
+ * The MC146818 real-time clock with 128 bytes of CMOS. The time is the host's wall clock at
+ * creation plus guest time plus what the guest set. Flags are worked out when somebody looks; an
+ * event runs only while an interrupt is enabled, and stops when the guest does not read its flags.
+ * MC146818 data sheet; century at 32h as the FADT says.
  */
 #include <hv/config.h>
 #include <hv/time.h>
@@ -11,22 +12,46 @@
 #include "x86_dev.h"
 
 #define SECOND 1000000000ull
-#define UPDATE_NS 2228000ull      /* UIP is set 244 us before an update, which takes 1984 us */
+#define UPDATE_NS 2228000ull /* UIP is set 244 us before an update, which takes 1984 us */
 #define GAP_NS 100000ull
-#define UNREAD_MAX 8              /* events that find register C unread before they stop; reading it starts them again */
-#define EARLY_NS 5000000ull       /* the guest was paused: look again after this */
-enum { R_SEC, R_SEC_ALARM, R_MIN, R_MIN_ALARM, R_HOUR, R_HOUR_ALARM, R_WEEKDAY, R_DAY, R_MONTH, R_YEAR, R_A, R_B, R_C, R_D, R_CENTURY = 0x32 };
-enum { A_UIP = 0x80, B_SET = 0x80, B_PIE = 0x40, B_AIE = 0x20, B_UIE = 0x10, B_DM = 4, B_24H = 2, C_IRQF = 0x80, D_VRT = 0x80 };
+/* events that find register C unread before they stop; reading it starts them again */
+#define UNREAD_MAX 8
+#define EARLY_NS 5000000ull /* the guest was paused: look again after this */
+enum {
+    R_SEC,
+    R_SEC_ALARM,
+    R_MIN,
+    R_MIN_ALARM,
+    R_HOUR,
+    R_HOUR_ALARM,
+    R_WEEKDAY,
+    R_DAY,
+    R_MONTH,
+    R_YEAR,
+    R_A,
+    R_B,
+    R_C,
+    R_D,
+    R_CENTURY = 0x32
+};
+enum {
+    A_UIP = 0x80,
+    B_SET = 0x80,
+    B_PIE = 0x40,
+    B_AIE = 0x20,
+    B_UIE = 0x10,
+    B_DM = 4,
+    B_24H = 2,
+    C_IRQF = 0x80,
+    D_VRT = 0x80
+};
 
 static bool stands(const struct rtc_state *s)
 {
-    return s->cmos[R_B] & B_SET || (s->cmos[R_A] & 0x60) == 0x60;   /* divider held in reset */
+    return s->cmos[R_B] & B_SET || (s->cmos[R_A] & 0x60) == 0x60; /* divider held in reset */
 }
 
-static uint64_t second_at(const struct rtc_state *s, uint64_t ns)
-{
-    return s->base + ns / SECOND;
-}
+static uint64_t second_at(const struct rtc_state *s, uint64_t ns) { return s->base + ns / SECOND; }
 
 static uint8_t encode(const struct rtc_state *s, unsigned v)
 {
@@ -52,10 +77,7 @@ static unsigned decode_hour(const struct rtc_state *s, uint8_t v)
     return decode(s, v & 0x7f) % 12 + (v & 0x80 ? 12 : 0);
 }
 
-static bool leap(unsigned y)
-{
-    return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
-}
+static bool leap(unsigned y) { return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0; }
 
 static unsigned month_days(unsigned y, unsigned m)
 {
@@ -78,7 +100,8 @@ static void to_registers(struct rtc_state *s, uint64_t t)
     uint64_t days = t / 86400;
     unsigned sec = (unsigned)(t % 86400), y = 1970 + (unsigned)(days / 366), m = 1;
 
-    while (year_days(y + 1) <= days)    /* at most one step for each 1500 years since 1970, and one */
+    /* at most one step for each 1500 years since 1970, and one */
+    while (year_days(y + 1) <= days)
         y++;
     s->cmos[R_WEEKDAY] = encode(s, (unsigned)((days + 4) % 7 + 1));
     days -= year_days(y);
@@ -101,14 +124,15 @@ static unsigned clamp(unsigned v, unsigned lo, unsigned hi)
 /* The second that the calendar registers say; nonsense is clamped. */
 static uint64_t from_registers(const struct rtc_state *s)
 {
-    unsigned y = clamp(decode(s, s->cmos[R_CENTURY]) * 100 + decode(s, s->cmos[R_YEAR]), 1970, 9999);
+    unsigned y =
+        clamp(decode(s, s->cmos[R_CENTURY]) * 100 + decode(s, s->cmos[R_YEAR]), 1970, 9999);
     unsigned m = clamp(decode(s, s->cmos[R_MONTH]), 1, 12);
     uint64_t days = year_days(y) + clamp(decode(s, s->cmos[R_DAY]), 1, month_days(y, m)) - 1;
 
     for (unsigned i = 1; i < m; i++)
         days += month_days(y, i);
-    return days * 86400 + clamp(decode_hour(s, s->cmos[R_HOUR]), 0, 23) * 3600
-        + clamp(decode(s, s->cmos[R_MIN]), 0, 59) * 60 + clamp(decode(s, s->cmos[R_SEC]), 0, 59);
+    return days * 86400 + clamp(decode_hour(s, s->cmos[R_HOUR]), 0, 23) * 3600 +
+           clamp(decode(s, s->cmos[R_MIN]), 0, 59) * 60 + clamp(decode(s, s->cmos[R_SEC]), 0, 59);
 }
 
 /* Values from c0h up match anything. */
@@ -123,7 +147,7 @@ static bool alarm_field(const struct rtc_state *s, unsigned reg, unsigned now)
 static uint64_t next_alarm(const struct rtc_state *s, uint64_t t)
 {
     t++;
-    for (unsigned i = 0; i < 256; i++) {   /* 25 hours, 60 minutes, 60 seconds at most */
+    for (unsigned i = 0; i < 256; i++) { /* 25 hours, 60 minutes, 60 seconds at most */
         if (!alarm_field(s, R_HOUR_ALARM, (unsigned)(t / 3600 % 24)))
             t = (t / 3600 + 1) * 3600;
         else if (!alarm_field(s, R_MIN_ALARM, (unsigned)(t / 60 % 60)))
@@ -146,10 +170,7 @@ static uint64_t period_units(const struct rtc_state *s)
     return 1ull << ((rs < 3 ? rs + 7 : rs) - 1);
 }
 
-static uint64_t units_at(uint64_t ns)
-{
-    return ns / SECOND * 32768 + ns % SECOND * 32768 / SECOND;
-}
+static uint64_t units_at(uint64_t ns) { return ns / SECOND * 32768 + ns % SECOND * 32768 / SECOND; }
 
 static uint64_t units_to_ns(uint64_t u)
 {
@@ -191,7 +212,10 @@ static uint64_t next_event(const struct rtc_state *s, uint64_t now)
     return next;
 }
 
-/* An event that comes in time already is left alone: moving it costs the CPU that reads register C a message to CPU 0. */
+/*
+ * An event that comes in time already is left alone: moving it costs the CPU that reads register C
+ * a message to CPU 0.
+ */
 static void rearm(struct rtc *r, uint64_t now, uint64_t gap)
 {
     uint64_t next = next_event(&r->s, now);
@@ -220,7 +244,8 @@ static void rtc_event(struct event *ev)
 
 static bool is_time(unsigned reg)
 {
-    return reg == R_CENTURY || (reg <= R_YEAR && reg != R_SEC_ALARM && reg != R_MIN_ALARM && reg != R_HOUR_ALARM);
+    return reg == R_CENTURY ||
+           (reg <= R_YEAR && reg != R_SEC_ALARM && reg != R_MIN_ALARM && reg != R_HOUR_ALARM);
 }
 
 static uint8_t read_c(struct rtc *r, uint64_t now)
@@ -312,7 +337,7 @@ static int rtc_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     if (off)
         write_reg(r, r->s.index, (uint8_t)val);
     else
-        r->s.index = val & 0x7f;   /* bit 7 masks NMIs, of which this machine has none by wire */
+        r->s.index = val & 0x7f; /* bit 7 masks NMIs, of which this machine has none by wire */
     spin_unlock(&r->lock);
     return 0;
 }
@@ -324,7 +349,10 @@ static void put16(uint8_t *cmos, uint64_t v, uint64_t max)
     cmos[1] = (uint8_t)(v >> 8);
 }
 
-/* Memory sizes where firmware leaves them: base in KiB, extended in KiB (to 64 MiB), above 16 MiB in 64 KiB units. */
+/*
+ * Memory sizes where firmware leaves them: base in KiB, extended in KiB (to 64 MiB), above 16 MiB
+ * in 64 KiB units.
+ */
 static void memory_sizes(uint8_t *cmos, uint64_t memory)
 {
     uint64_t low = min_u64(memory, PLAT_RAM_LOW_END);

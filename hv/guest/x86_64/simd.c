@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SIMD moves between a device and a register. The registers are in the XSAVE area's standard format (APM vol 2 §11.5.3). */
+/*
+ * SIMD moves between a device and a register. The registers are in the XSAVE area's standard format
+ * (APM vol 2 §11.5.3).
+ */
 #include "emulate.h"
 #include <hv/vm.h>
 #include <string.h>
 
-enum { XSAVE_ST = 32, XSAVE_XMM = 160, XSAVE_BV = 512, XSAVE_YMM_HIGH = 576, XSAVE_BV_SSE = 2, XSAVE_BV_X87 = 1, XSAVE_BV_AVX = 4 };
+enum {
+    XSAVE_ST = 32,
+    XSAVE_XMM = 160,
+    XSAVE_BV = 512,
+    XSAVE_YMM_HIGH = 576,
+    XSAVE_BV_SSE = 2,
+    XSAVE_BV_X87 = 1,
+    XSAVE_BV_AVX = 4
+};
 
 static uint8_t *fpu_area(struct vcpu *v, size_t *len)
 {
@@ -29,7 +40,8 @@ static uint8_t *reg_at(const struct emu *m, uint8_t *area)
 
     if (in->sub >= MMX_LOAD)
         return area + XSAVE_ST + 16 * (in->reg & 7);
-    return area + XSAVE_XMM + 16 * in->reg + (in->sub == SSE_LOAD_HIGH || in->sub == SSE_STORE_HIGH ? 8 : 0);
+    return area + XSAVE_XMM + 16 * in->reg +
+           (in->sub == SSE_LOAD_HIGH || in->sub == SSE_STORE_HIGH ? 8 : 0);
 }
 
 static void put_reg(const struct emu *m, uint8_t *area, size_t len, const uint8_t *buf)
@@ -59,7 +71,8 @@ static void get_reg(const struct emu *m, uint8_t *area, size_t len, uint8_t *buf
     const struct x86_insn *in = m->in;
 
     memcpy(buf, reg_at(m, area), in->size < 16 ? in->size : 16);
-    if (in->l256 && in->size == 32 && len >= XSAVE_YMM_HIGH + 256 && (area[XSAVE_BV] & XSAVE_BV_AVX) != 0)
+    if (in->l256 && in->size == 32 && len >= XSAVE_YMM_HIGH + 256 &&
+        (area[XSAVE_BV] & XSAVE_BV_AVX) != 0)
         memcpy(buf + 16, area + XSAVE_YMM_HIGH + 16 * in->reg, 16);
 }
 

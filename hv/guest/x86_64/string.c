@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* String instructions (APM vol 3): each element through the same path as any access; REP is cut into pieces so that no exit takes long. */
+/*
+ * String instructions (APM vol 3): each element through the same path as any access; REP is cut
+ * into pieces so that no exit takes long.
+ */
 #include "emulate.h"
 
-#define STRING_MAX 128           /* elements in one exit */
+#define STRING_MAX 128 /* elements in one exit */
 
 static void advance(struct emu *m, unsigned reg)
 {
@@ -14,12 +17,14 @@ static void advance(struct emu *m, unsigned reg)
 
 static enum emu_result source_at(struct emu *m, uint64_t *lin)
 {
-    return emu_linear(m, m->in->seg, m->v->regs.gpr[X86_RSI] & emu_addr_mask(m), m->in->size, false, lin);
+    return emu_linear(m, m->in->seg, m->v->regs.gpr[X86_RSI] & emu_addr_mask(m), m->in->size, false,
+                      lin);
 }
 
 static enum emu_result dest_at(struct emu *m, bool write, uint64_t *lin)
 {
-    return emu_linear(m, X86_ES, m->v->regs.gpr[X86_RDI] & emu_addr_mask(m), m->in->size, write, lin);
+    return emu_linear(m, X86_ES, m->v->regs.gpr[X86_RDI] & emu_addr_mask(m), m->in->size, write,
+                      lin);
 }
 
 static enum emu_result read_source(struct emu *m, uint64_t *val)
@@ -85,10 +90,14 @@ static enum emu_result compare(struct emu *m)
 
 static struct io_access port(const struct emu *m, bool write)
 {
-    return (struct io_access){ .addr = m->v->regs.gpr[X86_RDX] & 0xffff, .size = m->in->size == 8 ? 4 : m->in->size, .write = write };
+    return (struct io_access){ .addr = m->v->regs.gpr[X86_RDX] & 0xffff,
+                               .size = m->in->size == 8 ? 4 : m->in->size,
+                               .write = write };
 }
 
-/* The place is looked up before the port is read: a read may have taken something out of a device. */
+/*
+ * The place is looked up before the port is read: a read may have taken something out of a device.
+ */
 static enum emu_result ins(struct emu *m)
 {
     struct io_access io = port(m, false);

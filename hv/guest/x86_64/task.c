@@ -1,29 +1,44 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hardware task switches, for engines that leave them to us. Intel SDM vol 3 §7.3; what the CPU has checked before the exit: §25.4.2.
+ * Hardware task switches, for engines that leave them to us. Intel SDM vol 3 §7.3; what the CPU has
+ * checked before the exit: §25.4.2.
  *
- * Until the old task is saved, a fault belongs to it and nothing has changed. From then on it belongs to the new task.
- * An event that is being delivered through a task gate is in v->event.
+ * Until the old task is saved, a fault belongs to it and nothing has changed. From then on it
+ * belongs to the new task. An event that is being delivered through a task gate is in v->event.
  */
 #include "segment.h"
 #include <string.h>
 
 #define FLAGS_NT (1ull << 14)
-#define FLAGS_TASK 0x3f7fd5ull            /* what a TSS may set, VM among them */
+#define FLAGS_TASK 0x3f7fd5ull /* what a TSS may set, VM among them */
 #define DR6_BT (1ull << 15)
-#define DR7_LOCAL 0x155ull                /* L0 to L3, LE */
+#define DR7_LOCAL 0x155ull /* L0 to L3, LE */
 
-/* The two layouts, figures 7-2 and 7-10: registers from `regs` on lie one behind the other, in the order of `image`. */
-struct layout { uint8_t size, width, regs, words, ldt; };   /* words: of the image */
-static const struct layout layouts[2] = { { 0x2c, 2, 0x0e, 14, 0x2a }, { 0x68, 4, 0x20, 16, 0x60 } };
-enum { IMAGE_PC, IMAGE_FLAGS, IMAGE_GPR, IMAGE_SEG = IMAGE_GPR + 8, IMAGE_WORDS = IMAGE_SEG + 6, TSS_CR3 = 0x1c, TSS_T = 0x64 };
+/*
+ * The two layouts, figures 7-2 and 7-10: registers from `regs` on lie one behind the other, in the
+ * order of `image`.
+ */
+struct layout {
+    uint8_t size, width, regs, words, ldt;
+}; /* words: of the image */
+static const struct layout layouts[2] = { { 0x2c, 2, 0x0e, 14, 0x2a },
+                                          { 0x68, 4, 0x20, 16, 0x60 } };
+enum {
+    IMAGE_PC,
+    IMAGE_FLAGS,
+    IMAGE_GPR,
+    IMAGE_SEG = IMAGE_GPR + 8,
+    IMAGE_WORDS = IMAGE_SEG + 6,
+    TSS_CR3 = 0x1c,
+    TSS_T = 0x64
+};
 
 struct switching {
     struct x86_tables s;
     enum task_how how;
-    struct vcpu_event event;              /* what came through the gate */
+    struct vcpu_event event; /* what came through the gate */
     const struct layout *old, *new;
-    struct x86_desc tss;                      /* the new one */
+    struct x86_desc tss; /* the new one */
     uint32_t image[IMAGE_WORDS], link, cr3, ldt;
     bool trap;
 };
@@ -39,13 +54,15 @@ static int find_tss(struct switching *t, uint16_t sel)
         return x86_tables_fault(&t->s, bad, sel);
     if (x86_desc_find(&t->s, sel, bad, d) != 0)
         return -EFAULT;
-    type = d->attr & 0x1f;                /* with S */
+    type = d->attr & 0x1f; /* with S */
     if ((type & ~(8u | TYPE_BUSY)) != 1 || ((type & TYPE_BUSY) != 0) != (t->how == TASK_IRET))
         return x86_tables_fault(&t->s, bad, sel);
     if ((d->attr & ATTR_P) == 0)
         return x86_tables_fault(&t->s, X86_NP, sel);
     t->new = &layouts[type >> 3];
-    return d->limit + 1u < t->new->size && d->limit != UINT32_MAX ? x86_tables_fault(&t->s, X86_TS, sel) : 0;
+    return d->limit + 1u < t->new->size && d->limit != UINT32_MAX
+               ? x86_tables_fault(&t->s, X86_TS, sel)
+               : 0;
 }
 
 static uint32_t word_at(const uint8_t *tss, unsigned off, unsigned width)
@@ -84,7 +101,7 @@ static int save_old(struct switching *t, unsigned len)
     if (t->how == TASK_IRET)
         flags &= ~FLAGS_NT;
     if (t->how == TASK_GATE && t->event.type == VEV_EXCEPTION && t->event.vector != X86_DB)
-        flags |= FLAGS_RF;                /* a fault: the instruction runs again */
+        flags |= FLAGS_RF; /* a fault: the instruction runs again */
     image[IMAGE_PC] = (uint32_t)v->regs.pc + len;
     image[IMAGE_FLAGS] = (uint32_t)flags;
     for (unsigned i = 0; i < 8; i++)
@@ -93,7 +110,8 @@ static int save_old(struct switching *t, unsigned len)
         image[IMAGE_SEG + i] = (uint32_t)x86_get(v, X86_SEG_SEL + i);
     for (unsigned i = 0; i < l->words; i++)
         memcpy(out + i * l->width, &image[i], l->width);
-    return x86_tables_copy(&t->s, x86_get(v, X86_SEG_BASE + X86_TR) + l->regs, out, (unsigned)l->words * l->width, PF_W);
+    return x86_tables_copy(&t->s, x86_get(v, X86_SEG_BASE + X86_TR) + l->regs, out,
+                           (unsigned)l->words * l->width, PF_W);
 }
 
 /* Busy bits and the link, table 7-2. */
@@ -120,7 +138,7 @@ static int load_registers(struct switching *t)
     struct vcpu *v = t->s.v;
     struct x86_desc tr = t->tss;
 
-    v->event.type = VEV_NONE;             /* delivered: the new task is its handler */
+    v->event.type = VEV_NONE; /* delivered: the new task is its handler */
     tr.attr |= TYPE_BUSY;
     x86_desc_load(&t->s, X86_TR, &tr);
     x86_set(v, X86_CR0, x86_get(v, X86_CR0) | CR0_TS);
@@ -140,7 +158,7 @@ static int load_ldt(struct switching *t)
     struct x86_desc d = { .sel = (uint16_t)t->ldt };
     uint16_t sel = d.sel;
 
-    x86_desc_load(&t->s, X86_LDTR, &d);                /* not usable */
+    x86_desc_load(&t->s, X86_LDTR, &d); /* not usable */
     if ((sel & ~3u) == 0)
         return 0;
     if ((sel & 4) != 0)
@@ -172,7 +190,8 @@ static int find_cs(struct switching *t, struct x86_desc *d)
         return x86_tables_fault(&t->s, X86_TS, sel);
     if (x86_desc_find(&t->s, sel, X86_TS, d) != 0)
         return -EFAULT;
-    if (!x86_desc_is_code(d) || (x86_desc_conforming(d) ? x86_desc_dpl(d) > rpl : x86_desc_dpl(d) != rpl))
+    if (!x86_desc_is_code(d) ||
+        (x86_desc_conforming(d) ? x86_desc_dpl(d) > rpl : x86_desc_dpl(d) != rpl))
         return x86_tables_fault(&t->s, X86_TS, sel);
     return (d->attr & ATTR_P) == 0 ? x86_tables_fault(&t->s, X86_NP, sel) : 0;
 }
@@ -191,15 +210,21 @@ static int find_ss(struct switching *t, struct x86_desc *d)
     return (d->attr & ATTR_P) == 0 ? x86_tables_fault(&t->s, X86_SS_FAULT, sel) : 0;
 }
 
-/* Loaded as a CPU does when it knows nothing good of them: flat, of the level that the new CS asks for. */
+/*
+ * Loaded as a CPU does when it knows nothing good of them: flat, of the level that the new CS asks
+ * for.
+ */
 static void load_dummies(struct switching *t)
 {
     uint16_t cs = (uint16_t)t->image[IMAGE_SEG + X86_CS], level = (uint16_t)((cs & 3u) << 5);
 
     x86_set_segment(t->s.v, X86_CS, (struct x86_segment){ cs, 0, UINT32_MAX, 0xc9b | level });
-    x86_set_segment(t->s.v, X86_SS, (struct x86_segment){ (uint16_t)t->image[IMAGE_SEG + X86_SS], 0, UINT32_MAX, 0xc93 | level });
+    x86_set_segment(t->s.v, X86_SS,
+                    (struct x86_segment){ (uint16_t)t->image[IMAGE_SEG + X86_SS], 0, UINT32_MAX,
+                                          0xc93 | level });
     for (unsigned i = X86_ES; i <= X86_GS; i += i == X86_ES ? 3 : 1)
-        x86_set_segment(t->s.v, i, (struct x86_segment){ (uint16_t)t->image[IMAGE_SEG + i], 0, 0, 0 });
+        x86_set_segment(t->s.v, i,
+                        (struct x86_segment){ (uint16_t)t->image[IMAGE_SEG + i], 0, 0, 0 });
 }
 
 static int load_data(struct switching *t, unsigned seg)
@@ -218,7 +243,7 @@ static int load_data(struct switching *t, unsigned seg)
         return x86_tables_fault(&t->s, X86_TS, sel);
     if ((d.attr & ATTR_P) == 0)
         return x86_tables_fault(&t->s, X86_NP, sel);
-    if (x86_desc_set_type(&t->s, &d, 1, 0) != 0)       /* accessed */
+    if (x86_desc_set_type(&t->s, &d, 1, 0) != 0) /* accessed */
         return -EFAULT;
     d.attr |= 1;
     x86_desc_load(&t->s, seg, &d);
@@ -253,7 +278,8 @@ static int push_error(struct switching *t)
     uint32_t error = t->event.error, user = x86_get(v, X86_CPL) == 3 ? PF_U : 0;
 
     sp = (sp & ~mask) | ((sp - t->new->width) & mask);
-    if (x86_tables_copy(&t->s, x86_get(v, X86_SEG_BASE + X86_SS) + (sp & mask), &error, t->new->width, PF_W | user) != 0)
+    if (x86_tables_copy(&t->s, x86_get(v, X86_SEG_BASE + X86_SS) + (sp & mask), &error,
+                        t->new->width, PF_W | user) != 0)
         return -EFAULT;
     v->regs.gpr[X86_RSP] = sp;
     return 0;
@@ -270,7 +296,8 @@ static int enter_new(struct switching *t)
     } else if (load_segments(t) != 0) {
         return -EFAULT;
     }
-    if (t->how == TASK_GATE && t->event.type == VEV_EXCEPTION && t->event.has_error && push_error(t) != 0)
+    if (t->how == TASK_GATE && t->event.type == VEV_EXCEPTION && t->event.has_error &&
+        push_error(t) != 0)
         return -EFAULT;
     if (t->trap) {
         x86_set(t->s.v, X86_DR6, x86_get(t->s.v, X86_DR6) | DR6_BT);
@@ -286,7 +313,8 @@ int x86_task_switch(struct vcpu *v, struct vcpu_exit *e)
 
     t.s.ext = t.how == TASK_GATE && v->event.type != VEV_NONE;
     x86_mode_get(v, &t.s.m);
-    if (find_tss(&t, e->task.selector) == 0 && read_new(&t) == 0 && save_old(&t, e->insn_len) == 0 && chain(&t) == 0)
+    if (find_tss(&t, e->task.selector) == 0 && read_new(&t) == 0 &&
+        save_old(&t, e->insn_len) == 0 && chain(&t) == 0)
         (void)enter_new(&t);
     return 0;
 }

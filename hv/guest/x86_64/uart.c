@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * COM1: a 16550A whose line is the guest's console. Bytes leave at once, so the transmitter is always empty; input comes
- * from the console as the receive FIFO has room. PC16550D data sheet.
+ * COM1: a 16550A whose line is the guest's console. Bytes leave at once, so the transmitter is
+ * always empty; input comes from the console as the receive FIFO has room. PC16550D data sheet.
  */
 #include <hv/console.h>
 #include <hv/vintc.h>
@@ -11,22 +11,24 @@
 
 enum { RBR_THR, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
 enum { IER_RX = 1, IER_THRE = 2, IER_LSR = 4, IER_MSR = 8 };
-enum { IIR_NONE = 1, IIR_MSR = 0, IIR_THRE = 2, IIR_RX = 4, IIR_LSR = 6, IIR_TIMEOUT = 0xc, IIR_FIFO = 0xc0 };
+enum {
+    IIR_NONE = 1,
+    IIR_MSR = 0,
+    IIR_THRE = 2,
+    IIR_RX = 4,
+    IIR_LSR = 6,
+    IIR_TIMEOUT = 0xc,
+    IIR_FIFO = 0xc0
+};
 enum { FCR_ENABLE = 1, FCR_CLEAR_RX = 2, FCR_KEPT = 0xc9 };
 enum { LCR_DLAB = 0x80 };
 enum { MCR_DTR = 1, MCR_RTS = 2, MCR_OUT1 = 4, MCR_OUT2 = 8, MCR_LOOP = 0x10 };
 enum { LSR_DR = 1, LSR_OE = 2, LSR_ERRORS = 0x1e, LSR_EMPTY = 0x60 };
 enum { MSR_DELTAS = 0x0f, MSR_CTS = 0x10, MSR_DSR = 0x20, MSR_RI = 0x40, MSR_DCD = 0x80 };
 
-static bool fifo_on(const struct uart_state *s)
-{
-    return s->fcr & FCR_ENABLE;
-}
+static bool fifo_on(const struct uart_state *s) { return s->fcr & FCR_ENABLE; }
 
-static unsigned capacity(const struct uart_state *s)
-{
-    return fifo_on(s) ? sizeof s->fifo : 1;
-}
+static unsigned capacity(const struct uart_state *s) { return fifo_on(s) ? sizeof s->fifo : 1; }
 
 static unsigned trigger(const struct uart_state *s)
 {
@@ -40,7 +42,8 @@ static uint8_t reason(const struct uart_state *s)
 {
     if (s->ier & IER_LSR && s->lsr & LSR_ERRORS)
         return IIR_LSR;
-    if (s->ier & IER_RX && s->fill)   /* below the trigger level: the character time-out, which is over at once */
+    /* below the trigger level: the character time-out, which is over at once */
+    if (s->ier & IER_RX && s->fill)
         return s->fill >= trigger(s) ? IIR_RX : IIR_TIMEOUT;
     if (s->ier & IER_THRE && s->thre_pending)
         return IIR_THRE;
@@ -152,22 +155,14 @@ static uint8_t read_reg(struct uart *u, unsigned reg)
     bool dlab = s->lcr & LCR_DLAB;
 
     switch (reg) {
-    case RBR_THR:
-        return dlab ? s->dll : read_rbr(u);
-    case IER:
-        return dlab ? s->dlm : s->ier;
-    case IIR_FCR:
-        return read_iir(u);
-    case LCR:
-        return s->lcr;
-    case MCR:
-        return s->mcr;
-    case LSR:
-        return read_lsr(u);
-    case MSR:
-        return read_msr(u);
-    default:
-        return s->scr;
+    case RBR_THR: return dlab ? s->dll : read_rbr(u);
+    case IER: return dlab ? s->dlm : s->ier;
+    case IIR_FCR: return read_iir(u);
+    case LCR: return s->lcr;
+    case MCR: return s->mcr;
+    case LSR: return read_lsr(u);
+    case MSR: return read_msr(u);
+    default: return s->scr;
     }
 }
 
@@ -190,7 +185,7 @@ static void write_ier(struct uart *u, uint8_t val)
 
     u->s.ier = val & 0x0f;
     if (enabled)
-        u->s.thre_pending = true;   /* enabling it while empty interrupts at once */
+        u->s.thre_pending = true; /* enabling it while empty interrupts at once */
     update(u);
 }
 
@@ -210,8 +205,8 @@ static uint8_t modem_lines(const struct uart_state *s)
 {
     if (!(s->mcr & MCR_LOOP))
         return MSR_CTS | MSR_DSR | MSR_DCD;
-    return (uint8_t)((s->mcr & MCR_RTS ? MSR_CTS : 0) | (s->mcr & MCR_DTR ? MSR_DSR : 0)
-        | (s->mcr & MCR_OUT1 ? MSR_RI : 0) | (s->mcr & MCR_OUT2 ? MSR_DCD : 0));
+    return (uint8_t)((s->mcr & MCR_RTS ? MSR_CTS : 0) | (s->mcr & MCR_DTR ? MSR_DSR : 0) |
+                     (s->mcr & MCR_OUT1 ? MSR_RI : 0) | (s->mcr & MCR_OUT2 ? MSR_DCD : 0));
 }
 
 static void write_mcr(struct uart *u, uint8_t val)
@@ -222,7 +217,7 @@ static void write_mcr(struct uart *u, uint8_t val)
     now = modem_lines(&u->s);
     changed = old ^ now;
     if (!(old & MSR_RI))
-        changed &= (uint8_t)~MSR_RI;   /* only the trailing edge of RI counts */
+        changed &= (uint8_t)~MSR_RI; /* only the trailing edge of RI counts */
     u->s.msr = (uint8_t)(now | (u->s.msr & MSR_DELTAS) | changed >> 4);
     refill(u);
     update(u);
@@ -245,20 +240,11 @@ static void write_reg(struct uart *u, unsigned reg, uint8_t val)
         else
             write_ier(u, val);
         break;
-    case IIR_FCR:
-        write_fcr(u, val);
-        break;
-    case LCR:
-        u->s.lcr = val;
-        break;
-    case MCR:
-        write_mcr(u, val);
-        break;
-    case SCR:
-        u->s.scr = val;
-        break;
-    default:
-        break;   /* LSR and MSR are for factory tests */
+    case IIR_FCR: write_fcr(u, val); break;
+    case LCR: u->s.lcr = val; break;
+    case MCR: write_mcr(u, val); break;
+    case SCR: u->s.scr = val; break;
+    default: break; /* LSR and MSR are for factory tests */
     }
 }
 

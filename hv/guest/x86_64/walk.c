@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guest page tables: linear to guest-physical addresses, as the CPU would (APM vol 2 §5), and the fetch of instructions
- * through them. Protection keys are not offered to guests.
+ * Guest page tables: linear to guest-physical addresses, as the CPU would (APM vol 2 §5), and the
+ * fetch of instructions through them. Protection keys are not offered to guests.
  */
 #include "x86.h"
 #include <string.h>
@@ -17,14 +17,18 @@
 #define MODE_CR0 (CR0_PG | CR0_PE)
 #define MODE_CR4 (CR4_PSE | CR4_PAE | CR4_LA57)
 
-/* One walk: the entries read, so that their accessed bits can be set once the whole walk has succeeded. */
+/*
+ * One walk: the entries read, so that their accessed bits can be set once the whole walk has
+ * succeeded.
+ */
 struct walk {
     struct vcpu *v;
     const struct x86_mode *m;
     uint64_t va, gpa;
-    uint64_t rights;                  /* PTE_W | PTE_U that every level grants; PTE_NX if any level forbids */
-    unsigned n, width, shift;         /* entries read, bytes of an entry, log2 of the page found */
-    uint64_t at[5], was[5];           /* guest-physical places and values */
+    /* PTE_W | PTE_U that every level grants; PTE_NX if any level forbids */
+    uint64_t rights;
+    unsigned n, width, shift; /* entries read, bytes of an entry, log2 of the page found */
+    uint64_t at[5], was[5];   /* guest-physical places and values */
     const void *host[5];
 };
 
@@ -36,16 +40,23 @@ static bool read_entry(struct walk *w, uint64_t at)
         return false;
     w->at[w->n] = at;
     w->host[w->n] = p;
-    w->was[w->n] = w->width == 8 ? __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED) : __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
+    w->was[w->n] = w->width == 8 ? __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED)
+                                 : __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
     w->n++;
     return true;
 }
 
-/* A PDPTE of PAE paging. The CPU has looked at it when CR3 was loaded, and some hosts set bit 5 (A) in it since. */
+/*
+ * A PDPTE of PAE paging. The CPU has looked at it when CR3 was loaded, and some hosts set bit 5 (A)
+ * in it since.
+ */
 #define PDPTE_RESERVED (0x7ffull << 52 | PTE_NX | 0x1c6)
 #define PAE_RESERVED (0x7ffull << 52)
 
-/* Bits that are reserved at every level: address bits beyond the guest's CPUID, NX without EFER.NXE, 62:52 of PAE's. */
+/*
+ * Bits that are reserved at every level: address bits beyond the guest's CPUID, NX without
+ * EFER.NXE, 62:52 of PAE's.
+ */
 static uint64_t always_reserved(const struct walk *w)
 {
     uint64_t r = ADDR_MASK & ~((1ull << x86_phys_bits(w->v)) - 1);
@@ -94,15 +105,20 @@ static void leaf_address(struct walk *w, uint64_t pte)
     uint64_t mask = (1ull << w->shift) - 1, base = pte & ADDR_MASK & ~mask;
 
     if (w->width == 4 && w->shift == 22)
-        base = (pte & 0xffc00000) | (pte >> 13 & 0xff) << 32;    /* PSE-36 */
+        base = (pte & 0xffc00000) | (pte >> 13 & 0xff) << 32; /* PSE-36 */
     w->gpa = base | (w->va & mask);
 }
 
-/* Reads the tables down to the leaf. 0, or -EFAULT with the error code's P and RSVD bits in *error. */
+/*
+ * Reads the tables down to the leaf. 0, or -EFAULT with the error code's P and RSVD bits in *error.
+ */
 static int descend(struct walk *w, uint32_t *error)
 {
     bool lma = (w->m->efer & EFER_LMA) != 0, pae = (w->m->cr4 & CR4_PAE) != 0;
-    unsigned level = lma ? ((w->m->cr4 & CR4_LA57) != 0 ? 4 : 3) : pae ? 2 : 1, bits = pae || lma ? 9 : 10;
+    unsigned level = lma   ? ((w->m->cr4 & CR4_LA57) != 0 ? 4 : 3)
+                     : pae ? 2
+                           : 1,
+             bits = pae || lma ? 9 : 10;
     uint64_t table = w->m->cr3 & (lma ? ADDR_MASK : pae ? 0xffffffe0 : 0xfffff000), pte;
 
     w->width = bits == 9 ? 8 : 4;
@@ -110,7 +126,7 @@ static int descend(struct walk *w, uint32_t *error)
     for (;; level--) {
         w->shift = 12 + bits * level;
         if (!read_entry(w, table + (w->va >> w->shift & ((1u << bits) - 1)) * w->width)) {
-            *error = PF_P | PF_RSVD;                             /* tables outside RAM: what is there has reserved bits set */
+            *error = PF_P | PF_RSVD; /* tables outside RAM: what is there has reserved bits set */
             return -EFAULT;
         }
         pte = w->was[w->n - 1];
@@ -139,17 +155,22 @@ static bool allowed(const struct walk *w, uint32_t access)
         return user_page && ((access & PF_W) == 0 || writable);
     if (user_page && (access & PF_I) != 0 && (w->m->cr4 & CR4_SMEP) != 0)
         return false;
-    if (user_page && (access & PF_I) == 0 && (w->m->cr4 & CR4_SMAP) != 0 && (w->v->regs.flags & FLAGS_AC) == 0)
+    if (user_page && (access & PF_I) == 0 && (w->m->cr4 & CR4_SMAP) != 0 &&
+        (w->v->regs.flags & FLAGS_AC) == 0)
         return false;
     return (access & PF_W) == 0 || writable || (w->m->cr0 & CR0_WP) == 0;
 }
 
-/* Sets A in every entry, and D in the leaf of a write, by compare-and-exchange: another vCPU may be changing them. */
+/*
+ * Sets A in every entry, and D in the leaf of a write, by compare-and-exchange: another vCPU may be
+ * changing them.
+ */
 static int set_accessed(struct walk *w, uint32_t access)
 {
     for (unsigned i = 0; i < w->n; i++) {
         bool leaf = i + 1 == w->n, pdpte = w->width == 8 && (w->m->efer & EFER_LMA) == 0 && i == 0;
-        uint64_t want = w->was[i] | (pdpte ? 0 : PTE_A) | (leaf && (access & PF_W) != 0 ? PTE_D : 0);
+        uint64_t want =
+            w->was[i] | (pdpte ? 0 : PTE_A) | (leaf && (access & PF_W) != 0 ? PTE_D : 0);
         void *p;
         bool done;
 
@@ -157,13 +178,16 @@ static int set_accessed(struct walk *w, uint32_t access)
             continue;
         p = gmem_ptr(w->v->vm, gpa(w->at[i]), w->width, PROT_RW);
         if (p == NULL)
-            continue;                                            /* read-only memory keeps its bits */
+            /* read-only memory keeps its bits */
+            continue;
         if (w->width == 8) {
-            done = __atomic_compare_exchange_n((uint64_t *)p, &w->was[i], want, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+            done = __atomic_compare_exchange_n((uint64_t *)p, &w->was[i], want, false,
+                                               __ATOMIC_RELAXED, __ATOMIC_RELAXED);
         } else {
             uint32_t old = (uint32_t)w->was[i];
 
-            done = __atomic_compare_exchange_n((uint32_t *)p, &old, (uint32_t)want, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+            done = __atomic_compare_exchange_n((uint32_t *)p, &old, (uint32_t)want, false,
+                                               __ATOMIC_RELAXED, __ATOMIC_RELAXED);
         }
         if (!done)
             return -EAGAIN;
@@ -175,7 +199,8 @@ static int set_accessed(struct walk *w, uint32_t access)
 static int walk(struct walk *w, uint32_t access, uint32_t *error)
 {
     bool nx = (w->m->efer & EFER_NXE) != 0 && (w->m->cr4 & CR4_PAE) != 0;
-    uint32_t code = (access & (PF_W | PF_U)) | ((access & PF_I) != 0 && (nx || (w->m->cr4 & CR4_SMEP) != 0) ? PF_I : 0);
+    uint32_t code = (access & (PF_W | PF_U)) |
+                    ((access & PF_I) != 0 && (nx || (w->m->cr4 & CR4_SMEP) != 0) ? PF_I : 0);
     int err = descend(w, error);
 
     *error |= code;
@@ -187,7 +212,8 @@ static int walk(struct walk *w, uint32_t access, uint32_t *error)
     return set_accessed(w, access);
 }
 
-int x86_walk(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint32_t rights, uint64_t *out, uint32_t *error)
+int x86_walk(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint32_t rights, uint64_t *out,
+             uint32_t *error)
 {
     struct walk w = { .v = v, .m = m, .va = va };
     int err;
@@ -214,12 +240,14 @@ static struct x86_fetch_cache *fetch_slot(struct vcpu *v, const struct x86_mode 
 }
 
 /* The page's bytes, when every table entry that led to it still holds what it held. */
-static const uint8_t *cached_page(const struct x86_fetch_cache *c, const struct x86_mode *m, uint64_t page)
+static const uint8_t *cached_page(const struct x86_fetch_cache *c, const struct x86_mode *m,
+                                  uint64_t page)
 {
     if (c->host == NULL || c->page != page || c->cr3 != m->cr3 || c->mode != mode_key(m))
         return NULL;
     for (unsigned i = 0; i < c->entries; i++) {
-        uint64_t now = c->width == 8 ? *(const volatile uint64_t *)c->entry[i].at : *(const volatile uint32_t *)c->entry[i].at;
+        uint64_t now = c->width == 8 ? *(const volatile uint64_t *)c->entry[i].at
+                                     : *(const volatile uint32_t *)c->entry[i].at;
 
         if (now != c->entry[i].was)
             return NULL;
@@ -242,7 +270,8 @@ bool x86_fetch_fast(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint8
 }
 
 /* The CPU has fetched from this page just now, so rights need no second look. */
-static const uint8_t *fetch_page(struct vcpu *v, const struct x86_mode *m, uint64_t page, int *err, uint32_t *error)
+static const uint8_t *fetch_page(struct vcpu *v, const struct x86_mode *m, uint64_t page, int *err,
+                                 uint32_t *error)
 {
     struct x86_fetch_cache *c = fetch_slot(v, m, page);
     struct walk w = { .v = v, .m = m, .va = page, .gpa = page };
@@ -281,7 +310,8 @@ const struct x86_fetch_cache *x86_fetch_slot(struct vcpu *v, const struct x86_mo
     return cached_page(c, m, va) != NULL || fetch_page(v, m, va, &err, &error) != NULL ? c : NULL;
 }
 
-int x86_fetch(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint8_t *buf, unsigned want, uint32_t *error)
+int x86_fetch(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint8_t *buf, unsigned want,
+              uint32_t *error)
 {
     const uint8_t *p;
     uint64_t off;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The ISA and ACPI devices of one x86 VM. Private to hv/guest/x86_64. Each has its lock (LOCK_DEVICE) and a plain state. */
+/*
+ * The ISA and ACPI devices of one x86 VM. Private to hv/guest/x86_64. Each has its lock
+ * (LOCK_DEVICE) and a plain state.
+ */
 #pragma once
 #include <hv/event.h>
 #include <hv/io.h>
@@ -12,22 +15,59 @@ struct guest_config;
 
 /* 8254. Times are PIT ticks of guest time; see pit.c. */
 struct pit_channel {
-    uint64_t start, frozen;       /* tick at which the count was loaded; ticks counted when the gate stopped it */
-    uint32_t count;               /* reload value 1..65536 */
+    /* tick at which the count was loaded; ticks counted when the gate stopped it */
+    uint64_t start, frozen;
+    uint32_t count; /* reload value 1..65536 */
     uint16_t latch;
     uint8_t mode, rw, bytes_latched, status, write_low;
     bool bcd, gate, loaded, triggered, high_next_read, high_next_write, status_latched;
 };
-struct pit_state { uint32_t version; struct pit_channel ch[3]; uint64_t next; uint8_t speaker; };   /* next: tick of channel 0's next rising edge; 0: none */
-struct pit { struct pit_state s; struct vm *vm; struct spinlock lock; struct event ev; };
+/* next: tick of channel 0's next rising edge; 0: none */
+struct pit_state {
+    uint32_t version;
+    struct pit_channel ch[3];
+    uint64_t next;
+    uint8_t speaker;
+};
+struct pit {
+    struct pit_state s;
+    struct vm *vm;
+    struct spinlock lock;
+    struct event ev;
+};
 
-/* MC146818 with 128 bytes. Current second = base + guest time in s, unless the clock stands (SET, divider reset): then cmos holds it. */
-struct rtc_state { uint32_t version; uint8_t index, cmos[128]; uint64_t base, checked_ns; };
-struct rtc { struct rtc_state s; struct vm *vm; struct spinlock lock; struct event ev; uint64_t armed; unsigned unread; };   /* armed: guest ns of the event; 0: none */
+/*
+ * MC146818 with 128 bytes. Current second = base + guest time in s, unless the clock stands (SET,
+ * divider reset): then cmos holds it.
+ */
+struct rtc_state {
+    uint32_t version;
+    uint8_t index, cmos[128];
+    uint64_t base, checked_ns;
+};
+/* armed: guest ns of the event; 0: none */
+struct rtc {
+    struct rtc_state s;
+    struct vm *vm;
+    struct spinlock lock;
+    struct event ev;
+    uint64_t armed;
+    unsigned unread;
+};
 
 /* PM1a blocks and PM timer. */
-struct pm_state { uint32_t version; uint16_t sts, en, cnt; uint64_t half; };   /* half: half turns (bit 31 changes) of the timer already seen */
-struct pm { struct pm_state s; struct vm *vm; struct spinlock lock; struct event ev; };
+/* half: half turns (bit 31 changes) of the timer already seen */
+struct pm_state {
+    uint32_t version;
+    uint16_t sts, en, cnt;
+    uint64_t half;
+};
+struct pm {
+    struct pm_state s;
+    struct vm *vm;
+    struct spinlock lock;
+    struct event ev;
+};
 
 /* 16550A */
 struct uart_state {
@@ -36,11 +76,25 @@ struct uart_state {
     uint8_t fifo[16], head, fill;
     bool thre_pending, irq;
 };
-struct uart { struct uart_state s; struct vm *vm; struct spinlock lock; struct event rx; bool listening; };
+struct uart {
+    struct uart_state s;
+    struct vm *vm;
+    struct spinlock lock;
+    struct event rx;
+    bool listening;
+};
 
 /* 8042 without keyboard or mouse */
-struct kbc_state { uint32_t version; uint8_t command_byte, expect, out, output_port, port92; bool full; };
-struct kbc { struct kbc_state s; struct vm *vm; struct spinlock lock; };
+struct kbc_state {
+    uint32_t version;
+    uint8_t command_byte, expect, out, output_port, port92;
+    bool full;
+};
+struct kbc {
+    struct kbc_state s;
+    struct vm *vm;
+    struct spinlock lock;
+};
 
 #define DEVICE_REGIONS 20
 struct x86_devices {
@@ -51,12 +105,18 @@ struct x86_devices {
     struct uart uart;
     struct kbc kbc;
     uint32_t nregions;
-    struct { enum io_space space; uint64_t base; } region[DEVICE_REGIONS];
+    struct {
+        enum io_space space;
+        uint64_t base;
+    } region[DEVICE_REGIONS];
 };
 
 /* io_register(), remembered for x86_devices_destroy(). 0 or -Exxx. */
 int must_check device_region(struct x86_devices *, const struct io_region *);
-/* ev at guest time guest_ns, but not before time_ns() + gap: bounds what a guest's periodic timer costs. */
+/*
+ * ev at guest time guest_ns, but not before time_ns() + gap: bounds what a guest's periodic timer
+ * costs.
+ */
 void device_arm(struct vm *, struct event *, uint64_t guest_ns, uint64_t gap);
 
 /* Each: CPU 0; sets the reset state and registers the ports. */
@@ -66,4 +126,4 @@ int must_check pm_create(struct x86_devices *);
 int must_check uart_create(struct x86_devices *);
 int must_check kbc_create(struct x86_devices *);
 void uart_destroy(struct uart *);
-bool pm_power_button(struct pm *);   /* false: the guest has not enabled it */
+bool pm_power_button(struct pm *); /* false: the guest has not enabled it */

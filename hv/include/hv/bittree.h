@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A set of small numbers, as a bitmap with summaries above it: each operation looks at one word a level. The caller's lock. */
+/*
+ * A set of small numbers, as a bitmap with summaries above it: each operation looks at one word a
+ * level. The caller's lock.
+ */
 #pragma once
 #include <hv/types.h>
-#define BITTREE_LEVELS 6u                               /* 64^6 members */
+#define BITTREE_LEVELS 6u /* 64^6 members */
 struct bittree {
-    uint64_t *level[BITTREE_LEVELS];                    /* 0: a bit for each member; above: a bit for each word below that is not 0 */
+    /* 0: a bit for each member; above: a bit for each word below that is not 0 */
+    uint64_t *level[BITTREE_LEVELS];
     unsigned levels;
 };
-uint64_t bittree_bytes(uint64_t members);               /* of memory for numbers below `members` */
-void bittree_init(struct bittree *, uint64_t members, void *mem);   /* empty; mem: bittree_bytes() of zeros, kept */
+uint64_t bittree_bytes(uint64_t members); /* of memory for numbers below `members` */
+/* empty; mem: bittree_bytes() of zeros, kept */
+void bittree_init(struct bittree *, uint64_t members, void *mem);
 bool bittree_has(const struct bittree *, uint64_t);
 void bittree_add(struct bittree *, uint64_t);
 void bittree_remove(struct bittree *, uint64_t);        /* one that is there */

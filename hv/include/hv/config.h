@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trivet.conf, an INI file of two kinds of sections: [host], and [guest NAME] with a name of 1 to 31 of a-z A-Z 0-9 - _ .
- * Every error is reported at once, with line, value and what would be right; a guest with an error is left out and the
- * others start. The keys, their values, defaults and meanings are two tables in hv/conf/config.c; `help config` shows them.
+ * trivet.conf, an INI file of two kinds of sections: [host], and [guest NAME] with a name of 1 to
+ * 31 of a-z A-Z 0-9 - _ . Every error is reported at once, with line, value and what would be
+ * right; a guest with an error is left out and the others start. The keys, their values, defaults
+ * and meanings are two tables in hv/conf/config.c; `help config` shows them.
  */
 #pragma once
 #include <hv/log.h>
@@ -11,43 +12,93 @@
 #define NAME_LEN 32
 #define PATH_LEN 128
 #define CMDLINE_LEN 2048
-enum guest_kind { KIND_AUTO, KIND_LINUX, KIND_PVH, KIND_MULTIBOOT, KIND_MULTIBOOT2, KIND_IMAGE, KIND_FLAT };
+enum guest_kind {
+    KIND_AUTO,
+    KIND_LINUX,
+    KIND_PVH,
+    KIND_MULTIBOOT,
+    KIND_MULTIBOOT2,
+    KIND_IMAGE,
+    KIND_FLAT
+};
 extern const char *const guest_kind_names[], *const isa_names[];
-struct guest_module { char path[PATH_LEN]; char args[256]; };
-struct guest_disk { char path[PATH_LEN]; bool ro; };
+struct guest_module {
+    char path[PATH_LEN];
+    char args[256];
+};
+struct guest_disk {
+    char path[PATH_LEN];
+    bool ro;
+};
 struct guest_config {
     char name[NAME_LEN];
-    unsigned line;                       /* of its section header */
+    unsigned line; /* of its section header */
     char kernel[PATH_LEN], initrd[PATH_LEN], cmdline[CMDLINE_LEN];
     enum guest_kind kind;
-    enum isa isa;                        /* ISA_COUNT: auto */
-    uint64_t memory;                     /* bytes, multiple of 4 KiB */
-    uint64_t disk_changes, overhead;     /* bytes; UINT64_MAX and 0: not given, see charge.c */
+    enum isa isa;                    /* ISA_COUNT: auto */
+    uint64_t memory;                 /* bytes, multiple of 4 KiB */
+    uint64_t disk_changes, overhead; /* bytes; UINT64_MAX and 0: not given, see charge.c */
     uint32_t vcpus, weight;
-    uint64_t cpus;                       /* bit per host CPU; 0: any */
-    struct guest_module module[16]; unsigned nmodules;
-    struct guest_disk disk[8]; unsigned ndisks;
+    uint64_t cpus; /* bit per host CPU; 0: any */
+    struct guest_module module[16];
+    unsigned nmodules;
+    struct guest_disk disk[8];
+    unsigned ndisks;
     bool rng, autostart, debug_exit, x2apic, pv, acpi, apicv;
-    bool bad;                            /* it had an error: do not start */
-    uint32_t keys_seen;                  /* private to config.c */
+    bool bad;           /* it had an error: do not start */
+    uint32_t keys_seen; /* private to config.c */
 };
 enum mitigations { MITIGATIONS_AUTO, MITIGATIONS_OFF, MITIGATIONS_ALL };
-struct host_config { enum log_level log; enum mitigations mitigations; enum sched_smt smt; uint32_t keys_seen; };
-struct parse_error { unsigned line; char text[200]; };   /* text: `memory = 12Q: not a size; give 1M to 64G, such as 512M` */
-struct config { struct host_config host; struct guest_config *guest; unsigned nguests; struct parse_error *error; unsigned nerrors; };
+struct host_config {
+    enum log_level log;
+    enum mitigations mitigations;
+    enum sched_smt smt;
+    uint32_t keys_seen;
+};
+/* text: `memory = 12Q: not a size; give 1M to 64G, such as 512M` */
+struct parse_error {
+    unsigned line;
+    char text[200];
+};
+struct config {
+    struct host_config host;
+    struct guest_config *guest;
+    unsigned nguests;
+    struct parse_error *error;
+    unsigned nerrors;
+};
 /* Bounds that depend on the machine, for messages and checks. */
-struct config_limits { uint64_t memory_max; uint32_t cpus; bool (*file_exists)(const char *path); };
-/* Any errors are in out->error, sorted by line; returns their number, or -ENOMEM. Free with config_free. */
-int must_check config_parse(const char *text, size_t len, const struct config_limits *, struct config *out);
+struct config_limits {
+    uint64_t memory_max;
+    uint32_t cpus;
+    bool (*file_exists)(const char *path);
+};
+/*
+ * Any errors are in out->error, sorted by line; returns their number, or -ENOMEM. Free with
+ * config_free.
+ */
+int must_check config_parse(const char *text, size_t len, const struct config_limits *,
+                            struct config *out);
 void config_free(struct config *);
-/* A key, for people: `disk = FILE[,ro]`, normally none. Strings live for ever; `normal` is what holds where it is not given. */
-struct config_key { const char *section, *name, *normal, *help; char values[64]; bool repeats; };
+/*
+ * A key, for people: `disk = FILE[,ro]`, normally none. Strings live for ever; `normal` is what
+ * holds where it is not given.
+ */
+struct config_key {
+    const char *section, *name, *normal, *help;
+    char values[64];
+    bool repeats;
+};
 /* Key i, in the order of the tables, [host] first; false: there are fewer. Any context. */
 bool config_key(unsigned i, struct config_key *out);
 /* The configuration of this boot; valid after the boot step "configuration". */
 extern struct config the_config;
-extern const char *config_text; extern size_t config_text_len;
-/* Boot step: parses the text that the boot program read (NULL: there was none) into the_config and logs its errors. -ENOMEM. */
+extern const char *config_text;
+extern size_t config_text_len;
+/*
+ * Boot step: parses the text that the boot program read (NULL: there was none) into the_config and
+ * logs its errors. -ENOMEM.
+ */
 int must_check config_init(const char *text, size_t len);
 /* Any CPU: what a configuration may ask of this machine. */
 void config_limits_now(struct config_limits *);

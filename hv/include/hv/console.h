@@ -1,42 +1,63 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Consoles. The host has one line (serial, or framebuffer + nothing to type on); the shell and every guest have a console each, with an
- * output ring of 64 KiB that is replayed on attach. Ctrl-] returns to the shell. Functions: any CPU, from events and exit handlers.
+ * Consoles. The host has one line (serial, or framebuffer + nothing to type on); the shell and
+ * every guest have a console each, with an output ring of 64 KiB that is replayed on attach. Ctrl-]
+ * returns to the shell. Functions: any CPU, from events and exit handlers.
  */
 #pragma once
 #include <hv/event.h>
 #include <hv/types.h>
 struct console;
-int must_check console_create(const char *name, struct console **);    /* for good, from malloc(): a guest's is charged by the caller. -ENOMEM */
-/* Guest or shell output: kept in the ring; shown when attached. Never blocks: a slow line drops from the display and counts. */
+/* for good, from malloc(): a guest's is charged by the caller. -ENOMEM */
+int must_check console_create(const char *name, struct console **);
+/*
+ * Guest or shell output: kept in the ring; shown when attached. Never blocks: a slow line drops
+ * from the display and counts.
+ */
 void console_write(struct console *, const char *, size_t);
-/* A device that takes input: `ready` is posted when input waits; the device with the highest priority gets it (UART 1, virtio console 2). 0 or -ENOSPC. */
+/*
+ * A device that takes input: `ready` is posted when input waits; the device with the highest
+ * priority gets it (UART 1, virtio console 2). 0 or -ENOSPC.
+ */
 int must_check console_listen(struct console *, unsigned priority, struct event *ready);
 /* On return nobody posts `ready` any more; it may still be queued. */
 void console_unlisten(struct console *, struct event *ready);
 /* What reads the home console (the shell): called on CPU 0, from an event. */
 struct console_reader {
-    void (*input)(char);                        /* a byte was typed */
-    bool (*busy)(void);                         /* it takes no input now; console_input_resume() when it does again */
-    void (*interrupt)(void);                    /* Ctrl-C was typed while it was busy */
-    void (*redraw)(void);                       /* the home console is shown again */
+    void (*input)(char); /* a byte was typed */
+    /* it takes no input now; console_input_resume() when it does again */
+    bool (*busy)(void);
+    void (*interrupt)(void); /* Ctrl-C was typed while it was busy */
+    void (*redraw)(void);    /* the home console is shown again */
 };
-/* Boot step: makes the home console, which is shown when no other is. `r` and the console stay for good. -ENOMEM. */
+/*
+ * Boot step: makes the home console, which is shown when no other is. `r` and the console stay for
+ * good. -ENOMEM.
+ */
 int must_check console_init(const struct console_reader *r, struct console **home);
-/* CPU 0: shows this console on every line of the host; with `replay` from the beginning of what its ring holds. */
+/*
+ * CPU 0: shows this console on every line of the host; with `replay` from the beginning of what its
+ * ring holds.
+ */
 void console_attach(struct console *, bool replay);
-void console_drain(void);                       /* all that is left goes out, polled: before the machine ends */
+/* all that is left goes out, polled: before the machine ends */
+void console_drain(void);
 void console_input_resume(void);
-size_t console_scrollback(struct console *, char *buf, size_t len); /* any CPU; the last `len` bytes of output, oldest first */
-bool console_is_shown(const struct console *);  /* CPU 0 */
-extern const char console_undo[];               /* what the terminal is sent when a guest's console is left */
-size_t console_read(struct console *, struct event *ready, char *, size_t);  /* 0 when `ready` is not the current listener */
+/* any CPU; the last `len` bytes of output, oldest first */
+size_t console_scrollback(struct console *, char *buf, size_t len);
+bool console_is_shown(const struct console *); /* CPU 0 */
+/* what the terminal is sent when a guest's console is left */
+extern const char console_undo[];
+/* 0 when `ready` is not the current listener */
+size_t console_read(struct console *, struct event *ready, char *, size_t);
 /* The host's line, registered by drivers/. */
 struct host_console {
     const char *name;
-    size_t (*write)(const char *, size_t);      /* as many as fit without waiting; called under LOCK_CONSOLE */
-    void (*write_sync)(const char *, size_t);   /* panic: polled, takes no lock */
+    /* as many as fit without waiting; called under LOCK_CONSOLE */
+    size_t (*write)(const char *, size_t);
+    void (*write_sync)(const char *, size_t); /* panic: polled, takes no lock */
 };
 void host_console_register(const struct host_console *);
-void host_console_rx(const char *, size_t);     /* from the driver (irq handler or event): typed bytes */
-void host_console_tx_ready(void);               /* the driver has room again */
+/* from the driver (irq handler or event): typed bytes */
+void host_console_rx(const char *, size_t);
+void host_console_tx_ready(void); /* the driver has room again */

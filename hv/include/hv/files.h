@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The files that the boot program read from the ESP. They stay in memory, read-only, until power-off. */
+/*
+ * The files that the boot program read from the ESP. They stay in memory, read-only, until
+ * power-off.
+ */
 #pragma once
 #include <hv/types.h>
 struct boot_info;
-int must_check files_init(const struct boot_info *);   /* boot step: logs what the boot program has loaded and what not; keeps the pointer */
+/* boot step: logs what the boot program has loaded and what not; keeps the pointer */
+int must_check files_init(const struct boot_info *);
 /* NULL: not loaded. Paths compare without case, / equals \, and a leading / does not matter. */
 const void *file_find(const char *path, uint64_t *len);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The only writer of a VM's stage 2 and of its IOMMU tables, so that they cannot differ; the only way to touch guest memory. */
+/*
+ * The only writer of a VM's stage 2 and of its IOMMU tables, so that they cannot differ; the only
+ * way to touch guest memory.
+ */
 #pragma once
 #include <hv/pt.h>
 #include <hv/types.h>
@@ -8,65 +11,124 @@ struct event;
 struct vm;
 #define GMEM_SLOTS 16
 enum memslot_kind { MEMSLOT_RAM, MEMSLOT_ROM, MEMSLOT_MMIO };
-struct memslot { gpa_t base; uint64_t len; hpa_t host; unsigned prot; enum memtype type; enum memslot_kind kind; };
-struct gmem_chunk { hpa_t host; uint8_t order; };
-/* A run of guest memory that is contiguous in the guest's view (view.h): all that gmem_ptr() looks at. */
-struct gmem_piece { uint64_t gpa, len; uint8_t *host; unsigned prot; };
+struct memslot {
+    gpa_t base;
+    uint64_t len;
+    hpa_t host;
+    unsigned prot;
+    enum memtype type;
+    enum memslot_kind kind;
+};
+struct gmem_chunk {
+    hpa_t host;
+    uint8_t order;
+};
+/*
+ * A run of guest memory that is contiguous in the guest's view (view.h): all that gmem_ptr() looks
+ * at.
+ */
+struct gmem_piece {
+    uint64_t gpa, len;
+    uint8_t *host;
+    unsigned prot;
+};
 struct gmem {
-    struct pt s2;                     /* unused when the backend has no hardware stage 2 */
-    struct gmem_piece main;           /* copy of the largest piece: where nearly every access ends */
-    uint64_t hole_at, hole_len;       /* the largest gap between pieces below 4 GiB: where the devices are */
-    struct gmem_piece *pieces; uint32_t npieces, room_pieces;      /* RAM and ROM, sorted by gpa; change only before the VM runs */
-    struct memslot slot[GMEM_SLOTS];  /* sorted by base */
+    struct pt s2; /* unused when the backend has no hardware stage 2 */
+    /* copy of the largest piece: where nearly every access ends */
+    struct gmem_piece main;
+    /* the largest gap between pieces below 4 GiB: where the devices are */
+    uint64_t hole_at, hole_len;
+    /* RAM and ROM, sorted by gpa; change only before the VM runs */
+    struct gmem_piece *pieces;
+    uint32_t npieces, room_pieces;
+    struct memslot slot[GMEM_SLOTS]; /* sorted by base */
     uint32_t nslots;
-    struct gmem_chunk *chunks; uint32_t nchunks, room_chunks;      /* memory that the VM owns, of whole VIEW_BLOCKs; not in the direct map */
-    uint64_t rests;                   /* bytes of it that are not RAM: of blocks of which only parts are */
-    hpa_t part; uint64_t part_left;   /* such a block, from the next part on */
-    struct view view;                 /* where Trivet reaches RAM */
-    const char *name; struct gmem *next;   /* for those who ask whose memory it is */
-    uint32_t scrub_piece; uint64_t scrub_off;                      /* everything before this is zeroed */
+    /* memory that the VM owns, of whole VIEW_BLOCKs; not in the direct map */
+    struct gmem_chunk *chunks;
+    uint32_t nchunks, room_chunks;
+    /* bytes of it that are not RAM: of blocks of which only parts are */
+    uint64_t rests;
+    hpa_t part;
+    uint64_t part_left; /* such a block, from the next part on */
+    struct view view;   /* where Trivet reaches RAM */
+    const char *name;
+    struct gmem *next; /* for those who ask whose memory it is */
+    /* everything before this is zeroed */
+    uint32_t scrub_piece;
+    uint64_t scrub_off;
     uint64_t ram_bytes;
     struct spinlock lock;
 };
-int must_check gmem_init(struct vm *);                 /* no slots yet; a view; stage-2 tables where the engine has a format for them. -ENOMEM */
-void gmem_fini(struct vm *);                           /* unmaps all, gives RAM back to the direct map and to others. CPU 0; no CPU is in the view */
+/* no slots yet; a view; stage-2 tables where the engine has a format for them. -ENOMEM */
+int must_check gmem_init(struct vm *);
+/* unmaps all, gives RAM back to the direct map and to others. CPU 0; no CPU is in the view */
+void gmem_fini(struct vm *);
 /*
- * This CPU works for the VM from here on: its RAM is mapped until the CPU goes on to another VM's work, or sleeps. First thing in every event's function
- * that may touch guest memory (debug builds check it in gmem_ptr() and gmem_run(); a miss is a fault, which panics); vcpu_run() does it for exits.
+ * This CPU works for the VM from here on: its RAM is mapped until the CPU goes on to another VM's
+ * work, or sleeps. First thing in every event's function that may touch guest memory (debug builds
+ * check it in gmem_ptr() and gmem_run(); a miss is a fault, which panics); vcpu_run() does it for
+ * exits.
  */
 static inline void gmem_enter(const struct gmem *g) { view_enter(this_cpu(), &g->view); }
 /*
- * Between gmem_add_ram() and the first gmem_enter(), and between the last use and gmem_fini(): every CPU leaves the view, and forgets that the
- * memory was in the direct map. Goes on in events; then `then` is posted. CPU 0.
+ * Between gmem_add_ram() and the first gmem_enter(), and between the last use and gmem_fini():
+ * every CPU leaves the view, and forgets that the memory was in the direct map. Goes on in events;
+ * then `then` is posted. CPU 0.
  */
 void gmem_settle(struct vm *, struct event *then);
 bool gmem_settled(const struct vm *);
-/* On -ENOMEM (some is always left to Trivet itself) gmem_fini gives back what was got. -EEXIST: overlaps a slot. -ENOSPC: no slot left.
- * Gives the VM `len` bytes of RAM at base, in the largest chunks to be had (1 GiB, 2 MiB, 4 KiB). Before the VM runs. Not yet scrubbed: see gmem_scrub. */
+/* On -ENOMEM (some is always left to Trivet itself) gmem_fini gives back what was got. -EEXIST:
+ * overlaps a slot. -ENOSPC: no slot left. Gives the VM `len` bytes of RAM at base, in the largest
+ * chunks to be had (1 GiB, 2 MiB, 4 KiB). Before the VM runs. Not yet scrubbed: see gmem_scrub. */
 int must_check gmem_add_ram(struct vm *, gpa_t base, uint64_t len);
-/* Zeroes up to `budget` bytes of RAM that was not zeroed yet; true while more remains. Called from events before the guest starts. */
-bool gmem_scrub(struct vm *, uint64_t budget);
-void gmem_scrub_again(struct vm *);                    /* from the start: for a reset, while no vCPU runs */
-int must_check gmem_map(struct vm *, const struct memslot *);   /* MMIO or ROM slot that somebody else owns; ROM only before the VM runs */
-int must_check gmem_unmap(struct vm *, gpa_t, uint64_t len);    /* of MMIO slots: domains, stage 2, flush all, reap. -EINVAL: cuts a slot, or RAM */
 /*
- * Where the engine's format maps large leaves without PROT_X (EPT, iTLB multihit): the 2 MiB around a page of RAM or ROM that may be executed
- * are mapped by executable 4 KiB leaves from now on. The caller flushes its own TLB. -EFAULT: no such page. -ENOMEM. From an exit.
+ * Zeroes up to `budget` bytes of RAM that was not zeroed yet; true while more remains. Called from
+ * events before the guest starts.
+ */
+bool gmem_scrub(struct vm *, uint64_t budget);
+/* from the start: for a reset, while no vCPU runs */
+void gmem_scrub_again(struct vm *);
+/* MMIO or ROM slot that somebody else owns; ROM only before the VM runs */
+int must_check gmem_map(struct vm *, const struct memslot *);
+/* of MMIO slots: domains, stage 2, flush all, reap. -EINVAL: cuts a slot, or RAM */
+int must_check gmem_unmap(struct vm *, gpa_t, uint64_t len);
+/*
+ * Where the engine's format maps large leaves without PROT_X (EPT, iTLB multihit): the 2 MiB around
+ * a page of RAM or ROM that may be executed are mapped by executable 4 KiB leaves from now on. The
+ * caller flushes its own TLB. -EFAULT: no such page. -ENOMEM. From an exit.
  */
 int must_check gmem_make_exec(struct vm *, gpa_t);
-/* Pointer into the VM's view, which this CPU has entered, to guest RAM [gpa, gpa+len). It stays the same while the VM has its memory. NULL unless it lies within one contiguous piece of RAM with the wanted rights. Any CPU, exit path. */
+/*
+ * Pointer into the VM's view, which this CPU has entered, to guest RAM [gpa, gpa+len). It stays the
+ * same while the VM has its memory. NULL unless it lies within one contiguous piece of RAM with the
+ * wanted rights. Any CPU, exit path.
+ */
 void *gmem_ptr(struct vm *, gpa_t, uint64_t len, unsigned prot);
-/* Quick, for exits: true: no piece is there, so gmem_ptr() gives NULL. False: it has to be asked. */
-static inline bool gmem_in_hole(const struct gmem *g, gpa_t at) { return at.v - g->hole_at < g->hole_len; }
+/*
+ * Quick, for exits: true: no piece is there, so gmem_ptr() gives NULL. False: it has to be asked.
+ */
+static inline bool gmem_in_hole(const struct gmem *g, gpa_t at)
+{
+    return at.v - g->hole_at < g->hole_len;
+}
 /* Longest contiguous run at gpa, at most *len, stored in *len; NULL when gpa is not RAM. */
 void *gmem_run(struct vm *, gpa_t, uint64_t *len, unsigned prot);
-/* Copies that may cross chunks. 0 or -EFAULT (nothing is guaranteed about a partly copied range). */
+/*
+ * Copies that may cross chunks. 0 or -EFAULT (nothing is guaranteed about a partly copied range).
+ */
 int must_check gmem_read(struct vm *, gpa_t, void *dst, uint64_t len);
 int must_check gmem_write(struct vm *, gpa_t, const void *src, uint64_t len);
 int must_check gmem_zero(struct vm *, gpa_t, uint64_t len);
-/* Any context, for a panic: the name of the guest that owns this memory, or of the view's; NULL: none. */
+/*
+ * Any context, for a panic: the name of the guest that owns this memory, or of the view's; NULL:
+ * none.
+ */
 const char *gmem_owner(hpa_t);
 const char *gmem_name(const struct view *);
-/* What was written to [gpa, gpa+len) may be executed, on any CPU: instruction fetches see it even where they do not look into data caches. Not RAM: skipped. */
+/*
+ * What was written to [gpa, gpa+len) may be executed, on any CPU: instruction fetches see it even
+ * where they do not look into data caches. Not RAM: skipped.
+ */
 void gmem_sync_code(struct vm *, gpa_t, uint64_t len);
-void arch_sync_code(const void *, uint64_t len);       /* implemented by arch/: the same for our own view of it */
+/* implemented by arch/: the same for our own view of it */
+void arch_sync_code(const void *, uint64_t len);

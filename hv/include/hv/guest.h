@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the guest sees, chosen by the guest's ISA, never by the host's. All on the vCPU's own CPU unless stated. */
+/*
+ * What the guest sees, chosen by the guest's ISA, never by the host's. All on the vCPU's own CPU
+ * unless stated.
+ */
 #pragma once
 #include <hv/config.h>
 #include <hv/exit.h>
@@ -9,31 +12,56 @@ struct vm;
 struct vcpu;
 struct guest_ops {
     enum isa isa;
-    /* CPU 0, vCPUs exist in reset state, RAM is mapped and zeroed: devices, regions, tables, kernel in memory, boot vCPU's registers. On error sets vm->why. */
-    int  (*build)(struct vm *, const struct guest_config *);
-    int  (*build_more)(struct vm *);                   /* optional; CPU 0, after build, before a vCPU may run: > 0: call it again from another event; 0: the guest can start; -Exxx */
+    /*
+     * CPU 0, vCPUs exist in reset state, RAM is mapped and zeroed: devices, regions, tables, kernel
+     * in memory, boot vCPU's registers. On error sets vm->why.
+     */
+    int (*build)(struct vm *, const struct guest_config *);
+    /*
+     * optional; CPU 0, after build, before a vCPU may run: > 0: call it again from another event;
+     * 0: the guest can start; -Exxx
+     */
+    int (*build_more)(struct vm *);
     /* CPU 0: makes the devices stand still. 0, or -EINPROGRESS: one still works; ask again. */
-    int  (*quiesce)(struct vm *);
-    void (*destroy)(struct vm *);                      /* CPU 0, no vCPU runs: frees all that build made; also after a failed build */
-    /* CPU 0, after destroy: frees what outlives a reset (the contents of disks), a piece at each call. True: there is more. */
+    int (*quiesce)(struct vm *);
+    /* CPU 0, no vCPU runs: frees all that build made; also after a failed build */
+    void (*destroy)(struct vm *);
+    /*
+     * CPU 0, after destroy: frees what outlives a reset (the contents of disks), a piece at each
+     * call. True: there is more.
+     */
     bool (*release)(struct vm *);
-    int  (*ram_layout)(struct vm *, const struct guest_config *);   /* gmem_add_ram calls, before build */
-    int  (*vcpu_init)(struct vcpu *);
+    /* gmem_add_ram calls, before build */
+    int (*ram_layout)(struct vm *, const struct guest_config *);
+    int (*vcpu_init)(struct vcpu *);
     void (*vcpu_fini)(struct vcpu *);
-    /* Each returns 0: handled, go on (the pc was advanced or a fault is in v->event); -Exxx: the guest cannot go on, kill it (vm->why says why). */
-    int  (*emulate)(struct vcpu *, struct vcpu_exit *); /* EXIT_MEM to no RAM (mem.decoded: perhaps to RAM after all), string EXIT_PIO: decode, io_dispatch, complete */
-    int  (*pio)(struct vcpu *, struct vcpu_exit *);     /* plain IN/OUT */
-    int  (*sysreg)(struct vcpu *, struct vcpu_exit *);
-    int  (*cpuid)(struct vcpu *, struct vcpu_exit *);
-    int  (*call)(struct vcpu *, struct vcpu_exit *);    /* VMCALL/VMMCALL, HVC/SMC (PSCI), ECALL (SBI) */
-    int  (*halt)(struct vcpu *, struct vcpu_exit *);    /* advances pc, sets v->mp = MP_HALTED; HLT with interrupts off for ever is legal */
-    int  (*task_switch)(struct vcpu *, struct vcpu_exit *);   /* optional: EXIT_TASK */
-    void (*request)(struct vcpu *);                     /* REQ_GUEST: INIT, SIPI, clock pages ... */
-    void (*off_cpu)(struct vcpu *, bool off);           /* optional: the CPU turns to another vCPU, or v is about to run again: the PV "preempted" flag */
-    void (*resumed)(struct vm *);                       /* CPU 0, after a pause: clocks */
-    int  (*power_button)(struct vm *);                  /* CPU 0; -ENOTSUP: guest does not listen */
-    bool (*wakeable)(struct vcpu *);                    /* halted: is there something to wake for (deliverable irq, NMI) */
+    /*
+     * Each returns 0: handled, go on (the pc was advanced or a fault is in v->event); -Exxx: the
+     * guest cannot go on, kill it (vm->why says why).
+     */
+    /*
+     * EXIT_MEM to no RAM (mem.decoded: perhaps to RAM after all), string EXIT_PIO: decode,
+     * io_dispatch, complete
+     */
+    int (*emulate)(struct vcpu *, struct vcpu_exit *);
+    int (*pio)(struct vcpu *, struct vcpu_exit *); /* plain IN/OUT */
+    int (*sysreg)(struct vcpu *, struct vcpu_exit *);
+    int (*cpuid)(struct vcpu *, struct vcpu_exit *);
+    /* VMCALL/VMMCALL, HVC/SMC (PSCI), ECALL (SBI) */
+    int (*call)(struct vcpu *, struct vcpu_exit *);
+    /* advances pc, sets v->mp = MP_HALTED; HLT with interrupts off for ever is legal */
+    int (*halt)(struct vcpu *, struct vcpu_exit *);
+    int (*task_switch)(struct vcpu *, struct vcpu_exit *); /* optional: EXIT_TASK */
+    void (*request)(struct vcpu *); /* REQ_GUEST: INIT, SIPI, clock pages ... */
+    /*
+     * optional: the CPU turns to another vCPU, or v is about to run again: the PV "preempted" flag
+     */
+    void (*off_cpu)(struct vcpu *, bool off);
+    void (*resumed)(struct vm *);     /* CPU 0, after a pause: clocks */
+    int (*power_button)(struct vm *); /* CPU 0; -ENOTSUP: guest does not listen */
+    /* halted: is there something to wake for (deliverable irq, NMI) */
+    bool (*wakeable)(struct vcpu *);
     const struct vintc_ops *vintc;
 };
 extern const struct guest_ops guest_x86, guest_arm;
-const struct guest_ops *guest_ops_for(enum isa);        /* NULL: not built in */
+const struct guest_ops *guest_ops_for(enum isa); /* NULL: not built in */

@@ -7,18 +7,33 @@ struct vm;
 struct vcpu;
 enum io_space { IO_MEM, IO_PORT, IO_SPACES };
 struct io_ops {
-    /* 0, or -Exxx: the access reads as all ones / is dropped. size is one of `sizes`, the access lies inside the region. */
+    /*
+     * 0, or -Exxx: the access reads as all ones / is dropped. size is one of `sizes`, the access
+     * lies inside the region.
+     */
     int (*read)(void *dev, uint64_t off, unsigned size, uint64_t *val);
     int (*write)(void *dev, uint64_t off, unsigned size, uint64_t val);
-    uint8_t sizes;                                     /* bitmask of 1|2|4|8; others never reach the device */
+    /* bitmask of 1|2|4|8; others never reach the device */
+    uint8_t sizes;
 };
-struct io_region { const char *name; enum io_space space; uint64_t base, len; const struct io_ops *ops; void *dev; };
-int must_check io_init(struct vm *);   /* an empty map, before any region. -ENOMEM */
-void io_fini(struct vm *);             /* when no vCPU runs any more; what is still registered is forgotten */
-/* Any CPU. Copies the region. -EEXIST on overlap, -ENOSPC. The device must outlive the VM's vCPUs, not just the registration. */
+struct io_region {
+    const char *name;
+    enum io_space space;
+    uint64_t base, len;
+    const struct io_ops *ops;
+    void *dev;
+};
+int must_check io_init(struct vm *); /* an empty map, before any region. -ENOMEM */
+/* when no vCPU runs any more; what is still registered is forgotten */
+void io_fini(struct vm *);
+/*
+ * Any CPU. Copies the region. -EEXIST on overlap, -ENOSPC. The device must outlive the VM's vCPUs,
+ * not just the registration.
+ */
 int must_check io_register(struct vm *, const struct io_region *);
 int io_unregister(struct vm *, enum io_space, uint64_t base);
-/* Exit path, any CPU, no lock held by the caller; calls the device with no lock held. Read: val is set in any case (all ones, masked to size, when
- * nobody answers). -ENOENT: no region (the caller logs once per page). Ports wrap at 64 KiB.
- * An access to ports that no device takes whole is split into halves, as a PC's bus does; one to memory is dropped, and reads as ones. */
+/* Exit path, any CPU, no lock held by the caller; calls the device with no lock held. Read: val is
+ * set in any case (all ones, masked to size, when nobody answers). -ENOENT: no region (the caller
+ * logs once per page). Ports wrap at 64 KiB. An access to ports that no device takes whole is split
+ * into halves, as a PC's bus does; one to memory is dropped, and reads as ones. */
 int io_dispatch(struct vm *, enum io_space, struct io_access *);

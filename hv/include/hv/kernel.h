@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a kernel's file says of itself. Pure functions, for the loaders' callers; the file is distrusted. */
+/*
+ * What a kernel's file says of itself. Pure functions, for the loaders' callers; the file is
+ * distrusted.
+ */
 #pragma once
 #include <hv/config.h>
 #include <hv/types.h>
 /*
- * The instruction set that a kernel's file is made for, by its header: Linux `Image` (ARM64, RISC-V), gzip (only ARM64's `Image` comes in it),
- * EFI zboot, bzImage, ELF, Multiboot. ISA_COUNT: it does not say (a raw flat image).
+ * The instruction set that a kernel's file is made for, by its header: Linux `Image` (ARM64,
+ * RISC-V), gzip (only ARM64's `Image` comes in it), EFI zboot, bzImage, ELF, Multiboot. ISA_COUNT:
+ * it does not say (a raw flat image).
  */
 enum isa kernel_isa(const void *file, uint64_t len);
-/* The same for a guest: `isa` if given, else what `kind` implies, else by the file (NULL: none). ISA_COUNT: nothing says; this machine's then. */
+/*
+ * The same for a guest: `isa` if given, else what `kind` implies, else by the file (NULL: none).
+ * ISA_COUNT: nothing says; this machine's then.
+ */
 enum isa guest_isa(const struct guest_config *, const void *file, uint64_t len);

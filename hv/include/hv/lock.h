@@ -1,26 +1,55 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Spin locks. Hypervisor code runs with interrupts disabled, so there is no irqsave form.
- * A CPU may only take a lock whose level is higher than the highest it holds; debug builds check this and panic.
- * No lock is held across vcpu_ops.run, blk_ops.submit or an event's function.
+ * A CPU may only take a lock whose level is higher than the highest it holds; debug builds check
+ * this and panic. No lock is held across vcpu_ops.run, blk_ops.submit or an event's function.
  */
 #pragma once
 #include <hv/types.h>
 
 enum lock_level {
-    LOCK_VM = 1, LOCK_IO_REGIONS, LOCK_DEVICE, LOCK_VINTC, LOCK_GMEM, LOCK_PT, LOCK_DRIVER,
-    LOCK_SCHED, LOCK_EVENT, LOCK_HEAP, LOCK_HOST_PT, LOCK_PMM, LOCK_CONSOLE, LOCK_RANDOM, LOCK_LOG,
+    LOCK_VM = 1,
+    LOCK_IO_REGIONS,
+    LOCK_DEVICE,
+    LOCK_VINTC,
+    LOCK_GMEM,
+    LOCK_PT,
+    LOCK_DRIVER,
+    LOCK_SCHED,
+    LOCK_EVENT,
+    LOCK_HEAP,
+    LOCK_HOST_PT,
+    LOCK_PMM,
+    LOCK_CONSOLE,
+    LOCK_RANDOM,
+    LOCK_LOG,
 };
 /* A ticket lock: fair, so that no CPU starves. */
-struct spinlock { uint16_t next, owner; uint8_t level; uint8_t cpu; };
-#define SPINLOCK_INIT(lvl) { .level = (uint8_t)(lvl) }
+struct spinlock {
+    uint16_t next, owner;
+    uint8_t level;
+    uint8_t cpu;
+};
+#define SPINLOCK_INIT(lvl)      \
+    {                           \
+        .level = (uint8_t)(lvl) \
+    }
 
 void spin_init(struct spinlock *, enum lock_level);
-/* Any CPU; fair. Debug builds panic when this CPU holds a lock of the same level or a higher one, or unlocks what it does not hold. */
+/*
+ * Any CPU; fair. Debug builds panic when this CPU holds a lock of the same level or a higher one,
+ * or unlocks what it does not hold.
+ */
 void spin_lock(struct spinlock *);
 void spin_unlock(struct spinlock *);
-bool spin_trylock(struct spinlock *);     /* false: somebody has it, or waits for it */
-/* From here on no lock is waited for or checked: for panic(), when the other CPUs have stopped. Never undone. */
+bool spin_trylock(struct spinlock *); /* false: somebody has it, or waits for it */
+/*
+ * From here on no lock is waited for or checked: for panic(), when the other CPUs have stopped.
+ * Never undone.
+ */
 void locks_bypass(void);
-/* Panics (debug builds) unless this CPU holds no lock: called by the loop before a guest is entered. */
+/*
+ * Panics (debug builds) unless this CPU holds no lock: called by the loop before a guest is
+ * entered.
+ */
 void lock_assert_none(void);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The log: a ring of lines with level and time, shown on the shell's console (and the framebuffer when there is no serial
- * port) and by the command `log`. Any CPU, any context but NMI. Lines are cut at 240 bytes. Text from guests is escaped.
+ * The log: a ring of lines with level and time, shown on the shell's console (and the framebuffer
+ * when there is no serial port) and by the command `log`. Any CPU, any context but NMI. Lines are
+ * cut at 240 bytes. Text from guests is escaped.
  */
 #pragma once
 #include <hv/types.h>
@@ -12,17 +13,25 @@ void hv_log(enum log_level, const char *fmt, ...) printf_like(2, 3);
 #define log_info(...) hv_log(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) hv_log(LOG_DEBUG, __VA_ARGS__)
 /*
- * From an NMI, which may have interrupted whoever holds the log's lock: keeps the text (a constant, which stays where it is), and the loop of
- * some CPU logs it soon, by log_notes(). Two that come at once are one.
+ * From an NMI, which may have interrupted whoever holds the log's lock: keeps the text (a constant,
+ * which stays where it is), and the loop of some CPU logs it soon, by log_notes(). Two that come at
+ * once are one.
  */
 void log_from_nmi(const char *text);
 void log_notes(void);
 struct vm;
-/* What a guest did: prefixed with its name; rate-limited per VM (burst 20, then 2 a second; the number dropped is said),
- * debug lines apart from the others: what is chatty at that level never costs a warning. */
+/* What a guest did: prefixed with its name; rate-limited per VM (burst 20, then 2 a second; the
+ * number dropped is said), debug lines apart from the others: what is chatty at that level never
+ * costs a warning. */
 void vm_log(struct vm *, enum log_level, const char *fmt, ...) printf_like(3, 4);
-/* Reader of the ring: copies the line with sequence number >= *seq into buf, advances *seq past it; false at the end. */
+/*
+ * Reader of the ring: copies the line with sequence number >= *seq into buf, advances *seq past it;
+ * false at the end.
+ */
 bool log_read(uint64_t *seq, enum log_level max, char *buf, size_t len);
 void log_set_console_level(enum log_level max);
-/* Where log lines go besides the ring: set once by mgmt's console (before that, by the early serial or framebuffer writer). */
+/*
+ * Where log lines go besides the ring: set once by mgmt's console (before that, by the early serial
+ * or framebuffer writer).
+ */
 void log_set_sink(void (*write)(const char *, size_t));

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Spectre variant 1: a CPU that predicts the outcome of a bound check runs on with an index that will fail it, and what it then loads
- * leaves traces in the caches. Where a guest steers an index, check it and then mask it:
+ * Spectre variant 1: a CPU that predicts the outcome of a bound check runs on with an index that
+ * will fail it, and what it then loads leaves traces in the caches. Where a guest steers an index,
+ * check it and then mask it:
  *
  *     if (n >= vm->nvcpus)
  *         return -EINVAL;
  *     v = vm->vcpu[index_nospec(n, vm->nvcpus)];
  *
- * Any context. Intel, "Analyzing Potential Bounds Check Bypass Vulnerabilities" (336983), §4.1; Arm, "Cache Speculation Side-channels", §3.
+ * Any context. Intel, "Analyzing Potential Bounds Check Bypass Vulnerabilities" (336983), §4.1;
+ * Arm, "Cache Speculation Side-channels", §3.
  */
 #pragma once
 #include <hv/types.h>
 
-/* Arm: what follows does not use predicted values (CSDB, a hint: Arm ARM C6.2). Others predict branches only, and the mask has none. */
+/*
+ * Arm: what follows does not use predicted values (CSDB, a hint: Arm ARM C6.2). Others predict
+ * branches only, and the mask has none.
+ */
 #ifdef __aarch64__
 #define NOSPEC_BARRIER "hint #20"
 #else
@@ -20,15 +25,16 @@
 #endif
 
 /*
- * i if i < n, else 0; computed without a branch, so that it also holds where the CPU has guessed otherwise. n: at most 2^63. With n == 0 the
- * result is 0, too. The compiler knows nothing of the result: it neither drops the mask after a check that makes it needless, nor adds a branch.
+ * i if i < n, else 0; computed without a branch, so that it also holds where the CPU has guessed
+ * otherwise. n: at most 2^63. With n == 0 the result is 0, too. The compiler knows nothing of the
+ * result: it neither drops the mask after a check that makes it needless, nor adds a branch.
  */
 static inline __attribute__((always_inline)) uint64_t index_nospec(uint64_t i, uint64_t n)
 {
     uint64_t out;
 
     __asm__ volatile("" : "+r"(i));
-    out = i & (uint64_t)~((int64_t)(i | (n - 1 - i)) >> 63);
+    out = i & (uint64_t) ~((int64_t)(i | (n - 1 - i)) >> 63);
     __asm__ volatile(NOSPEC_BARRIER : "+r"(out));
     return out;
 }

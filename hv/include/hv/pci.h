@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's PCI Express bus: one bus of 32 functions (00:00.0 is the host bridge), configuration space by CF8/CFC (x86) and ECAM,
- * BARs, capability lists, MSI-X, INTx. PCI Local Bus spec 3.0 §6, PCIe base spec 5.0 §7.
+ * A guest's PCI Express bus: one bus of 32 functions (00:00.0 is the host bridge), configuration
+ * space by CF8/CFC (x86) and ECAM, BARs, capability lists, MSI-X, INTx. PCI Local Bus spec 3.0 §6,
+ * PCIe base spec 5.0 §7.
  */
 #pragma once
 #include <hv/io.h>
@@ -9,87 +10,157 @@
 #include <hv/types.h>
 struct guest_config;
 struct vm;
-#define VPCI_ECAM_LEN MIB      /* one bus */
+#define VPCI_ECAM_LEN MIB /* one bus */
 #define VPCI_SLOTS 32
 #define VPCI_BARS 6
-#define VPCI_REGIONS 8         /* trapped pieces of all BARs of one device */
+#define VPCI_REGIONS 8 /* trapped pieces of all BARs of one device */
 #define VPCI_MSIX_MAX 16
 /*
- * ecam: base of VPCI_ECAM_LEN bytes. mmio32, mmio64: windows for BARs. cf8: ports 0xcf8..0xcff, among them 0xcf9, the reset control register.
- * GSIs intx_gsi..+3 serve INTA..D by swizzle; intx_line[]: what the Interrupt Line register says for each (0: the GSI itself).
+ * ecam: base of VPCI_ECAM_LEN bytes. mmio32, mmio64: windows for BARs. cf8: ports 0xcf8..0xcff,
+ * among them 0xcf9, the reset control register. GSIs intx_gsi..+3 serve INTA..D by swizzle;
+ * intx_line[]: what the Interrupt Line register says for each (0: the GSI itself).
  */
-struct vpci_layout { uint64_t ecam, mmio32, mmio32_len, mmio64, mmio64_len; bool cf8; uint32_t intx_gsi; uint8_t intx_line[4]; };
-int must_check vpci_create(struct vm *, const struct vpci_layout *);   /* sets vm->pci; BARs of devices added later are assigned by it */
-void vpci_destroy(struct vm *);         /* harmless when there is none */
-/* virtio devices for a guest, in this order on the bus: console, rng, blk ... (hv/vio/build.c); bdf 00:01.0 up. */
+struct vpci_layout {
+    uint64_t ecam, mmio32, mmio32_len, mmio64, mmio64_len;
+    bool cf8;
+    uint32_t intx_gsi;
+    uint8_t intx_line[4];
+};
+/* sets vm->pci; BARs of devices added later are assigned by it */
+int must_check vpci_create(struct vm *, const struct vpci_layout *);
+void vpci_destroy(struct vm *); /* harmless when there is none */
+/*
+ * virtio devices for a guest, in this order on the bus: console, rng, blk ... (hv/vio/build.c); bdf
+ * 00:01.0 up.
+ */
 int must_check vio_build(struct vm *, const struct guest_config *);
-/* CPU 0, no vCPU runs: every device is reset. -EINPROGRESS: not yet; vm->lifecycle is posted, to call this again. */
+/*
+ * CPU 0, no vCPU runs: every device is reset. -EINPROGRESS: not yet; vm->lifecycle is posted, to
+ * call this again.
+ */
 int must_check vio_quiesce(struct vm *);
-void vio_destroy(struct vm *);          /* the devices, quiesced; what backs them (RAM disks) stays for the next vio_build. Harmless when there are none */
-/* VM off, after vio_destroy(): frees the backing too, a piece at a time. True: more is left, call it again. */
+/*
+ * the devices, quiesced; what backs them (RAM disks) stays for the next vio_build. Harmless when
+ * there are none
+ */
+void vio_destroy(struct vm *);
+/*
+ * VM off, after vio_destroy(): frees the backing too, a piece at a time. True: more is left, call
+ * it again.
+ */
 bool must_check vio_release(struct vm *);
 
 /* ---- for device models ---- */
 /* Offsets of the type 0 header (PCI 3.0 §6.1, §6.2) */
 enum pci_reg {
-    PCI_VENDOR_ID = 0x00, PCI_DEVICE_ID = 0x02, PCI_COMMAND = 0x04, PCI_STATUS = 0x06, PCI_REVISION = 0x08, PCI_CLASS = 0x09,
-    PCI_CACHE_LINE = 0x0c, PCI_LATENCY = 0x0d, PCI_HEADER_TYPE = 0x0e, PCI_BAR0 = 0x10, PCI_SUBSYS_VENDOR = 0x2c, PCI_SUBSYS_ID = 0x2e,
-    PCI_CAP_PTR = 0x34, PCI_INT_LINE = 0x3c, PCI_INT_PIN = 0x3d,
+    PCI_VENDOR_ID = 0x00,
+    PCI_DEVICE_ID = 0x02,
+    PCI_COMMAND = 0x04,
+    PCI_STATUS = 0x06,
+    PCI_REVISION = 0x08,
+    PCI_CLASS = 0x09,
+    PCI_CACHE_LINE = 0x0c,
+    PCI_LATENCY = 0x0d,
+    PCI_HEADER_TYPE = 0x0e,
+    PCI_BAR0 = 0x10,
+    PCI_SUBSYS_VENDOR = 0x2c,
+    PCI_SUBSYS_ID = 0x2e,
+    PCI_CAP_PTR = 0x34,
+    PCI_INT_LINE = 0x3c,
+    PCI_INT_PIN = 0x3d,
 };
 enum pci_command { PCI_CMD_MEM = 1 << 1, PCI_CMD_MASTER = 1 << 2, PCI_CMD_INTX_OFF = 1 << 10 };
 enum pci_status { PCI_STATUS_INTX = 1 << 3, PCI_STATUS_CAPS = 1 << 4 };
 enum pci_cap { PCI_CAP_VENDOR = 0x09, PCI_CAP_MSIX = 0x11 };
 
-struct vpci_msix_entry { uint64_t addr; uint32_t data, ctrl; };   /* PCIe §7.7.2: ctrl bit 0 masks */
+/* PCIe §7.7.2: ctrl bit 0 masks */
+struct vpci_msix_entry {
+    uint64_t addr;
+    uint32_t data, ctrl;
+};
 /* What a guest can see and change of one function. */
 struct vpci_state {
     uint32_t version;
     uint8_t cfg[256];
     struct vpci_msix_entry msix[VPCI_MSIX_MAX];
-    uint32_t msix_pending;        /* the PBA */
-    uint32_t intx;                /* the device's reasons to hold INTx; 0: none */
+    uint32_t msix_pending; /* the PBA */
+    uint32_t intx;         /* the device's reasons to hold INTx; 0: none */
 };
 /* A trapped piece of a BAR; the device's ops see offsets from `off`. */
-struct vpci_region { const char *name; uint32_t off, len; const struct io_ops *ops; void *dev; uint8_t bar; bool mapped; };
+struct vpci_region {
+    const char *name;
+    uint32_t off, len;
+    const struct io_ops *ops;
+    void *dev;
+    uint8_t bar;
+    bool mapped;
+};
 struct vpci_dev {
     struct vpci_state s;
     struct vm *vm;
-    uint8_t slot, pin;            /* pin: 0 none, 1 INTA */
-    uint8_t wmask[256];           /* bits of cfg that the guest may write */
-    uint64_t bar_size[VPCI_BARS]; /* 0: none; a 64-bit BAR also occupies the next */
+    uint8_t slot, pin;              /* pin: 0 none, 1 INTA */
+    uint8_t wmask[256];             /* bits of cfg that the guest may write */
+    uint64_t bar_size[VPCI_BARS];   /* 0: none; a 64-bit BAR also occupies the next */
     uint64_t bar_mapped[VPCI_BARS]; /* where its regions are registered; 0: nowhere */
     struct vpci_region region[VPCI_REGIONS];
     uint8_t nregions, cap_tail, cap_free, msix_cap, nmsix;
-    struct spinlock lock;         /* MSI-X state */
-    /* Optional. Any vCPU's CPU, no lock held: true when the device dealt with this access (addr: register) to its configuration space itself. */
+    struct spinlock lock; /* MSI-X state */
+    /*
+     * Optional. Any vCPU's CPU, no lock held: true when the device dealt with this access (addr:
+     * register) to its configuration space itself.
+     */
     bool (*cfg_access)(struct vpci_dev *, struct io_access *);
-    void (*command_changed)(struct vpci_dev *);   /* optional; no lock held */
+    void (*command_changed)(struct vpci_dev *); /* optional; no lock held */
 };
-struct vpci_id { uint16_t vendor, device, subsys_vendor, subsys; uint32_t class_code; /* 24 bits */ uint8_t revision, pin; };
+struct vpci_id {
+    uint16_t vendor, device, subsys_vendor, subsys;
+    uint32_t class_code; /* 24 bits */
+    uint8_t revision, pin;
+};
 
 /* Set-up, CPU 0, before the guest runs, in this order. */
 void vpci_dev_init(struct vpci_dev *, struct vm *, const struct vpci_id *);
-void vpci_add_bar(struct vpci_dev *, unsigned bar, uint64_t size, bool is64);             /* size: power of two >= 16 */
-void vpci_add_region(struct vpci_dev *, unsigned bar, const struct vpci_region *);        /* copies off, len, name, ops, dev */
-/* body: what follows the two bytes id and next; wmask: its writable bits, or NULL. Returns the capability's offset. All of a device's
- * capabilities must fit into its 256 bytes of configuration space. */
-unsigned vpci_add_cap(struct vpci_dev *, uint8_t id, const void *body, const void *wmask, unsigned len);
-/* Table at 0 and PBA at 2 KiB of a BAR of 4 KiB or more that the caller has added. nvec: 1..VPCI_MSIX_MAX. */
+/* size: power of two >= 16 */
+void vpci_add_bar(struct vpci_dev *, unsigned bar, uint64_t size, bool is64);
+/* copies off, len, name, ops, dev */
+void vpci_add_region(struct vpci_dev *, unsigned bar, const struct vpci_region *);
+/* body: what follows the two bytes id and next; wmask: its writable bits, or NULL. Returns the
+ * capability's offset. All of a device's capabilities must fit into its 256 bytes of configuration
+ * space. */
+unsigned vpci_add_cap(struct vpci_dev *, uint8_t id, const void *body, const void *wmask,
+                      unsigned len);
+/*
+ * Table at 0 and PBA at 2 KiB of a BAR of 4 KiB or more that the caller has added. nvec:
+ * 1..VPCI_MSIX_MAX.
+ */
 void vpci_add_msix(struct vpci_dev *, unsigned bar, unsigned nvec);
-/* Puts it into the first free slot, assigns the BARs and turns memory decoding on. -ENOSPC. vm->pci must exist. */
+/*
+ * Puts it into the first free slot, assigns the BARs and turns memory decoding on. -ENOSPC. vm->pci
+ * must exist.
+ */
 int must_check vpci_attach(struct vpci_dev *);
 /* CPU 0, no vCPU runs. Harmless when not attached. */
 void vpci_detach(struct vpci_dev *);
 
 /* Any CPU, no lock at or above LOCK_DEVICE held. */
 bool vpci_msix_enabled(const struct vpci_dev *);
-void vpci_msix_notify(struct vpci_dev *, unsigned vec);       /* sends, or sets the pending bit when masked or no bus master */
-void vpci_intx_raise(struct vpci_dev *, uint32_t reasons);    /* adds reasons and asserts the line, unless disabled */
-uint32_t vpci_intx_take(struct vpci_dev *);                   /* returns and clears the reasons, deasserts */
-bool vpci_bus_master(const struct vpci_dev *);                /* the device may reach memory and send messages */
-/* An access to the BAR's contents from inside (virtio's configuration-space window). -ENOENT: nothing there. */
+/* sends, or sets the pending bit when masked or no bus master */
+void vpci_msix_notify(struct vpci_dev *, unsigned vec);
+/* adds reasons and asserts the line, unless disabled */
+void vpci_intx_raise(struct vpci_dev *, uint32_t reasons);
+/* returns and clears the reasons, deasserts */
+uint32_t vpci_intx_take(struct vpci_dev *);
+/* the device may reach memory and send messages */
+bool vpci_bus_master(const struct vpci_dev *);
+/*
+ * An access to the BAR's contents from inside (virtio's configuration-space window). -ENOENT:
+ * nothing there.
+ */
 int vpci_bar_access(struct vpci_dev *, unsigned bar, struct io_access *);
-/* Bytes of configuration space are read on the device's CPU while a vCPU writes them: each is read and written whole. */
+/*
+ * Bytes of configuration space are read on the device's CPU while a vCPU writes them: each is read
+ * and written whole.
+ */
 static inline uint32_t vpci_cfg_get(const struct vpci_dev *d, unsigned reg, unsigned size)
 {
     uint32_t v = 0;

@@ -1,28 +1,37 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Physical pages: a buddy allocator (orders 0..18: 4 KiB..1 GiB) with a small per-CPU front for single pages. */
+/*
+ * Physical pages: a buddy allocator (orders 0..18: 4 KiB..1 GiB) with a small per-CPU front for
+ * single pages.
+ */
 #pragma once
 #include <hv/types.h>
 struct boot_info;
 #define PMM_MAX_ORDER 18
 enum pmm_owner { PMM_HV, PMM_PT, PMM_HEAP, PMM_GUEST, PMM_FILE, PMM_OWNERS };
 int must_check pmm_init(const struct boot_info *);
-/* 2^order pages, naturally aligned. Contents are undefined. -ENOMEM: returns hpa(0), which is never valid memory. */
+/*
+ * 2^order pages, naturally aligned. Contents are undefined. -ENOMEM: returns hpa(0), which is never
+ * valid memory.
+ */
 hpa_t must_check pmm_alloc(unsigned order, enum pmm_owner);
 void pmm_free(hpa_t, unsigned order, enum pmm_owner);
 /* Counts `bytes` of what one owner has as another's. Any CPU. */
 void pmm_recount(uint64_t bytes, enum pmm_owner from, enum pmm_owner to);
 hpa_t must_check pmm_alloc_zero(unsigned order, enum pmm_owner);
 /*
- * Memory that is set aside: pmm_promise() says whether so much is free beyond what was promised before and PMM_RESERVE, and keeps
- * it from later promises; -ENOMEM. The one it was promised to calls pmm_unpromise() for what it takes or no longer needs, and
- * pmm_promise_back() for what it gave back but may take again. Any CPU. pmm_alloc() itself does not look at promises.
+ * Memory that is set aside: pmm_promise() says whether so much is free beyond what was promised
+ * before and PMM_RESERVE, and keeps it from later promises; -ENOMEM. The one it was promised to
+ * calls pmm_unpromise() for what it takes or no longer needs, and pmm_promise_back() for what it
+ * gave back but may take again. Any CPU. pmm_alloc() itself does not look at promises.
  */
 #define PMM_RESERVE (16 * MIB) /* stays free for Trivet itself */
 int must_check pmm_promise(uint64_t bytes);
 void pmm_unpromise(uint64_t bytes);
 void pmm_promise_back(uint64_t bytes);
-struct pmm_stats { uint64_t total, free, by_owner[PMM_OWNERS], promised; }; /* bytes */
+struct pmm_stats {
+    uint64_t total, free, by_owner[PMM_OWNERS], promised;
+}; /* bytes */
 void pmm_stats(struct pmm_stats *);
 /* The direct map (arch). Any CPU. */
 void *phys_to_virt(hpa_t);
-hpa_t virt_to_phys(const void *);   /* of a direct-map address only */
+hpa_t virt_to_phys(const void *); /* of a direct-map address only */

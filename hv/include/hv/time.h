@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Time. One clock for all CPUs: monotonic nanoseconds since Trivet started. Implemented by arch/<isa>/timer.c and arch/common/clock.c. */
+/*
+ * Time. One clock for all CPUs: monotonic nanoseconds since Trivet started. Implemented by
+ * arch/<isa>/timer.c and arch/common/clock.c.
+ */
 #pragma once
 #include <hv/types.h>
-uint64_t time_ns(void);          /* any context */
-uint64_t time_cycles(void);      /* raw counter: TSC, CNTVCT; any context */
-uint64_t time_cycles_hz(void);   /* its frequency in Hz, constant */
-uint64_t time_cycles_to_ns(uint64_t cycles);   /* exact 128-bit scaling */
+uint64_t time_ns(void);                      /* any context */
+uint64_t time_cycles(void);                  /* raw counter: TSC, CNTVCT; any context */
+uint64_t time_cycles_hz(void);               /* its frequency in Hz, constant */
+uint64_t time_cycles_to_ns(uint64_t cycles); /* exact 128-bit scaling */
 uint64_t time_ns_to_cycles(uint64_t ns);
-/* Seconds since 1970-01-01 UTC at boot + time_ns(), from the host's real-time clock; 0 when there is none. */
+/*
+ * Seconds since 1970-01-01 UTC at boot + time_ns(), from the host's real-time clock; 0 when there
+ * is none.
+ */
 uint64_t time_wall_s(void);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Types and helpers that every module uses. Portable; no dependency on anything else of Trivet's. */
+/*
+ * Types and helpers that every module uses. Portable; no dependency on anything else of Trivet's.
+ */
 #pragma once
 #include <errno.h>
 #include <assert.h>
@@ -8,20 +10,31 @@
 #include <stdint.h>
 
 /* Typed addresses, so that the compiler refuses a mix-up. */
-typedef struct { uint64_t v; } gpa_t; /* guest physical: what a guest and its devices address (IOVA == GPA) */
-typedef struct { uint64_t v; } hpa_t; /* host physical: what RAM and the MMUs address */
+/* guest physical: what a guest and its devices address (IOVA == GPA) */
+typedef struct {
+    uint64_t v;
+} gpa_t;
+typedef struct {
+    uint64_t v;
+} hpa_t; /* host physical: what RAM and the MMUs address */
 
 static inline gpa_t gpa(uint64_t v) { return (gpa_t){ v }; }
 static inline hpa_t hpa(uint64_t v) { return (hpa_t){ v }; }
 
 /* A piece of memory that the hypervisor can reach. */
-struct iov { void *base; uint32_t len; };
+struct iov {
+    void *base;
+    uint32_t len;
+};
 
-/* Every call that can fail returns 0 or -Exxx (or a value >= 0 where its header says so) and must be checked. */
+/*
+ * Every call that can fail returns 0 or -Exxx (or a value >= 0 where its header says so) and must
+ * be checked.
+ */
 #define must_check __attribute__((warn_unused_result))
 #define printf_like(f, a) __attribute__((format(printf, f, a)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(p, type, member) ((type *)((uintptr_t)(p) - offsetof(type, member)))
+#define container_of(p, type, member) ((type *)((uintptr_t)(p)-offsetof(type, member)))
 
 #define KIB (1024ull)
 #define MIB (1024ull * KIB)
@@ -29,7 +42,8 @@ struct iov { void *base; uint32_t len; };
 #define PAGE_SHIFT 12
 #define PAGE_SIZE 4096ull
 
-static inline uint64_t align_up(uint64_t v, uint64_t a) { return (v + a - 1) & ~(a - 1); }     /* a: power of two */
+/* a: power of two */
+static inline uint64_t align_up(uint64_t v, uint64_t a) { return (v + a - 1) & ~(a - 1); }
 static inline uint64_t align_down(uint64_t v, uint64_t a) { return v & ~(a - 1); }
 static inline uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static inline uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }

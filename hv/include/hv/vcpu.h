@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A vCPU and the engine under it (VMX, SVM, EL2, HS and the translator implement vcpu_ops).
- * Departures from a copy-everything interface: run() leaves general registers in v->regs, where exit handlers read and
- * write them; an event to inject is left in v->event, which run() consumes and, when delivery did not finish, refills.
+ * Departures from a copy-everything interface: run() leaves general registers in v->regs, where
+ * exit handlers read and write them; an event to inject is left in v->event, which run() consumes
+ * and, when delivery did not finish, refills.
  */
 #pragma once
 #include <hv/exit.h>
@@ -11,117 +12,205 @@
 struct vm;
 struct vcpu;
 struct x86_mode_regs;
-struct vcpu_regs { uint64_t gpr[32], pc, sp, flags; }; /* x86: gpr[] in encoding order (rax rcx rdx rbx rsp ...); rsp is gpr[4], sp unused */
+/* x86: gpr[] in encoding order (rax rcx rdx rbx rsp ...); rsp is gpr[4], sp unused */
+struct vcpu_regs {
+    uint64_t gpr[32], pc, sp, flags;
+};
 enum mp_state { MP_RUNNABLE, MP_HALTED, MP_WAIT_SIPI, MP_OFF };
 
-enum vcpu_event_type { VEV_NONE, VEV_IRQ, VEV_NMI, VEV_EXCEPTION, VEV_SOFT };  /* SOFT: INTn/INT3/INTO re-injected */
-struct vcpu_event { uint8_t type, vector; bool has_error; uint8_t insn_len; uint32_t error; };
-
-/* Requests: atomic bits that anybody may set by vcpu_request(); the vCPU's own loop handles and clears them. */
-enum vcpu_req {
-    REQ_IRQ = 1 << 0,       /* ask vintc_ops.pending before the next entry */
-    REQ_NMI = 1 << 1,
-    REQ_PARK = 1 << 2,      /* stop at once and answer with REQ_PARKED; stays set until the VM resumes */
-    REQ_TLB = 1 << 3,       /* the stage 2 shrank: flush before the next entry */
-    REQ_GUEST = 1 << 4,     /* guest_ops.request: INIT, SIPI, clock page update ... (details in the guest ISA's own state) */
-    REQ_YIELD = 1 << 5,
-    REQ_PARKED = 1 << 6,    /* set by its own CPU, only beside REQ_PARK: its state is in memory, and it touches no part of the VM */
+/* SOFT: INTn/INT3/INTO re-injected */
+enum vcpu_event_type { VEV_NONE, VEV_IRQ, VEV_NMI, VEV_EXCEPTION, VEV_SOFT };
+struct vcpu_event {
+    uint8_t type, vector;
+    bool has_error;
+    uint8_t insn_len;
+    uint32_t error;
 };
 
-struct vcpu_stats { uint64_t count[EXIT_REASONS], cycles[EXIT_REASONS], injected_irqs, halts, entries; };
+/*
+ * Requests: atomic bits that anybody may set by vcpu_request(); the vCPU's own loop handles and
+ * clears them.
+ */
+enum vcpu_req {
+    REQ_IRQ = 1 << 0, /* ask vintc_ops.pending before the next entry */
+    REQ_NMI = 1 << 1,
+    /* stop at once and answer with REQ_PARKED; stays set until the VM resumes */
+    REQ_PARK = 1 << 2,
+    REQ_TLB = 1 << 3, /* the stage 2 shrank: flush before the next entry */
+    /*
+     * guest_ops.request: INIT, SIPI, clock page update ... (details in the guest ISA's own state)
+     */
+    REQ_GUEST = 1 << 4,
+    REQ_YIELD = 1 << 5,
+    /*
+     * set by its own CPU, only beside REQ_PARK: its state is in memory, and it touches no part of
+     * the VM
+     */
+    REQ_PARKED = 1 << 6,
+};
+
+struct vcpu_stats {
+    uint64_t count[EXIT_REASONS], cycles[EXIT_REASONS], injected_irqs, halts, entries;
+};
 
 struct vcpu {
     struct vm *vm;
     uint32_t id;
     const struct vcpu_ops *ops;
-    struct vcpu_regs regs;      /* valid between run()s, and honoured by the next */
-    struct vcpu_event event;    /* injected by the next run() */
-    uint32_t requests;          /* enum vcpu_req, atomic */
-    uint32_t in_guest;          /* atomic: 1 from just before the last look at requests until after the exit */
-    uint32_t mp;                /* enum mp_state; own CPU only */
+    struct vcpu_regs regs;   /* valid between run()s, and honoured by the next */
+    struct vcpu_event event; /* injected by the next run() */
+    uint32_t requests;       /* enum vcpu_req, atomic */
+    /* atomic: 1 from just before the last look at requests until after the exit */
+    uint32_t in_guest;
+    uint32_t mp; /* enum mp_state; own CPU only */
     uint32_t last_cpu;
     struct sched_entity sched;
-    void *arch;                 /* backend's state (VMCB ...) */
-    void *guest;                /* guest ISA's state (struct x86_vcpu ...) */
-    void *vintc;                /* interrupt controller's per-vCPU state (struct lapic ...) */
-    uint8_t *tpr;               /* x86: where the engine keeps the guest's task priority, when CR8 does not exit (see tpr_window); NULL: it does. Own CPU */
-    uint8_t *apic;              /* x86: the page in which the CPU keeps the local APIC while the guest runs (struct vapic_ops); NULL: it does not. Own CPU */
-    uint64_t *posted;           /* x86: a bit for each vector, atomic: what vcpu_post() is called for; NULL: the CPU has no such thing */
-    bool vintc_hooks;           /* vintc wants enter()/leave() called around run (PV EOI armed, list registers ...) */
+    void *arch;  /* backend's state (VMCB ...) */
+    void *guest; /* guest ISA's state (struct x86_vcpu ...) */
+    void *vintc; /* interrupt controller's per-vCPU state (struct lapic ...) */
+    /*
+     * x86: where the engine keeps the guest's task priority, when CR8 does not exit (see
+     * tpr_window); NULL: it does. Own CPU
+     */
+    uint8_t *tpr;
+    /*
+     * x86: the page in which the CPU keeps the local APIC while the guest runs (struct vapic_ops);
+     * NULL: it does not. Own CPU
+     */
+    uint8_t *apic;
+    /*
+     * x86: a bit for each vector, atomic: what vcpu_post() is called for; NULL: the CPU has no such
+     * thing
+     */
+    uint64_t *posted;
+    /* vintc wants enter()/leave() called around run (PV EOI armed, list registers ...) */
+    bool vintc_hooks;
     struct vcpu_stats stats;
 };
 
 /*
- * x86 engines whose CPU can keep a guest's local APIC: v->apic holds its registers as the manuals lay them out (Intel SDM vol 3 §11.4.1, AMD APM
- * vol 2 §16.3.2). What a guest with VAPIC_DELIVERS does not exit for: it takes the best interrupt of the page's IRR as soon as it can, ends it by
- * EOI, reads registers, sets its task priority, and sends itself interrupts. IRR and ISR, TPR and PPR belong to the CPU while the guest runs, and
- * nobody else may touch them then. All calls: own CPU, or CPU 0 while the vCPU is loaded nowhere; they take effect at the next run.
+ * x86 engines whose CPU can keep a guest's local APIC: v->apic holds its registers as the manuals
+ * lay them out (Intel SDM vol 3 §11.4.1, AMD APM vol 2 §16.3.2). What a guest with VAPIC_DELIVERS
+ * does not exit for: it takes the best interrupt of the page's IRR as soon as it can, ends it by
+ * EOI, reads registers, sets its task priority, and sends itself interrupts. IRR and ISR, TPR and
+ * PPR belong to the CPU while the guest runs, and nobody else may touch them then. All calls: own
+ * CPU, or CPU 0 while the vCPU is loaded nowhere; they take effect at the next run.
  */
 enum vapic_mode {
-    VAPIC_DELIVERS = 1,     /* the CPU delivers from the page */
-    VAPIC_PAGE = 2,         /* the guest's APIC page is where it is at reset: accesses go to v->apic. Without VAPIC_DELIVERS only those to TPR do */
-    VAPIC_X2 = 4,           /* MSRs 800h-83fh; only with VAPIC_DELIVERS */
+    VAPIC_DELIVERS = 1, /* the CPU delivers from the page */
+    /*
+     * the guest's APIC page is where it is at reset: accesses go to v->apic. Without VAPIC_DELIVERS
+     * only those to TPR do
+     */
+    VAPIC_PAGE = 2,
+    VAPIC_X2 = 4, /* MSRs 800h-83fh; only with VAPIC_DELIVERS */
 };
 struct vapic_ops {
-    /* Open: the APIC's page is there for vCPUs with VAPIC_PAGE, and must not be seen by others. Closed (at first): every access to it exits. 0, -ENOMEM, -ENOSPC. */
-    int  (*window)(struct vm *, bool open);
+    /*
+     * Open: the APIC's page is there for vCPUs with VAPIC_PAGE, and must not be seen by others.
+     * Closed (at first): every access to it exits. 0, -ENOMEM, -ENOSPC.
+     */
+    int (*window)(struct vm *, bool open);
     void (*mode)(struct vcpu *, unsigned mode);
-    void (*changed)(struct vcpu *);                    /* we changed IRR or ISR in the page */
-    void (*eoi_exits)(struct vcpu *, const uint64_t vectors[4]);   /* bit: its EOI exits (EXIT_VINTC) */
-    /* Where v->posted is not NULL; any CPU: the CPU v->last_cpu, if it runs v with VAPIC_DELIVERS, moves v->posted into the page's IRR, without an exit. */
+    void (*changed)(struct vcpu *); /* we changed IRR or ISR in the page */
+    /* bit: its EOI exits (EXIT_VINTC) */
+    void (*eoi_exits)(struct vcpu *, const uint64_t vectors[4]);
+    /*
+     * Where v->posted is not NULL; any CPU: the CPU v->last_cpu, if it runs v with VAPIC_DELIVERS,
+     * moves v->posted into the page's IRR, without an exit.
+     */
     void (*notify)(struct vcpu *);
 };
 
 struct vcpu_ops {
-    const char *name;                                  /* "vmx" "svm" "el2" "hext" "dbt" */
-    uint32_t guest_isas;                               /* bit per enum isa this engine can run */
-    const struct pt_format *s2;                        /* NULL: no hardware stage 2 (dbt) */
-    int  (*probe)(void);                               /* -ENOTSUP, and logs the missing feature by name and the remedy */
-    int  (*cpu_enable)(void);                          /* on each CPU, at boot */
-    int  (*vm_init)(struct vm *);
+    const char *name;           /* "vmx" "svm" "el2" "hext" "dbt" */
+    uint32_t guest_isas;        /* bit per enum isa this engine can run */
+    const struct pt_format *s2; /* NULL: no hardware stage 2 (dbt) */
+    /* -ENOTSUP, and logs the missing feature by name and the remedy */
+    int (*probe)(void);
+    int (*cpu_enable)(void); /* on each CPU, at boot */
+    int (*vm_init)(struct vm *);
     void (*vm_fini)(struct vm *);
-    int  (*vcpu_init)(struct vcpu *);                  /* architectural reset state */
+    int (*vcpu_init)(struct vcpu *); /* architectural reset state */
     void (*vcpu_fini)(struct vcpu *);
-    void (*vcpu_reset)(struct vcpu *);                 /* back to the reset state (x86: INIT keeps what INIT keeps) */
-    void (*load)(struct vcpu *);                       /* before the first run on a CPU: FPU and machine state in */
-    void (*unload)(struct vcpu *);                     /* state out to memory, on the CPU that holds it */
-    void (*run)(struct vcpu *, struct vcpu_exit *);    /* enter; return at the next exit, irqs off */
-    bool (*irq_ready)(struct vcpu *);                  /* an interrupt could be taken at the next entry (slot free too) */
+    /* back to the reset state (x86: INIT keeps what INIT keeps) */
+    void (*vcpu_reset)(struct vcpu *);
+    /* before the first run on a CPU: FPU and machine state in */
+    void (*load)(struct vcpu *);
+    /* state out to memory, on the CPU that holds it */
+    void (*unload)(struct vcpu *);
+    /* enter; return at the next exit, irqs off */
+    void (*run)(struct vcpu *, struct vcpu_exit *);
+    /* an interrupt could be taken at the next entry (slot free too) */
+    bool (*irq_ready)(struct vcpu *);
     bool (*nmi_ready)(struct vcpu *);
-    void (*irq_window)(struct vcpu *, bool on);        /* EXIT_IRQ_WINDOW as soon as irq_ready would hold */
+    /* EXIT_IRQ_WINDOW as soon as irq_ready would hold */
+    void (*irq_window)(struct vcpu *, bool on);
     void (*nmi_window)(struct vcpu *);
-    void (*skip_insn)(struct vcpu *, unsigned len);    /* pc += len, and clears the interrupt shadow */
-    int  (*get_fpu_regs)(struct vcpu *, void *state, size_t *len);   /* XSAVE area, or V/Z registers */
-    int  (*set_fpu_regs)(struct vcpu *, const void *state, size_t len);
-    int  (*get_sysreg)(struct vcpu *, uint32_t id, uint64_t *val);   /* enum x86_sysreg or MSR; MRS encoding; CSR. -ENOENT: not the backend's */
-    int  (*set_sysreg)(struct vcpu *, uint32_t id, uint64_t val);
-    void (*tlb_flush)(struct vm *, gpa_t, uint64_t len);  /* marks; hv/vm/vcpu.c kicks and waits */
-    void (*vcpu_tlb_flush)(struct vcpu *);             /* own CPU, before run: everything of this vCPU */
-    /* What the engine can give a guest, before policy: x86 CPUID leaf and subleaf (the host's own on vmx and svm) -> eax ebx ecx edx. Any CPU.
-     * NULL: no x86 guests, or only the baseline. hv/guest/x86_64/cpuid.c masks it. */
+    /* pc += len, and clears the interrupt shadow */
+    void (*skip_insn)(struct vcpu *, unsigned len);
+    /* XSAVE area, or V/Z registers */
+    int (*get_fpu_regs)(struct vcpu *, void *state, size_t *len);
+    int (*set_fpu_regs)(struct vcpu *, const void *state, size_t len);
+    /* enum x86_sysreg or MSR; MRS encoding; CSR. -ENOENT: not the backend's */
+    int (*get_sysreg)(struct vcpu *, uint32_t id, uint64_t *val);
+    int (*set_sysreg)(struct vcpu *, uint32_t id, uint64_t val);
+    void (*tlb_flush)(struct vm *, gpa_t, uint64_t len); /* marks; hv/vm/vcpu.c kicks and waits */
+    /* own CPU, before run: everything of this vCPU */
+    void (*vcpu_tlb_flush)(struct vcpu *);
+    /* What the engine can give a guest, before policy: x86 CPUID leaf and subleaf (the host's own
+     * on vmx and svm) -> eax ebx ecx edx. Any CPU. NULL: no x86 guests, or only the baseline.
+     * hv/guest/x86_64/cpuid.c masks it. */
     void (*features)(uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
-    void (*x86_mode)(struct vcpu *, struct x86_mode_regs *);   /* own CPU; NULL: get_sysreg serves */
-    /* While v's exit is handled; NULL: nobody asks. True: x86_mode would give *r still, but for cpl and, in 64-bit code, cs_base. Cheaper than that. */
+    /* own CPU; NULL: get_sysreg serves */
+    void (*x86_mode)(struct vcpu *, struct x86_mode_regs *);
+    /*
+     * While v's exit is handled; NULL: nobody asks. True: x86_mode would give *r still, but for cpl
+     * and, in 64-bit code, cs_base. Cheaper than that.
+     */
     bool (*x86_mode_same)(struct vcpu *, const struct x86_mode_regs *r);
-    /* Own CPU, before run: runs end at time_ns() >= ns or soon after, with percpu.wake set. NULL or false: the host's timer has to see to it. */
+    /*
+     * Own CPU, before run: runs end at time_ns() >= ns or soon after, with percpu.wake set. NULL or
+     * false: the host's timer has to see to it.
+     */
     bool (*run_until)(struct vcpu *, uint64_t ns);
-    /* Own CPU. NULL: the guest's writes to CR8 exit. Else they do not, v->tpr has the task priority in bits 7:4, and the guest exits with
-     * EXIT_IRQ_WINDOW when it falls below `priority` (1 to 15; 0: never). */
+    /* Own CPU. NULL: the guest's writes to CR8 exit. Else they do not, v->tpr has the task priority
+     * in bits 7:4, and the guest exits with EXIT_IRQ_WINDOW when it falls below `priority` (1 to
+     * 15; 0: never). */
     void (*tpr_window)(struct vcpu *, unsigned priority);
-    const struct vapic_ops *vapic;                     /* where v->apic is not NULL */
+    const struct vapic_ops *vapic; /* where v->apic is not NULL */
 };
-const struct vcpu_ops *vcpu_backend(enum isa guest);   /* the engine chosen at boot; NULL: none runs this ISA */
-int must_check vcpu_backends_init(void);               /* main.c's boot step: probe, then cpu_enable everywhere */
+/* the engine chosen at boot; NULL: none runs this ISA */
+const struct vcpu_ops *vcpu_backend(enum isa guest);
+/* main.c's boot step: probe, then cpu_enable everywhere */
+int must_check vcpu_backends_init(void);
 
-int must_check vcpu_create(struct vm *, uint32_t id, struct vcpu **);   /* not running yet, of weight and CPUs as configured. -ENOMEM, or the engine's error */
-void vcpu_destroy(struct vcpu *);                      /* waits while a CPU runs it, as sched_remove() does */
-/* Any CPU, any context: sets the bits; makes the vCPU see them soon (wakes a blocked one, kicks a running one). */
+/* not running yet, of weight and CPUs as configured. -ENOMEM, or the engine's error */
+int must_check vcpu_create(struct vm *, uint32_t id, struct vcpu **);
+/* waits while a CPU runs it, as sched_remove() does */
+void vcpu_destroy(struct vcpu *);
+/*
+ * Any CPU, any context: sets the bits; makes the vCPU see them soon (wakes a blocked one, kicks a
+ * running one).
+ */
 void vcpu_request(struct vcpu *, uint32_t reqs);
-/* Any CPU, any context: a bit of v->posted was set. As vcpu_request(v, REQ_IRQ), but a vCPU that runs need not exit for it. */
+/*
+ * Any CPU, any context: a bit of v->posted was set. As vcpu_request(v, REQ_IRQ), but a vCPU that
+ * runs need not exit for it.
+ */
 void vcpu_post(struct vcpu *);
-/* Called by cpu_loop with v picked: runs it until it blocks, its slice ends or the CPU has events; then sched_put()s it. */
+/*
+ * Called by cpu_loop with v picked: runs it until it blocks, its slice ends or the CPU has events;
+ * then sched_put()s it.
+ */
 void vcpu_run(struct vcpu *);
-/* Own CPU: leaves the guest's state in memory when this CPU still holds it (before another CPU loads it). */
+/*
+ * Own CPU: leaves the guest's state in memory when this CPU still holds it (before another CPU
+ * loads it).
+ */
 void vcpu_unload_remote(struct vcpu *);
-/* Spins until no CPU runs with translations older than this call. No lock held that an exit handler takes. */
+/*
+ * Spins until no CPU runs with translations older than this call. No lock held that an exit handler
+ * takes.
+ */
 void vm_tlb_flush(struct vm *, gpa_t, uint64_t len);

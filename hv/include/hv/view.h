@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A view is Trivet's address space with the RAM of one guest in it, at one window whose addresses are the guest's plus a constant. A CPU
- * is in the view of the guest whose exits or devices it works on; the direct map has no guest's RAM. So what has gone astray in Trivet
- * reaches the RAM of one guest at most, and that of none where no guest is worked for.
+ * A view is Trivet's address space with the RAM of one guest in it, at one window whose addresses
+ * are the guest's plus a constant. A CPU is in the view of the guest whose exits or devices it
+ * works on; the direct map has no guest's RAM. So what has gone astray in Trivet reaches the RAM of
+ * one guest at most, and that of none where no guest is worked for.
  */
 #pragma once
 #include <hv/event.h>
@@ -10,34 +11,58 @@
 #include <hv/pt.h>
 #include <hv/types.h>
 struct vm;
-#define VIEW_BLOCK (2 * MIB)     /* what leaves the direct map and returns to it: its pages are of this size, so that none is ever split */
+/*
+ * what leaves the direct map and returns to it: its pages are of this size, so that none is ever
+ * split
+ */
+#define VIEW_BLOCK (2 * MIB)
 struct view {
-    struct pt pt;                /* shares the tables of Trivet's own root; below the window, between RAM and behind it nothing is mapped */
-    uint64_t root;               /* what the CPU's register takes; 0: not there */
-    struct view_round *round;    /* private to view.c, as is vm, who pays */
+    /*
+     * shares the tables of Trivet's own root; below the window, between RAM and behind it nothing
+     * is mapped
+     */
+    struct pt pt;
+    uint64_t root;            /* what the CPU's register takes; 0: not there */
+    struct view_round *round; /* private to view.c, as is vm, who pays */
     struct vm *vm;
 };
 
-/* This CPU works for that guest from here on. NULL: for none. Costs a comparison nearly always. Not from handlers of NMIs. */
+/*
+ * This CPU works for that guest from here on. NULL: for none. Costs a comparison nearly always. Not
+ * from handlers of NMIs.
+ */
 static inline void view_enter(struct percpu *c, const struct view *);
 /* A guest that starts: a view without RAM. CPU 0. -ENOMEM, -ENOSPC. */
 int must_check view_init(struct view *, struct vm *);
-void view_fini(struct view *);                            /* no CPU is in it */
-/* Every CPU, in an event: leaves the view, and forgets what left the direct map before. Then `then` is posted. CPU 0; one at a time. */
+void view_fini(struct view *); /* no CPU is in it */
+/*
+ * Every CPU, in an event: leaves the view, and forgets what left the direct map before. Then `then`
+ * is posted. CPU 0; one at a time.
+ */
 void view_settle(struct view *, struct event *then);
-bool view_settled(const struct view *);                   /* none is under way */
+bool view_settled(const struct view *); /* none is under way */
 
 /* ---- implemented by arch/ ---- */
 
-/* Whether this CPU reaches what view_map() mapped: what debug builds ask when guest memory is used. */
+/*
+ * Whether this CPU reaches what view_map() mapped: what debug builds ask when guest memory is used.
+ */
 bool view_is_here(const struct view *);
-void view_load(const struct view *);                      /* this CPU's address space; view_enter() is what calls it. NULL: Trivet's own */
-void view_forget(void);                                   /* this CPU keeps no translation */
-int must_check view_make(struct view *, uint32_t id, pt_pay *, void *payer);   /* of view_init(): tables and root. id: below MAX_VMS, of one view at a time. -ENOMEM */
+/* this CPU's address space; view_enter() is what calls it. NULL: Trivet's own */
+void view_load(const struct view *);
+void view_forget(void); /* this CPU keeps no translation */
+/* of view_init(): tables and root. id: below MAX_VMS, of one view at a time. -ENOMEM */
+int must_check view_make(struct view *, uint32_t id, pt_pay *, void *payer);
 void view_unmake(struct view *);
-/* Maps a guest's RAM, never executable. Before a CPU is in the view. *at: where. -ENOMEM; -EINVAL: beyond the window. */
+/*
+ * Maps a guest's RAM, never executable. Before a CPU is in the view. *at: where. -ENOMEM; -EINVAL:
+ * beyond the window.
+ */
 int must_check view_map(struct view *, gpa_t, hpa_t, uint64_t len, uint8_t **at);
-/* Whole blocks, of VIEW_BLOCK. Taken out: CPUs may know them until view_settle() is through. Both need no memory. */
+/*
+ * Whole blocks, of VIEW_BLOCK. Taken out: CPUs may know them until view_settle() is through. Both
+ * need no memory.
+ */
 void view_take_direct(hpa_t, uint64_t len);
 void view_give_direct(hpa_t, uint64_t len);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * virtio 1.2: the ring (hv/vio/virtqueue.c), the device (console.c, rng.c, blk.c) and the transport (virtio_pci.c) meet here.
- * Device work runs in the device's event on one CPU; registers are accessed on any vCPU's CPU. Guests are hostile: a ring that breaks the
- * rules puts the device into DEVICE_NEEDS_RESET and costs nobody else anything.
+ * virtio 1.2: the ring (hv/vio/virtqueue.c), the device (console.c, rng.c, blk.c) and the transport
+ * (virtio_pci.c) meet here. Device work runs in the device's event on one CPU; registers are
+ * accessed on any vCPU's CPU. Guests are hostile: a ring that breaks the rules puts the device into
+ * DEVICE_NEEDS_RESET and costs nobody else anything.
  */
 #pragma once
 #include <hv/event.h>
@@ -12,28 +13,46 @@
 #include <hv/types.h>
 struct vm;
 struct virtio_dev;
-#define VIRTIO_QUEUES 8       /* most queues of a device */
-#define VQ_SIZE_MAX 256       /* most entries of a ring */
-#define VQ_IOV_MAX 512        /* most pieces of one buffer, after it was cut at the borders of contiguous memory */
+#define VIRTIO_QUEUES 8 /* most queues of a device */
+#define VQ_SIZE_MAX 256 /* most entries of a ring */
+/* most pieces of one buffer, after it was cut at the borders of contiguous memory */
+#define VQ_IOV_MAX 512
 #define VIRTIO_NO_VECTOR 0xffff
 
 /* §2.1 */
-enum virtio_status { VIRTIO_ACKNOWLEDGE = 1, VIRTIO_DRIVER = 2, VIRTIO_DRIVER_OK = 4, VIRTIO_FEATURES_OK = 8, VIRTIO_NEEDS_RESET = 64, VIRTIO_FAILED = 128 };
+enum virtio_status {
+    VIRTIO_ACKNOWLEDGE = 1,
+    VIRTIO_DRIVER = 2,
+    VIRTIO_DRIVER_OK = 4,
+    VIRTIO_FEATURES_OK = 8,
+    VIRTIO_NEEDS_RESET = 64,
+    VIRTIO_FAILED = 128
+};
 /* §6: feature bit numbers */
 enum virtio_feature {
-    VIRTIO_F_INDIRECT_DESC = 28, VIRTIO_F_EVENT_IDX = 29, VIRTIO_F_VERSION_1 = 32, VIRTIO_F_ACCESS_PLATFORM = 33,
-    VIRTIO_F_RING_PACKED = 34, VIRTIO_F_RING_RESET = 40,
+    VIRTIO_F_INDIRECT_DESC = 28,
+    VIRTIO_F_EVENT_IDX = 29,
+    VIRTIO_F_VERSION_1 = 32,
+    VIRTIO_F_ACCESS_PLATFORM = 33,
+    VIRTIO_F_RING_PACKED = 34,
+    VIRTIO_F_RING_RESET = 40,
 };
 #define VIRTIO_BIT(n) (1ull << (n))
-#define VIRTIO_FEATURES_COMMON (VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_F_VERSION_1) | \
-    VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM) | VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_F_RING_RESET))
+#define VIRTIO_FEATURES_COMMON                                               \
+    (VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |   \
+     VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM) | \
+     VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_F_RING_RESET))
 
-/* What a guest can see and change of a queue. Written by registers while the queue is disabled, by the device's event while it is enabled. */
+/*
+ * What a guest can see and change of a queue. Written by registers while the queue is disabled, by
+ * the device's event while it is enabled.
+ */
 struct vq_state {
-    uint64_t desc, driver, device;   /* guest physical addresses of the three parts */
+    uint64_t desc, driver, device; /* guest physical addresses of the three parts */
     uint16_t size, vector;
-    uint16_t next_avail, next_used;  /* split: free-running; packed: index into the ring */
-    uint16_t unsignalled;            /* entries used since the last decision about an interrupt; stops at UINT16_MAX */
+    uint16_t next_avail, next_used; /* split: free-running; packed: index into the ring */
+    /* entries used since the last decision about an interrupt; stops at UINT16_MAX */
+    uint16_t unsignalled;
     uint8_t enabled, avail_wrap, used_wrap, pad;
 };
 struct virtio_state {
@@ -45,12 +64,20 @@ struct virtio_state {
     struct vq_state vq[VIRTIO_QUEUES];
 };
 enum vq_part { VQ_DESC, VQ_DRIVER, VQ_DEVICE, VQ_PARTS };
-/* One part of an enabled ring, of `len` bytes. When it is contiguous in our memory, `mapped` of them (all) lie at `host`; else 0, NULL. */
-struct vq_region { uint8_t *host; uint64_t gpa; uint32_t len, mapped; };
 /*
- * What an enabled queue works under: copied from its registers and the driver's features and checked
- * by vq_enable(), then constant until vq_clear(). While the queue is enabled, nothing else that a guest
- * can write says where its ring is, how long, or of which layout. All zero: not enabled.
+ * One part of an enabled ring, of `len` bytes. When it is contiguous in our memory, `mapped` of
+ * them (all) lie at `host`; else 0, NULL.
+ */
+struct vq_region {
+    uint8_t *host;
+    uint64_t gpa;
+    uint32_t len, mapped;
+};
+/*
+ * What an enabled queue works under: copied from its registers and the driver's features and
+ * checked by vq_enable(), then constant until vq_clear(). While the queue is enabled, nothing else
+ * that a guest can write says where its ring is, how long, or of which layout. All zero: not
+ * enabled.
  */
 struct vq_setup {
     struct vq_region part[VQ_PARTS];
@@ -62,32 +89,44 @@ struct virtqueue {
     struct vq_state *s;
     struct vq_setup set;
     uint16_t index;
-    bool quiet;                      /* the driver was told not to notify */
+    bool quiet; /* the driver was told not to notify */
 };
-/* One buffer: what the driver wrote (out) first, then what the device writes (in). The iovs point into guest memory. */
-struct vq_chain { uint16_t id, slots, nout, nin; struct iov iov[VQ_IOV_MAX]; };
+/*
+ * One buffer: what the driver wrote (out) first, then what the device writes (in). The iovs point
+ * into guest memory.
+ */
+struct vq_chain {
+    uint16_t id, slots, nout, nin;
+    struct iov iov[VQ_IOV_MAX];
+};
 
 struct virtio_ops {
     const char *name;
-    uint32_t id;                     /* §5 */
-    uint32_t class_code;             /* PCI */
+    uint32_t id;         /* §5 */
+    uint32_t class_code; /* PCI */
     uint16_t config_len;
-    int  (*activate)(struct virtio_dev *);             /* DRIVER_OK, on the writing vCPU's CPU, which becomes the device's; -Exxx: needs reset */
-    int  (*reset)(struct virtio_dev *);                /* no buffer may be touched after it; 0, or -EINPROGRESS until virtio_reset_done() */
-    void (*queue_reset)(struct virtio_dev *, unsigned q);   /* the same for one queue, on the device's CPU; optional */
-    void (*kick)(struct virtio_dev *, unsigned q);     /* on the device's CPU: take buffers until vq_pop says 0 */
-    void (*resume)(struct virtio_dev *);               /* on the device's CPU: it is a bus master again; optional */
-    void (*config)(struct virtio_dev *, struct io_access *);   /* any vCPU; addr, size lie within config_len */
-    void (*free)(struct virtio_dev *);                 /* after reset; frees the device */
+    /* DRIVER_OK, on the writing vCPU's CPU, which becomes the device's; -Exxx: needs reset */
+    int (*activate)(struct virtio_dev *);
+    /* no buffer may be touched after it; 0, or -EINPROGRESS until virtio_reset_done() */
+    int (*reset)(struct virtio_dev *);
+    /* the same for one queue, on the device's CPU; optional */
+    void (*queue_reset)(struct virtio_dev *, unsigned q);
+    /* on the device's CPU: take buffers until vq_pop says 0 */
+    void (*kick)(struct virtio_dev *, unsigned q);
+    /* on the device's CPU: it is a bus master again; optional */
+    void (*resume)(struct virtio_dev *);
+    /* any vCPU; addr, size lie within config_len */
+    void (*config)(struct virtio_dev *, struct io_access *);
+    void (*free)(struct virtio_dev *); /* after reset; frees the device */
 };
 struct virtio_dev {
     struct virtio_state s;
     const struct virtio_ops *ops;
     struct vm *vm;
-    uint64_t features;               /* offered */
+    uint64_t features; /* offered */
     uint16_t nqueues;
     struct virtqueue vq[VIRTIO_QUEUES];
-    struct spinlock lock;            /* registers */
+    struct spinlock lock; /* registers */
     struct event event;
     uint32_t pending;                /* atomic: bit per queue to look at, on the device's CPU */
     uint32_t reset_queues;           /* atomic: bit per queue to reset */
@@ -95,43 +134,58 @@ struct virtio_dev {
     bool told_features, told_enable; /* under lock: each misuse is logged once */
     int32_t budget;                  /* of this run of the event; see virtio_charge */
     struct vpci_dev pci;
-    uint8_t window;                  /* configuration-space offset of the PCI configuration access capability */
+    /* configuration-space offset of the PCI configuration access capability */
+    uint8_t window;
 };
 
 /* ---- ring; all on the device's CPU, from its event ---- */
-/* 1: got one. 0: empty (the driver will notify again), or the budget of this run is spent (the queue is looked at again soon).
- * -EPROTO: the guest broke the ring, and the device needs a reset. */
+/* 1: got one. 0: empty (the driver will notify again), or the budget of this run is spent (the
+ * queue is looked at again soon). -EPROTO: the guest broke the ring, and the device needs a reset.
+ */
 int must_check vq_pop(struct virtqueue *, struct vq_chain *);
 void vq_push(struct virtqueue *, const struct vq_chain *, uint32_t written);
-void vq_notify(struct virtqueue *);      /* raise the interrupt unless the guest asked not to */
+void vq_notify(struct virtqueue *); /* raise the interrupt unless the guest asked not to */
 /*
- * Register side, under the device's lock, queue disabled: fixes the queue's set-up from its registers and
- * the accepted features. 0, or -EINVAL and *why when its size, addresses or alignment cannot work.
+ * Register side, under the device's lock, queue disabled: fixes the queue's set-up from its
+ * registers and the accepted features. 0, or -EINVAL and *why when its size, addresses or alignment
+ * cannot work.
  */
 int must_check vq_enable(struct virtqueue *, uint64_t features, const char **why);
-void vq_clear(struct virtqueue *);       /* back to reset values; under the device's lock */
+void vq_clear(struct virtqueue *); /* back to reset values; under the device's lock */
 
 /* ---- device ---- */
 /* Any CPU: look at queue q soon. Nothing happens unless the device is live. */
 void virtio_kick(struct virtio_dev *, unsigned q);
-/* Device's CPU: takes from this run's budget (about 50 ns a unit), so that the others get their turn. */
+/*
+ * Device's CPU: takes from this run's budget (about 50 ns a unit), so that the others get their
+ * turn.
+ */
 void virtio_charge(struct virtio_dev *, uint32_t units);
 /* Device's CPU: the guest broke the rules: logs, sets DEVICE_NEEDS_RESET, tells the driver. */
 void virtio_broken(struct virtio_dev *, const char *fmt, ...) printf_like(2, 3);
-bool virtio_live(const struct virtio_dev *);           /* DRIVER_OK and not broken */
-static inline bool virtio_has(const struct virtio_dev *d, unsigned bit) { return d->s.driver_features >> bit & 1; }
+bool virtio_live(const struct virtio_dev *); /* DRIVER_OK and not broken */
+static inline bool virtio_has(const struct virtio_dev *d, unsigned bit)
+{
+    return d->s.driver_features >> bit & 1;
+}
 /* Device's CPU: live, and a bus master: it may reach guest memory now. */
 bool virtio_may_dma(const struct virtio_dev *);
-/* After reset() said -EINPROGRESS, once: nothing of the device runs any more. It may be gone on return. */
+/*
+ * After reset() said -EINPROGRESS, once: nothing of the device runs any more. It may be gone on
+ * return.
+ */
 void virtio_reset_done(struct virtio_dev *);
 /* A read of configuration space from its image; writes are dropped. */
 void virtio_config_read(const void *image, struct io_access *);
 
-/* CPU 0, before the guest runs: ops, vm, features and nqueues are set; dev is zeroed otherwise. Attaches to vm->pci. */
+/*
+ * CPU 0, before the guest runs: ops, vm, features and nqueues are set; dev is zeroed otherwise.
+ * Attaches to vm->pci.
+ */
 int must_check virtio_add(struct virtio_dev *);
 /*
- * CPU 0, no vCPU runs: resets the device. 0: done: it touches no guest memory, and no event of it is
- * queued or runs. -EINPROGRESS: not yet; vm->lifecycle is posted when it is, to call this again.
+ * CPU 0, no vCPU runs: resets the device. 0: done: it touches no guest memory, and no event of it
+ * is queued or runs. -EINPROGRESS: not yet; vm->lifecycle is posted when it is, to call this again.
  */
 int must_check virtio_quiesce(struct virtio_dev *);
 /* CPU 0, after virtio_quiesce() said 0: detaches and frees. */
@@ -139,21 +193,27 @@ void virtio_remove(struct virtio_dev *);
 
 /* ---- transport side (virtio.c offers, virtio_pci.c calls, and the reverse) ---- */
 void virtio_set_status(struct virtio_dev *, uint8_t);
-void virtio_resume(struct virtio_dev *);                   /* the device became a bus master */
+void virtio_resume(struct virtio_dev *); /* the device became a bus master */
 /* Half `sel` (0, 1) of the driver's features; ignored unless they are still being negotiated. */
 void virtio_set_features(struct virtio_dev *, uint32_t sel, uint32_t v);
 void virtio_enable_queue(struct virtio_dev *, unsigned q);
 void virtio_reset_queue(struct virtio_dev *, unsigned q);
 /* The queue's own reset is under way on the device's CPU. */
-static inline bool virtio_queue_resets(const struct virtio_dev *d, unsigned q) { return __atomic_load_n(&d->reset_queues, __ATOMIC_ACQUIRE) >> q & 1; }
+static inline bool virtio_queue_resets(const struct virtio_dev *d, unsigned q)
+{
+    return __atomic_load_n(&d->reset_queues, __ATOMIC_ACQUIRE) >> q & 1;
+}
 int must_check virtio_transport_attach(struct virtio_dev *);
 void virtio_transport_detach(struct virtio_dev *);
 void virtio_transport_reset(struct virtio_dev *);
-bool virtio_transport_ready(const struct virtio_dev *);    /* the device may reach memory */
+bool virtio_transport_ready(const struct virtio_dev *); /* the device may reach memory */
 void virtio_irq_queue(struct virtio_dev *, unsigned q);
 void virtio_irq_config(struct virtio_dev *);
 
-/* ---- iov helpers: copies between a buffer and iov[0..n), `off` bytes in; they return the bytes copied ---- */
+/*
+ * ---- iov helpers ----
+ * Copies between a buffer and iov[0..n), `off` bytes in; they return the bytes copied.
+ */
 size_t iov_read(const struct iov *, unsigned n, size_t off, void *, size_t len);
 size_t iov_write(const struct iov *, unsigned n, size_t off, const void *, size_t len);
 uint64_t iov_bytes(const struct iov *, unsigned n);
@@ -163,4 +223,5 @@ struct console;
 struct blk_dev;
 int must_check vio_console_create(struct vm *, struct console *, struct virtio_dev **);
 int must_check vio_rng_create(struct vm *, struct virtio_dev **);
-int must_check vio_blk_create(struct vm *, struct blk_dev *, unsigned nqueues, struct virtio_dev **);
+int must_check vio_blk_create(struct vm *, struct blk_dev *, unsigned nqueues,
+                              struct virtio_dev **);

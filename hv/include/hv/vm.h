@@ -20,53 +20,75 @@ struct vm {
     const struct guest_config *config;
     const struct vcpu_ops *ops;
     const struct guest_ops *guest_ops;
-    uint32_t state;                  /* enum vm_state; written on CPU 0 only */
+    uint32_t state; /* enum vm_state; written on CPU 0 only */
     uint32_t nvcpus;
     struct vcpu *vcpu[MAX_VCPUS];
     struct gmem gmem;
-    struct io_space_map *io;         /* private to io.c */
-    void *arch;                      /* backend's (NPT root, ASID ...) */
-    void *guest;                     /* guest ISA's machine (struct x86_machine ...) */
-    void *vintc;                     /* interrupt controllers' VM-wide state (struct x86_intc ...) */
-    struct vpci *pci;                /* NULL: no PCI bus */
-    struct vio *vio;                 /* virtio devices, private to hv/vio */
-    struct console *console;         /* lives as long as the configuration: output survives a stop */
-    uint32_t pending;                /* enum vm_pending bits, atomic: what the lifecycle event shall do */
-    struct event lifecycle;          /* on CPU 0 */
+    struct io_space_map *io; /* private to io.c */
+    void *arch;              /* backend's (NPT root, ASID ...) */
+    void *guest;             /* guest ISA's machine (struct x86_machine ...) */
+    /* interrupt controllers' VM-wide state (struct x86_intc ...) */
+    void *vintc;
+    struct vpci *pci; /* NULL: no PCI bus */
+    struct vio *vio;  /* virtio devices, private to hv/vio */
+    /* lives as long as the configuration: output survives a stop */
+    struct console *console;
+    /* enum vm_pending bits, atomic: what the lifecycle event shall do */
+    uint32_t pending;
+    struct event lifecycle; /* on CPU 0 */
     struct spinlock lock;
-    int64_t time_offset_ns;          /* guest monotonic time = time_ns() + offset (stands still while paused) */
-    uint64_t scrub_ns;               /* of this start, so far */
+    /* guest monotonic time = time_ns() + offset (stands still while paused) */
+    int64_t time_offset_ns;
+    uint64_t scrub_ns; /* of this start, so far */
     uint64_t started_ns;
-    struct log_bucket { uint64_t tokens, last_ns, dropped; } log_bucket[2];     /* of warnings and information; of debug lines */
-    char why[96];                    /* why it stopped or crashed */
-    int exit_code;                   /* of debug-exit; -1: none */
-    bool emptying;                   /* VM_STOPPING: the machine is gone, what it had of memory is being freed */
-    bool left;                       /* the same: every CPU leaves its view, or has left it; nothing may touch its RAM */
-    bool not_started;                /* the same: its machine could not be made */
-    uint32_t end_state;              /* enum vm_state, after that */
-    bool building;                   /* VM_STARTING: the machine is there, guest_ops.build_more goes on */
-    uint32_t resets, quick_resets;   /* quick: in a row, each soon after the start */
-    uint64_t paused_ns;              /* time_ns() at which it was paused; 0: it is not */
-    struct random_stream random;     /* what this guest gets of random numbers: by virtio, TRNG, seeds */
+    /* of warnings and information; of debug lines */
+    struct log_bucket {
+        uint64_t tokens, last_ns, dropped;
+    } log_bucket[2];
+    char why[96];  /* why it stopped or crashed */
+    int exit_code; /* of debug-exit; -1: none */
+    /* VM_STOPPING: the machine is gone, what it had of memory is being freed */
+    bool emptying;
+    /* the same: every CPU leaves its view, or has left it; nothing may touch its RAM */
+    bool left;
+    bool not_started;   /* the same: its machine could not be made */
+    uint32_t end_state; /* enum vm_state, after that */
+    /* VM_STARTING: the machine is there, guest_ops.build_more goes on */
+    bool building;
+    uint32_t resets, quick_resets; /* quick: in a row, each soon after the start */
+    uint64_t paused_ns;            /* time_ns() at which it was paused; 0: it is not */
+    /* what this guest gets of random numbers: by virtio, TRNG, seeds */
+    struct random_stream random;
     struct share share;
-    struct charge charge[CHARGES];   /* private to charge.c; read by anybody */
-    bool limited;                    /* the limits count: set from start to stop */
+    struct charge charge[CHARGES]; /* private to charge.c; read by anybody */
+    bool limited;                  /* the limits count: set from start to stop */
 };
 enum vm_pending { VMP_RESET = 1, VMP_OFF = 2, VMP_KILL = 4, VMP_PAUSE = 8, VMP_EXITED = 16 };
 
-struct vm *vm_find(const char *name);                     /* NULL: no such guest */
-struct vm *vm_by_index(uint32_t i);                       /* i < vm_count() */
-uint32_t vm_count(void);                                  /* guests defined, in whatever state */
-int must_check vm_define(const struct guest_config *, struct vm **);   /* state OFF; keeps the pointer */
-int must_check vm_start(struct vm *);                     /* OFF/CRASHED -> STARTING; goes on in events. -EBUSY, -ENOMEM ... with vm->why set */
-int must_check vm_pause(struct vm *);                     /* RUNNING -> PAUSED soon. -EBUSY: it does not run */
-int must_check vm_resume(struct vm *);                    /* PAUSED -> RUNNING; its clock stood still. -EBUSY: it is not paused */
-int must_check vm_power_button(struct vm *);              /* ACPI power button; -ENOTSUP when the guest has not enabled it */
-/* Any CPU, also from exit handlers of the VM itself; take effect soon, from CPU 0's loop, and are then logged once. */
-void vm_kill(struct vm *, const char *why_fmt, ...) printf_like(2, 3); /* the answer to every guest fault that cannot be reflected: state CRASHED */
-void vm_request_reset(struct vm *, const char *why);      /* the guest asked (0xcf9, 0x64, PSCI ...) or the user */
-void vm_request_off(struct vm *, const char *why);        /* S5, PSCI SYSTEM_OFF, or forced stop */
-void vm_exited(struct vm *, int code);                    /* debug-exit port */
+struct vm *vm_find(const char *name); /* NULL: no such guest */
+struct vm *vm_by_index(uint32_t i);   /* i < vm_count() */
+uint32_t vm_count(void);              /* guests defined, in whatever state */
+/* state OFF; keeps the pointer */
+int must_check vm_define(const struct guest_config *, struct vm **);
+/* OFF/CRASHED -> STARTING; goes on in events. -EBUSY, -ENOMEM ... with vm->why set */
+int must_check vm_start(struct vm *);
+/* RUNNING -> PAUSED soon. -EBUSY: it does not run */
+int must_check vm_pause(struct vm *);
+/* PAUSED -> RUNNING; its clock stood still. -EBUSY: it is not paused */
+int must_check vm_resume(struct vm *);
+/* ACPI power button; -ENOTSUP when the guest has not enabled it */
+int must_check vm_power_button(struct vm *);
+/*
+ * Any CPU, also from exit handlers of the VM itself; take effect soon, from CPU 0's loop, and are
+ * then logged once.
+ */
+/* the answer to every guest fault that cannot be reflected: state CRASHED */
+void vm_kill(struct vm *, const char *why_fmt, ...) printf_like(2, 3);
+/* the guest asked (0xcf9, 0x64, PSCI ...) or the user */
+void vm_request_reset(struct vm *, const char *why);
+void vm_request_off(struct vm *, const char *why); /* S5, PSCI SYSTEM_OFF, or forced stop */
+void vm_exited(struct vm *, int code);             /* debug-exit port */
 /* Guest time in ns since the VM started, stands still while paused. Any CPU. */
 uint64_t vm_time_ns(const struct vm *);
-uint64_t vm_time_to_host(const struct vm *, uint64_t guest_ns);   /* -> time_ns() scale, for event_at */
+/* -> time_ns() scale, for event_at */
+uint64_t vm_time_to_host(const struct vm *, uint64_t guest_ns);

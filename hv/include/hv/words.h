@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Words that people type: sizes, numbers, yes and no, and the nearest match for a mistyped one. Pure functions. */
+/*
+ * Words that people type: sizes, numbers, yes and no, and the nearest match for a mistyped one.
+ * Pure functions.
+ */
 #pragma once
 #include <hv/types.h>
-/* "512M", "64 KiB", "1g", "4096": bytes in *out. -EINVAL: not a size; -ERANGE: does not fit 64 bits. */
+/*
+ * "512M", "64 KiB", "1g", "4096": bytes in *out. -EINVAL: not a size; -ERANGE: does not fit 64
+ * bits.
+ */
 int must_check parse_size(const char *, uint64_t *out);
 /* A decimal number in lo..hi. -EINVAL, -ERANGE. */
 int must_check parse_number(const char *, uint64_t lo, uint64_t hi, uint64_t *out);

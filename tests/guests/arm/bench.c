@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * bench: what operations that leave the guest cost, in nanoseconds of the virtual counter: under QEMU's -icount that is
- * instructions. The counter moves in steps of 16, so that batches are measured. Prints `bench NAME MIN MEAN` for each; the cost
- * of the measurement itself is taken off. Options: rounds=N.
+ * bench: what operations that leave the guest cost, in nanoseconds of the virtual counter: under
+ * QEMU's -icount that is instructions. The counter moves in steps of 16, so that batches are
+ * measured. Prints `bench NAME MIN MEAN` for each; the cost of the measurement itself is taken off.
+ * Options: rounds=N.
  */
 #include "lib/guest.h"
 
@@ -16,7 +17,10 @@
 static uint64_t rounds, overhead, late_min, late_sum;
 static volatile uint64_t hits, deadline;
 
-struct op { const char *name; void (*fn)(void); };
+struct op {
+    const char *name;
+    void (*fn)(void);
+};
 
 static void op_empty(void) { __asm__ volatile("" : : : "memory"); }
 static void op_hvc(void) { hvc_call(PSCI_VERSION, 0, 0, 0); }
@@ -62,8 +66,16 @@ static void op_lpi(void)
     wait_hit(before);
 }
 
-static void on_hit(uint32_t intid) { (void)intid; hits++; }
-static void on_ping(uint32_t intid) { (void)intid; gic_sgi(0, SGI_PONG); }
+static void on_hit(uint32_t intid)
+{
+    (void)intid;
+    hits++;
+}
+static void on_ping(uint32_t intid)
+{
+    (void)intid;
+    gic_sgi(0, SGI_PONG);
+}
 
 static void on_timer(uint32_t intid)
 {
@@ -101,13 +113,22 @@ static void measure(const struct op *o, unsigned divide)
     }
     sum /= n;
     min = min > overhead ? ticks_to_ns(min - overhead) / BATCH / divide : 0;
-    print("bench %s %lu %lu\n", o->name, min, sum > overhead ? ticks_to_ns(sum - overhead) / BATCH / divide : 0);
+    print("bench %s %lu %lu\n", o->name, min,
+          sum > overhead ? ticks_to_ns(sum - overhead) / BATCH / divide : 0);
 }
 
 static const struct op plain[] = {
-    { "hvc", op_hvc }, { "hvc-unknown", op_hvc_none }, { "gic-read", op_gicd_read }, { "gic-read-enable", op_gicd_enable },
-    { "gic-write", op_gicd_write }, { "mmio-uart", op_uart }, { "mmio-rtc", op_rtc }, { "sysreg-id", op_sysreg }, { "sysreg-cntp", op_cntp },
-    { "cntvct", op_cntvct }, { "wfe", op_wfe },
+    { "hvc", op_hvc },
+    { "hvc-unknown", op_hvc_none },
+    { "gic-read", op_gicd_read },
+    { "gic-read-enable", op_gicd_enable },
+    { "gic-write", op_gicd_write },
+    { "mmio-uart", op_uart },
+    { "mmio-rtc", op_rtc },
+    { "sysreg-id", op_sysreg },
+    { "sysreg-cntp", op_cntp },
+    { "cntvct", op_cntvct },
+    { "wfe", op_wfe },
 };
 
 /* How late the virtual timer fires, with the CPU halted meanwhile. */
@@ -190,7 +211,7 @@ void guest_main(void)
         measure(&(struct op){ "mmio-ecam", op_ecam }, 1);
     measure(&(struct op){ "self-sgi", op_self_sgi }, 1);
     measure_timer();
-    unsigned n = smp_start();          /* before LPIs: they are set up for every CPU */
+    unsigned n = smp_start(); /* before LPIs: they are set up for every CPU */
     measure_lpi();
     measure_smp(n);
     pass("bench");

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * cpu: what a processor owes to software at EL1. ID registers and what they promise, registers and vector state kept over every
- * kind of exit, exceptions with their syndromes, loads from devices in every form, EL0, debug and performance registers.
- * Options: rounds=N (vector state), hole=ADDRESS (no device there), emulator (no hypervisor).
+ * cpu: what a processor owes to software at EL1. ID registers and what they promise, registers and
+ * vector state kept over every kind of exit, exceptions with their syndromes, loads from devices in
+ * every form, EL0, debug and performance registers. Options: rounds=N (vector state), hole=ADDRESS
+ * (no device there), emulator (no hypervisor).
  */
 #include "lib/guest.h"
 
-struct snip { const char *start, *end, *name; uint64_t what; };
-struct vec { uint64_t q[64], fpcr, fpsr; };
+struct snip {
+    const char *start, *end, *name;
+    uint64_t what;
+};
+struct vec {
+    uint64_t q[64], fpcr, fpsr;
+};
 extern const struct snip exit_snips[], load_snips[];
 extern char user_svc[], user_hvc[], user_daif[], user_end[];
 void vec_load(const struct vec *);
@@ -53,22 +59,28 @@ static void id_space(void)
 
 static void id_registers(void)
 {
-    uint64_t pfr0 = read_reg(id_aa64pfr0_el1), mmfr0 = read_reg(id_aa64mmfr0_el1), dfr0 = read_reg(id_aa64dfr0_el1), v = 0;
-    print("midr %lx mpidr %lx revidr %lx ctr %lx dczid %lx\n", read_reg(midr_el1), read_reg(mpidr_el1), read_reg(revidr_el1), read_reg(ctr_el0), read_reg(dczid_el0));
+    uint64_t pfr0 = read_reg(id_aa64pfr0_el1), mmfr0 = read_reg(id_aa64mmfr0_el1),
+             dfr0 = read_reg(id_aa64dfr0_el1), v = 0;
+    print("midr %lx mpidr %lx revidr %lx ctr %lx dczid %lx\n", read_reg(midr_el1),
+          read_reg(mpidr_el1), read_reg(revidr_el1), read_reg(ctr_el0), read_reg(dczid_el0));
     id_space();
-    check("id: MPIDR as the tree says", (read_reg(mpidr_el1) & 0xff00ffffff) == boot.mpidr[0], read_reg(mpidr_el1), boot.mpidr[0]);
+    check("id: MPIDR as the tree says", (read_reg(mpidr_el1) & 0xff00ffffff) == boot.mpidr[0],
+          read_reg(mpidr_el1), boot.mpidr[0]);
     check("id: EL0 and EL1", (pfr0 & 15) >= 1 && (pfr0 >> 4 & 15) >= 1, pfr0, 0x11);
     check("id: 4 KiB pages", (mmfr0 >> 28 & 15) != 15, mmfr0, 0);
     check("id: address size", (mmfr0 & 15) <= 6, mmfr0 & 15, 5);
     if (boot.gic_version == 3)
         check("id: GIC system registers", (pfr0 >> 24 & 15) >= 1, pfr0, 1 << 24);
     check("id: EL1 here", read_reg(CurrentEL) == 4, read_reg(CurrentEL), 4);
-    bool sve = pfr0 >> 32 & 15, pmu = (dfr0 >> 8 & 15) && (dfr0 >> 8 & 15) != 15, mte = read_reg(id_aa64pfr1_el1) >> 9 & 7;
-    int ec = insn_try(0x04bf5020, &v);                     /* RDVL X0, #1: traps to EL1 while CPACR.ZEN is 0 */
+    bool sve = pfr0 >> 32 & 15, pmu = (dfr0 >> 8 & 15) && (dfr0 >> 8 & 15) != 15,
+         mte = read_reg(id_aa64pfr1_el1) >> 9 & 7;
+    /* RDVL X0, #1: traps to EL1 while CPACR.ZEN is 0 */
+    int ec = insn_try(0x04bf5020, &v);
     check("id: SVE as shown", ec == (sve ? EC_SVE : EC_UNKNOWN), (uint64_t)ec, sve);
     ec = insn_try(mrs(3, 3, 9, 12, 0), &v);
     check("id: PMU as shown", pmu ? ec < 0 : ec == EC_UNKNOWN, (uint64_t)ec, pmu);
-    print("sve %s, pmu %s, mte %s, debug %lu\n", sve ? "yes" : "no", pmu ? "yes" : "no", mte ? "yes" : "no", dfr0 & 15);
+    print("sve %s, pmu %s, mte %s, debug %lu\n", sve ? "yes" : "no", pmu ? "yes" : "no",
+          mte ? "yes" : "no", dfr0 & 15);
     if (cmdline_has("emulator"))
         return;
     check("id: no EL3", (pfr0 >> 12 & 15) == 0, pfr0, 0);
@@ -80,7 +92,8 @@ static void id_registers(void)
 static void registers(void)
 {
     unsigned bad = failures;
-    uint64_t ram = (uint64_t)page_alloc(1), dev = boot.rtc ? boot.rtc + 4 : boot.uart + 0x38;    /* a match register; SCR of the UART */
+    /* a match register; SCR of the UART */
+    uint64_t ram = (uint64_t)page_alloc(1), dev = boot.rtc ? boot.rtc + 4 : boot.uart + 0x38;
     dev &= ~7ull;
     for (const struct snip *s = exit_snips; s->start; s++) {
         struct regs r, old;
@@ -95,11 +108,11 @@ static void registers(void)
         r.nzcv = 0xa0000000;
         old = r;
         if (!strncmp(s->name, "load w30", 8))
-            code[n++] = 0xaa1e03f3;                        /* mov x19, x30 */
+            code[n++] = 0xaa1e03f3; /* mov x19, x30 */
         for (const char *p = s->start; p < s->end; p += 4)
             memcpy(&code[n++], p, 4);
         if (!strncmp(s->name, "load w30", 8)) {
-            code[n++] = 0xaa1303fe;                        /* mov x30, x19 */
+            code[n++] = 0xaa1303fe; /* mov x30, x19 */
             old.x[19] = r.x[19] = 0;
         }
         int v = code_try(code, n, &r);
@@ -109,7 +122,8 @@ static void registers(void)
             fail("registers over an exit", "%s: exception %x ESR %lx", s->name, v, esr());
         for (unsigned k = 0; k < 30 && v < 0; k++)
             if (r.x[k] != old.x[k] && !(s->what >> k & 1))
-                fail("registers over an exit", "%s changed x%u: %lx, not %lx", s->name, k, r.x[k], old.x[k]);
+                fail("registers over an exit", "%s changed x%u: %lx, not %lx", s->name, k, r.x[k],
+                     old.x[k]);
         if (r.nzcv != old.nzcv)
             fail("registers over an exit", "%s changed the flags: %lx", s->name, r.nzcv);
     }
@@ -137,18 +151,32 @@ static void loads(void)
                 want &= 0xffffffff;
             struct regs r = { .x = { [1] = UINT64_MAX, [2] = UINT64_MAX, [28] = a } };
             int v = code_try((const uint32_t *)s->start, (unsigned)(s->end - s->start) / 4, &r);
-            if (v >= 0 || r.x[1] != want || r.x[28] != a + (uint64_t)(int64_t)(int8_t)(s->what >> 24))
-                fail("loads from a device", "%s at +%u: exception %d, %lx, not %lx; base %lx, was %lx", s->name, off, v, r.x[1], want, r.x[28], a);
+            if (v >= 0 || r.x[1] != want ||
+                r.x[28] != a + (uint64_t)(int64_t)(int8_t)(s->what >> 24))
+                fail("loads from a device",
+                     "%s at +%u: exception %d, %lx, not %lx; base %lx, was %lx", s->name, off, v,
+                     r.x[1], want, r.x[28], a);
             if (!strncmp(s->name, "ldp", 3) && v < 0 && (uint32_t)r.x[2] != mmio_r32(a + 4))
-                fail("loads from a device", "%s at +%u: second %lx, not %x", s->name, off, r.x[2], mmio_r32(a + 4));
+                fail("loads from a device", "%s at +%u: second %lx, not %x", s->name, off, r.x[2],
+                     mmio_r32(a + 4));
         }
     if (bad == failures)
         pass("loads from a device");
 }
 
 /* ---- exceptions ---- */
-#define INSN(...) { __VA_ARGS__ }
-struct exc { const char *name; int ec; uint64_t iss, mask; uint64_t x0; uint32_t code[3]; unsigned n; };
+#define INSN(...)   \
+    {               \
+        __VA_ARGS__ \
+    }
+struct exc {
+    const char *name;
+    int ec;
+    uint64_t iss, mask;
+    uint64_t x0;
+    uint32_t code[3];
+    unsigned n;
+};
 
 static void expect(const struct exc *e)
 {
@@ -157,18 +185,21 @@ static void expect(const struct exc *e)
     if (v == e->ec && (v < 0 || (esr() & e->mask) == e->iss))
         pass(e->name);
     else
-        fail(e->name, "exception %x ESR %lx FAR %lx, not %x with %lx", v, esr(), this_cpu()->last.far, e->ec, e->iss);
+        fail(e->name, "exception %x ESR %lx FAR %lx, not %x with %lx", v, esr(),
+             this_cpu()->last.far, e->ec, e->iss);
 }
 
 static void exceptions(void)
 {
-    uint64_t ro = MAP_BASE + 0x1000, none = MAP_BASE + 0x2000, nc = MAP_BASE + 0x3000, xhole = MAP_BASE + 0x4000, page = (uint64_t)page_alloc(1);
+    uint64_t ro = MAP_BASE + 0x1000, none = MAP_BASE + 0x2000, nc = MAP_BASE + 0x3000,
+             xhole = MAP_BASE + 0x4000, page = (uint64_t)page_alloc(1);
     map_page(ro, page, MAP_RO);
     map_page(nc, hole & ~0xfffull, MAP_NC | MAP_NOEXEC);
     map_page(xhole, hole & ~0xfffull, MAP_NORMAL);
     const struct exc list[] = {
         { "undefined", EC_UNKNOWN, 0, 0xffffff, 0, INSN(0x00000000), 1 },
-        { "undefined: MSR to a read-only register", EC_UNKNOWN, 0, 0xffffff, 0, INSN(0xd5180000), 1 },
+        { "undefined: MSR to a read-only register", EC_UNKNOWN, 0, 0xffffff, 0, INSN(0xd5180000),
+          1 },
         { "svc", EC_SVC, 5, 0xffff, 0, INSN(0xd40000a1), 1 },
         { "brk", EC_BRK, 0x1234, 0xffff, 0, INSN(0xd4200000 | 0x1234 << 5), 1 },
         { "translation fault", EC_DABT, 0x07, 0x7f, none, INSN(0xf9400001), 1 },
@@ -187,7 +218,8 @@ static void exceptions(void)
         if (list[i].ec == EC_DABT && this_cpu()->last.far != list[i].x0)
             fail(list[i].name, "FAR %lx, not %lx", this_cpu()->last.far, list[i].x0);
     }
-    uint32_t hvc = 0xd4000022;                             /* HVC #1: no such interface, but no harm */
+    /* HVC #1: no such interface, but no harm */
+    uint32_t hvc = 0xd4000022;
     struct regs r = { .x = { 0x84000000 } };
     int v = code_try(&hvc, 1, &r);
     print("HVC #1: exception %d, x0 %lx\n", v, r.x[0]);
@@ -225,9 +257,11 @@ static void vec_test(void *arg)
 }
 
 /* ---- registers of EL1, each CPU with values of its own ---- */
-#define KEPT(what) what(afsr0_el1) what(afsr1_el1) what(contextidr_el1) what(tpidr_el0) what(tpidrro_el0) what(tpidr_el1) what(far_el1) what(esr_el1) what(elr_el1)
+#define KEPT(what)                                                                         \
+    what(afsr0_el1) what(afsr1_el1) what(contextidr_el1) what(tpidr_el0) what(tpidrro_el0) \
+        what(tpidr_el1) what(far_el1) what(esr_el1) what(elr_el1)
 #define KEPT_WRITE(reg) write_reg(reg, mine);
-#define KEPT_READ(reg) (uint32_t)read_reg(reg),
+#define KEPT_READ(reg) (uint32_t) read_reg(reg),
 static volatile unsigned sys_bad;
 static void sys_test(void *arg)
 {
@@ -255,12 +289,14 @@ static void sve_test(void *arg)
 {
     unsigned me = this_cpu()->index;
     write_reg(cpacr_el1, 3ull << 20 | 3ull << 16);
-    write_reg(S3_0_C1_C2_0, me & 1 ? 0 : 15);              /* ZCR_EL1: the shortest, or what there is */
+    /* ZCR_EL1: the shortest, or what there is */
+    write_reg(S3_0_C1_C2_0, me & 1 ? 0 : 15);
     uint64_t vl = sve_bytes(), bytes = vl * 32 + vl / 8 * 17;
     uint8_t *want = arg, *got = want + 12288;
     for (uint64_t i = 0; i < bytes; i++)
         want[i] = (uint8_t)(i * 7 + me * 31 + i / 256);
-    memset(want + vl * 32 + vl / 8 * 16, 0, vl / 8);       /* FFR: ones, then zeros, and nothing else (B1.1.3) */
+    /* FFR: ones, then zeros, and nothing else (B1.1.3) */
+    memset(want + vl * 32 + vl / 8 * 16, 0, vl / 8);
     want[vl * 32 + vl / 8 * 16] = (uint8_t)((2 << me % 8) - 1);
     for (uint64_t t = ticks(); ticks() - t < ticks_hz / 8;) {
         sve_load(want);
@@ -310,7 +346,9 @@ static void vectors(void)
 }
 
 /* ---- EL0 ---- */
-struct user { uint64_t pc, spsr; };
+struct user {
+    uint64_t pc, spsr;
+};
 static void go(void *arg)
 {
     struct user *u = arg;
@@ -328,18 +366,25 @@ static void user_mode(void)
     write_reg(tpidrro_el0, 0x7777);
     int v = trap_try(go, &(struct user){ va, 0 });
     struct frame *f = &this_cpu()->last;
-    check("EL0: SVC", v == EC_SVC && (f->esr & 0xffff) == 7 && f->x[0] == 42 && f->x[1] == 0x123456789abcdef0 && f->vec == 8, f->esr, 7);
+    check("EL0: SVC",
+          v == EC_SVC && (f->esr & 0xffff) == 7 && f->x[0] == 42 && f->x[1] == 0x123456789abcdef0 &&
+              f->vec == 8,
+          f->esr, 7);
     v = trap_try(go, &(struct user){ va + (uint64_t)(user_hvc - user_svc), 0 });
     check("EL0: HVC is undefined", v == EC_UNKNOWN && f->vec == 8, (uint64_t)v, EC_UNKNOWN);
     v = trap_try(go, &(struct user){ va + (uint64_t)(user_daif - user_svc), 0 });
     check("EL0: no system registers", v == EC_UNKNOWN || v == EC_SYSREG, (uint64_t)v, EC_UNKNOWN);
     if ((read_reg(id_aa64pfr0_el1) & 15) == 2) {
-        uint32_t a32[] = { 0xe3a00005, 0xef000003 };       /* mov r0, #5; svc #3 */
+        uint32_t a32[] = { 0xe3a00005, 0xef000003 }; /* mov r0, #5; svc #3 */
         code_put(page, a32, 2);
         v = trap_try(go, &(struct user){ va - MAP_BASE + MAP_LOW, 0x10 });
-        check("EL0: AArch32 SVC", v == 0x11 && (f->esr & 0xffff) == 3 && (uint32_t)f->x[0] == 5 && f->vec == 12, f->esr, 3);
+        check("EL0: AArch32 SVC",
+              v == 0x11 && (f->esr & 0xffff) == 3 && (uint32_t)f->x[0] == 5 && f->vec == 12, f->esr,
+              3);
     }
-    check("thread registers kept", read_reg(tpidr_el0) == 0x123456789abcdef0 && read_reg(tpidrro_el0) == 0x7777, read_reg(tpidr_el0), 0);
+    check("thread registers kept",
+          read_reg(tpidr_el0) == 0x123456789abcdef0 && read_reg(tpidrro_el0) == 0x7777,
+          read_reg(tpidr_el0), 0);
 }
 
 /* ---- single steps: each instruction once, also those the hypervisor does (D2.12) ---- */
@@ -365,7 +410,8 @@ static void on_brk(struct frame *f)
 
 static void single_step(void)
 {
-    static const uint32_t code[] = { 0xd4200000, 0xd503201f, 0xd4000002, 0xb9400041, 0xd53be041, 0xd503201f, 0xd2e00003, 0xd2800003, 0xd5100243 };
+    static const uint32_t code[] = { 0xd4200000, 0xd503201f, 0xd4000002, 0xb9400041, 0xd53be041,
+                                     0xd503201f, 0xd2e00003, 0xd2800003, 0xd5100243 };
     /* brk; nop; hvc; ldr w1, [x2]; mrs x1, cntvct; nop; movz x3; mov x3, #0; msr mdscr_el1, x3 */
     struct regs r = { .x = { PSCI_VERSION, 0, boot.uart + 0x18 } };
     write_reg(oslar_el1, 0);
@@ -387,10 +433,14 @@ static void single_step(void)
     if (ok)
         pass("single step");
     else
-        fail("single step", "exception %d, %u steps: %lx %lx %lx %lx %lx", v, nsteps, step_pc[0], step_pc[1], step_pc[2], step_pc[3], step_pc[4]);
+        fail("single step", "exception %d, %u steps: %lx %lx %lx %lx %lx", v, nsteps, step_pc[0],
+             step_pc[1], step_pc[2], step_pc[3], step_pc[4]);
 }
 
-/* One breakpoint and one watchpoint (D2.8, D2.9), at EL1 with PSTATE.D clear; the second try goes on without them. */
+/*
+ * One breakpoint and one watchpoint (D2.8, D2.9), at EL1 with PSTATE.D clear; the second try goes
+ * on without them.
+ */
 static volatile uint64_t hit_pc, hit_far;
 static volatile unsigned hits;
 static void on_hit(struct frame *f)
@@ -421,7 +471,8 @@ static void breakpoints(void)
     hvc_call(PSCI_VERSION, 0, 0, 0);
     int v = code_at(page, &r);
     write_reg(dbgbcr0_el1, 0);
-    check("breakpoint", v < 0 && hits == 1 && hit_pc == (uint64_t)(page + 2), hit_pc, (uint64_t)(page + 2));
+    check("breakpoint", v < 0 && hits == 1 && hit_pc == (uint64_t)(page + 2), hit_pc,
+          (uint64_t)(page + 2));
     hits = 0;
     write_reg(dbgwvr0_el1, &watched[1]);
     write_reg(dbgwcr0_el1, 0xffu << 5 | 2 << 3 | 1 << 1 | 1);
@@ -430,7 +481,8 @@ static void breakpoints(void)
     v = code_at(page, &r);
     write_reg(mdscr_el1, 0);
     write_reg(dbgwcr0_el1, 0);
-    check("watchpoint", v < 0 && hits == 1 && hit_far == (uint64_t)&watched[1], hit_far, (uint64_t)&watched[1]);
+    check("watchpoint", v < 0 && hits == 1 && hit_far == (uint64_t)&watched[1], hit_far,
+          (uint64_t)&watched[1]);
     trap_handle(EC_BREAKPOINT, NULL);
     trap_handle(EC_WATCHPOINT, NULL);
 }
@@ -444,7 +496,9 @@ static void debug_registers(void)
             uint64_t v = 0;
             n += insn_try(mrs(2, 0, 0, crm, op2[i]), &v) < 0;
         }
-    unsigned shown = (unsigned)((read_reg(id_aa64dfr0_el1) >> 12 & 15) + 1 + (read_reg(id_aa64dfr0_el1) >> 20 & 15) + 1) * 2;
+    unsigned shown = (unsigned)((read_reg(id_aa64dfr0_el1) >> 12 & 15) + 1 +
+                                (read_reg(id_aa64dfr0_el1) >> 20 & 15) + 1) *
+                     2;
     check("debug registers as shown", n >= shown, n, shown);
 }
 
@@ -462,7 +516,10 @@ static void translation(void)
     if (!(read_reg(dczid_el0) & 16)) {
         memset((void *)ram, 0xff, 4096);
         __asm__ volatile("dc zva, %0" : : "r"(ram + 2048) : "memory");
-        check("DC ZVA", *(uint64_t *)(ram + 2048) == 0 && *(uint64_t *)(ram + 2048 + words - 8) == 0 && *(uint64_t *)(ram + 2048 - 8) == UINT64_MAX, *(uint64_t *)(ram + 2048), 0);
+        check("DC ZVA",
+              *(uint64_t *)(ram + 2048) == 0 && *(uint64_t *)(ram + 2048 + words - 8) == 0 &&
+                  *(uint64_t *)(ram + 2048 - 8) == UINT64_MAX,
+              *(uint64_t *)(ram + 2048), 0);
     }
 }
 
@@ -478,7 +535,8 @@ static void counter(void)
         last = t;
     }
     check("CNTVCT never goes back", back == 0, back, 0);
-    for (unsigned tries = 0; apart && tries < 20; tries++) {        /* another guest may have had the CPU between two reads */
+    /* another guest may have had the CPU between two reads */
+    for (unsigned tries = 0; apart && tries < 20; tries++) {
         uint64_t p0 = read_reg(cntpct_el0), v0 = ticks();
         delay_us(2000);
         p = read_reg(cntpct_el0) - p0;
@@ -499,8 +557,10 @@ static void sysregs_kept(void)
     for (unsigned i = 0; i < 100; i++)
         hvc_call(PSCI_VERSION, 0, 0, 0);
     delay_us(20000);
-    check("system registers kept", read_reg(mair_el1) == mair && read_reg(contextidr_el1) == 0x12345678 && read_reg(tpidr_el1) == 0xfedcba9876543210
-        && read_reg(csselr_el1) == 2, read_reg(tpidr_el1), 0xfedcba9876543210);
+    check("system registers kept",
+          read_reg(mair_el1) == mair && read_reg(contextidr_el1) == 0x12345678 &&
+              read_reg(tpidr_el1) == 0xfedcba9876543210 && read_reg(csselr_el1) == 2,
+          read_reg(tpidr_el1), 0xfedcba9876543210);
 }
 
 void guest_main(void)

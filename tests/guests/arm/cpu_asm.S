@@ -34,10 +34,14 @@ vec_store:
     stp     x2, x3, [x1]
     ret
 
-/* void sve_load(const void *), void sve_store(void *): Z0 to Z31, then P0 to P15 and FFR, each as long as it is; sve_bytes(): Z's length */
+/*
+ * void sve_load(const void *), void sve_store(void *): Z0 to Z31, then P0 to P15 and FFR, each as
+ * long as it is; sve_bytes(): Z's length
+ */
     .arch armv8.2-a+sve
     .macro z_all op
-    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, \
+            16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
     \op     z\n, [x0, #\n, mul vl]
     .endr
     .endm
@@ -68,7 +72,10 @@ sve_bytes:
     ret
     .arch armv8-a+fp+simd
 
-/* void user_call(uint64_t pc, uint64_t spsr): never returns by itself; what the code there traps with ends trap_try() */
+/*
+ * void user_call(uint64_t pc, uint64_t spsr): never returns by itself; what the code there traps
+ * with ends trap_try()
+ */
     .globl user_call
 user_call:
     msr     elr_el1, x0
@@ -88,8 +95,10 @@ user_daif:
     mrs     x0, ttbr0_el1
 user_end:
 
-/* struct snip { start, end, name, changes }: the registers an instruction may change, one bit each. X28 = a device's register
- * that may be read and written, X27 = RAM, X0 = 0x84000000 (PSCI_VERSION) */
+/*
+ * struct snip { start, end, name, changes }: the registers an instruction may change, one bit each.
+ * X28 = a device's register that may be read and written, X27 = RAM, X0 = 0x84000000 (PSCI_VERSION)
+ */
     .macro snip name, changes, insn:vararg
     .pushsection .rodata.names, "aMS", @progbits, 1
 1:  .asciz  "\name"
@@ -136,7 +145,10 @@ exit_snips:
     .quad   0, 0, 0, 0
     .popsection
 
-/* Loads whose result must be worked out; X28 = an address, X1 gets the value, X28 is written back where asked */
+/*
+ * Loads whose result must be worked out; X28 = an address, X1 gets the value, X28 is written back
+ * where asked
+ */
     .macro load name, size, sign, wide, back, insn:vararg
     .pushsection .rodata.names, "aMS", @progbits, 1
 1:  .asciz  "\name"

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * debug: breakpoints and watchpoints. With on=1 it sets one of each and meets them, again and again; with on=0 it turns monitor debugging on and
- * sets none: another guest's must not be there, though it runs the same code at the same addresses. Options: rounds=N.
+ * debug: breakpoints and watchpoints. With on=1 it sets one of each and meets them, again and
+ * again; with on=0 it turns monitor debugging on and sets none: another guest's must not be there,
+ * though it runs the same code at the same addresses. Options: rounds=N.
  */
 #include "lib/guest.h"
 
 #define MDSCR_KDE (1u << 13)
 #define MDSCR_MDE (1u << 15)
-#define BCR_EL1   (1u | 1u << 1 | 0xfu << 5)                    /* enabled, at EL1, all of an A64 instruction: Arm ARM D19.3.2 */
-#define WCR_EL1   (1u | 1u << 1 | 2u << 3 | 0xffu << 5)         /* enabled, at EL1, stores, eight bytes: D19.3.11 */
+/* enabled, at EL1, all of an A64 instruction: Arm ARM D19.3.2 */
+#define BCR_EL1 (1u | 1u << 1 | 0xfu << 5)
+/* enabled, at EL1, stores, eight bytes: D19.3.11 */
+#define WCR_EL1 (1u | 1u << 1 | 2u << 3 | 0xffu << 5)
 
 static volatile uint64_t watched, calls;
 
-static __attribute__((noinline)) void target(void)
-{
-    calls++;
-}
+static __attribute__((noinline)) void target(void) { calls++; }
 
 static void call(void *arg)
 {
@@ -69,7 +69,8 @@ void guest_main(void)
         isb();
         wait(200);
         wrong += !right(on);
-        if (r % 50 == 49) {                /* off for a while: what is set must be there afterwards */
+        /* off for a while: what is set must be there afterwards */
+        if (r % 50 == 49) {
             write_reg(mdscr_el1, 0);
             isb();
             wait(10000);

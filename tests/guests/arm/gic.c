@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * gic: the interrupt controller as software finds it: SGIs, a PPI, SPIs made pending by software, priorities, masking,
- * preemption, active state, both EOI modes, routing, LPIs through the ITS and its commands; GICv2 as far as it has these.
- * Options: emulator.
+ * gic: the interrupt controller as software finds it: SGIs, a PPI, SPIs made pending by software,
+ * priorities, masking, preemption, active state, both EOI modes, routing, LPIs through the ITS and
+ * its commands; GICv2 as far as it has these. Options: emulator.
  */
 #include "lib/guest.h"
 
@@ -39,7 +39,8 @@ static void window(void)
 static uint32_t wait_more(unsigned cpu, uint32_t intid, uint32_t before)
 {
     window();
-    for (struct patience p = patience(2000000); irq_count(cpu, intid) == before && patience_left(&p);)
+    for (struct patience p = patience(2000000);
+         irq_count(cpu, intid) == before && patience_left(&p);)
         cpu_pause();
     delay_us(1000);
     return irq_count(cpu, intid) - before;
@@ -60,13 +61,16 @@ static void prepare(uint32_t intid, uint8_t prio)
 /* ---- identification ---- */
 static void identity(void)
 {
-    uint32_t typer = mmio_r32(boot.gicd + GICD_TYPER), pidr2 = mmio_r32(boot.gicd + (boot.gic_version == 3 ? GICD_PIDR2 : 0xfe8));
-    print("GICv%u: TYPER %x, IIDR %x, PIDR2 %x, %u INTIDs\n", boot.gic_version, typer, mmio_r32(boot.gicd + GICD_IIDR), pidr2, gic_spis());
+    uint32_t typer = mmio_r32(boot.gicd + GICD_TYPER),
+             pidr2 = mmio_r32(boot.gicd + (boot.gic_version == 3 ? GICD_PIDR2 : 0xfe8));
+    print("GICv%u: TYPER %x, IIDR %x, PIDR2 %x, %u INTIDs\n", boot.gic_version, typer,
+          mmio_r32(boot.gicd + GICD_IIDR), pidr2, gic_spis());
     check("gic architecture version", (pidr2 >> 4 & 15) == boot.gic_version, pidr2);
     check("gic has SPIs", gic_spis() >= 64, gic_spis());
     if (boot.gic_version != 3)
         return;
-    check("gic affinity routing is on", mmio_r32(boot.gicd + GICD_CTLR) & 0x10, mmio_r32(boot.gicd + GICD_CTLR));
+    check("gic affinity routing is on", mmio_r32(boot.gicd + GICD_CTLR) & 0x10,
+          mmio_r32(boot.gicd + GICD_CTLR));
     unsigned n = 0, last = 0;
     for (uint64_t r = boot.gicr; r < boot.gicr + boot.gicr_size && !last; n++) {
         uint64_t t = mmio_r64(r + GICR_TYPER);
@@ -74,7 +78,8 @@ static void identity(void)
         r += t & 2 ? 0x40000 : 0x20000;
     }
     check("gic redistributors", n == boot.ncpus && last, n);
-    print("ICC_CTLR %lx, RPR %lx, BPR1 %lx\n", read_reg(ICC_CTLR), read_reg(ICC_RPR), read_reg(ICC_BPR1));
+    print("ICC_CTLR %lx, RPR %lx, BPR1 %lx\n", read_reg(ICC_CTLR), read_reg(ICC_RPR),
+          read_reg(ICC_BPR1));
     check("gic idle priority", read_reg(ICC_RPR) == 0xff, read_reg(ICC_RPR));
 }
 
@@ -123,7 +128,8 @@ static void registers(void)
         if (mmio_r64(boot.gicd + GICD_IROUTER + SPI * 8) != 1ull << 31)
             fail("gic registers", "IROUTER: %lx", mmio_r64(boot.gicd + GICD_IROUTER + SPI * 8));
         gic_route(SPI, 0);
-        if (mmio_r64(boot.gicd + GICD_IROUTER + SPI * 8) != cpus[0].mpidr || mmio_r32(boot.gicd + GICD_IROUTER + SPI * 8) != (uint32_t)cpus[0].mpidr)
+        if (mmio_r64(boot.gicd + GICD_IROUTER + SPI * 8) != cpus[0].mpidr ||
+            mmio_r32(boot.gicd + GICD_IROUTER + SPI * 8) != (uint32_t)cpus[0].mpidr)
             fail("gic registers", "IROUTER: %lx", mmio_r64(boot.gicd + GICD_IROUTER + SPI * 8));
     }
     if (bad == failures)
@@ -142,7 +148,10 @@ static void kinds(void)
             gic_set(GICD_ISPENDR, ids[i]);
         window();
         bool once = (norder == 1 && order[0] == ids[i]) || (no_v2() && ids[i] == 20);
-        check(i == 0 ? "gic SGI" : i == 1 ? "gic PPI by software" : "gic SPI by software", once, norder);
+        check(i == 0   ? "gic SGI"
+              : i == 1 ? "gic PPI by software"
+                       : "gic SPI by software",
+              once, norder);
         if (gic_get(GICD_ISPENDR, ids[i]) || gic_get(GICD_ISACTIVER, ids[i]))
             fail("gic", "%u is pending or active afterwards", ids[i]);
     }
@@ -181,7 +190,10 @@ static void priorities(void)
         gic_set(GICD_ISPENDR, SPI + i);
     check("gic highest pending", gic_highest() == SPI + 3, gic_highest());
     window();
-    check("gic order of priority", norder == 4 && order[0] == SPI + 3 && order[1] == SPI + 2 && order[2] == SPI + 1 && order[3] == SPI, norder);
+    check("gic order of priority",
+          norder == 4 && order[0] == SPI + 3 && order[1] == SPI + 2 && order[2] == SPI + 1 &&
+              order[3] == SPI,
+          norder);
     norder = 0;
     gic_mask(0x90);
     for (unsigned i = 0; i < 4; i++)
@@ -203,8 +215,8 @@ static void priorities(void)
 static void preempting(uint32_t intid)
 {
     note(intid);
-    gic_set(GICD_ISPENDR, SPI + 1);    /* higher: comes in between */
-    gic_set(GICD_ISPENDR, SPI + 2);    /* lower: waits */
+    gic_set(GICD_ISPENDR, SPI + 1); /* higher: comes in between */
+    gic_set(GICD_ISPENDR, SPI + 2); /* lower: waits */
     dsb();
     uint64_t elr = read_reg(elr_el1), spsr = read_reg(spsr_el1);
     irqs_on();
@@ -223,7 +235,10 @@ static void preemption(void)
     irq_handle(SPI, preempting);
     gic_set(GICD_ISPENDR, SPI);
     window();
-    check("gic preemption", norder == 4 && order[0] == SPI && order[1] == SPI + 1 && order[2] == 0 && order[3] == SPI + 2, norder);
+    check("gic preemption",
+          norder == 4 && order[0] == SPI && order[1] == SPI + 1 && order[2] == 0 &&
+              order[3] == SPI + 2,
+          norder);
 }
 
 /* Pending again while active: once more after the end, not before. */
@@ -262,7 +277,8 @@ static void active(void)
     gic_eoi(third);
     gic_dir(third);
     gic_eoimode(false);
-    check("gic priority drop without deactivation", (iar & 0x3ff) == SPI && still && second != SPI && (third & 0x3ff) == SPI, second);
+    check("gic priority drop without deactivation",
+          (iar & 0x3ff) == SPI && still && second != SPI && (third & 0x3ff) == SPI, second);
     check("gic nothing pending: spurious", (gic_ack() & 0x3ff) == 1023, 0);
     norder = 0;
     prepare(SPI, PRIO_DEFAULT);
@@ -298,7 +314,10 @@ static void many(void)
     check("gic many at once", after - before == n * 20, after - before);
 }
 
-/* Each more urgent than the one before, made pending from the least on: they come the other way round. */
+/*
+ * Each more urgent than the one before, made pending from the least on: they come the other way
+ * round.
+ */
 static void many_priorities(void)
 {
     unsigned n = gic_spis() - 32 > 24 ? 24 : gic_spis() - 32;
@@ -333,7 +352,7 @@ static void routing(void)
     }
     prepare(SPI, PRIO_DEFAULT);
     uint32_t before = irq_count(ncpus - 1, SPI);
-    gic_set(GICD_ISPENDR, SPI);        /* pending here, then routed away */
+    gic_set(GICD_ISPENDR, SPI); /* pending here, then routed away */
     gic_route(SPI, ncpus - 1);
     if (wait_more(ncpus - 1, SPI, before) != 1 && !no_v2())
         fail("gic routing", "pending, then routed to %u: %u", ncpus - 1, norder);
@@ -399,14 +418,15 @@ static void its_moves(void)
     its_cmd(ITS_MOVALL, 0, its_target(1), its_target(0));
     its_sync(0);
     check("its MOVALL", its_wait(), 0);
-    its_cmd(ITS_MAPC, 0, 1ull << 63 | its_target(0) | 1, 0);       /* collection 1 to CPU 0 */
+    its_cmd(ITS_MAPC, 0, 1ull << 63 | its_target(0) | 1, 0); /* collection 1 to CPU 0 */
     its_sync(0);
     its_wait();
     uint32_t one = after_int(0, ITS_INT, 7, true);
     its_cmd(ITS_MAPC, 0, 1ull << 63 | its_target(1) | 1, 0);
     its_cmd(ITS_MOVI | (uint64_t)DEV << 32, 7, 0, 0);
     its_sync(0);
-    check("its collection mapped elsewhere", its_wait() && one == 1 && after_int(0, ITS_INT, 7, true) == 1, one);
+    check("its collection mapped elsewhere",
+          its_wait() && one == 1 && after_int(0, ITS_INT, 7, true) == 1, one);
 }
 
 static void its(void)
@@ -463,11 +483,13 @@ static void v2_only(void)
     mmio_w32(boot.gicd + GICD_SPENDSGIR, 1u << SGI % 4 * 8);
     bool set = mmio_r32(boot.gicd + GICD_SPENDSGIR) == 1u << SGI % 4 * 8;
     mmio_w32(boot.gicd + GICD_CPENDSGIR, 1u << SGI % 4 * 8);
-    check("gic2 SGI pending registers", (set || cmdline_has("emulator")) && mmio_r32(boot.gicd + GICD_SPENDSGIR) == 0, set);
+    check("gic2 SGI pending registers",
+          (set || cmdline_has("emulator")) && mmio_r32(boot.gicd + GICD_SPENDSGIR) == 0, set);
     mmio_w32(boot.gicd + GICD_SGIR, 2u << 24 | SGI);
     window();
     check("gic2 SGI to self", irq_count(0, SGI) > 0, irq_count(0, SGI));
-    check("gic2 targets of a PPI", mmio_r8(boot.gicd + GICD_ITARGETSR + 20) == 1 || boot.ncpus == 1, mmio_r8(boot.gicd + GICD_ITARGETSR + 20));
+    check("gic2 targets of a PPI", mmio_r8(boot.gicd + GICD_ITARGETSR + 20) == 1 || boot.ncpus == 1,
+          mmio_r8(boot.gicd + GICD_ITARGETSR + 20));
     if (boot.v2m) {
         uint32_t t = mmio_r32(boot.v2m + 8), spi = t >> 16 & 0x3ff;
         print("v2m: TYPER %x\n", t);

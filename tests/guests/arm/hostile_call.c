@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-call: HVC and SMC with garbage: every PSCI function with wild arguments, every range of SMCCC, random calls. Not those that end
- * this guest. Then CPUs are switched on at wild entry points. Options: seed=N, rounds=N.
+ * hostile-call: HVC and SMC with garbage: every PSCI function with wild arguments, every range of
+ * SMCCC, random calls. Not those that end this guest. Then CPUs are switched on at wild entry
+ * points. Options: seed=N, rounds=N.
  */
 #include "lib/guest.h"
 
@@ -14,22 +15,33 @@ static uint32_t rnd(void)
 
 static uint64_t wild(void)
 {
-    static const uint64_t odd[] = { 0, 1, UINT64_MAX, 0x8000000000000000, 0x40000000, 0x40000001, 0x3fffffff, 0xffffffff, 0x100000000, 0xffffffffffff };
+    static const uint64_t odd[] = {
+        0,          1,          UINT64_MAX, 0x8000000000000000, 0x40000000,
+        0x40000001, 0x3fffffff, 0xffffffff, 0x100000000,        0xffffffffffff
+    };
     return rnd() & 1 ? odd[rnd() % 10] : (uint64_t)rnd() << (rnd() & 31);
 }
 
-/* Bits 15:0 of PSCI functions that end or stop this CPU or the machine: 2 CPU_OFF, 8 OFF, 9 RESET, 12 RESET2, 1 SUSPEND, e SYSTEM_SUSPEND */
+/*
+ * Bits 15:0 of PSCI functions that end or stop this CPU or the machine: 2 CPU_OFF, 8 OFF, 9 RESET,
+ * 12 RESET2, 1 SUSPEND, e SYSTEM_SUSPEND
+ */
 static bool ends(uint64_t fn)
 {
     uint32_t f = (uint32_t)fn & 0xbfffffff, low = f & 0xffff;
-    return f >> 16 == 0x8400 && (low == 1 || low == 2 || low == 8 || low == 9 || low == 12 || low == 14 || low == 13 || low == 18 || low == 3);
+    return f >> 16 == 0x8400 && (low == 1 || low == 2 || low == 8 || low == 9 || low == 12 ||
+                                 low == 14 || low == 13 || low == 18 || low == 3);
 }
 
-struct call { uint64_t fn, a, b, c; bool smc; };
+struct call {
+    uint64_t fn, a, b, c;
+    bool smc;
+};
 static void do_call(void *arg)
 {
     struct call *c = arg;
-    c->fn = (uint64_t)(c->smc ? smc_call(c->fn, c->a, c->b, c->c) : hvc_call(c->fn, c->a, c->b, c->c));
+    c->fn =
+        (uint64_t)(c->smc ? smc_call(c->fn, c->a, c->b, c->c) : hvc_call(c->fn, c->a, c->b, c->c));
 }
 
 static unsigned refused, faults, other;
@@ -77,10 +89,14 @@ static void immediates(void)
     pass("hostile-call immediates");
 }
 
-/* CPUs that start nowhere: outside RAM, in devices, unaligned, at garbage. Each stays lost; this one goes on. */
+/*
+ * CPUs that start nowhere: outside RAM, in devices, unaligned, at garbage. Each stays lost; this
+ * one goes on.
+ */
 static void wild_entries(void)
 {
-    static const uint64_t entries[] = { 0, 2, 0x08000000, 0x09000000, 0x0b000000, UINT64_MAX, 0x7ffffffffffc, 0x40000002 };
+    static const uint64_t entries[] = { 0,          2,          0x08000000,     0x09000000,
+                                        0x0b000000, UINT64_MAX, 0x7ffffffffffc, 0x40000002 };
     unsigned on = 0;
     for (unsigned i = 0; i < boot.ncpus; i++)
         if (boot.mpidr[i] != cpus[0].mpidr)

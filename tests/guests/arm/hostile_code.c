@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-code: random instructions at EL1, with registers that point to RAM, devices and nowhere. The virtual timer looks after code
- * that loops. It need not survive; everybody else must. Options: seed=N, rounds=N.
+ * hostile-code: random instructions at EL1, with registers that point to RAM, devices and nowhere.
+ * The virtual timer looks after code that loops. It need not survive; everybody else must. Options:
+ * seed=N, rounds=N.
  */
 #include "lib/guest.h"
 
@@ -22,17 +23,21 @@ static void watchdog(bool on)
 static void on_trap(struct frame *f)
 {
     watchdog(false);
-    if (!trap_unwind(f))               /* not yet, or no longer, in the code */
+    if (!trap_unwind(f)) /* not yet, or no longer, in the code */
         watchdog(true);
 }
 
 /* Loads and stores, system instructions, exception generation, branches near by; or anything. */
 static uint32_t instruction(void)
 {
-    static const uint32_t base[] = { 0x38000000, 0x39000000, 0x28000000, 0x08000000, 0xb8200000, 0x0c000000, 0xd5000000, 0xd5300000, 0xd5100000,
-        0xd4000000, 0xd6000000, 0x88000000, 0x3c000000, 0x19000000, 0x85000000, 0xa4000000 };
-    static const uint32_t free_bits[] = { 0xc7ffffff, 0xc6ffffff, 0xd5ffffff, 0xf7ffffff, 0x47ffffff, 0x73ffffff, 0x003fffff, 0x000fffff, 0x000fffff,
-        0x00ffffff, 0x01ffffff, 0x77ffffff, 0xc3ffffff, 0xe6ffffff, 0x7affffff, 0x5bffffff };
+    static const uint32_t base[] = { 0x38000000, 0x39000000, 0x28000000, 0x08000000,
+                                     0xb8200000, 0x0c000000, 0xd5000000, 0xd5300000,
+                                     0xd5100000, 0xd4000000, 0xd6000000, 0x88000000,
+                                     0x3c000000, 0x19000000, 0x85000000, 0xa4000000 };
+    static const uint32_t free_bits[] = { 0xc7ffffff, 0xc6ffffff, 0xd5ffffff, 0xf7ffffff,
+                                          0x47ffffff, 0x73ffffff, 0x003fffff, 0x000fffff,
+                                          0x000fffff, 0x00ffffff, 0x01ffffff, 0x77ffffff,
+                                          0xc3ffffff, 0xe6ffffff, 0x7affffff, 0x5bffffff };
     unsigned k = rnd() & 31;
     uint32_t word = rnd();
     if (k >= 16)
@@ -42,7 +47,8 @@ static uint32_t instruction(void)
 
 static uint64_t value(uint64_t ram)
 {
-    static const uint64_t places[] = { 0x08000000, 0x08080000, 0x080a0000, 0x09000000, 0x09010000, 0x10000000, 0x20000000, 0x0b000000, 0x7000000000 };
+    static const uint64_t places[] = { 0x08000000, 0x08080000, 0x080a0000, 0x09000000,  0x09010000,
+                                       0x10000000, 0x20000000, 0x0b000000, 0x7000000000 };
     if (rnd() & 1)
         return ram + (rnd() & 0xfff8);
     return rnd() & 1 ? places[rnd() % 9] + (rnd() & 0xffc) : (uint64_t)rnd() << (rnd() & 31);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-end: ways for a CPU to go away without a word, by a word in the command line; all CPUs do it.
- *   spin (interrupts off) wfi (interrupts off, nothing pending) wfe undefined (a handler that faults for ever) abort (stores to nothing,
- *   for ever) hvc (calls for ever) reset (for ever)
+ * hostile-end: ways for a CPU to go away without a word, by a word in the command line; all CPUs do
+ * it. spin (interrupts off) wfi (interrupts off, nothing pending) wfe undefined (a handler that
+ * faults for ever) abort (stores to nothing, for ever) hvc (calls for ever) reset (for ever)
  */
 #include "lib/guest.h"
 
@@ -56,8 +56,12 @@ static void calls(void *arg)
         hvc_call(0x8600ff00, 0, 0, 0);
 }
 
-static const struct { const char *word; void (*fn)(void *); } ways[] = {
-    { "spin", spin }, { "wfi", halt }, { "wfe", event }, { "undefined", undefined }, { "abort", aborts }, { "hvc", calls },
+static const struct {
+    const char *word;
+    void (*fn)(void *);
+} ways[] = {
+    { "spin", spin },           { "wfi", halt },     { "wfe", event },
+    { "undefined", undefined }, { "abort", aborts }, { "hvc", calls },
 };
 
 void guest_main(void)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-gic: floods and nonsense for the interrupt controllers. Every part ends; the GIC, set up again, must then still work.
- * Options: rounds=N; storm (CPUs interrupt each other for ever: others must still run); seed=N; emulator.
+ * hostile-gic: floods and nonsense for the interrupt controllers. Every part ends; the GIC, set up
+ * again, must then still work. Options: rounds=N; storm (CPUs interrupt each other for ever: others
+ * must still run); seed=N; emulator.
  */
 #include "lib/guest.h"
 
@@ -12,21 +13,32 @@ static uint32_t rnd(void)
     return seed >> 8 ^ seed << 16;
 }
 
-static uint64_t scratch;               /* 256 KiB that tables of garbage may lie in */
+static uint64_t scratch; /* 256 KiB that tables of garbage may lie in */
 static uint64_t rounds;
 
-/* Somewhere: in the scratch memory, or where there is none. Never in memory that this guest needs. */
+/*
+ * Somewhere: in the scratch memory, or where there is none. Never in memory that this guest needs.
+ */
 static uint64_t somewhere(void)
 {
-    return rnd() & 1 ? scratch + (rnd() & 0x3ffff) : rnd() & 1 ? (uint64_t)rnd() << 24 | 0x8000000000 : rnd() & 0x3fffffff;
+    return rnd() & 1   ? scratch + (rnd() & 0x3ffff)
+           : rnd() & 1 ? (uint64_t)rnd() << 24 | 0x8000000000
+                       : rnd() & 0x3fffffff;
 }
 
-struct poke { uint64_t addr, val; unsigned size; bool write; };
+struct poke {
+    uint64_t addr, val;
+    unsigned size;
+    bool write;
+};
 static void do_poke(void *arg)
 {
     struct poke *p = arg;
     if (!p->write)
-        p->val = p->size == 1 ? mmio_r8(p->addr) : p->size == 2 ? mmio_r16(p->addr) : p->size == 4 ? mmio_r32(p->addr) : mmio_r64(p->addr);
+        p->val = p->size == 1   ? mmio_r8(p->addr)
+                 : p->size == 2 ? mmio_r16(p->addr)
+                 : p->size == 4 ? mmio_r32(p->addr)
+                                : mmio_r64(p->addr);
     else if (p->size == 1)
         mmio_w8(p->addr, (uint8_t)p->val);
     else if (p->size == 2)
@@ -56,10 +68,14 @@ static void garbage(const char *what, uint64_t base, uint64_t len)
         return;
     for (uint64_t i = 0; i < rounds; i++) {
         unsigned size = 1u << (rnd() & 3);
-        uint64_t off = rnd() & 1 ? rnd() % len : rnd() & (len - 1) & 0xfff, val = rnd() & 1 ? (uint64_t)rnd() << 32 | rnd() : rnd() & 1 ? UINT64_MAX : 0;
+        uint64_t off = rnd() & 1 ? rnd() % len : rnd() & (len - 1) & 0xfff,
+                 val = rnd() & 1   ? (uint64_t)rnd() << 32 | rnd()
+                       : rnd() & 1 ? UINT64_MAX
+                                   : 0;
         off = rnd() & 7 ? off & ~(uint64_t)(size - 1) : off % (len - 8);
         bool its = base == boot.its, redist = base == boot.gicr;
-        if ((its && off >= 0x80 && off < 0x140) || (redist && (off & 0xffff) >= 0x70 && (off & 0xffff) < 0x80))
+        if ((its && off >= 0x80 && off < 0x140) ||
+            (redist && (off & 0xffff) >= 0x70 && (off & 0xffff) < 0x80))
             val = (val & 0xff00000000000fff) | somewhere();
         poke(base + off, size, val, rnd() & 3);
         if (i % 32 == 0)
@@ -68,7 +84,9 @@ static void garbage(const char *what, uint64_t base, uint64_t len)
     print("%s garbage done, %u faults\n", what, faults);
 }
 
-/* Fields one by one: all ones, zero, and a walking bit in every 32-bit register of the first 4 KiB */
+/*
+ * Fields one by one: all ones, zero, and a walking bit in every 32-bit register of the first 4 KiB
+ */
 static void walk(uint64_t base)
 {
     for (uint64_t off = 0; base && off < 0x1000; off += 4) {
@@ -81,7 +99,10 @@ static void walk(uint64_t base)
     }
 }
 
-/* The reserved bits of BPR1 are left 0: QEMU 7.2, also for a guest's guest, takes 8 for 0 and then ends on its own assertion. */
+/*
+ * The reserved bits of BPR1 are left 0: QEMU 7.2, also for a guest's guest, takes 8 for 0 and then
+ * ends on its own assertion.
+ */
 static void cpu_interface(void)
 {
     for (uint64_t i = 0; i < rounds && boot.gic_version == 3; i++) {
@@ -98,11 +119,15 @@ static void cpu_interface(void)
         case 8: write_reg(ICC_DIR, v & 0xffffff); break;
         case 9: read_reg(ICC_IAR1); break;
         case 10: write_reg(ICC_AP1R0, v); break;
-        default: write_reg(ICC_SGI1R, (v & 0x10f0000) | 1); window(); break;
+        default:
+            write_reg(ICC_SGI1R, (v & 0x10f0000) | 1);
+            window();
+            break;
         }
     }
     for (uint64_t i = 0; i < rounds && boot.gic_version == 2; i++) {
-        static const uint16_t regs[] = { 0, 4, 8, 0xc, 0x10, 0x14, 0x18, 0x1c, 0x20, 0x24, 0x28, 0xd0, 0xfc, 0x1000 };
+        static const uint16_t regs[] = { 0,    4,    8,    0xc,  0x10, 0x14, 0x18,
+                                         0x1c, 0x20, 0x24, 0x28, 0xd0, 0xfc, 0x1000 };
         uint32_t v = rnd();
         unsigned r = regs[rnd() % 14];
         poke(boot.gicc + r, 4, r == 0 ? v & ~0x200u : v, rnd() & 1);
@@ -156,15 +181,22 @@ static void still_works(const char *after)
         fail("hostile-gic", "after %s: no SGI any more", after);
 }
 
-/* Commands of garbage: opcodes of all kinds with small and wild operands, and the queue's registers with them. */
+/*
+ * Commands of garbage: opcodes of all kinds with small and wild operands, and the queue's registers
+ * with them.
+ */
 static void random_queue(uint64_t *q)
 {
-    static const uint8_t op[] = { 1, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15, 0x20, 0x22, 0x2a, 0x2d, 0, 0xff };
+    static const uint8_t op[] = { 1,  3,  4,  5,    8,    9,    10,   11, 12,
+                                  13, 14, 15, 0x20, 0x22, 0x2a, 0x2d, 0,  0xff };
     for (unsigned i = 0; i < 4096 / 32; i++) {
         bool small = rnd() & 3;
         q[i * 4] = op[rnd() % 18] | (uint64_t)(small ? rnd() & 7 : rnd()) << 32;
-        q[i * 4 + 1] = (small ? rnd() & 15 : rnd()) | (uint64_t)(small ? LPI_FIRST + (rnd() & 31) : rnd()) << 32;
-        q[i * 4 + 2] = (uint64_t)(rnd() & 1) << 63 | (small ? (scratch + (rnd() & 0x3ff00)) : (uint64_t)rnd() << 20) | (rnd() & 3);
+        q[i * 4 + 1] = (small ? rnd() & 15 : rnd()) |
+                       (uint64_t)(small ? LPI_FIRST + (rnd() & 31) : rnd()) << 32;
+        q[i * 4 + 2] = (uint64_t)(rnd() & 1) << 63 |
+                       (small ? (scratch + (rnd() & 0x3ff00)) : (uint64_t)rnd() << 20) |
+                       (rnd() & 3);
         q[i * 4 + 3] = rnd() & 1 ? 0 : (uint64_t)rnd() << 16;
     }
 }
@@ -176,14 +208,16 @@ static void its_garbage(void)
         return;
     for (uint64_t i = 0; i < rounds / 50 + 1; i++) {
         mmio_w32(boot.its, 0);
-        mmio_w64(boot.its + 0x80, 1ull << 63 | (rnd() & 7 ? (uint64_t)q : somewhere() & ~0xfffull) | (rnd() & 7 ? 0 : rnd() & 0xff));
+        mmio_w64(boot.its + 0x80, 1ull << 63 | (rnd() & 7 ? (uint64_t)q : somewhere() & ~0xfffull) |
+                                      (rnd() & 7 ? 0 : rnd() & 0xff));
         for (unsigned k = 0; k < 8 && rnd() & 1; k++)
-            mmio_w64(boot.its + 0x100 + k * 8, 1ull << 63 | (somewhere() & ~0xfffull) | (rnd() & 0x3ff));
+            mmio_w64(boot.its + 0x100 + k * 8,
+                     1ull << 63 | (somewhere() & ~0xfffull) | (rnd() & 0x3ff));
         random_queue(q);
         mmio_w32(boot.its, rnd() & 7 ? 1 : rnd());
         mmio_w64(boot.its + 0x88, rnd() & 3 ? 4096 - 32 : rnd());
         delay_us(200);
-        mmio_w64(boot.its + 0x88, mmio_r64(boot.its + 0x88) | 1);  /* retry */
+        mmio_w64(boot.its + 0x88, mmio_r64(boot.its + 0x88) | 1); /* retry */
         poke(boot.its + 0x10040, 4, rnd() & 15, true);
         poke(boot.its + 0x10040, 2, rnd(), true);
         window();
@@ -215,7 +249,8 @@ static void its_works(void)
     if (ok && irq_count(0, LPI_FIRST + 9) == before + 1)
         pass("hostile-gic ITS works");
     else
-        fail("hostile-gic ITS works", "starts %u, %u came", ok, irq_count(0, LPI_FIRST + 9) - before);
+        fail("hostile-gic ITS works", "starts %u, %u came", ok,
+             irq_count(0, LPI_FIRST + 9) - before);
 }
 
 static void self_flood(void)
@@ -265,7 +300,7 @@ void guest_main(void)
     still_works("distributor garbage");
     garbage("redistributor", boot.gicr, 0x20000);
     garbage("v2m", boot.v2m, 0x1000);
-    if (!cmdline_has("emulator"))        /* QEMU's own has assertions */
+    if (!cmdline_has("emulator")) /* QEMU's own has assertions */
         cpu_interface();
     still_works("redistributor and CPU interface garbage");
     self_flood();

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-mmio: every kind of instruction against every kind of address that is not RAM. What happens to each is free (a value,
- * an exception); that the guest goes on afterwards, and everybody else, is the test. With at=ADDRESS and one of these words it
- * does one thing that it need not survive: ttbr table vbar exec stack code queue.
- * Options: from=N (first address), verbose, emulator (QEMU alone: no devices that another guest's life hangs on).
+ * hostile-mmio: every kind of instruction against every kind of address that is not RAM. What
+ * happens to each is free (a value, an exception); that the guest goes on afterwards, and everybody
+ * else, is the test. With at=ADDRESS and one of these words it does one thing that it need not
+ * survive: ttbr table vbar exec stack code queue. Options: from=N (first address), verbose,
+ * emulator (QEMU alone: no devices that another guest's life hangs on).
  */
 #include "lib/guest.h"
 
-struct snip { const char *start, *end, *name; };
+struct snip {
+    const char *start, *end, *name;
+};
 extern const struct snip mmio_snips[];
 
 static uint64_t targets[64];
@@ -36,7 +39,8 @@ static void add_bars(void)
 
 static void find_targets(void)
 {
-    static const uint64_t fixed[] = { 0x1000, 0x07fffffc, 0x0b000000, 0x0b000001, 0x0b000ffd, 0x3ffffffc, 0x3ffffffe };
+    static const uint64_t fixed[] = { 0x1000,     0x07fffffc, 0x0b000000, 0x0b000001,
+                                      0x0b000ffd, 0x3ffffffc, 0x3ffffffe };
     for (unsigned i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         add(fixed[i]);
     add(boot.gicd + GICD_TYPER);
@@ -66,7 +70,8 @@ static void find_targets(void)
 
 static bool try_one(const struct snip *s, uint64_t a, uint8_t *ram)
 {
-    struct regs r = { .x = { 0x0102030405060708, a, 0x1112131415161718, 0x2122232425262728, 8, (uint64_t)ram } };
+    struct regs r = { .x = { 0x0102030405060708, a, 0x1112131415161718, 0x2122232425262728, 8,
+                             (uint64_t)ram } };
     int v = code_try((const uint32_t *)s->start, (unsigned)(s->end - s->start) / 4, &r);
     if (cmdline_has("verbose"))
         print("  %s at %lx: %x\n", s->name, a, v);
@@ -100,8 +105,8 @@ static void other_types(void)
             map_page(va + 0x1000, targets[i], how[k]);
             map_page(va + 0x2000, (uint64_t)ram + 4096, 0);
             for (const struct snip *s = mmio_snips; s->start; s++, total += 3) {
-                faults += !try_one(s, va + 0x1000 - 4, ram);       /* from RAM into the device */
-                faults += !try_one(s, va + 0x1ffe, ram);           /* and out of it */
+                faults += !try_one(s, va + 0x1000 - 4, ram); /* from RAM into the device */
+                faults += !try_one(s, va + 0x1ffe, ram);     /* and out of it */
                 faults += !try_one(s, va + 0x1000 + (targets[i] & 0xfff), ram);
             }
         }
@@ -113,7 +118,7 @@ static void other_types(void)
 static void page_end(void)
 {
     uint64_t end = boot.ram_end & ~0xfffull;
-    uint32_t ldr = 0xb9400020, br = 0xd61f0040;            /* ldr w0, [x1]; br x2 */
+    uint32_t ldr = 0xb9400020, br = 0xd61f0040; /* ldr w0, [x1]; br x2 */
     memcpy((void *)(end - 4), &ldr, 4);
     __asm__ volatile("dc cvau, %0; dsb ish; ic ivau, %0; dsb ish; isb" : : "r"(end - 4) : "memory");
     struct regs r = { .x = { 0, boot.uart + 0x18, end - 4 } };
@@ -126,7 +131,8 @@ static void still_works(void)
 {
     volatile uint32_t *ram = page_alloc(1);
     *ram = 0x12345678;
-    if (*ram == 0x12345678 && psci(PSCI_VERSION, 0, 0, 0) >= 0x10000 && (mmio_r32(boot.gicd + GICD_TYPER) & 31))
+    if (*ram == 0x12345678 && psci(PSCI_VERSION, 0, 0, 0) >= 0x10000 &&
+        (mmio_r32(boot.gicd + GICD_TYPER) & 31))
         pass("hostile-mmio goes on");
     else
         fail("hostile-mmio goes on", "%x", mmio_r32(boot.gicd + GICD_TYPER));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-sysreg: every encoding of MRS, MSR and SYS, with garbage; then what matters is put back. Each may give a value or an
- * exception; the guest, and everybody else, goes on. flip=REG (sctlr tcr mair ttbr vbar cpacr spsr tpidr mdscr daif) with val=N writes one
- * register that this guest need not survive. Options: seed=N, from=N, verbose.
+ * hostile-sysreg: every encoding of MRS, MSR and SYS, with garbage; then what matters is put back.
+ * Each may give a value or an exception; the guest, and everybody else, goes on. flip=REG (sctlr
+ * tcr mair ttbr vbar cpacr spsr tpidr mdscr daif) with val=N writes one register that this guest
+ * need not survive. Options: seed=N, from=N, verbose.
  */
 #include "lib/guest.h"
 
@@ -16,13 +17,29 @@ static uint32_t rnd(void)
 /* op0 2 bits, op1 3, CRn 4, CRm 4, op2 3: the middle of MSR, MRS, SYS and SYSL alike (C5.1.2) */
 #define REG(op0, op1, crn, crm, op2) ((op0) << 14 | (op1) << 11 | (crn) << 7 | (crm) << 3 | (op2))
 
-/* Garbage in these ends this very guest, as it should: flip= is for them. And the timers, which are hostile-timer's. */
-static const struct { uint32_t reg, mask; } own_foot[] = {
-    { REG(3, 0, 1, 0, 0), 0xffff }, { REG(3, 0, 1, 0, 3), 0xffff }, { REG(3, 0, 2, 0, 0), 0xfff0 },           /* SCTLR, SCTLR2, TTBRn TCR */
-    { REG(3, 0, 10, 2, 0), 0xfff0 }, { REG(3, 0, 10, 3, 0), 0xfff0 }, { REG(3, 0, 12, 0, 0), 0xffff },     /* MAIR, AMAIR, VBAR */
-    { REG(3, 0, 4, 2, 0), 0xffff }, { REG(3, 0, 4, 1, 0), 0xffff },                                              /* SPSel, SP_EL0 */
-    { REG(3, 3, 4, 2, 0), 0xfff0 }, { REG(3, 0, 4, 2, 0), 0xfff0 },                                              /* NZCV DAIF SVCR ..., PAN UAO */
-    { REG(3, 3, 4, 5, 0), 0xfff8 },                                                                               /* DSPSR, DLR */
+/*
+ * Garbage in these ends this very guest, as it should: flip= is for them. And the timers, which are
+ * hostile-timer's.
+ */
+static const struct {
+    uint32_t reg, mask;
+} own_foot[] = {
+    /* SCTLR, SCTLR2, TTBRn TCR */
+    { REG(3, 0, 1, 0, 0), 0xffff },
+    { REG(3, 0, 1, 0, 3), 0xffff },
+    { REG(3, 0, 2, 0, 0), 0xfff0 },
+    /* MAIR, AMAIR, VBAR */
+    { REG(3, 0, 10, 2, 0), 0xfff0 },
+    { REG(3, 0, 10, 3, 0), 0xfff0 },
+    { REG(3, 0, 12, 0, 0), 0xffff },
+    /* SPSel, SP_EL0 */
+    { REG(3, 0, 4, 2, 0), 0xffff },
+    { REG(3, 0, 4, 1, 0), 0xffff },
+    /* NZCV DAIF SVCR ..., PAN UAO */
+    { REG(3, 3, 4, 2, 0), 0xfff0 },
+    { REG(3, 0, 4, 2, 0), 0xfff0 },
+    /* DSPSR, DLR */
+    { REG(3, 3, 4, 5, 0), 0xfff8 },
 };
 
 static bool is_own_foot(uint32_t reg)
@@ -77,7 +94,10 @@ static void read_write(void)
     pass("hostile-sysreg MRS and MSR");
 }
 
-/* op0 1: SYS and SYSL: cache, TLB and translation instructions of every level with a wild address; not DC of RAM that throws data away */
+/*
+ * op0 1: SYS and SYSL: cache, TLB and translation instructions of every level with a wild address;
+ * not DC of RAM that throws data away
+ */
 static void system_instructions(void)
 {
     unsigned taken = 0, total = 0;
@@ -86,7 +106,7 @@ static void system_instructions(void)
         uint32_t crn = reg >> 7 & 15, crm = reg >> 3 & 15;
         uint64_t v = (reg & 7) % 3 == 0 ? ram : (uint64_t)rnd() << 20 | rnd();
         if (crn == 7 && crm == 6)
-            v = ram & ~0xfffull;       /* DC IVAC, ISW: of nothing that matters */
+            v = ram & ~0xfffull; /* DC IVAC, ISW: of nothing that matters */
         taken += run(0xd5000000 | reg << 5, &v) < 0;
         v = 0;
         taken += run(0xd5200000 | reg << 5, &v) < 0;
@@ -95,7 +115,10 @@ static void system_instructions(void)
     pass("hostile-sysreg SYS");
 }
 
-/* op0 0: hints, barriers and PSTATE, each immediate; not WFI for ever: a masked interrupt is pending */
+/*
+ * op0 0: hints, barriers and PSTATE, each immediate; not WFI for ever: a masked interrupt is
+ * pending
+ */
 static void hints(void)
 {
     unsigned taken = 0;
@@ -105,7 +128,7 @@ static void hints(void)
     for (uint32_t reg = 0; reg < 1 << 14; reg++) {
         uint64_t v = 0;
         uint32_t crn = reg >> 7 & 15;
-        if (crn == 4)                  /* MSR immediate: SPSel and DAIFClr would be our own foot */
+        if (crn == 4) /* MSR immediate: SPSel and DAIFClr would be our own foot */
             continue;
         taken += run(0xd500001f | reg << 5, &v) < 0;
         put_back();
@@ -119,7 +142,10 @@ static void wild_code(void)
 {
     unsigned faults = 0;
     for (uint64_t i = 0; i < cmdline_num("random", 3000); i++) {
-        /* exception generation, system: all under 1101 01; the top is fixed so that no branch leaves the page */
+        /*
+         * exception generation, system: all under 1101 01; the top is fixed so that no branch
+         * leaves the page
+         */
         uint32_t insn = i & 1 ? 0xd4000000 | (rnd() & 0x00ffffff) : 0xd5300000 | (rnd() & 0xfffff);
         uint64_t v = rnd();
         uint32_t fn = (insn & 0xffe0001f) == 0xd4000002 || (insn & 0xffe0001f) == 0xd4000003;
@@ -152,7 +178,9 @@ static void flip(void *arg)
     else if (cmdline_has("mdscr"))
         write_reg(mdscr_el1, v);
     else if (cmdline_has("spsr"))
-        __asm__ volatile("msr spsr_el1, %0; msr elr_el1, %1; eret" : : "r"(v), "r"(boot.image.base));
+        __asm__ volatile("msr spsr_el1, %0; msr elr_el1, %1; eret"
+                         :
+                         : "r"(v), "r"(boot.image.base));
     __asm__ volatile("tlbi vmalle1; dsb sy; isb; svc #3");
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile-timer: timers asked for too much: compare values in the past, the shortest periods, both timers on every CPU at once.
- * Afterwards they must still work. Options: rounds=N, storm (for ever).
+ * hostile-timer: timers asked for too much: compare values in the past, the shortest periods, both
+ * timers on every CPU at once. Afterwards they must still work. Options: rounds=N, storm (for
+ * ever).
  */
 #include "lib/guest.h"
 
@@ -48,7 +49,8 @@ static void rewrite(void)
         write_reg(cntp_cval_el0, i & 1 ? ticks() + i : UINT64_MAX - i);
         write_reg(cntp_ctl_el0, i & 7);
         write_reg(cntp_tval_el0, i * 0x10001);
-        write_reg(cntv_cval_el0, i & 1 ? 0 : UINT64_MAX >> 1);   /* with more, QEMU 7.2 adds CNTVOFF_EL2, overflows and fires for ever */
+        /* with more, QEMU 7.2 adds CNTVOFF_EL2, overflows and fires for ever */
+        write_reg(cntv_cval_el0, i & 1 ? 0 : UINT64_MAX >> 1);
         write_reg(cntv_ctl_el0, i & 3);
         if (i % 16 == 0) {
             storm_left[0] = 1;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One instruction each for hostile_mmio.c: every form of access to the address in X1. X0, X2, X3: data; X4 = 8 (an index); X5 = RAM. */
+/*
+ * One instruction each for hostile_mmio.c: every form of access to the address in X1. X0, X2, X3:
+ * data; X4 = 8 (an index); X5 = RAM.
+ */
     .arch armv8.5-a+lse+simd+fp+crc+memtag+rcpc+sve
     .text
     .macro snip name, insn:vararg
@@ -21,7 +24,8 @@
     .globl mmio_snips
 mmio_snips:
     .popsection
-    group " w0, [x1]", ldrb, ldrh, ldr, ldrsb, ldrsh, ldurb, ldurh, ldur, strb, strh, str, sturb, sturh, stur, ldtr, sttr, ldtrb, sttrh
+    group " w0, [x1]", ldrb, ldrh, ldr, ldrsb, ldrsh, ldurb, ldurh, ldur, strb, strh, str, sturb
+    group " w0, [x1]", sturh, stur, ldtr, sttr, ldtrb, sttrh
     group " x0, [x1]", ldr, ldrsb, ldrsh, ldrsw, ldursw, str, ldtr, sttr
     group " w0, [x1]", ldar, ldarb, ldarh, stlr, stlrb, stlrh, ldapr
     group " x0, [x1]", ldar, stlr, ldapr
@@ -42,7 +46,8 @@ mmio_snips:
     group " x0, x2, [x1]", ldxp, ldaxp
     group " w0, w2, [x1]", stxr, stlxr, stxrb, stlxrh
     group " w0, x2, x3, [x1]", stxp, stlxp
-    group " w0, w2, [x1]", ldadd, ldaddal, ldset, ldclr, ldeor, ldsmax, ldumin, swp, swpal, cas, casal, ldaddb, swph, casb
+    group " w0, w2, [x1]", ldadd, ldaddal, ldset, ldclr, ldeor, ldsmax, ldumin, swp, swpal, cas
+    group " w0, w2, [x1]", casal, ldaddb, swph, casb
     group " x0, x2, [x1]", ldadd, swp, cas, ldsetl
     group " x2, x3, x2, x3, [x1]", casp
     group " q0, [x1]", ldr, str, ldur, stur

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* pci: enumeration by ECAM, narrow reads, sizes and moves of BARs, capability lists, absent functions. Options: emulator. */
+/*
+ * pci: enumeration by ECAM, narrow reads, sizes and moves of BARs, capability lists, absent
+ * functions. Options: emulator.
+ */
 #include "lib/guest.h"
 
 static void narrow(pci_t d)
 {
     for (unsigned i = 0; i < 64; i += 4) {
         uint32_t v = pci_read(d, i, 4);
-        if (pci_read(d, i + 2, 2) != v >> 16 || pci_read(d, i + 3, 1) != v >> 24 || pci_read(d, i + 1, 1) != (v >> 8 & 0xff))
+        if (pci_read(d, i + 2, 2) != v >> 16 || pci_read(d, i + 3, 1) != v >> 24 ||
+            pci_read(d, i + 1, 1) != (v >> 8 & 0xff))
             fail("pci ECAM", "%x register %x: narrow reads differ from %x", d, i, v);
     }
 }
 
-/* Moves a memory BAR within the window, and sees the same contents there and nothing (an abort, or all ones) where it was. */
+/*
+ * Moves a memory BAR within the window, and sees the same contents there and nothing (an abort, or
+ * all ones) where it was.
+ */
 static uint64_t value;
 static void load(void *at) { value = mmio_r32((uint64_t)at); }
 
@@ -28,7 +35,8 @@ static void move_bar(pci_t d, unsigned bar)
     unsigned reg = 0x10 + bar * 4;
     if (!at || at >= 0x100000000ull || size > 0x1000000)
         return;
-    if (size < 16 || (size & (size - 1)) || (at & (size - 1)) || at < boot.pci_window || at + size > boot.pci_window + boot.pci_window_size)
+    if (size < 16 || (size & (size - 1)) || (at & (size - 1)) || at < boot.pci_window ||
+        at + size > boot.pci_window + boot.pci_window_size)
         fail("pci BAR", "%x bar %u: %lx, size %lx", d, bar, at, size);
     uint64_t to = (boot.pci_window + boot.pci_window_size / 2) & ~(size - 1);
     uint32_t low = pci_read(d, reg, 4);
@@ -42,7 +50,8 @@ static void move_bar(pci_t d, unsigned bar)
     pci_write(d, 4, 2, pci_read(d, 4, 2) | 2);
     pci_write(d, reg, 4, low);
     if (there != before || !here || !off || mmio_r32(at) != before)
-        fail("pci BAR move", "%x bar %u: %x before, %x moved, gone %u, switched off %u", d, bar, before, there, here, off);
+        fail("pci BAR move", "%x bar %u: %x before, %x moved, gone %u, switched off %u", d, bar,
+             before, there, here, off);
 }
 
 void guest_main(void)
@@ -52,7 +61,8 @@ void guest_main(void)
     for (unsigned i = 0; i < n; i++) {
         pci_t d = list[i];
         print("%x: %x class %x, capabilities:", d, pci_read(d, 0, 4), pci_read(d, 8, 4) >> 8);
-        for (unsigned c = pci_read(d, 6, 2) & 0x10 ? pci_read(d, 0x34, 1) : 0, k = 0; c && k < 48; c = pci_read(d, c + 1, 1), k++)
+        for (unsigned c = pci_read(d, 6, 2) & 0x10 ? pci_read(d, 0x34, 1) : 0, k = 0; c && k < 48;
+             c = pci_read(d, c + 1, 1), k++)
             print(" %x", pci_read(d, c, 1));
         print(", bars");
         for (unsigned b = 0; b < 6; b++)

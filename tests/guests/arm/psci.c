@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * psci: PSCI (DEN0022) and SMCCC (DEN0028) as software finds them. Options: reset, reset2, off, suspend-reset: the way out to take at the end,
- * cpus=N (how many there must be), emulator.
+ * psci: PSCI (DEN0022) and SMCCC (DEN0028) as software finds them. Options: reset, reset2, off,
+ * suspend-reset: the way out to take at the end, cpus=N (how many there must be), emulator.
  */
 #include "lib/guest.h"
 
@@ -19,12 +19,15 @@ static void versions(void)
 {
     int64_t v = psci(PSCI_VERSION, 0, 0, 0);
     check("psci version", v >= 0x10000 && v < 0x20000, v);
-    static const uint32_t must[] = { PSCI_CPU_SUSPEND, PSCI_CPU_OFF, PSCI_CPU_ON, PSCI_AFFINITY_INFO, PSCI_SYSTEM_OFF, PSCI_SYSTEM_RESET, PSCI_FEATURES };
+    static const uint32_t must[] = { PSCI_CPU_SUSPEND,   PSCI_CPU_OFF,    PSCI_CPU_ON,
+                                     PSCI_AFFINITY_INFO, PSCI_SYSTEM_OFF, PSCI_SYSTEM_RESET,
+                                     PSCI_FEATURES };
     for (unsigned i = 0; i < sizeof must / sizeof must[0]; i++)
         if ((v = psci(PSCI_FEATURES, must[i], 0, 0)) < 0)
             fail("psci features", "%x: %ld", must[i], v);
     pass("psci features");
-    check("psci features of nothing", psci(PSCI_FEATURES, 0x8400ffff, 0, 0) == NOT_SUPPORTED, psci(PSCI_FEATURES, 0x8400ffff, 0, 0));
+    check("psci features of nothing", psci(PSCI_FEATURES, 0x8400ffff, 0, 0) == NOT_SUPPORTED,
+          psci(PSCI_FEATURES, 0x8400ffff, 0, 0));
     v = psci(PSCI_MIGRATE_TYPE, 0, 0, 0);
     check("psci migration not needed", (int32_t)v == 2 || (int32_t)v == NOT_SUPPORTED, v);
     v = psci(0x8400ffff, 0, 0, 0);
@@ -71,11 +74,17 @@ static int64_t wait_off(unsigned i)
 static void power(unsigned n)
 {
     uint64_t me = cpus[0].mpidr;
-    check("psci CPU_ON of a running CPU", (int32_t)psci(PSCI_CPU_ON, me, (uint64_t)cpu_boot, 0) == ALREADY_ON, 0);
-    check("psci CPU_ON of none", (int32_t)psci(PSCI_CPU_ON, 0xff00ff, (uint64_t)cpu_boot, 0) == INVALID, 0);
-    check("psci CPU_ON with flags in the affinity", (int32_t)psci(PSCI_CPU_ON, me | 1ull << 31, (uint64_t)cpu_boot, 0) == INVALID || cmdline_has("emulator"), 0);
+    check("psci CPU_ON of a running CPU",
+          (int32_t)psci(PSCI_CPU_ON, me, (uint64_t)cpu_boot, 0) == ALREADY_ON, 0);
+    check("psci CPU_ON of none",
+          (int32_t)psci(PSCI_CPU_ON, 0xff00ff, (uint64_t)cpu_boot, 0) == INVALID, 0);
+    check("psci CPU_ON with flags in the affinity",
+          (int32_t)psci(PSCI_CPU_ON, me | 1ull << 31, (uint64_t)cpu_boot, 0) == INVALID ||
+              cmdline_has("emulator"),
+          0);
     check("psci AFFINITY_INFO of this CPU", psci(PSCI_AFFINITY_INFO, me, 0, 0) == 0, 0);
-    check("psci AFFINITY_INFO of none", (int32_t)psci(PSCI_AFFINITY_INFO, 0xff00ff, 0, 0) == INVALID, 0);
+    check("psci AFFINITY_INFO of none",
+          (int32_t)psci(PSCI_AFFINITY_INFO, 0xff00ff, 0, 0) == INVALID, 0);
     for (unsigned i = 1; i < n; i++) {
         for (unsigned k = 0; k < 5; k++) {
             came = 0;
@@ -109,7 +118,8 @@ static void suspend(void)
     came = 0;
     irq_handle(INTID_VTIMER, on_timer);
     gic_enable(INTID_VTIMER);
-    uint64_t t = ticks();               /* before: on a busy host the timer may be due when it is on */
+    /* before: on a busy host the timer may be due when it is on */
+    uint64_t t = ticks();
     write_reg(cntv_tval_el0, ticks_hz / 200);
     write_reg(cntv_ctl_el0, 1);
     int64_t v = psci(PSCI_CPU_SUSPEND, 0, 0, 0);
@@ -117,7 +127,8 @@ static void suspend(void)
     irqs_on();
     delay_us(100);
     irqs_off();
-    check("psci CPU_SUSPEND", v == 0 && came == 1 && (ms >= 4 || cmdline_has("emulator")), (int64_t)ms);
+    check("psci CPU_SUSPEND", v == 0 && came == 1 && (ms >= 4 || cmdline_has("emulator")),
+          (int64_t)ms);
 }
 
 void guest_main(void)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * smp: every CPU of the device tree comes up by PSCI, computes, keeps its registers, answers SGIs of every kind, and sees the
- * others' TLB and instruction maintenance. Options: cpus=N (how many there must be), rounds=N.
+ * smp: every CPU of the device tree comes up by PSCI, computes, keeps its registers, answers SGIs
+ * of every kind, and sees the others' TLB and instruction maintenance. Options: cpus=N (how many
+ * there must be), rounds=N.
  */
 #include "lib/guest.h"
 
@@ -58,17 +59,22 @@ static void sgis(void)
     if (boot.gic_version != 3)
         return;
     mark();
-    unsigned first = 0;                /* all whose target list one write reaches */
+    unsigned first = 0; /* all whose target list one write reaches */
     for (unsigned i = 0; i < ncpus; i++)
         first += (cpus[i].mpidr & ~15ull) == (cpus[0].mpidr & ~15ull);
-    write_reg(ICC_SGI1R, (uint64_t)SGI << 24 | (cpus[0].mpidr >> 16 & 0xff) << 32 | (cpus[0].mpidr >> 8 & 0xff) << 16 | (cpus[0].mpidr >> 4 & 15) << 44 | 0xffff);
+    write_reg(ICC_SGI1R, (uint64_t)SGI << 24 | (cpus[0].mpidr >> 16 & 0xff) << 32 |
+                             (cpus[0].mpidr >> 8 & 0xff) << 16 | (cpus[0].mpidr >> 4 & 15) << 44 |
+                             0xffff);
     if (wait_total(first))
         pass("smp SGI by target list");
     else
         fail("smp SGI by target list", "%u came, not %u", total() - base_total, first);
 }
 
-/* Each CPU adds to one counter, atomically, with exits in between; and sums numbers that only it has. */
+/*
+ * Each CPU adds to one counter, atomically, with exits in between; and sums numbers that only it
+ * has.
+ */
 static volatile uint64_t shared;
 static volatile unsigned wrong;
 static void work(void *arg)
@@ -98,8 +104,9 @@ static void on_all(void (*fn)(void *))
         smp_wait(i);
 }
 
-/* A page is moved under readers that run on: after TLBI by broadcast and DSB nobody may see the old one. Without break before make:
- * readers would fault; both pages hold numbers that only grow, so either is right until then. */
+/* A page is moved under readers that run on: after TLBI by broadcast and DSB nobody may see the old
+ * one. Without break before make: readers would fault; both pages hold numbers that only grow, so
+ * either is right until then. */
 static volatile uint64_t phase, stale;
 static void reader(void *arg)
 {
@@ -139,14 +146,16 @@ static void tlb_broadcast(void)
 }
 
 /*
- * The same address, another page on each CPU: allowed by tables of their own (Arm ARM D8.14.1, without CnP), so that what one
- * CPU translated must never serve another, also where both share a CPU of the host.
+ * The same address, another page on each CPU: allowed by tables of their own (Arm ARM D8.14.1,
+ * without CnP), so that what one CPU translated must never serve another, also where both share a
+ * CPU of the host.
  */
 static volatile unsigned foreign;
 static void private_table(void *arg)
 {
     enum { SLOT = 0x6000000000ull >> 30 };
-    uint64_t *root = arg, *l2 = root + 512, *l3 = l2 + 512, *page = l3 + 512, me = this_cpu()->index;
+    uint64_t *root = arg, *l2 = root + 512, *l3 = l2 + 512, *page = l3 + 512,
+             me = this_cpu()->index;
     volatile uint64_t *at = (void *)0x6000000000ull;
     memcpy(root, page_table, 4096);
     *page = me;
@@ -181,7 +190,8 @@ static void restart(void)
     unsigned last = ncpus - 1;
     for (unsigned k = 0; k < 3; k++) {
         smp_run(last, (void (*)(void *))(uintptr_t)hvc_call, (void *)(uintptr_t)PSCI_CPU_OFF);
-        for (uint64_t t = ticks(); psci(PSCI_AFFINITY_INFO, cpus[last].mpidr, 0, 0) != 1 && ticks() - t < ticks_hz * 5;)
+        for (uint64_t t = ticks();
+             psci(PSCI_AFFINITY_INFO, cpus[last].mpidr, 0, 0) != 1 && ticks() - t < ticks_hz * 5;)
             cpu_pause();
         if (smp_start_one(last) || !cpus[last].online) {
             fail("smp off and on again", "cpu %u stays away", last);
@@ -194,7 +204,8 @@ static void restart(void)
 void guest_main(void)
 {
     ncpus = smp_start();
-    print("%u cpus of %u, counter at %lu Hz, GICv%u\n", ncpus, boot.ncpus, ticks_hz, boot.gic_version);
+    print("%u cpus of %u, counter at %lu Hz, GICv%u\n", ncpus, boot.ncpus, ticks_hz,
+          boot.gic_version);
     if (ncpus != boot.ncpus || cmdline_num("cpus", ncpus) != ncpus)
         fail("smp start", "%u of %u", ncpus, boot.ncpus);
     else

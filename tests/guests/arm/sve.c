@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sve: SVE's registers stay the same while others have the CPU; vectors of every length. Passes at once where there is no SVE. Options: rounds=N. */
+/*
+ * sve: SVE's registers stay the same while others have the CPU; vectors of every length. Passes at
+ * once where there is no SVE. Options: rounds=N.
+ */
 #include "lib/guest.h"
 
 #define CPUS 4
 #define VL_MAX 256
-#define CPACR_ALL (3ull << 16 | 3ull << 20)    /* ZEN, FPEN */
+#define CPACR_ALL (3ull << 16 | 3ull << 20) /* ZEN, FPEN */
 #define ZCR_EL1 s3_0_c1_c2_0
 #define ZCR_LONGEST 15ull
 
@@ -12,7 +15,8 @@ void sve_load(void *z, void *p);
 void sve_store(void *z, void *p);
 uint64_t sve_length(void);
 
-static uint8_t z_in[CPUS][32 * VL_MAX], z_out[CPUS][32 * VL_MAX], p_in[CPUS][17 * VL_MAX / 8], p_out[CPUS][17 * VL_MAX / 8];
+static uint8_t z_in[CPUS][32 * VL_MAX], z_out[CPUS][32 * VL_MAX], p_in[CPUS][17 * VL_MAX / 8],
+    p_out[CPUS][17 * VL_MAX / 8];
 static volatile unsigned wrong[CPUS];
 
 static uint32_t fill(uint8_t *at, uint64_t n, uint32_t seed)
@@ -51,7 +55,8 @@ static void work(void *arg)
     uint64_t vl = sve_length(), n = 32 * vl, pn = 17 * vl / 8;
     for (uint64_t r = 0; r < cmdline_num("rounds", 100); r++) {
         seed = fill(p_in[me], pn, fill(z_in[me], n, seed));
-        for (uint64_t i = 0; i < vl / 8; i++)              /* FFR: ones, then zeros, and nothing else */
+        /* FFR: ones, then zeros, and nothing else */
+        for (uint64_t i = 0; i < vl / 8; i++)
             p_in[me][16 * vl / 8 + i] = i < vl / 16 ? 0xff : 0;
         sve_load(z_in[me], p_in[me]);
         for (uint64_t t = ticks(); ticks() - t < ticks_hz / 2000;)

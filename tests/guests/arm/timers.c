@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * timers: the virtual and the physical timer, each by compare value and by timer value, masked, in the past and far away; the
- * counters over all CPUs; the PL031's second. Options: permille=N (how far apart clocks may be), rounds=N.
+ * timers: the virtual and the physical timer, each by compare value and by timer value, masked, in
+ * the past and far away; the counters over all CPUs; the PL031's second. Options: permille=N (how
+ * far apart clocks may be), rounds=N.
  */
 #include "lib/guest.h"
 
 static uint64_t permille;
 static volatile unsigned fired;
 static volatile uint64_t fired_at;
-static volatile bool slow;                 /* the interrupt stays active for long, while other CPUs have their turns */
+/* the interrupt stays active for long, while other CPUs have their turns */
+static volatile bool slow;
 
-struct timer { const char *name; uint32_t intid; bool physical; };
-static const struct timer timers[] = { { "virtual", INTID_VTIMER, false }, { "physical", INTID_PTIMER, true } };
+struct timer {
+    const char *name;
+    uint32_t intid;
+    bool physical;
+};
+static const struct timer timers[] = { { "virtual", INTID_VTIMER, false },
+                                       { "physical", INTID_PTIMER, true } };
 
 static void set_ctl(const struct timer *t, uint64_t v)
 {
@@ -21,8 +28,15 @@ static void set_ctl(const struct timer *t, uint64_t v)
         write_reg(cntv_ctl_el0, v);
 }
 
-static uint64_t get_ctl(const struct timer *t) { return t->physical ? read_reg(cntp_ctl_el0) : read_reg(cntv_ctl_el0); }
-static uint64_t now(const struct timer *t) { isb(); return t->physical ? read_reg(cntpct_el0) : read_reg(cntvct_el0); }
+static uint64_t get_ctl(const struct timer *t)
+{
+    return t->physical ? read_reg(cntp_ctl_el0) : read_reg(cntv_ctl_el0);
+}
+static uint64_t now(const struct timer *t)
+{
+    isb();
+    return t->physical ? read_reg(cntpct_el0) : read_reg(cntvct_el0);
+}
 
 static void set_cval(const struct timer *t, uint64_t v)
 {
@@ -40,7 +54,10 @@ static void set_tval(const struct timer *t, uint64_t v)
         write_reg(cntv_tval_el0, v);
 }
 
-static uint64_t get_tval(const struct timer *t) { return t->physical ? read_reg(cntp_tval_el0) : read_reg(cntv_tval_el0); }
+static uint64_t get_tval(const struct timer *t)
+{
+    return t->physical ? read_reg(cntp_tval_el0) : read_reg(cntv_tval_el0);
+}
 
 static void on_timer(uint32_t intid)
 {
@@ -68,7 +85,10 @@ static void verdict(const struct timer *t, const char *what, bool ok, uint64_t g
         fail("timers", "%s: %s: %lx", t->name, what, got);
 }
 
-/* Halted in between: the interrupt must end WFI in time. Lateness is told; once in 20 times at least it is below a tenth of a second. */
+/*
+ * Halted in between: the interrupt must end WFI in time. Lateness is told; once in 20 times at
+ * least it is below a tenth of a second.
+ */
 static void by_cval(const struct timer *t)
 {
     uint64_t late = 0, least = UINT64_MAX;
@@ -102,7 +122,7 @@ static void by_tval(const struct timer *t)
     set_ctl(t, 1);
     verdict(t, "unmasked in the past: at once", wait_fired(1, 1000), 0);
     fired = 0;
-    uint64_t due = ticks() + ticks_hz / 100;    /* on a busy host it may be over when we look */
+    uint64_t due = ticks() + ticks_hz / 100; /* on a busy host it may be over when we look */
     set_tval(t, ticks_hz / 100);
     set_ctl(t, 1);
     uint64_t left = get_tval(t);
@@ -120,7 +140,10 @@ static void on_third(uint32_t intid)
         set_ctl(t, 0);
 }
 
-/* A level that stays: the interrupt comes again until the timer is turned off; disabled in the GIC it stays pending. */
+/*
+ * A level that stays: the interrupt comes again until the timer is turned off; disabled in the GIC
+ * it stays pending.
+ */
 static void level(const struct timer *t)
 {
     uint32_t before;
@@ -139,7 +162,8 @@ static void level(const struct timer *t)
     irqs_on();
     delay_us(500);
     irqs_off();
-    verdict(t, "comes while off", irq_count(0, t->intid) == before, irq_count(0, t->intid) - before);
+    verdict(t, "comes while off", irq_count(0, t->intid) == before,
+            irq_count(0, t->intid) - before);
     gic_disable(t->intid);
     set_cval(t, now(t));
     set_ctl(t, 1);
@@ -159,7 +183,8 @@ static void level(const struct timer *t)
 static void odd_values(const struct timer *t)
 {
     fired = 0;
-    set_cval(t, UINT64_MAX >> 1);       /* with more, QEMU 7.2 adds CNTVOFF_EL2, overflows and fires for ever */
+    /* with more, QEMU 7.2 adds CNTVOFF_EL2, overflows and fires for ever */
+    set_cval(t, UINT64_MAX >> 1);
     set_ctl(t, 1);
     wait_fired(1, 3);
     set_cval(t, now(t) + ticks_hz * 100000);
@@ -184,7 +209,8 @@ static void race(void *arg)
             back++;
             worst = max - t > worst ? max - t : worst;
         }
-        while (t > max && !__atomic_compare_exchange_n(&newest, &max, t, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        while (t > max && !__atomic_compare_exchange_n(&newest, &max, t, false, __ATOMIC_SEQ_CST,
+                                                       __ATOMIC_SEQ_CST))
             ;
     }
 }
@@ -198,7 +224,8 @@ static void sleeper(void *arg)
         uint32_t before = this_cpu()->irqs[INTID_VTIMER];
         write_reg(cntv_tval_el0, ticks_hz / 200);
         write_reg(cntv_ctl_el0, 1);
-        for (uint64_t end = ticks() + ticks_hz * 3; this_cpu()->irqs[INTID_VTIMER] == before && ticks() < end;)
+        for (uint64_t end = ticks() + ticks_hz * 3;
+             this_cpu()->irqs[INTID_VTIMER] == before && ticks() < end;)
             wait_irq();
         if (this_cpu()->irqs[INTID_VTIMER] - before == 1)
             __atomic_add_fetch(&others, 1, __ATOMIC_SEQ_CST);
@@ -236,10 +263,13 @@ static void all_cpus(unsigned n)
 static void on_alarm(uint32_t intid)
 {
     (void)intid;
-    mmio_w32(boot.rtc + 0x10, 0);      /* RTCIMSC: takes the line down, as RTCICR does */
+    mmio_w32(boot.rtc + 0x10, 0); /* RTCIMSC: takes the line down, as RTCICR does */
 }
 
-/* The edge at which the second is no longer *s, which it was at *seen; both become the next edge's. One that passes unseen widens the bounds. */
+/*
+ * The edge at which the second is no longer *s, which it was at *seen; both become the next edge's.
+ * One that passes unseen widens the bounds.
+ */
 static struct edge next_second(uint32_t *s, uint64_t *seen)
 {
     for (struct patience p = patience(3000000);;) {
@@ -270,10 +300,14 @@ static void rtc(void)
         return;
     uint32_t s1 = 0;
     struct lapse s = rtc_second(&s1);
-    for (unsigned i = 0; i < 5 && !lapse_sharp(s, ticks_hz, permille) && lapse_holds(s, ticks_hz, permille); i++)
+    for (unsigned i = 0;
+         i < 5 && !lapse_sharp(s, ticks_hz, permille) && lapse_holds(s, ticks_hz, permille); i++)
         s = rtc_second(&s1);
-    print("rtc: %u, a second of %lu to %lu ns, identity %x %x %x %x\n", s1, ticks_to_ns(s.least), ticks_to_ns(s.most), mmio_r32(boot.rtc + 0xfe0), mmio_r32(boot.rtc + 0xfe4), mmio_r32(boot.rtc + 0xff0), mmio_r32(boot.rtc + 0xffc));
-    if (s1 < 1700000000 || !lapse_holds(s, ticks_hz, permille) || mmio_r32(boot.rtc + 0xfe0) != 0x31 || mmio_r32(boot.rtc + 0xffc) != 0xb1)
+    print("rtc: %u, a second of %lu to %lu ns, identity %x %x %x %x\n", s1, ticks_to_ns(s.least),
+          ticks_to_ns(s.most), mmio_r32(boot.rtc + 0xfe0), mmio_r32(boot.rtc + 0xfe4),
+          mmio_r32(boot.rtc + 0xff0), mmio_r32(boot.rtc + 0xffc));
+    if (s1 < 1700000000 || !lapse_holds(s, ticks_hz, permille) ||
+        mmio_r32(boot.rtc + 0xfe0) != 0x31 || mmio_r32(boot.rtc + 0xffc) != 0xb1)
         fail("timers PL031", "%u, %lu to %lu ns", s1, ticks_to_ns(s.least), ticks_to_ns(s.most));
     else
         pass("timers PL031");

@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A walk through the ACPI tables (ACPI 6.4, 5.2): RSDP, XSDT or RSDT, MADT, MCFG, FADT, and _S5_ by its bytes. */
+/*
+ * A walk through the ACPI tables (ACPI 6.4, 5.2): RSDP, XSDT or RSDT, MADT, MCFG, FADT, and _S5_ by
+ * its bytes.
+ */
 #include "guest.h"
 
 struct acpi acpi;
 
-static uint32_t u32(uint64_t a) { uint32_t v; memcpy(&v, (const void *)a, 4); return v; }
-static uint64_t u64(uint64_t a) { uint64_t v; memcpy(&v, (const void *)a, 8); return v; }
+static uint32_t u32(uint64_t a)
+{
+    uint32_t v;
+    memcpy(&v, (const void *)a, 4);
+    return v;
+}
+static uint64_t u64(uint64_t a)
+{
+    uint64_t v;
+    memcpy(&v, (const void *)a, 8);
+    return v;
+}
 static uint8_t u8(uint64_t a) { return *(const uint8_t *)a; }
 
 static bool sum_ok(uint64_t a, uint32_t len)
@@ -65,7 +78,9 @@ static void read_madt(const struct acpi_header *h)
         madt_entry(e);
 }
 
-/* _S5_ is a package of at least two integers: NameOp "_S5_" PackageOp length count element element */
+/*
+ * _S5_ is a package of at least two integers: NameOp "_S5_" PackageOp length count element element
+ */
 static void read_s5(uint64_t dsdt)
 {
     const struct acpi_header *h = (const void *)dsdt;

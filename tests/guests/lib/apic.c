@@ -5,10 +5,7 @@
 #define IOAPIC_DEFAULT 0xfec00000ull
 bool x2apic;
 
-bool x2apic_supported(void)
-{
-    return cpuid(1, 0).ecx >> 21 & 1;
-}
+bool x2apic_supported(void) { return cpuid(1, 0).ecx >> 21 & 1; }
 
 void x2apic_enable(void)
 {
@@ -29,10 +26,7 @@ void apic_write(unsigned reg, uint32_t v)
         mmio_w32(APIC_PAGE + reg, v);
 }
 
-void apic_eoi(void)
-{
-    apic_write(APIC_EOI, 0);
-}
+void apic_eoi(void) { apic_write(APIC_EOI, 0); }
 
 unsigned apic_id(void)
 {
@@ -57,7 +51,9 @@ bool apic_bit(unsigned base, unsigned vec)
     return apic_read(base + vec / 32 * 16) >> (vec % 32) & 1;
 }
 
-/* Software-enabled, nothing masked by priority, timer and LINT pins masked, spurious vector 0xff. */
+/*
+ * Software-enabled, nothing masked by priority, timer and LINT pins masked, spurious vector 0xff.
+ */
 void apic_init_cpu(void)
 {
     apic_write(APIC_LVTT, 0x10000);

@@ -22,8 +22,18 @@ static void add_module(uint64_t base, uint64_t len, const char *cmdline)
 }
 
 static const void *at(uint64_t addr) { return (const void *)addr; }
-static uint32_t rd32(uint64_t addr) { uint32_t v; memcpy(&v, at(addr), 4); return v; }
-static uint64_t rd64(uint64_t addr) { uint64_t v; memcpy(&v, at(addr), 8); return v; }
+static uint32_t rd32(uint64_t addr)
+{
+    uint32_t v;
+    memcpy(&v, at(addr), 4);
+    return v;
+}
+static uint64_t rd64(uint64_t addr)
+{
+    uint64_t v;
+    memcpy(&v, at(addr), 8);
+    return v;
+}
 
 /* Multiboot 0.6.96, 3.3 */
 static void parse_mb1(uint64_t mbi)

@@ -13,10 +13,7 @@ static const char *find_word(const char *word)
     return NULL;
 }
 
-bool cmdline_has(const char *word)
-{
-    return find_word(word) != NULL;
-}
+bool cmdline_has(const char *word) { return find_word(word) != NULL; }
 
 uint64_t cmdline_num(const char *key, uint64_t def)
 {
@@ -30,7 +27,9 @@ uint64_t cmdline_num(const char *key, uint64_t def)
         p += 2;
     }
     for (;; p++) {
-        unsigned d = *p >= '0' && *p <= '9' ? (unsigned)(*p - '0') : *p >= 'a' && *p <= 'f' ? (unsigned)(*p - 'a' + 10) : 99;
+        unsigned d = *p >= '0' && *p <= '9'   ? (unsigned)(*p - '0')
+                     : *p >= 'a' && *p <= 'f' ? (unsigned)(*p - 'a' + 10)
+                                              : 99;
         if (d >= base)
             return v;
         v = v * base + d;

@@ -11,10 +11,7 @@ void serial_putc(char c)
     outb(COM1, (uint8_t)c);
 }
 
-int serial_getc(void)
-{
-    return inb(COM1 + 5) & 1 ? inb(COM1) : -1;
-}
+int serial_getc(void) { return inb(COM1 + 5) & 1 ? inb(COM1) : -1; }
 
 void guest_exit(uint32_t code)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Multiboot 1 header (Multiboot Specification 0.6.96, 3.1): page-align modules, give a memory map. */
+/*
+ * Multiboot 1 header (Multiboot Specification 0.6.96, 3.1): page-align modules, give a memory map.
+ */
     .section .boot, "ax"
     .code32
     .balign 4

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* PVH entry note: XEN_ELFNOTE_PHYS32_ENTRY (18), entered in 32-bit protected mode with %ebx = hvm_start_info. */
+/*
+ * PVH entry note: XEN_ELFNOTE_PHYS32_ENTRY (18), entered in 32-bit protected mode with %ebx =
+ * hvm_start_info.
+ */
     .section .note.Xen, "a", @note
     .balign 4
     .long 4, 8, 18

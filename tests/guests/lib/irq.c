@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Interrupts of devices, for code that every machine shares: a vector each for MSI-X and for the line. */
+/*
+ * Interrupts of devices, for code that every machine shares: a vector each for MSI-X and for the
+ * line.
+ */
 #include "guest.h"
 
-#define VEC_MSI  0x55
+#define VEC_MSI 0x55
 #define VEC_INTX 0x56
 
 static void (*msi_fn)(void), (*intx_fn)(void);
@@ -39,7 +42,10 @@ struct msi_msg irq_msi(pci_t d, unsigned entry, void (*fn)(void))
     return (struct msi_msg){ 0xfee00000 | apic_id() << 12, VEC_MSI };
 }
 
-/* As configured by the firmware tables: pin A of device d is GSI 16 + d % 4; the IOAPIC must see it as level. */
+/*
+ * As configured by the firmware tables: pin A of device d is GSI 16 + d % 4; the IOAPIC must see it
+ * as level.
+ */
 bool irq_intx(pci_t d, unsigned pin, void (*fn)(void))
 {
     unsigned gsi = 16 + ((d >> 3) + pin - 1) % 4;

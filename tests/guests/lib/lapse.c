@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a guest can prove of time although its CPU may be taken away between any two instructions. */
+/*
+ * What a guest can prove of time although its CPU may be taken away between any two instructions.
+ */
 #include <guest.h>
 
-#define TURN_US 100                    /* a longer time between two looks was not all ours */
+#define TURN_US 100 /* a longer time between two looks was not all ours */
 
 struct lapse lapse_between(struct edge from, struct edge to)
 {
@@ -25,7 +27,8 @@ bool lapse_sharp(struct lapse s, uint64_t want, uint64_t permille)
 
 struct patience patience(uint64_t us)
 {
-    return (struct patience){ ticks(), muldiv(us, ticks_hz, 1000000), muldiv(TURN_US, ticks_hz, 1000000) };
+    return (struct patience){ ticks(), muldiv(us, ticks_hz, 1000000),
+                              muldiv(TURN_US, ticks_hz, 1000000) };
 }
 
 bool patience_left(struct patience *p)

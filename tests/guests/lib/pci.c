@@ -44,7 +44,9 @@ uint64_t pci_bar(pci_t d, unsigned bar, uint64_t *size)
 
 unsigned pci_cap(pci_t d, uint8_t id, unsigned after)
 {
-    unsigned p = after ? pci_read(d, after + 1, 1) : pci_read(d, 6, 2) & 0x10 ? pci_read(d, 0x34, 1) : 0;
+    unsigned p = after                      ? pci_read(d, after + 1, 1)
+                 : pci_read(d, 6, 2) & 0x10 ? pci_read(d, 0x34, 1)
+                                            : 0;
     for (unsigned n = 0; p >= 0x40 && n < 48; n++, p = pci_read(d, p + 1, 1))
         if (pci_read(d, p, 1) == id)
             return p;

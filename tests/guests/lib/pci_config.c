@@ -4,10 +4,7 @@
 
 bool pci_use_ecam;
 
-static uint64_t ecam_addr(pci_t d, unsigned reg)
-{
-    return acpi.ecam + ((uint64_t)d << 12) + reg;
-}
+static uint64_t ecam_addr(pci_t d, unsigned reg) { return acpi.ecam + ((uint64_t)d << 12) + reg; }
 
 uint32_t pci_read(pci_t d, unsigned reg, unsigned size)
 {

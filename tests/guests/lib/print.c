@@ -34,7 +34,10 @@ static void put_num(uint64_t v, unsigned base, bool neg, unsigned width, char fi
     put_padded(buf + n, sizeof buf - n, width, fill);
 }
 
-struct spec { unsigned width, longs; char fill; };
+struct spec {
+    unsigned width, longs;
+    char fill;
+};
 
 static const char *parse_spec(const char *f, struct spec *s)
 {
@@ -91,10 +94,7 @@ static void lock(void)
         cpu_pause();
 }
 
-static void unlock(void)
-{
-    __atomic_clear(&print_lock, __ATOMIC_RELEASE);
-}
+static void unlock(void) { __atomic_clear(&print_lock, __ATOMIC_RELEASE); }
 
 void print(const char *fmt, ...)
 {
@@ -106,10 +106,7 @@ void print(const char *fmt, ...)
     va_end(ap);
 }
 
-void pass(const char *name)
-{
-    print("PASS %s\n", name);
-}
+void pass(const char *name) { print("PASS %s\n", name); }
 
 void fail(const char *name, const char *fmt, ...)
 {

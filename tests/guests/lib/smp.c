@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The other CPUs: INIT and SIPI to each APIC of the MADT, then a loop that halts until there is work. */
+/*
+ * The other CPUs: INIT and SIPI to each APIC of the MADT, then a loop that halts until there is
+ * work.
+ */
 #include "guest.h"
 
 extern char ap_start[], ap_end[];
@@ -55,8 +58,9 @@ static unsigned online(void)
 static void start_one(uint32_t id)
 {
     unsigned before = online();
-    apic_icr(id, 0xc500);                               /* INIT, assert, level */
-    apic_icr(id, 0x8500);                               /* and its de-assert, which new APICs ignore */
+    apic_icr(id, 0xc500); /* INIT, assert, level */
+    /* and its de-assert, which new APICs ignore */
+    apic_icr(id, 0x8500);
     delay_us(1000);
     for (unsigned attempt = 0; attempt < 2 && online() == before; attempt++) {
         apic_icr(id, 0x600 | AP_TRAMPOLINE >> 12);

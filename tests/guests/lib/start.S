@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From a 32-bit loader (%eax = its magic, %ebx = its information) to 64-bit C: identity map of the first
- * 512 GiB where the CPU has 1 GiB pages, else of 4 GiB; then guest_start().
+ * From a 32-bit loader (%eax = its magic, %ebx = its information) to 64-bit C: identity map of the
+ * first 512 GiB where the CPU has 1 GiB pages, else of 4 GiB; then guest_start().
  */
     .section .boot, "ax"
     .code32
@@ -85,8 +85,8 @@ enter64:
     jmp *%rdx
 
 /*
- * The other CPUs start here, copied to AP_TRAMPOLINE (0x8000): real mode, to 32 bits, to enter64. Each
- * takes the next number and, with it, its stack.
+ * The other CPUs start here, copied to AP_TRAMPOLINE (0x8000): real mode, to 32 bits, to enter64.
+ * Each takes the next number and, with it, its stack.
  */
     .code16
     .globl ap_start

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The TSC against the PM timer (ACPI 4.8.2.1, 3.579545 MHz), or against PIT channel 2 where there is none. */
+/*
+ * The TSC against the PM timer (ACPI 4.8.2.1, 3.579545 MHz), or against PIT channel 2 where there
+ * is none.
+ */
 #include "guest.h"
 
 uint64_t tsc_hz = 1000000000;
@@ -27,7 +30,10 @@ static uint64_t pit_10ms(void)
     return rdtsc() - t;
 }
 
-/* PM timer and TSC at the same moment: the closest of a few reads, since this CPU may be taken away in between. */
+/*
+ * PM timer and TSC at the same moment: the closest of a few reads, since this CPU may be taken away
+ * in between.
+ */
 static uint64_t both(uint64_t *tsc)
 {
     uint64_t best = UINT64_MAX, ns = 0;

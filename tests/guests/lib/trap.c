@@ -2,10 +2,22 @@
 /* IDT, task-state segments, and trap_try(): run something that may fault and say what happened. */
 #include "guest.h"
 
-struct tss { uint32_t res0; uint64_t rsp[3]; uint64_t res1; uint64_t ist[7]; uint64_t res2; uint16_t res3, iomap; } __attribute__((packed));
-struct gate { uint16_t off0, sel; uint8_t ist, type; uint16_t off1; uint32_t off2, res; } __attribute__((packed));
+struct tss {
+    uint32_t res0;
+    uint64_t rsp[3];
+    uint64_t res1;
+    uint64_t ist[7];
+    uint64_t res2;
+    uint16_t res3, iomap;
+} __attribute__((packed));
+struct gate {
+    uint16_t off0, sel;
+    uint8_t ist, type;
+    uint16_t off1;
+    uint32_t off2, res;
+} __attribute__((packed));
 
-#define TSS_SEL   0x40
+#define TSS_SEL 0x40
 #define IST_BYTES 8192
 
 struct cpu cpus[MAX_CPUS];
@@ -44,7 +56,8 @@ static void idt_fill(void)
 {
     for (unsigned v = 0; v < 256; v++) {
         uint64_t h = (uint64_t)trap_stubs + v * 16;
-        idt[v] = (struct gate){ (uint16_t)h, 0x08, ist_of(v), 0x8e, (uint16_t)(h >> 16), (uint32_t)(h >> 32), 0 };
+        idt[v] = (struct gate){ (uint16_t)h,         0x08, ist_of(v), 0x8e, (uint16_t)(h >> 16),
+                                (uint32_t)(h >> 32), 0 };
     }
     idt[VEC_BP].type = 0xee;
     idt[0x80].type = 0xee;
@@ -52,14 +65,14 @@ static void idt_fill(void)
 
 void idt_load(void)
 {
-    struct { uint16_t limit; uint64_t base; } __attribute__((packed)) p = { sizeof idt - 1, (uint64_t)idt };
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) p = { sizeof idt - 1, (uint64_t)idt };
     __asm__ volatile("lidt %0" : : "m"(p));
 }
 
-void gdt_reload(void)
-{
-    __asm__ volatile("lgdt (%0)" : : "r"(gdt_ptr));
-}
+void gdt_reload(void) { __asm__ volatile("lgdt (%0)" : : "r"(gdt_ptr)); }
 
 void trap_init_cpu(unsigned index)
 {
@@ -78,14 +91,12 @@ void trap_init_cpu(unsigned index)
     __asm__ volatile("ltr %w0" : : "r"(TSS_SEL + index * 16));
 }
 
-void trap_handle(unsigned vec, trap_fn fn)
-{
-    handlers[vec] = fn;
-}
+void trap_handle(unsigned vec, trap_fn fn) { handlers[vec] = fn; }
 
 static _Noreturn void unexpected(const struct frame *f)
 {
-    fail("trap", "unexpected vector %lu error %lx rip %lx cr2 %lx rsp %lx cpu %u", f->vec, f->err, f->rip, read_cr2(), f->rsp, this_cpu()->index);
+    fail("trap", "unexpected vector %lu error %lx rip %lx cr2 %lx rsp %lx cpu %u", f->vec, f->err,
+         f->rip, read_cr2(), f->rsp, this_cpu()->index);
     done();
 }
 
@@ -135,10 +146,7 @@ int trap_try(void (*fn)(void *), void *arg)
     return v - 1;
 }
 
-static void call_code(void *r)
-{
-    regs_call(r, code_page[this_cpu()->index]);
-}
+static void call_code(void *r) { regs_call(r, code_page[this_cpu()->index]); }
 
 int code_try(const void *code, size_t len, struct regs *r)
 {

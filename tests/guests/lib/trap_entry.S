@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* 256 interrupt gates. Each pushes a vector (and a zero where the CPU pushes no error code); see struct frame. */
+/*
+ * 256 interrupt gates. Each pushes a vector (and a zero where the CPU pushes no error code); see
+ * struct frame.
+ */
     .text
     .code64
     .globl trap_stubs
@@ -8,7 +11,8 @@ trap_stubs:
     vec = 0
     .rept 256
     .balign 16
-    .if (vec == 8) || (vec >= 10 && vec <= 14) || (vec == 17) || (vec == 21) || (vec == 29) || (vec == 30)
+    .if (vec == 8) || (vec >= 10 && vec <= 14) || (vec == 17) || (vec == 21) || \
+        (vec == 29) || (vec == 30)
     .else
     pushq $0
     .endif
@@ -85,8 +89,8 @@ jmp_back:
     jmpq *56(%rdi)
 
 /*
- * void regs_call(struct regs *r, void *code): loads the 15 general registers but %rsp from *r, calls code,
- * stores them back. The code may use the stack and returns by RET.
+ * void regs_call(struct regs *r, void *code): loads the 15 general registers but %rsp from *r,
+ * calls code, stores them back. The code may use the stack and returns by RET.
  */
     .globl regs_call
 regs_call:

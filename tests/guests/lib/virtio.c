@@ -7,7 +7,8 @@ static void barrier(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 static void map_cap(struct vdev *v, unsigned cap)
 {
     unsigned type = pci_read(v->pci, cap + 3, 1), bar = pci_read(v->pci, cap + 4, 1);
-    uint64_t base = bar < 6 ? pci_bar(v->pci, bar, NULL) : 0, at = base + pci_read(v->pci, cap + 8, 4);
+    uint64_t base = bar < 6 ? pci_bar(v->pci, bar, NULL) : 0,
+             at = base + pci_read(v->pci, cap + 8, 4);
     if (!base)
         return;
     if (type == 1 && !v->common)
@@ -74,10 +75,7 @@ bool vdev_negotiate(struct vdev *v, uint64_t want)
     return vdev_status(v) & VS_FEATURES_OK;
 }
 
-void vdev_ok(struct vdev *v)
-{
-    set_status(v, VS_ACK | VS_DRIVER | VS_FEATURES_OK | VS_DRIVER_OK);
-}
+void vdev_ok(struct vdev *v) { set_status(v, VS_ACK | VS_DRIVER | VS_FEATURES_OK | VS_DRIVER_OK); }
 
 static void layout(struct vq *q)
 {
@@ -103,7 +101,12 @@ bool vq_setup(struct vdev *v, struct vq *q, unsigned index, unsigned size)
         return false;
     size = size ? size : max;
     size = size > 256 ? 256 : size;
-    *q = (struct vq){ .dev = v, .index = (uint16_t)index, .size = (uint16_t)size, .free = (uint16_t)size, .wrap = true, .used_wrap = true };
+    *q = (struct vq){ .dev = v,
+                      .index = (uint16_t)index,
+                      .size = (uint16_t)size,
+                      .free = (uint16_t)size,
+                      .wrap = true,
+                      .used_wrap = true };
     q->packed = v->features & VF_PACKED;
     q->event_idx = v->features & VF_EVENT_IDX;
     q->indirect = v->features & VF_INDIRECT;
@@ -127,7 +130,8 @@ static void fill_table(struct vq *q, unsigned id, const struct viov *iov, unsign
         if (q->packed)
             t[i] = (struct vdesc){ iov[i].addr, iov[i].len, 0, f };
         else
-            t[i] = (struct vdesc){ iov[i].addr, iov[i].len, (uint16_t)(f | (i + 1 < n ? VD_NEXT : 0)), (uint16_t)(i + 1) };
+            t[i] = (struct vdesc){ iov[i].addr, iov[i].len,
+                                   (uint16_t)(f | (i + 1 < n ? VD_NEXT : 0)), (uint16_t)(i + 1) };
     }
 }
 
@@ -142,7 +146,9 @@ static int add_split(struct vq *q, const struct viov *iov, unsigned nout, unsign
         fill_table(q, head, iov, nout, n);
     for (unsigned i = 0; i < need; i++) {
         const struct viov *p = indirect ? &table : &iov[i];
-        uint16_t f = indirect ? VD_INDIRECT : (uint16_t)((i >= nout ? VD_WRITE : 0) | (i + 1 < need ? VD_NEXT : 0));
+        uint16_t f = indirect
+                         ? VD_INDIRECT
+                         : (uint16_t)((i >= nout ? VD_WRITE : 0) | (i + 1 < need ? VD_NEXT : 0));
         q->desc[d].addr = p->addr;
         q->desc[d].len = p->len;
         q->desc[d].flags = f;
@@ -171,11 +177,13 @@ static int add_packed(struct vq *q, const struct viov *iov, unsigned nout, unsig
     for (unsigned i = 0; i < need; i++) {
         const struct viov *p = indirect ? &table : &iov[i];
         volatile struct vdesc *d = &q->desc[q->next];
-        uint16_t f = indirect ? VD_INDIRECT : (uint16_t)((i >= nout ? VD_WRITE : 0) | (i + 1 < need ? VD_NEXT : 0));
+        uint16_t f = indirect
+                         ? VD_INDIRECT
+                         : (uint16_t)((i >= nout ? VD_WRITE : 0) | (i + 1 < need ? VD_NEXT : 0));
         f |= q->wrap ? VD_AVAIL : VD_USED;
         d->addr = p->addr;
         d->len = p->len;
-        d->flags = (uint16_t)head;             /* the id, in this layout */
+        d->flags = (uint16_t)head; /* the id, in this layout */
         if (i)
             d->next = f;
         else

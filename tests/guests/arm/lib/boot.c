@@ -22,7 +22,9 @@ static void read_chosen(void)
     if (args)
         boot.cmdline = args;
     if (node && cells(node, "linux,initrd-end"))
-        boot.initrd = (struct span){ cells(node, "linux,initrd-start"), cells(node, "linux,initrd-end") - cells(node, "linux,initrd-start") };
+        boot.initrd =
+            (struct span){ cells(node, "linux,initrd-start"),
+                           cells(node, "linux,initrd-end") - cells(node, "linux,initrd-start") };
 }
 
 static void read_memory(void)
@@ -50,7 +52,8 @@ static void read_cpus(void)
 static void read_gic(void)
 {
     unsigned v3 = fdt_compatible("arm,gic-v3", 0), v2 = fdt_compatible("arm,cortex-a15-gic", 0);
-    unsigned its = fdt_compatible("arm,gic-v3-its", 0), v2m = fdt_compatible("arm,gic-v2m-frame", 0);
+    unsigned its = fdt_compatible("arm,gic-v3-its", 0),
+             v2m = fdt_compatible("arm,gic-v2m-frame", 0);
     v2 = v2 ? v2 : fdt_compatible("arm,gic-400", 0);
     boot.gic_version = v3 ? 3 : 2;
     boot.gicd = fdt_reg(v3 ? v3 : v2, 0).base;
@@ -64,7 +67,10 @@ static void read_gic(void)
     boot.v2m = v2m ? fdt_reg(v2m, 0).base : 0;
 }
 
-/* The 32-bit window in "ranges": three cells of PCI address, two of ours, two of size (PCI bus binding, IEEE 1275). */
+/*
+ * The 32-bit window in "ranges": three cells of PCI address, two of ours, two of size (PCI bus
+ * binding, IEEE 1275).
+ */
 static void read_pci(unsigned node)
 {
     unsigned len = 0;
@@ -80,7 +86,8 @@ static void read_pci(unsigned node)
 
 static void read_devices(void)
 {
-    unsigned uart = fdt_compatible("arm,pl011", 0), rtc = fdt_compatible("arm,pl031", 0), pci = fdt_compatible("pci-host-ecam-generic", 0);
+    unsigned uart = fdt_compatible("arm,pl011", 0), rtc = fdt_compatible("arm,pl031", 0),
+             pci = fdt_compatible("pci-host-ecam-generic", 0);
     boot.uart = uart ? fdt_reg(uart, 0).base : 0;
     boot.rtc = rtc ? fdt_reg(rtc, 0).base : 0;
     if (pci)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Reads a flattened device tree (Devicetree Specification 0.4, 5) where it lies: no more than these guests need. */
+/*
+ * Reads a flattened device tree (Devicetree Specification 0.4, 5) where it lies: no more than these
+ * guests need.
+ */
 #include "guest.h"
 
 enum { FDT_BEGIN = 1, FDT_END = 2, FDT_PROP = 3, FDT_NOP = 4, FDT_STOP = 9 };
@@ -77,7 +80,10 @@ static unsigned find(bool (*match)(unsigned, const char *), const char *what, un
     return 0;
 }
 
-unsigned fdt_compatible(const char *compat, unsigned nth) { return find(is_compatible, compat, nth); }
+unsigned fdt_compatible(const char *compat, unsigned nth)
+{
+    return find(is_compatible, compat, nth);
+}
 unsigned fdt_named(const char *name, unsigned nth) { return find(is_named, name, nth); }
 
 struct span fdt_reg(unsigned node, unsigned nth)
@@ -87,5 +93,6 @@ struct span fdt_reg(unsigned node, unsigned nth)
     if (!p || len < (nth + 1) * 16)
         return (struct span){ 0, 0 };
     p += nth * 16;
-    return (struct span){ (uint64_t)fdt32(p) << 32 | fdt32(p + 4), (uint64_t)fdt32(p + 8) << 32 | fdt32(p + 12) };
+    return (struct span){ (uint64_t)fdt32(p) << 32 | fdt32(p + 4),
+                          (uint64_t)fdt32(p + 8) << 32 | fdt32(p + 12) };
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* GICv3 (IHI 0069) by its system registers and GICv2 (IHI 0048) by its pages, as one; all interrupts in group 1 of GICv3. */
+/*
+ * GICv3 (IHI 0069) by its system registers and GICv2 (IHI 0048) by its pages, as one; all
+ * interrupts in group 1 of GICv3.
+ */
 #include "guest.h"
 
 static irq_fn handlers[IRQS];
@@ -13,7 +16,10 @@ static void wait_rwp(uint64_t ctlr, uint32_t bit)
         cpu_pause();
 }
 
-/* The redistributor whose TYPER holds this CPU's affinity (12.11.35): frames of 128 KiB, or 256 KiB with virtual LPIs. */
+/*
+ * The redistributor whose TYPER holds this CPU's affinity (12.11.35): frames of 128 KiB, or 256 KiB
+ * with virtual LPIs.
+ */
 static uint64_t find_redist(uint64_t mpidr)
 {
     uint32_t aff = (uint32_t)((mpidr & 0xffffff) | (mpidr >> 8 & 0xff000000));
@@ -50,7 +56,7 @@ void gic_init_cpu(void)
     if (!v3()) {
         for (unsigned i = 0; i < 8; i++)
             mmio_w32(boot.gicd + GICD_IPRIORITYR + i * 4, PRIO_DEFAULT * 0x01010101u);
-        mmio_w32(boot.gicd + GICD_ISENABLER, 0xffff);      /* SGIs */
+        mmio_w32(boot.gicd + GICD_ISENABLER, 0xffff); /* SGIs */
         mmio_w32(boot.gicc + GICC_PMR, 0xff);
         mmio_w32(boot.gicc + GICC_BPR, 0);
         mmio_w32(boot.gicc + GICC_CTLR, 1);
@@ -92,12 +98,24 @@ unsigned gic_spis(void)
     return n > 1020 ? 1020 : n;
 }
 
-static uint64_t bank(uint32_t intid) { return v3() && intid < 32 ? this_cpu()->redist + GICR_SGI : boot.gicd; }
-void gic_set(unsigned reg, uint32_t intid) { mmio_w32(bank(intid) + reg + intid / 32 * 4, 1u << intid % 32); }
-bool gic_get(unsigned reg, uint32_t intid) { return mmio_r32(bank(intid) + reg + intid / 32 * 4) >> intid % 32 & 1; }
+static uint64_t bank(uint32_t intid)
+{
+    return v3() && intid < 32 ? this_cpu()->redist + GICR_SGI : boot.gicd;
+}
+void gic_set(unsigned reg, uint32_t intid)
+{
+    mmio_w32(bank(intid) + reg + intid / 32 * 4, 1u << intid % 32);
+}
+bool gic_get(unsigned reg, uint32_t intid)
+{
+    return mmio_r32(bank(intid) + reg + intid / 32 * 4) >> intid % 32 & 1;
+}
 void gic_enable(uint32_t intid) { gic_set(GICD_ISENABLER, intid); }
 void gic_disable(uint32_t intid) { gic_set(GICD_ICENABLER, intid); }
-void gic_priority(uint32_t intid, uint8_t prio) { mmio_w8(bank(intid) + GICD_IPRIORITYR + intid, prio); }
+void gic_priority(uint32_t intid, uint8_t prio)
+{
+    mmio_w8(bank(intid) + GICD_IPRIORITYR + intid, prio);
+}
 uint8_t gic_get_priority(uint32_t intid) { return mmio_r8(bank(intid) + GICD_IPRIORITYR + intid); }
 
 void gic_edge(uint32_t intid, bool edge)
@@ -165,8 +183,8 @@ void gic_sgi(unsigned cpu, unsigned id)
     if (!v3())
         mmio_w32(boot.gicd + GICD_SGIR, 1u << (16 + cpu) | id);
     else
-        write_reg(ICC_SGI1R, (m >> 32 & 0xff) << 48 | (m >> 4 & 15) << 44 | (m >> 16 & 0xff) << 32 | (uint64_t)id << 24 | (m >> 8 & 0xff) << 16
-            | 1u << (m & 15));
+        write_reg(ICC_SGI1R, (m >> 32 & 0xff) << 48 | (m >> 4 & 15) << 44 | (m >> 16 & 0xff) << 32 |
+                                 (uint64_t)id << 24 | (m >> 8 & 0xff) << 16 | 1u << (m & 15));
 }
 
 void gic_sgi_others(unsigned id)
@@ -183,15 +201,9 @@ unsigned irq_index(uint32_t intid)
     return intid < 1024 ? intid : 1024 + (intid - LPI_FIRST) % 256;
 }
 
-void irq_handle(uint32_t intid, irq_fn fn)
-{
-    handlers[irq_index(intid)] = fn;
-}
+void irq_handle(uint32_t intid, irq_fn fn) { handlers[irq_index(intid)] = fn; }
 
-uint32_t irq_count(unsigned cpu, uint32_t intid)
-{
-    return cpus[cpu].irqs[irq_index(intid)];
-}
+uint32_t irq_count(unsigned cpu, uint32_t intid) { return cpus[cpu].irqs[irq_index(intid)]; }
 
 void gic_trap(struct frame *f)
 {

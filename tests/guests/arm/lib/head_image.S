@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The header of a Linux Image (Documentation/arm64/booting.rst): 4 KiB pages, anywhere in memory, at an offset from 2 MiB. */
+/*
+ * The header of a Linux Image (Documentation/arm64/booting.rst): 4 KiB pages, anywhere in memory,
+ * at an offset from 2 MiB.
+ */
     .section .head, "ax"
     .globl image_start, boot_protocol
 image_start:

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Interrupts of devices, for code that every machine shares: an LPI, or a v2m frame's SPI (SBSA 3, MSI_TYPER), and the lines. */
+/*
+ * Interrupts of devices, for code that every machine shares: an LPI, or a v2m frame's SPI (SBSA 3,
+ * MSI_TYPER), and the lines.
+ */
 #include "guest.h"
 
 static void (*msi_fn)(void), (*intx_fn)(void);

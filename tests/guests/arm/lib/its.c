@@ -2,7 +2,14 @@
 /* The ITS (IHI 0069 5.3): tables, the command queue, and LPIs in the redistributors. */
 #include "guest.h"
 
-enum { GITS_CTLR = 0, GITS_TYPER = 8, GITS_CBASER = 0x80, GITS_CWRITER = 0x88, GITS_CREADR = 0x90, GITS_BASER = 0x100 };
+enum {
+    GITS_CTLR = 0,
+    GITS_TYPER = 8,
+    GITS_CBASER = 0x80,
+    GITS_CWRITER = 0x88,
+    GITS_CREADR = 0x90,
+    GITS_BASER = 0x100
+};
 enum { QUEUE_BYTES = 65536 };
 
 static uint64_t *queue;
@@ -30,7 +37,8 @@ static void init_lpis(void)
     for (unsigned i = 0; i < MAX_CPUS && (i == 0 || cpus[i].redist); i++) {
         uint64_t r = cpus[i].redist;
         mmio_w64(r + GICR_PROPBASER, (uint64_t)properties | 7ull << 7 | 1ull << 10 | 15);
-        mmio_w64(r + GICR_PENDBASER, (uint64_t)page_alloc(16) | 7ull << 7 | 1ull << 10 | 1ull << 62);
+        mmio_w64(r + GICR_PENDBASER,
+                 (uint64_t)page_alloc(16) | 7ull << 7 | 1ull << 10 | 1ull << 62);
         mmio_w32(r + GICR_CTLR, mmio_r32(r + GICR_CTLR) | 1);
     }
 }
@@ -47,7 +55,8 @@ bool its_init(void)
     init_tables();
     init_lpis();
     queue = page_alloc(QUEUE_BYTES / 4096);
-    mmio_w64(boot.its + GITS_CBASER, 1ull << 63 | 7ull << 59 | 1ull << 10 | (uint64_t)queue | (QUEUE_BYTES / 4096 - 1));
+    mmio_w64(boot.its + GITS_CBASER,
+             1ull << 63 | 7ull << 59 | 1ull << 10 | (uint64_t)queue | (QUEUE_BYTES / 4096 - 1));
     mmio_w64(boot.its + GITS_CWRITER, 0);
     mmio_w32(boot.its + GITS_CTLR, 1);
     for (unsigned i = 0; i < MAX_CPUS && cpus[i].redist; i++)
@@ -87,10 +96,7 @@ uint64_t its_target(unsigned cpu)
     return (mmio_r64(cpus[cpu].redist + GICR_TYPER) >> 8 & 0xffff) << 16;
 }
 
-void its_sync(unsigned cpu)
-{
-    its_cmd(ITS_SYNC, 0, its_target(cpu), 0);
-}
+void its_sync(unsigned cpu) { its_cmd(ITS_SYNC, 0, its_target(cpu), 0); }
 
 void its_map_device(uint32_t dev)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* PCI configuration space through ECAM (PCIe 7.2.2); BARs that no firmware has placed are placed in the 32-bit window. */
+/*
+ * PCI configuration space through ECAM (PCIe 7.2.2); BARs that no firmware has placed are placed in
+ * the 32-bit window.
+ */
 #include "guest.h"
 
 static uint64_t config(pci_t d, unsigned reg) { return boot.ecam + ((uint64_t)d << 12) + reg; }
@@ -30,7 +33,8 @@ static void place(void)
         uint32_t id = mmio_r32(config((pci_t)d, 0));
         if (id == 0xffffffff || id == 0 || (mmio_r8(config((pci_t)d, 0xe)) & 0x7f))
             continue;
-        for (unsigned reg = 0x10; reg < 0x28; reg += (mmio_r32(config((pci_t)d, reg)) & 7) == 4 ? 8 : 4)
+        for (unsigned reg = 0x10; reg < 0x28;
+             reg += (mmio_r32(config((pci_t)d, reg)) & 7) == 4 ? 8 : 4)
             place_bar((pci_t)d, reg);
         mmio_w16(config((pci_t)d, 4), (uint16_t)(mmio_r16(config((pci_t)d, 4)) | 2));
     }

@@ -2,7 +2,16 @@
 /* Serial output on the PL011 (DDI 0183, polled), the ways out, and memory. */
 #include "guest.h"
 
-enum { UARTDR = 0, UARTFR = 0x18, UARTCR = 0x30, CR_UARTEN = 1, CR_TXE = 1 << 8, CR_RXE = 1 << 9, FR_RXFE = 0x10, FR_TXFF = 0x20 };
+enum {
+    UARTDR = 0,
+    UARTFR = 0x18,
+    UARTCR = 0x30,
+    CR_UARTEN = 1,
+    CR_TXE = 1 << 8,
+    CR_RXE = 1 << 9,
+    FR_RXFE = 0x10,
+    FR_TXFF = 0x20
+};
 
 void serial_putc(char c)
 {
@@ -23,10 +32,7 @@ int serial_getc(void)
     return mmio_r32(boot.uart + UARTFR) & FR_RXFE ? -1 : (int)(mmio_r32(boot.uart + UARTDR) & 0xff);
 }
 
-static void debug_exit(void *code)
-{
-    mmio_w32(DEBUG_EXIT, *(uint32_t *)code);
-}
+static void debug_exit(void *code) { mmio_w32(DEBUG_EXIT, *(uint32_t *)code); }
 
 /* Where there is no such register: off. */
 void guest_exit(uint32_t code)

@@ -43,7 +43,10 @@ void smp_wait(unsigned cpu)
     dsb();
 }
 
-/* The block is kept for the next time. What the new CPU reads with its MMU off is cleaned to memory. */
+/*
+ * The block is kept for the next time. What the new CPU reads with its MMU off is cleaned to
+ * memory.
+ */
 int64_t smp_start_one(unsigned i)
 {
     static uint64_t *block[MAX_CPUS];

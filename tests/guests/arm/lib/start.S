@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From the image's first byte (head_flat.S, head_image.S) to C: x0 = the device tree, at EL1 with the MMU off, at any address
- * that is a multiple of 64 KiB.
+ * From the image's first byte (head_flat.S, head_image.S) to C: x0 = the device tree, at EL1 with
+ * the MMU off, at any address that is a multiple of 64 KiB.
  */
     .text
     .globl start
@@ -40,7 +40,10 @@ start:
     mov     x0, x20
     b       guest_start
 
-/* x0 = this CPU's block, x1 = its struct cpu: the block's first word says whose it is. Runs on SP_EL0 from here on. */
+/*
+ * x0 = this CPU's block, x1 = its struct cpu: the block's first word says whose it is. Runs on
+ * SP_EL0 from here on.
+ */
 stacks:
     str     x1, [x0]
     msr     spsel, #1
@@ -150,7 +153,10 @@ jmp_back:
     mov     w0, w1
     ret
 
-/* void regs_call(struct regs *r, void *code): X0 to X29 and NZCV from *r, calls the code, stores them back. */
+/*
+ * void regs_call(struct regs *r, void *code): X0 to X29 and NZCV from *r, calls the code, stores
+ * them back.
+ */
     .globl regs_call
 regs_call:
     stp     x29, x30, [sp, #-128]!

@@ -15,20 +15,11 @@ struct cpu *this_cpu(void)
     return *(struct cpu **)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(CPU_BLOCK - 1));
 }
 
-void trap_init_cpu(void)
-{
-    write_reg(vbar_el1, vectors);
-}
+void trap_init_cpu(void) { write_reg(vbar_el1, vectors); }
 
-void trap_handle(unsigned ec, trap_fn fn)
-{
-    handlers[ec & 63] = fn;
-}
+void trap_handle(unsigned ec, trap_fn fn) { handlers[ec & 63] = fn; }
 
-void trap_irqs(trap_fn fn)
-{
-    irq_after = fn;
-}
+void trap_irqs(trap_fn fn) { irq_after = fn; }
 
 static unsigned cause(const struct frame *f)
 {
@@ -39,8 +30,10 @@ static unsigned cause(const struct frame *f)
 
 static _Noreturn void unexpected(const struct frame *f)
 {
-    fail("trap", "unexpected trap: vector %lu ESR %lx FAR %lx ELR %lx (image + %lx) SPSR %lx SP %lx cpu %u", f->vec, f->esr, f->far, f->elr,
-        f->elr - boot.image.base, f->spsr, f->sp, this_cpu()->index);
+    fail("trap",
+         "unexpected trap: vector %lu ESR %lx FAR %lx ELR %lx (image + %lx) SPSR %lx SP %lx cpu %u",
+         f->vec, f->esr, f->far, f->elr, f->elr - boot.image.base, f->spsr, f->sp,
+         this_cpu()->index);
     done();
 }
 
@@ -53,7 +46,7 @@ bool trap_unwind(struct frame *f)
     f->elr = (uint64_t)jmp_back;
     f->x[0] = (uint64_t)c->catch;
     f->x[1] = cause(f) + 1;
-    f->spsr = 0x3c4 & ~0x100ull;       /* EL1 on SP_EL0, interrupts off, SError on */
+    f->spsr = 0x3c4 & ~0x100ull; /* EL1 on SP_EL0, interrupts off, SError on */
     return true;
 }
 
@@ -89,7 +82,7 @@ void code_put(void *at, const uint32_t *code, unsigned n)
 {
     uint32_t *p = at;
     for (unsigned i = 0; i <= n; i++) {
-        p[i] = i < n ? code[i] : 0xd65f03c0;               /* RET */
+        p[i] = i < n ? code[i] : 0xd65f03c0; /* RET */
         __asm__ volatile("dc cvau, %0" : : "r"(p + i) : "memory");
     }
     __asm__ volatile("dsb ish" : : : "memory");
@@ -98,7 +91,10 @@ void code_put(void *at, const uint32_t *code, unsigned n)
     __asm__ volatile("dsb ish; isb" : : : "memory");
 }
 
-struct at { const void *code; struct regs *r; };
+struct at {
+    const void *code;
+    struct regs *r;
+};
 static void call_at(void *arg)
 {
     struct at *a = arg;
