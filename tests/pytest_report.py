@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""pytest plugin: one JSON line per finished test, to the file named by TRIVET_RESULTS, for tests/runner.py."""
+"""pytest plugin: one JSON line per finished test, to the file named by TRIVET_RESULTS, for
+tests/runner.py."""
 import json
 import os
 
@@ -8,7 +9,8 @@ PARTS = {}
 
 def pytest_runtest_logreport(report):
     """A test is set-up, call and tear-down; it passed when none of the three failed."""
-    seen = PARTS.setdefault(report.nodeid, {"node": report.nodeid, "passed": True, "seconds": 0.0, "output": ""})
+    seen = PARTS.setdefault(report.nodeid,
+                            {"node": report.nodeid, "passed": True, "seconds": 0.0, "output": ""})
     seen["seconds"] += report.duration
     if report.failed:
         seen["passed"] = False

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs Trivet's tests; called by tests/run, which explains the arguments.
 
-Every test runs in a process group of its own, with a time-out; whatever a test leaves running is ended by process id:
-this program makes itself the parent of orphans (prctl PR_SET_CHILD_SUBREAPER), so that none can get away.
+Every test runs in a process group of its own, with a time-out; whatever a test leaves running is
+ended by process id: this program makes itself the parent of orphans (prctl PR_SET_CHILD_SUBREAPER),
+so that none can get away.
 """
 import argparse
 import collections
@@ -23,7 +24,8 @@ sys.path.append(os.path.join(TOP, "tests", "fuzz"))
 import corpus  # noqa: E402  tests/fuzz/corpus.py
 LOGS = os.path.join(TOP, "build", "test-logs")
 PR_SET_CHILD_SUBREAPER = 36
-HEAD, TAIL = 30, 40     # lines of a failed test's output that are shown: its first ones and its last ones
+# lines of a failed test's output that are shown: its first ones and its last ones
+HEAD, TAIL = 30, 40
 PYTHON = ["/usr/bin/python3", "-B"]
 
 
@@ -36,9 +38,11 @@ class Test:
 
 
 def shortened(lines):
-    """The first lines, which tell what failed, and the last, where the serial line ends; long ones are cut."""
+    """The first lines, which tell what failed, and the last, where the serial line ends; long ones
+    are cut."""
     if len(lines) > HEAD + TAIL:
-        lines = [*lines[:HEAD], f"... {len(lines) - HEAD - TAIL} lines, see build/test-logs ...", *lines[-TAIL:]]
+        lines = [*lines[:HEAD], f"... {len(lines) - HEAD - TAIL} lines, see build/test-logs ...",
+                 *lines[-TAIL:]]
     return [line[:300] for line in lines]
 
 
@@ -153,7 +157,8 @@ def run_one(test, processes, report):
 
 
 def note_hours(name, seconds, output):
-    """A line of build/fuzz/hours.log, which tests/fuzz/hours.py adds up: fuzzer, seconds, inputs."""
+    """A line of build/fuzz/hours.log, which tests/fuzz/hours.py adds up: fuzzer, seconds,
+    inputs."""
     inputs = re.search(r"stat::number_of_executed_units: *([0-9]+)", output)
     with open(os.path.join(TOP, "build", "fuzz", "hours.log"), "a", encoding="utf-8") as log:
         log.write(f"{name} {seconds:.0f} {inputs[1] if inputs else 0}\n")
@@ -184,7 +189,8 @@ def run_all(tests, processes, report, jobs):
 # ---- the groups: each function lists its tests ----
 
 def lint_tests(_options):
-    listed = subprocess.run([*PYTHON, "tests/lint/lint", "--list"], cwd=TOP, text=True, capture_output=True, check=True)
+    listed = subprocess.run([*PYTHON, "tests/lint/lint", "--list"], cwd=TOP, text=True,
+                            capture_output=True, check=True)
     yield Test("lint/selftest", [*PYTHON, "tests/lint/selftest.py"])
     for rule in listed.stdout.split():
         yield Test(f"lint/{rule}", [*PYTHON, "tests/lint/lint", rule])
@@ -206,28 +212,33 @@ def build_tests(_options):
 
 def programs(rule, tree="build/host"):
     """Names of the programs that a ninja rule makes in one output tree: build/host/unit/NAME."""
-    listed = subprocess.run(["ninja", "-t", "targets", "rule", rule], cwd=TOP, text=True, capture_output=True, check=True)
+    listed = subprocess.run(["ninja", "-t", "targets", "rule", rule], cwd=TOP, text=True,
+                            capture_output=True, check=True)
     return sorted(path for path in listed.stdout.split() if path.startswith(tree + "/"))
 
 
 def unit_tests(_options):
     for path in programs("unit"):
-        yield Test("unit/" + os.path.basename(path), [path], environment={"UBSAN_OPTIONS": "print_stacktrace=1"})
+        yield Test("unit/" + os.path.basename(path), [path],
+                   environment={"UBSAN_OPTIONS": "print_stacktrace=1"})
 
 
 def tsan_tests(_options):
     yield Test("tsan/selftest", [*PYTHON, "tests/tsan/selftest.py"], limit=300)
     for path in programs("tsan", "build/tsan"):
-        yield Test("tsan/" + os.path.basename(path), [path], environment={"TSAN_OPTIONS": "history_size=4"})
+        yield Test("tsan/" + os.path.basename(path), [path],
+                   environment={"TSAN_OPTIONS": "history_size=4"})
 
 
 def proof_tests(_options):
     yield Test("proof/selftest", [*PYTHON, "tests/proof/selftest.py"])
     for name in sorted(os.listdir(os.path.join(TOP, "tests/proof"))):
         if name.endswith(".pml"):
-            yield Test(f"proof/{name[:-4]}", [*PYTHON, "tests/proof/spin.py", f"tests/proof/{name}"], limit=600)
+            yield Test(f"proof/{name[:-4]}",
+                       [*PYTHON, "tests/proof/spin.py", f"tests/proof/{name}"], limit=600)
         elif name.endswith(".proof"):
-            yield Test(f"proof/{name[:-6]}", [*PYTHON, "tests/proof/frama.py", f"tests/proof/{name}"], limit=600)
+            yield Test(f"proof/{name[:-6]}",
+                       [*PYTHON, "tests/proof/frama.py", f"tests/proof/{name}"], limit=600)
 
 
 def fuzz_tests(options):
@@ -237,26 +248,31 @@ def fuzz_tests(options):
         found, seeds = f"build/fuzz/{name}/corpus", f"build/fuzz/{name}/kept"
         os.makedirs(os.path.join(TOP, found), exist_ok=True)
         corpus.unpack(name, os.path.join(TOP, seeds))
-        command = [path, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0",
+        command = [path, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
+                   "-print_final_stats=1", "-verbosity=0",
                    f"-artifact_prefix=build/fuzz/{name}/", found, seeds]
-        yield Test("fuzz/" + name, command, limit=seconds + 60, environment={"UBSAN_OPTIONS": "print_stacktrace=1"})
+        yield Test("fuzz/" + name, command, limit=seconds + 60,
+                   environment={"UBSAN_OPTIONS": "print_stacktrace=1"})
 
 
-GROUPS = {"lint": lint_tests, "run": run_tests, "build": build_tests, "unit": unit_tests, "tsan": tsan_tests, "proof": proof_tests,
+GROUPS = {"lint": lint_tests, "run": run_tests, "build": build_tests, "unit": unit_tests,
+          "tsan": tsan_tests, "proof": proof_tests,
           "fuzz": fuzz_tests}
 
 
 # ---- whole-machine tests: pytest with a reporter of ours ----
 
 def pytest_command(arguments):
-    return [*PYTHON, "-m", "pytest", "-q", "-p", "pytest_report", "-p", "no:cacheprovider", *arguments]
+    return [*PYTHON, "-m", "pytest", "-q", "-p", "pytest_report", "-p", "no:cacheprovider",
+            *arguments]
 
 
 def pytest_names():
     """{name: pytest's node id} of the whole-machine tests."""
     if not os.path.isdir(os.path.join(TOP, "tests/qemu")):
         return {}
-    listed = subprocess.run(pytest_command(["--collect-only", "tests/qemu"]), cwd=TOP, text=True, capture_output=True, check=False,
+    listed = subprocess.run(pytest_command(["--collect-only", "tests/qemu"]), cwd=TOP, text=True,
+                            capture_output=True, check=False,
                             env=dict(os.environ, PYTHONPATH="tests"))
     nodes = [line for line in listed.stdout.splitlines() if "::" in line]
     if listed.returncode not in (0, 5):
@@ -272,12 +288,14 @@ def short_name(node):
 
 
 def run_pytest(kind, names, nodes, processes, report, limit=900):
-    """One pytest for a group, so that its tests can share a machine; each result is printed when it is there."""
+    """One pytest for a group, so that its tests can share a machine; each result is printed when it
+    is there."""
     results, path = os.path.join(TOP, "build", f"pytest-results-{kind}.jsonl"), log_file(kind)
     open(results, "w", encoding="utf-8").close()
     waiting = dict.fromkeys(names)
     with open(path, "w", encoding="utf-8") as output, open(results, encoding="utf-8") as lines:
-        process = processes.start(pytest_command(nodes), output, {"PYTHONPATH": "tests", "TRIVET_RESULTS": results})
+        process = processes.start(pytest_command(nodes), output,
+                                  {"PYTHONPATH": "tests", "TRIVET_RESULTS": results})
         last = time.monotonic()
         while True:
             ended = process.poll() is not None
@@ -303,7 +321,8 @@ LONG = ("debian", "arm_debian", "hostile", "contained", "arm_contained", "vmx_de
 
 
 def machine_groups(machine):
-    """(QEMU's, Bochs's), each a list of (name, {test: node}): the tests of one file, which share a machine. Bochs needs one CPU, however many it shows."""
+    """(QEMU's, Bochs's), each a list of (name, {test: node}): the tests of one file, which share a
+    machine. Bochs needs one CPU, however many it shows."""
     kinds = {"qemu": {}, "bochs": {}}
     for name, node in machine.items():
         module = name.split("/")[1]
@@ -312,16 +331,20 @@ def machine_groups(machine):
     def order(entry):
         module = entry[0]
         return LONG.index(module) if module in LONG else len(LONG)
-    return tuple([(f"{kind}-{module}", tests) for module, tests in sorted(groups.items(), key=order)] for kind, groups in kinds.items())
+    return tuple([(f"{kind}-{module}", tests)
+                  for module, tests in sorted(groups.items(), key=order)]
+                 for kind, groups in kinds.items())
 
 
 def take(mine, others):
-    """The next group for a lane: its own first one, or the other lane's last one when it has no more; None: all are taken."""
+    """The next group for a lane: its own first one, or the other lane's last one when it has no
+    more; None: all are taken."""
     return mine.popleft() if mine else others.pop() if others else None
 
 
 def run_machines(machine, processes, report):
-    """Two machines at a time: while Bochs's tests last, one of each kind. What is emulated is not touched by how long that takes."""
+    """Two machines at a time: while Bochs's tests last, one of each kind. What is emulated is not
+    touched by how long that takes."""
     lanes = [collections.deque(groups) for groups in machine_groups(machine)]
     choice = threading.Lock()
 
@@ -350,11 +373,13 @@ def chosen(name, patterns):
         return True
     parts = name.split("/")
     candidates = {name, parts[0], parts[-1], "/".join(parts[1:]), "/".join(parts[:2])}
-    return any(candidate == pattern or fnmatch.fnmatchcase(candidate, pattern) for pattern in patterns for candidate in candidates)
+    return any(candidate == pattern or fnmatch.fnmatchcase(candidate, pattern)
+               for pattern in patterns for candidate in candidates)
 
 
 def needed(tests, machine):
-    """The targets that the chosen tests need: each program by its path, and the product where a machine or its files are looked at."""
+    """The targets that the chosen tests need: each program by its path, and the product where a
+    machine or its files are looked at."""
     targets = {test.command[0] for test in tests if test.command[0].startswith("build/")}
     groups = {test.name.split("/")[0] for test in tests}
     if machine or "build" in groups:
@@ -389,7 +414,9 @@ def parse():
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--verbose", action="store_true")
-    parser.add_argument("--coverage", action="store_true", help="with fuzz or fuzz/NAME: what the fuzzers reach (tests/fuzz/coverage.py)")
+    parser.add_argument("--coverage", action="store_true",
+                        help="with fuzz or fuzz/NAME: what the fuzzers reach "
+                             "(tests/fuzz/coverage.py)")
     return parser.parse_args()
 
 
@@ -397,7 +424,8 @@ def main():
     options = parse()
     if options.coverage:
         names = [name.split("/")[1] for name in options.names if "/" in name]
-        return subprocess.run([*PYTHON, "tests/fuzz/coverage.py", *names], cwd=TOP, check=False).returncode
+        return subprocess.run([*PYTHON, "tests/fuzz/coverage.py", *names], cwd=TOP,
+                              check=False).returncode
     tests, machine = collect(options)
     if options.list:
         print("\n".join([test.name for test in tests] + list(machine)))
@@ -411,7 +439,8 @@ def main():
         if targets:
             build(targets, processes)
         jobs = os.cpu_count() or 1
-        run_all([test for test in tests if not test.name.startswith("build/")], processes, report, jobs)
+        run_all([test for test in tests if not test.name.startswith("build/")], processes, report,
+                jobs)
         run_all([test for test in tests if test.name.startswith("build/")], processes, report, 1)
         if machine:
             run_machines(machine, processes, report)

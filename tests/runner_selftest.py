@@ -37,8 +37,10 @@ def check(what, truth):
 
 
 def lanes_share():
-    """Both lanes empty two lists of groups, and each group holds the tests of one file on one kind of machine."""
-    names = ["qemu/boot/usb", "qemu/boot/nvme", "qemu/debian/load", "qemu/hostile/x[svm-a]", "qemu/hostile/x[vmx-a]", "qemu/vmx/model[1]", "qemu/bochs/old"]
+    """Both lanes empty two lists of groups, and each group holds the tests of one file on one kind
+    of machine."""
+    names = ["qemu/boot/usb", "qemu/boot/nvme", "qemu/debian/load", "qemu/hostile/x[svm-a]",
+             "qemu/hostile/x[vmx-a]", "qemu/vmx/model[1]", "qemu/bochs/old"]
     groups = runner.machine_groups({name: "node of " + name for name in names})
     qemu, bochs = (collections.deque(part) for part in groups)
     ran = []
@@ -47,7 +49,8 @@ def lanes_share():
         if len(ran) == 2:
             ran.append(runner.take(qemu, bochs)[0])
     tests = [name for part in groups for _, held in part for name in held]
-    return (ran == ["bochs-hostile", "bochs-vmx", "qemu-debian", "bochs-bochs", "qemu-boot", "qemu-hostile"] and sorted(tests) == sorted(names)
+    return (ran == ["bochs-hostile", "bochs-vmx", "qemu-debian", "bochs-bochs", "qemu-boot",
+                    "qemu-hostile"] and sorted(tests) == sorted(names)
             and list(groups[0][2][1]) == ["qemu/boot/usb", "qemu/boot/nvme"])
 
 
@@ -58,7 +61,8 @@ def main():
     results.append(check("status 3 fails", (passed, failed) == (0, 1)))
     results.append(check("a failed test's output is shown", "| the reason" in text))
     text = run("seq 1000; exit 1")[2]
-    results.append(check("a long one's first and last lines are", "| 1\n" in text and "| 1000\n" in text and "| 500\n" not in text))
+    results.append(check("a long one's first and last lines are",
+                         "| 1\n" in text and "| 1000\n" in text and "| 500\n" not in text))
     results.append(check("a passed test's output is not", "noise" not in run("echo noise")[2]))
     results.append(check("a signal fails", run("kill -SEGV $$")[:2] == (0, 1)))
     started = time.monotonic()
@@ -68,10 +72,14 @@ def main():
     results.append(check("... and leaves nothing", not alive("sleep 4321")))
     run(ESCAPE + "exit 0")
     results.append(check("a passed test leaves nothing", not alive("sleep 4321")))
-    results.append(check("names, groups and patterns choose", runner.chosen("qemu/boot/usb", ["qemu"]) and runner.chosen("qemu/boot/usb", ["usb"])
-                         and runner.chosen("qemu/boot/usb", ["boot/*"]) and runner.chosen("fuzz/ini", ["fuzz/ini"])
+    results.append(check("names, groups and patterns choose",
+                         runner.chosen("qemu/boot/usb", ["qemu"])
+                         and runner.chosen("qemu/boot/usb", ["usb"])
+                         and runner.chosen("qemu/boot/usb", ["boot/*"])
+                         and runner.chosen("fuzz/ini", ["fuzz/ini"])
                          and not runner.chosen("fuzz/ini", ["unit"])))
-    results.append(check("every machine test is run once, by either lane, long ones first", lanes_share()))
+    results.append(check("every machine test is run once, by either lane, long ones first",
+                         lanes_share()))
     return not all(results)
 
 

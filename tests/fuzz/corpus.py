@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The fuzzers' kept inputs, as text: tests/fuzz/corpus/NAME/inputs.txt, one input a line.
 
-corpus.py unpack NAME DIR    writes each input into a file of DIR (the runner does this)
-corpus.py refresh [NAME...]  chooses anew from what the fuzzers found in build/fuzz/NAME/corpus: the fewest inputs that reach all that they
-                             reach together (libFuzzer's -merge), the short ones first, at most BUDGET bytes of text each
+corpus.py unpack NAME DIR    writes each input into a file of DIR (the runner does this) corpus.py
+refresh [NAME...]  chooses anew from what the fuzzers found in build/fuzz/NAME/corpus: the fewest
+inputs that reach all that they
+                             reach together (libFuzzer's -merge), the short ones first, at most
+                             BUDGET bytes of text each
 
 tests/fuzz/corpus/NAME/found.txt, in the same form, holds inputs that found a mistake: they stay.
 
-A line is hexadecimal after `x `, or text after `t `, where a byte that is no printable ASCII is \\xNN and a backslash is doubled.
-Other files of tests/fuzz/corpus/NAME are inputs as they are.
+A line is hexadecimal after `x `, or text after `t `, where a byte that is no printable ASCII is
+\\xNN and a backslash is doubled. Other files of tests/fuzz/corpus/NAME are inputs as they are.
 """
 import os
 import re
@@ -22,7 +24,8 @@ KEPT, BUDGET, LONGEST = os.path.join(TOP, "tests", "fuzz", "corpus"), 6000, 2000
 
 
 def as_text(data):
-    return "".join("\\\\" if b == 0x5c else chr(b) if 0x20 <= b < 0x7f else f"\\x{b:02x}" for b in data)
+    return "".join("\\\\" if b == 0x5c else chr(b) if 0x20 <= b < 0x7f else f"\\x{b:02x}"
+                   for b in data)
 
 
 def encode(data):
@@ -35,7 +38,8 @@ def decode(line):
         return bytes.fromhex(text)
     if kind != "t":
         raise ValueError(f"an input begins with `x ` or `t `: {line[:20]!r}")
-    return re.sub(rb"\\(?:\\|x([0-9a-f]{2}))", lambda m: bytes.fromhex(m[1].decode()) if m[1] else b"\\", text.encode())
+    return re.sub(rb"\\(?:\\|x([0-9a-f]{2}))", lambda m: bytes.fromhex(m[1].decode()) if m[1]
+                  else b"\\", text.encode())
 
 
 def kept(name):
@@ -44,7 +48,8 @@ def kept(name):
     for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
         with open(os.path.join(folder, entry), "rb") as file:
             data = file.read()
-        inputs += [decode(line) for line in data.decode("ascii").split("\n") if line] if entry.endswith(".txt") else [data]
+        inputs += [decode(line) for line in data.decode("ascii").split("\n")
+                   if line] if entry.endswith(".txt") else [data]
     return inputs
 
 
@@ -63,7 +68,8 @@ def merged(name):
         unpack(name, seeds)
         found = os.path.join(TOP, "build", "fuzz", name, "corpus")
         os.makedirs(found, exist_ok=True)
-        subprocess.run([os.path.join(TOP, "build", "host", "fuzz", name), "-merge=1", "-timeout=10", "-verbosity=0", chosen, found, seeds],
+        subprocess.run([os.path.join(TOP, "build", "host", "fuzz", name), "-merge=1", "-timeout=10",
+                        "-verbosity=0", chosen, found, seeds],
                        cwd=TOP, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         inputs = []
         for entry in os.listdir(chosen):
@@ -85,8 +91,10 @@ def refresh(name):
 
 
 def names():
-    listed = subprocess.run(["ninja", "-t", "targets", "rule", "fuzz"], cwd=TOP, text=True, capture_output=True, check=True)
-    return sorted(os.path.basename(path) for path in listed.stdout.split() if path.startswith("build/host/"))
+    listed = subprocess.run(["ninja", "-t", "targets", "rule", "fuzz"], cwd=TOP, text=True,
+                            capture_output=True, check=True)
+    return sorted(os.path.basename(path) for path in listed.stdout.split()
+                  if path.startswith("build/host/"))
 
 
 def main():

@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""How long each fuzzer has run: adds what build/fuzz/hours.log tells (the runner writes a line for each run) to the table in README.md, and empties the log."""
+"""How long each fuzzer has run: adds what build/fuzz/hours.log tells (the runner writes a line for
+each run) to the table in README.md, and empties the log."""
 import collections
 import os
 import re
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LOG, README = os.path.join(TOP, "build", "fuzz", "hours.log"), os.path.join(TOP, "tests", "fuzz", "README.md")
+LOG, README = os.path.join(TOP, "build", "fuzz",
+                           "hours.log"), os.path.join(TOP, "tests", "fuzz", "README.md")
 ROW = re.compile(r"^\| `(\w+)` \| ([0-9.]+) \| ([0-9]+) \|$")
 
 

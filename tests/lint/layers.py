@@ -14,15 +14,20 @@ import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-# Every folder, from the top down: what it is, and which folders it may call. A folder may call its own files.
-# arch, core and mm call one another: a page table needs pages, pages need locks, a lock needs the CPU, and the CPU's code logs.
+# Every folder, from the top down: what it is, and which folders it may call. A folder may call its
+# own files. arch, core and mm call one another: a page table needs pages, pages need locks, a lock
+# needs the CPU, and the CPU's code logs.
 BASE = ("arch", "hv/core", "hv/mm")
 LAYERS = {
     "hv": ("main, start, guests: composes everything",
-           (*BASE, "drivers", "hv/conf", "hv/firmware", "hv/guest/aarch64", "hv/guest/x86_64", "hv/mgmt", "hv/vm")),
+           (*BASE, "drivers", "hv/conf", "hv/firmware", "hv/guest/aarch64", "hv/guest/x86_64",
+            "hv/mgmt", "hv/vm")),
     "hv/mgmt": ("the shell and its commands", (*BASE, "drivers", "hv/conf", "hv/console", "hv/vm")),
-    "hv/guest/x86_64": ("what an x86 guest sees", ("arch", "hv/console", "hv/core", "hv/guest/common", "hv/pci", "hv/vio", "hv/vm")),
-    "hv/guest/aarch64": ("what an ARM64 guest sees", ("arch", "hv/conf", "hv/console", "hv/core", "hv/guest/common", "hv/pci", "hv/vio", "hv/vm")),
+    "hv/guest/x86_64": ("what an x86 guest sees", ("arch", "hv/console", "hv/core",
+                                                   "hv/guest/common", "hv/pci", "hv/vio", "hv/vm")),
+    "hv/guest/aarch64": ("what an ARM64 guest sees",
+                         ("arch", "hv/conf", "hv/console", "hv/core", "hv/guest/common", "hv/pci",
+                          "hv/vio", "hv/vm")),
     "hv/guest/common": ("what guests of every ISA see", ("arch",)),
     "hv/vio": ("virtio devices and RAM disks", (*BASE, "hv/console", "hv/pci", "hv/vm")),
     "hv/pci": ("virtual PCI Express", ("arch", "hv/core", "hv/vm")),
@@ -42,12 +47,16 @@ GUEST_ARM = "the engine of ARM64 asks the guest's GIC and timer at each entry an
 SEAMS = {
     ("arch", "hv"): ("the entry code goes on in main.c", {"hv_main", "ap_main"}),
     ("hv/vm", "hv"): ("guests.c names every guest ISA", {"guest_ops_for"}),
-    ("arch", "hv/guest/aarch64"): (GUEST_ARM, {"arm_raise_serror", "arm_raise_sync", "arm_raise_undefined", "arm_vtimer_active", "arm_vtimer_irq",
+    ("arch", "hv/guest/aarch64"): (GUEST_ARM,
+                                   {"arm_raise_serror", "arm_raise_sync", "arm_raise_undefined",
+                                    "arm_vtimer_active", "arm_vtimer_irq",
                                                "arm_vtimer_loaded", "arm_vtimer_unloaded"}),
-    ("arch", "hv/vm"): (ENGINE, {"gmem_map", "gmem_unmap", "gmem_ptr", "gmem_make_exec", "gmem_name", "gmem_owner", "sched_has_threads", "sched_slice_end",
+    ("arch", "hv/vm"): (ENGINE, {"gmem_map", "gmem_unmap", "gmem_ptr", "gmem_make_exec",
+                                 "gmem_name", "gmem_owner", "sched_has_threads", "sched_slice_end",
                                 "vm_alloc", "vm_free", "vm_pages", "vm_pages_free"}),
 }
-BUILDS = {"x86_64": "build/x86_64/trivet.elf", "aarch64": "build/aarch64/trivet.elf", "host": "build/host/hv"}
+BUILDS = {"x86_64": "build/x86_64/trivet.elf", "aarch64": "build/aarch64/trivet.elf",
+          "host": "build/host/hv"}
 
 
 def folder_of(obj, tree):
@@ -61,15 +70,18 @@ def folder_of(obj, tree):
 
 
 def objects(build):
-    """The objects of one build, as ninja lists them: what an older tree left behind is not looked at."""
-    text = subprocess.run(["ninja", "-t", "inputs", BUILDS[build]], cwd=TOP, check=True, capture_output=True, text=True).stdout
+    """The objects of one build, as ninja lists them: what an older tree left behind is not looked
+    at."""
+    text = subprocess.run(["ninja", "-t", "inputs", BUILDS[build]], cwd=TOP, check=True,
+                          capture_output=True, text=True).stdout
     return [line for line in text.split() if line.endswith(".o")]
 
 
 @functools.cache
 def symbols(*objs):
     """{object: (defined, undefined)}: the global names of each."""
-    text = subprocess.run(["nm", "-P", "-g", "-A", *objs], cwd=TOP, check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(["nm", "-P", "-g", "-A", *objs], cwd=TOP, check=True, capture_output=True,
+                          text=True).stdout
     found = {obj: (set(), set()) for obj in objs}
     for line in text.splitlines():
         obj, name, kind = line.split()[:3]
@@ -86,7 +98,8 @@ def placed(build):
 
 
 def calls(build, more=()):
-    """{(from, to): {symbol: object that names it}} between the layers of one build; more: further objects, as (folder, path)."""
+    """{(from, to): {symbol: object that names it}} between the layers of one build; more: further
+    objects, as (folder, path)."""
     names = symbols(*(obj for _, obj in placed(build)))
     for _, obj in more:
         names = names | symbols(obj)
@@ -105,7 +118,8 @@ def faults(arrows):
             continue
         for name, obj in sorted(names.items()):
             if name not in SEAMS.get((source, target), ("", ()))[1]:
-                yield f"{obj}: {name} is in {target}: {source} may call {', '.join(LAYERS[source][1])}"
+                yield (f"{obj}: {name} is in {target}: "
+                       f"{source} may call {', '.join(LAYERS[source][1])}")
 
 
 def unused(all_arrows):
@@ -125,16 +139,20 @@ def table():
     for folder, (what, targets) in LAYERS.items():
         lines.append(f"| `{folder}` | {what} | {' '.join(f'`{name}`' for name in targets)} |")
     for (source, target), (why, names) in SEAMS.items():
-        lines.append(f"| `{source}` | {why} | of `{target}` only {' '.join(f'`{name}`' for name in sorted(names))} |")
+        only = " ".join(f"`{name}`" for name in sorted(names))
+        lines.append(f"| `{source}` | {why} | of `{target}` only {only} |")
     return "\n".join(lines) + "\n"
 
 
 def dot():
-    lines = ['digraph layers {', '  rankdir=TB; node [shape=box, fontname="sans-serif", style=filled, fillcolor="#eef3fa", color="#5b7aa8"]; edge [color="#5b7aa8"];']
+    lines = ['digraph layers {',
+             '  rankdir=TB; node [shape=box, fontname="sans-serif", style=filled, '
+             'fillcolor="#eef3fa", color="#5b7aa8"]; edge [color="#5b7aa8"];']
     for folder, (what, _) in LAYERS.items():
         lines.append(f'  "{folder}" [label="{folder}\\n{what}"];')
     for folder, (_, targets) in LAYERS.items():
-        shown = [t for t in targets if t not in BASE or folder in BASE or folder in ("hv/vm", "hv/firmware", "hv/console", "hv/conf", "hv/guest/common")]
+        shown = [t for t in targets if t not in BASE or folder in BASE
+                 or folder in ("hv/vm", "hv/firmware", "hv/console", "hv/conf", "hv/guest/common")]
         lines += [f'  "{folder}" -> "{target}";' for target in shown]
     lines += [f'  "{source}" -> "{target}" [style=dashed];' for source, target in SEAMS]
     return "\n".join(lines) + "\n}\n"
@@ -145,17 +163,22 @@ def stale_copies():
     for path, text in (("README.md", table()), ("docs/pictures/layers.dot", dot())):
         with open(os.path.join(TOP, path), encoding="utf-8") as file:
             if text not in file.read():
-                yield f"{path}: its picture of the layers is not that of tests/lint/layers.py: take the output of --table or --dot"
+                yield (f"{path}: its picture of the layers is not that of tests/lint/layers.py: "
+                       f"take the output of --table or --dot")
 
 
 def selftest():
-    """A call up from hv/core, compiled for this test, is found; so is one that a seam does not name."""
+    """A call up from hv/core, compiled for this test, is found; so is one that a seam does not
+    name."""
     for folder, name in (("hv/core", "vm_define"), ("arch", "vm_define"), ("hv/pci", "vio_build")):
         with tempfile.TemporaryDirectory() as tmp:
             obj = os.path.join(tmp, "forbidden.o")
-            code = f"void {name}(void); void forbidden(void); void forbidden(void) {{ {name}(); }}\n"
-            subprocess.run(["gcc", "-x", "c", "-c", "-", "-o", obj], input=code, text=True, check=True)
-            if not any("forbidden.o" in fault for fault in faults(calls("x86_64", [(folder, obj)]))):
+            code = (f"void {name}(void); void forbidden(void); "
+                    f"void forbidden(void) {{ {name}(); }}\n")
+            subprocess.run(["gcc", "-x", "c", "-c", "-", "-o", obj], input=code, text=True,
+                           check=True)
+            if not any("forbidden.o" in fault
+                       for fault in faults(calls("x86_64", [(folder, obj)]))):
                 yield f"layers.py: a call from {folder} to {name} was not found"
 
 
@@ -166,11 +189,14 @@ def main():
     if sys.argv[1:] == ["--dot"]:
         sys.stdout.write(dot())
         return 0
-    subprocess.run(["ninja", "-j2", *BUILDS.values()], cwd=TOP, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-j2", *BUILDS.values()], cwd=TOP, check=True,
+                   stdout=subprocess.DEVNULL)
     all_arrows = [calls(build) for build in BUILDS]
-    found = [f"{build}: {fault}" for build, arrows in zip(BUILDS, all_arrows) for fault in faults(arrows)]
+    found = [f"{build}: {fault}" for build, arrows in zip(BUILDS, all_arrows)
+             for fault in faults(arrows)]
     found += [*unused(all_arrows), *stale_copies(), *selftest()]
-    print("\n".join(found) if found else f"{len(LAYERS)} folders, {len(BUILDS)} builds: every call is in the table")
+    print("\n".join(found) if found
+          else f"{len(LAYERS)} folders, {len(BUILDS)} builds: every call is in the table")
     return len(found) > 0
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The rules of the house. Each rule takes {path: text} of the tree and yields (path, line, what is wrong)."""
+"""The rules of the house. Each rule takes {path: text} of the tree and yields (path, line, what is
+wrong)."""
 import ast
 import os
 import posixpath
@@ -18,7 +19,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 DRIVER_ARCH = {"arch/io.h", "arch/mmu.h", "arch/irq.h"}
 DRIVER_NEVER = {"hv/vm.h", "hv/vcpu.h", "hv/guest.h"}
 PORTABLE = ("hv/guest/", "hv/vio/", "hv/vm/", "hv/pci/", "hv/mgmt/", "hv/conf/", "hv/console/")
-ON_THE_CPU = re.compile(r"hv/vm/(sched\w*|queue|turn|smt|loop|engine|gmem)\.[ch]")     # what runs vCPUs on CPUs and maps their memory
+# what runs vCPUs on CPUs and maps their memory
+ON_THE_CPU = re.compile(r"hv/vm/(sched\w*|queue|turn|smt|loop|engine|gmem)\.[ch]")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
@@ -32,8 +34,10 @@ def each_line(files, endings):
 def include_fault(path, kind, name, files):
     """What is wrong with one include, or None."""
     if name.startswith("arch/") and path.startswith(PORTABLE) and not ON_THE_CPU.fullmatch(path):
-        return f"{name}: portable code must build for the host and for foreign guests; go through <hv/...>"
-    if path.startswith(("drivers/", "hv/firmware/")) and name.startswith("arch/") and name not in DRIVER_ARCH:
+        return (f"{name}: portable code must build for the host and for foreign guests; "
+                f"go through <hv/...>")
+    if path.startswith(("drivers/",
+                        "hv/firmware/")) and name.startswith("arch/") and name not in DRIVER_ARCH:
         return f"{name}: a driver may include {', '.join(sorted(DRIVER_ARCH))} only"
     if path.startswith(("drivers/", "hv/firmware/")) and name in DRIVER_NEVER:
         return f"{name}: a driver knows no guest"
@@ -67,12 +71,14 @@ def without_comments(text):
     """The text with comments, strings and preprocessor lines blanked; line numbers stay."""
     def blank(found):
         return re.sub(r"[^\n]", " ", found[0])
-    text = re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text, flags=re.S)
+    text = re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text,
+                  flags=re.S)
     return re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", blank, text, flags=re.M)
 
 
 def functions(text):
-    """(first line, number of lines) of each function: a brace at depth 0 that follows a closing parenthesis."""
+    """(first line, number of lines) of each function: a brace at depth 0 that follows a closing
+    parenthesis."""
     depth, line, start, last = 0, 1, None, ""
     for char in without_comments(text):
         if char == "\n":
@@ -106,10 +112,12 @@ def rule_file_length(files):
 
 
 def rule_arch_conditionals(files):
-    pattern = re.compile(r"^\s*#\s*(?:el)?if(?:n?def)?\b.*(x86_64|amd64|i386|aarch64|arm64|riscv|__arm|CONFIG_)", re.I)
+    pattern = re.compile(r"^\s*#\s*(?:el)?if(?:n?def)?\b.*"
+                         r"(x86_64|amd64|i386|aarch64|arm64|riscv|__arm|CONFIG_)", re.I)
     for path, number, line in each_line(files, (".c",)):
         if pattern.match(line):
-            yield path, number, "a conditional on the architecture in a .c file: give each its own file"
+            yield (path, number, "a conditional on the architecture in a .c file: "
+                   "give each its own file")
 
 
 def rule_white_space(files):
@@ -124,7 +132,9 @@ def rule_white_space(files):
 
 
 def rule_columns(files):
-    for path, number, line in each_line(files, SOURCES):
+    ours = {path: text for path, text in files.items()
+            if path.endswith(SOURCES + (".py",)) or text.startswith("#!/usr/bin/python3")}
+    for path, number, line in each_line(ours, ("",)):
         if len(line) > COLUMNS:
             yield path, number, f"{len(line)} columns; {COLUMNS} are the most"
 
@@ -140,7 +150,8 @@ def formatted(files):
         shutil.copy(os.path.join(TOP, ".clang-format"), where)
         shares = [share for share in (list(files)[cpu::cpus] for cpu in range(cpus)) if share]
         with ThreadPoolExecutor(cpus) as pool:
-            list(pool.map(lambda share: subprocess.run(["clang-format", "-i", *share], cwd=where, check=True), shares))
+            list(pool.map(lambda share: subprocess.run(["clang-format", "-i", *share], cwd=where,
+                                                       check=True), shares))
         result = {}
         for path in files:
             with open(os.path.join(where, path), encoding="utf-8") as copy:
@@ -164,7 +175,8 @@ def is_shell(path, text):
 def rule_scripts(files):
     for path, text in files.items():
         if is_shell(path, text):
-            done = subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True, check=False)
+            done = subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True,
+                                  check=False)
             if done.returncode:
                 yield path, 1, done.stderr.strip().splitlines()[0]
         elif path.endswith(".py") or text.startswith("#!/usr/bin/python3"):
@@ -179,7 +191,8 @@ def rule_links(files):
     folders |= {posixpath.dirname(folder) for folder in folders}
     for path, number, line in each_line(files, (".md",)):
         for target in re.findall(r"\]\(([^)#\s]+)", line):
-            if re.match(r"[a-z]+:", target) or path.startswith("docs/pages/"):      # these: `ninja docs`
+            # these: `ninja docs`
+            if re.match(r"[a-z]+:", target) or path.startswith("docs/pages/"):
                 continue
             full = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
             if full not in files and full not in folders:
@@ -188,7 +201,8 @@ def rule_links(files):
 
 def rule_machine_traces(files):
     paths = re.compile(r"(^|[^A-Za-z0-9_.])/(wo[r]k|ro[o]t|ho[m]e/[a-z])/")
-    hosts = re.compile(r"\b(deb|security|snapshot|ftp)\.deb[i]an\.org|registry\.np[m]js\.org|\bpyp[i]\.org")
+    hosts = re.compile(r"\b(deb|security|snapshot|ftp)\.deb[i]an\.org|"
+                       r"registry\.np[m]js\.org|\bpyp[i]\.org")
     for path, number, line in each_line(files, ("",)):
         if paths.search(line):
             yield path, number, "a path of somebody's machine"
@@ -197,7 +211,8 @@ def rule_machine_traces(files):
 
 
 def rule_no_binaries(files):
-    pattern = re.compile(r"\.(o|a|so|elf|efi|img|iso|qcow2|deb|fd|bin|vmdk|cpio|gz|xz|zst|aml|psf)$", re.I)
+    pattern = re.compile(r"\.(o|a|so|elf|efi|img|iso|qcow2|deb|fd|bin|vmdk|cpio|gz|xz|zst|aml|"
+                         r"psf)$", re.I)
     for path, text in files.items():
         if pattern.search(path) or "\0" in text:
             yield path, 1, "a binary or generated file in the tree"
@@ -214,7 +229,8 @@ def rule_sources_built(files):
                       if path.startswith("tests/") and text.startswith("#!"))
     for path in files:
         if path.endswith((".c", ".S")) and path.startswith(OURS) and path not in ninja:
-            if not (path.startswith("tests/") and path in scripts):     # a test may build its own program
+            # a test may build its own program
+            if not (path.startswith("tests/") and path in scripts):
                 yield path, 1, "no .ninja file builds this source"
 
 
@@ -222,7 +238,8 @@ GUEST_FACING = ("hv/guest/", "hv/vio/", "hv/pci/", "hv/vm/io.c", "hv/vm/exit.c",
 AT_START = re.compile(r"/(load\w*|elf|acpi\w*|fdt|efi|build)\.c$")     # run before the guest
 GUEST_VALUE = re.compile(r"\b(gpr|arg|cmd)\[|\b(io|a|e)\. (addr|val|reason|mem|pio|sysreg)\b"
                          r"|\bqueue_select\b")
-BOUNDED = re.compile(r"index_nospec|[&%] ?~?(?:0x[0-9a-f]+|\d+|\(?[A-Z]\w*|sizeof)|__builtin_c[lt]z")
+BOUNDED = re.compile(r"index_nospec|[&%] "
+                     r"?~?(?:0x[0-9a-f]+|\d+|\(?[A-Z]\w*|sizeof)|__builtin_c[lt]z")
 NOSPEC = "/* nospec: "
 
 
@@ -259,7 +276,8 @@ def compared(body):
 
 
 def unmasked(index, body, checked):
-    """Names in an index that the function compares with a bound and does not mask. A loop's counter is none."""
+    """Names in an index that the function compares with a bound and does not mask. A loop's counter
+    is none."""
     for name in re.findall(r"(?<![\w.])[A-Za-z_]\w*(?:\. ?\w+)*(?![\w.(])", index):
         word = re.escape(name)
         counts = re.search(rf"\bfor \([^;=]*\b{word} = |\b{word}\+\+|\+\+{word}\b", body)
@@ -282,8 +300,10 @@ def rule_guest_index(files):
                 if BOUNDED.search(index) or any(NOSPEC in near for near in source[line - 2:line]):
                     continue
                 if GUEST_VALUE.search(index) or any(unmasked(index, body, checked)):
-                    yield path, line, (f"[{index.replace('. ', '->')}]: a CPU may run ahead past the check "
-                                       "of this index: mask it with index_nospec(), or say why no guest "
+                    yield path, line, (f"[{index.replace('. ', '->')}]: a CPU may run ahead past "
+                                       f"the check "
+                                       "of this index: mask it with index_nospec(), or say why no "
+                                       "guest "
                                        f"steers it: {NOSPEC}... */")
 
 
@@ -292,15 +312,18 @@ CHARGED = "/* charge: "          # on the line, or alone on the line above
 
 
 def rule_charged(files):
-    """Memory for a guest comes from vm_alloc() and vm_pages(), or a comment says who pays for it."""
+    """Memory for a guest comes from vm_alloc() and vm_pages(), or a comment says who pays for
+    it."""
     for path, text in files.items():
-        if path.endswith((".c", ".h")) and path.startswith(("hv/", "arch/", "drivers/")) and not path.startswith("arch/host/"):
+        ours = path.startswith(("hv/", "arch/", "drivers/")) and not path.startswith("arch/host/")
+        if ours and path.endswith((".c", ".h")):
             source = text.split("\n")
             for number, line in enumerate(without_comments(text).split("\n"), 1):
                 found = TAKES_MEMORY.match(line)
                 above = source[number - 2].lstrip()
                 if found and CHARGED not in source[number - 1] and not above.startswith(CHARGED):
-                    yield path, number, f"{found[1]}(): for a guest use vm_alloc() or vm_pages(), else say who pays: {CHARGED}... */"
+                    yield (path, number, f"{found[1]}(): for a guest use vm_alloc() or vm_pages(), "
+                           f"else say who pays: {CHARGED}... */")
 
 
 LICENSE = "SPDX-License-Identifier: BSD-2-Clause"
@@ -318,7 +341,8 @@ def rule_license(files):
 
 def rule_header_guards(files):
     for path, text in files.items():
-        if path.endswith(".h") and "#pragma once" not in text and not re.search(r"#ifndef (\w+)\n#define \1\b", text):
+        guarded = "#pragma once" in text or re.search(r"#ifndef (\w+)\n#define \1\b", text)
+        if path.endswith(".h") and not guarded:
             yield path, 1, "neither #pragma once nor an include guard"
 
 
@@ -331,7 +355,8 @@ def function_names(text):
         yield start, start + length - 1, names[-1] if names else "?"
 
 
-# In hv/vio/virtqueue.c: what only these functions may name. A queue works under what was copied when it was enabled.
+# In hv/vio/virtqueue.c: what only these functions may name. A queue works under what was copied
+# when it was enabled.
 RING_SETUP = (
     (re.compile(r"\bvirtio_has\b|\bdriver_features\b"), ()),
     (re.compile(r"\bs->(size|desc|driver|device)\b"), ("setup_of",)),
@@ -348,15 +373,18 @@ def rule_ring_setup(files):
         for pattern, allowed in RING_SETUP:
             found = pattern.search(line)
             if found and not set(inside) & set(allowed):
-                yield "hv/vio/virtqueue.c", number, f"{found[0]}: an enabled queue works under q->set alone"
+                yield ("hv/vio/virtqueue.c", number,
+                       f"{found[0]}: an enabled queue works under q->set alone")
 
 
-RULES = {name[5:].replace("_", "-"): rule for name, rule in list(globals().items()) if name.startswith("rule_")}
+RULES = {name[5:].replace("_", "-"): rule for name, rule in list(globals().items())
+         if name.startswith("rule_")}
 
 
 def tree(top):
     """{path: text} of every file that git tracks or would."""
-    listed = subprocess.run(["git", "-C", top, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+    listed = subprocess.run(["git", "-C", top, "ls-files", "-z", "--cached", "--others",
+                             "--exclude-standard"],
                             text=True, capture_output=True, check=True).stdout.split("\0")
     files = {}
     for path in filter(None, listed):

@@ -12,58 +12,75 @@ RING = "{}\n{{\n    {}\n}}\n"
 
 def guarded(*lines):
     """A function of these lines."""
-    return "\n".join(["int f(struct a *a, unsigned i)", "{", *("    " + line for line in lines), "}", ""])
+    return "\n".join(["int f(struct a *a, unsigned i)", "{", *("    " + line for line in lines),
+                      "}", ""])
 
 
 # rule: (good trees, bad trees)
 CASES = {
     "includes": (
-        [{"hv/core/a.c": "#include <arch/cpu.h>\n"}, {"hv/vm/sched.c": "#include <arch/cpu.h>\n"}, {"drivers/a.c": "#include <arch/io.h>\n"},
-         {"arch/x86_64/a.c": '#include "b.h"\n', "arch/x86_64/b.h": "\n"}, {"boot/a.c": "#include <efi.h>\n"},
+        [{"hv/core/a.c": "#include <arch/cpu.h>\n"}, {"hv/vm/sched.c": "#include <arch/cpu.h>\n"},
+         {"drivers/a.c": "#include <arch/io.h>\n"},
+         {"arch/x86_64/a.c": '#include "b.h"\n', "arch/x86_64/b.h": "\n"},
+         {"boot/a.c": "#include <efi.h>\n"},
          {"arch/x86_64/a.c": '#include "boot/boot_info.h"\n'}],
-        [{"hv/guest/x86_64/a.c": "#include <arch/cpu.h>\n"}, {"hv/vio/a.c": "# include <arch/irq.h>\n"},
+        [{"hv/guest/x86_64/a.c": "#include <arch/cpu.h>\n"},
+         {"hv/vio/a.c": "# include <arch/irq.h>\n"},
          {"hv/vm/a.c": "#include <arch/cpu.h>\n"}, {"hv/pci/a.h": "#include <arch/cpu.h>\n"},
          {"hv/mgmt/a.c": "#include <arch/cpu.h>\n"}, {"drivers/a.c": "#include <arch/cpu.h>\n"},
          {"drivers/a.c": "#include <hv/vm.h>\n"}, {"hv/firmware/a.c": "#include <hv/vcpu.h>\n"},
-         {"arch/x86_64/a.c": "#include <drivers/acpi.h>\n"}, {"hv/vm/a.c": "#include <lwip/init.h>\n"},
-         {"hv/core/a.c": "#include <efi.h>\n"}, {"hv/vm/a.c": '#include "c.h"\n', "hv/mm/c.h": "\n"},
+         {"arch/x86_64/a.c": "#include <drivers/acpi.h>\n"},
+         {"hv/vm/a.c": "#include <lwip/init.h>\n"},
+         {"hv/core/a.c": "#include <efi.h>\n"},
+         {"hv/vm/a.c": '#include "c.h"\n', "hv/mm/c.h": "\n"},
          {"hv/vm/a.c": '#include "../mm/c.h"\n', "hv/mm/c.h": "\n"}]),
     "function-length": (
         [{"hv/a.c": FITS + FITS}, {"hv/a.c": "int table[] = {\n" + "    1,\n" * 100 + "};\n"},
          {"hv/a.c": "/* {( */ int f(void) { return '{'; }\n" + FITS}],
-        [{"hv/a.c": LONG}, {"hv/a.h": "static inline " + LONG}, {"hv/a.c": '/* } */ char *s = "}";\n' + LONG}]),
+        [{"hv/a.c": LONG}, {"hv/a.h": "static inline " + LONG},
+         {"hv/a.c": '/* } */ char *s = "}";\n' + LONG}]),
     "file-length": ([{"hv/a.c": "\n" * 800}, {"README.md": "\n" * 900}], [{"hv/a.c": "\n" * 801}]),
     "arch-conditionals": (
         [{"hv/a.c": "#ifdef DEBUG_LOCKS\n"}, {"arch/x86_64/insn.h": "#if __x86_64__\n"}],
-        [{"hv/a.c": "#ifdef __x86_64__\n"}, {"hv/a.c": "#if defined(__aarch64__)\n"}, {"hv/a.c": "# elif __riscv\n"}]),
+        [{"hv/a.c": "#ifdef __x86_64__\n"}, {"hv/a.c": "#if defined(__aarch64__)\n"},
+         {"hv/a.c": "# elif __riscv\n"}]),
     "white-space": (
         [{"hv/a.c": "    x;\n"}, {"README.md": "a\tb  \n"}],
         [{"hv/a.c": "\tx;\n"}, {"hv/a.c": "x; \n"}, {"hv/a.c": "x;\r\n"}, {"hv/a.c": "x;"}]),
     "columns": (
         [{"hv/a.c": "/" * 100 + "\n"}, {"README.md": "x" * 101 + "\n"}],
-        [{path: "/" * 101 + "\n"} for path in ("hv/a.c", "hv/a.h", "arch/a.S")]),
+        [{path: "/" * 101 + "\n"} for path in ("hv/a.c", "hv/a.h", "arch/a.S", "tests/a.py")]
+        + [{"tests/bench": "#!/usr/bin/python3 -B\n" + "#" * 101 + "\n"}]),
     "format": (
         [{"hv/a.c": "int f(void) { return 1; }\n"}, {"hv/a.S": "int  x;\n"}],
-        [{"hv/a.c": "int  x;\n"}, {"hv/a.h": "int f(void) { return 1;\n}\n"}, {"hv/a.c": "int x;\n", "hv/b.c": "int *x,y;\n"}]),
+        [{"hv/a.c": "int  x;\n"}, {"hv/a.h": "int f(void) { return 1;\n}\n"},
+         {"hv/a.c": "int x;\n", "hv/b.c": "int *x,y;\n"}]),
     "scripts": (
         [{"images/run": "#!/bin/bash\necho\n"}, {"a.py": "x = 1\n"}],
-        [{"images/run": "#!/bin/bash\nif\n"}, {"tests/run": "#!/usr/bin/python3\nif\n"}, {"a.py": "def\n"}]),
+        [{"images/run": "#!/bin/bash\nif\n"}, {"tests/run": "#!/usr/bin/python3\nif\n"},
+         {"a.py": "def\n"}]),
     "links": (
-        [{"README.md": "[a](hv/README.md) [b](hv) [c](https://example.org/)\n", "hv/README.md": "[up](../README.md)\n"}],
+        [{"README.md": "[a](hv/README.md) [b](hv) [c](https://example.org/)\n",
+          "hv/README.md": "[up](../README.md)\n"}],
         [{"README.md": "[a](hv/none.md)\n"}, {"hv/README.md": "[a](README.txt)\n"}]),
     "machine-traces": (
         [{"a.c": "/* a/work/b, /workshop/, /rooted/ */\n"}],
-        [{"a.c": "/* /wo" + "rk/x */\n"}, {"README.md": "see /ro" + "ot/x\n"}, {"images/setup": "deb.deb" + "ian.org\n"}]),
-    "no-binaries": ([{"images/setup": "x\n"}], [{"a.img": "x"}, {"a.c": "x\0\n"}, {"a.c": "x" * 400_001}]),
+        [{"a.c": "/* /wo" + "rk/x */\n"}, {"README.md": "see /ro" + "ot/x\n"},
+         {"images/setup": "deb.deb" + "ian.org\n"}]),
+    "no-binaries": ([{"images/setup": "x\n"}],
+                    [{"a.img": "x"}, {"a.c": "x\0\n"}, {"a.c": "x" * 400_001}]),
     "sources-built": (
         [{"hv/a.c": "\n", "hv/hv.ninja": "build $b/a.o: cc hv/a.c\n"},
          {"tests/g/a.c": "\n", "tests/b": "#!/bin/sh\ngcc tests/g/a.c\n"},
          {"tests/g/a.c": "\n", "t.ninja": "src = tests/g\nbuild x: cc $src/a.c\n"}],
-        [{"hv/a.c": "\n", "hv/hv.ninja": "build $b/b.o: cc hv/b.c\n"}, {"hv/a.c": "\n", "hv/hv.ninja": "# hv/a.c\n"},
-         {"hv/a.c": "\n", "tests/b": "#!/bin/sh\ngcc hv/a.c\n"}, {"tests/g/a.c": "\n", "tests/b": "#!/bin/sh\n# tests/g/a.c\n"}]),
+        [{"hv/a.c": "\n", "hv/hv.ninja": "build $b/b.o: cc hv/b.c\n"},
+         {"hv/a.c": "\n", "hv/hv.ninja": "# hv/a.c\n"},
+         {"hv/a.c": "\n", "tests/b": "#!/bin/sh\ngcc hv/a.c\n"},
+         {"tests/g/a.c": "\n", "tests/b": "#!/bin/sh\n# tests/g/a.c\n"}]),
     "ring-setup": (
         [{"hv/vio/virtqueue.c": RING.format("int f(void)", "q->set.size;")},
-         {"hv/vio/virtqueue.c": RING.format("static struct vq_setup setup_of(const struct vq_state *s)", "s->size;")},
+         {"hv/vio/virtqueue.c": RING.format("static struct vq_setup setup_of(const struct "
+                                            "vq_state *s)", "s->size;")},
          {"hv/vio/virtqueue.c": RING.format("int vq_enable(struct q *q)", "q->set = set;")},
          {"hv/vio/virtqueue.c": RING.format("void *ring_at(int a,\n    int b)", "return r->host;")},
          {"hv/vio/virtio.c": RING.format("int f(void)", "virtio_has(d, 3);")}],
@@ -72,7 +89,8 @@ CASES = {
          {"hv/vio/virtqueue.c": RING.format("int vq_pop(void)", "q->s->size;")},
          {"hv/vio/virtqueue.c": RING.format("int vq_pop(void)", "q->set = set;")},
          {"hv/vio/virtqueue.c": RING.format("int vq_pop(void)", "r->host + 4;")},
-         {"hv/vio/virtqueue.c": RING.format("int setup_of(void)", "x;") + RING.format("int g(void)", "q->s->desc;")}]),
+         {"hv/vio/virtqueue.c": RING.format("int setup_of(void)", "x;")
+          + RING.format("int g(void)", "q->s->desc;")}]),
     "guest-index": (
         [{"hv/guest/a.c": guarded(*body)} for body in (
             ("if (i >= 8)", "    return 0;", "return t[index_nospec(i, 8)];"),
@@ -81,7 +99,8 @@ CASES = {
             ("for (unsigned k = 0; k < 8; k++)", "    if (t[k] < 3)", "        return 1;"),
             ("return i < 8 ? t[i] : 0;    /* nospec: the host's own */",))]
         + [{"hv/core/a.c": guarded("return i < 8 ? t[i] : 0;")}],
-        [{path: guarded(*body)} for path in ("hv/guest/x86_64/a.c", "hv/pci/a.c", "hv/vio/a.h", "hv/vm/io.c")
+        [{path: guarded(*body)} for path in ("hv/guest/x86_64/a.c", "hv/pci/a.c", "hv/vio/a.h",
+                                             "hv/vm/io.c")
          for body in (
             ("return i < 8 ? t[i] : 0;",),
             ("if (i - 32 >= g->n)", "    return 0;", "return g->t[(i - 32) / 32];"),
@@ -91,20 +110,30 @@ CASES = {
             ("return t[v->regs.gpr[0]];",),
             ("if (i > 7)", "    return 0;", "j = index_nospec(i, 8);", "return t[i];"))]),
     "charged": (
-        [{"hv/vm/a.c": guarded("p = vm_alloc(vm, 8);", "q = calloc(1, 8);    /* charge: Trivet's own */")},
-         {"hv/mm/pmm.c": "hpa_t pmm_alloc(unsigned order)\n{\n}\n"}, {"arch/host/a.c": guarded("p = malloc(8);")},
-         {"hv/vm/a.c": guarded("/* calloc(1, 8) */")}, {"hv/vm/a.c": guarded("/* charge: below */", "p = malloc(8);")}, {"boot/a.c": guarded("p = malloc(8);")}],
-        [{path: guarded(f"p = {name}(8);")} for path in ("hv/guest/x86_64/a.c", "hv/mm/a.c", "arch/x86_64/a.c", "drivers/a.c", "hv/vio/a.h")
+        [{"hv/vm/a.c": guarded("p = vm_alloc(vm, 8);",
+                               "q = calloc(1, 8);    /* charge: Trivet's own */")},
+         {"hv/mm/pmm.c": "hpa_t pmm_alloc(unsigned order)\n{\n}\n"},
+         {"arch/host/a.c": guarded("p = malloc(8);")},
+         {"hv/vm/a.c": guarded("/* calloc(1, 8) */")},
+         {"hv/vm/a.c": guarded("/* charge: below */", "p = malloc(8);")},
+         {"boot/a.c": guarded("p = malloc(8);")}],
+        [{path: guarded(f"p = {name}(8);")} for path in ("hv/guest/x86_64/a.c", "hv/mm/a.c",
+                                                         "arch/x86_64/a.c", "drivers/a.c",
+                                                         "hv/vio/a.h")
          for name in ("malloc", "calloc", "realloc", "pmm_alloc", "pmm_alloc_zero")]
         + [{"hv/vm/a.c": guarded("/* charge: below */", "", "p = malloc(8);")},
            {"hv/vm/a.c": guarded("p = malloc(8);    /* charge: below */", "p = malloc(8);")}]),
     "license": (
-        [{"hv/a.c": f"/* {rules.LICENSE} */\n/* a.c: */\n"}, {"images/run": f"#!/bin/bash\n# {rules.LICENSE}\n"},
+        [{"hv/a.c": f"/* {rules.LICENSE} */\n/* a.c: */\n"},
+         {"images/run": f"#!/bin/bash\n# {rules.LICENSE}\n"},
          {"a.py": f"# {rules.LICENSE}\n"}, {"README.md": "x\n"}],
-        [{"hv/a.c": f"/* a.c: {rules.LICENSE} */\n"}, {"images/run": f"#!/bin/bash\n\n# {rules.LICENSE}\n"}, {"a.py": ""},
-         {"a.ninja": "# SPDX-License-Identifier: MIT\n"}, {"hv/a.S": f"\n/* {rules.LICENSE} */\n"}]),
+        [{"hv/a.c": f"/* a.c: {rules.LICENSE} */\n"},
+         {"images/run": f"#!/bin/bash\n\n# {rules.LICENSE}\n"}, {"a.py": ""},
+         {"a.ninja": "# SPDX-License-Identifier: MIT\n"},
+         {"hv/a.S": f"\n/* {rules.LICENSE} */\n"}]),
     "header-guards": (
-        [{"hv/a.h": "#pragma once\n"}, {"hv/a.h": "#ifndef A_H\n#define A_H\n#endif\n"}], [{"hv/a.h": "int x;\n"}]),
+        [{"hv/a.h": "#pragma once\n"}, {"hv/a.h": "#ifndef A_H\n#define A_H\n#endif\n"}],
+        [{"hv/a.h": "int x;\n"}]),
 }
 
 

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""tests/proof/frama.py DRIVER.proof: has Frama-C prove a piece of the code free of run-time errors, and fail on each seeded mistake.
+"""tests/proof/frama.py DRIVER.proof: has Frama-C prove a piece of the code free of run-time errors,
+and fail on each seeded mistake.
 
 The driver is C; its first comment says what is to be done, a line each:
     source FILE                  the code: a copy of it is what the driver includes
-    wp FUNCTION...               WP with Z3 proves the contracts of these and the absence of run-time errors in them
+    wp FUNCTION...               WP with Z3 proves the contracts of these and the absence of
+                                 run-time errors in them
     accept TEXT: REASON          a goal whose line has TEXT is not proved, and why that is no harm
     mutant FILE | OLD | NEW | WHAT   with OLD replaced by NEW the proof must fail
-Annotations are woven into the copies: a comment `/* before FILE | TEXT` + lines + `*/` in the driver puts them, as ACSL, before the
-one place in FILE that begins with TEXT. So the code stays as it is, and whoever changes it looks at the proof again.
+Annotations are woven into the copies: a comment `/* before FILE | TEXT` + lines + `*/` in the
+driver puts them, as ACSL, before the one place in FILE that begins with TEXT. So the code stays as
+it is, and whoever changes it looks at the proof again.
 """
 import os
 import re
@@ -56,16 +59,21 @@ def unproved(driver, files, functions):
             os.makedirs(os.path.dirname(os.path.join(where, path)), exist_ok=True)
             with open(os.path.join(where, path), "w", encoding="utf-8") as copy:
                 copy.write(text)
-        flags = " ".join(f"-I{os.path.join(base, path)}" for base in (where, TOP) for path in INCLUDE)
-        command = ["frama-c", "-c11", "-machdep", "gcc_x86_64", f"-cpp-extra-args={flags}", "-wp", "-wp-rte", "-wp-model", "Typed+Cast",
-                   "-wp-prover", "z3", "-wp-timeout", str(GOAL_SECONDS), "-wp-par", "2", "-wp-fct", ",".join(functions),
+        flags = " ".join(f"-I{os.path.join(base, path)}" for base in (where, TOP)
+                         for path in INCLUDE)
+        command = ["frama-c", "-c11", "-machdep", "gcc_x86_64", f"-cpp-extra-args={flags}", "-wp",
+                   "-wp-rte", "-wp-model", "Typed+Cast",
+                   "-wp-prover", "z3", "-wp-timeout", str(GOAL_SECONDS), "-wp-par", "2", "-wp-fct",
+                   ",".join(functions),
                    os.path.join(where, "driver.c")]
-        done = subprocess.run(command, cwd=where, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS,
+        done = subprocess.run(command, cwd=where, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=SECONDS,
                               check=False, env=dict(os.environ, WHY3CONFIG=provers(where)))
     proved = re.search(r"Proved goals: +(\d+) / (\d+)", done.stdout)
     if done.returncode or not proved:
         raise SystemExit(done.stdout)
-    bad = [line for line in done.stdout.splitlines() if re.match(r"\[wp\] \[.*\] Goal .* : (?!Valid)", line)]
+    bad = [line for line in done.stdout.splitlines()
+           if re.match(r"\[wp\] \[.*\] Goal .* : (?!Valid)", line)]
     if len(bad) != int(proved.group(2)) - int(proved.group(1)):
         raise SystemExit("Frama-C's lines and its count do not agree:\n" + done.stdout)
     return bad, int(proved.group(1))
@@ -90,7 +98,8 @@ def main():
 
     bad, proved, listed = run()
     print("\n".join(bad))
-    print(f"{'FAIL' if bad else 'ok  '} {' '.join(sources)}: {proved} goals proved, {listed} on the list, {len(bad)} not", flush=True)
+    print(f"{'FAIL' if bad else 'ok  '} {' '.join(sources)}: {proved} goals proved, {listed} on "
+          f"the list, {len(bad)} not", flush=True)
     failed = len(bad)
     for mutant in mutants:
         found, _, _ = run(mutant[:3])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""tests/proof/selftest.py: shows of the ties between models and code that they break when the code changes."""
+"""tests/proof/selftest.py: shows of the ties between models and code that they break when the code
+changes."""
 import os
 import sys
 import tempfile

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""tests/proof/spin.py MODEL.pml: has Spin verify a model, and refute each of its mutants; checks that the code it stands for is there.
+"""tests/proof/spin.py MODEL.pml: has Spin verify a model, and refute each of its mutants; checks
+that the code it stands for is there.
 
-The model's first comment says what is to be done, a line each; the words before the colon are macros:
-    verify MACRO...: what this variant covers
-    refute MACRO...: the step that is left out, or done wrongly: Spin must find an error, else the model proves nothing. What is
+The model's first comment says what is to be done, a line each; the words before the colon are
+macros:
+    verify MACRO...: what this variant covers refute MACRO...: the step that is left out, or done
+    wrongly: Spin must find an error, else the model proves nothing. What is
                      not said of the first `verify` line's macros holds for these, too.
-A comment `// code FILE FUNCTION: TEXT` ties a step to the code: TEXT must be found in that function, and several of one
-function in their order. So whoever changes the code looks at the model again.
+A comment `// code FILE FUNCTION: TEXT` ties a step to the code: TEXT must be found in that
+function, and several of one function in their order. So whoever changes the code looks at the model
+again.
 """
 import os
 import re
@@ -25,7 +28,8 @@ def squeezed(text):
 
 
 def body_of(source, function):
-    """The text of a function that begins in column 0, without comments; None: there is no such function."""
+    """The text of a function that begins in column 0, without comments; None: there is no such
+    function."""
     found = re.search(rf"^\w[^;{{}}=]*\b{function}\([^;{{}}]*\)\s*\n?{{.*?^}}", source, re.M | re.S)
     return re.sub(r"/\*.*?\*/", "", found.group(0), flags=re.S) if found else None
 
@@ -52,15 +56,18 @@ def broken_ties(model, top=TOP):
 
 
 def run(command, where):
-    done = subprocess.run(command, cwd=where, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, check=False)
+    done = subprocess.run(command, cwd=where, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=SECONDS, check=False)
     return done.returncode, done.stdout
 
 
 def errors_found(path, macros, optimise):
-    """(number of errors, states) of one run of Spin over all states. What is not a complete search raises."""
+    """(number of errors, states) of one run of Spin over all states. What is not a complete search
+    raises."""
     with tempfile.TemporaryDirectory(prefix="spin-") as where:
         for command in (["spin", *[f"-D{macro}" for macro in macros], "-a", path],
-                        ["gcc", optimise, "-w", "-DSAFETY", "-DCOLLAPSE", f"-DMEMLIM={MEGABYTES}", "-o", "pan", "pan.c"]):
+                        ["gcc", optimise, "-w", "-DSAFETY", "-DCOLLAPSE", f"-DMEMLIM={MEGABYTES}",
+                         "-o", "pan", "pan.c"]):
             status, output = run(command, where)
             if status:
                 raise RuntimeError(output)
@@ -87,7 +94,8 @@ def main():
         extra = [] if kind == "verify" or len(macros) > 1 else first
         errors, states = errors_found(path, macros + extra, "-O2" if kind == "verify" else "-O0")
         good = (errors == 0) == (kind == "verify")
-        print(f"{'ok  ' if good else 'FAIL'} {kind} {' '.join(macros)}: {errors} errors in {states} states: {what}", flush=True)
+        print(f"{'ok  ' if good else 'FAIL'} {kind} {' '.join(macros)}: {errors} errors in "
+              f"{states} states: {what}", flush=True)
         if not good:
             wrong.append(what)
     return len(wrong) > 0

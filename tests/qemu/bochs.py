@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A Trivet machine under Bochs: the same console and the same checks as under QEMU, on a CPU with Intel VMX."""
+"""A Trivet machine under Bochs: the same console and the same checks as under QEMU, on a CPU with
+Intel VMX."""
 import os
 import shutil
 import signal
@@ -43,14 +44,18 @@ DEFAULTS = {"cpus": 2, "memory": 512, "ips": 50000000, "marks": 0}
 
 def start(folder, image, model, serial, commands="c\nq\n", output=subprocess.DEVNULL, **settings):
     """
-    Bochs as a process, ended by its group's id. `serial`: mode and device of the serial line; `commands`: for its debugger, whose prompt
-    it starts at. Settings: cpus; memory, in MiB; ips: instructions in a second of its time; marks: 1 lets the debugger stop at XCHG BX, BX.
+    Bochs as a process, ended by its group's id. `serial`: mode and device of the serial line;
+    `commands`: for its debugger, whose prompt it starts at. Settings: cpus; memory, in MiB; ips:
+    instructions in a second of its time; marks: 1 lets the debugger stop at XCHG BX, BX.
     """
     shutil.copy(image, f"{folder}/disk.img")
-    os.truncate(f"{folder}/disk.img", -(-os.path.getsize(f"{folder}/disk.img") // CYLINDER) * CYLINDER)
-    write(f"{folder}/bochsrc", SETTINGS.format(model=model, folder=folder, serial=serial, **{**DEFAULTS, **settings}))
+    os.truncate(f"{folder}/disk.img",
+                -(-os.path.getsize(f"{folder}/disk.img") // CYLINDER) * CYLINDER)
+    write(f"{folder}/bochsrc", SETTINGS.format(model=model, folder=folder, serial=serial,
+                                               **{**DEFAULTS, **settings}))
     write(f"{folder}/go", commands)
-    return trivet.popen(["bochs", "-q", "-f", f"{folder}/bochsrc", "-rc", f"{folder}/go"], stdout=output, stderr=subprocess.DEVNULL,
+    return trivet.popen(["bochs", "-q", "-f", f"{folder}/bochsrc", "-rc", f"{folder}/go"],
+                        stdout=output, stderr=subprocess.DEVNULL,
                         env=dict(os.environ, TERM="vt100"))
 
 
@@ -76,7 +81,8 @@ class Bochs(trivet.Machine):
         self.logs, self.json = [], False
         self.changed = threading.Condition()
         port = free_port()
-        self.process = start(self.folder, image, model, f"socket-server, dev=127.0.0.1:{port}", **settings)
+        self.process = start(self.folder, image, model, f"socket-server, dev=127.0.0.1:{port}",
+                             **settings)
         self.line = self._connect(port)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -96,7 +102,8 @@ class Bochs(trivet.Machine):
         """What Bochs itself died of."""
         try:
             with open(f"{self.folder}/log", encoding="utf-8", errors="replace") as log:
-                return "".join(line for line in log if "PANIC" in line or "p[" in line[12:30])[-1000:]
+                return "".join(line for line in log if "PANIC" in line
+                               or "p[" in line[12:30])[-1000:]
         except FileNotFoundError:
             return ""
 

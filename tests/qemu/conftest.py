@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """
-Fixtures of the whole-machine tests. A module says what it boots in CONFIG (text, or function of the backend), FILES (name or function) and MACHINE (arguments; BOCHS: those of Bochs).
-BACKENDS: on which engines its tests run, each once ("svm": QEMU, the only one if not said; "vmx": Bochs), as a parameter.
-MACHINE_TYPE: another class of machine.
+Fixtures of the whole-machine tests. A module says what it boots in CONFIG (text, or function of the
+backend), FILES (name or function) and MACHINE (arguments; BOCHS: those of Bochs). BACKENDS: on
+which engines its tests run, each once ("svm": QEMU, the only one if not said; "vmx": Bochs), as a
+parameter. MACHINE_TYPE: another class of machine.
 """
 import os
 import sys
@@ -19,7 +20,8 @@ BOOT_SECONDS = {"svm": trivet.BOOT_TIMEOUT, "vmx": 240}
 
 
 class Keeper:
-    """The module's machine: booted when first asked for, booted again after a test that left it dead."""
+    """The module's machine: booted when first asked for, booted again after a test that left it
+    dead."""
 
     def __init__(self, module, backend):
         self.module, self.backend, self.machine = module, backend, None
@@ -30,8 +32,12 @@ class Keeper:
         if not self.machine:
             files = self.module.FILES
             config = self.module.CONFIG
-            image = trivet.make_image(config(self.backend) if callable(config) else config, files() if callable(files) else files)
-            self.machine = getattr(self.module, "MACHINE_TYPE", MACHINES[self.backend])(image, **getattr(self.module, ARGUMENTS[self.backend], {}))
+            image = trivet.make_image(config(self.backend) if callable(config) else config,
+                                      files() if callable(files) else files)
+            self.machine = getattr(self.module, "MACHINE_TYPE",
+                                   MACHINES[self.backend])(image,
+                                                           **getattr(self.module,
+                                                                     ARGUMENTS[self.backend], {}))
             self.machine.backend = self.backend
             self.machine.boot(getattr(self.module, "BOOT_SECONDS", BOOT_SECONDS[self.backend]))
         return self.machine

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The least of gdb's remote protocol (QEMU's stub): stop a machine, change a register, let it go on as if that had happened by itself."""
+"""The least of gdb's remote protocol (QEMU's stub): stop a machine, change a register, let it go on
+as if that had happened by itself."""
 import re
 import socket
 import time
@@ -10,7 +11,8 @@ FP = {"aarch64": 29}
 
 
 class Stub:
-    """One connection to `-gdb unix:PATH,server=on,wait=off`; while it is open the machine stands still."""
+    """One connection to `-gdb unix:PATH,server=on,wait=off`; while it is open the machine stands
+    still."""
 
     def __init__(self, path):
         end = time.monotonic() + 20
@@ -26,7 +28,8 @@ class Stub:
                     raise
                 time.sleep(0.1)
         self.rest = b""
-        self.ask("qXfer:features:read:target.xml:0,80")      # QEMU takes single registers only from those who have asked
+        # QEMU takes single registers only from those who have asked
+        self.ask("qXfer:features:read:target.xml:0,80")
         assert self.ask("Hg0") == "OK"
 
     def __enter__(self):
@@ -48,7 +51,8 @@ class Stub:
 
     def ask(self, command):
         self.line.sendall(b"$" + command.encode() + b"#%02x" % (sum(command.encode()) & 255))
-        while re.match("[ST][0-9a-f]{2}", answer := self._receive()):     # that it has stopped, which QEMU tells unasked
+        # that it has stopped, which QEMU tells unasked
+        while re.match("[ST][0-9a-f]{2}", answer := self._receive()):
             pass
         return answer
 

@@ -1,24 +1,30 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the tests of hostile guests share: their configuration with a witness beside them, and whether it runs on."""
+"""What the tests of hostile guests share: their configuration with a witness beside them, and
+whether it runs on."""
 import re
 import time
 
 from trivet import FAILED, PASSED, disk, guest_file, section
 
-HOST = "[host]\nlog = debug\n" + section("witness", "hello-mb1", memory="16M", cmdline="tick every=20000000", debug_exit="yes")
+HOST = "[host]\nlog = debug\n" + section("witness", "hello-mb1", memory="16M",
+                                         cmdline="tick every=20000000", debug_exit="yes")
 
 
-BOCHS = {"ips": 150000000}  # a timer at its fastest must leave instructions in between, as on a machine of today
+# a timer at its fastest must leave instructions in between, as on a machine of today
+BOCHS = {"ips": 150000000}
 
 
 def hostile(name, image, cmdline, vcpus, memory="64M"):
     more = {"disk": "disk.img"} if image in ("hostile-ring", "hostile-escape") else {}
-    return section(name, image, cmdline=cmdline or "x", vcpus=vcpus, memory=memory, debug_exit="yes", autostart="no", **more)
+    return section(name, image, cmdline=cmdline or "x", vcpus=vcpus, memory=memory,
+                   debug_exit="yes", autostart="no", **more)
 
 
 def files(guests):
     """The images of the guests, and a disk."""
-    return {"disk.img": disk(), **{image: guest_file(image) for image in sorted({what[0] for what in guests.values()} | {"hello-mb1"})}}
+    return {"disk.img": disk(),
+            **{image: guest_file(image)
+               for image in sorted({what[0] for what in guests.values()} | {"hello-mb1"})}}
 
 
 def ticks(machine, name="witness"):
@@ -44,14 +50,17 @@ def survive(machine, name, seconds):
     check_witness(machine, before)
 
 
-# An attacker with victims on both sides of its memory, started in this order: free memory is handed out from below.
+# An attacker with victims on both sides of its memory, started in this order: free memory is handed
+# out from below.
 def neighbours(low, memory):
     """
-    {name: (image, command line, vcpus, memory)}. low: where the victims' RAM begins; their images lie higher. memory: of a victim, so that
-    it is made of pieces as large as the attacker's last one.
+    {name: (image, command line, vcpus, memory)}. low: where the victims' RAM begins; their images
+    lie higher. memory: of a victim, so that it is made of pieces as large as the attacker's last
+    one.
     """
     victim = ("hostile-victim", f"low={low:#x}", 1, memory)
-    return {"victim-a": victim, "escape": ("hostile-escape", "rounds=60", 2, "16M"), "victim-b": victim}
+    return {"victim-a": victim, "escape": ("hostile-escape", "rounds=60", 2, "16M"),
+            "victim-b": victim}
 
 
 def wait_output(machine, name, pattern, seconds):
@@ -81,7 +90,8 @@ def check_victim(machine, name):
 
 
 def no_escape(machine, seconds):
-    """One guest tries to reach beyond its memory through its devices, while its neighbours watch theirs."""
+    """One guest tries to reach beyond its memory through its devices, while its neighbours watch
+    theirs."""
     start_and_wait(machine, "victim-a", "watching")
     start_and_wait(machine, "escape", "ready")
     start_and_wait(machine, "victim-b", "watching")
@@ -97,19 +107,24 @@ def no_escape(machine, seconds):
     assert code == PASSED and "FAIL" not in output, (info, output[-2000:])
 
 
-CPU_NS = 10**9              # what each vCPU of a guest that cannot end by itself has of a CPU before it is ended
+# what each vCPU of a guest that cannot end by itself has of a CPU before it is ended
+CPU_NS = 10**9
 
 
 def contain(machine, name, seconds):
-    """Runs a guest that need not end: until it does, has had its time on a CPU, or so many seconds are over (it may sleep); then by force."""
+    """Runs a guest that need not end: until it does, has had its time on a CPU, or so many seconds
+    are over (it may sleep); then by force."""
     before, seen = ticks(machine), len(machine.logs)
     answer = machine.ask(f"start {name}", 60)
-    assert answer["ok"] or "did not start" in answer["error"], answer     # it may be over before the answer
+    # it may be over before the answer
+    assert answer["ok"] or "did not start" in answer["error"], answer
     end = time.monotonic() + seconds
     while (info := machine.cmd(f"info {name}"))["state"] not in ("off", "crashed"):
         if info["cpu_ns"] >= CPU_NS * info["vcpus"] or time.monotonic() > end:
             answer = machine.ask(f"stop {name} --force", 30)
-            assert answer["state"] == "off" if answer["ok"] else "is not running" in answer["error"], answer    # it may have ended at last
+            # it may have ended at last
+            assert (answer["state"] == "off" if answer["ok"]
+                    else "is not running" in answer["error"]), answer
             break
         time.sleep(0.25)
     assert info.get("exit_code", -1) != FAILED or "unexpected" in machine.output(name)

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Debian's kernel as an ARM64 guest: what test_debian shows on x86; and a guest that gets ACPI's tables instead of a device tree."""
+"""Debian's kernel as an ARM64 guest: what test_debian shows on x86; and a guest that gets ACPI's
+tables instead of a device tree."""
 import time
 
 import trivet
 # In the order in which they run: each leaves its guest as the next one expects it.
 from test_debian import (test_the_default_guest_comes_up_and_has_a_shell,  # noqa: F401
-                         test_poweroff_inside_ends_the_guest_and_not_the_host, test_power_button_from_the_console,
-                         test_reboot_inside_restarts_it, test_four_vcpus_under_load, BAD, Shell, timed, times_ready, wait_ready)
+                         test_poweroff_inside_ends_the_guest_and_not_the_host,
+                         test_power_button_from_the_console,
+                         test_reboot_inside_restarts_it, test_four_vcpus_under_load, BAD, Shell,
+                         timed, times_ready, wait_ready)
 
-KEYS = {"initrd": "initrd-arm64.img", "cmdline": "console=ttyAMA0 console=hvc0 quiet", "disk": "disk.img"}
+KEYS = {"initrd": "initrd-arm64.img", "cmdline": "console=ttyAMA0 console=hvc0 quiet",
+        "disk": "disk.img"}
 CONFIG = (trivet.section("debian", "vmlinuz-arm64", memory="512M", vcpus=2, **KEYS)
           + trivet.section("four", "vmlinuz-arm64", memory="384M", vcpus=4, autostart="no", **KEYS)
-          + trivet.section("acpi", "vmlinuz-arm64", memory="256M", vcpus=2, autostart="no", acpi="yes", **KEYS))
+          + trivet.section("acpi", "vmlinuz-arm64", memory="256M", vcpus=2, autostart="no",
+                           acpi="yes", **KEYS))
 FILES = trivet.debian_files
 MACHINE_TYPE = trivet.ArmMachine
 

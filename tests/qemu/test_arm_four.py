@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Four ARM64 guests at once on two CPUs: what test_four shows on x86."""
 import trivet
-from test_four import test_four_guests_make_progress, test_the_end_of_each_disturbs_none, test_memory_comes_back  # noqa: F401
+# noqa: F401
+from test_four import (test_four_guests_make_progress, test_the_end_of_each_disturbs_none,
+                       test_memory_comes_back)
 
 KEYS = {"initrd": "initrd-arm64.img", "cmdline": "console=ttyAMA0 console=hvc0 quiet"}
 CONFIG = ("[host]\nlog = info\n"
@@ -13,4 +15,5 @@ MACHINE_TYPE = trivet.ArmMachine
 
 
 def FILES():
-    return {**trivet.debian_files(), "hello-flat": trivet.guest_file("arm/hello-flat"), "hello-image": trivet.guest_file("arm/hello-image")}
+    return {**trivet.debian_files(), "hello-flat": trivet.guest_file("arm/hello-flat"),
+            "hello-image": trivet.guest_file("arm/hello-image")}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The tiny ARM64 guests of tests/guests/arm: the machine that Trivet shows at EL1, checked from inside, on every kind of host."""
+"""The tiny ARM64 guests of tests/guests/arm: the machine that Trivet shows at EL1, checked from
+inside, on every kind of host."""
 import pytest
 
 import arm
@@ -33,7 +34,9 @@ HOSTS = {
 }
 WAYS_OUT = {"off": "SYSTEM_OFF", "reset": "SYSTEM_RESET", "reset2": "SYSTEM_RESET2"}
 CONFIG = "[host]\nlog = info\n"
-CONFIG += "".join(arm.guest(name, *what[:4], **({"initrd": "m.txt"} if name.startswith("hello") else {})) for name, what in GUESTS.items())
+CONFIG += "".join(arm.guest(name, *what[:4],
+                            **({"initrd": "m.txt"} if name.startswith("hello") else {}))
+                  for name, what in GUESTS.items())
 CONFIG += arm.guest("ticker", "hello-image", "tick", 2, memory="16M")
 CONFIG += "".join(arm.guest(f"out-{how}", "psci", how, 1) for how in WAYS_OUT)
 
@@ -60,7 +63,8 @@ def test_memory_is_counted(machine):
 
 @pytest.mark.parametrize("how", WAYS_OUT)
 def test_way_out(machine, how):
-    """Each call that ends or resets a machine: off stays off; who resets again and again is stopped, and both are told."""
+    """Each call that ends or resets a machine: off stays off; who resets again and again is
+    stopped, and both are told."""
     name = f"out-{how}"
     machine.cmd(f"start {name}", 60)
     info = machine.wait_state(name, ("off", "crashed"), 60)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Hostile ARM64 guests that go on afterwards: each has done its worst, still works, and a witness beside it runs on."""
+"""Hostile ARM64 guests that go on afterwards: each has done its worst, still works, and a witness
+beside it runs on."""
 import pytest
 
 import arm
@@ -7,7 +8,8 @@ from hostile import check_witness, neighbours, no_escape, survive, ticks
 from trivet import ArmMachine, make_image
 
 MACHINE_TYPE = ArmMachine
-# name: image, command line, vcpus, memory, seconds. These end by themselves, having checked that they still work.
+# name: image, command line, vcpus, memory, seconds. These end by themselves, having checked that
+# they still work.
 ENDING = {
     "sysreg": ("hostile-sysreg", "", 1, "64M", 120),
     "sysreg-5": ("hostile-sysreg", "seed=5 from=0xc000", 1, "64M", 120),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a vCPU takes with it when another has the CPU: FP, SIMD and SVE registers, breakpoints and watchpoints. All guests at once on one CPU."""
+"""What a vCPU takes with it when another has the CPU: FP, SIMD and SVE registers, breakpoints and
+watchpoints. All guests at once on one CPU."""
 import pytest
 
 import arm
@@ -15,7 +16,8 @@ GUESTS = {
     "fp": ("cpu", "rounds=50", 3, "64M"),
 }
 CONFIG = "[host]\nlog = info\n" + "".join(arm.guest(name, *what) for name, what in GUESTS.items())
-HOSTS = {"max": {"model": "max"}, "neoverse-n1": {}, "cortex-a72-gic2": {"model": "cortex-a72", "gic": 2}}
+HOSTS = {"max": {"model": "max"}, "neoverse-n1": {},
+         "cortex-a72-gic2": {"model": "cortex-a72", "gic": 2}}
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -27,6 +29,7 @@ def test_state(host):
         for name in GUESTS:
             info = machine.wait_state(name, ("off", "crashed"), 120)
             output = machine.output(name)
-            assert info.get("exit_code") == PASSED, f"{name}: {info['state']} {info.get('why', '')}:\n{output[-2000:]}"
+            assert info.get("exit_code") == PASSED, (
+                f"{name}: {info['state']} {info.get('why', '')}:\n{output[-2000:]}")
             if name.startswith("sve") and host == "max":
                 assert "vectors of" in output

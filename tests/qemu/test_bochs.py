@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A second machine, Bochs: no ACPI tables at all (CPUs come from the firmware's MP services), x2APIC, TSC deadline, IDE.
+"""A second machine, Bochs: no ACPI tables at all (CPUs come from the firmware's MP services),
+x2APIC, TSC deadline, IDE.
 
-Its Ryzen has SVM with what QEMU lacks (next RIP, flush by ASID). Its Intel models with VMX, which QEMU lacks, run the tests of their own.
+Its Ryzen has SVM with what QEMU lacks (next RIP, flush by ASID). Its Intel models with VMX, which
+QEMU lacks, run the tests of their own.
 """
 import os
 import re
@@ -13,7 +15,8 @@ import pytest
 import bochs
 from trivet import GUESTS, SCREEN, WORK, guest_file, make_image, section
 
-CONFIG = "[host]\n" + "".join(section(name, name, memory="16M", debug_exit="yes") for name in ("hello-mb1", "hello-pvh"))
+CONFIG = "[host]\n" + "".join(section(name, name, memory="16M", debug_exit="yes")
+                              for name in ("hello-mb1", "hello-pvh"))
 FILES = {name: guest_file(name) for name in ("hello-mb1", "hello-pvh")}
 SECONDS = 150
 
@@ -27,7 +30,8 @@ def serial(folder):
 
 
 def boot(folder, model, *wanted):
-    """Runs Bochs until its serial line has shown every pattern; returns the text, and fails with its end."""
+    """Runs Bochs until its serial line has shown every pattern; returns the text, and fails with
+    its end."""
     process = bochs.start(folder, make_image(CONFIG, FILES), model, f"file, dev={folder}/serial")
     try:
         end = time.monotonic() + SECONDS
@@ -53,9 +57,11 @@ def folder():
 
 
 def test_amd_runs_guests_without_acpi(folder):
-    text = boot(folder, "ryzen", "2 CPUs", "hello-mb1: off: debug-exit with code 33", "hello-pvh: off: debug-exit with code 33")
+    text = boot(folder, "ryzen", "2 CPUs", "hello-mb1: off: debug-exit with code 33",
+                "hello-pvh: off: debug-exit with code 33")
     assert "no usable ACPI tables" in text and re.search("AMD SVM: .*next RIP", text)
 
 
 def test_an_old_intel_is_told_what_is_missing(folder):
-    boot(folder, "core2_penryn_t9600", "2 CPUs", "VMX has no extended page tables", "no guest can run on this machine", "trivet> ")
+    boot(folder, "core2_penryn_t9600", "2 CPUs", "VMX has no extended page tables",
+         "no guest can run on this machine", "trivet> ")

@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Boot: from each kind of disk, and where something is missing, in words that a person can act on."""
+"""Boot: from each kind of disk, and where something is missing, in words that a person can act
+on."""
 import pytest
 
 from trivet import PASSED, Machine, guest_file, make_image, section
 
-CONFIG = "[host]\nlog = info\n" + section("hello", "hello-mb1", memory="16M", debug_exit="yes", autostart="no")
-CONFIG += section("cut", "apic", cmdline="cut", vcpus=2, memory="64M", debug_exit="yes", autostart="no")
+CONFIG = "[host]\nlog = info\n" + section("hello", "hello-mb1", memory="16M", debug_exit="yes",
+                                          autostart="no")
+CONFIG += section("cut", "apic", cmdline="cut", vcpus=2, memory="64M", debug_exit="yes",
+                  autostart="no")
 FILES = {"hello-mb1": guest_file("hello-mb1"), "apic": guest_file("apic")}
 
 
 # One boot for each kind of disk; each with another number of CPUs, one with memory above 4 GiB.
 MACHINES = {"virtio": (1, "2G"), "ahci": (4, "2G"), "nvme": (8, "5G"), "usb": (2, "2G")}
-STEPS = ("memory", "firmware tables", "clock", "files", "processors", "virtualisation", "configuration", "guests")
+STEPS = ("memory", "firmware tables", "clock", "files", "processors", "virtualisation",
+         "configuration", "guests")
 
 
 def threads_share_cores(machine):
-    """QEMU's EPYC-v3 has no STIBP: between the threads of a core it leaks. Guests start and end under core scheduling."""
+    """QEMU's EPYC-v3 has no STIBP: between the threads of a core it leaks. Guests start and end
+    under core scheduling."""
     said = machine.cmd("cpus")
     assert [row["core"] for row in said["cpus"]] in ([0, 0, 1, 1], [0, 1, 0, 1])
     assert said["smt"].startswith("core: ")
@@ -25,7 +30,8 @@ def threads_share_cores(machine):
 
 
 def an_interrupt_comes_once_beside_better_ones(machine):
-    """Each is cut off by one of a higher priority, and QEMU stops all CPUs for each LOCK across a boundary."""
+    """Each is cut off by one of a higher priority, and QEMU stops all CPUs for each LOCK across a
+    boundary."""
     code, _, output = machine.run_guest("cut")
     assert code == PASSED, output
 
@@ -57,7 +63,8 @@ def test_no_svm_is_said_and_the_console_works():
 
 
 class OneThread(Machine):
-    """QEMU with one thread for all CPUs: ten times a second it stops the one that runs, at any instruction."""
+    """QEMU with one thread for all CPUs: ten times a second it stops the one that runs, at any
+    instruction."""
 
     def _command(self, *arguments):
         command = super()._command(*arguments)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""One image, two machines: on each the guest that is made for it starts, and the other is left out with one line."""
+"""One image, two machines: on each the guest that is made for it starts, and the other is left out
+with one line."""
 import pytest
 
 import trivet
@@ -8,8 +9,11 @@ from test_debian import wait_ready
 with open(trivet.TOP + "/images/trivet.conf", encoding="utf-8") as default:
     CONFIG = default.read()
 # Nothing but the kernel's header tells what these are for.
-CONFIG += trivet.section("by-header-x86", "vmlinuz", autostart="no") + trivet.section("by-header-arm", "vmlinuz-arm64", autostart="no")
-MACHINES = {"x86_64": (trivet.Machine, "debian", "aarch64"), "aarch64": (trivet.ArmMachine, "debian-arm64", "x86_64")}
+CONFIG += trivet.section("by-header-x86", "vmlinuz",
+                         autostart="no") + trivet.section("by-header-arm", "vmlinuz-arm64",
+                                                          autostart="no")
+MACHINES = {"x86_64": (trivet.Machine, "debian", "aarch64"),
+            "aarch64": (trivet.ArmMachine, "debian-arm64", "x86_64")}
 
 
 @pytest.mark.parametrize("arch", MACHINES)

@@ -18,7 +18,8 @@ WORDS = 128                             # of the stack, looked through for the g
 
 def symbol(arch, name):
     elf = os.path.join(trivet.TOP, f"build/{arch}/trivet.elf")
-    table = subprocess.run([MACHINES[arch][1] + "nm", elf], check=True, text=True, capture_output=True,
+    table = subprocess.run([MACHINES[arch][1] + "nm", elf], check=True, text=True,
+                           capture_output=True,
                            timeout=60).stdout
     return int(re.search(rf"^(\w+) \w {name}$", table, re.M)[1], 16)
 
@@ -50,7 +51,8 @@ def test_an_index_out_of_bounds_is_told(arch):
 
 @pytest.mark.parametrize("arch", MACHINES)
 def test_an_overrun_on_the_stack_is_told(arch):
-    """The words that guard the callers' arrays are overwritten while one of them asks the allocator. Old copies lie there, too."""
+    """The words that guard the callers' arrays are overwritten while one of them asks the
+    allocator. Old copies lie there, too."""
     def change(stub, machine):
         machine.send("memory\r")
         stub.run_to(symbol(arch, "pmm_stats"))

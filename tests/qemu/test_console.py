@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The serial console: every command, its answers for people and for programs, and what it says to bad input."""
+"""The serial console: every command, its answers for people and for programs, and what it says to
+bad input."""
 import re
 
 from trivet import PASSED, guest_file, section
 
 CONFIG = ("[host]\nlog = info\n"
           + section("one", "hello-mb1", memory="16M", cmdline="tick", autostart="no")
-          + section("two", "hello-mb1", memory="16M", autostart="no", debug_exit="yes", weight=50, cpus="0"))
+          + section("two", "hello-mb1", memory="16M", autostart="no", debug_exit="yes", weight=50,
+                    cpus="0"))
 FILES = {"hello-mb1": guest_file("hello-mb1")}
-COMMANDS = ["list", "info", "start", "stop", "reset", "pause", "resume", "console", "log", "cpus", "memory", "pci", "stats", "config", "json",
+COMMANDS = ["list", "info", "start", "stop", "reset", "pause", "resume", "console", "log", "cpus",
+            "memory", "pci", "stats", "config", "json",
             "reboot", "poweroff", "help"]
 
 
@@ -62,7 +65,8 @@ def test_list_and_info(machine):
     assert set(guests) == {"one", "two"}
     assert all(g["state"] == "off" for g in guests.values())
     info = machine.cmd("info two")
-    assert info["kernel"] == "hello-mb1" and info["memory_bytes"] == 16 << 20 and info["weight"] == 50
+    assert info["kernel"] == "hello-mb1"
+    assert info["memory_bytes"] == 16 << 20 and info["weight"] == 50
     assert info["autostart"] is False
 
 
@@ -73,11 +77,16 @@ def test_cpus_and_memory(machine):
 
 
 def test_mitigations(machine):
-    """QEMU's EPYC-v3 without an accelerator: a Zen with the microcode of 2017, which has no IBPB. Every class has a line, for people and for programs, and in the log."""
+    """QEMU's EPYC-v3 without an accelerator: a Zen with the microcode of 2017, which has no IBPB.
+    Every class has a line, for people and for programs, and in the log."""
     said = {row["class"]: row["state"] for row in machine.cmd("cpus --mitigations")["mitigations"]}
-    assert len(said) == 17 and all(re.match("Not affected|Mitigation: |Vulnerable|Unknown", state) for state in said.values()), said
-    assert said["retbleed"] == "Vulnerable" and said["spec_rstack_overflow"] == "Mitigation: SMT disabled"
-    assert said["spectre_v2"] == "Mitigation: Retpolines; IBPB: disabled; STIBP: disabled; RSB filling; PBRSB-eIBRS: Not affected; BHI: Not affected"
+    assert len(said) == 17 and all(re.match("Not affected|Mitigation: |Vulnerable|Unknown", state)
+                                   for state in said.values()), said
+    assert said["retbleed"] == "Vulnerable"
+    assert said["spec_rstack_overflow"] == "Mitigation: SMT disabled"
+    assert said["spectre_v2"] == (
+        "Mitigation: Retpolines; IBPB: disabled; STIBP: disabled; RSB filling; "
+        "PBRSB-eIBRS: Not affected; BHI: Not affected")
     assert said["meltdown"] == said["l1tf"] == said["mds"] == "Not affected"
     log = "\n".join(line["line"] for line in machine.cmd("log all")["lines"])
     for name, state in said.items():
@@ -95,9 +104,12 @@ def test_log_is_kept(machine):
 
 
 def test_bad_input_gets_one_line(machine):
-    for line, word in (("lisst", "list"), ("start", "usage"), ("start nobody", "nobody"), ("info onee", "one"), ("config chekc", "check"),
-                       ("stop one --farce", "--force"), ("pause one", "running"), ("resume one", "paused"), ("reset one", "running"),
-                       ("stop one", "running"), ("info -x", "no guest"), ("stop --force one", "no guest"),
+    for line, word in (("lisst", "list"), ("start", "usage"), ("start nobody", "nobody"),
+                       ("info onee", "one"), ("config chekc", "check"),
+                       ("stop one --farce", "--force"), ("pause one", "running"),
+                       ("resume one", "paused"), ("reset one", "running"),
+                       ("stop one", "running"), ("info -x", "no guest"),
+                       ("stop --force one", "no guest"),
                        ("console --tail", "no guest"), ("json maybe", "on"), ("log loud", "")):
         answer = machine.ask(line)
         assert not answer["ok"] and answer["error"] and "\n" not in answer["error"], line
@@ -157,7 +169,8 @@ def test_a_guest_can_be_started_paused_resumed_reset_and_stopped(machine):
     assert machine.cmd("info one")["resets"] == 1
     stats = machine.cmd("stats one")
     assert stats["entries"] > 0 and any(e["count"] > 0 for e in stats["exits"])
-    assert not machine.ask("stop one")["ok"]                        # it has no driver for a power button
+    # it has no driver for a power button
+    assert not machine.ask("stop one")["ok"]
     machine.cmd("stop one --force")
     assert machine.state("one") == "off"
 

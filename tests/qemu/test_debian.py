@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Debian's kernel as a guest: console, four vCPUs under load for a while, power and reset from inside. Also run on ARM64, by test_arm_debian."""
+"""Debian's kernel as a guest: console, four vCPUs under load for a while, power and reset from
+inside. Also run on ARM64, by test_arm_debian."""
 import re
 import time
 
@@ -7,13 +8,18 @@ import pytest
 
 import trivet
 
-CONFIG = trivet.section("debian", "vmlinuz", initrd="initrd.img", cmdline="console=ttyS0 console=hvc0 quiet", memory="512M", vcpus=2, disk="disk.img")
-CONFIG += trivet.section("four", "vmlinuz", initrd="initrd.img", memory="384M", vcpus=4, cmdline="console=ttyS0 console=hvc0 quiet",
+CONFIG = trivet.section("debian", "vmlinuz", initrd="initrd.img",
+                        cmdline="console=ttyS0 console=hvc0 quiet", memory="512M", vcpus=2,
+                        disk="disk.img")
+CONFIG += trivet.section("four", "vmlinuz", initrd="initrd.img", memory="384M", vcpus=4,
+                         cmdline="console=ttyS0 console=hvc0 quiet",
                          disk="disk.img", autostart="no")
 FILES = trivet.debian_files
 MACHINE = {"memory": "2G"}
 READY = r"trivet guest ready: (\d+) CPUs"
-BAD = re.compile(r"unstable|clocksource.*(skew|watchdog)|stall|unexpected irq|lockup|BUG:|WARNING: (?!See)|Call Trace|Oops|segfault|I/O error|nobody cared", re.I)
+BAD = re.compile(r"unstable|clocksource.*(skew|watchdog)|stall|unexpected "
+                 r"irq|lockup|BUG:|WARNING: (?!See)|Call Trace|Oops|segfault|I/O error|nobody "
+                 r"cared", re.I)
 SECONDS = 120
 
 
@@ -37,7 +43,8 @@ class Shell:
         return int(re.search(r"\d+", self.run(command, timeout)).group())
 
     def run(self, command, timeout=60):
-        """The output of a command, between two words that the echo does not hold: the prompt and what it asks of a terminal have digits, too."""
+        """The output of a command, between two words that the echo does not hold: the prompt and
+        what it asks of a terminal have digits, too."""
         self.machine.send(f"echo be''gin; {command}; echo do''ne-$?\r")
         start = self.machine.expect(r"begin\r?\n", timeout, f"{self.name}: {command}").end()
         end = self.machine.expect(r"done-\d+", timeout, f"{self.name}: {command}")
@@ -45,12 +52,14 @@ class Shell:
 
 
 def times_ready(machine, name):
-    """How often the guest said that it is up, as far back as its console remembers (64 KiB: several boots)."""
+    """How often the guest said that it is up, as far back as its console remembers (64 KiB: several
+    boots)."""
     return len(re.findall(READY, machine.output(name)))
 
 
 def wait_ready(machine, name, before=0, timeout=150):
-    """Waits until the guest has said that it is up more often than `before`; returns the number of CPUs. Two such lines may be the same."""
+    """Waits until the guest has said that it is up more often than `before`; returns the number of
+    CPUs. Two such lines may be the same."""
     end = time.monotonic() + timeout
     while True:
         found = re.findall(READY, machine.output(name))
@@ -105,13 +114,16 @@ def test_reboot_inside_restarts_it(machine):
 
 
 def timed(ask, clock=time.monotonic):
-    """The answer, and two readings of a clock between which it was given: a busy machine gives it late."""
+    """The answer, and two readings of a clock between which it was given: a busy machine gives it
+    late."""
     before = clock()
     return ask(), (before, clock())
 
 
-LOAD = ("for i in 1 2 3 4; do (while :; do dd if=/dev/urandom bs=64k count=16 2>/dev/null | md5sum; sleep 0.1; done) >/dev/null & done; "
-        "(while :; do dd if=/dev/zero of=/mnt/disk/load bs=64k count=32 conv=fsync 2>/dev/null; done) & true")
+LOAD = ("for i in 1 2 3 4; do (while :; do dd if=/dev/urandom bs=64k count=16 2>/dev/null | "
+        "md5sum; sleep 0.1; done) >/dev/null & done; "
+        "(while :; do dd if=/dev/zero of=/mnt/disk/load bs=64k count=32 conv=fsync 2>/dev/null; "
+        "done) & true")
 
 
 @pytest.mark.parametrize("seconds", [SECONDS])
@@ -125,13 +137,16 @@ def test_four_vcpus_under_load(machine, seconds):
         time.sleep(seconds)
         last, ended = timed(lambda: shell.number("date +%s", 120))
         least, most = ended[0] - began[1], ended[1] - began[0]
-        assert least - 2 < last - first < most + 2, f"{last - first} s by the guest's clock, {least} to {most} by ours"
+        assert least - 2 < last - first < most + 2, (
+            f"{last - first} s by the guest's clock, {least} to {most} by ours")
         shell.run("kill $(jobs -p); killall dd md5sum; sleep 1", 120)
-        irqs = [sum(map(int, re.findall(r"\d+", line.split(":", 1)[1])[:4])) for line in shell.run("cat /proc/interrupts").splitlines()
+        irqs = [sum(map(int, re.findall(r"\d+", line.split(":", 1)[1])[:4]))
+                for line in shell.run("cat /proc/interrupts").splitlines()
                 if "LOC:" in line or "arch_timer" in line]
         assert irqs and irqs[0] > 100
         text = shell.run("dmesg | tail -n 200", 180)
         assert not BAD.search(text), BAD.search(text).group() + "\n" + text[-3000:]
-        assert shell.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource").split()[-1] in ("tsc", "kvm-clock", "arch_sys_counter")
+        source = shell.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")
+        assert source.split()[-1] in ("tsc", "kvm-clock", "arch_sys_counter")
         assert shell.number("nproc") == 4
     machine.cmd("stop four --force", 30)

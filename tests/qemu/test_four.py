@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Four guests at once on two CPUs, each making progress; the end of one disturbs none. Also run on ARM64, by test_arm_four."""
+"""Four guests at once on two CPUs, each making progress; the end of one disturbs none. Also run on
+ARM64, by test_arm_four."""
 import re
 import time
 
@@ -7,7 +8,8 @@ import trivet
 
 CMDLINE = "console=ttyS0 console=hvc0 quiet"
 CONFIG = ("[host]\nlog = info\n"
-          + trivet.section("big", "vmlinuz", initrd="initrd.img", memory="384M", vcpus=4, cmdline=CMDLINE)
+          + trivet.section("big", "vmlinuz", initrd="initrd.img", memory="384M", vcpus=4,
+                           cmdline=CMDLINE)
           + trivet.section("small", "vmlinuz", initrd="initrd.img", memory="256M", cmdline=CMDLINE)
           + trivet.section("tick-a", "hello-mb1", memory="16M", cmdline="tick")
           + trivet.section("tick-b", "hello-pvh", memory="16M", cmdline="tick"))
@@ -15,11 +17,13 @@ ALL = ("big", "small", "tick-a", "tick-b")
 
 
 def FILES():
-    return {**trivet.debian_files(), "hello-mb1": trivet.guest_file("hello-mb1"), "hello-pvh": trivet.guest_file("hello-pvh")}
+    return {**trivet.debian_files(), "hello-mb1": trivet.guest_file("hello-mb1"),
+            "hello-pvh": trivet.guest_file("hello-pvh")}
 
 
 def progress(machine, name):
-    """A number that grows while the guest works: its ticks since it last began, or the seconds that its shell has counted."""
+    """A number that grows while the guest works: its ticks since it last began, or the seconds that
+    its shell has counted."""
     if name in ("tick-a", "tick-b"):
         found = re.findall(r"tick (\d+)", machine.tail(name).rsplit("PASS hello", 1)[-1])
         return int(found[-1]) if found else -1
@@ -69,7 +73,8 @@ def test_the_end_of_each_disturbs_none(machine):
     assert machine.cmd("info small")["resets"] == 0
     old, end = progress(machine, "tick-a"), time.monotonic() + 60
     machine.cmd("start tick-a", 30)
-    while progress(machine, "tick-a") >= old:       # the console still shows the run before: the ticks begin again
+    # the console still shows the run before: the ticks begin again
+    while progress(machine, "tick-a") >= old:
         assert time.monotonic() < end, "tick-a does not count again"
     all_advance(machine, ["tick-a", "small"])
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The tiny guests of tests/guests: the machine that Trivet shows, checked from inside; on both engines, with the same output."""
+"""The tiny guests of tests/guests: the machine that Trivet shows, checked from inside; on both
+engines, with the same output."""
 import os
 import re
 import shutil
@@ -32,22 +33,30 @@ GUESTS = {
     "virtio-small": ("virtio", "size=16 rounds=100", 1, "64M", 120),
 }
 MODULE = ["m.txt first module", "m.txt"]
-# With everything against attacks by speculation that can run here: these guests test its entries and exits too.
+# With everything against attacks by speculation that can run here: these guests test its entries
+# and exits too.
 CONFIG = "[host]\nlog = info\nmitigations = all\n" + "".join(
-    section(name, image, cmdline=cmdline or "x", vcpus=vcpus, memory=memory, debug_exit="yes", autostart="no",
-            **({"module": MODULE} if name.startswith("hello") else {"disk": ["disk.img", "disk.img,ro"]} if image == "virtio" else {}))
+    section(name, image, cmdline=cmdline or "x", vcpus=vcpus, memory=memory, debug_exit="yes",
+            autostart="no",
+            **({"module": MODULE} if name.startswith("hello")
+               else {"disk": ["disk.img", "disk.img,ro"]} if image == "virtio" else {}))
     for name, (image, cmdline, vcpus, memory, _) in GUESTS.items())
-CONFIG += section("ticker", "hello-mb1", cmdline="tick every=10000000", memory="16M", autostart="no")
-WAYS_OUT = {"cf9": "port 0xcf9", "kbd": "keyboard", "fadt": "port 0xcf9", "triple": "triple fault", "s5": "S5"}
-CONFIG += "".join(section(f"out-{how}", "acpi", cmdline=how, memory="64M", autostart="no") for how in WAYS_OUT)
+CONFIG += section("ticker", "hello-mb1", cmdline="tick every=10000000", memory="16M",
+                  autostart="no")
+WAYS_OUT = {"cf9": "port 0xcf9", "kbd": "keyboard", "fadt": "port 0xcf9", "triple": "triple fault",
+            "s5": "S5"}
+CONFIG += "".join(section(f"out-{how}", "acpi", cmdline=how, memory="64M", autostart="no")
+                  for how in WAYS_OUT)
 
 
 def FILES():
-    return {"m.txt": note(), "disk.img": disk(), **{image: guest_file(image) for image in sorted({g[0] for g in GUESTS.values()})}}
+    return {"m.txt": note(), "disk.img": disk(),
+            **{image: guest_file(image) for image in sorted({g[0] for g in GUESTS.values()})}}
 
 
 def first_output(name, output):
-    """What the engine that came first said, of the same binaries: the engines' tests may run side by side, or on different days."""
+    """What the engine that came first said, of the same binaries: the engines' tests may run side
+    by side, or on different days."""
     files = FILES()
     loader = os.path.join(trivet.TOP, "build", "x86_64", "BOOTX64.EFI")
     top = os.path.join(trivet.WORK, "outputs")
@@ -70,7 +79,8 @@ def first_output(name, output):
 
 def essence(output):
     """What must not depend on the engine: every line, but for numbers and the CPU's maker."""
-    return re.sub(r"-?\b(0x[0-9a-f]+|[0-9a-f]*[0-9][0-9a-f]*)\b", "N", output).replace("GenuineIntel", "AuthenticAMD")
+    return re.sub(r"-?\b(0x[0-9a-f]+|[0-9a-f]*[0-9][0-9a-f]*)\b", "N",
+                  output).replace("GenuineIntel", "AuthenticAMD")
 
 
 @pytest.mark.parametrize("name", GUESTS)
@@ -91,7 +101,8 @@ def test_stats(machine):
         stats = machine.cmd("stats ticker")
         exits = {e["exit"]: e for e in stats["exits"]}
         assert {"port", "interrupt"} <= set(exits) and "failure" not in exits, exits
-        assert all(e["count"] > 0 and (e["mean_cycles"] > 0 or name == "none") for name, e in exits.items()), exits
+        assert all(e["count"] > 0 and (e["mean_cycles"] > 0 or name == "none")
+                   for name, e in exits.items()), exits
         sums.append(exits["port"]["count"])
         total = sum(e["count"] for e in exits.values())
         assert abs(total - stats["entries"]) <= 1, stats         # one may be under way
@@ -105,7 +116,8 @@ def test_memory_is_counted(machine):
 
 @pytest.mark.parametrize("how", WAYS_OUT)
 def test_way_out(machine, how):
-    """Each register that ends or resets a machine: off stays off; who resets again and again is stopped, and both are told."""
+    """Each register that ends or resets a machine: off stays off; who resets again and again is
+    stopped, and both are told."""
     name = f"out-{how}"
     machine.cmd(f"start {name}", 60)
     info = machine.wait_state(name, ("off", "crashed"), 60 * machine.patience)

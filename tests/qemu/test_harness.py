@@ -8,7 +8,8 @@ import time
 
 import trivet
 
-CHILD = "import sys; sys.path.insert(0, sys.argv[1]); import trivet; print(trivet.popen(['sleep', '600']).pid, flush=True); input()"
+CHILD = ("import sys; sys.path.insert(0, sys.argv[1]); import trivet; "
+         "print(trivet.popen(['sleep', '600']).pid, flush=True); input()")
 
 
 def runs(pid):
@@ -21,7 +22,8 @@ def runs(pid):
 
 def test_a_machine_dies_with_its_program():
     command = [sys.executable, "-B", "-c", CHILD, os.path.join(trivet.TOP, "tests/qemu")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as program:
         machine = int(program.stdout.readline())
         assert runs(machine)
         os.kill(program.pid, signal.SIGKILL)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Hostile guests that go on afterwards: each has done its worst, still works, and a witness beside it runs on."""
+"""Hostile guests that go on afterwards: each has done its worst, still works, and a witness beside
+it runs on."""
 import pytest
 
-from hostile import BOCHS, HOST, check_witness, files, hostile, neighbours, no_escape, survive, ticks
+from hostile import (BOCHS, HOST, check_witness, files, hostile, neighbours, no_escape, survive,
+                     ticks)
 
-# name: image, command line, vcpus, seconds. These end by themselves, having checked that they still work.
+# name: image, command line, vcpus, seconds. These end by themselves, having checked that they still
+# work.
 ENDING = {
     "mmio": ("hostile-mmio", "", 1, 120),
     "pio": ("hostile-pio", "step=7", 1, 240),
@@ -20,13 +23,15 @@ ENDING = {
 NEIGHBOURS = neighbours(0, "32M")
 BACKENDS = ("svm", "vmx")
 # What takes very many exits takes fewer of them under Bochs, by the same guests.
-LIGHTER = {"pio": "step=31", "ring": "rounds=20", "msr": "step=13", "exits": "exits rounds=30000", "nmi-storm": "nmi-storm rounds=4000",
+LIGHTER = {"pio": "step=31", "ring": "rounds=20", "msr": "step=13", "exits": "exits rounds=30000",
+           "nmi-storm": "nmi-storm rounds=4000",
            "escape": "rounds=10"}
 
 
 def CONFIG(backend):
     lighter = LIGHTER if backend == "vmx" else {}
-    ending = (hostile(name, image, lighter.get(name, cmdline), vcpus) for name, (image, cmdline, vcpus, _) in ENDING.items())
+    ending = (hostile(name, image, lighter.get(name, cmdline), vcpus)
+              for name, (image, cmdline, vcpus, _) in ENDING.items())
     beside = (hostile(name, image, lighter.get(name, cmdline), vcpus, memory)
               for name, (image, cmdline, vcpus, memory) in NEIGHBOURS.items())
     return HOST + "".join(ending) + "".join(beside)

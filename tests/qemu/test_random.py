@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Where random numbers come from, and that guests get none before there are any: machines with and without a generator."""
+"""Where random numbers come from, and that guests get none before there are any: machines with and
+without a generator."""
 import re
 
 import pytest
@@ -9,14 +10,16 @@ from trivet import guest_file, section
 
 MACHINES = {
     "x86-none": (trivet.Machine, {"options": ["--model", "EPYC-v3,+svm,+npt,-rdrand"]}, None),
-    "x86-firmware": (trivet.Machine, {"options": ["--model", "EPYC-v3,+svm,+npt,-rdrand"], "arguments": ["-device", "virtio-rng-pci"]},
+    "x86-firmware": (trivet.Machine, {"options": ["--model", "EPYC-v3,+svm,+npt,-rdrand"],
+                                      "arguments": ["-device", "virtio-rng-pci"]},
                      "the firmware (EFI_RNG_PROTOCOL)"),
     "x86-cpu": (trivet.Machine, {}, "the CPU (RDRAND)"),
     "arm-none": (trivet.ArmMachine, {"options": ["--no-random"]}, None),
     "arm-firmware": (trivet.ArmMachine, {}, "the firmware (EFI_RNG_PROTOCOL)"),
     "arm-cpu": (trivet.ArmMachine, {"options": ["--no-random"], "model": "max"}, "the CPU (RNDR)"),
 }
-CONFIG = ("[host]\nlog = info\n" + section("x86", "hello-mb1", memory="16M", autostart="no", cmdline="tick")
+CONFIG = ("[host]\nlog = info\n" + section("x86", "hello-mb1", memory="16M", autostart="no",
+                                           cmdline="tick")
           + section("arm", "hello-flat", memory="16M", autostart="no", cmdline="tick", kind="flat"))
 
 

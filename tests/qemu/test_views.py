@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A guest's RAM is mapped while its exits and devices are worked on, and nowhere else: Trivet cannot reach it by mistake, and says so."""
+"""A guest's RAM is mapped while its exits and devices are worked on, and nowhere else: Trivet
+cannot reach it by mistake, and says so."""
 import os
 import re
 import time
@@ -17,8 +18,10 @@ DIRECT = {"x86_64": 0xffff800000000000, "aarch64": 0x0000800000000000}
 WINDOW = 0x0000100000000000             # where a view has its guest's RAM
 MARK = 0x7265686374697773
 RAM = {"x86_64": 0, "aarch64": 0x40000000}
-BLOCKS = {"x86_64": 1, "aarch64": 2}    # which of the blocks that it gets holds the beginning of its RAM
-FILES = {"x86_64": (hostile.HOST, lambda: hostile.files({})), "aarch64": (arm.HOST, lambda: arm.files({}))}
+# which of the blocks that it gets holds the beginning of its RAM
+BLOCKS = {"x86_64": 1, "aarch64": 2}
+FILES = {"x86_64": (hostile.HOST, lambda: hostile.files({})),
+         "aarch64": (arm.HOST, lambda: arm.files({}))}
 
 
 def mapped(stub, at):
@@ -40,7 +43,8 @@ def test_ram_is_mapped_in_its_view_only(arch):
     path = os.path.join(trivet.WORK, f"gdb-{os.getpid()}")
     conf, files = FILES[arch]
     image = make_image(conf + "autostart = no\n", files())
-    with MACHINES[arch][0](image, cpus=1, memory="1G", arguments=("-gdb", f"unix:{path},server=on,wait=off")) as machine:
+    with MACHINES[arch][0](image, cpus=1, memory="1G",
+                           arguments=("-gdb", f"unix:{path},server=on,wait=off")) as machine:
         machine.boot()
         time.sleep(0.5)                 # idle
         with gdbstub.Stub(path) as stub:
@@ -67,6 +71,8 @@ def test_ram_is_mapped_in_its_view_only(arch):
             stub.write(gdbstub.PC[arch], symbol(arch, "strlen"))
             stub.leave()
         machine.send("\r")              # an interrupt ends the sleep
-        said = machine.expect(r"\*\*\* Trivet has stopped on CPU 0: (.*?)\*\*\* This is a fault", 60).group(1)
+        said = machine.expect(r"\*\*\* Trivet has stopped on CPU 0: (.*?)\*\*\* This is a fault",
+                              60).group(1)
         os.unlink(path)
-    assert re.match(r"(#PF page fault|data abort: translation), .*: guest witness's RAM is not mapped here", said), said
+    assert re.match(r"(#PF page fault|data abort: translation), .*: guest witness's RAM is not "
+                    r"mapped here", said), said

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Debian's kernel as a guest on Intel VMX, under Bochs: a shell with a few commands, then poweroff; 1 and 2 CPUs."""
+"""Debian's kernel as a guest on Intel VMX, under Bochs: a shell with a few commands, then poweroff;
+1 and 2 CPUs."""
 import os
 
 import pytest
@@ -10,9 +11,11 @@ from test_debian import BAD, Shell, wait_ready
 
 MACHINE_TYPE = Bochs
 BOOT_SECONDS = 240
-MORE = {1: "mitigations=off", 2: ""}     # with them Linux uses PCIDs and INVPCID, two page tables a process
+# with them Linux uses PCIDs and INVPCID, two page tables a process
+MORE = {1: "mitigations=off", 2: ""}
 CONFIG = "[host]\nlog = info\n" + "".join(
-    trivet.section(f"debian-{n}", "vmlinuz", initrd="initrd.img", memory="128M", vcpus=n, disk="disk.img", autostart="no",
+    trivet.section(f"debian-{n}", "vmlinuz", initrd="initrd.img", memory="128M", vcpus=n,
+                   disk="disk.img", autostart="no",
                    cmdline=f"console=ttyS0 console=hvc0 quiet {more}".rstrip())
     for n, more in MORE.items())
 FILES = trivet.debian_files
@@ -21,7 +24,8 @@ SECONDS = 300
 
 
 def faults(log):
-    """The lines that should not be in a kernel's log; what it says of leaks in this kind of CPU is no fault."""
+    """The lines that should not be in a kernel's log; what it says of leaks in this kind of CPU is
+    no fault."""
     return [line for line in log.splitlines() if BAD.search(line) and "leaks possible" not in line]
 
 

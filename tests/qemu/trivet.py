@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A Trivet machine under QEMU, for tests: an image of a configuration and files, its serial console, its answers.
+"""A Trivet machine under QEMU, for tests: an image of a configuration and files, its serial
+console, its answers.
 
-One machine serves many checks: guests are started and stopped by Trivet's own commands, in JSON. Everything that
-is waited for has a time-out; what the serial line showed last is part of every failure.
+One machine serves many checks: guests are started and stopped by Trivet's own commands, in JSON.
+Everything that is waited for has a time-out; what the serial line showed last is part of every
+failure.
 """
 import contextlib
 import ctypes
@@ -22,11 +24,13 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 WORK = os.path.join(TOP, "build", "qemu-tests")
 GUESTS = os.path.join(TOP, "build", "guests")
 DEBIAN = os.path.join(TOP, "build", "debian")
-LOADERS = [os.path.join(TOP, "build/x86_64/BOOTX64.EFI"), os.path.join(TOP, "build/aarch64/BOOTAA64.EFI")]
+LOADERS = [os.path.join(TOP, "build/x86_64/BOOTX64.EFI"),
+           os.path.join(TOP, "build/aarch64/BOOTAA64.EFI")]
 SCREEN = 3000                           # characters of the serial line that a failure shows
 BOOT_TIMEOUT = 120
 KEPT_IMAGES = 8
-PASSED, FAILED = 0x10 << 1 | 1, 0x11 << 1 | 1     # exit codes of the tiny guests, as the debug-exit port gives them
+# exit codes of the tiny guests, as the debug-exit port gives them
+PASSED, FAILED = 0x10 << 1 | 1, 0x11 << 1 | 1
 
 
 LIBC = ctypes.CDLL(None)
@@ -34,7 +38,8 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with(parent):
-    """For a new process (preexec_fn): it is killed when `parent` ends, even where that cannot clean up any more."""
+    """For a new process (preexec_fn): it is killed when `parent` ends, even where that cannot clean
+    up any more."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:          # it ended before
         os._exit(1)
@@ -43,7 +48,8 @@ def die_with(parent):
 def popen(command, **more):
     """A machine's process: a group of its own, no input, and the end of this program is its end."""
     parent = os.getpid()
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=lambda: die_with(parent),
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True,
+                            preexec_fn=lambda: die_with(parent),
                             **{"stdout": subprocess.DEVNULL, **more})
 
 
@@ -62,7 +68,8 @@ def digest(paths, text):
 
 
 def make_image(conf, files, name="trivet.conf"):
-    """An image of the configuration (text) and files ({path on the stick: path here}); kept while nothing changes."""
+    """An image of the configuration (text) and files ({path on the stick: path here}); kept while
+    nothing changes."""
     os.makedirs(WORK, exist_ok=True)
     loaders = [path for path in LOADERS if os.path.exists(path)]
     key = digest([*loaders, *files.values()], conf + repr(sorted(files.items())))
@@ -70,7 +77,8 @@ def make_image(conf, files, name="trivet.conf"):
     if os.path.exists(image):
         os.utime(image)
         return image
-    old = sorted((os.path.join(WORK, f) for f in os.listdir(WORK) if f.endswith(".img")), key=os.path.getmtime)
+    old = sorted((os.path.join(WORK, f) for f in os.listdir(WORK) if f.endswith(".img")),
+                 key=os.path.getmtime)
     for path in old[:-KEPT_IMAGES]:
         with contextlib.suppress(FileNotFoundError):       # two may clear up at the same time
             os.remove(path)
@@ -78,14 +86,17 @@ def make_image(conf, files, name="trivet.conf"):
         path = os.path.join(folder, name)
         with open(path, "w", encoding="utf-8") as out:
             out.write(conf)
-        command = [os.path.join(TOP, "images/build-image"), "-q", "-c", path, "-o", os.path.join(folder, "new.img")]
-        subprocess.run(command + [f"{source}:{dest}" for dest, source in files.items()], check=True, timeout=300)
+        command = [os.path.join(TOP, "images/build-image"), "-q", "-c", path, "-o",
+                   os.path.join(folder, "new.img")]
+        subprocess.run(command + [f"{source}:{dest}" for dest, source in files.items()], check=True,
+                       timeout=300)
         os.rename(os.path.join(folder, "new.img"), image)
     return image
 
 
 def section(name, kernel, **keys):
-    """One [guest NAME] of a configuration; keys with _ for -, a list gives the key several times."""
+    """One [guest NAME] of a configuration; keys with _ for -, a list gives the key several
+    times."""
     lines = [f"[guest {name}]", f"kernel = {kernel}"]
     for key, value in keys.items():
         for v in value if isinstance(value, list) else [value]:
@@ -98,7 +109,8 @@ def guest_file(name):
 
 
 def scratch(name, data):
-    """A file of that contents among the tests' own; two processes may ask for it at the same time."""
+    """A file of that contents among the tests' own; two processes may ask for it at the same
+    time."""
     os.makedirs(WORK, exist_ok=True)
     path = os.path.join(WORK, name)
     with tempfile.NamedTemporaryFile("wb", dir=WORK, delete=False) as out:
@@ -120,11 +132,13 @@ def note():
 def debian_files():
     """{name: path} of the Debian guests' files, made by their recipe."""
     subprocess.run([os.path.join(TOP, "images/debian/build"), DEBIAN], check=True, timeout=300)
-    return {name: os.path.join(DEBIAN, name) for name in ("vmlinuz", "initrd.img", "disk.img", "vmlinuz-arm64", "initrd-arm64.img")}
+    return {name: os.path.join(DEBIAN, name) for name in ("vmlinuz", "initrd.img", "disk.img",
+                                                          "vmlinuz-arm64", "initrd-arm64.img")}
 
 
 class Machine:
-    """QEMU with Trivet in it. Use as a context manager; the process is ended by its id whatever happens."""
+    """QEMU with Trivet in it. Use as a context manager; the process is ended by its id whatever
+    happens."""
 
     arch = "x86_64"
     patience = 1                        # what time-outs are multiplied with
@@ -147,9 +161,11 @@ class Machine:
         self.reader.start()
 
     def _command(self, image, cpus, memory, options, serial):
-        run = [os.path.join(TOP, "images/run"), "--print", "--arch", self.arch, "--image", image, "--cpus", str(cpus), "--memory", memory,
+        run = [os.path.join(TOP, "images/run"), "--print", "--arch", self.arch, "--image", image,
+               "--cpus", str(cpus), "--memory", memory,
                "--serial", f"unix:{serial}", *options]
-        shown = subprocess.run(run, check=True, text=True, capture_output=True, timeout=120, env=dict(os.environ, TMPDIR=self.folder))
+        shown = subprocess.run(run, check=True, text=True, capture_output=True, timeout=120,
+                               env=dict(os.environ, TMPDIR=self.folder))
         return shlex.split(shown.stdout.splitlines()[-1])
 
     def _connect(self, path):
@@ -193,7 +209,8 @@ class Machine:
         self.close()
 
     def close(self):
-        """Ends QEMU by its process id and forgets its files; the serial text stays in the object."""
+        """Ends QEMU by its process id and forgets its files; the serial text stays in the
+        object."""
         if self.process.poll() is None:
             os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait(20)
@@ -215,8 +232,9 @@ class Machine:
 
     def expect(self, pattern, timeout=30, why=""):
         """
-        Waits for a regular expression after what was last expected; returns the match. It is searched again whenever something came, so it
-        must not begin with `.*`: that takes quadratic time, in which nothing is read.
+        Waits for a regular expression after what was last expected; returns the match. It is
+        searched again whenever something came, so it must not begin with `.*`: that takes quadratic
+        time, in which nothing is read.
         """
         end = time.monotonic() + timeout
         regex = re.compile(pattern, re.S) if isinstance(pattern, str) else pattern
@@ -228,7 +246,8 @@ class Machine:
                     return found
                 left = end - time.monotonic()
                 if left <= 0 or self.line_closed or self.process.poll() is not None:
-                    raise Failure(f"{why or 'no answer'}: waited {timeout} s for {regex.pattern!r}\n{self.screen()}")
+                    raise Failure(f"{why or 'no answer'}: waited {timeout} s for "
+                                  f"{regex.pattern!r}\n{self.screen()}")
                 self.changed.wait(min(left, 0.5))
 
     def quiet(self, seconds=0.5, timeout=20):
@@ -258,13 +277,15 @@ class Machine:
         """The next line that is an answer; log lines on the way are kept in self.logs."""
         end = time.monotonic() + timeout
         while True:
-            line = self.expect(r"[^\n]*\n", max(0.1, end - time.monotonic()), f"`{command}`").group().strip()
+            line = self.expect(r"[^\n]*\n", max(0.1, end - time.monotonic()),
+                               f"`{command}`").group().strip()
             if not line.startswith("{"):
                 continue
             try:
                 value = json.loads(line)
             except ValueError as error:
-                raise Failure(f"`{command}` answered no JSON: {line!r}: {error}\n{self.screen()}") from error
+                raise Failure(f"`{command}` answered no JSON: {line!r}: {error}\n"
+                              f"{self.screen()}") from error
             if "ok" in value:
                 return value
             self.logs.append(value.get("log", ""))
@@ -295,7 +316,8 @@ class Machine:
             if info["state"] in states:
                 return info
             if time.monotonic() > end:
-                raise Failure(f"{name} is {info['state']}, not {states}, after {timeout} s\n{self.output(name)[-SCREEN:]}\n{self.screen()}")
+                raise Failure(f"{name} is {info['state']}, not {states}, after {timeout} "
+                              f"s\n{self.output(name)[-SCREEN:]}\n{self.screen()}")
             time.sleep(0.25)
 
     def output(self, name, wait=0.4):
@@ -310,16 +332,19 @@ class Machine:
         return text
 
     def detach(self):
-        """Leaves a guest's console. The answer to the command that attached is shown only then: it would pass for the next one's."""
+        """Leaves a guest's console. The answer to the command that attached is shown only then: it
+        would pass for the next one's."""
         self.send("\x1d")
         self.expect(r'\[Trivet[]:].*?"command":"console"[^\n]*\n', 20, "detach")
 
     def tail(self, name):
-        """The last 4 KiB of a guest's output, without attaching: also for a guest that never falls silent."""
+        """The last 4 KiB of a guest's output, without attaching: also for a guest that never falls
+        silent."""
         return "\n".join(line["text"] for line in self.cmd(f"console {name} --tail")["lines"])
 
     def run_guest(self, name, timeout=60, start=True):
-        """Starts a tiny guest, waits for its debug-exit; returns (exit code, console text, info)."""
+        """Starts a tiny guest, waits for its debug-exit; returns (exit code, console text,
+        info)."""
         timeout *= self.patience
         if start:
             self.cmd(f"start {name}", timeout)
@@ -327,16 +352,20 @@ class Machine:
         return info.get("exit_code"), self.output(name), info
 
     def pass_guest(self, name, timeout):
-        """Runs a tiny guest that checks something, and must say that all is well; returns its output."""
+        """Runs a tiny guest that checks something, and must say that all is well; returns its
+        output."""
         code, output, info = self.run_guest(name, timeout)
-        assert code == PASSED, f"{name}: exit code {code}, state {info['state']} {info.get('why', '')}:\n{output[-SCREEN:]}"
+        assert code == PASSED, (f"{name}: exit code {code}, state {info['state']} "
+                                f"{info.get('why', '')}:\n{output[-SCREEN:]}")
         assert "FAIL" not in output, output[-SCREEN:]
         return output
 
     def check_counted(self, name):
-        """A guest that runs until it is stopped: what Trivet takes for it, to the byte, is what `info` and `memory` say, and all comes back."""
+        """A guest that runs until it is stopped: what Trivet takes for it, to the byte, is what
+        `info` and `memory` say, and all comes back."""
         found = []
-        for again in range(2):              # the heap grows the first time, with tables of Trivet's own
+        # the heap grows the first time, with tables of Trivet's own
+        for again in range(2):
             before, kept = self.cmd("memory"), self.cmd(f"info {name}")["hv_bytes"]
             self.cmd(f"start {name}", 60)
             self.wait_state(name, ("running",), 60)
@@ -345,10 +374,14 @@ class Machine:
             self.cmd(f"stop {name} --force", 30)
             self.wait_state(name, ("off",), 30)
             after = self.cmd("memory")
-            own = {key: up[key] - before[key] for key in ("heap_used_bytes", "pt_bytes", "hv_bytes")}
-            found.append((sum(own.values()), info["hv_bytes"] - kept, up["overhead_bytes"] - before["overhead_bytes"]))
+            own = {key: up[key] - before[key] for key in ("heap_used_bytes", "pt_bytes",
+                                                          "hv_bytes")}
+            found.append((sum(own.values()), info["hv_bytes"] - kept,
+                          up["overhead_bytes"] - before["overhead_bytes"]))
             assert kept <= info["hv_bytes"] <= info["hv_limit_bytes"]
-            assert not again or all(after[key] == before[key] for key in (*own, "overhead_bytes", "promised_bytes", "free_bytes")), (before, after)
+            assert not again or all(after[key] == before[key]
+                                    for key in (*own, "overhead_bytes", "promised_bytes",
+                                                "free_bytes")), (before, after)
         assert found[1][0] == found[1][1] == found[1][2] > 50_000, (found, own, before, up)
         return found[1][0], kept
 
@@ -362,13 +395,15 @@ class Machine:
             for name, args in (("qmp_capabilities", {}), (command, arguments)):
                 stream.write(json.dumps({"execute": name, "arguments": args}) + "\n")
                 stream.flush()
-                while "return" not in (value := json.loads(stream.readline())) and "error" not in value:
+                while ("return" not in (value := json.loads(stream.readline()))
+                       and "error" not in value):
                     pass
             return value
 
 
 class ArmMachine(Machine):
-    """The same on ARM64: QEMU's `virt` at EL2. MACHINE_TYPE = trivet.ArmMachine, MACHINE = {"model": "max"} in a test file."""
+    """The same on ARM64: QEMU's `virt` at EL2. MACHINE_TYPE = trivet.ArmMachine, MACHINE =
+    {"model": "max"} in a test file."""
 
     arch = "aarch64"
 
