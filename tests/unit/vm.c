@@ -451,6 +451,7 @@ static void test_names(void **state)
 static void test_charged(void **state)
 {
     uint64_t running = vm->charge[CHARGE_OVERHEAD].used, kept = vm->charge[CHARGE_OVERHEAD].kept;
+    uint64_t limit = vm->charge[CHARGE_OVERHEAD].limit;
     struct pmm_stats s;
 
     (void)state;
@@ -463,6 +464,7 @@ static void test_charged(void **state)
     turns(6);
     assert_int_equal(vm->charge[CHARGE_OVERHEAD].used, kept);
     assert_int_equal(vm->charge[CHARGE_OVERHEAD].limit, 0);
+    assert_int_equal(charge_limit(vm, CHARGE_OVERHEAD), limit);
     pmm_stats(&s);
     assert_int_equal(s.promised, 0);
     assert_int_equal(vm_start(vm), 0);
