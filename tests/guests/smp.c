@@ -2,7 +2,7 @@
 /*
  * smp: every CPU of the MADT comes up by INIT and SIPI, computes, keeps its registers, and answers
  * IPIs of every destination kind; one is stopped by INIT and started again. Options: x2apic, cpus=N
- * (how many there must be), rounds=N.
+ * (how many there must be), rounds=N, fpu=N.
  */
 #include "lib/guest.h"
 
@@ -181,6 +181,23 @@ static void dead(void *arg)
         cpu_pause();
 }
 
+/*
+ * FPU loads on each CPU while the others exit. QEMU with a thread for each CPU then loses what CPU
+ * 0 notes at VMRUN and #VMEXIT.
+ */
+static void load_fpu(void *arg)
+{
+    uint64_t rounds = cmdline_num("fpu", 0);
+    uint32_t state[7];
+    (void)arg;
+    __asm__ volatile("fninit; fnstenv %0" : "=m"(state));
+    for (uint64_t i = 0; i < rounds; i++) {
+        for (unsigned k = 0; k < 16; k++)
+            __asm__ volatile("fldenv %0" : : "m"(state));
+        cpuid(0, 0);
+    }
+}
+
 /* A CPU that spins with interrupts off hears INIT, and starts again by SIPI. */
 static void restart(void)
 {
@@ -222,6 +239,10 @@ void guest_main(void)
     logical();
     nmi();
     work_all();
+    if (cmdline_num("fpu", 0)) {
+        on_all(load_fpu);
+        pass("smp FPU loads beside exits");
+    }
     restart();
     to_each();
 }

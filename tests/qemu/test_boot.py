@@ -62,19 +62,11 @@ def test_no_svm_is_said_and_the_console_works():
         assert not answer["ok"]
 
 
-class OneThread(Machine):
-    """QEMU with one thread for all CPUs: ten times a second it stops the one that runs, at any
-    instruction."""
-
-    def _command(self, *arguments):
-        command = super()._command(*arguments)
-        command[command.index("-accel") + 1] = "tcg,thread=single"
-        return command
-
-
 def test_an_interrupt_comes_once_where_qemu_stops_the_cpu_anywhere():
+    """With one thread for all CPUs, QEMU stops the one that runs ten times a second, at any
+    instruction."""
     config = section("once", "apic", cmdline="once", memory="64M", debug_exit="yes", autostart="no")
-    with OneThread(make_image(config, {"apic": guest_file("apic")})) as machine:
+    with Machine(make_image(config, {"apic": guest_file("apic")})) as machine:
         machine.boot()
         code, _, output = machine.run_guest("once")
         assert code == PASSED, output

@@ -22,7 +22,7 @@ GUESTS = {
     "cpu-4": ("cpu", "rounds=100", 4, "64M", 120),
     "apic": ("apic", "", 1, "64M", 60),
     "apic-x2": ("apic", "x2apic", 2, "64M", 60),
-    "smp-2": ("smp", "cpus=2", 2, "64M", 60),
+    "smp-2": ("smp", "cpus=2 fpu=20000", 2, "64M", 60),
     "smp-4-x2": ("smp", "x2apic cpus=4", 4, "64M", 90),
     "smp-32": ("smp", "cpus=32 rounds=200", 32, "64M", 240),
     "timers": ("timers", "", 1, "64M", 60),

@@ -358,6 +358,7 @@ class Machine:
         assert code == PASSED, (f"{name}: exit code {code}, state {info['state']} "
                                 f"{info.get('why', '')}:\n{output[-SCREEN:]}")
         assert "FAIL" not in output, output[-SCREEN:]
+        assert info["resets"] == 0, f"{name} was reset:\n{output[-SCREEN:]}"
         return output
 
     def check_counted(self, name):
