@@ -12,6 +12,7 @@
 #define RFLAGS_TF (1ull << 8)
 #define RFLAGS_IF (1ull << 9)
 #define DR6_BS (1ull << 14)
+#define EXCEPTIONS 32 /* vectors below are exceptions' (8.2) */
 
 bool svm_irq_ready(struct vcpu *v)
 {
@@ -187,7 +188,8 @@ void svm_take_back(struct vcpu *v, struct svm_vcpu *s)
 
 /*
  * The exit came while an event was being delivered: it is delivered again. Software interrupts and
- * INT3/INTO are not: RIP still points at the instruction, which simply runs again (15.7.2).
+ * INT3/INTO are not: RIP still points at the instruction, which simply runs again (15.7.2). QEMU
+ * (7.2) calls an interrupt whose delivery was cut off an exception; none has such a vector.
  */
 void svm_exitintinfo(struct vcpu *v, struct svm_vcpu *s, uint64_t info)
 {
@@ -201,6 +203,8 @@ void svm_exitintinfo(struct vcpu *v, struct svm_vcpu *s, uint64_t info)
         return;
     if (type == VEV_EXCEPTION && (vector == X86_BP || vector == X86_OF))
         return;
+    if (vector >= EXCEPTIONS)
+        type = VEV_IRQ;
     v->event = (struct vcpu_event){ .type = type,
                                     .vector = vector,
                                     .has_error = (info & EVENT_ERROR_VALID) != 0,
