@@ -27,6 +27,7 @@
 struct region {
     uint64_t base, end; /* base is a multiple of 1 GiB */
     struct bittree free[ORDERS];
+    uint64_t *clean; /* a bit for each block of PMM_CLEAN_ORDER; under the lock */
 };
 
 struct front {
@@ -76,6 +77,25 @@ static void take_block(struct region *r, uint64_t pa, unsigned order)
     nfree[order]--;
 }
 
+/*
+ * Notes of each block that has a part in the range whether it holds zeros. Memory that is freed
+ * does not, unless it is said: so whatever was taken of a block, it is dirty once all is free
+ * again.
+ */
+static void note_clean(uint64_t pa, unsigned order, bool clean)
+{
+    struct region *r = region_of(pa);
+    uint64_t first = block_number(r, pa, PMM_CLEAN_ORDER);
+    uint64_t n = order > PMM_CLEAN_ORDER ? 1ull << (order - PMM_CLEAN_ORDER) : 1;
+
+    for (uint64_t i = first; i < first + n; i++) {
+        if (clean)
+            r->clean[i / 64] |= 1ull << i % 64;
+        else
+            r->clean[i / 64] &= ~(1ull << i % 64);
+    }
+}
+
 static void free_block(uint64_t pa, unsigned order)
 {
     struct region *r = region_of(pa);
@@ -83,6 +103,7 @@ static void free_block(uint64_t pa, unsigned order)
     if (!r || pa & (block_size(order) - 1) || is_free(r, pa, order))
         panic("pmm: wrong or double free of %#llx, order %u", (unsigned long long)pa, order);
     free_bytes += block_size(order);
+    note_clean(pa, order, false);
     for (; order < PMM_MAX_ORDER; order++) {
         uint64_t buddy = pa ^ block_size(order);
 
@@ -155,6 +176,19 @@ static uint64_t take_free(unsigned order)
     return pa;
 }
 
+bool pmm_take_clean(hpa_t pa)
+{
+    bool clean;
+
+    spin_lock(&lock);
+    const struct region *r = region_of(pa.v);
+    uint64_t i = block_number(r, pa.v, PMM_CLEAN_ORDER);
+    clean = r->clean[i / 64] >> i % 64 & 1;
+    note_clean(pa.v, PMM_CLEAN_ORDER, false);
+    spin_unlock(&lock);
+    return clean;
+}
+
 hpa_t pmm_alloc(unsigned order, enum pmm_owner owner)
 {
     struct front *f = &fronts[this_cpu()->id];
@@ -200,6 +234,16 @@ void pmm_free(hpa_t pa, unsigned order, enum pmm_owner owner)
     }
     spin_lock(&lock);
     free_block(pa.v, order);
+    spin_unlock(&lock);
+}
+
+void pmm_free_clean(hpa_t pa, unsigned order)
+{
+    hv_assert(order >= PMM_CLEAN_ORDER && order <= PMM_MAX_ORDER);
+    fronts[this_cpu()->id].by_owner[PMM_GUEST] -= (int64_t)block_size(order);
+    spin_lock(&lock);
+    free_block(pa.v, order);
+    note_clean(pa.v, order, true);
     spin_unlock(&lock);
 }
 
@@ -284,13 +328,18 @@ static uint64_t blocks_of(const struct region *r, unsigned order)
     return (r->end - r->base + block_size(order) - 1) >> (PAGE_SHIFT + order);
 }
 
+static uint64_t clean_bytes(const struct region *r)
+{
+    return (blocks_of(r, PMM_CLEAN_ORDER) + 63) / 64 * sizeof(uint64_t);
+}
+
 static uint64_t all_bitmaps(const struct region *r)
 {
     uint64_t sum = 0;
 
     for (unsigned o = 0; o < ORDERS; o++)
         sum += bittree_bytes(blocks_of(r, o));
-    return align_up(sum, PAGE_SIZE);
+    return align_up(sum + clean_bytes(r), PAGE_SIZE);
 }
 
 /*
@@ -309,6 +358,8 @@ static uint64_t find_room(const struct boot_mem *m, uint32_t n, uint64_t bytes)
 
 static void lay_bitmaps(struct region *r, uint8_t *p)
 {
+    r->clean = (uint64_t *)(void *)p;
+    p += clean_bytes(r);
     for (unsigned o = 0; o < ORDERS; o++) {
         bittree_init(&r->free[o], blocks_of(r, o), p);
         p += bittree_bytes(blocks_of(r, o));

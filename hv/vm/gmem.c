@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define EXEC_SPAN (2 * MIB) /* made executable at once */
+#define CHECKED 0x10000u    /* debug builds look at a word in each of these */
 
 /* ---- whose memory it is ---- */
 
@@ -213,9 +214,10 @@ static void remove_slot(struct gmem *g, uint32_t i)
 
 #define BLOCK_ORDER 9u
 static_assert(PAGE_SIZE << BLOCK_ORDER == VIEW_BLOCK, "the least that leaves the direct map");
+static_assert(BLOCK_ORDER == PMM_CLEAN_ORDER, "what is known to hold zeros");
 
 /* The VM's own from here on; no longer in the direct map. */
-static int own(struct vm *vm, hpa_t host, unsigned order)
+static int own(struct vm *vm, hpa_t host, unsigned order, bool parts)
 {
     struct gmem *g = &vm->gmem;
     int err = grow(vm, (void **)&g->chunks, g->nchunks, &g->room_chunks, sizeof(*g->chunks));
@@ -225,18 +227,19 @@ static int own(struct vm *vm, hpa_t host, unsigned order)
         return err;
     }
     view_take_direct(host, PAGE_SIZE << order);
-    g->chunks[g->nchunks++] = (struct gmem_chunk){ .host = host, .order = (uint8_t)order };
+    g->chunks[g->nchunks++] =
+        (struct gmem_chunk){ .host = host, .order = (uint8_t)order, .parts = parts };
     return 0;
 }
 
 /* The largest chunk of that order or a lower one that is to be had. */
-static int get_chunk(struct vm *vm, unsigned *order, hpa_t *host)
+static int get_chunk(struct vm *vm, unsigned *order, hpa_t *host, bool parts)
 {
     for (;; --*order) {
         *host = pmm_alloc(*order, PMM_GUEST); /* charge: the guest's own RAM; what is not, in
                                                  get_block() */
         if (host->v)
-            return own(vm, *host, *order);
+            return own(vm, *host, *order, parts);
         if (*order == BLOCK_ORDER)
             return -ENOMEM;
     }
@@ -267,7 +270,7 @@ static int get_block(struct vm *vm)
 
     if (charge(vm, CHARGE_OVERHEAD, VIEW_BLOCK))
         return -ENOMEM;
-    err = get_chunk(vm, &order, &g->part);
+    err = get_chunk(vm, &order, &g->part, true);
     if (err)
         uncharge(vm, CHARGE_OVERHEAD, VIEW_BLOCK);
     else
@@ -306,7 +309,36 @@ static int get_ram(struct vm *vm, uint64_t at, uint64_t left, unsigned *order, h
     while (PAGE_SIZE << o > left)
         o--;
     *order = o;
-    return o < BLOCK_ORDER ? get_part(vm, o, host) : get_chunk(vm, order, host);
+    return o < BLOCK_ORDER ? get_part(vm, o, host) : get_chunk(vm, order, host, false);
+}
+
+static int add_dirty(struct vm *vm, uint8_t *host, uint64_t len)
+{
+    struct gmem *g = &vm->gmem;
+    struct gmem_range *last = g->ndirty ? &g->dirty[g->ndirty - 1] : NULL;
+    int err;
+
+    if (last && last->host + last->len == host) {
+        last->len += len;
+        return 0;
+    }
+    err = grow(vm, (void **)&g->dirty, g->ndirty, &g->room_dirty, sizeof *last);
+    if (!err)
+        g->dirty[g->ndirty++] = (struct gmem_range){ host, len };
+    return err;
+}
+
+/* RAM at `host` of the view, of which some is known to hold zeros. */
+static int note_dirty(struct vm *vm, uint8_t *host, hpa_t pa, uint64_t len)
+{
+    int err = 0;
+
+    if (len < VIEW_BLOCK)
+        return add_dirty(vm, host, len);
+    for (uint64_t off = 0; !err && off < len; off += VIEW_BLOCK)
+        if (!pmm_take_clean(hpa(pa.v + off)))
+            err = add_dirty(vm, host + off, VIEW_BLOCK);
+    return err;
 }
 
 static int add_chunk(struct vm *vm, uint64_t at, hpa_t host, uint64_t len)
@@ -318,7 +350,9 @@ static int add_chunk(struct vm *vm, uint64_t at, hpa_t host, uint64_t len)
     if (err)
         return err;
     g->ram_bytes += len;
-    err = add_piece(vm, piece);
+    err = note_dirty(vm, piece.host, host, len);
+    if (!err)
+        err = add_piece(vm, piece);
     return err ? err : s2_map(vm, at, host, len, PROT_RWX, MEM_WB);
 }
 
@@ -355,6 +389,24 @@ int gmem_add_ram(struct vm *vm, gpa_t base, uint64_t len)
     return err;
 }
 
+static void give_chunk(const struct gmem_chunk *c, bool zeroed)
+{
+    view_give_direct(c->host, PAGE_SIZE << c->order);
+    if (zeroed && !c->parts)
+        pmm_free_clean(c->host, c->order);
+    else
+        pmm_free(c->host, c->order, PMM_GUEST);
+}
+
+static void forget_dirty(struct vm *vm)
+{
+    struct gmem *g = &vm->gmem;
+
+    vm_free(vm, g->dirty, g->room_dirty * sizeof *g->dirty);
+    g->dirty = NULL;
+    g->ndirty = g->room_dirty = 0;
+}
+
 void gmem_fini(struct vm *vm)
 {
     struct gmem *g = &vm->gmem;
@@ -363,48 +415,71 @@ void gmem_fini(struct vm *vm)
     pt_fini(&g->s2);
     view_fini(&g->view);
     give_rest(vm, g->rests);
-    for (uint32_t i = 0; i < g->nchunks; i++) {
-        view_give_direct(g->chunks[i].host, PAGE_SIZE << g->chunks[i].order);
-        pmm_free(g->chunks[i].host, g->chunks[i].order, PMM_GUEST);
-    }
+    for (uint32_t i = 0; i < g->nchunks; i++)
+        give_chunk(&g->chunks[i], g->zeroed);
+    forget_dirty(vm);
     vm_free(vm, g->chunks, g->room_chunks * sizeof(*g->chunks));
     vm_free(vm, g->pieces, g->room_pieces * sizeof(*g->pieces));
     *g = (struct gmem){ .nslots = 0 };
 }
 
-static uint64_t scrub_piece(const struct gmem_piece *p, uint64_t off, uint64_t budget)
+/* The i-th of the ranges to zero; empty after the last. ROM is somebody else's: nowhere. */
+static struct gmem_range scrub_range(const struct gmem *g, uint32_t i)
 {
-    uint64_t n = min_u64(align_up(budget, PAGE_SIZE), p->len - off);
+    if (!g->scrub_all && i < g->ndirty)
+        return g->dirty[i];
+    if (!g->scrub_all || i >= g->npieces)
+        return (struct gmem_range){ .len = 0 };
+    return (struct gmem_range){ g->pieces[i].prot & PROT_W ? g->pieces[i].host : NULL,
+                                g->pieces[i].len };
+}
 
-    if (!(p->prot & PROT_W)) /* ROM is somebody else's */
-        return p->len - off;
-    arch_zero(p->host + off, n);
-    return n;
+/* The first word of every so many bytes. */
+static void check_zeroed(const struct gmem *g)
+{
+    for (uint32_t i = 0; DEBUG_LOCKS && i < g->npieces; i++)
+        for (uint64_t off = 0; g->pieces[i].prot & PROT_W && off < g->pieces[i].len; off += CHECKED)
+            if (*(const volatile uint64_t *)(const void *)(g->pieces[i].host + off))
+                panic("guest %s would get memory that was not zeroed", g->name);
 }
 
 bool gmem_scrub(struct vm *vm, uint64_t budget)
 {
     struct gmem *g = &vm->gmem;
+    struct gmem_range r;
 
     check_entered(vm);
-    while (g->scrub_piece < g->npieces && budget) {
-        const struct gmem_piece *p = &g->pieces[g->scrub_piece];
-        uint64_t n = scrub_piece(p, g->scrub_off, budget);
+    while ((r = scrub_range(g, g->scrub_piece)).len && budget) {
+        uint64_t n = r.host ? min_u64(align_up(budget, PAGE_SIZE), r.len - g->scrub_off) : r.len;
 
-        budget -= min_u64(n, budget);
+        if (r.host) {
+            arch_zero(r.host + g->scrub_off, n);
+            budget -= min_u64(n, budget);
+        }
         g->scrub_off += n;
-        if (g->scrub_off == p->len) {
+        if (g->scrub_off == r.len) {
             g->scrub_piece++;
             g->scrub_off = 0;
         }
     }
-    return g->scrub_piece < g->npieces;
+    if (r.len)
+        return true;
+    check_zeroed(g);
+    forget_dirty(vm);
+    return false;
 }
 
 void gmem_scrub_again(struct vm *vm)
 {
+    vm->gmem.scrub_all = true;
     vm->gmem.scrub_piece = 0;
     vm->gmem.scrub_off = 0;
+}
+
+void gmem_set_zeroed(struct vm *vm)
+{
+    hv_assert(vm->gmem.scrub_all && vm->gmem.scrub_piece == vm->gmem.npieces);
+    vm->gmem.zeroed = true;
 }
 
 /* ---- what somebody else owns ---- */

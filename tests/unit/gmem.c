@@ -277,6 +277,68 @@ static void test_scrub(void **state)
     }
 }
 
+static uint64_t scrub_steps(uint64_t step)
+{
+    uint64_t n = 0;
+
+    while (gmem_scrub(&vm, step))
+        n++;
+    return n;
+}
+
+/* What a guest leaves zeroed, the next one gets without zeroing; what another wrote to, not. */
+static void test_clean_memory(void **state)
+{
+    uint64_t len = 8 * MIB + PAGE_SIZE;
+    hpa_t other = pmm_alloc(12, PMM_HV);
+
+    (void)state;
+    memset(phys_to_virt(other), 0xa5, 16 * MIB);
+    pmm_free(other, 12, PMM_HV);
+    assert_int_equal(gmem_add_ram(&vm, gpa(0), len), 0);
+    assert_int_equal(scrub_steps(MIB), 8);
+    memset(gmem_ptr(&vm, gpa(2 * MIB), MIB, PROT_W), 0xa5, MIB);
+    gmem_scrub_again(&vm);
+    assert_int_equal(scrub_steps(MIB), 8);
+    gmem_set_zeroed(&vm);
+    gmem_fini(&vm);
+
+    len = 10 * MIB; /* with the rest of the block of which a page was RAM */
+    assert_int_equal(gmem_init(&vm), 0);
+    assert_int_equal(gmem_add_ram(&vm, gpa(0), len), 0);
+    assert_int_equal(scrub_steps(MIB), 1);
+    for (uint64_t at = 0; at < len; at += PAGE_SIZE)
+        assert_int_equal(*(uint64_t *)gmem_ptr(&vm, gpa(at), 8, PROT_R), 0);
+    memset(gmem_ptr(&vm, gpa(6 * MIB), MIB, PROT_W), 0xa5, MIB);
+    gmem_fini(&vm); /* not zeroed */
+
+    other = pmm_alloc(9, PMM_HV);
+    memset(phys_to_virt(other), 0xa5, 2 * MIB);
+    pmm_free(other, 9, PMM_HV);
+    assert_int_equal(gmem_init(&vm), 0);
+    assert_int_equal(gmem_add_ram(&vm, gpa(0), len), 0);
+    assert_int_equal(scrub_steps(MIB), 9);
+    assert_int_equal(*(uint64_t *)gmem_ptr(&vm, gpa(6 * MIB), 8, PROT_R), 0);
+}
+
+/* Debug builds look before a guest gets it. */
+static void test_memory_that_was_not_zeroed(void **state)
+{
+    (void)state;
+    assert_int_equal(gmem_add_ram(&vm, gpa(0), 4 * MIB), 0);
+    gmem_scrub_again(&vm);
+    assert_int_equal(scrub_steps(4 * MIB), 0);
+    *(uint64_t *)gmem_ptr(&vm, gpa(3 * MIB), 8, PROT_W) = 1;
+    gmem_set_zeroed(&vm);
+    gmem_fini(&vm);
+    assert_int_equal(gmem_init(&vm), 0);
+    assert_int_equal(gmem_add_ram(&vm, gpa(0), 4 * MIB), 0);
+    panic_text[0] = '\0';
+    if (!setjmp(on_panic))
+        (void)gmem_scrub(&vm, MIB);
+    assert_non_null(strstr(panic_text, "not zeroed"));
+}
+
 static void test_rom_and_mmio(void **state)
 {
     hpa_t rom = pmm_alloc_zero(0, PMM_HV);
@@ -470,6 +532,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tables_are_charged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_copies_cross_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_scrub, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clean_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_memory_that_was_not_zeroed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rom_and_mmio, setup, teardown),
         cmocka_unit_test_setup_teardown(test_executable_pages_are_small, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_piece_in_a_view, setup, teardown),

@@ -176,6 +176,68 @@ static void test_free_memory_is_not_touched(void **state)
     assert_int_equal(s.free, before.free);
 }
 
+/* Memory that was never written holds zeros here, and what the allocator calls clean must, too. */
+static void test_clean_blocks(void **state)
+{
+    enum { MAX = 64 };
+    static struct {
+        hpa_t pa;
+        unsigned order;
+        enum pmm_owner owner;
+        bool zeroed;
+    } got[MAX];
+    uint64_t seed = 7, clean = 0;
+
+    (void)state;
+    for (unsigned round = 0; round < 20000; round++) {
+        seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+        unsigned i = (unsigned)(seed >> 40) % MAX, order = (unsigned)(seed >> 33) % 12;
+
+        if (!got[i].pa.v) {
+            got[i].owner = seed >> 60 & 1 ? PMM_GUEST : PMM_HV;
+            got[i].order = order;
+            got[i].pa = pmm_alloc(order, got[i].owner);
+            uint64_t step = order < 9 ? 0 : 2 * MIB;
+            for (uint64_t off = 0; off < PAGE_SIZE << order; off += step ? step : GIB) {
+                uint64_t *word = (uint64_t *)(got[i].pa.v + off);
+                if (got[i].owner == PMM_GUEST && step && pmm_take_clean(hpa(got[i].pa.v + off))) {
+                    assert_int_equal(*word, 0);
+                    assert_false(pmm_take_clean(hpa(got[i].pa.v + off)));
+                    clean++;
+                }
+                *word = seed | 1;
+            }
+            got[i].zeroed = got[i].owner == PMM_GUEST && step && seed >> 61 & 1;
+        } else {
+            for (uint64_t off = 0; got[i].zeroed && off < PAGE_SIZE << got[i].order; off += 2 * MIB)
+                *(uint64_t *)(got[i].pa.v + off) = 0;
+            if (got[i].zeroed)
+                pmm_free_clean(got[i].pa, got[i].order);
+            else
+                pmm_free(got[i].pa, got[i].order, got[i].owner);
+            got[i].pa = hpa(0);
+        }
+    }
+    for (unsigned i = 0; i < MAX; i++)
+        if (got[i].pa.v)
+            pmm_free(got[i].pa, got[i].order, got[i].owner);
+    assert_true(clean > 500);
+}
+
+/* A page of a clean block that somebody else had makes the block dirty. */
+static void test_a_page_makes_a_block_dirty(void **state)
+{
+    hpa_t pa = pmm_alloc(9, PMM_GUEST), page;
+
+    (void)state;
+    pmm_free_clean(pa, 9);
+    do
+        page = pmm_alloc(1, PMM_HV);
+    while (page.v - pa.v >= 2 * MIB);
+    pmm_free(page, 1, PMM_HV);
+    assert_false(pmm_take_clean(pa));
+}
+
 static void expect_panic(uint64_t pa, unsigned order)
 {
     failed = false;
@@ -205,6 +267,8 @@ int main(void)
         cmocka_unit_test(test_neighbours),
         cmocka_unit_test(test_zero),
         cmocka_unit_test(test_free_memory_is_not_touched),
+        cmocka_unit_test(test_clean_blocks),
+        cmocka_unit_test(test_a_page_makes_a_block_dirty),
         cmocka_unit_test(test_misuse),
     };
 

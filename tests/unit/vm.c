@@ -504,6 +504,57 @@ static void test_overhead_too_small(void **state)
     destroys = builds;
 }
 
+static struct vm *two[2];
+static unsigned built;
+
+/* Nothing of the second's memory is zeroed when the first is built. */
+static void expect_first(struct vm *m)
+{
+    assert_ptr_equal(m, two[built++]);
+    assert_int_equal(two[1]->scrubbed, m == two[1]);
+    if (m == two[0])
+        assert_int_equal(two[1]->gmem.scrub_piece + two[1]->gmem.scrub_off, 0);
+}
+
+static void off(struct vm *m)
+{
+    if (m->state != VM_OFF)
+        vm_request_off(m, "test");
+    turns(12);
+    assert_int_equal(m->state, VM_OFF);
+}
+
+/* Two that start together do so one after the other. */
+static void test_starts_in_order(void **state)
+{
+    static struct guest_config configs[2];
+
+    (void)state;
+    off(vm);
+    for (unsigned i = 0; i < 2; i++) {
+        configs[i] = config;
+        strcpy(configs[i].name, i ? "second" : "first");
+        configs[i].memory = 12 * MIB;
+        assert_int_equal(vm_define(&configs[i], &two[i]), 0);
+    }
+    assert_int_equal(vm_start(two[0]), 0);
+    assert_int_equal(vm_start(two[1]), 0);
+    during_build = expect_first;
+    turns(12);
+    during_build = NULL;
+    assert_int_equal(built, 2);
+    off(two[0]);
+    off(two[1]);
+    /* The one that is waited for does not come up. */
+    assert_int_equal(vm_start(two[0]), 0);
+    assert_int_equal(vm_start(two[1]), 0);
+    vm_request_off(two[0], "changed my mind");
+    turns(12);
+    assert_int_equal(two[0]->state, VM_OFF);
+    assert_int_equal(two[1]->state, VM_RUNNING);
+    off(two[1]);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
 static int init(void **state)
@@ -541,6 +592,7 @@ int main(void)
         T(test_names),
         T(test_charged),
         T(test_overhead_too_small),
+        T(test_starts_in_order),
     };
 
     return cmocka_run_group_tests(tests, init, NULL);

@@ -131,10 +131,13 @@ static int halt(struct vcpu *v, struct vcpu_exit *e)
     return count(v, e);
 }
 
+static void (*during_build)(struct vm *);
 static int build(struct vm *m, const struct guest_config *c)
 {
     (void)c;
     builds++;
+    if (during_build)
+        during_build(m);
     m->vcpu[1]->mp = MP_WAIT_SIPI;
     return handler_result;
 }

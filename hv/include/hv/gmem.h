@@ -22,6 +22,12 @@ struct memslot {
 struct gmem_chunk {
     hpa_t host;
     uint8_t order;
+    bool parts; /* only parts of it are RAM */
+};
+/* Memory in the view. */
+struct gmem_range {
+    uint8_t *host;
+    uint64_t len;
 };
 /*
  * A run of guest memory that is contiguous in the guest's view (view.h): all that gmem_ptr() looks
@@ -53,6 +59,11 @@ struct gmem {
     struct view view;   /* where Trivet reaches RAM */
     const char *name;
     struct gmem *next; /* for those who ask whose memory it is */
+    /* what was not known to hold zeros when the VM got it, until it is zeroed */
+    struct gmem_range *dirty;
+    uint32_t ndirty, room_dirty;
+    bool scrub_all; /* zero all RAM, not just that */
+    bool zeroed;    /* nobody writes to it any more, and all RAM holds zeros */
     /* everything before this is zeroed */
     uint32_t scrub_piece;
     uint64_t scrub_off;
@@ -86,8 +97,10 @@ int must_check gmem_add_ram(struct vm *, gpa_t base, uint64_t len);
  * events before the guest starts.
  */
 bool gmem_scrub(struct vm *, uint64_t budget);
-/* from the start: for a reset, while no vCPU runs */
+/* all of it from the start: for a reset or the VM's end, while no vCPU runs */
 void gmem_scrub_again(struct vm *);
+/* The VM's end, after gmem_scrub(): what gmem_fini() gives back is known to hold zeros. */
+void gmem_set_zeroed(struct vm *);
 /* MMIO or ROM slot that somebody else owns; ROM only before the VM runs */
 int must_check gmem_map(struct vm *, const struct memslot *);
 /* of MMIO slots: domains, stage 2, flush all, reap. -EINVAL: cuts a slot, or RAM */

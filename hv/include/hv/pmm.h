@@ -15,6 +15,15 @@ int must_check pmm_init(const struct boot_info *);
  */
 hpa_t must_check pmm_alloc(unsigned order, enum pmm_owner);
 void pmm_free(hpa_t, unsigned order, enum pmm_owner);
+/*
+ * Blocks of 2 MiB that hold zeros are known, so that a guest gets them without zeroing.
+ * pmm_free_clean(): as pmm_free() of a guest's blocks (order at least PMM_CLEAN_ORDER) that the
+ * caller zeroed. pmm_take_clean(): of such a block that the caller got by pmm_alloc(PMM_GUEST):
+ * whether it holds zeros; false when asked again. Any CPU.
+ */
+#define PMM_CLEAN_ORDER 9
+void pmm_free_clean(hpa_t, unsigned order);
+bool must_check pmm_take_clean(hpa_t);
 /* Counts `bytes` of what one owner has as another's. Any CPU. */
 void pmm_recount(uint64_t bytes, enum pmm_owner from, enum pmm_owner to);
 hpa_t must_check pmm_alloc_zero(unsigned order, enum pmm_owner);

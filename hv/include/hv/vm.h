@@ -40,6 +40,10 @@ struct vm {
     /* guest monotonic time = time_ns() + offset (stands still while paused) */
     int64_t time_offset_ns;
     uint64_t scrub_ns; /* of this start, so far */
+    /* since the machine is up; of this start: its memory is zeroed after that of earlier ones */
+    uint64_t start_number;
+    bool scrubbed;
+    uint64_t asked_ns; /* when this start or reset began */
     uint64_t started_ns;
     /* of warnings and information; of debug lines */
     struct log_bucket {
