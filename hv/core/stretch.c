@@ -15,17 +15,18 @@
 static bool note(uint64_t ns)
 {
     struct stretches *s = &this_cpu()->stretches;
-    uint64_t now;
+    uint64_t now, told;
 
-    if (ns > s->longest_ns)
+    if (ns > __atomic_load_n(&s->longest_ns, __ATOMIC_RELAXED))
         __atomic_store_n(&s->longest_ns, ns, __ATOMIC_RELAXED);
     if (ns < STRETCH_LONG_NS)
         return false;
     __atomic_store_n(&s->count, s->count + 1, __ATOMIC_RELAXED);
     now = time_ns();
-    if (s->told_ns && now - s->told_ns < TELL_NS)
+    told = __atomic_load_n(&s->told_ns, __ATOMIC_RELAXED);
+    if (told && now - told < TELL_NS)
         return false;
-    s->told_ns = now;
+    __atomic_store_n(&s->told_ns, now, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -47,4 +48,15 @@ void stretch_exit(const char *guest, const char *reason, uint64_t ns)
     if (note(ns))
         log_debug("CPU %u: %s: an exit (%s) took %llu us without a break", this_cpu()->id, guest,
                   reason, (unsigned long long)(ns / 1000));
+}
+
+void stretches_clear(void)
+{
+    for (unsigned i = 0; i < cpu_count; i++) {
+        struct stretches *s = &percpus[i].stretches;
+
+        __atomic_store_n(&s->longest_ns, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&s->told_ns, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&s->count, 0, __ATOMIC_RELAXED);
+    }
 }

@@ -23,7 +23,7 @@
 static const char *const log_words[] = { "err", "warn", "info", "debug", NULL };
 static const char *const on_off[] = { "on", "off", NULL };
 static const char *const config_words[] = { "check", "show", NULL };
-static const char *const cpus_words[] = { "--mitigations", NULL };
+static const char *const cpus_words[] = { "--mitigations", "--clear", NULL };
 static const char *const force_words[] = { "--force", NULL };
 static const char *const tail_words[] = { "--tail", NULL };
 static const char *const yes_words[] = { "--yes", NULL };
@@ -45,8 +45,9 @@ const struct command commands[] = {
       "console debian", cmd_console, tail_words, true, 1, 2 },
     { "log", "[LEVEL|all]", "the last 100 lines of the log, or all that are kept", "log warn",
       cmd_log, log_words, false, 0, 1 },
-    { "cpus", "[--mitigations]",
-      "the host's CPUs and what they do, or what is done against attacks by speculation",
+    { "cpus", "[--mitigations|--clear]",
+      "the host's CPUs and what they do, or what is done against attacks by speculation; --clear "
+      "shows them and counts the long stretches anew",
       "cpus --mitigations", cmd_cpus, cpus_words, false, 0, 1 },
     { "memory", "", "what the host's memory is used for", "memory", cmd_memory, NULL, false, 0, 0 },
     { "pci", "", "the host's PCI devices", "pci", cmd_pci, NULL, false, 0, 0 },
@@ -275,14 +276,20 @@ static void show_cpus(struct out *o)
 
 void cmd_cpus(struct out *o, unsigned argc, char **argv)
 {
-    if (argc == 1 || strcmp(argv[1], "--mitigations") == 0)
-        out_text(o, "smt", "SMT", "%s", sched_smt_text());
-    if (argc == 1)
-        show_cpus(o);
-    else if (strcmp(argv[1], "--mitigations") == 0)
+    bool clear = argc > 1 && strcmp(argv[1], "--clear") == 0;
+    bool mitigations = argc > 1 && strcmp(argv[1], "--mitigations") == 0;
+
+    if (argc > 1 && !clear && !mitigations) {
+        out_error(o, "`cpus %.20s`: give `cpus`, `cpus --mitigations` or `cpus --clear`", argv[1]);
+        return;
+    }
+    out_text(o, "smt", "SMT", "%s", sched_smt_text());
+    if (mitigations)
         show_mitigations(o);
     else
-        out_error(o, "`cpus %.20s`: give `cpus` or `cpus --mitigations`", argv[1]);
+        show_cpus(o);
+    if (clear)
+        stretches_clear();
 }
 
 /* What Trivet has taken on behalf of guests, disks' changes aside. */

@@ -9,6 +9,7 @@
 #include <hv/event.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
+#include <hv/stretch.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -213,6 +214,30 @@ static void forever(struct event *ev)
     event_post(ev);
 }
 
+static void six_ms(struct event *ev)
+{
+    (void)ev;
+    host_now += 6000000;
+}
+
+static void test_long_stretches_are_counted(void **state)
+{
+    const struct stretches *c = &this_cpu()->stretches;
+    struct event ev = { 0 };
+
+    (void)state;
+    stretches_clear();
+    event_init(&ev, six_ms, 0);
+    for (unsigned i = 1; i <= 2; i++) {
+        event_post(&ev);
+        event_run();
+        assert_int_equal(c->count, i);
+        assert_int_equal(c->longest_ns, 6000000);
+    }
+    stretches_clear();
+    assert_true(!c->count && !c->longest_ns && !c->told_ns);
+}
+
 static void test_budget(void **state)
 {
     struct event ev;
@@ -349,6 +374,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_lost_interrupt_is_made_up_for, setup),
         cmocka_unit_test_setup(test_other_cpu, setup),
         cmocka_unit_test_setup(test_budget, setup),
+        cmocka_unit_test_setup(test_long_stretches_are_counted, setup),
         cmocka_unit_test_setup(test_threads, setup),
         /* The last ones: a caught panic leaves the locks out of use. */
         cmocka_unit_test_setup(test_kill, setup),

@@ -18,3 +18,6 @@ struct stretches {
  */
 void stretch_event(void (*fn)(struct event *), uint64_t ns);
 void stretch_exit(const char *guest, const char *reason, uint64_t ns);
+/* All CPUs: what was counted so far is forgotten. Any CPU; one that counts meanwhile may be missed.
+ */
+void stretches_clear(void);
