@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <hv/time.h>
+
 #include "vm_fake.h"
 
 /* ---- exits ---- */
@@ -506,6 +508,9 @@ static void test_overhead_too_small(void **state)
 
 static struct vm *two[2];
 static unsigned built;
+static uint64_t tick; /* what looking at the clock takes */
+
+uint64_t time_ns(void) { return host_now += tick; }
 
 /* Nothing of the second's memory is zeroed when the first is built. */
 static void expect_first(struct vm *m)
@@ -545,11 +550,17 @@ static void test_starts_in_order(void **state)
     assert_int_equal(built, 2);
     off(two[0]);
     off(two[1]);
-    /* The one that is waited for does not come up. */
+    /* The one that is waited for is called off while its memory is zeroed. */
+    configs[0].memory = 32 * MIB; /* more than is clean */
     assert_int_equal(vm_start(two[0]), 0);
     assert_int_equal(vm_start(two[1]), 0);
+    tick = 1000000;
+    for (unsigned n = 0; !two[0]->gmem.scrub_off && n < 20; n++)
+        turn();
+    assert_true(two[0]->gmem.scrub_off && !two[0]->scrubbed);
+    tick = 0;
     vm_request_off(two[0], "changed my mind");
-    turns(12);
+    turns(24);
     assert_int_equal(two[0]->state, VM_OFF);
     assert_int_equal(two[1]->state, VM_RUNNING);
     off(two[1]);
@@ -560,7 +571,7 @@ static void test_starts_in_order(void **state)
 static int init(void **state)
 {
     (void)state;
-    host_init(1, 64 * MIB);
+    host_init(1, 128 * MIB);
     return 0;
 }
 
