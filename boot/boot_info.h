@@ -109,9 +109,24 @@ struct boot_info {
 };
 
 static_assert(sizeof(struct boot_mem) == 24, "boot_mem");
+static_assert(offsetof(struct boot_mem, len) == 8, "boot_mem");
+static_assert(offsetof(struct boot_mem, type) == 16, "boot_mem");
 static_assert(sizeof(struct boot_file) == BOOT_NAME_MAX + 32, "boot_file");
 static_assert(sizeof(struct boot_fb) == 32, "boot_fb");
+static_assert(offsetof(struct boot_fb, width) == 16, "boot_fb");
+static_assert(offsetof(struct boot_fb, pitch) == 24, "boot_fb");
+static_assert(offsetof(struct boot_fb, format) == 28, "boot_fb");
 static_assert(offsetof(struct boot_info, fb) == 176, "boot_info.fb");
+static_assert(offsetof(struct boot_info, version) == 8, "boot_info");
+static_assert(offsetof(struct boot_info, self) == 16, "boot_info");
+static_assert(offsetof(struct boot_info, image_phys) == 48, "boot_info");
+static_assert(offsetof(struct boot_info, page_tables) == 72, "boot_info");
+static_assert(offsetof(struct boot_info, rsdp) == 88, "boot_info");
+static_assert(offsetof(struct boot_info, config) == 120, "boot_info");
+static_assert(offsetof(struct boot_info, mem) == 136, "boot_info");
+static_assert(offsetof(struct boot_info, nmem) == 144, "boot_info");
+static_assert(offsetof(struct boot_info, trampoline) == 160, "boot_info");
+static_assert(offsetof(struct boot_info, wall_s) == 168, "boot_info");
 static_assert(offsetof(struct boot_info, files) == 208, "boot_info.files");
 static_assert(sizeof(struct boot_info) == 208 + BOOT_FILES_MAX * (BOOT_NAME_MAX + 32) +
                                               BOOT_CPUS_MAX * 4 + BOOT_NAME_MAX + BOOT_RANDOM + 8,

@@ -17,6 +17,15 @@ struct phdr {
 };
 
 static_assert(sizeof(struct ehdr) == 64 && sizeof(struct phdr) == 56, "ELF-64 headers");
+static_assert(offsetof(struct phdr, offset) == 8, "ELF-64 program header");
+static_assert(offsetof(struct phdr, paddr) == 24, "ELF-64 program header");
+static_assert(offsetof(struct phdr, filesz) == 32, "ELF-64 program header");
+static_assert(offsetof(struct phdr, memsz) == 40, "ELF-64 program header");
+static_assert(offsetof(struct ehdr, machine) == 18, "ELF-64 header");
+static_assert(offsetof(struct ehdr, entry) == 24, "ELF-64 header");
+static_assert(offsetof(struct ehdr, phoff) == 32, "ELF-64 header");
+static_assert(offsetof(struct ehdr, phentsize) == 54, "ELF-64 header");
+static_assert(offsetof(struct ehdr, phnum) == 56, "ELF-64 header");
 
 #define PT_LOAD 1
 #define PF_X 1u

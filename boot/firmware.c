@@ -79,6 +79,8 @@ struct mp_info {
     UINT32 flags; /* bit 0 boot CPU, bit 1 enabled, bit 2 healthy */
     UINT32 location[9];
 };
+static_assert(sizeof(struct mp_info) == 48, "PI 1.7 vol 2 §13.4: EFI_PROCESSOR_INFORMATION");
+static_assert(offsetof(struct mp_info, flags) == 8, "PI 1.7 vol 2 §13.4");
 struct mp_services {
     EFI_STATUS(EFIAPI *count)(struct mp_services *, UINTN *all, UINTN *enabled);
     EFI_STATUS(EFIAPI *info)(struct mp_services *, UINTN index, struct mp_info *);

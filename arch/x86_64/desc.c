@@ -13,11 +13,18 @@ struct gate {
     uint32_t off2, zero;
 };
 static_assert(sizeof(struct gate) == 16, "IDT gate");
+static_assert(offsetof(struct gate, sel) == 2, "APM vol 2 §4.8.3");
+static_assert(offsetof(struct gate, ist) == 4, "APM vol 2 §4.8.3");
+static_assert(offsetof(struct gate, type) == 5, "APM vol 2 §4.8.3");
+static_assert(offsetof(struct gate, off1) == 6, "APM vol 2 §4.8.3");
+static_assert(offsetof(struct gate, off2) == 8, "APM vol 2 §4.8.3");
 
 struct table_ptr {
     uint16_t limit;
     uint64_t base;
 } __attribute__((packed));
+static_assert(sizeof(struct table_ptr) == 10, "APM vol 2 §4.6.2");
+static_assert(offsetof(struct table_ptr, base) == 2, "APM vol 2 §4.6.2");
 
 #define GATE_INTERRUPT 0x8e /* present, DPL 0, interrupt gate: IF is cleared */
 /* accessed bits are set, so that the CPU never writes to the GDT */

@@ -30,6 +30,11 @@ struct x86_frame {
     uint64_t vector, error;
     uint64_t rip, cs, rflags, rsp, ss;
 };
+static_assert(offsetof(struct x86_frame, vector) == 120, "entry.S; APM vol 2 §8.9.3");
+static_assert(offsetof(struct x86_frame, error) == 128, "entry.S; APM vol 2 §8.9.3");
+static_assert(offsetof(struct x86_frame, rip) == 136, "entry.S; APM vol 2 §8.9.3");
+static_assert(offsetof(struct x86_frame, rsp) == 160, "entry.S; APM vol 2 §8.9.3");
+static_assert(sizeof(struct x86_frame) == 176, "entry.S; APM vol 2 §8.9.3");
 
 /* TSS, AMD APM volume 2 section 12.2.5. */
 struct x86_tss {
@@ -38,6 +43,9 @@ struct x86_tss {
     uint16_t reserved3, iomap;
 } __attribute__((packed));
 static_assert(sizeof(struct x86_tss) == 104, "TSS");
+static_assert(offsetof(struct x86_tss, rsp) == 4, "APM vol 2 §12.2.5");
+static_assert(offsetof(struct x86_tss, ist) == 36, "APM vol 2 §12.2.5");
+static_assert(offsetof(struct x86_tss, iomap) == 102, "APM vol 2 §12.2.5");
 
 enum { IST_DF = 1, IST_NMI, IST_MC, IST_COUNT = 3 };
 #define IST_SIZE 4096u

@@ -13,6 +13,9 @@ struct vmcb_seg {
     uint32_t limit;
     uint64_t base;
 };
+static_assert(sizeof(struct vmcb_seg) == 16, "APM vol 2 table B-2");
+static_assert(offsetof(struct vmcb_seg, limit) == 4, "APM vol 2 table B-2");
+static_assert(offsetof(struct vmcb_seg, base) == 8, "APM vol 2 table B-2");
 
 struct vmcb {
     /* Control area, table B-1 */
@@ -83,6 +86,30 @@ VMCB_AT(rax, 0x5f8);
 VMCB_AT(cr2, 0x640);
 VMCB_AT(g_pat, 0x668);
 VMCB_AT(spec_ctrl, 0x6e0);
+VMCB_AT(intercept_exceptions, 0x8);
+VMCB_AT(intercept_misc1, 0xc);
+VMCB_AT(msrpm_base_pa, 0x48);
+VMCB_AT(tsc_offset, 0x50);
+VMCB_AT(tlb_control, 0x5c);
+VMCB_AT(exitinfo1, 0x78);
+VMCB_AT(exitinfo2, 0x80);
+VMCB_AT(exitintinfo, 0x88);
+VMCB_AT(n_cr3, 0xb0);
+VMCB_AT(lbr_virtualization_enable, 0xb8);
+VMCB_AT(gdtr, 0x460);
+VMCB_AT(idtr, 0x480);
+VMCB_AT(cr3, 0x550);
+VMCB_AT(cr0, 0x558);
+VMCB_AT(dr7, 0x560);
+VMCB_AT(dr6, 0x568);
+VMCB_AT(star, 0x600);
+VMCB_AT(lstar, 0x608);
+VMCB_AT(sfmask, 0x618);
+VMCB_AT(kernel_gs_base, 0x620);
+VMCB_AT(sysenter_cs, 0x628);
+VMCB_AT(dbgctl, 0x670);
+VMCB_AT(br_from, 0x678);
+VMCB_AT(lastexcpto, 0x690);
 static_assert(sizeof(struct vmcb) == 4096, "VMCB");
 
 /* Intercepts, section 15.9 and table B-1. */

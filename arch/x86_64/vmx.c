@@ -271,6 +271,8 @@ struct table_ptr {
     uint16_t limit;
     uint64_t base;
 } __attribute__((packed));
+static_assert(sizeof(struct table_ptr) == 10, "SDM vol 3 §2.4.3");
+static_assert(offsetof(struct table_ptr, base) == 2, "SDM vol 3 §2.4.3");
 
 /* The host as an exit finds it: this CPU's, in the guest's view (24.5). */
 static void write_host(const struct vcpu *v)

@@ -12,6 +12,11 @@ struct acpi_header {
     uint32_t oem_rev, creator, creator_rev;
 } __attribute__((packed));
 static_assert(sizeof(struct acpi_header) == 36, "ACPI table header");
+static_assert(offsetof(struct acpi_header, len) == 4, "ACPI 6.5 §5.2.6");
+static_assert(offsetof(struct acpi_header, sum) == 9, "ACPI 6.5 §5.2.6");
+static_assert(offsetof(struct acpi_header, oem) == 10, "ACPI 6.5 §5.2.6");
+static_assert(offsetof(struct acpi_header, table_oem) == 16, "ACPI 6.5 §5.2.6");
+static_assert(offsetof(struct acpi_header, oem_rev) == 24, "ACPI 6.5 §5.2.6");
 
 /* no table is larger; a DSDT is a few hundred KiB at most */
 #define TABLE_MAX (1u << 22)

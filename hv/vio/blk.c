@@ -61,6 +61,15 @@ static_assert(sizeof(struct blk_config) == 64 &&
                   offsetof(struct blk_config, write_zeroes_may_unmap) == 56,
               "virtio 1.2 §5.2.4");
 
+static_assert(offsetof(struct blk_config, seg_max) == 12, "virtio 1.2 §5.2.4");
+static_assert(offsetof(struct blk_config, geometry) == 16, "virtio 1.2 §5.2.4");
+static_assert(offsetof(struct blk_config, topology) == 24, "virtio 1.2 §5.2.4");
+static_assert(offsetof(struct blk_config, writeback) == 32, "virtio 1.2 §5.2.4");
+static_assert(offsetof(struct blk_config, num_queues) == 34, "virtio 1.2 §5.2.4");
+static_assert(offsetof(struct blk_config, max_discard_seg) == 40, "virtio 1.2 §5.2.4");
+static_assert(offsetof(struct blk_config, discard_sector_alignment) == 44, "virtio 1.2 §5.2.4");
+static_assert(offsetof(struct blk_config, max_write_zeroes_sectors) == 48, "virtio 1.2 §5.2.4");
+
 struct header {
     uint32_t type, reserved;
     uint64_t sector;
@@ -70,6 +79,9 @@ struct range {
     uint32_t num_sectors, flags;
 }; /* flags bit 0: unmap */
 static_assert(sizeof(struct header) == HEADER && sizeof(struct range) == 16, "virtio 1.2 §5.2.6");
+static_assert(offsetof(struct range, num_sectors) == 8, "virtio 1.2 §5.2.6.2");
+static_assert(offsetof(struct range, flags) == 12, "virtio 1.2 §5.2.6.2");
+static_assert(offsetof(struct header, sector) == 8, "virtio 1.2 §5.2.6");
 
 /* A request in flight. */
 struct blk_io {

@@ -23,6 +23,9 @@ struct console_config {
     uint32_t max_nr_ports, emerg_wr;
 };
 static_assert(sizeof(struct console_config) == 12, "virtio 1.2 §5.3.4");
+static_assert(offsetof(struct console_config, rows) == 2, "virtio 1.2 §5.3.4");
+static_assert(offsetof(struct console_config, max_nr_ports) == 4, "virtio 1.2 §5.3.4");
+static_assert(offsetof(struct console_config, emerg_wr) == 8, "virtio 1.2 §5.3.4");
 
 struct vio_console {
     struct virtio_dev dev;

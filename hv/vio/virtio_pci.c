@@ -27,6 +27,10 @@ struct virtio_pci_cap {
     uint8_t offset[4], length[4];
 };
 static_assert(sizeof(struct virtio_pci_cap) == 14, "virtio 1.2 §4.1.4");
+static_assert(offsetof(struct virtio_pci_cap, cfg_type) == 1, "virtio 1.2 §4.1.4");
+static_assert(offsetof(struct virtio_pci_cap, bar) == 2, "virtio 1.2 §4.1.4");
+static_assert(offsetof(struct virtio_pci_cap, offset) == 6, "virtio 1.2 §4.1.4");
+static_assert(offsetof(struct virtio_pci_cap, length) == 10, "virtio 1.2 §4.1.4");
 
 /* ---- common configuration structure, §4.1.4.3: one row per field ---- */
 

@@ -17,6 +17,9 @@ struct desc {
     uint16_t a, b;
 };
 static_assert(sizeof(struct desc) == 16, "virtio 1.2 §2.7.5, §2.8.13");
+static_assert(offsetof(struct desc, len) == 8, "virtio 1.2 §2.7.5, §2.8.13");
+static_assert(offsetof(struct desc, a) == 12, "virtio 1.2 §2.7.5, §2.8.13");
+static_assert(offsetof(struct desc, b) == 14, "virtio 1.2 §2.7.5, §2.8.13");
 struct item {
     uint64_t addr;
     uint32_t len;

@@ -99,6 +99,8 @@ struct stolen_time {
 static_assert(sizeof(struct stolen_time) == 64 &&
                   MAX_VCPUS * sizeof(struct stolen_time) <= PAGE_SIZE,
               "DEN0057 §3.2.1, one page for all vCPUs");
+static_assert(offsetof(struct stolen_time, attributes) == 4, "DEN0057 §3.2.1");
+static_assert(offsetof(struct stolen_time, stolen_ns) == 8, "DEN0057 §3.2.1");
 
 static uint64_t stolen_time_at(const struct vcpu *v)
 {

@@ -35,6 +35,19 @@ struct mb_mmap {
 static_assert(sizeof(struct mb_info) == 72 && sizeof(struct mb_mmap) == 24 &&
                   sizeof(struct mb_module) == 16,
               "Multiboot §3.3");
+static_assert(offsetof(struct mb_header, checksum) == 8, "Multiboot 0.6.96 §3.1");
+static_assert(offsetof(struct mb_header, load_addr) == 16, "Multiboot 0.6.96 §3.1");
+static_assert(offsetof(struct mb_header, entry_addr) == 28, "Multiboot 0.6.96 §3.1");
+static_assert(sizeof(struct mb_header) == 32, "Multiboot 0.6.96 §3.1");
+static_assert(offsetof(struct mb_mmap, base) == 4, "Multiboot 0.6.96 §3.3");
+static_assert(offsetof(struct mb_mmap, len) == 12, "Multiboot 0.6.96 §3.3");
+static_assert(offsetof(struct mb_mmap, type) == 20, "Multiboot 0.6.96 §3.3");
+static_assert(offsetof(struct mb_info, cmdline) == 16, "Multiboot 0.6.96 §3.3");
+static_assert(offsetof(struct mb_info, mods_count) == 20, "Multiboot 0.6.96 §3.3");
+static_assert(offsetof(struct mb_info, mods_addr) == 24, "Multiboot 0.6.96 §3.3");
+static_assert(offsetof(struct mb_info, mmap_length) == 44, "Multiboot 0.6.96 §3.3");
+static_assert(offsetof(struct mb_info, mmap_addr) == 48, "Multiboot 0.6.96 §3.3");
+static_assert(offsetof(struct mb_info, boot_loader_name) == 64, "Multiboot 0.6.96 §3.3");
 
 /* All that the kernel is told, in one block. Strings of modules follow the command line. */
 struct mb_block {

@@ -21,6 +21,19 @@ struct hvm_memmap_entry {
 static_assert(sizeof(struct hvm_start_info) == 56 && sizeof(struct hvm_modlist_entry) == 32 &&
                   sizeof(struct hvm_memmap_entry) == 24,
               "ABI");
+static_assert(offsetof(struct hvm_memmap_entry, size) == 8, "Xen public/arch-x86/hvm/start_info.h");
+static_assert(offsetof(struct hvm_memmap_entry, type) == 16,
+              "Xen public/arch-x86/hvm/start_info.h");
+static_assert(offsetof(struct hvm_start_info, modlist_paddr) == 16,
+              "Xen public/arch-x86/hvm/start_info.h");
+static_assert(offsetof(struct hvm_start_info, cmdline_paddr) == 24,
+              "Xen public/arch-x86/hvm/start_info.h");
+static_assert(offsetof(struct hvm_start_info, rsdp_paddr) == 32,
+              "Xen public/arch-x86/hvm/start_info.h");
+static_assert(offsetof(struct hvm_start_info, memmap_paddr) == 40,
+              "Xen public/arch-x86/hvm/start_info.h");
+static_assert(offsetof(struct hvm_start_info, memmap_entries) == 48,
+              "Xen public/arch-x86/hvm/start_info.h");
 #define HVM_START_MAGIC 0x336ec578
 #define PVH_MODULES (1 + ARRAY_SIZE(((struct guest_config *)0)->module))
 

@@ -46,6 +46,18 @@ struct kvm_steal_time {
 static_assert(sizeof(struct pvclock_vcpu_time_info) == 32 &&
                   sizeof(struct pvclock_wall_clock) == 12 && sizeof(struct kvm_steal_time) == 64,
               "ABI");
+static_assert(offsetof(struct kvm_steal_time, version) == 8, "Linux virt/kvm/x86/msr.rst");
+static_assert(offsetof(struct kvm_steal_time, flags) == 12, "Linux virt/kvm/x86/msr.rst");
+static_assert(offsetof(struct kvm_steal_time, preempted) == 16, "Linux virt/kvm/x86/msr.rst");
+static_assert(offsetof(struct pvclock_vcpu_time_info, tsc_timestamp) == 8,
+              "Linux virt/kvm/x86/msr.rst");
+static_assert(offsetof(struct pvclock_vcpu_time_info, system_time) == 16,
+              "Linux virt/kvm/x86/msr.rst");
+static_assert(offsetof(struct pvclock_vcpu_time_info, tsc_to_system_mul) == 24,
+              "Linux virt/kvm/x86/msr.rst");
+static_assert(offsetof(struct pvclock_vcpu_time_info, tsc_shift) == 28,
+              "Linux virt/kvm/x86/msr.rst");
+static_assert(offsetof(struct pvclock_vcpu_time_info, flags) == 29, "Linux virt/kvm/x86/msr.rst");
 
 uint32_t x86_pv_features(void)
 {

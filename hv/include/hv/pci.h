@@ -78,6 +78,9 @@ struct vpci_msix_entry {
     uint64_t addr;
     uint32_t data, ctrl;
 };
+static_assert(sizeof(struct vpci_msix_entry) == 16, "PCIe 5.0 §7.7.2");
+static_assert(offsetof(struct vpci_msix_entry, data) == 8, "PCIe 5.0 §7.7.2");
+static_assert(offsetof(struct vpci_msix_entry, ctrl) == 12, "PCIe 5.0 §7.7.2");
 /* What a guest can see and change of one function. */
 struct vpci_state {
     uint32_t version;
