@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * spectre.h: which of the attacks by speculation a CPU is open to, and what is done about it. Arm:
- * "Cache Speculation Side-channels"; "Spectre-BHB"; the calls to the firmware: SMCCC (DEN0028) §7.5
- * to §7.8. No host instruction.
+ * "Cache Speculation Side-channels"; "Spectre-BHB"; the calls to the firmware: SMCCC (DEN0028)
+ * §7.5 to §7.8. No host instruction.
  */
 #pragma once
 #include <hv/types.h>

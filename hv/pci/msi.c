@@ -23,7 +23,7 @@ bool vpci_bus_master(const struct vpci_dev *d)
     return vpci_cfg_get(d, PCI_COMMAND, 1) & PCI_CMD_MASTER;
 }
 
-/* A message is a write to memory, which only a bus master may do (PCI 3.0 §6.2.2). d->lock held. */
+/* A message is a write to memory: only a bus master may do it (PCI 3.0 §6.2.2). d->lock held. */
 static bool msix_may_send(const struct vpci_dev *d)
 {
     unsigned control = msix_control(d);

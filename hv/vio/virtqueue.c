@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Rings: split (virtio 1.2 §2.7) and packed (§2.8). Every descriptor is copied once, then checked,
- * then used.
+ * Rings: split (virtio 1.2 §2.7) and packed (§2.8). Every descriptor is copied once, then
+ * checked, then used.
  */
 #include <hv/gmem.h>
 #include <hv/nospec.h>
@@ -300,7 +300,8 @@ static inline int copy_entry(struct virtqueue *q, const struct item *table, cons
 }
 
 /*
- * §2.7.5.3, §2.8.7. A table may be longer than the ring (drivers do that), but not than VQ_IOV_MAX.
+ * §2.7.5.3, §2.8.7. A table may be longer than the ring (drivers do that), but not than
+ * VQ_IOV_MAX.
  */
 static int add_indirect(struct virtqueue *q, struct vq_chain *c, const struct item *table)
 {

@@ -135,8 +135,9 @@ def rule_columns(files):
     ours = {path: text for path, text in files.items()
             if path.endswith(SOURCES + (".py",)) or text.startswith("#!/usr/bin/python3")}
     for path, number, line in each_line(ours, ("",)):
-        if len(line) > COLUMNS:
-            yield path, number, f"{len(line)} columns; {COLUMNS} are the most"
+        length = len(line.encode())     # some tools count bytes
+        if length > COLUMNS:
+            yield path, number, f"{length} columns; {COLUMNS} are the most"
 
 
 def formatted(files):

@@ -50,7 +50,8 @@ CASES = {
     "columns": (
         [{"hv/a.c": "/" * 100 + "\n"}, {"README.md": "x" * 101 + "\n"}],
         [{path: "/" * 101 + "\n"} for path in ("hv/a.c", "hv/a.h", "arch/a.S", "tests/a.py")]
-        + [{"tests/bench": "#!/usr/bin/python3 -B\n" + "#" * 101 + "\n"}]),
+        + [{"tests/bench": "#!/usr/bin/python3 -B\n" + "#" * 101 + "\n"}]
+        + [{"hv/a.c": "// " + "\u00a7" * 50 + "\n"}]),
     "format": (
         [{"hv/a.c": "int f(void) { return 1; }\n"}, {"hv/a.S": "int  x;\n"}],
         [{"hv/a.c": "int  x;\n"}, {"hv/a.h": "int f(void) { return 1;\n}\n"},

@@ -3,8 +3,8 @@
  * Rings of two descriptors, all of them: every address, length, flag and index out of small sets
  * that hold each border, split and packed, with tables of up to three descriptors, at every place
  * of the ring. A walk of the driver's rules, written anew from the specification (virtio 1.2 §2.7,
- * §2.8), says what must come of each; guest RAM is two pieces of exact size, and what is given back
- * changes nothing else.
+ * §2.8), says what must come of each; guest RAM is two pieces of exact size, and what is given
+ * back changes nothing else.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,8 +6,8 @@
  * guest put them (flat: no Indirect). An entry is 8 bytes: bit 63 valid; device: ITT address 51:8,
  * EventID bits - 1 in 4:0; collection: vCPU 15:0; translation: collection 47:32, LPI 31:0. The
  * guest may write anything there: each entry is copied, then checked, at each use. So a translation
- * is three loads, and nothing is cached that could go stale, but the LPIs' configuration, as §5.1.1
- * allows.
+ * is three loads, and nothing is cached that could go stale, but the LPIs' configuration, as
+ * §5.1.1 allows.
  */
 #include <hv/gmem.h>
 #include <hv/log.h>

@@ -167,7 +167,7 @@ int vgic_dist_create(struct vgic *g, const struct vgic_layout *l)
                        &(struct io_region){ "gicd", IO_MEM, l->gicd, VGIC_GICD_LEN, &ops, g });
 }
 
-/* ---- software-generated interrupts: ICC_SGI1R_EL1 and its two sisters, GICv3 §12.2.18..20 ---- */
+/* ---- software-generated interrupts: ICC_SGI1R_EL1 and its sisters, GICv3 §12.2.18..20 ---- */
 
 /*
  * A request for group 1 raises SGIs of either group, one for group 0 only those of group 0 (GICv3

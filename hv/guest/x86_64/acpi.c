@@ -24,8 +24,8 @@ static void gas_port(uint8_t *p, unsigned off, unsigned bits, unsigned port)
 }
 
 /*
- * §5.2.9, table 5.33. The machine is always in ACPI mode (SMI_CMD 0); the power button is the fixed
- * one.
+ * §5.2.9, table 5.33. The machine is always in ACPI mode (SMI_CMD 0); the power button is the
+ * fixed one.
  */
 enum {
     FADT_LEN = 276,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Integer results and flags, as the CPU makes them (APM vol 1 §3.1.4 and the instructions' pages in
- * vol 3).
+ * Integer results and flags, as the CPU makes them (APM vol 1 §3.1.4 and the instructions' pages
+ * in vol 3).
  */
 #include "insn.h"
 

@@ -403,8 +403,8 @@ static int set_checked(struct vcpu *v, uint32_t id, uint64_t val)
 }
 
 /*
- * CR0: APM vol 2 §3.1.1 and §14.6.1. Turning paging on with LME enters long mode, and needs PAE and
- * a CS that is not 64-bit.
+ * CR0: APM vol 2 §3.1.1 and §14.6.1. Turning paging on with LME enters long mode, and needs PAE
+ * and a CS that is not 64-bit.
  */
 static int write_cr0(struct vcpu *v, uint64_t val)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hardware task switches, for engines that leave them to us. Intel SDM vol 3 §7.3; what the CPU has
- * checked before the exit: §25.4.2.
+ * Hardware task switches, for engines that leave them to us. Intel SDM vol 3 §7.3; what the CPU
+ * has checked before the exit: §25.4.2.
  *
  * Until the old task is saved, a fault belongs to it and nothing has changed. From then on it
  * belongs to the new task. An event that is being delivered through a task gate is in v->event.

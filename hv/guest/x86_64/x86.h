@@ -199,7 +199,8 @@ struct x86_segment {
 void x86_set_segment(struct vcpu *v, enum x86_seg seg, struct x86_segment s);
 
 /*
- * cpu.c. Queues an exception, making a double or triple fault of it where APM vol 2 §8.2.9 says so.
+ * cpu.c. Queues an exception, making a double or triple fault of it where APM vol 2 §8.2.9 says
+ * so.
  */
 void x86_raise(struct vcpu *v, unsigned vector, uint32_t error);
 void x86_raise_pf(struct vcpu *v, uint64_t cr2, uint32_t error);

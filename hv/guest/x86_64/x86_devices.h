@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The devices of an x86 guest's machine, towards the rest of hv/guest/x86_64. Unless stated: on the
- * vCPU's own CPU. References: Intel SDM vol 3 §11 (APIC), AMD APM vol 2 §16, 82093AA, 8259A, 8254,
- * MC146818, 16550A data sheets, ACPI 6.4 §4.8.
+ * vCPU's own CPU. References: Intel SDM vol 3 §11 (APIC), AMD APM vol 2 §16, 82093AA, 8259A,
+ * 8254, MC146818, 16550A data sheets, ACPI 6.4 §4.8.
  */
 #pragma once
 #include <hv/types.h>

@@ -30,15 +30,15 @@ static inline void tables_put(uint8_t *p, unsigned off, unsigned size, uint64_t 
 }
 
 /*
- * A table with its header, §5.2.6; len includes the header. The checksum comes last: tables_seal(),
- * which returns the table's address.
+ * A table with its header, §5.2.6; len includes the header. The checksum comes last:
+ * tables_seal(), which returns the table's address.
  */
 uint8_t *tables_begin(struct tables *, const char *signature, unsigned revision, uint32_t len);
 uint64_t tables_seal(const struct tables *, uint8_t *table);
 /* The DSDT as the compiler made it; returns its address. */
 uint64_t tables_copy(struct tables *, const uint8_t *table, uint64_t len);
 /*
- * XSDT and RSDP, revision 2, §5.2.5 and §5.2.8; `rsdp`: RSDP_LEN bytes from tables_take(). Returns
- * the RSDP's address.
+ * XSDT and RSDP, revision 2, §5.2.5 and §5.2.8; `rsdp`: RSDP_LEN bytes from tables_take().
+ * Returns the RSDP's address.
  */
 uint64_t tables_root(struct tables *, uint8_t *rsdp, const uint64_t *addresses, unsigned n);
