@@ -46,8 +46,7 @@ const struct command commands[] = {
     { "log", "[LEVEL|all]", "the last 100 lines of the log, or all that are kept", "log warn",
       cmd_log, log_words, false, 0, 1 },
     { "cpus", "[--mitigations|--clear]",
-      "the host's CPUs and what they do, or what is done against attacks by speculation; --clear "
-      "shows them and counts the long stretches anew",
+      "the host's CPUs; what is done against speculation; or count long stretches anew",
       "cpus --mitigations", cmd_cpus, cpus_words, false, 0, 1 },
     { "memory", "", "what the host's memory is used for", "memory", cmd_memory, NULL, false, 0, 0 },
     { "pci", "", "the host's PCI devices", "pci", cmd_pci, NULL, false, 0, 0 },
@@ -233,7 +232,7 @@ static void show_cpus(struct out *o)
 {
     static const struct column cols[] = {
         { "cpu", "CPU", UNIT_NONE, true },
-        { "hw_id", "APIC ID", UNIT_NONE, true },
+        { "hw_id", "Hardware ID", UNIT_NONE, true },
         { "guest_ns", "In guests", UNIT_NS, true },
         { "idle_ns", "Idle", UNIT_NS, true },
         { "guest_permille", "Guests", UNIT_PERMILLE, true },
