@@ -30,7 +30,8 @@ static void note_first(struct sched_cpu *q)
 
 void queue_advance(struct sched_cpu *q)
 {
-    uint64_t runs = q->running ? q->running->sched.vruntime : UINT64_MAX;
+    const struct vcpu *r = running_in(q);
+    uint64_t runs = r ? had_of(&r->sched) : UINT64_MAX;
     uint64_t least = min_u64(runs, q->first ? q->first->sched.vruntime : UINT64_MAX);
     struct core *core = turn_core[q - queues];
 

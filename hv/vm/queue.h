@@ -13,10 +13,10 @@
 struct sched_cpu {
     struct spinlock lock;
     uint32_t nqueued;
-    struct vcpu *first; /* sorted by vruntime */
-    struct vcpu *running;
-    struct vcpu *prefer; /* queued; interrupted in its slice, so it goes first */
-    uint64_t floor;      /* grows: the least vruntime of those who run and wait here */
+    struct vcpu *first;   /* sorted by vruntime */
+    struct vcpu *running; /* written by this CPU alone, without the lock: see running_in() */
+    struct vcpu *prefer;  /* queued; interrupted in its slice, so it goes first */
+    uint64_t floor;       /* grows: the least vruntime of those who run and wait here */
     /* of `first`, UINT64_MAX without; read by other CPUs without the lock */
     uint64_t first_vruntime;
     uint64_t forced_since, forced_ns; /* idle although vCPUs wait here: another VM has the core */
@@ -34,6 +34,18 @@ static inline void set_relaxed(uint64_t *p, uint64_t v)
 static inline uint32_t waiting_in(const struct sched_cpu *q)
 {
     return __atomic_load_n(&q->nqueued, __ATOMIC_RELAXED);
+}
+
+/* NULL: none. Read it once: its CPU may change it at any time. */
+static inline const struct vcpu *running_in(const struct sched_cpu *q)
+{
+    return __atomic_load_n(&q->running, __ATOMIC_RELAXED);
+}
+
+/* vruntime of one that runs: it changes without the lock, so it is read and written whole. */
+static inline uint64_t had_of(const struct sched_entity *se)
+{
+    return __atomic_load_n(&se->vruntime, __ATOMIC_RELAXED);
 }
 
 static inline uint64_t to_virtual(const struct sched_entity *se, uint64_t ns)

@@ -180,11 +180,12 @@ static uint32_t place(const struct vcpu *v)
  */
 static uint64_t had_by_running(const struct sched_cpu *q)
 {
-    const struct vcpu *r = q->running;
+    const struct vcpu *r = running_in(q);
 
     if (!r)
         return q->prefer ? q->prefer->sched.vruntime : UINT64_MAX;
-    return r->sched.vruntime + to_virtual(&r->sched, time_ns() - r->sched.since);
+    uint64_t since = __atomic_load_n(&r->sched.since, __ATOMIC_RELAXED), now = time_ns();
+    return had_of(&r->sched) + (now > since ? to_virtual(&r->sched, now - since) : 0);
 }
 
 /*
@@ -232,7 +233,7 @@ void sched_wake(struct vcpu *v)
     if (__atomic_load_n(&v->sched.state, __ATOMIC_SEQ_CST) != SCHED_BLOCKED)
         return;
     struct sched_cpu *q = lock_queue_of(v);
-    bool ours = v->sched.state == SCHED_BLOCKED;
+    bool ours = __atomic_load_n(&v->sched.state, __ATOMIC_RELAXED) == SCHED_BLOCKED;
     if (ours)
         /* in no list: other wakers leave it alone */
         __atomic_store_n(&v->sched.state, SCHED_WAKING, __ATOMIC_RELAXED);
@@ -295,7 +296,7 @@ static inline void account_to(struct percpu *c, struct sched_entity *se)
     uint64_t now = time_ns(), ran = now - se->since;
 
     set_relaxed(&se->ran_ns, se->ran_ns + ran);
-    se->vruntime += to_virtual(se, ran + take_charge(se));
+    set_relaxed(&se->vruntime, se->vruntime + to_virtual(se, ran + take_charge(se)));
     set_relaxed(&se->since, now);
     set_relaxed(&c->guest_ns, c->guest_ns + ran);
 }
@@ -384,22 +385,18 @@ static bool exchange(struct sched_cpu *q, struct vcpu *from, struct vcpu *to)
         return false;
     queue_take_out(q, to);
     to->sched.vruntime = from->sched.vruntime;
-    from->sched.vruntime = had;
+    set_relaxed(&from->sched.vruntime, had);
     queue_link(q, to);
     return preempt(q, to);
 }
 
 void sched_yield_to(struct vcpu *from, struct vcpu *to)
 {
-    struct sched_cpu *q = &queues[from->sched.cpu];
-
     sched_step_back(from);
     if (from == to)
         return;
-    spin_lock(&q->lock);
     account(&from->sched);
-    spin_unlock(&q->lock);
-    q = lock_queue_of(to);
+    struct sched_cpu *q = lock_queue_of(to);
     bool kick = exchange(q, from, to);
     uint32_t cpu = to->sched.cpu;
     spin_unlock(&q->lock);

@@ -75,8 +75,12 @@ static void run(struct percpu *c, struct vcpu *v, unsigned *seed)
             __atomic_fetch_add(&errors, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&c->loaded, v, __ATOMIC_RELEASE);
     pass_on(me, seed);
-    if (rand_r(seed) % 16 == 0)
+    if (rand_r(seed) % 4 == 0)
         sched_yield_to(v, &vcpus[(unsigned)rand_r(seed) % VCPUS]);
+    if (rand_r(seed) % 4 == 0 && sched_doze(v)) {
+        event_run();
+        sched_doze_end(v);
+    }
     /* What an exit handler does after its last look at who wants something. */
     bool runnable = rand_r(seed) % 8 == 0 || __atomic_load_n(&token[me], __ATOMIC_SEQ_CST);
     for (int i = rand_r(seed) % 200; i; i--)
