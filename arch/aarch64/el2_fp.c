@@ -177,8 +177,10 @@ int el2_fp_get(struct vcpu *v, void *state, size_t *len)
     struct el2_fp *f = &el2_of(v)->fp;
     size_t want = sizeof(struct fp_head) + area_size();
 
-    if (*len < want)
+    if (*len < want) {
+        *len = want;
         return -ENOSPC;
+    }
     if (f->live)
         store(f);
     struct fp_head head = { f->fpcr, f->fpsr, f->zcr, f->sve };

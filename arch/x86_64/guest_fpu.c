@@ -287,8 +287,10 @@ static int xcr0_set(const struct vcpu *v, struct guest_fpu *s, uint64_t x)
 
 int guest_fpu_get(struct vcpu *v, struct guest_fpu *s, void *state, size_t *len)
 {
-    if (*len < guest_fpu_caps.size)
+    if (*len < guest_fpu_caps.size) {
+        *len = guest_fpu_caps.size;
         return -ENOSPC;
+    }
     if (guest_loaded(v))
         store(s);
     memcpy(state, s->area, guest_fpu_caps.size);

@@ -12,6 +12,7 @@
 #include <hv/log.h>
 #include <hv/pci.h>
 #include <hv/share.h>
+#include <hv/state.h>
 #include <hv/time.h>
 #include <hv/words.h>
 #include <stdarg.h>
@@ -534,8 +535,9 @@ static void on_up(struct vm *vm)
         return;
     gmem_enter(&vm->gmem);
     ask_to_park(vm); /* those that a resume has just let go */
-    /* A device whose reset goes on still uses the guest's memory. */
-    if (!all_parked(vm) || (wishes & ~(uint32_t)VMP_PAUSE && vm->guest_ops->quiesce(vm))) {
+    /* A device whose reset goes on, or that has not come to a stand, still uses guest memory. */
+    if (!all_parked(vm) ||
+        (wishes & ~(uint32_t)VMP_PAUSE ? vm->guest_ops->quiesce(vm) : state_quiesce(vm))) {
         if ((wishes & (VMP_KILL | VMP_EXITED | VMP_OFF)) && vm->state != VM_STOPPING)
             set_state(vm, VM_STOPPING);
         return;
@@ -576,10 +578,12 @@ int vm_resume(struct vm *vm)
 {
     if (vm->state != VM_PAUSED)
         return -EBUSY;
+    gmem_enter(&vm->gmem);
     vm->time_offset_ns -= (int64_t)(time_ns() - vm->paused_ns);
     vm->paused_ns = 0;
     if (vm->guest_ops->resumed)
         vm->guest_ops->resumed(vm);
+    state_resume(vm);
     set_state(vm, VM_RUNNING);
     for (uint32_t i = 0; i < vm->nvcpus; i++) {
         __atomic_fetch_and(&vm->vcpu[i]->requests, ~(uint32_t)(REQ_PARK | REQ_PARKED),

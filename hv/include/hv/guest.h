@@ -10,6 +10,7 @@
 #include <hv/vintc.h>
 struct vm;
 struct vcpu;
+struct state_ops;
 struct guest_ops {
     enum isa isa;
     /*
@@ -62,6 +63,8 @@ struct guest_ops {
     /* halted: is there something to wake for (deliverable irq, NMI) */
     bool (*wakeable)(struct vcpu *);
     const struct vintc_ops *vintc;
+    /* <hv/state.h>: the machine's objects; ends with NULL */
+    const struct state_ops *const *state;
 };
 extern const struct guest_ops guest_x86, guest_arm;
 const struct guest_ops *guest_ops_for(enum isa); /* NULL: not built in */

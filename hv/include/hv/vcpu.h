@@ -12,6 +12,7 @@
 struct vm;
 struct vcpu;
 struct x86_mode_regs;
+struct state_ops;
 /* x86: gpr[] in encoding order (rax rcx rdx rbx rsp ...); rsp is gpr[4], sp unused */
 struct vcpu_regs {
     uint64_t gpr[32], pc, sp, flags;
@@ -149,12 +150,21 @@ struct vcpu_ops {
     void (*nmi_window)(struct vcpu *);
     /* pc += len, and clears the interrupt shadow */
     void (*skip_insn)(struct vcpu *, unsigned len);
-    /* XSAVE area, or V/Z registers */
+    /* XSAVE area, or V/Z registers. -ENOSPC: *len was too short, and is now what is needed */
     int (*get_fpu_regs)(struct vcpu *, void *state, size_t *len);
     int (*set_fpu_regs)(struct vcpu *, const void *state, size_t len);
     /* enum x86_sysreg or MSR; MRS encoding; CSR. -ENOENT: not the backend's */
     int (*get_sysreg)(struct vcpu *, uint32_t id, uint64_t *val);
     int (*set_sysreg)(struct vcpu *, uint32_t id, uint64_t val);
+    /*
+     * Registers that make up a vCPU's state, in the order in which they can be set (-ENOENT: not on
+     * this machine). What set_sysreg() takes never harms more than the vCPU.
+     */
+    const uint32_t *sysregs;
+    uint32_t nsysregs;
+    /* <hv/state.h>: what the engine has of a vCPU beyond registers; ends with NULL. NULL: nothing
+     */
+    const struct state_ops *const *state;
     void (*tlb_flush)(struct vm *, gpa_t, uint64_t len); /* marks; hv/vm/vcpu.c kicks and waits */
     /* own CPU, before run: everything of this vCPU */
     void (*vcpu_tlb_flush)(struct vcpu *);
