@@ -15,6 +15,12 @@ __attribute__((weak)) int irq_register(uint32_t gsi, void (*fn)(void *), void *a
     (void)gsi, (void)fn, (void)arg;
     return 0;
 }
+__attribute__((weak)) int irq_message(uint32_t cpu, void (*fn)(void *), void *arg,
+                                      struct irq_message *out)
+{
+    (void)cpu, (void)fn, (void)arg, (void)out;
+    return -ENOTSUP;
+}
 __attribute__((weak)) void irq_window(void) {}
 /* nothing will ever come */
 __attribute__((weak)) void irq_wait(void)

@@ -63,6 +63,24 @@ int irq_register(uint32_t gsi, void (*fn)(void *), void *arg)
     return err;
 }
 
+/* Intel SDM volume 3 section 11.11: fixed delivery, edge, physical destination. */
+#define MSI_ADDRESS 0xfee00000ull
+#define MSI_DEST_MAX 0xffu /* more needs interrupt remapping */
+
+int irq_message(uint32_t cpu, void (*fn)(void *), void *arg, struct irq_message *out)
+{
+    uint32_t dest = percpus[cpu].hw_id;
+
+    if (dest > MSI_DEST_MAX)
+        return -ENOTSUP;
+    if (nlines == ARRAY_SIZE(lines))
+        return -ENOSPC;
+    lines[nlines] = (struct line){ .fn = fn, .arg = arg };
+    *out = (struct irq_message){ MSI_ADDRESS | dest << 12, VEC_GSI + nlines };
+    nlines++;
+    return 0;
+}
+
 static void device_irq(const struct line *l)
 {
     random_interrupt(rdtsc());

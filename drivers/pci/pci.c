@@ -11,6 +11,7 @@
 #include <hv/host_pci.h>
 #include <hv/lock.h>
 #include <hv/log.h>
+#include <hv/platform.h>
 
 enum { CONFIG_ADDRESS = 0xcf8, CONFIG_DATA = 0xcfc };
 #define CONFIG_ENABLE 0x80000000u
@@ -23,6 +24,7 @@ enum {
     CFG_HEADER = 14,
     HEADER_MULTI = 0x80
 };
+enum { CLASS_STORAGE = 1, CLASS_NETWORK = 2 };
 #define BUS_SHIFT 20
 
 struct window {
@@ -97,6 +99,16 @@ void host_pci_write(const struct host_pci_dev *d, uint32_t off, unsigned size, u
 
 /* ---- finding the devices ---- */
 
+/*
+ * What the firmware left running on a disk or network controller may write to memory that is
+ * somebody else's now: it is no bus master until its driver has stopped it.
+ */
+static void keep_off(const struct host_pci_dev *d)
+{
+    if (d->header == 0 && (d->class == CLASS_STORAGE || d->class == CLASS_NETWORK))
+        host_pci_command(d, 0, HOST_PCI_MASTER);
+}
+
 /* False: nothing there. *multi: function 0 says that there are others. */
 static bool probe(struct host_pci_dev d, bool *multi)
 {
@@ -110,6 +122,7 @@ static bool probe(struct host_pci_dev d, bool *multi)
     d.header = (uint8_t)host_pci_read(&d, CFG_HEADER, 1);
     *multi = (d.header & HEADER_MULTI) != 0;
     d.header &= (uint8_t)~HEADER_MULTI;
+    keep_off(&d);
     if (pci.ndevs < HOST_PCI_MAX)
         pci.devs[pci.ndevs++] = d;
     else
@@ -136,24 +149,29 @@ static void scan_bus(uint8_t window, unsigned bus)
     }
 }
 
+static void add_ecam(uint64_t base, uint16_t segment, uint8_t first, uint8_t last)
+{
+    volatile uint8_t *at = last < first ? NULL
+                                        : mmu_map_device(hpa(base + ((uint64_t)first << BUS_SHIFT)),
+                                                         (uint64_t)(last - first + 1) << BUS_SHIFT);
+
+    if (at && pci.nwindows < ARRAY_SIZE(pci.windows))
+        pci.windows[pci.nwindows++] = (struct window){ at, segment, first, last };
+    else
+        log_warn("PCI: the ECAM window of segment %u at %llx cannot be used", segment,
+                 (unsigned long long)base);
+}
+
+/* From ACPI's MCFG, else from the device tree. */
 static void find_ecam(void)
 {
     const struct acpi_info *a = acpi_info();
+    const struct platform *p = &the_platform;
 
-    for (uint32_t i = 0; i < a->nmcfg; i++) {
-        const struct acpi_mcfg *m = &a->mcfg[i];
-        uint64_t first = (uint64_t)m->bus_first << BUS_SHIFT,
-                 len = (uint64_t)(m->bus_last - m->bus_first + 1) << BUS_SHIFT;
-        volatile uint8_t *at =
-            m->bus_last < m->bus_first ? NULL : mmu_map_device(hpa(m->base + first), len);
-
-        if (at)
-            pci.windows[pci.nwindows++] =
-                (struct window){ at, m->segment, m->bus_first, m->bus_last };
-        else
-            log_warn("PCI: the ECAM window of segment %u at %llx cannot be used", m->segment,
-                     (unsigned long long)m->base);
-    }
+    for (uint32_t i = 0; i < a->nmcfg; i++)
+        add_ecam(a->mcfg[i].base, a->mcfg[i].segment, a->mcfg[i].bus_first, a->mcfg[i].bus_last);
+    for (uint32_t i = 0; !a->nmcfg && i < p->necam; i++)
+        add_ecam(p->ecam[i].base, p->ecam[i].segment, p->ecam[i].bus_first, p->ecam[i].bus_last);
 }
 
 /*

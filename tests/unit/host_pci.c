@@ -12,9 +12,11 @@
 #include <cmocka.h>
 
 #include <arch/io.h>
+#include <arch/irq.h>
 #include <arch/mmu.h>
 #include <hv/acpi.h>
 #include <hv/host_pci.h>
+#include <hv/percpu.h>
 
 /* of the ECAM window; the last holds a function of its own */
 #define BUSES 3u
@@ -27,6 +29,20 @@ static uint32_t address, reads;
 static struct acpi_info info;
 
 const struct acpi_info *acpi_info(void) { return &info; }
+
+/* The NVMe function of bus 2: what its BARs can hold, and what is fixed in them. */
+#define NVME_AT ((uint64_t)(2 << 8 | 5 << 3) << 12)
+#define NVME_BAR 0x9000000000ull
+static const uint32_t bar_can[6] = { 0xffffc000, 0xffffffff, 0xffffff00, 0, 0xfffff000, 0 };
+static uint32_t bar_fixed[6] = { 4, 0, 1, 0, 8, 0 };
+static uint8_t bar_memory[0x4000];
+static unsigned decoded; /* a BAR was written while the function decoded memory */
+
+static uint32_t bar_write(unsigned i, uint32_t val)
+{
+    decoded += (space[NVME_AT + 4] & 3) != 0;
+    return (val & bar_can[i]) | bar_fixed[i];
+}
 
 uint32_t port_read(uint16_t port, unsigned size)
 {
@@ -53,13 +69,20 @@ void port_write(uint16_t port, unsigned size, uint32_t val)
         assert_int_equal(val & 0x7f000003, 0); /* reserved */
         address = val;
     } else {
-        memcpy(space + ((uint64_t)(address >> 8 & 0xffff) << 12) + (address & 0xfc) + (port & 3u),
-               &val, size);
+        uint64_t at = ((uint64_t)(address >> 8 & 0xffff) << 12) + (address & 0xfc) + (port & 3u);
+
+        if (at >= NVME_AT + 0x10 && at < NVME_AT + 0x28)
+            val = bar_write((unsigned)(at - NVME_AT - 0x10) / 4, val);
+        memcpy(space + at, &val, size);
     }
 }
 
 void *mmu_map_device(hpa_t at, uint64_t len)
 {
+    if (at.v == NVME_BAR) {
+        assert_in_range(len, 1, sizeof bar_memory);
+        return bar_memory;
+    }
     assert_int_equal(at.v, 0xe0000000 + ((uint64_t)info.mcfg[0].bus_first << 20));
     assert_in_range(len, 1, SPACE);
     return space + ((uint64_t)info.mcfg[0].bus_first << 20);
@@ -206,6 +229,116 @@ static void too_many(void **state)
     assert_int_equal(expect(HOST_PCI_MAX)[HOST_PCI_MAX - 1].devfn, 255);
 }
 
+/* ---- what a driver does with its function ---- */
+
+static void set(uint32_t off, uint32_t val, unsigned size)
+{
+    memcpy(space + NVME_AT + off, &val, size);
+}
+
+/* As the firmware leaves it: a 64-bit BAR with a place, MSI-X behind MSI behind power management */
+static const struct host_pci_dev *nvme(void)
+{
+    set(4, 0x0407, 2);
+    set(6, 0x10, 2);
+    set(0x10, 4, 4);
+    set(0x14, NVME_BAR >> 32, 4);
+    set(0x18, 0xc001, 4);
+    set(0x20, 0xfebd0008, 4);
+    set(0x34, 0x43, 1); /* the low two bits are reserved */
+    set(0x40, 0x5001, 2);
+    set(0x50, 0x6005, 2);
+    set(0x52, 0x0080 | 3 << 4, 2);
+    set(0x60, 0x0011, 2);
+    set(0x62, 3, 2);
+    set(0x64, 0x2000, 4);
+    memset(bar_memory, 0, sizeof bar_memory);
+    decoded = 0;
+    return expect(7) + 6;
+}
+
+static void bars(void **state)
+{
+    const struct host_pci_dev *d = nvme();
+    struct host_pci_bar bar;
+
+    (void)state;
+    assert_int_equal(host_pci_read(d, 4, 2), 0x0403); /* no bus master after the scan */
+    assert_int_equal(host_pci_bar(d, 0, &bar), 0);
+    assert_true(bar.wide && !bar.io && !bar.prefetch);
+    assert_int_equal(bar.base, NVME_BAR);
+    assert_int_equal(bar.len, 0x4000);
+    assert_int_equal(host_pci_bar(d, 1, &bar), -ENOENT); /* the upper half of 0 */
+    assert_int_equal(host_pci_bar(d, 2, &bar), 0);
+    assert_true(bar.io);
+    assert_int_equal(bar.base, 0xc000);
+    assert_int_equal(host_pci_bar(d, 3, &bar), -ENOENT);
+    assert_int_equal(host_pci_bar(d, 4, &bar), 0);
+    assert_true(bar.prefetch);
+    assert_int_equal(bar.len, 0x1000);
+    assert_int_equal(host_pci_bar(d, 6, &bar), -ENOENT);
+    assert_int_equal(decoded, 0);
+    assert_int_equal(host_pci_read(d, 4, 2), 0x0403);
+    assert_int_equal(host_pci_read(d, 0x10, 4), 4);
+    assert_int_equal(host_pci_read(d, 0x14, 4), NVME_BAR >> 32);
+    assert_ptr_equal(host_pci_map(d, 0, 0x4000), bar_memory);
+    assert_null(host_pci_map(d, 0, 0x4001));
+    assert_null(host_pci_map(d, 2, 16));
+    set(0x14, 0, 4); /* no place */
+    assert_null(host_pci_map(d, 0, 0x1000));
+    set(0x10, 0x1000 | 4, 4); /* not aligned to its size */
+    assert_int_equal(host_pci_bar(d, 0, &bar), -EINVAL);
+}
+
+static uint32_t message_cpu;
+int irq_message(uint32_t cpu, void (*fn)(void *), void *arg, struct irq_message *m)
+{
+    (void)fn, (void)arg;
+    message_cpu = cpu;
+    *m = (struct irq_message){ 0xfee01000, 0x31 };
+    return 0;
+}
+
+static uint32_t entry_word(unsigned n, unsigned word)
+{
+    uint32_t v;
+
+    memcpy(&v, bar_memory + 0x2000 + 16 * n + 4 * word, 4);
+    return v;
+}
+
+static void messages(void **state)
+{
+    const struct host_pci_dev *d = nvme();
+
+    (void)state;
+    cpu_count = 2;
+    assert_int_equal(host_pci_cap(d, 1), 0x40);
+    assert_int_equal(host_pci_cap(d, HOST_PCI_CAP_MSIX), 0x60);
+    assert_int_equal(host_pci_cap(d, 0x99), 0);
+    assert_int_equal(host_pci_irq(d, 2, 1, NULL, NULL), 0);
+    assert_int_equal(message_cpu, 1);
+    assert_int_equal(entry_word(2, 0), 0xfee01000);
+    assert_int_equal(entry_word(2, 2), 0x31);
+    assert_int_equal(entry_word(2, 3), 0);
+    assert_int_equal(host_pci_read(d, 0x62, 2), 0x8003);
+    assert_int_equal(host_pci_irq(d, 4, 1, NULL, NULL), -ENOTSUP); /* the table has 4 */
+    assert_int_equal(host_pci_irq(d, 0, 2, NULL, NULL), -ENOTSUP); /* no such CPU */
+    host_pci_irq_off(d);
+    assert_int_equal(host_pci_read(d, 0x62, 2) & 0x8000, 0);
+    set(0x64, 0x3ff8, 4); /* a table that the BAR does not hold */
+    assert_int_equal(host_pci_irq(d, 0, 0, NULL, NULL), -ENOTSUP);
+    set(0x60, 0xff, 1); /* no MSI-X: MSI, one message whatever the firmware allowed */
+    assert_int_equal(host_pci_irq(d, 1, 0, NULL, NULL), -ENOTSUP);
+    assert_int_equal(host_pci_irq(d, 0, 0, NULL, NULL), 0);
+    assert_int_equal(host_pci_read(d, 0x52, 2), 0x81);
+    assert_int_equal(host_pci_read(d, 0x54, 4), 0xfee01000);
+    assert_int_equal(host_pci_read(d, 0x5c, 2), 0x31);
+    assert_int_equal(host_pci_read(d, 4, 2) & HOST_PCI_NO_INTX, HOST_PCI_NO_INTX);
+    set(0x51, 0x40, 1); /* a circle */
+    assert_int_equal(host_pci_cap(d, 0x99), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +348,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(ecam_from_another_bus, setup, teardown),
         cmocka_unit_test_setup_teardown(no_pci_at_all, setup, teardown),
         cmocka_unit_test_setup_teardown(too_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(bars, setup, teardown),
+        cmocka_unit_test_setup_teardown(messages, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

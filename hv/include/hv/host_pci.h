@@ -35,3 +35,47 @@ uint32_t host_pci_read(const struct host_pci_dev *, uint32_t off, unsigned size)
 void host_pci_write(const struct host_pci_dev *, uint32_t off, unsigned size, uint32_t val);
 /* "storage, NVMe": never NULL. */
 const char *host_pci_class(const struct host_pci_dev *);
+
+/*
+ * What a driver does with its function. Boot CPU, from drivers_init(), but for
+ * host_pci_command(), which any CPU may call for a function whose driver it works for. At boot
+ * storage and network controllers are no bus masters: what the firmware left running on them
+ * reaches memory no more. A driver stops its controller first and makes it a bus master then.
+ */
+enum host_pci_command_bit { /* PCI Local Bus Specification 3.0 section 6.2.2 */
+                            HOST_PCI_IO = 1,
+                            HOST_PCI_MEMORY = 2,
+                            HOST_PCI_MASTER = 4,
+                            HOST_PCI_NO_INTX = 1 << 10
+};
+/* Sets and clears bits of the command register, and waits until the function has it. */
+void host_pci_command(const struct host_pci_dev *, uint16_t set, uint16_t clear);
+/* A BAR (section 6.2.5.1). Of memory: base and len in bytes; base 0: the firmware gave no place. */
+struct host_pci_bar {
+    uint64_t base, len;
+    bool io, wide, prefetch;
+};
+/*
+ * Sizes BAR i, 0 to 5, of a header of kind 0; it decodes nothing meanwhile, and holds afterwards
+ * what it held. -ENOENT: there is none, or it is the upper half of another. -EINVAL: what it says
+ * cannot be.
+ */
+int must_check host_pci_bar(const struct host_pci_dev *, unsigned i, struct host_pci_bar *);
+/*
+ * The first `len` bytes of a memory BAR, uncached, with memory decoding on; they stay mapped. NULL,
+ * and a line in the log: no such memory BAR, a shorter one, without a place, or no address space.
+ */
+void *host_pci_map(const struct host_pci_dev *, unsigned i, uint64_t len);
+/* Offset of a capability in configuration space (section 6.7), bounded; 0: there is none. */
+enum host_pci_cap_id { HOST_PCI_CAP_MSI = 5, HOST_PCI_CAP_EXPRESS = 0x10, HOST_PCI_CAP_MSIX = 17 };
+uint32_t host_pci_cap(const struct host_pci_dev *, uint8_t id);
+/*
+ * Interrupt n of the function (MSI-X; by MSI there is 0 only) calls fn(arg) on `cpu`, which is up,
+ * from irq_window(); fn posts an event and returns. INTx is off from then on. -ENOTSUP: neither
+ * MSI-X nor MSI, or this machine's interrupt controller takes no messages yet (ARM64: the host side
+ * of the ITS and of GICv2m is missing): poll. -ENOSPC.
+ */
+int must_check host_pci_irq(const struct host_pci_dev *, unsigned n, uint32_t cpu,
+                            void (*fn)(void *), void *arg);
+/* No interrupt of the function any more, by message or by line. */
+void host_pci_irq_off(const struct host_pci_dev *);
