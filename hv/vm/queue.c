@@ -68,7 +68,7 @@ void queue_link(struct sched_cpu *q, struct vcpu *v)
     note_first(q);
 }
 
-void queue_take_out(struct sched_cpu *q, struct vcpu *v)
+void queue_unlink(struct sched_cpu *q, struct vcpu *v)
 {
     struct sched_entity *se = &v->sched;
 
@@ -83,6 +83,43 @@ void queue_take_out(struct sched_cpu *q, struct vcpu *v)
         __atomic_store_n(&q->prefer, NULL, __ATOMIC_RELAXED);
     __atomic_store_n(&q->nqueued, q->nqueued - 1, __ATOMIC_RELAXED);
     note_first(q);
+}
+
+static void errand_drop(struct sched_cpu *q, struct vcpu *v)
+{
+    struct vcpu *next = v->sched.errand_next, *before = q->errands;
+
+    if (before == v) {
+        __atomic_store_n(&q->errands, next, __ATOMIC_RELAXED);
+    } else {
+        while (before->sched.errand_next != v)
+            before = before->sched.errand_next;
+        before->sched.errand_next = next;
+    }
+    v->sched.errand_next = NULL;
+    v->sched.errand = ERRAND_NONE;
+}
+
+void queue_take_out(struct sched_cpu *q, struct vcpu *v)
+{
+    queue_unlink(q, v);
+    if (v->sched.errand == ERRAND_WAITS)
+        errand_drop(q, v);
+}
+
+void queue_errand(struct sched_cpu *q, struct vcpu *v, bool first)
+{
+    struct vcpu *before = q->errands;
+
+    v->sched.errand = ERRAND_WAITS;
+    v->sched.errand_next = first ? before : NULL;
+    if (first || !before) {
+        __atomic_store_n(&q->errands, v, __ATOMIC_RELAXED);
+        return;
+    }
+    while (before->sched.errand_next)
+        before = before->sched.errand_next;
+    before->sched.errand_next = v;
 }
 
 void queue_catch_up(const struct sched_cpu *q, struct sched_entity *se)
@@ -117,7 +154,7 @@ void queue_collect(struct sched_cpu *q)
 
         if (!charged)
             return;
-        queue_take_out(q, v);
+        queue_unlink(q, v);
         v->sched.vruntime += to_virtual(&v->sched, charged);
         queue_link(q, v);
     }

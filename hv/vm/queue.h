@@ -10,6 +10,9 @@
 #define LAG_NS 20000000ull /* so far from the others is a vCPU at most when it joins them */
 #define WEIGHT_UNIT 100u
 
+/* An errand: a short turn out of line, see sched_wake_urgent(). */
+enum sched_errand { ERRAND_NONE, ERRAND_WAITS /* in its queue's list */, ERRAND_RUNS };
+
 struct sched_cpu {
     struct spinlock lock;
     uint32_t nqueued;
@@ -17,6 +20,8 @@ struct sched_cpu {
     struct vcpu *running; /* written by this CPU alone, without the lock: see running_in() */
     struct vcpu *prefer;  /* queued; interrupted in its slice, so it goes first */
     uint64_t floor;       /* grows: the least vruntime of those who run and wait here */
+    struct vcpu *errands; /* queued, too; in the order in which they came */
+    uint64_t errands_ns;  /* what errands have had since the last turn that was none */
     /* of `first`, UINT64_MAX without; read by other CPUs without the lock */
     uint64_t first_vruntime;
     uint64_t forced_since, forced_ns; /* idle although vCPUs wait here: another VM has the core */
@@ -65,8 +70,11 @@ static inline uint64_t take_charge(struct sched_entity *se)
 void queue_advance(struct sched_cpu *);
 /* no lock. Of the whole core where it belongs to one VM at a time */
 uint64_t queue_floor(const struct sched_cpu *);
-void queue_link(struct sched_cpu *, struct vcpu *); /* into its place */
+void queue_link(struct sched_cpu *, struct vcpu *);   /* into its place */
+void queue_unlink(struct sched_cpu *, struct vcpu *); /* its errand stays in line */
 void queue_take_out(struct sched_cpu *, struct vcpu *);
+/* It is queued here, and in no errand. `first`: before the other errands. */
+void queue_errand(struct sched_cpu *, struct vcpu *, bool first);
 void queue_add(struct sched_cpu *, struct vcpu *); /* it begins to wait */
 /* What was done elsewhere for those who come first: they pay before they run. */
 void queue_collect(struct sched_cpu *);

@@ -34,6 +34,10 @@
 /* what it pays for that: the two switches are in nobody's turn */
 #define SWITCH_NS 10000ull
 #define STEAL_EDGE_NS 10000000ull
+/* enough for a guest to take an interrupt and to answer it */
+#define ERRAND_NS 40000ull
+/* errands in a row, before somebody has a turn again */
+#define ERRANDS_NS 400000ull
 
 struct sched_cpu queues[MAX_CPUS];
 static uint32_t entities;    /* all vCPUs added */
@@ -127,6 +131,8 @@ void sched_add(struct vcpu *v)
     se->next = se->prev = NULL;
     se->vruntime = se->ran_ns = se->steal_ns = 0;
     se->charged_ns = se->wake_pending = se->yielded = 0;
+    se->errand = ERRAND_NONE;
+    se->errand_next = NULL;
     if (!se->weight)
         se->weight = WEIGHT_UNIT;
     se->cpu = least_loaded(allowed(se), n % cpu_count);
@@ -242,6 +248,32 @@ void sched_wake(struct vcpu *v)
         queue_woken(v, place(v));
 }
 
+/*
+ * Only for as long as it is not far ahead of its share: guests that send themselves interrupts all
+ * the time get no more than others.
+ */
+static bool add_errand(struct sched_cpu *q, struct vcpu *v)
+{
+    if (!is_in(q, v) || v->sched.errand != ERRAND_NONE ||
+        v->sched.vruntime > queue_floor(q) + LAG_NS)
+        return false;
+    sched_charge(v, SWITCH_NS);
+    queue_errand(q, v, false);
+    return true;
+}
+
+void sched_wake_urgent(struct vcpu *v)
+{
+    sched_wake(v);
+    if (__atomic_load_n(&v->sched.state, __ATOMIC_RELAXED) != SCHED_QUEUED)
+        return;
+    struct sched_cpu *q = lock_queue_of(v);
+    bool added = add_errand(q, v);
+    spin_unlock(&q->lock);
+    if (added)
+        cpu_kick((uint32_t)(q - queues));
+}
+
 /* ---- running ---- */
 
 static uint64_t slice_ns(const struct sched_cpu *q)
@@ -256,11 +288,12 @@ static uint64_t slice_end(uint32_t cpu, const struct vcpu *v)
 {
     const struct sched_cpu *q = &queues[cpu];
     const struct core *core = turn_core[cpu];
-    uint64_t end = v->sched.slice_start + slice_ns(q);
+    bool errand = v->sched.errand == ERRAND_RUNS;
+    uint64_t end = v->sched.slice_start + (errand ? ERRAND_NS : slice_ns(q));
 
     if (core && turn_contended(core))
         return min_u64(end, turn_end(core));
-    if (!waiting_in(q) && __atomic_load_n(&entities, __ATOMIC_RELAXED) <= cpu_count)
+    if (!errand && !waiting_in(q) && __atomic_load_n(&entities, __ATOMIC_RELAXED) <= cpu_count)
         return v->sched.slice_start + LONGEST_NS;
     return end;
 }
@@ -280,6 +313,11 @@ uint64_t sched_slice_end(const struct vcpu *v)
     end = min_u64(end, slice_end(cpu, v));
     __atomic_store_n(armed, end, __ATOMIC_SEQ_CST);
     return end;
+}
+
+static bool errand_due(const struct sched_cpu *q)
+{
+    return __atomic_load_n(&q->errands, __ATOMIC_RELAXED) && q->errands_ns < ERRANDS_NS;
 }
 
 bool sched_should_yield(const struct vcpu *v)
@@ -383,7 +421,7 @@ static bool exchange(struct sched_cpu *q, struct vcpu *from, struct vcpu *to)
     had = to->sched.vruntime;
     if (had <= from->sched.vruntime)
         return false;
-    queue_take_out(q, to);
+    queue_unlink(q, to);
     to->sched.vruntime = from->sched.vruntime;
     set_relaxed(&from->sched.vruntime, had);
     queue_link(q, to);
@@ -404,14 +442,26 @@ void sched_yield_to(struct vcpu *from, struct vcpu *to)
         cpu_kick(cpu);
 }
 
+/* v was left before its turn was over: it goes on before others. */
+static void keep_turn(struct sched_cpu *q, struct vcpu *v, bool errand)
+{
+    if (errand)
+        queue_errand(q, v, true);
+    else
+        q->prefer = v;
+}
+
 void sched_put(struct vcpu *v, bool runnable)
 {
     struct sched_cpu *q = &queues[v->sched.cpu];
     struct sched_entity *se = &v->sched;
 
     spin_lock(&q->lock);
-    bool over = se->yielded || sched_should_yield(v);
+    bool over = se->yielded || sched_should_yield(v), errand = se->errand == ERRAND_RUNS;
     account(se);
+    if (errand)
+        q->errands_ns += se->since - se->slice_start;
+    se->errand = ERRAND_NONE;
     queue_catch_up(q, se);
     __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
     if (!runnable) {
@@ -424,7 +474,7 @@ void sched_put(struct vcpu *v, bool runnable)
             se->vruntime = max_u64(se->vruntime, q->first->sched.vruntime + 1);
         queue_add(q, v);
         if (!over)
-            q->prefer = v;
+            keep_turn(q, v, errand);
     }
     se->yielded = 0;
     queue_advance(q);
@@ -489,11 +539,28 @@ static struct vcpu *steal(uint32_t me, uint64_t below, const struct vm *vm)
     return NULL;
 }
 
+/* One that woke up and is due goes before any errand. */
+static struct vcpu *next_errand(const struct sched_cpu *q, const struct vm *vm)
+{
+    struct vcpu *v = errand_due(q) && !q->resched ? q->errands : NULL;
+
+    while (v && !is_of(v, vm))
+        v = v->sched.errand_next;
+    return v;
+}
+
 static struct vcpu *pick_own(struct sched_cpu *q, const struct vm *vm)
 {
     bool goes_on = q->prefer && is_of(q->prefer, vm);
-    struct vcpu *v;
+    struct vcpu *v = next_errand(q, vm);
 
+    if (v) { /* `prefer` stays */
+        queue_take_out(q, v);
+        start(v, false);
+        v->sched.errand = ERRAND_RUNS;
+        return v;
+    }
+    q->errands_ns = 0;
     if (!goes_on)
         queue_collect(q);
     v = goes_on ? q->prefer : q->first;
@@ -551,7 +618,7 @@ static struct vcpu *set_running(struct sched_cpu *q, struct vcpu *v, const struc
 
 static struct vcpu *pick_any(struct sched_cpu *q, uint32_t me)
 {
-    bool goes_on = __atomic_load_n(&q->prefer, __ATOMIC_RELAXED);
+    bool goes_on = __atomic_load_n(&q->prefer, __ATOMIC_RELAXED) || errand_due(q);
     uint64_t own = goes_on ? 0 : __atomic_load_n(&q->first_vruntime, __ATOMIC_RELAXED);
     struct vcpu *v = NULL;
 

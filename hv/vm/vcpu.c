@@ -90,15 +90,26 @@ void vcpu_destroy(struct vcpu *v)
 
 /* ---- attention ---- */
 
+/* `by` runs here, or is NULL: another vCPU of the VM may wait for what v does now. */
+static void wake(struct vcpu *v, const struct vcpu *by)
+{
+    if (by && by->vm == v->vm)
+        sched_wake_urgent(v);
+    else
+        sched_wake(v);
+}
+
 void vcpu_request(struct vcpu *v, uint32_t reqs)
 {
+    const struct vcpu *current = this_cpu()->current;
+
     __atomic_fetch_or(&v->requests, reqs, __ATOMIC_SEQ_CST);
-    if (v == this_cpu()->current)
+    if (v == current)
         return; /* its loop looks before it enters or blocks */
     if (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
         irq_send_kick(v->last_cpu);
     else
-        sched_wake(v);
+        wake(v, current);
 }
 
 /*
@@ -107,13 +118,15 @@ void vcpu_request(struct vcpu *v, uint32_t reqs)
  */
 void vcpu_post(struct vcpu *v)
 {
+    const struct vcpu *current = this_cpu()->current;
+
     __atomic_fetch_or(&v->requests, REQ_IRQ, __ATOMIC_SEQ_CST);
-    if (v == this_cpu()->current)
+    if (v == current)
         return;
     if (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
         v->ops->vapic->notify(v);
     else
-        sched_wake(v);
+        wake(v, current);
 }
 
 void vm_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)

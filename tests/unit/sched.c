@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "hv/vm/queue.h"
 #include "tests/unit/simsched.h"
 
 /* Within `tolerance` percent of `ms`. */
@@ -316,7 +317,99 @@ static void test_yield_to(void **state)
     assert_in_range(sim_ran[2] + sim_ran[3], 1900, 4500);
 }
 
-/* The timer is not needed while there can be nobody to wait. */
+/* CPU 0 goes on for 10 us, as cpu_loop() does; whom it runs then. */
+static struct vcpu *sim_10us(void)
+{
+    host_cpu = 0;
+    if (percpus[0].wake || sched_should_yield(on_cpu[0])) {
+        percpus[0].wake = 0;
+        sched_put(on_cpu[0], true);
+        sim_pick(0);
+    }
+    host_now += 10000;
+    return on_cpu[0];
+}
+
+/* One that is sent an interrupt by a mate runs at once, shortly; then the interrupted one goes on.
+ */
+static void test_errand(void **state)
+{
+    (void)state;
+    sim_start(1);
+    for (unsigned i = 0; i < 8; i++)
+        sched_wake(sim_add(100, 0));
+    do
+        sim_step();
+    while (host_now - on_cpu[0]->sched.slice_start > STEP_NS);
+    struct vcpu *sender = on_cpu[0], *mates[2] = { &sim[0], &sim[1] };
+    for (unsigned i = 0; i < 2; i++) {
+        if (mates[i] == sender)
+            mates[i] = &sim[2];
+        sched_wake_urgent(mates[i]);
+        sched_wake_urgent(mates[i]); /* once more is the same */
+    }
+    for (unsigned i = 0; i < 8; i++)
+        assert_ptr_equal(sim_10us(), mates[i / 4]);
+    uint64_t begun = sender->sched.slice_start;
+    assert_ptr_equal(sim_10us(), sender);
+    assert_int_equal(sender->sched.slice_start, begun); /* its slice has not begun anew */
+    assert_null(queues[0].errands);
+}
+
+/* One that woke up, and is due, waits for no more than the errand that runs. */
+static void test_errand_and_wake(void **state)
+{
+    (void)state;
+    sim_start(1);
+    struct vcpu *sleeper = sim_add(100, 0);
+    for (unsigned i = 0; i < 5; i++)
+        sched_wake(sim_add(100, 0));
+    sim_run(100);
+    for (unsigned i = 1; i < 6; i++)
+        if (&sim[i] != on_cpu[0])
+            sched_wake_urgent(&sim[i]);
+    assert_int_equal(sim_10us()->sched.errand, ERRAND_RUNS);
+    sched_wake(sleeper);
+    assert_ptr_equal(sim_10us(), sleeper);
+}
+
+/*
+ * Two that send each other interrupts all the time, beside one that computes: it gets its share,
+ * and never waits much longer than without them.
+ */
+static void expect_errands_cost_nothing(uint32_t weight, unsigned least, unsigned most)
+{
+    uint64_t ran = 0, waits = 0, longest = 0;
+    const unsigned steps = 1000000;
+
+    sim_start(1);
+    for (unsigned i = 0; i < 2; i++)
+        sched_wake(sim_add(100, 0));
+    sched_wake(sim_add(weight, 0));
+    sim_pick(0);
+    for (unsigned i = 0; i < steps; i++) {
+        struct vcpu *now = sim_10us();
+
+        if (now != &sim[2]) {
+            sched_wake_urgent(now == &sim[0] ? &sim[1] : &sim[0]);
+            longest = max_u64(longest, ++waits);
+        } else {
+            ran++;
+            waits = 0;
+        }
+    }
+    assert_in_range(ran, steps / 100 * least, steps / 100 * most);
+    assert_in_range(longest, 1, 1500);
+}
+
+static void test_errands_cost_others_nothing(void **state)
+{
+    (void)state;
+    expect_errands_cost_nothing(100, 32, 40);
+    (void)end(state);
+    expect_errands_cost_nothing(10000, 97, 100);
+}
+
 /* One that nobody drives off its CPU has no turn that ends: its time counts all the same. */
 static void test_time_of_a_turn_that_lasts(void **state)
 {
@@ -337,6 +430,7 @@ static void test_time_of_a_turn_that_lasts(void **state)
     assert_int_equal(sched_ran_ns(b), 0);
 }
 
+/* The timer is not needed while there can be nobody to wait. */
 static void test_slice_end(void **state)
 {
     (void)state;
@@ -430,6 +524,9 @@ int main(void)
         cmocka_unit_test_teardown(test_remove_waits, end),
         cmocka_unit_test_teardown(test_yield_to, end),
         cmocka_unit_test_teardown(test_charge, end),
+        cmocka_unit_test_teardown(test_errand, end),
+        cmocka_unit_test_teardown(test_errand_and_wake, end),
+        cmocka_unit_test_teardown(test_errands_cost_others_nothing, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

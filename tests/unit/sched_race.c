@@ -60,7 +60,10 @@ static void pass_on(unsigned me, unsigned *seed)
         __atomic_fetch_add(&passes, 1, __ATOMIC_RELAXED);
         if (to == me)
             return;
-        sched_wake(&vcpus[to]);
+        if (to % 2)
+            sched_wake_urgent(&vcpus[to]);
+        else
+            sched_wake(&vcpus[to]);
     }
 }
 
