@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define BOOT_INFO_MAGIC 0x21746f6f42567254ull /* "TrVBoot!" */
-#define BOOT_INFO_VERSION 2u
+#define BOOT_INFO_VERSION 3u
 
 #define BOOT_FILES_MAX 64
 #define BOOT_NAME_MAX 104
@@ -76,6 +76,17 @@ struct boot_fb {
     uint32_t format;
 };
 
+/*
+ * The partition that the loader came from, as UEFI's device path names it (UEFI 2.10 section
+ * 10.3.5.1); kind BOOT_PART_NONE: not a partition, or the firmware does not tell.
+ */
+enum boot_part_kind { BOOT_PART_NONE, BOOT_PART_MBR, BOOT_PART_GPT };
+struct boot_part {
+    uint32_t kind;         /* enum boot_part_kind */
+    uint32_t number;       /* from 1 */
+    uint8_t signature[16]; /* GPT: its GUID; MBR: the disk's signature in the first 4 */
+};
+
 struct boot_info {
     uint64_t magic;         /* BOOT_INFO_MAGIC */
     uint32_t version, size; /* BOOT_INFO_VERSION, sizeof(struct boot_info) */
@@ -106,12 +117,15 @@ struct boot_info {
     uint8_t random[BOOT_RANDOM];
     uint32_t random_bytes; /* how many of them there are; 0: the firmware has none */
     uint32_t pad;
+    struct boot_part boot_part;
 };
 
 static_assert(sizeof(struct boot_mem) == 24, "boot_mem");
 static_assert(offsetof(struct boot_mem, len) == 8, "boot_mem");
 static_assert(offsetof(struct boot_mem, type) == 16, "boot_mem");
 static_assert(sizeof(struct boot_file) == BOOT_NAME_MAX + 32, "boot_file");
+static_assert(sizeof(struct boot_part) == 24, "boot_part");
+static_assert(offsetof(struct boot_part, signature) == 8, "boot_part");
 static_assert(sizeof(struct boot_fb) == 32, "boot_fb");
 static_assert(offsetof(struct boot_fb, width) == 16, "boot_fb");
 static_assert(offsetof(struct boot_fb, pitch) == 24, "boot_fb");
@@ -129,7 +143,8 @@ static_assert(offsetof(struct boot_info, trampoline) == 160, "boot_info");
 static_assert(offsetof(struct boot_info, wall_s) == 168, "boot_info");
 static_assert(offsetof(struct boot_info, files) == 208, "boot_info.files");
 static_assert(sizeof(struct boot_info) == 208 + BOOT_FILES_MAX * (BOOT_NAME_MAX + 32) +
-                                              BOOT_CPUS_MAX * 4 + BOOT_NAME_MAX + BOOT_RANDOM + 8,
+                                              BOOT_CPUS_MAX * 4 + BOOT_NAME_MAX + BOOT_RANDOM + 8 +
+                                              sizeof(struct boot_part),
               "boot_info");
 
 #endif

@@ -30,6 +30,36 @@ static void record_boot_path(struct boot_info *bi, EFI_LOADED_IMAGE *li)
     FreePool(s);
 }
 
+#define HD_LEN 42u /* UEFI 2.10 section 10.3.5.1, table 10.46: without what C adds at its end */
+
+static uint32_t part_kind(uint8_t signature_type)
+{
+    return signature_type == SIGNATURE_TYPE_GUID  ? BOOT_PART_GPT
+           : signature_type == SIGNATURE_TYPE_MBR ? BOOT_PART_MBR
+                                                  : BOOT_PART_NONE;
+}
+
+/* The node of the device path that names the partition. It need not be aligned. */
+static void record_boot_part(struct boot_info *bi, EFI_LOADED_IMAGE *li)
+{
+    EFI_DEVICE_PATH *path = DevicePathFromHandle(li->DeviceHandle);
+    HARDDRIVE_DEVICE_PATH hd;
+
+    for (; path && !IsDevicePathEnd(path); path = NextDevicePathNode(path)) {
+        UINTN len = (UINTN)DevicePathNodeLength(path);
+
+        if (len < sizeof(EFI_DEVICE_PATH))
+            return;
+        if (DevicePathType(path) != MEDIA_DEVICE_PATH ||
+            DevicePathSubType(path) != MEDIA_HARDDRIVE_DP || len < HD_LEN)
+            continue;
+        CopyMem(&hd, path, HD_LEN);
+        bi->boot_part.kind = part_kind(hd.SignatureType);
+        bi->boot_part.number = hd.PartitionNumber;
+        CopyMem(bi->boot_part.signature, hd.Signature, sizeof bi->boot_part.signature);
+    }
+}
+
 static struct boot_info *new_boot_info(void)
 {
     uint64_t phys = alloc_pages(sizeof(struct boot_info), ~0ull);
@@ -55,6 +85,7 @@ static EFI_STATUS prepare(struct boot_info *bi, EFI_HANDLE image, uint64_t *entr
     if (bad(st))
         return fail(L"the firmware does not say where it loaded us from", st);
     record_boot_path(bi, li);
+    record_boot_part(bi, li);
     load_files(bi, li->DeviceHandle);
     bi->tsc_files = boot_cycles();
     find_tables(bi);

@@ -238,7 +238,7 @@ static int submit(struct blk_dev *b, struct blk_req *q)
 }
 
 /* On the CPU of the work event, hence it does not run now; it may find nothing to do later. */
-static void cancel(struct blk_dev *b, struct blk_req *q)
+static bool cancel(struct blk_dev *b, struct blk_req *q)
 {
     struct ramdisk *r = of(b);
     struct blk_req **p = &r->first, *prev = NULL;
@@ -253,6 +253,7 @@ static void cancel(struct blk_dev *b, struct blk_req *q)
             r->last = prev;
     }
     event_cancel(&q->done);
+    return true;
 }
 
 static void stop(struct blk_dev *b)
@@ -288,7 +289,9 @@ bool ramdisk_empty(struct blk_dev *b, unsigned *budget)
     return r->emptied == r->npieces;
 }
 
-static const struct blk_ops ops = { submit, destroy, cancel, stop, resume };
+static const struct blk_ops ops = {
+    .submit = submit, .destroy = destroy, .cancel = cancel, .stop = stop, .resume = resume
+};
 
 uint64_t ramdisk_bytes(const struct blk_dev *b)
 {
@@ -310,7 +313,10 @@ int ramdisk_create(struct vm *vm, const struct guest_disk *d, struct blk_dev **o
     if (!r)
         return -ENOMEM;
     r->vm = vm;
-    r->blk = (struct blk_dev){ .ops = &ops, .sectors = (len + SECTOR - 1) / SECTOR, .ro = d->ro };
+    r->blk = (struct blk_dev){ .ops = &ops,
+                               .sectors = (len + SECTOR - 1) / SECTOR,
+                               .limits = { .block = SECTOR, .discard = true },
+                               .ro = d->ro };
     snprintf(r->blk.name, sizeof r->blk.name, "%s", d->path);
     r->file = file;
     r->file_len = len;

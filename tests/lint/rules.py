@@ -16,9 +16,10 @@ FUNCTION_LINES = 60
 FILE_LINES = 800
 COLUMNS = 100
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DRIVER_ARCH = {"arch/io.h", "arch/mmu.h", "arch/irq.h"}
+DRIVER_ARCH = {"arch/barrier.h", "arch/io.h", "arch/mmu.h", "arch/irq.h"}
 DRIVER_NEVER = {"hv/vm.h", "hv/vcpu.h", "hv/guest.h"}
-PORTABLE = ("hv/guest/", "hv/vio/", "hv/vm/", "hv/pci/", "hv/mgmt/", "hv/conf/", "hv/console/")
+PORTABLE = ("hv/guest/", "hv/vio/", "hv/vm/", "hv/pci/", "hv/mgmt/", "hv/conf/", "hv/console/",
+            "hv/block/")
 # what runs vCPUs on CPUs and maps their memory
 ON_THE_CPU = re.compile(r"hv/vm/(sched\w*|queue|turn|smt|loop|engine|gmem)\.[ch]")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

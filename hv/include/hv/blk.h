@@ -1,55 +1,92 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Block devices of the host (RAM disks now). Completion is an event, so nothing ever sleeps. */
+/*
+ * Block devices of the host: RAM disks, disks, and volumes, which are parts of disks. Nothing
+ * sleeps: a request ends with an event.
+ *
+ * Who owns a request, its memory and what it points to:
+ *   before submit             the submitter
+ *   from submit to `done`     the device; the submitter reads `status` only. Memory that a device
+ *                             was told of cannot be taken back by a call: the hardware gives it up
+ *                             when it completes the request or when its controller was reset. Each
+ *                             driver does one of them in bounded time, then posts `done`
+ *   from `done` on            the submitter
+ */
 #pragma once
 #include <hv/event.h>
 #include <hv/types.h>
 enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_DISCARD, BLK_WRITE_ZEROES };
 struct blk_dev;
+/* Memory as a device sees it. */
+struct blk_seg {
+    hpa_t at;
+    uint32_t len; /* bytes */
+};
 /*
- * sector and nsectors in 512-byte units; iov for READ (device writes it) and WRITE, of nsectors *
- * 512 bytes in all. The caller has checked that the range lies on the device. status: 0 or -Exxx,
- * set before `done` is posted on done.cpu, which is the submitter's CPU: all requests of a device
- * are submitted there.
+ * sector and nsectors in 512-byte units, multiples of limits.block. Data of nsectors * 512 bytes in
+ * all: `seg` for a device with limits.dma, `iov` (reached in the view of the submitter's guest) for
+ * the others. The caller has checked that the range lies on the device. status: -EINPROGRESS, then
+ * 0 or -Exxx, set before `done` is posted on done.cpu.
  */
 struct blk_req {
     struct event done;
     uint64_t sector, nsectors;
     const struct iov *iov;
-    uint16_t niov;
+    const struct blk_seg *seg;
+    uint16_t niov, nseg;
     uint8_t op;
+    uint8_t tries; /* the device's, as are base, next and at: from submit until done */
     int status;
     /*
-     * Optional: asked before each piece is copied. False: the request waits where it is, until
-     * blk_ops.resume.
+     * Optional, RAM disks: asked before each piece is copied. False: the request waits where it is,
+     * until blk_ops.resume.
      */
     bool (*may_go)(const struct blk_req *);
     /* bytes of work that submit may do at once; it takes off what it did */
     uint64_t may;
-    struct blk_req *next; /* the device's, from submit until done; also `at` */
+    uint64_t base; /* sector of the disk where the volume begins */
+    struct blk_req *next;
     uint64_t at;
+};
+/*
+ * What a device asks of a request's data. With dma: the first segment begins at a multiple of
+ * `align` bytes, all others begin, and all but the last end, at a multiple of 4096. Constant.
+ */
+struct blk_limits {
+    uint32_t block;     /* bytes; 512 or 4096 */
+    uint32_t max_bytes; /* of one request; 0: any */
+    uint16_t max_segs;
+    uint16_t align;
+    bool dma;
+    bool discard; /* BLK_DISCARD and BLK_WRITE_ZEROES work; else -ENOTSUP */
 };
 struct blk_ops {
     /*
+     * Devices with dma: any CPU. Others: all requests of a device from one CPU, done.cpu.
      * 0: `done` will be posted. 1: done already, see status; `done` will not be. -Exxx: not taken
      */
     int (*submit)(struct blk_dev *, struct blk_req *);
+    /* Nobody submits, and no request is with it. CPU 0. */
     void (*destroy)(struct blk_dev *);
     /*
-     * Submitter's CPU: on return neither the device nor `done` touches the request or its iov.
-     * Harmless when it is done already.
+     * Submitter's CPU. True: neither the device nor `done` touches the request or its data any
+     * more. False: the hardware has it; `done` comes in bounded time. Harmless when it is done.
      */
-    void (*cancel)(struct blk_dev *, struct blk_req *);
+    bool (*cancel)(struct blk_dev *, struct blk_req *);
     /*
-     * Any CPU, when nobody submits any more: drops every request. `done` of those that were through
-     * may still be posted: cancel it afterwards.
+     * Not for devices with dma (NULL there: wait for each `done`). Any CPU, when nobody submits any
+     * more: drops every request. `done` of those that were through may still be posted: cancel it
+     * afterwards.
      */
     void (*stop)(struct blk_dev *);
     /* Submitter's CPU: what may_go() held up may go on. */
     void (*resume)(struct blk_dev *);
+    /* Devices with dma: what has completed is noticed now. For the boot, before events run. */
+    void (*poll)(struct blk_dev *);
 };
 struct blk_dev {
     const struct blk_ops *ops;
-    uint64_t sectors;
+    uint64_t sectors; /* of 512 bytes */
+    struct blk_limits limits;
     bool ro;
     char name[32];
 };

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* disk.c: the list of disks, their partitions and who holds what; see <hv/disk.h>. */
+#include <hv/disk.h>
+#include <hv/irq.h>
+#include <hv/log.h>
+#include <hv/pmm.h>
+#include <hv/words.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "boot/boot_info.h"
+
+static struct disk *disks;
+
+struct disk *disk_by_index(unsigned i)
+{
+    struct disk *d = disks;
+
+    for (; d && i; i--)
+        d = d->next;
+    return d;
+}
+
+/* ---- reading at boot ---- */
+
+static void nobody(struct event *ev) { (void)ev; }
+
+/* One block, while no event runs. Bounded: a driver ends each request. */
+static int read_now(void *ctx, uint64_t lba, void *page)
+{
+    struct disk *d = ctx;
+    uint32_t block = d->blk.limits.block;
+    struct blk_seg seg = { virt_to_phys(page), block };
+    struct blk_req r = { .sector = lba * (block / 512),
+                         .nsectors = block / 512,
+                         .seg = &seg,
+                         .nseg = 1,
+                         .op = BLK_READ,
+                         .status = -EINPROGRESS };
+    int err;
+
+    event_init(&r.done, nobody, 0);
+    err = d->blk.ops->submit(&d->blk, &r);
+    while (!err && __atomic_load_n(&r.status, __ATOMIC_ACQUIRE) == -EINPROGRESS) {
+        d->blk.ops->poll(&d->blk);
+        cpu_relax();
+    }
+    event_cancel(&r.done);
+    return err ? err : r.status;
+}
+
+static void log_table(const struct disk *d, int err)
+{
+    const struct part_table *t = d->table;
+
+    if (err)
+        log_warn("%s: its partition table cannot be read: %s", d->blk.name, error_text(err));
+    if (t->kind == PART_GPT && t->second)
+        log_warn("%s: the first GPT header: %s; the second one at the end of the disk is used",
+                 d->blk.name, t->why);
+    else if (t->why)
+        log_warn("%s: the GPT: %s, and the second one is no better: no partitions", d->blk.name,
+                 t->why);
+    if (t->dropped)
+        log_warn("%s: %u partitions are left out: they overlap, lie outside, or are too many",
+                 d->blk.name, t->dropped);
+}
+
+static void read_table(struct disk *d)
+{
+    hpa_t at = pmm_alloc(0, PMM_HV); /* charge: the host's disks are Trivet's own */
+    struct part_source s = { .read = read_now,
+                             .ctx = d,
+                             .block = d->blk.limits.block,
+                             .blocks = d->blk.sectors / (d->blk.limits.block / 512) };
+
+    /* charge: as above */
+    d->table = calloc(1, sizeof *d->table);
+    if (at.v && d->table)
+        log_table(d, part_read(&s, phys_to_virt(at), d->table));
+    if (at.v)
+        pmm_free(at, 0, PMM_HV);
+}
+
+void disk_add(struct disk *d, const char *kind)
+{
+    struct disk **p = &disks;
+    unsigned number = 0;
+    char size[24];
+
+    for (; *p; p = &(*p)->next)
+        number += strncmp((*p)->blk.name, kind, strlen(kind)) == 0;
+    *p = d;
+    snprintf(d->blk.name, sizeof d->blk.name, "%s%u", kind, number);
+    read_table(d);
+    log_info("%s: %s, %s, serial %s, %u partitions", d->blk.name, d->model,
+             format_size(d->blk.sectors * 512, size, sizeof size), d->serial,
+             d->table ? d->table->n : 0);
+}
+
+/* ---- finding ---- */
+
+struct found {
+    struct disk *disk;
+    const struct part *part; /* NULL: the whole disk */
+    unsigned count;
+};
+
+static void note(struct found *f, struct disk *d, const struct part *p)
+{
+    f->disk = d;
+    f->part = p;
+    f->count++;
+}
+
+static bool same_guid(const struct part *p, const char *name)
+{
+    char text[37];
+    size_t i = 0;
+
+    part_guid_text(p->guid, text);
+    for (; text[i]; i++)
+        if (text[i] != (name[i] >= 'A' && name[i] <= 'F' ? name[i] | 0x20 : name[i]))
+            return false;
+    return name[i] == '\0';
+}
+
+static bool part_is(const struct disk *d, const struct part *p, enum disk_source how,
+                    const char *name)
+{
+    char text[48];
+
+    if (how == DISK_PARTLABEL)
+        return p->label[0] && strcmp(p->label, name) == 0;
+    if (how == DISK_PARTUUID)
+        return d->table->kind == PART_GPT && same_guid(p, name);
+    snprintf(text, sizeof text, "%sp%u", d->blk.name, p->number);
+    return how == DISK_NAME && strcmp(text, name) == 0;
+}
+
+static struct found find(enum disk_source how, const char *name)
+{
+    struct found f = { NULL, NULL, 0 };
+
+    for (struct disk *d = disks; d; d = d->next) {
+        if ((how == DISK_NAME && strcmp(d->blk.name, name) == 0) ||
+            (how == DISK_SERIAL && strcmp(d->serial, name) == 0))
+            note(&f, d, NULL);
+        for (uint32_t i = 0; d->table && i < d->table->n; i++)
+            if (part_is(d, &d->table->part[i], how, name))
+                note(&f, d, &d->table->part[i]);
+    }
+    return f;
+}
+
+int volume_exists(enum disk_source how, const char *name)
+{
+    unsigned n = find(how, name).count;
+
+    return n == 1 ? 0 : n ? -EEXIST : -ENOENT;
+}
+
+/* ---- requests: the disk's, further on ---- */
+
+static struct volume *volume_of(struct blk_dev *b) { return container_of(b, struct volume, blk); }
+
+static int submit(struct blk_dev *b, struct blk_req *r)
+{
+    struct volume *v = volume_of(b);
+
+    if (b->ro && r->op != BLK_READ && r->op != BLK_FLUSH)
+        return -EROFS;
+    if (r->op != BLK_FLUSH && !range_within(r->sector, r->nsectors, 0, b->sectors))
+        return -EINVAL;
+    r->base = v->first;
+    return v->disk->blk.ops->submit(&v->disk->blk, r);
+}
+
+static bool cancel(struct blk_dev *b, struct blk_req *r)
+{
+    struct disk *d = volume_of(b)->disk;
+
+    return d->blk.ops->cancel(&d->blk, r);
+}
+
+static void nothing(struct blk_dev *b) { (void)b; }
+
+static void poll(struct blk_dev *b)
+{
+    struct disk *d = volume_of(b)->disk;
+
+    d->blk.ops->poll(&d->blk);
+}
+
+static const struct blk_ops volume_ops = {
+    .submit = submit, .destroy = nothing, .cancel = cancel, .resume = nothing, .poll = poll
+};
+
+/* ---- holding ---- */
+
+/* Who else holds sectors of it, such that both cannot be; NULL: nobody. */
+static const struct volume *in_the_way(const struct volume *v)
+{
+    const struct volume *w = v->disk->volumes;
+
+    for (; w; w = w->next)
+        if ((!v->blk.ro || !w->blk.ro) && v->first < w->first + w->blk.sectors &&
+            w->first < v->first + v->blk.sectors)
+            break;
+    return w;
+}
+
+static void fill(struct volume *v, const struct found *f, bool ro, const char *holder)
+{
+    struct disk *d = f->disk;
+
+    *v = (struct volume){ .disk = d, .first = f->part ? f->part->first : 0 };
+    v->blk = (struct blk_dev){ .ops = &volume_ops,
+                               .sectors = f->part ? f->part->sectors : d->blk.sectors,
+                               .limits = d->blk.limits,
+                               .ro = ro };
+    if (f->part)
+        snprintf(v->blk.name, sizeof v->blk.name, "%.20sp%u", d->blk.name, f->part->number);
+    else
+        snprintf(v->blk.name, sizeof v->blk.name, "%.20s", d->blk.name);
+    snprintf(v->holder, sizeof v->holder, "%s", holder);
+}
+
+static void hold(struct volume *v)
+{
+    v->next = v->disk->volumes;
+    v->disk->volumes = v;
+}
+
+int volume_open(struct volume *v, enum disk_source how, const char *name, bool ro,
+                const char *holder, char *why, size_t len)
+{
+    struct found f = find(how, name);
+    const struct volume *w;
+
+    if (f.count != 1) {
+        snprintf(why, len, f.count ? "%u disks or partitions are called so" : "there is none",
+                 f.count);
+        return f.count ? -EEXIST : -ENOENT;
+    }
+    fill(v, &f, ro, holder);
+    w = in_the_way(v);
+    if (w) {
+        snprintf(why, len, "%s %s %s", w->holder, w->blk.ro ? "reads" : "writes", w->blk.name);
+        return -EBUSY;
+    }
+    if (!ro && f.disk->blk.ro) {
+        snprintf(why, len, "%s cannot be written", f.disk->blk.name);
+        return -EROFS;
+    }
+    hold(v);
+    return 0;
+}
+
+void volume_close(struct volume *v)
+{
+    for (struct volume **p = &v->disk->volumes; *p; p = &(*p)->next)
+        if (*p == v) {
+            *p = v->next;
+            return;
+        }
+}
+
+/* ---- Trivet's own ---- */
+
+static bool is_boot(const struct disk *d, const struct part *p, const struct boot_part *b)
+{
+    uint32_t signature;
+
+    memcpy(&signature, b->signature, sizeof signature);
+    if (d->table->kind == PART_GPT && b->kind == BOOT_PART_GPT)
+        return memcmp(p->guid, b->signature, sizeof p->guid) == 0;
+    return d->table->kind == PART_MBR && b->kind == BOOT_PART_MBR &&
+           d->table->mbr_signature == signature && p->number == b->number;
+}
+
+/* As a reader: its files are read, so nobody may write them; to read them is harmless. */
+void disk_hold_boot(const struct boot_info *bi)
+{
+    for (struct disk *d = disks; d; d = d->next)
+        for (uint32_t i = 0; d->table && i < d->table->n; i++) {
+            struct found f = { d, &d->table->part[i], 1 };
+
+            if (d->own.disk || !is_boot(d, f.part, &bi->boot_part))
+                continue;
+            fill(&d->own, &f, true, "Trivet");
+            hold(&d->own);
+            log_info("%s: Trivet started from it: nobody may write it", d->own.blk.name);
+        }
+}

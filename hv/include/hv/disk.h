@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The host's disks, and volumes: a whole disk or a partition of it, opened for somebody. Disks are
+ * added at boot and never go; all of this is for CPU 0, but for the blk_ops of a volume.
+ */
+#pragma once
+#include <disk_source.h>
+#include <hv/blk.h>
+#include <hv/part.h>
+#include <hv/types.h>
+struct boot_info;
+struct disk;
+/* Written by the driver; may be read while it does. Bytes; times. */
+struct disk_stats {
+    uint64_t read, written, flushes, errors, retries, timeouts;
+};
+/*
+ * One holder of sectors of a disk. While it is open for writing, nobody else has any of its sectors
+ * open; any number may read.
+ */
+struct volume {
+    struct blk_dev blk;
+    struct disk *disk;
+    struct volume *next; /* the disk's list */
+    uint64_t first;      /* sector of the disk */
+    char holder[40];
+};
+/* What the driver fills in: blk but its name, model, serial, at, unit. Zeroed otherwise. */
+struct disk {
+    struct blk_dev blk; /* of the driver */
+    char model[41], serial[21];
+    char at[24];   /* of the controller: "0000:00:04.0" */
+    uint32_t unit; /* NVMe: the namespace */
+    struct disk_stats stats;
+    struct part_table *table;
+    struct volume *volumes;
+    struct volume own; /* what Trivet itself holds of it: the partition it started from */
+    struct disk *next;
+};
+/*
+ * Boot, from a driver's init function: names it `kind` and a number, reads its partitions, logs a
+ * line. It works from here on.
+ */
+void disk_add(struct disk *, const char *kind);
+/* Boot, after all drivers: the partition that Trivet started from, if it is on such a disk. */
+void disk_hold_boot(const struct boot_info *);
+/* The i-th, or NULL. */
+struct disk *disk_by_index(unsigned i);
+/*
+ * 0: there is exactly one such disk or partition. -ENOENT; -EEXIST: several (a label, a serial
+ * number).
+ */
+int must_check volume_exists(enum disk_source, const char *name);
+/*
+ * Opens it. The struct is the caller's, until volume_close(). -ENOENT, -EEXIST; -EBUSY: somebody
+ * holds sectors of it; -EROFS: the disk cannot be written. *why, in words.
+ */
+int must_check volume_open(struct volume *, enum disk_source, const char *name, bool ro,
+                           const char *holder, char *why, size_t len);
+void volume_close(struct volume *); /* no request is under way */

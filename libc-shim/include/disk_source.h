@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the value of a key `disk` of trivet.conf names: the loader reads the files, the hypervisor
+ * opens the rest, and both must see the same.
+ */
+#pragma once
+#include <stddef.h>
+#include <string.h>
+
+enum disk_source { DISK_FILE, DISK_NAME, DISK_PARTLABEL, DISK_PARTUUID, DISK_SERIAL };
+
+static inline size_t disk_digits(const char *s)
+{
+    size_t n = 0;
+
+    while (s[n] >= '0' && s[n] <= '9')
+        n++;
+    return n;
+}
+
+/* `nvme0` and `nvme0p3`, up to a comma, a blank or the end: a disk of the machine, or a part. */
+static inline int disk_is_name(const char *s)
+{
+    size_t n;
+
+    if (strncmp(s, "nvme", 4) != 0)
+        return 0;
+    s += 4;
+    n = disk_digits(s);
+    if (n == 0 || n > 3)
+        return 0;
+    s += n;
+    if (*s == 'p') {
+        n = disk_digits(++s);
+        if (n == 0 || n > 3)
+            return 0;
+        s += n;
+    }
+    return *s == '\0' || *s == ',' || *s == ' ' || *s == '\t';
+}
+
+/* *skip: length of the prefix that says so. A bare name is a file, unless it is a disk's. */
+static inline enum disk_source disk_source(const char *value, size_t *skip)
+{
+    static const char *const prefixes[] = {
+        [DISK_FILE] = "file:",
+        [DISK_PARTLABEL] = "partlabel:",
+        [DISK_PARTUUID] = "partuuid:",
+        [DISK_SERIAL] = "serial:",
+    };
+
+    for (unsigned i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        if (!prefixes[i] || strncmp(value, prefixes[i], strlen(prefixes[i])) != 0)
+            continue;
+        *skip = strlen(prefixes[i]);
+        return (enum disk_source)i;
+    }
+    *skip = 0;
+    return disk_is_name(value) ? DISK_NAME : DISK_FILE;
+}
