@@ -2,11 +2,13 @@
 /* drivers.c: every driver of the host, in probe order. */
 #include <arch/mmu.h>
 
+#include <hv/disk.h>
 #include <hv/drivers.h>
 #include <hv/host_pci.h>
 #include <hv/log.h>
 #include <hv/smbios.h>
 
+#include "block/nvme_init.h"
 #include "boot/boot_info.h"
 #include "fb/fb.h"
 #include "serial/serial.h"
@@ -55,14 +57,25 @@ static int init_pci(const struct boot_info *bi)
     return host_pci_init();
 }
 
+static int init_nvme(const struct boot_info *bi)
+{
+    (void)bi;
+    return nvme_init();
+}
+
+/* Not a device: which of the disks is the one that Trivet came from. */
+static int init_boot_disk(const struct boot_info *bi)
+{
+    disk_hold_boot(bi);
+    return 0;
+}
+
 static const struct driver {
     const char *name;
     int (*init)(const struct boot_info *);
 } drivers[] = {
-    { "SMBIOS", init_smbios },
-    { "serial", init_serial },
-    { "framebuffer", init_fb },
-    { "PCI", init_pci },
+    { "SMBIOS", init_smbios }, { "serial", init_serial }, { "framebuffer", init_fb },
+    { "PCI", init_pci },       { "NVMe", init_nvme },     { "boot disk", init_boot_disk },
 };
 
 int drivers_init(const struct boot_info *bi)

@@ -38,7 +38,7 @@ static struct {
     uint32_t nwindows, ndevs, dropped;
     struct host_pci_dev devs[HOST_PCI_MAX];
 } pci;
-static struct spinlock ports = SPINLOCK_INIT(LOCK_DRIVER); /* address and data are two accesses */
+static struct spinlock ports = SPINLOCK_INIT(LOCK_PORTS); /* address and data are two accesses */
 
 /* ---- access ---- */
 

@@ -26,8 +26,8 @@ const struct host_pci_dev *host_pci_devs(uint32_t *count);
 /* How configuration space is reached, in words. */
 const char *host_pci_access(void);
 /*
- * Any CPU; no DRIVER lock held. off: bytes from the start of the function's configuration space, a
- * multiple of size, which is 1, 2 or
+ * Any CPU; a DRIVER lock may be held. off: bytes from the start of the function's configuration
+ * space, a multiple of size, which is 1, 2 or
  * 4. Beyond what the access reaches (256 bytes by mechanism 1, 4096 by ECAM) reads give all ones
  * and writes do nothing.
  */

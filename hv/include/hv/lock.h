@@ -15,6 +15,7 @@ enum lock_level {
     LOCK_GMEM,
     LOCK_PT,
     LOCK_DRIVER,
+    LOCK_PORTS, /* of PCI configuration, within a driver's own */
     LOCK_SCHED,
     LOCK_EVENT,
     LOCK_HEAP,

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * nvme.h: what the files of the NVMe driver share. "Base" is the NVM Express Base Specification
+ * 2.0, "NVM" the NVM Command Set Specification 1.0. Everything of a controller is under its lock,
+ * but for what is constant after the boot.
+ */
+#pragma once
+#include <hv/blk.h>
+#include <hv/disk.h>
+#include <hv/event.h>
+#include <hv/host_pci.h>
+#include <hv/lock.h>
+#include <hv/types.h>
+
+/* Base section 3.1.3: controller properties */
+enum nvme_reg {
+    NVME_CAP = 0,
+    NVME_CC = 0x14,
+    NVME_CSTS = 0x1c,
+    NVME_AQA = 0x24,
+    NVME_ASQ = 0x28,
+    NVME_ACQ = 0x30,
+    NVME_DOORBELLS = 0x1000
+};
+enum { NVME_CC_ENABLE = 1, NVME_CSTS_READY = 1, NVME_CSTS_FATAL = 2 };
+/* enabled, NVM command set, 4 KiB pages, entries of 64 and 16 bytes */
+#define NVME_CC_RUN (6u << 16 | 4u << 20 | NVME_CC_ENABLE)
+
+/* Base section 5, figure 138; NVM section 3 */
+enum nvme_admin { NVME_CREATE_SQ = 1, NVME_CREATE_CQ = 5, NVME_IDENTIFY = 6, NVME_ABORT = 8 };
+enum { NVME_SET_FEATURES = 9, NVME_FEATURE_QUEUES = 7 };
+enum nvme_io { NVME_FLUSH = 0, NVME_WRITE = 1, NVME_READ = 2 };
+
+/* Base section 3.3.3.1, figure 87 */
+struct nvme_sqe {
+    uint8_t opcode, flags;
+    uint16_t cid;
+    uint32_t nsid, cdw2, cdw3;
+    uint64_t metadata, prp1, prp2;
+    uint32_t cdw10, cdw11, cdw12, cdw13, cdw14, cdw15;
+};
+static_assert(sizeof(struct nvme_sqe) == 64, "Base 3.3.3.1");
+static_assert(offsetof(struct nvme_sqe, nsid) == 4, "Base 3.3.3.1");
+static_assert(offsetof(struct nvme_sqe, prp1) == 24, "Base 3.3.3.1");
+static_assert(offsetof(struct nvme_sqe, prp2) == 32, "Base 3.3.3.1");
+static_assert(offsetof(struct nvme_sqe, cdw10) == 40, "Base 3.3.3.1");
+/* Base section 3.3.3.2, figure 90. status: bit 0 phase, then the status field */
+struct nvme_cqe {
+    uint32_t dw0, dw1;
+    uint16_t sq_head, sq_id, cid, status;
+};
+static_assert(sizeof(struct nvme_cqe) == 16, "Base 3.3.3.2");
+static_assert(offsetof(struct nvme_cqe, cid) == 12, "Base 3.3.3.2");
+static_assert(offsetof(struct nvme_cqe, status) == 14, "Base 3.3.3.2");
+enum { NVME_STATUS_PHASE = 1, NVME_STATUS_DNR = 1 << 15 };
+
+enum {
+    NVME_DEPTH = 64,    /* entries of a queue: one page of commands */
+    NVME_NAMESPACES = 8 /* of one controller that become disks */
+};
+#define NVME_MAX_BYTES ((uint32_t)MIB)
+#define NVME_LIST_PAGES (NVME_MAX_BYTES / PAGE_SIZE + 1)
+static_assert(NVME_LIST_PAGES * sizeof(uint64_t) <= PAGE_SIZE, "a list of PRPs is one page");
+
+/*
+ * A command that the controller has. Its identifier is made of its place and of a count that
+ * changes at each use, so that an answer that comes twice, or to a command of before a reset, is
+ * told from the right one.
+ */
+struct nvme_cmd {
+    struct blk_req *req;
+    struct nvme_ns *ns;
+    uint64_t deadline; /* ns of time_ns() */
+    uint16_t cid;
+    uint8_t use;
+    bool busy, aborted;
+    bool bad; /* ends with an error whatever the controller says */
+};
+struct nvme_queue {
+    struct nvme_sqe *sq;
+    volatile struct nvme_cqe *cq;
+    volatile uint8_t *sq_bell, *cq_bell;
+    uint16_t id, depth, tail, head, busy;
+    bool phase;
+    struct nvme_cmd cmd[NVME_DEPTH]; /* the last is never used: a full queue has one entry free */
+};
+
+enum nvme_state {
+    NVME_STOPPING, /* waits until it is not ready */
+    NVME_STARTING, /* waits until it is */
+    NVME_SETUP,    /* admin commands, one after the other */
+    NVME_LIVE,
+    NVME_DEAD /* for good; it is no bus master */
+};
+struct nvme_ns {
+    struct disk disk;
+    struct nvme *ctrl;
+    uint32_t id, shift; /* a block is 1 << shift bytes */
+};
+struct nvme {
+    const struct host_pci_dev *pci;
+    char name[24]; /* of the PCI function, for the log */
+    struct spinlock lock;
+    struct event event; /* on CPU 0 */
+    volatile uint8_t *regs;
+    uint32_t stride;     /* bytes from a doorbell to the next */
+    uint64_t timeout_ns; /* for becoming ready or not */
+    enum nvme_state state;
+    uint64_t deadline; /* of the state */
+    unsigned step;     /* NVME_SETUP: in the table of steps */
+    unsigned ns_at;    /* of it: which of ids[] */
+    bool known;        /* identified once; later set-ups make the queues only */
+    bool irq;          /* else it is polled */
+    uint32_t max_bytes;
+    char model[41], serial[21];
+    uint32_t ids[NVME_NAMESPACES];
+    unsigned nids, nns;
+    struct nvme_ns *ns[NVME_NAMESPACES];
+    struct nvme_queue admin, io;
+    uint64_t *lists;              /* a page for each command of io */
+    uint8_t *ident;               /* a page for answers */
+    struct blk_req *first, *last; /* wait for a free command */
+    uint64_t armed;               /* when the event will run; 0: it is not armed */
+    uint32_t failures;            /* resets since a command succeeded */
+    uint32_t resets, strays;
+    bool told_stray;
+    struct nvme *next; /* the driver's list */
+};
+
+/* ---- nvme_queue.c: all under the controller's lock ---- */
+/*
+ * PRPs (Base 4.1.1) of a request's segments, `list` holding the second and later ones where they
+ * are more than two in all. -EINVAL: they do not keep to the limits, or are not `bytes` in all.
+ */
+int must_check nvme_prp(const struct blk_seg *seg, unsigned nseg, uint64_t bytes, uint64_t *list,
+                        struct nvme_sqe *);
+void nvme_queue_reset(struct nvme_queue *); /* empty, as the controller will take it */
+/* A free command, or NULL; its entry with everything but the identifier zero is *sqe. */
+struct nvme_cmd *nvme_get(struct nvme_queue *, struct nvme_sqe **sqe);
+void nvme_send(struct nvme_queue *); /* rings for all that nvme_get() gave */
+/* The next answer to a command of ours; strays are counted. False: no more. */
+bool nvme_reap(struct nvme *, struct nvme_queue *, struct nvme_cmd **, struct nvme_cqe *);
+void nvme_put(struct nvme_queue *, struct nvme_cmd *); /* the controller does not have it */
+
+/* ---- nvme_io.c: under the lock, but for nvme_ops ---- */
+extern const struct blk_ops nvme_ops;
+void nvme_pump(struct nvme *, uint64_t now); /* gives waiting requests to the controller */
+void nvme_reap_io(struct nvme *);
+/* The controller was reset: what it had is tried once more, or fails. */
+void nvme_take_back(struct nvme *);
+void nvme_fail_all(struct nvme *);
+
+/* ---- nvme_setup.c ---- */
+/* Sends the command of this step. False: no step is left. */
+bool nvme_setup_send(struct nvme *, uint64_t now);
+/* Takes its answer. 0; -Exxx: the controller cannot be used. */
+int must_check nvme_setup_answer(struct nvme *, const struct nvme_cqe *);
+
+/* ---- nvme.c ---- */
+void nvme_step(struct nvme *, uint64_t now); /* under the lock */
+void nvme_arm(struct nvme *, uint64_t now);  /* under the lock: the event runs when it must */
+uint32_t nvme_read(const struct nvme *, enum nvme_reg);
+#define NVME_IO_NS 5000000000ull    /* a command may take so long */
+#define NVME_ABORT_NS 2000000000ull /* and so long after it was aborted; admin commands, too */
+#define NVME_TRIES 2                /* of a request */

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* nvme_io.c: requests become commands; their answers, or the loss of them, ends them. */
+#include <hv/log.h>
+#include <hv/time.h>
+
+#include "nvme.h"
+
+static struct nvme_ns *ns_of(struct blk_dev *b)
+{
+    return container_of(b, struct nvme_ns, disk.blk);
+}
+
+/* A status of Base section 3.3.3.2.1 that another try may mend. */
+static bool may_retry(uint16_t status) { return !(status & NVME_STATUS_DNR); }
+
+static void append(struct nvme *n, struct blk_req *r)
+{
+    r->next = NULL;
+    if (n->first)
+        n->last->next = r;
+    else
+        n->first = r;
+    n->last = r;
+}
+
+static struct blk_req *take_first(struct nvme *n)
+{
+    struct blk_req *r = n->first;
+
+    n->first = r->next;
+    return r;
+}
+
+static void complete(struct blk_req *r, int status)
+{
+    __atomic_store_n(&r->status, status, __ATOMIC_RELEASE);
+    event_post(&r->done);
+}
+
+static void fail(struct nvme_ns *ns, struct blk_req *r)
+{
+    ns->disk.stats.errors++;
+    complete(r, -EIO);
+}
+
+/* ---- to the controller ---- */
+
+static int fill(const struct blk_req *r, const struct nvme_ns *ns, struct nvme_sqe *sqe,
+                uint64_t *list)
+{
+    uint64_t block = (r->base + r->sector) >> (ns->shift - 9);
+
+    sqe->nsid = ns->id;
+    if (r->op == BLK_FLUSH) {
+        sqe->opcode = NVME_FLUSH;
+        return 0;
+    }
+    sqe->opcode = r->op == BLK_WRITE ? NVME_WRITE : NVME_READ;
+    sqe->cdw10 = (uint32_t)block;
+    sqe->cdw11 = (uint32_t)(block >> 32);
+    sqe->cdw12 = (uint32_t)(r->nsectors >> (ns->shift - 9)) - 1;
+    return nvme_prp(r->seg, r->nseg, r->nsectors << 9, list, sqe);
+}
+
+static void count(struct disk *d, const struct blk_req *r)
+{
+    if (r->op == BLK_FLUSH)
+        d->stats.flushes++;
+    else if (r->op == BLK_WRITE)
+        d->stats.written += r->nsectors << 9;
+    else
+        d->stats.read += r->nsectors << 9;
+}
+
+/* The page of a command. */
+static uint64_t *list_of(const struct nvme *n, const struct nvme_cmd *c)
+{
+    return n->lists + (size_t)(c - n->io.cmd) * (PAGE_SIZE / sizeof *n->lists);
+}
+
+/* False: no command is free. */
+static bool start(struct nvme *n, struct blk_req *r, uint64_t now)
+{
+    struct nvme_ns *ns = (struct nvme_ns *)(uintptr_t)r->at;
+    struct nvme_sqe *sqe;
+    struct nvme_cmd *c = nvme_get(&n->io, &sqe);
+
+    if (!c)
+        return false;
+    c->req = r;
+    c->ns = ns;
+    c->deadline = now + NVME_IO_NS;
+    r->tries++;
+    /* submit() has tried the segments; were they changed since, a flush goes in their place */
+    c->bad = fill(r, ns, sqe, list_of(n, c)) != 0;
+    if (c->bad)
+        sqe->opcode = NVME_FLUSH;
+    count(&ns->disk, r);
+    return true;
+}
+
+void nvme_pump(struct nvme *n, uint64_t now)
+{
+    bool any = false;
+
+    while (n->state == NVME_LIVE && n->first && start(n, n->first, now)) {
+        (void)take_first(n);
+        any = true;
+    }
+    if (any)
+        nvme_send(&n->io);
+}
+
+/* ---- back ---- */
+
+static void answer(struct nvme *n, struct nvme_cmd *c, const struct nvme_cqe *e)
+{
+    uint16_t status = e->status & (uint16_t)~NVME_STATUS_PHASE;
+    struct blk_req *r = c->req;
+    struct nvme_ns *ns = c->ns;
+
+    nvme_put(&n->io, c);
+    if (c->bad) {
+        fail(ns, r);
+    } else if (!status) {
+        n->failures = 0;
+        complete(r, 0);
+    } else if (may_retry(status) && r->tries < NVME_TRIES) {
+        ns->disk.stats.retries++;
+        append(n, r);
+    } else {
+        fail(ns, r);
+    }
+}
+
+void nvme_reap_io(struct nvme *n)
+{
+    struct nvme_cmd *c;
+    struct nvme_cqe e;
+
+    /* as many answers as there are commands; more come in the next run */
+    for (unsigned i = 0; i < n->io.depth && nvme_reap(n, &n->io, &c, &e); i++)
+        answer(n, c, &e);
+}
+
+void nvme_take_back(struct nvme *n)
+{
+    for (unsigned i = 0; i < NVME_DEPTH; i++) {
+        struct nvme_cmd *c = &n->io.cmd[i];
+        struct blk_req *r = c->req;
+        struct nvme_ns *ns = c->ns;
+
+        if (!c->busy)
+            continue;
+        nvme_put(&n->io, c);
+        if (r->tries < NVME_TRIES) {
+            ns->disk.stats.retries++;
+            append(n, r);
+        } else {
+            fail(ns, r);
+        }
+    }
+}
+
+void nvme_fail_all(struct nvme *n)
+{
+    nvme_take_back(n);
+    while (n->first) {
+        struct blk_req *r = take_first(n);
+
+        fail((struct nvme_ns *)(uintptr_t)r->at, r);
+    }
+}
+
+/* ---- blk_ops ---- */
+
+/* What the submitter promised: a mistake there must not reach the disk. */
+static int check(const struct nvme_ns *ns, const struct blk_req *r)
+{
+    uint64_t mask = ns->disk.blk.limits.block / 512 - 1, bytes = 0;
+
+    if (r->op == BLK_DISCARD || r->op == BLK_WRITE_ZEROES)
+        return -ENOTSUP;
+    if (r->op == BLK_FLUSH)
+        return 0;
+    if (r->nsectors == 0 || r->nsectors > ns->disk.blk.limits.max_bytes / 512 ||
+        (r->base | r->sector | r->nsectors) & mask || r->base + r->sector < r->base ||
+        !range_within(r->base + r->sector, r->nsectors, 0, ns->disk.blk.sectors))
+        return -EINVAL;
+    if (ns->disk.blk.ro && r->op == BLK_WRITE)
+        return -EROFS;
+    for (unsigned i = 0; i < r->nseg; i++) {
+        uint64_t at = r->seg[i].at.v, end = at + r->seg[i].len;
+
+        if (end <= at || at & (i ? PAGE_SIZE - 1 : 3) ||
+            (i + 1u < r->nseg && end & (PAGE_SIZE - 1)))
+            return -EINVAL;
+        bytes += r->seg[i].len;
+    }
+    return bytes == r->nsectors << 9 ? 0 : -EINVAL;
+}
+
+static int submit(struct blk_dev *b, struct blk_req *r)
+{
+    struct nvme_ns *ns = ns_of(b);
+    struct nvme *n = ns->ctrl;
+    uint64_t now = time_ns();
+    int err = check(ns, r);
+
+    if (err)
+        return err;
+    spin_lock(&n->lock);
+    err = n->state == NVME_DEAD ? -EIO : 0;
+    if (!err) {
+        r->status = -EINPROGRESS;
+        r->tries = 0;
+        r->at = (uintptr_t)ns;
+        append(n, r);
+        nvme_pump(n, now);
+        nvme_arm(n, now);
+    }
+    spin_unlock(&n->lock);
+    return err;
+}
+
+static bool cancel(struct blk_dev *b, struct blk_req *r)
+{
+    struct nvme *n = ns_of(b)->ctrl;
+    struct blk_req **p = &n->first, *prev = NULL;
+    bool found;
+
+    spin_lock(&n->lock);
+    for (; *p && *p != r; p = &(*p)->next)
+        prev = *p;
+    found = *p == r;
+    if (found) {
+        *p = r->next;
+        if (n->last == r)
+            n->last = prev;
+    }
+    spin_unlock(&n->lock);
+    return found;
+}
+
+static void poll(struct blk_dev *b)
+{
+    struct nvme *n = ns_of(b)->ctrl;
+
+    spin_lock(&n->lock);
+    nvme_step(n, time_ns());
+    spin_unlock(&n->lock);
+}
+
+static void nothing(struct blk_dev *b) { (void)b; }
+
+const struct blk_ops nvme_ops = {
+    .submit = submit, .destroy = nothing, .cancel = cancel, .resume = nothing, .poll = poll
+};

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * nvme_setup.c: what a controller is asked before it is used: what it is, its namespaces, a pair of
+ * queues. One admin command at a time. Nothing that it says is used unchecked.
+ */
+#include <hv/log.h>
+#include <hv/pmm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nvme.h"
+
+/* Base section 5.17.2.1, figure 275: identify controller */
+enum {
+    CTRL_SN = 4,
+    CTRL_SN_LEN = 20,
+    CTRL_MN = 24,
+    CTRL_MN_LEN = 40,
+    CTRL_MDTS = 77,
+    CTRL_SQES = 512,
+    CTRL_CQES = 513
+};
+/* NVM section 4.1.5.1, figure 97: identify namespace */
+enum { NS_SIZE = 0, NS_NLBAF = 25, NS_FLBAS = 26, NS_DPS = 29, NS_LBAF = 128, NS_LBAFS = 64 };
+enum { CNS_NS = 0, CNS_CTRL = 1, CNS_LIST = 2, MDTS_MOST = 8 };
+/* Base section 5.2.1 and 5.2.2: interrupts on, physically contiguous */
+enum { QUEUE_CONTIGUOUS = 1, QUEUE_INTERRUPT = 2, IO_ID = 1 };
+#define UNIT_SHIFT 9 /* sectors of 512 bytes */
+
+/* What is printable of a field padded with blanks. */
+static void copy_words(char *dst, const uint8_t *src, size_t len)
+{
+    size_t end = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        dst[i] = src[i] > ' ' && src[i] < 0x7f ? (char)src[i] : ' ';
+        if (dst[i] != ' ')
+            end = i + 1;
+    }
+    dst[end] = '\0';
+}
+
+static void identify(struct nvme *n, struct nvme_sqe *sqe, uint32_t cns, uint32_t nsid)
+{
+    memset(n->ident, 0, PAGE_SIZE);
+    sqe->opcode = NVME_IDENTIFY;
+    sqe->nsid = nsid;
+    sqe->prp1 = virt_to_phys(n->ident).v;
+    sqe->cdw10 = cns;
+}
+
+/* ---- the steps ---- */
+
+static void ask_ctrl(struct nvme *n, struct nvme_sqe *sqe) { identify(n, sqe, CNS_CTRL, 0); }
+
+static int got_ctrl(struct nvme *n, uint32_t dw0)
+{
+    uint8_t mdts = n->ident[CTRL_MDTS], sqes = n->ident[CTRL_SQES], cqes = n->ident[CTRL_CQES];
+
+    (void)dw0;
+    /* entries of 64 and 16 bytes: least in the low half, most in the high half */
+    if ((sqes & 15) > 6 || sqes >> 4 < 6 || (cqes & 15) > 4 || cqes >> 4 < 4)
+        return -ENOTSUP;
+    copy_words(n->serial, n->ident + CTRL_SN, CTRL_SN_LEN);
+    copy_words(n->model, n->ident + CTRL_MN, CTRL_MN_LEN);
+    n->max_bytes = NVME_MAX_BYTES;
+    if (mdts && mdts < MDTS_MOST)
+        n->max_bytes = (uint32_t)PAGE_SIZE << mdts;
+    return 0;
+}
+
+static void ask_list(struct nvme *n, struct nvme_sqe *sqe) { identify(n, sqe, CNS_LIST, 0); }
+
+static int got_list(struct nvme *n, uint32_t dw0)
+{
+    uint32_t before = 0;
+
+    (void)dw0;
+    n->nids = n->ns_at = 0;
+    for (unsigned i = 0; i < PAGE_SIZE / 4; i++) {
+        uint32_t id;
+
+        memcpy(&id, n->ident + 4 * i, 4);
+        if (id == 0)
+            break;
+        if (id <= before || id >= 0xfffffffe) /* they rise */
+            return -EPROTO;
+        before = id;
+        if (n->nids == NVME_NAMESPACES) {
+            log_warn("NVMe %s: only %d of its namespaces are used", n->name, NVME_NAMESPACES);
+            break;
+        }
+        n->ids[n->nids++] = id;
+    }
+    return 0;
+}
+
+static void ask_ns(struct nvme *n, struct nvme_sqe *sqe)
+{
+    identify(n, sqe, CNS_NS, n->ids[n->ns_at]);
+}
+
+/* Block size as a shift; 0: a format that Trivet does not use. */
+static uint32_t ns_shift(const uint8_t *id)
+{
+    uint8_t flbas = id[NS_FLBAS];
+    unsigned at = (flbas & 15u) | (flbas >> 1 & 0x30u);
+    const uint8_t *lbaf = id + NS_LBAF + 4 * (at % NS_LBAFS);
+
+    if (at > id[NS_NLBAF] || at >= NS_LBAFS || lbaf[0] || lbaf[1] || id[NS_DPS] & 7)
+        return 0;
+    return lbaf[2] == 9 || lbaf[2] == 12 ? lbaf[2] : 0;
+}
+
+static void add_ns(struct nvme *n, uint32_t id, uint32_t shift, uint64_t blocks)
+{
+    struct nvme_ns *ns = calloc(1, sizeof *ns); /* charge: the host's disks are Trivet's own */
+
+    if (!ns)
+        return;
+    ns->ctrl = n;
+    ns->id = id;
+    ns->shift = shift;
+    ns->disk.blk.ops = &nvme_ops;
+    ns->disk.blk.sectors = blocks << (shift - UNIT_SHIFT);
+    ns->disk.blk.limits = (struct blk_limits){ .block = 1u << shift,
+                                               .max_bytes = n->max_bytes,
+                                               .max_segs = (uint16_t)(n->max_bytes / PAGE_SIZE),
+                                               .align = 4,
+                                               .dma = true };
+    snprintf(ns->disk.model, sizeof ns->disk.model, "%s", n->model);
+    snprintf(ns->disk.serial, sizeof ns->disk.serial, "%s", n->serial);
+    snprintf(ns->disk.at, sizeof ns->disk.at, "%s", n->name);
+    ns->disk.unit = id;
+    n->ns[n->nns++] = ns;
+}
+
+static int got_ns(struct nvme *n, uint32_t dw0)
+{
+    uint32_t shift = ns_shift(n->ident), id = n->ids[n->ns_at++];
+    uint64_t blocks;
+
+    (void)dw0;
+    memcpy(&blocks, n->ident + NS_SIZE, sizeof blocks);
+    if (shift && blocks && blocks <= (uint64_t)INT64_MAX >> shift)
+        add_ns(n, id, shift, blocks);
+    else
+        log_warn("NVMe %s: namespace %u is left out: its size or its format is not supported",
+                 n->name, id);
+    return 0;
+}
+
+static void ask_queues(struct nvme *n, struct nvme_sqe *sqe)
+{
+    (void)n;
+    sqe->opcode = NVME_SET_FEATURES;
+    sqe->cdw10 = NVME_FEATURE_QUEUES;
+    sqe->cdw11 = 0; /* one of each; counted from 0 */
+}
+
+static int got_nothing(struct nvme *n, uint32_t dw0)
+{
+    (void)n, (void)dw0;
+    return 0;
+}
+
+static void ask_cq(struct nvme *n, struct nvme_sqe *sqe)
+{
+    sqe->opcode = NVME_CREATE_CQ;
+    sqe->prp1 = virt_to_phys((const void *)(uintptr_t)n->io.cq).v;
+    sqe->cdw10 = (uint32_t)(n->io.depth - 1) << 16 | IO_ID;
+    sqe->cdw11 = QUEUE_CONTIGUOUS | (n->irq ? QUEUE_INTERRUPT : 0); /* vector 0 */
+}
+
+static void ask_sq(struct nvme *n, struct nvme_sqe *sqe)
+{
+    sqe->opcode = NVME_CREATE_SQ;
+    sqe->prp1 = virt_to_phys(n->io.sq).v;
+    sqe->cdw10 = (uint32_t)(n->io.depth - 1) << 16 | IO_ID;
+    sqe->cdw11 = (uint32_t)IO_ID << 16 | QUEUE_CONTIGUOUS;
+}
+
+static const struct {
+    const char *name;
+    void (*ask)(struct nvme *, struct nvme_sqe *);
+    int (*got)(struct nvme *, uint32_t dw0);
+    bool once;   /* not after a reset */
+    bool per_ns; /* for each of ids[] */
+} steps[] = {
+    { "identify controller", ask_ctrl, got_ctrl, true, false },
+    { "list of namespaces", ask_list, got_list, true, false },
+    { "identify namespace", ask_ns, got_ns, true, true },
+    { "number of queues", ask_queues, got_nothing, false, false },
+    { "create completion queue", ask_cq, got_nothing, false, false },
+    { "create submission queue", ask_sq, got_nothing, false, false },
+};
+
+/* Whether the step is to be passed over. */
+static bool passed_over(const struct nvme *n, unsigned step)
+{
+    return (steps[step].once && n->known) || (steps[step].per_ns && n->ns_at >= n->nids);
+}
+
+bool nvme_setup_send(struct nvme *n, uint64_t now)
+{
+    struct nvme_sqe *sqe;
+    struct nvme_cmd *c;
+
+    while (n->step < ARRAY_SIZE(steps) && passed_over(n, n->step))
+        n->step++;
+    if (n->step >= ARRAY_SIZE(steps))
+        return false;
+    c = nvme_get(&n->admin, &sqe);
+    if (!c)
+        return true; /* the time-out of the step ends it */
+    c->deadline = now + NVME_ABORT_NS;
+    steps[n->step].ask(n, sqe);
+    nvme_send(&n->admin);
+    return true;
+}
+
+int nvme_setup_answer(struct nvme *n, const struct nvme_cqe *e)
+{
+    unsigned step = n->step;
+    int err = e->status & (uint16_t)~NVME_STATUS_PHASE ? -EIO : 0;
+
+    if (step >= ARRAY_SIZE(steps))
+        return -EPROTO;
+    if (!err)
+        err = steps[step].got(n, e->dw0);
+    if (err)
+        log_warn("NVMe %s: \"%s\" failed: status %04x, error %d", n->name, steps[step].name,
+                 e->status >> 1, -err);
+    else if (!steps[step].per_ns)
+        n->step++;
+    return err;
+}
