@@ -99,7 +99,7 @@ inline sched_wake()
     :: else ->
         // code hv/vm/sched.c sched_wake: lock_queue_of(v)
         atomic { !locked -> locked = true }
-        // code hv/vm/sched.c sched_wake: bool ours = v->sched.state == SCHED_BLOCKED
+        // code hv/vm/sched.c sched_wake: bool ours = __atomic_load_n(&v->sched.state, __ATOMIC_RELAXED) == SCHED_BLOCKED
         // code hv/vm/sched.c sched_wake: __atomic_store_n(&v->sched.state, SCHED_WAKING, __ATOMIC_RELAXED)
         d_step { ours = state == BLOCKED; if :: ours -> state = WAKING :: else fi; locked = false }
         if
