@@ -3,6 +3,7 @@
 #include <arch/mmu.h>
 
 #include <hv/disk.h>
+#include <hv/assert.h>
 #include <hv/drivers.h>
 #include <hv/host_pci.h>
 #include <hv/log.h>
@@ -80,6 +81,8 @@ static const struct driver {
 
 int drivers_init(const struct boot_info *bi)
 {
+    assert_cpu0();
+    hv_assert(bi);
     for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
         int err = drivers[i].init(bi);
 

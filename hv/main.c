@@ -10,6 +10,7 @@
 #include <arch/timer.h>
 #include <hv/acpi.h>
 #include "boot/boot_info.h"
+#include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/drivers.h>
 #include <hv/event.h>
@@ -179,6 +180,7 @@ static void run_steps(struct boot_info *bi)
 {
     size_t logged = 0;
 
+    assert_cpu0();
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
         uint64_t from = time_cycles();
         int err = steps[i].fn(bi);

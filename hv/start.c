@@ -3,6 +3,7 @@
  * start.c: the last boot step: defines the guests of trivet.conf and starts those that start by
  * themselves.
  */
+#include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/files.h>
 #include <hv/kernel.h>
@@ -66,6 +67,7 @@ int guests_start(void)
 {
     unsigned started = start_all();
 
+    assert_cpu0();
     log_info("starting %u of %u guests; `help` lists the commands, `console NAME` shows a guest",
              started, the_config.nguests);
     log_set_console_level(the_config.host.log);

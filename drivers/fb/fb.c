@@ -6,6 +6,7 @@
  */
 #include <arch/mmu.h>
 
+#include <hv/assert.h>
 #include <hv/console.h>
 #include <hv/log.h>
 #include <stdio.h>
@@ -150,6 +151,7 @@ bool fb_early(const struct boot_info *bi, bool log)
 
 int fb_init(bool log)
 {
+    assert_cpu0();
     fb.pixels = mmu_map_framebuffer(hpa(fb.info.base), (uint64_t)fb.info.pitch * fb.info.height);
     if (!fb.pixels)
         return -ENOMEM;

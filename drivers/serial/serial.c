@@ -2,6 +2,7 @@
 /* serial.c: which chip the console line is, and when it begins to interrupt. */
 #include <arch/irq.h>
 
+#include <hv/assert.h>
 #include <hv/event.h>
 #include <hv/log.h>
 #include <hv/time.h>
@@ -72,6 +73,7 @@ bool serial_early(const struct boot_info *bi)
 
 static void on_poll(struct event *ev)
 {
+    assert_cpu0();
     chip->receive();
     if (chip->tx_idle())
         host_console_tx_ready();
@@ -82,6 +84,7 @@ int serial_init(void)
 {
     bool was = chip;
 
+    assert_cpu0();
     if ((!chip || chip == &uart16550) && the_platform.source == PLATFORM_NONE &&
         uart16550_spcr(&acpi_info()->spcr, name)) {
         chip = &uart16550;

@@ -3,6 +3,7 @@
  * trivet.conf: one table of keys per kind of section; every error is kept, none ends the reading.
  * See <hv/config.h>.
  */
+#include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/words.h>
 #include <ini.h>
@@ -341,6 +342,7 @@ bool config_key(unsigned i, struct config_key *out)
     bool host = i < ARRAY_SIZE(host_keys);
     const struct key *k = host ? &host_keys[i] : &guest_keys[i - ARRAY_SIZE(host_keys)];
 
+    hv_assert(out);
     if (i >= ARRAY_SIZE(host_keys) + ARRAY_SIZE(guest_keys))
         return false;
     *out = (struct config_key){ .section = host ? "host" : "guest NAME",
@@ -514,6 +516,7 @@ static char *copy_of(struct parse *p, const char *text, size_t len)
     char *s = malloc(len + 1); /* charge: the configuration is Trivet's own */
     size_t from = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 
+    hv_assert(text || len == 0);
     if (!s)
         return NULL;
     memcpy(s, text + from, len - from);
@@ -535,6 +538,7 @@ int config_parse(const char *text, size_t len, const struct config_limits *limit
     struct parse p = { .limits = limits, .out = out };
     char *copy;
 
+    hv_assert(limits && out);
     memset(out, 0, sizeof *out);
     out->host.log = LOG_INFO;
     /* charge: the configuration is Trivet's own */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* load.c: the configuration of this boot, read once. */
+#include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/files.h>
 #include <hv/log.h>
@@ -32,6 +33,8 @@ int config_init(const char *text, size_t len)
     struct config_limits limits;
     int n;
 
+    assert_cpu0();
+    hv_assert(text || len == 0);
     config_text = text;
     config_text_len = text ? len : 0;
     config_limits_now(&limits);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Words that people type, in the configuration and at the console. */
+#include <hv/assert.h>
 #include <hv/words.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ int parse_size(const char *s, uint64_t *out)
     uint64_t v;
     int err = digits(&s, &v);
 
+    hv_assert(s && out);
     if (err)
         return err;
     while (*s == ' ')
@@ -55,6 +57,7 @@ int parse_number(const char *s, uint64_t lo, uint64_t hi, uint64_t *out)
     uint64_t v;
     int err = digits(&s, &v);
 
+    hv_assert(s && out && lo <= hi);
     if (err || *s)
         return err ? err : -EINVAL;
     if (v < lo || v > hi)
@@ -87,6 +90,7 @@ int parse_cpu_list(const char *s, unsigned limit, uint64_t *out)
     uint64_t bits = 0, first, last;
     int err;
 
+    hv_assert(limit > 0 && limit <= 64);
     for (;;) {
         err = digits(&s, &first);
         if (err)
@@ -170,6 +174,7 @@ const char *format_size(uint64_t bytes, char *buf, size_t len)
     unsigned u = 0;
     uint64_t whole = bytes, rest = 0;
 
+    hv_assert(buf && len > 0);
     while (whole >= 1024 && u + 1 < ARRAY_SIZE(unit)) {
         rest = whole % 1024;
         whole /= 1024;
@@ -187,6 +192,7 @@ const char *format_ns(uint64_t ns, char *buf, size_t len)
 {
     unsigned long long s = ns / 1000000000u, ms = ns / 1000000u % 1000;
 
+    hv_assert(buf && len > 0);
     if (ns < 10000000u)
         snprintf(buf, len, "%llu us", (unsigned long long)ns / 1000);
     else if (s < 60)

@@ -4,6 +4,7 @@
  * framebuffer) has a place in the ring of the console it shows and is pumped from there as it has
  * room. Input goes to the console shown.
  */
+#include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/console.h>
 #include <hv/lock.h>
@@ -62,6 +63,7 @@ static size_t ring_piece(const struct console *c, uint64_t pos, const char **p)
 {
     uint64_t left = c->head - pos, to_end = RING - pos % RING;
 
+    debug_assert_held(&lock);
     *p = &c->out[pos % RING];
     return (size_t)min_u64(left, to_end);
 }
@@ -71,6 +73,7 @@ static void catch_up(struct line *l)
 {
     uint64_t lost = shown->head - l->pos - RING / 2;
 
+    assert_held(&lock);
     l->pos += lost;
     l->dropped += lost;
     l->notice_pos = 0;
@@ -103,12 +106,14 @@ static void pump_line(struct line *l)
 
 static void pump(void)
 {
+    debug_assert_held(&lock);
     for (unsigned i = 0; shown && i < nlines; i++)
         pump_line(&lines[i]);
 }
 
 static void append(struct console *c, const char *s, size_t len)
 {
+    debug_assert_held(&lock);
     while (len > 0) {
         size_t at = c->head % RING, n = (size_t)min_u64(len, RING - at);
 
@@ -121,6 +126,7 @@ static void append(struct console *c, const char *s, size_t len)
 
 void console_write(struct console *c, const char *s, size_t len)
 {
+    debug_assert(c && (s || !len));
     spin_lock(&lock);
     append(c, s, len);
     if (c == shown)
@@ -130,6 +136,7 @@ void console_write(struct console *c, const char *s, size_t len)
 
 static void pump_now(struct event *ev)
 {
+    assert_cpu0();
     (void)ev;
     spin_lock(&lock);
     pump();
@@ -164,6 +171,7 @@ size_t console_scrollback(struct console *c, char *buf, size_t len)
     size_t n = 0, piece;
     const char *p;
 
+    hv_assert(c && (buf || !len));
     spin_lock(&lock);
     pos = c->head - min_u64(c->head, min_u64(RING, len));
     while ((piece = ring_piece(c, pos, &p)) > 0) {
@@ -179,6 +187,7 @@ size_t console_scrollback(struct console *c, char *buf, size_t len)
 
 static void printf_like(1, 2) notice_all(const char *fmt, ...)
 {
+    assert_held(&lock);
     for (unsigned i = 0; i < nlines; i++) {
         struct line *l = &lines[i];
         va_list ap;
@@ -194,6 +203,8 @@ static void printf_like(1, 2) notice_all(const char *fmt, ...)
 
 void console_attach(struct console *c, bool replay)
 {
+    assert_cpu0();
+    hv_assert(c && home);
     spin_lock(&lock);
     if (shown == home) {
         for (unsigned i = 0; i < nlines; i++)
@@ -228,6 +239,7 @@ const char console_undo[] = "\030\033\\" /* CAN, ST */
 
 static void detach(void)
 {
+    assert_cpu0();
     spin_lock(&lock);
     detached_from = shown;
     shown = home;
@@ -240,7 +252,11 @@ static void detach(void)
     reader->redraw();
 }
 
-bool console_is_shown(const struct console *c) { return c == shown; }
+bool console_is_shown(const struct console *c)
+{
+    assert_cpu0();
+    return c == shown;
+}
 
 /* ---- input ---- */
 
@@ -249,6 +265,7 @@ static struct event *top_listener(const struct console *c)
     struct event *ready = NULL;
     unsigned best = 0;
 
+    assert_held(&lock);
     for (unsigned i = 0; i < LISTENERS; i++) {
         if (c->listener[i].ready && c->listener[i].priority >= best) {
             ready = c->listener[i].ready;
@@ -262,6 +279,7 @@ int console_listen(struct console *c, unsigned priority, struct event *ready)
 {
     int err = -ENOSPC;
 
+    hv_assert(ready);
     spin_lock(&lock);
     for (unsigned i = 0; err && i < LISTENERS; i++) {
         if (!c->listener[i].ready) {
@@ -277,6 +295,7 @@ int console_listen(struct console *c, unsigned priority, struct event *ready)
 
 void console_unlisten(struct console *c, struct event *ready)
 {
+    hv_assert(ready);
     spin_lock(&lock);
     for (unsigned i = 0; i < LISTENERS; i++) {
         if (c->listener[i].ready == ready)
@@ -289,6 +308,7 @@ size_t console_read(struct console *c, struct event *ready, char *buf, size_t le
 {
     size_t n = 0;
 
+    hv_assert(ready && (buf || !len));
     spin_lock(&lock);
     if (top_listener(c) == ready) {
         while (n < len && c->in_tail != c->in_head)
@@ -367,6 +387,7 @@ static void typed_now(struct event *ev)
 {
     char ch;
 
+    assert_cpu0();
     for (unsigned i = 0; i < TYPED_BUDGET; i++) {
         if (shown == home && reader->busy()) {
             if (!take_interrupt())
@@ -401,6 +422,7 @@ int console_create(const char *name, struct console **out)
 {
     struct console *c = calloc(1, sizeof *c); /* charge: by the caller */
 
+    hv_assert(name && out);
     if (!c)
         return -ENOMEM;
     snprintf(c->name, sizeof c->name, "%s", name);
@@ -416,6 +438,7 @@ static void write_sync(const char *s, size_t len)
 
 void host_console_register(const struct host_console *h)
 {
+    hv_assert(h && h->write && h->write_sync);
     spin_lock(&lock);
     if (nlines < LINES)
         lines[nlines++] = (struct line){ .host = h };
@@ -427,6 +450,8 @@ int console_init(const struct console_reader *r, struct console **out)
 {
     int err = console_create("trivet", &home);
 
+    assert_cpu0();
+    hv_assert(r->input && r->busy && r->interrupt && r->redraw);
     if (err)
         return err;
     event_init(&typed_event, typed_now, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* BLAKE2s, RFC 7693: the names are those of its section 3. */
+#include <hv/assert.h>
 #include <hv/blake2s.h>
 #include <string.h>
 
@@ -73,6 +74,7 @@ void blake2s_add(struct blake2s *s, const void *data, size_t bytes)
 {
     const uint8_t *p = data;
 
+    hv_assert(s->fill <= sizeof s->block);
     while (bytes) {
         size_t n = min_u64(bytes, sizeof s->block - s->fill);
 
@@ -91,6 +93,7 @@ void blake2s_add(struct blake2s *s, const void *data, size_t bytes)
 
 void blake2s_end(struct blake2s *s, uint8_t digest[BLAKE2S_LEN])
 {
+    hv_assert(s->fill <= sizeof s->block);
     s->len += s->fill;
     memset(s->block + s->fill, 0, sizeof s->block - s->fill);
     compress(s, true);

@@ -5,6 +5,7 @@
  */
 #include <arch/cpu.h>
 #include <arch/timer.h>
+#include <hv/assert.h>
 #include <hv/event.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
@@ -26,6 +27,7 @@ int event_cpu_init(void)
     /* charge: Trivet's own */
     struct event **timers = malloc(EVENT_TIMERS_MAX * sizeof(*timers));
 
+    hv_assert(!q->timers);
     if (!timers)
         return -ENOMEM;
     spin_init(&q->lock, LOCK_EVENT);
@@ -40,6 +42,7 @@ int event_cpu_init(void)
 
 void event_init(struct event *ev, void (*fn)(struct event *), uint32_t cpu)
 {
+    debug_assert(fn && cpu < MAX_CPUS);
     *ev = (struct event){ .fn = fn, .cpu = (uint16_t)cpu };
 }
 
@@ -72,6 +75,7 @@ void event_post(struct event *ev)
             on_dead(ev, "posted");
         return;
     }
+    debug_assert(ev->fn && ev->cpu < MAX_CPUS);
     struct event *head = __atomic_load_n(&q->posted, __ATOMIC_RELAXED);
     do
         ev->next = head;
@@ -87,6 +91,8 @@ void event_post(struct event *ev)
 
 static void heap_place(struct event_queue *q, uint32_t i, struct event *ev)
 {
+    debug_assert_held(&q->lock);
+    debug_assert(i < EVENT_TIMERS_MAX);
     q->timers[i] = ev;
     ev->heap_idx = i + 1;
 }
@@ -139,6 +145,7 @@ static void heap_remove(struct event_queue *q, struct event *ev)
     uint32_t i = ev->heap_idx - 1;
     struct event *last = q->timers[--q->ntimers];
 
+    debug_assert(q->timers[i] == ev);
     ev->heap_idx = 0;
     if (last != ev)
         heap_fix(q, i, last);
@@ -185,6 +192,7 @@ static void take_posted(struct event_queue *q)
 {
     struct event *list = __atomic_exchange_n(&q->posted, NULL, __ATOMIC_ACQUIRE), *rev = NULL;
 
+    debug_assert_held(&q->lock);
     while (list) {
         struct event *next = list->next;
 
@@ -200,6 +208,7 @@ static void take_posted(struct event_queue *q)
 /* Timed events that are due join the ready list, unless they are posted already. Under the lock. */
 static void take_due(struct event_queue *q, uint64_t now)
 {
+    debug_assert_held(&q->lock);
     while (q->ntimers && q->timers[0]->when <= now) {
         struct event *ev = q->timers[0];
 
@@ -215,6 +224,8 @@ static struct event *take_first(struct event_queue *q)
 {
     struct event *ev = q->ready;
 
+    debug_assert_held(&q->lock);
+    debug_assert(q == &this_cpu()->events && !q->running);
     if (!ev)
         return NULL;
     __atomic_store_n(&q->ready, ev->next, __ATOMIC_RELAXED);
@@ -278,6 +289,7 @@ bool event_run(void)
     uint64_t now = time_ns(), end = now + RUN_BUDGET_NS;
     bool ran = false;
 
+    debug_assert_no_locks();
     forget_overdue(q, now);
     take_off(q);
     while (now < end && (event_more() || event_next() <= now)) {
@@ -326,6 +338,7 @@ static bool unlink_from(struct event **p, struct event ***tail, const struct eve
 
 static bool unlink_ready(struct event_queue *q, struct event *ev)
 {
+    debug_assert_held(&q->lock);
     if (unlink_from(&q->ready, &q->tail, ev) || unlink_from(&q->off, &q->off_tail, ev)) {
         __atomic_fetch_and(&ev->state, (uint8_t)~POSTED, __ATOMIC_SEQ_CST);
         return true;
@@ -354,6 +367,7 @@ void event_cancel(struct event *ev)
 {
     struct event_queue *q = queue_of(ev);
 
+    hv_assert(ev->cpu < MAX_CPUS || ev->state & DEAD);
     /* Dead: it is in no queue. A CPU without a queue: nothing was posted to it. */
     if (!q->timers || __atomic_load_n(&ev->state, __ATOMIC_ACQUIRE) & DEAD)
         return;
@@ -377,6 +391,7 @@ static bool lies_in(const struct event *ev, const void *obj, size_t len)
 
 static const struct event *find_in(struct event_queue *q, const void *obj, size_t len)
 {
+    debug_assert_held(&q->lock);
     take_posted(q);
     for (struct event *ev = q->ready; ev; ev = ev->next)
         if (lies_in(ev, obj, len))

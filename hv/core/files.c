@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* files.c: finds the files that the boot program read. */
 #include "boot/boot_info.h"
+#include <hv/assert.h>
 #include <hv/files.h>
 #include <hv/log.h>
 #include <hv/pmm.h>
@@ -16,6 +17,8 @@ static const char *const why[] = {
 
 int files_init(const struct boot_info *bi)
 {
+    assert_cpu0();
+    hv_assert(bi);
     for (uint32_t i = 0; i < bi->nfiles && i < BOOT_FILES_MAX; i++) {
         const struct boot_file *f = &bi->files[i];
 
@@ -56,6 +59,7 @@ static bool same(const char *name, const char *path)
 
 const void *file_find(const char *path, uint64_t *len)
 {
+    hv_assert(path && len);
     for (uint32_t i = 0; info && i < info->nfiles && i < BOOT_FILES_MAX; i++) {
         const struct boot_file *f = &info->files[i];
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* lock.c: ticket locks, and the check of their order. */
 #include <arch/cpu.h>
+#include <hv/assert.h>
 #include <hv/lock.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
@@ -9,6 +10,7 @@ static bool bypassed;
 
 void spin_init(struct spinlock *l, enum lock_level level)
 {
+    hv_assert(level >= LOCK_VM && level <= LOCK_LOG);
     *l = (struct spinlock)SPINLOCK_INIT(level);
 }
 
@@ -90,6 +92,18 @@ void lock_assert_none(void)
 {
     if (DEBUG_LOCKS && this_cpu()->locks_held)
         panic("a lock is still held: levels %#x", this_cpu()->locks_held);
+}
+
+void lock_assert_held(const struct spinlock *l)
+{
+    bool taken =
+        __atomic_load_n(&l->next, __ATOMIC_RELAXED) != __atomic_load_n(&l->owner, __ATOMIC_RELAXED);
+    const struct percpu *c = this_cpu();
+
+    if (bypassed)
+        return;
+    if (!taken || (DEBUG_LOCKS && (!(c->locks_held >> l->level & 1) || l->cpu != c->id)))
+        panic("a lock of level %u should be held here", l->level);
 }
 
 void locks_bypass(void) { bypassed = true; }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* log.c: the ring of log lines, and the rate limit of what guests cause. */
+#include <hv/assert.h>
 #include <hv/lock.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
@@ -26,7 +27,11 @@ static enum log_level console_level = LOG_INFO;
 static void (*sink)(const char *, size_t);
 static struct spinlock lock = SPINLOCK_INIT(LOCK_LOG);
 
-void log_set_console_level(enum log_level max) { console_level = max; }
+void log_set_console_level(enum log_level max)
+{
+    hv_assert(max <= LOG_DEBUG);
+    console_level = max;
+}
 
 /*
  * Control characters and bytes that are no ASCII become \xNN: a guest's text must not steer the
@@ -61,6 +66,7 @@ static size_t format(const struct line *l, char *buf, size_t len)
     int n = snprintf(buf, len, "[%5llu.%06llu] %s%s", (unsigned long long)(us / 1000000),
                      (unsigned long long)(us % 1000000), mark[l->level], l->text);
 
+    hv_assert(l->level <= LOG_DEBUG);
     return n < 0 ? 0 : (size_t)n < len ? (size_t)n : len - 1;
 }
 
@@ -68,6 +74,7 @@ bool log_read(uint64_t *seq, enum log_level max, char *buf, size_t len)
 {
     bool found = false;
 
+    hv_assert(seq && buf);
     if (!len)
         return false;
     spin_lock(&lock);
@@ -122,6 +129,7 @@ void hv_log(enum log_level level, const char *fmt, ...)
     char text[LINE_LEN];
     va_list ap;
 
+    hv_assert(level <= LOG_DEBUG);
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
@@ -187,6 +195,7 @@ void vm_log(struct vm *vm, enum log_level level, const char *fmt, ...)
     uint64_t dropped;
     va_list ap;
 
+    hv_assert(level <= LOG_DEBUG);
     if (!take_token(&vm->log_bucket[level == LOG_DEBUG], &dropped))
         return;
     if (dropped)

@@ -3,6 +3,7 @@
  * mitigations.c: what arch decided about attacks by speculation, kept for the shell and told in the
  * log.
  */
+#include <hv/assert.h>
 #include <hv/lock.h>
 #include <hv/log.h>
 #include <hv/mitigations.h>
@@ -39,7 +40,11 @@ static const char *const words[] = {
 static struct spinlock lock = SPINLOCK_INIT(LOCK_DRIVER);
 static struct mitigation_report current;
 
-const char *mitigation_name(enum mitigation_class c) { return names[c]; }
+const char *mitigation_name(enum mitigation_class c)
+{
+    hv_assert(c < MIT_COUNT);
+    return names[c];
+}
 
 const struct mitigation_report *mitigations_get(void) { return &current; }
 
@@ -48,6 +53,7 @@ void mitigation_say(struct mitigation *m, enum mitigation_state state, const cha
     size_t n = strlen(words[state]);
     va_list args;
 
+    hv_assert(m && state <= MIT_VULNERABLE);
     m->state = state;
     snprintf(m->text, sizeof m->text, "%s%s", words[state], detail && detail[0] ? ": " : "");
     n = strlen(m->text);
@@ -72,6 +78,7 @@ static void log_not_affected(const struct mitigation_report *m)
 
 void mitigations_set(const struct mitigation_report *m)
 {
+    assert_cpu0();
     spin_lock(&lock);
     current = *m;
     spin_unlock(&lock);

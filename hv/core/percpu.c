@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* percpu.c: the table of CPUs, and how one gets another's attention. */
 #include <arch/irq.h>
+#include <hv/assert.h>
 #include <hv/percpu.h>
 
 struct percpu percpus[MAX_CPUS];
@@ -16,6 +17,7 @@ void cpu_kick(uint32_t cpu)
 {
     struct percpu *c = &percpus[cpu];
 
+    debug_assert(cpu < MAX_CPUS);
     if (__atomic_exchange_n(&c->wake, 1, __ATOMIC_SEQ_CST))
         return;
     if (c != this_cpu() && __atomic_load_n(&c->where, __ATOMIC_SEQ_CST) != CPU_IN_LOOP)

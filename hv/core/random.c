@@ -5,6 +5,7 @@
  */
 #include <arch/cpu.h>
 #include "boot/boot_info.h"
+#include <hv/assert.h>
 #include <hv/blake2s.h>
 #include <hv/log.h>
 #include <hv/random.h>
@@ -90,6 +91,7 @@ static void digest(uint8_t out[BLAKE2S_LEN], char what, const void *data, size_t
 {
     struct blake2s s;
 
+    assert_held(&pool.lock);
     blake2s_begin(&s);
     blake2s_add(&s, &what, 1);
     blake2s_add(&s, pool.state, sizeof pool.state);
@@ -99,6 +101,7 @@ static void digest(uint8_t out[BLAKE2S_LEN], char what, const void *data, size_t
 
 void random_add(const void *data, size_t bytes, uint32_t bits)
 {
+    hv_assert(data || bytes == 0);
     spin_lock(&pool.lock);
     digest(pool.state, 'a', data, bytes);
     pool.bits = (uint32_t)min_u64(pool.bits + min_u64(bits, 8 * bytes), RANDOM_BITS);
@@ -137,6 +140,7 @@ static void ask_generator(void)
 
 void random_init(struct boot_info *bi)
 {
+    assert_cpu0();
     boot_bytes = (uint32_t)min_u64(bi->random_bytes, sizeof bi->random);
     random_add(bi->random, sizeof bi->random, 8 * boot_bytes);
     wipe(bi->random, sizeof bi->random);
@@ -146,6 +150,7 @@ void random_init(struct boot_info *bi)
 
 int random_start(void)
 {
+    assert_cpu0();
     if (!generator)
         ask_generator();
     if (random_ready())
@@ -173,6 +178,7 @@ static bool surprising(uint64_t cycles)
     uint64_t delta = cycles - irqs.last, delta2 = apart(delta, irqs.delta);
     bool yes = delta > NOISE && delta2 > NOISE && apart(delta2, irqs.delta2) > NOISE;
 
+    debug_assert_held(&irqs_lock);
     irqs.last = cycles;
     irqs.delta = delta;
     irqs.delta2 = delta2;
@@ -212,6 +218,8 @@ static void next_block(struct random_stream *s)
     static const uint8_t nonce[12] = "trivet";
     uint8_t block[64];
 
+    assert_held(&s->lock);
+    hv_assert(s->keyed);
     chacha20_block(s->key, 0, nonce, block);
     memcpy(s->key, block, 32);
     memcpy(s->out, block + 32, 32);
@@ -225,6 +233,7 @@ static void rekey(struct random_stream *s)
 {
     uint8_t key[KEY_LEN];
 
+    assert_held(&s->lock);
     ask_generator();
     new_key(key);
     for (unsigned i = 0; i < KEY_LEN; i++)
@@ -239,6 +248,7 @@ int random_fill(struct random_stream *s, void *buf, size_t bytes)
 {
     uint8_t *p = buf;
 
+    hv_assert(buf || bytes == 0);
     if (!random_ready())
         return -EAGAIN;
     spin_lock(&s->lock);

@@ -4,6 +4,7 @@
 #include <arch/mmu.h>
 
 #include <hv/acpi.h>
+#include <hv/assert.h>
 #include <hv/log.h>
 
 #include "boot/boot_info.h"
@@ -16,6 +17,8 @@ static const void *map(hpa_t phys, uint64_t len) { return mmu_map_firmware(phys,
 
 int acpi_init(const struct boot_info *bi)
 {
+    assert_cpu0();
+    hv_assert(bi);
     rsdp = bi->rsdp;
     if (!acpi_parse(&info, rsdp, map)) {
         /* an ARM64 machine without ACPI: everything is in the device tree */

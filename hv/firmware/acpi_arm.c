@@ -3,6 +3,7 @@
  * arm.c: an ARM64 machine from ACPI 6.5: MADT (section 5.2.12.14 to 18), GTDT (5.2.25), FADT
  * (5.2.9.4), MCFG; SPCR (revision 1.10) and DBG2 (revision 1.1) for the console.
  */
+#include <hv/assert.h>
 #include <hv/platform.h>
 #include <string.h>
 
@@ -189,6 +190,7 @@ static const struct {
 
 bool acpi_parse_platform(struct platform *out, uint64_t rsdp, acpi_map_fn map)
 {
+    hv_assert(out && map);
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < ARRAY_SIZE(parsers); i++) {
         const struct acpi_header *h = acpi_find(rsdp, map, parsers[i].sig, 0);

@@ -2,6 +2,7 @@
 /* acpi_tables.c: from the RSDP to each table. ACPI 6.5 sections 5.2.5 to 5.2.8. */
 #include <hv/acpi.h>
 #include <string.h>
+#include <hv/assert.h>
 
 #include "acpi_private.h"
 
@@ -20,6 +21,7 @@ uint64_t acpi_get(struct bytes b, uint32_t off, uint32_t size)
 {
     uint64_t v = 0;
 
+    hv_assert(size <= 8);
     if (!range_within(off, size, 0, b.len))
         return 0;
     memcpy(&v, b.p + off, size);
@@ -142,6 +144,7 @@ bool acpi_parse(struct acpi_info *out, uint64_t rsdp, acpi_map_fn map)
 {
     struct root r;
 
+    hv_assert(out && map);
     memset(out, 0, sizeof *out);
     if (!find_root(&r, rsdp, map, &out->nbad))
         return false;
@@ -163,6 +166,7 @@ const void *acpi_find(uint64_t rsdp, acpi_map_fn map, const char *sig, unsigned 
     uint32_t bad = 0;
     struct root r;
 
+    hv_assert(map && sig);
     if (!find_root(&r, rsdp, map, &bad))
         return NULL;
     for (uint32_t i = 0, n = root_count(&r); i < n; i++) {

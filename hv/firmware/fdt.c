@@ -4,6 +4,7 @@
  * Linux that are named below), read with libfdt, which checks each offset against the tree's
  * length. One walk over all nodes: a node's parents are on a stack.
  */
+#include <hv/assert.h>
 #include <hv/platform.h>
 #include <libfdt.h>
 #include <string.h>
@@ -372,6 +373,7 @@ bool fdt_parse_platform(struct platform *out, uint64_t fdt, acpi_map_fn map)
     struct walk w = { .fdt = map_tree(fdt, map), .out = out };
     int depth = 0;
 
+    hv_assert(out && map);
     memset(out, 0, sizeof *out);
     if (!w.fdt)
         return false;

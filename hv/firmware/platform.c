@@ -4,6 +4,7 @@
  */
 #include <arch/mmu.h>
 
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/platform.h>
 #include <string.h>
@@ -14,6 +15,7 @@ struct platform the_platform;
 
 void platform_find(const struct boot_info *bi)
 {
+    assert_cpu0();
     if (!acpi_parse_platform(&the_platform, bi->rsdp, mmu_map_firmware) &&
         !fdt_parse_platform(&the_platform, bi->fdt, mmu_map_firmware))
         memset(&the_platform, 0, sizeof the_platform);
@@ -29,6 +31,7 @@ int platform_init(const struct boot_info *bi)
     };
     const struct platform *p = &the_platform;
 
+    assert_cpu0();
     platform_find(bi);
     if (p->source == PLATFORM_NONE)
         return 0;

@@ -3,6 +3,7 @@
  * smbios.c: the machine's maker and product, and the firmware's version. DSP0134 sections 5.2, 6.1,
  * 7.1 and 7.2.
  */
+#include <hv/assert.h>
 #include <hv/smbios.h>
 #include <string.h>
 
@@ -29,6 +30,7 @@ static uint64_t le(const uint8_t *p, uint32_t n)
 {
     uint64_t v = 0;
 
+    hv_assert(n <= 8);
     memcpy(&v, p, n);
     return v;
 }
@@ -90,6 +92,7 @@ bool smbios_parse(struct smbios_info *out, uint64_t entry, acpi_map_fn map)
     struct table t = find_table(entry, map);
     uint32_t off = 0;
 
+    hv_assert(out && map);
     memset(out, 0, sizeof *out);
     if (!t.p)
         return false;

@@ -2,6 +2,7 @@
 /* Commands about one guest, and the list of all. */
 #include "mgmt.h"
 #include "out.h"
+#include <hv/assert.h>
 #include <hv/console.h>
 #include <hv/power.h>
 #include <hv/time.h>
@@ -216,6 +217,8 @@ static struct {
 
 static void wait_for(struct vm *vm, uint64_t timeout, wait_fn *poll)
 {
+    assert_cpu0();
+    hv_assert(poll);
     waiting.vm = vm;
     waiting.began = time_ns();
     waiting.deadline = waiting.began + timeout;

@@ -4,6 +4,7 @@
  * up in one table.
  */
 #include "lineedit.h"
+#include <hv/assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -95,6 +96,7 @@ static void insert(struct lineedit *le, const char *s, unsigned n)
 /* Removes [from, to) and leaves the cursor there. */
 static void cut(struct lineedit *le, unsigned from, unsigned to, bool keep)
 {
+    hv_assert(from <= to && to <= le->len);
     if (keep && to > from) {
         memcpy(le->kill, le->buf + from, to - from);
         le->kill[to - from] = '\0';
@@ -131,6 +133,7 @@ static unsigned word_right(const struct lineedit *le)
 
 static void go(struct lineedit *le, unsigned to)
 {
+    hv_assert(to <= le->len);
     le->cur = to;
     le_redraw(le);
 }
@@ -419,6 +422,7 @@ void le_start(struct lineedit *le)
 void le_init(struct lineedit *le, const char *prompt, unsigned cols,
              void (*out)(void *, const char *, size_t), void *ctx)
 {
+    hv_assert(prompt && cols > 0 && out);
     memset(le, 0, sizeof *le);
     le->prompt = prompt;
     le->cols = cols;

@@ -4,6 +4,7 @@
  * out_list_end() sets them in columns.
  */
 #include "out.h"
+#include <hv/assert.h>
 #include <hv/words.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -168,6 +169,7 @@ static void put_json(struct out *o, const char *s)
 
 static void put_key(struct out *o, const char *key)
 {
+    hv_assert(o->json);
     if (!o->first)
         puts_out(o, ",");
     o->first = false;
@@ -207,6 +209,7 @@ static void put_label(struct out *o, const char *label)
 
 void out_begin(struct out *o, bool json, const char *command)
 {
+    hv_assert(command);
     *o = (struct out){ .json = json, .first = true };
     if (!json)
         return;
@@ -297,6 +300,7 @@ static bool has_heading(const struct column *columns, unsigned n)
 
 void out_list(struct out *o, const char *key, const struct column *columns, unsigned n)
 {
+    hv_assert(columns && n > 0 && n <= OUT_COLUMNS);
     o->columns = columns;
     o->ncolumns = n;
     o->column = n;
@@ -313,6 +317,7 @@ void out_list(struct out *o, const char *key, const struct column *columns, unsi
 
 void out_row(struct out *o)
 {
+    hv_assert(o->columns && o->column == o->ncolumns);
     o->column = 0;
     if (o->json)
         puts_out(o, o->first_row ? "{" : "},{");
@@ -390,6 +395,7 @@ void out_list_end(struct out *o)
     size_t len = o->len - o->cells;
     char *cells;
 
+    hv_assert(o->columns && o->column == o->ncolumns);
     if (o->json) {
         puts_out(o, o->first_row ? "]" : "}]");
         o->first = false;

@@ -6,6 +6,7 @@
 #include "lineedit.h"
 #include "mgmt.h"
 #include "out.h"
+#include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/console.h>
 #include <hv/event.h>
@@ -50,6 +51,7 @@ static bool shell_is_busy(void) { return sh.wait != NULL; }
 
 void shell_set_json(bool on)
 {
+    assert_cpu0();
     sh.json = on;
     sh.line_len = 0;
     sh.line_cut = false;
@@ -78,6 +80,7 @@ static void log_now(struct event *ev)
     bool editing = sh.started && !sh.json && !sh.wait, hidden = false;
     char text[256];
 
+    assert_cpu0();
     (void)ev;
     while (log_read(&sh.log_seq, the_config.host.log, text, sizeof text)) {
         if (editing && !hidden)
@@ -148,6 +151,7 @@ static bool arguments_ok(struct out *o, const struct command *c, unsigned argc, 
 
 static void finish(void)
 {
+    assert_cpu0();
     out_end(&sh.out, write_console);
     sh.wait = NULL;
     if (!sh.json)
@@ -171,6 +175,8 @@ static void run_line(char *line)
     unsigned argc = split(line, argv);
     const struct command *c;
 
+    assert_cpu0();
+    hv_assert(!sh.wait);
     if (argc == 0) {
         if (!sh.json)
             le_start(&sh.le);
@@ -190,6 +196,7 @@ static void run_line(char *line)
 
 static void poll_now(struct event *ev)
 {
+    assert_cpu0();
     if (!sh.wait)
         return;
     if (sh.wait(&sh.out, sh.wait_ctx))
@@ -200,6 +207,8 @@ static void poll_now(struct event *ev)
 
 void shell_wait(wait_fn *fn, void *ctx)
 {
+    assert_cpu0();
+    hv_assert(fn && !sh.wait);
     sh.wait = fn;
     sh.wait_ctx = ctx;
     event_post(&sh.poll_event);
@@ -207,6 +216,7 @@ void shell_wait(wait_fn *fn, void *ctx)
 
 static void shell_interrupt(void)
 {
+    assert_cpu0();
     if (!sh.wait)
         return;
     write_console("^C\r\n", 4);
@@ -234,6 +244,7 @@ void shell_progress(const char *fmt, ...)
 /* JSON: no echo, no editing; a line ends with CR, LF or both. */
 static void input_json(char c)
 {
+    hv_assert(sh.line_len < sizeof sh.line);
     if (c != '\r' && c != '\n') {
         if (sh.line_len < sizeof sh.line - 1)
             sh.line[sh.line_len++] = c;
@@ -258,6 +269,7 @@ static void shell_input(char c)
 {
     char line[LE_LINE];
 
+    assert_cpu0();
     if (sh.json) {
         input_json(c);
         return;
@@ -274,6 +286,7 @@ static void shell_input(char c)
 
 static void shell_redraw(void)
 {
+    assert_cpu0();
     if (!sh.json && !sh.wait && sh.started)
         le_redraw(&sh.le);
 }
@@ -363,6 +376,7 @@ int shell_init(void)
                                                   shell_redraw };
     int err = console_init(&reader, &sh.console);
 
+    assert_cpu0();
     if (err)
         return err;
     le_init(&sh.le, PROMPT, 80, write_le, NULL);
@@ -376,6 +390,8 @@ void shell_start(void)
 {
     char text[256];
 
+    assert_cpu0();
+    hv_assert(!sh.started);
     while (log_read(&sh.log_seq, LOG_DEBUG, text, sizeof text))
         ; /* the boot's lines were shown by the early log */
     log_set_sink(log_sink);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* bittree.c: see bittree.h. */
+#include <hv/assert.h>
 #include <hv/bittree.h>
 
 static uint64_t words(uint64_t bits) { return (bits + 63) / 64; }
@@ -19,6 +20,7 @@ void bittree_init(struct bittree *t, uint64_t members, void *mem)
 {
     uint64_t *at = mem, n = members;
 
+    hv_assert(mem && members);
     t->levels = 0;
     do {
         n = words(n);
@@ -29,6 +31,7 @@ void bittree_init(struct bittree *t, uint64_t members, void *mem)
 
 bool bittree_has(const struct bittree *t, uint64_t i)
 {
+    debug_assert(t->levels > 0 && t->levels <= BITTREE_LEVELS);
     return t->level[0][i / 64] >> (i & 63) & 1;
 }
 

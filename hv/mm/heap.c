@@ -4,6 +4,7 @@
  * twice.
  */
 #include <arch/mmu.h>
+#include <hv/assert.h>
 #include <hv/heap.h>
 #include <hv/pmm.h>
 
@@ -13,6 +14,7 @@ static uint64_t base, used, mapped, limit;
 
 int heap_init(void)
 {
+    assert_cpu0();
     base = arch_heap_base();
     limit = arch_heap_size();
     return base && limit ? 0 : -ENOMEM;
@@ -20,6 +22,7 @@ int heap_init(void)
 
 static bool grow(void)
 {
+    hv_assert(mapped <= limit);
     for (unsigned order = GROW_ORDER;; order--) {
         uint64_t len = PAGE_SIZE << order;
         /* charge: by what malloc() gives of it */
@@ -41,6 +44,7 @@ void *heap_sbrk(ptrdiff_t by)
 {
     uint64_t old = used;
 
+    hv_assert(used <= mapped);
     if (by < 0) {
         if ((uint64_t)-by > used)
             return (void *)-1;

@@ -8,6 +8,7 @@
  */
 #include <arch/mmu.h>
 #include "boot/boot_info.h"
+#include <hv/assert.h>
 #include <hv/bittree.h>
 #include <hv/lock.h>
 #include <hv/log.h>
@@ -57,6 +58,7 @@ static struct region *region_of(uint64_t pa)
 
 static uint64_t block_number(const struct region *r, uint64_t pa, unsigned order)
 {
+    hv_assert(r && pa >= r->base && pa < r->end);
     return (pa - r->base) >> (PAGE_SHIFT + order);
 }
 
@@ -67,12 +69,14 @@ static bool is_free(const struct region *r, uint64_t pa, unsigned order)
 
 static void put_block(struct region *r, uint64_t pa, unsigned order)
 {
+    hv_assert(order <= PMM_MAX_ORDER);
     bittree_add(&r->free[order], block_number(r, pa, order));
     nfree[order]++;
 }
 
 static void take_block(struct region *r, uint64_t pa, unsigned order)
 {
+    hv_assert(order <= PMM_MAX_ORDER && nfree[order] > 0);
     bittree_remove(&r->free[order], block_number(r, pa, order));
     nfree[order]--;
 }
@@ -130,6 +134,8 @@ static uint64_t alloc_block(unsigned order)
     struct region *r;
     unsigned o = order;
 
+    assert_held(&lock);
+    hv_assert(order <= PMM_MAX_ORDER);
     while (o < ORDERS && !nfree[o])
         o++;
     if (o == ORDERS)
@@ -160,6 +166,7 @@ static bool refill(struct front *f)
 
 static void drain(struct front *f, uint32_t keep)
 {
+    hv_assert(f->n <= FRONT_MAX);
     spin_lock(&lock);
     while (f->n > keep)
         free_block(f->page[--f->n].v, 0);
@@ -180,6 +187,7 @@ bool pmm_take_clean(hpa_t pa)
 {
     bool clean;
 
+    assert_aligned(pa.v, block_size(PMM_CLEAN_ORDER));
     spin_lock(&lock);
     const struct region *r = region_of(pa.v);
     uint64_t i = block_number(r, pa.v, PMM_CLEAN_ORDER);
@@ -194,6 +202,7 @@ hpa_t pmm_alloc(unsigned order, enum pmm_owner owner)
     struct front *f = &fronts[this_cpu()->id];
     uint64_t pa = 0;
 
+    hv_assert(owner < PMM_OWNERS);
     if (order > PMM_MAX_ORDER)
         return hpa(0);
     if (order == 0) {
@@ -224,6 +233,8 @@ void pmm_free(hpa_t pa, unsigned order, enum pmm_owner owner)
 {
     struct front *f = &fronts[this_cpu()->id];
 
+    hv_assert(owner < PMM_OWNERS);
+    hv_assert(pa.v);
     hv_assert(order <= PMM_MAX_ORDER);
     f->by_owner[owner] -= (int64_t)block_size(order);
     if (order == 0) {
@@ -239,6 +250,7 @@ void pmm_free(hpa_t pa, unsigned order, enum pmm_owner owner)
 
 void pmm_free_clean(hpa_t pa, unsigned order)
 {
+    assert_aligned(pa.v, block_size(order));
     hv_assert(order >= PMM_CLEAN_ORDER && order <= PMM_MAX_ORDER);
     fronts[this_cpu()->id].by_owner[PMM_GUEST] -= (int64_t)block_size(order);
     spin_lock(&lock);
@@ -251,6 +263,7 @@ void pmm_recount(uint64_t bytes, enum pmm_owner from, enum pmm_owner to)
 {
     struct front *f = &fronts[this_cpu()->id];
 
+    hv_assert(from < PMM_OWNERS && to < PMM_OWNERS);
     f->by_owner[from] -= (int64_t)bytes;
     f->by_owner[to] += (int64_t)bytes;
 }
@@ -386,6 +399,7 @@ int pmm_init(const struct boot_info *bi)
     const struct boot_mem *m = phys_to_virt(hpa(bi->mem));
     uint64_t bytes = 0, base, end;
 
+    assert_cpu0();
     find_regions(m, bi->nmem);
     for (uint32_t i = 0; i < nregions; i++)
         bytes += all_bitmaps(&regions[i]);

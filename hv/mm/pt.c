@@ -5,6 +5,7 @@
  * and a table taken out waits in limbo, its entries still holes, until the owner has flushed the
  * TLBs.
  */
+#include <hv/assert.h>
 #include <hv/panic.h>
 #include <hv/pmm.h>
 #include <hv/pt.h>
@@ -42,6 +43,7 @@ static hpa_t take_tables(struct pt *pt, unsigned order)
     int64_t bytes = (int64_t)(PAGE_SIZE << order);
     hpa_t pa = hpa(0);
 
+    hv_assert(order <= PMM_MAX_ORDER);
     if (pt->pay && pt->pay(pt->payer, bytes))
         return pa;
     pa = pmm_alloc_zero(order, PMM_PT); /* charge: above */
@@ -61,6 +63,7 @@ static hpa_t new_table(struct pt *pt)
 {
     hpa_t pa = take_tables(pt, 0);
 
+    assert_held(&pt->lock);
     if (pa.v)
         pt->tables++;
     return pa;
@@ -76,6 +79,7 @@ static void to_limbo(struct pt *pt, hpa_t pa)
 
 int pt_init(struct pt *pt, const struct pt_format *fmt, pt_pay *pay, void *payer)
 {
+    hv_assert(fmt && fmt->levels > 0 && fmt->levels <= 6);
     *pt = (struct pt){ .fmt = fmt, .pay = pay, .payer = payer };
     spin_init(&pt->lock, LOCK_PT);
     pt->root = take_tables(pt, root_order(fmt));
@@ -158,6 +162,7 @@ static int walk_entry(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, 
     enum pte_kind kind = f->kind(get_entry(e), level);
     int err;
 
+    debug_assert(level < f->levels);
     if (kind == PTE_LEAF)
         return w->leaf ? w->leaf(w, e, level, ia, len) : 0;
     if (kind == PTE_HOLE) {
@@ -194,6 +199,7 @@ static int walk_table(struct walk *w, hpa_t table, unsigned level, uint64_t ia, 
 
 static int walk(struct walk *w, uint64_t ia, uint64_t len)
 {
+    assert_held(&w->pt->lock);
     return walk_table(w, w->pt->root, w->pt->fmt->levels - 1u, ia, len);
 }
 
@@ -222,6 +228,7 @@ static int fill_hole(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, u
     const struct pt_format *f = w->pt->fmt;
     uint64_t size = span(level);
 
+    debug_assert_held(&w->pt->lock);
     if (f->leaf_levels >> level & 1 && len == size && !((ia | w->oa.v) & (size - 1))) {
         set_entry(e, f->leaf(w->oa, level, w->prot, w->type));
         w->oa.v += size;
@@ -248,6 +255,8 @@ int pt_map(struct pt *pt, gpa_t ia, hpa_t oa, uint64_t len, unsigned prot, enum 
     struct walk fill = { .pt = pt, .hole = fill_hole, .oa = oa, .prot = prot, .type = type };
     struct walk undo = { .pt = pt, .leaf = clear_leaf, .drop_empty = !pt->keep };
 
+    hv_assert(pt->root.v);
+    hv_assert(!(prot & ~(unsigned)PROT_RWX) && type <= MEM_UC);
     if (bad_range(pt, ia.v, len) || oa.v & (PAGE_SIZE - 1))
         return -EINVAL;
     spin_lock(&pt->lock);
@@ -272,6 +281,7 @@ static int split_leaf(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, 
     uint64_t old = get_entry(e), oa = f->addr(old, level).v;
     unsigned prot = f->prot(old, level), below = level - 1;
 
+    hv_assert(level > 0 || len == span(level));
     if (len == span(level))
         return 0;
     hpa_t table = new_table(w->pt);
@@ -294,6 +304,7 @@ static bool edge_inside_leaf(const struct pt *pt, uint64_t ia)
     const struct pt_format *f = pt->fmt;
     hpa_t table = pt->root;
 
+    assert_held(&pt->lock);
     for (unsigned level = f->levels - 1u;; level--) {
         uint64_t e = get_entry(table_at(table) + index_of(f, ia, level));
         enum pte_kind kind = f->kind(e, level);
@@ -328,6 +339,7 @@ static int split_for(struct pt *pt, uint64_t ia, uint64_t len)
 /* Runs `w` over leaves that lie in the range whole. */
 static int change_range(struct walk *w, uint64_t ia, uint64_t len)
 {
+    hv_assert(w->pt->root.v);
     if (bad_range(w->pt, ia, len))
         return -EINVAL;
     if (!len)
@@ -362,6 +374,7 @@ int pt_protect(struct pt *pt, gpa_t ia, uint64_t len, unsigned prot)
 {
     struct walk w = { .pt = pt, .leaf = reprotect, .prot = prot };
 
+    hv_assert(!(prot & ~(unsigned)PROT_RWX));
     return change_range(&w, ia.v, len);
 }
 
@@ -370,6 +383,7 @@ bool pt_lookup(const struct pt *pt, gpa_t ia, hpa_t *oa, unsigned *prot)
     const struct pt_format *f = pt->fmt;
     hpa_t table = pt->root;
 
+    debug_assert(pt->root.v && oa && prot);
     if (bad_range(pt, align_down(ia.v, PAGE_SIZE), PAGE_SIZE))
         return false;
     for (unsigned level = f->levels - 1u;; level--) {
@@ -414,6 +428,7 @@ void pt_share(struct pt *to, const struct pt *from)
 {
     unsigned n = ENTRIES << root_order(from->fmt);
 
+    hv_assert(to->root.v && from->root.v);
     hv_assert(from->keep && from->fmt->levels == to->fmt->levels &&
               from->fmt->ia_bits == to->fmt->ia_bits);
     for (unsigned i = 0; i < n; i++)
@@ -424,6 +439,7 @@ void pt_unshare(struct pt *to, const struct pt *from)
 {
     unsigned top = from->fmt->levels - 1u, n = ENTRIES << root_order(from->fmt);
 
+    hv_assert(to->root.v && from->root.v);
     for (unsigned i = 0; i < n; i++)
         if (from->fmt->kind(get_entry(table_at(from->root) + i), top) != PTE_HOLE)
             set_entry(table_at(to->root) + i, 0);

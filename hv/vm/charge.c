@@ -3,6 +3,7 @@
  * charge.c: what Trivet spends on each guest. A VM without limits (charge_begin() was not called)
  * may take what it likes.
  */
+#include <hv/assert.h>
 #include <hv/blk.h>
 #include <hv/charge.h>
 #include <hv/event.h>
@@ -52,10 +53,16 @@ static uint64_t limit_of(const struct guest_config *c, enum charge_kind kind)
 
 uint64_t charge_limit(const struct vm *vm, enum charge_kind kind)
 {
+    assert_cpu0();
+    hv_assert(kind < CHARGES);
     return vm->limited ? vm->charge[kind].limit : limit_of(vm->config, kind);
 }
 
-int charge_new(struct vm *vm) { return charge(vm, CHARGE_OVERHEAD, heap_cost(vm)); }
+int charge_new(struct vm *vm)
+{
+    assert_cpu0();
+    return charge(vm, CHARGE_OVERHEAD, heap_cost(vm));
+}
 
 static int set_aside(struct vm *vm)
 {
@@ -77,6 +84,8 @@ int charge_begin(struct vm *vm)
     char size[CHARGES][16];
     int err;
 
+    assert_cpu0();
+    hv_assert(!vm->limited);
     for (unsigned k = 0; k < CHARGES; k++) {
         struct charge *c = &vm->charge[k];
 
@@ -93,6 +102,7 @@ int charge_begin(struct vm *vm)
 
 void charge_end(struct vm *vm)
 {
+    assert_cpu0();
     for (unsigned k = 0; k < CHARGES; k++) {
         struct charge *c = &vm->charge[k];
 
@@ -109,6 +119,7 @@ bool charge_explain(struct vm *vm)
 {
     char size[16];
 
+    assert_cpu0();
     for (unsigned k = 0; k < CHARGES; k++) {
         if (!__atomic_load_n(&vm->charge[k].told, __ATOMIC_RELAXED))
             continue;
@@ -136,6 +147,7 @@ int charge(struct vm *vm, enum charge_kind kind, uint64_t bytes)
     struct charge *c = &vm->charge[kind];
     uint64_t now = __atomic_add_fetch(&c->used, bytes, __ATOMIC_RELAXED);
 
+    hv_assert(kind < CHARGES);
     if (!vm->limited)
         return 0;
     if (now > c->limit) {
@@ -151,6 +163,7 @@ void uncharge(struct vm *vm, enum charge_kind kind, uint64_t bytes)
 {
     uint64_t had = __atomic_fetch_sub(&vm->charge[kind].used, bytes, __ATOMIC_RELAXED);
 
+    hv_assert(kind < CHARGES);
     hv_assert(had >= bytes);
     if (vm->limited)
         pmm_promise_back(bytes);
@@ -168,6 +181,7 @@ void *vm_alloc(struct vm *vm, size_t len)
 {
     void *p = calloc(1, len); /* charge: below */
 
+    hv_assert(len > 0);
     if (p && charge(vm, CHARGE_OVERHEAD, heap_cost(p))) {
         free(p);
         return NULL;
@@ -193,6 +207,7 @@ hpa_t vm_pages(struct vm *vm, unsigned order)
 {
     hpa_t pa = hpa(0);
 
+    hv_assert(order <= PMM_MAX_ORDER);
     if (charge(vm, CHARGE_OVERHEAD, PAGE_SIZE << order))
         return pa;
     pa = pmm_alloc_zero(order, PMM_HV); /* charge: above */
@@ -203,6 +218,7 @@ hpa_t vm_pages(struct vm *vm, unsigned order)
 
 void vm_pages_free(struct vm *vm, hpa_t pa, unsigned order)
 {
+    hv_assert(pa.v && order <= PMM_MAX_ORDER);
     pmm_free(pa, order, PMM_HV);
     uncharge(vm, CHARGE_OVERHEAD, PAGE_SIZE << order);
 }

@@ -4,6 +4,7 @@
  * CPU.
  */
 #include <arch/cpu.h>
+#include <hv/assert.h>
 #include <hv/event.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
@@ -58,6 +59,7 @@ int vcpu_backends_init(void)
 {
     bool any = false;
 
+    assert_cpu0();
     for (const struct vcpu_ops *const *e = arch_vcpu_backends; *e; e++) {
         if ((*e)->probe() || enable_everywhere(*e))
             continue;

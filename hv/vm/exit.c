@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* exit.c: one table from the reason of an exit to what is done about it. */
+#include <hv/assert.h>
 #include <hv/guest.h>
 #include <hv/irq.h>
 #include <hv/vm.h>
@@ -34,6 +35,7 @@ static int on_irq(struct vcpu *v, struct vcpu_exit *e)
  */
 static __attribute__((noinline)) int on_other_mem(struct vcpu *v, struct vcpu_exit *e)
 {
+    debug_assert_own_cpu(v);
     return gmem_ptr(v->vm, e->mem.gpa, 1, e->mem.prot) ? 0 : v->vm->guest_ops->emulate(v, e);
 }
 
@@ -71,6 +73,7 @@ static int on_window(struct vcpu *v, struct vcpu_exit *e)
 
 static int on_shutdown(struct vcpu *v, struct vcpu_exit *e)
 {
+    assert_own_cpu(v);
     (void)e;
     vm_request_reset(v->vm, "triple fault");
     return 0;
@@ -78,6 +81,7 @@ static int on_shutdown(struct vcpu *v, struct vcpu_exit *e)
 
 static int on_task(struct vcpu *v, struct vcpu_exit *e)
 {
+    assert_own_cpu(v);
     return v->vm->guest_ops->task_switch ? v->vm->guest_ops->task_switch(v, e) : -ENOTSUP;
 }
 
@@ -89,6 +93,7 @@ static int on_vintc(struct vcpu *v, struct vcpu_exit *e)
 
 static int on_fail(struct vcpu *v, struct vcpu_exit *e)
 {
+    assert_own_cpu(v);
     vm_kill(v->vm, "vCPU %u at %llx: %s (code %llx, info %llx)", v->id,
             (unsigned long long)v->regs.pc, e->fail.what ? e->fail.what : "?",
             (unsigned long long)e->fail.hw_code, (unsigned long long)e->fail.hw_info);

@@ -6,6 +6,7 @@
  * every guest has two or three pieces and gmem_ptr() is one comparison.
  */
 #include <arch/mmu.h>
+#include <hv/assert.h>
 #include <hv/gmem.h>
 #include <hv/log.h>
 #include <hv/nospec.h>
@@ -24,6 +25,7 @@ static struct gmem *all; /* changed on CPU 0; read by a panic as it stands */
 
 static void list_remove(struct gmem *g)
 {
+    assert_cpu0();
     for (struct gmem **p = &all; *p; p = &(*p)->next)
         if (*p == g) {
             *p = g->next;
@@ -59,6 +61,7 @@ int gmem_init(struct vm *vm)
     struct gmem *g = &vm->gmem;
     int err;
 
+    assert_cpu0();
     *g = (struct gmem){ .name = vm->config ? vm->config->name : "?", .next = all };
     spin_init(&g->lock, LOCK_GMEM);
     err = view_init(&g->view, vm);
@@ -72,7 +75,11 @@ int gmem_init(struct vm *vm)
     return err;
 }
 
-void gmem_settle(struct vm *vm, struct event *then) { view_settle(&vm->gmem.view, then); }
+void gmem_settle(struct vm *vm, struct event *then)
+{
+    assert_cpu0();
+    view_settle(&vm->gmem.view, then);
+}
 
 bool gmem_settled(const struct vm *vm) { return view_settled(&vm->gmem.view); }
 
@@ -111,6 +118,7 @@ static int grow(struct vm *vm, void **list, uint32_t n, uint32_t *room, size_t s
     uint32_t want = *room ? *room * 2 : 8;
     void *p;
 
+    hv_assert(n <= *room && size > 0);
     if (n < *room)
         return 0;
     p = vm_alloc(vm, want * size);
@@ -156,6 +164,8 @@ static int insert_piece(struct vm *vm, struct gmem_piece new)
     struct gmem *g = &vm->gmem;
     uint32_t i = g->npieces;
 
+    assert_held(&g->lock);
+    assert_aligned(new.gpa | new.len, PAGE_SIZE);
     while (i > 0 && g->pieces[i - 1].gpa > new.gpa)
         i--;
     if (i > 0 && joins(&g->pieces[i - 1], &new)) {
@@ -187,6 +197,7 @@ static int add_slot(struct gmem *g, const struct memslot *s)
 {
     uint32_t i = g->nslots;
 
+    assert_held(&g->lock);
     if (!s->len || (s->base.v | s->len | s->host.v) & (PAGE_SIZE - 1) ||
         s->base.v + s->len < s->base.v)
         return -EINVAL;
@@ -206,6 +217,8 @@ static int add_slot(struct gmem *g, const struct memslot *s)
 
 static void remove_slot(struct gmem *g, uint32_t i)
 {
+    assert_held(&g->lock);
+    hv_assert(i < g->nslots);
     g->nslots--;
     memmove(&g->slot[i], &g->slot[i + 1], (g->nslots - i) * sizeof(g->slot[0]));
 }
@@ -222,6 +235,8 @@ static int own(struct vm *vm, hpa_t host, unsigned order, bool parts)
     struct gmem *g = &vm->gmem;
     int err = grow(vm, (void **)&g->chunks, g->nchunks, &g->room_chunks, sizeof(*g->chunks));
 
+    assert_held(&g->lock);
+    hv_assert(order >= BLOCK_ORDER);
     if (err) {
         pmm_free(host, order, PMM_GUEST);
         return err;
@@ -235,6 +250,7 @@ static int own(struct vm *vm, hpa_t host, unsigned order, bool parts)
 /* The largest chunk of that order or a lower one that is to be had. */
 static int get_chunk(struct vm *vm, unsigned *order, hpa_t *host, bool parts)
 {
+    hv_assert(*order >= BLOCK_ORDER && *order <= PMM_MAX_ORDER);
     for (;; --*order) {
         *host = pmm_alloc(*order, PMM_GUEST); /* charge: the guest's own RAM; what is not, in
                                                  get_block() */
@@ -256,6 +272,7 @@ static void take_rest(struct gmem *g, uint64_t bytes)
 
 static void give_rest(struct vm *vm, uint64_t bytes)
 {
+    hv_assert(bytes <= vm->gmem.rests);
     vm->gmem.rests -= bytes;
     pmm_recount(bytes, PMM_HV, PMM_GUEST);
     uncharge(vm, CHARGE_OVERHEAD, bytes);
@@ -268,6 +285,7 @@ static int get_block(struct vm *vm)
     unsigned order = BLOCK_ORDER;
     int err;
 
+    assert_held(&g->lock);
     if (charge(vm, CHARGE_OVERHEAD, VIEW_BLOCK))
         return -ENOMEM;
     err = get_chunk(vm, &order, &g->part, true);
@@ -286,6 +304,7 @@ static int get_part(struct vm *vm, unsigned order, hpa_t *host)
     uint64_t size = PAGE_SIZE << order, skip = align_up(g->part.v, size) - g->part.v;
     int err = 0;
 
+    hv_assert(order < BLOCK_ORDER);
     if (g->part_left < skip + size) {
         err = get_block(vm);
         skip = 0;
@@ -318,6 +337,7 @@ static int add_dirty(struct vm *vm, uint8_t *host, uint64_t len)
     struct gmem_range *last = g->ndirty ? &g->dirty[g->ndirty - 1] : NULL;
     int err;
 
+    assert_held(&g->lock);
     if (last && last->host + last->len == host) {
         last->len += len;
         return 0;
@@ -347,6 +367,8 @@ static int add_chunk(struct vm *vm, uint64_t at, hpa_t host, uint64_t len)
     struct gmem_piece piece = { .gpa = at, .len = len, .prot = PROT_RWX };
     int err = view_map(&g->view, gpa(at), host, len, &piece.host);
 
+    assert_held(&g->lock);
+    assert_aligned(at | len, PAGE_SIZE);
     if (err)
         return err;
     g->ram_bytes += len;
@@ -372,6 +394,8 @@ int gmem_add_ram(struct vm *vm, gpa_t base, uint64_t len)
     struct gmem *g = &vm->gmem;
     int err;
 
+    assert_cpu0();
+    hv_assert(vm->nvcpus == 0);
     if (!enough_left(len))
         return -ENOMEM;
     spin_lock(&g->lock);
@@ -411,6 +435,8 @@ void gmem_fini(struct vm *vm)
 {
     struct gmem *g = &vm->gmem;
 
+    assert_cpu0();
+    hv_assert(vm->nvcpus == 0);
     list_remove(g);
     pt_fini(&g->s2);
     view_fini(&g->view);
@@ -448,6 +474,8 @@ bool gmem_scrub(struct vm *vm, uint64_t budget)
     struct gmem *g = &vm->gmem;
     struct gmem_range r;
 
+    assert_cpu0();
+    hv_assert(vm->nvcpus == 0);
     check_entered(vm);
     while ((r = scrub_range(g, g->scrub_piece)).len && budget) {
         uint64_t n = r.host ? min_u64(align_up(budget, PAGE_SIZE), r.len - g->scrub_off) : r.len;
@@ -472,6 +500,8 @@ bool gmem_scrub(struct vm *vm, uint64_t budget)
 
 void gmem_scrub_again(struct vm *vm)
 {
+    assert_cpu0();
+    hv_assert(vm->nvcpus == 0);
     vm->gmem.scrub_all = true;
     vm->gmem.scrub_piece = 0;
     vm->gmem.scrub_off = 0;
@@ -479,6 +509,8 @@ void gmem_scrub_again(struct vm *vm)
 
 void gmem_set_zeroed(struct vm *vm)
 {
+    assert_cpu0();
+    hv_assert(vm->nvcpus == 0);
     hv_assert(vm->gmem.scrub_all && vm->gmem.scrub_piece == vm->gmem.npieces);
     vm->gmem.zeroed = true;
 }
@@ -491,6 +523,8 @@ int gmem_map(struct vm *vm, const struct memslot *slot)
     struct memslot s = *slot;
     int err;
 
+    hv_assert(!(slot->prot & ~(unsigned)PROT_RWX));
+    hv_assert(slot->kind <= MEMSLOT_MMIO);
     if (s.kind == MEMSLOT_RAM)
         return -EINVAL;
     if (s.kind == MEMSLOT_ROM)
@@ -604,6 +638,7 @@ static int copy(struct vm *vm, uint64_t at, void *buf, uint64_t len, enum copy w
 {
     unsigned prot = what == COPY_IN ? PROT_R : PROT_W;
 
+    debug_assert(buf || what == COPY_ZERO);
     while (len) {
         uint64_t n = len;
         uint8_t *p = gmem_run(vm, gpa(at), &n, prot);

@@ -4,6 +4,7 @@
  * sorted table per space, searched under a sequence count, so that vCPUs never wait for one
  * another. The table's size is fixed, hence nothing is freed under a reader.
  */
+#include <hv/assert.h>
 #include <hv/io.h>
 #include <hv/lock.h>
 #include <hv/nospec.h>
@@ -27,6 +28,8 @@ int io_init(struct vm *vm)
 {
     struct io_space_map *m = vm_alloc(vm, sizeof *m);
 
+    assert_cpu0();
+    hv_assert(!vm->io);
     if (!m)
         return -ENOMEM;
     spin_init(&m->lock, LOCK_IO_REGIONS);
@@ -36,6 +39,8 @@ int io_init(struct vm *vm)
 
 void io_fini(struct vm *vm)
 {
+    assert_cpu0();
+    assert_parked(vm);
     vm_free(vm, vm->io, sizeof *vm->io);
     vm->io = NULL;
 }
@@ -98,12 +103,14 @@ static bool overlaps(const struct io_table *t, uint32_t at, const struct io_regi
 
 static void change_begin(struct io_table *t)
 {
+    hv_assert(!(t->seq & 1));
     __atomic_store_n(&t->seq, t->seq + 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 static void change_end(struct io_table *t)
 {
+    hv_assert(t->seq & 1);
     __atomic_store_n(&t->seq, t->seq + 1, __ATOMIC_RELEASE);
 }
 
@@ -129,6 +136,7 @@ int io_register(struct vm *vm, const struct io_region *r)
     uint64_t top = r->space == IO_PORT ? 0x10000 : UINT64_MAX;
     int err;
 
+    hv_assert(vm->io && r->name);
     if (r->space >= IO_SPACES || !r->len || !range_within(r->base, r->len, 0, top))
         return -EINVAL;
     spin_lock(&vm->io->lock);
@@ -155,6 +163,7 @@ int io_unregister(struct vm *vm, enum io_space space, uint64_t base)
 {
     int err;
 
+    hv_assert(vm->io);
     spin_lock(&vm->io->lock);
     err = take_out(&vm->io->table[space], base);
     spin_unlock(&vm->io->lock);
@@ -234,6 +243,7 @@ static __attribute__((noinline)) int split(struct vm *vm, const struct io_access
     uint8_t half = whole->size / 2;
     int err[2];
 
+    debug_assert(whole->size > 1);
     *val = 0;
     for (unsigned i = 0; i < 2; i++) {
         struct io_access a = { .addr = whole->addr + i * half,
@@ -288,6 +298,7 @@ int io_dispatch(struct vm *vm, enum io_space space, struct io_access *a)
     struct found f;
     int err;
 
+    debug_assert_no_locks();
     if (__builtin_expect(!look(t, addr, &f), 0))
         f = look_locked(vm->io, t, addr);
     if (!a->write)

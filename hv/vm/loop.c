@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* loop.c: the one loop of each CPU. */
 #include <arch/irq.h>
+#include <hv/assert.h>
 #include <hv/event.h>
 #include <hv/lock.h>
 #include <hv/log.h>
@@ -22,6 +23,8 @@ static void idle(struct percpu *c)
 {
     uint64_t from = time_ns();
 
+    debug_assert_no_locks();
+    debug_assert(!c->current);
     view_enter(c, NULL);
     event_arm(UINT64_MAX);
     __atomic_store_n(&c->idle_since, from, __ATOMIC_RELAXED);
@@ -37,6 +40,8 @@ static void run_guest(struct percpu *c, struct vcpu *v)
 {
     uint64_t limit = sched_slice_end(v);
 
+    debug_assert(!c->current);
+    debug_assert_on_cpu(v);
     if (event_waits())
         limit = min_u64(limit, time_ns() + GUEST_TURN_NS);
     event_arm(v->ops->run_until && v->ops->run_until(v, limit) ? UINT64_MAX : limit);

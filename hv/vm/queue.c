@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* queue.c: the vCPUs that wait for one CPU, in the order of their virtual run times. */
+#include <hv/assert.h>
 #include <hv/percpu.h>
 #include <hv/time.h>
 #include <hv/vcpu.h>
@@ -22,6 +23,7 @@ static void claim(struct turn_claim *c, const struct vcpu *first)
 
 static void note_first(struct sched_cpu *q)
 {
+    debug_assert_held(&q->lock);
     __atomic_store_n(&q->first_vruntime, q->first ? q->first->sched.vruntime : UINT64_MAX,
                      __ATOMIC_RELAXED);
     if (turn_core[q - queues])
@@ -35,6 +37,7 @@ void queue_advance(struct sched_cpu *q)
     uint64_t least = min_u64(runs, q->first ? q->first->sched.vruntime : UINT64_MAX);
     struct core *core = turn_core[q - queues];
 
+    debug_assert_held(&q->lock);
     if (core) {
         set_relaxed(&turn_claims[q - queues].runs, runs);
         turn_advance(core);
@@ -54,6 +57,8 @@ void queue_link(struct sched_cpu *q, struct vcpu *v)
 {
     struct vcpu *prev = NULL, *next = q->first;
 
+    debug_assert_held(&q->lock);
+    debug_assert(q->prefer != v);
     for (; next && next->sched.vruntime <= v->sched.vruntime; next = next->sched.next)
         prev = next;
     v->sched.prev = prev;
@@ -72,6 +77,9 @@ void queue_unlink(struct sched_cpu *q, struct vcpu *v)
 {
     struct sched_entity *se = &v->sched;
 
+    debug_assert_held(&q->lock);
+    debug_assert(q->nqueued > 0);
+    debug_assert(se->prev || q->first == v);
     if (se->prev)
         se->prev->sched.next = se->next;
     else
@@ -126,6 +134,7 @@ void queue_catch_up(const struct sched_cpu *q, struct sched_entity *se)
 {
     uint64_t floor = queue_floor(q);
 
+    debug_assert_held(&q->lock);
     if (floor > LAG_NS)
         se->vruntime = max_u64(se->vruntime, floor - LAG_NS);
 }
@@ -141,6 +150,8 @@ void queue_clamp(const struct sched_cpu *q, struct sched_entity *se)
 
 void queue_add(struct sched_cpu *q, struct vcpu *v)
 {
+    debug_assert_held(&q->lock);
+    debug_assert(v->sched.state != SCHED_QUEUED);
     set_relaxed(&v->sched.since, time_ns());
     __atomic_store_n(&v->sched.state, SCHED_QUEUED, __ATOMIC_SEQ_CST);
     queue_link(q, v);
@@ -148,6 +159,7 @@ void queue_add(struct sched_cpu *q, struct vcpu *v)
 
 void queue_collect(struct sched_cpu *q)
 {
+    debug_assert_held(&q->lock);
     for (uint32_t n = q->nqueued; n && q->first; n--) {
         struct vcpu *v = q->first;
         uint64_t charged = take_charge(&v->sched);

@@ -10,6 +10,7 @@
  * take it.
  */
 #include <arch/cpu.h>
+#include <hv/assert.h>
 #include <hv/lock.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
@@ -54,6 +55,7 @@ static uint64_t allowed(const struct sched_entity *se)
 
 int sched_init(void)
 {
+    assert_cpu0();
     entities = 0;
     idle_cpus = 0;
     parked_cpus = turn_set(SMT_ON);
@@ -88,6 +90,7 @@ static struct sched_cpu *lock_queue_of(struct vcpu *v)
  */
 static bool is_in(const struct sched_cpu *q, const struct vcpu *v)
 {
+    debug_assert_held(&q->lock);
     return __atomic_load_n(&v->sched.state, __ATOMIC_ACQUIRE) == SCHED_QUEUED &&
            q == &queues[__atomic_load_n(&v->sched.cpu, __ATOMIC_RELAXED)];
 }
@@ -128,6 +131,8 @@ void sched_add(struct vcpu *v)
     struct sched_entity *se = &v->sched;
     uint32_t n = __atomic_fetch_add(&entities, 1, __ATOMIC_RELAXED);
 
+    hv_assert(se->state == SCHED_OFF);
+    hv_assert(cpu_count > 0);
     se->next = se->prev = NULL;
     se->vruntime = se->ran_ns = se->steal_ns = 0;
     se->charged_ns = se->wake_pending = se->yielded = 0;
@@ -144,6 +149,7 @@ void sched_remove(struct vcpu *v)
 {
     struct sched_cpu *q = lock_queue_of(v);
 
+    debug_assert(this_cpu()->locks_held >> LOCK_SCHED == 1);
     /*
      * One that parks tells so a moment before it has left its CPU; one that is being woken is in no
      * queue, or just now in another.
@@ -202,6 +208,7 @@ static bool preempt(struct sched_cpu *q, struct vcpu *v)
 {
     uint64_t had = had_by_running(q);
 
+    debug_assert_held(&q->lock);
     if (had != UINT64_MAX) {
         if (q->first != v || v->sched.vruntime + WAKE_EDGE_NS >= had)
             return false;
@@ -217,6 +224,8 @@ static void queue_woken(struct vcpu *v, uint32_t cpu)
 {
     struct sched_cpu *q = &queues[cpu];
 
+    debug_assert(v->sched.state == SCHED_WAKING);
+    debug_assert(cpu < cpu_count);
     spin_lock(&q->lock);
     queue_advance(q);
     queue_catch_up(q, &v->sched);
@@ -307,6 +316,7 @@ uint64_t sched_slice_end(const struct vcpu *v)
     uint32_t cpu = v->sched.cpu;
     uint64_t end = slice_end(cpu, v), *armed = &turn_claims[cpu].armed;
 
+    debug_assert_on_cpu(v);
     if (!turn_core[cpu])
         return end;
     __atomic_store_n(armed, end, __ATOMIC_SEQ_CST);
@@ -324,6 +334,7 @@ bool sched_should_yield(const struct vcpu *v)
 {
     const struct sched_cpu *q = &queues[v->sched.cpu];
 
+    debug_assert_on_cpu(v);
     if (__atomic_load_n(&q->resched, __ATOMIC_RELAXED) && waiting_in(q))
         return true;
     return time_ns() >= slice_end(v->sched.cpu, v);
@@ -358,7 +369,11 @@ void sched_charge(struct vcpu *v, uint64_t ns)
     __atomic_fetch_add(&v->sched.charged_ns, ns, __ATOMIC_RELAXED);
 }
 
-void sched_step_back(struct vcpu *v) { v->sched.yielded = 1; }
+void sched_step_back(struct vcpu *v)
+{
+    debug_assert_on_cpu(v);
+    v->sched.yielded = 1;
+}
 
 /* Somebody waits, here or where this CPU could take it from. */
 static bool anybody_waits(void)
@@ -379,6 +394,8 @@ bool sched_doze(struct vcpu *v)
     struct percpu *c = this_cpu();
     struct sched_cpu *q = &queues[c->id];
 
+    debug_assert_on_cpu(v);
+    debug_assert_no_locks();
     __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
     if (turn_core[c->id]) { /* who waits for the core kicks us */
         set_relaxed(&turn_claims[c->id].runs, UINT64_MAX);
@@ -400,6 +417,7 @@ void sched_doze_end(struct vcpu *v)
     struct percpu *c = this_cpu();
     uint64_t now = time_ns();
 
+    debug_assert_on_cpu(v);
     set_relaxed(&c->idle_ns, c->idle_ns + now - c->idle_since);
     __atomic_store_n(&c->idle_since, 0, __ATOMIC_RELAXED);
     v->sched.slice_start = now;
@@ -416,6 +434,7 @@ static bool exchange(struct sched_cpu *q, struct vcpu *from, struct vcpu *to)
 {
     uint64_t had;
 
+    debug_assert_held(&q->lock);
     if (!is_in(q, to))
         return false;
     had = to->sched.vruntime;
@@ -430,6 +449,8 @@ static bool exchange(struct sched_cpu *q, struct vcpu *from, struct vcpu *to)
 
 void sched_yield_to(struct vcpu *from, struct vcpu *to)
 {
+    debug_assert_on_cpu(from);
+    debug_assert(from->vm == to->vm);
     sched_step_back(from);
     if (from == to)
         return;
@@ -456,6 +477,8 @@ void sched_put(struct vcpu *v, bool runnable)
     struct sched_cpu *q = &queues[v->sched.cpu];
     struct sched_entity *se = &v->sched;
 
+    debug_assert_on_cpu(v);
+    debug_assert_no_locks();
     spin_lock(&q->lock);
     bool over = se->yielded || sched_should_yield(v), errand = se->errand == ERRAND_RUNS;
     account(se);
@@ -486,6 +509,7 @@ static void start(struct vcpu *v, bool goes_on)
     struct sched_entity *se = &v->sched;
     uint64_t now = time_ns();
 
+    debug_assert(se->state == SCHED_QUEUED);
     se->steal_ns += now - se->since;
     set_relaxed(&se->since, now);
     if (!goes_on)
@@ -501,6 +525,7 @@ static bool is_of(const struct vcpu *v, const struct vm *vm) { return !vm || v->
 static struct vcpu *first_movable(const struct sched_cpu *q, uint32_t from, uint32_t to,
                                   const struct vm *vm)
 {
+    debug_assert_held(&q->lock);
     for (struct vcpu *v = q->first; v; v = v->sched.next)
         if (is_of(v, vm) && allowed(&v->sched) >> to & 1 &&
             __atomic_load_n(&percpus[from].loaded, __ATOMIC_ACQUIRE) != v)
@@ -512,6 +537,7 @@ static struct vcpu *steal_from(uint32_t from, uint32_t to, uint64_t below, const
 {
     struct sched_cpu *q = &queues[from];
 
+    debug_assert(from != to && to == this_cpu()->id);
     if (__atomic_load_n(&q->first_vruntime, __ATOMIC_RELAXED) >= below || !spin_trylock(&q->lock))
         return NULL;
     struct vcpu *v = first_movable(q, from, to, vm);
@@ -554,6 +580,7 @@ static struct vcpu *pick_own(struct sched_cpu *q, const struct vm *vm)
     bool goes_on = q->prefer && is_of(q->prefer, vm);
     struct vcpu *v = next_errand(q, vm);
 
+    debug_assert_held(&q->lock);
     if (v) { /* `prefer` stays */
         queue_take_out(q, v);
         start(v, false);
@@ -604,6 +631,7 @@ static void turn_to(struct vcpu *v)
  */
 static struct vcpu *set_running(struct sched_cpu *q, struct vcpu *v, const struct vm *vm)
 {
+    debug_assert(q == &queues[this_cpu()->id]);
     spin_lock(&q->lock);
     if (!v)
         v = pick_own(q, vm);
@@ -633,6 +661,7 @@ static struct vcpu *pick_any(struct sched_cpu *q, uint32_t me)
 
 static void set_idle(struct sched_cpu *q)
 {
+    debug_assert(q == &queues[this_cpu()->id]);
     spin_lock(&q->lock);
     __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
     __atomic_store_n(&q->prefer, NULL, __ATOMIC_RELAXED);
@@ -708,6 +737,7 @@ struct vcpu *sched_pick(void)
     struct sched_cpu *q = &queues[me];
     struct vcpu *v;
 
+    debug_assert_no_locks();
     if (parked_cpus & bit)
         return NULL;
     v = pick(q, me);
@@ -728,7 +758,12 @@ struct vcpu *sched_pick(void)
     return v;
 }
 
-void sched_set_smt(enum sched_smt smt) { parked_cpus = turn_set(smt); }
+void sched_set_smt(enum sched_smt smt)
+{
+    assert_cpu0();
+    hv_assert(entities == 0);
+    parked_cpus = turn_set(smt);
+}
 
 uint64_t sched_floor(void) { return queue_floor(&queues[this_cpu()->id]); }
 
@@ -749,6 +784,7 @@ bool sched_others_want(const struct vm *vm)
 
 void sched_cpu_stats(uint32_t cpu, struct sched_stats *s)
 {
+    hv_assert(cpu < cpu_count && s);
     s->queued = __atomic_load_n(&queues[cpu].nqueued, __ATOMIC_RELAXED);
     s->runnable = load_of(cpu);
     s->forced_ns = __atomic_load_n(&queues[cpu].forced_ns, __ATOMIC_RELAXED);

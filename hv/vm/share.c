@@ -7,6 +7,7 @@
  * may run ahead. While nobody else does, it never waits. The time also counts as run time of one of
  * its vCPUs, each in turn.
  */
+#include <hv/assert.h>
 #include <hv/percpu.h>
 #include <hv/sched.h>
 #include <hv/share.h>
@@ -19,6 +20,7 @@
 
 bool share_wait(struct vm *vm, struct event *ev)
 {
+    debug_assert(ev->cpu == this_cpu()->id);
     if (__atomic_load_n(&vm->share.had, __ATOMIC_RELAXED) <= sched_floor() + BURST_NS ||
         !sched_others_want(vm))
         return false;

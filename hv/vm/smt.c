@@ -3,6 +3,7 @@
  * smt.c: what is done with the threads of a core: as the configuration says, else what the CPU
  * needs.
  */
+#include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/log.h>
 #include <hv/mitigations.h>
@@ -39,6 +40,8 @@ void sched_smt_choose(void)
     enum sched_smt asked = the_config.host.smt;
     bool needed = mitigations_get()->core;
 
+    assert_cpu0();
+    hv_assert(chosen == SMT_AUTO);
     if (!sched_has_threads()) {
         log_info("SMT: %s", sched_smt_text());
         return;

@@ -8,6 +8,7 @@
  * while another runs a guest.
  */
 #include <arch/cpu.h>
+#include <hv/assert.h>
 #include <hv/lock.h>
 #include <hv/percpu.h>
 #include <hv/time.h>
@@ -37,6 +38,7 @@ uint64_t turn_threads(uint32_t cpu)
 {
     uint64_t threads = 0;
 
+    hv_assert(cpu < cpu_count);
     for (uint32_t i = 0; i < cpu_count; i++)
         if (arch_core_id(i) == arch_core_id(cpu))
             threads |= 1ull << i;
@@ -47,6 +49,8 @@ uint64_t turn_set(enum sched_smt smt)
 {
     uint64_t parked = 0;
 
+    assert_cpu0();
+    hv_assert(smt != SMT_AUTO);
     for (uint32_t cpu = 0; cpu < cpu_count; cpu++) {
         uint64_t threads = turn_threads(cpu);
         uint32_t first = (uint32_t)__builtin_ctzll(threads);
@@ -142,6 +146,7 @@ static const struct vm *admit(struct core *k, bool goes_on, bool was_inside, enu
     bool over = k->closing || now >= k->end;
     const struct vm *vm;
 
+    debug_assert_held(&k->lock);
     if (!over && (k->inside || (was_inside && goes_on)))
         return k->vm;
     vm = least(k, k->inside ? TURN_CORE : which);
@@ -164,6 +169,7 @@ const struct vm *turn_enter(struct core *k, uint32_t me, bool goes_on, enum turn
     const struct vm *vm;
     bool was_inside;
 
+    debug_assert(me == this_cpu()->id && k->threads & bit);
     spin_lock(&k->lock);
     was_inside = k->inside & bit;
     k->inside &= ~bit;
@@ -176,6 +182,7 @@ const struct vm *turn_enter(struct core *k, uint32_t me, bool goes_on, enum turn
 
 void turn_leave(struct core *k, uint32_t me)
 {
+    debug_assert(me == this_cpu()->id);
     spin_lock(&k->lock);
     k->inside &= ~(1ull << me);
     spin_unlock(&k->lock);
@@ -194,6 +201,7 @@ static uint64_t others_inside(struct core *k, uint32_t me)
 /* See sched_slice_end(): our claim was written before, so a thread that arms later sees it. */
 void turn_call_insiders(struct core *k, uint32_t me)
 {
+    debug_assert(me == this_cpu()->id);
     for (uint64_t rest = others_inside(k, me); rest; rest &= rest - 1) {
         uint32_t cpu = (uint32_t)__builtin_ctzll(rest);
 
@@ -207,6 +215,7 @@ void turn_call_outsiders(struct core *k, uint32_t me, bool fresh)
     uint64_t inside = others_inside(k, me),
              rest = fresh || !inside ? k->threads & ~inside & ~(1ull << me) : 0;
 
+    debug_assert(me == this_cpu()->id);
     for (; rest; rest &= rest - 1) {
         uint32_t cpu = (uint32_t)__builtin_ctzll(rest);
 

@@ -7,6 +7,7 @@
  * an interrupt. Host interrupts are disabled from that look until the engine has entered the guest,
  * where they cause an exit: none is lost in between.
  */
+#include <hv/assert.h>
 #include <hv/event.h>
 #include <hv/guest.h>
 #include <hv/irq.h>
@@ -48,6 +49,8 @@ int vcpu_create(struct vm *vm, uint32_t id, struct vcpu **out)
     struct vcpu *v = vm_alloc(vm, sizeof *v);
     int err;
 
+    assert_cpu0();
+    hv_assert(id < MAX_VCPUS && out);
     if (!v)
         return -ENOMEM;
     v->vm = vm;
@@ -78,6 +81,7 @@ void vcpu_destroy(struct vcpu *v)
 {
     const struct guest_ops *g = v->vm->guest_ops;
 
+    assert_cpu0();
     sched_remove(v);
     if (g->vintc && g->vintc->vcpu_fini)
         g->vintc->vcpu_fini(v);
@@ -103,6 +107,7 @@ void vcpu_request(struct vcpu *v, uint32_t reqs)
 {
     const struct vcpu *current = this_cpu()->current;
 
+    debug_assert(reqs);
     __atomic_fetch_or(&v->requests, reqs, __ATOMIC_SEQ_CST);
     if (v == current)
         return; /* its loop looks before it enters or blocks */
@@ -120,6 +125,7 @@ void vcpu_post(struct vcpu *v)
 {
     const struct vcpu *current = this_cpu()->current;
 
+    debug_assert(v->posted);
     __atomic_fetch_or(&v->requests, REQ_IRQ, __ATOMIC_SEQ_CST);
     if (v == current)
         return;
@@ -131,6 +137,7 @@ void vcpu_post(struct vcpu *v)
 
 void vm_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
 {
+    debug_assert_no_locks();
     if (vm->ops)
         vm->ops->tlb_flush(vm, at, len);
     for (uint32_t i = 0; i < vm->nvcpus; i++)
@@ -163,6 +170,7 @@ void vcpu_unload_remote(struct vcpu *v)
 
 static void take_cpu(struct percpu *c, struct vcpu *v)
 {
+    debug_assert_on_cpu(v);
     if (c->loaded)
         vcpu_unload_remote(c->loaded);
     view_enter(c, &v->vm->gmem.view);
@@ -183,6 +191,7 @@ static bool park(struct vcpu *v)
 {
     uint32_t req;
 
+    debug_assert_on_cpu(v);
     vcpu_unload_remote(v);
     req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
     do {
@@ -197,6 +206,7 @@ static bool park(struct vcpu *v)
 
 static void inject_nmi(struct vcpu *v)
 {
+    debug_assert_on_cpu(v);
     if (!v->ops->nmi_ready(v)) {
         v->ops->nmi_window(v);
         return;
@@ -211,6 +221,7 @@ static void inject_irq(struct vcpu *v)
     const struct vintc_ops *ic = v->vm->guest_ops->vintc;
     int vec = ic->pending(v);
 
+    debug_assert_on_cpu(v);
     if (vec >= 0 && v->ops->irq_ready(v)) {
         int got = ic->accept(v, vec);
 
@@ -242,6 +253,8 @@ static bool awake(struct vcpu *v)
  */
 static enum next attend(struct vcpu *v, uint32_t *seen)
 {
+    debug_assert_on_cpu(v);
+    debug_assert_no_locks();
     /*
      * Before a halted vCPU blocks, "not in the guest" must be seen by others: it was stored without
      * a fence.
@@ -283,6 +296,8 @@ static enum next attend(struct vcpu *v, uint32_t *seen)
 /* Into the guest and out. False: something came up at the last moment. */
 static bool enter(struct percpu *c, struct vcpu *v, struct vcpu_exit *e, uint32_t ignore)
 {
+    debug_assert(c->loaded == v && c->view == &v->vm->gmem.view);
+    debug_assert_no_locks();
     __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST);
     if ((__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore) || c->wake) {
         __atomic_store_n(&v->in_guest, 0, __ATOMIC_RELEASE);
@@ -303,6 +318,7 @@ static bool enter(struct percpu *c, struct vcpu *v, struct vcpu_exit *e, uint32_
  */
 static bool doze(struct percpu *c, struct vcpu *v, uint32_t ignore)
 {
+    debug_assert_on_cpu(v);
     if (v->mp != MP_HALTED || v->requests & REQ_PARK || c->wake || event_waits_in(&c->events) ||
         !sched_doze(v))
         return false;
@@ -373,6 +389,8 @@ void vcpu_run(struct vcpu *v)
     struct percpu *c = this_cpu();
     bool runnable;
 
+    debug_assert_on_cpu(v);
+    debug_assert_no_locks();
     v->last_cpu = c->id;
     view_enter(c, &v->vm->gmem.view);
     runnable = run_loop(c, v);

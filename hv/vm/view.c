@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* view.c: the life of a view, apart from its tables; how every CPU leaves it. */
+#include <hv/assert.h>
 #include <hv/panic.h>
 #include <hv/view.h>
 #include <hv/vm.h>
@@ -21,6 +22,7 @@ static void settle_here(struct event *ev)
     struct event *then = r->then; /* r may be gone when the last CPU has counted */
     struct percpu *c = this_cpu();
 
+    hv_assert(ev->cpu == this_cpu()->id && r->left > 0);
     if (c->view == r->view)
         view_enter(c, NULL);
     view_forget();
@@ -35,6 +37,8 @@ int view_init(struct view *w, struct vm *vm)
     struct view_round *r = vm_alloc(vm, size_of(cpu_count));
     int err;
 
+    assert_cpu0();
+    hv_assert(vm->id < MAX_VMS);
     *w = (struct view){ .round = r, .vm = vm };
     if (!r)
         return -ENOMEM;
@@ -53,6 +57,8 @@ void view_settle(struct view *w, struct event *then)
 {
     struct view_round *r = w->round;
 
+    assert_cpu0();
+    hv_assert(then);
     hv_assert(view_settled(w));
     r->then = then;
     __atomic_store_n(&r->left, r->n, __ATOMIC_RELEASE);
@@ -62,11 +68,14 @@ void view_settle(struct view *w, struct event *then)
 
 bool view_settled(const struct view *w)
 {
+    hv_assert(w->round);
     return __atomic_load_n(&w->round->left, __ATOMIC_ACQUIRE) == 0;
 }
 
 void view_fini(struct view *w)
 {
+    assert_cpu0();
+    hv_assert(this_cpu()->view != w);
     if (!w->round)
         return;
     for (uint32_t i = 0; i < w->round->n; i++)

@@ -4,6 +4,7 @@
  * state at a time; other CPUs only leave a wish in vm->pending and ask the vCPUs to park. A VM's
  * parts are touched only when all its vCPUs are parked or not there.
  */
+#include <hv/assert.h>
 #include <hv/console.h>
 #include <hv/files.h>
 #include <hv/guest.h>
@@ -44,10 +45,15 @@ static void lifecycle(struct event *);
 
 uint32_t vm_count(void) { return nvms; }
 
-struct vm *vm_by_index(uint32_t i) { return i < nvms ? vms[i] : NULL; }
+struct vm *vm_by_index(uint32_t i)
+{
+    assert_cpu0();
+    return i < nvms ? vms[i] : NULL;
+}
 
 struct vm *vm_find(const char *name)
 {
+    assert_cpu0();
     for (uint32_t i = 0; i < nvms; i++)
         if (strcmp(name_of(vms[i]), name) == 0)
             return vms[i];
@@ -66,6 +72,8 @@ int vm_define(const struct guest_config *config, struct vm **out)
     struct vm *vm;
     int err;
 
+    assert_cpu0();
+    hv_assert(config && out);
     if (vm_find(config->name))
         return -EEXIST;
     if (nvms == MAX_VMS)
@@ -124,6 +132,8 @@ void vm_kill(struct vm *vm, const char *fmt, ...)
 
 void vm_kill_error(struct vm *vm, const struct vcpu *v, const struct vcpu_exit *e, int err)
 {
+    assert_own_cpu(v);
+    hv_assert(e->reason < EXIT_REASONS && err < 0);
     if (vm->why[0])
         wish(vm, VMP_KILL, NULL);
     else
@@ -167,6 +177,8 @@ static void unmake_machine(struct vm *vm)
 {
     uint32_t n = vm->nvcpus;
 
+    assert_cpu0();
+    assert_parked(vm);
     for (uint32_t i = 0; i < n; i++)
         sched_remove(vm->vcpu[i]);
     vm->guest_ops->destroy(vm);
@@ -183,6 +195,7 @@ static void unmake_machine(struct vm *vm)
 
 static int make_vcpus(struct vm *vm)
 {
+    hv_assert(vm->config->vcpus > 0 && vm->config->vcpus <= MAX_VCPUS);
     for (uint32_t i = 0; i < vm->config->vcpus; i++) {
         int err = vcpu_create(vm, i, &vm->vcpu[i]);
 
@@ -199,6 +212,7 @@ static int make_machine(struct vm *vm)
     const struct vintc_ops *ic = vm->guest_ops->vintc;
     int err = io_init(vm);
 
+    hv_assert(vm->nvcpus == 0);
     if (err)
         return err;
     err = ic->vm_init ? ic->vm_init(vm) : 0;
@@ -217,6 +231,7 @@ static int make_machine(struct vm *vm)
 /* The guest is off: memory, and what outlives a reset (RAM disks). */
 static void drop_memory(struct vm *vm)
 {
+    hv_assert(vm->nvcpus == 0);
     while (vm->guest_ops->release(vm))
         ;
     vm->ops->vm_fini(vm);
@@ -228,6 +243,7 @@ static int get_memory(struct vm *vm)
 {
     int err = charge_begin(vm);
 
+    hv_assert(vm->nvcpus == 0);
     if (err)
         return err;
     err = gmem_init(vm);
@@ -249,6 +265,8 @@ static int get_memory(struct vm *vm)
 
 static void set_state(struct vm *vm, enum vm_state s)
 {
+    assert_cpu0();
+    hv_assert(s <= VM_CRASHED);
     __atomic_store_n(&vm->state, s, __ATOMIC_SEQ_CST);
 }
 
@@ -264,6 +282,7 @@ static void let_run(struct vm *vm)
 {
     char size[16];
 
+    hv_assert(vm->state == VM_STARTING && vm->nvcpus > 0);
     set_state(vm, VM_RUNNING);
     vm->started_ns = time_ns();
     log_info("%s: running, %u vCPU%s, %s", name_of(vm), vm->nvcpus, vm->nvcpus == 1 ? "" : "s",
@@ -290,6 +309,7 @@ static void build_more(struct vm *vm)
     uint64_t from = time_ns();
     int more = vm->guest_ops->build_more ? vm->guest_ops->build_more(vm) : 0;
 
+    hv_assert(vm->state == VM_STARTING);
     share_pay(vm, from);
     vm->building = more > 0;
     if (more > 0) {
@@ -306,6 +326,7 @@ static void build(struct vm *vm)
 {
     int err;
 
+    hv_assert(vm->state == VM_STARTING);
     vm->time_offset_ns = -(int64_t)time_ns();
     err = make_machine(vm);
     if (err)
@@ -333,6 +354,7 @@ int vm_start(struct vm *vm)
     enum isa isa;
     int err;
 
+    assert_cpu0();
     if (vm->state != VM_OFF && vm->state != VM_CRASHED)
         return -EBUSY;
     vm->why[0] = '\0';
@@ -404,6 +426,7 @@ static bool scrub(struct vm *vm)
     uint64_t from = time_ns();
     bool more = gmem_scrub(vm, SCRUB_STEP);
 
+    hv_assert(vm->state == VM_STARTING && vm->nvcpus == 0);
     vm->scrub_ns += time_ns() - from;
     share_pay(vm, from);
     return more;
@@ -411,6 +434,7 @@ static bool scrub(struct vm *vm)
 
 static void end_empty(struct vm *vm)
 {
+    hv_assert(vm->left && vm->nvcpus == 0);
     drop_memory(vm);
     vm->emptying = false;
     set_state(vm, vm->end_state);
@@ -429,6 +453,7 @@ static void empty(struct vm *vm)
     uint64_t from = time_ns();
     bool more;
 
+    hv_assert(vm->nvcpus == 0);
     if (vm->left) {
         if (gmem_settled(vm))
             end_empty(vm);
@@ -450,6 +475,7 @@ static void empty(struct vm *vm)
 
 static void begin_empty(struct vm *vm, enum vm_state then)
 {
+    hv_assert(vm->nvcpus == 0);
     vm->emptying = true;
     vm->end_state = then;
     gmem_scrub_again(vm);
@@ -518,6 +544,7 @@ static void reset(struct vm *vm)
 
 static void pause_now(struct vm *vm)
 {
+    assert_parked(vm);
     vm->paused_ns = time_ns();
     set_state(vm, VM_PAUSED);
     log_info("%s: paused", name_of(vm));
@@ -561,6 +588,8 @@ static void lifecycle(struct event *ev)
     };
     struct vm *vm = container_of(ev, struct vm, lifecycle);
 
+    assert_cpu0();
+    hv_assert(vm->state < ARRAY_SIZE(table));
     table[vm->state](vm);
 }
 
@@ -568,6 +597,7 @@ static void lifecycle(struct event *ev)
 
 int vm_pause(struct vm *vm)
 {
+    assert_cpu0();
     if (vm->state != VM_RUNNING)
         return -EBUSY;
     wish(vm, VMP_PAUSE, NULL);
@@ -576,8 +606,10 @@ int vm_pause(struct vm *vm)
 
 int vm_resume(struct vm *vm)
 {
+    assert_cpu0();
     if (vm->state != VM_PAUSED)
         return -EBUSY;
+    assert_parked(vm);
     gmem_enter(&vm->gmem);
     vm->time_offset_ns -= (int64_t)(time_ns() - vm->paused_ns);
     vm->paused_ns = 0;
@@ -597,6 +629,7 @@ int vm_resume(struct vm *vm)
 
 int vm_power_button(struct vm *vm)
 {
+    assert_cpu0();
     if (vm->state != VM_RUNNING || !vm->guest_ops->power_button)
         return -ENOTSUP;
     return vm->guest_ops->power_button(vm);

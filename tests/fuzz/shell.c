@@ -162,8 +162,10 @@ static void settle(unsigned rounds)
         host_now += 10000000;
         room = sizeof last;
         host_console_tx_ready();
-        if (setjmp(ended))
+        if (setjmp(ended)) {
+            this_cpu()->events.running = NULL; /* the event that we came from */
             return;
+        }
         for (unsigned n = 0; n < 100 && event_run(); n++)
             ;
     }

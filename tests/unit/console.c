@@ -28,6 +28,7 @@ void spin_unlock(struct spinlock *l)
     assert_int_equal(l->next, 1);
     l->next = 0;
 }
+void lock_assert_held(const struct spinlock *l) { assert_int_equal(l->next, 1); }
 uint64_t time_ns(void) { return now; }
 void event_init(struct event *ev, void (*fn)(struct event *), uint32_t cpu)
 {

@@ -492,6 +492,7 @@ static void test_outside_of_the_view(void **state)
         gmem_enter(&vm.gmem);
         what[i]();
     }
+    view_enter(this_cpu(), NULL);
 }
 
 static unsigned thens;

@@ -438,10 +438,12 @@ static void test_slice_end(void **state)
     struct vcpu *a = sim_add(100, 1), *b = sim_add(100, 1), *c;
     sched_wake(a);
     sim_run(1);
+    host_cpu = 0;
     /* alone: five interrupts a second */
     assert_in_range(sched_slice_end(a), host_now + 100000000, host_now + 200000000);
     sched_wake(b);
     sim_run(1);
+    host_cpu = 0;
     assert_true(sched_slice_end(on_cpu[0]) <= host_now + 6000000);
     c = sim_add(100, 0);
     struct vcpu *r = on_cpu[0];

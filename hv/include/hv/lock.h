@@ -54,3 +54,5 @@ void locks_bypass(void);
  * entered.
  */
 void lock_assert_none(void);
+/* Panics unless this CPU holds it; in release builds: unless somebody does. */
+void lock_assert_held(const struct spinlock *);

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include <hv/exit.h>
+#include <hv/percpu.h>
 #include <hv/sched.h>
 #include <hv/types.h>
 struct vm;
@@ -219,6 +220,18 @@ void vcpu_run(struct vcpu *);
  * loads it).
  */
 void vcpu_unload_remote(struct vcpu *);
+/* This CPU runs v, from sched_pick() to sched_put(). */
+static inline bool vcpu_is_here(const struct vcpu *v)
+{
+    return __atomic_load_n(&v->sched.state, __ATOMIC_RELAXED) == SCHED_RUNNING &&
+           __atomic_load_n(&v->sched.cpu, __ATOMIC_RELAXED) == this_cpu()->id;
+}
+/* It does, or no CPU does: nobody else may be using v's state now. What "own CPU" asks for. */
+static inline bool vcpu_is_own(const struct vcpu *v)
+{
+    return __atomic_load_n(&v->sched.state, __ATOMIC_RELAXED) != SCHED_RUNNING ||
+           __atomic_load_n(&v->sched.cpu, __ATOMIC_RELAXED) == this_cpu()->id;
+}
 /*
  * Spins until no CPU runs with translations older than this call. No lock held that an exit handler
  * takes.

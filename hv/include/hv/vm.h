@@ -96,3 +96,5 @@ void vm_exited(struct vm *, int code);             /* debug-exit port */
 uint64_t vm_time_ns(const struct vm *);
 /* -> time_ns() scale, for event_at */
 uint64_t vm_time_to_host(const struct vm *, uint64_t guest_ns);
+/* No vCPU runs: each is parked, or has not been let run since it was made. CPU 0, any context. */
+bool vm_is_parked(const struct vm *);
