@@ -127,7 +127,7 @@ inline vcpu_request(bits)
         // code hv/vm/vcpu.c vcpu_request: irq_send_kick(v->last_cpu)
         ipi[last_cpu] = true
     :: else ->
-        // code hv/vm/vcpu.c vcpu_request: sched_wake(v)
+        // code hv/vm/vcpu.c vcpu_request: wake(v, current)
         sched_wake()
     fi
 }
