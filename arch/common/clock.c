@@ -11,6 +11,8 @@ uint64_t time_cycles_hz(void) { return host_clock.hz; }
 uint64_t time_cycles_to_ns(uint64_t cycles) { return clock_scale(cycles, host_clock.ns_mult); }
 uint64_t time_ns_to_cycles(uint64_t ns) { return clock_scale(ns, host_clock.cycles_mult); }
 
+uint64_t time_cycles_at(uint64_t ns) { return host_clock.base + time_ns_to_cycles(ns); }
+
 void clock_set_base(uint64_t cycles) { host_clock.base = cycles; }
 
 void clock_set_hz(uint64_t hz)

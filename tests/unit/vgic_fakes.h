@@ -13,6 +13,7 @@
 #include <hv/io.h>
 #include <hv/irq.h>
 #include <hv/percpu.h>
+#include <hv/state.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
 #include <stdlib.h>
@@ -311,21 +312,58 @@ static inline uint32_t take(unsigned v)
     return id;
 }
 
+/* ---- state: all are parked, as hv/vm/vm.c has them ---- */
+
+static inline size_t saved_size(void) { return vgic_state.size(&fake_vm, 0); }
+
+static inline void save_parked(void *buf)
+{
+    const struct vcpu *was = this_cpu()->current;
+
+    this_cpu()->loaded = this_cpu()->current = NULL;
+    if (vgic_state.quiesce(&fake_vm, 0))
+        abort();
+    memset(buf, 0, saved_size());
+    if (vgic_state.save(&fake_vm, 0, buf))
+        abort();
+    lock_assert_none();
+    if (was)
+        on(was->id);
+}
+
+static inline void resume_parked(void)
+{
+    vtimer_sync_clock(&fake_vm);
+    vgic_state.resume(&fake_vm, 0);
+    lock_assert_none();
+    for (unsigned v = 0; v < fake_vm.nvcpus; v++)
+        fake_vcpu[v].requests |= REQ_IRQ;
+}
+
 /*
- * All are parked: unload() leaves the CPU's list registers empty, and the next load() asks for the
+ * Without resume. unload() leaves the CPU's list registers empty, and the next load() asks for the
  * virtual timer's interrupt.
  */
-static inline int restore_parked(const void *buf, size_t len)
+static inline int restore_only(const void *buf)
 {
     int err;
 
     this_cpu()->loaded = this_cpu()->current = NULL;
-    err = vgic_restore(&fake_vm, buf, len);
+    err = vgic_state.restore(&fake_vm, 0, buf);
     lock_assert_none();
     for (unsigned v = 0; !err && v < fake_vm.nvcpus; v++) {
         memset(fake_cpu[v].lr, 0, sizeof fake_cpu[v].lr);
         fake_cpu[v].phys_active = arm_vtimer_active(&fake_vcpu[v]);
     }
+    return err;
+}
+
+static inline int restore_parked(const void *buf)
+{
+    int err = restore_only(buf);
+
+    if (!err)
+        resume_parked();
     on(0);
     return err;
 }

@@ -10,10 +10,11 @@
 #include <cmocka.h>
 
 #include "tests/unit/vgic_fakes.h"
+#include "hv/guest/aarch64/vgic_saved.h"
 
 #define VCPUS 3
 #define SEEN 96
-static _Alignas(8) uint8_t saved[128 * 1024];
+static _Alignas(8) uint8_t saved[128 * 1024], again[128 * 1024], good[128 * 1024];
 static struct fake_cpu engine[VCPUS]; /* saved and put back by others */
 static uint32_t seen[2][SEEN];
 static unsigned nseen;
@@ -151,19 +152,25 @@ static void round_trip(unsigned version, unsigned lrs)
     make(version, 4);
     set_up();
     before();
-    len = vgic_save_size(&fake_vm);
-    assert_in_range(len, 1, sizeof saved);
-    assert_int_equal(vgic_save(&fake_vm, saved, len), 0);
-    memcpy(engine, fake_cpu, sizeof engine);
     /* as parking does */
     arm_vtimer_unloaded(&fake_vcpu[2], fake_cpu[2].cntv_ctl, fake_cpu[2].cntv_cval);
+    len = saved_size();
+    assert_in_range(len, 1, sizeof saved);
+    save_parked(saved);
+    memcpy(engine, fake_cpu, sizeof engine);
     uint64_t then = host_now;
+    resume_parked();
     after(0);
     fake_stop();
     host_now = then;
     make(version, lrs);
     memcpy(fake_cpu, engine, sizeof engine);
-    assert_int_equal(restore_parked(saved, len), 0);
+    assert_int_equal(restore_only(saved), 0);
+    save_parked(again);
+    if (lrs >= 4)
+        assert_memory_equal(saved, again, len);
+    resume_parked();
+    on(0);
     after(1);
     assert_memory_equal(seen[0], seen[1], nseen * sizeof seen[0][0]);
     fake_stop();
@@ -203,17 +210,17 @@ static void test_lpi(void **state)
     wr64(GICR(1, 0x70), PLAT_RAM | 13);
     wr64(GICR(1, 0x78), PLAT_RAM + 0x10000);
     wr(GICR(1, 0), 1);
-    g->lpi[0x123 / 32].route[3] = 1;
+    g->lpi[0x123 / 32].route[3] = g->lpi[0x123 / 32].home[3] = 1;
     g->lpi[0x123 / 32].enabled = g->lpi[0x123 / 32].latch = 8;
     g->lpi[0x123 / 32].prio[3] = 0xa0;
     wr64(GITS(0x80), PLAT_RAM + 0x50000 | 1ull << 63);
     g->its.s.ctlr = 1;
     g->its.s.cwriter = 0x60;
-    assert_int_equal(vgic_save(&fake_vm, saved, vgic_save_size(&fake_vm)), 0);
+    save_parked(saved);
     fake_stop();
     make(3, 4);
     g = fake_vm.vintc;
-    assert_int_equal(restore_parked(saved, vgic_save_size(&fake_vm)), 0);
+    assert_int_equal(restore_parked(saved), 0);
     assert_int_equal(rd64(GITS(0x90)), 0);
     assert_int_equal(rd64(GICR(1, 0x70)), PLAT_RAM | 13);
     (void)event_run();
@@ -223,33 +230,211 @@ static void test_lpi(void **state)
     fake_stop();
 }
 
-/* What cannot be is refused, and nothing is changed. */
-static void test_refused(void **state)
-{
-    size_t len;
-    uint32_t *words = (uint32_t *)saved;
+/* ---- what cannot be is refused, and nothing is changed ---- */
 
-    (void)state;
-    make(3, 4);
+static void expect_refused(void)
+{
+    assert_int_equal(restore_only(saved), -EINVAL);
+    on(0);
+    save_parked(again);
+    assert_memory_equal(again, good, saved_size());
+    memcpy(saved, good, saved_size());
+}
+
+static struct saved_head *head(void) { return (void *)saved; }
+static struct saved_cpu *cpu(unsigned n) { return (struct saved_cpu *)(head() + 1) + n; }
+static struct vgic_bank *lpi(unsigned n) { return (struct vgic_bank *)cpu(VCPUS) + n; }
+
+/* A field that may have these bits and no others. */
+static void expect_bits(void *field, size_t size, uint64_t bits)
+{
+    for (unsigned n = 0; n < 8 * size; n++)
+        if (!(bits >> n & 1)) {
+            ((uint8_t *)field)[n / 8] ^= (uint8_t)(1u << n % 8);
+            expect_refused();
+        }
+}
+#define EXPECT_BITS(field, bits) expect_bits(&(field), sizeof(field), bits)
+
+static void good_state(unsigned version)
+{
+    make(version, 4);
     set_up();
     pulse(65);
+    pulse(67);
     (void)attend(1);
-    len = vgic_save_size(&fake_vm);
-    assert_int_equal(vgic_save(&fake_vm, saved, len - 8), -EINVAL);
-    assert_int_equal(vgic_save(&fake_vm, saved, len), 0);
-    assert_int_equal(vgic_restore(&fake_vm, saved, len - 8), -EINVAL);
-    words[0]++; /* another version */
-    assert_int_equal(vgic_restore(&fake_vm, saved, len), -EINVAL);
-    words[0]--;
-    /* the list register names an interrupt that there is not */
-    for (size_t n = 0; n < len; n++)
-        if (n % 8 == 0 && *(uint64_t *)(saved + n) == cpu_of(1)->gic.lr[0])
-            *(uint64_t *)(saved + n) += 1000;
-    assert_int_equal(vgic_restore(&fake_vm, saved, len), -EINVAL);
-    assert_int_equal(take(1), 65);
+    save_parked(good);
+    memcpy(saved, good, saved_size());
+    assert_int_equal(cpu(1)->nlrs, 2);
+}
+
+static void refuse_head(void)
+{
+    EXPECT_BITS(head()->gic, 0);
+    EXPECT_BITS(head()->has_its, 0);
+    EXPECT_BITS(head()->nspis, 0);
+    EXPECT_BITS(head()->n, 0);
+    EXPECT_BITS(head()->s.ctlr, fake_version == 3 ? 3 : 1);
+    /* SPIs that there are not: 96 are three banks */
+    for (size_t at = 0; at < offsetof(struct vgic_bank, prio); at += 4)
+        expect_bits((uint8_t *)&head()->s.spi[3] + at, 4, 0);
+    head()->s.irouter[97] = 1;
+    expect_refused();
+    head()->s.irouter[1] ^= 1ull << 24; /* RES0 */
+    expect_refused();
+}
+
+static void refuse_bank(struct vgic_bank *b)
+{
+    EXPECT_BITS(b->deact, b->in_lr);
+    EXPECT_BITS(b->unpend, b->in_lr);
+    EXPECT_BITS(b->prio[7], VGIC_PRIO_MASK);
+    b->home[3] = VCPUS;
+    expect_refused();
+    b->in_lr ^= 1u << 9; /* in no list register */
+    expect_refused();
+}
+
+static void refuse_banks(void)
+{
+    struct vgic_bank *b = &head()->s.spi[1];
+
+    refuse_bank(b);
+    refuse_bank(&cpu(2)->s.local);
+    b->active |= b->in_lr;
+    expect_refused();
+    b->in_lr &= b->in_lr - 1;
+    expect_refused();
+    b->route[1] = fake_version == 3 ? ROUTE_ANY : 1u << VCPUS; /* not what IROUTER says; no CPU */
+    expect_refused();
+    b->latch |= 2; /* ready where it does not belong: 65 is vCPU 1's */
+    b->in_lr &= ~2u;
+    b->home[1] = 2;
+    expect_refused();
+    EXPECT_BITS(cpu(1)->s.local.edge, 0);
+    EXPECT_BITS(cpu(1)->s.local.line, PPI_VTIMER | PPI_PTIMER);
+    cpu(1)->s.local.home[5] = 0;
+    expect_refused();
+    cpu(1)->s.local.route[20] = 1;
+    expect_refused();
+    if (fake_version == 2)
+        cpu(1)->s.local.latch ^= 8; /* an SGI from nobody */
+    else
+        cpu(1)->s.local.route[3] = 1;
+    expect_refused();
+}
+
+static void refuse_cpu(void)
+{
+    struct saved_cpu *c = cpu(1);
+    uint64_t its = fake_version == 3 ? ~0ull : 0;
+
+    EXPECT_BITS(c->s.ctlr, its & GICR_CTLR_LPIS);
+    EXPECT_BITS(c->s.propbaser, its & 0x070fffffffffff9f);
+    EXPECT_BITS(c->s.pendbaser, its & 0x470fffffffff0f80);
+    EXPECT_BITS(c->s.cntp_ctl, 3);
+    EXPECT_BITS(c->raise, 0xffff | PPI_VTIMER | PPI_PTIMER);
+    EXPECT_BITS(c->sgi_src[4], fake_version == 2 ? 7 : 0);
+    EXPECT_BITS(c->lr_pending, 3);
+    c->s.waker = 2;
+    expect_refused();
+    c->nlrs = 17;
+    expect_refused();
+    c->nlrs = 1;
+    expect_refused();
+    c->lr[2] = ARM_LR_PENDING | 69; /* beyond the number; and in no bank */
+    expect_refused();
+    c->lr[2] = ARM_LR_PENDING | 69, c->nlrs = 3;
+    expect_refused();
+    c->lr[1] = c->lr[0]; /* twice */
+    expect_refused();
+    c->lr[0] &= ~(ARM_LR_PENDING | ARM_LR_ACTIVE);
+    expect_refused();
+    c->lr[0] |= ARM_LR_HW; /* follows from the interrupt */
+    expect_refused();
+    c->lr[0] += 1000; /* there is no such INTID */
+    expect_refused();
+    head()->s.spi[1].home[1] = 0; /* in a list register elsewhere */
+    expect_refused();
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    for (unsigned version = 2; version <= 3; version++) {
+        good_state(version);
+        refuse_head();
+        refuse_banks();
+        refuse_cpu();
+        assert_int_equal(take(1), 65);
+        fake_stop();
+    }
+}
+
+static void test_refused_its(void **state)
+{
+    (void)state;
+    good_state(3);
+    EXPECT_BITS(head()->its.ctlr, 1);
+    EXPECT_BITS(head()->its.zero, 0);
+    EXPECT_BITS(head()->its.cbaser, 0xb8effffffffffcff);
+    EXPECT_BITS(head()->its.cwriter, 0xfffe0);
+    EXPECT_BITS(head()->its.creadr, 0xfffe1);
+    EXPECT_BITS(head()->its.baser[1], 0xb8e0fffffffffcff);
+    EXPECT_BITS(lpi(2)->edge, 0);
+    EXPECT_BITS(lpi(2)->group1, 0);
+    EXPECT_BITS(lpi(2)->line, 0);
+    EXPECT_BITS(lpi(2)->active, 0);
+    EXPECT_BITS(lpi(VGIC_LPI_BANKS - 1)->prio[31], VGIC_PRIO_MASK);
+    lpi(2)->route[0] = ROUTE_ANY;
+    expect_refused();
+    lpi(2)->route[0] = VCPUS;
+    expect_refused();
+    lpi(2)->enabled = lpi(2)->latch = 1; /* ready on vCPU 0, and routed to 1 */
+    lpi(2)->route[0] = 1;
+    expect_refused();
+    /* LPIs are not active (GICv3 section 4.1.2) */
+    lpi(0)->in_lr = 1, lpi(0)->home[0] = 1, cpu(1)->nlrs = 3;
+    cpu(1)->lr[2] = ARM_LR_ACTIVE | VGIC_LPI_INTID;
+    expect_refused();
     fake_stop();
-    make(2, 4); /* another machine */
-    assert_int_equal(vgic_restore(&fake_vm, saved, vgic_save_size(&fake_vm)), -EINVAL);
+}
+
+/* A GICv2 has no such state. */
+static void test_no_its(void **state)
+{
+    (void)state;
+    good_state(2);
+    EXPECT_BITS(head()->its.cwriter, 0);
+    EXPECT_BITS(head()->s.irouter[0], 0);
+    fake_stop();
+}
+
+/* 1 of N: it stays where it was ready, and those that follow go on where they would have. */
+static void test_any(void **state)
+{
+    uint8_t home;
+
+    (void)state;
+    make(3, 1);
+    set_up();
+    for (unsigned n = 0; n < VCPUS; n++)
+        wr(GICR(n, 0x14), 0);
+    for (unsigned id = 64; id < 70; id++)
+        wr64(GICD(0x6000 + 8 * id), 1ull << 31);
+    for (unsigned id = 64; id < 69; id++)
+        pulse(id);
+    home = ((struct vgic *)fake_vm.vintc)->s.spi[1].home[3];
+    save_parked(saved);
+    fake_stop();
+    make(3, 1);
+    assert_int_equal(restore_only(saved), 0);
+    save_parked(again);
+    assert_memory_equal(saved, again, saved_size());
+    resume_parked();
+    assert_int_equal(((struct vgic *)fake_vm.vintc)->s.spi[1].home[3], home);
+    pulse(69);
+    assert_int_equal(((struct vgic *)fake_vm.vintc)->s.spi[1].home[5], (home + 2) % VCPUS);
     fake_stop();
 }
 
@@ -262,6 +447,9 @@ int main(void)
         cmocka_unit_test(test_fewer_registers),
         cmocka_unit_test(test_lpi),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_refused_its),
+        cmocka_unit_test(test_no_its),
+        cmocka_unit_test(test_any),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -218,13 +218,16 @@ static void test_pause(void **state)
     unload(0);
     advance(1000);
     before = count();
+    this_cpu()->current = NULL;
+    assert_int_equal(vgic_state.quiesce(&fake_vm, 0), 0);
     fake_vm.paused_ns = host_now;
     fake_vcpu[0].requests = 0;
+    assert_int_equal(event_next(), UINT64_MAX);
     advance(100000);
     assert_int_equal(fake_vcpu[0].requests & REQ_IRQ, 0);
     fake_vm.time_offset_ns -= (int64_t)(host_now - fake_vm.paused_ns);
     fake_vm.paused_ns = 0;
-    vtimer_sync_clock(&fake_vm);
+    resume_parked();
     assert_int_equal(count(), before);
     assert_int_equal(fake_cpu[1].cntvoff, fake_cpu[0].cntvoff);
     advance(3990);
@@ -249,7 +252,7 @@ static void test_pause_race(void **state)
     advance(1001);
     assert_true(fake_vcpu[0].requests & REQ_IRQ);
     fake_cpu[0].cntvoff += 500;
-    ((struct vgic *)fake_vm.vintc)->s.cntvoff += 500;
+    ((struct vgic *)fake_vm.vintc)->cntvoff += 500;
     this_cpu()->current = &fake_vcpu[0];
     fake_vcpu[0].requests = 0;
     assert_false(wakes(0));

@@ -66,7 +66,6 @@ enum {
 #define SCTLR_DSSBS (1ull << 44)
 
 #define ARM_LOGGED_PAGES 32
-#define ARM_STATE_VERSION 1
 /* PSCI's view of a vCPU; machine->lock. */
 enum arm_power { ARM_OFF, ARM_ON_PENDING, ARM_ON };
 /*
@@ -74,13 +73,15 @@ enum arm_power { ARM_OFF, ARM_ON_PENDING, ARM_ON };
  * holds.
  */
 struct arm_state {
-    uint32_t version;
-    uint32_t power;          /* enum arm_power */
+    uint32_t power; /* enum arm_power */
+    uint32_t zero;
     uint64_t entry, context; /* of the CPU_ON that is pending */
     uint64_t stolen_ns;      /* as last written to the guest */
 };
+static_assert(sizeof(struct arm_state) == 32, "layout of images");
 struct arm_vcpu {
     struct arm_state s;
+    uint64_t stolen_before; /* ns stolen before this vCPU was restored */
 };
 
 struct arm_devices;
@@ -145,8 +146,22 @@ int arm_emulate(struct vcpu *v, struct vcpu_exit *e);
 /* psci.c */
 int arm_call(struct vcpu *v, struct vcpu_exit *e);
 void arm_psci_request(struct vcpu *v); /* REQ_GUEST: a CPU_ON for this vCPU */
+/* ns in which the vCPU wanted to run and could not, since the guest was started */
+static inline uint64_t arm_stolen_ns(const struct vcpu *v)
+{
+    return arm_of(v)->stolen_before + v->sched.steal_ns;
+}
 void arm_steal_update(struct vcpu *v); /* tells the guest its stolen time when it has grown */
 void arm_steal_init(struct vm *vm);
+
+/* state.c: the machine's objects, <hv/state.h> */
+struct state_arm_machine {
+    uint64_t hz; /* of the counter, CNTFRQ_EL0 */
+    uint32_t pv; /* it has stolen time */
+    uint32_t zero;
+};
+static_assert(sizeof(struct state_arm_machine) == 16, "layout of images");
+extern const struct state_ops *const arm_states[];
 
 /* build.c */
 int arm_build(struct vm *vm, const struct guest_config *c);

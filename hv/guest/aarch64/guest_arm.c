@@ -10,7 +10,6 @@ static int arm_vcpu_init(struct vcpu *v)
 
     if (a == NULL)
         return -ENOMEM;
-    a->s.version = ARM_STATE_VERSION;
     a->s.power = v->id == 0 ? ARM_ON : ARM_OFF;
     v->guest = a;
     v->mp = MP_OFF; /* also the first, until the kernel is there */
@@ -47,7 +46,7 @@ static int arm_sysreg(struct vcpu *v, struct vcpu_exit *e)
 static int arm_halt(struct vcpu *v, struct vcpu_exit *e)
 {
     v->ops->skip_insn(v, e->insn_len ? e->insn_len : 4);
-    if (arm_of(v)->s.stolen_ns != v->sched.steal_ns)
+    if (arm_of(v)->s.stolen_ns != arm_stolen_ns(v))
         arm_steal_update(v);
     v->mp = MP_HALTED;
     return 0;
@@ -83,4 +82,5 @@ const struct guest_ops guest_arm = {
     .power_button = arm_power_button,
     .wakeable = vgic_wakeable,
     .vintc = &vintc_arm,
+    .state = arm_states,
 };

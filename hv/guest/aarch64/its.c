@@ -459,7 +459,6 @@ int its_create(struct vgic *g, const struct vgic_layout *l)
         g->lpi[n].edge = g->lpi[n].group1 = ~0u;
         memset(g->lpi[n].route, ROUTE_NONE, sizeof g->lpi[n].route);
     }
-    g->its.s.version = VGIC_STATE_VERSION;
     g->its.base = l->its;
     event_init(&g->its.work, work_event, this_cpu()->id);
     g->has_its = true;
@@ -467,3 +466,18 @@ int its_create(struct vgic *g, const struct vgic_layout *l)
 }
 
 void its_stop(struct vgic *g) { event_kill(&g->its.work); }
+
+void its_quiesce(struct vgic *g) { event_cancel(&g->its.work); }
+
+/* Commands, or a part of a pending table, may have waited for the event. */
+void its_resume(struct vgic *g) { event_post(&g->its.work); }
+
+bool its_state_valid(const struct its_state *s)
+{
+    uint64_t wrong = (s->ctlr & ~CTLR_ENABLED) | s->zero | (s->cbaser & ~CBASER_BITS) |
+                     (s->cwriter & ~QUEUE_BITS) | (s->creadr & ~(QUEUE_BITS | STALLED));
+
+    for (unsigned n = 0; n < ITS_BASERS; n++)
+        wrong |= s->baser[n] & ~BASER_WRITABLE;
+    return !wrong;
+}

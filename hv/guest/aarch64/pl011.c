@@ -7,6 +7,8 @@
 #include <hv/time.h>
 #include <hv/vintc.h>
 #include <hv/vm.h>
+#include <string.h>
+#include "arm.h"
 #include "arm_dev.h"
 
 /* Register offsets (§3.2) */
@@ -45,7 +47,17 @@ enum {
     CR_OUT1 = 1 << 12,
     CR_OUT2 = 1 << 13
 };
-enum { INT_RX = 1 << 4, INT_TX = 1 << 5, INT_RT = 1 << 6, INT_OE = 1 << 10, INT_ALL = 0x7ff };
+enum { INT_RX = 1 << 4, INT_TX = 1 << 5, INT_RT = 1 << 6, INT_OE = 1 << 10 };
+#define INT_ALL 0x7ffu
+/* the other registers' bits that can be written; rsr: that can be set */
+#define IBRD_BITS 0xffffu
+#define FBRD_BITS 0x3fu
+#define LCR_H_BITS 0xffu
+#define CR_BITS 0xff87u
+#define IFLS_BITS 0x3fu
+#define DMACR_BITS 7u
+#define ILPR_BITS 0xffu
+#define RSR_BITS 0xfu
 enum { DR_OE = 1 << 11 };
 #define RX_TIMEOUT_NS 280000ull /* 32 bit times (section 2.8.4) at 115,200 baud */
 
@@ -69,9 +81,9 @@ static void update(struct pl011 *u)
 {
     bool irq = (u->s.ris & u->s.imsc) != 0;
 
-    if (irq != u->s.irq)
+    if (irq != u->irq)
         virq_set(u->vm, INTID_PL011, irq);
-    u->s.irq = irq;
+    u->irq = irq;
 }
 
 /* Below the trigger level it is the receive time-out, which is over at once. */
@@ -117,9 +129,11 @@ static void rx_event(struct event *ev)
     struct pl011 *u = container_of(ev, struct pl011, rx);
 
     spin_lock(&u->lock);
-    refill(u);
-    rx_level(&u->s);
-    update(u);
+    if (!u->held) {
+        refill(u);
+        rx_level(&u->s);
+        update(u);
+    }
     spin_unlock(&u->lock);
 }
 
@@ -140,7 +154,7 @@ static uint32_t read_dr(struct pl011 *u)
         return 0;
     s->head = (s->head + 1) % PL011_FIFO;
     s->fill--;
-    s->rsr = v >> 8 & 0xf;
+    s->rsr = v >> 8 & RSR_BITS;
     if (!s->fill)
         refill(u);
     rx_level(s);
@@ -198,7 +212,7 @@ static void write_lcr_h(struct pl011 *u, uint32_t val)
 {
     if ((val ^ u->s.lcr_h) & LCR_H_FEN)
         u->s.head = u->s.fill = 0;
-    u->s.lcr_h = val & 0xff;
+    u->s.lcr_h = val & LCR_H_BITS;
     refill(u);
     rx_level(&u->s);
 }
@@ -210,21 +224,21 @@ static void write_reg(struct pl011 *u, uint64_t off, uint32_t val)
     switch (off) {
     case UARTDR: write_dr(u, (uint8_t)val); break;
     case UARTRSR: s->rsr = 0; break;
-    case UARTILPR: s->ilpr = val & 0xff; break;
-    case UARTIBRD: s->ibrd = val & 0xffff; break;
-    case UARTFBRD: s->fbrd = val & 0x3f; break;
+    case UARTILPR: s->ilpr = val & ILPR_BITS; break;
+    case UARTIBRD: s->ibrd = val & IBRD_BITS; break;
+    case UARTFBRD: s->fbrd = val & FBRD_BITS; break;
     case UARTLCR_H: write_lcr_h(u, val); break;
     case UARTCR:
-        s->cr = val & 0xff87;
+        s->cr = val & CR_BITS;
         refill(u);
         break;
     case UARTIFLS:
-        s->ifls = val & 0x3f;
+        s->ifls = val & IFLS_BITS;
         rx_level(s);
         break;
     case UARTIMSC: s->imsc = val & INT_ALL; break;
     case UARTICR: clear_interrupts(u, val); break;
-    case UARTDMACR: s->dmacr = val & 7; break;
+    case UARTDMACR: s->dmacr = val & DMACR_BITS; break;
     default: break;
     }
     update(u);
@@ -252,13 +266,94 @@ static int pl011_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     return 0;
 }
 
+/* ---- state ---- */
+
+static struct pl011 *pl011_of(const struct vm *vm)
+{
+    return &((struct arm_machine *)vm->guest)->devices->pl011;
+}
+
+static int pl011_quiesce(struct vm *vm, uint32_t i)
+{
+    struct pl011 *u = pl011_of(vm);
+
+    (void)i;
+    spin_lock(&u->lock);
+    u->held = true;
+    spin_unlock(&u->lock);
+    event_cancel(&u->rx);
+    return 0;
+}
+
+/* Input may have come meanwhile, or a time-out be due. */
+static void pl011_resume(struct vm *vm, uint32_t i)
+{
+    struct pl011 *u = pl011_of(vm);
+
+    (void)i;
+    spin_lock(&u->lock);
+    u->held = false;
+    virq_set(vm, INTID_PL011, u->irq);
+    spin_unlock(&u->lock);
+    event_post(&u->rx);
+}
+
+static size_t pl011_size(const struct vm *vm, uint32_t i)
+{
+    (void)vm, (void)i;
+    return sizeof(struct pl011_state);
+}
+
+static int pl011_save(struct vm *vm, uint32_t i, void *buf)
+{
+    (void)i;
+    memcpy(buf, &pl011_of(vm)->s, sizeof(struct pl011_state));
+    return 0;
+}
+
+/* What writes and input can make. */
+static bool pl011_valid(const struct pl011_state *s)
+{
+    uint32_t wrong = (s->ibrd & ~IBRD_BITS) | (s->fbrd & ~FBRD_BITS) | (s->lcr_h & ~LCR_H_BITS) |
+                     (s->cr & ~CR_BITS) | (s->ifls & ~IFLS_BITS) | ((s->imsc | s->ris) & ~INT_ALL) |
+                     (s->dmacr & ~DMACR_BITS) | (s->ilpr & ~ILPR_BITS) | (s->rsr & ~RSR_BITS);
+
+    for (unsigned n = 0; n < PL011_FIFO; n++)
+        wrong |= s->rx[n] & ~(uint32_t)(DR_OE | 0xff);
+    return !wrong && s->head < PL011_FIFO && s->fill <= capacity(s);
+}
+
+static int pl011_restore(struct vm *vm, uint32_t i, const void *buf)
+{
+    const struct pl011_state *s = buf;
+    struct pl011 *u = pl011_of(vm);
+
+    (void)i;
+    if (!pl011_valid(s))
+        return -EINVAL;
+    spin_lock(&u->lock);
+    u->s = *s;
+    u->irq = (s->ris & s->imsc) != 0;
+    u->held = true;
+    spin_unlock(&u->lock);
+    return 0;
+}
+
+const struct state_ops arm_pl011_state = { .name = "UART",
+                                           .kind = STATE_PL011,
+                                           .version = 1,
+                                           .quiesce = pl011_quiesce,
+                                           .size = pl011_size,
+                                           .save = pl011_save,
+                                           .restore = pl011_restore,
+                                           .resume = pl011_resume };
+
 int arm_pl011_create(struct arm_devices *d)
 {
     static const struct io_ops ops = { pl011_read, pl011_write, 1 | 2 | 4 };
     struct pl011 *u = &d->pl011;
 
     u->vm = d->vm;
-    u->s.version = 1;
     /* as firmware leaves it: guests that poll never write UARTCR */
     u->s.cr = CR_UARTEN | CR_TXE | CR_RXE;
     u->s.ifls = 0x12;

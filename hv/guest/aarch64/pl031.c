@@ -6,6 +6,8 @@
 #include <hv/time.h>
 #include <hv/vintc.h>
 #include <hv/vm.h>
+#include <string.h>
+#include "arm.h"
 #include "arm_dev.h"
 
 /* §3.2 */
@@ -34,9 +36,26 @@ static void update(struct pl031 *r)
 {
     bool irq = (r->s.ris & r->s.imsc) != 0;
 
-    if (irq != r->s.irq)
+    if (irq != r->irq)
         virq_set(r->vm, INTID_PL031, irq);
-    r->s.irq = irq;
+    r->irq = irq;
+}
+
+/* The match that is waited for: it is met, perhaps a little late, or an event comes for it. */
+static void look_at_alarm(struct pl031 *r)
+{
+    uint32_t left = r->s.match - counter(r);
+    uint64_t at;
+
+    if (!r->s.armed)
+        return;
+    if (left == 0 || left >> 31) {
+        r->s.ris = 1;
+        r->s.armed = 0;
+        return;
+    }
+    at = (vm_time_ns(r->vm) / SECOND + left) * SECOND;
+    event_at(&r->ev, max_u64(vm_time_to_host(r->vm, at), time_ns() + GAP_NS));
 }
 
 /*
@@ -45,17 +64,8 @@ static void update(struct pl031 *r)
  */
 static void rearm(struct pl031 *r)
 {
-    uint32_t left = r->s.match - counter(r);
-    uint64_t at;
-
-    if (left >> 31)
-        return;
-    if (left == 0) {
-        r->s.ris = 1;
-        return;
-    }
-    at = (vm_time_ns(r->vm) / SECOND + left) * SECOND;
-    event_at(&r->ev, max_u64(vm_time_to_host(r->vm, at), time_ns() + GAP_NS));
+    r->s.armed = !((r->s.match - counter(r)) >> 31);
+    look_at_alarm(r);
 }
 
 static void alarm_event(struct event *ev)
@@ -63,7 +73,7 @@ static void alarm_event(struct event *ev)
     struct pl031 *r = container_of(ev, struct pl031, ev);
 
     spin_lock(&r->lock);
-    rearm(r);
+    look_at_alarm(r);
     update(r);
     spin_unlock(&r->lock);
 }
@@ -115,13 +125,75 @@ static int pl031_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     return 0;
 }
 
+/* ---- state ---- */
+
+static struct pl031 *pl031_of(const struct vm *vm)
+{
+    return &((struct arm_machine *)vm->guest)->devices->pl031;
+}
+
+static int pl031_quiesce(struct vm *vm, uint32_t i)
+{
+    (void)i;
+    event_cancel(&pl031_of(vm)->ev);
+    return 0;
+}
+
+static void pl031_resume(struct vm *vm, uint32_t i)
+{
+    struct pl031 *r = pl031_of(vm);
+
+    (void)i;
+    spin_lock(&r->lock);
+    look_at_alarm(r);
+    virq_set(vm, INTID_PL031, r->irq);
+    update(r);
+    spin_unlock(&r->lock);
+}
+
+static size_t pl031_size(const struct vm *vm, uint32_t i)
+{
+    (void)vm, (void)i;
+    return sizeof(struct pl031_state);
+}
+
+static int pl031_save(struct vm *vm, uint32_t i, void *buf)
+{
+    (void)i;
+    memcpy(buf, &pl031_of(vm)->s, sizeof(struct pl031_state));
+    return 0;
+}
+
+static int pl031_restore(struct vm *vm, uint32_t i, const void *buf)
+{
+    const struct pl031_state *s = buf;
+    struct pl031 *r = pl031_of(vm);
+
+    (void)i;
+    if ((s->imsc | s->ris | s->armed) > 1)
+        return -EINVAL;
+    spin_lock(&r->lock);
+    r->s = *s;
+    r->irq = (s->ris & s->imsc) != 0;
+    spin_unlock(&r->lock);
+    return 0;
+}
+
+const struct state_ops arm_pl031_state = { .name = "real-time clock",
+                                           .kind = STATE_PL031,
+                                           .version = 1,
+                                           .quiesce = pl031_quiesce,
+                                           .size = pl031_size,
+                                           .save = pl031_save,
+                                           .restore = pl031_restore,
+                                           .resume = pl031_resume };
+
 int arm_pl031_create(struct arm_devices *d)
 {
     static const struct io_ops ops = { pl031_read, pl031_write, 4 };
     struct pl031 *r = &d->pl031;
 
     r->vm = d->vm;
-    r->s.version = 1;
     r->s.base = (uint32_t)(time_wall_s() - vm_time_ns(d->vm) / SECOND);
     r->s.load = r->s.base;
     spin_init(&r->lock, LOCK_DEVICE);

@@ -3,6 +3,8 @@
 #include <hv/time.h>
 #include <hv/vintc.h>
 #include <hv/vm.h>
+#include <string.h>
+#include "arm.h"
 #include "arm_dev.h"
 
 enum {
@@ -26,9 +28,9 @@ static void update(struct pl061 *g)
 {
     bool irq = (g->s.ris & g->s.ie) != 0;
 
-    if (irq != g->s.irq)
+    if (irq != g->irq)
         virq_set(g->vm, INTID_PL061, irq);
-    g->s.irq = irq;
+    g->irq = irq;
 }
 
 /* Level-sensitive inputs follow their level; §3.2.3 to §3.2.6. */
@@ -58,6 +60,7 @@ static void release_event(struct event *ev)
     struct pl061 *g = container_of(ev, struct pl061, release);
 
     spin_lock(&g->lock);
+    g->s.pressed = 0;
     set_input(g, PL061_POWER_BUTTON, false);
     spin_unlock(&g->lock);
 }
@@ -68,8 +71,10 @@ int arm_pl061_power_button(struct pl061 *g)
 
     spin_lock(&g->lock);
     listens = g->s.ie >> PL061_POWER_BUTTON & 1;
-    if (listens)
+    if (listens) {
+        g->s.pressed = 1;
         set_input(g, PL061_POWER_BUTTON, true);
+    }
     spin_unlock(&g->lock);
     if (listens)
         event_at(&g->release, time_ns() + PRESS_NS);
@@ -139,13 +144,84 @@ static int pl061_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     return 0;
 }
 
+/* ---- state ---- */
+
+static struct pl061 *pl061_of(const struct vm *vm)
+{
+    return &((struct arm_machine *)vm->guest)->devices->pl061;
+}
+
+static int pl061_quiesce(struct vm *vm, uint32_t i)
+{
+    (void)i;
+    event_cancel(&pl061_of(vm)->release);
+    return 0;
+}
+
+static void pl061_resume(struct vm *vm, uint32_t i)
+{
+    struct pl061 *g = pl061_of(vm);
+
+    (void)i;
+    spin_lock(&g->lock);
+    virq_set(vm, INTID_PL061, g->irq);
+    spin_unlock(&g->lock);
+    if (g->s.pressed)
+        event_at(&g->release, time_ns() + PRESS_NS);
+}
+
+static size_t pl061_size(const struct vm *vm, uint32_t i)
+{
+    (void)vm, (void)i;
+    return sizeof(struct pl061_state);
+}
+
+static int pl061_save(struct vm *vm, uint32_t i, void *buf)
+{
+    (void)i;
+    memcpy(buf, &pl061_of(vm)->s, sizeof(struct pl061_state));
+    return 0;
+}
+
+/* Inputs that are level-sensitive have the interrupt state of their level. */
+static bool pl061_valid(const struct pl061_state *s)
+{
+    struct pl061_state then = *s;
+
+    levels(&then);
+    return then.ris == s->ris && s->pressed <= 1 && state_all_zero(s->zero, sizeof s->zero);
+}
+
+static int pl061_restore(struct vm *vm, uint32_t i, const void *buf)
+{
+    const struct pl061_state *s = buf;
+    struct pl061 *g = pl061_of(vm);
+
+    (void)i;
+    if (!pl061_valid(s))
+        return -EINVAL;
+    spin_lock(&g->lock);
+    g->s = *s;
+    g->irq = (s->ris & s->ie) != 0;
+    spin_unlock(&g->lock);
+    return 0;
+}
+
+const struct state_ops arm_pl061_state = { .name = "GPIO",
+                                           .kind = STATE_PL061,
+                                           .version = 1,
+                                           .quiesce = pl061_quiesce,
+                                           .size = pl061_size,
+                                           .save = pl061_save,
+                                           .restore = pl061_restore,
+                                           .resume = pl061_resume };
+
 int arm_pl061_create(struct arm_devices *d)
 {
     static const struct io_ops ops = { pl061_read, pl061_write, 1 | 2 | 4 };
     struct pl061 *g = &d->pl061;
 
     g->vm = d->vm;
-    g->s.version = 1;
     spin_init(&g->lock, LOCK_DEVICE);
     event_init(&g->release, release_event, 0);
     return arm_device_region(

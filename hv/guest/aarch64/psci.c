@@ -118,14 +118,15 @@ void arm_steal_init(struct vm *vm)
 void arm_steal_update(struct vcpu *v)
 {
     struct arm_state *s = &arm_of(v)->s;
+    uint64_t stolen = arm_stolen_ns(v);
     struct stolen_time *t;
 
-    if (s->stolen_ns == v->sched.steal_ns || !arm_machine_of(v) || !arm_machine_of(v)->pv)
+    if (s->stolen_ns == stolen || !arm_machine_of(v) || !arm_machine_of(v)->pv)
         return;
     t = gmem_ptr(v->vm, gpa(stolen_time_at(v)), sizeof *t, PROT_RW);
     if (!t)
         return;
-    s->stolen_ns = v->sched.steal_ns;
+    s->stolen_ns = stolen;
     __atomic_store_n(&t->stolen_ns, s->stolen_ns, __ATOMIC_RELAXED);
 }
 

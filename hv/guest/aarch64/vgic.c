@@ -221,7 +221,6 @@ static int gic_vm_init(struct vm *vm)
         return -ENOMEM;
     g->vm = vm;
     spin_init(&g->lock, LOCK_VINTC);
-    g->s.version = VGIC_STATE_VERSION;
     vm->vintc = g;
     return 0;
 }
@@ -252,7 +251,6 @@ static int gic_vcpu_init(struct vcpu *v)
     c->v = v;
     c->g = g;
     c->id = v->id;
-    c->s.version = VGIC_STATE_VERSION;
     c->s.waker = 6;
     c->s.local.edge = 0xffff; /* SGIs */
     memset(c->s.local.home, (int)v->id, sizeof c->s.local.home);

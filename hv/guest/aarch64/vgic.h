@@ -8,6 +8,7 @@
 #pragma once
 #include <hv/types.h>
 #include <hv/vintc.h>
+struct state_ops;
 struct vm;
 struct vcpu;
 
@@ -58,21 +59,17 @@ bool vgic_wakeable(struct vcpu *);
  */
 void vgic_vcpu_reset(struct vcpu *);
 /*
- * CPU 0, no vCPU runs: sets CNTVOFF_EL2 so that the virtual count follows vm_time_ns(); at build()
- * and resumed().
+ * CPU 0, no vCPU runs, the VM's clock does: sets CNTVOFF_EL2 so that the virtual count follows
+ * vm_time_ns(); at build() and resumed().
  */
 void vtimer_sync_clock(struct vm *);
 
 /*
- * CPU 0, every vCPU parked: all that a guest can see of its GIC and timers, as plain words (`buf`:
- * aligned to 8; vgic_save_size() bytes). The engine's registers (ICH_VMCR, active priorities,
- * CNTV_CTL, CNTV_CVAL) and the guest's memory are not in it: put them and the VM's time back first.
- * Restoring: -EINVAL: of another version or machine, or not a state that can be: nothing was
- * changed. -ENOMEM. The number of list registers may differ.
+ * All that a guest can see of its GIC and timers, but for the engine's registers (ICH_VMCR, active
+ * priorities, CNTV_CTL, CNTV_CVAL). The number of list registers may differ between the machine
+ * that was saved and this one.
  */
-size_t vgic_save_size(const struct vm *);
-int must_check vgic_save(struct vm *, void *buf, size_t len);
-int must_check vgic_restore(struct vm *, const void *buf, size_t len);
+extern const struct state_ops vgic_state;
 
 /*
  * MPIDR_EL1's affinity fields of vCPU id: 16 to a cluster, so that an SGI's target list reaches all

@@ -86,7 +86,7 @@ static void write_cfg(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg 
 
 /* ---- GICD_IROUTER ---- */
 
-static uint8_t route_of(const struct vgic *g, uint64_t irouter)
+uint8_t vgic_route_of(const struct vgic *g, uint64_t irouter)
 {
     if (irouter & IROUTER_ANY)
         return ROUTE_ANY;
@@ -119,7 +119,7 @@ static void write_irouter(struct vgic *g, struct vgic_cpu *c, const struct vgic_
     spin_lock(&g->lock);
     val = vgic_merge(g->s.irouter[n], off, size, val) & IROUTER_BITS;
     g->s.irouter[n] = val;
-    g->s.spi[n / 32].route[n % 32] = route_of(g, val);
+    g->s.spi[n / 32].route[n % 32] = vgic_route_of(g, val);
     vgic_update(g, c, idx);
     spin_unlock(&g->lock);
 }

@@ -26,7 +26,6 @@
 #define VGIC_WORDS ((VGIC_LPI + VGIC_LPIS) / 64)
 #define VGIC_SPECIAL 1020u   /* 1020..1023 mean something else */
 #define VGIC_PRIO_MASK 0xf8u /* 5 bits of priority, what every list register has */
-#define VGIC_STATE_VERSION 2u
 
 /*
  * 32 interrupts as the registers have them: a bit for each, so that a register is one load; and
@@ -52,7 +51,9 @@ struct vgic_bank {
      */
     uint8_t route[32];
 };
+static_assert(sizeof(struct vgic_bank) == 132, "layout of images");
 #define PPI_VTIMER (1u << ARM_PPI_VTIMER)
+#define PPI_PTIMER (1u << ARM_PPI_PTIMER)
 #define ROUTE_NONE 0xffu
 #define ROUTE_ANY 0xfeu /* 1 of N */
 #define VGIC_SPI_BANKS ((VGIC_SPIS_MAX + 31) / 32)
@@ -66,25 +67,25 @@ struct vgic_irq {
 
 /* What a guest can see, one per vCPU; list registers are in arm_gic_cpu beside it. */
 struct vgic_cpu_state {
-    uint32_t version;
     struct vgic_bank local; /* SGIs, PPIs */
     uint32_t waker, ctlr;   /* GICR_WAKER, GICR_CTLR */
+    uint32_t cntp_ctl;      /* ENABLE, IMASK */
     uint64_t propbaser, pendbaser;
     uint64_t cntp_cval;
-    uint32_t cntp_ctl; /* ENABLE, IMASK */
 };
+static_assert(sizeof(struct vgic_cpu_state) == 168, "layout of images");
 struct vgic_state {
-    uint32_t version;
     uint32_t ctlr; /* GICD_CTLR's group enables */
     struct vgic_bank spi[VGIC_SPI_BANKS];
     uint64_t irouter[VGIC_SPIS_MAX]; /* as the guest wrote them */
-    uint64_t cntvoff;
 };
+static_assert(sizeof(struct vgic_state) == 12000, "layout of images");
 enum { ITS_BASERS = 2, ITS_DEVICES = 0, ITS_COLLECTIONS = 1 };
 struct its_state {
-    uint32_t version, ctlr;
+    uint32_t ctlr, zero;
     uint64_t cbaser, cwriter, creadr, baser[ITS_BASERS];
 };
+static_assert(sizeof(struct its_state) == 48, "layout of images");
 
 struct vgic;
 /* A timer of an unloaded vCPU, or an emulated one: armed at `when` host cycles. */
@@ -140,6 +141,7 @@ struct vgic {
     struct vgic_cpu *cpu[MAX_VCPUS];
     struct vgic_bank *lpi; /* VGIC_LPI_BANKS, with an ITS */
     struct its its;
+    uint64_t cntvoff; /* CNTVOFF_EL2 of all vCPUs: follows from the VM's clock */
     struct vgic_state s;
 };
 
@@ -329,6 +331,14 @@ void vgic_sgi_v3(struct vcpu *, uint32_t id, uint64_t val); /* ICC_SGI*R_EL1 */
 int must_check its_create(struct vgic *, const struct vgic_layout *);
 /* no lock: no command is processed any more */
 void its_stop(struct vgic *);
+/* no lock, CPU 0, all vCPUs parked: nothing is done until its_resume() */
+void its_quiesce(struct vgic *);
+void its_resume(struct vgic *);
+/* A state that the guest's writes can make. */
+bool must_check its_state_valid(const struct its_state *);
+bool must_check vgic_redist_valid(const struct vgic *, const struct vgic_cpu_state *);
+/* v3: what GICD_IROUTER says, as vgic_bank.route; ROUTE_NONE: no vCPU. */
+uint8_t must_check vgic_route_of(const struct vgic *, uint64_t irouter);
 int must_check its_msi(struct vgic *, uint32_t devid, uint32_t event);
 /* GICR_CTLR.EnableLPIs changed: the pending table is read, or written back (GICv3 §5.1.2). */
 void its_lpis_on(struct vgic *, struct vgic_cpu *);
@@ -345,8 +355,10 @@ bool its_process(struct vgic *, unsigned budget);
 void vtimer_cpu_init(struct vgic_cpu *);
 void vtimer_cpu_fini(struct vgic_cpu *);
 void vtimer_cpu_reset(struct vgic_cpu *);
-/* no lock, vCPU parked: c->s and the engine's registers are there: events wait for both timers */
-void vtimer_cpu_restored(struct vgic_cpu *);
+/* no lock, vCPU parked: no event of it runs until vtimer_cpu_resume() */
+void vtimer_cpu_quiesce(struct vgic_cpu *);
+/* the same, and the engine's registers and the guest's clock are there: events wait for both */
+void vtimer_cpu_resume(struct vgic_cpu *);
 /* own CPU: the virtual timer asserts its PPI */
 bool vtimer_due(struct vgic_cpu *);
 /* lock held: the PPI is no longer held for the guest */

@@ -97,6 +97,15 @@ static void write_base(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg
     spin_unlock(&g->lock);
 }
 
+bool vgic_redist_valid(const struct vgic *g, const struct vgic_cpu_state *s)
+{
+    uint64_t its = g->has_its ? UINT64_MAX : 0;
+
+    return (!s->waker || s->waker == (WAKER_SLEEP | WAKER_ASLEEP)) &&
+           !(s->ctlr & ~(GICR_CTLR_LPIS & its)) && !(s->propbaser & ~(PROPBASER_BITS & its)) &&
+           !(s->pendbaser & ~(PENDBASER_BITS & its));
+}
+
 static uint64_t read_pidr2(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
                            uint32_t off, unsigned size)
 {

@@ -19,7 +19,7 @@ enum { CTL_ENABLE = 1, CTL_IMASK = 2, CTL_ISTATUS = 4 };
  */
 #define COUNT_BASE (1ull << 52)
 
-static uint64_t count_now(const struct vgic *g) { return time_cycles() - g->s.cntvoff; }
+static uint64_t count_now(const struct vgic *g) { return time_cycles() - g->cntvoff; }
 
 /* ---- events ---- */
 
@@ -50,11 +50,8 @@ static void alarm_set(struct vgic_cpu *c, struct vtimer_alarm *a, uint64_t cval)
     event_at(&a->ev, host_ns(c->g, cval));
 }
 
-/* Guest time stands still in a pause; vtimer_sync_clock() arms again. */
 static bool is_over(struct vgic_cpu *c, struct vtimer_alarm *a)
 {
-    if (__atomic_load_n(&c->g->vm->paused_ns, __ATOMIC_RELAXED))
-        return false;
     if (count_now(c->g) >= a->cval) {
         a->armed = false;
         return true;
@@ -94,18 +91,19 @@ void vtimer_cpu_fini(struct vgic_cpu *c)
 static void set_offset(struct vgic_cpu *c)
 {
     if (c->v->ops->set_sysreg)
-        (void)c->v->ops->set_sysreg(c->v, ARM_CNTVOFF_EL2, c->g->s.cntvoff);
-    if (c->virt.armed)
-        event_at(&c->virt.ev, host_ns(c->g, c->virt.cval));
-    if (c->phys.armed)
-        event_at(&c->phys.ev, host_ns(c->g, c->phys.cval));
+        (void)c->v->ops->set_sysreg(c->v, ARM_CNTVOFF_EL2, c->g->cntvoff);
 }
 
+/*
+ * The clock is read once: with two readings the count would be set back or forth by what came
+ * between them.
+ */
 void vtimer_sync_clock(struct vm *vm)
 {
     struct vgic *g = vm->vintc;
+    uint64_t now = time_ns(), guest_now = now + (uint64_t)vm->time_offset_ns;
 
-    g->s.cntvoff = time_cycles() - time_ns_to_cycles(vm_time_ns(vm)) - COUNT_BASE;
+    g->cntvoff = time_cycles_at(now) - time_ns_to_cycles(guest_now) - COUNT_BASE;
     for (unsigned n = 0; n < g->n; n++)
         if (g->cpu[n])
             set_offset(g->cpu[n]);
@@ -261,7 +259,13 @@ int ptimer_access(struct vgic_cpu *c, uint32_t id, bool write, uint64_t *val)
     return -ENOENT;
 }
 
-void vtimer_cpu_restored(struct vgic_cpu *c)
+void vtimer_cpu_quiesce(struct vgic_cpu *c)
+{
+    event_cancel(&c->virt.ev);
+    event_cancel(&c->phys.ev);
+}
+
+void vtimer_cpu_resume(struct vgic_cpu *c)
 {
     uint64_t cval = 0;
 
@@ -277,7 +281,7 @@ void vtimer_cpu_reset(struct vgic_cpu *c)
 {
     alarm_off(&c->virt);
     if (c->v->ops->set_sysreg)
-        (void)c->v->ops->set_sysreg(c->v, ARM_CNTVOFF_EL2, c->g->s.cntvoff);
+        (void)c->v->ops->set_sysreg(c->v, ARM_CNTVOFF_EL2, c->g->cntvoff);
     spin_lock(&c->g->lock);
     c->s.cntp_ctl = 0;
     phys_changed(c);

@@ -10,6 +10,7 @@ uint64_t time_cycles(void);                  /* raw counter: TSC, CNTVCT; any co
 uint64_t time_cycles_hz(void);               /* its frequency in Hz, constant */
 uint64_t time_cycles_to_ns(uint64_t cycles); /* exact 128-bit scaling */
 uint64_t time_ns_to_cycles(uint64_t ns);
+uint64_t time_cycles_at(uint64_t ns); /* what time_cycles() is when time_ns() is ns */
 /*
  * Seconds since 1970-01-01 UTC at boot + time_ns(), from the host's real-time clock; 0 when there
  * is none.
