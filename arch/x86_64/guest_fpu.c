@@ -274,8 +274,9 @@ static uint64_t xcr0_get(const struct vcpu *v, const struct guest_fpu *s)
  */
 static int xcr0_set(const struct vcpu *v, struct guest_fpu *s, uint64_t x)
 {
-    if (!guest_fpu_caps.xcr0 || (x & ~guest_fpu_caps.xcr0) || !(x & XCR0_X87) ||
-        ((x & 4) && !(x & 2)))
+    if (!guest_fpu_caps.xcr0)
+        return x == s->xcr0 ? 0 : -EINVAL;
+    if ((x & ~guest_fpu_caps.xcr0) || !(x & XCR0_X87) || ((x & 4) && !(x & 2)))
         return -EINVAL;
     if ((x & 0xe0) && ((x & 0xe0) != 0xe0 || !(x & 4)))
         return -EINVAL;

@@ -13,6 +13,7 @@
 
 #include <arch/cpu.h>
 
+#include "guest_state.h"
 #include "private.h"
 #include "spec_entry.h"
 #include "svm.h"
@@ -294,6 +295,9 @@ const struct vcpu_ops svm_ops = {
     .set_fpu_regs = svm_set_fpu,
     .get_sysreg = svm_get_sysreg,
     .set_sysreg = svm_set_sysreg,
+    .sysregs = svm_sysregs,
+    .nsysregs = SVM_SYSREGS,
+    .state = svm_state_table,
     .tlb_flush = svm_tlb_flush,
     .vcpu_tlb_flush = svm_vcpu_tlb_flush,
     .features = svm_features,

@@ -71,6 +71,9 @@ static inline bool svm_has_window(const struct vmcb *b)
 {
     return (b->intercept_misc1 & I1_VINTR) != 0;
 }
+bool svm_nmi_blocked(const struct vcpu *);
+int must_check svm_block_nmi(struct svm_vcpu *, uint64_t blocked);
+extern const struct state_ops *const svm_state_table[];
 void svm_inject(struct vcpu *, struct svm_vcpu *); /* takes v->event */
 /* gives back a virtual interrupt that is still in the VMCB */
 void svm_take_back(struct vcpu *, struct svm_vcpu *);

@@ -5,6 +5,8 @@
  */
 #include <hv/irq.h>
 #include <hv/percpu.h>
+#include <hv/state.h>
+#include <hv/vm.h>
 #include <hv/x86.h>
 
 #include "svm.h"
@@ -68,6 +70,66 @@ bool svm_nmi_ready(struct vcpu *v)
         s->nmi = NMI_OPEN;
     return s->nmi == NMI_OPEN && v->event.type == VEV_NONE;
 }
+
+bool svm_nmi_blocked(const struct vcpu *v)
+{
+    const struct svm_vcpu *s = svm_of(v);
+
+    return s->nmi == NMI_MASKED || (s->nmi == NMI_AT_IRET && v->regs.pc == s->iret_rip);
+}
+
+int svm_block_nmi(struct svm_vcpu *s, uint64_t blocked)
+{
+    if (blocked > 1)
+        return -EINVAL;
+    s->nmi = blocked ? NMI_MASKED : NMI_OPEN;
+    s->nmi_wanted = false;
+    intercept_iret(s, blocked);
+    return 0;
+}
+
+/* ---- <hv/state.h>: what is between the guest's instructions, and no register ---- */
+
+static uint32_t svm_count(const struct vm *vm) { return vm->nvcpus; }
+
+static size_t svm_no_state(const struct vm *vm, uint32_t i)
+{
+    (void)vm, (void)i;
+    return 0;
+}
+
+/* The trap flag is the guest's again; who waits to give an NMI sets it anew. */
+static int svm_quiesce(struct vm *vm, uint32_t i)
+{
+    struct vcpu *v = vm->vcpu[i];
+    struct svm_vcpu *s = svm_of(v);
+
+    if (s->nmi_step)
+        v->regs.flags &= ~RFLAGS_TF;
+    s->nmi_step = false;
+    return 0;
+}
+
+/* VMRUN may lose the interrupt shadow: see keep_shadow(). */
+static void svm_resume(struct vm *vm, uint32_t i)
+{
+    struct vcpu *v = vm->vcpu[i];
+    struct svm_vcpu *s = svm_of(v);
+
+    if (!(s->vmcb->interrupt_shadow & 1))
+        return;
+    s->shadow_run = v->stats.entries + 1;
+    s->shadow_rip = v->regs.pc;
+}
+
+static const struct state_ops svm_engine_ops = { .name = "SVM",
+                                                 .kind = STATE_ENGINE,
+                                                 .version = 1,
+                                                 .count = svm_count,
+                                                 .quiesce = svm_quiesce,
+                                                 .size = svm_no_state,
+                                                 .resume = svm_resume };
+state_table svm_state_table = { &svm_engine_ops, NULL };
 
 /* The IRET has not run yet: a trap flag of ours stops the guest right after it. */
 static void step_iret(struct vcpu *v, struct svm_vcpu *s)

@@ -134,6 +134,8 @@ static __attribute__((noinline)) int get_special(const struct vcpu *v, uint32_t 
 
     if (id == X86_CR8)
         *val = s->vmcb->v_intr & 0xf;
+    else if (id == X86_NMI_BLOCKED)
+        *val = svm_nmi_blocked(v);
     else if (id == SPEC_MSR_CTRL)
         return svm_has(SVM_SPEC_CTRL) ? get_virtual_spec_ctrl(s, val) : spec_get(&s->spec, val);
     else
@@ -161,6 +163,8 @@ static int set_special(struct vcpu *v, uint32_t id, uint64_t val)
 
     if (id == X86_EFER)
         return set_efer(v, val);
+    if (id == X86_NMI_BLOCKED)
+        return svm_block_nmi(s, val);
     if (id == SPEC_MSR_CTRL)
         return set_spec_ctrl(s, val);
     if (id != X86_CR8)
@@ -184,6 +188,8 @@ int svm_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
     if (!f)
         return get_special(v, id, val);
     *val = load(svm_of(v)->vmcb, f);
+    if (id == X86_INT_SHADOW)
+        *val &= 1;
     return 0;
 }
 

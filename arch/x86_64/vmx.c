@@ -6,6 +6,7 @@
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
+#include <hv/state.h>
 #include <hv/time.h>
 #include <hv/vm.h>
 #include <hv/x86.h>
@@ -14,6 +15,7 @@
 
 #include <arch/cpu.h>
 
+#include "guest_state.h"
 #include "private.h"
 #include "svm.h"
 #include "spec_entry.h"
@@ -369,6 +371,33 @@ static void vmx_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
     spec_features(leaf, subleaf, regs);
 }
 
+/* ---- <hv/state.h>: all is in registers, but most exits leave the stack pointer in the VMCS ----
+ */
+
+static uint32_t vmx_count(const struct vm *vm) { return vm->nvcpus; }
+
+static size_t vmx_no_state(const struct vm *vm, uint32_t i)
+{
+    (void)vm, (void)i;
+    return 0;
+}
+
+static int vmx_quiesce(struct vm *vm, uint32_t i)
+{
+    vmx_use(vm->vcpu[i]);
+    vmx_know_rsp(vm->vcpu[i]);
+    vmx_done(vm->vcpu[i]);
+    return 0;
+}
+
+static const struct state_ops vmx_engine_ops = { .name = "VMX",
+                                                 .kind = STATE_ENGINE,
+                                                 .version = 1,
+                                                 .count = vmx_count,
+                                                 .quiesce = vmx_quiesce,
+                                                 .size = vmx_no_state };
+static state_table vmx_state_table = { &vmx_engine_ops, NULL };
+
 const struct vcpu_ops vmx_ops = {
     .name = "vmx",
     .guest_isas = 1u << ISA_X86_64,
@@ -394,6 +423,9 @@ const struct vcpu_ops vmx_ops = {
     .set_fpu_regs = vmx_set_fpu,
     .get_sysreg = vmx_get_sysreg,
     .set_sysreg = vmx_set_sysreg,
+    .sysregs = vmx_sysregs,
+    .nsysregs = VMX_SYSREGS,
+    .state = vmx_state_table,
     .tlb_flush = vmx_tlb_flush,
     .vcpu_tlb_flush = vmx_vcpu_tlb_flush,
     .features = vmx_features,

@@ -137,6 +137,8 @@ bool vmx_enter(struct vcpu_regs *, bool launched, uint64_t *host_rsp, struct spe
 extern const uint8_t vmx_exit[], vmx_exit_guarded[];
 /* vmx_run.c */
 void vmx_run(struct vcpu *, struct vcpu_exit *);
+/* the VMCS is current: v->regs has the stack pointer too */
+void vmx_know_rsp(struct vcpu *);
 bool vmx_run_until(struct vcpu *, uint64_t ns);
 /* vmx_irq.c */
 bool vmx_irq_ready(struct vcpu *);

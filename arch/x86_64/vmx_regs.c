@@ -18,6 +18,7 @@
 #define CR0_PG (1ull << 31)
 #define EFER_LME (1ull << 8)
 #define EFER_LMA (1ull << 10)
+#define CR4_LA57 (1ull << 12)
 #define ATTR_L (1ull << 9) /* as in struct x86_mode_regs */
 #define HIGH32 0xffffffff00000000ull
 
@@ -251,10 +252,27 @@ static int set_spec_ctrl(struct vmx_vcpu *s, uint64_t val)
     return 0;
 }
 
+/*
+ * What WRMSR takes of those that we switch: it must not fault when a vCPU is loaded (volume 4,
+ * table 2-2). LSTAR, CSTAR and KERNEL_GS_BASE are addresses.
+ */
+static bool switched_valid(uint32_t id, uint64_t val)
+{
+    const unsigned shift = vmx_caps.cr4_known & CR4_LA57 ? 7 : 16;
+
+    if (id == MSR_STAR)
+        return true;
+    if (id == MSR_STAR + 3)
+        return !(val & HIGH32);
+    return (uint64_t)((int64_t)(val << shift) >> shift) == val;
+}
+
 static int set_switched(struct vcpu *v, uint32_t id, uint64_t val)
 {
     for (unsigned i = 0; i < VMX_MSRS; i++) {
         if (switched[i] == id) {
+            if (!switched_valid(id, val))
+                return -EINVAL;
             vmx_of(v)->msr[i] = val;
             if (guest_loaded(v))
                 wrmsr(id, val);
@@ -328,6 +346,10 @@ static int get_vmcs(struct vcpu *v, uint32_t id, uint64_t *val)
         *val = (vmread(GUEST_INTERRUPTIBILITY) & (BLOCK_STI | BLOCK_MOV_SS)) != 0;
     else if (id >= X86_PDPTR0 && id <= X86_PDPTR3)
         *val = vmread(GUEST_PDPTE0 + 2 * (id - X86_PDPTR0));
+    else if (id == X86_NMI_BLOCKED)
+        *val = (vmread(GUEST_INTERRUPTIBILITY) & BLOCK_NMI) != 0;
+    else if (id == X86_PENDING_DEBUG)
+        *val = vmread(GUEST_PENDING_DEBUG);
     else if (id >= X86_SEG_LIMIT && id < X86_SEG_LIMIT + X86_NSEGS)
         *val = vmread(GUEST_ES_LIMIT + 2 * (id - X86_SEG_LIMIT));
     else if (id >= X86_SEG_ATTR && id < X86_SEG_ATTR + X86_NSEGS)
@@ -365,6 +387,25 @@ static void set_shadow(uint64_t val)
     vmwrite(GUEST_INTERRUPTIBILITY, b | (val != 0 ? BLOCK_MOV_SS : 0));
 }
 
+static int block_nmi(uint64_t blocked)
+{
+    uint64_t b = vmread(GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCK_NMI;
+
+    if (blocked > 1)
+        return -EINVAL;
+    vmwrite(GUEST_INTERRUPTIBILITY, b | (blocked ? BLOCK_NMI : 0));
+    return 0;
+}
+
+/* B3 to B0, enabled breakpoint, BS, RTM (table 24-4): others make the entry fail. */
+static int set_pending_debug(uint64_t val)
+{
+    if (val & ~0x1500full)
+        return -EINVAL;
+    vmwrite(GUEST_PENDING_DEBUG, val);
+    return 0;
+}
+
 static int set_vmcs(struct vcpu *v, uint32_t id, uint64_t val)
 {
     struct vmx_vcpu *s = vmx_of(v);
@@ -378,7 +419,13 @@ static int set_vmcs(struct vcpu *v, uint32_t id, uint64_t val)
     case X86_TSC_OFFSET: set_tsc_offset(v, val); return 0;
     case X86_CPL: return -EINVAL; /* it is the stack segment's */
     case X86_INT_SHADOW: set_shadow(val); return 0;
+    case X86_NMI_BLOCKED: return block_nmi(val);
+    case X86_PENDING_DEBUG: return set_pending_debug(val);
     default: break;
+    }
+    if (id >= X86_PDPTR0 && id <= X86_PDPTR3) {
+        vmwrite(GUEST_PDPTE0 + 2 * (id - X86_PDPTR0), val);
+        return 0;
     }
     if (id >= X86_SEG_LIMIT && id < X86_SEG_LIMIT + X86_NSEGS)
         return set_limit(id - X86_SEG_LIMIT, val);

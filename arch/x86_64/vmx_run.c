@@ -38,6 +38,12 @@ static void get_rsp(struct vcpu *v, struct vmx_vcpu *s)
     v->regs.gpr[X86_RSP] = s->rsp = vmread(GUEST_RSP);
 }
 
+void vmx_know_rsp(struct vcpu *v)
+{
+    if (!vmx_of(v)->rsp_known)
+        get_rsp(v, vmx_of(v));
+}
+
 static uint8_t insn_len(void) { return (uint8_t)vmread(EXIT_INSN_LEN); }
 
 static void raise(struct vcpu *v, uint8_t vector, bool has_error)

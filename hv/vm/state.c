@@ -21,6 +21,22 @@ bool state_all_zero(const void *p, size_t len)
     return true;
 }
 
+static uint64_t number_at(const void *s, const struct state_limit *l)
+{
+    uint64_t v = 0;
+
+    memcpy(&v, (const uint8_t *)s + l->off, l->size);
+    return v;
+}
+
+bool state_within(const void *s, const struct state_limit *l, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (number_at(s, &l[i]) > l[i].max)
+            return false;
+    return true;
+}
+
 static uint32_t vcpus_of(const struct vm *vm) { return vm->nvcpus; }
 
 /* ---- the clock ---- */

@@ -147,6 +147,8 @@ static int build_machine(struct vm *vm, const struct guest_config *c)
     return err;
 }
 
+uint64_t x86_wall_s(const struct vm *vm) { return time_wall_s() - vm_time_ns(vm) / 1000000000; }
+
 static void init_machine(struct vm *vm, const struct guest_config *c, struct x86_machine *m)
 {
     spin_init(&m->lock, LOCK_DEVICE);
@@ -154,6 +156,7 @@ static void init_machine(struct vm *vm, const struct guest_config *c, struct x86
     m->tsc_offset = 0 - time_cycles();
     x86_pv_origin(vm, m);
     m->wall_boot_ns = time_wall_s() * 1000000000ull - vm_time_ns(vm);
+    m->wall_s = x86_wall_s(vm);
     x86_cpuid_build(vm, c, m);
 }
 

@@ -155,17 +155,6 @@ static bool x86_wakeable(struct vcpu *v)
     return (v->regs.flags & FLAGS_IF) != 0 && lapic_wakes(v);
 }
 
-/* The clocks stood still: kvmclock pages of every vCPU are written anew, and say so. */
-static void x86_resumed(struct vm *vm)
-{
-    x86_pv_origin(vm, vm->guest);
-    for (unsigned i = 0; i < vm->nvcpus; i++) {
-        __atomic_fetch_or(&x86_of(vm->vcpu[i])->clock_requests,
-                          X86_CLOCK_UPDATE | X86_CLOCK_STOPPED, __ATOMIC_RELEASE);
-        vcpu_request(vm->vcpu[i], REQ_GUEST);
-    }
-}
-
 const struct guest_ops guest_x86 = {
     .isa = ISA_X86_64,
     .build = x86_build,
@@ -185,8 +174,8 @@ const struct guest_ops guest_x86 = {
     .task_switch = x86_task_switch,
     .request = x86_request,
     .off_cpu = x86_pv_off_cpu,
-    .resumed = x86_resumed,
     .power_button = x86_power_button,
     .wakeable = x86_wakeable,
     .vintc = &x86_vintc,
+    .state = x86_state_table,
 };

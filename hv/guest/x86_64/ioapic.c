@@ -12,7 +12,6 @@
 
 enum { IOREGSEL = 0x00, IOWIN = 0x10, IOEOI = 0x40 };
 #define IOAPIC_VERSION (0x20u | (IOAPIC_PINS - 1u) << 16)
-#define RTE_WRITABLE 0xff0000000001afffull
 
 void ioapic_reset(struct x86_intc *x)
 {

@@ -4,7 +4,10 @@
  * technical reference, "Keyboard and auxiliary device controller". The A20 gate is always open.
  */
 #include <hv/vm.h>
+#include <string.h>
 #include "x86_dev.h"
+
+#define KBC_VERSION 1
 
 enum { STATUS_OBF = 1, STATUS_SYS = 4, STATUS_CMD = 8, STATUS_UNLOCKED = 0x10 };
 enum { OUT_RESET_N = 1, OUT_A20 = 2 };
@@ -129,6 +132,45 @@ static int port92_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     return 0;
 }
 
+/* ---- <hv/state.h> ---- */
+
+static size_t kbc_size(const struct vm *vm, uint32_t i)
+{
+    (void)vm, (void)i;
+    return sizeof(struct kbc_state);
+}
+
+static int kbc_save(struct vm *vm, uint32_t i, void *buf)
+{
+    (void)i;
+    memcpy(buf, &x86_devices_of(vm)->kbc.s, sizeof(struct kbc_state));
+    return 0;
+}
+
+static int kbc_restore(struct vm *vm, uint32_t i, const void *buf)
+{
+    static const struct state_limit limits[] = {
+        STATE_LIMIT(struct kbc_state, port92, 0xfe),
+        STATE_LIMIT(struct kbc_state, full, 1),
+        STATE_LIMIT(struct kbc_state, pad, 0),
+    };
+    const struct kbc_state *s = buf;
+
+    (void)i;
+    if (s->version != KBC_VERSION || s->port92 & P92_RESET ||
+        !state_within(s, limits, ARRAY_SIZE(limits)))
+        return -EINVAL;
+    x86_devices_of(vm)->kbc.s = *s;
+    return 0;
+}
+
+const struct state_ops kbc_state_ops = { .name = "keyboard controller",
+                                         .kind = STATE_KBC,
+                                         .version = KBC_VERSION,
+                                         .size = kbc_size,
+                                         .save = kbc_save,
+                                         .restore = kbc_restore };
+
 int kbc_create(struct x86_devices *d)
 {
     static const struct io_ops data_ops = { data_read, data_write, 1 },
@@ -138,7 +180,7 @@ int kbc_create(struct x86_devices *d)
     int err;
 
     k->vm = d->vm;
-    k->s = (struct kbc_state){ .version = 1,
+    k->s = (struct kbc_state){ .version = KBC_VERSION,
                                .command_byte = 0x10,
                                .output_port = 0xc0 | OUT_A20 | OUT_RESET_N };
     spin_init(&k->lock, LOCK_DEVICE);

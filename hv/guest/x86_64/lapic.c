@@ -84,7 +84,7 @@ bool lapic_wants_pic(const struct lapic *l)
  * Where the guest writes CR8 without exits, the engine has the task priority, and all of TPR where
  * it keeps the APIC; else the low half is ours.
  */
-static uint32_t tpr(struct lapic *l)
+uint32_t lapic_tpr(struct lapic *l)
 {
     const uint8_t *engines = l->v->tpr;
 
@@ -101,7 +101,7 @@ uint32_t lapic_ppr(struct lapic *l)
 
     lapic_take_back(l);
     isr = l->isr_top < 0 ? 0 : (uint32_t)l->isr_top & 0xf0;
-    return (tpr(l) & 0xf0) >= isr ? l->s.tpr : isr;
+    return (lapic_tpr(l) & 0xf0) >= isr ? l->s.tpr : isr;
 }
 
 /* The guest's next step down is of interest only if the task priority alone holds `vec` back. */
@@ -287,7 +287,7 @@ static uint32_t read_version(struct lapic *l, unsigned r)
 static uint32_t read_tpr(struct lapic *l, unsigned r)
 {
     (void)r;
-    return tpr(l);
+    return lapic_tpr(l);
 }
 static uint32_t read_ppr(struct lapic *l, unsigned r)
 {
@@ -357,7 +357,7 @@ static uint32_t read_vectors(struct lapic *l, unsigned r)
 
 static void write_tpr(struct lapic *l, unsigned r, uint32_t val)
 {
-    uint32_t old = tpr(l);
+    uint32_t old = lapic_tpr(l);
 
     (void)r;
     l->s.tpr = val & 0xff;
@@ -428,7 +428,7 @@ static void write_self_ipi(struct lapic *l, unsigned r, uint32_t val)
         lapic_raise(l, (uint8_t)val, false);
 }
 
-static const uint32_t lvt_bits[LVT_COUNT] = {
+const uint32_t lapic_lvt_bits[LVT_COUNT] = {
     [LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERF] = 0x107ff,
     [LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff,   [LVT_ERROR] = 0x100ff,
 };
@@ -437,7 +437,7 @@ static void write_lvt(struct lapic *l, unsigned r, uint32_t val)
 {
     unsigned i = r - APIC_LVT;
 
-    val &= lvt_bits[i];
+    val &= lapic_lvt_bits[i];
     if (!lapic_sw_enabled(l))
         val |= LVT_MASKED;
     if (i == LVT_TIMER) {
@@ -622,7 +622,7 @@ int lapic_set_base(struct vcpu *v, uint64_t val)
     return 0;
 }
 
-uint8_t lapic_get_cr8(const struct vcpu *v) { return (uint8_t)(tpr(lapic_of(v)) >> 4); }
+uint8_t lapic_get_cr8(const struct vcpu *v) { return (uint8_t)(lapic_tpr(lapic_of(v)) >> 4); }
 
 void lapic_set_cr8(struct vcpu *v, uint8_t cr8)
 {

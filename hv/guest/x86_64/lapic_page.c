@@ -11,6 +11,7 @@
  */
 #include <hv/vcpu.h>
 #include <hv/vm.h>
+#include <hv/x86.h>
 #include "x86_devices.h"
 #include "x86_intc.h"
 
@@ -206,6 +207,18 @@ void lapic_window(struct x86_intc *x)
     if (all && !x->window)
         x->window = x->vm->ops->vapic->window(x->vm, true) == 0;
     spin_unlock(&x->window_lock);
+}
+
+void lapic_restored(struct lapic *l)
+{
+    lapic_set_mode(l);
+    if (l->v->apic)
+        *l->v->tpr = (uint8_t)l->s.tpr;
+    else if (l->v->ops->set_sysreg)
+        (void)l->v->ops->set_sysreg(l->v, X86_CR8, l->s.tpr >> 4);
+    for (unsigned i = 0; lapic_delivers(l) && i < APIC_REGS; i++)
+        lapic_show(l, i);
+    look_again(l);
 }
 
 /* ---- what the CPU did ---- */

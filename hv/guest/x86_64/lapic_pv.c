@@ -46,6 +46,11 @@ void lapic_pv_leave(struct vcpu *v)
     lapic_end(l);
 }
 
+bool lapic_pv_valid(const struct lapic *l, uint64_t msr)
+{
+    return !(msr & 2) && (!(msr & 1) || gmem_ptr(l->v->vm, gpa(msr & ~3ull), 4, PROT_RW) != NULL);
+}
+
 int lapic_set_pv_eoi(struct vcpu *v, uint64_t msr)
 {
     struct lapic *l = lapic_of(v);

@@ -235,6 +235,10 @@ void lapic_timer_set_lvt(struct lapic *l, uint32_t lvt)
         arm_count(l, 0);
 }
 
+void lapic_timer_hold(struct lapic *l) { event_cancel(&l->timer); }
+
+void lapic_timer_release(struct lapic *l) { __atomic_store_n(&l->timer_due, 1, __ATOMIC_SEQ_CST); }
+
 uint64_t lapic_get_tsc_deadline(struct vcpu *v)
 {
     struct lapic *l = lapic_of(v);

@@ -321,6 +321,21 @@ static const struct msr *find(uint32_t n)
     return NULL;
 }
 
+bool x86_state_valid(const struct x86_state *s)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
+        const struct msr *m = &msrs[i];
+        const uint64_t *val = (const uint64_t *)(const void *)((const char *)s + m->field);
+
+        if (m->get != get_stored || m->set == set_ignored || m->set == set_tsc_adjust)
+            continue; /* not stored, or any number */
+        for (uint32_t n = m->first; n <= m->last; n++)
+            if (*val++ & ~m->bits)
+                return false;
+    }
+    return s->version == X86_STATE_VERSION && !s->pad && !(s->kvm_steal_time & 0x3e);
+}
+
 int x86_rdmsr(struct vcpu *v, uint32_t n, uint64_t *val)
 {
     const struct msr *m = find(n);

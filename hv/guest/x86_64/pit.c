@@ -6,12 +6,15 @@
  */
 #include <hv/vintc.h>
 #include <hv/vm.h>
+#include <string.h>
 #include "x86_dev.h"
 
 #define PIT_HZ 1193182ull
 #define SECOND 1000000000ull
-#define EDGE_MIN_NS 100000ull /* IRQ 0 comes no more often */
-#define EARLY_NS 5000000ull   /* the guest was paused: look again after this */
+#define PIT_VERSION 1
+#define PIT_FAR (4 * 65536ull) /* ticks: no edge is further away */
+#define EDGE_MIN_NS 100000ull  /* IRQ 0 comes no more often */
+#define EARLY_NS 5000000ull    /* the guest was paused: look again after this */
 enum { RW_LATCH, RW_LOW, RW_HIGH, RW_BOTH };
 enum { SYSCTL_GATE2 = 1, SYSCTL_SPEAKER = 2, SYSCTL_REFRESH = 0x10, SYSCTL_OUT2 = 0x20 };
 
@@ -305,6 +308,87 @@ static int sysctl_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     return 0;
 }
 
+/* ---- <hv/state.h> ---- */
+
+static size_t pit_size(const struct vm *vm, uint32_t i)
+{
+    (void)vm, (void)i;
+    return sizeof(struct pit_state);
+}
+
+static int pit_quiesce(struct vm *vm, uint32_t i)
+{
+    (void)i;
+    event_cancel(&x86_devices_of(vm)->pit.ev);
+    return 0;
+}
+
+static int pit_save(struct vm *vm, uint32_t i, void *buf)
+{
+    (void)i;
+    memcpy(buf, &x86_devices_of(vm)->pit.s, sizeof(struct pit_state));
+    return 0;
+}
+
+static bool channel_valid(const struct pit_channel *c, uint64_t now)
+{
+    static const struct state_limit limits[] = {
+        STATE_LIMIT(struct pit_channel, count, 65536),
+        STATE_LIMIT(struct pit_channel, mode, 5),
+        STATE_LIMIT(struct pit_channel, rw, RW_BOTH),
+        STATE_LIMIT(struct pit_channel, bytes_latched, 2),
+        STATE_LIMIT(struct pit_channel, bcd, 1),
+        STATE_LIMIT(struct pit_channel, gate, 1),
+        STATE_LIMIT(struct pit_channel, loaded, 1),
+        STATE_LIMIT(struct pit_channel, triggered, 1),
+        STATE_LIMIT(struct pit_channel, high_next_read, 1),
+        STATE_LIMIT(struct pit_channel, high_next_write, 1),
+        STATE_LIMIT(struct pit_channel, status_latched, 1),
+        STATE_LIMIT(struct pit_channel, pad, 0),
+    };
+
+    return state_within(c, limits, ARRAY_SIZE(limits)) && c->count && c->start <= now &&
+           c->frozen <= now;
+}
+
+static int pit_restore(struct vm *vm, uint32_t i, const void *buf)
+{
+    struct pit *p = &x86_devices_of(vm)->pit;
+    const struct pit_state *s = buf;
+    uint64_t now = ticks_now(p);
+
+    (void)i;
+    if (s->version != PIT_VERSION || s->pad || !state_all_zero(s->pad1, sizeof s->pad1) ||
+        s->speaker & ~SYSCTL_SPEAKER || s->next > now + PIT_FAR)
+        return -EINVAL;
+    for (unsigned n = 0; n < 3; n++)
+        if (!channel_valid(&s->ch[n], now))
+            return -EINVAL;
+    p->s = *s;
+    return 0;
+}
+
+/* What fell due and was not seen before the guest stood still comes at once. */
+static void pit_resume(struct vm *vm, uint32_t i)
+{
+    struct pit *p = &x86_devices_of(vm)->pit;
+
+    (void)i;
+    spin_lock(&p->lock);
+    if (p->s.next)
+        device_arm(vm, &p->ev, ticks_to_ns(p->s.next), 0);
+    spin_unlock(&p->lock);
+}
+
+const struct state_ops pit_state_ops = { .name = "timer (8254)",
+                                         .kind = STATE_PIT,
+                                         .version = PIT_VERSION,
+                                         .quiesce = pit_quiesce,
+                                         .size = pit_size,
+                                         .save = pit_save,
+                                         .restore = pit_restore,
+                                         .resume = pit_resume };
+
 int pit_create(struct x86_devices *d)
 {
     static const struct io_ops counter_ops = { pit_read, pit_write, 1 },
@@ -313,7 +397,7 @@ int pit_create(struct x86_devices *d)
     int err;
 
     p->vm = d->vm;
-    p->s.version = 1;
+    p->s.version = PIT_VERSION;
     spin_init(&p->lock, LOCK_DEVICE);
     event_init(&p->ev, pit_event, 0);
     for (unsigned i = 0; i < 3; i++)

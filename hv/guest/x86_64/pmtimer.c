@@ -7,10 +7,12 @@
 #include <hv/log.h>
 #include <hv/vintc.h>
 #include <hv/vm.h>
+#include <string.h>
 #include "x86_dev.h"
 
 #define SECOND 1000000000ull
 #define GAP_NS 5000000ull
+#define PM_VERSION 1
 #define HALF 31 /* TMR_STS: bit 31 of the timer changed */
 enum {
     STS_TMR = 1,
@@ -144,6 +146,60 @@ bool pm_power_button(struct pm *p)
     return listens;
 }
 
+/* ---- <hv/state.h> ---- */
+
+static size_t pm_size(const struct vm *vm, uint32_t i)
+{
+    (void)vm, (void)i;
+    return sizeof(struct pm_state);
+}
+
+static int pm_quiesce(struct vm *vm, uint32_t i)
+{
+    (void)i;
+    event_cancel(&x86_devices_of(vm)->pm.ev);
+    return 0;
+}
+
+static int pm_save(struct vm *vm, uint32_t i, void *buf)
+{
+    (void)i;
+    memcpy(buf, &x86_devices_of(vm)->pm.s, sizeof(struct pm_state));
+    return 0;
+}
+
+static int pm_restore(struct vm *vm, uint32_t i, const void *buf)
+{
+    struct pm *p = &x86_devices_of(vm)->pm;
+    const struct pm_state *s = buf;
+
+    (void)i;
+    if (s->version != PM_VERSION || s->sts & ~EVENTS || s->en & ~ENABLES || s->cnt & ~CNT_KEPT ||
+        !state_all_zero(s->pad, sizeof s->pad) || s->half > counts(p) >> HALF)
+        return -EINVAL;
+    p->s = *s;
+    return 0;
+}
+
+static void pm_resume(struct vm *vm, uint32_t i)
+{
+    struct pm *p = &x86_devices_of(vm)->pm;
+
+    (void)i;
+    spin_lock(&p->lock);
+    refresh(p, 0);
+    spin_unlock(&p->lock);
+}
+
+const struct state_ops pm_state_ops = { .name = "power management",
+                                        .kind = STATE_PM,
+                                        .version = PM_VERSION,
+                                        .quiesce = pm_quiesce,
+                                        .size = pm_size,
+                                        .save = pm_save,
+                                        .restore = pm_restore,
+                                        .resume = pm_resume };
+
 int pm_create(struct x86_devices *d)
 {
     static const struct io_ops evt = { evt_read, evt_write, 1 | 2 | 4 },
@@ -153,7 +209,7 @@ int pm_create(struct x86_devices *d)
     int err;
 
     p->vm = d->vm;
-    p->s.version = 1;
+    p->s.version = PM_VERSION;
     spin_init(&p->lock, LOCK_DEVICE);
     event_init(&p->ev, pm_event, 0);
     p->s.half = counts(p) >> HALF;

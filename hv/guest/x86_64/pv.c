@@ -94,6 +94,16 @@ void x86_pv_origin(struct vm *vm, struct x86_machine *m)
     m->clock_ns = vm_time_ns(vm);
 }
 
+void x86_pv_resumed(struct vm *vm)
+{
+    x86_pv_origin(vm, vm->guest);
+    for (unsigned i = 0; i < vm->nvcpus; i++) {
+        __atomic_fetch_or(&x86_of(vm->vcpu[i])->clock_requests,
+                          X86_CLOCK_UPDATE | X86_CLOCK_STOPPED, __ATOMIC_RELEASE);
+        vcpu_request(vm->vcpu[i], REQ_GUEST);
+    }
+}
+
 /*
  * All vCPUs count from the same origin, so that their clocks agree to the nanosecond, as
  * CLOCK_TSC_STABLE promises. The version is odd while the record changes, so that another vCPU's

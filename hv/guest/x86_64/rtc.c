@@ -9,11 +9,14 @@
 #include <hv/time.h>
 #include <hv/vintc.h>
 #include <hv/vm.h>
+#include <string.h>
 #include "x86_dev.h"
 
 #define SECOND 1000000000ull
 #define UPDATE_NS 2228000ull /* UIP is set 244 us before an update, which takes 1984 us */
 #define GAP_NS 100000ull
+#define RTC_VERSION 1
+#define SECONDS_MAX (10000 * 366 * 86400ull) /* since 1970: all that a saved clock may say */
 /* events that find register C unread before they stop; reading it starts them again */
 #define UNREAD_MAX 8
 #define EARLY_NS 5000000ull /* the guest was paused: look again after this */
@@ -342,6 +345,76 @@ static int rtc_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     return 0;
 }
 
+/* ---- <hv/state.h> ---- */
+
+void rtc_move(struct rtc *r, int64_t seconds)
+{
+    spin_lock(&r->lock);
+    refresh(r, vm_time_ns(r->vm));
+    if (!stands(&r->s))
+        r->s.base += (uint64_t)seconds;
+    spin_unlock(&r->lock);
+}
+
+static size_t rtc_size(const struct vm *vm, uint32_t i)
+{
+    (void)vm, (void)i;
+    return sizeof(struct rtc_state);
+}
+
+static int rtc_quiesce(struct vm *vm, uint32_t i)
+{
+    (void)i;
+    event_cancel(&x86_devices_of(vm)->rtc.ev);
+    return 0;
+}
+
+static int rtc_save(struct vm *vm, uint32_t i, void *buf)
+{
+    (void)i;
+    memcpy(buf, &x86_devices_of(vm)->rtc.s, sizeof(struct rtc_state));
+    return 0;
+}
+
+/* `base` counts modulo 2^64: only the second that it gives now is bounded. */
+static int rtc_restore(struct vm *vm, uint32_t i, const void *buf)
+{
+    struct rtc *r = &x86_devices_of(vm)->rtc;
+    const struct rtc_state *s = buf;
+    uint64_t now = vm_time_ns(vm);
+
+    (void)i;
+    if (s->version != RTC_VERSION || s->index > 0x7f || s->checked_ns > now ||
+        second_at(s, now) > SECONDS_MAX || second_at(s, s->checked_ns) > SECONDS_MAX ||
+        !state_all_zero(s->pad, sizeof s->pad))
+        return -EINVAL;
+    r->s = *s;
+    return 0;
+}
+
+static void rtc_resume(struct vm *vm, uint32_t i)
+{
+    struct rtc *r = &x86_devices_of(vm)->rtc;
+    uint64_t now = vm_time_ns(vm);
+
+    (void)i;
+    spin_lock(&r->lock);
+    r->armed = 0;
+    r->unread = 0;
+    refresh(r, now);
+    rearm(r, now, 0);
+    spin_unlock(&r->lock);
+}
+
+const struct state_ops rtc_state_ops = { .name = "real-time clock",
+                                         .kind = STATE_RTC,
+                                         .version = RTC_VERSION,
+                                         .quiesce = rtc_quiesce,
+                                         .size = rtc_size,
+                                         .save = rtc_save,
+                                         .restore = rtc_restore,
+                                         .resume = rtc_resume };
+
 static void put16(uint8_t *cmos, uint64_t v, uint64_t max)
 {
     v = min_u64(v, max);
@@ -372,7 +445,7 @@ int rtc_create(struct x86_devices *d, const struct guest_config *c)
     r->vm = d->vm;
     spin_init(&r->lock, LOCK_DEVICE);
     event_init(&r->ev, rtc_event, 0);
-    r->s.version = 1;
+    r->s.version = RTC_VERSION;
     r->s.base = time_wall_s() - now / SECOND;
     r->s.checked_ns = now;
     r->s.cmos[R_A] = 0x26;

@@ -9,6 +9,8 @@
 #include <string.h>
 #include "x86_dev.h"
 
+#define UART_VERSION 1
+
 enum { RBR_THR, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
 enum { IER_RX = 1, IER_THRE = 2, IER_LSR = 4, IER_MSR = 8 };
 enum {
@@ -93,7 +95,7 @@ static void refill(struct uart *u)
     char in[sizeof u->s.fifo];
     size_t room = capacity(&u->s) - u->s.fill, n;
 
-    if (!u->listening || u->s.mcr & MCR_LOOP || u->s.fill > capacity(&u->s))
+    if (!u->listening || u->held || u->s.mcr & MCR_LOOP || u->s.fill > capacity(&u->s))
         return;
     n = console_read(u->vm->console, &u->rx, in, room);
     for (size_t i = 0; i < n; i++)
@@ -270,13 +272,79 @@ static int uart_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     return 0;
 }
 
+/* ---- <hv/state.h> ---- */
+
+static size_t uart_size(const struct vm *vm, uint32_t i)
+{
+    (void)vm, (void)i;
+    return sizeof(struct uart_state);
+}
+
+static int uart_quiesce(struct vm *vm, uint32_t i)
+{
+    struct uart *u = &x86_devices_of(vm)->uart;
+
+    (void)i;
+    spin_lock(&u->lock);
+    u->held = true;
+    spin_unlock(&u->lock);
+    return 0;
+}
+
+static int uart_save(struct vm *vm, uint32_t i, void *buf)
+{
+    (void)i;
+    memcpy(buf, &x86_devices_of(vm)->uart.s, sizeof(struct uart_state));
+    return 0;
+}
+
+static int uart_restore(struct vm *vm, uint32_t i, const void *buf)
+{
+    static const struct state_limit limits[] = {
+        STATE_LIMIT(struct uart_state, ier, 0x0f), STATE_LIMIT(struct uart_state, mcr, 0x1f),
+        STATE_LIMIT(struct uart_state, head, 15),  STATE_LIMIT(struct uart_state, fill, 16),
+        STATE_LIMIT(struct uart_state, irq, 1),    STATE_LIMIT(struct uart_state, thre_pending, 1),
+        STATE_LIMIT(struct uart_state, pad, 0),
+    };
+    struct uart *u = &x86_devices_of(vm)->uart;
+    const struct uart_state *s = buf;
+
+    (void)i;
+    if (s->version != UART_VERSION || !state_within(s, limits, ARRAY_SIZE(limits)) ||
+        s->fcr & ~FCR_KEPT || s->lsr & ~LSR_ERRORS)
+        return -EINVAL;
+    u->s = *s;
+    u->held = true;
+    return 0;
+}
+
+static void uart_resume(struct vm *vm, uint32_t i)
+{
+    struct uart *u = &x86_devices_of(vm)->uart;
+
+    (void)i;
+    spin_lock(&u->lock);
+    u->held = false;
+    spin_unlock(&u->lock);
+    event_post(&u->rx);
+}
+
+const struct state_ops uart_state_ops = { .name = "serial port",
+                                          .kind = STATE_UART,
+                                          .version = UART_VERSION,
+                                          .quiesce = uart_quiesce,
+                                          .size = uart_size,
+                                          .save = uart_save,
+                                          .restore = uart_restore,
+                                          .resume = uart_resume };
+
 int uart_create(struct x86_devices *d)
 {
     static const struct io_ops ops = { uart_read, uart_write, 1 };
     struct uart *u = &d->uart;
 
     u->vm = d->vm;
-    u->s.version = 1;
+    u->s.version = UART_VERSION;
     u->s.dll = 1;
     u->s.lcr = 3;
     u->s.msr = MSR_CTS | MSR_DSR | MSR_DCD;

@@ -160,6 +160,10 @@ struct x86_machine {
      */
     uint64_t clock_tsc, clock_ns;
     uint64_t wall_boot_ns; /* wall-clock time at guest time 0 */
+    /* the same in whole seconds, when wall_boot_ns and the RTC were last set by it */
+    uint64_t wall_s;
+    uint64_t stopped_tsc; /* while tsc_stands: the guest's TSC, before TSC_ADJUST */
+    bool tsc_stands;
     uint64_t rsdp;
     bool pv;
     struct spinlock lock; /* the two sets below */
@@ -246,6 +250,8 @@ struct x86_cpuid x86_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub);
 int must_check x86_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val);
 int must_check x86_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val);
 void x86_msr_reset(struct x86_state *s);
+/* A saved one: only bits that a guest can set. */
+bool must_check x86_state_valid(const struct x86_state *s);
 int must_check x86_write_cr(struct vcpu *v, uint32_t id, uint64_t val);
 int x86_sysreg_exit(struct vcpu *v, struct vcpu_exit *e);
 uint64_t x86_tsc(struct vcpu *v);
@@ -262,6 +268,11 @@ uint64_t x86_tsc(struct vcpu *v);
 uint32_t x86_pv_features(void);
 /* takes kvmclock's origin; no vCPU runs */
 void x86_pv_origin(struct vm *vm, struct x86_machine *m);
+/*
+ * The clocks stood still: takes the origin anew; kvmclock pages of every vCPU will be written anew,
+ * and say so. CPU 0, no vCPU runs.
+ */
+void x86_pv_resumed(struct vm *vm);
 int must_check x86_pv_get(struct vcpu *v, uint32_t msr, uint64_t *val);
 int must_check x86_pv_set(struct vcpu *v, uint32_t msr, uint64_t val);
 uint64_t x86_hypercall(struct vcpu *v, uint64_t nr, const uint64_t arg[4], unsigned cpl);
@@ -281,7 +292,12 @@ int x86_emulate(struct vcpu *v, struct vcpu_exit *e);
 /* task.c */
 int x86_task_switch(struct vcpu *v, struct vcpu_exit *e);
 
+/* state.c */
+extern const struct state_ops *const x86_state_table[];
+
 /* build.c */
+/* seconds of the wall clock at guest time 0 */
+uint64_t x86_wall_s(const struct vm *vm);
 int x86_build(struct vm *vm, const struct guest_config *c);
 int x86_build_more(struct vm *vm);
 void x86_destroy(struct vm *vm);

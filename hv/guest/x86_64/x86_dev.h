@@ -7,7 +7,9 @@
 #include <hv/event.h>
 #include <hv/io.h>
 #include <hv/lock.h>
+#include <hv/state.h>
 #include <hv/types.h>
+#include <hv/vm.h>
 #include "x86_intc.h"
 
 struct console;
@@ -21,14 +23,17 @@ struct pit_channel {
     uint16_t latch;
     uint8_t mode, rw, bytes_latched, status, write_low;
     bool bcd, gate, loaded, triggered, high_next_read, high_next_write, status_latched;
+    uint8_t pad[6];
 };
+static_assert(sizeof(struct pit_channel) == 40, "a saved state");
 /* next: tick of channel 0's next rising edge; 0: none */
 struct pit_state {
-    uint32_t version;
+    uint32_t version, pad;
     struct pit_channel ch[3];
     uint64_t next;
-    uint8_t speaker;
+    uint8_t speaker, pad1[7];
 };
+static_assert(sizeof(struct pit_state) == 144, "a saved state");
 struct pit {
     struct pit_state s;
     struct vm *vm;
@@ -42,9 +47,10 @@ struct pit {
  */
 struct rtc_state {
     uint32_t version;
-    uint8_t index, cmos[128];
+    uint8_t index, cmos[128], pad[3];
     uint64_t base, checked_ns;
 };
+static_assert(sizeof(struct rtc_state) == 152, "a saved state");
 /* armed: guest ns of the event; 0: none */
 struct rtc {
     struct rtc_state s;
@@ -59,9 +65,10 @@ struct rtc {
 /* half: half turns (bit 31 changes) of the timer already seen */
 struct pm_state {
     uint32_t version;
-    uint16_t sts, en, cnt;
+    uint16_t sts, en, cnt, pad[3];
     uint64_t half;
 };
+static_assert(sizeof(struct pm_state) == 24, "a saved state");
 struct pm {
     struct pm_state s;
     struct vm *vm;
@@ -75,13 +82,16 @@ struct uart_state {
     uint8_t ier, lcr, mcr, msr, scr, fcr, lsr, dll, dlm;
     uint8_t fifo[16], head, fill;
     bool thre_pending, irq;
+    uint8_t pad[3];
 };
+static_assert(sizeof(struct uart_state) == 36, "a saved state");
 struct uart {
     struct uart_state s;
     struct vm *vm;
     struct spinlock lock;
     struct event rx;
     bool listening;
+    bool held; /* the VM is paused: input stays in the console */
 };
 
 /* 8042 without keyboard or mouse */
@@ -89,7 +99,9 @@ struct kbc_state {
     uint32_t version;
     uint8_t command_byte, expect, out, output_port, port92;
     bool full;
+    uint8_t pad[2];
 };
+static_assert(sizeof(struct kbc_state) == 12, "a saved state");
 struct kbc {
     struct kbc_state s;
     struct vm *vm;
@@ -127,3 +139,13 @@ int must_check uart_create(struct x86_devices *);
 int must_check kbc_create(struct x86_devices *);
 void uart_destroy(struct uart *);
 bool pm_power_button(struct pm *); /* false: the guest has not enabled it */
+/* The wall clock has gone on by `seconds` more than the guest's while it did not run. CPU 0. */
+void rtc_move(struct rtc *, int64_t seconds);
+
+/* <hv/state.h> */
+static inline struct x86_devices *x86_devices_of(const struct vm *vm)
+{
+    return ((const struct x86_intc *)vm->vintc)->devices;
+}
+extern const struct state_ops pit_state_ops, rtc_state_ops, pm_state_ops, uart_state_ops,
+    kbc_state_ops, intc_state_ops, lapic_state_ops;

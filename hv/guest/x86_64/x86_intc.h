@@ -69,6 +69,7 @@ struct lapic_state {
     uint32_t extint;       /* an ExtINT message came: the PIC is to be asked */
     uint32_t signals;      /* enum lapic_signal; last, for resets leave it alone */
 };
+static_assert(sizeof(struct lapic_state) == 208, "a saved state");
 #define LAPIC_STATE_VERSION 1
 
 struct lapic {
@@ -91,6 +92,9 @@ struct ioapic_state {
     uint32_t version, select, id, lines;
     uint64_t rte[IOAPIC_PINS];
 };
+static_assert(sizeof(struct ioapic_state) == 208, "a saved state");
+/* bits of an RTE that a guest can write */
+#define RTE_WRITABLE 0xff0000000001afffull
 #define RTE_LOGICAL (1ull << 11)
 #define RTE_REMOTE (1ull << 14)
 #define RTE_LEVEL (1ull << 15)
@@ -103,13 +107,16 @@ struct ioapic_state {
 struct pic_chip {
     uint8_t irr, imr, isr, lines, elcr, base, low, icw, icw1;
     bool read_isr, poll, special_mask, aeoi, rotate_aeoi, sfnm;
+    uint8_t pad;
 };
+static_assert(sizeof(struct pic_chip) == 16, "a saved state");
 /* out: atomic read, written under the lock */
 struct pic_state {
     uint32_t version;
     struct pic_chip chip[2];
-    uint8_t out;
+    uint8_t out, pad[3];
 };
+static_assert(sizeof(struct pic_state) == 40, "a saved state");
 
 struct x86_intc {
     struct vm *vm;
@@ -137,6 +144,8 @@ uint32_t apic_targets(const struct x86_intc *, const struct apic_msg *);
 /* Any CPU. Delivers to `targets` (one of them for lowest priority); the number that accepted. */
 unsigned apic_deliver(struct x86_intc *, uint32_t targets, const struct apic_msg *);
 void lapic_icr_write(struct lapic *, uint64_t icr);
+/* lapic.c: bits of each LVT entry that exist */
+extern const uint32_t lapic_lvt_bits[LVT_COUNT];
 
 static inline struct lapic *lapic_of(const struct vcpu *v) { return v->vintc; }
 static inline bool lapic_hw_enabled(const struct lapic *l) { return l->s.base & BASE_EN; }
@@ -155,6 +164,7 @@ void lapic_error(struct lapic *, uint32_t esr_bit); /* any CPU */
 /* any CPU: deliver through the LVT entry */
 void lapic_local(struct lapic *, enum lapic_lvt);
 void lapic_end(struct lapic *);
+uint32_t lapic_tpr(struct lapic *); /* the task priority, wherever it is */
 int lapic_pending(struct lapic *);
 int lapic_accept(struct lapic *, int vec);
 /* any CPU: takes the PIC's output as ExtINT */
@@ -176,6 +186,8 @@ void lapic_take_back(struct lapic *); /* all of the state is in l->s */
 void lapic_fetch_icr(struct lapic *);
 void lapic_show(struct lapic *, unsigned reg);
 void lapic_exit(struct vcpu *, struct vcpu_exit *);
+/* CPU 0, the vCPU has not run: l->s was restored; modes and the CPU's page follow it */
+void lapic_restored(struct lapic *);
 /* CPU 0, no vCPU runs: once they are all powered on */
 void lapic_window(struct x86_intc *);
 static inline bool lapic_delivers(const struct lapic *l) { return (l->mode & VAPIC_DELIVERS) != 0; }
@@ -189,11 +201,16 @@ void lapic_timer_set_count(struct lapic *, uint32_t tmict);
 void lapic_timer_set_divider(struct lapic *, uint32_t tdcr);
 void lapic_timer_set_lvt(struct lapic *, uint32_t lvt);
 uint32_t lapic_timer_left(const struct lapic *);
+/* CPU 0, no vCPU runs: no event comes. The count and the deadline stay. */
+void lapic_timer_hold(struct lapic *);
+/* CPU 0: the own CPU looks at the clock as soon as it runs, and arms it. */
+void lapic_timer_release(struct lapic *);
 
 /* lapic_pv.c; own CPU */
 void lapic_pv_arm(struct lapic *, int vec);
 /* true: the guest has done its EOI through the flag */
 bool lapic_pv_disarm(struct lapic *);
+bool must_check lapic_pv_valid(const struct lapic *, uint64_t msr);
 void lapic_pv_leave(struct vcpu *);
 
 /* ioapic.c, pic.c: with intc->lock held unless stated */

@@ -156,3 +156,14 @@ int state_each(const struct vm *, int (*fn)(const struct state_ops *, uint32_t i
 /* ---- for objects' restore() ---- */
 /* All bytes are 0: of padding and reserved fields. */
 bool must_check state_all_zero(const void *, size_t);
+/* A field of 1 to 8 bytes, an unsigned number, is at most `max`. Padding has a max of 0. */
+struct state_limit {
+    uint16_t off;
+    uint8_t size;
+    uint64_t max;
+};
+#define STATE_LIMIT(type, field, most)                                                  \
+    {                                                                                   \
+        .off = offsetof(type, field), .size = sizeof(((type *)0)->field), .max = (most) \
+    }
+bool must_check state_within(const void *, const struct state_limit *, unsigned n);

@@ -47,6 +47,8 @@ enum x86_sysreg {
     X86_PDPTR1,
     X86_PDPTR2,
     X86_PDPTR3,
+    X86_NMI_BLOCKED,   /* 1: until the next IRET */
+    X86_PENDING_DEBUG, /* VMX: pending debug exceptions (SDM vol 3 §24.4.2) */
     /* + enum x86_seg */
     X86_SEG_SEL = 0x80000100,
     X86_SEG_BASE = 0x80000110,
