@@ -130,8 +130,9 @@ static void answer(const struct command *c)
 
     nshown = 0;
     snprintf(typed, sizeof typed, "%s%s\r", c->name,
-             c->guest                         ? " web"
+             c->guest == 1                    ? " web"
              : strcmp(c->name, "config") == 0 ? " check"
+             : strcmp(c->name, "vm") == 0     ? " saved"
                                               : "");
     type(typed);
     s = strstr(shown, "{\"");

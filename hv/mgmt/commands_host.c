@@ -26,41 +26,45 @@ static const char *const config_words[] = { "check", "show", NULL };
 static const char *const cpus_words[] = { "--mitigations", "--clear", NULL };
 static const char *const force_words[] = { "--force", NULL };
 static const char *const tail_words[] = { "--tail", NULL };
+static const char *const vm_words[] = { "save", "restore", "saved", "drop", NULL };
 static const char *const yes_words[] = { "--yes", NULL };
 
 const struct command commands[] = {
     { "help", "[COMMAND] [KEY]", "what the commands do, and the keys of trivet.conf",
-      "help config memory", cmd_help, NULL, false, 0, 2 },
-    { "list", "", "the guests and their states", "list", cmd_list, NULL, false, 0, 0 },
-    { "info", "NAME", "all about one guest", "info debian", cmd_info, NULL, true, 1, 1 },
-    { "start", "NAME", "start a guest", "start debian", cmd_start, NULL, true, 1, 1 },
+      "help config memory", cmd_help, NULL, 0, 0, 2 },
+    { "list", "", "the guests and their states", "list", cmd_list, NULL, 0, 0, 0 },
+    { "info", "NAME", "all about one guest", "info debian", cmd_info, NULL, 1, 1, 1 },
+    { "start", "NAME", "start a guest", "start debian", cmd_start, NULL, 1, 1, 1 },
     { "stop", "NAME [--force]", "press a guest's power button; --force ends it at once",
-      "stop debian", cmd_stop, force_words, true, 1, 2 },
+      "stop debian", cmd_stop, force_words, 1, 1, 2 },
     { "reset", "NAME", "restart a guest as its reset button would", "reset debian", cmd_reset, NULL,
-      true, 1, 1 },
-    { "pause", "NAME", "halt a guest's CPUs and its clock", "pause debian", cmd_pause, NULL, true,
-      1, 1 },
-    { "resume", "NAME", "go on after a pause", "resume debian", cmd_resume, NULL, true, 1, 1 },
+      1, 1, 1 },
+    { "pause", "NAME", "halt a guest's CPUs and its clock", "pause debian", cmd_pause, NULL, 1, 1,
+      1 },
+    { "resume", "NAME", "go on after a pause", "resume debian", cmd_resume, NULL, 1, 1, 1 },
+    { "vm", "save|restore|drop NAME, or saved",
+      "save a guest into memory; start it from there; drop that; list them", "vm save debian",
+      cmd_vm, vm_words, 2, 1, 2 },
     { "console", "NAME [--tail]", "a guest's console (Ctrl-] returns), or the end of its output",
-      "console debian", cmd_console, tail_words, true, 1, 2 },
+      "console debian", cmd_console, tail_words, 1, 1, 2 },
     { "log", "[LEVEL|all]", "the last 100 lines of the log, or all that are kept", "log warn",
-      cmd_log, log_words, false, 0, 1 },
+      cmd_log, log_words, 0, 0, 1 },
     { "cpus", "[--mitigations|--clear]",
       "the host's CPUs; what is done against speculation; or count long stretches anew",
-      "cpus --mitigations", cmd_cpus, cpus_words, false, 0, 1 },
-    { "memory", "", "what the host's memory is used for", "memory", cmd_memory, NULL, false, 0, 0 },
-    { "pci", "", "the host's PCI devices", "pci", cmd_pci, NULL, false, 0, 0 },
+      "cpus --mitigations", cmd_cpus, cpus_words, 0, 0, 1 },
+    { "memory", "", "what the host's memory is used for", "memory", cmd_memory, NULL, 0, 0, 0 },
+    { "pci", "", "the host's PCI devices", "pci", cmd_pci, NULL, 0, 0, 0 },
     { "stats", "NAME", "a guest's exits by reason, with mean cycles", "stats debian", cmd_stats,
-      NULL, true, 1, 1 },
+      NULL, 1, 1, 1 },
     { "config", "check|show", "check trivet.conf again, or show it", "config check", cmd_config,
-      config_words, false, 1, 1 },
+      config_words, 0, 1, 1 },
     { "json", "on|off", "answers as one JSON object a line, no echo and no prompt", "json on",
-      cmd_json, on_off, false, 1, 1 },
-    { "version", "", "version, CPU and engine", "version", cmd_version, NULL, false, 0, 0 },
+      cmd_json, on_off, 0, 1, 1 },
+    { "version", "", "version, CPU and engine", "version", cmd_version, NULL, 0, 0, 0 },
     { "reboot", "[--yes]", "stop the guests and restart the machine", "reboot", cmd_reboot,
-      yes_words, false, 0, 1 },
+      yes_words, 0, 0, 1 },
     { "poweroff", "[--yes]", "stop the guests and switch the machine off", "poweroff", cmd_poweroff,
-      yes_words, false, 0, 1 },
+      yes_words, 0, 0, 1 },
 };
 const unsigned ncommands = ARRAY_SIZE(commands);
 
@@ -315,6 +319,7 @@ void cmd_memory(struct out *o, unsigned argc, char **argv)
     out_number(o, "promised_bytes", "  set aside", s.promised, UNIT_BYTES);
     out_number(o, "guest_bytes", "Guests' RAM", s.by_owner[PMM_GUEST], UNIT_BYTES);
     out_number(o, "file_bytes", "Disks' changes", s.by_owner[PMM_FILE], UNIT_BYTES);
+    out_number(o, "saved_bytes", "Saved guests", s.by_owner[PMM_SAVED], UNIT_BYTES);
     out_number(o, "pt_bytes", "Page tables", s.by_owner[PMM_PT], UNIT_BYTES);
     out_number(o, "heap_bytes", "Heap", s.by_owner[PMM_HEAP], UNIT_BYTES);
     out_number(o, "heap_used_bytes", "  of it in use", used, UNIT_BYTES);

@@ -367,7 +367,9 @@ void cmd_resume(struct out *o, unsigned argc, char **argv)
     struct vm *vm = vm_find(argv[1]);
 
     (void)argc;
-    if (vm->state != VM_PAUSED || vm_resume(vm))
+    if (vm->state == VM_PAUSED && vm->save.under_way)
+        out_error(o, "%s is being saved", name_of(vm));
+    else if (vm->state != VM_PAUSED || vm_resume(vm))
         out_error(o, "%s is not paused (%s)", name_of(vm), vm_state_names[vm->state]);
     else
         say_state(o, vm);

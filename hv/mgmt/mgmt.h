@@ -23,8 +23,8 @@ struct command {
     void (*fn)(struct out *, unsigned argc, char **argv); /* argv[0]: the command's name */
     /* Words for argument n (1..): guests' names, or a fixed list; NULL: none. */
     const char *const *words;
-    /* argument 1 names a guest; fn is called only if it does */
-    bool guest;
+    /* the argument that names a guest; fn is called only if it does, or is not given; 0: none */
+    uint8_t guest;
     uint8_t min_args, max_args; /* without the name */
 };
 typedef bool wait_fn(struct out *, void *ctx);
@@ -45,6 +45,7 @@ COMMAND(stop);
 COMMAND(reset);
 COMMAND(pause);
 COMMAND(resume);
+COMMAND(vm);
 COMMAND(console);
 COMMAND(log);
 COMMAND(cpus);

@@ -133,17 +133,17 @@ static bool arguments_ok(struct out *o, const struct command *c, unsigned argc, 
                   c->example);
         return false;
     }
-    if (c->guest && !vm_find(argv[1])) {
+    if (c->guest && argc > c->guest && !vm_find(argv[c->guest])) {
         const char *names[MAX_VMS], *near;
         unsigned count = 0;
 
         for (; count < vm_count() && count < MAX_VMS; count++)
             names[count] = vm_by_index(count)->config->name;
-        near = nearest_word(argv[1], names, count);
+        near = nearest_word(argv[c->guest], names, count);
         if (near)
-            out_error(o, "there is no guest `%.40s`; did you mean `%s`?", argv[1], near);
+            out_error(o, "there is no guest `%.40s`; did you mean `%s`?", argv[c->guest], near);
         else
-            out_error(o, "there is no guest `%.40s`; `list` shows them", argv[1]);
+            out_error(o, "there is no guest `%.40s`; `list` shows them", argv[c->guest]);
         return false;
     }
     return true;

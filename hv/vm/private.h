@@ -6,5 +6,12 @@
 
 /* exit.c. By reason: each handles one exit. 0: go on; -Exxx: the guest cannot go on. Own CPU. */
 extern int (*const vcpu_exit_handlers[EXIT_REASONS])(struct vcpu *, struct vcpu_exit *);
+/* save.c; CPU 0 */
+void save_init(struct vm *);
+void save_paused(struct vm *); /* it is paused now */
+void save_stop(struct vm *);   /* its machine goes away */
+void restore_begin(struct vm *);
+/* the machine is built: > 0: call it again from another event; 0: all is restored; -Exxx */
+int must_check restore_step(struct vm *);
 /* vm.c. Kills the VM with the reason that guest code left in vm->why, or this one. Any CPU. */
 void vm_kill_error(struct vm *, const struct vcpu *, const struct vcpu_exit *, int err);

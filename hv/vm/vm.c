@@ -87,6 +87,7 @@ int vm_define(const struct guest_config *config, struct vm **out)
     spin_init(&vm->lock, LOCK_VM);
     random_stream_init(&vm->random);
     event_init(&vm->lifecycle, lifecycle, 0);
+    save_init(vm);
     err = charge_new(vm);
     if (!err)
         err = make_console(vm, config->name);
@@ -294,6 +295,19 @@ static void let_run(struct vm *vm)
     sched_wake(vm->vcpu[0]);
 }
 
+/* The same for one that was saved. It is paused until here: its clock stands at what was saved. */
+static void let_go_on(struct vm *vm)
+{
+    vm->restore.phase = RESTORE_NO;
+    vm->started_ns = time_ns();
+    vm->scrub_ns = 0;
+    set_state(vm, VM_PAUSED);
+    log_info("%s: restored in %llu ms", name_of(vm),
+             (unsigned long long)(vm->started_ns - vm->asked_ns) / 1000000);
+    if (vm_resume(vm))
+        log_err("%s: it stays paused", name_of(vm));
+}
+
 static void begin_empty(struct vm *vm, enum vm_state then);
 
 static void not_started(struct vm *vm, int err)
@@ -303,11 +317,24 @@ static void not_started(struct vm *vm, int err)
     begin_empty(vm, VM_CRASHED);
 }
 
+static int build_step(struct vm *vm)
+{
+    int more;
+
+    if (vm->restore.phase > RESTORE_BUILD)
+        return restore_step(vm);
+    more = vm->guest_ops->build_more ? vm->guest_ops->build_more(vm) : 0;
+    if (more || !vm->restore.phase)
+        return more;
+    restore_begin(vm);
+    return 1;
+}
+
 /* What takes long goes on in the next event. */
 static void build_more(struct vm *vm)
 {
     uint64_t from = time_ns();
-    int more = vm->guest_ops->build_more ? vm->guest_ops->build_more(vm) : 0;
+    int more = build_step(vm);
 
     hv_assert(vm->state == VM_STARTING);
     share_pay(vm, from);
@@ -317,6 +344,8 @@ static void build_more(struct vm *vm)
     } else if (more < 0) {
         unmake_machine(vm);
         not_started(vm, more);
+    } else if (vm->restore.phase) {
+        let_go_on(vm);
     } else {
         let_run(vm);
     }
@@ -477,6 +506,7 @@ static void begin_empty(struct vm *vm, enum vm_state then)
 {
     hv_assert(vm->nvcpus == 0);
     vm->emptying = true;
+    vm->restore.phase = RESTORE_NO;
     vm->end_state = then;
     gmem_scrub_again(vm);
     set_state(vm, VM_STOPPING);
@@ -510,6 +540,7 @@ static void on_starting(struct vm *vm)
 
 static void end(struct vm *vm, uint32_t wishes)
 {
+    save_stop(vm);
     unmake_machine(vm);
     begin_empty(vm, wishes & VMP_KILL ? VM_CRASHED : VM_OFF);
 }
@@ -533,6 +564,7 @@ static void reset(struct vm *vm)
     }
     log_info("%s: reset: %s", name_of(vm), vm->why[0] ? vm->why : "asked for");
     vm->resets++;
+    save_stop(vm);
     vm->asked_ns = time_ns();
     unmake_machine(vm);
     vm->why[0] = '\0';
@@ -548,6 +580,7 @@ static void pause_now(struct vm *vm)
     vm->paused_ns = time_ns();
     set_state(vm, VM_PAUSED);
     log_info("%s: paused", name_of(vm));
+    save_paused(vm);
 }
 
 static void on_up(struct vm *vm)
@@ -607,7 +640,7 @@ int vm_pause(struct vm *vm)
 int vm_resume(struct vm *vm)
 {
     assert_cpu0();
-    if (vm->state != VM_PAUSED)
+    if (vm->state != VM_PAUSED || vm->save.under_way)
         return -EBUSY;
     assert_parked(vm);
     gmem_enter(&vm->gmem);

@@ -211,6 +211,7 @@ void lapic_window(struct x86_intc *x)
 
 void lapic_restored(struct lapic *l)
 {
+    l->isr_top = highest_in_service(l);
     lapic_set_mode(l);
     if (l->v->apic)
         *l->v->tpr = (uint8_t)l->s.tpr;

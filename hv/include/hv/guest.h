@@ -11,6 +11,7 @@
 struct vm;
 struct vcpu;
 struct state_ops;
+struct state_pages;
 struct guest_ops {
     enum isa isa;
     /*
@@ -65,6 +66,8 @@ struct guest_ops {
     const struct vintc_ops *vintc;
     /* <hv/state.h>: the machine's objects; ends with NULL */
     const struct state_ops *const *state;
+    /* the same: memory beside RAM; NULL: none */
+    const struct state_pages *const *pages;
 };
 extern const struct guest_ops guest_x86, guest_arm;
 const struct guest_ops *guest_ops_for(enum isa); /* NULL: not built in */

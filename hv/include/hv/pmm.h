@@ -7,7 +7,7 @@
 #include <hv/types.h>
 struct boot_info;
 #define PMM_MAX_ORDER 18
-enum pmm_owner { PMM_HV, PMM_PT, PMM_HEAP, PMM_GUEST, PMM_FILE, PMM_OWNERS };
+enum pmm_owner { PMM_HV, PMM_PT, PMM_HEAP, PMM_GUEST, PMM_FILE, PMM_SAVED, PMM_OWNERS };
 int must_check pmm_init(const struct boot_info *);
 /*
  * 2^order pages, naturally aligned. Contents are undefined. -ENOMEM: returns hpa(0), which is never

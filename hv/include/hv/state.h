@@ -30,6 +30,7 @@ enum state_kind {
     STATE_SYSREGS, /* vcpu_ops.sysregs */
     STATE_FPU,     /* vcpu_ops.get_fpu_regs */
     STATE_ENGINE,  /* what an engine has beyond those; of its own layout */
+    STATE_RAM,     /* pages */
     /* of machines with PCI, every ISA */
     STATE_VPCI = 0x80,
     STATE_VIRTIO,
@@ -82,8 +83,8 @@ struct state_ops {
     /*
      * buf has size() bytes, is aligned to 8 and constant during the call. 0, or -EINVAL: this
      * cannot be the state of such an object, and nothing that others rely on was changed; -ENOMEM.
-     * All lengths, ranges and reserved bits are checked. Guest memory does not hold its contents
-     * yet: do not read or write it; resume() may.
+     * All lengths, ranges and reserved bits are checked. Guest memory holds its contents; only
+     * resume() may write to it.
      */
     int (*restore)(struct vm *, uint32_t i, const void *buf);
     /* it moves again: timers are armed, events posted, from its state and the guest's clock */
@@ -91,6 +92,23 @@ struct state_ops {
 };
 /* A list that ends with NULL. */
 typedef const struct state_ops *const state_table[];
+
+/*
+ * Memory that goes with the state: RAM, and changed pieces of RAM disks, as pages of 4 KiB by
+ * number. The same rules: CPU 0, the VM stands still, its view is entered. Pages are put before the
+ * state is restored.
+ */
+struct state_pages {
+    const char *name;
+    uint32_t kind; /* enum state_kind */
+    /* pages of a machine that was just built hold zeros: such pages are left out */
+    bool fresh_is_zero;
+    uint32_t (*count)(const struct vm *); /* NULL: one */
+    /* The first page from *page on that there is, and its contents; NULL: there is no more. */
+    const void *(*next)(struct vm *, uint32_t i, uint64_t *page);
+    /* 0; -EINVAL: there is no such page; -ENOSPC: beyond the guest's limit. */
+    int (*put)(struct vm *, uint32_t i, uint64_t page, const void *from);
+};
 
 /*
  * An image: this head, then the records, each of them at a multiple of 8 bytes. Little-endian, as

@@ -8,6 +8,7 @@
 #include <hv/io.h>
 #include <hv/lock.h>
 #include <hv/random.h>
+#include <hv/save.h>
 #include <hv/share.h>
 #include <hv/types.h>
 struct console;
@@ -66,6 +67,9 @@ struct vm {
     struct share share;
     struct charge charge[CHARGES]; /* private to charge.c; read by anybody */
     bool limited;                  /* the limits count: set from start to stop */
+    struct saved *saved;           /* held in host memory, private to save.c; NULL: nothing is */
+    struct vm_save save;
+    struct vm_restore restore;
 };
 enum vm_pending { VMP_RESET = 1, VMP_OFF = 2, VMP_KILL = 4, VMP_PAUSE = 8, VMP_EXITED = 16 };
 
@@ -78,7 +82,7 @@ int must_check vm_define(const struct guest_config *, struct vm **);
 int must_check vm_start(struct vm *);
 /* RUNNING -> PAUSED soon. -EBUSY: it does not run */
 int must_check vm_pause(struct vm *);
-/* PAUSED -> RUNNING; its clock stood still. -EBUSY: it is not paused */
+/* PAUSED -> RUNNING; its clock stood still. -EBUSY: it is not paused, or being saved */
 int must_check vm_resume(struct vm *);
 /* ACPI power button; -ENOTSUP when the guest has not enabled it */
 int must_check vm_power_button(struct vm *);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `vm`: guests saved into host memory, and what is held of them. */
+#include "mgmt.h"
+#include "out.h"
+#include <hv/save.h>
+#include <hv/time.h>
+#include <hv/vm.h>
+#include <hv/words.h>
+#include <string.h>
+
+#define S 1000000000ull
+#define PROGRESS_EVERY (2 * S)
+
+static const char *name_of(const struct vm *vm) { return vm->config->name; }
+
+static struct {
+    struct vm *vm;
+    uint64_t began, next_progress;
+} waiting;
+
+static void wait_for(struct vm *vm, wait_fn *poll)
+{
+    waiting.vm = vm;
+    waiting.began = time_ns();
+    waiting.next_progress = waiting.began + PROGRESS_EVERY;
+    shell_wait(poll, NULL);
+}
+
+static bool progress_due(void)
+{
+    if (time_ns() < waiting.next_progress)
+        return false;
+    waiting.next_progress += PROGRESS_EVERY;
+    return true;
+}
+
+/* ---- save ---- */
+
+static void say_saved(struct out *o, const struct vm *vm)
+{
+    struct saved_info info;
+    char size[16];
+
+    if (!vm_saved(vm, &info))
+        return;
+    if (!o->json) {
+        out_line(o, "%s: saved, %s of host memory; `vm restore %s` starts it from there",
+                 name_of(vm), format_size(info.bytes, size, sizeof size), name_of(vm));
+        return;
+    }
+    out_text(o, "name", "", "%s", name_of(vm));
+    out_number(o, "bytes", "", info.bytes, UNIT_BYTES);
+    out_number(o, "state_bytes", "", info.state_bytes, UNIT_BYTES);
+    out_number(o, "took_ns", "", time_ns() - waiting.began, UNIT_NS);
+}
+
+static bool save_poll(struct out *o, void *ctx)
+{
+    struct vm *vm = waiting.vm;
+
+    (void)ctx;
+    if (vm->save.under_way) {
+        if (progress_due())
+            shell_progress("%s: saving, %llu of %llu MiB looked at", name_of(vm),
+                           (unsigned long long)(vm->save.looked / MIB),
+                           (unsigned long long)(vm->config->memory / MIB));
+        return false;
+    }
+    if (vm->save.result)
+        out_error(o, "%s was not saved: %s", name_of(vm), vm->save.why);
+    else
+        say_saved(o, vm);
+    return true;
+}
+
+static void do_save(struct out *o, struct vm *vm)
+{
+    int err = vm_save(vm);
+
+    if (err == -EBUSY)
+        out_error(o, "%s is neither running nor paused (%s)", name_of(vm),
+                  vm_state_names[vm->state]);
+    else if (err)
+        out_error(o, "%s cannot be saved: %s", name_of(vm), error_text(err));
+    else
+        wait_for(vm, save_poll);
+}
+
+/* ---- restore ---- */
+
+static bool restore_poll(struct out *o, void *ctx)
+{
+    struct vm *vm = waiting.vm;
+
+    (void)ctx;
+    if (vm->state == VM_STARTING || vm->state == VM_STOPPING) {
+        if (progress_due())
+            shell_progress("%s: restoring, %llu s", name_of(vm),
+                           (unsigned long long)((time_ns() - waiting.began) / S));
+        return false;
+    }
+    if (vm->state != VM_RUNNING) {
+        out_error(o, "%s was not restored: %s", name_of(vm), vm->why);
+    } else if (o->json) {
+        out_text(o, "name", "", "%s", name_of(vm));
+        out_text(o, "state", "", "%s", vm_state_names[vm->state]);
+        out_number(o, "took_ns", "", time_ns() - waiting.began, UNIT_NS);
+    } else {
+        out_line(o, "%s: running, as it was saved", name_of(vm));
+    }
+    return true;
+}
+
+static void do_restore(struct out *o, struct vm *vm)
+{
+    int err = vm_restore(vm);
+
+    if (err == -ENOENT)
+        out_error(o, "nothing is saved of %s; `vm save %s` saves it", name_of(vm), name_of(vm));
+    else if (err == -EBUSY)
+        out_error(o, "%s is %s; `stop %s --force` first", name_of(vm), vm_state_names[vm->state],
+                  name_of(vm));
+    else if (err)
+        out_error(o, "%s cannot be restored: %s", name_of(vm),
+                  vm->why[0] ? vm->why : error_text(err));
+    else
+        wait_for(vm, restore_poll);
+}
+
+/* ---- drop, saved ---- */
+
+static void do_drop(struct out *o, struct vm *vm)
+{
+    int err = vm_drop(vm);
+
+    if (err == -ENOENT)
+        out_error(o, "nothing is saved of %s", name_of(vm));
+    else if (err)
+        out_error(o, "%s is being restored from it", name_of(vm));
+    else
+        out_line(o, "%s: what was saved is dropped", name_of(vm));
+}
+
+static void do_saved(struct out *o)
+{
+    static const struct column cols[] = {
+        { "name", "Guest", UNIT_NONE, false },
+        { "bytes", "Host memory", UNIT_BYTES, true },
+        { "state_bytes", "of it state", UNIT_BYTES, true },
+        { "pages", "Pages", UNIT_NONE, true },
+        { "guest_ns", "Had been up for", UNIT_NS, true },
+        { "age_ns", "Saved ago", UNIT_NS, true },
+    };
+    struct saved_info info;
+    unsigned n = 0;
+
+    out_list(o, "saved", cols, ARRAY_SIZE(cols));
+    for (uint32_t i = 0; i < vm_count(); i++) {
+        if (!vm_saved(vm_by_index(i), &info))
+            continue;
+        n++;
+        out_row(o);
+        out_cell(o, name_of(vm_by_index(i)));
+        out_cell_number(o, info.bytes);
+        out_cell_number(o, info.state_bytes);
+        out_cell_number(o, info.pages);
+        out_cell_number(o, info.guest_ns);
+        out_cell_number(o, time_ns() - info.saved_ns);
+    }
+    out_list_end(o);
+    if (n == 0)
+        out_line(o, "No guest is saved: `vm save NAME` saves one.");
+}
+
+void cmd_vm(struct out *o, unsigned argc, char **argv)
+{
+    static const struct {
+        const char *word;
+        void (*fn)(struct out *, struct vm *);
+    } actions[] = { { "save", do_save }, { "restore", do_restore }, { "drop", do_drop } };
+    bool saved = strcmp(argv[1], "saved") == 0;
+
+    if (saved && argc == 2) {
+        do_saved(o);
+        return;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(actions); i++) {
+        if (argc == 3 && strcmp(argv[1], actions[i].word) == 0) {
+            actions[i].fn(o, vm_find(argv[2]));
+            return;
+        }
+    }
+    out_error(o, "usage: vm save NAME, vm restore NAME, vm drop NAME, or vm saved");
+}

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * save.c: a guest saved into host memory within one boot, and restored from there. The objects'
+ * state is one image (state.c); memory is kept page by page, in blocks of 2 MiB where they are to
+ * be had: a page that says which pages follow, and these. Pages of RAM that hold zeros are left
+ * out. All work is done in pieces, from events on CPU 0, and the guest pays for it.
+ */
+#include <hv/guest.h>
+#include <hv/log.h>
+#include <hv/pmm.h>
+#include <hv/save.h>
+#include <hv/share.h>
+#include <hv/state.h>
+#include <hv/time.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "private.h"
+
+#define STEP_PAGES 1024u /* looked at or copied in one event: 4 MiB */
+#define BLOCK_PAGES 508u /* numbers that fit into the first page of a block */
+
+/* The first page of a block; the pages themselves follow it. */
+struct block {
+    struct block *next;
+    uint32_t kind; /* enum state_kind */
+    uint16_t instance, n;
+    uint8_t order, pad[7];
+    uint64_t page[BLOCK_PAGES];
+    uint64_t spare;
+};
+static_assert(sizeof(struct block) == PAGE_SIZE, "one page");
+
+struct saved {
+    uint8_t *state;
+    size_t len;
+    uint8_t order; /* of the state's memory */
+    struct block *first, *last;
+    struct saved_info info;
+};
+
+/* ---- memory: Trivet's own, shown by `vm saved` and `memory` ---- */
+
+static unsigned order_of(size_t len)
+{
+    unsigned order = 0;
+
+    while ((PAGE_SIZE << order) < len)
+        order++;
+    return order;
+}
+
+/* What is promised to guests, and Trivet's reserve, stay. NULL: there is not so much. */
+static void *take(unsigned order)
+{
+    uint64_t bytes = PAGE_SIZE << order;
+    hpa_t pa;
+
+    if (pmm_promise(bytes))
+        return NULL;
+    pa = pmm_alloc(order, PMM_SAVED); /* charge: Trivet's own, see above */
+    pmm_unpromise(bytes);
+    return pa.v ? phys_to_virt(pa) : NULL;
+}
+
+static struct block *dead; /* to be zeroed and freed, one in each event */
+static struct event bury;
+
+static void give(void *p, unsigned order)
+{
+    memset(p, 0, PAGE_SIZE << order);
+    pmm_free(virt_to_phys(p), order, PMM_SAVED);
+}
+
+static void bury_one(struct event *ev)
+{
+    struct block *b = dead;
+
+    if (!b)
+        return;
+    dead = b->next;
+    give(b, b->order);
+    if (dead)
+        event_post(ev);
+}
+
+static void drop(struct saved *s)
+{
+    if (!s)
+        return;
+    if (s->last) {
+        s->last->next = dead;
+        dead = s->first;
+    }
+    if (!bury.fn)
+        event_init(&bury, bury_one, 0);
+    event_post(&bury);
+    if (s->state)
+        give(s->state, s->order);
+    give(s, 0);
+}
+
+static_assert(sizeof(struct saved) <= PAGE_SIZE, "drop() gives a page");
+
+static struct block *new_block(struct saved *s, uint32_t kind, uint32_t instance)
+{
+    static const uint8_t orders[] = { 9, 6, 3 };
+    struct block *b = NULL;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(orders) && !b; i++) {
+        b = take(orders[i]);
+        if (b)
+            *b = (struct block){ .kind = kind, .instance = (uint16_t)instance, .order = orders[i] };
+    }
+    if (!b)
+        return NULL;
+    if (s->last)
+        s->last->next = b;
+    else
+        s->first = b;
+    s->last = b;
+    s->info.bytes += PAGE_SIZE << b->order;
+    return b;
+}
+
+static unsigned room(const struct block *b)
+{
+    return (unsigned)min_u64(BLOCK_PAGES, (1u << b->order) - 1);
+}
+
+static uint8_t *page_in(struct block *b, unsigned i) { return (uint8_t *)(b + 1) + i * PAGE_SIZE; }
+
+static int keep_page(struct saved *s, uint32_t kind, uint32_t instance, uint64_t page,
+                     const void *from)
+{
+    struct block *b = s->last;
+
+    if (!b || b->kind != kind || b->instance != instance || b->n == room(b))
+        b = new_block(s, kind, instance);
+    if (!b)
+        return -ENOMEM;
+    b->page[b->n] = page;
+    memcpy(page_in(b, b->n++), from, PAGE_SIZE);
+    s->info.pages++;
+    return 0;
+}
+
+/* ---- RAM, as pages ---- */
+
+static const void *ram_next(struct vm *vm, uint32_t i, uint64_t *page)
+{
+    (void)i;
+    for (uint32_t n = 0; n < vm->gmem.nslots; n++) {
+        const struct memslot *s = &vm->gmem.slot[n];
+        uint64_t first = s->base.v / PAGE_SIZE;
+
+        if (s->kind != MEMSLOT_RAM || *page >= first + s->len / PAGE_SIZE)
+            continue;
+        *page = max_u64(*page, first);
+        return gmem_ptr(vm, gpa(*page * PAGE_SIZE), PAGE_SIZE, PROT_R);
+    }
+    return NULL;
+}
+
+static int ram_put(struct vm *vm, uint32_t i, uint64_t page, const void *from)
+{
+    void *to = page <= UINT64_MAX / PAGE_SIZE
+                   ? gmem_ptr(vm, gpa(page * PAGE_SIZE), PAGE_SIZE, PROT_W)
+                   : NULL;
+
+    (void)i;
+    if (!to)
+        return -EINVAL;
+    memcpy(to, from, PAGE_SIZE);
+    gmem_sync_code(vm, gpa(page * PAGE_SIZE), PAGE_SIZE);
+    return 0;
+}
+
+static const struct state_pages ram = {
+    .name = "RAM", .kind = STATE_RAM, .fresh_is_zero = true, .next = ram_next, .put = ram_put
+};
+
+/* The n-th list of pages of a VM; NULL: there is no more. */
+static const struct state_pages *pages_of(const struct vm *vm, unsigned n)
+{
+    const struct state_pages *const *more = vm->guest_ops->pages;
+
+    if (n == 0)
+        return &ram;
+    for (unsigned i = 1; more && *more; i++, more++)
+        if (i == n)
+            return *more;
+    return NULL;
+}
+
+static uint32_t count_of(const struct vm *vm, const struct state_pages *p)
+{
+    return p->count ? p->count(vm) : 1;
+}
+
+/* ---- saving ---- */
+
+static bool all_zero(const void *p)
+{
+    const uint64_t *w = p;
+
+    for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
+        if (w[i])
+            return false;
+    return true;
+}
+
+/* > 0: now the pages. */
+static int save_state(struct vm *vm, struct saved *s)
+{
+    int err;
+
+    s->len = state_size(vm);
+    s->order = (uint8_t)order_of(s->len);
+    s->state = take(s->order);
+    if (!s->state)
+        return -ENOMEM;
+    s->info.bytes += PAGE_SIZE << s->order;
+    s->info.state_bytes = s->len;
+    s->info.guest_ns = vm_time_ns(vm);
+    err = state_save(vm, s->state, s->len);
+    return err ? err : 1;
+}
+
+/* > 0: there is more to do. */
+static int save_pages(struct vm *vm, struct vm_save *j)
+{
+    for (unsigned n = 0; n < STEP_PAGES; n++) {
+        const struct state_pages *p = pages_of(vm, j->list);
+        const void *at =
+            p && j->instance < count_of(vm, p) ? p->next(vm, j->instance, &j->page) : NULL;
+        int err;
+
+        if (!p)
+            return 0;
+        if (!at) {
+            j->page = 0;
+            j->list += j->instance + 1 >= count_of(vm, p);
+            j->instance = j->instance + 1 >= count_of(vm, p) ? 0 : j->instance + 1;
+            continue;
+        }
+        if (!(p->fresh_is_zero && all_zero(at))) {
+            err = keep_page(j->to, p->kind, j->instance, j->page, at);
+            if (err)
+                return err;
+        }
+        j->page++;
+        j->looked += PAGE_SIZE;
+    }
+    return 1;
+}
+
+static void explain(struct vm *vm, int err)
+{
+    struct vm_save *j = &vm->save;
+
+    if (err == -ENOMEM)
+        snprintf(j->why, sizeof j->why,
+                 "not enough free memory for it; `vm saved` lists what other guests hold");
+    else
+        snprintf(j->why, sizeof j->why, "%s", vm->why[0] ? vm->why : "it cannot be saved");
+}
+
+static void end_save(struct vm *vm, int err)
+{
+    struct vm_save *j = &vm->save;
+
+    j->under_way = false;
+    j->result = err;
+    if (err) {
+        explain(vm, err);
+        drop(j->to);
+        log_warn("%s: not saved: %s", vm->config->name, j->why);
+    } else {
+        j->to->info.saved_ns = time_ns();
+        drop(vm->saved);
+        vm->saved = j->to;
+        log_info("%s: saved: %llu KiB of host memory, in %llu ms", vm->config->name,
+                 (unsigned long long)j->to->info.bytes / KIB,
+                 (unsigned long long)(time_ns() - j->began) / 1000000);
+    }
+    j->to = NULL;
+    if (j->resume && vm_resume(vm))
+        log_err("%s: it stays paused", vm->config->name);
+}
+
+static void save_event(struct event *ev)
+{
+    struct vm *vm = container_of(ev, struct vm, save.ev);
+    struct vm_save *j = &vm->save;
+    uint64_t from;
+    int more;
+
+    if (!j->under_way || vm->state != VM_PAUSED || share_wait(vm, ev))
+        return;
+    from = time_ns();
+    gmem_enter(&vm->gmem);
+    more = j->to->len ? save_pages(vm, j) : save_state(vm, j->to);
+    share_pay(vm, from);
+    if (more > 0)
+        event_post(ev);
+    else
+        end_save(vm, more);
+}
+
+void save_init(struct vm *vm) { event_init(&vm->save.ev, save_event, 0); }
+
+void save_paused(struct vm *vm)
+{
+    if (vm->save.under_way)
+        event_post(&vm->save.ev);
+}
+
+void save_stop(struct vm *vm)
+{
+    struct vm_save *j = &vm->save;
+
+    if (!j->under_way)
+        return;
+    event_cancel(&j->ev);
+    drop(j->to);
+    j->to = NULL;
+    j->under_way = false;
+    j->result = -EIO;
+    snprintf(j->why, sizeof j->why, "it ended while it was saved");
+}
+
+int vm_save(struct vm *vm)
+{
+    struct vm_save *j = &vm->save;
+    bool running = vm->state == VM_RUNNING;
+
+    if (j->under_way || (!running && vm->state != VM_PAUSED))
+        return -EBUSY;
+    j->to = take(0);
+    if (!j->to)
+        return -ENOMEM;
+    *j->to = (struct saved){ .info.bytes = PAGE_SIZE };
+    j->under_way = true;
+    j->resume = running;
+    j->began = time_ns();
+    j->list = j->instance = 0;
+    j->page = j->looked = 0;
+    j->result = 0;
+    j->why[0] = '\0';
+    if (!running)
+        event_post(&j->ev);
+    return running ? vm_pause(vm) : 0;
+}
+
+/* ---- restoring: vm.c calls this when the machine is built ---- */
+
+void restore_begin(struct vm *vm)
+{
+    vm->restore.block = vm->saved->first;
+    vm->restore.at = 0;
+    vm->restore.phase = RESTORE_SCRUB;
+    gmem_scrub_again(vm);
+}
+
+static int put_page(struct vm *vm, struct block *b, unsigned n)
+{
+    const struct state_pages *p;
+
+    for (unsigned i = 0; (p = pages_of(vm, i)); i++)
+        if (p->kind == b->kind)
+            break;
+    if (!p || b->instance >= count_of(vm, p))
+        return -EINVAL;
+    return p->put(vm, b->instance, b->page[n], page_in(b, n));
+}
+
+static int restore_pages(struct vm *vm)
+{
+    for (unsigned n = 0; n < STEP_PAGES; n++) {
+        struct block *b = vm->restore.block;
+        int err;
+
+        if (!b)
+            return 0;
+        if (vm->restore.at == b->n) {
+            vm->restore.block = b->next;
+            vm->restore.at = 0;
+            continue;
+        }
+        err = put_page(vm, b, vm->restore.at++);
+        if (err) {
+            snprintf(vm->why, sizeof vm->why, "its saved memory does not fit this machine: %s",
+                     err == -ENOSPC ? "the disks' changes are above their limit" : "bad page");
+            return err;
+        }
+    }
+    return 1;
+}
+
+int restore_step(struct vm *vm)
+{
+    int more;
+
+    if (vm->restore.phase == RESTORE_SCRUB) {
+        if (!gmem_scrub(vm, STEP_PAGES * PAGE_SIZE))
+            vm->restore.phase = RESTORE_PAGES;
+        return 1;
+    }
+    more = restore_pages(vm);
+    return more ? more : state_restore(vm, vm->saved->state, vm->saved->len);
+}
+
+int vm_restore(struct vm *vm)
+{
+    int err = vm->saved ? vm_start(vm) : -ENOENT;
+
+    if (!err)
+        vm->restore.phase = RESTORE_BUILD;
+    return err;
+}
+
+/* ---- what is held ---- */
+
+bool vm_saved(const struct vm *vm, struct saved_info *out)
+{
+    if (vm->saved && out)
+        *out = vm->saved->info;
+    return vm->saved != NULL;
+}
+
+int vm_drop(struct vm *vm)
+{
+    if (!vm->saved)
+        return -ENOENT;
+    if (vm->restore.phase)
+        return -EBUSY;
+    drop(vm->saved);
+    vm->saved = NULL;
+    return 0;
+}

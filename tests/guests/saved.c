@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * saved: a guest under load that is saved and restored behind its back, and must never notice. Each
+ * CPU rewrites and checks its own memory, keeps patterns in registers that only a switch of
+ * machines can lose, and passes on a token by IPI; timers of three kinds interrupt; and TSC and PM
+ * timer must agree. It runs until it is ended, and says every 100 ms how often each came. Options:
+ * pages=N of each CPU, disk (also reads and writes the first virtio-blk disk).
+ */
+#include "lib/guest.h"
+
+enum { VEC_TIMER = 0x41, VEC_PIT = 0x42, VEC_TOKEN = 0x43, APIC_DIVIDE_1 = 0xb };
+#define MSR_LSTAR 0xc0000082u
+#define MSR_KERNEL_GS_BASE 0xc0000102u
+#define WORDS 512u
+
+static unsigned ncpus;
+static volatile uint64_t timers, pits, tokens;
+static volatile unsigned token_at; /* the CPU that has it, and is to pass it on */
+
+static void on_timer(struct frame *f)
+{
+    (void)f;
+    timers++;
+    apic_write(APIC_TIMER_INIT, 1000000); /* the next one in 1 ms */
+    apic_eoi();
+}
+
+static void on_pit(struct frame *f)
+{
+    (void)f;
+    pits++;
+    apic_eoi();
+}
+
+static void on_token(struct frame *f)
+{
+    (void)f;
+    tokens++;
+    token_at = this_cpu()->index;
+    apic_eoi();
+}
+
+static void pass_token(unsigned me)
+{
+    if (token_at != me)
+        return;
+    token_at = ~0u;
+    apic_icr(cpus[(me + 1) % ncpus].apic_id, VEC_TOKEN);
+}
+
+/* ---- memory ---- */
+
+static uint64_t pattern(uint64_t page, uint64_t generation, unsigned word)
+{
+    return (page * 0x9e3779b97f4a7c15u ^ generation * 0xd1342543de82ef95u) + word;
+}
+
+static void check_page(uint64_t *p, unsigned page, uint64_t generation)
+{
+    for (unsigned w = 0; w < WORDS; w++) {
+        uint64_t want = generation ? pattern(page, generation, w) : 0;
+
+        if (p[w] != want)
+            fail("saved memory", "page %u word %u: %lx, not %lx", page, w, p[w], want);
+        p[w] = pattern(page, generation + 1, w);
+    }
+}
+
+/* ---- registers ---- */
+
+static uint64_t xmm15(void)
+{
+    uint64_t v;
+
+    __asm__ volatile("movq %%xmm15, %0" : "=r"(v));
+    return v;
+}
+
+static uint64_t dr(unsigned n)
+{
+    uint64_t v;
+
+    if (n == 0)
+        __asm__ volatile("mov %%dr0, %0" : "=r"(v));
+    else
+        __asm__ volatile("mov %%dr3, %0" : "=r"(v));
+    return v;
+}
+
+static uint64_t mine(unsigned me, unsigned which) { return 0x123450000ull + me * 256 + which; }
+
+static void set_registers(unsigned me)
+{
+    write_cr4(read_cr4() | 3u << 9); /* OSFXSR, OSXMMEXCPT */
+    __asm__ volatile("movq %0, %%xmm15" : : "r"(mine(me, 0)));
+    __asm__ volatile("mov %0, %%dr0" : : "r"(mine(me, 1)));
+    __asm__ volatile("mov %0, %%dr3" : : "r"(mine(me, 2)));
+    wrmsr(MSR_LSTAR, mine(me, 3));
+    wrmsr(MSR_KERNEL_GS_BASE, mine(me, 4));
+}
+
+static void check_registers(unsigned me)
+{
+    uint64_t now[5] = { xmm15(), dr(0), dr(3), rdmsr(MSR_LSTAR), rdmsr(MSR_KERNEL_GS_BASE) };
+
+    for (unsigned i = 0; i < 5; i++)
+        if (now[i] != mine(me, i))
+            fail("saved registers", "cpu %u, %u: %lx, not %lx", me, i, now[i], mine(me, i));
+}
+
+/* ---- clocks: only CPU 0 ---- */
+
+static uint64_t tsc_start, pm_start, tsc_before;
+
+static void check_clocks(void)
+{
+    uint64_t a = rdtsc(), pm = pm_timer_ns() - pm_start, b = rdtsc();
+    uint64_t from = tsc_to_ns(a - tsc_start), to = tsc_to_ns(b - tsc_start);
+    uint64_t slack = to / 200 + 2000000;
+
+    if (a < tsc_before)
+        fail("saved TSC", "went back from %lu to %lu", tsc_before, a);
+    tsc_before = b;
+    if (pm + slack < from || pm > to + slack)
+        fail("saved clocks", "%lu ns by the PM timer, %lu to %lu by the TSC", pm, from, to);
+}
+
+static void say(uint64_t *next)
+{
+    static uint64_t lines;
+
+    if (rdtsc() < *next)
+        return;
+    *next = rdtsc() + tsc_hz / 10;
+    print("saved %lu timer %lu pit %lu token %lu bad %u\n", ++lines, timers, pits, tokens,
+          failures);
+}
+
+/* ---- the load ---- */
+
+static void work(void *arg)
+{
+    unsigned me = this_cpu()->index, pages = (unsigned)cmdline_num("pages", 256);
+    uint64_t *memory = page_alloc(pages), next = 0;
+
+    (void)arg;
+    set_registers(me);
+    cpu_sti();
+    for (uint64_t generation = 0;; generation++) {
+        for (unsigned p = 0; p < pages; p++) {
+            check_page(memory + p * WORDS, p, generation);
+            pass_token(me);
+            check_registers(me);
+            if (me)
+                continue;
+            check_clocks();
+            say(&next);
+        }
+        if (me == 0)
+            __asm__ volatile("hlt");
+    }
+}
+
+static void start_timers(void)
+{
+    trap_handle(VEC_TIMER, on_timer);
+    trap_handle(VEC_PIT, on_pit);
+    trap_handle(VEC_TOKEN, on_token);
+    apic_write(APIC_TIMER_DIV, APIC_DIVIDE_1);
+    apic_write(APIC_LVTT, VEC_TIMER);
+    apic_write(APIC_TIMER_INIT, 1000000);
+    ioapic_route(acpi.irq_gsi[0], VEC_PIT | (uint64_t)cpus[0].apic_id << 56);
+    outb(0x43, 0x34);
+    outb(0x40, 11932 & 0xff);
+    outb(0x40, 11932 >> 8);
+}
+
+void guest_main(void)
+{
+    time_init();
+    apic_init_cpu();
+    pic_mask_all();
+    ncpus = smp_start();
+    start_timers();
+    pm_timer_ns();
+    pm_start = pm_timer_ns();
+    tsc_start = rdtsc();
+    token_at = 0;
+    for (unsigned i = 1; i < ncpus; i++)
+        smp_run(i, work, NULL);
+    work(NULL);
+}

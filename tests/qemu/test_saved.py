@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A guest under load is saved, ended, restored, and goes on: `vm save`, `stop --force`, `vm
+restore`, again and again. tests/guests/saved.c checks its memory, registers and clocks, and counts
+its interrupts; here each of the three counters must go on after each restore."""
+import re
+import time
+
+import pytest
+
+from trivet import Machine, disk, guest_file, make_image, section
+
+# name: command line, vCPUs, memory, rounds
+GUESTS = {
+    "one": ("pages=256", 1, "16M", 100),
+    "two": ("pages=64", 2, "16M", 20),
+    "four": ("pages=64", 4, "32M", 10),
+}
+CONFIG = "[host]\nlog = info\n" + "".join(
+    section(name, "saved", cmdline=cmdline, vcpus=vcpus, memory=memory, autostart="no")
+    for name, (cmdline, vcpus, memory, _) in GUESTS.items())
+LINE = re.compile(r"saved (\d+) timer (\d+) pit (\d+) token (\d+) bad (\d+)")
+
+
+def counters(machine, name):
+    """What the guest said last."""
+    lines = [row["text"] for row in machine.cmd(f"console {name} --tail")["lines"]]
+    bad = [line for line in lines if "FAIL" in line or "TRAP" in line]
+    assert not bad, bad
+    said = [tuple(map(int, LINE.search(line).groups())) for line in lines if LINE.search(line)]
+    return said[-1] if said else None
+
+
+def wait_progress(machine, name, was, timeout=30):
+    """Waits until every counter is above what it was."""
+    end = time.monotonic() + timeout
+    while True:
+        now = counters(machine, name)
+        if now and (not was or all(n > w for n, w in zip(now[:4], was[:4]))):
+            assert now[4] == 0, now
+            return now
+        assert time.monotonic() < end, f"{name} stands: {was}, then {now}\n{machine.screen()}"
+        time.sleep(0.1)
+
+
+def restore_again_and_again(machine, name, rounds):
+    machine.cmd(f"start {name}", 60)
+    now = wait_progress(machine, name, None, 60)
+    for n in range(rounds):
+        machine.cmd(f"vm save {name}", 60)
+        machine.cmd(f"stop {name} --force", 30)
+        state = machine.cmd(f"vm restore {name}", 60)
+        assert state["state"] == "running", (n, state)
+        now = wait_progress(machine, name, now)
+    saved = {row["name"]: row for row in machine.cmd("vm saved")["saved"]}
+    assert saved[name]["state_bytes"] < 1 << 20 < saved[name]["bytes"], saved
+    machine.cmd(f"stop {name} --force", 30)
+    machine.cmd(f"vm drop {name}")
+    assert machine.cmd("vm saved")["saved"] == []
+
+
+@pytest.fixture(scope="module", name="machine")
+def booted():
+    with Machine(make_image(CONFIG, {"saved": guest_file("saved"), "disk.img": disk()})) as machine:
+        yield machine.boot()
+
+
+@pytest.mark.parametrize("name", GUESTS)
+def test_saved(machine, name):
+    restore_again_and_again(machine, name, GUESTS[name][3])
+
+
+def test_memory_comes_back(machine):
+    """What saved guests took is free again when they are dropped."""
+    before = machine.cmd("memory")
+    machine.cmd("start one", 60)
+    wait_progress(machine, "one", None)
+    machine.cmd("vm save one", 60)
+    assert machine.cmd("memory")["saved_bytes"] > 1 << 20
+    machine.cmd("stop one --force", 30)
+    machine.cmd("vm drop one")
+    end = time.monotonic() + 10
+    while machine.cmd("memory")["saved_bytes"] and time.monotonic() < end:
+        time.sleep(0.1)
+    assert machine.cmd("memory")["saved_bytes"] == before["saved_bytes"] == 0
+
+
+def test_refusals(machine):
+    """What cannot be done is said, with what can be."""
+    assert "vm save one" in machine.ask("vm restore one")["error"]
+    assert "neither running nor paused" in machine.ask("vm save one")["error"]
+    assert "nothing is saved" in machine.ask("vm drop one")["error"]
+    assert "there is no guest" in machine.ask("vm save nobody")["error"]
+    machine.cmd("start one", 60)
+    machine.cmd("vm save one", 60)
+    assert "stop one --force" in machine.ask("vm restore one")["error"]
+    machine.cmd("stop one --force", 30)
+    machine.cmd("vm drop one")
