@@ -2,6 +2,7 @@
 /* el2.h: what the files of the EL2 engine share. "Arm ARM" is DDI 0487. */
 #pragma once
 #include <hv/arm.h>
+#include <hv/state.h>
 #include <hv/types.h>
 #include <hv/vcpu.h>
 
@@ -13,7 +14,7 @@
  * EL2 reaches EL1's register when HCR_EL2.E2H is set (5 is the alias NAME_EL12, D19.1.2). They move
  * by load() and unload() only. TCR_EL1 is the last to be loaded.
  */
-#define EL1_REGS(X)                      \
+#define GUEST_REGS(X)                    \
     X(SCTLR_EL1, 3, 0, 1, 0, 0, 5)       \
     X(CPACR_EL1, 3, 0, 1, 0, 2, 5)       \
     X(TTBR0_EL1, 3, 0, 2, 0, 0, 5)       \
@@ -38,10 +39,13 @@
     X(TPIDRRO_EL0, 3, 3, 13, 0, 3, 3)    \
     X(CSSELR_EL1, 3, 2, 0, 0, 0, 2)      \
     X(MDSCR_EL1, 2, 0, 0, 2, 2, 0)       \
-    X(VMPIDR_EL2, 3, 4, 0, 0, 5, 4)      \
-    X(CNTVOFF_EL2, 3, 4, 14, 0, 3, 4)    \
     X(CNTV_CTL_EL0, 3, 3, 14, 3, 1, 5)   \
     X(TCR_EL1, 3, 0, 2, 0, 2, 5)
+/* What the machine gives the vCPU. */
+#define MACHINE_REGS(X)             \
+    X(VMPIDR_EL2, 3, 4, 0, 0, 5, 4) \
+    X(CNTVOFF_EL2, 3, 4, 14, 0, 3, 4)
+#define EL1_REGS(X) MACHINE_REGS(X) GUEST_REGS(X)
 /*
  * Where the CPU has pointer authentication. The first key is in the CPU only while the guest runs:
  * the host has its own (el2_entry.S).
@@ -127,7 +131,7 @@ struct el2_caps {
 extern struct el2_caps el2_caps;
 
 /* Bits beyond sysreg.h's. HCR_EL2, D19.2.48. */
-#define HCR_VSE (1ull << 8)
+#define HCR_VSE (1ull << 8) /* a virtual SError is pending */
 #define HCR_FB (1ull << 9)
 #define HCR_BSU_IS (1ull << 10)
 #define HCR_DC (1ull << 12)
@@ -155,6 +159,7 @@ extern struct el2_caps el2_caps;
 #define MDCR_TDRA (1ull << 11)
 #define MDCR_TPMS (1ull << 14)
 #define MDCR_TTRF (1ull << 19)
+#define SCTLR_EL1_M 1ull
 #define TCR_EPD0 (1ull << 7)
 #define TCR_EPD1 (1ull << 23)
 #define PSTATE_EL0(spsr) (((spsr)&0xf) == 0) /* AArch64 EL0t, and User mode of AArch32 */
@@ -171,6 +176,25 @@ void el2_flush_vm(const struct el2_vm *);
  */
 /* ia: the guest's APIAKEY_EL1, two words, or NULL where the CPU has no pointer authentication. */
 uint32_t el2_enter(struct vcpu_regs *, uint64_t *ia);
+/*
+ * el2_state.c: what makes up a vCPU beside its general and FP registers: the list that vcpu_ops
+ * has, and STATE_ENGINE, version 1. No host instruction.
+ */
+#define EL2_ONE(...) +1
+enum {
+    EL2_SYSREGS = 0 GUEST_REGS(EL2_ONE) PAUTH_IA_REGS(EL2_ONE) PAUTH_REGS(EL2_ONE) +
+                  1 /* VDISR_EL2 */ + 1 /* ICH_VMCR_EL2 */ + 1 /* MIDR_EL1 */ + ID_COUNT
+};
+extern const uint32_t el2_sysreg_list[EL2_SYSREGS];
+enum { EL2_STATE_VSE = 1, EL2_STATE_WATCH_MMU = 2 };
+struct el2_state {
+    uint32_t flags, zero;
+    uint64_t vsesr;            /* VSESR_EL2 */
+    uint32_t ap0r[4], ap1r[4]; /* as in struct el2_gic */
+    struct el2_debug dbg;
+};
+static_assert(sizeof(struct el2_state) == 560, "layout of images");
+extern const struct state_ops *const el2_states[];
 /* el2_run.c */
 void el2_run(struct vcpu *, struct vcpu_exit *);
 void el2_skip_insn(struct vcpu *, unsigned len);
@@ -236,4 +260,11 @@ struct el2_gic_ops {
 extern const struct el2_gic_ops *el2_gic;
 int el2_gic_probe(void);
 extern uint32_t el2_gic_vtr; /* ICH_VTR_EL2 */
+/* How many active-priority registers each group has: PREbits 28:26 (GICv3 §12.4.10). */
+static inline unsigned el2_gic_aprs(uint32_t vtr)
+{
+    unsigned bits = (vtr >> 26 & 7) + 1;
+
+    return bits >= 7 ? 4 : bits == 6 ? 2 : 1;
+}
 void el2_gic_features(uint32_t regs[4]);

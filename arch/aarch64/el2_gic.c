@@ -17,7 +17,6 @@ static unsigned lrs, aprs; /* list registers; active-priority registers of each 
 
 #define ICH_HCR_EN 1u
 #define VTR_LRS(vtr) (((vtr)&0x1f) + 1)
-#define VTR_PREBITS(vtr) (((vtr) >> 26 & 7) + 1)
 
 /* Bits 7:1 of ICH_HCR_EL2 may be asked for; TC and the others that catch accesses are not. */
 #define HCR_WANTED 0xfeu
@@ -27,7 +26,7 @@ static void note_vtr(uint32_t vtr)
 {
     el2_gic_vtr = vtr;
     lrs = VTR_LRS(vtr) < ARM_LRS_MAX ? VTR_LRS(vtr) : ARM_LRS_MAX;
-    aprs = VTR_PREBITS(vtr) >= 7 ? 4 : VTR_PREBITS(vtr) == 6 ? 2 : 1;
+    aprs = el2_gic_aprs(vtr);
 }
 
 void el2_gic_features(uint32_t regs[4])

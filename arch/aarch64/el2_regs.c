@@ -172,11 +172,34 @@ static bool get_loaded_timer(const struct vcpu *v, uint32_t id, uint64_t *val)
     return true;
 }
 
+/* VSESR_EL2 is there without RAS too: it says that a virtual SError is pending. */
+static bool has_reg(enum el2_reg r)
+{
+    if (r == R_VDISR_EL2)
+        return el2_caps.ras;
+    return r < R_APIAKEYLO_EL1 || r >= R_VSESR_EL2 || el2_caps.pauth;
+}
+
+/* Registers that are the machine's. False: not one of these. */
+static bool get_constant(uint32_t id, uint64_t *val)
+{
+    unsigned index;
+
+    if (id_index(id, &index))
+        *val = el2_caps.id[index];
+    else if (id == ARM_MIDR_EL1)
+        *val = arm_features.midr;
+    else if (id == ARM_ICH_VTR_EL2)
+        *val = el2_gic_vtr;
+    else
+        return false;
+    return true;
+}
+
 static bool is_vreg(uint32_t id) { return id >= ARM_VREG(0, 0) && id <= ARM_VREG(31, 1); }
 
 int el2_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
 {
-    unsigned index;
     int r;
 
     if (id == ARM_ICH_VMCR_EL2) { /* first: it is asked for at each wake-up */
@@ -185,35 +208,33 @@ int el2_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
     }
     if (get_loaded_timer(v, id, val))
         return 0;
-    if (id == ARM_ICH_VTR_EL2) {
-        *val = el2_gic_vtr;
+    if (get_constant(id, val))
         return 0;
-    }
-    if (id_index(id, &index)) {
-        *val = el2_caps.id[index];
-        return 0;
-    }
-    if (id == ARM_MIDR_EL1) {
-        *val = arm_features.midr;
-        return 0;
-    }
     if (is_vreg(id)) {
         *val = el2_fp_vreg(v, id >> 1 & 31, id & 1);
         return 0;
     }
     r = el2_reg_index(id == ARM_MPIDR_EL1 ? ARM_VMPIDR_EL2 : id);
-    if (r < 0)
-        return r;
+    if (r < 0 || !has_reg((enum el2_reg)r))
+        return -ENOENT;
     *val = el2_reg_get(v, (enum el2_reg)r);
     return 0;
 }
 
-/* A virtual SError is pending from here on until the guest takes it (Arm ARM D1.3.4). */
+/*
+ * A virtual SError is pending from here on until the guest takes it (Arm ARM D1.3.4). What is the
+ * machine's can be set to what it is.
+ */
 int el2_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
 {
+    uint64_t is;
     int r;
 
+    if (get_constant(id, &is))
+        return val == is ? 0 : -EINVAL;
     if (id == ARM_ICH_VMCR_EL2) {
+        if (val >> 32)
+            return -EINVAL;
         set_vmcr(v, (uint32_t)val);
         return 0;
     }
@@ -227,8 +248,8 @@ int el2_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
         return 0;
     }
     r = el2_reg_index(id == ARM_MPIDR_EL1 ? ARM_VMPIDR_EL2 : id);
-    if (r < 0)
-        return r;
+    if (r < 0 || !has_reg((enum el2_reg)r))
+        return -ENOENT;
     el2_reg_set(v, (enum el2_reg)r, val);
     if (id == ARM_VSESR_EL2)
         el2_hcr_set(v, el2_of(v)->hcr | HCR_VSE);

@@ -11,7 +11,6 @@
 
 /* the OS lock is implemented; bit 1, OSLK, would say that it is locked */
 #define OSLSR_OSLM1 8u
-#define SCTLR_EL1_M 1ull
 
 typedef bool act_fn(struct vcpu *, struct vcpu_exit *);
 
