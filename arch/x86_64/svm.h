@@ -22,7 +22,7 @@ extern struct svm_caps svm_caps;
  * Each host CPU. A generation of ASIDs ends when they run out; then everything is flushed and a new
  * one starts.
  */
-struct svm_cpu {
+struct own_line svm_cpu {
     uint64_t generation; /* unique over all CPUs, never 0 */
     uint32_t next_asid;  /* first that this generation has not given out */
     bool flush;          /* the generation is new: flush all at the next entry */

@@ -34,7 +34,7 @@ extern struct vmx_limits vmx_limits; /* what the CPU allows, for vmx_check() */
  * one starts.
  */
 struct vmx_vcpu;
-struct vmx_cpu {
+struct own_line vmx_cpu {
     uint64_t generation; /* unique over all CPUs, never 0 */
     uint32_t next_vpid;
     uint64_t vmxon_pa;

@@ -31,7 +31,7 @@ struct region {
     uint64_t *clean; /* a bit for each block of PMM_CLEAN_ORDER; under the lock */
 };
 
-struct front {
+struct own_line front {
     uint32_t n;
     hpa_t page[FRONT_MAX];
     int64_t by_owner[PMM_OWNERS]; /* bytes; one CPU's may be negative, the sum is not */

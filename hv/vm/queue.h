@@ -13,7 +13,7 @@
 /* An errand: a short turn out of line, see sched_wake_urgent(). */
 enum sched_errand { ERRAND_NONE, ERRAND_WAITS /* in its queue's list */, ERRAND_RUNS };
 
-struct sched_cpu {
+struct own_line sched_cpu {
     struct spinlock lock;
     uint32_t nqueued;
     struct vcpu *first;   /* sorted by vruntime */

@@ -41,9 +41,9 @@
 #define ERRANDS_NS 400000ull
 
 struct sched_cpu queues[MAX_CPUS];
-static uint32_t entities;    /* all vCPUs added */
-static uint64_t idle_cpus;   /* bit per CPU that found nothing to run */
-static uint64_t parked_cpus; /* bit per CPU that runs no guests */
+static own_line uint32_t entities;    /* all vCPUs added */
+static own_line uint64_t idle_cpus;   /* bit per CPU that found nothing to run */
+static own_line uint64_t parked_cpus; /* bit per CPU that runs no guests */
 
 static uint64_t allowed(const struct sched_entity *se)
 {

@@ -9,7 +9,7 @@ struct core;
  * What a CPU of such a core tells the other threads, without a lock. VMs are only compared: one may
  * be gone.
  */
-struct turn_claim {
+struct own_line turn_claim {
     const struct vm *vm; /* of the first vCPU that waits here, NULL without */
     uint64_t had;        /* its virtual run time */
     uint64_t since;      /* when it began to wait, ns */

@@ -9,7 +9,7 @@ struct vcpu;
 struct view;
 /* IN_GUEST: anywhere within vcpu_run() */
 enum cpu_where { CPU_IN_LOOP, CPU_IN_GUEST, CPU_ASLEEP };
-struct percpu {
+struct own_line percpu {
     struct percpu *self;  /* offset 0: x86_64 reads it through GS */
     void *arch;           /* owned by arch/; offset 8: aarch64's entry code reads it */
     uint32_t id;          /* 0..cpu_count-1; 0 is the boot CPU */
