@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <disk_source.h>
 #include <ini.h>
 
 struct scan {
@@ -42,6 +43,16 @@ static bool same(const char *a, const char *b, size_t n)
     return i == n;
 }
 
+/* Of a disk, the name of its file; "" when it is none of the stick's. */
+static const char *file_of(const char *key, const char *value)
+{
+    size_t skip;
+
+    if (!same(key, "disk", SIZE_MAX))
+        return value;
+    return disk_source(value, &skip) == DISK_FILE ? value + skip : "";
+}
+
 static int on_value(void *user, const char *section, const char *key, const char *value, int line)
 {
     struct scan *s = user;
@@ -50,10 +61,12 @@ static int on_value(void *user, const char *section, const char *key, const char
     if (!key || !value || !same(section, "guest", 5))
         return 1;
     for (size_t i = 0; i < sizeof file_keys / sizeof file_keys[0]; i++) {
-        size_t len = strcspn(value, file_keys[i].end);
+        size_t len;
 
         if (!same(key, file_keys[i].key, SIZE_MAX))
             continue;
+        value = file_of(key, value);
+        len = strcspn(value, file_keys[i].end);
         while (len && (value[len - 1] == ' ' || value[len - 1] == '\t'))
             len--;
         if (len)

@@ -40,6 +40,13 @@ int view_map(struct view *w, gpa_t at, hpa_t pa, uint64_t len, uint8_t **where)
     return pt_map(&w->pt, gpa(MMU_VIEW_BASE + at.v), pa, len, PROT_RW, MEM_WB);
 }
 
+bool view_phys(const struct view *w, const void *at, hpa_t *out)
+{
+    unsigned prot;
+
+    return pt_lookup(&w->pt, gpa((uint64_t)at & MMU_VA_MASK), out, &prot);
+}
+
 bool view_is_here(const struct view *w) { return this_cpu()->view == w && w->root; }
 
 static uint64_t direct(hpa_t pa) { return mmu_layout.direct + pa.v; }

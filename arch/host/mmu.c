@@ -53,6 +53,12 @@ __attribute__((weak)) int view_make(struct view *w, uint32_t id, pt_pay *pay, vo
     return 0;
 }
 __attribute__((weak)) void view_unmake(struct view *w) { w->root = 0; }
+__attribute__((weak)) bool view_phys(const struct view *w, const void *at, hpa_t *out)
+{
+    (void)w;
+    *out = virt_to_phys(at);
+    return true;
+}
 __attribute__((weak)) void view_take_direct(hpa_t pa, uint64_t len) { (void)pa, (void)len; }
 __attribute__((weak)) void view_give_direct(hpa_t pa, uint64_t len) { (void)pa, (void)len; }
 

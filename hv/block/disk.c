@@ -4,7 +4,6 @@
 #include <hv/irq.h>
 #include <hv/log.h>
 #include <hv/pmm.h>
-#include <hv/words.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +54,7 @@ static void log_table(const struct disk *d, int err)
     const struct part_table *t = d->table;
 
     if (err)
-        log_warn("%s: its partition table cannot be read: %s", d->blk.name, error_text(err));
+        log_warn("%s: its partition table cannot be read: error %d", d->blk.name, -err);
     if (t->kind == PART_GPT && t->second)
         log_warn("%s: the first GPT header: %s; the second one at the end of the disk is used",
                  d->blk.name, t->why);
@@ -87,15 +86,14 @@ void disk_add(struct disk *d, const char *kind)
 {
     struct disk **p = &disks;
     unsigned number = 0;
-    char size[24];
 
     for (; *p; p = &(*p)->next)
         number += strncmp((*p)->blk.name, kind, strlen(kind)) == 0;
     *p = d;
     snprintf(d->blk.name, sizeof d->blk.name, "%s%u", kind, number);
     read_table(d);
-    log_info("%s: %s, %s, serial %s, %u partitions", d->blk.name, d->model,
-             format_size(d->blk.sectors * 512, size, sizeof size), d->serial,
+    log_info("%s: %s, %llu MiB, serial %s, %u partitions", d->blk.name, d->model,
+             (unsigned long long)(d->blk.sectors * 512 / MIB), d->serial,
              d->table ? d->table->n : 0);
 }
 

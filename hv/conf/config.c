@@ -180,21 +180,20 @@ static void set_cpus(struct parse *p, const struct key *k, void *field)
 }
 
 /*
- * Splits "FILE REST" or "FILE,REST" at the first of `seps`; copies FILE to path, returns REST (in
- * p->value).
+ * Splits "NAME REST" or "NAME,REST" at the first of `seps`; copies NAME to path, returns REST (in
+ * value, which is the key's or its end).
  */
-static const char *split_path(struct parse *p, const char *seps, char *path)
+static const char *split_path(struct parse *p, const char *value, const char *seps, char *path)
 {
-    size_t n = strcspn(p->value, seps);
-    const char *rest = p->value + n;
+    size_t n = strcspn(value, seps);
+    const char *rest = value + n;
 
     if (n >= PATH_LEN) {
         complain(p, "the path is %zu bytes long; at most %d are accepted", n, PATH_LEN - 1);
         return NULL;
     }
-    memcpy(path, p->value, n);
+    memcpy(path, value, n);
     path[n] = '\0';
-    check_file(p, path);
     while (*rest == ' ' || *rest == '\t')
         rest++;
     return rest;
@@ -211,9 +210,10 @@ static void add_module(struct parse *p, const struct key *k, void *field)
         complain(p, "at most %zu modules are accepted", ARRAY_SIZE(g->module));
         return;
     }
-    args = split_path(p, " \t", m->path);
+    args = split_path(p, p->value, " \t", m->path);
     if (!args)
         return;
+    check_file(p, m->path);
     if (strlen(args) >= sizeof m->args) {
         complain(p, "the arguments are %zu bytes long; at most %zu are accepted", strlen(args),
                  sizeof m->args - 1);
@@ -223,23 +223,42 @@ static void add_module(struct parse *p, const struct key *k, void *field)
     g->nmodules++;
 }
 
+/* A file of the stick, or a disk or partition of the machine. */
+static void check_disk(struct parse *p, const struct guest_disk *d)
+{
+    int err = d->source != DISK_FILE && p->limits->disk_exists
+                  ? p->limits->disk_exists(d->source, d->path)
+                  : 0;
+
+    if (d->source == DISK_FILE)
+        check_file(p, d->path);
+    else if (err == -EEXIST)
+        complain(p, "several disks or partitions are called so; give one by its name");
+    else if (err)
+        complain(p, "this machine has no such disk or partition; `disks` on the console lists "
+                    "them");
+}
+
 static void add_disk(struct parse *p, const struct key *k, void *field)
 {
     struct guest_config *g = field;
     struct guest_disk *d = &g->disk[g->ndisks];
     const char *rest;
+    size_t skip;
 
     (void)k;
     if (g->ndisks == ARRAY_SIZE(g->disk)) {
         complain(p, "at most %zu disks are accepted", ARRAY_SIZE(g->disk));
         return;
     }
-    rest = split_path(p, ",", d->path);
+    d->source = disk_source(p->value, &skip);
+    rest = split_path(p, p->value + skip, ",", d->path);
     if (!rest)
         return;
+    check_disk(p, d);
     d->ro = strcasecmp(rest, ",ro") == 0;
     if (*rest && !d->ro) {
-        complain(p, "after the file only `,ro` is accepted");
+        complain(p, "after the name only `,ro` is accepted");
         return;
     }
     g->ndisks++;
@@ -268,8 +287,10 @@ static const struct key guest_keys[] = {
     { "weight", set_number, GUEST(weight), 1, 10000, NULL, false, "100",
       "the guest's share of busy CPUs, against the weights of the others" },
     { "disk", add_disk, 0, 0, 0, NULL, true, "none",
-      "a virtio-blk disk: a RAM disk loaded from the file and private to the guest. ro: it cannot "
-      "be written. At most 8" },
+      "a virtio-blk disk. NAME: a disk or partition of the machine, as `disks` lists them, such as "
+      "nvme0 or nvme0p3; partlabel: and partuuid: a GPT partition, serial: a disk. What a guest "
+      "writes there stays. One guest may write it, or several read it. FILE: a RAM disk loaded "
+      "from the stick and private to the guest. ro: it cannot be written. At most 8" },
     { "disk-changes", set_limit, GUEST(disk_changes), 0, 0, NULL, false,
       "the size of its writable disks, at most a quarter of `memory`, at least 16M",
       "the most memory for what the guest changes on its disks; reserved when the guest starts" },
@@ -319,7 +340,7 @@ static const struct {
     { set_limit, "SIZE" },
     { set_cpus, "LIST, such as 0,2-3" },
     { add_module, "FILE [ARGUMENTS]" },
-    { add_disk, "FILE[,ro]" },
+    { add_disk, "NAME|partlabel:L|partuuid:U|serial:S|[file:]FILE[,ro]" },
 };
 
 static void describe_values(const struct key *k, char *buf, size_t len)

@@ -2,6 +2,7 @@
 /* load.c: the configuration of this boot, read once. */
 #include <hv/assert.h>
 #include <hv/config.h>
+#include <hv/disk.h>
 #include <hv/files.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
@@ -25,7 +26,8 @@ void config_limits_now(struct config_limits *limits)
     pmm_stats(&s);
     *limits = (struct config_limits){ .memory_max = align_down(s.total, MIB),
                                       .cpus = cpu_count,
-                                      .file_exists = file_exists };
+                                      .file_exists = file_exists,
+                                      .disk_exists = volume_exists };
 }
 
 int config_init(const char *text, size_t len)

@@ -71,7 +71,8 @@ static void info_files(struct out *o, const struct guest_config *g)
         for (unsigned i = 0; i < g->nmodules; i++)
             out_text(o, "", "Module", "%s %s", g->module[i].path, g->module[i].args);
         for (unsigned i = 0; i < g->ndisks; i++)
-            out_text(o, "", "Disk", "%s%s", g->disk[i].path, g->disk[i].ro ? " (read-only)" : "");
+            out_text(o, "", "Disk", "%s%s%s", disk_prefix(g->disk[i].source), g->disk[i].path,
+                     g->disk[i].ro ? " (read-only)" : "");
     }
 }
 
@@ -93,8 +94,11 @@ static void info_lists(struct out *o, const struct guest_config *g)
     out_list_end(o);
     out_list(o, "disks", disks, ARRAY_SIZE(disks));
     for (unsigned i = 0; i < g->ndisks; i++) {
+        char text[PATH_LEN + 16];
+
+        snprintf(text, sizeof text, "%s%s", disk_prefix(g->disk[i].source), g->disk[i].path);
         out_row(o);
-        out_cell(o, g->disk[i].path);
+        out_cell(o, text);
         out_cell_number(o, g->disk[i].ro);
     }
     out_list_end(o);

@@ -55,5 +55,6 @@ COMMAND(config);
 COMMAND(json);
 COMMAND(version);
 COMMAND(pci);
+COMMAND(disks);
 COMMAND(reboot);
 COMMAND(poweroff);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* virtio-blk (virtio 1.2 §5.2) over a block device of the host. */
+#include "blk_data.h"
 #include <hv/blk.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
@@ -94,7 +95,8 @@ struct blk_io {
     uint32_t written;
     uint16_t queue;
     bool busy;
-    bool held; /* answered, but the device may not reach memory now */
+    bool held;            /* answered, but the device may not reach memory now */
+    struct blk_data data; /* with a disk that reaches memory itself */
     uint8_t answer;
     uint8_t nranges, range;
     struct range ranges[RANGES];
@@ -104,6 +106,11 @@ struct vio_blk {
     struct blk_dev *blk;
     struct blk_config config;
     uint32_t starved; /* bit per queue that waits for a free blk_io */
+    /*
+     * atomic, with a disk that reaches memory itself: requests that it has, and one more while the
+     * device is live. The last to go ends a reset.
+     */
+    uint32_t flying;
     struct blk_io *free;
     struct blk_io io[IN_FLIGHT];
 };
@@ -161,6 +168,80 @@ static int submit_ranges(struct blk_io *io)
     return e;
 }
 
+/* ---- a disk that reaches memory itself ---- */
+
+static bool is_dma(const struct vio_blk *b) { return b->blk->limits.dma; }
+
+/* The last thing that is done for a request: the device may be gone on return. */
+static void landed(struct vio_blk *b)
+{
+    if (__atomic_sub_fetch(&b->flying, 1, __ATOMIC_ACQ_REL) == 0)
+        virtio_reset_done(&b->dev);
+}
+
+/* The next step of a transfer. 0: under way; 1: all is done; -Exxx. */
+static int submit_data(struct blk_io *io)
+{
+    struct vio_blk *b = io->owner;
+    uint64_t bytes;
+    int e;
+
+    if (blk_data_left(&io->data) == 0)
+        return 1;
+    e = blk_data_next(&io->data, b->dev.vm, &b->blk->limits, &bytes);
+    if (e)
+        return e;
+    if (io->data.bounced)
+        virtio_charge(&b->dev, (uint32_t)(bytes / 64));
+    io->req.sector = io->data.sector + io->data.at / SECTOR;
+    io->req.nsectors = bytes / SECTOR;
+    io->req.seg = io->data.seg;
+    io->req.nseg = io->data.nseg;
+    return b->blk->ops->submit(b->blk, &io->req);
+}
+
+/* A reset of the device or of its queue is under way: nobody is told. */
+static bool is_over(const struct blk_io *io)
+{
+    const struct virtio_dev *d = &io->owner->dev;
+
+    return !virtio_live(d) || virtio_queue_resets(d, io->queue);
+}
+
+static void dma_done(struct blk_io *io)
+{
+    struct vio_blk *b = io->owner;
+    int e = io->req.status;
+
+    if (is_over(io)) {
+        io_put(io);
+        event_post(&b->dev.event); /* its queue's reset goes on */
+        landed(b);
+        return;
+    }
+    if (e == 0 && io->req.op != BLK_FLUSH) {
+        blk_data_took(&io->data);
+        e = submit_data(io);
+        if (e == 0)
+            return;
+    }
+    finish(io, (uint8_t)(e < 0 ? S_IOERR : S_OK));
+    vq_notify(&b->dev.vq[io->queue]);
+    landed(b);
+}
+
+static int dma_start(struct blk_io *io)
+{
+    struct vio_blk *b = io->owner;
+    int e;
+
+    __atomic_fetch_add(&b->flying, 1, __ATOMIC_RELAXED);
+    e = io->req.op == BLK_FLUSH ? b->blk->ops->submit(b->blk, &io->req) : submit_data(io);
+    if (e)
+        landed(b); /* the device is live: this is not the last */
+    return e;
+}
+
 static void done(struct event *ev)
 {
     struct blk_io *io = container_of(ev, struct blk_io, req.done);
@@ -168,6 +249,10 @@ static void done(struct event *ev)
     int e = io->req.status;
 
     gmem_enter(&io->owner->dev.vm->gmem);
+    if (is_dma(io->owner)) {
+        dma_done(io);
+        return;
+    }
     io->req.may = AT_ONCE;
     if (!virtio_live(&io->owner->dev))
         return; /* only a reset helps now, and it forgets the request */
@@ -197,7 +282,10 @@ static uint8_t start(struct blk_io *io, uint8_t op, const struct iov *iov, uint1
     io->req.niov = niov;
     io->busy = true;
     io->req.may = AT_ONCE;
-    e = io->nranges ? submit_ranges(io) : b->blk->ops->submit(b->blk, &io->req);
+    if (is_dma(b))
+        e = dma_start(io);
+    else
+        e = io->nranges ? submit_ranges(io) : b->blk->ops->submit(b->blk, &io->req);
     virtio_charge(&b->dev, COST_REQUEST + (uint32_t)((AT_ONCE - io->req.may) / 64));
     if (e == 0)
         return S_STARTED;
@@ -214,12 +302,15 @@ static uint8_t transfer(struct blk_io *io, const struct header *h)
     const struct iov *iov = out ? io->chain.iov : io->chain.iov + io->chain.nout;
     uint16_t n = out ? io->chain.nout : io->chain.nin;
     uint64_t bytes = iov_bytes(iov, n);
+    uint32_t block = b->blk->limits.block;
 
-    if (bytes == 0 || bytes % SECTOR ||
+    if (bytes == 0 || bytes % block || h->sector % (block / SECTOR) ||
         !range_within(h->sector, bytes / SECTOR, 0, b->blk->sectors) || (out && b->blk->ro))
         return S_IOERR;
     io->req.sector = h->sector;
     io->req.nsectors = bytes / SECTOR;
+    if (is_dma(b))
+        blk_data_begin(&io->data, h->sector, iov, n, bytes, out);
     io->written = out ? 0 : (uint32_t)min_u64(bytes, UINT32_MAX - 1);
     return start(io, out ? BLK_WRITE : BLK_READ, iov, n);
 }
@@ -237,6 +328,8 @@ static uint8_t discard(struct blk_io *io, const struct header *h)
     uint64_t bytes = iov_bytes(io->chain.iov, io->chain.nout), n = bytes / sizeof(struct range);
     uint32_t known = h->type == T_WRITE_ZEROES ? 1 : 0;
 
+    if (!b->blk->limits.discard)
+        return S_UNSUPP;
     if (b->blk->ro)
         return S_IOERR;
     if (n == 0 || n > RANGES || bytes % sizeof(struct range))
@@ -357,6 +450,7 @@ static int activate(struct virtio_dev *d)
 
     b->free = NULL;
     b->starved = 0;
+    __atomic_store_n(&b->flying, 1, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < IN_FLIGHT; i++) {
         b->io[i].busy = b->io[i].held = false;
         b->io[i].next_free = b->free;
@@ -365,19 +459,26 @@ static int activate(struct virtio_dev *d)
     return 0;
 }
 
-/* On the device's CPU */
-static void queue_reset(struct virtio_dev *d, unsigned q)
+/* On the device's CPU. What the hardware has of the queue's comes back by itself. */
+static int queue_reset(struct virtio_dev *d, unsigned q)
 {
     struct vio_blk *b = of(d);
+    int e = 0;
 
     for (unsigned i = 0; i < IN_FLIGHT; i++) {
         struct blk_io *io = &b->io[i];
 
         if (!io->busy || io->queue != q)
             continue;
-        b->blk->ops->cancel(b->blk, &io->req);
+        if (!io->held && !b->blk->ops->cancel(b->blk, &io->req)) {
+            e = -EINPROGRESS;
+            continue;
+        }
+        if (is_dma(b) && !io->held)
+            landed(b); /* the device is live: this is not the last */
         io_put(io);
     }
+    return e;
 }
 
 /*
@@ -389,6 +490,8 @@ static int reset(struct virtio_dev *d)
 {
     struct vio_blk *b = of(d);
 
+    if (is_dma(b))
+        return __atomic_sub_fetch(&b->flying, 1, __ATOMIC_ACQ_REL) ? -EINPROGRESS : 0;
     for (unsigned i = 0; i < IN_FLIGHT; i++)
         event_cancel(&b->io[i].req.done);
     b->blk->ops->stop(b->blk);
@@ -404,8 +507,10 @@ static void config(struct virtio_dev *d, struct io_access *a)
 
 static void destroy(struct virtio_dev *d)
 {
-    for (unsigned i = 0; i < IN_FLIGHT; i++)
+    for (unsigned i = 0; i < IN_FLIGHT; i++) {
         event_kill(&of(d)->io[i].req.done);
+        blk_data_free(&of(d)->io[i].data, d->vm);
+    }
     vm_free(d->vm, of(d), sizeof *of(d));
 }
 
@@ -429,21 +534,23 @@ static void set_config(struct vio_blk *b, unsigned nqueues)
         .capacity = b->blk->sectors,
         .size_max = SIZE_MAX_BYTES,
         .seg_max = SEG_MAX,
-        .blk_size = SECTOR,
+        .blk_size = b->blk->limits.block,
         .num_queues = (uint16_t)nqueues,
-        .max_discard_sectors = RANGE_MAX,
-        .max_discard_seg = RANGES,
-        .discard_sector_alignment = 128,
-        .max_write_zeroes_sectors = RANGE_MAX,
-        .max_write_zeroes_seg = RANGES,
-        .write_zeroes_may_unmap = 1,
     };
+    if (b->blk->limits.discard) {
+        b->config.max_discard_sectors = b->config.max_write_zeroes_sectors = RANGE_MAX;
+        b->config.max_discard_seg = b->config.max_write_zeroes_seg = RANGES;
+        b->config.discard_sector_alignment = 128;
+        b->config.write_zeroes_may_unmap = 1;
+    }
     b->dev.features = VIRTIO_FEATURES_COMMON | VIRTIO_BIT(F_SIZE_MAX) | VIRTIO_BIT(F_SEG_MAX) |
                       VIRTIO_BIT(F_BLK_SIZE) | VIRTIO_BIT(F_FLUSH);
     if (nqueues > 1)
         b->dev.features |= VIRTIO_BIT(F_MQ);
-    b->dev.features |=
-        b->blk->ro ? VIRTIO_BIT(F_RO) : VIRTIO_BIT(F_DISCARD) | VIRTIO_BIT(F_WRITE_ZEROES);
+    if (b->blk->ro)
+        b->dev.features |= VIRTIO_BIT(F_RO);
+    else if (b->blk->limits.discard)
+        b->dev.features |= VIRTIO_BIT(F_DISCARD) | VIRTIO_BIT(F_WRITE_ZEROES);
 }
 
 int vio_blk_create(struct vm *vm, struct blk_dev *blk, unsigned nqueues, struct virtio_dev **out)

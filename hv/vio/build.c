@@ -4,6 +4,7 @@
  * that resets finds what it wrote.
  */
 #include <hv/blk.h>
+#include <hv/disk.h>
 #include <hv/log.h>
 #include <hv/panic.h>
 #include <hv/random.h>
@@ -20,22 +21,52 @@ struct vio {
     struct virtio_dev *dev[2 + DISKS];
     unsigned ndevs;
     struct blk_dev *disk[DISKS];
+    struct volume *volume[DISKS]; /* behind the disk of the same number; NULL: a RAM disk */
 };
 
 static int fail(struct vm *vm, const char *what, int e)
 {
-    snprintf(vm->why, sizeof vm->why, "%s: %s", what,
-             e == -ENOMEM   ? "out of memory"
-             : e == -ENOENT ? "the file was not loaded"
-                            : "error");
+    if (!vm->why[0])
+        snprintf(vm->why, sizeof vm->why, "%s: %s", what,
+                 e == -ENOMEM   ? "out of memory"
+                 : e == -ENOENT ? "the file was not loaded"
+                                : "error");
     vio_destroy(vm);
     return e;
+}
+
+/* vm->why tells, where it is more than the error. */
+static int open_volume(struct vm *vm, const struct guest_disk *d, unsigned i)
+{
+    struct volume *v = vm_alloc(vm, sizeof *v);
+    char why[100];
+    int e;
+
+    if (!v)
+        return -ENOMEM;
+    e = volume_open(v, d->source, d->path, d->ro, vm->config->name, why, sizeof why);
+    if (e) {
+        snprintf(vm->why, sizeof vm->why, "disk %s%.60s: %s", disk_prefix(d->source), d->path, why);
+        vm_free(vm, v, sizeof *v);
+        return e;
+    }
+    vm->vio->volume[i] = v;
+    vm->vio->disk[i] = &v->blk;
+    return 0;
+}
+
+static int open_disk(struct vm *vm, const struct guest_disk *d, unsigned i)
+{
+    if (vm->vio->disk[i])
+        return 0;
+    return d->source == DISK_FILE ? ramdisk_create(vm, d, &vm->vio->disk[i])
+                                  : open_volume(vm, d, i);
 }
 
 static int add_disk(struct vm *vm, const struct guest_config *c, unsigned i)
 {
     struct vio *v = vm->vio;
-    int e = v->disk[i] ? 0 : ramdisk_create(vm, &c->disk[i], &v->disk[i]);
+    int e = open_disk(vm, &c->disk[i], i);
 
     if (e)
         return e;
@@ -68,6 +99,7 @@ int vio_build(struct vm *vm, const struct guest_config *c)
             return fail(vm, "virtio-rng", e);
         v->ndevs++;
     }
+    vm->why[0] = '\0';
     for (unsigned i = 0; i < c->ndisks; i++) {
         e = add_disk(vm, c, i);
         if (e)
@@ -98,6 +130,24 @@ void vio_destroy(struct vm *vm)
         virtio_remove(v->dev[--v->ndevs]);
 }
 
+/* False: there is more to do. */
+static bool release_disk(struct vm *vm, unsigned i, unsigned *budget)
+{
+    struct vio *v = vm->vio;
+
+    if (v->volume[i]) {
+        volume_close(v->volume[i]);
+        vm_free(vm, v->volume[i], sizeof *v->volume[i]);
+    } else if (v->disk[i]) {
+        if (!ramdisk_empty(v->disk[i], budget))
+            return false;
+        v->disk[i]->ops->destroy(v->disk[i]);
+    }
+    v->volume[i] = NULL;
+    v->disk[i] = NULL;
+    return true;
+}
+
 bool vio_release(struct vm *vm)
 {
     struct vio *v = vm->vio;
@@ -105,13 +155,9 @@ bool vio_release(struct vm *vm)
 
     if (!v)
         return false;
-    for (unsigned i = 0; i < DISKS; i++) {
-        if (v->disk[i] && !ramdisk_empty(v->disk[i], &budget))
+    for (unsigned i = 0; i < DISKS; i++)
+        if (!release_disk(vm, i, &budget))
             return true;
-        if (v->disk[i])
-            v->disk[i]->ops->destroy(v->disk[i]);
-        v->disk[i] = NULL;
-    }
     vm->vio = NULL;
     vm_free(vm, v, sizeof *v);
     return false;

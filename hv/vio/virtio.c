@@ -63,8 +63,8 @@ static void reset_queues(struct virtio_dev *d)
     for (unsigned i = 0; i < d->nqueues; i++) {
         if (!(reset >> i & 1))
             continue;
-        if (d->ops->queue_reset)
-            d->ops->queue_reset(d, i);
+        if (d->ops->queue_reset && d->ops->queue_reset(d, i))
+            continue; /* what the host's device has of it comes back first */
         spin_lock(&d->lock);
         vq_clear(&d->vq[i]);
         spin_unlock(&d->lock);

@@ -25,6 +25,18 @@
 
 static const char *const keys[CHARGES] = { "overhead", "disk-changes" };
 
+/* What buffers of disks outside may take, for requests that cannot go as they are. */
+#define OVERHEAD_VOLUME (512 * KIB)
+
+static uint64_t volumes(const struct guest_config *c)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < c->ndisks; i++)
+        sum += c->disk[i].source != DISK_FILE ? OVERHEAD_VOLUME : 0;
+    return sum;
+}
+
 /*
  * What its writable disks could come to, were every piece of them changed, with the tables for
  * that.
@@ -34,7 +46,7 @@ static uint64_t disks(const struct guest_config *c)
     uint64_t sum = 0, len = 0;
 
     for (unsigned i = 0; i < c->ndisks; i++)
-        if (!c->disk[i].ro && file_find(c->disk[i].path, &len))
+        if (!c->disk[i].ro && c->disk[i].source == DISK_FILE && file_find(c->disk[i].path, &len))
             sum += align_up(len, RAMDISK_PIECE);
     return sum;
 }
@@ -48,7 +60,7 @@ static uint64_t limit_of(const struct guest_config *c, enum charge_kind kind)
     if (kind == CHARGE_DISK)
         return min_u64(disks(c), max_u64(c->memory / 4, DISK_MIN));
     /* Tables, at worst 56 bytes a page; a disk's list of pieces. */
-    return OVERHEAD_BASE + c->vcpus * OVERHEAD_VCPU + c->memory / 64;
+    return OVERHEAD_BASE + c->vcpus * OVERHEAD_VCPU + c->memory / 64 + volumes(c);
 }
 
 uint64_t charge_limit(const struct vm *vm, enum charge_kind kind)

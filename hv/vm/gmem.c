@@ -613,6 +613,20 @@ void *gmem_run(struct vm *vm, gpa_t at, uint64_t *len, unsigned prot)
     return p->host + index_nospec(at.v - p->gpa, p->len);
 }
 
+int gmem_phys(struct vm *vm, const void *host, uint64_t *len, hpa_t *at)
+{
+    const uint8_t *p = host;
+    uint64_t run = min_u64(*len, PAGE_SIZE - ((uintptr_t)p & (PAGE_SIZE - 1)));
+    hpa_t next;
+
+    if (!*len || !view_phys(&vm->gmem.view, p, at))
+        return -EFAULT;
+    while (run < *len && view_phys(&vm->gmem.view, p + run, &next) && next.v == at->v + run)
+        run += min_u64(PAGE_SIZE, *len - run);
+    *len = run;
+    return 0;
+}
+
 enum copy { COPY_IN, COPY_OUT, COPY_ZERO };
 
 /* Protecting one page splits the large leaf around it; then what it became is made executable. */

@@ -9,6 +9,15 @@
 
 enum disk_source { DISK_FILE, DISK_NAME, DISK_PARTLABEL, DISK_PARTUUID, DISK_SERIAL };
 
+/* What stands before the name; "" for a file's and a disk's own. */
+static inline const char *disk_prefix(enum disk_source source)
+{
+    return source == DISK_PARTLABEL  ? "partlabel:"
+           : source == DISK_PARTUUID ? "partuuid:"
+           : source == DISK_SERIAL   ? "serial:"
+                                     : "";
+}
+
 static inline size_t disk_digits(const char *s)
 {
     size_t n = 0;

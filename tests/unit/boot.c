@@ -25,10 +25,11 @@ static void files_named(void **state)
     found[0] = 0;
     config_files("[host]\nkernel = not this\n[guest a]\nkernel = my kernel\ncmdline = initrd = "
                  "x\ninitrd=i.gz ; comment\n"
-                 "disk = d.img,ro\ndisk = e.img , ro\nmodule = m.bin some args\nmodule "
+                 "disk = d.img,ro\ndisk = e.img , ro\ndisk = nvme0p1,ro\ndisk = file:nvme0\n"
+                 "disk = partlabel:x\ndisk = serial:y,ro\nmodule = m.bin some args\nmodule "
                  "=\nnonsense\n[guest b]\nkernel = k\\2\n",
                  add, NULL);
-    assert_string_equal(found, "my kernel|i.gz|d.img|e.img|m.bin|k\\2|");
+    assert_string_equal(found, "my kernel|i.gz|d.img|e.img|nvme0|m.bin|k\\2|");
 }
 
 static uint32_t order(struct boot_mem *m, const struct boot_mem *in, uint32_t n, uint32_t room)

@@ -11,9 +11,16 @@
 
 static bool exists(const char *path) { return strstr(path, "missing") == NULL; }
 
-static const struct config_limits limits = { .memory_max = 8 * GIB,
-                                             .cpus = 4,
-                                             .file_exists = exists };
+static int disk_exists(enum disk_source, const char *);
+static const struct config_limits limits = {
+    .memory_max = 8 * GIB, .cpus = 4, .file_exists = exists, .disk_exists = disk_exists
+};
+static int disk_exists(enum disk_source source, const char *name)
+{
+    (void)source;
+    return strstr(name, "two") ? -EEXIST : strstr(name, "9") ? -ENOENT : 0;
+}
+
 static struct config c;
 
 static int parse(const char *text)
@@ -28,6 +35,43 @@ static void expect_error(unsigned i, unsigned line, const char *part)
     assert_int_equal(c.error[i].line, line);
     if (!strstr(c.error[i].text, part))
         fail_msg("error %u is \"%s\", without \"%s\"", i, c.error[i].text, part);
+}
+
+static void test_disks(void **state)
+{
+    static const struct {
+        const char *value, *path;
+        enum disk_source source;
+    } disks[] = {
+        { "nvme0", "nvme0", DISK_NAME },
+        { "nvme12p3,ro", "nvme12p3", DISK_NAME },
+        { "nvme", "nvme", DISK_FILE },
+        { "nvme0.img", "nvme0.img", DISK_FILE },
+        { "nvme0p", "nvme0p", DISK_FILE },
+        { "nvme1234", "nvme1234", DISK_FILE },
+        { "file:nvme0", "nvme0", DISK_FILE },
+        { "partlabel:my data", "my data", DISK_PARTLABEL },
+        { "partuuid:AB-1", "AB-1", DISK_PARTUUID },
+        { "serial:S1,ro", "S1", DISK_SERIAL },
+        { "guests/nvme0", "guests/nvme0", DISK_FILE },
+    };
+    char text[200];
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(disks); i++) {
+        snprintf(text, sizeof text, "[guest d]\nkernel = k\ndisk = %s\n", disks[i].value);
+        assert_int_equal(parse(text), 0);
+        assert_string_equal(c.guest[0].disk[0].path, disks[i].path);
+        assert_int_equal(c.guest[0].disk[0].source, disks[i].source);
+        assert_int_equal(c.guest[0].disk[0].ro, strstr(disks[i].value, ",ro") != NULL);
+    }
+    assert_int_equal(parse("[guest d]\nkernel = k\ndisk = nvme9\ndisk = partlabel:two\n"
+                           "disk = file:missing\ndisk = nvme0,rw\n"),
+                     4);
+    expect_error(0, 3, "no such disk or partition; `disks` on the console lists them");
+    expect_error(1, 4, "several disks or partitions are called so");
+    expect_error(2, 5, "there is no such file");
+    expect_error(3, 6, "only `,ro` is accepted");
 }
 
 static void test_everything(void **state)
@@ -147,6 +191,8 @@ static void test_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_disks),
+        cmocka_unit_test(test_disks),
         cmocka_unit_test(test_everything),
         cmocka_unit_test(test_every_error_at_once),
         cmocka_unit_test(test_nul_and_long_lines),

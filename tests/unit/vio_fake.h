@@ -70,6 +70,14 @@ void *gmem_ptr(struct vm *vm, gpa_t a, uint64_t len, unsigned prot)
     return granted(run == len ? p : NULL, len);
 }
 
+int gmem_phys(struct vm *vm, const void *host, uint64_t *len, hpa_t *at)
+{
+    (void)vm;
+    (void)len;
+    *at = hpa((uint64_t)host);
+    return 0;
+}
+
 /* What the guest itself does to its memory is its own business, whatever a fuzzer has poisoned. */
 #define BY_GUEST __attribute__((no_sanitize("address", "coverage"), noinline))
 /* What a fuzzer need not see the inside of */
@@ -302,7 +310,7 @@ static const struct vpci_layout layout = { .ecam = 0xe0000000,
                                            .intx_gsi = 16,
                                            .intx_line = { 10, 11, 10, 11 } };
 static struct guest_config config = {
-    .name = "test", .vcpus = 2, .rng = true, .ndisks = 1, .disk = { { "disk.img", false } }
+    .name = "test", .vcpus = 2, .rng = true, .ndisks = 1, .disk = { { .path = "disk.img" } }
 };
 
 static void run_events(void)

@@ -6,6 +6,7 @@
  * and meanings are two tables in hv/conf/config.c; `help config` shows them.
  */
 #pragma once
+#include <disk_source.h>
 #include <hv/log.h>
 #include <hv/sched.h>
 #include <hv/types.h>
@@ -27,7 +28,8 @@ struct guest_module {
     char args[256];
 };
 struct guest_disk {
-    char path[PATH_LEN];
+    char path[PATH_LEN]; /* without what says which source it is */
+    enum disk_source source;
     bool ro;
 };
 struct guest_config {
@@ -72,6 +74,8 @@ struct config_limits {
     uint64_t memory_max;
     uint32_t cpus;
     bool (*file_exists)(const char *path);
+    /* 0; -ENOENT; -EEXIST: several are called so */
+    int (*disk_exists)(enum disk_source, const char *name);
 };
 /*
  * Any errors are in out->error, sorted by line; returns their number, or -ENOMEM. Free with

@@ -127,6 +127,12 @@ static inline bool gmem_in_hole(const struct gmem *g, gpa_t at)
 /* Longest contiguous run at gpa, at most *len, stored in *len; NULL when gpa is not RAM. */
 void *gmem_run(struct vm *, gpa_t, uint64_t *len, unsigned prot);
 /*
+ * Where memory at a pointer that gmem_ptr() or gmem_run() gave is, for the host's devices: *at, and
+ * in *len how many of the *len bytes are there without a gap. -EFAULT: nothing is. It stays there
+ * while the VM has its memory.
+ */
+int must_check gmem_phys(struct vm *, const void *host, uint64_t *len, hpa_t *at);
+/*
  * Copies that may cross chunks. 0 or -EFAULT (nothing is guaranteed about a partly copied range).
  */
 int must_check gmem_read(struct vm *, gpa_t, void *dst, uint64_t len);

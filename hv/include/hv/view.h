@@ -59,6 +59,8 @@ void view_unmake(struct view *);
  * beyond the window.
  */
 int must_check view_map(struct view *, gpa_t, hpa_t, uint64_t len, uint8_t **at);
+/* Where this byte of the view, or of the direct map, is in memory. False: nothing is there. */
+bool view_phys(const struct view *, const void *, hpa_t *);
 /*
  * Whole blocks, of VIEW_BLOCK. Taken out: CPUs may know them until view_settle() is through. Both
  * need no memory.

@@ -109,8 +109,11 @@ struct virtio_ops {
     int (*activate)(struct virtio_dev *);
     /* no buffer may be touched after it; 0, or -EINPROGRESS until virtio_reset_done() */
     int (*reset)(struct virtio_dev *);
-    /* the same for one queue, on the device's CPU; optional */
-    void (*queue_reset)(struct virtio_dev *, unsigned q);
+    /*
+     * the same for one queue, on the device's CPU; optional. -EINPROGRESS: asked again when the
+     * device's event is posted
+     */
+    int (*queue_reset)(struct virtio_dev *, unsigned q);
     /* on the device's CPU: take buffers until vq_pop says 0 */
     void (*kick)(struct virtio_dev *, unsigned q);
     /* on the device's CPU: it is a bus master again; optional */
