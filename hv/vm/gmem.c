@@ -475,7 +475,7 @@ bool gmem_scrub(struct vm *vm, uint64_t budget)
     struct gmem_range r;
 
     assert_cpu0();
-    hv_assert(vm->nvcpus == 0);
+    hv_assert(vm->nvcpus == 0 || vm->state == VM_STARTING); /* no vCPU was woken yet */
     check_entered(vm);
     while ((r = scrub_range(g, g->scrub_piece)).len && budget) {
         uint64_t n = r.host ? min_u64(align_up(budget, PAGE_SIZE), r.len - g->scrub_off) : r.len;
@@ -501,7 +501,7 @@ bool gmem_scrub(struct vm *vm, uint64_t budget)
 void gmem_scrub_again(struct vm *vm)
 {
     assert_cpu0();
-    hv_assert(vm->nvcpus == 0);
+    hv_assert(vm->nvcpus == 0 || vm->state == VM_STARTING); /* no vCPU was woken yet */
     vm->gmem.scrub_all = true;
     vm->gmem.scrub_piece = 0;
     vm->gmem.scrub_off = 0;
