@@ -393,10 +393,28 @@ static void test_refused_its(void **state)
     lpi(2)->enabled = lpi(2)->latch = 1; /* ready on vCPU 0, and routed to 1 */
     lpi(2)->route[0] = 1;
     expect_refused();
-    /* LPIs are not active (GICv3 section 4.1.2) */
-    lpi(0)->in_lr = 1, lpi(0)->home[0] = 1, cpu(1)->nlrs = 3;
-    cpu(1)->lr[2] = ARM_LR_ACTIVE | VGIC_LPI_INTID;
-    expect_refused();
+    fake_stop();
+}
+
+/*
+ * An LPI has no active state (GICv3 section 4.1.2), but some CPUs show it in the list register: it
+ * goes with the register.
+ */
+static void test_lpi_active(void **state)
+{
+    (void)state;
+    good_state(3);
+    for (unsigned lrs = 4; lrs >= 2; lrs -= 2) {
+        fake_stop();
+        make(3, lrs);
+        memcpy(saved, good, saved_size());
+        lpi(0)->in_lr = 1, lpi(0)->home[0] = 1, cpu(1)->nlrs = 3;
+        cpu(1)->lr[2] = ARM_LR_ACTIVE | VGIC_LPI_INTID;
+        assert_int_equal(restore_parked(saved), 0);
+        assert_int_equal(cpu_of(1)->gic.used, lrs == 4 ? 7 : 3);
+        assert_int_equal(cpu_of(1)->active_out, 0);
+        assert_int_equal(((struct vgic *)fake_vm.vintc)->lpi[0].active, 0);
+    }
     fake_stop();
 }
 
@@ -448,6 +466,7 @@ int main(void)
         cmocka_unit_test(test_lpi),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_refused_its),
+        cmocka_unit_test(test_lpi_active),
         cmocka_unit_test(test_no_its),
         cmocka_unit_test(test_any),
     };

@@ -493,7 +493,7 @@ void vgic_lr_put_back(struct vgic_cpu *c, uint64_t lr, bool was_pending)
         unlatch(c->g, i, lr, idx);
     else if (was_pending && !(lr & ARM_LR_PENDING) && !(i.b->edge & i.bit))
         i.b->latch &= ~i.bit; /* note_taken() */
-    if (lr & ARM_LR_ACTIVE && !(i.b->deact & i.bit))
+    if (lr & ARM_LR_ACTIVE && !(i.b->deact & i.bit) && idx < VGIC_LPI)
         i.b->active |= i.bit; /* counted by the caller */
     i.b->in_lr &= ~i.bit;
     i.b->deact &= ~i.bit;

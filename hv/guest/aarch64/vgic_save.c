@@ -244,9 +244,7 @@ static bool lr_valid(const struct vgic *g, const struct saved *s, unsigned cpu, 
         return false;
     idx = vgic_index(g, intid);
     b = idx == ~0u ? NULL : saved_bank(g, s, cpu, idx);
-    if (!b || (idx >= VGIC_LPI && state & ARM_LR_ACTIVE))
-        return false;
-    return b->in_lr >> (idx & 31) & 1 && b->home[idx & 31] == cpu;
+    return b && b->in_lr >> (idx & 31) & 1 && b->home[idx & 31] == cpu;
 }
 
 /* Each interrupt is in one list register only. */
