@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""An ARM64 guest under load is saved, ended, restored, and goes on: `vm save`, `stop --force`, `vm
+restore`, again and again. tests/guests/arm/saved.c checks its memory, registers and clocks; its
+interrupts come in chains, each of which ends for good when one is lost: here all of them must go on
+after each restore."""
+import re
+import time
+
+import pytest
+
+import arm
+from trivet import ArmMachine, make_image
+
+# name: image, command line, vCPUs, memory
+GUESTS = {
+    "one": ("saved", "pages=256", 1, "16M"),
+    "two": ("saved", "pages=64", 2, "16M"),
+    "four": ("saved", "pages=32", 4, "32M"),
+}
+CONFIG = "[host]\nlog = info\n" + "".join(arm.guest(name, *what) for name, what in GUESTS.items())
+# host: its arguments, and how often each guest is saved
+HOSTS = {
+    "max": ({"model": "max"}, {"one": 20, "two": 100, "four": 20}),
+    "neoverse-n1": ({}, {"two": 20}),
+    "cortex-a72-gic2": ({"model": "cortex-a72", "gic": 2}, {"one": 10, "two": 20, "four": 10}),
+}
+LINE = re.compile(r"saved (\d+) at (\d+) ms: virt (\d+) phys (\d+) token (\d+) spi (\d+) lpi (\d+) "
+                  r"alarm (\d+) bad (\d+)")
+LINES, AT, LPI, ALARM, BAD = 0, 1, 6, 7, 8
+AWAY = 3  # seconds
+
+
+def counters(machine, name):
+    """What the guest said last."""
+    lines = [row["text"] for row in machine.cmd(f"console {name} --tail")["lines"]]
+    wrong = [line for line in lines if "FAIL" in line or "TRAP" in line]
+    assert not wrong, wrong
+    said = [tuple(map(int, found.groups())) for found in map(LINE.search, lines) if found]
+    return said[-1] if said else None
+
+
+def wait_progress(machine, name, was, its, timeout=30):
+    """Waits until every counter is above what it was; an alarm comes once in a second."""
+    end = time.monotonic() + timeout
+    chains = [n for n in range(BAD) if n != ALARM and (its or n != LPI)]
+    while True:
+        now = counters(machine, name)
+        if now and (not was or all(now[n] > was[n] for n in chains)):
+            assert now[BAD] == 0, now
+            return now
+        assert time.monotonic() < end, f"{name} stands: {was}, then {now}\n{machine.screen()}"
+        time.sleep(0.05)
+
+
+def save_and_restore(machine, name, away=0):
+    machine.cmd(f"vm save {name}", 60)
+    machine.cmd(f"stop {name} --force", 30)
+    time.sleep(away)
+    answer = machine.cmd(f"vm restore {name}", 60)
+    assert answer["state"] == "running", answer
+
+
+def again_and_again(machine, name, rounds, its):
+    machine.cmd(f"start {name}", 60)
+    first = now = wait_progress(machine, name, None, its, 60)
+    for _ in range(rounds):
+        save_and_restore(machine, name)
+        now = wait_progress(machine, name, now, its)
+    alarms, seconds = now[ALARM] - first[ALARM], (now[AT] - first[AT]) / 1000
+    assert abs(alarms - seconds) <= 2, (first, now)
+
+
+def time_stands_still(machine, name, its):
+    """While it is away its clock does not move."""
+    began = time.monotonic()
+    was = counters(machine, name)
+    save_and_restore(machine, name, AWAY)
+    now = wait_progress(machine, name, was, its)
+    passed = (now[AT] - was[AT]) / 1000
+    assert 0 < passed < time.monotonic() - began - AWAY + 0.5, (was, now)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_saved(host):
+    options, rounds = HOSTS[host]
+    with ArmMachine(make_image(CONFIG, arm.files(GUESTS)), **options) as machine:
+        machine.boot()
+        its = options.get("gic", 3) == 3
+        for name, times in rounds.items():
+            again_and_again(machine, name, times, its)
+            time_stands_still(machine, name, its)
+            sizes = {row["name"]: row["state_bytes"] for row in machine.cmd("vm saved")["saved"]}
+            assert sizes[name] < 1 << 20, sizes
+            machine.cmd(f"stop {name} --force", 30)
+            machine.cmd(f"vm drop {name}")
+        assert machine.cmd("vm saved")["saved"] == []
