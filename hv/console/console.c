@@ -318,18 +318,24 @@ size_t console_read(struct console *c, struct event *ready, char *buf, size_t le
     return n;
 }
 
-static void to_guest(struct console *c, char ch)
+static void give(struct console *c, const char *s, size_t len)
 {
-    struct event *ready;
+    struct event *ready = top_listener(c);
 
-    spin_lock(&lock);
-    ready = top_listener(c);
-    if (c->in_head - c->in_tail < INPUT)
-        c->in[c->in_head++ % INPUT] = ch;
-    else
-        c->in_dropped++;
+    for (size_t i = 0; i < len; i++) {
+        if (c->in_head - c->in_tail < INPUT)
+            c->in[c->in_head++ % INPUT] = s[i];
+        else
+            c->in_dropped++;
+    }
     if (ready)
         event_post(ready); /* under the lock: after console_unlisten() nobody posts it */
+}
+
+static void to_guest(struct console *c, char ch)
+{
+    spin_lock(&lock);
+    give(c, &ch, 1);
     spin_unlock(&lock);
 }
 
@@ -403,17 +409,37 @@ static void typed_now(struct event *ev)
 
 void console_input_resume(void) { event_post(&typed_event); }
 
+/*
+ * What is typed for the guest that is shown goes to it at once, up to a Ctrl-], unless something
+ * typed before still waits. How many bytes of it that are.
+ */
+static size_t straight_to_guest(const char *s, size_t len)
+{
+    size_t n = 0;
+
+    assert_held(&lock);
+    if (shown == home || typed_tail != typed_head)
+        return 0;
+    while (n < len && s[n] != CTRL_BRACKET)
+        n++;
+    if (n)
+        give(shown, s, n);
+    return n;
+}
+
 void host_console_rx(const char *s, size_t len)
 {
     spin_lock(&lock);
-    for (size_t i = 0; i < len; i++) {
+    size_t given = straight_to_guest(s, len);
+    for (size_t i = given; i < len; i++) {
         if (typed_head - typed_tail < INPUT)
             typed[typed_head++ % INPUT] = s[i];
         else
             typed_dropped++;
     }
     spin_unlock(&lock);
-    event_post(&typed_event);
+    if (given < len)
+        event_post(&typed_event);
 }
 
 /* ---- life ---- */

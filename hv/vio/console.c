@@ -30,7 +30,6 @@ static_assert(offsetof(struct console_config, emerg_wr) == 8, "virtio 1.2 §5.3.
 struct vio_console {
     struct virtio_dev dev;
     struct console *console;
-    struct event ready; /* input waits */
     bool listening;
     char in[RX_PART]; /* taken from the console, not yet given to the guest */
     uint32_t in_off, in_len;
@@ -66,7 +65,7 @@ static bool have_input(struct vio_console *c)
 {
     if (c->in_off == c->in_len) {
         c->in_off = 0;
-        c->in_len = (uint32_t)console_read(c->console, &c->ready, c->in, sizeof c->in);
+        c->in_len = (uint32_t)console_read(c->console, &c->dev.event, c->in, sizeof c->in);
     }
     return c->in_len > c->in_off;
 }
@@ -99,18 +98,11 @@ static void kick(struct virtio_dev *d, unsigned q)
         receive(of(d));
 }
 
-static void input_ready(struct event *ev)
-{
-    virtio_kick(&container_of(ev, struct vio_console, ready)->dev, RX);
-}
-
 static int activate(struct virtio_dev *d)
 {
     struct vio_console *c = of(d);
 
-    if (!c->ready.fn)
-        event_init(&c->ready, input_ready, d->event.cpu);
-    c->listening = console_listen(c->console, PRIORITY, &c->ready) == 0;
+    c->listening = console_listen(c->console, PRIORITY, &d->event) == 0;
     return 0;
 }
 
@@ -119,10 +111,8 @@ static int reset(struct virtio_dev *d)
 {
     struct vio_console *c = of(d);
 
-    if (c->listening) {
-        console_unlisten(c->console, &c->ready);
-        event_cancel(&c->ready);
-    }
+    if (c->listening)
+        console_unlisten(c->console, &d->event);
     c->listening = false;
     return 0;
 }
@@ -137,11 +127,7 @@ static void config(struct virtio_dev *d, struct io_access *a)
     virtio_config_read(&image, a);
 }
 
-static void destroy(struct virtio_dev *d)
-{
-    event_kill(&of(d)->ready);
-    vm_free(d->vm, of(d), sizeof *of(d));
-}
+static void destroy(struct virtio_dev *d) { vm_free(d->vm, of(d), sizeof *of(d)); }
 
 static const struct virtio_ops ops = {
     .name = "console",
@@ -166,6 +152,7 @@ int vio_console_create(struct vm *vm, struct console *console, struct virtio_dev
     c->dev = (struct virtio_dev){ .ops = &ops,
                                   .vm = vm,
                                   .nqueues = 2,
+                                  .input_queues = 1u << RX,
                                   .features = VIRTIO_FEATURES_COMMON | VIRTIO_BIT(F_EMERG_WRITE) };
     e = virtio_add(&c->dev);
     if (e) {

@@ -85,7 +85,7 @@ static void run(struct event *ev)
         reset_queues(d);
     if (!virtio_transport_ready(d) || share_wait(d->vm, &d->event))
         return; /* the queues stay pending until then */
-    pending = __atomic_exchange_n(&d->pending, 0, __ATOMIC_ACQUIRE);
+    pending = __atomic_exchange_n(&d->pending, 0, __ATOMIC_ACQUIRE) | d->input_queues;
     d->budget = RUN_BUDGET;
     if ((pending & RESUME) && d->ops->resume)
         d->ops->resume(d);

@@ -14,7 +14,7 @@
 /* ---- what the mux stands on ---- */
 static uint64_t now;
 static struct event *posted[16];
-static unsigned nposted;
+static unsigned nposted, events_run;
 static char to_shell[256];
 static bool busy, interrupted;
 
@@ -55,6 +55,7 @@ static void run_events(void)
         struct event *ev = posted[--nposted];
 
         ev->state = 0;
+        events_run++;
         ev->fn(ev);
     }
 }
@@ -130,7 +131,12 @@ static void test_input(void **state)
     type("ab");
     assert_string_equal(to_shell, "ab");
     console_attach(guest, false);
-    type("hello");
+    type("hell");
+    assert_string_equal(to_guest, "hell");
+    /* one event carries it: the device's own */
+    unsigned before = events_run;
+    type("o");
+    assert_int_equal(events_run, before + 1);
     assert_string_equal(to_guest, "hello");
     assert_string_equal(to_shell, "ab");
     type("\x1d");

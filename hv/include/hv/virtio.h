@@ -131,7 +131,9 @@ struct virtio_dev {
     struct virtqueue vq[VIRTIO_QUEUES];
     struct spinlock lock; /* registers */
     struct event event;
-    uint32_t pending;                /* atomic: bit per queue to look at, on the device's CPU */
+    uint32_t pending; /* atomic: bit per queue to look at, on the device's CPU */
+    /* bit per queue to look at whenever the event runs: others post it for their input */
+    uint32_t input_queues;
     uint32_t reset_queues;           /* atomic: bit per queue to reset */
     bool resetting, placed;          /* under lock */
     bool told_features, told_enable; /* under lock: each misuse is logged once */
