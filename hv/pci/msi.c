@@ -163,6 +163,12 @@ void vpci_add_msix(struct vpci_dev *d, unsigned bar, unsigned nvec)
         d, bar, &(struct vpci_region){ .name = "msix", .len = 4096, .ops = &msix_ops, .dev = d });
 }
 
+bool vpci_intx_holds(const struct vpci_dev *d)
+{
+    return d->s.intx && !vpci_msix_enabled(d) &&
+           !(vpci_cfg_get(d, PCI_COMMAND, 2) & PCI_CMD_INTX_OFF);
+}
+
 /*
  * The lines are shared: a line is high while any device holds it. intx_lock orders the calls of
  * virq_set.
@@ -172,10 +178,8 @@ static void intx_sync(struct vpci_dev *d)
     struct vpci *p = d->vm->pci;
     unsigned line = (d->slot + d->pin - 1u) & 3;
     uint32_t bit = 1u << d->slot, was = p->intx_held[line];
-    bool hold =
-        d->s.intx && !vpci_msix_enabled(d) && !(vpci_cfg_get(d, PCI_COMMAND, 2) & PCI_CMD_INTX_OFF);
 
-    p->intx_held[line] = hold ? was | bit : was & ~bit;
+    p->intx_held[line] = vpci_intx_holds(d) ? was | bit : was & ~bit;
     if (!was != !p->intx_held[line])
         virq_set(d->vm, p->layout.intx_gsi + line, p->intx_held[line] != 0);
 }

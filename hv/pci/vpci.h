@@ -35,3 +35,5 @@ void vpci_bars_unmap(struct vpci_dev *);
 /* msi.c */
 void vpci_msix_control_changed(struct vpci_dev *);
 void vpci_intx_update(struct vpci_dev *);
+/* it has reasons, and may: its line is high. intx_lock held, or no vCPU runs */
+bool vpci_intx_holds(const struct vpci_dev *);

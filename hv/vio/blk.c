@@ -122,13 +122,32 @@ static void io_put(struct blk_io *io)
     struct vio_blk *b = io->owner;
     uint32_t starved = b->starved;
 
-    io->busy = io->held = false;
+    io->held = false;
+    __atomic_store_n(&io->busy, false, __ATOMIC_RELEASE);
     io->next_free = b->free;
     b->free = io;
     b->starved = 0;
     for (unsigned i = 0; i < b->dev.nqueues; i++)
         if (starved >> i & 1)
             virtio_kick(&b->dev, i);
+}
+
+static bool any_busy(struct vio_blk *b)
+{
+    for (unsigned i = 0; i < IN_FLIGHT; i++)
+        if (__atomic_load_n(&b->io[i].busy, __ATOMIC_ACQUIRE))
+            return true;
+    return false;
+}
+
+/* Any CPU. Completions that are not quite over, and still tell the driver, are waited for. */
+static bool busy(struct virtio_dev *d)
+{
+    if (any_busy(of(d)))
+        return true;
+    for (unsigned i = 0; i < IN_FLIGHT; i++)
+        event_cancel(&of(d)->io[i].req.done);
+    return false;
 }
 
 static void finish(struct blk_io *io, uint8_t status)
@@ -227,6 +246,8 @@ static void dma_done(struct blk_io *io)
     }
     finish(io, (uint8_t)(e < 0 ? S_IOERR : S_OK));
     vq_notify(&b->dev.vq[io->queue]);
+    if (!any_busy(b))
+        virtio_idle(&b->dev);
     landed(b);
 }
 
@@ -263,6 +284,8 @@ static void done(struct event *ev)
     }
     finish(io, (uint8_t)(e < 0 ? S_IOERR : S_OK));
     vq_notify(q);
+    if (!any_busy(io->owner))
+        virtio_idle(&io->owner->dev);
 }
 
 static bool may_go(const struct blk_req *q)
@@ -525,6 +548,7 @@ static const struct virtio_ops ops = {
     .kick = kick,
     .resume = resume,
     .config = config,
+    .busy = busy,
     .free = destroy,
 };
 

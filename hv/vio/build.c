@@ -12,17 +12,11 @@
 #include <hv/vm.h>
 #include <stdio.h>
 #include <string.h>
+#include "vio.h"
 
-#define DISKS ARRAY_SIZE(((struct guest_config *)0)->disk)
+#define DISKS VIO_DISKS
 #define BLK_QUEUES 4u
 #define RELEASE_AT_ONCE 512u /* pieces of a RAM disk that one call frees */
-
-struct vio {
-    struct virtio_dev *dev[2 + DISKS];
-    unsigned ndevs;
-    struct blk_dev *disk[DISKS];
-    struct volume *volume[DISKS]; /* behind the disk of the same number; NULL: a RAM disk */
-};
 
 static int fail(struct vm *vm, const char *what, int e)
 {

@@ -129,6 +129,35 @@ static void config(struct virtio_dev *d, struct io_access *a)
 
 static void destroy(struct virtio_dev *d) { vm_free(d->vm, of(d), sizeof *of(d)); }
 
+/* What was taken from the console and not given to the guest. */
+struct console_saved {
+    uint32_t off, len;
+    char in[RX_PART];
+};
+static_assert(sizeof(struct console_saved) == VIRTIO_OWN, "a saved state");
+
+static void save(struct virtio_dev *d, uint8_t *own)
+{
+    struct console_saved s = { .off = of(d)->in_off, .len = of(d)->in_len };
+
+    memcpy(s.in, of(d)->in, sizeof s.in);
+    memcpy(own, &s, sizeof s);
+}
+
+static int restore(struct virtio_dev *d, const uint8_t *own)
+{
+    struct vio_console *c = of(d);
+    struct console_saved s;
+
+    memcpy(&s, own, sizeof s);
+    if (s.len > sizeof s.in || s.off > s.len)
+        return -EINVAL;
+    c->in_off = s.off;
+    c->in_len = s.len;
+    memcpy(c->in, s.in, sizeof c->in);
+    return 0;
+}
+
 static const struct virtio_ops ops = {
     .name = "console",
     .id = DEVICE_CONSOLE,
@@ -138,6 +167,8 @@ static const struct virtio_ops ops = {
     .reset = reset,
     .kick = kick,
     .config = config,
+    .save = save,
+    .restore = restore,
     .free = destroy,
 };
 

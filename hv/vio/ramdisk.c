@@ -14,6 +14,7 @@
 #include <hv/vm.h>
 #include <stdio.h>
 #include <string.h>
+#include "vio.h"
 
 #define PIECE RAMDISK_PIECE
 enum { PIECE_ORDER = 4, SECTOR = 512 };
@@ -287,6 +288,69 @@ bool ramdisk_empty(struct blk_dev *b, unsigned *budget)
         piece_drop(r, r->emptied);
     }
     return r->emptied == r->npieces;
+}
+
+/* ---- <hv/state.h> ---- */
+
+#define PAGES (PIECE / PAGE_SIZE)
+
+static size_t words(const struct ramdisk *r) { return (r->npieces + 63) / 64; }
+
+static const struct ramdisk *const_of(const struct blk_dev *b)
+{
+    return container_of(b, const struct ramdisk, blk);
+}
+
+size_t ramdisk_state_size(const struct blk_dev *b) { return words(const_of(b)) * sizeof(uint64_t); }
+
+void ramdisk_save(const struct blk_dev *b, uint64_t *bits)
+{
+    const struct ramdisk *r = const_of(b);
+
+    for (uint64_t i = 0; i < r->npieces; i++)
+        if (r->piece[i] == gone)
+            bits[i / 64] |= 1ull << i % 64;
+}
+
+/* The pages were put before: a piece that has some is not gone. */
+int ramdisk_restore(struct blk_dev *b, const uint64_t *bits)
+{
+    struct ramdisk *r = of(b);
+
+    for (uint64_t i = 0; i < words(r) * 64; i++)
+        if ((bits[i / 64] >> i % 64 & 1) && (i >= r->npieces || has_memory(r, i) || r->blk.ro))
+            return -EINVAL;
+    for (uint64_t i = 0; i < r->npieces; i++)
+        if (bits[i / 64] >> i % 64 & 1)
+            r->piece[i] = gone;
+    return 0;
+}
+
+const void *ramdisk_page(const struct blk_dev *b, uint64_t *page)
+{
+    const struct ramdisk *r = const_of(b);
+    uint64_t i = *page / PAGES;
+
+    if (i < r->npieces && has_memory(r, i))
+        return r->piece[i] + *page % PAGES * PAGE_SIZE;
+    while (i < r->npieces && !has_memory(r, i))
+        i++;
+    *page = i * PAGES;
+    return i < r->npieces ? r->piece[i] : NULL;
+}
+
+int ramdisk_put(struct blk_dev *b, uint64_t page, const void *from)
+{
+    struct ramdisk *r = of(b);
+    uint8_t *p;
+
+    if (page / PAGES >= r->npieces || r->blk.ro)
+        return -EINVAL;
+    p = piece_writable(r, page / PAGES);
+    if (!p)
+        return -ENOSPC;
+    memcpy(p + page % PAGES * PAGE_SIZE, from, PAGE_SIZE);
+    return 0;
 }
 
 static const struct blk_ops ops = {

@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "vio.h"
 
 enum { RUN_BUDGET = 8192 };
 #define RESUME (1u << 31) /* in `pending`, beside a bit for each queue */
@@ -78,7 +79,7 @@ static void run(struct event *ev)
     uint64_t from = time_ns();
     uint32_t pending;
 
-    if (!(status_of(d) & VIRTIO_DRIVER_OK))
+    if (!(status_of(d) & VIRTIO_DRIVER_OK) || __atomic_load_n(&d->held, __ATOMIC_SEQ_CST))
         return;
     gmem_enter(&d->vm->gmem);
     if (__atomic_load_n(&d->reset_queues, __ATOMIC_ACQUIRE))
@@ -343,6 +344,71 @@ void virtio_remove(struct virtio_dev *d)
     virtio_transport_detach(d);
     event_kill(&d->event);
     d->ops->free(d);
+}
+
+/* ---- the VM is paused, saved, restored ---- */
+
+/* Which of its event and this was first: either the event sees `held`, or it is waited for. */
+int virtio_hold(struct virtio_dev *d)
+{
+    bool resets;
+
+    __atomic_store_n(&d->held, 1, __ATOMIC_SEQ_CST);
+    event_cancel(&d->event);
+    spin_lock(&d->lock);
+    resets = d->resetting;
+    spin_unlock(&d->lock);
+    /* what may not reach memory does not move */
+    return resets || (virtio_may_dma(d) && d->ops->busy && d->ops->busy(d)) ? -EINPROGRESS : 0;
+}
+
+void virtio_idle(struct virtio_dev *d)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&d->held, __ATOMIC_SEQ_CST))
+        event_post(&d->vm->lifecycle);
+}
+
+/* Every queue is looked at: what was notified meanwhile, or before it was saved, is not counted. */
+void virtio_release(struct virtio_dev *d)
+{
+    __atomic_store_n(&d->held, 0, __ATOMIC_SEQ_CST);
+    if (!(status_of(d) & VIRTIO_DRIVER_OK))
+        return;
+    __atomic_fetch_or(&d->pending, RESUME | ((1u << d->nqueues) - 1), __ATOMIC_RELEASE);
+    event_post(&d->event);
+}
+
+/* vq_enable() checks the ring as if the driver had just set it up; where it stood comes after. */
+static int put_queue(struct virtio_dev *d, unsigned i)
+{
+    struct virtqueue *q = &d->vq[i];
+    struct vq_state was = *q->s;
+    const char *why = NULL;
+
+    if (!was.enabled)
+        return 0;
+    q->s->enabled = 0;
+    if (vq_enable(q, d->s.driver_features, &why))
+        return -EINVAL;
+    *q->s = was;
+    return 0;
+}
+
+int virtio_put_state(struct virtio_dev *d, const struct virtio_state *s, uint32_t reset_queues)
+{
+    int err = 0;
+
+    spin_lock(&d->lock);
+    d->held = 1;
+    d->s = *s;
+    __atomic_store_n(&d->reset_queues, reset_queues, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < d->nqueues && !err; i++)
+        err = put_queue(d, i);
+    if (!err && (s->status & VIRTIO_DRIVER_OK) && !activate(d))
+        err = -EINVAL;
+    spin_unlock(&d->lock);
+    return err;
 }
 
 /* ---- copies ---- */

@@ -162,6 +162,7 @@ struct state_arm_machine {
 };
 static_assert(sizeof(struct state_arm_machine) == 16, "layout of images");
 extern const struct state_ops *const arm_states[];
+extern const struct state_pages *const arm_pages[];
 
 /* build.c */
 int arm_build(struct vm *vm, const struct guest_config *c);

@@ -83,4 +83,5 @@ const struct guest_ops guest_arm = {
     .wakeable = vgic_wakeable,
     .vintc = &vintc_arm,
     .state = arm_states,
+    .pages = arm_pages,
 };

@@ -3,6 +3,7 @@
  * state.c: the objects of an ARM64 machine as an image has them, <hv/state.h>: the table, and what
  * has no file of its own: the machine, and PSCI's view of each vCPU.
  */
+#include <hv/pci.h>
 #include <hv/state.h>
 #include <hv/time.h>
 #include <string.h>
@@ -98,7 +99,10 @@ static const struct state_ops arm_cpu_ops = { .name = "CPU",
 
 /* ---- the table ---- */
 
+const struct state_pages *const arm_pages[] = { &vio_disk_pages, NULL };
+
 const struct state_ops *const arm_states[] = {
-    &arm_machine_ops, &arm_cpu_ops,     &vgic_state, &arm_pl011_state,
+    &vio_dev_ops,     &vio_disk_ops,    &vpci_bus_ops, &vpci_dev_ops,
+    &arm_machine_ops, &arm_cpu_ops,     &vgic_state,   &arm_pl011_state,
     &arm_pl031_state, &arm_pl061_state, NULL
 };

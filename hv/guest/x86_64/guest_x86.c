@@ -178,4 +178,5 @@ const struct guest_ops guest_x86 = {
     .wakeable = x86_wakeable,
     .vintc = &x86_vintc,
     .state = x86_state_table,
+    .pages = x86_pages_table,
 };

@@ -294,6 +294,7 @@ int x86_task_switch(struct vcpu *v, struct vcpu_exit *e);
 
 /* state.c */
 extern const struct state_ops *const x86_state_table[];
+extern const struct state_pages *const x86_pages_table[];
 
 /* build.c */
 /* seconds of the wall clock at guest time 0 */

@@ -49,6 +49,14 @@ void vio_destroy(struct vm *);
  * it again.
  */
 bool must_check vio_release(struct vm *);
+/*
+ * <hv/state.h>, for the tables of guest ISAs. vio_dev_ops comes before interrupt controllers: until
+ * it stands still, a device may send interrupts.
+ */
+struct state_ops;
+struct state_pages;
+extern const struct state_ops vpci_bus_ops, vpci_dev_ops, vio_dev_ops, vio_disk_ops;
+extern const struct state_pages vio_disk_pages;
 
 /* ---- for device models ---- */
 /* Offsets of the type 0 header (PCI 3.0 §6.1, §6.2) */
@@ -83,12 +91,13 @@ static_assert(offsetof(struct vpci_msix_entry, data) == 8, "PCIe 5.0 §7.7.2");
 static_assert(offsetof(struct vpci_msix_entry, ctrl) == 12, "PCIe 5.0 §7.7.2");
 /* What a guest can see and change of one function. */
 struct vpci_state {
-    uint32_t version;
+    uint32_t version, pad;
     uint8_t cfg[256];
     struct vpci_msix_entry msix[VPCI_MSIX_MAX];
     uint32_t msix_pending; /* the PBA */
     uint32_t intx;         /* the device's reasons to hold INTx; 0: none */
 };
+static_assert(sizeof(struct vpci_state) == 528, "a saved state");
 /* A trapped piece of a BAR; the device's ops see offsets from `off`. */
 struct vpci_region {
     const char *name;

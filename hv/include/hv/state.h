@@ -33,9 +33,8 @@ enum state_kind {
     STATE_RAM,     /* pages */
     /* of machines with PCI, every ISA */
     STATE_VPCI = 0x80,
+    STATE_VPCI_DEV,
     STATE_VIRTIO,
-    STATE_VIRTIO_BLK,
-    STATE_CONSOLE,
     STATE_RAMDISK,
     /* x86 */
     STATE_X86_MACHINE = 0x100,

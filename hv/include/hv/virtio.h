@@ -53,14 +53,15 @@ struct vq_state {
     uint16_t next_avail, next_used; /* split: free-running; packed: index into the ring */
     /* entries used since the last decision about an interrupt; stops at UINT16_MAX */
     uint16_t unsignalled;
-    uint8_t enabled, avail_wrap, used_wrap, pad;
+    uint8_t enabled, avail_wrap, used_wrap, pad[3];
 };
 struct virtio_state {
     uint32_t version;
-    uint32_t device_feature_select, driver_feature_select;
+    uint32_t device_feature_select, driver_feature_select, pad;
     uint64_t driver_features;
     uint16_t queue_select, config_vector;
     uint8_t status, generation;
+    uint16_t pad1;
     struct vq_state vq[VIRTIO_QUEUES];
 };
 enum vq_part { VQ_DESC, VQ_DRIVER, VQ_DEVICE, VQ_PARTS };
@@ -100,6 +101,7 @@ struct vq_chain {
     struct iov iov[VQ_IOV_MAX];
 };
 
+#define VIRTIO_OWN 264 /* bytes that a device may have of its own in a saved state */
 struct virtio_ops {
     const char *name;
     uint32_t id;         /* §5 */
@@ -120,6 +122,14 @@ struct virtio_ops {
     void (*resume)(struct virtio_dev *);
     /* any vCPU; addr, size lie within config_len */
     void (*config)(struct virtio_dev *, struct io_access *);
+    /*
+     * CPU 0, the device's event is held; optional. busy: a request is under way; when none is any
+     * more, virtio_idle() is called. save, restore: what is not in struct virtio_state, in
+     * VIRTIO_OWN bytes (zeroed); restore: before activate; -EINVAL: it cannot be.
+     */
+    bool (*busy)(struct virtio_dev *);
+    void (*save)(struct virtio_dev *, uint8_t *own);
+    int (*restore)(struct virtio_dev *, const uint8_t *own);
     void (*free)(struct virtio_dev *); /* after reset; frees the device */
 };
 struct virtio_dev {
@@ -135,6 +145,7 @@ struct virtio_dev {
     /* bit per queue to look at whenever the event runs: others post it for their input */
     uint32_t input_queues;
     uint32_t reset_queues;           /* atomic: bit per queue to reset */
+    uint32_t held;                   /* atomic: 1: the VM is paused, or about to be */
     bool resetting, placed;          /* under lock */
     bool told_features, told_enable; /* under lock: each misuse is logged once */
     int32_t budget;                  /* of this run of the event; see virtio_charge */
@@ -169,6 +180,8 @@ void virtio_charge(struct virtio_dev *, uint32_t units);
 /* Device's CPU: the guest broke the rules: logs, sets DEVICE_NEEDS_RESET, tells the driver. */
 void virtio_broken(struct virtio_dev *, const char *fmt, ...) printf_like(2, 3);
 bool virtio_live(const struct virtio_dev *); /* DRIVER_OK and not broken */
+/* Device's CPU: the last of what ops->busy() told of is done. */
+void virtio_idle(struct virtio_dev *);
 static inline bool virtio_has(const struct virtio_dev *d, unsigned bit)
 {
     return d->s.driver_features >> bit & 1;
