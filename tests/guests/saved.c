@@ -6,7 +6,7 @@
  * timer must agree. It runs until it is ended, and says every 100 ms how often each came. Options:
  * pages=N of each CPU, disk (also reads and writes the first virtio-blk disk).
  */
-#include "lib/guest.h"
+#include <virtio.h>
 
 enum { VEC_TIMER = 0x41, VEC_PIT = 0x42, VEC_TOKEN = 0x43, APIC_DIVIDE_1 = 0xb };
 #define MSR_LSTAR 0xc0000082u
@@ -108,6 +108,89 @@ static void check_registers(unsigned me)
             fail("saved registers", "cpu %u, %u: %lx, not %lx", me, i, now[i], mine(me, i));
 }
 
+/* ---- a disk: each slot writes its part of it, reads it back, and so on; only CPU 0 ---- */
+
+enum { SLOTS = 4, SECTOR = 512, DISK_PART = 160 * 1024, BLK_IN = 0, BLK_OUT = 1 };
+
+static struct vdev dev;
+static struct vq vq;
+static struct slot {
+    struct {
+        uint32_t type, reserved;
+        uint64_t sector;
+    } header;
+    uint64_t generation;
+    uint8_t status;
+} slots[SLOTS];
+static uint64_t data[SLOTS][DISK_PART / 8] __attribute__((aligned(4096)));
+static unsigned slot_of[256];
+static volatile uint64_t disk_irqs;
+static uint64_t transfers;
+
+static void on_disk(void) { disk_irqs++; }
+
+static void submit(unsigned i, uint32_t type)
+{
+    struct slot *s = &slots[i];
+    struct viov iov[3] = { { (uint64_t)&s->header, 16 },
+                           { (uint64_t)data[i], DISK_PART },
+                           { (uint64_t)&s->status, 1 } };
+
+    s->header.type = type;
+    s->header.sector = i * DISK_PART / SECTOR;
+    s->status = 0xff;
+    if (type == BLK_OUT)
+        s->generation++;
+    for (unsigned w = 0; w < DISK_PART / 8; w++)
+        data[i][w] = type == BLK_OUT ? pattern(i, s->generation, w) : 0;
+    int id = vq_add(&vq, iov, type == BLK_OUT ? 2 : 1, type == BLK_OUT ? 1 : 2);
+    if (id < 0)
+        fail("saved disk", "the ring is full");
+    else
+        slot_of[id] = i;
+}
+
+static void disk_done(unsigned i)
+{
+    struct slot *s = &slots[i];
+
+    transfers++;
+    if (s->status)
+        fail("saved disk", "status %u", s->status);
+    for (unsigned w = 0; s->header.type == BLK_IN && w < DISK_PART / 8; w++) {
+        if (data[i][w] == pattern(i, s->generation, w))
+            continue;
+        fail("saved disk", "slot %u word %u: %lx", i, w, data[i][w]);
+        break;
+    }
+    submit(i, s->header.type == BLK_OUT ? BLK_IN : BLK_OUT);
+}
+
+static void turn_disk(void)
+{
+    int id;
+
+    if (!vq.size)
+        return;
+    while ((id = vq_poll(&vq, NULL)) >= 0)
+        disk_done(slot_of[id]);
+    vq_kick(&vq);
+}
+
+static void start_disk(void)
+{
+    if (!vdev_find(VIRTIO_BLK, 0, &dev) || !vdev_negotiate(&dev, VF_VERSION_1) ||
+        !vq_setup(&dev, &vq, 0, 64)) {
+        fail("saved disk", "no disk");
+        return;
+    }
+    vdev_msix(&dev, &vq, 0, on_disk);
+    vdev_ok(&dev);
+    for (unsigned i = 0; i < SLOTS; i++)
+        submit(i, BLK_OUT);
+    vq_kick(&vq);
+}
+
 /* ---- clocks: only CPU 0 ---- */
 
 static uint64_t tsc_start, pm_start, tsc_before;
@@ -132,8 +215,8 @@ static void say(uint64_t *next)
     if (rdtsc() < *next)
         return;
     *next = rdtsc() + tsc_hz / 10;
-    print("saved %lu timer %lu pit %lu token %lu bad %u\n", ++lines, timers, pits, tokens,
-          failures);
+    print("saved %lu timer %lu pit %lu token %lu bad %u disk %lu %lu\n", ++lines, timers, pits,
+          tokens, failures, transfers, disk_irqs);
 }
 
 /* ---- the load ---- */
@@ -154,6 +237,7 @@ static void work(void *arg)
             if (me)
                 continue;
             check_clocks();
+            turn_disk();
             say(&next);
         }
         if (me == 0)
@@ -177,10 +261,10 @@ static void start_timers(void)
 
 void guest_main(void)
 {
-    time_init();
-    apic_init_cpu();
-    pic_mask_all();
+    irq_init();
     ncpus = smp_start();
+    if (cmdline_has("disk"))
+        start_disk();
     start_timers();
     pm_timer_ns();
     pm_start = pm_timer_ns();
