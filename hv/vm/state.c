@@ -78,7 +78,8 @@ static const struct state_ops clock_ops = { .name = "clock",
 
 /* ---- a vCPU's general registers ---- */
 
-#define REQ_SAVED (REQ_IRQ | REQ_NMI | REQ_GUEST)
+/* REQ_IRQ is set for all by vm_resume() */
+#define REQ_SAVED (REQ_NMI | REQ_GUEST)
 #define INSN_MAX 15 /* bytes of the longest instruction, of x86 */
 
 static size_t regs_size(const struct vm *vm, uint32_t i)
@@ -403,7 +404,7 @@ static int restore_one(const struct state_ops *o, uint32_t i, void *ctx)
     return err;
 }
 
-static const char *image_wrong(const struct vm *vm, const struct state_image *h, size_t len)
+static const char *image_wrong(struct vm *vm, const struct state_image *h, size_t len)
 {
     if (len < sizeof *h || h->magic != STATE_MAGIC)
         return "this is not a saved guest";
@@ -413,6 +414,8 @@ static const char *image_wrong(const struct vm *vm, const struct state_image *h,
         return "it was saved from a guest of another instruction set";
     if (h->vcpus != vm->nvcpus)
         return "it was saved with another number of vCPUs";
+    if (h->records != count_all(vm).records)
+        return "the saved state has another number of parts than this machine";
     return h->len != len ? "the saved state is cut off" : NULL;
 }
 

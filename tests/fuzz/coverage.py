@@ -33,6 +33,7 @@ TARGETS = {
     "smbios": ["hv/firmware/*.c"], "vgic": ["hv/guest/aarch64/vgic.c",
                                             "hv/guest/aarch64/vgic_[bdlr]*.c",
                                             "hv/guest/aarch64/vgic_v2.c"],
+    "x86_restore": ["hv/guest/x86_64/state.c", "hv/vm/state.c"],
     "vgic_restore": ["hv/guest/aarch64/vgic_save.c"], "virtio_dev": ["hv/vio/*.c", "hv/pci/*.c"],
     "virtio_threads": ["hv/vio/virtio*.c"],
     "virtqueue": ["hv/vio/virtqueue.c"], "vmx_check": ["arch/x86_64/vmx_check*.c"],

@@ -239,7 +239,7 @@ static void test_heads(void **state)
     uint8_t *p = (uint8_t *)image;
 
     (void)state;
-    for (size_t bit = 0; bit < 8 * offsetof(struct state_image, records); bit++) {
+    for (size_t bit = 0; bit < 8 * sizeof(struct state_image); bit++) {
         p[bit / 8] ^= (uint8_t)(1 << bit % 8);
         assert_int_equal(state_restore(&b.vm, image, len), -EINVAL);
         p[bit / 8] ^= (uint8_t)(1 << bit % 8);

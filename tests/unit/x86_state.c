@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Saved states of an x86 machine's objects: taken, refused, and the machine that goes on from one.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/x86_state.h"
+
+#define MS 1000000ull
+#define VCPUS 2
+static _Alignas(8) uint8_t image[IMAGE_MAX], again[IMAGE_MAX];
+
+/* Of a busy machine; then there is a fresh one. */
+static size_t saved(void)
+{
+    size_t len;
+
+    state_start(VCPUS);
+    state_busy();
+    len = state_take(image);
+    fake_stop();
+    state_start(VCPUS);
+    return len;
+}
+
+static void test_identical(void **state)
+{
+    size_t len = saved();
+
+    (void)state;
+    assert_int_equal(state_restore(&fake_vm, image, len), 0);
+    assert_int_equal(state_take(again), len);
+    assert_memory_equal(image, again, len);
+    fake_stop();
+}
+
+/* Each kind alone, into a machine that is otherwise new: it needs no other's state. */
+static void test_each(void **state)
+{
+    size_t at = sizeof(struct state_image), len = saved();
+    unsigned kinds = 0;
+
+    (void)state;
+    while (at < len) {
+        const struct state_record *r = (const void *)(image + at);
+
+        for (const struct state_ops *const *o = x86_state_table; *o; o++) {
+            if ((*o)->kind != r->kind)
+                continue;
+            memset(again, 0, r->len);
+            /* deadlines and edges are checked against the clock */
+            host_now += 10 * MS;
+            assert_int_equal((*o)->restore(&fake_vm, r->instance, r + 1), 0);
+            assert_int_equal((*o)->size(&fake_vm, r->instance), r->len);
+            assert_int_equal((*o)->save(&fake_vm, r->instance, again), 0);
+            if (r->kind != STATE_X86_MACHINE)
+                assert_memory_equal(again, r + 1, r->len);
+            kinds++;
+        }
+        at += sizeof *r + ((r->len + 7) & ~7u);
+    }
+    assert_int_equal(kinds, 7 + 2 * VCPUS);
+    fake_stop();
+}
+
+/*
+ * Every bit of an image: with it turned, the image is refused, or it is what such a machine saves
+ * again.
+ */
+static void test_every_bit(void **state)
+{
+    size_t len = saved();
+    unsigned taken = 0, refused = 0;
+
+    (void)state;
+    for (size_t bit = 0; bit < 8 * len; bit++) {
+        uint8_t turned = (uint8_t)(1 << bit % 8);
+        int err;
+
+        image[bit / 8] ^= turned;
+        err = state_restore(&fake_vm, image, len);
+        if (err == 0) {
+            assert_int_equal(state_take(again), len);
+            assert_memory_equal(image, again, len);
+            taken++;
+        } else {
+            assert_int_equal(err, -EINVAL);
+            refused++;
+        }
+        image[bit / 8] ^= turned;
+    }
+    assert_true(taken > 1000 && refused > 1000);
+    fake_stop();
+}
+
+/* The next PIT edge comes when it would have come, by the guest's clock. */
+static void test_goes_on(void **state)
+{
+    size_t len = saved();
+    uint64_t guest_ns, edge, tsc;
+    struct lapic *l;
+
+    (void)state;
+    assert_int_equal(state_restore(&fake_vm, image, len), 0);
+    guest_ns = vm_time_ns(&fake_vm);
+    tsc = fake_machine.stopped_tsc;
+    host_now += 50 * MS; /* it stood; hv/vm/vm.c moves the clock on */
+    fake_vm.time_offset_ns -= (int64_t)(50 * MS);
+    state_resume(&fake_vm);
+    assert_int_equal(vm_time_ns(&fake_vm), guest_ns);
+    assert_int_equal(host_now + fake_machine.tsc_offset, tsc);
+    edge = x86_devices_of(&fake_vm)->pit.s.next;
+    assert_true(edge != 0);
+    l = lapic_of(&fake_vcpu[1]);
+    assert_int_equal(l->isr_top, 0x71);
+    /* what was in service ends, and what waited comes: 0xc5, then 0x72 */
+    assert_int_equal(take(1), 0xc5);
+    apic_write(1, APIC_EOI, 0);
+    apic_write(1, APIC_EOI, 0);
+    assert_int_equal(take(1), 0x72);
+    apic_write(1, APIC_EOI, 0);
+    advance(20 * MS);
+    assert_true(x86_devices_of(&fake_vm)->pit.s.next > edge);
+    assert_int_equal(inb(0x3f8), 'b');
+    fake_stop();
+}
+
+/* The wall clock went on while the guest was away: so does its RTC. */
+static void test_wall_clock(void **state)
+{
+    size_t len = saved();
+    uint64_t base;
+
+    (void)state;
+    assert_int_equal(state_restore(&fake_vm, image, len), 0);
+    base = x86_devices_of(&fake_vm)->rtc.s.base;
+    host_now += 3600 * 1000 * MS;
+    fake_vm.time_offset_ns -= (int64_t)(3600 * 1000 * MS);
+    state_resume(&fake_vm);
+    assert_in_range(x86_devices_of(&fake_vm)->rtc.s.base, base + 3599, base + 3601);
+    fake_stop();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_identical),  cmocka_unit_test(test_each),
+        cmocka_unit_test(test_every_bit),  cmocka_unit_test(test_goes_on),
+        cmocka_unit_test(test_wall_clock),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
