@@ -69,7 +69,7 @@ static int engine_save(struct vm *vm, uint32_t i, void *buf)
  * Other processor states make ERET an illegal return: the CPU would stay at EL2, with the guest's
  * pc.
  */
-static bool pengine_valid(uint64_t spsr)
+static bool pstate_valid(uint64_t spsr)
 {
     if ((spsr & PSTATE_M) == PSTATE_USR32)
         return (el2_caps.id[ID_AA64PFR0] & 0xf) == PFR0_EL0_A32 && !(spsr >> 32);
@@ -136,7 +136,7 @@ static int engine_restore(struct vm *vm, uint32_t i, const void *buf)
     struct vcpu *v = vm->vcpu[i];
     struct el2_vcpu *e = el2_of(v);
 
-    if (!pengine_valid(v->regs.flags) || !engine_valid(s))
+    if (!pstate_valid(v->regs.flags) || !engine_valid(s))
         return -EINVAL;
     e->hcr = hcr_of(e, s);
     e->watch_mmu = s->flags & EL2_STATE_WATCH_MMU;

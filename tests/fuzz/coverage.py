@@ -21,6 +21,8 @@ TARGETS = {
     "acpi": ["hv/firmware/*.c"], "arm_emulate": ["hv/guest/aarch64/decode.c",
                                                  "hv/guest/aarch64/emulate.c"],
     "arm_load": ["hv/guest/aarch64/load.c", "hv/guest/aarch64/efi.c"],
+    "arm_state": ["hv/guest/aarch64/state.c", "hv/guest/aarch64/pl0*.c",
+                  "arch/aarch64/el2_state.c"],
     "boot_config": ["boot/config.c"], "config": ["hv/conf/config.c"],
     "el2": ["arch/aarch64/el2_esr.c", "arch/aarch64/el2_sysregs.c"], "event": ["hv/core/event.c"],
     "fdt": ["hv/firmware/*.c"],
