@@ -35,6 +35,7 @@ TARGETS = {
     "smbios": ["hv/firmware/*.c"], "vgic": ["hv/guest/aarch64/vgic.c",
                                             "hv/guest/aarch64/vgic_[bdlr]*.c",
                                             "hv/guest/aarch64/vgic_v2.c"],
+    "vio_restore": ["hv/vio/state.c", "hv/pci/state.c"],
     "x86_restore": ["hv/guest/x86_64/state.c", "hv/vm/state.c"],
     "vgic_restore": ["hv/guest/aarch64/vgic_save.c"], "virtio_dev": ["hv/vio/*.c", "hv/pci/*.c"],
     "virtio_threads": ["hv/vio/virtio*.c"],

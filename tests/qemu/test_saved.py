@@ -12,10 +12,10 @@ from trivet import disk, guest_file, section
 BACKENDS = ("svm", "vmx")
 # name: command line, vCPUs, memory, rounds on each engine
 GUESTS = {
-    "one": ("pages=256", 1, "16M", {"svm": 100, "vmx": 5}),
-    "two": ("pages=64", 2, "16M", {"svm": 20, "vmx": 3}),
-    "four": ("pages=64", 4, "32M", {"svm": 10, "vmx": 2}),
-    "disk": ("pages=64 disk", 2, "32M", {"svm": 30, "vmx": 2}),
+    "one": ("pages=256", 1, "16M", {"svm": 100, "vmx": 30}),
+    "two": ("pages=64", 2, "16M", {"svm": 20, "vmx": 15}),
+    "four": ("pages=64", 4, "32M", {"svm": 10, "vmx": 4}),
+    "disk": ("pages=64 disk", 2, "32M", {"svm": 30, "vmx": 6}),
 }
 CONFIG = "[host]\nlog = info\n" + "".join(
     section(name, "saved", cmdline=cmdline, vcpus=vcpus, memory=memory, autostart="no",
