@@ -366,7 +366,7 @@ static void add(const struct host_pci_dev *pci)
     controllers = n;
     n->irq = host_pci_irq(pci, 0, 0, interrupt, n) == 0;
     bring_up(n);
-    log_info("NVMe %s: %s, %u namespaces, %s", n->name, n->model, n->nns,
+    log_info("NVMe %s: %s, %u namespace%s, %s", n->name, n->model, n->nns, n->nns == 1 ? "" : "s",
              n->irq ? "interrupts by message" : "polled");
     for (unsigned i = 0; i < n->nns; i++)
         disk_add(&n->ns[i]->disk, "nvme");

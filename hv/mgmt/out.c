@@ -401,8 +401,8 @@ void out_list_end(struct out *o)
         o->first = false;
         return;
     }
-    if (o->no_memory)
-        return;
+    if (o->no_memory || !len)
+        return;              /* no heading above nothing */
     cells = malloc(len + 1); /* charge: the shell's */
     if (!cells) {
         o->no_memory = true;
