@@ -9,6 +9,8 @@
 #include <hv/pci.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
+#include <hv/save.h>
+#include <hv/state.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
 #include <string.h>
@@ -191,6 +193,41 @@ static int accept(struct vcpu *v, int vec)
     return vec;
 }
 
+/* A device with a state of a byte, which takes as long to stand still as a test says. */
+static uint8_t fake_device_value;
+static int fake_standing, fake_refuses;
+static int fake_stand(struct vm *m, uint32_t i)
+{
+    (void)m, (void)i;
+    return fake_standing;
+}
+static size_t fake_state_size(const struct vm *m, uint32_t i)
+{
+    (void)m, (void)i;
+    return 1;
+}
+static int fake_state_save(struct vm *m, uint32_t i, void *buf)
+{
+    (void)m, (void)i;
+    *(uint8_t *)buf = fake_device_value;
+    return 0;
+}
+static int fake_state_restore(struct vm *m, uint32_t i, const void *buf)
+{
+    (void)m, (void)i;
+    if (!fake_refuses)
+        fake_device_value = *(const uint8_t *)buf;
+    return fake_refuses;
+}
+static const struct state_ops fake_device = { .name = "device",
+                                              .kind = STATE_KBC,
+                                              .version = 1,
+                                              .quiesce = fake_stand,
+                                              .size = fake_state_size,
+                                              .save = fake_state_save,
+                                              .restore = fake_state_restore };
+static state_table fake_objects = { &fake_device, NULL };
+
 static const struct vintc_ops vintc = { .pending = pending, .accept = accept };
 static const struct guest_ops guest = {
     .isa = ISA_X86_64,
@@ -209,6 +246,7 @@ static const struct guest_ops guest = {
     .request = request,
     .wakeable = wakeable,
     .vintc = &vintc,
+    .state = fake_objects,
 };
 const struct guest_ops *guest_ops_for(enum isa isa) { return isa == ISA_X86_64 ? &guest : NULL; }
 
@@ -245,7 +283,7 @@ static void turns(unsigned n)
         turn();
 }
 
-static void exits(const enum exit_reason *r, unsigned n)
+__attribute__((unused)) static void exits(const enum exit_reason *r, unsigned n)
 {
     nscript = n;
     next_exit = 0;

@@ -96,6 +96,78 @@ static void test_every_bit(void **state)
     fake_stop();
 }
 
+/* What the code behind relies on, field by field. */
+static const struct {
+    uint32_t kind;
+    size_t off, size;
+    uint64_t val;
+} bad_fields[] = {
+#define ROW(kind, type, field, val)                                  \
+    {                                                                \
+        kind, offsetof(type, field), sizeof(((type *)0)->field), val \
+    }
+    ROW(STATE_LAPIC, struct lapic_state, id, 1),
+    ROW(STATE_LAPIC, struct lapic_state, irr[0], 1 << 5),
+    ROW(STATE_LAPIC, struct lapic_state, isr[0], 1 << 15),
+    ROW(STATE_LAPIC, struct lapic_state, base, PLAT_LAPIC | BASE_EN),
+    ROW(STATE_LAPIC, struct lapic_state, base, PLAT_LAPIC | BASE_BSP | BASE_X2),
+    ROW(STATE_LAPIC, struct lapic_state, base, 1ull << 60 | BASE_BSP | BASE_EN),
+    ROW(STATE_LAPIC, struct lapic_state, tdcr, 4),
+    ROW(STATE_LAPIC, struct lapic_state, lvt[LVT_ERROR], 1 << 10),
+    ROW(STATE_LAPIC, struct lapic_state, deadline, 1ull << 62),
+    ROW(STATE_LAPIC, struct lapic_state, pv_eoi, FAKE_RAM + 1),
+    ROW(STATE_LAPIC, struct lapic_state, signals, 4),
+    ROW(STATE_PIT, struct pit_state, ch[0].count, 0),
+    ROW(STATE_PIT, struct pit_state, ch[1].count, 65537),
+    ROW(STATE_PIT, struct pit_state, ch[2].mode, 6),
+    ROW(STATE_PIT, struct pit_state, ch[0].start, 1ull << 60),
+    ROW(STATE_PIT, struct pit_state, ch[0].gate, 2),
+    ROW(STATE_PIT, struct pit_state, next, 1ull << 60),
+    ROW(STATE_RTC, struct rtc_state, index, 0x80),
+    ROW(STATE_RTC, struct rtc_state, base, 1ull << 60),
+    ROW(STATE_RTC, struct rtc_state, checked_ns, 1ull << 60),
+    ROW(STATE_PM, struct pm_state, sts, 2),
+    ROW(STATE_PM, struct pm_state, half, 1ull << 60),
+    ROW(STATE_UART, struct uart_state, fill, 17),
+    ROW(STATE_UART, struct uart_state, head, 16),
+    ROW(STATE_UART, struct uart_state, ier, 0x10),
+    ROW(STATE_KBC, struct kbc_state, full, 2),
+    ROW(STATE_X86_CPU, struct x86_state, mcg_status, 8),
+    ROW(STATE_X86_CPU, struct x86_state, mtrr_var[3], UINT64_MAX),
+    ROW(STATE_X86_CPU, struct x86_state, debugctl, 1),
+    ROW(STATE_X86_CPU, struct x86_state, kvm_steal_time, 2),
+    ROW(STATE_X86_INTC, struct ioapic_state, rte[3], 1ull << 40),
+    ROW(STATE_X86_INTC, struct ioapic_state, lines, 1u << IOAPIC_PINS),
+    ROW(STATE_X86_INTC, struct ioapic_state, select, 0x100),
+#undef ROW
+    { STATE_X86_MACHINE, 8, 8, 1 }, /* another TSC's rate */
+};
+
+static void test_refused(void **state)
+{
+    size_t len = saved();
+
+    (void)state;
+    for (unsigned n = 0; n < ARRAY_SIZE(bad_fields); n++) {
+        size_t at = sizeof(struct state_image);
+        const struct state_record *r = (const void *)(image + at);
+        uint8_t was[8], *field;
+
+        while (r->kind != bad_fields[n].kind) {
+            at += sizeof *r + ((r->len + 7) & ~7u);
+            r = (const void *)(image + at);
+        }
+        field = image + at + sizeof *r + bad_fields[n].off;
+        memcpy(was, field, bad_fields[n].size);
+        memcpy(field, &bad_fields[n].val, bad_fields[n].size);
+        if (state_restore(&fake_vm, image, len) != -EINVAL)
+            fail_msg("row %u is taken", n);
+        memcpy(field, was, bad_fields[n].size);
+    }
+    assert_int_equal(state_restore(&fake_vm, image, len), 0);
+    fake_stop();
+}
+
 /* The next PIT edge comes when it would have come, by the guest's clock. */
 static void test_goes_on(void **state)
 {
@@ -147,9 +219,9 @@ static void test_wall_clock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_identical),  cmocka_unit_test(test_each),
-        cmocka_unit_test(test_every_bit),  cmocka_unit_test(test_goes_on),
-        cmocka_unit_test(test_wall_clock),
+        cmocka_unit_test(test_identical), cmocka_unit_test(test_each),
+        cmocka_unit_test(test_every_bit), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_goes_on),   cmocka_unit_test(test_wall_clock),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A guest saved into host memory and restored: its life, what is kept, and what goes wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <hv/time.h>
+
+#include "vm_fake.h"
+
+static uint8_t page[PAGE_SIZE];
+
+static void put(uint64_t at, uint8_t with)
+{
+    memset(page, with, sizeof page);
+    gmem_enter(&vm->gmem);
+    assert_int_equal(gmem_write(vm, gpa(at), page, sizeof page), 0);
+}
+
+static bool holds(uint64_t at, uint8_t what)
+{
+    gmem_enter(&vm->gmem);
+    assert_int_equal(gmem_read(vm, gpa(at), page, sizeof page), 0);
+    for (unsigned i = 0; i < sizeof page; i++)
+        if (page[i] != what)
+            return false;
+    return true;
+}
+
+static void save_it(void)
+{
+    assert_int_equal(vm_save(vm), 0);
+    assert_true(vm->save.under_way);
+    assert_int_equal(vm_save(vm), -EBUSY);
+    for (unsigned i = 0; i < 100 && vm->save.under_way; i++)
+        turn();
+    assert_false(vm->save.under_way);
+}
+
+static uint64_t held(void)
+{
+    struct pmm_stats s;
+
+    pmm_stats(&s);
+    return s.by_owner[PMM_SAVED];
+}
+
+static int forget(void **state)
+{
+    if (vm_saved(vm, NULL))
+        assert_int_equal(vm_drop(vm), 0);
+    turns(20);
+    assert_int_equal(held(), 0);
+    fake_refuses = 0;
+    return stop(state);
+}
+
+/* Registers, memory and the clock; what came after the save is gone, and zeros are zeros again. */
+static void test_round(void **state)
+{
+    struct saved_info info;
+    uint64_t then;
+
+    (void)state;
+    put(0x3000, 0x33);
+    put(config.memory - PAGE_SIZE, 0x44);
+    vm->vcpu[1]->regs.pc = 0x1234;
+    fake_device_value = 7;
+    save_it();
+    assert_int_equal(vm->save.result, 0);
+    assert_int_equal(vm->state, VM_RUNNING);
+    assert_true(vm_saved(vm, &info));
+    assert_int_equal(info.pages, 2);
+    assert_int_equal(info.bytes, held());
+    then = info.guest_ns;
+    put(0x3000, 0x55);
+    put(0x5000, 0x66);
+    fake_device_value = 8;
+    turns(10);
+    assert_int_equal(vm_restore(vm), -EBUSY);
+    vm_request_off(vm, "test");
+    turns(10);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_int_equal(vm_restore(vm), 0);
+    assert_int_equal(vm_drop(vm), -EBUSY);
+    for (unsigned i = 0; i < 20 && vm->state == VM_STARTING; i++)
+        turn();
+    assert_int_equal(vm->state, VM_RUNNING);
+    assert_in_range(vm_time_ns(vm), then, then + 5000000);
+    assert_true(holds(0x3000, 0x33) && holds(config.memory - PAGE_SIZE, 0x44));
+    assert_true(holds(0x5000, 0));
+    assert_int_equal(vm->vcpu[1]->regs.pc, 0x1234);
+    assert_int_equal(fake_device_value, 7);
+}
+
+/* Of a paused guest, which stays paused; a second one replaces the first when it is done. */
+static void test_paused(void **state)
+{
+    uint64_t one;
+
+    (void)state;
+    assert_int_equal(vm_pause(vm), 0);
+    turns(4);
+    assert_int_equal(vm->state, VM_PAUSED);
+    save_it();
+    assert_int_equal(vm->state, VM_PAUSED);
+    one = held();
+    save_it();
+    turns(20);
+    assert_int_equal(held(), one);
+    assert_int_equal(vm_resume(vm), 0);
+}
+
+static void test_nothing(void **state)
+{
+    (void)state;
+    assert_false(vm_saved(vm, NULL));
+    assert_int_equal(vm_drop(vm), -ENOENT);
+    vm_request_off(vm, "test");
+    turns(10);
+    assert_int_equal(vm_restore(vm), -ENOENT);
+    assert_int_equal(vm_save(vm), -EBUSY);
+}
+
+/* It cannot be resumed in between; and it ends in between: nothing is left of the attempt. */
+static void test_ends(void **state)
+{
+    (void)state;
+    assert_int_equal(vm_pause(vm), 0);
+    turns(4);
+    assert_int_equal(vm_save(vm), 0);
+    assert_int_equal(vm_resume(vm), -EBUSY);
+    vm_request_off(vm, "test");
+    turns(10);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_false(vm->save.under_way);
+    assert_int_equal(vm->save.result, -EIO);
+    assert_false(vm_saved(vm, NULL));
+}
+
+/* A device takes time to stand still; the pause waits for it. */
+static void test_busy_device(void **state)
+{
+    (void)state;
+    fake_standing = -EINPROGRESS;
+    assert_int_equal(vm_save(vm), 0);
+    turns(10);
+    assert_int_equal(vm->state, VM_RUNNING);
+    fake_standing = 0;
+    event_post(&vm->lifecycle);
+    turns(20);
+    assert_false(vm->save.under_way);
+    assert_int_equal(vm->save.result, 0);
+    assert_int_equal(vm->state, VM_RUNNING);
+}
+
+/* A device refuses its state: the guest does not run, and what was saved stays. */
+static void test_refused(void **state)
+{
+    (void)state;
+    save_it();
+    vm_request_off(vm, "test");
+    turns(10);
+    fake_refuses = -EINVAL;
+    assert_int_equal(vm_restore(vm), 0);
+    turns(30);
+    assert_int_equal(vm->state, VM_CRASHED);
+    assert_non_null(strstr(vm->why, "device"));
+    assert_true(vm_saved(vm, NULL));
+}
+
+/* All memory that is free is promised to others. */
+static void test_no_memory(void **state)
+{
+    struct pmm_stats s;
+    uint64_t left;
+
+    (void)state;
+    for (uint64_t at = 0; at < config.memory; at += PAGE_SIZE)
+        put(at, 1);
+    pmm_stats(&s);
+    left = s.free - s.promised - PMM_RESERVE - 64 * KIB;
+    assert_int_equal(pmm_promise(left), 0);
+    save_it();
+    assert_int_equal(vm->save.result, -ENOMEM);
+    assert_non_null(strstr(vm->save.why, "not enough free memory"));
+    assert_int_equal(vm->state, VM_RUNNING);
+    turns(20);
+    assert_int_equal(held(), 0);
+    pmm_unpromise(left);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_round, start, forget),
+        cmocka_unit_test_setup_teardown(test_paused, start, forget),
+        cmocka_unit_test_setup_teardown(test_nothing, start, forget),
+        cmocka_unit_test_setup_teardown(test_ends, start, forget),
+        cmocka_unit_test_setup_teardown(test_busy_device, start, forget),
+        cmocka_unit_test_setup_teardown(test_refused, start, forget),
+        cmocka_unit_test_setup_teardown(test_no_memory, start, forget),
+    };
+
+    host_init(1, 128 * MIB);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
