@@ -3,6 +3,7 @@
  * el2.c: ARM64's EL2 as an engine of vCPUs: finding out what it has, turning it on, loading vCPUs,
  * their translations.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/platform.h>
@@ -213,6 +214,7 @@ static int el2_probe(void)
     uint64_t mmfr0 = read_sysreg(id_aa64mmfr0_el1);
     int err = el2_gic_probe();
 
+    assert_cpu0();
     if (err)
         return err;
     if (!granule_4k(mmfr0)) {
@@ -276,6 +278,7 @@ static int el2_vm_init(struct vm *vm)
 {
     struct el2_vm *m = vm_alloc(vm, sizeof *m);
 
+    assert_cpu0();
     if (!m)
         return -ENOMEM;
     m->vm = vm;
@@ -294,6 +297,7 @@ static void el2_vm_fini(struct vm *vm)
 {
     struct el2_vm *m = vm->arch;
 
+    assert_cpu0();
     vm->gmem.s2.forget = NULL;
     vmid_put(&vmids, m->vmid);
     vm_free(vm, m, sizeof *m);
@@ -306,6 +310,7 @@ static void el2_vcpu_reset(struct vcpu *v)
 {
     struct el2_vcpu *s = el2_of(v);
 
+    assert_own_cpu(v);
     el2_fp_reset(s);
     el2_debug_reset(s);
     s->gic = (struct el2_gic){ .lr_live = s->gic.lr_live };
@@ -320,6 +325,7 @@ static int el2_vcpu_init(struct vcpu *v)
 {
     struct el2_vcpu *s = vm_alloc(v->vm, sizeof *s);
 
+    assert_cpu0();
     if (!s)
         return -ENOMEM;
     v->arch = s;
@@ -335,6 +341,8 @@ static int el2_vcpu_init(struct vcpu *v)
 
 static void el2_vcpu_fini(struct vcpu *v)
 {
+    assert_cpu0();
+    hv_assert(!el2_loaded(v));
     if (!v->arch)
         return;
     el2_fp_fini(v);
@@ -370,6 +378,7 @@ static void el2_load(struct vcpu *v)
     struct el2_vcpu *s = el2_of(v);
     struct el2_vm *m = v->vm->arch;
 
+    debug_assert_own_cpu(v);
     dsb_ishst();
     s->hcr = (s->hcr & ~HCR_TWE) | yield_trap(v);
     write_sysreg(vttbr_el2, m->vttbr);
@@ -404,6 +413,7 @@ static void el2_unload(struct vcpu *v)
 {
     struct el2_vcpu *s = el2_of(v);
 
+    debug_assert(el2_loaded(v));
     el2_serror_window(v);
     el2_regs_save(s);
     if (el2_caps.vhe)

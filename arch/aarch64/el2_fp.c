@@ -4,6 +4,7 @@
  * state stays in the CPU across exits. It comes when the guest first touches it after a load(),
  * caught by CPTR_EL2 (Arm ARM D19.2.35), and goes to memory at unload().
  */
+#include <hv/assert.h>
 #include <hv/heap.h>
 #include <hv/percpu.h>
 #include <hv/vm.h>
@@ -92,6 +93,7 @@ int el2_fp_init(struct vcpu *v)
 {
     struct el2_fp *f = &el2_of(v)->fp;
 
+    assert_cpu0();
     f->area = vm_alloc(v->vm, area_size());
     return f->area ? 0 : -ENOMEM;
 }
@@ -100,6 +102,7 @@ void el2_fp_fini(struct vcpu *v)
 {
     struct el2_fp *f = &el2_of(v)->fp;
 
+    assert_cpu0();
     vm_free(v->vm, f->area, area_size());
     f->area = NULL;
 }
@@ -177,6 +180,7 @@ int el2_fp_get(struct vcpu *v, void *state, size_t *len)
     struct el2_fp *f = &el2_of(v)->fp;
     size_t want = sizeof(struct fp_head) + area_size();
 
+    assert_own_cpu(v);
     if (*len < want) {
         *len = want;
         return -ENOSPC;
@@ -195,6 +199,7 @@ int el2_fp_set(struct vcpu *v, const void *state, size_t len)
     struct el2_vcpu *s = el2_of(v);
     struct fp_head head;
 
+    assert_own_cpu(v);
     if (len != sizeof head + area_size())
         return -EINVAL;
     memcpy(&head, state, sizeof head);
@@ -222,6 +227,7 @@ uint64_t el2_fp_vreg(struct vcpu *v, unsigned reg, unsigned half)
 {
     struct el2_fp *f = &el2_of(v)->fp;
 
+    debug_assert_own_cpu(v);
     if (f->live)
         store(f);
     return *half_of(f, reg, half);
@@ -232,6 +238,7 @@ void el2_fp_set_vreg(struct vcpu *v, unsigned reg, unsigned half, uint64_t val)
 {
     struct el2_fp *f = &el2_of(v)->fp;
 
+    debug_assert_own_cpu(v);
     el2_fp_unload(el2_of(v));
     if (half == 0)
         memset(half_of(f, reg, 0), 0, f->sve ? el2_caps.vl : 16);

@@ -5,6 +5,7 @@
  */
 #include <arch/io.h>
 #include <arch/mmu.h>
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/platform.h>
 
@@ -321,6 +322,7 @@ static const struct el2_gic_ops v2 = {
 
 int el2_gic_probe(void)
 {
+    assert_cpu0();
     el2_caps.gic_version = the_platform.gic.version;
     if (el2_caps.gic_version != 2 && el2_caps.gic_version != 3) {
         log_err("the firmware's tables list no interrupt controller that Trivet supports (GICv2 "

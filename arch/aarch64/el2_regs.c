@@ -4,6 +4,7 @@
  * VHE they are reached by their EL12 and EL02 names, without by their own (Arm ARM D19.1.2); both
  * names are here and nowhere else.
  */
+#include <hv/assert.h>
 #include <hv/percpu.h>
 
 #include <string.h>
@@ -125,11 +126,13 @@ static bool in_hw(const struct vcpu *v, enum el2_reg r)
 
 uint64_t el2_reg_get(const struct vcpu *v, enum el2_reg r)
 {
+    debug_assert_own_cpu(v);
     return in_hw(v, r) ? hw_read(r) : el2_of(v)->sys[r];
 }
 
 void el2_reg_set(struct vcpu *v, enum el2_reg r, uint64_t val)
 {
+    debug_assert_own_cpu(v);
     el2_of(v)->sys[r] = val;
     if (in_hw(v, r))
         hw_write(r, val);
@@ -148,6 +151,7 @@ int el2_reg_index(uint32_t id)
 
 void el2_hcr_set(struct vcpu *v, uint64_t hcr)
 {
+    debug_assert_own_cpu(v);
     el2_of(v)->hcr = hcr;
     if (el2_loaded(v))
         write_sysreg(hcr_el2, hcr);
@@ -202,6 +206,7 @@ int el2_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
 {
     int r;
 
+    debug_assert_own_cpu(v);
     if (id == ARM_ICH_VMCR_EL2) { /* first: it is asked for at each wake-up */
         *val = el2_loaded(v) ? el2_gic->vmcr() : el2_of(v)->gic.vmcr;
         return 0;
@@ -230,6 +235,7 @@ int el2_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
     uint64_t is;
     int r;
 
+    debug_assert_own_cpu(v);
     if (get_constant(id, &is))
         return val == is ? 0 : -EINVAL;
     if (id == ARM_ICH_VMCR_EL2) {
@@ -270,6 +276,7 @@ void el2_regs_reset(struct vcpu *v)
     struct el2_vcpu *s = el2_of(v);
     uint64_t mpidr = s->sys[R_VMPIDR_EL2], voff = s->sys[R_CNTVOFF_EL2];
 
+    assert_own_cpu(v);
     memset(s->sys, 0, sizeof s->sys);
     s->sys[R_SCTLR_EL1] = SCTLR_EL1_RESET;
     s->sys[R_VMPIDR_EL2] = mpidr ? mpidr : VMPIDR_RES1 | v->id;

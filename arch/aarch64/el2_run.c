@@ -5,6 +5,7 @@
  *
  * An exception that the guest is to see itself is made by hv/guest/aarch64/inject.c.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/vm.h>
@@ -42,6 +43,8 @@ void el2_skip_insn(struct vcpu *v, unsigned len)
 {
     uint64_t spsr = v->regs.flags;
 
+    debug_assert_own_cpu(v);
+    debug_assert(len <= 4);
     v->regs.pc += len;
     spsr = spsr & SPSR_AA32 ? it_advance(spsr) : spsr & ~SPSR_BTYPE;
     v->regs.flags = spsr & ~SPSR_SS;
@@ -295,6 +298,8 @@ void el2_run(struct vcpu *v, struct vcpu_exit *e)
     struct el2_vcpu *s = el2_of(v);
     uint32_t kind = g->used | g->hcr | g->dirty ? enter_with_gic(v, g) : enter(v, s);
 
+    debug_assert_on_cpu(v);
+    debug_assert_no_locks();
     if (__builtin_expect(s->hcr & HCR_VSE, 0))
         note_vse(s);
     if (kind != VECTOR_SYNC) {

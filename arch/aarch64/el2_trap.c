@@ -3,6 +3,7 @@
  * el2_trap.c: what a guest's access to a caught system register does: the acts of el2_sysregs.c's
  * table.
  */
+#include <hv/assert.h>
 #include <hv/pt.h>
 
 #include "el2.h"
@@ -133,5 +134,6 @@ bool el2_trap_sysreg(struct vcpu *v, struct vcpu_exit *e)
         [TRAP_SET_WAY] = act_set_way, [TRAP_VM] = act_vm,       [TRAP_DEBUG] = act_debug,
     };
 
+    debug_assert_own_cpu(v);
     return acts[sysreg_trap_act(e->sysreg.id)](v, e);
 }

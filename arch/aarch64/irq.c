@@ -8,6 +8,7 @@
 #include <arch/irq.h>
 
 #include <hv/arm.h>
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/platform.h>
 #include <hv/random.h>
@@ -31,6 +32,7 @@ struct gic_ops *gic;
 
 int irq_init(void)
 {
+    assert_cpu0();
     gic = the_platform.gic.version == 2   ? &gicv2_ops
           : the_platform.gic.version >= 3 ? &gicv3_ops
                                           : NULL;
@@ -65,6 +67,7 @@ int gic_cpu_init(void)
 
 int irq_register(uint32_t gsi, void (*fn)(void *), void *arg)
 {
+    hv_assert(fn);
     if (gsi < 32 || gsi >= gic->nr_irqs || gsi >= 1020)
         return -ENOENT;
     if (nlines == ARRAY_SIZE(lines))
@@ -146,7 +149,11 @@ void irq_wait(void)
     irq_window();
 }
 
-void irq_send_kick(uint32_t cpu) { gic->sgi(cpu, SGI_KICK); }
+void irq_send_kick(uint32_t cpu)
+{
+    debug_assert(cpu < cpu_count);
+    gic->sgi(cpu, SGI_KICK);
+}
 
 /* There is no NMI: a CPU stops when it next looks, and one that never does is lost anyway. */
 void arch_stop_others(void)

@@ -14,6 +14,7 @@
 #include <arch/common.h>
 #include <arch/mmu.h>
 
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/view.h>
 
@@ -225,6 +226,7 @@ int mmu_init(const struct boot_info *bi)
 {
     int err = mmu_build(&host_format);
 
+    assert_cpu0();
     (void)bi;
     if (!err)
         err = map_early_again();

@@ -5,6 +5,7 @@
  */
 #include <arch/cpu.h>
 
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/platform.h>
 
@@ -73,6 +74,7 @@ int psci_init(void)
 {
     uint32_t version = (uint32_t)psci_call(PSCI_VERSION, 0, 0, 0);
 
+    assert_cpu0();
     if (the_platform.psci == PSCI_NONE || version >> 31 || version < 2) {
         log_err("the firmware offers no PSCI 0.2 or later: only the boot CPU is used, and you must "
                 "switch the machine off by hand");

@@ -6,6 +6,7 @@
 #include <arch/smp.h>
 #include <arch/timer.h>
 
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/platform.h>
 #include <stdlib.h>
@@ -83,6 +84,7 @@ int smp_init(const struct boot_info *bi)
     const struct platform *p = &the_platform;
     int err = psci_init();
 
+    assert_cpu0();
     (void)bi;
     if (err)
         return 0;

@@ -7,6 +7,7 @@
 #include <arch/common.h>
 #include <arch/timer.h>
 
+#include <hv/assert.h>
 #include <hv/event.h>
 #include <hv/log.h>
 #include <hv/time.h>
@@ -44,6 +45,7 @@ int timer_init(void)
 {
     uint64_t hz = host_clock.hz;
 
+    assert_cpu0();
     if (!hz) {
         log_err("no clock: the firmware has not set the generic timer's frequency (CNTFRQ_EL0)");
         return -ENODEV;

@@ -7,6 +7,7 @@
 #include <arch/common.h>
 #include <arch/mmu.h>
 
+#include <hv/assert.h>
 #include <hv/lock.h>
 #include <hv/log.h>
 #include <hv/pmm.h>
@@ -36,6 +37,7 @@ uint64_t arch_heap_size(void) { return MMU_WINDOW; }
 
 void mmu_know(const struct boot_info *bi)
 {
+    assert_cpu0();
     image_phys = bi->image_phys;
     image_virt = bi->image_virt;
     ram = phys_to_virt(hpa(bi->mem));
@@ -114,6 +116,7 @@ int mmu_build(const struct pt_format *format)
 {
     int err = pt_init(&mmu_host, format, NULL, NULL);
 
+    assert_cpu0();
     spin_init(&mmu_host.lock, LOCK_HOST_PT); /* the heap grows under its own lock */
     if (!err)
         err = map_ram();
@@ -161,6 +164,7 @@ const void *mmu_map_firmware(hpa_t pa, uint64_t len)
 
 int mmu_map_heap(void *va, hpa_t pa, uint64_t len)
 {
+    assert_aligned((uint64_t)va | pa.v | len, PAGE_SIZE);
     return mmu_map((uint64_t)va, pa.v, len, PROT_RW, MEM_WB);
 }
 
@@ -169,6 +173,7 @@ void *mmu_alloc_stack(uint32_t cpu)
     uint64_t top = mmu_layout.stacks + (cpu + 1) * STACK_STRIDE;
     hpa_t pa = pmm_alloc(STACK_ORDER, PMM_HV); /* charge: Trivet's own */
 
+    hv_assert(cpu < MAX_CPUS);
     if (!pa.v)
         return NULL;
     if (mmu_map(top - STACK_SIZE, pa.v, STACK_SIZE, PROT_RW, MEM_WB)) {

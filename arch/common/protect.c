@@ -6,6 +6,7 @@
 #include <arch/common.h>
 #include <arch/mmu.h>
 
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ int protection_check(void)
     uint8_t *alias = phys_to_virt(hpa(mmu_image_phys(arch_a_return)));
     bool good = must_fault(PROBE_WRITE, __text_start, "code can be written");
 
+    assert_cpu0();
     memcpy(code_in_data, arch_a_return, sizeof code_in_data);
     good &= must_fault(PROBE_WRITE, __rodata_start, "constants can be written");
     good &= must_fault(PROBE_EXEC, code_in_data, "data can be executed");

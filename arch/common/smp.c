@@ -4,6 +4,7 @@
 #include <arch/cpu.h>
 #include <arch/mmu.h>
 
+#include <hv/assert.h>
 #include <hv/time.h>
 
 enum { AP_STARTING = 1, AP_UP, AP_GIVEN_UP, AP_GO };
@@ -14,18 +15,25 @@ struct percpu *ap_prepare(void)
     struct percpu *p = &percpus[cpu_count];
     void *stack = mmu_alloc_stack(cpu_count);
 
+    assert_cpu0();
+    hv_assert(cpu_count < MAX_CPUS);
     if (!stack)
         return NULL;
     *p = (struct percpu){ .self = p, .id = cpu_count, .stack_top = stack };
     return p;
 }
 
-void ap_expect(void) { __atomic_store_n(&state, AP_STARTING, __ATOMIC_RELEASE); }
+void ap_expect(void)
+{
+    assert_cpu0();
+    __atomic_store_n(&state, AP_STARTING, __ATOMIC_RELEASE);
+}
 
 bool ap_answered(uint64_t ns)
 {
     uint64_t end = time_ns() + ns;
 
+    assert_cpu0();
     while (__atomic_load_n(&state, __ATOMIC_ACQUIRE) != AP_UP) {
         if (time_ns() > end)
             return false;
@@ -43,16 +51,22 @@ static bool leave_starting(uint32_t to)
                                        __ATOMIC_ACQUIRE);
 }
 
-bool ap_give_up(void) { return leave_starting(AP_GIVEN_UP); }
+bool ap_give_up(void)
+{
+    assert_cpu0();
+    return leave_starting(AP_GIVEN_UP);
+}
 
 void ap_go(void)
 {
+    assert_cpu0();
     cpu_count++;
     __atomic_store_n(&state, AP_GO, __ATOMIC_RELEASE);
 }
 
 void ap_arrive(void)
 {
+    hv_assert(this_cpu()->id > 0);
     if (!leave_starting(AP_UP))
         cpu_halt_forever();
     while (__atomic_load_n(&state, __ATOMIC_ACQUIRE) == AP_UP)

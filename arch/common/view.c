@@ -7,6 +7,7 @@
 #include <arch/common.h>
 #include <arch/mmu.h>
 
+#include <hv/assert.h>
 #include <hv/gmem.h>
 #include <hv/panic.h>
 #include <hv/view.h>
@@ -16,6 +17,8 @@ int view_make(struct view *w, uint32_t id, pt_pay *pay, void *payer)
 {
     int err = pt_init(&w->pt, mmu_view_format(), pay, payer);
 
+    assert_cpu0();
+    hv_assert(id < MAX_VMS);
     if (err)
         return err;
     pt_share(&w->pt, &mmu_host);
@@ -25,6 +28,7 @@ int view_make(struct view *w, uint32_t id, pt_pay *pay, void *payer)
 
 void view_unmake(struct view *w)
 {
+    assert_cpu0();
     if (!w->root)
         return;
     pt_unshare(&w->pt, &mmu_host);
@@ -34,6 +38,7 @@ void view_unmake(struct view *w)
 
 int view_map(struct view *w, gpa_t at, hpa_t pa, uint64_t len, uint8_t **where)
 {
+    assert_cpu0();
     if (!range_within(at.v, len, 0, MMU_VIEW_SIZE))
         return -EINVAL;
     *where = (uint8_t *)(MMU_VIEW_BASE + at.v);

@@ -6,6 +6,7 @@
  *
  * Every component of the host is saved, so a guest may enable any: XSETBV need not be caught.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
@@ -206,6 +207,7 @@ int guest_fpu_init(struct vcpu *v, struct guest_fpu *s)
 {
     hpa_t pa;
 
+    assert_cpu0();
     s->order = (uint8_t)order_of(guest_fpu_caps.size);
     pa = vm_pages(v->vm, s->order);
     if (!pa.v)
@@ -217,6 +219,7 @@ int guest_fpu_init(struct vcpu *v, struct guest_fpu *s)
 
 void guest_fpu_fini(struct vcpu *v, struct guest_fpu *s)
 {
+    assert_cpu0();
     if (!s->area)
         return;
     vm_pages_free(v->vm, virt_to_phys(s->area), s->order);
@@ -235,6 +238,7 @@ static void barrier(const struct vm *vm)
 
 void guest_fpu_load(const struct vcpu *v, struct guest_fpu *s)
 {
+    debug_assert_own_cpu(v);
     barrier(v->vm);
     if (guest_fpu_caps.xcr0)
         xsetbv0(guest_fpu_caps.xcr0);
@@ -288,6 +292,7 @@ static int xcr0_set(const struct vcpu *v, struct guest_fpu *s, uint64_t x)
 
 int guest_fpu_get(struct vcpu *v, struct guest_fpu *s, void *state, size_t *len)
 {
+    assert_own_cpu(v);
     if (*len < guest_fpu_caps.size) {
         *len = guest_fpu_caps.size;
         return -ENOSPC;
@@ -321,6 +326,7 @@ static bool state_valid(const uint8_t *a)
 
 int guest_fpu_set(struct vcpu *v, struct guest_fpu *s, const void *state, size_t len)
 {
+    assert_own_cpu(v);
     if (len != guest_fpu_caps.size)
         return -EINVAL;
     if (!state_valid(state))

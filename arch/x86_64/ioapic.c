@@ -4,6 +4,7 @@
 #include <arch/mmu.h>
 
 #include <hv/acpi.h>
+#include <hv/assert.h>
 #include <hv/lock.h>
 #include <hv/log.h>
 
@@ -70,6 +71,7 @@ int ioapic_init(void)
 {
     const struct acpi_info *a = acpi_info();
 
+    assert_cpu0();
     pic_mask();
     for (uint32_t i = 0; i < a->nioapics; i++)
         add(a->ioapics[i].addr, a->ioapics[i].gsi);

@@ -6,6 +6,7 @@
 #include <arch/smp.h>
 
 #include <hv/acpi.h>
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/panic.h>
 #include <hv/random.h>
@@ -25,6 +26,7 @@ int irq_init(void)
 {
     int err = lapic_init(acpi_info()->lapic);
 
+    assert_cpu0();
     if (!err)
         err = lapic_cpu_init();
     if (!err)
@@ -53,6 +55,7 @@ int irq_register(uint32_t gsi, void (*fn)(void *), void *arg)
 {
     bool level, low;
 
+    hv_assert(fn);
     if (nlines == ARRAY_SIZE(lines))
         return -ENOSPC;
     lines[nlines] = (struct line){ fn, arg, gsi };
@@ -105,7 +108,11 @@ void irq_window(void) { __asm__ volatile("sti; nop; cli" : : : "memory"); }
 /* STI holds interrupts off until after HLT, so that nothing can slip in between. */
 void irq_wait(void) { __asm__ volatile("sti; hlt; cli" : : : "memory"); }
 
-void irq_send_kick(uint32_t cpu) { lapic_send(percpus[cpu].hw_id, ICR_FIXED | VEC_KICK); }
+void irq_send_kick(uint32_t cpu)
+{
+    debug_assert(cpu < cpu_count);
+    lapic_send(percpus[cpu].hw_id, ICR_FIXED | VEC_KICK);
+}
 
 void x86_nmi(void)
 {

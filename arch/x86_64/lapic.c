@@ -7,6 +7,7 @@
 #include <arch/io.h>
 #include <arch/mmu.h>
 
+#include <hv/assert.h>
 #include <hv/log.h>
 
 #include "private.h"
@@ -64,6 +65,7 @@ int lapic_init(uint64_t base)
 {
     uint64_t msr = rdmsr(MSR_APIC_BASE);
 
+    assert_cpu0();
     lapic_x2 = x86_features.x2apic;
     if (lapic_x2)
         return 0;

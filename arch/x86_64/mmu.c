@@ -14,6 +14,7 @@
 #include <arch/common.h>
 #include <arch/mmu.h>
 
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/view.h>
 
@@ -145,6 +146,7 @@ int mmu_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot, enum memtype 
 
 int mmu_init(const struct boot_info *bi)
 {
+    assert_cpu0();
     mmu_know(bi);
     int err = mmu_build(&host_format);
     if (err)

@@ -10,6 +10,7 @@
 #include <arch/timer.h>
 
 #include <hv/acpi.h>
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
@@ -121,6 +122,7 @@ int smp_init(const struct boot_info *bi)
     uint32_t n = a->ncpus ? a->ncpus : bi->ncpus, self = lapic_id();
     int err = 0;
 
+    assert_cpu0();
     percpus[0].hw_id = self;
     if (n <= 1)
         return 0;

@@ -3,6 +3,7 @@
  * spec.c: doing what spec_intel.c or spec_amd.c decided. IBPB between guests is in guest_fpu.c;
  * entries and exits are in spec_entry.h.
  */
+#include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/percpu.h>
 #include <hv/vcpu.h>
@@ -141,6 +142,7 @@ void arch_mitigations_init(void)
     struct spec_facts f = facts();
     bool off = the_config.host.mitigations == MITIGATIONS_OFF, intel = x86_has_vmx();
 
+    assert_cpu0();
     (intel ? spec_intel : spec_amd)(&f, off, &spec);
     /* its MSR is not architectural: other hypervisors may not have it */
     spec.lfence &= !(f.l1_ecx >> HYPERVISOR & 1);

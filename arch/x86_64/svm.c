@@ -3,6 +3,7 @@
  * svm.c: AMD SVM as an engine of vCPUs: finding it, turning it on, making VMCBs. AMD APM volume 2
  * chapter 15.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
@@ -115,6 +116,7 @@ static int svm_probe(void)
 {
     int err = find_svm();
 
+    assert_cpu0();
     if (err)
         return err;
     read_caps();
@@ -160,6 +162,7 @@ static int svm_cpu_enable(void)
 
 static int svm_vm_init(struct vm *vm)
 {
+    assert_cpu0();
     (void)vm;
     return 0;
 }
@@ -196,6 +199,8 @@ static void svm_vcpu_fini(struct vcpu *v)
 {
     struct svm_vcpu *s = svm_of(v);
 
+    assert_cpu0();
+    hv_assert(!guest_loaded(v));
     if (!s)
         return;
     guest_fpu_fini(v, &s->fpu);
@@ -210,6 +215,7 @@ static int svm_vcpu_init(struct vcpu *v)
     struct svm_vcpu *s = vm_alloc(v->vm, sizeof *s);
     hpa_t pa;
 
+    assert_cpu0();
     if (!s)
         return -ENOMEM;
     v->arch = s;
@@ -226,30 +232,42 @@ static int svm_vcpu_init(struct vcpu *v)
     return 0;
 }
 
-static void svm_vcpu_reset(struct vcpu *v) { svm_reset_state(v, true); }
+static void svm_vcpu_reset(struct vcpu *v)
+{
+    assert_own_cpu(v);
+    svm_reset_state(v, true);
+}
 
 static void svm_load(struct vcpu *v)
 {
+    debug_assert_own_cpu(v);
     spec_load();
     guest_fpu_load(v, &svm_of(v)->fpu);
     svm_of(v)->vmcb->clean = 0;
 }
 
-static void svm_unload(struct vcpu *v) { guest_fpu_unload(&svm_of(v)->fpu); }
+static void svm_unload(struct vcpu *v)
+{
+    debug_assert(guest_loaded(v));
+    guest_fpu_unload(&svm_of(v)->fpu);
+}
 
 static int svm_get_fpu(struct vcpu *v, void *state, size_t *len)
 {
+    assert_own_cpu(v);
     return guest_fpu_get(v, &svm_of(v)->fpu, state, len);
 }
 
 static int svm_set_fpu(struct vcpu *v, const void *state, size_t len)
 {
+    assert_own_cpu(v);
     return guest_fpu_set(v, &svm_of(v)->fpu, state, len);
 }
 
 /* Where the CPU can flush one ASID it does; elsewhere the vCPU gets an ASID that was never used. */
 static void svm_vcpu_tlb_flush(struct vcpu *v)
 {
+    debug_assert_own_cpu(v);
     if (svm_has(SVM_FLUSH_BY_ASID))
         svm_of(v)->vmcb->tlb_control = TLB_FLUSH_ASID;
     else

@@ -3,6 +3,7 @@
  * svm_irq.c: what the guest's CPU is made to take: interrupts, NMIs, exceptions, and when. AMD APM
  * volume 2 sections 15.20 to 15.22.
  */
+#include <hv/assert.h>
 #include <hv/irq.h>
 #include <hv/percpu.h>
 #include <hv/state.h>
@@ -18,6 +19,7 @@
 
 bool svm_irq_ready(struct vcpu *v)
 {
+    debug_assert_own_cpu(v);
     return v->event.type == VEV_NONE && (v->regs.flags & RFLAGS_IF) &&
            !(svm_of(v)->vmcb->interrupt_shadow & 1);
 }
@@ -43,6 +45,7 @@ void svm_irq_window(struct vcpu *v, bool on)
     struct svm_vcpu *s = svm_of(v);
     struct vmcb *b = s->vmcb;
 
+    debug_assert_own_cpu(v);
     if (on == svm_has_window(b))
         return;
     if (on)
@@ -66,6 +69,7 @@ bool svm_nmi_ready(struct vcpu *v)
 {
     struct svm_vcpu *s = svm_of(v);
 
+    debug_assert_own_cpu(v);
     if (s->nmi == NMI_AT_IRET && v->regs.pc != s->iret_rip)
         s->nmi = NMI_OPEN;
     return s->nmi == NMI_OPEN && v->event.type == VEV_NONE;
@@ -144,6 +148,7 @@ void svm_nmi_window(struct vcpu *v)
 {
     struct svm_vcpu *s = svm_of(v);
 
+    debug_assert_own_cpu(v);
     s->nmi_wanted = true;
     if (s->nmi == NMI_AT_IRET)
         step_iret(v, s);
@@ -186,6 +191,8 @@ void svm_skip_insn(struct vcpu *v, unsigned len)
 {
     struct svm_vcpu *s = svm_of(v);
 
+    debug_assert_own_cpu(v);
+    debug_assert(len <= 15);
     v->regs.pc += len;
     s->vmcb->interrupt_shadow = 0;
     if (!(v->regs.flags & RFLAGS_TF) || s->nmi_step || v->event.type != VEV_NONE)
@@ -227,6 +234,7 @@ void svm_inject(struct vcpu *v, struct svm_vcpu *s)
 {
     struct vmcb *b = s->vmcb;
 
+    debug_assert_own_cpu(v);
     if (v->event.type == VEV_IRQ && !svm_has_window(b)) {
         b->v_intr_vector = v->event.vector;
         virtual_irq(s, true);

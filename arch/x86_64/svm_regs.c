@@ -3,6 +3,7 @@
  * svm_regs.c: the guest's system registers in the VMCB, its reset state, and what VMRUN would
  * refuse. AMD APM volume 2 section 15.5.1.
  */
+#include <hv/assert.h>
 #include <hv/percpu.h>
 #include <hv/x86.h>
 
@@ -180,6 +181,7 @@ int svm_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
 {
     const struct field *f;
 
+    debug_assert_own_cpu(v);
     if (id == X86_EFER) {
         *val = svm_of(v)->vmcb->efer & ~EFER_SVME;
         return 0;
@@ -197,6 +199,7 @@ void svm_x86_mode(struct vcpu *v, struct x86_mode_regs *r)
 {
     const struct vmcb *b = svm_of(v)->vmcb;
 
+    debug_assert_own_cpu(v);
     r->cr0 = b->cr0;
     r->cr3 = b->cr3;
     r->cr4 = b->cr4;
@@ -220,6 +223,7 @@ int svm_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
     const struct field *f = find(id);
     struct svm_vcpu *s = svm_of(v);
 
+    debug_assert_own_cpu(v);
     if (!f)
         return set_special(v, id, val);
     if ((val & f->zero) || (f->size < 8 && val >> (8 * f->size)))
@@ -264,6 +268,7 @@ void svm_reset_state(struct vcpu *v, bool init)
     struct vmcb *b = s->vmcb;
     uint64_t caching = init ? b->cr0 & (CR0_CD | CR0_NW) : CR0_CD | CR0_NW;
 
+    assert_own_cpu(v);
     memset(&v->regs, 0, sizeof v->regs);
     v->regs.pc = 0xfff0;
     v->regs.flags = 2;

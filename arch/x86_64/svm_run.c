@@ -3,6 +3,7 @@
  * svm_run.c: one stretch of guest time, and what its end means. AMD APM volume 2 chapter 15; exit
  * codes in appendix C.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/pt.h>
@@ -329,6 +330,7 @@ void svm_run(struct vcpu *v, struct vcpu_exit *e)
     struct svm_cpu *c = &svm_cpus[this_cpu()->id];
     struct vmcb *b = s->vmcb;
 
+    debug_assert_own_cpu(v);
     if (s->generation != c->generation)
         new_asid(s, c);
     if (c->flush)

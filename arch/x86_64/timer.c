@@ -10,6 +10,7 @@
 #include <arch/timer.h>
 
 #include <hv/acpi.h>
+#include <hv/assert.h>
 #include <hv/event.h>
 #include <hv/log.h>
 #include <hv/time.h>
@@ -170,6 +171,7 @@ int timer_init(void)
     const char *how;
     uint64_t apic_hz = 0, tsc_hz = find_hz(&apic_hz, &how);
 
+    assert_cpu0();
     if (tsc_hz < 1000000 || (!apic_hz && !x86_features.tsc_deadline)) {
         log_err("no clock: neither the HPET, the ACPI PM timer nor the PIT is counting, so the "
                 "TSC's frequency cannot be measured");

@@ -3,6 +3,7 @@
  * vmx.c: Intel VMX as an engine of vCPUs: turning it on, making VMCSs, loading them. Intel SDM
  * volume 3 chapters 23, 24 and 31.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
@@ -77,6 +78,7 @@ static int vmx_cpu_enable(void)
 
 void vmx_make_current(struct vmx_vcpu *s, struct vmx_cpu *c)
 {
+    debug_assert(s->vmcs_pa);
     if (!vmptrld(s->vmcs_pa))
         log_err("VMPTRLD failed");
     c->current = s;
@@ -142,7 +144,11 @@ void vmx_stale(struct vmx_vcpu *s, bool ept)
     vmx_cpus[this_cpu()->id].fit = NULL;
 }
 
-static void vmx_vcpu_tlb_flush(struct vcpu *v) { vmx_stale(vmx_of(v), true); }
+static void vmx_vcpu_tlb_flush(struct vcpu *v)
+{
+    debug_assert_own_cpu(v);
+    vmx_stale(vmx_of(v), true);
+}
 
 static void vmx_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
 {
@@ -151,9 +157,17 @@ static void vmx_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
 
 /* ---- machines and vCPUs ---- */
 
-static int vmx_vm_init(struct vm *vm) { return vmx_apic_vm_init(vm); }
+static int vmx_vm_init(struct vm *vm)
+{
+    assert_cpu0();
+    return vmx_apic_vm_init(vm);
+}
 
-static void vmx_vm_fini(struct vm *vm) { vmx_apic_vm_fini(vm); }
+static void vmx_vm_fini(struct vm *vm)
+{
+    assert_cpu0();
+    vmx_apic_vm_fini(vm);
+}
 
 static void set_controls(struct vmx_vcpu *s)
 {
@@ -212,6 +226,8 @@ static void vmx_vcpu_fini(struct vcpu *v)
 {
     struct vmx_vcpu *s = vmx_of(v);
 
+    assert_cpu0();
+    hv_assert(!guest_loaded(v));
     if (!s)
         return;
     guest_fpu_fini(v, &s->fpu);
@@ -245,6 +261,7 @@ static int vmx_vcpu_init(struct vcpu *v)
 {
     struct vmx_vcpu *s = vm_alloc(v->vm, sizeof *s);
 
+    assert_cpu0();
     if (!s)
         return -ENOMEM;
     v->arch = s;
@@ -259,6 +276,7 @@ static int vmx_vcpu_init(struct vcpu *v)
 
 static void vmx_vcpu_reset(struct vcpu *v)
 {
+    assert_own_cpu(v);
     vmx_use(v);
     vmx_reset_state(v, true);
     vmx_done(v);
@@ -323,6 +341,7 @@ static void vmx_load(struct vcpu *v)
 {
     struct vmx_vcpu *s = vmx_of(v);
 
+    debug_assert_own_cpu(v);
     spec_load();
     vmx_use(v);
     write_host(v);
@@ -340,6 +359,7 @@ static void vmx_unload(struct vcpu *v)
 {
     struct vmx_vcpu *s = vmx_of(v);
 
+    debug_assert(guest_loaded(v));
     guest_fpu_unload(&s->fpu);
     for (unsigned i = 0; i < VMX_MSRS; i++)
         s->msr[i] = rdmsr(switched_msrs[i]);
@@ -350,11 +370,13 @@ static void vmx_unload(struct vcpu *v)
 
 static int vmx_get_fpu(struct vcpu *v, void *state, size_t *len)
 {
+    assert_own_cpu(v);
     return guest_fpu_get(v, &vmx_of(v)->fpu, state, len);
 }
 
 static int vmx_set_fpu(struct vcpu *v, const void *state, size_t len)
 {
+    assert_own_cpu(v);
     return guest_fpu_set(v, &vmx_of(v)->fpu, state, len);
 }
 

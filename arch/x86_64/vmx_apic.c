@@ -4,6 +4,7 @@
  * virtualization, and virtualized accesses to the APIC page or to the x2APIC's MSRs. Intel SDM
  * volume 3 chapter 29; 24.4.2, 24.6.8, 24.9.1. What changes waits for the next entry.
  */
+#include <hv/assert.h>
 #include <hv/gmem.h>
 #include <hv/pmm.h>
 #include <hv/vm.h>
@@ -106,6 +107,7 @@ int vmx_apic_vm_init(struct vm *vm)
 {
     hpa_t page = hpa(0);
 
+    assert_cpu0();
     if (vmx_caps.apic & S_APIC_ACCESSES) {
         page = vm_pages(vm, 0);
         if (!page.v)
@@ -117,6 +119,7 @@ int vmx_apic_vm_init(struct vm *vm)
 
 void vmx_apic_vm_fini(struct vm *vm)
 {
+    assert_cpu0();
     if (vm->arch)
         vm_pages_free(vm, virt_to_phys(vm->arch), 0);
     vm->arch = NULL;
@@ -146,6 +149,7 @@ static void apic_mode(struct vcpu *v, unsigned mode)
     struct vmx_vcpu *s = vmx_of(v);
     uint32_t want = vmx_caps.secondary, old = s->secondary;
 
+    assert_own_cpu(v);
     if (mode & VAPIC_DELIVERS)
         want |= DELIVERY;
     if (mode & VAPIC_PAGE)
@@ -158,15 +162,24 @@ static void apic_mode(struct vcpu *v, unsigned mode)
     stale(v, APIC_MODE | APIC_STATUS | APIC_EOI_EXITS);
 }
 
-static void apic_changed(struct vcpu *v) { stale(v, APIC_STATUS); }
+static void apic_changed(struct vcpu *v)
+{
+    debug_assert_own_cpu(v);
+    stale(v, APIC_STATUS);
+}
 
 static void apic_eoi_exits(struct vcpu *v, const uint64_t vectors[4])
 {
+    debug_assert_own_cpu(v);
     memcpy(vmx_of(v)->eoi_exits, vectors, sizeof vmx_of(v)->eoi_exits);
     stale(v, APIC_EOI_EXITS);
 }
 
-static void apic_notify(struct vcpu *v) { lapic_send(percpus[v->last_cpu].hw_id, VEC_POSTED); }
+static void apic_notify(struct vcpu *v)
+{
+    debug_assert(v->last_cpu < cpu_count);
+    lapic_send(percpus[v->last_cpu].hw_id, VEC_POSTED);
+}
 
 const struct vapic_ops vmx_vapic = { .window = apic_window,
                                      .mode = apic_mode,

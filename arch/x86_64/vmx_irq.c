@@ -3,6 +3,7 @@
  * vmx_irq.c: what the guest's CPU is made to take: interrupts, NMIs, exceptions, and when. Intel
  * SDM volume 3 sections 24.8.3, 26.6, 27.2.
  */
+#include <hv/assert.h>
 #include <hv/x86.h>
 
 #include "private.h"
@@ -41,6 +42,7 @@ static uint32_t blocking(struct vcpu *v)
 
 bool vmx_irq_ready(struct vcpu *v)
 {
+    debug_assert_own_cpu(v);
     return v->event.type == VEV_NONE && (v->regs.flags & RFLAGS_IF) &&
            !(blocking(v) & (BLOCK_STI | BLOCK_MOV_SS));
 }
@@ -48,6 +50,7 @@ bool vmx_irq_ready(struct vcpu *v)
 /* Some CPUs refuse an NMI after STI too (26.3.1.5). */
 bool vmx_nmi_ready(struct vcpu *v)
 {
+    debug_assert_own_cpu(v);
     return v->event.type == VEV_NONE && !(blocking(v) & (BLOCK_STI | BLOCK_MOV_SS | BLOCK_NMI));
 }
 
@@ -72,6 +75,7 @@ void vmx_irq_window(struct vcpu *v, bool on)
 {
     uint32_t now = vmx_of(v)->primary;
 
+    debug_assert_own_cpu(v);
     if (((now & P_INT_WINDOW) != 0) != on)
         set_primary(v, now ^ P_INT_WINDOW);
 }
@@ -81,6 +85,8 @@ void vmx_tpr_window(struct vcpu *v, unsigned priority)
 {
     struct vmx_vcpu *s = vmx_of(v);
 
+    debug_assert_own_cpu(v);
+    debug_assert(priority <= 15);
     s->threshold = (uint8_t)priority;
     s->watching = (s->threshold | s->threshold_set) != 0;
 }
@@ -89,6 +95,7 @@ void vmx_nmi_window(struct vcpu *v)
 {
     uint32_t now = vmx_of(v)->primary;
 
+    debug_assert_own_cpu(v);
     if (!(now & P_NMI_WINDOW))
         set_primary(v, now | P_NMI_WINDOW);
 }
@@ -108,6 +115,8 @@ void vmx_skip_insn(struct vcpu *v, unsigned len)
 {
     uint64_t b = vmread(GUEST_INTERRUPTIBILITY);
 
+    debug_assert_own_cpu(v);
+    debug_assert(len <= 15);
     v->regs.pc += len;
     if (b & (BLOCK_STI | BLOCK_MOV_SS)) {
         vmwrite(GUEST_INTERRUPTIBILITY, b & ~(uint64_t)(BLOCK_STI | BLOCK_MOV_SS));
@@ -135,6 +144,7 @@ void vmx_inject(struct vcpu *v, struct vmx_vcpu *s)
     const struct vcpu_event *ev = &v->event;
     uint32_t type = types[ev->type], info;
 
+    debug_assert_on_cpu(v);
     if (ev->type == VEV_EXCEPTION && (ev->vector == X86_BP || ev->vector == X86_OF))
         type = INTR_SOFT_EXCEPTION;
     if (ev->type == VEV_SOFT && (ev->vector == X86_BP || ev->vector == X86_OF))

@@ -3,6 +3,7 @@
  * vmx_probe.c: whether this machine has Intel VMX as Trivet needs it, and with what. Intel SDM
  * volume 3 section 23.6 and appendix A.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/pmm.h>
 #include <hv/pt.h>
@@ -224,6 +225,7 @@ int vmx_probe(void)
 {
     int err = find_vmx();
 
+    assert_cpu0();
     if (err)
         return err;
     read_limits();

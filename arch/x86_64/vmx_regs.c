@@ -3,6 +3,7 @@
  * vmx_regs.c: the guest's system registers in the VMCS and beside it, and its reset state. Intel
  * SDM volume 3 sections 24.4 and 9.1.
  */
+#include <hv/assert.h>
 #include <hv/gmem.h>
 #include <hv/percpu.h>
 #include <hv/vm.h>
@@ -364,6 +365,7 @@ int vmx_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
     const struct vmx_vcpu *s = vmx_of(v);
     int err;
 
+    debug_assert_own_cpu(v);
     switch (id) { /* these need no VMCS, and some are asked for on other CPUs */
     case X86_EFER: *val = s->efer; return 0;
     case X86_PAT: *val = s->pat; return 0;
@@ -439,6 +441,7 @@ int vmx_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
     const struct field *f = find(id);
     int err = 0;
 
+    debug_assert_own_cpu(v);
     if (id == X86_CR8)
         return cr8_set(v, val);
     if (id == X86_DR6)
@@ -493,6 +496,7 @@ static __attribute__((noinline)) void read_mode_elsewhere(struct vcpu *v, struct
 /* Mostly for the vCPU that has just left the guest: its VMCS is current. */
 void vmx_x86_mode(struct vcpu *v, struct x86_mode_regs *r)
 {
+    debug_assert_own_cpu(v);
     if (vmx_is_current(v))
         read_mode(vmx_of(v), r);
     else
@@ -559,6 +563,7 @@ void vmx_reset_state(struct vcpu *v, bool init)
     struct vmx_vcpu *s = vmx_of(v);
     uint64_t caching = init ? s->cr0 & (CR0_CD | CR0_NW) : CR0_CD | CR0_NW;
 
+    assert_own_cpu(v);
     memset(&v->regs, 0, sizeof v->regs);
     v->regs.pc = 0xfff0;
     v->regs.flags = 2;

@@ -3,6 +3,7 @@
  * vmx_run.c: one stretch of guest time, and what its end means. Intel SDM volume 3 chapters 25 to
  * 27; reasons in appendix C.
  */
+#include <hv/assert.h>
 #include <hv/gmem.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
@@ -445,6 +446,7 @@ bool vmx_run_until(struct vcpu *v, uint64_t ns)
 {
     struct vmx_vcpu *s = vmx_of(v);
 
+    debug_assert_on_cpu(v);
     if (!vmx_caps.preemption)
         return false;
     if (ns != s->run_until) {
@@ -536,6 +538,8 @@ void vmx_run(struct vcpu *v, struct vcpu_exit *e)
     struct vmx_vcpu *s = vmx_of(v);
     struct vmx_cpu *c = &vmx_cpus[x86_this_cpu()->id];
 
+    debug_assert_on_cpu(v);
+    debug_assert_no_locks();
     if (rdtsc() > s->look_at) { /* it exits so often that its own time does not run out */
         exit_timer(v, s, e);
         return;

@@ -3,6 +3,7 @@
  * Base address registers: assignment at build time, and the trapped ranges that follow what the
  * guest writes. PCI 3.0 §6.2.5.1.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <string.h>
 #include "vpci.h"
@@ -17,6 +18,9 @@ void vpci_add_bar(struct vpci_dev *d, unsigned bar, uint64_t size, bool is64)
     unsigned reg = PCI_BAR0 + 4 * bar;
     uint64_t mask = ~(size - 1);
 
+    assert_cpu0();
+    hv_assert(size >= 16 && !(size & (size - 1)));
+    hv_assert(bar + is64 < VPCI_BARS);
     d->bar_size[bar] = size;
     d->s.cfg[reg] = is64 ? 4 : 0;
     for (unsigned i = 0; i < (is64 ? 8u : 4u); i++)
@@ -28,6 +32,9 @@ void vpci_add_region(struct vpci_dev *d, unsigned bar, const struct vpci_region 
 {
     struct vpci_region *n = &d->region[d->nregions++];
 
+    assert_cpu0();
+    hv_assert(d->nregions <= VPCI_REGIONS && bar < VPCI_BARS);
+    hv_assert(r->ops && range_within(r->off, r->len, 0, d->bar_size[bar]));
     *n = *r;
     n->bar = (uint8_t)bar;
     n->mapped = false;
@@ -65,6 +72,7 @@ static void bar_unmap(struct vpci_dev *d, unsigned bar)
 
 static void bar_map(struct vpci_dev *d, unsigned bar, uint64_t base)
 {
+    hv_assert(!d->bar_mapped[bar] || d->bar_mapped[bar] == base);
     d->bar_mapped[bar] = base;
     for (unsigned i = 0; i < d->nregions; i++) {
         struct vpci_region *r = &d->region[i];
@@ -125,6 +133,7 @@ int vpci_bars_assign(struct vpci *p, struct vpci_dev *d)
 {
     const struct vpci_layout *l = &p->layout;
 
+    assert_cpu0();
     for (unsigned bar = 0; bar < VPCI_BARS; bar++) {
         uint64_t size = d->bar_size[bar], base;
         bool is64 = bar_is64(d, bar);

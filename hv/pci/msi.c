@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Interrupts of a function: MSI-X (PCIe 5.0 §7.7.2) and INTx (PCI 3.0 §2.2.6). */
+#include <hv/assert.h>
 #include <hv/vintc.h>
 #include "vpci.h"
 
@@ -28,6 +29,7 @@ static bool msix_may_send(const struct vpci_dev *d)
 {
     unsigned control = msix_control(d);
 
+    debug_assert_held(&d->lock);
     return (control & MSIX_ENABLE) && !(control & MSIX_FUNCTION_MASK) && vpci_bus_master(d);
 }
 
@@ -36,6 +38,7 @@ static uint32_t msix_sendable(struct vpci_dev *d)
 {
     uint32_t ready = 0;
 
+    debug_assert_held(&d->lock);
     if (!msix_may_send(d))
         return 0;
     for (unsigned i = 0; i < d->nmsix; i++)
@@ -54,6 +57,7 @@ static void msix_flush(struct vpci_dev *d)
     struct vpci_msix_entry copy[VPCI_MSIX_MAX];
     uint32_t ready;
 
+    debug_assert(!(this_cpu()->locks_held >> LOCK_DEVICE));
     spin_lock(&d->lock);
     ready = msix_sendable(d);
     for (unsigned i = 0; i < d->nmsix; i++)
@@ -62,7 +66,7 @@ static void msix_flush(struct vpci_dev *d)
     spin_unlock(&d->lock);
     for (unsigned i = 0; i < d->nmsix; i++)
         if (ready >> i & 1)
-            (void)virq_msi(d->vm, (uint32_t)d->slot << 3, copy[i].addr, copy[i].data);
+            (void)!virq_msi(d->vm, (uint32_t)d->slot << 3, copy[i].addr, copy[i].data);
 }
 
 void vpci_msix_notify(struct vpci_dev *d, unsigned vec)
@@ -70,6 +74,7 @@ void vpci_msix_notify(struct vpci_dev *d, unsigned vec)
     struct vpci_msix_entry e;
     bool send;
 
+    debug_assert(!(this_cpu()->locks_held >> LOCK_DEVICE));
     if (vec >= d->nmsix || !vpci_msix_enabled(d))
         return;
     spin_lock(&d->lock);
@@ -79,7 +84,7 @@ void vpci_msix_notify(struct vpci_dev *d, unsigned vec)
         __atomic_fetch_or(&d->s.msix_pending, 1u << vec, __ATOMIC_RELAXED);
     spin_unlock(&d->lock);
     if (send)
-        (void)virq_msi(d->vm, (uint32_t)d->slot << 3, e.addr, e.data);
+        (void)!virq_msi(d->vm, (uint32_t)d->slot << 3, e.addr, e.data);
 }
 
 /*
@@ -155,6 +160,8 @@ void vpci_add_msix(struct vpci_dev *d, unsigned bar, unsigned nvec)
     };
     const uint8_t wmask[10] = { 0, (MSIX_ENABLE | MSIX_FUNCTION_MASK) >> 8 };
 
+    assert_cpu0();
+    hv_assert(nvec > 0 && nvec <= VPCI_MSIX_MAX);
     d->nmsix = (uint8_t)nvec;
     d->msix_cap = (uint8_t)vpci_add_cap(d, PCI_CAP_MSIX, body, wmask, sizeof body);
     for (unsigned i = 0; i < nvec; i++)
@@ -179,6 +186,8 @@ static void intx_sync(struct vpci_dev *d)
     unsigned line = (d->slot + d->pin - 1u) & 3;
     uint32_t bit = 1u << d->slot, was = p->intx_held[line];
 
+    debug_assert_held(&d->vm->pci->intx_lock);
+    debug_assert(d->pin);
     p->intx_held[line] = vpci_intx_holds(d) ? was | bit : was & ~bit;
     if (!was != !p->intx_held[line])
         virq_set(d->vm, p->layout.intx_gsi + line, p->intx_held[line] != 0);
@@ -195,6 +204,7 @@ void vpci_intx_update(struct vpci_dev *d)
 
 void vpci_intx_raise(struct vpci_dev *d, uint32_t reasons)
 {
+    debug_assert(reasons);
     spin_lock(&d->vm->pci->intx_lock);
     __atomic_fetch_or(&d->s.intx, reasons, __ATOMIC_RELAXED);
     intx_sync(d);

@@ -3,6 +3,7 @@
  * The bus: configuration space through ECAM (PCIe 5.0 §7.2.2) and CONFIG_ADDRESS/CONFIG_DATA (PCI
  * 3.0 §3.2.2.3.2), the host bridge.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/panic.h>
 #include <string.h>
@@ -13,6 +14,8 @@ enum { CF8_PORT = 0xcf8, CF8_LEN = 8, CF9 = 1, CFC = 4, RESET_CPU = 1 << 2, HEAD
 
 void vpci_dev_init(struct vpci_dev *d, struct vm *vm, const struct vpci_id *id)
 {
+    assert_cpu0();
+    hv_assert(vm && id->pin <= 4);
     d->vm = vm;
     d->s.version = 1;
     spin_init(&d->lock, LOCK_DEVICE);
@@ -34,6 +37,7 @@ unsigned vpci_add_cap(struct vpci_dev *d, uint8_t id, const void *body, const vo
 {
     unsigned at = d->cap_free;
 
+    assert_cpu0();
     hv_assert(at + 2 + len <= sizeof d->s.cfg);
     d->s.cfg[at] = id; /* nospec: at creation */
     memcpy(d->s.cfg + at + 2, body, len);
@@ -52,6 +56,8 @@ int vpci_attach(struct vpci_dev *d)
     unsigned slot = 0, line;
     int e;
 
+    assert_cpu0();
+    hv_assert(p);
     while (slot < VPCI_SLOTS && p->dev[slot])
         slot++;
     if (slot == VPCI_SLOTS)
@@ -75,6 +81,7 @@ void vpci_detach(struct vpci_dev *d)
 {
     struct vpci *p = d->vm ? d->vm->pci : NULL;
 
+    assert_cpu0();
     if (!p || p->dev[d->slot] != d)
         return;
     if (d->pin)
@@ -97,6 +104,9 @@ uint32_t vpci_cfg_read(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigne
 {
     uint32_t v;
 
+    debug_assert(size == 1 || size == 2 || size == 4);
+    debug_assert((reg & 3) + size <= 4);
+    debug_assert_no_locks();
     if (d->cfg_access && device_reads(d, reg, size, &v))
         return v;
     if (reg >= sizeof d->s.cfg)
@@ -121,6 +131,9 @@ void vpci_cfg_write(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigned s
     struct io_access a = { .addr = reg, .val = val, .size = (uint8_t)size, .write = true };
     bool command = overlaps(reg, size, PCI_COMMAND, 2);
 
+    debug_assert(size == 1 || size == 2 || size == 4);
+    debug_assert((reg & 3) + size <= 4);
+    debug_assert_no_locks();
     if ((d->cfg_access && d->cfg_access(d, &a)) || reg >= sizeof d->s.cfg)
         return;
     reg = (unsigned)index_nospec(reg, sizeof d->s.cfg);
@@ -233,6 +246,8 @@ int vpci_create(struct vm *vm, const struct vpci_layout *l)
     struct vpci *p = vm_alloc(vm, sizeof *p);
     int e;
 
+    assert_cpu0();
+    hv_assert(!vm->pci);
     if (!p)
         return -ENOMEM;
     vm->pci = p;
@@ -255,11 +270,13 @@ void vpci_destroy(struct vm *vm)
 {
     struct vpci *p = vm->pci;
 
+    assert_cpu0();
+    assert_parked(vm);
     if (!p)
         return;
-    (void)io_unregister(vm, IO_MEM, p->layout.ecam);
+    (void)!io_unregister(vm, IO_MEM, p->layout.ecam);
     if (p->layout.cf8)
-        (void)io_unregister(vm, IO_PORT, CF8_PORT);
+        (void)!io_unregister(vm, IO_PORT, CF8_PORT);
     vm->pci = NULL;
     vm_free(vm, p, sizeof *p);
 }

@@ -3,6 +3,7 @@
  * The virtio devices of a guest, from its configuration. RAM disks outlive the devices: a guest
  * that resets finds what it wrote.
  */
+#include <hv/assert.h>
 #include <hv/blk.h>
 #include <hv/disk.h>
 #include <hv/log.h>
@@ -76,6 +77,8 @@ int vio_build(struct vm *vm, const struct guest_config *c)
     struct vio *v;
     int e;
 
+    assert_cpu0();
+    hv_assert(vm->pci);
     if (!vm->vio)
         vm->vio = vm_alloc(vm, sizeof *vm->vio);
     v = vm->vio;
@@ -106,6 +109,8 @@ int vio_quiesce(struct vm *vm)
 {
     int e = 0;
 
+    assert_cpu0();
+    assert_parked(vm);
     for (unsigned i = 0; vm->vio && i < vm->vio->ndevs; i++)
         if (virtio_quiesce(vm->vio->dev[i]))
             e = -EINPROGRESS;
@@ -116,6 +121,8 @@ void vio_destroy(struct vm *vm)
 {
     struct vio *v = vm->vio;
 
+    assert_cpu0();
+    assert_parked(vm);
     if (!v)
         return;
     if (vio_quiesce(vm))
@@ -147,6 +154,8 @@ bool vio_release(struct vm *vm)
     struct vio *v = vm->vio;
     unsigned budget = RELEASE_AT_ONCE;
 
+    assert_cpu0();
+    hv_assert(vm->nvcpus == 0);
     if (!v)
         return false;
     for (unsigned i = 0; i < DISKS; i++)

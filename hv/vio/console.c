@@ -3,6 +3,7 @@
  * virtio-console (virtio 1.2 §5.3): one port, emergency write. Output goes to the guest's console;
  * input waits there for buffers.
  */
+#include <hv/assert.h>
 #include <hv/console.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
@@ -46,6 +47,7 @@ static void transmit(struct vio_console *c)
 {
     struct virtqueue *q = &c->dev.vq[TX];
 
+    debug_assert(virtio_is_here(&c->dev));
     while (vq_pop(q, &c->chain) > 0) {
         uint32_t room = TX_MAX;
 
@@ -74,6 +76,7 @@ static void receive(struct vio_console *c)
 {
     struct virtqueue *q = &c->dev.vq[RX];
 
+    debug_assert(virtio_is_here(&c->dev));
     while (have_input(c) && vq_pop(q, &c->chain) > 0) {
         const struct iov *in = c->chain.iov + c->chain.nout;
         uint32_t done = 0, n;
@@ -177,6 +180,8 @@ int vio_console_create(struct vm *vm, struct console *console, struct virtio_dev
     struct vio_console *c = vm_alloc(vm, sizeof *c);
     int e;
 
+    assert_cpu0();
+    hv_assert(out);
     if (!c)
         return -ENOMEM;
     c->console = console;

@@ -3,6 +3,7 @@
  * virtio-rng (virtio 1.2 §5.4). Its rate is bounded: a guest that asks without end costs the host
  * at most RATE bytes a second.
  */
+#include <hv/assert.h>
 #include <hv/random.h>
 #include <hv/time.h>
 #include <hv/virtio.h>
@@ -56,6 +57,7 @@ static void kick(struct virtio_dev *d, unsigned i)
     struct vio_rng *r = of(d);
     struct virtqueue *q = &d->vq[i];
 
+    debug_assert(virtio_is_here(d));
     while (allowed(r) && vq_pop(q, &r->chain) > 0) {
         uint32_t n = fill(d->vm, r->chain.iov + r->chain.nout, r->chain.nin);
 
@@ -112,6 +114,8 @@ int vio_rng_create(struct vm *vm, struct virtio_dev **out)
     struct vio_rng *r = vm_alloc(vm, sizeof *r);
     int e;
 
+    assert_cpu0();
+    hv_assert(out);
     if (!r)
         return -ENOMEM;
     r->dev = (struct virtio_dev){

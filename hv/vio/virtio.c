@@ -3,6 +3,7 @@
  * What every virtio device does alike: its life (virtio 1.2 §2.1, §3.1), its event, and copies to
  * and from buffers.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/nospec.h>
 #include <hv/panic.h>
@@ -52,6 +53,7 @@ void virtio_resume(struct virtio_dev *d)
 
 void virtio_charge(struct virtio_dev *d, uint32_t units)
 {
+    debug_assert(virtio_is_here(d));
     d->budget = units >= (uint32_t)RUN_BUDGET ? -RUN_BUDGET : d->budget - (int32_t)units;
     if (d->budget < -RUN_BUDGET)
         d->budget = -RUN_BUDGET;
@@ -61,6 +63,7 @@ static void reset_queues(struct virtio_dev *d)
 {
     uint32_t reset = __atomic_load_n(&d->reset_queues, __ATOMIC_ACQUIRE);
 
+    debug_assert(virtio_is_here(d));
     for (unsigned i = 0; i < d->nqueues; i++) {
         if (!(reset >> i & 1))
             continue;
@@ -79,6 +82,8 @@ static void run(struct event *ev)
     uint64_t from = time_ns();
     uint32_t pending;
 
+    debug_assert(virtio_is_here(d));
+    debug_assert_no_locks();
     if (!(status_of(d) & VIRTIO_DRIVER_OK) || __atomic_load_n(&d->held, __ATOMIC_SEQ_CST))
         return;
     gmem_enter(&d->vm->gmem);
@@ -101,6 +106,7 @@ void virtio_broken(struct virtio_dev *d, const char *fmt, ...)
     char text[160];
     va_list ap;
 
+    hv_assert(d->ops && d->vm);
     if (__atomic_fetch_or(&d->s.status, VIRTIO_NEEDS_RESET, __ATOMIC_ACQ_REL) & VIRTIO_NEEDS_RESET)
         return;
     va_start(ap, fmt);
@@ -115,6 +121,8 @@ void virtio_broken(struct virtio_dev *d, const char *fmt, ...)
 
 static void clear(struct virtio_dev *d)
 {
+    assert_held(&d->lock);
+    hv_assert(d->nqueues <= VIRTIO_QUEUES);
     d->s.device_feature_select = 0;
     /* these two are read without the lock */
     __atomic_store_n(&d->s.driver_feature_select, 0, __ATOMIC_RELAXED);
@@ -143,6 +151,7 @@ void virtio_reset_done(struct virtio_dev *d)
 {
     struct vm *vm = d->vm;
 
+    debug_assert_no_locks();
     end_reset(d);
     event_post(&vm->lifecycle); /* the VM may be waiting for this to end */
 }
@@ -157,6 +166,7 @@ static void reset(struct virtio_dev *d)
     uint8_t was;
     bool mine;
 
+    debug_assert_no_locks();
     spin_lock(&d->lock);
     mine = !d->resetting;
     d->resetting = true;
@@ -180,6 +190,7 @@ static bool features_open(const struct virtio_dev *d)
 {
     bool open = !d->resetting && !(status_of(d) & (VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK));
 
+    assert_held(&d->lock);
     for (unsigned i = 0; open && i < d->nqueues; i++)
         open = !d->vq[i].s->enabled && !virtio_queue_resets(d, i);
     return open;
@@ -211,6 +222,7 @@ void virtio_set_features(struct virtio_dev *d, uint32_t sel, uint32_t v)
  */
 static bool features_acceptable(const struct virtio_dev *d)
 {
+    assert_held(&d->lock);
     return !(d->s.driver_features & ~d->features) && virtio_has(d, VIRTIO_F_VERSION_1);
 }
 
@@ -220,6 +232,7 @@ static bool features_acceptable(const struct virtio_dev *d)
  */
 static bool activate(struct virtio_dev *d)
 {
+    assert_held(&d->lock);
     if (!d->placed)
         d->event.cpu = (uint16_t)this_cpu()->id;
     d->placed = true;
@@ -236,6 +249,7 @@ void virtio_set_status(struct virtio_dev *d, uint8_t val)
     bool refused = false, live = false;
     uint64_t features;
 
+    debug_assert_no_locks();
     if (val == 0) {
         reset(d);
         return;
@@ -271,6 +285,7 @@ static struct virtqueue *named(struct virtio_dev *d, unsigned i)
 /* §3.1.1: queues are set up after FEATURES_OK, under features that can no longer change. */
 static bool can_enable(const struct virtio_dev *d, const struct virtqueue *q)
 {
+    assert_held(&d->lock);
     return q && !d->resetting && (status_of(d) & VIRTIO_FEATURES_OK) && !q->s->enabled &&
            !virtio_queue_resets(d, q->index);
 }
@@ -318,12 +333,17 @@ void virtio_reset_queue(struct virtio_dev *d, unsigned i)
 
 int virtio_add(struct virtio_dev *d)
 {
+    assert_cpu0();
+    hv_assert(d->ops && d->vm);
+    hv_assert(d->nqueues > 0 && d->nqueues <= VIRTIO_QUEUES);
     d->s.version = 1;
     spin_init(&d->lock, LOCK_DEVICE);
     event_init(&d->event, run, 0);
     for (unsigned i = 0; i < VIRTIO_QUEUES; i++)
         d->vq[i] = (struct virtqueue){ .dev = d, .s = &d->s.vq[i], .index = (uint16_t)i };
+    spin_lock(&d->lock);
     clear(d);
+    spin_unlock(&d->lock);
     return virtio_transport_attach(d);
 }
 
@@ -331,6 +351,8 @@ int virtio_quiesce(struct virtio_dev *d)
 {
     bool busy;
 
+    assert_cpu0();
+    assert_parked(d->vm);
     reset(d);
     spin_lock(&d->lock);
     busy = d->resetting;
@@ -340,6 +362,8 @@ int virtio_quiesce(struct virtio_dev *d)
 
 void virtio_remove(struct virtio_dev *d)
 {
+    assert_cpu0();
+    assert_parked(d->vm);
     hv_assert(!d->resetting && status_of(d) == 0);
     virtio_transport_detach(d);
     event_kill(&d->event);
@@ -415,6 +439,7 @@ int virtio_put_state(struct virtio_dev *d, const struct virtio_state *s, uint32_
 
 void virtio_config_read(const void *image, struct io_access *a)
 {
+    debug_assert(a->size <= 8);
     a->val = 0;
     if (!a->write)
         for (unsigned i = 0; i < a->size; i++)
@@ -439,6 +464,7 @@ static uint8_t *iov_piece(const struct iov *iov, unsigned n, unsigned *i, size_t
 {
     const struct iov *v = iov + *i;
 
+    debug_assert(*i <= n);
     for (; *i < n && *off >= v->len; v++, (*i)++)
         *off -= v->len;
     if (*i == n)

@@ -3,6 +3,7 @@
  * virtio over PCI (virtio 1.2 §4.1), modern interface only. BAR 0: MSI-X. BAR 2 (64-bit): the four
  * structures, a page each.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/nospec.h>
 #include <hv/virtio.h>
@@ -372,6 +373,7 @@ int virtio_transport_attach(struct virtio_dev *d)
                                 .revision = 1,
                                 .pin = 1 };
 
+    assert_cpu0();
     vpci_dev_init(&d->pci, d->vm, &id);
     d->pci.cfg_access = window_access;
     d->pci.command_changed = command_changed;
@@ -388,7 +390,11 @@ int virtio_transport_attach(struct virtio_dev *d)
     return vpci_attach(&d->pci);
 }
 
-void virtio_transport_detach(struct virtio_dev *d) { vpci_detach(&d->pci); }
+void virtio_transport_detach(struct virtio_dev *d)
+{
+    assert_cpu0();
+    vpci_detach(&d->pci);
+}
 
 void virtio_transport_reset(struct virtio_dev *d)
 {
@@ -410,6 +416,8 @@ static void irq(struct virtio_dev *d, uint16_t vec, uint32_t isr)
 
 void virtio_irq_queue(struct virtio_dev *d, unsigned q)
 {
+    debug_assert(virtio_is_here(d));
+    debug_assert(q < d->nqueues);
     irq(d, __atomic_load_n(&d->vq[q].s->vector, __ATOMIC_RELAXED), ISR_QUEUE);
 }
 

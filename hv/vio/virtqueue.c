@@ -3,6 +3,7 @@
  * Rings: split (virtio 1.2 §2.7) and packed (§2.8). Every descriptor is copied once, then
  * checked, then used.
  */
+#include <hv/assert.h>
 #include <hv/gmem.h>
 #include <hv/nospec.h>
 #include <hv/panic.h>
@@ -47,6 +48,7 @@ static void *ring_elsewhere(const struct virtqueue *q, enum vq_part part, uint32
 {
     const struct vq_region *r = &q->set.part[part];
 
+    hv_assert(part < VQ_PARTS);
     if (off <= r->len && len <= r->len - off)
         return gmem_ptr(q->dev->vm, gpa(r->gpa + off), len, part_prot(part));
     virtio_broken(q->dev, "queue %u: an access beyond part %u of the ring (0x%x)", q->index, part,
@@ -117,6 +119,7 @@ static inline bool get_desc(const struct virtqueue *q, uint32_t i, struct desc *
 
 void vq_clear(struct virtqueue *q)
 {
+    assert_held(&q->dev->lock);
     *q->s = (struct vq_state){ .size = VQ_SIZE_MAX, .vector = VIRTIO_NO_VECTOR };
     q->set = (struct vq_setup){ 0 };
     q->quiet = false;
@@ -206,6 +209,8 @@ int vq_enable(struct virtqueue *q, uint64_t features, const char **why)
 {
     struct vq_setup set = setup_of(q->s, features);
 
+    assert_held(&q->dev->lock);
+    hv_assert(why);
     if (DEBUG_LOCKS)
         hv_assert(!q->s->enabled && q->set.size == 0); /* what is in use is never replaced */
     *why = check_setup(q->dev->vm, &set);
@@ -262,6 +267,7 @@ static int add_pieces(struct virtqueue *q, struct vq_chain *c, const struct item
     bool in = d->flags & DESC_WRITE;
     uint64_t addr = d->addr, left = d->len;
 
+    debug_assert(c->nout + c->nin <= VQ_IOV_MAX);
     if (left == 0)
         return bad(q, "a descriptor of no bytes", addr);
     if (!in && c->nin)
@@ -414,6 +420,7 @@ int vq_pop(struct virtqueue *q, struct vq_chain *c)
 {
     int r;
 
+    debug_assert(virtio_is_here(q->dev));
     if (!virtio_live(q->dev))
         return -EPROTO;
     if (!__atomic_load_n(&q->s->enabled, __ATOMIC_RELAXED))
@@ -464,6 +471,8 @@ static void split_push(struct virtqueue *q, const struct vq_chain *c, uint32_t w
 
 void vq_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written)
 {
+    debug_assert(virtio_is_here(q->dev));
+    debug_assert(c->slots > 0);
     if (packed(q))
         packed_push(q, c, written);
     else
@@ -502,6 +511,7 @@ void vq_notify(struct virtqueue *q)
 {
     bool wanted;
 
+    debug_assert(virtio_is_here(q->dev));
     if (q->s->unsignalled == 0 || !__atomic_load_n(&q->s->enabled, __ATOMIC_RELAXED) ||
         !virtio_live(q->dev))
         return;

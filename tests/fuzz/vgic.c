@@ -74,11 +74,13 @@ static void check_all(struct vgic *g, bool thorough)
 
     lock_assert_none();
     check(!g->servicing);
+    spin_lock(&g->lock);
     for (unsigned v = 0; v < VCPUS; v++) {
         check_cpu(g, g->cpu[v]);
         for (unsigned n = 0; g->lpi && n < (thorough ? VGIC_LPIS : 64); n++)
             check_irq(g, g->cpu[v], VGIC_LPI + n, &active);
     }
+    spin_unlock(&g->lock);
     check(active == 0);
 }
 

@@ -66,7 +66,7 @@ static void do_apic(const struct step *s, unsigned v)
     uint32_t v32 = s->val;
 
     if (s->c & 0x80)
-        (void)lapic_mmio(&fake_vcpu[v], (uint32_t)s->b << 4 | (s->c & 0xf), s->c & 0x40, &v32);
+        lapic_mmio(&fake_vcpu[v], (uint32_t)s->b << 4 | (s->c & 0xf), s->c & 0x40, &v32);
     else
         (void)lapic_msr(&fake_vcpu[v], 0x800u + s->b, s->c & 0x40, &val);
 }
@@ -121,7 +121,7 @@ static void run(const struct step *s)
                       s->val);
         break;
     case 5: virq_set(&fake_vm, s->b, s->c & 1); break;
-    case 6: (void)virq_msi(&fake_vm, s->b, PLAT_MSI | (uint64_t)s->c << 10, s->val); break;
+    case 6: (void)!virq_msi(&fake_vm, s->b, PLAT_MSI | (uint64_t)s->c << 10, s->val); break;
     case 7: do_take(v); break;
     case 8: advance(s->val >> (s->c & 15)); break;
     default:

@@ -97,6 +97,8 @@ static void test_vcpu(void **state)
     assert_true(FAILS(assert_own_cpu(&v)));
     assert_true(FAILS(debug_assert_on_cpu(&v)));
     assert_true(FAILS(debug_assert_own_cpu(&v)));
+    v.requests = REQ_PARK | REQ_PARKED; /* it leaves its CPU in a moment */
+    assert_true(HOLDS(assert_own_cpu(&v)));
     host_cpu = 0;
     v.sched.state = SCHED_BLOCKED;
     assert_true(FAILS(assert_on_cpu(&v)));

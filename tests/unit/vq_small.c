@@ -297,6 +297,7 @@ static void enable(bool packed, bool indirect)
 {
     const char *why;
 
+    spin_lock(&q->dev->lock);
     q->s->enabled = 0;
     vq_clear(q);
     q->s->size = SIZE;
@@ -304,6 +305,7 @@ static void enable(bool packed, bool indirect)
     q->s->driver = DRIVER;
     q->s->device = DEVICE;
     assert_int_equal(vq_enable(q, (uint64_t)packed << 34 | (uint64_t)indirect << 28, &why), 0);
+    spin_unlock(&q->dev->lock);
 }
 
 /* ---- the sets ---- */

@@ -198,13 +198,13 @@ static inline uint32_t apic_read(unsigned v, unsigned reg)
 {
     uint32_t val = 0;
 
-    (void)lapic_mmio(&fake_vcpu[v], reg << 4, false, &val);
+    lapic_mmio(&fake_vcpu[v], reg << 4, false, &val);
     return val;
 }
 
 static inline void apic_write(unsigned v, unsigned reg, uint32_t val)
 {
-    (void)lapic_mmio(&fake_vcpu[v], reg << 4, true, &val);
+    lapic_mmio(&fake_vcpu[v], reg << 4, true, &val);
 }
 
 static inline void fake_start(unsigned vcpus)

@@ -2,6 +2,7 @@
 /* The machine of an ARM64 guest: memory, devices, tables, kernel, and the boot vCPU's registers. */
 #include "load.h"
 #include "arm_dev.h"
+#include <hv/assert.h>
 #include <hv/pci.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ int arm_ram_layout(struct vm *vm, const struct guest_config *c)
 {
     int err;
 
+    assert_cpu0();
     if (c->memory > PLAT_MMIO64 - PLAT_RAM) {
         snprintf(vm->why, sizeof vm->why, "memory: an ARM64 guest can have at most 255G");
         return -EINVAL;
@@ -88,6 +90,7 @@ static void drop_load(struct arm_machine *m)
  */
 static void set_entry(struct vcpu *v, const struct load *l)
 {
+    assert_own_cpu(v);
     memset(&v->regs, 0, sizeof v->regs);
     v->regs.pc = l->entry;
     v->regs.gpr[0] = l->fdt;
@@ -100,6 +103,8 @@ int arm_build(struct vm *vm, const struct guest_config *c)
     struct arm_machine *m = vm_alloc(vm, sizeof *m);
     int err;
 
+    assert_cpu0();
+    assert_parked(vm);
     if (m == NULL)
         return -ENOMEM;
     vm->guest = m;
@@ -121,6 +126,7 @@ int arm_build_more(struct vm *vm)
     struct load *l = ((struct arm_machine *)vm->guest)->load;
     int err = arm_load_step(l);
 
+    assert_cpu0();
     if (err != 0)
         return err;
     err = l->config->acpi ? arm_efi_build(l) : 0;
@@ -139,6 +145,8 @@ void arm_destroy(struct vm *vm)
 {
     struct arm_machine *m = vm->guest;
 
+    assert_cpu0();
+    assert_parked(vm);
     if (m == NULL)
         return;
     vio_destroy(vm);

@@ -5,12 +5,14 @@
  */
 #include "arm.h"
 #include "arm_dev.h"
+#include <hv/assert.h>
 #include <stdlib.h>
 
 int arm_device_region(struct arm_devices *d, const struct io_region *r)
 {
     int err;
 
+    assert_cpu0();
     if (d->nregions >= DEVICE_REGIONS)
         return -ENOSPC;
     err = io_register(d->vm, r);
@@ -62,6 +64,8 @@ int arm_devices_create(struct vm *vm, const struct guest_config *c, struct arm_d
     struct arm_devices *d = vm_alloc(vm, sizeof *d);
     int err;
 
+    assert_cpu0();
+    assert_parked(vm);
     if (!d)
         return -ENOMEM;
     d->vm = vm;
@@ -76,10 +80,11 @@ int arm_devices_create(struct vm *vm, const struct guest_config *c, struct arm_d
 
 void arm_devices_destroy(struct arm_devices *d)
 {
+    assert_cpu0();
     if (!d)
         return;
     for (unsigned i = 0; i < d->nregions; i++)
-        (void)io_unregister(d->vm, IO_MEM, d->region[i]);
+        (void)!io_unregister(d->vm, IO_MEM, d->region[i]);
     arm_pl011_destroy(&d->pl011);
     arm_pl031_destroy(&d->pl031);
     arm_pl061_destroy(&d->pl061);
@@ -90,5 +95,6 @@ int arm_power_button(struct vm *vm)
 {
     struct arm_machine *m = vm->guest;
 
+    assert_cpu0();
     return m && m->devices ? arm_pl061_power_button(&m->devices->pl061) : -ENOTSUP;
 }

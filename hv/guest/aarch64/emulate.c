@@ -5,6 +5,7 @@
  * a guest whose accesses are big-endian gets their bytes in the order in which its CPU would.
  * Engines leave such accesses to the instruction's decoder.
  */
+#include <hv/assert.h>
 #include "arm.h"
 #include "decode.h"
 
@@ -279,5 +280,6 @@ static __attribute__((noinline)) int not_decoded(struct vcpu *v, struct vcpu_exi
 
 int arm_emulate(struct vcpu *v, struct vcpu_exit *e)
 {
+    debug_assert_own_cpu(v);
     return e->mem.decoded ? by_syndrome(v, e) : not_decoded(v, e);
 }

@@ -2,12 +2,14 @@
 /* The guest_ops of ARM64 guests. */
 #include "arm.h"
 #include "arm_dev.h"
+#include <hv/assert.h>
 #include <hv/pci.h>
 
 static int arm_vcpu_init(struct vcpu *v)
 {
     struct arm_vcpu *a = vm_alloc(v->vm, sizeof *a);
 
+    assert_cpu0();
     if (a == NULL)
         return -ENOMEM;
     a->s.power = v->id == 0 ? ARM_ON : ARM_OFF;
@@ -18,6 +20,7 @@ static int arm_vcpu_init(struct vcpu *v)
 
 static void arm_vcpu_fini(struct vcpu *v)
 {
+    assert_cpu0();
     vm_free(v->vm, v->guest, sizeof(struct arm_vcpu));
     v->guest = NULL;
 }
@@ -33,6 +36,7 @@ static int arm_sysreg(struct vcpu *v, struct vcpu_exit *e)
 {
     uint64_t val = e->sysreg.write ? e->sysreg.val : 0;
 
+    debug_assert_own_cpu(v);
     if (vgic_sysreg(v, e->sysreg.id, e->sysreg.write, &val)) {
         arm_raise_undefined(v);
         return 0;
@@ -45,6 +49,7 @@ static int arm_sysreg(struct vcpu *v, struct vcpu_exit *e)
 
 static int arm_halt(struct vcpu *v, struct vcpu_exit *e)
 {
+    debug_assert_own_cpu(v);
     v->ops->skip_insn(v, e->insn_len ? e->insn_len : 4);
     if (arm_of(v)->s.stolen_ns != arm_stolen_ns(v))
         arm_steal_update(v);

@@ -3,6 +3,7 @@
  * Exceptions that the guest takes to EL1: Arm ARM, AArch64.TakeException() (J1.1.1) and D1.3. Own
  * CPU; they take effect at the next entry.
  */
+#include <hv/assert.h>
 #include "arm.h"
 
 /* Offsets from VBAR_EL1 (D1.3.1.5) */
@@ -12,6 +13,7 @@ void arm_set(struct vcpu *v, uint32_t id, uint64_t val)
 {
     int err = v->ops->set_sysreg(v, id, val);
 
+    debug_assert_own_cpu(v);
     if (err)
         vm_log(v->vm, LOG_WARN, "system register %x refuses %llx (error %d)", id,
                (unsigned long long)val, err);
@@ -59,6 +61,7 @@ void arm_raise_sync(struct vcpu *v, uint64_t esr, uint64_t far)
 {
     uint64_t old = v->regs.flags, sctlr = arm_get(v, ARM_SCTLR_EL1);
 
+    debug_assert_own_cpu(v);
     if (!(sctlr & SCTLR_SPAN) && !has_pan(v))
         sctlr |= SCTLR_SPAN;
     arm_set(v, ARM_SPSR_EL1, old);
@@ -84,5 +87,6 @@ void arm_raise_abort(struct vcpu *v, uint64_t syndrome, uint64_t far, bool exec,
         exec ? (low ? ESR_EC_IABT_LOW : ESR_EC_IABT) : (low ? ESR_EC_DABT_LOW : ESR_EC_DABT);
     uint64_t iss = fsc | (!exec && write ? ISS_WNR : 0) | (exec ? 0 : syndrome & ISS_CM);
 
+    debug_assert_own_cpu(v);
     arm_raise_sync(v, ec << 26 | (exec ? ESR_IL : syndrome & ESR_IL) | iss, far);
 }

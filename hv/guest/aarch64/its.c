@@ -9,6 +9,7 @@
  * is three loads, and nothing is cached that could go stale, but the LPIs' configuration, as
  * §5.1.1 allows.
  */
+#include <hv/assert.h>
 #include <hv/gmem.h>
 #include <hv/log.h>
 #include <hv/nospec.h>
@@ -46,6 +47,7 @@ uint64_t *its_table(struct vgic *g, unsigned which, uint32_t id)
 {
     uint64_t baser = g->its.s.baser[which], len = ((baser & 0xff) + 1) * PAGE_SIZE;
 
+    debug_assert_held(&g->lock);
     if (!(baser & BASER_VALID) || (uint64_t)id * 8 >= len)
         return NULL;
     return gmem_ptr(g->vm, gpa((baser & BASER_ADDR) + (uint64_t)id * 8), 8, PROT_RW);
@@ -55,6 +57,7 @@ uint64_t *its_entry(struct vgic *g, uint32_t devid, uint32_t event)
 {
     uint64_t *dte = devid >> ITS_DEVICE_BITS ? NULL : its_table(g, ITS_DEVICES, devid), dev;
 
+    debug_assert_held(&g->lock);
     if (!dte)
         return NULL;
     dev = its_load(dte);
@@ -67,6 +70,7 @@ struct vgic_cpu *its_collection(struct vgic *g, uint32_t icid)
 {
     uint64_t *cte = its_table(g, ITS_COLLECTIONS, icid), coll = cte ? its_load(cte) : 0;
 
+    debug_assert_held(&g->lock);
     if (!(coll & ITS_VALID) || (coll & 0xffff) >= g->n)
         return NULL;
     return g->cpu[index_nospec(coll & 0xffff, g->n)];
@@ -76,6 +80,7 @@ bool its_translate(struct vgic *g, uint32_t devid, uint32_t event, struct its_ta
 {
     uint64_t ite;
 
+    debug_assert_held(&g->lock);
     t->entry = its_entry(g, devid, event);
     if (!t->entry)
         return false;
@@ -110,6 +115,7 @@ void its_set_config(struct vgic *g, unsigned idx, uint8_t config)
     bool on = config & 1;
     uint8_t prio = config & VGIC_PRIO_MASK;
 
+    debug_assert_held(&g->lock);
     if (on == !!(i.b->enabled & i.bit) && prio == i.b->prio[i.n])
         return;
     vgic_put_bit(&i.b->enabled, i.bit, on);
@@ -121,6 +127,7 @@ void its_load_config(struct vgic *g, struct vgic_cpu *c, unsigned idx)
 {
     const uint8_t *p = NULL;
 
+    debug_assert_held(&g->lock);
     if (idx - VGIC_LPI < config_len(c))
         p = gmem_ptr(g->vm, gpa(config_addr(c, idx - VGIC_LPI)), 1, PROT_R);
     its_set_config(g, idx, p ? __atomic_load_n(p, __ATOMIC_RELAXED) : 0);
@@ -138,6 +145,7 @@ void its_pend(struct vgic *g, const struct its_target *t)
 {
     struct vgic_irq i = vgic_irq_at(g, NULL, t->idx);
 
+    debug_assert_held(&g->lock);
     if (!t->cpu || !(t->cpu->s.ctlr & GICR_CTLR_LPIS))
         return;
     if (i.b->route[i.n] != t->cpu->id)
@@ -149,6 +157,7 @@ void its_route(struct vgic *g, unsigned idx, struct vgic_cpu *c)
 {
     struct vgic_irq i = vgic_irq_at(g, NULL, idx);
 
+    debug_assert_held(&g->lock);
     i.b->route[i.n] = (uint8_t)c->id;
     vgic_update(g, NULL, idx);
 }
@@ -178,6 +187,7 @@ bool its_read_pending(struct vgic *g, struct vgic_cpu *c, unsigned most)
 {
     const uint8_t *p = pending_table(g, c);
 
+    debug_assert_held(&g->lock);
     for (unsigned n = 0; c->lpi_left && n < most; c->lpi_left--) {
         unsigned byte = VGIC_LPIS / 8 - c->lpi_left;
 
@@ -190,6 +200,7 @@ bool its_read_pending(struct vgic *g, struct vgic_cpu *c, unsigned most)
 /* Thousands may be pending: what is beyond the first follows in the ITS's event. */
 void its_lpis_on(struct vgic *g, struct vgic_cpu *c)
 {
+    debug_assert_held(&g->lock);
     c->lpi_left = c->s.pendbaser >> 62 & 1 ? 0 : VGIC_LPIS / 8;
     its_load_all(g, c);
     if (!its_read_pending(g, c, READ_AT_ONCE))
@@ -200,6 +211,7 @@ void its_lpis_off(struct vgic *g, struct vgic_cpu *c)
 {
     uint8_t *p = pending_table(g, c);
 
+    debug_assert_held(&g->lock);
     for (unsigned n = 0; n < VGIC_LPIS; n++) {
         struct vgic_irq i = vgic_irq_at(g, NULL, VGIC_LPI + n);
 
@@ -243,6 +255,7 @@ static bool step(struct vgic *g, unsigned *cost)
     struct its *s = &g->its;
     uint64_t cmd[4], at = s->s.creadr & QUEUE_BITS;
 
+    debug_assert_held(&g->lock);
     if (!g->version || !(s->s.ctlr & CTLR_ENABLED) || !(s->s.cbaser & BASER_VALID) ||
         s->s.creadr & STALLED || at == (s->s.cwriter & QUEUE_BITS))
         return false;
@@ -262,6 +275,7 @@ bool its_process(struct vgic *g, unsigned budget)
     unsigned cost = 0;
     bool more = true;
 
+    debug_assert_no_locks();
     for (unsigned spent = 0; more && spent < budget; spent += cost) {
         spin_lock(&g->lock);
         more = step(g, &cost);
@@ -452,6 +466,7 @@ int its_create(struct vgic *g, const struct vgic_layout *l)
 {
     static const struct io_ops ops = { its_read, its_write, 1 | 2 | 4 | 8 };
 
+    assert_cpu0();
     g->lpi = vm_alloc(g->vm, VGIC_LPI_BANKS * sizeof *g->lpi);
     if (!g->lpi)
         return -ENOMEM;
@@ -465,7 +480,11 @@ int its_create(struct vgic *g, const struct vgic_layout *l)
     return io_register(g->vm, &(struct io_region){ "its", IO_MEM, l->its, VGIC_ITS_LEN, &ops, g });
 }
 
-void its_stop(struct vgic *g) { event_kill(&g->its.work); }
+void its_stop(struct vgic *g)
+{
+    assert_cpu0();
+    event_kill(&g->its.work);
+}
 
 void its_quiesce(struct vgic *g) { event_cancel(&g->its.work); }
 

@@ -5,6 +5,7 @@
  * pINTID cmd[1] 63:32; ICID cmd[2] 15:0; RDbase cmd[2] 50:16 (a vCPU's number, PTA is 0); Valid
  * cmd[2] 63; ITT size cmd[1] 4:0 and address cmd[2] 51:8.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/nospec.h>
 #include "its.h"
@@ -167,6 +168,7 @@ unsigned its_command(struct vgic *g, const uint64_t cmd[4])
     unsigned op = cmd[0] & 0xff, n = (unsigned)index_nospec(op, ARRAY_SIZE(commands));
     bool known = op < ARRAY_SIZE(commands) && commands[n].fn;
 
+    debug_assert_held(&g->lock);
     if (!known || !commands[n].fn(g, cmd))
         vm_log(g->vm, LOG_DEBUG, "ITS: command %#x %#llx %#llx %#llx: ignored", op,
                (unsigned long long)cmd[0], (unsigned long long)cmd[1], (unsigned long long)cmd[2]);

@@ -3,6 +3,7 @@
  * The UART: a PL011 (DDI 0183, r1p5) whose line is the guest's console. Bytes leave at once, so the
  * transmitter is always empty; input comes from the console as the receive FIFO has room.
  */
+#include <hv/assert.h>
 #include <hv/console.h>
 #include <hv/time.h>
 #include <hv/vintc.h>
@@ -81,6 +82,7 @@ static void update(struct pl011 *u)
 {
     bool irq = (u->s.ris & u->s.imsc) != 0;
 
+    debug_assert_held(&u->lock);
     if (irq != u->irq)
         virq_set(u->vm, INTID_PL011, irq);
     u->irq = irq;
@@ -117,6 +119,7 @@ static void refill(struct pl011 *u)
     char in[PL011_FIFO];
     size_t n;
 
+    debug_assert_held(&u->lock);
     if (!u->listening || !receives(&u->s) || u->s.cr & CR_LBE || u->s.fill >= capacity(&u->s))
         return;
     n = console_read(u->vm->console, &u->rx, in, capacity(&u->s) - u->s.fill);
@@ -190,6 +193,7 @@ static uint64_t read_reg(struct pl011 *u, uint64_t off)
     const struct pl011_state *s = &u->s;
     uint64_t id;
 
+    debug_assert_held(&u->lock);
     switch (off) {
     case UARTDR: return read_dr(u);
     case UARTRSR: return s->rsr;
@@ -221,6 +225,7 @@ static void write_reg(struct pl011 *u, uint64_t off, uint32_t val)
 {
     struct pl011_state *s = &u->s;
 
+    debug_assert_held(&u->lock);
     switch (off) {
     case UARTDR: write_dr(u, (uint8_t)val); break;
     case UARTRSR: s->rsr = 0; break;
@@ -353,6 +358,7 @@ int arm_pl011_create(struct arm_devices *d)
     static const struct io_ops ops = { pl011_read, pl011_write, 1 | 2 | 4 };
     struct pl011 *u = &d->pl011;
 
+    assert_cpu0();
     u->vm = d->vm;
     /* as firmware leaves it: guests that poll never write UARTCR */
     u->s.cr = CR_UARTEN | CR_TXE | CR_RXE;
@@ -366,6 +372,7 @@ int arm_pl011_create(struct arm_devices *d)
 
 void arm_pl011_destroy(struct pl011 *u)
 {
+    assert_cpu0();
     if (u->listening)
         console_unlisten(u->vm->console, &u->rx);
     u->listening = false;

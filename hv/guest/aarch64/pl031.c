@@ -3,6 +3,7 @@
  * The real-time clock: a PL031 (DDI 0224). Its counter is wall time at first, moves with guest
  * time, and can be set; an alarm is an event.
  */
+#include <hv/assert.h>
 #include <hv/time.h>
 #include <hv/vintc.h>
 #include <hv/vm.h>
@@ -36,6 +37,7 @@ static void update(struct pl031 *r)
 {
     bool irq = (r->s.ris & r->s.imsc) != 0;
 
+    debug_assert_held(&r->lock);
     if (irq != r->irq)
         virq_set(r->vm, INTID_PL031, irq);
     r->irq = irq;
@@ -64,6 +66,7 @@ static void look_at_alarm(struct pl031 *r)
  */
 static void rearm(struct pl031 *r)
 {
+    debug_assert_held(&r->lock);
     r->s.armed = !((r->s.match - counter(r)) >> 31);
     look_at_alarm(r);
 }
@@ -193,6 +196,7 @@ int arm_pl031_create(struct arm_devices *d)
     static const struct io_ops ops = { pl031_read, pl031_write, 4 };
     struct pl031 *r = &d->pl031;
 
+    assert_cpu0();
     r->vm = d->vm;
     r->s.base = (uint32_t)(time_wall_s() - vm_time_ns(d->vm) / SECOND);
     r->s.load = r->s.base;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* GPIO: a PL061 (DDI 0190), whose input 3 is the power button. Outputs lead nowhere. */
+#include <hv/assert.h>
 #include <hv/time.h>
 #include <hv/vintc.h>
 #include <hv/vm.h>
@@ -28,6 +29,7 @@ static void update(struct pl061 *g)
 {
     bool irq = (g->s.ris & g->s.ie) != 0;
 
+    debug_assert_held(&g->lock);
     if (irq != g->irq)
         virq_set(g->vm, INTID_PL061, irq);
     g->irq = irq;
@@ -46,6 +48,7 @@ static void set_input(struct pl061 *g, unsigned line, bool high)
     struct pl061_state *s = &g->s;
     uint8_t bit = (uint8_t)(1u << line), now = high ? bit : 0;
 
+    debug_assert_held(&g->lock);
     if (!(s->dir & bit) && (s->data & bit) != now) {
         s->data = (uint8_t)((s->data & ~bit) | now);
         if (!(s->is & bit) && ((s->ibe & bit) || high == ((s->iev & bit) != 0)))
@@ -69,6 +72,7 @@ int arm_pl061_power_button(struct pl061 *g)
 {
     bool listens;
 
+    assert_cpu0();
     spin_lock(&g->lock);
     listens = g->s.ie >> PL061_POWER_BUTTON & 1;
     if (listens) {
@@ -221,6 +225,7 @@ int arm_pl061_create(struct arm_devices *d)
     static const struct io_ops ops = { pl061_read, pl061_write, 1 | 2 | 4 };
     struct pl061 *g = &d->pl061;
 
+    assert_cpu0();
     g->vm = d->vm;
     spin_init(&g->lock, LOCK_DEVICE);
     event_init(&g->release, release_event, 0);

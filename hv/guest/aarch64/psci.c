@@ -5,6 +5,7 @@
  * the others stay (SMCCC §3.3).
  */
 #include "arm.h"
+#include <hv/assert.h>
 #include <hv/random.h>
 #include <string.h>
 
@@ -111,6 +112,7 @@ void arm_steal_init(struct vm *vm)
 {
     int err = gmem_zero(vm, gpa(PLAT_PVTIME), PAGE_SIZE);
 
+    assert_cpu0();
     if (err)
         vm_log(vm, LOG_WARN, "no stolen time: its page cannot be written (error %d)", err);
 }
@@ -121,6 +123,7 @@ void arm_steal_update(struct vcpu *v)
     uint64_t stolen = arm_stolen_ns(v);
     struct stolen_time *t;
 
+    debug_assert_own_cpu(v);
     if (s->stolen_ns == stolen || !arm_machine_of(v) || !arm_machine_of(v)->pv)
         return;
     t = gmem_ptr(v->vm, gpa(stolen_time_at(v)), sizeof *t, PROT_RW);
@@ -265,6 +268,7 @@ void arm_psci_request(struct vcpu *v)
     uint64_t entry, context;
     bool start;
 
+    debug_assert_own_cpu(v);
     spin_lock(&m->lock);
     start = s->power == ARM_ON_PENDING;
     entry = s->entry;
@@ -443,6 +447,7 @@ int arm_call(struct vcpu *v, struct vcpu_exit *e)
     uint64_t *g = v->regs.gpr, x[4], mask = g[0] & SMC64 ? UINT64_MAX : UINT32_MAX;
     const struct call *c = (e->syndrome & 0xffff) == 0 ? find((uint32_t)g[0]) : NULL;
 
+    debug_assert_own_cpu(v);
     if (!c) {
         g[0] = (uint64_t)NOT_SUPPORTED;
         return 0;

@@ -2,6 +2,7 @@
 /*
  * vgic.c: the state of the guest's interrupts, where each belongs, and the controller as vintc_ops.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <string.h>
@@ -41,6 +42,7 @@ static struct vgic_cpu *any_cpu(struct vgic *g, struct vgic_irq i, unsigned idx)
 
 struct vgic_cpu *vgic_target(struct vgic *g, struct vgic_cpu *c, struct vgic_irq i, unsigned idx)
 {
+    debug_assert_held(&g->lock);
     if (idx < 32)
         return c;
     if (g->version == 2)
@@ -52,12 +54,14 @@ struct vgic_cpu *vgic_target(struct vgic *g, struct vgic_cpu *c, struct vgic_irq
 
 static void tell(struct vgic *g, struct vgic_cpu *c)
 {
+    debug_assert_held(&g->lock);
     if (c != g->servicing)
         vcpu_request(c->v, REQ_IRQ);
 }
 
 void vgic_look(struct vgic_cpu *c)
 {
+    debug_assert_held(&c->g->lock);
     if (c == c->g->servicing)
         return;
     __atomic_store_n(&c->stale, 1, __ATOMIC_SEQ_CST);
@@ -69,6 +73,7 @@ void vgic_update(struct vgic *g, struct vgic_cpu *c, unsigned idx)
     struct vgic_irq i = vgic_irq_at(g, c, idx);
     struct vgic_cpu *home = idx < 32 ? c : g->cpu[i.b->home[i.n]], *want;
 
+    debug_assert_held(&g->lock);
     if (i.b->in_lr & i.bit) {
         vgic_look(home);
         return;
@@ -90,6 +95,7 @@ void vgic_update(struct vgic *g, struct vgic_cpu *c, unsigned idx)
 
 void vgic_raise(struct vgic_cpu *c, unsigned idx, unsigned src)
 {
+    debug_assert(idx < 32);
     if (vgic_is_sgi_v2(c->g, idx))
         __atomic_fetch_or(&c->sgi_src[idx & 15], (uint8_t)(1u << src), __ATOMIC_RELAXED);
     vgic_raise_bit(c, 1u << idx);
@@ -99,6 +105,7 @@ void vgic_take_raised(struct vgic_cpu *c)
 {
     uint32_t bits = __atomic_load_n(&c->raise, __ATOMIC_RELAXED);
 
+    debug_assert_held(&c->g->lock);
     if (!bits)
         return;
     bits = __atomic_exchange_n(&c->raise, 0, __ATOMIC_SEQ_CST);
@@ -125,6 +132,7 @@ void vgic_take_raised(struct vgic_cpu *c)
  */
 static void look_soon(struct vgic_cpu *c)
 {
+    debug_assert_held(&c->g->lock);
     __atomic_store_n(&c->stale, 1, __ATOMIC_SEQ_CST);
     if (c->v == this_cpu()->current)
         vcpu_request(c->v, REQ_IRQ);
@@ -135,6 +143,7 @@ void vgic_set_input(struct vgic *g, struct vgic_cpu *c, unsigned idx, bool level
     struct vgic_irq i = vgic_irq_at(g, c, idx);
     bool was = i.b->line & i.bit;
 
+    debug_assert_held(&g->lock);
     if (was == level)
         return;
     i.b->line ^= i.bit;
@@ -150,6 +159,7 @@ void vgic_set_latch(struct vgic *g, struct vgic_cpu *c, unsigned idx)
 {
     struct vgic_irq i = vgic_irq_at(g, c, idx);
 
+    debug_assert_held(&g->lock);
     if (i.b->in_lr & i.bit)
         vgic_lr_note(g, i, idx);
     if (i.b->latch & i.bit)
@@ -163,6 +173,7 @@ void vgic_clear_latch(struct vgic *g, struct vgic_cpu *c, unsigned idx)
 {
     struct vgic_irq i = vgic_irq_at(g, c, idx);
 
+    debug_assert_held(&g->lock);
     i.b->latch &= ~i.bit;
     if (vgic_is_sgi_v2(g, idx))
         i.b->route[i.n] = 0;
@@ -176,6 +187,7 @@ static void account_active(struct vgic *g, struct vgic_cpu *c, struct vgic_irq i
 {
     struct vgic_cpu *home;
 
+    debug_assert_held(&g->lock);
     if (on && idx >= 32) {
         home = vgic_target(g, c, i, idx);
         if (!home)
@@ -193,6 +205,7 @@ void vgic_set_active(struct vgic *g, struct vgic_cpu *c, unsigned idx, bool on)
 {
     struct vgic_irq i = vgic_irq_at(g, c, idx);
 
+    debug_assert_held(&g->lock);
     if (i.b->in_lr & i.bit) {
         if (!on)
             i.b->deact |= i.bit;
@@ -217,6 +230,8 @@ static int gic_vm_init(struct vm *vm)
 {
     struct vgic *g = vm_alloc(vm, sizeof *g);
 
+    assert_cpu0();
+    hv_assert(!vm->vintc);
     if (!g)
         return -ENOMEM;
     g->vm = vm;
@@ -229,6 +244,8 @@ static void gic_vm_fini(struct vm *vm)
 {
     struct vgic *g = vm->vintc;
 
+    assert_cpu0();
+    assert_parked(vm);
     if (!g)
         return;
     if (g->gicc_mapped && gmem_unmap(vm, gpa(g->gicc), VGIC_GICC_LEN))
@@ -243,6 +260,7 @@ static int gic_vcpu_init(struct vcpu *v)
     struct vgic *g = v->vm->vintc;
     struct vgic_cpu *c;
 
+    assert_cpu0();
     if (!g || v->id >= MAX_VCPUS)
         return -EINVAL;
     c = vm_alloc(v->vm, sizeof *c);
@@ -267,6 +285,7 @@ static void gic_vcpu_fini(struct vcpu *v)
     struct vgic *g = v->vm->vintc;
     struct vgic_cpu *c = v->vintc;
 
+    assert_cpu0();
     if (!c)
         return;
     its_stop(g);
@@ -332,6 +351,7 @@ static __attribute__((noinline)) void service(struct vcpu *v)
 {
     struct vgic_cpu *c = vgic_cpu_of(v);
 
+    debug_assert_own_cpu(v);
     spin_lock(&c->g->lock);
     vgic_service(c);
     spin_unlock(&c->g->lock);
@@ -343,6 +363,7 @@ static int gic_pending(struct vcpu *v)
 {
     struct vgic_cpu *c = vgic_cpu_of(v);
 
+    debug_assert_own_cpu(v);
     if (c->woken)
         c->woken = false;
     else if (!nothing_to_do(c))
@@ -360,6 +381,7 @@ static void gic_enter(struct vcpu *v) { vgic_cpu_of(v)->looked = false; }
 
 static __attribute__((noinline)) void empty(struct vcpu *v, struct vgic_cpu *c, uint32_t ended)
 {
+    debug_assert_own_cpu(v);
     spin_lock(&c->g->lock);
     vgic_lr_ended(c, ended);
     spin_unlock(&c->g->lock);
@@ -392,6 +414,7 @@ static void gic_leave(struct vcpu *v)
     uint32_t ended = 0;
     bool hw = false;
 
+    debug_assert_own_cpu(v);
     for (uint32_t used = c->gic.used; used; used &= used - 1) {
         uint64_t lr = c->gic.lr[__builtin_ctz(used)];
 
@@ -444,6 +467,8 @@ int vgic_create(struct vm *vm, const struct vgic_layout *l)
     struct vgic *g = vm->vintc;
     int err;
 
+    assert_cpu0();
+    assert_parked(vm);
     if (!g || l->nr_spis > VGIC_SPIS_MAX || (l->version != 2 && l->version != 3) ||
         (l->version == 2 && g->n > VGIC_V2_VCPUS))
         return -EINVAL;
@@ -464,6 +489,7 @@ bool vgic_wakeable(struct vcpu *v)
 {
     struct vgic_cpu *c = vgic_cpu_of(v);
 
+    debug_assert_own_cpu(v);
     if (!nothing_to_do(c))
         service(v);
     c->woken = c->gic.used && vgic_lr_wakes(c);
@@ -474,11 +500,12 @@ void vgic_vcpu_reset(struct vcpu *v)
 {
     struct vgic_cpu *c = vgic_cpu_of(v);
 
+    assert_own_cpu(v);
     vtimer_cpu_reset(c);
     spin_lock(&c->g->lock);
     vgic_lr_reset(c);
-    spin_unlock(&c->g->lock);
     vgic_look(c);
+    spin_unlock(&c->g->lock);
 }
 
 static int sre_access(bool write, uint64_t *val)
@@ -492,6 +519,7 @@ int vgic_sysreg(struct vcpu *v, uint32_t id, bool write, uint64_t *val)
 {
     struct vgic_cpu *c = vgic_cpu_of(v);
 
+    debug_assert_own_cpu(v);
     switch (id) {
     case ARM_ICC_SGI1R_EL1:
     case ARM_ICC_ASGI1R_EL1:

@@ -3,6 +3,7 @@
  * vgic_bank.c: registers that hold a field for each interrupt, the same in GICv2 and GICv3,
  * distributor and redistributor.
  */
+#include <hv/assert.h>
 #include <hv/percpu.h>
 #include "vgic_int.h"
 
@@ -93,6 +94,7 @@ static void set_word(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_
 {
     uint32_t changed = *word ^ val;
 
+    debug_assert_held(&g->lock);
     __atomic_store_n(word, val, __ATOMIC_RELAXED);
     for (; changed; changed &= changed - 1)
         vgic_update(g, c, first + (unsigned)__builtin_ctz(changed));
@@ -100,6 +102,7 @@ static void set_word(struct vgic *g, struct vgic_cpu *c, unsigned first, uint32_
 
 static void set_state(struct vgic *g, struct vgic_cpu *c, enum vgic_bank_reg r, unsigned idx)
 {
+    debug_assert_held(&g->lock);
     if (r == BANK_PEND_SET)
         vgic_set_latch(g, c, idx);
     else if (r == BANK_PEND_CLEAR)

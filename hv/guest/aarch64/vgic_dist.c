@@ -2,6 +2,7 @@
 /*
  * vgic_dist.c: the GICv3 distributor, one security state, affinity routing always on. GICv3 §12.9.
  */
+#include <hv/assert.h>
 #include "vgic_int.h"
 
 #define CTLR_ARE (1u << 4)
@@ -163,6 +164,7 @@ int vgic_dist_create(struct vgic *g, const struct vgic_layout *l)
 {
     static const struct io_ops ops = { dist_read, dist_write, 1 | 2 | 4 | 8 };
 
+    assert_cpu0();
     return io_register(g->vm,
                        &(struct io_region){ "gicd", IO_MEM, l->gicd, VGIC_GICD_LEN, &ops, g });
 }
@@ -188,6 +190,7 @@ void vgic_sgi_v3(struct vcpu *v, uint32_t id, uint64_t val)
     unsigned sgi = val >> 24 & 15;
     bool group1 = id == ARM_ICC_SGI1R_EL1;
 
+    debug_assert_own_cpu(v);
     if (!(val & 0xfffffffff0ff0000)) { /* cluster 0, as most machines have no other */
         for (uint32_t list = val & 0xffff; list; list &= list - 1)
             sgi_to(g, (unsigned)__builtin_ctz(list), sgi, group1);

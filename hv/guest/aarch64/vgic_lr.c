@@ -5,6 +5,7 @@
  * Levels: it stays outside, and the register asks for a maintenance interrupt at the guest's EOI,
  * when the level is looked at again. GICv3 §6.4, §12.4.
  */
+#include <hv/assert.h>
 #include <hv/irq.h>
 #include "vgic_int.h"
 
@@ -31,6 +32,7 @@ void vgic_set_ready(struct vgic_cpu *c, unsigned idx, bool on)
     unsigned w = idx >> 6;
     uint64_t bit = 1ull << (idx & 63);
 
+    debug_assert_held(&c->g->lock);
     if (on == !!(c->ready[w] & bit))
         return;
     c->ready[w] ^= bit;
@@ -114,6 +116,8 @@ static void place(struct vgic_cpu *c, unsigned n, struct vgic_irq i, unsigned id
 {
     uint64_t lr = vgic_intid(idx) | attributes(i, idx) | ARM_LR_PENDING;
 
+    debug_assert_held(&c->g->lock);
+    debug_assert(n < c->g->nlrs);
     if (i.b->edge & i.bit)
         i.b->latch &= ~i.bit;
     if (vgic_is_sgi_v2(c->g, idx)) {
@@ -143,6 +147,7 @@ bool vgic_place_at_once(struct vgic_cpu *c, struct vgic_irq i, unsigned idx)
 {
     uint32_t left = ~c->gic.used & ((1u << c->g->nlrs) - 1);
 
+    debug_assert_held(&c->g->lock);
     if (c->nready || !left || (idx == ARM_PPI_VTIMER && !c->just_fired) || !group_on(c->g, i) ||
         !lpis_on(c, idx))
         return false;
@@ -162,6 +167,8 @@ uint32_t vgic_place_sgis(struct vgic_cpu *c, uint32_t raised)
     uint32_t can = raised & 0xffff & groups & b->enabled & ~(b->active | b->in_lr | b->latch);
     uint32_t left = c->nready ? 0 : ~c->gic.used & ((1u << c->g->nlrs) - 1);
 
+    debug_assert_held(&c->g->lock);
+    debug_assert_own_cpu(c->v);
     uint32_t placed = 0, now = 0;
 
     for (; can && left; can &= can - 1, left &= left - 1) {
@@ -201,6 +208,7 @@ static void release(struct vgic_cpu *c, unsigned n, struct vgic_irq i, unsigned 
 {
     uint32_t bit = 1u << n;
 
+    debug_assert_held(&c->g->lock);
     /*
      * What the guest has ended is empty in the CPU already, but for the EOI that asks for a
      * maintenance interrupt (GICv3 §12.4.8).
@@ -287,6 +295,7 @@ void vgic_lr_note(struct vgic *g, struct vgic_irq i, unsigned idx)
 {
     struct vgic_cpu *c = g->cpu[i.b->home[i.n]];
 
+    debug_assert_held(&g->lock);
     for (uint32_t used = c->gic.used; used; used &= used - 1)
         if (lr_index(g, c->gic.lr[__builtin_ctz(used)]) == idx)
             note_taken(c, i, (unsigned)__builtin_ctz(used));
@@ -335,6 +344,8 @@ static __attribute__((noinline)) void ended(struct vgic_cpu *c, unsigned n)
 
 void vgic_lr_ended(struct vgic_cpu *c, uint32_t lrs)
 {
+    debug_assert_held(&c->g->lock);
+    debug_assert_own_cpu(c->v);
     for (; lrs; lrs &= lrs - 1) {
         unsigned n = (unsigned)__builtin_ctz(lrs);
 
@@ -388,6 +399,7 @@ static void take_back(struct vgic_cpu *c, unsigned n)
     unsigned idx = lr_index(c->g, lr), st = state_of(lr);
     struct vgic_irq i = vgic_irq_at(c->g, c, idx);
 
+    debug_assert_held(&c->g->lock);
     if (st & PENDING)
         unlatch(c->g, i, lr, idx);
     if (st & ACTIVE && idx < VGIC_LPI) {
@@ -463,6 +475,9 @@ void vgic_service(struct vgic_cpu *c)
 {
     uint32_t used = c->gic.used;
 
+    debug_assert_held(&c->g->lock);
+    debug_assert_own_cpu(c->v);
+    debug_assert(!c->g->servicing);
     c->g->servicing = c;
     __atomic_store_n(&c->stale, 0, __ATOMIC_SEQ_CST);
     if (c->phys_sync)
@@ -482,6 +497,7 @@ void vgic_lr_put_back(struct vgic_cpu *c, uint64_t lr, bool was_pending)
     unsigned n = (unsigned)__builtin_ctz(left | 1u << 31), idx = lr_index(c->g, lr);
     struct vgic_irq i = vgic_irq_at(c->g, c, idx);
 
+    assert_held(&c->g->lock);
     if (left) {
         c->gic.lr[n] = lr;
         c->gic.used |= 1u << n;
@@ -502,6 +518,9 @@ void vgic_lr_put_back(struct vgic_cpu *c, uint64_t lr, bool was_pending)
 
 void vgic_lr_reset(struct vgic_cpu *c)
 {
+    assert_held(&c->g->lock);
+    assert_own_cpu(c->v);
+    hv_assert(!c->g->servicing);
     c->g->servicing = c;
     for (uint32_t used = c->gic.used; used; used &= used - 1)
         take_back(c, (unsigned)__builtin_ctz(used));
@@ -516,6 +535,7 @@ static uint64_t find_lr(struct vgic *g, struct vgic_irq i, unsigned idx)
 {
     const struct vgic_cpu *c = g->cpu[i.b->home[i.n]];
 
+    debug_assert_held(&g->lock);
     for (uint32_t used = c->gic.used; used; used &= used - 1) {
         uint64_t lr = __atomic_load_n(&c->gic.lr[__builtin_ctz(used)], __ATOMIC_RELAXED);
 
@@ -539,6 +559,7 @@ uint8_t vgic_lr_source(struct vgic *g, struct vgic_irq i, unsigned idx)
 
 void vgic_settle(struct vgic *g, uint64_t vcpus)
 {
+    debug_assert(!(this_cpu()->locks_held >> LOCK_VINTC));
     for (unsigned n = 0; n < g->n; n++) {
         struct vcpu *v = vcpus >> n & 1 ? g->vm->vcpu[n] : NULL;
 
@@ -555,6 +576,7 @@ bool vgic_lr_wakes(struct vgic_cpu *c)
 {
     uint64_t vmcr = 0;
 
+    debug_assert_own_cpu(c->v);
     if (!c->gic.used || c->v->ops->get_sysreg(c->v, ARM_ICH_VMCR_EL2, &vmcr))
         return false;
     for (uint32_t used = c->gic.used; used; used &= used - 1) {

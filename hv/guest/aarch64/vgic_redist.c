@@ -3,6 +3,7 @@
  * vgic_redist.c: the GICv3 redistributors, two 64 KiB frames for each vCPU, one after the other.
  * GICv3 §12.10, §12.11.
  */
+#include <hv/assert.h>
 #include "vgic_int.h"
 
 #define CTLR_CES (1u << 1) /* EnableLPIs can be cleared again */
@@ -190,6 +191,7 @@ int vgic_redist_create(struct vgic *g, const struct vgic_layout *l)
 {
     static const struct io_ops ops = { redist_read, redist_write, 1 | 2 | 4 | 8 };
 
+    assert_cpu0();
     return io_register(
         g->vm, &(struct io_region){ "gicr", IO_MEM, l->gicr, g->n * VGIC_GICR_STRIDE, &ops, g });
 }

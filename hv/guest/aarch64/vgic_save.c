@@ -6,6 +6,7 @@
  * is checked as a whole before anything is touched, and what this code could not have saved is
  * refused.
  */
+#include <hv/assert.h>
 #include <hv/state.h>
 #include <string.h>
 #include "vgic_int.h"
@@ -376,6 +377,8 @@ static int gic_restore(struct vm *vm, uint32_t i, const void *buf)
     struct vgic *g = vm->vintc;
     struct saved s = parts_of(g, buf);
 
+    assert_cpu0();
+    assert_parked(vm);
     (void)i;
     if (!valid(g, &s))
         return -EINVAL;
@@ -391,6 +394,8 @@ static int gic_quiesce(struct vm *vm, uint32_t i)
 {
     struct vgic *g = vm->vintc;
 
+    assert_cpu0();
+    assert_parked(vm);
     (void)i;
     for (unsigned n = 0; g && n < g->n; n++)
         vtimer_cpu_quiesce(g->cpu[n]);
@@ -403,6 +408,8 @@ static void gic_resume(struct vm *vm, uint32_t i)
 {
     struct vgic *g = vm->vintc;
 
+    assert_cpu0();
+    assert_parked(vm);
     (void)i;
     for (unsigned n = 0; g && n < g->n; n++)
         vtimer_cpu_resume(g->cpu[n]);

@@ -4,6 +4,7 @@
  * it (GICv2m, SBSA appendix E). The CPU interface is the hardware's GICV, mapped into the guest. No
  * security extensions: one group, enabled by GICD_CTLR bit 0.
  */
+#include <hv/assert.h>
 #include "vgic_int.h"
 
 static uint64_t read_ctlr(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r,
@@ -262,6 +263,7 @@ int vgic_v2_create(struct vgic *g, const struct vgic_layout *l)
     int err =
         io_register(g->vm, &(struct io_region){ "gicd", IO_MEM, l->gicd, PAGE_SIZE, &ops, g });
 
+    assert_cpu0();
     err = err ? err : map_gicv(g, l);
     return err || !l->v2m ? err : v2m_create(g, l);
 }

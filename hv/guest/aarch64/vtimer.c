@@ -5,6 +5,7 @@
  * through the list register. While the vCPU is not loaded an event stands in for it. The physical
  * one is emulated. Both count alike: time_cycles() less the VM's offset.
  */
+#include <hv/assert.h>
 #include <hv/percpu.h>
 #include <hv/time.h>
 #include "vgic_int.h"
@@ -78,12 +79,14 @@ static void phys_event(struct event *e)
 
 void vtimer_cpu_init(struct vgic_cpu *c)
 {
+    assert_cpu0();
     event_init(&c->virt.ev, virt_event, this_cpu()->id);
     event_init(&c->phys.ev, phys_event, this_cpu()->id);
 }
 
 void vtimer_cpu_fini(struct vgic_cpu *c)
 {
+    assert_cpu0();
     event_kill(&c->virt.ev);
     event_kill(&c->phys.ev);
 }
@@ -103,6 +106,8 @@ void vtimer_sync_clock(struct vm *vm)
     struct vgic *g = vm->vintc;
     uint64_t now = time_ns(), guest_now = now + (uint64_t)vm->time_offset_ns;
 
+    assert_cpu0();
+    assert_parked(vm);
     g->cntvoff = time_cycles_at(now) - time_ns_to_cycles(guest_now) - COUNT_BASE;
     for (unsigned n = 0; n < g->n; n++)
         if (g->cpu[n])
@@ -126,11 +131,13 @@ bool vtimer_due(struct vgic_cpu *c)
 {
     uint64_t cval = 0;
 
+    debug_assert_own_cpu(c->v);
     return virt_enabled(c, &cval) && count_now(c->g) >= cval;
 }
 
 void vtimer_sync_phys(struct vgic_cpu *c)
 {
+    debug_assert_own_cpu(c->v);
     c->phys_sync = false;
     if (this_cpu()->loaded == c->v)
         (void)c->v->ops->set_sysreg(c->v, ARM_VTIMER_PHYS_ACTIVE,
@@ -142,6 +149,7 @@ void vtimer_drop(struct vgic_cpu *c)
 {
     uint64_t cval = 0;
 
+    debug_assert_held(&c->g->lock);
     c->s.local.line &= ~PPI_VTIMER;
     if (this_cpu()->current != c->v) {
         c->phys_sync = true;
@@ -156,11 +164,16 @@ void vtimer_drop(struct vgic_cpu *c)
 
 void arm_vtimer_irq(struct vcpu *v)
 {
+    debug_assert_own_cpu(v);
     vgic_cpu_of(v)->just_fired = true;
     vgic_raise(vgic_cpu_of(v), ARM_PPI_VTIMER, 0);
 }
 
-void arm_vtimer_loaded(struct vcpu *v) { alarm_off(&vgic_cpu_of(v)->virt); }
+void arm_vtimer_loaded(struct vcpu *v)
+{
+    debug_assert_own_cpu(v);
+    alarm_off(&vgic_cpu_of(v)->virt);
+}
 
 bool arm_vtimer_active(const struct vcpu *v)
 {
@@ -175,6 +188,7 @@ void arm_vtimer_unloaded(struct vcpu *v, uint64_t ctl, uint64_t cval)
 {
     struct vgic_cpu *c = vgic_cpu_of(v);
 
+    debug_assert_own_cpu(v);
     if ((ctl & (CTL_ENABLE | CTL_IMASK)) == CTL_ENABLE && !arm_vtimer_active(v))
         alarm_set(c, &c->virt, cval);
 }
@@ -188,6 +202,7 @@ static bool phys_enabled(const struct vgic_cpu *c)
 
 bool ptimer_due(struct vgic_cpu *c)
 {
+    debug_assert_held(&c->g->lock);
     if (!phys_enabled(c))
         return false;
     if (count_now(c->g) >= c->s.cntp_cval)
@@ -200,6 +215,7 @@ static void phys_changed(struct vgic_cpu *c)
 {
     bool due;
 
+    debug_assert_held(&c->g->lock);
     alarm_off(&c->phys);
     due = ptimer_due(c);
     vgic_set_input(c->g, c, ARM_PPI_PTIMER, due);
@@ -279,6 +295,7 @@ void vtimer_cpu_resume(struct vgic_cpu *c)
 
 void vtimer_cpu_reset(struct vgic_cpu *c)
 {
+    debug_assert_own_cpu(c->v);
     alarm_off(&c->virt);
     if (c->v->ops->set_sysreg)
         (void)c->v->ops->set_sysreg(c->v, ARM_CNTVOFF_EL2, c->g->cntvoff);

@@ -3,6 +3,7 @@
  * The guest's own translation, stage 1 of EL1&0: Arm ARM D8.2, all granules, 16 to 52 bits. At most
  * 5 reads of guest memory.
  */
+#include <hv/assert.h>
 #include "arm.h"
 
 /* How the half of the address space that holds an address is translated. */
@@ -157,6 +158,7 @@ int arm_walk(struct vcpu *v, uint64_t va, struct arm_access_kind kind, uint64_t 
     struct descriptor leaf = { 0 };
     unsigned shift;
 
+    debug_assert_own_cpu(v);
     *fsc = FSC_TRANSLATION;
     if (!(arm_get(v, ARM_SCTLR_EL1) & SCTLR_M)) {
         *pa = ignore ? va & ~(0xffull << 56) : va;

@@ -5,6 +5,7 @@
  */
 #include "load.h"
 #include "platform.h"
+#include <hv/assert.h>
 #include <hv/guest_acpi.h>
 #include <stdio.h>
 #include <string.h>
@@ -163,6 +164,7 @@ int x86_acpi_build(struct vm *vm, uint64_t *rsdp)
                         .model = "TRIVETPC" };
     int err;
 
+    assert_cpu0();
     if (t.buf == NULL)
         return -ENOMEM;
     *rsdp = build_all(&t, vm->nvcpus);

@@ -3,6 +3,7 @@
  * Messages between APICs: who is addressed, and what arrives. Intel SDM vol 3 §11.6, §11.12.9,
  * §11.12.10.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
@@ -119,6 +120,7 @@ unsigned apic_deliver(struct x86_intc *x, uint32_t targets, const struct apic_ms
 {
     unsigned taken = 0;
 
+    debug_assert(!(targets & ~everybody(x)));
     if (m->mode == DM_LOWEST && targets & (targets - 1))
         targets = one_of(x, targets);
     for (; targets; targets &= targets - 1)
@@ -138,6 +140,7 @@ void lapic_icr_write(struct lapic *l, uint64_t icr)
     struct x86_intc *x = l->intc;
     uint32_t targets, self = bit(l->v->id);
 
+    debug_assert_own_cpu(l->v);
     l->s.icr = icr & ~(1ull << 12);
     /* INIT level de-assert: no effect (SDM vol 3 §11.6.1) */
     if (m.mode == DM_INIT && (icr & 0xc000) == 0x8000)

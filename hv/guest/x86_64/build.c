@@ -3,6 +3,7 @@
 #include "load.h"
 #include "platform.h"
 #include "x86_devices.h"
+#include <hv/assert.h>
 #include <hv/files.h>
 #include <hv/pci.h>
 #include <hv/time.h>
@@ -17,6 +18,7 @@ int x86_ram_layout(struct vm *vm, const struct guest_config *c)
     uint64_t low_top = min_u64(c->memory, PLAT_RAM_LOW_END);
     int err;
 
+    assert_cpu0();
     if (c->memory > PLAT_MMIO64 - 4 * GIB) {
         snprintf(vm->why, sizeof vm->why, "memory: an x86 guest can have at most 252G");
         return -EINVAL;
@@ -108,6 +110,7 @@ static int set_entry(struct vcpu *v, const struct load_entry *e)
 {
     bool long_mode = e->mode == ENTRY_LONG64;
 
+    assert_own_cpu(v);
     memset(&v->regs, 0, sizeof v->regs);
     v->regs.pc = e->pc;
     v->regs.flags = FLAGS_FIXED;
@@ -184,6 +187,8 @@ int x86_build_more(struct vm *vm)
     struct x86_machine *m = vm->guest;
     int more = load_copy_step(m->load, COPY_STEP);
 
+    assert_cpu0();
+    hv_assert(m->load);
     if (more == 0)
         end_load(vm, m);
     return more;
@@ -195,6 +200,9 @@ int x86_build(struct vm *vm, const struct guest_config *c)
     struct x86_machine *m = vm_alloc(vm, sizeof *m);
     int err;
 
+    assert_cpu0();
+    hv_assert(!vm->guest);
+    assert_parked(vm);
     if (m == NULL)
         return -ENOMEM;
     vm->guest = m;
@@ -216,6 +224,8 @@ void x86_destroy(struct vm *vm)
 {
     struct x86_machine *m = vm->guest;
 
+    assert_cpu0();
+    assert_parked(vm);
     if (m == NULL)
         return;
     vio_destroy(vm);

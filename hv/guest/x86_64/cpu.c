@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What every exit of an x86 vCPU may need: exceptions, the mode, stepping over an instruction. */
 #include "x86.h"
+#include <hv/assert.h>
 #include <string.h>
 
 void x86_set(struct vcpu *v, uint32_t id, uint64_t val)
 {
+    debug_assert_own_cpu(v);
     if (v->ops->set_sysreg(v, id, val) != 0)
         log_err("%s does not take system register %#x = %#llx", v->ops->name, id,
                 (unsigned long long)val);
@@ -12,6 +14,8 @@ void x86_set(struct vcpu *v, uint32_t id, uint64_t val)
 
 void x86_set_segment(struct vcpu *v, enum x86_seg seg, struct x86_segment s)
 {
+    debug_assert_own_cpu(v);
+    debug_assert(seg < X86_NSEGS);
     x86_set(v, X86_SEG_SEL + seg, s.sel);
     x86_set(v, X86_SEG_BASE + seg, s.base);
     x86_set(v, X86_SEG_LIMIT + seg, s.limit);
@@ -32,6 +36,8 @@ void x86_raise(struct vcpu *v, unsigned vector, uint32_t error)
 {
     struct vcpu_event *e = &v->event;
 
+    debug_assert_own_cpu(v);
+    debug_assert(vector < 32);
     if (e->type == VEV_EXCEPTION) {
         bool two = contributory(e->vector) && contributory(vector);
 
@@ -71,6 +77,7 @@ void x86_mode_get(struct vcpu *v, struct x86_mode *m)
 {
     struct x86_mode_regs r;
 
+    debug_assert_own_cpu(v);
     if (v->ops->x86_mode != NULL)
         v->ops->x86_mode(v, &r);
     else
@@ -231,6 +238,7 @@ void x86_log_nobody(struct vcpu *v, enum io_space space, const struct io_access 
     struct x86_machine *x = x86_machine_of(v);
     uint64_t key = space == IO_PORT ? io->addr | PORT_LOGGED : io->addr >> PAGE_SHIFT;
 
+    debug_assert_own_cpu(v);
     if (x->nlogged_page < X86_LOGGED_PAGES && !usual(space, io->addr) && first_time(x, key))
         vm_log(v->vm, LOG_INFO,
                "vCPU %u: %s of %u bytes at %s %#llx, where no device is (pc %#llx)", v->id,

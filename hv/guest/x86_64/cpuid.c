@@ -8,6 +8,7 @@
 #include "platform.h"
 #include "x86_devices.h"
 #include "x86_intc.h"
+#include <hv/assert.h>
 #include <hv/nospec.h>
 #include <hv/time.h>
 #include <string.h>
@@ -267,6 +268,7 @@ void x86_cpuid_build(struct vm *vm, const struct guest_config *c, struct x86_mac
     struct x86_cpuid_table *t = &m->cpuid;
     struct x86_cpuid h = host(vm, 0, 0);
 
+    assert_cpu0();
     build_features(vm, c, t);
     build_xsave(vm, t);
     if (h.eax >= 7)
@@ -365,6 +367,7 @@ struct x86_cpuid x86_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub)
 {
     const struct x86_cpuid_table *t = &x86_machine_of(v)->cpuid;
 
+    debug_assert_own_cpu(v);
     if (leaf <= t->basic_max)
         return basic_leaf(v, (uint32_t)index_nospec(leaf, ARRAY_SIZE(t->basic)), sub);
     if (leaf >= 0x80000000 && leaf <= t->ext_max)

@@ -3,6 +3,7 @@
  * Makes and frees the devices of an x86 VM. Two of them are too small for a file: the POST port and
  * the debug-exit port.
  */
+#include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/time.h>
 #include <hv/vm.h>
@@ -14,6 +15,7 @@ int device_region(struct x86_devices *d, const struct io_region *r)
 {
     int err;
 
+    assert_cpu0();
     if (d->nregions >= DEVICE_REGIONS)
         return -ENOSPC;
     err = io_register(d->vm, r);
@@ -89,6 +91,8 @@ int x86_devices_create(struct vm *vm, const struct guest_config *c)
     struct x86_devices *d = vm_alloc(vm, sizeof *d);
     int err;
 
+    assert_cpu0();
+    assert_parked(vm);
     if (!d)
         return -ENOMEM;
     x86_devices_destroy(vm);
@@ -115,10 +119,12 @@ void x86_devices_destroy(struct vm *vm)
     struct x86_intc *x = vm->vintc;
     struct x86_devices *d = x ? x->devices : NULL;
 
+    assert_cpu0();
+    assert_parked(vm);
     if (!d)
         return;
     for (unsigned i = 0; i < d->nregions; i++)
-        (void)io_unregister(vm, d->region[i].space, d->region[i].base);
+        (void)!io_unregister(vm, d->region[i].space, d->region[i].base);
     uart_destroy(&d->uart);
     event_kill(&d->pit.ev);
     event_kill(&d->rtc.ev);
@@ -131,5 +137,6 @@ int x86_power_button(struct vm *vm)
 {
     struct x86_intc *x = vm->vintc;
 
+    assert_cpu0();
     return x && x->devices && pm_power_button(&x->devices->pm) ? 0 : -ENOTSUP;
 }

@@ -3,6 +3,7 @@
 #include "x86.h"
 #include "insn.h"
 #include "x86_devices.h"
+#include <hv/assert.h>
 #include <hv/pci.h>
 #include <string.h>
 
@@ -12,6 +13,8 @@ static int x86_vcpu_init(struct vcpu *v)
 {
     struct x86_vcpu *x = vm_alloc(v->vm, sizeof *x);
 
+    assert_cpu0();
+    hv_assert(!v->guest);
     if (x == NULL)
         return -ENOMEM;
     x->insns = vm_alloc(v->vm, INSNS_LEN);
@@ -29,6 +32,7 @@ static void x86_vcpu_fini(struct vcpu *v)
 {
     struct x86_vcpu *x = v->guest;
 
+    assert_cpu0();
     if (x == NULL)
         return;
     vm_free(v->vm, x->insns, INSNS_LEN);
@@ -44,6 +48,7 @@ static int x86_pio(struct vcpu *v, struct vcpu_exit *e)
     struct io_access *io = &e->pio.io;
     uint64_t *rax = &v->regs.gpr[X86_RAX], mask = low_mask(io->size);
 
+    debug_assert_own_cpu(v);
     if (e->pio.string)
         return x86_emulate(v, e);
     if (e->insn_len == 0)
@@ -110,6 +115,7 @@ static int x86_call(struct vcpu *v, struct vcpu_exit *e)
  */
 static void take_init(struct vcpu *v)
 {
+    assert_own_cpu(v);
     if (v->id == 0) {
         vm_request_reset(v->vm, "INIT sent to the boot processor");
         return;
@@ -125,6 +131,8 @@ static void take_sipi(struct vcpu *v, unsigned vector)
 {
     struct x86_segment cs = { (uint16_t)(vector << 8), (uint64_t)vector << 12, 0xffff, 0x09b };
 
+    assert_own_cpu(v);
+    hv_assert(vector < 256);
     if (v->mp != MP_WAIT_SIPI)
         return;
     x86_set_segment(v, X86_CS, cs);
@@ -136,6 +144,7 @@ static void x86_request(struct vcpu *v)
 {
     int vector;
 
+    debug_assert_own_cpu(v);
     if (lapic_take_init(v))
         take_init(v);
     vector = lapic_take_sipi(v);

@@ -3,6 +3,7 @@
  * An x86 VM's interrupt controllers as vintc_ops: how lines and messages reach LAPICs, IOAPIC and
  * PIC.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/vm.h>
 #include "x86_devices.h"
@@ -12,19 +13,25 @@ static int intc_vm_init(struct vm *vm)
 {
     struct x86_intc *x = vm_alloc(vm, sizeof *x);
 
+    assert_cpu0();
+    hv_assert(!vm->vintc);
     if (!x)
         return -ENOMEM;
     x->vm = vm;
     spin_init(&x->lock, LOCK_VINTC);
     spin_init(&x->window_lock, LOCK_VINTC);
+    spin_lock(&x->lock);
     pic_reset(x);
     ioapic_reset(x);
+    spin_unlock(&x->lock);
     vm->vintc = x;
     return 0;
 }
 
 static void intc_vm_fini(struct vm *vm)
 {
+    assert_cpu0();
+    assert_parked(vm);
     x86_devices_destroy(vm);
     vm_free(vm, vm->vintc, sizeof(struct x86_intc));
     vm->vintc = NULL;
@@ -35,6 +42,8 @@ static int intc_vcpu_init(struct vcpu *v)
     struct x86_intc *x = v->vm->vintc;
     struct lapic *l;
 
+    assert_cpu0();
+    hv_assert(x);
     if (v->id >= MAX_VCPUS)
         return -EINVAL;
     l = lapic_new(x, v);
@@ -51,6 +60,7 @@ static void intc_vcpu_fini(struct vcpu *v)
 {
     struct x86_intc *x = v->vm->vintc;
 
+    assert_cpu0();
     if (x && v->id < MAX_VCPUS && x->lapic[v->id] == v->vintc) /* nospec: at the end */
         x->lapic[v->id] = NULL;                                /* nospec: at the end */
     lapic_free(v->vintc);
@@ -62,6 +72,7 @@ static bool line_level(struct x86_intc *x, uint32_t line, bool level)
 {
     uint16_t *n = &x->shared[line]; /* nospec: a device's own line */
 
+    debug_assert_held(&x->lock);
     if (line < 16)
         *n = level;
     else if (level && *n < UINT16_MAX)
@@ -76,6 +87,7 @@ static void set_pic(struct x86_intc *x, uint32_t line)
     unsigned irq = plat_pic_irq(line);
     bool level = x->shared[line]; /* nospec: a device's own line */
 
+    debug_assert_held(&x->lock);
     if (line >= 16) /* two lines or more meet at one input */
         for (unsigned i = 16; i < IOAPIC_PINS; i++)
             level |= plat_pic_irq(i) == irq && x->shared[i];

@@ -3,6 +3,7 @@
  * The IOAPIC: 24 pins, version 20h with an EOI register. Intel 82093AA data sheet; the EOI
  * register: ICH9 data sheet §13.5.5.
  */
+#include <hv/assert.h>
 #include <hv/io.h>
 #include <hv/log.h>
 #include <hv/nospec.h>
@@ -15,6 +16,7 @@ enum { IOREGSEL = 0x00, IOWIN = 0x10, IOEOI = 0x40 };
 
 void ioapic_reset(struct x86_intc *x)
 {
+    assert_held(&x->lock);
     memset(&x->ioapic, 0, sizeof x->ioapic);
     x->ioapic.version = 1;
     x->ioapic.id = IOAPIC_ID;
@@ -38,6 +40,7 @@ static void deliver(struct x86_intc *x, unsigned pin)
         .level = rte_level(rte),
     };
 
+    debug_assert_held(&x->lock);
     m.broadcast = m.dest == 0xff;
     if (apic_deliver(x, apic_targets(x, &m), &m) && m.level)
         x->ioapic.rte[pin] |= RTE_REMOTE;
@@ -59,6 +62,7 @@ void ioapic_set_pin(struct x86_intc *x, unsigned pin, bool level)
 {
     uint32_t bit = 1u << pin, old = x->ioapic.lines;
 
+    debug_assert_held(&x->lock);
     x->ioapic.lines = level ? old | bit : old & ~bit;
     if (!level)
         return;
@@ -70,6 +74,7 @@ void ioapic_set_pin(struct x86_intc *x, unsigned pin, bool level)
 
 static void eoi_locked(struct x86_intc *x, uint8_t vector)
 {
+    debug_assert_held(&x->lock);
     for (unsigned i = 0; i < IOAPIC_PINS; i++) {
         if ((uint8_t)x->ioapic.rte[i] != vector || !(x->ioapic.rte[i] & RTE_REMOTE))
             continue;
@@ -89,6 +94,7 @@ static void write_rte(struct x86_intc *x, unsigned pin, bool high, uint32_t val)
 {
     uint64_t *rte = &x->ioapic.rte[pin], v;
 
+    debug_assert_held(&x->lock);
     v = high ? (uint64_t)val << 32 | (uint32_t)*rte : (*rte & 0xffffffff00000000) | val;
     v = (v & RTE_WRITABLE) | (*rte & RTE_REMOTE);
     if (!rte_level(v))
@@ -101,6 +107,7 @@ static uint32_t read_reg(const struct x86_intc *x, uint8_t reg)
 {
     unsigned pin = (reg - 0x10u) / 2;
 
+    debug_assert_held(&x->lock);
     switch (reg) {
     case 0:
     case 2: return x->ioapic.id << 24;
@@ -157,6 +164,7 @@ int ioapic_create(struct x86_devices *d, struct x86_intc *x)
 {
     static const struct io_ops ops = { ioapic_read, ioapic_write, 1 | 2 | 4 };
 
+    assert_cpu0();
     return device_region(
         d, &(struct io_region){ "ioapic", IO_MEM, PLAT_IOAPIC, PLAT_IOAPIC_LEN, &ops, x });
 }

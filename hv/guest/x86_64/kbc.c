@@ -3,6 +3,7 @@
  * The 8042 keyboard controller with nothing plugged in, for its reset pulse, and port 92h. IBM PS/2
  * technical reference, "Keyboard and auxiliary device controller". The A20 gate is always open.
  */
+#include <hv/assert.h>
 #include <hv/vm.h>
 #include <string.h>
 #include "x86_dev.h"
@@ -26,6 +27,7 @@ static bool command(struct kbc *k, uint8_t cmd)
         uint8_t cmd, answer;
     } fixed[] = { { 0xaa, 0x55 }, { 0xa9, 0 }, { 0xab, 0 }, { 0xc0, 0x80 } };
 
+    debug_assert_held(&k->lock);
     k->s.expect = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(fixed); i++)
         if (fixed[i].cmd == cmd)
@@ -48,6 +50,7 @@ static bool data(struct kbc *k, uint8_t val)
 {
     uint8_t expect = k->s.expect;
 
+    debug_assert_held(&k->lock);
     k->s.expect = 0;
     if (expect == 0x60)
         k->s.command_byte = val;
@@ -179,6 +182,7 @@ int kbc_create(struct x86_devices *d)
     struct kbc *k = &d->kbc;
     int err;
 
+    assert_cpu0();
     k->vm = d->vm;
     k->s = (struct kbc_state){ .version = KBC_VERSION,
                                .command_byte = 0x10,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The local APIC: state, registers, priorities. Intel SDM vol 3 §11, AMD APM vol 2 §16. */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/nospec.h>
 #include <hv/vcpu.h>
@@ -30,6 +31,7 @@ void lapic_raise(struct lapic *l, uint8_t vector, bool level)
 {
     uint64_t *tmr = &l->s.tmr[vector >> 6], m = bit_of(vector);
 
+    debug_assert(vector >= 16);
     if (level)
         __atomic_fetch_or(tmr, m, __ATOMIC_SEQ_CST);
     else if (__atomic_load_n(tmr, __ATOMIC_RELAXED) & m)
@@ -58,6 +60,7 @@ void lapic_local(struct lapic *l, enum lapic_lvt i)
     uint32_t lvt = __atomic_load_n(&l->s.lvt[i], __ATOMIC_RELAXED);
     unsigned mode = i == LVT_TIMER || i == LVT_ERROR ? DM_FIXED : (lvt >> 8) & 7;
 
+    debug_assert(i < LVT_COUNT);
     if (lvt & LVT_MASKED || !lapic_hw_enabled(l))
         return;
     if (mode == DM_NMI)
@@ -99,6 +102,7 @@ uint32_t lapic_ppr(struct lapic *l)
 {
     uint32_t isr;
 
+    debug_assert_own_cpu(l->v);
     lapic_take_back(l);
     isr = l->isr_top < 0 ? 0 : (uint32_t)l->isr_top & 0xf0;
     return (lapic_tpr(l) & 0xf0) >= isr ? l->s.tpr : isr;
@@ -109,6 +113,7 @@ static void watch_tpr(struct lapic *l, unsigned vec)
 {
     unsigned priority = vec && (l->s.tpr & 0xf0) >= (vec & 0xf0) ? vec >> 4 : 0;
 
+    debug_assert_own_cpu(l->v);
     if (l->v->tpr && (priority | l->watched)) {
         l->watched = (uint8_t)priority;
         l->v->ops->tpr_window(l->v, priority);
@@ -141,6 +146,7 @@ static int best(struct lapic *l)
 
 static bool look(struct lapic *l)
 {
+    debug_assert_own_cpu(l->v);
     if (__atomic_load_n(&l->timer_due, __ATOMIC_RELAXED))
         lapic_timer_check(l);
     if (l->v->posted)
@@ -171,6 +177,8 @@ bool lapic_wakes(struct vcpu *v)
 
 int lapic_accept(struct lapic *l, int vec)
 {
+    debug_assert_own_cpu(l->v);
+    debug_assert(vec == VEC_EXTINT || (vec >= 16 && vec < 256));
     if (vec == VEC_EXTINT) {
         __atomic_store_n(&l->s.extint, 0, __ATOMIC_SEQ_CST);
         vec = pic_ack(l->intc);
@@ -190,6 +198,7 @@ void lapic_end(struct lapic *l)
     int vec;
     uint64_t m;
 
+    debug_assert_own_cpu(l->v);
     if (l->live)
         lapic_take_back(l);
     vec = l->isr_top;
@@ -212,6 +221,7 @@ static void reset_registers(struct lapic *l)
     uint64_t base = s->base, pv_eoi = s->pv_eoi;
     uint32_t id = s->id;
 
+    assert_own_cpu(l->v);
     lapic_take_back(l);
     lapic_timer_stop(l);
     if (l->pv_flag)
@@ -237,6 +247,7 @@ void lapic_power_on(struct lapic *l)
 {
     bool bsp = l->v->id == 0;
 
+    assert_cpu0();
     l->s.base = PLAT_LAPIC | BASE_EN | (bsp ? BASE_BSP : 0);
     l->s.id = l->v->id;
     l->s.pv_eoi = 0;
@@ -254,6 +265,7 @@ struct lapic *lapic_new(struct x86_intc *x, struct vcpu *v)
 {
     struct lapic *l = vm_alloc(v->vm, sizeof *l);
 
+    assert_cpu0();
     if (!l)
         return NULL;
     l->v = v;
@@ -265,6 +277,7 @@ struct lapic *lapic_new(struct x86_intc *x, struct vcpu *v)
 
 void lapic_free(struct lapic *l)
 {
+    assert_cpu0();
     if (!l)
         return;
     event_kill(&l->timer);
@@ -503,11 +516,13 @@ uint32_t lapic_show_reg(struct lapic *l, unsigned reg)
 {
     const struct reg *r = &regs[reg];
 
+    debug_assert_own_cpu(l->v);
     return r->read && r->access & (lapic_x2(l) ? X2_R : X_R) ? r->read(l, reg) : 0;
 }
 
 void lapic_written(struct lapic *l, unsigned reg, uint32_t val)
 {
+    debug_assert_own_cpu(l->v);
     if (regs[reg].write)
         regs[reg].write(l, reg, val);
     if (lapic_delivers(l))
@@ -534,10 +549,10 @@ static inline void mmio(struct lapic *l, uint32_t off, bool write, uint32_t *val
     *val = r && r->read && (off & 15) < 4 ? r->read(l, i) >> (off & 3) * 8 : 0;
 }
 
-int lapic_mmio(struct vcpu *v, uint32_t off, bool write, uint32_t *val)
+void lapic_mmio(struct vcpu *v, uint32_t off, bool write, uint32_t *val)
 {
+    debug_assert_own_cpu(v);
     mmio(lapic_of(v), off, write, val);
-    return 0;
 }
 
 /*
@@ -548,6 +563,7 @@ bool lapic_access(struct vcpu *v, struct io_access *io)
     struct lapic *l = lapic_of(v);
     uint32_t off = (uint32_t)io->addr & 0xfff, val = (uint32_t)io->val;
 
+    debug_assert_own_cpu(v);
     if ((l->s.base ^ io->addr) >> 12 != 0 || (l->s.base & (BASE_EN | BASE_X2)) != BASE_EN)
         return false;
     if (!io->write) {
@@ -577,6 +593,7 @@ int lapic_msr(struct vcpu *v, uint32_t msr, bool write, uint64_t *val)
     unsigned i = msr - 0x800;
     const struct reg *r;
 
+    debug_assert_own_cpu(v);
     if (!lapic_x2(l) || i >= APIC_REGS)
         return -EINVAL;
     i = (unsigned)index_nospec(i, APIC_REGS);
@@ -604,6 +621,7 @@ int lapic_set_base(struct vcpu *v, uint64_t val)
     bool was_x2 = old & BASE_X2, was_en = old & BASE_EN, to_x2 = val & BASE_X2,
          to_en = val & BASE_EN;
 
+    assert_own_cpu(v);
     if (val >> x86_phys_bits(v) || val & 0x2ff || (val & BASE_X2 & ~x2))
         return -EINVAL;
     /* EN clear with EXTD set is invalid; so is disabled -> x2APIC */
@@ -626,6 +644,7 @@ uint8_t lapic_get_cr8(const struct vcpu *v) { return (uint8_t)(lapic_tpr(lapic_o
 
 void lapic_set_cr8(struct vcpu *v, uint8_t cr8)
 {
+    debug_assert_own_cpu(v);
     write_tpr(lapic_of(v), APIC_TPR, (cr8 & 15u) << 4);
 }
 
@@ -640,6 +659,7 @@ bool lapic_take_init(struct vcpu *v)
 {
     struct lapic *l = lapic_of(v);
 
+    assert_own_cpu(v);
     if (!(__atomic_fetch_and(&l->s.signals, ~(uint32_t)SIG_INIT, __ATOMIC_SEQ_CST) & SIG_INIT))
         return false;
     reset_registers(l);
@@ -650,6 +670,7 @@ int lapic_take_sipi(struct vcpu *v)
 {
     uint32_t *p = &lapic_of(v)->s.signals, old = __atomic_load_n(p, __ATOMIC_SEQ_CST);
 
+    assert_own_cpu(v);
     while (old & SIG_SIPI && !__atomic_compare_exchange_n(p, &old, old & SIG_INIT, false,
                                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         ;

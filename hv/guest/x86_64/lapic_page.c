@@ -9,6 +9,7 @@
  * is lost and none is there twice. All other registers are l->s's, and the page has a copy for the
  * guest to read. Intel SDM vol 3 §11.4, §11.8, §29.
  */
+#include <hv/assert.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
 #include <hv/x86.h>
@@ -62,6 +63,8 @@ void lapic_hand_over(struct lapic *l)
 {
     bool all = !l->live, changed = all;
 
+    debug_assert_own_cpu(l->v);
+    debug_assert(l->v->apic);
     for (unsigned i = 0; all && i < 4; i++) {
         store_vectors(l, APIC_ISR, i, l->s.isr[i]);
         store_vectors(l, APIC_IRR, i, 0);
@@ -76,6 +79,8 @@ void lapic_hand_over(struct lapic *l)
 /* A level-triggered one is never posted: the CPU would not know that its EOI has to exit. */
 void lapic_collect(struct lapic *l)
 {
+    debug_assert_own_cpu(l->v);
+    debug_assert(l->v->posted);
     for (unsigned i = 0; i < 4; i++)
         if (__atomic_load_n(&l->v->posted[i], __ATOMIC_RELAXED))
             __atomic_fetch_or(&l->s.irr[i],
@@ -102,6 +107,7 @@ static void look_again(struct lapic *l)
 
 void lapic_take_back(struct lapic *l)
 {
+    debug_assert_own_cpu(l->v);
     if (!l->live)
         return;
     l->live = false;
@@ -173,6 +179,8 @@ static void close_window(struct x86_intc *x)
 
 static void enter_delivery(struct lapic *l)
 {
+    assert_own_cpu(l->v);
+    hv_assert(l->v->apic);
     if (l->pv_flag && lapic_pv_disarm(l))
         lapic_end(l);
     if (l->watched)
@@ -186,6 +194,7 @@ void lapic_set_mode(struct lapic *l)
 {
     unsigned mode = l->v->apic ? wanted(l) : 0;
 
+    assert_own_cpu(l->v);
     if (mode == l->mode)
         return;
     lapic_take_back(l);
@@ -201,6 +210,8 @@ void lapic_window(struct x86_intc *x)
 {
     bool all = x->nlapics != 0;
 
+    assert_cpu0();
+    assert_parked(x->vm);
     for (unsigned i = 0; i < x->nlapics; i++)
         all &= x->lapic[i] && x->lapic[i]->mode & VAPIC_PAGE;
     spin_lock(&x->window_lock);
@@ -229,6 +240,7 @@ void lapic_exit(struct vcpu *v, struct vcpu_exit *e)
     struct lapic *l = lapic_of(v);
     unsigned reg = e->vintc.reg >> 4;
 
+    debug_assert_own_cpu(v);
     if (!lapic_delivers(l) || reg >= APIC_REGS)
         return;
     if (reg == APIC_EOI) {

@@ -5,6 +5,7 @@
  * and nothing waits behind it, bit 0 of a byte in guest memory is set; the guest ends the interrupt
  * by clearing it, without an exit. The next exit sees that (lapic_pv_leave).
  */
+#include <hv/assert.h>
 #include <hv/gmem.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
@@ -18,6 +19,8 @@ static uint8_t *flag_at(const struct lapic *l)
 
 void lapic_pv_arm(struct lapic *l, int vec)
 {
+    debug_assert_own_cpu(l->v);
+    debug_assert(!l->pv_flag);
     if (l->s.tmr[vec >> 6] >> (vec & 63) & 1) /* the IOAPIC waits for a level interrupt's EOI */
         return;
     l->pv_flag = flag_at(l);
@@ -31,6 +34,8 @@ bool lapic_pv_disarm(struct lapic *l)
 {
     uint8_t *p = l->pv_flag;
 
+    debug_assert_own_cpu(l->v);
+    debug_assert(p);
     l->pv_flag = NULL;
     l->v->vintc_hooks = false;
     return !(__atomic_exchange_n(p, 0, __ATOMIC_SEQ_CST) & 1);
@@ -40,6 +45,7 @@ void lapic_pv_leave(struct vcpu *v)
 {
     struct lapic *l = lapic_of(v);
 
+    debug_assert_own_cpu(v);
     if (!l->pv_flag || __atomic_load_n(l->pv_flag, __ATOMIC_SEQ_CST) & 1)
         return;
     (void)lapic_pv_disarm(l);
@@ -55,6 +61,7 @@ int lapic_set_pv_eoi(struct vcpu *v, uint64_t msr)
 {
     struct lapic *l = lapic_of(v);
 
+    debug_assert_own_cpu(v);
     if (msr & 2)
         return -EINVAL;
     if (l->pv_flag && lapic_pv_disarm(l))
@@ -83,6 +90,7 @@ int64_t lapic_pv_ipi(struct vcpu *v, uint64_t low, uint64_t high, uint64_t min, 
     struct x86_intc *x = lapic_of(v)->intc;
     struct apic_msg m = { .vector = (uint8_t)icr, .mode = (icr >> 8) & 7 };
 
+    debug_assert_own_cpu(v);
     if (min >= MAX_VCPUS || (m.mode != DM_FIXED && m.mode != DM_NMI) ||
         (m.mode == DM_FIXED && m.vector < 16))
         return -EINVAL;

@@ -5,6 +5,7 @@
  * due, wherever it runs; the vCPU's own CPU looks at the clock (lapic_timer_check) and alone
  * touches the state. A guest's pause makes an event early: then it is armed again.
  */
+#include <hv/assert.h>
 #include <hv/percpu.h>
 #include <hv/time.h>
 #include <hv/vcpu.h>
@@ -45,7 +46,11 @@ static void timer_event(struct event *e)
     vcpu_request(l->v, REQ_IRQ);
 }
 
-void lapic_timer_init(struct lapic *l) { event_init(&l->timer, timer_event, this_cpu()->id); }
+void lapic_timer_init(struct lapic *l)
+{
+    assert_cpu0();
+    event_init(&l->timer, timer_event, this_cpu()->id);
+}
 
 static void arm_host(struct lapic *l, uint64_t host_ns)
 {
@@ -60,6 +65,7 @@ static void arm_host(struct lapic *l, uint64_t host_ns)
 
 void lapic_timer_stop(struct lapic *l)
 {
+    debug_assert_own_cpu(l->v);
     l->s.deadline = l->s.tsc_deadline = 0;
     event_cancel(&l->timer);
     __atomic_store_n(&l->timer_due, 0, __ATOMIC_SEQ_CST);
@@ -142,6 +148,7 @@ static void check_count(struct lapic *l)
 
 void lapic_timer_check(struct lapic *l)
 {
+    debug_assert_own_cpu(l->v);
     __atomic_store_n(&l->timer_due, 0, __ATOMIC_SEQ_CST);
     if (mode_of(l->s.lvt[LVT_TIMER]) == TIMER_TSC)
         check_tsc(l);
@@ -153,6 +160,7 @@ void lapic_timer_set_count(struct lapic *l, uint32_t tmict)
 {
     uint64_t p;
 
+    debug_assert_own_cpu(l->v);
     if (mode_of(l->s.lvt[LVT_TIMER]) >= TIMER_TSC)
         return;
     l->s.tmict = tmict;
@@ -187,6 +195,7 @@ void lapic_timer_set_divider(struct lapic *l, uint32_t tdcr)
 {
     uint64_t count = lapic_timer_left(l);
 
+    debug_assert_own_cpu(l->v);
     l->s.tdcr = tdcr;
     if (!l->s.deadline || !count)
         return;
@@ -218,6 +227,7 @@ void lapic_timer_set_lvt(struct lapic *l, uint32_t lvt)
     uint32_t old = l->s.lvt[LVT_TIMER];
     bool was_tsc = mode_of(old) >= TIMER_TSC, is_tsc = mode_of(lvt) >= TIMER_TSC;
 
+    debug_assert_own_cpu(l->v);
     if (!was_tsc && !is_tsc)
         settle(l);
     __atomic_store_n(&l->s.lvt[LVT_TIMER], lvt, __ATOMIC_SEQ_CST);
@@ -252,6 +262,7 @@ void lapic_set_tsc_deadline(struct vcpu *v, uint64_t tsc)
 {
     struct lapic *l = lapic_of(v);
 
+    debug_assert_own_cpu(v);
     if (mode_of(l->s.lvt[LVT_TIMER]) != TIMER_TSC)
         return;
     l->s.tsc_deadline = tsc;
@@ -263,6 +274,7 @@ void lapic_set_tsc_deadline(struct vcpu *v, uint64_t tsc)
 
 void lapic_tsc_changed(struct vcpu *v)
 {
+    debug_assert_own_cpu(v);
     if (lapic_of(v)->s.tsc_deadline)
         check_tsc(lapic_of(v));
 }

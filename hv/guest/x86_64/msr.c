@@ -6,6 +6,7 @@
 #include "x86.h"
 #include "insn.h"
 #include "x86_devices.h"
+#include <hv/assert.h>
 #include <hv/time.h>
 #include <stdio.h>
 
@@ -340,6 +341,7 @@ int x86_rdmsr(struct vcpu *v, uint32_t n, uint64_t *val)
 {
     const struct msr *m = find(n);
 
+    debug_assert_own_cpu(v);
     return m != NULL ? m->get(v, m, n, val) : -EINVAL;
 }
 
@@ -347,6 +349,7 @@ int x86_wrmsr(struct vcpu *v, uint32_t n, uint64_t val)
 {
     const struct msr *m = find(n);
 
+    debug_assert_own_cpu(v);
     return m != NULL && m->set != NULL ? m->set(v, m, n, val) : -EINVAL;
 }
 
@@ -456,6 +459,7 @@ static int write_cr4(struct vcpu *v, uint64_t val)
 
 int x86_write_cr(struct vcpu *v, uint32_t id, uint64_t val)
 {
+    debug_assert_own_cpu(v);
     switch (id) {
     case X86_CR0: return write_cr0(v, val);
     case X86_CR2:
@@ -517,5 +521,6 @@ static int cr_exit(struct vcpu *v, struct vcpu_exit *e)
 
 int x86_sysreg_exit(struct vcpu *v, struct vcpu_exit *e)
 {
+    debug_assert_own_cpu(v);
     return e->sysreg.cr ? cr_exit(v, e) : msr_exit(v, e);
 }

@@ -4,6 +4,7 @@
  * 4d0h. Intel 8259A data sheet; ELCR: 82371AB (PIIX4) data sheet §7.1.4. The single-chip and 8080
  * modes of ICW1 and ICW4 have no effect on vectors.
  */
+#include <hv/assert.h>
 #include <hv/io.h>
 #include <hv/vm.h>
 #include <string.h>
@@ -14,6 +15,7 @@ enum { ICW1 = 0x10, OCW3 = 0x08, ICW1_IC4 = 1, ICW1_SINGLE = 2, ICW4_AEOI = 2, I
 
 void pic_reset(struct x86_intc *x)
 {
+    assert_held(&x->lock);
     memset(&x->pic, 0, sizeof x->pic);
     x->pic.version = 1;
     for (unsigned i = 0; i < 2; i++) {
@@ -82,6 +84,7 @@ static void update(struct x86_intc *x)
     struct pic_chip *m = &x->pic.chip[0];
     bool was = x->pic.out, out;
 
+    debug_assert_held(&x->lock);
     if (chip_request(&x->pic.chip[1], false) >= 0)
         m->irr |= 1 << CASCADE;
     else
@@ -105,6 +108,7 @@ static void update(struct x86_intc *x)
 
 void pic_set_irq(struct x86_intc *x, unsigned irq, bool level)
 {
+    debug_assert_held(&x->lock);
     if (irq == CASCADE)
         return;
     chip_line(&x->pic.chip[irq >> 3], irq & 7, level);
@@ -117,6 +121,7 @@ static unsigned take(struct x86_intc *x, unsigned i)
     struct pic_chip *c = &x->pic.chip[i];
     int n = chip_request(c, i == 0);
 
+    debug_assert_held(&x->lock);
     if (n < 0)
         return 7;
     chip_ack(c, (unsigned)n);
@@ -215,6 +220,7 @@ static uint8_t poll(struct x86_intc *x, unsigned i)
     struct pic_chip *c = &x->pic.chip[i];
     int n = chip_request(c, i == 0);
 
+    debug_assert_held(&x->lock);
     c->poll = false;
     if (n < 0)
         return 0;
@@ -227,6 +233,7 @@ static uint8_t pic_read_port(struct x86_intc *x, unsigned i, bool a0)
 {
     const struct pic_chip *c = &x->pic.chip[i];
 
+    debug_assert_held(&x->lock);
     if (c->poll)
         return poll(x, i);
     return a0 ? c->imr : c->read_isr ? c->isr : c->irr;
@@ -236,6 +243,7 @@ static void pic_write_port(struct x86_intc *x, unsigned i, bool a0, uint8_t val)
 {
     struct pic_chip *c = &x->pic.chip[i];
 
+    debug_assert_held(&x->lock);
     if (a0)
         write_data(c, val);
     else if (val & ICW1)
@@ -318,6 +326,7 @@ int pic_create(struct x86_devices *d, struct x86_intc *x)
         { "elcr", IO_PORT, PORT_ELCR, 2, &ops[2], x },
     };
 
+    assert_cpu0();
     for (unsigned i = 0; i < 3; i++) {
         int err = device_region(d, &r[i]);
 

@@ -4,6 +4,7 @@
  * channel 0, whose output is IRQ 0, has an event. Intel 8254 data sheet. A new count takes effect
  * at once in all modes but 1 and 5.
  */
+#include <hv/assert.h>
 #include <hv/vintc.h>
 #include <hv/vm.h>
 #include <string.h>
@@ -98,6 +99,7 @@ static uint64_t next_edge(const struct pit_channel *c, uint64_t now)
 
 static void rearm(struct pit *p, uint64_t now, uint64_t gap)
 {
+    debug_assert_held(&p->lock);
     p->s.next = next_edge(&p->s.ch[0], now);
     if (p->s.next)
         device_arm(p->vm, &p->ev, ticks_to_ns(p->s.next), gap);
@@ -126,6 +128,7 @@ static void load(struct pit *p, unsigned i, uint16_t val)
     struct pit_channel *c = &p->s.ch[i];
     uint64_t now = ticks_now(p);
 
+    debug_assert_held(&p->lock);
     c->count = c->bcd ? from_bcd(val) : val;
     if (!c->count)
         c->count = c->bcd ? 10000 : 65536;
@@ -145,6 +148,7 @@ static void write_count(struct pit *p, unsigned i, uint8_t val)
 {
     struct pit_channel *c = &p->s.ch[i];
 
+    debug_assert_held(&p->lock);
     if (c->rw == RW_LOW) {
         load(p, i, val);
     } else if (c->rw == RW_HIGH) {
@@ -179,6 +183,7 @@ static void read_back(struct pit *p, uint8_t val)
 {
     uint64_t now = ticks_now(p);
 
+    debug_assert_held(&p->lock);
     for (unsigned i = 0; i < 3; i++) {
         if (!(val >> (i + 1) & 1))
             continue;
@@ -194,6 +199,7 @@ static void set_mode(struct pit *p, unsigned i, uint8_t val)
     struct pit_channel *c = &p->s.ch[i];
     uint8_t mode = val >> 1 & 7;
 
+    debug_assert_held(&p->lock);
     c->mode = mode > 5 ? mode - 4 : mode;
     c->rw = val >> 4 & 3;
     c->bcd = val & 1;
@@ -209,6 +215,7 @@ static void write_control(struct pit *p, uint8_t val)
 {
     unsigned i = val >> 6;
 
+    debug_assert_held(&p->lock);
     if (i == 3)
         read_back(p, val);
     else if (!(val & 0x30))
@@ -223,6 +230,7 @@ static uint8_t read_count(struct pit *p, unsigned i)
     uint16_t v = c->bytes_latched ? c->latch : current(c, ticks_now(p));
     bool high = c->rw == RW_HIGH;
 
+    debug_assert_held(&p->lock);
     if (c->status_latched) {
         c->status_latched = false;
         return c->status;
@@ -268,6 +276,7 @@ static void set_gate2(struct pit *p, bool gate)
     struct pit_channel *c = &p->s.ch[2];
     uint64_t now = ticks_now(p);
 
+    debug_assert_held(&p->lock);
     if (gate == c->gate)
         return;
     if (!gate && gate_pauses(c))
@@ -396,6 +405,7 @@ int pit_create(struct x86_devices *d)
     struct pit *p = &d->pit;
     int err;
 
+    assert_cpu0();
     p->vm = d->vm;
     p->s.version = PIT_VERSION;
     spin_init(&p->lock, LOCK_DEVICE);

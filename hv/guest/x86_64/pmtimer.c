@@ -4,6 +4,7 @@
  * There is no SMI: the machine is in ACPI mode from the start (SCI_EN reads 1, FADT SMI_CMD is 0).
  * The reset register's port lies inside the PCI configuration ports and is hv/pci's.
  */
+#include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/vintc.h>
 #include <hv/vm.h>
@@ -44,6 +45,7 @@ static void refresh(struct pm *p, uint64_t gap)
 {
     uint64_t half = counts(p) >> HALF;
 
+    debug_assert_held(&p->lock);
     if (half != p->s.half)
         p->s.sts |= STS_TMR;
     p->s.half = half;
@@ -136,6 +138,7 @@ bool pm_power_button(struct pm *p)
 {
     bool listens;
 
+    assert_cpu0();
     spin_lock(&p->lock);
     listens = p->s.en & EN_PWRBTN;
     if (listens) {
@@ -208,6 +211,7 @@ int pm_create(struct x86_devices *d)
     struct pm *p = &d->pm;
     int err;
 
+    assert_cpu0();
     p->vm = d->vm;
     p->s.version = PM_VERSION;
     spin_init(&p->lock, LOCK_DEVICE);

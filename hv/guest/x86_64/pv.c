@@ -7,6 +7,7 @@
 #include "x86.h"
 #include "platform.h"
 #include "x86_devices.h"
+#include <hv/assert.h>
 #include <hv/nospec.h>
 #include <hv/time.h>
 #include <string.h>
@@ -72,6 +73,7 @@ void x86_pv_scale(uint64_t hz, uint32_t *mul, int8_t *shift)
     uint64_t base = 1000000000;
     int s = 0;
 
+    hv_assert(hz > 0);
     /*
      * ns = cycles * 10^9 / hz; bring the quotient into [1/2, 1) so that a 32-bit fraction holds it
      * best.
@@ -90,6 +92,8 @@ void x86_pv_scale(uint64_t hz, uint32_t *mul, int8_t *shift)
 
 void x86_pv_origin(struct vm *vm, struct x86_machine *m)
 {
+    assert_cpu0();
+    assert_parked(vm);
     m->clock_tsc = time_cycles() + m->tsc_offset;
     m->clock_ns = vm_time_ns(vm);
 }
@@ -114,6 +118,7 @@ static void update_clock(struct vcpu *v, uint8_t flags)
     uint64_t msr = x86_of(v)->s.kvm_system_time;
     struct pvclock_vcpu_time_info *p, t = { 0 };
 
+    debug_assert_own_cpu(v);
     if ((msr & 1) == 0)
         return;
     p = gmem_ptr(v->vm, gpa(msr & ~1ull), sizeof *p, PROT_RW);
@@ -149,6 +154,7 @@ static void update_steal(struct vcpu *v)
     struct kvm_steal_time *p;
     uint32_t version;
 
+    debug_assert_own_cpu(v);
     if ((msr & 1) == 0)
         return;
     p = gmem_ptr(v->vm, gpa(msr & ~63ull), sizeof *p, PROT_RW);
@@ -173,6 +179,7 @@ void x86_pv_off_cpu(struct vcpu *v, bool off)
     struct kvm_steal_time *p =
         msr & 1 ? gmem_ptr(v->vm, gpa(msr & ~63ull), sizeof *p, PROT_RW) : NULL;
 
+    debug_assert_own_cpu(v);
     if (p == NULL)
         return;
     if (__atomic_exchange_n(&p->preempted, off ? VCPU_PREEMPTED : 0, __ATOMIC_SEQ_CST) &
@@ -255,6 +262,7 @@ static uint64_t send_ipi(struct vcpu *v, const uint64_t arg[4])
 
 uint64_t x86_hypercall(struct vcpu *v, uint64_t nr, const uint64_t arg[4], unsigned cpl)
 {
+    debug_assert_own_cpu(v);
     if (!x86_machine_of(v)->pv)
         return (uint64_t)-KVM_ENOSYS;
     if (cpl != 0)
@@ -279,6 +287,7 @@ void x86_pv_tick(struct vcpu *v)
 {
     struct x86_vcpu *x = x86_of(v);
 
+    debug_assert_own_cpu(v);
     if ((x->s.kvm_steal_time & 1) == 0 || x->steal_told == v->sched.steal_ns)
         return;
     x->steal_told = v->sched.steal_ns;
@@ -293,6 +302,7 @@ void x86_pv_request(struct vcpu *v)
 {
     uint32_t todo = __atomic_fetch_and(&x86_of(v)->clock_requests, X86_KICKED, __ATOMIC_ACQUIRE);
 
+    debug_assert_own_cpu(v);
     if (v->mp == MP_HALTED && x86_pv_kicked(v))
         v->mp = MP_RUNNABLE;
     if ((todo & X86_CLOCK_UPDATE) != 0)

@@ -6,6 +6,7 @@
  * was decoded. The address comes with the exit, as in emulate.c: the CPU has checked it, and its
  * offset must be the instruction's.
  */
+#include <hv/assert.h>
 #include "emulate.h"
 
 enum { QUICK_NO, QUICK, QUICK_SIGNED };
@@ -61,6 +62,7 @@ int x86_emulate(struct vcpu *v, struct vcpu_exit *e)
     const struct x86_insn *in = x86_insn_slot(v, v->regs.pc);
     uint64_t at = e->mem.gpa.v;
 
+    debug_assert_own_cpu(v);
     if (in->quick == QUICK_NO || in->pc != v->regs.pc || in->serial != in->page->serial ||
         e->reason != EXIT_MEM || v->event.type != VEV_NONE)
         return emu_emulate(v, e);

@@ -5,6 +5,7 @@
  * event runs only while an interrupt is enabled, and stops when the guest does not read its flags.
  * MC146818 data sheet; century at 32h as the FADT says.
  */
+#include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/time.h>
 #include <hv/vintc.h>
@@ -187,6 +188,7 @@ static void refresh(struct rtc *r, uint64_t now)
     uint64_t p = period_units(s), was = second_at(s, s->checked_ns), sec = second_at(s, now);
     uint8_t *c = &s->cmos[R_C];
 
+    debug_assert_held(&r->lock);
     if (p && units_at(now) / p != units_at(s->checked_ns) / p)
         *c |= B_PIE;
     if (!stands(s) && sec != was) {
@@ -223,6 +225,7 @@ static void rearm(struct rtc *r, uint64_t now, uint64_t gap)
 {
     uint64_t next = next_event(&r->s, now);
 
+    debug_assert_held(&r->lock);
     if (next == UINT64_MAX || r->unread >= UNREAD_MAX || (r->armed && r->armed <= next))
         return;
     r->armed = next;
@@ -255,6 +258,7 @@ static uint8_t read_c(struct rtc *r, uint64_t now)
 {
     uint8_t c;
 
+    debug_assert_held(&r->lock);
     refresh(r, now);
     r->unread = 0;
     c = r->s.cmos[R_C];
@@ -270,6 +274,7 @@ static uint8_t read_reg(struct rtc *r, unsigned reg)
     struct rtc_state *s = &r->s;
     uint64_t now = vm_time_ns(r->vm);
 
+    debug_assert_held(&r->lock);
     if (reg == R_C)
         return read_c(r, now);
     if (reg == R_A && !stands(s) && now % SECOND >= SECOND - UPDATE_NS)
@@ -284,6 +289,7 @@ static void write_control(struct rtc *r, unsigned reg, uint8_t val, uint64_t now
     struct rtc_state *s = &r->s;
     bool stood = stands(s);
 
+    debug_assert_held(&r->lock);
     refresh(r, now);
     if (!stood)
         to_registers(s, second_at(s, now));
@@ -303,6 +309,7 @@ static void write_reg(struct rtc *r, unsigned reg, uint8_t val)
     struct rtc_state *s = &r->s;
     uint64_t now = vm_time_ns(r->vm);
 
+    debug_assert_held(&r->lock);
     if (reg == R_A || reg == R_B) {
         write_control(r, reg, val, now);
         return;
@@ -442,6 +449,7 @@ int rtc_create(struct x86_devices *d, const struct guest_config *c)
     struct rtc *r = &d->rtc;
     uint64_t now = vm_time_ns(d->vm);
 
+    assert_cpu0();
     r->vm = d->vm;
     spin_init(&r->lock, LOCK_DEVICE);
     event_init(&r->ev, rtc_event, 0);

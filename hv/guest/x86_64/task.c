@@ -7,6 +7,7 @@
  * belongs to the new task. An event that is being delivered through a task gate is in v->event.
  */
 #include "segment.h"
+#include <hv/assert.h>
 #include <string.h>
 
 #define FLAGS_NT (1ull << 14)
@@ -311,6 +312,7 @@ int x86_task_switch(struct vcpu *v, struct vcpu_exit *e)
 {
     struct switching t = { .s = { .v = v }, .how = e->task.how, .event = v->event };
 
+    assert_own_cpu(v);
     t.s.ext = t.how == TASK_GATE && v->event.type != VEV_NONE;
     x86_mode_get(v, &t.s.m);
     if (find_tss(&t, e->task.selector) == 0 && read_new(&t) == 0 &&

@@ -3,6 +3,7 @@
  * COM1: a 16550A whose line is the guest's console. Bytes leave at once, so the transmitter is
  * always empty; input comes from the console as the receive FIFO has room. PC16550D data sheet.
  */
+#include <hv/assert.h>
 #include <hv/console.h>
 #include <hv/vintc.h>
 #include <hv/vm.h>
@@ -58,6 +59,7 @@ static void update(struct uart *u)
 {
     bool irq = reason(&u->s) != IIR_NONE;
 
+    debug_assert_held(&u->lock);
     if (irq != u->s.irq)
         virq_set(u->vm, LINE_COM1, irq);
     u->s.irq = irq;
@@ -95,6 +97,7 @@ static void refill(struct uart *u)
     char in[sizeof u->s.fifo];
     size_t room = capacity(&u->s) - u->s.fill, n;
 
+    debug_assert_held(&u->lock);
     if (!u->listening || u->held || u->s.mcr & MCR_LOOP || u->s.fill > capacity(&u->s))
         return;
     n = console_read(u->vm->console, &u->rx, in, room);
@@ -156,6 +159,7 @@ static uint8_t read_reg(struct uart *u, unsigned reg)
     const struct uart_state *s = &u->s;
     bool dlab = s->lcr & LCR_DLAB;
 
+    debug_assert_held(&u->lock);
     switch (reg) {
     case RBR_THR: return dlab ? s->dll : read_rbr(u);
     case IER: return dlab ? s->dlm : s->ier;
@@ -229,6 +233,7 @@ static void write_reg(struct uart *u, unsigned reg, uint8_t val)
 {
     bool dlab = u->s.lcr & LCR_DLAB;
 
+    debug_assert_held(&u->lock);
     switch (reg) {
     case RBR_THR:
         if (dlab)
@@ -343,6 +348,7 @@ int uart_create(struct x86_devices *d)
     static const struct io_ops ops = { uart_read, uart_write, 1 };
     struct uart *u = &d->uart;
 
+    assert_cpu0();
     u->vm = d->vm;
     u->s.version = UART_VERSION;
     u->s.dll = 1;
@@ -356,6 +362,7 @@ int uart_create(struct x86_devices *d)
 
 void uart_destroy(struct uart *u)
 {
+    assert_cpu0();
     if (u->listening)
         console_unlisten(u->vm->console, &u->rx);
     u->listening = false;

@@ -4,6 +4,7 @@
  * fetch of instructions through them. Protection keys are not offered to guests.
  */
 #include "x86.h"
+#include <hv/assert.h>
 #include <string.h>
 
 #define PTE_P 1ull
@@ -218,6 +219,7 @@ int x86_walk(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint32_t rig
     struct walk w = { .v = v, .m = m, .va = va };
     int err;
 
+    debug_assert_own_cpu(v);
     if ((m->efer & EFER_LMA) == 0)
         va = w.va = (uint32_t)va;
     if ((m->cr0 & CR0_PG) == 0) {
@@ -318,6 +320,8 @@ int x86_fetch(struct vcpu *v, const struct x86_mode *m, uint64_t va, uint8_t *bu
     unsigned n;
     int err = 0;
 
+    debug_assert_own_cpu(v);
+    debug_assert(want > 0 && want <= 15);
     if ((m->efer & EFER_LMA) == 0)
         va = (uint32_t)va;
     off = va & (PAGE_SIZE - 1);

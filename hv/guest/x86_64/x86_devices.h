@@ -25,7 +25,7 @@ void x86_devices_destroy(struct vm *);
 /*
  * CPU 0. guest_ops.power_button: 0, or -ENOTSUP when the guest has not enabled the button's event.
  */
-int x86_power_button(struct vm *);
+int must_check x86_power_button(struct vm *);
 
 /*
  * guest_ops.vintc. pending() may return VEC_EXTINT (the PIC's turn): accept() then gives the real
@@ -35,10 +35,10 @@ extern const struct vintc_ops x86_vintc;
 #define VEC_EXTINT 256
 
 /*
- * The APIC page's offsets in bytes: an aligned 32-bit access of the vCPU to its own page. 0 always
- * (bad registers read 0 and set ESR).
+ * The APIC page's offsets in bytes: an aligned 32-bit access of the vCPU to its own page. Bad
+ * registers read 0 and set ESR.
  */
-int lapic_mmio(struct vcpu *, uint32_t off, bool write, uint32_t *val);
+void lapic_mmio(struct vcpu *, uint32_t off, bool write, uint32_t *val);
 /*
  * An access of the vCPU to guest-physical memory. False: it is not to its APIC page (disabled, in
  * x2APIC mode, or elsewhere).
@@ -74,7 +74,7 @@ bool lapic_wakes(struct vcpu *); /* halted with interrupts on: there is one to t
  * then. take_sipi: vector (start page) or -1; ask after take_init.
  */
 bool lapic_take_init(struct vcpu *);
-int lapic_take_sipi(struct vcpu *);
+int must_check lapic_take_sipi(struct vcpu *);
 bool lapic_has_signal(const struct vcpu *);
 
 /* KVM paravirtual. MSR_KVM_PV_EOI_EN 0x4b564d04: bit 0 enable, 63:2 address; -EINVAL: #GP(0). */
@@ -84,4 +84,5 @@ uint64_t lapic_get_pv_eoi(const struct vcpu *);
  * KVM_HC_SEND_IPI: bitmap of APIC ids from `min`; icr: vector and delivery mode. Number of vCPUs
  * reached, or -EINVAL.
  */
-int64_t lapic_pv_ipi(struct vcpu *, uint64_t low, uint64_t high, uint64_t min, uint64_t icr);
+int64_t must_check lapic_pv_ipi(struct vcpu *, uint64_t low, uint64_t high, uint64_t min,
+                                uint64_t icr);

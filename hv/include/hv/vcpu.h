@@ -226,11 +226,15 @@ static inline bool vcpu_is_here(const struct vcpu *v)
     return __atomic_load_n(&v->sched.state, __ATOMIC_RELAXED) == SCHED_RUNNING &&
            __atomic_load_n(&v->sched.cpu, __ATOMIC_RELAXED) == this_cpu()->id;
 }
-/* It does, or no CPU does: nobody else may be using v's state now. What "own CPU" asks for. */
+/*
+ * It does, or no CPU does, or v is parked and about to leave another: nobody else may be using v's
+ * state now. What "own CPU" asks for.
+ */
 static inline bool vcpu_is_own(const struct vcpu *v)
 {
     return __atomic_load_n(&v->sched.state, __ATOMIC_RELAXED) != SCHED_RUNNING ||
-           __atomic_load_n(&v->sched.cpu, __ATOMIC_RELAXED) == this_cpu()->id;
+           __atomic_load_n(&v->sched.cpu, __ATOMIC_RELAXED) == this_cpu()->id ||
+           __atomic_load_n(&v->requests, __ATOMIC_ACQUIRE) & REQ_PARKED;
 }
 /*
  * Spins until no CPU runs with translations older than this call. No lock held that an exit handler

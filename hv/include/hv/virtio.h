@@ -10,6 +10,7 @@
 #include <hv/exit.h>
 #include <hv/lock.h>
 #include <hv/pci.h>
+#include <hv/percpu.h>
 #include <hv/types.h>
 struct vm;
 struct virtio_dev;
@@ -153,6 +154,12 @@ struct virtio_dev {
     /* configuration-space offset of the PCI configuration access capability */
     uint8_t window;
 };
+
+/* This is the device's CPU, as of its last DRIVER_OK. */
+static inline bool virtio_is_here(const struct virtio_dev *d)
+{
+    return d->event.cpu == this_cpu()->id;
+}
 
 /* ---- ring; all on the device's CPU, from its event ---- */
 /* 1: got one. 0: empty (the driver will notify again), or the budget of this run is spent (the
