@@ -207,9 +207,9 @@ void el2_regs_save(struct el2_vcpu *);
 uint64_t el2_reg_get(const struct vcpu *, enum el2_reg);
 void el2_reg_set(struct vcpu *, enum el2_reg, uint64_t);
 void el2_hcr_set(struct vcpu *, uint64_t); /* now, when loaded */
-int el2_get_sysreg(struct vcpu *, uint32_t id, uint64_t *val);
-int el2_set_sysreg(struct vcpu *, uint32_t id, uint64_t val);
-int el2_reg_index(uint32_t id); /* -ENOENT */
+int must_check el2_get_sysreg(struct vcpu *, uint32_t id, uint64_t *val);
+int must_check el2_set_sysreg(struct vcpu *, uint32_t id, uint64_t val);
+int must_check el2_reg_index(uint32_t id); /* -ENOENT */
 /* el2_trap.c: EC 0x18. True: dealt with. */
 bool el2_trap_sysreg(struct vcpu *, struct vcpu_exit *);
 /* el2_debug.c: own CPU, loaded */
@@ -224,18 +224,18 @@ void el2_spectre_cpu_enable(void);
 void el2_spectre_use(void);
 void el2_spectre_answers(uint32_t regs[4]); /* ARM_FEATURE_WORKAROUNDS */
 /* el2_fp.c: own CPU, loaded, except init, fini, reset */
-int el2_fp_init(struct vcpu *);
+int must_check el2_fp_init(struct vcpu *);
 void el2_fp_fini(struct vcpu *);
 void el2_fp_reset(struct el2_vcpu *);
 void el2_fp_give(struct el2_vcpu *, bool sve); /* the guest met the trap */
 void el2_fp_unload(struct el2_vcpu *);
-int el2_fp_get(struct vcpu *, void *state, size_t *len);
-int el2_fp_set(struct vcpu *, const void *state, size_t len);
+int must_check el2_fp_get(struct vcpu *, void *state, size_t *len);
+int must_check el2_fp_set(struct vcpu *, const void *state, size_t len);
 /* half 0 or 1 of V<reg> */
 uint64_t el2_fp_vreg(struct vcpu *, unsigned reg, unsigned half);
 /* half 0 clears what is above */
 void el2_fp_set_vreg(struct vcpu *, unsigned reg, unsigned half, uint64_t val);
-int el2_fp_probe(void);
+int must_check el2_fp_probe(void);
 void el2_fp_cpu_enable(void);
 /* el2_fp.S */
 void el2_v_save(void *area); /* 32 registers of 16 bytes */
@@ -258,7 +258,7 @@ struct el2_gic_ops {
     void (*set_vmcr)(uint32_t);
 };
 extern const struct el2_gic_ops *el2_gic;
-int el2_gic_probe(void);
+int must_check el2_gic_probe(void);
 extern uint32_t el2_gic_vtr; /* ICH_VTR_EL2 */
 /* How many active-priority registers each group has: PREbits 28:26 (GICv3 §12.4.10). */
 static inline unsigned el2_gic_aprs(uint32_t vtr)

@@ -86,7 +86,7 @@ uint32_t smccc_entropy(uint64_t *words, uint32_t n);
  * SMCCC_ARCH_FEATURES on this CPU: negative where the firmware does not have it, or is older than
  * SMCCC 1.1
  */
-int32_t smccc_arch_feature(uint32_t id);
+int32_t must_check smccc_arch_feature(uint32_t id);
 #define PSCI_VERSION 0x84000000u
 #define PSCI_FEATURES 0x8400000au
 #define PSCI_SYSTEM_OFF 0x84000008u

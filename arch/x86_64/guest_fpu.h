@@ -31,12 +31,14 @@ void guest_fpu_fini(struct vcpu *, struct guest_fpu *);
 void guest_fpu_load(const struct vcpu *, struct guest_fpu *);
 void guest_fpu_unload(struct guest_fpu *);
 /* as vcpu_ops.get_fpu_regs */
-int guest_fpu_get(struct vcpu *, struct guest_fpu *, void *state, size_t *len);
+int must_check guest_fpu_get(struct vcpu *, struct guest_fpu *, void *state, size_t *len);
 /* as vcpu_ops.set_fpu_regs */
-int guest_fpu_set(struct vcpu *, struct guest_fpu *, const void *state, size_t len);
+int must_check guest_fpu_set(struct vcpu *, struct guest_fpu *, const void *state, size_t len);
 /*
  * XCR0, DR0 to DR3 and TSC_AUX. -ENOENT: not one of them, or the CPU has none. -EINVAL: a value
  * that the CPU refuses.
  */
-int guest_fpu_get_reg(const struct vcpu *, const struct guest_fpu *, uint32_t id, uint64_t *val);
-int guest_fpu_set_reg(const struct vcpu *, struct guest_fpu *, uint32_t id, uint64_t val);
+int must_check guest_fpu_get_reg(const struct vcpu *, const struct guest_fpu *, uint32_t id,
+                                 uint64_t *val);
+int must_check guest_fpu_set_reg(const struct vcpu *, struct guest_fpu *, uint32_t id,
+                                 uint64_t val);

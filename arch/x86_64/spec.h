@@ -105,13 +105,13 @@ void spec_load(void);
 /* CPUID for guests: in these registers, the bits that spec.guest is about are made its own. */
 void spec_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 /* IA32_ARCH_CAPABILITIES for guests. -ENOENT: they have none. */
-int spec_get_caps(uint64_t *val);
+int must_check spec_get_caps(uint64_t *val);
 /*
  * A guest's SPEC_CTRL. -ENOENT: this CPU has none. -EINVAL: bits that it lacks. Afterwards
  * SPEC_READ says whether accesses need not exit.
  */
-int spec_get(const struct spec_vcpu *, uint64_t *val);
-int spec_check(uint64_t val);
+int must_check spec_get(const struct spec_vcpu *, uint64_t *val);
+int must_check spec_check(uint64_t val);
 void spec_set(struct spec_vcpu *, uint64_t val); /* spec_check() said 0 */
 /* Own CPU, before an entry after other work, where spec.flush_l1d. */
 void spec_flush_l1d(void);

@@ -81,10 +81,10 @@ void svm_exitintinfo(struct vcpu *, struct svm_vcpu *, uint64_t); /* gives it ba
 void svm_exit_iret(struct vcpu *, struct svm_vcpu *, struct vcpu_exit *);
 void svm_exit_db(struct vcpu *, struct svm_vcpu *, struct vcpu_exit *);
 /* svm_regs.c */
-int svm_get_sysreg(struct vcpu *, uint32_t id, uint64_t *val);
+int must_check svm_get_sysreg(struct vcpu *, uint32_t id, uint64_t *val);
 void svm_x86_mode(struct vcpu *, struct x86_mode_regs *);
 bool svm_x86_mode_same(struct vcpu *, const struct x86_mode_regs *);
-int svm_set_sysreg(struct vcpu *, uint32_t id, uint64_t val);
+int must_check svm_set_sysreg(struct vcpu *, uint32_t id, uint64_t val);
 void svm_reset_state(struct vcpu *, bool init); /* init: keep what INIT keeps */
 /* Which rule of section 15.5.1 the VMCB breaks; NULL: none found. */
 const char *svm_check(const struct vmcb *);

@@ -98,7 +98,7 @@ struct vmx_vcpu {
 static inline struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->arch; }
 
 /* vmx_probe.c */
-int vmx_probe(void);
+int must_check vmx_probe(void);
 /* vmx.c */
 extern const struct vcpu_ops vmx_ops;
 /*
@@ -163,16 +163,16 @@ static inline uint64_t *vmx_posted(const struct vmx_vcpu *s)
     return (uint64_t *)(void *)(s->vapic + 0x800);
 }
 /* the page that stands for its APICs' in vm->arch; -ENOMEM */
-int vmx_apic_vm_init(struct vm *vm);
+int must_check vmx_apic_vm_init(struct vm *vm);
 void vmx_apic_vm_fini(struct vm *vm);
-int vmx_apic_probe(void);             /* after the controls and the MSR bitmap */
+int must_check vmx_apic_probe(void);  /* after the controls and the MSR bitmap */
 const char *vmx_apic_words(void);     /* for the log: what of it is used */
 void vmx_put_apic(struct vmx_vcpu *); /* before an entry, the VMCS is current */
 void vmx_exit_eoi(struct vcpu *, struct vmx_vcpu *, struct vcpu_exit *);
 void vmx_exit_apic_write(struct vcpu *, struct vmx_vcpu *, struct vcpu_exit *);
 /* vmx_regs.c */
-int vmx_get_sysreg(struct vcpu *, uint32_t id, uint64_t *val);
-int vmx_set_sysreg(struct vcpu *, uint32_t id, uint64_t val);
+int must_check vmx_get_sysreg(struct vcpu *, uint32_t id, uint64_t *val);
+int must_check vmx_set_sysreg(struct vcpu *, uint32_t id, uint64_t val);
 void vmx_x86_mode(struct vcpu *, struct x86_mode_regs *);
 bool vmx_x86_mode_same(struct vcpu *, const struct x86_mode_regs *);
 /* init: keep what INIT keeps; the VMCS is current */

@@ -281,7 +281,7 @@ static int resume_one(const struct state_ops *o, uint32_t i, void *vm)
     return 0;
 }
 
-void state_resume(struct vm *vm) { (void)state_each(vm, resume_one, vm); }
+void state_resume(struct vm *vm) { (void)!state_each(vm, resume_one, vm); }
 
 /* ---- records ---- */
 
@@ -311,7 +311,7 @@ static struct walk count_all(struct vm *vm)
 {
     struct walk w = { .vm = vm, .at = sizeof(struct state_image) };
 
-    (void)state_each(vm, count_one, &w);
+    (void)!state_each(vm, count_one, &w);
     return w;
 }
 

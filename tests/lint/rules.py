@@ -269,7 +269,9 @@ def subscripts(body):
 
 
 def compared(body):
-    """The operands of a function's comparisons, as one text: no subscripts, no loop headers."""
+    """The operands of a function's comparisons, as one text: no subscripts, no loop headers, no
+    assertions, which are about what no guest steers."""
+    body = re.sub(r"\b\w*assert\w*\([^;]*;", ";", body)
     while re.search(r"\[[^\[\]]*\]", body):
         body = re.sub(r"\[[^\[\]]*\]", "", body)
     body = re.sub(r"\bfor \([^;]*;[^;]*;", ";", body)
@@ -326,6 +328,20 @@ def rule_charged(files):
                 if found and CHARGED not in source[number - 1] and not above.startswith(CHARGED):
                     yield (path, number, f"{found[1]}(): for a guest use vm_alloc() or vm_pages(), "
                            f"else say who pays: {CHARGED}... */")
+
+
+CAN_FAIL = re.compile(r"^(?:extern )?(?:int|int32_t|int64_t) (?!must_check\b)(\w+)"
+                      r"\([^;{]*\)[^;{]*;", re.M)
+
+
+def rule_must_check(files):
+    """Who calls what can fail has to look: `(void)!f()`, with a reason, where nobody can care."""
+    for path, text in files.items():
+        if path.endswith(".h") and path.startswith(("hv/", "arch/", "drivers/", "boot/")):
+            plain = without_comments(text)
+            for found in CAN_FAIL.finditer(plain):
+                yield (path, plain.count("\n", 0, found.start()) + 1,
+                       f"{found[1]}() can fail: `int must_check {found[1]}(...)`, or void")
 
 
 LICENSE = "SPDX-License-Identifier: BSD-2-Clause"

@@ -98,6 +98,7 @@ CASES = {
             ("if (i >= N)", "    return 0;", "i = index_nospec(i, N);", "return t[i];"),
             ("return t[a->addr & 7] + t[i % 8] + t[i];",),
             ("for (unsigned k = 0; k < 8; k++)", "    if (t[k] < 3)", "        return 1;"),
+            ("hv_assert(i < 8);", "debug_assert(i != 3 && i < 8);", "return t[i];"),
             ("return i < 8 ? t[i] : 0;    /* nospec: the host's own */",))]
         + [{"hv/core/a.c": guarded("return i < 8 ? t[i] : 0;")}],
         [{path: guarded(*body)} for path in ("hv/guest/x86_64/a.c", "hv/pci/a.c", "hv/vio/a.h",
@@ -107,7 +108,8 @@ CASES = {
             ("if (i - 32 >= g->n)", "    return 0;", "return g->t[(i - 32) / 32];"),
             ("return d->s.sel < d->n ? d->vq[d->s.sel] : 0;",),
             ("if (N <= i || !x)", "    return 0;", "return t[u[i]];"),
-            ("return t[a->addr];",),
+            ("return t[a->addr];",), ("hv_assert(a->addr < 8);", "return t[a->addr];"),
+            ("hv_assert(x);", "return i < 8 ? t[i] : 0;"),
             ("return t[v->regs.gpr[0]];",),
             ("if (i > 7)", "    return 0;", "j = index_nospec(i, 8);", "return t[i];"))]),
     "charged": (
@@ -124,6 +126,16 @@ CASES = {
          for name in ("malloc", "calloc", "realloc", "pmm_alloc", "pmm_alloc_zero")]
         + [{"hv/vm/a.c": guarded("/* charge: below */", "", "p = malloc(8);")},
            {"hv/vm/a.c": guarded("p = malloc(8);    /* charge: below */", "p = malloc(8);")}]),
+    "must-check": (
+        [{"hv/a.h": text} for text in (
+            "int must_check f(void);\n", "void f(void);\n", "bool f(int);\n",
+            "static inline int f(void)\n{\n}\n", "struct a {\n    int (*f)(void);\n};\n",
+            "typedef int f(void);\n", "/*\nint f(void);\n*/\n", "extern int n;\n")]
+        + [{"hv/a.c": "int f(void);\n"}, {"tests/a.h": "int f(void);\n"}],
+        [{path: text} for path in ("hv/include/hv/a.h", "arch/a.h", "drivers/a.h", "boot/a.h")
+         for text in ("int f(void);\n", "extern int f(void);\n", "int64_t f(void);\n",
+                      "int f(int (*)(void),\n      int);\n",
+                      "int f(const char *, ...) printf_like(1, 2);\n")]),
     "license": (
         [{"hv/a.c": f"/* {rules.LICENSE} */\n/* a.c: */\n"},
          {"images/run": f"#!/bin/bash\n# {rules.LICENSE}\n"},

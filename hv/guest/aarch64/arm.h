@@ -141,10 +141,10 @@ int must_check arm_walk(struct vcpu *v, uint64_t va, struct arm_access_kind kind
                         unsigned *fsc);
 
 /* emulate.c */
-int arm_emulate(struct vcpu *v, struct vcpu_exit *e);
+int must_check arm_emulate(struct vcpu *v, struct vcpu_exit *e);
 
 /* psci.c */
-int arm_call(struct vcpu *v, struct vcpu_exit *e);
+int must_check arm_call(struct vcpu *v, struct vcpu_exit *e);
 void arm_psci_request(struct vcpu *v); /* REQ_GUEST: a CPU_ON for this vCPU */
 /* ns in which the vCPU wanted to run and could not, since the guest was started */
 static inline uint64_t arm_stolen_ns(const struct vcpu *v)
@@ -165,7 +165,7 @@ extern const struct state_ops *const arm_states[];
 extern const struct state_pages *const arm_pages[];
 
 /* build.c */
-int arm_build(struct vm *vm, const struct guest_config *c);
-int arm_build_more(struct vm *vm);
+int must_check arm_build(struct vm *vm, const struct guest_config *c);
+int must_check arm_build_more(struct vm *vm);
 void arm_destroy(struct vm *vm);
-int arm_ram_layout(struct vm *vm, const struct guest_config *c);
+int must_check arm_ram_layout(struct vm *vm, const struct guest_config *c);

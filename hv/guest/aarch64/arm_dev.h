@@ -81,7 +81,7 @@ int must_check arm_device_region(struct arm_devices *d, const struct io_region *
  * True when `off` is one of them.
  */
 bool arm_primecell_id(uint64_t off, const uint8_t id[8], uint64_t *val);
-int arm_power_button(struct vm *vm);
+int must_check arm_power_button(struct vm *vm);
 extern const struct state_ops arm_pl011_state, arm_pl031_state, arm_pl061_state;
 
 int must_check arm_pl011_create(struct arm_devices *d);

@@ -63,7 +63,7 @@ int must_check load_later(struct load *l, uint64_t base, const uint8_t *src, uin
 /* Copies up to `budget` bytes. > 0: call it again; 0: all is there; -EFAULT with vm->why. */
 int must_check load_copy_step(struct load *l, uint64_t budget);
 /* Says in vm->why what is wrong with the kernel's file; returns -EINVAL. */
-int load_bad(struct load *l, const char *fmt, ...) printf_like(2, 3);
+int must_check load_bad(struct load *l, const char *fmt, ...) printf_like(2, 3);
 /* A file named in the configuration; -ENOENT with vm->why. */
 int must_check load_file(struct load *l, const char *path, const uint8_t **data, uint64_t *len);
 

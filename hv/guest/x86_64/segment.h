@@ -35,7 +35,7 @@ struct x86_desc {
 int must_check x86_tables_copy(struct x86_tables *t, uint64_t va, void *buf, unsigned len,
                                uint32_t rights);
 /* Queues a fault about a selector. Always -EFAULT. */
-int x86_tables_fault(const struct x86_tables *t, unsigned vector, uint16_t sel);
+int must_check x86_tables_fault(const struct x86_tables *t, unsigned vector, uint16_t sel);
 /* Reads the descriptor of `sel`. 0; -EFAULT: a fault is queued, `vector` if it lies beyond its
  * table. A null selector is not refused. */
 int must_check x86_desc_find(struct x86_tables *t, uint16_t sel, unsigned vector,

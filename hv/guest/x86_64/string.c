@@ -105,7 +105,7 @@ static enum emu_result ins(struct emu *m)
 
     if (dest_at(m, true, &lin) == EMU_STOP || emu_probe_write(m, lin, io.size) == EMU_STOP)
         return EMU_STOP;
-    (void)io_dispatch(m->v->vm, IO_PORT, &io);
+    (void)!io_dispatch(m->v->vm, IO_PORT, &io);
     old = io.val;
     if (emu_write(m, lin, io.size, &old) == EMU_STOP)
         return EMU_STOP;
@@ -120,7 +120,7 @@ static enum emu_result outs(struct emu *m)
     if (read_source(m, &io.val) == EMU_STOP)
         return EMU_STOP;
     io.val &= x86_size_mask(io.size);
-    (void)io_dispatch(m->v->vm, IO_PORT, &io);
+    (void)!io_dispatch(m->v->vm, IO_PORT, &io);
     advance(m, X86_RSI);
     return EMU_DONE;
 }

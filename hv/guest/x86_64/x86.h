@@ -253,7 +253,7 @@ void x86_msr_reset(struct x86_state *s);
 /* A saved one: only bits that a guest can set. */
 bool must_check x86_state_valid(const struct x86_state *s);
 int must_check x86_write_cr(struct vcpu *v, uint32_t id, uint64_t val);
-int x86_sysreg_exit(struct vcpu *v, struct vcpu_exit *e);
+int must_check x86_sysreg_exit(struct vcpu *v, struct vcpu_exit *e);
 uint64_t x86_tsc(struct vcpu *v);
 
 /* pv.c: what KVM's guests use (Linux Documentation/virt/kvm/x86: cpuid, msr, hypercalls). */
@@ -287,10 +287,10 @@ void x86_pv_scale(uint64_t hz, uint32_t *mul, int8_t *shift);
 void x86_log_nobody(struct vcpu *v, enum io_space space, const struct io_access *io);
 
 /* emulate.c */
-int x86_emulate(struct vcpu *v, struct vcpu_exit *e);
+int must_check x86_emulate(struct vcpu *v, struct vcpu_exit *e);
 
 /* task.c */
-int x86_task_switch(struct vcpu *v, struct vcpu_exit *e);
+int must_check x86_task_switch(struct vcpu *v, struct vcpu_exit *e);
 
 /* state.c */
 extern const struct state_ops *const x86_state_table[];
@@ -299,7 +299,7 @@ extern const struct state_pages *const x86_pages_table[];
 /* build.c */
 /* seconds of the wall clock at guest time 0 */
 uint64_t x86_wall_s(const struct vm *vm);
-int x86_build(struct vm *vm, const struct guest_config *c);
-int x86_build_more(struct vm *vm);
+int must_check x86_build(struct vm *vm, const struct guest_config *c);
+int must_check x86_build_more(struct vm *vm);
 void x86_destroy(struct vm *vm);
-int x86_ram_layout(struct vm *vm, const struct guest_config *c);
+int must_check x86_ram_layout(struct vm *vm, const struct guest_config *c);

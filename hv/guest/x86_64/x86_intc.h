@@ -165,8 +165,8 @@ void lapic_error(struct lapic *, uint32_t esr_bit); /* any CPU */
 void lapic_local(struct lapic *, enum lapic_lvt);
 void lapic_end(struct lapic *);
 uint32_t lapic_tpr(struct lapic *); /* the task priority, wherever it is */
-int lapic_pending(struct lapic *);
-int lapic_accept(struct lapic *, int vec);
+int must_check lapic_pending(struct lapic *);
+int must_check lapic_accept(struct lapic *, int vec);
 /* any CPU: takes the PIC's output as ExtINT */
 bool lapic_wants_pic(const struct lapic *);
 uint32_t lapic_ppr(struct lapic *);
@@ -221,7 +221,7 @@ void ioapic_eoi(struct x86_intc *, uint8_t vector); /* takes the lock */
 int must_check ioapic_create(struct x86_devices *, struct x86_intc *);
 void pic_reset(struct x86_intc *);
 void pic_set_irq(struct x86_intc *, unsigned irq, bool level);
-int pic_ack(struct x86_intc *); /* takes the lock; vector */
+int must_check pic_ack(struct x86_intc *); /* takes the lock; vector */
 int must_check pic_create(struct x86_devices *, struct x86_intc *);
 static inline bool pic_output(const struct x86_intc *x)
 {

@@ -31,9 +31,9 @@ void io_fini(struct vm *);
  * not just the registration.
  */
 int must_check io_register(struct vm *, const struct io_region *);
-int io_unregister(struct vm *, enum io_space, uint64_t base);
+int must_check io_unregister(struct vm *, enum io_space, uint64_t base);
 /* Exit path, any CPU, no lock held by the caller; calls the device with no lock held. Read: val is
  * set in any case (all ones, masked to size, when nobody answers). -ENOENT: no region (the caller
  * logs once per page). Ports wrap at 64 KiB. An access to ports that no device takes whole is split
  * into halves, as a PC's bus does; one to memory is dropped, and reads as ones. */
-int io_dispatch(struct vm *, enum io_space, struct io_access *);
+int must_check io_dispatch(struct vm *, enum io_space, struct io_access *);

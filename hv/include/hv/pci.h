@@ -168,7 +168,7 @@ bool vpci_bus_master(const struct vpci_dev *);
  * An access to the BAR's contents from inside (virtio's configuration-space window). -ENOENT:
  * nothing there.
  */
-int vpci_bar_access(struct vpci_dev *, unsigned bar, struct io_access *);
+int must_check vpci_bar_access(struct vpci_dev *, unsigned bar, struct io_access *);
 /*
  * Bytes of configuration space are read on the device's CPU while a vCPU writes them: each is read
  * and written whole.

@@ -167,8 +167,8 @@ int must_check state_restore(struct vm *, const void *buf, size_t len);
  * Calls fn for each object of the VM's table, in order, until it returns something else than 0,
  * which is then the result.
  */
-int state_each(const struct vm *, int (*fn)(const struct state_ops *, uint32_t i, void *ctx),
-               void *ctx);
+int must_check state_each(const struct vm *,
+                          int (*fn)(const struct state_ops *, uint32_t i, void *ctx), void *ctx);
 
 /* ---- for objects' restore() ---- */
 /* All bytes are 0: of padding and reserved fields. */

@@ -28,4 +28,4 @@ struct vintc_ops {
  * counts asserted sources: each owner calls only when its own level changes.
  */
 void virq_set(struct vm *, uint32_t line, bool level);
-int virq_msi(struct vm *, uint32_t devid, uint64_t addr, uint32_t data);
+int must_check virq_msi(struct vm *, uint32_t devid, uint64_t addr, uint32_t data);
