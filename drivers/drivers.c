@@ -9,7 +9,6 @@
 #include <hv/log.h>
 #include <hv/smbios.h>
 
-#include "block/nvme_init.h"
 #include "boot/boot_info.h"
 #include "fb/fb.h"
 #include "serial/serial.h"
@@ -58,10 +57,11 @@ static int init_pci(const struct boot_info *bi)
     return host_pci_init();
 }
 
-static int init_nvme(const struct boot_info *bi)
+/* The drivers of PCI functions, each of which names itself: PCI_DRIVER(). */
+static int init_pci_drivers(const struct boot_info *bi)
 {
     (void)bi;
-    return nvme_init();
+    return host_pci_probe();
 }
 
 /* Not a device: which of the disks is the one that Trivet came from. */
@@ -75,8 +75,12 @@ static const struct driver {
     const char *name;
     int (*init)(const struct boot_info *);
 } drivers[] = {
-    { "SMBIOS", init_smbios }, { "serial", init_serial }, { "framebuffer", init_fb },
-    { "PCI", init_pci },       { "NVMe", init_nvme },     { "boot disk", init_boot_disk },
+    { "SMBIOS", init_smbios },
+    { "serial", init_serial },
+    { "framebuffer", init_fb },
+    { "PCI", init_pci },
+    { "PCI functions", init_pci_drivers },
+    { "boot disk", init_boot_disk },
 };
 
 int drivers_init(const struct boot_info *bi)

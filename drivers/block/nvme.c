@@ -16,7 +16,6 @@
 #include <stdlib.h>
 
 #include "nvme.h"
-#include "nvme_init.h"
 
 /* Base section 3.1.3.1: CAP */
 #define CAP_MQES(cap) ((cap)&0xffff)     /* counted from 0 */
@@ -346,21 +345,26 @@ static void bring_up(struct nvme *n)
     spin_unlock(&n->lock);
 }
 
-static void add(const struct host_pci_dev *pci)
+/*
+ * A controller is stopped, started and asked, and its namespaces become disks. 0, too, if it does
+ * not answer: the log has it, with its name.
+ */
+static int nvme_probe(const struct host_pci_dev *pci)
 {
     struct nvme *n = calloc(1, sizeof *n); /* charge: the host's disks are Trivet's own */
+    int err;
 
     if (!n)
-        return;
+        return -ENOMEM;
     n->pci = pci;
     snprintf(n->name, sizeof n->name, "%04x:%02x:%02x.%u", pci->segment, pci->bus, pci->devfn >> 3,
              pci->devfn & 7u);
     spin_init(&n->lock, LOCK_DRIVER);
     event_init(&n->event, work, 0);
-    if (make(n)) {
-        log_warn("NVMe %s: it cannot be used", n->name);
+    err = make(n);
+    if (err) {
         unmake(n);
-        return;
+        return err;
     }
     n->next = controllers;
     controllers = n;
@@ -370,19 +374,8 @@ static void add(const struct host_pci_dev *pci)
              n->irq ? "interrupts by message" : "polled");
     for (unsigned i = 0; i < n->nns; i++)
         disk_add(&n->ns[i]->disk, "nvme");
+    return 0;
 }
 
-int nvme_init(void)
-{
-    uint32_t count;
-    const struct host_pci_dev *d = host_pci_devs(&count);
-    bool any = false;
-
-    for (uint32_t i = 0; i < count; i++) {
-        if (d[i].class != 1 || d[i].subclass != 8 || d[i].prog_if != 2)
-            continue;
-        add(&d[i]);
-        any = true;
-    }
-    return any ? 0 : -ENODEV;
-}
+const struct pci_driver nvme_driver = { "NVMe", 0x010802, nvme_probe };
+PCI_DRIVER(nvme_driver);

@@ -157,6 +157,7 @@ bool nvme_setup_send(struct nvme *, uint64_t now);
 int must_check nvme_setup_answer(struct nvme *, const struct nvme_cqe *);
 
 /* ---- nvme.c ---- */
+extern const struct pci_driver nvme_driver;
 void nvme_step(struct nvme *, uint64_t now); /* under the lock */
 void nvme_arm(struct nvme *, uint64_t now);  /* under the lock: the event runs when it must */
 uint32_t nvme_read(const struct nvme *, enum nvme_reg);

@@ -16,6 +16,7 @@
 #include <arch/mmu.h>
 #include <hv/acpi.h>
 #include <hv/host_pci.h>
+#include <hv/log.h>
 #include <hv/percpu.h>
 
 /* of the ECAM window; the last holds a function of its own */
@@ -339,6 +340,62 @@ static void messages(void **state)
     assert_int_equal(host_pci_cap(d, 0x99), 0);
 }
 
+/* ---- which driver gets which function ---- */
+
+static const struct host_pci_dev *probed[4];
+static unsigned nprobed;
+
+static int take(const struct host_pci_dev *d)
+{
+    assert_in_range(nprobed, 0, ARRAY_SIZE(probed) - 1);
+    probed[nprobed++] = d;
+    return 0;
+}
+
+static int refuse(const struct host_pci_dev *d)
+{
+    (void)take(d);
+    return -EIO;
+}
+
+static const struct pci_driver ethernet = { "Ethernet", 0x020000, take };
+static const struct pci_driver uhci = { "UHCI", 0x0c0300, refuse };
+static const struct pci_driver xhci = { "xHCI", 0x0c0330, take }; /* no function is one */
+PCI_DRIVER(ethernet);
+PCI_DRIVER(uhci);
+PCI_DRIVER(xhci);
+
+static bool logged(const char *text)
+{
+    char line[256];
+    uint64_t seq = 0;
+
+    while (log_read(&seq, LOG_ERR, line, sizeof line)) {
+        if (strstr(line, text))
+            return true;
+    }
+    return false;
+}
+
+static void drivers_by_class(void **state)
+{
+    const struct host_pci_dev *d = expect(7);
+
+    (void)state;
+    nprobed = 0;
+    assert_int_equal(host_pci_probe(), 0);
+    assert_int_equal(nprobed, 2);
+    assert_ptr_equal(probed[0], d + 3);
+    assert_ptr_equal(probed[1], d + 4);
+    assert_true(logged("PCI 0000:00:01.7: driver UHCI failed: error 5"));
+    assert_false(logged("driver Ethernet"));
+    put(0, 1, 7, 0x70208086, 0x0c0310, 0);
+    put(0, 3, 0, 0x11118086, 0x020001, 0);
+    (void)expect(7);
+    assert_int_equal(host_pci_probe(), -ENODEV);
+    assert_int_equal(nprobed, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +407,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(too_many, setup, teardown),
         cmocka_unit_test_setup_teardown(bars, setup, teardown),
         cmocka_unit_test_setup_teardown(messages, setup, teardown),
+        cmocka_unit_test_setup_teardown(drivers_by_class, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

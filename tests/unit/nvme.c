@@ -43,7 +43,7 @@ static struct disk *newest(void)
 
 static void boot(void)
 {
-    assert_int_equal(nvme_init(), 0);
+    assert_int_equal(nvme_driver.probe(&model_dev), 0);
     d = newest();
     assert_non_null(d);
 }
@@ -109,7 +109,7 @@ static void refuses(void **state)
     (void)state;
     for (unsigned i = 0; i < ARRAY_SIZE(caps); i++) {
         model_cap(caps[i].cap);
-        (void)nvme_init();
+        (void)nvme_driver.probe(&model_dev);
         assert_ptr_equal(newest(), before);
         assert_false(m.master);
     }
@@ -119,15 +119,15 @@ static void refuses(void **state)
     m.ns[1][128 + 2] = 9;
     model_ns(2, UINT64_MAX / 2, 9);
     model_ns(3, 100, 13);
-    (void)nvme_init();
+    (void)nvme_driver.probe(&model_dev);
     assert_ptr_equal(newest(), before);
     setup(NULL);
     m.ns[1][26] = 15; /* a format beyond those there are */
-    (void)nvme_init();
+    (void)nvme_driver.probe(&model_dev);
     assert_ptr_equal(newest(), before);
     setup(NULL);
     m.ctrl[512] = 0x55; /* entries of 32 bytes */
-    (void)nvme_init();
+    (void)nvme_driver.probe(&model_dev);
     assert_ptr_equal(newest(), before);
     assert_false(m.master);
 }

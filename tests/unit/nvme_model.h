@@ -5,7 +5,6 @@
  */
 #pragma once
 #include "drivers/block/nvme.h"
-#include "drivers/block/nvme_init.h"
 #include <hv/irq.h>
 #include <hv/percpu.h>
 #include <stdlib.h>

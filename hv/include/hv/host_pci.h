@@ -37,6 +37,28 @@ void host_pci_write(const struct host_pci_dev *, uint32_t off, unsigned size, ui
 const char *host_pci_class(const struct host_pci_dev *);
 
 /*
+ * A driver of PCI functions. Its file defines one of these and names it in PCI_DRIVER(); there is
+ * no other list. With two of one class, the one that is linked first gets the function.
+ */
+struct pci_driver {
+    const char *name; /* for people: in the log */
+    uint32_t class;   /* class << 16 | subclass << 8 | prog_if; the whole must be equal */
+    /*
+     * Boot CPU, once for each function of that class, before other CPUs are up. It keeps the
+     * function or not, as it likes. -Exxx: it was to be kept but cannot be; the log says so.
+     */
+    int (*probe)(const struct host_pci_dev *);
+};
+#define PCI_DRIVER(driver)                                \
+    static const struct pci_driver *const driver##_listed \
+        __attribute__((used, section("pci_drivers"))) = &driver
+/*
+ * Boot step of drivers_init(), after host_pci_init(): gives each function to its driver. -ENODEV:
+ * no driver found one.
+ */
+int must_check host_pci_probe(void);
+
+/*
  * What a driver does with its function. Boot CPU, from drivers_init(), but for
  * host_pci_command(), which any CPU may call for a function whose driver it works for. At boot
  * storage and network controllers are no bus masters: what the firmware left running on them

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * driver.c: which driver works for which function of the host's PCI devices. The drivers are in
+ * section pci_drivers, where PCI_DRIVER() puts each.
+ */
+#include <hv/assert.h>
+#include <hv/host_pci.h>
+#include <hv/log.h>
+
+/* The section's first entry and its end: the linker knows. Weak: a test may have no driver. */
+extern const struct pci_driver *const __start_pci_drivers[] __attribute__((weak));
+extern const struct pci_driver *const __stop_pci_drivers[] __attribute__((weak));
+
+static const struct pci_driver *driver_for(const struct host_pci_dev *d)
+{
+    uint32_t class = (uint32_t)d->class << 16 | (uint32_t)d->subclass << 8 | d->prog_if;
+
+    for (const struct pci_driver *const *p = __start_pci_drivers; p < __stop_pci_drivers; p++) {
+        if ((*p)->class == class)
+            return *p;
+    }
+    return NULL;
+}
+
+int host_pci_probe(void)
+{
+    uint32_t count;
+    const struct host_pci_dev *d = host_pci_devs(&count);
+    bool any = false;
+
+    assert_cpu0();
+    for (uint32_t i = 0; i < count; i++, d++) {
+        const struct pci_driver *driver = driver_for(d);
+        int err = driver ? driver->probe(d) : 0;
+
+        any |= driver != NULL;
+        if (err)
+            log_err("PCI %04x:%02x:%02x.%u: driver %s failed: error %d", d->segment, d->bus,
+                    d->devfn >> 3, d->devfn & 7u, driver->name, -err);
+    }
+    return any ? 0 : -ENODEV;
+}
