@@ -342,11 +342,15 @@ static int add_indirect(struct virtqueue *q, struct vq_chain *c, const struct it
     return packed(q) ? 0 : bad(q, "a loop in an indirect table", table->addr);
 }
 
+/*
+ * §2.7.5.3.2: a chain of a split ring may end with a table, whose WRITE flag means nothing; in a
+ * packed ring a table stands alone.
+ */
 static int add_item(struct virtqueue *q, struct vq_chain *c, const struct item *d)
 {
     if (!(d->flags & DESC_INDIRECT))
         return add_pieces(q, c, d);
-    if ((d->flags & DESC_NEXT) || c->nout || c->nin)
+    if ((d->flags & DESC_NEXT) || (packed(q) && (c->nout || c->nin)))
         return bad(q, "an indirect descriptor inside a chain", d->addr);
     return add_indirect(q, c, d);
 }

@@ -163,7 +163,8 @@ static bool item(struct result *e, bool packed, const struct desc *d, uint16_t f
 {
     if (!(flags & INDIRECT))
         return add(e, d->addr, d->len, flags & WRITE);
-    return q->set.indirect && !(flags & NEXT) && e->n == 0 && table(e, packed, d->addr, d->len);
+    return q->set.indirect && !(flags & NEXT) && (!packed || e->n == 0) &&
+           table(e, packed, d->addr, d->len);
 }
 
 static struct result expect_split(void)
