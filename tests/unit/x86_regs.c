@@ -175,6 +175,37 @@ static void test_msr_all(void **state)
     assert_int_equal(x86_wrmsr(&fake_vcpu, 0xfe, 0), -EINVAL);
 }
 
+/*
+ * What unguarded code reads because every CPU of the kind has it, although no CPUID bit says so:
+ * counters that never count, P-states, and CPUID's features as registers, which no write changes.
+ */
+static void test_msr_unannounced(void **state)
+{
+    static const struct {
+        uint32_t msr, leaf;
+        bool high_is_eax;
+    } features[] = { { 0xc0011002, 7, true },
+                     { 0xc0011004, 1, false },
+                     { 0xc0011005, 0x80000001, false } };
+    uint64_t val;
+
+    (void)state;
+    for (uint32_t n = 0xc0010000; n <= 0xc001006b; n == 0xc0010007 ? n = 0xc0010061 : n++) {
+        assert_int_equal(x86_wrmsr(&fake_vcpu, n, 0x530076), 0);
+        assert_int_equal(x86_rdmsr(&fake_vcpu, n, &val), 0);
+        assert_int_equal(val, 0);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
+        struct x86_cpuid c = x86_cpuid(&fake_vcpu, features[i].leaf, 0);
+
+        assert_int_equal(x86_wrmsr(&fake_vcpu, features[i].msr, 0), 0);
+        assert_int_equal(x86_rdmsr(&fake_vcpu, features[i].msr, &val), 0);
+        assert_int_equal(val >> 32, features[i].high_is_eax ? c.eax : c.ecx);
+        assert_int_equal((uint32_t)val, features[i].high_is_eax ? c.ebx : c.edx);
+        assert_int_not_equal(val, 0);
+    }
+}
+
 static void test_msr_rules(void **state)
 {
     uint64_t val = 0;
@@ -289,6 +320,7 @@ int main(void)
         cmocka_unit_test_setup(test_cpuid_topology, setup),
         cmocka_unit_test_setup(test_cpuid_xsave, setup),
         cmocka_unit_test_setup(test_msr_all, setup),
+        cmocka_unit_test_setup(test_msr_unannounced, setup),
         cmocka_unit_test_setup(test_msr_rules, setup),
         cmocka_unit_test_setup(test_control, setup),
         cmocka_unit_test_setup(test_clock, setup),

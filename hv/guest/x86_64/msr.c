@@ -21,7 +21,8 @@
 #define DE_CFG_LFENCE 2ull          /* LFENCE serialises */
 #define VM_CR_LOCKED 0x18ull        /* SVMDIS and LOCK: no SVM here */
 #define HWCR_TSC_FREQ 0x01000000ull /* TscFreqSel: the TSC runs at P0 */
-#define MSR_PERF_FIRST 0xc0010000   /* PerfEvtSel0..3, PerfCtr0..3 */
+#define MSR_FEATURES_7 0xc0011002   /* CPUID 7: EAX, EBX */
+#define MSR_FEATURES_1 0xc0011004   /* CPUID 1: ECX, EDX; the next one is of 8000_0001h */
 #define PATCH_LEVEL 0x01000065ull
 
 struct msr {
@@ -244,6 +245,23 @@ static int set_pv(struct vcpu *v, const struct msr *m, uint32_t n, uint64_t val)
     return x86_pv_set(v, n, val);
 }
 
+/* What CPUID tells, as two registers: kernels that would change it read it first. Family 17h PPR.
+ */
+static int get_features(struct vcpu *v, const struct msr *m, uint32_t n, uint64_t *val)
+{
+    struct x86_cpuid c;
+
+    (void)m;
+    if (n == MSR_FEATURES_7) {
+        c = x86_cpuid(v, 7, 0);
+        *val = (uint64_t)c.eax << 32 | c.ebx;
+        return 0;
+    }
+    c = x86_cpuid(v, n == MSR_FEATURES_1 ? 1 : 0x80000001, 0);
+    *val = (uint64_t)c.ecx << 32 | c.edx;
+    return 0;
+}
+
 static const struct msr x2apic = { 0x800, 0x8ff, get_x2apic, set_x2apic, 0, 0 };
 #define STATE(f) offsetof(struct x86_state, f)
 /* Sorted by number; 0x800..0x8ff are above. A row without `set` is read-only. */
@@ -284,6 +302,8 @@ static const struct msr msrs[] = {
     { 0xc0000084, 0xc0000084, get_engine, set_engine, 0, 0 },  /* SFMASK */
     { X86_FS_BASE, X86_KERNEL_GS_BASE, get_engine, set_address, 0, 0 },
     { 0xc0000103, 0xc0000103, get_engine, set_engine, 0, 0 }, /* TSC_AUX */
+    /* PerfEvtSel, PerfCtr 0 to 3: no CPUID bit says that they are there, and none counts */
+    { 0xc0010000, 0xc0010007, get_constant, set_ignored, 0, 0 },
     { 0xc0010010, 0xc0010010, get_stored, set_masked, STATE(syscfg), SYSCFG_BITS },
     { 0xc0010015, 0xc0010015, get_stored, set_masked, STATE(hwcr), 0x01000078 },
     { 0xc001001a, 0xc001001a, get_constant, set_ignored, 0, 0xc0000000 }, /* TOP_MEM */
@@ -293,9 +313,11 @@ static const struct msr msrs[] = {
     { 0xc0010055, 0xc0010055, get_constant, set_ignored, 0, 0 },
     /* MMIO configuration base: MCFG tells */
     { 0xc0010058, 0xc0010058, get_constant, set_ignored, 0, 0 },
-    { 0xc0010061, 0xc0010068, get_constant, set_ignored, 0, 0 }, /* P-states */
+    { 0xc0010061, 0xc001006b, get_constant, set_ignored, 0, 0 }, /* P-states */
     { 0xc0010112, 0xc0010113, get_constant, set_ignored, 0, 0 }, /* SMM TSEG */
     { 0xc0010114, 0xc0010114, get_constant, set_ignored, 0, VM_CR_LOCKED },
+    { MSR_FEATURES_7, MSR_FEATURES_7, get_features, set_ignored, 0, 0 },
+    { MSR_FEATURES_1, MSR_FEATURES_1 + 1, get_features, set_ignored, 0, 0 },
     /* LS_CFG ... BU_CFG */
     { 0xc0011020, 0xc0011023, get_constant, set_ignored, 0, 0 },
     { 0xc0011028, 0xc0011028, get_constant, set_ignored, 0, 0 }, /* FP_CFG */
@@ -357,8 +379,7 @@ int x86_wrmsr(struct vcpu *v, uint32_t n, uint64_t val)
 static void log_refused(struct vcpu *v, uint32_t n, bool write, uint64_t val)
 {
     struct x86_machine *m = x86_machine_of(v);
-    /* kernels try the performance counters to see whether there are any */
-    bool fresh = n - MSR_PERF_FIRST >= 8;
+    bool fresh = true;
 
     spin_lock(&m->lock);
     for (uint32_t i = 0; i < m->nlogged_msr; i++)
