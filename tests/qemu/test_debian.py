@@ -150,3 +150,37 @@ def test_four_vcpus_under_load(machine, seconds):
         assert source.split()[-1] in ("tsc", "kvm-clock", "arch_sys_counter")
         assert shell.number("nproc") == 4
     machine.cmd("stop four --force", 30)
+
+
+# A disk's contents that must stay, checked without end; and all that the CPUs can give.
+CHECKS = ("dd if=/dev/urandom of=/mnt/disk/kept bs=64k count=16 2>/dev/null; sync; "
+          "md5sum /mnt/disk/kept >/tmp/sum; (while :; do echo 3 >/proc/sys/vm/drop_caches; "
+          "md5sum -c /tmp/sum >/dev/null 2>&1 || touch /tmp/differs; done) & "
+          "for i in 1 2 3; do (while :; do :; done) & done; true")
+
+
+def test_saved_and_restored_under_load(machine):
+    """It goes on where it was, with its disk; its uptime does not count the time away."""
+    if machine.state("four") != "running":
+        machine.cmd("start four", 60)
+    wait_ready(machine, "four")
+    with Shell(machine, "four") as shell:
+        shell.run(CHECKS)
+        up, began = timed(lambda: shell.number("cat /proc/uptime"))
+    away = 0
+    for _ in range(5):
+        machine.cmd("vm save four", 120)
+        left = time.monotonic()
+        machine.cmd("stop four --force", 60)
+        machine.cmd("vm restore four", 120)
+        away += time.monotonic() - left
+        with Shell(machine, "four") as shell:
+            now, ended = timed(lambda: shell.number("cat /proc/uptime", 120))
+            assert up <= now <= up + ended[1] - began[0] + 2, (up, now, began, ended)
+            assert "gone" in shell.run("test -e /tmp/differs || echo gone", 120)
+    assert now <= up + ended[1] - began[0] - away + 5
+    with Shell(machine, "four") as shell:
+        text = shell.run("dmesg | tail -n 200", 180)
+        assert not BAD.search(text), BAD.search(text).group() + "\n" + text[-3000:]
+    machine.cmd("stop four --force", 30)
+    machine.cmd("vm drop four")
