@@ -193,12 +193,13 @@ static void start_disk(void)
 
 /* ---- clocks: only CPU 0 ---- */
 
-static uint64_t tsc_start, pm_start, tsc_before;
+/* The PM timer was read between two looks at the TSC: the CPU may be taken away at any moment. */
+static uint64_t tsc_start[2], pm_start, tsc_before;
 
 static void check_clocks(void)
 {
     uint64_t a = rdtsc(), pm = pm_timer_ns() - pm_start, b = rdtsc();
-    uint64_t from = tsc_to_ns(a - tsc_start), to = tsc_to_ns(b - tsc_start);
+    uint64_t from = tsc_to_ns(a - tsc_start[1]), to = tsc_to_ns(b - tsc_start[0]);
     uint64_t slack = to / 200 + 2000000;
 
     if (a < tsc_before)
@@ -267,8 +268,9 @@ void guest_main(void)
         start_disk();
     start_timers();
     pm_timer_ns();
+    tsc_start[0] = rdtsc();
     pm_start = pm_timer_ns();
-    tsc_start = rdtsc();
+    tsc_start[1] = rdtsc();
     token_at = 0;
     for (unsigned i = 1; i < ncpus; i++)
         smp_run(i, work, NULL);

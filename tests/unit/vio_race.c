@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <hv/state.h>
 #include "vio_driver.h"
 
 enum {
@@ -20,7 +21,8 @@ enum {
     DATA = 0x40000,
     LEN = 0x40000,
     REQUESTS = 60,
-    ROUNDS = 200
+    ROUNDS = 200,
+    PAUSES = 40
 };
 static bool stop, hammered;
 
@@ -91,6 +93,88 @@ static void test_reset(void **state)
     pthread_join(t, NULL);
     print_message("%u resets before the first request was through, %u before the last\n", before,
                   within);
+    fake_down();
+}
+
+static void nothing(struct event *ev) { (void)ev; }
+
+static void stand_still(void)
+{
+    uint32_t n = vio_dev_ops.count(&vm);
+
+    for (uint32_t i = 0; i < n; i++)
+        while (vio_dev_ops.quiesce(&vm, i))
+            sched_yield();
+}
+
+static void move_again(void)
+{
+    uint32_t n = vio_dev_ops.count(&vm);
+
+    for (uint32_t i = 0; i < n; i++)
+        vio_dev_ops.resume(&vm, i);
+}
+
+static unsigned messages(void)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&fake_lock);
+    n = msis + lines_high;
+    pthread_mutex_unlock(&fake_lock);
+    return n;
+}
+
+/* A pause at any moment: nothing moves until the resume, and then each request is done once. */
+static void test_pause(void **state)
+{
+    static uint8_t fives[LEN];
+    struct drv d;
+    struct drvq q;
+    pthread_t t;
+    unsigned within = 0;
+
+    (void)state;
+    memset(fives, 0x55, LEN);
+    fake_up();
+    event_init(&vm.lifecycle, nothing, 0);
+    drv_find(&d, SLOT_BLK);
+    __atomic_store_n(&stop, false, __ATOMIC_RELAXED);
+    host_cpu = 1;
+    begin(&d, &q, 0);
+    cw(&d, C_STATUS, 1, 0);
+    host_cpu = 0;
+    assert_int_equal(pthread_create(&t, NULL, cpu1, NULL), 0);
+    for (unsigned round = 0; round < PAUSES; round++) {
+        unsigned used, said;
+
+        memset(half[0] + ST, 0xee, REQUESTS);
+        begin(&d, &q, 0);
+        for (unsigned i = 0; i < 1000000 && g16(q.device + 2) < round * 7 % REQUESTS; i++)
+            ;
+        for (volatile unsigned i = 0; i < round * 997 % 20000; i++)
+            ;
+        stand_still();
+        used = g16(q.device + 2);
+        said = messages();
+        within += used < REQUESTS;
+        memset(half[0] + DATA, 0x55, LEN);
+        for (unsigned i = 0; i < 20; i++)
+            sched_yield();
+        assert_memory_equal(half[0] + DATA, fives, LEN);
+        assert_int_equal(g16(q.device + 2), used);
+        assert_int_equal(messages(), said);
+        move_again();
+        while (g16(q.device + 2) != REQUESTS)
+            sched_yield();
+        for (unsigned i = 0; i < REQUESTS; i++)
+            assert_int_equal(half[0][ST + i], 0);
+        cw(&d, C_STATUS, 1, 0);
+    }
+    __atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+    pthread_join(t, NULL);
+    print_message("%u pauses before the last request was through\n", within);
+    event_kill(&vm.lifecycle);
     fake_down();
 }
 
@@ -176,7 +260,7 @@ static void test_hammer(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_reset),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_reset), cmocka_unit_test(test_pause),
                                         cmocka_unit_test(test_hammer) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
