@@ -194,6 +194,8 @@ def lint_tests(_options):
     yield Test("lint/selftest", [*PYTHON, "tests/lint/selftest.py"])
     for rule in listed.stdout.split():
         yield Test(f"lint/{rule}", [*PYTHON, "tests/lint/lint", rule])
+    for tool in ("clang-tidy", "cppcheck"):
+        yield Test(f"lint/{tool}", [*PYTHON, "tests/lint/analyze.py", tool])
 
 
 def run_tests(_options):

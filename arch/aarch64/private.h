@@ -126,7 +126,7 @@ void mmu_early_init(const struct boot_info *);
 uint64_t mmu_ap_root(void);
 
 /* smp.c */
-_Noreturn void arm_ap_entry(uint32_t cpu);
+_Noreturn void arm_ap_entry(uint32_t id);
 
 /* timer.c */
 void timer_irq(void);

@@ -122,5 +122,5 @@ int must_check ioapic_route(uint32_t gsi, uint8_t vector, bool level, bool low);
 void timer_irq(void);
 
 /* smp.c */
-_Noreturn void x86_ap_entry(uint32_t cpu);
+_Noreturn void x86_ap_entry(uint32_t id);
 void x86_on_stack(void (*fn)(void *), void *arg, void *top) __attribute__((noreturn));

@@ -140,7 +140,9 @@ static EFI_STATUS place_switch(void)
 
     if (bad(st))
         return st;
+    /* cppcheck-suppress comparePointers ; both ends of one thing, by the linker */
     CopyMem((void *)page, handoff_code, (UINTN)(handoff_code_end - handoff_code));
+    /* cppcheck-suppress comparePointers ; both ends of one thing, by the linker */
     params = (struct params *)(page + (uint64_t)(handoff_params - handoff_code));
     params->gdtr_base = (uint64_t)params->gdt;
     params->far64 += (uint32_t)page;

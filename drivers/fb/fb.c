@@ -136,6 +136,7 @@ bool fb_early(const struct boot_info *bi, bool log)
 
     if (f->format == BOOT_FB_NONE || f->width < 80 * CELL_W || f->height < 10 * CELL_H ||
         f->pitch / 4 < f->width || need > f->size ||
+        /* cppcheck-suppress comparePointers ; both ends of one thing, by the linker */
         fb_font_end - fb_font < 4 + (long)(FONT_GLYPHS * CELL_H))
         return false;
     fb.info = *f;

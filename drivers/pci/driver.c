@@ -15,6 +15,7 @@ static const struct pci_driver *driver_for(const struct host_pci_dev *d)
 {
     uint32_t class = (uint32_t)d->class << 16 | (uint32_t)d->subclass << 8 | d->prog_if;
 
+    /* cppcheck-suppress comparePointers ; both ends of one section */
     for (const struct pci_driver *const *p = __start_pci_drivers; p < __stop_pci_drivers; p++) {
         if ((*p)->class == class)
             return *p;

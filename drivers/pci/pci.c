@@ -203,9 +203,9 @@ int host_pci_init(void)
         pci.windows[pci.nwindows++] = (struct window){ .bus_last = 255 };
     if (!pci.nwindows)
         return -ENODEV;
-    for (uint8_t w = 0; w < pci.nwindows; w++)
+    for (unsigned w = 0; w < pci.nwindows; w++)
         for (unsigned bus = pci.windows[w].bus_first; bus <= pci.windows[w].bus_last; bus++)
-            scan_bus(w, bus);
+            scan_bus((uint8_t)w, bus);
     log_info("PCI: %u functions, by %s", pci.ndevs, host_pci_access());
     if (pci.dropped)
         log_warn("PCI: %u functions are ignored: Trivet cannot keep track of more", pci.dropped);

@@ -25,7 +25,8 @@ int event_cpu_init(void)
 {
     struct event_queue *q = &this_cpu()->events;
     /* charge: Trivet's own */
-    struct event **timers = malloc(EVENT_TIMERS_MAX * sizeof(*timers));
+    struct event **timers = malloc(EVENT_TIMERS_MAX * sizeof(*timers)); /* NOLINT(bugprone-sizeof*)
+                                                                         */
 
     hv_assert(!q->timers);
     if (!timers)

@@ -220,18 +220,19 @@ static void on_ecam(struct walk *w)
     struct platform_range r;
     int len;
     const void *buses = fdt_getprop(w->fdt, w->node[w->depth], "bus-range", &len);
-    uint32_t first = cell(buses, len, 0), last = buses ? cell(buses, len, 1) : 255;
+    uint32_t n = w->out->necam, first = cell(buses, len, 0),
+             last = buses ? cell(buses, len, 1) : 255;
 
-    if (w->out->necam == PLATFORM_ECAM_MAX || !reg(w, 0, &r) || first > last || last > 255)
+    if (n == PLATFORM_ECAM_MAX || !reg(w, 0, &r) || first > last || last > 255)
         return;
     if (r.len >> 20 && last - first + 1 > r.len >> 20)
         last = first + (uint32_t)(r.len >> 20) - 1;
-    w->out->ecam[w->out->necam++] =
-        (struct platform_ecam){ .base = r.base,
-                                .bus_first = (uint8_t)first,
-                                .bus_last = (uint8_t)last,
-                                .segment = (uint16_t)prop_u32(w, w->node[w->depth],
-                                                              "linux,pci-domain", w->out->necam) };
+    w->out->ecam[n] = (struct platform_ecam){ .base = r.base,
+                                              .bus_first = (uint8_t)first,
+                                              .bus_last = (uint8_t)last,
+                                              .segment = (uint16_t)prop_u32(
+                                                  w, w->node[w->depth], "linux,pci-domain", n) };
+    w->out->necam = n + 1;
 }
 
 static uint32_t clock_of(const struct walk *w)

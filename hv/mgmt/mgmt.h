@@ -28,7 +28,7 @@ struct command {
     uint8_t min_args, max_args; /* without the name */
 };
 typedef bool wait_fn(struct out *, void *ctx);
-void shell_wait(wait_fn *, void *ctx);
+void shell_wait(wait_fn *fn, void *ctx);
 void shell_progress(const char *fmt, ...) printf_like(1, 2); /* one line at once; nothing in JSON */
 extern const struct command commands[];
 extern const unsigned ncommands;

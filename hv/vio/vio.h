@@ -26,8 +26,8 @@ int must_check virtio_put_state(struct virtio_dev *, const struct virtio_state *
 
 /* ramdisk.c; CPU 0, nobody submits: a bit for each piece that is gone, in 64-bit words */
 size_t ramdisk_state_size(const struct blk_dev *);
-void ramdisk_save(const struct blk_dev *, uint64_t *gone);
-int must_check ramdisk_restore(struct blk_dev *, const uint64_t *gone);
+void ramdisk_save(const struct blk_dev *, uint64_t *bits);
+int must_check ramdisk_restore(struct blk_dev *, const uint64_t *bits);
 /* the first changed page of 4 KiB from *page on; NULL: there is none */
 const void *ramdisk_page(const struct blk_dev *, uint64_t *page);
 /* 0; -EINVAL: there is no such page; -ENOSPC: no memory for it */

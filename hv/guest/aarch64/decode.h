@@ -22,4 +22,4 @@ struct arm_ldst {
  * 0, or -EINVAL: not such an instruction (structures of vectors, atomics, exclusives, prefetches,
  * and what the manual calls unpredictable).
  */
-int must_check arm_decode_ldst(uint32_t insn, struct arm_ldst *out);
+int must_check arm_decode_ldst(uint32_t insn, struct arm_ldst *l);

@@ -70,15 +70,20 @@ static void words64(struct tree *t, const char *name, const uint64_t *v, size_t 
     uint32_t c[CELLS_MAX];
 
     for (size_t i = 0; i < n && i < CELLS_MAX / 2; i++) {
-        c[2 * i] = HI(v[i]);
-        c[2 * i + 1] = LO(v[i]);
+        /* cppcheck-suppress objectIndex ; of one value n is 1 */
+        uint64_t word = v[i];
+
+        c[2 * i] = HI(word);
+        c[2 * i + 1] = LO(word);
     }
     cells(t, name, c, 2 * n);
 }
 
 static void reg(struct tree *t, uint64_t base, uint64_t len)
 {
-    words64(t, "reg", (const uint64_t[]){ base, len }, 2);
+    const uint64_t v[] = { base, len };
+
+    words64(t, "reg", v, ARRAY_SIZE(v));
 }
 
 static void spi(struct tree *t, uint32_t intid, uint32_t type)

@@ -247,8 +247,8 @@ void x86_cpuid_build(struct vm *vm, const struct guest_config *c, struct x86_mac
 struct x86_cpuid x86_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub);
 
 /* msr.c. 0, or -EINVAL: #GP. */
-int must_check x86_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val);
-int must_check x86_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val);
+int must_check x86_rdmsr(struct vcpu *v, uint32_t n, uint64_t *val);
+int must_check x86_wrmsr(struct vcpu *v, uint32_t n, uint64_t val);
 void x86_msr_reset(struct x86_state *s);
 /* A saved one: only bits that a guest can set. */
 bool must_check x86_state_valid(const struct x86_state *s);

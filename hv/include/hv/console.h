@@ -34,7 +34,7 @@ struct console_reader {
  * Boot step: makes the home console, which is shown when no other is. `r` and the console stay for
  * good. -ENOMEM.
  */
-int must_check console_init(const struct console_reader *r, struct console **home);
+int must_check console_init(const struct console_reader *r, struct console **out);
 /*
  * CPU 0: shows this console on every line of the host; with `replay` from the beginning of what its
  * ring holds.

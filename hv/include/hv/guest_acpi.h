@@ -34,7 +34,7 @@ static inline void tables_put(uint8_t *p, unsigned off, unsigned size, uint64_t 
  * tables_seal(), which returns the table's address.
  */
 uint8_t *tables_begin(struct tables *, const char *signature, unsigned revision, uint32_t len);
-uint64_t tables_seal(const struct tables *, uint8_t *table);
+uint64_t tables_seal(const struct tables *, uint8_t *p);
 /* The DSDT as the compiler made it; returns its address. */
 uint64_t tables_copy(struct tables *, const uint8_t *table, uint64_t len);
 /*

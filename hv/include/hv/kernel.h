@@ -11,7 +11,7 @@
  * RISC-V), gzip (only ARM64's `Image` comes in it), EFI zboot, bzImage, ELF, Multiboot. ISA_COUNT:
  * it does not say (a raw flat image).
  */
-enum isa kernel_isa(const void *file, uint64_t len);
+enum isa kernel_isa(const void *data, uint64_t len);
 /*
  * The same for a guest: `isa` if given, else what `kind` implies, else by the file (NULL: none).
  * ISA_COUNT: nothing says; this machine's then.

@@ -34,6 +34,7 @@ static inline __attribute__((always_inline)) uint64_t index_nospec(uint64_t i, u
     uint64_t out;
 
     __asm__ volatile("" : "+r"(i));
+    /* cppcheck-suppress shiftTooManyBitsSigned ; gcc and clang shift in the sign */
     out = i & (uint64_t) ~((int64_t)(i | (n - 1 - i)) >> 63);
     __asm__ volatile(NOSPEC_BARRIER : "+r"(out));
     return out;

@@ -60,10 +60,10 @@ void sched_doze_end(struct vcpu *v);
 /* This CPU: v's guest spins or asked for it: on sched_put, those who wait go first. */
 void sched_step_back(struct vcpu *);
 /*
- * This CPU, v running here: the same, and `to` of the same VM takes v's place in line if it waits.
- * The caller then leaves the guest.
+ * This CPU, `from` running here: the same, and `to` of the same VM takes its place in line if it
+ * waits. The caller then leaves the guest.
  */
-void sched_yield_to(struct vcpu *v, struct vcpu *to);
+void sched_yield_to(struct vcpu *from, struct vcpu *to);
 bool sched_should_yield(const struct vcpu *); /* its slice is over and another waits */
 /* ns at which the slice ends, even when nobody could ever wait */
 uint64_t sched_slice_end(const struct vcpu *);

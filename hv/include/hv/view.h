@@ -55,10 +55,10 @@ void view_forget(void); /* this CPU keeps no translation */
 int must_check view_make(struct view *, uint32_t id, pt_pay *, void *payer);
 void view_unmake(struct view *);
 /*
- * Maps a guest's RAM, never executable. Before a CPU is in the view. *at: where. -ENOMEM; -EINVAL:
- * beyond the window.
+ * Maps a guest's RAM, never executable. Before a CPU is in the view. *where: there. -ENOMEM;
+ * -EINVAL: beyond the window.
  */
-int must_check view_map(struct view *, gpa_t, hpa_t, uint64_t len, uint8_t **at);
+int must_check view_map(struct view *, gpa_t, hpa_t, uint64_t len, uint8_t **where);
 /* Where this byte of the view, or of the direct map, is in memory. False: nothing is there. */
 bool view_phys(const struct view *, const void *, hpa_t *);
 /*

@@ -221,8 +221,8 @@ void virtio_set_status(struct virtio_dev *, uint8_t);
 void virtio_resume(struct virtio_dev *); /* the device became a bus master */
 /* Half `sel` (0, 1) of the driver's features; ignored unless they are still being negotiated. */
 void virtio_set_features(struct virtio_dev *, uint32_t sel, uint32_t v);
-void virtio_enable_queue(struct virtio_dev *, unsigned q);
-void virtio_reset_queue(struct virtio_dev *, unsigned q);
+void virtio_enable_queue(struct virtio_dev *, unsigned i);
+void virtio_reset_queue(struct virtio_dev *, unsigned i);
 /* The queue's own reset is under way on the device's CPU. */
 static inline bool virtio_queue_resets(const struct virtio_dev *d, unsigned q)
 {
