@@ -364,6 +364,17 @@ def rule_header_guards(files):
             yield path, 1, "neither #pragma once nor an include guard"
 
 
+def rule_pci_drivers(files):
+    """A driver that is in no section is built and never asked."""
+    for path, text in files.items():
+        if not path.startswith("drivers/") or not path.endswith(".c"):
+            continue
+        for number, line in enumerate(without_comments(text).split("\n"), 1):
+            found = re.search(r"\bstruct pci_driver (\w+) =", line)
+            if found and f"PCI_DRIVER({found[1]});" not in text:
+                yield path, number, f"no PCI_DRIVER({found[1]}): it would never be probed"
+
+
 def function_names(text):
     """(first line, last line, name) of each function."""
     plain = without_comments(text).split("\n")

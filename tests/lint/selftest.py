@@ -144,6 +144,11 @@ CASES = {
          {"images/run": f"#!/bin/bash\n\n# {rules.LICENSE}\n"}, {"a.py": ""},
          {"a.ninja": "# SPDX-License-Identifier: MIT\n"},
          {"hv/a.S": f"\n/* {rules.LICENSE} */\n"}]),
+    "pci-drivers": (
+        [{"drivers/a.c": "const struct pci_driver a = { 0 };\nPCI_DRIVER(a);\n"},
+         {"tests/unit/a.c": "static const struct pci_driver a = { 0 };\n"}],
+        [{"drivers/a.c": "const struct pci_driver a = { 0 };\n"},
+         {"drivers/a.c": "static const struct pci_driver a = { 0 };\nPCI_DRIVER(b);\n"}]),
     "header-guards": (
         [{"hv/a.h": "#pragma once\n"}, {"hv/a.h": "#ifndef A_H\n#define A_H\n#endif\n"}],
         [{"hv/a.h": "int x;\n"}]),
