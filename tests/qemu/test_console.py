@@ -10,9 +10,6 @@ CONFIG = ("[host]\nlog = info\n"
           + section("two", "hello-mb1", memory="16M", autostart="no", debug_exit="yes", weight=50,
                     cpus="0"))
 FILES = {"hello-mb1": guest_file("hello-mb1")}
-COMMANDS = ["list", "info", "start", "stop", "reset", "pause", "resume", "console", "log", "cpus",
-            "memory", "pci", "stats", "config", "json",
-            "reboot", "poweroff", "help"]
 
 
 def text(machine, line, timeout=10):
@@ -35,10 +32,12 @@ def programs(machine):
 
 
 def test_help_has_an_example_for_every_command(machine):
+    commands = [row["command"] for row in machine.cmd("help")["commands"]]
+    assert len(commands) >= 21 and {"help", "list", "vm", "disks", "poweroff"} <= set(commands)
     people(machine)
     try:
         overview = text(machine, "help")
-        for command in COMMANDS:
+        for command in commands:
             assert command in overview, f"help does not list {command}"
             assert command in text(machine, f"help {command}").split("help " + command, 1)[-1]
     finally:
