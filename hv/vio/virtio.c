@@ -84,8 +84,10 @@ static void run(struct event *ev)
 
     debug_assert(virtio_is_here(d));
     debug_assert_no_locks();
-    if (!(status_of(d) & VIRTIO_DRIVER_OK) || __atomic_load_n(&d->held, __ATOMIC_SEQ_CST))
+    if (!(status_of(d) & VIRTIO_DRIVER_OK))
         return;
+    if (__atomic_load_n(&d->held, __ATOMIC_SEQ_CST))
+        return; /* the guest is paused: resume posts the event again */
     gmem_enter(&d->vm->gmem);
     if (__atomic_load_n(&d->reset_queues, __ATOMIC_ACQUIRE))
         reset_queues(d);
