@@ -5,6 +5,7 @@
  */
 #include <hv/assert.h>
 #include <hv/config.h>
+#include <hv/net.h>
 #include <hv/words.h>
 #include <ini.h>
 #include <stdarg.h>
@@ -28,6 +29,7 @@ struct parse {
     struct config *out;
     /* the section being read; NULL: [host], or a section to pass over */
     struct guest_config *guest;
+    struct config_net *net;
     bool host, passed_over;
     unsigned line;
     const char *name, *value;
@@ -264,6 +266,54 @@ static void add_disk(struct parse *p, const struct key *k, void *field)
     g->ndisks++;
 }
 
+static void add_option(struct parse *p, struct guest_net *n, const char *word, size_t len)
+{
+    char text[24];
+
+    if (len < sizeof text) {
+        memcpy(text, word, len);
+        text[len] = '\0';
+        if (strcasecmp(text, "isolated") == 0) {
+            n->isolated = true;
+            return;
+        }
+        if (strncasecmp(text, "mac=", 4) == 0 && net_mac_parse(text + 4, &n->mac) == 0)
+            return;
+    }
+    complain(p, "after the switch's name only `,mac=ADDRESS` (such as 02:00:00:00:00:01) and "
+                "`,isolated` are accepted");
+}
+
+/* Whether there is such a switch is known at the end of the file. */
+static void add_net(struct parse *p, const struct key *k, void *field)
+{
+    struct guest_config *g = field;
+    struct guest_net *n = &g->net[g->nnets];
+    const char *s = p->value + strcspn(p->value, ",");
+    size_t len = (size_t)(s - p->value);
+
+    (void)k;
+    if (g->nnets == ARRAY_SIZE(g->net)) {
+        complain(p, "at most %zu network devices are accepted", ARRAY_SIZE(g->net));
+        return;
+    }
+    if (len == 0 || len >= sizeof n->net) {
+        complain(p, "give the name of a switch: [net NAME]");
+        return;
+    }
+    memcpy(n->net, p->value, len);
+    n->net[len] = '\0';
+    n->mac = net_mac_of_guest(g->name, g->nnets);
+    n->line = p->line;
+    while (*s == ',') {
+        len = strcspn(s + 1, ",");
+        add_option(p, n, s + 1, len);
+        s += 1 + len;
+    }
+    g->nnets++;
+}
+
+#define NET(field) offsetof(struct config_net, field)
 #define GUEST(field) offsetof(struct guest_config, field)
 #define HOST(field) offsetof(struct host_config, field)
 #define WORDS(names) 0, ARRAY_SIZE(names), names
@@ -291,6 +341,9 @@ static const struct key guest_keys[] = {
       "nvme0 or nvme0p3; partlabel: and partuuid: a GPT partition, serial: a disk. What a guest "
       "writes there stays. One guest may write it, or several read it. FILE: a RAM disk loaded "
       "from the stick and private to the guest. ro: it cannot be written. At most 8" },
+    { "net", add_net, 0, 0, 0, NULL, true, "none",
+      "a virtio-net device on the switch [net NAME]. mac: its address; normally one made from the "
+      "guest's name, always the same. isolated: it reaches no other isolated device. At most 4" },
     { "disk-changes", set_limit, GUEST(disk_changes), 0, 0, NULL, false,
       "the size of its writable disks, at most a quarter of `memory`, at least 16M",
       "the most memory for what the guest changes on its disks; reserved when the guest starts" },
@@ -312,6 +365,13 @@ static const struct key guest_keys[] = {
     { "debug-exit", set_bool, GUEST(debug_exit), 0, 0, NULL, false, "no",
       "x86: end the guest when it writes to port 0xf4, as its tests do" },
 };
+static const struct key net_keys[] = {
+    { "mtu", set_number, NET(mtu), NET_MTU_MIN, NET_MTU_MAX, NULL, false, "1500",
+      "the most bytes that a frame carries; guests are told" },
+    { "floods", set_number, NET(floods), 1, 1000000, NULL, false, "1000",
+      "the most frames a second that a port may send to all: broadcasts, multicasts, and those to "
+      "an address that the switch does not know" },
+};
 static const struct key host_keys[] = {
     { "log", set_word, HOST(log), WORDS(log_names), false, "info",
       "the least serious log lines that the console shows" },
@@ -324,6 +384,7 @@ static const struct key host_keys[] = {
       "they run any guests. "
       "auto: core where the CPU leaks between them, otherwise on" },
 };
+static const struct config_net net_defaults = { .mtu = 1500, .floods = 1000 };
 static_assert(ARRAY_SIZE(guest_keys) <= 32,
               "struct guest_config counts the keys seen in a 32-bit set");
 
@@ -340,6 +401,7 @@ static const struct {
     { set_limit, "SIZE" },
     { set_cpus, "LIST, such as 0,2-3" },
     { add_module, "FILE [ARGUMENTS]" },
+    { add_net, "NAME[,mac=ADDRESS][,isolated]" },
     { add_disk, "NAME|partlabel:L|partuuid:U|serial:S|[file:]FILE[,ro]" },
 };
 
@@ -358,15 +420,28 @@ static void describe_values(const struct key *k, char *buf, size_t len)
     }
 }
 
+static const struct section {
+    const char *name;
+    const struct key *keys;
+    size_t n;
+} sections[] = {
+    { "host", host_keys, ARRAY_SIZE(host_keys) },
+    { "net NAME", net_keys, ARRAY_SIZE(net_keys) },
+    { "guest NAME", guest_keys, ARRAY_SIZE(guest_keys) },
+};
+
 bool config_key(unsigned i, struct config_key *out)
 {
-    bool host = i < ARRAY_SIZE(host_keys);
-    const struct key *k = host ? &host_keys[i] : &guest_keys[i - ARRAY_SIZE(host_keys)];
+    const struct section *s = sections;
+    const struct key *k;
 
     hv_assert(out);
-    if (i >= ARRAY_SIZE(host_keys) + ARRAY_SIZE(guest_keys))
+    while (s < sections + ARRAY_SIZE(sections) && i >= s->n)
+        i -= (unsigned)s++->n;
+    if (s == sections + ARRAY_SIZE(sections))
         return false;
-    *out = (struct config_key){ .section = host ? "host" : "guest NAME",
+    k = &s->keys[i];
+    *out = (struct config_key){ .section = s->name,
                                 .name = k->name,
                                 .normal = k->normal,
                                 .help = k->help,
@@ -457,34 +532,75 @@ static void add_guest(struct parse *p, const char *name)
     p->passed_over = false;
 }
 
+static void add_switch(struct parse *p, const char *name)
+{
+    struct config *c = p->out;
+
+    for (unsigned i = 0; i < c->nnets; i++) {
+        if (strcmp(c->net[i].name, name) == 0) {
+            complain(p, "[net %s]: this name was already given in line %u; names must differ", name,
+                     c->net[i].line);
+            return;
+        }
+    }
+    if (c->nnets == MAX_NETS) {
+        complain(p, "[net %s]: at most %d switches are accepted", name, MAX_NETS);
+        return;
+    }
+    p->net = &c->net[c->nnets++];
+    *p->net = net_defaults;
+    p->net->line = p->line;
+    memcpy(p->net->name, name, strlen(name) + 1);
+    p->passed_over = false;
+}
+
+/* What follows `kind` in a section's header, when it is of that kind; else NULL. */
+static const char *name_in(const char *section, const char *kind)
+{
+    const char *name = section + strlen(kind);
+
+    if (strncasecmp(section, kind, strlen(kind)) != 0 || (*name != ' ' && *name != '\t' && *name))
+        return NULL;
+    while (*name == ' ' || *name == '\t')
+        name++;
+    return name;
+}
+
 static void begin_section(struct parse *p, const char *section)
 {
-    const char *name = section + strlen("guest");
+    static const struct {
+        const char *kind, *people;
+        void (*add)(struct parse *, const char *name);
+    } kinds[] = { { "guest", "guest", add_guest }, { "net", "switch", add_switch } };
 
     p->guest = NULL;
+    p->net = NULL;
     p->name = NULL;
     p->host = strcasecmp(section, "host") == 0;
     p->passed_over = !p->host;
     if (p->host)
         return;
-    if (strncasecmp(section, "guest", strlen("guest")) != 0 ||
-        (*name != ' ' && *name != '\t' && *name)) {
-        complain(p, "[%.40s]: no such section; give [host] or [guest NAME]", section);
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        const char *name = name_in(section, kinds[i].kind);
+
+        if (!name)
+            continue;
+        if (name_ok(name))
+            kinds[i].add(p, name);
+        else
+            complain(p, "[%s %.40s]: a %s's name is 1 to %d of a-z A-Z 0-9 - _ .", kinds[i].kind,
+                     name, kinds[i].people, NAME_LEN - 1);
         return;
     }
-    while (*name == ' ' || *name == '\t')
-        name++;
-    if (name_ok(name))
-        add_guest(p, name);
-    else
-        complain(p, "[guest %.40s]: a guest's name is 1 to %d of a-z A-Z 0-9 - _ .", name,
-                 NAME_LEN - 1);
+    complain(p, "[%.40s]: no such section; give [host], [net NAME] or [guest NAME]", section);
 }
 
 static void set_value(struct parse *p)
 {
     if (p->guest)
         set_key(p, guest_keys, ARRAY_SIZE(guest_keys), (char *)p->guest, &p->guest->keys_seen);
+    else if (p->net)
+        set_key(p, net_keys, ARRAY_SIZE(net_keys), (char *)p->net, &p->net->keys_seen);
     else if (p->host)
         set_key(p, host_keys, ARRAY_SIZE(host_keys), (char *)&p->out->host,
                 &p->out->host.keys_seen);
@@ -510,6 +626,43 @@ static int on_line(void *user, const char *section, const char *name, const char
 
 /* ---- the whole ---- */
 
+static bool is_switch(const struct config *c, const char *name)
+{
+    for (unsigned i = 0; i < c->nnets; i++)
+        if (strcmp(c->net[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The first device of a guest, in the file's order, that has this address on this switch. */
+static const struct guest_net *first_with(const struct config *c, const struct guest_net *n)
+{
+    for (unsigned g = 0; g < c->nguests; g++)
+        for (unsigned i = 0; i < c->guest[g].nnets; i++) {
+            const struct guest_net *o = &c->guest[g].net[i];
+
+            if (o->mac == n->mac && strcmp(o->net, n->net) == 0)
+                return o;
+        }
+    return n;
+}
+
+static void check_nets(struct parse *p, const struct guest_config *g)
+{
+    char mac[NET_MAC_TEXT];
+
+    for (unsigned i = 0; i < g->nnets; i++) {
+        const struct guest_net *n = &g->net[i], *first = first_with(p->out, n);
+
+        p->line = n->line;
+        if (!is_switch(p->out, n->net))
+            complain(p, "`net = %s`: there is no section [net %s]", n->net, n->net);
+        else if (first != n)
+            complain(p, "`net = %s`: line %u has the address %s on it, too", n->net, first->line,
+                     net_mac_text(n->mac, mac));
+    }
+}
+
 static void check_guests(struct parse *p)
 {
     p->name = NULL;
@@ -518,6 +671,7 @@ static void check_guests(struct parse *p)
         p->line = p->guest->line;
         if (!(p->guest->keys_seen & 1u)) /* bit 0: "kernel", the first key */
             complain(p, "[guest %s]: `kernel = FILE` is missing", p->guest->name);
+        check_nets(p, p->guest);
     }
 }
 

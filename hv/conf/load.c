@@ -5,6 +5,7 @@
 #include <hv/disk.h>
 #include <hv/files.h>
 #include <hv/log.h>
+#include <hv/net.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
 
@@ -30,6 +31,18 @@ void config_limits_now(struct config_limits *limits)
                                       .disk_exists = volume_exists };
 }
 
+static int make_switches(void)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < the_config.nnets && !err; i++) {
+        const struct config_net *n = &the_config.net[i];
+
+        err = net_add(n->name, n->mtu, n->floods);
+    }
+    return err;
+}
+
 int config_init(const char *text, size_t len)
 {
     struct config_limits limits;
@@ -47,5 +60,5 @@ int config_init(const char *text, size_t len)
         log_warn("no trivet.conf on the stick: no guest is defined");
     for (unsigned i = 0; i < the_config.nerrors; i++)
         log_err("trivet.conf, line %u: %s", the_config.error[i].line, the_config.error[i].text);
-    return 0;
+    return make_switches();
 }

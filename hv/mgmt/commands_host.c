@@ -56,6 +56,8 @@ const struct command commands[] = {
     { "pci", "", "the host's PCI devices", "pci", cmd_pci, NULL, 0, 0, 0 },
     { "disks", "", "the host's disks and partitions, and who holds them", "disks", cmd_disks, NULL,
       0, 0, 0 },
+    { "nets", "", "switches, their ports, and what went through them", "nets", cmd_nets, NULL, 0, 0,
+      0 },
     { "stats", "NAME", "a guest's exits by reason, with mean cycles", "stats debian", cmd_stats,
       NULL, 1, 1, 1 },
     { "config", "check|show", "check trivet.conf again, or show it", "config check", cmd_config,

@@ -56,5 +56,6 @@ COMMAND(json);
 COMMAND(version);
 COMMAND(pci);
 COMMAND(disks);
+COMMAND(nets);
 COMMAND(reboot);
 COMMAND(poweroff);

@@ -390,20 +390,6 @@ static const struct {
     { T_GET_ID, get_id }, { T_DISCARD, discard }, { T_WRITE_ZEROES, discard },
 };
 
-/*
- * Cuts `len` bytes off the front of the readable part; iovs that become empty stay with length 0.
- */
-static void cut_front(struct vq_chain *c, uint32_t len)
-{
-    for (unsigned i = 0; i < c->nout && len; i++) {
-        uint32_t n = c->iov[i].len < len ? c->iov[i].len : len;
-
-        c->iov[i].base = (uint8_t *)c->iov[i].base + n;
-        c->iov[i].len -= n;
-        len -= n;
-    }
-}
-
 /* The status is the last writable byte. */
 static uint8_t *cut_status(struct vq_chain *c)
 {
@@ -424,7 +410,7 @@ static void request(struct blk_io *io)
         io_put(io);
         return;
     }
-    cut_front(&io->chain, HEADER);
+    iov_cut(io->chain.iov, io->chain.nout, HEADER);
     io->status = cut_status(&io->chain);
     io->nranges = io->range = 0;
     io->written = 0;

@@ -7,6 +7,7 @@
 #include <hv/blk.h>
 #include <hv/disk.h>
 #include <hv/log.h>
+#include <hv/net.h>
 #include <hv/panic.h>
 #include <hv/random.h>
 #include <hv/virtio.h>
@@ -72,6 +73,33 @@ static int add_disk(struct vm *vm, const struct guest_config *c, unsigned i)
     return e;
 }
 
+static int add_net(struct vm *vm, const struct guest_net *g)
+{
+    struct net_switch *s = net_find(g->net);
+    struct vio *v = vm->vio;
+    int e = s ? vio_net_create(vm, s, g->mac, g->isolated, &v->dev[v->ndevs]) : -ENODEV;
+
+    if (!e)
+        v->ndevs++;
+    else if (e != -ENOMEM)
+        snprintf(vm->why, sizeof vm->why, "net %s: %s", g->net,
+                 e == -ENODEV   ? "there is no such switch"
+                 : e == -EEXIST ? "another port has its MAC address"
+                                : "the switch has no port left");
+    return e;
+}
+
+static int add_nets(struct vm *vm, const struct guest_config *c)
+{
+    for (unsigned i = 0; i < c->nnets; i++) {
+        int e = add_net(vm, &c->net[i]);
+
+        if (e)
+            return fail(vm, c->net[i].net, e);
+    }
+    return 0;
+}
+
 int vio_build(struct vm *vm, const struct guest_config *c)
 {
     struct vio *v;
@@ -102,7 +130,7 @@ int vio_build(struct vm *vm, const struct guest_config *c)
         if (e)
             return fail(vm, c->disk[i].path, e);
     }
-    return 0;
+    return add_nets(vm, c);
 }
 
 int vio_quiesce(struct vm *vm)

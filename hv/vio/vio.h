@@ -6,8 +6,9 @@
 #include <hv/virtio.h>
 
 #define VIO_DISKS ARRAY_SIZE(((struct guest_config *)0)->disk)
+#define VIO_NETS ARRAY_SIZE(((struct guest_config *)0)->net)
 struct vio {
-    struct virtio_dev *dev[2 + VIO_DISKS];
+    struct virtio_dev *dev[2 + VIO_DISKS + VIO_NETS];
     unsigned ndevs;
     struct blk_dev *disk[VIO_DISKS];  /* outlive the devices */
     struct volume *volume[VIO_DISKS]; /* behind the disk of the same number; NULL: a RAM disk */

@@ -458,6 +458,17 @@ uint64_t iov_bytes(const struct iov *iov, unsigned n)
     return sum;
 }
 
+void iov_cut(struct iov *iov, unsigned n, size_t len)
+{
+    for (unsigned i = 0; i < n && len; i++) {
+        uint32_t part = (uint32_t)min_u64(iov[i].len, len);
+
+        iov[i].base = (uint8_t *)iov[i].base + part;
+        iov[i].len -= part;
+        len -= part;
+    }
+}
+
 /*
  * The piece of an I/O vector that begins `off` bytes into entry `i`, as far as it lies in one entry
  * and at most `len`. NULL at the end.

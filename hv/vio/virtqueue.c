@@ -447,41 +447,87 @@ int vq_pop(struct virtqueue *q, struct vq_chain *c)
 
 /* ---- giving back ---- */
 
-static void packed_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written)
+/* All of a used descriptor but its flags, which make it the driver's: what they are to be. */
+static inline uint16_t packed_fill(struct virtqueue *q, const struct vq_used *u)
 {
     uint16_t flags = q->s->used_wrap ? DESC_AVAIL | DESC_USED : 0;
-    uint32_t at = 16u * q->s->next_used, next = (uint32_t)q->s->next_used + c->slots;
+    uint32_t at = 16u * q->s->next_used, next = (uint32_t)q->s->next_used + u->slots;
 
-    if (c->nin)
+    if (u->in)
         flags |= DESC_WRITE;
-    set32(q, VQ_DESC, at + 8, written);
-    set16(q, VQ_DESC, at + 12, c->id);
-    set16(q, VQ_DESC, at + 14, flags);
+    set32(q, VQ_DESC, at + 8, u->written);
+    set16(q, VQ_DESC, at + 12, u->id);
     if (next >= q->set.size) {
         next -= q->set.size;
         q->s->used_wrap ^= 1;
     }
     q->s->next_used = (uint16_t)next;
+    return flags;
 }
 
-static void split_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written)
+/* The first one's flags come last: the driver looks at the others after it. */
+static inline void packed_push(struct virtqueue *q, const struct vq_used *u, unsigned n)
 {
-    uint32_t at = USED_RING + 8u * (q->s->next_used & (q->set.size - 1u));
+    uint32_t first = 16u * q->s->next_used + 14;
+    uint16_t flags = packed_fill(q, &u[0]);
 
-    set32(q, VQ_DEVICE, at, c->id);
-    set32(q, VQ_DEVICE, at + 4, written);
-    set16(q, VQ_DEVICE, USED_IDX, ++q->s->next_used);
+    for (unsigned i = 1; i < n; i++) {
+        uint32_t at = 16u * q->s->next_used + 14;
+
+        set16(q, VQ_DESC, at, packed_fill(q, &u[i]));
+    }
+    set16(q, VQ_DESC, first, flags);
+}
+
+static inline void split_push(struct virtqueue *q, const struct vq_used *u, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t at = USED_RING + 8u * (q->s->next_used++ & (q->set.size - 1u));
+
+        set32(q, VQ_DEVICE, at, u[i].id);
+        set32(q, VQ_DEVICE, at + 4, u[i].written);
+    }
+    set16(q, VQ_DEVICE, USED_IDX, q->s->next_used);
+}
+
+static inline void push(struct virtqueue *q, const struct vq_used *u, unsigned n)
+{
+    uint64_t slots = q->s->unsignalled;
+
+    for (unsigned i = 0; i < n; i++)
+        slots += u[i].slots;
+    if (packed(q))
+        packed_push(q, u, n);
+    else
+        split_push(q, u, n);
+    q->s->unsignalled = (uint16_t)min_u64(slots, UINT16_MAX);
 }
 
 void vq_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written)
 {
     debug_assert(virtio_is_here(q->dev));
     debug_assert(c->slots > 0);
-    if (packed(q))
-        packed_push(q, c, written);
-    else
-        split_push(q, c, written);
-    q->s->unsignalled = (uint16_t)min_u64((uint64_t)q->s->unsignalled + c->slots, UINT16_MAX);
+    push(q,
+         &(struct vq_used){ .id = c->id, .slots = c->slots, .in = c->nin > 0, .written = written },
+         1);
+}
+
+void vq_push_all(struct virtqueue *q, const struct vq_used *u, unsigned n)
+{
+    debug_assert(virtio_is_here(q->dev));
+    hv_assert(n > 0);
+    push(q, u, n);
+}
+
+struct vq_mark vq_mark(const struct virtqueue *q)
+{
+    return (struct vq_mark){ q->s->next_avail, q->s->avail_wrap };
+}
+
+void vq_rewind(struct virtqueue *q, struct vq_mark m)
+{
+    q->s->next_avail = m.next_avail;
+    q->s->avail_wrap = m.avail_wrap;
 }
 
 /* §2.7.7.2: has `event` been passed on the way from old to now? */

@@ -28,6 +28,9 @@ static const char *const keys[CHARGES] = { "overhead", "disk-changes" };
 /* What buffers of disks outside may take, for requests that cannot go as they are. */
 #define OVERHEAD_VOLUME (512 * KIB)
 
+/* The queue and the buffers of a network device. */
+#define OVERHEAD_NET (384 * KIB)
+
 static uint64_t volumes(const struct guest_config *c)
 {
     uint64_t sum = 0;
@@ -60,7 +63,8 @@ static uint64_t limit_of(const struct guest_config *c, enum charge_kind kind)
     if (kind == CHARGE_DISK)
         return min_u64(disks(c), max_u64(c->memory / 4, DISK_MIN));
     /* Tables, at worst 56 bytes a page; a disk's list of pieces. */
-    return OVERHEAD_BASE + c->vcpus * OVERHEAD_VCPU + c->memory / 64 + volumes(c);
+    return OVERHEAD_BASE + c->vcpus * OVERHEAD_VCPU + c->memory / 64 + volumes(c) +
+           c->nnets * OVERHEAD_NET;
 }
 
 uint64_t charge_limit(const struct vm *vm, enum charge_kind kind)

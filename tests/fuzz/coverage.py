@@ -38,6 +38,7 @@ TARGETS = {
     "vio_restore": ["hv/vio/state.c", "hv/pci/state.c"],
     "x86_restore": ["hv/guest/x86_64/state.c", "hv/vm/state.c"],
     "vgic_restore": ["hv/guest/aarch64/vgic_save.c"], "virtio_dev": ["hv/vio/*.c", "hv/pci/*.c"],
+    "virtio_net": ["hv/net/*.c", "hv/vio/net.c"],
     "virtio_threads": ["hv/vio/virtio*.c"],
     "virtqueue": ["hv/vio/virtqueue.c"], "vmx_check": ["arch/x86_64/vmx_check*.c"],
     "vpci": ["hv/pci/*.c"],

@@ -22,7 +22,9 @@ enum {
 };
 static struct drv dev;
 static struct drvq q[QUEUES];
-static unsigned device; /* SLOT_CONSOLE .. SLOT_BLK */
+static unsigned device; /* its slot */
+/* what a driver is likely to ask of it */
+static unsigned feature_bits[8] = { 34, 28, 29, 40, 33, 9, 12, 13 };
 static uint64_t bar[2];
 static bool threads; /* another thread is the device's CPU */
 
@@ -114,12 +116,11 @@ static uint32_t length(unsigned v)
 
 static uint64_t features(const uint8_t *op)
 {
-    static const unsigned bits[] = { 34, 28, 29, 40, 33, 9, 12, 13 };
     uint64_t f = F(32);
 
     for (unsigned i = 0; i < 8; i++)
         if (op[2] >> i & 1)
-            f |= F(bits[i]);
+            f |= F(feature_bits[i]);
     return (op[3] & 15) == 15 ? f ^ F(op[4] & 63) : f & (cr(&dev, C_DF, 4) | ~(uint64_t)UINT32_MAX);
 }
 
@@ -332,7 +333,7 @@ static void op_device_config(const uint8_t *op)
     (void)mem_rd(dev.isr, 1);
 }
 
-static void op_input(const uint8_t *op)
+static void typed(const uint8_t *op)
 {
     struct event *ready;
 
@@ -343,6 +344,10 @@ static void op_input(const uint8_t *op)
         event_post(ready);
     pthread_mutex_unlock(&fake_lock);
 }
+
+/* What comes from outside. */
+static void (*input)(const uint8_t *) = typed;
+static void op_input(const uint8_t *op) { input(op); }
 
 static void op_time(const uint8_t *op)
 {
@@ -382,10 +387,9 @@ static void plug_in(void)
 static void prove_alive(void)
 {
     static const uint8_t usual[8] = { 0 };
-    unsigned i = device == SLOT_CONSOLE ? 1 : 0;
-    const struct buf whole[3] = { { HEADER, 16, false },
-                                  { DATA, 512, device != SLOT_CONSOLE },
-                                  { STATUS, 1, true } };
+    bool out = device != SLOT_RNG && device != SLOT_BLK; /* the second queue sends */
+    unsigned i = out ? 1 : 0;
+    const struct buf whole[3] = { { HEADER, 16, false }, { DATA, 512, !out }, { STATUS, 1, true } };
 
     reset_device();
     for (unsigned a = RINGS; a < RINGS + QUEUES * RING_STEP; a += 4)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trivet.conf, an INI file of two kinds of sections: [host], and [guest NAME] with a name of 1 to
- * 31 of a-z A-Z 0-9 - _ . Every error is reported at once, with line, value and what would be
- * right; a guest with an error is left out and the others start. The keys, their values, defaults
- * and meanings are two tables in hv/conf/config.c; `help config` shows them.
+ * trivet.conf, an INI file of three kinds of sections: [host], [net NAME] and [guest NAME], with
+ * names of 1 to 31 of a-z A-Z 0-9 - _ . Every error is reported at once, with line, value and what
+ * would be right; a guest with an error is left out and the others start. The keys, their values,
+ * defaults and meanings are three tables in hv/conf/config.c; `help config` shows them.
  */
 #pragma once
 #include <disk_source.h>
@@ -32,6 +32,13 @@ struct guest_disk {
     enum disk_source source;
     bool ro;
 };
+/* One network device of a guest. */
+struct guest_net {
+    char net[NAME_LEN]; /* of the switch */
+    uint64_t mac;
+    unsigned line;
+    bool isolated;
+};
 struct guest_config {
     char name[NAME_LEN];
     unsigned line; /* of its section header */
@@ -46,6 +53,8 @@ struct guest_config {
     unsigned nmodules;
     struct guest_disk disk[8];
     unsigned ndisks;
+    struct guest_net net[4];
+    unsigned nnets;
     bool rng, autostart, debug_exit, x2apic, pv, acpi, apicv;
     bool bad;           /* it had an error: do not start */
     uint32_t keys_seen; /* private to config.c */
@@ -57,6 +66,14 @@ struct host_config {
     enum sched_smt smt;
     uint32_t keys_seen;
 };
+/* A switch. */
+struct config_net {
+    char name[NAME_LEN];
+    unsigned line; /* of its section header */
+    uint32_t mtu, floods;
+    uint32_t keys_seen;
+};
+#define MAX_NETS 16
 /* text: `memory = 12Q: not a size; give 1M to 64G, such as 512M` */
 struct parse_error {
     unsigned line;
@@ -66,6 +83,8 @@ struct config {
     struct host_config host;
     struct guest_config *guest;
     unsigned nguests;
+    struct config_net net[MAX_NETS];
+    unsigned nnets;
     struct parse_error *error;
     unsigned nerrors;
 };
@@ -93,7 +112,8 @@ struct config_key {
     char values[64];
     bool repeats;
 };
-/* Key i, in the order of the tables, [host] first; false: there are fewer. Any context. */
+/* Key i, in the order of the tables, [host] first, then [net NAME]; false: there are fewer. Any
+ * context. */
 bool config_key(unsigned i, struct config_key *out);
 /* The configuration of this boot; valid after the boot step "configuration". */
 extern struct config the_config;

@@ -16,6 +16,7 @@ enum lock_level {
     LOCK_PT,
     LOCK_DRIVER,
     LOCK_PORTS, /* of PCI configuration, within a driver's own */
+    LOCK_NET,   /* of a switch, of a queue of frames */
     LOCK_SCHED,
     LOCK_EVENT,
     LOCK_HEAP,

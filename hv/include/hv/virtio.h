@@ -102,6 +102,18 @@ struct vq_chain {
     struct iov iov[VQ_IOV_MAX];
 };
 
+/* A buffer that was used, without what it consisted of. */
+struct vq_used {
+    uint16_t id, slots;
+    bool in; /* the device could write to it */
+    uint32_t written;
+};
+/* A place in the ring of what the driver offers. */
+struct vq_mark {
+    uint16_t next_avail;
+    uint8_t avail_wrap;
+};
+
 #define VIRTIO_OWN 264 /* bytes that a device may have of its own in a saved state */
 struct virtio_ops {
     const char *name;
@@ -167,6 +179,16 @@ static inline bool virtio_is_here(const struct virtio_dev *d)
  */
 int must_check vq_pop(struct virtqueue *, struct vq_chain *);
 void vq_push(struct virtqueue *, const struct vq_chain *, uint32_t written);
+/*
+ * The same for n buffers that belong together, n >= 1: the driver sees all of them, or none yet.
+ */
+void vq_push_all(struct virtqueue *, const struct vq_used *, unsigned n);
+/*
+ * Takes back what vq_pop() gave since the mark, none of which was pushed: it will give it again,
+ * as it is in the ring then.
+ */
+struct vq_mark vq_mark(const struct virtqueue *);
+void vq_rewind(struct virtqueue *, struct vq_mark);
 void vq_notify(struct virtqueue *); /* raise the interrupt unless the guest asked not to */
 /*
  * Register side, under the device's lock, queue disabled: fixes the queue's set-up from its
@@ -242,11 +264,19 @@ void virtio_irq_config(struct virtio_dev *);
 size_t iov_read(const struct iov *, unsigned n, size_t off, void *, size_t len);
 size_t iov_write(const struct iov *, unsigned n, size_t off, const void *, size_t len);
 uint64_t iov_bytes(const struct iov *, unsigned n);
+/* Takes `len` bytes off the front; what becomes empty stays, with length 0. */
+void iov_cut(struct iov *, unsigned n, size_t len);
 
 /* ---- the devices; each allocates, and is freed by virtio_remove ---- */
 struct console;
 struct blk_dev;
+struct net_switch;
 int must_check vio_console_create(struct vm *, struct console *, struct virtio_dev **);
 int must_check vio_rng_create(struct vm *, struct virtio_dev **);
 int must_check vio_blk_create(struct vm *, struct blk_dev *, unsigned nqueues,
+                              struct virtio_dev **);
+/* What waits for a guest to receive it: 2^NET_RING_ORDER pages. */
+#define NET_RING_ORDER 6
+/* mac: of a station, see <hv/net.h>. -EEXIST, -ENOSPC: of net_port_add(). */
+int must_check vio_net_create(struct vm *, struct net_switch *, uint64_t mac, bool isolated,
                               struct virtio_dev **);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Virtual switches, and what is plugged into them. A port is whatever sends and takes Ethernet
+ * frames: a guest's network device, later a host's NIC or a gateway. Portable; knows no device.
+ *
+ * Who owns a frame, phase by phase:
+ *
+ *   net_send()     The sender's: the frame and all its pieces, which the CPU must reach during the
+ *                  call (they may be in the sender's view). The switch reads the header from `head`
+ *                  alone, the sender's one copy of it.
+ *   deliver()      Still the sender's, on the sender's CPU, within net_send(). The receiver copies
+ *                  what it wants into memory of its own (such as a net_queue) before it returns. It
+ *                  never waits and keeps no pointer; without room it drops the frame and counts
+ *                  that. It has the sender's view: the receiver's guest memory is out of reach.
+ *   afterwards     The receiver's copy is the receiver's; the sender may use its memory again. So a
+ *                  receiver that takes nothing costs a sender nothing.
+ *
+ * Both ends pay for their own part: the sender for net_send(), the receiver for what it does with
+ * its copy in an event of its own. No lock is held while deliver() runs.
+ */
+#pragma once
+#include <hv/lock.h>
+#include <hv/types.h>
+#define NET_NAME_LEN 32
+#define NET_PORTS 64    /* most ports of a switch */
+#define NET_HEAD 14     /* destination, source, type: IEEE 802.3 */
+#define NET_TAG 4       /* an 802.1Q tag, which may follow */
+#define NET_MTU_MIN 576 /* payload of a frame */
+#define NET_MTU_MAX 9000
+#define NET_FRAME_MAX (NET_HEAD + NET_TAG + NET_MTU_MAX)
+#define NET_LEARNED 256 /* most addresses that one port is known for; a power of two */
+#define NET_LEARNED_WAYS 4
+#define NET_AGE_NS (300ull * 1000000000) /* IEEE 802.1Q: 300 s */
+
+/* A MAC address as a number: its first byte is the highest of 48 bits. */
+typedef uint64_t net_mac;
+#define NET_MAC_BROADCAST 0xffffffffffffull
+net_mac net_mac_from(const uint8_t *); /* of 6 bytes */
+void net_mac_to(net_mac, uint8_t *);
+static inline bool net_mac_is_group(net_mac m) { return m >> 40 & 1; }
+/* A unicast address other than 0. */
+static inline bool net_mac_is_station(net_mac m) { return m && !net_mac_is_group(m); }
+#define NET_MAC_TEXT 18
+const char *net_mac_text(net_mac, char buf[NET_MAC_TEXT]);
+/* "52:54:00:12:34:56": 0; -EINVAL: it is none of a station. */
+int must_check net_mac_parse(const char *, net_mac *);
+/*
+ * The `i`-th address of a guest that was given none: locally administered, always the same for the
+ * same name.
+ */
+net_mac net_mac_of_guest(const char *name, unsigned i);
+
+struct net_frame {
+    uint8_t head[NET_HEAD];
+    uint32_t len;          /* with the header; at least NET_HEAD */
+    const struct iov *iov; /* what follows the header: len - NET_HEAD bytes at least */
+    unsigned niov;
+};
+
+struct net_port;
+struct net_switch;
+struct net_port_ops {
+    /*
+     * A frame for this port, on any CPU, several at once; see above. `from`: the number of the
+     * sender's port. True: it was taken; false: there is no room.
+     */
+    bool (*deliver)(struct net_port *, unsigned from, const struct net_frame *);
+};
+/* Since the port was added; each is written by any CPU, and read as it stands. */
+struct net_counters {
+    uint64_t sent, sent_bytes;         /* by this port */
+    uint64_t received, received_bytes; /* taken by it */
+    uint64_t dropped;                  /* for it: it had no room */
+    uint64_t spoofed;                  /* by it, with a source address that is not its own */
+    uint64_t bad;                      /* by it: too short, too long, or from a group address */
+    uint64_t limited;                  /* by it: above the limit of floods */
+    uint64_t unlearned;                /* source addresses of it that found no room */
+};
+/* One address that was seen on a port; 0: none. */
+struct net_learned {
+    net_mac mac;
+    uint64_t seen_ns;
+};
+/*
+ * What its owner fills in before net_port_add(): ops, name, mac, isolated, learned. The rest is the
+ * switch's, and the counters.
+ */
+struct net_port {
+    const struct net_port_ops *ops;
+    char name[NET_NAME_LEN]; /* for people: the guest's */
+    /*
+     * The only address that it sends from, while `learned` is NULL. The switch knows it without
+     * learning, and nobody else can claim it.
+     */
+    net_mac mac;
+    bool isolated; /* reaches no other isolated port */
+    /*
+     * NULL, or NET_LEARNED zeroed entries: it sends from any address (a NIC with others behind it),
+     * and those are learned here. So no port's addresses take the room of another's.
+     */
+    struct net_learned *learned;
+    struct net_switch *net;
+    struct net_counters count;
+    uint32_t index; /* in net->port */
+    uint32_t users; /* atomic: CPUs that are in deliver(), or about to be */
+    bool up;        /* under net->lock */
+    /* what it may still send to all, as ns at net->floods; when that was; under net->lock */
+    uint64_t flood_credit_ns, flood_ns;
+};
+struct net_switch {
+    char name[NET_NAME_LEN];
+    uint32_t mtu;
+    uint32_t floods; /* frames a second that a port may send to all */
+    struct net_switch *next;
+    struct spinlock lock;
+    struct net_port *port[NET_PORTS];
+};
+
+/* ---- switches: CPU 0 ---- */
+/* Boot: a new switch; it stays. NET_MTU_MIN <= mtu <= NET_MTU_MAX. -ENOMEM. */
+int must_check net_add(const char *name, uint32_t mtu, uint32_t floods);
+struct net_switch *net_find(const char *name); /* NULL: there is none */
+struct net_switch *net_by_index(unsigned i);   /* NULL: there are fewer */
+
+/* ---- ports ---- */
+/*
+ * CPU 0. The struct is the caller's, until net_port_remove(). It is down at first. -ENOSPC: the
+ * switch is full. -EEXIST: another port has its address.
+ */
+int must_check net_port_add(struct net_switch *, struct net_port *);
+/* Any CPU, also with a lock of LOCK_DEVICE held: frames are delivered to it from now on. */
+void net_port_up(struct net_port *);
+/*
+ * Any CPU, no lock held, not from deliver(): on return no CPU is in its deliver(), nor will be. It
+ * waits for a copy of one frame at most.
+ */
+void net_port_down(struct net_port *);
+void net_port_remove(struct net_port *); /* CPU 0; it is down */
+/*
+ * Any CPU, one at a time for each port, no lock held. Returns the bytes that receivers copied, for
+ * the sender's account of its time. The header is the sender's copy, checked here.
+ */
+uint64_t net_send(struct net_port *, const struct net_frame *);
+/* Any CPU: counts one that the port's owner refuses to send, or did not take after all. */
+void net_count_bad(struct net_port *);
+void net_count_dropped(struct net_port *);
+
+/* ---- a queue of frames, for receivers ---- */
+/*
+ * Frames that wait in memory of the receiver's own. Any CPU puts, several at once; one CPU takes.
+ * Nobody waits for anybody: who puts takes its place under the lock, and copies without it.
+ * A sender gets no more room than what it leaves to others: one that floods a receiver that is slow
+ * cannot take all of the queue.
+ */
+struct net_queue {
+    uint8_t *ring;     /* the owner's: `size` zeroed bytes, aligned to 64 */
+    uint32_t size;     /* a power of two, at least 4 * NET_FRAME_MAX */
+    uint32_t put, got; /* bytes since the start, free-running; put: under lock; got: atomic */
+    struct spinlock lock;
+    uint32_t held[NET_PORTS]; /* bytes in it of each sender; atomic */
+};
+void net_queue_init(struct net_queue *, void *ring, uint32_t size);
+/* `from`: the sender's port number. False: no room. */
+bool must_check net_queue_put(struct net_queue *, unsigned from, const struct net_frame *);
+/*
+ * The taker: the oldest frame, whole, and its length; NULL: none is ready. It stays until
+ * net_queue_drop().
+ */
+const uint8_t *net_queue_first(const struct net_queue *, uint32_t *len);
+void net_queue_drop(struct net_queue *);
+/* Nobody puts or takes: all that waits is dropped. */
+void net_queue_clear(struct net_queue *);

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * virtio-net (virtio 1.2 §5.1): a port of a virtual switch, with one pair of queues. What the
+ * guest sends is copied into the receivers' queues at once. What it is to receive waits in a queue
+ * of its own until its ring has buffers; nobody waits for that.
+ */
+#include <hv/charge.h>
+#include <hv/net.h>
+#include <hv/pmm.h>
+#include <hv/state.h>
+#include <hv/virtio.h>
+#include <hv/vm.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { DEVICE_NET = 1, RX = 0, TX = 1, COST_FRAME = 16, BYTES_PER_UNIT = 64, LINK_UP = 1 };
+/* §5.1.3 */
+enum { F_MTU = 3, F_MAC = 5, F_MRG_RXBUF = 15, F_STATUS = 16 };
+
+struct net_config { /* §5.1.4 */
+    uint8_t mac[6];
+    uint16_t status, max_virtqueue_pairs, mtu;
+};
+static_assert(sizeof(struct net_config) == 12, "virtio 1.2 §5.1.4");
+static_assert(offsetof(struct net_config, status) == 6, "virtio 1.2 §5.1.4");
+static_assert(offsetof(struct net_config, mtu) == 10, "virtio 1.2 §5.1.4");
+struct header { /* §5.1.6 */
+    uint8_t flags, gso_type;
+    uint16_t hdr_len, gso_size, csum_start, csum_offset, num_buffers;
+};
+static_assert(sizeof(struct header) == 12, "virtio 1.2 §5.1.6");
+static_assert(offsetof(struct header, num_buffers) == 10, "virtio 1.2 §5.1.6");
+
+struct vio_net {
+    struct virtio_dev dev;
+    struct net_port port;
+    struct net_queue queue;
+    hpa_t ring; /* of `queue` */
+    struct net_config config;
+    struct vq_chain first, more; /* buffers: the only one, or the first of a frame; further ones */
+    struct vq_used used[VQ_SIZE_MAX]; /* of the frame being received */
+};
+
+static struct vio_net *of(struct virtio_dev *d) { return container_of(d, struct vio_net, dev); }
+
+/* ---- sending ---- */
+
+/* The guest's frame, after its header was copied. False: it cannot be one. */
+static bool make_frame(struct vio_net *n, struct net_frame *f)
+{
+    struct vq_chain *c = &n->first;
+    uint64_t bytes = iov_bytes(c->iov, c->nout);
+    struct header h;
+
+    if (iov_read(c->iov, c->nout, 0, &h, sizeof h) != sizeof h ||
+        iov_read(c->iov, c->nout, sizeof h, f->head, NET_HEAD) != NET_HEAD ||
+        bytes > sizeof h + NET_FRAME_MAX || h.flags || h.gso_type)
+        return false;
+    iov_cut(c->iov, c->nout, sizeof h + NET_HEAD);
+    f->len = (uint32_t)(bytes - sizeof h);
+    f->iov = c->iov;
+    f->niov = c->nout;
+    return true;
+}
+
+static void transmit(struct vio_net *n)
+{
+    struct virtqueue *q = &n->dev.vq[TX];
+    struct net_frame f;
+
+    while (vq_pop(q, &n->first) > 0) {
+        uint64_t bytes = 0;
+
+        if (make_frame(n, &f))
+            bytes = net_send(&n->port, &f);
+        else
+            net_count_bad(&n->port);
+        virtio_charge(&n->dev, COST_FRAME + (uint32_t)(bytes / BYTES_PER_UNIT));
+        vq_push(q, &n->first, 0);
+    }
+    vq_notify(q);
+}
+
+/* ---- receiving ---- */
+
+/* On a sender's CPU, in the sender's view. */
+static bool deliver(struct net_port *p, unsigned from, const struct net_frame *f)
+{
+    struct vio_net *n = container_of(p, struct vio_net, port);
+
+    if (!virtio_live(&n->dev) || !net_queue_put(&n->queue, from, f))
+        return false;
+    event_post(&n->dev.event);
+    return true;
+}
+
+/*
+ * The next buffer, and what of the frame's `len` bytes it takes, behind `skip` bytes. The count of
+ * bytes; 0: there is none now, or the ring is broken.
+ */
+static uint32_t fill_buffer(struct vio_net *n, struct vq_chain *c, struct vq_used *u, uint32_t skip,
+                            const uint8_t *from, uint32_t len)
+{
+    const struct iov *in;
+    uint32_t bytes;
+
+    if (vq_pop(&n->dev.vq[RX], c) <= 0)
+        return 0;
+    in = c->iov + c->nout;
+    if (c->nout || iov_bytes(in, c->nin) <= skip) {
+        virtio_broken(&n->dev, "queue %u: a receive buffer without room", RX);
+        return 0;
+    }
+    bytes = (uint32_t)iov_write(in, c->nin, skip, from, len);
+    *u = (struct vq_used){ .id = c->id, .slots = c->slots, .in = true, .written = skip + bytes };
+    virtio_charge(&n->dev, bytes / BYTES_PER_UNIT);
+    return bytes;
+}
+
+/*
+ * The number of buffers that hold the frame; 0: they do not suffice. *never: nor will they, for
+ * those are all that the ring can offer.
+ */
+static unsigned fill_buffers(struct vio_net *n, const uint8_t *frame, uint32_t len, bool *never)
+{
+    unsigned most = virtio_has(&n->dev, F_MRG_RXBUF) ? n->dev.vq[RX].set.size : 1, used = 0;
+    uint32_t done = 0;
+
+    while (done < len && used < most) {
+        uint32_t part = fill_buffer(n, used ? &n->more : &n->first, &n->used[used],
+                                    used ? 0 : sizeof(struct header), frame + done, len - done);
+
+        if (part == 0)
+            return 0;
+        done += part;
+        used++;
+    }
+    *never = done < len;
+    return done == len ? used : 0;
+}
+
+/*
+ * One frame into the guest's ring, all of it or nothing: buffers that do not suffice are left as
+ * they were, for later. `whole`: this run's budget is untouched, so what it does not suffice for
+ * would wait for ever. True: the frame is done with.
+ */
+static bool receive(struct vio_net *n, const uint8_t *frame, uint32_t len, bool whole)
+{
+    struct virtqueue *q = &n->dev.vq[RX];
+    struct vq_mark mark = vq_mark(q);
+    struct header h = { 0 };
+    bool never = false;
+    unsigned used = fill_buffers(n, frame, len, &never);
+
+    if (used) {
+        h.num_buffers = (uint16_t)used;
+        (void)iov_write(n->first.iov, n->first.nin, 0, &h, sizeof h);
+        vq_push_all(q, n->used, used);
+        virtio_charge(&n->dev, COST_FRAME);
+        return true;
+    }
+    vq_rewind(q, mark);
+    if (!virtio_live(&n->dev) || !(never || (whole && n->dev.budget <= 0)))
+        return false;
+    net_count_dropped(&n->port);
+    return true;
+}
+
+static void receive_all(struct vio_net *n)
+{
+    const uint8_t *frame;
+    bool whole = true;
+    uint32_t len;
+
+    while ((frame = net_queue_first(&n->queue, &len)) && receive(n, frame, len, whole)) {
+        net_queue_drop(&n->queue);
+        whole = false;
+    }
+    vq_notify(&n->dev.vq[RX]);
+}
+
+static void kick(struct virtio_dev *d, unsigned q)
+{
+    if (q == RX)
+        receive_all(of(d));
+    else
+        transmit(of(d));
+}
+
+/* ---- life ---- */
+
+static int activate(struct virtio_dev *d)
+{
+    net_port_up(&of(d)->port);
+    return 0;
+}
+
+static int reset(struct virtio_dev *d)
+{
+    net_port_down(&of(d)->port);
+    net_queue_clear(&of(d)->queue);
+    return 0;
+}
+
+static void config(struct virtio_dev *d, struct io_access *a)
+{
+    virtio_config_read(&of(d)->config, a);
+}
+
+static void release(struct vio_net *n)
+{
+    struct vm *vm = n->dev.vm;
+
+    if (n->ring.v)
+        vm_pages_free(vm, n->ring, NET_RING_ORDER);
+    vm_free(vm, n, sizeof *n);
+}
+
+static void destroy(struct virtio_dev *d)
+{
+    net_port_remove(&of(d)->port);
+    release(of(d));
+}
+
+/* What waits in the queue is lost, as on any network: it is no part of the state. */
+static void save(struct virtio_dev *d, uint8_t *own)
+{
+    memcpy(own, of(d)->config.mac, sizeof of(d)->config.mac);
+}
+
+/* The driver knows the address, and the switch lets it send from no other. */
+static int restore(struct virtio_dev *d, const uint8_t *own)
+{
+    const size_t n = sizeof of(d)->config.mac;
+
+    return memcmp(own, of(d)->config.mac, n) == 0 && state_all_zero(own + n, VIRTIO_OWN - n)
+               ? 0
+               : -EINVAL;
+}
+
+static const struct virtio_ops ops = {
+    .name = "net",
+    .id = DEVICE_NET,
+    .class_code = 0x020000,
+    .config_len = sizeof(struct net_config),
+    .activate = activate,
+    .reset = reset,
+    .kick = kick,
+    .config = config,
+    .save = save,
+    .restore = restore,
+    .free = destroy,
+};
+static const struct net_port_ops port_ops = { .deliver = deliver };
+
+static void set_up(struct vio_net *n, struct vm *vm, const struct net_switch *s, net_mac mac,
+                   bool isolated)
+{
+    n->dev = (struct virtio_dev){ .ops = &ops,
+                                  .vm = vm,
+                                  .nqueues = 2,
+                                  .input_queues = 1u << RX,
+                                  .features = VIRTIO_FEATURES_COMMON | VIRTIO_BIT(F_MTU) |
+                                              VIRTIO_BIT(F_MAC) | VIRTIO_BIT(F_MRG_RXBUF) |
+                                              VIRTIO_BIT(F_STATUS) };
+    n->config =
+        (struct net_config){ .status = LINK_UP, .max_virtqueue_pairs = 1, .mtu = (uint16_t)s->mtu };
+    net_mac_to(mac, n->config.mac);
+    n->port = (struct net_port){ .ops = &port_ops, .mac = mac, .isolated = isolated };
+    snprintf(n->port.name, sizeof n->port.name, "%s", vm->config->name);
+}
+
+/* With memory for its queue, on the switch, and on the bus. */
+static int plug_in(struct vio_net *n, struct net_switch *s)
+{
+    int e;
+
+    n->ring = vm_pages(n->dev.vm, NET_RING_ORDER);
+    if (!n->ring.v)
+        return -ENOMEM;
+    net_queue_init(&n->queue, phys_to_virt(n->ring), PAGE_SIZE << NET_RING_ORDER);
+    e = net_port_add(s, &n->port);
+    if (e)
+        return e;
+    e = virtio_add(&n->dev);
+    if (e)
+        net_port_remove(&n->port);
+    return e;
+}
+
+int vio_net_create(struct vm *vm, struct net_switch *s, uint64_t mac, bool isolated,
+                   struct virtio_dev **out)
+{
+    struct vio_net *n = vm_alloc(vm, sizeof *n);
+    int e;
+
+    if (!n)
+        return -ENOMEM;
+    set_up(n, vm, s, mac, isolated);
+    e = plug_in(n, s);
+    if (e)
+        release(n);
+    else
+        *out = &n->dev;
+    return e;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * virtio-net on a switch with another port, which sends when the input says so and checks what it
+ * gets: nothing but whole frames from the guest's own address. See virtio_dev.h for the rest.
+ */
+#include <hv/net.h>
+#include "virtio_dev.h"
+
+enum { SLOT_NET = 4, PEER_QUEUE = 65536 };
+#define GUEST_MAC 0x020000000001ull
+#define PEER_MAC 0x020000000002ull
+static struct net_port peer;
+static uint8_t payload[NET_FRAME_MAX];
+
+static bool deliver(struct net_port *p, unsigned from, const struct net_frame *f)
+{
+    (void)p;
+    if (from == peer.index || net_mac_from(f->head + 6) != GUEST_MAC || f->len < NET_HEAD ||
+        f->len > NET_HEAD + NET_TAG + 1500) {
+        fprintf(stderr, "a frame that cannot be\n");
+        abort();
+    }
+    for (unsigned i = 0; i < f->niov; i++) /* AddressSanitizer looks at it */
+        memcpy(payload, f->iov[i].base, min_u64(f->iov[i].len, sizeof payload));
+    return true;
+}
+static const struct net_port_ops peer_ops = { .deliver = deliver };
+
+/* The other port sends a frame to the guest, or to all. */
+static void peer_sends(const uint8_t *op)
+{
+    uint32_t bytes = (val32(op) & 0xffff) % (1500 + NET_TAG);
+    const struct iov iov = { payload, bytes };
+    struct net_frame f = { .len = NET_HEAD + bytes, .iov = &iov, .niov = 1 };
+
+    net_mac_to(op[1] & 2 ? NET_MAC_BROADCAST : GUEST_MAC, f.head);
+    net_mac_to(PEER_MAC, f.head + 6);
+    (void)net_send(&peer, &f);
+}
+
+/* The guest offers a frame that is sound but for what the input changes in it later. */
+static void guest_sends(const uint8_t *op)
+{
+    const struct buf b[2] = { { HEADER, 26, false }, { address(op[4], op[5]), length(op[6]), 0 } };
+    uint8_t head[26] = { 0 };
+
+    if (q[1].size == 0)
+        return;
+    net_mac_to(op[1] & 2 ? NET_MAC_BROADCAST : PEER_MAC, head + 12);
+    net_mac_to(GUEST_MAC, head + 18);
+    poke(HEADER, head, sizeof head);
+    drvq_add(&q[1], b, 1 + (op[1] >> 2 & 1), op[1] & 8 ? TABLES : 0);
+    mem_wr(dev.notify + 4, 2, 0);
+}
+
+/* Buffers for what it receives, as drivers offer them. */
+static void guest_receives(const uint8_t *op)
+{
+    if (q[0].size == 0)
+        return;
+    for (unsigned i = 0; i < 1u + op[3] % 8; i++) {
+        const struct buf b = { DATA + 0x100 * i, 1 + op[4] * 8u, true };
+
+        drvq_add(&q[0], &b, 1, op[1] & 8 ? TABLES + 16 * i : 0);
+    }
+    mem_wr(dev.notify, 2, 0);
+}
+
+static void from_outside(const uint8_t *op)
+{
+    static void (*const what[])(const uint8_t *) = { peer_sends, guest_sends, guest_receives,
+                                                     peer_sends };
+
+    what[op[1] >> 4 & 3](op);
+}
+
+static void plug_peer(void)
+{
+    static const unsigned bits[8] = { 34, 28, 29, 40, 15, 3, 5, 16 };
+
+    memcpy(feature_bits, bits, sizeof bits);
+    input = from_outside;
+    if (net_add("lan", 1500, 1000000))
+        abort();
+    peer = (struct net_port){ .ops = &peer_ops, .mac = PEER_MAC };
+    if (net_port_add(net_find("lan"), &peer))
+        abort();
+    net_port_up(&peer);
+    config.nnets = 1;
+    config.net[0] = (struct guest_net){ .net = "lan", .mac = GUEST_MAC };
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < OP_LEN)
+        return 0;
+    if (half[0])
+        ram_open_all();
+    fake_up();
+    if (!peer.net) {
+        fake_down();
+        plug_peer();
+        fake_up();
+    }
+    ram_granted = ram_open;
+    device = SLOT_NET;
+    plug_in();
+    ram_shut();
+    drive(data, size);
+    ram_open_all();
+    fake_down();
+    return 0;
+}

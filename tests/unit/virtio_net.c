@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* virtio-net: two devices of the fake machine on one switch, each with its driver. */
+#include <hv/net.h>
+#include "vio_device.h"
+
+enum { SLOT_A = 4, SLOT_B = 5, HDR = 12, RX = 0, TX = 1, RING = 64 };
+enum { RINGS_A = 0x10000, RINGS_B = 0x18000, BUFS = 0x20000, OUT = 0x60000, BUF_STEP = 0x1000 };
+enum { MRG = 15, STATUS = 16, MTU = 3, MAC = 5 };
+#define MAC_A 0x020000000001ull
+#define MAC_B 0x020000000002ull
+
+static struct station {
+    struct drv d;
+    struct drvq rx, tx;
+    unsigned posted;
+} a, b;
+
+static int net_up(void **state)
+{
+    config.nnets = 2;
+    config.net[0] = (struct guest_net){ .net = "lan", .mac = MAC_A };
+    config.net[1] = (struct guest_net){ .net = "lan", .mac = MAC_B };
+    if (!net_find("lan") && net_add("lan", NET_MTU_MAX, 1000))
+        return -1;
+    return up(state);
+}
+
+static void bring_up(struct station *s, unsigned slot, uint64_t rings, uint64_t features)
+{
+    drv_find(&s->d, slot);
+    assert_true(drv_features(&s->d, features));
+    drv_queue(&s->d, &s->rx, RX, RING, rings);
+    drv_queue(&s->d, &s->tx, TX, RING, rings + 0x4000);
+    drv_ok(&s->d);
+    assert_int_equal(cr(&s->d, C_STATUS, 1), 15);
+    s->posted = 0;
+}
+
+static void both_up(uint64_t features)
+{
+    bring_up(&a, SLOT_A, RINGS_A, V1 | features);
+    bring_up(&b, SLOT_B, RINGS_B, V1 | features);
+}
+
+/* A receive buffer of `len` bytes at a page of its own; only the receiver `b` has any. */
+static void post(uint32_t len)
+{
+    const struct buf one = { BUFS + (uint64_t)(b.posted++ % RING) * BUF_STEP, len, true };
+
+    drvq_add(&b.rx, &one, 1, 0);
+}
+
+static uint8_t pattern(uint32_t i, uint32_t len) { return (uint8_t)(i * 13 + len * 5); }
+
+/* From `a` to `to`: the header apart, then the frame in `pieces`. */
+static void send_as(net_mac to, net_mac from, uint32_t len, unsigned pieces)
+{
+    static const uint8_t zero[HDR];
+    uint8_t frame[NET_FRAME_MAX + 8];
+    struct buf parts[1 + 4] = { { OUT, HDR, false } };
+    uint32_t at = 0;
+
+    net_mac_to(to, frame);
+    net_mac_to(from, frame + 6);
+    for (uint32_t i = 12; i < len; i++)
+        frame[i] = pattern(i, len);
+    poke(OUT, zero, HDR);
+    poke(OUT + 0x100, frame, len);
+    for (unsigned i = 0; i < pieces; i++) {
+        uint32_t n = i + 1 == pieces ? len - at : 5;
+
+        parts[1 + i] = (struct buf){ OUT + 0x100 + at, n, false };
+        at += n;
+    }
+    drvq_add(&a.tx, parts, 1 + pieces, 0);
+    drvq_kick(&a.tx);
+    assert_true(drvq_used(&a.tx, 1 + pieces) == 0);
+}
+
+static void send(uint32_t len, unsigned pieces) { send_as(MAC_B, MAC_A, len, pieces); }
+
+/* The next frame that `b` has, of buffers of `size` bytes from page `page` on; the buffers used. */
+static unsigned received(unsigned page, uint32_t size, uint32_t len)
+{
+    uint32_t left = len, at = 0;
+    unsigned n = g16(BUFS + page % RING * BUF_STEP + 10), used = 0;
+
+    for (; left; used++) {
+        uint64_t base = BUFS + (uint64_t)((page + used) % RING) * BUF_STEP;
+        uint32_t skip = used ? 0 : HDR, part = (uint32_t)min_u64(left, size - skip);
+
+        assert_int_equal(drvq_used(&b.rx, 1), skip + part);
+        for (uint32_t i = 0; i < part; i++, at++) {
+            uint8_t v;
+
+            (void)peek(base + skip + i, &v, 1);
+            if (at >= 12)
+                assert_int_equal(v, pattern(at, len));
+        }
+        left -= part;
+    }
+    assert_int_equal(n, used);
+    return used;
+}
+
+static const struct net_counters *counters(unsigned port)
+{
+    return &net_find("lan")->port[port]->count;
+}
+
+static void test_config(void **state)
+{
+    (void)state;
+    drv_find(&dev, SLOT_A);
+    assert_int_equal(cfg_rd(SLOT_A, 2, 2), 0x1041);
+    assert_int_equal(mem_rd(dev.config, 4), 0x00000002);
+    assert_int_equal(mem_rd(dev.config + 4, 2), 0x0100);
+    assert_int_equal(mem_rd(dev.config + 6, 2), 1); /* the link is up */
+    assert_int_equal(mem_rd(dev.config + 8, 2), 1);
+    assert_int_equal(mem_rd(dev.config + 10, 2), NET_MTU_MAX);
+    cw(&dev, C_DFSEL, 4, 0);
+    assert_int_equal(cr(&dev, C_DF, 4) & (F(MRG) | F(STATUS) | F(MTU) | F(MAC)),
+                     F(MRG) | F(STATUS) | F(MTU) | F(MAC));
+}
+
+static void test_frames_of_all_sizes(void **state)
+{
+    static const uint64_t kinds[] = { 0, F(MRG), EVENT, PACKED, PACKED | EVENT | F(MRG) };
+
+    (void)state;
+    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+        memset(half[0] + RINGS_A, 0, 0x10000);
+        both_up(kinds[k]);
+        for (uint32_t len = 14, page = 0; len <= 3000; len += len < 1600 ? 17 : 211, page++) {
+            post(BUF_STEP);
+            drvq_kick(&b.rx);
+            send(len, 1 + len % 2);
+            assert_int_equal(received(page, BUF_STEP, len), 1);
+        }
+    }
+}
+
+static void test_merged_buffers(void **state)
+{
+    static const uint64_t kinds[] = { F(MRG), F(MRG) | PACKED };
+    unsigned page, used;
+
+    (void)state;
+    for (unsigned k = 0; k < 2; k++) {
+        memset(half[0] + RINGS_A, 0, 0x10000);
+        both_up(kinds[k]);
+        page = 0;
+        for (uint32_t len = 100; len <= NET_MTU_MAX; len += 445) {
+            unsigned need = (unsigned)((len + HDR + 511) / 512);
+
+            for (unsigned i = 0; i + 1 < need; i++)
+                post(512);
+            drvq_kick(&b.rx);
+            send(len, 1);
+            if (need > 1)
+                assert_int_equal(drvq_used(&b.rx, 1), -1); /* all of it, or nothing */
+            post(512);
+            drvq_kick(&b.rx);
+            used = received(page, 512, len);
+            assert_int_equal(used, need);
+            page += used;
+        }
+    }
+}
+
+/* Without merging, a frame that its buffer cannot hold is dropped, and the buffer stays. */
+static void test_a_small_buffer(void **state)
+{
+    (void)state;
+    both_up(0);
+    post(512);
+    drvq_kick(&b.rx);
+    send(600, 1);
+    assert_int_equal(drvq_used(&b.rx, 1), -1);
+    assert_int_equal(counters(1)->dropped, 1);
+    send(500, 1);
+    assert_int_equal(received(0, 512, 500), 1);
+}
+
+/* The sender never waits for it, and what comes later is what is lost. */
+static void test_a_receiver_without_buffers(void **state)
+{
+    unsigned waits = 0;
+
+    (void)state;
+    both_up(0);
+    for (unsigned i = 0; i < 1000; i++)
+        send(1000, 1);
+    assert_int_equal(counters(0)->sent, 1000);
+    waits = 1000 - (unsigned)counters(1)->dropped;
+    assert_in_range(waits, 100, 130); /* half of 256 KiB */
+    for (unsigned i = 0; i < waits; i++) {
+        post(BUF_STEP);
+        drvq_kick(&b.rx);
+        assert_int_equal(received(i, BUF_STEP, 1000), 1);
+    }
+    post(BUF_STEP);
+    drvq_kick(&b.rx);
+    assert_int_equal(drvq_used(&b.rx, 1), -1);
+}
+
+static void test_bad_frames(void **state)
+{
+    const uint8_t gso[HDR] = { 0, 1 }, sum[HDR] = { 1 };
+    struct buf whole = { OUT, HDR + 60, false };
+
+    (void)state;
+    both_up(0);
+    post(BUF_STEP);
+    send_as(MAC_B, MAC_B, 60, 1);
+    assert_int_equal(counters(0)->spoofed, 1);
+    send(NET_FRAME_MAX + 1, 1);
+    assert_int_equal(counters(0)->bad, 1);
+    poke(OUT, gso, HDR);
+    drvq_add(&a.tx, &whole, 1, 0);
+    drvq_kick(&a.tx);
+    poke(OUT, sum, HDR);
+    drvq_add(&a.tx, &whole, 1, 0);
+    drvq_kick(&a.tx);
+    whole.len = HDR + 13; /* not even a header */
+    poke(OUT, (const uint8_t[HDR]){ 0 }, HDR);
+    drvq_add(&a.tx, &whole, 1, 0);
+    drvq_kick(&a.tx);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(drvq_used(&a.tx, 1), 0);
+    assert_int_equal(counters(0)->bad, 4);
+    assert_int_equal(drvq_used(&b.rx, 1), -1);
+    assert_int_equal(cr(&a.d, C_STATUS, 1), 15);
+}
+
+static void test_broken_receive_buffers(void **state)
+{
+    const struct buf readable = { BUFS, 100, false }, tiny = { BUFS, HDR, true };
+
+    (void)state;
+    both_up(0);
+    drvq_add(&b.rx, &readable, 1, 0);
+    send(60, 1);
+    assert_int_equal(cr(&b.d, C_STATUS, 1), 15 | 64);
+    send(60, 1); /* to a broken device: dropped */
+    assert_int_equal(counters(1)->dropped, 1);
+    memset(half[0] + RINGS_B, 0, 0x8000);
+    bring_up(&b, SLOT_B, RINGS_B, V1);
+    drvq_add(&b.rx, &tiny, 1, 0);
+    drvq_kick(&b.rx);
+    send(60, 1);
+    assert_int_equal(cr(&b.d, C_STATUS, 1), 15 | 64);
+}
+
+/* Nothing of before a reset comes after it. */
+static void test_reset(void **state)
+{
+    (void)state;
+    both_up(0);
+    send(60, 1);
+    cw(&b.d, C_STATUS, 1, 0);
+    run_events();
+    assert_int_equal(cr(&b.d, C_STATUS, 1), 0);
+    send(61, 1); /* it is down: nothing happens */
+    memset(half[0] + RINGS_B, 0, 0x8000);
+    bring_up(&b, SLOT_B, RINGS_B, V1);
+    post(BUF_STEP);
+    drvq_kick(&b.rx);
+    assert_int_equal(drvq_used(&b.rx, 1), -1);
+    send(62, 1);
+    assert_int_equal(received(0, BUF_STEP, 62), 1);
+}
+
+/* A frame that all of the ring's buffers together cannot hold is dropped, and they stay. */
+static void test_a_ring_that_is_too_small(void **state)
+{
+    (void)state;
+    both_up(F(MRG));
+    for (unsigned i = 0; i < RING; i++)
+        post(16);
+    drvq_kick(&b.rx);
+    send(RING * 16 - HDR + 1, 1);
+    assert_int_equal(drvq_used(&b.rx, 1), -1);
+    assert_int_equal(counters(1)->dropped, 1);
+    send(RING * 16 - HDR, 1);
+    assert_int_equal(received(0, 16, RING * 16 - HDR), RING);
+}
+
+/* Buffers of single bytes, so many that a run's budget does not suffice: the frame is dropped. */
+static void test_costly_buffers(void **state)
+{
+    struct buf part[256];
+
+    (void)state;
+    both_up(F(MRG) | INDIRECT);
+    for (unsigned n = 0; n < 40; n++) {
+        for (unsigned i = 0; i < 256; i++)
+            part[i] = (struct buf){ BUFS + n * 256 + i, 1, true };
+        drvq_add(&b.rx, part, 256, 0x30000 + n * 0x1000);
+    }
+    send(NET_MTU_MAX, 1);
+    assert_int_equal(counters(1)->dropped, 1);
+    assert_int_equal(drvq_used(&b.rx, 1), -1);
+    send(100, 1); /* the next one fits */
+    assert_int_equal(drvq_used(&b.rx, 1), 100 + HDR);
+}
+
+/* What waits is paid for by the receiver, and does not keep it from anything. */
+static void test_while_others_want_the_cpu(void **state)
+{
+    (void)state;
+    both_up(0);
+    post(BUF_STEP);
+    drvq_kick(&b.rx);
+    waiting = 1;
+    for (unsigned i = 0; i < 100; i++)
+        host_now += 1000000;
+    send(777, 1);
+    run_events();
+    waiting = 0;
+    run_events();
+    assert_int_equal(received(0, BUF_STEP, 777), 1);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, net_up, down)
+    const struct CMUnitTest tests[] = {
+        T(test_config),
+        T(test_frames_of_all_sizes),
+        T(test_merged_buffers),
+        T(test_a_small_buffer),
+        T(test_a_receiver_without_buffers),
+        T(test_bad_frames),
+        T(test_broken_receive_buffers),
+        T(test_reset),
+        T(test_a_ring_that_is_too_small),
+        T(test_costly_buffers),
+        T(test_while_others_want_the_cpu),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
