@@ -33,7 +33,8 @@ static struct {
     bool never_ready, never_stops, no_abort, reordered;
     /* what it saw */
     unsigned resets, aborts, flushes, reads, writes, dma_while_no_master;
-    uint32_t late_cid[64], nlate; /* of those lost: the abort names one */
+    uint32_t held[256], nheld; /* first blocks of commands that it has and has not answered */
+    uint16_t held_cid[256];
     struct nvme_sqe last;
 } m;
 static struct host_pci_dev model_dev = { .class = 1, .subclass = 8, .prog_if = 2, .devfn = 4 << 3 };
@@ -151,6 +152,33 @@ static void model_identify(const struct nvme_sqe *s)
         memcpy((void *)s->prp1, m.ns[s->nsid], 4096);
 }
 
+static void model_hold(const struct nvme_sqe *s)
+{
+    if (m.nheld == 256)
+        return;
+    m.held_cid[m.nheld] = s->cid;
+    m.held[m.nheld++] = s->opcode == NVME_FLUSH ? UINT32_MAX : s->cdw10;
+}
+
+static void model_let_go(uint16_t cid)
+{
+    for (uint32_t i = 0; i < m.nheld; i++)
+        if (m.held_cid[i] == cid) {
+            m.held_cid[i] = m.held_cid[--m.nheld];
+            m.held[i] = m.held[m.nheld];
+            return;
+        }
+}
+
+/* Whether it may still reach the memory of the command that begins at this block. */
+static inline bool model_may_reach(uint32_t block)
+{
+    for (uint32_t i = 0; m.running && m.master && i < m.nheld; i++)
+        if (m.held[i] == block)
+            return true;
+    return false;
+}
+
 static uint16_t model_admin(const struct nvme_sqe *s)
 {
     struct model_sq *io = &m.q[1];
@@ -165,6 +193,8 @@ static uint16_t model_admin(const struct nvme_sqe *s)
         io->size = (s->cdw10 >> 16) + 1;
     } else if (s->opcode == NVME_ABORT) {
         m.aborts++;
+        if (!m.no_abort)
+            model_let_go((uint16_t)(s->cdw10 >> 16));
         if (!m.no_abort)
             model_answer(io, 1, (uint16_t)(s->cdw10 >> 16), 7 << 1, 0);
     } else if (s->opcode != NVME_SET_FEATURES) {
@@ -184,10 +214,12 @@ static void model_io(const struct nvme_sqe *s)
     m.flushes += s->opcode == NVME_FLUSH;
     m.reads += s->opcode == NVME_READ;
     m.writes += s->opcode == NVME_WRITE;
-    if (m.lost && m.lost--)
+    if (m.lost && m.lost--) {
+        model_hold(s);
         return;
+    }
     if (m.wrong && m.wrong--)
-        model_answer(&m.q[1], 1, (uint16_t)(s->cid ^ 0x0100), 0, 0);
+        model_answer(&m.q[1], 1, (uint16_t)(s->cid ^ 0x0100), 1 << 15 | 2, 0);
     if (m.fail && m.fail--) {
         model_answer(&m.q[1], 1, s->cid, m.fail_status, 0);
         return;
@@ -244,12 +276,13 @@ static void model_run(void)
         return;
     if (!on && m.running && !m.never_stops) {
         m.running = false;
+        m.nheld = 0;
         m.resets++;
         *model_reg(NVME_CSTS) = 0;
     } else if (on && !m.running && !m.never_ready) {
         model_start();
     }
-    for (unsigned id = 0; on && m.running && id < 2; id++)
+    for (unsigned id = 0; on && m.running && m.master && id < 2; id++)
         model_queue(id);
 }
 
@@ -269,13 +302,15 @@ static void model_ns(unsigned id, uint64_t blocks, unsigned shift)
 
 static void model_new(void)
 {
-    uint8_t *disk = m.disk ? m.disk : malloc(MODEL_DISK);
+    uint8_t *disk = m.disk;
 
+    if (!disk) {
+        disk = calloc(1, MODEL_DISK); /* no partition table */
+        for (unsigned i = 4096; i < MODEL_DISK; i++)
+            disk[i] = (uint8_t)(i ^ i >> 8 ^ i >> 16);
+    }
     memset(&m, 0, sizeof m);
     m.disk = disk;
-    for (unsigned i = 0; i < MODEL_DISK; i++)
-        disk[i] = (uint8_t)(i ^ i >> 8 ^ i >> 16);
-    memset(disk, 0, 4096); /* no partition table */
     model_cap(1ull << 37 | 4ull << 24 | 63);
     memcpy(m.ctrl + 4, "SERIAL-1            ", 20);
     memcpy(m.ctrl + 24, "A model                                 ", 40);
