@@ -11,7 +11,7 @@ import time
 import pytest
 
 import trivet
-from test_debian import Shell, wait_ready
+from test_debian import Shell, times_ready, wait_ready
 
 MIB = 1 << 20
 KERNEL, INITRD = "vmlinuz", "initrd.img"
@@ -72,8 +72,9 @@ class Rig:
             raise
 
     def start(self, machine, name):
+        before = times_ready(machine, name)
         machine.cmd(f"start {name}", 60)
-        wait_ready(machine, name)
+        wait_ready(machine, name, before)
 
 
 @pytest.fixture(scope="module", name="rig")
@@ -214,3 +215,67 @@ def test_an_error_is_the_guests(rig):
         rig.start(machine, "keeper")
         with Shell(machine, "keeper") as shell:
             write_all(shell)
+
+
+def busy(machine, name):
+    """The guest writes to its first disk without end."""
+    machine.send(f"console {name}\r")
+    machine.expect(rf"\[console {name}[^\n]*\n", 10, "attach")
+    machine.send("while :; do dd if=/dev/zero of=/dev/vda bs=64k count=128 conv=fsync; done "
+                 ">/dev/null 2>&1 &\r")
+    machine.quiet(1.0, 10)
+    machine.detach()
+
+
+def test_an_end_in_the_middle_of_writes(rig):
+    """A reset and an end by force wait for what the disk has; all memory comes back, and so does
+    the partition."""
+    with rig.boot() as machine:
+        rig.start(machine, "keeper")
+        machine.cmd("stop keeper --force", 30)
+        machine.wait_state("keeper", ("off",), 30)
+        before = machine.cmd("memory")
+        for _ in range(2):
+            rig.start(machine, "keeper")
+            busy(machine, "keeper")
+            ready = times_ready(machine, "keeper")
+            assert machine.ask("reset keeper", 30)["ok"]
+            wait_ready(machine, "keeper", ready)
+            busy(machine, "keeper")
+            machine.cmd("stop keeper --force", 30)
+            machine.wait_state("keeper", ("off",), 30)
+        after = machine.cmd("memory")
+        assert all(after[key] == before[key] for key in ("overhead_bytes", "promised_bytes",
+                                                         "guest_bytes")), (before, after)
+        disks = machine.cmd("disks")
+        assert by_name(disks["partitions"])["nvme1p2"]["holders"] == "-"
+        assert not any(disk["errors"] for disk in disks["disks"])
+
+
+def throttle(machine, drive, iops):
+    rates = {key: 0 for key in ("bps", "bps_rd", "bps_wr", "iops_rd", "iops_wr")}
+    assert "return" in machine.qmp("block_set_io_throttle", device=drive, iops=iops, **rates)
+
+
+def test_a_disk_that_hardly_answers(rig):
+    """One request a second: commands are late, are aborted, the controller is reset; the guest gets
+    its data, and the guest's other disk and the shell go on."""
+    with rig.boot() as machine:
+        rig.start(machine, "keeper")
+        throttle(machine, "p", 1)
+        with Shell(machine, "keeper") as shell:
+            shell.run("for i in 1 2 3 4 5 6 7 8; do dd if=/dev/vda of=/tmp/$i bs=64k "
+                      "skip=$((i*10)) count=2 2>/dev/null & done; sleep 12", 120)
+            assert "error" not in shell.run("dd if=/dev/vdb of=/dev/null bs=64k count=64", 60)
+        end = time.monotonic() + 60
+        while not by_name(machine.cmd("disks")["traffic"])["nvme1"]["timeouts"]:
+            assert time.monotonic() < end, "no time-out was noticed"
+            time.sleep(0.5)
+        throttle(machine, "p", 0)
+        with Shell(machine, "keeper") as shell:
+            text = shell.run("wait; ls -l /tmp/[1-8]; dd if=/dev/vda of=/dev/null bs=64k "
+                             "count=64 2>&1; dmesg | grep -c 'I/O error'", 90)
+            assert text.count(" 131072 ") == 8, text
+        rows = by_name(machine.cmd("disks")["disks"])
+        assert not any(row["errors"] for row in rows.values())
+        assert any("it is aborted" in line["line"] for line in machine.cmd("log all")["lines"])
