@@ -229,7 +229,7 @@ void nvme_step(struct nvme *n, uint64_t now)
 static bool idle(const struct nvme *n)
 {
     return n->state == NVME_DEAD ||
-           (n->state == NVME_LIVE && !n->first && !n->io.busy && !n->admin.busy);
+           (n->state == NVME_LIVE && !n->waiting.first && !n->io.busy && !n->admin.busy);
 }
 
 void nvme_arm(struct nvme *n, uint64_t now)

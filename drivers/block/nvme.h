@@ -6,6 +6,7 @@
  */
 #pragma once
 #include <hv/blk.h>
+#include <hv/blk_queue.h>
 #include <hv/disk.h>
 #include <hv/event.h>
 #include <hv/host_pci.h>
@@ -117,11 +118,11 @@ struct nvme {
     unsigned nids, nns;
     struct nvme_ns *ns[NVME_NAMESPACES];
     struct nvme_queue admin, io;
-    uint64_t *lists;              /* a page for each command of io */
-    uint8_t *ident;               /* a page for answers */
-    struct blk_req *first, *last; /* wait for a free command */
-    uint64_t armed;               /* when the event will run; 0: it is not armed */
-    uint32_t failures;            /* resets since a command succeeded */
+    uint64_t *lists;          /* a page for each command of io */
+    uint8_t *ident;           /* a page for answers */
+    struct blk_queue waiting; /* for a free command */
+    uint64_t armed;           /* when the event will run; 0: it is not armed */
+    uint32_t failures;        /* resets since a command succeeded */
     uint32_t resets, strays;
     bool told_stray;
     struct nvme *next; /* the driver's list */

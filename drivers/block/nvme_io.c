@@ -13,34 +13,10 @@ static struct nvme_ns *ns_of(struct blk_dev *b)
 /* A status of Base section 3.3.3.2.1 that another try may mend. */
 static bool may_retry(uint16_t status) { return !(status & NVME_STATUS_DNR); }
 
-static void append(struct nvme *n, struct blk_req *r)
-{
-    r->next = NULL;
-    if (n->first)
-        n->last->next = r;
-    else
-        n->first = r;
-    n->last = r;
-}
-
-static struct blk_req *take_first(struct nvme *n)
-{
-    struct blk_req *r = n->first;
-
-    n->first = r->next;
-    return r;
-}
-
-static void complete(struct blk_req *r, int status)
-{
-    __atomic_store_n(&r->status, status, __ATOMIC_RELEASE);
-    event_post(&r->done);
-}
-
 static void fail(struct nvme_ns *ns, struct blk_req *r)
 {
-    ns->disk.stats.errors++;
-    complete(r, -EIO);
+    disk_failed(&ns->disk);
+    blk_complete(r, -EIO);
 }
 
 /* ---- to the controller ---- */
@@ -103,8 +79,8 @@ void nvme_pump(struct nvme *n, uint64_t now)
 {
     bool any = false;
 
-    while (n->state == NVME_LIVE && n->first && start(n, n->first, now)) {
-        (void)take_first(n);
+    while (n->state == NVME_LIVE && n->waiting.first && start(n, n->waiting.first, now)) {
+        (void)blk_queue_take(&n->waiting);
         any = true;
     }
     if (any)
@@ -124,10 +100,10 @@ static void answer(struct nvme *n, struct nvme_cmd *c, const struct nvme_cqe *e)
         fail(ns, r);
     } else if (!status) {
         n->failures = 0;
-        complete(r, 0);
+        blk_complete(r, 0);
     } else if (may_retry(status) && r->tries < NVME_TRIES) {
         ns->disk.stats.retries++;
-        append(n, r);
+        blk_queue_add(&n->waiting, r);
     } else {
         fail(ns, r);
     }
@@ -155,7 +131,7 @@ void nvme_take_back(struct nvme *n)
         nvme_put(&n->io, c);
         if (r->tries < NVME_TRIES) {
             ns->disk.stats.retries++;
-            append(n, r);
+            blk_queue_add(&n->waiting, r);
         } else {
             fail(ns, r);
         }
@@ -164,48 +140,21 @@ void nvme_take_back(struct nvme *n)
 
 void nvme_fail_all(struct nvme *n)
 {
-    nvme_take_back(n);
-    while (n->first) {
-        struct blk_req *r = take_first(n);
+    struct blk_req *r;
 
+    nvme_take_back(n);
+    while ((r = blk_queue_take(&n->waiting)))
         fail((struct nvme_ns *)(uintptr_t)r->at, r);
-    }
 }
 
 /* ---- blk_ops ---- */
-
-/* What the submitter promised: a mistake there must not reach the disk. */
-static int check(const struct nvme_ns *ns, const struct blk_req *r)
-{
-    uint64_t mask = ns->disk.blk.limits.block / 512 - 1, bytes = 0;
-
-    if (r->op == BLK_DISCARD || r->op == BLK_WRITE_ZEROES)
-        return -ENOTSUP;
-    if (r->op == BLK_FLUSH)
-        return 0;
-    if (r->nsectors == 0 || r->nsectors > ns->disk.blk.limits.max_bytes / 512 ||
-        (r->base | r->sector | r->nsectors) & mask || r->base + r->sector < r->base ||
-        !range_within(r->base + r->sector, r->nsectors, 0, ns->disk.blk.sectors))
-        return -EINVAL;
-    if (ns->disk.blk.ro && r->op == BLK_WRITE)
-        return -EROFS;
-    for (unsigned i = 0; i < r->nseg; i++) {
-        uint64_t at = r->seg[i].at.v, end = at + r->seg[i].len;
-
-        if (end <= at || at & (i ? PAGE_SIZE - 1 : 3) ||
-            (i + 1u < r->nseg && end & (PAGE_SIZE - 1)))
-            return -EINVAL;
-        bytes += r->seg[i].len;
-    }
-    return bytes == r->nsectors << 9 ? 0 : -EINVAL;
-}
 
 static int submit(struct blk_dev *b, struct blk_req *r)
 {
     struct nvme_ns *ns = ns_of(b);
     struct nvme *n = ns->ctrl;
     uint64_t now = time_ns();
-    int err = check(ns, r);
+    int err = blk_check(b, r);
 
     if (err)
         return err;
@@ -215,7 +164,7 @@ static int submit(struct blk_dev *b, struct blk_req *r)
         r->status = -EINPROGRESS;
         r->tries = 0;
         r->at = (uintptr_t)ns;
-        append(n, r);
+        blk_queue_add(&n->waiting, r);
         nvme_pump(n, now);
         nvme_arm(n, now);
     }
@@ -226,18 +175,10 @@ static int submit(struct blk_dev *b, struct blk_req *r)
 static bool cancel(struct blk_dev *b, struct blk_req *r)
 {
     struct nvme *n = ns_of(b)->ctrl;
-    struct blk_req **p = &n->first, *prev = NULL;
     bool found;
 
     spin_lock(&n->lock);
-    for (; *p && *p != r; p = &(*p)->next)
-        prev = *p;
-    found = *p == r;
-    if (found) {
-        *p = r->next;
-        if (n->last == r)
-            n->last = prev;
-    }
+    found = blk_queue_remove(&n->waiting, r);
     spin_unlock(&n->lock);
     return found;
 }

@@ -126,7 +126,7 @@ static void add_ns(struct nvme *n, uint32_t id, uint32_t shift, uint64_t blocks)
     ns->disk.blk.sectors = blocks << (shift - UNIT_SHIFT);
     ns->disk.blk.limits = (struct blk_limits){ .block = 1u << shift,
                                                .max_bytes = n->max_bytes,
-                                               .max_segs = (uint16_t)(n->max_bytes / PAGE_SIZE),
+                                               .max_segs = (uint16_t)(n->max_bytes / PAGE_SIZE + 1),
                                                .align = 4,
                                                .dma = true };
     snprintf(ns->disk.model, sizeof ns->disk.model, "%s", n->model);

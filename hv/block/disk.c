@@ -21,6 +21,14 @@ struct disk *disk_by_index(unsigned i)
     return d;
 }
 
+void disk_failed(struct disk *d)
+{
+    uint64_t n = ++d->stats.errors;
+
+    if ((n & (n - 1)) == 0)
+        log_warn("%s: a request failed (%llu so far)", d->blk.name, (unsigned long long)n);
+}
+
 /* ---- reading at boot ---- */
 
 static void nobody(struct event *ev) { (void)ev; }

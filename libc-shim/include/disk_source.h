@@ -27,12 +27,13 @@ static inline size_t disk_digits(const char *s)
     return n;
 }
 
-/* `nvme0` and `nvme0p3`, up to a comma, a blank or the end: a disk of the machine, or a part. */
+/* `nvme0`, `ahci0` and `nvme0p3`, up to a comma, a blank or the end: a disk of the machine, or a
+ * part. */
 static inline int disk_is_name(const char *s)
 {
     size_t n;
 
-    if (strncmp(s, "nvme", 4) != 0)
+    if (strncmp(s, "nvme", 4) != 0 && strncmp(s, "ahci", 4) != 0)
         return 0;
     s += 4;
     n = disk_digits(s);

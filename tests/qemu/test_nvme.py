@@ -19,12 +19,14 @@ MACHINE_TYPE = trivet.Machine
 BAD_SECTOR = 4096
 
 
-def config(kernel, initrd):
-    guests = {"keeper": {"disk": ["partlabel:data", "nvme2"], "memory": "192M"},
-              "rival": {"disk": "nvme1p2"}, "whole": {"disk": "serial:parts"},
-              "reader": {"disk": "nvme1p1,ro"}, "reader2": {"disk": "nvme1,ro"},
-              "thief": {"disk": "nvme0p1"}, "copier": {"disk": "nvme0p1,ro"},
-              "wrong": {"disk": "nvme9"}, "unlucky": {"disk": "nvme3", "memory": "192M"}}
+GUESTS = {"keeper": {"disk": ["partlabel:data", "nvme2"], "memory": "192M"},
+          "rival": {"disk": "nvme1p2"}, "whole": {"disk": "serial:parts"},
+          "reader": {"disk": "nvme1p1,ro"}, "reader2": {"disk": "nvme1,ro"},
+          "thief": {"disk": "nvme0p1"}, "copier": {"disk": "nvme0p1,ro"},
+          "wrong": {"disk": "nvme9"}, "unlucky": {"disk": "nvme3", "memory": "192M"}}
+
+
+def config(kernel, initrd, guests):
     return "".join(trivet.section(name, kernel, initrd=initrd, cmdline="console=hvc0",
                                   **{"memory": "128M", "autostart": "no", **keys})
                    for name, keys in guests.items())
@@ -47,29 +49,40 @@ def drives(paths):
     return ("-drive", f"{keep},id=p,file={paths['parts']}", "-device", "nvme,serial=parts,drive=p",
             "-drive", f"{keep},id=l,file={paths['large']}", "-device", "nvme,id=lc,serial=large",
             "-device", "nvme-ns,bus=lc,drive=l,logical_block_size=4096,physical_block_size=4096",
-            "-blockdev", f"driver=file,node-name=bf,filename={paths['bad']}",
+            *bad_drive(paths["bad"]), "-device", "nvme,serial=bad,drive=br")
+
+
+def bad_drive(path):
+    """The node `br`, one sector of which cannot be read."""
+    return ("-blockdev", f"driver=file,node-name=bf,filename={path}",
             "-blockdev", f"driver=blkdebug,node-name=bb,image=bf,inject-error.0.event=read_aio,"
             f"inject-error.0.errno=5,inject-error.0.sector={BAD_SECTOR}",
-            "-blockdev", "driver=raw,node-name=br,file=bb", "-device", "nvme,serial=bad,drive=br")
+            "-blockdev", "driver=raw,node-name=br,file=bb")
 
 
 class Rig:
     """A machine over the same disks, as often as wanted."""
 
+    stick = "nvme"
+    guests = GUESTS
+
     def __init__(self, kind, kernel, initrd, folder):
         self.kind = kind
         self.paths = files(folder)
         debian = trivet.debian_files()
-        self.image = trivet.make_image(config(kernel, initrd),
+        self.image = trivet.make_image(config(kernel, initrd, self.guests),
                                        {name: debian[name] for name in (kernel, initrd)})
 
     def boot(self):
-        machine = self.kind(self.image, options=("--disk", "nvme"), arguments=drives(self.paths))
+        machine = self.kind(self.image, options=("--disk", self.stick), arguments=self.drives())
         try:
             return machine.boot()
         except BaseException:
             machine.close()
             raise
+
+    def drives(self):
+        return drives(self.paths)
 
     def start(self, machine, name):
         before = times_ready(machine, name)

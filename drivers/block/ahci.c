@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ahci.c: an AHCI controller and its ports, each a machine of few states that never waits: stopped,
+ * its link reset, asked, used, and stopped again when it fails or does not answer. ahci_step()
+ * looks what has changed; the controller's event calls it while a command is under way, and the
+ * boot until every port is live or has no disk. Polled: with MSI, a guest beside it did not come up
+ * under QEMU when the host was busy, and why is not known yet.
+ */
+#include <arch/io.h>
+
+#include <hv/irq.h>
+#include <hv/log.h>
+#include <hv/pmm.h>
+#include <hv/time.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ahci.h"
+
+enum { BAR = 5, FAILURES_MOST = 3 };
+#define MS 1000000ull
+#define STOP_NS (500 * MS)   /* section 10.3.2 */
+#define LINK_OFF_NS (2 * MS) /* section 10.4.2 wants 1 ms */
+#define EMPTY_NS (100 * MS)  /* a link shows that something is there */
+#define LINK_NS (1000 * MS)
+#define READY_NS (15000 * MS) /* a disk spins up */
+#define POLL_NS (MS / 10)
+#define HBA_NS (1000 * MS) /* section 10.4.3 */
+
+uint32_t ahci_port_read(const struct ahci_port *p, enum ahci_port_reg reg)
+{
+    return mmio_read32(p->regs + reg);
+}
+
+void ahci_port_write(const struct ahci_port *p, enum ahci_port_reg reg, uint32_t v)
+{
+    mmio_write32(p->regs + reg, v);
+}
+
+static void command_bits(const struct ahci_port *p, uint32_t set, uint32_t clear)
+{
+    ahci_port_write(p, PORT_CMD, (ahci_port_read(p, PORT_CMD) & ~clear) | set);
+}
+
+static void wr64(const struct ahci_port *p, enum ahci_port_reg reg, uint64_t v)
+{
+    mmio_write32(p->regs + reg, (uint32_t)v);
+    mmio_write32(p->regs + reg + 4, (uint32_t)(v >> 32));
+}
+
+static uint32_t hba_read(const struct ahci *h, enum ahci_reg reg)
+{
+    return mmio_read32(h->regs + reg);
+}
+
+/* ---- from state to state ---- */
+
+static void enter(struct ahci_port *p, enum ahci_state state, uint64_t deadline)
+{
+    p->state = state;
+    p->deadline = deadline;
+}
+
+/* For good. The port does not run: it reaches no memory. */
+static void give_up(struct ahci_port *p, const char *why)
+{
+    if (p->disk)
+        log_err("AHCI %s port %u: %s: it is not used any more", p->hba->name, p->number, why);
+    enter(p, AHCI_DEAD, UINT64_MAX);
+    if (p->disk)
+        ahci_fail_all(p);
+}
+
+/* A port that cannot be stopped: without bus mastering none of them reaches memory. */
+static void die(struct ahci *h, const char *why)
+{
+    log_err("AHCI %s: %s", h->name, why);
+    h->dead = true;
+    host_pci_command(h->pci, 0, HOST_PCI_MASTER);
+    host_pci_irq_off(h->pci);
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
+        if (h->port[i] && h->port[i]->state != AHCI_DEAD)
+            give_up(h->port[i], why);
+}
+
+static void stop(struct ahci_port *p, uint64_t now)
+{
+    ahci_port_write(p, PORT_IE, 0);
+    command_bits(p, 0, CMD_START);
+    enter(p, AHCI_STOPPING, now + STOP_NS);
+}
+
+static void restart(struct ahci_port *p, uint64_t now, const char *why)
+{
+    p->failures++;
+    if (p->disk)
+        log_warn("AHCI %s port %u: %s: it is reset", p->hba->name, p->number, why);
+    stop(p, now);
+}
+
+static void when_stopping(struct ahci_port *p, uint64_t now)
+{
+    if (ahci_port_read(p, PORT_CMD) & CMD_RUNS)
+        return;
+    command_bits(p, 0, CMD_FIS);
+    enter(p, AHCI_UNHEARD, now + STOP_NS);
+}
+
+/* Nothing of the port's reaches memory now: what the disk had goes back. */
+static void when_unheard(struct ahci_port *p, uint64_t now)
+{
+    if (ahci_port_read(p, PORT_CMD) & CMD_FIS_RUNS)
+        return;
+    if (p->disk)
+        ahci_ended(p, -EIO);
+    p->command = false;
+    if (p->failures > FAILURES_MOST) {
+        give_up(p, "resets do not help");
+        return;
+    }
+    ahci_port_write(p, PORT_SCTL, 1);
+    enter(p, AHCI_LINK_OFF, now + LINK_OFF_NS);
+}
+
+static void link_on(struct ahci_port *p, uint64_t now)
+{
+    wr64(p, PORT_CLB, virt_to_phys(p->mem->list).v);
+    wr64(p, PORT_FB, virt_to_phys(p->mem->fis).v);
+    ahci_port_write(p, PORT_SCTL, 0);
+    command_bits(p, CMD_FIS | CMD_SPIN_UP | CMD_POWER, 0);
+    p->seen = false;
+    enter(p, AHCI_LINK, now + EMPTY_NS);
+}
+
+/* The time of this state is a pause, not a limit. */
+static void when_link_off(struct ahci_port *p, uint64_t now)
+{
+    if (now + POLL_NS >= p->deadline)
+        link_on(p, now);
+}
+
+static void when_link(struct ahci_port *p, uint64_t now)
+{
+    uint32_t det = ahci_port_read(p, PORT_SSTS) & 15;
+
+    if (det == DET_PRESENT) {
+        ahci_port_write(p, PORT_SERR, UINT32_MAX);
+        enter(p, AHCI_BUSY, now + READY_NS);
+    } else if (det && !p->seen) { /* something is there, and is not ready yet */
+        p->seen = true;
+        p->deadline = now + LINK_NS;
+    }
+}
+
+static void go_live(struct ahci_port *p)
+{
+    p->known = true;
+    enter(p, AHCI_LIVE, UINT64_MAX);
+}
+
+static void when_busy(struct ahci_port *p, uint64_t now)
+{
+    if (ahci_port_read(p, PORT_TFD) & (TFD_BUSY | TFD_REQUEST))
+        return;
+    if (ahci_port_read(p, PORT_SIG) != SIG_DISK) { /* a CD drive, a multiplier */
+        command_bits(p, 0, CMD_FIS);
+        give_up(p, "it is no disk any more");
+        return;
+    }
+    ahci_port_write(p, PORT_IS, ahci_port_read(p, PORT_IS));
+    command_bits(p, CMD_START, 0);
+    if (p->known) {
+        go_live(p);
+        return;
+    }
+    ahci_identify(p, now);
+    enter(p, AHCI_IDENT, now + AHCI_COMMAND_NS);
+}
+
+/* 1: the command is under way; 0: it has ended; -EIO: it failed, and the port has stopped. */
+static int look(struct ahci_port *p)
+{
+    uint32_t is = ahci_port_read(p, PORT_IS);
+
+    ahci_port_write(p, PORT_IS, is);
+    if (is & IS_ERRORS || ahci_port_read(p, PORT_TFD) & TFD_ERROR)
+        return -EIO;
+    return ahci_port_read(p, PORT_CI) & 1;
+}
+
+static void when_ident(struct ahci_port *p, uint64_t now)
+{
+    struct ahci_disk *d;
+    int r = look(p);
+
+    if (r == 1)
+        return;
+    p->command = false;
+    if (r < 0) {
+        restart(p, now, "it does not say what it is");
+        return;
+    }
+    d = ahci_disk_of(p);
+    if (!d) {
+        command_bits(p, 0, CMD_START | CMD_FIS);
+        give_up(p, "its disk is not supported");
+        return;
+    }
+    p->disk = &d->disk;
+    go_live(p);
+}
+
+static void when_live(struct ahci_port *p, uint64_t now)
+{
+    int r = p->command ? look(p) : 1;
+
+    if (r == 0) {
+        ahci_ended(p, 0);
+    } else if (r < 0) {
+        p->failures = 0; /* it answers */
+        stop(p, now);    /* the command goes back when the port has stopped */
+        return;
+    } else if (p->command && now >= p->command_end) {
+        p->disk->stats.timeouts++;
+        restart(p, now, "a command does not end");
+        return;
+    }
+    ahci_pump(p, now);
+}
+
+static void when_dead(struct ahci_port *p, uint64_t now) { (void)p, (void)now; }
+
+static const struct {
+    void (*look)(struct ahci_port *, uint64_t now);
+    const char *late; /* what it means when the state lasts too long */
+    enum { LATE_RESTART, LATE_PORT, LATE_ALL } then;
+} states[] = {
+    [AHCI_STOPPING] = { when_stopping, "a port does not stop", LATE_ALL },
+    [AHCI_UNHEARD] = { when_unheard, "a port does not stop", LATE_ALL },
+    [AHCI_LINK_OFF] = { when_link_off, "", LATE_PORT },
+    [AHCI_LINK] = { when_link, "no disk is there", LATE_PORT },
+    [AHCI_BUSY] = { when_busy, "the disk does not become ready", LATE_PORT },
+    [AHCI_IDENT] = { when_ident, "it does not answer", LATE_RESTART },
+    [AHCI_LIVE] = { when_live, "", LATE_PORT },
+    [AHCI_DEAD] = { when_dead, "", LATE_PORT },
+};
+
+static void late(struct ahci_port *p, uint64_t now)
+{
+    const char *why = states[p->state].late;
+
+    if (states[p->state].then == LATE_ALL) {
+        die(p->hba, why);
+    } else if (states[p->state].then == LATE_RESTART) {
+        restart(p, now, why);
+    } else {
+        command_bits(p, 0, CMD_FIS);
+        give_up(p, why);
+    }
+}
+
+static void step_port(struct ahci_port *p, uint64_t now)
+{
+    enum ahci_state was = p->state;
+
+    states[was].look(p, now);
+    if (p->state == was && now >= p->deadline)
+        late(p, now);
+}
+
+void ahci_step(struct ahci *h, uint64_t now)
+{
+    uint32_t is;
+
+    if (h->dead)
+        return;
+    is = hba_read(h, AHCI_IS);
+    if (hba_read(h, AHCI_GHC) == UINT32_MAX) {
+        die(h, "it is gone");
+        return;
+    }
+    for (unsigned i = 0; i < AHCI_PORTS && !h->dead; i++)
+        if (h->port[i])
+            step_port(h->port[i], now);
+    if (is && !h->dead) /* the ports' own bits are cleared: section 10.7.2.1 */
+        mmio_write32(h->regs + AHCI_IS, is);
+}
+
+/* ---- the event ---- */
+
+static bool port_idle(const struct ahci_port *p)
+{
+    return !p || p->state == AHCI_DEAD ||
+           (p->state == AHCI_LIVE && !p->command && !p->waiting.first);
+}
+
+void ahci_arm(struct ahci *h, uint64_t now)
+{
+    bool idle = true;
+
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
+        idle = idle && port_idle(h->port[i]);
+    if (idle || h->dead || h->armed)
+        return;
+    h->armed = now + POLL_NS;
+    event_at(&h->event, h->armed);
+}
+
+static void work(struct event *ev)
+{
+    struct ahci *h = container_of(ev, struct ahci, event);
+    uint64_t now = time_ns();
+
+    spin_lock(&h->lock);
+    h->armed = 0;
+    ahci_step(h, now);
+    ahci_arm(h, now);
+    spin_unlock(&h->lock);
+}
+
+/* ---- finding them ---- */
+
+static struct ahci *controllers;
+
+static void add_port(struct ahci *h, unsigned number)
+{
+    struct ahci_port *p = calloc(1, sizeof *p); /* charge: the host's disks are Trivet's own */
+    hpa_t mem = pmm_alloc_zero(1, PMM_HV);      /* charge: as above */
+
+    if (!p || !mem.v) {
+        free(p);
+        if (mem.v)
+            pmm_free(mem, 1, PMM_HV);
+        return;
+    }
+    p->hba = h;
+    p->number = number;
+    p->regs = h->regs + AHCI_PORT0 + AHCI_PORT_LEN * number;
+    p->mem = phys_to_virt(mem);
+    p->ident = (uint8_t *)phys_to_virt(mem) + PAGE_SIZE;
+    h->port[number] = p;
+}
+
+/* Bounded. The firmware's hold on it ends (section 10.6), then it is reset (section 10.4.3). */
+static bool take_over(struct ahci *h)
+{
+    uint64_t end = time_ns() + HBA_NS;
+
+    if (hba_read(h, AHCI_CAP2) & 1)
+        mmio_write32(h->regs + AHCI_BOHC, mmio_read32(h->regs + AHCI_BOHC) | 2);
+    while (hba_read(h, AHCI_CAP2) & 1 && mmio_read32(h->regs + AHCI_BOHC) & 1 && time_ns() < end)
+        cpu_relax();
+    mmio_write32(h->regs + AHCI_GHC, AHCI_GHC_ENABLE);
+    mmio_write32(h->regs + AHCI_GHC, AHCI_GHC_ENABLE | AHCI_GHC_RESET);
+    end = time_ns() + HBA_NS;
+    while (hba_read(h, AHCI_GHC) & AHCI_GHC_RESET && time_ns() < end)
+        cpu_relax();
+    mmio_write32(h->regs + AHCI_GHC, AHCI_GHC_ENABLE);
+    return !(hba_read(h, AHCI_GHC) & AHCI_GHC_RESET) && hba_read(h, AHCI_CAP) & AHCI_CAP_64;
+}
+
+/* As far as the ports that it has. */
+static bool map(struct ahci *h, uint32_t *ports)
+{
+    uint64_t len = AHCI_PORT0;
+
+    h->regs = host_pci_map(h->pci, BAR, len);
+    if (!h->regs)
+        return false;
+    *ports = hba_read(h, AHCI_PI);
+    for (uint32_t rest = *ports; rest; rest >>= 1)
+        len += AHCI_PORT_LEN;
+    h->regs = host_pci_map(h->pci, BAR, len);
+    return h->regs;
+}
+
+static bool coming_up(const struct ahci *h)
+{
+    for (unsigned i = 0; i < AHCI_PORTS && !h->dead; i++)
+        if (h->port[i] && h->port[i]->state != AHCI_LIVE && h->port[i]->state != AHCI_DEAD)
+            return true;
+    return false;
+}
+
+static void bring_up(struct ahci *h, uint32_t ports)
+{
+    host_pci_command(h->pci, HOST_PCI_MASTER, 0);
+    mmio_write32(h->regs + AHCI_GHC, AHCI_GHC_ENABLE); /* no interrupts */
+    spin_lock(&h->lock);
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
+        if (ports >> i & 1)
+            add_port(h, i);
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
+        if (h->port[i])
+            stop(h->port[i], time_ns());
+    while (coming_up(h)) {
+        ahci_step(h, time_ns());
+        cpu_relax();
+    }
+    spin_unlock(&h->lock);
+}
+
+static int ahci_probe(const struct host_pci_dev *pci)
+{
+    struct ahci *h = calloc(1, sizeof *h); /* charge: the host's disks are Trivet's own */
+    uint32_t ports = 0;
+
+    if (!h)
+        return -ENOMEM;
+    h->pci = pci;
+    snprintf(h->name, sizeof h->name, "%04x:%02x:%02x.%u", pci->segment, pci->bus, pci->devfn >> 3,
+             pci->devfn & 7u);
+    spin_init(&h->lock, LOCK_DRIVER);
+    event_init(&h->event, work, 0);
+    if (!map(h, &ports) || !take_over(h)) {
+        log_warn("AHCI %s: left out: it cannot be reset, or cannot reach all memory", h->name);
+        free(h);
+        return -ENODEV;
+    }
+    h->next = controllers;
+    controllers = h;
+    bring_up(h, ports);
+    log_info("AHCI %s: polled", h->name);
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
+        if (h->port[i] && h->port[i]->disk)
+            disk_add(h->port[i]->disk, "ahci");
+    return 0;
+}
+
+const struct pci_driver ahci_driver = { "AHCI", 0x010601, ahci_probe };
+PCI_DRIVER(ahci_driver);

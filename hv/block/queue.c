@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* queue.c: see <hv/blk_queue.h>. */
+#include <hv/blk_queue.h>
+
+#define PAGE_MASK (PAGE_SIZE - 1)
+
+void blk_queue_add(struct blk_queue *q, struct blk_req *r)
+{
+    r->next = NULL;
+    if (q->first)
+        q->last->next = r;
+    else
+        q->first = r;
+    q->last = r;
+}
+
+struct blk_req *blk_queue_take(struct blk_queue *q)
+{
+    struct blk_req *r = q->first;
+
+    if (r)
+        q->first = r->next;
+    return r;
+}
+
+bool blk_queue_remove(struct blk_queue *q, const struct blk_req *r)
+{
+    struct blk_req **p = &q->first, *prev = NULL;
+
+    for (; *p && *p != r; p = &(*p)->next)
+        prev = *p;
+    if (!*p)
+        return false;
+    *p = r->next;
+    if (q->last == r)
+        q->last = prev;
+    return true;
+}
+
+void blk_complete(struct blk_req *r, int status)
+{
+    __atomic_store_n(&r->status, status, __ATOMIC_RELEASE);
+    event_post(&r->done);
+}
+
+static int check_segments(const struct blk_limits *l, const struct blk_req *r)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < r->nseg; i++) {
+        uint64_t at = r->seg[i].at.v, end = at + r->seg[i].len;
+
+        if (end <= at || (i ? at & PAGE_MASK : at % l->align) ||
+            (i + 1u < r->nseg && end & PAGE_MASK))
+            return -EINVAL;
+        bytes += r->seg[i].len;
+    }
+    return bytes == r->nsectors << 9 && r->nseg <= l->max_segs ? 0 : -EINVAL;
+}
+
+int blk_check(const struct blk_dev *b, const struct blk_req *r)
+{
+    uint64_t at = r->base + r->sector, mask = b->limits.block / 512 - 1;
+
+    if (r->op == BLK_FLUSH)
+        return 0;
+    if (r->op != BLK_READ && r->op != BLK_WRITE)
+        return -ENOTSUP;
+    if (r->op == BLK_WRITE && b->ro)
+        return -EROFS;
+    if (r->nsectors == 0 || r->nsectors > b->limits.max_bytes / 512 || at < r->base ||
+        (at | r->nsectors) & mask || !range_within(at, r->nsectors, 0, b->sectors))
+        return -EINVAL;
+    return check_segments(&b->limits, r);
+}

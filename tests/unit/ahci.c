@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The AHCI driver over a controller of our own, written from the specification: registers in plain
+ * memory, which it looks at when model_run() is called. Port 0 has a disk, 1 nothing, 2 a CD drive.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "arch/host/host.h"
+#include "drivers/block/ahci.h"
+#include <hv/irq.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DISK = 1 << 20, AREA = 4 << 20, PORTS = 3 };
+static struct {
+    uint8_t regs[0x1000];
+    bool master;
+    uint8_t *disk;
+    uint16_t ident[256];
+    uint32_t shift; /* of a block */
+    unsigned lost, fail;
+    bool never_stops, never_ready, never_linked;
+    unsigned reads, writes, flushes, idents, links, resets, reached_when_off;
+} m;
+static struct host_pci_dev device = { .class = 1, .subclass = 6, .prog_if = 1 };
+static struct disk *d;
+static uint8_t *memory;
+static unsigned ended;
+
+/* ---- the bus ---- */
+
+void *host_pci_map(const struct host_pci_dev *p, unsigned i, uint64_t len)
+{
+    (void)p;
+    return i == 5 && len <= sizeof m.regs ? m.regs : NULL;
+}
+
+void host_pci_command(const struct host_pci_dev *p, uint16_t set, uint16_t clear)
+{
+    (void)p;
+    m.master = (m.master || set & HOST_PCI_MASTER) && !(clear & HOST_PCI_MASTER);
+}
+
+int host_pci_irq(const struct host_pci_dev *p, unsigned n, uint32_t cpu, void (*fn)(void *),
+                 void *arg)
+{
+    (void)p, (void)n, (void)cpu, (void)fn, (void)arg;
+    return -ENOTSUP;
+}
+
+void host_pci_irq_off(const struct host_pci_dev *p) { (void)p; }
+
+/* ---- the controller ---- */
+
+static uint32_t *reg(unsigned off) { return (uint32_t *)(void *)(m.regs + off); }
+static uint32_t *port(unsigned n, unsigned off) { return reg(0x100 + 0x80 * n + off); }
+static uint64_t port64(unsigned n, unsigned off)
+{
+    return *port(n, off) | (uint64_t)*port(n, off + 4) << 32;
+}
+
+static void model_reset(void)
+{
+    memset(m.regs + 0x100, 0, sizeof m.regs - 0x100);
+    *reg(AHCI_GHC) = AHCI_GHC_ENABLE;
+    for (unsigned n = 0; n < PORTS; n++)
+        *port(n, PORT_TFD) = 0x7f;
+    m.resets++;
+}
+
+static void move(const struct ahci_prd *prd, unsigned n, uint8_t *at, bool to_disk, uint64_t bytes)
+{
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t len = (prd[i].count & 0x3fffff) + 1;
+
+        assert_int_equal(prd[i].at & 1, 0);
+        assert_int_equal(len & 1, 0);
+        assert_true(len <= bytes);
+        if (to_disk)
+            memcpy(at, (void *)prd[i].at, len);
+        else
+            memcpy((void *)prd[i].at, at, len);
+        at += len;
+        bytes -= len;
+    }
+    assert_int_equal(bytes, 0);
+}
+
+static void execute(const struct ahci_header *h)
+{
+    const uint8_t *f = (const uint8_t *)h->table;
+    const struct ahci_prd *prd = (const void *)(f + 128);
+    uint64_t block = f[4] | (uint64_t)f[5] << 8 | (uint64_t)f[6] << 16 | (uint64_t)f[8] << 24 |
+                     (uint64_t)f[9] << 32;
+    uint64_t bytes = (f[12] | (uint64_t)f[13] << 8) << m.shift;
+
+    assert_int_equal(f[0], 0x27);
+    assert_int_equal(f[1], 0x80);
+    assert_int_equal(h->flags & 31, 5);
+    assert_int_equal(!!(h->flags & 64), f[2] == ATA_WRITE);
+    if (f[2] == ATA_IDENTIFY) {
+        m.idents++;
+        move(prd, h->flags >> 16, (uint8_t *)m.ident, false, 512);
+    } else if (f[2] == ATA_FLUSH) {
+        m.flushes++;
+        assert_int_equal(h->flags >> 16, 0);
+    } else {
+        m.reads += f[2] == ATA_READ;
+        m.writes += f[2] == ATA_WRITE;
+        assert_int_equal(f[7], 0x40);
+        assert_true((block << m.shift) + bytes <= DISK);
+        move(prd, h->flags >> 16, m.disk + (block << m.shift), f[2] == ATA_WRITE, bytes);
+    }
+}
+
+static void command(unsigned n)
+{
+    if (m.lost && m.idents) {
+        m.lost--;
+        *port(n, PORT_TFD) |= TFD_BUSY; /* and it stays so */
+        return;
+    }
+    if (*port(n, PORT_TFD) & TFD_BUSY)
+        return;
+    m.reached_when_off += !m.master;
+    if (m.fail && m.idents) {
+        m.fail--;
+        *port(n, PORT_TFD) = 0x51;
+        *port(n, PORT_IS) |= 1u << 30;
+        return; /* CI stays: section 6.2.2 */
+    }
+    execute((const struct ahci_header *)port64(n, PORT_CLB));
+    *port(n, PORT_CI) = 0;
+    *port(n, PORT_IS) |= 1;
+}
+
+static void model_link(unsigned n)
+{
+    uint32_t *ssts = port(n, PORT_SSTS);
+
+    if (*port(n, PORT_SCTL) & 1) {
+        *ssts = 0;
+        *port(n, PORT_TFD) = 0x7f;
+    } else if (n != 1 && !m.never_linked && *ssts != 0x113) {
+        *ssts = 0x113;
+        m.links++;
+        *port(n, PORT_TFD) = m.never_ready && m.idents ? 0x80 : 0x50;
+        *port(n, PORT_SIG) = n == 2 ? 0xeb140101 : 0x101;
+    }
+}
+
+static void model_port(unsigned n)
+{
+    uint32_t *cmd = port(n, PORT_CMD);
+    bool started = *cmd & CMD_START;
+
+    *port(n, PORT_IS) = 0; /* the driver has written what it read: ones clear */
+    if (!(m.never_stops && m.idents))
+        *cmd = (*cmd & ~(uint32_t)(CMD_RUNS | CMD_FIS_RUNS)) | (started ? CMD_RUNS : 0u) |
+               (*cmd & CMD_FIS ? CMD_FIS_RUNS : 0u);
+    if (!started)
+        *port(n, PORT_CI) = 0;
+    model_link(n);
+    if (started && *port(n, PORT_CI) & 1)
+        command(n);
+}
+
+static void model_run(void)
+{
+    if (*reg(AHCI_GHC) == UINT32_MAX)
+        return;
+    if (*reg(AHCI_GHC) & AHCI_GHC_RESET)
+        model_reset();
+    for (unsigned n = 0; n < PORTS; n++)
+        model_port(n);
+}
+
+void cpu_relax(void)
+{
+    host_now += 100000;
+    model_run();
+}
+
+/* ---- the tests' side ---- */
+
+static void text(unsigned word, const char *s)
+{
+    uint8_t *at = (uint8_t *)(m.ident + word);
+
+    for (unsigned i = 0; s[i]; i++)
+        at[i ^ 1] = (uint8_t)s[i];
+}
+
+static int setup(void **state)
+{
+    uint8_t *disk = m.disk ? m.disk : calloc(1, DISK);
+
+    (void)state;
+    if (!memory) {
+        host_init(1, 64 * MIB);
+        memory = aligned_alloc(4096, AREA);
+    }
+    memset(&m, 0, sizeof m);
+    m.disk = disk;
+    m.shift = 9;
+    for (unsigned i = 4096; i < DISK; i++)
+        disk[i] = (uint8_t)(i ^ i >> 8 ^ i >> 15);
+    text(10, "SERIAL 7            ");
+    text(27, "A disk                                  ");
+    m.ident[83] = 0x4000 | 1 << 10 | 1 << 13;
+    m.ident[100] = DISK >> 9;
+    *reg(AHCI_CAP) = AHCI_CAP_64 | PORTS - 1;
+    *reg(AHCI_PI) = (1 << PORTS) - 1;
+    *reg(AHCI_GHC) = AHCI_GHC_ENABLE;
+    *port(0, PORT_CMD) = CMD_START | CMD_FIS | CMD_RUNS | CMD_FIS_RUNS; /* the firmware's */
+    ended = 0;
+    return 0;
+}
+
+static struct disk *newest(void)
+{
+    struct disk *last = NULL;
+
+    for (unsigned i = 0; disk_by_index(i); i++)
+        last = disk_by_index(i);
+    return last;
+}
+
+static void boot(void)
+{
+    assert_int_equal(ahci_driver.probe(&device), 0);
+    d = newest();
+    assert_non_null(d);
+    assert_true(m.master);
+}
+
+static void run(unsigned ms)
+{
+    for (uint64_t end = host_now + ms * 1000000ull; host_now < end;) {
+        host_now += 200000;
+        model_run();
+        (void)event_run();
+    }
+}
+
+static void done(struct event *ev)
+{
+    (void)ev;
+    ended++;
+}
+
+static int submit(struct blk_req *r, uint8_t op, uint64_t sector, const struct blk_seg *seg,
+                  unsigned nseg)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < nseg; i++)
+        bytes += seg[i].len;
+    *r = (struct blk_req){
+        .sector = sector, .nsectors = bytes / 512, .seg = seg, .nseg = (uint16_t)nseg, .op = op
+    };
+    event_init(&r->done, done, 0);
+    return d->blk.ops->submit(&d->blk, r);
+}
+
+static struct blk_seg at(uint64_t off, uint32_t len)
+{
+    return (struct blk_seg){ hpa((uint64_t)memory + off), len };
+}
+
+static void finds_it(void **state)
+{
+    (void)state;
+    boot();
+    assert_int_equal(m.resets, 1);
+    assert_int_equal(m.idents, 1); /* not the CD drive */
+    assert_string_equal(d->model, "A disk");
+    assert_string_equal(d->serial, "SERIAL 7");
+    assert_int_equal(d->unit, 0);
+    assert_int_equal(d->blk.sectors, DISK >> 9);
+    assert_int_equal(d->blk.limits.block, 512);
+    assert_int_equal(m.reached_when_off, 0);
+    setup(NULL);
+    m.shift = 12;
+    m.ident[106] = 0x5000;
+    m.ident[117] = 2048;
+    m.ident[100] = DISK >> 12;
+    boot();
+    assert_int_equal(d->blk.limits.block, 4096);
+    assert_int_equal(d->blk.sectors, DISK >> 9);
+}
+
+static void left_out(struct disk *before)
+{
+    (void)ahci_driver.probe(&device);
+    assert_ptr_equal(newest(), before);
+    setup(NULL);
+}
+
+static void refuses(void **state)
+{
+    struct disk *before = newest();
+
+    (void)state;
+    m.ident[83] = 0x4000 | 1 << 13; /* 28-bit addresses only */
+    left_out(before);
+    m.ident[100] = 0;
+    left_out(before);
+    m.ident[103] = 1; /* more than 48 bits */
+    left_out(before);
+    m.ident[106] = 0x5000;
+    m.ident[117] = 264; /* blocks of 528 bytes */
+    left_out(before);
+    *reg(AHCI_CAP) = 0; /* 32-bit addresses only */
+    left_out(before);
+    *reg(AHCI_PI) = 1u << 31; /* more ports than the BAR holds */
+    left_out(before);
+    m.never_linked = true;
+    left_out(before);
+}
+
+static void transfers(void **state)
+{
+    const struct blk_seg one[] = { at(0, 4096) },
+                         many[] = { at(0x10804, 0x7fc), at(0x20000, 0x20000), at(0x60000, 0x204) };
+    struct blk_req r, s;
+
+    (void)state;
+    boot();
+    memset(memory, 0, AREA);
+    assert_int_equal(submit(&r, BLK_READ, 16, one, 1), 0);
+    assert_int_equal(submit(&s, BLK_READ, 100, many, 3), 0); /* waits */
+    run(4);
+    assert_int_equal(r.status, 0);
+    assert_int_equal(s.status, 0);
+    assert_memory_equal(memory, m.disk + 16 * 512, 4096);
+    assert_memory_equal(memory + 0x10804, m.disk + 100 * 512, 0x7fc);
+    assert_memory_equal(memory + 0x20000, m.disk + 100 * 512 + 0x7fc, 0x20000);
+    assert_memory_equal(memory + 0x60000, m.disk + 100 * 512 + 0x207fc, 0x204);
+    memset(memory, 0xa5, AREA);
+    assert_int_equal(submit(&r, BLK_WRITE, 200, many, 3), 0);
+    assert_int_equal(submit(&s, BLK_FLUSH, 0, NULL, 0), 0);
+    run(4);
+    assert_int_equal(r.status, 0);
+    assert_int_equal(s.status, 0);
+    assert_int_equal(m.flushes, 1);
+    assert_memory_equal(memory, m.disk + 200 * 512, 0x20a00);
+    assert_int_not_equal(m.disk[200 * 512 + 0x20a00], 0xa5);
+    assert_int_equal(submit(&r, BLK_READ, DISK / 512 - 7, one, 1), -EINVAL);
+    assert_int_equal(submit(&r, BLK_DISCARD, 0, NULL, 0), -ENOTSUP);
+    assert_int_equal(ended, 4);
+}
+
+static void failing(void **state)
+{
+    const struct blk_seg one[] = { at(0, 4096) };
+    struct blk_req r, s;
+
+    (void)state;
+    boot();
+    m.fail = 1;
+    assert_int_equal(submit(&r, BLK_READ, 8, one, 1), 0);
+    assert_int_equal(submit(&s, BLK_READ, 8, one, 1), 0);
+    run(50);
+    assert_int_equal(r.status, 0);
+    assert_int_equal(s.status, 0);
+    assert_int_equal(d->stats.retries, 1);
+    m.fail = 2;
+    assert_int_equal(submit(&r, BLK_READ, 8, one, 1), 0);
+    run(50);
+    assert_int_equal(r.status, -EIO);
+    assert_int_equal(d->stats.errors, 1);
+    assert_int_equal(submit(&r, BLK_READ, 8, one, 1), 0);
+    run(50);
+    assert_int_equal(r.status, 0);
+    assert_int_equal(m.idents, 1);
+}
+
+static void late(void **state)
+{
+    const struct blk_seg one[] = { at(0, 4096) };
+    struct blk_req r, s;
+
+    (void)state;
+    boot();
+    m.lost = 1;
+    assert_int_equal(submit(&r, BLK_READ, 8, one, 1), 0);
+    assert_int_equal(submit(&s, BLK_READ, 8, one, 1), 0);
+    run(9900);
+    assert_int_equal(ended, 0);
+    run(200);
+    assert_int_equal(r.status, 0);
+    assert_int_equal(s.status, 0);
+    assert_int_equal(d->stats.timeouts, 1);
+}
+
+static void gone(unsigned ms, bool master)
+{
+    const struct blk_seg one[] = { at(0, 4096) };
+    struct blk_req r, s;
+
+    boot();
+    m.lost = 1000000;
+    assert_int_equal(submit(&r, BLK_READ, 0, one, 1), 0);
+    assert_int_equal(submit(&s, BLK_READ, 0, one, 1), 0);
+    run(ms);
+    assert_int_equal(r.status, -EIO);
+    assert_int_equal(s.status, -EIO);
+    assert_int_equal(ended, 2);
+    assert_int_equal(m.master, master);
+}
+
+static void silent(void **state)
+{
+    (void)state;
+    gone(45000, true);
+}
+
+static void does_not_stop(void **state)
+{
+    (void)state;
+    m.never_stops = true;
+    gone(11000, false);
+}
+
+static void does_not_come_back(void **state)
+{
+    (void)state;
+    m.never_ready = true;
+    gone(26000, true);
+}
+
+static void pulled_out(void **state)
+{
+    const struct blk_seg one[] = { at(0, 4096) };
+    struct blk_req r;
+
+    (void)state;
+    boot();
+    assert_int_equal(submit(&r, BLK_READ, 0, one, 1), 0);
+    *reg(AHCI_GHC) = UINT32_MAX;
+    run(2);
+    assert_int_equal(r.status, -EIO);
+    assert_false(m.master);
+    assert_int_equal(submit(&r, BLK_READ, 0, one, 1), -EIO);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(finds_it, setup),
+        cmocka_unit_test_setup(refuses, setup),
+        cmocka_unit_test_setup(transfers, setup),
+        cmocka_unit_test_setup(failing, setup),
+        cmocka_unit_test_setup(late, setup),
+        cmocka_unit_test_setup(silent, setup),
+        cmocka_unit_test_setup(does_not_stop, setup),
+        cmocka_unit_test_setup(does_not_come_back, setup),
+        cmocka_unit_test_setup(pulled_out, setup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
