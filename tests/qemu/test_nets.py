@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Guests on virtual switches: frames of all sizes between two of them, every byte checked; what
+`nets` says of it; Debian's driver with a ping."""
+import re
+
+import trivet
+from test_debian import Shell, wait_ready
+
+MAC = {"ask": "02:00:00:00:00:01", "answer": "02:00:00:00:00:02", "small": "02:00:00:00:00:03"}
+LINUX = "console=ttyS0 console=hvc0 quiet"
+CONFIG = ("[host]\nlog = info\n[net wide]\nmtu = 9000\n[net lan]\n"
+          + "".join(trivet.section(name, "net", cmdline=f"{name} x", memory="64M", vcpus=1,
+                                   debug_exit="yes", autostart="no", net=f"wide,mac={mac}")
+                    for name, mac in MAC.items())
+          + "".join(trivet.section(name, "vmlinuz", initrd="initrd.img", cmdline=LINUX,
+                                   memory="256M", net="lan", autostart="no")
+                    for name in ("left", "right")))
+MACHINE = {"memory": "2G"}
+# frames that `ask` sends: from the least size to the most, beginning a little later each time
+EACH = sum((9014 - 28 - kind) // 61 + 1 for kind in range(5))
+
+
+def FILES():
+    return {**trivet.debian_files(), "net": trivet.guest_file("net")}
+
+
+def ports(machine):
+    return {row["guest"]: row for row in machine.cmd("nets")["ports"]}
+
+
+def frames(machine, other):
+    """`ask` and another guest, until both have ended well."""
+    machine.cmd(f"start {other}", 60)
+    machine.cmd("start ask", 60)
+    for name in ("ask", other):
+        machine.wait_state(name, ("off", "crashed"), 180 * machine.patience)
+    for name in ("ask", other):
+        output = machine.output(name)
+        assert "FAIL" not in output and "TRAP" not in output, output
+    assert len(re.findall("PASS ", machine.output("ask").rsplit("PASS split\n", 1)[-1])) >= 4
+    return int(re.findall(r"answered (\d+)", machine.output(other))[-1])
+
+
+def test_frames_of_all_sizes(machine):
+    assert frames(machine, "answer") == EACH
+
+
+def test_merged_buffers(machine):
+    assert frames(machine, "small") == EACH
+
+
+def test_linux_pings_linux(machine):
+    for name in ("left", "right"):
+        machine.cmd(f"start {name}", 60)
+    for number, name in enumerate(("left", "right"), 1):
+        wait_ready(machine, name)
+        with Shell(machine, name) as shell:
+            shell.run(f"ip addr add 10.0.0.{number}/24 dev eth0; ip link set eth0 up")
+            address = re.search(r"link/ether ([0-9a-f:]+)", shell.run("ip link show eth0")).group(1)
+        assert address == ports(machine)[name]["mac"]
+    with Shell(machine, "left") as shell:
+        for size in (8, 56, 1400, 1472, 8000, 60000):
+            text = shell.run(f"ping -q -c 3 -W 10 -s {size} 10.0.0.2", 90)
+            assert "3 packets received" in text, text
+    there = ports(machine)
+    assert there["left"]["up"] and there["left"]["sent"] > 100 < there["right"]["sent"], there
+    for row in machine.cmd("nets")["losses"]:
+        assert row["dropped"] == row["bad"] == row["spoofed"] == 0, row
