@@ -137,7 +137,6 @@ void vcpu_post(struct vcpu *v)
 
 void vm_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
 {
-    debug_assert_no_locks();
     if (vm->ops)
         vm->ops->tlb_flush(vm, at, len);
     for (uint32_t i = 0; i < vm->nvcpus; i++)

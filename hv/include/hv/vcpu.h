@@ -237,7 +237,8 @@ static inline bool vcpu_is_own(const struct vcpu *v)
            __atomic_load_n(&v->requests, __ATOMIC_ACQUIRE) & REQ_PARKED;
 }
 /*
- * Spins until no CPU runs with translations older than this call. No lock held that an exit handler
- * takes.
+ * Any CPU, from an exit too: spins until no CPU runs with translations older than this call. Locks
+ * may be held: a CPU that is waited for takes none until it has left its guest, which is all that
+ * is waited for.
  */
 void vm_tlb_flush(struct vm *, gpa_t, uint64_t len);
