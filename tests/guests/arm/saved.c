@@ -268,12 +268,13 @@ static void check_all(unsigned me, uint64_t *next)
     }
 }
 
+static unsigned pages;
+
 static void work(void *arg)
 {
-    unsigned me = this_cpu()->index, pages = (unsigned)cmdline_num("pages", 256);
-    uint64_t *memory = page_alloc(pages), next = 0;
+    unsigned me = this_cpu()->index;
+    uint64_t *memory = arg, next = 0;
 
-    (void)arg;
     set_registers(me);
     start_cpu_chains();
     irqs_on();
@@ -289,6 +290,7 @@ static void work(void *arg)
 
 void guest_main(void)
 {
+    pages = (unsigned)cmdline_num("pages", 256); /* of each CPU */
     time_init();
     ncpus = smp_start();
     irq_handle(INTID_VTIMER, on_virt);
@@ -299,7 +301,7 @@ void guest_main(void)
     start_spis();
     print("%u cpus, GICv%u, ITS %u, keys %u\n", ncpus, boot.gic_version, has_its, has_keys());
     for (unsigned i = 1; i < ncpus; i++)
-        smp_run(i, work, NULL);
+        smp_run(i, work, page_alloc(pages));
     token_at = 0;
-    work(NULL);
+    work(page_alloc(pages));
 }

@@ -116,12 +116,13 @@ void boot_parse(uint32_t magic, uint64_t info)
 
 void *page_alloc(size_t pages)
 {
-    void *p = (void *)alloc_next;
-    if (alloc_next + pages * 4096 > boot.ram_end) {
+    uint64_t at = __atomic_fetch_add(&alloc_next, pages * 4096, __ATOMIC_RELAXED);
+    void *p = (void *)at;
+
+    if (at + pages * 4096 > boot.ram_end) {
         fail("memory", "no %zu pages left below %lx", pages, boot.ram_end);
         done();
     }
-    alloc_next += pages * 4096;
     memset(p, 0, pages * 4096);
     return p;
 }

@@ -19,7 +19,10 @@
 uint64_t cmdline_num(const char *key, uint64_t def);
 /* True where the command line holds the word (also as "word=..."). */
 bool cmdline_has(const char *word);
-/* Zeroed, page-aligned memory that is never given back; stops the guest when none is left. */
+/*
+ * Zeroed, page-aligned memory that is never given back; stops the guest when none is left. On ARM64
+ * from one CPU only.
+ */
 void *page_alloc(size_t pages);
 
 /*
