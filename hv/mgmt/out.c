@@ -401,7 +401,10 @@ void out_list_end(struct out *o)
         o->first = false;
         return;
     }
-    if (o->no_memory || !len)
+    if (o->no_memory)
+        return;
+    o->len = o->cells;
+    if (o->first_row)
         return;              /* no heading above nothing */
     cells = malloc(len + 1); /* charge: the shell's */
     if (!cells) {
@@ -409,7 +412,6 @@ void out_list_end(struct out *o)
         return;
     }
     memcpy(cells, o->text + o->cells, len);
-    o->len = o->cells;
     set_in_columns(o, cells, len);
     free(cells);
 }

@@ -67,11 +67,15 @@ static void test_empty_and_error(void **state)
     out_end(&o, keep);
     assert_string_equal(text, "{\"ok\":false,\"error\":\"no `y`\"}\r\n");
     out_begin(&o, false, "x");
-    out_list(&o, "l", cols, 1); /* no heading above nothing */
-    out_list_end(&o);
     out_error(&o, "no");
     out_end(&o, keep);
     assert_string_equal(text, "no\r\n");
+    out_begin(&o, false, "x");
+    out_list(&o, "l", cols, 1); /* no heading above nothing */
+    out_list_end(&o);
+    out_line(&o, "nothing");
+    out_end(&o, keep);
+    assert_string_equal(text, "nothing\r\n");
 }
 
 /*
