@@ -141,7 +141,7 @@ static void when_link_off(struct ahci_port *p, uint64_t now)
 
 static void when_link(struct ahci_port *p, uint64_t now)
 {
-    uint32_t det = ahci_port_read(p, PORT_SSTS) & 15;
+    uint32_t det = ahci_port_read(p, PORT_SSTS) & DET_MASK;
 
     if (det == DET_PRESENT) {
         ahci_port_write(p, PORT_SERR, UINT32_MAX);
@@ -359,7 +359,31 @@ static bool take_over(struct ahci *h)
     return !(hba_read(h, AHCI_GHC) & AHCI_GHC_RESET) && hba_read(h, AHCI_CAP) & AHCI_CAP_64;
 }
 
-/* As far as the ports that it has. */
+/*
+ * Before the reset. A link that the firmware has powered, and that shows nothing, has nothing at
+ * its other end (sections 3.3.7, 3.3.10, 3.3.11): it is not waited for again, which would take
+ * EMPTY_NS at each boot.
+ */
+static bool is_empty(const struct ahci *h, unsigned number)
+{
+    const struct ahci_port p = { .regs = h->regs + AHCI_PORT0 + AHCI_PORT_LEN * number };
+
+    return ahci_port_read(&p, PORT_CMD) & CMD_SPIN_UP &&
+           !(ahci_port_read(&p, PORT_SCTL) & DET_MASK) &&
+           !(ahci_port_read(&p, PORT_SSTS) & DET_MASK);
+}
+
+static uint32_t worth_a_look(const struct ahci *h)
+{
+    uint32_t ports = hba_read(h, AHCI_PI);
+
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
+        if (ports >> i & 1 && is_empty(h, i))
+            ports &= ~(1u << i);
+    return ports;
+}
+
+/* As far as the ports that it has. *ports: those that may have a disk. */
 static bool map(struct ahci *h, uint32_t *ports)
 {
     uint64_t len = AHCI_PORT0;
@@ -367,10 +391,11 @@ static bool map(struct ahci *h, uint32_t *ports)
     h->regs = host_pci_map(h->pci, BAR, len);
     if (!h->regs)
         return false;
-    *ports = hba_read(h, AHCI_PI);
-    for (uint32_t rest = *ports; rest; rest >>= 1)
+    for (uint32_t rest = hba_read(h, AHCI_PI); rest; rest >>= 1)
         len += AHCI_PORT_LEN;
     h->regs = host_pci_map(h->pci, BAR, len);
+    if (h->regs)
+        *ports = worth_a_look(h);
     return h->regs;
 }
 

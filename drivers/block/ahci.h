@@ -35,7 +35,14 @@ enum ahci_port_reg {
 };
 enum { CMD_START = 1, CMD_SPIN_UP = 2, CMD_POWER = 4, CMD_FIS = 1 << 4 };
 enum { CMD_FIS_RUNS = 1 << 14, CMD_RUNS = 1 << 15 };
-enum { TFD_ERROR = 1, TFD_REQUEST = 8, TFD_BUSY = 0x80, DET_PRESENT = 3, SIG_DISK = 0x101 };
+enum {
+    TFD_ERROR = 1,
+    TFD_REQUEST = 8,
+    TFD_BUSY = 0x80,
+    DET_MASK = 15,
+    DET_PRESENT = 3,
+    SIG_DISK = 0x101
+};
 /* task file, host bus fatal and data, interface fatal errors */
 #define IS_ERRORS (1u << 30 | 1u << 29 | 1u << 28 | 1u << 27)
 

@@ -293,6 +293,25 @@ static void finds_it(void **state)
     assert_int_equal(d->blk.sectors, DISK >> 9);
 }
 
+/* A link that the firmware has powered, and that shows nothing, is not waited for. */
+static void empty_port(void **state)
+{
+    (void)state;
+    for (unsigned powered = 0; powered < 2; powered++) {
+        uint64_t from = host_now;
+
+        setup(NULL);
+        *reg(AHCI_PI) = 3;
+        *port(0, PORT_SSTS) = 0x113;
+        *port(1, PORT_CMD) = powered ? CMD_SPIN_UP | CMD_POWER : 0;
+        boot();
+        if (powered)
+            assert_true(host_now - from < 20 * 1000000);
+        else
+            assert_true(host_now - from >= 100 * 1000000);
+    }
+}
+
 static void left_out(struct disk *before)
 {
     (void)ahci_driver.probe(&device);
@@ -452,6 +471,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(finds_it, setup),
+        cmocka_unit_test_setup(empty_port, setup),
         cmocka_unit_test_setup(refuses, setup),
         cmocka_unit_test_setup(transfers, setup),
         cmocka_unit_test_setup(failing, setup),
