@@ -8,31 +8,7 @@
 #include <hv/words.h>
 #include <string.h>
 
-#define S 1000000000ull
-#define PROGRESS_EVERY (2 * S)
-
 static const char *name_of(const struct vm *vm) { return vm->config->name; }
-
-static struct {
-    struct vm *vm;
-    uint64_t began, next_progress;
-} waiting;
-
-static void wait_for(struct vm *vm, wait_fn *poll)
-{
-    waiting.vm = vm;
-    waiting.began = time_ns();
-    waiting.next_progress = waiting.began + PROGRESS_EVERY;
-    shell_wait(poll, NULL);
-}
-
-static bool progress_due(void)
-{
-    if (time_ns() < waiting.next_progress)
-        return false;
-    waiting.next_progress += PROGRESS_EVERY;
-    return true;
-}
 
 /* ---- save ---- */
 
@@ -60,7 +36,7 @@ static bool save_poll(struct out *o, void *ctx)
 
     (void)ctx;
     if (vm->save.under_way) {
-        if (progress_due())
+        if (wait_progress_due())
             shell_progress("%s: saving, %llu of %llu MiB looked at", name_of(vm),
                            (unsigned long long)(vm->save.looked / MIB),
                            (unsigned long long)(vm->config->memory / MIB));
@@ -83,7 +59,7 @@ static void do_save(struct out *o, struct vm *vm)
     else if (err)
         out_error(o, "%s cannot be saved: %s", name_of(vm), error_text(err));
     else
-        wait_for(vm, save_poll);
+        wait_for(vm, UINT64_MAX, save_poll);
 }
 
 /* ---- restore ---- */
@@ -94,9 +70,8 @@ static bool restore_poll(struct out *o, void *ctx)
 
     (void)ctx;
     if (vm->state == VM_STARTING || vm->state == VM_STOPPING) {
-        if (progress_due())
-            shell_progress("%s: restoring, %llu s", name_of(vm),
-                           (unsigned long long)((time_ns() - waiting.began) / S));
+        if (wait_progress_due())
+            shell_progress("%s: restoring, %llu s", name_of(vm), wait_seconds());
         return false;
     }
     if (vm->state != VM_RUNNING) {
@@ -124,7 +99,7 @@ static void do_restore(struct out *o, struct vm *vm)
         out_error(o, "%s cannot be restored: %s", name_of(vm),
                   vm->why[0] ? vm->why : error_text(err));
     else
-        wait_for(vm, restore_poll);
+        wait_for(vm, UINT64_MAX, restore_poll);
 }
 
 /* ---- drop, saved ---- */

@@ -13,10 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define S 1000000000ull
-#define BUTTON_TIMEOUT (30 * S)
-#define START_TIMEOUT (60 * S)
-#define PROGRESS_EVERY (2 * S)
+#define BUTTON_TIMEOUT (30 * SECOND)
+#define START_TIMEOUT (60 * SECOND)
 
 static const char *name_of(const struct vm *vm) { return vm->config->name; }
 
@@ -214,30 +212,6 @@ void cmd_console(struct out *o, unsigned argc, char **argv)
 
 /* ---- changes of state ---- */
 
-static struct {
-    struct vm *vm;
-    uint64_t deadline, next_progress, began;
-} waiting;
-
-static void wait_for(struct vm *vm, uint64_t timeout, wait_fn *poll)
-{
-    assert_cpu0();
-    hv_assert(poll);
-    waiting.vm = vm;
-    waiting.began = time_ns();
-    waiting.deadline = waiting.began + timeout;
-    waiting.next_progress = waiting.began + PROGRESS_EVERY;
-    shell_wait(poll, NULL);
-}
-
-static bool progress_due(void)
-{
-    if (time_ns() < waiting.next_progress)
-        return false;
-    waiting.next_progress += PROGRESS_EVERY;
-    return true;
-}
-
 static void say_state(struct out *o, const struct vm *vm)
 {
     if (o->json) {
@@ -255,9 +229,8 @@ static bool start_poll(struct out *o, void *ctx)
 
     (void)ctx;
     if (vm->state == VM_STARTING) {
-        if (progress_due())
-            shell_progress("%s: starting, %llu s", name_of(vm),
-                           (unsigned long long)((time_ns() - waiting.began) / S));
+        if (wait_progress_due())
+            shell_progress("%s: starting, %llu s", name_of(vm), wait_seconds());
         if (time_ns() < waiting.deadline)
             return false;
     }
@@ -303,9 +276,8 @@ static bool stop_poll(struct out *o, void *ctx)
                   name_of(vm));
         return true;
     }
-    if (progress_due())
-        shell_progress("%s: waiting for it to power off, %llu s", name_of(vm),
-                       (unsigned long long)((time_ns() - waiting.began) / S));
+    if (wait_progress_due())
+        shell_progress("%s: waiting for it to power off, %llu s", name_of(vm), wait_seconds());
     return false;
 }
 
@@ -363,7 +335,7 @@ void cmd_pause(struct out *o, unsigned argc, char **argv)
     if (vm->state != VM_RUNNING || vm_pause(vm))
         out_error(o, "%s is not running (%s)", name_of(vm), vm_state_names[vm->state]);
     else
-        wait_for(vm, 5 * S, pause_poll);
+        wait_for(vm, 5 * SECOND, pause_poll);
 }
 
 void cmd_resume(struct out *o, unsigned argc, char **argv)
@@ -417,7 +389,7 @@ static bool end_poll(struct out *o, void *ctx)
             press_or_end(vm_by_index(i), true);
     }
     if (up > 0) {
-        if (progress_due())
+        if (wait_progress_due())
             shell_progress("waiting for %u %s to power off", up, up == 1 ? "guest" : "guests");
         return false;
     }
@@ -443,7 +415,7 @@ static void end_machine(struct out *o, unsigned argc, char **argv)
     ending.forced = false;
     for (uint32_t i = 0; i < vm_count(); i++)
         press_or_end(vm_by_index(i), false);
-    wait_for(NULL, 20 * S, end_poll);
+    wait_for(NULL, 20 * SECOND, end_poll);
 }
 
 void cmd_reboot(struct out *o, unsigned argc, char **argv)

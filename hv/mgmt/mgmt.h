@@ -30,6 +30,18 @@ struct command {
 typedef bool wait_fn(struct out *, void *ctx);
 void shell_wait(wait_fn *fn, void *ctx);
 void shell_progress(const char *fmt, ...) printf_like(1, 2); /* one line at once; nothing in JSON */
+/* wait.c: a command that waits for a guest, or for all of them. One waits at a time. */
+#define SECOND 1000000000ull /* ns */
+struct wait {
+    struct vm *vm; /* NULL: all */
+    uint64_t began, deadline, next_progress;
+};
+extern struct wait waiting;
+/* timeout: ns, UINT64_MAX for none. What happens then is up to poll(). */
+void wait_for(struct vm *, uint64_t timeout, wait_fn *poll);
+/* Every two seconds, once: say how far it is. */
+bool wait_progress_due(void);
+unsigned long long wait_seconds(void); /* so far */
 extern const struct command commands[];
 extern const unsigned ncommands;
 const struct command *find_command(const char *name); /* NULL: there is none */
