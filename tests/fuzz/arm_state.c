@@ -46,14 +46,7 @@ static void make(uint8_t how)
     arm_machine_of(&fake_vcpu[0])->devices = devices;
 }
 
-static void unmake(void)
-{
-    arm_devices_destroy(devices);
-    arm_machine_of(&fake_vcpu[0])->devices = NULL;
-    vm_free(&fake_vm, fake_vm.guest, sizeof(struct arm_machine));
-    fake_vm.guest = NULL;
-    fake_stop();
-}
+static void unmake(void) { fake_machine_destroy(devices); }
 
 static void use_cpu(struct vcpu *v, const uint8_t *op)
 {

@@ -4,6 +4,7 @@
  * is in the guest's memory. It is refused, or taken: then it is what is saved again, and the
  * devices go on, whatever they find in their rings.
  */
+#include "patch.h"
 #include "tests/unit/vio_state.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -33,11 +34,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     get_busy(data[1] & 1 ? F(34) : 0);
     len = take(image);
     fake_down();
-    for (data += 4, size -= 4; patches && size >= 4; patches--, data += 4, size -= 4) {
-        uint8_t *at = image + ((uint32_t)data[0] | (uint32_t)data[1] << 8) % len;
-
-        *at = data[3] & 2 ? (uint8_t)(*at ^ data[2]) : data[2];
-    }
+    data += 4;
+    size -= 4;
+    fuzz_patch(image, len, patches, &data, &size);
     put_memory();
     if (state_restore(&vm, image, len) == 0) {
         if (state_save(&vm, again, len) || memcmp(image, again, len))

@@ -4,6 +4,7 @@
  * changed. It is refused, or it is taken: then it is what is saved again, byte for byte, and the
  * machine goes on under any use.
  */
+#include "patch.h"
 #include "tests/unit/x86_state.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -66,11 +67,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     state_busy();
     len = state_take(saved);
     fake_stop();
-    for (data += 4, size -= 4; patches && size >= 4; patches--, data += 4, size -= 4) {
-        uint8_t *at = saved + ((uint32_t)data[0] | (uint32_t)data[1] << 8) % len;
-
-        *at = data[3] & 2 ? (uint8_t)(*at ^ data[2]) : data[2];
-    }
+    data += 4;
+    size -= 4;
+    fuzz_patch(saved, len, patches, &data, &size);
     state_start(VCPUS);
     put_back(len);
     for (unsigned n = 0; n < OPS && size >= 4; n++, data += 4, size -= 4)

@@ -7,11 +7,11 @@
  * pages=N of each CPU, disk (also reads and writes the first virtio-blk disk).
  */
 #include <virtio.h>
+#include <pattern.h>
 
 enum { VEC_TIMER = 0x41, VEC_PIT = 0x42, VEC_TOKEN = 0x43, APIC_DIVIDE_1 = 0xb };
 #define MSR_LSTAR 0xc0000082u
 #define MSR_KERNEL_GS_BASE 0xc0000102u
-#define WORDS 512u
 
 static unsigned ncpus;
 static volatile uint64_t timers, pits, tokens;
@@ -46,24 +46,6 @@ static void pass_token(unsigned me)
         return;
     token_at = ~0u;
     apic_icr(cpus[(me + 1) % ncpus].apic_id, VEC_TOKEN);
-}
-
-/* ---- memory ---- */
-
-static uint64_t pattern(uint64_t page, uint64_t generation, unsigned word)
-{
-    return (page * 0x9e3779b97f4a7c15u ^ generation * 0xd1342543de82ef95u) + word;
-}
-
-static void check_page(uint64_t *p, unsigned page, uint64_t generation)
-{
-    for (unsigned w = 0; w < WORDS; w++) {
-        uint64_t want = generation ? pattern(page, generation, w) : 0;
-
-        if (p[w] != want)
-            fail("saved memory", "page %u word %u: %lx, not %lx", page, w, p[w], want);
-        p[w] = pattern(page, generation + 1, w);
-    }
 }
 
 /* ---- registers ---- */
@@ -232,7 +214,7 @@ static void work(void *arg)
     cpu_sti();
     for (uint64_t generation = 0;; generation++) {
         for (unsigned p = 0; p < pages; p++) {
-            check_page(memory + p * WORDS, p, generation);
+            pattern_next(memory + p * PATTERN_WORDS, p, generation);
             pass_token(me);
             check_registers(me);
             if (me)

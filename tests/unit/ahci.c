@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DISK = 1 << 20, AREA = 4 << 20, PORTS = 3 };
+enum { DISK = 1 << 20, PORTS = 3 };
 static struct {
     uint8_t regs[0x1000];
     bool master;
@@ -26,9 +26,6 @@ static struct {
     unsigned reads, writes, flushes, idents, links, resets, reached_when_off;
 } m;
 static struct host_pci_dev device = { .class = 1, .subclass = 6, .prog_if = 1 };
-static struct disk *d;
-static uint8_t *memory;
-static unsigned ended;
 
 /* ---- the bus ---- */
 
@@ -186,6 +183,8 @@ void cpu_relax(void)
 
 /* ---- the tests' side ---- */
 
+#include "disk_driver.h"
+
 static void text(unsigned word, const char *s)
 {
     uint8_t *at = (uint8_t *)(m.ident + word);
@@ -199,10 +198,7 @@ static int setup(void **state)
     uint8_t *disk = m.disk ? m.disk : calloc(1, DISK);
 
     (void)state;
-    if (!memory) {
-        host_init(1, 64 * MIB);
-        memory = aligned_alloc(4096, AREA);
-    }
+    memory_init();
     memset(&m, 0, sizeof m);
     m.disk = disk;
     m.shift = 9;
@@ -216,17 +212,7 @@ static int setup(void **state)
     *reg(AHCI_PI) = (1 << PORTS) - 1;
     *reg(AHCI_GHC) = AHCI_GHC_ENABLE;
     *port(0, PORT_CMD) = CMD_START | CMD_FIS | CMD_RUNS | CMD_FIS_RUNS; /* the firmware's */
-    ended = 0;
     return 0;
-}
-
-static struct disk *newest(void)
-{
-    struct disk *last = NULL;
-
-    for (unsigned i = 0; disk_by_index(i); i++)
-        last = disk_by_index(i);
-    return last;
 }
 
 static void boot(void)
@@ -235,40 +221,6 @@ static void boot(void)
     d = newest();
     assert_non_null(d);
     assert_true(m.master);
-}
-
-static void run(unsigned ms)
-{
-    for (uint64_t end = host_now + ms * 1000000ull; host_now < end;) {
-        host_now += 200000;
-        model_run();
-        (void)event_run();
-    }
-}
-
-static void done(struct event *ev)
-{
-    (void)ev;
-    ended++;
-}
-
-static int submit(struct blk_req *r, uint8_t op, uint64_t sector, const struct blk_seg *seg,
-                  unsigned nseg)
-{
-    uint64_t bytes = 0;
-
-    for (unsigned i = 0; i < nseg; i++)
-        bytes += seg[i].len;
-    *r = (struct blk_req){
-        .sector = sector, .nsectors = bytes / 512, .seg = seg, .nseg = (uint16_t)nseg, .op = op
-    };
-    event_init(&r->done, done, 0);
-    return d->blk.ops->submit(&d->blk, r);
-}
-
-static struct blk_seg at(uint64_t off, uint32_t len)
-{
-    return (struct blk_seg){ hpa((uint64_t)memory + off), len };
 }
 
 static void finds_it(void **state)

@@ -23,11 +23,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    arm_devices_destroy(devices);
-    arm_machine_of(&fake_vcpu[0])->devices = NULL;
-    vm_free(&fake_vm, fake_vm.guest, sizeof(struct arm_machine));
-    fake_vm.guest = NULL;
-    fake_stop();
+    fake_machine_destroy(devices);
     return 0;
 }
 

@@ -293,3 +293,14 @@ static inline void fake_stop(void)
     if (event_next() != UINT64_MAX || fake_vm.charge[CHARGE_OVERHEAD].used)
         abort(); /* something was left behind */
 }
+
+/* After fake_machine() and arm_devices_create(). */
+static inline void fake_machine_destroy(struct arm_devices *devices)
+{
+    struct arm_machine *m = fake_vm.guest;
+
+    arm_devices_destroy(devices);
+    vm_free(&fake_vm, m, sizeof *m);
+    fake_vm.guest = NULL;
+    fake_stop();
+}

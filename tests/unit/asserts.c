@@ -14,19 +14,7 @@
 #include <stdio.h>
 
 #include "arch/host/host.h"
-
-static char panic_text[200];
-static jmp_buf on_panic;
-
-_Noreturn void panic(const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(panic_text, sizeof panic_text, fmt, ap);
-    va_end(ap);
-    longjmp(on_panic, 1);
-}
+#include "tests/unit/catch_panic.h"
 
 /* Runs a statement: whether it panics. */
 #define FAILS(statement)          \

@@ -14,6 +14,7 @@
 #include <hv/vm.h>
 
 #include "arch/host/host.h"
+#include "tests/unit/catch_panic.h"
 
 /* A format of 4 levels; a leaf has bit 1, a table bit 0, rights in bits 2 to 4. */
 /* as EPT against iTLB multihit: large leaves are not executable */
@@ -93,19 +94,6 @@ static const struct view *here;
 static uint64_t not_direct; /* bytes taken out of the direct map */
 static uint8_t taken[GIB / VIEW_BLOCK + 512];
 static unsigned forgotten;
-static char panic_text[200];
-static jmp_buf on_panic;
-
-_Noreturn void panic(const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(panic_text, sizeof panic_text, fmt, ap);
-    va_end(ap);
-    longjmp(on_panic, 1);
-}
-
 bool view_is_here(const struct view *w) { return !strict || here == w; }
 void view_load(const struct view *w) { here = w; }
 void view_forget(void) { forgotten++; }

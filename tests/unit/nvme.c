@@ -8,37 +8,14 @@
 #include "arch/host/host.h"
 #include "nvme_model.h"
 
-static struct disk *d;
-static uint8_t *memory;
-static unsigned ended;
-enum { AREA = 4 << 20 };
-
-static void done(struct event *ev)
-{
-    (void)ev;
-    ended++;
-}
+#include "disk_driver.h"
 
 static int setup(void **state)
 {
     (void)state;
-    if (!memory) {
-        host_init(1, 64 * MIB);
-        memory = aligned_alloc(4096, AREA);
-    }
+    memory_init();
     model_new();
-    ended = 0;
     return 0;
-}
-
-/* The disk that was added last. */
-static struct disk *newest(void)
-{
-    struct disk *last = NULL;
-
-    for (unsigned i = 0; disk_by_index(i); i++)
-        last = disk_by_index(i);
-    return last;
 }
 
 static void boot(void)
@@ -46,35 +23,6 @@ static void boot(void)
     assert_int_equal(nvme_driver.probe(&model_dev), 0);
     d = newest();
     assert_non_null(d);
-}
-
-/* Runs driver and controller for so many milliseconds. */
-static void run(unsigned ms)
-{
-    for (uint64_t end = host_now + ms * 1000000ull; host_now < end;) {
-        host_now += 200000;
-        model_run();
-        (void)event_run();
-    }
-}
-
-static int submit(struct blk_req *r, uint8_t op, uint64_t sector, const struct blk_seg *seg,
-                  unsigned nseg)
-{
-    uint64_t bytes = 0;
-
-    for (unsigned i = 0; i < nseg; i++)
-        bytes += seg[i].len;
-    *r = (struct blk_req){
-        .sector = sector, .nsectors = bytes / 512, .seg = seg, .nseg = (uint16_t)nseg, .op = op
-    };
-    event_init(&r->done, done, 0);
-    return d->blk.ops->submit(&d->blk, r);
-}
-
-static struct blk_seg at(uint64_t off, uint32_t len)
-{
-    return (struct blk_seg){ hpa((uint64_t)memory + off), len };
 }
 
 static void finds_it(void **state)

@@ -9,8 +9,9 @@
  * CPU.
  */
 #include "lib/guest.h"
+#include "pattern.h"
 
-enum { SGI_TOKEN = 5, SPI = 60, LPI = LPI_FIRST + 5, DEV = 0x77, EVENT = 7, WORDS = 512 };
+enum { SGI_TOKEN = 5, SPI = 60, LPI = LPI_FIRST + 5, DEV = 0x77, EVENT = 7 };
 enum { RTCDR = 0, RTCMR = 4, RTCIMSC = 0x10, RTCICR = 0x1c };
 #define NOBODY (~0u)
 
@@ -123,24 +124,6 @@ static void start_spis(void)
     gic_enable(INTID_RTC);
     mmio_w32(boot.rtc + RTCIMSC, 1);
     mmio_w32(boot.rtc + RTCMR, mmio_r32(boot.rtc + RTCDR) + 1);
-}
-
-/* ---- memory ---- */
-
-static uint64_t pattern(uint64_t page, uint64_t generation, unsigned word)
-{
-    return (page * 0x9e3779b97f4a7c15u ^ generation * 0xd1342543de82ef95u) + word;
-}
-
-static void check_page(uint64_t *p, unsigned page, uint64_t generation)
-{
-    for (unsigned w = 0; w < WORDS; w++) {
-        uint64_t want = generation ? pattern(page, generation, w) : 0;
-
-        if (p[w] != want)
-            fail("saved memory", "page %u word %u: %lx, not %lx", page, w, p[w], want);
-        p[w] = pattern(page, generation + 1, w);
-    }
 }
 
 /* ---- registers ---- */
@@ -280,7 +263,7 @@ static void work(void *arg)
     irqs_on();
     for (uint64_t generation = 0;; generation++) {
         for (unsigned p = 0; p < pages; p++) {
-            check_page(memory + p * WORDS, p, generation);
+            pattern_next(memory + p * PATTERN_WORDS, p, generation);
             check_all(me, &next);
         }
         wait_irq();
