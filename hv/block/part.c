@@ -3,6 +3,7 @@
 #include <hv/part.h>
 #include <stdio.h>
 #include <string.h>
+#include <zlib.h>
 
 #define MBR_ENTRIES 446
 #define MBR_SIGNATURE 440
@@ -42,17 +43,6 @@ struct gpt {
 static uint32_t le16(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8; }
 static uint32_t le32(const uint8_t *p) { return le16(p) | le16(p + 2) << 16; }
 static uint64_t le64(const uint8_t *p) { return le32(p) | (uint64_t)le32(p + 4) << 32; }
-
-/* CRC-32 of IEEE 802.3, begun with ~0 and inverted at the end. */
-static uint32_t crc32_more(uint32_t crc, const uint8_t *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        crc ^= p[i];
-        for (unsigned bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-    }
-    return crc;
-}
 
 /* ---- the list ---- */
 
@@ -110,7 +100,7 @@ static const char *gpt_header(const struct part_source *s, uint64_t lba, uint8_t
     if (le32(b + GPT_REVISION) >> 16 != 1 || len < GPT_LEAST || len > s->block)
         return "its version or length is not supported";
     memset(b + GPT_CRC, 0, 4);
-    if (~crc32_more(~0u, b, len) != crc)
+    if (crc32(0, b, len) != crc)
         return "its checksum is wrong";
     if (le64(b + GPT_MY_LBA) != lba)
         return "it belongs to another place";
@@ -170,7 +160,8 @@ static int gpt_entries(const struct part_source *s, const struct gpt *g, uint8_t
                        struct part_table *t, const char **why)
 {
     uint64_t left = (uint64_t)g->count * g->size;
-    uint32_t crc = ~0u, number = 1;
+    uint32_t number = 1;
+    uLong crc = 0;
 
     for (uint64_t i = 0; i < g->blocks_of_entries; i++) {
         uint64_t here = min_u64(left, s->block);
@@ -178,12 +169,12 @@ static int gpt_entries(const struct part_source *s, const struct gpt *g, uint8_t
 
         if (err)
             return err;
-        crc = crc32_more(crc, buf, here);
+        crc = crc32(crc, buf, (uInt)here);
         for (uint64_t off = 0; off + g->size <= here; off += g->size)
             gpt_entry(s, g, buf + off, number++, t);
         left -= here;
     }
-    *why = ~crc == g->crc ? NULL : "the checksum of its entries is wrong";
+    *why = crc == g->crc ? NULL : "the checksum of its entries is wrong";
     return 0;
 }
 
