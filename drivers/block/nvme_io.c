@@ -192,8 +192,4 @@ static void poll(struct blk_dev *b)
     spin_unlock(&n->lock);
 }
 
-static void nothing(struct blk_dev *b) { (void)b; }
-
-const struct blk_ops nvme_ops = {
-    .submit = submit, .destroy = nothing, .cancel = cancel, .resume = nothing, .poll = poll
-};
+const struct blk_ops nvme_ops = { .submit = submit, .cancel = cancel, .poll = poll };

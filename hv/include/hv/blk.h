@@ -65,7 +65,7 @@ struct blk_ops {
      * 0: `done` will be posted. 1: done already, see status; `done` will not be. -Exxx: not taken
      */
     int (*submit)(struct blk_dev *, struct blk_req *);
-    /* Nobody submits, and no request is with it. CPU 0. */
+    /* Nobody submits, and no request is with it. CPU 0. NULL in a disk, which stays: see volumes */
     void (*destroy)(struct blk_dev *);
     /*
      * Submitter's CPU. True: neither the device nor `done` touches the request or its data any
@@ -78,7 +78,7 @@ struct blk_ops {
      * afterwards.
      */
     void (*stop)(struct blk_dev *);
-    /* Submitter's CPU: what may_go() held up may go on. */
+    /* Submitter's CPU: what may_go() held up may go on. NULL in a disk, which never asks it */
     void (*resume)(struct blk_dev *);
     /* Devices with dma: what has completed is noticed now. For the boot, before events run. */
     void (*poll)(struct blk_dev *);
