@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trivet.conf: one table of keys per kind of section; every error is kept, none ends the reading.
- * See <hv/config.h>.
+ * trivet.conf: one table of keys per kind of section, and what their values may be. See
+ * <hv/config.h>; parse.c reads the file.
  */
+#include "parse.h"
 #include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/net.h>
 #include <hv/words.h>
-#include <ini.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#define MAX_ERRORS 64
 
 const char *const guest_kind_names[] = { "auto",       "linux", "pvh", "multiboot",
                                          "multiboot2", "image", "flat" };
@@ -24,53 +20,7 @@ static const char *const mitigation_names[] = { "auto", "off", "all" };
 static const char *const smt_names[] = { "auto", "off", "core", "on" };
 static const char *const log_names[] = { "err", "warn", "info", "debug" };
 
-struct parse {
-    const struct config_limits *limits;
-    struct config *out;
-    /* the section being read; NULL: [host], or a section to pass over */
-    struct guest_config *guest;
-    struct config_net *net;
-    bool host, passed_over;
-    unsigned line;
-    const char *name, *value;
-    bool no_memory;
-};
-
-static void printf_like(2, 3) complain(struct parse *p, const char *fmt, ...)
-{
-    struct config *c = p->out;
-    struct parse_error *e;
-    va_list ap;
-    int n = 0;
-
-    if (p->guest)
-        p->guest->bad = true;
-    if (c->nerrors == MAX_ERRORS)
-        return;
-    e = &c->error[c->nerrors++];
-    e->line = p->line;
-    if (p->name)
-        n = snprintf(e->text, sizeof e->text, "`%.40s = %.60s`: ", p->name, p->value);
-    va_start(ap, fmt);
-    vsnprintf(e->text + n, sizeof e->text - (size_t)n, fmt, ap);
-    va_end(ap);
-}
-
 /* ---- values ---- */
-
-struct key;
-typedef void set_fn(struct parse *, const struct key *, void *field);
-struct key {
-    const char *name;
-    set_fn *set;
-    size_t offset;   /* of the field in its struct */
-    uint64_t lo, hi; /* numbers: accepted range */
-    const char *const *words;
-    bool repeats;
-    const char *normal; /* what holds where the key is not given; for people */
-    const char *help;
-};
-
 static bool copy_text(struct parse *p, char *dst, size_t len)
 {
     size_t n = strlen(p->value);
@@ -385,9 +335,21 @@ static const struct key host_keys[] = {
       "they run any guests. "
       "auto: core where the CPU leaks between them, otherwise on" },
 };
-static const struct config_net net_defaults = { .mtu = 1500, .floods = 1000 };
-static_assert(ARRAY_SIZE(guest_keys) <= 32,
-              "struct guest_config counts the keys seen in a 32-bit set");
+const struct guest_config guest_defaults = {
+    .kind = KIND_AUTO,
+    .isa = ISA_COUNT,
+    .memory = 256 * MIB,
+    .vcpus = 1,
+    .weight = 100,
+    .disk_changes = UINT64_MAX,
+    .rng = true,
+    .autostart = true,
+    .x2apic = true,
+    .pv = true,
+};
+const struct config_net net_defaults = { .mtu = 1500, .floods = 1000 };
+static_assert(ARRAY_SIZE(guest_keys) <= 64,
+              "struct guest_config counts the keys seen in a 64-bit set");
 
 /* ---- what the keys are, for people ---- */
 
@@ -421,25 +383,21 @@ static void describe_values(const struct key *k, char *buf, size_t len)
     }
 }
 
-static const struct section {
-    const char *name;
-    const struct key *keys;
-    size_t n;
-} sections[] = {
-    { "host", host_keys, ARRAY_SIZE(host_keys) },
-    { "net NAME", net_keys, ARRAY_SIZE(net_keys) },
-    { "guest NAME", guest_keys, ARRAY_SIZE(guest_keys) },
+const struct section config_sections[SECTIONS] = {
+    [SECTION_HOST] = { "host", host_keys, ARRAY_SIZE(host_keys) },
+    [SECTION_NET] = { "net NAME", net_keys, ARRAY_SIZE(net_keys) },
+    [SECTION_GUEST] = { "guest NAME", guest_keys, ARRAY_SIZE(guest_keys) },
 };
 
 bool config_key(unsigned i, struct config_key *out)
 {
-    const struct section *s = sections;
+    const struct section *s = config_sections;
     const struct key *k;
 
     hv_assert(out);
-    while (s < sections + ARRAY_SIZE(sections) && i >= s->n)
+    while (s < config_sections + SECTIONS && i >= s->n)
         i -= (unsigned)s++->n;
-    if (s == sections + ARRAY_SIZE(sections))
+    if (s == config_sections + SECTIONS)
         return false;
     k = &s->keys[i];
     *out = (struct config_key){ .section = s->name,
@@ -449,295 +407,4 @@ bool config_key(unsigned i, struct config_key *out)
                                 .repeats = k->repeats };
     describe_values(k, out->values, sizeof out->values);
     return true;
-}
-
-/* ---- sections ---- */
-
-static void unknown_key(struct parse *p, const struct key *keys, size_t n)
-{
-    const char *names[32], *near;
-
-    for (size_t i = 0; i < n; i++)
-        names[i] = keys[i].name;
-    near = nearest_word(p->name, names, n);
-    if (near)
-        complain(p, "no such key; did you mean `%s`?", near);
-    else
-        complain(p, "no such key");
-}
-
-static void set_key(struct parse *p, const struct key *keys, size_t n, char *base, uint32_t *seen)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (strcasecmp(keys[i].name, p->name) != 0)
-            continue;
-        if (!keys[i].repeats && (*seen & (1u << i))) {
-            complain(p, "`%s` was already given in this section", keys[i].name);
-            return;
-        }
-        *seen |= 1u << i;
-        keys[i].set(p, &keys[i], base + keys[i].offset);
-        return;
-    }
-    unknown_key(p, keys, n);
-}
-
-static const struct guest_config guest_defaults = {
-    .kind = KIND_AUTO,
-    .isa = ISA_COUNT,
-    .memory = 256 * MIB,
-    .vcpus = 1,
-    .weight = 100,
-    .disk_changes = UINT64_MAX,
-    .rng = true,
-    .autostart = true,
-    .x2apic = true,
-    .pv = true,
-};
-
-static bool name_ok(const char *s)
-{
-    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-    size_t n = strlen(s);
-
-    return n > 0 && n < NAME_LEN && strspn(s, good) == n;
-}
-
-static void add_guest(struct parse *p, const char *name)
-{
-    struct config *c = p->out;
-    struct guest_config *more;
-
-    for (unsigned i = 0; i < c->nguests; i++) {
-        if (strcmp(c->guest[i].name, name) == 0) {
-            complain(p, "[guest %s]: this name was already given in line %u; names must differ",
-                     name, c->guest[i].line);
-            return;
-        }
-    }
-    if (c->nguests == MAX_VMS) {
-        complain(p, "[guest %s]: at most %d guests are accepted", name, MAX_VMS);
-        return;
-    }
-    /* charge: the configuration is Trivet's own */
-    more = realloc(c->guest, (c->nguests + 1) * sizeof *more);
-    if (!more) {
-        p->no_memory = true;
-        return;
-    }
-    c->guest = more;
-    p->guest = &c->guest[c->nguests++];
-    *p->guest = guest_defaults;
-    p->guest->line = p->line;
-    memcpy(p->guest->name, name, strlen(name) + 1);
-    p->passed_over = false;
-}
-
-static void add_switch(struct parse *p, const char *name)
-{
-    struct config *c = p->out;
-
-    for (unsigned i = 0; i < c->nnets; i++) {
-        if (strcmp(c->net[i].name, name) == 0) {
-            complain(p, "[net %s]: this name was already given in line %u; names must differ", name,
-                     c->net[i].line);
-            return;
-        }
-    }
-    if (c->nnets == MAX_NETS) {
-        complain(p, "[net %s]: at most %d switches are accepted", name, MAX_NETS);
-        return;
-    }
-    p->net = &c->net[c->nnets++];
-    *p->net = net_defaults;
-    p->net->line = p->line;
-    memcpy(p->net->name, name, strlen(name) + 1);
-    p->passed_over = false;
-}
-
-/* What follows `kind` in a section's header, when it is of that kind; else NULL. */
-static const char *name_in(const char *section, const char *kind)
-{
-    const char *name = section + strlen(kind);
-
-    if (strncasecmp(section, kind, strlen(kind)) != 0 || (*name != ' ' && *name != '\t' && *name))
-        return NULL;
-    while (*name == ' ' || *name == '\t')
-        name++;
-    return name;
-}
-
-static void begin_section(struct parse *p, const char *section)
-{
-    static const struct {
-        const char *kind, *people;
-        void (*add)(struct parse *, const char *name);
-    } kinds[] = { { "guest", "guest", add_guest }, { "net", "switch", add_switch } };
-
-    p->guest = NULL;
-    p->net = NULL;
-    p->name = NULL;
-    p->host = strcasecmp(section, "host") == 0;
-    p->passed_over = !p->host;
-    if (p->host)
-        return;
-    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-        const char *name = name_in(section, kinds[i].kind);
-
-        if (!name)
-            continue;
-        if (name_ok(name))
-            kinds[i].add(p, name);
-        else
-            complain(p, "[%s %.40s]: a %s's name is 1 to %d of a-z A-Z 0-9 - _ .", kinds[i].kind,
-                     name, kinds[i].people, NAME_LEN - 1);
-        return;
-    }
-    complain(p, "[%.40s]: no such section; give [host], [net NAME] or [guest NAME]", section);
-}
-
-static void set_value(struct parse *p)
-{
-    if (p->guest)
-        set_key(p, guest_keys, ARRAY_SIZE(guest_keys), (char *)p->guest, &p->guest->keys_seen);
-    else if (p->net)
-        set_key(p, net_keys, ARRAY_SIZE(net_keys), (char *)p->net, &p->net->keys_seen);
-    else if (p->host)
-        set_key(p, host_keys, ARRAY_SIZE(host_keys), (char *)&p->out->host,
-                &p->out->host.keys_seen);
-    else if (!p->passed_over)
-        complain(p, "this line comes before the first section; begin with [host] or [guest NAME]");
-}
-
-static int on_line(void *user, const char *section, const char *name, const char *value, int line)
-{
-    struct parse *p = user;
-
-    p->line = (unsigned)line;
-    p->name = name;
-    p->value = value;
-    if (name)
-        set_value(p);
-    else if (value)
-        complain(p, "%s", value);
-    else
-        begin_section(p, section);
-    return 1;
-}
-
-/* ---- the whole ---- */
-
-static bool is_switch(const struct config *c, const char *name)
-{
-    for (unsigned i = 0; i < c->nnets; i++)
-        if (strcmp(c->net[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-/* The first device of a guest, in the file's order, that has this address on this switch. */
-static const struct guest_net *first_with(const struct config *c, const struct guest_net *n)
-{
-    for (unsigned g = 0; g < c->nguests; g++)
-        for (unsigned i = 0; i < c->guest[g].nnets; i++) {
-            const struct guest_net *o = &c->guest[g].net[i];
-
-            if (o->mac == n->mac && strcmp(o->net, n->net) == 0)
-                return o;
-        }
-    return n;
-}
-
-static void check_nets(struct parse *p, const struct guest_config *g)
-{
-    char mac[NET_MAC_TEXT];
-
-    for (unsigned i = 0; i < g->nnets; i++) {
-        const struct guest_net *n = &g->net[i], *first = first_with(p->out, n);
-
-        p->line = n->line;
-        if (!is_switch(p->out, n->net))
-            complain(p, "`net = %s`: there is no section [net %s]", n->net, n->net);
-        else if (first != n)
-            complain(p, "`net = %s`: line %u has the address %s on it, too", n->net, first->line,
-                     net_mac_text(n->mac, mac));
-    }
-}
-
-static void check_guests(struct parse *p)
-{
-    p->name = NULL;
-    for (unsigned i = 0; i < p->out->nguests; i++) {
-        p->guest = &p->out->guest[i];
-        p->line = p->guest->line;
-        if (!(p->guest->keys_seen & 1u)) /* bit 0: "kernel", the first key */
-            complain(p, "[guest %s]: `kernel = FILE` is missing", p->guest->name);
-        check_nets(p, p->guest);
-    }
-}
-
-static int by_line(const void *a, const void *b)
-{
-    const struct parse_error *x = a, *y = b;
-
-    return (x->line > y->line) - (x->line < y->line);
-}
-
-/*
- * A zero-terminated copy without the byte-order mark. A NUL byte inside would hide the rest: it is
- * named and made a blank.
- */
-static char *copy_of(struct parse *p, const char *text, size_t len)
-{
-    char *s = malloc(len + 1); /* charge: the configuration is Trivet's own */
-    size_t from = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-
-    hv_assert(text || len == 0);
-    if (!s)
-        return NULL;
-    memcpy(s, text + from, len - from);
-    s[len - from] = '\0';
-    p->line = 1;
-    for (size_t i = 0; i < len - from; i++) {
-        p->line += s[i] == '\n';
-        if (s[i] == '\0') {
-            complain(p, "a NUL byte: save the file as plain text (UTF-8)");
-            s[i] = ' ';
-        }
-    }
-    return s;
-}
-
-int config_parse(const char *text, size_t len, const struct config_limits *limits,
-                 struct config *out)
-{
-    struct parse p = { .limits = limits, .out = out };
-    char *copy;
-
-    hv_assert(limits && out);
-    memset(out, 0, sizeof *out);
-    out->host.log = LOG_INFO;
-    /* charge: the configuration is Trivet's own */
-    out->error = calloc(MAX_ERRORS, sizeof *out->error);
-    copy = out->error ? copy_of(&p, text, len) : NULL;
-    if (!copy) {
-        config_free(out);
-        return -ENOMEM;
-    }
-    (void)ini_parse_string(copy, on_line, &p); /* its own return tells less than out->error */
-    free(copy);
-    check_guests(&p);
-    if (p.no_memory) {
-        config_free(out);
-        return -ENOMEM;
-    }
-    qsort(out->error, out->nerrors, sizeof *out->error, by_line);
-    return (int)out->nerrors;
-}
-
-void config_free(struct config *c)
-{
-    free(c->guest);
-    free(c->error);
-    memset(c, 0, sizeof *c);
 }

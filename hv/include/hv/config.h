@@ -57,21 +57,21 @@ struct guest_config {
     unsigned nnets;
     bool rng, autostart, debug_exit, x2apic, pv, acpi, apicv;
     bool bad;           /* it had an error: do not start */
-    uint32_t keys_seen; /* private to config.c */
+    uint64_t keys_seen; /* private to config.c */
 };
 enum mitigations { MITIGATIONS_AUTO, MITIGATIONS_OFF, MITIGATIONS_ALL };
 struct host_config {
     enum log_level log;
     enum mitigations mitigations;
     enum sched_smt smt;
-    uint32_t keys_seen;
+    uint64_t keys_seen;
 };
 /* A switch. */
 struct config_net {
     char name[NAME_LEN];
     unsigned line; /* of its section header */
     uint32_t mtu, floods;
-    uint32_t keys_seen;
+    uint64_t keys_seen;
 };
 #define MAX_NETS 16
 /* text: `memory = 12Q: not a size; give 1M to 64G, such as 512M` */

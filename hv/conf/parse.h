@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Between config.c, which has the keys, and parse.c, which reads the file. */
+#pragma once
+#include <hv/config.h>
+#include <hv/types.h>
+
+struct parse {
+    const struct config_limits *limits;
+    struct config *out;
+    /* the section being read; NULL: [host], or a section to pass over */
+    struct guest_config *guest;
+    struct config_net *net;
+    bool host, passed_over;
+    unsigned line;
+    const char *name, *value;
+    bool no_memory;
+};
+
+/* An error of the line being read; it marks the guest whose section that is. */
+void complain(struct parse *, const char *fmt, ...) printf_like(2, 3);
+
+struct key;
+typedef void set_fn(struct parse *, const struct key *, void *field);
+struct key {
+    const char *name;
+    set_fn *set;
+    size_t offset;   /* of the field in its struct */
+    uint64_t lo, hi; /* numbers: accepted range */
+    const char *const *words;
+    bool repeats;
+    const char *normal; /* what holds where the key is not given; for people */
+    const char *help;
+};
+
+enum { SECTION_HOST, SECTION_NET, SECTION_GUEST, SECTIONS };
+struct section {
+    const char *name;
+    const struct key *keys;
+    size_t n;
+};
+extern const struct section config_sections[SECTIONS];
+extern const struct guest_config guest_defaults;
+extern const struct config_net net_defaults;
