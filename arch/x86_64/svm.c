@@ -104,10 +104,14 @@ static int find_svm(void)
 
 static void read_caps(void)
 {
-    struct cpuid a = cpuid(0x8000000a, 0);
+    struct cpuid a = cpuid(0x8000000a, 0), l7 = { 0 };
 
+    if (cpuid(0, 0).a >= 7)
+        l7 = cpuid(7, 0);
     svm_caps.features = a.d;
-    svm_caps.asids = a.b;
+    svm_caps.limits = (struct svm_limits){ .asids = a.b,
+                                           .phys_bits = (uint8_t)cpuid(0x80000008, 0).a,
+                                           .cr4_may = svm_cr4_may(cpuid(1, 0).c, l7.b, l7.c) };
     svm_caps.clean_after_run = svm_has(SVM_VMCB_CLEAN) ? CLEAN_ALL : 0;
     npt_format.leaf_levels = x86_features.page1g ? 0x7 : 0x3;
 }
@@ -120,7 +124,7 @@ static int svm_probe(void)
     if (err)
         return err;
     read_caps();
-    if (!svm_has(SVM_NP) || svm_caps.asids < 2) {
+    if (!svm_has(SVM_NP) || svm_caps.limits.asids < 2) {
         log_err("this CPU's SVM has no nested paging (CPUID 8000000Ah EDX bit 0): a CPU of family "
                 "10h or later is needed");
         return -ENOTSUP;
@@ -129,7 +133,7 @@ static int svm_probe(void)
     if (!err)
         err = make_maps();
     if (!err)
-        log_info("AMD SVM: %u ASIDs, nested paging with %s pages%s%s%s%s", svm_caps.asids,
+        log_info("AMD SVM: %u ASIDs, nested paging with %s pages%s%s%s%s", svm_caps.limits.asids,
                  x86_features.page1g ? "1 GiB" : "2 MiB", svm_has(SVM_NRIPS) ? ", next RIP" : "",
                  svm_has(SVM_VMCB_CLEAN) ? ", clean bits" : "",
                  svm_has(SVM_FLUSH_BY_ASID) ? ", flush by ASID" : "",
@@ -171,7 +175,7 @@ static void svm_vm_fini(struct vm *vm) { (void)vm; }
 
 static void set_intercepts(struct vmcb *b)
 {
-    b->intercept_cr_write = 1 << 8;
+    b->intercept_cr_write = 1 << 4 | 1 << 8;
     b->intercept_exceptions = 1u << X86_DB | 1u << X86_AC | 1u << X86_MC;
     b->intercept_misc1 = I1_INTR | I1_NMI | I1_SMI | I1_INIT | I1_CR0_SEL | I1_RDPMC | I1_CPUID |
                          I1_INVD | I1_HLT | I1_INVLPGA | I1_IOIO_PROT | I1_MSR_PROT | I1_SHUTDOWN;

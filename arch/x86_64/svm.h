@@ -6,12 +6,13 @@
 
 #include "guest_fpu.h"
 #include "spec.h"
+#include "svm_check.h"
 #include "vmcb.h"
 
 /* What this machine's SVM has; the same on every CPU. Filled by svm_probe(). */
 struct svm_caps {
     uint32_t features; /* enum svm_feature */
-    uint32_t asids;    /* number of ASIDs, 0 (the host) included */
+    struct svm_limits limits;
     /* permission maps, the same for every guest; [1]: SPEC_CTRL does not exit */
     uint64_t iopm_pa, msrpm_pa[2];
     uint32_t clean_after_run; /* CLEAN_ALL, or 0 where the CPU knows no clean bits */
@@ -45,12 +46,17 @@ struct svm_vcpu {
     /* an exit in the interrupt shadow: stats.entries in the run after it, and where */
     uint64_t shadow_run, shadow_rip;
     uint8_t nmi;               /* enum svm_nmi */
+    bool changed;              /* Trivet wrote what VMRUN checks, since the last entry */
     bool nmi_wanted, nmi_step; /* step: RFLAGS.TF was set by us, to stop after the IRET */
 };
 
 static inline struct svm_vcpu *svm_of(const struct vcpu *v) { return v->arch; }
 static inline bool svm_has(uint32_t feature) { return (svm_caps.features & feature) != 0; }
-static inline void svm_dirty(struct svm_vcpu *s, uint32_t bits) { s->vmcb->clean &= ~bits; }
+static inline void svm_dirty(struct svm_vcpu *s, uint32_t bits)
+{
+    s->vmcb->clean &= ~bits;
+    s->changed = true;
+}
 
 /* svm.c */
 extern const struct vcpu_ops svm_ops;
@@ -86,7 +92,5 @@ void svm_x86_mode(struct vcpu *, struct x86_mode_regs *);
 bool svm_x86_mode_same(struct vcpu *, const struct x86_mode_regs *);
 int must_check svm_set_sysreg(struct vcpu *, uint32_t id, uint64_t val);
 void svm_reset_state(struct vcpu *, bool init); /* init: keep what INIT keeps */
-/* Which rule of section 15.5.1 the VMCB breaks; NULL: none found. */
-const char *svm_check(const struct vmcb *);
 /* pt_npt.c */
 extern struct pt_format npt_format; /* leaf_levels is set by svm_probe() */

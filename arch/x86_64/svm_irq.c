@@ -240,6 +240,7 @@ void svm_inject(struct vcpu *v, struct svm_vcpu *s)
         virtual_irq(s, true);
     } else {
         b->eventinj = eventinj(v, s);
+        s->changed = true;
         if (v->event.type == VEV_IRQ)
             irq_send_kick(this_cpu()->id);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * svm_regs.c: the guest's system registers in the VMCB, its reset state, and what VMRUN would
- * refuse. AMD APM volume 2 section 15.5.1.
+ * svm_regs.c: the guest's system registers in the VMCB, and its reset state. AMD APM volume 2
+ * section 15.5.1.
  */
 #include <hv/assert.h>
 #include <hv/percpu.h>
@@ -228,6 +228,8 @@ int svm_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
         return set_special(v, id, val);
     if ((val & f->zero) || (f->size < 8 && val >> (8 * f->size)))
         return -EINVAL;
+    if (id == X86_CR4 && (val & ~svm_caps.limits.cr4_may))
+        return -EINVAL;
     memcpy((uint8_t *)s->vmcb + f->offset, &val, f->size);
     svm_dirty(s, f->clean);
     if (id == X86_CR0 || id == X86_CR3 || id == X86_CR4)
@@ -258,7 +260,7 @@ static void reset_control(struct svm_vcpu *s)
     b->interrupt_shadow = 0;
     s->nmi = NMI_OPEN;
     s->nmi_wanted = s->nmi_step = false;
-    b->clean = 0;
+    svm_dirty(s, CLEAN_ALL);
     s->generation = 0; /* CR0 and CR3 changed behind the TLB's back */
 }
 
@@ -288,66 +290,4 @@ void svm_reset_state(struct vcpu *v, bool init)
         b->star = b->lstar = b->cstar = b->sfmask = b->kernel_gs_base = 0;
         b->sysenter_cs = b->sysenter_esp = b->sysenter_eip = b->dbgctl = 0;
     }
-}
-
-/* ---- what makes VMRUN fail: section 15.5.1 "canonicalization and consistency checks" ---- */
-
-#define CR0_PE 1ull
-#define CR0_PG (1ull << 31)
-#define EFER_LME (1ull << 8)
-#define ATTR_L (1u << 9)
-#define ATTR_D (1u << 10)
-
-static bool long_mode(const struct vmcb *b) { return (b->efer & EFER_LME) && (b->cr0 & CR0_PG); }
-
-static bool bad_efer(const struct vmcb *b) { return !(b->efer & EFER_SVME); }
-static bool bad_cr0_cache(const struct vmcb *b) { return !(b->cr0 & CR0_CD) && (b->cr0 & CR0_NW); }
-static bool bad_cr0_high(const struct vmcb *b) { return b->cr0 >> 32; }
-static bool bad_cr3(const struct vmcb *b) { return b->cr3 >> 52; }
-static bool bad_dr6(const struct vmcb *b) { return b->dr6 >> 32; }
-static bool bad_dr7(const struct vmcb *b) { return b->dr7 >> 32; }
-static bool bad_pae(const struct vmcb *b) { return long_mode(b) && !(b->cr4 & CR4_PAE); }
-static bool bad_pe(const struct vmcb *b) { return long_mode(b) && !(b->cr0 & CR0_PE); }
-static bool bad_cs(const struct vmcb *b)
-{
-    return long_mode(b) && (b->cs.attrib & ATTR_L) && (b->cs.attrib & ATTR_D);
-}
-static bool bad_intercept(const struct vmcb *b) { return !(b->intercept_misc2 & I2_VMRUN); }
-static bool bad_asid(const struct vmcb *b)
-{
-    return !b->guest_asid || b->guest_asid >= svm_caps.asids;
-}
-static bool bad_event(const struct vmcb *b)
-{
-    unsigned type = EVENT_TYPE(b->eventinj);
-
-    return (b->eventinj & EVENT_VALID) &&
-           (type == 1 || type > 4 ||
-            (type == EVENT_EXCEPTION && ((b->eventinj & 0xff) > 31 || (b->eventinj & 0xff) == 2)));
-}
-
-const char *svm_check(const struct vmcb *b)
-{
-    static const struct {
-        bool (*bad)(const struct vmcb *);
-        const char *why;
-    } rules[] = {
-        { bad_efer, "EFER.SVME is 0" },
-        { bad_cr0_cache, "CR0.CD 0 with CR0.NW 1" },
-        { bad_cr0_high, "CR0[63:32] not 0" },
-        { bad_cr3, "CR3[63:52] not 0" },
-        { bad_dr6, "DR6[63:32] not 0" },
-        { bad_dr7, "DR7[63:32] not 0" },
-        { bad_pae, "long mode without CR4.PAE" },
-        { bad_pe, "long mode without CR0.PE" },
-        { bad_cs, "long mode with CS.L and CS.D" },
-        { bad_intercept, "VMRUN is not intercepted" },
-        { bad_asid, "ASID 0 or too large" },
-        { bad_event, "EVENTINJ is not legal" },
-    };
-
-    for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)
-        if (rules[i].bad(b))
-            return rules[i].why;
-    return NULL;
 }

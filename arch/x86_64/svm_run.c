@@ -146,6 +146,13 @@ static void exit_cr8_write(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit 
     cr_write(s, e, X86_CR8);
 }
 
+/* Not every bit that the CPU takes is in the guest's CPUID: protection keys, for one. */
+static void exit_cr4_write(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    (void)v;
+    cr_write(s, e, X86_CR4);
+}
+
 /* Bits other than TS and MP change. Rare, and not every CPU checks what VMRUN would then refuse. */
 static void exit_cr0_write(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
@@ -244,6 +251,7 @@ static void exit_mc(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 }
 
 static exit_fn *const handlers[VMEXIT_TLBSYNC + 1] = {
+    [VMEXIT_CR0_WRITE + 4] = exit_cr4_write,
     [VMEXIT_CR0_WRITE + 8] = exit_cr8_write,
     [VMEXIT_EXCP0 + X86_DB] = svm_exit_db,
     [VMEXIT_EXCP0 + X86_AC] = exit_ac,
@@ -284,18 +292,37 @@ static exit_fn *const handlers[VMEXIT_TLBSYNC + 1] = {
     [VMEXIT_TLBSYNC] = exit_ud,
 };
 
-static void exit_unknown(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+static void refused(const struct vmcb *b, const char *rule, struct vcpu_exit *e)
 {
-    const struct vmcb *b = s->vmcb;
-    const char *rule = (uint32_t)b->exitcode == VMEXIT_INVALID ? svm_check(b) : NULL;
-
-    (void)v;
     e->reason = EXIT_FAIL;
     e->fail.hw_code = b->exitcode;
     e->fail.hw_info = b->exitinfo1;
-    e->fail.what = rule                                      ? rule
-                   : (uint32_t)b->exitcode == VMEXIT_INVALID ? "VMRUN refused the guest's state"
-                                                             : "an exit that was not asked for";
+    e->fail.what = rule;
+}
+
+/*
+ * Before the entry, in debug builds: after a VMRUN that failed, QEMU (7.2) has the host's state in
+ * the VMCB.
+ */
+static const char *broken_rule(struct svm_vcpu *s)
+{
+    const char *rule = s->changed ? svm_check(s->vmcb, &svm_caps.limits) : NULL;
+
+    s->changed = false;
+    if (rule)
+        s->vmcb->exitcode = VMEXIT_INVALID;
+    return rule;
+}
+
+static void exit_unknown(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+{
+    const struct vmcb *b = s->vmcb;
+    const char *rule = "an exit that was not asked for";
+
+    (void)v;
+    if ((uint32_t)b->exitcode == VMEXIT_INVALID)
+        rule = svm_check(b, &svm_caps.limits);
+    refused(b, rule ? rule : "VMRUN refused a VMCB that breaks no rule of 15.5.1", e);
 }
 
 /*
@@ -304,14 +331,14 @@ static void exit_unknown(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e
  */
 static void new_asid(struct svm_vcpu *s, struct svm_cpu *c)
 {
-    if (c->next_asid >= svm_caps.asids) {
+    if (c->next_asid >= svm_caps.limits.asids) {
         c->generation += MAX_CPUS;
         c->next_asid = 1;
         c->flush = true;
     }
     s->vmcb->guest_asid = c->next_asid++;
     s->generation = c->generation;
-    s->vmcb->clean = 0;
+    svm_dirty(s, CLEAN_ALL);
 }
 
 /*
@@ -329,6 +356,7 @@ void svm_run(struct vcpu *v, struct vcpu_exit *e)
     struct svm_vcpu *s = svm_of(v);
     struct svm_cpu *c = &svm_cpus[this_cpu()->id];
     struct vmcb *b = s->vmcb;
+    const char *rule;
 
     debug_assert_own_cpu(v);
     if (s->generation != c->generation)
@@ -338,6 +366,10 @@ void svm_run(struct vcpu *v, struct vcpu_exit *e)
     b->eventinj = 0;
     if (v->event.type != VEV_NONE)
         svm_inject(v, s);
+    if (DEBUG_LOCKS && (rule = broken_rule(s)) != NULL) {
+        refused(b, rule, e);
+        return;
+    }
     if (s->spec.flags)
         svm_enter_guarded(&v->regs, b, s->vmcb_pa, c->host_pa, &s->spec);
     else

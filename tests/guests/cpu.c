@@ -88,6 +88,38 @@ static void xsave(void)
 }
 
 /*
+ * Each bit of CR4 with the bit of CPUID that announces it: leaf 1 ECX, leaf 7 EBX, ECX. What is not
+ * announced faults and changes nothing; so does RDPKRU, whose register guests would share.
+ */
+static void cr4_bits(void)
+{
+    static const struct {
+        uint8_t cr4, reg, bit;
+    } rows[] = { { 11, 2, 2 }, { 12, 2, 16 }, { 13, 0, 5 },  { 14, 0, 6 },  { 15, 2, 31 },
+                 { 16, 1, 0 }, { 18, 0, 26 }, { 19, 2, 23 }, { 20, 1, 7 },  { 21, 1, 20 },
+                 { 22, 2, 3 }, { 23, 2, 7 },  { 24, 2, 31 }, { 31, 2, 31 }, { 32, 2, 31 } };
+    static const uint8_t mov_cr4[] = { 0x0f, 0x22, 0xe0 }, rdpkru[] = { 0x0f, 0x01, 0xee };
+    struct cpuid c7 = cpuid(0, 0).eax >= 7 ? cpuid(7, 0) : (struct cpuid){ 0 };
+    const uint32_t regs[] = { cpuid(1, 0).ecx, c7.ebx, c7.ecx & ~(1u << 31) };
+    uint64_t old = read_cr4();
+    struct regs r = { 0 };
+    unsigned bad = 0;
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (regs[rows[i].reg] >> rows[i].bit & 1)
+            continue;
+        r.rax = old | 1ull << rows[i].cr4;
+        int v = code_try(mov_cr4, 3, &r);
+        if (v != VEC_GP || read_cr4() != old)
+            bad |= 1u << i;
+    }
+    write_cr4(old);
+    check("CR4 bits that CPUID does not announce fault", !bad, bad, 0);
+    r = (struct regs){ 0 };
+    if (!(c7.ecx & 1 << 3))
+        check("no RDPKRU without protection keys", code_try(rdpkru, 3, &r) == VEC_UD, 0, VEC_UD);
+}
+
+/*
  * ---- against speculation ----
  * A feature and the MSRs that it is controlled by come together, or neither.
  */
@@ -536,7 +568,9 @@ void guest_main(void)
     pic_mask_all();
     cpuid_policy();
     if (!cmdline_has("emulator"))
-        speculation();
+        if (!cmdline_has("emulator"))
+            cr4_bits();
+    speculation();
     xsave();
     registers();
     if (acpi.ecam)

@@ -36,10 +36,12 @@ static struct {
     uint64_t cut; /* EXITINTINFO */
 } plan;
 static uint64_t injected;
+static unsigned checks, entries;
 
 void svm_enter(struct vcpu_regs *regs, struct vmcb *b, uint64_t vmcb_pa, uint64_t host_pa)
 {
     (void)vmcb_pa, (void)host_pa;
+    entries++;
     injected = b->eventinj;
     if (plan.takes)
         b->v_intr &= ~(uint32_t)V_IRQ;
@@ -56,10 +58,13 @@ void svm_enter_guarded(struct vcpu_regs *regs, struct vmcb *b, uint64_t vmcb_pa,
     svm_enter(regs, b, vmcb_pa, host_pa);
 }
 
-const char *svm_check(const struct vmcb *b)
+static const char *rule; /* that the state breaks */
+
+const char *svm_check(const struct vmcb *b, const struct svm_limits *l)
 {
-    (void)b;
-    return NULL;
+    (void)b, (void)l;
+    checks++;
+    return rule;
 }
 
 static enum exit_reason run(uint64_t code, unsigned steps, bool shadow)
@@ -83,6 +88,8 @@ static int set_up(void **state)
     svm_cpus[0] = (struct svm_cpu){ .generation = 1 };
     v = (struct vcpu){ .arch = &svm, .regs = { .pc = AT, .flags = RFLAGS_IF } };
     plan.takes = false;
+    rule = NULL;
+    checks = entries = 0;
     plan.cut = 0;
     host_kicks[0] = 0;
     return 0;
@@ -211,6 +218,24 @@ static void an_interrupt_cut_off_in_its_delivery_comes_again(void **state)
     }
 }
 
+/* Asked before the entry only when Trivet changed something; told as the rule says it. */
+static void a_state_that_vmrun_refuses_is_named(void **state)
+{
+    struct vcpu_exit e = { 0 };
+
+    (void)state;
+    run(VMEXIT_INTR, 1, false);
+    run(VMEXIT_INTR, 1, false);
+    assert_int_equal(checks, 0);
+    svm_dirty(&svm, CLEAN_CRX);
+    rule = "CR4: a reserved bit is 1";
+    svm_run(&v, &e);
+    assert_int_equal(entries, 2);
+    assert_int_equal(e.reason, EXIT_FAIL);
+    assert_int_equal((uint32_t)e.fail.hw_code, VMEXIT_INVALID);
+    assert_ptr_equal(e.fail.what, rule);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +248,7 @@ int main(void)
         cmocka_unit_test_setup(the_shadow_ends_with_its_instruction, set_up),
         cmocka_unit_test_setup(the_shadow_is_not_remembered_for_long, set_up),
         cmocka_unit_test_setup(the_first_run_has_no_shadow, set_up),
+        cmocka_unit_test_setup(a_state_that_vmrun_refuses_is_named, set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
