@@ -294,6 +294,8 @@ static void svm_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
     spec_features(leaf, subleaf, regs);
 }
 
+static const struct x86_engine svm_x86 = { .mode = svm_x86_mode, .mode_same = svm_x86_mode_same };
+
 const struct vcpu_ops svm_ops = {
     .name = "svm",
     .guest_isas = 1u << ISA_X86_64,
@@ -323,6 +325,5 @@ const struct vcpu_ops svm_ops = {
     .tlb_flush = svm_tlb_flush,
     .vcpu_tlb_flush = svm_vcpu_tlb_flush,
     .features = svm_features,
-    .x86_mode = svm_x86_mode,
-    .x86_mode_same = svm_x86_mode_same,
+    .isa_ops = &svm_x86,
 };

@@ -3,6 +3,7 @@
 #pragma once
 #include <hv/types.h>
 #include <hv/vcpu.h>
+#include <hv/x86.h>
 
 #include "guest_fpu.h"
 #include "spec.h"

@@ -235,8 +235,7 @@ static void vmx_vcpu_fini(struct vcpu *v)
         vmx_drop(s);
         vm_pages_free(v->vm, hpa(s->vmcs_pa), 0);
     }
-    v->tpr = v->apic = NULL;
-    v->posted = NULL;
+    v->shared = NULL;
     if (s->vapic)
         vm_pages_free(v->vm, virt_to_phys(s->vapic), 0);
     vm_free(v->vm, s, sizeof *s);
@@ -251,9 +250,9 @@ static void new_pages(struct vcpu *v, struct vmx_vcpu *s)
     vapic = vm_pages(v->vm, 0);
     if (vapic.v) {
         s->vapic = phys_to_virt(vapic);
-        v->tpr = &s->vapic[VAPIC_TPR];
-        v->apic = vmx_caps.apic && v->vm->config->apicv ? s->vapic : NULL;
-        v->posted = v->apic && vmx_caps.posted ? vmx_posted(s) : NULL;
+        s->shared.tpr = &s->vapic[VAPIC_TPR];
+        s->shared.apic = vmx_caps.apic && v->vm->config->apicv ? s->vapic : NULL;
+        s->shared.posted = s->shared.apic && vmx_caps.posted ? vmx_posted(s) : NULL;
     }
 }
 
@@ -265,6 +264,7 @@ static int vmx_vcpu_init(struct vcpu *v)
     if (!s)
         return -ENOMEM;
     v->arch = s;
+    v->shared = &s->shared;
     new_pages(v, s);
     if (!s->vmcs_pa || !s->vapic || guest_fpu_init(v, &s->fpu)) {
         vmx_vcpu_fini(v);
@@ -420,6 +420,11 @@ static const struct state_ops vmx_engine_ops = { .name = "VMX",
                                                  .size = vmx_no_state };
 static state_table vmx_state_table = { &vmx_engine_ops, NULL };
 
+static const struct x86_engine vmx_x86 = { .mode = vmx_x86_mode,
+                                           .mode_same = vmx_x86_mode_same,
+                                           .tpr_window = vmx_tpr_window,
+                                           .vapic = &vmx_vapic };
+
 const struct vcpu_ops vmx_ops = {
     .name = "vmx",
     .guest_isas = 1u << ISA_X86_64,
@@ -435,7 +440,6 @@ const struct vcpu_ops vmx_ops = {
     .unload = vmx_unload,
     .run = vmx_run,
     .run_until = vmx_run_until,
-    .tpr_window = vmx_tpr_window,
     .irq_ready = vmx_irq_ready,
     .nmi_ready = vmx_nmi_ready,
     .irq_window = vmx_irq_window,
@@ -451,7 +455,5 @@ const struct vcpu_ops vmx_ops = {
     .tlb_flush = vmx_tlb_flush,
     .vcpu_tlb_flush = vmx_vcpu_tlb_flush,
     .features = vmx_features,
-    .x86_mode = vmx_x86_mode,
-    .x86_mode_same = vmx_x86_mode_same,
-    .vapic = &vmx_vapic,
+    .isa_ops = &vmx_x86,
 };

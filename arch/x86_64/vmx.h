@@ -3,6 +3,7 @@
 #pragma once
 #include <hv/types.h>
 #include <hv/vcpu.h>
+#include <hv/x86.h>
 
 #include "guest_fpu.h"
 #include "private.h"
@@ -79,8 +80,10 @@ struct vmx_vcpu {
     uint64_t look_at;
     uint8_t threshold, threshold_set; /* of the task priority: wanted, in VMCS */
     bool watching;                    /* either is not 0 */
-    /* the virtual-APIC page; only the task priority of it is used, unless v->apic points to it */
+    /* the virtual-APIC page; only the task priority of it is used, unless shared.apic points to it
+     */
     uint8_t *vapic;
+    struct x86_shared shared;
     uint32_t secondary; /* as the APIC's mode wants it */
     uint64_t eoi_exits[4];
     uint8_t apic_stale; /* enum vmx_apic_part: what the VMCS does not have yet */

@@ -121,16 +121,15 @@ void vcpu_request(struct vcpu *v, uint32_t reqs)
  * REQ_IRQ stays set when the CPU has seen to it: that costs a look after the next exit. When it has
  * not, because the guest was left in that moment, that look does.
  */
-void vcpu_post(struct vcpu *v)
+void vcpu_notify(struct vcpu *v, void (*notify)(struct vcpu *))
 {
     const struct vcpu *current = this_cpu()->current;
 
-    debug_assert(v->posted);
     __atomic_fetch_or(&v->requests, REQ_IRQ, __ATOMIC_SEQ_CST);
     if (v == current)
         return;
     if (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
-        v->ops->vapic->notify(v);
+        notify(v);
     else
         wake(v, current);
 }
@@ -211,7 +210,7 @@ static void inject_nmi(struct vcpu *v)
         return;
     }
     __atomic_fetch_and(&v->requests, ~(uint32_t)REQ_NMI, __ATOMIC_RELAXED);
-    v->event = (struct vcpu_event){ .type = VEV_NMI, .vector = 2 };
+    v->event = (struct vcpu_event){ .type = VEV_NMI };
 }
 
 /* Gives the guest its best interrupt, or asks to be told when it can take one. */

@@ -106,6 +106,8 @@ static bool fake_mode_same(struct vcpu *v, const struct x86_mode_regs *r)
            now.cs_attr == r->cs_attr;
 }
 
+static const struct x86_engine fake_engine = { .mode = fake_mode_get, .mode_same = fake_mode_same };
+
 static const struct vcpu_ops fake_ops = { .name = "fake",
                                           .guest_isas = 1,
                                           .get_sysreg = fake_get,
@@ -113,8 +115,7 @@ static const struct vcpu_ops fake_ops = { .name = "fake",
                                           .skip_insn = fake_skip,
                                           .get_fpu_regs = fake_get_fpu,
                                           .set_fpu_regs = fake_set_fpu,
-                                          .x86_mode = fake_mode_get,
-                                          .x86_mode_same = fake_mode_same };
+                                          .isa_ops = &fake_engine };
 
 static void fake_reset(void)
 {
@@ -127,6 +128,7 @@ static void fake_reset(void)
     memset(fake_insns, 0, sizeof fake_insns);
     spin_init(&fake_machine.lock, LOCK_DEVICE);
     fake_x86.insns = fake_insns;
+    fake_x86.engine = &fake_engine;
     fake_vm.ops = &fake_ops;
     fake_vm.guest = &fake_machine;
     fake_vm.vcpu[0] = &fake_vcpu;

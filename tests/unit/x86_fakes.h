@@ -46,11 +46,11 @@ void vcpu_request(struct vcpu *v, uint32_t reqs)
     __atomic_fetch_or(&v->requests, reqs, __ATOMIC_SEQ_CST);
 }
 /* As hv/vm/vcpu.c does it. */
-void vcpu_post(struct vcpu *v)
+void vcpu_notify(struct vcpu *v, void (*notify)(struct vcpu *))
 {
     vcpu_request(v, REQ_IRQ);
     if (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
-        v->ops->vapic->notify(v);
+        notify(v);
 }
 
 uint64_t vm_time_ns(const struct vm *vm)

@@ -113,6 +113,7 @@ static void watch(struct vcpu *v, unsigned priority)
     (void)v;
     watched = priority;
 }
+static const struct x86_engine watching = { .tpr_window = watch };
 static uint8_t engines_tpr;
 
 static int set_cr8(struct vcpu *v, uint32_t id, uint64_t val)
@@ -134,10 +135,10 @@ static void test_tpr_in_the_engine(void **state)
     struct vcpu_ops ops = *old;
 
     (void)state;
-    ops.tpr_window = watch;
+    ops.isa_ops = &watching;
     ops.set_sysreg = set_cr8;
-    fake_vcpu[0].ops = &ops;
-    fake_vcpu[0].tpr = &engines_tpr;
+    fake_vm.ops = fake_vcpu[0].ops = &ops;
+    lapic_of(&fake_vcpu[0])->hw.tpr = &engines_tpr;
     engines_tpr = 0x50; /* MOV CR8, without an exit */
     assert_int_equal(apic_read(0, APIC_TPR), 0x50);
     assert_int_equal(apic_read(0, APIC_PPR), 0x50);
@@ -156,8 +157,8 @@ static void test_tpr_in_the_engine(void **state)
     assert_int_equal(take(0), -1);
     assert_int_equal(watched, 4);
     assert_int_equal(lapic_get_cr8(&fake_vcpu[0]), 6);
-    fake_vcpu[0].ops = old;
-    fake_vcpu[0].tpr = NULL;
+    fake_vm.ops = fake_vcpu[0].ops = old;
+    lapic_of(&fake_vcpu[0])->hw.tpr = NULL;
 }
 
 static unsigned received(uint8_t vec)

@@ -24,7 +24,7 @@ static void state_start(unsigned vcpus)
     fake_machine.tsc_offset = 0 - host_now;
     fake_machine.wall_s = x86_wall_s(&fake_vm);
     for (unsigned i = 0; i < vcpus; i++) {
-        state_x86[i] = (struct x86_vcpu){ 0 };
+        state_x86[i] = (struct x86_vcpu){ .engine = x86_engine_of(&fake_vcpu[i]) };
         fake_vcpu[i].guest = &state_x86[i];
         x86_msr_reset(&state_x86[i].s);
     }

@@ -124,7 +124,8 @@ static void take_posted(unsigned v)
     if (!__atomic_exchange_n(&c->notified, 0, __ATOMIC_SEQ_CST) || !(c->mode & VAPIC_DELIVERS))
         return;
     for (unsigned i = 0; i < 4; i++) {
-        uint64_t new = __atomic_exchange_n(&fake_vcpu[v].posted[i], 0, __ATOMIC_SEQ_CST);
+        uint64_t new =
+            __atomic_exchange_n(&lapic_of(&fake_vcpu[v])->hw.posted[i], 0, __ATOMIC_SEQ_CST);
 
         *word(c, APIC_IRR + 2 * i) |= (uint32_t) new;
         *word(c, APIC_IRR + 2 * i + 1) |= (uint32_t)(new >> 32);
@@ -204,8 +205,8 @@ static void eoi_exits(struct vcpu *v, const uint64_t vectors[4])
 
 static int set_reg(struct vcpu *v, uint32_t id, uint64_t val)
 {
-    if (id == X86_CR8 && v->apic)
-        *v->tpr = (uint8_t)(val << 4);
+    if (id == X86_CR8 && lapic_of(v)->hw.apic)
+        *lapic_of(v)->hw.tpr = (uint8_t)(val << 4);
     return 0;
 }
 
@@ -216,12 +217,15 @@ static void notify(struct vcpu *v) { __atomic_store_n(&cpus[v->id].notified, 1, 
 static const struct vapic_ops vapic = {
     .window = window, .mode = mode, .changed = changed, .eoi_exits = eoi_exits, .notify = notify
 };
+static const struct x86_engine engine = { .tpr_window = tpr_window, .vapic = &vapic };
 static struct vcpu_ops ops;
 
 static void keep(unsigned v)
 {
-    fake_vcpu[v].apic = cpus[v].page;
-    fake_vcpu[v].tpr = &cpus[v].page[APIC_TPR << 4];
+    struct x86_shared *hw = &lapic_of(&fake_vcpu[v])->hw;
+
+    hw->apic = cpus[v].page;
+    hw->tpr = &cpus[v].page[APIC_TPR << 4];
     lapic_power_on(lapic_of(&fake_vcpu[v]));
 }
 
@@ -233,8 +237,7 @@ static int start(void **state)
     windows = window_calls = 0;
     ops = *fake_vm.ops;
     ops.set_sysreg = set_reg;
-    ops.vapic = &vapic;
-    ops.tpr_window = tpr_window;
+    ops.isa_ops = &engine;
     fake_vm.ops = &ops;
     for (unsigned i = 0; i < VCPUS; i++)
         fake_vcpu[i].ops = &ops;
@@ -635,7 +638,10 @@ static void test_senders(void **state)
     senders(stay);
 }
 
-static void post_to(unsigned v) { fake_vcpu[v].posted = (uint64_t *)(cpus[v].page + 0x800); }
+static void post_to(unsigned v)
+{
+    lapic_of(&fake_vcpu[v])->hw.posted = (uint64_t *)(cpus[v].page + 0x800);
+}
 
 static void test_senders_post(void **state)
 {
@@ -651,13 +657,15 @@ static void test_senders_post(void **state)
 static void test_posted(void **state)
 {
     struct vcpu *v = &fake_vcpu[KEPT];
+    const uint64_t *posted;
 
     (void)state;
     post_to(KEPT);
+    posted = lapic_of(v)->hw.posted;
     (void)enter(KEPT);
     v->in_guest = 1;
     send(KEPT, 0x41, false);
-    assert_true(cpus[KEPT].notified && v->posted[1] == 2 && v->requests & REQ_IRQ);
+    assert_true(cpus[KEPT].notified && posted[1] == 2 && v->requests & REQ_IRQ);
     take_posted(KEPT);
     assert_int_equal(deliver(&cpus[KEPT]), 0x41);
     kept_eoi(KEPT);
@@ -667,10 +675,10 @@ static void test_posted(void **state)
     send(KEPT, 0x61, false);
     send(KEPT, 0x31, true);
     assert_int_equal(cpus[KEPT].notified, 0);
-    assert_int_equal(v->posted[0] | v->posted[2] | v->posted[3], 0);
+    assert_int_equal(posted[0] | posted[2] | posted[3], 0);
     assert_true(lapic_wakes(v));
     assert_int_equal(kept_take(KEPT), 0x61);
-    assert_int_equal(v->posted[1], 0);
+    assert_int_equal(posted[1], 0);
     kept_eoi(KEPT);
     assert_int_equal(kept_take(KEPT), 0x51);
     kept_eoi(KEPT);

@@ -73,15 +73,19 @@ static void read_mode(struct vcpu *v, struct x86_mode_regs *r)
     r->cpl = (uint8_t)x86_get(v, X86_CPL);
 }
 
+const struct x86_engine *x86_engine_of(const struct vcpu *v)
+{
+    static const struct x86_engine by_registers = { .mode = read_mode };
+
+    return v->ops->isa_ops ? v->ops->isa_ops : &by_registers;
+}
+
 void x86_mode_get(struct vcpu *v, struct x86_mode *m)
 {
     struct x86_mode_regs r;
 
     debug_assert_own_cpu(v);
-    if (v->ops->x86_mode != NULL)
-        v->ops->x86_mode(v, &r);
-    else
-        read_mode(v, &r);
+    x86_of(v)->engine->mode(v, &r);
     m->cr0 = r.cr0;
     m->cr3 = r.cr3;
     m->cr4 = r.cr4;

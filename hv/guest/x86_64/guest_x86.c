@@ -23,6 +23,7 @@ static int x86_vcpu_init(struct vcpu *v)
         return -ENOMEM;
     }
     v->guest = x;
+    x->engine = x86_engine_of(v);
     x86_msr_reset(&x->s);
     v->mp = v->id == 0 ? MP_RUNNABLE : MP_WAIT_SIPI;
     return 0;

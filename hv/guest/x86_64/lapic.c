@@ -36,9 +36,9 @@ void lapic_raise(struct lapic *l, uint8_t vector, bool level)
         __atomic_fetch_or(tmr, m, __ATOMIC_SEQ_CST);
     else if (__atomic_load_n(tmr, __ATOMIC_RELAXED) & m)
         __atomic_fetch_and(tmr, ~m, __ATOMIC_SEQ_CST);
-    if (!level && l->v->posted && __atomic_load_n(&l->mode, __ATOMIC_RELAXED) & VAPIC_DELIVERS) {
-        if (!(__atomic_fetch_or(&l->v->posted[vector >> 6], m, __ATOMIC_SEQ_CST) & m))
-            vcpu_post(l->v);
+    if (!level && l->hw.posted && __atomic_load_n(&l->mode, __ATOMIC_RELAXED) & VAPIC_DELIVERS) {
+        if (!(__atomic_fetch_or(&l->hw.posted[vector >> 6], m, __ATOMIC_SEQ_CST) & m))
+            vcpu_notify(l->v, lapic_engine(l->v->vm)->vapic->notify);
         return;
     }
     if (!(__atomic_fetch_or(&l->s.irr[vector >> 6], m, __ATOMIC_SEQ_CST) & m))
@@ -89,9 +89,9 @@ bool lapic_wants_pic(const struct lapic *l)
  */
 uint32_t lapic_tpr(struct lapic *l)
 {
-    const uint8_t *engines = l->v->tpr;
+    const uint8_t *engines = l->hw.tpr;
 
-    if (l->v->apic)
+    if (l->hw.apic)
         l->s.tpr = *engines;
     else if (engines && (*engines ^ l->s.tpr) & 0xf0)
         l->s.tpr = *engines & 0xf0;
@@ -114,9 +114,9 @@ static void watch_tpr(struct lapic *l, unsigned vec)
     unsigned priority = vec && (l->s.tpr & 0xf0) >= (vec & 0xf0) ? vec >> 4 : 0;
 
     debug_assert_own_cpu(l->v);
-    if (l->v->tpr && (priority | l->watched)) {
+    if (l->hw.tpr && (priority | l->watched)) {
         l->watched = (uint8_t)priority;
-        l->v->ops->tpr_window(l->v, priority);
+        lapic_engine(l->v->vm)->tpr_window(l->v, priority);
     }
 }
 
@@ -149,7 +149,7 @@ static bool look(struct lapic *l)
     debug_assert_own_cpu(l->v);
     if (__atomic_load_n(&l->timer_due, __ATOMIC_RELAXED))
         lapic_timer_check(l);
-    if (l->v->posted)
+    if (l->hw.posted)
         lapic_collect(l);
     return pic_output(l->intc) && lapic_wants_pic(l);
 }
@@ -270,6 +270,8 @@ struct lapic *lapic_new(struct x86_intc *x, struct vcpu *v)
         return NULL;
     l->v = v;
     l->intc = x;
+    if (v->shared)
+        l->hw = *(const struct x86_shared *)v->shared;
     lapic_timer_init(l);
     lapic_power_on(l);
     return l;
@@ -374,8 +376,8 @@ static void write_tpr(struct lapic *l, unsigned r, uint32_t val)
 
     (void)r;
     l->s.tpr = val & 0xff;
-    if (l->v->apic)
-        *l->v->tpr = (uint8_t)val;
+    if (l->hw.apic)
+        *l->hw.tpr = (uint8_t)val;
     else if ((old ^ l->s.tpr) & 0xf0 && l->v->ops && l->v->ops->set_sysreg)
         (void)l->v->ops->set_sysreg(l->v, X86_CR8, l->s.tpr >> 4);
     if (l->s.tpr < old)

@@ -5,9 +5,9 @@
  * lapic_hand_over() move it, on the vCPU's own CPU, while the guest does not run. Interrupts that
  * others send are noted in l->s.irr in both cases; REQ_IRQ brings the vCPU to lapic_hand_over(),
  * which adds them to the page. Where the CPU can, they are posted: a vCPU that runs takes them out
- * of v->posted by itself. A vector is cleared in one place as it is set in the other, so that none
- * is lost and none is there twice. All other registers are l->s's, and the page has a copy for the
- * guest to read. Intel SDM vol 3 §11.4, §11.8, §29.
+ * of l->hw.posted by itself. A vector is cleared in one place as it is set in the other, so that
+ * none is lost and none is there twice. All other registers are l->s's, and the page has a copy for
+ * the guest to read. Intel SDM vol 3 §11.4, §11.8, §29.
  */
 #include <hv/assert.h>
 #include <hv/vcpu.h>
@@ -21,12 +21,12 @@
 /* 32 bits, at the first of each 16 bytes. The guest's own CPU has left them alone by now. */
 static uint32_t load(const struct lapic *l, unsigned reg)
 {
-    return *(const volatile uint32_t *)(l->v->apic + (reg << 4));
+    return *(const volatile uint32_t *)(l->hw.apic + (reg << 4));
 }
 
 static void store(struct lapic *l, unsigned reg, uint32_t val)
 {
-    *(volatile uint32_t *)(l->v->apic + (reg << 4)) = val;
+    *(volatile uint32_t *)(l->hw.apic + (reg << 4)) = val;
 }
 
 /* 64 of the 256 bits that begin at `reg`. */
@@ -54,7 +54,7 @@ static bool add_new(struct lapic *l, unsigned i, bool all)
     if (tmr != l->eoi_exits[i] || all) {
         l->eoi_exits[i] = tmr;
         store_vectors(l, APIC_TMR, i, tmr);
-        l->v->ops->vapic->eoi_exits(l->v, l->eoi_exits);
+        lapic_engine(l->v->vm)->vapic->eoi_exits(l->v, l->eoi_exits);
     }
     return new != 0;
 }
@@ -64,7 +64,7 @@ void lapic_hand_over(struct lapic *l)
     bool all = !l->live, changed = all;
 
     debug_assert_own_cpu(l->v);
-    debug_assert(l->v->apic);
+    debug_assert(l->hw.apic);
     for (unsigned i = 0; all && i < 4; i++) {
         store_vectors(l, APIC_ISR, i, l->s.isr[i]);
         store_vectors(l, APIC_IRR, i, 0);
@@ -73,18 +73,18 @@ void lapic_hand_over(struct lapic *l)
         changed |= add_new(l, i, all);
     l->live = true;
     if (changed)
-        l->v->ops->vapic->changed(l->v);
+        lapic_engine(l->v->vm)->vapic->changed(l->v);
 }
 
 /* A level-triggered one is never posted: the CPU would not know that its EOI has to exit. */
 void lapic_collect(struct lapic *l)
 {
     debug_assert_own_cpu(l->v);
-    debug_assert(l->v->posted);
+    debug_assert(l->hw.posted);
     for (unsigned i = 0; i < 4; i++)
-        if (__atomic_load_n(&l->v->posted[i], __ATOMIC_RELAXED))
+        if (__atomic_load_n(&l->hw.posted[i], __ATOMIC_RELAXED))
             __atomic_fetch_or(&l->s.irr[i],
-                              __atomic_exchange_n(&l->v->posted[i], 0, __ATOMIC_SEQ_CST),
+                              __atomic_exchange_n(&l->hw.posted[i], 0, __ATOMIC_SEQ_CST),
                               __ATOMIC_SEQ_CST);
 }
 
@@ -111,14 +111,14 @@ void lapic_take_back(struct lapic *l)
     if (!l->live)
         return;
     l->live = false;
-    if (l->v->posted)
+    if (l->hw.posted)
         lapic_collect(l);
     for (unsigned i = 0; i < 4; i++) {
         l->s.isr[i] = load_vectors(l, APIC_ISR, i);
         __atomic_fetch_or(&l->s.irr[i], load_vectors(l, APIC_IRR, i), __ATOMIC_SEQ_CST);
     }
     l->isr_top = highest_in_service(l);
-    l->s.tpr = l->v->apic[TPR_BYTE];
+    l->s.tpr = l->hw.apic[TPR_BYTE];
     lapic_fetch_icr(l);
     look_again(l);
 }
@@ -143,7 +143,7 @@ void lapic_show(struct lapic *l, unsigned reg)
         return;
     store(l, reg, lapic_show_reg(l, reg));
     if (reg == APIC_ICR && lapic_x2(l))
-        *(volatile uint32_t *)(l->v->apic + (APIC_ICR << 4) + 4) = (uint32_t)(l->s.icr >> 32);
+        *(volatile uint32_t *)(l->hw.apic + (APIC_ICR << 4) + 4) = (uint32_t)(l->s.icr >> 32);
     if (reg == APIC_LVT) /* another mode of the timer clears it */
         store(l, APIC_TMICT, lapic_show_reg(l, APIC_TMICT));
 }
@@ -172,7 +172,7 @@ static void close_window(struct x86_intc *x)
 {
     spin_lock(&x->window_lock);
     if (x->window)
-        (void)x->vm->ops->vapic->window(x->vm, false);
+        (void)lapic_engine(x->vm)->vapic->window(x->vm, false);
     x->window = 0;
     spin_unlock(&x->window_lock);
 }
@@ -180,11 +180,11 @@ static void close_window(struct x86_intc *x)
 static void enter_delivery(struct lapic *l)
 {
     assert_own_cpu(l->v);
-    hv_assert(l->v->apic);
+    hv_assert(l->hw.apic);
     if (l->pv_flag && lapic_pv_disarm(l))
         lapic_end(l);
     if (l->watched)
-        l->v->ops->tpr_window(l->v, l->watched = 0);
+        lapic_engine(l->v->vm)->tpr_window(l->v, l->watched = 0);
     for (unsigned i = 0; i < APIC_REGS; i++)
         lapic_show(l, i);
     look_again(l);
@@ -192,7 +192,7 @@ static void enter_delivery(struct lapic *l)
 
 void lapic_set_mode(struct lapic *l)
 {
-    unsigned mode = l->v->apic ? wanted(l) : 0;
+    unsigned mode = l->hw.apic ? wanted(l) : 0;
 
     assert_own_cpu(l->v);
     if (mode == l->mode)
@@ -201,7 +201,7 @@ void lapic_set_mode(struct lapic *l)
     if (!(mode & VAPIC_PAGE))
         close_window(l->intc);
     l->mode = (uint8_t)mode;
-    l->v->ops->vapic->mode(l->v, mode);
+    lapic_engine(l->v->vm)->vapic->mode(l->v, mode);
     if (mode & VAPIC_DELIVERS)
         enter_delivery(l);
 }
@@ -216,7 +216,7 @@ void lapic_window(struct x86_intc *x)
         all &= x->lapic[i] && x->lapic[i]->mode & VAPIC_PAGE;
     spin_lock(&x->window_lock);
     if (all && !x->window)
-        x->window = x->vm->ops->vapic->window(x->vm, true) == 0;
+        x->window = lapic_engine(x->vm)->vapic->window(x->vm, true) == 0;
     spin_unlock(&x->window_lock);
 }
 
@@ -224,8 +224,8 @@ void lapic_restored(struct lapic *l)
 {
     l->isr_top = highest_in_service(l);
     lapic_set_mode(l);
-    if (l->v->apic)
-        *l->v->tpr = (uint8_t)l->s.tpr;
+    if (l->hw.apic)
+        *l->hw.tpr = (uint8_t)l->s.tpr;
     else if (l->v->ops->set_sysreg)
         (void)l->v->ops->set_sysreg(l->v, X86_CR8, l->s.tpr >> 4);
     for (unsigned i = 0; lapic_delivers(l) && i < APIC_REGS; i++)

@@ -66,7 +66,7 @@ int x86_emulate(struct vcpu *v, struct vcpu_exit *e)
     if (in->quick == QUICK_NO || in->pc != v->regs.pc || in->serial != in->page->serial ||
         e->reason != EXIT_MEM || v->event.type != VEV_NONE)
         return emu_emulate(v, e);
-    if (!v->ops->x86_mode_same(v, &in->mode) || !same_tables(in->page) ||
+    if (!x86_of(v)->engine->mode_same(v, &in->mode) || !same_tables(in->page) ||
         !same_bytes(in, in->page->host + (in->pc & (PAGE_SIZE - 1))))
         return emu_emulate(v, e);
     if (offset(v, in) != (at & (PAGE_SIZE - 1)) ||
@@ -103,7 +103,7 @@ void x86_quick_note(struct vcpu *v, const struct x86_mode *m, const struct vcpu_
 
     in->quick = QUICK_NO;
     if (quick == QUICK_NO || m->bits != 64 || (v->regs.pc & (PAGE_SIZE - 1)) > PAGE_SIZE - 16 ||
-        e->reason != EXIT_MEM || v->ops->x86_mode_same == NULL)
+        e->reason != EXIT_MEM || x86_of(v)->engine->mode_same == NULL)
         return;
     in->page = gmem_in_hole(&v->vm->gmem, e->mem.gpa) ? x86_fetch_slot(v, m, v->regs.pc) : NULL;
     if (in->page == NULL)
@@ -114,5 +114,5 @@ void x86_quick_note(struct vcpu *v, const struct x86_mode *m, const struct vcpu_
     in->serial = in->page->serial;
     in->take = x86_size_mask(in->store ? in->src_size : in->size);
     in->keep = in->size >= 4 ? 0 : ~in->take;
-    v->ops->x86_mode(v, &in->mode);
+    x86_of(v)->engine->mode(v, &in->mode);
 }

@@ -174,7 +174,7 @@ static int lapic_quiesce(struct vm *vm, uint32_t i)
     if (l->pv_flag && lapic_pv_disarm(l))
         lapic_end(l);
     lapic_take_back(l);
-    if (l->v->posted)
+    if (l->hw.posted)
         lapic_collect(l);
     return 0;
 }

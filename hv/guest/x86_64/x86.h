@@ -103,6 +103,7 @@ struct x86_state {
 struct x86_insn;
 struct x86_vcpu {
     struct x86_state s;
+    const struct x86_engine *engine;               /* v->ops->isa_ops, or what serves for it */
     struct x86_fetch_cache fetch[X86_FETCH_SLOTS]; /* by page and CR3 */
     uint64_t fetch_serial;                         /* the last one given out */
     struct x86_insn *insns; /* decoded instructions, X86_INSN_CACHE of them */
@@ -208,6 +209,8 @@ void x86_set_segment(struct vcpu *v, enum x86_seg seg, struct x86_segment s);
  */
 void x86_raise(struct vcpu *v, unsigned vector, uint32_t error);
 void x86_raise_pf(struct vcpu *v, uint64_t cr2, uint32_t error);
+/* for x86_vcpu.engine */
+const struct x86_engine *x86_engine_of(const struct vcpu *v);
 void x86_mode_get(struct vcpu *v, struct x86_mode *m);
 /*
  * Steps over an instruction that the engine caught. len 0: it is found, and the opcode checked

@@ -8,6 +8,8 @@
 #include <hv/lock.h>
 #include <hv/types.h>
 #include <hv/vcpu.h>
+#include <hv/vm.h>
+#include <hv/x86.h>
 #include "platform.h"
 
 struct vm;
@@ -75,6 +77,7 @@ static_assert(sizeof(struct lapic_state) == 208, "a saved state");
 struct lapic {
     struct lapic_state s;
     struct vcpu *v;
+    struct x86_shared hw; /* v->shared, or empty */
     struct x86_intc *intc;
     struct event timer; /* on the CPU that armed it */
     uint64_t armed;     /* host ns for which the count's event was armed */
@@ -82,11 +85,17 @@ struct lapic {
     int isr_top;        /* highest vector in service; -1: none */
     uint8_t watched;    /* priority that tpr_window was last asked for */
     uint8_t mode;       /* enum vapic_mode, as the engine was last told */
-    /* IRR, ISR and TPR are in v->apic; s.irr has only what came since (lapic_page.c) */
+    /* IRR, ISR and TPR are in hw.apic; s.irr has only what came since (lapic_page.c) */
     bool live;
     uint64_t eoi_exits[4]; /* as the engine was last told */
     uint8_t *pv_flag;      /* PV EOI is armed: the byte in guest memory; NULL: not armed */
 };
+
+/* only where the engine has left something in lapic.hw */
+static inline const struct x86_engine *lapic_engine(const struct vm *vm)
+{
+    return vm->ops->isa_ops;
+}
 
 struct ioapic_state {
     uint32_t version, select, id, lines;

@@ -81,8 +81,8 @@ struct vcpu_exit {
             enum task_how how;
         } task;
         /*
-         * x86: APIC_EOI's offset: `vector` was ended; else that of the register in v->apic that was
-         * written
+         * x86: APIC_EOI's offset: `vector` was ended; else that of the register in the APIC's page
+         * that was written
          */
         struct {
             uint16_t reg;

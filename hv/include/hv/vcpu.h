@@ -12,7 +12,6 @@
 #include <hv/types.h>
 struct vm;
 struct vcpu;
-struct x86_mode_regs;
 struct state_ops;
 /* x86: gpr[] in encoding order (rax rcx rdx rbx rsp ...); rsp is gpr[4], sp unused */
 struct vcpu_regs {
@@ -71,57 +70,13 @@ struct vcpu {
     void *guest; /* guest ISA's state (struct x86_vcpu ...) */
     void *vintc; /* interrupt controller's per-vCPU state (struct lapic ...) */
     /*
-     * x86: where the engine keeps the guest's task priority, when CR8 does not exit (see
-     * tpr_window); NULL: it does. Own CPU
+     * what the engine and code of the guest's ISA share of a vCPU beside registers, in that ISA's
+     * words (struct x86_shared ...); set by vcpu_init, the same for the vCPU's life. NULL: nothing
      */
-    uint8_t *tpr;
-    /*
-     * x86: the page in which the CPU keeps the local APIC while the guest runs (struct vapic_ops);
-     * NULL: it does not. Own CPU
-     */
-    uint8_t *apic;
-    /*
-     * x86: a bit for each vector, atomic: what vcpu_post() is called for; NULL: the CPU has no such
-     * thing
-     */
-    uint64_t *posted;
+    void *shared;
     /* vintc wants enter()/leave() called around run (PV EOI armed, list registers ...) */
     bool vintc_hooks;
     struct vcpu_stats stats;
-};
-
-/*
- * x86 engines whose CPU can keep a guest's local APIC: v->apic holds its registers as the manuals
- * lay them out (Intel SDM vol 3 §11.4.1, AMD APM vol 2 §16.3.2). What a guest with VAPIC_DELIVERS
- * does not exit for: it takes the best interrupt of the page's IRR as soon as it can, ends it by
- * EOI, reads registers, sets its task priority, and sends itself interrupts. IRR and ISR, TPR and
- * PPR belong to the CPU while the guest runs, and nobody else may touch them then. All calls: own
- * CPU, or CPU 0 while the vCPU is loaded nowhere; they take effect at the next run.
- */
-enum vapic_mode {
-    VAPIC_DELIVERS = 1, /* the CPU delivers from the page */
-    /*
-     * the guest's APIC page is where it is at reset: accesses go to v->apic. Without VAPIC_DELIVERS
-     * only those to TPR do
-     */
-    VAPIC_PAGE = 2,
-    VAPIC_X2 = 4, /* MSRs 800h-83fh; only with VAPIC_DELIVERS */
-};
-struct vapic_ops {
-    /*
-     * Open: the APIC's page is there for vCPUs with VAPIC_PAGE, and must not be seen by others.
-     * Closed (at first): every access to it exits. 0, -ENOMEM, -ENOSPC.
-     */
-    int (*window)(struct vm *, bool open);
-    void (*mode)(struct vcpu *, unsigned mode);
-    void (*changed)(struct vcpu *); /* we changed IRR or ISR in the page */
-    /* bit: its EOI exits (EXIT_VINTC) */
-    void (*eoi_exits)(struct vcpu *, const uint64_t vectors[4]);
-    /*
-     * Where v->posted is not NULL; any CPU: the CPU v->last_cpu, if it runs v with VAPIC_DELIVERS,
-     * moves v->posted into the page's IRR, without an exit.
-     */
-    void (*notify)(struct vcpu *);
 };
 
 struct vcpu_ops {
@@ -173,23 +128,16 @@ struct vcpu_ops {
      * on vmx and svm) -> eax ebx ecx edx. Any CPU. NULL: no x86 guests, or only the baseline.
      * hv/guest/x86_64/cpuid.c masks it. */
     void (*features)(uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
-    /* own CPU; NULL: get_sysreg serves */
-    void (*x86_mode)(struct vcpu *, struct x86_mode_regs *);
-    /*
-     * While v's exit is handled; NULL: nobody asks. True: x86_mode would give *r still, but for cpl
-     * and, in 64-bit code, cs_base. Cheaper than that.
-     */
-    bool (*x86_mode_same)(struct vcpu *, const struct x86_mode_regs *r);
     /*
      * Own CPU, before run: runs end at time_ns() >= ns or soon after, with percpu.wake set. NULL or
      * false: the host's timer has to see to it.
      */
     bool (*run_until)(struct vcpu *, uint64_t ns);
-    /* Own CPU. NULL: the guest's writes to CR8 exit. Else they do not, v->tpr has the task priority
-     * in bits 7:4, and the guest exits with EXIT_IRQ_WINDOW when it falls below `priority` (1 to
-     * 15; 0: never). */
-    void (*tpr_window)(struct vcpu *, unsigned priority);
-    const struct vapic_ops *vapic; /* where v->apic is not NULL */
+    /*
+     * What only guests of one ISA ask of an engine (struct x86_engine ...); an engine of several
+     * ISAs has a vcpu_ops for each that needs it. NULL: nothing
+     */
+    const void *isa_ops;
 };
 /* the engine chosen at boot; NULL: none runs this ISA */
 const struct vcpu_ops *vcpu_backend(enum isa guest);
@@ -206,10 +154,10 @@ void vcpu_destroy(struct vcpu *);
  */
 void vcpu_request(struct vcpu *, uint32_t reqs);
 /*
- * Any CPU, any context: a bit of v->posted was set. As vcpu_request(v, REQ_IRQ), but a vCPU that
- * runs need not exit for it.
+ * As vcpu_request(v, REQ_IRQ), but a vCPU that runs is told by notify(v), and need not exit for it:
+ * the interrupt was left where its CPU finds it by itself.
  */
-void vcpu_post(struct vcpu *);
+void vcpu_notify(struct vcpu *, void (*notify)(struct vcpu *));
 /*
  * Called by cpu_loop with v picked: runs it until it blocks, its slice ends or the CPU has events;
  * then sched_put()s it.

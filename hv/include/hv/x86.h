@@ -5,6 +5,8 @@
  */
 #pragma once
 #include <hv/types.h>
+struct vcpu;
+struct vm;
 enum x86_gpr {
     X86_RAX,
     X86_RCX,
@@ -84,12 +86,81 @@ enum x86_vector {
 };
 /*
  * What decides how a vCPU's instructions and addresses are read, in one call of the engine
- * (vcpu_ops.x86_mode). Attributes as above; cs_base as it is in the register.
+ * (x86_engine.mode). Attributes as above; cs_base as it is in the register.
  */
-/* stamp: the engine's own, for x86_mode_same */
+/* stamp: the engine's own, for x86_engine.mode_same */
 struct x86_mode_regs {
     uint64_t cr0, cr3, cr4, efer, cs_base;
     uint16_t cs_attr;
     uint8_t cpl;
     uint64_t stamp;
+};
+
+/* vcpu.shared of an x86 guest. All on the vCPU's own CPU, unless atomic. */
+struct x86_shared {
+    /*
+     * where the engine keeps the guest's task priority, when CR8 does not exit (see tpr_window);
+     * NULL: it does
+     */
+    uint8_t *tpr;
+    /*
+     * the page in which the CPU keeps the local APIC while the guest runs (struct vapic_ops); NULL:
+     * it does not
+     */
+    uint8_t *apic;
+    /* a bit for each vector, atomic: what vcpu_notify() tells of; NULL: the CPU has no such thing
+     */
+    uint64_t *posted;
+};
+
+/*
+ * Engines whose CPU can keep a guest's local APIC: x86_shared.apic holds its registers as the
+ * manuals lay them out (Intel SDM vol 3 §11.4.1, AMD APM vol 2 §16.3.2). What a guest with
+ * VAPIC_DELIVERS does not exit for: it takes the best interrupt of the page's IRR as soon as it
+ * can, ends it by EOI, reads registers, sets its task priority, and sends itself interrupts. IRR
+ * and ISR, TPR and PPR belong to the CPU while the guest runs, and nobody else may touch them then.
+ * All calls: own CPU, or CPU 0 while the vCPU is loaded nowhere; they take effect at the next run.
+ */
+enum vapic_mode {
+    VAPIC_DELIVERS = 1, /* the CPU delivers from the page */
+    /*
+     * the guest's APIC page is where it is at reset: accesses go to apic. Without VAPIC_DELIVERS
+     * only those to TPR do
+     */
+    VAPIC_PAGE = 2,
+    VAPIC_X2 = 4, /* MSRs 800h-83fh; only with VAPIC_DELIVERS */
+};
+struct vapic_ops {
+    /*
+     * Open: the APIC's page is there for vCPUs with VAPIC_PAGE, and must not be seen by others.
+     * Closed (at first): every access to it exits. 0, -ENOMEM, -ENOSPC.
+     */
+    int (*window)(struct vm *, bool open);
+    void (*mode)(struct vcpu *, unsigned mode);
+    void (*changed)(struct vcpu *); /* we changed IRR or ISR in the page */
+    /* bit: its EOI exits (EXIT_VINTC) */
+    void (*eoi_exits)(struct vcpu *, const uint64_t vectors[4]);
+    /*
+     * Where x86_shared.posted is not NULL; any CPU: the CPU v->last_cpu, if it runs v with
+     * VAPIC_DELIVERS, moves posted into the page's IRR, without an exit.
+     */
+    void (*notify)(struct vcpu *);
+};
+
+/* vcpu_ops.isa_ops of an engine of x86 guests; NULL: as one with no member but mode */
+struct x86_engine {
+    /* own CPU: what get_sysreg would give, in one call */
+    void (*mode)(struct vcpu *, struct x86_mode_regs *);
+    /*
+     * While v's exit is handled; NULL: nobody asks. True: mode would give *r still, but for cpl
+     * and, in 64-bit code, cs_base. Cheaper than that.
+     */
+    bool (*mode_same)(struct vcpu *, const struct x86_mode_regs *r);
+    /*
+     * Own CPU. NULL: the guest's writes to CR8 exit. Else they do not, x86_shared.tpr has the task
+     * priority in bits 7:4, and the guest exits with EXIT_IRQ_WINDOW when it falls below `priority`
+     * (1 to 15; 0: never).
+     */
+    void (*tpr_window)(struct vcpu *, unsigned priority);
+    const struct vapic_ops *vapic; /* where x86_shared.apic is not NULL */
 };
