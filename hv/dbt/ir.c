@@ -59,6 +59,8 @@ const struct ir_info ir_info[IR_OPS] = {
     [IR_I2F] = { "i2f", "i", IR_T_FLOAT, 0 },
     [IR_F2I] = { "f2i", "f", IR_T_INT, 0 },
     [IR_BITCAST] = { "bitcast", "x", IR_T_ANY, PURE },
+    [IR_BOX] = { "box", "n", 1u << IR_F64, PURE },
+    [IR_UNBOX] = { "unbox", "d", 1u << IR_F32, PURE },
     [IR_LABEL] = { "label", "", IR_T_VOID, 0 },
     [IR_INSN] = { "insn", "", IR_T_VOID, 0 },
     [IR_COUNT] = { "count", "", IR_T_VOID, IR_F_LEAVES },
@@ -118,6 +120,8 @@ static bool ir_fits(char want, const struct ir_ins *i, enum ir_type first, enum 
     case 'w': return t == IR_I32;
     case 'i': return t == IR_I32 || t == IR_I64;
     case 'f': return t == IR_F32 || t == IR_F64;
+    case 'n': return t == IR_F32;
+    case 'd': return t == IR_F64;
     case 's': return t == first;
     case 'x': return t == other[i->type];
     default: return t != IR_VOID;
@@ -165,6 +169,14 @@ static const char *ir_check_args(const struct ir_unit *u, unsigned block, unsign
     return NULL;
 }
 
+/* Floats are loaded and stored whole, an i32 has no upper half. */
+static bool ir_size_fits(unsigned type, unsigned size)
+{
+    if (type == IR_F32 || type == IR_F64)
+        return size == (type == IR_F64 ? 3 : 2);
+    return size <= (IR_SIZE | IR_SIGNED) && (type == IR_I64 || (size & IR_SIZE) < 3);
+}
+
 static const char *ir_check_fields(const struct ir_unit *u, const struct ir_ins *i)
 {
     bool compares = i->op == IR_CMP || i->op == IR_FCMP || i->op == IR_BRANCH;
@@ -175,7 +187,9 @@ static const char *ir_check_fields(const struct ir_unit *u, const struct ir_ins 
         return "a condition";
     if (i->op == IR_FCMP && i->cond != IR_EQ && i->cond != IR_LT && i->cond != IR_LE)
         return "a condition that floats do not have";
-    if ((i->op == IR_LOAD || i->op == IR_STORE) && i->size > (IR_SIZE | IR_SIGNED))
+    if (i->op == IR_LOAD && !ir_size_fits(i->type, i->size))
+        return "a size";
+    if (i->op == IR_STORE && !ir_size_fits(ir_type_of(u, i->b), i->size))
         return "a size";
     if ((i->op == IR_LOAD || i->op == IR_STORE) && (i->imm < INT32_MIN || i->imm > INT32_MAX))
         return "a displacement";

@@ -159,7 +159,11 @@ static uint64_t float_double(unsigned op, uint64_t va, uint64_t vb, uint64_t vc)
     case IR_FMUL: r = a * b; break;
     case IR_FDIV: r = a / b; break;
     case IR_FSQRT: r = sqrt(a); break;
-    default: r = fma(a, b, c); break;
+    default:
+        r = fma(a, b, c);
+        if ((isinf(a) && b == 0) || (a == 0 && isinf(b)))
+            feraiseexcept(FE_INVALID);
+        break;
     }
     return from_double(r);
 }
@@ -174,7 +178,11 @@ static uint64_t float_single(unsigned op, uint64_t va, uint64_t vb, uint64_t vc)
     case IR_FMUL: r = a * b; break;
     case IR_FDIV: r = a / b; break;
     case IR_FSQRT: r = sqrtf(a); break;
-    default: r = fmaf(a, b, c); break;
+    default:
+        r = fmaf(a, b, c);
+        if ((isinf(a) && b == 0) || (a == 0 && isinf(b)))
+            feraiseexcept(FE_INVALID);
+        break;
     }
     return from_float(r);
 }
@@ -184,6 +192,8 @@ static bool float_compare(unsigned cond, unsigned t, uint64_t va, uint64_t vb)
     volatile double a = as_double(va), b = as_double(vb);
     volatile float fa = as_float(va), fb = as_float(vb);
 
+    if (cond != IR_EQ && (t == IR_F32 ? isnan(fa) || isnan(fb) : isnan(a) || isnan(b)))
+        feraiseexcept(FE_INVALID); /* the compiler may take a quiet comparison */
     if (t == IR_F32)
         return cond == IR_EQ ? fa == fb : cond == IR_LT ? fa < fb : fa <= fb;
     return cond == IR_EQ ? a == b : cond == IR_LT ? a < b : a <= b;
@@ -232,6 +242,8 @@ static uint64_t compute(const struct ir_unit *u, const struct ir_ins *i)
     case IR_CONST: return (uint64_t)i->imm;
     case IR_CMP: return compare(i->cond, from, a, b);
     case IR_SELECT: return c ? a : b;
+    case IR_BOX: return a | 0xffffffffull << 32;
+    case IR_UNBOX:
     case IR_BITCAST:
     case IR_TRUNC: return a;
     case IR_FADD:

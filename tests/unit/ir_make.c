@@ -119,6 +119,8 @@ static uint16_t pick_for(struct maker *m, char want, const struct ir_ins *i)
 
     switch (want) {
     case 'T': return pick(m, i->type);
+    case 'n': return pick(m, IR_F32);
+    case 'd': return pick(m, IR_F64);
     case 'l': return pick(m, IR_I64);
     case 'w': return pick(m, IR_I32);
     case 'i': return pick(m, below(m->r, 2) ? IR_I64 : IR_I32);
@@ -203,6 +205,14 @@ static void make_one(struct maker *m)
     ir_add(m->u, i);
 }
 
+/* Where instructions may be. */
+static uint16_t even(struct maker *m)
+{
+    uint16_t v = pick(m, IR_I64);
+
+    return ir_op2(m->u, IR_AND, IR_I64, v, ir_const(m->u, IR_I64, -2));
+}
+
 static void make_end(struct maker *m)
 {
     struct ir_ins i = { .op = IR_JUMP, .label = (uint16_t)(1 + below(m->r, m->labels)) };
@@ -211,7 +221,7 @@ static void make_end(struct maker *m)
     case 0:
         i = (struct ir_ins){ .op = IR_EXIT, .imm = 0x4000 + 2 * (int64_t)below(m->r, 64) };
         break;
-    case 1: i = (struct ir_ins){ .op = IR_EXIT_IND, .a = pick(m, IR_I64) }; break;
+    case 1: i = (struct ir_ins){ .op = IR_EXIT_IND, .a = even(m) }; break;
     case 2:
         i = (struct ir_ins){ .op = IR_TRAP, .a = pick(m, IR_I64), .imm = below(m->r, 16) };
         break;

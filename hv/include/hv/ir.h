@@ -80,13 +80,15 @@ enum ir_op {
     IR_I2F,      /* from a signed i32 or i64 */
     IR_F2I,      /* signed, towards zero; saturates, a NaN gives the largest */
     IR_BITCAST,  /* i32 <-> f32, i64 <-> f64 */
+    IR_BOX,      /* f64 whose lower half is the f32, the upper all ones */
+    IR_UNBOX,    /* f32: the lower half of an f64 */
     IR_LABEL,    /* block `label` begins */
     IR_INSN,     /* a guest instruction begins; imm: its address */
     IR_COUNT,    /* size guest instructions follow. cond 1: leave at imm when none is left to run */
     IR_JUMP,     /* to label */
     IR_BRANCH,   /* a cond b: to label; else falls through */
     IR_EXIT,     /* leave; the guest goes on at imm */
-    IR_EXIT_IND, /* leave; the guest goes on at a */
+    IR_EXIT_IND, /* leave; the guest goes on at a, which is even */
     IR_TRAP,     /* leave with helper imm called with a: it never returns here */
     IR_OPS
 };
@@ -114,8 +116,8 @@ struct ir_unit {
 struct ir_info {
     const char *name;
     /*
-     * The operands' types: T as the instruction's, l i64, w i32, i any integer, f any float, s as
-     * the first operand's, x the type of the same width of the other kind, * any.
+     * The operands' types: T as the instruction's, l i64, w i32, d f64, n f32, i any integer, f any
+     * float, s as the first operand's, x the type of the same width of the other kind, * any.
      */
     const char *args;
     uint8_t types; /* what .type may be: IR_T_* */
