@@ -66,7 +66,8 @@ struct boot_file {
     uint32_t pad;
 };
 
-enum boot_fb_format { BOOT_FB_NONE, BOOT_FB_RGBX, BOOT_FB_BGRX };
+/* 32 bits a pixel. MASK: colours are anywhere in them; all ones is white, 0 is black */
+enum boot_fb_format { BOOT_FB_NONE, BOOT_FB_RGBX, BOOT_FB_BGRX, BOOT_FB_MASK };
 
 struct boot_fb {
     uint64_t base, size;    /* bytes */

@@ -55,7 +55,7 @@ static EFI_STATUS place(struct boot_info *bi, const struct phdr *p)
     if (p->vaddr & 4095 || flags == (MAP_WRITE | MAP_EXEC) || p->filesz > p->memsz)
         return EFI_LOAD_ERROR;
     CopyMem((void *)phys, trivet_elf + p->offset, p->filesz);
-    return map_image(bi, p->vaddr, phys, (p->memsz + 4095) & ~4095ull, flags);
+    return map_image(p->vaddr, phys, (p->memsz + 4095) & ~4095ull, flags);
 }
 
 EFI_STATUS load_image(struct boot_info *bi, uint64_t *entry)

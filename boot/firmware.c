@@ -51,23 +51,69 @@ void find_tables(struct boot_info *bi)
     keep_fdt(bi);
 }
 
-void find_framebuffer(struct boot_info *bi)
+/*
+ * UEFI 2.10 section 12.9.2. PixelBitMask: pixels are as wide as the highest bit in use; those of
+ * 32 bits serve. PixelBltOnly: there is no framebuffer.
+ */
+static uint32_t fb_format(const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info)
+{
+    const EFI_PIXEL_BITMASK *m = &info->PixelInformation;
+    bool wide = (m->RedMask | m->GreenMask | m->BlueMask | m->ReservedMask) >> 24;
+
+    return info->PixelFormat == PixelRedGreenBlueReserved8BitPerColor   ? BOOT_FB_RGBX
+           : info->PixelFormat == PixelBlueGreenRedReserved8BitPerColor ? BOOT_FB_BGRX
+           : info->PixelFormat == PixelBitMask && wide                  ? BOOT_FB_MASK
+                                                                        : BOOT_FB_NONE;
+}
+
+static bool take_framebuffer(struct boot_fb *fb, EFI_HANDLE handle)
 {
     EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
     EFI_GRAPHICS_OUTPUT_PROTOCOL *gop;
 
-    if (bad(BS->LocateProtocol(&guid, NULL, (void **)&gop)) || !gop->Mode || !gop->Mode->Info)
-        return;
+    if (bad(BS->HandleProtocol(handle, &guid, (void **)&gop)) || !gop->Mode || !gop->Mode->Info ||
+        fb_format(gop->Mode->Info) == BOOT_FB_NONE)
+        return false;
     const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info = gop->Mode->Info;
-    bi->fb.base = gop->Mode->FrameBufferBase;
-    bi->fb.size = gop->Mode->FrameBufferSize;
-    bi->fb.width = info->HorizontalResolution;
-    bi->fb.height = info->VerticalResolution;
-    bi->fb.pitch = info->PixelsPerScanLine * 4;
-    if (info->PixelFormat == PixelRedGreenBlueReserved8BitPerColor)
-        bi->fb.format = BOOT_FB_RGBX;
-    else if (info->PixelFormat == PixelBlueGreenRedReserved8BitPerColor)
-        bi->fb.format = BOOT_FB_BGRX;
+    *fb = (struct boot_fb){ .base = gop->Mode->FrameBufferBase,
+                            .size = gop->Mode->FrameBufferSize,
+                            .width = info->HorizontalResolution,
+                            .height = info->VerticalResolution,
+                            .pitch = info->PixelsPerScanLine * 4,
+                            .format = fb_format(info) };
+    return true;
+}
+
+/* EFI_CONSOLE_OUT_DEVICE_GUID, which EDK II puts on the handles that its console writes to. */
+static bool shows_the_console(EFI_HANDLE handle)
+{
+    EFI_GUID guid = {
+        0xd3b36f2c, 0xd551, 0x11d4, { 0x9a, 0x46, 0x00, 0x90, 0x27, 0x3f, 0xc1, 0x4d }
+    };
+    void *any;
+
+    return !bad(BS->HandleProtocol(handle, &guid, &any));
+}
+
+/* The screen that the firmware's console is on; else the first that has a framebuffer. */
+void find_framebuffer(struct boot_info *bi)
+{
+    EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
+    EFI_HANDLE *handles;
+    UINTN n;
+
+    if (bad(BS->LocateHandleBuffer(ByProtocol, &guid, NULL, &n, &handles)))
+        return;
+    for (UINTN i = 0; i < n; i++) {
+        struct boot_fb fb;
+        bool shown = shows_the_console(handles[i]);
+
+        if ((shown || bi->fb.format == BOOT_FB_NONE) && take_framebuffer(&fb, handles[i]))
+            bi->fb = fb;
+        if (shown && bi->fb.format != BOOT_FB_NONE)
+            break;
+    }
+    (void)BS->FreePool(handles);
 }
 
 /*

@@ -46,8 +46,6 @@ void find_random(struct boot_info *bi);
  */
 EFI_STATUS memmap_reserve(struct boot_info *bi);
 EFI_STATUS memmap_exit_boot(struct boot_info *bi, EFI_HANDLE image);
-/* One past the highest address of any RAM or table in the current map. */
-uint64_t memmap_top(void);
 /*
  * Calls `fn` for every range of RAM below direct_limit in the current map, whoever uses it now.
  * Stops at its first error and returns it.
@@ -60,15 +58,26 @@ EFI_STATUS memmap_each(EFI_STATUS (*fn)(void *ctx, uint64_t base, uint64_t len),
  */
 EFI_STATUS load_image(struct boot_info *bi, uint64_t *entry);
 
+/*
+ * direct.c: the direct map, then the image, in the tables that the hypervisor is entered with. A
+ * framebuffer that cannot be mapped is taken out of bi.
+ */
+EFI_STATUS map_direct(struct boot_info *bi);
+EFI_STATUS map_image(uint64_t virt, uint64_t phys, uint64_t len, unsigned flags);
+
 /* Per ISA: x86_64/handoff.c, aarch64/handoff.c */
 #define MAP_WRITE 1u
 #define MAP_EXEC 2u
+#define MAP_DEVICE 4u /* not cached */
 uint64_t boot_cycles(void);
 /* 0, or what is missing in words that a user can act on. */
 const CHAR16 *machine_check(void);
-EFI_STATUS map_image(struct boot_info *bi, uint64_t virt, uint64_t phys, uint64_t len,
-                     unsigned flags);
-EFI_STATUS map_direct(struct boot_info *bi);
+/* Makes the root, and says in bi where it is. */
+EFI_STATUS tables_begin(struct boot_info *bi);
+/* Maps 1 << shift bytes: 12, 21, or 30 where largest_block() says so. What is mapped stays. */
+EFI_STATUS map_block(uint64_t virt, uint64_t phys, unsigned shift, unsigned flags);
+unsigned largest_block(void);
+extern const uint64_t direct_base; /* where the direct map begins */
 EFI_STATUS handoff_prepare(struct boot_info *bi);
 _Noreturn void handoff(struct boot_info *bi, uint64_t entry);
 extern const uint16_t elf_machine;

@@ -62,24 +62,6 @@ static EFI_STATUS make_room(void)
     return map.raw ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
 }
 
-uint64_t memmap_top(void)
-{
-    uint64_t top = 0;
-
-    if (bad(make_room()) || bad(get_map()))
-        return 0;
-    for (UINTN i = 0; i < map.size / map.stride; i++) {
-        const EFI_MEMORY_DESCRIPTOR *d = desc(i);
-        uint64_t end = d->PhysicalStart + (d->NumberOfPages << 12);
-        uint32_t k = kind_of(d);
-
-        if (k != BOOT_MEM_MMIO && k != BOOT_MEM_RESERVED && k != BOOT_MEM_BAD && end > top)
-            top = end;
-    }
-    (void)BS->FreePages((uint64_t)map.raw, (map.room + 4095) >> 12);
-    return top;
-}
-
 EFI_STATUS memmap_each(EFI_STATUS (*fn)(void *ctx, uint64_t base, uint64_t len), void *ctx)
 {
     EFI_STATUS st = make_room();

@@ -15,10 +15,20 @@
 
 static bool have_serial, have_fb;
 
+/* Both: a serial port that nobody reads must not leave the screen dark. */
+static void early_sink(const char *s, size_t n)
+{
+    if (have_serial)
+        serial_early_write(s, n);
+    fb_write_sync(s, n);
+}
+
 void drivers_early_console(const struct boot_info *bi)
 {
+    have_fb = fb_early(bi);
     have_serial = serial_early(bi);
-    have_fb = fb_early(bi, !have_serial);
+    if (have_serial || have_fb)
+        log_set_sink(early_sink);
 }
 
 /* 0: the driver found its device. -ENODEV: it is not there. */
@@ -34,7 +44,7 @@ static int init_serial(const struct boot_info *bi)
 static int init_fb(const struct boot_info *bi)
 {
     (void)bi;
-    return have_fb ? fb_init(!have_serial) : -ENODEV;
+    return fb_init();
 }
 
 /*

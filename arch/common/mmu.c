@@ -28,6 +28,7 @@ static uint64_t window_used; /* bytes of the window for devices */
 static struct spinlock window_lock = SPINLOCK_INIT(LOCK_DRIVER);
 static const struct boot_mem *ram; /* what the direct map covers */
 static uint32_t nram;
+static struct boot_fb screen;
 static uint64_t image_phys, image_virt;
 
 uint64_t mmu_root(void) { return mmu_host.root.v; }
@@ -42,6 +43,7 @@ void mmu_know(const struct boot_info *bi)
     image_virt = bi->image_virt;
     ram = phys_to_virt(hpa(bi->mem));
     nram = bi->nmem;
+    screen = bi->fb;
 }
 
 static bool mapped_type(uint32_t type)
@@ -66,6 +68,17 @@ static int map_ram(void)
         err = mmu_map(mmu_layout.direct + base, base, end - base, PROT_RW, MEM_WB);
     }
     return err;
+}
+
+/* Where the loader's tables had it, so that the screen goes on across mmu_init(). */
+static int map_screen(void)
+{
+    uint64_t base = align_down(screen.base, PAGE_SIZE);
+
+    if (screen.format == BOOT_FB_NONE)
+        return 0;
+    return mmu_map(mmu_layout.direct + base, base,
+                   align_up(screen.base + screen.size, PAGE_SIZE) - base, PROT_RW, MEM_WC);
 }
 
 /* Leaves no second, writable way to our own code. */
@@ -121,6 +134,8 @@ int mmu_build(const struct pt_format *format)
     if (!err)
         err = map_ram();
     if (!err)
+        err = map_screen();
+    if (!err)
         err = protect_alias();
     if (!err)
         err = map_image();
@@ -151,8 +166,6 @@ static void *map_window(hpa_t pa, uint64_t len, unsigned prot, enum memtype type
 }
 
 void *mmu_map_device(hpa_t pa, uint64_t len) { return map_window(pa, len, PROT_RW, MEM_UC); }
-
-void *mmu_map_framebuffer(hpa_t pa, uint64_t len) { return map_window(pa, len, PROT_RW, MEM_WC); }
 
 const void *mmu_map_firmware(hpa_t pa, uint64_t len)
 {

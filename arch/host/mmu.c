@@ -26,11 +26,6 @@ __attribute__((weak)) void *mmu_map_device(hpa_t pa, uint64_t len)
     (void)len;
     return (void *)pa.v;
 }
-__attribute__((weak)) void *mmu_map_framebuffer(hpa_t pa, uint64_t len)
-{
-    (void)len;
-    return (void *)pa.v;
-}
 __attribute__((weak)) const void *mmu_map_firmware(hpa_t pa, uint64_t len)
 {
     (void)len;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * handoff.c: the page tables that the hypervisor is entered with at EL2 (Arm ARM D8): the direct
- * map of RAM and firmware tables, and only of these, because a CPU may read ahead in whatever is
- * mapped as memory; the image with its segments' own permissions; and the page of the code that
- * switches, at its own address. The hypervisor replaces them with its own at once.
+ * handoff.c: the page tables that the hypervisor is entered with at EL2 (Arm ARM D8), with the page
+ * of the code that switches at its own address. The hypervisor replaces them with its own at once.
  */
 #include "../loader.h"
 
 #define PTE_VALID (1ull << 0)
 #define PTE_TABLE (1ull << 1) /* at level 3: a page */
+#define PTE_NC (2ull << 2)    /* MAIR: not cached */
 /* without VHE must be 1; with VHE it would give EL0 access */
 #define PTE_AP1 (1ull << 6)
 #define PTE_RO (1ull << 7)
@@ -34,6 +33,7 @@ const uint16_t elf_machine = 183;         /* EM_AARCH64 */
 const uint64_t direct_limit = 1ull << 47; /* the map begins in the middle of the 48 bits */
 /* the image's own addresses begin there, and it is once mapped to itself */
 const uint64_t image_limit = (1ull << 46) - 1;
+const uint64_t direct_base = BOOT_PHYS_BASE_AARCH64;
 
 /* switch.S */
 extern const uint8_t handoff_code[], handoff_code_end[];
@@ -93,17 +93,23 @@ static uint64_t *new_table(void)
     return (uint64_t *)p;
 }
 
-/*
- * Maps one page of 4 KiB (level 3) or a block of 2 MiB (2) or 1 GiB (1). What is mapped already
- * stays: maps of firmware may overlap.
- */
-static EFI_STATUS map_one(uint64_t virt, uint64_t phys, unsigned level, uint64_t bits)
+static uint64_t bits_of(unsigned flags)
+{
+    uint64_t bits = (flags & MAP_WRITE ? 0 : PTE_RO) | (flags & MAP_DEVICE ? PTE_NC : 0);
+
+    if (has_vhe())
+        return bits | PTE_XN | (flags & MAP_EXEC ? 0 : PTE_PXN);
+    return bits | PTE_AP1 | (flags & MAP_EXEC ? 0 : PTE_XN);
+}
+
+/* Maps of firmware may overlap. */
+EFI_STATUS map_block(uint64_t virt, uint64_t phys, unsigned shift, unsigned flags)
 {
     uint64_t *t = (uint64_t *)root, *e;
 
-    for (unsigned l = 0;; l++) {
-        e = &t[virt >> (39 - 9 * l) & 511];
-        if (l == level)
+    for (unsigned s = 39;; s -= 9) {
+        e = &t[virt >> s & 511];
+        if (s == shift)
             break;
         if (!(*e & PTE_VALID)) {
             uint64_t *n = new_table();
@@ -116,67 +122,27 @@ static EFI_STATUS map_one(uint64_t virt, uint64_t phys, unsigned level, uint64_t
         t = (uint64_t *)(*e & PTE_ADDR);
     }
     if (!(*e & PTE_VALID))
-        *e = phys | bits | PTE_AF | PTE_SH | (level == 3 ? PTE_TABLE : 0) | PTE_VALID;
+        *e = phys | bits_of(flags) | PTE_AF | PTE_SH | (shift == 12 ? PTE_TABLE : 0) | PTE_VALID;
     return EFI_SUCCESS;
 }
 
-static uint64_t bits_of(unsigned flags)
-{
-    uint64_t bits = flags & MAP_WRITE ? 0 : PTE_RO;
+unsigned largest_block(void) { return 30; }
 
-    if (has_vhe())
-        return bits | PTE_XN | (flags & MAP_EXEC ? 0 : PTE_PXN);
-    return bits | PTE_AP1 | (flags & MAP_EXEC ? 0 : PTE_XN);
-}
-
-EFI_STATUS map_image(struct boot_info *bi, uint64_t virt, uint64_t phys, uint64_t len,
-                     unsigned flags)
-{
-    EFI_STATUS st = EFI_SUCCESS;
-
-    (void)bi;
-    for (uint64_t o = 0; o < len && !bad(st); o += 4096)
-        st = map_one(virt + o, phys + o, 3, bits_of(flags));
-    return st;
-}
-
-/* One range of RAM, with the largest blocks that fit. */
-static EFI_STATUS map_range(void *ctx, uint64_t base, uint64_t len)
-{
-    struct boot_info *bi = ctx;
-    EFI_STATUS st = EFI_SUCCESS;
-
-    for (uint64_t a = base, end = base + len; a < end && !bad(st);) {
-        unsigned level = 3;
-
-        for (unsigned l = 1; l < 3 && level == 3; l++)
-            if (!(a & ((1ull << (39 - 9 * l)) - 1)) && end - a >= 1ull << (39 - 9 * l))
-                level = l;
-        st = map_one(BOOT_PHYS_BASE_AARCH64 + a, a, level, bits_of(MAP_WRITE));
-        a += 1ull << (39 - 9 * level);
-    }
-    if (base + len > bi->direct_map_end)
-        bi->direct_map_end = base + len;
-    return st;
-}
-
-EFI_STATUS map_direct(struct boot_info *bi)
+EFI_STATUS tables_begin(struct boot_info *bi)
 {
     root = (uint64_t)new_table();
-    if (!root)
-        return EFI_OUT_OF_RESOURCES;
     bi->page_tables = root;
-    return memmap_each(map_range, bi);
+    return root ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
 }
 
 EFI_STATUS handoff_prepare(struct boot_info *bi)
 {
     uint64_t first = (uint64_t)handoff_code & ~4095ull,
              last = ((uint64_t)handoff_code_end - 1) & ~4095ull;
-    EFI_STATUS st = map_one(first, first, 3, bits_of(MAP_EXEC));
+    EFI_STATUS st = map_block(first, first, 12, MAP_EXEC);
 
     if (!bad(st) && last != first)
-        st = map_one(last, last, 3, bits_of(MAP_EXEC));
+        st = map_block(last, last, 12, MAP_EXEC);
     clean(first, last + 4096 - first);
     clean(bi->image_phys, bi->image_size);
     return st;

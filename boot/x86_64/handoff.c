@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * handoff.c: the page tables that the hypervisor is entered with (AMD APM volume 2 section 5.3):
- * the direct map of all RAM (never executable), the image with its segments' own permissions, and
- * one or two identity pages for the code that switches. The hypervisor replaces them with its own
- * at once.
+ * handoff.c: the page tables that the hypervisor is entered with (AMD APM volume 2 section 5.3),
+ * with an identity page for the code that switches. The hypervisor replaces them with its own at
+ * once.
  */
 #include "../loader.h"
 
 #define PTE_P (1ull << 0)
 #define PTE_W (1ull << 1)
+#define PTE_PWT (1ull << 3)
+#define PTE_PCD (1ull << 4)
 #define PTE_PS (1ull << 7)
 #define PTE_NX (1ull << 63)
 #define PTE_ADDR 0x000ffffffffff000ull
-
-#define GIB (1ull << 30)
-#define MIB2 (1ull << 21)
 
 const uint16_t elf_machine = 62; /* EM_X86_64 */
 /* the hypervisor keeps the rest of the upper half for itself */
 const uint64_t direct_limit = 1ull << 46;
 const uint64_t image_limit = ~0ull;
+const uint64_t direct_base = BOOT_PHYS_BASE_X86_64;
 
 /* switch.S, and the parameters at its end. */
 extern const uint8_t handoff_code[], handoff_params[], handoff_code_end[];
@@ -82,54 +81,45 @@ static uint64_t *new_table(void)
     return (uint64_t *)p;
 }
 
-/* Maps one page of 4 KiB (level 1), 2 MiB (2) or 1 GiB (3). */
-static EFI_STATUS map_one(uint64_t virt, uint64_t phys, unsigned level, uint64_t bits)
+static uint64_t bits_of(unsigned flags)
 {
-    uint64_t *t = (uint64_t *)root;
+    return (flags & MAP_WRITE ? PTE_W : 0) | (flags & MAP_EXEC ? 0 : PTE_NX) |
+           (flags & MAP_DEVICE ? PTE_PCD | PTE_PWT : 0);
+}
 
-    for (unsigned l = 4; l > level; l--) {
-        uint64_t *e = &t[virt >> (3 + 9 * l) & 511];
+EFI_STATUS map_block(uint64_t virt, uint64_t phys, unsigned shift, unsigned flags)
+{
+    uint64_t *t = (uint64_t *)root, *e;
 
+    for (unsigned s = 39;; s -= 9) {
+        e = &t[virt >> s & 511];
+        if (s == shift)
+            break;
         if (!(*e & PTE_P)) {
             uint64_t *n = new_table();
             if (!n)
                 return EFI_OUT_OF_RESOURCES;
             *e = (uint64_t)n | PTE_P | PTE_W;
         }
+        if (*e & PTE_PS)
+            return EFI_SUCCESS;
         t = (uint64_t *)(*e & PTE_ADDR);
     }
-    t[virt >> (3 + 9 * level) & 511] = phys | bits | PTE_P | (level > 1 ? PTE_PS : 0);
+    if (!(*e & PTE_P))
+        *e = phys | bits_of(flags) | PTE_P | (shift > 12 ? PTE_PS : 0);
     return EFI_SUCCESS;
 }
 
-EFI_STATUS map_image(struct boot_info *bi, uint64_t virt, uint64_t phys, uint64_t len,
-                     unsigned flags)
+unsigned largest_block(void) { return features_80000001_d() & 1u << 26 ? 30 : 21; }
+
+EFI_STATUS tables_begin(struct boot_info *bi)
 {
-    uint64_t bits = (flags & MAP_WRITE ? PTE_W : 0) | (flags & MAP_EXEC ? 0 : PTE_NX);
-    EFI_STATUS st = EFI_SUCCESS;
-
-    (void)bi;
-    for (uint64_t o = 0; o < len && !bad(st); o += 4096)
-        st = map_one(virt + o, phys + o, 1, bits);
-    return st;
-}
-
-EFI_STATUS map_direct(struct boot_info *bi)
-{
-    bool big = features_80000001_d() & 1u << 26;
-    uint64_t step = big ? GIB : MIB2, top = memmap_top();
-    EFI_STATUS st = EFI_SUCCESS;
-
     root = alloc_pages(4096, 0xffffffff); /* switch.S loads it with 32 bits */
-    if (root)
-        SetMem((void *)root, 4096, 0);
-    if (!root || !top)
+    if (!root)
         return EFI_OUT_OF_RESOURCES;
+    SetMem((void *)root, 4096, 0);
     bi->page_tables = root;
-    bi->direct_map_end = (top + step - 1) & ~(step - 1);
-    for (uint64_t a = 0; a < bi->direct_map_end && !bad(st); a += step)
-        st = map_one(BOOT_PHYS_BASE_X86_64 + a, a, big ? 3 : 2, PTE_W | PTE_NX);
-    return st;
+    return EFI_SUCCESS;
 }
 
 /* Executable memory as the firmware sees it; free again for the hypervisor. */
@@ -148,7 +138,7 @@ static EFI_STATUS place_switch(void)
     params->far64 += (uint32_t)page;
     params->root = root;
     switch_page = page;
-    return map_one(page, page, 1, 0);
+    return map_block(page, page, 12, MAP_EXEC);
 }
 
 EFI_STATUS handoff_prepare(struct boot_info *bi)

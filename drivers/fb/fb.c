@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fb.c: a text console on the firmware's framebuffer. The text is kept as characters; scrolling
- * redraws only the cells that differ, because the framebuffer is slow to write and much slower to
- * read.
+ * fb.c: a text console on the firmware's framebuffer. The text is kept as characters; drawing is
+ * done apart and redraws only the cells that differ, because the framebuffer is slow to write and
+ * much slower to read. Until events run, and in a panic, drawing is done at once.
  */
 #include <arch/mmu.h>
 
 #include <hv/assert.h>
 #include <hv/console.h>
+#include <hv/event.h>
+#include <hv/lock.h>
 #include <hv/log.h>
+#include <hv/time.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,23 +20,40 @@
 
 #define COLS_MAX 240u
 #define ROWS_MAX 100u
+#define COLS_MIN 40u
+#define ROWS_MIN 5u
 #define CELL_W 8u
 #define CELL_H 16u
-#define INK 0x00d0d0d0u /* grey: the same in RGBX and BGRX */
+#define INK 0x00d0d0d0u /* grey: the same in either order of the colours */
+#define INK_MASK 0xffffffffu
 #define PAPER 0x00000000u
 #define FONT_GLYPHS 256u
+#define FRAME_NS 20000000ull /* between drawings: what scrolls by faster is not drawn */
+#define FRAME_CELLS 512u     /* drawn by one event: 256 KiB of pixels */
+#define PARAMS 2u
 
 /* font.S: a PC Screen Font, version 1: 4 bytes of header, then 16 bytes for each glyph. */
 extern const uint8_t fb_font[], fb_font_end[];
 
+enum fb_escape { FB_TEXT, FB_ESC, FB_CSI };
+
 static struct {
     struct boot_fb info;
-    volatile uint32_t *pixels; /* NULL until fb_init() */
+    volatile uint32_t *pixels; /* NULL: no screen */
+    uint32_t ink;
     uint32_t cols, rows, col, row;
-    uint8_t escape; /* 1: after ESC, 2: inside ESC [ */
+    enum fb_escape escape;
+    uint32_t param[PARAMS], nparams; /* of the control sequence that has begun */
+    bool deferred;                   /* drawn by the event */
+    uint64_t next_frame;             /* time_ns() from which the event draws again */
     char name[40];
 } fb;
 static char text[ROWS_MAX][COLS_MAX], shown[ROWS_MAX][COLS_MAX];
+static uint32_t drawn; /* the cell where the next piece of drawing begins: row * cols + col */
+static struct event draw_event;
+static struct spinlock fb_lock = SPINLOCK_INIT(LOCK_SCREEN);
+
+/* ---- drawing ---- */
 
 static void draw_cell(uint32_t row, uint32_t col, char c)
 {
@@ -43,20 +63,48 @@ static void draw_cell(uint32_t row, uint32_t col, char c)
 
     for (uint32_t y = 0; y < CELL_H; y++, at += fb.info.pitch / 4)
         for (uint32_t x = 0; x < CELL_W; x++)
-            at[x] = glyph[y] & (0x80u >> x) ? INK : PAPER;
+            at[x] = glyph[y] & (0x80u >> x) ? fb.ink : PAPER;
 }
 
-static void redraw(void)
+/* Goes round the screen once, or until `limit` cells were drawn: false then, there is more. */
+static bool draw(uint32_t limit)
 {
-    for (uint32_t r = 0; r < fb.rows && fb.pixels; r++) {
-        for (uint32_t c = 0; c < fb.cols; c++) {
-            if (text[r][c] != shown[r][c]) {
-                draw_cell(r, c, text[r][c]);
-                shown[r][c] = text[r][c];
-            }
-        }
+    uint32_t cells = fb.rows * fb.cols;
+
+    assert_held(&fb_lock);
+    for (uint32_t i = 0; i < cells; i++, drawn = (drawn + 1) % cells) {
+        uint32_t r = drawn / fb.cols, c = drawn % fb.cols;
+
+        if (text[r][c] == shown[r][c])
+            continue;
+        if (!limit--)
+            return false;
+        draw_cell(r, c, text[r][c]);
+        shown[r][c] = text[r][c];
     }
+    return true;
 }
+
+/* Posted whenever the text changes; draws once a frame, and the rest in pieces. */
+static void draw_now(struct event *ev)
+{
+    uint64_t now = time_ns();
+
+    if (now < fb.next_frame) {
+        event_at(ev, fb.next_frame);
+        return;
+    }
+    spin_lock(&fb_lock);
+    bool all = draw(FRAME_CELLS);
+    spin_unlock(&fb_lock);
+    if (all)
+        fb.next_frame = now + FRAME_NS;
+    else
+        event_put_off(ev);
+}
+
+/* ---- what a terminal understands (ECMA-48 §8.3), as far as the shell's line editor writes it ----
+ */
 
 static void newline(void)
 {
@@ -69,27 +117,88 @@ static void newline(void)
     memset(text[fb.rows - 1], ' ', sizeof text[0]);
 }
 
-/* Terminal sequences are swallowed: this screen has no colours and nobody types on it. */
-static bool in_escape(char c)
+static uint32_t at_least_1(uint32_t n) { return n ? n : 1; }
+
+static void cursor_back(uint32_t n, uint32_t unused)
 {
-    if (fb.escape == 0)
-        fb.escape = c == 0x1b;
-    else if (fb.escape == 1)
-        fb.escape = c == '[' ? 2 : 0;
-    else if (c >= 0x40)
-        fb.escape = 0;
-    else
-        return true;
-    return fb.escape != 0 || c == 0x1b || c >= 0x7f;
+    (void)unused;
+    fb.col -= (uint32_t)min_u64(at_least_1(n), fb.col);
+}
+
+static void cursor_forward(uint32_t n, uint32_t unused)
+{
+    (void)unused;
+    fb.col = (uint32_t)min_u64((uint64_t)fb.col + at_least_1(n), fb.cols - 1);
+}
+
+static void cursor_to(uint32_t row, uint32_t col)
+{
+    fb.row = (uint32_t)min_u64(at_least_1(row), fb.rows) - 1;
+    fb.col = (uint32_t)min_u64(at_least_1(col), fb.cols) - 1;
+}
+
+/* Only what the line editor asks for: 0, to the end of the line. */
+static void erase_line(uint32_t how, uint32_t unused)
+{
+    (void)unused;
+    if (!how)
+        memset(&text[fb.row][fb.col], ' ', fb.cols - fb.col);
+}
+
+static void erase_screen(uint32_t how, uint32_t unused)
+{
+    (void)unused;
+    if (how == 2)
+        memset(text, ' ', sizeof text);
+}
+
+static const struct {
+    char final;
+    void (*fn)(uint32_t, uint32_t);
+} sequences[] = {
+    { 'C', cursor_forward }, { 'D', cursor_back }, { 'H', cursor_to },
+    { 'J', erase_screen },   { 'K', erase_line },
+};
+
+/* Others are swallowed. */
+static void end_sequence(char final)
+{
+    fb.escape = FB_TEXT;
+    for (size_t i = 0; i < ARRAY_SIZE(sequences); i++)
+        if (sequences[i].final == final)
+            sequences[i].fn(fb.param[0], fb.param[1]);
+}
+
+static void in_sequence(char c)
+{
+    if (c >= '0' && c <= '9') {
+        if (fb.nparams < PARAMS && fb.param[fb.nparams] < 1000)
+            fb.param[fb.nparams] = fb.param[fb.nparams] * 10 + (uint32_t)(c - '0');
+    } else if (c == ';') {
+        fb.nparams++;
+    } else if (c >= 0x40) {
+        end_sequence(c);
+    }
+}
+
+static void in_escape(char c)
+{
+    if (fb.escape == FB_CSI) {
+        in_sequence(c);
+        return;
+    }
+    fb.escape = c == '[' ? FB_CSI : FB_TEXT;
+    fb.nparams = 0;
+    memset(fb.param, 0, sizeof fb.param);
 }
 
 static void put(char c)
 {
-    bool was = fb.escape != 0;
-
-    if (in_escape(c) || was)
-        return;
-    if (c == '\n') {
+    if (fb.escape) {
+        in_escape(c);
+    } else if (c == 0x1b) {
+        fb.escape = FB_ESC;
+    } else if (c == '\n') {
         newline();
     } else if (c == '\r') {
         fb.col = 0;
@@ -102,63 +211,71 @@ static void put(char c)
     }
 }
 
-static void write_sync(const char *s, size_t n)
+/* ---- the host's line ---- */
+
+void fb_write_sync(const char *s, size_t n)
 {
+    if (!fb.pixels)
+        return;
+    spin_lock(&fb_lock);
     for (size_t i = 0; i < n; i++)
         put(s[i]);
-    redraw();
+    (void)draw(UINT32_MAX);
+    spin_unlock(&fb_lock);
 }
 
-static size_t write(const char *s, size_t n)
+static size_t fb_write(const char *s, size_t n)
 {
-    write_sync(s, n);
+    if (!fb.deferred) {
+        fb_write_sync(s, n);
+        return n;
+    }
+    spin_lock(&fb_lock);
+    for (size_t i = 0; i < n; i++)
+        put(s[i]);
+    spin_unlock(&fb_lock);
+    event_post(&draw_event); /* the console holds locks that event_at() may not be called under */
     return n;
 }
 
-/* With a serial line at hand the screen stays as it is until a panic. */
-static size_t write_nothing(const char *s, size_t n)
+static const struct host_console fb_line = { .name = "framebuffer",
+                                             .write = fb_write,
+                                             .write_sync = fb_write_sync };
+
+/* As many rows as the memory that is there can show, whatever the mode says. */
+static bool fit(const struct boot_fb *f)
 {
-    (void)s;
-    return n;
+    uint64_t lines = f->pitch ? min_u64(f->height, f->size / f->pitch) : 0;
+
+    fb.cols = (uint32_t)min_u64(f->width / CELL_W, COLS_MAX);
+    fb.rows = (uint32_t)min_u64(lines / CELL_H, ROWS_MAX);
+    return f->format != BOOT_FB_NONE && f->pitch % 4 == 0 && f->pitch / 4 >= f->width &&
+           fb.cols >= COLS_MIN && fb.rows >= ROWS_MIN;
 }
 
-static const struct host_console line = { .name = "framebuffer",
-                                          .write = write,
-                                          .write_sync = write_sync };
-static const struct host_console panic_line = { .name = "framebuffer",
-                                                .write = write_nothing,
-                                                .write_sync = write_sync };
-
-bool fb_early(const struct boot_info *bi, bool log)
+bool fb_early(const struct boot_info *bi)
 {
-    const struct boot_fb *f = &bi->fb;
-    uint64_t need = (uint64_t)f->pitch * f->height;
-
-    if (f->format == BOOT_FB_NONE || f->width < 80 * CELL_W || f->height < 10 * CELL_H ||
-        f->pitch / 4 < f->width || need > f->size ||
-        /* cppcheck-suppress comparePointers ; both ends of one thing, by the linker */
-        fb_font_end - fb_font < 4 + (long)(FONT_GLYPHS * CELL_H))
+    /* cppcheck-suppress comparePointers ; both ends of one thing, by the linker */
+    if (fb_font_end - fb_font < 4 + (long)(FONT_GLYPHS * CELL_H) || !fit(&bi->fb))
         return false;
-    fb.info = *f;
-    fb.cols = f->width / CELL_W < COLS_MAX ? f->width / CELL_W : COLS_MAX;
-    fb.rows = f->height / CELL_H < ROWS_MAX ? f->height / CELL_H : ROWS_MAX;
+    fb.info = bi->fb;
+    fb.ink = fb.info.format == BOOT_FB_MASK ? INK_MASK : INK;
     memset(text, ' ', sizeof text);
     memset(shown, 0, sizeof shown);
-    snprintf(fb.name, sizeof fb.name, "framebuffer %ux%u", f->width, f->height);
-    if (log)
-        log_set_sink(write_sync);
+    snprintf(fb.name, sizeof fb.name, "framebuffer %ux%u", fb.info.width, fb.info.height);
+    fb.pixels = phys_to_virt(hpa(fb.info.base));
+    host_console_register(&fb_line); /* a panic reaches it from now on */
     return true;
 }
 
-int fb_init(bool log)
+int fb_init(void)
 {
     assert_cpu0();
-    fb.pixels = mmu_map_framebuffer(hpa(fb.info.base), (uint64_t)fb.info.pitch * fb.info.height);
     if (!fb.pixels)
-        return -ENOMEM;
-    if (log)
-        redraw();
-    host_console_register(log ? &line : &panic_line);
+        return -ENODEV;
+    log_info("screen: %s, %u columns, %u rows", fb.name, fb.cols, fb.rows);
+    event_init(&draw_event, draw_now, 0);
+    fb.deferred = true;
     return 0;
 }
 

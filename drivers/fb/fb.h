@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fb.h: the log on the firmware's framebuffer, for machines with no serial port. For drivers/ only.
+ * fb.h: the host's console on the firmware's framebuffer, beside the serial port. For drivers/
+ * only.
  */
 #pragma once
 #include <hv/types.h>
 struct boot_info;
 /*
- * Remembers the framebuffer and, if `log`, keeps the log's text for it; nothing is drawn yet.
- * False: none that we can use.
+ * First thing on the boot CPU: shows what is written from here on. The loader's tables and ours map
+ * the framebuffer as part of the direct map. False: none that we can use.
  */
-bool fb_early(const struct boot_info *, bool log);
-/*
- * Maps it, after mmu_init(). `log`: shows the text so far and becomes the host's line; else it
- * shows panics only.
- */
-int must_check fb_init(bool log);
+bool fb_early(const struct boot_info *);
+/* Boot step, when events can be posted: from here on an event draws, in pieces. -ENODEV */
+int must_check fb_init(void);
+/* Any CPU, any context: shown on return. Does nothing when there is no framebuffer. */
+void fb_write_sync(const char *, size_t);
+/* in words, for the log; empty when there is none */
 const char *fb_name(void);

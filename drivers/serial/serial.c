@@ -19,7 +19,7 @@ static char name[SERIAL_NAME_MAX];
 static struct event poll;
 
 /* The log's lines end in a line feed; a terminal wants a carriage return too. */
-static void early_sink(const char *s, size_t n)
+void serial_early_write(const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (s[i] == '\n')
@@ -66,7 +66,6 @@ bool serial_early(const struct boot_info *bi)
 {
     if (!try_ports() && !try_platform(bi))
         return false;
-    log_set_sink(early_sink);
     host_console_register(&chip->line); /* a panic reaches it from now on */
     return true;
 }

@@ -11,9 +11,11 @@
 struct boot_info;
 /*
  * First on the PC's usual ports, then where the firmware's tables name one; true when there is a
- * line, which is the log's sink and polled from here on.
+ * line, which is polled from here on.
  */
 bool serial_early(const struct boot_info *);
+/* The log's text, polled, after serial_early() has found a line and until the shell shows it. */
+void serial_early_write(const char *, size_t);
 /*
  * The SPCR's port in place of the probed one, where it names another; then interrupts and the host
  * console.

@@ -10,7 +10,7 @@ static bool bypassed;
 
 void spin_init(struct spinlock *l, enum lock_level level)
 {
-    hv_assert(level >= LOCK_VM && level <= LOCK_LOG);
+    hv_assert(level >= LOCK_VM && level <= LOCK_SCREEN);
     *l = (struct spinlock)SPINLOCK_INIT(level);
 }
 

@@ -18,8 +18,6 @@ void arch_zero(void *at, uint64_t len);
  */
 /* uncached, never executable; NULL when out of address space */
 void *mmu_map_device(hpa_t, uint64_t len);
-/* write-combining, never executable; NULL when out of address space */
-void *mmu_map_framebuffer(hpa_t, uint64_t len);
 /* read-only, cached: ACPI tables outside RAM */
 const void *mmu_map_firmware(hpa_t, uint64_t len);
 /* top of a new stack with a guard page below; NULL */

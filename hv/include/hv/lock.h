@@ -25,6 +25,7 @@ enum lock_level {
     LOCK_CONSOLE,
     LOCK_RANDOM,
     LOCK_LOG,
+    LOCK_SCREEN, /* of the text and pixels of the framebuffer */
 };
 /* A ticket lock: fair, so that no CPU starves. */
 struct spinlock {

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The log on the machine's screen beside the serial line, and panics on both, with more CPUs than
+Trivet uses."""
+import os
+import time
+
+import pytest
+
+import gdbstub
+import screen
+import trivet
+from test_checks import ARGUMENT, symbol
+from trivet import ArmMachine, Failure, Machine, make_image
+
+CONFIG = "[host]\nlog = info\n"
+
+
+def shown(machine, wanted, device=None):
+    """Waits until the screen shows it; returns the screen."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        rows = screen.read(machine, device)
+        if any(wanted in row for row in rows):
+            return rows
+        time.sleep(0.2)
+    raise Failure(f"the screen does not show {wanted!r}:\n" + "\n".join(rows))
+
+
+def test_panic_with_more_cpus_than_are_used():
+    """The log and what is typed are on both; a panic stops our CPUs and wakes no others, which
+    would run what is left of the firmware's code and reset the machine."""
+    path = os.path.join(trivet.WORK, f"gdb-{os.getpid()}")
+    arguments = ("-device", "VGA", "-gdb", f"unix:{path},server=on,wait=off", "-no-reboot")
+    with Machine(make_image(CONFIG, {}), cpus=65, arguments=arguments) as machine:
+        machine.boot()
+        assert "this machine has 65 CPUs; Trivet uses the first 64" in machine.text
+        assert machine.cmd("version")
+        rows = shown(machine, '"command":"version"')
+        assert any("Trivet uses the first 64" in row for row in rows)
+        with gdbstub.Stub(path) as stub:
+            stub.write(ARGUMENT["x86_64"], 1000)
+            stub.write(gdbstub.PC["x86_64"], symbol("x86_64", "cpu_kick"))
+            stub.leave()
+        machine.send("\r")
+        machine.expect(r"\*\*\* Trivet has stopped on CPU 0: .*\*\*\* This is a fault", 60)
+        os.unlink(path)
+        shown(machine, "*** This is a fault of Trivet's own")
+        assert any("bounds check failed at cpu_kick+" in row for row in screen.read(machine))
+        time.sleep(1)
+        assert machine.process.poll() is None
+
+
+@pytest.mark.parametrize("arch", ("x86_64", "aarch64"))
+def test_the_screen_that_has_a_framebuffer(arch):
+    """Beside a display that has none: UEFI lists both, and its console is on both."""
+    kind, card = {"x86_64": (Machine, "VGA"), "aarch64": (ArmMachine, "ramfb")}[arch]
+    arguments = ("-device", "virtio-gpu-pci", "-device", card + ",id=seen")
+    with kind(make_image(CONFIG, {}), arguments=arguments) as machine:
+        machine.boot()
+        assert "screen: framebuffer" in machine.text
+        rows = shown(machine, "trivet>", "seen")
+        assert any("starting 0 of 0 guests" in row for row in rows)
