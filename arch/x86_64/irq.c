@@ -124,8 +124,9 @@ void x86_nmi(void)
 void arch_stop_others(void)
 {
     stopping = true;
-    if (cpu_count > 1)
-        lapic_send_others(ICR_NMI);
+    for (uint32_t i = 0; i < cpu_count; i++)
+        if (i != this_cpu()->id)
+            lapic_send(percpus[i].hw_id, ICR_NMI);
 }
 
 uint32_t port_read(uint16_t port, unsigned size)

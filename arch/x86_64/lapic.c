@@ -43,7 +43,6 @@ enum {
 #define TIMER_DEADLINE 0x40000u
 #define DIVIDE_BY_1 0xbu
 #define ICR_PENDING 0x1000u
-#define ICR_OTHERS 0xc0000u
 
 bool lapic_x2;
 static volatile uint8_t *page;
@@ -121,8 +120,6 @@ static void icr(uint32_t dest, uint32_t low)
 }
 
 void lapic_send(uint32_t apic_id, uint32_t low) { icr(apic_id, low); }
-
-void lapic_send_others(uint32_t low) { icr(0, low | ICR_OTHERS); }
 
 void lapic_timer_mode(bool tsc_deadline)
 {

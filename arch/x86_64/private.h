@@ -103,7 +103,6 @@ int must_check lapic_cpu_init(void);      /* each CPU */
 void lapic_eoi(void);
 uint32_t lapic_id(void);
 void lapic_send(uint32_t apic_id, uint32_t icr_low);
-void lapic_send_others(uint32_t icr_low);
 void lapic_timer_start(uint32_t count); /* one-shot, divide by 1; 0 stops it */
 void lapic_timer_mode(bool tsc_deadline);
 uint32_t lapic_timer_count(void);

@@ -93,7 +93,10 @@ static bool wake(uint32_t apic_id, uint64_t page)
     if (ap_answered(RESEND_NS))
         return true;
     lapic_send(apic_id, sipi);
-    return ap_answered(AP_ANSWER_NS) || !ap_give_up();
+    if (ap_answered(AP_ANSWER_NS) || !ap_give_up())
+        return true;
+    lapic_send(apic_id, ICR_INIT); /* it waits for a start-up IPI, and runs nothing before one */
+    return false;
 }
 
 static int start_cpu(struct ap_params *p, uint64_t page, uint32_t apic_id)
@@ -115,6 +118,19 @@ static int start_cpu(struct ap_params *p, uint64_t page, uint32_t apic_id)
     return 0;
 }
 
+static bool is_reachable(uint32_t apic_id) { return lapic_x2 || apic_id <= 254; }
+
+/*
+ * CPUs that Trivet has no use for leave the firmware's code, whose memory may be somebody else's
+ * by now, and wait for a start-up IPI that nobody sends.
+ */
+static void park(const uint32_t *ids, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (ids[i] != percpus[0].hw_id && is_reachable(ids[i]))
+            lapic_send(ids[i], ICR_INIT);
+}
+
 int smp_init(const struct boot_info *bi)
 {
     const struct acpi_info *a = acpi_info();
@@ -132,10 +148,11 @@ int smp_init(const struct boot_info *bi)
     }
     struct ap_params *p = place_code(bi->trampoline);
     for (uint32_t i = 0; i < n && !err; i++) {
-        if (ids[i] == self || (!lapic_x2 && ids[i] > 254))
+        if (ids[i] == self || !is_reachable(ids[i]))
             continue;
         if (cpu_count == MAX_CPUS) {
             log_warn("this machine has %u CPUs; Trivet uses the first %u", n, MAX_CPUS);
+            park(ids + i, n - i);
             break;
         }
         err = start_cpu(p, bi->trampoline, ids[i]);

@@ -103,8 +103,7 @@ static void draw_now(struct event *ev)
         event_put_off(ev);
 }
 
-/* ---- what a terminal understands (ECMA-48 §8.3), as far as the shell's line editor writes it ----
- */
+/* ---- what the line editor writes: control sequences of ECMA-48 §8.3 ---- */
 
 static void newline(void)
 {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a machine's screen shows, read back as text: each cell is compared with the font's glyphs."""
+"""A machine's screen, read back as text: each cell is compared with the font's glyphs."""
 import os
 
 import trivet

@@ -133,7 +133,7 @@ static void test_in_the_code(void **state)
     assert_non_null(strstr(panic_text, "vm.c:"));
     host_cpu = 0;
     assert_true(HOLDS(vm = vm_find("x")));
-    assert_true(FAILS(spin_init(&(struct spinlock){ 0 }, LOCK_LOG + 1)));
+    assert_true(FAILS(spin_init(&(struct spinlock){ 0 }, LOCK_SCREEN + 1)));
 }
 
 int main(void)

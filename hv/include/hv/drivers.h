@@ -4,9 +4,9 @@
 #include <hv/types.h>
 struct boot_info;
 /*
- * First thing on the boot CPU, before memory and interrupts: takes the framebuffer and looks
- * for a serial port at the PC's usual places and where the firmware's tables name one; both show the
- * log from here on. Without either, the log stays in its ring.
+ * First thing on the boot CPU, before memory and interrupts: takes the framebuffer and looks for a
+ * serial port at the PC's usual places and where the firmware's tables name one; both show the log
+ * from here on. Without either, the log stays in its ring.
  */
 void drivers_early_console(const struct boot_info *);
 /*
