@@ -44,8 +44,8 @@ def include_fault(path, kind, name, files):
         return f"{name}: a driver knows no guest"
     if path.startswith("arch/") and name.startswith("drivers/"):
         return f"{name}: arch includes no driver"
-    if name.startswith("lwip/") and not path.startswith(("hv/mgmt/", "libc-shim/")):
-        return f"{name}: only hv/mgmt includes lwIP"
+    if name.startswith(("lwip/", "netif/")) and not path.startswith("hv/net/nat/"):
+        return f"{name}: only hv/net/nat includes lwIP"
     if name.startswith(("efi", "Efi")) and not path.startswith("boot/"):
         return f"{name}: only boot knows UEFI"
     if kind == '"' and name != "boot/boot_info.h":
