@@ -93,6 +93,12 @@ static const struct driver {
     { "boot disk", init_boot_disk },
 };
 
+void drivers_shutdown(void)
+{
+    assert_cpu0();
+    host_pci_shutdown();
+}
+
 int drivers_init(const struct boot_info *bi)
 {
     assert_cpu0();

@@ -452,5 +452,5 @@ static int ahci_probe(const struct host_pci_dev *pci)
     return 0;
 }
 
-const struct pci_driver ahci_driver = { "AHCI", 0x010601, ahci_probe };
+const struct pci_driver ahci_driver = { .name = "AHCI", .class = 0x010601, .probe = ahci_probe };
 PCI_DRIVER(ahci_driver);

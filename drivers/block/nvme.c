@@ -377,5 +377,5 @@ static int nvme_probe(const struct host_pci_dev *pci)
     return 0;
 }
 
-const struct pci_driver nvme_driver = { "NVMe", 0x010802, nvme_probe };
+const struct pci_driver nvme_driver = { .name = "NVMe", .class = 0x010802, .probe = nvme_probe };
 PCI_DRIVER(nvme_driver);

@@ -23,6 +23,15 @@ static const struct pci_driver *driver_for(const struct host_pci_dev *d)
     return NULL;
 }
 
+void host_pci_shutdown(void)
+{
+    assert_cpu0();
+    /* cppcheck-suppress comparePointers ; as above */
+    for (const struct pci_driver *const *p = __start_pci_drivers; p < __stop_pci_drivers; p++)
+        if ((*p)->shutdown)
+            (*p)->shutdown();
+}
+
 int host_pci_probe(void)
 {
     uint32_t count;

@@ -4,6 +4,7 @@
 #include "out.h"
 #include <hv/assert.h>
 #include <hv/console.h>
+#include <hv/drivers.h>
 #include <hv/power.h>
 #include <hv/time.h>
 #include <hv/vcpu.h>
@@ -394,6 +395,7 @@ static bool end_poll(struct out *o, void *ctx)
         return false;
     }
     shell_progress("%s", ending.what);
+    drivers_shutdown();
     console_drain();
     ending.end();
     return true;

@@ -358,9 +358,10 @@ static int refuse(const struct host_pci_dev *d)
     return -EIO;
 }
 
-static const struct pci_driver ethernet = { "Ethernet", 0x020000, take };
-static const struct pci_driver uhci = { "UHCI", 0x0c0300, refuse };
-static const struct pci_driver xhci = { "xHCI", 0x0c0330, take }; /* no function is one */
+static const struct pci_driver ethernet = { .name = "Ethernet", .class = 0x020000, .probe = take };
+static const struct pci_driver uhci = { .name = "UHCI", .class = 0x0c0300, .probe = refuse };
+/* no function is one */
+static const struct pci_driver xhci = { .name = "xHCI", .class = 0x0c0330, .probe = take };
 PCI_DRIVER(ethernet);
 PCI_DRIVER(uhci);
 PCI_DRIVER(xhci);

@@ -14,3 +14,8 @@ void drivers_early_console(const struct boot_info *);
  * console line.
  */
 int must_check drivers_init(const struct boot_info *);
+/*
+ * CPU 0, before the machine is switched off or restarted, when all guests are off: devices write
+ * what they hold. Bounded: seconds.
+ */
+void drivers_shutdown(void);

@@ -48,6 +48,11 @@ struct pci_driver {
      * function or not, as it likes. -Exxx: it was to be kept but cannot be; the log says so.
      */
     int (*probe)(const struct host_pci_dev *);
+    /*
+     * Optional. CPU 0, the machine is about to be switched off or restarted, and nobody has a
+     * request under way: brings all of its functions to rest, in bounded time.
+     */
+    void (*shutdown)(void);
 };
 #define PCI_DRIVER(driver)                                \
     static const struct pci_driver *const driver##_listed \
@@ -57,6 +62,8 @@ struct pci_driver {
  * no driver found one.
  */
 int must_check host_pci_probe(void);
+/* CPU 0, at the machine's end: the shutdown() of each driver that has one. */
+void host_pci_shutdown(void);
 
 /*
  * What a driver does with its function. Boot CPU, from drivers_init(), but for
