@@ -26,6 +26,7 @@
 enum { ADMIN_DEPTH = 8, FAILURES_MOST = 3, LISTS_ORDER = 6 };
 #define TIMEOUT_UNIT_NS 500000000ull
 #define TIMEOUT_MOST_NS 30000000000ull
+#define SHUTDOWN_NS 5000000000ull
 #define POLL_NS 100000ull     /* without interrupts */
 #define WATCH_NS 500000000ull /* with them: how often time-outs are looked for */
 static_assert(NVME_DEPTH * PAGE_SIZE == PAGE_SIZE << LISTS_ORDER, "a page for each command");
@@ -377,5 +378,33 @@ static int nvme_probe(const struct host_pci_dev *pci)
     return 0;
 }
 
-const struct pci_driver nvme_driver = { .name = "NVMe", .class = 0x010802, .probe = nvme_probe };
+static bool at_rest(const struct nvme *n)
+{
+    uint32_t csts = nvme_read(n, NVME_CSTS);
+
+    return csts == UINT32_MAX || (csts & NVME_CSTS_SHUTDOWN) == NVME_CSTS_AT_REST;
+}
+
+/*
+ * Base section 3.6.1: all are told first, so that they come to rest at the same time. What one
+ * holds that does not say so in time may be lost.
+ */
+static void nvme_shutdown(void)
+{
+    uint64_t end = time_ns() + SHUTDOWN_NS;
+
+    for (struct nvme *n = controllers; n; n = n->next)
+        if (n->state == NVME_LIVE)
+            wr(n, NVME_CC, NVME_CC_RUN | NVME_CC_SHUTDOWN);
+    for (struct nvme *n = controllers; n; n = n->next) {
+        while (n->state == NVME_LIVE && !at_rest(n) && time_ns() < end)
+            cpu_relax();
+        if (n->state == NVME_LIVE && !at_rest(n))
+            log_warn("NVMe %s: it does not come to rest: what it holds may be lost", n->name);
+    }
+}
+
+const struct pci_driver nvme_driver = {
+    .name = "NVMe", .class = 0x010802, .probe = nvme_probe, .shutdown = nvme_shutdown
+};
 PCI_DRIVER(nvme_driver);

@@ -24,13 +24,22 @@ enum nvme_reg {
     NVME_DOORBELLS = 0x1000
 };
 enum { NVME_CC_ENABLE = 1, NVME_CSTS_READY = 1, NVME_CSTS_FATAL = 2 };
+/* Base sections 3.1.3.5, 3.1.3.6: CC.SHN: a normal shutdown; CSTS.SHST: it is over */
+enum { NVME_CC_SHUTDOWN = 1 << 14, NVME_CSTS_SHUTDOWN = 3 << 2, NVME_CSTS_AT_REST = 2 << 2 };
 /* enabled, NVM command set, 4 KiB pages, entries of 64 and 16 bytes */
 #define NVME_CC_RUN (6u << 16 | 4u << 20 | NVME_CC_ENABLE)
 
 /* Base section 5, figure 138; NVM section 3 */
 enum nvme_admin { NVME_CREATE_SQ = 1, NVME_CREATE_CQ = 5, NVME_IDENTIFY = 6, NVME_ABORT = 8 };
 enum { NVME_SET_FEATURES = 9, NVME_FEATURE_QUEUES = 7 };
-enum nvme_io { NVME_FLUSH = 0, NVME_WRITE = 1, NVME_READ = 2 };
+enum nvme_io {
+    NVME_FLUSH = 0,
+    NVME_WRITE = 1,
+    NVME_READ = 2,
+    NVME_WRITE_ZEROES = 8,
+    NVME_DATASET = 9
+};
+#define NVME_DEALLOCATE 4u /* NVM section 3.2.3: of dataset management, in cdw11 */
 
 /* Base section 3.3.3.1, figure 87 */
 struct nvme_sqe {
@@ -53,6 +62,13 @@ struct nvme_cqe {
 static_assert(sizeof(struct nvme_cqe) == 16, "Base 3.3.3.2");
 static_assert(offsetof(struct nvme_cqe, cid) == 12, "Base 3.3.3.2");
 static_assert(offsetof(struct nvme_cqe, status) == 14, "Base 3.3.3.2");
+/* NVM section 3.2.3.1, figure 45: one range of dataset management */
+struct nvme_range {
+    uint32_t attributes, blocks;
+    uint64_t first;
+};
+static_assert(sizeof(struct nvme_range) == 16 && offsetof(struct nvme_range, first) == 8,
+              "NVM 3.2.3.1");
 enum { NVME_STATUS_PHASE = 1, NVME_STATUS_DNR = 1 << 15 };
 
 enum {
@@ -113,6 +129,7 @@ struct nvme {
     bool known;        /* identified once; later set-ups make the queues only */
     bool irq;          /* else it is polled */
     uint32_t max_bytes;
+    bool dataset, zeroes; /* it knows these commands */
     char model[41], serial[21];
     uint32_t ids[NVME_NAMESPACES];
     unsigned nids, nns;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* nvme_io.c: requests become commands; their answers, or the loss of them, ends them. */
-#include <hv/log.h>
+#include <hv/pmm.h>
 #include <hv/time.h>
 
 #include "nvme.h"
@@ -21,31 +21,49 @@ static void fail(struct nvme_ns *ns, struct blk_req *r)
 
 /* ---- to the controller ---- */
 
+static const uint8_t opcodes[] = { [BLK_READ] = NVME_READ,
+                                   [BLK_WRITE] = NVME_WRITE,
+                                   [BLK_FLUSH] = NVME_FLUSH,
+                                   [BLK_DISCARD] = NVME_DATASET,
+                                   [BLK_WRITE_ZEROES] = NVME_WRITE_ZEROES };
+
+/* The range is in the command's page. */
+static void fill_dataset(struct nvme_sqe *sqe, void *page, uint64_t first, uint32_t blocks)
+{
+    *(struct nvme_range *)page = (struct nvme_range){ .blocks = blocks, .first = first };
+    sqe->cdw10 = 0; /* ranges, counted from 0 */
+    sqe->cdw11 = NVME_DEALLOCATE;
+    sqe->prp1 = virt_to_phys(page).v;
+}
+
 static int fill(const struct blk_req *r, const struct nvme_ns *ns, struct nvme_sqe *sqe,
                 uint64_t *list)
 {
     uint64_t block = (r->base + r->sector) >> (ns->shift - 9);
+    uint32_t blocks = (uint32_t)(r->nsectors >> (ns->shift - 9));
 
     sqe->nsid = ns->id;
-    if (r->op == BLK_FLUSH) {
-        sqe->opcode = NVME_FLUSH;
+    sqe->opcode = opcodes[r->op];
+    if (r->op == BLK_FLUSH)
+        return 0;
+    if (r->op == BLK_DISCARD) {
+        fill_dataset(sqe, list, block, blocks);
         return 0;
     }
-    sqe->opcode = r->op == BLK_WRITE ? NVME_WRITE : NVME_READ;
     sqe->cdw10 = (uint32_t)block;
     sqe->cdw11 = (uint32_t)(block >> 32);
-    sqe->cdw12 = (uint32_t)(r->nsectors >> (ns->shift - 9)) - 1;
-    return nvme_prp(r->seg, r->nseg, r->nsectors << 9, list, sqe);
+    sqe->cdw12 = blocks - 1;
+    return r->op == BLK_WRITE_ZEROES ? 0 : nvme_prp(r->seg, r->nseg, r->nsectors << 9, list, sqe);
 }
 
 static void count(struct disk *d, const struct blk_req *r)
 {
-    if (r->op == BLK_FLUSH)
-        d->stats.flushes++;
-    else if (r->op == BLK_WRITE)
-        d->stats.written += r->nsectors << 9;
-    else
-        d->stats.read += r->nsectors << 9;
+    uint64_t bytes = r->nsectors << 9;
+
+    d->stats.flushes += r->op == BLK_FLUSH;
+    d->stats.read += r->op == BLK_READ ? bytes : 0;
+    d->stats.written += r->op == BLK_WRITE ? bytes : 0;
+    d->stats.discarded += r->op == BLK_DISCARD || r->op == BLK_WRITE_ZEROES ? bytes : 0;
 }
 
 /* The page of a command. */

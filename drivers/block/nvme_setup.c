@@ -19,14 +19,28 @@ enum {
     CTRL_MN_LEN = 40,
     CTRL_MDTS = 77,
     CTRL_SQES = 512,
-    CTRL_CQES = 513
+    CTRL_CQES = 513,
+    CTRL_ONCS = 520
 };
+enum { ONCS_DATASET = 1 << 2, ONCS_ZEROES = 1 << 3 };
 /* NVM section 4.1.5.1, figure 97: identify namespace */
-enum { NS_SIZE = 0, NS_NLBAF = 25, NS_FLBAS = 26, NS_DPS = 29, NS_LBAF = 128, NS_LBAFS = 64 };
+enum {
+    NS_SIZE = 0,
+    NS_FEATURES = 24,
+    NS_NLBAF = 25,
+    NS_FLBAS = 26,
+    NS_DPS = 29,
+    NS_LBAF = 128,
+    NS_LBAFS = 64
+};
 enum { CNS_NS = 0, CNS_CTRL = 1, CNS_LIST = 2, MDTS_MOST = 8 };
 /* Base section 5.2.1 and 5.2.2: interrupts on, physically contiguous */
 enum { QUEUE_CONTIGUOUS = 1, QUEUE_INTERRUPT = 2, IO_ID = 1 };
 #define UNIT_SHIFT 9 /* sectors of 512 bytes */
+/* NPWG of figure 97, and the bit of NSFEAT that says it is there */
+enum { NS_WRITES = 64, NS_HAS_WRITES = 1 << 4, NS_BEST = 1 << 16 };
+/* Sectors of one command, so that it ends well within its time: 256 MiB, 8 MiB. */
+enum { DISCARD_MOST = 1 << 19, ZEROES_MOST = 1 << 14 };
 
 /* What is printable of a field padded with blanks. */
 static void copy_words(char *dst, const uint8_t *src, size_t len)
@@ -62,6 +76,8 @@ static int got_ctrl(struct nvme *n, uint32_t dw0)
     /* entries of 64 and 16 bytes: least in the low half, most in the high half */
     if ((sqes & 15) > 6 || sqes >> 4 < 6 || (cqes & 15) > 4 || cqes >> 4 < 4)
         return -ENOTSUP;
+    n->dataset = n->ident[CTRL_ONCS] & ONCS_DATASET;
+    n->zeroes = n->ident[CTRL_ONCS] & ONCS_ZEROES;
     copy_words(n->serial, n->ident + CTRL_SN, CTRL_SN_LEN);
     copy_words(n->model, n->ident + CTRL_MN, CTRL_MN_LEN);
     n->max_bytes = NVME_MAX_BYTES;
@@ -113,6 +129,29 @@ static uint32_t ns_shift(const uint8_t *id)
     return lbaf[2] == 9 || lbaf[2] == 12 ? lbaf[2] : 0;
 }
 
+/* What it writes best at a time (NVM section 5.8.2.1): bytes, a power of two; 0: it does not tell.
+ */
+static uint32_t ns_physical(const uint8_t *id, uint32_t shift)
+{
+    uint32_t blocks = 1u + id[NS_WRITES] + 256u * id[NS_WRITES + 1];
+
+    if (!(id[NS_FEATURES] & NS_HAS_WRITES) || blocks & (blocks - 1) || blocks << shift > NS_BEST)
+        return 0;
+    return blocks << shift;
+}
+
+static struct blk_limits ns_limits(const struct nvme *n, uint32_t shift)
+{
+    return (struct blk_limits){ .block = 1u << shift,
+                                .max_bytes = n->max_bytes,
+                                .max_segs = (uint16_t)(n->max_bytes / PAGE_SIZE + 1),
+                                .align = 4,
+                                .dma = true,
+                                .discard_max = n->dataset ? DISCARD_MOST : 0,
+                                .zeroes_max = n->zeroes ? ZEROES_MOST : 0,
+                                .physical = ns_physical(n->ident, shift) };
+}
+
 static void add_ns(struct nvme *n, uint32_t id, uint32_t shift, uint64_t blocks)
 {
     struct nvme_ns *ns = calloc(1, sizeof *ns); /* charge: the host's disks are Trivet's own */
@@ -124,11 +163,7 @@ static void add_ns(struct nvme *n, uint32_t id, uint32_t shift, uint64_t blocks)
     ns->shift = shift;
     ns->disk.blk.ops = &nvme_ops;
     ns->disk.blk.sectors = blocks << (shift - UNIT_SHIFT);
-    ns->disk.blk.limits = (struct blk_limits){ .block = 1u << shift,
-                                               .max_bytes = n->max_bytes,
-                                               .max_segs = (uint16_t)(n->max_bytes / PAGE_SIZE + 1),
-                                               .align = 4,
-                                               .dma = true };
+    ns->disk.blk.limits = ns_limits(n, shift);
     snprintf(ns->disk.model, sizeof ns->disk.model, "%s", n->model);
     snprintf(ns->disk.serial, sizeof ns->disk.serial, "%s", n->serial);
     snprintf(ns->disk.at, sizeof ns->disk.at, "%s", n->name);

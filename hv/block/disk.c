@@ -226,10 +226,13 @@ static void fill(struct volume *v, const struct found *f, bool ro, const char *h
                                .sectors = f->part ? f->part->sectors : d->blk.sectors,
                                .limits = d->blk.limits,
                                .ro = ro };
-    if (f->part)
+    if (f->part) {
         snprintf(v->blk.name, sizeof v->blk.name, "%.20sp%u", d->blk.name, f->part->number);
-    else
+        snprintf(v->blk.id, sizeof v->blk.id, "%.16s-p%u", d->serial, f->part->number);
+    } else {
         snprintf(v->blk.name, sizeof v->blk.name, "%.20s", d->blk.name);
+        snprintf(v->blk.id, sizeof v->blk.id, "%s", d->serial);
+    }
     snprintf(v->holder, sizeof v->holder, "%s", holder);
 }
 

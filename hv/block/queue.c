@@ -58,18 +58,30 @@ static int check_segments(const struct blk_limits *l, const struct blk_req *r)
     return bytes == r->nsectors << 9 && r->nseg <= l->max_segs ? 0 : -EINVAL;
 }
 
+/* Sectors of one request; 0: the device cannot do this. */
+static uint32_t most_sectors(const struct blk_limits *l, uint8_t op)
+{
+    const uint32_t most[] = { [BLK_READ] = l->max_bytes / 512,
+                              [BLK_WRITE] = l->max_bytes / 512,
+                              [BLK_DISCARD] = l->discard_max,
+                              [BLK_WRITE_ZEROES] = l->zeroes_max };
+
+    return op < ARRAY_SIZE(most) ? most[op] : 0;
+}
+
 int blk_check(const struct blk_dev *b, const struct blk_req *r)
 {
     uint64_t at = r->base + r->sector, mask = b->limits.block / 512 - 1;
+    uint32_t most = most_sectors(&b->limits, r->op);
 
     if (r->op == BLK_FLUSH)
         return 0;
-    if (r->op != BLK_READ && r->op != BLK_WRITE)
+    if (most == 0)
         return -ENOTSUP;
-    if (r->op == BLK_WRITE && b->ro)
+    if (r->op != BLK_READ && b->ro)
         return -EROFS;
-    if (r->nsectors == 0 || r->nsectors > b->limits.max_bytes / 512 || at < r->base ||
-        (at | r->nsectors) & mask || !range_within(at, r->nsectors, 0, b->sectors))
+    if (r->nsectors == 0 || r->nsectors > most || at < r->base || (at | r->nsectors) & mask ||
+        !range_within(at, r->nsectors, 0, b->sectors))
         return -EINVAL;
-    return check_segments(&b->limits, r);
+    return r->op == BLK_READ || r->op == BLK_WRITE ? check_segments(&b->limits, r) : 0;
 }

@@ -95,6 +95,7 @@ static void list_traffic(struct out *o)
         { "name", "Disk", UNIT_NONE, false },
         { "read_bytes", "Read", UNIT_BYTES, true },
         { "written_bytes", "Written", UNIT_BYTES, true },
+        { "discarded_bytes", "Discarded", UNIT_BYTES, true },
         { "flushes", "Flushes", UNIT_NONE, true },
         { "retries", "Tried again", UNIT_NONE, true },
         { "timeouts", "Late", UNIT_NONE, true },
@@ -107,6 +108,7 @@ static void list_traffic(struct out *o)
         out_cell(o, d->blk.name);
         out_cell_number(o, d->stats.read);
         out_cell_number(o, d->stats.written);
+        out_cell_number(o, d->stats.discarded);
         out_cell_number(o, d->stats.flushes);
         out_cell_number(o, d->stats.retries);
         out_cell_number(o, d->stats.timeouts);

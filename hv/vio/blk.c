@@ -2,6 +2,7 @@
 /* virtio-blk (virtio 1.2 §5.2) over a block device of the host. */
 #include "blk_data.h"
 #include <hv/blk.h>
+#include <hv/state.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
 #include <stdio.h>
@@ -24,6 +25,8 @@ enum {
     F_RO = 5,
     F_BLK_SIZE = 6,
     F_FLUSH = 9,
+    F_TOPOLOGY = 10,
+    F_CONFIG_WCE = 11,
     F_MQ = 12,
     F_DISCARD = 13,
     F_WRITE_ZEROES = 14
@@ -65,7 +68,8 @@ static_assert(sizeof(struct blk_config) == 64 &&
 static_assert(offsetof(struct blk_config, seg_max) == 12, "virtio 1.2 §5.2.4");
 static_assert(offsetof(struct blk_config, geometry) == 16, "virtio 1.2 §5.2.4");
 static_assert(offsetof(struct blk_config, topology) == 24, "virtio 1.2 §5.2.4");
-static_assert(offsetof(struct blk_config, writeback) == 32, "virtio 1.2 §5.2.4");
+enum { CONFIG_WRITEBACK = 32 };
+static_assert(offsetof(struct blk_config, writeback) == CONFIG_WRITEBACK, "virtio 1.2 §5.2.4");
 static_assert(offsetof(struct blk_config, num_queues) == 34, "virtio 1.2 §5.2.4");
 static_assert(offsetof(struct blk_config, max_discard_seg) == 40, "virtio 1.2 §5.2.4");
 static_assert(offsetof(struct blk_config, discard_sector_alignment) == 44, "virtio 1.2 §5.2.4");
@@ -96,6 +100,7 @@ struct blk_io {
     uint16_t queue;
     bool busy;
     bool held;            /* answered, but the device may not reach memory now */
+    bool durable;         /* a flush is to follow what it writes, before it is answered */
     struct blk_data data; /* with a disk that reaches memory itself */
     uint8_t answer;
     uint8_t nranges, range;
@@ -167,29 +172,36 @@ static void finish(struct blk_io *io, uint8_t status)
 
 /* ---- the host's side ---- */
 
+static bool is_dma(const struct vio_blk *b) { return b->blk->limits.dma; }
+
 /*
  * Goes on with the ranges, as long as the disk does them at once: 0: under way; 1: all done; -Exxx.
  */
 static int submit_ranges(struct blk_io *io)
 {
     struct blk_dev *blk = io->owner->blk;
+    uint32_t most = io->req.op == BLK_DISCARD ? blk->limits.discard_max : blk->limits.zeroes_max;
     int e = 1;
 
     while (e == 1 && io->range < io->nranges) {
-        const struct range *r = &io->ranges[io->range++];
+        struct range *r = &io->ranges[io->range];
+        uint32_t n = (uint32_t)min_u64(r->num_sectors, most);
 
+        virtio_charge(&io->owner->dev, is_dma(io->owner) ? COST_REQUEST : 0);
         io->req.sector = r->sector;
-        io->req.nsectors = r->num_sectors;
-        e = blk->ops->submit(blk, &io->req);
-        if (e == 1 && io->req.status)
+        io->req.nsectors = n;
+        r->sector += n;
+        r->num_sectors -= n;
+        if (r->num_sectors == 0)
+            io->range++;
+        e = n ? blk->ops->submit(blk, &io->req) : 1;
+        if (e == 1 && n && io->req.status)
             e = io->req.status;
     }
     return e;
 }
 
 /* ---- a disk that reaches memory itself ---- */
-
-static bool is_dma(const struct vio_blk *b) { return b->blk->limits.dma; }
 
 /* The last thing that is done for a request: the device may be gone on return. */
 static void landed(struct vio_blk *b)
@@ -219,6 +231,28 @@ static int submit_data(struct blk_io *io)
     return b->blk->ops->submit(b->blk, &io->req);
 }
 
+/* Without a cache, a write is answered when it is durable: §5.2.5.2. */
+static bool writes_through(const struct vio_blk *b)
+{
+    if (virtio_has(&b->dev, F_CONFIG_WCE))
+        return !__atomic_load_n(&b->config.writeback, __ATOMIC_RELAXED);
+    return !virtio_has(&b->dev, F_FLUSH);
+}
+
+/* The next step of a request. 0: under way; 1: all is done; -Exxx. */
+static int go_on(struct blk_io *io)
+{
+    struct blk_dev *blk = io->owner->blk;
+    int e = io->req.op == BLK_FLUSH ? 1 : io->nranges ? submit_ranges(io) : submit_data(io);
+
+    if (e == 1 && io->durable) {
+        io->durable = false;
+        io->req.op = BLK_FLUSH;
+        e = blk->ops->submit(blk, &io->req);
+    }
+    return e;
+}
+
 /* A reset of the device or of its queue is under way: nobody is told. */
 static bool is_over(const struct blk_io *io)
 {
@@ -238,9 +272,10 @@ static void dma_done(struct blk_io *io)
         landed(b);
         return;
     }
-    if (e == 0 && io->req.op != BLK_FLUSH) {
-        blk_data_took(&io->data);
-        e = submit_data(io);
+    if (e == 0) {
+        if (!io->nranges && io->req.op != BLK_FLUSH)
+            blk_data_took(&io->data);
+        e = go_on(io);
         if (e == 0)
             return;
     }
@@ -257,7 +292,8 @@ static int dma_start(struct blk_io *io)
     int e;
 
     __atomic_fetch_add(&b->flying, 1, __ATOMIC_RELAXED);
-    e = io->req.op == BLK_FLUSH ? b->blk->ops->submit(b->blk, &io->req) : submit_data(io);
+    io->durable = io->req.op == BLK_FLUSH || (io->req.op != BLK_READ && writes_through(b));
+    e = go_on(io);
     if (e)
         landed(b); /* the device is live: this is not the last */
     return e;
@@ -345,13 +381,22 @@ static uint8_t flush(struct blk_io *io, const struct header *h)
     return start(io, BLK_FLUSH, NULL, 0);
 }
 
+static bool range_is_good(const struct vio_blk *b, const struct range *r)
+{
+    uint32_t mask = b->blk->limits.block / SECTOR - 1;
+
+    return r->num_sectors <= RANGE_MAX && !((r->sector | r->num_sectors) & mask) &&
+           range_within(r->sector, r->num_sectors, 0, b->blk->sectors);
+}
+
 static uint8_t discard(struct blk_io *io, const struct header *h)
 {
     struct vio_blk *b = io->owner;
+    const struct blk_limits *l = &b->blk->limits;
     uint64_t bytes = iov_bytes(io->chain.iov, io->chain.nout), n = bytes / sizeof(struct range);
     uint32_t known = h->type == T_WRITE_ZEROES ? 1 : 0;
 
-    if (!b->blk->limits.discard)
+    if (h->type == T_DISCARD ? !l->discard_max : !l->zeroes_max)
         return S_UNSUPP;
     if (b->blk->ro)
         return S_IOERR;
@@ -363,8 +408,7 @@ static uint8_t discard(struct blk_io *io, const struct header *h)
 
         if (r->flags & ~known)
             return S_UNSUPP;
-        if (r->num_sectors > RANGE_MAX ||
-            !range_within(r->sector, r->num_sectors, 0, b->blk->sectors))
+        if (!range_is_good(b, r))
             return S_IOERR;
     }
     io->nranges = (uint8_t)n;
@@ -373,12 +417,11 @@ static uint8_t discard(struct blk_io *io, const struct header *h)
 
 static uint8_t get_id(struct blk_io *io, const struct header *h)
 {
-    char id[ID_LEN] = "";
+    char id[ID_LEN + 1] = ""; /* full, it has no NUL in the guest: §5.2.6 */
 
     (void)h;
-    snprintf(id, sizeof id, "trivet-%s", io->owner->blk->name);
-    io->written =
-        (uint32_t)iov_write(io->chain.iov + io->chain.nout, io->chain.nin, 0, id, sizeof id);
+    snprintf(id, sizeof id, "%s", io->owner->blk->id);
+    io->written = (uint32_t)iov_write(io->chain.iov + io->chain.nout, io->chain.nin, 0, id, ID_LEN);
     return S_OK;
 }
 
@@ -511,7 +554,25 @@ static int reset(struct virtio_dev *d)
 
 static void config(struct virtio_dev *d, struct io_access *a)
 {
-    virtio_config_read(&of(d)->config, a);
+    struct vio_blk *b = of(d);
+
+    if (!a->write)
+        virtio_config_read(&b->config, a);
+    else if (a->addr == CONFIG_WRITEBACK && a->size == 1 && virtio_has(d, F_CONFIG_WCE))
+        __atomic_store_n(&b->config.writeback, a->val & 1, __ATOMIC_RELAXED);
+}
+
+static void save(struct virtio_dev *d, uint8_t *own) { own[0] = of(d)->config.writeback; }
+
+static int restore(struct virtio_dev *d, const uint8_t *own)
+{
+    bool may = d->features & VIRTIO_BIT(F_CONFIG_WCE);
+
+    if (own[0] > 1 || (!may && own[0] != of(d)->config.writeback) ||
+        !state_all_zero(own + 1, VIRTIO_OWN - 1))
+        return -EINVAL;
+    of(d)->config.writeback = own[0];
+    return 0;
 }
 
 static void destroy(struct virtio_dev *d)
@@ -535,8 +596,40 @@ static const struct virtio_ops ops = {
     .resume = resume,
     .config = config,
     .busy = busy,
+    .save = save,
+    .restore = restore,
     .free = destroy,
 };
+
+/* What it can do beside reads and writes. */
+static void set_extras(struct vio_blk *b)
+{
+    const struct blk_limits *l = &b->blk->limits;
+    uint32_t physical = l->physical / l->block;
+
+    if (physical > 1) {
+        b->dev.features |= VIRTIO_BIT(F_TOPOLOGY);
+        b->config.topology.physical_block_exp = (uint8_t)__builtin_ctz(physical);
+        b->config.topology.min_io_size = (uint16_t)physical;
+    }
+    if (b->blk->ro)
+        return;
+    if (l->dma)
+        b->dev.features |= VIRTIO_BIT(F_CONFIG_WCE);
+    if (l->discard_max) {
+        b->dev.features |= VIRTIO_BIT(F_DISCARD);
+        b->config.max_discard_sectors = RANGE_MAX;
+        b->config.max_discard_seg = RANGES;
+        b->config.discard_sector_alignment =
+            l->dma ? (uint32_t)max_u64(l->physical, l->block) / SECTOR : 128;
+    }
+    if (l->zeroes_max) {
+        b->dev.features |= VIRTIO_BIT(F_WRITE_ZEROES);
+        b->config.max_write_zeroes_sectors = RANGE_MAX;
+        b->config.max_write_zeroes_seg = RANGES;
+        b->config.write_zeroes_may_unmap = !l->dma;
+    }
+}
 
 static void set_config(struct vio_blk *b, unsigned nqueues)
 {
@@ -545,22 +638,16 @@ static void set_config(struct vio_blk *b, unsigned nqueues)
         .size_max = SIZE_MAX_BYTES,
         .seg_max = SEG_MAX,
         .blk_size = b->blk->limits.block,
+        .writeback = 1,
         .num_queues = (uint16_t)nqueues,
     };
-    if (b->blk->limits.discard) {
-        b->config.max_discard_sectors = b->config.max_write_zeroes_sectors = RANGE_MAX;
-        b->config.max_discard_seg = b->config.max_write_zeroes_seg = RANGES;
-        b->config.discard_sector_alignment = 128;
-        b->config.write_zeroes_may_unmap = 1;
-    }
     b->dev.features = VIRTIO_FEATURES_COMMON | VIRTIO_BIT(F_SIZE_MAX) | VIRTIO_BIT(F_SEG_MAX) |
                       VIRTIO_BIT(F_BLK_SIZE) | VIRTIO_BIT(F_FLUSH);
     if (nqueues > 1)
         b->dev.features |= VIRTIO_BIT(F_MQ);
     if (b->blk->ro)
         b->dev.features |= VIRTIO_BIT(F_RO);
-    else if (b->blk->limits.discard)
-        b->dev.features |= VIRTIO_BIT(F_DISCARD) | VIRTIO_BIT(F_WRITE_ZEROES);
+    set_extras(b);
 }
 
 int vio_blk_create(struct vm *vm, struct blk_dev *blk, unsigned nqueues, struct virtio_dev **out)

@@ -377,11 +377,14 @@ int ramdisk_create(struct vm *vm, const struct guest_disk *d, struct blk_dev **o
     if (!r)
         return -ENOMEM;
     r->vm = vm;
-    r->blk = (struct blk_dev){ .ops = &ops,
-                               .sectors = (len + SECTOR - 1) / SECTOR,
-                               .limits = { .block = SECTOR, .discard = true },
-                               .ro = d->ro };
+    r->blk = (struct blk_dev){
+        .ops = &ops,
+        .sectors = (len + SECTOR - 1) / SECTOR,
+        .limits = { .block = SECTOR, .discard_max = UINT32_MAX, .zeroes_max = UINT32_MAX },
+        .ro = d->ro
+    };
     snprintf(r->blk.name, sizeof r->blk.name, "%s", d->path);
+    snprintf(r->blk.id, sizeof r->blk.id, "trivet-%.13s", d->path);
     r->file = file;
     r->file_len = len;
     r->npieces = npieces;

@@ -150,6 +150,61 @@ static void wrong_requests(void **state)
     assert_int_equal(ended, 0);
 }
 
+static int clear(struct blk_req *r, uint8_t op, uint64_t sector, uint64_t n)
+{
+    *r = (struct blk_req){ .sector = sector, .nsectors = n, .op = op };
+    event_init(&r->done, done, 0);
+    return d->blk.ops->submit(&d->blk, r);
+}
+
+static void without_data(void **state)
+{
+    struct blk_req r;
+
+    (void)state;
+    m.ctrl[520] = 1 << 2 | 1 << 3;
+    m.ns[1][24] = 1 << 4; /* what it writes best: 8 blocks, counted from 0 */
+    m.ns[1][64] = 7;
+    boot();
+    assert_int_equal(d->blk.limits.physical, 4096);
+    assert_int_equal(clear(&r, BLK_WRITE_ZEROES, 600, 100), 0);
+    run(2);
+    assert_int_equal(r.status, 0);
+    for (unsigned i = 600 * 512; i < 700 * 512; i++)
+        assert_int_equal(m.disk[i], 0);
+    assert_int_not_equal(m.disk[700 * 512 + 1], 0);
+    assert_int_equal(clear(&r, BLK_DISCARD, 1000, 16), 0);
+    run(2);
+    assert_int_equal(r.status, 0);
+    assert_int_equal(m.disk[1000 * 512], 0xee);
+    assert_int_equal(m.disk[1016 * 512 - 1], 0xee);
+    assert_int_equal(d->stats.discarded, 116 * 512);
+    assert_int_equal(clear(&r, BLK_DISCARD, MODEL_DISK / 512 - 7, 8), -EINVAL);
+    assert_int_equal(clear(&r, BLK_DISCARD, 0, 0), -EINVAL);
+    assert_int_equal(clear(&r, BLK_WRITE_ZEROES, 0, d->blk.limits.zeroes_max + 1ull), -EINVAL);
+    assert_int_equal(clear(&r, BLK_WRITE_ZEROES + 1, 0, 1), -ENOTSUP);
+    assert_int_equal(m.dma_while_no_master, 0);
+}
+
+/* At the machine's end; one that does not answer holds nothing up for long. */
+static void shut_down(void **state)
+{
+    uint64_t before;
+
+    (void)state;
+    boot();
+    m.never_rests = true;
+    before = host_now;
+    nvme_driver.shutdown();
+    assert_in_range(host_now - before, 4000000000ull, 6000000000ull);
+    m.never_rests = false;
+    before = host_now;
+    nvme_driver.shutdown();
+    assert_true(host_now - before < 1000000);
+    assert_int_equal(*model_reg(NVME_CC) >> 14 & 3, 1);
+    assert_int_equal(*model_reg(NVME_CC) & 1, 1);
+}
+
 /* More than the queue holds, in order; one that waits can be taken back. */
 static void many(void **state)
 {
@@ -359,6 +414,8 @@ int main(void)
         cmocka_unit_test_setup(refuses, setup),
         cmocka_unit_test_setup(transfers, setup),
         cmocka_unit_test_setup(wrong_requests, setup),
+        cmocka_unit_test_setup(without_data, setup),
+        cmocka_unit_test_setup(shut_down, setup),
         cmocka_unit_test_setup(many, setup),
         cmocka_unit_test_setup(twice_and_wrong, setup),
         cmocka_unit_test_setup(failing, setup),

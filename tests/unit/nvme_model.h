@@ -30,7 +30,7 @@ static struct {
     unsigned admin_lost;  /* so many admin commands are never answered */
     unsigned fail;        /* so many I/O commands fail, with */
     uint16_t fail_status; /* this status, phase aside */
-    bool never_ready, never_stops, no_abort, reordered;
+    bool never_ready, never_stops, never_rests, no_abort, reordered;
     /* what it saw */
     unsigned resets, aborts, flushes, reads, writes, dma_while_no_master;
     uint32_t held[256], nheld; /* first blocks of commands that it has and has not answered */
@@ -109,6 +109,25 @@ static uint8_t *model_prp(const struct nvme_sqe *s, uint64_t bytes, uint64_t at,
     page = (at - first) / 4096;
     *len = 4096 < bytes - at ? 4096 : bytes - at;
     return bytes - first <= 4096 ? (uint8_t *)s->prp2 : (uint8_t *)list[page];
+}
+
+/* Write zeroes; dataset management, one range, after which a block is as never written. */
+static void model_clear(const struct nvme_sqe *s, unsigned shift)
+{
+    uint64_t from = s->cdw10 | (uint64_t)s->cdw11 << 32, blocks = (uint64_t)(s->cdw12 & 0xffff) + 1;
+
+    if (s->opcode == NVME_DATASET) {
+        const uint32_t *range = (const uint32_t *)s->prp1;
+
+        if (s->cdw10 != 0 || s->cdw11 != 4)
+            abort();
+        m.dma_while_no_master += !m.master;
+        blocks = range[1];
+        from = range[2] | (uint64_t)range[3] << 32;
+    }
+    if ((from + blocks) << shift > MODEL_DISK)
+        abort();
+    memset(m.disk + (from << shift), s->opcode == NVME_DATASET ? 0xee : 0, blocks << shift);
 }
 
 static void model_transfer(const struct nvme_sqe *s, unsigned shift)
@@ -224,7 +243,9 @@ static void model_io(const struct nvme_sqe *s)
         model_answer(&m.q[1], 1, s->cid, m.fail_status, 0);
         return;
     }
-    if (s->opcode != NVME_FLUSH)
+    if (s->opcode == NVME_WRITE_ZEROES || s->opcode == NVME_DATASET)
+        model_clear(s, model_shift(s->nsid));
+    else if (s->opcode != NVME_FLUSH)
         model_transfer(s, model_shift(s->nsid));
     model_answer(&m.q[1], 1, s->cid, 0, 0);
     if (m.twice && m.twice--)
@@ -274,6 +295,8 @@ static void model_run(void)
 
     if (*model_reg(NVME_CSTS) == UINT32_MAX)
         return;
+    if (on && *model_reg(NVME_CC) >> 14 & 3 && !m.never_rests)
+        *model_reg(NVME_CSTS) |= 2 << 2;
     if (!on && m.running && !m.never_stops) {
         m.running = false;
         m.nheld = 0;

@@ -4,16 +4,19 @@
  * until the test lets it go, and holds every request against the contract of <hv/blk.h>.
  */
 #include "vio_device.h"
+#include <hv/blk_queue.h>
 #include <hv/disk.h>
 
 enum { HDR = 0x30000, DATA = 0x40000, ST = 0x31000, DISK_SECTORS = 4096, MOST = 0x8000 };
 static uint8_t *store;
 static struct blk_req *waiting_req;
 static bool at_once;
-static unsigned submitted, bounced, refuse;
+static unsigned submitted, bounced, refuse, flushed;
 static struct disk disks[2];
 
 /* ---- the disk ---- */
+
+static bool has_data(const struct blk_req *r) { return r->op == BLK_READ || r->op == BLK_WRITE; }
 
 static void keep_contract(const struct disk *d, const struct blk_req *r)
 {
@@ -50,7 +53,10 @@ static int disk_submit(struct blk_dev *b, struct blk_req *r)
     submitted++;
     if (refuse && refuse--)
         return -EIO;
-    if (r->op != BLK_FLUSH) {
+    flushed += r->op == BLK_FLUSH;
+    if (!has_data(r)) {
+        assert_int_equal(blk_check(b, r), 0);
+    } else {
         keep_contract(d, r);
         bounced += !is_guests(r->seg[0].at.v);
     }
@@ -66,7 +72,9 @@ static void end_one(int status)
     uint8_t *at = store + (r->base + r->sector) * 512;
 
     waiting_req = r->next;
-    for (unsigned i = 0; r->op != BLK_FLUSH && status == 0 && i < r->nseg; i++) {
+    if (r->op == BLK_WRITE_ZEROES || r->op == BLK_DISCARD)
+        memset(at, r->op == BLK_DISCARD ? 0xee : 0, r->nsectors * 512);
+    for (unsigned i = 0; has_data(r) && status == 0 && i < r->nseg; i++) {
         if (r->op == BLK_WRITE)
             memcpy(at, (void *)r->seg[i].at.v, r->seg[i].len);
         else
@@ -108,7 +116,11 @@ static void add_disks(void)
                                                      .max_bytes = MOST,
                                                      .max_segs = 8,
                                                      .align = 4,
-                                                     .dma = true } };
+                                                     .dma = true,
+                                                     .discard_max = i ? 512 : 0,
+                                                     .zeroes_max = i ? 64 : 0,
+                                                     .physical = i ? 16384 : 0 } };
+        strcpy(disks[i].serial, "01234567890123456789");
         disk_add(&disks[i], "nvme");
     }
 }
@@ -126,7 +138,7 @@ static int set_up(void **state, const char *name)
         store[i] = (uint8_t)(i ^ i >> 9 ^ i >> 16);
     waiting_req = NULL;
     at_once = true;
-    submitted = bounced = refuse = 0;
+    submitted = bounced = refuse = flushed = 0;
     return up(state);
 }
 
@@ -289,6 +301,102 @@ static void blocks_of_4096(void **state)
     any_cut(4096);
 }
 
+static void put_range(unsigned i, uint64_t sector, uint32_t n)
+{
+    p64(DATA + 16 * i, sector);
+    p32(DATA + 16 * i + 8, n);
+    p32(DATA + 16 * i + 12, 0);
+}
+
+/* Ranges go to the disk in pieces that it takes. */
+static void without_data(void **state)
+{
+    const struct buf ranges[] = { { DATA, 48, false } };
+
+    (void)state;
+    begin(F(10) | F(13) | F(14));
+    assert_int_equal(mem_rd(dev.config + 24, 1), 2);  /* physical blocks of 4 */
+    assert_int_equal(mem_rd(dev.config + 44, 4), 32); /* discard's alignment */
+    put_range(0, 8, 136);
+    put_range(1, 2048, 0);
+    put_range(2, 1024, 64);
+    assert_int_equal(request(13, 0, ranges, 1), 0);
+    assert_int_equal(submitted, 4);
+    for (unsigned i = 0; i < 64 * 512; i++)
+        assert_int_equal(store[8 * 512 + i] | store[80 * 512 + i] | store[1024 * 512 + i], 0);
+    assert_int_equal(store[144 * 512 + 1], (uint8_t)(1 ^ 144 ^ 144 >> 7));
+    put_range(0, 1000, 1024);
+    put_range(1, 0, 0);
+    put_range(2, 0, 0);
+    assert_int_equal(request(11, 0, ranges, 1), 0);
+    assert_int_equal(submitted, 6);
+    assert_int_equal(store[2023 * 512], 0xee);
+    put_range(0, 1001, 8); /* within a block */
+    assert_int_equal(request(11, 0, ranges, 1), 1);
+    put_range(0, 1000, 9);
+    assert_int_equal(request(13, 0, ranges, 1), 1);
+    put_range(0, DISK_SECTORS - 8, 16);
+    assert_int_equal(request(13, 0, ranges, 1), 1);
+    assert_int_equal(submitted, 6);
+}
+
+static void serial(void **state)
+{
+    const struct buf id[] = { { DATA, 20, true } };
+    uint8_t got[21] = "";
+
+    (void)state;
+    begin(0);
+    poke(DATA, got, 20);
+    assert_int_equal(request(8, 0, id, 1), 0);
+    (void)gmem_read(&vm, gpa(DATA), got, 20);
+    assert_string_equal((char *)got, "01234567890123456789");
+}
+
+/* One write of 4 KiB; how many flushes the disk saw. */
+static unsigned flushes_of_a_write(void)
+{
+    const struct buf one[] = { { DATA, 4096, false } };
+
+    flushed = 0;
+    assert_int_equal(request(1, 64, one, 1), 0);
+    same(DATA, 64 * 512, 4096);
+    return flushed;
+}
+
+/* With the cache switched off, or never spoken of, what is answered is durable. */
+static void write_cache(void **state)
+{
+    const struct buf one[] = { { DATA, 4096, true } };
+
+    (void)state;
+    begin(F(11));
+    assert_int_equal(mem_rd(dev.config + 32, 1), 1);
+    assert_int_equal(flushes_of_a_write(), 0);
+    mem_wr(dev.config + 32, 1, 0);
+    assert_int_equal(mem_rd(dev.config + 32, 1), 0);
+    assert_int_equal(flushes_of_a_write(), 1);
+    assert_int_equal(request(0, 64, one, 1), 0);
+    assert_int_equal(flushed, 1); /* not after a read */
+    mem_wr(dev.config + 32, 1, 1);
+    assert_int_equal(flushes_of_a_write(), 0);
+    begin(0); /* flush only: there is a cache, and no switch */
+    mem_wr(dev.config + 32, 1, 0);
+    assert_int_equal(flushes_of_a_write(), 0);
+    start(SLOT_BLK, 0, 64, V1 | INDIRECT);
+    assert_int_equal(flushes_of_a_write(), 1);
+    refuse = 0;
+    at_once = false;
+    assert_int_equal(request(1, 0, (struct buf[]){ { DATA, 4096, false } }, 1), -1);
+    end_one(0);
+    run_events();
+    assert_true(drvq_used(&q, 1) < 0); /* the flush is still to come */
+    end_one(-EIO);
+    run_events();
+    assert_true(drvq_used(&q, 1) > 0);
+    assert_int_equal(g32(ST) & 0xff, 1);
+}
+
 static void errors(void **state)
 {
     const struct buf one[] = { { DATA, 4096, true } };
@@ -391,6 +499,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(crooked, up_512, down),
         cmocka_unit_test_setup_teardown(any_cut_512, up_512, down),
         cmocka_unit_test_setup_teardown(blocks_of_4096, up_4096, down),
+        cmocka_unit_test_setup_teardown(without_data, up_4096, down),
+        cmocka_unit_test_setup_teardown(serial, up_512, down),
+        cmocka_unit_test_setup_teardown(write_cache, up_512, down),
         cmocka_unit_test_setup_teardown(errors, up_512, down),
         cmocka_unit_test_setup_teardown(reset_waits, up_512, down),
         cmocka_unit_test_setup_teardown(queue_reset_waits, up_512, down),

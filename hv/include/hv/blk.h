@@ -57,7 +57,9 @@ struct blk_limits {
     uint16_t max_segs;
     uint16_t align;
     bool dma;
-    bool discard; /* BLK_DISCARD and BLK_WRITE_ZEROES work; else -ENOTSUP */
+    /* most sectors of one BLK_DISCARD, of one BLK_WRITE_ZEROES; 0: -ENOTSUP. Without data */
+    uint32_t discard_max, zeroes_max;
+    uint32_t physical; /* bytes that it writes best at a time, a power of two; 0: block */
 };
 struct blk_ops {
     /*
@@ -89,6 +91,8 @@ struct blk_dev {
     struct blk_limits limits;
     bool ro;
     char name[32];
+    char id[21]; /* the same at each boot, as far as the disk tells; what guests see as its serial
+                  */
 };
 /*
  * A private, writable copy of a loaded file (copy on write by 64 KiB pieces, so that many guests

@@ -13,6 +13,6 @@ bool blk_queue_remove(struct blk_queue *, const struct blk_req *); /* false: it 
 void blk_complete(struct blk_req *, int status);
 /*
  * What the submitter promised of a read, a write or a flush, tried against the disk: a mistake
- * there must not reach it. -EINVAL; -EROFS; -ENOTSUP: discard and the like, without limits.discard.
+ * there must not reach it. -EINVAL; -EROFS; -ENOTSUP: discard and the like, whose limit is 0.
  */
 int must_check blk_check(const struct blk_dev *, const struct blk_req *);

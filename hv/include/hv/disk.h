@@ -12,7 +12,7 @@ struct boot_info;
 struct disk;
 /* Written by the driver; may be read while it does. Bytes; times. */
 struct disk_stats {
-    uint64_t read, written, flushes, errors, retries, timeouts;
+    uint64_t read, written, discarded, flushes, errors, retries, timeouts;
 };
 /*
  * One holder of sectors of a disk. While it is open for writing, nobody else has any of its sectors
