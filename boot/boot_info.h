@@ -13,10 +13,10 @@
 #include <stdint.h>
 
 #define BOOT_INFO_MAGIC 0x21746f6f42567254ull /* "TrVBoot!" */
-#define BOOT_INFO_VERSION 3u
+#define BOOT_INFO_VERSION 4u
 
 #define BOOT_FILES_MAX 64
-#define BOOT_NAME_MAX 104
+#define BOOT_NAME_MAX 128
 #define BOOT_CPUS_MAX 512
 #define BOOT_RANDOM 64
 

@@ -4,6 +4,8 @@
  * from.
  */
 #include "loader.h"
+#include <hv/config_files.h>
+#include <string.h>
 
 /* one Read call; some firmware fails with very large ones */
 #define CHUNK (4ull << 20)
@@ -113,25 +115,19 @@ static void report(const struct boot_file *f)
         Print(L"  %a  %s\r\n", f->name, status_text[f->status]);
 }
 
-static bool same_name(const struct boot_file *f, const char *name, size_t len)
-{
-    return CompareMem(f->name, name, len) == 0 && f->name[len] == 0;
-}
-
 /* config_files() callback: one file name; the same name twice is read once. */
-static void add_file(void *ctx, const char *name, size_t len)
+static void add_file(void *ctx, unsigned line, const char *name, size_t len)
 {
     struct reader *r = ctx;
     struct boot_info *bi = r->bi;
 
     if (len >= BOOT_NAME_MAX) {
-        Print(L"  a file name of %ld characters is too long (at most %d)\r\n", len,
-              BOOT_NAME_MAX - 1);
-        bi->files_dropped++;
-        return;
+        Print(L"  trivet.conf, line %d: a path of %ld bytes is too long (at most %d)\r\n", line,
+              len, BOOT_NAME_MAX - 1);
+        return; /* the hypervisor's reader says so too, and leaves the guest out */
     }
     for (uint32_t i = 0; i < bi->nfiles; i++)
-        if (same_name(&bi->files[i], name, len))
+        if (config_same_file(bi->files[i].name, strlen(bi->files[i].name), name, len))
             return;
     if (bi->nfiles == BOOT_FILES_MAX) {
         bi->files_dropped++;

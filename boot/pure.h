@@ -7,10 +7,6 @@
 
 #include "boot_info.h"
 
-/* config.c: calls `add(ctx, name, len)` for each file that the configuration text names. */
-void config_files(const char *text, void (*add)(void *ctx, const char *name, size_t len),
-                  void *ctx);
-
 /*
  * ranges.c: inserts r into the n ranges at m (room for one more), ordered by base; returns n + 1.
  */

@@ -37,20 +37,46 @@ static void cut_comment(char *s)
     }
 }
 
+/*
+ * What stands in double quotes, without them, where nothing but a comment follows: else the value
+ * as it is, for command lines such as `"a b"=1 c`.
+ */
+static char *value_of(char *s)
+{
+    char *end;
+
+    s = trim(s);
+    end = *s == '"' ? strchr(s + 1, '"') : NULL;
+    if (end && (end[1] == '\0' || (blank(end[1]) && trim(end + 1)[0] == ';'))) {
+        *end = '\0';
+        return s + 1;
+    }
+    return NULL;
+}
+
 static bool refuse(struct reader *r, const char *why)
 {
     r->handler(r->user, r->section, NULL, why, r->lineno);
     return false;
 }
 
+/* The section before it ends all the same: what follows is not meant for that. */
+static bool bad_section(struct reader *r, const char *why)
+{
+    memcpy(r->section, INI_BAD_SECTION, sizeof INI_BAD_SECTION);
+    return refuse(r, why);
+}
+
 static bool section_line(struct reader *r, char *s)
 {
-    char *end = strchr(s, ']');
+    char *end = strchr(s, ']'), *rest = end ? trim(end + 1) : NULL;
 
     if (!end)
-        return refuse(r, "the ] of the section's name is missing");
+        return bad_section(r, "the ] of the section's name is missing");
     if (end - s > INI_NAME_MAX)
-        return refuse(r, "the section's name is longer than 63 bytes");
+        return bad_section(r, "the section's name is longer than 63 bytes");
+    if (*rest && *rest != ';' && *rest != '#')
+        return bad_section(r, "text follows the ] of the section's name: begin a new line");
     *end = '\0';
     s = trim(s + 1);
     memcpy(r->section, s, strlen(s) + 1);
@@ -59,7 +85,7 @@ static bool section_line(struct reader *r, char *s)
 
 static bool parse_line(struct reader *r)
 {
-    char *s = trim(r->line), *eq;
+    char *s = trim(r->line), *eq, *value;
 
     if (*s == '\0' || *s == ';' || *s == '#')
         return true;
@@ -69,8 +95,12 @@ static bool parse_line(struct reader *r)
     if (!eq || eq == s)
         return refuse(r, "not a `name = value` line, a [section] or a ; comment");
     *eq = '\0';
-    cut_comment(eq + 1);
-    return r->handler(r->user, r->section, trim(s), trim(eq + 1), r->lineno) != 0;
+    value = value_of(eq + 1);
+    if (!value) {
+        cut_comment(eq + 1);
+        value = trim(eq + 1);
+    }
+    return r->handler(r->user, r->section, trim(s), value, r->lineno) != 0;
 }
 
 static bool take_line(struct reader *r, const char *text, size_t n)

@@ -4,8 +4,10 @@
  * <hv/config.h>; parse.c reads the file.
  */
 #include "parse.h"
+#include "boot/boot_info.h"
 #include <hv/assert.h>
 #include <hv/config.h>
+#include <hv/config_files.h>
 #include <hv/net.h>
 #include <hv/words.h>
 #include <stdio.h>
@@ -33,10 +35,14 @@ static bool copy_text(struct parse *p, char *dst, size_t len)
     return true;
 }
 
+static_assert(PATH_LEN == BOOT_NAME_MAX, "the loader takes every path that is accepted here");
+
 static void check_file(struct parse *p, const char *path)
 {
     if (path[0] == '\0')
         complain(p, "no file is named; give its path on the stick, such as guests/vmlinuz");
+    else if (strchr(path, '"'))
+        complain(p, "quotes stand around the whole value, or nowhere");
     else if (p->limits->file_exists && !p->limits->file_exists(path))
         complain(p, "there is no such file on the stick (or it could not be read)");
 }
@@ -91,17 +97,55 @@ static_assert(sizeof(enum guest_kind) == 4 && sizeof(enum isa) == 4 &&
                   sizeof(enum sched_smt) == 4,
               "set_word stores 32 bits");
 
+/*
+ * `0.5G` and the like: at most three digits behind the point. 0: it is none.
+ */
+static uint64_t decimal_size(const char *s)
+{
+    static const char units[] = "KMGT";
+    uint64_t part = 0, scale = 1, whole = 0;
+    const char *unit;
+
+    for (; *s >= '0' && *s <= '9' && whole < 100000; s++)
+        whole = whole * 10 + (uint64_t)(*s - '0');
+    if (*s != '.' && *s != ',')
+        return 0;
+    for (s++; *s >= '0' && *s <= '9' && scale < 1000; s++, scale *= 10)
+        part = part * 10 + (uint64_t)(*s - '0');
+    while (*s == ' ')
+        s++;
+    unit = *s ? strchr(units, *s & 0x5f) : NULL;
+    if (!unit)
+        return 0;
+    return ((whole * scale + part) << (10 * (unit - units + 1))) / scale;
+}
+
+/* What somebody may have meant: `0.5G`, or a number without its unit. "": no idea. */
+static const char *meant(const char *value, char *buf, size_t len)
+{
+    uint64_t v = decimal_size(value);
+
+    buf[0] = '\0';
+    if (v >= MIB)
+        snprintf(buf, len, "; give a whole number: %lluM", (unsigned long long)(v / MIB));
+    else if (parse_size(value, &v) == 0 && v > 0 && v < MIB &&
+             strspn(value, "0123456789") == strlen(value))
+        snprintf(buf, len, "; did you mean %lluM?", (unsigned long long)v);
+    return buf;
+}
+
 static void set_memory(struct parse *p, const struct key *k, void *field)
 {
-    char most[24];
+    char most[24], hint[48];
     uint64_t v;
 
     (void)k;
     format_size(p->limits->memory_max, most, sizeof most);
+    meant(p->value, hint, sizeof hint);
     if (parse_size(p->value, &v))
-        complain(p, "not a size; give 1M to %s, such as 512M", most);
+        complain(p, "not a size; give 1M to %s, such as 512M%s", most, hint);
     else if (v < MIB || v > p->limits->memory_max)
-        complain(p, "out of range; give 1M to %s", most);
+        complain(p, "out of range; give 1M to %s%s", most, hint);
     else if (v % PAGE_SIZE)
         complain(p, "not a multiple of 4K");
     else
@@ -110,12 +154,13 @@ static void set_memory(struct parse *p, const struct key *k, void *field)
 
 static void set_limit(struct parse *p, const struct key *k, void *field)
 {
-    char most[24];
+    char most[24], hint[48];
     uint64_t v;
 
+    meant(p->value, hint, sizeof hint);
     format_size(p->limits->memory_max, most, sizeof most);
     if (parse_size(p->value, &v) || v < k->lo || v > p->limits->memory_max)
-        complain(p, "not a size; give %s to %s, such as 64M", k->lo ? "1M" : "0", most);
+        complain(p, "not a size; give %s to %s, such as 64M%s", k->lo ? "1M" : "0", most, hint);
     else
         *(uint64_t *)field = v;
 }
@@ -137,8 +182,8 @@ static void set_cpus(struct parse *p, const struct key *k, void *field)
  */
 static const char *split_path(struct parse *p, const char *value, const char *seps, char *path)
 {
-    size_t n = strcspn(value, seps);
-    const char *rest = value + n;
+    size_t n = config_name_len(value, seps);
+    const char *rest = value + strcspn(value, seps);
 
     if (n >= PATH_LEN) {
         complain(p, "the path is %zu bytes long; at most %d are accepted", n, PATH_LEN - 1);
@@ -191,6 +236,8 @@ static void check_disk(struct parse *p, const struct guest_disk *d)
                     "them");
 }
 
+static const char *after_comma(const char *s) { return s + 1 + strspn(s + 1, " \t"); }
+
 static void add_disk(struct parse *p, const struct key *k, void *field)
 {
     struct guest_config *g = field;
@@ -208,7 +255,7 @@ static void add_disk(struct parse *p, const struct key *k, void *field)
     if (!rest)
         return;
     check_disk(p, d);
-    d->ro = strcasecmp(rest, ",ro") == 0;
+    d->ro = *rest == ',' && strcasecmp(after_comma(rest), "ro") == 0;
     if (*rest && !d->ro) {
         complain(p, "after the name only `,ro` is accepted");
         return;
@@ -240,7 +287,7 @@ static void add_net(struct parse *p, const struct key *k, void *field)
     struct guest_config *g = field;
     struct guest_net *n = &g->net[g->nnets];
     const char *s = p->value + strcspn(p->value, ",");
-    size_t len = (size_t)(s - p->value);
+    size_t len = config_name_len(p->value, ",");
 
     (void)k;
     if (g->nnets == ARRAY_SIZE(g->net)) {
@@ -256,9 +303,10 @@ static void add_net(struct parse *p, const struct key *k, void *field)
     n->mac = net_mac_of_guest(g->name, g->nnets);
     n->line = p->line;
     while (*s == ',') {
-        len = strcspn(s + 1, ",");
-        add_option(p, n, s + 1, len);
-        s += 1 + len;
+        s = after_comma(s);
+        len = strcspn(s, ",");
+        add_option(p, n, s, config_name_len(s, ","));
+        s += len;
     }
     g->nnets++;
 }

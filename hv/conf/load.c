@@ -60,5 +60,7 @@ int config_init(const char *text, size_t len)
         log_warn("no trivet.conf on the stick: no guest is defined");
     for (unsigned i = 0; i < the_config.nerrors; i++)
         log_err("trivet.conf, line %u: %s", the_config.error[i].line, the_config.error[i].text);
+    if (the_config.errors_untold)
+        log_err("trivet.conf: %u more errors", the_config.errors_untold);
     return make_switches();
 }

@@ -25,8 +25,10 @@ void complain(struct parse *p, const char *fmt, ...)
 
     if (p->guest)
         p->guest->bad = true;
-    if (c->nerrors == MAX_ERRORS)
+    if (c->nerrors == MAX_ERRORS) {
+        c->errors_untold++;
         return;
+    }
     e = &c->error[c->nerrors++];
     e->line = p->line;
     if (p->name)
@@ -38,17 +40,68 @@ void complain(struct parse *p, const char *fmt, ...)
 
 /* ---- sections ---- */
 
+/* What other products call a thing, and what it is called here. */
+static const struct {
+    const char *words, *say;
+} elsewhere[] = {
+    { "network nic nics vif bridge netdev interface",
+      "write `net = NAME` and a section [net NAME]" },
+    { "cdrom cd dvd iso", "write `disk = FILE,ro`" },
+    { "drive hda hdb vda sda storage image volume harddisk",
+      "write `disk = FILE`, or `disk = nvme0p1`" },
+    { "append args arguments bootargs extra options params commandline cmd",
+      "write `cmdline = TEXT`" },
+    { "ram mem maxmem memsize memory_mb memory-size size", "write `memory = SIZE`, such as 512M" },
+    { "cpu smp cores ncpus processors cpu_count sockets", "write `vcpus = NUMBER`" },
+    { "cpuset affinity pin pinning", "write `cpus = LIST`, such as 0,2-3" },
+    { "shares cpu_weight priority", "write `weight = NUMBER`" },
+    { "linux vmlinuz bzimage multiboot-kernel kernel_image", "write `kernel = FILE`" },
+    { "ramdisk initramfs", "write `initrd = FILE`" },
+    { "name title label", "the name stands in the section's header: [guest NAME]" },
+    { "arch architecture machine", "write `isa = x86_64` or `isa = aarch64`" },
+    { "type builder", "write `kind = WORD`, or leave it out: the kernel's file says it" },
+    { "onboot auto start enabled", "write `autostart = yes` or `no`" },
+    { "bios firmware uefi loader ovmf", "a guest is started from its `kernel` here" },
+    { "vnc spice display graphics vga video sound audio usb",
+      "guests have no such device; their console is `console NAME`" },
+    { "serial tty", "a guest's console is there without it: `console NAME`" },
+};
+
+static bool among(const char *words, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (const char *s = words; *s; s += strcspn(s, " "), s += *s == ' ')
+        if (strcspn(s, " ") == n && strncasecmp(s, word, n) == 0)
+            return true;
+    return false;
+}
+
+static bool said_elsewhere(struct parse *p, const struct key *keys)
+{
+    if (keys != config_sections[SECTION_GUEST].keys)
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(elsewhere); i++)
+        if (among(elsewhere[i].words, p->name)) {
+            complain(p, "no such key; %s", elsewhere[i].say);
+            return true;
+        }
+    return false;
+}
+
 static void unknown_key(struct parse *p, const struct key *keys, size_t n)
 {
     const char *names[64], *near;
 
     for (size_t i = 0; i < n; i++)
         names[i] = keys[i].name;
+    if (said_elsewhere(p, keys))
+        return;
     near = nearest_word(p->name, names, n);
     if (near)
         complain(p, "no such key; did you mean `%s`?", near);
     else
-        complain(p, "no such key");
+        complain(p, "no such key; `help config` lists those of this section");
 }
 
 static void set_key(struct parse *p, unsigned section, void *base, uint64_t *seen)
@@ -183,6 +236,18 @@ static void set_value(struct parse *p)
         complain(p, "this line comes before the first section; begin with [host] or [guest NAME]");
 }
 
+/* A header that is wrong ends the section before it, too. */
+static void bad_line(struct parse *p, const char *section, const char *why)
+{
+    if (strcmp(section, INI_BAD_SECTION) == 0) {
+        p->guest = NULL;
+        p->net = NULL;
+        p->host = false;
+        p->passed_over = true;
+    }
+    complain(p, "%s", why);
+}
+
 static int on_line(void *user, const char *section, const char *name, const char *value, int line)
 {
     struct parse *p = user;
@@ -193,7 +258,7 @@ static int on_line(void *user, const char *section, const char *name, const char
     if (name)
         set_value(p);
     else if (value)
-        complain(p, "%s", value);
+        bad_line(p, section, value);
     else
         begin_section(p, section);
     return 1;
@@ -257,6 +322,13 @@ static int by_line(const void *a, const void *b)
     return (x->line > y->line) - (x->line < y->line);
 }
 
+/* By its byte-order mark, or a zero as the first or second byte of what begins with ASCII. */
+static bool is_utf16(const char *s, size_t len)
+{
+    return len >= 2 && (memcmp(s, "\xff\xfe", 2) == 0 || memcmp(s, "\xfe\xff", 2) == 0 ||
+                        (!s[0] != !s[1] && len >= 4 && !s[0] == !s[2] && !s[1] == !s[3]));
+}
+
 /*
  * A zero-terminated copy without the byte-order mark. A NUL byte inside would hide the rest: it is
  * named and made a blank.
@@ -269,6 +341,12 @@ static char *copy_of(struct parse *p, const char *text, size_t len)
     hv_assert(text || len == 0);
     if (!s)
         return NULL;
+    if (is_utf16(text, len)) {
+        p->line = 1;
+        complain(p, "this file is UTF-16: save it as plain text (UTF-8)");
+        *s = '\0';
+        return s;
+    }
     memcpy(s, text + from, len - from);
     s[len - from] = '\0';
     p->line = 1;
@@ -306,7 +384,7 @@ int config_parse(const char *text, size_t len, const struct config_limits *limit
         return -ENOMEM;
     }
     qsort(out->error, out->nerrors, sizeof *out->error, by_line);
-    return (int)out->nerrors;
+    return (int)(out->nerrors + out->errors_untold);
 }
 
 void config_free(struct config *c)

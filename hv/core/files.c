@@ -44,7 +44,12 @@ static char fold(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-static const char *skip_slash(const char *p) { return fold(*p) == '/' ? p + 1 : p; }
+static const char *skip_slash(const char *p)
+{
+    while (fold(*p) == '/')
+        p++;
+    return p;
+}
 
 static bool same(const char *name, const char *path)
 {

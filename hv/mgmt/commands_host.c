@@ -425,6 +425,8 @@ static void config_check(struct out *o)
     }
     if (n > 0 || o->json)
         show_errors(o, &c);
+    if (c.errors_untold)
+        out_line(o, "... and %u more errors", c.errors_untold);
     out_line(o, "trivet.conf: %u guests, %d %s", c.nguests, n, n == 1 ? "error" : "errors");
     config_free(&c);
 }

@@ -4,13 +4,15 @@
 
 /*
  * A reader of INI text: [section] lines, name = value lines, whole-line comments with ';' or '#',
- * comments after white space and ';' on a value's line. Modelled on the calling convention of the
- * inih library.
+ * comments after white space and ';' on a value's line. A value may stand in double quotes, which
+ * are not part of it. Modelled on the calling convention of the inih library.
  */
 
 /* bytes of a line, longer ones are an error; the reader keeps one line on the stack */
 #define INI_LINE_MAX 2560
 #define INI_NAME_MAX 64 /* bytes of a section's name with its zero byte */
+/* the section of what follows a header that is wrong: no header that is right gives it */
+#define INI_BAD_SECTION "["
 
 /*
  * Called for each line that is not blank; the strings live only during the call. Returns 0 to

@@ -3,8 +3,8 @@
  * trivet.conf is read twice: the loader looks for the files that it names, the hypervisor reads the
  * rest. Both must see the same files.
  */
-#include "boot/pure.h"
 #include <hv/config.h>
+#include <hv/config_files.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +17,10 @@ static struct {
 } files[FILES];
 static unsigned nfiles;
 
-static void add(void *ctx, const char *name, size_t len)
+static void add(void *ctx, unsigned line, const char *name, size_t len)
 {
     (void)ctx;
+    (void)line;
     if (nfiles == FILES)
         return;
     if (len >= PATH_LEN) /* the hypervisor refuses it */

@@ -9,12 +9,14 @@
 #include <cmocka.h>
 
 #include "boot/pure.h"
+#include <hv/config_files.h>
 
 static char found[256];
 
-static void add(void *ctx, const char *name, size_t len)
+static void add(void *ctx, unsigned line, const char *name, size_t len)
 {
     (void)ctx;
+    (void)line;
     strncat(found, name, len);
     strcat(found, "|");
 }
@@ -30,6 +32,13 @@ static void files_named(void **state)
                  "=\nnonsense\n[guest b]\nkernel = k\\2\n",
                  add, NULL);
     assert_string_equal(found, "my kernel|i.gz|d.img|e.img|nvme0|m.bin|k\\2|");
+    found[0] = 0;
+    config_files("[Guest a]\nKernel = K\nDISK = \"my disk.img\"\n[guest broken\nkernel = x\n"
+                 "[guests]\nkernel = y\n[guest\tb]\ninitrd = z\n",
+                 add, NULL);
+    assert_string_equal(found, "K|my disk.img|z|");
+    assert_true(config_same_file("/Dir/A", 6, "dir\\a", 5));
+    assert_false(config_same_file("a", 1, "ab", 2));
 }
 
 static uint32_t order(struct boot_mem *m, const struct boot_mem *in, uint32_t n, uint32_t room)

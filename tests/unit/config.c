@@ -141,6 +141,102 @@ static void test_every_error_at_once(void **state)
     assert_true(c.guest[2].bad);
 }
 
+/* One file, one error each: what a newcomer writes, and what tells him right. */
+static void test_right_words(void **state)
+{
+    static const struct {
+        const char *line, *told;
+    } wrong[] = {
+        { "memory = 512", "did you mean 512M?" },
+        { "memory = 0.5G", "give a whole number: 512M" },
+        { "memory = 1.25 G", "give a whole number: 1280M" },
+        { "memory = 4096.5M", "give a whole number: 4096M" },
+        { "memory = 1.G5", "not a size" },
+        { "disk-changes = 1,5G", "give a whole number: 1536M" },
+        { "network = lan", "write `net = NAME` and a section [net NAME]" },
+        { "NIC = x", "write `net = NAME`" },
+        { "cdrom = x.iso", "write `disk = FILE,ro`" },
+        { "append = quiet", "write `cmdline = TEXT`" },
+        { "ram = 1G", "write `memory = SIZE`" },
+        { "smp = 2", "write `vcpus = NUMBER`" },
+        { "name = x", "stands in the section's header" },
+        { "vnc = on", "no such device" },
+        { "kernal = x", "did you mean `kernel`?" },
+        { "zzzz = x", "`help config` lists" },
+        { "initrd = \"a b\" c", "quotes stand around the whole value" },
+    };
+    char text[200];
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+        snprintf(text, sizeof text, "[guest d]\nkernel = k\n%s\n", wrong[i].line);
+        assert_int_equal(parse(text), 1);
+        expect_error(0, 3, wrong[i].told);
+    }
+}
+
+static void test_blanks_and_quotes(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[net lan]\n[guest d]\nKernel = \"my kernel\"\ncmdline = \"a ; b\" ; c\n"
+                           "disk = d.img , ro\nnet = lan , isolated, mac=02:00:00:00:00:01\n"
+                           "module = \"m x y\"\n"),
+                     0);
+    assert_string_equal(c.guest[0].kernel, "my kernel");
+    assert_string_equal(c.guest[0].cmdline, "a ; b");
+    assert_string_equal(c.guest[0].disk[0].path, "d.img");
+    assert_true(c.guest[0].disk[0].ro && c.guest[0].net[0].isolated);
+    assert_true(c.guest[0].net[0].mac == 0x020000000001);
+    assert_string_equal(c.guest[0].module[0].args, "x y");
+    assert_int_equal(parse("[guest d]\nkernel=k\ncmdline = root=\"a b\" quiet\n"), 0);
+    assert_string_equal(c.guest[0].cmdline, "root=\"a b\" quiet");
+    assert_int_equal(parse("[guest d]\nkernel=k\ncmdline = \"a\"=1 ; x\n"), 0);
+    assert_string_equal(c.guest[0].cmdline, "\"a\"=1");
+}
+
+#define XS "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
+/* What follows a header that is wrong belongs to no guest, least of all to the one before it. */
+static void test_bad_header(void **state)
+{
+    static const char *const headers[] = { "[guest broken", "[guest b] kernel = x", "[" XS XS "]" };
+    char text[300];
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(headers); i++) {
+        snprintf(text, sizeof text, "[guest a]\nkernel = k\n%s\nkernel = other\nmemory = 1\n",
+                 headers[i]);
+        assert_int_equal(parse(text), 1);
+        expect_error(0, 3, "");
+        assert_int_equal(c.nguests, 1);
+        assert_string_equal(c.guest[0].kernel, "k");
+        assert_false(c.guest[0].bad);
+    }
+}
+
+static void test_all_errors_count(void **state)
+{
+    char text[4096] = "[guest a]\nkernel = k\n";
+
+    (void)state;
+    for (unsigned i = 0; i < 100; i++)
+        strcat(text, "what = x\n");
+    assert_int_equal(parse(text), 100);
+    assert_int_equal(c.nerrors, 64);
+    assert_int_equal(c.errors_untold, 36);
+}
+
+static void test_utf16(void **state)
+{
+    (void)state;
+    config_free(&c);
+    assert_int_equal(config_parse("\xff\xfe[\0h\0o\0", 8, &limits, &c), 1);
+    expect_error(0, 1, "UTF-16");
+    config_free(&c);
+    assert_int_equal(config_parse("\0[\0h\0o", 6, &limits, &c), 1);
+    expect_error(0, 1, "UTF-16");
+}
+
 static void test_nul_and_long_lines(void **state)
 {
     static char text[8192] = "[guest a]\nkernel = k\ncmdline = ";
@@ -191,11 +287,11 @@ static void test_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_disks),
-        cmocka_unit_test(test_disks),
-        cmocka_unit_test(test_everything),
-        cmocka_unit_test(test_every_error_at_once),
-        cmocka_unit_test(test_nul_and_long_lines),
+        cmocka_unit_test(test_disks),       cmocka_unit_test(test_disks),
+        cmocka_unit_test(test_everything),  cmocka_unit_test(test_every_error_at_once),
+        cmocka_unit_test(test_right_words), cmocka_unit_test(test_blanks_and_quotes),
+        cmocka_unit_test(test_bad_header),  cmocka_unit_test(test_all_errors_count),
+        cmocka_unit_test(test_utf16),       cmocka_unit_test(test_nul_and_long_lines),
         cmocka_unit_test(test_words),
     };
     int r = cmocka_run_group_tests(tests, NULL, NULL);

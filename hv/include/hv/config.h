@@ -87,6 +87,7 @@ struct config {
     unsigned nnets;
     struct parse_error *error;
     unsigned nerrors;
+    unsigned errors_untold; /* those that found no room in `error` */
 };
 /* Bounds that depend on the machine, for messages and checks. */
 struct config_limits {
@@ -97,8 +98,8 @@ struct config_limits {
     int (*disk_exists)(enum disk_source, const char *name);
 };
 /*
- * Any errors are in out->error, sorted by line; returns their number, or -ENOMEM. Free with
- * config_free.
+ * Any errors are in out->error, sorted by line, as many as it holds; returns the number of all, or
+ * -ENOMEM. Free with config_free.
  */
 int must_check config_parse(const char *text, size_t len, const struct config_limits *,
                             struct config *out);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* files.c: which files a configuration names. Also a part of the loader. */
+#include <hv/config_files.h>
+
+#include <stdint.h>
+#include <string.h>
+
+#include <disk_source.h>
+#include <ini.h>
+
+/*
+ * Where the file's name ends in the value: at none of these (the whole value), at a comma, or at
+ * white space.
+ */
+static const struct {
+    const char *key, *end;
+} file_keys[] = { { "kernel", "" }, { "initrd", "" }, { "disk", "," }, { "module", " \t" } };
+
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c; }
+static bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+/* Do the first n bytes agree, or all up to the end of both, in either case? */
+static bool same(const char *a, const char *b, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && lower(a[i]) == lower(b[i])) {
+        if (!a[i])
+            return true;
+        i++;
+    }
+    return i == n;
+}
+
+size_t config_name_len(const char *value, const char *end)
+{
+    size_t n = strcspn(value, end);
+
+    while (n && is_blank(value[n - 1]))
+        n--;
+    return n;
+}
+
+const char *config_file_of(const char *key, const char *value, size_t *len)
+{
+    for (size_t i = 0; i < sizeof file_keys / sizeof file_keys[0]; i++) {
+        size_t skip = 0;
+
+        if (!same(key, file_keys[i].key, SIZE_MAX))
+            continue;
+        if (same(key, "disk", SIZE_MAX) && disk_source(value, &skip) != DISK_FILE)
+            return NULL;
+        *len = config_name_len(value + skip, file_keys[i].end);
+        return *len ? value + skip : NULL;
+    }
+    return NULL;
+}
+
+static char fold(char c) { return c == '\\' ? '/' : lower(c); }
+
+bool config_same_file(const char *a, size_t n, const char *b, size_t m)
+{
+    while (n && fold(*a) == '/')
+        a++, n--;
+    while (m && fold(*b) == '/')
+        b++, m--;
+    if (n != m)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (fold(a[i]) != fold(b[i]))
+            return false;
+    return true;
+}
+
+struct scan {
+    void (*add)(void *ctx, unsigned line, const char *path, size_t len);
+    void *ctx;
+};
+
+static int on_value(void *user, const char *section, const char *key, const char *value, int line)
+{
+    struct scan *s = user;
+    const char *path;
+    size_t len;
+
+    if (!key || !value || !same(section, "guest", 5) || !is_blank(section[5]))
+        return 1;
+    path = config_file_of(key, value, &len);
+    if (path)
+        s->add(s->ctx, (unsigned)line, path, len);
+    return 1;
+}
+
+void config_files(const char *text,
+                  void (*add)(void *ctx, unsigned line, const char *path, size_t len), void *ctx)
+{
+    struct scan s = { .add = add, .ctx = ctx };
+
+    (void)ini_parse_string(text, on_value, &s);
+}

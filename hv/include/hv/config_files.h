@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which files a configuration names. The loader, the hypervisor and images/check-config all ask
+ * here, so that they see the same. Needs <ini.h> and four functions of <string.h>; allocates
+ * nothing. Any context.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Length of the name at the start of `value`: up to the first of the bytes in `end`, without the
+ * white space before it.
+ */
+size_t config_name_len(const char *value, const char *end);
+/*
+ * The file that a line of a [guest NAME] section names: where its path begins in `value`, with its
+ * length in *len; NULL: it names none. Keys count in either case of letters, as everywhere.
+ */
+const char *config_file_of(const char *key, const char *value, size_t *len);
+/*
+ * Are these n and m bytes one file of the stick? Without case (of ASCII letters), / equals \, and
+ * a leading / does not matter.
+ */
+bool config_same_file(const char *a, size_t n, const char *b, size_t m);
+/* Calls add(ctx, path, len) for each file that the text names, line by line. */
+void config_files(const char *text,
+                  void (*add)(void *ctx, unsigned line, const char *path, size_t len), void *ctx);
