@@ -210,6 +210,7 @@ def build_tests(_options):
     yield Test("build/elf", ["tests/elf"])
     yield Test("build/image", ["tests/image"], limit=300)
     yield Test("build/commands", ["tests/commands"], limit=300)
+    yield Test("build/check-config", [*PYTHON, "tests/config/check_config.py"])
 
 
 def programs(rule, tree="build/host"):
@@ -385,7 +386,7 @@ def needed(tests, machine):
     targets = {test.command[0] for test in tests if test.command[0].startswith("build/")}
     groups = {test.name.split("/")[0] for test in tests}
     if machine or "build" in groups:
-        targets |= {"x86_64", "aarch64", "guests"}
+        targets |= {"x86_64", "aarch64", "guests", "build/check-config"}
     return sorted(targets | ({"tsan"} if "tsan" in groups else set()))
 
 

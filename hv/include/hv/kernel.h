@@ -17,3 +17,9 @@ enum isa kernel_isa(const void *data, uint64_t len);
  * ISA_COUNT: nothing says; this machine's then.
  */
 enum isa guest_isa(const struct guest_config *, const void *file, uint64_t len);
+/*
+ * Is a guest's kernel a file that cannot be started, as far as headers and lengths tell? Then
+ * `why`, of n bytes, says what it is and what to give instead.
+ */
+bool kernel_problem(const struct guest_config *, const void *file, uint64_t len, char *why,
+                    size_t n);
