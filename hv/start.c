@@ -5,14 +5,19 @@
  */
 #include <hv/assert.h>
 #include <hv/config.h>
+#include <hv/event.h>
 #include <hv/files.h>
 #include <hv/kernel.h>
 #include <hv/log.h>
 #include <hv/mgmt.h>
 #include <hv/start.h>
+#include <hv/time.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
 #include <hv/words.h>
+#include <stdio.h>
+
+#define TALLY_EVERY 200000000ull /* ns */
 
 static bool any_engine(void)
 {
@@ -26,41 +31,73 @@ static bool any_engine(void)
  * A guest for another ISA is left out, with one line that says so. Where nothing runs at all, each
  * guest may be tried and tells why not.
  */
-static bool for_this_machine(const struct guest_config *g)
+static bool for_this_machine(struct vm *vm)
 {
+    const struct guest_config *g = vm->config;
     uint64_t len = 0;
     const void *file = file_find(g->kernel, &len);
     enum isa isa = guest_isa(g, file, len);
 
     if (isa == ISA_COUNT || vcpu_backend(isa) || !any_engine())
         return true;
-    log_info("%s: left out: it is for %s, which this machine does not run", g->name,
-             isa_names[isa]);
+    vm_leave_out(vm, "it is for %s, which this machine does not run", isa_names[isa]);
+    log_info("%s: left out: %s", g->name, vm->why);
     return false;
+}
+
+/* True: it begins. */
+static bool start_one(const struct guest_config *g)
+{
+    struct vm *vm;
+    int err = vm_define(g, &vm);
+
+    if (err) {
+        log_err("%s: cannot be defined: %s", g->name, error_text(err));
+        return false;
+    }
+    if (!for_this_machine(vm))
+        return false;
+    if (g->bad) {
+        vm_leave_out(vm, "an error in trivet.conf, line %u; `config check` shows it", g->bad_line);
+        log_err("%s: left out: %s", g->name, vm->why);
+        return false;
+    }
+    if (!g->autostart)
+        snprintf(vm->why, sizeof vm->why, "autostart = no");
+    else if (vm_start(vm))
+        log_err("%s: did not start: %s", g->name, vm->why);
+    return vm->state == VM_STARTING;
 }
 
 static unsigned start_all(void)
 {
-    unsigned started = 0;
-    struct vm *vm;
+    unsigned begun = 0;
 
-    for (unsigned i = 0; i < the_config.nguests; i++) {
-        const struct guest_config *g = &the_config.guest[i];
-        int err;
+    for (unsigned i = 0; i < the_config.nguests; i++)
+        begun += start_one(&the_config.guest[i]);
+    return begun;
+}
 
-        if (!for_this_machine(g))
-            continue;
-        err = vm_define(g, &vm);
-        if (err)
-            log_err("%s: cannot be defined: %s", g->name, error_text(err));
-        else if (g->bad)
-            log_err("%s: left out: it has an error in trivet.conf", g->name);
-        else if (g->autostart && vm_start(vm))
-            log_err("%s: cannot start: %s", g->name, vm->why);
-        else
-            started += g->autostart;
+/* Once all have started or have not: how many there are. */
+static struct event tally;
+
+static void tell_tally(struct event *ev)
+{
+    unsigned up = 0, failed = 0, out = 0;
+
+    for (uint32_t i = 0; i < vm_count(); i++) {
+        const struct vm *vm = vm_by_index(i);
+
+        if (vm->state == VM_STARTING) {
+            event_at(ev, time_ns() + TALLY_EVERY);
+            return;
+        }
+        up += vm->state == VM_RUNNING || vm->state == VM_PAUSED;
+        failed += vm->not_started || vm->state == VM_CRASHED;
+        out += vm->left_out;
     }
-    return started;
+    log_info("%u of %u guests running; %u failed, %u left out; `list` says why", up, vm_count(),
+             failed, out);
 }
 
 int guests_start(void)
@@ -68,6 +105,9 @@ int guests_start(void)
     unsigned started = start_all();
 
     assert_cpu0();
+    event_init(&tally, tell_tally, 0);
+    if (the_config.nguests)
+        event_at(&tally, time_ns() + TALLY_EVERY);
     log_info("starting %u of %u guests; `help` lists the commands, `console NAME` shows a guest",
              started, the_config.nguests);
     log_set_console_level(the_config.host.log);

@@ -23,8 +23,10 @@ void complain(struct parse *p, const char *fmt, ...)
     va_list ap;
     int n = 0;
 
-    if (p->guest)
+    if (p->guest && !p->guest->bad) {
         p->guest->bad = true;
+        p->guest->bad_line = p->line;
+    }
     if (c->nerrors == MAX_ERRORS) {
         c->errors_untold++;
         return;

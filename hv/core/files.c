@@ -75,3 +75,13 @@ const void *file_find(const char *path, uint64_t *len)
     }
     return NULL;
 }
+
+uint64_t files_bytes(void)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; info && i < info->nfiles && i < BOOT_FILES_MAX; i++)
+        if (info->files[i].status == BOOT_FILE_OK)
+            sum += align_up(info->files[i].size + 1, PAGE_SIZE);
+    return sum;
+}

@@ -2,7 +2,9 @@
 /* Commands about the machine and Trivet itself, and the table of all commands. */
 #include "mgmt.h"
 #include "out.h"
+#include <arch/cpu.h>
 #include <hv/config.h>
+#include <hv/files.h>
 #include <hv/heap.h>
 #include <hv/host_pci.h>
 #include <hv/log.h>
@@ -24,7 +26,7 @@ static const char *const log_words[] = { "err", "warn", "info", "debug", NULL };
 static const char *const on_off[] = { "on", "off", NULL };
 static const char *const config_words[] = { "check", "show", NULL };
 static const char *const cpus_words[] = { "--mitigations", "--clear", NULL };
-static const char *const force_words[] = { "--force", NULL };
+static const char *const stop_words[] = { "--force", "--wait", NULL };
 static const char *const tail_words[] = { "--tail", NULL };
 static const char *const vm_words[] = { "save", "restore", "saved", "drop", NULL };
 static const char *const yes_words[] = { "--yes", NULL };
@@ -35,8 +37,9 @@ const struct command commands[] = {
     { "list", "", "the guests and their states", "list", cmd_list, NULL, 0, 0, 0 },
     { "info", "NAME", "all about one guest", "info debian", cmd_info, NULL, 1, 1, 1 },
     { "start", "NAME", "start a guest", "start debian", cmd_start, NULL, 1, 1, 1 },
-    { "stop", "NAME [--force]", "press a guest's power button; --force ends it at once",
-      "stop debian", cmd_stop, force_words, 1, 1, 2 },
+    { "stop", "NAME [--force|--wait]",
+      "press a guest's power button; --wait: once it listens; --force ends it at once",
+      "stop debian", cmd_stop, stop_words, 1, 1, 2 },
     { "reset", "NAME", "restart a guest as its reset button would", "reset debian", cmd_reset, NULL,
       1, 1, 1 },
     { "pause", "NAME", "halt a guest's CPUs and its clock", "pause debian", cmd_pause, NULL, 1, 1,
@@ -322,7 +325,8 @@ void cmd_memory(struct out *o, unsigned argc, char **argv)
     out_number(o, "free_bytes", "Free", s.free, UNIT_BYTES);
     out_number(o, "promised_bytes", "  set aside", s.promised, UNIT_BYTES);
     out_number(o, "guest_bytes", "Guests' RAM", s.by_owner[PMM_GUEST], UNIT_BYTES);
-    out_number(o, "file_bytes", "Disks' changes", s.by_owner[PMM_FILE], UNIT_BYTES);
+    out_number(o, "disk_bytes", "Disks' changes", s.by_owner[PMM_FILE], UNIT_BYTES);
+    out_number(o, "file_bytes", "Files of the stick", files_bytes(), UNIT_BYTES);
     out_number(o, "saved_bytes", "Saved guests", s.by_owner[PMM_SAVED], UNIT_BYTES);
     out_number(o, "pt_bytes", "Page tables", s.by_owner[PMM_PT], UNIT_BYTES);
     out_number(o, "heap_bytes", "Heap", s.by_owner[PMM_HEAP], UNIT_BYTES);
@@ -373,6 +377,7 @@ void cmd_version(struct out *o, unsigned argc, char **argv)
     (void)argc;
     (void)argv;
     out_text(o, "version", "Trivet", "%s", trivet_version);
+    out_text(o, "cpu", "CPU", "%s", arch_cpu_name());
     out_text(o, "engine", "Engine", "%s", engine_name());
     out_number(o, "cpus", "CPUs", cpu_count, UNIT_NONE);
     out_number(o, "uptime_ns", "Up for", time_ns(), UNIT_NS);

@@ -16,6 +16,7 @@
 
 #define BUTTON_TIMEOUT (30 * SECOND)
 #define START_TIMEOUT (60 * SECOND)
+#define BOOTING (30 * SECOND) /* a guest may still be on its way to listen to its button */
 
 static const char *name_of(const struct vm *vm) { return vm->config->name; }
 
@@ -44,6 +45,7 @@ void cmd_list(struct out *o, unsigned argc, char **argv)
     out_list(o, "guests", cols, ARRAY_SIZE(cols));
     for (uint32_t i = 0; i < vm_count(); i++) {
         const struct vm *vm = vm_by_index(i);
+        char why[240];
 
         out_row(o);
         out_cell(o, name_of(vm));
@@ -52,7 +54,7 @@ void cmd_list(struct out *o, unsigned argc, char **argv)
         out_cell_number(o, vm->config->memory);
         out_cell_number(o, is_up(vm) ? vm_time_ns(vm) : 0);
         out_cell_number(o, run_time(vm));
-        out_cell(o, vm->why);
+        out_cell(o, vm_why(vm, why, sizeof why));
     }
     out_list_end(o);
     if (vm_count() == 0)
@@ -107,12 +109,13 @@ void cmd_info(struct out *o, unsigned argc, char **argv)
 {
     const struct vm *vm = vm_find(argv[1]);
     const struct guest_config *g = vm->config;
+    char why[240];
 
     (void)argc;
     out_text(o, "name", "Guest", "%s", g->name);
     out_text(o, "state", "State", "%s", vm_state_names[vm->state]);
     if (vm->why[0])
-        out_text(o, "why", "Why", "%s", vm->why);
+        out_text(o, "why", "Why", "%s", vm_why(vm, why, sizeof why));
     info_files(o, g);
     out_number(o, "vcpus", "vCPUs", g->vcpus, UNIT_NONE);
     out_number(o, "weight", "Weight", g->weight, UNIT_NONE);
@@ -229,13 +232,13 @@ static bool start_poll(struct out *o, void *ctx)
     struct vm *vm = waiting.vm;
 
     (void)ctx;
-    if (vm->state == VM_STARTING) {
+    if (vm->state == VM_STARTING || (vm->state == VM_STOPPING && vm->not_started)) {
         if (wait_progress_due())
             shell_progress("%s: starting, %llu s", name_of(vm), wait_seconds());
         if (time_ns() < waiting.deadline)
             return false;
     }
-    if (vm->state == VM_CRASHED)
+    if (vm->not_started && !is_up(vm))
         out_error(o, "%s did not start: %s", name_of(vm), vm->why);
     else
         say_state(o, vm);
@@ -252,13 +255,9 @@ void cmd_start(struct out *o, unsigned argc, char **argv)
         out_error(o, "%s is already %s", name_of(vm), vm_state_names[vm->state]);
         return;
     }
-    if (vm->config->bad) {
-        out_error(o, "%s has an error in trivet.conf; `config check` shows it", name_of(vm));
-        return;
-    }
     err = vm_start(vm);
     if (err)
-        out_error(o, "%s: cannot start: %s", name_of(vm), vm->why[0] ? vm->why : error_text(err));
+        out_error(o, "%s cannot start: %s", name_of(vm), vm->why[0] ? vm->why : error_text(err));
     else
         wait_for(vm, START_TIMEOUT, start_poll);
 }
@@ -273,8 +272,8 @@ static bool stop_poll(struct out *o, void *ctx)
         return true;
     }
     if (time_ns() >= waiting.deadline) {
-        out_error(o, "%s did not power off within 30 s; `stop %s --force` ends it", name_of(vm),
-                  name_of(vm));
+        out_error(o, "%s did not power off within %llu s; `stop %s --force` ends it", name_of(vm),
+                  wait_seconds(), name_of(vm));
         return true;
     }
     if (wait_progress_due())
@@ -282,13 +281,46 @@ static bool stop_poll(struct out *o, void *ctx)
     return false;
 }
 
+/* `stop --wait`: the button is pressed as soon as somebody listens. */
+static bool button_poll(struct out *o, void *ctx)
+{
+    struct vm *vm = waiting.vm;
+
+    if (is_up(vm) && vm_power_button(vm) == 0) {
+        shell_progress("%s: its power button is pressed", name_of(vm));
+        wait_for(vm, BUTTON_TIMEOUT, stop_poll);
+        return false;
+    }
+    if (!is_up(vm) || time_ns() >= waiting.deadline)
+        return stop_poll(o, ctx);
+    if (wait_progress_due())
+        shell_progress("%s: waiting until it listens to its power button, %llu s", name_of(vm),
+                       wait_seconds());
+    return false;
+}
+
+/* Nobody listens to the button. */
+static void no_button(struct out *o, const struct vm *vm)
+{
+    const char *name = name_of(vm);
+
+    if (vm->state == VM_STARTING || vm_time_ns(vm) < BOOTING)
+        out_error(o,
+                  "%s is still starting and does not listen to its power button; `stop %s --wait` "
+                  "waits until it does, `stop %s --force` ends it",
+                  name, name, name);
+    else
+        out_error(o, "%s does not listen to a power button; `stop %s --force` ends it", name, name);
+}
+
 void cmd_stop(struct out *o, unsigned argc, char **argv)
 {
     struct vm *vm = vm_find(argv[1]);
     bool force = argc == 3 && strcmp(argv[2], "--force") == 0;
+    bool patient = argc == 3 && strcmp(argv[2], "--wait") == 0;
 
-    if (argc == 3 && !force)
-        out_error(o, "`%.20s`: give --force, or nothing", argv[2]);
+    if (argc == 3 && !force && !patient)
+        out_error(o, "`%.20s`: give --force, --wait, or nothing", argv[2]);
     else if (!is_up(vm))
         out_error(o, "%s is not running (%s)", name_of(vm), vm_state_names[vm->state]);
     else if (!force && vm->state == VM_PAUSED)
@@ -296,14 +328,36 @@ void cmd_stop(struct out *o, unsigned argc, char **argv)
             o,
             "%s is paused and cannot see its power button; `resume %s` first, or `stop %s --force`",
             name_of(vm), name_of(vm), name_of(vm));
-    else if (!force && vm_power_button(vm))
-        out_error(o, "%s does not listen to a power button; `stop %s --force` ends it", name_of(vm),
-                  name_of(vm));
+    else if (!force && !patient && vm_power_button(vm))
+        no_button(o, vm);
     if (o->failed)
         return;
     if (force)
         vm_request_off(vm, "stopped from the console");
-    wait_for(vm, BUTTON_TIMEOUT, stop_poll);
+    wait_for(vm, patient ? START_TIMEOUT : BUTTON_TIMEOUT, patient ? button_poll : stop_poll);
+}
+
+static uint32_t resets_before;
+
+/* Done when it runs again, or is down for another reason. */
+static bool reset_poll(struct out *o, void *ctx)
+{
+    struct vm *vm = waiting.vm;
+    bool done = vm->resets != resets_before && vm->state == VM_RUNNING;
+
+    (void)ctx;
+    if (!done && is_up(vm) && time_ns() < waiting.deadline) {
+        if (wait_progress_due())
+            shell_progress("%s: resetting, %llu s", name_of(vm), wait_seconds());
+        return false;
+    }
+    if (!is_up(vm))
+        out_error(o, "%s is down: %s", name_of(vm), vm->why);
+    else if (!done)
+        out_error(o, "%s: the reset is not over after %llu s", name_of(vm), wait_seconds());
+    else
+        say_state(o, vm);
+    return true;
 }
 
 void cmd_reset(struct out *o, unsigned argc, char **argv)
@@ -315,8 +369,9 @@ void cmd_reset(struct out *o, unsigned argc, char **argv)
         out_error(o, "%s is not running (%s)", name_of(vm), vm_state_names[vm->state]);
         return;
     }
+    resets_before = vm->resets;
     vm_request_reset(vm, "reset from the console");
-    out_line(o, "%s: reset", name_of(vm));
+    wait_for(vm, START_TIMEOUT, reset_poll);
 }
 
 static bool pause_poll(struct out *o, void *ctx)

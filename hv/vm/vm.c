@@ -108,11 +108,15 @@ static void ask_to_park(struct vm *vm)
             vcpu_request(vm->vcpu[i], REQ_PARK);
 }
 
-/* The first reason stays: what follows is its consequence. */
+/*
+ * The first reason stays: what follows is its consequence. But the end of a guest is none of a
+ * reset that was asked for and has not begun.
+ */
 static void wish(struct vm *vm, uint32_t what, const char *why)
 {
     spin_lock(&vm->lock);
-    if (!(vm->pending & (VMP_OFF | VMP_KILL | VMP_EXITED | VMP_RESET)) && why)
+    if (!(vm->pending & (VMP_OFF | VMP_KILL | VMP_EXITED)) &&
+        !(what == VMP_RESET && vm->pending & VMP_RESET) && why)
         snprintf(vm->why, sizeof vm->why, "%s", why);
     __atomic_fetch_or(&vm->pending, what, __ATOMIC_SEQ_CST);
     spin_unlock(&vm->lock);
@@ -314,7 +318,7 @@ static void not_started(struct vm *vm, int err)
 {
     no_reason(vm, err);
     vm->not_started = true;
-    begin_empty(vm, VM_CRASHED);
+    begin_empty(vm, VM_OFF);
 }
 
 static int build_step(struct vm *vm)
@@ -378,14 +382,72 @@ static const struct vcpu_ops *engine_of(const struct vm *vm, enum isa *isa)
     return NULL;
 }
 
-int vm_start(struct vm *vm)
+const char *vm_why(const struct vm *vm, char *buf, size_t len)
+{
+    snprintf(buf, len, "%s%s",
+             vm->left_out                             ? "left out: "
+             : vm->not_started && vm->state == VM_OFF ? "did not start: "
+                                                      : "",
+             vm->why);
+    return buf;
+}
+
+void vm_leave_out(struct vm *vm, const char *fmt, ...)
+{
+    va_list ap;
+
+    assert_cpu0();
+    hv_assert(vm->state == VM_OFF);
+    vm->left_out = true;
+    va_start(ap, fmt);
+    vsnprintf(vm->why, sizeof vm->why, fmt, ap);
+    va_end(ap);
+}
+
+/* Is its kernel's file one that can be started, as far as its header tells? */
+static int check_kernel(struct vm *vm)
+{
+    int n = snprintf(vm->why, sizeof vm->why, "kernel %s: ", vm->config->kernel);
+    uint64_t len = 0;
+    const void *file = file_find(vm->config->kernel, &len);
+
+    if (file && kernel_problem(vm->config, file, len, vm->why + n, sizeof vm->why - (size_t)n))
+        return -ENOEXEC;
+    vm->why[0] = '\0';
+    return 0;
+}
+
+/* The first steps, which need no waiting. */
+static int begin_start(struct vm *vm)
 {
     enum isa isa;
+    int err;
+
+    vm->ops = engine_of(vm, &isa);
+    vm->guest_ops = isa < ISA_COUNT ? guest_ops_for(isa) : NULL;
+    if (!vm->ops || !vm->guest_ops) {
+        snprintf(vm->why, sizeof vm->why, "no engine on this machine runs its instruction set");
+        return -ENOTSUP;
+    }
+    err = check_kernel(vm);
+    if (err)
+        return err;
+    err = get_memory(vm);
+    if (err)
+        no_reason(vm, err);
+    return err;
+}
+
+int vm_start(struct vm *vm)
+{
     int err;
 
     assert_cpu0();
     if (vm->state != VM_OFF && vm->state != VM_CRASHED)
         return -EBUSY;
+    if (vm->left_out)
+        return -ENOTSUP;
+    set_state(vm, VM_OFF);
     vm->why[0] = '\0';
     vm->exit_code = -1;
     vm->pending = vm->resets = vm->quick_resets = 0;
@@ -393,17 +455,10 @@ int vm_start(struct vm *vm)
     vm->start_number = ++starts;
     vm->asked_ns = time_ns();
     vm->paused_ns = 0;
-    vm->ops = engine_of(vm, &isa);
-    vm->guest_ops = isa < ISA_COUNT ? guest_ops_for(isa) : NULL;
-    if (!vm->ops || !vm->guest_ops) {
-        snprintf(vm->why, sizeof vm->why, "no engine on this machine runs its instruction set");
-        return -ENOTSUP;
-    }
-    err = get_memory(vm);
-    if (err) {
-        no_reason(vm, err);
+    err = begin_start(vm);
+    vm->not_started = err != 0;
+    if (err)
         return err;
-    }
     set_state(vm, VM_STARTING);
     gmem_settle(vm, &vm->lifecycle);
     return 0;
@@ -467,7 +522,7 @@ static void end_empty(struct vm *vm)
     drop_memory(vm);
     vm->emptying = false;
     set_state(vm, vm->end_state);
-    if (vm->end_state == VM_CRASHED)
+    if (vm->not_started || vm->end_state == VM_CRASHED)
         log_err("%s: %s: %s", name_of(vm), vm->not_started ? "did not start" : "crashed", vm->why);
     else
         log_info("%s: off: %s", name_of(vm), vm->why[0] ? vm->why : "switched off");

@@ -166,7 +166,7 @@ static void test_refused(void **state)
     fake_refuses = -EINVAL;
     assert_int_equal(vm_restore(vm), 0);
     turns(30);
-    assert_int_equal(vm->state, VM_CRASHED);
+    assert_int_equal(vm->state, VM_OFF);
     assert_non_null(strstr(vm->why, "device"));
     assert_true(vm_saved(vm, NULL));
 }

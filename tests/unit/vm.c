@@ -385,14 +385,49 @@ static void test_a_busy_device_keeps_the_memory(void **state)
 
 static void test_build_fails(void **state)
 {
+    char text[240];
+
     (void)state;
     vm_request_off(vm, "test");
     turns(6);
     handler_result = -ENOMEM;
     assert_int_equal(vm_start(vm), 0);
     turns(8);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_true(vm->not_started);
+    assert_string_equal(vm_why(vm, text, sizeof text), "did not start: not enough free memory");
+}
+
+/* The end of a guest is no consequence of a reset that was asked for before: it has its own reason.
+ */
+static void test_reason_after_reset(void **state)
+{
+    (void)state;
+    busy = 1;
+    vm_request_reset(vm, "reset from the console");
+    vm_request_reset(vm, "another");
+    assert_string_equal(vm->why, "reset from the console");
+    vm_request_off(vm, "stopped from the console");
+    vm_kill(vm, "what follows");
+    assert_string_equal(vm->why, "stopped from the console");
+    busy = 0;
+    turns(6);
     assert_int_equal(vm->state, VM_CRASHED);
-    assert_non_null(strstr(vm->why, "memory"));
+}
+
+static void test_left_out(void **state)
+{
+    char text[240];
+
+    (void)state;
+    vm_request_off(vm, "test");
+    turns(6);
+    vm_leave_out(vm, "it is for %s", "another");
+    assert_int_equal(vm_start(vm), -ENOTSUP);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_string_equal(vm_why(vm, text, sizeof text), "left out: it is for another");
+    vm->left_out = false;
+    assert_int_equal(vm_start(vm), 0);
 }
 
 static void test_off_while_starting(void **state)
@@ -414,7 +449,7 @@ static void test_build_in_steps(void **state)
         int result;
         bool off;
         uint32_t want;
-    } cases[] = { { 0, false, VM_RUNNING }, { -EINVAL, false, VM_CRASHED }, { 0, true, VM_OFF } };
+    } cases[] = { { 0, false, VM_RUNNING }, { -EINVAL, false, VM_OFF }, { 0, true, VM_OFF } };
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -597,6 +632,8 @@ int main(void)
         T(test_kill_paused),
         T(test_exit_code),
         T(test_build_fails),
+        T(test_reason_after_reset),
+        T(test_left_out),
         T(test_a_busy_device_keeps_the_memory),
         T(test_build_in_steps),
         T(test_off_while_starting),

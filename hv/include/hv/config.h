@@ -57,6 +57,7 @@ struct guest_config {
     unsigned nnets;
     bool rng, autostart, debug_exit, x2apic, pv, acpi, apicv;
     bool bad;           /* it had an error: do not start */
+    unsigned bad_line;  /* of the first one */
     uint64_t keys_seen; /* private to config.c */
 };
 enum mitigations { MITIGATIONS_AUTO, MITIGATIONS_OFF, MITIGATIONS_ALL };

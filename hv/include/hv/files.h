@@ -10,3 +10,5 @@ struct boot_info;
 int must_check files_init(const struct boot_info *);
 /* NULL: not loaded. Paths compare without case, / equals \, and a leading / does not matter. */
 const void *file_find(const char *path, uint64_t *len);
+/* memory that the files take */
+uint64_t files_bytes(void);

@@ -50,13 +50,14 @@ struct vm {
     struct log_bucket {
         uint64_t tokens, last_ns, dropped;
     } log_bucket[2];
-    char why[96];  /* why it stopped or crashed */
+    char why[200]; /* why it stopped, crashed, did not start or is left out: see vm_why() */
     int exit_code; /* of debug-exit; -1: none */
     /* VM_STOPPING: the machine is gone, what it had of memory is being freed */
     bool emptying;
     /* the same: every CPU leaves its view, or has left it; nothing may touch its RAM */
     bool left;
-    bool not_started;   /* the same: its machine could not be made */
+    bool not_started;   /* OFF, or on the way there: its machine could not be made */
+    bool left_out;      /* it cannot be started at all: it is for another machine, or wrong */
     uint32_t end_state; /* enum vm_state, after that */
     /* VM_STARTING: the machine is there, guest_ops.build_more goes on */
     bool building;
@@ -78,7 +79,14 @@ struct vm *vm_by_index(uint32_t i);   /* i < vm_count() */
 uint32_t vm_count(void);              /* guests defined, in whatever state */
 /* state OFF; keeps the pointer */
 int must_check vm_define(const struct guest_config *, struct vm **);
-/* OFF/CRASHED -> STARTING; goes on in events. -EBUSY, -ENOMEM ... with vm->why set */
+/* why as people read it, such as "did not start: ..."; buf, "" where there is nothing to say */
+const char *vm_why(const struct vm *, char *buf, size_t len);
+/* OFF: it stays so, and vm_start() says why */
+void vm_leave_out(struct vm *, const char *why_fmt, ...) printf_like(2, 3);
+/*
+ * OFF/CRASHED -> STARTING; goes on in events. -EBUSY, -ENOMEM, -ENOEXEC: its kernel's file is none
+ * ... with vm->why set
+ */
 int must_check vm_start(struct vm *);
 /* RUNNING -> PAUSED soon. -EBUSY: it does not run */
 int must_check vm_pause(struct vm *);
