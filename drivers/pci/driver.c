@@ -11,16 +11,23 @@
 extern const struct pci_driver *const __start_pci_drivers[] __attribute__((weak));
 extern const struct pci_driver *const __stop_pci_drivers[] __attribute__((weak));
 
-static const struct pci_driver *driver_for(const struct host_pci_dev *d)
+/* Asks the drivers of its class, until one has it. True: one has. */
+static bool probe(const struct host_pci_dev *d)
 {
     uint32_t class = (uint32_t)d->class << 16 | (uint32_t)d->subclass << 8 | d->prog_if;
 
     /* cppcheck-suppress comparePointers ; both ends of one section */
     for (const struct pci_driver *const *p = __start_pci_drivers; p < __stop_pci_drivers; p++) {
-        if ((*p)->class == class)
-            return *p;
+        int err = (*p)->class == class ? (*p)->probe(d) : -ENODEV;
+
+        if (err == -ENODEV)
+            continue;
+        if (err)
+            log_err("PCI %04x:%02x:%02x.%u: driver %s failed: error %d", d->segment, d->bus,
+                    d->devfn >> 3, d->devfn & 7u, (*p)->name, -err);
+        return true;
     }
-    return NULL;
+    return false;
 }
 
 void host_pci_shutdown(void)
@@ -39,14 +46,7 @@ int host_pci_probe(void)
     bool any = false;
 
     assert_cpu0();
-    for (uint32_t i = 0; i < count; i++, d++) {
-        const struct pci_driver *driver = driver_for(d);
-        int err = driver ? driver->probe(d) : 0;
-
-        any |= driver != NULL;
-        if (err)
-            log_err("PCI %04x:%02x:%02x.%u: driver %s failed: error %d", d->segment, d->bus,
-                    d->devfn >> 3, d->devfn & 7u, driver->name, -err);
-    }
+    for (uint32_t i = 0; i < count; i++)
+        any |= probe(&d[i]);
     return any ? 0 : -ENODEV;
 }

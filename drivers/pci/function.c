@@ -115,7 +115,7 @@ void *host_pci_map(const struct host_pci_dev *d, unsigned i, uint64_t len)
 
 /* ---- capabilities ---- */
 
-uint32_t host_pci_cap(const struct host_pci_dev *d, uint8_t id)
+uint32_t host_pci_cap_nth(const struct host_pci_dev *d, uint8_t id, unsigned n)
 {
     uint32_t at;
 
@@ -123,11 +123,16 @@ uint32_t host_pci_cap(const struct host_pci_dev *d, uint8_t id)
         return 0;
     at = host_pci_read(d, CFG_CAPS, 1) & ~3u;
     for (unsigned i = 0; i < CAPS_MOST && at >= CAPS_FIRST; i++) {
-        if (host_pci_read(d, at, 1) == id)
+        if (host_pci_read(d, at, 1) == id && n-- == 0)
             return at;
         at = host_pci_read(d, at + 1, 1) & ~3u;
     }
     return 0;
+}
+
+uint32_t host_pci_cap(const struct host_pci_dev *d, uint8_t id)
+{
+    return host_pci_cap_nth(d, id, 0);
 }
 
 /* ---- interrupts ---- */

@@ -38,14 +38,15 @@ const char *host_pci_class(const struct host_pci_dev *);
 
 /*
  * A driver of PCI functions. Its file defines one of these and names it in PCI_DRIVER(); there is
- * no other list. With two of one class, the one that is linked first gets the function.
+ * no other list. Of those of one class each is asked, in the order in which they are linked.
  */
 struct pci_driver {
     const char *name; /* for people: in the log */
     uint32_t class;   /* class << 16 | subclass << 8 | prog_if; the whole must be equal */
     /*
      * Boot CPU, once for each function of that class, before other CPUs are up. It keeps the
-     * function or not, as it likes. -Exxx: it was to be kept but cannot be; the log says so.
+     * function or not, as it likes. -ENODEV: it is not for this driver, but maybe for another of
+     * that class. -Exxx: it was to be kept but cannot be; the log says so.
      */
     int (*probe)(const struct host_pci_dev *);
     /*
@@ -98,6 +99,8 @@ void *host_pci_map(const struct host_pci_dev *, unsigned i, uint64_t len);
 /* Offset of a capability in configuration space (section 6.7), bounded; 0: there is none. */
 enum host_pci_cap_id { HOST_PCI_CAP_MSI = 5, HOST_PCI_CAP_EXPRESS = 0x10, HOST_PCI_CAP_MSIX = 17 };
 uint32_t host_pci_cap(const struct host_pci_dev *, uint8_t id);
+/* Of those with that id the n-th, from 0. */
+uint32_t host_pci_cap_nth(const struct host_pci_dev *, uint8_t id, unsigned n);
 /*
  * Interrupt n of the function (MSI-X; by MSI there is 0 only) calls fn(arg) on `cpu`, which is up,
  * from irq_window(); fn posts an event and returns. INTx is off from then on. -ENOTSUP: neither
