@@ -311,6 +311,28 @@ static void add_net(struct parse *p, const struct key *k, void *field)
     g->nnets++;
 }
 
+/* A NIC of the machine, which no other switch has. */
+static void set_uplink(struct parse *p, const struct key *k, void *field)
+{
+    const struct config *c = p->out;
+
+    (void)k;
+    if (p->limits->nic_exists && !p->limits->nic_exists(p->value)) {
+        complain(p, "this machine has no such network device; `nics` on the console lists them");
+        return;
+    }
+    for (unsigned i = 0; i < c->nnets; i++)
+        if (strcmp(c->net[i].uplink, p->value) == 0) {
+            complain(p, "[net %s] has it, too, in line %u; a network device belongs to one switch",
+                     c->net[i].name, c->net[i].line);
+            return;
+        }
+    if (p->value[0] == '\0' || strlen(p->value) >= NAME_LEN)
+        complain(p, "give the name of a network device, such as nic0");
+    else
+        memcpy(field, p->value, strlen(p->value) + 1);
+}
+
 #define NET(field) offsetof(struct config_net, field)
 #define GUEST(field) offsetof(struct guest_config, field)
 #define HOST(field) offsetof(struct host_config, field)
@@ -370,6 +392,9 @@ static const struct key net_keys[] = {
     { "floods", set_number, NET(floods), 1, 1000000, NULL, false, "1000",
       "the most frames a second that a port may send to all: broadcasts, multicasts, and those to "
       "an address that the switch does not know" },
+    { "uplink", set_uplink, NET(uplink), 0, 0, NULL, false, "none",
+      "a network device of the machine, as `nics` lists them, such as nic0: guests on the switch "
+      "reach what is behind it. It belongs to one switch" },
 };
 static const struct key host_keys[] = {
     { "log", set_word, HOST(log), WORDS(log_names), false, "info",
@@ -410,6 +435,7 @@ static const struct {
     { set_bool, "yes|no" },
     { set_memory, "SIZE" },
     { set_limit, "SIZE" },
+    { set_uplink, "NIC" },
     { set_cpus, "LIST, such as 0,2-3" },
     { add_module, "FILE [ARGUMENTS]" },
     { add_net, "NAME[,mac=ADDRESS][,isolated]" },

@@ -6,6 +6,7 @@
 #include <hv/files.h>
 #include <hv/log.h>
 #include <hv/net.h>
+#include <hv/nic.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
 
@@ -28,7 +29,17 @@ void config_limits_now(struct config_limits *limits)
     *limits = (struct config_limits){ .memory_max = align_down(s.total, MIB),
                                       .cpus = cpu_count,
                                       .file_exists = file_exists,
-                                      .disk_exists = volume_exists };
+                                      .disk_exists = volume_exists,
+                                      .nic_exists = nic_exists };
+}
+
+/* Without it the switch works on: its guests reach one another. */
+static void make_uplink(const struct config_net *n)
+{
+    char why[100];
+
+    if (nic_uplink(nic_find(n->uplink), net_find(n->name), why, sizeof why))
+        log_err("[net %s]: `uplink = %s`: %s", n->name, n->uplink, why);
 }
 
 static int make_switches(void)
@@ -39,6 +50,8 @@ static int make_switches(void)
         const struct config_net *n = &the_config.net[i];
 
         err = net_add(n->name, n->mtu, n->floods);
+        if (!err && n->uplink[0])
+            make_uplink(n);
     }
     return err;
 }

@@ -61,6 +61,8 @@ const struct command commands[] = {
       0, 0, 0 },
     { "nets", "", "switches, their ports, and what went through them", "nets", cmd_nets, NULL, 0, 0,
       0 },
+    { "nics", "", "the machine's network devices, and who uses them", "nics", cmd_nics, NULL, 0, 0,
+      0 },
     { "stats", "NAME", "a guest's exits by reason, with mean cycles", "stats debian", cmd_stats,
       NULL, 1, 1, 1 },
     { "config", "check|show", "check trivet.conf again, or show it", "config check", cmd_config,

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The command `nets`: switches, what is plugged into them, and how that fares. */
+/* The commands `nets`, switches and what is plugged into them, and `nics`, the machine's devices.
+ */
 #include "mgmt.h"
 #include "out.h"
 #include <hv/net.h>
+#include <hv/nic.h>
 
 static void list_switches(struct out *o)
 {
@@ -107,4 +109,92 @@ void cmd_nets(struct out *o, unsigned argc, char **argv)
     list_switches(o);
     list_ports(o);
     list_losses(o);
+}
+
+/* ---- the machine's own ---- */
+
+static void list_nics(struct out *o)
+{
+    static const struct column cols[] = {
+        { "name", "NIC", UNIT_NONE, false },    { "driver", "Driver", UNIT_NONE, false },
+        { "at", "At", UNIT_NONE, false },       { "mac", "MAC", UNIT_NONE, false },
+        { "up", "Link", UNIT_BOOL, false },     { "speed", "Mbit/s", UNIT_NONE, true },
+        { "mtu", "Most MTU", UNIT_NONE, true }, { "irq", "Interrupts", UNIT_BOOL, false },
+        { "works", "Works", UNIT_BOOL, false }, { "user", "User", UNIT_NONE, false },
+    };
+    const struct nic *n;
+
+    out_list(o, "nics", cols, ARRAY_SIZE(cols));
+    for (unsigned i = 0; (n = nic_by_index(i)); i++) {
+        char mac[NET_MAC_TEXT];
+
+        out_row(o);
+        out_cell(o, n->name);
+        out_cell(o, n->driver);
+        out_cell(o, n->at);
+        out_cell(o, net_mac_text(n->mac, mac));
+        out_cell_number(o, n->up);
+        out_cell_number(o, n->speed);
+        out_cell_number(o, n->mtu_max);
+        out_cell_number(o, n->irq);
+        out_cell_number(o, !n->dead);
+        out_cell(o, n->user ? n->user->holder : "-");
+    }
+    out_list_end(o);
+}
+
+static void list_nic_traffic(struct out *o)
+{
+    static const struct column cols[] = {
+        { "name", "NIC", UNIT_NONE, false },
+        { "sent", "Sent", UNIT_NONE, true },
+        { "sent_bytes", "Bytes", UNIT_BYTES, true },
+        { "received", "Received", UNIT_NONE, true },
+        { "received_bytes", "Bytes", UNIT_BYTES, true },
+    };
+    const struct nic *n;
+
+    out_list(o, "traffic", cols, ARRAY_SIZE(cols));
+    for (unsigned i = 0; (n = nic_by_index(i)); i++) {
+        out_row(o);
+        out_cell(o, n->name);
+        out_cell_number(o, now(&n->stats.sent));
+        out_cell_number(o, now(&n->stats.sent_bytes));
+        out_cell_number(o, now(&n->stats.received));
+        out_cell_number(o, now(&n->stats.received_bytes));
+    }
+    out_list_end(o);
+}
+
+static void list_nic_errors(struct out *o)
+{
+    static const struct column cols[] = {
+        { "name", "NIC", UNIT_NONE, false },       { "refused", "No room", UNIT_NONE, true },
+        { "lost", "Lost", UNIT_NONE, true },       { "bad", "Bad", UNIT_NONE, true },
+        { "strays", "Strays", UNIT_NONE, true },   { "resets", "Resets", UNIT_NONE, true },
+        { "flaps", "Link lost", UNIT_NONE, true },
+    };
+    const struct nic *n;
+
+    out_list(o, "errors", cols, ARRAY_SIZE(cols));
+    for (unsigned i = 0; (n = nic_by_index(i)); i++) {
+        out_row(o);
+        out_cell(o, n->name);
+        out_cell_number(o, now(&n->stats.refused));
+        out_cell_number(o, now(&n->stats.lost));
+        out_cell_number(o, now(&n->stats.bad));
+        out_cell_number(o, now(&n->stats.strays));
+        out_cell_number(o, now(&n->stats.resets));
+        out_cell_number(o, now(&n->stats.flaps));
+    }
+    out_list_end(o);
+}
+
+void cmd_nics(struct out *o, unsigned argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    list_nics(o);
+    list_nic_traffic(o);
+    list_nic_errors(o);
 }

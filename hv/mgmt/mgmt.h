@@ -69,5 +69,6 @@ COMMAND(version);
 COMMAND(pci);
 COMMAND(disks);
 COMMAND(nets);
+COMMAND(nics);
 COMMAND(reboot);
 COMMAND(poweroff);

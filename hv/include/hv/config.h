@@ -72,6 +72,7 @@ struct config_net {
     char name[NAME_LEN];
     unsigned line; /* of its section header */
     uint32_t mtu, floods;
+    char uplink[NAME_LEN]; /* the NIC that is a port of it; empty: none */
     uint64_t keys_seen;
 };
 #define MAX_NETS 16
@@ -97,6 +98,7 @@ struct config_limits {
     bool (*file_exists)(const char *path);
     /* 0; -ENOENT; -EEXIST: several are called so */
     int (*disk_exists)(enum disk_source, const char *name);
+    bool (*nic_exists)(const char *name);
 };
 /*
  * Any errors are in out->error, sorted by line, as many as it holds; returns the number of all, or
