@@ -163,7 +163,8 @@ class Machine:
     def _command(self, image, cpus, memory, options, serial):
         run = [os.path.join(TOP, "images/run"), "--print", "--arch", self.arch, "--image", image,
                "--cpus", str(cpus), "--memory", memory,
-               "--serial", f"unix:{serial}", *options]
+               "--serial", f"unix:{serial}",
+               *(() if "--nic" in options else ("--nic", "none")), *options]
         shown = subprocess.run(run, check=True, text=True, capture_output=True, timeout=120,
                                env=dict(os.environ, TMPDIR=self.folder))
         return shlex.split(shown.stdout.splitlines()[-1])
