@@ -436,6 +436,28 @@ static const struct net_ops netdev_ops = {
     .start = netdev_start, .send = netdev_send, .stop = netdev_stop, .poll = netdev_poll
 };
 
+/* ---- the machine's end ---- */
+
+static void rest(struct netdev *n)
+{
+    spin_lock(&n->lock);
+    if (n->state != NETDEV_DEAD)
+        n->hw->reset(n);
+    host_pci_command(n->pci, 0, HOST_PCI_MASTER);
+    n->state = NETDEV_DEAD; /* frames that it had stay with it: nothing runs any more */
+    spin_unlock(&n->lock);
+}
+
+void netdev_shutdown(void)
+{
+    struct nic *nic;
+
+    assert_cpu0();
+    for (unsigned i = 0; (nic = nic_by_index(i)); i++)
+        if (nic->ops == &netdev_ops)
+            rest(netdev_of(nic));
+}
+
 /* ---- boot ---- */
 
 int netdev_begin(struct netdev *n)

@@ -495,5 +495,5 @@ static int vnet_probe(const struct host_pci_dev *pci)
     return err;
 }
 
-const struct pci_driver virtio_net_driver = { "virtio-net", 0x020000, vnet_probe };
+const struct pci_driver virtio_net_driver = { "virtio-net", 0x020000, vnet_probe, netdev_shutdown };
 PCI_DRIVER(virtio_net_driver);
