@@ -227,10 +227,11 @@ int lapic_msr(struct vcpu *v, uint32_t msr, bool write, uint64_t *val)
         *val = msr;
     return msr == 0x8ff ? -EINVAL : 0;
 }
+static uint64_t fake_apic_base = 0xfee00900;
 uint64_t lapic_get_base(const struct vcpu *v)
 {
     (void)v;
-    return 0xfee00900;
+    return fake_apic_base;
 }
 int lapic_set_base(struct vcpu *v, uint64_t val)
 {

@@ -402,6 +402,57 @@ static void test_base(void **state)
     assert_int_equal(lapic_set_base(v, base | BASE_EN | BASE_X2), -EINVAL);
 }
 
+/*
+ * An identifier that was written is the one that messages reach, until the APIC is turned off or
+ * goes to x2APIC mode.
+ */
+static void test_written_id(void **state)
+{
+    const struct x86_intc *x = fake_vm.vintc;
+    struct apic_msg m = { .dest = 9, .vector = 0x41 };
+    struct vcpu *v = &fake_vcpu[1];
+
+    (void)state;
+    apic_write(1, APIC_ID, 9u << 24 | 0x123456);
+    assert_int_equal(apic_read(1, APIC_ID), 9u << 24);
+    assert_int_equal(apic_targets(x, &m), 1 << 1);
+    m.dest = 1;
+    assert_int_equal(apic_targets(x, &m), 0);
+    m.dest = 0;
+    assert_int_equal(apic_targets(x, &m), 1 << 0);
+    ipi(0, 9, 0x51);
+    assert_int_equal(take(1), 0x51);
+    apic_write(1, APIC_EOI, 0);
+    apic_write(2, APIC_ID, 9u << 24);
+    m.dest = 9;
+    assert_int_equal(apic_targets(x, &m), 1 << 1 | 1 << 2);
+    assert_int_equal(lapic_set_base(v, lapic_get_base(v) & ~(uint64_t)BASE_EN), 0);
+    assert_int_equal(lapic_set_base(v, lapic_get_base(v) | BASE_EN), 0);
+    assert_int_equal(apic_read(1, APIC_ID), 1u << 24);
+    go_x2(2);
+    assert_int_equal(x2_read(2, APIC_ID), 2);
+    assert_int_equal(lapic_msr(&fake_vcpu[2], 0x802, true, &(uint64_t){ 5 }), -EINVAL);
+    assert_int_equal(apic_targets(x, &m), 0);
+}
+
+/* What fell due before the divider or the count was written comes all the same. */
+static void test_due_before_a_write(void **state)
+{
+    static const uint32_t regs[] = { APIC_TDCR, APIC_TMICT };
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        apic_write(0, APIC_TDCR, 0xb);
+        apic_write(0, APIC_LVT + LVT_TIMER, TIMER_PERIODIC << 17 | 0x40);
+        apic_write(0, APIC_TMICT, 10 * MS);
+        host_now += 11 * MS; /* and nobody has looked */
+        apic_write(0, regs[i], i ? 20 * MS : 0);
+        assert_int_equal(take(0), 0x40);
+        apic_write(0, APIC_EOI, 0);
+        assert_int_equal(take(0), -1);
+    }
+}
+
 static void test_x2(void **state)
 {
     uint64_t val = 0;
@@ -657,12 +708,32 @@ static void test_pv_ipi(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_reset),        T(test_priority), T(test_tpr),       T(test_tpr_in_the_engine),
-        T(test_destinations), T(test_lowest),   T(test_disabled),  T(test_errors),
-        T(test_init_sipi),    T(test_sizes),    T(test_base),      T(test_mode_change),
-        T(test_late_looks),   T(test_x2),       T(test_x2_ipi),    T(test_msi),
-        T(test_oneshot),      T(test_periodic), T(test_flood),     T(test_tsc_deadline),
-        T(test_pause),        T(test_pv_eoi),   T(test_pv_nested), T(test_pv_ipi),
+        T(test_reset),
+        T(test_priority),
+        T(test_tpr),
+        T(test_tpr_in_the_engine),
+        T(test_destinations),
+        T(test_lowest),
+        T(test_disabled),
+        T(test_errors),
+        T(test_init_sipi),
+        T(test_sizes),
+        T(test_base),
+        T(test_mode_change),
+        T(test_late_looks),
+        T(test_written_id),
+        T(test_due_before_a_write),
+        T(test_x2),
+        T(test_x2_ipi),
+        T(test_msi),
+        T(test_oneshot),
+        T(test_periodic),
+        T(test_flood),
+        T(test_tsc_deadline),
+        T(test_pause),
+        T(test_pv_eoi),
+        T(test_pv_nested),
+        T(test_pv_ipi),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

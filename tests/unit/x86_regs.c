@@ -116,6 +116,18 @@ static void test_cpuid_floor(void **state)
     assert_int_equal(fake_machine.cr4_mask & (CR4_SMEP | CR4_SMAP | CR4_OSXSAVE | CR4_PCIDE), 0);
 }
 
+/* An APIC that IA32_APIC_BASE has turned off is not in CPUID either. */
+static void test_cpuid_apic(void **state)
+{
+    (void)state;
+    assert_int_equal(x86_cpuid(&fake_vcpu, 1, 0).edx >> 9 & 1, 1);
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0x80000001, 0).edx >> 9 & 1, 1);
+    fake_apic_base &= ~0x800ull;
+    assert_int_equal(x86_cpuid(&fake_vcpu, 1, 0).edx >> 9 & 1, 0);
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0x80000001, 0).edx >> 9 & 1, 0);
+    fake_apic_base |= 0x800;
+}
+
 static void test_cpuid_topology(void **state)
 {
     (void)state;
@@ -317,6 +329,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_cpuid_masks, setup),
         cmocka_unit_test_setup(test_cpuid_floor, setup),
+        cmocka_unit_test_setup(test_cpuid_apic, setup),
         cmocka_unit_test_setup(test_cpuid_topology, setup),
         cmocka_unit_test_setup(test_cpuid_xsave, setup),
         cmocka_unit_test_setup(test_msr_all, setup),

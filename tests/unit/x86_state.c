@@ -106,7 +106,7 @@ static const struct {
     {                                                                \
         kind, offsetof(type, field), sizeof(((type *)0)->field), val \
     }
-    ROW(STATE_LAPIC, struct lapic_state, id, 1),
+    ROW(STATE_LAPIC, struct lapic_state, id, 256),
     ROW(STATE_LAPIC, struct lapic_state, irr[0], 1 << 5),
     ROW(STATE_LAPIC, struct lapic_state, isr[0], 1 << 15),
     ROW(STATE_LAPIC, struct lapic_state, base, PLAT_LAPIC | BASE_EN),

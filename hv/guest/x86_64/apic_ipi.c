@@ -40,13 +40,26 @@ static uint32_t match_all_logical(const struct x86_intc *x, uint32_t dest)
     return hit;
 }
 
-/* APIC IDs are vCPU ids, in both modes. */
+/* A guest wrote identifiers: two may have the same, and 255 is everybody's in xAPIC mode. */
+static uint32_t match_all_ids(const struct x86_intc *x, uint32_t dest)
+{
+    uint32_t hit = 0;
+
+    for (unsigned i = 0; i < x->nlapics; i++)
+        if (x->lapic[i] && __atomic_load_n(&x->lapic[i]->s.id, __ATOMIC_RELAXED) == dest)
+            hit |= bit(i);
+    return hit;
+}
+
+/* APIC IDs are vCPU ids, in both modes, until one is written. */
 uint32_t apic_targets(const struct x86_intc *x, const struct apic_msg *m)
 {
     if (m->broadcast)
         return everybody(x);
     if (m->logical)
         return match_all_logical(x, m->dest);
+    if (__atomic_load_n(&x->renamed, __ATOMIC_RELAXED))
+        return match_all_ids(x, m->dest);
     return m->dest < x->nlapics ? bit(m->dest) : 0;
 }
 

@@ -98,6 +98,7 @@ int x86_devices_create(struct vm *vm, const struct guest_config *c)
     x86_devices_destroy(vm);
     d->vm = vm;
     x->devices = d;
+    x->renamed = 0;
     spin_lock(&x->lock);
     pic_reset(x);
     ioapic_reset(x);

@@ -370,6 +370,15 @@ static uint32_t read_vectors(struct lapic *l, unsigned r)
     return (uint32_t)(__atomic_load_n(&w[(r & 7) / 2], __ATOMIC_RELAXED) >> (r & 1) * 32);
 }
 
+/* Only in xAPIC mode, as AMD's CPUs have it; CPUID goes on telling the number from before. */
+static void write_id(struct lapic *l, unsigned r, uint32_t val)
+{
+    (void)r;
+    __atomic_store_n(&l->s.id, val >> 24, __ATOMIC_SEQ_CST);
+    if (l->s.id != l->v->id)
+        __atomic_store_n(&l->intc->renamed, 1, __ATOMIC_SEQ_CST);
+}
+
 static void write_tpr(struct lapic *l, unsigned r, uint32_t val)
 {
     uint32_t old = lapic_tpr(l);
@@ -488,7 +497,7 @@ struct reg {
 };
 #define LVT_REG(i) [APIC_LVT + (i)] = { RW, 0x1f7ff, read_lvt, write_lvt }
 static const struct reg regs[APIC_REGS] = {
-    [APIC_ID] = { RO, 0, read_id, NULL },
+    [APIC_ID] = { RO | X_W, 0, read_id, write_id },
     [APIC_VERSION] = { RO, 0, read_version, NULL },
     [APIC_TPR] = { RW, 0xff, read_tpr, write_tpr },
     [APIC_APR] = { X_R, 0, read_zero, NULL },
@@ -632,6 +641,8 @@ int lapic_set_base(struct vcpu *v, uint64_t val)
     if (was_x2 && to_en && !to_x2) /* x2APIC leads only to disabled */
         return -EINVAL;
     l->s.base = (val & ~BASE_BSP) | (old & BASE_BSP);
+    if ((was_en && !to_en) || (to_x2 && !was_x2))
+        __atomic_store_n(&l->s.id, l->v->id, __ATOMIC_SEQ_CST); /* the one that CPUID tells */
     if (was_en && !to_en)
         reset_registers(l);
     if (to_x2 && !was_x2) {

@@ -156,6 +156,24 @@ void lapic_timer_check(struct lapic *l)
         check_count(l);
 }
 
+/*
+ * A count that has run out is judged by the mode and mask under which it ran out. What fell due
+ * while masked is lost.
+ */
+static void settle(struct lapic *l)
+{
+    uint64_t now = vm_time_ns(l->v->vm);
+
+    if (!l->s.deadline || now < l->s.deadline)
+        return;
+    if (!masked(l))
+        check_count(l);
+    else if (mode_of(l->s.lvt[LVT_TIMER]) == TIMER_PERIODIC)
+        advance(l, now);
+    else
+        l->s.deadline = 0;
+}
+
 void lapic_timer_set_count(struct lapic *l, uint32_t tmict)
 {
     uint64_t p;
@@ -163,6 +181,7 @@ void lapic_timer_set_count(struct lapic *l, uint32_t tmict)
     debug_assert_own_cpu(l->v);
     if (mode_of(l->s.lvt[LVT_TIMER]) >= TIMER_TSC)
         return;
+    settle(l);
     l->s.tmict = tmict;
     p = period_ns(l);
     if (!p) {
@@ -193,33 +212,18 @@ uint32_t lapic_timer_left(const struct lapic *l)
 
 void lapic_timer_set_divider(struct lapic *l, uint32_t tdcr)
 {
-    uint64_t count = lapic_timer_left(l);
+    uint64_t count;
 
     debug_assert_own_cpu(l->v);
+    if (mode_of(l->s.lvt[LVT_TIMER]) < TIMER_TSC)
+        settle(l);
+    count = lapic_timer_left(l);
     l->s.tdcr = tdcr;
     if (!l->s.deadline || !count)
         return;
     l->s.deadline = vm_time_ns(l->v->vm) + count * divider(tdcr);
     if (!masked(l))
         arm_count(l, 0);
-}
-
-/*
- * A count that has run out is judged by the mode and mask under which it ran out. What fell due
- * while masked is lost.
- */
-static void settle(struct lapic *l)
-{
-    uint64_t now = vm_time_ns(l->v->vm);
-
-    if (!l->s.deadline || now < l->s.deadline)
-        return;
-    if (!masked(l))
-        check_count(l);
-    else if (mode_of(l->s.lvt[LVT_TIMER]) == TIMER_PERIODIC)
-        advance(l, now);
-    else
-        l->s.deadline = 0;
 }
 
 void lapic_timer_set_lvt(struct lapic *l, uint32_t lvt)

@@ -196,6 +196,11 @@ static bool base_valid(const struct vcpu *v, uint64_t base)
            (!x2 || v->vm->config->x2apic) && !(base & BASE_BSP) == (v->id != 0);
 }
 
+static bool id_valid(const struct lapic *l, const struct lapic_state *s)
+{
+    return s->base & BASE_X2 ? s->id == l->v->id : s->id <= 0xff;
+}
+
 static bool lapic_valid(const struct lapic *l, const struct lapic_state *s)
 {
     static const struct state_limit limits[] = {
@@ -207,7 +212,7 @@ static bool lapic_valid(const struct lapic *l, const struct lapic_state *s)
     for (unsigned i = 0; i < LVT_COUNT; i++)
         if (s->lvt[i] & ~lapic_lvt_bits[i])
             return false;
-    return s->version == LAPIC_STATE_VERSION && s->id == l->v->id && base_valid(l->v, s->base) &&
+    return s->version == LAPIC_STATE_VERSION && id_valid(l, s) && base_valid(l->v, s->base) &&
            state_within(s, limits, ARRAY_SIZE(limits)) && !(s->tdcr & 4) &&
            !((s->irr[0] | s->isr[0]) & 0xffff) &&
            !(s->signals & ~(0xff00u | SIG_INIT | SIG_SIPI)) &&
@@ -221,6 +226,7 @@ static int lapic_restore(struct vm *vm, uint32_t i, const void *buf)
     if (!lapic_valid(l, buf))
         return -EINVAL;
     memcpy(&l->s, buf, sizeof l->s);
+    l->intc->renamed |= l->s.id != l->v->id;
     lapic_restored(l);
     return 0;
 }

@@ -135,6 +135,7 @@ struct x86_intc {
     uint16_t shared[IOAPIC_PINS]; /* asserted sources of lines 16..23; level of lines 0..15 */
     uint32_t rotor;               /* lowest priority: whose turn it is; atomic */
     uint32_t nlapics;
+    uint32_t renamed; /* atomic: an APIC's identifier was written, and may not be its number */
     struct lapic *lapic[MAX_VCPUS];
     /* LOCK_VINTC: held while the window changes, so that nobody goes on before it has */
     struct spinlock window_lock;
