@@ -75,7 +75,10 @@ static int on_shutdown(struct vcpu *v, struct vcpu_exit *e)
 {
     assert_own_cpu(v);
     (void)e;
-    vm_request_reset(v->vm, "triple fault");
+    if (v->vm->guest_ops->shutdown)
+        v->vm->guest_ops->shutdown(v);
+    else
+        vm_request_reset(v->vm, "triple fault");
     return 0;
 }
 

@@ -28,6 +28,7 @@ GUESTS = {
     "timers": ("timers", "", 1, "64M", 60),
     "timers-2": ("timers", "", 2, "64M", 90),
     "acpi": ("acpi", "", 3, "64M", 30),
+    "acpi-warm": ("acpi", "warm", 2, "64M", 30),
     "pci": ("pci", "", 1, "64M", 30),
     "virtio": ("virtio", "ro", 1, "64M", 120),
     "virtio-small": ("virtio", "size=16 rounds=100", 1, "64M", 120),

@@ -133,6 +133,21 @@ static void test_acpi(void **state)
     assert_int_equal(cpus, 5);
 }
 
+/* What a BIOS leaves: ports, EBDA, base memory. */
+static void test_bda(void **state)
+{
+    (void)state;
+    assert_int_equal(load_bda(&fake_vm), 0);
+    assert_int_equal(rd(0x400, 8), PORT_COM1); /* COM1, no others */
+    assert_int_equal(rd(0x408, 6), 0);         /* no printers */
+    assert_int_equal(rd(0x40e, 2), 0x9fc0);
+    assert_int_equal(rd(0x413, 2), 639);
+    assert_int_equal(rd(0x410, 2) >> 9 & 7, 1);
+    assert_int_equal(rd(0x40e, 2) << 4, rd(0x413, 2) * KIB);
+    assert_int_equal(rd(0x9fc00, 1), 1);
+    assert_int_equal(rd(0x467, 4) | rd(0x472, 2), 0);
+}
+
 /* ---- kernels ---- */
 
 static void put(uint64_t at, unsigned size, uint64_t v) { memcpy(kernel + at, &v, size); }
@@ -336,6 +351,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_acpi, setup),
+        cmocka_unit_test_setup(test_bda, setup),
         cmocka_unit_test_setup(test_pvh, setup),
         cmocka_unit_test_setup(test_multiboot, setup),
         cmocka_unit_test_setup(test_multiboot2, setup),

@@ -352,8 +352,42 @@ static void test_resets(void **state)
     assert_int_equal(fake_resets, 2);
     outb(0x92, 1);
     assert_int_equal(fake_resets, 3);
+    outb(0x92, 1); /* an edge, not a level */
+    assert_int_equal(fake_resets, 3);
+    assert_int_equal(inb(0x92) & 1, 1);
     set_port(0xf4, 4, 0x10);
     assert_int_equal(fake_exit_code, 0x21);
+}
+
+/*
+ * With a jump in CMOS 0Fh the reset line means INIT to all processors, and the boot processor goes
+ * on at 40:67. Other codes are firmware's affair: the machine starts again.
+ */
+static void test_warm_reset(void **state)
+{
+    static const uint8_t codes[] = { 0x0a, 0x05, 0x09, 0x00 };
+    uint16_t segment = 0, offset = 0;
+
+    (void)state;
+    memcpy(fake_ram + 0x467, "\x34\x12\x78\x56", 4);
+    for (unsigned i = 0; i < sizeof codes; i++) {
+        bool jumps = i < 2;
+
+        fake_resets = 0;
+        outb(0x70, 0x0f);
+        outb(0x71, codes[i]);
+        outb(0x64, 0xfe);
+        assert_int_equal(fake_resets, !jumps);
+        for (unsigned n = 0; n < fake_vm.nvcpus; n++)
+            assert_int_equal(lapic_take_init(&fake_vcpu[n]), jumps);
+        assert_int_equal(x86_warm_start(&fake_vcpu[0], &segment, &offset), jumps);
+        assert_int_equal(offset, 0x1234);
+        assert_int_equal(segment, 0x5678);
+        assert_int_equal(inb(0x71), jumps ? 0 : codes[i]);
+        assert_false(x86_warm_start(&fake_vcpu[0], &segment, &offset));
+    }
+    /* as firmware leaves it: the PIC's interrupts come through */
+    assert_int_equal(lapic_of(&fake_vcpu[0])->s.lvt[LVT_LINT0], DM_EXTINT << 8);
 }
 
 static void test_uart_out(void **state)
@@ -462,10 +496,10 @@ static void test_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_rtc_time), T(test_pit_rate),       T(test_pit_gate),  T(test_pit_readback),
-        T(test_rtc_uip),  T(test_rtc_interrupts), T(test_rtc_alarm), T(test_pm_timer),
-        T(test_pm_power), T(test_resets),         T(test_uart_out),  T(test_uart_thre),
-        T(test_uart_in),  T(test_uart_loopback),  T(test_again),
+        T(test_rtc_time),  T(test_pit_rate),       T(test_pit_gate),      T(test_pit_readback),
+        T(test_rtc_uip),   T(test_rtc_interrupts), T(test_rtc_alarm),     T(test_pm_timer),
+        T(test_pm_power),  T(test_resets),         T(test_warm_reset),    T(test_uart_out),
+        T(test_uart_thre), T(test_uart_in),        T(test_uart_loopback), T(test_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,6 +90,15 @@ void *gmem_ptr(struct vm *vm, gpa_t at, uint64_t len, unsigned prot)
     return range_within(at.v, len, 0, FAKE_RAM) ? fake_ram + at.v : NULL;
 }
 
+int gmem_read(struct vm *vm, gpa_t at, void *dst, uint64_t len)
+{
+    (void)vm;
+    if (!range_within(at.v, len, 0, FAKE_RAM))
+        return -EFAULT;
+    memcpy(dst, fake_ram + at.v, len);
+    return 0;
+}
+
 int io_register(struct vm *vm, const struct io_region *r)
 {
     (void)vm;
@@ -178,6 +187,13 @@ static uint64_t fake_io(enum io_space space, uint64_t addr, unsigned size, bool 
         return val & mask;
     }
     return mask;
+}
+
+int io_dispatch(struct vm *vm, enum io_space space, struct io_access *a)
+{
+    (void)vm;
+    a->val = fake_io(space, a->addr, a->size, a->write, a->val);
+    return 0;
 }
 
 static inline uint8_t inb(uint16_t port) { return (uint8_t)fake_io(IO_PORT, port, 1, false, 0); }

@@ -70,6 +70,13 @@ static void signal_init(struct lapic *l)
     vcpu_request(l->v, REQ_GUEST);
 }
 
+void apic_init_all(struct x86_intc *x)
+{
+    for (unsigned i = 0; i < x->nlapics; i++)
+        if (x->lapic[i])
+            signal_init(x->lapic[i]);
+}
+
 static void signal_sipi(struct lapic *l, uint8_t vector)
 {
     uint32_t old = __atomic_load_n(&l->s.signals, __ATOMIC_SEQ_CST);

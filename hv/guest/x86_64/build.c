@@ -209,6 +209,8 @@ int x86_build(struct vm *vm, const struct guest_config *c)
     init_machine(vm, c, m);
     err = build_machine(vm, c);
     if (err == 0)
+        err = load_bda(vm);
+    if (err == 0)
         err = x86_acpi_build(vm, &m->rsdp);
     if (err == 0)
         err = begin_load(vm, c, m, &e);

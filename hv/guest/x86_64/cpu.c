@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What every exit of an x86 vCPU may need: exceptions, the mode, stepping over an instruction. */
 #include "x86.h"
+#include "x86_devices.h"
 #include <hv/assert.h>
 #include <string.h>
 
@@ -42,7 +43,7 @@ void x86_raise(struct vcpu *v, unsigned vector, uint32_t error)
         bool two = contributory(e->vector) && contributory(vector);
 
         if (e->vector == X86_DF) {
-            vm_request_reset(v->vm, "triple fault");
+            x86_processor_reset(v->vm, "triple fault");
             return;
         }
         if (two || (e->vector == X86_PF && (vector == X86_PF || contributory(vector)))) {

@@ -110,14 +110,26 @@ static int x86_call(struct vcpu *v, struct vcpu_exit *e)
     return 0;
 }
 
+static void start_at(struct vcpu *v, uint16_t segment, uint16_t offset)
+{
+    struct x86_segment cs = { segment, (uint64_t)segment << 4, 0xffff, 0x09b };
+
+    x86_set_segment(v, X86_CS, cs);
+    v->regs.pc = offset;
+    v->mp = MP_RUNNABLE;
+}
+
 /*
  * INIT of an application processor: back to the reset state, waiting for SIPI (SDM vol 3 §9.4). Of
- * the boot processor: there is no firmware to run, so the machine starts again.
+ * the boot processor: there is no firmware to run, so the machine starts again, unless the guest
+ * said where to go on.
  */
 static void take_init(struct vcpu *v)
 {
+    uint16_t segment = 0, offset = 0;
+
     assert_own_cpu(v);
-    if (v->id == 0) {
+    if (v->id == 0 && !x86_warm_start(v, &segment, &offset)) {
         vm_request_reset(v->vm, "INIT sent to the boot processor");
         return;
     }
@@ -126,19 +138,16 @@ static void take_init(struct vcpu *v)
     v->regs.gpr[X86_RDX] = x86_machine_of(v)->cpuid.basic[1].eax;
     memset(x86_of(v)->fetch, 0, sizeof x86_of(v)->fetch);
     v->mp = MP_WAIT_SIPI;
+    if (v->id == 0)
+        start_at(v, segment, offset);
 }
 
 static void take_sipi(struct vcpu *v, unsigned vector)
 {
-    struct x86_segment cs = { (uint16_t)(vector << 8), (uint64_t)vector << 12, 0xffff, 0x09b };
-
     assert_own_cpu(v);
     hv_assert(vector < 256);
-    if (v->mp != MP_WAIT_SIPI)
-        return;
-    x86_set_segment(v, X86_CS, cs);
-    v->regs.pc = 0;
-    v->mp = MP_RUNNABLE;
+    if (v->mp == MP_WAIT_SIPI)
+        start_at(v, (uint16_t)(vector << 8), 0);
 }
 
 static void x86_request(struct vcpu *v)
@@ -165,6 +174,8 @@ static bool x86_wakeable(struct vcpu *v)
     return (v->regs.flags & FLAGS_IF) != 0 && lapic_wakes(v);
 }
 
+static void x86_shutdown(struct vcpu *v) { x86_processor_reset(v->vm, "triple fault"); }
+
 const struct guest_ops guest_x86 = {
     .isa = ISA_X86_64,
     .build = x86_build,
@@ -181,6 +192,7 @@ const struct guest_ops guest_x86 = {
     .cpuid = x86_cpuid_exit,
     .call = x86_call,
     .halt = x86_halt,
+    .shutdown = x86_shutdown,
     .task_switch = x86_task_switch,
     .request = x86_request,
     .off_cpu = x86_pv_off_cpu,

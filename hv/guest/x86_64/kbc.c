@@ -7,12 +7,13 @@
 #include <hv/vm.h>
 #include <string.h>
 #include "x86_dev.h"
+#include "x86_devices.h"
 
-#define KBC_VERSION 1
+#define KBC_VERSION 2
 
 enum { STATUS_OBF = 1, STATUS_SYS = 4, STATUS_CMD = 8, STATUS_UNLOCKED = 0x10 };
 enum { OUT_RESET_N = 1, OUT_A20 = 2 };
-enum { P92_RESET = 1, P92_A20 = 2 };
+enum { P92_RESET = 1 /* when it becomes 1 */, P92_A20 = 2 };
 
 static void answer(struct kbc *k, uint8_t val)
 {
@@ -96,7 +97,7 @@ static int data_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     reset = data(k, (uint8_t)val);
     spin_unlock(&k->lock);
     if (reset)
-        vm_request_reset(k->vm, "keyboard controller");
+        x86_processor_reset(k->vm, "keyboard controller");
     return 0;
 }
 
@@ -111,7 +112,7 @@ static int command_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     reset = command(k, (uint8_t)val);
     spin_unlock(&k->lock);
     if (reset)
-        vm_request_reset(k->vm, "keyboard controller");
+        x86_processor_reset(k->vm, "keyboard controller");
     return 0;
 }
 
@@ -126,12 +127,16 @@ static int port92_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
 static int port92_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
     struct kbc *k = dev;
+    bool reset;
 
     (void)off;
     (void)size;
-    k->s.port92 = val & 0xfe;
-    if (val & P92_RESET)
-        vm_request_reset(k->vm, "port 92h");
+    spin_lock(&k->lock);
+    reset = val & ~k->s.port92 & P92_RESET;
+    k->s.port92 = (uint8_t)val;
+    spin_unlock(&k->lock);
+    if (reset)
+        x86_processor_reset(k->vm, "port 92h");
     return 0;
 }
 
@@ -153,15 +158,13 @@ static int kbc_save(struct vm *vm, uint32_t i, void *buf)
 static int kbc_restore(struct vm *vm, uint32_t i, const void *buf)
 {
     static const struct state_limit limits[] = {
-        STATE_LIMIT(struct kbc_state, port92, 0xfe),
         STATE_LIMIT(struct kbc_state, full, 1),
         STATE_LIMIT(struct kbc_state, pad, 0),
     };
     const struct kbc_state *s = buf;
 
     (void)i;
-    if (s->version != KBC_VERSION || s->port92 & P92_RESET ||
-        !state_within(s, limits, ARRAY_SIZE(limits)))
+    if (s->version != KBC_VERSION || !state_within(s, limits, ARRAY_SIZE(limits)))
         return -EINVAL;
     x86_devices_of(vm)->kbc.s = *s;
     return 0;

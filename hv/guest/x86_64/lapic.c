@@ -243,6 +243,15 @@ static void reset_registers(struct lapic *l)
     lapic_set_mode(l);
 }
 
+/* What firmware leaves at the boot processor: the PIC's interrupts come through. */
+static void virtual_wire(struct lapic *l)
+{
+    l->s.svr = SVR_ENABLE | 0xff;
+    l->s.lvt[LVT_LINT0] = DM_EXTINT << 8;
+    l->s.lvt[LVT_LINT1] = DM_NMI << 8;
+    lapic_set_mode(l);
+}
+
 void lapic_power_on(struct lapic *l)
 {
     bool bsp = l->v->id == 0;
@@ -253,12 +262,8 @@ void lapic_power_on(struct lapic *l)
     l->s.pv_eoi = 0;
     l->s.signals = 0;
     reset_registers(l);
-    if (!bsp)
-        return;
-    l->s.svr = SVR_ENABLE | 0xff;
-    l->s.lvt[LVT_LINT0] = DM_EXTINT << 8;
-    l->s.lvt[LVT_LINT1] = DM_NMI << 8;
-    lapic_set_mode(l);
+    if (bsp)
+        virtual_wire(l);
 }
 
 struct lapic *lapic_new(struct x86_intc *x, struct vcpu *v)
@@ -676,6 +681,8 @@ bool lapic_take_init(struct vcpu *v)
     if (!(__atomic_fetch_and(&l->s.signals, ~(uint32_t)SIG_INIT, __ATOMIC_SEQ_CST) & SIG_INIT))
         return false;
     reset_registers(l);
+    if (v->id == 0)
+        virtual_wire(l);
     return true;
 }
 

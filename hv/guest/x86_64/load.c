@@ -7,21 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/*
- * The low 640 KiB less the first page (real-mode vectors) and the last KiB (where an EBDA would
- * be).
- */
-#define LOW_END 0x9fc00
-
 unsigned load_memory_map(const struct vm *vm, struct load_mem map[LOAD_MEMS])
 {
     uint64_t ram = vm->config->memory;
     uint64_t low_top = min_u64(ram, PLAT_RAM_LOW_END);
     unsigned n = 0;
 
-    map[n++] = (struct load_mem){ 0, min_u64(low_top, LOW_END), 1 };
-    if (low_top > LOW_END)
-        map[n++] = (struct load_mem){ LOW_END, 0xa0000 - LOW_END, 2 };
+    map[n++] = (struct load_mem){ 0, min_u64(low_top, PLAT_EBDA), 1 };
+    if (low_top > PLAT_EBDA)
+        map[n++] = (struct load_mem){ PLAT_EBDA, PLAT_EBDA_LEN, 2 };
     map[n++] = (struct load_mem){ PLAT_SHADOW, PLAT_ACPI_LOW_END - PLAT_SHADOW, 2 };
     if (low_top > MIB)
         map[n++] = (struct load_mem){ MIB, low_top - MIB, 1 };
@@ -216,4 +210,30 @@ int load_file(struct load *l, const char *path, const uint8_t **data, uint64_t *
         return 0;
     snprintf(l->vm->why, sizeof l->vm->why, "file %s was not loaded at boot", path);
     return -ENOENT;
+}
+
+/*
+ * The BIOS data area and the extended one, as a BIOS leaves them on a PC with one serial port and
+ * neither printer nor display (IBM PS/2 and PC BIOS Interface Technical Reference, "BIOS data
+ * areas"). What is not here is 0: ports that do not exist, disks, keys, ticks.
+ */
+int load_bda(struct vm *vm)
+{
+    uint64_t base_kib = min_u64(vm->config->memory, PLAT_EBDA) / KIB;
+    const struct {
+        uint16_t at, val;
+    } words[] = { { 0x400, PORT_COM1 },
+                  { 0x40e, PLAT_EBDA >> 4 },
+                  { 0x410, 1 << 9 | 1 << 1 }, /* equipment: serial ports, coprocessor */
+                  { 0x413, (uint16_t)base_kib },
+                  { 0x480, 0x1e },   /* keyboard buffer */
+                  { 0x482, 0x3e } }; /* its end */
+    uint8_t kib = PLAT_EBDA_LEN / KIB;
+    int err = 0;
+
+    for (unsigned i = 0; err == 0 && i < ARRAY_SIZE(words); i++)
+        err = gmem_write(vm, gpa(words[i].at), &words[i].val, sizeof words[i].val);
+    if (err == 0 && vm->config->memory >= PLAT_EBDA + PLAT_EBDA_LEN)
+        err = gmem_write(vm, gpa(PLAT_EBDA), &kib, 1);
+    return err;
 }

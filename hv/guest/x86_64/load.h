@@ -77,6 +77,9 @@ int must_check load_elf(struct load *l, struct load_elf *out);
 /* PVH entry point from the ELF notes; false: none. */
 bool load_elf_pvh_entry(const struct load *l, uint32_t *entry);
 
+/* The BIOS data areas, before any kernel. 0 or -EFAULT. */
+int must_check load_bda(struct vm *);
+
 bool load_linux_probe(const struct load *l);
 bool load_multiboot_probe(const struct load *l);
 bool load_multiboot2_probe(const struct load *l);

@@ -19,6 +19,8 @@
 #define PLAT_IOAPIC_LEN 0x1000ull
 #define PLAT_LAPIC 0xfee00000ull /* of every vCPU at reset; the page is private to each */
 #define PLAT_MSI 0xfee00000ull   /* MSI addresses: bits 31:20 (Intel SDM vol 3 §11.11.1) */
+#define PLAT_EBDA 0x0009fc00ull  /* extended BIOS data area: RAM, reserved, up to 640 KiB */
+#define PLAT_EBDA_LEN 0x400ull
 /* RAM, reserved, where a PC has its adapters' ROMs: kernels read all of it in search of them */
 #define PLAT_SHADOW 0x000c0000ull
 #define PLAT_ACPI_LOW 0x000e0000ull     /* ACPI tables ... */

@@ -77,6 +77,15 @@ bool lapic_take_init(struct vcpu *);
 int must_check lapic_take_sipi(struct vcpu *);
 bool lapic_has_signal(const struct vcpu *);
 
+/*
+ * reset.c. Any CPU, no lock held: the processors are reset, by the guest's doing; memory and
+ * devices stay. `why` as for vm_request_reset(), which it is unless the guest asked to go on
+ * elsewhere.
+ */
+void x86_processor_reset(struct vm *, const char *why);
+/* Own CPU, the boot processor after a reset: true: it goes on there, in real mode. */
+bool must_check x86_warm_start(struct vcpu *, uint16_t *segment, uint16_t *offset);
+
 /* KVM paravirtual. MSR_KVM_PV_EOI_EN 0x4b564d04: bit 0 enable, 63:2 address; -EINVAL: #GP(0). */
 int must_check lapic_set_pv_eoi(struct vcpu *, uint64_t msr);
 uint64_t lapic_get_pv_eoi(const struct vcpu *);

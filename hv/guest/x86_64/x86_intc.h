@@ -153,6 +153,7 @@ struct apic_msg {
 uint32_t apic_targets(const struct x86_intc *, const struct apic_msg *);
 /* Any CPU. Delivers to `targets` (one of them for lowest priority); the number that accepted. */
 unsigned apic_deliver(struct x86_intc *, uint32_t targets, const struct apic_msg *);
+void apic_init_all(struct x86_intc *); /* any CPU: INIT to all, as the reset line does it */
 void lapic_icr_write(struct lapic *, uint64_t icr);
 /* lapic.c: bits of each LVT entry that exist */
 extern const uint32_t lapic_lvt_bits[LVT_COUNT];

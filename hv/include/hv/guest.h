@@ -53,6 +53,7 @@ struct guest_ops {
     int (*call)(struct vcpu *, struct vcpu_exit *);
     /* advances pc, sets v->mp = MP_HALTED; HLT with interrupts off for ever is legal */
     int (*halt)(struct vcpu *, struct vcpu_exit *);
+    void (*shutdown)(struct vcpu *); /* optional: EXIT_SHUTDOWN; without it the machine is reset */
     int (*task_switch)(struct vcpu *, struct vcpu_exit *); /* optional: EXIT_TASK */
     void (*request)(struct vcpu *); /* REQ_GUEST: INIT, SIPI, clock pages ... */
     /*
