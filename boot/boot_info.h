@@ -29,7 +29,9 @@
  * 7.10).
  */
 enum boot_mem_type {
-    BOOT_MEM_FREE = 1, /* conventional, boot services, loader code: ours */
+    BOOT_MEM_FREE = 1, /* conventional, loader code: ours */
+    /* ours when no device that the firmware left running masters the bus any more */
+    BOOT_MEM_BOOT_SERVICES,
     BOOT_MEM_LOADER,   /* the image, its page tables, this structure, the files */
     BOOT_MEM_ACPI,     /* ACPI tables: keep */
     BOOT_MEM_NVS,      /* ACPI NVS: keep */

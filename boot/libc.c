@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* libc.c: the string functions that the INI reader needs; the loader has no C library. */
+/*
+ * libc.c: the string functions that the INI reader and libfdt need; the loader has no C library.
+ */
 #include <stdint.h>
 #include <string.h>
 
@@ -69,4 +71,31 @@ size_t strcspn(const char *s, const char *reject)
     while (s[n] && !strchr(reject, s[n]))
         n++;
     return n;
+}
+
+size_t strnlen(const char *s, size_t max)
+{
+    size_t n = 0;
+
+    while (n < max && s[n])
+        n++;
+    return n;
+}
+
+char *strrchr(const char *s, int c)
+{
+    for (size_t n = strlen(s) + 1; n--;)
+        if (s[n] == (char)c)
+            return (char *)(uintptr_t)(s + n);
+    return NULL;
+}
+
+int memcmp(const void *a, const void *b, size_t n)
+{
+    const unsigned char *p = a, *q = b;
+
+    for (; n; n--, p++, q++)
+        if (*p != *q)
+            return *p - *q;
+    return 0;
 }

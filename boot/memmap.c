@@ -2,7 +2,8 @@
 /* memmap.c: the memory map: leaving boot services, then the map in our own words. */
 #include "loader.h"
 
-#define SLACK 64 /* descriptors that later allocations may add */
+#define SLACK 64         /* descriptors that later allocations may add */
+#define RESERVED_MAX 64u /* ranges that a device tree reserves */
 
 static struct {
     void *raw;
@@ -15,8 +16,8 @@ static const uint8_t kind[] = {
     [EfiReservedMemoryType] = BOOT_MEM_RESERVED,
     [EfiLoaderCode] = BOOT_MEM_FREE,
     [EfiLoaderData] = BOOT_MEM_LOADER,
-    [EfiBootServicesCode] = BOOT_MEM_FREE,
-    [EfiBootServicesData] = BOOT_MEM_FREE,
+    [EfiBootServicesCode] = BOOT_MEM_BOOT_SERVICES,
+    [EfiBootServicesData] = BOOT_MEM_BOOT_SERVICES,
     [EfiRuntimeServicesCode] = BOOT_MEM_RUNTIME,
     [EfiRuntimeServicesData] = BOOT_MEM_RUNTIME,
     [EfiConventionalMemory] = BOOT_MEM_FREE,
@@ -34,7 +35,7 @@ static uint32_t kind_of(const EFI_MEMORY_DESCRIPTOR *d)
 
     if (k != BOOT_MEM_MMIO && d->PhysicalStart + (d->NumberOfPages << 12) > direct_limit)
         return BOOT_MEM_RESERVED;
-    return k == BOOT_MEM_FREE && !(d->Attribute & EFI_MEMORY_WB) ? BOOT_MEM_RESERVED : k;
+    return k <= BOOT_MEM_BOOT_SERVICES && !(d->Attribute & EFI_MEMORY_WB) ? BOOT_MEM_RESERVED : k;
 }
 
 static const EFI_MEMORY_DESCRIPTOR *desc(UINTN i)
@@ -86,7 +87,8 @@ EFI_STATUS memmap_reserve(struct boot_info *bi)
 
     if (bad(st))
         return st;
-    bi->mem = alloc_pages((map.room / map.stride + SLACK) * sizeof(struct boot_mem), ~0ull);
+    bi->mem = alloc_pages((map.room / map.stride + SLACK + RESERVED_MAX) * sizeof(struct boot_mem),
+                          ~0ull);
     return bi->mem ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
 }
 
@@ -94,7 +96,7 @@ EFI_STATUS memmap_exit_boot(struct boot_info *bi, EFI_HANDLE image)
 {
     struct boot_mem *m = (struct boot_mem *)bi->mem;
     EFI_STATUS st = EFI_DEVICE_ERROR;
-    uint32_t n = 0, room = (uint32_t)(map.room / map.stride + SLACK);
+    uint32_t n = 0, room = (uint32_t)(map.room / map.stride + SLACK + RESERVED_MAX);
 
     for (int tries = 0; tries < 4; tries++) {
         if (bad(st = get_map()))
@@ -112,6 +114,8 @@ EFI_STATUS memmap_exit_boot(struct boot_info *bi, EFI_HANDLE image)
                                              .len = d->NumberOfPages << 12,
                                              .type = kind_of(d) });
     }
+    if (bi->fdt)
+        n = fdt_reserved((const void *)bi->fdt, m, n, n + RESERVED_MAX);
     bi->nmem = ranges_normalise(m, n, room);
     return EFI_SUCCESS;
 }

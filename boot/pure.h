@@ -21,6 +21,13 @@ uint32_t ranges_insert(struct boot_mem *m, uint32_t n, struct boot_mem r);
 uint32_t ranges_normalise(struct boot_mem *m, uint32_t n, uint32_t room);
 
 /*
+ * reserved.c: adds to the n ordered ranges at m what the device tree at fdt reserves, as
+ * BOOT_MEM_RESERVED, in pages; returns how many there are, at most `room`. The tree must be whole:
+ * the firmware's size of it is readable.
+ */
+uint32_t fdt_reserved(const void *fdt, struct boot_mem *m, uint32_t n, uint32_t room);
+
+/*
  * date.c: days from 1970-01-01 to a date of the Gregorian calendar, month 1 to 12, day 1 to 31; not
  * before 1970.
  */

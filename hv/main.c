@@ -40,11 +40,7 @@ static uint64_t took[32]; /* cycles of the steps before the clock runs */
 
 static int say_hello(struct boot_info *bi)
 {
-    struct pmm_stats s;
-
-    pmm_stats(&s);
-    log_info("CPU: %s; memory: %llu MiB free of %llu MiB", arch_cpu_name(),
-             (unsigned long long)(s.free / MIB), (unsigned long long)(s.total / MIB));
+    log_info("CPU: %s", arch_cpu_name());
     if (bi->boot_path[0])
         log_info("started from %.*s", BOOT_NAME_MAX, bi->boot_path);
     return 0;
@@ -54,6 +50,18 @@ static int do_pmm(struct boot_info *bi) { return pmm_init(bi); }
 static int do_mmu(struct boot_info *bi) { return mmu_init(bi); }
 static int do_files(struct boot_info *bi) { return files_init(bi); }
 static int do_drivers(struct boot_info *bi) { return drivers_init(bi); }
+
+/* After the drivers: finding the PCI functions has taken the bus from all that may write. */
+static int do_rest_of_memory(struct boot_info *bi)
+{
+    struct pmm_stats s;
+
+    pmm_take_boot_services(bi);
+    pmm_stats(&s);
+    log_info("memory: %llu MiB free of %llu MiB", (unsigned long long)(s.free / MIB),
+             (unsigned long long)(s.total / MIB));
+    return 0;
+}
 
 static int do_tables(struct boot_info *bi)
 {
@@ -158,6 +166,7 @@ static const struct step steps[] = {
     { NULL, say_hello, "" },
     { NULL, do_random, "" },
     { "drivers", do_drivers, "" },
+    { NULL, do_rest_of_memory, "" },
     { "files", do_files, "a file on the boot partition cannot be used" },
     { "processors", do_smp, "there is not enough memory to start the CPUs" },
     { "console", do_console, "there is not enough memory" },

@@ -48,7 +48,8 @@ void mmu_know(const struct boot_info *bi)
 
 static bool mapped_type(uint32_t type)
 {
-    return type == BOOT_MEM_FREE || type == BOOT_MEM_LOADER || type == BOOT_MEM_ACPI;
+    return type == BOOT_MEM_FREE || type == BOOT_MEM_BOOT_SERVICES || type == BOOT_MEM_LOADER ||
+           type == BOOT_MEM_ACPI;
 }
 
 /* Neighbours are joined first, so that the largest pages can be used. */

@@ -24,7 +24,8 @@ enum {
     CFG_HEADER = 14,
     HEADER_MULTI = 0x80
 };
-enum { CLASS_STORAGE = 1, CLASS_NETWORK = 2 };
+enum { CLASS_DISPLAY = 3, CLASS_BRIDGE = 6 };
+enum { HEADER_BRIDGE = 1 };
 #define BUS_SHIFT 20
 
 struct window {
@@ -100,12 +101,14 @@ void host_pci_write(const struct host_pci_dev *d, uint32_t off, unsigned size, u
 /* ---- finding the devices ---- */
 
 /*
- * What the firmware left running on a disk or network controller may write to memory that is
- * somebody else's now: it is no bus master until its driver has stopped it.
+ * What the firmware left running on a device may write to memory that is to be somebody else's: it
+ * is no bus master until its driver has stopped it. Without that it sends no message interrupt
+ * either (PCI Local Bus Specification 3.0 section 6.2.2). Bridges pass on what devices behind them
+ * do, and a display's firmware may go on reading the picture.
  */
 static void keep_off(const struct host_pci_dev *d)
 {
-    if (d->header == 0 && (d->class == CLASS_STORAGE || d->class == CLASS_NETWORK))
+    if (d->header != HEADER_BRIDGE && d->class != CLASS_BRIDGE && d->class != CLASS_DISPLAY)
         host_pci_command(d, 0, HOST_PCI_MASTER);
 }
 

@@ -305,14 +305,22 @@ void pmm_promise_back(uint64_t bytes) { __atomic_fetch_add(&promised, bytes, __A
 
 /* ---- set-up ---- */
 
-/* The part of a free range that we manage. */
-static bool usable(const struct boot_mem *m, uint64_t *base, uint64_t *end)
+/* The part of a range that we manage. */
+static bool clip(const struct boot_mem *m, uint64_t *base, uint64_t *end)
 {
-    if (m->type != BOOT_MEM_FREE)
-        return false;
     *base = max_u64(align_up(m->base, PAGE_SIZE), FIRST_ADDR);
     *end = align_down(m->base + m->len, PAGE_SIZE);
     return m->base + m->len > m->base && *end > *base;
+}
+
+static bool usable(const struct boot_mem *m, uint64_t *base, uint64_t *end)
+{
+    return m->type == BOOT_MEM_FREE && clip(m, base, end);
+}
+
+static bool usable_later(const struct boot_mem *m, uint64_t *base, uint64_t *end)
+{
+    return m->type == BOOT_MEM_BOOT_SERVICES && clip(m, base, end);
 }
 
 static void find_regions(const struct boot_mem *m, uint32_t n)
@@ -322,7 +330,7 @@ static void find_regions(const struct boot_mem *m, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         struct region *r = nregions ? &regions[nregions - 1] : NULL;
 
-        if (!usable(&m[i], &base, &end))
+        if (!usable(&m[i], &base, &end) && !usable_later(&m[i], &base, &end))
             continue;
         if (r && base - r->end < REGION_GAP) {
             r->end = end;
@@ -415,4 +423,15 @@ int pmm_init(const struct boot_info *bi)
         add_range(base == room ? base + bytes : base, end);
     }
     return 0;
+}
+
+void pmm_take_boot_services(const struct boot_info *bi)
+{
+    const struct boot_mem *m = phys_to_virt(hpa(bi->mem));
+    uint64_t base, end;
+
+    assert_cpu0();
+    for (uint32_t i = 0; i < bi->nmem; i++)
+        if (usable_later(&m[i], &base, &end) && region_of(base))
+            add_range(base, end);
 }

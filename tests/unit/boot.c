@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <libfdt.h>
 
 #include "boot/pure.h"
 #include <hv/config_files.h>
@@ -163,12 +164,95 @@ static void every_day_follows_the_last(void **state)
     assert_int_equal(date_days(2026, 1, 1) * 86400, 1767225600);
 }
 
+/* ---- what a device tree keeps for itself ---- */
+
+static _Alignas(8) uint8_t tree[4096];
+
+static void node(const char *name, const uint32_t *reg, size_t n)
+{
+    fdt32_t be[16];
+
+    for (size_t i = 0; i < n; i++)
+        be[i] = cpu_to_fdt32(reg[i]);
+    assert_int_equal(fdt_begin_node(tree, name), 0);
+    if (n)
+        assert_int_equal(fdt_property(tree, "reg", be, (int)(n * sizeof be[0])), 0);
+    assert_int_equal(fdt_end_node(tree), 0);
+}
+
+static void make_tree(bool cells)
+{
+    assert_int_equal(fdt_create(tree, sizeof tree), 0);
+    assert_int_equal(fdt_add_reservemap_entry(tree, 0x8001000, 0x800), 0);
+    assert_int_equal(fdt_add_reservemap_entry(tree, ~0ull - 10, 0x800), 0); /* wraps */
+    assert_int_equal(fdt_finish_reservemap(tree), 0);
+    assert_int_equal(fdt_begin_node(tree, ""), 0);
+    assert_int_equal(fdt_begin_node(tree, "reserved-memory"), 0);
+    if (cells) {
+        assert_int_equal(fdt_property_u32(tree, "#address-cells", 2), 0);
+        assert_int_equal(fdt_property_u32(tree, "#size-cells", 2), 0);
+    }
+    if (cells)
+        node("optee@3e0000000",
+             (const uint32_t[]){ 3, 0xe0000000, 0, 0x200000, 3, 0xf0000010, 0, 8, 7 }, 9); /* two
+                                                                                              ranges,
+                                                                                              and a
+                                                                                              cell
+                                                                                              too
+                                                                                              many
+                                                                                            */
+    else
+        node("a@140000000", (const uint32_t[]){ 1, 0x40000000, 0x100000 }, 3);
+    node("cma", NULL, 0); /* where it lies is still to be chosen */
+    assert_int_equal(fdt_end_node(tree), 0);
+    assert_int_equal(fdt_end_node(tree), 0);
+    assert_int_equal(fdt_finish(tree), 0);
+}
+
+static void device_tree_reserves(void **state)
+{
+    struct boot_mem m[8] = { { 0x8000000, 0x400000000, BOOT_MEM_FREE, 0 } };
+    uint32_t n;
+
+    (void)state;
+    make_tree(true);
+    n = ranges_normalise(m, fdt_reserved(tree, m, 1, 8), 8);
+    assert_int_equal(n, 7);
+    assert_int_equal(m[1].base, 0x8001000);
+    assert_int_equal(m[1].len, 0x1000);
+    assert_int_equal(m[1].type, BOOT_MEM_RESERVED);
+    assert_int_equal(m[3].base, 0x3e0000000);
+    assert_int_equal(m[3].len, 0x200000);
+    assert_int_equal(m[5].base, 0x3f0000000);
+    assert_int_equal(m[5].len, 0x1000);
+    assert_int_equal(m[6].type, BOOT_MEM_FREE);
+    /* the cells that the specification gives to a node that says nothing */
+    make_tree(false);
+    assert_int_equal(fdt_reserved(tree, m, 0, 8), 2);
+    assert_int_equal(m[1].base, 0x140000000);
+    assert_int_equal(m[1].len, 0x100000);
+}
+
+static void device_trees_that_are_none(void **state)
+{
+    struct boot_mem m[8] = { { 0 } };
+
+    (void)state;
+    make_tree(true);
+    assert_int_equal(fdt_reserved(tree, m, 0, 2), 2); /* no more than there is room for */
+    assert_int_equal(fdt_reserved(tree, m, 2, 2), 2);
+    tree[0] = 0;
+    assert_int_equal(fdt_reserved(tree, m, 1, 8), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_named),
         cmocka_unit_test(sorted_and_joined),
         cmocka_unit_test(caution_wins),
+        cmocka_unit_test(device_tree_reserves),
+        cmocka_unit_test(device_trees_that_are_none),
         cmocka_unit_test(caution_wins_without_room),
         cmocka_unit_test(random_maps),
         cmocka_unit_test(no_room_never_frees),

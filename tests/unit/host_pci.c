@@ -164,6 +164,24 @@ static void by_mechanism_1(void **state)
     assert_int_equal(d[6].device, 0x0010);
 }
 
+/* Nobody but bridges and displays masters the bus after the scan. */
+static void firmware_s_masters_are_stopped(void **state)
+{
+    static const struct {
+        uint8_t bus, dev, fn;
+        bool kept;
+    } all[] = { { 0, 0, 0, true },  { 0, 1, 0, true }, { 0, 1, 1, false }, { 0, 1, 7, false },
+                { 0, 3, 0, false }, { 0, 4, 0, true }, { 1, 31, 0, true }, { 2, 5, 0, false } };
+
+    (void)state;
+    put(0, 4, 0, 0x11111234, 0x030000, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        function(all[i].bus, all[i].dev, all[i].fn)[4] = 7;
+    (void)expect(8);
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        assert_int_equal(function(all[i].bus, all[i].dev, all[i].fn)[4], all[i].kept ? 7 : 3);
+}
+
 static void accesses_by_ports(void **state)
 {
     const struct host_pci_dev *d = expect(7) + 2;
@@ -401,6 +419,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(by_mechanism_1, setup, teardown),
+        cmocka_unit_test_setup_teardown(firmware_s_masters_are_stopped, setup, teardown),
         cmocka_unit_test_setup_teardown(accesses_by_ports, setup, teardown),
         cmocka_unit_test_setup_teardown(by_ecam, setup, teardown),
         cmocka_unit_test_setup_teardown(ecam_from_another_bus, setup, teardown),

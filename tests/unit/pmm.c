@@ -16,6 +16,7 @@
 
 static uint64_t ram;
 static bool failed;
+static struct boot_info bi;
 
 /* pmm tells its own misuse by panic(); here that is something to test. */
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -30,7 +31,6 @@ _Noreturn void panic(const char *fmt, ...)
 static int setup(void **state)
 {
     static struct boot_mem map[6];
-    static struct boot_info bi;
 
     (void)state;
     host_init(2, 0);
@@ -44,7 +44,9 @@ static int setup(void **state)
     map[4] = (struct boot_mem){ .base = ram + 5 * PAGE_SIZE + MIB,
                                 .len = RAM_LEN - MIB - 5 * PAGE_SIZE,
                                 .type = BOOT_MEM_FREE };
-    bi = (struct boot_info){ .mem = (uint64_t)map, .nmem = 5 };
+    map[5] =
+        (struct boot_mem){ .base = ram + RAM_LEN, .len = 64 * MIB, .type = BOOT_MEM_BOOT_SERVICES };
+    bi = (struct boot_info){ .mem = (uint64_t)map, .nmem = 6 };
     return pmm_init(&bi);
 }
 
@@ -238,6 +240,24 @@ static void test_a_page_makes_a_block_dirty(void **state)
     assert_false(pmm_take_clean(pa));
 }
 
+/* What the firmware had is nobody's until its devices are quiet; then all of it can be had. */
+static void test_boot_services(void **state)
+{
+    struct pmm_stats before, s;
+    hpa_t pa;
+
+    (void)state;
+    pmm_stats(&before);
+    pmm_take_boot_services(&bi);
+    pmm_stats(&s);
+    assert_int_equal(s.total, before.total + 64 * MIB);
+    assert_int_equal(s.free, before.free + 64 * MIB);
+    do
+        pa = pmm_alloc(9, PMM_HV);
+    while (pa.v && !range_within(pa.v, 2 * MIB, ram + RAM_LEN, 64 * MIB));
+    assert_true(pa.v);
+}
+
 static void expect_panic(uint64_t pa, unsigned order)
 {
     failed = false;
@@ -269,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_free_memory_is_not_touched),
         cmocka_unit_test(test_clean_blocks),
         cmocka_unit_test(test_a_page_makes_a_block_dirty),
+        cmocka_unit_test(test_boot_services),
         cmocka_unit_test(test_misuse),
     };
 

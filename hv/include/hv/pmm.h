@@ -8,7 +8,13 @@
 struct boot_info;
 #define PMM_MAX_ORDER 18
 enum pmm_owner { PMM_HV, PMM_PT, PMM_HEAP, PMM_GUEST, PMM_FILE, PMM_SAVED, PMM_OWNERS };
+/* Boot step: the memory that was nobody's when the firmware let go. -ENOMEM */
 int must_check pmm_init(const struct boot_info *);
+/*
+ * CPU 0, once, when no device of the firmware's writes to memory any more: what its boot services
+ * had is ours, too.
+ */
+void pmm_take_boot_services(const struct boot_info *);
 /*
  * 2^order pages, naturally aligned. Contents are undefined. -ENOMEM: returns hpa(0), which is never
  * valid memory.
