@@ -390,8 +390,8 @@ static void el2_load(struct vcpu *v)
     el2_gic->load(&s->gic);
     /* unload() left all empty */
     ((struct arm_gic_cpu *)v->vintc)->dirty |= ((struct arm_gic_cpu *)v->vintc)->used;
-    gic->set_active(ARM_PPI_VTIMER, arm_vtimer_active(v));
-    arm_vtimer_loaded(v);
+    gic->set_active(ARM_PPI_VTIMER, el2_guest(v)->vtimer_active(v));
+    el2_guest(v)->vtimer_loaded(v);
 }
 
 /* With both walks disabled and stage 2 off nothing of the guest's is used until the next load. */
@@ -425,7 +425,7 @@ static void el2_unload(struct vcpu *v)
     el2_fp_unload(s);
     el2_debug_unload(s);
     close_regime();
-    arm_vtimer_unloaded(v, s->sys[R_CNTV_CTL_EL0], s->sys[R_CNTV_CVAL_EL0]);
+    el2_guest(v)->vtimer_unloaded(v, s->sys[R_CNTV_CTL_EL0], s->sys[R_CNTV_CVAL_EL0]);
 }
 
 /* ---- what has no place here: interrupts and exceptions do not go through v->event ---- */

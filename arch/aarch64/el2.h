@@ -2,9 +2,11 @@
 /* el2.h: what the files of the EL2 engine share. "Arm ARM" is DDI 0487. */
 #pragma once
 #include <hv/arm.h>
+#include <hv/guest.h>
 #include <hv/state.h>
 #include <hv/types.h>
 #include <hv/vcpu.h>
+#include <hv/vm.h>
 
 #include "el2_id.h"
 #include "el2_vmid.h"
@@ -164,6 +166,10 @@ extern struct el2_caps el2_caps;
 #define TCR_EPD1 (1ull << 23)
 #define PSTATE_EL0(spsr) (((spsr)&0xf) == 0) /* AArch64 EL0t, and User mode of AArch32 */
 
+static inline const struct arm_calls *el2_guest(const struct vcpu *v)
+{
+    return v->vm->guest_ops->engine_calls;
+}
 static inline struct el2_vcpu *el2_of(const struct vcpu *v) { return v->arch; }
 
 /* el2.c */

@@ -52,7 +52,7 @@ void el2_skip_insn(struct vcpu *v, unsigned len)
 
 static void exit_undefined(struct vcpu *v, struct vcpu_exit *e)
 {
-    arm_raise_undefined(v);
+    el2_guest(v)->raise_undefined(v);
     e->reason = EXIT_NONE;
 }
 
@@ -129,7 +129,8 @@ static void reflect(struct vcpu *v, struct vcpu_exit *e, unsigned fsc)
     uint64_t esr = e->syndrome;
 
     e->reason = EXIT_NONE;
-    arm_raise_sync(v, esr_for_el1(esr, PSTATE_EL0(v->regs.flags), fsc), read_sysreg(far_el2));
+    el2_guest(v)->raise_sync(v, esr_for_el1(esr, PSTATE_EL0(v->regs.flags), fsc),
+                             read_sysreg(far_el2));
 }
 
 static void external(struct vcpu *v, struct vcpu_exit *e)
@@ -204,7 +205,7 @@ static void serror(struct vcpu *v, uint64_t iss)
            "vCPU %u at %llx: an asynchronous error of the memory system (SError, syndrome %llx) is "
            "passed to the guest",
            v->id, (unsigned long long)v->regs.pc, (unsigned long long)iss);
-    arm_raise_serror(v, iss & ESR_SERROR_ISS);
+    el2_guest(v)->raise_serror(v, iss & ESR_SERROR_ISS);
 }
 
 static bool window_open[MAX_CPUS], window_hit[MAX_CPUS];

@@ -23,7 +23,7 @@ static void set_reg(struct vcpu *v, const struct vcpu_exit *e, uint64_t val)
 
 static bool undefined(struct vcpu *v)
 {
-    arm_raise_undefined(v);
+    el2_guest(v)->raise_undefined(v);
     return true;
 }
 

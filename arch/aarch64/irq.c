@@ -13,6 +13,7 @@
 #include <hv/platform.h>
 #include <hv/random.h>
 
+#include "el2.h"
 #include "private.h"
 
 #define ISR_I (1u << 7) /* ISR_EL1, Arm ARM D19.2.64: an IRQ waits */
@@ -105,7 +106,7 @@ static bool virtual_timer(void)
     struct vcpu *v = this_cpu()->loaded;
 
     if (v)
-        arm_vtimer_irq(v);
+        el2_guest(v)->vtimer_irq(v);
     return v != NULL;
 }
 

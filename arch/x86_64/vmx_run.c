@@ -314,16 +314,17 @@ static void fail(struct vcpu_exit *e, uint64_t code, uint64_t info, const char *
 static void exit_task(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     uint32_t q = (uint32_t)vmread(EXIT_QUALIFICATION), info = (uint32_t)vmread(IDT_VECTORING_INFO);
+    enum task_how how = q >> 30 & 3;
     uint64_t block;
 
     get_rsp(v, s);
     get_event(v);
     block = vmread(GUEST_INTERRUPTIBILITY) & ~(uint64_t)(BLOCK_STI | BLOCK_MOV_SS);
     e->reason = EXIT_TASK;
-    e->task.selector = (uint16_t)q;
-    e->task.how = q >> 30 & 3;
-    e->insn_len = e->task.how != TASK_GATE || INTR_TYPE(info) >= INTR_SOFT ? insn_len() : 0;
-    if (e->task.how == TASK_IRET)
+    e->isa[0] = (uint16_t)q;
+    e->isa[1] = how;
+    e->insn_len = how != TASK_GATE || INTR_TYPE(info) >= INTR_SOFT ? insn_len() : 0;
+    if (how == TASK_IRET)
         block &= ~(uint64_t)BLOCK_NMI;
     else if (v->event.type == VEV_NMI)
         block |= BLOCK_NMI;

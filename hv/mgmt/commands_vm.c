@@ -158,7 +158,7 @@ void cmd_stats(struct out *o, unsigned argc, char **argv)
         if (count == 0)
             continue;
         out_row(o);
-        out_cell(o, exit_reason_names[r]);
+        out_cell(o, exit_name(vm, r));
         out_cell_number(o, count);
         out_cell_number(o, cycles / count);
     }

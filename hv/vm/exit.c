@@ -7,13 +7,25 @@
 
 #include "private.h"
 
-const char *const exit_reason_names[EXIT_REASONS] = {
-    [EXIT_NONE] = "none",         [EXIT_IRQ] = "interrupt",    [EXIT_MEM] = "memory",
-    [EXIT_PIO] = "port",          [EXIT_SYSREG] = "register",  [EXIT_CPUID] = "cpuid",
-    [EXIT_CALL] = "hypercall",    [EXIT_HALT] = "halt",        [EXIT_IRQ_WINDOW] = "irq-window",
-    [EXIT_SHUTDOWN] = "shutdown", [EXIT_TASK] = "task-switch", [EXIT_VINTC] = "irq-controller",
+static const char *const exit_names[EXIT_ISA_0] = {
+    [EXIT_NONE] = "none",         [EXIT_IRQ] = "interrupt",
+    [EXIT_MEM] = "memory",        [EXIT_PIO] = "port",
+    [EXIT_SYSREG] = "register",   [EXIT_CALL] = "hypercall",
+    [EXIT_HALT] = "halt",         [EXIT_IRQ_WINDOW] = "irq-window",
+    [EXIT_SHUTDOWN] = "shutdown", [EXIT_VINTC] = "irq-controller",
     [EXIT_FAIL] = "failure",
 };
+
+const char *exit_name(const struct vm *vm, enum exit_reason why)
+{
+    const char *own;
+
+    hv_assert(why < EXIT_REASONS);
+    if (why < EXIT_ISA_0)
+        return exit_names[why];
+    own = vm->guest_ops->exits[why - EXIT_ISA_0].name;
+    return own ? own : "unknown";
+}
 
 static int on_none(struct vcpu *v, struct vcpu_exit *e)
 {
@@ -53,7 +65,15 @@ static int on_pio(struct vcpu *v, struct vcpu_exit *e)
 
 static int on_sysreg(struct vcpu *v, struct vcpu_exit *e) { return v->vm->guest_ops->sysreg(v, e); }
 
-static int on_cpuid(struct vcpu *v, struct vcpu_exit *e) { return v->vm->guest_ops->cpuid(v, e); }
+static int on_isa_0(struct vcpu *v, struct vcpu_exit *e)
+{
+    return v->vm->guest_ops->exits[0].handle(v, e);
+}
+
+static int on_isa_1(struct vcpu *v, struct vcpu_exit *e)
+{
+    return v->vm->guest_ops->exits[1].handle(v, e);
+}
 
 static int on_call(struct vcpu *v, struct vcpu_exit *e) { return v->vm->guest_ops->call(v, e); }
 
@@ -82,12 +102,6 @@ static int on_shutdown(struct vcpu *v, struct vcpu_exit *e)
     return 0;
 }
 
-static int on_task(struct vcpu *v, struct vcpu_exit *e)
-{
-    assert_own_cpu(v);
-    return v->vm->guest_ops->task_switch ? v->vm->guest_ops->task_switch(v, e) : -ENOTSUP;
-}
-
 static int on_vintc(struct vcpu *v, struct vcpu_exit *e)
 {
     v->vm->guest_ops->vintc->exit(v, e);
@@ -105,8 +119,8 @@ static int on_fail(struct vcpu *v, struct vcpu_exit *e)
 
 int (*const vcpu_exit_handlers[EXIT_REASONS])(struct vcpu *, struct vcpu_exit *) = {
     [EXIT_NONE] = on_none,         [EXIT_IRQ] = on_irq,       [EXIT_MEM] = on_mem,
-    [EXIT_PIO] = on_pio,           [EXIT_SYSREG] = on_sysreg, [EXIT_CPUID] = on_cpuid,
+    [EXIT_PIO] = on_pio,           [EXIT_SYSREG] = on_sysreg, [EXIT_ISA_0] = on_isa_0,
     [EXIT_CALL] = on_call,         [EXIT_HALT] = on_halt,     [EXIT_IRQ_WINDOW] = on_window,
-    [EXIT_SHUTDOWN] = on_shutdown, [EXIT_TASK] = on_task,     [EXIT_VINTC] = on_vintc,
+    [EXIT_SHUTDOWN] = on_shutdown, [EXIT_ISA_1] = on_isa_1,   [EXIT_VINTC] = on_vintc,
     [EXIT_FAIL] = on_fail,
 };

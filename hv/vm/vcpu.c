@@ -336,7 +336,7 @@ static __attribute__((noinline)) void long_exit(const struct vcpu *v, enum exit_
 {
     if (!long_cycles)
         __atomic_store_n(&long_cycles, time_ns_to_cycles(STRETCH_LONG_NS), __ATOMIC_RELAXED);
-    stretch_exit(v->vm->config->name, exit_reason_names[why], time_cycles_to_ns(cycles));
+    stretch_exit(v->vm->config->name, exit_name(v->vm, why), time_cycles_to_ns(cycles));
 }
 
 static bool run_loop(struct percpu *c, struct vcpu *v)

@@ -143,7 +143,7 @@ void vm_kill_error(struct vm *vm, const struct vcpu *v, const struct vcpu_exit *
         wish(vm, VMP_KILL, NULL);
     else
         vm_kill(vm, "vCPU %u at %llx: a %s exit cannot be handled (error %d)", v->id,
-                (unsigned long long)v->regs.pc, exit_reason_names[e->reason], -err);
+                (unsigned long long)v->regs.pc, exit_name(v->vm, e->reason), -err);
 }
 
 void vm_request_reset(struct vm *vm, const char *why) { wish(vm, VMP_RESET, why); }

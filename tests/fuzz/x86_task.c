@@ -117,8 +117,7 @@ static void one(const uint8_t *op)
     };
     struct vcpu_exit e = { .reason = EXIT_TASK,
                            .insn_len = op[1] & 15,
-                           .task = { .selector = (uint16_t)(op[2] << 3 | (op[1] >> 4 & 7)),
-                                     .how = op[3] & 3 } };
+                           .isa = { (uint16_t)(op[2] << 3 | (op[1] >> 4 & 7)), op[3] & 3 } };
     static const unsigned at[] = { GDT, TSS2, TSS1, LDT, 0x9000, 0xa000 };
     uint16_t half = (uint16_t)(op[3] | op[4] << 8);
 

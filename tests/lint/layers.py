@@ -47,14 +47,9 @@ LAYERS = {
 
 # Arrows that go up, symbol by symbol, each with its reason.
 ENGINE = "an engine runs a VM's vCPUs: its side of <hv/vcpu.h>"
-GUEST_ARM = "the engine of ARM64 asks the guest's GIC and timer at each entry and exit: <hv/arm.h>"
 SEAMS = {
     ("arch", "hv"): ("the entry code goes on in main.c", {"hv_main", "ap_main"}),
     ("hv/vm", "hv"): ("guests.c names every guest ISA", {"guest_ops_for"}),
-    ("arch", "hv/guest/aarch64"): (GUEST_ARM,
-                                   {"arm_raise_serror", "arm_raise_sync", "arm_raise_undefined",
-                                    "arm_vtimer_active", "arm_vtimer_irq",
-                                               "arm_vtimer_loaded", "arm_vtimer_unloaded"}),
     ("arch", "hv/vm"): (ENGINE, {"gmem_map", "gmem_unmap", "gmem_ptr", "gmem_make_exec",
                                  "gmem_name", "gmem_owner", "sched_has_threads", "sched_slice_end",
                                 "vm_alloc", "vm_free", "vm_pages", "vm_pages_free"}),

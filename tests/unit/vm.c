@@ -14,7 +14,7 @@
 
 static void test_table(void **state)
 {
-    static const enum exit_reason to_guest[] = { EXIT_MEM, EXIT_PIO, EXIT_SYSREG, EXIT_CPUID,
+    static const enum exit_reason to_guest[] = { EXIT_MEM, EXIT_PIO, EXIT_SYSREG, EXIT_ISA_0,
                                                  EXIT_CALL };
 
     (void)state;
@@ -30,7 +30,7 @@ static void test_table(void **state)
     script[0].mem.gpa = gpa(config.memory);
     turns(2);
     assert_int_equal(calls[EXIT_MEM], 1);
-    assert_int_equal(vm->vcpu[0]->stats.count[EXIT_CPUID], 1);
+    assert_int_equal(vm->vcpu[0]->stats.count[EXIT_ISA_0], 1);
     assert_int_equal(vm->state, VM_RUNNING);
 }
 

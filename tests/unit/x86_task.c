@@ -91,9 +91,7 @@ static int setup(void **state)
 
 static void go(enum task_how how, uint16_t sel, uint8_t len)
 {
-    struct vcpu_exit e = { .reason = EXIT_TASK,
-                           .insn_len = len,
-                           .task = { .selector = sel, .how = how } };
+    struct vcpu_exit e = { .reason = EXIT_TASK, .insn_len = len, .isa = { sel, how } };
 
     assert_int_equal(x86_task_switch(&fake_vcpu, &e), 0);
 }

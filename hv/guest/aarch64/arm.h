@@ -122,8 +122,12 @@ static inline void arm_set_x(struct vcpu *v, unsigned n, uint64_t val)
         v->regs.gpr[n] = val;
 }
 
+/* inject.c: <hv/arm.h> has them as an engine's calls. */
+void arm_raise_undefined(struct vcpu *);
+void arm_raise_sync(struct vcpu *, uint64_t esr, uint64_t far);
+void arm_raise_serror(struct vcpu *, uint64_t iss);
 /*
- * inject.c. An abort of the access that caused exit `syndrome`: fsc is the fault status code
+ * An abort of the access that caused exit `syndrome`: fsc is the fault status code
  * (D17.2.37, "ISS encoding for an exception from a Data Abort").
  */
 void arm_raise_abort(struct vcpu *v, uint64_t syndrome, uint64_t far, bool exec, bool write,

@@ -25,7 +25,7 @@ static void arm_vcpu_fini(struct vcpu *v)
     v->guest = NULL;
 }
 
-/* Ports, CPUID: no ARM64 engine has such exits. */
+/* Ports: no ARM64 engine has such exits. */
 static int arm_none(struct vcpu *v, struct vcpu_exit *e)
 {
     (void)v, (void)e;
@@ -65,6 +65,16 @@ static void arm_off_cpu(struct vcpu *v, bool off)
 
 static void arm_resumed(struct vm *vm) { vtimer_sync_clock(vm); }
 
+static const struct arm_calls calls_of_engines = {
+    .vtimer_irq = arm_vtimer_irq,
+    .vtimer_loaded = arm_vtimer_loaded,
+    .vtimer_active = arm_vtimer_active,
+    .vtimer_unloaded = arm_vtimer_unloaded,
+    .raise_undefined = arm_raise_undefined,
+    .raise_sync = arm_raise_sync,
+    .raise_serror = arm_raise_serror,
+};
+
 const struct guest_ops guest_arm = {
     .isa = ISA_AARCH64,
     .build = arm_build,
@@ -78,7 +88,6 @@ const struct guest_ops guest_arm = {
     .emulate = arm_emulate,
     .pio = arm_none,
     .sysreg = arm_sysreg,
-    .cpuid = arm_none,
     .call = arm_call,
     .halt = arm_halt,
     .request = arm_psci_request,
@@ -87,6 +96,7 @@ const struct guest_ops guest_arm = {
     .power_button = arm_power_button,
     .wakeable = vgic_wakeable,
     .vintc = &vintc_arm,
+    .engine_calls = &calls_of_engines,
     .state = arm_states,
     .pages = arm_pages,
 };

@@ -63,6 +63,11 @@ void vgic_vcpu_reset(struct vcpu *);
  * vm_time_ns(); at build() and resumed().
  */
 void vtimer_sync_clock(struct vm *);
+/* vtimer.c: <hv/arm.h> has them as an engine's calls */
+void arm_vtimer_irq(struct vcpu *);
+void arm_vtimer_loaded(struct vcpu *);
+bool arm_vtimer_active(const struct vcpu *);
+void arm_vtimer_unloaded(struct vcpu *, uint64_t ctl, uint64_t cval);
 
 /*
  * All that a guest can see of its GIC and timers, but for the engine's registers (ICH_VMCR, active

@@ -189,11 +189,11 @@ const struct guest_ops guest_x86 = {
     .emulate = x86_emulate,
     .pio = x86_pio,
     .sysreg = x86_sysreg_exit,
-    .cpuid = x86_cpuid_exit,
     .call = x86_call,
     .halt = x86_halt,
     .shutdown = x86_shutdown,
-    .task_switch = x86_task_switch,
+    /* EXIT_CPUID, EXIT_TASK */
+    .exits = { { "cpuid", x86_cpuid_exit }, { "task-switch", x86_task_switch } },
     .request = x86_request,
     .off_cpu = x86_pv_off_cpu,
     .power_button = x86_power_button,

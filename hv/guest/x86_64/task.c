@@ -310,12 +310,12 @@ static int enter_new(struct switching *t)
 /* Faults are reflected: the guest always goes on. */
 int x86_task_switch(struct vcpu *v, struct vcpu_exit *e)
 {
-    struct switching t = { .s = { .v = v }, .how = e->task.how, .event = v->event };
+    struct switching t = { .s = { .v = v }, .how = e->isa[1], .event = v->event };
 
     assert_own_cpu(v);
     t.s.ext = t.how == TASK_GATE && v->event.type != VEV_NONE;
     x86_mode_get(v, &t.s.m);
-    if (find_tss(&t, e->task.selector) == 0 && read_new(&t) == 0 &&
+    if (find_tss(&t, (uint16_t)e->isa[0]) == 0 && read_new(&t) == 0 &&
         save_old(&t, e->insn_len) == 0 && chain(&t) == 0)
         (void)enter_new(&t);
     return 0;

@@ -130,24 +130,10 @@ struct arm_gic_cpu {
 #define ARM_VREG(n, half) (0x20000u | (uint32_t)(n) << 1 | (uint32_t)(half))
 
 /*
- * The guest's virtual timer is the CPU's own while its vCPU is loaded. Implemented by
- * hv/guest/aarch64/vtimer.c, called by the engine on the vCPU's CPU. The host leaves the physical
- * PPI active when it fires (EOImode 1), so it does not fire again before the guest deactivates it
- * through the list register (HW 1).
- */
-/* PPI 27 fired while v was loaded, perhaps halted: from irq_window() or irq_wait() */
-void arm_vtimer_irq(struct vcpu *);
-/* the CPU's timer has v's CVAL and CTL again */
-void arm_vtimer_loaded(struct vcpu *);
-/* at load: the vGIC holds the PPI, so the physical one must be made active, else inactive */
-bool arm_vtimer_active(const struct vcpu *);
-/* timer off and saved: v is to be woken at cval */
-void arm_vtimer_unloaded(struct vcpu *, uint64_t ctl, uint64_t cval);
-
-/*
  * Not a register: set_sysreg(v, ARM_VTIMER_PHYS_ACTIVE, 0 or 1) while v is loaded makes the
  * physical PPI of the virtual timer inactive or active (the guest deactivated it by MMIO, or its
- * timer no longer wants the interrupt). Not loaded: nothing to do, load asks arm_vtimer_active().
+ * timer no longer wants the interrupt). Not loaded: nothing to do, load
+ * asks arm_calls.vtimer_active().
  * time_cycles() is the physical count; the guest's virtual count is time_cycles() - CNTVOFF_EL2,
  * and vtimer.c alone sets CNTVOFF_EL2. CNTPCT_EL0, CNTP_CTL/CVAL/TVAL_EL0 are trapped (CNTHCTL_EL2:
  * EL1PCTEN, EL1PCEN 0): hv/guest/aarch64 gives them the virtual count.
@@ -155,12 +141,25 @@ void arm_vtimer_unloaded(struct vcpu *, uint64_t ctl, uint64_t cval);
 #define ARM_VTIMER_PHYS_ACTIVE 0x10001u
 
 /*
- * Exceptions that an engine meets and only passes on; hv/guest/aarch64/inject.c. Own CPU; take
- * effect at the next run.
+ * What an engine asks of hv/guest/aarch64: guest_ops.engine_calls. All on the vCPU's CPU. The
+ * guest's virtual timer is the CPU's own while its vCPU is loaded. The host leaves the physical PPI
+ * active when it fires (EOImode 1), so it does not fire again before the guest deactivates it
+ * through the list register (HW 1).
  */
-void arm_raise_undefined(struct vcpu *); /* ESR_EL1.EC 0 */
-void arm_raise_sync(struct vcpu *, uint64_t esr, uint64_t far);
-/* pended by HCR_EL2.VSE through set_sysreg(ARM_VSESR_EL2) */
-void arm_raise_serror(struct vcpu *, uint64_t iss);
+struct arm_calls {
+    /* PPI 27 fired while v was loaded, perhaps halted: from irq_window() or irq_wait() */
+    void (*vtimer_irq)(struct vcpu *);
+    /* the CPU's timer has v's CVAL and CTL again */
+    void (*vtimer_loaded)(struct vcpu *);
+    /* at load: the vGIC holds the PPI, so the physical one must be made active, else inactive */
+    bool (*vtimer_active)(const struct vcpu *);
+    /* timer off and saved: v is to be woken at cval */
+    void (*vtimer_unloaded)(struct vcpu *, uint64_t ctl, uint64_t cval);
+    /* Exceptions that an engine meets and only passes on; they take effect at the next run. */
+    void (*raise_undefined)(struct vcpu *); /* ESR_EL1.EC 0 */
+    void (*raise_sync)(struct vcpu *, uint64_t esr, uint64_t far);
+    /* pended by HCR_EL2.VSE through set_sysreg(ARM_VSESR_EL2) */
+    void (*raise_serror)(struct vcpu *, uint64_t iss);
+};
 /* set: makes a virtual SError pending with this syndrome */
 #define ARM_VSESR_EL2 ARM_SYSREG(3, 4, 5, 2, 3)

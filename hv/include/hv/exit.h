@@ -14,23 +14,25 @@ enum exit_reason {
     EXIT_MEM,  /* stage-2 violation */
     EXIT_PIO,
     EXIT_SYSREG,
-    EXIT_CPUID,
     EXIT_CALL,
     EXIT_HALT,
     EXIT_IRQ_WINDOW, /* the guest can take an interrupt (or NMI) now */
     EXIT_SHUTDOWN,   /* triple fault */
-    EXIT_TASK,       /* x86: a hardware task switch that the backend leaves to the guest's code */
     /*
      * the CPU carried out an access to the interrupt controller that has to be known:
      * vintc_ops.exit
      */
     EXIT_VINTC,
     EXIT_FAIL, /* the backend cannot go on with this guest */
+    /* what guests of one ISA alone exit for: guest_ops.exits; <hv/x86.h> and its like name them */
+    EXIT_ISA_0,
+    EXIT_ISA_1,
     EXIT_REASONS
 };
-/* what asked for it; GATE: a task gate in the IDT */
-enum task_how { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE };
-extern const char *const exit_reason_names[EXIT_REASONS];
+#define EXIT_ISAS (EXIT_REASONS - EXIT_ISA_0)
+struct vm;
+/* for people; any CPU */
+const char *exit_name(const struct vm *, enum exit_reason);
 struct vcpu_exit {
     enum exit_reason reason;
     /* ARM64: ESR_EL2, for what the words below do not say */
@@ -72,14 +74,8 @@ struct vcpu_exit {
             uint8_t reg;
             uint64_t val;
         } sysreg; /* CSR no. */
-        /*
-         * selector: of the new TSS; v->event: what a gate delivers; insn_len: to step over in the
-         * old task
-         */
-        struct {
-            uint16_t selector;
-            enum task_how how;
-        } task;
+        /* EXIT_ISA_<n>: as that ISA's header says */
+        uint32_t isa[2];
         /*
          * x86: APIC_EOI's offset: `vector` was ended; else that of the register in the APIC's page
          * that was written

@@ -48,13 +48,16 @@ struct guest_ops {
     int (*emulate)(struct vcpu *, struct vcpu_exit *);
     int (*pio)(struct vcpu *, struct vcpu_exit *); /* plain IN/OUT */
     int (*sysreg)(struct vcpu *, struct vcpu_exit *);
-    int (*cpuid)(struct vcpu *, struct vcpu_exit *);
     /* VMCALL/VMMCALL, HVC/SMC (PSCI), ECALL (SBI) */
     int (*call)(struct vcpu *, struct vcpu_exit *);
     /* advances pc, sets v->mp = MP_HALTED; HLT with interrupts off for ever is legal */
     int (*halt)(struct vcpu *, struct vcpu_exit *);
     void (*shutdown)(struct vcpu *); /* optional: EXIT_SHUTDOWN; without it the machine is reset */
-    int (*task_switch)(struct vcpu *, struct vcpu_exit *); /* optional: EXIT_TASK */
+    /* EXIT_ISA_0 and on, as far as engines of this ISA make them */
+    struct guest_exit {
+        const char *name; /* for people */
+        int (*handle)(struct vcpu *, struct vcpu_exit *);
+    } exits[EXIT_ISAS];
     void (*request)(struct vcpu *); /* REQ_GUEST: INIT, SIPI, clock pages ... */
     /*
      * optional: the CPU turns to another vCPU, or v is about to run again: the PV "preempted" flag
@@ -65,6 +68,8 @@ struct guest_ops {
     /* halted: is there something to wake for (deliverable irq, NMI) */
     bool (*wakeable)(struct vcpu *);
     const struct vintc_ops *vintc;
+    /* what an engine of this ISA asks of the guest's side (struct arm_calls); NULL: nothing */
+    const void *engine_calls;
     /* <hv/state.h>: the machine's objects; ends with NULL */
     const struct state_ops *const *state;
     /* the same: memory beside RAM; NULL: none */

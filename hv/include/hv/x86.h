@@ -4,9 +4,20 @@
  * numbers are themselves.
  */
 #pragma once
+#include <hv/exit.h>
 #include <hv/types.h>
 struct vcpu;
 struct vm;
+/* enum exit_reason: guest_ops.exits of x86 */
+#define EXIT_CPUID EXIT_ISA_0
+/*
+ * A hardware task switch that the engine leaves to the guest's code. isa[0]: selector of the new
+ * TSS; isa[1]: an enum task_how; v->event: what a gate delivers; insn_len: to step over in the old
+ * task
+ */
+#define EXIT_TASK EXIT_ISA_1
+/* what asked for it; GATE: a task gate in the IDT */
+enum task_how { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE };
 enum x86_gpr {
     X86_RAX,
     X86_RCX,
