@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* guests.c: the guest ISAs that this build knows. */
+/*
+ * guests.c: two tables, the only places outside its own folder that name a guest ISA or an engine
+ * that belongs to no host ISA (the engines of a host are in its arch_vcpu_backends).
+ */
 #include <hv/guest.h>
+#include <hv/vcpu.h>
 
-const struct guest_ops *guest_ops_for(enum isa isa)
-{
-    static const struct guest_ops *const known[ISA_COUNT] = {
-        [ISA_X86_64] = &guest_x86, [ISA_AARCH64] = &guest_arm
-    };
-
-    return isa < ISA_COUNT ? known[isa] : NULL;
-}
+const struct guest_ops *const guest_isas[] = { &guest_x86, &guest_arm, NULL };
+/* in order of preference, after the host's own */
+const struct vcpu_ops *const portable_engines[] = { NULL };

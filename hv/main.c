@@ -105,7 +105,7 @@ static int do_console(struct boot_info *bi)
 static int do_engines(struct boot_info *bi)
 {
     (void)bi;
-    if (vcpu_backends_init())
+    if (engines_init())
         log_err("no guest can run on this machine; the console still works");
     return 0;
 }

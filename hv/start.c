@@ -19,14 +19,6 @@
 
 #define TALLY_EVERY 200000000ull /* ns */
 
-static bool any_engine(void)
-{
-    for (enum isa isa = 0; isa < ISA_COUNT; isa++)
-        if (vcpu_backend(isa))
-            return true;
-    return false;
-}
-
 /*
  * A guest for another ISA is left out, with one line that says so. Where nothing runs at all, each
  * guest may be tried and tells why not.
@@ -38,7 +30,7 @@ static bool for_this_machine(struct vm *vm)
     const void *file = file_find(g->kernel, &len);
     enum isa isa = guest_isa(g, file, len);
 
-    if (isa == ISA_COUNT || vcpu_backend(isa) || !any_engine())
+    if (isa == ISA_COUNT || engine_for(isa, 0) || !engine_at(0))
         return true;
     vm_leave_out(vm, "it is for %s, which this machine does not run", isa_names[isa]);
     log_info("%s: left out: %s", g->name, vm->why);

@@ -102,13 +102,16 @@ enum isa guest_isa(const struct guest_config *c, const void *file, uint64_t len)
 {
     static const uint8_t implied[] = {
         [KIND_AUTO] = ISA_COUNT,       [KIND_LINUX] = ISA_COUNT,       [KIND_PVH] = ISA_X86_64,
-        [KIND_MULTIBOOT] = ISA_X86_64, [KIND_MULTIBOOT2] = ISA_X86_64, [KIND_IMAGE] = ISA_AARCH64,
+        [KIND_MULTIBOOT] = ISA_X86_64, [KIND_MULTIBOOT2] = ISA_X86_64, [KIND_IMAGE] = ISA_COUNT,
         [KIND_FLAT] = ISA_AARCH64,
     };
+    enum isa by_file;
 
     if (c->isa != ISA_COUNT)
         return c->isa;
     if (implied[c->kind] != ISA_COUNT)
         return implied[c->kind];
-    return file ? kernel_isa(file, len) : ISA_COUNT;
+    by_file = file ? kernel_isa(file, len) : ISA_COUNT;
+    /* an Image is ARM64's unless it says otherwise */
+    return c->kind == KIND_IMAGE && by_file != ISA_RISCV64 ? ISA_AARCH64 : by_file;
 }

@@ -365,22 +365,27 @@ void cmd_pci(struct out *o, unsigned argc, char **argv)
     out_text(o, "access", "Configuration space by", "%s", host_pci_access());
 }
 
-static const char *engine_name(void)
+/* All of them, the best first. */
+static const char *engine_names(char *buf, size_t size)
 {
-    const struct vcpu_ops *ops = NULL;
+    const struct vcpu_ops *ops;
+    size_t len = 0;
 
-    for (enum isa isa = 0; isa < ISA_COUNT && !ops; isa++)
-        ops = vcpu_backend(isa);
-    return ops ? ops->name : "none";
+    buf[0] = '\0';
+    for (unsigned i = 0; (ops = engine_at(i)) != NULL && len < size; i++)
+        len += (size_t)snprintf(buf + len, size - len, "%s%s", i ? ", " : "", ops->name);
+    return buf[0] ? buf : "none";
 }
 
 void cmd_version(struct out *o, unsigned argc, char **argv)
 {
+    char engines[64];
+
     (void)argc;
     (void)argv;
     out_text(o, "version", "Trivet", "%s", trivet_version);
     out_text(o, "cpu", "CPU", "%s", arch_cpu_name());
-    out_text(o, "engine", "Engine", "%s", engine_name());
+    out_text(o, "engine", "Engine", "%s", engine_names(engines, sizeof engines));
     out_number(o, "cpus", "CPUs", cpu_count, UNIT_NONE);
     out_number(o, "uptime_ns", "Up for", time_ns(), UNIT_NS);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * engine.c: which engine runs the guests of each ISA; finds out at boot and turns it on on every
- * CPU.
+ * engine.c: which engines can be used on this machine; finds out at boot and turns them on on every
+ * CPU. Which guest ISAs there are.
  */
 #include <arch/cpu.h>
 #include <hv/assert.h>
 #include <hv/event.h>
+#include <hv/guest.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/time.h>
@@ -13,7 +14,9 @@
 
 #define ENABLE_TIMEOUT_NS 1000000000ull
 
-static const struct vcpu_ops *engines[ISA_COUNT];
+#define ENGINES_MAX 8
+static const struct vcpu_ops *usable[ENGINES_MAX]; /* in order of preference */
+static unsigned nusable;
 
 static struct enabling {
     const struct vcpu_ops *ops;
@@ -55,23 +58,47 @@ static int enable_everywhere(const struct vcpu_ops *ops)
     return enabling.err;
 }
 
-int vcpu_backends_init(void)
+static void try_engines(const struct vcpu_ops *const *e)
 {
-    bool any = false;
-
-    assert_cpu0();
-    for (const struct vcpu_ops *const *e = arch_vcpu_backends; *e; e++) {
-        if ((*e)->probe() || enable_everywhere(*e))
+    for (; *e; e++) {
+        if ((*e)->probe() || ((*e)->cpu_enable && enable_everywhere(*e)))
             continue;
-        for (unsigned isa = 0; isa < ISA_COUNT; isa++)
-            if (((*e)->guest_isas >> isa & 1) && !engines[isa])
-                engines[isa] = *e;
-        any = true;
+        hv_assert(nusable < ENGINES_MAX);
+        usable[nusable++] = *e;
     }
-    return any ? 0 : -ENOTSUP;
 }
 
-const struct vcpu_ops *vcpu_backend(enum isa guest)
+int engines_init(void)
 {
-    return guest < ISA_COUNT ? engines[guest] : NULL;
+    assert_cpu0();
+    nusable = 0;
+    try_engines(arch_vcpu_backends);
+    try_engines(portable_engines);
+    return nusable ? 0 : -ENOTSUP;
+}
+
+const struct vcpu_ops *engine_at(unsigned n) { return n < nusable ? usable[n] : NULL; }
+
+const struct vcpu_ops *engine_for(enum isa guest, unsigned n)
+{
+    for (unsigned i = 0; guest < ISA_COUNT && i < nusable; i++)
+        if ((usable[i]->guest_isas >> guest & 1) && !n--)
+            return usable[i];
+    return NULL;
+}
+
+enum isa engine_default_isa(void)
+{
+    if (!nusable)
+        return ISA_COUNT;
+    hv_assert(usable[0]->guest_isas);
+    return (enum isa)__builtin_ctz(usable[0]->guest_isas);
+}
+
+const struct guest_ops *guest_ops_for(enum isa isa)
+{
+    for (const struct guest_ops *const *g = guest_isas; *g; g++)
+        if ((*g)->isa == isa)
+            return *g;
+    return NULL;
 }

@@ -22,8 +22,8 @@ const char *exit_name(const struct vm *vm, enum exit_reason why)
 
     hv_assert(why < EXIT_REASONS);
     if (why < EXIT_ISA_0)
-        return exit_names[why];
-    own = vm->guest_ops->exits[why - EXIT_ISA_0].name;
+        return exit_names[why];                        /* nospec: the engine's word */
+    own = vm->guest_ops->exits[why - EXIT_ISA_0].name; /* nospec: the same */
     return own ? own : "unknown";
 }
 

@@ -168,6 +168,25 @@ uint64_t vm_time_ns(const struct vm *vm)
     return (paused ? paused : time_ns()) + (uint64_t)vm->time_offset_ns;
 }
 
+#define NS_PER_S 1000000000ull
+
+/* Seconds and the rest apart, so that nothing overflows below 2^34 Hz. */
+uint64_t vm_counter(const struct vm *vm)
+{
+    uint64_t ns = vm_time_ns(vm);
+
+    return ns / NS_PER_S * vm->clock_hz + ns % NS_PER_S * vm->clock_hz / NS_PER_S;
+}
+
+uint64_t vm_counter_to_ns(const struct vm *vm, uint64_t count)
+{
+    uint64_t hz = vm->clock_hz, s = count / hz;
+
+    if (s >= UINT64_MAX / NS_PER_S)
+        return UINT64_MAX;
+    return s * NS_PER_S + (count % hz * NS_PER_S + hz - 1) / hz;
+}
+
 uint64_t vm_time_to_host(const struct vm *vm, uint64_t guest_ns)
 {
     uint64_t host = guest_ns - (uint64_t)vm->time_offset_ns;
@@ -374,12 +393,9 @@ static const struct vcpu_ops *engine_of(const struct vm *vm, enum isa *isa)
     const void *file = file_find(vm->config->kernel, &len);
 
     *isa = guest_isa(vm->config, file, len);
-    if (*isa != ISA_COUNT)
-        return vcpu_backend(*isa);
-    for (*isa = 0; *isa < ISA_COUNT; (*isa)++)
-        if (vcpu_backend(*isa))
-            return vcpu_backend(*isa);
-    return NULL;
+    if (*isa == ISA_COUNT)
+        *isa = engine_default_isa();
+    return engine_for(*isa, 0);
 }
 
 const char *vm_why(const struct vm *vm, char *buf, size_t len)
@@ -424,11 +440,12 @@ static int begin_start(struct vm *vm)
     int err;
 
     vm->ops = engine_of(vm, &isa);
-    vm->guest_ops = isa < ISA_COUNT ? guest_ops_for(isa) : NULL;
+    vm->guest_ops = guest_ops_for(isa);
     if (!vm->ops || !vm->guest_ops) {
         snprintf(vm->why, sizeof vm->why, "no engine on this machine runs its instruction set");
         return -ENOTSUP;
     }
+    vm->clock_hz = vm->ops->clock_hz ? vm->ops->clock_hz() : time_cycles_hz();
     err = check_kernel(vm);
     if (err)
         return err;

@@ -49,7 +49,8 @@ LAYERS = {
 ENGINE = "an engine runs a VM's vCPUs: its side of <hv/vcpu.h>"
 SEAMS = {
     ("arch", "hv"): ("the entry code goes on in main.c", {"hv_main", "ap_main"}),
-    ("hv/vm", "hv"): ("guests.c names every guest ISA", {"guest_ops_for"}),
+    ("hv/vm", "hv"): ("guests.c: the tables of guest ISAs and engines",
+                      {"guest_isas", "portable_engines"}),
     ("arch", "hv/vm"): (ENGINE, {"gmem_map", "gmem_unmap", "gmem_ptr", "gmem_make_exec",
                                  "gmem_name", "gmem_owner", "sched_has_threads", "sched_slice_end",
                                 "vm_alloc", "vm_free", "vm_pages", "vm_pages_free"}),

@@ -116,7 +116,11 @@ static const struct vcpu_ops engine = {
     .tlb_flush = fake_flush,
     .vcpu_tlb_flush = fake_vcpu_flush,
 };
-const struct vcpu_ops *vcpu_backend(enum isa isa) { return isa == ISA_X86_64 ? &engine : NULL; }
+const struct vcpu_ops *engine_for(enum isa isa, unsigned n)
+{
+    return isa == ISA_X86_64 && n == 0 ? &engine : NULL;
+}
+enum isa engine_default_isa(void) { return ISA_X86_64; }
 
 /* ---- the guest ---- */
 

@@ -76,4 +76,6 @@ struct guest_ops {
     const struct state_pages *const *pages;
 };
 extern const struct guest_ops guest_x86, guest_arm;
+/* hv/guests.c; end with NULL */
+extern const struct guest_ops *const guest_isas[];
 const struct guest_ops *guest_ops_for(enum isa); /* NULL: not built in */

@@ -85,7 +85,7 @@ struct vcpu_ops {
     const struct pt_format *s2; /* NULL: no hardware stage 2 (dbt) */
     /* -ENOTSUP, and logs the missing feature by name and the remedy */
     int (*probe)(void);
-    int (*cpu_enable)(void); /* on each CPU, at boot */
+    int (*cpu_enable)(void); /* on each CPU, at boot; NULL: nothing to be turned on */
     int (*vm_init)(struct vm *);
     void (*vm_fini)(struct vm *);
     int (*vcpu_init)(struct vcpu *); /* architectural reset state */
@@ -138,11 +138,22 @@ struct vcpu_ops {
      * ISAs has a vcpu_ops for each that needs it. NULL: nothing
      */
     const void *isa_ops;
+    /* Hz of the counter that guests read: vm.clock_hz. NULL: the host's (time_cycles_hz()) */
+    uint64_t (*clock_hz)(void);
 };
-/* the engine chosen at boot; NULL: none runs this ISA */
-const struct vcpu_ops *vcpu_backend(enum isa guest);
-/* main.c's boot step: probe, then cpu_enable everywhere */
-int must_check vcpu_backends_init(void);
+/* engines that belong to no host ISA, in order of preference: hv/guests.c; ends with NULL */
+extern const struct vcpu_ops *const portable_engines[];
+/*
+ * The n-th of the engines that run guests of this ISA here, the best first; NULL: there are fewer.
+ * After engines_init(), any CPU.
+ */
+const struct vcpu_ops *engine_for(enum isa guest, unsigned n);
+/* The n-th of all, the same order. */
+const struct vcpu_ops *engine_at(unsigned n);
+/* of guests that nothing says the ISA of: what the best engine runs. ISA_COUNT: there is none */
+enum isa engine_default_isa(void);
+/* main.c's boot step: probe, then cpu_enable everywhere. -ENOTSUP: none can be used */
+int must_check engines_init(void);
 
 /* not running yet, of weight and CPUs as configured. -ENOMEM, or the engine's error */
 int must_check vcpu_create(struct vm *, uint32_t id, struct vcpu **);

@@ -40,6 +40,8 @@ struct vm {
     struct spinlock lock;
     /* guest monotonic time = time_ns() + offset (stands still while paused) */
     int64_t time_offset_ns;
+    /* of the counter that the guest reads, from start to stop; the engine's to say */
+    uint64_t clock_hz;
     uint64_t scrub_ns; /* of this start, so far */
     /* since the machine is up; of this start: its memory is zeroed after that of earlier ones */
     uint64_t start_number;
@@ -106,6 +108,12 @@ void vm_request_off(struct vm *, const char *why); /* S5, PSCI SYSTEM_OFF, or fo
 void vm_exited(struct vm *, int code);             /* debug-exit port */
 /* Guest time in ns since the VM started, stands still while paused. Any CPU. */
 uint64_t vm_time_ns(const struct vm *);
+/*
+ * The same as a count of vm->clock_hz, for engines that make up the guest's counter; and back,
+ * rounded up: the time at which the count is reached. Any CPU.
+ */
+uint64_t vm_counter(const struct vm *);
+uint64_t vm_counter_to_ns(const struct vm *, uint64_t count);
 /* -> time_ns() scale, for event_at */
 uint64_t vm_time_to_host(const struct vm *, uint64_t guest_ns);
 /* No vCPU runs: each is parked, or has not been let run since it was made. CPU 0, any context. */
