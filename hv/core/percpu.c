@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* percpu.c: the table of CPUs, and how one gets another's attention. */
+#include <arch/cpu.h>
 #include <arch/irq.h>
 #include <hv/assert.h>
 #include <hv/percpu.h>
 
 struct percpu percpus[MAX_CPUS];
 uint32_t cpu_count = 1;
+
+const char *host_cpu_name(void) { return arch_cpu_name(); }
 
 /*
  * The target looks at `wake` after it has written `where` and before it sleeps or enters a guest,

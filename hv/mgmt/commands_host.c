@@ -2,7 +2,6 @@
 /* Commands about the machine and Trivet itself, and the table of all commands. */
 #include "mgmt.h"
 #include "out.h"
-#include <arch/cpu.h>
 #include <hv/config.h>
 #include <hv/files.h>
 #include <hv/heap.h>
@@ -384,7 +383,7 @@ void cmd_version(struct out *o, unsigned argc, char **argv)
     (void)argc;
     (void)argv;
     out_text(o, "version", "Trivet", "%s", trivet_version);
-    out_text(o, "cpu", "CPU", "%s", arch_cpu_name());
+    out_text(o, "cpu", "CPU", "%s", host_cpu_name());
     out_text(o, "engine", "Engine", "%s", engine_names(engines, sizeof engines));
     out_number(o, "cpus", "CPUs", cpu_count, UNIT_NONE);
     out_number(o, "uptime_ns", "Up for", time_ns(), UNIT_NS);

@@ -31,7 +31,8 @@ struct own_line percpu {
 extern struct percpu percpus[MAX_CPUS];
 extern uint32_t cpu_count; /* CPUs that are up; grows only during boot */
 static_assert(offsetof(struct percpu, self) == 0, "this_cpu() reads GS:0");
-struct percpu *this_cpu(void); /* implemented by arch/ */
+struct percpu *this_cpu(void);   /* implemented by arch/ */
+const char *host_cpu_name(void); /* as the CPU calls itself; lives for ever */
 /*
  * Any CPU, any context: makes `cpu` leave its guest or its idle sleep soon and look at its events
  * and run queue.
