@@ -4,6 +4,6 @@ import trivet
 from test_uplink import (make_rig, test_a_lease_and_a_file,  # noqa: F401
                          test_the_link_goes_and_comes, test_who_has_it)
 
-NICS = ("virtio",)
+NICS = ("virtio", "e1000e")
 MACHINE_TYPE = trivet.ArmMachine
 KERNEL, INITRD = "vmlinuz-arm64", "initrd-arm64.img"

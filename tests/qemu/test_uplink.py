@@ -14,7 +14,7 @@ import pytest
 import trivet
 from test_debian import Shell, wait_ready
 
-NICS = ("virtio",)
+NICS = ("virtio", "e1000e", "e1000")
 MACHINE_TYPE = trivet.Machine
 KERNEL, INITRD = "vmlinuz", "initrd.img"
 SIZE = 4 << 20
