@@ -30,6 +30,7 @@ LAYERS = {
                          ("arch", "hv/conf", "hv/console", "hv/core", "hv/guest/common", "hv/pci",
                           "hv/vio", "hv/vm")),
     "hv/guest/common": ("what guests of every ISA see", ("arch",)),
+    "hv/dbt/riscv64": ("the translator's front end riscv64", ("arch",)),
     "hv/vio": ("virtio devices and RAM disks",
                (*BASE, "hv/block", "hv/console", "hv/net", "hv/pci", "hv/vm")),
     "hv/pci": ("virtual PCI Express", ("arch", "hv/core", "hv/vm")),

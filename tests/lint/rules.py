@@ -19,7 +19,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 DRIVER_ARCH = {"arch/barrier.h", "arch/io.h", "arch/mmu.h", "arch/irq.h"}
 DRIVER_NEVER = {"hv/vm.h", "hv/vcpu.h", "hv/guest.h"}
 PORTABLE = ("hv/guest/", "hv/vio/", "hv/vm/", "hv/pci/", "hv/mgmt/", "hv/conf/", "hv/console/",
-            "hv/block/", "hv/net/")
+            "hv/block/", "hv/net/", "hv/dbt/riscv64/")
 # what runs vCPUs on CPUs and maps their memory
 ON_THE_CPU = re.compile(r"hv/vm/(sched\w*|queue|turn|smt|loop|engine|gmem)\.[ch]")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
