@@ -3,6 +3,7 @@
 #include <hv/disk.h>
 #include <hv/irq.h>
 #include <hv/log.h>
+#include <hv/notice.h>
 #include <hv/pmm.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +26,10 @@ void disk_failed(struct disk *d)
 {
     uint64_t n = ++d->stats.errors;
 
-    if ((n & (n - 1)) == 0)
-        log_warn("%s: a request failed (%llu so far)", d->blk.name, (unsigned long long)n);
+    if ((n & (n - 1)) != 0)
+        return;
+    notice_post(NOTICE_DISK_ERROR, d->blk.name, "request failed", "");
+    log_warn("%s: a request failed (%llu so far)", d->blk.name, (unsigned long long)n);
 }
 
 /* ---- reading at boot ---- */

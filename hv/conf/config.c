@@ -399,6 +399,8 @@ static const struct key net_keys[] = {
 static const struct key host_keys[] = {
     { "log", set_word, HOST(log), WORDS(log_names), false, "info",
       "the least serious log lines that the console shows" },
+    { "json", set_bool, HOST(json), 0, 0, NULL, false, "no",
+      "the console speaks the protocol for programs from the start; `json off` turns it off" },
     { "mitigations", set_word, HOST(mitigations), WORDS(mitigation_names), false, "auto",
       "what is done against attacks by speculation. auto: what the CPU needs, as `cpus "
       "--mitigations` shows. "

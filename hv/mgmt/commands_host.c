@@ -141,9 +141,11 @@ static void help_key(struct out *o, const char *name)
     }
     near = nearest_word(name, names, n);
     if (near)
-        out_error(o, "trivet.conf has no key `%.40s`; did you mean `%s`?", name, near);
+        out_error_code(o, OUT_UNKNOWN, "trivet.conf has no key `%.40s`; did you mean `%s`?", name,
+                       near);
     else
-        out_error(o, "trivet.conf has no key `%.40s`; `help config` lists them", name);
+        out_error_code(o, OUT_UNKNOWN, "trivet.conf has no key `%.40s`; `help config` lists them",
+                       name);
 }
 
 static void help_command(struct out *o, const struct command *c)
@@ -162,8 +164,9 @@ void cmd_help(struct out *o, unsigned argc, char **argv)
     if (argc == 1)
         help_all(o);
     else if (argc == 3 && strcmp(argv[1], "config") != 0)
-        out_error(o, "`help config %.40s` explains a key of trivet.conf; `help %.40s` a command",
-                  argv[2], argv[1]);
+        out_error_code(o, OUT_USAGE,
+                       "`help config %.40s` explains a key of trivet.conf; `help %.40s` a command",
+                       argv[2], argv[1]);
     else if (argc == 3)
         help_key(o, argv[2]);
     else if (c)
@@ -195,7 +198,8 @@ void cmd_log(struct out *o, unsigned argc, char **argv)
     uint64_t seq = 0;
 
     if (level < 0) {
-        out_error(o, "unknown log level `%.20s`; give err, warn, info, debug or all", argv[1]);
+        out_error_code(o, OUT_USAGE,
+                       "unknown log level `%.20s`; give err, warn, info, debug or all", argv[1]);
         return;
     }
     while (log_read(&seq, (enum log_level)level, text, sizeof text))
@@ -395,12 +399,15 @@ void cmd_json(struct out *o, unsigned argc, char **argv)
 
     (void)argc;
     if (!on && strcmp(argv[1], "off") != 0) {
-        out_error(o, "`%.20s`: give `json on` or `json off`", argv[1]);
+        out_error_code(o, OUT_USAGE, "`%.20s`: give `json on` or `json off`", argv[1]);
         return;
     }
     if (on != o->json) { /* the answer is already in the new form */
+        char id[OUT_ID];
+
+        memcpy(id, o->id, sizeof id);
         free(o->text);
-        out_begin(o, on, "json");
+        out_begin(o, on, id, "json");
     }
     shell_set_json(on);
     out_line(o, "Answers are for people again.");
@@ -431,7 +438,7 @@ static void config_check(struct out *o)
     config_limits_now(&limits);
     n = config_parse(config_text ? config_text : "", config_text_len, &limits, &c);
     if (n < 0) {
-        out_error(o, "not enough memory to read trivet.conf");
+        out_error_code(o, OUT_NO_MEMORY, "not enough memory to read trivet.conf");
         return;
     }
     if (n > 0 || o->json)
@@ -471,5 +478,6 @@ void cmd_config(struct out *o, unsigned argc, char **argv)
     else if (strcmp(argv[1], "show") == 0)
         config_show(o);
     else
-        out_error(o, "`config %.20s`: give `config check` or `config show`", argv[1]);
+        out_error_code(o, OUT_USAGE, "`config %.20s`: give `config check` or `config show`",
+                       argv[1]);
 }

@@ -61,13 +61,18 @@ void cmd_list(struct out *o, unsigned argc, char **argv)
         out_line(o, "No guest is defined: write a [guest NAME] section into trivet.conf.");
 }
 
+/* People see no line where there is nothing to say; programs always find the field. */
+static void text_or_nothing(struct out *o, const char *key, const char *label, const char *s)
+{
+    if (o->json || s[0])
+        out_text(o, key, label, "%s", s);
+}
+
 static void info_files(struct out *o, const struct guest_config *g)
 {
     out_text(o, "kernel", "Kernel", "%s", g->kernel);
-    if (g->initrd[0])
-        out_text(o, "initrd", "Initrd", "%s", g->initrd);
-    if (g->cmdline[0])
-        out_text(o, "cmdline", "Command line", "%s", g->cmdline);
+    text_or_nothing(o, "initrd", "Initrd", g->initrd);
+    text_or_nothing(o, "cmdline", "Command line", g->cmdline);
     if (!o->json) { /* JSON has them as lists below */
         for (unsigned i = 0; i < g->nmodules; i++)
             out_text(o, "", "Module", "%s %s", g->module[i].path, g->module[i].args);
@@ -114,12 +119,11 @@ void cmd_info(struct out *o, unsigned argc, char **argv)
     (void)argc;
     out_text(o, "name", "Guest", "%s", g->name);
     out_text(o, "state", "State", "%s", vm_state_names[vm->state]);
-    if (vm->why[0])
-        out_text(o, "why", "Why", "%s", vm_why(vm, why, sizeof why));
+    text_or_nothing(o, "why", "Why", vm_why(vm, why, sizeof why));
     info_files(o, g);
     out_number(o, "vcpus", "vCPUs", g->vcpus, UNIT_NONE);
     out_number(o, "weight", "Weight", g->weight, UNIT_NONE);
-    if (g->cpus)
+    if (g->cpus || o->json)
         out_text(o, "cpu_mask", "On CPUs (mask)", "%#llx", (unsigned long long)g->cpus);
     out_number(o, "memory_bytes", "Memory", g->memory, UNIT_BYTES);
     out_number(o, "hv_bytes", "Trivet's own", vm->charge[CHARGE_OVERHEAD].used, UNIT_BYTES);
@@ -133,6 +137,8 @@ void cmd_info(struct out *o, unsigned argc, char **argv)
     out_number(o, "autostart", "Autostart", g->autostart, UNIT_BOOL);
     if (vm->exit_code >= 0)
         out_number(o, "exit_code", "Exit code", (uint64_t)vm->exit_code, UNIT_NONE);
+    else
+        out_null(o, "exit_code");
     info_lists(o, g);
 }
 
@@ -205,9 +211,10 @@ void cmd_console(struct out *o, unsigned argc, char **argv)
     struct vm *vm = vm_find(argv[1]);
 
     if (argc == 3 && strcmp(argv[2], "--tail") != 0)
-        out_error(o, "`%.20s`: give --tail, or nothing", argv[2]);
+        out_error_code(o, OUT_USAGE, "`%.20s`: give --tail, or nothing", argv[2]);
     else if (!vm->console)
-        out_error(o, "%s has no console yet; `start %s` first", name_of(vm), name_of(vm));
+        out_error_code(o, OUT_STATE, "%s has no console yet; `start %s` first", name_of(vm),
+                       name_of(vm));
     else if (argc == 3)
         console_tail(o, vm->console);
     else
@@ -221,6 +228,7 @@ static void say_state(struct out *o, const struct vm *vm)
     if (o->json) {
         out_text(o, "name", "", "%s", name_of(vm));
         out_text(o, "state", "", "%s", vm_state_names[vm->state]);
+        out_text(o, "why", "", "%s", vm->why);
     } else {
         out_line(o, "%s: %s%s%s", name_of(vm), vm_state_names[vm->state], vm->why[0] ? ", " : "",
                  vm->why);
@@ -252,7 +260,7 @@ void cmd_start(struct out *o, unsigned argc, char **argv)
 
     (void)argc;
     if (is_up(vm)) {
-        out_error(o, "%s is already %s", name_of(vm), vm_state_names[vm->state]);
+        out_error_code(o, OUT_STATE, "%s is already %s", name_of(vm), vm_state_names[vm->state]);
         return;
     }
     err = vm_start(vm);
@@ -272,8 +280,9 @@ static bool stop_poll(struct out *o, void *ctx)
         return true;
     }
     if (time_ns() >= waiting.deadline) {
-        out_error(o, "%s did not power off within %llu s; `stop %s --force` ends it", name_of(vm),
-                  wait_seconds(), name_of(vm));
+        out_error_code(o, OUT_TIMEOUT,
+                       "%s did not power off within %llu s; `stop %s --force` ends it", name_of(vm),
+                       wait_seconds(), name_of(vm));
         return true;
     }
     if (wait_progress_due())
@@ -305,12 +314,15 @@ static void no_button(struct out *o, const struct vm *vm)
     const char *name = name_of(vm);
 
     if (vm->state == VM_STARTING || vm_time_ns(vm) < BOOTING)
-        out_error(o,
-                  "%s is still starting and does not listen to its power button; `stop %s --wait` "
-                  "waits until it does, `stop %s --force` ends it",
-                  name, name, name);
+        out_error_code(
+            o, OUT_STATE,
+            "%s is still starting and does not listen to its power button; `stop %s --wait` "
+            "waits until it does, `stop %s --force` ends it",
+            name, name, name);
     else
-        out_error(o, "%s does not listen to a power button; `stop %s --force` ends it", name, name);
+        out_error_code(o, OUT_STATE,
+                       "%s does not listen to a power button; `stop %s --force` ends it", name,
+                       name);
 }
 
 void cmd_stop(struct out *o, unsigned argc, char **argv)
@@ -320,12 +332,13 @@ void cmd_stop(struct out *o, unsigned argc, char **argv)
     bool patient = argc == 3 && strcmp(argv[2], "--wait") == 0;
 
     if (argc == 3 && !force && !patient)
-        out_error(o, "`%.20s`: give --force, --wait, or nothing", argv[2]);
+        out_error_code(o, OUT_USAGE, "`%.20s`: give --force, --wait, or nothing", argv[2]);
     else if (!is_up(vm))
-        out_error(o, "%s is not running (%s)", name_of(vm), vm_state_names[vm->state]);
+        out_error_code(o, OUT_STATE, "%s is not running (%s)", name_of(vm),
+                       vm_state_names[vm->state]);
     else if (!force && vm->state == VM_PAUSED)
-        out_error(
-            o,
+        out_error_code(
+            o, OUT_STATE,
             "%s is paused and cannot see its power button; `resume %s` first, or `stop %s --force`",
             name_of(vm), name_of(vm), name_of(vm));
     else if (!force && !patient && vm_power_button(vm))
@@ -354,7 +367,8 @@ static bool reset_poll(struct out *o, void *ctx)
     if (!is_up(vm))
         out_error(o, "%s is down: %s", name_of(vm), vm->why);
     else if (!done)
-        out_error(o, "%s: the reset is not over after %llu s", name_of(vm), wait_seconds());
+        out_error_code(o, OUT_TIMEOUT, "%s: the reset is not over after %llu s", name_of(vm),
+                       wait_seconds());
     else
         say_state(o, vm);
     return true;
@@ -366,7 +380,8 @@ void cmd_reset(struct out *o, unsigned argc, char **argv)
 
     (void)argc;
     if (vm->state != VM_RUNNING) {
-        out_error(o, "%s is not running (%s)", name_of(vm), vm_state_names[vm->state]);
+        out_error_code(o, OUT_STATE, "%s is not running (%s)", name_of(vm),
+                       vm_state_names[vm->state]);
         return;
     }
     resets_before = vm->resets;
@@ -389,7 +404,8 @@ void cmd_pause(struct out *o, unsigned argc, char **argv)
 
     (void)argc;
     if (vm->state != VM_RUNNING || vm_pause(vm))
-        out_error(o, "%s is not running (%s)", name_of(vm), vm_state_names[vm->state]);
+        out_error_code(o, OUT_STATE, "%s is not running (%s)", name_of(vm),
+                       vm_state_names[vm->state]);
     else
         wait_for(vm, 5 * SECOND, pause_poll);
 }
@@ -400,9 +416,10 @@ void cmd_resume(struct out *o, unsigned argc, char **argv)
 
     (void)argc;
     if (vm->state == VM_PAUSED && vm->save.under_way)
-        out_error(o, "%s is being saved", name_of(vm));
+        out_error_code(o, OUT_STATE, "%s is being saved", name_of(vm));
     else if (vm->state != VM_PAUSED || vm_resume(vm))
-        out_error(o, "%s is not paused (%s)", name_of(vm), vm_state_names[vm->state]);
+        out_error_code(o, OUT_STATE, "%s is not paused (%s)", name_of(vm),
+                       vm_state_names[vm->state]);
     else
         say_state(o, vm);
 }
@@ -461,12 +478,12 @@ static void end_machine(struct out *o, unsigned argc, char **argv)
     unsigned up = count_up();
 
     if (argc == 2 && strcmp(argv[1], "--yes") != 0) {
-        out_error(o, "`%.20s`: give --yes, or nothing", argv[1]);
+        out_error_code(o, OUT_USAGE, "`%.20s`: give --yes, or nothing", argv[1]);
         return;
     }
     if (up > 0 && argc == 1) {
-        out_error(o, "%u %s up; `%s --yes` stops %s first", up, up == 1 ? "guest is" : "guests are",
-                  argv[0], up == 1 ? "it" : "them");
+        out_error_code(o, OUT_STATE, "%u %s up; `%s --yes` stops %s first", up,
+                       up == 1 ? "guest is" : "guests are", argv[0], up == 1 ? "it" : "them");
         return;
     }
     ending.forced = false;

@@ -47,6 +47,15 @@ extern const unsigned ncommands;
 const struct command *find_command(const char *name); /* NULL: there is none */
 void unknown_command(struct out *, const char *name); /* says so, and which is near */
 
+/*
+ * events.c: lines to programs between answers; docs/pages/json.md describes the protocol. Its
+ * number is raised when a field goes or changes its meaning.
+ */
+#define JSON_PROTOCOL 1
+void events_init(void (*write)(const char *, size_t));
+void event_hello(void);
+void event_log(const char *text);
+
 /* commands_*.c */
 #define COMMAND(n) void cmd_##n(struct out *, unsigned argc, char **argv)
 COMMAND(help);

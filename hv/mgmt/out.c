@@ -207,40 +207,93 @@ static void put_label(struct out *o, const char *label)
     puts_out(o, buf);
 }
 
-void out_begin(struct out *o, bool json, const char *command)
+const char *const out_codes[OUT_CODES] = {
+    [OUT_FAILED] = "failed",       [OUT_USAGE] = "usage",     [OUT_UNKNOWN] = "unknown",
+    [OUT_STATE] = "state",         [OUT_TIMEOUT] = "timeout", [OUT_CANCELLED] = "cancelled",
+    [OUT_NO_MEMORY] = "no_memory",
+};
+
+/* What every answer begins with. */
+static void put_head(struct out *o, bool ok)
 {
-    hv_assert(command);
-    *o = (struct out){ .json = json, .first = true };
-    if (!json)
-        return;
+    o->len = 0;
+    o->first = true;
     puts_out(o, "{");
     put_key(o, "ok");
-    puts_out(o, "true");
+    puts_out(o, ok ? "true" : "false");
+    put_key(o, "id");
+    put_json(o, o->id);
     put_key(o, "command");
-    put_json(o, command);
+    put_json(o, o->command);
+}
+
+void out_begin(struct out *o, bool json, const char *id, const char *command)
+{
+    hv_assert(id && command);
+    *o = (struct out){ .json = json, .first = true, .command = command };
+    snprintf(o->id, sizeof o->id, "%s", id);
+    if (json)
+        put_head(o, true);
+}
+
+void out_begin_event(struct out *o, const char *type, uint64_t ns)
+{
+    *o = (struct out){ .json = true, .first = true, .command = type };
+    puts_out(o, "{");
+    put_key(o, "event");
+    put_json(o, type);
+    out_number(o, "time_ns", "", ns, UNIT_NS);
+}
+
+void out_null(struct out *o, const char *key)
+{
+    if (!o->json)
+        return;
+    put_key(o, key);
+    puts_out(o, "null");
+}
+
+static void put_error(struct out *o, enum out_code code, const char *text)
+{
+    hv_assert(code < OUT_CODES);
+    o->failed = true;
+    if (!o->json) {
+        o->len = 0;
+        put_clean(o, text, false);
+        puts_out(o, "\r\n");
+        return;
+    }
+    put_head(o, false);
+    put_key(o, "error");
+    puts_out(o, "{");
+    o->first = true;
+    put_key(o, "code");
+    put_json(o, out_codes[code]);
+    put_key(o, "message");
+    put_json(o, text);
+    puts_out(o, "}");
 }
 
 void out_error(struct out *o, const char *fmt, ...)
 {
-    char text[256];
+    char text[400];
     va_list ap;
 
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    o->len = 0;
-    o->failed = true;
-    if (o->json) {
-        o->first = true;
-        puts_out(o, "{");
-        put_key(o, "ok");
-        puts_out(o, "false");
-        put_key(o, "error");
-        put_json(o, text);
-    } else {
-        put_clean(o, text, false);
-        puts_out(o, "\r\n");
-    }
+    put_error(o, OUT_FAILED, text);
+}
+
+void out_error_code(struct out *o, enum out_code code, const char *fmt, ...)
+{
+    char text[400];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    put_error(o, code, text);
 }
 
 void out_text(struct out *o, const char *key, const char *label, const char *fmt, ...)
@@ -420,7 +473,8 @@ void out_end(struct out *o, void (*write)(const char *, size_t))
 {
     static const char sorry[] = "not enough memory for the answer\r\n";
     static const char sorry_json[] =
-        "{\"ok\":false,\"error\":\"not enough memory for the answer\"}\r\n";
+        "{\"ok\":false,\"id\":\"\",\"command\":\"\",\"error\":{\"code\":"
+        "\"no_memory\",\"message\":\"no memory for the answer\"}}\r\n";
 
     if (o->json)
         puts_out(o, "}\r\n");

@@ -12,7 +12,22 @@ struct column {
     bool right;
 };
 #define OUT_COLUMNS 10
+#define OUT_ID 33
+/* What kind of refusal it is, for programs; the words are in out.c. */
+enum out_code {
+    OUT_FAILED,    /* none of the others */
+    OUT_USAGE,     /* the command or its arguments are wrong */
+    OUT_UNKNOWN,   /* there is no such command, guest, key */
+    OUT_STATE,     /* the guest is in a state in which that cannot be done */
+    OUT_TIMEOUT,   /* it is not done in time, and may go on */
+    OUT_CANCELLED, /* by Ctrl-C: it may go on */
+    OUT_NO_MEMORY,
+    OUT_CODES
+};
+extern const char *const out_codes[OUT_CODES];
 struct out {
+    char id[OUT_ID]; /* the request's, "" for none */
+    const char *command;
     bool json, failed, no_memory, first; /* first: no field yet in the innermost JSON object */
     char *text;
     size_t len, cap;
@@ -22,9 +37,14 @@ struct out {
     /* where the list's raw cells begin in text (human form) */
     size_t cells;
 };
-void out_begin(struct out *, bool json, const char *command);
-/* one line; what was said before is dropped */
+/* id, of at most OUT_ID - 1 bytes, and command come back in a JSON answer. command lives on. */
+void out_begin(struct out *, bool json, const char *id, const char *command);
+/* A line of its own, for programs: {"event":type,"time_ns":ns, and what follows until out_end() */
+void out_begin_event(struct out *, const char *type, uint64_t ns);
+/* one line; what was said before is dropped. The code is OUT_FAILED. */
 void out_error(struct out *, const char *fmt, ...) printf_like(2, 3);
+void out_error_code(struct out *, enum out_code, const char *fmt, ...) printf_like(3, 4);
+void out_null(struct out *, const char *key); /* JSON: there is none; people see nothing */
 void out_text(struct out *, const char *key, const char *label, const char *fmt, ...)
     printf_like(4, 5);
 void out_number(struct out *, const char *key, const char *label, uint64_t, enum unit);

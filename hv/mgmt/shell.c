@@ -52,6 +52,8 @@ static bool shell_is_busy(void) { return sh.wait != NULL; }
 void shell_set_json(bool on)
 {
     assert_cpu0();
+    if (on && !sh.json)
+        event_hello();
     sh.json = on;
     sh.line_len = 0;
     sh.line_cut = false;
@@ -61,18 +63,12 @@ void shell_set_json(bool on)
 
 static void show_log_line(const char *text)
 {
-    char quoted[1600];
-    size_t n;
-
-    if (!sh.json) {
-        write_console(text, strlen(text));
-        write_console("\r\n", 2);
+    if (sh.json) {
+        event_log(text);
         return;
     }
-    n = json_quote(quoted, sizeof quoted, text);
-    write_console("{\"log\":", 7);
-    write_console(quoted, n);
-    write_console("}\r\n", 3);
+    write_console(text, strlen(text));
+    write_console("\r\n", 2);
 }
 
 static void log_now(struct event *ev)
@@ -119,9 +115,10 @@ void unknown_command(struct out *o, const char *name)
         names[i] = commands[i].name;
     near = nearest_word(name, names, ncommands);
     if (near)
-        out_error(o, "there is no command `%.40s`; did you mean `%s`?", name, near);
+        out_error_code(o, OUT_UNKNOWN, "there is no command `%.40s`; did you mean `%s`?", name,
+                       near);
     else
-        out_error(o, "there is no command `%.40s`; `help` lists them", name);
+        out_error_code(o, OUT_UNKNOWN, "there is no command `%.40s`; `help` lists them", name);
 }
 
 static bool arguments_ok(struct out *o, const struct command *c, unsigned argc, char **argv)
@@ -129,8 +126,8 @@ static bool arguments_ok(struct out *o, const struct command *c, unsigned argc, 
     unsigned n = argc - 1;
 
     if (n < c->min_args || n > c->max_args) {
-        out_error(o, "usage: %s%s%s, such as `%s`", c->name, *c->args ? " " : "", c->args,
-                  c->example);
+        out_error_code(o, OUT_USAGE, "usage: %s%s%s, such as `%s`", c->name, *c->args ? " " : "",
+                       c->args, c->example);
         return false;
     }
     if (c->guest && argc > c->guest && !vm_find(argv[c->guest])) {
@@ -141,9 +138,11 @@ static bool arguments_ok(struct out *o, const struct command *c, unsigned argc, 
             names[count] = vm_by_index(count)->config->name;
         near = nearest_word(argv[c->guest], names, count);
         if (near)
-            out_error(o, "there is no guest `%.40s`; did you mean `%s`?", argv[c->guest], near);
+            out_error_code(o, OUT_UNKNOWN, "there is no guest `%.40s`; did you mean `%s`?",
+                           argv[c->guest], near);
         else
-            out_error(o, "there is no guest `%.40s`; `list` shows them", argv[c->guest]);
+            out_error_code(o, OUT_UNKNOWN, "there is no guest `%.40s`; `list` shows them",
+                           argv[c->guest]);
         return false;
     }
     return true;
@@ -169,11 +168,24 @@ static unsigned split(char *line, char **argv)
     return n;
 }
 
+/* `@7 list`: a program's own mark, which its answer brings back. */
+static const char *take_id(unsigned *argc, char **argv)
+{
+    const char *id = argv[0] + 1;
+
+    if (!sh.json || argv[0][0] != '@')
+        return "";
+    (*argc)--;
+    memmove(argv, argv + 1, *argc * sizeof *argv);
+    return id;
+}
+
 static void run_line(char *line)
 {
     char *argv[MAX_ARGS];
     unsigned argc = split(line, argv);
     const struct command *c;
+    const char *id;
 
     assert_cpu0();
     hv_assert(!sh.wait);
@@ -182,9 +194,14 @@ static void run_line(char *line)
             le_start(&sh.le);
         return;
     }
-    c = find_command(argv[0]);
-    out_begin(&sh.out, sh.json, c ? c->name : "");
-    if (!c)
+    id = take_id(&argc, argv);
+    c = argc ? find_command(argv[0]) : NULL;
+    out_begin(&sh.out, sh.json, id, c ? c->name : "");
+    if (strlen(id) >= OUT_ID)
+        out_error_code(&sh.out, OUT_USAGE, "the id is too long: at most %d bytes", OUT_ID - 1);
+    else if (!argc)
+        out_error_code(&sh.out, OUT_USAGE, "no command follows the id");
+    else if (!c)
         unknown_command(&sh.out, argv[0]);
     else if (arguments_ok(&sh.out, c, argc, argv))
         c->fn(&sh.out, argc, argv);
@@ -220,8 +237,8 @@ static void shell_interrupt(void)
     if (!sh.wait)
         return;
     write_console("^C\r\n", 4);
-    out_error(&sh.out,
-              "no longer waiting; it goes on in the background (`list` shows how far it is)");
+    out_error_code(&sh.out, OUT_CANCELLED,
+                   "no longer waiting; it goes on in the background (`list` shows how far it is)");
     finish();
 }
 
@@ -259,9 +276,9 @@ static void input_json(char c)
         return;
     }
     sh.line_cut = false;
-    out_begin(&sh.out, true, "");
-    out_error(&sh.out, "the line is too long: at most %u bytes; nothing was done",
-              (unsigned)sizeof sh.line - 1);
+    out_begin(&sh.out, true, "", "");
+    out_error_code(&sh.out, OUT_USAGE, "the line is too long: at most %u bytes; nothing was done",
+                   (unsigned)sizeof sh.line - 1);
     finish();
 }
 
@@ -383,6 +400,7 @@ int shell_init(void)
     sh.le.complete = complete;
     event_init(&sh.log_event, log_now, 0);
     event_init(&sh.poll_event, poll_now, 0);
+    events_init(write_console);
     return 0;
 }
 
@@ -396,6 +414,7 @@ void shell_start(void)
         ; /* the boot's lines were shown by the early log */
     log_set_sink(log_sink);
     sh.started = true;
+    shell_set_json(the_config.host.json);
     if (!sh.json)
         le_start(&sh.le);
 }

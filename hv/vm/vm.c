@@ -11,6 +11,7 @@
 #include <hv/heap.h>
 #include <hv/kernel.h>
 #include <hv/log.h>
+#include <hv/notice.h>
 #include <hv/pci.h>
 #include <hv/share.h>
 #include <hv/state.h>
@@ -291,7 +292,10 @@ static void set_state(struct vm *vm, enum vm_state s)
 {
     assert_cpu0();
     hv_assert(s <= VM_CRASHED);
+    if (vm->state == s)
+        return;
     __atomic_store_n(&vm->state, s, __ATOMIC_SEQ_CST);
+    notice_post(NOTICE_GUEST_STATE, name_of(vm), vm_state_names[s], vm->why);
 }
 
 static void no_reason(struct vm *vm, int err)

@@ -78,7 +78,7 @@ class Bochs(trivet.Machine):
     def __init__(self, image, model="corei7_skylake_x", **settings):
         self.folder = tempfile.mkdtemp(prefix="machine-", dir=trivet.WORK)
         self.text, self.cursor, self.rest = "", 0, b""
-        self.logs, self.json = [], False
+        self.client, self.json = trivet.protocol.Client(self.send, self.next_line), False
         self.changed = threading.Condition()
         port = free_port()
         self.process = start(self.folder, image, model, f"socket-server, dev=127.0.0.1:{port}",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The serial console: every command, its answers for people and for programs, and what it says to
 bad input."""
+import json
 import lzma
 import os
 import re
@@ -145,6 +146,32 @@ def test_bad_input_gets_one_line(machine):
         answer = machine.ask(line)
         assert not answer["ok"] and answer["error"] and "\n" not in answer["error"], line
         assert word in answer["error"], f"{line}: {answer['error']}"
+
+
+def test_the_protocol(machine):
+    """The greeting, ids, codes, events with names and times; no field comes and goes."""
+    hello = machine.client.greeting
+    assert hello["protocol"] == 1 and hello["version"] == machine.cmd("version")["version"]
+    machine.send("@my-id_7.x list\r@ list\r@" + "x" * 33 + " list\r@lonely\r")
+    answers = [json.loads(machine.expect(r'({"ok"[^\n]*})\r\n', 10).group(1)) for _ in range(4)]
+    assert [a["id"][:8] for a in answers] == ["my-id_7.", "", "x" * 8, "lonely"]
+    assert [a["ok"] for a in answers] == [True, True, False, False]
+    for line, code in (("lisst", "unknown"), ("start", "usage"), ("start nobody", "unknown"),
+                       ("pause one", "state"), ("stop one", "state"), ("json maybe", "usage"),
+                       ("help config memry", "unknown"), ("start packed", "failed")):
+        answer = machine.client.ask(line)
+        assert list(answer) == ["ok", "id", "command", "error"], answer
+        assert set(answer["error"]) == {"code", "message"} and answer["error"]["code"] == code
+    assert machine.cmd("info one").keys() == machine.cmd("info two").keys()
+    seen = len(machine.client.events)
+    assert machine.cmd("start one").keys() == machine.cmd("stop one --force").keys()
+    machine.cmd("list")
+    states = [e for e in machine.client.events[seen:] if e["event"] == "guest.state"]
+    assert [e["state"] for e in states] == ["starting", "running", "stopping", "off"], states
+    assert all(list(e) == ["event", "time_ns", "name", "state", "why"] and e["name"] == "one"
+               for e in states)
+    assert sorted(e["time_ns"] for e in states) == [e["time_ns"] for e in states]
+    assert states[-1]["why"] == "stopped from the console"
 
 
 def test_a_line_too_long_is_refused(machine):

@@ -17,8 +17,12 @@ import signal
 import socket
 import subprocess
 import tempfile
+import sys
 import threading
 import time
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import protocol  # noqa: E402  tests/protocol.py
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WORK = os.path.join(TOP, "build", "qemu-tests")
@@ -148,8 +152,7 @@ class Machine:
         path = os.path.join(self.folder, "serial")
         self.monitor = os.path.join(self.folder, "qmp")
         self.text, self.cursor, self.rest = "", 0, b""
-        self.logs = []
-        self.json = False
+        self.client, self.json = protocol.Client(self.send, self.next_line), False
         self.changed = threading.Condition()
         command = self._command(image, cpus, memory, options, path)
         command += ["-snapshot", "-qmp", f"unix:{self.monitor},server=on,wait=off", *arguments]
@@ -267,41 +270,36 @@ class Machine:
         """Waits for the shell and turns JSON on."""
         self.expect(r"trivet> ", timeout, "no prompt")
         self.quiet(0.3, 5)
-        self.send("json on\r")
-        self.expect(r'"ok":true[^\n]*\n', 20, "json on")
+        self.client.open(20)
         self.json = True
         return self
 
     # ---- Trivet's commands ----
 
-    def answer(self, timeout, command):
-        """The next line that is an answer; log lines on the way are kept in self.logs."""
-        end = time.monotonic() + timeout
-        while True:
-            line = self.expect(r"[^\n]*\n", max(0.1, end - time.monotonic()),
-                               f"`{command}`").group().strip()
-            if not line.startswith("{"):
-                continue
-            try:
-                value = json.loads(line)
-            except ValueError as error:
-                raise Failure(f"`{command}` answered no JSON: {line!r}: {error}\n"
-                              f"{self.screen()}") from error
-            if "ok" in value:
-                return value
-            self.logs.append(value.get("log", ""))
+    @property
+    def logs(self):
+        """Log lines that came while JSON was on."""
+        return [event["text"] for event in self.client.events if event["event"] == "log"]
 
     def ask(self, command, timeout=30):
-        """The answer to a command as a dictionary, also where it is a refusal."""
-        self.send(command + "\r")
-        return self.answer(timeout * self.patience, command)
+        """The answer to a command as a dictionary, also where it is a refusal: `error` is its
+        message then, and `code` its code."""
+        try:
+            value = self.client.ask(command, timeout * self.patience)
+        except protocol.Broken as error:
+            raise Failure(f"`{command}`: {error}\n{self.screen()}") from error
+        return value if value["ok"] else {**value, "error": value["error"]["message"],
+                                          "code": value["error"]["code"]}
 
     def cmd(self, command, timeout=30):
         """The answer to a command that must succeed."""
         value = self.ask(command, timeout)
         if not value["ok"]:
-            raise Failure(f"`{command}` was refused: {value.get('error')}\n{self.screen()}")
+            raise Failure(f"`{command}` was refused: {value['error']}\n{self.screen()}")
         return value
+
+    def next_line(self, seconds):
+        return self.expect(r"[^\n]*\n", seconds, "an answer").group()
 
     def guests(self):
         return {g["name"]: g for g in self.cmd("list")["guests"]}

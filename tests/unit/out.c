@@ -23,7 +23,7 @@ static void answer(bool json)
                                           { "bytes", "Memory", UNIT_BYTES, true } };
     struct out o;
 
-    out_begin(&o, json, "list");
+    out_begin(&o, json, "7", "list");
     out_list(&o, "guests", cols, 2);
     out_row(&o);
     out_cell(&o, "a \"q\"\n");
@@ -42,9 +42,10 @@ static void test_forms(void **state)
 {
     (void)state;
     answer(true);
-    assert_string_equal(text, "{\"ok\":true,\"command\":\"list\",\"guests\":[{\"name\":\"a "
-                              "\\\"q\\\"\\u000a\",\"bytes\":536870912},"
-                              "{\"name\":\"longer\",\"bytes\":1}],\"up\":true,\"why\":\"7\"}\r\n");
+    assert_string_equal(text,
+                        "{\"ok\":true,\"id\":\"7\",\"command\":\"list\",\"guests\":[{\"name\":\"a "
+                        "\\\"q\\\"\\u000a\",\"bytes\":536870912},"
+                        "{\"name\":\"longer\",\"bytes\":1}],\"up\":true,\"why\":\"7\"}\r\n");
     answer(false);
     assert_string_equal(text, "Guest       Memory\r\na \"q\"\\x0a  512 MiB\r\nlonger         1 "
                               "B\r\nfor people\r\nUp               yes\r\nWhy              7\r\n");
@@ -56,26 +57,53 @@ static void test_empty_and_error(void **state)
     struct out o;
 
     (void)state;
-    out_begin(&o, true, "x");
+    out_begin(&o, true, "", "x");
     out_list(&o, "l", cols, 1);
     out_list_end(&o);
     out_end(&o, keep);
-    assert_string_equal(text, "{\"ok\":true,\"command\":\"x\",\"l\":[]}\r\n");
-    out_begin(&o, true, "x");
+    assert_string_equal(text, "{\"ok\":true,\"id\":\"\",\"command\":\"x\",\"l\":[]}\r\n");
+    out_begin(&o, true, "", "x");
     out_number(&o, "n", "N", 1, UNIT_NONE);
     out_error(&o, "no `%s`", "y");
     out_end(&o, keep);
-    assert_string_equal(text, "{\"ok\":false,\"error\":\"no `y`\"}\r\n");
-    out_begin(&o, false, "x");
+    assert_string_equal(text, "{\"ok\":false,\"id\":\"\",\"command\":\"x\",\"error\":{\"code\":"
+                              "\"failed\",\"message\":\"no `y`\"}}\r\n");
+    out_begin(&o, false, "", "x");
     out_error(&o, "no");
     out_end(&o, keep);
     assert_string_equal(text, "no\r\n");
-    out_begin(&o, false, "x");
+    out_begin(&o, false, "", "x");
     out_list(&o, "l", cols, 1); /* no heading above nothing */
     out_list_end(&o);
     out_line(&o, "nothing");
     out_end(&o, keep);
     assert_string_equal(text, "nothing\r\n");
+}
+
+static void test_events_codes_and_nothing(void **state)
+{
+    struct out o;
+
+    (void)state;
+    out_begin_event(&o, "guest.state", 5);
+    out_text(&o, "name", "", "%s", "web");
+    out_end(&o, keep);
+    assert_string_equal(text, "{\"event\":\"guest.state\",\"time_ns\":5,\"name\":\"web\"}\r\n");
+    out_begin(&o, true, "a", "x");
+    out_null(&o, "n");
+    out_end(&o, keep);
+    assert_string_equal(text, "{\"ok\":true,\"id\":\"a\",\"command\":\"x\",\"n\":null}\r\n");
+    for (unsigned i = 0; i < OUT_CODES; i++) {
+        out_begin(&o, true, "", "x");
+        out_error_code(&o, i, "%s", "no");
+        out_end(&o, keep);
+        assert_non_null(strstr(text, out_codes[i]));
+        assert_non_null(strstr(text, "\"message\":\"no\"}}\r\n"));
+    }
+    out_begin(&o, false, "", "x");
+    out_null(&o, "n");
+    out_end(&o, keep);
+    assert_string_equal(text, "");
 }
 
 /*
@@ -127,7 +155,7 @@ static void test_answers_are_filtered(void **state)
     struct out o;
 
     (void)state;
-    out_begin(&o, false, "x");
+    out_begin(&o, false, "", "x");
     out_list(&o, "l", cols, 1);
     out_row(&o);
     out_cell(&o, "\x9b"
@@ -144,7 +172,7 @@ static void test_answers_are_filtered(void **state)
     assert_non_null(strstr(text, "\\x9b1"));
     assert_non_null(strstr(text, "\\x9b2"));
     assert_non_null(strstr(text, "\\x9b3"));
-    out_begin(&o, false, "x");
+    out_begin(&o, false, "", "x");
     out_error(&o, "%s",
               "\x9b"
               "4");
@@ -168,6 +196,7 @@ int main(void)
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_empty_and_error),
         cmocka_unit_test(test_quote_is_bounded),
+        cmocka_unit_test(test_events_codes_and_nothing),
         cmocka_unit_test(test_filter),
         cmocka_unit_test(test_answers_are_filtered),
     };

@@ -65,6 +65,7 @@ struct host_config {
     enum log_level log;
     enum mitigations mitigations;
     enum sched_smt smt;
+    bool json; /* the console speaks the JSON protocol from the start */
     uint64_t keys_seen;
 };
 /* A switch. */

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* events.c: what programs are told without asking. Each is one JSON line, between answers. */
+#include "mgmt.h"
+#include "out.h"
+#include <hv/assert.h>
+#include <hv/event.h>
+#include <hv/notice.h>
+#include <hv/time.h>
+#include <hv/version.h>
+
+static void (*write_line)(const char *, size_t);
+static struct event wake;
+static uint64_t seq;
+
+static const struct {
+    const char *event, *what;
+} kinds[NOTICE_KINDS] = {
+    [NOTICE_GUEST_STATE] = { "guest.state", "state" },
+    [NOTICE_GUEST_PANIC] = { "guest.panic", "what" },
+    [NOTICE_DISK_ERROR] = { "disk.error", "what" },
+};
+
+void event_hello(void)
+{
+    struct out o;
+
+    assert_cpu0();
+    out_begin_event(&o, "hello", time_ns());
+    out_number(&o, "protocol", "", JSON_PROTOCOL, UNIT_NONE);
+    out_text(&o, "version", "", "%s", trivet_version);
+    out_end(&o, write_line);
+}
+
+void event_log(const char *text)
+{
+    struct out o;
+
+    assert_cpu0();
+    out_begin_event(&o, "log", time_ns());
+    out_text(&o, "text", "", "%s", text);
+    out_end(&o, write_line);
+}
+
+static void tell_lost(uint64_t count)
+{
+    struct out o;
+
+    out_begin_event(&o, "lost", time_ns());
+    out_number(&o, "count", "", count, UNIT_NONE);
+    out_end(&o, write_line);
+}
+
+static void tell(const struct notice *n)
+{
+    struct out o;
+
+    hv_assert(n->kind < NOTICE_KINDS);
+    out_begin_event(&o, kinds[n->kind].event, n->ns);
+    out_text(&o, "name", "", "%s", n->name);
+    out_text(&o, kinds[n->kind].what, "", "%s", n->what);
+    out_text(&o, "why", "", "%s", n->text);
+    out_end(&o, write_line);
+}
+
+/* People read the log instead. */
+static void tell_all(struct event *ev)
+{
+    uint64_t lost = 0;
+    struct notice n;
+
+    (void)ev;
+    while (notice_read(&seq, &n, &lost)) {
+        if (!shell_json())
+            continue;
+        if (lost)
+            tell_lost(lost);
+        lost = 0;
+        tell(&n);
+    }
+}
+
+static void sink(void) { event_post(&wake); }
+
+void events_init(void (*write)(const char *, size_t))
+{
+    assert_cpu0();
+    write_line = write;
+    event_init(&wake, tell_all, 0);
+    notice_set_sink(sink);
+}
