@@ -28,19 +28,6 @@ static void calibrate(void)
     cycles_per_ms = boot_cycles() - t;
 }
 
-/* A path in EFI's form: UTF-16, '/' turned into '\', always from the root. */
-static void efi_path(const char *name, CHAR16 out[BOOT_NAME_MAX + 2])
-{
-    size_t o = 0;
-
-    out[o++] = L'\\';
-    while (*name == '/' || *name == '\\')
-        name++;
-    for (; *name && o < BOOT_NAME_MAX + 1; name++)
-        out[o++] = *name == '/' ? L'\\' : (CHAR16)(unsigned char)*name;
-    out[o] = 0;
-}
-
 static EFI_STATUS file_size(EFI_FILE_HANDLE f, uint64_t *size)
 {
     EFI_FILE_INFO *fi = LibFileInfo(f);
@@ -76,7 +63,7 @@ static enum boot_file_status slurp(EFI_FILE_HANDLE root, const char *name, uint6
     EFI_FILE_HANDLE f;
     enum boot_file_status res = BOOT_FILE_OK;
 
-    efi_path(name, path);
+    path_utf16(name, path, sizeof path / sizeof path[0]);
     if (bad(root->Open(root, &f, path, EFI_FILE_MODE_READ, 0)))
         return BOOT_FILE_MISSING;
     if (bad(file_size(f, size)) || *size > max) {

@@ -5,7 +5,16 @@
 #ifndef BOOT_PURE_H
 #define BOOT_PURE_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "boot_info.h"
+
+/*
+ * path.c: a path of trivet.conf, in UTF-8, as the firmware takes it: UTF-16, `\\` for `/`, from the
+ * root, with a zero at its end. room: in units; what does not fit is cut off. At least 2.
+ */
+void path_utf16(const char *name, uint16_t *out, size_t room);
 
 /*
  * ranges.c: inserts r into the n ranges at m (room for one more), ordered by base; returns n + 1.

@@ -42,6 +42,33 @@ static void files_named(void **state)
     assert_false(config_same_file("a", 1, "ab", 2));
 }
 
+static void paths_in_utf16(void **state)
+{
+    static const struct {
+        const char *name;
+        uint16_t path[8];
+    } rows[] = {
+        { "/a/b", { '\\', 'a', '\\', 'b' } },
+        { "\\\\a", { '\\', 'a' } },
+        { "\xc3\xbc", { '\\', 0xfc } },
+        { "\xe6\x97\xa5", { '\\', 0x65e5 } },
+        { "\xf0\x9f\x98\x80x", { '\\', 0xd83d, 0xde00, 'x' } },
+        { "\xff\xc3", { '\\', 0xff, 0xc3 } },
+        { "\xc0\x80", { '\\', 0xc0, 0x80 } },
+        { "\xed\xa0\x80", { '\\', 0xed, 0xa0, 0x80 } },
+        { "abcdefghi", { '\\', 'a', 'b', 'c', 'd', 'e', 0 } },
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint16_t out[8] = { 0 };
+
+        path_utf16(rows[i].name, out, 8);
+        for (unsigned k = 0; k < 8; k++)
+            assert_int_equal(out[k], rows[i].path[k]);
+    }
+}
+
 static uint32_t order(struct boot_mem *m, const struct boot_mem *in, uint32_t n, uint32_t room)
 {
     uint32_t have = 0;
@@ -194,13 +221,14 @@ static void make_tree(bool cells)
     }
     if (cells)
         node("optee@3e0000000",
-             (const uint32_t[]){ 3, 0xe0000000, 0, 0x200000, 3, 0xf0000010, 0, 8, 7 }, 9); /* two
-                                                                                              ranges,
-                                                                                              and a
-                                                                                              cell
-                                                                                              too
-                                                                                              many
-                                                                                            */
+             (const uint32_t[]){ 3, 0xe0000000, 0, 0x200000, 3, 0xf0000010, 0, 8, 7 },
+             9); /* two
+                    ranges,
+                    and a
+                    cell
+                    too
+                    many
+                  */
     else
         node("a@140000000", (const uint32_t[]){ 1, 0x40000000, 0x100000 }, 3);
     node("cma", NULL, 0); /* where it lies is still to be chosen */
@@ -249,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_named),
+        cmocka_unit_test(paths_in_utf16),
         cmocka_unit_test(sorted_and_joined),
         cmocka_unit_test(caution_wins),
         cmocka_unit_test(device_tree_reserves),
