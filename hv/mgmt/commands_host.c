@@ -331,7 +331,7 @@ void cmd_memory(struct out *o, unsigned argc, char **argv)
     out_number(o, "promised_bytes", "  set aside", s.promised, UNIT_BYTES);
     out_number(o, "guest_bytes", "Guests' RAM", s.by_owner[PMM_GUEST], UNIT_BYTES);
     out_number(o, "disk_bytes", "Disks' changes", s.by_owner[PMM_FILE], UNIT_BYTES);
-    out_number(o, "file_bytes", "Files of the stick", files_bytes(), UNIT_BYTES);
+    out_number(o, "file_bytes", "Stick's files", files_bytes(), UNIT_BYTES);
     out_number(o, "saved_bytes", "Saved guests", s.by_owner[PMM_SAVED], UNIT_BYTES);
     out_number(o, "pt_bytes", "Page tables", s.by_owner[PMM_PT], UNIT_BYTES);
     out_number(o, "heap_bytes", "Heap", s.by_owner[PMM_HEAP], UNIT_BYTES);
