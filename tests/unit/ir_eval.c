@@ -293,24 +293,34 @@ static void leave(struct eval *e, enum eval_end end, uint64_t pc, uint64_t v)
     e->value = v;
 }
 
+static bool access(struct eval *e, const struct ir_ins *i, uint64_t address, uint64_t *v)
+{
+    unsigned bytes = 1u << (i->size & IR_SIZE);
+    bool write = i->op == IR_STORE;
+    uint8_t *p;
+
+    if (e->memory)
+        return e->memory(e, address, bytes, write, v);
+    if (!eval_ram(e, address, bytes, &p))
+        return false;
+    memcpy(write ? (void *)p : v, write ? (void *)v : p, bytes);
+    return true;
+}
+
 /* False: it faulted. */
 static bool memory(struct eval *e, const struct ir_unit *u, unsigned at, const struct frame *f)
 {
     const struct ir_ins *i = &u->ins[at];
     unsigned bytes = 1u << (i->size & IR_SIZE);
-    uint64_t address = value[i->a] + (uint64_t)i->imm, v = 0;
-    uint8_t *p;
+    uint64_t address = value[i->a] + (uint64_t)i->imm, v = i->op == IR_STORE ? value[i->b] : 0;
 
-    if (!eval_ram(e, address, bytes, &p)) {
+    if (!access(e, i, address, &v)) {
         e->budget += f->counted - (f->insn ? f->insn - 1 : 0);
         leave(e, EVAL_FAULT, f->pc, address);
         return false;
     }
-    if (i->op == IR_STORE) {
-        memcpy(p, &value[i->b], bytes);
+    if (i->op == IR_STORE)
         return true;
-    }
-    memcpy(&v, p, bytes);
     if (i->size & IR_SIGNED)
         v = (uint64_t)((int64_t)(v << (64 - 8 * bytes)) >> (64 - 8 * bytes));
     value[at] = narrow(i->type, v);
@@ -364,7 +374,7 @@ static unsigned step(struct eval *e, const struct ir_unit *u, unsigned at, struc
     case IR_EXIT: leave(e, EVAL_EXIT, (uint64_t)i->imm, 0); return u->n;
     case IR_EXIT_IND: leave(e, EVAL_EXIT, value[i->a], 0); return u->n;
     case IR_TRAP:
-        e->budget += f->counted - (f->insn ? f->insn - 1 : 0);
+        e->budget += f->counted - (f->insn ? f->insn - 1 : 0) + i->size;
         leave(e, EVAL_TRAP, f->pc, value[i->a] + (uint64_t)i->imm);
         return u->n;
     case IR_NOP:

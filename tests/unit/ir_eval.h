@@ -21,6 +21,8 @@ struct eval {
     uint64_t value; /* of a fault: its address; of a trap: its operand */
     unsigned flags; /* exceptions of floating point: FE_* */
     uint64_t calls; /* a digest of the helpers called */
+    /* other memory and helpers than the random units': false faults */
+    bool (*memory)(struct eval *e, uint64_t address, unsigned bytes, bool write, uint64_t *v);
 };
 
 /* Runs a verified unit; EVAL_LOST after a million instructions. */

@@ -223,7 +223,10 @@ static void make_end(struct maker *m)
         break;
     case 1: i = (struct ir_ins){ .op = IR_EXIT_IND, .a = even(m) }; break;
     case 2:
-        i = (struct ir_ins){ .op = IR_TRAP, .a = pick(m, IR_I64), .imm = below(m->r, 16) };
+        i = (struct ir_ins){ .op = IR_TRAP,
+                             .a = pick(m, IR_I64),
+                             .imm = below(m->r, 16),
+                             .size = (uint8_t)below(m->r, 4) };
         break;
     default: break;
     }

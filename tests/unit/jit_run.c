@@ -131,11 +131,11 @@ static uint64_t helper_call(struct jit_frame *f, const struct jit_record *r)
     return JIT_GO_ON;
 }
 
-static uint64_t called(void *state, struct jit_frame *f)
+static uint64_t called(void *arg, struct jit_frame *f)
 {
     struct jit_record r;
 
-    (void)state;
+    (void)arg;
     memcpy(&r, (const void *)(uintptr_t)f->record, sizeof r);
     f->record += sizeof r;
     switch ((enum jit_why)r.why) {
@@ -162,7 +162,7 @@ static void set_up(void)
         abort();
     memory.room = CODE;
     memory.shift = x - memory.w;
-    uint32_t used = jit_emit_stubs(memory, &layout, called, &stubs);
+    uint32_t used = jit_emit_stubs(memory, &layout, called, NULL, &stubs);
     if (!used)
         abort();
     memory.w += used;

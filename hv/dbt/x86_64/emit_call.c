@@ -187,6 +187,8 @@ void emit_call(struct emit *e)
                             .refund = e->counted - (e->insns ? e->insns - 1 : 0),
                             .pc = e->pc };
 
+    if (l.why == JIT_TRAP)
+        l.refund += emit_ins(e)->size;
     emit_record(e, &l);
 }
 
@@ -196,7 +198,8 @@ void emit_count(struct emit *e)
 
     e->insns = 0;
     e->counted = i->size;
-    asm_imm(&e->b, ASM_SUB, true, asm_r(R15), i->size);
+    if (i->size)
+        asm_imm(&e->b, ASM_SUB, true, asm_r(R15), i->size);
     if (!i->cond)
         return;
     e->pc = (uint64_t)i->imm;

@@ -68,7 +68,7 @@ static void stub_registers(struct asm_buf *b, enum asm_op ints, enum asm_op floa
     }
 }
 
-static void stub_call(struct asm_buf *b, const struct jit_layout *l, jit_call_fn fn)
+static void stub_call(struct asm_buf *b, const struct jit_layout *l, jit_call_fn fn, void *arg)
 {
     struct asm_rm mxcsr = asm_m(RSP, offsetof(struct jit_frame, mxcsr));
 
@@ -76,7 +76,7 @@ static void stub_call(struct asm_buf *b, const struct jit_layout *l, jit_call_fn
     stub_registers(b, ASM_MOV_STORE, ASM_MOVSD_STORE);
     asm_op(b, ASM_STMXCSR, false, 0, mxcsr);
     asm_op(b, ASM_LDMXCSR, false, 0, asm_m(RSP, RECORD + 8 + C_MXCSR));
-    asm_op(b, ASM_MOV, true, RDI, asm_r(RBP));
+    asm_mov_imm(b, RDI, (uint64_t)(uintptr_t)arg);
     asm_op(b, ASM_MOV, true, RSI, asm_r(RSP));
     asm_mov_imm(b, RAX, (uint64_t)(uintptr_t)fn);
     asm_op(b, ASM_CALL_RM, false, 0, asm_r(RAX));
@@ -90,7 +90,7 @@ static void stub_call(struct asm_buf *b, const struct jit_layout *l, jit_call_fn
     stub_leave(b, l);
 }
 
-uint32_t jit_emit_stubs(struct jit_memory m, const struct jit_layout *l, jit_call_fn fn,
+uint32_t jit_emit_stubs(struct jit_memory m, const struct jit_layout *l, jit_call_fn fn, void *arg,
                         struct jit_stubs *stubs)
 {
     struct asm_buf b = { m.w, m.w + m.room, false };
@@ -98,6 +98,6 @@ uint32_t jit_emit_stubs(struct jit_memory m, const struct jit_layout *l, jit_cal
     stubs->enter = (uint64_t)(uintptr_t)b.at + (uint64_t)m.shift;
     stub_enter(&b, l);
     stubs->call = (uint64_t)(uintptr_t)b.at + (uint64_t)m.shift;
-    stub_call(&b, l, fn);
+    stub_call(&b, l, fn, arg);
     return b.full ? 0 : (uint32_t)(b.at - m.w);
 }

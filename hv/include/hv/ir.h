@@ -89,7 +89,8 @@ enum ir_op {
     IR_BRANCH,   /* a cond b: to label; else falls through */
     IR_EXIT,     /* leave; the guest goes on at imm */
     IR_EXIT_IND, /* leave; the guest goes on at a, which is even */
-    IR_TRAP,     /* leave with helper imm called with a: it never returns here */
+    IR_TRAP, /* leave with helper imm called with a; size: counted instructions more that do not run
+              */
     IR_OPS
 };
 

@@ -116,8 +116,8 @@ struct jit_frame {
 };
 /* What C answers. */
 enum jit_answer { JIT_GO_ON, JIT_LEAVE };
-/* Called by compiled code. The frame is on the stack. */
-typedef uint64_t (*jit_call_fn)(void *state, struct jit_frame *f);
+/* Called by compiled code with jit_emit_stubs()'s `arg`. The frame is on the stack. */
+typedef uint64_t (*jit_call_fn)(void *arg, struct jit_frame *f);
 
 /* The trampolines of one code cache: addresses that can be run. */
 struct jit_stubs {
@@ -146,7 +146,7 @@ bool jit_host_ready(void);
 /* True when IR_FMA can be emitted. */
 bool jit_host_has_fma(void);
 /* The trampolines; returns the bytes used, 0 when they do not fit. */
-uint32_t jit_emit_stubs(struct jit_memory m, const struct jit_layout *l, jit_call_fn fn,
+uint32_t jit_emit_stubs(struct jit_memory m, const struct jit_layout *l, jit_call_fn fn, void *arg,
                         struct jit_stubs *stubs);
 /*
  * Code of one allocated unit. 0, or -ENOSPC when it does not fit. Any CPU.
