@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The compiling engine's own: between jit.c, which runs, units.c, which keeps units and chains, and
+ * jit_call.c, which compiled code calls.
+ */
+#pragma once
+#include <hv/rv_jit.h>
+#include "hv/dbt/riscv64/translate.h"
+
+#define UNITS 16384
+#define UNIT_HEADS 8192
+#define PAGES 4096
+#define PAGE_HEADS 2048
+#define LINKS 32768
+#define REGIONS 8 /* of the code memory: the oldest is reused when all are full */
+#define HEAT 4096
+
+/* Compiled code for one address in one state. Units and the rest are named by number; 0: none. */
+struct unit {
+    uint64_t pc, pa;
+    uint64_t granules; /* 64-byte pieces of its page, a bit each */
+    uint8_t *code;     /* as written */
+    uint32_t state;    /* jit_state() */
+    uint32_t pins;
+    struct jit_pin pin[JIT_PINS];
+    uint32_t next;    /* with the same hash, or free */
+    uint32_t in_page; /* next unit of the page */
+    uint32_t links;   /* jumps to this unit */
+    uint32_t page;
+    uint8_t region;
+    bool alive;
+};
+
+struct page {
+    uint64_t pa, granules;
+    uint32_t next, units;
+};
+
+struct link {
+    uint8_t *record;
+    uint32_t to, next;
+};
+
+struct region {
+    uint8_t *at; /* first byte free */
+};
+
+struct rv_jit {
+    struct rv_jit_setup s;
+    struct jit_stubs stubs;
+    struct rv_jit_stats stats;
+    enum rv_jit_left left;
+    uint64_t base; /* cpu->instret when `budget` was `given` */
+    int64_t given;
+    uint32_t state;  /* that the running code was made for */
+    uint8_t *chain;  /* record of a jump that waits for its target */
+    unsigned region; /* code is added to */
+    uint32_t region_bytes;
+    uint8_t *memory; /* first region */
+    uint32_t heads[UNIT_HEADS], page_heads[PAGE_HEADS];
+    uint32_t free_unit, free_page, free_link;
+    struct region regions[REGIONS];
+    struct unit units[UNITS];
+    struct page pages[PAGES];
+    struct link links[LINKS];
+    uint8_t heat[HEAT];
+    /* the compiler's working memory */
+    struct ir_unit ir;
+    struct rv_region region_work;
+    struct jit_alloc alloc;
+    uint8_t copy[PAGE_SIZE];
+    _Alignas(16) uint8_t work[JIT_WORK];
+};
+
+/* units.c */
+void units_init(struct rv_jit *j);
+/* A live unit's number, or 0. */
+uint32_t units_find(const struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state);
+/* A new one, in its page's list but with no code yet. Evicts if it must; never 0. */
+uint32_t units_new(struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state);
+/* Room for code: at least `least` bytes; evicts a region if it must. */
+struct jit_memory units_room(struct rv_jit *j, uint32_t least);
+void units_used(struct rv_jit *j, uint32_t bytes);
+void units_chain(struct rv_jit *j, uint8_t *record, uint32_t to);
+void units_kill(struct rv_jit *j, uint32_t n);
+void units_forget_jumps(struct rv_jit *j);
+
+/* jit_call.c */
+uint64_t rv_jit_call(void *jit, struct jit_frame *f);
+/* The host's sticky exceptions become the guest's. */
+void jit_flags(struct rv_cpu *c, uint32_t *mxcsr);
+
+/* jit.c */
+/* What code depends on but its address: mode, and how floating point is done. */
+uint32_t jit_state(const struct rv_cpu *c);
+/* Code for pc as it is written, or NULL: none is there. */
+uint8_t *jit_lookup(struct rv_jit *j, uint64_t pc, uint32_t *unit);
+static inline uint64_t jit_runs_at(const struct rv_jit *j, const uint8_t *code)
+{
+    return (uint64_t)(uintptr_t)code + (uint64_t)j->s.code.shift;
+}

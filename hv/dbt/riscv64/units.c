@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The code cache: units by physical address, address and state; the pages they come from; the jumps
+ * that were patched to go straight to a unit, which are taken back when it dies.
+ */
+#include <string.h>
+#include "hv/dbt/riscv64/jit.h"
+
+static uint32_t unit_hash(uint64_t pa, uint64_t pc, uint32_t state)
+{
+    uint64_t h = (pa >> 1) * 0x9e3779b97f4a7c15ull ^ (pc >> 12) * 0xc2b2ae3d27d4eb4full ^ state;
+
+    return (uint32_t)(h >> 40) & (UNIT_HEADS - 1);
+}
+
+static uint32_t page_hash(uint64_t pa)
+{
+    return (uint32_t)((pa >> PAGE_SHIFT) * 0x9e3779b97f4a7c15ull >> 40) & (PAGE_HEADS - 1);
+}
+
+void units_init(struct rv_jit *j)
+{
+    j->memory = j->s.code.w;
+    j->region_bytes = j->s.code.room / REGIONS;
+    for (unsigned k = 0; k < REGIONS; k++)
+        j->regions[k].at = j->memory + k * (size_t)j->region_bytes;
+    for (unsigned k = 1; k < UNITS; k++)
+        j->units[k].next = k + 1 < UNITS ? k + 1 : 0;
+    for (unsigned k = 1; k < PAGES; k++)
+        j->pages[k].next = k + 1 < PAGES ? k + 1 : 0;
+    for (unsigned k = 1; k < LINKS; k++)
+        j->links[k].next = k + 1 < LINKS ? k + 1 : 0;
+    j->free_unit = j->free_page = j->free_link = 1;
+    units_forget_jumps(j);
+}
+
+void units_forget_jumps(struct rv_jit *j)
+{
+    struct jit_jump *e = &j->s.near->jumps[0][0];
+
+    for (unsigned k = 0; k < RV_JIT_MODES * RV_JIT_JUMPS; k++)
+        e[k].pc = 1;
+}
+
+uint32_t units_find(const struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state)
+{
+    uint32_t n = j->heads[unit_hash(pa, pc, state)];
+
+    while (n && (j->units[n].pa != pa || j->units[n].pc != pc || j->units[n].state != state))
+        n = j->units[n].next;
+    return n;
+}
+
+static uint32_t page_find(const struct rv_jit *j, uint64_t pa)
+{
+    uint32_t n = j->page_heads[page_hash(pa)];
+
+    while (n && j->pages[n].pa != (pa & ~(PAGE_SIZE - 1)))
+        n = j->pages[n].next;
+    return n;
+}
+
+bool rv_jit_has_code(const struct rv_jit *j, uint64_t pa) { return page_find(j, pa) != 0; }
+
+static void page_free(struct rv_jit *j, uint32_t n)
+{
+    uint32_t *p = &j->page_heads[page_hash(j->pages[n].pa)];
+
+    while (*p != n)
+        p = &j->pages[*p].next;
+    *p = j->pages[n].next;
+    j->pages[n].next = j->free_page;
+    j->free_page = n;
+}
+
+/* The jumps to a unit go back to C. */
+static void unit_unchain(struct rv_jit *j, struct unit *u)
+{
+    struct jit_memory m = j->s.code;
+
+    while (u->links) {
+        struct link *l = &j->links[u->links];
+        uint32_t next = l->next;
+        jit_chain(m, l->record, NULL);
+        l->next = j->free_link;
+        l->to = 0;
+        j->free_link = u->links;
+        u->links = next;
+    }
+}
+
+static void unit_unlist(struct rv_jit *j, uint32_t n)
+{
+    struct unit *u = &j->units[n];
+    uint32_t *p = &j->heads[unit_hash(u->pa, u->pc, u->state)];
+
+    while (*p != n)
+        p = &j->units[*p].next;
+    *p = u->next;
+    for (p = &j->pages[u->page].units; *p != n;)
+        p = &j->units[*p].in_page;
+    *p = u->in_page;
+    if (!j->pages[u->page].units)
+        page_free(j, u->page);
+}
+
+static void unit_forget_jump(struct rv_jit *j, const struct unit *u)
+{
+    for (unsigned mode = 0; mode < RV_JIT_MODES; mode++) {
+        struct jit_jump *e = &j->s.near->jumps[mode][jit_jump_index(u->pc, RV_JIT_JUMPS)];
+        if (e->pc == u->pc)
+            e->pc = 1;
+    }
+}
+
+void units_kill(struct rv_jit *j, uint32_t n)
+{
+    struct unit *u = &j->units[n];
+
+    unit_unchain(j, u);
+    unit_forget_jump(j, u);
+    unit_unlist(j, n);
+    u->alive = false;
+    u->next = j->free_unit;
+    j->free_unit = n;
+}
+
+/* Jumps that stand in a region's code no longer exist. */
+static void links_drop(struct rv_jit *j, const uint8_t *from, const uint8_t *to)
+{
+    for (uint32_t n = 1; n < UNITS; n++) {
+        uint32_t *p = &j->units[n].links;
+        while (j->units[n].alive && *p) {
+            uint32_t k = *p;
+            if (j->links[k].record < from || j->links[k].record >= to) {
+                p = &j->links[k].next;
+                continue;
+            }
+            *p = j->links[k].next;
+            j->links[k].to = 0;
+            j->links[k].next = j->free_link;
+            j->free_link = k;
+        }
+    }
+}
+
+/* Empties a region. Whatever ran there is not gone on with: see rv_jit_run(). */
+static void region_evict(struct rv_jit *j, unsigned r)
+{
+    uint8_t *start = j->memory + r * (size_t)j->region_bytes;
+
+    for (uint32_t n = 1; n < UNITS; n++)
+        if (j->units[n].alive && j->units[n].region == r)
+            units_kill(j, n);
+    links_drop(j, start, start + j->region_bytes);
+    if (j->chain >= start && j->chain < start + j->region_bytes)
+        j->chain = NULL;
+    j->regions[r].at = start;
+    j->stats.evictions++;
+}
+
+static void region_next(struct rv_jit *j)
+{
+    j->region = (j->region + 1) % REGIONS;
+    if (j->regions[j->region].at != j->memory + j->region * (size_t)j->region_bytes)
+        region_evict(j, j->region);
+}
+
+struct jit_memory units_room(struct rv_jit *j, uint32_t least)
+{
+    struct jit_memory m = j->s.code;
+    uint8_t *end = j->memory + (j->region + 1) * (size_t)j->region_bytes;
+
+    if (j->regions[j->region].at + least > end) {
+        region_next(j);
+        end = j->memory + (j->region + 1) * (size_t)j->region_bytes;
+    }
+    m.w = j->regions[j->region].at;
+    m.room = (uint32_t)(end - m.w);
+    return m;
+}
+
+void units_used(struct rv_jit *j, uint32_t bytes)
+{
+    j->regions[j->region].at += (bytes + 15) & ~15u;
+    j->stats.bytes += bytes;
+}
+
+static uint32_t page_get(struct rv_jit *j, uint64_t pa)
+{
+    uint32_t n = page_find(j, pa), *head = &j->page_heads[page_hash(pa)];
+
+    if (n)
+        return n;
+    n = j->free_page;
+    j->free_page = j->pages[n].next;
+    j->pages[n] = (struct page){ .pa = pa & ~(PAGE_SIZE - 1), .next = *head };
+    *head = n;
+    j->s.ops->protect(j->s.machine, pa & ~(PAGE_SIZE - 1));
+    return n;
+}
+
+uint32_t units_new(struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state)
+{
+    uint32_t n, *head = &j->heads[unit_hash(pa, pc, state)];
+
+    while (!j->free_unit || !j->free_page)
+        region_next(j);
+    n = j->free_unit;
+    j->free_unit = j->units[n].next;
+    uint32_t page = page_get(j, pa);
+    j->units[n] = (struct unit){ .pc = pc,
+                                 .pa = pa,
+                                 .state = state,
+                                 .next = *head,
+                                 .page = page,
+                                 .in_page = j->pages[page].units,
+                                 .region = (uint8_t)j->region,
+                                 .alive = true };
+    *head = n;
+    j->pages[page].units = n;
+    return n;
+}
+
+void units_chain(struct rv_jit *j, uint8_t *record, uint32_t to)
+{
+    uint32_t n = j->free_link;
+
+    if (!n)
+        return;
+    j->free_link = j->links[n].next;
+    j->links[n] = (struct link){ record, to, j->units[to].links };
+    j->units[to].links = n;
+    jit_chain(j->s.code, record, j->units[to].code);
+    j->stats.chains++;
+}
+
+void rv_jit_written(struct rv_jit *j, uint64_t pa, uint64_t len)
+{
+    uint32_t page = page_find(j, pa), n, next;
+    unsigned first = (unsigned)(pa & (PAGE_SIZE - 1)) / 64;
+    unsigned last = (unsigned)((pa & (PAGE_SIZE - 1)) + len - 1) / 64 & 63;
+    uint64_t granules = (~0ull << first) & (~0ull >> (63 - last));
+
+    if (!page || !len || !(j->pages[page].granules & granules))
+        return;
+    j->pages[page].granules = 0;
+    for (n = j->pages[page].units; n; n = next) {
+        next = j->units[n].in_page;
+        if (j->units[n].granules & granules) {
+            j->stats.invalidated++;
+            units_kill(j, n);
+        } else {
+            j->pages[page].granules |= j->units[n].granules;
+        }
+    }
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * riscv64 code, compiled and interpreted in step: random instructions with loops, memory and
+ * floating point; code that is written while it runs; more code than the cache holds.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tests/unit/rv_flat.h"
+
+#define RAM (64 * 1024)
+#define CODE_BYTES 512
+
+static struct flat *jit, *plain;
+
+static bool wanted(const struct rv_insn *i)
+{
+    if (i->op == RV_ILLEGAL || (i->op >= RV_CSRRW && i->op <= RV_CSRRCI))
+        return false;
+    return (i->op < RV_FENCE || (i->op >= RV_MUL && i->op <= RV_REMUW) ||
+            (i->op >= RV_FLW && i->op <= RV_BSETI));
+}
+
+static uint32_t some_insn(struct eval_random *r)
+{
+    static const uint8_t major[] = { 0x03, 0x13, 0x1b, 0x23, 0x33, 0x3b, 0x37, 0x17, 0x63, 0x63,
+                                     0x6f, 0x67, 0x07, 0x27, 0x43, 0x47, 0x4b, 0x4f, 0x53, 0x53,
+                                     0x53, 0x33, 0x3b, 0x13, 0x03, 0x23, 0x13, 0x13 };
+
+    for (;;) {
+        uint32_t bits = (uint32_t)(eval_random(r) << 16 ^ eval_random(r));
+        if (eval_random(r) % 4)
+            bits = (bits & ~0x7fu) | major[eval_random(r) % ARRAY_SIZE(major)];
+        if ((bits & 0x7f) == 0x33 || (bits & 0x7f) == 0x3b) /* few values of funct7 mean anything */
+            bits &= ~0xdc000000u;
+        struct rv_insn i = rv_decode(bits);
+        if (i.length == 2)
+            bits &= 0xffff;
+        if (wanted(&i))
+            return bits;
+    }
+}
+
+/* Registers 1 to 4 stay addresses of memory, and distances within the code, most of them. */
+static uint32_t tame(uint32_t bits, struct eval_random *r)
+{
+    uint32_t d = (uint32_t)(eval_random(r) % 64) * 2 - 48, major = bits & 0x7f;
+
+    if (major == 0x63)
+        return (bits & 0x01fff07f) | (d >> 12 & 1) << 31 | (d >> 5 & 63) << 25 |
+               (d >> 1 & 15) << 8 | (d >> 11 & 1) << 7;
+    if (major == 0x6f)
+        bits = (bits & 0xfff) | (d >> 20 & 1) << 31 | (d >> 1 & 0x3ff) << 21 | (d >> 11 & 1) << 20 |
+               (d >> 12 & 0xff) << 12;
+    if (major == 0x03 || major == 0x07 || major == 0x23 || major == 0x27)
+        bits = (bits & ~0xf8000u) | (1 + (uint32_t)eval_random(r) % 4) << 15;
+    if (major != 0x23 && major != 0x27 && (bits & 3) == 3)
+        bits |= 0x400; /* rd: 8 to 15, 24 to 31 */
+    return bits;
+}
+
+/* Compressed instructions whose registers cannot be chosen are left out. */
+static bool tame_enough(uint32_t bits, struct eval_random *r)
+{
+    struct rv_insn i = rv_decode(bits);
+    bool memory = (i.op >= RV_LB && i.op <= RV_SD) || i.op == RV_FLW || i.op == RV_FSW ||
+                  i.op == RV_FLD || i.op == RV_FSD;
+
+    if (i.op == RV_JALR && eval_random(r) % 16)
+        return false;
+    return i.length == 4 || ((i.rd > 4 || !i.rd) && (!memory || i.rs1 == 2) && i.op != RV_JALR);
+}
+
+static void make_code(struct flat *m, struct eval_random *r)
+{
+    unsigned at = 0;
+
+    while (at < CODE_BYTES) {
+        uint32_t bits = tame(some_insn(r), r);
+        if (!tame_enough(bits, r))
+            continue;
+        memcpy(m->ram + at, &bits, 4);
+        at += rv_is_compressed(bits) ? 2 : 4;
+    }
+}
+
+static uint64_t some_value(struct eval_random *r)
+{
+    switch (eval_random(r) % 4) {
+    case 0: return FLAT_BASE + eval_random(r) % RAM;
+    case 1: return (uint64_t)((int64_t)(eval_random(r) % 64) - 32);
+    case 2: return 0x3ff0000000000000ull + (eval_random(r) << 30);
+    default: return eval_random(r) << 40 ^ eval_random(r) << 20 ^ eval_random(r);
+    }
+}
+
+static void reset(struct flat *m)
+{
+    memset(m->ram, 0, m->bytes);
+    memset(&m->cpu, 0, sizeof m->cpu);
+    m->cpu.pc = FLAT_BASE;
+    m->cpu.mode = RV_M;
+    m->cpu.mstatus = RV_MSTATUS_FS;
+    m->over = false;
+    if (m->jit)
+        for (uint64_t pa = FLAT_BASE; pa < FLAT_BASE + m->bytes; pa += PAGE_SIZE)
+            rv_jit_written(m->jit, pa, PAGE_SIZE);
+    flat_flush(m);
+}
+
+static void fill(struct eval_random *r)
+{
+    reset(jit);
+    make_code(jit, r);
+    for (unsigned k = CODE_BYTES; k < RAM; k += 8)
+        memcpy(jit->ram + k, &(uint64_t){ k * 0x9e3779b97f4a7c15ull }, 8);
+    for (unsigned k = 1; k < 32; k++) {
+        jit->cpu.x[k] = k < 12 ? FLAT_BASE + 4096 + eval_random(r) % (RAM - 8192) : some_value(r);
+        jit->cpu.f[k] = eval_random(r) % 3 ? some_value(r) : 0xffffffff00000000 | some_value(r);
+    }
+    jit->cpu.frm = (uint32_t)(eval_random(r) % 4);
+    reset(plain);
+    memcpy(plain->ram, jit->ram, RAM);
+    plain->cpu = jit->cpu;
+}
+
+static void show(const char *what)
+{
+    for (unsigned k = 0; k < 32; k++) {
+        if (jit->cpu.x[k] != plain->cpu.x[k])
+            fprintf(stderr, "x%u: is %#llx, should be %#llx\n", k,
+                    (unsigned long long)jit->cpu.x[k], (unsigned long long)plain->cpu.x[k]);
+        if (jit->cpu.f[k] != plain->cpu.f[k])
+            fprintf(stderr, "f%u: is %#llx, should be %#llx\n", k,
+                    (unsigned long long)jit->cpu.f[k], (unsigned long long)plain->cpu.f[k]);
+    }
+    fprintf(stderr, "%s: pc %#llx %#llx insns %llu %llu fflags %x %x over %d %d\n", what,
+            (unsigned long long)jit->cpu.pc, (unsigned long long)plain->cpu.pc,
+            (unsigned long long)jit->cpu.instret, (unsigned long long)plain->cpu.instret,
+            jit->cpu.fflags, plain->cpu.fflags, jit->over, plain->over);
+}
+
+static bool same(void)
+{
+    return !memcmp(&jit->cpu, &plain->cpu, sizeof jit->cpu) && !memcmp(jit->ram, plain->ram, RAM);
+}
+
+/* The compiled hart runs a while; the other then runs as many instructions. */
+static bool in_step(struct eval_random *r, unsigned most)
+{
+    while (!jit->over && jit->cpu.instret < most) {
+        flat_run(jit, 1 + eval_random(r) % 60);
+        while (!plain->over && plain->cpu.instret < jit->cpu.instret)
+            flat_step(plain);
+        if (jit->over && !plain->over) /* what does not retire */
+            flat_step(plain);
+        if (!same())
+            return false;
+    }
+    return true;
+}
+
+static void listing(void)
+{
+    for (unsigned at = 0; at < CODE_BYTES;) {
+        uint32_t bits;
+        memcpy(&bits, jit->ram + at, 4);
+        struct rv_insn i = rv_decode(bits);
+        fprintf(stderr, "%3x: %08x %s rd %u rs1 %u rs2 %u rs3 %u rm %u imm %d\n", at, i.bits,
+                rv_op_name(i.op), i.rd, i.rs1, i.rs2, i.rs3, i.rm, i.imm);
+        at += i.length;
+    }
+}
+
+static void random_code(void **state)
+{
+    unsigned n = getenv("DBT_PROGRAMS") ? (unsigned)atoi(getenv("DBT_PROGRAMS")) : 3000;
+    uint64_t insns = 0;
+
+    (void)state;
+    for (unsigned k = 0; k < n; k++) {
+        struct eval_random r = { .seed = (k + 1) * 0x9e3779b97f4a7c15ull };
+        fill(&r);
+        if (!in_step(&r, 400)) {
+            listing();
+            show("after some");
+            fail_msg("program %u", k);
+        }
+        insns += jit->cpu.instret;
+    }
+    fprintf(stderr, "%llu instructions\n", (unsigned long long)insns);
+    assert_true(insns > n * 5);
+}
+
+static int make(void **state)
+{
+    (void)state;
+    jit = flat_new(RAM, true, 0);
+    plain = flat_new(RAM, false, 0);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    flat_free(jit);
+    flat_free(plain);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(random_code) };
+
+    return cmocka_run_group_tests(tests, make, end);
+}
