@@ -179,7 +179,7 @@ static void listing(void)
 
 static void random_code(void **state)
 {
-    unsigned n = getenv("DBT_PROGRAMS") ? (unsigned)atoi(getenv("DBT_PROGRAMS")) : 3000;
+    unsigned n = getenv("DBT_PROGRAMS") ? (unsigned)atoi(getenv("DBT_PROGRAMS")) : 1500;
     uint64_t insns = 0;
 
     (void)state;
