@@ -95,7 +95,7 @@ static void write_sync(const char *s, size_t n)
     }
 }
 
-static void receive(void)
+static bool receive(void)
 {
     char buf[64];
     size_t n = 0;
@@ -108,6 +108,7 @@ static void receive(void)
     }
     if (n)
         host_console_rx(buf, n);
+    return n > 0;
 }
 
 static bool tx_idle(void) { return !(rd(UARTFR) & FR_TXFF); }
@@ -127,7 +128,7 @@ static void on_irq(void *arg)
         if (!mis)
             return;
         wr(UARTICR, mis & ~(INT_RX | INT_RT));
-        receive();
+        (void)receive();
         if (mis & INT_TX)
             host_console_tx_ready();
     }
@@ -141,7 +142,7 @@ static void irq_on(void)
 {
     wr(UARTIMSC, INT_RX | INT_RT | INT_TX);
     for (int i = 0; i < 16 && !(rd(UARTFR) & FR_RXFE); i++)
-        receive();
+        (void)receive();
 }
 
 const struct serial_chip pl011 = {

@@ -25,7 +25,7 @@ int must_check serial_init(void);
 /* What serial.c asks of a chip's driver. All polled until `irq` was called. */
 struct serial_chip {
     struct host_console line;
-    void (*receive)(void); /* what has come in goes to the console */
+    bool (*receive)(void); /* what has come in goes to the console; false: nothing had */
     bool (*tx_idle)(void);
     void (*irq)(void *);  /* handler */
     void (*irq_on)(void); /* the chip's interrupts on */

@@ -23,7 +23,8 @@ enum {
     MCR = 4,
     LSR = 5,
     MSR = 6,
-    SCR = 7
+    SCR = 7,
+    USR = 31 /* DesignWare's alone (DW_apb_uart databook, UART status register) */
 };
 #define LCR_8N1 0x03u
 #define LCR_DLAB 0x80u
@@ -31,8 +32,14 @@ enum {
 #define MCR_LOOP 0x10u
 #define LSR_DATA 0x01u
 #define LSR_IDLE 0x20u /* transmitter holding register, or FIFO, empty */
+#define LSR_SENT 0x40u /* the shift register, too */
 #define IER_RX_TX 0x03u
 #define IIR_NONE 0x01u
+#define IIR_ID 0x0fu
+#define IIR_BUSY 0x07u     /* DesignWare: LCR was written while busy; reading USR ends it */
+#define IIR_TIME_OUT 0x0cu /* bytes wait below the FIFO's mark */
+#define PC_CLOCK 1843200u  /* Hz */
+#define REGS_LEN 0x80u
 #define SPINS 100000 /* a byte at 9600 baud takes 1 ms */
 
 static struct uart {
@@ -67,6 +74,13 @@ static void wr(unsigned reg, uint8_t val)
         mmio_write8(p, val);
 }
 
+/* What the firmware wrote last goes out first. */
+static void wait_until_sent(void)
+{
+    for (int i = 0; i < SPINS && !(rd(LSR) & LSR_SENT); i++)
+        ;
+}
+
 /* A byte sent round inside the chip; an empty port reads all ones. */
 static bool loopback(void)
 {
@@ -82,27 +96,45 @@ static bool loopback(void)
     return rd(RBR) == 0x5a;
 }
 
-/* The firmware's speed is kept if it set one; else 115200. clock: Hz; 0: 1.8432 MHz, as in PCs. */
+/* `running`: what the firmware set. A speed cannot be made from a clock that nobody knows. */
+static uint32_t divisor_for(uint32_t running, uint32_t baud, uint32_t clock)
+{
+    bool pc = !uart.mmio || !running;
+    uint32_t hz = clock ? clock : PC_CLOCK, want = baud ? baud : 115200;
+    bool odd = !clock && running > PC_CLOCK / 16 / 300; /* no PC's firmware sets 300 baud */
+
+    if (running && !odd && !baud)
+        return running;
+    if (!clock && !pc)
+        return running;
+    return hz / 16 > want ? (hz / 16 + want / 2) / want : 1;
+}
+
+/* The firmware's speed is kept if it set one; else 115200. clock: Hz; 0: unknown, a PC's at ports
+ */
 static void set_line(uint32_t baud, uint32_t clock)
 {
-    uint32_t fastest = clock ? clock / 16 : 115200, want = baud ? baud : 115200;
-
     wr(LCR, LCR_8N1 | LCR_DLAB);
-    uint32_t div = rd(DLL) | (uint32_t)rd(DLM) << 8;
-    if (baud || !div || (!clock && div > 384))
-        div = fastest > want ? (fastest + want / 2) / want : 1;
-    wr(DLL, (uint8_t)div);
-    wr(DLM, (uint8_t)(div >> 8));
+    uint32_t running = rd(DLL) | (uint32_t)rd(DLM) << 8, div = divisor_for(running, baud, clock);
+    if (div != running) {
+        wr(DLL, (uint8_t)div);
+        wr(DLM, (uint8_t)(div >> 8));
+    }
     wr(LCR, LCR_8N1);
 }
 
 static bool start(uint32_t baud, uint32_t clock)
 {
+    uint8_t mcr = rd(MCR);
+
+    wait_until_sent();
     set_line(baud, clock);
     wr(FCR, 0x07); /* FIFOs on and emptied, interrupt at each byte */
     bool fifo = (rd(IIR) & 0xc0) == 0xc0;
-    if (!loopback())
+    if (!loopback()) {
+        wr(MCR, mcr); /* something else is there: its lines are as they were */
         return false;
+    }
     wr(MCR, MCR_ON);
     uart.fifo = fifo ? 16 : 1;
     uart.left = 0;
@@ -131,7 +163,7 @@ static void write_sync(const char *s, size_t n)
     uart.left = 0;
 }
 
-static void receive(void)
+static bool receive(void)
 {
     char buf[64];
     size_t n = 0;
@@ -140,19 +172,43 @@ static void receive(void)
         buf[n++] = (char)rd(RBR);
     if (n)
         host_console_rx(buf, n);
+    return n > 0;
+}
+
+/*
+ * DesignWare's chips interrupt for two reasons that no byte ends: their "busy", whose identifier
+ * has the bit that means "none" elsewhere, and a time-out with an empty FIFO, which a read ends.
+ */
+static void end_oddities(uint8_t id)
+{
+    if (id == IIR_BUSY && uart.shift == 2)
+        (void)rd(USR);
+    if (id == IIR_TIME_OUT && !(rd(LSR) & LSR_DATA))
+        (void)rd(RBR);
+}
+
+/* Why it interrupts; IIR_NONE: it does not. */
+static uint8_t reason(void)
+{
+    uint8_t id = rd(IIR) & IIR_ID;
+
+    return id != IIR_BUSY && id & IIR_NONE ? IIR_NONE : id;
 }
 
 static void on_irq(void *arg)
 {
+    uint8_t id = reason();
+
     (void)arg;
-    for (int i = 0; i < 16 && !(rd(IIR) & IIR_NONE); i++) {
-        receive();
+    for (int i = 0; i < 16 && id != IIR_NONE; i++, id = reason()) {
+        end_oddities(id);
+        (void)receive();
         (void)rd(MSR);
         if (rd(LSR) & LSR_IDLE)
             host_console_tx_ready();
     }
     /* still more: the line must fall and rise again, since edges count */
-    if (!(rd(IIR) & IIR_NONE)) {
+    if (id != IIR_NONE) {
         wr(IER, 0);
         wr(IER, IER_RX_TX);
     }
@@ -181,7 +237,7 @@ bool uart16550_probe(uint16_t port)
  */
 bool uart16550_mmio(const struct platform_serial *u)
 {
-    uart = (struct uart){ .mmio = mmu_map_device(hpa(u->base), 64),
+    uart = (struct uart){ .mmio = mmu_map_device(hpa(u->base), REGS_LEN),
                           .shift = u->reg_shift,
                           .width = u->reg_shift == 2 ? 4 : 1 };
     return uart.mmio && start(u->baud, u->clock);
@@ -199,7 +255,7 @@ bool uart16550_spcr(const struct acpi_spcr *s, char name[SERIAL_NAME_MAX])
     if (s->reg.space == ACPI_IO)
         uart.port = (uint16_t)s->reg.addr;
     else if (s->reg.space == ACPI_MEMORY)
-        uart.mmio = mmu_map_device(hpa(s->reg.addr), 64);
+        uart.mmio = mmu_map_device(hpa(s->reg.addr), REGS_LEN);
     if ((uart.mmio || uart.port) && start(s->baud, 0)) {
         snprintf(name, SERIAL_NAME_MAX, "UART at %s %llx", uart.mmio ? "address" : "port",
                  (unsigned long long)s->reg.addr);
