@@ -166,7 +166,8 @@ static void guest_to_gate(struct nat_guest *g, struct packet *p, uint64_t now)
 
 static bool is_for_gate(uint32_t ip)
 {
-    return ip == nat->config.inside || (ip | nat->config.inside_mask) == 0xffffffffu;
+    return ip == nat->config.inside || ip == 0xffffffffu ||
+           ip == (nat->config.inside | ~nat->config.inside_mask);
 }
 
 static void guest_packet(struct nat_guest *g, uint8_t *ip, uint32_t len, uint64_t now)

@@ -165,6 +165,8 @@ void stack_link(bool up)
     const struct nat_config *c = &nat->config;
     ip4_addr_t ip = to_lwip(c->address), mask = to_lwip(c->mask), router = to_lwip(c->router);
 
+    net_mac_to(nat->out.port.mac, outside.hwaddr);
+    outside.mtu = (u16_t)nat->out.mtu;
     if (up)
         netif_set_link_up(&outside);
     else
