@@ -8,6 +8,7 @@
 #include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/config_files.h>
+#include <hv/nat.h>
 #include <hv/net.h>
 #include <hv/words.h>
 #include <stdio.h>
@@ -276,9 +277,11 @@ static void add_option(struct parse *p, struct guest_net *n, const char *word, s
         }
         if (strncasecmp(text, "mac=", 4) == 0 && net_mac_parse(text + 4, &n->mac) == 0)
             return;
+        if (strncasecmp(text, "ip=", 3) == 0 && ip_parse(text + 3, &n->ip) == 0 && n->ip)
+            return;
     }
-    complain(p, "after the switch's name only `,mac=ADDRESS` (such as 02:00:00:00:00:01) and "
-                "`,isolated` are accepted");
+    complain(p, "after the switch's name only `,mac=ADDRESS` (such as 02:00:00:00:00:01), "
+                "`,ip=ADDRESS` (such as 10.21.0.15) and `,isolated` are accepted");
 }
 
 /* Whether there is such a switch is known at the end of the file. */
@@ -311,12 +314,18 @@ static void add_net(struct parse *p, const struct key *k, void *field)
     g->nnets++;
 }
 
+static bool is_nat(const struct config_net *n) { return strcmp(n->name, NAT_NAME) == 0; }
+
 /* A NIC of the machine, which no other switch has. */
 static void set_uplink(struct parse *p, const struct key *k, void *field)
 {
     const struct config *c = p->out;
 
     (void)k;
+    if (is_nat(p->net) && strcasecmp(p->value, "none") == 0) {
+        memcpy(field, "none", sizeof "none");
+        return;
+    }
     if (p->limits->nic_exists && !p->limits->nic_exists(p->value)) {
         complain(p, "this machine has no such network device; `nics` on the console lists them");
         return;
@@ -363,8 +372,10 @@ static const struct key guest_keys[] = {
       "writes there stays. One guest may write it, or several read it. FILE: a RAM disk loaded "
       "from the stick and private to the guest. ro: it cannot be written. At most 8" },
     { "net", add_net, 0, 0, 0, NULL, true, "none",
-      "a virtio-net device on the switch [net NAME]. mac: its address; normally one made from the "
-      "guest's name, always the same. isolated: it reaches no other isolated device. At most 4" },
+      "a virtio-net device on the switch [net NAME], or on the NAT network, nat, which needs no "
+      "section. mac: its address; normally one made from the guest's name, always the same. ip: "
+      "what DHCP gives it on the NAT network; normally made from the name, too. isolated: it "
+      "reaches no other isolated device. At most 4" },
     { "disk-changes", set_limit, GUEST(disk_changes), 0, 0, NULL, false,
       "the size of its writable disks, at most a quarter of `memory`, at least 16M",
       "the most memory for what the guest changes on its disks; reserved when the guest starts" },
@@ -394,7 +405,18 @@ static const struct key net_keys[] = {
       "an address that the switch does not know" },
     { "uplink", set_uplink, NET(uplink), 0, 0, NULL, false, "none",
       "a network device of the machine, as `nics` lists them, such as nic0: guests on the switch "
-      "reach what is behind it. It belongs to one switch" },
+      "reach what is behind it. It belongs to one switch. The NAT network has by default the first "
+      "that no other switch has; none: it has no uplink" },
+    { "inside", set_inside, 0, 0, 0, NULL, false, "10.21.0.1/24",
+      "[net nat]: the gateway's address, and the subnet from which guests have theirs" },
+    { "address", set_address, 0, 0, 0, NULL, false, "dhcp", "[net nat]: the uplink's address" },
+    { "gateway", set_gateway, 0, 0, 0, NULL, false, "by DHCP",
+      "[net nat]: the router behind the uplink, where `address` is fixed" },
+    { "dns", add_dns, 0, 0, 0, NULL, true, "by DHCP",
+      "[net nat]: a name server behind the uplink, which is asked for what is no guest's name; at "
+      "most 3" },
+    { "forward", add_forward, 0, 0, 0, NULL, true, "none",
+      "[net nat]: what comes to this port of the uplink goes to a port of a guest; at most 64" },
 };
 static const struct key host_keys[] = {
     { "log", set_word, HOST(log), WORDS(log_names), false, "info",
@@ -438,9 +460,14 @@ static const struct {
     { set_memory, "SIZE" },
     { set_limit, "SIZE" },
     { set_uplink, "NIC" },
+    { set_inside, "ADDRESS/BITS" },
+    { set_address, "dhcp|ADDRESS/BITS" },
+    { set_gateway, "ADDRESS" },
+    { add_dns, "ADDRESS" },
+    { add_forward, "tcp|udp:PORT->GUEST:PORT" },
     { set_cpus, "LIST, such as 0,2-3" },
     { add_module, "FILE [ARGUMENTS]" },
-    { add_net, "NAME[,mac=ADDRESS][,isolated]" },
+    { add_net, "NAME[,mac=ADDRESS][,ip=ADDRESS][,isolated]" },
     { add_disk, "NAME|partlabel:L|partuuid:U|serial:S|[file:]FILE[,ro]" },
 };
 

@@ -4,6 +4,7 @@
  * <hv/config.h>.
  */
 #include "parse.h"
+#include <hv/nat.h>
 #include <hv/assert.h>
 #include <hv/net.h>
 #include <hv/words.h>
@@ -273,7 +274,7 @@ static bool is_switch(const struct config *c, const char *name)
     for (unsigned i = 0; i < c->nnets; i++)
         if (strcmp(c->net[i].name, name) == 0)
             return true;
-    return false;
+    return strcmp(name, NAT_NAME) == 0;
 }
 
 /* The first device of a guest, in the file's order, that has this address on this switch. */
@@ -381,6 +382,7 @@ int config_parse(const char *text, size_t len, const struct config_limits *limit
     (void)ini_parse_string(copy, on_line, &p); /* its own return tells less than out->error */
     free(copy);
     check_guests(&p);
+    check_nat(&p);
     if (p.no_memory) {
         config_free(out);
         return -ENOMEM;

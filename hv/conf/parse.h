@@ -38,6 +38,11 @@ struct section {
     const struct key *keys;
     size_t n;
 };
+/* Keys of [net nat]: nat.c. */
+set_fn set_inside, set_address, set_gateway, add_dns, add_forward;
+/* When the file has been read: what goes with what, and the section that nobody wrote. */
+void check_nat(struct parse *);
+
 extern const struct section config_sections[SECTIONS];
 extern const struct guest_config guest_defaults;
 extern const struct config_net net_defaults;

@@ -3,6 +3,7 @@
  */
 #include "mgmt.h"
 #include "out.h"
+#include <hv/nat.h>
 #include <hv/net.h>
 #include <hv/nic.h>
 
@@ -102,6 +103,117 @@ static void list_losses(struct out *o)
     out_list_end(o);
 }
 
+/* ---- the NAT network ---- */
+
+static void address(struct out *o, uint32_t ip)
+{
+    char text[IP_TEXT];
+
+    out_cell(o, ip ? ip_text(ip, text) : "-");
+}
+
+static void gateway_row(struct out *o, const struct nat_state *s)
+{
+    const char *uplink = !s->plugged ? "no uplink" : !s->address ? "no address yet" : "up";
+
+    out_row(o);
+    address(o, s->inside);
+    out_cell_number(o, (unsigned)__builtin_popcount(s->inside_mask));
+    out_cell(o, uplink);
+    address(o, s->address);
+    address(o, s->router);
+    address(o, s->dns[0]);
+}
+
+static void list_gateway(struct out *o)
+{
+    static const struct column cols[] = {
+        { "inside", "Gateway", UNIT_NONE, false },
+        { "bits", "Bits", UNIT_NONE, true },
+        { "uplink", "Uplink", UNIT_NONE, false },
+        { "address", "Its address", UNIT_NONE, false },
+        { "router", "Its router", UNIT_NONE, false },
+        { "dns", "Name server", UNIT_NONE, false },
+    };
+    struct nat_state s;
+
+    out_list(o, "gateway", cols, ARRAY_SIZE(cols));
+    if (nat_state(&s))
+        gateway_row(o, &s);
+    out_list_end(o);
+}
+
+static void list_leases(struct out *o)
+{
+    static const struct column cols[] = {
+        { "guest", "Guest", UNIT_NONE, false },
+        { "address", "Address", UNIT_NONE, false },
+        { "mac", "MAC", UNIT_NONE, false },
+        { "lease", "Lease, s", UNIT_NONE, true },
+        { "connections", "Connections", UNIT_NONE, true },
+        { "opened", "Opened", UNIT_NONE, true },
+        { "refused", "Refused", UNIT_NONE, true },
+    };
+    struct nat_guest_state g;
+    char mac[NET_MAC_TEXT];
+
+    out_list(o, "leases", cols, ARRAY_SIZE(cols));
+    for (unsigned i = 0; nat_guest_state(i, &g); i++) {
+        out_row(o);
+        out_cell(o, g.name);
+        address(o, g.ip);
+        out_cell(o, net_mac_text(g.mac, mac));
+        out_cell_number(o, g.leased_s);
+        out_cell_number(o, g.connections);
+        out_cell_number(o, g.opened);
+        out_cell_number(o, g.refused);
+    }
+    out_list_end(o);
+}
+
+static void list_forwards(struct out *o)
+{
+    static const struct column cols[] = {
+        { "protocol", "Protocol", UNIT_NONE, false },
+        { "port", "Port", UNIT_NONE, true },
+        { "guest", "Guest", UNIT_NONE, false },
+        { "guest_port", "Port", UNIT_NONE, true },
+        { "connections", "Connections", UNIT_NONE, true },
+    };
+    struct nat_forward_state f;
+
+    out_list(o, "forwards", cols, ARRAY_SIZE(cols));
+    for (unsigned i = 0; nat_forward_state(i, &f); i++) {
+        out_row(o);
+        out_cell(o, f.proto == FORWARD_TCP ? "tcp" : "udp");
+        out_cell_number(o, f.port);
+        out_cell(o, f.guest);
+        out_cell_number(o, f.guest_port);
+        out_cell_number(o, f.connections);
+    }
+    out_list_end(o);
+}
+
+/* What the gateway dropped, by reason. */
+static void list_gateway_drops(struct out *o)
+{
+    static const struct column cols[] = {
+        { "reason", "Dropped by the gateway", UNIT_NONE, false },
+        { "packets", "Packets", UNIT_NONE, true },
+    };
+    struct nat_state s;
+
+    out_list(o, "gateway_drops", cols, ARRAY_SIZE(cols));
+    for (unsigned i = 0; nat_state(&s) && i < NAT_DROPS; i++) {
+        if (!s.drops[i])
+            continue;
+        out_row(o);
+        out_cell(o, nat_drop_names[i]);
+        out_cell_number(o, s.drops[i]);
+    }
+    out_list_end(o);
+}
+
 void cmd_nets(struct out *o, unsigned argc, char **argv)
 {
     (void)argc;
@@ -109,6 +221,10 @@ void cmd_nets(struct out *o, unsigned argc, char **argv)
     list_switches(o);
     list_ports(o);
     list_losses(o);
+    list_gateway(o);
+    list_leases(o);
+    list_forwards(o);
+    list_gateway_drops(o);
 }
 
 /* ---- the machine's own ---- */

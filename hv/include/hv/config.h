@@ -36,6 +36,7 @@ struct guest_disk {
 struct guest_net {
     char net[NAME_LEN]; /* of the switch */
     uint64_t mac;
+    uint32_t ip; /* on the NAT network; 0: not given */
     unsigned line;
     bool isolated;
 };
@@ -77,6 +78,21 @@ struct config_net {
     uint64_t keys_seen;
 };
 #define MAX_NETS 16
+/* [net nat] beyond what switches have. Addresses as in <hv/nat.h>. */
+struct config_forward {
+    char guest[NAME_LEN];
+    unsigned line;
+    uint16_t port, guest_port;
+    bool udp;
+};
+struct config_nat {
+    uint32_t inside, inside_mask;    /* the gateway's address and subnet */
+    uint32_t address, mask, gateway; /* of the uplink; 0: by DHCP */
+    uint32_t dns[3];
+    unsigned ndns;
+    struct config_forward forward[64];
+    unsigned nforwards;
+};
 /* text: `memory = 12Q: not a size; give 1M to 64G, such as 512M` */
 struct parse_error {
     unsigned line;
@@ -86,8 +102,9 @@ struct config {
     struct host_config host;
     struct guest_config *guest;
     unsigned nguests;
-    struct config_net net[MAX_NETS];
+    struct config_net net[MAX_NETS + 1]; /* one more: the NAT network that no section is of */
     unsigned nnets;
+    struct config_nat nat;
     struct parse_error *error;
     unsigned nerrors;
     unsigned errors_untold; /* those that found no room in `error` */
@@ -108,6 +125,8 @@ struct config_limits {
 int must_check config_parse(const char *text, size_t len, const struct config_limits *,
                             struct config *out);
 void config_free(struct config *);
+/* The switch with the NAT gateway; NULL: there is none. */
+struct config_net *config_nat_net(struct config *);
 /*
  * A key, for people: `disk = FILE[,ro]`, normally none. Strings live for ever; `normal` is what
  * holds where it is not given.

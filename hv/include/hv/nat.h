@@ -9,6 +9,7 @@
 #define NAT_NAME "nat" /* of the switch */
 #define NAT_DOMAIN "trivet"
 #define NAT_DNS 3
+#define NAT_GUESTS_MAX (NET_PORTS - 1) /* the gateway has one port */
 enum nat_forward_proto { FORWARD_TCP, FORWARD_UDP };
 
 struct nat_config {

@@ -13,41 +13,12 @@ enum { RING = 256 * 1024, RING_ALIGN = 64 };
 static_assert((RING & (RING - 1)) == 0 && RING >= 4 * NET_FRAME_MAX, "net_queue_init()");
 
 const char *const nat_drop_names[NAT_DROPS] = {
-    [NAT_DROP_BAD] = "bad",          [NAT_DROP_SPOOFED] = "spoofed",
-    [NAT_DROP_NOWHERE] = "nowhere",  [NAT_DROP_PROTOCOL] = "protocol",
-    [NAT_DROP_UNKNOWN] = "unknown",  [NAT_DROP_FULL] = "full",
-    [NAT_DROP_NO_UPLINK] = "uplink", [NAT_DROP_TOO_BIG] = "size",
-    [NAT_DROP_NO_MEMORY] = "memory",
+    [NAT_DROP_BAD] = "broken packet",           [NAT_DROP_SPOOFED] = "address of another",
+    [NAT_DROP_NOWHERE] = "no such destination", [NAT_DROP_PROTOCOL] = "not TCP, UDP, ping",
+    [NAT_DROP_UNKNOWN] = "no connection",       [NAT_DROP_FULL] = "guest's table is full",
+    [NAT_DROP_NO_UPLINK] = "no uplink",         [NAT_DROP_TOO_BIG] = "too big",
+    [NAT_DROP_NO_MEMORY] = "no memory",
 };
-
-/* ---- addresses as text ---- */
-
-int ip_parse(const char *s, uint32_t *out)
-{
-    uint32_t ip = 0;
-
-    for (unsigned i = 0; i < 4; i++) {
-        unsigned v = 0, n = 0;
-
-        if (i && *s++ != '.')
-            return -EINVAL;
-        for (; *s >= '0' && *s <= '9' && n < 3; n++)
-            v = v * 10 + (unsigned)(*s++ - '0');
-        if (n == 0 || v > 255)
-            return -EINVAL;
-        ip = ip << 8 | v;
-    }
-    if (*s)
-        return -EINVAL;
-    *out = ip;
-    return 0;
-}
-
-const char *ip_text(uint32_t ip, char buf[IP_TEXT])
-{
-    snprintf(buf, IP_TEXT, "%u.%u.%u.%u", ip >> 24, ip >> 16 & 255, ip >> 8 & 255, ip & 255);
-    return buf;
-}
 
 /* ---- making ---- */
 

@@ -20,8 +20,8 @@ enum nat_proto { NAT_TCP, NAT_UDP, NAT_ICMP, NAT_PROTOS };
 enum nat_class { NAT_PING, NAT_OPENING, NAT_DATAGRAMS, NAT_ESTABLISHED, NAT_CLASSES };
 extern const uint64_t nat_idle_ns[NAT_CLASSES];
 enum {
-    NAT_GUESTS = NET_PORTS - 1,
-    NAT_CONNS = 1024, /* of each guest */
+    NAT_GUESTS = NET_PORTS - 1, /* as NAT_GUESTS_MAX */
+    NAT_CONNS = 1024,           /* of each guest */
     NAT_MAPS = 512,
     NAT_FORWARDS = 64,
     NAT_PORT_MIN = 1024
