@@ -75,9 +75,7 @@ static void send(struct ahci_port *p, struct blk_req *r, uint64_t now)
             nseg ? r->nsectors / unit : 0);
     p->now = r;
     r->tries++;
-    p->disk->stats.flushes += r->op == BLK_FLUSH;
-    p->disk->stats.written += r->op == BLK_WRITE ? r->nsectors << 9 : 0;
-    p->disk->stats.read += r->op == BLK_READ ? r->nsectors << 9 : 0;
+    disk_count(p->disk, r);
     issue(p, r->op == BLK_WRITE, nseg, now);
 }
 

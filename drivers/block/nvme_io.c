@@ -56,16 +56,6 @@ static int fill(const struct blk_req *r, const struct nvme_ns *ns, struct nvme_s
     return r->op == BLK_WRITE_ZEROES ? 0 : nvme_prp(r->seg, r->nseg, r->nsectors << 9, list, sqe);
 }
 
-static void count(struct disk *d, const struct blk_req *r)
-{
-    uint64_t bytes = r->nsectors << 9;
-
-    d->stats.flushes += r->op == BLK_FLUSH;
-    d->stats.read += r->op == BLK_READ ? bytes : 0;
-    d->stats.written += r->op == BLK_WRITE ? bytes : 0;
-    d->stats.discarded += r->op == BLK_DISCARD || r->op == BLK_WRITE_ZEROES ? bytes : 0;
-}
-
 /* The page of a command. */
 static uint64_t *list_of(const struct nvme *n, const struct nvme_cmd *c)
 {
@@ -89,7 +79,7 @@ static bool start(struct nvme *n, struct blk_req *r, uint64_t now)
     c->bad = fill(r, ns, sqe, list_of(n, c)) != 0;
     if (c->bad)
         sqe->opcode = NVME_FLUSH;
-    count(&ns->disk, r);
+    disk_count(&ns->disk, r);
     return true;
 }
 

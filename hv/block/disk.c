@@ -32,6 +32,16 @@ void disk_failed(struct disk *d)
     log_warn("%s: a request failed (%llu so far)", d->blk.name, (unsigned long long)n);
 }
 
+void disk_count(struct disk *d, const struct blk_req *r)
+{
+    uint64_t bytes = r->nsectors << 9;
+
+    d->stats.flushes += r->op == BLK_FLUSH;
+    d->stats.read += r->op == BLK_READ ? bytes : 0;
+    d->stats.written += r->op == BLK_WRITE ? bytes : 0;
+    d->stats.discarded += r->op == BLK_DISCARD || r->op == BLK_WRITE_ZEROES ? bytes : 0;
+}
+
 /* ---- reading at boot ---- */
 
 static void nobody(struct event *ev) { (void)ev; }

@@ -367,10 +367,9 @@ static const struct key guest_keys[] = {
       "the guest's share of busy CPUs, against the weights of the others" },
     { "disk", add_disk, 0, 0, 0, NULL, true, "none",
       "a virtio-blk disk. NAME: a disk or partition of the machine, as `disks` lists them, such as "
-      "nvme0, ahci0 or nvme0p3; partlabel: and partuuid: a GPT partition, serial: a disk. What a "
-      "guest "
-      "writes there stays. One guest may write it, or several read it. FILE: a RAM disk loaded "
-      "from the stick and private to the guest. ro: it cannot be written. At most 8" },
+      "nvme0, ahci0, virtio0 or nvme0p3; partlabel: and partuuid: a GPT partition, serial: a disk. "
+      "What a guest writes there stays. One guest may write it, or several read it. FILE: a RAM "
+      "disk loaded from the stick and private to the guest. ro: it cannot be written. At most 8" },
     { "net", add_net, 0, 0, 0, NULL, true, "none",
       "a virtio-net device on the switch [net NAME], or on the NAT network, nat, which needs no "
       "section. mac: its address; normally one made from the guest's name, always the same. ip: "

@@ -27,15 +27,28 @@ static inline size_t disk_digits(const char *s)
     return n;
 }
 
-/* `nvme0`, `ahci0` and `nvme0p3`, up to a comma, a blank or the end: a disk of the machine, or a
- * part. */
+/* Length of what kind of disk the name is of; 0: of none. */
+static inline size_t disk_kind(const char *s)
+{
+    static const char *const kinds[] = { "nvme", "ahci", "virtio" };
+
+    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strncmp(s, kinds[i], strlen(kinds[i])) == 0)
+            return strlen(kinds[i]);
+    return 0;
+}
+
+/*
+ * `nvme0`, `ahci0`, `virtio0` and `nvme0p3`, up to a comma, a blank or the end: a disk of the
+ * machine, or a part.
+ */
 static inline int disk_is_name(const char *s)
 {
-    size_t n;
+    size_t n = disk_kind(s);
 
-    if (strncmp(s, "nvme", 4) != 0 && strncmp(s, "ahci", 4) != 0)
+    if (n == 0)
         return 0;
-    s += 4;
+    s += n;
     n = disk_digits(s);
     if (n == 0 || n > 3)
         return 0;

@@ -45,6 +45,8 @@ static void test_disks(void **state)
     } disks[] = {
         { "nvme0", "nvme0", DISK_NAME },
         { "nvme12p3,ro", "nvme12p3", DISK_NAME },
+        { "virtio0p2", "virtio0p2", DISK_NAME },
+        { "virtio", "virtio", DISK_FILE },
         { "nvme", "nvme", DISK_FILE },
         { "nvme0.img", "nvme0.img", DISK_FILE },
         { "nvme0p", "nvme0p", DISK_FILE },

@@ -47,6 +47,8 @@ void disk_hold_boot(const struct boot_info *);
 /* A driver, under its lock: a request failed for good. Counts it; logs the 1st, 2nd, 4th, 8th ...
  */
 void disk_failed(struct disk *);
+/* A driver, under its lock: counts a request that it gives to the disk. */
+void disk_count(struct disk *, const struct blk_req *);
 /* The i-th, or NULL. */
 struct disk *disk_by_index(unsigned i);
 /*
