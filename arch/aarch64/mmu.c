@@ -262,3 +262,9 @@ uint64_t mmu_ap_root(void)
     cache_clean(to, PAGE_SIZE);
     return ap.root.v;
 }
+
+void arch_clean_to_ram(const void *at, uint64_t len)
+{
+    dsb_ishst();
+    cache_clean(at, len);
+}

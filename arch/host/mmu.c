@@ -7,6 +7,7 @@
 #include <hv/view.h>
 
 __attribute__((weak)) void arch_zero(void *at, uint64_t len) { memset(at, 0, len); }
+__attribute__((weak)) void arch_clean_to_ram(const void *at, uint64_t len) { (void)at, (void)len; }
 __attribute__((weak)) void *phys_to_virt(hpa_t pa) { return (void *)pa.v; }
 __attribute__((weak)) hpa_t virt_to_phys(const void *p) { return hpa((uint64_t)p); }
 __attribute__((weak)) uint64_t arch_heap_base(void) { return 0; }

@@ -128,6 +128,20 @@ static inline void invlpg(const void *va)
 }
 static inline void cli(void) { __asm__ volatile("cli" : : : "memory"); }
 
+/*
+ * Out of all caches, before any later store: CLFLUSH is ordered by MFENCE (SDM vol 2, CLFLUSH; APM
+ * vol 3). Lines are of 64 bytes on every CPU with 64-bit mode.
+ */
+static inline void cache_flush(const void *from, uint64_t len)
+{
+    uint64_t a = (uint64_t)from & ~63ull;
+
+    __asm__ volatile("mfence" : : : "memory");
+    for (; a < (uint64_t)from + len; a += 64)
+        __asm__ volatile("clflush (%0)" : : "r"(a) : "memory");
+    __asm__ volatile("mfence" : : : "memory");
+}
+
 /* Control register and EFER bits, APM volume 2 chapter 3. */
 #define CR0_WP (1ull << 16)
 #define CR0_NE (1ull << 5)

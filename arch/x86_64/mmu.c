@@ -159,3 +159,5 @@ int mmu_init(const struct boot_info *bi)
                   x86_features.smep ? ", SMEP" : "", x86_features.smap ? ", SMAP" : "");
     return err;
 }
+
+void arch_clean_to_ram(const void *at, uint64_t len) { cache_flush(at, len); }

@@ -5,6 +5,7 @@
  * and a table taken out waits in limbo, its entries still holes, until the owner has flushed the
  * TLBs.
  */
+#include <arch/mmu.h>
 #include <hv/assert.h>
 #include <hv/panic.h>
 #include <hv/pmm.h>
@@ -33,7 +34,18 @@ static unsigned index_of(const struct pt_format *f, uint64_t ia, unsigned level)
     return level == f->levels - 1u ? n : n & (ENTRIES - 1);
 }
 
-static void set_entry(uint64_t *e, uint64_t v) { __atomic_store_n(e, v, __ATOMIC_RELEASE); }
+/* For hardware that does not look into our caches; before it can get there. */
+static void clean(const struct pt *pt, const void *at, uint64_t len)
+{
+    if (pt->fmt->clean_to_ram)
+        arch_clean_to_ram(at, len);
+}
+
+static void set_entry(const struct pt *pt, uint64_t *e, uint64_t v)
+{
+    __atomic_store_n(e, v, __ATOMIC_RELEASE);
+    clean(pt, e, sizeof *e);
+}
 
 static uint64_t get_entry(const uint64_t *e) { return __atomic_load_n(e, __ATOMIC_RELAXED); }
 
@@ -49,6 +61,8 @@ static hpa_t take_tables(struct pt *pt, unsigned order)
     pa = pmm_alloc_zero(order, PMM_PT); /* charge: above */
     if (!pa.v && pt->pay)
         (void)pt->pay(pt->payer, -bytes);
+    if (pa.v)
+        clean(pt, table_at(pa), (uint64_t)bytes);
     return pa;
 }
 
@@ -72,7 +86,7 @@ static hpa_t new_table(struct pt *pt)
 /* The link lies in entry 0: a page's address, whose low bits are 0, is a hole in every format. */
 static void to_limbo(struct pt *pt, hpa_t pa)
 {
-    set_entry(table_at(pa), pt->limbo.v);
+    set_entry(pt, table_at(pa), pt->limbo.v);
     pt->limbo = pa;
     pt->tables--;
 }
@@ -110,6 +124,7 @@ static void drop_table(struct pt *pt, hpa_t pa, unsigned level)
         if (pt->fmt->kind(t[i], level) == PTE_TABLE)
             drop_table(pt, pt->fmt->addr(t[i], level), level - 1);
     memset(table_at(pa), 0, PAGE_SIZE);
+    clean(pt, table_at(pa), PAGE_SIZE);
     to_limbo(pt, pa);
 }
 
@@ -177,7 +192,7 @@ static int walk_entry(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, 
     err = walk_table(w, table, level - 1, ia, len);
     if (!err && w->drop_empty &&
         (len == span(level) || is_empty(w->pt, table_at(table), level - 1))) {
-        set_entry(e, 0);
+        set_entry(w->pt, e, 0);
         to_limbo(w->pt, table);
     }
     return err;
@@ -230,14 +245,14 @@ static int fill_hole(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, u
 
     debug_assert_held(&w->pt->lock);
     if (f->leaf_levels >> level & 1 && len == size && !((ia | w->oa.v) & (size - 1))) {
-        set_entry(e, f->leaf(w->oa, level, w->prot, w->type));
+        set_entry(w->pt, e, f->leaf(w->oa, level, w->prot, w->type));
         w->oa.v += size;
         return 0;
     }
     hpa_t table = new_table(w->pt);
     if (!table.v)
         return -ENOMEM;
-    set_entry(e, f->table(table, level));
+    set_entry(w->pt, e, f->table(table, level));
     return 0;
 }
 
@@ -245,7 +260,7 @@ static int clear_leaf(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, 
 {
     (void)w, (void)ia;
     hv_assert(len == span(level)); /* split_for() has seen to it */
-    set_entry(e, 0);
+    set_entry(w->pt, e, 0);
     return 0;
 }
 
@@ -290,11 +305,12 @@ static int split_leaf(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, 
     for (unsigned i = 0; i < ENTRIES; i++)
         table_at(table)[i] =
             f->leaf(hpa(oa + i * span(below)), below, prot, type_of(f, old, level));
+    clean(w->pt, table_at(table), PAGE_SIZE);
     if (w->pt->forget) {
-        set_entry(e, 0);
+        set_entry(w->pt, e, 0);
         w->pt->forget(w->pt, align_down(ia, span(level)), span(level));
     }
-    set_entry(e, f->table(table, level));
+    set_entry(w->pt, e, f->table(table, level));
     return 0;
 }
 
@@ -366,7 +382,7 @@ static int reprotect(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, u
 
     (void)ia;
     hv_assert(len == span(level));
-    set_entry(e, f->leaf(f->addr(old, level), level, w->prot, type_of(f, old, level)));
+    set_entry(w->pt, e, f->leaf(f->addr(old, level), level, w->prot, type_of(f, old, level)));
     return 0;
 }
 
@@ -417,7 +433,7 @@ int pt_keep(struct pt *pt, gpa_t ia, uint64_t len)
         hpa_t table = there ? hpa(0) : new_table(pt);
 
         if (table.v)
-            set_entry(e, pt->fmt->table(table, top));
+            set_entry(pt, e, pt->fmt->table(table, top));
         err = there || table.v ? 0 : -ENOMEM;
     }
     spin_unlock(&pt->lock);
@@ -432,7 +448,7 @@ void pt_share(struct pt *to, const struct pt *from)
     hv_assert(from->keep && from->fmt->levels == to->fmt->levels &&
               from->fmt->ia_bits == to->fmt->ia_bits);
     for (unsigned i = 0; i < n; i++)
-        set_entry(table_at(to->root) + i, get_entry(table_at(from->root) + i));
+        set_entry(to, table_at(to->root) + i, get_entry(table_at(from->root) + i));
 }
 
 void pt_unshare(struct pt *to, const struct pt *from)
@@ -442,5 +458,5 @@ void pt_unshare(struct pt *to, const struct pt *from)
     hv_assert(to->root.v && from->root.v);
     for (unsigned i = 0; i < n; i++)
         if (from->fmt->kind(get_entry(table_at(from->root) + i), top) != PTE_HOLE)
-            set_entry(table_at(to->root) + i, 0);
+            set_entry(to, table_at(to->root) + i, 0);
 }

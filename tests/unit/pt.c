@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <arch/mmu.h>
+
 #include "tests/unit/fakept.h"
 
 static struct pt pt;
@@ -239,6 +241,102 @@ static void test_shared_tables(void **state)
     expect_map(9 * GIB, 9 * GIB, PROT_RW);
 }
 
+/* ---- hardware that does not look into caches ---- */
+
+/* What RAM holds of the tables' pages: what was cleaned; before that, nothing that makes sense. */
+static struct ram_page {
+    uint64_t at;
+    uint8_t byte[PAGE_SIZE];
+} ram[256];
+static unsigned nram;
+static const struct pt *walked; /* the hardware may walk it at any time; NULL: there is none */
+
+static struct ram_page *ram_page(uint64_t at)
+{
+    unsigned i = 0;
+
+    while (i < nram && ram[i].at != at)
+        i++;
+    assert_true(i < ARRAY_SIZE(ram));
+    if (i == nram) {
+        ram[nram++].at = at;
+        memset(ram[i].byte, 0xff, PAGE_SIZE);
+    }
+    return &ram[i];
+}
+
+/* fake_kind() aborts on what makes no sense. */
+static bool hardware_finds(const struct pt *p, uint64_t ia, hpa_t *oa)
+{
+    uint64_t at = p->root.v;
+
+    for (unsigned level = 2;; level--) {
+        uint64_t e, span = PAGE_SIZE << 9 * level, i = ia / span % 512;
+
+        memcpy(&e, ram_page(at)->byte + 8 * i, 8);
+        if (fake_kind(e, level) == PTE_HOLE)
+            return false;
+        if (fake_kind(e, level) == PTE_LEAF) {
+            *oa = hpa(fake_addr(e, level).v + ia % span);
+            return true;
+        }
+        at = fake_addr(e, level).v;
+    }
+}
+
+void arch_clean_to_ram(const void *at, uint64_t len)
+{
+    uint64_t from = align_down((uint64_t)at, 64), to = align_up((uint64_t)at + len, 64);
+    hpa_t oa;
+
+    for (; from < to; from += 64)
+        memcpy(ram_page(align_down(from, PAGE_SIZE))->byte + from % PAGE_SIZE, (const void *)from,
+               64);
+    for (uint64_t ia = 0; walked && ia < 4 * GIB; ia += 512 * MIB + PAGE_SIZE)
+        (void)hardware_finds(walked, ia, &oa);
+}
+
+static void expect_in_ram(const struct pt *p, uint64_t ia)
+{
+    hpa_t a = hpa(0), b = hpa(0);
+    unsigned prot;
+
+    assert_int_equal(hardware_finds(p, ia, &a), pt_lookup(p, gpa(ia), &b, &prot));
+    assert_int_equal(a.v, b.v);
+}
+
+/* After each change RAM has what the caches have, and in the middle of it nothing half done. */
+static void test_clean_to_ram(void **state)
+{
+    struct pt_format f = fake_format;
+    struct pt p;
+
+    (void)state;
+    f.clean_to_ram = true;
+    nram = 0;
+    assert_int_equal(pt_init(&p, &f, NULL, NULL), 0);
+    walked = &p;
+    srand(3);
+    for (unsigned i = 0; i < 300; i++) {
+        uint64_t unit = rand() % 3 ? PAGE_SIZE : 2 * MIB, len = ((uint64_t)rand() % 4 + 1) * unit,
+                 ia = (uint64_t)rand() % 8 * 2 * MIB;
+
+        if (unit == PAGE_SIZE)
+            ia += (uint64_t)rand() % 508 * PAGE_SIZE;
+        if (rand() % 2)
+            (void)!pt_map(&p, gpa(ia), hpa(8 * GIB + ia), len, PROT_RW, MEM_WB);
+        else if (rand() % 2)
+            assert_int_equal(pt_unmap(&p, gpa(ia), len), 0);
+        else
+            assert_int_equal(pt_protect(&p, gpa(ia), len, PROT_R), 0);
+        for (uint64_t at = 0; at < 24 * MIB; at += 3 * PAGE_SIZE)
+            expect_in_ram(&p, at);
+        pt_reap(&p);
+    }
+    walked = NULL;
+    pt_fini(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +348,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_wide_root, setup, teardown),
         cmocka_unit_test_setup_teardown(test_break_before_make, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shared_tables, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clean_to_ram, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

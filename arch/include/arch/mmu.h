@@ -9,6 +9,8 @@
 struct boot_info;
 /* boot CPU. -ENOMEM; -EFAULT: the tables do not protect what they should; logged */
 int must_check mmu_init(const struct boot_info *);
+/* any CPU: what is there is in RAM, for hardware that does not look into caches */
+void arch_clean_to_ram(const void *at, uint64_t len);
 /* much RAM, of a view: at and len are multiples of 4 KiB */
 void arch_zero(void *at, uint64_t len);
 /*
