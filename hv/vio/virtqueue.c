@@ -420,6 +420,22 @@ static int packed_pop(struct virtqueue *q, struct vq_chain *c)
     return 1;
 }
 
+/* For the log of what is written: a ring's memory is not asked for again at each access. */
+static __attribute__((noinline)) void log_ring(const struct virtqueue *q)
+{
+    for (enum vq_part i = 0; i < VQ_PARTS; i++) {
+        uint32_t len = (uint32_t)q->set.part[i].mapped;
+
+        if (i != VQ_DRIVER)
+            gmem_log_wrote(q->dev->vm, ring_at(q, i, 0, len), len);
+    }
+}
+
+static inline bool is_logged(const struct virtqueue *q)
+{
+    return __builtin_expect(q->dev->vm->gmem.log != NULL, 0);
+}
+
 int vq_pop(struct virtqueue *q, struct vq_chain *c)
 {
     int r;
@@ -442,6 +458,8 @@ int vq_pop(struct virtqueue *q, struct vq_chain *c)
     }
     if (r == 1)
         notify_off(q);
+    if (is_logged(q))
+        log_ring(q);
     return r;
 }
 
@@ -490,6 +508,13 @@ static inline void split_push(struct virtqueue *q, const struct vq_used *u, unsi
     set16(q, VQ_DEVICE, USED_IDX, q->s->next_used);
 }
 
+/* A request's memory was asked for when it was taken, which may be long ago. */
+static __attribute__((noinline)) void log_chain(const struct virtqueue *q, const struct vq_chain *c)
+{
+    for (unsigned i = c->nout; i < (unsigned)c->nout + c->nin && i < VQ_IOV_MAX; i++)
+        gmem_log_wrote(q->dev->vm, c->iov[i].base, c->iov[i].len);
+}
+
 static inline void push(struct virtqueue *q, const struct vq_used *u, unsigned n)
 {
     uint64_t slots = q->s->unsignalled;
@@ -501,12 +526,16 @@ static inline void push(struct virtqueue *q, const struct vq_used *u, unsigned n
     else
         split_push(q, u, n);
     q->s->unsignalled = (uint16_t)min_u64(slots, UINT16_MAX);
+    if (is_logged(q))
+        log_ring(q);
 }
 
 void vq_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written)
 {
     debug_assert(virtio_is_here(q->dev));
     debug_assert(c->slots > 0);
+    if (is_logged(q))
+        log_chain(q, c);
     push(q,
          &(struct vq_used){ .id = c->id, .slots = c->slots, .in = c->nin > 0, .written = written },
          1);

@@ -48,6 +48,8 @@ static int on_irq(struct vcpu *v, struct vcpu_exit *e)
 static __attribute__((noinline)) int on_other_mem(struct vcpu *v, struct vcpu_exit *e)
 {
     debug_assert_own_cpu(v);
+    if (gmem_log_exit(v, e->mem.gpa))
+        return 0;
     return gmem_ptr(v->vm, e->mem.gpa, 1, e->mem.prot) ? 0 : v->vm->guest_ops->emulate(v, e);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * gmem.c: a VM's memory. The only writer of its stage 2 (and of its IOMMU tables, when there are
- * any: they are updated in s2_map() and s2_unmap() and nowhere else) and of its view. RAM is got in
+ * gmem.c: a VM's memory. With dirty.c and domain.c the only writer of its stage 2, of its devices'
+ * tables (which s2_map() and s2_unmap() keep equal to it) and of its view. RAM is got in
  * the largest chunks to be had; what is neighbours in the view makes one piece, so that nearly
  * every guest has two or three pieces and gmem_ptr() is one comparison.
  */
@@ -15,6 +15,8 @@
 #include <hv/vcpu.h>
 #include <hv/vm.h>
 #include <string.h>
+
+#include "gmem_private.h"
 
 #define EXEC_SPAN (2 * MIB) /* made executable at once */
 #define CHECKED 0x10000u    /* debug builds look at a word in each of these */
@@ -93,15 +95,24 @@ static int s2_map(struct vm *vm, uint64_t at, hpa_t host, uint64_t len, unsigned
                   enum memtype type)
 {
     struct gmem *g = &vm->gmem;
+    int err = domains_map(g, gpa(at), host, len, prot, type);
 
-    return g->s2.root.v ? pt_map(&g->s2, gpa(at), host, len, prot, type) : 0;
+    if (err || !g->s2.root.v)
+        return err;
+    err = pt_map(&g->s2, gpa(at), host, len, prot, type);
+    if (err)
+        hv_assert(!domains_unmap(g, gpa(at), len)); /* whole leaves: nothing is split */
+    return err;
 }
 
+/* Devices lose it first: what they reach, the guest reaches. */
 static int s2_unmap(struct vm *vm, uint64_t at, uint64_t len)
 {
     struct gmem *g = &vm->gmem;
-    int err = g->s2.root.v ? pt_unmap(&g->s2, gpa(at), len) : 0;
+    int err = domains_unmap(g, gpa(at), len);
 
+    if (!err && g->s2.root.v)
+        err = pt_unmap(&g->s2, gpa(at), len);
     if (err)
         return err;
     vm_tlb_flush(vm, gpa(at), len);
@@ -436,7 +447,9 @@ void gmem_fini(struct vm *vm)
     struct gmem *g = &vm->gmem;
 
     assert_cpu0();
-    hv_assert(vm->nvcpus == 0);
+    hv_assert(vm->nvcpus == 0 && !g->domains);
+    if (g->log)
+        gmem_log_stop(vm);
     list_remove(g);
     pt_fini(&g->s2);
     view_fini(&g->view);
@@ -565,13 +578,59 @@ int gmem_unmap(struct vm *vm, gpa_t at, uint64_t len)
     for (uint32_t i = 0; !err && i < g->nslots; i++)
         if (may_unmap(&g->slot[i], at.v, len) == 0)
             remove_slot(g, i--);
+    if (!err)
+        err = s2_unmap(vm, at.v, len);
     spin_unlock(&g->lock);
-    return err ? err : s2_unmap(vm, at.v, len);
+    return err;
+}
+
+static struct memslot *rom_slot(struct gmem *g, gpa_t base)
+{
+    for (uint32_t i = 0; i < g->nslots; i++)
+        if (g->slot[i].base.v == base.v && g->slot[i].kind == MEMSLOT_ROM)
+            return &g->slot[i];
+    return NULL;
+}
+
+/* Others look at pieces meanwhile: each sees the old rights or the new ones. */
+static void set_piece_prot(struct gmem *g, uint64_t at, unsigned prot)
+{
+    for (uint32_t i = 0; i < g->npieces; i++)
+        if (g->pieces[i].gpa == at)
+            __atomic_store_n(&g->pieces[i].prot, prot, __ATOMIC_RELEASE);
+    if (g->main.gpa == at)
+        __atomic_store_n(&g->main.prot, prot, __ATOMIC_RELEASE);
+}
+
+static int set_trapped(struct vm *vm, struct memslot *s, bool trapped)
+{
+    int err = trapped ? s2_unmap(vm, s->base.v, s->len)
+                      : s2_map(vm, s->base.v, s->host, s->len, s->prot, s->type);
+
+    assert_held(&vm->gmem.lock);
+    if (err)
+        return err;
+    s->trapped = trapped;
+    set_piece_prot(&vm->gmem, s->base.v, trapped ? 0 : s->prot);
+    return 0;
+}
+
+int gmem_rom_trap(struct vm *vm, gpa_t base, bool trapped)
+{
+    struct gmem *g = &vm->gmem;
+    struct memslot *s;
+    int err;
+
+    spin_lock(&g->lock);
+    s = rom_slot(g, base);
+    err = !s ? -ENOENT : s->trapped == trapped ? 0 : set_trapped(vm, s, trapped);
+    spin_unlock(&g->lock);
+    return err;
 }
 
 /* ---- access ---- */
 
-static const struct gmem_piece *find_piece(const struct gmem *g, uint64_t at)
+const struct gmem_piece *gmem_find_piece(const struct gmem *g, uint64_t at)
 {
     uint32_t lo = 0, hi = g->npieces;
 
@@ -595,21 +654,25 @@ void *gmem_ptr(struct vm *vm, gpa_t at, uint64_t len, unsigned prot)
 
     check_entered(vm);
     if (__builtin_expect(!range_within(at.v, len, p->gpa, p->len), 0)) {
-        p = find_piece(g, at.v);
+        p = gmem_find_piece(g, at.v);
         if (!p || !range_within(at.v, len, p->gpa, p->len))
             return NULL;
+        if (prot & PROT_W && g->log)
+            gmem_log_note(g, p, at.v - p->gpa, len);
     }
     return prot & ~p->prot ? NULL : p->host + index_nospec(at.v - p->gpa, p->len);
 }
 
 void *gmem_run(struct vm *vm, gpa_t at, uint64_t *len, unsigned prot)
 {
-    const struct gmem_piece *p = find_piece(&vm->gmem, at.v);
+    const struct gmem_piece *p = gmem_find_piece(&vm->gmem, at.v);
 
     check_entered(vm);
     if (!p || prot & ~p->prot)
         return NULL;
     *len = min_u64(*len, p->len - (at.v - p->gpa));
+    if (prot & PROT_W && vm->gmem.log)
+        gmem_log_note(&vm->gmem, p, at.v - p->gpa, *len);
     return p->host + index_nospec(at.v - p->gpa, p->len);
 }
 
@@ -632,7 +695,7 @@ enum copy { COPY_IN, COPY_OUT, COPY_ZERO };
 /* Protecting one page splits the large leaf around it; then what it became is made executable. */
 int gmem_make_exec(struct vm *vm, gpa_t at)
 {
-    const struct gmem_piece *p = find_piece(&vm->gmem, at.v);
+    const struct gmem_piece *p = gmem_find_piece(&vm->gmem, at.v);
     uint64_t page = at.v & ~(PAGE_SIZE - 1), from, to;
     int err;
 

@@ -49,6 +49,8 @@ static __attribute__((noinline)) int no_device(struct vcpu *v, struct vcpu_exit 
 {
     bool write = e->mem.io.write;
 
+    if (gmem_log_exit(v, e->mem.gpa))
+        return 0;
     if (gmem_ptr(v->vm, e->mem.gpa, e->mem.io.size, e->mem.prot))
         return 0; /* RAM, whose mapping was being changed: again */
     log_page(v, e->mem.gpa.v, write ? "a write to no device" : "a read of no device");

@@ -33,12 +33,15 @@ void lapic_pv_arm(struct lapic *l, int vec)
 bool lapic_pv_disarm(struct lapic *l)
 {
     uint8_t *p = l->pv_flag;
+    bool ended;
 
     debug_assert_own_cpu(l->v);
     debug_assert(p);
     l->pv_flag = NULL;
     l->v->vintc_hooks = false;
-    return !(__atomic_exchange_n(p, 0, __ATOMIC_SEQ_CST) & 1);
+    ended = !(__atomic_exchange_n(p, 0, __ATOMIC_SEQ_CST) & 1);
+    gmem_wrote(l->v->vm, p, 4);
+    return ended;
 }
 
 void lapic_pv_leave(struct vcpu *v)

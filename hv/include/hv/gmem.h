@@ -8,6 +8,7 @@
 #include <hv/types.h>
 #include <hv/view.h>
 struct event;
+struct vcpu;
 struct vm;
 #define GMEM_SLOTS 16
 enum memslot_kind { MEMSLOT_RAM, MEMSLOT_ROM, MEMSLOT_MMIO };
@@ -18,6 +19,7 @@ struct memslot {
     unsigned prot;
     enum memtype type;
     enum memslot_kind kind;
+    bool trapped; /* ROM: every access exits, see gmem_rom_trap() */
 };
 struct gmem_chunk {
     hpa_t host;
@@ -38,6 +40,17 @@ struct gmem_piece {
     uint8_t *host;
     unsigned prot;
 };
+/*
+ * The page tables of some of a guest's devices. An IOMMU's driver makes it: pt of the IOMMU's
+ * format, empty; gmem alone maps and unmaps there.
+ */
+struct gmem_domain {
+    struct pt pt;
+    /* No device uses what it has of [at, at+len) of the tables any more. Called with locks held. */
+    void (*flush)(struct gmem_domain *, gpa_t at, uint64_t len);
+    struct gmem_domain *next;
+};
+struct gmem_log;
 struct gmem {
     struct pt s2; /* unused when the backend has no hardware stage 2 */
     /* copy of the largest piece: where nearly every access ends */
@@ -68,6 +81,8 @@ struct gmem {
     uint32_t scrub_piece;
     uint64_t scrub_off;
     uint64_t ram_bytes;
+    struct gmem_domain *domains; /* of devices that the guest has */
+    struct gmem_log *log;        /* private to dirty.c; NULL: nothing is logged */
     struct spinlock lock;
 };
 /* no slots yet; a view; stage-2 tables where the engine has a format for them. -ENOMEM */
@@ -105,6 +120,43 @@ void gmem_set_zeroed(struct vm *);
 int must_check gmem_map(struct vm *, const struct memslot *);
 /* of MMIO slots: domains, stage 2, flush all, reap. -EINVAL: cuts a slot, or RAM */
 int must_check gmem_unmap(struct vm *, gpa_t, uint64_t len);
+/*
+ * ROM that is mapped at base, while the guest runs, from an exit or an event: trapped: each access
+ * exits (a flash that is being programmed); else reads and fetches reach the memory again. Its
+ * place among the slots stays. -ENOENT: no ROM begins there. -ENOMEM: it stays trapped.
+ */
+int must_check gmem_rom_trap(struct vm *, gpa_t base, bool trapped);
+/*
+ * From here on, until it is detached, the domain's devices reach all that the guest reaches.
+ * -ENOMEM; -EBUSY: the guest's writes are being logged, and a device's would not be seen. CPU 0.
+ */
+int must_check gmem_attach(struct vm *, struct gmem_domain *);
+/* Its devices reach nothing, when this returns. CPU 0; before gmem_fini(). */
+void gmem_detach(struct vm *, struct gmem_domain *);
+/*
+ * Logs which pages of RAM are written to. Both: CPU 0, the VM is parked. -ENOTSUP: the engine has
+ * no stage 2. -EBUSY: it is being logged, or a device writes by itself. -ENOMEM.
+ */
+int must_check gmem_log_start(struct vm *);
+void gmem_log_stop(struct vm *);
+/*
+ * Bit n: page n from `from` on was written to since it was asked for last (or since the start: all
+ * of RAM was). What Trivet wrote is told of twice: ask no more often than every 10 ms while the
+ * guest runs. Read the pages after this call. Returns their number. CPU 0.
+ */
+uint64_t gmem_log_take(struct vm *, gpa_t from, uint64_t pages, uint64_t *bits);
+/*
+ * From an exit for an access to RAM: true: it was to a page that is being logged; the guest may go
+ * on.
+ */
+bool gmem_log_exit(struct vcpu *, gpa_t);
+void gmem_log_wrote(struct vm *, const void *host, uint64_t len);
+/*
+ * Who keeps a pointer that gmem_ptr() or gmem_run() gave beyond the exit or event in which it was
+ * asked for: after each write to it.
+ */
+#define gmem_wrote(vm, host, len) \
+    (__builtin_expect((vm)->gmem.log != NULL, 0) ? gmem_log_wrote(vm, host, len) : (void)0)
 /*
  * Where the engine's format maps large leaves without PROT_X (EPT, iTLB multihit): the 2 MiB around
  * a page of RAM or ROM that may be executed are mapped by executable 4 KiB leaves from now on. The
