@@ -114,7 +114,10 @@ static void address(struct out *o, uint32_t ip)
 
 static void gateway_row(struct out *o, const struct nat_state *s)
 {
-    const char *uplink = !s->plugged ? "no uplink" : !s->address ? "no address yet" : "up";
+    const char *uplink = !s->plugged   ? "no uplink"
+                         : !s->link    ? "no link"
+                         : !s->address ? "no address yet"
+                                       : "up";
 
     out_row(o);
     address(o, s->inside);

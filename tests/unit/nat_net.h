@@ -17,6 +17,7 @@
 #include "hv/net/nat/gate.h"
 #include <hv/nat.h>
 #include <hv/net.h>
+#include <hv/nic.h>
 #include <hv/time.h>
 
 enum { GUESTS = 3, WORLD = GUESTS, STATIONS, KEPT = 256 };
@@ -166,6 +167,8 @@ static inline void plug_station(unsigned i, struct net_switch *s)
     net_port_up(&st[i].port);
 }
 
+static struct nic world_nic = { .up = true };
+
 /* Once per program. `fixed`: the uplink has its address; else DHCP asks for one. */
 static inline void nat_begin(bool fixed, bool uplink)
 {
@@ -189,7 +192,7 @@ static inline void nat_begin(bool fixed, bool uplink)
     }
     plug_station(WORLD, net_find("wan"));
     if (uplink)
-        need(nat_uplink(net_find("wan"), 0x0200000000aaull) == 0);
+        need(nat_uplink(net_find("wan"), 0x0200000000aaull, &world_nic) == 0);
     advance(SECOND);
 }
 

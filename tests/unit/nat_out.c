@@ -624,6 +624,24 @@ static void test_dns_is_passed_on(void **state)
     assert_null(station_packet(0));
 }
 
+static void test_dns_by_tcp(void **state)
+{
+    const struct packet *p;
+
+    (void)state;
+    tcp(0, guest_ip(0), 40000, INSIDE, 53, TCP_SYN, 1460, 0);
+    p = out();
+    assert_int_equal(p->dst, SERVER);
+    assert_int_equal(p->dport, 53);
+    tcp(WORLD, SERVER, 53, OUTSIDE, p->sport, TCP_SYN | TCP_ACK, 1460, 0);
+    p = in(0);
+    assert_int_equal(p->src, INSIDE);
+    assert_int_equal(p->dport, 40000);
+    tcp(0, guest_ip(0), 40000, INSIDE, 80, TCP_SYN, 1460, 0); /* nothing else */
+    assert_null(station_packet(WORLD));
+    stations_forget();
+}
+
 static void test_dns_is_bounded(void **state)
 {
     uint16_t id = 0;
@@ -682,6 +700,7 @@ int main(void)
         cmocka_unit_test_setup(test_fragments, clear),
         cmocka_unit_test_setup(test_one_run_is_bounded, clear),
         cmocka_unit_test_setup(test_dns_is_passed_on, clear),
+        cmocka_unit_test_setup(test_dns_by_tcp, clear),
         cmocka_unit_test_setup(test_dns_is_bounded, clear),
         cmocka_unit_test_setup(test_forward, clear),
         cmocka_unit_test_setup(test_hostile_fragments, clear),

@@ -48,9 +48,11 @@ int must_check nat_forward(enum nat_forward_proto, uint16_t port, const char *gu
                            uint16_t guest_port);
 /*
  * Boot: the switch on which the gateway has its uplink, with this MTU, and the gateway's MAC
- * address there. -EBUSY, or the errors of net_port_add().
+ * address there. `nic`: the only NIC of that switch, whose link is the uplink's; NULL: it is always
+ * up. -EBUSY, or the errors of net_port_add().
  */
-int must_check nat_uplink(struct net_switch *, net_mac);
+struct nic;
+int must_check nat_uplink(struct net_switch *, net_mac, const struct nic *);
 
 /* "10.0.0.1": 0; -EINVAL. */
 int must_check ip_parse(const char *, uint32_t *);
@@ -61,6 +63,7 @@ const char *ip_text(uint32_t, char buf[IP_TEXT]);
 struct nat_state {
     uint32_t inside, inside_mask, address, mask, router, dns[NAT_DNS], mtu;
     bool plugged; /* there is an uplink; address 0: none yet */
+    bool link;
     uint64_t drops[NAT_DROPS];
 };
 struct nat_guest_state {

@@ -5,6 +5,7 @@
  */
 #include "gate.h"
 #include <hv/assert.h>
+#include <hv/nic.h>
 #include <hv/time.h>
 #include <string.h>
 
@@ -160,6 +161,9 @@ static void guest_to_gate(struct nat_guest *g, struct packet *p, uint64_t now)
         gate_drop(NAT_DROP_SPOOFED);
     else if (udp && p->dport == DNS_PORT && p->dst == nat->config.inside)
         dns_query(g, p, now);
+    else if (p->proto == PROTO_TCP && p->dst == nat->config.inside && packet_ports(p) &&
+             p->dport == DNS_PORT)
+        translate_dns(g, p, now);
     else if (p->dst == nat->config.inside)
         stack_ip(&nat->in, p);
 }
@@ -280,6 +284,17 @@ static bool take(struct nat_side *s, void (*use)(uint8_t *, uint32_t, uint64_t),
     return true;
 }
 
+/* The NIC's event writes it, perhaps on another CPU. */
+static void look_at_link(void)
+{
+    bool up = nat->out.plugged && (!nat->nic || __atomic_load_n(&nat->nic->up, __ATOMIC_RELAXED));
+
+    if (up == nat->link)
+        return;
+    nat->link = up;
+    stack_link(up);
+}
+
 /* True: there is more to do at once. */
 static bool tick(uint64_t now)
 {
@@ -287,6 +302,7 @@ static bool tick(uint64_t now)
 
     if (now < nat->tick_ns)
         return false;
+    look_at_link();
     for (unsigned i = 0; i < nat->nguests; i++) {
         more |= table_expire(&nat->table, &nat->guest[i]->member, EXPIRE, now);
         dns_expire(nat->guest[i], now);

@@ -45,6 +45,8 @@ struct nat_guest {
 struct nat {
     struct nat_config config;
     struct nat_side in, out;
+    const struct nic *nic; /* of the uplink; NULL: its link is always up */
+    bool link;             /* as lwIP was told */
     uint32_t router;
     uint32_t dns[NAT_DNS];
     struct nat_table table;
@@ -85,6 +87,9 @@ static inline bool gate_is_up(void) { return nat->out.ip != 0; }
 /* A packet from a guest, which is its own, to anywhere but the gateway; from the uplink to it. */
 void translate_outward(struct nat_guest *, struct packet *, uint64_t now);
 void translate_inward(struct packet *, uint64_t now);
+/* TCP to the gateway's port 53 goes to the uplink's first server: for answers that are too long for
+ * UDP (RFC 7766). */
+void translate_dns(struct nat_guest *, struct packet *, uint64_t now);
 /* An ICMP error to a guest, at most so many a second. */
 void translate_refuse(struct nat_guest *, const struct packet *about, uint8_t type, uint8_t code,
                       uint16_t mtu, uint64_t now);

@@ -70,7 +70,7 @@ int nat_start(const struct nat_config *c)
     return 0;
 }
 
-int nat_uplink(struct net_switch *s, net_mac mac)
+int nat_uplink(struct net_switch *s, net_mac mac, const struct nic *nic)
 {
     int e;
 
@@ -80,8 +80,9 @@ int nat_uplink(struct net_switch *s, net_mac mac)
     e = plug(&nat->out, s, mac, "gateway");
     if (e)
         return e;
+    nat->nic = nic;
     net_port_up(&nat->out.port);
-    stack_link(true);
+    nat->tick_ns = 0; /* its link is looked at now */
     event_post(&nat->event);
     return 0;
 }
@@ -166,7 +167,8 @@ bool nat_state(struct nat_state *s)
                              .mask = nat->out.mask,
                              .router = nat->router,
                              .mtu = nat->out.mtu,
-                             .plugged = nat->out.plugged };
+                             .plugged = nat->out.plugged,
+                             .link = nat->link };
     memcpy(s->dns, nat->dns, sizeof s->dns);
     memcpy(s->drops, nat->drops, sizeof s->drops);
     return true;

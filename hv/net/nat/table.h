@@ -42,7 +42,8 @@ struct nat_conn {
     uint64_t seen_ns;
     uint32_t remote;
     uint16_t remote_port; /* TCP only; else 0 */
-    uint8_t class, flags; /* enum nat_class; CONN_ in table.c */
+    uint8_t class, flags; /* enum nat_class; SYN_OUT and so on in table.c */
+    bool dns;             /* the guest thinks that it talks to the gateway's port 53 */
 };
 struct nat_class_list {
     struct nat_conn *oldest, *newest;

@@ -188,11 +188,12 @@ static void hairpin(struct packet *p, uint64_t now)
         translate_inward(p, now);
 }
 
-static void connection_outward(struct nat_guest *g, struct packet *p, uint64_t now)
+/* `to`: the packet's destination, or who stands behind it. */
+static void connection_outward(struct nat_guest *g, struct packet *p, uint32_t to, uint64_t now)
 {
     bool open = may_open(p, ICMP_ECHO);
     struct nat_conn *c =
-        table_outward(&nat->table, &g->member, proto_of(p), p->sport, p->dst, p->dport, open, now);
+        table_outward(&nat->table, &g->member, proto_of(p), p->sport, to, p->dport, open, now);
 
     if (!c) {
         gate_drop(open ? NAT_DROP_FULL : NAT_DROP_UNKNOWN);
@@ -200,6 +201,9 @@ static void connection_outward(struct nat_guest *g, struct packet *p, uint64_t n
     }
     limit_mss(p);
     table_pass(c, true, tcp_flags(p), now);
+    c->dns = to != p->dst;
+    if (c->dns)
+        packet_set_target(p, to, p->dport);
     packet_set_source(p, nat->out.ip, c->map->out_port);
     if (p->dst == nat->out.ip)
         hairpin(p, now);
@@ -241,7 +245,20 @@ void translate_outward(struct nat_guest *g, struct packet *p, uint64_t now)
         if (error)
             error_outward(g, p, now);
         else
-            connection_outward(g, p, now);
+            connection_outward(g, p, p->dst, now);
+    }
+}
+
+void translate_dns(struct nat_guest *g, struct packet *p, uint64_t now)
+{
+    if (!gate_is_up() || !nat->dns[0]) {
+        gate_drop(NAT_DROP_NO_UPLINK);
+        translate_refuse(g, p, ICMP_UNREACHABLE, UNREACHABLE_NET, 0, now);
+    } else if (!packet_ports(p) || p->ttl <= 1 || !fits(p, &nat->out)) {
+        gate_drop(NAT_DROP_BAD);
+    } else {
+        packet_hop(p);
+        connection_outward(g, p, nat->dns[0], now);
     }
 }
 
@@ -276,6 +293,8 @@ static void connection_inward(struct packet *p, uint64_t now)
     limit_mss(p);
     table_pass(c, false, tcp_flags(p), now);
     packet_set_target(p, g->ip, c->map->in_port);
+    if (c->dns)
+        packet_set_source(p, nat->config.inside, p->sport);
     gate_to_guest(g, p);
 }
 
