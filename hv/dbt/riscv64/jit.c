@@ -105,7 +105,10 @@ static int jit_translate(struct rv_jit *j, uint64_t pc, const uint8_t *page, uns
     in.floats = state & 4;
     in.frm = (uint8_t)(state >> 3);
     in.fma = jit_host_has_fma();
-    return rv_translate(&j->ir, &j->region_work, &in);
+    int err = rv_translate(&j->ir, &j->region_work, &in);
+    if (!err)
+        ir_optimize(&j->ir, &j->passes);
+    return err;
 }
 
 static bool jit_compile(struct rv_jit *j, uint64_t pc)

@@ -4,6 +4,7 @@
  * jit_call.c, which compiled code calls.
  */
 #pragma once
+#include <hv/ir_opt.h>
 #include <hv/rv_jit.h>
 #include "hv/dbt/riscv64/translate.h"
 
@@ -67,6 +68,7 @@ struct rv_jit {
     /* the compiler's working memory */
     struct ir_unit ir;
     struct rv_region region_work;
+    struct ir_work passes;
     struct jit_alloc alloc;
     uint8_t copy[PAGE_SIZE];
     _Alignas(16) uint8_t work[JIT_WORK];
