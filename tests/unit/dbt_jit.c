@@ -197,6 +197,132 @@ static void random_code(void **state)
     assert_true(insns > n * 5);
 }
 
+/* Both to the end, then the same. */
+static void both_end(uint64_t most)
+{
+    memcpy(plain->ram, jit->ram, jit->bytes);
+    plain->cpu = jit->cpu;
+    flat_run(jit, most);
+    flat_run(plain, most);
+    assert_true(jit->over && plain->over);
+    assert_memory_equal(&jit->cpu, &plain->cpu, sizeof jit->cpu);
+    assert_memory_equal(jit->ram, plain->ram, jit->bytes);
+}
+
+static uint64_t invalidated(void)
+{
+    struct rv_jit_stats s;
+
+    rv_jit_stats(jit->jit, &s);
+    return s.invalidated;
+}
+
+/* Adds 1, 2, 3 ... : the instruction at 0x40 is written anew each time, and data `beside` it. */
+static void patching(uint32_t beside)
+{
+    static const uint32_t code[] = { 0x0460a023 /* sw x6,0x40(x1) */, 0x0000100f /* fence.i */,
+                                     0x00730333 /* add x6,x6,x7 */, 0x0340006f /* j 0x40 */ };
+    static const uint32_t loop[] = { 0x00128293 /* addi x5,x5,1 */, 0x00512023 /* sw x5,0(x2) */,
+                                     0xfff40413 /* addi x8,x8,-1 */, 0xfa041ae3 /* bnez x8,0 */,
+                                     0x0004a023 /* sw x0,0(x9) */ };
+
+    reset(jit);
+    reset(plain);
+    memcpy(jit->ram, code, sizeof code);
+    memcpy(jit->ram + 0x40, loop, sizeof loop);
+    jit->cpu.x[1] = FLAT_BASE;
+    jit->cpu.x[2] = FLAT_BASE + beside;
+    jit->cpu.x[6] = loop[0];
+    jit->cpu.x[7] = 1 << 20;
+    jit->cpu.x[8] = 200;
+    jit->cpu.x[9] = FLAT_TEST;
+    both_end(100000);
+    assert_int_equal(jit->cpu.x[5], 200 * 201 / 2);
+}
+
+static void code_that_patches_itself(void **state)
+{
+    uint64_t start = invalidated();
+
+    (void)state;
+    patching(0x800); /* in the page, in a piece without code */
+    assert_in_range(invalidated() - start, 199, 450);
+    start = invalidated();
+    patching(0x40 + 0x30); /* in the piece: each pass writes it */
+    assert_in_range(invalidated() - start, 199, 1000);
+}
+
+/* Data in the code's page, written often: nothing is compiled anew. */
+static void data_beside_code(void **state)
+{
+    static const uint32_t code[] = { 0x00512023 /* sw x5,0(x2) */, 0x00128293 /* addi x5,x5,1 */,
+                                     0xfff40413 /* addi x8,x8,-1 */, 0xfe041ae3 /* bnez x8,0 */,
+                                     0x0004a023 /* sw x0,0(x9) */ };
+
+    (void)state;
+    reset(jit);
+    reset(plain);
+    memcpy(jit->ram, code, sizeof code);
+    jit->cpu.x[2] = FLAT_BASE + 0x100;
+    jit->cpu.x[8] = 1000;
+    jit->cpu.x[9] = FLAT_TEST;
+    uint64_t start = invalidated();
+    both_end(100000);
+    assert_int_equal(invalidated(), start);
+}
+
+#define MANY (256 * 1024)
+
+/* 4096 units in a ring, more than the code's memory holds: regions are reused. */
+static void more_code_than_room(void **state)
+{
+    static const uint32_t piece[] = { 0x00528293 /* addi x5,x5,5 */, 0x0062c2b3 /* xor x5,x5,x6 */,
+                                      0x0055a023 /* sw x5,0(x11) */, 0x034000ef /* jal ra,0x34 */ };
+    static const uint32_t last[] = { 0xfff40413 /* addi x8,x8,-1 */, 0x00040463 /* beqz x8,8 */,
+                                     0x00050067 /* jr x10 */, 0x0004a023 /* sw x0,0(x9) */ };
+    struct flat *small_jit = jit, *small_plain = plain;
+    struct rv_jit_stats s;
+
+    (void)state;
+    flat_code_bytes = 640 * 1024;
+    jit = flat_new(MANY + PAGE_SIZE, true, 0);
+    plain = flat_new(MANY + PAGE_SIZE, false, 0);
+    for (uint32_t at = 0; at < MANY; at += 64) {
+        memcpy(jit->ram + at, piece, sizeof piece);
+    }
+    memcpy(jit->ram + MANY, last, sizeof last);
+    jit->cpu.x[6] = 0x1234567;
+    jit->cpu.x[8] = 3;
+    jit->cpu.x[9] = FLAT_TEST;
+    jit->cpu.x[10] = FLAT_BASE;
+    jit->cpu.x[11] = FLAT_BASE + MANY + 0x800;
+    both_end(1000000);
+    rv_jit_stats(jit->jit, &s);
+    assert_true(s.evictions > 3);
+    assert_true(s.units > 4096);
+    flat_free(jit);
+    flat_free(plain);
+    jit = small_jit;
+    plain = small_plain;
+}
+
+/* Cold code is interpreted, hot code compiled; the result is the same. */
+static void cold_and_hot(void **state)
+{
+    struct flat *first = jit;
+    struct eval_random r = { .seed = 99 };
+
+    (void)state;
+    flat_code_bytes = 2u << 20;
+    jit = flat_new(RAM, true, 5);
+    for (unsigned k = 0; k < 100; k++) {
+        fill(&r);
+        assert_true(in_step(&r, 400));
+    }
+    flat_free(jit);
+    jit = first;
+}
+
 static int make(void **state)
 {
     (void)state;
@@ -215,7 +341,11 @@ static int end(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(random_code) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(random_code),
+                                        cmocka_unit_test(code_that_patches_itself),
+                                        cmocka_unit_test(data_beside_code),
+                                        cmocka_unit_test(more_code_than_room),
+                                        cmocka_unit_test(cold_and_hot) };
 
     return cmocka_run_group_tests(tests, make, end);
 }

@@ -11,7 +11,7 @@
 #include "hv/dbt/riscv64/translate.h"
 #include "tests/unit/rv_flat.h"
 
-#define CODE (32u << 20)
+uint32_t flat_code_bytes = 32u << 20;
 
 static uint8_t *flat_ptr(struct flat *m, uint64_t pa, uint64_t n)
 {
@@ -163,12 +163,12 @@ static void flat_jit(struct flat *m, unsigned hot)
     };
     int file = memfd_create("code", 0);
 
-    if (file < 0 || ftruncate(file, CODE))
+    if (file < 0 || ftruncate(file, flat_code_bytes))
         abort();
-    s.code.w = mmap(NULL, CODE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    uint8_t *x = mmap(NULL, CODE, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0);
+    s.code.w = mmap(NULL, flat_code_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    uint8_t *x = mmap(NULL, flat_code_bytes, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0);
     close(file);
-    s.code.room = CODE;
+    s.code.room = flat_code_bytes;
     s.code.shift = x - s.code.w;
     s.layout = (struct jit_layout){ .tlb = offsetof(struct flat, tlb),
                                     .tlb_entries = FLAT_TLB,

@@ -32,7 +32,9 @@ struct flat {
     struct eval eval;
 };
 
-/* A hart at FLAT_BASE. ram: zeroed memory of that size, a multiple of a page, or NULL: own. */
+/* Bytes of code memory of the machines to come. */
+extern uint32_t flat_code_bytes;
+/* A hart at FLAT_BASE with zeroed RAM of that size, a multiple of a page. */
 struct flat *flat_new(uint64_t bytes, bool jit, unsigned hot);
 void flat_free(struct flat *m);
 /* Interprets one instruction. */
