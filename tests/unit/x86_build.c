@@ -98,7 +98,7 @@ static bool dsdt_has(uint64_t dsdt, uint64_t val, unsigned size)
 
 static void test_acpi(void **state)
 {
-    uint64_t rsdp = 0, xsdt, fadt, madt, mcfg, dsdt, cpus = 0;
+    uint64_t rsdp = 0, xsdt, fadt, madt, mcfg, hpet, dsdt, cpus = 0;
 
     (void)state;
     assert_int_equal(x86_acpi_build(&fake_vm, &rsdp), 0);
@@ -108,9 +108,9 @@ static void test_acpi(void **state)
     assert_int_equal(sum(rsdp, 36), 0);
     xsdt = rd(rsdp + 24, 8);
     fadt = find_table(xsdt, "FACP"), madt = find_table(xsdt, "APIC"),
-    mcfg = find_table(xsdt, "MCFG"), dsdt = rd(fadt + 140, 8);
-    for (unsigned i = 0; i < 5; i++) {
-        uint64_t t[] = { xsdt, fadt, madt, mcfg, dsdt };
+    mcfg = find_table(xsdt, "MCFG"), hpet = find_table(xsdt, "HPET"), dsdt = rd(fadt + 140, 8);
+    for (unsigned i = 0; i < 6; i++) {
+        uint64_t t[] = { xsdt, fadt, madt, mcfg, hpet, dsdt };
 
         assert_int_equal(sum(t[i], rd(t[i] + 4, 4)), 0);
         assert_true(range_within(t[i], rd(t[i] + 4, 4), 0xe0000, 0x20000));
@@ -120,6 +120,9 @@ static void test_acpi(void **state)
     assert_int_equal(rd(fadt + 56, 4), PORT_PM1_EVT);
     assert_int_equal(rd(fadt + 120, 8), PORT_RESET);
     assert_int_equal(rd(mcfg + 44, 8), PLAT_ECAM);
+    assert_int_equal(rd(hpet + 44, 8), PLAT_HPET);
+    assert_int_equal(rd(hpet + 36, 4), HPET_ID);
+    assert_true(dsdt_has(dsdt, PLAT_HPET | PLAT_HPET_LEN << 32, 8));
     assert_true(dsdt_has(dsdt, PLAT_MMIO32, 4) &&
                 dsdt_has(dsdt, PLAT_MMIO32 + PLAT_MMIO32_LEN - 1, 4) &&
                 dsdt_has(dsdt, PLAT_ECAM | PLAT_ECAM_LEN << 32, 8));

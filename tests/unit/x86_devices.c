@@ -359,6 +359,166 @@ static void test_resets(void **state)
     assert_int_equal(fake_exit_code, 0x21);
 }
 
+/* ---- HPET ---- */
+
+#define HPET(reg) (PLAT_HPET + (reg))
+
+static uint64_t hpet64(unsigned reg) { return fake_io(IO_MEM, HPET(reg), 8, false, 0); }
+static void set_hpet64(unsigned reg, uint64_t val)
+{
+    (void)fake_io(IO_MEM, HPET(reg), 8, true, val);
+}
+static bool ioapic_line(unsigned line)
+{
+    return ((const struct x86_intc *)fake_vm.vintc)->ioapic.lines >> line & 1;
+}
+
+static void test_hpet_counter(void **state)
+{
+    (void)state;
+    assert_int_equal(hpet64(0) >> 32, 10000000); /* femtoseconds: 100 MHz */
+    assert_int_equal(mem_read(HPET(0)), 0x8086a201);
+    advance(1000);
+    assert_int_equal(hpet64(0xf0), 0);
+    set_hpet64(0xf0, 0xfffffff0);
+    mem_write(HPET(0x10), 1);
+    advance(1000);
+    assert_int_equal(hpet64(0xf0), 0xfffffff0ull + 100);
+    assert_int_equal(mem_read(HPET(0xf4)), 1);
+    set_hpet64(0xf0, 5); /* it runs */
+    assert_int_equal(hpet64(0xf0), 0xfffffff0ull + 100);
+    mem_write(HPET(0x10), 0);
+    advance(1000);
+    assert_int_equal(hpet64(0xf0), 0xfffffff0ull + 100);
+    assert_int_equal(hpet64(0x160) | hpet64(0x1f8) | hpet64(0x3f8), 0); /* nothing there */
+    set_hpet64(0x3f8, ~0ull);
+    assert_int_equal(hpet64(0x100) >> 32, 0xf00000);
+    assert_int_equal(mem_read(HPET(0x100)) & 0x30, 0x30);
+    assert_int_equal(mem_read(HPET(0x120)) & 0x30, 0x20);
+}
+
+/* One-shot, level: the line stays up until its status bit is cleared. */
+static void test_hpet_level(void **state)
+{
+    (void)state;
+    mem_write(HPET(0x120), 21 << 9 | 6);
+    set_hpet64(0x128, 1000);
+    mem_write(HPET(0x10), 1);
+    advance(9990);
+    assert_false(ioapic_line(21));
+    advance(10);
+    assert_true(ioapic_line(21));
+    assert_int_equal(mem_read(HPET(0x20)), 2);
+    mem_write(HPET(0x20), 5);
+    assert_true(ioapic_line(21));
+    mem_write(HPET(0x120), 21 << 9 | 2); /* enable off, and on again */
+    assert_false(ioapic_line(21));
+    mem_write(HPET(0x120), 22 << 9 | 6);
+    assert_true(ioapic_line(22));
+    mem_write(HPET(0x20), 2);
+    assert_false(ioapic_line(22));
+    advance(1000000);
+    assert_int_equal(mem_read(HPET(0x20)), 0);
+    mem_write(HPET(0x120), 3 << 9 | 6); /* no such route */
+    set_hpet64(0x128, hpet64(0xf0) + 10);
+    advance(1000);
+    assert_false(ioapic_line(3));
+}
+
+/* As Linux sets it up: first match with T_SET, then the period; the comparator moves on by itself.
+ */
+static void test_hpet_periodic(void **state)
+{
+    unsigned ticks = 0;
+
+    (void)state;
+    mem_write(HPET(0x10), 1);
+    mem_write(HPET(0x100), 20 << 9 | 0x14e);
+    mem_write(HPET(0x108), 100000); /* 1 ms */
+    mem_write(HPET(0x108), 200000); /* then each 2 ms */
+    assert_int_equal(hpet64(0x108), 100000);
+    for (unsigned i = 0; i < 100; i++) {
+        advance(100000);
+        if (ioapic_line(20)) {
+            assert_int_equal(hpet64(0x108), 100000 + 200000 * ++ticks);
+            mem_write(HPET(0x20), 1);
+        }
+    }
+    assert_int_equal(ticks, 5);
+    advance(21000000); /* the guest did not look: one tick, and no drift */
+    mem_write(HPET(0x20), 1);
+    assert_int_equal(hpet64(0x108) % 200000, 100000);
+    assert_true(hpet64(0x108) > hpet64(0xf0));
+    mem_write(HPET(0x10), 0);
+}
+
+/* 32 bits: the match comes round again, and a comparator in the past waits for the wrap. */
+static void test_hpet_32(void **state)
+{
+    (void)state;
+    mem_write(HPET(0xf0), 0xffffff00);
+    mem_write(HPET(0x140), 23 << 9 | 6 | 1 << 8);
+    set_hpet64(0x148, 0x7700000010);
+    assert_int_equal(hpet64(0x148), 0x10);
+    mem_write(HPET(0x10), 1);
+    advance(0x10e * 10);
+    assert_false(ioapic_line(23));
+    advance(20);
+    assert_true(ioapic_line(23));
+    mem_write(HPET(0x20), 4);
+    advance((1ull << 32) * 10 - 100);
+    assert_false(ioapic_line(23));
+    advance(100);
+    assert_true(ioapic_line(23));
+    mem_write(HPET(0x10), 0);
+    assert_false(ioapic_line(23));
+}
+
+/* Legacy replacement: timer 0 is IRQ 0, timer 1 IRQ 8, and PIT and RTC are silent. */
+static void test_hpet_legacy(void **state)
+{
+    const struct pic_chip *chip = ((const struct x86_intc *)fake_vm.vintc)->pic.chip;
+
+    (void)state;
+    mem_write(HPET(0x10), 2);
+    outb(0x43, 0x34);
+    outb(0x40, 0x9c);
+    outb(0x40, 0x2e);
+    advance(100000000);
+    assert_int_equal(chip[0].irr & 1, 0);
+    mem_write(HPET(0x100), 4);
+    set_hpet64(0x108, 1000);
+    mem_write(HPET(0x120), 4);
+    set_hpet64(0x128, 2000);
+    mem_write(HPET(0x10), 3);
+    advance(11000);
+    assert_int_equal(chip[0].irr & 1, 1);
+    assert_int_equal(chip[1].irr & 1, 0);
+    advance(10000);
+    assert_int_equal(chip[1].irr & 1, 1);
+    mem_write(HPET(0x10), 0); /* they have their lines again */
+    advance(100000000);
+    assert_true(ioapic_line(PLAT_GSI_PIT) || chip[0].irr & 1);
+}
+
+/* A period of 10 ns costs no more than an event in 50 us. */
+static void test_hpet_flood(void **state)
+{
+    unsigned events = 0;
+
+    (void)state;
+    mem_write(HPET(0x10), 1);
+    mem_write(HPET(0x100), 20 << 9 | 0x14e);
+    mem_write(HPET(0x108), 1);
+    mem_write(HPET(0x108), 1);
+    for (uint64_t end = host_now + 1000000; event_next() <= end; events++) {
+        host_now = max_u64(host_now, event_next());
+        (void)event_run();
+    }
+    assert_in_range(events, 10, 21);
+    mem_write(HPET(0x10), 0);
+}
+
 /*
  * With a jump in CMOS 0Fh the reset line means INIT to all processors, and the boot processor goes
  * on at 40:67. Other codes are firmware's affair: the machine starts again.
@@ -496,10 +656,12 @@ static void test_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_rtc_time),  T(test_pit_rate),       T(test_pit_gate),      T(test_pit_readback),
-        T(test_rtc_uip),   T(test_rtc_interrupts), T(test_rtc_alarm),     T(test_pm_timer),
-        T(test_pm_power),  T(test_resets),         T(test_warm_reset),    T(test_uart_out),
-        T(test_uart_thre), T(test_uart_in),        T(test_uart_loopback), T(test_again),
+        T(test_rtc_time),      T(test_pit_rate),       T(test_pit_gate),   T(test_pit_readback),
+        T(test_rtc_uip),       T(test_rtc_interrupts), T(test_rtc_alarm),  T(test_pm_timer),
+        T(test_pm_power),      T(test_hpet_counter),   T(test_hpet_level), T(test_hpet_periodic),
+        T(test_hpet_32),       T(test_hpet_legacy),    T(test_hpet_flood), T(test_resets),
+        T(test_warm_reset),    T(test_uart_out),       T(test_uart_thre),  T(test_uart_in),
+        T(test_uart_loopback), T(test_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,7 @@ static void test_each(void **state)
         }
         at += sizeof *r + ((r->len + 7) & ~7u);
     }
-    assert_int_equal(kinds, 7 + 2 * VCPUS);
+    assert_int_equal(kinds, 8 + 2 * VCPUS);
     fake_stop();
 }
 
@@ -126,6 +126,12 @@ static const struct {
     ROW(STATE_RTC, struct rtc_state, index, 0x80),
     ROW(STATE_RTC, struct rtc_state, base, 1ull << 60),
     ROW(STATE_RTC, struct rtc_state, checked_ns, 1ull << 60),
+    ROW(STATE_HPET, struct hpet_state, config, 4),
+    ROW(STATE_HPET, struct hpet_state, status, 8),
+    ROW(STATE_HPET, struct hpet_state, since, 1ull << 60),
+    ROW(STATE_HPET, struct hpet_state, timer[0].config, 1 << 15),
+    ROW(STATE_HPET, struct hpet_state, timer[1].config, 1 << 3),
+    ROW(STATE_HPET, struct hpet_state, timer[2].compare, 1ull << 32),
     ROW(STATE_PM, struct pm_state, sts, 2),
     ROW(STATE_PM, struct pm_state, half, 1ull << 60),
     ROW(STATE_UART, struct uart_state, fill, 17),

@@ -43,6 +43,11 @@ static void state_timers(void)
     outb(0x71, 0x26);
     outb(0x70, 0x0b);
     outb(0x71, 0x42);
+    mem_write(PLAT_HPET + 0x100, 20 << 9 | 0x14e); /* HPET: periodic, level, 5 ms */
+    mem_write(PLAT_HPET + 0x108, 500000);
+    mem_write(PLAT_HPET + 0x140, 1 << 8); /* a 32-bit one, that interrupts nobody */
+    mem_write(PLAT_HPET + 0x148, 77);
+    mem_write(PLAT_HPET + 0x10, 1);
     (void)fake_io(IO_PORT, 0x602, 2, true, 0x101); /* PM: timer and button */
     (void)x86_power_button(&fake_vm);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ACPI tables of an x86 guest (ACPI 6.4 §5.2): RSDP, XSDT, FADT, FACS, DSDT, MADT, MCFG, in the
- * BIOS area below 1 MiB.
+ * ACPI tables of an x86 guest (ACPI 6.4 §5.2): RSDP, XSDT, FADT, FACS, DSDT, MADT, MCFG, HPET, in
+ * the BIOS area below 1 MiB.
  */
 #include "load.h"
 #include "platform.h"
@@ -141,6 +141,18 @@ static uint64_t build_mcfg(struct tables *t)
     return tables_seal(t, p);
 }
 
+/* IA-PC HPET specification 1.0a §3.2.4: its registers in memory; the identifier is theirs. */
+static uint64_t build_hpet(struct tables *t)
+{
+    uint8_t *p = tables_begin(t, "HPET", 1, TABLE_HEADER + 20);
+
+    tables_put(p, 36, 4, HPET_ID);
+    p[41] = 64; /* bits of a register, in a generic address of space 0 */
+    tables_put(p, 44, 8, PLAT_HPET);
+    tables_put(p, 53, 2, 0x80); /* shortest period in ticks */
+    return tables_seal(t, p);
+}
+
 static uint64_t build_all(struct tables *t, uint32_t ncpus)
 {
     uint8_t *rsdp = tables_take(t, RSDP_LEN, 16);
@@ -149,8 +161,9 @@ static uint64_t build_all(struct tables *t, uint32_t ncpus)
      * One after the other: in an initialiser their order, and so their addresses, would be the
      * compiler's choice.
      */
-    uint64_t fadt = build_fadt(t, facs, dsdt), madt = build_madt(t, ncpus), mcfg = build_mcfg(t);
-    uint64_t all[] = { fadt, madt, mcfg };
+    uint64_t fadt = build_fadt(t, facs, dsdt), madt = build_madt(t, ncpus), mcfg = build_mcfg(t),
+             hpet = build_hpet(t);
+    uint64_t all[] = { fadt, madt, mcfg, hpet };
 
     return tables_root(t, rsdp, all, ARRAY_SIZE(all));
 }

@@ -79,6 +79,7 @@ static int create_all(struct x86_devices *d, struct x86_intc *x, const struct gu
     err = err ? err : ioapic_create(d, x);
     err = err ? err : pit_create(d);
     err = err ? err : rtc_create(d, c);
+    err = err ? err : hpet_create(d);
     err = err ? err : pm_create(d);
     err = err ? err : uart_create(d);
     err = err ? err : kbc_create(d);
@@ -129,6 +130,7 @@ void x86_devices_destroy(struct vm *vm)
     uart_destroy(&d->uart);
     event_kill(&d->pit.ev);
     event_kill(&d->rtc.ev);
+    event_kill(&d->hpet.ev);
     event_kill(&d->pm.ev);
     x->devices = NULL;
     vm_free(vm, d, sizeof *d);

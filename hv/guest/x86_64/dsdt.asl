@@ -133,6 +133,11 @@ DefinitionBlock ("", "DSDT", 2, "TRIVET", "TRIVETPC", 1)
             Name (_HID, EisaId ("PNP0B00"))
             Name (_CRS, ResourceTemplate () { IO (Decode16, 0x70, 0x70, 1, 8) IRQNoFlags () { 8 } })
         }
+        Device (HPET)
+        {
+            Name (_HID, EisaId ("PNP0103"))
+            Name (_CRS, ResourceTemplate () { Memory32Fixed (ReadOnly, 0xFED00000, 0x00000400) })
+        }
         Device (COM1)
         {
             Name (_HID, EisaId ("PNP0501"))

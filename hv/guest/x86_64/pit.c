@@ -114,8 +114,8 @@ static void pit_event(struct event *ev)
     spin_lock(&p->lock);
     now = ticks_now(p);
     if (p->s.next && now >= p->s.next) {
-        virq_set(p->vm, LINE_PIT, false);
-        virq_set(p->vm, LINE_PIT, true);
+        device_irq(p->vm, LINE_PIT, false);
+        device_irq(p->vm, LINE_PIT, true);
         rearm(p, now, EDGE_MIN_NS);
     } else if (p->s.next) {
         device_arm(p->vm, &p->ev, ticks_to_ns(p->s.next), EARLY_NS);
@@ -139,7 +139,7 @@ static void load(struct pit *p, unsigned i, uint16_t val)
     c->loaded = true;
     if (i == 0) {
         if (!output(c, now))
-            virq_set(p->vm, LINE_PIT, false);
+            device_irq(p->vm, LINE_PIT, false);
         rearm(p, now, 0);
     }
 }
@@ -207,7 +207,7 @@ static void set_mode(struct pit *p, unsigned i, uint8_t val)
     c->bytes_latched = 0;
     if (i == 0) {
         p->s.next = 0;
-        virq_set(p->vm, LINE_PIT, c->mode != 0);
+        device_irq(p->vm, LINE_PIT, c->mode != 0);
     }
 }
 

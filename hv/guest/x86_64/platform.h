@@ -17,6 +17,10 @@
 #define PLAT_MMIO64_LEN 0x1000000000ull
 #define PLAT_IOAPIC 0xfec00000ull
 #define PLAT_IOAPIC_LEN 0x1000ull
+#define PLAT_HPET 0xfed00000ull
+#define PLAT_HPET_LEN 0x400ull
+/* vendor, legacy replacement, 64 bits, number of timers - 1, revision (HPET 1.0a §2.3.4) */
+#define HPET_ID (0x8086u << 16 | 1 << 15 | 1 << 13 | 2 << 8 | 1)
 #define PLAT_LAPIC 0xfee00000ull /* of every vCPU at reset; the page is private to each */
 #define PLAT_MSI 0xfee00000ull   /* MSI addresses: bits 31:20 (Intel SDM vol 3 §11.11.1) */
 #define PLAT_EBDA 0x0009fc00ull  /* extended BIOS data area: RAM, reserved, up to 640 KiB */

@@ -199,7 +199,7 @@ static void refresh(struct rtc *r, uint64_t now)
     s->checked_ns = now;
     if (*c & s->cmos[R_B] & (B_PIE | B_AIE | B_UIE) && !(*c & C_IRQF)) {
         *c |= C_IRQF;
-        virq_set(r->vm, LINE_RTC, true);
+        device_irq(r->vm, LINE_RTC, true);
     }
 }
 
@@ -264,7 +264,7 @@ static uint8_t read_c(struct rtc *r, uint64_t now)
     c = r->s.cmos[R_C];
     r->s.cmos[R_C] = 0;
     if (c & C_IRQF)
-        virq_set(r->vm, LINE_RTC, false);
+        device_irq(r->vm, LINE_RTC, false);
     rearm(r, now, GAP_NS);
     return c;
 }

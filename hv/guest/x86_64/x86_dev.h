@@ -61,6 +61,29 @@ struct rtc {
     unsigned unread;
 };
 
+/*
+ * The HPET. counter = base + 10 ns since `since` (guest ns), while it is on. next: counter value of
+ * a timer's next match; UINT64_MAX: none.
+ */
+#define HPET_TIMERS 3
+struct hpet_timer {
+    uint32_t config, zero;
+    uint64_t compare, period, next;
+};
+struct hpet_state {
+    uint32_t version, config, status, zero;
+    uint64_t base, since;
+    struct hpet_timer timer[HPET_TIMERS];
+};
+static_assert(sizeof(struct hpet_state) == 128, "a saved state");
+struct hpet {
+    struct hpet_state s;
+    struct vm *vm;
+    struct spinlock lock;
+    struct event ev;
+    uint8_t asserted[HPET_TIMERS]; /* level-triggered: the line + 1 that it holds up; 0: none */
+};
+
 /* PM1a blocks and PM timer. */
 /* half: half turns (bit 31 changes) of the timer already seen */
 struct pm_state {
@@ -108,11 +131,12 @@ struct kbc {
     struct spinlock lock;
 };
 
-#define DEVICE_REGIONS 20
+#define DEVICE_REGIONS 21
 struct x86_devices {
     struct vm *vm;
     struct pit pit;
     struct rtc rtc;
+    struct hpet hpet;
     struct pm pm;
     struct uart uart;
     struct kbc kbc;
@@ -134,11 +158,18 @@ void device_arm(struct vm *, struct event *, uint64_t guest_ns, uint64_t gap);
 /* Each: CPU 0; sets the reset state and registers the ports. */
 int must_check pit_create(struct x86_devices *);
 int must_check rtc_create(struct x86_devices *, const struct guest_config *);
+int must_check hpet_create(struct x86_devices *);
 int must_check pm_create(struct x86_devices *);
 int must_check uart_create(struct x86_devices *);
 int must_check kbc_create(struct x86_devices *);
 void uart_destroy(struct uart *);
 bool pm_power_button(struct pm *); /* false: the guest has not enabled it */
+/*
+ * Any CPU: the HPET has taken the lines of PIT and RTC. device_irq: their virq_set(), dropped while
+ * it has.
+ */
+bool hpet_legacy(const struct vm *);
+void device_irq(struct vm *, unsigned line, bool level);
 /* The wall clock has gone on by `seconds` more than the guest's while it did not run. CPU 0. */
 void rtc_move(struct rtc *, int64_t seconds);
 
@@ -148,4 +179,4 @@ static inline struct x86_devices *x86_devices_of(const struct vm *vm)
     return ((const struct x86_intc *)vm->vintc)->devices;
 }
 extern const struct state_ops pit_state_ops, rtc_state_ops, pm_state_ops, uart_state_ops,
-    kbc_state_ops, intc_state_ops, lapic_state_ops;
+    kbc_state_ops, hpet_state_ops, intc_state_ops, lapic_state_ops;

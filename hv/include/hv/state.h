@@ -46,6 +46,7 @@ enum state_kind {
     STATE_PM,
     STATE_UART,
     STATE_KBC,
+    STATE_HPET,
     /* ARM64 */
     STATE_ARM_MACHINE = 0x200,
     STATE_ARM_CPU,
