@@ -121,7 +121,7 @@ static void test_registers(void **state)
     wr64(GITS(0x100), ~0ull);
     assert_int_equal(rd64(GITS(0x100)) & (1ull << 62), 0); /* no Indirect */
     assert_int_equal(rd64(GITS(0x100)) >> 48 & 0x71f, 0x107);
-    assert_int_equal(rd64(GITS(0x100)) & 0x300, 0); /* 4 KiB pages */
+    assert_int_equal(rd64(GITS(0x100)) & 0x300, 0x200); /* 64 KiB pages; 3 is none */
     wr64(GITS(0x110), ~0ull);
     assert_int_equal(rd64(GITS(0x110)), 0);
     wr(GITS(0x84), 0x80000000);
@@ -223,6 +223,74 @@ static void test_moves(void **state)
     ring();
     assert_int_equal(msi(8, 1), 0);
     assert_int_equal(take(1), 8200);
+}
+
+/*
+ * An LPI that was mapped while its collection was not: the configuration at the time of the message
+ * counts, whatever INV and INVALL could not reach.
+ */
+static void test_unmapped_collection(void **state)
+{
+    (void)state;
+    config(8201, 0);
+    mapti(8, 2, 8201, 5);
+    config(8201, 0xa1);
+    mapc(5, 2, true);
+    push(0x0d, 0, 5, 0); /* INVALL */
+    on_event(0x03, 8, 2);
+    ring();
+    assert_int_equal(take(2), 8201);
+    push(0x0f | 8ull << 32, 2, 0, 0); /* DISCARD; then disabled, and mapped while nobody has it */
+    mapc(5, 2, false);
+    ring();
+    config(8201, 0xa0);
+    mapti(8, 2, 8201, 5);
+    mapc(5, 2, true);
+    ring();
+    assert_int_equal(msi(8, 2), 0);
+    assert_int_equal(take(2), SPURIOUS);
+    /* MOVI out of a collection that is not mapped */
+    config(8202, 0xa1);
+    mapti(8, 3, 8202, 6);
+    push(0x01 | 8ull << 32, 3, 1, 0);
+    ring();
+    assert_int_equal(msi(8, 3), 0);
+    assert_int_equal(take(1), 8202);
+    /* a collection that moves takes the configuration with it */
+    config(8202, 0xa0);
+    mapc(1, 0, true);
+    ring();
+    assert_int_equal(msi(8, 3), 0);
+    assert_int_equal(take(0), SPURIOUS);
+}
+
+/* Each page size reads back, and tables are where it says. */
+static void test_page_sizes(void **state)
+{
+    static const uint64_t want[] = { 0, 1, 2, 2 };
+
+    (void)state;
+    for (unsigned n = 0; n < 4; n++) {
+        wr(GITS(0), 0);
+        wr64(GITS(0x108), COLLECTIONS | n << 8);
+        assert_int_equal(rd64(GITS(0x108)) >> 8 & 3, want[n]);
+    }
+    wr64(GITS(0x108), (PLAT_RAM + 0x80000) | VALID | 2 << 8);
+    wr(GITS(0), 1);
+    mapc(0x1ffe, 1, true); /* in the last entries of 64 KiB */
+    mapti(8, 0, 8192, 0x1ffe);
+    ring();
+    assert_int_equal(msi(8, 0), 0);
+    assert_int_equal(take(1), 8192);
+    memset(ram(PLAT_RAM + 0x80000) + 0x1ffe * 8, 0, 8);
+    assert_int_equal(msi(8, 0), -ENOENT);
+    /* bits 15:12 are address bits 51:48: no RAM there */
+    wr(GITS(0), 0);
+    wr64(GITS(0x108), (PLAT_RAM + 0x80000) | 1 << 12 | VALID | 2 << 8);
+    wr(GITS(0), 1);
+    mapc(1, 1, true);
+    ring();
+    assert_int_equal(msi(8, 1), -ENOENT);
 }
 
 static void test_events(void **state)
@@ -424,6 +492,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lpi, start, stop),
         cmocka_unit_test_setup_teardown(test_inv, start, stop),
         cmocka_unit_test_setup_teardown(test_moves, start, stop),
+        cmocka_unit_test_setup_teardown(test_unmapped_collection, start, stop),
+        cmocka_unit_test_setup_teardown(test_page_sizes, start, stop),
         cmocka_unit_test_setup_teardown(test_events, start, stop),
         cmocka_unit_test_setup_teardown(test_errors, start, stop),
         cmocka_unit_test_setup_teardown(test_stall, start, stop),

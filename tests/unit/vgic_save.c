@@ -380,7 +380,7 @@ static void test_refused_its(void **state)
     EXPECT_BITS(head()->its.cbaser, 0xb8effffffffffcff);
     EXPECT_BITS(head()->its.cwriter, 0xfffe0);
     EXPECT_BITS(head()->its.creadr, 0xfffe1);
-    EXPECT_BITS(head()->its.baser[1], 0xb8e0fffffffffcff);
+    EXPECT_BITS(head()->its.baser[1], 0xb8e0ffffffffffff);
     EXPECT_BITS(lpi(2)->edge, 0);
     EXPECT_BITS(lpi(2)->group1, 0);
     EXPECT_BITS(lpi(2)->line, 0);

@@ -22,9 +22,12 @@
 #define CTLR_ENABLED 1u
 #define CTLR_QUIESCENT (1u << 31)
 #define BASER_VALID (1ull << 63)
-/* not Indirect (62), Type (58:56), Entry_Size (52:48); Page_Size (9:8) is 4 KiB */
-#define BASER_WRITABLE 0xb8e0fffffffffcffull
+/* not Indirect (62), Type (58:56), Entry_Size (52:48) */
+#define BASER_WRITABLE 0xb8e0ffffffffffffull
+/* Page_Size (9:8): 4, 16, 64 KiB; 3 is reserved, and taken for 2 */
+#define BASER_PAGE(baser) ((baser) >> 8 & 3)
 #define BASER_ADDR 0xfffffffff000ull
+#define BASER_ADDR_64K 0xffffffff0000ull /* and 51:48 of the address are in bits 15:12 */
 #define CBASER_BITS 0xb8effffffffffcffull
 #define CBASER_ADDR 0xffffffffff000ull
 /* offset of a command within a queue of at most 1 MiB */
@@ -43,14 +46,19 @@ uint64_t its_load(const uint64_t *entry) { return __atomic_load_n(entry, __ATOMI
 
 void its_store(uint64_t *entry, uint64_t val) { __atomic_store_n(entry, val, __ATOMIC_RELAXED); }
 
+static uint64_t page_size(uint64_t baser) { return PAGE_SIZE << 2 * min_u64(BASER_PAGE(baser), 2); }
+
 uint64_t *its_table(struct vgic *g, unsigned which, uint32_t id)
 {
-    uint64_t baser = g->its.s.baser[which], len = ((baser & 0xff) + 1) * PAGE_SIZE;
+    uint64_t baser = g->its.s.baser[which], len = ((baser & 0xff) + 1) * page_size(baser),
+             at = baser & BASER_ADDR;
 
     debug_assert_held(&g->lock);
     if (!(baser & BASER_VALID) || (uint64_t)id * 8 >= len)
         return NULL;
-    return gmem_ptr(g->vm, gpa((baser & BASER_ADDR) + (uint64_t)id * 8), 8, PROT_RW);
+    if (BASER_PAGE(baser) >= 2)
+        at = (baser & BASER_ADDR_64K) | (baser >> 12 & 15) << 48;
+    return gmem_ptr(g->vm, gpa(at + (uint64_t)id * 8), 8, PROT_RW);
 }
 
 uint64_t *its_entry(struct vgic *g, uint32_t devid, uint32_t event)
@@ -143,13 +151,10 @@ void its_load_all(struct vgic *g, struct vgic_cpu *c)
 
 void its_pend(struct vgic *g, const struct its_target *t)
 {
-    struct vgic_irq i = vgic_irq_at(g, NULL, t->idx);
-
     debug_assert_held(&g->lock);
     if (!t->cpu || !(t->cpu->s.ctlr & GICR_CTLR_LPIS))
         return;
-    if (i.b->route[i.n] != t->cpu->id)
-        its_route(g, t->idx, t->cpu);
+    its_route_anew(g, t->idx, t->cpu);
     vgic_set_latch(g, NULL, t->idx);
 }
 
@@ -160,6 +165,29 @@ void its_route(struct vgic *g, unsigned idx, struct vgic_cpu *c)
     debug_assert_held(&g->lock);
     i.b->route[i.n] = (uint8_t)c->id;
     vgic_update(g, NULL, idx);
+}
+
+/*
+ * Where it was not before, its configuration is not known: the collection was not mapped when the
+ * LPI was, or is mapped elsewhere now, and INV and INVALL went past it.
+ */
+void its_route_anew(struct vgic *g, unsigned idx, struct vgic_cpu *c)
+{
+    struct vgic_irq i = vgic_irq_at(g, NULL, idx);
+
+    if (i.b->route[i.n] == c->id)
+        return;
+    its_route(g, idx, c);
+    its_load_config(g, c, idx);
+}
+
+void its_unroute(struct vgic *g, unsigned idx)
+{
+    struct vgic_irq i = vgic_irq_at(g, NULL, idx);
+
+    vgic_clear_latch(g, NULL, idx);
+    i.b->route[i.n] = ROUTE_NONE;
+    its_set_config(g, idx, 0);
 }
 
 /* The pending table: a bit for each INTID, the LPIs' from byte 1024 (GICv3 §5.1.2). */
@@ -416,6 +444,11 @@ static uint64_t read_baser(struct vgic *g, struct vgic_cpu *c, const struct vgic
     return vgic_half(g->its.s.baser[n] | baser_fixed[n], off, size);
 }
 
+static uint64_t legal_baser(uint64_t val)
+{
+    return val & (BASER_PAGE(val) == 3 ? BASER_WRITABLE & ~(1ull << 8) : BASER_WRITABLE);
+}
+
 static void write_baser(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg *r, uint32_t off,
                         unsigned size, uint64_t val)
 {
@@ -427,7 +460,7 @@ static void write_baser(struct vgic *g, struct vgic_cpu *c, const struct vgic_re
     n = (unsigned)index_nospec(n, ITS_BASERS);
     spin_lock(&g->lock);
     if (!(g->its.s.ctlr & CTLR_ENABLED))
-        g->its.s.baser[n] = vgic_merge(g->its.s.baser[n], off, size, val) & BASER_WRITABLE;
+        g->its.s.baser[n] = legal_baser(vgic_merge(g->its.s.baser[n], off, size, val));
     spin_unlock(&g->lock);
 }
 
@@ -497,6 +530,6 @@ bool its_state_valid(const struct its_state *s)
                      (s->cwriter & ~QUEUE_BITS) | (s->creadr & ~(QUEUE_BITS | STALLED));
 
     for (unsigned n = 0; n < ITS_BASERS; n++)
-        wrong |= s->baser[n] & ~BASER_WRITABLE;
+        wrong |= s->baser[n] ^ legal_baser(s->baser[n]);
     return !wrong;
 }

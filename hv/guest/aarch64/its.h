@@ -24,6 +24,9 @@ bool its_translate(struct vgic *, uint32_t devid, uint32_t event, struct its_tar
 void its_pend(struct vgic *, const struct its_target *);
 /* from now on it goes there, with its pending state */
 void its_route(struct vgic *, unsigned idx, struct vgic_cpu *);
+/* the same, with its configuration read anew, if it went elsewhere or nowhere before */
+void its_route_anew(struct vgic *, unsigned idx, struct vgic_cpu *);
+void its_unroute(struct vgic *, unsigned idx); /* it is pending no more, and goes nowhere */
 /* The LPI's byte in the vCPU's configuration table is read anew (GICv3 §5.1.1). */
 void its_load_config(struct vgic *, struct vgic_cpu *, unsigned idx);
 void its_load_all(struct vgic *, struct vgic_cpu *);

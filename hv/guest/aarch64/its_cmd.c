@@ -57,6 +57,8 @@ static bool map_event(struct vgic *g, const uint64_t cmd[4], uint32_t intid)
     if (c) {
         its_route(g, idx, c);
         its_load_config(g, c, idx);
+    } else {
+        its_unroute(g, idx);
     }
     return true;
 }
@@ -80,7 +82,7 @@ static bool cmd_movi(struct vgic *g, const uint64_t cmd[4])
     if (!its_translate(g, device_of(cmd), event_of(cmd), &t) || !c)
         return false;
     its_store(t.entry, ITS_VALID | (uint64_t)collection_of(cmd) << 32 | vgic_intid(t.idx));
-    its_route(g, t.idx, c);
+    its_route_anew(g, t.idx, c);
     return true;
 }
 
@@ -110,7 +112,7 @@ static bool cmd_discard(struct vgic *g, const uint64_t cmd[4])
 
     if (!its_translate(g, device_of(cmd), event_of(cmd), &t))
         return false;
-    vgic_clear_latch(g, NULL, t.idx);
+    its_unroute(g, t.idx);
     its_store(t.entry, 0);
     return true;
 }
