@@ -33,6 +33,7 @@ def acpi_guest_is_whole(machine, tables, msi):
         date, (least, most) = timed(lambda: shell.number("date +%s"), time.time)
         assert least - 60 < date < most + 60
         assert shell.number("nproc") == 2
+        assert shell.number("ls -d /sys/devices/system/cpu/cpu[0-9]*/topology | wc -l") == 2
         text = shell.run("dmesg")
         assert not BAD.search(text), text
 
@@ -40,7 +41,7 @@ def acpi_guest_is_whole(machine, tables, msi):
 def test_a_guest_by_acpi_with_reboot_and_power_button(machine):
     machine.cmd("start acpi", 60)
     assert wait_ready(machine, "acpi") == 2
-    acpi_guest_is_whole(machine, "APIC DSDT FACP GTDT IORT MCFG SPCR", "ITS-MSI")
+    acpi_guest_is_whole(machine, "APIC DSDT FACP GTDT IORT MCFG PPTT SPCR SSDT", "ITS-MSI")
     before = times_ready(machine, "acpi")
     with Shell(machine, "acpi"):
         machine.send("reboot\r")

@@ -39,4 +39,4 @@ def test_debian_comes_up(machine_is):
         if machine_is == GUEST_BY_ACPI_TOO:
             machine.cmd("start acpi", 60)
             assert wait_ready(machine, "acpi") == 2
-            acpi_guest_is_whole(machine, "APIC DSDT FACP GTDT MCFG SPCR", "MSI")
+            acpi_guest_is_whole(machine, "APIC DSDT FACP GTDT MCFG PPTT SPCR SSDT", "MSI")

@@ -455,6 +455,36 @@ static unsigned madt_entries(uint8_t type, uint64_t *last)
     return n;
 }
 
+/* Each processor of the MADT is a device with its UID, and a core of the one package. */
+static void check_processors(unsigned n)
+{
+    uint64_t ssdt = acpi_table("SSDT"), pptt = acpi_table("PPTT"), at = ssdt + 36;
+    uint32_t end = (uint32_t)ram(ssdt + 4, 4);
+
+    assert_int_equal(ram(at, 1), 0x10); /* Scope of all that follows */
+    assert_int_equal((ram(at + 1, 1) & 15) | ram(at + 2, 1) << 4 | ram(at + 3, 1) << 12, end - 37);
+    assert_int_equal(ram(at + 1, 1) >> 6, 2);
+    assert_memory_equal(fake_ram + (at - PLAT_RAM + 4), "\\_SB_", 5);
+    at += 9;
+    for (unsigned i = 0; i < n; i++, at += 32) {
+        assert_int_equal(ram(at, 2), 0x825b);
+        assert_int_equal(ram(at + 2, 1), 2 << 6 | (30 & 15));
+        assert_int_equal(ram(at + 3, 1), 30 >> 4);
+        assert_memory_equal(fake_ram + (at - PLAT_RAM + 9),
+                            "\x08_HID\x0d"
+                            "ACPI0007",
+                            15);
+        assert_memory_equal(fake_ram + (at - PLAT_RAM + 24), "\x08_UID\x0b", 6);
+        assert_int_equal(ram(at + 30, 2), i);
+        assert_int_equal(ram(pptt + 36 + 20 + 20 * i + 4, 4), 1 << 3 | 1 << 1);
+        assert_int_equal(ram(pptt + 36 + 20 + 20 * i + 8, 4), 36);
+        assert_int_equal(ram(pptt + 36 + 20 + 20 * i + 12, 4), i);
+    }
+    assert_int_equal(at, ssdt + end);
+    assert_int_equal(ram(pptt + 4, 4), 36 + 20 + 20 * n);
+    assert_int_equal(ram(pptt + 40, 4) & 1, 1); /* the package */
+}
+
 static void test_acpi(void **state)
 {
     uint64_t at;
@@ -469,6 +499,7 @@ static void test_acpi(void **state)
     assert_int_equal(build(), 0);
     assert_int_equal(fdt_check_full(fdt(), FDT_ROOM), 0);
     check_acpi();
+    check_processors(20);
     assert_int_equal(madt_entries(11, &at), 20);
     assert_int_equal(ram(at + 68, 8), 0x103);
     assert_int_equal(ram(at + 60, 8), PLAT_GICR + 19 * 0x20000);
@@ -486,6 +517,7 @@ static void test_acpi(void **state)
     fake_gic = 2;
     assert_int_equal(build(), 0);
     check_acpi();
+    check_processors(2);
     assert_int_equal(madt_entries(11, &at), 2);
     assert_int_equal(ram(at + 32, 8), PLAT_GICC);
     assert_int_equal(madt_entries(13, &at), 1);

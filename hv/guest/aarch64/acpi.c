@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ACPI tables of an ARM64 guest that asks for them (ACPI 6.4 §5.2; GTDT §5.2.24; IORT: DEN0049;
- * SPCR: Microsoft's; MCFG: PCI Firmware 3.2 §4.1.2): hardware-reduced, with PSCI by HVC. They are
- * found through the EFI tables of efi.c.
+ * SPCR: Microsoft's; MCFG: PCI Firmware 3.2 §4.1.2; PPTT §5.2.30): hardware-reduced, with PSCI by
+ * HVC. They are found through the EFI tables of efi.c.
  */
 #include "tables.h"
 #include <hv/pci.h>
@@ -128,9 +128,78 @@ static uint64_t spcr(struct tables *t)
     return tables_seal(t, p);
 }
 
+/* ---- processors: devices with the MADT's UIDs, and how they lie together ---- */
+
+/* AML's PkgLength of what follows it, itself included; in three bytes always (ACPI 6.4 §20.2.4). */
+static uint8_t *aml_length(uint8_t *p, uint32_t rest)
+{
+    uint32_t len = rest + 3;
+
+    p[0] = (uint8_t)(2 << 6 | (len & 15)), p[1] = (uint8_t)(len >> 4), p[2] = (uint8_t)(len >> 12);
+    return p + 3;
+}
+
+/*
+ * Device (Cxxx) { Name (_HID, "ACPI0007") Name (_UID, id) }: without one a processor of the MADT is
+ * nobody's device (§8.4).
+ */
+enum { AML_NAME = 4, AML_HID = 1 + AML_NAME + 10, AML_UID = 1 + AML_NAME + 3 };
+enum { AML_CPU = 2 + 3 + AML_NAME + AML_HID + AML_UID };
+
+static uint8_t *aml_cpu(uint8_t *p, uint32_t id)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    p[0] = 0x5b, p[1] = 0x82; /* DeviceOp */
+    p = aml_length(p + 2, AML_NAME + AML_HID + AML_UID);
+    p[0] = 'C', p[1] = (uint8_t)digits[id >> 8 & 15], p[2] = (uint8_t)digits[id >> 4 & 15];
+    p[3] = (uint8_t)digits[id & 15];
+    memcpy(p + 4,
+           "\x08_HID\x0d"
+           "ACPI0007",
+           AML_HID); /* NameOp, StringPrefix, and a NUL */
+    p += AML_NAME + AML_HID;
+    memcpy(p, "\x08_UID\x0b", 6); /* NameOp, WordPrefix */
+    tables_put(p, 6, 2, id);
+    return p + AML_UID;
+}
+
+static uint64_t ssdt(struct tables *t)
+{
+    uint32_t n = t->vm->nvcpus, body = 5 + n * AML_CPU;
+    uint8_t *p = tables_begin(t, "SSDT", 2, TABLE_HEADER + 1 + 3 + body), *at = p + TABLE_HEADER;
+
+    *at = 0x10; /* ScopeOp */
+    at = aml_length(at + 1, body);
+    memcpy(at, "\\_SB_", 5);
+    at += 5;
+    for (uint32_t i = 0; i < n; i++)
+        at = aml_cpu(at, i);
+    return tables_seal(t, p);
+}
+
+/* §5.2.30: one package of as many cores as there are vCPUs. Their caches are in CLIDR_EL1. */
+static uint64_t pptt(struct tables *t)
+{
+    enum { NODE = 20, PACKAGE = 1 << 0, ID_VALID = 1 << 1, LEAF = 1 << 3, IDENTICAL = 1 << 4 };
+    uint32_t n = t->vm->nvcpus;
+    uint8_t *p = tables_begin(t, "PPTT", 2, TABLE_HEADER + NODE * (1 + n)), *at = p + TABLE_HEADER;
+
+    at[1] = NODE;
+    tables_put(at, 4, 4, PACKAGE | IDENTICAL);
+    for (uint32_t i = 0; i < n; i++) {
+        at += NODE;
+        at[1] = NODE;
+        tables_put(at, 4, 4, ID_VALID | LEAF);
+        tables_put(at, 8, 4, TABLE_HEADER); /* parent: the package */
+        tables_put(at, 12, 4, i);
+    }
+    return tables_seal(t, p);
+}
+
 uint64_t arm_acpi_build(struct tables *t)
 {
-    uint64_t (*const all[])(struct tables *) = { fadt, madt, gtdt, mcfg, spcr, iort };
+    uint64_t (*const all[])(struct tables *) = { fadt, madt, gtdt, mcfg, spcr, ssdt, pptt, iort };
     unsigned n = arm_machine_of(t->vm->vcpu[0])->gic == 2 ? ARRAY_SIZE(all) - 1 : ARRAY_SIZE(all);
     uint64_t at[ARRAY_SIZE(all)];
     uint8_t *rsdp = tables_take(t, RSDP_LEN, 16);
