@@ -270,16 +270,21 @@ def pytest_command(arguments):
             *arguments]
 
 
-def pytest_names():
+STRANGERS = "guests-from-debian"  # not among the tests of a run without names
+
+
+def pytest_names(patterns):
     """{name: pytest's node id} of the whole-machine tests."""
-    if not os.path.isdir(os.path.join(TOP, "tests/qemu")):
+    folder = ("tests/strangers" if any(name.split("/")[0] == STRANGERS for name in patterns)
+              else "tests/qemu")
+    if not os.path.isdir(os.path.join(TOP, folder)):
         return {}
-    listed = subprocess.run(pytest_command(["--collect-only", "tests/qemu"]), cwd=TOP, text=True,
+    listed = subprocess.run(pytest_command(["--collect-only", folder]), cwd=TOP, text=True,
                             capture_output=True, check=False,
                             env=dict(os.environ, PYTHONPATH="tests"))
     nodes = [line for line in listed.stdout.splitlines() if "::" in line]
     if listed.returncode not in (0, 5):
-        return {"qemu/collect": "tests/qemu"}
+        return {"qemu/collect": folder}
     return {short_name(node): node for node in nodes}
 
 
@@ -287,7 +292,8 @@ def short_name(node):
     path, _, name = node.partition("::")
     module = os.path.basename(path)[len("test_"):-len(".py")]
     name = name.replace("::", "/")
-    return f"qemu/{module}/{name[len('test_'):] if name.startswith('test_') else name}"
+    group = STRANGERS if "strangers" in path else "qemu"
+    return f"{group}/{module}/{name[len('test_'):] if name.startswith('test_') else name}"
 
 
 def run_pytest(kind, names, nodes, processes, report, limit=900):
@@ -406,7 +412,7 @@ def build(targets, processes):
 
 def collect(options):
     tests = [test for group in GROUPS.values() for test in group(options)]
-    machine = pytest_names()
+    machine = pytest_names(options.names)
     return ([test for test in tests if chosen(test.name, options.names)],
             {name: node for name, node in machine.items() if chosen(name, options.names)})
 

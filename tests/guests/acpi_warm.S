@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What goes on at the warm-reset vector: real-mode code, copied to WARM_AT. Each start counts, says so
- * on COM1, and resets the processor in the next way; the last one ends the run.
+ * What goes on at the warm-reset vector: real-mode code, copied to WARM_AT. Each start counts, says
+ * so on COM1, and resets the processor in the next way; the last one ends the run.
  */
 #define WARM_AT 0x7000
 #define AT(label) (WARM_AT + (label) - warm_code)

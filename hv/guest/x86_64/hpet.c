@@ -72,7 +72,7 @@ static unsigned line_of(const struct hpet *h, unsigned i)
 {
     if (h->s.config & CONFIG_LEGACY && i < 2)
         return i == 0 ? LINE_PIT : LINE_RTC;
-    return (unsigned)(h->s.timer[i].config & T_ROUTE) >> 9;
+    return (unsigned)(h->s.timer[i].config & T_ROUTE) >> 9; /* nospec: the caller counts */
 }
 
 static bool routed(unsigned line)
