@@ -5,6 +5,7 @@
  */
 #pragma once
 #include <hv/event.h>
+#include <hv/uart16550.h>
 #include <hv/io.h>
 #include <hv/lock.h>
 #include <hv/state.h>
@@ -100,16 +101,8 @@ struct pm {
 };
 
 /* 16550A */
-struct uart_state {
-    uint32_t version;
-    uint8_t ier, lcr, mcr, msr, scr, fcr, lsr, dll, dlm;
-    uint8_t fifo[16], head, fill;
-    bool thre_pending, irq;
-    uint8_t pad[3];
-};
-static_assert(sizeof(struct uart_state) == 36, "a saved state");
 struct uart {
-    struct uart_state s;
+    struct uart16550 core;
     struct vm *vm;
     struct spinlock lock;
     struct event rx;
