@@ -258,9 +258,15 @@ def fuzz_tests(options):
                    environment={"UBSAN_OPTIONS": "print_stacktrace=1"})
 
 
+def dbt_tests(_options):
+    """The translator as an ordinary program: tests/dbt."""
+    yield Test("dbt/differ", ["tests/dbt/differ.py"], limit=300)
+    yield Test("dbt/debian", ["tests/dbt/debian.py"], limit=300)
+
+
 GROUPS = {"lint": lint_tests, "run": run_tests, "build": build_tests, "unit": unit_tests,
           "tsan": tsan_tests, "proof": proof_tests,
-          "fuzz": fuzz_tests}
+          "fuzz": fuzz_tests, "dbt": dbt_tests}
 
 
 # ---- whole-machine tests: pytest with a reporter of ours ----
@@ -393,6 +399,8 @@ def needed(tests, machine):
     groups = {test.name.split("/")[0] for test in tests}
     if machine or "build" in groups:
         targets |= {"x86_64", "aarch64", "guests", "build/check-config"}
+    if "dbt" in groups:
+        targets |= {"build/dbt/dbt"}
     return sorted(targets | ({"tsan"} if "tsan" in groups else set()))
 
 

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A Linux kernel in RAM: Documentation/arch/riscv/boot-image-header.rst and boot.rst. */
+#include "machine_parts.h"
+#include <string.h>
+
+struct image_header {
+    uint32_t code[2];
+    uint64_t text_offset, image_size, flags;
+    uint32_t version, reserved1;
+    uint64_t reserved2, magic;
+    uint32_t magic2, reserved3;
+};
+static_assert(sizeof(struct image_header) == 64, "boot-image-header.rst");
+#define IMAGE_MAGIC2 0x05435352u /* "RSC\x05" */
+#define FDT_ROOM 0x10000u
+#define ALIGN 0x200000ull /* what follows the kernel */
+
+static uint64_t up(uint64_t v) { return (v + ALIGN - 1) & ~(ALIGN - 1); }
+
+/* Where in RAM it goes, or -1. */
+static int place_kernel(struct rv_machine *m, const struct rvm_files *f, uint64_t *entry,
+                        uint64_t *end)
+{
+    struct image_header header;
+    uint64_t bytes;
+
+    if (f->kernel_size < sizeof header)
+        return -1;
+    memcpy(&header, f->kernel, sizeof header);
+    if (header.magic2 != IMAGE_MAGIC2)
+        return -1;
+    bytes = header.image_size > f->kernel_size ? header.image_size : f->kernel_size;
+    *entry = RVM_RAM + header.text_offset;
+    *end = *entry + bytes;
+    if (header.text_offset > m->ram_size || !rvm_ram(m, *entry, bytes))
+        return -1;
+    memcpy(rvm_ram(m, *entry, f->kernel_size), f->kernel, f->kernel_size);
+    return 0;
+}
+
+/* Behind the kernel, then the device tree. */
+int rvm_load_linux(struct rv_machine *m, const struct rvm_files *f)
+{
+    uint64_t entry, end, initrd, fdt;
+    uint8_t *at;
+
+    if (place_kernel(m, f, &entry, &end))
+        return -1;
+    initrd = up(end);
+    if (f->initrd_size) {
+        at = rvm_ram(m, initrd, f->initrd_size);
+        if (!at)
+            return -1;
+        memcpy(at, f->initrd, f->initrd_size);
+    }
+    fdt = up(initrd + f->initrd_size);
+    at = rvm_ram(m, fdt, FDT_ROOM);
+    if (!at || rvm_fdt(m, at, FDT_ROOM, f->append, f->initrd_size ? initrd : 0,
+                       initrd + f->initrd_size) < 0)
+        return -1;
+    rvm_start(m, 0, entry, 0, fdt);
+    return 0;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine around riscv64 harts, as a guest sees it: RAM, ACLINT, PLIC, 16550, syscon, device
+ * tree and, where no firmware is brought, SBI 2.0. Portable, and without a thread of its own: one
+ * thread calls all of these functions.
+ */
+#ifndef HV_RV_MACHINE_H
+#define HV_RV_MACHINE_H
+
+#include <hv/rv_hart.h>
+#include <hv/types.h>
+#include <hv/uart16550.h>
+
+/* The map: QEMU's "virt" board. */
+enum {
+    RVM_SYSCON = 0x100000,
+    RVM_ACLINT = 0x2000000, /* MSWI, MTIMER */
+    RVM_SSWI = 0x2f00000,
+    RVM_PLIC = 0xc000000,
+    RVM_UART = 0x10000000,
+};
+#define RVM_RAM 0x80000000ull
+#define RVM_HARTS 8
+#define RVM_TIMEBASE 10000000u /* Hz of mtime */
+#define RVM_SOURCES 64         /* of the PLIC; 0 is none */
+#define RVM_UART_IRQ 10
+
+struct rvm_plic_state {
+    uint32_t version, pad;
+    uint64_t line, pending, active; /* a bit for each source */
+    uint32_t priority[RVM_SOURCES]; /* 0 to 7 */
+    uint64_t enable[2 * RVM_HARTS]; /* contexts: M and S of hart 0, of hart 1, ... */
+    uint32_t threshold[2 * RVM_HARTS];
+};
+static_assert(sizeof(struct rvm_plic_state) == 480, "a saved state");
+
+struct rvm_aclint_state {
+    uint32_t version, pad;
+    uint64_t mtimecmp[RVM_HARTS];
+};
+static_assert(sizeof(struct rvm_aclint_state) == 72, "a saved state");
+
+enum rvm_end { RVM_RUNS, RVM_POWEROFF, RVM_RESET, RVM_FAILED };
+enum rvm_hart { RVM_STARTED, RVM_STOPPED }; /* SBI's numbers, HSM */
+
+/* The world outside. */
+struct rvm_host {
+    void (*put)(void *ctx, const char *s, size_t n);
+    size_t (*get)(void *ctx, char *to, size_t room);
+    uint64_t (*time)(void *ctx); /* ticks of RVM_TIMEBASE, never back */
+};
+
+struct rv_machine {
+    uint8_t *ram; /* ram_size bytes at RVM_RAM, a multiple of a page; the caller's */
+    uint64_t ram_size;
+    struct rv_hart *hart[RVM_HARTS]; /* the caller's memory */
+    unsigned harts;
+    bool sbi; /* harts begin in S-mode, and ECALL is answered here */
+    const struct rvm_host *host;
+    void *ctx;
+    enum rvm_end end;
+    uint32_t exit_code; /* what the guest said at its end */
+    uint32_t hart_state[RVM_HARTS];
+    struct uart16550 uart;
+    struct rvm_plic_state plic;
+    struct rvm_aclint_state aclint;
+};
+
+/* ram, ram_size, harts, hart[], sbi, host and ctx are set by the caller; the rest is made here. */
+void rvm_init(struct rv_machine *m);
+
+/* Hart n begins at pc, in S-mode with SBI and M-mode without; a0 and a1 as given. */
+void rvm_start(struct rv_machine *m, unsigned n, uint64_t pc, uint64_t a0, uint64_t a1);
+
+/*
+ * Puts Image (booting.rst of the kernel), initrd and device tree in RAM and starts hart 0. 0, or -1
+ * when they do not fit or are not what they should be.
+ */
+struct rvm_files {
+    const void *kernel, *initrd;
+    size_t kernel_size, initrd_size;
+    const char *append;
+};
+int must_check rvm_load_linux(struct rv_machine *m, const struct rvm_files *files);
+/* Writes the device tree at `at`, at most `room` bytes; its length or -1. */
+int must_check rvm_fdt(const struct rv_machine *m, void *at, size_t room, const char *append,
+                       uint64_t initrd, uint64_t initrd_end);
+
+/* Before each turn of a hart: timers, interrupts, input. */
+void rvm_poll(struct rv_machine *m, unsigned n);
+/* mtime at which a timer of any hart is due next; UINT64_MAX: none. */
+uint64_t rvm_next_timer(const struct rv_machine *m);
+
+/* The line of a PLIC source. */
+void rvm_irq(struct rv_machine *m, unsigned source, bool up);
+
+/* struct rv_machine_ops of a machine; owner: struct rv_machine. */
+extern const struct rv_machine_ops rvm_ops;
+
+#endif

@@ -1,0 +1,92 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""tests/dbt/debian.py [--engine NAME] [--harts N]: Debian's riscv64 kernel in build/dbt/dbt, to a
+shell on the serial port that answers, counts CPUs and powers the machine off."""
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DEPS = os.path.join(TOP, "build/deps")
+INIT = """#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t devtmpfs dev /dev
+exec /bin/busybox setsid /bin/busybox cttyhack /bin/busybox sh
+"""
+# What is typed, and what must come back.
+TALK = [("echo sum $((6 * 7000 + 1))", "sum 42001"),
+        ("/bin/busybox grep -c ^processor /proc/cpuinfo | /bin/busybox sed s/^/harts-/",
+         "harts-{}"),
+        ("/bin/busybox seq 1 2000 | /bin/busybox sha256sum | /bin/busybox cut -c1-16",
+         "6251e5743b6fd6a7"),
+        ("/bin/busybox awk 'BEGIN { printf \"%.12f\\n\", 1 / 7 * 22.5 }'", "3.214285714286")]
+
+
+def initrd(where):
+    """busybox and an init that is its shell."""
+    root = os.path.join(where, "root")
+    for name in ("bin", "dev", "proc"):
+        os.makedirs(os.path.join(root, name))
+    busybox = os.path.join(DEPS, "busybox-riscv64/usr/bin/busybox")
+    subprocess.run(["cp", busybox, os.path.join(root, "bin/busybox")], check=True)
+    with open(os.path.join(root, "init"), "w", encoding="utf-8") as out:
+        out.write(INIT)
+    os.chmod(os.path.join(root, "init"), 0o755)
+    path = os.path.join(where, "initrd")
+    with open(path, "wb") as out:
+        names = subprocess.run(["find", "."], cwd=root, check=True, capture_output=True).stdout
+        subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=root, input=names, stdout=out,
+                       check=True)
+    return path
+
+
+class Machine:
+    def __init__(self, options, where):
+        self.text = ""
+        self.process = subprocess.Popen(
+            [os.path.join(TOP, "build/dbt/dbt"), "--kernel",
+             os.path.join(DEPS, "debian-kernel-riscv64/vmlinuz"), "--initrd", initrd(where),
+             "--append", "console=ttyS0 quiet", "--harts", str(options.harts), "--engine",
+             options.engine, "--stats"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        os.set_blocking(self.process.stdout.fileno(), False)
+
+    def wait(self, what, limit):
+        end = time.monotonic() + limit
+        while what not in self.text:
+            data = self.process.stdout.read()
+            self.text += (data or b"").decode(errors="replace")
+            if data == b"" or time.monotonic() > end:
+                self.process.kill()
+                sys.exit(f"{self.text[-3000:]}\nno {what!r}")
+            time.sleep(0.02)
+
+    def say(self, line):
+        self.text = ""
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--engine", default="interpret")
+    parser.add_argument("--harts", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as where:
+        machine = Machine(options, where)
+        machine.wait("# ", 250)
+        for line, answer in TALK:
+            machine.say(line)
+            machine.wait(answer.format(options.harts), 60)
+        machine.say("/bin/busybox poweroff -f")
+        machine.wait("device accesses", 60)
+        if machine.process.wait(10) != 0:
+            sys.exit(f"{machine.text}\nended with {machine.process.returncode}")
+        print(machine.text[machine.text.rindex("hart 0"):].strip())
+
+
+if __name__ == "__main__":
+    main()
