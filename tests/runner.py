@@ -260,6 +260,9 @@ def fuzz_tests(options):
 
 def dbt_tests(_options):
     """The translator as an ordinary program: tests/dbt."""
+    for path in programs("rvasm", "build/dbt"):
+        yield Test("dbt/" + os.path.basename(path),
+                   ["build/dbt/dbt", "--limit", "10M", "--elf", path])
     yield Test("dbt/differ", ["tests/dbt/differ.py"], limit=300)
     yield Test("dbt/debian", ["tests/dbt/debian.py"], limit=300)
 
@@ -400,7 +403,7 @@ def needed(tests, machine):
     if machine or "build" in groups:
         targets |= {"x86_64", "aarch64", "guests", "build/check-config"}
     if "dbt" in groups:
-        targets |= {"build/dbt/dbt"}
+        targets |= {"build/dbt/programs"}
     return sorted(targets | ({"tsan"} if "tsan" in groups else set()))
 
 
