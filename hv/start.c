@@ -37,8 +37,8 @@ static bool for_this_machine(struct vm *vm)
     return false;
 }
 
-/* True: it begins. */
-static bool start_one(const struct guest_config *g)
+/* True: it is to start by itself. */
+static bool define_one(const struct guest_config *g)
 {
     struct vm *vm;
     int err = vm_define(g, &vm);
@@ -54,20 +54,75 @@ static bool start_one(const struct guest_config *g)
         log_err("%s: left out: %s", g->name, vm->why);
         return false;
     }
-    if (!g->autostart)
-        snprintf(vm->why, sizeof vm->why, "autostart = no");
-    else if (vm_start(vm))
-        log_err("%s: did not start: %s", g->name, vm->why);
-    return vm->state == VM_STARTING;
+    vm->waits = g->autostart;
+    snprintf(vm->why, sizeof vm->why, "%s", g->autostart ? "waits for its turn" : "autostart = no");
+    return g->autostart;
 }
 
-static unsigned start_all(void)
+/* ---- whose turn it is ---- */
+
+static uint64_t began; /* time_ns() when the first could start */
+
+/* A lower `order` goes first. */
+static bool is_first(const struct vm *vm)
 {
-    unsigned begun = 0;
+    for (uint32_t i = 0; i < vm_count(); i++)
+        if (vm_by_index(i)->waits && vm_by_index(i)->config->order < vm->config->order)
+            return false;
+    return true;
+}
+
+static void give_up(struct vm *vm)
+{
+    vm->not_started = true;
+    vm->waits = false;
+    snprintf(vm->why, sizeof vm->why, "after = %s, and that did not start", vm->config->after);
+    log_err("%s: did not start: %s", vm->config->name, vm->why);
+}
+
+static bool its_turn(struct vm *vm, uint64_t now)
+{
+    const struct guest_config *g = vm->config;
+    const struct vm *other = g->after[0] ? vm_find(g->after) : NULL;
+    uint64_t since = other ? other->started_ns : began;
+
+    if (!is_first(vm) || (other && (other->waits || other->state == VM_STARTING)))
+        return false;
+    if (other && (other->not_started || !other->started_ns)) {
+        give_up(vm);
+        return false;
+    }
+    return now - since >= g->delay * 1000000000ull;
+}
+
+/* Starts those whose turn has come; returns how many still wait. */
+static unsigned start_next(void)
+{
+    unsigned wait = 0;
+
+    for (uint32_t i = 0; i < vm_count(); i++) {
+        struct vm *vm = vm_by_index(i);
+
+        if (!vm->waits)
+            continue;
+        if (!its_turn(vm, time_ns())) {
+            wait += vm->waits;
+            continue;
+        }
+        vm->waits = false;
+        if (vm_start(vm))
+            log_err("%s: did not start: %s", vm->config->name, vm->why);
+    }
+    return wait;
+}
+
+static unsigned define_all(void)
+{
+    unsigned wait = 0;
 
     for (unsigned i = 0; i < the_config.nguests; i++)
-        begun += start_one(&the_config.guest[i]);
-    return begun;
+        wait += define_one(&the_config.guest[i]);
+    return wait;
 }
 
 /* Once all have started or have not: how many there are. */
@@ -77,6 +132,10 @@ static void tell_tally(struct event *ev)
 {
     unsigned up = 0, failed = 0, out = 0;
 
+    if (start_next()) {
+        event_at(ev, time_ns() + TALLY_EVERY);
+        return;
+    }
     for (uint32_t i = 0; i < vm_count(); i++) {
         const struct vm *vm = vm_by_index(i);
 
@@ -94,9 +153,11 @@ static void tell_tally(struct event *ev)
 
 int guests_start(void)
 {
-    unsigned started = start_all();
+    unsigned started = define_all();
 
     assert_cpu0();
+    began = time_ns();
+    (void)start_next();
     event_init(&tally, tell_tally, 0);
     if (the_config.nguests)
         event_at(&tally, time_ns() + TALLY_EVERY);

@@ -21,6 +21,7 @@ const char *const isa_names[] = { "x86_64", "aarch64", "riscv64", "auto" };
 static_assert(ARRAY_SIZE(isa_names) == ISA_COUNT + 1, "auto stands for ISA_COUNT");
 static const char *const mitigation_names[] = { "auto", "off", "all" };
 static const char *const smt_names[] = { "auto", "off", "core", "on" };
+static const char *const policy_names[] = { "restart", "stop", "hold" };
 static const char *const log_names[] = { "err", "warn", "info", "debug" };
 
 /* ---- values ---- */
@@ -61,6 +62,14 @@ static void set_text(struct parse *p, const struct key *k, void *field)
     (void)copy_text(p, field, CMDLINE_LEN);
 }
 
+/* Whether there is such a guest is known at the end of the file. */
+static void set_after(struct parse *p, const struct key *k, void *field)
+{
+    (void)k;
+    p->guest->after_line = p->line;
+    (void)copy_text(p, field, NAME_LEN);
+}
+
 static void set_number(struct parse *p, const struct key *k, void *field)
 {
     uint64_t v;
@@ -95,7 +104,7 @@ static void set_word(struct parse *p, const struct key *k, void *field)
 }
 static_assert(sizeof(enum guest_kind) == 4 && sizeof(enum isa) == 4 &&
                   sizeof(enum log_level) == 4 && sizeof(enum mitigations) == 4 &&
-                  sizeof(enum sched_smt) == 4,
+                  sizeof(enum sched_smt) == 4 && sizeof(enum policy) == 4,
               "set_word stores 32 bits");
 
 /*
@@ -385,6 +394,21 @@ static const struct key guest_keys[] = {
       "out" },
     { "autostart", set_bool, GUEST(autostart), 0, 0, NULL, false, "yes",
       "start the guest when Trivet has started" },
+    { "order", set_number, GUEST(order), 0, 1000, NULL, false, "0",
+      "guests with a lower number start first, those of one number in the order of the file" },
+    { "after", set_after, GUEST(after), 0, 0, NULL, false, "none",
+      "start when that guest runs; not at all if it does not start" },
+    { "delay", set_number, GUEST(delay), 0, 3600, NULL, false, "0",
+      "start so many seconds after that guest runs, or after Trivet has started" },
+    { "on_crash", set_word, GUEST(on_crash), WORDS(policy_names), false, "stop",
+      "when the guest crashes. restart: start it again, after 1 s, and later each time it crashes "
+      "within a minute. stop: it stays off. hold: it stands still, to be looked at, until `reset` "
+      "or `stop --force`" },
+    { "on_reboot", set_word, GUEST(on_reboot), WORDS(policy_names), false, "restart",
+      "when the guest resets itself. restart: at once, and later each time it does so within a "
+      "minute. stop: it is off then. hold: as above" },
+    { "on_poweroff", set_word, GUEST(on_poweroff), WORDS(policy_names), false, "stop",
+      "when the guest switches itself off, unless somebody asked it to. As on_crash" },
     { "rng", set_bool, GUEST(rng), 0, 0, NULL, false, "yes", "give the guest a virtio-rng device" },
     { "pv", set_bool, GUEST(pv), 0, 0, NULL, false, "yes", "offer KVM's paravirtual interface" },
     { "x2apic", set_bool, GUEST(x2apic), 0, 0, NULL, false, "yes", "x86: offer the x2APIC" },
@@ -437,6 +461,9 @@ const struct guest_config guest_defaults = {
     .memory = 256 * MIB,
     .vcpus = 1,
     .weight = 100,
+    .on_crash = POLICY_STOP,
+    .on_reboot = POLICY_RESTART,
+    .on_poweroff = POLICY_STOP,
     .disk_changes = UINT64_MAX,
     .rng = true,
     .autostart = true,
@@ -454,6 +481,7 @@ static const struct {
     const char *values;
 } syntaxes[] = {
     { set_path, "FILE" },
+    { set_after, "NAME" },
     { set_text, "TEXT" },
     { set_bool, "yes|no" },
     { set_memory, "SIZE" },

@@ -65,6 +65,8 @@ static const struct {
     { "type builder", "write `kind = WORD`, or leave it out: the kernel's file says it" },
     { "onboot auto start enabled", "write `autostart = yes` or `no`" },
     { "bios firmware uefi loader ovmf", "a guest is started from its `kernel` here" },
+    { "restart on_restart autorestart",
+      "write `on_crash = restart`, `on_reboot = restart` or `on_poweroff = restart`" },
     { "vnc spice display graphics vga video sound audio usb",
       "guests have no such device; their console is `console NAME`" },
     { "serial tty", "a guest's console is there without it: `console NAME`" },
@@ -107,13 +109,25 @@ static void unknown_key(struct parse *p, const struct key *keys, size_t n)
         complain(p, "no such key; `help config` lists those of this section");
 }
 
+/* In either case of letters; - and _ are one. */
+static bool same_key(const char *a, const char *b)
+{
+    for (; *a && *b; a++, b++) {
+        bool gap = (*a == '-' || *a == '_') && (*b == '-' || *b == '_');
+
+        if (!gap && strncasecmp(a, b, 1) != 0)
+            return false;
+    }
+    return *a == *b;
+}
+
 static void set_key(struct parse *p, unsigned section, void *base, uint64_t *seen)
 {
     const struct key *keys = config_sections[section].keys;
     size_t n = config_sections[section].n;
 
     for (size_t i = 0; i < n; i++) {
-        if (strcasecmp(keys[i].name, p->name) != 0)
+        if (!same_key(keys[i].name, p->name))
             continue;
         if (!keys[i].repeats && (*seen & (1ull << i))) {
             complain(p, "`%s` was already given in this section", keys[i].name);
@@ -306,6 +320,30 @@ static void check_nets(struct parse *p, const struct guest_config *g)
     }
 }
 
+static const struct guest_config *guest_called(const struct config *c, const char *name)
+{
+    for (unsigned i = 0; i < c->nguests; i++)
+        if (strcmp(c->guest[i].name, name) == 0)
+            return &c->guest[i];
+    return NULL;
+}
+
+/* It must be there, and not wait for this one in turn. */
+static void check_after(struct parse *p, const struct guest_config *g)
+{
+    const struct guest_config *other = g;
+
+    if (!g->after[0])
+        return;
+    p->line = g->after_line;
+    for (unsigned i = 0; other && other->after[0] && i <= p->out->nguests; i++)
+        other = guest_called(p->out, other->after);
+    if (!guest_called(p->out, g->after))
+        complain(p, "`after = %s`: there is no section [guest %s]", g->after, g->after);
+    else if (other && other->after[0])
+        complain(p, "`after = %s`: the guests wait for one another in a circle", g->after);
+}
+
 static void check_guests(struct parse *p)
 {
     p->name = NULL;
@@ -315,6 +353,7 @@ static void check_guests(struct parse *p)
         if (!(p->guest->keys_seen & 1u)) /* bit 0: "kernel", the first key */
             complain(p, "[guest %s]: `kernel = FILE` is missing", p->guest->name);
         check_nets(p, p->guest);
+        check_after(p, p->guest);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "mgmt.h"
 #include "out.h"
 #include <hv/config.h>
+#include <hv/config_help.h>
 #include <hv/files.h>
 #include <hv/heap.h>
 #include <hv/host_pci.h>
@@ -103,6 +104,7 @@ static void help_keys(struct out *o)
         { "section", "Section", UNIT_NONE, false }, { "key", "Key", UNIT_NONE, false },
         { "values", "Values", UNIT_NONE, false },   { "default", "Default", UNIT_NONE, false },
         { "repeats", "Repeats", UNIT_BOOL, false }, { "help", "", UNIT_NONE, false },
+        { "example", "", UNIT_NONE, false },
     };
     struct config_key k;
 
@@ -117,6 +119,7 @@ static void help_keys(struct out *o)
             continue;
         out_cell_number(o, k.repeats);
         out_cell(o, k.help);
+        out_cell(o, config_example(k.name) ? config_example(k.name) : "");
     }
     out_list_end(o);
     out_line(o, "`help config KEY` explains a key.");
@@ -124,7 +127,7 @@ static void help_keys(struct out *o)
 
 static void help_key(struct out *o, const char *name)
 {
-    const char *names[64], *near;
+    const char *names[64], *near, *example;
     struct config_key k;
     unsigned n = 0;
 
@@ -132,11 +135,13 @@ static void help_key(struct out *o, const char *name)
         names[n] = k.name;
         if (strcmp(k.name, name) != 0)
             continue;
+        example = config_example(k.name);
         out_text(o, "section", "Section", "[%s]", k.section);
         out_text(o, "usage", "Usage", "%s = %s%s", k.name, k.values,
                  k.repeats ? "   (may be repeated)" : "");
         out_text(o, "help", "It is", "%s", k.help);
         out_text(o, "default", "Default", "%s", k.normal);
+        out_text(o, "example", "Example", "%s", example ? example : "");
         return;
     }
     near = nearest_word(name, names, n);

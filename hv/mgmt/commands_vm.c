@@ -134,6 +134,7 @@ void cmd_info(struct out *o, unsigned argc, char **argv)
     out_number(o, "uptime_ns", "Up for", is_up(vm) ? vm_time_ns(vm) : 0, UNIT_NS);
     out_number(o, "cpu_ns", "CPU time", run_time(vm), UNIT_NS);
     out_number(o, "resets", "Resets", vm->resets, UNIT_NONE);
+    text_or_nothing(o, "last_reset", "Last reset", vm->last_reset);
     out_number(o, "autostart", "Autostart", g->autostart, UNIT_BOOL);
     if (vm->exit_code >= 0)
         out_number(o, "exit_code", "Exit code", (uint64_t)vm->exit_code, UNIT_NONE);
@@ -331,6 +332,10 @@ void cmd_stop(struct out *o, unsigned argc, char **argv)
     bool force = argc == 3 && strcmp(argv[2], "--force") == 0;
     bool patient = argc == 3 && strcmp(argv[2], "--wait") == 0;
 
+    if (!is_up(vm) && vm_stay_down(vm)) {
+        say_state(o, vm); /* it would have started by itself */
+        return;
+    }
     if (argc == 3 && !force && !patient)
         out_error_code(o, OUT_USAGE, "`%.20s`: give --force, --wait, or nothing", argv[2]);
     else if (!is_up(vm))
@@ -345,6 +350,7 @@ void cmd_stop(struct out *o, unsigned argc, char **argv)
         no_button(o, vm);
     if (o->failed)
         return;
+    vm_by_hand(vm);
     if (force)
         vm_request_off(vm, "stopped from the console");
     wait_for(vm, patient ? START_TIMEOUT : BUTTON_TIMEOUT, patient ? button_poll : stop_poll);
@@ -379,12 +385,13 @@ void cmd_reset(struct out *o, unsigned argc, char **argv)
     struct vm *vm = vm_find(argv[1]);
 
     (void)argc;
-    if (vm->state != VM_RUNNING) {
+    if (vm->state != VM_RUNNING && !(vm->held && vm->state == VM_PAUSED)) {
         out_error_code(o, OUT_STATE, "%s is not running (%s)", name_of(vm),
                        vm_state_names[vm->state]);
         return;
     }
     resets_before = vm->resets;
+    vm_by_hand(vm);
     vm_request_reset(vm, "reset from the console");
     wait_for(vm, START_TIMEOUT, reset_poll);
 }
@@ -415,7 +422,10 @@ void cmd_resume(struct out *o, unsigned argc, char **argv)
     struct vm *vm = vm_find(argv[1]);
 
     (void)argc;
-    if (vm->state == VM_PAUSED && vm->save.under_way)
+    if (vm->state == VM_PAUSED && vm->held)
+        out_error_code(o, OUT_STATE, "%s is held (%s); `reset %s` or `stop %s --force` ends that",
+                       name_of(vm), vm->why, name_of(vm), name_of(vm));
+    else if (vm->state == VM_PAUSED && vm->save.under_way)
         out_error_code(o, OUT_STATE, "%s is being saved", name_of(vm));
     else if (vm->state != VM_PAUSED || vm_resume(vm))
         out_error_code(o, OUT_STATE, "%s is not paused (%s)", name_of(vm),
@@ -443,8 +453,10 @@ static unsigned count_up(void)
 
 static void press_or_end(struct vm *vm, bool force)
 {
+    (void)vm_stay_down(vm);
     if (!is_up(vm))
         return;
+    vm_by_hand(vm);
     if (force || vm->state != VM_RUNNING || vm_power_button(vm))
         vm_request_off(vm, "the machine is being switched off");
 }

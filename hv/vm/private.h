@@ -15,3 +15,10 @@ void restore_begin(struct vm *);
 int must_check restore_step(struct vm *);
 /* vm.c. Kills the VM with the reason that guest code left in vm->why, or this one. Any CPU. */
 void vm_kill_error(struct vm *, const struct vcpu *, const struct vcpu_exit *, int err);
+
+/* policy.c; CPU 0 */
+void policy_init(struct vm *);
+/* wishes: enum vm_pending, one of KILL, EXITED, OFF, RESET at least */
+enum policy policy_of(const struct vm *, uint32_t wishes);
+void policy_reset(struct vm *); /* it is being reset: how long that waits */
+void policy_ended(struct vm *, bool restart);

@@ -89,6 +89,7 @@ int vm_define(const struct guest_config *config, struct vm **out)
     random_stream_init(&vm->random);
     event_init(&vm->lifecycle, lifecycle, 0);
     save_init(vm);
+    policy_init(vm);
     err = charge_new(vm);
     if (!err)
         err = make_console(vm, config->name);
@@ -404,11 +405,16 @@ static const struct vcpu_ops *engine_of(const struct vm *vm, enum isa *isa)
 
 const char *vm_why(const struct vm *vm, char *buf, size_t len)
 {
-    snprintf(buf, len, "%s%s",
-             vm->left_out                             ? "left out: "
-             : vm->not_started && vm->state == VM_OFF ? "did not start: "
-                                                      : "",
-             vm->why);
+    uint64_t now = time_ns(), again = vm->again_ns > now ? vm->again_ns - now : 0;
+    int n = snprintf(buf, len, "%s%s",
+                     vm->left_out                             ? "left out: "
+                     : vm->held && vm->state == VM_PAUSED     ? "held: "
+                     : vm->not_started && vm->state == VM_OFF ? "did not start: "
+                                                              : "",
+                     vm->why);
+    if (vm->again_ns && n >= 0 && (size_t)n < len)
+        snprintf(buf + n, len - (size_t)n, "%sstarts again in %llu s", vm->why[0] ? "; " : "",
+                 (unsigned long long)(again / 1000000000u + 1));
     return buf;
 }
 
@@ -471,7 +477,10 @@ int vm_start(struct vm *vm)
     set_state(vm, VM_OFF);
     vm->why[0] = '\0';
     vm->exit_code = -1;
-    vm->pending = vm->resets = vm->quick_resets = 0;
+    vm->pending = vm->resets = vm->quick_resets = vm->ends = 0;
+    vm->by_hand_ns = vm->not_before = vm->again_ns = 0;
+    vm->held = vm->waits = false;
+    vm->last_reset[0] = '\0';
     vm->not_started = vm->left = vm->scrubbed = false;
     vm->start_number = ++starts;
     vm->asked_ns = time_ns();
@@ -547,6 +556,7 @@ static void end_empty(struct vm *vm)
         log_err("%s: %s: %s", name_of(vm), vm->not_started ? "did not start" : "crashed", vm->why);
     else
         log_info("%s: off: %s", name_of(vm), vm->why[0] ? vm->why : "switched off");
+    policy_ended(vm, vm->end_restarts && !vm->not_started);
 }
 
 /*
@@ -582,6 +592,7 @@ static void begin_empty(struct vm *vm, enum vm_state then)
 {
     hv_assert(vm->nvcpus == 0);
     vm->emptying = true;
+    vm->held = false;
     vm->restore.phase = RESTORE_NO;
     vm->end_state = then;
     gmem_scrub_again(vm);
@@ -602,6 +613,8 @@ static void on_starting(struct vm *vm)
             unmake_machine(vm);
         vm->building = false;
         begin_empty(vm, VM_OFF);
+    } else if (time_ns() < vm->not_before) {
+        event_at(&vm->lifecycle, vm->not_before);
     } else if ((!vm->scrubbed && vm != next_to_scrub()) || share_wait(vm, &vm->lifecycle)) {
         return;
     } else if (vm->building) {
@@ -616,6 +629,8 @@ static void on_starting(struct vm *vm)
 
 static void end(struct vm *vm, uint32_t wishes)
 {
+    vm->end_restarts =
+        wishes & (VMP_KILL | VMP_EXITED | VMP_OFF) && policy_of(vm, wishes) == POLICY_RESTART;
     save_stop(vm);
     unmake_machine(vm);
     begin_empty(vm, wishes & VMP_KILL ? VM_CRASHED : VM_OFF);
@@ -639,6 +654,9 @@ static void reset(struct vm *vm)
         return;
     }
     log_info("%s: reset: %s", name_of(vm), vm->why[0] ? vm->why : "asked for");
+    memcpy(vm->last_reset, vm->why, sizeof vm->last_reset);
+    policy_reset(vm);
+    vm->held = false;
     vm->resets++;
     save_stop(vm);
     vm->asked_ns = time_ns();
@@ -648,6 +666,31 @@ static void reset(struct vm *vm)
     gmem_scrub_again(vm);
     set_state(vm, VM_STARTING);
     event_post(&vm->lifecycle);
+}
+
+/* It stands still as it is: what it did can be looked at. */
+static void hold(struct vm *vm)
+{
+    assert_parked(vm);
+    save_stop(vm);
+    vm->held = true;
+    if (!vm->paused_ns)
+        vm->paused_ns = time_ns();
+    set_state(vm, VM_PAUSED);
+    log_warn("%s: held: %s", name_of(vm), vm->why[0] ? vm->why : "switched off");
+}
+
+/* What ends a guest, or resets it, and what the policy makes of it. */
+static void on_wishes(struct vm *vm, uint32_t wishes)
+{
+    enum policy policy = policy_of(vm, wishes);
+
+    if (policy == POLICY_HOLD)
+        hold(vm);
+    else if (wishes & (VMP_KILL | VMP_EXITED | VMP_OFF) || policy == POLICY_STOP)
+        end(vm, wishes);
+    else
+        reset(vm);
 }
 
 static void pause_now(struct vm *vm)
@@ -679,10 +722,8 @@ static void on_up(struct vm *vm)
         return;
     }
     __atomic_fetch_and(&vm->pending, ~wishes, __ATOMIC_SEQ_CST);
-    if (wishes & (VMP_KILL | VMP_EXITED | VMP_OFF))
-        end(vm, wishes);
-    else if (wishes & VMP_RESET)
-        reset(vm);
+    if (wishes & (VMP_KILL | VMP_EXITED | VMP_OFF | VMP_RESET))
+        on_wishes(vm, wishes);
     else if (vm->state == VM_RUNNING)
         pause_now(vm);
 }
@@ -716,7 +757,7 @@ int vm_pause(struct vm *vm)
 int vm_resume(struct vm *vm)
 {
     assert_cpu0();
-    if (vm->state != VM_PAUSED || vm->save.under_way)
+    if (vm->state != VM_PAUSED || vm->save.under_way || vm->held)
         return -EBUSY;
     assert_parked(vm);
     gmem_enter(&vm->gmem);

@@ -5,6 +5,7 @@ import json
 import lzma
 import os
 import re
+import time
 
 from trivet import PASSED, WORK, guest_file, section
 
@@ -14,7 +15,12 @@ CONFIG = ("[host]\nlog = info\n"
                     cpus="0")
           + section("packed", "packed.xz", memory="16M")
           + section("wrong", "hello-mb1", memory="16M", vcpu="2")
-          + section("other", "hello-mb1", memory="16M", isa="aarch64"))
+          + section("other", "hello-mb1", memory="16M", isa="aarch64")
+          + section("late", "hello-mb1", memory="16M", after="packed")
+          + section("again", "hello-mb1", memory="16M", debug_exit="yes", autostart="no",
+                    on_poweroff="restart")
+          + section("kept", "hello-mb1", memory="16M", debug_exit="yes", autostart="no",
+                    on_poweroff="hold"))
 
 
 def files():
@@ -65,6 +71,7 @@ def test_help_explains_every_key_of_the_configuration(machine):
     for key in keys:
         one = machine.cmd(f"help config {key['key']}")
         assert key["key"] in one["usage"] and key["values"] in one["usage"]
+        assert one["example"] == key["example"] and key["example"].startswith(key["key"])
         assert one["help"] == key["help"] and one["default"] == key["default"]
     assert "memory" in machine.ask("help config memry")["error"]
     people(machine)
@@ -76,7 +83,7 @@ def test_help_explains_every_key_of_the_configuration(machine):
 
 def test_list_and_info(machine):
     guests = machine.guests()
-    assert set(guests) == {"one", "two", "packed", "wrong", "other"}
+    assert set(guests) == {"one", "two", "packed", "wrong", "other", "late", "again", "kept"}
     assert all(g["state"] == "off" for g in guests.values())
     info = machine.cmd("info two")
     assert info["kernel"] == "hello-mb1"
@@ -90,13 +97,14 @@ def test_every_guest_that_is_not_up_says_why(machine):
     for name, why in (
             ("one", "autostart = no"),
             ("packed", "did not start: kernel packed.xz: compressed with xz: unpack it with"),
+            ("late", "did not start: after = packed, and that did not start"),
             ("wrong", "left out: an error in trivet.conf, line "),
             ("other", "left out: it is for aarch64, which this machine does not run")):
         assert guests[name]["why"].startswith(why), guests[name]
-        if name != "one":
+        if name not in ("one", "late"):
             error = machine.ask(f"start {name}")["error"]
             assert error.startswith(f"{name} cannot start: ") and why.split(": ", 1)[1] in error
-    assert "0 of 5 guests running; 1 failed, 2 left out" in "\n".join(
+    assert "0 of 8 guests running; 2 failed, 2 left out" in "\n".join(
         line["line"] for line in machine.cmd("log all")["lines"])
 
 
@@ -230,6 +238,29 @@ def test_a_guest_can_be_started_paused_resumed_reset_and_stopped(machine):
     machine.cmd("stop one --force")
     info = machine.cmd("info one")
     assert info["state"] == "off" and info["why"] == "stopped from the console"
+
+
+def test_policies(machine):
+    """A guest that ends by itself starts again, a little later each time, until somebody stops it;
+    another one is held as it is."""
+    machine.cmd("start again")
+    machine.cmd("start kept")
+    info = machine.wait_state("kept", ("paused",), 20)
+    assert info["why"].startswith("held: debug-exit with code ")
+    assert machine.client.ask("resume kept")["error"]["code"] == "state"
+    assert machine.cmd("reset kept")["state"] in ("running", "paused")
+    machine.cmd("stop kept --force")
+    assert machine.state("kept") == "off"
+    seen, starts = len(machine.client.events), 0
+    end = time.monotonic() + 60
+    while machine.state("again") != "off" or starts < 2:
+        assert time.monotonic() < end, machine.client.events[seen:]
+        time.sleep(0.2)
+        starts = sum(e.get("name") == "again" and e.get("state") == "running"
+                     for e in machine.client.events[seen:])
+    assert "; starts again in " in machine.guests()["again"]["why"]
+    assert machine.cmd("stop again")["state"] == "off"
+    assert "starts again" not in machine.guests()["again"]["why"]
 
 
 def test_console_attach_replays_and_ctrl_bracket_leaves(machine):

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include <hv/config.h>
+#include <hv/config_help.h>
 #include <hv/words.h>
 
 static bool exists(const char *path) { return strstr(path, "missing") == NULL; }
@@ -228,6 +229,61 @@ static void test_all_errors_count(void **state)
     assert_int_equal(c.errors_untold, 36);
 }
 
+/* Each key has an example, and that is right. */
+static void test_examples(void **state)
+{
+    struct config_key k;
+    char text[400];
+
+    (void)state;
+    for (unsigned i = 0; config_key(i, &k); i++) {
+        const char *line = config_example(k.name);
+        bool guest = strncmp(k.section, "guest", 5) == 0;
+
+        if (!line)
+            fail_msg("no example of %s: give it one in hv/conf/examples.c", k.name);
+        assert_int_equal(strncmp(line, k.name, strlen(k.name)), 0);
+        snprintf(text, sizeof text,
+                 "[net lan]\n[guest router]\nkernel = k\n[guest web]\nkernel = k\nnet = "
+                 "nat\n[%s]\n%s%s\n",
+                 guest                               ? "guest a"
+                 : strncmp(k.section, "net", 3) == 0 ? "net nat"
+                                                     : "host",
+                 guest && strcmp(k.name, "kernel") != 0 ? "kernel = k\n" : "", line);
+        if (parse(text) != 0)
+            fail_msg("`%s`: %s", line, c.error[0].text);
+    }
+}
+
+static void test_order_and_policies(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[guest a]\nkernel = k\non_crash = hold\non-poweroff = restart\n"
+                           "ON_REBOOT = stop\norder = 3\ndelay = 60\nafter = b\n"
+                           "disk_changes = 64M\n[guest b]\nkernel = k\n"),
+                     0);
+    assert_int_equal(c.guest[0].on_crash, POLICY_HOLD);
+    assert_int_equal(c.guest[0].on_poweroff, POLICY_RESTART);
+    assert_int_equal(c.guest[0].on_reboot, POLICY_STOP);
+    assert_int_equal(c.guest[0].order, 3);
+    assert_int_equal(c.guest[0].delay, 60);
+    assert_string_equal(c.guest[0].after, "b");
+    assert_int_equal(c.guest[0].disk_changes, 64 * MIB);
+    assert_int_equal(c.guest[1].on_crash, POLICY_STOP);
+    assert_int_equal(c.guest[1].on_reboot, POLICY_RESTART);
+    assert_int_equal(c.guest[1].on_poweroff, POLICY_STOP);
+    assert_int_equal(parse("[guest a]\nkernel=k\nafter = z\n[guest b]\nkernel=k\nafter = c\n"
+                           "[guest c]\nkernel=k\nafter = b\n[guest d]\nkernel=k\nafter = d\n"
+                           "on_crash = panic\nrestart = yes\n"),
+                     6);
+    expect_error(0, 3, "there is no section [guest z]");
+    expect_error(1, 6, "in a circle");
+    expect_error(2, 9, "in a circle");
+    expect_error(3, 12, "in a circle");
+    expect_error(4, 13, "give one of restart, stop, hold");
+    expect_error(5, 14, "write `on_crash = restart`");
+}
+
 static void test_utf16(void **state)
 {
     (void)state;
@@ -293,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_everything),  cmocka_unit_test(test_every_error_at_once),
         cmocka_unit_test(test_right_words), cmocka_unit_test(test_blanks_and_quotes),
         cmocka_unit_test(test_bad_header),  cmocka_unit_test(test_all_errors_count),
+        cmocka_unit_test(test_examples),    cmocka_unit_test(test_order_and_policies),
         cmocka_unit_test(test_utf16),       cmocka_unit_test(test_nul_and_long_lines),
         cmocka_unit_test(test_words),
     };

@@ -334,9 +334,13 @@ const struct vcpu_ops *const portable_engines[] = { &no_engine, &best_engine, &s
 
 /* ---- what is shown ---- */
 
-static struct guest_config config = {
-    .name = "toy", .isa = ISA_COUNT, .memory = 2 * MIB, .vcpus = 1, .weight = 100
-};
+static struct guest_config config = { .name = "toy",
+                                      .isa = ISA_COUNT,
+                                      .memory = 2 * MIB,
+                                      .vcpus = 1,
+                                      .weight = 100,
+                                      .on_crash = POLICY_STOP,
+                                      .on_poweroff = POLICY_STOP };
 static struct vm *vm;
 
 static void turns(unsigned n)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <cmocka.h>
 
 #include <hv/time.h>
@@ -415,6 +416,118 @@ static void test_reason_after_reset(void **state)
     assert_int_equal(vm->state, VM_CRASHED);
 }
 
+#define SECOND 1000000000ull
+
+static void end_as(enum policy crash, enum policy reboot, enum policy off)
+{
+    config.on_crash = crash;
+    config.on_reboot = reboot;
+    config.on_poweroff = off;
+}
+
+/* It starts again: after a second, then two, then four; from the beginning when it ran for long. */
+static void test_restarts(void **state)
+{
+    char text[240];
+
+    (void)state;
+    end_as(POLICY_RESTART, POLICY_RESTART, POLICY_STOP);
+    for (unsigned i = 0; i < 4; i++) {
+        if (i == 3)
+            host_now += 61 * SECOND;
+        vm_kill(vm, "bad");
+        turns(8);
+        assert_int_equal(vm->state, VM_CRASHED);
+        snprintf(text, sizeof text, "starts again in %u s", i == 3 ? 1 : 1u << i);
+        assert_non_null(strstr(vm_why(vm, (char[240]){ 0 }, 240), text));
+        host_now += (i == 3 ? SECOND : SECOND << i) - SECOND / 2;
+        turns(8);
+        assert_int_equal(vm->state, VM_CRASHED);
+        host_now += SECOND / 2;
+        turns(10);
+        assert_int_equal(vm->state, VM_RUNNING);
+    }
+    vm_kill(vm, "bad");
+    turns(8);
+    assert_true(vm_stay_down(vm));
+    host_now += 70 * SECOND;
+    turns(8);
+    assert_int_equal(vm->state, VM_CRASHED);
+    vm_request_off(vm, "no restart after this");
+    end_as(POLICY_STOP, POLICY_RESTART, POLICY_STOP);
+    assert_int_equal(vm_start(vm), 0);
+    turns(8);
+}
+
+/* Slow resets wait after the third; those that somebody asked for never do. */
+static void test_slow_resets_wait(void **state)
+{
+    (void)state;
+    end_as(POLICY_STOP, POLICY_RESTART, POLICY_STOP);
+    for (unsigned i = 0; i < 5; i++) {
+        host_now += 6 * SECOND;
+        vm_request_reset(vm, "panic=-1");
+        turns(10);
+        assert_int_equal(vm->state, i < 3 ? VM_RUNNING : VM_STARTING);
+        assert_string_equal(vm->last_reset, "panic=-1");
+        host_now += i < 3 ? 0 : SECOND << (i - 3);
+        turns(10);
+        assert_int_equal(vm->state, VM_RUNNING);
+    }
+    host_now += 6 * SECOND;
+    vm_by_hand(vm);
+    vm_request_reset(vm, "reset from the console");
+    turns(10);
+    assert_int_equal(vm->state, VM_RUNNING);
+    host_now += 6 * SECOND;
+    vm_request_reset(vm, "panic=-1"); /* it waits: a stop does not */
+    turns(10);
+    assert_int_equal(vm->state, VM_STARTING);
+    vm_request_off(vm, "stopped");
+    turns(10);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_int_equal(vm_start(vm), 0);
+    turns(10);
+}
+
+static void test_other_policies(void **state)
+{
+    (void)state;
+    end_as(POLICY_HOLD, POLICY_STOP, POLICY_RESTART);
+    vm_kill(vm, "bad");
+    turns(8);
+    assert_int_equal(vm->state, VM_PAUSED);
+    assert_true(vm->held);
+    assert_string_equal(vm_why(vm, (char[240]){ 0 }, 240), "held: bad");
+    assert_int_equal(vm_resume(vm), -EBUSY);
+    vm_by_hand(vm);
+    vm_request_reset(vm, "reset from the console");
+    turns(10);
+    assert_int_equal(vm->state, VM_RUNNING);
+    vm_kill(vm, "bad");
+    turns(8);
+    vm_by_hand(vm);
+    vm_request_off(vm, "stopped");
+    turns(8);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_false(vm_stay_down(vm));
+    assert_int_equal(vm_start(vm), 0);
+    turns(8);
+    vm_request_reset(vm, "it reboots");
+    turns(8);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_false(vm_stay_down(vm));
+    assert_int_equal(vm_start(vm), 0);
+    turns(8);
+    vm_request_off(vm, "ACPI S5");
+    turns(8);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_true(vm_stay_down(vm));
+    end_as(POLICY_STOP, POLICY_RESTART, POLICY_STOP);
+    assert_int_equal(vm_start(vm), 0);
+    turns(8);
+}
+
 static void test_left_out(void **state)
 {
     char text[240];
@@ -634,6 +747,9 @@ int main(void)
         T(test_build_fails),
         T(test_reason_after_reset),
         T(test_left_out),
+        T(test_restarts),
+        T(test_slow_resets_wait),
+        T(test_other_policies),
         T(test_a_busy_device_keeps_the_memory),
         T(test_build_in_steps),
         T(test_off_while_starting),

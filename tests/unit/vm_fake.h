@@ -29,9 +29,13 @@ static void (*during_wait)(void);
 static unsigned calls[EXIT_REASONS], builds, destroys, live_vcpus;
 static int handler_result, pending_vec, accepted;
 static bool wake_up;
-static struct guest_config config = {
-    .name = "g", .isa = ISA_X86_64, .memory = 4 * MIB, .vcpus = 2, .weight = 100
-};
+static struct guest_config config = { .name = "g",
+                                      .isa = ISA_X86_64,
+                                      .memory = 4 * MIB,
+                                      .vcpus = 2,
+                                      .weight = 100,
+                                      .on_crash = POLICY_STOP,
+                                      .on_poweroff = POLICY_STOP };
 static struct vm *vm;
 
 static int fake_ok(struct vm *m)

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <hv/notice.h>
+
 #include "tests/unit/x86_fakes.h"
 
 #define MS 1000000ull
@@ -359,6 +361,30 @@ static void test_resets(void **state)
     assert_int_equal(fake_exit_code, 0x21);
 }
 
+/* A guest tells of its panic: once in `list`, and as an event for programs. */
+static void test_pvpanic(void **state)
+{
+    uint64_t seq = 0, lost = 0;
+    struct notice n;
+
+    (void)state;
+    while (notice_read(&seq, &n, &lost))
+        ;
+    assert_int_equal(inb(0x505), 3);
+    outb(0x505, 4); /* no event that we know */
+    assert_false(notice_read(&seq, &n, &lost));
+    fake_vm.why[0] = '\0';
+    outb(0x505, 1);
+    assert_true(notice_read(&seq, &n, &lost));
+    assert_int_equal(n.kind, NOTICE_GUEST_PANIC);
+    assert_string_equal(n.what, "panicked");
+    assert_string_equal(fake_vm.why, "its kernel panicked");
+    outb(0x505, 2);
+    assert_true(notice_read(&seq, &n, &lost));
+    assert_string_equal(n.what, "crash_loaded");
+    fake_vm.why[0] = '\0';
+}
+
 /* ---- HPET ---- */
 
 #define HPET(reg) (PLAT_HPET + (reg))
@@ -425,7 +451,8 @@ static void test_hpet_level(void **state)
     assert_false(ioapic_line(3));
 }
 
-/* As Linux sets it up: first match with T_SET, then the period; the comparator moves on by itself.
+/* As Linux sets it up: first match with T_SET, then the period; the comparator moves on by
+ * itself.
  */
 static void test_hpet_periodic(void **state)
 {
@@ -520,8 +547,8 @@ static void test_hpet_flood(void **state)
 }
 
 /*
- * With a jump in CMOS 0Fh the reset line means INIT to all processors, and the boot processor goes
- * on at 40:67. Other codes are firmware's affair: the machine starts again.
+ * With a jump in CMOS 0Fh the reset line means INIT to all processors, and the boot processor
+ * goes on at 40:67. Other codes are firmware's affair: the machine starts again.
  */
 static void test_warm_reset(void **state)
 {
@@ -661,7 +688,7 @@ int main(void)
         T(test_pm_power),      T(test_hpet_counter),   T(test_hpet_level), T(test_hpet_periodic),
         T(test_hpet_32),       T(test_hpet_legacy),    T(test_hpet_flood), T(test_resets),
         T(test_warm_reset),    T(test_uart_out),       T(test_uart_thre),  T(test_uart_in),
-        T(test_uart_loopback), T(test_again),
+        T(test_uart_loopback), T(test_again),          T(test_pvpanic),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Makes and frees the devices of an x86 VM. Two of them are too small for a file: the POST port and
- * the debug-exit port.
+ * Makes and frees the devices of an x86 VM. Three of them are too small for a file: the POST port,
+ * the debug-exit port and pvpanic.
  */
 #include <hv/assert.h>
 #include <hv/config.h>
+#include <hv/log.h>
+#include <hv/notice.h>
 #include <hv/time.h>
 #include <hv/vm.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "x86_dev.h"
 #include "x86_devices.h"
@@ -60,12 +63,51 @@ static int debug_exit_write(void *dev, uint64_t off, unsigned size, uint64_t val
     return 0;
 }
 
+/*
+ * pvpanic, as QEMU's docs/specs/pvpanic: a bit for each event that can be told. What is told is
+ * shown by `list`; the guest goes on as it likes.
+ */
+enum { PANICKED = 1, CRASH_LOADED = 2 };
+
+static int pvpanic_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
+{
+    (void)dev;
+    (void)off;
+    (void)size;
+    *val = PANICKED | CRASH_LOADED;
+    return 0;
+}
+
+static int pvpanic_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+    struct vm *vm = ((struct x86_devices *)dev)->vm;
+    const char *what =
+        val & PANICKED ? "its kernel panicked" : "its kernel crashed and dumps itself";
+
+    (void)off;
+    (void)size;
+    if (!(val & (PANICKED | CRASH_LOADED)))
+        return 0;
+    spin_lock(&vm->lock);
+    if (!vm->pending)
+        snprintf(vm->why, sizeof vm->why, "%s", what);
+    spin_unlock(&vm->lock);
+    vm_log(vm, LOG_WARN, "%s", what);
+    notice_post(NOTICE_GUEST_PANIC, vm->config->name, val & PANICKED ? "panicked" : "crash_loaded",
+                what);
+    return 0;
+}
+
 static int small_create(struct x86_devices *d, const struct guest_config *c)
 {
     static const struct io_ops post = { post_read, post_write, 1 | 2 | 4 },
-                               debug_exit = { post_read, debug_exit_write, 1 | 2 | 4 };
+                               debug_exit = { post_read, debug_exit_write, 1 | 2 | 4 },
+                               pvpanic = { pvpanic_read, pvpanic_write, 1 };
     int err = device_region(d, &(struct io_region){ "post", IO_PORT, PORT_POST, 1, &post, d });
 
+    err = err ? err
+              : device_region(
+                    d, &(struct io_region){ "pvpanic", IO_PORT, PORT_PVPANIC, 1, &pvpanic, d });
     if (!err && c->debug_exit)
         err = device_region(
             d, &(struct io_region){ "debug-exit", IO_PORT, PORT_DEBUG_EXIT, 4, &debug_exit, d });

@@ -144,5 +144,11 @@ DefinitionBlock ("", "DSDT", 2, "TRIVET", "TRIVETPC", 1)
             Name (_UID, 1)
             Name (_CRS, ResourceTemplate () { IO (Decode16, 0x3F8, 0x3F8, 1, 8) IRQNoFlags () { 4 } })
         }
+        /* Where a guest tells that it panicked: Linux's and Windows's drivers know it by this name. */
+        Device (PEVT)
+        {
+            Name (_HID, "QEMU0001")
+            Name (_CRS, ResourceTemplate () { IO (Decode16, 0x505, 0x505, 1, 1) })
+        }
     }
 }

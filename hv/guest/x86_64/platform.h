@@ -44,6 +44,7 @@ enum plat_port {
     PORT_DEBUG_EXIT = 0xf4,
     PORT_COM1 = 0x3f8,
     PORT_ELCR = 0x4d0,
+    PORT_PVPANIC = 0x505,
     /* PM1a event block: status word, enable word (ACPI 6.4 §4.8.3.1); PM1_EVT_LEN 4 */
     PORT_PM1_EVT = 0x600,
     PORT_PM1_CNT = 0x604, /* PM1a control block, one word (§4.8.3.2) */

@@ -32,6 +32,8 @@ struct guest_disk {
     enum disk_source source;
     bool ro;
 };
+/* What follows when a guest ends by itself. Hold: it stands still, to be looked at. */
+enum policy { POLICY_RESTART, POLICY_STOP, POLICY_HOLD };
 /* One network device of a guest. */
 struct guest_net {
     char net[NAME_LEN]; /* of the switch */
@@ -50,6 +52,10 @@ struct guest_config {
     uint64_t disk_changes, overhead; /* bytes; UINT64_MAX and 0: not given, see charge.c */
     uint32_t vcpus, weight;
     uint64_t cpus; /* bit per host CPU; 0: any */
+    enum policy on_crash, on_reboot, on_poweroff;
+    uint32_t order, delay; /* of the start by itself; delay: seconds */
+    char after[NAME_LEN];  /* it waits until that guest runs; "": none */
+    unsigned after_line;
     struct guest_module module[16];
     unsigned nmodules;
     struct guest_disk disk[8];

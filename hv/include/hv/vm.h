@@ -61,10 +61,19 @@ struct vm {
     bool not_started;   /* OFF, or on the way there: its machine could not be made */
     bool left_out;      /* it cannot be started at all: it is for another machine, or wrong */
     uint32_t end_state; /* enum vm_state, after that */
+    bool end_restarts;  /* and then it starts again */
     /* VM_STARTING: the machine is there, guest_ops.build_more goes on */
     bool building;
     uint32_t resets, quick_resets; /* quick: in a row, each soon after the start */
-    uint64_t paused_ns;            /* time_ns() at which it was paused; 0: it is not */
+    uint32_t ends;                 /* in a row, each soon after the start: see policy.c */
+    uint64_t by_hand_ns;           /* when somebody asked it to end or to reset; 0: nobody did */
+    uint64_t not_before;           /* STARTING: time_ns() before which it does not go on */
+    uint64_t again_ns;             /* it starts again then, by `again`; 0: it does not */
+    struct event again;
+    bool held;            /* PAUSED for good, by its policy */
+    bool waits;           /* OFF: its turn to start by itself has not come */
+    char last_reset[200]; /* why it was reset last; "" it was not */
+    uint64_t paused_ns;   /* time_ns() at which it was paused; 0: it is not */
     /* what this guest gets of random numbers: by virtio, TRNG, seeds */
     struct random_stream random;
     struct share share;
@@ -92,7 +101,11 @@ void vm_leave_out(struct vm *, const char *why_fmt, ...) printf_like(2, 3);
 int must_check vm_start(struct vm *);
 /* RUNNING -> PAUSED soon. -EBUSY: it does not run */
 int must_check vm_pause(struct vm *);
-/* PAUSED -> RUNNING; its clock stood still. -EBUSY: it is not paused, or being saved */
+/* What it does next somebody asked for: policies do not count. Before the request. */
+void vm_by_hand(struct vm *);
+/* OFF, CRASHED: it does not start by itself any more; true: it would have */
+bool vm_stay_down(struct vm *);
+/* PAUSED -> RUNNING; its clock stood still. -EBUSY: it is not paused, held, or being saved */
 int must_check vm_resume(struct vm *);
 /* ACPI power button; -ENOTSUP when the guest has not enabled it */
 int must_check vm_power_button(struct vm *);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* examples.c: a line for each key of trivet.conf. A unit test reads each of them. */
+#include <hv/config_help.h>
+#include <hv/types.h>
+#include <string.h>
+
+static const struct {
+    const char *key, *line;
+} examples[] = {
+    { "acpi", "acpi = yes" },
+    { "address", "address = 192.0.2.5/24" },
+    { "after", "after = router" },
+    { "apicv", "apicv = yes" },
+    { "autostart", "autostart = no" },
+    { "cmdline", "cmdline = console=hvc0 root=/dev/vda" },
+    { "cpus", "cpus = 0,2-3" },
+    { "debug-exit", "debug-exit = yes" },
+    { "delay", "delay = 10" },
+    { "disk", "disk = nvme0p3" },
+    { "disk-changes", "disk-changes = 64M" },
+    { "dns", "dns = 192.0.2.1" },
+    { "floods", "floods = 5000" },
+    { "forward", "forward = tcp:8080->web:80" },
+    { "gateway", "gateway = 192.0.2.1" },
+    { "initrd", "initrd = guests/initrd.img" },
+    { "inside", "inside = 10.21.0.1/24" },
+    { "isa", "isa = aarch64" },
+    { "json", "json = yes" },
+    { "kernel", "kernel = guests/vmlinuz" },
+    { "kind", "kind = multiboot2" },
+    { "log", "log = warn" },
+    { "memory", "memory = 512M" },
+    { "mitigations", "mitigations = all" },
+    { "module", "module = guests/app.bin --verbose" },
+    { "mtu", "mtu = 9000" },
+    { "net", "net = lan,mac=02:00:00:00:00:01" },
+    { "on_crash", "on_crash = restart" },
+    { "on_poweroff", "on_poweroff = restart" },
+    { "on_reboot", "on_reboot = stop" },
+    { "order", "order = 10" },
+    { "overhead", "overhead = 16M" },
+    { "pv", "pv = no" },
+    { "rng", "rng = no" },
+    { "smt", "smt = core" },
+    { "uplink", "uplink = nic0" },
+    { "vcpus", "vcpus = 2" },
+    { "weight", "weight = 200" },
+    { "x2apic", "x2apic = no" },
+};
+
+const char *config_example(const char *key)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(examples); i++)
+        if (strcmp(examples[i].key, key) == 0)
+            return examples[i].line;
+    return NULL;
+}
