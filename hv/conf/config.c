@@ -230,6 +230,10 @@ static void add_module(struct parse *p, const struct key *k, void *field)
     g->nmodules++;
 }
 
+/* Limits of a disk's limits: a request a nanosecond, and no request that takes minutes. */
+enum { IOPS_MOST = 1000000, BANDWIDTH_LEAST = 64 * KIB };
+#define BANDWIDTH_MOST (1024 * GIB)
+
 /* A file of the stick, or a disk or partition of the machine. */
 static void check_disk(struct parse *p, const struct guest_disk *d)
 {
@@ -248,6 +252,48 @@ static void check_disk(struct parse *p, const struct guest_disk *d)
 
 static const char *after_comma(const char *s) { return s + 1 + strspn(s + 1, " \t"); }
 
+static bool disk_option(struct guest_disk *d, const char *text)
+{
+    uint64_t v;
+
+    if (strcasecmp(text, "ro") == 0) {
+        d->ro = true;
+        return true;
+    }
+    if (strncasecmp(text, "iops=", 5) == 0 && parse_size(text + 5, &v) == 0 && v > 0 &&
+        v <= IOPS_MOST) {
+        d->iops = (uint32_t)v;
+        return true;
+    }
+    if (strncasecmp(text, "bandwidth=", 10) == 0 && parse_size(text + 10, &v) == 0 &&
+        v >= BANDWIDTH_LEAST && v <= BANDWIDTH_MOST) {
+        d->bandwidth = v;
+        return true;
+    }
+    return false;
+}
+
+/* Of what stands behind the commas. */
+static bool disk_options(struct guest_disk *d, const char *s)
+{
+    char text[32];
+
+    while (*s == ',') {
+        size_t len;
+
+        s = after_comma(s);
+        len = config_name_len(s, ",");
+        if (len >= sizeof text)
+            return false;
+        memcpy(text, s, len);
+        text[len] = '\0';
+        if (!disk_option(d, text))
+            return false;
+        s += strcspn(s, ",");
+    }
+    return true;
+}
+
 static void add_disk(struct parse *p, const struct key *k, void *field)
 {
     struct guest_config *g = field;
@@ -265,9 +311,13 @@ static void add_disk(struct parse *p, const struct key *k, void *field)
     if (!rest)
         return;
     check_disk(p, d);
-    d->ro = *rest == ',' && strcasecmp(after_comma(rest), "ro") == 0;
-    if (*rest && !d->ro) {
-        complain(p, "after the name only `,ro` is accepted");
+    d->ro = false;
+    d->iops = 0;
+    d->bandwidth = 0;
+    if (*rest && !disk_options(d, rest)) {
+        complain(p,
+                 "after the name only `,ro`, `,iops=N` (requests a second) and `,bandwidth=SIZE` "
+                 "(a second, at least 64K) are accepted");
         return;
     }
     g->ndisks++;
@@ -378,7 +428,9 @@ static const struct key guest_keys[] = {
       "a virtio-blk disk. NAME: a disk or partition of the machine, as `disks` lists them, such as "
       "nvme0, ahci0, virtio0 or nvme0p3; partlabel: and partuuid: a GPT partition, serial: a disk. "
       "What a guest writes there stays. One guest may write it, or several read it. FILE: a RAM "
-      "disk loaded from the stick and private to the guest. ro: it cannot be written. At most 8" },
+      "disk loaded from the stick and private to the guest. ro: it cannot be written. iops and "
+      "bandwidth: the most "
+      "requests and bytes a second. At most 8" },
     { "net", add_net, 0, 0, 0, NULL, true, "none",
       "a virtio-net device on the switch [net NAME], or on the NAT network, nat, which needs no "
       "section. mac: its address; normally one made from the guest's name, always the same. ip: "

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* virtio-blk (virtio 1.2 §5.2) over a block device of the host. */
 #include "blk_data.h"
+#include "blk_rate.h"
+#include "vio.h"
 #include <hv/blk.h>
 #include <hv/state.h>
+#include <hv/time.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
 #include <stdio.h>
@@ -110,7 +113,9 @@ struct vio_blk {
     struct virtio_dev dev;
     struct blk_dev *blk;
     struct blk_config config;
-    uint32_t starved; /* bit per queue that waits for a free blk_io */
+    uint32_t starved; /* bit per queue that waits for a free blk_io, or for its time */
+    struct blk_rate rate;
+    struct event later; /* the time has come */
     /*
      * atomic, with a disk that reaches memory itself: requests that it has, and one more while the
      * device is live. The last to go ends a reset.
@@ -122,19 +127,36 @@ struct vio_blk {
 
 static struct vio_blk *of(struct virtio_dev *d) { return container_of(d, struct vio_blk, dev); }
 
+static void kick_starved(struct vio_blk *b)
+{
+    uint32_t starved = b->starved;
+
+    b->starved = 0;
+    for (unsigned i = 0; i < b->dev.nqueues; i++)
+        if (starved >> i & 1)
+            virtio_kick(&b->dev, i);
+}
+
 static void io_put(struct blk_io *io)
 {
     struct vio_blk *b = io->owner;
-    uint32_t starved = b->starved;
 
     io->held = false;
     __atomic_store_n(&io->busy, false, __ATOMIC_RELEASE);
     io->next_free = b->free;
     b->free = io;
-    b->starved = 0;
-    for (unsigned i = 0; i < b->dev.nqueues; i++)
-        if (starved >> i & 1)
-            virtio_kick(&b->dev, i);
+    kick_starved(b);
+}
+
+static void later(struct event *ev) { kick_starved(container_of(ev, struct vio_blk, later)); }
+
+/* Another request may begin; else the device's event will run when one may. */
+static bool rate_allows(struct vio_blk *b)
+{
+    if (!blk_rate_is_set(&b->rate) || b->rate.next <= time_ns())
+        return true;
+    event_at(&b->later, b->rate.next);
+    return false;
 }
 
 static bool any_busy(struct vio_blk *b)
@@ -446,6 +468,9 @@ static void request(struct blk_io *io)
     struct header h;
     uint8_t status = S_UNSUPP;
 
+    if (blk_rate_is_set(&io->owner->rate))
+        blk_rate_took(&io->owner->rate, time_ns(),
+                      iov_bytes(io->chain.iov, io->chain.nout + io->chain.nin));
     if (io->chain.nin == 0 ||
         iov_read(io->chain.iov, io->chain.nout, 0, &h, sizeof h) != sizeof h) {
         virtio_broken(&io->owner->dev,
@@ -467,16 +492,17 @@ static void request(struct blk_io *io)
 static void kick(struct virtio_dev *d, unsigned i)
 {
     struct vio_blk *b = of(d);
-    struct blk_io *io;
+    struct blk_io *io = NULL;
+    bool may;
 
-    while ((io = b->free)) {
+    while ((may = rate_allows(b)) && (io = b->free)) {
         io->queue = (uint16_t)i;
         if (vq_pop(&d->vq[i], &io->chain) <= 0)
             break;
         b->free = io->next_free;
         request(io);
     }
-    if (!io)
+    if (!may || !io)
         b->starved |= 1u << i;
     vq_notify(&d->vq[i]);
 }
@@ -502,6 +528,7 @@ static int activate(struct virtio_dev *d)
 
     b->free = NULL;
     b->starved = 0;
+    event_init(&b->later, later, d->event.cpu);
     __atomic_store_n(&b->flying, 1, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < IN_FLIGHT; i++) {
         b->io[i].busy = b->io[i].held = false;
@@ -542,6 +569,7 @@ static int reset(struct virtio_dev *d)
 {
     struct vio_blk *b = of(d);
 
+    event_cancel(&b->later);
     if (is_dma(b))
         return __atomic_sub_fetch(&b->flying, 1, __ATOMIC_ACQ_REL) ? -EINPROGRESS : 0;
     for (unsigned i = 0; i < IN_FLIGHT; i++)
@@ -577,6 +605,7 @@ static int restore(struct virtio_dev *d, const uint8_t *own)
 
 static void destroy(struct virtio_dev *d)
 {
+    event_kill(&of(d)->later);
     for (unsigned i = 0; i < IN_FLIGHT; i++) {
         event_kill(&of(d)->io[i].req.done);
         blk_data_free(&of(d)->io[i].data, d->vm);
@@ -648,6 +677,11 @@ static void set_config(struct vio_blk *b, unsigned nqueues)
     if (b->blk->ro)
         b->dev.features |= VIRTIO_BIT(F_RO);
     set_extras(b);
+}
+
+void vio_blk_limit(struct virtio_dev *d, uint32_t iops, uint64_t bandwidth)
+{
+    of(d)->rate = (struct blk_rate){ .iops = iops, .bandwidth = bandwidth };
 }
 
 int vio_blk_create(struct vm *vm, struct blk_dev *blk, unsigned nqueues, struct virtio_dev **out)

@@ -68,9 +68,10 @@ static int add_disk(struct vm *vm, const struct guest_config *c, unsigned i)
         return e;
     e = vio_blk_create(vm, v->disk[i], c->vcpus < BLK_QUEUES ? c->vcpus : BLK_QUEUES,
                        &v->dev[v->ndevs]);
-    if (!e)
-        v->ndevs++;
-    return e;
+    if (e)
+        return e;
+    vio_blk_limit(v->dev[v->ndevs++], c->disk[i].iops, c->disk[i].bandwidth);
+    return 0;
 }
 
 static int add_net(struct vm *vm, const struct guest_net *g)

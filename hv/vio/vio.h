@@ -25,6 +25,9 @@ void virtio_release(struct virtio_dev *);
 int must_check virtio_put_state(struct virtio_dev *, const struct virtio_state *,
                                 uint32_t reset_queues);
 
+/* blk.c: right after vio_blk_create(); 0: any. See <hv/config.h>. */
+void vio_blk_limit(struct virtio_dev *, uint32_t iops, uint64_t bandwidth);
+
 /* ramdisk.c; CPU 0, nobody submits: a bit for each piece that is gone, in 64-bit words */
 size_t ramdisk_state_size(const struct blk_dev *);
 void ramdisk_save(const struct blk_dev *, uint64_t *bits);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A guest on virtio disks of the machine: what it wrote and flushed survives the machine, and an
 error of the disk is the guest's. The stick is such a disk, too."""
+import re
+
 import pytest
 
 from test_ahci import by_serial
@@ -12,7 +14,7 @@ import trivet
 
 class VirtioRig(Rig):
     stick = "virtio"
-    guests = {"keeper": {"disk": ["partlabel:data", "serial:large", "serial:bad"],
+    guests = {"keeper": {"disk": ["partlabel:data", "serial:large", "serial:bad,iops=20"],
                          "memory": "192M"}}
 
     def drives(self):
@@ -44,6 +46,9 @@ def test_what_was_flushed_survives_the_machine(rig):
             text = shell.run(f"dd if=/dev/vdc of=/dev/null bs=4k skip={BAD_SECTOR // 8} count=1; "
                              "dd if=/dev/vdc of=/dev/null bs=4k count=64 2>&1; echo ok", 60)
             assert "Input/output error" in text and "64+0 records in" in text, text
+            text = shell.run("a=$(date +%s); dd if=/dev/vdc of=/dev/null bs=4k count=80 "
+                             "iflag=direct 2>&1; echo took $(($(date +%s)-a)) s", 60)
+            assert int(re.search(r"took (\d+) s", text).group(1)) >= 3, text
         disks = machine.cmd("disks")
         assert {serial for serial, disk in by_serial(disks).items() if disk["errors"]} == {"bad"}
         assert by_name(disks["traffic"])[by_serial(disks)["parts"]["name"]]["flushes"] > 0

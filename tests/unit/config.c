@@ -74,7 +74,16 @@ static void test_disks(void **state)
     expect_error(0, 3, "no such disk or partition; `disks` on the console lists them");
     expect_error(1, 4, "several disks or partitions are called so");
     expect_error(2, 5, "there is no such file");
-    expect_error(3, 6, "only `,ro` is accepted");
+    expect_error(3, 6, "only `,ro`, `,iops=N` (requests a second) and `,bandwidth=SIZE`");
+    assert_int_equal(parse("[guest d]\nkernel = k\ndisk = d1, iops=500 ,ro,bandwidth=20M\n"
+                           "disk = d2\ndisk = d1,iops=0\ndisk = d1,iops=1000001\n"
+                           "disk = d1,bandwidth=1K\ndisk = d1,iops=5,\n"),
+                     4);
+    assert_int_equal(c.guest[0].ndisks, 2);
+    assert_int_equal(c.guest[0].disk[0].iops, 500);
+    assert_int_equal(c.guest[0].disk[0].bandwidth, 20 << 20);
+    assert_true(c.guest[0].disk[0].ro);
+    assert_false(c.guest[0].disk[1].ro || c.guest[0].disk[1].iops || c.guest[0].disk[1].bandwidth);
 }
 
 static void test_everything(void **state)

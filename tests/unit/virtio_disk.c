@@ -143,6 +143,22 @@ static int set_up(void **state, const char *name)
 }
 
 static int up_512(void **state) { return set_up(state, "nvme0"); }
+static int up_few_requests(void **state)
+{
+    config.disk[0].iops = 10;
+    return up_512(state);
+}
+static int up_few_bytes(void **state)
+{
+    config.disk[0].bandwidth = 40960;
+    return up_512(state);
+}
+static int down_any(void **state)
+{
+    config.disk[0].iops = 0;
+    config.disk[0].bandwidth = 0;
+    return down(state);
+}
 static int up_4096(void **state) { return set_up(state, "nvme1"); }
 
 /* ---- the guest ---- */
@@ -340,6 +356,53 @@ static void without_data(void **state)
     assert_int_equal(submitted, 6);
 }
 
+/* Ten requests a second, after what a tenth of a second allows at once. */
+static void few_requests(void **state)
+{
+    const struct buf one[] = { { DATA, 4096, true } };
+
+    (void)state;
+    begin(0);
+    host_now = 1000000000;
+    assert_int_equal(request(0, 0, one, 1), 0);
+    assert_int_equal(request(0, 8, one, 1), 0);
+    assert_int_equal(request(0, 16, one, 1), -1);
+    host_now += 99000000;
+    let();
+    assert_true(drvq_used(&q, 1) < 0);
+    host_now += 2000000;
+    let();
+    assert_true(drvq_used(&q, 1) > 0);
+    same(DATA, 16 * 512, 4096);
+    assert_int_equal(submitted, 3);
+    assert_int_equal(request(0, 24, one, 1), -1);
+    cw(&dev, C_STATUS, 1, 0); /* a reset forgets what waits, and gives no time back */
+    run_events();
+    begin(0);
+    assert_int_equal(request(0, 24, one, 1), -1);
+    host_now += 1000000000;
+    let();
+    assert_int_equal(submitted, 4);
+}
+
+/* 40 KiB a second, 4 of them at once; a large request makes those after it wait. */
+static void few_bytes(void **state)
+{
+    const struct buf large[] = { { DATA, 0x5000, true } }, one[] = { { DATA, 512, true } };
+
+    (void)state;
+    begin(0);
+    host_now = 1000000000;
+    assert_int_equal(request(0, 0, large, 1), 0);
+    assert_int_equal(request(0, 8, one, 1), -1);
+    host_now += 395000000;
+    let();
+    assert_true(drvq_used(&q, 1) < 0);
+    host_now += 10000000;
+    let();
+    assert_true(drvq_used(&q, 1) > 0);
+}
+
 static void serial(void **state)
 {
     const struct buf id[] = { { DATA, 20, true } };
@@ -500,6 +563,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(any_cut_512, up_512, down),
         cmocka_unit_test_setup_teardown(blocks_of_4096, up_4096, down),
         cmocka_unit_test_setup_teardown(without_data, up_4096, down),
+        cmocka_unit_test_setup_teardown(few_requests, up_few_requests, down_any),
+        cmocka_unit_test_setup_teardown(few_bytes, up_few_bytes, down_any),
         cmocka_unit_test_setup_teardown(serial, up_512, down),
         cmocka_unit_test_setup_teardown(write_cache, up_512, down),
         cmocka_unit_test_setup_teardown(errors, up_512, down),

@@ -31,6 +31,8 @@ struct guest_disk {
     char path[PATH_LEN]; /* without what says which source it is */
     enum disk_source source;
     bool ro;
+    uint32_t iops;      /* most requests a second; 0: any */
+    uint64_t bandwidth; /* most bytes a second; 0: any */
 };
 /* What follows when a guest ends by itself. Hold: it stands still, to be looked at. */
 enum policy { POLICY_RESTART, POLICY_STOP, POLICY_HOLD };
