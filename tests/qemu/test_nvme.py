@@ -181,7 +181,8 @@ def test_what_was_flushed_survives_the_machine(rig):
 
 def refusal(machine, name):
     machine.ask(f"start {name}", 30)
-    return machine.wait_state(name, ("off", "crashed"), 30).get("why", "")
+    why = machine.wait_state(name, ("off", "crashed"), 30).get("why", "")
+    return why.removeprefix("did not start: ")
 
 
 def test_who_holds_what(rig):
