@@ -662,6 +662,25 @@ static void test_dns_is_bounded(void **state)
         assert_int_equal(nat->guest[0]->dns[i].map.out_port, 0);
 }
 
+/* A guest that scans the uplink's network: few questions go out, and its neighbours' packets pass.
+ */
+static void test_scan(void **state)
+{
+    unsigned n = 0;
+    uint32_t len;
+    const uint8_t *f;
+
+    (void)state;
+    advance(SECOND);
+    for (unsigned i = 0; i < 200; i++)
+        udp(0, guest_ip(0), 4000, ROUTER_IP + 20 + i, 9, "x");
+    while ((f = station_next(WORLD, &len)))
+        n += get16(f + 12) == 0x0806;
+    assert_in_range(n, 15, 25);
+    udp(1, guest_ip(1), 4000, SERVER, 9, "x");
+    assert_int_equal(out()->dst, SERVER);
+}
+
 /* One run of the event takes so many frames, whatever waits. */
 static void test_one_run_is_bounded(void **state)
 {
@@ -698,6 +717,7 @@ int main(void)
         cmocka_unit_test_setup(test_mss, clear),
         cmocka_unit_test_setup(test_too_big, clear),
         cmocka_unit_test_setup(test_fragments, clear),
+        cmocka_unit_test_setup(test_scan, clear),
         cmocka_unit_test_setup(test_one_run_is_bounded, clear),
         cmocka_unit_test_setup(test_dns_is_passed_on, clear),
         cmocka_unit_test_setup(test_dns_by_tcp, clear),

@@ -285,7 +285,7 @@ static void pass_on(struct nat_guest *g, const struct packet *p, const uint8_t *
     memcpy(d->question, query + DNS_HEAD, q->len);
     memcpy(GATE_PAYLOAD, query, len);
     put16(GATE_PAYLOAD, d->id);
-    gate_udp_to_uplink(d->map.out_port, d->server, DNS_PORT, len);
+    gate_udp_to_uplink(g, d->map.out_port, d->server, DNS_PORT, len);
 }
 
 void dns_query(struct nat_guest *g, const struct packet *p, uint64_t now)

@@ -12,6 +12,7 @@
 enum { ETHER_IP = 0x0800, ETHER_ARP = 0x0806, ARP_LEN = 28, DHCP_PORT = 67, DHCP_CLIENT = 68 };
 enum { DNS_PORT = 53 };
 enum { FRAMES = 32 /* in one run */, EXPIRE = 16 /* of each class of a guest in one run */ };
+enum { ASK_NS = 50000000, ASK_BURST = 20 }; /* 20 questions a second for each guest */
 #define TICK_NS 1000000000ull
 
 struct nat *nat;
@@ -86,7 +87,25 @@ void gate_to_guest(struct nat_guest *g, struct packet *p)
     send_packet(&nat->in, mac, p);
 }
 
-void gate_to_uplink(struct packet *p)
+/*
+ * Whether the uplink may be asked for a neighbour's address: a guest that scans the uplink's
+ * network neither fills it with broadcasts nor takes the table's entries from others.
+ */
+static bool may_ask(struct nat_guest *who)
+{
+    uint64_t now = time_ns();
+
+    if (!who)
+        return true;
+    if (who->ask_ns < now)
+        who->ask_ns = now;
+    if (who->ask_ns - now >= (uint64_t)ASK_NS * ASK_BURST)
+        return false;
+    who->ask_ns += ASK_NS;
+    return true;
+}
+
+void gate_to_uplink(struct nat_guest *who, struct packet *p)
 {
     bool near = ((p->dst ^ nat->out.ip) & nat->out.mask) == 0;
     uint32_t hop = near ? p->dst : nat->router;
@@ -96,8 +115,10 @@ void gate_to_uplink(struct packet *p)
         gate_drop(NAT_DROP_NOWHERE);
     else if (stack_neighbour(hop, mac))
         send_packet(&nat->out, mac, p);
-    else
+    else if (may_ask(who))
         stack_ask(hop, p);
+    else
+        gate_drop(NAT_DROP_NOWHERE);
 }
 
 void gate_udp_to_guest(struct nat_guest *g, uint16_t sport, uint32_t dst, uint16_t dport,
@@ -109,12 +130,13 @@ void gate_udp_to_guest(struct nat_guest *g, uint16_t sport, uint32_t dst, uint16
     gate_to_guest(g, &p);
 }
 
-void gate_udp_to_uplink(uint16_t sport, uint32_t dst, uint16_t dport, uint32_t len)
+void gate_udp_to_uplink(struct nat_guest *who, uint16_t sport, uint32_t dst, uint16_t dport,
+                        uint32_t len)
 {
     struct packet p;
 
     packet_make_udp(&p, nat->scratch, nat->out.ip, sport, dst, dport, len);
-    gate_to_uplink(&p);
+    gate_to_uplink(who, &p);
 }
 
 /* ---- from guests ---- */
@@ -322,7 +344,9 @@ void gate_run(struct event *e)
         more = take(&nat->in, guest_frame, now);
         more |= take(&nat->out, uplink_frame, now);
     } while (more && ++n < FRAMES);
-    more |= tick(now);
+    if (nat->clear)
+        table_clear(&nat->table, &nat->guest[--nat->clear]->member);
+    more |= tick(now) || nat->clear;
     next = stack_work(now);
     if (more)
         event_post(e);
@@ -333,8 +357,7 @@ void gate_run(struct event *e)
 void gate_uplink_is(uint32_t ip, uint32_t mask, uint32_t router, uint32_t mtu, const uint32_t *dns)
 {
     if (ip && ip != nat->out.ip)
-        for (unsigned i = 0; i < nat->nguests; i++)
-            table_clear(&nat->table, &nat->guest[i]->member);
+        nat->clear = nat->nguests;
     nat->out.ip = ip;
     nat->out.mask = mask;
     nat->out.mtu = mtu;

@@ -37,6 +37,7 @@ struct nat_guest {
     uint32_t ip, number;
     uint64_t leased_until; /* ns; 0: not leased */
     uint64_t error_ns;     /* ICMP errors to it are paid for until then */
+    uint64_t ask_ns;       /* the same for questions on the uplink on its behalf */
     uint64_t sent, received, dropped;
     struct dns_pending dns[DNS_PENDING];
     struct nat_member member;
@@ -53,6 +54,7 @@ struct nat {
     struct nat_guest *guest[NAT_GUESTS];
     unsigned nguests;
     struct event event;
+    unsigned clear;   /* guests whose connections are to end: the first so many */
     uint64_t tick_ns; /* when time-outs are looked at next */
     uint64_t drops[NAT_DROPS];
     struct frag frag[UPLINK_FRAGS];
@@ -69,7 +71,8 @@ struct nat_guest *gate_guest_by_mac(net_mac);
 struct nat_guest *gate_guest_by_ip(uint32_t); /* NULL: nobody's */
 /* Onto one of the networks, cut where it is too long. */
 void gate_to_guest(struct nat_guest *, struct packet *);
-void gate_to_uplink(struct packet *);
+/* `who`: NULL: the gateway itself. */
+void gate_to_uplink(struct nat_guest *who, struct packet *);
 void gate_frame(struct nat_side *, const uint8_t *head, const struct iov *, unsigned n,
                 uint32_t len);
 /* Where UDP payload goes that is to be sent by the two below, and its room. */
@@ -78,7 +81,8 @@ void gate_frame(struct nat_side *, const uint8_t *head, const struct iov *, unsi
 /* `dst`: 0: the guest's own address. */
 void gate_udp_to_guest(struct nat_guest *, uint16_t sport, uint32_t dst, uint16_t dport,
                        uint32_t len);
-void gate_udp_to_uplink(uint16_t sport, uint32_t dst, uint16_t dport, uint32_t len);
+void gate_udp_to_uplink(struct nat_guest *who, uint16_t sport, uint32_t dst, uint16_t dport,
+                        uint32_t len);
 /* The uplink has an address now, another one, or none (ip 0); `dns`: NAT_DNS of them, 0: none. */
 void gate_uplink_is(uint32_t ip, uint32_t mask, uint32_t router, uint32_t mtu, const uint32_t *dns);
 static inline bool gate_is_up(void) { return nat->out.ip != 0; }

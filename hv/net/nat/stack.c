@@ -6,6 +6,7 @@
 #include "gate.h"
 #include <hv/assert.h>
 #include <hv/log.h>
+#include <hv/time.h>
 #include <string.h>
 
 #include <lwip/dhcp.h>
@@ -94,14 +95,39 @@ void stack_guest(const struct nat_guest *g)
         log_warn("nat: no room for the address of %s", g->name);
 }
 
+/* The router's address is kept here, too: what guests ask for does not drive it out. */
+static struct {
+    uint32_t ip;
+    uint64_t until_ns;
+    uint8_t mac[6];
+} kept;
+#define ROUTER_NS (30ull * 1000000000)
+
+static bool router_known(uint32_t ip, uint8_t mac[6])
+{
+    if (ip != kept.ip || time_ns() >= kept.until_ns)
+        return false;
+    memcpy(mac, kept.mac, sizeof kept.mac);
+    return true;
+}
+
+static void router_keep(uint32_t ip, const uint8_t mac[6])
+{
+    kept.ip = ip;
+    kept.until_ns = time_ns() + ROUTER_NS;
+    memcpy(kept.mac, mac, sizeof kept.mac);
+}
+
 bool stack_neighbour(uint32_t ip, uint8_t mac[6])
 {
     const ip4_addr_t hop = to_lwip(ip), *unused;
     struct eth_addr *found;
 
     if (etharp_find_addr(&outside, &hop, &found, &unused) < 0)
-        return false;
+        return router_known(ip, mac);
     memcpy(mac, found->addr, sizeof found->addr);
+    if (ip == nat->router)
+        router_keep(ip, mac);
     return true;
 }
 
@@ -167,6 +193,7 @@ void stack_link(bool up)
 
     net_mac_to(nat->out.port.mac, outside.hwaddr);
     outside.mtu = (u16_t)nat->out.mtu;
+    kept.until_ns = 0; /* it may be another network */
     if (up)
         netif_set_link_up(&outside);
     else

@@ -167,7 +167,7 @@ static void error_outward(struct nat_guest *g, struct packet *p, uint64_t now)
     if (c) {
         requote(&q, false, nat->out.ip, c->map->out_port);
         readdress(p, true, nat->out.ip);
-        gate_to_uplink(p);
+        gate_to_uplink(g, p);
     } else {
         gate_drop(NAT_DROP_UNKNOWN);
     }
@@ -208,7 +208,7 @@ static void connection_outward(struct nat_guest *g, struct packet *p, uint32_t t
     if (p->dst == nat->out.ip)
         hairpin(p, now);
     else
-        gate_to_uplink(p);
+        gate_to_uplink(g, p);
 }
 
 static bool reachable(uint32_t ip)
@@ -270,7 +270,7 @@ static void refuse_outside(const struct packet *p)
     gate_drop(NAT_DROP_TOO_BIG);
     if (packet_make_error(&e, nat->error, p, nat->out.ip, ICMP_UNREACHABLE, UNREACHABLE_TOO_BIG,
                           (uint16_t)nat->in.mtu))
-        gate_to_uplink(&e);
+        gate_to_uplink(NULL, &e);
 }
 
 static void connection_inward(struct packet *p, uint64_t now)
