@@ -29,6 +29,22 @@ def config(module):
             + trivet.section("db", module.KERNEL, **guest, net="nat"))
 
 
+def leases(machine):
+    return {row["guest"]: row for row in machine.cmd("nets")["leases"]}
+
+
+def wait_leases(machine):
+    """Until both guests have a lease, and the gateway an address outside."""
+    end = time.monotonic() + 90 * machine.patience
+    while time.monotonic() < end:
+        nets = machine.cmd("nets")
+        if (all(row["lease"] for row in nets["leases"])
+                and nets["gateway"][0]["uplink"] == "up"):
+            return
+        time.sleep(1)
+    raise AssertionError(nets)
+
+
 @pytest.fixture(scope="module", name="rig")
 def make_rig(request, tmp_path_factory):
     """A booted machine, what the server of this machine's loopback offers, and the port here that
@@ -44,18 +60,12 @@ def make_rig(request, tmp_path_factory):
             machine.boot()
             for name in ("web", "db"):
                 wait_ready(machine, name)
+            wait_leases(machine)
             yield machine, *server, port
-
-
-def leases(machine):
-    return {row["guest"]: row for row in machine.cmd("nets")["leases"]}
 
 
 def test_leases(rig):
     machine = rig[0]
-    end = time.monotonic() + 60 * machine.patience
-    while time.monotonic() < end and not all(row["lease"] for row in leases(machine).values()):
-        time.sleep(1)
     rows = leases(machine)
     assert rows["web"]["address"] == "10.21.0.15" and rows["web"]["lease"] > 86000, rows
     with Shell(machine, "db") as shell:
@@ -83,7 +93,7 @@ def test_a_file(rig):
         text = shell.run(f"wget -q -O - http://10.0.2.2:{port}/f | md5sum", 120)
     assert text.split()[0] == digest
     row = leases(machine)["db"]
-    assert row["opened"] > 1 and row["refused"] == 0, row
+    assert row["opened"] >= 1 and row["refused"] == 0, row
 
 
 def test_a_forward(rig):
