@@ -126,7 +126,6 @@ static void fake_reset(void)
     memset(&fake_x86, 0, sizeof fake_x86);
     memset(&fake_vcpu, 0, sizeof fake_vcpu);
     memset(fake_insns, 0, sizeof fake_insns);
-    spin_init(&fake_machine.lock, LOCK_DEVICE);
     fake_x86.insns = fake_insns;
     fake_x86.engine = &fake_engine;
     fake_vm.ops = &fake_ops;

@@ -10,6 +10,7 @@
 #include <hv/io.h>
 #include <hv/lock.h>
 #include <hv/log.h>
+#include <hv/seen.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
 #include "platform.h"
@@ -65,7 +66,6 @@ enum {
 #define SCTLR_EE (1ull << 25)
 #define SCTLR_DSSBS (1ull << 44)
 
-#define ARM_LOGGED_PAGES 32
 /* PSCI's view of a vCPU; machine->lock. */
 enum arm_power { ARM_OFF, ARM_ON_PENDING, ARM_ON };
 /*
@@ -87,13 +87,12 @@ struct arm_vcpu {
 struct arm_devices;
 struct load;
 struct arm_machine {
-    struct spinlock lock; /* LOCK_DEVICE: power states, the set below */
+    struct spinlock lock; /* LOCK_DEVICE: power states */
     struct arm_devices *devices;
     struct load *load; /* while the kernel is being loaded */
     uint8_t gic;       /* version of the guest's GIC: 2 or 3 */
     bool pv;
-    uint64_t logged_page[ARM_LOGGED_PAGES];
-    uint32_t nlogged_page;
+    struct seen seen_page;
 };
 
 static inline struct arm_vcpu *arm_of(const struct vcpu *v) { return v->guest; }

@@ -9,23 +9,10 @@
 #include "arm.h"
 #include "decode.h"
 
-static bool first_time(struct arm_machine *m, uint64_t page)
-{
-    bool fresh = m->nlogged_page < ARM_LOGGED_PAGES;
-
-    spin_lock(&m->lock);
-    for (uint32_t i = 0; i < m->nlogged_page; i++)
-        fresh = fresh && m->logged_page[i] != page;
-    if (fresh && m->nlogged_page < ARM_LOGGED_PAGES)
-        m->logged_page[m->nlogged_page++] = page;
-    spin_unlock(&m->lock);
-    return fresh;
-}
-
-/* Logged once for each page, and only the first ARM_LOGGED_PAGES of them. */
+/* Logged once for each page, and only for the first of them. */
 static void log_page(struct vcpu *v, uint64_t addr, const char *what)
 {
-    if (first_time(arm_machine_of(v), addr / PAGE_SIZE))
+    if (seen_first(&arm_machine_of(v)->seen_page, addr / PAGE_SIZE))
         vm_log(v->vm, LOG_WARN, "vCPU %u at %llx: %s at %#llx: external abort", v->id,
                (unsigned long long)v->regs.pc, what, (unsigned long long)addr);
 }
@@ -237,7 +224,7 @@ static int by_instruction(struct vcpu *v, struct vcpu_exit *e)
             return 0;
         }
     }
-    if (first_time(arm_machine_of(v), e->mem.gpa.v / PAGE_SIZE))
+    if (seen_first(&arm_machine_of(v)->seen_page, e->mem.gpa.v / PAGE_SIZE))
         vm_log(v->vm, LOG_WARN,
                "vCPU %u at %llx: instruction %08x touches %#llx, no RAM: external abort", v->id,
                (unsigned long long)v->regs.pc, (unsigned)insn, (unsigned long long)e->mem.gpa.v);

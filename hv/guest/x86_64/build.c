@@ -154,7 +154,6 @@ uint64_t x86_wall_s(const struct vm *vm) { return time_wall_s() - vm_time_ns(vm)
 
 static void init_machine(struct vm *vm, const struct guest_config *c, struct x86_machine *m)
 {
-    spin_init(&m->lock, LOCK_DEVICE);
     m->pv = c->pv;
     m->tsc_offset = 0 - time_cycles();
     x86_pv_origin(vm, m);

@@ -205,21 +205,6 @@ bool x86_skip(struct vcpu *v, unsigned len, uint32_t opcode)
     return true;
 }
 
-static bool first_time(struct x86_machine *x, uint64_t key)
-{
-    bool fresh = true;
-
-    spin_lock(&x->lock);
-    for (uint32_t i = 0; i < x->nlogged_page; i++)
-        fresh = fresh && x->logged_page[i] != key;
-    if (fresh && x->nlogged_page < X86_LOGGED_PAGES)
-        x->logged_page[x->nlogged_page++] = key;
-    else
-        fresh = false;
-    spin_unlock(&x->lock);
-    return fresh;
-}
-
 /* Where every PC kernel looks for devices that may be missing: not worth a line. */
 static bool usual(enum io_space space, uint64_t addr)
 {
@@ -240,11 +225,10 @@ static bool usual(enum io_space space, uint64_t addr)
 
 void x86_log_nobody(struct vcpu *v, enum io_space space, const struct io_access *io)
 {
-    struct x86_machine *x = x86_machine_of(v);
     uint64_t key = space == IO_PORT ? io->addr | PORT_LOGGED : io->addr >> PAGE_SHIFT;
 
     debug_assert_own_cpu(v);
-    if (x->nlogged_page < X86_LOGGED_PAGES && !usual(space, io->addr) && first_time(x, key))
+    if (!usual(space, io->addr) && seen_first(&x86_machine_of(v)->seen_place, key))
         vm_log(v->vm, LOG_INFO,
                "vCPU %u: %s of %u bytes at %s %#llx, where no device is (pc %#llx)", v->id,
                io->write ? "write" : "read", io->size, space == IO_PORT ? "port" : "address",

@@ -378,18 +378,7 @@ int x86_wrmsr(struct vcpu *v, uint32_t n, uint64_t val)
 /* Each MSR number is logged once; a guest that tries many is logged for the first of them. */
 static void log_refused(struct vcpu *v, uint32_t n, bool write, uint64_t val)
 {
-    struct x86_machine *m = x86_machine_of(v);
-    bool fresh = true;
-
-    spin_lock(&m->lock);
-    for (uint32_t i = 0; i < m->nlogged_msr; i++)
-        fresh = fresh && m->logged_msr[i] != n;
-    if (m->nlogged_msr == X86_LOGGED_MSRS)
-        fresh = false;
-    else if (fresh)
-        m->logged_msr[m->nlogged_msr++] = n;
-    spin_unlock(&m->lock);
-    if (!fresh)
+    if (!seen_first(&x86_machine_of(v)->seen_msr, n))
         return;
     if (write)
         vm_log(v->vm, LOG_INFO, "vCPU %u: WRMSR %#x = %#llx refused (#GP)", v->id, n,

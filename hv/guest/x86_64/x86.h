@@ -3,6 +3,7 @@
 #pragma once
 #include <hv/guest.h>
 #include <hv/log.h>
+#include <hv/seen.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
 #include <hv/x86.h>
@@ -147,8 +148,6 @@ struct x86_cpuid_table {
     uint32_t core_bits; /* width of the core number in an APIC ID */
 };
 
-#define X86_LOGGED_MSRS 32
-#define X86_LOGGED_PAGES 32
 #define PORT_LOGGED (1ull << 63)
 struct load;
 struct x86_machine {
@@ -167,11 +166,9 @@ struct x86_machine {
     bool tsc_stands;
     uint64_t rsdp;
     bool pv;
-    struct spinlock lock; /* the two sets below */
-    uint32_t logged_msr[X86_LOGGED_MSRS], nlogged_msr;
+    struct seen seen_msr;
     /* pages with no device, and ports: PORT_LOGGED | number */
-    uint64_t logged_page[X86_LOGGED_PAGES];
-    uint32_t nlogged_page;
+    struct seen seen_place;
 };
 
 static inline struct x86_vcpu *x86_of(const struct vcpu *v) { return v->guest; }
