@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The console mux. Each console keeps its output in a ring; each line of the host (serial port,
- * framebuffer) has a place in the ring of the console it shows and is pumped from there as it has
- * room. Input goes to the console shown.
+ * The console mux. Each console keeps its output in a ring, under a lock of its own; each line of
+ * the host (serial port, framebuffer) has a place in the ring of the console it shows and is pumped
+ * from there as it has room, so that a slow line holds up only the guest that is shown. Input goes
+ * to the console shown.
  */
 #include <hv/assert.h>
 #include <hv/config.h>
@@ -20,6 +21,7 @@
 #define RING (64 * 1024u)
 #define INPUT 4096u
 #define LINES 4
+#define PUMP 256u /* bytes copied at a time */
 #define LISTENERS 4
 #define CTRL_C 0x03
 #define CTRL_BRACKET 0x1d
@@ -29,6 +31,7 @@ struct listener {
     unsigned priority;
 };
 struct console {
+    struct spinlock lock; /* of all but the name */
     char name[NAME_LEN];
     char out[RING];
     uint64_t head; /* bytes ever written */
@@ -46,10 +49,11 @@ struct line {
     uint32_t notice_len, notice_pos;
 };
 
-static struct spinlock lock = SPINLOCK_INIT(LOCK_CONSOLE);
+/* of the lines, what they show, and what was typed; taken before a console's */
+static struct spinlock lock = SPINLOCK_INIT(LOCK_LINES);
 static struct line lines[LINES];
 static unsigned nlines;
-static struct console *home, *shown;
+static struct console *home, *shown; /* shown: atomic, changed under the lock */
 static const struct console_reader *reader;
 static char typed[INPUT];
 static uint32_t typed_head, typed_tail;
@@ -59,13 +63,14 @@ static struct event typed_event, pump_event;
 
 /* ---- output ---- */
 
-static size_t ring_piece(const struct console *c, uint64_t pos, const char **p)
+/* Up to `len` bytes from `pos` on. */
+static size_t ring_copy(const struct console *c, uint64_t pos, char *buf, size_t len)
 {
-    uint64_t left = c->head - pos, to_end = RING - pos % RING;
+    size_t n = (size_t)min_u64(min_u64(c->head - pos, len), RING - pos % RING);
 
-    debug_assert_held(&lock);
-    *p = &c->out[pos % RING];
-    return (size_t)min_u64(left, to_end);
+    debug_assert_held(&c->lock);
+    memcpy(buf, &c->out[pos % RING], n);
+    return n;
 }
 
 /* The ring has gone past this line's place: skip ahead and say how much was lost. */
@@ -74,6 +79,7 @@ static void catch_up(struct line *l)
     uint64_t lost = shown->head - l->pos - RING / 2;
 
     assert_held(&lock);
+    assert_held(&shown->lock);
     l->pos += lost;
     l->dropped += lost;
     l->notice_pos = 0;
@@ -83,25 +89,46 @@ static void catch_up(struct line *l)
                            (unsigned long long)lost);
 }
 
-static void pump_line(struct line *l)
+/* What the line is to show next; nothing when a notice has come up that goes first. */
+static size_t next_output(struct line *l, char *buf, size_t len)
 {
-    const char *p;
-    size_t n, done;
+    size_t n = 0;
 
+    debug_assert_held(&lock);
+    spin_lock(&shown->lock);
     if (shown->head - l->pos > RING)
         catch_up(l);
+    if (l->notice_pos == l->notice_len)
+        n = ring_copy(shown, l->pos, buf, len);
+    spin_unlock(&shown->lock);
+    return n;
+}
+
+static bool pump_notice(struct line *l)
+{
     while (l->notice_pos < l->notice_len) {
-        done = l->host->write(l->notice + l->notice_pos, l->notice_len - l->notice_pos);
+        size_t done = l->host->write(l->notice + l->notice_pos, l->notice_len - l->notice_pos);
+
         if (!done)
-            return;
+            return false;
         l->notice_pos += (uint32_t)done;
     }
-    while ((n = ring_piece(shown, l->pos, &p)) > 0) {
-        done = l->host->write(p, n);
-        l->pos += done;
-        if (done < n)
+    return true;
+}
+
+static void pump_line(struct line *l)
+{
+    char buf[PUMP];
+    size_t n, done;
+
+    do {
+        n = next_output(l, buf, sizeof buf);
+        if (!pump_notice(l))
             return;
-    }
+        n = n ? n : next_output(l, buf, sizeof buf);
+        done = n ? l->host->write(buf, n) : 0;
+        l->pos += done;
+    } while (n && done == n);
 }
 
 static void pump(void)
@@ -113,7 +140,7 @@ static void pump(void)
 
 static void append(struct console *c, const char *s, size_t len)
 {
-    debug_assert_held(&lock);
+    debug_assert_held(&c->lock);
     while (len > 0) {
         size_t at = c->head % RING, n = (size_t)min_u64(len, RING - at);
 
@@ -127,10 +154,15 @@ static void append(struct console *c, const char *s, size_t len)
 void console_write(struct console *c, const char *s, size_t len)
 {
     debug_assert(c && (s || !len));
-    spin_lock(&lock);
+    spin_lock(&c->lock);
     append(c, s, len);
-    if (c == shown)
-        pump();
+    spin_unlock(&c->lock);
+    /* Either this sees that it is shown, or who shows it sees what was written. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (c != __atomic_load_n(&shown, __ATOMIC_RELAXED))
+        return;
+    spin_lock(&lock);
+    pump();
     spin_unlock(&lock);
 }
 
@@ -148,19 +180,19 @@ void host_console_tx_ready(void) { event_post(&pump_event); }
 /* What is left goes out polled: the machine is about to end. */
 void console_drain(void)
 {
-    const char *p;
-    size_t n;
+    char buf[PUMP];
 
     spin_lock(&lock);
     for (unsigned i = 0; i < nlines; i++) {
         struct line *l = &lines[i];
+        size_t n = next_output(l, buf, sizeof buf);
 
-        if (shown->head - l->pos > RING)
-            catch_up(l);
         l->host->write_sync(l->notice + l->notice_pos, l->notice_len - l->notice_pos);
         l->notice_pos = l->notice_len;
-        for (; (n = ring_piece(shown, l->pos, &p)) > 0; l->pos += n)
-            l->host->write_sync(p, n);
+        for (n = n ? n : next_output(l, buf, sizeof buf); n; n = next_output(l, buf, sizeof buf)) {
+            l->host->write_sync(buf, n);
+            l->pos += n;
+        }
     }
     spin_unlock(&lock);
 }
@@ -169,17 +201,15 @@ size_t console_scrollback(struct console *c, char *buf, size_t len)
 {
     uint64_t pos;
     size_t n = 0, piece;
-    const char *p;
 
     hv_assert(c && (buf || !len));
-    spin_lock(&lock);
+    spin_lock(&c->lock);
     pos = c->head - min_u64(c->head, min_u64(RING, len));
-    while ((piece = ring_piece(c, pos, &p)) > 0) {
-        memcpy(buf + n, p, piece);
+    while ((piece = ring_copy(c, pos, buf + n, len - n)) > 0) {
         pos += piece;
         n += piece;
     }
-    spin_unlock(&lock);
+    spin_unlock(&c->lock);
     return n;
 }
 
@@ -210,9 +240,11 @@ void console_attach(struct console *c, bool replay)
         for (unsigned i = 0; i < nlines; i++)
             lines[i].shell_pos = lines[i].pos;
     }
-    shown = c;
+    __atomic_store_n(&shown, c, __ATOMIC_SEQ_CST);
+    spin_lock(&c->lock);
     for (unsigned i = 0; i < nlines; i++)
         lines[i].pos = c->head - (replay ? min_u64(c->head, RING) : 0);
+    spin_unlock(&c->lock);
     notice_all("\r\n[console %s; Ctrl-] returns to Trivet]\r\n", c->name);
     pump();
     spin_unlock(&lock);
@@ -242,7 +274,7 @@ static void detach(void)
     assert_cpu0();
     spin_lock(&lock);
     detached_from = shown;
-    shown = home;
+    __atomic_store_n(&shown, home, __ATOMIC_SEQ_CST);
     for (unsigned i = 0; i < nlines; i++)
         lines[i].pos = lines[i].shell_pos;
     notice_all("%s\033[999;1H\r\n[Trivet]\r\n", console_undo);
@@ -265,7 +297,7 @@ static struct event *top_listener(const struct console *c)
     struct event *ready = NULL;
     unsigned best = 0;
 
-    assert_held(&lock);
+    assert_held(&c->lock);
     for (unsigned i = 0; i < LISTENERS; i++) {
         if (c->listener[i].ready && c->listener[i].priority >= best) {
             ready = c->listener[i].ready;
@@ -280,14 +312,14 @@ int console_listen(struct console *c, unsigned priority, struct event *ready)
     int err = -ENOSPC;
 
     hv_assert(ready);
-    spin_lock(&lock);
+    spin_lock(&c->lock);
     for (unsigned i = 0; err && i < LISTENERS; i++) {
         if (!c->listener[i].ready) {
             c->listener[i] = (struct listener){ ready, priority };
             err = 0;
         }
     }
-    spin_unlock(&lock);
+    spin_unlock(&c->lock);
     if (!err)
         event_post(ready); /* what was typed before somebody listened */
     return err;
@@ -296,12 +328,12 @@ int console_listen(struct console *c, unsigned priority, struct event *ready)
 void console_unlisten(struct console *c, struct event *ready)
 {
     hv_assert(ready);
-    spin_lock(&lock);
+    spin_lock(&c->lock);
     for (unsigned i = 0; i < LISTENERS; i++) {
         if (c->listener[i].ready == ready)
             c->listener[i] = (struct listener){ NULL, 0 };
     }
-    spin_unlock(&lock);
+    spin_unlock(&c->lock);
 }
 
 size_t console_read(struct console *c, struct event *ready, char *buf, size_t len)
@@ -309,12 +341,12 @@ size_t console_read(struct console *c, struct event *ready, char *buf, size_t le
     size_t n = 0;
 
     hv_assert(ready && (buf || !len));
-    spin_lock(&lock);
+    spin_lock(&c->lock);
     if (top_listener(c) == ready) {
         while (n < len && c->in_tail != c->in_head)
             buf[n++] = c->in[c->in_tail++ % INPUT];
     }
-    spin_unlock(&lock);
+    spin_unlock(&c->lock);
     return n;
 }
 
@@ -322,6 +354,7 @@ static void give(struct console *c, const char *s, size_t len)
 {
     struct event *ready = top_listener(c);
 
+    debug_assert_held(&c->lock);
     for (size_t i = 0; i < len; i++) {
         if (c->in_head - c->in_tail < INPUT)
             c->in[c->in_head++ % INPUT] = s[i];
@@ -334,9 +367,9 @@ static void give(struct console *c, const char *s, size_t len)
 
 static void to_guest(struct console *c, char ch)
 {
-    spin_lock(&lock);
+    spin_lock(&c->lock);
     give(c, &ch, 1);
-    spin_unlock(&lock);
+    spin_unlock(&c->lock);
 }
 
 /* Ctrl-] leaves a guest; a second one right after goes back and is the guest's. */
@@ -422,8 +455,11 @@ static size_t straight_to_guest(const char *s, size_t len)
         return 0;
     while (n < len && s[n] != CTRL_BRACKET)
         n++;
-    if (n)
-        give(shown, s, n);
+    if (!n)
+        return 0;
+    spin_lock(&shown->lock);
+    give(shown, s, n);
+    spin_unlock(&shown->lock);
     return n;
 }
 
@@ -451,6 +487,7 @@ int console_create(const char *name, struct console **out)
     hv_assert(name && out);
     if (!c)
         return -ENOMEM;
+    spin_init(&c->lock, LOCK_CONSOLE);
     snprintf(c->name, sizeof c->name, "%s", name);
     *out = c;
     return 0;

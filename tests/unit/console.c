@@ -63,9 +63,12 @@ static void run_events(void)
 /* ---- a line with a budget, and a guest's device ---- */
 static char line[512 * 1024];
 static size_t line_len, room;
+static struct console *neighbour; /* writes while the line is being written to */
 
 static size_t line_write(const char *s, size_t n)
 {
+    if (neighbour)
+        console_write(neighbour, "n", 1);
     n = n < room ? n : room;
     memcpy(line + line_len, s, n);
     line_len += n;
@@ -121,6 +124,25 @@ static void test_output_and_replay(void **state)
     run_events();
     assert_non_null(strstr(line, "bytes are not shown"));
     assert_true(line_len > 30000 && line_len < 70000);
+    type("\x1d");
+}
+
+/* A line that takes its time has a lock, but no guest that is not shown waits for it. */
+static void test_a_line_holds_up_nobody(void **state)
+{
+    char got[64];
+
+    (void)state;
+    assert_int_equal(console_create("other", &neighbour), 0);
+    room = sizeof line;
+    line_len = 0;
+    console_attach(guest, false);
+    console_write(guest, "shown", 5);
+    assert_non_null(strstr(line, "shown"));
+    assert_int_equal(console_scrollback(neighbour, got, sizeof got), 2); /* notice, output */
+    assert_memory_equal(got, "nn", 2);
+    free(neighbour);
+    neighbour = NULL;
     type("\x1d");
 }
 
@@ -232,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_output_and_replay),
+        cmocka_unit_test(test_a_line_holds_up_nobody),
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_detach_resets_the_terminal),
         cmocka_unit_test(test_priority),

@@ -53,7 +53,7 @@ size_t console_read(struct console *, struct event *ready, char *, size_t);
 /* The host's line, registered by drivers/. */
 struct host_console {
     const char *name;
-    /* as many as fit without waiting; called under LOCK_CONSOLE */
+    /* as many as fit without waiting; called under LOCK_LINES */
     size_t (*write)(const char *, size_t);
     void (*write_sync)(const char *, size_t); /* panic: polled, takes no lock */
 };

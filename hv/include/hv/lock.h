@@ -22,7 +22,8 @@ enum lock_level {
     LOCK_HEAP,
     LOCK_HOST_PT,
     LOCK_PMM,
-    LOCK_CONSOLE,
+    LOCK_LINES,   /* of what the host's lines show */
+    LOCK_CONSOLE, /* of one console */
     LOCK_RANDOM,
     LOCK_LOG,
     LOCK_SCREEN, /* of the text and pixels of the framebuffer */
