@@ -26,6 +26,7 @@ static const char usage[] =
     "  --harts N       1 to 8: 1\n"
     "  --engine NAME   interpret\n"
     "  --limit N       stop with failure after so many instructions\n"
+    "  --decode        print the names of the instructions whose bits standard input has, in hex\n"
     "  --stats         print counts at the end\n"
     "  --help          print this\n";
 
@@ -66,6 +67,14 @@ struct hosted_file hosted_read(const char *path)
     return f;
 }
 
+static void print_decoded(void)
+{
+    unsigned bits;
+
+    while (scanf("%x", &bits) == 1)
+        puts(rv_op_name(rv_decode(bits).op));
+}
+
 static void option(int c)
 {
     switch (c) {
@@ -78,6 +87,7 @@ static void option(int c)
     case 'n': opt.harts = optarg; break;
     case 'g': opt.engine = optarg; break;
     case 'l': opt.limit = optarg; break;
+    case 'd': print_decoded(); exit(0);
     case 's': opt.stats = true; break;
     case 'h': fputs(usage, stdout); exit(0);
     default: fputs(usage, stderr); exit(2);
@@ -90,7 +100,8 @@ static void parse(int argc, char **argv)
         { "kernel", 1, NULL, 'k' }, { "initrd", 1, NULL, 'i' }, { "append", 1, NULL, 'a' },
         { "elf", 1, NULL, 'e' },    { "user", 1, NULL, 'u' },   { "memory", 1, NULL, 'm' },
         { "harts", 1, NULL, 'n' },  { "engine", 1, NULL, 'g' }, { "limit", 1, NULL, 'l' },
-        { "stats", 0, NULL, 's' },  { "help", 0, NULL, 'h' },   { NULL, 0, NULL, 0 },
+        { "decode", 0, NULL, 'd' }, { "stats", 0, NULL, 's' },  { "help", 0, NULL, 'h' },
+        { NULL, 0, NULL, 0 },
     };
     int c;
 
