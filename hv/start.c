@@ -16,6 +16,7 @@
 #include <hv/vm.h>
 #include <hv/words.h>
 #include <stdio.h>
+#include <string.h>
 
 #define TALLY_EVERY 200000000ull /* ns */
 
@@ -32,7 +33,12 @@ static bool for_this_machine(struct vm *vm)
 
     if (isa == ISA_COUNT || engine_for(isa, 0) || !engine_at(0))
         return true;
-    vm_leave_out(vm, "it is for %s, which this machine does not run", isa_names[isa]);
+    if (g->isa == ISA_COUNT && file && len >= 2 && memcmp(file, "\x1f\x8b", 2) == 0)
+        vm_leave_out(
+            vm, "it is for aarch64, since its kernel is a gzip file: if that is an x86 kernel, "
+                "unpack it with `gzip -d`");
+    else
+        vm_leave_out(vm, "it is for %s, which this machine does not run", isa_names[isa]);
     log_info("%s: left out: %s", g->name, vm->why);
     return false;
 }

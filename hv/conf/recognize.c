@@ -201,6 +201,13 @@ static bool wrong_linux(const struct file *f, enum isa isa, char *why, size_t n)
                isa_names[isa]);
 }
 
+/* RFC 1952. ARM64's Image may come in it. */
+static bool gzip_for_x86(const struct file *f, enum isa isa, char *why, size_t n)
+{
+    return isa == ISA_X86_64 && has(f, 0, "\x1f\x8b", 2) &&
+           say(why, n, "compressed with gzip: unpack it with `gzip -d` and give the result");
+}
+
 bool kernel_problem(const struct guest_config *c, const void *data, uint64_t len, char *why,
                     size_t n)
 {
@@ -211,6 +218,7 @@ bool kernel_problem(const struct guest_config *c, const void *data, uint64_t len
         return say(why, n, "the file is empty");
     if (c->kind == KIND_FLAT)
         return false;
-    return stranger(&f, why, n) || other_elf(&f, isa, why, n) || wrong_linux(&f, isa, why, n) ||
-           efi_program(&f, why, n) || cut_bzimage(&f, why, n) || cut_image(&f, why, n);
+    return stranger(&f, why, n) || gzip_for_x86(&f, isa, why, n) || other_elf(&f, isa, why, n) ||
+           wrong_linux(&f, isa, why, n) || efi_program(&f, why, n) || cut_bzimage(&f, why, n) ||
+           cut_image(&f, why, n);
 }

@@ -104,6 +104,8 @@ KERNELS = [     # (bytes, more of the section, what is said)
     (at(0x8001, b"CD001"), "", "a CD image"),
     (at(512, b"EFI PART"), "", "a disk image"),
     (b"#!/bin/sh\n", "", "a script"),
+    (b"\x1f\x8b\x08" + bytes(60), "isa = x86_64\n", "compressed with gzip: unpack"),
+    (b"\x1f\x8b\x08" + bytes(60), "kind = multiboot2\n", "compressed with gzip: unpack"),
     (b"", "", "the file is empty"),
     (elf(40), "", "an ELF file for 32-bit ARM, which Trivet does not run"),
     (elf(183), "", "give the Image made of it"),
