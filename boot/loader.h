@@ -42,7 +42,8 @@ void find_random(struct boot_info *bi);
 
 /*
  * memmap.c: room for the map (call before), then the last steps: final map, ExitBootServices,
- * normalise.
+ * normalise. An error of the second: before ExitBootServices began, so that it can be told; later
+ * the machine is reset.
  */
 EFI_STATUS memmap_reserve(struct boot_info *bi);
 EFI_STATUS memmap_exit_boot(struct boot_info *bi, EFI_HANDLE image);

@@ -49,6 +49,14 @@ static EFI_STATUS get_map(void)
     return BS->GetMemoryMap(&map.size, map.raw, &map.key, &map.stride, &map.version);
 }
 
+/* After get_map() has said how much there is: room for it, and for what comes. */
+static EFI_STATUS grow(void)
+{
+    map.room = map.size + SLACK * map.stride;
+    map.raw = (void *)alloc_pages(map.room, ~0ull);
+    return map.raw ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
+}
+
 /* Makes room for the firmware's map. */
 static EFI_STATUS make_room(void)
 {
@@ -58,9 +66,33 @@ static EFI_STATUS make_room(void)
     st = get_map();
     if (st != EFI_BUFFER_TOO_SMALL)
         return bad(st) ? st : EFI_DEVICE_ERROR;
-    map.room = map.size + SLACK * map.stride;
-    map.raw = (void *)alloc_pages(map.room, ~0ull);
-    return map.raw ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
+    return grow();
+}
+
+static EFI_STATUS room_for_ours(struct boot_info *bi)
+{
+    bi->mem = alloc_pages((map.room / map.stride + SLACK + RESERVED_MAX) * sizeof(struct boot_mem),
+                          ~0ull);
+    return bi->mem ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
+}
+
+/*
+ * The map as it is now; where it has grown by more than the slack, in a larger place. Memory may be
+ * allocated also after an ExitBootServices that failed (UEFI 2.10 §7.4.6); nothing else may be
+ * called.
+ */
+static EFI_STATUS map_now(struct boot_info *bi)
+{
+    EFI_STATUS st = get_map();
+
+    for (int tries = 0; st == EFI_BUFFER_TOO_SMALL && tries < 4; tries++) {
+        st = grow();
+        if (!bad(st))
+            st = room_for_ours(bi);
+        if (!bad(st))
+            st = get_map();
+    }
+    return st;
 }
 
 EFI_STATUS memmap_each(EFI_STATUS (*fn)(void *ctx, uint64_t base, uint64_t len), void *ctx)
@@ -85,27 +117,23 @@ EFI_STATUS memmap_reserve(struct boot_info *bi)
 {
     EFI_STATUS st = make_room();
 
-    if (bad(st))
-        return st;
-    bi->mem = alloc_pages((map.room / map.stride + SLACK + RESERVED_MAX) * sizeof(struct boot_mem),
-                          ~0ull);
-    return bi->mem ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
+    return bad(st) ? st : room_for_ours(bi);
 }
 
 EFI_STATUS memmap_exit_boot(struct boot_info *bi, EFI_HANDLE image)
 {
-    struct boot_mem *m = (struct boot_mem *)bi->mem;
-    EFI_STATUS st = EFI_DEVICE_ERROR;
-    uint32_t n = 0, room = (uint32_t)(map.room / map.stride + SLACK + RESERVED_MAX);
+    struct boot_mem *m;
+    EFI_STATUS st = map_now(bi);
+    uint32_t n = 0, room;
 
-    for (int tries = 0; tries < 4; tries++) {
-        if (bad(st = get_map()))
-            return st;
-        if (!bad(st = BS->ExitBootServices(image, map.key)))
-            break;
-    }
     if (bad(st))
-        return st;
+        return st; /* the firmware is whole yet */
+    for (int tries = 0; bad(BS->ExitBootServices(image, map.key)); tries++)
+        if (tries == 4 || bad(st = map_now(bi)))
+            /* the console is gone: start again, rather than stand still without a word */
+            RT->ResetSystem(EfiResetCold, bad(st) ? st : EFI_DEVICE_ERROR, 0, NULL);
+    m = (struct boot_mem *)bi->mem;
+    room = (uint32_t)(map.room / map.stride + SLACK + RESERVED_MAX);
     for (UINTN i = 0; i < map.size / map.stride; i++) {
         const EFI_MEMORY_DESCRIPTOR *d = desc(i);
 

@@ -243,12 +243,14 @@ bool uart16550_mmio(const struct platform_serial *u)
     return uart.mmio && start(u->baud, u->clock);
 }
 
+#define SPCR_16550_GAS 0x12 /* registers as the generic address says (DBG2 table 3) */
+
 /* The SPCR's registers, if they are 16550-compatible and not what was probed already. */
 bool uart16550_spcr(const struct acpi_spcr *s, char name[SERIAL_NAME_MAX])
 {
     struct uart old = uart;
 
-    if (!s->present || s->kind > 1 ||
+    if (!s->present || (s->kind > 1 && s->kind != SPCR_16550_GAS) ||
         (s->reg.space == ACPI_IO && s->reg.addr == uart.port && uart.found))
         return false;
     uart = (struct uart){ .width = s->reg.access == 3 ? 4 : 1, .shift = s->reg.bits == 32 ? 2 : 0 };

@@ -161,6 +161,34 @@ static void test_speed(void **state)
     }
 }
 
+/* SPCR: type 12h is a 16550 whose registers lie as the generic address says; others are not ours.
+ */
+static void test_spcr(void **state)
+{
+    static const struct {
+        uint8_t kind, bits, access, shift, width;
+        bool ours;
+    } rows[] = { { 0, 8, 1, 0, 1, true },     { 1, 8, 1, 0, 1, true },
+                 { 0x12, 32, 3, 2, 4, true }, { 0x12, 32, 1, 2, 1, true },
+                 { 3, 32, 3, 2, 4, false },   { 0xe, 32, 3, 2, 4, false },
+                 { 0x13, 8, 1, 0, 1, false } };
+    char name[SERIAL_NAME_MAX];
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct acpi_spcr s = { .present = true,
+                               .kind = rows[i].kind,
+                               .reg = { .space = ACPI_MEMORY,
+                                        .bits = rows[i].bits,
+                                        .access = rows[i].access,
+                                        .addr = 0x9000000 } };
+
+        memset(&chip, 0, sizeof chip);
+        chip.shift = rows[i].shift, chip.width = rows[i].width;
+        assert_int_equal(uart16550_spcr(&s, name), rows[i].ours);
+    }
+}
+
 static void test_nobody(void **state)
 {
     const struct platform_serial port = { .kind = UART_16550, .base = 0x9000000 },
@@ -240,6 +268,7 @@ static void test_oddities_of_designware(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_speed),
+                                        cmocka_unit_test(test_spcr),
                                         cmocka_unit_test(test_nobody),
                                         cmocka_unit_test(test_output_never_waits),
                                         cmocka_unit_test(test_input_by_interrupt),
