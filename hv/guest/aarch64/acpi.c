@@ -130,7 +130,7 @@ static uint64_t spcr(struct tables *t)
 
 /* ---- processors: devices with the MADT's UIDs, and how they lie together ---- */
 
-/* AML's PkgLength of what follows it, itself included; in three bytes always (ACPI 6.4 §20.2.4). */
+/* AML's PkgLength of what follows it, itself included; always three bytes (ACPI 6.4 §20.2.4). */
 static uint8_t *aml_length(uint8_t *p, uint32_t rest)
 {
     uint32_t len = rest + 3;
