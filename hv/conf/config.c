@@ -323,13 +323,64 @@ static void add_disk(struct parse *p, const struct key *k, void *field)
     g->ndisks++;
 }
 
+/* "10/20/30-40" or "all", as bits. */
+static bool parse_vlans(const char *s, uint64_t *bits)
+{
+    uint64_t lo, hi;
+    char word[12];
+
+    if (strcasecmp(s, "all") == 0)
+        s = "1-4094";
+    for (;;) {
+        size_t n = strcspn(s, "/"), dash = strcspn(s, "-/");
+
+        if (n >= sizeof word)
+            return false;
+        memcpy(word, s, n);
+        word[n] = word[dash] = '\0';
+        if (parse_number(word, 1, NET_VLANS - 1, &lo) ||
+            parse_number(dash < n ? word + dash + 1 : word, lo, NET_VLANS - 1, &hi))
+            return false;
+        for (; lo <= hi; lo++)
+            bits[lo / 64] |= 1ull << (lo % 64);
+        if (!s[n])
+            return true;
+        s += n + 1;
+    }
+}
+
+/* vlan=, trunk=, rate=: of a guest's port or an uplink's. */
+static bool access_option(const char *text, struct net_access *a)
+{
+    uint64_t v;
+
+    if (strncasecmp(text, "vlan=", 5) == 0 && parse_number(text + 5, 1, NET_VLANS - 1, &v) == 0) {
+        a->vlan = (uint16_t)v;
+        return true;
+    }
+    if (strncasecmp(text, "rate=", 5) == 0 && parse_size(text + 5, &v) == 0 && v >= KIB &&
+        v <= NET_RATE_MAX) {
+        a->rate = v;
+        return true;
+    }
+    a->trunk |= strncasecmp(text, "trunk=", 6) == 0;
+    return strncasecmp(text, "trunk=", 6) == 0 && parse_vlans(text + 6, a->allowed);
+}
+
+static bool copy_option(const char *word, size_t len, char *text, size_t room)
+{
+    if (len >= room)
+        return false;
+    memcpy(text, word, len);
+    text[len] = '\0';
+    return true;
+}
+
 static void add_option(struct parse *p, struct guest_net *n, const char *word, size_t len)
 {
-    char text[24];
+    char text[64];
 
-    if (len < sizeof text) {
-        memcpy(text, word, len);
-        text[len] = '\0';
+    if (copy_option(word, len, text, sizeof text)) {
         if (strcasecmp(text, "isolated") == 0) {
             n->isolated = true;
             return;
@@ -338,9 +389,12 @@ static void add_option(struct parse *p, struct guest_net *n, const char *word, s
             return;
         if (strncasecmp(text, "ip=", 3) == 0 && ip_parse(text + 3, &n->ip) == 0 && n->ip)
             return;
+        if (access_option(text, &n->access))
+            return;
     }
     complain(p, "after the switch's name only `,mac=ADDRESS` (such as 02:00:00:00:00:01), "
-                "`,ip=ADDRESS` (such as 10.21.0.15) and `,isolated` are accepted");
+                "`,ip=ADDRESS` (such as 10.21.0.15), `,isolated`, `,vlan=1..4094`, `,trunk=VLANS` "
+                "(10/20/30-40, all) and `,rate=SIZE` are accepted");
 }
 
 /* Whether there is such a switch is known at the end of the file. */
@@ -376,29 +430,53 @@ static void add_net(struct parse *p, const struct key *k, void *field)
 static bool is_nat(const struct config_net *n) { return strcmp(n->name, NAT_NAME) == 0; }
 
 /* A NIC of the machine, which no other switch has. */
-static void set_uplink(struct parse *p, const struct key *k, void *field)
+static bool check_uplink(struct parse *p, const char *name)
 {
     const struct config *c = p->out;
+    bool good = true;
+
+    if (p->limits->nic_exists && !p->limits->nic_exists(name)) {
+        complain(p, "this machine has no such network device; `nics` on the console lists them");
+        return false;
+    }
+    for (unsigned i = 0; i < c->nnets; i++)
+        if (&c->net[i] != p->net && strcmp(c->net[i].uplink, name) == 0) {
+            complain(p, "[net %s] has it, too, in line %u; a network device belongs to one switch",
+                     c->net[i].name, c->net[i].line);
+            good = false;
+        }
+    return good;
+}
+
+static void set_uplink(struct parse *p, const struct key *k, void *field)
+{
+    const char *s = p->value + strcspn(p->value, ",");
+    struct config_net *n = p->net;
+    char name[NAME_LEN], text[64];
+    bool good;
 
     (void)k;
+    if (!copy_option(p->value, config_name_len(p->value, ","), name, sizeof name) || !name[0]) {
+        complain(p, "give the name of a network device, such as nic0");
+        return;
+    }
     if (is_nat(p->net) && strcasecmp(p->value, "none") == 0) {
         memcpy(field, "none", sizeof "none");
         return;
     }
-    if (p->limits->nic_exists && !p->limits->nic_exists(p->value)) {
-        complain(p, "this machine has no such network device; `nics` on the console lists them");
-        return;
-    }
-    for (unsigned i = 0; i < c->nnets; i++)
-        if (strcmp(c->net[i].uplink, p->value) == 0) {
-            complain(p, "[net %s] has it, too, in line %u; a network device belongs to one switch",
-                     c->net[i].name, c->net[i].line);
-            return;
+    good = check_uplink(p, name);
+    while (*s == ',') {
+        s = after_comma(s);
+        if (!copy_option(s, config_name_len(s, ","), text, sizeof text) ||
+            !access_option(text, &n->access)) {
+            complain(p, "after its name only `,vlan=1..4094`, `,trunk=VLANS` (10/20/30-40, all) "
+                        "and `,rate=SIZE` are accepted");
+            good = false;
         }
-    if (p->value[0] == '\0' || strlen(p->value) >= NAME_LEN)
-        complain(p, "give the name of a network device, such as nic0");
-    else
-        memcpy(field, p->value, strlen(p->value) + 1);
+        s += strcspn(s, ",");
+    }
+    if (good)
+        memcpy(field, name, sizeof name);
 }
 
 #define NET(field) offsetof(struct config_net, field)
@@ -435,7 +513,9 @@ static const struct key guest_keys[] = {
       "a virtio-net device on the switch [net NAME], or on the NAT network, nat, which needs no "
       "section. mac: its address; normally one made from the guest's name, always the same. ip: "
       "what DHCP gives it on the NAT network; normally made from the name, too. isolated: it "
-      "reaches no other isolated device. At most 4" },
+      "reaches no other isolated device. vlan: it is in that VLAN alone, and sees no tags. trunk: "
+      "it has these VLANs, by 802.1Q tags; with vlan, that one without a tag. rate: bytes a second "
+      "each way; what is above is lost. At most 4" },
     { "disk-changes", set_limit, GUEST(disk_changes), 0, 0, NULL, false,
       "the size of its writable disks, at most a quarter of `memory`, at least 16M",
       "the most memory for what the guest changes on its disks; reserved when the guest starts" },
@@ -480,7 +560,8 @@ static const struct key net_keys[] = {
       "an address that the switch does not know" },
     { "uplink", set_uplink, NET(uplink), 0, 0, NULL, false, "none",
       "a network device of the machine, as `nics` lists them, such as nic0: guests on the switch "
-      "reach what is behind it. It belongs to one switch. The NAT network has by default the first "
+      "reach what is behind it. It belongs to one switch. vlan, trunk, rate: as in `net` of a "
+      "guest. The NAT network has by default the first "
       "that no other switch has; none: it has no uplink" },
     { "inside", set_inside, 0, 0, 0, NULL, false, "10.21.0.1/24",
       "[net nat]: the gateway's address, and the subnet from which guests have theirs" },
@@ -538,7 +619,7 @@ static const struct {
     { set_bool, "yes|no" },
     { set_memory, "SIZE" },
     { set_limit, "SIZE" },
-    { set_uplink, "NIC" },
+    { set_uplink, "NIC[,vlan=N][,trunk=VLANS][,rate=SIZE]" },
     { set_inside, "ADDRESS/BITS" },
     { set_address, "dhcp|ADDRESS/BITS" },
     { set_gateway, "ADDRESS" },
@@ -546,7 +627,7 @@ static const struct {
     { add_forward, "tcp|udp:PORT->GUEST:PORT" },
     { set_cpus, "LIST, such as 0,2-3" },
     { add_module, "FILE [ARGUMENTS]" },
-    { add_net, "NAME[,mac=ADDRESS][,ip=ADDRESS][,isolated]" },
+    { add_net, "NAME[,mac=M][,ip=A][,isolated][,vlan=N][,trunk=V][,rate=SIZE]" },
     { add_disk, "NAME|partlabel:L|partuuid:U|serial:S|[file:]FILE[,ro]" },
 };
 

@@ -40,7 +40,7 @@ static void make_uplink(const struct config_net *n)
 {
     char why[100];
 
-    if (nic_uplink(nic_find(n->uplink), net_find(n->name), why, sizeof why))
+    if (nic_uplink(nic_find(n->uplink), net_find(n->name), &n->access, why, sizeof why))
         log_err("[net %s]: `uplink = %s`: %s", n->name, n->uplink, why);
 }
 

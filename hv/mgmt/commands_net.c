@@ -45,6 +45,9 @@ static void port_row(struct out *o, const struct net_port *p)
     out_cell(o, net_mac_text(p->mac, mac));
     out_cell_number(o, p->up);
     out_cell_number(o, p->isolated);
+    out_cell_number(o, p->access.vlan);
+    out_cell_number(o, p->access.trunk);
+    out_cell_number(o, p->access.rate);
     out_cell_number(o, now(&p->count.sent));
     out_cell_number(o, now(&p->count.sent_bytes));
     out_cell_number(o, now(&p->count.received));
@@ -60,6 +63,9 @@ static void list_ports(struct out *o)
         { "mac", "MAC", UNIT_NONE, false },
         { "up", "Up", UNIT_BOOL, false },
         { "isolated", "Isolated", UNIT_BOOL, false },
+        { "vlan", "VLAN", UNIT_NONE, true },
+        { "trunk", "Trunk", UNIT_BOOL, false },
+        { "rate_bytes", "Rate", UNIT_BYTES, true },
         { "sent", "Sent", UNIT_NONE, true },
         { "sent_bytes", "Bytes", UNIT_BYTES, true },
         { "received", "Received", UNIT_NONE, true },
@@ -82,6 +88,7 @@ static void list_losses(struct out *o)
         { "switch", "Switch", UNIT_NONE, false },  { "port", "Port", UNIT_NONE, true },
         { "dropped", "No room", UNIT_NONE, true }, { "spoofed", "Spoofed", UNIT_NONE, true },
         { "bad", "Bad", UNIT_NONE, true },         { "limited", "Limited", UNIT_NONE, true },
+        { "slowed", "Slowed", UNIT_NONE, true },   { "astray", "Astray", UNIT_NONE, true },
     };
     const struct net_switch *s;
 
@@ -99,6 +106,8 @@ static void list_losses(struct out *o)
             out_cell_number(o, now(&p->count.spoofed));
             out_cell_number(o, now(&p->count.bad));
             out_cell_number(o, now(&p->count.limited));
+            out_cell_number(o, now(&p->count.slowed));
+            out_cell_number(o, now(&p->count.astray));
         }
     out_list_end(o);
 }

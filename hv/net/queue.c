@@ -53,22 +53,6 @@ static struct entry *reserve(struct net_queue *q, unsigned from, uint32_t span)
     return e;
 }
 
-static void copy(uint8_t *to, const struct net_frame *f)
-{
-    uint32_t left = f->len - NET_HEAD;
-
-    memcpy(to, f->head, NET_HEAD);
-    to += NET_HEAD;
-    for (unsigned i = 0; i < f->niov && left; i++) {
-        uint32_t n = (uint32_t)min_u64(f->iov[i].len, left);
-
-        memcpy(to, f->iov[i].base, n);
-        to += n;
-        left -= n;
-    }
-    debug_assert(left == 0);
-}
-
 bool net_queue_put(struct net_queue *q, unsigned from, const struct net_frame *f)
 {
     struct entry *e;
@@ -79,7 +63,7 @@ bool net_queue_put(struct net_queue *q, unsigned from, const struct net_frame *f
     spin_unlock(&q->lock);
     if (!e)
         return false;
-    copy((uint8_t *)(e + 1), f);
+    net_frame_copy(f, e + 1);
     __atomic_store_n(&e->state, READY | f->len, __ATOMIC_RELEASE);
     return true;
 }

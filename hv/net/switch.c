@@ -100,7 +100,8 @@ int net_port_add(struct net_switch *s, struct net_port *p)
     p->up = false;
     p->users = 0;
     p->flood_credit_ns = 0;
-    p->flood_ns = time_ns();
+    p->flood_ns = p->out.ns = p->in.ns = time_ns();
+    p->out.credit = p->in.credit = 0;
     spin_lock(&s->lock);
     err = place(s, p);
     spin_unlock(&s->lock);
@@ -135,7 +136,12 @@ void net_port_remove(struct net_port *p)
     spin_unlock(&s->lock);
 }
 
-/* ---- learning ---- */
+/* ---- learning: an address is known by VLAN ---- */
+
+static net_mac key_of(net_mac mac, const struct net_tagged *t)
+{
+    return mac | (uint64_t)t->vid << 48;
+}
 
 static struct net_learned *set_of(struct net_port *p, net_mac mac)
 {
@@ -201,12 +207,20 @@ static void note_sender(struct net_port *p, net_mac mac, uint64_t now)
 struct chosen {
     struct net_port *port[NET_PORTS];
     unsigned n;
+    const struct net_frame *frame;
+    struct net_tagged tagged;
+    uint64_t now;
 };
 
 static void choose(struct chosen *c, struct net_port *from, struct net_port *to)
 {
-    if (!to->up || to == from || (to->isolated && from->isolated))
+    if (!to->up || to == from || (to->isolated && from->isolated) ||
+        !net_vlan_may(to, c->frame, &c->tagged))
         return;
+    if (to->access.rate && !net_bucket_take(&to->in, to->access.rate, c->frame->len, c->now)) {
+        add(&to->count.slowed, 1);
+        return;
+    }
     __atomic_fetch_add(&to->users, 1, __ATOMIC_ACQUIRE);
     c->port[c->n++] = to;
 }
@@ -222,9 +236,9 @@ static bool may_flood(struct net_port *p, uint64_t now)
     return have >= cost;
 }
 
-static void flood(struct chosen *c, struct net_port *from, uint64_t now)
+static void flood(struct chosen *c, struct net_port *from)
 {
-    if (!may_flood(from, now)) {
+    if (!may_flood(from, c->now)) {
         add(&from->count.limited, 1);
         return;
     }
@@ -241,7 +255,7 @@ static struct net_port *learned_where(const struct net_switch *s, net_mac mac, u
     return NULL;
 }
 
-static void route(struct chosen *c, struct net_port *from, net_mac to, uint64_t now)
+static void route(struct chosen *c, struct net_port *from, net_mac to)
 {
     struct net_port *one;
 
@@ -249,11 +263,11 @@ static void route(struct chosen *c, struct net_port *from, net_mac to, uint64_t 
         return;
     one = net_mac_is_group(to) ? NULL : owner_of(from->net, to);
     if (!one && !net_mac_is_group(to))
-        one = learned_where(from->net, to, now);
+        one = learned_where(from->net, key_of(to, &c->tagged), c->now);
     if (one)
         choose(c, from, one);
     else
-        flood(c, from, now);
+        flood(c, from);
 }
 
 /* ---- sending ---- */
@@ -274,8 +288,10 @@ static bool is_its_own(const struct net_port *p, net_mac from)
     return p->learned ? !owner_of(p->net, from) : from == p->mac;
 }
 
-static uint64_t hand_over(struct net_port *to, unsigned from, const struct net_frame *f)
+static uint64_t hand_over(struct net_port *to, unsigned from, const struct chosen *c)
 {
+    struct net_frame form;
+    const struct net_frame *f = net_vlan_out(to, c->frame, &c->tagged, &form);
     bool taken = to->ops->deliver(to, from, f);
 
     if (taken) {
@@ -289,25 +305,49 @@ static uint64_t hand_over(struct net_port *to, unsigned from, const struct net_f
     return taken ? f->len : 0;
 }
 
-/* False: it is not sent at all. */
-static bool choose_all(struct net_port *p, const struct net_frame *f, struct chosen *c)
+/* Under the lock. False: above its rate. */
+static bool in_time(struct net_port *p, const struct chosen *c)
 {
-    net_mac from = net_mac_from(f->head + 6), to = net_mac_from(f->head);
-    uint64_t now = time_ns();
-    bool own;
+    if (!p->access.rate || net_bucket_take(&p->out, p->access.rate, c->frame->len, c->now))
+        return true;
+    add(&p->count.slowed, 1);
+    return false;
+}
+
+/* Under the lock. False: it is not sent at all. */
+static bool admit(struct net_port *p, const struct chosen *c, net_mac from)
+{
+    if (!is_its_own(p, from)) {
+        add(&p->count.spoofed, 1);
+        return false;
+    }
+    if (!in_time(p, c))
+        return false;
+    if (p->learned)
+        note_sender(p, key_of(from, &c->tagged), c->now);
+    return true;
+}
+
+/* False: it is not sent at all. */
+static bool choose_all(struct net_port *p, struct chosen *c)
+{
+    const struct net_frame *f = c->frame;
+    net_mac from = net_mac_from(f->head + 6);
+    bool may;
 
     if (!is_sound(p, f, from))
         return false;
+    if (!net_vlan_in(p, f, &c->tagged)) {
+        add(&p->count.astray, 1);
+        return false;
+    }
+    c->now = time_ns();
     spin_lock(&p->net->lock);
-    own = is_its_own(p, from);
-    if (own && p->learned)
-        note_sender(p, from, now);
-    if (own)
-        route(c, p, to, now);
+    may = admit(p, c, from);
+    if (may)
+        route(c, p, net_mac_from(f->head));
     spin_unlock(&p->net->lock);
-    if (!own)
-        add(&p->count.spoofed, 1);
-    return own;
+    return may;
 }
 
 uint64_t net_send(struct net_port *p, const struct net_frame *f)
@@ -317,11 +357,12 @@ uint64_t net_send(struct net_port *p, const struct net_frame *f)
 
     debug_assert_no_locks();
     c.n = 0;
-    if (!choose_all(p, f, &c))
+    c.frame = f;
+    if (!choose_all(p, &c))
         return 0;
     add(&p->count.sent, 1);
     add(&p->count.sent_bytes, f->len);
     for (unsigned i = 0; i < c.n; i++)
-        bytes += hand_over(c.port[i], p->index, f);
+        bytes += hand_over(c.port[i], p->index, &c);
     return bytes;
 }

@@ -66,18 +66,7 @@ static void give(struct uplink *u, struct buffer *b)
 /* The frame, filled up with zeros to the least length. */
 static void fill(struct buffer *b, const struct net_frame *f)
 {
-    uint32_t left = f->len - NET_HEAD;
-    uint8_t *to = b->at + NET_HEAD;
-
-    memcpy(b->at, f->head, NET_HEAD);
-    for (unsigned i = 0; i < f->niov && left; i++) {
-        uint32_t n = (uint32_t)min_u64(f->iov[i].len, left);
-
-        memcpy(to, f->iov[i].base, n);
-        to += n;
-        left -= n;
-    }
-    debug_assert(left == 0);
+    net_frame_copy(f, b->at);
     b->frame.len = f->len;
     if (f->len < NIC_FRAME_MIN) {
         memset(b->at + f->len, 0, NIC_FRAME_MIN - f->len);
@@ -189,7 +178,8 @@ static int plug_in(struct uplink *u, struct nic *n, struct net_switch *s, char *
     return 0;
 }
 
-int nic_uplink(struct nic *n, struct net_switch *s, char *why, size_t len)
+int nic_uplink(struct nic *n, struct net_switch *s, const struct net_access *access, char *why,
+               size_t len)
 {
     struct uplink *u = make(n, s);
     int err;
@@ -199,6 +189,7 @@ int nic_uplink(struct nic *n, struct net_switch *s, char *why, size_t len)
         snprintf(why, len, "out of memory");
         return -ENOMEM;
     }
+    u->port.access = *access;
     err = plug_in(u, n, s, why, len);
     if (err) {
         pmm_free(u->memory, u->order, PMM_HV);

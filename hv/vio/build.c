@@ -78,7 +78,7 @@ static int add_net(struct vm *vm, const struct guest_net *g)
 {
     struct net_switch *s = net_find(g->net);
     struct vio *v = vm->vio;
-    int e = s ? vio_net_create(vm, s, g->mac, g->isolated, &v->dev[v->ndevs]) : -ENODEV;
+    int e = s ? vio_net_create(vm, s, g, &v->dev[v->ndevs]) : -ENODEV;
 
     if (!e)
         v->ndevs++;

@@ -58,6 +58,7 @@ static bool make_frame(struct vio_net *n, struct net_frame *f)
         return false;
     iov_cut(c->iov, c->nout, sizeof h + NET_HEAD);
     f->len = (uint32_t)(bytes - sizeof h);
+    f->pre = f->skip = 0;
     f->iov = c->iov;
     f->niov = c->nout;
     return true;
@@ -253,8 +254,8 @@ static const struct virtio_ops ops = {
 };
 static const struct net_port_ops port_ops = { .deliver = deliver };
 
-static void set_up(struct vio_net *n, struct vm *vm, const struct net_switch *s, net_mac mac,
-                   bool isolated)
+static void set_up(struct vio_net *n, struct vm *vm, const struct net_switch *s,
+                   const struct guest_net *g)
 {
     n->dev = (struct virtio_dev){ .ops = &ops,
                                   .vm = vm,
@@ -265,8 +266,10 @@ static void set_up(struct vio_net *n, struct vm *vm, const struct net_switch *s,
                                               VIRTIO_BIT(F_STATUS) };
     n->config =
         (struct net_config){ .status = LINK_UP, .max_virtqueue_pairs = 1, .mtu = (uint16_t)s->mtu };
-    net_mac_to(mac, n->config.mac);
-    n->port = (struct net_port){ .ops = &port_ops, .mac = mac, .isolated = isolated };
+    net_mac_to(g->mac, n->config.mac);
+    n->port = (struct net_port){
+        .ops = &port_ops, .mac = g->mac, .isolated = g->isolated, .access = g->access
+    };
     snprintf(n->port.name, sizeof n->port.name, "%s", vm->config->name);
 }
 
@@ -288,7 +291,7 @@ static int plug_in(struct vio_net *n, struct net_switch *s)
     return e;
 }
 
-int vio_net_create(struct vm *vm, struct net_switch *s, uint64_t mac, bool isolated,
+int vio_net_create(struct vm *vm, struct net_switch *s, const struct guest_net *g,
                    struct virtio_dev **out)
 {
     struct vio_net *n = vm_alloc(vm, sizeof *n);
@@ -296,7 +299,7 @@ int vio_net_create(struct vm *vm, struct net_switch *s, uint64_t mac, bool isola
 
     if (!n)
         return -ENOMEM;
-    set_up(n, vm, s, mac, isolated);
+    set_up(n, vm, s, g);
     e = plug_in(n, s);
     if (e)
         release(n);

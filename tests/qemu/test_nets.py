@@ -13,8 +13,9 @@ CONFIG = ("[host]\nlog = info\n[net wide]\nmtu = 9000\n[net lan]\n"
                                    debug_exit="yes", autostart="no", net=f"wide,mac={mac}")
                     for name, mac in MAC.items())
           + "".join(trivet.section(name, "vmlinuz", initrd="initrd.img", cmdline=LINUX,
-                                   memory="256M", net="lan", autostart="no")
-                    for name in ("left", "right")))
+                                   memory="256M", autostart="no",
+                                   net=["lan", "lan,vlan=10", f"lan,vlan={vlan}"])
+                    for name, vlan in (("left", 10), ("right", 20))))
 MACHINE = {"memory": "2G"}
 # frames that `ask` sends: from the least size to the most, beginning a little later each time
 EACH = sum((9014 - 28 - kind) // 61 + 1 for kind in range(5))
@@ -25,7 +26,8 @@ def FILES():
 
 
 def ports(machine):
-    return {row["guest"]: row for row in machine.cmd("nets")["ports"]}
+    """The first port of each guest."""
+    return {row["guest"]: row for row in reversed(machine.cmd("nets")["ports"])}
 
 
 def frames(machine, other):
@@ -49,6 +51,19 @@ def test_merged_buffers(machine):
     assert frames(machine, "small") == EACH
 
 
+def vlans(machine):
+    """eth1 of both is in one VLAN; eth2 is not, nor does it reach eth1."""
+    for number, name in enumerate(("left", "right"), 1):
+        with Shell(machine, name) as shell:
+            shell.run(f"ip addr add 10.0.1.{number}/24 dev eth1; ip link set eth1 up; "
+                      f"ip addr add 10.0.2.{number}/24 dev eth2; ip link set eth2 up")
+    with Shell(machine, "left") as shell:
+        assert "3 packets received" in shell.run("ping -q -c 3 -W 10 -s 1472 10.0.1.2", 60)
+        assert "0 packets received" in shell.run("ping -q -c 2 -W 2 10.0.2.2", 60)
+    rows = [row for row in machine.cmd("nets")["ports"] if row["guest"] == "right"]
+    assert [row["vlan"] for row in rows] == [0, 10, 20], rows
+
+
 def test_linux_pings_linux(machine):
     for name in ("left", "right"):
         machine.cmd(f"start {name}", 60)
@@ -63,6 +78,7 @@ def test_linux_pings_linux(machine):
             text = shell.run(f"ping -q -c 3 -W 10 -s {size} 10.0.0.2", 90)
             assert "3 packets received" in text, text
     there = ports(machine)
+    vlans(machine)
     assert there["left"]["up"] and there["left"]["sent"] > 100 < there["right"]["sent"], there
     for row in machine.cmd("nets")["losses"]:
         assert row["dropped"] == row["bad"] == row["spoofed"] == 0, row

@@ -187,6 +187,37 @@ static void test_right_words(void **state)
     }
 }
 
+/* VLANs and rates of guests' ports and uplinks. */
+static void test_accesses(void **state)
+{
+    static const char *const wrong[] = { "vlan=0",    "vlan=4095", "vlan=x",    "trunk=",
+                                         "trunk=0",   "trunk=9-8", "trunk=1/",  "trunk=4095",
+                                         "rate=1023", "rate=x",    "rate=100G", "trunk=1-2-3" };
+    const struct net_access *a;
+    char text[200];
+
+    (void)state;
+    assert_int_equal(parse("[net l]\nuplink = nic0, trunk=all ,rate=1M\n[guest d]\nkernel=k\n"
+                           "net = l,vlan=4094\nnet = l,trunk=10/64/100-102,vlan=7,isolated\n"),
+                     0);
+    a = &c.net[0].access;
+    assert_string_equal(c.net[0].uplink, "nic0");
+    assert_true(a->trunk && a->rate == MIB && net_vlan_allowed(a, 1) && net_vlan_allowed(a, 4094));
+    assert_false(net_vlan_allowed(a, 0));
+    a = &c.guest[0].net[0].access;
+    assert_true(a->vlan == 4094 && !a->trunk && !a->rate);
+    a = &c.guest[0].net[1].access;
+    assert_true(a->trunk && a->vlan == 7 && net_vlan_allowed(a, 10) && net_vlan_allowed(a, 64));
+    assert_true(net_vlan_allowed(a, 102) && !net_vlan_allowed(a, 103) && !net_vlan_allowed(a, 7));
+    for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+        snprintf(text, sizeof text, "[net l]\nuplink = nic0,%s\n[guest d]\nkernel=k\nnet = l,%s\n",
+                 wrong[i], wrong[i]);
+        assert_int_equal(parse(text), 2);
+    }
+    assert_int_equal(parse("[net a]\nuplink = nic0\n[net b]\nuplink = nic0\n"), 1);
+    assert_int_equal(parse("[guest d]\nkernel=k\nnet=l,isolated\n[net l]\n"), 0);
+}
+
 static void test_blanks_and_quotes(void **state)
 {
     (void)state;
@@ -354,7 +385,7 @@ static void test_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_disks),       cmocka_unit_test(test_disks),
+        cmocka_unit_test(test_disks),       cmocka_unit_test(test_accesses),
         cmocka_unit_test(test_everything),  cmocka_unit_test(test_every_error_at_once),
         cmocka_unit_test(test_right_words), cmocka_unit_test(test_blanks_and_quotes),
         cmocka_unit_test(test_bad_header),  cmocka_unit_test(test_all_errors_count),

@@ -17,6 +17,7 @@ static struct nic nics[3];
 static struct nic_frame *held[HELD];
 static unsigned nheld, started, polled;
 static int send_error, start_error;
+static const struct net_access any;
 static struct nic_mode mode;
 
 static int start(struct nic *n, const struct nic_mode *m)
@@ -130,18 +131,18 @@ static void who_has_it(void **state)
     assert_true(nic_exists("nic2"));
     assert_ptr_equal(nic_by_index(2), &nics[2]);
     assert_null(nic_by_index(3));
-    assert_int_equal(nic_uplink(n, net_find("lan"), why, sizeof why), 0);
+    assert_int_equal(nic_uplink(n, net_find("lan"), &any, why, sizeof why), 0);
     assert_string_equal(n->user->holder, "switch lan");
     assert_int_equal(started, 1);
     assert_int_equal(polled, 1);
     assert_int_equal(mode.mtu, 1500);
     assert_true(mode.all);
-    assert_int_equal(nic_uplink(n, net_find("wide"), why, sizeof why), -EBUSY);
+    assert_int_equal(nic_uplink(n, net_find("wide"), &any, why, sizeof why), -EBUSY);
     assert_string_equal(why, "switch lan has it");
-    assert_int_equal(nic_uplink(&nics[0], net_find("wide"), why, sizeof why), -EINVAL);
+    assert_int_equal(nic_uplink(&nics[0], net_find("wide"), &any, why, sizeof why), -EINVAL);
     assert_string_equal(why, "its frames carry 1500 bytes at most, not 9000");
     start_error = -EIO;
-    assert_int_equal(nic_uplink(&nics[2], net_find("wide"), why, sizeof why), -EIO);
+    assert_int_equal(nic_uplink(&nics[2], net_find("wide"), &any, why, sizeof why), -EIO);
     assert_string_equal(why, "it does not work");
     assert_null(nics[2].user);
     start_error = 0;

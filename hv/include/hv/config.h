@@ -8,6 +8,7 @@
 #pragma once
 #include <disk_source.h>
 #include <hv/log.h>
+#include <hv/net.h>
 #include <hv/sched.h>
 #include <hv/types.h>
 #define NAME_LEN 32
@@ -43,6 +44,7 @@ struct guest_net {
     uint32_t ip; /* on the NAT network; 0: not given */
     unsigned line;
     bool isolated;
+    struct net_access access;
 };
 struct guest_config {
     char name[NAME_LEN];
@@ -82,7 +84,8 @@ struct config_net {
     char name[NAME_LEN];
     unsigned line; /* of its section header */
     uint32_t mtu, floods;
-    char uplink[NAME_LEN]; /* the NIC that is a port of it; empty: none */
+    char uplink[NAME_LEN];    /* the NIC that is a port of it; empty: none */
+    struct net_access access; /* of that port */
     uint64_t keys_seen;
 };
 #define MAX_NETS 16

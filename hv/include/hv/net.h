@@ -55,7 +55,33 @@ struct net_frame {
     uint32_t len;          /* with the header; at least NET_HEAD */
     const struct iov *iov; /* what follows the header: len - NET_HEAD bytes at least */
     unsigned niov;
+    /*
+     * The switch's, 0 in a frame that is sent: between header and iov there are so many bytes of
+     * `tag`, and so many bytes at the beginning of iov are left out.
+     */
+    uint8_t pre, skip;
+    uint8_t tag[NET_TAG];
 };
+/* Receivers: the frame in one piece, f->len bytes. */
+void net_frame_copy(const struct net_frame *, void *to);
+
+#define NET_VLANS 4095 /* 1..4094; 0: of ports that know nothing of VLANs */
+/*
+ * What a port may do on its switch. A frame belongs to one VLAN: that of the access port that sent
+ * it, or what its 802.1Q tag says on a trunk; without a tag there, to `vlan`. It reaches ports of
+ * that VLAN alone, without the tag on an access port, with it on a trunk.
+ */
+struct net_access {
+    uint16_t vlan; /* access port: its VLAN. Trunk: that of frames without a tag */
+    bool trunk;
+    uint64_t rate;                           /* bytes a second each way; 0: any. At most 10^10 */
+    uint64_t allowed[(NET_VLANS + 64) / 64]; /* trunk: bit per VLAN */
+};
+#define NET_RATE_MAX 10000000000ull
+static inline bool net_vlan_allowed(const struct net_access *a, uint16_t vid)
+{
+    return a->allowed[vid / 64] >> (vid % 64) & 1;
+}
 
 struct net_port;
 struct net_switch;
@@ -74,16 +100,22 @@ struct net_counters {
     uint64_t spoofed;                  /* by it, with a source address that is not its own */
     uint64_t bad;                      /* by it: too short, too long, or from a group address */
     uint64_t limited;                  /* by it: above the limit of floods */
+    uint64_t slowed;                   /* by it or for it: above its rate */
+    uint64_t astray;                   /* by it: of a VLAN that it may not send to */
     uint64_t unlearned;                /* source addresses of it that found no room */
 };
 /* One address that was seen on a port; 0: none. */
 struct net_learned {
-    net_mac mac;
+    net_mac mac; /* above bit 48: the VLAN */
     uint64_t seen_ns;
 };
+/* What may pass now, in bytes, at a rate; since when. Under the switch's lock. */
+struct net_bucket {
+    uint64_t credit, ns;
+};
 /*
- * What its owner fills in before net_port_add(): ops, name, mac, isolated, learned. The rest is the
- * switch's, and the counters.
+ * What its owner fills in before net_port_add(): ops, name, mac, isolated, learned, access. The
+ * rest is the switch's, and the counters.
  */
 struct net_port {
     const struct net_port_ops *ops;
@@ -99,6 +131,8 @@ struct net_port {
      * and those are learned here. So no port's addresses take the room of another's.
      */
     struct net_learned *learned;
+    struct net_access access;
+    struct net_bucket out, in; /* what it sends, what it gets */
     struct net_switch *net;
     struct net_counters count;
     uint32_t index; /* in net->port */
@@ -144,6 +178,23 @@ uint64_t net_send(struct net_port *, const struct net_frame *);
 /* Any CPU: counts one that the port's owner refuses to send, or did not take after all. */
 void net_count_bad(struct net_port *);
 void net_count_dropped(struct net_port *);
+
+/* ---- vlan.c: the switch's own ---- */
+/* A frame's VLAN, and its tag where it came with one that the switch understands. */
+struct net_tagged {
+    uint16_t vid;
+    bool tagged;
+    uint8_t tag[NET_TAG]; /* the control information, then the type behind it */
+};
+/* False: the port may not send it. */
+bool net_vlan_in(const struct net_port *, const struct net_frame *, struct net_tagged *);
+/* Whether the port is of the frame's VLAN, and may have it in the form that it would get. */
+bool net_vlan_may(const struct net_port *, const struct net_frame *, const struct net_tagged *);
+/* The frame as this port gets it: *f, or *form. */
+const struct net_frame *net_vlan_out(const struct net_port *, const struct net_frame *f,
+                                     const struct net_tagged *, struct net_frame *form);
+/* Whether so many bytes may pass; if so, they have. */
+bool net_bucket_take(struct net_bucket *, uint64_t rate, uint32_t bytes, uint64_t now);
 
 /* ---- a queue of frames, for receivers ---- */
 /*

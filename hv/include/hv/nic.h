@@ -119,4 +119,5 @@ void nic_stopped(struct nic *);
  * other ports, and its own address is none of theirs. Errors as nic_open(), and those of
  * net_port_add().
  */
-int must_check nic_uplink(struct nic *, struct net_switch *, char *why, size_t len);
+int must_check nic_uplink(struct nic *, struct net_switch *, const struct net_access *, char *why,
+                          size_t len);

@@ -13,6 +13,7 @@
 #include <hv/percpu.h>
 #include <hv/types.h>
 struct vm;
+struct guest_net;
 struct virtio_dev;
 #define VIRTIO_QUEUES 8 /* most queues of a device */
 #define VQ_SIZE_MAX 256 /* most entries of a ring */
@@ -278,5 +279,5 @@ int must_check vio_blk_create(struct vm *, struct blk_dev *, unsigned nqueues,
 /* What waits for a guest to receive it: 2^NET_RING_ORDER pages. */
 #define NET_RING_ORDER 6
 /* mac: of a station, see <hv/net.h>. -EEXIST, -ENOSPC: of net_port_add(). */
-int must_check vio_net_create(struct vm *, struct net_switch *, uint64_t mac, bool isolated,
+int must_check vio_net_create(struct vm *, struct net_switch *, const struct guest_net *,
                               struct virtio_dev **);
