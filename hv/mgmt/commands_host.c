@@ -24,6 +24,7 @@
 
 static const char *const log_words[] = { "err", "warn", "info", "debug", NULL };
 static const char *const on_off[] = { "on", "off", NULL };
+static const char *const capture_words[] = { "--stop", "--show", "--drop", NULL };
 static const char *const config_words[] = { "check", "show", NULL };
 static const char *const cpus_words[] = { "--mitigations", "--clear", NULL };
 static const char *const stop_words[] = { "--force", "--wait", NULL };
@@ -63,6 +64,9 @@ const struct command commands[] = {
       0 },
     { "nics", "", "the machine's network devices, and who uses them", "nics", cmd_nics, NULL, 0, 0,
       0 },
+    { "capture", "NET[:PORT] | --stop|--show|--drop",
+      "keep a switch's frames as a pcap file; print it in base64", "capture lan", cmd_capture,
+      capture_words, 0, 1, 1 },
     { "stats", "NAME", "a guest's exits by reason, with mean cycles", "stats debian", cmd_stats,
       NULL, 1, 1, 1 },
     { "config", "check|show", "check trivet.conf again, or show it", "config check", cmd_config,

@@ -6,6 +6,9 @@
 #include <hv/nat.h>
 #include <hv/net.h>
 #include <hv/nic.h>
+#include <hv/words.h>
+#include <stdio.h>
+#include <string.h>
 
 static void list_switches(struct out *o)
 {
@@ -45,9 +48,6 @@ static void port_row(struct out *o, const struct net_port *p)
     out_cell(o, net_mac_text(p->mac, mac));
     out_cell_number(o, p->up);
     out_cell_number(o, p->isolated);
-    out_cell_number(o, p->access.vlan);
-    out_cell_number(o, p->access.trunk);
-    out_cell_number(o, p->access.rate);
     out_cell_number(o, now(&p->count.sent));
     out_cell_number(o, now(&p->count.sent_bytes));
     out_cell_number(o, now(&p->count.received));
@@ -63,9 +63,6 @@ static void list_ports(struct out *o)
         { "mac", "MAC", UNIT_NONE, false },
         { "up", "Up", UNIT_BOOL, false },
         { "isolated", "Isolated", UNIT_BOOL, false },
-        { "vlan", "VLAN", UNIT_NONE, true },
-        { "trunk", "Trunk", UNIT_BOOL, false },
-        { "rate_bytes", "Rate", UNIT_BYTES, true },
         { "sent", "Sent", UNIT_NONE, true },
         { "sent_bytes", "Bytes", UNIT_BYTES, true },
         { "received", "Received", UNIT_NONE, true },
@@ -78,6 +75,34 @@ static void list_ports(struct out *o)
         for (unsigned k = 0; k < NET_PORTS; k++)
             if (s->port[k])
                 port_row(o, s->port[k]);
+    out_list_end(o);
+}
+
+/* Of ports that may not do everything. */
+static void list_access(struct out *o)
+{
+    static const struct column cols[] = {
+        { "switch", "Switch", UNIT_NONE, false }, { "port", "Port", UNIT_NONE, true },
+        { "guest", "Guest", UNIT_NONE, false },   { "vlan", "VLAN", UNIT_NONE, true },
+        { "trunk", "Trunk", UNIT_BOOL, false },   { "rate_bytes", "Rate", UNIT_BYTES, true },
+    };
+    const struct net_switch *s;
+
+    out_list(o, "access", cols, ARRAY_SIZE(cols));
+    for (unsigned i = 0; (s = net_by_index(i)); i++)
+        for (unsigned k = 0; k < NET_PORTS; k++) {
+            const struct net_port *p = s->port[k];
+
+            if (!p || (!p->access.vlan && !p->access.trunk && !p->access.rate))
+                continue;
+            out_row(o);
+            out_cell(o, s->name);
+            out_cell_number(o, k);
+            out_cell(o, p->name);
+            out_cell_number(o, p->access.vlan);
+            out_cell_number(o, p->access.trunk);
+            out_cell_number(o, p->access.rate);
+        }
     out_list_end(o);
 }
 
@@ -232,6 +257,7 @@ void cmd_nets(struct out *o, unsigned argc, char **argv)
     (void)argv;
     list_switches(o);
     list_ports(o);
+    list_access(o);
     list_losses(o);
     list_gateway(o);
     list_leases(o);
@@ -325,4 +351,81 @@ void cmd_nics(struct out *o, unsigned argc, char **argv)
     list_nics(o);
     list_nic_traffic(o);
     list_nic_errors(o);
+}
+
+/* ---- captures ---- */
+
+/* A line of base64 (RFC 4648): of n bytes, at most 57. */
+static void base64_line(char *to, const uint8_t *p, size_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    for (; n; p += 3) {
+        uint32_t v = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
+
+        *to++ = digits[v >> 18];
+        *to++ = digits[v >> 12 & 63];
+        *to++ = n > 1 ? digits[v >> 6 & 63] : '=';
+        *to++ = n > 2 ? digits[v & 63] : '=';
+        n = n > 3 ? n - 3 : 0;
+    }
+    *to = '\0';
+}
+
+static void capture_show(struct out *o)
+{
+    static const struct column cols[] = { { "text", "", UNIT_NONE, false } };
+    enum { LINE = 57 };
+    struct net_capture_state s;
+    const uint8_t *data = net_capture_get(&s);
+    char line[80];
+
+    out_number(o, "frames", "Frames", s.frames, UNIT_NONE);
+    out_number(o, "missed", "Not kept", s.missed, UNIT_NONE);
+    out_list(o, "base64", cols, 1);
+    for (size_t at = 0; data && at < s.len; at += LINE) {
+        base64_line(line, data + at, (size_t)min_u64(LINE, s.len - at));
+        out_row(o);
+        out_cell(o, line);
+    }
+    out_list_end(o);
+}
+
+/* The port called NET:NUMBER; NULL: there is none. */
+static const struct net_port *port_of(const struct net_switch *s, const char *number)
+{
+    uint64_t i;
+
+    return parse_number(number, 0, NET_PORTS - 1, &i) ? NULL : s->port[i];
+}
+
+static void capture_start(struct out *o, const char *what)
+{
+    size_t n = strcspn(what, ":");
+    const struct net_port *only = NULL;
+    const struct net_switch *s;
+    char name[NET_NAME_LEN];
+
+    snprintf(name, sizeof name, "%.*s", (int)min_u64(n, sizeof name - 1), what);
+    s = net_find(name);
+    if (s && what[n])
+        only = port_of(s, what + n + 1);
+    if (!s || (what[n] && !only))
+        out_error_code(o, OUT_UNKNOWN,
+                       "`%.40s`: there is no such switch or port; `nets` lists them", what);
+    else if (net_capture_start(s, only))
+        out_error_code(o, OUT_NO_MEMORY, "there is no memory for a capture");
+}
+
+void cmd_capture(struct out *o, unsigned argc, char **argv)
+{
+    (void)argc;
+    if (strcmp(argv[1], "--show") == 0)
+        capture_show(o);
+    else if (strcmp(argv[1], "--stop") == 0)
+        net_capture_stop();
+    else if (strcmp(argv[1], "--drop") == 0)
+        net_capture_drop();
+    else
+        capture_start(o, argv[1]);
 }

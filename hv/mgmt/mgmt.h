@@ -79,5 +79,6 @@ COMMAND(pci);
 COMMAND(disks);
 COMMAND(nets);
 COMMAND(nics);
+COMMAND(capture);
 COMMAND(reboot);
 COMMAND(poweroff);

@@ -130,6 +130,7 @@ void net_port_remove(struct net_port *p)
     struct net_switch *s = p->net;
 
     assert_cpu0();
+    net_capture_forget(p);
     spin_lock(&s->lock);
     hv_assert(s->port[p->index] == p && !p->up);
     s->port[p->index] = NULL;
@@ -360,6 +361,7 @@ uint64_t net_send(struct net_port *p, const struct net_frame *f)
     c.frame = f;
     if (!choose_all(p, &c))
         return 0;
+    net_capture(p, f, c.port, c.n);
     add(&p->count.sent, 1);
     add(&p->count.sent_bytes, f->len);
     for (unsigned i = 0; i < c.n; i++)

@@ -253,12 +253,71 @@ static void bucket(void **state)
     assert_true(net_bucket_take(&b, NET_RATE_MAX, 9018, UINT64_MAX));
 }
 
+static uint32_t word(const uint8_t *p, size_t off)
+{
+    uint32_t v;
+
+    memcpy(&v, p + off, 4);
+    return v;
+}
+
+/* As a pcap file; of one port; full; gone with its port. */
+static void captures(void **state)
+{
+    struct net_capture_state s;
+    const uint8_t *p;
+
+    (void)state;
+    assert_null(net_capture_get(&s));
+    assert_int_equal(net_capture_start(net, NULL), 0);
+    send(TEN, NET_MAC_BROADCAST, 0, 0x0800);
+    send(TEN, NET_MAC_BROADCAST, TAG | 20, 0x0800); /* refused: it does not come in */
+    send_as(TRUNK, mac_of(TRUNK), NET_MAC_BROADCAST, TAG | 20, 0x0800, 1000);
+    net_capture_stop();
+    send(TEN, NET_MAC_BROADCAST, 0, 0x0800);
+    p = net_capture_get(&s);
+    assert_int_equal(s.frames, 2);
+    assert_int_equal(s.len, 24 + 16 + 100 + 16 + 256);
+    assert_int_equal(word(p, 0), 0xa1b23c4d);
+    assert_int_equal(word(p, 20), 1);
+    assert_int_equal(word(p, 24), host_now / 1000000000);
+    assert_int_equal(word(p, 28), host_now % 1000000000);
+    assert_int_equal(word(p, 32), 100);
+    assert_int_equal(word(p, 36), 100);
+    assert_int_equal(p[40 + 11], 2); /* the sender's address */
+    assert_int_equal(p[40 + NET_HEAD + 5], 35);
+    assert_int_equal(word(p, 140 + 8), 256);
+    assert_int_equal(word(p, 140 + 12), 1004);
+    assert_int_equal(net_capture_start(net, &st[TEN_TOO].port), 0);
+    send(TEN, mac_of(TEN_TOO), 0, 0x0800);
+    send(TEN_TOO, mac_of(TEN), 0, 0x0800);
+    send(TEN, mac_of(0x99), 0, 0x0800); /* to all: to it as well */
+    send(TWENTY, NET_MAC_BROADCAST, 0, 0x0800);
+    (void)net_capture_get(&s);
+    assert_int_equal(s.frames, 3);
+    for (unsigned i = 0; i < 2000; i++)
+        send(TEN, mac_of(TEN_TOO), 0, 0x0800);
+    (void)net_capture_get(&s);
+    assert_true(s.on && s.missed > 800 && s.len <= 131072 && s.frames == 2003);
+    net_port_down(&st[TEN_TOO].port);
+    net_port_remove(&st[TEN_TOO].port);
+    (void)net_capture_get(&s);
+    assert_false(s.on);
+    net_capture_drop();
+    assert_null(net_capture_get(&s));
+    assert_int_equal(s.len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(forms, up),    cmocka_unit_test_setup(hops, up),
-        cmocka_unit_test_setup(learning, up), cmocka_unit_test_setup(lengths, up),
-        cmocka_unit_test_setup(rates, up),    cmocka_unit_test(bucket),
+        cmocka_unit_test_setup(forms, up),
+        cmocka_unit_test_setup(hops, up),
+        cmocka_unit_test_setup(learning, up),
+        cmocka_unit_test_setup(lengths, up),
+        cmocka_unit_test_setup(captures, up),
+        cmocka_unit_test_setup(rates, up),
+        cmocka_unit_test(bucket),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

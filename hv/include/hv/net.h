@@ -196,6 +196,26 @@ const struct net_frame *net_vlan_out(const struct net_port *, const struct net_f
 /* Whether so many bytes may pass; if so, they have. */
 bool net_bucket_take(struct net_bucket *, uint64_t rate, uint32_t bytes, uint64_t now);
 
+/* ---- capture.c: what comes to one switch, kept in memory as a pcap file ---- */
+struct net_capture_state {
+    bool on;
+    size_t len;              /* bytes of the file so far; those stay as they are */
+    uint64_t frames, missed; /* seen; of these not kept, for want of room */
+};
+/*
+ * CPU 0. Begins anew: of a whole switch, or (only) what one port of it sends and gets, as it was
+ * sent. -ENOMEM.
+ */
+int must_check net_capture_start(const struct net_switch *, const struct net_port *only);
+void net_capture_stop(void); /* any CPU; what was kept stays */
+void net_capture_drop(void); /* CPU 0: stops, and gives the memory back */
+/* CPU 0: the file, until the next start or drop; NULL: there is none. */
+const uint8_t *net_capture_get(struct net_capture_state *);
+/* The switch's own: a frame that goes to these ports; a port that goes. */
+void net_capture(const struct net_port *from, const struct net_frame *, struct net_port *const *to,
+                 unsigned n);
+void net_capture_forget(const struct net_port *);
+
 /* ---- a queue of frames, for receivers ---- */
 /*
  * Frames that wait in memory of the receiver's own. Any CPU puts, several at once; one CPU takes.
