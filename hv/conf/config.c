@@ -475,6 +475,10 @@ static void set_uplink(struct parse *p, const struct key *k, void *field)
         }
         s += strcspn(s, ",");
     }
+    if (is_nat(n) && (n->access.vlan || n->access.trunk)) {
+        complain(p, "the uplink of the NAT network takes `,rate=SIZE` alone");
+        good = false;
+    }
     if (good)
         memcpy(field, name, sizeof name);
 }

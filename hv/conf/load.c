@@ -71,7 +71,7 @@ static void make_nat_uplink(const struct config_net *n)
         return;
     if (net_add(NAT_UPLINK, UPLINK_MTU, UPLINK_FLOODS) ||
         nat_uplink(net_find(NAT_UPLINK), nic->mac, nic) ||
-        nic_uplink(nic, net_find(NAT_UPLINK), why, sizeof why))
+        nic_uplink(nic, net_find(NAT_UPLINK), &n->access, why, sizeof why))
         log_err("[net %s]: %s cannot be its uplink: %s", n->name, nic->name, why);
 }
 
