@@ -29,4 +29,10 @@ void hosted_console_wait(uint64_t ticks);
 /* write, exit and exit_group of Linux, for programs of tests/dbt/user: rv_machine_ops.ecall. */
 bool hosted_user_ecall(void *owner, struct rv_hart *h);
 
+/* The compiling engine: engine.c. A hart for it; once the machine is made; a turn of any hart. */
+struct rv_hart *hosted_engine_new(void);
+void hosted_engine_start(void);
+uint64_t hosted_run(struct rv_hart *h, uint64_t budget);
+void hosted_engine_stats(void);
+
 #endif

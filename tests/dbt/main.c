@@ -94,6 +94,8 @@ static void option(int c)
     }
 }
 
+static bool engine_is_jit(void) { return !strcmp(opt.engine, "jit"); }
+
 static void parse(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -109,7 +111,7 @@ static void parse(int argc, char **argv)
         option(c);
     if (optind != argc || !opt.kernel + !opt.elf + !opt.user != 2)
         option('?');
-    if (strcmp(opt.engine, "interpret") != 0)
+    if (strcmp(opt.engine, "interpret") != 0 && strcmp(opt.engine, "jit") != 0)
         hosted_die("there is no engine %s", opt.engine);
 }
 
@@ -133,10 +135,12 @@ static void make_machine(void)
     m->ram = mmap(NULL, m->ram_size, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     m->harts = (unsigned)number(opt.harts, "");
+    if (engine_is_jit() && m->harts != 1)
+        hosted_die("the engine jit runs one hart so far");
     if (m->ram == MAP_FAILED || m->harts < 1 || m->harts > RVM_HARTS)
         hosted_die("no such machine");
     for (unsigned n = 0; n < m->harts; n++) {
-        m->hart[n] = calloc(1, sizeof *m->hart[n]);
+        m->hart[n] = engine_is_jit() ? hosted_engine_new() : calloc(1, sizeof *m->hart[n]);
         if (!m->hart[n])
             hosted_die("no memory");
     }
@@ -224,7 +228,7 @@ static uint64_t turn(void)
         if (machine.hart_state[n] != RVM_STARTED)
             continue;
         rvm_poll(&machine, n);
-        ran += rv_interpret(machine.hart[n], TURN);
+        ran += hosted_run(machine.hart[n], TURN);
         if (firmware_is_missing(machine.hart[n]))
             machine.end = RVM_FAILED;
     }
@@ -279,10 +283,14 @@ int main(int argc, char **argv)
         tohost = start_elf(opt.elf);
     else
         start_user();
+    if (engine_is_jit())
+        hosted_engine_start();
     run(tohost);
     hosted_console_close();
-    if (opt.stats)
+    if (opt.stats) {
         print_stats();
+        hosted_engine_stats();
+    }
     if (machine.end == RVM_FAILED && opt.elf && machine.exit_code)
         fprintf(stderr, "dbt: test %u failed\n", machine.exit_code);
     return machine.end == RVM_FAILED ? machine.exit_code & 127 ? (int)(machine.exit_code & 127) : 1

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A hart with the compiling engine: <hv/rv_hart.h> and <hv/rv_jit.h> put together. Runs what
+ * rv_interpret() would, with the same meaning. One thread or CPU runs it. So far for machines of
+ * one hart: it does not learn of code that others write.
+ */
+#pragma once
+#include <hv/rv_hart.h>
+#include <hv/rv_jit.h>
+
+#define RV_ENGINE_TLB 1024
+
+struct rv_engine_entry {
+    uint64_t read, write, host, spare;
+};
+/* Compiled code reaches all of it from the hart's state. */
+struct rv_engine {
+    struct rv_hart hart; /* first */
+    struct rv_jit_near near;
+    struct rv_engine_entry tlb[RV_ENGINE_TLB];
+    struct rv_jit *jit;
+    const struct rv_machine_ops *machine; /* behind the engine, and its owner */
+    void *owner;
+    uint64_t seen_satp, seen_rights; /* that the TLB is for */
+};
+
+/* After rv_hart_init(&e->hart, ...). memory: rv_jit_bytes(), page-aligned. As rv_jit_init(). */
+must_check int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memory code,
+                              unsigned hot);
+/* As rv_interpret(). */
+uint64_t rv_engine_run(struct rv_engine *e, uint64_t budget);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The compiling engine in the hosted program: memory for it, its code written through another
+ * mapping than the one that runs.
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <hv/rv_engine.h>
+#include "tests/dbt/hosted.h"
+
+#define CODE (64u << 20)
+#define HOT 8
+
+static struct rv_engine *engine;
+
+struct rv_hart *hosted_engine_new(void)
+{
+    engine = aligned_alloc(PAGE_SIZE, align_up(sizeof *engine, PAGE_SIZE));
+    return engine ? &engine->hart : NULL;
+}
+
+void hosted_engine_start(void)
+{
+    int file = memfd_create("code", 0);
+    void *memory = aligned_alloc(PAGE_SIZE, align_up(rv_jit_bytes(), PAGE_SIZE));
+    struct jit_memory code = { .room = CODE };
+
+    if (file < 0 || ftruncate(file, CODE) || !memory)
+        hosted_die("no memory for code");
+    code.w = mmap(NULL, CODE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    uint8_t *x = mmap(NULL, CODE, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0);
+    close(file);
+    if (code.w == MAP_FAILED || x == MAP_FAILED)
+        hosted_die("no memory for code");
+    code.shift = x - code.w;
+    if (rv_engine_init(engine, memory, code, HOT))
+        hosted_die("the compiling engine does not run on this CPU");
+}
+
+uint64_t hosted_run(struct rv_hart *h, uint64_t budget)
+{
+    return engine ? rv_engine_run(engine, budget) : rv_interpret(h, budget);
+}
+
+void hosted_engine_stats(void)
+{
+    struct rv_jit_stats s;
+
+    if (!engine)
+        return;
+    rv_jit_stats(engine->jit, &s);
+    fprintf(stderr,
+            "units %llu of %llu instructions, %llu bytes; %llu entries, %llu chains, %llu lookups, "
+            "%llu slow accesses, %llu interpreted, %llu invalidated, %llu evictions\n",
+            (unsigned long long)s.units, (unsigned long long)s.insns, (unsigned long long)s.bytes,
+            (unsigned long long)s.entries, (unsigned long long)s.chains,
+            (unsigned long long)s.indirect, (unsigned long long)s.slow_memory,
+            (unsigned long long)s.steps, (unsigned long long)s.invalidated,
+            (unsigned long long)s.evictions);
+}
