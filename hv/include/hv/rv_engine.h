@@ -2,7 +2,8 @@
 /*
  * A hart with the compiling engine: <hv/rv_hart.h> and <hv/rv_jit.h> put together. Runs what
  * rv_interpret() would, with the same meaning. One thread or CPU runs it. So far for machines of
- * one hart: it does not learn of code that others write.
+ * one hart: it does not learn of code that others write. Programs without paging run; Debian's
+ * kernel goes wrong early with units of more than three instructions, which is not understood yet.
  */
 #pragma once
 #include <hv/rv_hart.h>
