@@ -271,6 +271,28 @@ static void data_beside_code(void **state)
     assert_int_equal(invalidated(), start);
 }
 
+/* The last instruction of a page is followed by the next page's first, whatever else the unit does.
+ */
+static void end_of_the_page(void **state)
+{
+    static const uint32_t code[] = { 0x10628063 /* beq x5,x6,0x100 */,
+                                     0x00138393 /* addi x7,x7,1 */,
+                                     /* the next page */ 0x00140413 /* addi x8,x8,1 */,
+                                     0x0004a023 /* sw x0,0(x9) */ };
+
+    (void)state;
+    reset(jit);
+    reset(plain);
+    memcpy(jit->ram + PAGE_SIZE - 8, code, sizeof code);
+    memcpy(jit->ram + PAGE_SIZE - 8 + 0x100, &code[3], 4);
+    jit->cpu.pc = FLAT_BASE + PAGE_SIZE - 8;
+    jit->cpu.x[5] = 1;
+    jit->cpu.x[9] = FLAT_TEST;
+    both_end(100);
+    assert_int_equal(jit->cpu.x[7], 1);
+    assert_int_equal(jit->cpu.x[8], 1);
+}
+
 #define MANY (256 * 1024)
 
 /* 4096 units in a ring, more than the code's memory holds: regions are reused. */
@@ -341,11 +363,11 @@ static int end(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(random_code),
-                                        cmocka_unit_test(code_that_patches_itself),
-                                        cmocka_unit_test(data_beside_code),
-                                        cmocka_unit_test(more_code_than_room),
-                                        cmocka_unit_test(cold_and_hot) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_code),         cmocka_unit_test(code_that_patches_itself),
+        cmocka_unit_test(data_beside_code),    cmocka_unit_test(end_of_the_page),
+        cmocka_unit_test(more_code_than_room), cmocka_unit_test(cold_and_hot)
+    };
 
     return cmocka_run_group_tests(tests, make, end);
 }

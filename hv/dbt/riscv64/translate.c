@@ -373,7 +373,9 @@ static void tr_fall(struct rv_region *r, unsigned at, unsigned after)
 {
     unsigned to = at + r->i->length;
 
-    if (region_flow(r->i) == REGION_JUMP || region_flow(r->i) == REGION_ENDS || to == after)
+    if (region_flow(r->i) == REGION_JUMP || region_flow(r->i) == REGION_ENDS)
+        return;
+    if (to == after && to < PAGE_SIZE) /* else `after` says that nothing follows */
         return;
     if (to < PAGE_SIZE && r->index[to / 2])
         ir_add(r->u, (struct ir_ins){ .op = IR_JUMP, .label = r->label[to / 2] });
