@@ -263,6 +263,8 @@ def dbt_tests(_options):
     for path in programs("rvasm", "build/dbt"):
         yield Test("dbt/" + os.path.basename(path),
                    ["build/dbt/dbt", "--limit", "10M", "--elf", path])
+        yield Test("dbt/lockstep-" + os.path.basename(path),
+                   ["build/dbt/dbt", "--engine", "lockstep", "--limit", "10M", "--elf", path])
     yield Test("dbt/disassemble", ["tests/dbt/disassemble.py"])
     yield Test("dbt/differ", ["tests/dbt/differ.py"], limit=300)
     yield Test("dbt/debian", ["tests/dbt/debian.py"], limit=300)

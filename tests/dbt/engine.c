@@ -15,6 +15,7 @@
 #define HOT 8
 
 static struct rv_engine *engine;
+static bool in_step;
 
 struct rv_hart *hosted_engine_new(void)
 {
@@ -22,7 +23,7 @@ struct rv_hart *hosted_engine_new(void)
     return engine ? &engine->hart : NULL;
 }
 
-void hosted_engine_start(void)
+void hosted_engine_start(struct rv_machine *lockstep)
 {
     int file = memfd_create("code", 0);
     void *memory = aligned_alloc(PAGE_SIZE, align_up(rv_jit_bytes(), PAGE_SIZE));
@@ -38,10 +39,15 @@ void hosted_engine_start(void)
     code.shift = x - code.w;
     if (rv_engine_init(engine, memory, code, HOT))
         hosted_die("the compiling engine does not run on this CPU");
+    in_step = lockstep;
+    if (in_step)
+        hosted_lockstep_start(lockstep, engine);
 }
 
 uint64_t hosted_run(struct rv_hart *h, uint64_t budget)
 {
+    if (in_step)
+        return hosted_lockstep_run(budget);
     return engine ? rv_engine_run(engine, budget) : rv_interpret(h, budget);
 }
 

@@ -24,7 +24,7 @@ static const char usage[] =
     "  --user FILE     an ELF file that knows Linux's write and exit only\n"
     "  --memory SIZE   of RAM, at 0x80000000: 256M\n"
     "  --harts N       1 to 8: 1\n"
-    "  --engine NAME   interpret\n"
+    "  --engine NAME   interpret, jit, or lockstep: both, which must agree\n"
     "  --limit N       stop with failure after so many instructions\n"
     "  --decode        print the names of the instructions whose bits standard input has, in hex\n"
     "  --stats         print counts at the end\n"
@@ -94,7 +94,8 @@ static void option(int c)
     }
 }
 
-static bool engine_is_jit(void) { return !strcmp(opt.engine, "jit"); }
+static bool engine_is_lockstep(void) { return !strcmp(opt.engine, "lockstep"); }
+static bool engine_is_jit(void) { return !strcmp(opt.engine, "jit") || engine_is_lockstep(); }
 
 static void parse(int argc, char **argv)
 {
@@ -111,7 +112,7 @@ static void parse(int argc, char **argv)
         option(c);
     if (optind != argc || !opt.kernel + !opt.elf + !opt.user != 2)
         option('?');
-    if (strcmp(opt.engine, "interpret") != 0 && strcmp(opt.engine, "jit") != 0)
+    if (strcmp(opt.engine, "interpret") != 0 && !engine_is_jit())
         hosted_die("there is no engine %s", opt.engine);
 }
 
@@ -204,7 +205,7 @@ static void look_at_tohost(uint64_t pa)
         machine.exit_code = (uint32_t)(*at >> 1);
     } else if (*at >> 48 == 0x0101) {
         c = (char)*at;
-        machine.host->put(NULL, &c, 1);
+        machine.host->put(machine.ctx, &c, 1);
     }
     *at = 0;
 }
@@ -235,6 +236,15 @@ static uint64_t turn(void)
     return ran;
 }
 
+/* In step, time is what the harts say it is. */
+static void wait_until(uint64_t ticks)
+{
+    if (engine_is_lockstep() && ticks < 100u * RVM_TIMEBASE)
+        hosted_lockstep_skip(ticks);
+    else
+        hosted_console_wait(ticks);
+}
+
 static void run(uint64_t tohost)
 {
     uint64_t total = 0, limit = opt.limit ? number(opt.limit, "KMG") : UINT64_MAX;
@@ -251,8 +261,8 @@ static void run(uint64_t tohost)
         if (ran || machine.end != RVM_RUNS)
             continue;
         next = rvm_next_timer(&machine);
-        ran = hosted_host.time(NULL);
-        hosted_console_wait(next > ran ? next - ran : 0);
+        ran = machine.host->time(machine.ctx);
+        wait_until(next > ran ? next - ran : 0);
     }
 }
 
@@ -284,7 +294,7 @@ int main(int argc, char **argv)
     else
         start_user();
     if (engine_is_jit())
-        hosted_engine_start();
+        hosted_engine_start(engine_is_lockstep() ? &machine : NULL);
     run(tohost);
     hosted_console_close();
     if (opt.stats) {

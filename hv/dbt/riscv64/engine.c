@@ -220,20 +220,27 @@ int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memory code, un
     return 0;
 }
 
+uint64_t rv_engine_pass(struct rv_engine *e, uint64_t budget)
+{
+    /* what is pending, WFI and stop: as the interpreter sees them */
+    uint64_t n = rv_interpret(&e->hart, 1);
+
+    if (!n)
+        return 0;
+    engine_look(e);
+    if (!__atomic_load_n(&e->hart.attention, __ATOMIC_RELAXED) && n < budget)
+        n += rv_jit_run(e->jit, min_u64(budget - n, 20000));
+    return n;
+}
+
 uint64_t rv_engine_run(struct rv_engine *e, uint64_t budget)
 {
-    uint64_t n = 0;
+    uint64_t n = 0, ran;
 
     while (n < budget) {
-        /* what is pending, WFI and stop: as the interpreter sees them */
-        uint64_t one = rv_interpret(&e->hart, 1);
-        if (!one)
-            break;
-        n += one;
-        engine_look(e);
-        if (!__atomic_load_n(&e->hart.attention, __ATOMIC_RELAXED) && n < budget)
-            n += rv_jit_run(e->jit, min_u64(budget - n, 20000));
-        if (e->hart.cpu.waiting)
+        ran = rv_engine_pass(e, budget - n);
+        n += ran;
+        if (!ran || e->hart.cpu.waiting)
             break;
     }
     return n;

@@ -89,6 +89,7 @@ static int jit_emit_unit(struct rv_jit *j, uint32_t n)
         return err;
     u->code = m.w;
     u->region = (uint8_t)j->region;
+    u->bytes = code.bytes;
     u->pins = code.pins;
     memcpy(u->pin, code.pin, sizeof u->pin);
     units_used(j, code.bytes);
@@ -124,6 +125,7 @@ static bool jit_compile(struct rv_jit *j, uint64_t pc)
         if (err == -ENOENT)
             break;
         if (!err && !jit_emit_unit(j, n)) {
+            j->units[n].most = most;
             j->units[n].granules = j->region_work.granules;
             j->pages[j->units[n].page].granules |= j->region_work.granules;
             j->stats.units++;
@@ -228,6 +230,18 @@ uint64_t rv_jit_run(struct rv_jit *j, uint64_t budget)
     if (done < budget && !c->waiting)
         j->s.ops->step(j->s.machine);
     return c->instret - start;
+}
+
+bool rv_jit_unit(struct rv_jit *j, uint64_t pc, struct rv_jit_unit *unit)
+{
+    uint64_t pa;
+    const uint8_t *page = j->s.ops->code(j->s.machine, pc, &pa);
+    uint32_t n = page ? units_find(j, pa | (pc & (PAGE_SIZE - 1)), pc, jit_state(j->s.cpu)) : 0;
+
+    if (!n || jit_translate(j, pc, page, j->units[n].most))
+        return false;
+    *unit = (struct rv_jit_unit){ &j->ir, j->units[n].code, j->units[n].bytes };
+    return true;
 }
 
 void rv_jit_remapped(struct rv_jit *j) { units_forget_jumps(j); }

@@ -22,6 +22,8 @@ struct unit {
     uint64_t granules; /* 64-byte pieces of its page, a bit each */
     uint8_t *code;     /* as written */
     uint32_t state;    /* jit_state() */
+    uint32_t bytes;    /* of code */
+    uint32_t most;     /* instructions that it was made with */
     uint32_t pins;
     struct jit_pin pin[JIT_PINS];
     uint32_t next;    /* with the same hash, or free */

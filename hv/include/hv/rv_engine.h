@@ -2,8 +2,7 @@
 /*
  * A hart with the compiling engine: <hv/rv_hart.h> and <hv/rv_jit.h> put together. Runs what
  * rv_interpret() would, with the same meaning. One thread or CPU runs it. So far for machines of
- * one hart: it does not learn of code that others write. Programs without paging run; Debian's
- * kernel goes wrong early with units of more than three instructions, which is not understood yet.
+ * one hart: it does not learn of code that others write.
  */
 #pragma once
 #include <hv/rv_hart.h>
@@ -28,5 +27,7 @@ struct rv_engine {
 /* After rv_hart_init(&e->hart, ...). memory: rv_jit_bytes(), page-aligned. As rv_jit_init(). */
 must_check int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memory code,
                               unsigned hot);
+/* One interrupt that is due, or an instruction, then compiled code; how many ran, 0: it waits. */
+uint64_t rv_engine_pass(struct rv_engine *e, uint64_t budget);
 /* As rv_interpret(). */
 uint64_t rv_engine_run(struct rv_engine *e, uint64_t budget);

@@ -86,4 +86,11 @@ void rv_jit_remapped(struct rv_jit *j);
 void rv_jit_written(struct rv_jit *j, uint64_t pa, uint64_t len);
 /* True when the page has compiled code: no TLB entry may allow writing. */
 bool rv_jit_has_code(const struct rv_jit *j, uint64_t pa);
+/* The unit at pc in the hart's present state, for people to read. False: there is none. */
+struct rv_jit_unit {
+    const struct ir_unit *ir; /* made again; until the next call of any kind */
+    const uint8_t *code;
+    uint32_t bytes; /* with the records behind */
+};
+bool rv_jit_unit(struct rv_jit *j, uint64_t pc, struct rv_jit_unit *unit);
 void rv_jit_stats(const struct rv_jit *j, struct rv_jit_stats *s);
