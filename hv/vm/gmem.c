@@ -647,19 +647,27 @@ const struct gmem_piece *gmem_find_piece(const struct gmem *g, uint64_t at)
     return NULL;
 }
 
+/* The rare half of gmem_ptr(), apart: the common one needs no stack. */
+static __attribute__((noinline)) void *ptr_elsewhere(const struct gmem *g, uint64_t at,
+                                                     uint64_t len, unsigned prot)
+{
+    const struct gmem_piece *p = gmem_find_piece(g, at);
+
+    if (!p || !range_within(at, len, p->gpa, p->len))
+        return NULL;
+    if (prot & PROT_W && g->log)
+        gmem_log_note(g, p, at - p->gpa, len);
+    return prot & ~p->prot ? NULL : p->host + index_nospec(at - p->gpa, p->len);
+}
+
 void *gmem_ptr(struct vm *vm, gpa_t at, uint64_t len, unsigned prot)
 {
     const struct gmem *g = &vm->gmem;
     const struct gmem_piece *p = &g->main;
 
     check_entered(vm);
-    if (__builtin_expect(!range_within(at.v, len, p->gpa, p->len), 0)) {
-        p = gmem_find_piece(g, at.v);
-        if (!p || !range_within(at.v, len, p->gpa, p->len))
-            return NULL;
-        if (prot & PROT_W && g->log)
-            gmem_log_note(g, p, at.v - p->gpa, len);
-    }
+    if (__builtin_expect(!range_within(at.v, len, p->gpa, p->len), 0))
+        return ptr_elsewhere(g, at.v, len, prot);
     return prot & ~p->prot ? NULL : p->host + index_nospec(at.v - p->gpa, p->len);
 }
 
