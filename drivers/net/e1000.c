@@ -119,11 +119,11 @@ struct e1000 {
 
 static struct e1000 *e1000_of(struct netdev *n) { return container_of(n, struct e1000, dev); }
 
-static uint32_t rd(const struct e1000 *e, uint32_t reg) { return netdev_read(e->regs + reg, 4); }
+static uint32_t rd(const struct e1000 *e, uint32_t reg) { return host_reg_read(e->regs + reg, 4); }
 
 static void wr(const struct e1000 *e, uint32_t reg, uint32_t v)
 {
-    netdev_write(e->regs + reg, 4, v);
+    host_reg_write(e->regs + reg, 4, v);
 }
 
 /* ---- sending ---- */

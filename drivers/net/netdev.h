@@ -92,7 +92,3 @@ void netdev_interrupt(void *netdev); /* for host_pci_irq() */
 
 /* pci_driver.shutdown: of all NICs, whatever their driver; harmless when called again. */
 void netdev_shutdown(void);
-
-/* regs.c: registers, in a file of their own: a model of a device takes their place in tests. */
-uint32_t netdev_read(const volatile uint8_t *, unsigned size);
-void netdev_write(volatile uint8_t *, unsigned size, uint32_t val);

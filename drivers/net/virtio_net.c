@@ -91,12 +91,12 @@ static struct vnet *vnet_of(struct netdev *n) { return container_of(n, struct vn
 
 static uint32_t rd(const struct vnet *v, uint32_t off, unsigned size)
 {
-    return netdev_read(v->common + off, size);
+    return host_reg_read(v->common + off, size);
 }
 
 static void wr(const struct vnet *v, uint32_t off, unsigned size, uint32_t val)
 {
-    netdev_write(v->common + off, size, val);
+    host_reg_write(v->common + off, size, val);
 }
 
 static void wr64(const struct vnet *v, uint32_t off, const volatile void *p)
@@ -120,7 +120,7 @@ static void ring_bell(struct queue *q, unsigned index)
     dma_wmb();
     __atomic_store_n(&q->avail->idx, q->put, __ATOMIC_RELEASE);
     dma_mb();
-    netdev_write(q->bell, 2, index);
+    host_reg_write(q->bell, 2, index);
 }
 
 /* The next answer; false: none, or the ring cannot be believed any more. */
@@ -301,8 +301,8 @@ static void vnet_link(struct netdev *n)
     const struct vnet *v = vnet_of(n);
 
     n->nic.up =
-        !(v->features & BIT(F_STATUS)) || netdev_read(v->config + CONFIG_STATUS, 2) & LINK_UP;
-    n->nic.speed = v->features & BIT(F_SPEED) ? netdev_read(v->config + CONFIG_SPEED, 4) : 0;
+        !(v->features & BIT(F_STATUS)) || host_reg_read(v->config + CONFIG_STATUS, 2) & LINK_UP;
+    n->nic.speed = v->features & BIT(F_SPEED) ? host_reg_read(v->config + CONFIG_SPEED, 4) : 0;
     if (n->nic.speed > INT32_MAX) /* §5.1.4: not known */
         n->nic.speed = 0;
 }
@@ -411,11 +411,11 @@ static int identify(struct vnet *v)
     v->usable = usable(v);
     can = offered(v) & v->usable;
     for (unsigned i = 0; i < sizeof mac; i++)
-        mac[i] = (uint8_t)netdev_read(v->config + i, 1);
+        mac[i] = (uint8_t)host_reg_read(v->config + i, 1);
     nic->mac = can & BIT(F_MAC) ? net_mac_from(mac) : net_mac_of_guest(nic->at, 0);
     nic->mtu_max = NET_MTU_MAX;
     if (can & BIT(F_MTU))
-        nic->mtu_max = (uint32_t)min_u64(netdev_read(v->config + CONFIG_MTU, 2), NET_MTU_MAX);
+        nic->mtu_max = (uint32_t)min_u64(host_reg_read(v->config + CONFIG_MTU, 2), NET_MTU_MAX);
     return can & BIT(F_VERSION_1) && net_mac_is_station(nic->mac) && nic->mtu_max >= NET_MTU_MIN
                ? 0
                : -ENOTSUP;

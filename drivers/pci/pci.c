@@ -67,13 +67,8 @@ static uint32_t ecam(const struct window *w, const struct host_pci_dev *d, uint3
         w->at + ((uint64_t)(d->bus - w->bus_first) << BUS_SHIFT | (uint64_t)d->devfn << 12 | off);
 
     if (!write)
-        return size == 1 ? mmio_read8(p) : size == 2 ? mmio_read16(p) : mmio_read32(p);
-    if (size == 1)
-        mmio_write8(p, (uint8_t)val);
-    else if (size == 2)
-        mmio_write16(p, (uint16_t)val);
-    else
-        mmio_write32(p, val);
+        return host_reg_read(p, size);
+    host_reg_write(p, size, val);
     return val;
 }
 

@@ -46,20 +46,20 @@ static_assert(sizeof(struct host_virtio_used) + 2 <= (PAGE_SIZE << RINGS_ORDER) 
 
 static uint32_t rd(const struct host_virtio *v, enum common off, unsigned size)
 {
-    return host_virtio_read(v->common + off, size);
+    return host_reg_read(v->common + off, size);
 }
 
 static void wr(const struct host_virtio *v, enum common off, unsigned size, uint32_t val)
 {
-    host_virtio_write(v->common + off, size, val);
+    host_reg_write(v->common + off, size, val);
 }
 
 static void wr64(const struct host_virtio *v, enum common off, const volatile void *p)
 {
     uint64_t at = virt_to_phys((const void *)(uintptr_t)p).v;
 
-    host_virtio_write(v->common + off, 4, (uint32_t)at);
-    host_virtio_write(v->common + off + 4, 4, (uint32_t)(at >> 32));
+    host_reg_write(v->common + off, 4, (uint32_t)at);
+    host_reg_write(v->common + off + 4, 4, (uint32_t)(at >> 32));
 }
 
 /* ---- finding its parts ---- */
@@ -104,7 +104,7 @@ int host_virtio_map(struct host_virtio *v, uint32_t config_least)
 
 uint32_t host_virtio_config(const struct host_virtio *v, uint32_t off, unsigned size)
 {
-    return host_virtio_read(v->config + off, size);
+    return host_reg_read(v->config + off, size);
 }
 
 /* ---- the device ---- */
@@ -215,7 +215,7 @@ void host_virtio_ring(const struct host_virtio_queue *q)
     dma_wmb();
     __atomic_store_n(&q->avail->idx, q->put, __ATOMIC_RELEASE);
     dma_mb();
-    host_virtio_write(q->bell, 2, q->index);
+    host_reg_write(q->bell, 2, q->index);
 }
 
 int host_virtio_take(struct host_virtio_queue *q, uint32_t *head)

@@ -6,10 +6,9 @@
 #include <hv/kernel.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
-/* ELF e_machine */
-enum { EM_386 = 3, EM_ARM = 40, EM_X86_64 = 62, EM_AARCH64 = 183, EM_RISCV = 243 };
+#include "kernel_file.h"
+
 /* Linux Documentation/arch/x86/boot.rst */
 enum {
     BZ_SECTS = 0x1f1,
@@ -20,28 +19,6 @@ enum {
 };
 /* PE/COFF: the header's offset; in it, sections and the size of what is between */
 enum { PE_AT = 0x3c, PE_SECTIONS = 6, PE_OPTIONAL = 20, PE_HEADER = 24, PE_SECTION = 40 };
-
-struct file {
-    const uint8_t *at;
-    uint64_t len;
-};
-
-/* A little-endian number of up to 4 bytes; 0 beyond the end. */
-static uint32_t get(const struct file *f, uint64_t off, unsigned size)
-{
-    uint32_t v = 0;
-
-    if (!range_within(off, size, 0, f->len))
-        return 0;
-    for (unsigned i = 0; i < size; i++)
-        v |= (uint32_t)f->at[off + i] << (8 * i);
-    return v;
-}
-
-static bool has(const struct file *f, uint64_t off, const char *what, size_t n)
-{
-    return range_within(off, n, 0, f->len) && memcmp(f->at + off, what, n) == 0;
-}
 
 #define GIVE_LINUX "give the Linux kernel itself (vmlinuz, bzImage or Image)"
 #define MAGIC(off, s) off, sizeof(s) - 1, s
@@ -94,22 +71,23 @@ static bool say(char *why, size_t n, const char *fmt, ...)
     return true;
 }
 
-static bool stranger(const struct file *f, char *why, size_t n)
+static bool stranger(const struct kernel_file *f, char *why, size_t n)
 {
     for (size_t i = 0; i < ARRAY_SIZE(strangers); i++)
-        if (has(f, strangers[i].off, strangers[i].magic, strangers[i].n))
+        if (kernel_file_has(f, strangers[i].off, strangers[i].magic, strangers[i].n))
             return say(why, n, "%s", strangers[i].what);
     return false;
 }
 
 /* ---- cut short ---- */
 
-static bool cut_bzimage(const struct file *f, char *why, size_t n)
+static bool cut_bzimage(const struct kernel_file *f, char *why, size_t n)
 {
-    uint64_t sects = get(f, BZ_SECTS, 1), units = get(f, BZ_SYSSIZE, 4), want;
+    uint64_t sects = kernel_file_get(f, BZ_SECTS, 1), units = kernel_file_get(f, BZ_SYSSIZE, 4),
+             want;
 
-    if (get(f, BZ_FLAG, 2) != 0xaa55 || !has(f, BZ_MAGIC, "HdrS", 4) ||
-        get(f, BZ_VERSION, 2) < 0x204)
+    if (kernel_file_get(f, BZ_FLAG, 2) != 0xaa55 || !kernel_file_has(f, BZ_MAGIC, "HdrS", 4) ||
+        kernel_file_get(f, BZ_VERSION, 2) < 0x204)
         return false;
     want = ((sects ? sects : 4) + 1) * 512 + units * 16;
     if (f->len + 15 >= want) /* syssize is rounded up */
@@ -122,23 +100,25 @@ static bool cut_bzimage(const struct file *f, char *why, size_t n)
  * Where the last section of a PE file ends. An ARM64 Image's own size counts memory that is not in
  * the file.
  */
-static uint64_t pe_end(const struct file *f)
+static uint64_t pe_end(const struct kernel_file *f)
 {
-    uint64_t pe = get(f, PE_AT, 4), end = 0, at;
+    uint64_t pe = kernel_file_get(f, PE_AT, 4), end = 0, at;
 
-    if (!has(f, 0, "MZ", 2) || !has(f, pe, "PE\0\0", 4))
+    if (!kernel_file_has(f, 0, "MZ", 2) || !kernel_file_has(f, pe, "PE\0\0", 4))
         return 0;
-    at = pe + PE_HEADER + get(f, pe + PE_OPTIONAL, 2);
-    for (unsigned i = get(f, pe + PE_SECTIONS, 2); i && end < UINT32_MAX; i--, at += PE_SECTION)
-        end = max_u64(end, (uint64_t)get(f, at + 16, 4) + get(f, at + 20, 4));
+    at = pe + PE_HEADER + kernel_file_get(f, pe + PE_OPTIONAL, 2);
+    for (unsigned i = kernel_file_get(f, pe + PE_SECTIONS, 2); i && end < UINT32_MAX;
+         i--, at += PE_SECTION)
+        end =
+            max_u64(end, (uint64_t)kernel_file_get(f, at + 16, 4) + kernel_file_get(f, at + 20, 4));
     return end;
 }
 
-static bool cut_image(const struct file *f, char *why, size_t n)
+static bool cut_image(const struct kernel_file *f, char *why, size_t n)
 {
     uint64_t want = pe_end(f);
 
-    if (!has(f, 56, "ARM\x64", 4) || f->len >= want)
+    if (!kernel_file_has(f, 56, "ARM\x64", 4) || f->len >= want)
         return false;
     return say(why, n, "cut short: %llu bytes, and its header says %llu; copy it again",
                (unsigned long long)f->len, (unsigned long long)want);
@@ -146,7 +126,7 @@ static bool cut_image(const struct file *f, char *why, size_t n)
 
 /* ---- other machines ---- */
 
-static bool other_elf(const struct file *f, enum isa isa, char *why, size_t n)
+static bool other_elf(const struct kernel_file *f, enum isa isa, char *why, size_t n)
 {
     static const struct {
         uint32_t machine;
@@ -156,13 +136,13 @@ static bool other_elf(const struct file *f, enum isa isa, char *why, size_t n)
                   { EM_AARCH64, "ARM64" },
                   { EM_ARM, "32-bit ARM" },
                   { EM_RISCV, "RISC-V" } };
-    uint32_t machine = get(f, 18, 2);
+    uint32_t machine = kernel_file_get(f, 18, 2);
     const char *name = "another machine";
 
-    if (!has(f, 0,
-             "\x7f"
-             "ELF",
-             4))
+    if (!kernel_file_has(f, 0,
+                         "\x7f"
+                         "ELF",
+                         4))
         return false;
     for (size_t i = 0; i < ARRAY_SIZE(known); i++)
         if (known[i].machine == machine)
@@ -178,22 +158,25 @@ static bool other_elf(const struct file *f, enum isa isa, char *why, size_t n)
     return say(why, n, "an ELF file for %s; this guest is for %s", name, isa_names[isa]);
 }
 
-static bool efi_program(const struct file *f, char *why, size_t n)
+static bool efi_program(const struct kernel_file *f, char *why, size_t n)
 {
-    uint64_t pe = get(f, PE_AT, 4);
+    uint64_t pe = kernel_file_get(f, PE_AT, 4);
 
-    if (!has(f, 0, "MZ", 2) || !has(f, pe, "PE\0\0", 4) || has(f, 4, "zimg", 4) ||
-        has(f, 56, "ARM\x64", 4) || has(f, 56, "RSC\x05", 4) || has(f, BZ_MAGIC, "HdrS", 4))
+    if (!kernel_file_has(f, 0, "MZ", 2) || !kernel_file_has(f, pe, "PE\0\0", 4) ||
+        kernel_file_has(f, 4, "zimg", 4) || kernel_file_has(f, 56, "ARM\x64", 4) ||
+        kernel_file_has(f, 56, "RSC\x05", 4) || kernel_file_has(f, BZ_MAGIC, "HdrS", 4))
         return false;
     return say(why, n, "an EFI program: guests have no UEFI; " GIVE_LINUX);
 }
 
-static bool wrong_linux(const struct file *f, enum isa isa, char *why, size_t n)
+static bool wrong_linux(const struct kernel_file *f, enum isa isa, char *why, size_t n)
 {
-    enum isa is = has(f, 56, "ARM\x64", 4)                                      ? ISA_AARCH64
-                  : has(f, 56, "RSC\x05", 4)                                    ? ISA_RISCV64
-                  : get(f, BZ_FLAG, 2) == 0xaa55 && has(f, BZ_MAGIC, "HdrS", 4) ? ISA_X86_64
-                                                                                : ISA_COUNT;
+    enum isa is =
+        kernel_file_has(f, 56, "ARM\x64", 4)   ? ISA_AARCH64
+        : kernel_file_has(f, 56, "RSC\x05", 4) ? ISA_RISCV64
+        : kernel_file_get(f, BZ_FLAG, 2) == 0xaa55 && kernel_file_has(f, BZ_MAGIC, "HdrS", 4)
+            ? ISA_X86_64
+            : ISA_COUNT;
 
     if (is == ISA_COUNT || is == isa || isa == ISA_COUNT)
         return false;
@@ -202,16 +185,16 @@ static bool wrong_linux(const struct file *f, enum isa isa, char *why, size_t n)
 }
 
 /* RFC 1952. ARM64's Image may come in it. */
-static bool gzip_for_x86(const struct file *f, enum isa isa, char *why, size_t n)
+static bool gzip_for_x86(const struct kernel_file *f, enum isa isa, char *why, size_t n)
 {
-    return isa == ISA_X86_64 && has(f, 0, "\x1f\x8b", 2) &&
+    return isa == ISA_X86_64 && kernel_file_has(f, 0, "\x1f\x8b", 2) &&
            say(why, n, "compressed with gzip: unpack it with `gzip -d` and give the result");
 }
 
 bool kernel_problem(const struct guest_config *c, const void *data, uint64_t len, char *why,
                     size_t n)
 {
-    struct file f = { data, len };
+    struct kernel_file f = { data, len };
     enum isa isa = guest_isa(c, data, len);
 
     if (len == 0)

@@ -163,7 +163,7 @@ static void model_link(bool up) { m_set(8, up ? 2 | 2 << 6 : 0); }
 
 /* ---- registers ---- */
 
-uint32_t netdev_read(const volatile uint8_t *p, unsigned size)
+uint32_t host_reg_read(const volatile uint8_t *p, unsigned size)
 {
     uint32_t reg = (uint32_t)(p - m.regs), v;
 
@@ -175,7 +175,7 @@ uint32_t netdev_read(const volatile uint8_t *p, unsigned size)
     return v;
 }
 
-void netdev_write(volatile uint8_t *p, unsigned size, uint32_t val)
+void host_reg_write(volatile uint8_t *p, unsigned size, uint32_t val)
 {
     uint32_t reg = (uint32_t)(p - m.regs);
 

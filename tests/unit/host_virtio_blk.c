@@ -133,7 +133,7 @@ static void common_write(unsigned off, uint32_t v)
         memcpy((uint8_t *)m.ring + (off - 32), &v, 4);
 }
 
-uint32_t host_virtio_read(const volatile uint8_t *p, unsigned size)
+uint32_t host_reg_read(const volatile uint8_t *p, unsigned size)
 {
     unsigned off = (unsigned)(p - m.bar);
     uint32_t v = 0;
@@ -147,7 +147,7 @@ uint32_t host_virtio_read(const volatile uint8_t *p, unsigned size)
     return v;
 }
 
-void host_virtio_write(volatile uint8_t *p, unsigned size, uint32_t v)
+void host_reg_write(volatile uint8_t *p, unsigned size, uint32_t v)
 {
     unsigned off = (unsigned)(p - m.bar);
 

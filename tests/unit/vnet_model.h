@@ -234,7 +234,7 @@ static bool m_within(const volatile uint8_t *p, const uint8_t *area, size_t len)
     return p >= area && p < area + len;
 }
 
-uint32_t netdev_read(const volatile uint8_t *p, unsigned size)
+uint32_t host_reg_read(const volatile uint8_t *p, unsigned size)
 {
     uint32_t v = 0;
 
@@ -247,7 +247,7 @@ uint32_t netdev_read(const volatile uint8_t *p, unsigned size)
     return v;
 }
 
-void netdev_write(volatile uint8_t *p, unsigned size, uint32_t val)
+void host_reg_write(volatile uint8_t *p, unsigned size, uint32_t val)
 {
     (void)size;
     if (m_within(p, m.common, sizeof m.common))

@@ -111,3 +111,7 @@ int must_check host_pci_irq(const struct host_pci_dev *, unsigned n, uint32_t cp
                             void (*fn)(void *), void *arg);
 /* No interrupt of the function any more, by message or by line. */
 void host_pci_irq_off(const struct host_pci_dev *);
+
+/* regs.c: a device's register of 1, 2 or 4 bytes, in what a BAR was mapped to. Any CPU. */
+uint32_t host_reg_read(const volatile uint8_t *, unsigned size);
+void host_reg_write(volatile uint8_t *, unsigned size, uint32_t);

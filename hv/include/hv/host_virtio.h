@@ -84,7 +84,3 @@ void host_virtio_ring(const struct host_virtio_queue *);
 int must_check host_virtio_take(struct host_virtio_queue *, uint32_t *head);
 /* Of the device's own configuration; off + size lies within config_len. */
 uint32_t host_virtio_config(const struct host_virtio *, uint32_t off, unsigned size);
-
-/* virtio_regs.c */
-uint32_t host_virtio_read(const volatile uint8_t *, unsigned size);
-void host_virtio_write(volatile uint8_t *, unsigned size, uint32_t);

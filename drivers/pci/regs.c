@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* regs.c: the registers of NICs; see netdev.h. */
+/* regs.c: registers by width, in a file of its own so that tests can be the device. */
 #include <arch/io.h>
 
-#include "netdev.h"
+#include <hv/host_pci.h>
 
-uint32_t netdev_read(const volatile uint8_t *p, unsigned size)
+uint32_t host_reg_read(const volatile uint8_t *p, unsigned size)
 {
     return size == 1 ? mmio_read8(p) : size == 2 ? mmio_read16(p) : mmio_read32(p);
 }
 
-void netdev_write(volatile uint8_t *p, unsigned size, uint32_t val)
+void host_reg_write(volatile uint8_t *p, unsigned size, uint32_t val)
 {
     if (size == 1)
         mmio_write8(p, (uint8_t)val);
