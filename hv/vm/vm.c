@@ -414,7 +414,7 @@ const char *vm_why(const struct vm *vm, char *buf, size_t len)
                      vm->why);
     if (vm->again_ns && n >= 0 && (size_t)n < len)
         snprintf(buf + n, len - (size_t)n, "%sstarts again in %llu s", vm->why[0] ? "; " : "",
-                 (unsigned long long)(again / 1000000000u + 1));
+                 (unsigned long long)again / 1000000000u + 1);
     return buf;
 }
 

@@ -9,7 +9,8 @@ UP = r"strangers: \d+ processor devices"
 KERNELS = ("full", "rt", "backports", "cloud", "686")
 # name: (kernel's file, kind, command line, more keys, what its screen shows)
 OTHERS = {
-    "memtest": ("memtest", "auto", "console=ttyS0,115200", {}, [r"Moving inversions", r"Errors: 0"]),
+    "memtest": ("memtest", "auto", "console=ttyS0,115200", {},
+                [r"Moving inversions", r"Errors: 0"]),
     "ipxe": ("ipxe", "auto", "", {}, [r"iPXE"]),
     "grub": ("grub", "multiboot", "", {}, [r"GRUB for i386-coreboot is up"]),
     "gnumach": ("gnumach", "multiboot", "console=com0", {}, [r"GNU Mach|gnumach"]),
