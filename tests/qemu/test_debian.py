@@ -74,14 +74,14 @@ def bring_up(machine, name):
     """Starts it unless it runs, and waits until it is up: what an earlier start of it said, and its
     console still remembers, does not count. Returns the number of CPUs."""
     before = 0
-    if machine.state(name) != "running":
+    if machine.state(name) not in ("starting", "running"):
         before = times_ready(machine, name)
         machine.cmd(f"start {name}", 60)
     return wait_ready(machine, name, before)
 
 
 def test_the_default_guest_comes_up_and_has_a_shell(machine):
-    assert machine.guests()["debian"]["state"] == "running"
+    machine.wait_state("debian", ("running",), 60)
     assert wait_ready(machine, "debian") == 2
     with Shell(machine, "debian") as shell:
         assert shell.number("nproc") == 2
