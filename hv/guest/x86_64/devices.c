@@ -65,7 +65,8 @@ static int debug_exit_write(void *dev, uint64_t off, unsigned size, uint64_t val
 
 /*
  * pvpanic, as QEMU's docs/specs/pvpanic: a bit for each event that can be told. What is told is
- * shown by `list`; the guest goes on as it likes.
+ * shown by `list`; the guest goes on as it likes. Each is told once in a machine's life, so that
+ * no guest fills the line of a program that listens.
  */
 enum { PANICKED = 1, CRASH_LOADED = 2 };
 
@@ -80,21 +81,24 @@ static int pvpanic_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
 
 static int pvpanic_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
-    struct vm *vm = ((struct x86_devices *)dev)->vm;
+    struct x86_devices *d = dev;
+    struct vm *vm = d->vm;
+    uint8_t told = __atomic_fetch_or(&d->panic_told, (uint8_t)val, __ATOMIC_RELAXED);
+    uint8_t fresh = (uint8_t)(val & (PANICKED | CRASH_LOADED) & ~told);
     const char *what =
-        val & PANICKED ? "its kernel panicked" : "its kernel crashed and dumps itself";
+        fresh & PANICKED ? "its kernel panicked" : "its kernel crashed and dumps itself";
 
     (void)off;
     (void)size;
-    if (!(val & (PANICKED | CRASH_LOADED)))
+    if (!fresh)
         return 0;
     spin_lock(&vm->lock);
     if (!vm->pending)
         snprintf(vm->why, sizeof vm->why, "%s", what);
     spin_unlock(&vm->lock);
     vm_log(vm, LOG_WARN, "%s", what);
-    notice_post(NOTICE_GUEST_PANIC, vm->config->name, val & PANICKED ? "panicked" : "crash_loaded",
-                what);
+    notice_post(NOTICE_GUEST_PANIC, vm->config->name,
+                fresh & PANICKED ? "panicked" : "crash_loaded", what);
     return 0;
 }
 

@@ -133,6 +133,7 @@ struct x86_devices {
     struct pm pm;
     struct uart uart;
     struct kbc kbc;
+    uint8_t panic_told; /* bits of pvpanic that were written since the machine was made */
     uint32_t nregions;
     struct {
         enum io_space space;
