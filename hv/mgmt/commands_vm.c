@@ -358,11 +358,14 @@ void cmd_stop(struct out *o, unsigned argc, char **argv)
 
 static uint32_t resets_before;
 
-/* Done when it runs again, or is down for another reason. */
+/*
+ * Done when it runs again, even if it was held at once since then, or is down for another reason.
+ */
 static bool reset_poll(struct out *o, void *ctx)
 {
     struct vm *vm = waiting.vm;
-    bool done = vm->resets != resets_before && vm->state == VM_RUNNING;
+    bool done = vm->resets != resets_before &&
+                (vm->state == VM_RUNNING || (vm->held && vm->state == VM_PAUSED));
 
     (void)ctx;
     if (!done && is_up(vm) && time_ns() < waiting.deadline) {
