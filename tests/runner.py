@@ -268,6 +268,7 @@ def dbt_tests(_options):
     yield Test("dbt/disassemble", ["tests/dbt/disassemble.py"])
     yield Test("dbt/differ", ["tests/dbt/differ.py"], limit=300)
     yield Test("dbt/debian", ["tests/dbt/debian.py"], limit=300)
+    yield Test("dbt/debian-jit", ["tests/dbt/debian.py", "--engine", "jit"], limit=300)
 
 
 GROUPS = {"lint": lint_tests, "run": run_tests, "build": build_tests, "unit": unit_tests,
