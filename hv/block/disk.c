@@ -113,9 +113,11 @@ void disk_add(struct disk *d, const char *kind)
     *p = d;
     snprintf(d->blk.name, sizeof d->blk.name, "%s%u", kind, number);
     read_table(d);
-    log_info("%s: %s, %llu MiB, serial %s, %u partitions", d->blk.name, d->model,
-             (unsigned long long)(d->blk.sectors * 512 / MIB), d->serial,
-             d->table ? d->table->n : 0);
+    uint32_t n = d->table ? d->table->n : 0;
+
+    log_info("%s: %s, %llu MiB, %s%s, %u partition%s", d->blk.name, d->model,
+             (unsigned long long)(d->blk.sectors * 512 / MIB),
+             d->serial[0] ? "serial " : "no serial number", d->serial, n, n == 1 ? "" : "s");
 }
 
 /* ---- finding ---- */

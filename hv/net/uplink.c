@@ -112,10 +112,12 @@ static void link(struct nic_user *user)
 {
     const struct nic *n = user->nic;
 
-    if (n->up)
+    if (!n->up)
+        log_warn("%s: no link", n->name);
+    else if (n->speed)
         log_info("%s: link up, %u Mbit/s", n->name, n->speed);
     else
-        log_warn("%s: no link", n->name);
+        log_info("%s: link up", n->name);
 }
 
 static const struct nic_user_ops user_ops = { .received = received, .sent = sent, .link = link };
