@@ -278,8 +278,9 @@ def test_a_disk_that_hardly_answers(rig):
         rig.start(machine, "keeper")
         throttle(machine, "p", 1)
         with Shell(machine, "keeper") as shell:
-            shell.run("for i in 1 2 3 4 5 6 7 8; do dd if=/dev/vda of=/tmp/$i bs=64k "
-                      "skip=$((i*10)) count=2 2>/dev/null & done; sleep 12", 120)
+            # so many that the disk always has eight of them, however slowly they begin
+            shell.run("for i in $(seq 24); do dd if=/dev/vda of=/tmp/$i bs=64k "
+                      "skip=$((i*20)) count=2 2>/dev/null & done; sleep 12", 120)
             assert "error" not in shell.run("dd if=/dev/vdb of=/dev/null bs=64k count=64", 60)
         end = time.monotonic() + 60
         while not by_name(machine.cmd("disks")["traffic"])["nvme1"]["timeouts"]:
@@ -287,9 +288,9 @@ def test_a_disk_that_hardly_answers(rig):
             time.sleep(0.5)
         throttle(machine, "p", 0)
         with Shell(machine, "keeper") as shell:
-            text = shell.run("wait; ls -l /tmp/[1-8]; dd if=/dev/vda of=/dev/null bs=64k "
-                             "count=64 2>&1; dmesg | grep -c 'I/O error'", 90)
-            assert text.count(" 131072 ") == 8, text
+            text = shell.run("wait; ls -l /tmp/[1-9] /tmp/[12][0-9]; dd if=/dev/vda of=/dev/null "
+                             "bs=64k count=64 2>&1; dmesg | grep -c 'I/O error'", 90)
+            assert text.count(" 131072 ") == 24, text
         rows = by_name(machine.cmd("disks")["disks"])
         assert not any(row["errors"] for row in rows.values())
         assert any("it is aborted" in line["line"] for line in machine.cmd("log all")["lines"])
