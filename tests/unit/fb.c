@@ -116,6 +116,19 @@ static void test_long_lines_go_on_below(void **state)
     shows(1, "x");
 }
 
+/* Places beyond the screen are its edge. */
+static void test_far_away(void **state)
+{
+    (void)state;
+    assert_true(begin(small));
+    say("\033[999;999Hx"); /* the last cell: the text goes up by a row */
+    assert_int_equal(cell(3, 39), 'x');
+    say("\033[999;1Hy");
+    assert_int_equal(cell(4, 0), 'y');
+    say("\033[0;0Hz");
+    assert_int_equal(cell(0, 0), 'z');
+}
+
 /* What the line editor writes: back, erase to the end, home and clear; the rest is swallowed. */
 static void test_control_sequences(void **state)
 {
@@ -219,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_long_lines_go_on_below),
         cmocka_unit_test(test_control_sequences),
+        cmocka_unit_test(test_far_away),
         cmocka_unit_test(test_any_bytes),
         cmocka_unit_test(test_drawn_by_an_event_in_pieces),
         cmocka_unit_test(test_modes),
