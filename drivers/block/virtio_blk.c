@@ -251,10 +251,10 @@ static void stray(struct vblk *b, uint32_t head)
 static int reap(struct vblk *b)
 {
     unsigned unit = b->features & HOST_VIRTIO_INDIRECT ? 1 : DESCS;
-    uint32_t head;
+    uint32_t head, len; /* how much it wrote, its status tells */
     int got = 1;
 
-    for (unsigned n = 0; n < b->q.size && (got = host_virtio_take(&b->q, &head)) == 1; n++) {
+    for (unsigned n = 0; n < b->q.size && (got = host_virtio_take(&b->q, &head, &len)) == 1; n++) {
         unsigned i = head / unit;
 
         if (i < b->nslots && head % unit == 0 && b->slot[i].busy && b->memory[i].status != S_NONE)
@@ -305,7 +305,8 @@ static void start(struct vblk *b)
     take_back(b);
     host_pci_command(b->v.pci, HOST_PCI_MASTER, 0);
     if ((host_virtio_hello(&b->v) & b->features) != b->features ||
-        host_virtio_agree(&b->v, b->features) || host_virtio_start_queue(&b->v, &b->q, vector)) {
+        host_virtio_agree(&b->v, b->features, HOST_VIRTIO_NO_VECTOR) ||
+        host_virtio_start_queue(&b->v, &b->q, vector)) {
         die(b, "it does not start");
         return;
     }

@@ -127,7 +127,7 @@ uint64_t host_virtio_hello(const struct host_virtio *v)
     return low | (uint64_t)rd(v, DEVICE_FEATURE, 4) << 32;
 }
 
-int host_virtio_agree(struct host_virtio *v, uint64_t features)
+int host_virtio_agree(struct host_virtio *v, uint64_t features, uint16_t vector)
 {
     const uint8_t said = HOST_VIRTIO_ACKNOWLEDGE | HOST_VIRTIO_DRIVER | HOST_VIRTIO_FEATURES_OK;
 
@@ -138,9 +138,11 @@ int host_virtio_agree(struct host_virtio *v, uint64_t features)
     wr(v, DRIVER_FEATURE_SELECT, 4, 1);
     wr(v, DRIVER_FEATURE, 4, (uint32_t)(features >> 32));
     wr(v, DEVICE_STATUS, 1, said);
-    wr(v, MSIX_CONFIG, 2, HOST_VIRTIO_NO_VECTOR);
     v->features = features;
-    return host_virtio_status(v) == said ? 0 : -ENOTSUP;
+    if (host_virtio_status(v) != said)
+        return -ENOTSUP;
+    wr(v, MSIX_CONFIG, 2, vector);
+    return rd(v, MSIX_CONFIG, 2) == vector ? 0 : -EIO; /* §4.1.5.1.2.1 */
 }
 
 void host_virtio_live(const struct host_virtio *v)
@@ -218,7 +220,7 @@ void host_virtio_ring(const struct host_virtio_queue *q)
     host_reg_write(q->bell, 2, q->index);
 }
 
-int host_virtio_take(struct host_virtio_queue *q, uint32_t *head)
+int host_virtio_take(struct host_virtio_queue *q, uint32_t *head, uint32_t *len)
 {
     uint16_t ready = (uint16_t)(__atomic_load_n(&q->used->idx, __ATOMIC_ACQUIRE) - q->got);
 
@@ -228,6 +230,7 @@ int host_virtio_take(struct host_virtio_queue *q, uint32_t *head)
         return 0;
     dma_rmb();
     *head = q->used->ring[q->got % q->size].id;
+    *len = q->used->ring[q->got % q->size].len;
     q->got++;
     return 1;
 }

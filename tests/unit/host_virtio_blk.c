@@ -26,7 +26,7 @@ static struct {
     uint64_t offered, driver_features;
     uint32_t dsel, gsel;
     uint8_t status;
-    uint16_t size, vector, enabled, at; /* at: free-running, of the avail ring */
+    uint16_t size, vector, config_vector, enabled, at; /* at: free-running, of the avail ring */
     uint64_t ring[3];
     /* how it misbehaves */
     unsigned lost, twice, wrong, early, fail;
@@ -101,6 +101,7 @@ static uint32_t common_read(unsigned off)
 {
     switch (off) {
     case 4: return (uint32_t)(m.dsel ? m.offered >> 32 : m.offered);
+    case 16: return m.config_vector;
     case 20: return m.status;
     case 24: return m.size;
     case 26: return m.vector;
@@ -119,6 +120,8 @@ static void common_write(unsigned off, uint32_t v)
         m.driver_features = (m.driver_features & ~0xffffffffull) | v;
     else if (off == 12)
         m.driver_features = (m.driver_features & 0xffffffff) | (uint64_t)v << 32;
+    else if (off == 16)
+        m.config_vector = (uint16_t)v;
     else if (off == 20 && v == 0)
         model_reset();
     else if (off == 20)

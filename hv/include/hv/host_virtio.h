@@ -70,8 +70,11 @@ bool host_virtio_is_reset(const struct host_virtio *);
 uint8_t host_virtio_status(const struct host_virtio *); /* 0xff: it is gone */
 /* Says ACKNOWLEDGE and DRIVER; the features that it offers. */
 uint64_t host_virtio_hello(const struct host_virtio *);
-/* -ENOTSUP: it does not want these features, or is none of version 1. */
-int must_check host_virtio_agree(struct host_virtio *, uint64_t features);
+/*
+ * vector: of the interrupt that tells of changes of its configuration, or HOST_VIRTIO_NO_VECTOR.
+ * -ENOTSUP: it does not want these features, or is none of version 1. -EIO: it has no such vector.
+ */
+int must_check host_virtio_agree(struct host_virtio *, uint64_t features, uint16_t vector);
 /* Empty, enabled. vector: of its interrupt, or HOST_VIRTIO_NO_VECTOR. -EIO: the device will not. */
 int must_check host_virtio_start_queue(const struct host_virtio *, struct host_virtio_queue *,
                                        uint16_t vector);
@@ -80,7 +83,10 @@ void host_virtio_live(const struct host_virtio *); /* DRIVER_OK */
 /* The chain that begins at descriptor `head` is the device's when the bell has been rung. */
 void host_virtio_offer(struct host_virtio_queue *, uint16_t head);
 void host_virtio_ring(const struct host_virtio_queue *);
-/* 1 and *head: a chain that came back, as the device says; 0: none; -EPROTO: the ring is broken. */
-int must_check host_virtio_take(struct host_virtio_queue *, uint32_t *head);
+/*
+ * 1: a chain came back; *head, and *len, the bytes written to it, are what the device says. 0:
+ * none. -EPROTO: the ring is broken.
+ */
+int must_check host_virtio_take(struct host_virtio_queue *, uint32_t *head, uint32_t *len);
 /* Of the device's own configuration; off + size lies within config_len. */
 uint32_t host_virtio_config(const struct host_virtio *, uint32_t off, unsigned size);
