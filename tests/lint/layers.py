@@ -33,7 +33,7 @@ LAYERS = {
     "hv/guest/riscv64": ("what a riscv64 guest sees", ("arch", "hv/dbt", "hv/dbt/riscv64",
                                                        "hv/guest/common")),
     "hv/dbt/riscv64": ("the translator's front end riscv64", ("arch", "hv/dbt")),
-    "hv/dbt": ("a translated guest's memory, for every front end and engine", ("arch",)),
+    "hv/dbt": ("a translated guest's memory; the compiler without its front ends", ("arch",)),
     "hv/vio": ("virtio devices and RAM disks",
                (*BASE, "hv/block", "hv/console", "hv/net", "hv/pci", "hv/vm")),
     "hv/pci": ("virtual PCI Express", ("arch", "hv/core", "hv/vm")),

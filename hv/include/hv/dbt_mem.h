@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A translated guest's memory as one vCPU sees it: a software TLB that the interpreter and compiled
- * code share, the guest's RAM behind host pointers, devices behind callbacks. It knows no guest
- * ISA: the front end translates addresses (walk) and says what translations depend on
- * (dbt_mem_select). Owned by the thread or CPU that runs the vCPU, which alone calls these
+ * A translated guest's memory as one vCPU sees it: a software TLB, the guest's RAM behind host
+ * pointers, devices behind callbacks. The interpreter looks into this TLB at each access; compiled
+ * code has a smaller one of its own, whose misses are answered from here (riscv64/engine.c). It
+ * knows no guest ISA: the front end translates addresses (walk) and says what translations depend
+ * on (dbt_mem_select). Owned by the thread or CPU that runs the vCPU, which alone calls these
  * functions. Nothing here allocates. Guests and hosts are little-endian.
  */
 #ifndef HV_DBT_MEM_H
@@ -87,7 +88,7 @@ struct dbt_mem_stats {
 };
 
 struct dbt_mem {
-    uint64_t key[DBT_ACCESSES]; /* 0: byte offsets here and below are compiled into code */
+    uint64_t key[DBT_ACCESSES]; /* what an address is mixed with */
     uint64_t spare[5];
     struct dbt_tlb_entry tlb[DBT_ACCESSES][DBT_TLB_ENTRIES]; /* 64 */
     uint64_t pa[DBT_ACCESSES][DBT_TLB_ENTRIES];              /* page address of each entry */
