@@ -126,11 +126,11 @@ static void clear(struct virtio_dev *d)
     assert_held(&d->lock);
     hv_assert(d->nqueues <= VIRTIO_QUEUES);
     d->s.device_feature_select = 0;
-    /* these two are read without the lock */
+    /* these three are read without the lock */
     __atomic_store_n(&d->s.driver_feature_select, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&d->s.queue_select, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&d->s.config_vector, VIRTIO_NO_VECTOR, __ATOMIC_RELAXED);
     d->s.driver_features = 0;
-    d->s.config_vector = VIRTIO_NO_VECTOR;
     for (unsigned i = 0; i < d->nqueues; i++)
         vq_clear(&d->vq[i]);
     __atomic_store_n(&d->pending, 0, __ATOMIC_RELAXED);

@@ -32,6 +32,9 @@ ROWS = [
      "return true;"),
     ("vio_race", "hv/core/event.c", "while (!cancelled(ev, q))\n        cpu_relax();",
      "(void)cancelled(ev, q);"),
+    ("vio_race", "hv/vio/virtio.c",
+     "__atomic_store_n(&d->s.config_vector, VIRTIO_NO_VECTOR, __ATOMIC_RELAXED)",
+     "d->s.config_vector = VIRTIO_NO_VECTOR"),
 ]
 
 

@@ -198,6 +198,7 @@ static uint64_t msi_addr;
 static uint32_t msi_data;
 static char last_log[300];
 static unsigned logs;
+static unsigned log_takes; /* turns that a message takes */
 
 void virq_set(struct vm *vm, uint32_t line, bool level)
 {
@@ -229,6 +230,8 @@ void vm_log(struct vm *vm, enum log_level level, const char *fmt, ...)
     va_end(ap);
     logs++;
     pthread_mutex_unlock(&fake_lock);
+    for (volatile unsigned i = 0; i < __atomic_load_n(&log_takes, __ATOMIC_RELAXED); i++)
+        ; /* as a slow console would: what comes after a message runs late */
 }
 
 void vm_request_reset(struct vm *vm, const char *why)

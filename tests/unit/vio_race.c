@@ -198,7 +198,7 @@ static void *hammer(void *arg)
 }
 
 /* What a packed ring may have at the end of RAM is too short for a split one. */
-static void begin_packed(struct drv *d, struct drvq *q)
+static void begin_packed(struct drv *d, struct drvq *q, unsigned pause)
 {
     cw(d, C_STATUS, 1, 0);
     cw(d, C_STATUS, 1, 3);
@@ -207,6 +207,8 @@ static void begin_packed(struct drv *d, struct drvq *q)
     cw(d, C_GFSEL, 4, 1);
     cw(d, C_GF, 4, 5);
     cw(d, C_STATUS, 1, 11);
+    for (volatile unsigned i = 0; i < pause; i++)
+        ; /* the other one may enable the queue first, and break the device */
     memset(half[0] + RING, 0, 0x3000);
     d->features = F(34);
     drv_queue_at(d, q, 0, 256, RING, RING + 0x1000, RAM_END - 4);
@@ -242,12 +244,14 @@ static void test_hammer(void **state)
     assert_int_equal(pthread_create(&t[0], NULL, cpu1, NULL), 0);
     assert_int_equal(pthread_create(&t[1], NULL, hammer, &d), 0);
     for (unsigned round = 0; round < ROUNDS; round++) {
-        begin_packed(&d, &q);
+        __atomic_store_n(&log_takes, round * 1733 % 400000, __ATOMIC_RELAXED);
+        begin_packed(&d, &q, round % 2 * 20000);
         for (volatile unsigned i = 0; i < round * 997 % 20000; i++)
             ;
     }
     __atomic_store_n(&hammered, true, __ATOMIC_RELAXED);
     pthread_join(t[1], NULL);
+    __atomic_store_n(&log_takes, 0, __ATOMIC_RELAXED);
     cw(&d, C_STATUS, 1, 0);
     assert_int_equal(cr(&d, C_STATUS, 1), 0);
     begin(&d, &q, 0);
