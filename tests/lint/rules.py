@@ -406,6 +406,32 @@ def rule_ring_setup(files):
                        f"{found[0]}: an enabled queue works under q->set alone")
 
 
+def anchors(path, text):
+    """(line, file, text) of each place in the code that a proof or a self-test names by its
+    text."""
+    if re.match(r"tests/proof/\w+\.proof$", path):
+        for number, line in enumerate(text.split("\n"), 1):
+            found = re.match(r"(?:/\* before| \* mutant) (\S+) \| (.*?)(?: \| .*)?$", line)
+            if found:
+                yield number, found[1], found[2]
+    elif path == "tests/tsan/selftest.py":
+        for node in ast.walk(ast.parse(text)):
+            words = [part.value for part in node.elts if isinstance(part, ast.Constant)] \
+                if isinstance(node, ast.Tuple) else []
+            if len(words) == 4 and str(words[1]).endswith((".c", ".h")):
+                yield node.lineno, words[1], words[2]
+
+
+def rule_anchors(files):
+    """Whoever changes the code that a proof or a mutant names learns of it here, not from a long
+    test."""
+    for path, text in files.items():
+        for number, file, anchor in anchors(path, text):
+            times = files.get(file, "").count(anchor)
+            if times != 1:
+                yield path, number, f"found {times} times in {file}, not once: {anchor}"
+
+
 RULES = {name[5:].replace("_", "-"): rule for name, rule in list(globals().items())
          if name.startswith("rule_")}
 

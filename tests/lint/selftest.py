@@ -78,6 +78,14 @@ CASES = {
          {"hv/a.c": "\n", "hv/hv.ninja": "# hv/a.c\n"},
          {"hv/a.c": "\n", "tests/b": "#!/bin/sh\ngcc hv/a.c\n"},
          {"tests/g/a.c": "\n", "tests/b": "#!/bin/sh\n# tests/g/a.c\n"}]),
+    "anchors": (
+        [{"tests/proof/a.proof": "/* before hv/a.c | f();\n * mutant hv/a.c | g(); | h(); | what\n",
+          "hv/a.c": "f();\ng();\n"},
+         {"tests/tsan/selftest.py": '[("a", "hv/a.c", "f();", "g();")]', "hv/a.c": "f();\n"}],
+        [{"tests/proof/a.proof": "/* before hv/a.c | f(\n", "hv/a.c": "int f(void);\nf();\n"},
+         {"tests/proof/a.proof": "/* before hv/a.c | f(\n"},
+         {"tests/proof/a.proof": " * mutant hv/a.c | f(); | g(); | what\n", "hv/a.c": "g();\n"},
+         {"tests/tsan/selftest.py": '[("a", "hv/a.c", "f();", "g();")]', "hv/a.c": "g();\n"}]),
     "ring-setup": (
         [{"hv/vio/virtqueue.c": RING.format("int f(void)", "q->set.size;")},
          {"hv/vio/virtqueue.c": RING.format("static struct vq_setup setup_of(const struct "
