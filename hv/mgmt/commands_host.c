@@ -2,6 +2,7 @@
 /* Commands about the machine and Trivet itself, and the table of all commands. */
 #include "mgmt.h"
 #include "out.h"
+#include "session.h"
 #include <hv/config.h>
 #include <hv/config_help.h>
 #include <hv/files.h>
@@ -415,10 +416,10 @@ void cmd_json(struct out *o, unsigned argc, char **argv)
         char id[OUT_ID];
 
         memcpy(id, o->id, sizeof id);
-        free(o->text);
+        out_free(o);
         out_begin(o, on, id, "json");
     }
-    shell_set_json(on);
+    session_set_json(session_of(o), on);
     out_line(o, "Answers are for people again.");
 }
 

@@ -12,8 +12,9 @@ static const char *name_of(const struct vm *vm) { return vm->config->name; }
 
 /* ---- save ---- */
 
-static void say_saved(struct out *o, const struct vm *vm)
+static void say_saved(struct out *o, const struct wait *w)
 {
+    const struct vm *vm = w->vm;
     struct saved_info info;
     char size[16];
 
@@ -27,17 +28,16 @@ static void say_saved(struct out *o, const struct vm *vm)
     out_text(o, "name", "", "%s", name_of(vm));
     out_number(o, "bytes", "", info.bytes, UNIT_BYTES);
     out_number(o, "state_bytes", "", info.state_bytes, UNIT_BYTES);
-    out_number(o, "took_ns", "", time_ns() - waiting.began, UNIT_NS);
+    out_number(o, "took_ns", "", time_ns() - w->began, UNIT_NS);
 }
 
-static bool save_poll(struct out *o, void *ctx)
+static bool save_poll(struct out *o, struct wait *w)
 {
-    struct vm *vm = waiting.vm;
+    struct vm *vm = w->vm;
 
-    (void)ctx;
     if (vm->save.under_way) {
-        if (wait_progress_due())
-            shell_progress("%s: saving, %llu of %llu MiB looked at", name_of(vm),
+        if (wait_progress_due(w))
+            shell_progress(o, "%s: saving, %llu of %llu MiB looked at", name_of(vm),
                            (unsigned long long)(vm->save.looked / MIB),
                            (unsigned long long)(vm->config->memory / MIB));
         return false;
@@ -45,7 +45,7 @@ static bool save_poll(struct out *o, void *ctx)
     if (vm->save.result)
         out_error(o, "%s was not saved: %s", name_of(vm), vm->save.why);
     else
-        say_saved(o, vm);
+        say_saved(o, w);
     return true;
 }
 
@@ -59,19 +59,18 @@ static void do_save(struct out *o, struct vm *vm)
     else if (err)
         out_error(o, "%s cannot be saved: %s", name_of(vm), error_text(err));
     else
-        wait_for(vm, UINT64_MAX, save_poll);
+        wait_for(o, vm, UINT64_MAX, save_poll);
 }
 
 /* ---- restore ---- */
 
-static bool restore_poll(struct out *o, void *ctx)
+static bool restore_poll(struct out *o, struct wait *w)
 {
-    struct vm *vm = waiting.vm;
+    struct vm *vm = w->vm;
 
-    (void)ctx;
     if (vm->state == VM_STARTING || vm->state == VM_STOPPING) {
-        if (wait_progress_due())
-            shell_progress("%s: restoring, %llu s", name_of(vm), wait_seconds());
+        if (wait_progress_due(w))
+            shell_progress(o, "%s: restoring, %llu s", name_of(vm), wait_seconds(w));
         return false;
     }
     if (vm->state != VM_RUNNING) {
@@ -79,7 +78,7 @@ static bool restore_poll(struct out *o, void *ctx)
     } else if (o->json) {
         out_text(o, "name", "", "%s", name_of(vm));
         out_text(o, "state", "", "%s", vm_state_names[vm->state]);
-        out_number(o, "took_ns", "", time_ns() - waiting.began, UNIT_NS);
+        out_number(o, "took_ns", "", time_ns() - w->began, UNIT_NS);
     } else {
         out_line(o, "%s: running, as it was saved", name_of(vm));
     }
@@ -99,7 +98,7 @@ static void do_restore(struct out *o, struct vm *vm)
         out_error(o, "%s cannot be restored: %s", name_of(vm),
                   vm->why[0] ? vm->why : error_text(err));
     else
-        wait_for(vm, UINT64_MAX, restore_poll);
+        wait_for(o, vm, UINT64_MAX, restore_poll);
 }
 
 /* ---- drop, saved ---- */

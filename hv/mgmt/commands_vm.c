@@ -218,8 +218,9 @@ void cmd_console(struct out *o, unsigned argc, char **argv)
                        name_of(vm));
     else if (argc == 3)
         console_tail(o, vm->console);
-    else
-        console_attach(vm->console, true);
+    else if (!session_attach(o, vm->console))
+        out_error_code(o, OUT_STATE, "this session cannot show a console; `console %s --tail` can",
+                       name_of(vm));
 }
 
 /* ---- changes of state ---- */
@@ -236,15 +237,14 @@ static void say_state(struct out *o, const struct vm *vm)
     }
 }
 
-static bool start_poll(struct out *o, void *ctx)
+static bool start_poll(struct out *o, struct wait *w)
 {
-    struct vm *vm = waiting.vm;
+    struct vm *vm = w->vm;
 
-    (void)ctx;
     if (vm->state == VM_STARTING || (vm->state == VM_STOPPING && vm->not_started)) {
-        if (wait_progress_due())
-            shell_progress("%s: starting, %llu s", name_of(vm), wait_seconds());
-        if (time_ns() < waiting.deadline)
+        if (wait_progress_due(w))
+            shell_progress(o, "%s: starting, %llu s", name_of(vm), wait_seconds(w));
+        if (time_ns() < w->deadline)
             return false;
     }
     if (vm->not_started && !is_up(vm))
@@ -268,44 +268,43 @@ void cmd_start(struct out *o, unsigned argc, char **argv)
     if (err)
         out_error(o, "%s cannot start: %s", name_of(vm), vm->why[0] ? vm->why : error_text(err));
     else
-        wait_for(vm, START_TIMEOUT, start_poll);
+        wait_for(o, vm, START_TIMEOUT, start_poll);
 }
 
-static bool stop_poll(struct out *o, void *ctx)
+static bool stop_poll(struct out *o, struct wait *w)
 {
-    struct vm *vm = waiting.vm;
+    struct vm *vm = w->vm;
 
-    (void)ctx;
     if (!is_up(vm)) {
         say_state(o, vm);
         return true;
     }
-    if (time_ns() >= waiting.deadline) {
+    if (time_ns() >= w->deadline) {
         out_error_code(o, OUT_TIMEOUT,
                        "%s did not power off within %llu s; `stop %s --force` ends it", name_of(vm),
-                       wait_seconds(), name_of(vm));
+                       wait_seconds(w), name_of(vm));
         return true;
     }
-    if (wait_progress_due())
-        shell_progress("%s: waiting for it to power off, %llu s", name_of(vm), wait_seconds());
+    if (wait_progress_due(w))
+        shell_progress(o, "%s: waiting for it to power off, %llu s", name_of(vm), wait_seconds(w));
     return false;
 }
 
 /* `stop --wait`: the button is pressed as soon as somebody listens. */
-static bool button_poll(struct out *o, void *ctx)
+static bool button_poll(struct out *o, struct wait *w)
 {
-    struct vm *vm = waiting.vm;
+    struct vm *vm = w->vm;
 
     if (is_up(vm) && vm_power_button(vm) == 0) {
-        shell_progress("%s: its power button is pressed", name_of(vm));
-        wait_for(vm, BUTTON_TIMEOUT, stop_poll);
+        shell_progress(o, "%s: its power button is pressed", name_of(vm));
+        wait_for(o, vm, BUTTON_TIMEOUT, stop_poll);
         return false;
     }
-    if (!is_up(vm) || time_ns() >= waiting.deadline)
-        return stop_poll(o, ctx);
-    if (wait_progress_due())
-        shell_progress("%s: waiting until it listens to its power button, %llu s", name_of(vm),
-                       wait_seconds());
+    if (!is_up(vm) || time_ns() >= w->deadline)
+        return stop_poll(o, w);
+    if (wait_progress_due(w))
+        shell_progress(o, "%s: waiting until it listens to its power button, %llu s", name_of(vm),
+                       wait_seconds(w));
     return false;
 }
 
@@ -353,31 +352,28 @@ void cmd_stop(struct out *o, unsigned argc, char **argv)
     vm_by_hand(vm);
     if (force)
         vm_request_off(vm, "stopped from the console");
-    wait_for(vm, patient ? START_TIMEOUT : BUTTON_TIMEOUT, patient ? button_poll : stop_poll);
+    wait_for(o, vm, patient ? START_TIMEOUT : BUTTON_TIMEOUT, patient ? button_poll : stop_poll);
 }
-
-static uint32_t resets_before;
 
 /*
  * Done when it runs again, even if it was held at once since then, or is down for another reason.
  */
-static bool reset_poll(struct out *o, void *ctx)
+static bool reset_poll(struct out *o, struct wait *w)
 {
-    struct vm *vm = waiting.vm;
-    bool done = vm->resets != resets_before &&
+    struct vm *vm = w->vm;
+    bool done = vm->resets != w->resets &&
                 (vm->state == VM_RUNNING || (vm->held && vm->state == VM_PAUSED));
 
-    (void)ctx;
-    if (!done && is_up(vm) && time_ns() < waiting.deadline) {
-        if (wait_progress_due())
-            shell_progress("%s: resetting, %llu s", name_of(vm), wait_seconds());
+    if (!done && is_up(vm) && time_ns() < w->deadline) {
+        if (wait_progress_due(w))
+            shell_progress(o, "%s: resetting, %llu s", name_of(vm), wait_seconds(w));
         return false;
     }
     if (!is_up(vm))
         out_error(o, "%s is down: %s", name_of(vm), vm->why);
     else if (!done)
         out_error_code(o, OUT_TIMEOUT, "%s: the reset is not over after %llu s", name_of(vm),
-                       wait_seconds());
+                       wait_seconds(w));
     else
         say_state(o, vm);
     return true;
@@ -386,6 +382,7 @@ static bool reset_poll(struct out *o, void *ctx)
 void cmd_reset(struct out *o, unsigned argc, char **argv)
 {
     struct vm *vm = vm_find(argv[1]);
+    struct wait *w;
 
     (void)argc;
     if (vm->state != VM_RUNNING && !(vm->held && vm->state == VM_PAUSED)) {
@@ -393,18 +390,17 @@ void cmd_reset(struct out *o, unsigned argc, char **argv)
                        vm_state_names[vm->state]);
         return;
     }
-    resets_before = vm->resets;
+    w = wait_for(o, vm, START_TIMEOUT, reset_poll);
+    w->resets = vm->resets;
     vm_by_hand(vm);
     vm_request_reset(vm, "reset from the console");
-    wait_for(vm, START_TIMEOUT, reset_poll);
 }
 
-static bool pause_poll(struct out *o, void *ctx)
+static bool pause_poll(struct out *o, struct wait *w)
 {
-    (void)ctx;
-    if (waiting.vm->state == VM_RUNNING && time_ns() < waiting.deadline)
+    if (w->vm->state == VM_RUNNING && time_ns() < w->deadline)
         return false;
-    say_state(o, waiting.vm);
+    say_state(o, w->vm);
     return true;
 }
 
@@ -417,7 +413,7 @@ void cmd_pause(struct out *o, unsigned argc, char **argv)
         out_error_code(o, OUT_STATE, "%s is not running (%s)", name_of(vm),
                        vm_state_names[vm->state]);
     else
-        wait_for(vm, 5 * SECOND, pause_poll);
+        wait_for(o, vm, 5 * SECOND, pause_poll);
 }
 
 void cmd_resume(struct out *o, unsigned argc, char **argv)
@@ -439,11 +435,10 @@ void cmd_resume(struct out *o, unsigned argc, char **argv)
 
 /* ---- the end ---- */
 
-static struct {
+struct ending {
     void (*end)(void);
     const char *what;
-    bool forced;
-} ending;
+};
 
 static unsigned count_up(void)
 {
@@ -464,33 +459,32 @@ static void press_or_end(struct vm *vm, bool force)
         vm_request_off(vm, "the machine is being switched off");
 }
 
-static bool end_poll(struct out *o, void *ctx)
+static bool end_poll(struct out *o, struct wait *w)
 {
     unsigned up = count_up();
 
-    (void)o;
-    (void)ctx;
-    if (up > 0 && !ending.forced && time_ns() >= waiting.deadline) {
-        shell_progress("%u guests did not power off within 20 s and are ended", up);
-        ending.forced = true;
+    if (up > 0 && !w->forced && time_ns() >= w->deadline) {
+        shell_progress(o, "%u guests did not power off within 20 s and are ended", up);
+        w->forced = true;
         for (uint32_t i = 0; i < vm_count(); i++)
             press_or_end(vm_by_index(i), true);
     }
     if (up > 0) {
-        if (wait_progress_due())
-            shell_progress("waiting for %u %s to power off", up, up == 1 ? "guest" : "guests");
+        if (wait_progress_due(w))
+            shell_progress(o, "waiting for %u %s to power off", up, up == 1 ? "guest" : "guests");
         return false;
     }
-    shell_progress("%s", ending.what);
+    shell_progress(o, "%s", w->ending->what);
     drivers_shutdown();
     console_drain();
-    ending.end();
+    w->ending->end();
     return true;
 }
 
-static void end_machine(struct out *o, unsigned argc, char **argv)
+static void end_machine(struct out *o, unsigned argc, char **argv, const struct ending *ending)
 {
     unsigned up = count_up();
+    struct wait *w;
 
     if (argc == 2 && strcmp(argv[1], "--yes") != 0) {
         out_error_code(o, OUT_USAGE, "`%.20s`: give --yes, or nothing", argv[1]);
@@ -501,22 +495,23 @@ static void end_machine(struct out *o, unsigned argc, char **argv)
                        up == 1 ? "guest is" : "guests are", argv[0], up == 1 ? "it" : "them");
         return;
     }
-    ending.forced = false;
     for (uint32_t i = 0; i < vm_count(); i++)
         press_or_end(vm_by_index(i), false);
-    wait_for(NULL, 20 * SECOND, end_poll);
+    w = wait_for(o, NULL, 20 * SECOND, end_poll);
+    w->ending = ending;
+    w->forced = false;
 }
 
 void cmd_reboot(struct out *o, unsigned argc, char **argv)
 {
-    ending.end = hv_reboot;
-    ending.what = "restarting the machine";
-    end_machine(o, argc, argv);
+    static const struct ending reboot = { hv_reboot, "restarting the machine" };
+
+    end_machine(o, argc, argv, &reboot);
 }
 
 void cmd_poweroff(struct out *o, unsigned argc, char **argv)
 {
-    ending.end = hv_poweroff;
-    ending.what = "switching the machine off";
-    end_machine(o, argc, argv);
+    static const struct ending poweroff = { hv_poweroff, "switching the machine off" };
+
+    end_machine(o, argc, argv, &poweroff);
 }

@@ -2,13 +2,13 @@
 /* events.c: what programs are told without asking. Each is one JSON line, between answers. */
 #include "mgmt.h"
 #include "out.h"
+#include "session.h"
 #include <hv/assert.h>
 #include <hv/event.h>
 #include <hv/notice.h>
 #include <hv/time.h>
 #include <hv/version.h>
 
-static void (*write_line)(const char *, size_t);
 static struct event wake;
 static uint64_t seq;
 
@@ -20,7 +20,7 @@ static const struct {
     [NOTICE_DISK_ERROR] = { "disk.error", "what" },
 };
 
-void event_hello(void)
+void event_hello(struct session *s)
 {
     struct out o;
 
@@ -28,29 +28,29 @@ void event_hello(void)
     out_begin_event(&o, "hello", time_ns());
     out_number(&o, "protocol", "", JSON_PROTOCOL, UNIT_NONE);
     out_text(&o, "version", "", "%s", trivet_version);
-    out_end(&o, write_line);
+    out_end(&o, session_write, s);
 }
 
-void event_log(const char *text)
+void event_log(struct session *s, const char *text)
 {
     struct out o;
 
     assert_cpu0();
     out_begin_event(&o, "log", time_ns());
     out_text(&o, "text", "", "%s", text);
-    out_end(&o, write_line);
+    out_end(&o, session_write, s);
 }
 
-static void tell_lost(uint64_t count)
+static void tell_lost(struct session *s, uint64_t count)
 {
     struct out o;
 
     out_begin_event(&o, "lost", time_ns());
     out_number(&o, "count", "", count, UNIT_NONE);
-    out_end(&o, write_line);
+    out_end(&o, session_write, s);
 }
 
-static void tell(const struct notice *n)
+static void tell(struct session *s, const struct notice *n)
 {
     struct out o;
 
@@ -59,32 +59,31 @@ static void tell(const struct notice *n)
     out_text(&o, "name", "", "%s", n->name);
     out_text(&o, kinds[n->kind].what, "", "%s", n->what);
     out_text(&o, "why", "", "%s", n->text);
-    out_end(&o, write_line);
+    out_end(&o, session_write, s);
 }
 
-/* People read the log instead. */
+/* To those that asked, by `json on`. People read the log instead. */
 static void tell_all(struct event *ev)
 {
-    uint64_t lost = 0;
     struct notice n;
 
     (void)ev;
-    while (notice_read(&seq, &n, &lost)) {
-        if (!shell_json())
-            continue;
-        if (lost)
-            tell_lost(lost);
-        lost = 0;
-        tell(&n);
+    for (uint64_t lost = 0; notice_read(&seq, &n, &lost); lost = 0) {
+        for (struct session *s = session_next(NULL); s; s = session_next(s)) {
+            if (!s->json)
+                continue;
+            if (lost)
+                tell_lost(s, lost);
+            tell(s, &n);
+        }
     }
 }
 
 static void sink(void) { event_post(&wake); }
 
-void events_init(void (*write)(const char *, size_t))
+void events_init(void)
 {
     assert_cpu0();
-    write_line = write;
     event_init(&wake, tell_all, 0);
     notice_set_sink(sink);
 }

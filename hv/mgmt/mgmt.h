@@ -5,17 +5,17 @@
 #include <hv/types.h>
 struct console;
 struct out;
+struct session;
 struct vm;
 
-/* shell.c */
+/* shell.c: the home console, and the session on it */
 struct console *shell_console(void);
-bool shell_json(void);
-void shell_set_json(bool);
+struct session *shell_serial(void);
 
 /*
- * A command. fn fills `o` and returns; an error is said with out_error(). A command that must wait
- * calls shell_wait(): poll is then called every 50 ms with `o` still open until it returns true,
- * and may print progress with shell_progress().
+ * A command. fn fills `o` and returns; an error is said with out_error(). `o` is the session's that
+ * typed it, and several sessions' commands may wait at once: what a command keeps between its polls
+ * is in its struct wait, never in a static variable.
  */
 #define MAX_ARGS 8
 struct command {
@@ -27,21 +27,30 @@ struct command {
     uint8_t guest;
     uint8_t min_args, max_args; /* without the name */
 };
-typedef bool wait_fn(struct out *, void *ctx);
-void shell_wait(wait_fn *fn, void *ctx);
-void shell_progress(const char *fmt, ...) printf_like(1, 2); /* one line at once; nothing in JSON */
-/* wait.c: a command that waits for a guest, or for all of them. One waits at a time. */
+/* wait.c: a command that waits for a guest, or for all of them; one in each session. */
 #define SECOND 1000000000ull /* ns */
 struct wait {
     struct vm *vm; /* NULL: all */
     uint64_t began, deadline, next_progress;
+    uint32_t resets;             /* `reset`: vm->resets before it */
+    const struct ending *ending; /* `reboot`, `poweroff`: which */
+    bool forced;                 /* these two: guests were ended that did not power off */
 };
-extern struct wait waiting;
-/* timeout: ns, UINT64_MAX for none. What happens then is up to poll(). */
-void wait_for(struct vm *, uint64_t timeout, wait_fn *poll);
+typedef bool wait_fn(struct out *, struct wait *);
+/*
+ * A command, or the poll of one: `poll` is called at once and then every 50 ms, with `o` still
+ * open, until it returns true; it may print progress. timeout: ns, UINT64_MAX for none. What
+ * happens then is up to poll.
+ */
+struct wait *wait_for(struct out *, struct vm *, uint64_t timeout, wait_fn *poll);
+/* One line at once; nothing in JSON. */
+void shell_progress(struct out *, const char *fmt, ...) printf_like(2, 3);
+/* Shows the guest's console where the command was typed. False: it has no way to. */
+bool session_attach(struct out *, struct console *);
+void wait_begin(struct wait *, struct vm *, uint64_t timeout);
 /* Every two seconds, once: say how far it is. */
-bool wait_progress_due(void);
-unsigned long long wait_seconds(void); /* so far */
+bool wait_progress_due(struct wait *);
+unsigned long long wait_seconds(const struct wait *); /* so far */
 extern const struct command commands[];
 extern const unsigned ncommands;
 const struct command *find_command(const char *name); /* NULL: there is none */
@@ -52,9 +61,9 @@ void unknown_command(struct out *, const char *name); /* says so, and which is n
  * number is raised when a field goes or changes its meaning.
  */
 #define JSON_PROTOCOL 1
-void events_init(void (*write)(const char *, size_t));
-void event_hello(void);
-void event_log(const char *text);
+void events_init(void);
+void event_hello(struct session *);
+void event_log(struct session *, const char *text);
 
 /* commands_*.c */
 #define COMMAND(n) void cmd_##n(struct out *, unsigned argc, char **argv)

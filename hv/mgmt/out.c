@@ -469,7 +469,13 @@ void out_list_end(struct out *o)
     free(cells);
 }
 
-void out_end(struct out *o, void (*write)(const char *, size_t))
+void out_free(struct out *o)
+{
+    free(o->text);
+    o->text = NULL;
+}
+
+void out_end(struct out *o, void (*write)(void *ctx, const char *, size_t), void *ctx)
 {
     static const char sorry[] = "not enough memory for the answer\r\n";
     static const char sorry_json[] =
@@ -479,11 +485,10 @@ void out_end(struct out *o, void (*write)(const char *, size_t))
     if (o->json)
         puts_out(o, "}\r\n");
     if (!o->no_memory)
-        write(o->text ? o->text : "", o->len);
+        write(ctx, o->text ? o->text : "", o->len);
     else if (o->json)
-        write(sorry_json, sizeof sorry_json - 1);
+        write(ctx, sorry_json, sizeof sorry_json - 1);
     else
-        write(sorry, sizeof sorry - 1);
-    free(o->text);
-    o->text = NULL;
+        write(ctx, sorry, sizeof sorry - 1);
+    out_free(o);
 }

@@ -55,7 +55,9 @@ void out_row(struct out *);
 void out_cell(struct out *, const char *);
 void out_cell_number(struct out *, uint64_t);
 void out_list_end(struct out *);
-void out_end(struct out *, void (*write)(const char *, size_t)); /* frees it */
+/* writes it, and frees it */
+void out_end(struct out *, void (*write)(void *ctx, const char *, size_t), void *ctx);
+void out_free(struct out *); /* unwritten */
 /*
  * The filter of all text that leaves for a terminal: s, with what would steer the terminal (C0 but
  * the tab, DEL, C1, changes of direction) and what is no UTF-8 written as \\xNN. Returns the

@@ -16,6 +16,7 @@
 #include <hv/event.h>
 #include <hv/files.h>
 #include <hv/mgmt.h>
+#include <hv/session.h>
 #include <hv/start.h>
 #include <hv/vm.h>
 #include <setjmp.h>
@@ -138,7 +139,7 @@ static size_t line_write(const char *s, size_t n)
             seen = TEXT;
         else if (!undoing(s[i]))
             look((unsigned char)s[i]);
-        if (shell && shell_json())
+        if (shell && session_json(shell_serial()))
             json_char(s[i]);
         else
             njson = 0;

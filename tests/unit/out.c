@@ -10,8 +10,9 @@
 
 static char text[4096];
 
-static void keep(const char *s, size_t n)
+static void keep(void *ctx, const char *s, size_t n)
 {
+    assert_non_null(ctx);
     assert_true(n < sizeof text);
     memcpy(text, s, n);
     text[n] = '\0';
@@ -35,7 +36,7 @@ static void answer(bool json)
     out_line(&o, "for people");
     out_number(&o, "up", "Up", 1, UNIT_BOOL);
     out_text(&o, "why", "Why", "%d", 7);
-    out_end(&o, keep);
+    out_end(&o, keep, &o);
 }
 
 static void test_forms(void **state)
@@ -60,23 +61,23 @@ static void test_empty_and_error(void **state)
     out_begin(&o, true, "", "x");
     out_list(&o, "l", cols, 1);
     out_list_end(&o);
-    out_end(&o, keep);
+    out_end(&o, keep, &o);
     assert_string_equal(text, "{\"ok\":true,\"id\":\"\",\"command\":\"x\",\"l\":[]}\r\n");
     out_begin(&o, true, "", "x");
     out_number(&o, "n", "N", 1, UNIT_NONE);
     out_error(&o, "no `%s`", "y");
-    out_end(&o, keep);
+    out_end(&o, keep, &o);
     assert_string_equal(text, "{\"ok\":false,\"id\":\"\",\"command\":\"x\",\"error\":{\"code\":"
                               "\"failed\",\"message\":\"no `y`\"}}\r\n");
     out_begin(&o, false, "", "x");
     out_error(&o, "no");
-    out_end(&o, keep);
+    out_end(&o, keep, &o);
     assert_string_equal(text, "no\r\n");
     out_begin(&o, false, "", "x");
     out_list(&o, "l", cols, 1); /* no heading above nothing */
     out_list_end(&o);
     out_line(&o, "nothing");
-    out_end(&o, keep);
+    out_end(&o, keep, &o);
     assert_string_equal(text, "nothing\r\n");
 }
 
@@ -87,22 +88,22 @@ static void test_events_codes_and_nothing(void **state)
     (void)state;
     out_begin_event(&o, "guest.state", 5);
     out_text(&o, "name", "", "%s", "web");
-    out_end(&o, keep);
+    out_end(&o, keep, &o);
     assert_string_equal(text, "{\"event\":\"guest.state\",\"time_ns\":5,\"name\":\"web\"}\r\n");
     out_begin(&o, true, "a", "x");
     out_null(&o, "n");
-    out_end(&o, keep);
+    out_end(&o, keep, &o);
     assert_string_equal(text, "{\"ok\":true,\"id\":\"a\",\"command\":\"x\",\"n\":null}\r\n");
     for (unsigned i = 0; i < OUT_CODES; i++) {
         out_begin(&o, true, "", "x");
         out_error_code(&o, i, "%s", "no");
-        out_end(&o, keep);
+        out_end(&o, keep, &o);
         assert_non_null(strstr(text, out_codes[i]));
         assert_non_null(strstr(text, "\"message\":\"no\"}}\r\n"));
     }
     out_begin(&o, false, "", "x");
     out_null(&o, "n");
-    out_end(&o, keep);
+    out_end(&o, keep, &o);
     assert_string_equal(text, "");
 }
 
@@ -167,7 +168,7 @@ static void test_answers_are_filtered(void **state)
     out_line(&o, "%s",
              "\x9b"
              "3");
-    out_end(&o, keep);
+    out_end(&o, keep, &o);
     assert_null(strchr(text, '\x9b'));
     assert_non_null(strstr(text, "\\x9b1"));
     assert_non_null(strstr(text, "\\x9b2"));
@@ -176,7 +177,7 @@ static void test_answers_are_filtered(void **state)
     out_error(&o, "%s",
               "\x9b"
               "4");
-    out_end(&o, keep);
+    out_end(&o, keep, &o);
     assert_string_equal(text, "\\x9b4\r\n");
 }
 
