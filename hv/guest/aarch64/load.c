@@ -7,19 +7,12 @@
  */
 #include "tables.h"
 #include <hv/files.h>
+#include <hv/linux_image.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <zlib.h>
 
-enum {
-    IMAGE_HEADER = 64,
-    IMAGE_TEXT_OFFSET = 8,
-    IMAGE_SIZE = 16,
-    IMAGE_FLAGS = 24,
-    IMAGE_MAGIC = 56,
-    IMAGE_BIG_ENDIAN = 1
-};
 /* Linux drivers/firmware/efi/libstub/zboot-header.S */
 enum { ZBOOT_MAGIC = 4, ZBOOT_PAYLOAD = 8, ZBOOT_LEN = 12, ZBOOT_METHOD = 24, ZBOOT_HEADER = 64 };
 /* 64 KiB-aligned; where other machines put a raw image too */
@@ -98,35 +91,40 @@ static int copy_step(struct load *l)
 
 /* ---- Image ---- */
 
-static bool is_image(const uint8_t *h) { return memcmp(h + IMAGE_MAGIC, "ARM\x64", 4) == 0; }
+static bool is_image(const uint8_t *at, uint64_t len)
+{
+    struct linux_image image;
+
+    return linux_image_read(at, len, LINUX_IMAGE_ARM64, &image);
+}
 
 /*
- * Where an Image goes, from its first 64 bytes. Before 3.17 image_size is 0 and text_offset is
- * 0x80000. len: bytes of the file, 0 if not known yet.
+ * Where an Image goes, from the first `n` bytes of it. Before 3.17 image_size is 0 and text_offset
+ * is 0x80000. what: to be said when it is none.
  */
-static int place_image(struct load *l, const uint8_t *h, uint64_t len)
+static int place_image(struct load *l, const uint8_t *at, uint64_t n, const char *what)
 {
-    uint64_t offset = get(h + IMAGE_TEXT_OFFSET, 8), size = get(h + IMAGE_SIZE, 8);
+    struct linux_image image;
+    uint64_t size;
 
-    if (get(h + IMAGE_FLAGS, 8) & IMAGE_BIG_ENDIAN)
+    if (!linux_image_read(at, n, LINUX_IMAGE_ARM64, &image))
+        return why(l, -EINVAL, "%s", what);
+    if (image.flags & LINUX_IMAGE_BIG_ENDIAN)
         return why(l, -EINVAL, "a big-endian Image; only little-endian ones run");
-    if (size == 0) {
-        offset = 0x80000;
-        size = len;
-    }
-    size = max_u64(size, len);
-    if (size > ram_left(l) || offset > ram_left(l) - size)
+    if (image.image_size == 0)
+        image.text_offset = 0x80000;
+    size = max_u64(image.image_size, n);
+    if (size > ram_left(l) || image.text_offset > ram_left(l) - size)
         return why(l, -ENOSPC, "it takes %llu MiB; give the guest more memory",
                    (unsigned long long)(size >> 20) + 1);
-    l->kernel = (struct load_range){ PLAT_RAM + offset, size };
+    l->kernel = (struct load_range){ PLAT_RAM + image.text_offset, size };
     l->entry = l->kernel.base;
     return 0;
 }
 
 static int load_image(struct load *l, struct file f)
 {
-    int err = f.len >= IMAGE_HEADER && is_image(f.at) ? place_image(l, f.at, f.len)
-                                                      : why(l, -EINVAL, "not an ARM64 Linux Image");
+    int err = place_image(l, f.at, f.len, "not an ARM64 Linux Image");
 
     return err ? err : copy_later(l, l->kernel.base, f.at, f.len);
 }
@@ -170,9 +168,7 @@ static int inflated(struct inflation *s, uint64_t n)
     struct load *l = s->l;
 
     if (s->done == 0) {
-        int err = n >= IMAGE_HEADER && is_image(s->buf)
-                      ? place_image(l, s->buf, n)
-                      : why(l, -EINVAL, "the compressed data is not an ARM64 Linux Image");
+        int err = place_image(l, s->buf, n, "the compressed data is not an ARM64 Linux Image");
 
         if (err)
             return err;
@@ -272,8 +268,7 @@ static int load_linux(struct load *l, struct file f)
 static bool looks_like_linux(struct file f)
 {
     return (f.len >= 2 && memcmp(f.at, "\x1f\x8b", 2) == 0) ||
-           (f.len >= 8 && memcmp(f.at + ZBOOT_MAGIC, "zimg", 4) == 0) ||
-           (f.len >= IMAGE_HEADER && is_image(f.at));
+           (f.len >= 8 && memcmp(f.at + ZBOOT_MAGIC, "zimg", 4) == 0) || is_image(f.at, f.len);
 }
 
 /* What has a header of another kind is not taken for a flat image by itself. */

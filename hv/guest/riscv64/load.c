@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A Linux kernel in RAM: Documentation/arch/riscv/boot-image-header.rst and boot.rst. */
 #include "machine_parts.h"
+#include <hv/linux_image.h>
 #include <string.h>
 
-struct image_header {
-    uint32_t code[2];
-    uint64_t text_offset, image_size, flags;
-    uint32_t version, reserved1;
-    uint64_t reserved2, magic;
-    uint32_t magic2, reserved3;
-};
-static_assert(sizeof(struct image_header) == 64, "boot-image-header.rst");
-#define IMAGE_MAGIC2 0x05435352u /* "RSC\x05" */
 #define FDT_ROOM 0x10000u
 #define ALIGN 0x200000ull /* what follows the kernel */
 
@@ -21,13 +13,10 @@ static uint64_t up(uint64_t v) { return (v + ALIGN - 1) & ~(ALIGN - 1); }
 static int place_kernel(struct rv_machine *m, const struct rvm_files *f, uint64_t *entry,
                         uint64_t *end)
 {
-    struct image_header header;
+    struct linux_image header;
     uint64_t bytes;
 
-    if (f->kernel_size < sizeof header)
-        return -1;
-    memcpy(&header, f->kernel, sizeof header);
-    if (header.magic2 != IMAGE_MAGIC2)
+    if (!linux_image_read(f->kernel, f->kernel_size, LINUX_IMAGE_RISCV64, &header))
         return -1;
     bytes = header.image_size > f->kernel_size ? header.image_size : f->kernel_size;
     *entry = RVM_RAM + header.text_offset;
