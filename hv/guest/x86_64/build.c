@@ -13,29 +13,6 @@
 
 #define COPY_STEP (2 * MIB) /* of kernel, initrd and modules, at one go */
 
-int x86_ram_layout(struct vm *vm, const struct guest_config *c)
-{
-    uint64_t low_top = min_u64(c->memory, PLAT_RAM_LOW_END);
-    int err;
-
-    assert_cpu0();
-    if (c->memory > PLAT_MMIO64 - 4 * GIB) {
-        snprintf(vm->why, sizeof vm->why, "memory: an x86 guest can have at most 252G");
-        return -EINVAL;
-    }
-    err = gmem_add_ram(vm, gpa(0), min_u64(low_top, 0xa0000));
-    if (err == 0)
-        err = gmem_add_ram(vm, gpa(PLAT_SHADOW), PLAT_ACPI_LOW_END - PLAT_SHADOW);
-    if (err == 0 && low_top > MIB)
-        err = gmem_add_ram(vm, gpa(MIB), low_top - MIB);
-    if (err == 0 && c->memory > low_top)
-        err = gmem_add_ram(vm, gpa(4 * GIB), c->memory - low_top);
-    if (err != 0 && vm->why[0] == '\0')
-        snprintf(vm->why, sizeof vm->why, "not enough free memory for %llu MiB",
-                 (unsigned long long)(c->memory / MIB));
-    return err;
-}
-
 static bool pvh_probe(const struct load *l)
 {
     uint32_t entry;

@@ -2,28 +2,83 @@
 /* Where a kernel, its modules and its boot information go in guest memory. */
 #include "load.h"
 #include "platform.h"
+#include <hv/assert.h>
 #include <hv/files.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-unsigned load_memory_map(const struct vm *vm, struct load_mem map[LOAD_MEMS])
+#define RAM_PIECES 4
+
+/*
+ * Where the guest's RAM is: its memory and its map of it are both made from this. What a PC has for
+ * its BIOS is there in whole, however little memory there is.
+ */
+static unsigned ram_pieces(uint64_t memory, struct load_range piece[RAM_PIECES])
 {
-    uint64_t ram = vm->config->memory;
-    uint64_t low_top = min_u64(ram, PLAT_RAM_LOW_END);
+    uint64_t low_top = min_u64(memory, PLAT_RAM_LOW_END);
     unsigned n = 0;
 
-    map[n++] = (struct load_mem){ 0, min_u64(low_top, PLAT_EBDA), 1 };
-    if (low_top > PLAT_EBDA)
-        map[n++] = (struct load_mem){ PLAT_EBDA, PLAT_EBDA_LEN, 2 };
-    map[n++] = (struct load_mem){ PLAT_SHADOW, PLAT_ACPI_LOW_END - PLAT_SHADOW, 2 };
+    piece[n++] = (struct load_range){ 0, min_u64(low_top, PLAT_EBDA + PLAT_EBDA_LEN) };
+    piece[n++] = (struct load_range){ PLAT_SHADOW, PLAT_ACPI_LOW_END - PLAT_SHADOW };
     if (low_top > MIB)
-        map[n++] = (struct load_mem){ MIB, low_top - MIB, 1 };
-    map[n++] = (struct load_mem){ PLAT_ECAM, PLAT_ECAM_LEN, 2 };
-    map[n++] = (struct load_mem){ PLAT_IOAPIC, PLAT_IOAPIC_LEN, 2 };
-    map[n++] = (struct load_mem){ PLAT_LAPIC, PAGE_SIZE, 2 };
-    if (ram > PLAT_RAM_LOW_END)
-        map[n++] = (struct load_mem){ 4 * GIB, ram - PLAT_RAM_LOW_END, 1 };
+        piece[n++] = (struct load_range){ MIB, low_top - MIB };
+    if (memory > low_top)
+        piece[n++] = (struct load_range){ 4 * GIB, memory - low_top };
+    return n;
+}
+
+int x86_ram_layout(struct vm *vm, const struct guest_config *c)
+{
+    struct load_range piece[RAM_PIECES];
+    unsigned n;
+    int err = 0;
+
+    assert_cpu0();
+    if (c->memory > PLAT_MMIO64 - 4 * GIB) {
+        snprintf(vm->why, sizeof vm->why, "memory: an x86 guest can have at most 252G");
+        return -EINVAL;
+    }
+    n = ram_pieces(c->memory, piece);
+    for (unsigned i = 0; !err && i < n; i++)
+        err = gmem_add_ram(vm, gpa(piece[i].base), piece[i].len);
+    if (err != 0 && vm->why[0] == '\0')
+        snprintf(vm->why, sizeof vm->why, "not enough free memory for %llu MiB",
+                 (unsigned long long)(c->memory / MIB));
+    return err;
+}
+
+/* [base, base+len), but for what of it is reserved. */
+static unsigned map_piece(struct load_mem *map, struct load_range r)
+{
+    if (r.base == PLAT_SHADOW) {
+        map[0] = (struct load_mem){ r.base, r.len, 2 };
+        return 1;
+    }
+    map[0] = (struct load_mem){ r.base, r.len, 1 };
+    if (!range_within(PLAT_EBDA, PLAT_EBDA_LEN, r.base, r.len))
+        return 1;
+    map[0].len = PLAT_EBDA - r.base;
+    map[1] = (struct load_mem){ PLAT_EBDA, PLAT_EBDA_LEN, 2 };
+    return 2;
+}
+
+unsigned load_memory_map(const struct vm *vm, struct load_mem map[LOAD_MEMS])
+{
+    static const struct load_mem devices[] = {
+        { PLAT_ECAM, PLAT_ECAM_LEN, 2 },
+        { PLAT_IOAPIC, PLAT_IOAPIC_LEN, 2 },
+        { PLAT_LAPIC, PAGE_SIZE, 2 },
+    };
+    struct load_range piece[RAM_PIECES];
+    unsigned npieces = ram_pieces(vm->config->memory, piece), n = 0, i = 0;
+
+    for (; i < npieces && piece[i].base < PLAT_ECAM; i++)
+        n += map_piece(map + n, piece[i]);
+    memcpy(map + n, devices, sizeof devices);
+    n += ARRAY_SIZE(devices);
+    for (; i < npieces; i++)
+        n += map_piece(map + n, piece[i]);
     return n;
 }
 
