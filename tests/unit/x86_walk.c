@@ -9,7 +9,7 @@
 #include "tests/unit/x86_fake.h"
 
 static const uint64_t ram_base = 0x20000000;
-static uint8_t ram[16384] __attribute__((aligned(8)));
+static uint8_t ram[5 * 4096] __attribute__((aligned(8)));
 
 static uint8_t *fake_ram(uint64_t a, uint64_t len)
 {
@@ -110,6 +110,9 @@ struct entry {
 
 #define LONG (EFER_LME | EFER_LMA | EFER_NXE)
 #define PHYS_BITS 40
+#define PHYS(n) ((unsigned)(n) << 16)
+#define AT(e) ((e)->at & 0xffff)
+enum { PML5E = 2048, PDE32 = 1024, PTE32 = 2048, PDE_4M = 1025 };
 /* SDM vol 3 tables 4-8 to 4-20, APM vol 2 figures 5-9 to 5-26, with MAXPHYADDR 40. NX is allowed
  * everywhere but where EFER.NXE is 0. */
 static const struct entry entries[] = {
@@ -165,19 +168,65 @@ static const struct entry entries[] = {
       1025,
       { { 9, 12, IGNORED }, { 13, 20, RESERVED }, { 40, 62, RESERVED } } },
     { "PAE PTE without NXE", CR4_PAE, 0, 1536, { { 40, 63, RESERVED } } },
+    { "PML5E",
+      CR4_PAE | CR4_LA57,
+      LONG,
+      PML5E,
+      { { 7, 7, RESERVED }, { 40, 51, RESERVED }, { 8, 11, IGNORED }, { 52, 62, IGNORED } } },
+    { "PML4E under a PML5E",
+      CR4_PAE | CR4_LA57,
+      LONG,
+      0,
+      { { 7, 7, RESERVED }, { 40, 51, RESERVED }, { 8, 11, IGNORED }, { 52, 62, IGNORED } } },
+    { "32-bit PDE", CR4_PSE, 0, PDE32, { { 3, 6, IGNORED }, { 8, 11, IGNORED } } },
+    { "32-bit PDE without PSE", 0, 0, PDE32, { { 3, 11, IGNORED } } },
+    { "32-bit PTE", CR4_PSE, 0, PTE32, { { 3, 11, IGNORED } } },
+    { "4 MiB PDE",
+      CR4_PSE,
+      0,
+      PDE_4M,
+      { { 3, 6, IGNORED }, { 8, 20, IGNORED }, { 21, 21, RESERVED } } },
+    { "4 MiB PDE, 36 address bits",
+      CR4_PSE,
+      0,
+      PDE_4M | PHYS(36),
+      { { 8, 16, IGNORED }, { 17, 21, RESERVED } } },
+    { "4 MiB PDE, 32 address bits",
+      CR4_PSE,
+      0,
+      PDE_4M | PHYS(32),
+      { { 8, 12, IGNORED }, { 13, 21, RESERVED } } },
+    { "PTE, 36 address bits",
+      CR4_PAE,
+      LONG,
+      1536 | PHYS(36),
+      { { 12, 35, IGNORED }, { 36, 51, RESERVED } } },
+    { "PAE PTE, 32 address bits", CR4_PAE, EFER_NXE, 1536 | PHYS(32), { { 32, 62, RESERVED } } },
 };
 
 /* The address whose walk goes through entry `at`. */
-static uint64_t address_of(unsigned at)
+static uint64_t address_of(const struct entry *e)
 {
+    unsigned at = AT(e);
+
+    if ((e->cr4 & CR4_PAE) == 0)
+        return at == PDE_4M ? 0x400000 : 0;
     return at == 1025 ? 0x200000 : at == 513 ? 0x40000000 : 0;
 }
 
 static void set_up_tables(const struct entry *e)
 {
     uint64_t *t = (uint64_t *)ram, rights = (e->efer & EFER_LMA) != 0 ? 7 : 1;
+    uint32_t *t32 = (uint32_t *)ram;
 
     memset(ram, 0, sizeof ram);
+    if ((e->cr4 & CR4_PAE) == 0) {
+        t32[PDE32] = (uint32_t)ram_base + 0x2000 + 7;
+        t32[PTE32] = 0xabcd007;
+        t32[PDE_4M] = 0x40000087;
+        return;
+    }
+    t[PML5E] = ram_base | 7;
     t[0] = (ram_base + 0x1000) | 7;
     t[512] = (ram_base + 0x2000) | rights;
     t[513] = 0x80000000 | 0x87;
@@ -188,18 +237,24 @@ static void set_up_tables(const struct entry *e)
 
 static enum bit_kind walk_with(const struct entry *e, unsigned bit)
 {
-    bool lma = (e->efer & EFER_LMA) != 0;
+    bool lma = (e->efer & EFER_LMA) != 0, la57 = (e->cr4 & CR4_LA57) != 0;
     struct x86_mode m = { .cr0 = CR0_PE | CR0_PG,
                           .cr4 = e->cr4,
                           .efer = e->efer,
                           .bits = lma ? 64 : 32,
-                          .cr3 = ram_base + (lma ? 0 : 0x1000) };
+                          .cr3 = ram_base + (la57  ? 0x4000
+                                             : lma ? 0
+                                                   : 0x1000) };
     uint64_t out;
     uint32_t error = 0;
 
     set_up_tables(e);
-    ((uint64_t *)ram)[e->at] |= 1ull << bit;
-    if (x86_walk(&fake_vcpu, &m, address_of(e->at), 0, &out, &error) == 0)
+    fake_machine.cpuid.ext[8].eax = e->at > 0xffff ? e->at >> 16 : PHYS_BITS;
+    if ((e->cr4 & CR4_PAE) != 0)
+        ((uint64_t *)ram)[AT(e)] |= 1ull << bit;
+    else
+        ((uint32_t *)ram)[AT(e)] |= 1u << bit;
+    if (x86_walk(&fake_vcpu, &m, address_of(e), 0, &out, &error) == 0)
         return IGNORED;
     if (error != (PF_P | PF_RSVD))
         fail_msg("%s, bit %u: error code %x", e->name, bit, error);
@@ -209,7 +264,6 @@ static enum bit_kind walk_with(const struct entry *e, unsigned bit)
 static void test_every_bit(void **state)
 {
     (void)state;
-    fake_machine.cpuid.ext[8].eax = PHYS_BITS;
     for (unsigned i = 0; i < ARRAY_SIZE(entries); i++)
         for (const struct bits *b = entries[i].bits;
              b < entries[i].bits + ARRAY_SIZE(entries[i].bits) && b->high != 0; b++)

@@ -67,11 +67,19 @@ static uint64_t always_reserved(const struct walk *w)
     return r | ((w->m->efer & EFER_LMA) == 0 ? PAE_RESERVED : 0);
 }
 
+/* A 4 MiB page: bits 20:13 are address bits 39:32, as far as there are any. */
+static uint64_t pse36_reserved(const struct walk *w)
+{
+    uint64_t address = 0xff & ((1ull << (x86_phys_bits(w->v) - 32)) - 1);
+
+    return (~address & 0x1ff) << 13;
+}
+
 /* APM vol 2 section 5.3 and 5.4, SDM vol 3 section 4.4 and 4.5: the figures of the entries. */
 static bool reserved_bits(const struct walk *w, uint64_t pte, unsigned level, bool leaf)
 {
     if (w->width == 4)
-        return leaf && level == 1 && (pte & 1 << 21) != 0;
+        return leaf && level == 1 && (pte & pse36_reserved(w)) != 0;
     if ((pte & always_reserved(w)) != 0)
         return true;
     if (level == 2 && (w->m->efer & EFER_LMA) == 0)
