@@ -79,7 +79,7 @@ static const struct state_ops clock_ops = { .name = "clock",
 /* ---- a vCPU's general registers ---- */
 
 /* REQ_IRQ is set for all by vm_resume() */
-#define REQ_SAVED (REQ_NMI | REQ_GUEST)
+#define REQ_SAVED (REQ_NMI | REQ_NMI_NEXT | REQ_GUEST)
 #define INSN_MAX 15 /* bytes of the longest instruction, of x86 */
 
 static size_t regs_size(const struct vm *vm, uint32_t i)
@@ -111,6 +111,8 @@ static int regs_save(struct vm *vm, uint32_t i, void *buf)
 
 static bool regs_valid(const struct state_vcpu *s)
 {
+    if ((s->requests & (REQ_NMI | REQ_NMI_NEXT)) == REQ_NMI_NEXT)
+        return false;
     return s->mp <= MP_OFF && !(s->requests & ~(uint32_t)REQ_SAVED) && s->event_type <= VEV_SOFT &&
            s->event_has_error <= 1 && s->event_insn_len <= INSN_MAX &&
            (s->event_type != VEV_NONE || state_all_zero(&s->event_type, 8));

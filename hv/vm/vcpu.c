@@ -103,11 +103,35 @@ static void wake(struct vcpu *v, const struct vcpu *by)
         sched_wake(v);
 }
 
+#define NMIS (REQ_NMI | REQ_NMI_NEXT)
+
+static uint32_t one_more_nmi(uint32_t req)
+{
+    return req & REQ_NMI ? req | REQ_NMI_NEXT : req | REQ_NMI;
+}
+
+static uint32_t one_nmi_less(uint32_t req)
+{
+    return req & REQ_NMI_NEXT ? req & ~(uint32_t)REQ_NMI_NEXT : req & ~(uint32_t)REQ_NMI;
+}
+
+/* In one step: REQ_NMI_NEXT is never there alone. */
+static void change_nmis(struct vcpu *v, uint32_t (*change)(uint32_t))
+{
+    uint32_t req = __atomic_load_n(&v->requests, __ATOMIC_RELAXED);
+
+    while (!__atomic_compare_exchange_n(&v->requests, &req, change(req), false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_RELAXED))
+        ;
+}
+
 void vcpu_request(struct vcpu *v, uint32_t reqs)
 {
     const struct vcpu *current = this_cpu()->current;
 
     debug_assert(reqs);
+    if (reqs & REQ_NMI)
+        change_nmis(v, one_more_nmi);
     __atomic_fetch_or(&v->requests, reqs, __ATOMIC_SEQ_CST);
     if (v == current)
         return; /* its loop looks before it enters or blocks */
@@ -202,14 +226,21 @@ static bool park(struct vcpu *v)
     return true;
 }
 
+/*
+ * A CPU has one latch for an NMI that it cannot take now. One that it can take leaves it free for
+ * another.
+ */
 static void inject_nmi(struct vcpu *v)
 {
     debug_assert_on_cpu(v);
     if (!v->ops->nmi_ready(v)) {
+        __atomic_fetch_and(&v->requests, ~(uint32_t)REQ_NMI_NEXT, __ATOMIC_RELAXED);
         v->ops->nmi_window(v);
         return;
     }
-    __atomic_fetch_and(&v->requests, ~(uint32_t)REQ_NMI, __ATOMIC_RELAXED);
+    change_nmis(v, one_nmi_less);
+    if (__atomic_load_n(&v->requests, __ATOMIC_RELAXED) & REQ_NMI)
+        v->ops->nmi_window(v);
     v->event = (struct vcpu_event){ .type = VEV_NMI };
 }
 
@@ -246,7 +277,7 @@ static bool awake(struct vcpu *v)
 }
 
 /*
- * REQ_PARK and REQ_NMI stay set: one until the VM resumes, the other until the guest takes it.
+ * REQ_PARK and the NMIs stay set: one until the VM resumes, the others until the guest takes them.
  * *seen: requests that were tried and are not to be tried again before the guest has run.
  */
 static enum next attend(struct vcpu *v, uint32_t *seen)
@@ -267,8 +298,8 @@ static enum next attend(struct vcpu *v, uint32_t *seen)
         req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
     }
     *seen = req & REQ_NMI;
-    if (req & ~(uint32_t)REQ_NMI)
-        req = __atomic_fetch_and(&v->requests, REQ_PARK | REQ_NMI, __ATOMIC_SEQ_CST);
+    if (req & ~(uint32_t)NMIS)
+        req = __atomic_fetch_and(&v->requests, REQ_PARK | NMIS, __ATOMIC_SEQ_CST);
     if (req & REQ_TLB)
         v->ops->vcpu_tlb_flush(v);
     if (req & REQ_GUEST)

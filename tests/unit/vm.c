@@ -135,6 +135,42 @@ static void test_nmi(void **state)
     assert_int_equal(seen.type, VEV_NONE);
 }
 
+static unsigned nmis;
+
+/* The guest begins to handle an NMI, and can take none. */
+static void handle_nmi(struct vcpu *v)
+{
+    (void)v;
+    if (seen.type != VEV_NMI)
+        return;
+    nmis++;
+    nmi_open = false;
+}
+
+/* Two at once are two; of those that come while it can take none, one is kept. */
+static void test_nmis(void **state)
+{
+    (void)state;
+    nmis = 0;
+    during_run = handle_nmi;
+    vcpu_request(vm->vcpu[0], REQ_NMI);
+    vcpu_request(vm->vcpu[0], REQ_NMI);
+    turns(2);
+    assert_int_equal(nmis, 1);
+    assert_true(nmi_windows > 0);
+    vcpu_request(vm->vcpu[0], REQ_NMI);
+    vcpu_request(vm->vcpu[0], REQ_NMI);
+    turns(2);
+    assert_int_equal(nmis, 1);
+    nmi_open = true;
+    turns(2);
+    assert_int_equal(nmis, 2);
+    nmi_open = true;
+    turns(2);
+    assert_int_equal(nmis, 2);
+    assert_int_equal(vm->vcpu[0]->requests & (REQ_NMI | REQ_NMI_NEXT), 0);
+}
+
 static void test_halt(void **state)
 {
     static const enum exit_reason hlt[] = { EXIT_HALT };
@@ -734,6 +770,7 @@ int main(void)
         T(test_irq),
         T(test_irq_window),
         T(test_nmi),
+        T(test_nmis),
         T(test_halt),
         T(test_doze),
         T(test_halt_nmi),

@@ -142,7 +142,7 @@ static_assert(sizeof(struct state_vm) == 8, "layout of images");
 struct state_vcpu {
     uint64_t gpr[32], pc, sp, flags;
     uint32_t mp;       /* enum mp_state */
-    uint32_t requests; /* of enum vcpu_req: REQ_NMI, REQ_GUEST */
+    uint32_t requests; /* of enum vcpu_req: REQ_NMI, REQ_NMI_NEXT, REQ_GUEST */
     uint8_t event_type, event_vector, event_has_error, event_insn_len;
     uint32_t event_error;
 };

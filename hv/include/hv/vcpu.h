@@ -48,6 +48,11 @@ enum vcpu_req {
      * the VM
      */
     REQ_PARKED = 1 << 6,
+    /*
+     * set by vcpu_request(), only beside REQ_NMI: a second NMI, which waits until the guest handles
+     * the first. While it cannot take one, further ones make no more than one
+     */
+    REQ_NMI_NEXT = 1 << 7,
 };
 
 struct vcpu_stats {
@@ -104,7 +109,10 @@ struct vcpu_ops {
     /* EXIT_IRQ_WINDOW as soon as irq_ready would hold */
     void (*irq_window)(struct vcpu *, bool on);
     void (*nmi_window)(struct vcpu *);
-    /* pc += len, and clears the interrupt shadow */
+    /*
+     * An instruction ends: pc += len, in the width of the code, and the interrupt shadow is over.
+     * x86: RF becomes 0, and with TF #DB is queued. len 0: a round of a REP instruction
+     */
     void (*skip_insn)(struct vcpu *, unsigned len);
     /* XSAVE area, or V/Z registers. -ENOSPC: *len was too short, and is now what is needed */
     int (*get_fpu_regs)(struct vcpu *, void *state, size_t *len);
