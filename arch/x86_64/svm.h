@@ -46,9 +46,11 @@ struct svm_vcpu {
     uint64_t iret_rip;
     /* an exit in the interrupt shadow: stats.entries in the run after it, and where */
     uint64_t shadow_run, shadow_rip;
-    uint8_t nmi;               /* enum svm_nmi */
-    bool changed;              /* Trivet wrote what VMRUN checks, since the last entry */
-    bool nmi_wanted, nmi_step; /* step: RFLAGS.TF was set by us, to stop after the IRET */
+    uint8_t nmi;  /* enum svm_nmi */
+    bool changed; /* Trivet wrote what VMRUN checks, since the last entry */
+    bool nmi_wanted;
+    /* RFLAGS.TF was set by us, to stop after the IRET, or after the instruction in the shadow */
+    bool nmi_step;
 };
 
 static inline struct svm_vcpu *svm_of(const struct vcpu *v) { return v->arch; }

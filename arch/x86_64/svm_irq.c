@@ -14,6 +14,9 @@
 
 #define RFLAGS_TF (1ull << 8)
 #define RFLAGS_IF (1ull << 9)
+#define RFLAGS_RF (1ull << 16)
+#define EFER_LMA (1ull << 10)
+#define ATTR_L (1u << 9)
 #define DR6_BS (1ull << 14)
 #define EXCEPTIONS 32 /* vectors below are exceptions' (8.2) */
 
@@ -72,7 +75,7 @@ bool svm_nmi_ready(struct vcpu *v)
     debug_assert_own_cpu(v);
     if (s->nmi == NMI_AT_IRET && v->regs.pc != s->iret_rip)
         s->nmi = NMI_OPEN;
-    return s->nmi == NMI_OPEN && v->event.type == VEV_NONE;
+    return s->nmi == NMI_OPEN && v->event.type == VEV_NONE && !(s->vmcb->interrupt_shadow & 1);
 }
 
 bool svm_nmi_blocked(const struct vcpu *v)
@@ -103,14 +106,16 @@ static size_t svm_no_state(const struct vm *vm, uint32_t i)
 }
 
 /* The trap flag is the guest's again; who waits to give an NMI sets it anew. */
-static int svm_quiesce(struct vm *vm, uint32_t i)
+static void end_step(struct vcpu *v, struct svm_vcpu *s)
 {
-    struct vcpu *v = vm->vcpu[i];
-    struct svm_vcpu *s = svm_of(v);
-
     if (s->nmi_step)
         v->regs.flags &= ~RFLAGS_TF;
     s->nmi_step = false;
+}
+
+static int svm_quiesce(struct vm *vm, uint32_t i)
+{
+    end_step(vm->vcpu[i], svm_of(vm->vcpu[i]));
     return 0;
 }
 
@@ -135,8 +140,11 @@ static const struct state_ops svm_engine_ops = { .name = "SVM",
                                                  .resume = svm_resume };
 state_table svm_state_table = { &svm_engine_ops, NULL };
 
-/* The IRET has not run yet: a trap flag of ours stops the guest right after it. */
-static void step_iret(struct vcpu *v, struct svm_vcpu *s)
+/*
+ * The IRET has not run yet, or the instruction in the shadow of STI, MOV SS and POP SS (15.21.5): a
+ * trap flag of ours stops the guest right after it.
+ */
+static void step_one(struct vcpu *v, struct svm_vcpu *s)
 {
     if (s->nmi_step || (v->regs.flags & RFLAGS_TF))
         return;
@@ -150,8 +158,8 @@ void svm_nmi_window(struct vcpu *v)
 
     debug_assert_own_cpu(v);
     s->nmi_wanted = true;
-    if (s->nmi == NMI_AT_IRET)
-        step_iret(v, s);
+    if (s->nmi == NMI_AT_IRET || (s->nmi == NMI_OPEN && (s->vmcb->interrupt_shadow & 1)))
+        step_one(v, s);
 }
 
 /* The intercept comes before the IRET runs (15.9). */
@@ -162,7 +170,7 @@ void svm_exit_iret(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
     s->nmi = NMI_AT_IRET;
     s->iret_rip = v->regs.pc;
     if (s->nmi_wanted)
-        step_iret(v, s);
+        step_one(v, s);
 }
 
 /*
@@ -172,6 +180,8 @@ void svm_exit_iret(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 void svm_exit_db(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     if (s->nmi_step) {
+        if (s->nmi == NMI_OPEN)
+            end_step(v, s); /* an IRET has loaded the guest's own flags */
         s->nmi_step = s->nmi_wanted = false;
         s->nmi = NMI_OPEN;
         s->vmcb->dr6 &= ~DR6_BS;
@@ -183,9 +193,17 @@ void svm_exit_db(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
     v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = X86_DB };
 }
 
+/* After the last byte of 4 GiB, code that is not 64-bit goes on at 0. */
+static void wrap_pc(struct vcpu *v, const struct vmcb *b, uint64_t from)
+{
+    if (from >> 32 == 0 && v->regs.pc >> 32 != 0 &&
+        !((b->efer & EFER_LMA) && (b->cs.attrib & ATTR_L)))
+        v->regs.pc = (uint32_t)v->regs.pc;
+}
+
 /*
- * An instruction that we carried out ends as on the CPU: no interrupt shadow, and a trap when the
- * guest steps (13.1.4).
+ * An instruction that we carried out ends as on the CPU: no interrupt shadow, no RF, and a trap
+ * when the guest steps (13.1.4). It was that after which an NMI was to come.
  */
 void svm_skip_insn(struct vcpu *v, unsigned len)
 {
@@ -194,8 +212,11 @@ void svm_skip_insn(struct vcpu *v, unsigned len)
     debug_assert_own_cpu(v);
     debug_assert(len <= 15);
     v->regs.pc += len;
+    wrap_pc(v, s->vmcb, v->regs.pc - len);
+    v->regs.flags &= ~RFLAGS_RF;
     s->vmcb->interrupt_shadow = 0;
-    if (!(v->regs.flags & RFLAGS_TF) || s->nmi_step || v->event.type != VEV_NONE)
+    end_step(v, s);
+    if (!(v->regs.flags & RFLAGS_TF) || v->event.type != VEV_NONE)
         return;
     s->vmcb->dr6 |= DR6_BS;
     svm_dirty(s, CLEAN_DRX);
@@ -228,7 +249,8 @@ static uint64_t eventinj(struct vcpu *v, struct svm_vcpu *s)
  * wherever the guest then is and with its interrupts off: VMRUN leaves it behind as the exception
  * to raise when another of QEMU's threads calls the CPU. An exit makes it forget that: the kick
  * ends the guest's run at the first instruction of its handler. (The kick cannot come with a
- * virtual interrupt: it would be first.)
+ * virtual interrupt: it would be first.) An NMI that had to wait for the event comes by the same
+ * kick.
  */
 void svm_inject(struct vcpu *v, struct svm_vcpu *s)
 {
@@ -239,9 +261,12 @@ void svm_inject(struct vcpu *v, struct svm_vcpu *s)
         b->v_intr_vector = v->event.vector;
         virtual_irq(s, true);
     } else {
+        end_step(v, s);
+        if (v->event.type == VEV_EXCEPTION && x86_is_fault(v->event.vector))
+            v->regs.flags |= RFLAGS_RF;
         b->eventinj = eventinj(v, s);
         s->changed = true;
-        if (v->event.type == VEV_IRQ)
+        if (v->event.type == VEV_IRQ || (s->nmi_wanted && s->nmi == NMI_OPEN))
             irq_send_kick(this_cpu()->id);
     }
     v->event.type = VEV_NONE;

@@ -215,7 +215,8 @@ bool svm_x86_mode_same(struct vcpu *v, const struct x86_mode_regs *r)
     const struct vmcb *b = svm_of(v)->vmcb;
 
     return ((b->cr3 ^ r->cr3) | (b->cr0 ^ r->cr0) | (b->cr4 ^ r->cr4) |
-            (b->efer ^ EFER_SVME ^ r->efer) | (uint64_t)(b->cs.attrib ^ r->cs_attr)) == 0;
+            (b->efer ^ EFER_SVME ^ r->efer) | (uint64_t)(b->cs.attrib ^ r->cs_attr) |
+            (b->dr7 & DR7_ENABLED)) == 0;
 }
 
 int svm_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)

@@ -11,6 +11,9 @@
 
 #define RFLAGS_TF (1ull << 8)
 #define RFLAGS_IF (1ull << 9)
+#define RFLAGS_RF (1ull << 16)
+#define EFER_LMA (1ull << 10)
+#define CS_AR_L (1u << 13)
 #define DR6_BS (1ull << 14)
 #define DR6_TRAPS 0xe00full /* B0-B3 BD BS BT */
 #define DR7_GD (1ull << 13)
@@ -107,9 +110,18 @@ void vmx_close_window(struct vmx_vcpu *s, uint32_t bit)
     vmwrite(PRIMARY_CONTROLS, s->primary);
 }
 
+/* After the last byte of 4 GiB, code that is not 64-bit goes on at 0: 26.3.1.4 wants no more bits.
+ */
+static void wrap_pc(struct vcpu *v, uint64_t from)
+{
+    if (from >> 32 == 0 && v->regs.pc >> 32 != 0 &&
+        !((vmx_of(v)->efer & EFER_LMA) && (vmread(GUEST_CS_AR) & CS_AR_L)))
+        v->regs.pc = (uint32_t)v->regs.pc;
+}
+
 /*
- * An instruction that we carried out ends as on the CPU: no blocking by STI or MOV SS, and a trap
- * when the guest steps.
+ * An instruction that we carried out ends as on the CPU: no blocking by STI or MOV SS, no RF, and a
+ * trap when the guest steps.
  */
 void vmx_skip_insn(struct vcpu *v, unsigned len)
 {
@@ -118,6 +130,8 @@ void vmx_skip_insn(struct vcpu *v, unsigned len)
     debug_assert_own_cpu(v);
     debug_assert(len <= 15);
     v->regs.pc += len;
+    wrap_pc(v, v->regs.pc - len);
+    v->regs.flags &= ~RFLAGS_RF;
     if (b & (BLOCK_STI | BLOCK_MOV_SS)) {
         vmwrite(GUEST_INTERRUPTIBILITY, b & ~(uint64_t)(BLOCK_STI | BLOCK_MOV_SS));
         vmwrite(GUEST_PENDING_DEBUG, 0);
@@ -145,6 +159,8 @@ void vmx_inject(struct vcpu *v, struct vmx_vcpu *s)
     uint32_t type = types[ev->type], info;
 
     debug_assert_on_cpu(v);
+    if (ev->type == VEV_EXCEPTION && x86_is_fault(ev->vector))
+        v->regs.flags |= RFLAGS_RF;
     if (ev->type == VEV_EXCEPTION && (ev->vector == X86_BP || ev->vector == X86_OF))
         type = INTR_SOFT_EXCEPTION;
     if (ev->type == VEV_SOFT && (ev->vector == X86_BP || ev->vector == X86_OF))

@@ -19,6 +19,8 @@
 #define CR0_PG (1ull << 31)
 #define EFER_LME (1ull << 8)
 #define EFER_LMA (1ull << 10)
+#define RFLAGS_TF (1ull << 8)
+#define PENDING_BS (1ull << 14)
 #define CR4_LA57 (1ull << 12)
 #define ATTR_L (1ull << 9) /* as in struct x86_mode_regs */
 #define HIGH32 0xffffffff00000000ull
@@ -382,11 +384,14 @@ int vmx_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
 }
 
 /* After an emulated MOV SS: table 25-3. */
-static void set_shadow(uint64_t val)
+/* A single step waits for the end of the shadow, and the entry wants to be told of it (26.3.1.5).
+ */
+static void set_shadow(const struct vcpu *v, uint64_t val)
 {
     uint64_t b = vmread(GUEST_INTERRUPTIBILITY) & ~(uint64_t)(BLOCK_STI | BLOCK_MOV_SS);
 
     vmwrite(GUEST_INTERRUPTIBILITY, b | (val != 0 ? BLOCK_MOV_SS : 0));
+    vmwrite(GUEST_PENDING_DEBUG, val != 0 && (v->regs.flags & RFLAGS_TF) ? PENDING_BS : 0);
 }
 
 static int block_nmi(uint64_t blocked)
@@ -420,7 +425,7 @@ static int set_vmcs(struct vcpu *v, uint32_t id, uint64_t val)
     case X86_PAT: vmwrite(GUEST_PAT, s->pat = val); return 0;
     case X86_TSC_OFFSET: set_tsc_offset(v, val); return 0;
     case X86_CPL: return -EINVAL; /* it is the stack segment's */
-    case X86_INT_SHADOW: set_shadow(val); return 0;
+    case X86_INT_SHADOW: set_shadow(v, val); return 0;
     case X86_NMI_BLOCKED: return block_nmi(val);
     case X86_PENDING_DEBUG: return set_pending_debug(val);
     default: break;
@@ -506,8 +511,8 @@ void vmx_x86_mode(struct vcpu *v, struct x86_mode_regs *r)
 /* Its VMCS is current. */
 bool vmx_x86_mode_same(struct vcpu *v, const struct x86_mode_regs *r)
 {
-    return ((vmread(GUEST_CR3) ^ r->cr3) |
-            (mode_stamp(vmx_of(v), vmread(GUEST_CS_AR)) ^ r->stamp)) == 0;
+    return ((vmread(GUEST_CR3) ^ r->cr3) | (mode_stamp(vmx_of(v), vmread(GUEST_CS_AR)) ^ r->stamp) |
+            (vmread(GUEST_DR7) & DR7_ENABLED)) == 0;
 }
 
 /* ---- reset state, volume 3 table 9-1 ---- */

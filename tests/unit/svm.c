@@ -16,7 +16,9 @@
 #include "arch/host/host.h"
 #include "arch/x86_64/svm.h"
 
+#define RFLAGS_TF 0x100u
 #define RFLAGS_IF 0x200u
+#define RFLAGS_RF 0x10000u
 #define AT 0x1000u /* where the guest is */
 
 struct svm_caps svm_caps;
@@ -35,7 +37,7 @@ static struct {
     bool takes, shadow;
     uint64_t cut; /* EXITINTINFO */
 } plan;
-static uint64_t injected;
+static uint64_t injected, pushed; /* what VMRUN was to deliver, and RFLAGS then */
 static unsigned checks, entries;
 
 void svm_enter(struct vcpu_regs *regs, struct vmcb *b, uint64_t vmcb_pa, uint64_t host_pa)
@@ -43,6 +45,7 @@ void svm_enter(struct vcpu_regs *regs, struct vmcb *b, uint64_t vmcb_pa, uint64_
     (void)vmcb_pa, (void)host_pa;
     entries++;
     injected = b->eventinj;
+    pushed = regs->flags;
     if (plan.takes)
         b->v_intr &= ~(uint32_t)V_IRQ;
     regs->pc += plan.steps;
@@ -193,6 +196,99 @@ static void the_shadow_is_not_remembered_for_long(void **state)
     assert_true(svm_irq_ready(&v));
 }
 
+/* ---- NMIs ---- */
+
+/* In the shadow it waits for one instruction, by a trap flag that the guest never sees. */
+static void an_nmi_comes_after_the_shadow(void **state)
+{
+    (void)state;
+    v.regs.flags = 2; /* MOV SS in code that takes no interrupts */
+    run(VMEXIT_INTR, 0, true);
+    assert_false(svm_nmi_ready(&v));
+    svm_nmi_window(&v);
+    assert_true(v.regs.flags & RFLAGS_TF);
+    assert_int_equal(run(VMEXIT_EXCP0 + X86_DB, 3, false), EXIT_IRQ_WINDOW);
+    assert_int_equal(v.regs.flags, 2);
+    assert_int_equal(v.event.type, VEV_NONE);
+    assert_true(svm_nmi_ready(&v));
+}
+
+/* The instruction exits, and Trivet carries it out; HLT, for one. */
+static void an_nmi_comes_after_an_exit_in_the_shadow(void **state)
+{
+    (void)state;
+    run(VMEXIT_INTR, 0, true);
+    svm_nmi_window(&v);
+    run(VMEXIT_HLT, 0, true);
+    svm_skip_insn(&v, 1);
+    assert_int_equal(v.regs.flags, RFLAGS_IF);
+    assert_int_equal(v.event.type, VEV_NONE);
+    assert_true(svm_nmi_ready(&v));
+}
+
+/* It faults: the guest must not find our trap flag on its stack, and the NMI comes next. */
+static void an_nmi_comes_after_a_fault_in_the_shadow(void **state)
+{
+    (void)state;
+    run(VMEXIT_INTR, 0, true);
+    svm_nmi_window(&v);
+    v.event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = X86_GP, .has_error = true };
+    run(VMEXIT_INTR, 9, false);
+    assert_false(pushed & RFLAGS_TF);
+    assert_int_equal(host_kicks[0], 1);
+    assert_true(svm_nmi_ready(&v));
+}
+
+/* A guest that steps has its own trap; it is not taken away. */
+static void a_guest_that_steps_keeps_its_trap(void **state)
+{
+    (void)state;
+    v.regs.flags = 2 | RFLAGS_TF;
+    run(VMEXIT_INTR, 0, true);
+    svm_nmi_window(&v);
+    assert_int_equal(run(VMEXIT_EXCP0 + X86_DB, 3, false), EXIT_NONE);
+    assert_int_equal(v.event.vector, X86_DB);
+    assert_true(v.regs.flags & RFLAGS_TF);
+}
+
+/* ---- what the guest's flags and instruction pointer become ---- */
+
+static void faults_are_pushed_with_rf(void **state)
+{
+    static const struct {
+        uint8_t type, vector;
+        bool rf;
+    } rows[] = { { VEV_EXCEPTION, X86_GP, true },
+                 { VEV_EXCEPTION, X86_UD, true },
+                 { VEV_EXCEPTION, X86_DB, false },
+                 { VEV_EXCEPTION, X86_DF, false },
+                 { VEV_NMI, X86_NMI, false } };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        set_up(state);
+        v.event = (struct vcpu_event){ .type = rows[i].type, .vector = rows[i].vector };
+        run(VMEXIT_INTR, 0, false);
+        assert_int_equal((pushed & RFLAGS_RF) != 0, rows[i].rf);
+    }
+    set_up(state);
+    v.regs.flags |= RFLAGS_RF;
+    svm_skip_insn(&v, 2);
+    assert_int_equal(v.regs.flags, RFLAGS_IF);
+}
+
+static void the_pc_wraps_in_32_bit_code(void **state)
+{
+    (void)state;
+    v.regs.pc = 0xfffffffe;
+    svm_skip_insn(&v, 3);
+    assert_int_equal(v.regs.pc, 1);
+    vmcb.efer = 1 << 10;
+    vmcb.cs.attrib = 1 << 9;
+    v.regs.pc = 0xfffffffe;
+    svm_skip_insn(&v, 3);
+    assert_int_equal(v.regs.pc, 0x100000001);
+}
+
 /* A vCPU that has never run has no past. */
 static void the_first_run_has_no_shadow(void **state)
 {
@@ -249,6 +345,12 @@ int main(void)
         cmocka_unit_test_setup(the_shadow_is_not_remembered_for_long, set_up),
         cmocka_unit_test_setup(the_first_run_has_no_shadow, set_up),
         cmocka_unit_test_setup(a_state_that_vmrun_refuses_is_named, set_up),
+        cmocka_unit_test_setup(an_nmi_comes_after_the_shadow, set_up),
+        cmocka_unit_test_setup(an_nmi_comes_after_an_exit_in_the_shadow, set_up),
+        cmocka_unit_test_setup(an_nmi_comes_after_a_fault_in_the_shadow, set_up),
+        cmocka_unit_test_setup(a_guest_that_steps_keeps_its_trap, set_up),
+        cmocka_unit_test_setup(faults_are_pushed_with_rf, set_up),
+        cmocka_unit_test_setup(the_pc_wraps_in_32_bit_code, set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,7 +66,13 @@ static int fake_set(struct vcpu *v, uint32_t id, uint64_t val)
     return p != NULL ? 0 : -ENOENT;
 }
 
-static void fake_skip(struct vcpu *v, unsigned len) { v->regs.pc += len; }
+static void fake_skip(struct vcpu *v, unsigned len)
+{
+    v->regs.pc += len;
+    v->regs.flags &= ~(uint64_t)FLAGS_RF;
+    if ((v->regs.flags & FLAGS_TF) != 0 && v->event.type == VEV_NONE)
+        v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = X86_DB };
+}
 
 static int fake_get_fpu(struct vcpu *v, void *state, size_t *len)
 {
@@ -103,7 +109,7 @@ static bool fake_mode_same(struct vcpu *v, const struct x86_mode_regs *r)
     fake_mode_get(v, &now);
     fake_modes--;
     return now.cr0 == r->cr0 && now.cr3 == r->cr3 && now.cr4 == r->cr4 && now.efer == r->efer &&
-           now.cs_attr == r->cs_attr;
+           now.cs_attr == r->cs_attr && (fake_regs[X86_DR7 - X86_CR0] & DR7_ENABLED) == 0;
 }
 
 static const struct x86_engine fake_engine = { .mode = fake_mode_get, .mode_same = fake_mode_same };

@@ -58,7 +58,9 @@ enum emu_result emu_linear(struct emu *m, unsigned seg, uint64_t off, unsigned s
 
     if (m->m.bits == 64) {
         *lin = off + (seg == X86_FS || seg == X86_GS ? x86_get(m->v, X86_SEG_BASE + seg) : 0);
-        return x86_canonical(&m->m, *lin) ? EMU_DONE : raise_segment(m, seg);
+        return x86_canonical(&m->m, *lin) && x86_canonical(&m->m, *lin + size - 1)
+                   ? EMU_DONE
+                   : raise_segment(m, seg);
     }
     *lin = (uint32_t)(off + x86_get(m->v, X86_SEG_BASE + seg));
     if (!within_limit(m, seg, off, size))
@@ -151,6 +153,8 @@ static enum emu_result access_linear(struct emu *m, uint64_t lin, unsigned size,
     access_physical(m, at[0], first, write, buf);
     if (first < size)
         access_physical(m, at[1], size - first, write, buf + first);
+    if ((m->dr7 & DR7_ENABLED) != 0)
+        m->hits |= x86_watch_hits(m->v, m->dr7, write ? WATCH_WRITE : WATCH_READ, lin, size);
     return EMU_DONE;
 }
 
@@ -689,10 +693,12 @@ static void finish(struct emu *m)
 {
     if (m->jump)
         m->v->regs.pc = m->target - m->in->len;
-    m->v->regs.flags &= ~(uint64_t)FLAGS_RF;
     m->v->ops->skip_insn(m->v, m->in->len);
-    if (m->shadow)
+    if (m->shadow && m->hits == 0) {
+        m->v->event.type = VEV_NONE; /* the trap of TF comes after the next instruction */
         x86_set(m->v, X86_INT_SHADOW, 1);
+    }
+    x86_watch_trap(m->v, m->hits);
 }
 
 int emu_emulate(struct vcpu *v, struct vcpu_exit *e)
@@ -712,6 +718,8 @@ int emu_emulate(struct vcpu *v, struct vcpu_exit *e)
     m.e = e;
     m.page = 1;
     m.jump = m.shadow = false;
+    m.dr7 = x86_get(v, X86_DR7);
+    m.hits = 0;
     x86_mode_get(v, &m.m);
     m.in = x86_insn_get(v, &m.m, e, bytes, &err);
     if (m.in == NULL)

@@ -21,6 +21,8 @@ struct emu {
     bool jump;
     uint64_t target;
     bool shadow; /* MOV SS: the next instruction is not interrupted */
+    uint64_t dr7;
+    uint32_t hits; /* breakpoints that were hit so far */
 };
 
 uint64_t emu_reg(const struct emu *m, unsigned reg, unsigned size);

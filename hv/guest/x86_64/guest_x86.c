@@ -47,7 +47,7 @@ static uint64_t low_mask(unsigned size) { return size >= 8 ? UINT64_MAX : (1ull 
 static int x86_pio(struct vcpu *v, struct vcpu_exit *e)
 {
     struct io_access *io = &e->pio.io;
-    uint64_t *rax = &v->regs.gpr[X86_RAX], mask = low_mask(io->size);
+    uint64_t *rax = &v->regs.gpr[X86_RAX], mask = low_mask(io->size), dr7;
 
     debug_assert_own_cpu(v);
     if (e->pio.string)
@@ -61,6 +61,9 @@ static int x86_pio(struct vcpu *v, struct vcpu_exit *e)
     if (!io->write)
         *rax = io->size == 4 ? io->val & mask : (*rax & ~mask) | (io->val & mask);
     v->ops->skip_insn(v, e->insn_len);
+    dr7 = x86_get(v, X86_DR7);
+    if ((dr7 & DR7_ENABLED) != 0)
+        x86_watch_trap(v, x86_watch_hits(v, dr7, WATCH_PORT, io->addr, io->size));
     return 0;
 }
 

@@ -76,7 +76,6 @@ int x86_emulate(struct vcpu *v, struct vcpu_exit *e)
     if (!gmem_in_hole(&v->vm->gmem, e->mem.gpa))
         return emu_emulate(v, e);
     move(v, in, at);
-    v->regs.flags &= ~(uint64_t)FLAGS_RF;
     v->ops->skip_insn(v, in->len);
     return 0;
 }

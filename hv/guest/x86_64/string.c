@@ -106,6 +106,7 @@ static enum emu_result ins(struct emu *m)
     if (dest_at(m, true, &lin) == EMU_STOP || emu_probe_write(m, lin, io.size) == EMU_STOP)
         return EMU_STOP;
     (void)!io_dispatch(m->v->vm, IO_PORT, &io);
+    m->hits |= x86_watch_hits(m->v, m->dr7, WATCH_PORT, io.addr, io.size);
     old = io.val;
     if (emu_write(m, lin, io.size, &old) == EMU_STOP)
         return EMU_STOP;
@@ -121,6 +122,7 @@ static enum emu_result outs(struct emu *m)
         return EMU_STOP;
     io.val &= x86_size_mask(io.size);
     (void)!io_dispatch(m->v->vm, IO_PORT, &io);
+    m->hits |= x86_watch_hits(m->v, m->dr7, WATCH_PORT, io.addr, io.size);
     advance(m, X86_RSI);
     return EMU_DONE;
 }
@@ -144,6 +146,22 @@ static void count_down(struct emu *m)
     *rcx = m->in->addr_size >= 4 ? next : (*rcx & ~mask) | next;
 }
 
+/*
+ * Between two rounds: the traps of a single step and of breakpoints come before the next, and what
+ * interrupts the guest here is pushed with RF (SDM vol 3 section 17.3.1.1).
+ */
+static enum emu_result pause_rounds(struct emu *m)
+{
+    struct vcpu *v = m->v;
+
+    if (m->hits != 0 || (v->regs.flags & FLAGS_TF) != 0) {
+        v->ops->skip_insn(v, 0);
+        x86_watch_trap(v, m->hits);
+    }
+    v->regs.flags |= FLAGS_RF;
+    return EMU_STOP;
+}
+
 enum emu_result emu_string(struct emu *m)
 {
     const struct x86_insn *in = m->in;
@@ -151,14 +169,17 @@ enum emu_result emu_string(struct emu *m)
 
     if (!in->rep && !in->repne)
         return one(m);
+    if ((m->v->regs.gpr[X86_RCX] & emu_addr_mask(m)) == 0)
+        return EMU_DONE;
     for (unsigned i = 0; i < STRING_MAX; i++) {
-        if ((m->v->regs.gpr[X86_RCX] & emu_addr_mask(m)) == 0)
-            return EMU_DONE;
         if (one(m) == EMU_STOP)
             return EMU_STOP;
         count_down(m);
-        if (compares && ((m->v->regs.flags & FLAGS_ZF) != 0) != in->rep)
+        if ((m->v->regs.gpr[X86_RCX] & emu_addr_mask(m)) == 0 ||
+            (compares && ((m->v->regs.flags & FLAGS_ZF) != 0) != in->rep))
             return EMU_DONE;
+        if (m->hits != 0 || (m->v->regs.flags & FLAGS_TF) != 0)
+            break;
     }
-    return (m->v->regs.gpr[X86_RCX] & emu_addr_mask(m)) == 0 ? EMU_DONE : EMU_STOP;
+    return pause_rounds(m);
 }

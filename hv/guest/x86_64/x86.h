@@ -286,6 +286,17 @@ void x86_pv_scale(uint64_t hz, uint32_t *mul, int8_t *shift);
 /* Logs an access to nothing, once for each page or port, and only the first of them. */
 void x86_log_nobody(struct vcpu *v, enum io_space space, const struct io_access *io);
 
+/*
+ * watch.c: breakpoints on data and ports (DR7; APM vol 2 section 13.1.1, SDM vol 3 section 17.2.4)
+ * for what Trivet does in the guest's place. A bit for each of the four that an access of `size`
+ * bytes at linear address or port `at` hits; dr7 as it is in the register. Own CPU.
+ */
+enum x86_watch { WATCH_READ, WATCH_WRITE, WATCH_PORT };
+uint32_t x86_watch_hits(struct vcpu *v, uint64_t dr7, enum x86_watch kind, uint64_t at,
+                        unsigned size);
+/* The instruction is done: queues #DB, unless there is none or an event waits already. */
+void x86_watch_trap(struct vcpu *v, uint32_t hits);
+
 /* emulate.c */
 int must_check x86_emulate(struct vcpu *v, struct vcpu_exit *e);
 

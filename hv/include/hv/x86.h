@@ -75,6 +75,7 @@ enum {
     X86_KERNEL_GS_BASE = 0xc0000102u,
     X86_PAT = 0x277
 };
+#define DR7_ENABLED 0xffu /* a breakpoint is on: L0 G0 ... L3 G3 */
 enum x86_vector {
     X86_DE,
     X86_DB,
@@ -95,6 +96,18 @@ enum x86_vector {
     X86_MC,
     X86_XM
 };
+/*
+ * A fault: it is pushed with RFLAGS.RF = 1, so that its instruction runs again past a breakpoint
+ * (SDM vol 3 section 17.3.1.1, APM vol 2 section 3.1.6). #DB is not counted: its faults are the
+ * breakpoints. The others are traps, aborts, and no exception at all.
+ */
+static inline bool x86_is_fault(unsigned vector)
+{
+    const uint32_t no =
+        1u << X86_DB | 1u << X86_NMI | 1u << X86_BP | 1u << X86_OF | 1u << X86_DF | 1u << X86_MC;
+
+    return vector < 32 && (no >> vector & 1) == 0;
+}
 /*
  * What decides how a vCPU's instructions and addresses are read, in one call of the engine
  * (x86_engine.mode). Attributes as above; cs_base as it is in the register.
@@ -164,7 +177,7 @@ struct x86_engine {
     void (*mode)(struct vcpu *, struct x86_mode_regs *);
     /*
      * While v's exit is handled; NULL: nobody asks. True: mode would give *r still, but for cpl
-     * and, in 64-bit code, cs_base. Cheaper than that.
+     * and, in 64-bit code, cs_base, and DR7 turns no breakpoint on. Cheaper than asking for them.
      */
     bool (*mode_same)(struct vcpu *, const struct x86_mode_regs *r);
     /*
