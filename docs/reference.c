@@ -3,11 +3,12 @@
  * reference: writes the reference pages of the documentation from the tables in the code, so that
  * they cannot go stale. `reference config` is the keys of trivet.conf; `reference console` is the
  * commands, each with its answer for programs from a shell that runs here, in an ordinary program,
- * over a machine with two guests that do not run.
+ * over a machine with two guests that do not run; `reference msrs` is the MSRs of x86 guests.
  */
 #include "arch/host/host.h"
 #include <arch/cpu.h>
 #include "boot/boot_info.h"
+#include "hv/guest/x86_64/x86.h"
 #include "hv/mgmt/mgmt.h"
 #include <hv/config.h>
 #include <hv/console.h>
@@ -160,13 +161,32 @@ static void console_page(void)
     }
 }
 
+/* ---- MSRs of x86 guests ---- */
+
+static void msr_page(void)
+{
+    struct x86_msr_row r;
+
+    printf("# MSRs of x86 guests\n\nWhat is not in this table raises #GP, and is told in the log, "
+           "each "
+           "number once.\n\n| number | name | written | why it is there |\n|---|---|---|---|\n");
+    for (unsigned i = 0; x86_msr_row(i, &r); i++) {
+        printf("| %xh", r.first);
+        if (r.last != r.first)
+            printf("-%xh", r.last);
+        printf(" | %s | %s | %s |\n", r.name, r.writable ? "yes" : "#GP", r.why);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "config") == 0)
         config_page();
     else if (argc == 2 && strcmp(argv[1], "console") == 0)
         console_page();
+    else if (argc == 2 && strcmp(argv[1], "msrs") == 0)
+        msr_page();
     else
-        return fprintf(stderr, "usage: reference config|console\n"), 2;
+        return fprintf(stderr, "usage: reference config|console|msrs\n"), 2;
     return 0;
 }

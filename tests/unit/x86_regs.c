@@ -218,6 +218,23 @@ static void test_msr_unannounced(void **state)
     }
 }
 
+/* Every row has its reason, and the rows are in order: find() wants that. */
+static void test_msr_table(void **state)
+{
+    struct x86_msr_row r;
+    uint32_t before = 0;
+    unsigned n = 0;
+
+    (void)state;
+    for (; x86_msr_row(n, &r); n++) {
+        assert_true(r.first <= r.last);
+        assert_true(r.first == 0x800 || r.first > before);
+        before = r.last;
+        assert_true(strlen(r.name) > 2 && strlen(r.why) > 8);
+    }
+    assert_true(n > 40);
+}
+
 static void test_msr_rules(void **state)
 {
     uint64_t val = 0;
@@ -334,6 +351,7 @@ int main(void)
         cmocka_unit_test_setup(test_cpuid_xsave, setup),
         cmocka_unit_test_setup(test_msr_all, setup),
         cmocka_unit_test_setup(test_msr_unannounced, setup),
+        cmocka_unit_test_setup(test_msr_table, setup),
         cmocka_unit_test_setup(test_msr_rules, setup),
         cmocka_unit_test_setup(test_control, setup),
         cmocka_unit_test_setup(test_clock, setup),

@@ -31,6 +31,7 @@ struct msr {
     int (*set)(struct vcpu *, const struct msr *, uint32_t n, uint64_t);
     uint16_t field; /* offset in struct x86_state, for those that are stored */
     uint64_t bits;  /* stored: bits that may be set; constant: the value */
+    const char *name, *why;
 };
 
 uint64_t x86_tsc(struct vcpu *v)
@@ -262,68 +263,117 @@ static int get_features(struct vcpu *v, const struct msr *m, uint32_t n, uint64_
     return 0;
 }
 
-static const struct msr x2apic = { 0x800, 0x8ff, get_x2apic, set_x2apic, 0, 0 };
-#define STATE(f) offsetof(struct x86_state, f)
-/* Sorted by number; 0x800..0x8ff are above. A row without `set` is read-only. */
-static const struct msr msrs[] = {
-    { MSR_TSC, MSR_TSC, get_tsc, set_tsc, 0, 0 },
-    { MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, get_pv, set_pv, 0, 0 },
-    { 0x17, 0x17, get_constant, NULL, 0, 0 }, /* PLATFORM_ID */
-    { MSR_APIC_BASE, MSR_APIC_BASE, get_apic_base, set_apic_base, 0, 0 },
-    { MSR_TSC_ADJUST, MSR_TSC_ADJUST, get_stored, set_tsc_adjust, STATE(tsc_adjust), 0 },
-    /* SPEC_CTRL; PRED_CMD and FLUSH_CMD never exit where they are there */
-    { 0x48, 0x48, get_engine, set_engine, 0, 0 },
-    { 0x8b, 0x8b, get_stored, set_ignored, STATE(patch_level), 0 }, /* PATCH_LEVEL */
-    { 0xfe, 0xfe, get_constant, NULL, 0, MTRR_VAR_WC_FIX },
-    /* ARCH_CAPABILITIES */
-    { 0x10a, 0x10a, get_engine, NULL, 0, 0 },
-    /* SYSENTER_CS, _ESP, _EIP */
-    { 0x174, 0x174, get_engine, set_engine, 0, 0 },
-    { 0x175, 0x176, get_engine, set_address, 0, 0 },
-    /* MCG_CAP: no banks */
-    { 0x179, 0x179, get_constant, NULL, 0, 0 },
-    { 0x17a, 0x17a, get_stored, set_stored, STATE(mcg_status), 7 },
-    { 0x198, 0x198, get_constant, NULL, 0, 0 }, /* PERF_STATUS */
-    { 0x1a0, 0x1a0, get_stored, set_masked, STATE(misc_enable), MISC_ENABLE_RESET },
-    /* DEBUGCTL: no branch records */
-    { 0x1d9, 0x1d9, get_stored, set_masked, STATE(debugctl), 0 },
-    { 0x200, 0x200 + 2 * X86_MTRR_VAR - 1, get_stored, set_mtrr_variable, STATE(mtrr_var),
-      0x000fffffffffffff },
-    { 0x250, 0x250, get_stored, set_mtrr_fixed, STATE(mtrr_fix[0]), UINT64_MAX },
-    { 0x258, 0x259, get_stored, set_mtrr_fixed, STATE(mtrr_fix[1]), UINT64_MAX },
-    { 0x268, 0x26f, get_stored, set_mtrr_fixed, STATE(mtrr_fix[3]), UINT64_MAX },
-    { X86_PAT, X86_PAT, get_engine, set_pat, 0, 0 },
-    { 0x2ff, 0x2ff, get_stored, set_mtrr_def, STATE(mtrr_def_type), 0xcff },
-    { MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, get_deadline, set_deadline, 0, 0 },
-    { MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_POLL_CONTROL, get_pv, set_pv, 0, 0 },
-    { X86_EFER, X86_EFER, get_engine, set_efer, 0, 0 },
-    { 0xc0000081, 0xc0000081, get_engine, set_engine, 0, 0 },  /* STAR */
-    { 0xc0000082, 0xc0000083, get_engine, set_address, 0, 0 }, /* LSTAR, CSTAR */
-    { 0xc0000084, 0xc0000084, get_engine, set_engine, 0, 0 },  /* SFMASK */
-    { X86_FS_BASE, X86_KERNEL_GS_BASE, get_engine, set_address, 0, 0 },
-    { 0xc0000103, 0xc0000103, get_engine, set_engine, 0, 0 }, /* TSC_AUX */
-    /* PerfEvtSel, PerfCtr 0 to 3: no CPUID bit says that they are there, and none counts */
-    { 0xc0010000, 0xc0010007, get_constant, set_ignored, 0, 0 },
-    { 0xc0010010, 0xc0010010, get_stored, set_masked, STATE(syscfg), SYSCFG_BITS },
-    { 0xc0010015, 0xc0010015, get_stored, set_masked, STATE(hwcr), 0x01000078 },
-    { 0xc001001a, 0xc001001a, get_constant, set_ignored, 0, 0xc0000000 }, /* TOP_MEM */
-    { 0xc001001d, 0xc001001d, get_constant, set_ignored, 0, 0 },          /* TOP_MEM2 */
-    { 0xc001001f, 0xc001001f, get_stored, set_masked, STATE(nb_cfg), 0x0000400000000000 },
-    /* interrupt pending message */
-    { 0xc0010055, 0xc0010055, get_constant, set_ignored, 0, 0 },
-    /* MMIO configuration base: MCFG tells */
-    { 0xc0010058, 0xc0010058, get_constant, set_ignored, 0, 0 },
-    { 0xc0010061, 0xc001006b, get_constant, set_ignored, 0, 0 }, /* P-states */
-    { 0xc0010112, 0xc0010113, get_constant, set_ignored, 0, 0 }, /* SMM TSEG */
-    { 0xc0010114, 0xc0010114, get_constant, set_ignored, 0, VM_CR_LOCKED },
-    { MSR_FEATURES_7, MSR_FEATURES_7, get_features, set_ignored, 0, 0 },
-    { MSR_FEATURES_1, MSR_FEATURES_1 + 1, get_features, set_ignored, 0, 0 },
-    /* LS_CFG ... BU_CFG */
-    { 0xc0011020, 0xc0011023, get_constant, set_ignored, 0, 0 },
-    { 0xc0011028, 0xc0011028, get_constant, set_ignored, 0, 0 }, /* FP_CFG */
-    { 0xc0011029, 0xc0011029, get_constant, set_ignored, 0, DE_CFG_LFENCE },
-    { 0xc001102a, 0xc001102a, get_constant, set_ignored, 0, 0 }, /* BU_CFG2 */
+static const struct msr x2apic = {
+    0x800, 0x8ff, get_x2apic, set_x2apic,
+    0,     0,     "X2APIC",   "x2APIC (CPUID 1, ECX.21): the local APIC's registers"
 };
+#define STATE(f) offsetof(struct x86_state, f)
+/*
+ * Sorted by number; 0x800..0x8ff are above. A row without `set` is read-only. Each row says why it
+ * is there; an MSR that no row names raises #GP, as on a CPU that has none.
+ */
+static const struct msr msrs[] = {
+    { MSR_TSC, MSR_TSC, get_tsc, set_tsc, 0, 0, "TSC", "TSC (CPUID 1, EDX.4)" },
+    { MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, get_pv, set_pv, 0, 0,
+      "KVM_WALL_CLOCK, KVM_SYSTEM_TIME", "KVM's clock, old numbers (CPUID 4000_0001h)" },
+    { 0x17, 0x17, get_constant, NULL, 0, 0, "PLATFORM_ID",
+      "read unasked with the microcode's revision on Intel CPUs" },
+    { MSR_APIC_BASE, MSR_APIC_BASE, get_apic_base, set_apic_base, 0, 0, "APIC_BASE",
+      "local APIC (CPUID 1, EDX.9)" },
+    { MSR_TSC_ADJUST, MSR_TSC_ADJUST, get_stored, set_tsc_adjust, STATE(tsc_adjust), 0,
+      "TSC_ADJUST", "CPUID 7, EBX.1" },
+    { 0x48, 0x48, get_engine, set_engine, 0, 0, "SPEC_CTRL",
+      "speculation controls (CPUID 7, EDX; 8000_0008h, EBX); PRED_CMD and FLUSH_CMD never exit "
+      "where they are there" },
+    { 0x8b, 0x8b, get_stored, set_ignored, STATE(patch_level), 0, "PATCH_LEVEL",
+      "kernels read the microcode's level and look for errata by it" },
+    { 0xfe, 0xfe, get_constant, NULL, 0, MTRR_VAR_WC_FIX, "MTRRCAP", "MTRRs (CPUID 1, EDX.12)" },
+    { 0x10a, 0x10a, get_engine, NULL, 0, 0, "ARCH_CAPABILITIES", "CPUID 7, EDX.29" },
+    { 0x174, 0x174, get_engine, set_engine, 0, 0, "SYSENTER_CS", "SYSENTER (CPUID 1, EDX.11)" },
+    { 0x175, 0x176, get_engine, set_address, 0, 0, "SYSENTER_ESP, SYSENTER_EIP",
+      "SYSENTER (CPUID 1, EDX.11)" },
+    { 0x179, 0x179, get_constant, NULL, 0, 0, "MCG_CAP",
+      "machine checks (CPUID 1, EDX.14): there are no banks" },
+    { 0x17a, 0x17a, get_stored, set_stored, STATE(mcg_status), 7, "MCG_STATUS",
+      "machine checks (CPUID 1, EDX.14)" },
+    { 0x198, 0x198, get_constant, NULL, 0, 0, "PERF_STATUS",
+      "read unasked by kernels that work out the TSC's rate; 0 sends them to a timer" },
+    { 0x1a0, 0x1a0, get_stored, set_masked, STATE(misc_enable), MISC_ENABLE_RESET, "MISC_ENABLE",
+      "read and written unasked on Intel CPUs" },
+    { 0x1d9, 0x1d9, get_stored, set_masked, STATE(debugctl), 0, "DEBUGCTL",
+      "every CPU with long mode has it; there are no branch records" },
+    { 0x200, 0x200 + 2 * X86_MTRR_VAR - 1, get_stored, set_mtrr_variable, STATE(mtrr_var),
+      0x000fffffffffffff, "MTRR_PHYSBASE, MTRR_PHYSMASK",
+      "MTRRs (CPUID 1, EDX.12): stored, and without effect, as nested paging decides" },
+    { 0x250, 0x250, get_stored, set_mtrr_fixed, STATE(mtrr_fix[0]), UINT64_MAX, "MTRR_FIX64K",
+      "MTRRs (CPUID 1, EDX.12)" },
+    { 0x258, 0x259, get_stored, set_mtrr_fixed, STATE(mtrr_fix[1]), UINT64_MAX, "MTRR_FIX16K",
+      "MTRRs (CPUID 1, EDX.12)" },
+    { 0x268, 0x26f, get_stored, set_mtrr_fixed, STATE(mtrr_fix[3]), UINT64_MAX, "MTRR_FIX4K",
+      "MTRRs (CPUID 1, EDX.12)" },
+    { X86_PAT, X86_PAT, get_engine, set_pat, 0, 0, "PAT", "CPUID 1, EDX.16" },
+    { 0x2ff, 0x2ff, get_stored, set_mtrr_def, STATE(mtrr_def_type), 0xcff, "MTRR_DEF_TYPE",
+      "MTRRs (CPUID 1, EDX.12)" },
+    { MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, get_deadline, set_deadline, 0, 0, "TSC_DEADLINE",
+      "CPUID 1, ECX.24" },
+    { MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_POLL_CONTROL, get_pv, set_pv, 0, 0,
+      "KVM_WALL_CLOCK_NEW ... KVM_POLL_CONTROL", "KVM's interface (CPUID 4000_0001h)" },
+    { X86_EFER, X86_EFER, get_engine, set_efer, 0, 0, "EFER",
+      "long mode, SYSCALL, NX (CPUID 8000_0001h, EDX)" },
+    { 0xc0000081, 0xc0000081, get_engine, set_engine, 0, 0, "STAR",
+      "SYSCALL (CPUID 8000_0001h, EDX.11)" },
+    { 0xc0000082, 0xc0000083, get_engine, set_address, 0, 0, "LSTAR, CSTAR",
+      "SYSCALL (CPUID 8000_0001h, EDX.11)" },
+    { 0xc0000084, 0xc0000084, get_engine, set_engine, 0, 0, "SFMASK",
+      "SYSCALL (CPUID 8000_0001h, EDX.11)" },
+    { X86_FS_BASE, X86_KERNEL_GS_BASE, get_engine, set_address, 0, 0,
+      "FS_BASE, GS_BASE, KERNEL_GS_BASE", "long mode (CPUID 8000_0001h, EDX.29)" },
+    { 0xc0000103, 0xc0000103, get_engine, set_engine, 0, 0, "TSC_AUX",
+      "RDTSCP (CPUID 8000_0001h, EDX.27)" },
+    { 0xc0010000, 0xc0010007, get_constant, set_ignored, 0, 0, "PERF_CTL, PERF_CTR 0 to 3",
+      "no CPUID bit tells of the first four counters, so kernels try them; none counts" },
+    { 0xc0010010, 0xc0010010, get_stored, set_masked, STATE(syscfg), SYSCFG_BITS, "SYSCFG",
+      "Linux sets MtrrFixDramEn in it while it changes MTRRs of AMD CPUs" },
+    { 0xc0010015, 0xc0010015, get_stored, set_masked, STATE(hwcr), 0x01000078, "HWCR",
+      "TscFreqSel says that the TSC's rate stays; kernels set workarounds in it" },
+    { 0xc001001a, 0xc001001a, get_constant, set_ignored, 0, 0xc0000000, "TOP_MEM",
+      "where memory below 4 GiB ends, read unasked on AMD CPUs" },
+    { 0xc001001d, 0xc001001d, get_constant, set_ignored, 0, 0, "TOP_MEM2",
+      "read with SYSCFG's Tom2En, which stays 0" },
+    { 0xc001001f, 0xc001001f, get_stored, set_masked, STATE(nb_cfg), 0x0000400000000000, "NB_CFG",
+      "Linux turns on extended configuration cycles in it, unasked" },
+    { 0xc0010055, 0xc0010055, get_constant, set_ignored, 0, 0, "INT_PENDING_MSG",
+      "Linux looks there for C1E, unasked" },
+    { 0xc0010058, 0xc0010058, get_constant, set_ignored, 0, 0, "MMIO_CFG_BASE",
+      "where configuration space is mapped; off, as MCFG tells" },
+    { 0xc0010061, 0xc001006b, get_constant, set_ignored, 0, 0, "PSTATE_CUR_LIMIT ... PSTATE_7",
+      "read unasked for clock rates; Xen 4.17 reads the last" },
+    { 0xc0010112, 0xc0010113, get_constant, set_ignored, 0, 0, "SMM_ADDR, SMM_MASK",
+      "Linux reads where SMM's memory is, not to map it in large pages" },
+    { 0xc0010114, 0xc0010114, get_constant, set_ignored, 0, VM_CR_LOCKED, "VM_CR",
+      "is SVM switched off? It is, and locked" },
+    { MSR_FEATURES_7, MSR_FEATURES_7, get_features, set_ignored, 0, 0, "CPUID_7_FEATURES",
+      "what CPUID 7 tells, to be changed; Xen 4.17 reads it, unasked" },
+    { MSR_FEATURES_1, MSR_FEATURES_1 + 1, get_features, set_ignored, 0, 0,
+      "CPUID_FEATURES, CPUID_EXT_FEATURES",
+      "what CPUID 1 and 8000_0001h tell, to be changed; Xen 4.17 reads them, unasked" },
+    { 0xc0011020, 0xc0011023, get_constant, set_ignored, 0, 0, "LS_CFG, IC_CFG, DC_CFG, BU_CFG",
+      "kernels set workarounds of errata in them" },
+    { 0xc0011028, 0xc0011028, get_constant, set_ignored, 0, 0, "FP_CFG",
+      "kernels set workarounds of errata in it" },
+    { 0xc0011029, 0xc0011029, get_constant, set_ignored, 0, DE_CFG_LFENCE, "DE_CFG",
+      "kernels read whether LFENCE waits for all before it; it does" },
+    { 0xc001102a, 0xc001102a, get_constant, set_ignored, 0, 0, "BU_CFG2",
+      "kernels set workarounds of errata in it" },
+};
+
+bool x86_msr_row(unsigned i, struct x86_msr_row *out)
+{
+    const struct msr *m = i < ARRAY_SIZE(msrs) ? &msrs[i] : &x2apic; /* nospec: the manual asks */
+
+    *out = (struct x86_msr_row){ m->first, m->last, m->name, m->why, m->set != NULL };
+    return i <= ARRAY_SIZE(msrs);
+}
 
 static const struct msr *find(uint32_t n)
 {
@@ -378,13 +428,16 @@ int x86_wrmsr(struct vcpu *v, uint32_t n, uint64_t val)
 /* Each MSR number is logged once; a guest that tries many is logged for the first of them. */
 static void log_refused(struct vcpu *v, uint32_t n, bool write, uint64_t val)
 {
+    const struct msr *m = find(n);
+    const char *name = m != NULL ? m->name : "no such register";
+
     if (!seen_first(&x86_machine_of(v)->seen_msr, n))
         return;
     if (write)
-        vm_log(v->vm, LOG_INFO, "vCPU %u: WRMSR %#x = %#llx refused (#GP)", v->id, n,
-               (unsigned long long)val);
+        vm_log(v->vm, LOG_INFO, "vCPU %u: WRMSR %#x = %#llx refused (#GP; %s)", v->id, n,
+               (unsigned long long)val, name);
     else
-        vm_log(v->vm, LOG_INFO, "vCPU %u: RDMSR %#x refused (#GP)", v->id, n);
+        vm_log(v->vm, LOG_INFO, "vCPU %u: RDMSR %#x refused (#GP; %s)", v->id, n, name);
 }
 
 static int msr_exit(struct vcpu *v, struct vcpu_exit *e)

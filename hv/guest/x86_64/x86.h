@@ -247,6 +247,16 @@ void x86_cpuid_build(struct vm *vm, const struct guest_config *c, struct x86_mac
 struct x86_cpuid x86_cpuid(struct vcpu *v, uint32_t leaf, uint32_t sub);
 
 /* msr.c. 0, or -EINVAL: #GP. */
+/*
+ * The rows of the table of MSRs, for the manual: by number, x2APIC's last. False: there are no
+ * more. `why`: the CPUID bit that announces it, or who touches it without one.
+ */
+struct x86_msr_row {
+    uint32_t first, last;
+    const char *name, *why;
+    bool writable;
+};
+bool x86_msr_row(unsigned i, struct x86_msr_row *out);
 int must_check x86_rdmsr(struct vcpu *v, uint32_t n, uint64_t *val);
 int must_check x86_wrmsr(struct vcpu *v, uint32_t n, uint64_t val);
 void x86_msr_reset(struct x86_state *s);
