@@ -317,12 +317,45 @@ static void test_linux(void **state)
     assert_int_equal(rd(e.rsi + 0x2d0 + 16, 4), 1);
     /* address 0, 2 MiB, writable */
     assert_int_equal(rd(rd(rd(e.cr3, 8) & ~0xfffull, 8) & ~0xfffull, 8), 0x83);
-    put(0x258, 8, 0x8000000); /* does not fit there: moved */
+}
+
+/* One that does not fit where it wants to be is moved, but never below: it would move itself up. */
+static void test_linux_moved(void **state)
+{
+    struct load_entry e;
+
+    (void)state;
+    make_bzimage(0x100000);
+    put(0x258, 8, 0x80000); /* into the hole below 1 MiB */
     assert_int_equal(run(load_linux, &e), 0);
-    assert_true(e.pc < RAM && ((e.pc - 0x200) & 0x1fffff) == 0);
+    assert_true(e.pc >= MIB && e.pc < RAM && ((e.pc - 0x200) & 0x1fffff) == 0);
+    put(0x258, 8, 0x3ff0000); /* over the end of RAM */
+    assert_int_equal(run(load_linux, &e), -ENOSPC);
+    assert_non_null(strstr(fake_vm.why, "it takes 1 MiB at or above 63 MiB"));
+    assert_non_null(strstr(fake_vm.why, "67M or more"));
+    put(0x258, 8, 0x8000000);
+    assert_int_equal(run(load_linux, &e), -ENOSPC);
+    put(0x258, 8, 0x100000000);
+    assert_int_equal(run(load_linux, &e), -EINVAL);
+    put(0x258, 8, 0x1000000);
     put(0x260, 4, RAM);
     assert_int_equal(run(load_linux, &e), -ENOSPC);
-    assert_non_null(strstr(fake_vm.why, "memory"));
+    assert_non_null(strstr(fake_vm.why, "82M or more"));
+}
+
+static void test_linux_too_old(void **state)
+{
+    struct load_entry e;
+
+    (void)state;
+    make_bzimage(0x100000);
+    put(0x206, 2, 0x203);
+    assert_int_equal(run(load_linux, &e), -EINVAL);
+    assert_non_null(strstr(fake_vm.why, "boot protocol 2.03: guests"));
+    assert_non_null(strstr(fake_vm.why, "PVH or ELF build"));
+    put(0x206, 2, 0x20f), put(0x211, 1, 0);
+    assert_int_equal(run(load_linux, &e), -EINVAL);
+    assert_non_null(strstr(fake_vm.why, "(zImage)"));
 }
 
 /* Pieces that would lie on each other, or outside of RAM. */
@@ -359,6 +392,8 @@ int main(void)
         cmocka_unit_test_setup(test_multiboot, setup),
         cmocka_unit_test_setup(test_multiboot2, setup),
         cmocka_unit_test_setup(test_linux, setup),
+        cmocka_unit_test_setup(test_linux_moved, setup),
+        cmocka_unit_test_setup(test_linux_too_old, setup),
         cmocka_unit_test_setup(test_placement, setup),
     };
 

@@ -64,6 +64,22 @@ bool load_linux_probe(const struct load *l)
            memcmp(l->file + BP_MAGIC, "HdrS", 4) == 0;
 }
 
+/*
+ * Before 2.10 nothing says how much memory the kernel takes, and what is started so is mostly no
+ * Linux but code that calls a BIOS from its 16-bit entry (memdisk, boot managers).
+ */
+static int too_old(struct load *l)
+{
+    unsigned version = (unsigned)rd(l, BP_VERSION, 2);
+
+    return load_bad(
+        l,
+        "boot protocol %u.%02u%s: guests start by 2.10 or later, without a BIOS; give a "
+        "Linux of 2.6.31 or later, or a Multiboot, PVH or ELF build",
+        version >> 8, version & 0xff,
+        (rd(l, BP_LOADFLAGS, 1) & LOADED_HIGH) == 0 ? " (zImage)" : "");
+}
+
 static int parse(struct load *l, struct bzimage *b)
 {
     uint64_t sects;
@@ -71,7 +87,7 @@ static int parse(struct load *l, struct bzimage *b)
     if (!load_linux_probe(l))
         return load_bad(l, "not a Linux bzImage");
     if (rd(l, BP_VERSION, 2) < VERSION_MIN || (rd(l, BP_LOADFLAGS, 1) & LOADED_HIGH) == 0)
-        return load_bad(l, "boot protocol older than 2.10");
+        return too_old(l);
     sects = rd(l, BP_SETUP_SECTS, 1);
     b->code_off = ((sects != 0 ? sects : 4) + 1) * 512;
     if (b->code_off >= l->len)
@@ -83,19 +99,36 @@ static int parse(struct load *l, struct bzimage *b)
     return 0;
 }
 
-/* Where the kernel would like to be, if that is free; else, when it can be moved, elsewhere. */
+static int no_room_above(struct load *l, const struct bzimage *b, uint64_t pref)
+{
+    uint64_t need = pref + b->init_size + 2 * MIB; /* and boot parameters */
+    int err =
+        load_bad(l, "it takes %llu MiB at or above %llu MiB; give the guest %lluM or more",
+                 (unsigned long long)((b->init_size + MIB - 1) / MIB),
+                 (unsigned long long)(pref / MIB), (unsigned long long)((need + MIB - 1) / MIB));
+    return err != 0 ? -ENOSPC : 0;
+}
+
+/*
+ * Where the kernel would like to be, if that is free; else, when it can be moved, elsewhere: above,
+ * since one that lies below moves itself up to its place, whatever is there (Linux
+ * arch/x86/boot/compressed/head_64.S).
+ */
 static int place_kernel(struct load *l, struct bzimage *b)
 {
-    uint64_t align = rd(l, BP_ALIGN, 4);
+    uint64_t align = rd(l, BP_ALIGN, 4), pref = rd(l, BP_PREF, 8);
     int err;
 
-    b->load = rd(l, BP_PREF, 8);
+    b->load = pref;
     err = load_take(l, b->load, b->init_size, "Linux kernel");
     if (err == 0 || rd(l, BP_RELOCATABLE, 1) == 0)
         return err;
+    if (pref >= 4 * GIB)
+        return load_bad(l, "its preferred address is above 4 GiB");
     if (align < PAGE_SIZE || (align & (align - 1)) != 0)
         return load_bad(l, "its alignment is no power of two");
-    return load_alloc(l, b->init_size, align, MIB, 4 * GIB, "Linux kernel", &b->load);
+    err = load_alloc(l, b->init_size, align, max_u64(MIB, pref), 4 * GIB, "Linux kernel", &b->load);
+    return err != 0 ? no_room_above(l, b, pref) : 0;
 }
 
 static int put_initrd(struct load *l, const struct bzimage *b, uint8_t *bp)
