@@ -3,11 +3,8 @@
  * ahci.c: an AHCI controller and its ports, each a machine of few states that never waits: stopped,
  * its link reset, asked, used, and stopped again when it fails or does not answer. ahci_step()
  * looks what has changed; the controller's event calls it while a command is under way, and the
- * boot until every port is live or has no disk. Polled: with MSI, a guest beside it did not come up
- * under QEMU when the host was busy, and why is not known yet.
+ * boot until every port is live or has no disk. The interrupt only posts the event.
  */
-#include <arch/io.h>
-
 #include <hv/irq.h>
 #include <hv/log.h>
 #include <hv/pmm.h>
@@ -24,17 +21,18 @@ enum { BAR = 5, FAILURES_MOST = 3 };
 #define EMPTY_NS (100 * MS)  /* a link shows that something is there */
 #define LINK_NS (1000 * MS)
 #define READY_NS (15000 * MS) /* a disk spins up */
-#define POLL_NS (MS / 10)
-#define HBA_NS (1000 * MS) /* section 10.4.3 */
+#define POLL_NS (MS / 10)     /* without interrupts, and while a port is reset */
+#define WATCH_NS (500 * MS)   /* with them: how often time-outs are looked for */
+#define HBA_NS (1000 * MS)    /* section 10.4.3 */
 
 uint32_t ahci_port_read(const struct ahci_port *p, enum ahci_port_reg reg)
 {
-    return mmio_read32(p->regs + reg);
+    return host_reg_read(p->regs + reg, 4);
 }
 
 void ahci_port_write(const struct ahci_port *p, enum ahci_port_reg reg, uint32_t v)
 {
-    mmio_write32(p->regs + reg, v);
+    host_reg_write(p->regs + reg, 4, v);
 }
 
 static void command_bits(const struct ahci_port *p, uint32_t set, uint32_t clear)
@@ -44,13 +42,18 @@ static void command_bits(const struct ahci_port *p, uint32_t set, uint32_t clear
 
 static void wr64(const struct ahci_port *p, enum ahci_port_reg reg, uint64_t v)
 {
-    mmio_write32(p->regs + reg, (uint32_t)v);
-    mmio_write32(p->regs + reg + 4, (uint32_t)(v >> 32));
+    host_reg_write(p->regs + reg, 4, (uint32_t)v);
+    host_reg_write(p->regs + reg + 4, 4, (uint32_t)(v >> 32));
 }
 
-static uint32_t hba_read(const struct ahci *h, enum ahci_reg reg)
+static uint32_t hba_read(const struct ahci *h, uint32_t reg)
 {
-    return mmio_read32(h->regs + reg);
+    return host_reg_read(h->regs + reg, 4);
+}
+
+static void hba_write(const struct ahci *h, uint32_t reg, uint32_t v)
+{
+    host_reg_write(h->regs + reg, 4, v);
 }
 
 /* ---- from state to state ---- */
@@ -106,27 +109,28 @@ static void when_stopping(struct ahci_port *p, uint64_t now)
     enter(p, AHCI_UNHEARD, now + STOP_NS);
 }
 
-/* Nothing of the port's reaches memory now: what the disk had goes back. */
 static void when_unheard(struct ahci_port *p, uint64_t now)
 {
     if (ahci_port_read(p, PORT_CMD) & CMD_FIS_RUNS)
         return;
-    if (p->disk)
-        ahci_ended(p, -EIO);
-    p->command = false;
-    if (p->failures > FAILURES_MOST) {
-        give_up(p, "resets do not help");
-        return;
-    }
     ahci_port_write(p, PORT_SCTL, 1);
     enter(p, AHCI_LINK_OFF, now + LINK_OFF_NS);
 }
 
+/*
+ * The port has stopped, and its link was reset: nothing of it reaches memory now, not even what an
+ * emulated disk had begun (QEMU ends that when SCTL is 0 again). What the disk had goes back.
+ */
 static void link_on(struct ahci_port *p, uint64_t now)
 {
+    ahci_port_write(p, PORT_SCTL, 0);
+    ahci_take_back(p, now);
+    if (p->failures > FAILURES_MOST) {
+        give_up(p, "resets do not help");
+        return;
+    }
     wr64(p, PORT_CLB, virt_to_phys(p->mem->list).v);
     wr64(p, PORT_FB, virt_to_phys(p->mem->fis).v);
-    ahci_port_write(p, PORT_SCTL, 0);
     command_bits(p, CMD_FIS | CMD_SPIN_UP | CMD_POWER, 0);
     p->seen = false;
     enter(p, AHCI_LINK, now + EMPTY_NS);
@@ -152,10 +156,13 @@ static void when_link(struct ahci_port *p, uint64_t now)
     }
 }
 
-static void go_live(struct ahci_port *p)
+static void go_live(struct ahci_port *p, uint64_t now)
 {
     p->known = true;
     enter(p, AHCI_LIVE, UINT64_MAX);
+    if (p->hba->irq)
+        ahci_port_write(p, PORT_IE, IS_ERRORS | IS_FISES | IS_LINK);
+    ahci_pump(p, now); /* what waited: no interrupt comes before it is sent */
 }
 
 static void when_busy(struct ahci_port *p, uint64_t now)
@@ -167,39 +174,44 @@ static void when_busy(struct ahci_port *p, uint64_t now)
         give_up(p, "it is no disk any more");
         return;
     }
-    ahci_port_write(p, PORT_IS, ahci_port_read(p, PORT_IS));
+    ahci_port_write(p, PORT_IS, UINT32_MAX);
+    p->status = 0;
     command_bits(p, CMD_START, 0);
     if (p->known) {
-        go_live(p);
+        go_live(p, now);
         return;
     }
     ahci_identify(p, now);
     enter(p, AHCI_IDENT, now + AHCI_COMMAND_NS);
 }
 
-/* 1: the command is under way; 0: it has ended; -EIO: it failed, and the port has stopped. */
-static int look(struct ahci_port *p)
+/*
+ * Completes what has ended. False: the disk reports an error. What is under way is read first: an
+ * error that comes later than that is not taken for a success. Of queued commands those that ended
+ * well are told from the others by their bits (section 5.5.2 and SATA section 13.6); a command that
+ * was alone is the one that failed, whatever its bit says.
+ */
+static bool reap(struct ahci_port *p)
 {
-    uint32_t is = ahci_port_read(p, PORT_IS);
+    uint32_t under_way = ahci_port_read(p, PORT_CI) | ahci_port_read(p, PORT_SACT);
+    uint32_t status = p->status | ahci_port_read(p, PORT_IS);
+    bool bad = status & IS_ERRORS || ahci_port_read(p, PORT_TFD) & TFD_ERROR;
 
-    ahci_port_write(p, PORT_IS, is);
-    if (is & IS_ERRORS || ahci_port_read(p, PORT_TFD) & TFD_ERROR)
-        return -EIO;
-    return ahci_port_read(p, PORT_CI) & 1;
+    if (p->queued || !bad)
+        ahci_ended(p, p->busy & ~under_way);
+    return !bad;
 }
 
 static void when_ident(struct ahci_port *p, uint64_t now)
 {
     struct ahci_disk *d;
-    int r = look(p);
 
-    if (r == 1)
-        return;
-    p->command = false;
-    if (r < 0) {
+    if (!reap(p)) {
         restart(p, now, "it does not say what it is");
         return;
     }
+    if (p->busy)
+        return;
     d = ahci_disk_of(p);
     if (!d) {
         command_bits(p, 0, CMD_START | CMD_FIS);
@@ -207,20 +219,29 @@ static void when_ident(struct ahci_port *p, uint64_t now)
         return;
     }
     p->disk = &d->disk;
-    go_live(p);
+    go_live(p, now);
+}
+
+static bool is_late(const struct ahci_port *p, uint64_t now)
+{
+    for (uint32_t rest = p->busy; rest; rest &= rest - 1)
+        if (now >= p->slot[__builtin_ctz(rest)].end)
+            return true;
+    return false;
 }
 
 static void when_live(struct ahci_port *p, uint64_t now)
 {
-    int r = p->command ? look(p) : 1;
-
-    if (r == 0) {
-        ahci_ended(p, 0);
-    } else if (r < 0) {
-        p->failures = 0; /* it answers */
-        stop(p, now);    /* the command goes back when the port has stopped */
+    if (p->status & IS_LINK) {
+        restart(p, now, "its link was gone");
         return;
-    } else if (p->command && now >= p->command_end) {
+    }
+    if (p->busy && !reap(p)) {
+        p->failures = 0; /* it answers */
+        stop(p, now);    /* what it has goes back when the port has stopped */
+        return;
+    }
+    if (is_late(p, now)) {
         p->disk->stats.timeouts++;
         restart(p, now, "a command does not end");
         return;
@@ -268,6 +289,25 @@ static void step_port(struct ahci_port *p, uint64_t now)
         late(p, now);
 }
 
+/*
+ * What a port reports, cleared. Of every port that has something to report, also one that has no
+ * command: what stays set there raises the next interrupt as soon as AHCI_IS is written, for ever.
+ */
+static void acknowledge(struct ahci_port *p)
+{
+    uint32_t status = ahci_port_read(p, PORT_IS);
+
+    p->status = status;
+    if (status & IS_LINK)
+        ahci_port_write(p, PORT_SERR, SERR_LINK);
+    if (status)
+        ahci_port_write(p, PORT_IS, status);
+}
+
+/*
+ * First the ports' own bits are cleared, then the controller's (section 10.7.2.1), then it is
+ * looked what has ended: whatever ends later than that is reported anew.
+ */
 void ahci_step(struct ahci *h, uint64_t now)
 {
     uint32_t is;
@@ -279,31 +319,37 @@ void ahci_step(struct ahci *h, uint64_t now)
         die(h, "it is gone");
         return;
     }
-    for (unsigned i = 0; i < AHCI_PORTS && !h->dead; i++)
-        if (h->port[i])
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
+        if (h->port[i] && (h->port[i]->busy || is >> i & 1))
+            acknowledge(h->port[i]);
+    if (is)
+        hba_write(h, AHCI_IS, is);
+    for (unsigned i = 0; i < AHCI_PORTS && !h->dead; i++) {
+        if (h->port[i]) {
             step_port(h->port[i], now);
-    if (is && !h->dead) /* the ports' own bits are cleared: section 10.7.2.1 */
-        mmio_write32(h->regs + AHCI_IS, is);
+            h->port[i]->status = 0;
+        }
+    }
 }
 
 /* ---- the event ---- */
 
-static bool port_idle(const struct ahci_port *p)
-{
-    return !p || p->state == AHCI_DEAD ||
-           (p->state == AHCI_LIVE && !p->command && !p->waiting.first);
-}
+static bool is_live(const struct ahci_port *p) { return !p || p->state >= AHCI_LIVE; }
 
 void ahci_arm(struct ahci *h, uint64_t now)
 {
-    bool idle = true;
+    bool idle = true, live = true;
+    uint64_t when;
 
-    for (unsigned i = 0; i < AHCI_PORTS; i++)
-        idle = idle && port_idle(h->port[i]);
-    if (idle || h->dead || h->armed)
+    for (unsigned i = 0; i < AHCI_PORTS; i++) {
+        idle = idle && ahci_port_idle(h->port[i]);
+        live = live && is_live(h->port[i]);
+    }
+    when = now + (h->irq && live ? WATCH_NS : POLL_NS);
+    if (idle || h->dead || (h->armed && h->armed <= when))
         return;
-    h->armed = now + POLL_NS;
-    event_at(&h->event, h->armed);
+    h->armed = when;
+    event_at(&h->event, when);
 }
 
 static void work(struct event *ev)
@@ -318,6 +364,8 @@ static void work(struct event *ev)
     spin_unlock(&h->lock);
 }
 
+static void interrupt(void *arg) { event_post(&((struct ahci *)arg)->event); }
+
 /* ---- finding them ---- */
 
 static struct ahci *controllers;
@@ -325,19 +373,18 @@ static struct ahci *controllers;
 static void add_port(struct ahci *h, unsigned number)
 {
     struct ahci_port *p = calloc(1, sizeof *p); /* charge: the host's disks are Trivet's own */
-    hpa_t mem = pmm_alloc_zero(1, PMM_HV);      /* charge: as above */
+    hpa_t mem = pmm_alloc_zero(AHCI_MEMORY_ORDER, PMM_HV); /* charge: as above */
 
     if (!p || !mem.v) {
         free(p);
         if (mem.v)
-            pmm_free(mem, 1, PMM_HV);
+            pmm_free(mem, AHCI_MEMORY_ORDER, PMM_HV);
         return;
     }
     p->hba = h;
     p->number = number;
     p->regs = h->regs + AHCI_PORT0 + AHCI_PORT_LEN * number;
     p->mem = phys_to_virt(mem);
-    p->ident = (uint8_t *)phys_to_virt(mem) + PAGE_SIZE;
     h->port[number] = p;
 }
 
@@ -347,15 +394,15 @@ static bool take_over(struct ahci *h)
     uint64_t end = time_ns() + HBA_NS;
 
     if (hba_read(h, AHCI_CAP2) & 1)
-        mmio_write32(h->regs + AHCI_BOHC, mmio_read32(h->regs + AHCI_BOHC) | 2);
-    while (hba_read(h, AHCI_CAP2) & 1 && mmio_read32(h->regs + AHCI_BOHC) & 1 && time_ns() < end)
+        hba_write(h, AHCI_BOHC, hba_read(h, AHCI_BOHC) | 2);
+    while (hba_read(h, AHCI_CAP2) & 1 && hba_read(h, AHCI_BOHC) & 1 && time_ns() < end)
         cpu_relax();
-    mmio_write32(h->regs + AHCI_GHC, AHCI_GHC_ENABLE);
-    mmio_write32(h->regs + AHCI_GHC, AHCI_GHC_ENABLE | AHCI_GHC_RESET);
+    hba_write(h, AHCI_GHC, AHCI_GHC_ENABLE);
+    hba_write(h, AHCI_GHC, AHCI_GHC_ENABLE | AHCI_GHC_RESET);
     end = time_ns() + HBA_NS;
     while (hba_read(h, AHCI_GHC) & AHCI_GHC_RESET && time_ns() < end)
         cpu_relax();
-    mmio_write32(h->regs + AHCI_GHC, AHCI_GHC_ENABLE);
+    hba_write(h, AHCI_GHC, AHCI_GHC_ENABLE);
     return !(hba_read(h, AHCI_GHC) & AHCI_GHC_RESET) && hba_read(h, AHCI_CAP) & AHCI_CAP_64;
 }
 
@@ -410,7 +457,8 @@ static bool coming_up(const struct ahci *h)
 static void bring_up(struct ahci *h, uint32_t ports)
 {
     host_pci_command(h->pci, HOST_PCI_MASTER, 0);
-    mmio_write32(h->regs + AHCI_GHC, AHCI_GHC_ENABLE); /* no interrupts */
+    h->irq = host_pci_irq(h->pci, 0, 0, interrupt, h) == 0;
+    hba_write(h, AHCI_GHC, AHCI_GHC_ENABLE | (h->irq ? AHCI_GHC_IRQ : 0));
     spin_lock(&h->lock);
     for (unsigned i = 0; i < AHCI_PORTS; i++)
         if (ports >> i & 1)
@@ -445,7 +493,7 @@ static int ahci_probe(const struct host_pci_dev *pci)
     h->next = controllers;
     controllers = h;
     bring_up(h, ports);
-    log_info("AHCI %s: polled", h->name);
+    log_info("AHCI %s: %s", h->name, h->irq ? "interrupts by message" : "polled");
     for (unsigned i = 0; i < AHCI_PORTS; i++)
         if (h->port[i] && h->port[i]->disk)
             disk_add(h->port[i]->disk, "ahci");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ahci.h: what the files of the AHCI driver share. "AHCI" is the Serial ATA AHCI 1.3.1
- * Specification, "ACS" ATA/ATAPI Command Set 3. A port has one command at a time. Everything of a
- * controller is under its lock, but for what is constant after the boot.
+ * Specification, "ACS" ATA/ATAPI Command Set 3, "SATA" Serial ATA Revision 3. A port has up to 32
+ * queued reads and writes (NCQ), or one command of another kind. Everything of a controller is
+ * under its lock, but for what is constant after the boot.
  */
 #pragma once
 #include <hv/blk.h>
@@ -17,7 +18,10 @@
 enum ahci_reg { AHCI_CAP = 0, AHCI_GHC = 4, AHCI_IS = 8, AHCI_PI = 12, AHCI_CAP2 = 0x24 };
 enum { AHCI_BOHC = 0x28, AHCI_PORTS = 32, AHCI_PORT0 = 0x100, AHCI_PORT_LEN = 0x80 };
 #define AHCI_CAP_64 (1u << 31)
+#define AHCI_CAP_NCQ (1u << 30)
+#define AHCI_CAP_SLOTS(cap) (((cap) >> 8 & 31) + 1)
 #define AHCI_GHC_RESET 1u
+#define AHCI_GHC_IRQ 2u
 #define AHCI_GHC_ENABLE (1u << 31)
 /* section 3.3: of a port, from 0x100 + 0x80 * n */
 enum ahci_port_reg {
@@ -31,6 +35,7 @@ enum ahci_port_reg {
     PORT_SSTS = 0x28,
     PORT_SCTL = 0x2c,
     PORT_SERR = 0x30,
+    PORT_SACT = 0x34,
     PORT_CI = 0x38
 };
 enum { CMD_START = 1, CMD_SPIN_UP = 2, CMD_POWER = 4, CMD_FIS = 1 << 4 };
@@ -43,8 +48,11 @@ enum {
     DET_PRESENT = 3,
     SIG_DISK = 0x101
 };
-/* task file, host bus fatal and data, interface fatal errors */
+/* section 3.3.5: task file, host bus fatal and data, interface fatal errors */
 #define IS_ERRORS (1u << 30 | 1u << 29 | 1u << 28 | 1u << 27)
+#define IS_FISES 15u                 /* register, PIO, DMA and set device bits FISes have come */
+#define IS_LINK (1u << 22 | 1u << 6) /* the link changed: cleared by way of SERR */
+#define SERR_LINK (1u << 26 | 1u << 16)
 
 /* section 4.2.2: a command header */
 struct ahci_header {
@@ -61,22 +69,36 @@ struct ahci_prd {
 };
 static_assert(sizeof(struct ahci_prd) == 16 && offsetof(struct ahci_prd, count) == 12,
               "AHCI 4.2.3.3");
-enum { AHCI_SEGS = 65 };
-/* One page of a port: section 4.2.1. */
-struct ahci_memory {
-    struct ahci_header list[32];
-    uint8_t fis[256], unused[768];
-    uint8_t command[128]; /* the table: its FIS, then the segments */
-    struct ahci_prd prd[AHCI_SEGS];
+enum { AHCI_SLOTS = 32, AHCI_SEGS = 65 };
+struct ahci_table {
+    uint8_t command[128]; /* the FIS */
+    struct ahci_prd prd[72];
 };
-static_assert(sizeof(struct ahci_memory) <= PAGE_SIZE, "one page");
+static_assert(sizeof(struct ahci_table) % 128 == 0 && offsetof(struct ahci_table, prd) == 128,
+              "AHCI 4.2.3");
+/* A port's: section 4.2.1. */
+struct ahci_memory {
+    struct ahci_header list[AHCI_SLOTS];
+    uint8_t fis[256], unused[2816];
+    uint8_t ident[PAGE_SIZE]; /* what the disk says of itself */
+    struct ahci_table table[AHCI_SLOTS];
+};
+enum { AHCI_MEMORY_ORDER = 4 };
+static_assert(sizeof(struct ahci_memory) <= PAGE_SIZE << AHCI_MEMORY_ORDER, "it fits");
 static_assert(offsetof(struct ahci_memory, fis) % 256 == 0 &&
-                  offsetof(struct ahci_memory, command) % 128 == 0 &&
-                  offsetof(struct ahci_memory, prd) == offsetof(struct ahci_memory, command) + 128,
+                  offsetof(struct ahci_memory, ident) == PAGE_SIZE &&
+                  offsetof(struct ahci_memory, table) % 128 == 0,
               "AHCI 4.2");
 #define AHCI_MAX_BYTES ((uint32_t)(256 * KIB))
-/* ACS */
-enum { ATA_READ = 0x25, ATA_WRITE = 0x35, ATA_FLUSH = 0xea, ATA_IDENTIFY = 0xec };
+/* ACS; the queued ones: SATA section 13.6 */
+enum {
+    ATA_READ = 0x25,
+    ATA_WRITE = 0x35,
+    ATA_READ_QUEUED = 0x60,
+    ATA_WRITE_QUEUED = 0x61,
+    ATA_FLUSH = 0xea,
+    ATA_IDENTIFY = 0xec
+};
 
 enum ahci_state {
     AHCI_STOPPING, /* commands are to end */
@@ -89,6 +111,10 @@ enum ahci_state {
     AHCI_DEAD /* or there is no disk */
 };
 struct ahci;
+struct ahci_slot {
+    struct blk_req *req; /* NULL: a command of ours */
+    uint64_t end;        /* its time */
+};
 struct ahci_port {
     struct ahci *hba;
     struct disk *disk; /* NULL: not known */
@@ -97,11 +123,15 @@ struct ahci_port {
     enum ahci_state state;
     uint64_t deadline;
     struct ahci_memory *mem;
-    uint8_t *ident;       /* a page */
-    struct blk_req *now;  /* what the disk has */
-    bool command;         /* it has one (also one of ours) */
-    uint64_t command_end; /* its time */
+    struct ahci_slot slot[AHCI_SLOTS];
+    uint32_t depth;  /* queued commands at a time; 0: it has none of that kind */
+    uint32_t busy;   /* slots that the disk has, a bit each */
+    bool queued;     /* and they are queued commands */
+    uint32_t status; /* what PxIS said in this step; it is cleared there */
     struct blk_queue waiting;
+    /* Requests that a disk had when it failed: before the others, one at a time, so that the disk's
+     * next word on one is about that one. */
+    struct blk_queue again;
     uint32_t failures; /* resets since a command succeeded */
     bool known;
     bool seen; /* AHCI_LINK: its time was extended */
@@ -112,7 +142,7 @@ struct ahci {
     struct spinlock lock;
     struct event event; /* on CPU 0 */
     volatile uint8_t *regs;
-    bool dead;
+    bool dead, irq;
     uint64_t armed;
     struct ahci_port *port[AHCI_PORTS];
     struct ahci *next;
@@ -128,10 +158,14 @@ extern const struct blk_ops ahci_ops;
 void ahci_identify(struct ahci_port *, uint64_t now);
 /* The page that it answered: the disk, for disk_add(), or NULL, and why not in the log. */
 struct ahci_disk *ahci_disk_of(struct ahci_port *);
-void ahci_pump(struct ahci_port *, uint64_t now); /* the next request that waits */
-/* The disk ended the command: 0, or -EIO. */
-void ahci_ended(struct ahci_port *, int status);
-void ahci_fail_all(struct ahci_port *);
+void ahci_pump(struct ahci_port *, uint64_t now); /* the next requests that wait */
+/* The disk has ended these, a bit each, without an error. */
+void ahci_ended(struct ahci_port *, uint32_t slots);
+/* It reaches no memory any more. What it had goes again, or fails: one that is late, or was alone.
+ */
+void ahci_take_back(struct ahci_port *, uint64_t now);
+void ahci_fail_all(struct ahci_port *); /* as above; with what waits */
+bool ahci_port_idle(const struct ahci_port *);
 
 /* ---- ahci.c ---- */
 extern const struct pci_driver ahci_driver;

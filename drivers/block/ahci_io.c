@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ahci_io.c: requests become ATA commands, one at a time on a port. */
+/* ahci_io.c: requests become ATA commands, queued ones where the disk has them. */
 #include <arch/barrier.h>
 
 #include <hv/log.h>
@@ -12,8 +12,9 @@
 #include "ahci.h"
 
 /* ACS section 7.12.7: words of IDENTIFY DEVICE data */
-enum { ID_SERIAL = 10, ID_MODEL = 27, ID_SETS = 83, ID_SECTORS = 100, ID_SIZES = 106 };
-enum { ID_WORDS = 117, SETS_LBA48 = 1 << 10, SETS_FLUSH = 1 << 13, SIZES_LONG = 1 << 12 };
+enum { ID_SERIAL = 10, ID_MODEL = 27, ID_DEPTH = 75, ID_SATA = 76, ID_SETS = 83 };
+enum { ID_SECTORS = 100, ID_SIZES = 106, ID_WORDS = 117 };
+enum { SETS_LBA48 = 1 << 10, SETS_FLUSH = 1 << 13, SIZES_LONG = 1 << 12, SATA_NCQ = 1 << 8 };
 /* Serial ATA 3 section 10.5.5: register FIS, host to device */
 enum { FIS_H2D = 0x27, FIS_COMMAND = 0x80, FIS_LEN = 20, DEVICE_LBA = 0x40 };
 #define HEADER_WRITE (1u << 6)
@@ -25,7 +26,7 @@ static struct ahci_port *port_of(struct blk_dev *b)
 
 /* ---- to the disk ---- */
 
-static void put_fis(uint8_t *f, uint8_t command, uint64_t block, uint64_t blocks)
+static void put_fis(uint8_t *f, uint8_t command, uint64_t block)
 {
     memset(f, 0, 64);
     f[0] = FIS_H2D;
@@ -36,53 +37,91 @@ static void put_fis(uint8_t *f, uint8_t command, uint64_t block, uint64_t blocks
         f[4 + i] = (uint8_t)(block >> (8 * i));
         f[8 + i] = (uint8_t)(block >> (24 + 8 * i));
     }
-    f[12] = (uint8_t)blocks;
-    f[13] = (uint8_t)(blocks >> 8);
 }
 
-static void issue(struct ahci_port *p, bool write, unsigned nseg, uint64_t now)
+/* In the fields of its own, where queued commands have their tag: SATA section 13.6.4. */
+static void put_blocks(uint8_t *f, uint64_t blocks, bool queued, unsigned slot)
+{
+    uint8_t *low = queued ? &f[3] : &f[12], *high = queued ? &f[11] : &f[13];
+
+    *low = (uint8_t)blocks;
+    *high = (uint8_t)(blocks >> 8);
+    if (queued)
+        f[12] = (uint8_t)(slot << 3);
+}
+
+static void issue(struct ahci_port *p, unsigned slot, bool write, unsigned nseg, uint64_t now)
 {
     struct ahci_memory *m = p->mem;
+    uint32_t bit = 1u << slot;
 
-    m->list[0] =
+    m->list[slot] =
         (struct ahci_header){ .flags = FIS_LEN / 4 | (write ? HEADER_WRITE : 0) | nseg << 16,
-                              .table = virt_to_phys(m->command).v };
-    p->command = true;
-    p->command_end = now + AHCI_COMMAND_NS;
-    ahci_port_write(p, PORT_IS, ahci_port_read(p, PORT_IS));
+                              .table = virt_to_phys(&m->table[slot]).v };
+    p->busy |= bit;
+    p->slot[slot].end = now + AHCI_COMMAND_NS;
     dma_wmb();
-    ahci_port_write(p, PORT_CI, 1);
+    if (p->queued)
+        ahci_port_write(p, PORT_SACT, bit); /* section 5.5.1: before PxCI */
+    ahci_port_write(p, PORT_CI, bit);
 }
 
 void ahci_identify(struct ahci_port *p, uint64_t now)
 {
-    memset(p->ident, 0, PAGE_SIZE);
-    put_fis(p->mem->command, ATA_IDENTIFY, 0, 0);
-    p->mem->command[7] = 0;
-    p->mem->prd[0] = (struct ahci_prd){ .at = virt_to_phys(p->ident).v, .count = 511 };
-    issue(p, false, 1, now);
+    struct ahci_table *t = &p->mem->table[0];
+
+    memset(p->mem->ident, 0, PAGE_SIZE);
+    put_fis(t->command, ATA_IDENTIFY, 0);
+    t->command[7] = 0;
+    t->prd[0] = (struct ahci_prd){ .at = virt_to_phys(p->mem->ident).v, .count = 511 };
+    p->slot[0].req = NULL;
+    p->queued = false;
+    issue(p, 0, false, 1, now);
 }
 
-static void send(struct ahci_port *p, struct blk_req *r, uint64_t now)
+static uint8_t opcode(const struct blk_req *r, bool queued)
+{
+    if (r->op == BLK_FLUSH)
+        return ATA_FLUSH;
+    if (r->op == BLK_WRITE)
+        return queued ? ATA_WRITE_QUEUED : ATA_WRITE;
+    return queued ? ATA_READ_QUEUED : ATA_READ;
+}
+
+static void send(struct ahci_port *p, unsigned slot, struct blk_req *r, uint64_t now)
 {
     unsigned unit = p->disk->blk.limits.block / 512;
-    uint8_t command = r->op == BLK_FLUSH ? ATA_FLUSH : r->op == BLK_WRITE ? ATA_WRITE : ATA_READ;
     unsigned nseg = r->op == BLK_FLUSH ? 0 : r->nseg;
+    struct ahci_table *t = &p->mem->table[slot];
 
     for (unsigned i = 0; i < nseg && i < AHCI_SEGS; i++)
-        p->mem->prd[i] = (struct ahci_prd){ .at = r->seg[i].at.v, .count = r->seg[i].len - 1 };
-    put_fis(p->mem->command, command, nseg ? (r->base + r->sector) / unit : 0,
-            nseg ? r->nsectors / unit : 0);
-    p->now = r;
-    r->tries++;
+        t->prd[i] = (struct ahci_prd){ .at = r->seg[i].at.v, .count = r->seg[i].len - 1 };
+    put_fis(t->command, opcode(r, p->queued), nseg ? (r->base + r->sector) / unit : 0);
+    put_blocks(t->command, nseg ? r->nsectors / unit : 0, p->queued, slot);
+    p->slot[slot].req = r;
     disk_count(p->disk, r);
-    issue(p, r->op == BLK_WRITE, nseg, now);
+    issue(p, slot, r->op == BLK_WRITE, nseg, now);
+}
+
+/* Queued commands and others are never with a disk together: SATA section 13.6.2. */
+static bool may_send(const struct ahci_port *p, bool queued)
+{
+    if (!p->busy)
+        return true;
+    return queued && p->queued && (uint32_t)__builtin_popcount(p->busy) < p->depth;
 }
 
 void ahci_pump(struct ahci_port *p, uint64_t now)
 {
-    if (p->state == AHCI_LIVE && !p->command && p->waiting.first)
-        send(p, blk_queue_take(&p->waiting), now);
+    while (p->state == AHCI_LIVE) {
+        struct blk_queue *q = p->again.first ? &p->again : &p->waiting;
+        bool queued = q->first && q == &p->waiting && p->depth && q->first->op != BLK_FLUSH;
+
+        if (!q->first || !may_send(p, queued))
+            return;
+        p->queued = queued;
+        send(p, (unsigned)__builtin_ctz(~p->busy), blk_queue_take(q), now);
+    }
 }
 
 /* ---- back ---- */
@@ -93,22 +132,53 @@ static void fail(struct ahci_port *p, struct blk_req *r)
     blk_complete(r, -EIO);
 }
 
-void ahci_ended(struct ahci_port *p, int status)
+/* Its slot is free. NULL: the command was ours. */
+static struct blk_req *take_slot(struct ahci_port *p, unsigned slot)
 {
-    struct blk_req *r = p->now;
+    p->busy &= ~(1u << slot);
+    return p->slot[slot].req;
+}
 
-    p->command = false;
-    p->now = NULL;
-    if (!r)
-        return;
-    if (!status) {
-        p->failures = 0;
-        blk_complete(r, 0);
-    } else if (r->tries < AHCI_TRIES) {
-        p->disk->stats.retries++;
-        blk_queue_add(&p->waiting, r);
-    } else {
-        fail(p, r);
+void ahci_ended(struct ahci_port *p, uint32_t slots)
+{
+    for (slots &= p->busy; slots; slots &= slots - 1) {
+        struct blk_req *r = take_slot(p, (unsigned)__builtin_ctz(slots));
+
+        p->failures = r ? 0 : p->failures;
+        if (r)
+            blk_complete(r, 0);
+    }
+}
+
+/*
+ * A controller that keeps bits of PxCI over the reset finds commands without a FIS: what it had is
+ * others' memory by then.
+ */
+static void forget(struct ahci_memory *m)
+{
+    for (unsigned i = 0; i < AHCI_SLOTS; i++) {
+        memset(m->table[i].command, 0, sizeof m->table[i].command);
+        m->list[i].flags = FIS_LEN / 4;
+    }
+}
+
+void ahci_take_back(struct ahci_port *p, uint64_t now)
+{
+    forget(p->mem);
+    while (p->busy) {
+        unsigned slot = (unsigned)__builtin_ctz(p->busy);
+        bool its_fault = !p->queued || now >= p->slot[slot].end;
+        struct blk_req *r = take_slot(p, slot);
+
+        if (!r)
+            continue;
+        r->tries += its_fault;
+        if (r->tries < AHCI_TRIES) {
+            p->disk->stats.retries++;
+            blk_queue_add(&p->again, r);
+        } else {
+            fail(p, r);
+        }
     }
 }
 
@@ -116,16 +186,26 @@ void ahci_fail_all(struct ahci_port *p)
 {
     struct blk_req *r;
 
-    ahci_ended(p, -EIO);
-    while ((r = blk_queue_take(&p->waiting)))
+    while (p->busy) {
+        r = take_slot(p, (unsigned)__builtin_ctz(p->busy));
+        if (r)
+            fail(p, r);
+    }
+    while ((r = blk_queue_take(&p->again)) || (r = blk_queue_take(&p->waiting)))
         fail(p, r);
+}
+
+bool ahci_port_idle(const struct ahci_port *p)
+{
+    return !p || p->state == AHCI_DEAD ||
+           (p->state == AHCI_LIVE && !p->busy && !p->waiting.first && !p->again.first);
 }
 
 /* ---- what the disk says ---- */
 
 static uint32_t word(const struct ahci_port *p, unsigned i)
 {
-    return p->ident[2 * i] | (uint32_t)p->ident[2 * i + 1] << 8;
+    return p->mem->ident[2 * i] | (uint32_t)p->mem->ident[2 * i + 1] << 8;
 }
 
 /* Two characters in each word, the first in its upper half. */
@@ -134,7 +214,7 @@ static void words(const struct ahci_port *p, unsigned from, unsigned n, char *ds
     size_t end = 0;
 
     for (unsigned i = 0; i < 2 * n; i++) {
-        uint8_t c = p->ident[2 * from + (i ^ 1)];
+        uint8_t c = p->mem->ident[2 * from + (i ^ 1)];
 
         dst[i] = c > ' ' && c < 0x7f ? (char)c : ' ';
         if (dst[i] != ' ')
@@ -152,6 +232,16 @@ static uint32_t block_size(const struct ahci_port *p)
         return 512;
     n = word(p, ID_WORDS) | word(p, ID_WORDS + 1) << 16;
     return n == 2048 ? 4096 : n == 256 ? 512 : 0;
+}
+
+/* Queued commands at a time; 0: none. */
+static uint32_t queue_depth(const struct ahci_port *p)
+{
+    uint32_t cap = host_reg_read(p->hba->regs + AHCI_CAP, 4), sata = word(p, ID_SATA);
+
+    if (!(cap & AHCI_CAP_NCQ) || sata == 0xffff || !(sata & SATA_NCQ))
+        return 0;
+    return (uint32_t)min_u64((word(p, ID_DEPTH) & 31) + 1, AHCI_CAP_SLOTS(cap));
 }
 
 struct ahci_disk *ahci_disk_of(struct ahci_port *p)
@@ -172,6 +262,7 @@ struct ahci_disk *ahci_disk_of(struct ahci_port *p)
     if (!d)
         return NULL;
     d->port = p;
+    p->depth = queue_depth(p);
     d->disk.blk.ops = &ahci_ops;
     d->disk.blk.sectors = blocks * (block / 512);
     d->disk.blk.limits = (struct blk_limits){
@@ -213,7 +304,7 @@ static bool cancel(struct blk_dev *b, struct blk_req *r)
     bool found;
 
     spin_lock(&p->hba->lock);
-    found = blk_queue_remove(&p->waiting, r);
+    found = blk_queue_remove(&p->waiting, r) || blk_queue_remove(&p->again, r);
     spin_unlock(&p->hba->lock);
     return found;
 }
