@@ -12,7 +12,8 @@ import trivet
 IMAGE = os.path.join(trivet.TOP, "build/debian/root.img")
 START, SIZE = 1 << 20, 384 << 20            # where images/debian/root puts the partition
 RECORD = 4096
-DEVICES = {"nvme": "nvme,serial=root,drive=root", "virtio": "virtio-blk-pci,serial=root,drive=root"}
+DEVICES = {"nvme": "nvme,serial=root,drive=root", "virtio": "virtio-blk-pci,serial=root,drive=root",
+           "ahci": "ide-hd,bus=ide.1,serial=root,drive=root"}
 COMMANDS = "console=hvc0 root=/dev/vda quiet"
 # `writer` is in run level 4, where a journal is kept
 GUESTS = {"root": COMMANDS, "writer": COMMANDS + " 4"}
