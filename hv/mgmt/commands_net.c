@@ -137,6 +137,34 @@ static void list_losses(struct out *o)
     out_list_end(o);
 }
 
+/* What senders left to others of frames for a port: what it took, what the switch did. */
+static void list_offloads(struct out *o)
+{
+    static const struct column cols[] = {
+        { "switch", "Switch", UNIT_NONE, false },    { "port", "Port", UNIT_NONE, true },
+        { "whole", "Long frames", UNIT_NONE, true }, { "cut", "Cut", UNIT_NONE, true },
+        { "segments", "Into", UNIT_NONE, true },     { "summed", "Checksums", UNIT_NONE, true },
+    };
+    const struct net_switch *s;
+
+    out_list(o, "offloads", cols, ARRAY_SIZE(cols));
+    for (unsigned i = 0; (s = net_by_index(i)); i++)
+        for (unsigned k = 0; k < NET_PORTS; k++) {
+            const struct net_port *p = s->port[k];
+
+            if (!p)
+                continue;
+            out_row(o);
+            out_cell(o, s->name);
+            out_cell_number(o, k);
+            out_cell_number(o, now(&p->count.whole));
+            out_cell_number(o, now(&p->count.cut));
+            out_cell_number(o, now(&p->count.segments));
+            out_cell_number(o, now(&p->count.summed));
+        }
+    out_list_end(o);
+}
+
 /* ---- the NAT network ---- */
 
 static void address(struct out *o, uint32_t ip)
@@ -259,6 +287,7 @@ void cmd_nets(struct out *o, unsigned argc, char **argv)
     list_ports(o);
     list_access(o);
     list_losses(o);
+    list_offloads(o);
     list_gateway(o);
     list_leases(o);
     list_forwards(o);

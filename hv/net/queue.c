@@ -10,16 +10,17 @@
 
 #define READY 0x80000000u
 #define FILLER 0x40000000u
-#define LEN_MASK 0x0000ffffu
+#define LEN_MASK 0x0001ffffu
 
 struct entry {
     uint32_t state; /* atomic; 0: being filled; else READY, and the length */
     uint32_t span;  /* bytes of the entry in the ring */
     uint32_t from;
-    uint32_t zero;
+    struct net_offload offload;
+    uint8_t zero[10];
 };
-static_assert(sizeof(struct entry) == 16, "entries keep what follows them aligned");
-static_assert(NET_FRAME_MAX <= LEN_MASK, "a length fits");
+static_assert(sizeof(struct entry) == 32, "entries keep what follows them aligned");
+static_assert(NET_BIG_MAX <= LEN_MASK, "a length fits");
 
 static struct entry *entry_at(const struct net_queue *q, uint32_t at)
 {
@@ -34,7 +35,8 @@ void net_queue_init(struct net_queue *q, void *ring, uint32_t size)
 }
 
 /* The entry, and what must be skipped to keep it in one piece. NULL: no room for this sender. */
-static struct entry *reserve(struct net_queue *q, unsigned from, uint32_t span)
+static struct entry *reserve(struct net_queue *q, unsigned from, uint32_t span,
+                             const struct net_offload *offload)
 {
     uint32_t room = q->size - (q->put - __atomic_load_n(&q->got, __ATOMIC_ACQUIRE)),
              to_end = q->size - (q->put & (q->size - 1)), skip = span > to_end ? to_end : 0;
@@ -47,7 +49,7 @@ static struct entry *reserve(struct net_queue *q, unsigned from, uint32_t span)
     if (skip)
         *entry_at(q, q->put) = (struct entry){ .state = READY | FILLER, .span = skip };
     e = entry_at(q, q->put + skip);
-    *e = (struct entry){ .span = span, .from = from };
+    *e = (struct entry){ .span = span, .from = from, .offload = *offload };
     __atomic_fetch_add(&q->held[from], span, __ATOMIC_RELAXED);
     __atomic_store_n(&q->put, q->put + skip + span, __ATOMIC_RELEASE);
     return e;
@@ -57,9 +59,9 @@ bool net_queue_put(struct net_queue *q, unsigned from, const struct net_frame *f
 {
     struct entry *e;
 
-    hv_assert(from < NET_PORTS && f->len >= NET_HEAD && f->len <= NET_FRAME_MAX);
+    hv_assert(from < NET_PORTS && f->len >= NET_HEAD && f->len <= NET_BIG_MAX);
     spin_lock(&q->lock);
-    e = reserve(q, from, (uint32_t)align_up(sizeof *e + f->len, sizeof *e));
+    e = reserve(q, from, (uint32_t)align_up(sizeof *e + f->len, sizeof *e), &f->offload);
     spin_unlock(&q->lock);
     if (!e)
         return false;
@@ -83,11 +85,14 @@ static struct entry *oldest(const struct net_queue *q, uint32_t *got)
     return NULL;
 }
 
-const uint8_t *net_queue_first(const struct net_queue *q, uint32_t *len)
+const uint8_t *net_queue_first(const struct net_queue *q, uint32_t *len,
+                               struct net_offload *offload)
 {
     uint32_t got;
     const struct entry *e = oldest(q, &got);
 
+    if (e && offload)
+        *offload = e->offload;
     *len = e ? __atomic_load_n(&e->state, __ATOMIC_RELAXED) & LEN_MASK : 0;
     return e ? (const uint8_t *)(e + 1) : NULL;
 }
@@ -106,6 +111,6 @@ void net_queue_clear(struct net_queue *q)
 {
     uint32_t len;
 
-    while (net_queue_first(q, &len))
+    while (net_queue_first(q, &len, NULL))
         net_queue_drop(q);
 }

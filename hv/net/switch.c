@@ -209,6 +209,8 @@ struct chosen {
     struct net_port *port[NET_PORTS];
     unsigned n;
     const struct net_frame *frame;
+    struct net_frame form; /* *frame, where the sender left something of it to others */
+    struct net_lead lead;
     struct net_tagged tagged;
     uint64_t now;
 };
@@ -277,7 +279,7 @@ static bool is_sound(struct net_port *p, const struct net_frame *f, net_mac from
 {
     uint32_t most = p->net->mtu + NET_HEAD + NET_TAG;
 
-    if (f->len >= NET_HEAD && f->len <= most && net_mac_is_station(from))
+    if (f->len >= NET_HEAD && (f->len <= most || f->offload.gso) && net_mac_is_station(from))
         return true;
     add(&p->count.bad, 1);
     return false;
@@ -289,21 +291,50 @@ static bool is_its_own(const struct net_port *p, net_mac from)
     return p->learned ? !owner_of(p->net, from) : from == p->mac;
 }
 
+/* Whether the port gets the frame as it is. */
+static bool takes(const struct net_port *to, const struct net_frame *f, const struct chosen *c)
+{
+    uint32_t needs = f->offload.flags ? net_offload_needs(&f->offload, c->lead.v6) : 0;
+
+    return !(needs & ~__atomic_load_n(&to->takes, __ATOMIC_RELAXED));
+}
+
+static void count_offload(struct net_port *to, const struct net_frame *f, const struct net_taken *t,
+                          bool whole)
+{
+    if (whole) {
+        add(&to->count.whole, f->offload.gso ? t->frames : 0);
+        return;
+    }
+    add(&to->count.summed, t->frames + t->dropped);
+    if (f->offload.gso) {
+        add(&to->count.cut, 1);
+        add(&to->count.segments, t->frames + t->dropped);
+    }
+}
+
 static uint64_t hand_over(struct net_port *to, unsigned from, const struct chosen *c)
 {
     struct net_frame form;
     const struct net_frame *f = net_vlan_out(to, c->frame, &c->tagged, &form);
-    bool taken = to->ops->deliver(to, from, f);
+    struct net_taken t;
+    bool whole = takes(to, f, c);
 
-    if (taken) {
-        add(&to->count.received, 1);
-        add(&to->count.received_bytes, f->len);
+    if (whole) {
+        bool taken = to->ops->deliver(to, from, f);
+
+        t = (struct net_taken){ taken, !taken, taken ? f->len : 0 };
     } else {
-        add(&to->count.dropped, 1);
+        t = net_offload_out(to, from, f, &c->lead);
     }
+    add(&to->count.received, t.frames);
+    add(&to->count.received_bytes, t.bytes);
+    add(&to->count.dropped, t.dropped);
+    if (f->offload.flags)
+        count_offload(to, f, &t, whole);
     /* the last that is done with the port: it may be gone then */
     __atomic_fetch_sub(&to->users, 1, __ATOMIC_RELEASE);
-    return taken ? f->len : 0;
+    return whole ? t.bytes : f->len + t.bytes;
 }
 
 /* Under the lock. False: above its rate. */
@@ -329,6 +360,21 @@ static bool admit(struct net_port *p, const struct chosen *c, net_mac from)
     return true;
 }
 
+/* What is left of the frame is checked, and its headers are kept. */
+static bool look_at_offload(struct net_port *p, struct chosen *c)
+{
+    const struct net_offload *o = &c->frame->offload;
+
+    if (!o->flags && !o->gso)
+        return true;
+    if (!net_offload_in(c->frame, p->net->mtu, &c->lead, &c->form)) {
+        add(&p->count.bad, 1);
+        return false;
+    }
+    c->frame = &c->form;
+    return true;
+}
+
 /* False: it is not sent at all. */
 static bool choose_all(struct net_port *p, struct chosen *c)
 {
@@ -336,8 +382,9 @@ static bool choose_all(struct net_port *p, struct chosen *c)
     net_mac from = net_mac_from(f->head + 6);
     bool may;
 
-    if (!is_sound(p, f, from))
+    if (!is_sound(p, f, from) || !look_at_offload(p, c))
         return false;
+    f = c->frame;
     if (!net_vlan_in(p, f, &c->tagged)) {
         add(&p->count.astray, 1);
         return false;
@@ -361,6 +408,7 @@ uint64_t net_send(struct net_port *p, const struct net_frame *f)
     c.frame = f;
     if (!choose_all(p, &c))
         return 0;
+    f = c.frame;
     net_capture(p, f, c.port, c.n);
     add(&p->count.sent, 1);
     add(&p->count.sent_bytes, f->len);

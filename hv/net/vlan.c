@@ -25,16 +25,23 @@ static bool is_tag(uint16_t type) { return type == TYPE_VLAN || type == TYPE_PRO
 
 void net_frame_copy(const struct net_frame *f, void *to)
 {
-    uint32_t left = f->len - NET_HEAD - f->pre, skip = f->skip;
+    uint32_t left = f->len - NET_HEAD - f->pre, skip = f->skip, n;
     uint8_t *p = to;
 
     memcpy(p, f->head, NET_HEAD);
     memcpy(p + NET_HEAD, f->tag, f->pre);
     p += NET_HEAD + f->pre;
+    if (f->nlead) {
+        n = (uint32_t)min_u64(f->nlead - skip, left);
+        memcpy(p, f->lead + skip, n);
+        p += n;
+        left -= n;
+        skip = 0;
+    }
+    skip += f->at;
     for (unsigned i = 0; i < f->niov && left; i++) {
         uint32_t past = (uint32_t)min_u64(skip, f->iov[i].len);
-        uint32_t n = (uint32_t)min_u64(f->iov[i].len - past, left);
-
+        n = (uint32_t)min_u64(f->iov[i].len - past, left);
         memcpy(p, (const uint8_t *)f->iov[i].base + past, n);
         skip -= past;
         p += n;
@@ -59,6 +66,12 @@ static bool read_tag(const struct net_frame *f, uint8_t *tag)
     return true;
 }
 
+/* A long frame is cut into such as fit: net_offload_in(). */
+static bool fits_untagged(const struct net_port *p, const struct net_frame *f)
+{
+    return f->offload.gso || f->len <= p->net->mtu + NET_HEAD;
+}
+
 bool net_vlan_in(const struct net_port *p, const struct net_frame *f, struct net_tagged *t)
 {
     const struct net_access *a = &p->access;
@@ -66,9 +79,9 @@ bool net_vlan_in(const struct net_port *p, const struct net_frame *f, struct net
 
     *t = (struct net_tagged){ .vid = a->vlan };
     if (!a->trunk) /* one of no VLAN sends tags as it likes: they are nobody's business */
-        return !a->vlan || (!is_tag(type) && f->len <= p->net->mtu + NET_HEAD);
+        return !a->vlan || (!is_tag(type) && fits_untagged(p, f));
     if (!is_tag(type))
-        return f->len <= p->net->mtu + NET_HEAD;
+        return fits_untagged(p, f);
     if (type == TYPE_PROVIDER || !read_tag(f, t->tag))
         return false;
     t->tagged = true;
@@ -94,6 +107,15 @@ bool net_vlan_may(const struct net_port *to, const struct net_frame *f, const st
     return !is_tag(inner);
 }
 
+/* What is left of it lies so many bytes further. */
+static void shift(struct net_offload *o, int by)
+{
+    if (o->flags & NET_NEEDS_CSUM)
+        o->csum_start = (uint16_t)(o->csum_start + by);
+    if (o->gso)
+        o->hdr_len = (uint16_t)(o->hdr_len + by);
+}
+
 const struct net_frame *net_vlan_out(const struct net_port *to, const struct net_frame *f,
                                      const struct net_tagged *t, struct net_frame *form)
 {
@@ -105,6 +127,7 @@ const struct net_frame *net_vlan_out(const struct net_port *to, const struct net
     *form = *f;
     form->skip = t->tagged ? NET_TAG : 0;
     form->len = f->len - form->skip;
+    shift(&form->offload, (tag ? NET_TAG : 0) - form->skip);
     if (!tag) {
         memcpy(form->head + 12, type, 2);
         return form;

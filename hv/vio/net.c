@@ -15,7 +15,27 @@
 
 enum { DEVICE_NET = 1, RX = 0, TX = 1, COST_FRAME = 16, BYTES_PER_UNIT = 64, LINK_UP = 1 };
 /* §5.1.3 */
-enum { F_MTU = 3, F_MAC = 5, F_MRG_RXBUF = 15, F_STATUS = 16 };
+enum {
+    F_CSUM = 0,
+    F_GUEST_CSUM = 1,
+    F_MTU = 3,
+    F_MAC = 5,
+    F_GUEST_TSO4 = 7,
+    F_GUEST_TSO6 = 8,
+    F_GUEST_ECN = 9,
+    F_HOST_TSO4 = 11,
+    F_HOST_TSO6 = 12,
+    F_HOST_ECN = 13,
+    F_MRG_RXBUF = 15,
+    F_STATUS = 16,
+    F_GUEST_USO4 = 54, /* these three: virtio 1.3 */
+    F_GUEST_USO6 = 55,
+    F_HOST_USO = 56,
+};
+static const uint8_t offered[] = { F_CSUM,       F_GUEST_CSUM, F_MTU,       F_MAC,
+                                   F_GUEST_TSO4, F_GUEST_TSO6, F_GUEST_ECN, F_HOST_TSO4,
+                                   F_HOST_TSO6,  F_HOST_ECN,   F_MRG_RXBUF, F_STATUS,
+                                   F_GUEST_USO4, F_GUEST_USO6, F_HOST_USO };
 
 struct net_config { /* §5.1.4 */
     uint8_t mac[6];
@@ -45,6 +65,19 @@ static struct vio_net *of(struct virtio_dev *d) { return container_of(d, struct 
 
 /* ---- sending ---- */
 
+/* What a driver may leave to others of a frame, by what it negotiated. */
+static bool may_leave(const struct virtio_dev *d, const struct header *h)
+{
+    uint8_t gso = h->gso_type & (uint8_t)~NET_GSO_ECN;
+
+    if (!h->flags && !h->gso_type)
+        return true;
+    return virtio_has(d, F_CSUM) && (gso != NET_GSO_TCP4 || virtio_has(d, F_HOST_TSO4)) &&
+           (gso != NET_GSO_TCP6 || virtio_has(d, F_HOST_TSO6)) &&
+           (gso != NET_GSO_UDP || virtio_has(d, F_HOST_USO)) &&
+           (!(h->gso_type & NET_GSO_ECN) || virtio_has(d, F_HOST_ECN));
+}
+
 /* The guest's frame, after its header was copied. False: it cannot be one. */
 static bool make_frame(struct vio_net *n, struct net_frame *f)
 {
@@ -54,11 +87,15 @@ static bool make_frame(struct vio_net *n, struct net_frame *f)
 
     if (iov_read(c->iov, c->nout, 0, &h, sizeof h) != sizeof h ||
         iov_read(c->iov, c->nout, sizeof h, f->head, NET_HEAD) != NET_HEAD ||
-        bytes > sizeof h + NET_FRAME_MAX || h.flags || h.gso_type)
+        bytes > sizeof h + NET_BIG_MAX || !may_leave(&n->dev, &h))
         return false;
     iov_cut(c->iov, c->nout, sizeof h + NET_HEAD);
     f->len = (uint32_t)(bytes - sizeof h);
+    f->offload = (struct net_offload){ h.flags,    h.gso_type,   h.hdr_len,
+                                       h.gso_size, h.csum_start, h.csum_offset };
     f->pre = f->skip = 0;
+    f->nlead = 0;
+    f->at = 0;
     f->iov = c->iov;
     f->niov = c->nout;
     return true;
@@ -145,11 +182,14 @@ static unsigned fill_buffers(struct vio_net *n, const uint8_t *frame, uint32_t l
  * they were, for later. `whole`: this run's budget is untouched, so what it does not suffice for
  * would wait for ever. True: the frame is done with.
  */
-static bool receive(struct vio_net *n, const uint8_t *frame, uint32_t len, bool whole)
+static bool receive(struct vio_net *n, const uint8_t *frame, uint32_t len,
+                    const struct net_offload *o, bool whole)
 {
     struct virtqueue *q = &n->dev.vq[RX];
     struct vq_mark mark = vq_mark(q);
-    struct header h = { 0 };
+    struct header h = {
+        o->flags, o->gso, o->hdr_len, o->gso_size, o->csum_start, o->csum_offset, 0
+    };
     bool never = false;
     unsigned used = fill_buffers(n, frame, len, &never);
 
@@ -170,10 +210,11 @@ static bool receive(struct vio_net *n, const uint8_t *frame, uint32_t len, bool 
 static void receive_all(struct vio_net *n)
 {
     const uint8_t *frame;
+    struct net_offload o;
     bool whole = true;
     uint32_t len;
 
-    while ((frame = net_queue_first(&n->queue, &len)) && receive(n, frame, len, whole)) {
+    while ((frame = net_queue_first(&n->queue, &len, &o)) && receive(n, frame, len, &o, whole)) {
         net_queue_drop(&n->queue);
         whole = false;
     }
@@ -190,8 +231,28 @@ static void kick(struct virtio_dev *d, unsigned q)
 
 /* ---- life ---- */
 
+/* What the driver takes, of what only goes beside checksums: §5.1.3.1. */
+static uint32_t taken_by(const struct virtio_dev *d)
+{
+    static const struct {
+        uint8_t feature, takes;
+    } map[] = { { F_GUEST_TSO4, NET_TAKES_TSO4 },
+                { F_GUEST_TSO6, NET_TAKES_TSO6 },
+                { F_GUEST_ECN, NET_TAKES_ECN },
+                { F_GUEST_USO4, NET_TAKES_USO4 },
+                { F_GUEST_USO6, NET_TAKES_USO6 } };
+    uint32_t takes = NET_TAKES_CSUM;
+
+    if (!virtio_has(d, F_GUEST_CSUM))
+        return 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(map); i++)
+        takes |= virtio_has(d, map[i].feature) ? map[i].takes : 0;
+    return takes;
+}
+
 static int activate(struct virtio_dev *d)
 {
+    __atomic_store_n(&of(d)->port.takes, taken_by(d), __ATOMIC_RELAXED);
     net_port_up(&of(d)->port);
     return 0;
 }
@@ -261,9 +322,9 @@ static void set_up(struct vio_net *n, struct vm *vm, const struct net_switch *s,
                                   .vm = vm,
                                   .nqueues = 2,
                                   .input_queues = 1u << RX,
-                                  .features = VIRTIO_FEATURES_COMMON | VIRTIO_BIT(F_MTU) |
-                                              VIRTIO_BIT(F_MAC) | VIRTIO_BIT(F_MRG_RXBUF) |
-                                              VIRTIO_BIT(F_STATUS) };
+                                  .features = VIRTIO_FEATURES_COMMON };
+    for (unsigned i = 0; i < ARRAY_SIZE(offered); i++)
+        n->dev.features |= VIRTIO_BIT(offered[i]);
     n->config =
         (struct net_config){ .status = LINK_UP, .max_virtqueue_pairs = 1, .mtu = (uint16_t)s->mtu };
     net_mac_to(g->mac, n->config.mac);

@@ -25,6 +25,7 @@ static struct drvq q[QUEUES];
 static unsigned device; /* its slot */
 /* what a driver is likely to ask of it */
 static unsigned feature_bits[8] = { 34, 28, 29, 40, 33, 9, 12, 13 };
+static uint64_t feature_more[8]; /* what goes with each of these */
 static uint64_t bar[2];
 static bool threads; /* another thread is the device's CPU */
 
@@ -120,7 +121,7 @@ static uint64_t features(const uint8_t *op)
 
     for (unsigned i = 0; i < 8; i++)
         if (op[2] >> i & 1)
-            f |= F(feature_bits[i]);
+            f |= F(feature_bits[i]) | feature_more[i];
     return (op[3] & 15) == 15 ? f ^ F(op[4] & 63) : f & (cr(&dev, C_DF, 4) | ~(uint64_t)UINT32_MAX);
 }
 

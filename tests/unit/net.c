@@ -101,7 +101,7 @@ static uint64_t send(unsigned from, net_mac to, net_mac as, uint32_t len)
 static uint32_t take(unsigned i)
 {
     uint32_t len;
-    const uint8_t *p = net_queue_first(&st[i].queue, &len);
+    const uint8_t *p = net_queue_first(&st[i].queue, &len, NULL);
 
     if (!p)
         return 0;

@@ -28,6 +28,10 @@
 #define NET_MTU_MIN 576 /* payload of a frame */
 #define NET_MTU_MAX 9000
 #define NET_FRAME_MAX (NET_HEAD + NET_TAG + NET_MTU_MAX)
+/*
+ * The longest frame of all, to be cut by its receiver, or for one that cannot take it whole.
+ */
+#define NET_BIG_MAX (NET_HEAD + NET_TAG + 65535)
 #define NET_LEARNED 256 /* most addresses that one port is known for; a power of two */
 #define NET_LEARNED_WAYS 4
 #define NET_AGE_NS (300ull * 1000000000) /* IEEE 802.1Q: 300 s */
@@ -50,17 +54,55 @@ int must_check net_mac_parse(const char *, net_mac *);
  */
 net_mac net_mac_of_guest(const char *name, unsigned i);
 
+/*
+ * What the sender left to others of a frame, as virtio 1.2 §5.1.6 has it; all zero: nothing. It
+ * goes as it is to a port that `takes` that; for others the switch does what is left.
+ */
+enum net_offload_flags { NET_NEEDS_CSUM = 1 };
+enum net_gso {
+    NET_GSO_NONE = 0,
+    NET_GSO_TCP4 = 1,
+    NET_GSO_TCP6 = 4,
+    NET_GSO_UDP = 5,    /* datagrams, not fragments: UDP_L4 */
+    NET_GSO_ECN = 0x80, /* beside TCP4, TCP6: only the first segment has CWR */
+};
+struct net_offload {
+    uint8_t flags, gso;
+    uint16_t hdr_len, gso_size; /* gso: bytes before the payload; payload of each segment */
+    /*
+     * NET_NEEDS_CSUM: the checksum is of what begins here, in the frame; so many bytes behind it is
+     * its field, which holds the sum of the pseudo-header
+     */
+    uint16_t csum_start, csum_offset;
+};
+/* net_port.takes; the others only beside NET_TAKES_CSUM */
+enum net_takes {
+    NET_TAKES_CSUM = 1,
+    NET_TAKES_TSO4 = 2,
+    NET_TAKES_TSO6 = 4,
+    NET_TAKES_ECN = 8,
+    NET_TAKES_USO4 = 16,
+    NET_TAKES_USO6 = 32,
+};
+#define NET_LEAD_MAX 256 /* the headers of a frame of which something is left must end here */
+#define NET_SEGMENTS 256 /* most frames that one is cut into */
+
 struct net_frame {
     uint8_t head[NET_HEAD];
     uint32_t len;          /* with the header; at least NET_HEAD */
     const struct iov *iov; /* what follows the header: len - NET_HEAD bytes at least */
     unsigned niov;
+    struct net_offload offload;
     /*
-     * The switch's, 0 in a frame that is sent: between header and iov there are so many bytes of
-     * `tag`, and so many bytes at the beginning of iov are left out.
+     * The switch's, 0 in a frame that is sent: behind the header there are so many bytes of `tag`;
+     * then the `nlead` bytes at `lead`; then iov, without its first `at` bytes. So many bytes at
+     * the beginning of lead and iov are left out.
      */
     uint8_t pre, skip;
     uint8_t tag[NET_TAG];
+    uint16_t nlead;
+    uint32_t at;
+    const uint8_t *lead;
 };
 /* Receivers: the frame in one piece, f->len bytes. */
 void net_frame_copy(const struct net_frame *, void *to);
@@ -103,6 +145,9 @@ struct net_counters {
     uint64_t slowed;                   /* by it or for it: above its rate */
     uint64_t astray;                   /* by it: of a VLAN that it may not send to */
     uint64_t unlearned;                /* source addresses of it that found no room */
+    uint64_t summed;                   /* for it: checksums that the switch made */
+    uint64_t cut, segments;            /* for it: long frames, and what they were cut into */
+    uint64_t whole;                    /* taken by it: long frames as they were */
 };
 /* One address that was seen on a port; 0: none. */
 struct net_learned {
@@ -125,7 +170,8 @@ struct net_port {
      * learning, and nobody else can claim it.
      */
     net_mac mac;
-    bool isolated; /* reaches no other isolated port */
+    bool isolated;  /* reaches no other isolated port */
+    uint32_t takes; /* atomic: enum net_takes; its owner may change it at any time */
     /*
      * NULL, or NET_LEARNED zeroed entries: it sends from any address (a NIC with others behind it),
      * and those are learned here. So no port's addresses take the room of another's.
@@ -196,6 +242,34 @@ const struct net_frame *net_vlan_out(const struct net_port *, const struct net_f
 /* Whether so many bytes may pass; if so, they have. */
 bool net_bucket_take(struct net_bucket *, uint64_t rate, uint32_t bytes, uint64_t now);
 
+/* ---- offload.c: the switch's own ---- */
+/* The sender's headers, copied once, and what they say. */
+struct net_lead {
+    uint8_t bytes[NET_LEAD_MAX]; /* of the frame, from NET_HEAD on */
+    uint16_t len;
+    uint16_t ip, proto; /* gso: where these headers begin in `bytes` */
+    bool v6;
+};
+/*
+ * A frame of which something is left: checks what it says, and makes of it *form, which has the
+ * lead's copy of its headers. False: it says what cannot be.
+ */
+bool net_offload_in(const struct net_frame *, uint32_t mtu, struct net_lead *,
+                    struct net_frame *form);
+/* What a port must take to get such a frame as it is: enum net_takes. */
+uint32_t net_offload_needs(const struct net_offload *, bool v6);
+/*
+ * Does what is left, and calls deliver() of the port: for each segment, or once. The bytes that it
+ * read and that were taken; 0: the port took nothing. `taken`: frames that it took, and their
+ * bytes.
+ */
+struct net_taken {
+    uint32_t frames, dropped;
+    uint64_t bytes;
+};
+struct net_taken net_offload_out(struct net_port *, unsigned from, const struct net_frame *,
+                                 const struct net_lead *);
+
 /* ---- capture.c: what comes to one switch, kept in memory as a pcap file ---- */
 struct net_capture_state {
     bool on;
@@ -225,7 +299,7 @@ void net_capture_forget(const struct net_port *);
  */
 struct net_queue {
     uint8_t *ring;     /* the owner's: `size` zeroed bytes, aligned to 64 */
-    uint32_t size;     /* a power of two, at least 4 * NET_FRAME_MAX */
+    uint32_t size;     /* a power of two, at least 4 * NET_FRAME_MAX; frames may be longer */
     uint32_t put, got; /* bytes since the start, free-running; put: under lock; got: atomic */
     struct spinlock lock;
     uint32_t held[NET_PORTS]; /* bytes in it of each sender; atomic */
@@ -235,9 +309,10 @@ void net_queue_init(struct net_queue *, void *ring, uint32_t size);
 bool must_check net_queue_put(struct net_queue *, unsigned from, const struct net_frame *);
 /*
  * The taker: the oldest frame, whole, and its length; NULL: none is ready. It stays until
- * net_queue_drop().
+ * net_queue_drop(). *offload (may be NULL): what is left of it.
  */
-const uint8_t *net_queue_first(const struct net_queue *, uint32_t *len);
+const uint8_t *net_queue_first(const struct net_queue *, uint32_t *len,
+                               struct net_offload *offload);
 void net_queue_drop(struct net_queue *);
 /* Nobody puts or takes: all that waits is dropped. */
 void net_queue_clear(struct net_queue *);

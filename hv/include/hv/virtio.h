@@ -277,7 +277,7 @@ int must_check vio_rng_create(struct vm *, struct virtio_dev **);
 int must_check vio_blk_create(struct vm *, struct blk_dev *, unsigned nqueues,
                               struct virtio_dev **);
 /* What waits for a guest to receive it: 2^NET_RING_ORDER pages. */
-#define NET_RING_ORDER 6
+#define NET_RING_ORDER 7
 /* mac: of a station, see <hv/net.h>. -EEXIST, -ENOSPC: of net_port_add(). */
 int must_check vio_net_create(struct vm *, struct net_switch *, const struct guest_net *,
                               struct virtio_dev **);

@@ -292,7 +292,7 @@ const struct net_port_ops gate_port_ops = { .deliver = deliver };
 static bool take(struct nat_side *s, void (*use)(uint8_t *, uint32_t, uint64_t), uint64_t now)
 {
     uint32_t len;
-    const uint8_t *first = s->plugged ? net_queue_first(&s->queue, &len) : NULL;
+    const uint8_t *first = s->plugged ? net_queue_first(&s->queue, &len, NULL) : NULL;
     uint8_t *frame;
     net_mac to;
 
