@@ -6,6 +6,6 @@
 #include <hv/guest.h>
 #include <hv/vcpu.h>
 
-const struct guest_ops *const guest_isas[] = { &guest_x86, &guest_arm, NULL };
+const struct guest_ops *const guest_isas[] = { &guest_x86, &guest_arm, &guest_riscv, NULL };
 /* in order of preference, after the host's own */
-const struct vcpu_ops *const portable_engines[] = { NULL };
+const struct vcpu_ops *const portable_engines[] = { &dbt_riscv64, NULL };

@@ -105,8 +105,8 @@ static int do_console(struct boot_info *bi)
 static int do_engines(struct boot_info *bi)
 {
     (void)bi;
-    if (engines_init())
-        log_err("no guest can run on this machine; the console still works");
+    if (engines_init() || !engine_is_native(0))
+        log_err("no guest can run on this machine but riscv64 ones, by the translator");
     return 0;
 }
 

@@ -16,7 +16,7 @@
 
 #define ENGINES_MAX 8
 static const struct vcpu_ops *usable[ENGINES_MAX]; /* in order of preference */
-static unsigned nusable;
+static unsigned nusable, native;                   /* native: of them the host's own */
 
 static struct enabling {
     const struct vcpu_ops *ops;
@@ -73,9 +73,12 @@ int engines_init(void)
     assert_cpu0();
     nusable = 0;
     try_engines(arch_vcpu_backends);
+    native = nusable;
     try_engines(portable_engines);
     return nusable ? 0 : -ENOTSUP;
 }
+
+bool engine_is_native(unsigned n) { return n < native; }
 
 const struct vcpu_ops *engine_at(unsigned n) { return n < nusable ? usable[n] : NULL; }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What SoftFloat asks of a platform. Its rounding mode and flags are one thread's: the functions
- * say whose, since a hypervisor has no thread-local storage. hv/dbt defines them.
+ * say whose, since a hypervisor has no thread-local storage: state.c there,
+ * tests/dbt/softfloat.c in the hosted program.
  */
 #ifndef SOFTFLOAT_PLATFORM_H
 #define SOFTFLOAT_PLATFORM_H

@@ -62,7 +62,7 @@ static uint64_t ticks(void *ctx)
            (uint64_t)now.tv_nsec / (1000000000 / RVM_TIMEBASE);
 }
 
-const struct rvm_host hosted_host = { put, get, ticks };
+const struct rvm_host hosted_host = { .put = put, .get = get, .time = ticks };
 
 void hosted_console_close(void)
 {

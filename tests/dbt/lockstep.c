@@ -59,7 +59,7 @@ static size_t step_get(void *hart, char *to, size_t room)
     return n;
 }
 
-static const struct rvm_host step_host = { step_put, step_get, step_time };
+static const struct rvm_host step_host = { .put = step_put, .get = step_get, .time = step_time };
 
 void hosted_lockstep_start(struct rv_machine *m, struct rv_engine *e)
 {

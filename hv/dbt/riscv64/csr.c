@@ -172,7 +172,8 @@ static void ip_write(struct rv_hart *h, unsigned number, uint64_t value)
 /* For read-modify-write the controller's line does not become software's bit: volume II, 3.1.9. */
 static uint64_t ip_modify(struct rv_hart *h, unsigned number)
 {
-    return h->cpu.mip & (number == 0x344 ? ~0ull : h->cpu.mideleg);
+    return __atomic_load_n(&h->cpu.mip, __ATOMIC_RELAXED) &
+           (number == 0x344 ? ~0ull : h->cpu.mideleg);
 }
 
 static uint64_t tvec_value(uint64_t value) { return value & ~2ull; } /* direct or vectored */

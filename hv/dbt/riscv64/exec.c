@@ -332,15 +332,19 @@ static inline bool execute(struct rv_hart *h, const struct rv_insn *i)
 
 bool rv_execute(struct rv_hart *h, const struct rv_insn *insn) { return execute(h, insn); }
 
-/* Something changed. false: leave the interpreter. */
+/* Something changed. false: leave the interpreter. What is to be seen to first keeps interrupts. */
 static bool attended(struct rv_hart *h)
 {
     __atomic_store_n(&h->attention, 0, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&h->stop, __ATOMIC_ACQUIRE)) {
+        rv_attend(h);
+        return false;
+    }
     if (h->cpu.waiting && rv_wakes(h))
         h->cpu.waiting = 0;
     rv_interrupt(h);
-    return !h->cpu.waiting && !__atomic_load_n(&h->stop, __ATOMIC_ACQUIRE);
+    return !h->cpu.waiting;
 }
 
 uint64_t rv_interpret(struct rv_hart *h, uint64_t budget)

@@ -15,13 +15,6 @@ static_assert(softfloat_flag_inexact == 1 && softfloat_flag_underflow == 2 &&
                   softfloat_flag_invalid == 16,
               "fflags: figure 11.2");
 
-/* SoftFloat's state: one thread interprets at a time. libc-shim/softfloat/platform.h makes these
- * the variables that SoftFloat knows. */
-static uint_fast8_t rounding, raised, tininess;
-uint_fast8_t *softfloat_rounding_of(void) { return &rounding; }
-uint_fast8_t *softfloat_flags_of(void) { return &raised; }
-uint_fast8_t *softfloat_tininess_of(void) { return &tininess; }
-
 enum { SIGN32 = 1u << 31, QUIET32 = 0x7fc00000 };
 #define SIGN64 (1ull << 63)
 #define QUIET64 0x7ff8000000000000ull

@@ -5,21 +5,22 @@
 
 void rv_attend(struct rv_hart *h) { __atomic_store_n(&h->attention, 1, __ATOMIC_RELEASE); }
 
-/* The controller's SEIP is not software's bit: volume II, 3.1.9. */
-static void lines(struct rv_hart *h, uint64_t bits, bool up)
+/* The controller's SEIP is not software's bit: volume II, 3.1.9. Returns which of them were up. */
+static uint64_t lines(struct rv_hart *h, uint64_t bits, bool up)
 {
-    uint64_t mip = bits & ~RV_BIT(RV_IRQ_SEI);
+    uint64_t mip = bits & ~RV_BIT(RV_IRQ_SEI), was = 0;
 
     if (bits & RV_BIT(RV_IRQ_SEI))
-        __atomic_store_n(&h->cpu.seip_line, up ? RV_BIT(RV_IRQ_SEI) : 0, __ATOMIC_RELEASE);
+        was = __atomic_exchange_n(&h->cpu.seip_line, up ? RV_BIT(RV_IRQ_SEI) : 0, __ATOMIC_ACQ_REL);
     if (up)
-        __atomic_or_fetch(&h->cpu.mip, mip, __ATOMIC_ACQ_REL);
+        was |= __atomic_fetch_or(&h->cpu.mip, mip, __ATOMIC_ACQ_REL) & mip;
     else
-        __atomic_and_fetch(&h->cpu.mip, ~mip, __ATOMIC_ACQ_REL);
+        was |= __atomic_fetch_and(&h->cpu.mip, ~mip, __ATOMIC_ACQ_REL) & mip;
     rv_attend(h);
+    return was;
 }
 
-void rv_set_mip(struct rv_hart *h, uint64_t bits) { lines(h, bits, true); }
+bool rv_set_mip(struct rv_hart *h, uint64_t bits) { return bits & ~lines(h, bits, true); }
 void rv_clear_mip(struct rv_hart *h, uint64_t bits) { lines(h, bits, false); }
 
 uint64_t rv_mip(const struct rv_cpu *c)
@@ -38,7 +39,7 @@ void rv_timer(struct rv_hart *h)
     if (!(h->cpu.menvcfg & MENVCFG_STCE))
         return;
     due = h->machine->time(h->owner) >= h->cpu.stimecmp;
-    if (due != !!(h->cpu.mip & stip))
+    if (due != !!(__atomic_load_n(&h->cpu.mip, __ATOMIC_RELAXED) & stip))
         lines(h, stip, due);
 }
 
@@ -102,6 +103,11 @@ void rv_memory_trap(struct rv_hart *h, enum dbt_fault fault, enum dbt_access acc
         [DBT_FETCH] = { [DBT_FAULT_PAGE] = RV_INSN_PAGE, [DBT_FAULT_ACCESS] = RV_INSN_ACCESS },
     };
 
+    if (h->again) {
+        h->next = h->cpu.pc;
+        h->trapped = true;
+        return;
+    }
     rv_trap(h, causes[access][fault], h->mem.fault_va);
 }
 

@@ -12,12 +12,12 @@ static uint64_t now(const struct rv_machine *m) { return m->host->time(m->ctx); 
 void aclint_poll(struct rv_machine *m, unsigned n)
 {
     uint64_t bit = 1ull << RV_IRQ_MTI;
-    bool due = now(m) >= m->aclint.mtimecmp[n];
+    bool due = now(m) >= __atomic_load_n(&m->aclint.mtimecmp[n], __ATOMIC_RELAXED);
 
-    if (due == !!(m->hart[n]->cpu.mip & bit))
+    if (due == !!(__atomic_load_n(&m->hart[n]->cpu.mip, __ATOMIC_RELAXED) & bit))
         return;
     if (due)
-        rv_set_mip(m->hart[n], bit);
+        rvm_raise(m, n, bit);
     else
         rv_clear_mip(m->hart[n], bit);
 }
@@ -49,7 +49,7 @@ bool aclint_read(struct rv_machine *m, uint64_t off, unsigned size, uint64_t *va
     else if (n < m->harts && off >= MTIMECMP)
         *value = part(m->aclint.mtimecmp[index_nospec(n, m->harts)], off, size);
     else if (n < m->harts)
-        *value = rvm_hart(m, n)->cpu.mip >> RV_IRQ_MSI & 1;
+        *value = __atomic_load_n(&rvm_hart(m, n)->cpu.mip, __ATOMIC_RELAXED) >> RV_IRQ_MSI & 1;
     return true;
 }
 
@@ -59,7 +59,7 @@ static void set_mtimecmp(struct rv_machine *m, unsigned n, uint64_t off, unsigne
 {
     uint64_t *at = m->aclint.mtimecmp + n;
 
-    *at = merged(*at, off, size, value);
+    __atomic_store_n(at, merged(*at, off, size, value), __ATOMIC_RELAXED);
     aclint_poll(m, n);
 }
 
@@ -75,7 +75,7 @@ bool aclint_write(struct rv_machine *m, uint64_t off, unsigned size, uint64_t va
         n = index_nospec(n, m->harts);
         set_mtimecmp(m, (unsigned)n, off, size, value);
     } else if (value & 1) {
-        rv_set_mip(rvm_hart(m, n), bit);
+        rvm_raise(m, (unsigned)index_nospec(n, m->harts), bit);
     } else {
         rv_clear_mip(rvm_hart(m, n), bit);
     }
@@ -85,5 +85,5 @@ bool aclint_write(struct rv_machine *m, uint64_t off, unsigned size, uint64_t va
 void sswi_write(struct rv_machine *m, uint64_t off, uint64_t value)
 {
     if (off / 4 < m->harts && value & 1)
-        rv_set_mip(rvm_hart(m, off / 4), 1ull << RV_IRQ_SSI);
+        rvm_raise(m, (unsigned)index_nospec(off / 4, m->harts), 1ull << RV_IRQ_SSI);
 }

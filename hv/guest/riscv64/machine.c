@@ -104,20 +104,39 @@ static const struct range *range_at(uint64_t pa)
     return NULL;
 }
 
-static bool device_read(void *owner, struct rv_hart *h, uint64_t pa, unsigned size, uint64_t *value)
+bool rvm_read(struct rv_machine *m, uint64_t pa, unsigned size, uint64_t *value)
 {
     const struct range *r = range_at(pa);
 
+    return r && r->read(m, pa - r->base, size, value);
+}
+
+bool rvm_write(struct rv_machine *m, uint64_t pa, unsigned size, uint64_t value)
+{
+    const struct range *r = range_at(pa);
+
+    return r && r->write(m, pa - r->base, size, value);
+}
+
+bool rvm_range(unsigned n, uint64_t *base, uint64_t *bytes)
+{
+    if (n >= sizeof ranges / sizeof ranges[0])
+        return false;
+    *base = ranges[n].base;  /* nospec: no guest asks */
+    *bytes = ranges[n].size; /* nospec: the same */
+    return true;
+}
+
+static bool device_read(void *owner, struct rv_hart *h, uint64_t pa, unsigned size, uint64_t *value)
+{
     (void)h;
-    return r && r->read(owner, pa - r->base, size, value);
+    return rvm_read(owner, pa, size, value);
 }
 
 static bool device_write(void *owner, struct rv_hart *h, uint64_t pa, unsigned size, uint64_t value)
 {
-    const struct range *r = range_at(pa);
-
     (void)h;
-    return r && r->write(owner, pa - r->base, size, value);
+    return rvm_write(owner, pa, size, value);
 }
 
 static uint64_t machine_time(void *owner)
@@ -131,7 +150,9 @@ static bool ecall(void *owner, struct rv_hart *h)
 {
     struct rv_machine *m = owner;
 
-    return m->sbi && sbi_ecall(owner, h);
+    if (m->sbi)
+        rvm_sbi(m, h);
+    return m->sbi;
 }
 
 const struct rv_machine_ops rvm_ops = {
@@ -163,7 +184,7 @@ static size_t uart_in(struct uart16550 *u, char *to, size_t room)
     return m->host->get(m->ctx, to, room);
 }
 
-void rvm_init(struct rv_machine *m)
+void rvm_devices_init(struct rv_machine *m)
 {
     static const struct uart16550_ops ops = { uart_irq, uart_out, uart_in };
 
@@ -173,10 +194,22 @@ void rvm_init(struct rv_machine *m)
     m->aclint = (struct rvm_aclint_state){ .version = 1 };
     uart16550_init(&m->uart, &ops);
     for (unsigned n = 0; n < m->harts; n++) {
-        rv_hart_init(m->hart[n], &rvm_ops, m, n);
         m->aclint.mtimecmp[n] = UINT64_MAX;
         m->hart_state[n] = RVM_STOPPED;
     }
+}
+
+void rvm_init(struct rv_machine *m)
+{
+    for (unsigned n = 0; n < m->harts; n++)
+        rv_hart_init(m->hart[n], &rvm_ops, m, n);
+    rvm_devices_init(m);
+}
+
+void rvm_raise(struct rv_machine *m, unsigned n, uint64_t bits)
+{
+    if (rv_set_mip(m->hart[n], bits) && m->host->wake)
+        m->host->wake(m->ctx, n);
 }
 
 /* As firmware leaves a hart: all that S-mode can handle is delegated, all memory is its own. */
@@ -205,15 +238,26 @@ void rvm_start(struct rv_machine *m, unsigned n, uint64_t pc, uint64_t a0, uint6
     m->hart_state[n] = RVM_STARTED;
 }
 
-void rvm_poll(struct rv_machine *m, unsigned n)
+void rvm_timers(struct rv_machine *m, unsigned n)
 {
     rv_timer(m->hart[n]);
     aclint_poll(m, n);
+}
+
+void rvm_poll(struct rv_machine *m, unsigned n)
+{
+    rvm_timers(m, n);
     if (n == 0)
         uart16550_input(&m->uart);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+uint64_t rvm_hart_timer(const struct rv_machine *m, unsigned n)
+{
+    return earlier(m->hart[n]->cpu.stimecmp,
+                   __atomic_load_n(&m->aclint.mtimecmp[n], __ATOMIC_RELAXED));
+}
 
 uint64_t rvm_next_timer(const struct rv_machine *m)
 {
@@ -221,7 +265,7 @@ uint64_t rvm_next_timer(const struct rv_machine *m)
 
     for (unsigned n = 0; n < m->harts; n++) {
         if (m->hart_state[n] == RVM_STARTED)
-            next = earlier(next, earlier(m->hart[n]->cpu.stimecmp, m->aclint.mtimecmp[n]));
+            next = earlier(next, rvm_hart_timer(m, n));
     }
     return next;
 }

@@ -17,15 +17,14 @@ void sswi_write(struct rv_machine *m, uint64_t off, uint64_t value);
 /* MTIP of hart n, from mtimecmp. */
 void aclint_poll(struct rv_machine *m, unsigned n);
 
-/* sbi.c: rv_machine_ops.ecall. */
-bool sbi_ecall(void *owner, struct rv_hart *h);
-
 /* Hart n, below m->harts: also where a CPU guesses otherwise. */
 static inline struct rv_hart *rvm_hart(struct rv_machine *m, uint64_t n)
 {
     return m->hart[index_nospec(n, m->harts)];
 }
 
+/* Interrupts of hart n, below m->harts; wakes it. */
+void rvm_raise(struct rv_machine *m, unsigned n, uint64_t bits);
 /* `bytes` of RAM at pa, or NULL. */
 uint8_t *rvm_ram(struct rv_machine *m, uint64_t pa, uint64_t bytes);
 void rvm_end(struct rv_machine *m, enum rvm_end how, uint32_t code);

@@ -42,7 +42,7 @@ static void update(struct rv_machine *m)
         uint64_t line = 1ull << (c & 1 ? RV_IRQ_SEI : RV_IRQ_MEI);
 
         if (source && p->priority[source] > p->threshold[c])
-            rv_set_mip(m->hart[c / 2], line);
+            rvm_raise(m, c / 2, line);
         else
             rv_clear_mip(m->hart[c / 2], line);
     }

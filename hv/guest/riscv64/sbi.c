@@ -80,8 +80,7 @@ static int64_t for_harts(struct call *c, uint64_t mask, uint64_t first,
 
 static void send_ipi(struct call *c, struct rv_hart *h)
 {
-    (void)c;
-    rv_set_mip(h, 1ull << RV_IRQ_SSI);
+    rvm_raise(c->m, (unsigned)h->cpu.hartid, 1ull << RV_IRQ_SSI);
 }
 
 static int64_t ipi(struct call *c)
@@ -109,8 +108,23 @@ static void fence_vma(struct call *c, struct rv_hart *h)
     rv_refresh(h);
 }
 
+/* Nothing of one hart: only whether the harts are there. */
+static void fence_none(struct call *c, struct rv_hart *h) { (void)c, (void)h; }
+
+static int64_t fence_all(struct call *c)
+{
+    int64_t err =
+        c->function > 2 ? SBI_NOT_SUPPORTED : for_harts(c, c->arg[0], c->arg[1], fence_none);
+
+    if (err == SBI_SUCCESS)
+        c->m->host->fence(c->m->ctx);
+    return err;
+}
+
 static int64_t rfence(struct call *c)
 {
+    if (c->m->host->fence)
+        return fence_all(c);
     switch (c->function) {
     case 0: return for_harts(c, c->arg[0], c->arg[1], fence_code);
     case 1:
@@ -131,7 +145,11 @@ static int64_t hart_start(struct call *c)
         return SBI_ALREADY_AVAILABLE;
     if (!rvm_ram(c->m, c->arg[1], 2))
         return SBI_INVALID_ADDRESS;
-    rvm_start(c->m, (unsigned)n, c->arg[1], n, c->arg[2]);
+    if (c->m->host->start)
+        c->m->host->start(c->m->ctx, (unsigned)n, c->arg[1], c->arg[2]);
+    else
+        rvm_start(c->m, (unsigned)n, c->arg[1], n, c->arg[2]);
+    c->m->hart_state[n] = RVM_STARTED;
     return SBI_SUCCESS;
 }
 
@@ -222,14 +240,13 @@ static int64_t dispatch(struct call *c, uint64_t extension)
 }
 
 /* a7 the extension, a6 the function, a0 to a5 arguments; a0 the error and a1 the value. */
-bool sbi_ecall(void *owner, struct rv_hart *h)
+void rvm_sbi(struct rv_machine *m, struct rv_hart *h)
 {
     uint64_t *x = h->cpu.x;
-    struct call c = { .m = owner, .h = h, .function = x[16] };
+    struct call c = { .m = m, .h = h, .function = x[16] };
 
     for (unsigned i = 0; i < 6; i++)
         c.arg[i] = x[10 + i];
     x[10] = (uint64_t)dispatch(&c, x[17]);
     x[11] = c.value;
-    return true;
 }

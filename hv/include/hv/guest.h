@@ -75,7 +75,7 @@ struct guest_ops {
     /* the same: memory beside RAM; NULL: none */
     const struct state_pages *const *pages;
 };
-extern const struct guest_ops guest_x86, guest_arm;
+extern const struct guest_ops guest_x86, guest_arm, guest_riscv;
 /* hv/guests.c; end with NULL */
 extern const struct guest_ops *const guest_isas[];
 const struct guest_ops *guest_ops_for(enum isa); /* NULL: not built in */

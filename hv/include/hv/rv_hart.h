@@ -43,6 +43,11 @@ struct rv_hart {
     uint32_t stop; /* the machine wants rv_interpret to return; atomic */
     uint64_t next; /* pc after the instruction that runs */
     bool trapped;  /* it did not retire */
+    /*
+     * Set by read() and write() of the machine that return false: no fault, the access is to be
+     * tried again. The instruction does not retire; with `stop`, the caller sees to it first.
+     */
+    bool again;
     const struct rv_machine_ops *machine;
     void *owner;
     struct dbt_mem mem;
@@ -63,7 +68,8 @@ void rv_refresh(struct rv_hart *h);
 
 /* Any thread: raises or clears bits of mip. SEIP is the controller's line, apart from software's
  * bit. */
-void rv_set_mip(struct rv_hart *h, uint64_t bits);
+/* True: one was not there before. */
+bool rv_set_mip(struct rv_hart *h, uint64_t bits);
 void rv_clear_mip(struct rv_hart *h, uint64_t bits);
 
 /* Sstc and mtimecmp: call when time has passed; sets or clears STIP. The time at which that matters

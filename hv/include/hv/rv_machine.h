@@ -48,6 +48,19 @@ struct rvm_host {
     void (*put)(void *ctx, const char *s, size_t n);
     size_t (*get)(void *ctx, char *to, size_t room);
     uint64_t (*time)(void *ctx); /* ticks of RVM_TIMEBASE, never back */
+    /* The rest may be NULL: where one thread runs all harts. Called within the machine's functions.
+     */
+    void (*wake)(void *ctx, unsigned n); /* hart n has an interrupt that it had not */
+    /* SBI starts hart n: in place of rvm_start(), which is for the hart's own thread. */
+    void (*start)(void *ctx, unsigned n, uint64_t pc, uint64_t a1);
+    /* SBI's remote fences: every hart forgets its translations, and code it has read. */
+    void (*fence)(void *ctx);
+};
+
+/* A PCI host bridge of ECAM, bus 0, that somebody else is behind: for the device tree. */
+struct rvm_pci {
+    uint64_t ecam, mmio32, mmio32_bytes, mmio64, mmio64_bytes;
+    uint32_t inta; /* PLIC source of INTA; INTB to INTD follow */
 };
 
 struct rv_machine {
@@ -58,6 +71,7 @@ struct rv_machine {
     bool sbi; /* harts begin in S-mode, and ECALL is answered here */
     const struct rvm_host *host;
     void *ctx;
+    const struct rvm_pci *pci; /* NULL: none */
     enum rvm_end end;
     uint32_t exit_code; /* what the guest said at its end */
     uint32_t hart_state[RVM_HARTS];
@@ -66,8 +80,18 @@ struct rv_machine {
     struct rvm_aclint_state aclint;
 };
 
-/* ram, ram_size, harts, hart[], sbi, host and ctx are set by the caller; the rest is made here. */
+/* ram, ram_size, harts, hart[], sbi, host, ctx and pci are set by the caller; the rest is made
+ * here. */
 void rvm_init(struct rv_machine *m);
+/* The same for a caller that has made the harts itself, with a struct rv_machine_ops of its own. */
+void rvm_devices_init(struct rv_machine *m);
+/* A device's register, naturally aligned; false: nothing there. */
+bool rvm_read(struct rv_machine *m, uint64_t pa, unsigned size, uint64_t *value);
+bool rvm_write(struct rv_machine *m, uint64_t pa, unsigned size, uint64_t value);
+/* The n-th range of devices; false: there are fewer. */
+bool rvm_range(unsigned n, uint64_t *base, uint64_t *bytes);
+/* SBI's answer to an ECALL from S-mode by hart h: its registers a0 and a1. */
+void rvm_sbi(struct rv_machine *m, struct rv_hart *h);
 
 /* Hart n begins at pc, in S-mode with SBI and M-mode without; a0 and a1 as given. */
 void rvm_start(struct rv_machine *m, unsigned n, uint64_t pc, uint64_t a0, uint64_t a1);
@@ -88,7 +112,11 @@ int must_check rvm_fdt(const struct rv_machine *m, void *at, size_t room, const 
 
 /* Before each turn of a hart: timers, interrupts, input. */
 void rvm_poll(struct rv_machine *m, unsigned n);
-/* mtime at which a timer of any hart is due next; UINT64_MAX: none. */
+/* The timers of it, from the hart's own thread. */
+void rvm_timers(struct rv_machine *m, unsigned n);
+/* mtime at which a timer of hart n is due next; UINT64_MAX: none. */
+uint64_t rvm_hart_timer(const struct rv_machine *m, unsigned n);
+/* The same for any hart. */
 uint64_t rvm_next_timer(const struct rv_machine *m);
 
 /* The line of a PLIC source. */

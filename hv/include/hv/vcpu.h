@@ -149,6 +149,7 @@ struct vcpu_ops {
     /* Hz of the counter that guests read: vm.clock_hz. NULL: the host's (time_cycles_hz()) */
     uint64_t (*clock_hz)(void);
 };
+extern const struct vcpu_ops dbt_riscv64; /* the translator: hv/dbt/vcpu */
 /* engines that belong to no host ISA, in order of preference: hv/guests.c; ends with NULL */
 extern const struct vcpu_ops *const portable_engines[];
 /*
@@ -158,6 +159,7 @@ extern const struct vcpu_ops *const portable_engines[];
 const struct vcpu_ops *engine_for(enum isa guest, unsigned n);
 /* The n-th of all, the same order. */
 const struct vcpu_ops *engine_at(unsigned n);
+bool engine_is_native(unsigned n); /* it is the host's own */
 /* of guests that nothing says the ISA of: what the best engine runs. ISA_COUNT: there is none */
 enum isa engine_default_isa(void);
 /* main.c's boot step: probe, then cpu_enable everywhere. -ENOTSUP: none can be used */

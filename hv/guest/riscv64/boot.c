@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A Linux kernel for a VM: Documentation/arch/riscv/boot-image-header.rst and boot.rst. No byte of
+ * the file is trusted; each step is short.
+ */
+#include "rv_guest.h"
+#include <hv/assert.h>
+#include <hv/config.h>
+#include <hv/files.h>
+#include <hv/linux_image.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define COPY_STEP MIB
+#define FDT_ROOM (64 * KIB)
+#define ALIGN (2 * MIB) /* of what follows the kernel, as its first page tables map it */
+
+struct rv_load {
+    struct rv_guest *g;
+    const struct guest_config *config;
+    unsigned phase;
+    uint64_t entry, end; /* of the kernel, with what it clears */
+    uint64_t initrd, initrd_end, fdt;
+    uint64_t to, left; /* what is being copied */
+    const uint8_t *from;
+};
+
+static int load_why(const struct rv_load *l, int err, const char *fmt, ...) printf_like(3, 4);
+static int load_why(const struct rv_load *l, int err, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(l->g->vm->why, sizeof l->g->vm->why, fmt, ap);
+    va_end(ap);
+    return err;
+}
+
+static uint64_t load_top(const struct rv_load *l) { return RVM_RAM + l->config->memory; }
+
+/* > 0: more. */
+static int load_copy(struct rv_load *l)
+{
+    uint64_t n = min_u64(l->left, COPY_STEP);
+
+    if (n && gmem_write(l->g->vm, gpa(l->to), l->from, n))
+        return load_why(l, -EFAULT, "guest memory cannot be written");
+    l->to += n;
+    l->from += n;
+    l->left -= n;
+    return l->left != 0;
+}
+
+static void load_later(struct rv_load *l, uint64_t to, const uint8_t *from, uint64_t len)
+{
+    l->to = to;
+    l->from = from;
+    l->left = len;
+}
+
+static int load_kernel(struct rv_load *l)
+{
+    const char *name = l->config->kernel;
+    struct linux_image image;
+    uint64_t len = 0, size;
+    const uint8_t *f = file_find(name, &len);
+
+    if (!f)
+        return load_why(l, -ENOENT, "kernel %s: the file was not loaded at boot", name);
+    if (!linux_image_read(f, len, LINUX_IMAGE_RISCV64, &image))
+        return load_why(l, -EINVAL, "kernel %s: not a riscv64 Linux Image", name);
+    size = max_u64(image.image_size, len);
+    if (!range_within(image.text_offset, size, 0, l->config->memory))
+        return load_why(l, -ENOSPC, "kernel %s: it takes %llu MiB; give the guest more memory",
+                        name, (unsigned long long)(size >> 20) + 1);
+    l->entry = RVM_RAM + image.text_offset;
+    l->end = align_up(l->entry + size, ALIGN);
+    load_later(l, l->entry, f, len);
+    return 0;
+}
+
+static int load_initrd(struct rv_load *l)
+{
+    const char *name = l->config->initrd;
+    uint64_t len = 0;
+    const uint8_t *f;
+
+    l->initrd = l->initrd_end = l->fdt = l->end;
+    if (name[0] == '\0')
+        return 0;
+    f = file_find(name, &len);
+    if (!f)
+        return load_why(l, -ENOENT, "initrd %s: the file was not loaded at boot", name);
+    if (!range_within(l->initrd, len, RVM_RAM, l->config->memory))
+        return load_why(l, -ENOSPC, "initrd, %llu KiB: no room for it in the guest's memory",
+                        (unsigned long long)(len / KIB));
+    l->initrd_end = l->initrd + len;
+    l->fdt = align_up(l->initrd_end, ALIGN);
+    load_later(l, l->initrd, f, len);
+    return 0;
+}
+
+static int load_fdt(struct rv_load *l)
+{
+    void *at =
+        l->fdt < load_top(l) ? gmem_ptr(l->g->vm, gpa(l->fdt), FDT_ROOM, PROT_R | PROT_W) : NULL;
+
+    if (!at)
+        return load_why(l, -ENOSPC, "no room for the device tree; give the guest more memory");
+    if (rvm_fdt(&l->g->m, at, FDT_ROOM, l->config->cmdline,
+                l->initrd_end > l->initrd ? l->initrd : 0, l->initrd_end) < 0)
+        return load_why(l, -ENOSPC, "its device tree has no room for the command line");
+    return 0;
+}
+
+int rv_load_step(struct rv_load *l, uint64_t *entry, uint64_t *fdt)
+{
+    static int (*const phases[])(struct rv_load *) = { load_kernel, load_copy, load_initrd,
+                                                       load_copy, load_fdt };
+    int more = phases[l->phase](l); /* nospec: ours */
+
+    if (more < 0)
+        return more;
+    l->phase += more == 0;
+    *entry = l->entry;
+    *fdt = l->fdt;
+    return l->phase < ARRAY_SIZE(phases);
+}
+
+struct rv_load *rv_load_new(struct rv_guest *g, const struct guest_config *c)
+{
+    struct rv_load *l = vm_alloc(g->vm, sizeof *l);
+
+    if (l) {
+        l->g = g;
+        l->config = c;
+    }
+    return l;
+}
+
+void rv_load_end(struct rv_guest *g)
+{
+    if (g->load)
+        vm_free(g->vm, g->load, sizeof *g->load);
+    g->load = NULL;
+}
