@@ -14,6 +14,8 @@
 #include <hv/lock.h>
 #include <hv/types.h>
 
+#include "ata.h"
+
 /* AHCI section 3.1: of the controller */
 enum ahci_reg { AHCI_CAP = 0, AHCI_GHC = 4, AHCI_IS = 8, AHCI_PI = 12, AHCI_CAP2 = 0x24 };
 enum { AHCI_BOHC = 0x28, AHCI_PORTS = 32, AHCI_PORT0 = 0x100, AHCI_PORT_LEN = 0x80 };
@@ -90,15 +92,6 @@ static_assert(offsetof(struct ahci_memory, fis) % 256 == 0 &&
                   offsetof(struct ahci_memory, table) % 128 == 0,
               "AHCI 4.2");
 #define AHCI_MAX_BYTES ((uint32_t)(256 * KIB))
-/* ACS; the queued ones: SATA section 13.6 */
-enum {
-    ATA_READ = 0x25,
-    ATA_WRITE = 0x35,
-    ATA_READ_QUEUED = 0x60,
-    ATA_WRITE_QUEUED = 0x61,
-    ATA_FLUSH = 0xea,
-    ATA_IDENTIFY = 0xec
-};
 
 enum ahci_state {
     AHCI_STOPPING, /* commands are to end */

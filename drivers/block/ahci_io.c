@@ -12,11 +12,9 @@
 #include "ahci.h"
 
 /* ACS section 7.12.7: words of IDENTIFY DEVICE data */
-enum { ID_SERIAL = 10, ID_MODEL = 27, ID_DEPTH = 75, ID_SATA = 76, ID_SETS = 83 };
-enum { ID_SECTORS = 100, ID_SIZES = 106, ID_WORDS = 117 };
-enum { SETS_LBA48 = 1 << 10, SETS_FLUSH = 1 << 13, SIZES_LONG = 1 << 12, SATA_NCQ = 1 << 8 };
+enum { ID_DEPTH = 75, ID_SATA = 76, SATA_NCQ = 1 << 8 };
 /* Serial ATA 3 section 10.5.5: register FIS, host to device */
-enum { FIS_H2D = 0x27, FIS_COMMAND = 0x80, FIS_LEN = 20, DEVICE_LBA = 0x40 };
+enum { FIS_H2D = 0x27, FIS_COMMAND = 0x80, FIS_LEN = 20 };
 #define HEADER_WRITE (1u << 6)
 
 static struct ahci_port *port_of(struct blk_dev *b)
@@ -32,7 +30,7 @@ static void put_fis(uint8_t *f, uint8_t command, uint64_t block)
     f[0] = FIS_H2D;
     f[1] = FIS_COMMAND;
     f[2] = command;
-    f[7] = DEVICE_LBA;
+    f[7] = ATA_DEVICE_LBA;
     for (unsigned i = 0; i < 3; i++) {
         f[4 + i] = (uint8_t)(block >> (8 * i));
         f[8 + i] = (uint8_t)(block >> (24 + 8 * i));
@@ -79,15 +77,6 @@ void ahci_identify(struct ahci_port *p, uint64_t now)
     issue(p, 0, false, 1, now);
 }
 
-static uint8_t opcode(const struct blk_req *r, bool queued)
-{
-    if (r->op == BLK_FLUSH)
-        return ATA_FLUSH;
-    if (r->op == BLK_WRITE)
-        return queued ? ATA_WRITE_QUEUED : ATA_WRITE;
-    return queued ? ATA_READ_QUEUED : ATA_READ;
-}
-
 static void send(struct ahci_port *p, unsigned slot, struct blk_req *r, uint64_t now)
 {
     unsigned unit = p->disk->blk.limits.block / 512;
@@ -96,7 +85,8 @@ static void send(struct ahci_port *p, unsigned slot, struct blk_req *r, uint64_t
 
     for (unsigned i = 0; i < nseg && i < AHCI_SEGS; i++)
         t->prd[i] = (struct ahci_prd){ .at = r->seg[i].at.v, .count = r->seg[i].len - 1 };
-    put_fis(t->command, opcode(r, p->queued), nseg ? (r->base + r->sector) / unit : 0);
+    put_fis(t->command, (uint8_t)ata_opcode(r->op, p->queued),
+            nseg ? (r->base + r->sector) / unit : 0);
     put_blocks(t->command, nseg ? r->nsectors / unit : 0, p->queued, slot);
     p->slot[slot].req = r;
     disk_count(p->disk, r);
@@ -203,73 +193,34 @@ bool ahci_port_idle(const struct ahci_port *p)
 
 /* ---- what the disk says ---- */
 
-static uint32_t word(const struct ahci_port *p, unsigned i)
-{
-    return p->mem->ident[2 * i] | (uint32_t)p->mem->ident[2 * i + 1] << 8;
-}
-
-/* Two characters in each word, the first in its upper half. */
-static void words(const struct ahci_port *p, unsigned from, unsigned n, char *dst)
-{
-    size_t end = 0;
-
-    for (unsigned i = 0; i < 2 * n; i++) {
-        uint8_t c = p->mem->ident[2 * from + (i ^ 1)];
-
-        dst[i] = c > ' ' && c < 0x7f ? (char)c : ' ';
-        if (dst[i] != ' ')
-            end = i + 1;
-    }
-    dst[end] = '\0';
-}
-
-/* Bytes of a block; 0: a size that Trivet does not use. */
-static uint32_t block_size(const struct ahci_port *p)
-{
-    uint32_t sizes = word(p, ID_SIZES), n;
-
-    if ((sizes & 0xc000) != 0x4000 || !(sizes & SIZES_LONG))
-        return 512;
-    n = word(p, ID_WORDS) | word(p, ID_WORDS + 1) << 16;
-    return n == 2048 ? 4096 : n == 256 ? 512 : 0;
-}
-
 /* Queued commands at a time; 0: none. */
 static uint32_t queue_depth(const struct ahci_port *p)
 {
-    uint32_t cap = host_reg_read(p->hba->regs + AHCI_CAP, 4), sata = word(p, ID_SATA);
+    uint32_t cap = host_reg_read(p->hba->regs + AHCI_CAP, 4),
+             sata = ata_word(p->mem->ident, ID_SATA);
 
     if (!(cap & AHCI_CAP_NCQ) || sata == 0xffff || !(sata & SATA_NCQ))
         return 0;
-    return (uint32_t)min_u64((word(p, ID_DEPTH) & 31) + 1, AHCI_CAP_SLOTS(cap));
+    return (uint32_t)min_u64((ata_word(p->mem->ident, ID_DEPTH) & 31) + 1, AHCI_CAP_SLOTS(cap));
 }
 
 struct ahci_disk *ahci_disk_of(struct ahci_port *p)
 {
-    uint32_t sets = word(p, ID_SETS), block = block_size(p);
-    uint64_t blocks = 0;
-    struct ahci_disk *d;
+    struct ahci_disk *d = calloc(1, sizeof *d); /* charge: the host's disks are Trivet's own */
 
-    for (unsigned i = 0; i < 4; i++)
-        blocks |= (uint64_t)word(p, ID_SECTORS + i) << (16 * i);
-    if ((sets & 0xc000) != 0x4000 || !(sets & SETS_LBA48) || !(sets & SETS_FLUSH) || !block ||
-        !blocks || blocks >> 48) {
+    if (!d || ata_describe(p->mem->ident, &d->disk)) {
         log_warn("AHCI %s port %u: left out: its size or what it can is not supported",
                  p->hba->name, p->number);
+        free(d);
         return NULL;
     }
-    d = calloc(1, sizeof *d); /* charge: the host's disks are Trivet's own */
-    if (!d)
-        return NULL;
     d->port = p;
     p->depth = queue_depth(p);
     d->disk.blk.ops = &ahci_ops;
-    d->disk.blk.sectors = blocks * (block / 512);
-    d->disk.blk.limits = (struct blk_limits){
-        .block = block, .max_bytes = AHCI_MAX_BYTES, .max_segs = AHCI_SEGS, .align = 4, .dma = true
-    };
-    words(p, ID_MODEL, 20, d->disk.model);
-    words(p, ID_SERIAL, 10, d->disk.serial);
+    d->disk.blk.limits.max_bytes = AHCI_MAX_BYTES;
+    d->disk.blk.limits.max_segs = AHCI_SEGS;
+    d->disk.blk.limits.align = 4;
+    d->disk.blk.limits.dma = true;
     snprintf(d->disk.at, sizeof d->disk.at, "%s", p->hba->name);
     d->disk.unit = p->number;
     return d;

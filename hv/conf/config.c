@@ -508,7 +508,8 @@ static const struct key guest_keys[] = {
       "the guest's share of busy CPUs, against the weights of the others" },
     { "disk", add_disk, 0, 0, 0, NULL, true, "none",
       "a virtio-blk disk. NAME: a disk or partition of the machine, as `disks` lists them, such as "
-      "nvme0, ahci0, virtio0 or nvme0p3; partlabel: and partuuid: a GPT partition, serial: a disk. "
+      "nvme0, ahci0, ide0, virtio0 or nvme0p3; partlabel: and partuuid: a GPT partition, serial: a "
+      "disk. "
       "What a guest writes there stays. One guest may write it, or several read it. FILE: a RAM "
       "disk loaded from the stick and private to the guest. ro: it cannot be written. iops and "
       "bandwidth: the most "

@@ -30,7 +30,7 @@ static inline size_t disk_digits(const char *s)
 /* Length of what kind of disk the name is of; 0: of none. */
 static inline size_t disk_kind(const char *s)
 {
-    static const char *const kinds[] = { "nvme", "ahci", "virtio" };
+    static const char *const kinds[] = { "nvme", "ahci", "ide", "virtio" };
 
     for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strncmp(s, kinds[i], strlen(kinds[i])) == 0)
@@ -39,8 +39,8 @@ static inline size_t disk_kind(const char *s)
 }
 
 /*
- * `nvme0`, `ahci0`, `virtio0` and `nvme0p3`, up to a comma, a blank or the end: a disk of the
- * machine, or a part.
+ * `nvme0`, `ahci0`, `ide0`, `virtio0` and `nvme0p3`, up to a comma, a blank or the end: a disk of
+ * the machine, or a part.
  */
 static inline int disk_is_name(const char *s)
 {

@@ -22,7 +22,7 @@ vgaromimage: file=/usr/share/seabios/vgabios-stdvga.bin
 pci: enabled=1, chipset=i440fx
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path={folder}/disk.img, mode=flat, cylinders=0, heads=16, spt=63
-boot: disk
+{second}boot: disk
 com1: enabled=1, mode={serial}
 clock: sync=none, time0=utc
 log: {folder}/log
@@ -34,25 +34,34 @@ magic_break: enabled={marks}
 """
 
 
+SECOND = """ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15
+ata1-master: type=disk, path={path}, mode=flat, cylinders=0, heads=16, spt=63
+"""
+
+
 def write(path, text):
     with open(path, "w", encoding="utf-8") as out:
         out.write(text)
 
 
-DEFAULTS = {"cpus": 2, "memory": 512, "ips": 50000000, "marks": 0}
+DEFAULTS = {"cpus": 2, "memory": 512, "ips": 50000000, "marks": 0, "second": ""}
 
 
 def start(folder, image, model, serial, commands="c\nq\n", output=subprocess.DEVNULL, **settings):
     """
     Bochs as a process, ended by its group's id. `serial`: mode and device of the serial line;
     `commands`: for its debugger, whose prompt it starts at. Settings: cpus; memory, in MiB; ips:
-    instructions in a second of its time; marks: 1 lets the debugger stop at XCHG BX, BX.
+    instructions in a second of its time; marks: 1 lets the debugger stop at XCHG BX, BX; second:
+    the path of one more disk, of whole cylinders.
     """
     shutil.copy(image, f"{folder}/disk.img")
     os.truncate(f"{folder}/disk.img",
                 -(-os.path.getsize(f"{folder}/disk.img") // CYLINDER) * CYLINDER)
+    settings = {**DEFAULTS, **settings}
+    if settings["second"]:
+        settings["second"] = SECOND.format(path=settings["second"])
     write(f"{folder}/bochsrc", SETTINGS.format(model=model, folder=folder, serial=serial,
-                                               **{**DEFAULTS, **settings}))
+                                               **settings))
     write(f"{folder}/go", commands)
     return trivet.popen(["bochs", "-q", "-f", f"{folder}/bochsrc", "-rc", f"{folder}/go"],
                         stdout=output, stderr=subprocess.DEVNULL,
