@@ -20,6 +20,7 @@ enum {
 /* PE/COFF: the header's offset; in it, sections and the size of what is between */
 enum { PE_AT = 0x3c, PE_SECTIONS = 6, PE_OPTIONAL = 20, PE_HEADER = 24, PE_SECTION = 40 };
 
+#define XEN_MOST (4 * MIB) /* of a file that is searched for Xen's mark */
 #define GIVE_LINUX "give the Linux kernel itself (vmlinuz, bzImage or Image)"
 #define MAGIC(off, s) off, sizeof(s) - 1, s
 
@@ -169,6 +170,26 @@ static bool efi_program(const struct kernel_file *f, char *why, size_t n)
     return say(why, n, "an EFI program: guests have no UEFI; " GIVE_LINUX);
 }
 
+/*
+ * Xen's file looks like an Image, but for its first section, and says its version in the format of
+ * one line. It would wait for EL2 without a word.
+ */
+static bool xen_arm64(const struct kernel_file *f, char *why, size_t n)
+{
+    static const char banner[] = "Xen version %d.%d%s";
+    uint64_t pe = kernel_file_get(f, PE_AT, 4), end = min_u64(f->len, XEN_MOST),
+             section = pe + PE_HEADER + kernel_file_get(f, pe + PE_OPTIONAL, 2);
+    bool found = false;
+
+    if (!kernel_file_has(f, 56, "ARM\x64", 4) || !kernel_file_has(f, section, ".reloc", 6))
+        return false;
+    for (uint64_t at = section; !found && at + sizeof banner <= end; at++)
+        found = f->at[at] == 'X' && kernel_file_has(f, at, banner, sizeof banner - 1);
+    return found && say(why, n,
+                        "Xen: EL2 is not given, which it needs; give its guests' kernels "
+                        "to guests of Trivet");
+}
+
 static bool wrong_linux(const struct kernel_file *f, enum isa isa, char *why, size_t n)
 {
     enum isa is =
@@ -202,6 +223,6 @@ bool kernel_problem(const struct guest_config *c, const void *data, uint64_t len
     if (c->kind == KIND_FLAT)
         return false;
     return stranger(&f, why, n) || gzip_for_x86(&f, isa, why, n) || other_elf(&f, isa, why, n) ||
-           wrong_linux(&f, isa, why, n) || efi_program(&f, why, n) || cut_bzimage(&f, why, n) ||
-           cut_image(&f, why, n);
+           wrong_linux(&f, isa, why, n) || xen_arm64(&f, why, n) || efi_program(&f, why, n) ||
+           cut_bzimage(&f, why, n) || cut_image(&f, why, n);
 }

@@ -78,12 +78,30 @@ static void test_guest(void **state)
     assert_int_equal(guest_isa(&c, NULL, 0), ISA_COUNT);
 }
 
+/* As Debian's xen-hypervisor-4.17-arm64 has it: an Image whose first section is .reloc. */
+static void test_xen(void **state)
+{
+    struct guest_config c = { .isa = ISA_COUNT, .kind = KIND_AUTO };
+    char why[200] = "";
+
+    (void)state;
+    put(0, "MZ", 2), put(56, "ARM\x64\x40", 5), put(0x40, "PE\0\0\x64\xaa\2\0", 8);
+    put(0x54, "\xa0", 1), put(0xf8, ".reloc", 6), put(0x120, ".text", 5);
+    put(60000, "\nXen version %d.%d%s (%s %s)", 28);
+    assert_true(kernel_problem(&c, file, sizeof file, why, sizeof why));
+    assert_non_null(strstr(why, "EL2 is not given"));
+    assert_false(kernel_problem(&c, file, 60000, why, sizeof why));
+    put(0xf8, ".texts", 6); /* Linux */
+    assert_false(kernel_problem(&c, file, sizeof file, why, sizeof why));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_linux, setup),
         cmocka_unit_test_setup(test_containers, setup),
         cmocka_unit_test_setup(test_guest, setup),
+        cmocka_unit_test_setup(test_xen, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
