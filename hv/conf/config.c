@@ -70,6 +70,23 @@ static void set_after(struct parse *p, const struct key *k, void *field)
     (void)copy_text(p, field, NAME_LEN);
 }
 
+/* `Ctrl-A`, `ctrl-]`, `^A`; not the keys that a shell in the guest needs at every line. */
+static void set_escape(struct parse *p, const struct key *k, void *field)
+{
+    const char *s = p->value;
+    unsigned code;
+
+    (void)k;
+    s += strncasecmp(s, "ctrl-", 5) == 0 ? 5 : *s == '^' ? 1 : 0;
+    code = (unsigned char)*s & 0x1f;
+    if (s == p->value || s[0] == '\0' || s[1] != '\0' || (unsigned char)(*s & ~0x20) < 'A' ||
+        (unsigned char)(*s & ~0x20) > '_' || strchr("\3\b\t\n\r\033", (int)code))
+        complain(p, "give Ctrl- and a letter or one of \\ ] ^ _, such as Ctrl-A; not Ctrl-C, H, I, "
+                    "J, M or [");
+    else
+        *(uint32_t *)field = code;
+}
+
 static void set_number(struct parse *p, const struct key *k, void *field)
 {
     uint64_t v;
@@ -554,6 +571,10 @@ static const struct key guest_keys[] = {
     { "acpi", set_bool, GUEST(acpi), 0, 0, NULL, false, "no",
       "ARM64: describe the machine by ACPI tables instead of a device tree (x86 guests always have "
       "them)" },
+    { "watchdog", set_bool, GUEST(watchdog), 0, 0, NULL, false, "no",
+      "x86: a watchdog timer (Intel 6300ESB, Linux's i6300esb) that resets the guest when its "
+      "system "
+      "does not serve it any more" },
     { "debug-exit", set_bool, GUEST(debug_exit), 0, 0, NULL, false, "no",
       "x86: end the guest when it writes to port 0xf4, as its tests do" },
 };
@@ -580,6 +601,8 @@ static const struct key net_keys[] = {
       "[net nat]: what comes to this port of the uplink goes to a port of a guest; at most 64" },
 };
 static const struct key host_keys[] = {
+    { "escape", set_escape, HOST(escape), 0, 0, NULL, false, "Ctrl-]",
+      "the key that leaves a guest's console; typed twice within a second it goes to the guest" },
     { "log", set_word, HOST(log), WORDS(log_names), false, "info",
       "the least serious log lines that the console shows" },
     { "json", set_bool, HOST(json), 0, 0, NULL, false, "no",

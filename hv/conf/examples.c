@@ -19,6 +19,7 @@ static const struct {
     { "disk", "disk = nvme0p3" },
     { "disk-changes", "disk-changes = 64M" },
     { "dns", "dns = 192.0.2.1" },
+    { "escape", "escape = Ctrl-A" },
     { "floods", "floods = 5000" },
     { "forward", "forward = tcp:8080->web:80" },
     { "gateway", "gateway = 192.0.2.1" },
@@ -44,6 +45,7 @@ static const struct {
     { "smt", "smt = core" },
     { "uplink", "uplink = nic0" },
     { "vcpus", "vcpus = 2" },
+    { "watchdog", "watchdog = yes" },
     { "weight", "weight = 200" },
     { "x2apic", "x2apic = no" },
 };

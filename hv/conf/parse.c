@@ -15,8 +15,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define MAX_ERRORS 64
-
 void complain(struct parse *p, const char *fmt, ...)
 {
     struct config *c = p->out;
@@ -411,6 +409,7 @@ int config_parse(const char *text, size_t len, const struct config_limits *limit
     hv_assert(limits && out);
     memset(out, 0, sizeof *out);
     out->host.log = LOG_INFO;
+    out->host.escape = 0x1d; /* Ctrl-] */
     /* charge: the configuration is Trivet's own */
     out->error = calloc(MAX_ERRORS, sizeof *out->error);
     copy = out->error ? copy_of(&p, text, len) : NULL;

@@ -4,6 +4,7 @@
 #include <hv/config.h>
 #include <hv/types.h>
 
+#define MAX_ERRORS 64
 struct parse {
     const struct config_limits *limits;
     struct config *out;

@@ -2,6 +2,7 @@
 /* The machine of an x86 guest: memory, devices, tables, kernel, and the boot vCPU's registers. */
 #include "load.h"
 #include "platform.h"
+#include "x86_dev.h"
 #include "x86_devices.h"
 #include <hv/assert.h>
 #include <hv/files.h>
@@ -122,6 +123,8 @@ static int build_machine(struct vm *vm, const struct guest_config *c)
         err = vpci_create(vm, &pci);
     if (err == 0)
         err = vio_build(vm, c);
+    if (err == 0 && c->watchdog)
+        err = watchdog_create(x86_devices_of(vm));
     if (err != 0 && vm->why[0] == '\0')
         snprintf(vm->why, sizeof vm->why, "its devices could not be made: error %d", err);
     return err;
@@ -207,6 +210,7 @@ void x86_destroy(struct vm *vm)
     if (m == NULL)
         return;
     vio_destroy(vm);
+    watchdog_detach(vm);
     vpci_destroy(vm);
     x86_devices_destroy(vm);
     end_load(vm, m);

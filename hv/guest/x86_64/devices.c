@@ -178,6 +178,8 @@ void x86_devices_destroy(struct vm *vm)
     event_kill(&d->rtc.ev);
     event_kill(&d->hpet.ev);
     event_kill(&d->pm.ev);
+    if (d->watchdog.vm)
+        event_kill(&d->watchdog.ev);
     x->devices = NULL;
     vm_free(vm, d, sizeof *d);
 }

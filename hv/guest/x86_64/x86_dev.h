@@ -8,6 +8,7 @@
 #include <hv/uart16550.h>
 #include <hv/io.h>
 #include <hv/lock.h>
+#include <hv/pci.h>
 #include <hv/state.h>
 #include <hv/types.h>
 #include <hv/vm.h>
@@ -124,6 +125,23 @@ struct kbc {
     struct spinlock lock;
 };
 
+/* preload: ticks of each stage; stage: 0 or 1, which counts, until `due` (guest ns); unlock: writes
+ * of the sequence seen */
+struct watchdog_state {
+    uint32_t version, stage;
+    uint32_t preload[2];
+    uint32_t unlock, timeout;
+    uint64_t due;
+};
+static_assert(sizeof(struct watchdog_state) == 32, "a saved state");
+struct watchdog {
+    struct watchdog_state s;
+    struct vpci_dev pci;
+    struct vm *vm; /* NULL: the guest has none */
+    struct spinlock lock;
+    struct event ev;
+};
+
 #define DEVICE_REGIONS 21
 struct x86_devices {
     struct vm *vm;
@@ -133,6 +151,7 @@ struct x86_devices {
     struct pm pm;
     struct uart uart;
     struct kbc kbc;
+    struct watchdog watchdog;
     uint8_t panic_told; /* bits of pvpanic that were written since the machine was made */
     uint32_t nregions;
     struct {
@@ -157,6 +176,10 @@ int must_check pm_create(struct x86_devices *);
 int must_check uart_create(struct x86_devices *);
 int must_check kbc_create(struct x86_devices *);
 void uart_destroy(struct uart *);
+/* CPU 0, vm->pci is there; a guest that is configured so */
+int must_check watchdog_create(struct x86_devices *);
+/* CPU 0, no vCPU runs, before vpci_destroy(). Harmless when there is none */
+void watchdog_detach(struct vm *);
 bool pm_power_button(struct pm *); /* false: the guest has not enabled it */
 /*
  * Any CPU: the HPET has taken the lines of PIT and RTC. device_irq: their virq_set(), dropped while
@@ -173,4 +196,4 @@ static inline struct x86_devices *x86_devices_of(const struct vm *vm)
     return ((const struct x86_intc *)vm->vintc)->devices;
 }
 extern const struct state_ops pit_state_ops, rtc_state_ops, pm_state_ops, uart_state_ops,
-    kbc_state_ops, hpet_state_ops, intc_state_ops, lapic_state_ops;
+    kbc_state_ops, hpet_state_ops, watchdog_state_ops, intc_state_ops, lapic_state_ops;

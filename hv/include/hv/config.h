@@ -66,7 +66,7 @@ struct guest_config {
     unsigned ndisks;
     struct guest_net net[4];
     unsigned nnets;
-    bool rng, autostart, debug_exit, x2apic, pv, acpi, apicv;
+    bool rng, autostart, debug_exit, x2apic, pv, acpi, apicv, watchdog;
     bool bad;           /* it had an error: do not start */
     unsigned bad_line;  /* of the first one */
     uint64_t keys_seen; /* private to config.c */
@@ -76,7 +76,8 @@ struct host_config {
     enum log_level log;
     enum mitigations mitigations;
     enum sched_smt smt;
-    bool json; /* the console speaks the JSON protocol from the start */
+    bool json;       /* the console speaks the JSON protocol from the start */
+    uint32_t escape; /* the control character that leaves a guest's console */
     uint64_t keys_seen;
 };
 /* A switch. */
@@ -136,6 +137,12 @@ struct config_limits {
 int must_check config_parse(const char *text, size_t len, const struct config_limits *,
                             struct config *out);
 void config_free(struct config *);
+/*
+ * One key of a guest anew, with a value as in trivet.conf; what goes with other sections is not
+ * checked. 0; -EINVAL or -ENOMEM, *g is as it was, and `why` (n bytes) tells. CPU 0.
+ */
+int must_check config_set(const struct config_limits *, struct guest_config *g, const char *key,
+                          const char *value, char *why, size_t n);
 /* The switch with the NAT gateway; NULL: there is none. */
 struct config_net *config_nat_net(struct config *);
 /*

@@ -47,6 +47,7 @@ enum state_kind {
     STATE_UART,
     STATE_KBC,
     STATE_HPET,
+    STATE_X86_WATCHDOG,
     /* ARM64 */
     STATE_ARM_MACHINE = 0x200,
     STATE_ARM_CPU,
