@@ -24,7 +24,6 @@
 #define PUMP 256u /* bytes copied at a time */
 #define LISTENERS 4
 #define CTRL_C 0x03
-#define CTRL_BRACKET 0x1d
 
 struct listener {
     struct event *ready;
@@ -57,7 +56,8 @@ static struct console *home, *shown; /* shown: atomic, changed under the lock */
 static const struct console_reader *reader;
 static char typed[INPUT];
 static uint32_t typed_head, typed_tail;
-static uint64_t typed_dropped, detached_ns;
+static uint64_t typed_dropped, dropped_told, detached_ns;
+static char leave_key = 0x1d; /* Ctrl-]; written on CPU 0, under the lock */
 static struct console *detached_from;
 static struct event typed_event, pump_event;
 
@@ -245,7 +245,7 @@ void console_attach(struct console *c, bool replay)
     for (unsigned i = 0; i < nlines; i++)
         lines[i].pos = c->head - (replay ? min_u64(c->head, RING) : 0);
     spin_unlock(&c->lock);
-    notice_all("\r\n[console %s; Ctrl-] returns to Trivet]\r\n", c->name);
+    notice_all("\r\n[console %s; Ctrl-%c returns to Trivet]\r\n", c->name, leave_key | 0x40);
     pump();
     spin_unlock(&lock);
 }
@@ -269,15 +269,32 @@ const char console_undo[] = "\030\033\\" /* CAN, ST */
                             /* region, margins, attributes, cursor, wrap, cursor keys */
                             "\033[r\033[?69l\033[0m\033[0 q\033[?25h\033[?7h\033[?1l\033>";
 
+uint64_t console_input_lost(struct console *c)
+{
+    uint64_t n;
+
+    spin_lock(&c->lock);
+    n = c->in_dropped;
+    spin_unlock(&c->lock);
+    return n;
+}
+
 static void detach(void)
 {
+    uint64_t lost;
+
     assert_cpu0();
     spin_lock(&lock);
     detached_from = shown;
+    lost = console_input_lost(shown);
     __atomic_store_n(&shown, home, __ATOMIC_SEQ_CST);
     for (unsigned i = 0; i < nlines; i++)
         lines[i].pos = lines[i].shell_pos;
-    notice_all("%s\033[999;1H\r\n[Trivet]\r\n", console_undo);
+    if (lost)
+        notice_all("%s\033[999;1H\r\n[Trivet: %llu bytes typed for %s found no room]\r\n",
+                   console_undo, (unsigned long long)lost, detached_from->name);
+    else
+        notice_all("%s\033[999;1H\r\n[Trivet]\r\n", console_undo);
     pump();
     spin_unlock(&lock);
     detached_ns = time_ns();
@@ -372,17 +389,17 @@ static void to_guest(struct console *c, char ch)
     spin_unlock(&c->lock);
 }
 
-/* Ctrl-] leaves a guest; a second one right after goes back and is the guest's. */
+/* The leave key leaves a guest; a second one right after goes back and is the guest's. */
 static void type_char(char ch)
 {
     if (shown != home) {
-        if (ch == CTRL_BRACKET)
+        if (ch == leave_key)
             detach();
         else
             to_guest(shown, ch);
         return;
     }
-    if (ch == CTRL_BRACKET && detached_from && time_ns() - detached_ns < 1000000000u) {
+    if (ch == leave_key && detached_from && time_ns() - detached_ns < 1000000000u) {
         struct console *c = detached_from;
 
         console_attach(c, false);
@@ -420,6 +437,23 @@ static bool take_interrupt(void)
     return found;
 }
 
+/* What the shell had no room for, once there is room again: a line that lacks a piece is told. */
+static void tell_lost(void)
+{
+    uint64_t lost;
+
+    spin_lock(&lock);
+    lost = typed_dropped - dropped_told;
+    dropped_told = typed_dropped;
+    if (lost) {
+        notice_all("\r\n[Trivet: %llu typed bytes found no room]\r\n", (unsigned long long)lost);
+        pump();
+    }
+    spin_unlock(&lock);
+    if (lost && shown == home)
+        reader->redraw();
+}
+
 #define TYPED_BUDGET 256
 
 static void typed_now(struct event *ev)
@@ -433,8 +467,10 @@ static void typed_now(struct event *ev)
                 return; /* typed ahead: it waits until the command is done */
             reader->interrupt();
         }
-        if (!next_typed(&ch))
+        if (!next_typed(&ch)) {
+            tell_lost();
             return;
+        }
         type_char(ch);
     }
     event_post(ev);
@@ -442,9 +478,17 @@ static void typed_now(struct event *ev)
 
 void console_input_resume(void) { event_post(&typed_event); }
 
+void console_set_escape(char key)
+{
+    assert_cpu0();
+    spin_lock(&lock);
+    leave_key = key;
+    spin_unlock(&lock);
+}
+
 /*
- * What is typed for the guest that is shown goes to it at once, up to a Ctrl-], unless something
- * typed before still waits. How many bytes of it that are.
+ * What is typed for the guest that is shown goes to it at once, up to the leave key, unless
+ * something typed before still waits. How many bytes of it that are.
  */
 static size_t straight_to_guest(const char *s, size_t len)
 {
@@ -453,7 +497,7 @@ static size_t straight_to_guest(const char *s, size_t len)
     assert_held(&lock);
     if (shown == home || typed_tail != typed_head)
         return 0;
-    while (n < len && s[n] != CTRL_BRACKET)
+    while (n < len && s[n] != leave_key)
         n++;
     if (!n)
         return 0;

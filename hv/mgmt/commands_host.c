@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const log_words[] = { "err", "warn", "info", "debug", NULL };
+static const char *const log_words[] = { "err", "warn", "info", "debug", "all", "level", NULL };
 static const char *const on_off[] = { "on", "off", NULL };
 static const char *const capture_words[] = { "--stop", "--show", "--drop", NULL };
 static const char *const config_words[] = { "check", "show", NULL };
@@ -44,6 +44,8 @@ const struct command commands[] = {
       "stop debian", cmd_stop, stop_words, 1, 1, 2 },
     { "reset", "NAME", "restart a guest as its reset button would", "reset debian", cmd_reset, NULL,
       1, 1, 1 },
+    { "set", "NAME KEY=VALUE", "a key of trivet.conf for a guest's next start; not saved",
+      "set debian memory=512M", cmd_set, NULL, 1, 2, MAX_ARGS - 1 },
     { "pause", "NAME", "halt a guest's CPUs and its clock", "pause debian", cmd_pause, NULL, 1, 1,
       1 },
     { "resume", "NAME", "go on after a pause", "resume debian", cmd_resume, NULL, 1, 1, 1 },
@@ -52,8 +54,9 @@ const struct command commands[] = {
       cmd_vm, vm_words, 2, 1, 2 },
     { "console", "NAME [--tail]", "a guest's console (Ctrl-] returns), or the end of its output",
       "console debian", cmd_console, tail_words, 1, 1, 2 },
-    { "log", "[LEVEL|all]", "the last 100 lines of the log, or all that are kept", "log warn",
-      cmd_log, log_words, 0, 0, 1 },
+    { "log", "[LEVEL|all], or level LEVEL",
+      "the last 100 lines of the log, or all that are kept; which lines are shown as they come",
+      "log warn", cmd_log, log_words, 0, 0, 2 },
     { "cpus", "[--mitigations|--clear]",
       "the host's CPUs; what is done against speculation; or count long stretches anew",
       "cpus --mitigations", cmd_cpus, cpus_words, 0, 0, 1 },
@@ -74,6 +77,10 @@ const struct command commands[] = {
       config_words, 0, 1, 1 },
     { "json", "on|off", "answers as one JSON object a line, no echo and no prompt", "json on",
       cmd_json, on_off, 0, 1, 1 },
+    { "date", "", "the machine's clock, in UTC", "date", cmd_date, NULL, 0, 0, 0 },
+    { "clear", "", "clear the screen, and ask the terminal how wide it is", "clear", cmd_clear,
+      NULL, 0, 0, 0 },
+    { "exit", "", "says how to leave what", "exit", cmd_exit, NULL, 0, 0, 0 },
     { "version", "", "version, CPU and engine", "version", cmd_version, NULL, 0, 0, 0 },
     { "reboot", "[--yes]", "stop the guests and restart the machine", "reboot", cmd_reboot,
       yes_words, 0, 0, 1 },
@@ -100,7 +107,8 @@ static void help_all(struct out *o)
     out_list_end(o);
     out_line(
         o,
-        "`help COMMAND` gives an example. Tab completes, the arrow keys recall, Ctrl-R searches.");
+        "`help COMMAND` gives an example. Tab completes, the arrow keys recall, Ctrl-R searches, "
+        "Ctrl-G or Esc Esc drops the line.");
 }
 
 static void help_keys(struct out *o)
@@ -191,11 +199,27 @@ void cmd_help(struct out *o, unsigned argc, char **argv)
 
 static int log_level_of(const char *word)
 {
-    for (int i = 0; log_words[i]; i++) {
+    for (int i = 0; i <= LOG_DEBUG; i++) {
         if (strcmp(log_words[i], word) == 0)
             return i;
     }
     return strcmp(word, "all") == 0 ? LOG_DEBUG : -1;
+}
+
+/* `log level debug`: until the machine's end; trivet.conf stays as it is. */
+static void log_level(struct out *o, const char *word)
+{
+    int level = log_level_of(word);
+
+    if (level < 0) {
+        out_error_code(o, OUT_USAGE, "unknown log level `%.20s`; give err, warn, info or debug",
+                       word);
+        return;
+    }
+    the_config.host.log = (enum log_level)level;
+    log_set_console_level(the_config.host.log);
+    out_text(o, "level", "Shown from now on", "%s", log_words[level]);
+    out_line(o, "not saved: `log = %s` under [host] in trivet.conf keeps it", log_words[level]);
 }
 
 void cmd_log(struct out *o, unsigned argc, char **argv)
@@ -207,6 +231,12 @@ void cmd_log(struct out *o, unsigned argc, char **argv)
     char text[256];
     uint64_t seq = 0;
 
+    if (argc > 1 && strcmp(argv[1], "level") == 0) {
+        log_level(o, argc > 2 ? argv[2] : log_words[the_config.host.log]);
+        return;
+    }
+    if (argc > 2)
+        level = -1;
     if (level < 0) {
         out_error_code(o, OUT_USAGE,
                        "unknown log level `%.20s`; give err, warn, info, debug or all", argv[1]);

@@ -120,6 +120,7 @@ void cmd_info(struct out *o, unsigned argc, char **argv)
     out_text(o, "name", "Guest", "%s", g->name);
     out_text(o, "state", "State", "%s", vm_state_names[vm->state]);
     text_or_nothing(o, "why", "Why", vm_why(vm, why, sizeof why));
+    text_or_nothing(o, "unsaved", "Set, not saved", vm->unsaved);
     info_files(o, g);
     out_number(o, "vcpus", "vCPUs", g->vcpus, UNIT_NONE);
     out_number(o, "weight", "Weight", g->weight, UNIT_NONE);
@@ -178,6 +179,8 @@ void cmd_stats(struct out *o, unsigned argc, char **argv)
     out_number(o, "entries", "Entries", entries, UNIT_NONE);
     out_number(o, "interrupts", "Interrupts", irqs, UNIT_NONE);
     out_number(o, "halts", "Halts", halts, UNIT_NONE);
+    out_number(o, "input_lost_bytes", "Typed, but lost",
+               vm->console ? console_input_lost(vm->console) : 0, UNIT_BYTES);
 }
 
 /*

@@ -6,6 +6,7 @@
 #include "lineedit.h"
 #include <hv/assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CTRL(c) ((c)&0x1f)
@@ -168,7 +169,17 @@ static void key_transpose(struct lineedit *le)
 
 static void key_clear(struct lineedit *le)
 {
-    put(le, "\033[H\033[2J");
+    put(le, LE_CLEAR);
+    le_redraw(le);
+}
+
+/* Ctrl-G and Esc Esc: nothing of what was typed. */
+static void key_abort(struct lineedit *le)
+{
+    put(le, "\a");
+    le->searching = false;
+    le->hist_pos = 0;
+    set_line(le, "");
     le_redraw(le);
 }
 
@@ -292,8 +303,27 @@ static void (*const controls[32])(struct lineedit *) = {
     [CTRL('K')] = key_kill_right, [CTRL('L')] = key_clear,     [CTRL('N')] = key_down,
     [CTRL('P')] = key_up,         [CTRL('R')] = key_search,    [CTRL('T')] = key_transpose,
     [CTRL('U')] = key_kill_left,  [CTRL('W')] = key_kill_word, [CTRL('Y')] = key_yank,
-    [CTRL('D')] = key_delete,
+    [CTRL('D')] = key_delete,     [CTRL('G')] = key_abort,
 };
+
+/* The terminal's answer to CSI 18 t: CSI 8 ; rows ; columns t (xterm's control sequences). */
+static bool take_size(struct lineedit *le)
+{
+    unsigned long cols;
+    char *end;
+
+    if (strncmp(le->esc, "[8;", 3) != 0)
+        return false;
+    (void)strtoul(le->esc + 3, &end, 10);
+    if (*end != ';')
+        return false;
+    cols = strtoul(end + 1, &end, 10);
+    if (strcmp(end, "t") != 0)
+        return false;
+    le->cols = cols < LE_COLS_MIN ? LE_COLS_MIN : cols > LE_COLS_MAX ? LE_COLS_MAX : (unsigned)cols;
+    le_redraw(le);
+    return true;
+}
 
 static bool escape_ended(const struct lineedit *le)
 {
@@ -308,11 +338,18 @@ static void feed_escape(struct lineedit *le, char c)
 {
     if (le->esc[0] == '\033') /* just begun: the marker makes room for the first byte */
         le->esc_len = 0;
+    if (c == '\033' && le->esc_len == 0) { /* Esc Esc */
+        le->esc[0] = '\0';
+        key_abort(le);
+        return;
+    }
     le->esc[le->esc_len++] = c;
     le->esc[le->esc_len] = '\0';
     if (!escape_ended(le))
         return;
     le->esc_len = 0;
+    if (take_size(le))
+        return;
     for (size_t i = 0; i < ARRAY_SIZE(escapes); i++) {
         if (strcmp(escapes[i].seq, le->esc) == 0) {
             escapes[i].fn(le);
@@ -357,7 +394,10 @@ static bool feed_search(struct lineedit *le, char c)
         return true;
     }
     le->searching = false;
-    le_redraw(le);
+    if (c == CTRL('G'))
+        key_abort(le);
+    else
+        le_redraw(le);
     return c == CTRL('G');
 }
 

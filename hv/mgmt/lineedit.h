@@ -7,6 +7,11 @@
 #include <hv/types.h>
 #define LE_LINE 512
 #define LE_HISTORY 32
+/* clears the screen, and asks the terminal for its size, which comes as typed bytes (xterm's CSI 18
+ * t) */
+#define LE_CLEAR "\033[H\033[2J\033[18t"
+#define LE_COLS_MIN 40u
+#define LE_COLS_MAX 250u
 enum le_event { LE_NONE, LE_DONE, LE_INTERRUPT };
 struct lineedit {
     void (*out)(void *ctx, const char *, size_t);
@@ -25,7 +30,7 @@ struct lineedit {
     char saved[LE_LINE]; /* the line being typed while history is shown */
     char history[LE_HISTORY][LE_LINE];
     unsigned nhistory, hist_pos; /* hist_pos: 0 = the typed line, n = n-th newest */
-    char esc[8];
+    char esc[16];
     unsigned esc_len;
     bool searching;
     char search[64];

@@ -18,6 +18,8 @@
 
 const struct command *find_command(const char *name)
 {
+    if (strcmp(name, "?") == 0)
+        name = "help";
     for (unsigned i = 0; i < ncommands; i++) {
         if (strcmp(commands[i].name, name) == 0)
             return &commands[i];
@@ -158,5 +160,6 @@ int shell_init(void)
 void shell_start(void)
 {
     assert_cpu0();
+    console_set_escape((char)the_config.host.escape);
     session_start(serial, the_config.host.json);
 }

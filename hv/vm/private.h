@@ -16,6 +16,8 @@ int must_check restore_step(struct vm *);
 /* vm.c. Kills the VM with the reason that guest code left in vm->why, or this one. Any CPU. */
 void vm_kill_error(struct vm *, const struct vcpu *, const struct vcpu_exit *, int err);
 
+/* change.c; CPU 0, it is off: what vm_change() said holds now */
+void vm_take_change(struct vm *);
 /* policy.c; CPU 0 */
 void policy_init(struct vm *);
 /* wishes: enum vm_pending, one of KILL, EXITED, OFF, RESET at least */

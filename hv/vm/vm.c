@@ -475,6 +475,7 @@ int vm_start(struct vm *vm)
     if (vm->left_out)
         return -ENOTSUP;
     set_state(vm, VM_OFF);
+    vm_take_change(vm);
     vm->why[0] = '\0';
     vm->exit_code = -1;
     vm->pending = vm->resets = vm->quick_resets = vm->ends = 0;

@@ -55,7 +55,7 @@ static void look(unsigned char c)
         seen = c == '[' ? SEQUENCE : TEXT;
     } else if (seen == SEQUENCE) {
         if (c >= 0x40) {
-            if (!strchr("ABCDGHJKPlhmnr", c))
+            if (!strchr("ABCDGHJKPlhmnrt", c))
                 wrong("a strange control sequence", c);
             seen = TEXT;
         } else if (!(c >= '0' && c <= '9') && c != ';' && c != '?') {

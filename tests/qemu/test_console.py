@@ -263,6 +263,43 @@ def test_policies(machine):
     assert "starts again" not in machine.guests()["again"]["why"]
 
 
+def test_set_holds_from_the_next_start_on(machine):
+    def memory():
+        return machine.cmd("info one")["memory_bytes"] >> 20
+
+    assert machine.cmd("info one")["unsaved"] == ""
+    assert machine.cmd("set one memory = 20M")["unsaved"] == "memory"
+    assert memory() == 16
+    assert "not a size" in machine.ask("set one memory=12Q")["error"]
+    assert "did you mean `memory`?" in machine.ask("set one memry=12M")["error"]
+    machine.cmd("start one")
+    assert memory() == 20 and machine.cmd("info one")["unsaved"] == "memory"
+    machine.cmd("set one memory=16M")
+    assert memory() == 20
+    machine.cmd("stop one --force")
+    machine.cmd("start one")
+    assert memory() == 16
+    machine.cmd("stop one --force")
+
+
+def test_what_people_type_out_of_habit(machine):
+    assert machine.cmd("?")["commands"] == machine.cmd("help")["commands"]
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", machine.cmd("date")["utc"])
+    assert machine.cmd("log level debug")["level"] == "debug"
+    assert machine.cmd("log level info")["level"] == "info"
+    assert "unknown log level" in machine.ask("log level loud")["error"]
+    people(machine)
+    try:
+        assert "poweroff" in text(machine, "exit")
+        machine.send("nonsense\007")  # Ctrl-G drops it
+        assert "UTC" in text(machine, "date")
+        machine.send("\014")  # Ctrl-L asks for the width; the answer is no text
+        machine.send("\033[8;24;132t")
+        assert "UTC" in text(machine, "date")
+    finally:
+        programs(machine)
+
+
 def test_console_attach_replays_and_ctrl_bracket_leaves(machine):
     code, output, _ = machine.run_guest("two", 30)
     assert code == PASSED and "hello from multiboot1" in output and "PASS hello" in output

@@ -295,6 +295,62 @@ static void test_examples(void **state)
     }
 }
 
+/* One key anew: by the same rules, and nothing changes if they are broken. */
+static void test_set(void **state)
+{
+    struct guest_config g;
+    char why[200] = "";
+
+    (void)state;
+    assert_int_equal(parse("[guest web]\nkernel = k\nmemory = 64M\n"), 0);
+    g = c.guest[0];
+    assert_int_equal(config_set(&limits, &g, "memory", "128M", why, sizeof why), 0);
+    assert_int_equal(g.memory, 128 * MIB);
+    assert_int_equal(config_set(&limits, &g, "Memory", "256M", why, sizeof why), 0);
+    assert_int_equal(g.memory, 256 * MIB);
+    assert_int_equal(config_set(&limits, &g, "cmdline", "console=hvc0 quiet", why, sizeof why), 0);
+    assert_string_equal(g.cmdline, "console=hvc0 quiet");
+    assert_int_equal(config_set(&limits, &g, "memory", "12Q", why, sizeof why), -EINVAL);
+    assert_non_null(strstr(why, "not a size"));
+    assert_int_equal(config_set(&limits, &g, "memry", "1M", why, sizeof why), -EINVAL);
+    assert_non_null(strstr(why, "did you mean `memory`?"));
+    assert_int_equal(config_set(&limits, &g, "zzzzzz", "1M", why, sizeof why), -EINVAL);
+    assert_non_null(strstr(why, "`help config` lists them"));
+    assert_int_equal(config_set(&limits, &g, "disk", "nvme0", why, sizeof why), -EINVAL);
+    assert_non_null(strstr(why, "in trivet.conf"));
+    assert_int_equal(g.memory, 256 * MIB);
+    assert_int_equal(g.ndisks, 0);
+    assert_false(g.bad);
+}
+
+static void test_escape(void **state)
+{
+    static const struct {
+        const char *text;
+        uint32_t code;
+    } good[] = { { "", 0x1d },
+                 { "escape = Ctrl-A", 1 },
+                 { "escape = ctrl-]", 0x1d },
+                 { "escape = ^^", 0x1e },
+                 { "escape = Ctrl-\\", 0x1c } };
+    static const char *const bad[] = { "A",      "Ctrl-",  "Ctrl-C",  "Ctrl-M",
+                                       "Ctrl-[", "Ctrl-1", "Ctrl-AB", "^" };
+    char text[64];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        snprintf(text, sizeof text, "[host]\n%s\n", good[i].text);
+        assert_int_equal(parse(text), 0);
+        assert_int_equal(c.host.escape, good[i].code);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        snprintf(text, sizeof text, "[host]\nescape = %s\n", bad[i]);
+        assert_int_equal(parse(text), 1);
+        expect_error(0, 2, "give Ctrl- and a letter");
+        assert_int_equal(c.host.escape, 0x1d);
+    }
+}
+
 static void test_order_and_policies(void **state)
 {
     (void)state;
@@ -390,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_right_words), cmocka_unit_test(test_blanks_and_quotes),
         cmocka_unit_test(test_bad_header),  cmocka_unit_test(test_all_errors_count),
         cmocka_unit_test(test_examples),    cmocka_unit_test(test_order_and_policies),
+        cmocka_unit_test(test_escape),      cmocka_unit_test(test_set),
         cmocka_unit_test(test_utf16),       cmocka_unit_test(test_nul_and_long_lines),
         cmocka_unit_test(test_words),
     };

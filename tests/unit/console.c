@@ -47,7 +47,11 @@ static void interrupt(void)
     busy = false;
     interrupted = true;
 }
-static void input(char c) { strncat(to_shell, &c, 1); }
+static void input(char c)
+{
+    if (strlen(to_shell) < sizeof to_shell - 1)
+        strncat(to_shell, &c, 1);
+}
 
 static void run_events(void)
 {
@@ -235,6 +239,63 @@ static void test_busy_shell(void **state)
     assert_string_equal(to_shell, "y"); /* what stood before the Ctrl-C is dropped */
 }
 
+static void on_nothing(struct event *ev) { (void)ev; }
+
+/* What finds no room is counted, and told when there is room again. */
+static void test_lost_input(void **state)
+{
+    char many[5000];
+    struct event other;
+
+    (void)state;
+    now += 2000000000u;
+    memset(many, 'x', sizeof many);
+    busy = true;
+    line_len = 0;
+    host_console_rx(many, sizeof many);
+    run_events();
+    busy = false;
+    console_input_resume();
+    run_events();
+    line[line_len] = '\0';
+    assert_non_null(strstr(line, "[Trivet: 904 typed bytes found no room]"));
+    (void)console_read(guest, &guest_ready, many, sizeof many); /* of tests before */
+    memset(many, 'x', sizeof many);
+    event_init(&other, on_nothing, 0);
+    assert_int_equal(console_listen(guest, 2, &other), 0);
+    console_attach(guest, false);
+    host_console_rx(many, sizeof many);
+    run_events();
+    assert_int_equal(console_input_lost(guest), 904);
+    line_len = 0;
+    type("\x1d");
+    line[line_len] = '\0';
+    assert_non_null(strstr(line, "[Trivet: 904 bytes typed for debian found no room]"));
+    console_unlisten(guest, &other);
+    (void)console_read(guest, &guest_ready, many, sizeof many);
+    run_events();
+}
+
+/* Another leave key: Ctrl-] is the guest's then. */
+static void test_leave_key(void **state)
+{
+    (void)state;
+    now += 2000000000u;
+    console_set_escape(1);
+    line_len = 0;
+    console_attach(guest, false);
+    line[line_len] = '\0';
+    assert_non_null(strstr(line, "Ctrl-A returns"));
+    to_guest[0] = '\0';
+    type("a\x1d");
+    assert_string_equal(to_guest, "a\x1d");
+    assert_true(console_is_shown(guest));
+    type("\001");
+    assert_false(console_is_shown(guest));
+    now += 2000000000u;
+    console_set_escape(0x1d);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -259,6 +320,8 @@ int main(void)
         cmocka_unit_test(test_detach_resets_the_terminal),
         cmocka_unit_test(test_priority),
         cmocka_unit_test(test_busy_shell),
+        cmocka_unit_test(test_lost_input),
+        cmocka_unit_test(test_leave_key),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

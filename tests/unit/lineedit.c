@@ -146,6 +146,39 @@ static void test_long_line_scrolls(void **state)
     assert_non_null(strstr(screen, "> 0123456789"));
 }
 
+/* Ctrl-G and Esc Esc drop the line; a search too. */
+static void test_abort(void **state)
+{
+    (void)state;
+    type("first\r");
+    le_start(&le);
+    type("half a line\007");
+    assert_string_equal(le.buf, "");
+    type("half\033\033a");
+    assert_string_equal(le.buf, "a");
+    type("\022fir\007b");
+    assert_string_equal(le.buf, "b");
+    assert_false(le.searching);
+}
+
+/* The terminal's answer to the question that Ctrl-L asks is no text. */
+static void test_width(void **state)
+{
+    (void)state;
+    shown = 0;
+    type("ab\014");
+    assert_non_null(strstr(screen, "\033[18t"));
+    type("\033[8;50;132t");
+    assert_int_equal(le.cols, 132);
+    type("\033[8;50;9t");
+    assert_int_equal(le.cols, LE_COLS_MIN);
+    type("\033[8;1;65000t");
+    assert_int_equal(le.cols, LE_COLS_MAX);
+    type("\033[8;;t\033[8;1;2x\033[9;5;70t");
+    assert_int_equal(le.cols, LE_COLS_MIN);
+    assert_string_equal(le.buf, "ab");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +186,8 @@ int main(void)
         cmocka_unit_test_setup(test_history, setup),
         cmocka_unit_test_setup(test_completion, setup),
         cmocka_unit_test_setup(test_long_line_scrolls, setup),
+        cmocka_unit_test_setup(test_abort, setup),
+        cmocka_unit_test_setup(test_width, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Consoles. The host has one line (serial, or framebuffer + nothing to type on); the shell and
- * every guest have a console each, with an output ring of 64 KiB that is replayed on attach. Ctrl-]
- * returns to the shell. Functions: any CPU, from events and exit handlers.
+ * every guest have a console each, with an output ring of 64 KiB that is replayed on attach.
+ * Ctrl-], or what trivet.conf says, returns to the shell. Functions: any CPU, from events and exit
+ * handlers.
  */
 #pragma once
 #include <hv/event.h>
@@ -42,7 +43,11 @@ int must_check console_init(const struct console_reader *r, struct console **out
 void console_attach(struct console *, bool replay);
 /* all that is left goes out, polled: before the machine ends */
 void console_drain(void);
+/* CPU 0: the control character that leaves a guest's console; at first Ctrl-] */
+void console_set_escape(char);
 void console_input_resume(void);
+/* bytes that were typed for it and found no room, since it was made; any CPU */
+uint64_t console_input_lost(struct console *);
 /* any CPU; the last `len` bytes of output, oldest first */
 size_t console_scrollback(struct console *, char *buf, size_t len);
 bool console_is_shown(const struct console *); /* CPU 0 */

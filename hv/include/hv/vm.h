@@ -70,10 +70,12 @@ struct vm {
     uint64_t not_before;           /* STARTING: time_ns() before which it does not go on */
     uint64_t again_ns;             /* it starts again then, by `again`; 0: it does not */
     struct event again;
-    bool held;            /* PAUSED for good, by its policy */
-    bool waits;           /* OFF: its turn to start by itself has not come */
-    char last_reset[200]; /* why it was reset last; "" it was not */
-    uint64_t paused_ns;   /* time_ns() at which it was paused; 0: it is not */
+    bool held;                 /* PAUSED for good, by its policy */
+    bool waits;                /* OFF: its turn to start by itself has not come */
+    struct guest_config *next; /* in place of *config from the next start on; NULL: that stays */
+    char unsaved[100];         /* keys that were set on the console since the boot; "": none */
+    char last_reset[200];      /* why it was reset last; "" it was not */
+    uint64_t paused_ns;        /* time_ns() at which it was paused; 0: it is not */
     /* what this guest gets of random numbers: by virtio, TRNG, seeds */
     struct random_stream random;
     struct share share;
@@ -99,6 +101,13 @@ void vm_leave_out(struct vm *, const char *why_fmt, ...) printf_like(2, 3);
  * ... with vm->why set
  */
 int must_check vm_start(struct vm *);
+/*
+ * CPU 0. What `*next` says holds from the next vm_start() on; `key` is noted in vm->unsaved. The VM
+ * owns a copy. -ENOMEM.
+ */
+int must_check vm_change(struct vm *, const struct guest_config *next, const char *key);
+/* CPU 0: what the next start will be by */
+const struct guest_config *vm_next_config(const struct vm *);
 /* RUNNING -> PAUSED soon. -EBUSY: it does not run */
 int must_check vm_pause(struct vm *);
 /* What it does next somebody asked for: policies do not count. Before the request. */
