@@ -95,7 +95,7 @@ static void check(const struct rv_machine *m)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct rvm_host host = { put, get, now };
+    static const struct rvm_host host = { .put = put, .get = get, .time = now };
     static struct rv_hart *hart[HARTS];
     static struct rv_machine m;
     struct start s;
