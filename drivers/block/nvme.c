@@ -88,6 +88,7 @@ static void start(struct nvme *n, uint64_t now)
     nvme_queue_reset(&n->admin);
     nvme_queue_reset(&n->io);
     n->admin.busy = 0;
+    n->health_cmd = NULL;
     for (unsigned i = 0; i < NVME_DEPTH; i++)
         n->admin.cmd[i].busy = false;
     host_pci_command(n->pci, HOST_PCI_MASTER, 0);
@@ -138,14 +139,22 @@ static void when_setup(struct nvme *n, uint64_t now)
         setup_on(n, now);
 }
 
-/* An admin command of the live controller was an abort: whatever it says, the I/O queue tells. */
-static void reap_aborts(struct nvme *n)
+/*
+ * An admin command of the live controller was an abort: whatever it says, the I/O queue tells. Or
+ * it asked for its health, which it may refuse to tell.
+ */
+static void reap_admin(struct nvme *n, uint64_t now)
 {
     struct nvme_cmd *c;
     struct nvme_cqe e;
 
-    while (nvme_reap(n, &n->admin, &c, &e))
+    while (nvme_reap(n, &n->admin, &c, &e)) {
+        if (c == n->health_cmd && !(e.status & (uint16_t)~NVME_STATUS_PHASE))
+            nvme_health_answer(n, now);
+        if (c == n->health_cmd)
+            n->health_cmd = NULL;
         nvme_put(&n->admin, c);
+    }
 }
 
 static bool send_abort(struct nvme *n, const struct nvme_cmd *late, uint64_t now)
@@ -180,7 +189,12 @@ static bool on_time(struct nvme *n, struct nvme_cmd *c, uint64_t now)
 static void when_live(struct nvme *n, uint64_t now)
 {
     nvme_reap_io(n);
-    reap_aborts(n);
+    reap_admin(n, now);
+    if (n->health_cmd && now >= n->health_cmd->deadline) {
+        n->mute = true;
+        restart(n, now, "it does not tell its health");
+        return;
+    }
     if (nvme_read(n, NVME_CSTS) & NVME_CSTS_FATAL) {
         restart(n, now, "it reports a fatal error");
         return;
@@ -252,6 +266,26 @@ static void work(struct event *ev)
     n->armed = 0;
     nvme_step(n, now);
     nvme_arm(n, now);
+    spin_unlock(&n->lock);
+}
+
+/* Once a minute, of a controller that told it before, while it has no abort to do. */
+static void ask_health(struct event *ev)
+{
+    struct nvme *n = container_of(ev, struct nvme, health);
+    uint64_t now = time_ns();
+    struct nvme_sqe *sqe;
+
+    spin_lock(&n->lock);
+    if (!n->mute && n->state == NVME_LIVE && !n->admin.busy &&
+        (n->health_cmd = nvme_get(&n->admin, &sqe))) {
+        n->health_cmd->deadline = now + NVME_IO_NS;
+        nvme_health_ask(n, sqe);
+        nvme_send(&n->admin);
+        nvme_arm(n, now);
+    }
+    if (n->state != NVME_DEAD && !n->mute)
+        event_at(ev, now + NVME_HEALTH_NS);
     spin_unlock(&n->lock);
 }
 
@@ -362,6 +396,7 @@ static int nvme_probe(const struct host_pci_dev *pci)
              pci->devfn & 7u);
     spin_init(&n->lock, LOCK_DRIVER);
     event_init(&n->event, work, 0);
+    event_init(&n->health, ask_health, 0);
     err = make(n);
     if (err) {
         unmake(n);
@@ -375,6 +410,8 @@ static int nvme_probe(const struct host_pci_dev *pci)
              n->irq ? "interrupts by message" : "polled");
     for (unsigned i = 0; i < n->nns; i++)
         disk_add(&n->ns[i]->disk, "nvme");
+    if (n->nns && n->ns[0]->disk.health.asked)
+        event_at(&n->health, time_ns() + NVME_HEALTH_NS);
     return 0;
 }
 

@@ -30,7 +30,8 @@ enum { NVME_CC_SHUTDOWN = 1 << 14, NVME_CSTS_SHUTDOWN = 3 << 2, NVME_CSTS_AT_RES
 #define NVME_CC_RUN (6u << 16 | 4u << 20 | NVME_CC_ENABLE)
 
 /* Base section 5, figure 138; NVM section 3 */
-enum nvme_admin { NVME_CREATE_SQ = 1, NVME_CREATE_CQ = 5, NVME_IDENTIFY = 6, NVME_ABORT = 8 };
+enum nvme_admin { NVME_CREATE_SQ = 1, NVME_GET_LOG = 2, NVME_CREATE_CQ = 5, NVME_IDENTIFY = 6 };
+enum { NVME_ABORT = 8 };
 enum { NVME_SET_FEATURES = 9, NVME_FEATURE_QUEUES = 7 };
 enum nvme_io {
     NVME_FLUSH = 0,
@@ -134,6 +135,9 @@ struct nvme {
     uint32_t ids[NVME_NAMESPACES];
     unsigned nids, nns;
     struct nvme_ns *ns[NVME_NAMESPACES];
+    struct nvme_cmd *health_cmd; /* of the live controller: its answer is for nvme_health_answer()
+                                  */
+    struct event health;         /* on CPU 0: asks, once a minute */
     struct nvme_queue admin, io;
     uint64_t *lists;          /* a page for each command of io */
     uint8_t *ident;           /* a page for answers */
@@ -142,6 +146,7 @@ struct nvme {
     uint32_t failures;        /* resets since a command succeeded */
     uint32_t resets, strays;
     bool told_stray;
+    bool mute;         /* it did not answer when asked for its health: not asked again */
     struct nvme *next; /* the driver's list */
 };
 
@@ -174,11 +179,16 @@ bool nvme_setup_send(struct nvme *, uint64_t now);
 /* Takes its answer. 0; -Exxx: the controller cannot be used. */
 int must_check nvme_setup_answer(struct nvme *, const struct nvme_cqe *);
 
+/* The health log: the command, and what its answer says. It works without. */
+void nvme_health_ask(struct nvme *, struct nvme_sqe *);
+void nvme_health_answer(struct nvme *, uint64_t now);
+
 /* ---- nvme.c ---- */
 extern const struct pci_driver nvme_driver;
 void nvme_step(struct nvme *, uint64_t now); /* under the lock */
 void nvme_arm(struct nvme *, uint64_t now);  /* under the lock: the event runs when it must */
 uint32_t nvme_read(const struct nvme *, enum nvme_reg);
-#define NVME_IO_NS 5000000000ull    /* a command may take so long */
-#define NVME_ABORT_NS 2000000000ull /* and so long after it was aborted; admin commands, too */
-#define NVME_TRIES 2                /* of a request */
+#define NVME_IO_NS 5000000000ull      /* a command may take so long */
+#define NVME_ABORT_NS 2000000000ull   /* and so long after it was aborted; admin commands, too */
+#define NVME_TRIES 2                  /* of a request */
+#define NVME_HEALTH_NS 60000000000ull /* how often it is asked for its health */

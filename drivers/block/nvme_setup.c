@@ -5,6 +5,7 @@
  */
 #include <hv/log.h>
 #include <hv/pmm.h>
+#include <hv/time.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,19 +217,56 @@ static void ask_sq(struct nvme *n, struct nvme_sqe *sqe)
     sqe->cdw11 = (uint32_t)IO_ID << 16 | QUEUE_CONTIGUOUS;
 }
 
+/* ---- health ---- */
+
+/* Base section 5.16.1.3, figure 207 */
+enum { LOG_HEALTH = 2, HEALTH_LEN = 512, HEALTH_KELVIN = 1, HEALTH_WORN = 5, HEALTH_MEDIA = 160 };
+enum { KELVIN = 273 };
+
+void nvme_health_ask(struct nvme *n, struct nvme_sqe *sqe)
+{
+    memset(n->ident, 0, PAGE_SIZE);
+    sqe->opcode = NVME_GET_LOG;
+    sqe->nsid = UINT32_MAX; /* of the controller */
+    sqe->prp1 = virt_to_phys(n->ident).v;
+    sqe->cdw10 = (HEALTH_LEN / 4 - 1) << 16 | LOG_HEALTH;
+}
+
+void nvme_health_answer(struct nvme *n, uint64_t now)
+{
+    uint32_t kelvin = n->ident[HEALTH_KELVIN] + 256u * n->ident[HEALTH_KELVIN + 1];
+    struct disk_health h = { .asked = now,
+                             .warnings = n->ident[0],
+                             .celsius = kelvin > KELVIN ? kelvin - KELVIN : 0,
+                             .worn = n->ident[HEALTH_WORN] };
+
+    memcpy(&h.media_errors, n->ident + HEALTH_MEDIA, sizeof h.media_errors); /* lower half */
+    for (unsigned i = 0; i < n->nns; i++)
+        n->ns[i]->disk.health = h;
+}
+
+static int got_health(struct nvme *n, uint32_t dw0)
+{
+    (void)dw0;
+    nvme_health_answer(n, time_ns());
+    return 0;
+}
+
 static const struct {
     const char *name;
     void (*ask)(struct nvme *, struct nvme_sqe *);
     int (*got)(struct nvme *, uint32_t dw0);
-    bool once;   /* not after a reset */
-    bool per_ns; /* for each of ids[] */
+    bool once;     /* not after a reset */
+    bool per_ns;   /* for each of ids[] */
+    bool optional; /* it may refuse it */
 } steps[] = {
-    { "identify controller", ask_ctrl, got_ctrl, true, false },
-    { "list of namespaces", ask_list, got_list, true, false },
-    { "identify namespace", ask_ns, got_ns, true, true },
-    { "number of queues", ask_queues, got_nothing, false, false },
-    { "create completion queue", ask_cq, got_nothing, false, false },
-    { "create submission queue", ask_sq, got_nothing, false, false },
+    { "identify controller", ask_ctrl, got_ctrl, true, false, false },
+    { "list of namespaces", ask_list, got_list, true, false, false },
+    { "identify namespace", ask_ns, got_ns, true, true, false },
+    { "number of queues", ask_queues, got_nothing, false, false, false },
+    { "create completion queue", ask_cq, got_nothing, false, false, false },
+    { "create submission queue", ask_sq, got_nothing, false, false, false },
+    { "health", nvme_health_ask, got_health, true, false, true },
 };
 
 /* Whether the step is to be passed over. */
@@ -264,6 +302,8 @@ int nvme_setup_answer(struct nvme *n, const struct nvme_cqe *e)
         return -EPROTO;
     if (!err)
         err = steps[step].got(n, e->dw0);
+    if (steps[step].optional)
+        err = 0;
     if (err)
         log_warn("NVMe %s: \"%s\" failed: status %04x, error %d", n->name, steps[step].name,
                  e->status >> 1, -err);

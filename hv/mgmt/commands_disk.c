@@ -116,6 +116,32 @@ static void list_traffic(struct out *o)
     out_list_end(o);
 }
 
+/* Those that tell. */
+static void list_health(struct out *o)
+{
+    static const struct column cols[] = {
+        { "name", "Disk", UNIT_NONE, false },
+        { "celsius", "Celsius", UNIT_NONE, true },
+        { "worn_percent", "Worn, %", UNIT_NONE, true },
+        { "media_errors", "Media errors", UNIT_NONE, true },
+        { "warnings", "Warnings", UNIT_NONE, true },
+    };
+    const struct disk *d;
+
+    out_list(o, "health", cols, ARRAY_SIZE(cols));
+    for (unsigned i = 0; (d = disk_by_index(i)); i++) {
+        if (!d->health.asked)
+            continue;
+        out_row(o);
+        out_cell(o, d->blk.name);
+        out_cell_number(o, d->health.celsius);
+        out_cell_number(o, d->health.worn);
+        out_cell_number(o, d->health.media_errors);
+        out_cell_number(o, d->health.warnings);
+    }
+    out_list_end(o);
+}
+
 void cmd_disks(struct out *o, unsigned argc, char **argv)
 {
     (void)argc;
@@ -123,4 +149,5 @@ void cmd_disks(struct out *o, unsigned argc, char **argv)
     list_disks(o);
     list_partitions(o);
     list_traffic(o);
+    list_health(o);
 }

@@ -14,6 +14,8 @@ static int setup(void **state)
 {
     (void)state;
     memory_init();
+    for (unsigned i = 0; disk_by_index(i); i++) /* of former tests: they share the registers */
+        container_of(disk_by_index(i), struct nvme_ns, disk)->ctrl->state = NVME_DEAD;
     model_new();
     return 0;
 }
@@ -206,6 +208,48 @@ static void shut_down(void **state)
 }
 
 /* More than the queue holds, in order; one that waits can be taken back. */
+/* What it tells, at boot and once a minute; it may refuse, and must not be silent. */
+static void health(void **state)
+{
+    const struct disk_health *h;
+    unsigned before;
+
+    (void)state;
+    m.log[1] = (273 + 41) & 0xff;
+    m.log[2] = (273 + 41) >> 8;
+    m.log[5] = 12;
+    boot();
+    h = &d->health;
+    before = m.resets;
+    assert_int_equal(m.logs, 1);
+    assert_int_equal(h->celsius, 41);
+    assert_int_equal(h->worn, 12);
+    m.log[1] = m.log[2] = 0;
+    m.log[0] = 4;
+    m.log[162] = 1;
+    run(59000);
+    assert_int_equal(m.logs, 1);
+    run(2000);
+    assert_int_equal(m.logs, 2);
+    assert_int_equal(h->celsius, 0);
+    assert_int_equal(h->warnings, 4);
+    assert_int_equal(h->media_errors, 65536);
+    m.no_log = true; /* what it told stays */
+    run(60000);
+    assert_int_equal(h->media_errors, 65536);
+    assert_int_equal(m.resets, before);
+    m.admin_lost = 1;
+    before = m.resets;
+    run(70000);
+    assert_int_equal(m.resets, before + 1);
+    setup(NULL);
+    m.no_log = true;
+    boot();
+    assert_int_equal(d->health.asked, 0);
+    run(61000);
+    assert_int_equal(m.logs, 0);
+}
+
 static void many(void **state)
 {
     static struct blk_req r[200];
@@ -416,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup(wrong_requests, setup),
         cmocka_unit_test_setup(without_data, setup),
         cmocka_unit_test_setup(shut_down, setup),
+        cmocka_unit_test_setup(health, setup),
         cmocka_unit_test_setup(many, setup),
         cmocka_unit_test_setup(twice_and_wrong, setup),
         cmocka_unit_test_setup(failing, setup),

@@ -23,7 +23,10 @@ static struct {
     struct model_sq q[2];
     uint8_t *disk;
     uint8_t ctrl[4096], ns[MODEL_NS + 1][4096]; /* what identify answers */
+    uint8_t log[512];                           /* its health */
+    unsigned logs;                              /* how often it told */
     /* how it misbehaves */
+    bool no_log;
     unsigned lost;        /* so many I/O commands are taken and never answered */
     unsigned twice;       /* so many are answered twice */
     unsigned wrong;       /* so many have an answer with another identifier before the right one */
@@ -216,6 +219,12 @@ static uint16_t model_admin(const struct nvme_sqe *s)
             model_let_go((uint16_t)(s->cdw10 >> 16));
         if (!m.no_abort)
             model_answer(io, 1, (uint16_t)(s->cdw10 >> 16), 7 << 1, 0);
+    } else if (s->opcode == NVME_GET_LOG && !m.no_log) {
+        if (s->cdw10 != (127u << 16 | 2) || s->nsid != UINT32_MAX)
+            abort();
+        m.dma_while_no_master += !m.master;
+        m.logs++;
+        memcpy((void *)s->prp1, m.log, sizeof m.log);
     } else if (s->opcode != NVME_SET_FEATURES) {
         return 1 << 1;
     }

@@ -14,6 +14,13 @@ struct disk;
 struct disk_stats {
     uint64_t read, written, discarded, flushes, errors, retries, timeouts;
 };
+/* What a disk tells of itself, and when last (time_ns(); 0: it does not tell). CPU 0. */
+struct disk_health {
+    uint64_t asked, media_errors;
+    uint32_t celsius; /* 0: 0 or less */
+    uint32_t worn;    /* of its life, in percent; 100 and more: it has lived as long as it should */
+    uint32_t warnings; /* NVM Express Base Specification 2.0, figure 207, byte 0: a bit each */
+};
 /*
  * One holder of sectors of a disk. While it is open for writing, nobody else has any of its sectors
  * open; any number may read.
@@ -32,6 +39,7 @@ struct disk {
     char at[24];   /* of the controller: "0000:00:04.0" */
     uint32_t unit; /* NVMe: the namespace */
     struct disk_stats stats;
+    struct disk_health health;
     struct part_table *table;
     struct volume *volumes;
     struct volume own; /* what Trivet itself holds of it: the partition it started from */
