@@ -45,6 +45,16 @@ int view_map(struct view *w, gpa_t at, hpa_t pa, uint64_t len, uint8_t **where)
     return pt_map(&w->pt, gpa(MMU_VIEW_BASE + at.v), pa, len, PROT_RW, MEM_WB);
 }
 
+int view_map_code(struct view *w, unsigned n, hpa_t pa, uint64_t len, uint8_t **where)
+{
+    uint64_t at = MMU_VIEW_BASE + MMU_VIEW_SIZE + n * VIEW_CODE;
+
+    assert_cpu0();
+    hv_assert(n < MAX_VCPUS && len <= VIEW_CODE);
+    *where = (uint8_t *)at;
+    return pt_map(&w->pt, gpa(at), pa, len, PROT_R | PROT_X, MEM_WB);
+}
+
 bool view_phys(const struct view *w, const void *at, hpa_t *out)
 {
     unsigned prot;

@@ -11,6 +11,7 @@ _Thread_local uint32_t host_cpu;
 uint32_t host_threads = 1;
 
 __attribute__((weak)) struct percpu *this_cpu(void) { return &percpus[host_cpu]; }
+__attribute__((weak)) void arch_code_enter(const struct vm *vm) { (void)vm; }
 __attribute__((weak)) uint32_t arch_core_id(uint32_t cpu) { return cpu / host_threads; }
 __attribute__((weak)) void cpu_relax(void) { sched_yield(); }
 __attribute__((weak)) _Noreturn void cpu_halt_forever(void) { abort(); }

@@ -55,6 +55,12 @@ __attribute__((weak)) bool view_phys(const struct view *w, const void *at, hpa_t
     *out = virt_to_phys(at);
     return true;
 }
+__attribute__((weak)) int view_map_code(struct view *w, unsigned n, hpa_t pa, uint64_t len,
+                                        uint8_t **where)
+{
+    (void)w, (void)n, (void)pa, (void)len, (void)where;
+    return -ENOTSUP;
+}
 __attribute__((weak)) void view_take_direct(hpa_t pa, uint64_t len) { (void)pa, (void)len; }
 __attribute__((weak)) void view_give_direct(hpa_t pa, uint64_t len) { (void)pa, (void)len; }
 

@@ -6,6 +6,7 @@
  *
  * Every component of the host is saved, so a guest may enable any: XSETBV need not be caught.
  */
+#include <arch/cpu.h>
 #include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
@@ -234,6 +235,16 @@ static void barrier(const struct vm *vm)
     if (spec.ibpb && *last != vm)
         wrmsr(MSR_PRED_CMD, 1);
     *last = vm;
+}
+
+/* Without XSAVE's components known (no engine for x86 guests): SSE alone, on every CPU. */
+void arch_code_enter(const struct vm *vm)
+{
+    barrier(vm);
+    if (guest_fpu_caps.xcr0)
+        xsetbv0(guest_fpu_caps.xcr0);
+    else if (x86_features.xsave)
+        xsetbv0(3);
 }
 
 void guest_fpu_load(const struct vcpu *v, struct guest_fpu *s)

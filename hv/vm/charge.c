@@ -12,6 +12,7 @@
 #include <hv/log.h>
 #include <hv/panic.h>
 #include <hv/pmm.h>
+#include <hv/vcpu.h>
 #include <hv/vm.h>
 #include <hv/words.h>
 #include <stdio.h>
@@ -54,8 +55,11 @@ static uint64_t disks(const struct guest_config *c)
     return sum;
 }
 
-static uint64_t limit_of(const struct guest_config *c, enum charge_kind kind)
+static uint64_t limit_of(const struct vm *vm, enum charge_kind kind)
 {
+    const struct guest_config *c = vm->config;
+    uint64_t engine = vm->ops ? vm->ops->overhead : 0;
+
     if (kind == CHARGE_DISK && c->disk_changes != UINT64_MAX)
         return c->disk_changes;
     if (kind == CHARGE_OVERHEAD && c->overhead)
@@ -63,7 +67,7 @@ static uint64_t limit_of(const struct guest_config *c, enum charge_kind kind)
     if (kind == CHARGE_DISK)
         return min_u64(disks(c), max_u64(c->memory / 4, DISK_MIN));
     /* Tables, at worst 56 bytes a page; a disk's list of pieces. */
-    return OVERHEAD_BASE + c->vcpus * OVERHEAD_VCPU + c->memory / 64 + volumes(c) +
+    return OVERHEAD_BASE + c->vcpus * (OVERHEAD_VCPU + engine) + c->memory / 64 + volumes(c) +
            c->nnets * OVERHEAD_NET;
 }
 
@@ -71,7 +75,7 @@ uint64_t charge_limit(const struct vm *vm, enum charge_kind kind)
 {
     assert_cpu0();
     hv_assert(kind < CHARGES);
-    return vm->limited ? vm->charge[kind].limit : limit_of(vm->config, kind);
+    return vm->limited ? vm->charge[kind].limit : limit_of(vm, kind);
 }
 
 int charge_new(struct vm *vm)
@@ -105,7 +109,7 @@ int charge_begin(struct vm *vm)
     for (unsigned k = 0; k < CHARGES; k++) {
         struct charge *c = &vm->charge[k];
 
-        *c = (struct charge){ .used = c->used, .kept = c->used, .limit = limit_of(vm->config, k) };
+        *c = (struct charge){ .used = c->used, .kept = c->used, .limit = limit_of(vm, k) };
         format_size(c->limit, size[k], sizeof size[k]);
     }
     err = set_aside(vm);

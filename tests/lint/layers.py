@@ -34,7 +34,7 @@ LAYERS = {
                          ("arch", "hv/console", "hv/core", "hv/dbt", "hv/dbt/riscv64",
                           "hv/guest/common", "hv/pci", "hv/vio", "hv/vm")),
     "hv/dbt/vcpu": ("the translator as an engine of Trivet",
-                    ("arch", "hv/dbt/riscv64", "hv/vm")),
+                    ("arch", "hv/core", "hv/dbt", "hv/dbt/riscv64", "hv/mm", "hv/vm")),
     "hv/dbt/riscv64": ("the translator's front end riscv64", ("arch", "hv/dbt")),
     "hv/dbt": ("a translated guest's memory; the compiler without its front ends", ("arch",)),
     "hv/vio": ("virtio devices and RAM disks",

@@ -153,8 +153,15 @@ void flat_step(void *machine)
         m->cpu.waiting = 1;
 }
 
-static const struct rv_jit_ops flat_ops = { flat_step, flat_load, flat_store, flat_code,
-                                            flat_protect };
+static const uint8_t *flat_page(void *machine, uint64_t pa)
+{
+    const struct flat *m = machine;
+
+    return pa - FLAT_BASE < m->bytes ? m->ram + (pa - FLAT_BASE) : NULL;
+}
+
+static const struct rv_jit_ops flat_ops = { flat_step, flat_load,    flat_store,
+                                            flat_code, flat_protect, flat_page };
 
 static void flat_jit(struct flat *m, unsigned hot)
 {

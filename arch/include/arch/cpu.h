@@ -9,6 +9,12 @@ int must_check arch_cpu_init(void); /* each CPU: features, control registers */
 const char *arch_cpu_name(void);    /* brand string */
 /* any CPU, all up: the same for CPUs that are threads of one core */
 uint32_t arch_core_id(uint32_t cpu);
+struct vm;
+/*
+ * Own CPU, which holds no guest's registers: code that was compiled for this VM may use all SIMD
+ * registers from here on, until a vCPU of another engine is loaded.
+ */
+void arch_code_enter(const struct vm *);
 void cpu_relax(void); /* PAUSE, YIELD */
 _Noreturn void cpu_halt_forever(void);
 _Noreturn void arch_reboot(void);

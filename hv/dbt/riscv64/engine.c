@@ -6,6 +6,8 @@
 #include <string.h>
 #include <hv/rv_engine.h>
 
+#define REMAPS 8 /* in one pass: each costs some microseconds */
+
 static void engine_flush(struct rv_engine *e)
 {
     for (uint64_t k = 0; k < RV_ENGINE_TLB; k++) {
@@ -99,6 +101,13 @@ static const uint8_t *engine_code(void *machine, uint64_t va, uint64_t *pa)
     return e->machine->ram(e->owner, *pa);
 }
 
+static const uint8_t *engine_page(void *machine, uint64_t pa)
+{
+    struct rv_engine *e = machine;
+
+    return e->machine->ram(e->owner, pa);
+}
+
 /* Stores to the page are told from now on: neither TLB may hide them. */
 static void engine_protect(void *machine, uint64_t pa)
 {
@@ -116,18 +125,26 @@ static uint8_t *engine_ram(void *owner, uint64_t pa)
     return e->machine->ram(e->owner, pa);
 }
 
+/* What the machine wants to see to at once. */
+static bool engine_left(struct rv_engine *e, bool answer)
+{
+    if (__atomic_load_n(&e->hart.stop, __ATOMIC_RELAXED))
+        __atomic_store_n(&e->leave, 1, __ATOMIC_RELAXED);
+    return answer;
+}
+
 static bool engine_read(void *owner, struct rv_hart *h, uint64_t pa, unsigned size, uint64_t *v)
 {
     struct rv_engine *e = owner;
 
-    return e->machine->read(e->owner, h, pa, size, v);
+    return engine_left(e, e->machine->read(e->owner, h, pa, size, v));
 }
 
 static bool engine_write(void *owner, struct rv_hart *h, uint64_t pa, unsigned size, uint64_t v)
 {
     struct rv_engine *e = owner;
 
-    return e->machine->write(e->owner, h, pa, size, v);
+    return engine_left(e, e->machine->write(e->owner, h, pa, size, v));
 }
 
 static bool engine_watched(void *owner, uint64_t pa)
@@ -155,13 +172,23 @@ static bool engine_ecall(void *owner, struct rv_hart *h)
 {
     struct rv_engine *e = owner;
 
-    return e->machine->ecall && e->machine->ecall(e->owner, h);
+    return e->machine->ecall && engine_left(e, e->machine->ecall(e->owner, h));
+}
+
+/* Many of these would make a pass long. */
+static void engine_slow(struct rv_engine *e)
+{
+    if (++e->slow >= REMAPS)
+        __atomic_store_n(&e->leave, 1, __ATOMIC_RELAXED);
 }
 
 static void engine_fence_i(void *owner, struct rv_hart *h)
 {
     struct rv_engine *e = owner;
 
+    if (e->machine->others_wrote && e->machine->others_wrote(e->owner))
+        rv_jit_verify(e->jit);
+    __atomic_store_n(&e->leave, 1, __ATOMIC_RELAXED); /* what runs may be gone, too */
     if (e->machine->fence_i)
         e->machine->fence_i(e->owner, h);
 }
@@ -172,6 +199,7 @@ static void engine_remapped(void *owner, struct rv_hart *h)
 
     rv_jit_remapped(e->jit);
     engine_flush(e);
+    engine_slow(e);
     if (e->machine->remapped)
         e->machine->remapped(e->owner, h);
 }
@@ -188,8 +216,8 @@ static const struct rv_machine_ops engine_machine = {
     .remapped = engine_remapped,
 };
 
-static const struct rv_jit_ops engine_ops = { engine_step, engine_load, engine_store, engine_code,
-                                              engine_protect };
+static const struct rv_jit_ops engine_ops = { engine_step, engine_load,    engine_store,
+                                              engine_code, engine_protect, engine_page };
 
 int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memory code, unsigned hot)
 {
@@ -198,6 +226,7 @@ int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memory code, un
                               .cpu = &e->hart.cpu,
                               .near = &e->near,
                               .code = code,
+                              .leave = &e->leave,
                               .hot = hot };
 
     s.layout = (struct jit_layout){ .tlb = offsetof(struct rv_engine, tlb),
@@ -223,7 +252,11 @@ int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memory code, un
 uint64_t rv_engine_pass(struct rv_engine *e, uint64_t budget)
 {
     /* what is pending, WFI and stop: as the interpreter sees them */
-    uint64_t n = rv_interpret(&e->hart, 1);
+    uint64_t n;
+
+    e->slow = 0;
+    __atomic_store_n(&e->leave, 0, __ATOMIC_RELAXED);
+    n = rv_interpret(&e->hart, 1);
 
     if (!n)
         return 0;
@@ -244,4 +277,13 @@ uint64_t rv_engine_run(struct rv_engine *e, uint64_t budget)
             break;
     }
     return n;
+}
+
+void rv_engine_changed(struct rv_engine *e)
+{
+    rv_changed(&e->hart);
+    rv_jit_remapped(e->jit);
+    e->seen_satp = e->hart.cpu.satp;
+    e->seen_rights = engine_rights(&e->hart.cpu);
+    engine_flush(e);
 }

@@ -5,8 +5,8 @@
 #include <string.h>
 #include "hv/dbt/riscv64/jit.h"
 
-#define LEAST_ROOM (64 * 1024) /* for one unit; a region has more */
-#define MXCSR_MASKED 0x1f80u   /* no exception traps, SDM volume 1, 10.2.3 */
+#define COMPILE_MOST 6       /* regions in one rv_jit_run(): what else is hot waits */
+#define MXCSR_MASKED 0x1f80u /* no exception traps, SDM volume 1, 10.2.3 */
 
 size_t rv_jit_bytes(void) { return sizeof(struct rv_jit); }
 
@@ -80,13 +80,17 @@ static int jit_emit_unit(struct rv_jit *j, uint32_t n)
     struct unit *u = &j->units[n];
     struct jit_layout l = j->s.layout;
     struct jit_memory m = units_room(j, LEAST_ROOM);
-    struct jit_emit in = { &j->ir, &j->alloc, &l, &j->stubs, m, n, u->pc >> PAGE_SHIFT, j->work };
+    struct jit_memory made = { j->made, LEAST_ROOM, m.shift + (m.w - j->made) };
+    struct jit_emit in = {
+        &j->ir, &j->alloc, &l, &j->stubs, made, n, u->pc >> PAGE_SHIFT, j->work
+    };
     struct jit_code code;
     int err;
 
     l.jumps += (int32_t)((u->state & 3) * sizeof j->s.near->jumps[0]);
     if ((err = jit_allocate(&j->alloc, &j->ir, &jit_host_regs)) || (err = jit_emit(&in, &code)))
         return err;
+    memcpy(m.w, j->made, code.bytes);
     u->code = m.w;
     u->region = (uint8_t)j->region;
     u->bytes = code.bytes;
@@ -127,6 +131,7 @@ static bool jit_compile(struct rv_jit *j, uint64_t pc)
         if (!err && !jit_emit_unit(j, n)) {
             j->units[n].most = most;
             j->units[n].granules = j->region_work.granules;
+            j->units[n].sum = units_sum(j->copy, j->region_work.granules);
             j->pages[j->units[n].page].granules |= j->region_work.granules;
             j->stats.units++;
             j->stats.insns += j->region_work.n;
@@ -142,8 +147,12 @@ static bool jit_hot(struct rv_jit *j, uint64_t pc)
 {
     uint8_t *h = &j->heat[(pc >> 1 ^ pc >> 13) & (HEAT - 1)];
 
-    if (*h >= j->s.hot)
+    if (*h >= j->s.hot) {
+        if (!j->may_compile)
+            return false;
+        j->may_compile--;
         return true;
+    }
     ++*h;
     return false;
 }
@@ -156,7 +165,8 @@ static void jit_interpret(struct rv_jit *j, uint64_t most)
     for (uint64_t k = 0; k < most; k++) {
         uint64_t pc = c->pc, mode = c->mode;
         j->s.ops->step(j->s.machine);
-        if ((c->pc != pc + 2 && c->pc != pc + 4) || c->mode != mode || c->waiting)
+        if ((c->pc != pc + 2 && c->pc != pc + 4) || c->mode != mode || c->waiting ||
+            jit_is_to_leave(j))
             return;
     }
 }
@@ -219,15 +229,16 @@ uint64_t rv_jit_run(struct rv_jit *j, uint64_t budget)
     uint64_t start = c->instret, done = 0;
 
     j->chain = NULL;
+    j->may_compile = COMPILE_MOST;
     budget = min_u64(budget, INT32_MAX);
-    while (done < budget && !c->waiting) {
+    while (done < budget && !c->waiting && !jit_is_to_leave(j)) {
         j->left = RV_LEFT_GONE;
         jit_stretch(j, (int64_t)(budget - done));
         done = c->instret - start;
         if (j->left == RV_LEFT_BUDGET || j->left == RV_LEFT_INTERPRET)
             break;
     }
-    if (done < budget && !c->waiting)
+    if (done < budget && !c->waiting && !jit_is_to_leave(j))
         j->s.ops->step(j->s.machine);
     return c->instret - start;
 }

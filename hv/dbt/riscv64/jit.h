@@ -15,11 +15,13 @@
 #define LINKS 32768
 #define REGIONS 8 /* of the code memory: the oldest is reused when all are full */
 #define HEAT 4096
+#define LEAST_ROOM (64 * 1024) /* for one unit; a region has more */
 
 /* Compiled code for one address in one state. Units and the rest are named by number; 0: none. */
 struct unit {
     uint64_t pc, pa;
     uint64_t granules; /* 64-byte pieces of its page, a bit each */
+    uint64_t sum;      /* of their bytes, units_sum() */
     uint8_t *code;     /* as written */
     uint32_t state;    /* jit_state() */
     uint32_t bytes;    /* of code */
@@ -53,7 +55,8 @@ struct rv_jit {
     struct jit_stubs stubs;
     struct rv_jit_stats stats;
     enum rv_jit_left left;
-    uint64_t base; /* cpu->instret when `budget` was `given` */
+    unsigned may_compile; /* regions, in this rv_jit_run() */
+    uint64_t base;        /* cpu->instret when `budget` was `given` */
     int64_t given;
     uint32_t state;  /* that the running code was made for */
     uint8_t *chain;  /* record of a jump that waits for its target */
@@ -74,6 +77,7 @@ struct rv_jit {
     struct jit_alloc alloc;
     uint8_t copy[PAGE_SIZE];
     _Alignas(16) uint8_t work[JIT_WORK];
+    uint8_t made[LEAST_ROOM]; /* a unit's code, before it is put in its place at one go */
 };
 
 /* units.c */
@@ -88,6 +92,8 @@ void units_used(struct rv_jit *j, uint32_t bytes);
 void units_chain(struct rv_jit *j, uint8_t *record, uint32_t to);
 void units_kill(struct rv_jit *j, uint32_t n);
 void units_forget_jumps(struct rv_jit *j);
+/* Of the granules of a page: what tells whether they changed. */
+uint64_t units_sum(const uint8_t *page, uint64_t granules);
 
 /* jit_call.c */
 uint64_t rv_jit_call(void *jit, struct jit_frame *f);
@@ -95,6 +101,10 @@ uint64_t rv_jit_call(void *jit, struct jit_frame *f);
 void jit_flags(struct rv_cpu *c, uint32_t *mxcsr);
 
 /* jit.c */
+static inline bool jit_is_to_leave(const struct rv_jit *j)
+{
+    return j->s.leave && __atomic_load_n(j->s.leave, __ATOMIC_RELAXED);
+}
 /* What code depends on but its address: mode, and how floating point is done. */
 uint32_t jit_state(const struct rv_cpu *c);
 /* Code for pc as it is written, or NULL: none is there. */

@@ -109,7 +109,8 @@ static uint64_t call_step(struct rv_jit *j, struct jit_frame *f, const struct ji
     before = c->instret;
     j->s.ops->step(j->s.machine);
     uint64_t off = c->pc - r->pc;
-    if ((off == 2 || off == 4) && c->instret == before + 1 && jit_state(c) == j->state) {
+    if ((off == 2 || off == 4) && c->instret == before + 1 && jit_state(c) == j->state &&
+        !jit_is_to_leave(j)) {
         call_pins_in(j, f, r);
         return JIT_GO_ON;
     }

@@ -235,6 +235,39 @@ void units_chain(struct rv_jit *j, uint8_t *record, uint32_t to)
     j->stats.chains++;
 }
 
+/* Fowler, Noll and Vo's hash, by words. */
+uint64_t units_sum(const uint8_t *page, uint64_t granules)
+{
+    uint64_t sum = 0xcbf29ce484222325ull, word;
+
+    for (; granules; granules &= granules - 1) {
+        const uint8_t *at = page + 64 * (unsigned)__builtin_ctzll(granules);
+
+        for (unsigned k = 0; k < 64; k += 8) {
+            memcpy(&word, at + k, 8);
+            sum = (sum ^ word) * 0x100000001b3ull;
+            sum ^= sum >> 29;
+        }
+    }
+    return sum;
+}
+
+void rv_jit_verify(struct rv_jit *j)
+{
+    for (uint32_t n = 1; n < UNITS; n++) {
+        const struct unit *u = &j->units[n];
+        const uint8_t *page;
+
+        if (!u->alive)
+            continue;
+        page = j->s.ops->page(j->s.machine, u->pa & ~(PAGE_SIZE - 1));
+        if (page && units_sum(page, u->granules) == u->sum)
+            continue;
+        j->stats.invalidated++;
+        units_kill(j, n);
+    }
+}
+
 void rv_jit_written(struct rv_jit *j, uint64_t pa, uint64_t len)
 {
     uint32_t page = page_find(j, pa), n, next;

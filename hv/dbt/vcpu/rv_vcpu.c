@@ -7,16 +7,24 @@
  * again, alone, and finds its answer: so no device is called from within run(), where locks must
  * not be taken (vm_tlb_flush() waits for it), and no interrupt comes between access and answer.
  */
+#include <arch/cpu.h>
 #include <hv/assert.h>
 #include <hv/gmem.h>
 #include <hv/guest.h>
+#include <hv/log.h>
+#include <hv/pmm.h>
+#include <hv/rv_engine.h>
 #include <hv/rv_machine.h>
 #include <hv/rv_vcpu.h>
 #include <hv/time.h>
 #include <hv/vm.h>
 #include <string.h>
 
-#define PASS 1000u       /* instructions between two looks at what waits */
+#define PASS 1000u     /* instructions between two looks at what waits */
+#define PASS_JIT 4000u /* the same, compiled */
+#define CODE_ORDER 12u /* 16 MiB of compiled code for each vCPU */
+#define CODE (PAGE_SIZE << CODE_ORDER)
+#define HOT 16u          /* times that a place is interpreted before it is compiled */
 #define RUN_NS 200000ull /* then the host's interrupts are taken */
 
 /* vcpu.arch */
@@ -25,8 +33,18 @@ struct dbt_vcpu {
     struct rv_shared shared;
     struct vcpu_exit *exit; /* of the run that goes on */
     uint64_t run_cycles;    /* RUN_NS */
-    struct rv_hart hart;
+    void *jit;              /* rv_jit_bytes(); NULL: it interprets */
+    struct rv_engine engine;
 };
+/* vm.arch: where each vCPU's code is; hpa 0: nowhere */
+struct dbt_vm {
+    uint32_t n;
+    struct {
+        hpa_t pa;
+        uint8_t *run; /* in the VM's view */
+    } code[MAX_VCPUS];
+};
+static bool dbt_compiles; /* this host can; set at boot */
 
 static struct dbt_vcpu *dbt_of(const struct vcpu *v) { return v->arch; }
 
@@ -42,8 +60,8 @@ static uint8_t *dbt_ram(void *owner, uint64_t pa)
 static void dbt_stop(struct dbt_vcpu *d, enum exit_reason why)
 {
     d->exit->reason = why;
-    __atomic_store_n(&d->hart.stop, 1, __ATOMIC_RELAXED);
-    __atomic_store_n(&d->hart.attention, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&d->engine.hart.stop, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&d->engine.hart.attention, 1, __ATOMIC_RELAXED);
 }
 
 /* True: the answer is there. False: there is an exit to be made, or nobody answered. */
@@ -59,7 +77,7 @@ static bool dbt_access(struct dbt_vcpu *d, uint64_t pa, unsigned size, bool writ
         return a->ok;
     }
     dbt_stop(d, EXIT_MEM);
-    d->hart.again = true;
+    d->engine.hart.again = true;
     e->mem.gpa = gpa(pa);
     e->mem.prot = write ? PROT_W : PROT_R;
     e->mem.decoded = true;
@@ -96,12 +114,21 @@ static bool dbt_ecall(void *owner, struct rv_hart *h)
     return true;
 }
 
+static bool dbt_others_wrote(void *owner)
+{
+    struct rv_shared *s = &((struct dbt_vcpu *)owner)->shared;
+
+    return __atomic_exchange_n(&s->device_wrote, 0, __ATOMIC_ACQUIRE) |
+           __atomic_load_n(&s->others_run, __ATOMIC_RELAXED);
+}
+
 static const struct rv_machine_ops dbt_machine = {
     .ram = dbt_ram,
     .read = dbt_read,
     .write = dbt_write,
     .time = dbt_time,
     .ecall = dbt_ecall,
+    .others_wrote = dbt_others_wrote,
 };
 
 /* ---- run ---- */
@@ -116,15 +143,15 @@ static void dbt_finish(struct dbt_vcpu *d)
 {
     struct rv_insn insn;
 
-    if (rv_fetch(&d->hart, &insn))
-        (void)rv_execute(&d->hart, &insn);
+    if (rv_fetch(&d->engine.hart, &insn))
+        (void)rv_execute(&d->engine.hart, &insn);
     d->shared.answer.there = false;
 }
 
 /* False: there is an exit. */
 static bool dbt_goes_on(struct dbt_vcpu *d)
 {
-    const struct rv_cpu *c = &d->hart.cpu;
+    const struct rv_cpu *c = &d->engine.hart.cpu;
 
     if (d->exit->reason != EXIT_NONE)
         return false;
@@ -150,42 +177,122 @@ static void dbt_run(struct vcpu *v, struct vcpu_exit *e)
     d->exit = e;
     e->reason = EXIT_NONE;
     e->insn_len = 0;
-    d->hart.stop = 0;
-    d->hart.again = false;
+    d->engine.hart.stop = 0;
+    d->engine.hart.again = false;
     rv_regs_in(v);
     if (d->shared.answer.there)
         dbt_finish(d);
     calls->poll(v);
-    if (d->hart.cpu.waiting)
-        (void)rv_interpret(&d->hart, 0); /* something has come, perhaps */
+    if (d->engine.hart.cpu.waiting)
+        (void)rv_interpret(&d->engine.hart, 0); /* something has come, perhaps */
     while (dbt_goes_on(d)) {
         if (dbt_is_called(v) || time_cycles() - start > d->run_cycles) {
             e->reason = EXIT_IRQ;
             break;
         }
-        (void)rv_interpret(&d->hart, PASS);
+        if (d->jit)
+            (void)rv_engine_pass(&d->engine, PASS_JIT);
+        else
+            (void)rv_interpret(&d->engine.hart, PASS);
         calls->poll(v);
     }
-    d->hart.again = false;
+    d->engine.hart.again = false;
     rv_regs_out(v);
 }
 
 /* ---- life ---- */
 
-static int dbt_probe(void) { return 0; }
-static int dbt_vm_init(struct vm *vm)
+static int dbt_probe(void)
 {
-    (void)vm;
+    arch_code_enter(NULL);
+    dbt_compiles = jit_host_ready();
     return 0;
 }
-static void dbt_vm_fini(struct vm *vm) { (void)vm; }
+
+/* Not zeroed: it is written before it runs. False: there is none. */
+static bool dbt_code_get(struct vm *vm, struct dbt_vm *m, uint32_t n)
+{
+    hpa_t pa;
+
+    if (charge(vm, CHARGE_OVERHEAD, CODE))
+        return false;
+    pa = pmm_alloc(CODE_ORDER, PMM_HV); /* charge: above */
+    if (pa.v && !view_map_code(&vm->gmem.view, n, pa, CODE, &m->code[n].run)) {
+        m->code[n].pa = pa;
+        return true;
+    }
+    if (pa.v)
+        pmm_free(pa, CODE_ORDER, PMM_HV);
+    uncharge(vm, CHARGE_OVERHEAD, CODE);
+    return false;
+}
+
+/* It lasts as long as the view, which resets leave alone. */
+static int dbt_vm_init(struct vm *vm)
+{
+    struct dbt_vm *m = vm_alloc(vm, sizeof *m);
+
+    if (m == NULL)
+        return -ENOMEM;
+    vm->arch = m;
+    m->n = vm->config->vcpus;
+    for (uint32_t n = 0; dbt_compiles && n < m->n && n < MAX_VCPUS; n++) {
+        if (!dbt_code_get(vm, m, n)) {
+            log_info("%s: no memory for compiled code: it is interpreted", vm->config->name);
+            break;
+        }
+    }
+    return 0;
+}
+
+/* No CPU is in the view, nor will be. */
+static void dbt_vm_fini(struct vm *vm)
+{
+    struct dbt_vm *m = vm->arch;
+
+    for (uint32_t n = 0; m && n < m->n && n < MAX_VCPUS; n++) {
+        if (!m->code[n].pa.v)
+            continue;
+        pmm_free(m->code[n].pa, CODE_ORDER, PMM_HV);
+        uncharge(vm, CHARGE_OVERHEAD, CODE);
+    }
+    vm_free(vm, m, sizeof *m);
+    vm->arch = NULL;
+}
+
+/* The compiler for this vCPU, if it has memory for code. */
+static void dbt_jit_init(struct dbt_vcpu *d)
+{
+    const struct dbt_vm *m = d->v->vm->arch;
+    hpa_t pa = m->code[d->v->id].pa; /* nospec: the vCPU's number */
+    struct jit_memory code = { .room = CODE };
+
+    if (!pa.v)
+        return;
+    code.w = phys_to_virt(pa);
+    code.shift = m->code[d->v->id].run - code.w; /* nospec: the same */
+    d->jit = vm_alloc(d->v->vm, rv_jit_bytes());
+    if (d->jit && rv_engine_init(&d->engine, d->jit, code, HOT)) {
+        vm_free(d->v->vm, d->jit, rv_jit_bytes());
+        d->jit = NULL;
+    }
+}
+
+static void dbt_changed(struct dbt_vcpu *d)
+{
+    if (d->jit)
+        rv_engine_changed(&d->engine);
+    else
+        rv_changed(&d->engine.hart);
+}
 
 static void dbt_vcpu_reset(struct vcpu *v)
 {
     struct dbt_vcpu *d = dbt_of(v);
 
     d->shared.answer.there = false;
-    rv_reset(&d->hart, 0);
+    rv_reset(&d->engine.hart, 0);
+    dbt_changed(d);
     rv_regs_out(v);
 }
 
@@ -196,10 +303,11 @@ static int dbt_vcpu_init(struct vcpu *v)
     if (d == NULL)
         return -ENOMEM;
     d->v = v;
-    d->shared.hart = &d->hart;
+    d->shared.hart = &d->engine.hart;
     d->run_cycles = time_ns_to_cycles(RUN_NS);
-    rv_hart_init(&d->hart, &dbt_machine, d, v->id);
+    rv_hart_init(&d->engine.hart, &dbt_machine, d, v->id);
     v->arch = d;
+    dbt_jit_init(d);
     v->shared = &d->shared;
     rv_regs_out(v);
     return 0;
@@ -207,7 +315,11 @@ static int dbt_vcpu_init(struct vcpu *v)
 
 static void dbt_vcpu_fini(struct vcpu *v)
 {
-    vm_free(v->vm, v->arch, sizeof(struct dbt_vcpu));
+    struct dbt_vcpu *d = v->arch;
+
+    if (d && d->jit)
+        vm_free(v->vm, d->jit, rv_jit_bytes());
+    vm_free(v->vm, d, sizeof *d);
     v->arch = v->shared = NULL;
 }
 
@@ -226,7 +338,17 @@ static void dbt_skip(struct vcpu *v, unsigned len) { v->regs.pc += len; }
 
 static void dbt_flush(struct vm *vm, gpa_t at, uint64_t len) { (void)vm, (void)at, (void)len; }
 
-static void dbt_vcpu_flush(struct vcpu *v) { rv_changed(&dbt_of(v)->hart); }
+static void dbt_vcpu_flush(struct vcpu *v)
+{
+    struct dbt_vcpu *d = dbt_of(v);
+
+    dbt_changed(d);
+    if (__atomic_exchange_n(&d->shared.fence_i, 0, __ATOMIC_ACQUIRE) && d->jit)
+        rv_jit_verify(d->jit);
+}
+
+/* No vCPU's registers are in the CPU now: compiled code may have them. */
+static void dbt_enter(struct vcpu *v) { arch_code_enter(v->vm); }
 
 static uint64_t dbt_clock_hz(void) { return RVM_TIMEBASE; }
 
@@ -239,7 +361,7 @@ const struct vcpu_ops dbt_riscv64 = {
     .vcpu_init = dbt_vcpu_init,
     .vcpu_fini = dbt_vcpu_fini,
     .vcpu_reset = dbt_vcpu_reset,
-    .load = dbt_nothing,
+    .load = dbt_enter,
     .unload = dbt_nothing,
     .run = dbt_run,
     .irq_ready = dbt_ready,
@@ -250,4 +372,5 @@ const struct vcpu_ops dbt_riscv64 = {
     .tlb_flush = dbt_flush,
     .vcpu_tlb_flush = dbt_vcpu_flush,
     .clock_hz = dbt_clock_hz,
+    .overhead = CODE + 8 * MIB,
 };

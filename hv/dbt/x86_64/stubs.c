@@ -16,10 +16,15 @@ static const uint8_t saved[] = { RBX, RBP, R12, R13, R14, R15 };
 static_assert((FRAME + 6 * 8 + 8) % 16 == 0 && (RECORD + 8) % 16 == 0, "the stack is aligned");
 static_assert(offsetof(struct jit_frame, spill) == offsetof(struct jit_frame, record) + 8, "");
 
+/* Found out once, by the first who asks: others only read. */
 bool jit_host_ready(void)
 {
+    static enum { UNKNOWN, NO, YES } ready;
     unsigned a, b, c, d;
 
+    if (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) != UNKNOWN)
+        return __atomic_load_n(&ready, __ATOMIC_RELAXED) == YES;
+    __atomic_store_n(&ready, NO, __ATOMIC_RELEASE);
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_POPCNT))
         return false;
     if (c & bit_OSXSAVE) {
@@ -28,6 +33,7 @@ bool jit_host_ready(void)
         emit_has_fma = c & bit_FMA && (low & 6) == 6;
     }
     emit_has_bmi2 = __get_cpuid_count(7, 0, &a, &b, &c, &d) && b & bit_BMI2;
+    __atomic_store_n(&ready, YES, __ATOMIC_RELEASE);
     return true;
 }
 

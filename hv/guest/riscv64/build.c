@@ -38,10 +38,19 @@ static void host_start(void *ctx, unsigned n, uint64_t pc, uint64_t a1)
     struct rv_guest *g = ctx;
 
     g->entry[n] = (struct rv_entry){ true, pc, a1 };
+    for (unsigned i = 0; i < g->m.harts; i++)
+        __atomic_store_n(&rv_shared_of(g->vm->vcpu[i])->others_run, 1, __ATOMIC_RELAXED);
     vcpu_request(g->vm->vcpu[n], REQ_GUEST);
 }
 
-static void host_fence(void *ctx) { ((struct rv_guest *)ctx)->fence = true; }
+static void host_fence(void *ctx, bool code)
+{
+    struct rv_guest *g = ctx;
+
+    g->fence = true;
+    for (unsigned n = 0; code && n < g->m.harts; n++)
+        __atomic_store_n(&rv_shared_of(g->vm->vcpu[n])->fence_i, 1, __ATOMIC_RELEASE);
+}
 
 static const struct rvm_host rv_host = { .put = host_put,
                                          .get = host_get,

@@ -122,6 +122,8 @@ static int rv_emulate(struct vcpu *v, struct vcpu_exit *e)
     *a = (struct rv_answer){ .there = true, .write = io->write, .size = io->size, .pa = io->addr };
     a->ok = io_dispatch(v->vm, IO_MEM, io) != -ENOENT;
     a->value = io->val;
+    if (io->write && io->addr >= RVG_ECAM)
+        rv_device_wrote(v->vm);
     rv_look(v);
     return 0;
 }
@@ -170,6 +172,7 @@ static void rv_set_line(struct vm *vm, uint32_t line, bool level)
 
     if (!g || line == 0 || line >= RVM_SOURCES)
         return;
+    rv_device_wrote(vm);
     spin_lock(&g->lock);
     rvm_irq(&g->m, line, level);
     spin_unlock(&g->lock);

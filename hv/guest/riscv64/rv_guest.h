@@ -45,6 +45,13 @@ struct rv_guest {
 };
 static inline struct rv_guest *rv_guest_of(const struct vm *vm) { return vm->guest; }
 
+/* Any CPU: every hart's compiled code may be out of date, from its next FENCE.I on. */
+static inline void rv_device_wrote(const struct vm *vm)
+{
+    for (uint32_t n = 0; n < vm->nvcpus; n++)
+        __atomic_store_n(&rv_shared_of(vm->vcpu[n])->device_wrote, 1, __ATOMIC_RELEASE);
+}
+
 /* vcpu.guest */
 struct rv_vcpu {
     struct vcpu *v;

@@ -117,7 +117,7 @@ static int64_t fence_all(struct call *c)
         c->function > 2 ? SBI_NOT_SUPPORTED : for_harts(c, c->arg[0], c->arg[1], fence_none);
 
     if (err == SBI_SUCCESS)
-        c->m->host->fence(c->m->ctx);
+        c->m->host->fence(c->m->ctx, c->function == 0);
     return err;
 }
 

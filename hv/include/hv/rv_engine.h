@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A hart with the compiling engine: <hv/rv_hart.h> and <hv/rv_jit.h> put together. Runs what
- * rv_interpret() would, with the same meaning. One thread or CPU runs it. So far for machines of
- * one hart: it does not learn of code that others write.
+ * rv_interpret() would, with the same meaning. One thread or CPU runs it. What others write to
+ * code, another hart or a device, it learns of at FENCE.I.
  */
 #pragma once
 #include <hv/rv_hart.h>
@@ -21,6 +21,8 @@ struct rv_engine {
     struct rv_jit *jit;
     const struct rv_machine_ops *machine; /* behind the engine, and its owner */
     void *owner;
+    uint32_t leave;                  /* compiled code is to be left; atomic */
+    unsigned slow;                   /* expensive things in this pass */
     uint64_t seen_satp, seen_rights; /* that the TLB is for */
 };
 
@@ -29,5 +31,10 @@ must_check int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memo
                               unsigned hot);
 /* One interrupt that is due, or an instruction, then compiled code; how many ran, 0: it waits. */
 uint64_t rv_engine_pass(struct rv_engine *e, uint64_t budget);
+/*
+ * The hart's state or its mappings were changed from outside of its instructions; to be called in
+ * place of rv_changed().
+ */
+void rv_engine_changed(struct rv_engine *e);
 /* As rv_interpret(). */
 uint64_t rv_engine_run(struct rv_engine *e, uint64_t budget);

@@ -27,6 +27,11 @@ struct rv_machine_ops {
     bool (*ecall)(void *owner, struct rv_hart *h);
     /* FENCE.I; NULL: nothing to do. */
     void (*fence_i)(void *owner, struct rv_hart *h);
+    /*
+     * At FENCE.I: may somebody else than this hart, another one or a device, have written
+     * instructions since this was asked last? NULL: nobody does.
+     */
+    bool (*others_wrote)(void *owner);
     /* What compiled code relied on has changed: satp, SFENCE.VMA. NULL: nothing to do. */
     void (*remapped)(void *owner, struct rv_hart *h);
 };

@@ -31,6 +31,8 @@ struct rv_jit_ops {
      * let compiled code write there.
      */
     void (*protect)(void *machine, uint64_t pa);
+    /* The page of RAM at pa, or NULL: none is there. For rv_jit_verify(). */
+    const uint8_t *(*page)(void *machine, uint64_t pa);
 };
 
 #define RV_JIT_MODES 4 /* enum rv_mode */
@@ -68,7 +70,12 @@ struct rv_jit_setup {
     struct rv_jit_near *near;
     struct jit_layout layout; /* the TLB's part; the rest is filled in */
     struct jit_memory code;   /* at least 1 MiB */
-    unsigned hot;             /* times a place is interpreted before it is compiled; 0: at once */
+    /*
+     * Not 0: rv_jit_run() returns before the next guest instruction, or a few of them later. NULL:
+     * nobody asks.
+     */
+    const uint32_t *leave;
+    unsigned hot; /* times a place is interpreted before it is compiled; 0: at once */
 };
 /* 0; -ENOTSUP: the host's CPU is too old; -ERANGE: too far apart; -ENOSPC: not enough for code. */
 must_check int rv_jit_init(struct rv_jit *j, const struct rv_jit_setup *s);
@@ -84,6 +91,11 @@ uint64_t rv_jit_run(struct rv_jit *j, uint64_t budget);
 void rv_jit_remapped(struct rv_jit *j);
 /* Guest memory [pa, pa + len) is written; within one page. Cheap when the page has no code. */
 void rv_jit_written(struct rv_jit *j, uint64_t pa, uint64_t len);
+/*
+ * FENCE.I: forgets units whose instructions are not in memory any more, whoever wrote there.
+ * Bounded by the number of units: some 16000.
+ */
+void rv_jit_verify(struct rv_jit *j);
 /* True when the page has compiled code: no TLB entry may allow writing. */
 bool rv_jit_has_code(const struct rv_jit *j, uint64_t pa);
 /* The unit at pc in the hart's present state, for people to read. False: there is none. */

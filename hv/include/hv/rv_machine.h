@@ -53,8 +53,9 @@ struct rvm_host {
     void (*wake)(void *ctx, unsigned n); /* hart n has an interrupt that it had not */
     /* SBI starts hart n: in place of rvm_start(), which is for the hart's own thread. */
     void (*start)(void *ctx, unsigned n, uint64_t pc, uint64_t a1);
-    /* SBI's remote fences: every hart forgets its translations, and code it has read. */
-    void (*fence)(void *ctx);
+    /* SBI's remote fences: every hart forgets its translations; code: and instructions it has read.
+     */
+    void (*fence)(void *ctx, bool code);
 };
 
 /* A PCI host bridge of ECAM, bus 0, that somebody else is behind: for the device tree. */

@@ -14,6 +14,12 @@
 struct rv_shared {
     struct rv_hart *hart;
     /*
+     * Atomic. A device was given work or has done some, so that it may have written instructions;
+     * other harts run, which may always.
+     */
+    uint32_t device_wrote, others_run;
+    uint32_t fence_i; /* with REQ_TLB: instructions may have changed, too; atomic */
+    /*
      * The access that the last EXIT_MEM told of is done: the engine tries it again, and gives the
      * instruction this answer. ok false: nothing is there.
      */

@@ -146,6 +146,8 @@ struct vcpu_ops {
      * ISAs has a vcpu_ops for each that needs it. NULL: nothing
      */
     const void *isa_ops;
+    /* bytes of the guest's overhead for each vCPU, beyond what other engines take */
+    uint64_t overhead;
     /* Hz of the counter that guests read: vm.clock_hz. NULL: the host's (time_cycles_hz()) */
     uint64_t (*clock_hz)(void);
 };

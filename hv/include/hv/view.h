@@ -59,6 +59,13 @@ void view_unmake(struct view *);
  * -EINVAL: beyond the window.
  */
 int must_check view_map(struct view *, gpa_t, hpa_t, uint64_t len, uint8_t **where);
+/*
+ * `len` bytes of Trivet's own memory as code that runs in this view only, at the view's n-th place
+ * of VIEW_CODE bytes: executable there, never writable; it is written through the direct map. As
+ * view_map(), and until view_unmake(). -ENOTSUP: not on this host.
+ */
+#define VIEW_CODE (64 * MIB)
+int must_check view_map_code(struct view *, unsigned n, hpa_t, uint64_t len, uint8_t **where);
 /* Where this byte of the view, or of the direct map, is in memory. False: nothing is there. */
 bool view_phys(const struct view *, const void *, hpa_t *);
 /*
