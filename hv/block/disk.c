@@ -128,7 +128,7 @@ struct found {
     unsigned count;
 };
 
-static void note(struct found *f, struct disk *d, const struct part *p)
+static void disk_note(struct found *f, struct disk *d, const struct part *p)
 {
     f->disk = d;
     f->part = p;
@@ -160,24 +160,24 @@ static bool part_is(const struct disk *d, const struct part *p, enum disk_source
     return how == DISK_NAME && strcmp(text, name) == 0;
 }
 
-static struct found find(enum disk_source how, const char *name)
+static struct found disk_find(enum disk_source how, const char *name)
 {
     struct found f = { NULL, NULL, 0 };
 
     for (struct disk *d = disks; d; d = d->next) {
         if ((how == DISK_NAME && strcmp(d->blk.name, name) == 0) ||
             (how == DISK_SERIAL && strcmp(d->serial, name) == 0))
-            note(&f, d, NULL);
+            disk_note(&f, d, NULL);
         for (uint32_t i = 0; d->table && i < d->table->n; i++)
             if (part_is(d, &d->table->part[i], how, name))
-                note(&f, d, &d->table->part[i]);
+                disk_note(&f, d, &d->table->part[i]);
     }
     return f;
 }
 
 int volume_exists(enum disk_source how, const char *name)
 {
-    unsigned n = find(how, name).count;
+    unsigned n = disk_find(how, name).count;
 
     return n == 1 ? 0 : n ? -EEXIST : -ENOENT;
 }
@@ -186,7 +186,7 @@ int volume_exists(enum disk_source how, const char *name)
 
 static struct volume *volume_of(struct blk_dev *b) { return container_of(b, struct volume, blk); }
 
-static int submit(struct blk_dev *b, struct blk_req *r)
+static int disk_submit(struct blk_dev *b, struct blk_req *r)
 {
     struct volume *v = volume_of(b);
 
@@ -198,7 +198,7 @@ static int submit(struct blk_dev *b, struct blk_req *r)
     return v->disk->blk.ops->submit(&v->disk->blk, r);
 }
 
-static bool cancel(struct blk_dev *b, struct blk_req *r)
+static bool disk_cancel(struct blk_dev *b, struct blk_req *r)
 {
     struct disk *d = volume_of(b)->disk;
 
@@ -207,16 +207,18 @@ static bool cancel(struct blk_dev *b, struct blk_req *r)
 
 static void nothing(struct blk_dev *b) { (void)b; }
 
-static void poll(struct blk_dev *b)
+static void disk_poll(struct blk_dev *b)
 {
     struct disk *d = volume_of(b)->disk;
 
     d->blk.ops->poll(&d->blk);
 }
 
-static const struct blk_ops volume_ops = {
-    .submit = submit, .destroy = nothing, .cancel = cancel, .resume = nothing, .poll = poll
-};
+static const struct blk_ops volume_ops = { .submit = disk_submit,
+                                           .destroy = nothing,
+                                           .cancel = disk_cancel,
+                                           .resume = nothing,
+                                           .poll = disk_poll };
 
 /* ---- holding ---- */
 
@@ -232,7 +234,7 @@ static const struct volume *in_the_way(const struct volume *v)
     return w;
 }
 
-static void fill(struct volume *v, const struct found *f, bool ro, const char *holder)
+static void disk_fill(struct volume *v, const struct found *f, bool ro, const char *holder)
 {
     struct disk *d = f->disk;
 
@@ -251,7 +253,7 @@ static void fill(struct volume *v, const struct found *f, bool ro, const char *h
     snprintf(v->holder, sizeof v->holder, "%s", holder);
 }
 
-static void hold(struct volume *v)
+static void disk_hold(struct volume *v)
 {
     v->next = v->disk->volumes;
     v->disk->volumes = v;
@@ -260,7 +262,7 @@ static void hold(struct volume *v)
 int volume_open(struct volume *v, enum disk_source how, const char *name, bool ro,
                 const char *holder, char *why, size_t len)
 {
-    struct found f = find(how, name);
+    struct found f = disk_find(how, name);
     const struct volume *w;
 
     if (f.count != 1) {
@@ -268,7 +270,7 @@ int volume_open(struct volume *v, enum disk_source how, const char *name, bool r
                  f.count);
         return f.count ? -EEXIST : -ENOENT;
     }
-    fill(v, &f, ro, holder);
+    disk_fill(v, &f, ro, holder);
     w = in_the_way(v);
     if (w) {
         snprintf(why, len, "%s %s %s", w->holder, w->blk.ro ? "reads" : "writes", w->blk.name);
@@ -278,7 +280,7 @@ int volume_open(struct volume *v, enum disk_source how, const char *name, bool r
         snprintf(why, len, "%s cannot be written", f.disk->blk.name);
         return -EROFS;
     }
-    hold(v);
+    disk_hold(v);
     return 0;
 }
 
@@ -313,8 +315,8 @@ void disk_hold_boot(const struct boot_info *bi)
 
             if (d->own.disk || !is_boot(d, f.part, &bi->boot_part))
                 continue;
-            fill(&d->own, &f, true, "Trivet");
-            hold(&d->own);
+            disk_fill(&d->own, &f, true, "Trivet");
+            disk_hold(&d->own);
             log_info("%s: Trivet started from it: nobody may write it", d->own.blk.name);
         }
 }

@@ -41,12 +41,12 @@ struct gpt {
 };
 
 static uint32_t le16(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8; }
-static uint32_t le32(const uint8_t *p) { return le16(p) | le16(p + 2) << 16; }
-static uint64_t le64(const uint8_t *p) { return le32(p) | (uint64_t)le32(p + 4) << 32; }
+static uint32_t part_le32(const uint8_t *p) { return le16(p) | le16(p + 2) << 16; }
+static uint64_t le64(const uint8_t *p) { return part_le32(p) | (uint64_t)part_le32(p + 4) << 32; }
 
 /* ---- the list ---- */
 
-static bool overlaps(const struct part_table *t, uint64_t first, uint64_t sectors)
+static bool part_overlaps(const struct part_table *t, uint64_t first, uint64_t sectors)
 {
     for (uint32_t i = 0; i < t->n; i++)
         if (first < t->part[i].first + t->part[i].sectors && t->part[i].first < first + sectors)
@@ -55,14 +55,14 @@ static bool overlaps(const struct part_table *t, uint64_t first, uint64_t sector
 }
 
 /* In blocks, within the disk. NULL: dropped. */
-static struct part *add(const struct part_source *s, struct part_table *t, uint64_t first,
-                        uint64_t blocks, uint32_t number)
+static struct part *part_add(const struct part_source *s, struct part_table *t, uint64_t first,
+                             uint64_t blocks, uint32_t number)
 {
     uint64_t unit = s->block / 512;
     struct part *p;
 
     if (blocks == 0 || !range_within(first, blocks, 1, s->blocks - 1) || t->n == PARTS_MAX ||
-        overlaps(t, first * unit, blocks * unit)) {
+        part_overlaps(t, first * unit, blocks * unit)) {
         t->dropped++;
         return NULL;
     }
@@ -93,11 +93,11 @@ static const char *gpt_bounds(const struct part_source *s, const struct gpt *g, 
 /* What is wrong with the header in `b`, or NULL. */
 static const char *gpt_header(const struct part_source *s, uint64_t lba, uint8_t *b, struct gpt *g)
 {
-    uint32_t len = le32(b + GPT_SIZE), crc = le32(b + GPT_CRC);
+    uint32_t len = part_le32(b + GPT_SIZE), crc = part_le32(b + GPT_CRC);
 
     if (memcmp(b, "EFI PART", 8) != 0)
         return "it is not there";
-    if (le32(b + GPT_REVISION) >> 16 != 1 || len < GPT_LEAST || len > s->block)
+    if (part_le32(b + GPT_REVISION) >> 16 != 1 || len < GPT_LEAST || len > s->block)
         return "its version or length is not supported";
     memset(b + GPT_CRC, 0, 4);
     if (crc32(0, b, len) != crc)
@@ -107,9 +107,9 @@ static const char *gpt_header(const struct part_source *s, uint64_t lba, uint8_t
     *g = (struct gpt){ .first = le64(b + GPT_FIRST),
                        .last = le64(b + GPT_LAST),
                        .entries = le64(b + GPT_ENTRIES),
-                       .count = le32(b + GPT_COUNT),
-                       .size = le32(b + GPT_ENTRY_SIZE),
-                       .crc = le32(b + GPT_ENTRIES_CRC) };
+                       .count = part_le32(b + GPT_COUNT),
+                       .size = part_le32(b + GPT_ENTRY_SIZE),
+                       .crc = part_le32(b + GPT_ENTRIES_CRC) };
     g->blocks_of_entries = ((uint64_t)g->count * g->size + s->block - 1) / s->block;
     return gpt_bounds(s, g, lba);
 }
@@ -148,7 +148,7 @@ static void gpt_entry(const struct part_source *s, const struct gpt *g, const ui
         t->dropped++;
         return;
     }
-    p = add(s, t, first, last - first + 1, number);
+    p = part_add(s, t, first, last - first + 1, number);
     if (!p)
         return;
     memcpy(p->guid, e + ENTRY_GUID, sizeof p->guid);
@@ -219,7 +219,7 @@ static struct mbr_entry mbr_entry(const uint8_t *sector, unsigned i)
 {
     const uint8_t *e = sector + MBR_ENTRIES + 16 * i;
 
-    return (struct mbr_entry){ e[4], le32(e + 8), le32(e + 12) };
+    return (struct mbr_entry){ e[4], part_le32(e + 8), part_le32(e + 12) };
 }
 
 static bool is_extended(uint8_t type)
@@ -245,7 +245,7 @@ static int mbr_logical(const struct part_source *s, uint8_t *buf, struct part_ta
         e = mbr_entry(buf, 0);
         next = mbr_entry(buf, 1);
         if (e.type && range_within(at + e.first, e.blocks, extended.first, extended.blocks))
-            (void)add(s, t, at + e.first, e.blocks, 5 + i);
+            (void)part_add(s, t, at + e.first, e.blocks, 5 + i);
         else
             t->dropped += e.type != 0;
         if (!is_extended(next.type))
@@ -262,12 +262,12 @@ static int mbr_read(const struct part_source *s, uint8_t *buf, struct part_table
     int err = 0;
 
     t->kind = PART_MBR;
-    t->mbr_signature = le32(buf + MBR_SIGNATURE);
+    t->mbr_signature = part_le32(buf + MBR_SIGNATURE);
     for (unsigned i = 0; i < 4; i++)
         e[i] = mbr_entry(buf, i);
     for (unsigned i = 0; i < 4; i++)
         if (e[i].type && !is_extended(e[i].type))
-            (void)add(s, t, e[i].first, e[i].blocks, i + 1);
+            (void)part_add(s, t, e[i].first, e[i].blocks, i + 1);
     for (unsigned i = 0; i < 4 && !err; i++)
         if (is_extended(e[i].type)) {
             err = mbr_logical(s, buf, t, e[i]);
@@ -308,7 +308,7 @@ int part_read(const struct part_source *s, void *buf, struct part_table *t)
 
 void part_guid_text(const uint8_t g[16], char *out)
 {
-    snprintf(out, 37, "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x", (unsigned)le32(g),
+    snprintf(out, 37, "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x", (unsigned)part_le32(g),
              (unsigned)le16(g + 4), (unsigned)le16(g + 6), g[8], g[9], g[10], g[11], g[12], g[13],
              g[14], g[15]);
 }

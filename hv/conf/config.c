@@ -105,7 +105,7 @@ static void set_bool(struct parse *p, const struct key *k, void *field)
         complain(p, "give yes or no");
 }
 
-static void set_word(struct parse *p, const struct key *k, void *field)
+static void config_set_word(struct parse *p, const struct key *k, void *field)
 {
     char all[80] = "";
     size_t n = 0;
@@ -179,7 +179,7 @@ static void set_memory(struct parse *p, const struct key *k, void *field)
         *(uint64_t *)field = v;
 }
 
-static void set_limit(struct parse *p, const struct key *k, void *field)
+static void config_set_limit(struct parse *p, const struct key *k, void *field)
 {
     char most[24], hint[48];
     uint64_t v;
@@ -311,7 +311,7 @@ static bool disk_options(struct guest_disk *d, const char *s)
     return true;
 }
 
-static void add_disk(struct parse *p, const struct key *k, void *field)
+static void config_add_disk(struct parse *p, const struct key *k, void *field)
 {
     struct guest_config *g = field;
     struct guest_disk *d = &g->disk[g->ndisks];
@@ -415,7 +415,7 @@ static void add_option(struct parse *p, struct guest_net *n, const char *word, s
 }
 
 /* Whether there is such a switch is known at the end of the file. */
-static void add_net(struct parse *p, const struct key *k, void *field)
+static void config_add_net(struct parse *p, const struct key *k, void *field)
 {
     struct guest_config *g = field;
     struct guest_net *n = &g->net[g->nnets];
@@ -444,7 +444,7 @@ static void add_net(struct parse *p, const struct key *k, void *field)
     g->nnets++;
 }
 
-static bool is_nat(const struct config_net *n) { return strcmp(n->name, NAT_NAME) == 0; }
+static bool config_is_nat(const struct config_net *n) { return strcmp(n->name, NAT_NAME) == 0; }
 
 /* A NIC of the machine, which no other switch has. */
 static bool check_uplink(struct parse *p, const char *name)
@@ -477,7 +477,7 @@ static void set_uplink(struct parse *p, const struct key *k, void *field)
         complain(p, "give the name of a network device, such as nic0");
         return;
     }
-    if (is_nat(p->net) && strcasecmp(p->value, "none") == 0) {
+    if (config_is_nat(p->net) && strcasecmp(p->value, "none") == 0) {
         memcpy(field, "none", sizeof "none");
         return;
     }
@@ -492,7 +492,7 @@ static void set_uplink(struct parse *p, const struct key *k, void *field)
         }
         s += strcspn(s, ",");
     }
-    if (is_nat(n) && (n->access.vlan || n->access.trunk)) {
+    if (config_is_nat(n) && (n->access.vlan || n->access.trunk)) {
         complain(p, "the uplink of the NAT network takes `,rate=SIZE` alone");
         good = false;
     }
@@ -507,7 +507,7 @@ static void set_uplink(struct parse *p, const struct key *k, void *field)
 static const struct key guest_keys[] = {
     { "kernel", set_path, GUEST(kernel), 0, 0, NULL, false, "required",
       "the guest's kernel. Files are paths on the stick, with / or \\, in either case" },
-    { "kind", set_word, GUEST(kind), WORDS(guest_kind_names), false, "auto",
+    { "kind", config_set_word, GUEST(kind), WORDS(guest_kind_names), false, "auto",
       "what the kernel file is. auto: told by the file's header. image: an ARM64 Linux Image, also "
       "compressed. "
       "flat: ARM64 code, entered at its first byte with x0 = device tree" },
@@ -523,7 +523,7 @@ static const struct key guest_keys[] = {
       "the host's CPUs that may run the guest" },
     { "weight", set_number, GUEST(weight), 1, 10000, NULL, false, "100",
       "the guest's share of busy CPUs, against the weights of the others" },
-    { "disk", add_disk, 0, 0, 0, NULL, true, "none",
+    { "disk", config_add_disk, 0, 0, 0, NULL, true, "none",
       "a virtio-blk disk. NAME: a disk or partition of the machine, as `disks` lists them, such as "
       "nvme0, ahci0, ide0, virtio0 or nvme0p3; partlabel: and partuuid: a GPT partition, serial: a "
       "disk. "
@@ -531,19 +531,19 @@ static const struct key guest_keys[] = {
       "disk loaded from the stick and private to the guest. ro: it cannot be written. iops and "
       "bandwidth: the most "
       "requests and bytes a second. At most 8" },
-    { "net", add_net, 0, 0, 0, NULL, true, "none",
+    { "net", config_add_net, 0, 0, 0, NULL, true, "none",
       "a virtio-net device on the switch [net NAME], or on the NAT network, nat, which needs no "
       "section. mac: its address; normally one made from the guest's name, always the same. ip: "
       "what DHCP gives it on the NAT network; normally made from the name, too. isolated: it "
       "reaches no other isolated device. vlan: it is in that VLAN alone, and sees no tags. trunk: "
       "it has these VLANs, by 802.1Q tags; with vlan, that one without a tag. rate: bytes a second "
       "each way; what is above is lost. At most 4" },
-    { "disk-changes", set_limit, GUEST(disk_changes), 0, 0, NULL, false,
+    { "disk-changes", config_set_limit, GUEST(disk_changes), 0, 0, NULL, false,
       "the size of its writable disks, at most a quarter of `memory`, at least 16M",
       "the most memory for what the guest changes on its disks; reserved when the guest starts" },
-    { "overhead", set_limit, GUEST(overhead), MIB, 0, NULL, false, "from memory and vcpus",
+    { "overhead", config_set_limit, GUEST(overhead), MIB, 0, NULL, false, "from memory and vcpus",
       "the most memory for Trivet's own records of the guest; reserved when the guest starts" },
-    { "isa", set_word, GUEST(isa), WORDS(isa_names), false, "auto",
+    { "isa", config_set_word, GUEST(isa), WORDS(isa_names), false, "auto",
       "the guest's instruction set. auto: told by the kernel. Guests for other machines are left "
       "out" },
     { "autostart", set_bool, GUEST(autostart), 0, 0, NULL, false, "yes",
@@ -554,14 +554,14 @@ static const struct key guest_keys[] = {
       "start when that guest runs; not at all if it does not start" },
     { "delay", set_number, GUEST(delay), 0, 3600, NULL, false, "0",
       "start so many seconds after that guest runs, or after Trivet has started" },
-    { "on_crash", set_word, GUEST(on_crash), WORDS(policy_names), false, "stop",
+    { "on_crash", config_set_word, GUEST(on_crash), WORDS(policy_names), false, "stop",
       "when the guest crashes. restart: start it again, after 1 s, and later each time it crashes "
       "within a minute. stop: it stays off. hold: it stands still, to be looked at, until `reset` "
       "or `stop --force`" },
-    { "on_reboot", set_word, GUEST(on_reboot), WORDS(policy_names), false, "restart",
+    { "on_reboot", config_set_word, GUEST(on_reboot), WORDS(policy_names), false, "restart",
       "when the guest resets itself. restart: at once, and later each time it does so within a "
       "minute. stop: it is off then. hold: as above" },
-    { "on_poweroff", set_word, GUEST(on_poweroff), WORDS(policy_names), false, "stop",
+    { "on_poweroff", config_set_word, GUEST(on_poweroff), WORDS(policy_names), false, "stop",
       "when the guest switches itself off, unless somebody asked it to. As on_crash" },
     { "rng", set_bool, GUEST(rng), 0, 0, NULL, false, "yes", "give the guest a virtio-rng device" },
     { "pv", set_bool, GUEST(pv), 0, 0, NULL, false, "yes", "offer KVM's paravirtual interface" },
@@ -603,15 +603,15 @@ static const struct key net_keys[] = {
 static const struct key host_keys[] = {
     { "escape", set_escape, HOST(escape), 0, 0, NULL, false, "Ctrl-]",
       "the key that leaves a guest's console; typed twice within a second it goes to the guest" },
-    { "log", set_word, HOST(log), WORDS(log_names), false, "info",
+    { "log", config_set_word, HOST(log), WORDS(log_names), false, "info",
       "the least serious log lines that the console shows" },
     { "json", set_bool, HOST(json), 0, 0, NULL, false, "no",
       "the console speaks the protocol for programs from the start; `json off` turns it off" },
-    { "mitigations", set_word, HOST(mitigations), WORDS(mitigation_names), false, "auto",
+    { "mitigations", config_set_word, HOST(mitigations), WORDS(mitigation_names), false, "auto",
       "what is done against attacks by speculation. auto: what the CPU needs, as `cpus "
       "--mitigations` shows. "
       "all: also what it can do without needing it, for tests and measurements" },
-    { "smt", set_word, HOST(smt), WORDS(smt_names), false, "auto",
+    { "smt", config_set_word, HOST(smt), WORDS(smt_names), false, "auto",
       "threads of a core. off: only the first runs guests. core: they run one guest at a time. on: "
       "they run any guests. "
       "auto: core where the CPU leaks between them, otherwise on" },
@@ -646,7 +646,7 @@ static const struct {
     { set_text, "TEXT" },
     { set_bool, "yes|no" },
     { set_memory, "SIZE" },
-    { set_limit, "SIZE" },
+    { config_set_limit, "SIZE" },
     { set_uplink, "NIC[,vlan=N][,trunk=VLANS][,rate=SIZE]" },
     { set_inside, "ADDRESS/BITS" },
     { set_address, "dhcp|ADDRESS/BITS" },
@@ -655,8 +655,8 @@ static const struct {
     { add_forward, "tcp|udp:PORT->GUEST:PORT" },
     { set_cpus, "LIST, such as 0,2-3" },
     { add_module, "FILE [ARGUMENTS]" },
-    { add_net, "NAME[,mac=M][,ip=A][,isolated][,vlan=N][,trunk=V][,rate=SIZE]" },
-    { add_disk, "NAME|partlabel:L|partuuid:U|serial:S|[file:]FILE[,ro]" },
+    { config_add_net, "NAME[,mac=M][,ip=A][,isolated][,vlan=N][,trunk=V][,rate=SIZE]" },
+    { config_add_disk, "NAME|partlabel:L|partuuid:U|serial:S|[file:]FILE[,ro]" },
 };
 
 static void describe_values(const struct key *k, char *buf, size_t len)
@@ -666,7 +666,7 @@ static void describe_values(const struct key *k, char *buf, size_t len)
     buf[0] = '\0';
     if (k->set == set_number)
         snprintf(buf, len, "%llu..%llu", (unsigned long long)k->lo, (unsigned long long)k->hi);
-    for (size_t i = 0; k->set == set_word && i < (size_t)k->hi && n < len; i++)
+    for (size_t i = 0; k->set == config_set_word && i < (size_t)k->hi && n < len; i++)
         n += (size_t)snprintf(buf + n, len - n, "%s%s", i ? "|" : "", k->words[i]);
     for (size_t i = 0; i < ARRAY_SIZE(syntaxes); i++) {
         if (k->set == syntaxes[i].set)

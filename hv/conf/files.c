@@ -20,7 +20,7 @@ static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') 
 static bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 /* Do the first n bytes agree, or all up to the end of both, in either case? */
-static bool same(const char *a, const char *b, size_t n)
+static bool conf_same(const char *a, const char *b, size_t n)
 {
     size_t i = 0;
 
@@ -46,9 +46,9 @@ const char *config_file_of(const char *key, const char *value, size_t *len)
     for (size_t i = 0; i < sizeof file_keys / sizeof file_keys[0]; i++) {
         size_t skip = 0;
 
-        if (!same(key, file_keys[i].key, SIZE_MAX))
+        if (!conf_same(key, file_keys[i].key, SIZE_MAX))
             continue;
-        if (same(key, "disk", SIZE_MAX) && disk_source(value, &skip) != DISK_FILE)
+        if (conf_same(key, "disk", SIZE_MAX) && disk_source(value, &skip) != DISK_FILE)
             return NULL;
         *len = config_name_len(value + skip, file_keys[i].end);
         return *len ? value + skip : NULL;
@@ -56,18 +56,18 @@ const char *config_file_of(const char *key, const char *value, size_t *len)
     return NULL;
 }
 
-static char fold(char c) { return c == '\\' ? '/' : lower(c); }
+static char conf_fold(char c) { return c == '\\' ? '/' : lower(c); }
 
 bool config_same_file(const char *a, size_t n, const char *b, size_t m)
 {
-    while (n && fold(*a) == '/')
+    while (n && conf_fold(*a) == '/')
         a++, n--;
-    while (m && fold(*b) == '/')
+    while (m && conf_fold(*b) == '/')
         b++, m--;
     if (n != m)
         return false;
     for (size_t i = 0; i < n; i++)
-        if (fold(a[i]) != fold(b[i]))
+        if (conf_fold(a[i]) != conf_fold(b[i]))
             return false;
     return true;
 }
@@ -83,7 +83,7 @@ static int on_value(void *user, const char *section, const char *key, const char
     const char *path;
     size_t len;
 
-    if (!key || !value || !same(section, "guest", 5) || !is_blank(section[5]))
+    if (!key || !value || !conf_same(section, "guest", 5) || !is_blank(section[5]))
         return 1;
     path = config_file_of(key, value, &len);
     if (path)

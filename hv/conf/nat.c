@@ -11,7 +11,7 @@ enum { BITS_MIN = 8, BITS_MAX = 29 };
 
 /* ---- values ---- */
 
-static bool is_nat(struct parse *p)
+static bool nat_is_nat(struct parse *p)
 {
     if (strcmp(p->net->name, NAT_NAME) == 0)
         return true;
@@ -42,7 +42,7 @@ void set_inside(struct parse *p, const struct key *k, void *field)
 
     (void)k;
     (void)field;
-    if (is_nat(p) && !parse_subnet(p->value, &n->inside, &n->inside_mask))
+    if (nat_is_nat(p) && !parse_subnet(p->value, &n->inside, &n->inside_mask))
         complain(p,
                  "give the gateway's address and the length of the subnet's prefix, %d to %d, "
                  "such as 10.21.0.1/24",
@@ -55,7 +55,7 @@ void set_address(struct parse *p, const struct key *k, void *field)
 
     (void)k;
     (void)field;
-    if (is_nat(p) && strcasecmp(p->value, "dhcp") != 0 &&
+    if (nat_is_nat(p) && strcasecmp(p->value, "dhcp") != 0 &&
         !parse_subnet(p->value, &n->address, &n->mask))
         complain(p,
                  "give dhcp, or an address and the length of the subnet's prefix, %d to %d, "
@@ -67,7 +67,7 @@ void set_gateway(struct parse *p, const struct key *k, void *field)
 {
     (void)k;
     (void)field;
-    if (is_nat(p) && ip_parse(p->value, &p->out->nat.gateway))
+    if (nat_is_nat(p) && ip_parse(p->value, &p->out->nat.gateway))
         complain(p, "give an address, such as 192.168.1.1");
 }
 
@@ -77,7 +77,7 @@ void add_dns(struct parse *p, const struct key *k, void *field)
 
     (void)k;
     (void)field;
-    if (!is_nat(p))
+    if (!nat_is_nat(p))
         return;
     if (n->ndns == ARRAY_SIZE(n->dns))
         complain(p, "at most %zu servers are accepted", ARRAY_SIZE(n->dns));
@@ -139,7 +139,7 @@ void add_forward(struct parse *p, const struct key *k, void *field)
 
     (void)k;
     (void)field;
-    if (!is_nat(p))
+    if (!nat_is_nat(p))
         return;
     if (n->nforwards == ARRAY_SIZE(n->forward))
         complain(p, "at most %zu forwards are accepted", ARRAY_SIZE(n->forward));
@@ -159,7 +159,7 @@ static bool in_subnet(const struct config_nat *n, uint32_t ip)
 }
 
 /* The first device, in the file's order, that asks for this address. */
-static const struct guest_net *first_with(const struct config *c, uint32_t ip)
+static const struct guest_net *nat_first_with(const struct config *c, uint32_t ip)
 {
     for (unsigned g = 0; g < c->nguests; g++)
         for (unsigned i = 0; i < c->guest[g].nnets; i++)
@@ -181,9 +181,9 @@ static void check_device(struct parse *p, const struct guest_net *d)
     else if (!in_subnet(n, d->ip) || !host || host == ~n->inside_mask || d->ip == n->inside)
         complain(p, "`net = %s`: %s is no address for a guest; the gateway is %s in [net %s]",
                  d->net, ip_text(d->ip, a), ip_text(n->inside, b), NAT_NAME);
-    else if (first_with(p->out, d->ip) != d)
+    else if (nat_first_with(p->out, d->ip) != d)
         complain(p, "`net = %s`: line %u has the address %s, too", d->net,
-                 first_with(p->out, d->ip)->line, ip_text(d->ip, a));
+                 nat_first_with(p->out, d->ip)->line, ip_text(d->ip, a));
 }
 
 /* Devices of the guest on the NAT network. */

@@ -290,7 +290,7 @@ static bool is_switch(const struct config *c, const char *name)
 }
 
 /* The first device of a guest, in the file's order, that has this address on this switch. */
-static const struct guest_net *first_with(const struct config *c, const struct guest_net *n)
+static const struct guest_net *parse_first_with(const struct config *c, const struct guest_net *n)
 {
     for (unsigned g = 0; g < c->nguests; g++)
         for (unsigned i = 0; i < c->guest[g].nnets; i++) {
@@ -307,7 +307,7 @@ static void check_nets(struct parse *p, const struct guest_config *g)
     char mac[NET_MAC_TEXT];
 
     for (unsigned i = 0; i < g->nnets; i++) {
-        const struct guest_net *n = &g->net[i], *first = first_with(p->out, n);
+        const struct guest_net *n = &g->net[i], *first = parse_first_with(p->out, n);
 
         p->line = n->line;
         if (!is_switch(p->out, n->net))
@@ -373,7 +373,7 @@ static bool is_utf16(const char *s, size_t len)
  * A zero-terminated copy without the byte-order mark. A NUL byte inside would hide the rest: it is
  * named and made a blank.
  */
-static char *copy_of(struct parse *p, const char *text, size_t len)
+static char *parse_copy_of(struct parse *p, const char *text, size_t len)
 {
     char *s = malloc(len + 1); /* charge: the configuration is Trivet's own */
     size_t from = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
@@ -412,7 +412,7 @@ int config_parse(const char *text, size_t len, const struct config_limits *limit
     out->host.escape = 0x1d; /* Ctrl-] */
     /* charge: the configuration is Trivet's own */
     out->error = calloc(MAX_ERRORS, sizeof *out->error);
-    copy = out->error ? copy_of(&p, text, len) : NULL;
+    copy = out->error ? parse_copy_of(&p, text, len) : NULL;
     if (!copy) {
         config_free(out);
         return -ENOMEM;

@@ -61,8 +61,8 @@ static const struct {
     { MAGIC(0, "#!"), "a script, not a kernel: " GIVE_LINUX },
 };
 
-static bool say(char *why, size_t n, const char *fmt, ...) printf_like(3, 4);
-static bool say(char *why, size_t n, const char *fmt, ...)
+static bool recognize_say(char *why, size_t n, const char *fmt, ...) printf_like(3, 4);
+static bool recognize_say(char *why, size_t n, const char *fmt, ...)
 {
     va_list ap;
 
@@ -76,7 +76,7 @@ static bool stranger(const struct kernel_file *f, char *why, size_t n)
 {
     for (size_t i = 0; i < ARRAY_SIZE(strangers); i++)
         if (kernel_file_has(f, strangers[i].off, strangers[i].magic, strangers[i].n))
-            return say(why, n, "%s", strangers[i].what);
+            return recognize_say(why, n, "%s", strangers[i].what);
     return false;
 }
 
@@ -93,8 +93,8 @@ static bool cut_bzimage(const struct kernel_file *f, char *why, size_t n)
     want = ((sects ? sects : 4) + 1) * 512 + units * 16;
     if (f->len + 15 >= want) /* syssize is rounded up */
         return false;
-    return say(why, n, "cut short: %llu bytes, and its header says %llu; copy it again",
-               (unsigned long long)f->len, (unsigned long long)want);
+    return recognize_say(why, n, "cut short: %llu bytes, and its header says %llu; copy it again",
+                         (unsigned long long)f->len, (unsigned long long)want);
 }
 
 /*
@@ -121,8 +121,8 @@ static bool cut_image(const struct kernel_file *f, char *why, size_t n)
 
     if (!kernel_file_has(f, 56, "ARM\x64", 4) || f->len >= want)
         return false;
-    return say(why, n, "cut short: %llu bytes, and its header says %llu; copy it again",
-               (unsigned long long)f->len, (unsigned long long)want);
+    return recognize_say(why, n, "cut short: %llu bytes, and its header says %llu; copy it again",
+                         (unsigned long long)f->len, (unsigned long long)want);
 }
 
 /* ---- other machines ---- */
@@ -151,12 +151,12 @@ static bool other_elf(const struct kernel_file *f, enum isa isa, char *why, size
     if (isa == ISA_X86_64 && (machine == EM_386 || machine == EM_X86_64))
         return false;
     if (isa == ISA_AARCH64 && machine == EM_AARCH64)
-        return say(
+        return recognize_say(
             why, n,
             "an ELF file for ARM64 (vmlinux?): give the Image made of it (`objcopy -O binary`)");
     if (isa == ISA_COUNT)
-        return say(why, n, "an ELF file for %s, which Trivet does not run", name);
-    return say(why, n, "an ELF file for %s; this guest is for %s", name, isa_names[isa]);
+        return recognize_say(why, n, "an ELF file for %s, which Trivet does not run", name);
+    return recognize_say(why, n, "an ELF file for %s; this guest is for %s", name, isa_names[isa]);
 }
 
 static bool efi_program(const struct kernel_file *f, char *why, size_t n)
@@ -167,7 +167,7 @@ static bool efi_program(const struct kernel_file *f, char *why, size_t n)
         kernel_file_has(f, 4, "zimg", 4) || kernel_file_has(f, 56, "ARM\x64", 4) ||
         kernel_file_has(f, 56, "RSC\x05", 4) || kernel_file_has(f, BZ_MAGIC, "HdrS", 4))
         return false;
-    return say(why, n, "an EFI program: guests have no UEFI; " GIVE_LINUX);
+    return recognize_say(why, n, "an EFI program: guests have no UEFI; " GIVE_LINUX);
 }
 
 /*
@@ -185,9 +185,9 @@ static bool xen_arm64(const struct kernel_file *f, char *why, size_t n)
         return false;
     for (uint64_t at = section; !found && at + sizeof banner <= end; at++)
         found = f->at[at] == 'X' && kernel_file_has(f, at, banner, sizeof banner - 1);
-    return found && say(why, n,
-                        "Xen: EL2 is not given, which it needs; give its guests' kernels "
-                        "to guests of Trivet");
+    return found && recognize_say(why, n,
+                                  "Xen: EL2 is not given, which it needs; give its guests' kernels "
+                                  "to guests of Trivet");
 }
 
 static bool wrong_linux(const struct kernel_file *f, enum isa isa, char *why, size_t n)
@@ -201,15 +201,16 @@ static bool wrong_linux(const struct kernel_file *f, enum isa isa, char *why, si
 
     if (is == ISA_COUNT || is == isa || isa == ISA_COUNT)
         return false;
-    return say(why, n, "a Linux kernel for %s; this guest is for %s", isa_names[is],
-               isa_names[isa]);
+    return recognize_say(why, n, "a Linux kernel for %s; this guest is for %s", isa_names[is],
+                         isa_names[isa]);
 }
 
 /* RFC 1952. ARM64's Image may come in it. */
 static bool gzip_for_x86(const struct kernel_file *f, enum isa isa, char *why, size_t n)
 {
     return isa == ISA_X86_64 && kernel_file_has(f, 0, "\x1f\x8b", 2) &&
-           say(why, n, "compressed with gzip: unpack it with `gzip -d` and give the result");
+           recognize_say(why, n,
+                         "compressed with gzip: unpack it with `gzip -d` and give the result");
 }
 
 bool kernel_problem(const struct guest_config *c, const void *data, uint64_t len, char *why,
@@ -219,7 +220,7 @@ bool kernel_problem(const struct guest_config *c, const void *data, uint64_t len
     enum isa isa = guest_isa(c, data, len);
 
     if (len == 0)
-        return say(why, n, "the file is empty");
+        return recognize_say(why, n, "the file is empty");
     if (c->kind == KIND_FLAT)
         return false;
     return stranger(&f, why, n) || gzip_for_x86(&f, isa, why, n) || other_elf(&f, isa, why, n) ||

@@ -131,14 +131,14 @@ static void pump_line(struct line *l)
     } while (n && done == n);
 }
 
-static void pump(void)
+static void console_pump(void)
 {
     debug_assert_held(&lock);
     for (unsigned i = 0; shown && i < nlines; i++)
         pump_line(&lines[i]);
 }
 
-static void append(struct console *c, const char *s, size_t len)
+static void console_append(struct console *c, const char *s, size_t len)
 {
     debug_assert_held(&c->lock);
     while (len > 0) {
@@ -155,14 +155,14 @@ void console_write(struct console *c, const char *s, size_t len)
 {
     debug_assert(c && (s || !len));
     spin_lock(&c->lock);
-    append(c, s, len);
+    console_append(c, s, len);
     spin_unlock(&c->lock);
     /* Either this sees that it is shown, or who shows it sees what was written. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (c != __atomic_load_n(&shown, __ATOMIC_RELAXED))
         return;
     spin_lock(&lock);
-    pump();
+    console_pump();
     spin_unlock(&lock);
 }
 
@@ -171,7 +171,7 @@ static void pump_now(struct event *ev)
     assert_cpu0();
     (void)ev;
     spin_lock(&lock);
-    pump();
+    console_pump();
     spin_unlock(&lock);
 }
 
@@ -246,7 +246,7 @@ void console_attach(struct console *c, bool replay)
         lines[i].pos = c->head - (replay ? min_u64(c->head, RING) : 0);
     spin_unlock(&c->lock);
     notice_all("\r\n[console %s; Ctrl-%c returns to Trivet]\r\n", c->name, leave_key | 0x40);
-    pump();
+    console_pump();
     spin_unlock(&lock);
 }
 
@@ -295,7 +295,7 @@ static void detach(void)
                    console_undo, (unsigned long long)lost, detached_from->name);
     else
         notice_all("%s\033[999;1H\r\n[Trivet]\r\n", console_undo);
-    pump();
+    console_pump();
     spin_unlock(&lock);
     detached_ns = time_ns();
     reader->redraw();
@@ -367,7 +367,7 @@ size_t console_read(struct console *c, struct event *ready, char *buf, size_t le
     return n;
 }
 
-static void give(struct console *c, const char *s, size_t len)
+static void console_give(struct console *c, const char *s, size_t len)
 {
     struct event *ready = top_listener(c);
 
@@ -385,7 +385,7 @@ static void give(struct console *c, const char *s, size_t len)
 static void to_guest(struct console *c, char ch)
 {
     spin_lock(&c->lock);
-    give(c, &ch, 1);
+    console_give(c, &ch, 1);
     spin_unlock(&c->lock);
 }
 
@@ -438,7 +438,7 @@ static bool take_interrupt(void)
 }
 
 /* What the shell had no room for, once there is room again: a line that lacks a piece is told. */
-static void tell_lost(void)
+static void console_tell_lost(void)
 {
     uint64_t lost;
 
@@ -447,7 +447,7 @@ static void tell_lost(void)
     dropped_told = typed_dropped;
     if (lost) {
         notice_all("\r\n[Trivet: %llu typed bytes found no room]\r\n", (unsigned long long)lost);
-        pump();
+        console_pump();
     }
     spin_unlock(&lock);
     if (lost && shown == home)
@@ -468,7 +468,7 @@ static void typed_now(struct event *ev)
             reader->interrupt();
         }
         if (!next_typed(&ch)) {
-            tell_lost();
+            console_tell_lost();
             return;
         }
         type_char(ch);
@@ -502,7 +502,7 @@ static size_t straight_to_guest(const char *s, size_t len)
     if (!n)
         return 0;
     spin_lock(&shown->lock);
-    give(shown, s, n);
+    console_give(shown, s, n);
     spin_unlock(&shown->lock);
     return n;
 }
@@ -537,7 +537,7 @@ int console_create(const char *name, struct console **out)
     return 0;
 }
 
-static void write_sync(const char *s, size_t len)
+static void console_write_sync(const char *s, size_t len)
 {
     for (unsigned i = 0; i < nlines; i++)
         lines[i].host->write_sync(s, len);
@@ -550,7 +550,7 @@ void host_console_register(const struct host_console *h)
     if (nlines < LINES)
         lines[nlines++] = (struct line){ .host = h };
     spin_unlock(&lock);
-    panic_set_writer(write_sync);
+    panic_set_writer(console_write_sync);
 }
 
 int console_init(const struct console_reader *r, struct console **out)

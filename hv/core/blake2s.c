@@ -22,20 +22,20 @@ static const uint8_t sigma[10][16] = {
     { 10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0 },
 };
 
-static uint32_t rotr(uint32_t v, unsigned n) { return v >> n | v << (32 - n); }
+static uint32_t blake2s_rotr(uint32_t v, unsigned n) { return v >> n | v << (32 - n); }
 
 /* §3.1 */
 static void mix(uint32_t v[16], unsigned a, unsigned b, unsigned c, unsigned d, uint32_t x,
                 uint32_t y)
 {
     v[a] += v[b] + x;
-    v[d] = rotr(v[d] ^ v[a], 16);
+    v[d] = blake2s_rotr(v[d] ^ v[a], 16);
     v[c] += v[d];
-    v[b] = rotr(v[b] ^ v[c], 12);
+    v[b] = blake2s_rotr(v[b] ^ v[c], 12);
     v[a] += v[b] + y;
-    v[d] = rotr(v[d] ^ v[a], 8);
+    v[d] = blake2s_rotr(v[d] ^ v[a], 8);
     v[c] += v[d];
-    v[b] = rotr(v[b] ^ v[c], 7);
+    v[b] = blake2s_rotr(v[b] ^ v[c], 7);
 }
 
 /* §3.2 */

@@ -182,7 +182,7 @@ void event_at(struct event *ev, uint64_t ns)
 /* ---- running ---- */
 
 /* `ready` is read without the lock, so it is written whole. */
-static void append(struct event_queue *q, struct event *ev)
+static void event_append(struct event_queue *q, struct event *ev)
 {
     __atomic_store_n(q->tail, ev, __ATOMIC_RELAXED);
     q->tail = &ev->next;
@@ -202,7 +202,7 @@ static void take_posted(struct event_queue *q)
         list = next;
     }
     for (; rev; rev = rev->next)
-        append(q, rev);
+        event_append(q, rev);
     __atomic_store_n(q->tail, NULL, __ATOMIC_RELAXED);
 }
 
@@ -217,7 +217,7 @@ static void take_due(struct event_queue *q, uint64_t now)
         if (__atomic_fetch_or(&ev->state, POSTED, __ATOMIC_ACQ_REL) & POSTED)
             continue;
         ev->next = NULL;
-        append(q, ev);
+        event_append(q, ev);
     }
 }
 
@@ -272,7 +272,7 @@ static void take_off(struct event_queue *q)
         if (!q->off)
             q->off_tail = &q->off;
         ev->next = NULL;
-        append(q, ev);
+        event_append(q, ev);
     }
     spin_unlock(&q->lock);
 }
@@ -390,7 +390,7 @@ static bool lies_in(const struct event *ev, const void *obj, size_t len)
     return ev && (uintptr_t)ev - (uintptr_t)obj < len;
 }
 
-static const struct event *find_in(struct event_queue *q, const void *obj, size_t len)
+static const struct event *event_find_in(struct event_queue *q, const void *obj, size_t len)
 {
     debug_assert_held(&q->lock);
     take_posted(q);
@@ -415,7 +415,7 @@ void event_assert_none_in(const void *obj, size_t len)
         if (!q->timers)
             continue;
         spin_lock(&q->lock);
-        const struct event *ev = find_in(q, obj, len);
+        const struct event *ev = event_find_in(q, obj, len);
         spin_unlock(&q->lock);
         if (ev)
             panic("memory is freed while event %s in it is queued", event_name(ev));

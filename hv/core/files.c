@@ -37,7 +37,7 @@ int files_init(const struct boot_info *bi)
     return 0;
 }
 
-static char fold(char c)
+static char files_fold(char c)
 {
     if (c == '\\')
         return '/';
@@ -46,18 +46,18 @@ static char fold(char c)
 
 static const char *skip_slash(const char *p)
 {
-    while (fold(*p) == '/')
+    while (files_fold(*p) == '/')
         p++;
     return p;
 }
 
-static bool same(const char *name, const char *path)
+static bool files_same(const char *name, const char *path)
 {
     size_t n = 0;
 
     name = skip_slash(name);
     path = skip_slash(path);
-    while (n + 1 < BOOT_NAME_MAX && name[n] && fold(name[n]) == fold(path[n]))
+    while (n + 1 < BOOT_NAME_MAX && name[n] && files_fold(name[n]) == files_fold(path[n]))
         n++;
     return !name[n] && !path[n];
 }
@@ -68,7 +68,7 @@ const void *file_find(const char *path, uint64_t *len)
     for (uint32_t i = 0; info && i < info->nfiles && i < BOOT_FILES_MAX; i++) {
         const struct boot_file *f = &info->files[i];
 
-        if (f->status != BOOT_FILE_OK || !same(f->name, path))
+        if (f->status != BOOT_FILE_OK || !files_same(f->name, path))
             continue;
         *len = f->size;
         return phys_to_virt(hpa(f->phys));

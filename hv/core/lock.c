@@ -26,7 +26,7 @@ static void check_order(const struct spinlock *l)
         panic("lock of level %u taken while levels %#x are held", l->level, held);
 }
 
-static void note_taken(struct spinlock *l)
+static void lock_note_taken(struct spinlock *l)
 {
     struct percpu *c = this_cpu();
 
@@ -60,7 +60,7 @@ void spin_lock(struct spinlock *l)
     if (__builtin_expect(__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket, 0))
         wait_for(l, ticket);
     if (DEBUG_LOCKS)
-        note_taken(l);
+        lock_note_taken(l);
 }
 
 void spin_unlock(struct spinlock *l)
@@ -84,7 +84,7 @@ bool spin_trylock(struct spinlock *l)
                                      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
         return false;
     if (DEBUG_LOCKS)
-        note_taken(l);
+        lock_note_taken(l);
     return true;
 }
 

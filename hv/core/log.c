@@ -106,7 +106,7 @@ void log_set_sink(void (*write)(const char *, size_t))
     sink = write;
 }
 
-static void append(enum log_level level, const char *text)
+static void log_append(enum log_level level, const char *text)
 {
     char buf[LINE_LEN + 48];
     size_t n;
@@ -133,7 +133,7 @@ void hv_log(enum log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    append(level, text);
+    log_append(level, text);
 }
 
 /* ---- from an NMI: the log's lock may be held by the very code that it interrupted ---- */
@@ -206,5 +206,5 @@ void vm_log(struct vm *vm, enum log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);
     va_end(ap);
-    append(level, text);
+    log_append(level, text);
 }

@@ -44,7 +44,7 @@ bool symbol_lookup(uint64_t addr, const char **name, uint64_t *offset)
 
 void panic_set_writer(panic_writer *w) { writer = w; }
 
-static void write(const char *s, size_t len)
+static void panic_write(const char *s, size_t len)
 {
     if (writer)
         writer(s, len);
@@ -56,10 +56,10 @@ static void vsay(const char *fmt, va_list ap)
     int n = vsnprintf(buf, sizeof(buf), fmt, ap);
 
     if (n > 0)
-        write(buf, (size_t)n < sizeof(buf) ? (size_t)n : sizeof(buf) - 1);
+        panic_write(buf, (size_t)n < sizeof(buf) ? (size_t)n : sizeof(buf) - 1);
 }
 
-static void printf_like(1, 2) say(const char *fmt, ...)
+static void printf_like(1, 2) panic_say(const char *fmt, ...)
 {
     va_list ap;
 
@@ -74,10 +74,10 @@ static void say_frame(unsigned i, uint64_t pc)
     uint64_t offset;
 
     if (symbol_lookup(pc, &name, &offset))
-        say("  %2u %016llx %s+%#llx\n", i, (unsigned long long)pc, name,
-            (unsigned long long)offset);
+        panic_say("  %2u %016llx %s+%#llx\n", i, (unsigned long long)pc, name,
+                  (unsigned long long)offset);
     else
-        say("  %2u %016llx\n", i, (unsigned long long)pc);
+        panic_say("  %2u %016llx\n", i, (unsigned long long)pc);
 }
 
 /*
@@ -103,7 +103,7 @@ void backtrace_print(uint64_t pc, uint64_t fp)
 }
 
 /* One CPU tells; a second one, or the same again, only stops. */
-static void enter(void)
+static void panic_enter(void)
 {
     if (__atomic_fetch_add(&panics, 1, __ATOMIC_SEQ_CST))
         cpu_halt_forever();
@@ -115,16 +115,16 @@ _Noreturn void panic_at(uint64_t pc, uint64_t fp, const char *registers, const c
 {
     va_list ap;
 
-    enter();
-    say("\n*** Trivet has stopped on CPU %u: ", this_cpu()->id);
+    panic_enter();
+    panic_say("\n*** Trivet has stopped on CPU %u: ", this_cpu()->id);
     va_start(ap, fmt);
     vsay(fmt, ap);
     va_end(ap);
-    say("\n");
+    panic_say("\n");
     if (registers)
-        write(registers, __builtin_strlen(registers));
+        panic_write(registers, __builtin_strlen(registers));
     backtrace_print(pc, fp);
-    say("*** This is a fault of Trivet's own. Please report the lines above.\n");
+    panic_say("*** This is a fault of Trivet's own. Please report the lines above.\n");
     cpu_halt_forever();
 }
 

@@ -52,7 +52,7 @@ static void quarter(uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d)
     *b = rotl(*b ^ *c, 7);
 }
 
-static uint32_t le32(const uint8_t *p)
+static uint32_t random_le32(const uint8_t *p)
 {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
@@ -64,10 +64,10 @@ void chacha20_block(const uint8_t key[32], uint32_t counter, const uint8_t nonce
     uint32_t s[16] = { 0x61707865, 0x3320646e, 0x79622d32, 0x6b206574 }, x[16];
 
     for (unsigned i = 0; i < 8; i++)
-        s[4 + i] = le32(key + 4 * i);
+        s[4 + i] = random_le32(key + 4 * i);
     s[12] = counter;
     for (unsigned i = 0; i < 3; i++)
-        s[13 + i] = le32(nonce + 4 * i);
+        s[13 + i] = random_le32(nonce + 4 * i);
     memcpy(x, s, sizeof x);
     for (unsigned round = 0; round < 10; round++) {
         for (unsigned i = 0; i < 4; i++)

@@ -12,7 +12,7 @@
 #define TELL_NS 10000000000ull
 
 /* True: it is to be told. */
-static bool note(uint64_t ns)
+static bool stretch_note(uint64_t ns)
 {
     struct stretches *s = &this_cpu()->stretches;
     uint64_t now, told;
@@ -35,7 +35,7 @@ void stretch_event(void (*fn)(struct event *), uint64_t ns)
     const char *name;
     uint64_t off;
 
-    if (!note(ns))
+    if (!stretch_note(ns))
         return;
     if (!symbol_lookup((uint64_t)(uintptr_t)fn, &name, &off))
         name = "?";
@@ -45,7 +45,7 @@ void stretch_event(void (*fn)(struct event *), uint64_t ns)
 
 void stretch_exit(const char *guest, const char *reason, uint64_t ns)
 {
-    if (note(ns))
+    if (stretch_note(ns))
         log_debug("CPU %u: %s: an exit (%s) took %llu us without a break", this_cpu()->id, guest,
                   reason, (unsigned long long)(ns / 1000));
 }

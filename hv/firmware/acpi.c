@@ -13,14 +13,14 @@
 static struct acpi_info info;
 static uint64_t rsdp;
 
-static const void *map(hpa_t phys, uint64_t len) { return mmu_map_firmware(phys, len); }
+static const void *acpi_map(hpa_t phys, uint64_t len) { return mmu_map_firmware(phys, len); }
 
 int acpi_init(const struct boot_info *bi)
 {
     assert_cpu0();
     hv_assert(bi);
     rsdp = bi->rsdp;
-    if (!acpi_parse(&info, rsdp, map)) {
+    if (!acpi_parse(&info, rsdp, acpi_map)) {
         /* an ARM64 machine without ACPI: everything is in the device tree */
         if (bi->fdt)
             return 0;
@@ -38,7 +38,10 @@ int acpi_init(const struct boot_info *bi)
 
 const struct acpi_info *acpi_info(void) { return &info; }
 
-const void *acpi_table(const char *sig, unsigned nth) { return acpi_find(rsdp, map, sig, nth); }
+const void *acpi_table(const char *sig, unsigned nth)
+{
+    return acpi_find(rsdp, acpi_map, sig, nth);
+}
 
 static uint32_t reg_read(const struct acpi_gas *g)
 {

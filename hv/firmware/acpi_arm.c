@@ -61,7 +61,7 @@ static void on_gicr(struct platform *out, struct bytes e)
         out->gic.gicr[out->gic.ngicr++] = r;
 }
 
-static void on_its(struct platform *out, struct bytes e)
+static void acpi_arm_on_its(struct platform *out, struct bytes e)
 {
     uint32_t n = out->gic.nits;
 
@@ -76,7 +76,7 @@ static void (*const on_entry[])(struct platform *, struct bytes) = {
     [MADT_GICC] = on_gicc,
     [MADT_GICD] = on_gicd,
     [MADT_GICR] = on_gicr,
-    [MADT_ITS] = on_its,
+    [MADT_ITS] = acpi_arm_on_its,
 };
 
 /*
@@ -144,7 +144,7 @@ static enum platform_uart uart_kind(uint32_t subtype)
     return subtype < ARRAY_SIZE(kinds) ? (enum platform_uart)kinds[subtype] : UART_NONE;
 }
 
-static void set_uart(struct platform *out, uint32_t subtype, struct acpi_gas reg)
+static void acpi_arm_set_uart(struct platform *out, uint32_t subtype, struct acpi_gas reg)
 {
     enum platform_uart kind = uart_kind(subtype);
 
@@ -159,7 +159,7 @@ static void parse_spcr(struct platform *out, struct bytes b)
 {
     if (b.len < 76)
         return;
-    set_uart(out, b.p[36], acpi_gas_at(b, 40));
+    acpi_arm_set_uart(out, b.p[36], acpi_gas_at(b, 40));
     if (out->uart.kind != UART_NONE && b.p[52] & IRQ_GIC)
         out->uart.intid = (uint32_t)acpi_get(b, 54, 4);
 }
@@ -175,7 +175,7 @@ static void parse_dbg2(struct platform *out, struct bytes b)
         if (len < 22 || len > b.len - off)
             break;
         if (acpi_get(b, off + 12, 2) == DBG2_SERIAL && b.p[off + 3] && at + 12 <= len)
-            set_uart(out, (uint32_t)acpi_get(b, off + 14, 2), acpi_gas_at(b, off + at));
+            acpi_arm_set_uart(out, (uint32_t)acpi_get(b, off + 14, 2), acpi_gas_at(b, off + at));
         off += len;
     }
 }

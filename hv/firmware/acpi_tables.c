@@ -8,7 +8,7 @@
 
 #define TABLES_MAX 256 /* entries of a root table that we look at */
 
-static bool sum_zero(const uint8_t *p, uint32_t len)
+static bool acpi_tables_sum_zero(const uint8_t *p, uint32_t len)
 {
     uint8_t s = 0;
 
@@ -50,7 +50,7 @@ const struct acpi_header *acpi_map_table(uint64_t phys, acpi_map_fn map, uint32_
         return NULL;
     len = h->len;
     if (len < sizeof *h || len > TABLE_MAX || !(h = map(hpa(phys), len)) ||
-        !sum_zero((const uint8_t *)h, len)) {
+        !acpi_tables_sum_zero((const uint8_t *)h, len)) {
         ++*bad;
         return NULL;
     }
@@ -68,11 +68,11 @@ static const uint8_t *map_rsdp(uint64_t rsdp, acpi_map_fn map)
 {
     const uint8_t *r = rsdp ? map(hpa(rsdp), 20) : NULL;
 
-    if (!r || memcmp(r, "RSD PTR ", 8) != 0 || !sum_zero(r, 20))
+    if (!r || memcmp(r, "RSD PTR ", 8) != 0 || !acpi_tables_sum_zero(r, 20))
         return NULL;
     if (r[15] >= 2) {
         const uint8_t *r2 = map(hpa(rsdp), 36);
-        if (r2 && sum_zero(r2, 36))
+        if (r2 && acpi_tables_sum_zero(r2, 36))
             return r2;
     }
     return r;
@@ -86,7 +86,7 @@ static bool find_root(struct root *out, uint64_t rsdp, acpi_map_fn map, uint32_t
 
     if (!r)
         return false;
-    b = (struct bytes){ r, r[15] >= 2 && sum_zero(r, 20) ? 36 : 20 };
+    b = (struct bytes){ r, r[15] >= 2 && acpi_tables_sum_zero(r, 20) ? 36 : 20 };
     memcpy(out->oem, r + 9, 6);
     out->oem[6] = 0;
     out->entry = 8;

@@ -14,7 +14,7 @@
 #define BOOT_NO_VGA (1u << 2)
 
 /* The extended field where it is filled in, else the 32-bit port of ACPI 1.0. */
-static struct acpi_gas reg_of(struct bytes b, uint32_t xoff, uint32_t off, uint8_t bits)
+static struct acpi_gas fadt_reg_of(struct bytes b, uint32_t xoff, uint32_t off, uint8_t bits)
 {
     struct acpi_gas g = acpi_gas_at(b, xoff);
 
@@ -32,9 +32,9 @@ void acpi_parse_fadt(struct acpi_info *out, struct bytes b, uint64_t *dsdt)
     p->smi_cmd = (uint32_t)acpi_get(b, 48, 4);
     p->acpi_enable = (uint8_t)acpi_get(b, 52, 1);
     p->century = (uint8_t)acpi_get(b, 108, 1);
-    p->pm1a = reg_of(b, 172, 64, 16);
-    p->pm1b = reg_of(b, 184, 68, 16);
-    p->pm_timer = reg_of(b, 208, 76, 32);
+    p->pm1a = fadt_reg_of(b, 172, 64, 16);
+    p->pm1b = fadt_reg_of(b, 184, 68, 16);
+    p->pm_timer = fadt_reg_of(b, 208, 76, 32);
     p->pm_timer_32bit = flags & FLAG_TMR_32BIT;
     p->hw_reduced = flags & FLAG_HW_REDUCED;
     p->legacy_kbd = boot & BOOT_8042;

@@ -27,7 +27,7 @@ struct walk {
 };
 
 /* Cell `i` of a property, big-endian; 0 beyond its end. */
-static uint32_t cell(const void *prop, int len, uint32_t i)
+static uint32_t fdt_cell(const void *prop, int len, uint32_t i)
 {
     fdt32_t v = 0;
 
@@ -36,12 +36,12 @@ static uint32_t cell(const void *prop, int len, uint32_t i)
     return fdt32_to_cpu(v);
 }
 
-static uint64_t cells(const void *prop, int len, uint32_t i, uint32_t n)
+static uint64_t fdt_cells(const void *prop, int len, uint32_t i, uint32_t n)
 {
     uint64_t v = 0;
 
     for (uint32_t k = 0; k < n; k++)
-        v = v << 32 | cell(prop, len, i + k);
+        v = v << 32 | fdt_cell(prop, len, i + k);
     return v;
 }
 
@@ -50,7 +50,7 @@ static uint32_t prop_u32(const struct walk *w, int node, const char *name, uint3
     int len;
     const void *p = fdt_getprop(w->fdt, node, name, &len);
 
-    return p && len >= (int)CELL ? cell(p, len, 0) : missing;
+    return p && len >= (int)CELL ? fdt_cell(p, len, 0) : missing;
 }
 
 /*
@@ -82,10 +82,11 @@ static bool translate_once(const struct walk *w, int depth, uint64_t *addr)
     if (len == 0)
         return true;
     for (uint32_t i = 0; (i + row) * CELL <= (uint32_t)len; i += row) {
-        uint64_t from = cells(p, len, i, child), n = cells(p, len, i + child + parent, size);
+        uint64_t from = fdt_cells(p, len, i, child),
+                 n = fdt_cells(p, len, i + child + parent, size);
 
         if (*addr >= from && *addr - from < n) {
-            *addr = cells(p, len, i + child, parent) + (*addr - from);
+            *addr = fdt_cells(p, len, i + child, parent) + (*addr - from);
             return true;
         }
     }
@@ -107,8 +108,8 @@ static bool reg(const struct walk *w, uint32_t n, struct platform_range *r)
     sc = size_cells(w, w->depth - 1);
     if (ac > 2 || sc > 2 || (n + 1) * (ac + sc) * CELL > (uint32_t)len)
         return false;
-    r->base = cells(p, len, n * (ac + sc), ac);
-    r->len = cells(p, len, n * (ac + sc) + ac, sc);
+    r->base = fdt_cells(p, len, n * (ac + sc), ac);
+    r->len = fdt_cells(p, len, n * (ac + sc) + ac, sc);
     for (int d = w->depth - 1; d > 0; d--)
         if (!translate_once(w, d, &r->base))
             return false;
@@ -130,12 +131,12 @@ static uint32_t intid(const struct walk *w, uint32_t n)
 {
     int len;
     const void *p = fdt_getprop(w->fdt, w->node[w->depth], "interrupts", &len);
-    uint32_t i = n * w->irq_cells, number = cell(p, len, i + 1), id;
+    uint32_t i = n * w->irq_cells, number = fdt_cell(p, len, i + 1), id;
 
     if (!p || (i + 3) * CELL > (uint32_t)len || number >= 1020)
         return 0;
-    id = number + (cell(p, len, i) == 0 ? SPI_FIRST : PPI_FIRST);
-    if (id < 1020 && (cell(p, len, i + 2) & 3))
+    id = number + (fdt_cell(p, len, i) == 0 ? SPI_FIRST : PPI_FIRST);
+    if (id < 1020 && (fdt_cell(p, len, i + 2) & 3))
         w->out->edge[id / 32] |= 1u << id % 32;
     return id;
 }
@@ -182,7 +183,7 @@ static void on_gicv2(struct walk *w)
     w->out->gic.maintenance = intid(w, 0);
 }
 
-static void on_its(struct walk *w)
+static void fdt_on_its(struct walk *w)
 {
     uint64_t base = reg_base(w, 0);
 
@@ -220,8 +221,8 @@ static void on_ecam(struct walk *w)
     struct platform_range r;
     int len;
     const void *buses = fdt_getprop(w->fdt, w->node[w->depth], "bus-range", &len);
-    uint32_t n = w->out->necam, first = cell(buses, len, 0),
-             last = buses ? cell(buses, len, 1) : 255;
+    uint32_t n = w->out->necam, first = fdt_cell(buses, len, 0),
+             last = buses ? fdt_cell(buses, len, 1) : 255;
 
     if (n == PLATFORM_ECAM_MAX || !reg(w, 0, &r) || first > last || last > 255)
         return;
@@ -245,7 +246,7 @@ static uint32_t clock_of(const struct walk *w)
 }
 
 /* The port that /chosen names wins over the first one in the tree. */
-static void set_uart(struct walk *w, enum platform_uart kind)
+static void fdt_set_uart(struct walk *w, enum platform_uart kind)
 {
     struct platform_serial *u = &w->out->uart;
     uint64_t base = reg_base(w, 0);
@@ -261,16 +262,16 @@ static void set_uart(struct walk *w, enum platform_uart kind)
     };
 }
 
-static void on_pl011(struct walk *w) { set_uart(w, UART_PL011); }
-static void on_sbsa(struct walk *w) { set_uart(w, UART_SBSA); }
-static void on_16550(struct walk *w) { set_uart(w, UART_16550); }
+static void on_pl011(struct walk *w) { fdt_set_uart(w, UART_PL011); }
+static void on_sbsa(struct walk *w) { fdt_set_uart(w, UART_SBSA); }
+static void on_16550(struct walk *w) { fdt_set_uart(w, UART_16550); }
 
 /* The subset comes before what it is a subset of: who calls a port both wants only that used. */
 static const struct {
     const char *compatible;
     void (*fn)(struct walk *);
 } nodes[] = {
-    { "arm,gic-v3", on_gicv3 },       { "arm,gic-v3-its", on_its },
+    { "arm,gic-v3", on_gicv3 },       { "arm,gic-v3-its", fdt_on_its },
     { "arm,gic-400", on_gicv2 },      { "arm,cortex-a15-gic", on_gicv2 },
     { "arm,armv8-timer", on_timer },  { "arm,psci-1.0", on_psci },
     { "arm,psci-0.2", on_psci },      { "pci-host-ecam-generic", on_ecam },
@@ -291,7 +292,7 @@ static void on_cpu(struct walk *w)
         return;
     p = fdt_getprop(w->fdt, w->node[w->depth], "reg", &len);
     uint32_t ac = address_cells(w, w->depth - 1);
-    uint64_t mpidr = cells(p, len, 0, ac > 2 ? 2 : ac) & MPIDR_AFFINITY;
+    uint64_t mpidr = fdt_cells(p, len, 0, ac > 2 ? 2 : ac) & MPIDR_AFFINITY;
     if (!p)
         return;
     for (uint32_t i = 0; i < out->ncpus; i++)

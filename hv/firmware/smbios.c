@@ -17,7 +17,7 @@ struct table {
     uint32_t len;
 };
 
-static bool sum_zero(const uint8_t *p, uint32_t len)
+static bool smbios_sum_zero(const uint8_t *p, uint32_t len)
 {
     uint8_t s = 0;
 
@@ -43,10 +43,11 @@ static struct table find_table(uint64_t entry, acpi_map_fn map)
 
     if (!e)
         return (struct table){ 0 };
-    if (memcmp(e, "_SM3_", 5) == 0 && e[6] >= 0x18 && e[6] <= 32 && sum_zero(e, e[6])) {
+    if (memcmp(e, "_SM3_", 5) == 0 && e[6] >= 0x18 && e[6] <= 32 && smbios_sum_zero(e, e[6])) {
         len = (uint32_t)le(e + 12, 4);
         addr = le(e + 16, 8);
-    } else if (memcmp(e, "_SM_", 4) == 0 && e[5] >= 0x1e && e[5] <= 32 && sum_zero(e, e[5])) {
+    } else if (memcmp(e, "_SM_", 4) == 0 && e[5] >= 0x1e && e[5] <= 32 &&
+               smbios_sum_zero(e, e[5])) {
         len = (uint32_t)le(e + 22, 2);
         addr = le(e + 24, 4);
     } else {

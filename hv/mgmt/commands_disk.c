@@ -11,8 +11,8 @@ static const char *const tables[] = {
 };
 
 /* Who holds sectors of [first, first + sectors). */
-static const char *holders(const struct disk *d, uint64_t first, uint64_t sectors, char *buf,
-                           size_t len)
+static const char *disks_holders(const struct disk *d, uint64_t first, uint64_t sectors, char *buf,
+                                 size_t len)
 {
     size_t n = 0;
 
@@ -50,7 +50,7 @@ static void list_disks(struct out *o)
         snprintf(text, sizeof text, "%s%s", d->table ? tables[d->table->kind] : "none",
                  d->table && d->table->second ? ", second header" : "");
         out_cell(o, text);
-        out_cell(o, holders(d, 0, d->blk.sectors, text, sizeof text));
+        out_cell(o, disks_holders(d, 0, d->blk.sectors, text, sizeof text));
         out_cell_number(o, d->stats.errors);
     }
     out_list_end(o);
@@ -70,7 +70,7 @@ static void partition(struct out *o, const struct disk *d, const struct part *p)
     else
         text[0] = '\0';
     out_cell(o, text);
-    out_cell(o, holders(d, p->first, p->sectors, text, sizeof text));
+    out_cell(o, disks_holders(d, p->first, p->sectors, text, sizeof text));
 }
 
 static void list_partitions(struct out *o)

@@ -35,7 +35,10 @@ static void list_switches(struct out *o)
     out_list_end(o);
 }
 
-static uint64_t now(const uint64_t *counter) { return __atomic_load_n(counter, __ATOMIC_RELAXED); }
+static uint64_t nets_now(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
 
 static void port_row(struct out *o, const struct net_port *p)
 {
@@ -48,10 +51,10 @@ static void port_row(struct out *o, const struct net_port *p)
     out_cell(o, net_mac_text(p->mac, mac));
     out_cell_number(o, p->up);
     out_cell_number(o, p->isolated);
-    out_cell_number(o, now(&p->count.sent));
-    out_cell_number(o, now(&p->count.sent_bytes));
-    out_cell_number(o, now(&p->count.received));
-    out_cell_number(o, now(&p->count.received_bytes));
+    out_cell_number(o, nets_now(&p->count.sent));
+    out_cell_number(o, nets_now(&p->count.sent_bytes));
+    out_cell_number(o, nets_now(&p->count.received));
+    out_cell_number(o, nets_now(&p->count.received_bytes));
 }
 
 static void list_ports(struct out *o)
@@ -127,12 +130,12 @@ static void list_losses(struct out *o)
             out_row(o);
             out_cell(o, s->name);
             out_cell_number(o, k);
-            out_cell_number(o, now(&p->count.dropped));
-            out_cell_number(o, now(&p->count.spoofed));
-            out_cell_number(o, now(&p->count.bad));
-            out_cell_number(o, now(&p->count.limited));
-            out_cell_number(o, now(&p->count.slowed));
-            out_cell_number(o, now(&p->count.astray));
+            out_cell_number(o, nets_now(&p->count.dropped));
+            out_cell_number(o, nets_now(&p->count.spoofed));
+            out_cell_number(o, nets_now(&p->count.bad));
+            out_cell_number(o, nets_now(&p->count.limited));
+            out_cell_number(o, nets_now(&p->count.slowed));
+            out_cell_number(o, nets_now(&p->count.astray));
         }
     out_list_end(o);
 }
@@ -157,17 +160,17 @@ static void list_offloads(struct out *o)
             out_row(o);
             out_cell(o, s->name);
             out_cell_number(o, k);
-            out_cell_number(o, now(&p->count.whole));
-            out_cell_number(o, now(&p->count.cut));
-            out_cell_number(o, now(&p->count.segments));
-            out_cell_number(o, now(&p->count.summed));
+            out_cell_number(o, nets_now(&p->count.whole));
+            out_cell_number(o, nets_now(&p->count.cut));
+            out_cell_number(o, nets_now(&p->count.segments));
+            out_cell_number(o, nets_now(&p->count.summed));
         }
     out_list_end(o);
 }
 
 /* ---- the NAT network ---- */
 
-static void address(struct out *o, uint32_t ip)
+static void nets_address(struct out *o, uint32_t ip)
 {
     char text[IP_TEXT];
 
@@ -182,12 +185,12 @@ static void gateway_row(struct out *o, const struct nat_state *s)
                                        : "up";
 
     out_row(o);
-    address(o, s->inside);
+    nets_address(o, s->inside);
     out_cell_number(o, (unsigned)__builtin_popcount(s->inside_mask));
     out_cell(o, uplink);
-    address(o, s->address);
-    address(o, s->router);
-    address(o, s->dns[0]);
+    nets_address(o, s->address);
+    nets_address(o, s->router);
+    nets_address(o, s->dns[0]);
 }
 
 static void list_gateway(struct out *o)
@@ -226,7 +229,7 @@ static void list_leases(struct out *o)
     for (unsigned i = 0; nat_guest_state(i, &g); i++) {
         out_row(o);
         out_cell(o, g.name);
-        address(o, g.ip);
+        nets_address(o, g.ip);
         out_cell(o, net_mac_text(g.mac, mac));
         out_cell_number(o, g.leased_s);
         out_cell_number(o, g.connections);
@@ -341,10 +344,10 @@ static void list_nic_traffic(struct out *o)
     for (unsigned i = 0; (n = nic_by_index(i)); i++) {
         out_row(o);
         out_cell(o, n->name);
-        out_cell_number(o, now(&n->stats.sent));
-        out_cell_number(o, now(&n->stats.sent_bytes));
-        out_cell_number(o, now(&n->stats.received));
-        out_cell_number(o, now(&n->stats.received_bytes));
+        out_cell_number(o, nets_now(&n->stats.sent));
+        out_cell_number(o, nets_now(&n->stats.sent_bytes));
+        out_cell_number(o, nets_now(&n->stats.received));
+        out_cell_number(o, nets_now(&n->stats.received_bytes));
     }
     out_list_end(o);
 }
@@ -363,12 +366,12 @@ static void list_nic_errors(struct out *o)
     for (unsigned i = 0; (n = nic_by_index(i)); i++) {
         out_row(o);
         out_cell(o, n->name);
-        out_cell_number(o, now(&n->stats.refused));
-        out_cell_number(o, now(&n->stats.lost));
-        out_cell_number(o, now(&n->stats.bad));
-        out_cell_number(o, now(&n->stats.strays));
-        out_cell_number(o, now(&n->stats.resets));
-        out_cell_number(o, now(&n->stats.flaps));
+        out_cell_number(o, nets_now(&n->stats.refused));
+        out_cell_number(o, nets_now(&n->stats.lost));
+        out_cell_number(o, nets_now(&n->stats.bad));
+        out_cell_number(o, nets_now(&n->stats.strays));
+        out_cell_number(o, nets_now(&n->stats.resets));
+        out_cell_number(o, nets_now(&n->stats.flaps));
     }
     out_list_end(o);
 }
@@ -421,7 +424,7 @@ static void capture_show(struct out *o)
 }
 
 /* The port called NET:NUMBER; NULL: there is none. */
-static const struct net_port *port_of(const struct net_switch *s, const char *number)
+static const struct net_port *nets_port_of(const struct net_switch *s, const char *number)
 {
     uint64_t i;
 
@@ -438,7 +441,7 @@ static void capture_start(struct out *o, const char *what)
     snprintf(name, sizeof name, "%.*s", (int)min_u64(n, sizeof name - 1), what);
     s = net_find(name);
     if (s && what[n])
-        only = port_of(s, what + n + 1);
+        only = nets_port_of(s, what + n + 1);
     if (!s || (what[n] && !only))
         out_error_code(o, OUT_UNKNOWN,
                        "`%.40s`: there is no such switch or port; `nets` lists them", what);

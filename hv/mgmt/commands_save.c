@@ -8,11 +8,11 @@
 #include <hv/words.h>
 #include <string.h>
 
-static const char *name_of(const struct vm *vm) { return vm->config->name; }
+static const char *saves_name_of(const struct vm *vm) { return vm->config->name; }
 
 /* ---- save ---- */
 
-static void say_saved(struct out *o, const struct wait *w)
+static void saves_say_saved(struct out *o, const struct wait *w)
 {
     const struct vm *vm = w->vm;
     struct saved_info info;
@@ -22,10 +22,10 @@ static void say_saved(struct out *o, const struct wait *w)
         return;
     if (!o->json) {
         out_line(o, "%s: saved, %s of host memory; `vm restore %s` starts it from there",
-                 name_of(vm), format_size(info.bytes, size, sizeof size), name_of(vm));
+                 saves_name_of(vm), format_size(info.bytes, size, sizeof size), saves_name_of(vm));
         return;
     }
-    out_text(o, "name", "", "%s", name_of(vm));
+    out_text(o, "name", "", "%s", saves_name_of(vm));
     out_number(o, "bytes", "", info.bytes, UNIT_BYTES);
     out_number(o, "state_bytes", "", info.state_bytes, UNIT_BYTES);
     out_number(o, "took_ns", "", time_ns() - w->began, UNIT_NS);
@@ -37,15 +37,15 @@ static bool save_poll(struct out *o, struct wait *w)
 
     if (vm->save.under_way) {
         if (wait_progress_due(w))
-            shell_progress(o, "%s: saving, %llu of %llu MiB looked at", name_of(vm),
+            shell_progress(o, "%s: saving, %llu of %llu MiB looked at", saves_name_of(vm),
                            (unsigned long long)(vm->save.looked / MIB),
                            (unsigned long long)(vm->config->memory / MIB));
         return false;
     }
     if (vm->save.result)
-        out_error(o, "%s was not saved: %s", name_of(vm), vm->save.why);
+        out_error(o, "%s was not saved: %s", saves_name_of(vm), vm->save.why);
     else
-        say_saved(o, w);
+        saves_say_saved(o, w);
     return true;
 }
 
@@ -54,10 +54,10 @@ static void do_save(struct out *o, struct vm *vm)
     int err = vm_save(vm);
 
     if (err == -EBUSY)
-        out_error(o, "%s is neither running nor paused (%s)", name_of(vm),
+        out_error(o, "%s is neither running nor paused (%s)", saves_name_of(vm),
                   vm_state_names[vm->state]);
     else if (err)
-        out_error(o, "%s cannot be saved: %s", name_of(vm), error_text(err));
+        out_error(o, "%s cannot be saved: %s", saves_name_of(vm), error_text(err));
     else
         wait_for(o, vm, UINT64_MAX, save_poll);
 }
@@ -70,17 +70,17 @@ static bool restore_poll(struct out *o, struct wait *w)
 
     if (vm->state == VM_STARTING || vm->state == VM_STOPPING) {
         if (wait_progress_due(w))
-            shell_progress(o, "%s: restoring, %llu s", name_of(vm), wait_seconds(w));
+            shell_progress(o, "%s: restoring, %llu s", saves_name_of(vm), wait_seconds(w));
         return false;
     }
     if (vm->state != VM_RUNNING) {
-        out_error(o, "%s was not restored: %s", name_of(vm), vm->why);
+        out_error(o, "%s was not restored: %s", saves_name_of(vm), vm->why);
     } else if (o->json) {
-        out_text(o, "name", "", "%s", name_of(vm));
+        out_text(o, "name", "", "%s", saves_name_of(vm));
         out_text(o, "state", "", "%s", vm_state_names[vm->state]);
         out_number(o, "took_ns", "", time_ns() - w->began, UNIT_NS);
     } else {
-        out_line(o, "%s: running, as it was saved", name_of(vm));
+        out_line(o, "%s: running, as it was saved", saves_name_of(vm));
     }
     return true;
 }
@@ -90,12 +90,13 @@ static void do_restore(struct out *o, struct vm *vm)
     int err = vm_restore(vm);
 
     if (err == -ENOENT)
-        out_error(o, "nothing is saved of %s; `vm save %s` saves it", name_of(vm), name_of(vm));
+        out_error(o, "nothing is saved of %s; `vm save %s` saves it", saves_name_of(vm),
+                  saves_name_of(vm));
     else if (err == -EBUSY)
-        out_error(o, "%s is %s; `stop %s --force` first", name_of(vm), vm_state_names[vm->state],
-                  name_of(vm));
+        out_error(o, "%s is %s; `stop %s --force` first", saves_name_of(vm),
+                  vm_state_names[vm->state], saves_name_of(vm));
     else if (err)
-        out_error(o, "%s cannot be restored: %s", name_of(vm),
+        out_error(o, "%s cannot be restored: %s", saves_name_of(vm),
                   vm->why[0] ? vm->why : error_text(err));
     else
         wait_for(o, vm, UINT64_MAX, restore_poll);
@@ -108,11 +109,11 @@ static void do_drop(struct out *o, struct vm *vm)
     int err = vm_drop(vm);
 
     if (err == -ENOENT)
-        out_error(o, "nothing is saved of %s", name_of(vm));
+        out_error(o, "nothing is saved of %s", saves_name_of(vm));
     else if (err)
-        out_error(o, "%s is being restored from it", name_of(vm));
+        out_error(o, "%s is being restored from it", saves_name_of(vm));
     else
-        out_line(o, "%s: what was saved is dropped", name_of(vm));
+        out_line(o, "%s: what was saved is dropped", saves_name_of(vm));
 }
 
 static void do_saved(struct out *o)
@@ -134,7 +135,7 @@ static void do_saved(struct out *o)
             continue;
         n++;
         out_row(o);
-        out_cell(o, name_of(vm_by_index(i)));
+        out_cell(o, saves_name_of(vm_by_index(i)));
         out_cell_number(o, info.bytes);
         out_cell_number(o, info.state_bytes);
         out_cell_number(o, info.pages);

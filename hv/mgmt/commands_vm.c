@@ -18,7 +18,7 @@
 #define START_TIMEOUT (60 * SECOND)
 #define BOOTING (30 * SECOND) /* a guest may still be on its way to listen to its button */
 
-static const char *name_of(const struct vm *vm) { return vm->config->name; }
+static const char *vms_name_of(const struct vm *vm) { return vm->config->name; }
 
 static uint64_t run_time(const struct vm *vm)
 {
@@ -48,7 +48,7 @@ void cmd_list(struct out *o, unsigned argc, char **argv)
         char why[240];
 
         out_row(o);
-        out_cell(o, name_of(vm));
+        out_cell(o, vms_name_of(vm));
         out_cell(o, vm_state_names[vm->state]);
         out_cell_number(o, vm->config->vcpus);
         out_cell_number(o, vm->config->memory);
@@ -217,13 +217,13 @@ void cmd_console(struct out *o, unsigned argc, char **argv)
     if (argc == 3 && strcmp(argv[2], "--tail") != 0)
         out_error_code(o, OUT_USAGE, "`%.20s`: give --tail, or nothing", argv[2]);
     else if (!vm->console)
-        out_error_code(o, OUT_STATE, "%s has no console yet; `start %s` first", name_of(vm),
-                       name_of(vm));
+        out_error_code(o, OUT_STATE, "%s has no console yet; `start %s` first", vms_name_of(vm),
+                       vms_name_of(vm));
     else if (argc == 3)
         console_tail(o, vm->console);
     else if (!session_attach(o, vm->console))
         out_error_code(o, OUT_STATE, "this session cannot show a console; `console %s --tail` can",
-                       name_of(vm));
+                       vms_name_of(vm));
 }
 
 /* ---- changes of state ---- */
@@ -231,12 +231,12 @@ void cmd_console(struct out *o, unsigned argc, char **argv)
 static void say_state(struct out *o, const struct vm *vm)
 {
     if (o->json) {
-        out_text(o, "name", "", "%s", name_of(vm));
+        out_text(o, "name", "", "%s", vms_name_of(vm));
         out_text(o, "state", "", "%s", vm_state_names[vm->state]);
         out_text(o, "why", "", "%s", vm->why);
     } else {
-        out_line(o, "%s: %s%s%s", name_of(vm), vm_state_names[vm->state], vm->why[0] ? ", " : "",
-                 vm->why);
+        out_line(o, "%s: %s%s%s", vms_name_of(vm), vm_state_names[vm->state],
+                 vm->why[0] ? ", " : "", vm->why);
     }
 }
 
@@ -246,12 +246,12 @@ static bool start_poll(struct out *o, struct wait *w)
 
     if (vm->state == VM_STARTING || (vm->state == VM_STOPPING && vm->not_started)) {
         if (wait_progress_due(w))
-            shell_progress(o, "%s: starting, %llu s", name_of(vm), wait_seconds(w));
+            shell_progress(o, "%s: starting, %llu s", vms_name_of(vm), wait_seconds(w));
         if (time_ns() < w->deadline)
             return false;
     }
     if (vm->not_started && !is_up(vm))
-        out_error(o, "%s did not start: %s", name_of(vm), vm->why);
+        out_error(o, "%s did not start: %s", vms_name_of(vm), vm->why);
     else
         say_state(o, vm);
     return true;
@@ -264,12 +264,14 @@ void cmd_start(struct out *o, unsigned argc, char **argv)
 
     (void)argc;
     if (is_up(vm)) {
-        out_error_code(o, OUT_STATE, "%s is already %s", name_of(vm), vm_state_names[vm->state]);
+        out_error_code(o, OUT_STATE, "%s is already %s", vms_name_of(vm),
+                       vm_state_names[vm->state]);
         return;
     }
     err = vm_start(vm);
     if (err)
-        out_error(o, "%s cannot start: %s", name_of(vm), vm->why[0] ? vm->why : error_text(err));
+        out_error(o, "%s cannot start: %s", vms_name_of(vm),
+                  vm->why[0] ? vm->why : error_text(err));
     else
         wait_for(o, vm, START_TIMEOUT, start_poll);
 }
@@ -284,12 +286,13 @@ static bool stop_poll(struct out *o, struct wait *w)
     }
     if (time_ns() >= w->deadline) {
         out_error_code(o, OUT_TIMEOUT,
-                       "%s did not power off within %llu s; `stop %s --force` ends it", name_of(vm),
-                       wait_seconds(w), name_of(vm));
+                       "%s did not power off within %llu s; `stop %s --force` ends it",
+                       vms_name_of(vm), wait_seconds(w), vms_name_of(vm));
         return true;
     }
     if (wait_progress_due(w))
-        shell_progress(o, "%s: waiting for it to power off, %llu s", name_of(vm), wait_seconds(w));
+        shell_progress(o, "%s: waiting for it to power off, %llu s", vms_name_of(vm),
+                       wait_seconds(w));
     return false;
 }
 
@@ -299,22 +302,22 @@ static bool button_poll(struct out *o, struct wait *w)
     struct vm *vm = w->vm;
 
     if (is_up(vm) && vm_power_button(vm) == 0) {
-        shell_progress(o, "%s: its power button is pressed", name_of(vm));
+        shell_progress(o, "%s: its power button is pressed", vms_name_of(vm));
         wait_for(o, vm, BUTTON_TIMEOUT, stop_poll);
         return false;
     }
     if (!is_up(vm) || time_ns() >= w->deadline)
         return stop_poll(o, w);
     if (wait_progress_due(w))
-        shell_progress(o, "%s: waiting until it listens to its power button, %llu s", name_of(vm),
-                       wait_seconds(w));
+        shell_progress(o, "%s: waiting until it listens to its power button, %llu s",
+                       vms_name_of(vm), wait_seconds(w));
     return false;
 }
 
 /* Nobody listens to the button. */
 static void no_button(struct out *o, const struct vm *vm)
 {
-    const char *name = name_of(vm);
+    const char *name = vms_name_of(vm);
 
     if (vm->state == VM_STARTING || vm_time_ns(vm) < BOOTING)
         out_error_code(
@@ -341,13 +344,13 @@ void cmd_stop(struct out *o, unsigned argc, char **argv)
     if (argc == 3 && !force && !patient)
         out_error_code(o, OUT_USAGE, "`%.20s`: give --force, --wait, or nothing", argv[2]);
     else if (!is_up(vm))
-        out_error_code(o, OUT_STATE, "%s is not running (%s)", name_of(vm),
+        out_error_code(o, OUT_STATE, "%s is not running (%s)", vms_name_of(vm),
                        vm_state_names[vm->state]);
     else if (!force && vm->state == VM_PAUSED)
         out_error_code(
             o, OUT_STATE,
             "%s is paused and cannot see its power button; `resume %s` first, or `stop %s --force`",
-            name_of(vm), name_of(vm), name_of(vm));
+            vms_name_of(vm), vms_name_of(vm), vms_name_of(vm));
     else if (!force && !patient && vm_power_button(vm))
         no_button(o, vm);
     if (o->failed)
@@ -369,13 +372,13 @@ static bool reset_poll(struct out *o, struct wait *w)
 
     if (!done && is_up(vm) && time_ns() < w->deadline) {
         if (wait_progress_due(w))
-            shell_progress(o, "%s: resetting, %llu s", name_of(vm), wait_seconds(w));
+            shell_progress(o, "%s: resetting, %llu s", vms_name_of(vm), wait_seconds(w));
         return false;
     }
     if (!is_up(vm))
-        out_error(o, "%s is down: %s", name_of(vm), vm->why);
+        out_error(o, "%s is down: %s", vms_name_of(vm), vm->why);
     else if (!done)
-        out_error_code(o, OUT_TIMEOUT, "%s: the reset is not over after %llu s", name_of(vm),
+        out_error_code(o, OUT_TIMEOUT, "%s: the reset is not over after %llu s", vms_name_of(vm),
                        wait_seconds(w));
     else
         say_state(o, vm);
@@ -389,7 +392,7 @@ void cmd_reset(struct out *o, unsigned argc, char **argv)
 
     (void)argc;
     if (vm->state != VM_RUNNING && !(vm->held && vm->state == VM_PAUSED)) {
-        out_error_code(o, OUT_STATE, "%s is not running (%s)", name_of(vm),
+        out_error_code(o, OUT_STATE, "%s is not running (%s)", vms_name_of(vm),
                        vm_state_names[vm->state]);
         return;
     }
@@ -413,7 +416,7 @@ void cmd_pause(struct out *o, unsigned argc, char **argv)
 
     (void)argc;
     if (vm->state != VM_RUNNING || vm_pause(vm))
-        out_error_code(o, OUT_STATE, "%s is not running (%s)", name_of(vm),
+        out_error_code(o, OUT_STATE, "%s is not running (%s)", vms_name_of(vm),
                        vm_state_names[vm->state]);
     else
         wait_for(o, vm, 5 * SECOND, pause_poll);
@@ -426,11 +429,11 @@ void cmd_resume(struct out *o, unsigned argc, char **argv)
     (void)argc;
     if (vm->state == VM_PAUSED && vm->held)
         out_error_code(o, OUT_STATE, "%s is held (%s); `reset %s` or `stop %s --force` ends that",
-                       name_of(vm), vm->why, name_of(vm), name_of(vm));
+                       vms_name_of(vm), vm->why, vms_name_of(vm), vms_name_of(vm));
     else if (vm->state == VM_PAUSED && vm->save.under_way)
-        out_error_code(o, OUT_STATE, "%s is being saved", name_of(vm));
+        out_error_code(o, OUT_STATE, "%s is being saved", vms_name_of(vm));
     else if (vm->state != VM_PAUSED || vm_resume(vm))
-        out_error_code(o, OUT_STATE, "%s is not paused (%s)", name_of(vm),
+        out_error_code(o, OUT_STATE, "%s is not paused (%s)", vms_name_of(vm),
                        vm_state_names[vm->state]);
     else
         say_state(o, vm);

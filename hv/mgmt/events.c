@@ -41,7 +41,7 @@ void event_log(struct session *s, const char *text)
     out_end(&o, session_write, s);
 }
 
-static void tell_lost(struct session *s, uint64_t count)
+static void events_tell_lost(struct session *s, uint64_t count)
 {
     struct out o;
 
@@ -50,7 +50,7 @@ static void tell_lost(struct session *s, uint64_t count)
     out_end(&o, session_write, s);
 }
 
-static void tell(struct session *s, const struct notice *n)
+static void events_tell(struct session *s, const struct notice *n)
 {
     struct out o;
 
@@ -73,8 +73,8 @@ static void tell_all(struct event *ev)
             if (!s->json)
                 continue;
             if (lost)
-                tell_lost(s, lost);
-            tell(s, &n);
+                events_tell_lost(s, lost);
+            events_tell(s, &n);
         }
     }
 }

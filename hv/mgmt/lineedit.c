@@ -11,7 +11,7 @@
 
 #define CTRL(c) ((c)&0x1f)
 
-static void put(struct lineedit *le, const char *s) { le->out(le->ctx, s, strlen(s)); }
+static void le_put(struct lineedit *le, const char *s) { le->out(le->ctx, s, strlen(s)); }
 
 static bool continues(char c)
 {
@@ -43,7 +43,7 @@ static unsigned right_of(const struct lineedit *le, unsigned at)
     return at;
 }
 
-void le_hide(struct lineedit *le) { put(le, "\r\033[K"); }
+void le_hide(struct lineedit *le) { le_put(le, "\r\033[K"); }
 
 void le_redraw(struct lineedit *le)
 {
@@ -59,28 +59,28 @@ void le_redraw(struct lineedit *le)
         start = right_of(le, start);
     for (end = start; end < le->len && columns(le->buf + start, end - start) < room;)
         end = right_of(le, end);
-    put(le, "\r");
-    put(le, prompt);
+    le_put(le, "\r");
+    le_put(le, prompt);
     le->out(le->ctx, le->buf + start, end - start);
-    put(le, "\033[K");
+    le_put(le, "\033[K");
     if (end > le->cur) {
         snprintf(move, sizeof move, "\033[%uD", columns(le->buf + le->cur, end - le->cur));
-        put(le, move);
+        le_put(le, move);
     }
 }
 
-static void set_line(struct lineedit *le, const char *s)
+static void le_set_line(struct lineedit *le, const char *s)
 {
     snprintf(le->buf, sizeof le->buf, "%s", s);
     le->len = le->cur = (unsigned)strlen(le->buf);
 }
 
-static void insert(struct lineedit *le, const char *s, unsigned n)
+static void le_insert(struct lineedit *le, const char *s, unsigned n)
 {
     bool at_end = le->cur == le->len;
 
     if (n > LE_LINE - 1 - le->len) {
-        put(le, "\a");
+        le_put(le, "\a");
         return;
     }
     memmove(le->buf + le->cur + n, le->buf + le->cur, le->len - le->cur + 1);
@@ -95,7 +95,7 @@ static void insert(struct lineedit *le, const char *s, unsigned n)
 }
 
 /* Removes [from, to) and leaves the cursor there. */
-static void cut(struct lineedit *le, unsigned from, unsigned to, bool keep)
+static void le_cut(struct lineedit *le, unsigned from, unsigned to, bool keep)
 {
     hv_assert(from <= to && to <= le->len);
     if (keep && to > from) {
@@ -132,26 +132,26 @@ static unsigned word_right(const struct lineedit *le)
     return at;
 }
 
-static void go(struct lineedit *le, unsigned to)
+static void le_go(struct lineedit *le, unsigned to)
 {
     hv_assert(to <= le->len);
     le->cur = to;
     le_redraw(le);
 }
 
-static void key_home(struct lineedit *le) { go(le, 0); }
-static void key_end(struct lineedit *le) { go(le, le->len); }
-static void key_left(struct lineedit *le) { go(le, left_of(le, le->cur)); }
-static void key_right(struct lineedit *le) { go(le, right_of(le, le->cur)); }
-static void key_word_left(struct lineedit *le) { go(le, word_left(le)); }
-static void key_word_right(struct lineedit *le) { go(le, word_right(le)); }
-static void key_backspace(struct lineedit *le) { cut(le, left_of(le, le->cur), le->cur, false); }
-static void key_delete(struct lineedit *le) { cut(le, le->cur, right_of(le, le->cur), false); }
-static void key_kill_right(struct lineedit *le) { cut(le, le->cur, le->len, true); }
-static void key_kill_left(struct lineedit *le) { cut(le, 0, le->cur, true); }
-static void key_kill_word(struct lineedit *le) { cut(le, word_left(le), le->cur, true); }
-static void key_kill_word_right(struct lineedit *le) { cut(le, le->cur, word_right(le), true); }
-static void key_yank(struct lineedit *le) { insert(le, le->kill, (unsigned)strlen(le->kill)); }
+static void key_home(struct lineedit *le) { le_go(le, 0); }
+static void key_end(struct lineedit *le) { le_go(le, le->len); }
+static void key_left(struct lineedit *le) { le_go(le, left_of(le, le->cur)); }
+static void key_right(struct lineedit *le) { le_go(le, right_of(le, le->cur)); }
+static void key_word_left(struct lineedit *le) { le_go(le, word_left(le)); }
+static void key_word_right(struct lineedit *le) { le_go(le, word_right(le)); }
+static void key_backspace(struct lineedit *le) { le_cut(le, left_of(le, le->cur), le->cur, false); }
+static void key_delete(struct lineedit *le) { le_cut(le, le->cur, right_of(le, le->cur), false); }
+static void key_kill_right(struct lineedit *le) { le_cut(le, le->cur, le->len, true); }
+static void key_kill_left(struct lineedit *le) { le_cut(le, 0, le->cur, true); }
+static void key_kill_word(struct lineedit *le) { le_cut(le, word_left(le), le->cur, true); }
+static void key_kill_word_right(struct lineedit *le) { le_cut(le, le->cur, word_right(le), true); }
+static void key_yank(struct lineedit *le) { le_insert(le, le->kill, (unsigned)strlen(le->kill)); }
 
 static void key_transpose(struct lineedit *le)
 {
@@ -169,17 +169,17 @@ static void key_transpose(struct lineedit *le)
 
 static void key_clear(struct lineedit *le)
 {
-    put(le, LE_CLEAR);
+    le_put(le, LE_CLEAR);
     le_redraw(le);
 }
 
 /* Ctrl-G and Esc Esc: nothing of what was typed. */
 static void key_abort(struct lineedit *le)
 {
-    put(le, "\a");
+    le_put(le, "\a");
     le->searching = false;
     le->hist_pos = 0;
-    set_line(le, "");
+    le_set_line(le, "");
     le_redraw(le);
 }
 
@@ -197,7 +197,7 @@ static void show_history(struct lineedit *le, unsigned pos)
     if (le->hist_pos == 0)
         memcpy(le->saved, le->buf, le->len + 1);
     le->hist_pos = pos;
-    set_line(le, pos ? nth_newest(le, pos) : le->saved);
+    le_set_line(le, pos ? nth_newest(le, pos) : le->saved);
     le_redraw(le);
 }
 
@@ -237,19 +237,19 @@ static void list_words(struct lineedit *le, const char **words, unsigned n)
 {
     unsigned col = 0;
 
-    put(le, "\r\n");
+    le_put(le, "\r\n");
     for (unsigned i = 0; i < n; i++) {
         unsigned w = (unsigned)strlen(words[i]) + 2;
 
         if (col && col + w > le->cols) {
-            put(le, "\r\n");
+            le_put(le, "\r\n");
             col = 0;
         }
-        put(le, words[i]);
-        put(le, "  ");
+        le_put(le, words[i]);
+        le_put(le, "  ");
         col += w;
     }
-    put(le, "\r\n");
+    le_put(le, "\r\n");
     le_redraw(le);
 }
 
@@ -262,19 +262,19 @@ static void key_tab(struct lineedit *le)
         return;
     n = le->complete(le->ctx, le->buf, le->cur, &start, words, ARRAY_SIZE(words));
     if (n == 0) {
-        put(le, "\a");
+        le_put(le, "\a");
         return;
     }
     have = le->cur - start;
     more = common_start(words, n);
     if (more > have)
-        insert(le, words[0] + have, more - have);
+        le_insert(le, words[0] + have, more - have);
     if (n == 1)
-        insert(le, " ", 1);
+        le_insert(le, " ", 1);
     else if (more <= have && le->last_tab)
         list_words(le, words, n);
     else if (more <= have)
-        put(le, "\a");
+        le_put(le, "\a");
 }
 
 /* ---- dispatch ---- */
@@ -365,13 +365,13 @@ static void search_again(struct lineedit *le, unsigned from)
     for (unsigned n = from; n <= most && le->search_len; n++) {
         if (strstr(nth_newest(le, n), le->search)) {
             le->search_hit = n;
-            set_line(le, nth_newest(le, n));
+            le_set_line(le, nth_newest(le, n));
             le_redraw(le);
             return;
         }
     }
     if (le->search_len)
-        put(le, "\a");
+        le_put(le, "\a");
     le_redraw(le);
 }
 
@@ -413,13 +413,13 @@ static enum le_event feed_key(struct lineedit *le, char c)
 {
     if (c == '\r' || c == '\n') {
         le->skip_lf = c == '\r';
-        go(le, le->len);
-        put(le, "\r\n");
+        le_go(le, le->len);
+        le_put(le, "\r\n");
         remember(le);
         return LE_DONE;
     }
     if (c == CTRL('C')) {
-        put(le, "^C\r\n");
+        le_put(le, "^C\r\n");
         return LE_INTERRUPT;
     }
     if (c == '\033') {
@@ -428,7 +428,7 @@ static enum le_event feed_key(struct lineedit *le, char c)
     } else if (c == 0x7f) {
         key_backspace(le);
     } else if ((unsigned char)c >= ' ') {
-        insert(le, &c, 1);
+        le_insert(le, &c, 1);
     } else if (controls[(unsigned char)c]) {
         controls[(unsigned char)c](le);
     }

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool grow(struct out *o, size_t n)
+static bool out_grow(struct out *o, size_t n)
 {
     size_t cap = o->cap ? o->cap : 1024;
     char *more;
@@ -30,16 +30,16 @@ static bool grow(struct out *o, size_t n)
     return true;
 }
 
-static void put(struct out *o, const char *s, size_t n)
+static void out_put(struct out *o, const char *s, size_t n)
 {
-    if (!grow(o, n))
+    if (!out_grow(o, n))
         return;
     memcpy(o->text + o->len, s, n);
     o->len += n;
     o->text[o->len] = '\0';
 }
 
-static void puts_out(struct out *o, const char *s) { put(o, s, strlen(s)); }
+static void puts_out(struct out *o, const char *s) { out_put(o, s, strlen(s)); }
 
 /*
  * The code point that begins at s (RFC 3629), and how many bytes it takes; -1, and one byte, where
@@ -118,7 +118,7 @@ static void put_clean(struct out *o, const char *s, bool end)
 {
     size_t most = strlen(s) * 4 + 6;
 
-    if (!grow(o, most + 1))
+    if (!out_grow(o, most + 1))
         return;
     o->len += text_clean(o->text + o->len, most, s) + end;
     o->text[o->len] = '\0';
@@ -163,7 +163,7 @@ static void put_json(struct out *o, const char *s)
 {
     size_t most = strlen(s) * 6 + 16;
 
-    if (grow(o, most))
+    if (out_grow(o, most))
         o->len += json_quote(o->text + o->len, most, s);
 }
 
@@ -365,7 +365,7 @@ void out_list(struct out *o, const char *key, const struct column *columns, unsi
     }
     o->cells = o->len;
     for (unsigned i = 0; has_heading(columns, n) && i < n; i++)
-        put(o, columns[i].label, strlen(columns[i].label) + 1);
+        out_put(o, columns[i].label, strlen(columns[i].label) + 1);
 }
 
 void out_row(struct out *o)
@@ -401,7 +401,7 @@ void out_cell_number(struct out *o, uint64_t v)
         put_json_number(o, v, c->unit);
     } else {
         s = human(v, c->unit, buf, sizeof buf);
-        put(o, s, strlen(s) + 1);
+        out_put(o, s, strlen(s) + 1);
     }
 }
 

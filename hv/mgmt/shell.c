@@ -68,7 +68,7 @@ static bool arguments_ok(struct out *o, const struct command *c, unsigned argc, 
     return true;
 }
 
-static unsigned split(char *line, char **argv)
+static unsigned shell_split(char *line, char **argv)
 {
     unsigned n = 0;
 
@@ -92,7 +92,7 @@ static const char *take_id(const struct session *s, unsigned *argc, char **argv)
 void shell_run(struct session *s, char *line)
 {
     char *argv[MAX_ARGS];
-    unsigned argc = split(line, argv);
+    unsigned argc = shell_split(line, argv);
     const struct command *c;
     const char *id;
 

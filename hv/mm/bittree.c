@@ -3,14 +3,14 @@
 #include <hv/assert.h>
 #include <hv/bittree.h>
 
-static uint64_t words(uint64_t bits) { return (bits + 63) / 64; }
+static uint64_t bittree_words(uint64_t bits) { return (bits + 63) / 64; }
 
 uint64_t bittree_bytes(uint64_t members)
 {
     uint64_t sum = 0, n = members;
 
     do {
-        n = words(n);
+        n = bittree_words(n);
         sum += n;
     } while (n > 1);
     return sum * 8;
@@ -23,7 +23,7 @@ void bittree_init(struct bittree *t, uint64_t members, void *mem)
     hv_assert(mem && members);
     t->levels = 0;
     do {
-        n = words(n);
+        n = bittree_words(n);
         t->level[t->levels++] = at;
         at += n;
     } while (n > 1 && t->levels < BITTREE_LEVELS);

@@ -20,7 +20,7 @@ int heap_init(void)
     return base && limit ? 0 : -ENOMEM;
 }
 
-static bool grow(void)
+static bool heap_grow(void)
 {
     hv_assert(mapped <= limit);
     for (unsigned order = GROW_ORDER;; order--) {
@@ -54,7 +54,7 @@ void *heap_sbrk(ptrdiff_t by)
     if ((uint64_t)by > limit - used)
         return (void *)-1;
     while (used + (uint64_t)by > mapped)
-        if (!grow())
+        if (!heap_grow())
             return (void *)-1;
     used += (uint64_t)by;
     return (void *)(base + old);

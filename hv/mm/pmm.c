@@ -44,7 +44,7 @@ static struct front fronts[MAX_CPUS];
 static uint64_t total_bytes, free_bytes, promised;
 static struct spinlock lock = SPINLOCK_INIT(LOCK_PMM);
 
-static uint64_t block_size(unsigned order) { return PAGE_SIZE << order; }
+static uint64_t pmm_block_size(unsigned order) { return PAGE_SIZE << order; }
 
 static struct region *region_of(uint64_t pa)
 {
@@ -62,7 +62,7 @@ static uint64_t block_number(const struct region *r, uint64_t pa, unsigned order
     return (pa - r->base) >> (PAGE_SHIFT + order);
 }
 
-static bool is_free(const struct region *r, uint64_t pa, unsigned order)
+static bool pmm_is_free(const struct region *r, uint64_t pa, unsigned order)
 {
     return bittree_has(&r->free[order], block_number(r, pa, order));
 }
@@ -104,17 +104,17 @@ static void free_block(uint64_t pa, unsigned order)
 {
     struct region *r = region_of(pa);
 
-    if (!r || pa & (block_size(order) - 1) || is_free(r, pa, order))
+    if (!r || pa & (pmm_block_size(order) - 1) || pmm_is_free(r, pa, order))
         panic("pmm: wrong or double free of %#llx, order %u", (unsigned long long)pa, order);
-    free_bytes += block_size(order);
+    free_bytes += pmm_block_size(order);
     note_clean(pa, order, false);
     for (; order < PMM_MAX_ORDER; order++) {
-        uint64_t buddy = pa ^ block_size(order);
+        uint64_t buddy = pa ^ pmm_block_size(order);
 
-        if (buddy >= r->end || !is_free(r, buddy, order))
+        if (buddy >= r->end || !pmm_is_free(r, buddy, order))
             break;
         take_block(r, buddy, order);
-        pa &= ~block_size(order);
+        pa &= ~pmm_block_size(order);
     }
     put_block(r, pa, order);
 }
@@ -143,14 +143,14 @@ static uint64_t alloc_block(unsigned order)
     uint64_t pa = first_block(o, &r);
     take_block(r, pa, o);
     while (o-- > order)
-        put_block(r, pa + block_size(o), o);
-    free_bytes -= block_size(order);
+        put_block(r, pa + pmm_block_size(o), o);
+    free_bytes -= pmm_block_size(order);
     return pa;
 }
 
 /* ---- the CPU's front ---- */
 
-static bool refill(struct front *f)
+static bool pmm_refill(struct front *f)
 {
     spin_lock(&lock);
     while (f->n < FRONT_BATCH) {
@@ -187,7 +187,7 @@ bool pmm_take_clean(hpa_t pa)
 {
     bool clean;
 
-    assert_aligned(pa.v, block_size(PMM_CLEAN_ORDER));
+    assert_aligned(pa.v, pmm_block_size(PMM_CLEAN_ORDER));
     spin_lock(&lock);
     const struct region *r = region_of(pa.v);
     uint64_t i = block_number(r, pa.v, PMM_CLEAN_ORDER);
@@ -206,7 +206,7 @@ hpa_t pmm_alloc(unsigned order, enum pmm_owner owner)
     if (order > PMM_MAX_ORDER)
         return hpa(0);
     if (order == 0) {
-        if (f->n || refill(f))
+        if (f->n || pmm_refill(f))
             pa = f->page[--f->n].v;
     } else {
         pa = take_free(order);
@@ -216,7 +216,7 @@ hpa_t pmm_alloc(unsigned order, enum pmm_owner owner)
         }
     }
     if (pa)
-        f->by_owner[owner] += (int64_t)block_size(order);
+        f->by_owner[owner] += (int64_t)pmm_block_size(order);
     return hpa(pa);
 }
 
@@ -225,7 +225,7 @@ hpa_t pmm_alloc_zero(unsigned order, enum pmm_owner owner)
     hpa_t pa = pmm_alloc(order, owner); /* charge: the caller's */
 
     if (pa.v)
-        memset(phys_to_virt(pa), 0, block_size(order));
+        memset(phys_to_virt(pa), 0, pmm_block_size(order));
     return pa;
 }
 
@@ -236,7 +236,7 @@ void pmm_free(hpa_t pa, unsigned order, enum pmm_owner owner)
     hv_assert(owner < PMM_OWNERS);
     hv_assert(pa.v);
     hv_assert(order <= PMM_MAX_ORDER);
-    f->by_owner[owner] -= (int64_t)block_size(order);
+    f->by_owner[owner] -= (int64_t)pmm_block_size(order);
     if (order == 0) {
         if (f->n == FRONT_MAX)
             drain(f, FRONT_MAX - FRONT_BATCH);
@@ -250,9 +250,9 @@ void pmm_free(hpa_t pa, unsigned order, enum pmm_owner owner)
 
 void pmm_free_clean(hpa_t pa, unsigned order)
 {
-    assert_aligned(pa.v, block_size(order));
+    assert_aligned(pa.v, pmm_block_size(order));
     hv_assert(order >= PMM_CLEAN_ORDER && order <= PMM_MAX_ORDER);
-    fronts[this_cpu()->id].by_owner[PMM_GUEST] -= (int64_t)block_size(order);
+    fronts[this_cpu()->id].by_owner[PMM_GUEST] -= (int64_t)pmm_block_size(order);
     spin_lock(&lock);
     free_block(pa.v, order);
     note_clean(pa.v, order, true);
@@ -313,7 +313,7 @@ static bool clip(const struct boot_mem *m, uint64_t *base, uint64_t *end)
     return m->base + m->len > m->base && *end > *base;
 }
 
-static bool usable(const struct boot_mem *m, uint64_t *base, uint64_t *end)
+static bool pmm_usable(const struct boot_mem *m, uint64_t *base, uint64_t *end)
 {
     return m->type == BOOT_MEM_FREE && clip(m, base, end);
 }
@@ -330,7 +330,7 @@ static void find_regions(const struct boot_mem *m, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         struct region *r = nregions ? &regions[nregions - 1] : NULL;
 
-        if (!usable(&m[i], &base, &end) && !usable_later(&m[i], &base, &end))
+        if (!pmm_usable(&m[i], &base, &end) && !usable_later(&m[i], &base, &end))
             continue;
         if (r && base - r->end < REGION_GAP) {
             r->end = end;
@@ -346,7 +346,7 @@ static void find_regions(const struct boot_mem *m, uint32_t n)
 
 static uint64_t blocks_of(const struct region *r, unsigned order)
 {
-    return (r->end - r->base + block_size(order) - 1) >> (PAGE_SHIFT + order);
+    return (r->end - r->base + pmm_block_size(order) - 1) >> (PAGE_SHIFT + order);
 }
 
 static uint64_t clean_bytes(const struct region *r)
@@ -372,7 +372,7 @@ static uint64_t find_room(const struct boot_mem *m, uint32_t n, uint64_t bytes)
     uint64_t base, end;
 
     for (uint32_t i = 0; i < n; i++)
-        if (usable(&m[i], &base, &end) && region_of(base) && end - base > bytes)
+        if (pmm_usable(&m[i], &base, &end) && region_of(base) && end - base > bytes)
             return base;
     return 0;
 }
@@ -387,7 +387,7 @@ static void lay_bitmaps(struct region *r, uint8_t *p)
     }
 }
 
-static void add_range(uint64_t base, uint64_t end)
+static void pmm_add_range(uint64_t base, uint64_t end)
 {
     total_bytes += end - base;
     while (base < end) {
@@ -395,10 +395,10 @@ static void add_range(uint64_t base, uint64_t end)
 
         if (order > PMM_MAX_ORDER)
             order = PMM_MAX_ORDER;
-        while (block_size(order) > end - base)
+        while (pmm_block_size(order) > end - base)
             order--;
         free_block(base, order);
-        base += block_size(order);
+        base += pmm_block_size(order);
     }
 }
 
@@ -418,9 +418,9 @@ int pmm_init(const struct boot_info *bi)
     for (uint64_t i = 0, at = room; i < nregions; at += all_bitmaps(&regions[i++]))
         lay_bitmaps(&regions[i], phys_to_virt(hpa(at)));
     for (uint32_t i = 0; i < bi->nmem; i++) {
-        if (!usable(&m[i], &base, &end) || !region_of(base))
+        if (!pmm_usable(&m[i], &base, &end) || !region_of(base))
             continue;
-        add_range(base == room ? base + bytes : base, end);
+        pmm_add_range(base == room ? base + bytes : base, end);
     }
     return 0;
 }
@@ -433,5 +433,5 @@ void pmm_take_boot_services(const struct boot_info *bi)
     assert_cpu0();
     for (uint32_t i = 0; i < bi->nmem; i++)
         if (usable_later(&m[i], &base, &end) && region_of(base))
-            add_range(base, end);
+            pmm_add_range(base, end);
 }

@@ -27,7 +27,7 @@ static unsigned root_order(const struct pt_format *f)
 }
 
 /* Addresses are checked before the walk, so that the root's index needs no bound. */
-static unsigned index_of(const struct pt_format *f, uint64_t ia, unsigned level)
+static unsigned pt_index_of(const struct pt_format *f, uint64_t ia, unsigned level)
 {
     unsigned n = (unsigned)(ia >> (PAGE_SHIFT + 9 * level));
 
@@ -35,16 +35,16 @@ static unsigned index_of(const struct pt_format *f, uint64_t ia, unsigned level)
 }
 
 /* For hardware that does not look into our caches; before it can get there. */
-static void clean(const struct pt *pt, const void *at, uint64_t len)
+static void pt_clean(const struct pt *pt, const void *at, uint64_t len)
 {
     if (pt->fmt->clean_to_ram)
         arch_clean_to_ram(at, len);
 }
 
-static void set_entry(const struct pt *pt, uint64_t *e, uint64_t v)
+static void pt_set_entry(const struct pt *pt, uint64_t *e, uint64_t v)
 {
     __atomic_store_n(e, v, __ATOMIC_RELEASE);
-    clean(pt, e, sizeof *e);
+    pt_clean(pt, e, sizeof *e);
 }
 
 static uint64_t get_entry(const uint64_t *e) { return __atomic_load_n(e, __ATOMIC_RELAXED); }
@@ -62,7 +62,7 @@ static hpa_t take_tables(struct pt *pt, unsigned order)
     if (!pa.v && pt->pay)
         (void)pt->pay(pt->payer, -bytes);
     if (pa.v)
-        clean(pt, table_at(pa), (uint64_t)bytes);
+        pt_clean(pt, table_at(pa), (uint64_t)bytes);
     return pa;
 }
 
@@ -73,7 +73,7 @@ static void give_tables(struct pt *pt, hpa_t pa, unsigned order)
         (void)pt->pay(pt->payer, -(int64_t)(PAGE_SIZE << order));
 }
 
-static hpa_t new_table(struct pt *pt)
+static hpa_t pt_new_table(struct pt *pt)
 {
     hpa_t pa = take_tables(pt, 0);
 
@@ -86,7 +86,7 @@ static hpa_t new_table(struct pt *pt)
 /* The link lies in entry 0: a page's address, whose low bits are 0, is a hole in every format. */
 static void to_limbo(struct pt *pt, hpa_t pa)
 {
-    set_entry(pt, table_at(pa), pt->limbo.v);
+    pt_set_entry(pt, table_at(pa), pt->limbo.v);
     pt->limbo = pa;
     pt->tables--;
 }
@@ -124,7 +124,7 @@ static void drop_table(struct pt *pt, hpa_t pa, unsigned level)
         if (pt->fmt->kind(t[i], level) == PTE_TABLE)
             drop_table(pt, pt->fmt->addr(t[i], level), level - 1);
     memset(table_at(pa), 0, PAGE_SIZE);
-    clean(pt, table_at(pa), PAGE_SIZE);
+    pt_clean(pt, table_at(pa), PAGE_SIZE);
     to_limbo(pt, pa);
 }
 
@@ -161,7 +161,7 @@ struct walk {
     enum memtype type;
 };
 
-static bool is_empty(const struct pt *pt, const uint64_t *t, unsigned level)
+static bool pt_is_empty(const struct pt *pt, const uint64_t *t, unsigned level)
 {
     for (unsigned i = 0; i < ENTRIES; i++)
         if (pt->fmt->kind(t[i], level) != PTE_HOLE)
@@ -191,8 +191,8 @@ static int walk_entry(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, 
     hpa_t table = f->addr(get_entry(e), level);
     err = walk_table(w, table, level - 1, ia, len);
     if (!err && w->drop_empty &&
-        (len == span(level) || is_empty(w->pt, table_at(table), level - 1))) {
-        set_entry(w->pt, e, 0);
+        (len == span(level) || pt_is_empty(w->pt, table_at(table), level - 1))) {
+        pt_set_entry(w->pt, e, 0);
         to_limbo(w->pt, table);
     }
     return err;
@@ -205,14 +205,14 @@ static int walk_table(struct walk *w, hpa_t table, unsigned level, uint64_t ia, 
     while (len && !err) {
         uint64_t part = min_u64(len, span(level) - (ia & (span(level) - 1)));
 
-        err = walk_entry(w, table_at(table) + index_of(w->pt->fmt, ia, level), level, ia, part);
+        err = walk_entry(w, table_at(table) + pt_index_of(w->pt->fmt, ia, level), level, ia, part);
         ia += part;
         len -= part;
     }
     return err;
 }
 
-static int walk(struct walk *w, uint64_t ia, uint64_t len)
+static int pt_walk(struct walk *w, uint64_t ia, uint64_t len)
 {
     assert_held(&w->pt->lock);
     return walk_table(w, w->pt->root, w->pt->fmt->levels - 1u, ia, len);
@@ -225,14 +225,14 @@ static bool bad_range(const struct pt *pt, uint64_t ia, uint64_t len)
     return (ia | len) & (PAGE_SIZE - 1) || !range_within(ia, len, 0, top);
 }
 
-static enum memtype type_of(const struct pt_format *f, uint64_t pte, unsigned level)
+static enum memtype pt_type_of(const struct pt_format *f, uint64_t pte, unsigned level)
 {
     return f->type ? f->type(pte, level) : MEM_WB;
 }
 
 /* ---- mapping ---- */
 
-static int refuse(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, uint64_t len)
+static int pt_refuse(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, uint64_t len)
 {
     (void)w, (void)e, (void)level, (void)ia, (void)len;
     return -EEXIST;
@@ -245,14 +245,14 @@ static int fill_hole(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, u
 
     debug_assert_held(&w->pt->lock);
     if (f->leaf_levels >> level & 1 && len == size && !((ia | w->oa.v) & (size - 1))) {
-        set_entry(w->pt, e, f->leaf(w->oa, level, w->prot, w->type));
+        pt_set_entry(w->pt, e, f->leaf(w->oa, level, w->prot, w->type));
         w->oa.v += size;
         return 0;
     }
-    hpa_t table = new_table(w->pt);
+    hpa_t table = pt_new_table(w->pt);
     if (!table.v)
         return -ENOMEM;
-    set_entry(w->pt, e, f->table(table, level));
+    pt_set_entry(w->pt, e, f->table(table, level));
     return 0;
 }
 
@@ -260,13 +260,13 @@ static int clear_leaf(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, 
 {
     (void)w, (void)ia;
     hv_assert(len == span(level)); /* split_for() has seen to it */
-    set_entry(w->pt, e, 0);
+    pt_set_entry(w->pt, e, 0);
     return 0;
 }
 
 int pt_map(struct pt *pt, gpa_t ia, hpa_t oa, uint64_t len, unsigned prot, enum memtype type)
 {
-    struct walk look = { .pt = pt, .leaf = refuse };
+    struct walk look = { .pt = pt, .leaf = pt_refuse };
     struct walk fill = { .pt = pt, .hole = fill_hole, .oa = oa, .prot = prot, .type = type };
     struct walk undo = { .pt = pt, .leaf = clear_leaf, .drop_empty = !pt->keep };
 
@@ -275,10 +275,10 @@ int pt_map(struct pt *pt, gpa_t ia, hpa_t oa, uint64_t len, unsigned prot, enum 
     if (bad_range(pt, ia.v, len) || oa.v & (PAGE_SIZE - 1))
         return -EINVAL;
     spin_lock(&pt->lock);
-    int err = walk(&look, ia.v, len);
+    int err = pt_walk(&look, ia.v, len);
     if (!err) {
-        err = walk(&fill, ia.v, len);
-        if (err && walk(&undo, ia.v, len))
+        err = pt_walk(&fill, ia.v, len);
+        if (err && pt_walk(&undo, ia.v, len))
             panic("page tables %s: undo failed", pt->fmt->name);
     }
     spin_unlock(&pt->lock);
@@ -299,18 +299,18 @@ static int split_leaf(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, 
     hv_assert(level > 0 || len == span(level));
     if (len == span(level))
         return 0;
-    hpa_t table = new_table(w->pt);
+    hpa_t table = pt_new_table(w->pt);
     if (!table.v)
         return -ENOMEM;
     for (unsigned i = 0; i < ENTRIES; i++)
         table_at(table)[i] =
-            f->leaf(hpa(oa + i * span(below)), below, prot, type_of(f, old, level));
-    clean(w->pt, table_at(table), PAGE_SIZE);
+            f->leaf(hpa(oa + i * span(below)), below, prot, pt_type_of(f, old, level));
+    pt_clean(w->pt, table_at(table), PAGE_SIZE);
     if (w->pt->forget) {
-        set_entry(w->pt, e, 0);
+        pt_set_entry(w->pt, e, 0);
         w->pt->forget(w->pt, align_down(ia, span(level)), span(level));
     }
-    set_entry(w->pt, e, f->table(table, level));
+    pt_set_entry(w->pt, e, f->table(table, level));
     return 0;
 }
 
@@ -322,7 +322,7 @@ static bool edge_inside_leaf(const struct pt *pt, uint64_t ia)
 
     assert_held(&pt->lock);
     for (unsigned level = f->levels - 1u;; level--) {
-        uint64_t e = get_entry(table_at(table) + index_of(f, ia, level));
+        uint64_t e = get_entry(table_at(table) + pt_index_of(f, ia, level));
         enum pte_kind kind = f->kind(e, level);
 
         if (kind == PTE_LEAF)
@@ -340,7 +340,7 @@ static int split_at(struct pt *pt, uint64_t ia)
     int err = 0;
 
     while (!err && edge_inside_leaf(pt, ia))
-        err = walk(&w, ia, PAGE_SIZE);
+        err = pt_walk(&w, ia, PAGE_SIZE);
     return err;
 }
 
@@ -363,7 +363,7 @@ static int change_range(struct walk *w, uint64_t ia, uint64_t len)
     spin_lock(&w->pt->lock);
     int err = split_for(w->pt, ia, len);
     if (!err)
-        err = walk(w, ia, len);
+        err = pt_walk(w, ia, len);
     spin_unlock(&w->pt->lock);
     return err;
 }
@@ -382,7 +382,7 @@ static int reprotect(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, u
 
     (void)ia;
     hv_assert(len == span(level));
-    set_entry(w->pt, e, f->leaf(f->addr(old, level), level, w->prot, type_of(f, old, level)));
+    pt_set_entry(w->pt, e, f->leaf(f->addr(old, level), level, w->prot, pt_type_of(f, old, level)));
     return 0;
 }
 
@@ -403,7 +403,7 @@ bool pt_lookup(const struct pt *pt, gpa_t ia, hpa_t *oa, unsigned *prot)
     if (bad_range(pt, align_down(ia.v, PAGE_SIZE), PAGE_SIZE))
         return false;
     for (unsigned level = f->levels - 1u;; level--) {
-        uint64_t e = get_entry(table_at(table) + index_of(f, ia.v, level));
+        uint64_t e = get_entry(table_at(table) + pt_index_of(f, ia.v, level));
         enum pte_kind kind = f->kind(e, level);
 
         if (kind == PTE_HOLE)
@@ -428,12 +428,12 @@ int pt_keep(struct pt *pt, gpa_t ia, uint64_t len)
     spin_lock(&pt->lock);
     pt->keep = true;
     for (uint64_t at = align_down(ia.v, span(top)); !err && at < ia.v + len; at += span(top)) {
-        uint64_t *e = root + index_of(pt->fmt, at, top);
+        uint64_t *e = root + pt_index_of(pt->fmt, at, top);
         bool there = pt->fmt->kind(get_entry(e), top) != PTE_HOLE;
-        hpa_t table = there ? hpa(0) : new_table(pt);
+        hpa_t table = there ? hpa(0) : pt_new_table(pt);
 
         if (table.v)
-            set_entry(pt, e, pt->fmt->table(table, top));
+            pt_set_entry(pt, e, pt->fmt->table(table, top));
         err = there || table.v ? 0 : -ENOMEM;
     }
     spin_unlock(&pt->lock);
@@ -448,7 +448,7 @@ void pt_share(struct pt *to, const struct pt *from)
     hv_assert(from->keep && from->fmt->levels == to->fmt->levels &&
               from->fmt->ia_bits == to->fmt->ia_bits);
     for (unsigned i = 0; i < n; i++)
-        set_entry(to, table_at(to->root) + i, get_entry(table_at(from->root) + i));
+        pt_set_entry(to, table_at(to->root) + i, get_entry(table_at(from->root) + i));
 }
 
 void pt_unshare(struct pt *to, const struct pt *from)
@@ -458,5 +458,5 @@ void pt_unshare(struct pt *to, const struct pt *from)
     hv_assert(to->root.v && from->root.v);
     for (unsigned i = 0; i < n; i++)
         if (from->fmt->kind(get_entry(table_at(from->root) + i), top) != PTE_HOLE)
-            set_entry(to, table_at(to->root) + i, 0);
+            pt_set_entry(to, table_at(to->root) + i, 0);
 }

@@ -54,12 +54,12 @@ const struct state_ops vpci_bus_ops = { .name = "PCI bus",
 
 static uint32_t slots(const struct vm *vm) { return vm->pci ? VPCI_SLOTS : 0; }
 
-static size_t dev_size(const struct vm *vm, uint32_t i)
+static size_t pci_dev_size(const struct vm *vm, uint32_t i)
 {
     return vm->pci->dev[i] ? sizeof(struct vpci_state) : 0;
 }
 
-static int dev_save(struct vm *vm, uint32_t i, void *buf)
+static int pci_dev_save(struct vm *vm, uint32_t i, void *buf)
 {
     struct vpci_dev *d = vm->pci->dev[i];
 
@@ -80,7 +80,7 @@ static bool msix_valid(const struct vpci_dev *d, const struct vpci_state *s)
     return !(s->msix_pending >> d->nmsix) && !(s->intx & ~ISR_BITS);
 }
 
-static bool dev_valid(const struct vpci_dev *d, const struct vpci_state *s)
+static bool pci_dev_valid(const struct vpci_dev *d, const struct vpci_state *s)
 {
     for (unsigned i = 0; i < sizeof s->cfg; i++)
         if ((s->cfg[i] ^ d->s.cfg[i]) & ~d->wmask[i])
@@ -100,12 +100,12 @@ static void hold_line(struct vpci *p, const struct vpci_dev *d)
         p->intx_held[line] |= 1u << d->slot;
 }
 
-static int dev_restore(struct vm *vm, uint32_t i, const void *buf)
+static int pci_dev_restore(struct vm *vm, uint32_t i, const void *buf)
 {
     struct vpci *p = vm->pci;
     struct vpci_dev *d = p->dev[i];
 
-    if (!dev_valid(d, buf))
+    if (!pci_dev_valid(d, buf))
         return -EINVAL;
     spin_lock(&p->cfg_lock);
     memcpy(&d->s, buf, sizeof d->s);
@@ -121,6 +121,6 @@ const struct state_ops vpci_dev_ops = { .name = "PCI function",
                                         .kind = STATE_VPCI_DEV,
                                         .version = VPCI_STATE_VERSION,
                                         .count = slots,
-                                        .size = dev_size,
-                                        .save = dev_save,
-                                        .restore = dev_restore };
+                                        .size = pci_dev_size,
+                                        .save = pci_dev_save,
+                                        .restore = pci_dev_restore };

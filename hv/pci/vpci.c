@@ -121,7 +121,7 @@ uint32_t vpci_cfg_read(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigne
     return v;
 }
 
-static bool overlaps(unsigned reg, unsigned size, unsigned lo, unsigned len)
+static bool vpci_overlaps(unsigned reg, unsigned size, unsigned lo, unsigned len)
 {
     return reg < lo + len && reg + size > lo;
 }
@@ -129,7 +129,7 @@ static bool overlaps(unsigned reg, unsigned size, unsigned lo, unsigned len)
 void vpci_cfg_write(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigned size, uint32_t val)
 {
     struct io_access a = { .addr = reg, .val = val, .size = (uint8_t)size, .write = true };
-    bool command = overlaps(reg, size, PCI_COMMAND, 2);
+    bool command = vpci_overlaps(reg, size, PCI_COMMAND, 2);
 
     debug_assert(size == 1 || size == 2 || size == 4);
     debug_assert((reg & 3) + size <= 4);
@@ -143,10 +143,10 @@ void vpci_cfg_write(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigned s
 
         vpci_cfg_set(d, reg + i, 1, (d->s.cfg[reg + i] & (uint8_t)~m) | new);
     }
-    if (command || overlaps(reg, size, PCI_BAR0, 4 * VPCI_BARS))
+    if (command || vpci_overlaps(reg, size, PCI_BAR0, 4 * VPCI_BARS))
         vpci_bars_sync(p);
     spin_unlock(&p->cfg_lock);
-    if (command || (d->msix_cap && overlaps(reg, size, d->msix_cap + 2u, 2)))
+    if (command || (d->msix_cap && vpci_overlaps(reg, size, d->msix_cap + 2u, 2)))
         vpci_msix_control_changed(d);
     if (command && d->command_changed)
         d->command_changed(d);

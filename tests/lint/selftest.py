@@ -134,6 +134,16 @@ CASES = {
          for name in ("malloc", "calloc", "realloc", "pmm_alloc", "pmm_alloc_zero")]
         + [{"hv/vm/a.c": guarded("/* charge: below */", "", "p = malloc(8);")},
            {"hv/vm/a.c": guarded("p = malloc(8);    /* charge: below */", "p = malloc(8);")}]),
+    "static-names": (
+        [{"hv/mm/a.c": "static int reset(void)\n{\n}\n", "hv/vm/b.c": "int reset(void)\n{\n}\n"},
+         {"hv/mm/a.c": "static int a_reset(void);\nstatic int a_reset(void)\n{\n}\n"},
+         {"hv/mm/a.c": "static void (*reset)(int);\n", "hv/mm/b.c": "static void (*reset)(int);\n"},
+         {"hv/mm/a.c": "/*\nstatic int reset(void)\n*/\n", "hv/mm/b.c": "static int reset(int);\n"},
+         {"hv/mm/a.c": "static int reset(void);\n", "tests/b.c": "static int reset(int);\n"}],
+        [{"hv/mm/a.c": "static int reset(void)\n{\n}\n", other: "static void reset(int x)\n{\n}\n"}
+         for other in ("hv/mm/b.c", "hv/vm/b.c", "arch/x86_64/b.c", "drivers/net/b.c", "boot/b.c")]
+        + [{"hv/mm/a.c": "static bool printf_like(1, 2) reset(int x)\n{\n}\n",
+            "hv/mm/b.c": "static inline const struct a *reset(void)\n{\n}\n"}]),
     "must-check": (
         [{"hv/a.h": text} for text in (
             "int must_check f(void);\n", "void f(void);\n", "bool f(int);\n",

@@ -24,7 +24,7 @@ enum { MSR_DELTAS = 0x0f, MSR_CTS = 0x10, MSR_DSR = 0x20, MSR_RI = 0x40, MSR_DCD
 
 static bool fifo_on(const struct uart16550_state *s) { return s->fcr & FCR_ENABLE; }
 
-static unsigned capacity(const struct uart16550_state *s)
+static unsigned uart16550_capacity(const struct uart16550_state *s)
 {
     return fifo_on(s) ? sizeof s->fifo : 1;
 }
@@ -37,7 +37,7 @@ static unsigned trigger(const struct uart16550_state *s)
 }
 
 /* The reason of highest priority, as IIR shows it. */
-static uint8_t reason(const struct uart16550_state *s)
+static uint8_t uart16550_reason(const struct uart16550_state *s)
 {
     if (s->ier & IER_LSR && s->lsr & LSR_ERRORS)
         return IIR_LSR;
@@ -51,9 +51,9 @@ static uint8_t reason(const struct uart16550_state *s)
     return IIR_NONE;
 }
 
-static void update(struct uart16550 *u)
+static void uart16550_update(struct uart16550 *u)
 {
-    bool irq = reason(&u->s) != IIR_NONE;
+    bool irq = uart16550_reason(&u->s) != IIR_NONE;
 
     if (irq != u->s.irq)
         u->ops->irq(u, irq);
@@ -64,12 +64,12 @@ static void update(struct uart16550 *u)
 static void thre(struct uart16550 *u)
 {
     u->s.thre_pending = true;
-    update(u);
+    uart16550_update(u);
 }
 
-static void push(struct uart16550_state *s, uint8_t c)
+static void uart16550_push(struct uart16550_state *s, uint8_t c)
 {
-    if (s->fill >= capacity(s)) {
+    if (s->fill >= uart16550_capacity(s)) {
         s->lsr |= LSR_OE;
         return;
     }
@@ -87,17 +87,17 @@ static uint8_t pop(struct uart16550_state *s)
     return c;
 }
 
-static void refill(struct uart16550 *u)
+static void uart16550_refill(struct uart16550 *u)
 {
     char in[sizeof u->s.fifo];
     size_t room, n;
 
-    if (u->s.mcr & MCR_LOOP || u->s.fill > capacity(&u->s))
+    if (u->s.mcr & MCR_LOOP || u->s.fill > uart16550_capacity(&u->s))
         return;
-    room = capacity(&u->s) - u->s.fill;
+    room = uart16550_capacity(&u->s) - u->s.fill;
     n = u->ops->in(u, in, room);
     for (size_t i = 0; i < n && i < room; i++)
-        push(&u->s, (uint8_t)in[i]);
+        uart16550_push(&u->s, (uint8_t)in[i]);
 }
 
 static uint8_t read_rbr(struct uart16550 *u)
@@ -105,18 +105,18 @@ static uint8_t read_rbr(struct uart16550 *u)
     uint8_t c = pop(&u->s);
 
     if (!u->s.fill)
-        refill(u);
-    update(u);
+        uart16550_refill(u);
+    uart16550_update(u);
     return c;
 }
 
 static uint8_t read_iir(struct uart16550 *u)
 {
-    uint8_t r = reason(&u->s);
+    uint8_t r = uart16550_reason(&u->s);
 
     if (r == IIR_THRE) {
         u->s.thre_pending = false;
-        update(u);
+        uart16550_update(u);
     }
     return r | (fifo_on(&u->s) ? IIR_FIFO : 0);
 }
@@ -126,7 +126,7 @@ static uint8_t read_lsr(struct uart16550 *u)
     uint8_t v = u->s.lsr | LSR_EMPTY | (u->s.fill ? LSR_DR : 0);
 
     u->s.lsr &= (uint8_t)~LSR_ERRORS;
-    update(u);
+    uart16550_update(u);
     return v;
 }
 
@@ -135,7 +135,7 @@ static uint8_t read_msr(struct uart16550 *u)
     uint8_t v = u->s.msr;
 
     u->s.msr &= (uint8_t)~MSR_DELTAS;
-    update(u);
+    uart16550_update(u);
     return v;
 }
 
@@ -160,10 +160,10 @@ static void write_thr(struct uart16550 *u, uint8_t val)
 {
     u->s.thre_pending = false;
     if (u->s.mcr & MCR_LOOP)
-        push(&u->s, val);
+        uart16550_push(&u->s, val);
     else
         u->ops->out(u, (char)val);
-    update(u);
+    uart16550_update(u);
     thre(u);
 }
 
@@ -174,7 +174,7 @@ static void write_ier(struct uart16550 *u, uint8_t val)
     u->s.ier = val & 0x0f;
     if (enabled)
         u->s.thre_pending = true; /* enabling it while empty interrupts at once */
-    update(u);
+    uart16550_update(u);
 }
 
 static void write_fcr(struct uart16550 *u, uint8_t val)
@@ -184,8 +184,8 @@ static void write_fcr(struct uart16550 *u, uint8_t val)
     u->s.fcr = val & FCR_ENABLE ? val & FCR_KEPT : 0;
     if (changed || val & FCR_CLEAR_RX)
         u->s.fill = 0;
-    refill(u);
-    update(u);
+    uart16550_refill(u);
+    uart16550_update(u);
 }
 
 /* The modem inputs: a cable that is plugged in, or in loopback the modem outputs. */
@@ -207,8 +207,8 @@ static void write_mcr(struct uart16550 *u, uint8_t val)
     if (!(old & MSR_RI))
         changed &= (uint8_t)~MSR_RI; /* only the trailing edge of RI counts */
     u->s.msr = (uint8_t)(now | (u->s.msr & MSR_DELTAS) | changed >> 4);
-    refill(u);
-    update(u);
+    uart16550_refill(u);
+    uart16550_update(u);
 }
 
 void uart16550_write(struct uart16550 *u, unsigned reg, uint8_t val)
@@ -238,8 +238,8 @@ void uart16550_write(struct uart16550 *u, unsigned reg, uint8_t val)
 
 void uart16550_input(struct uart16550 *u)
 {
-    refill(u);
-    update(u);
+    uart16550_refill(u);
+    uart16550_update(u);
 }
 
 void uart16550_init(struct uart16550 *u, const struct uart16550_ops *ops)
