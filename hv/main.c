@@ -75,7 +75,9 @@ static int do_heap(struct boot_info *bi)
     int err = heap_init();
 
     (void)bi;
-    return err ? err : event_cpu_init();
+    if (!err)
+        event_cpu_init();
+    return err;
 }
 
 static int do_irq(struct boot_info *bi)
@@ -133,7 +135,7 @@ static int do_guests(struct boot_info *bi)
 static bool all_up(void)
 {
     for (uint32_t i = 0; i < cpu_count; i++)
-        if (!__atomic_load_n(&percpus[i].events.timers, __ATOMIC_ACQUIRE))
+        if (!__atomic_load_n(&percpus[i].events.there, __ATOMIC_ACQUIRE))
             return false;
     return true;
 }
@@ -218,7 +220,6 @@ _Noreturn void hv_main(struct boot_info *bi)
 
 _Noreturn void ap_main(void)
 {
-    if (event_cpu_init())
-        panic("no memory for the events of CPU %u", this_cpu()->id);
+    event_cpu_init();
     cpu_loop();
 }

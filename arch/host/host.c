@@ -31,8 +31,8 @@ void host_init(uint32_t cpus, uint64_t bytes)
         host_cpu = i;
         percpus[i].self = &percpus[i];
         percpus[i].id = i;
-        if (!percpus[i].events.timers)
-            hv_assert(event_cpu_init() == 0);
+        if (!percpus[i].events.there)
+            event_cpu_init();
     }
     hv_assert(sched_init() == 0);
     if (bytes)

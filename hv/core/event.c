@@ -10,7 +10,6 @@
 #include <hv/panic.h>
 #include <hv/percpu.h>
 #include <hv/time.h>
-#include <stdlib.h>
 
 #define POSTED 1u
 #define DEAD 4u
@@ -21,24 +20,18 @@ static_assert(EVENT_POISON & DEAD && EVENT_POISON != DEAD,
 
 static struct event_queue *queue_of(const struct event *ev) { return &percpus[ev->cpu].events; }
 
-int event_cpu_init(void)
+void event_cpu_init(void)
 {
     struct event_queue *q = &this_cpu()->events;
-    /* charge: Trivet's own */
-    struct event **timers = malloc(EVENT_TIMERS_MAX * sizeof(*timers)); /* NOLINT(bugprone-sizeof*)
-                                                                         */
 
-    hv_assert(!q->timers);
-    if (!timers)
-        return -ENOMEM;
+    hv_assert(!q->there);
     spin_init(&q->lock, LOCK_EVENT);
     spin_lock(&q->lock);
-    q->timers = timers;
     q->tail = &q->ready;
     q->off_tail = &q->off;
     q->next_when = UINT64_MAX;
     spin_unlock(&q->lock);
-    return 0;
+    __atomic_store_n(&q->there, 1, __ATOMIC_RELEASE);
 }
 
 void event_init(struct event *ev, void (*fn)(struct event *), uint32_t cpu)
@@ -88,69 +81,102 @@ void event_post(struct event *ev)
         cpu_kick(ev->cpu);
 }
 
-/* ---- the timer heap; the queue's lock is held ---- */
+/*
+ * ---- the timed events; the queue's lock is held ----
+ *
+ * A leftist heap: nobody is due before the one above it, and the way down on the right is never
+ * longer than that on the left, so that it is logarithmic. The nodes are the events themselves:
+ * however many there are, there is room.
+ */
 
-static void heap_place(struct event_queue *q, uint32_t i, struct event *ev)
+static unsigned rank_of(const struct event *ev) { return ev ? ev->rank : 0; }
+
+/* True: its rank has changed. */
+static bool lean_left(struct event *ev)
 {
-    debug_assert_held(&q->lock);
-    debug_assert(i < EVENT_TIMERS_MAX);
-    q->timers[i] = ev;
-    ev->heap_idx = i + 1;
-}
+    uint8_t was = ev->rank;
 
-static void heap_up(struct event_queue *q, uint32_t i, struct event *ev)
-{
-    for (; i > 0 && q->timers[(i - 1) / 2]->when > ev->when; i = (i - 1) / 2)
-        heap_place(q, i, q->timers[(i - 1) / 2]);
-    heap_place(q, i, ev);
-}
+    if (rank_of(ev->left) < rank_of(ev->right)) {
+        struct event *left = ev->left;
 
-static void heap_down(struct event_queue *q, uint32_t i, struct event *ev)
-{
-    for (;;) {
-        uint32_t child = 2 * i + 1;
-
-        if (child + 1 < q->ntimers && q->timers[child + 1]->when < q->timers[child]->when)
-            child++;
-        if (child >= q->ntimers || q->timers[child]->when >= ev->when)
-            break;
-        heap_place(q, i, q->timers[child]);
-        i = child;
+        ev->left = ev->right;
+        ev->right = left;
     }
-    heap_place(q, i, ev);
+    ev->rank = (uint8_t)(rank_of(ev->right) + 1);
+    return ev->rank != was;
+}
+
+static struct event *heap_merge(struct event *a, struct event *b)
+{
+    if (!a || !b)
+        return a ? a : b;
+    if (b->when < a->when) {
+        struct event *first = b;
+
+        b = a;
+        a = first;
+    }
+    a->right = heap_merge(a->right, b);
+    a->right->up = a;
+    (void)lean_left(a);
+    return a;
 }
 
 static void heap_note_next(struct event_queue *q)
 {
-    __atomic_store_n(&q->next_when, q->ntimers ? q->timers[0]->when : UINT64_MAX, __ATOMIC_RELAXED);
-}
-
-static void heap_fix(struct event_queue *q, uint32_t i, struct event *ev)
-{
-    if (i > 0 && q->timers[(i - 1) / 2]->when > ev->when)
-        heap_up(q, i, ev);
-    else
-        heap_down(q, i, ev);
-    heap_note_next(q);
+    __atomic_store_n(&q->next_when, q->timers ? q->timers->when : UINT64_MAX, __ATOMIC_RELAXED);
 }
 
 static void heap_insert(struct event_queue *q, struct event *ev)
 {
-    hv_assert(q->timers && q->ntimers < EVENT_TIMERS_MAX);
-    heap_up(q, q->ntimers++, ev);
+    debug_assert_held(&q->lock);
+    ev->left = ev->right = NULL;
+    ev->rank = 1;
+    ev->timed = true;
+    q->timers = heap_merge(q->timers, ev);
+    q->timers->up = NULL;
     heap_note_next(q);
 }
 
 static void heap_remove(struct event_queue *q, struct event *ev)
 {
-    uint32_t i = ev->heap_idx - 1;
-    struct event *last = q->timers[--q->ntimers];
+    struct event *up = ev->up, *below = heap_merge(ev->left, ev->right);
 
-    debug_assert(q->timers[i] == ev);
-    ev->heap_idx = 0;
-    if (last != ev)
-        heap_fix(q, i, last);
+    debug_assert_held(&q->lock);
+    debug_assert(up || q->timers == ev);
+    if (below)
+        below->up = up;
+    if (!up)
+        q->timers = below;
+    else if (up->left == ev)
+        up->left = below;
+    else
+        up->right = below;
+    while (up && lean_left(up))
+        up = up->up;
+    ev->up = ev->left = ev->right = NULL;
+    ev->timed = false;
     heap_note_next(q);
+}
+
+/* It may keep its place when it is due at `ns`. */
+static bool heap_fits(const struct event *ev, uint64_t ns)
+{
+    return (!ev->up || ev->up->when <= ns) && (!ev->left || ev->left->when >= ns) &&
+           (!ev->right || ev->right->when >= ns);
+}
+
+static void heap_set(struct event_queue *q, struct event *ev, uint64_t ns)
+{
+    bool stays = ev->timed && heap_fits(ev, ns);
+
+    if (ev->timed && !stays)
+        heap_remove(q, ev);
+    ev->when = ns;
+    if (stays)
+        heap_note_next(q);
+    else
+        heap_insert(q, ev);
 }
 
 void event_at(struct event *ev, uint64_t ns)
@@ -164,11 +190,7 @@ void event_at(struct event *ev, uint64_t ns)
     }
     spin_lock(&q->lock);
     uint64_t before = q->next_when;
-    ev->when = ns;
-    if (ev->heap_idx)
-        heap_fix(q, ev->heap_idx - 1, ev);
-    else
-        heap_insert(q, ev);
+    heap_set(q, ev, ns);
     bool sooner = q->next_when < before;
     spin_unlock(&q->lock);
     if (!sooner)
@@ -185,6 +207,7 @@ void event_at(struct event *ev, uint64_t ns)
 static void event_append(struct event_queue *q, struct event *ev)
 {
     __atomic_store_n(q->tail, ev, __ATOMIC_RELAXED);
+    ev->link = q->tail;
     q->tail = &ev->next;
 }
 
@@ -210,8 +233,8 @@ static void take_posted(struct event_queue *q)
 static void take_due(struct event_queue *q, uint64_t now)
 {
     debug_assert_held(&q->lock);
-    while (q->ntimers && q->timers[0]->when <= now) {
-        struct event *ev = q->timers[0];
+    while (q->timers && q->timers->when <= now) {
+        struct event *ev = q->timers;
 
         heap_remove(q, ev);
         if (__atomic_fetch_or(&ev->state, POSTED, __ATOMIC_ACQ_REL) & POSTED)
@@ -219,6 +242,25 @@ static void take_due(struct event_queue *q, uint64_t now)
         ev->next = NULL;
         event_append(q, ev);
     }
+}
+
+/* From `ready` or `off`. False: it is in neither. */
+static bool unlink_ready(struct event_queue *q, struct event *ev)
+{
+    struct event **link = ev->link;
+
+    debug_assert_held(&q->lock);
+    if (!link)
+        return false;
+    __atomic_store_n(link, ev->next, __ATOMIC_RELAXED);
+    if (ev->next)
+        ev->next->link = link;
+    else if (q->tail == &ev->next)
+        q->tail = link;
+    else
+        q->off_tail = link;
+    ev->link = NULL;
+    return true;
 }
 
 static struct event *take_first(struct event_queue *q)
@@ -229,9 +271,7 @@ static struct event *take_first(struct event_queue *q)
     debug_assert(q == &this_cpu()->events && !q->running);
     if (!ev)
         return NULL;
-    __atomic_store_n(&q->ready, ev->next, __ATOMIC_RELAXED);
-    if (!q->ready)
-        q->tail = &q->ready;
+    (void)unlink_ready(q, ev);
     /* Before POSTED is cleared: event_cancel must see one or the other. */
     __atomic_store_n(&q->running, ev, __ATOMIC_SEQ_CST);
     __atomic_fetch_and(&ev->state, (uint8_t)~POSTED, __ATOMIC_SEQ_CST);
@@ -255,6 +295,7 @@ void event_put_off(struct event *ev)
         return; /* posted meanwhile: it runs sooner */
     spin_lock(&q->lock);
     ev->next = NULL;
+    ev->link = q->off_tail;
     __atomic_store_n(q->off_tail, ev, __ATOMIC_RELAXED);
     q->off_tail = &ev->next;
     spin_unlock(&q->lock);
@@ -268,9 +309,7 @@ static void take_off(struct event_queue *q)
     for (unsigned i = 0; i < OFF_PER_ROUND && q->off; i++) {
         struct event *ev = q->off;
 
-        __atomic_store_n(&q->off, ev->next, __ATOMIC_RELAXED);
-        if (!q->off)
-            q->off_tail = &q->off;
+        (void)unlink_ready(q, ev);
         ev->next = NULL;
         event_append(q, ev);
     }
@@ -323,42 +362,21 @@ uint64_t event_next(void)
 
 /* ---- cancelling ---- */
 
-/* From the list that begins at *p. */
-static bool unlink_from(struct event **p, struct event ***tail, const struct event *ev)
-{
-    for (; *p; p = &(*p)->next) {
-        if (*p != ev)
-            continue;
-        __atomic_store_n(p, ev->next, __ATOMIC_RELAXED);
-        if (!ev->next)
-            *tail = p;
-        return true;
-    }
-    return false;
-}
-
-static bool unlink_ready(struct event_queue *q, struct event *ev)
-{
-    debug_assert_held(&q->lock);
-    if (unlink_from(&q->ready, &q->tail, ev) || unlink_from(&q->off, &q->off_tail, ev)) {
-        __atomic_fetch_and(&ev->state, (uint8_t)~POSTED, __ATOMIC_SEQ_CST);
-        return true;
-    }
-    return false;
-}
-
 /* One try. True when ev is neither queued nor running (or it is its own fn that cancels it). */
 static bool cancelled(struct event *ev, struct event_queue *q)
 {
     spin_lock(&q->lock);
-    if (ev->heap_idx)
+    if (ev->timed)
         heap_remove(q, ev);
     /* Before POSTED is looked at: fn may post the event, and end, in between. */
     bool running = __atomic_load_n(&q->running, __ATOMIC_SEQ_CST) == ev && q != &this_cpu()->events;
     bool posted = __atomic_load_n(&ev->state, __ATOMIC_SEQ_CST) & POSTED;
     if (posted) {
         take_posted(q);
-        posted = !unlink_ready(q, ev); /* not found: another CPU is just about to push it */
+        /* not found: another CPU is just about to push it */
+        posted = !unlink_ready(q, ev);
+        if (!posted)
+            __atomic_fetch_and(&ev->state, (uint8_t)~POSTED, __ATOMIC_SEQ_CST);
     }
     spin_unlock(&q->lock);
     return !posted && !running;
@@ -370,7 +388,8 @@ void event_cancel(struct event *ev)
 
     hv_assert(ev->cpu < MAX_CPUS || ev->state & DEAD);
     /* Dead: it is in no queue. A CPU without a queue: nothing was posted to it. */
-    if (!q->timers || __atomic_load_n(&ev->state, __ATOMIC_ACQUIRE) & DEAD)
+    if (!__atomic_load_n(&q->there, __ATOMIC_ACQUIRE) ||
+        __atomic_load_n(&ev->state, __ATOMIC_ACQUIRE) & DEAD)
         return;
     while (!cancelled(ev, q))
         cpu_relax();
@@ -390,6 +409,16 @@ static bool lies_in(const struct event *ev, const void *obj, size_t len)
     return ev && (uintptr_t)ev - (uintptr_t)obj < len;
 }
 
+/* All of them, each before those below it. */
+static struct event *heap_next(struct event *ev)
+{
+    if (ev->left)
+        return ev->left; /* where there is nobody on the left, nobody is on the right */
+    while (ev->up && (ev == ev->up->right || !ev->up->right))
+        ev = ev->up;
+    return ev->up ? ev->up->right : NULL;
+}
+
 static const struct event *event_find_in(struct event_queue *q, const void *obj, size_t len)
 {
     debug_assert_held(&q->lock);
@@ -400,9 +429,9 @@ static const struct event *event_find_in(struct event_queue *q, const void *obj,
     for (struct event *ev = q->off; ev; ev = ev->next)
         if (lies_in(ev, obj, len))
             return ev;
-    for (uint32_t i = 0; i < q->ntimers; i++)
-        if (lies_in(q->timers[i], obj, len))
-            return q->timers[i];
+    for (struct event *ev = q->timers; ev; ev = heap_next(ev))
+        if (lies_in(ev, obj, len))
+            return ev;
     const struct event *running = __atomic_load_n(&q->running, __ATOMIC_SEQ_CST);
     return q != &this_cpu()->events && lies_in(running, obj, len) ? running : NULL;
 }
@@ -412,7 +441,7 @@ void event_assert_none_in(const void *obj, size_t len)
     for (uint32_t i = 0; DEBUG_LOCKS && i < cpu_count; i++) {
         struct event_queue *q = &percpus[i].events;
 
-        if (!q->timers)
+        if (!__atomic_load_n(&q->there, __ATOMIC_ACQUIRE))
             continue;
         spin_lock(&q->lock);
         const struct event *ev = event_find_in(q, obj, len);

@@ -19,9 +19,9 @@ ROWS = [
     ("event_race", "hv/core/event.c", "&head, ev, true, __ATOMIC_RELEASE,",
      "&head, ev, true, __ATOMIC_RELAXED,"),
     ("event_race", "hv/core/event.c",
-     "__atomic_store_n(&q->next_when, q->ntimers ? q->timers[0]->when : UINT64_MAX, "
+     "__atomic_store_n(&q->next_when, q->timers ? q->timers->when : UINT64_MAX, "
      "__ATOMIC_RELAXED)",
-     "q->next_when = q->ntimers ? q->timers[0]->when : UINT64_MAX"),
+     "q->next_when = q->timers ? q->timers->when : UINT64_MAX"),
     ("sched_race", "hv/core/lock.c", "(uint16_t)(l->owner + 1), __ATOMIC_RELEASE)",
      "(uint16_t)(l->owner + 1), __ATOMIC_RELAXED)"),
     ("sched_race", "hv/vm/queue.c",

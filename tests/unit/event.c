@@ -364,6 +364,68 @@ static void test_threads(void **state)
     assert_false(event_more());
 }
 
+/* As many as guests can have, set, moved and cancelled in any order: they come when they are due.
+ */
+enum { MANY = 20000 };
+static struct timed {
+    struct event ev;
+    uint64_t due; /* 0: not set */
+} many[MANY];
+static uint64_t last_due;
+static unsigned came, wrong;
+
+static void on_due(struct event *ev)
+{
+    struct timed *t = container_of(ev, struct timed, ev);
+
+    wrong += !t->due || t->due > host_now || t->due < last_due;
+    last_due = t->due;
+    t->due = 0;
+    came++;
+}
+
+static unsigned set_some(unsigned *seed)
+{
+    unsigned are_set = 0;
+
+    for (unsigned n = 0; n < 3 * MANY; n++) {
+        struct timed *t = &many[(unsigned)rand_r(seed) % MANY];
+
+        if (rand_r(seed) % 8 == 0) {
+            event_cancel(&t->ev);
+            t->due = 0;
+        } else {
+            t->due = host_now + 1 + (unsigned)rand_r(seed) % 1000;
+            event_at(&t->ev, t->due);
+        }
+    }
+    for (unsigned i = 0; i < MANY; i++)
+        are_set += many[i].due != 0;
+    return are_set;
+}
+
+static void test_many_timers(void **state)
+{
+    unsigned seed = 5, are_set;
+
+    (void)state;
+    for (unsigned i = 0; i < MANY; i++)
+        event_init(&many[i].ev, on_due, 0);
+    for (unsigned round = 0; round < 3; round++) {
+        came = wrong = 0;
+        last_due = 0;
+        are_set = set_some(&seed);
+        assert_true(are_set > MANY / 2);
+        for (unsigned i = 0; i <= 1000; i++) {
+            host_now++;
+            (void)event_run();
+        }
+        assert_int_equal(came, are_set);
+        assert_int_equal(wrong, 0);
+        assert_true(event_next() == UINT64_MAX);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +435,7 @@ int main(void)
         cmocka_unit_test_setup(test_cancel, setup),
         cmocka_unit_test_setup(test_a_lost_interrupt_is_made_up_for, setup),
         cmocka_unit_test_setup(test_other_cpu, setup),
+        cmocka_unit_test_setup(test_many_timers, setup),
         cmocka_unit_test_setup(test_budget, setup),
         cmocka_unit_test_setup(test_long_stretches_are_counted, setup),
         cmocka_unit_test_setup(test_threads, setup),

@@ -10,29 +10,31 @@
 
 struct event {
     void (*fn)(struct event *);
-    struct event *next; /* private to event.c, as are all fields below but cpu */
-    uint64_t when;      /* ns of time_ns(), valid while heap_idx is not 0 */
-    uint32_t heap_idx;  /* position in the CPU's timer heap + 1; 0: not in it */
-    uint16_t cpu;       /* set before the first post; may be changed while not queued */
-    uint8_t state;      /* 1: posted, and its fn has not started; 4: dead */
+    struct event *next;  /* private to event.c, as are all fields below but cpu */
+    struct event **link; /* in `ready` or `off`: what points to it; else NULL */
+    /* while `timed`: ns of time_ns(), and its place in the CPU's heap of timed events */
+    uint64_t when;
+    struct event *up, *left, *right;
+    uint16_t cpu;  /* set before the first post; may be changed while not queued */
+    uint8_t state; /* 1: posted, and its fn has not started; 4: dead */
+    uint8_t rank;  /* to the nearest place in the heap that is free */
+    bool timed;
 };
-/* per CPU; more timed events than this on one CPU is a bug of ours: panic */
-#define EVENT_TIMERS_MAX 4096
 /* embedded in struct percpu; fields are private to event.c and loop.c */
 struct event_queue {
     struct event *posted;          /* lock-free stack of posted events, newest first */
     struct event *ready, **tail;   /* taken from it, in order; under lock */
     struct event *off, **off_tail; /* put off, oldest first; under lock */
     struct event *running;         /* event whose fn runs now */
-    struct event **timers;         /* binary heap by when, under lock */
-    uint64_t next_when;            /* timers[0]->when, or UINT64_MAX; read without the lock */
+    struct event *timers;          /* a leftist heap by when, under lock */
+    uint64_t next_when;            /* timers->when, or UINT64_MAX; read without the lock */
     uint64_t armed;                /* deadline that the hardware timer is set to; 0: none */
-    uint32_t ntimers;
+    uint32_t there;                /* 1: it was made; atomic */
     struct spinlock lock;
 };
 
-/* Each CPU, before its first event: makes its queue. -ENOMEM. */
-int must_check event_cpu_init(void);
+/* Each CPU, before its first event: makes its queue. */
+void event_cpu_init(void);
 /* The event must not be queued. One that was killed lives again. */
 void event_init(struct event *, void (*fn)(struct event *), uint32_t cpu);
 /* Any CPU, any context. Posting an event that is already queued does nothing: fn runs once. */
