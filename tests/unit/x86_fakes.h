@@ -25,7 +25,9 @@
 #include "hv/guest/x86_64/x86_intc.h"
 #include "tests/unit/advance.h"
 
+#ifndef FAKE_VCPUS
 #define FAKE_VCPUS 8
+#endif
 #define FAKE_RAM 4096
 static struct vm fake_vm;
 static struct x86_machine fake_machine;

@@ -5,15 +5,23 @@
  */
 #include <hv/assert.h>
 #include <hv/log.h>
+#include <hv/nospec.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
 #include "x86_intc.h"
 
-static uint32_t bit(unsigned id) { return 1u << id; }
+static void add(struct apic_set *s, uint32_t id) { s->w[id / 64] |= 1ull << (id & 63); }
 
-static uint32_t everybody(const struct x86_intc *x)
+/* The first at or above `from`; MAX_VCPUS: none. */
+static uint32_t next_in(const struct apic_set *s, uint32_t from)
 {
-    return x->nlapics >= 32 ? ~0u : bit(x->nlapics) - 1;
+    for (uint32_t i = from / 64; i < APIC_SET_WORDS; i++) {
+        uint64_t w = s->w[i] & (i == from / 64 ? UINT64_MAX << (from & 63) : UINT64_MAX);
+
+        if (w)
+            return i * 64 + (uint32_t)__builtin_ctzll(w);
+    }
+    return MAX_VCPUS;
 }
 
 static bool match_logical(const struct lapic *l, uint32_t dest)
@@ -30,37 +38,49 @@ static bool match_logical(const struct lapic *l, uint32_t dest)
     return dest >> 4 == ldr >> 4 && (dest & ldr & 0xf); /* cluster */
 }
 
-static uint32_t match_all_logical(const struct x86_intc *x, uint32_t dest)
+/*
+ * In x2APIC mode a cluster is 16 vCPUs, whose numbers say which: a destination above 255 reaches
+ * those alone. Others may be anybody's in xAPIC mode.
+ */
+static void match_all_logical(const struct x86_intc *x, uint32_t dest, struct apic_set *hit)
 {
-    uint32_t hit = 0;
+    uint32_t first = dest > 0xff ? dest >> 16 << 4 : 0, end = dest > 0xff ? first + 16 : MAX_VCPUS;
 
-    for (unsigned i = 0; i < x->nlapics; i++)
-        if (x->lapic[i] && match_logical(x->lapic[i], dest))
-            hit |= bit(i);
-    return hit;
+    for (uint32_t i = first; i < end && i < x->nlapics; i++) {
+        uint32_t id = (uint32_t)index_nospec(i, x->nlapics);
+
+        if (x->lapic[id] && match_logical(x->lapic[id], dest))
+            add(hit, id);
+    }
 }
 
 /* A guest wrote identifiers: two may have the same, and 255 is everybody's in xAPIC mode. */
-static uint32_t match_all_ids(const struct x86_intc *x, uint32_t dest)
+static void match_all_ids(const struct x86_intc *x, uint32_t dest, struct apic_set *hit)
 {
-    uint32_t hit = 0;
-
     for (unsigned i = 0; i < x->nlapics; i++)
         if (x->lapic[i] && __atomic_load_n(&x->lapic[i]->s.id, __ATOMIC_RELAXED) == dest)
-            hit |= bit(i);
-    return hit;
+            add(hit, i);
+}
+
+static bool renamed(const struct x86_intc *x)
+{
+    return __atomic_load_n(&x->renamed, __ATOMIC_RELAXED);
 }
 
 /* APIC IDs are vCPU ids, in both modes, until one is written. */
-uint32_t apic_targets(const struct x86_intc *x, const struct apic_msg *m)
+void apic_targets(const struct x86_intc *x, const struct apic_msg *m, struct apic_set *to)
 {
+    *to = (struct apic_set){ { 0 } };
+    for (uint32_t i = 0; m->broadcast && i < x->nlapics; i++)
+        add(to, i);
     if (m->broadcast)
-        return everybody(x);
+        return;
     if (m->logical)
-        return match_all_logical(x, m->dest);
-    if (__atomic_load_n(&x->renamed, __ATOMIC_RELAXED))
-        return match_all_ids(x, m->dest);
-    return m->dest < x->nlapics ? bit(m->dest) : 0;
+        match_all_logical(x, m->dest, to);
+    else if (renamed(x))
+        match_all_ids(x, m->dest, to);
+    else if (m->dest < x->nlapics)
+        add(to, (uint32_t)index_nospec(m->dest, x->nlapics));
 }
 
 static void signal_init(struct lapic *l)
@@ -120,32 +140,59 @@ static bool deliver_one(struct lapic *l, const struct apic_msg *m)
     }
 }
 
-/* Lowest priority: in turn among those that can take it. */
-static uint32_t one_of(struct x86_intc *x, uint32_t targets)
+/* Lowest priority: in turn among those that can take it. MAX_VCPUS: nobody can. */
+static uint32_t one_of(struct x86_intc *x, const struct apic_set *targets)
 {
-    uint32_t able = 0, n;
+    struct apic_set able = { { 0 } };
+    uint32_t n = 0, id;
 
-    for (unsigned i = 0; i < x->nlapics; i++)
-        if (targets & bit(i) && x->lapic[i] && lapic_sw_enabled(x->lapic[i]))
-            able |= bit(i);
-    if (!able)
-        return 0;
-    n = __atomic_fetch_add(&x->rotor, 1, __ATOMIC_RELAXED) % (uint32_t)__builtin_popcount(able);
-    while (n--)
-        able &= able - 1;
-    return able & -able;
+    for (id = next_in(targets, 0); id < x->nlapics; id = next_in(targets, id + 1))
+        if (x->lapic[id] && lapic_sw_enabled(x->lapic[id])) {
+            add(&able, id);
+            n++;
+        }
+    if (!n)
+        return MAX_VCPUS;
+    n = __atomic_fetch_add(&x->rotor, 1, __ATOMIC_RELAXED) % n;
+    for (id = next_in(&able, 0); n; n--)
+        id = next_in(&able, id + 1);
+    return id;
 }
 
-unsigned apic_deliver(struct x86_intc *x, uint32_t targets, const struct apic_msg *m)
+unsigned apic_deliver(struct x86_intc *x, const struct apic_set *targets, const struct apic_msg *m)
 {
+    uint32_t id = next_in(targets, 0);
     unsigned taken = 0;
 
-    debug_assert(!(targets & ~everybody(x)));
-    if (m->mode == DM_LOWEST && targets & (targets - 1))
-        targets = one_of(x, targets);
-    for (; targets; targets &= targets - 1)
-        taken += deliver_one(x->lapic[__builtin_ctz(targets)], m);
+    if (m->mode == DM_LOWEST && id < MAX_VCPUS && next_in(targets, id + 1) < MAX_VCPUS) {
+        id = one_of(x, targets);
+        if (id >= x->nlapics)
+            return 0;
+        return deliver_one(x->lapic[id], m); /* nospec: of our own set */
+    }
+    for (; id < x->nlapics; id = next_in(targets, id + 1))
+        taken += deliver_one(x->lapic[id], m); /* nospec: of a set of those there are */
     return taken;
+}
+
+unsigned apic_send(struct x86_intc *x, const struct apic_msg *m)
+{
+    struct apic_set to;
+
+    if (m->logical || m->broadcast || renamed(x)) {
+        apic_targets(x, m, &to);
+        return apic_deliver(x, &to, m);
+    }
+    if (m->dest >= x->nlapics)
+        return 0;
+    return deliver_one(x->lapic[index_nospec(m->dest, x->nlapics)], m);
+}
+
+static void to_all(struct x86_intc *x, const struct apic_msg *m, const struct lapic *but)
+{
+    for (uint32_t i = 0; i < x->nlapics; i++)
+        if (x->lapic[i] != but)
+            (void)deliver_one(x->lapic[i], m);
 }
 
 /*
@@ -158,7 +205,7 @@ void lapic_icr_write(struct lapic *l, uint64_t icr)
                           .mode = (icr >> 8) & 7,
                           .logical = icr >> 11 & 1 };
     struct x86_intc *x = l->intc;
-    uint32_t targets, self = bit(l->v->id);
+    static_assert(MAX_VCPUS <= 255, "APIC ID 255 is everybody's in xAPIC mode");
 
     debug_assert_own_cpu(l->v);
     l->s.icr = icr & ~(1ull << 12);
@@ -173,11 +220,10 @@ void lapic_icr_write(struct lapic *l, uint64_t icr)
     case 0:
         m.dest = lapic_x2(l) ? (uint32_t)(icr >> 32) : (uint32_t)(icr >> 56);
         m.broadcast = m.dest == (lapic_x2(l) ? ~0u : 0xffu);
-        targets = apic_targets(x, &m);
+        (void)apic_send(x, &m);
         break;
-    case 1: targets = self; break;
-    case 2: targets = everybody(x); break;
-    default: targets = everybody(x) & ~self; break;
+    case 1: (void)deliver_one(l, &m); break;
+    case 2: to_all(x, &m, NULL); break;
+    default: to_all(x, &m, l); break;
     }
-    (void)apic_deliver(x, targets, &m);
 }

@@ -129,7 +129,7 @@ static int intc_send_msi(struct vm *vm, uint32_t devid, uint64_t addr, uint32_t 
     }
     m.broadcast = m.dest == 0xff;
     m.level = m.level && m.mode <= DM_LOWEST;
-    (void)apic_deliver(x, apic_targets(x, &m), &m);
+    (void)apic_send(x, &m);
     return 0;
 }
 

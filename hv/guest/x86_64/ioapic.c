@@ -42,7 +42,7 @@ static void deliver(struct x86_intc *x, unsigned pin)
 
     debug_assert_held(&x->lock);
     m.broadcast = m.dest == 0xff;
-    if (apic_deliver(x, apic_targets(x, &m), &m) && m.level)
+    if (apic_send(x, &m) && m.level)
         x->ioapic.rte[pin] |= RTE_REMOTE;
 }
 

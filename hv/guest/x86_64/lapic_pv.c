@@ -78,13 +78,14 @@ int lapic_set_pv_eoi(struct vcpu *v, uint64_t msr)
 uint64_t lapic_get_pv_eoi(const struct vcpu *v) { return lapic_of(v)->s.pv_eoi; }
 
 /* The bitmap's bits that name vCPUs, as targets. */
-static uint32_t pv_targets(const struct x86_intc *x, uint64_t low, uint64_t high, uint64_t min)
+static struct apic_set pv_targets(const struct x86_intc *x, uint64_t low, uint64_t high,
+                                  uint64_t min)
 {
-    uint32_t targets = 0;
+    struct apic_set targets = { { 0 } };
 
     for (unsigned i = 0; i < 128 && min + i < x->nlapics; i++)
         if ((i < 64 ? low >> i : high >> (i - 64)) & 1)
-            targets |= 1u << (min + i);
+            targets.w[(min + i) / 64] |= 1ull << ((min + i) & 63);
     return targets;
 }
 
@@ -97,5 +98,6 @@ int64_t lapic_pv_ipi(struct vcpu *v, uint64_t low, uint64_t high, uint64_t min, 
     if (min >= MAX_VCPUS || (m.mode != DM_FIXED && m.mode != DM_NMI) ||
         (m.mode == DM_FIXED && m.vector < 16))
         return -EINVAL;
-    return apic_deliver(x, pv_targets(x, low, high, min), &m);
+    struct apic_set to = pv_targets(x, low, high, min);
+    return apic_deliver(x, &to, &m);
 }

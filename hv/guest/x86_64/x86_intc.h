@@ -149,10 +149,16 @@ struct apic_msg {
     uint8_t vector, mode;
     bool logical, broadcast, level;
 };
-/* Any CPU. Bit per vCPU id that the message addresses. */
-uint32_t apic_targets(const struct x86_intc *, const struct apic_msg *);
-/* Any CPU. Delivers to `targets` (one of them for lowest priority); the number that accepted. */
-unsigned apic_deliver(struct x86_intc *, uint32_t targets, const struct apic_msg *);
+#define APIC_SET_WORDS ((MAX_VCPUS + 63) / 64)
+struct apic_set { /* a bit per vCPU id */
+    uint64_t w[APIC_SET_WORDS];
+};
+/* Any CPU. Whom the message addresses. */
+void apic_targets(const struct x86_intc *, const struct apic_msg *, struct apic_set *);
+/* Any CPU. Delivers to the targets (one of them for lowest priority); the number that accepted. */
+unsigned apic_deliver(struct x86_intc *, const struct apic_set *targets, const struct apic_msg *);
+/* Any CPU. To whom the message addresses. */
+unsigned apic_send(struct x86_intc *, const struct apic_msg *);
 void apic_init_all(struct x86_intc *); /* any CPU: INIT to all, as the reset line does it */
 void lapic_icr_write(struct lapic *, uint64_t icr);
 /* lapic.c: bits of each LVT entry that exist */
