@@ -85,12 +85,13 @@ int parse_bool(const char *s, bool *out)
     return -EINVAL;
 }
 
-int parse_cpu_list(const char *s, unsigned limit, uint64_t *out)
+int parse_cpu_list(const char *s, unsigned limit, struct cpuset *out)
 {
-    uint64_t bits = 0, first, last;
+    struct cpuset set = { { 0 } };
+    uint64_t first, last;
     int err;
 
-    hv_assert(limit > 0 && limit <= 64);
+    hv_assert(limit > 0 && limit <= MAX_CPUS);
     for (;;) {
         err = digits(&s, &first);
         if (err)
@@ -104,9 +105,10 @@ int parse_cpu_list(const char *s, unsigned limit, uint64_t *out)
         }
         if (first > last)
             return -EINVAL;
-        if (last >= limit || last >= 64)
+        if (last >= limit)
             return -ERANGE;
-        bits |= (~0ull >> (63 - (last - first))) << first;
+        for (uint64_t cpu = first; cpu <= last; cpu++)
+            cpuset_add(&set, (uint32_t)cpu);
         if (*s == '\0')
             break;
         if (*s++ != ',')
@@ -114,8 +116,21 @@ int parse_cpu_list(const char *s, unsigned limit, uint64_t *out)
         while (*s == ' ')
             s++;
     }
-    *out = bits;
+    *out = set;
     return 0;
+}
+
+const char *format_cpus(const struct cpuset *set, char *buf, size_t len)
+{
+    unsigned word = CPUSET_WORDS - 1;
+    size_t n;
+
+    while (word && !set->w[word])
+        word--;
+    n = (size_t)snprintf(buf, len, "%#llx", (unsigned long long)set->w[word]);
+    while (word-- && n < len)
+        n += (size_t)snprintf(buf + n, len - n, "%016llx", (unsigned long long)set->w[word]);
+    return buf;
 }
 
 #define WORD_MAX 24

@@ -114,7 +114,7 @@ void cmd_info(struct out *o, unsigned argc, char **argv)
 {
     const struct vm *vm = vm_find(argv[1]);
     const struct guest_config *g = vm->config;
-    char why[240];
+    char why[240], cpus[CPUS_TEXT];
 
     (void)argc;
     out_text(o, "name", "Guest", "%s", g->name);
@@ -124,8 +124,8 @@ void cmd_info(struct out *o, unsigned argc, char **argv)
     info_files(o, g);
     out_number(o, "vcpus", "vCPUs", g->vcpus, UNIT_NONE);
     out_number(o, "weight", "Weight", g->weight, UNIT_NONE);
-    if (g->cpus || o->json)
-        out_text(o, "cpu_mask", "On CPUs (mask)", "%#llx", (unsigned long long)g->cpus);
+    if (!cpuset_is_empty(&g->cpus) || o->json)
+        out_text(o, "cpu_mask", "On CPUs (mask)", "%s", format_cpus(&g->cpus, cpus, sizeof cpus));
     out_number(o, "memory_bytes", "Memory", g->memory, UNIT_BYTES);
     out_number(o, "hv_bytes", "Trivet's own", vm->charge[CHARGE_OVERHEAD].used, UNIT_BYTES);
     out_number(o, "hv_limit_bytes", "  at most", charge_limit(vm, CHARGE_OVERHEAD), UNIT_BYTES);

@@ -8,6 +8,8 @@
 #include "queue.h"
 #include "turn.h"
 
+struct marks queues_waiting;
+
 uint64_t sched_virtual(uint32_t weight, uint64_t ns)
 {
     return ns * WEIGHT_UNIT / (weight ? weight : WEIGHT_UNIT);
@@ -18,23 +20,29 @@ static void claim(struct turn_claim *c, const struct vcpu *first)
 {
     set_relaxed(&c->had, first ? first->sched.vruntime : UINT64_MAX);
     set_relaxed(&c->since, first ? first->sched.since : UINT64_MAX);
-    __atomic_store_n(&c->vm, first ? first->vm : NULL, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&c->group, first ? first->sched.group : NULL, __ATOMIC_SEQ_CST);
 }
 
 static void note_first(struct sched_cpu *q)
 {
+    const struct vcpu *first = q->tree.first;
+    uint32_t cpu = (uint32_t)(q - queues);
+
     debug_assert_held(&q->lock);
-    __atomic_store_n(&q->first_vruntime, q->first ? q->first->sched.vruntime : UINT64_MAX,
-                     __ATOMIC_RELAXED);
-    if (turn_core[q - queues])
-        claim(&turn_claims[q - queues], q->first);
+    set_relaxed(&q->first_vruntime, first ? first->sched.vruntime : UINT64_MAX);
+    if (!first)
+        marks_clear(&queues_waiting, cpu);
+    else if (!marks_has(&queues_waiting, cpu))
+        marks_set(&queues_waiting, cpu);
+    if (turn_core[cpu])
+        claim(&turn_claims[cpu], first);
 }
 
 void queue_advance(struct sched_cpu *q)
 {
     const struct vcpu *r = running_in(q);
     uint64_t runs = r ? had_of(&r->sched) : UINT64_MAX;
-    uint64_t least = min_u64(runs, q->first ? q->first->sched.vruntime : UINT64_MAX);
+    uint64_t least = min_u64(runs, q->first_vruntime);
     struct core *core = turn_core[q - queues];
 
     debug_assert_held(&q->lock);
@@ -55,38 +63,19 @@ uint64_t queue_floor(const struct sched_cpu *q)
 
 void queue_link(struct sched_cpu *q, struct vcpu *v)
 {
-    struct vcpu *prev = NULL, *next = q->first;
-
     debug_assert_held(&q->lock);
     debug_assert(q->prefer != v);
-    for (; next && next->sched.vruntime <= v->sched.vruntime; next = next->sched.next)
-        prev = next;
-    v->sched.prev = prev;
-    v->sched.next = next;
-    if (prev)
-        prev->sched.next = v;
-    else
-        q->first = v;
-    if (next)
-        next->sched.prev = v;
+    runtree_insert(&q->tree, v);
     __atomic_store_n(&q->nqueued, q->nqueued + 1, __ATOMIC_RELAXED);
     note_first(q);
 }
 
 void queue_unlink(struct sched_cpu *q, struct vcpu *v)
 {
-    struct sched_entity *se = &v->sched;
-
     debug_assert_held(&q->lock);
     debug_assert(q->nqueued > 0);
-    debug_assert(se->prev || q->first == v);
-    if (se->prev)
-        se->prev->sched.next = se->next;
-    else
-        q->first = se->next;
-    if (se->next)
-        se->next->sched.prev = se->prev;
-    se->next = se->prev = NULL;
+    debug_assert(v->sched.up || q->tree.root == v);
+    runtree_remove(&q->tree, v);
     if (q->prefer == v)
         __atomic_store_n(&q->prefer, NULL, __ATOMIC_RELAXED);
     __atomic_store_n(&q->nqueued, q->nqueued - 1, __ATOMIC_RELAXED);
@@ -95,16 +84,17 @@ void queue_unlink(struct sched_cpu *q, struct vcpu *v)
 
 static void errand_drop(struct sched_cpu *q, struct vcpu *v)
 {
-    struct vcpu *next = v->sched.errand_next, *before = q->errands;
+    struct vcpu *next = v->sched.errand_next, *prev = v->sched.errand_prev;
 
-    if (before == v) {
+    if (prev)
+        prev->sched.errand_next = next;
+    else
         __atomic_store_n(&q->errands, next, __ATOMIC_RELAXED);
-    } else {
-        while (before->sched.errand_next != v)
-            before = before->sched.errand_next;
-        before->sched.errand_next = next;
-    }
-    v->sched.errand_next = NULL;
+    if (next)
+        next->sched.errand_prev = prev;
+    else
+        q->errands_last = prev;
+    v->sched.errand_next = v->sched.errand_prev = NULL;
     v->sched.errand = ERRAND_NONE;
 }
 
@@ -117,17 +107,19 @@ void queue_take_out(struct sched_cpu *q, struct vcpu *v)
 
 void queue_errand(struct sched_cpu *q, struct vcpu *v, bool first)
 {
-    struct vcpu *before = q->errands;
+    struct vcpu *prev = first ? NULL : q->errands_last, *next = first ? q->errands : NULL;
 
     v->sched.errand = ERRAND_WAITS;
-    v->sched.errand_next = first ? before : NULL;
-    if (first || !before) {
+    v->sched.errand_next = next;
+    v->sched.errand_prev = prev;
+    if (prev)
+        prev->sched.errand_next = v;
+    else
         __atomic_store_n(&q->errands, v, __ATOMIC_RELAXED);
-        return;
-    }
-    while (before->sched.errand_next)
-        before = before->sched.errand_next;
-    before->sched.errand_next = v;
+    if (next)
+        next->sched.errand_prev = v;
+    else
+        q->errands_last = v;
 }
 
 void queue_catch_up(const struct sched_cpu *q, struct sched_entity *se)
@@ -160,8 +152,8 @@ void queue_add(struct sched_cpu *q, struct vcpu *v)
 void queue_collect(struct sched_cpu *q)
 {
     debug_assert_held(&q->lock);
-    for (uint32_t n = q->nqueued; n && q->first; n--) {
-        struct vcpu *v = q->first;
+    for (uint32_t n = q->nqueued; n && q->tree.first; n--) {
+        struct vcpu *v = q->tree.first;
         uint64_t charged = take_charge(&v->sched);
 
         if (!charged)
@@ -170,4 +162,18 @@ void queue_collect(struct sched_cpu *q)
         v->sched.vruntime += to_virtual(&v->sched, charged);
         queue_link(q, v);
     }
+}
+
+void queue_start(struct vcpu *v, bool goes_on)
+{
+    struct sched_entity *se = &v->sched;
+    uint64_t now = time_ns();
+
+    debug_assert(se->state == SCHED_QUEUED);
+    se->steal_ns += now - se->since;
+    set_relaxed(&se->since, now);
+    if (!goes_on)
+        se->slice_start = now;
+    __atomic_store_n(&se->wake_pending, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&se->state, SCHED_RUNNING, __ATOMIC_SEQ_CST);
 }

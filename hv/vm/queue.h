@@ -7,6 +7,9 @@
 #include <hv/lock.h>
 #include <hv/sched.h>
 
+#include "marks.h"
+#include "runtree.h"
+
 #define LAG_NS 20000000ull /* so far from the others is a vCPU at most when it joins them */
 #define WEIGHT_UNIT 100u
 
@@ -16,19 +19,26 @@ enum sched_errand { ERRAND_NONE, ERRAND_WAITS /* in its queue's list */, ERRAND_
 struct own_line sched_cpu {
     struct spinlock lock;
     uint32_t nqueued;
-    struct vcpu *first;   /* sorted by vruntime */
+    struct runtree tree;  /* those who wait */
     struct vcpu *running; /* written by this CPU alone, without the lock: see running_in() */
     struct vcpu *prefer;  /* queued; interrupted in its slice, so it goes first */
     uint64_t floor;       /* grows: the least vruntime of those who run and wait here */
-    struct vcpu *errands; /* queued, too; in the order in which they came */
-    uint64_t errands_ns;  /* what errands have had since the last turn that was none */
+    /* queued, too; in the order in which they came */
+    struct vcpu *errands, *errands_last;
+    uint64_t errands_ns; /* what errands have had since the last turn that was none */
     /* of `first`, UINT64_MAX without; read by other CPUs without the lock */
     uint64_t first_vruntime;
     uint64_t forced_since, forced_ns; /* idle although vCPUs wait here: another VM has the core */
+    /* where its CPU looks for work next: in its group, anywhere; its own */
+    uint32_t look, look_far;
+    uint32_t offered; /* by which CPU it was called to take work; this one: by none. Atomic */
     /* one who woke up shall run before the running one's slice ends */
     bool resched;
 };
 extern struct sched_cpu queues[MAX_CPUS];
+extern struct marks queues_waiting; /* where vCPUs wait */
+/* So many other CPUs does a CPU look at, at once: the next ones the next time. */
+#define LOOKS 8u
 
 /* What other CPUs read without this queue's lock is written whole. */
 static inline void set_relaxed(uint64_t *p, uint64_t v)
@@ -81,3 +91,16 @@ void queue_collect(struct sched_cpu *);
 /* One that was away (it slept, or dozed on this CPU) has no more to catch up with than LAG_NS. */
 void queue_catch_up(const struct sched_cpu *, struct sched_entity *);
 void queue_clamp(const struct sched_cpu *, struct sched_entity *); /* nor is it further ahead */
+/* One of this queue, taken out, runs from now on. goes_on: in the slice that it had. */
+void queue_start(struct vcpu *, bool goes_on);
+
+/* ---- sched_steal.c; no lock is held, this CPU is `me` and q is its queue ---- */
+
+/*
+ * Takes one from another CPU, of that group (NULL: any), that has had less than `below`. It runs
+ * here from now on. NULL: none was found.
+ */
+struct vcpu *sched_steal(struct sched_cpu *q, uint32_t me, uint64_t below,
+                         const struct sched_group *);
+/* Calls one of the idle CPUs, if it may take one of those who wait here. */
+void sched_offer(struct sched_cpu *q, uint32_t me, struct marks *idle);

@@ -18,8 +18,10 @@
 #include <hv/time.h>
 #include <hv/vcpu.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "queue.h"
+#include "steps.h"
 #include "turn.h"
 
 #define SLICE_MAX_NS 6000000ull
@@ -41,26 +43,22 @@
 #define ERRANDS_NS 400000ull
 
 struct sched_cpu queues[MAX_CPUS];
-static own_line uint32_t entities;    /* all vCPUs added */
-static own_line uint64_t idle_cpus;   /* bit per CPU that found nothing to run */
-static own_line uint64_t parked_cpus; /* bit per CPU that runs no guests */
-
-static uint64_t allowed(const struct sched_entity *se)
-{
-    uint64_t up = (cpu_count >= 64 ? UINT64_MAX : (1ull << cpu_count) - 1) & ~parked_cpus;
-
-    /* Pinned to CPUs that did not come up, or that are parked: better anywhere than nowhere. */
-    return se->affinity & up ? se->affinity & up : up;
-}
+static own_line uint32_t entities; /* all vCPUs added */
+static struct marks idle_cpus;     /* those that found nothing to run */
+static struct cpuset parked_cpus;  /* those that run no guests */
 
 int sched_init(void)
 {
     assert_cpu0();
     entities = 0;
-    idle_cpus = 0;
-    parked_cpus = turn_set(SMT_ON);
+    memset(&idle_cpus, 0, sizeof idle_cpus);
+    memset(&queues_waiting, 0, sizeof queues_waiting);
+    turn_set(SMT_ON, &parked_cpus);
+    class_init(&parked_cpus);
     for (uint32_t i = 0; i < MAX_CPUS; i++) {
-        queues[i] = (struct sched_cpu){ .nqueued = 0 };
+        queues[i] = (struct sched_cpu){
+            .nqueued = 0, .offered = i, .look = i, .look_far = i, .tree.random = i
+        };
         spin_init(&queues[i].lock, LOCK_SCHED);
         queues[i].first_vruntime = UINT64_MAX;
     }
@@ -113,15 +111,26 @@ static uint32_t load_of(uint32_t cpu)
            (__atomic_load_n(&q->running, __ATOMIC_RELAXED) != NULL);
 }
 
-static uint32_t least_loaded(uint64_t cpus, uint32_t first_choice)
+/* The next CPU that v may run on, at or above `from`, else from the first on. */
+static uint32_t next_allowed(const struct cpuset *cpus, uint32_t from)
 {
-    uint32_t best = cpus >> first_choice & 1 ? first_choice : (uint32_t)__builtin_ctzll(cpus);
+    uint32_t cpu = cpuset_next(cpus, from);
 
-    for (uint64_t rest = cpus; rest; rest &= rest - 1) {
-        uint32_t cpu = (uint32_t)__builtin_ctzll(rest);
+    return cpu < MAX_CPUS ? cpu : cpuset_next(cpus, 0);
+}
 
-        if (load_of(cpu) < load_of(best))
+/* Of a few that follow `first_choice`. */
+static uint32_t least_loaded(const struct cpuset *cpus, uint32_t first_choice)
+{
+    uint32_t best = next_allowed(cpus, first_choice), cpu = best, load = load_of(best);
+
+    for (unsigned i = 1; i < LOOKS && load; i++) {
+        cpu = next_allowed(cpus, cpu + 1);
+        note_step();
+        if (load_of(cpu) < load) {
             best = cpu;
+            load = load_of(cpu);
+        }
     }
     return best;
 }
@@ -133,14 +142,16 @@ void sched_add(struct vcpu *v)
 
     hv_assert(se->state == SCHED_OFF);
     hv_assert(cpu_count > 0);
-    se->next = se->prev = NULL;
+    se->up = se->left = se->right = NULL;
     se->vruntime = se->ran_ns = se->steal_ns = 0;
     se->charged_ns = se->wake_pending = se->yielded = 0;
     se->errand = ERRAND_NONE;
-    se->errand_next = NULL;
+    se->errand_next = se->errand_prev = NULL;
+    class_join(v);
     if (!se->weight)
         se->weight = WEIGHT_UNIT;
-    se->cpu = least_loaded(allowed(se), n % cpu_count);
+    const struct cpuset *may = class_cpus(v);
+    se->cpu = least_loaded(may, cpuset_nth(may, n % cpuset_count(may)));
     se->since = time_ns();
     se->state = SCHED_BLOCKED;
 }
@@ -162,10 +173,13 @@ void sched_remove(struct vcpu *v)
     }
     if (is_in(q, v))
         queue_take_out(q, v);
-    if (v->sched.state != SCHED_OFF)
-        __atomic_fetch_sub(&entities, 1, __ATOMIC_RELAXED);
+    bool added = v->sched.state != SCHED_OFF;
     v->sched.state = SCHED_OFF;
     spin_unlock(&q->lock);
+    if (!added)
+        return;
+    __atomic_fetch_sub(&entities, 1, __ATOMIC_RELAXED);
+    class_leave(v);
 }
 
 /* ---- waking ---- */
@@ -177,13 +191,13 @@ void sched_remove(struct vcpu *v)
 static uint32_t place(const struct vcpu *v)
 {
     uint32_t was = v->sched.cpu;
-    uint64_t may = allowed(&v->sched), idle = __atomic_load_n(&idle_cpus, __ATOMIC_RELAXED) & may;
+    const struct cpuset *may = class_cpus(v);
 
-    if (__atomic_load_n(&percpus[was].loaded, __ATOMIC_ACQUIRE) == v || idle >> was & 1)
+    if (__atomic_load_n(&percpus[was].loaded, __ATOMIC_ACQUIRE) == v ||
+        (marks_has(&idle_cpus, was) && cpuset_has(may, was)))
         return was;
-    if (idle)
-        return (uint32_t)__builtin_ctzll(idle);
-    return least_loaded(may, was);
+    uint32_t idle = marks_next(&idle_cpus, was, may);
+    return idle < MAX_CPUS ? idle : least_loaded(may, was);
 }
 
 /*
@@ -210,7 +224,7 @@ static bool preempt(struct sched_cpu *q, struct vcpu *v)
 
     debug_assert_held(&q->lock);
     if (had != UINT64_MAX) {
-        if (q->first != v || v->sched.vruntime + WAKE_EDGE_NS >= had)
+        if (q->tree.first != v || v->sched.vruntime + WAKE_EDGE_NS >= had)
             return false;
         sched_charge(v, SWITCH_NS);
     }
@@ -235,7 +249,8 @@ static void queue_woken(struct vcpu *v, uint32_t cpu)
     queue_add(q, v);
     bool first = q->nqueued == 1, now = preempt(q, v);
     spin_unlock(&q->lock);
-    __atomic_fetch_and(&idle_cpus, ~(1ull << cpu), __ATOMIC_RELAXED);
+    if (marks_has(&idle_cpus, cpu))
+        marks_clear(&idle_cpus, cpu);
     /* The first to wait also starts the clock of the running one's slice. */
     if (now || first)
         cpu_kick(cpu);
@@ -375,15 +390,6 @@ void sched_step_back(struct vcpu *v)
     v->sched.yielded = 1;
 }
 
-/* Somebody waits, here or where this CPU could take it from. */
-static bool anybody_waits(void)
-{
-    for (uint32_t cpu = 0; cpu < cpu_count; cpu++)
-        if (__atomic_load_n(&queues[cpu].first_vruntime, __ATOMIC_RELAXED) != UINT64_MAX)
-            return true;
-    return false;
-}
-
 /*
  * A guest that waits for its own next interrupt mostly gets it before anybody else wants the CPU:
  * it need not go through the queue. Who is queued here from now on kicks this CPU, as does offer():
@@ -401,9 +407,9 @@ bool sched_doze(struct vcpu *v)
         set_relaxed(&turn_claims[c->id].runs, UINT64_MAX);
         __atomic_store_n(&turn_claims[c->id].armed, UINT64_MAX, __ATOMIC_SEQ_CST);
     }
-    __atomic_fetch_or(&idle_cpus, 1ull << c->id, __ATOMIC_SEQ_CST);
-    if (anybody_waits()) {
-        __atomic_fetch_and(&idle_cpus, ~(1ull << c->id), __ATOMIC_RELAXED);
+    marks_set(&idle_cpus, c->id);
+    if (marks_any(&queues_waiting)) { /* here, or where this CPU could take it from */
+        marks_clear(&idle_cpus, c->id);
         __atomic_store_n(&q->running, v, __ATOMIC_RELAXED);
         return false;
     }
@@ -422,7 +428,8 @@ void sched_doze_end(struct vcpu *v)
     __atomic_store_n(&c->idle_since, 0, __ATOMIC_RELAXED);
     v->sched.slice_start = now;
     set_relaxed(&v->sched.since, now);
-    __atomic_fetch_and(&idle_cpus, ~(1ull << c->id), __ATOMIC_RELAXED);
+    if (marks_has(&idle_cpus, c->id))
+        marks_clear(&idle_cpus, c->id);
     __atomic_store_n(&queues[c->id].running, v, __ATOMIC_RELAXED);
 }
 
@@ -493,8 +500,8 @@ void sched_put(struct vcpu *v, bool runnable)
     }
     if (runnable) {
         /* Behind the first who waits: with equal times it would be picked again at once. */
-        if (se->yielded && q->first)
-            se->vruntime = max_u64(se->vruntime, q->first->sched.vruntime + 1);
+        if (se->yielded && q->tree.first)
+            se->vruntime = max_u64(se->vruntime, q->first_vruntime + 1);
         queue_add(q, v);
         if (!over)
             keep_turn(q, v, errand);
@@ -504,113 +511,46 @@ void sched_put(struct vcpu *v, bool runnable)
     spin_unlock(&q->lock);
 }
 
-static void start(struct vcpu *v, bool goes_on)
-{
-    struct sched_entity *se = &v->sched;
-    uint64_t now = time_ns();
-
-    debug_assert(se->state == SCHED_QUEUED);
-    se->steal_ns += now - se->since;
-    set_relaxed(&se->since, now);
-    if (!goes_on)
-        se->slice_start = now;
-    __atomic_store_n(&se->wake_pending, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&se->state, SCHED_RUNNING, __ATOMIC_SEQ_CST);
-}
-
-/* vm NULL: of any VM. */
-static bool is_of(const struct vcpu *v, const struct vm *vm) { return !vm || v->vm == vm; }
-
-/* The first of another CPU's queue, of that VM, that may run here. Its queue's lock is held. */
-static struct vcpu *first_movable(const struct sched_cpu *q, uint32_t from, uint32_t to,
-                                  const struct vm *vm)
-{
-    debug_assert_held(&q->lock);
-    for (struct vcpu *v = q->first; v; v = v->sched.next)
-        if (is_of(v, vm) && allowed(&v->sched) >> to & 1 &&
-            __atomic_load_n(&percpus[from].loaded, __ATOMIC_ACQUIRE) != v)
-            return v;
-    return NULL;
-}
-
-static struct vcpu *steal_from(uint32_t from, uint32_t to, uint64_t below, const struct vm *vm)
-{
-    struct sched_cpu *q = &queues[from];
-
-    debug_assert(from != to && to == this_cpu()->id);
-    if (__atomic_load_n(&q->first_vruntime, __ATOMIC_RELAXED) >= below || !spin_trylock(&q->lock))
-        return NULL;
-    struct vcpu *v = first_movable(q, from, to, vm);
-    if (v && v->sched.vruntime < below) {
-        queue_take_out(q, v);
-        /* before it has another CPU: nobody shall take it for queued there */
-        start(v, false);
-        __atomic_store_n(&v->sched.cpu, to, __ATOMIC_RELEASE);
-    } else {
-        v = NULL;
-    }
-    spin_unlock(&q->lock);
-    return v;
-}
-
-/* From whom: the queue whose first has had least. */
-static struct vcpu *steal(uint32_t me, uint64_t below, const struct vm *vm)
-{
-    for (uint32_t i = 1; i < cpu_count; i++) {
-        struct vcpu *v = steal_from((me + i) % cpu_count, me, below, vm);
-
-        if (v)
-            return v;
-    }
-    return NULL;
-}
-
-/* One that woke up and is due goes before any errand. */
-static struct vcpu *next_errand(const struct sched_cpu *q, const struct vm *vm)
+/* One that woke up and is due goes before any errand. Of a group: if it is one of the first. */
+static struct vcpu *next_errand(const struct sched_cpu *q, const struct sched_group *group)
 {
     struct vcpu *v = errand_due(q) && !q->resched ? q->errands : NULL;
 
-    while (v && !is_of(v, vm))
-        v = v->sched.errand_next;
+    for (unsigned i = 0; v && !class_is_of(v, group); i++)
+        v = i < LOOKS ? v->sched.errand_next : NULL;
     return v;
 }
 
-static struct vcpu *pick_own(struct sched_cpu *q, const struct vm *vm)
+static struct vcpu *first_of(const struct sched_cpu *q, const struct sched_group *group)
 {
-    bool goes_on = q->prefer && is_of(q->prefer, vm);
-    struct vcpu *v = next_errand(q, vm);
+    if (!group)
+        return q->tree.first;
+    struct classes c = classes_of(group);
+    return runtree_first_of(&q->tree, &c);
+}
+
+static struct vcpu *pick_own(struct sched_cpu *q, const struct sched_group *group)
+{
+    bool goes_on = q->prefer && class_is_of(q->prefer, group);
+    struct vcpu *v = next_errand(q, group);
 
     debug_assert_held(&q->lock);
     if (v) { /* `prefer` stays */
         queue_take_out(q, v);
-        start(v, false);
+        queue_start(v, false);
         v->sched.errand = ERRAND_RUNS;
         return v;
     }
     q->errands_ns = 0;
     if (!goes_on)
         queue_collect(q);
-    v = goes_on ? q->prefer : q->first;
-    while (v && !is_of(v, vm))
-        v = v->sched.next;
+    v = goes_on ? q->prefer : first_of(q, group);
     __atomic_store_n(&q->prefer, NULL, __ATOMIC_RELAXED);
     if (!v)
         return NULL;
     queue_take_out(q, v);
-    start(v, goes_on);
+    queue_start(v, goes_on);
     return v;
-}
-
-/* Others wait here while a CPU has nothing to do: that CPU shall come and take one. */
-static void offer(const struct sched_cpu *q)
-{
-    uint64_t idle = __atomic_load_n(&idle_cpus, __ATOMIC_RELAXED);
-
-    if (!waiting_in(q) || !idle)
-        return;
-    uint32_t cpu = (uint32_t)__builtin_ctzll(idle);
-    __atomic_fetch_and(&idle_cpus, ~(1ull << cpu), __ATOMIC_RELAXED);
-    cpu_kick(cpu);
 }
 
 /*
@@ -629,12 +569,13 @@ static void turn_to(struct vcpu *v)
  * v: taken from another queue, or NULL: the first here of that VM, if there is one. It runs here
  * now.
  */
-static struct vcpu *set_running(struct sched_cpu *q, struct vcpu *v, const struct vm *vm)
+static struct vcpu *set_running(struct sched_cpu *q, struct vcpu *v,
+                                const struct sched_group *group)
 {
     debug_assert(q == &queues[this_cpu()->id]);
     spin_lock(&q->lock);
     if (!v)
-        v = pick_own(q, vm);
+        v = pick_own(q, group);
     else
         queue_clamp(q, &v->sched);
     __atomic_store_n(&q->running, v, __ATOMIC_RELAXED);
@@ -651,9 +592,9 @@ static struct vcpu *pick_any(struct sched_cpu *q, uint32_t me)
     struct vcpu *v = NULL;
 
     if (own == UINT64_MAX)
-        v = steal(me, UINT64_MAX, NULL);
+        v = sched_steal(q, me, UINT64_MAX, NULL);
     else if (own > STEAL_EDGE_NS)
-        v = steal(me, own - STEAL_EDGE_NS, NULL);
+        v = sched_steal(q, me, own - STEAL_EDGE_NS, NULL);
     return set_running(q, v, NULL);
 }
 
@@ -669,14 +610,14 @@ static void set_idle(struct sched_cpu *q)
     spin_unlock(&q->lock);
 }
 
-static struct vcpu *take_of(struct sched_cpu *q, uint32_t me, const struct vm *vm)
+static struct vcpu *take_of(struct sched_cpu *q, uint32_t me, const struct sched_group *group)
 {
-    struct vcpu *v = set_running(q, NULL, vm);
+    struct vcpu *v = set_running(q, NULL, group);
 
     if (v)
         return v;
-    v = steal(me, UINT64_MAX, vm);
-    return v ? set_running(q, v, vm) : NULL;
+    v = sched_steal(q, me, UINT64_MAX, group);
+    return v ? set_running(q, v, group) : NULL;
 }
 
 /*
@@ -690,12 +631,13 @@ static struct vcpu *pick_in_turn(struct core *k, struct sched_cpu *q, uint32_t m
     struct vcpu *v = NULL;
 
     for (int which = TURN_ALL; !v && which >= TURN_CORE; which--) {
-        const struct vm *vm = turn_enter(k, me, goes_on, (enum turn_claims)which, &fresh);
+        const struct sched_group *group =
+            turn_enter(k, me, goes_on, (enum turn_claims)which, &fresh);
 
-        if (!vm)
+        if (!group)
             break;
         __atomic_store_n(&turn_claims[me].armed, UINT64_MAX, __ATOMIC_SEQ_CST);
-        v = take_of(q, me, vm);
+        v = take_of(q, me, group);
         if (!v)
             turn_leave(k, me);
         goes_on = false;
@@ -733,28 +675,26 @@ static struct vcpu *pick(struct sched_cpu *q, uint32_t me)
 struct vcpu *sched_pick(void)
 {
     uint32_t me = this_cpu()->id;
-    uint64_t bit = 1ull << me;
     struct sched_cpu *q = &queues[me];
     struct vcpu *v;
 
     debug_assert_no_locks();
-    if (parked_cpus & bit)
+    if (cpuset_has(&parked_cpus, me))
         return NULL;
     v = pick(q, me);
-    if (!v && !(turn_core[me] && waiting_in(q)) &&
-        !(__atomic_load_n(&idle_cpus, __ATOMIC_RELAXED) & bit)) {
-        __atomic_fetch_or(&idle_cpus, bit, __ATOMIC_SEQ_CST);
+    if (!v && !(turn_core[me] && waiting_in(q)) && !marks_has(&idle_cpus, me)) {
+        marks_set(&idle_cpus, me);
         v = pick(q, me); /* who came to wait before the bit was seen */
     }
     bool forced = !v && turn_core[me] && waiting_in(q);
     if (turn_core[me])
         note_forced(q, forced);
-    if ((v || forced) && __atomic_load_n(&idle_cpus, __ATOMIC_RELAXED) & bit)
-        __atomic_fetch_and(&idle_cpus, ~bit, __ATOMIC_RELAXED);
+    if ((v || forced) && marks_has(&idle_cpus, me))
+        marks_clear(&idle_cpus, me);
     if (!v)
         return NULL;
     turn_to(v);
-    offer(q);
+    sched_offer(q, me, &idle_cpus);
     return v;
 }
 
@@ -762,7 +702,8 @@ void sched_set_smt(enum sched_smt smt)
 {
     assert_cpu0();
     hv_assert(entities == 0);
-    parked_cpus = turn_set(smt);
+    turn_set(smt, &parked_cpus);
+    class_init(&parked_cpus);
 }
 
 uint64_t sched_floor(void) { return queue_floor(&queues[this_cpu()->id]); }
@@ -776,8 +717,14 @@ bool sched_others_want(const struct vm *vm)
     if (q->forced_since || !waiting_in(q))
         return false;
     spin_lock(&q->lock);
-    for (v = q->first; v && v->vm == vm; v = v->sched.next)
-        ;
+    v = q->tree.first;
+    if (v && v->vm == vm) {
+        struct classes others = classes_of(v->sched.group);
+
+        for (unsigned i = 0; i < CLASS_WORDS; i++)
+            others.w[i] = ~others.w[i];
+        v = runtree_first_of(&q->tree, &others);
+    }
     spin_unlock(&q->lock);
     return v;
 }
@@ -788,6 +735,6 @@ void sched_cpu_stats(uint32_t cpu, struct sched_stats *s)
     s->queued = __atomic_load_n(&queues[cpu].nqueued, __ATOMIC_RELAXED);
     s->runnable = load_of(cpu);
     s->forced_ns = __atomic_load_n(&queues[cpu].forced_ns, __ATOMIC_RELAXED);
-    s->parked = parked_cpus >> cpu & 1;
+    s->parked = cpuset_has(&parked_cpus, cpu);
     s->core = arch_core_id(cpu);
 }

@@ -18,7 +18,7 @@ static enum sched_smt chosen = SMT_AUTO;
 bool sched_has_threads(void)
 {
     for (uint32_t cpu = 0; cpu < cpu_count; cpu++)
-        if (turn_threads(cpu) != 1ull << cpu)
+        if (turn_has_threads(cpu))
             return true;
     return false;
 }

@@ -12,8 +12,10 @@
 #include <hv/lock.h>
 #include <hv/percpu.h>
 #include <hv/time.h>
+#include "queue.h"
 #include "turn.h"
 
+#define THREADS 32u /* of a core that share it; further ones are parked */
 #define TURN_NS 3000000ull
 /* who has waited so long is next, however much it had before others came */
 #define LONG_NS 100000000ull
@@ -21,10 +23,12 @@
 
 struct core {
     struct spinlock lock;
-    uint64_t threads; /* bit per CPU */
-    /* those that run vCPUs of `vm`, or did and have not picked since */
-    uint64_t inside;
-    const struct vm *vm; /* whose turn it is */
+    uint32_t threads;
+    uint16_t cpu[THREADS]; /* of each thread */
+    /* bit per thread: those that run vCPUs of `group`, or did and have not picked since */
+    uint32_t inside;
+    const struct sched_group *group; /* whose turn it is */
+    uint32_t look;                   /* where to look for work elsewhere; under the lock */
     uint64_t end;
     uint64_t floor; /* see turn_floor(); atomic: no lock */
     bool closing;   /* the turn is over: nobody enters until all have left */
@@ -33,55 +37,77 @@ struct core {
 struct turn_claim turn_claims[MAX_CPUS];
 struct core *turn_core[MAX_CPUS];
 static struct core cores[MAX_CPUS];
+static uint8_t thread_of[MAX_CPUS]; /* its number in its core; THREADS: there are too many */
 
-uint64_t turn_threads(uint32_t cpu)
+static uint32_t bit_of(uint32_t cpu) { return 1u << thread_of[cpu]; }
+
+/* The first CPU of the same core. */
+static uint32_t first_thread(uint32_t cpu)
 {
-    uint64_t threads = 0;
+    uint32_t first = 0;
 
-    hv_assert(cpu < cpu_count);
-    for (uint32_t i = 0; i < cpu_count; i++)
-        if (arch_core_id(i) == arch_core_id(cpu))
-            threads |= 1ull << i;
-    return threads;
+    while (arch_core_id(first) != arch_core_id(cpu))
+        first++;
+    return first;
 }
 
-uint64_t turn_set(enum sched_smt smt)
+bool turn_has_threads(uint32_t cpu)
 {
-    uint64_t parked = 0;
+    hv_assert(cpu < cpu_count);
+    for (uint32_t i = 0; i < cpu_count; i++)
+        if (i != cpu && arch_core_id(i) == arch_core_id(cpu))
+            return true;
+    return false;
+}
 
+static void join_core(struct core *k, uint32_t cpu)
+{
+    if (k->threads == THREADS) {
+        thread_of[cpu] = THREADS;
+        return;
+    }
+    thread_of[cpu] = (uint8_t)k->threads;
+    k->cpu[k->threads++] = (uint16_t)cpu;
+}
+
+void turn_set(enum sched_smt smt, struct cpuset *parked)
+{
     assert_cpu0();
     hv_assert(smt != SMT_AUTO);
+    *parked = (struct cpuset){ { 0 } };
     for (uint32_t cpu = 0; cpu < cpu_count; cpu++) {
-        uint64_t threads = turn_threads(cpu);
-        uint32_t first = (uint32_t)__builtin_ctzll(threads);
+        uint32_t first = first_thread(cpu);
 
         turn_core[cpu] = NULL;
         turn_claims[cpu] =
             (struct turn_claim){ .armed = UINT64_MAX, .runs = UINT64_MAX, .had = UINT64_MAX };
-        if (smt == SMT_OFF && cpu != first)
-            parked |= 1ull << cpu;
-        if (smt != SMT_CORE || threads == 1ull << cpu)
-            continue;
         if (cpu == first) {
-            cores[first] = (struct core){ .threads = threads };
-            spin_init(&cores[first].lock, LOCK_SCHED);
+            cores[cpu] = (struct core){ .threads = 0 };
+            spin_init(&cores[cpu].lock, LOCK_SCHED);
         }
-        turn_core[cpu] = &cores[first];
+        join_core(&cores[first], cpu);
+        if ((smt == SMT_OFF && cpu != first) || (smt == SMT_CORE && thread_of[cpu] == THREADS))
+            cpuset_add(parked, cpu);
     }
-    return parked;
+    for (uint32_t cpu = 0; smt == SMT_CORE && cpu < cpu_count; cpu++) {
+        struct core *k = &cores[first_thread(cpu)];
+
+        if (k->threads > 1 && thread_of[cpu] != THREADS)
+            turn_core[cpu] = k;
+    }
 }
 
-static const struct vm *claimant(uint32_t cpu)
+static const struct sched_group *claimant(uint32_t cpu)
 {
-    return __atomic_load_n(&turn_claims[cpu].vm, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&turn_claims[cpu].group, __ATOMIC_SEQ_CST);
 }
 
 bool turn_contended(const struct core *k)
 {
-    const struct vm *vm = __atomic_load_n(&k->vm, __ATOMIC_RELAXED);
+    const struct sched_group *vm = __atomic_load_n(&k->group, __ATOMIC_RELAXED);
 
-    for (uint64_t rest = k->threads; rest; rest &= rest - 1) {
-        const struct vm *first = claimant((uint32_t)__builtin_ctzll(rest));
+    for (uint32_t i = 0; i < k->threads; i++) {
+        const struct sched_group *first = claimant(k->cpu[i]);
 
         if (first && first != vm)
             return true;
@@ -97,8 +123,8 @@ void turn_advance(struct core *k)
 {
     uint64_t least = UINT64_MAX, was = turn_floor(k);
 
-    for (uint64_t rest = k->threads; rest; rest &= rest - 1) {
-        const struct turn_claim *c = &turn_claims[__builtin_ctzll(rest)];
+    for (uint32_t i = 0; i < k->threads; i++) {
+        const struct turn_claim *c = &turn_claims[k->cpu[i]];
 
         least = min_u64(least, __atomic_load_n(&c->had, __ATOMIC_RELAXED));
         least = min_u64(least, __atomic_load_n(&c->runs, __ATOMIC_RELAXED));
@@ -115,42 +141,63 @@ static uint64_t had_by(const struct core *k, uint32_t cpu)
     uint64_t had = __atomic_load_n(&turn_claims[cpu].had, __ATOMIC_RELAXED), now = time_ns();
     uint64_t since = __atomic_load_n(&turn_claims[cpu].since, __ATOMIC_RELAXED);
 
-    if (!(k->threads >> cpu & 1))
+    if (turn_core[cpu] != k)
         return had + AWAY_NS;
     return since < now && now - since > LONG_NS ? 0 : had;
 }
 
-/* The VM of the vCPU that has had least. */
-static const struct vm *least(const struct core *k, enum turn_claims which)
+struct best {
+    const struct sched_group *vm;
+    uint64_t had;
+};
+
+static void compare(const struct core *k, struct best *best, uint32_t cpu)
 {
-    const struct vm *best = NULL;
-    uint64_t had = UINT64_MAX;
+    const struct sched_group *vm = claimant(cpu);
+    uint64_t had = had_by(k, cpu);
 
-    for (uint32_t cpu = 0; cpu < cpu_count; cpu++) {
-        const struct vm *vm = claimant(cpu);
-        bool counts = which == TURN_ALL || k->threads >> cpu & 1;
+    if (!vm || had >= best->had)
+        return;
+    best->vm = vm;
+    best->had = had;
+}
 
-        if (!vm || !counts || had_by(k, cpu) >= had)
-            continue;
-        best = vm;
-        had = had_by(k, cpu);
+/*
+ * The VM of the vCPU that has had least. Of other cores it looks at a few where vCPUs wait, each
+ * time at the next ones.
+ */
+static const struct sched_group *least(struct core *k, enum turn_claims which)
+{
+    struct best best = { NULL, UINT64_MAX };
+    uint32_t from = k->look < cpu_count ? k->look : 0;
+
+    for (uint32_t i = 0; i < k->threads; i++)
+        compare(k, &best, k->cpu[i]);
+    for (unsigned i = 0; which == TURN_ALL && i < LOOKS; i++) {
+        uint32_t cpu = marks_next(&queues_waiting, from, NULL);
+
+        if (cpu == MAX_CPUS)
+            break;
+        compare(k, &best, cpu);
+        from = (cpu + 1) % cpu_count;
     }
-    return best;
+    k->look = from;
+    return best.vm;
 }
 
 /* Under the lock; `me` is outside now. */
-static const struct vm *admit(struct core *k, bool goes_on, bool was_inside, enum turn_claims which,
-                              bool *fresh)
+static const struct sched_group *admit(struct core *k, bool goes_on, bool was_inside,
+                                       enum turn_claims which, bool *fresh)
 {
     uint64_t now = time_ns();
     bool over = k->closing || now >= k->end;
-    const struct vm *vm;
+    const struct sched_group *vm;
 
     debug_assert_held(&k->lock);
     if (!over && (k->inside || (was_inside && goes_on)))
-        return k->vm;
+        return k->group;
     vm = least(k, k->inside ? TURN_CORE : which);
-    if (k->inside && (k->closing || (vm && vm != k->vm))) {
+    if (k->inside && (k->closing || (vm && vm != k->group))) {
         k->closing |= was_inside;
         return NULL;
     }
@@ -158,18 +205,18 @@ static const struct vm *admit(struct core *k, bool goes_on, bool was_inside, enu
     k->closing = false;
     __atomic_store_n(&k->end, now + TURN_NS, __ATOMIC_RELAXED);
     if (!k->inside)
-        __atomic_store_n(&k->vm, vm, __ATOMIC_RELAXED);
-    return k->vm;
+        __atomic_store_n(&k->group, vm, __ATOMIC_RELAXED);
+    return k->group;
 }
 
-const struct vm *turn_enter(struct core *k, uint32_t me, bool goes_on, enum turn_claims which,
-                            bool *fresh)
+const struct sched_group *turn_enter(struct core *k, uint32_t me, bool goes_on,
+                                     enum turn_claims which, bool *fresh)
 {
-    uint64_t bit = 1ull << me;
-    const struct vm *vm;
+    uint32_t bit = bit_of(me);
+    const struct sched_group *vm;
     bool was_inside;
 
-    debug_assert(me == this_cpu()->id && k->threads & bit);
+    debug_assert(me == this_cpu()->id && turn_core[me] == k);
     spin_lock(&k->lock);
     was_inside = k->inside & bit;
     k->inside &= ~bit;
@@ -184,16 +231,16 @@ void turn_leave(struct core *k, uint32_t me)
 {
     debug_assert(me == this_cpu()->id);
     spin_lock(&k->lock);
-    k->inside &= ~(1ull << me);
+    k->inside &= ~bit_of(me);
     spin_unlock(&k->lock);
 }
 
-static uint64_t others_inside(struct core *k, uint32_t me)
+static uint32_t others_inside(struct core *k, uint32_t me)
 {
-    uint64_t inside;
+    uint32_t inside;
 
     spin_lock(&k->lock);
-    inside = k->inside & ~(1ull << me);
+    inside = k->inside & ~bit_of(me);
     spin_unlock(&k->lock);
     return inside;
 }
@@ -202,8 +249,8 @@ static uint64_t others_inside(struct core *k, uint32_t me)
 void turn_call_insiders(struct core *k, uint32_t me)
 {
     debug_assert(me == this_cpu()->id);
-    for (uint64_t rest = others_inside(k, me); rest; rest &= rest - 1) {
-        uint32_t cpu = (uint32_t)__builtin_ctzll(rest);
+    for (uint32_t rest = others_inside(k, me); rest; rest &= rest - 1) {
+        uint32_t cpu = k->cpu[__builtin_ctz(rest)];
 
         if (__atomic_load_n(&turn_claims[cpu].armed, __ATOMIC_SEQ_CST) > turn_end(k))
             cpu_kick(cpu);
@@ -212,14 +259,10 @@ void turn_call_insiders(struct core *k, uint32_t me)
 
 void turn_call_outsiders(struct core *k, uint32_t me, bool fresh)
 {
-    uint64_t inside = others_inside(k, me),
-             rest = fresh || !inside ? k->threads & ~inside & ~(1ull << me) : 0;
+    uint32_t inside = others_inside(k, me), skip = inside | bit_of(me);
 
     debug_assert(me == this_cpu()->id);
-    for (; rest; rest &= rest - 1) {
-        uint32_t cpu = (uint32_t)__builtin_ctzll(rest);
-
-        if (claimant(cpu))
-            cpu_kick(cpu);
-    }
+    for (uint32_t i = 0; (fresh || !inside) && i < k->threads; i++)
+        if (!(skip >> i & 1) && claimant(k->cpu[i]))
+            cpu_kick(k->cpu[i]);
 }

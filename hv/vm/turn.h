@@ -2,17 +2,15 @@
 /* Private to sched.c and turn.c: whose turn it is on a core of several threads. */
 #pragma once
 #include <hv/sched.h>
-struct vm;
 struct core;
 
 /*
- * What a CPU of such a core tells the other threads, without a lock. VMs are only compared: one may
- * be gone.
+ * What a CPU of such a core tells the other threads, without a lock.
  */
 struct own_line turn_claim {
-    const struct vm *vm; /* of the first vCPU that waits here, NULL without */
-    uint64_t had;        /* its virtual run time */
-    uint64_t since;      /* when it began to wait, ns */
+    const struct sched_group *group; /* of the first vCPU that waits here, NULL without */
+    uint64_t had;                    /* its virtual run time */
+    uint64_t since;                  /* when it began to wait, ns */
     /* when the running one's slice was last said to end; UINT64_MAX: not yet */
     uint64_t armed;
     /* virtual run time of the one that runs here, UINT64_MAX without */
@@ -28,9 +26,9 @@ enum turn_claims { TURN_CORE, TURN_ALL };
  * themselves.
  */
 extern struct core *turn_core[MAX_CPUS];
-/* fills turn_core; returns the CPUs that are to run no guests */
-uint64_t turn_set(enum sched_smt);
-uint64_t turn_threads(uint32_t cpu);      /* bit per CPU of its core */
+/* fills turn_core, and `parked` with the CPUs that are to run no guests */
+void turn_set(enum sched_smt, struct cpuset *parked);
+bool turn_has_threads(uint32_t cpu);      /* its core has other CPUs, too */
 bool turn_contended(const struct core *); /* another VM waits for the core */
 uint64_t turn_end(const struct core *);   /* ns */
 /*
@@ -45,8 +43,8 @@ void turn_advance(struct core *);
  * interrupted within its slice. *fresh: a turn has begun. The caller finds a vCPU of it, or leaves.
  * No queue's lock is held, here and below.
  */
-const struct vm *turn_enter(struct core *, uint32_t me, bool goes_on, enum turn_claims,
-                            bool *fresh);
+const struct sched_group *turn_enter(struct core *, uint32_t me, bool goes_on, enum turn_claims,
+                                     bool *fresh);
 void turn_leave(struct core *, uint32_t me);
 /* that would stay beyond the turn's end: they look again */
 void turn_call_insiders(struct core *, uint32_t me);

@@ -60,8 +60,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         sim_add(50 + (data[1] * (i + 7)) % 400, (data[0] >> 2) * i & 15);
     /* Who is pinned to no CPU that is up may run anywhere: the checks want that plain. */
     for (unsigned i = 0; i < sim_n; i++)
-        if (!(sim[i].sched.affinity & ((1u << cpu_count) - 1)))
-            sim[i].sched.affinity = 0;
+        if (!(sim[i].sched.affinity.w[0] & ((1u << cpu_count) - 1)))
+            sim[i].sched.affinity.w[0] = 0;
     for (data += 2, size -= 2; size; data++, size--) {
         switch (*data & 3) {
         case 0:

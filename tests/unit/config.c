@@ -113,7 +113,7 @@ static void test_everything(void **state)
     assert_int_equal(g->overhead, 5 * MIB);
     assert_int_equal(g->vcpus, 4);
     assert_int_equal(g->weight, 300);
-    assert_int_equal(g->cpus, 0xd);
+    assert_int_equal(g->cpus.w[0], 0xd);
     assert_int_equal(g->kind, KIND_PVH);
     assert_int_equal(g->isa, ISA_X86_64);
     assert_int_equal(g->nmodules, 2);
@@ -416,6 +416,8 @@ static void test_words(void **state)
     static const char *const words[] = { "list", "info", "start", "stop", "poweroff" };
     char buf[32];
     uint64_t v;
+    struct cpuset cpus;
+    char text[CPUS_TEXT];
 
     (void)state;
     assert_int_equal(parse_size("64 KiB", &v), 0);
@@ -423,11 +425,14 @@ static void test_words(void **state)
     assert_int_equal(parse_size("99999999999999999999", &v), -ERANGE);
     assert_int_equal(parse_size("16777216T", &v), -ERANGE);
     assert_int_equal(parse_size("-1", &v), -EINVAL);
-    assert_int_equal(parse_cpu_list("0-63", 64, &v), 0);
-    assert_true(v == UINT64_MAX);
-    assert_int_equal(parse_cpu_list("3-1", 64, &v), -EINVAL);
-    assert_int_equal(parse_cpu_list("1,", 64, &v), -EINVAL);
-    assert_int_equal(parse_cpu_list("64", 64, &v), -ERANGE);
+    assert_int_equal(parse_cpu_list("0-63", 64, &cpus), 0);
+    assert_true(cpus.w[0] == UINT64_MAX);
+    assert_int_equal(parse_cpu_list("3-1", 64, &cpus), -EINVAL);
+    assert_int_equal(parse_cpu_list("1,", 64, &cpus), -EINVAL);
+    assert_int_equal(parse_cpu_list("64", 64, &cpus), -ERANGE);
+    assert_int_equal(parse_cpu_list("18446744073709551615", MAX_CPUS, &cpus), -ERANGE);
+    assert_int_equal(parse_cpu_list("0,2-3", 64, &cpus), 0);
+    assert_string_equal(format_cpus(&cpus, text, sizeof text), "0xd");
     assert_string_equal(nearest_word("lsit", words, 5), "list");
     assert_string_equal(nearest_word("powerof", words, 5), "poweroff");
     assert_string_equal(nearest_word("po", words, 5), "poweroff");

@@ -63,9 +63,7 @@ static void test_pinning(void **state)
     expect_ran(&sim[2], 2000, 6);
     /* Pinned to a CPU that is not there: runs all the same. */
     sim_start(1);
-    sim[0].sched.affinity = 0;
-    sched_wake(sim_add(100, 0));
-    sim[0].sched.affinity = 1ull << 9;
+    sched_wake(sim_add(100, 1ull << 9));
     host_cpu = 0;
     sim_pick(0);
     assert_ptr_equal(on_cpu[0], &sim[0]);

@@ -34,10 +34,7 @@ static void start_cores(uint32_t cpus, uint32_t threads, enum sched_smt smt)
 
 static struct vcpu *add_to(unsigned vm, uint32_t weight, uint64_t affinity)
 {
-    struct vcpu *v = sim_add(weight, affinity);
-
-    v->vm = &vms[vm];
-    return v;
+    return sim_add_to(&vms[vm], weight, affinity);
 }
 
 static void check_cores(void)

@@ -143,7 +143,7 @@ static void dance(unsigned tokens)
     for (unsigned i = 0; i < VCPUS; i++) {
         vcpus[i] = (struct vcpu){ .id = i };
         token[i] = 0;
-        vcpus[i].sched.affinity = i % 5 == 4 ? 1ull << i % CPUS : 0;
+        vcpus[i].sched.affinity.w[0] = i % 5 == 4 ? 1ull << i % CPUS : 0;
         vcpus[i].sched.weight = 50 + 40 * i;
         sched_add(&vcpus[i]);
     }

@@ -38,14 +38,20 @@ static void sim_start(uint32_t cpus)
         percpus[c].loaded = NULL;
 }
 
-static struct vcpu *sim_add(uint32_t weight, uint64_t affinity)
+static struct vcpu *sim_add_to(struct vm *vm, uint32_t weight, uint64_t affinity)
 {
     struct vcpu *v = &sim[sim_n++];
 
+    v->vm = vm;
     v->sched.weight = weight;
-    v->sched.affinity = affinity;
+    v->sched.affinity.w[0] = affinity;
     sched_add(v);
     return v;
+}
+
+static __attribute__((unused)) struct vcpu *sim_add(uint32_t weight, uint64_t affinity)
+{
+    return sim_add_to(NULL, weight, affinity);
 }
 
 /* What is true at any time: nobody runs in two places, or away from where its state is. */
@@ -56,8 +62,8 @@ static void sim_check(struct vcpu *v, uint32_t cpu)
             abort();
     if (v->sched.state != SCHED_RUNNING || v->sched.cpu != cpu)
         abort();
-    if (v->sched.affinity & ((1ull << cpu_count) - 1) & ~sim_parked &&
-        !(v->sched.affinity >> cpu & 1))
+    if (v->sched.affinity.w[0] & ((1ull << cpu_count) - 1) & ~sim_parked &&
+        !(v->sched.affinity.w[0] >> cpu & 1))
         abort();
 }
 

@@ -10,6 +10,7 @@
 #include <hv/log.h>
 #include <hv/net.h>
 #include <hv/sched.h>
+#include <hv/cpuset.h>
 #include <hv/types.h>
 #define NAME_LEN 32
 #define PATH_LEN 128
@@ -55,7 +56,7 @@ struct guest_config {
     uint64_t memory;                 /* bytes, multiple of 4 KiB */
     uint64_t disk_changes, overhead; /* bytes; UINT64_MAX and 0: not given, see charge.c */
     uint32_t vcpus, weight;
-    uint64_t cpus; /* bit per host CPU; 0: any */
+    struct cpuset cpus; /* host CPUs; empty: any */
     enum policy on_crash, on_reboot, on_poweroff;
     uint32_t order, delay; /* of the start by itself; delay: seconds */
     char after[NAME_LEN];  /* it waits until that guest runs; "": none */
@@ -76,8 +77,9 @@ struct host_config {
     enum log_level log;
     enum mitigations mitigations;
     enum sched_smt smt;
-    bool json;       /* the console speaks the JSON protocol from the start */
-    uint32_t escape; /* the control character that leaves a guest's console */
+    uint32_t max_cpus; /* 0: not given. See config_max_cpus() */
+    bool json;         /* the console speaks the JSON protocol from the start */
+    uint32_t escape;   /* the control character that leaves a guest's console */
     uint64_t keys_seen;
 };
 /* A switch. */

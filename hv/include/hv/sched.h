@@ -5,26 +5,37 @@
  * slices are 1.5 to 6 ms when vCPUs wait for the CPU.
  */
 #pragma once
+#include <hv/cpuset.h>
 #include <hv/types.h>
 struct vcpu;
 struct vm;
+struct sched_group;
+#define CLASS_WORDS 5u
+struct classes { /* a set of classes of vCPUs, see hv/vm/class.h */
+    uint64_t w[CLASS_WORDS];
+};
 struct sched_entity { /* embedded in struct vcpu as `sched` */
     /* private to sched.c, as is all but the first three config fields below */
-    struct vcpu *next, *prev;
     /* steal_ns: runnable but waiting, for the PV steal clock */
     uint64_t vruntime, ran_ns, steal_ns;
     /* atomic: work done for it elsewhere; counts at the end of its next turn */
     uint64_t charged_ns;
     uint64_t since; /* when it began to run or to wait */
     uint64_t slice_start;
-    uint64_t affinity; /* config: bit per host CPU; 0 means any */
-    uint32_t weight;   /* config: 1..10000, default 100 */
-    uint32_t cpu;      /* CPU whose queue holds it or that runs it */
-    uint8_t state;     /* enum sched_state */
+    struct cpuset affinity; /* config, read by sched_add(); empty means any */
+    uint32_t weight;        /* config: 1..10000, default 100 */
+    uint32_t cpu;           /* CPU whose queue holds it or that runs it */
+    uint8_t state;          /* enum sched_state */
     uint8_t wake_pending;
     uint8_t yielded;
     uint8_t errand; /* enum sched_errand */
-    struct vcpu *errand_next;
+    uint16_t class; /* see hv/vm/class.h */
+    struct sched_group *group;
+    /* its place in the run queue (hv/vm/runtree.h), and the classes of all below it */
+    struct vcpu *up, *left, *right;
+    uint32_t rank;
+    struct classes below;
+    struct vcpu *errand_next, *errand_prev;
 };
 enum sched_state {
     SCHED_OFF,
@@ -34,7 +45,7 @@ enum sched_state {
     SCHED_RUNNING
 };
 
-int must_check sched_init(void); /* after all CPUs are up */
+int must_check sched_init(void); /* boot CPU, before the others are up */
 void sched_add(struct vcpu *);   /* starts BLOCKED */
 /* waits while another CPU runs it: it must be about to leave (REQ_PARK). It may be freed then */
 void sched_remove(struct vcpu *);

@@ -4,6 +4,7 @@
  * Pure functions.
  */
 #pragma once
+#include <hv/cpuset.h>
 #include <hv/types.h>
 /*
  * "512M", "64 KiB", "1g", "4096": bytes in *out. -EINVAL: not a size; -ERANGE: does not fit 64
@@ -14,8 +15,11 @@ int must_check parse_size(const char *, uint64_t *out);
 int must_check parse_number(const char *, uint64_t lo, uint64_t hi, uint64_t *out);
 /* yes/no, on/off, true/false, 1/0. */
 int must_check parse_bool(const char *, bool *out);
-/* "0,2-3" -> bits, each below `limit` (1..64). -EINVAL, -ERANGE. */
-int must_check parse_cpu_list(const char *, unsigned limit, uint64_t *out);
+/* "0,2-3" -> CPUs, each below `limit` (1..MAX_CPUS). -EINVAL, -ERANGE. */
+int must_check parse_cpu_list(const char *, unsigned limit, struct cpuset *out);
+#define CPUS_TEXT (CPUSET_WORDS * 16 + 3)
+/* As one number, bit 0 for CPU 0: "0xd". buf: CPUS_TEXT bytes; returns it. */
+const char *format_cpus(const struct cpuset *, char *buf, size_t len);
 /* The word of words[0..n) nearest to `s` (at most two slips, or a common start), or NULL. */
 const char *nearest_word(const char *s, const char *const *words, size_t n);
 /* "512 MiB", "1.5 GiB", "17 B"; returns buf. */
