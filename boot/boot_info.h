@@ -13,11 +13,11 @@
 #include <stdint.h>
 
 #define BOOT_INFO_MAGIC 0x21746f6f42567254ull /* "TrVBoot!" */
-#define BOOT_INFO_VERSION 4u
+#define BOOT_INFO_VERSION 5u
 
-#define BOOT_FILES_MAX 64
+#define BOOT_FILES_MAX 512
 #define BOOT_NAME_MAX 128
-#define BOOT_CPUS_MAX 512
+#define BOOT_CPUS_MAX 1024
 #define BOOT_RANDOM 64
 
 /* Where both sides put the map of all physical memory. */

@@ -12,6 +12,7 @@
 #include "boot/boot_info.h"
 #include <hv/assert.h>
 #include <hv/config.h>
+#include <hv/config_files.h>
 #include <hv/drivers.h>
 #include <hv/event.h>
 #include <hv/files.h>
@@ -143,7 +144,10 @@ static bool all_up(void)
 static int do_smp(struct boot_info *bi)
 {
     int err = sched_init();
+    unsigned most = bi->config ? config_max_cpus(phys_to_virt(hpa(bi->config))) : 0;
 
+    if (most && most < MAX_CPUS)
+        cpu_most = most;
     if (!err)
         err = smp_init(bi);
     while (!err && !all_up())

@@ -274,9 +274,11 @@ static int el2_cpu_enable(void)
 
 /* ---- machines and vCPUs ---- */
 
+static size_t vm_size(void) { return sizeof(struct el2_vm) + cpu_count * sizeof(uint16_t); }
+
 static int el2_vm_init(struct vm *vm)
 {
-    struct el2_vm *m = vm_alloc(vm, sizeof *m);
+    struct el2_vm *m = vm_alloc(vm, vm_size());
 
     assert_cpu0();
     if (!m)
@@ -284,7 +286,7 @@ static int el2_vm_init(struct vm *vm)
     m->vm = vm;
     m->vmid = vmid_get(&vmids);
     if (!m->vmid) {
-        vm_free(vm, m, sizeof *m);
+        vm_free(vm, m, vm_size());
         return -ENOSPC;
     }
     m->vttbr = vm->gmem.s2.root.v | (uint64_t)m->vmid << VTTBR_VMID_SHIFT;
@@ -300,7 +302,7 @@ static void el2_vm_fini(struct vm *vm)
     assert_cpu0();
     vm->gmem.s2.forget = NULL;
     vmid_put(&vmids, m->vmid);
-    vm_free(vm, m, sizeof *m);
+    vm_free(vm, m, vm_size());
     vm->arch = NULL;
 }
 

@@ -117,7 +117,7 @@ struct el2_vm {
     uint64_t vttbr;
     uint32_t vmid;
     /* id + 1 of the vCPU whose local translations each CPU has; 0: none */
-    uint16_t last_vcpu[MAX_CPUS];
+    uint16_t last_vcpu[]; /* cpu_count of them */
 };
 
 /* What this machine has; the same on every CPU. Filled by probe(). */

@@ -120,11 +120,15 @@ static const struct pt_format view_format = {
 
 const struct pt_format *mmu_view_format(void) { return &view_format; }
 
+/* 8 bits of ASID are everywhere: the views beyond that share the last. */
+#define ASID_SHARED 255u
+
 /* TTBR0_EL2: ASID 0 is Trivet's own (D19.2.150). */
 uint64_t mmu_view_root(hpa_t root, uint32_t id)
 {
-    static_assert(MAX_VMS < 255, "8 bits of ASID");
-    return root.v | (arm_features.vhe ? (uint64_t)(id + 1) << 48 : 0);
+    uint64_t asid = id + 1 < ASID_SHARED ? id + 1 : ASID_SHARED;
+
+    return root.v | (arm_features.vhe ? asid << 48 : 0);
 }
 
 void view_forget(void)
@@ -132,13 +136,16 @@ void view_forget(void)
     __asm__ volatile("dsb ishst\n\ttlbi alle2\n\tdsb nsh\n\tisb" : : : "memory");
 }
 
-/* Without VHE there is no ASID: nothing tells one view's translations from another's. */
+/*
+ * Without VHE there is no ASID, and some views share one: nothing tells one view's translations
+ * from another's.
+ */
 void view_load(const struct view *w)
 {
     dsb_ishst();
     write_sysreg(ttbr0_el2, w ? w->root : mmu_root());
     isb();
-    if (!arm_features.vhe)
+    if (!arm_features.vhe || (w && w->root >> 48 == ASID_SHARED))
         view_forget();
 }
 

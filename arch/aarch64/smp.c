@@ -96,8 +96,8 @@ int smp_init(const struct boot_info *bi)
     for (uint32_t i = 0; i < p->ncpus && !err; i++) {
         if (p->mpidr[i] == arm_this()->mpidr)
             continue;
-        if (cpu_count == MAX_CPUS) {
-            log_warn("this machine has %u CPUs; Trivet uses the first %u", p->ncpus, MAX_CPUS);
+        if (cpu_count == cpu_most) {
+            log_warn("this machine has %u CPUs; Trivet uses the first %u", p->ncpus, cpu_most);
             break;
         }
         err = start_cpu(p->mpidr[i]);

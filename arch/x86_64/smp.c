@@ -150,8 +150,8 @@ int smp_init(const struct boot_info *bi)
     for (uint32_t i = 0; i < n && !err; i++) {
         if (ids[i] == self || !is_reachable(ids[i]))
             continue;
-        if (cpu_count == MAX_CPUS) {
-            log_warn("this machine has %u CPUs; Trivet uses the first %u", n, MAX_CPUS);
+        if (cpu_count == cpu_most) {
+            log_warn("this machine has %u CPUs; Trivet uses the first %u", n, cpu_most);
             park(ids + i, n - i);
             break;
         }

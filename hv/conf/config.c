@@ -607,6 +607,8 @@ static const struct key host_keys[] = {
       "the least serious log lines that the console shows" },
     { "json", set_bool, HOST(json), 0, 0, NULL, false, "no",
       "the console speaks the protocol for programs from the start; `json off` turns it off" },
+    { "max-cpus", set_number, HOST(max_cpus), 1, MAX_CPUS, NULL, false, "1024",
+      "Trivet starts no more than so many of the machine's CPUs" },
     { "mitigations", config_set_word, HOST(mitigations), WORDS(mitigation_names), false, "auto",
       "what is done against attacks by speculation. auto: what the CPU needs, as `cpus "
       "--mitigations` shows. "

@@ -42,6 +42,7 @@ static const struct {
     { "overhead", "overhead = 16M" },
     { "pv", "pv = no" },
     { "rng", "rng = no" },
+    { "max-cpus", "max-cpus = 16" },
     { "smt", "smt = core" },
     { "uplink", "uplink = nic0" },
     { "vcpus", "vcpus = 2" },

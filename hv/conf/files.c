@@ -98,3 +98,26 @@ void config_files(const char *text,
 
     (void)ini_parse_string(text, on_value, &s);
 }
+
+static int on_host_value(void *user, const char *section, const char *key, const char *value,
+                         int line)
+{
+    unsigned *cpus = user, n = 0;
+
+    (void)line;
+    if (!key || !value || !conf_same(section, "host", SIZE_MAX) ||
+        !conf_same(key, "max-cpus", SIZE_MAX))
+        return 1;
+    for (; *value >= '0' && *value <= '9' && n < 100000; value++)
+        n = n * 10 + (unsigned)(*value - '0');
+    *cpus = *value ? 0 : n;
+    return 1;
+}
+
+unsigned config_max_cpus(const char *text)
+{
+    unsigned cpus = 0;
+
+    (void)ini_parse_string(text, on_host_value, &cpus);
+    return cpus;
+}

@@ -31,7 +31,7 @@ static void lock_note_taken(struct spinlock *l)
     struct percpu *c = this_cpu();
 
     c->locks_held |= 1u << l->level;
-    l->cpu = (uint8_t)c->id;
+    l->cpu = (uint16_t)c->id;
 }
 
 static void note_released(const struct spinlock *l)

@@ -6,7 +6,7 @@
 #include <hv/percpu.h>
 
 struct percpu percpus[MAX_CPUS];
-uint32_t cpu_count = 1;
+uint32_t cpu_count = 1, cpu_most = MAX_CPUS;
 
 const char *host_cpu_name(void) { return arch_cpu_name(); }
 

@@ -273,7 +273,7 @@ void pmm_stats(struct pmm_stats *s)
     *s = (struct pmm_stats){ .total = total_bytes,
                              .free = __atomic_load_n(&free_bytes, __ATOMIC_RELAXED) };
     s->promised = __atomic_load_n(&promised, __ATOMIC_RELAXED);
-    for (uint32_t cpu = 0; cpu < MAX_CPUS; cpu++) {
+    for (uint32_t cpu = 0; cpu < cpu_count; cpu++) {
         s->free += fronts[cpu].n * PAGE_SIZE;
         for (unsigned o = 0; o < PMM_OWNERS; o++)
             s->by_owner[o] += (uint64_t)fronts[cpu].by_owner[o];

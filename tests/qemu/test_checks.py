@@ -43,7 +43,7 @@ def crash(arch, change):
 @pytest.mark.parametrize("arch", MACHINES)
 def test_an_index_out_of_bounds_is_told(arch):
     def change(stub, _):
-        stub.write(ARGUMENT[arch], 1000)
+        stub.write(ARGUMENT[arch], 100000)
         stub.write(gdbstub.PC[arch], symbol(arch, "cpu_kick"))
     said = crash(arch, change)
     assert re.match(r"bounds check failed at cpu_kick\+0x", said), said

@@ -31,14 +31,15 @@ def test_panic_with_more_cpus_than_are_used():
     would run what is left of the firmware's code and reset the machine."""
     path = os.path.join(trivet.WORK, f"gdb-{os.getpid()}")
     arguments = ("-device", "VGA", "-gdb", f"unix:{path},server=on,wait=off", "-no-reboot")
-    with Machine(make_image(CONFIG, {}), cpus=65, arguments=arguments) as machine:
+    config = CONFIG + "max-cpus = 64\n"
+    with Machine(make_image(config, {}), cpus=65, arguments=arguments) as machine:
         machine.boot()
         assert "this machine has 65 CPUs; Trivet uses the first 64" in machine.text
         assert machine.cmd("version")
         rows = shown(machine, '"command":"version"')
         assert any("Trivet uses the first 64" in row for row in rows)
         with gdbstub.Stub(path) as stub:
-            stub.write(ARGUMENT["x86_64"], 1000)
+            stub.write(ARGUMENT["x86_64"], 100000)
             stub.write(gdbstub.PC["x86_64"], symbol("x86_64", "cpu_kick"))
             stub.leave()
         machine.send("\r")

@@ -47,6 +47,10 @@ static int build_gic(struct vm *vm, struct arm_machine *m)
         snprintf(vm->why, sizeof vm->why, "this machine has no virtual interrupt controller");
         return -ENOTSUP;
     }
+    if (vm->nvcpus > ARM_VCPUS_MAX) {
+        snprintf(vm->why, sizeof vm->why, "vcpus: at most %u for ARM64 guests", ARM_VCPUS_MAX);
+        return -EINVAL;
+    }
     if (m->gic == 2 && vm->nvcpus > VGIC_V2_VCPUS) {
         snprintf(vm->why, sizeof vm->why,
                  "vcpus: this machine has a GICv2, which serves at most %u", VGIC_V2_VCPUS);

@@ -13,6 +13,8 @@
 #define PLAT_ITS 0x08080000ull  /* GICv3: 128 KiB: control and translation frames */
 #define PLAT_GICR 0x080a0000ull /* GICv3: 128 KiB for each vCPU: RD and SGI frames */
 #define PLAT_GICR_STRIDE 0x00020000ull
+/* bits of masks, a page of stolen times, and room for their redistributors */
+#define ARM_VCPUS_MAX 64u
 #define PLAT_PL011 0x09000000ull /* each of the small devices: 4 KiB */
 #define PLAT_PL031 0x09010000ull
 #define PLAT_PL061 0x09030000ull /* GPIO: line 3 is the power button */

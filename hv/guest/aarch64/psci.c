@@ -98,7 +98,7 @@ struct stolen_time {
     uint8_t reserved[48];
 };
 static_assert(sizeof(struct stolen_time) == 64 &&
-                  MAX_VCPUS * sizeof(struct stolen_time) <= PAGE_SIZE,
+                  ARM_VCPUS_MAX * sizeof(struct stolen_time) <= PAGE_SIZE,
               "DEN0057 §3.2.1, one page for all vCPUs");
 static_assert(offsetof(struct stolen_time, attributes) == 4, "DEN0057 §3.2.1");
 static_assert(offsetof(struct stolen_time, stolen_ns) == 8, "DEN0057 §3.2.1");

@@ -8,7 +8,7 @@
 #pragma once
 #include <hv/types.h>
 
-#define ACPI_CPUS_MAX 512
+#define ACPI_CPUS_MAX MAX_CPUS
 #define ACPI_IOAPICS_MAX 16
 #define ACPI_OVERRIDES_MAX 32
 #define ACPI_MCFG_MAX 16

@@ -26,3 +26,5 @@ bool config_same_file(const char *a, size_t n, const char *b, size_t m);
 /* Calls add(ctx, path, len) for each file that the text names, line by line. */
 void config_files(const char *text,
                   void (*add)(void *ctx, unsigned line, const char *path, size_t len), void *ctx);
+/* What `max-cpus` in [host] says, before the configuration is read whole; 0: nothing usable. */
+unsigned config_max_cpus(const char *text);

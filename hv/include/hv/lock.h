@@ -31,8 +31,8 @@ enum lock_level {
 /* A ticket lock: fair, so that no CPU starves. */
 struct spinlock {
     uint16_t next, owner;
+    uint16_t cpu; /* that has it, in debug builds */
     uint8_t level;
-    uint8_t cpu;
 };
 #define SPINLOCK_INIT(lvl)      \
     {                           \

@@ -29,6 +29,7 @@ struct own_line percpu {
     struct stretches stretches; /* written by this CPU */
 };
 extern struct percpu percpus[MAX_CPUS];
+extern uint32_t cpu_most;  /* no more CPUs than these are started */
 extern uint32_t cpu_count; /* CPUs that are up; grows only during boot */
 static_assert(offsetof(struct percpu, self) == 0, "this_cpu() reads GS:0");
 struct percpu *this_cpu(void);   /* implemented by arch/ */

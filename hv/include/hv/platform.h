@@ -9,7 +9,7 @@
 #include <hv/acpi.h>
 #include <hv/types.h>
 
-#define PLATFORM_CPUS_MAX 512
+#define PLATFORM_CPUS_MAX MAX_CPUS
 #define PLATFORM_ITS_MAX 8
 #define PLATFORM_GICR_MAX 16
 #define PLATFORM_ECAM_MAX 16
