@@ -337,6 +337,8 @@ int vm_save(struct vm *vm)
 
     if (j->under_way || (!running && vm->state != VM_PAUSED))
         return -EBUSY;
+    if (vm->guest_ops->isa == ISA_RISCV64)
+        return -ENOTSUP; /* its harts and machine cannot be saved yet */
     j->to = take(0);
     if (!j->to)
         return -ENOMEM;
