@@ -81,8 +81,12 @@ CASES = {
     "anchors": (
         [{"tests/proof/a.proof": "/* before hv/a.c | f();\n * mutant hv/a.c | g(); | h(); | what\n",
           "hv/a.c": "f();\ng();\n"},
+         {"tests/proof/a.pml": "// code hv/a.c f: g()\n",
+          "hv/a.c": "void f(void)\n{\n    g();\n}\n"},
          {"tests/tsan/selftest.py": '[("a", "hv/a.c", "f();", "g();")]', "hv/a.c": "f();\n"}],
-        [{"tests/proof/a.proof": "/* before hv/a.c | f(\n", "hv/a.c": "int f(void);\nf();\n"},
+        [{"tests/proof/a.pml": "// code hv/a.c f: g()\n",
+          "hv/a.c": "void f(void)\n{\n    h();\n}\n"},
+         {"tests/proof/a.proof": "/* before hv/a.c | f(\n", "hv/a.c": "int f(void);\nf();\n"},
          {"tests/proof/a.proof": "/* before hv/a.c | f(\n"},
          {"tests/proof/a.proof": " * mutant hv/a.c | f(); | g(); | what\n", "hv/a.c": "g();\n"},
          {"tests/tsan/selftest.py": '[("a", "hv/a.c", "f();", "g();")]', "hv/a.c": "g();\n"}]),

@@ -95,7 +95,7 @@ inline event_at()
 {
     to = on;
     // code hv/core/event.c event_at: spin_lock(&q->lock)
-    // code hv/core/event.c event_at: heap_insert(q, ev)
+    // code hv/core/event.c event_at: heap_set(q, ev, ns)
     // code hv/core/event.c event_at: spin_unlock(&q->lock)
     atomic { !locked[to] -> heap[to] = true }
     // code hv/core/event.c event_at: cpu_kick(ev->cpu)
@@ -234,7 +234,7 @@ inline event_cancel()
 #else
             take_posted(to);
 #endif
-            // code hv/core/event.c unlink_ready: __atomic_fetch_and(&ev->state, (uint8_t)~POSTED, __ATOMIC_SEQ_CST)
+            // code hv/core/event.c cancelled: __atomic_fetch_and(&ev->state, (uint8_t)~POSTED, __ATOMIC_SEQ_CST)
             d_step { if :: ready[to] -> ready[to] = false; flag = false; had = false :: else fi }
         :: else
         fi;

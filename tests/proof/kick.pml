@@ -177,7 +177,7 @@ inline attend(me)
     req = requests;
     if
     :: req != 0 ->
-        // code hv/vm/vcpu.c attend: req = __atomic_fetch_and(&v->requests, REQ_PARK | REQ_NMI, __ATOMIC_SEQ_CST)
+        // code hv/vm/vcpu.c attend: req = __atomic_fetch_and(&v->requests, REQ_PARK | NMIS, __ATOMIC_SEQ_CST)
 #ifdef FLUSH_LOST
         d_step { drain(me); requests = 0 }
 #else
@@ -205,7 +205,8 @@ inline doze(me)
     if
     :: wake[me]
     :: true ->                          /* somebody waits: sched_doze() says no */
-        // code hv/vm/sched.c sched_doze: __atomic_fetch_or(&idle_cpus, 1ull << c->id, __ATOMIC_SEQ_CST)
+        // code hv/vm/sched.c sched_doze: marks_set(&idle_cpus, c->id)
+        // code hv/vm/marks.c marks_set: __atomic_fetch_or(&m->group[cpu / 64].cpus, 1ull << (cpu & 63), __ATOMIC_SEQ_CST)
         d_step { drain(me) }
     :: !wake[me] ->
         // code hv/vm/vcpu.c doze: __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST)
@@ -260,9 +261,9 @@ loop:
         :: state == QUEUED -> locked = true
         :: state != QUEUED || place != me -> goto idle      /* it may see the other queue's vCPU, or not */
         fi }
-    // code hv/vm/sched.c start: __atomic_store_n(&se->wake_pending, 0, __ATOMIC_RELAXED)
+    // code hv/vm/queue.c queue_start: __atomic_store_n(&se->wake_pending, 0, __ATOMIC_RELAXED)
     wake_pending = false;
-    // code hv/vm/sched.c start: __atomic_store_n(&se->state, SCHED_RUNNING, __ATOMIC_SEQ_CST)
+    // code hv/vm/queue.c queue_start: __atomic_store_n(&se->state, SCHED_RUNNING, __ATOMIC_SEQ_CST)
     d_step { state = RUNNING; locked = false }
     // code hv/vm/loop.c run_guest: set_where(c, CPU_IN_GUEST)
     where[me] = IN_GUEST;

@@ -34,16 +34,24 @@ def body_of(source, function):
     return re.sub(r"/\*.*?\*/", "", found.group(0), flags=re.S) if found else None
 
 
-def broken_ties(model, top=TOP):
+def of_tree(path):
+    """A file's text, or None."""
+    full = os.path.join(TOP, path)
+    if not os.path.exists(full):
+        return None
+    with open(full, encoding="utf-8") as source:
+        return source.read()
+
+
+def broken_ties(model, read=of_tree):
     """What a model says of the code and is not so, as lines of text."""
     at, broken = {}, []
     for path, function, text in TIE.findall(model):
-        full = os.path.join(top, path)
-        if not os.path.exists(full):
+        text_of_file = read(path)
+        if text_of_file is None:
             broken.append(f"{path} is no more")
             continue
-        with open(full, encoding="utf-8") as source:
-            body = body_of(source.read(), function)
+        body = body_of(text_of_file, function)
         if body is None:
             broken.append(f"{path} has no function {function}()")
             continue
