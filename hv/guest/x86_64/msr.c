@@ -129,9 +129,13 @@ static int set_pat(struct vcpu *v, const struct msr *m, uint32_t n, uint64_t val
     return valid_pat(val) ? set_engine(v, m, n, val) : -EINVAL;
 }
 
+/* Those of the PAT, less 7 (UC-), which MTRRs do not have: SDM vol 3 §12.11.2.1. */
 static bool valid_mtrr_types(uint64_t val)
 {
-    return valid_pat(val) && (val & 0x0202020202020202) != 0x0202020202020202;
+    for (unsigned i = 0; i < 8; i++)
+        if ((val >> 8 * i & 0xff) == 7)
+            return false;
+    return valid_pat(val);
 }
 
 static int set_mtrr_fixed(struct vcpu *v, const struct msr *m, uint32_t n, uint64_t val)
