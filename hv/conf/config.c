@@ -56,6 +56,23 @@ static void set_path(struct parse *p, const struct key *k, void *field)
         check_file(p, field);
 }
 
+static void set_firmware(struct parse *p, const struct key *k, void *field)
+{
+    bool (*exists)(const char *) = p->limits->file_exists;
+
+    (void)k;
+    if (!copy_text(p, field, PATH_LEN))
+        return;
+    if (strcasecmp(field, FIRMWARE_UEFI) != 0) {
+        check_file(p, field);
+        return;
+    }
+    memcpy(field, FIRMWARE_UEFI, sizeof FIRMWARE_UEFI);
+    if (exists && !exists(config_uefi_file(ISA_X86_64)))
+        complain(p, "no firmware is on the stick; images/build-image puts %s there",
+                 config_uefi_file(ISA_X86_64));
+}
+
 static void set_text(struct parse *p, const struct key *k, void *field)
 {
     (void)k;
@@ -505,8 +522,12 @@ static void set_uplink(struct parse *p, const struct key *k, void *field)
 #define HOST(field) offsetof(struct host_config, field)
 #define WORDS(names) 0, ARRAY_SIZE(names), names
 static const struct key guest_keys[] = {
-    { "kernel", set_path, GUEST(kernel), 0, 0, NULL, false, "required",
+    { "kernel", set_path, GUEST(kernel), 0, 0, NULL, false, "required without firmware",
       "the guest's kernel. Files are paths on the stick, with / or \\, in either case" },
+    { "firmware", set_firmware, GUEST(firmware), 0, 0, NULL, false, "none",
+      "x86, instead of a kernel: what starts the guest from its disks. uefi: the UEFI firmware "
+      "that is "
+      "on the stick. FILE: another one, its variable store before its code (OVMF.fd)" },
     { "kind", config_set_word, GUEST(kind), WORDS(guest_kind_names), false, "auto",
       "what the kernel file is. auto: told by the file's header. image: an ARM64 Linux Image, also "
       "compressed. "
@@ -644,6 +665,7 @@ static const struct {
     const char *values;
 } syntaxes[] = {
     { set_path, "FILE" },
+    { set_firmware, "uefi|FILE" },
     { set_after, "NAME" },
     { set_text, "TEXT" },
     { set_bool, "yes|no" },

@@ -20,6 +20,7 @@ static const struct {
     { "disk-changes", "disk-changes = 64M" },
     { "dns", "dns = 192.0.2.1" },
     { "escape", "escape = Ctrl-A" },
+    { "firmware", "firmware = uefi" },
     { "floods", "floods = 5000" },
     { "forward", "forward = tcp:8080->web:80" },
     { "gateway", "gateway = 192.0.2.1" },

@@ -14,7 +14,14 @@
  */
 static const struct {
     const char *key, *end;
-} file_keys[] = { { "kernel", "" }, { "initrd", "" }, { "disk", "," }, { "module", " \t" } };
+} file_keys[] = {
+    { "kernel", "" }, { "initrd", "" }, { "firmware", "" }, { "disk", "," }, { "module", " \t" }
+};
+
+static const char *const uefi_files[] = { "firmware/uefi-x86_64.fd" };
+#define UEFI_FILES (sizeof uefi_files / sizeof uefi_files[0])
+
+const char *config_uefi_file(unsigned isa) { return uefi_files[isa < UEFI_FILES ? isa : 0]; }
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c; }
 static bool is_blank(char c) { return c == ' ' || c == '\t'; }
@@ -85,6 +92,11 @@ static int on_value(void *user, const char *section, const char *key, const char
 
     if (!key || !value || !conf_same(section, "guest", 5) || !is_blank(section[5]))
         return 1;
+    if (conf_same(key, "firmware", SIZE_MAX) && conf_same(value, FIRMWARE_UEFI, SIZE_MAX)) {
+        for (size_t i = 0; i < UEFI_FILES; i++)
+            s->add(s->ctx, (unsigned)line, uefi_files[i], strlen(uefi_files[i]));
+        return 1;
+    }
     path = config_file_of(key, value, &len);
     if (path)
         s->add(s->ctx, (unsigned)line, path, len);

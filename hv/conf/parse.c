@@ -62,7 +62,7 @@ static const struct {
     { "arch architecture machine", "write `isa = x86_64` or `isa = aarch64`" },
     { "type builder", "write `kind = WORD`, or leave it out: the kernel's file says it" },
     { "onboot auto start enabled", "write `autostart = yes` or `no`" },
-    { "bios firmware uefi loader ovmf", "a guest is started from its `kernel` here" },
+    { "bios uefi loader ovmf efi", "write `firmware = uefi`" },
     { "restart on_restart autorestart",
       "write `on_crash = restart`, `on_reboot = restart` or `on_poweroff = restart`" },
     { "vnc spice display graphics vga video sound audio usb",
@@ -342,14 +342,27 @@ static void check_after(struct parse *p, const struct guest_config *g)
         complain(p, "`after = %s`: the guests wait for one another in a circle", g->after);
 }
 
+/* Bits of keys_seen: "kernel" and "firmware" are the first keys. */
+enum { SEEN_KERNEL = 1, SEEN_FIRMWARE = 2 };
+
+static void check_what_starts(struct parse *p, const struct guest_config *g)
+{
+    unsigned seen = (unsigned)g->keys_seen & (SEEN_KERNEL | SEEN_FIRMWARE);
+
+    if (!seen)
+        complain(p, "[guest %s]: `kernel = FILE` is missing", g->name);
+    else if (seen == (SEEN_KERNEL | SEEN_FIRMWARE))
+        complain(p, "[guest %s]: give `kernel` or `firmware`: firmware starts what is on a disk",
+                 g->name);
+}
+
 static void check_guests(struct parse *p)
 {
     p->name = NULL;
     for (unsigned i = 0; i < p->out->nguests; i++) {
         p->guest = &p->out->guest[i];
         p->line = p->guest->line;
-        if (!(p->guest->keys_seen & 1u)) /* bit 0: "kernel", the first key */
-            complain(p, "[guest %s]: `kernel = FILE` is missing", p->guest->name);
+        check_what_starts(p, p->guest);
         check_nets(p, p->guest);
         check_after(p, p->guest);
     }

@@ -48,7 +48,7 @@ static const struct {
     { MAGIC(0, "'\x05\x19V"), "a U-Boot uImage: " GIVE_LINUX " without U-Boot's header" },
     { MAGIC(0, "\xd0\r\xfe\xed"), "a device tree or a U-Boot FIT image: " GIVE_LINUX },
     { MAGIC(0, "ANDROID!"), "an Android boot image: " GIVE_LINUX },
-    { MAGIC(40, "_FVH"), "a firmware image (UEFI): guests have no flash; " GIVE_LINUX },
+    { MAGIC(40, "_FVH"), "a firmware image (UEFI): give it as `firmware`, without a `kernel`" },
     { MAGIC(0x24, "\x18(o\x01"), "a 32-bit ARM kernel (zImage): ARM64 guests are 64-bit only" },
     { MAGIC(0, "QFI\xfb"),
       "a qcow2 disk: convert it with `qemu-img convert -O raw` and give it as `disk`" },
@@ -167,7 +167,8 @@ static bool efi_program(const struct kernel_file *f, char *why, size_t n)
         kernel_file_has(f, 4, "zimg", 4) || kernel_file_has(f, 56, "ARM\x64", 4) ||
         kernel_file_has(f, 56, "RSC\x05", 4) || kernel_file_has(f, BZ_MAGIC, "HdrS", 4))
         return false;
-    return recognize_say(why, n, "an EFI program: guests have no UEFI; " GIVE_LINUX);
+    return recognize_say(
+        why, n, "an EFI program: " GIVE_LINUX ", or a disk that holds it, with `firmware = uefi`");
 }
 
 /*

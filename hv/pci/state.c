@@ -110,6 +110,7 @@ static int pci_dev_restore(struct vm *vm, uint32_t i, const void *buf)
     spin_lock(&p->cfg_lock);
     memcpy(&d->s, buf, sizeof d->s);
     vpci_bars_sync(p);
+    vpci_ecam_sync(p);
     spin_unlock(&p->cfg_lock);
     spin_lock(&p->intx_lock);
     hold_line(p, d);

@@ -10,6 +10,7 @@
 #include "vpci.h"
 
 enum { CF8_PORT = 0xcf8, CF8_LEN = 8, CF9 = 1, CFC = 4, RESET_CPU = 1 << 2, HEADER_END = 0x40 };
+enum { PCIEXBAR = 0x60, PCIEXBAR_ON = 1 };
 #define CF8_ENABLE 0x80000000u
 
 void vpci_dev_init(struct vpci_dev *d, struct vm *vm, const struct vpci_id *id)
@@ -53,15 +54,24 @@ unsigned vpci_add_cap(struct vpci_dev *d, uint8_t id, const void *body, const vo
 int vpci_attach(struct vpci_dev *d)
 {
     struct vpci *p = d->vm->pci;
-    unsigned slot = 0, line;
-    int e;
+    unsigned slot = 0;
 
-    assert_cpu0();
     hv_assert(p);
     while (slot < VPCI_SLOTS && p->dev[slot])
         slot++;
-    if (slot == VPCI_SLOTS)
-        return -ENOSPC;
+    return slot == VPCI_SLOTS ? -ENOSPC : vpci_attach_at(d, slot);
+}
+
+int vpci_attach_at(struct vpci_dev *d, unsigned slot)
+{
+    struct vpci *p = d->vm->pci;
+    unsigned line;
+    int e;
+
+    assert_cpu0();
+    hv_assert(p && slot < VPCI_SLOTS);
+    if (p->dev[slot])
+        return -EEXIST;
     d->slot = (uint8_t)slot;
     e = vpci_bars_assign(p, d);
     if (e)
@@ -145,6 +155,8 @@ void vpci_cfg_write(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigned s
     }
     if (command || vpci_overlaps(reg, size, PCI_BAR0, 4 * VPCI_BARS))
         vpci_bars_sync(p);
+    if (d == &p->bridge && vpci_overlaps(reg, size, PCIEXBAR, 8))
+        vpci_ecam_sync(p);
     spin_unlock(&p->cfg_lock);
     if (command || (d->msix_cap && vpci_overlaps(reg, size, d->msix_cap + 2u, 2)))
         vpci_msix_control_changed(d);
@@ -223,10 +235,46 @@ static int cf8_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 static const struct io_ops ecam_ops = { ecam_read, ecam_write, 1 | 2 | 4 };
 static const struct io_ops cf8_ops = { cf8_read, cf8_write, 1 | 2 | 4 };
 
+static int map_ecam(struct vpci *p, uint64_t at)
+{
+    int e =
+        io_register(p->vm, &(struct io_region){ "ecam", IO_MEM, at, VPCI_ECAM_LEN, &ecam_ops, p });
+
+    p->ecam = e ? 0 : at;
+    return e;
+}
+
+static void unmap_ecam(struct vpci *p)
+{
+    if (p->ecam)
+        (void)!io_unregister(p->vm, IO_MEM, p->ecam);
+    p->ecam = 0;
+}
+
+/* PCIEXBAR (§5.1.16): bits 38:26 by its length, which bits 2:1 say. 0: nowhere. */
+static uint64_t ecam_wanted(const struct vpci *p)
+{
+    uint64_t bar = vpci_cfg_get(&p->bridge, PCIEXBAR, 4) |
+                   (uint64_t)vpci_cfg_get(&p->bridge, PCIEXBAR + 4, 4) << 32;
+
+    return bar & PCIEXBAR_ON ? bar & 0x7fffffffffull & ~((256 * MIB >> (bar >> 1 & 3)) - 1) : 0;
+}
+
+void vpci_ecam_sync(struct vpci *p)
+{
+    uint64_t want = p->layout.q35 ? ecam_wanted(p) : p->layout.ecam;
+
+    if (want == p->ecam)
+        return;
+    unmap_ecam(p);
+    if (want && map_ecam(p, want))
+        vm_log(p->vm, LOG_WARN, "pci: configuration space at 0x%llx: the range is taken",
+               (unsigned long long)want);
+}
+
 static int register_spaces(struct vpci *p)
 {
-    int e = io_register(
-        p->vm, &(struct io_region){ "ecam", IO_MEM, p->layout.ecam, VPCI_ECAM_LEN, &ecam_ops, p });
+    int e = map_ecam(p, p->layout.ecam);
 
     if (e || !p->layout.cf8)
         return e;
@@ -240,6 +288,13 @@ static const struct vpci_id bridge_id = { .vendor = 0x1b36,
                                           .subsys_vendor = 0x1af4,
                                           .subsys = 0x1100,
                                           .class_code = 0x060000 };
+
+/* Q35's memory controller hub: Intel 3 Series Express Chipset Family data sheet §5.1. */
+static const struct vpci_id q35_id = { .vendor = 0x8086,
+                                       .device = 0x29c0,
+                                       .subsys_vendor = 0x1af4,
+                                       .subsys = 0x1100,
+                                       .class_code = 0x060000 };
 
 int vpci_create(struct vm *vm, const struct vpci_layout *l)
 {
@@ -257,7 +312,11 @@ int vpci_create(struct vm *vm, const struct vpci_layout *l)
     p->next64 = l->mmio64;
     spin_init(&p->cfg_lock, LOCK_VM);
     spin_init(&p->intx_lock, LOCK_DEVICE);
-    vpci_dev_init(&p->bridge, vm, &bridge_id);
+    vpci_dev_init(&p->bridge, vm, l->q35 ? &q35_id : &bridge_id);
+    if (l->q35) {
+        memset(p->bridge.wmask + PCIEXBAR, 0xff, 8);
+        vpci_cfg_set(&p->bridge, PCIEXBAR, 4, l->ecam | PCIEXBAR_ON);
+    }
     e = vpci_attach(&p->bridge);
     if (!e)
         e = register_spaces(p);
@@ -274,7 +333,7 @@ void vpci_destroy(struct vm *vm)
     assert_parked(vm);
     if (!p)
         return;
-    (void)!io_unregister(vm, IO_MEM, p->layout.ecam);
+    unmap_ecam(p);
     if (p->layout.cf8)
         (void)!io_unregister(vm, IO_PORT, CF8_PORT);
     vm->pci = NULL;

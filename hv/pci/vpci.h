@@ -18,6 +18,7 @@ struct vpci {
     uint32_t intx_held[4];     /* bit per slot that asserts this line */
     uint64_t next32, next64;   /* where the next BAR goes */
     uint32_t cf8;              /* atomic: CONFIG_ADDRESS */
+    uint64_t ecam;             /* where configuration space is in memory; 0: nowhere */
     uint8_t reset_control;
 };
 
@@ -27,6 +28,8 @@ struct vpci {
 uint32_t vpci_cfg_read(struct vpci *, struct vpci_dev *, unsigned reg, unsigned size);
 void vpci_cfg_write(struct vpci *, struct vpci_dev *, unsigned reg, unsigned size, uint32_t val);
 
+/* Puts configuration space where the guest wants it; cfg_lock held, or no vCPU runs. */
+void vpci_ecam_sync(struct vpci *);
 /* bar.c; cfg_lock held, or no vCPU runs */
 int must_check vpci_bars_assign(struct vpci *, struct vpci_dev *);
 /* registers and unregisters until trapped ranges agree with BARs and commands */

@@ -32,6 +32,9 @@ static const char *const keys[CHARGES] = { "overhead", "disk-changes" };
 /* The queue and the buffers of a network device. */
 #define OVERHEAD_NET (384 * KIB)
 
+/* Variables, ACPI tables and fw_cfg of a guest with firmware. */
+#define OVERHEAD_FIRMWARE (MIB + 256 * KIB)
+
 static uint64_t volumes(const struct guest_config *c)
 {
     uint64_t sum = 0;
@@ -68,7 +71,7 @@ static uint64_t limit_of(const struct vm *vm, enum charge_kind kind)
         return min_u64(disks(c), max_u64(c->memory / 4, DISK_MIN));
     /* Tables, at worst 56 bytes a page; a disk's list of pieces. */
     return OVERHEAD_BASE + c->vcpus * (OVERHEAD_VCPU + engine) + c->memory / 64 + volumes(c) +
-           c->nnets * OVERHEAD_NET;
+           c->nnets * OVERHEAD_NET + (c->firmware[0] ? OVERHEAD_FIRMWARE : 0);
 }
 
 uint64_t charge_limit(const struct vm *vm, enum charge_kind kind)

@@ -440,7 +440,11 @@ static int check_kernel(struct vm *vm)
     if (file && kernel_problem(vm->config, file, len, vm->why + n, sizeof vm->why - (size_t)n))
         return -ENOEXEC;
     vm->why[0] = '\0';
-    return 0;
+    if (!vm->config->firmware[0] || vm->guest_ops->isa == ISA_X86_64)
+        return 0;
+    snprintf(vm->why, sizeof vm->why,
+             "firmware: so far only x86-64 guests have it; give a kernel instead");
+    return -ENOTSUP;
 }
 
 /* The first steps, which need no waiting. */

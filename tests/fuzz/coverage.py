@@ -28,6 +28,7 @@ TARGETS = {
     "fdt": ["hv/firmware/*.c"],
     "ini": ["libc-shim/ini.c"], "its": ["hv/guest/aarch64/its.c", "hv/guest/aarch64/its_cmd.c"],
     "lineedit": ["hv/mgmt/lineedit.c"],
+    "uefi": ["hv/guest/common/cfi_flash.c", "hv/guest/common/fw_cfg.c", "hv/guest/uefi/file.c"],
     "nat": ["hv/net/nat/*.c"], "nat_dhcp": ["hv/net/nat/stack.c"],
     "pmm": ["hv/mm/pmm.c"], "pt": ["hv/mm/pt.c"], "ranges": ["boot/ranges.c"],
     "sched": ["hv/vm/sched.c"],

@@ -278,7 +278,8 @@ static void test_examples(void **state)
     (void)state;
     for (unsigned i = 0; config_key(i, &k); i++) {
         const char *line = config_example(k.name);
-        bool guest = strncmp(k.section, "guest", 5) == 0;
+        bool guest = strncmp(k.section, "guest", 5) == 0,
+             starts = strcmp(k.name, "kernel") == 0 || strcmp(k.name, "firmware") == 0;
 
         if (!line)
             fail_msg("no example of %s: give it one in hv/conf/examples.c", k.name);
@@ -289,7 +290,7 @@ static void test_examples(void **state)
                  guest                               ? "guest a"
                  : strncmp(k.section, "net", 3) == 0 ? "net nat"
                                                      : "host",
-                 guest && strcmp(k.name, "kernel") != 0 ? "kernel = k\n" : "", line);
+                 guest && !starts ? "kernel = k\n" : "", line);
         if (parse(text) != 0)
             fail_msg("`%s`: %s", line, c.error[0].text);
     }
@@ -349,6 +350,20 @@ static void test_escape(void **state)
         expect_error(0, 2, "give Ctrl- and a letter");
         assert_int_equal(c.host.escape, 0x1d);
     }
+}
+
+static void test_firmware(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[guest a]\nfirmware = UEFI\n[guest b]\nfirmware = own.fd\n"
+                           "[guest c]\nkernel = k\nfirmware = uefi\n[guest d]\nkernel = k\n"),
+                     1);
+    expect_error(0, 5, "give `kernel` or `firmware`");
+    assert_string_equal(c.guest[0].firmware, "uefi");
+    assert_string_equal(c.guest[1].firmware, "own.fd");
+    assert_string_equal(c.guest[3].firmware, "");
+    assert_false(c.guest[0].bad || c.guest[1].bad);
+    assert_true(c.guest[2].bad);
 }
 
 static void test_order_and_policies(void **state)
@@ -453,7 +468,7 @@ int main(void)
         cmocka_unit_test(test_examples),    cmocka_unit_test(test_order_and_policies),
         cmocka_unit_test(test_escape),      cmocka_unit_test(test_set),
         cmocka_unit_test(test_utf16),       cmocka_unit_test(test_nul_and_long_lines),
-        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_firmware),    cmocka_unit_test(test_words),
     };
     int r = cmocka_run_group_tests(tests, NULL, NULL);
 

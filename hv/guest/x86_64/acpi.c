@@ -7,6 +7,7 @@
 #include "platform.h"
 #include <hv/assert.h>
 #include <hv/guest_acpi.h>
+#include <hv/guest_uefi.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -136,7 +137,7 @@ static uint64_t build_mcfg(struct tables *t)
 {
     uint8_t *p = tables_begin(t, "MCFG", 1, TABLE_HEADER + 8 + 16);
 
-    tables_put(p, 44, 8, PLAT_ECAM);
+    tables_put(p, 44, 8, t->q35 ? PLAT_Q35_ECAM : PLAT_ECAM);
     p[55] = (uint8_t)(PLAT_ECAM_LEN / MIB - 1); /* last bus: 1 MiB each */
     return tables_seal(t, p);
 }
@@ -166,6 +167,49 @@ static uint64_t build_all(struct tables *t, uint32_t ncpus)
     uint64_t all[] = { fadt, madt, mcfg, hpet };
 
     return tables_root(t, rsdp, all, ARRAY_SIZE(all));
+}
+
+/* Two numbers in the DSDT that stand side by side, in place of what the compiler put there. */
+static void replace(uint8_t *dsdt, const uint32_t from[2], const uint32_t to[2])
+{
+    for (uint32_t i = TABLE_HEADER; i + 8 <= dsdt_aml_len; i++)
+        if (memcmp(dsdt + i, from, 8) == 0)
+            memcpy(dsdt + i, to, 8);
+}
+
+/* Configuration space (Memory32Fixed) and the window for BARs (DWordMemory, §6.4.3.5.2). */
+static void move_windows(struct tables *t, uint8_t *dsdt)
+{
+    static const uint32_t moves[][2][2] = {
+        { { PLAT_ECAM, PLAT_ECAM_LEN }, { PLAT_Q35_ECAM, PLAT_ECAM_LEN } },
+        { { PLAT_MMIO32, PLAT_MMIO32 + PLAT_MMIO32_LEN - 1 },
+          { PLAT_MMIO32, PLAT_Q35_MMIO_END - 1 } },
+        { { 0, PLAT_MMIO32_LEN }, { 0, PLAT_Q35_MMIO_END - PLAT_MMIO32 } },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(moves); i++)
+        replace(dsdt, moves[i][0], moves[i][1]);
+    (void)tables_seal(t, dsdt);
+}
+
+int x86_acpi_firmware(struct vm *vm)
+{
+    struct tables t = { .vm = vm, .room = AREA_LEN, .model = "TRIVETPC", .q35 = true };
+    uint8_t *dsdt;
+
+    assert_cpu0();
+    t.buf = vm_alloc(vm, AREA_LEN);
+    if (t.buf == NULL)
+        return -ENOMEM;
+    (void)build_all(&t, vm->nvcpus);
+    if (t.full) {
+        vm_free(vm, t.buf, AREA_LEN);
+        return -ENOSPC;
+    }
+    dsdt = t.buf + align_up(RSDP_LEN, 64) + 64;
+    hv_assert(memcmp(dsdt, "DSDT", 4) == 0);
+    move_windows(&t, dsdt);
+    return uefi_tables(vm, t.buf, AREA_LEN, t.used);
 }
 
 int x86_acpi_build(struct vm *vm, uint64_t *rsdp)

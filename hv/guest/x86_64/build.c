@@ -107,12 +107,13 @@ static int set_entry(struct vcpu *v, const struct load_entry *e)
 
 static int build_machine(struct vm *vm, const struct guest_config *c)
 {
-    struct vpci_layout pci = { .ecam = PLAT_ECAM,
+    struct vpci_layout pci = { .ecam = c->firmware[0] ? PLAT_Q35_ECAM : PLAT_ECAM,
                                .mmio32 = PLAT_MMIO32,
                                .mmio32_len = PLAT_MMIO32_LEN,
                                .mmio64 = PLAT_MMIO64,
                                .mmio64_len = PLAT_MMIO64_LEN,
                                .cf8 = true,
+                               .q35 = c->firmware[0] != '\0',
                                .intx_gsi = LINE_INTA };
     int err;
 
@@ -164,13 +165,35 @@ static void end_load(struct vm *vm, struct x86_machine *m)
 int x86_build_more(struct vm *vm)
 {
     struct x86_machine *m = vm->guest;
-    int more = load_copy_step(m->load, COPY_STEP);
+    int more;
 
     assert_cpu0();
+    if (m->firmware)
+        return 0;
     hv_assert(m->load);
+    more = load_copy_step(m->load, COPY_STEP);
     if (more == 0)
         end_load(vm, m);
     return more;
+}
+
+/* From its kernel, as a boot loader would. */
+static int build_loaded(struct vm *vm, const struct guest_config *c, struct x86_machine *m,
+                        struct load_entry *e)
+{
+    int err = load_bda(vm);
+
+    if (err == 0)
+        err = x86_acpi_build(vm, &m->rsdp);
+    return err ? err : begin_load(vm, c, m, e);
+}
+
+static int enter(struct vcpu *v, const struct x86_machine *m, const struct load_entry *e)
+{
+    if (!m->firmware)
+        return set_entry(v, e);
+    x86_firmware_entry(v);
+    return 0;
 }
 
 int x86_build(struct vm *vm, const struct guest_config *c)
@@ -188,17 +211,13 @@ int x86_build(struct vm *vm, const struct guest_config *c)
     init_machine(vm, c, m);
     err = build_machine(vm, c);
     if (err == 0)
-        err = load_bda(vm);
-    if (err == 0)
-        err = x86_acpi_build(vm, &m->rsdp);
-    if (err == 0)
-        err = begin_load(vm, c, m, &e);
+        err = c->firmware[0] ? x86_firmware_build(vm, m) : build_loaded(vm, c, m, &e);
     for (unsigned i = 0; i < vm->nvcpus; i++) {
         x86_set(vm->vcpu[i], X86_TSC_OFFSET, m->tsc_offset);
         vm->vcpu[i]->mp = i == 0 ? MP_RUNNABLE : MP_WAIT_SIPI;
         vm->vcpu[i]->regs.gpr[X86_RDX] = m->cpuid.basic[1].eax;
     }
-    return err != 0 ? err : set_entry(vm->vcpu[0], &e);
+    return err != 0 ? err : enter(vm->vcpu[0], m, &e);
 }
 
 void x86_destroy(struct vm *vm)
@@ -211,6 +230,7 @@ void x86_destroy(struct vm *vm)
         return;
     vio_destroy(vm);
     watchdog_detach(vm);
+    x86_firmware_destroy(vm, m);
     vpci_destroy(vm);
     x86_devices_destroy(vm);
     end_load(vm, m);

@@ -128,7 +128,7 @@ static int create_all(struct x86_devices *d, struct x86_intc *x, const struct gu
     err = err ? err : hpet_create(d);
     err = err ? err : pm_create(d);
     err = err ? err : uart_create(d);
-    err = err ? err : kbc_create(d);
+    err = err ? err : kbc_create(d, !c->firmware[0]);
     return err ? err : small_create(d, c);
 }
 

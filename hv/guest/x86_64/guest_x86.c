@@ -4,6 +4,7 @@
 #include "insn.h"
 #include "x86_devices.h"
 #include <hv/assert.h>
+#include <hv/guest_uefi.h>
 #include <hv/pci.h>
 #include <string.h>
 
@@ -179,13 +180,21 @@ static bool x86_wakeable(struct vcpu *v)
 
 static void x86_shutdown(struct vcpu *v) { x86_processor_reset(v->vm, "triple fault"); }
 
+static bool x86_release(struct vm *vm)
+{
+    if (vio_release(vm))
+        return true;
+    uefi_close(vm);
+    return false;
+}
+
 const struct guest_ops guest_x86 = {
     .isa = ISA_X86_64,
     .build = x86_build,
     .build_more = x86_build_more,
     .quiesce = vio_quiesce,
     .destroy = x86_destroy,
-    .release = vio_release,
+    .release = x86_release,
     .ram_layout = x86_ram_layout,
     .vcpu_init = x86_vcpu_init,
     .vcpu_fini = x86_vcpu_fini,

@@ -177,7 +177,7 @@ const struct state_ops kbc_state_ops = { .name = "keyboard controller",
                                          .save = kbc_save,
                                          .restore = kbc_restore };
 
-int kbc_create(struct x86_devices *d)
+int kbc_create(struct x86_devices *d, bool controller)
 {
     static const struct io_ops data_ops = { data_read, data_write, 1 },
                                command_ops = { status_read, command_write, 1 },
@@ -191,12 +191,13 @@ int kbc_create(struct x86_devices *d)
                                .command_byte = 0x10,
                                .output_port = 0xc0 | OUT_A20 | OUT_RESET_N };
     spin_init(&k->lock, LOCK_DEVICE);
+    err = device_region(
+        d, &(struct io_region){ "port 92", IO_PORT, PORT_SYSCTL_A, 1, &port92_ops, k });
+    if (err || !controller)
+        return err;
     err = device_region(d,
                         &(struct io_region){ "kbc data", IO_PORT, PORT_KBC_DATA, 1, &data_ops, k });
-    err = err ? err
-              : device_region(d, &(struct io_region){ "kbc command", IO_PORT, PORT_KBC_CMD, 1,
-                                                      &command_ops, k });
     return err ? err
-               : device_region(d, &(struct io_region){ "port 92", IO_PORT, PORT_SYSCTL_A, 1,
-                                                       &port92_ops, k });
+               : device_region(d, &(struct io_region){ "kbc command", IO_PORT, PORT_KBC_CMD, 1,
+                                                       &command_ops, k });
 }

@@ -10,13 +10,18 @@
 
 #define RAM_PIECES 4
 
+uint64_t x86_low_ram(const struct guest_config *c)
+{
+    return min_u64(c->memory, c->firmware[0] ? PLAT_Q35_ECAM : PLAT_RAM_LOW_END);
+}
+
 /*
  * Where the guest's RAM is: its memory and its map of it are both made from this. What a PC has for
  * its BIOS is there in whole, however little memory there is.
  */
-static unsigned ram_pieces(uint64_t memory, struct load_range piece[RAM_PIECES])
+static unsigned ram_pieces(const struct guest_config *c, struct load_range piece[RAM_PIECES])
 {
-    uint64_t low_top = min_u64(memory, PLAT_RAM_LOW_END);
+    uint64_t memory = c->memory, low_top = x86_low_ram(c);
     unsigned n = 0;
 
     piece[n++] = (struct load_range){ 0, min_u64(low_top, PLAT_EBDA + PLAT_EBDA_LEN) };
@@ -39,9 +44,11 @@ int x86_ram_layout(struct vm *vm, const struct guest_config *c)
         snprintf(vm->why, sizeof vm->why, "memory: an x86 guest can have at most 252G");
         return -EINVAL;
     }
-    n = ram_pieces(c->memory, piece);
+    n = ram_pieces(c, piece);
     for (unsigned i = 0; !err && i < n; i++)
         err = gmem_add_ram(vm, gpa(piece[i].base), piece[i].len);
+    if (!err && c->firmware[0])
+        return x86_firmware_layout(vm);
     if (err != 0 && vm->why[0] == '\0')
         snprintf(vm->why, sizeof vm->why, "not enough free memory for %llu MiB",
                  (unsigned long long)(c->memory / MIB));
@@ -71,7 +78,7 @@ unsigned load_memory_map(const struct vm *vm, struct load_mem map[LOAD_MEMS])
         { PLAT_LAPIC, PAGE_SIZE, 2 },
     };
     struct load_range piece[RAM_PIECES];
-    unsigned npieces = ram_pieces(vm->config->memory, piece), n = 0, i = 0;
+    unsigned npieces = ram_pieces(vm->config, piece), n = 0, i = 0;
 
     for (; i < npieces && piece[i].base < PLAT_ECAM; i++)
         n += map_piece(map + n, piece[i]);

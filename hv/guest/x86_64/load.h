@@ -77,6 +77,16 @@ int must_check load_elf(struct load *l, struct load_elf *out);
 /* PVH entry point from the ELF notes; false: none. */
 bool load_elf_pvh_entry(const struct load *l, uint32_t *entry);
 
+/* firmware.c: guests that firmware starts. Each: CPU 0, while the machine is made or ended. */
+int must_check x86_firmware_layout(struct vm *); /* memory; -ENOENT, -ENOEXEC ... with vm->why */
+int must_check x86_firmware_build(struct vm *, struct x86_machine *);
+void x86_firmware_destroy(struct vm *, struct x86_machine *);
+void x86_firmware_entry(struct vcpu *);
+/* Bytes of the guest's memory that are below 4 GiB. */
+uint64_t x86_low_ram(const struct guest_config *);
+/* acpi.c: the tables, for firmware to put in place. */
+int must_check x86_acpi_firmware(struct vm *);
+
 /* The BIOS data areas, before any kernel. 0 or -EFAULT. */
 int must_check load_bda(struct vm *);
 

@@ -30,6 +30,14 @@
 #define PLAT_ACPI_LOW 0x000e0000ull     /* ACPI tables ... */
 #define PLAT_ACPI_LOW_END 0x00100000ull /* ... up to here */
 
+/*
+ * Guests with firmware: OVMF puts configuration space at PLAT_Q35_ECAM, where low memory has to
+ * end, and BARs from PLAT_MMIO32 up to PLAT_Q35_MMIO_END.
+ */
+#define PLAT_Q35_ECAM 0xb0000000ull
+#define PLAT_Q35_MMIO_END 0xfc000000ull
+#define PLAT_FLASH_MAX (16 * MIB) /* of firmware, up to 4 GiB */
+
 /* Ports */
 enum plat_port {
     PORT_PIC1 = 0x20,
@@ -45,6 +53,7 @@ enum plat_port {
     PORT_COM1 = 0x3f8,
     PORT_ELCR = 0x4d0,
     PORT_PVPANIC = 0x505,
+    PORT_FW_CFG = 0x510, /* to 0x51b, of guests with firmware */
     /* PM1a event block: status word, enable word (ACPI 6.4 §4.8.3.1); PM1_EVT_LEN 4 */
     PORT_PM1_EVT = 0x600,
     PORT_PM1_CNT = 0x604, /* PM1a control block, one word (§4.8.3.2) */

@@ -11,6 +11,7 @@
 #include <hv/vintc.h>
 #include <hv/vm.h>
 #include <string.h>
+#include "load.h"
 #include "x86_dev.h"
 
 #define SECOND 1000000000ull
@@ -433,10 +434,8 @@ static void put16(uint8_t *cmos, uint64_t v, uint64_t max)
  * Memory sizes where firmware leaves them: base in KiB, extended in KiB (to 64 MiB), above 16 MiB
  * in 64 KiB units.
  */
-static void memory_sizes(uint8_t *cmos, uint64_t memory)
+static void memory_sizes(uint8_t *cmos, uint64_t low)
 {
-    uint64_t low = min_u64(memory, PLAT_RAM_LOW_END);
-
     put16(cmos + 0x15, 640, 640);
     put16(cmos + 0x17, low > MIB ? (low - MIB) / KIB : 0, 0xffff);
     put16(cmos + 0x30, low > MIB ? (low - MIB) / KIB : 0, 0xffff);
@@ -459,6 +458,6 @@ int rtc_create(struct x86_devices *d, const struct guest_config *c)
     r->s.cmos[R_A] = 0x26;
     r->s.cmos[R_B] = B_24H;
     r->s.cmos[R_D] = D_VRT;
-    memory_sizes(r->s.cmos, c->memory);
+    memory_sizes(r->s.cmos, x86_low_ram(c));
     return device_region(d, &(struct io_region){ "rtc", IO_PORT, PORT_RTC, 2, &ops, r });
 }

@@ -4,6 +4,7 @@
  * their own for it: the clocks, a vCPU's MSRs, the interrupt controllers. The devices' are in their
  * files.
  */
+#include <hv/guest_uefi.h>
 #include <hv/pci.h>
 #include <hv/state.h>
 #include <hv/time.h>
@@ -334,13 +335,14 @@ const struct state_ops intc_state_ops = { .name = "IOAPIC and PIC",
                                           .save = intc_save,
                                           .restore = intc_restore };
 
-const struct state_pages *const x86_pages_table[] = { &vio_disk_pages, NULL };
+const struct state_pages *const x86_pages_table[] = { &vio_disk_pages, &uefi_vars_pages, NULL };
 
 /* ---- the table; the clocks resume before all that asks them ---- */
 
 state_table x86_state_table = {
-    &vio_dev_ops,    &vio_disk_ops,  &vpci_bus_ops,       &vpci_dev_ops,
-    &machine_ops,    &cpu_ops,       &lapic_state_ops,    &intc_state_ops,
-    &pit_state_ops,  &rtc_state_ops, &hpet_state_ops,     &pm_state_ops,
-    &uart_state_ops, &kbc_state_ops, &watchdog_state_ops, NULL,
+    &vio_dev_ops,        &vio_disk_ops,  &vpci_bus_ops,       &vpci_dev_ops,
+    &machine_ops,        &cpu_ops,       &lapic_state_ops,    &intc_state_ops,
+    &pit_state_ops,      &rtc_state_ops, &hpet_state_ops,     &pm_state_ops,
+    &uart_state_ops,     &kbc_state_ops, &watchdog_state_ops, &uefi_flash_state_ops,
+    &uefi_cfg_state_ops, NULL,
 };

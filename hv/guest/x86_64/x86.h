@@ -150,6 +150,7 @@ struct x86_cpuid_table {
 
 #define PORT_LOGGED (1ull << 63)
 struct load;
+struct x86_firmware;
 struct x86_machine {
     struct load *load; /* while the kernel is being copied */
     struct x86_cpuid_table cpuid;
@@ -165,6 +166,7 @@ struct x86_machine {
     uint64_t stopped_tsc; /* while tsc_stands: the guest's TSC, before TSC_ADJUST */
     bool tsc_stands;
     uint64_t rsdp;
+    struct x86_firmware *firmware; /* NULL: it was started from its kernel */
     bool pv;
     struct seen seen_msr;
     /* pages with no device, and ports: PORT_LOGGED | number */

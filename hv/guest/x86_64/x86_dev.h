@@ -174,7 +174,8 @@ int must_check rtc_create(struct x86_devices *, const struct guest_config *);
 int must_check hpet_create(struct x86_devices *);
 int must_check pm_create(struct x86_devices *);
 int must_check uart_create(struct x86_devices *);
-int must_check kbc_create(struct x86_devices *);
+/* controller: false: there is port 92h alone; firmware would wait long for a keyboard */
+int must_check kbc_create(struct x86_devices *, bool controller);
 void uart_destroy(struct uart *);
 /* CPU 0, vm->pci is there; a guest that is configured so */
 int must_check watchdog_create(struct x86_devices *);

@@ -51,6 +51,7 @@ struct guest_config {
     char name[NAME_LEN];
     unsigned line; /* of its section header */
     char kernel[PATH_LEN], initrd[PATH_LEN], cmdline[CMDLINE_LEN];
+    char firmware[PATH_LEN]; /* "": none; "uefi": the stick's own; else a file */
     enum guest_kind kind;
     enum isa isa;                    /* ISA_COUNT: auto */
     uint64_t memory;                 /* bytes, multiple of 4 KiB */

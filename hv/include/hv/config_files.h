@@ -18,6 +18,9 @@ size_t config_name_len(const char *value, const char *end);
  * length in *len; NULL: it names none. Keys count in either case of letters, as everywhere.
  */
 const char *config_file_of(const char *key, const char *value, size_t *len);
+/* `firmware = uefi`: the stick's file for guests of an ISA (the order of <hv/types.h>). */
+#define FIRMWARE_UEFI "uefi"
+const char *config_uefi_file(unsigned isa);
 /*
  * Are these n and m bytes one file of the stick? Without case (of ASCII letters), / equals \, and
  * a leading / does not matter.

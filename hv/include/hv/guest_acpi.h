@@ -15,6 +15,7 @@ struct tables {
     uint8_t *buf;              /* zeros; the caller's, of `room` bytes */
     uint64_t base, room, used; /* base: where it will lie, guest-physical */
     const char *model;         /* OEM Table ID, 8 characters */
+    bool q35;                  /* x86: for a machine as its firmware lays it out */
     bool full;                 /* something found no room: what was made is of no use */
 };
 

@@ -10,6 +10,8 @@
 #include <hv/types.h>
 struct guest_config;
 struct vm;
+struct vpci_dev;
+struct vpci_id;
 #define VPCI_ECAM_LEN MIB /* one bus */
 #define VPCI_SLOTS 32
 #define VPCI_BARS 6
@@ -23,6 +25,7 @@ struct vm;
 struct vpci_layout {
     uint64_t ecam, mmio32, mmio32_len, mmio64, mmio64_len;
     bool cf8;
+    bool q35; /* 00:00.0 is Intel's Q35, whose PCIEXBAR moves configuration space */
     uint32_t intx_gsi;
     uint8_t intx_line[4];
 };
@@ -151,6 +154,8 @@ void vpci_add_msix(struct vpci_dev *, unsigned bar, unsigned nvec);
  * must exist.
  */
 int must_check vpci_attach(struct vpci_dev *);
+/* The same, into that slot: -EEXIST. */
+int must_check vpci_attach_at(struct vpci_dev *, unsigned slot);
 /* CPU 0, no vCPU runs. Harmless when not attached. */
 void vpci_detach(struct vpci_dev *);
 

@@ -36,6 +36,9 @@ enum state_kind {
     STATE_VPCI_DEV,
     STATE_VIRTIO,
     STATE_RAMDISK,
+    STATE_CFI_FLASH,
+    STATE_FW_CFG,
+    STATE_UEFI_VARS, /* pages */
     /* x86 */
     STATE_X86_MACHINE = 0x100,
     STATE_X86_CPU,

@@ -16,6 +16,7 @@ struct vcpu;
 struct vpci;
 enum vm_state { VM_OFF, VM_STARTING, VM_RUNNING, VM_PAUSED, VM_STOPPING, VM_CRASHED };
 extern const char *const vm_state_names[];
+struct uefi;
 struct vm {
     uint32_t id;
     const struct guest_config *config;
@@ -32,6 +33,8 @@ struct vm {
     void *vintc;
     struct vpci *pci; /* NULL: no PCI bus */
     struct vio *vio;  /* virtio devices, private to hv/vio */
+    /* firmware's flash and fw_cfg, private to hv/guest/uefi; NULL: the guest has no firmware */
+    struct uefi *uefi;
     /* lives as long as the configuration: output survives a stop */
     struct console *console;
     /* enum vm_pending bits, atomic: what the lifecycle event shall do */

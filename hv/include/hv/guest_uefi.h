@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * UEFI firmware in a guest: its flash and its fw_cfg. A firmware's file is what edk2 builds for
+ * virtual machines: a firmware volume that holds the variables (UEFI Platform Initialization 1.7,
+ * vol 3 §3.2.1), then the code. The code is mapped read-only from the file, one copy for all
+ * guests; the variables are the guest's own, a bank of flash, from start to stop. CPU 0 unless
+ * stated.
+ */
+#pragma once
+#include <hv/types.h>
+struct fw_cfg;
+struct state_ops;
+struct state_pages;
+struct vm;
+
+#define UEFI_FILE_MAX (128 * MIB)
+/* A file in its two parts. vars NULL: the store is empty at first, as ARM64's firmware wants it. */
+struct uefi_file {
+    const uint8_t *vars, *code;
+    uint64_t vars_len, code_len; /* multiples of a page */
+};
+/* Where the parts are in guest memory, and what the bank of the variables is made of. */
+struct uefi_layout {
+    uint64_t vars_at, code_at;
+    uint32_t block;     /* bytes that one erase takes */
+    uint8_t bank, chip; /* see <hv/cfi_flash.h> */
+};
+/* Where fw_cfg's registers are: offsets as on every machine that has them so. */
+struct uefi_registers {
+    bool ports; /* at port 510h, as PCs have them; else in memory */
+    uint64_t at;
+};
+
+/* A file's two parts; NULL, or what is wrong with it, for people. Pure. */
+const char *uefi_file_parts(const uint8_t *file, uint64_t len, struct uefi_file *out);
+
+/* The guest's configuration names one; -ENOENT, -ENOEXEC, with vm->why. */
+int must_check uefi_find(struct vm *, struct uefi_file *);
+/* In guest_ops.ram_layout: maps both parts. -ENOMEM, -EEXIST, -ENOSPC. */
+int must_check uefi_open(struct vm *, const struct uefi_file *, const struct uefi_layout *);
+/* In guest_ops.build, after io_init(): flash and fw_cfg as at power-on, without files. */
+int must_check uefi_build(struct vm *, const struct uefi_registers *);
+/* Then: what it tells. The bytes are not copied, and stay until the machine's end. */
+struct fw_cfg *uefi_fw_cfg(struct vm *);
+/*
+ * The ACPI tables, made for the address 0 (see fw_acpi_script()): `tables`, from vm_alloc() with
+ * `room` bytes, becomes the firmware's to free.
+ */
+int must_check uefi_tables(struct vm *, uint8_t *tables, uint64_t room, uint64_t used);
+void uefi_unbuild(struct vm *); /* the machine's end; harmless without a firmware */
+void uefi_close(struct vm *);   /* guest_ops.release: the guest is off; harmless, too */
+
+/* <hv/state.h> */
+extern const struct state_ops uefi_flash_state_ops, uefi_cfg_state_ops;
+extern const struct state_pages uefi_vars_pages;
