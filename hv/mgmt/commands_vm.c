@@ -70,7 +70,10 @@ static void text_or_nothing(struct out *o, const char *key, const char *label, c
 
 static void info_files(struct out *o, const struct guest_config *g)
 {
-    out_text(o, "kernel", "Kernel", "%s", g->kernel);
+    text_or_nothing(o, "kernel", "Kernel", g->kernel);
+    if (o->json || g->firmware[0])
+        out_text(o, "firmware", "Firmware", "%s%s", g->firmware,
+                 o->json ? "" : " (its variables are lost at stop)");
     text_or_nothing(o, "initrd", "Initrd", g->initrd);
     text_or_nothing(o, "cmdline", "Command line", g->cmdline);
     if (!o->json) { /* JSON has them as lists below */

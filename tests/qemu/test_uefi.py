@@ -108,7 +108,8 @@ def test_shell_and_variables(machine):
     machine.send("setvar Kept -guid 5a2d2b6c-0f5e-4b57-9b59-7472697665ff\r")
     machine.expect(r"73 00 74 00 61 00 79 00 73 00", 30, "the variable is gone")
     machine.detach()
-    assert machine.cmd("info shell")["resets"] == 1
+    info = machine.cmd("info shell")
+    assert (info["resets"], info["firmware"], info["kernel"]) == (1, "uefi", "")
     machine.cmd("stop shell --force", 30)
 
 
