@@ -19,6 +19,7 @@ static struct sched_class table[MAX_CLASSES];
 static struct sched_group group_table[MAX_CLASSES];
 static struct classes may_run[MAX_CPUS]; /* atomic words */
 static struct cpuset not_used;           /* CPUs that are parked */
+uint32_t class_words = 1;
 
 void class_init(const struct cpuset *parked)
 {
@@ -104,6 +105,8 @@ void class_join(struct vcpu *v)
     struct sched_group *g = group_of(v->vm);
     unsigned id = find(g, &cpus);
     g->vcpus++;
+    if (id / 64 >= class_words)
+        __atomic_store_n(&class_words, id / 64 + 1, __ATOMIC_RELAXED);
     if (!table[id].vcpus++) {
         table[id].group = g;
         table[id].cpus = cpus;

@@ -19,11 +19,22 @@ struct sched_group {
     struct classes classes; /* of which its vCPUs are; atomic words */
 };
 
+/*
+ * The words of a struct classes that were ever in use: it only grows, before a vCPU of such a class
+ * waits anywhere. The others are zero, and most machines need the first one alone.
+ */
+extern uint32_t class_words;
+static inline unsigned classes_used(void)
+{
+    return __atomic_load_n(&class_words, __ATOMIC_RELAXED);
+}
+
 static inline bool classes_meet(const struct classes *a, const struct classes *b)
 {
+    unsigned used = classes_used();
     uint64_t common = 0;
 
-    for (unsigned i = 0; i < CLASS_WORDS; i++)
+    for (unsigned i = 0; i < used; i++)
         common |= a->w[i] & b->w[i];
     return common;
 }

@@ -158,8 +158,16 @@ void queue_collect(struct sched_cpu *q)
 
         if (!charged)
             return;
+        uint64_t had = v->sched.vruntime + to_virtual(&v->sched, charged);
+        const struct vcpu *second = runtree_second(&q->tree);
+
+        if (!second || had < second->sched.vruntime) { /* it stays the first */
+            v->sched.vruntime = had;
+            note_first(q);
+            continue;
+        }
         queue_unlink(q, v);
-        v->sched.vruntime += to_virtual(&v->sched, charged);
+        v->sched.vruntime = had;
         queue_link(q, v);
     }
 }

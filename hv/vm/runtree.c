@@ -27,10 +27,11 @@ static bool is_one_of(const struct vcpu *v, const struct classes *c)
 static bool learn(struct vcpu *v)
 {
     const struct vcpu *l = v->sched.left, *r = v->sched.right;
+    unsigned used = classes_used();
     uint64_t changed = 0;
 
     note_step();
-    for (unsigned i = 0; i < CLASS_WORDS; i++) {
+    for (unsigned i = 0; i < used; i++) {
         uint64_t w = (l ? l->sched.below.w[i] : 0) | (r ? r->sched.below.w[i] : 0);
 
         if (i == v->sched.class / 64)
@@ -122,12 +123,23 @@ void runtree_insert(struct runtree *t, struct vcpu *v)
         t->first = v;
 }
 
+struct vcpu *runtree_second(const struct runtree *t)
+{
+    struct vcpu *v = t->first ? t->first->sched.right : NULL;
+
+    if (!v)
+        return t->first ? t->first->sched.up : NULL;
+    for (; v->sched.left; v = v->sched.left)
+        note_step();
+    return v;
+}
+
 void runtree_remove(struct runtree *t, struct vcpu *v)
 {
     struct vcpu *up;
 
     if (t->first == v)
-        t->first = runtree_next_of(v, &every_class);
+        t->first = runtree_second(t);
     while (v->sched.left || v->sched.right) {
         struct vcpu *l = v->sched.left, *r = v->sched.right;
 

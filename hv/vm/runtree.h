@@ -17,6 +17,7 @@ struct runtree {
 extern const struct classes every_class;
 void runtree_insert(struct runtree *, struct vcpu *);
 void runtree_remove(struct runtree *, struct vcpu *);
+struct vcpu *runtree_second(const struct runtree *); /* the next after the first; NULL: none */
 /* the first of these classes; NULL: none */
 struct vcpu *runtree_first_of(const struct runtree *, const struct classes *);
 /* the next after v, of these classes */

@@ -122,10 +122,13 @@ static uint32_t next_allowed(const struct cpuset *cpus, uint32_t from)
 /* Of a few that follow `first_choice`. */
 static uint32_t least_loaded(const struct cpuset *cpus, uint32_t first_choice)
 {
-    uint32_t best = next_allowed(cpus, first_choice), cpu = best, load = load_of(best);
+    uint32_t first = next_allowed(cpus, first_choice), best = first, cpu = first;
+    uint32_t load = load_of(first);
 
     for (unsigned i = 1; i < LOOKS && load; i++) {
         cpu = next_allowed(cpus, cpu + 1);
+        if (cpu == first)
+            break; /* these were all */
         note_step();
         if (load_of(cpu) < load) {
             best = cpu;

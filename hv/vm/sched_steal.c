@@ -47,16 +47,14 @@ static struct vcpu *steal_from(uint32_t from, uint32_t to, uint64_t below,
     return v;
 }
 
-/* Looks at the next CPU with work after *from. far: it may be of any group of CPUs. */
-static struct vcpu *steal_next(uint32_t *from, bool far, uint32_t me, uint64_t below,
-                               const struct sched_group *group)
+/* The next CPU with work after *from; MAX_CPUS: none. far: it may be of any group of CPUs. */
+static uint32_t next_with_work(uint32_t *from, bool far)
 {
     uint32_t cpu = marks_next(&queues_waiting, *from, NULL);
 
-    if (cpu == MAX_CPUS)
-        return NULL;
-    *from = far ? (cpu + FAR_STRIDE) % cpu_count : cpu - cpu % 64 + (cpu + 1) % 64;
-    return cpu == me ? NULL : steal_from(cpu, me, below, group);
+    if (cpu != MAX_CPUS)
+        *from = far ? (cpu + FAR_STRIDE) % cpu_count : cpu - cpu % 64 + (cpu + 1) % 64;
+    return cpu;
 }
 
 /*
@@ -69,10 +67,14 @@ struct vcpu *sched_steal(struct sched_cpu *q, uint32_t me, uint64_t below,
     uint32_t offered = __atomic_exchange_n(&q->offered, me, __ATOMIC_RELAXED);
     struct vcpu *v = offered != me ? steal_from(offered, me, below, group) : NULL;
 
-    for (unsigned i = 0; !v && i < LOOKS; i++) {
+    for (unsigned i = 0; !v && i < LOOKS && cpu_count > 1; i++) {
         bool far = i >= LOOKS - FAR_LOOKS && cpu_count > 64;
+        uint32_t cpu = next_with_work(far ? &q->look_far : &q->look, far);
 
-        v = steal_next(far ? &q->look_far : &q->look, far, me, below, group);
+        if (cpu == MAX_CPUS)
+            break; /* nobody waits anywhere */
+        if (cpu != me)
+            v = steal_from(cpu, me, below, group);
     }
     return v;
 }

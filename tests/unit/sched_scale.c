@@ -296,6 +296,7 @@ static void test_tree(void **state)
 
     (void)state;
     memset(all, 0, sizeof all);
+    class_words = CLASS_WORDS; /* as class_join() would have it */
     for (unsigned i = 0; i < 200000; i++) {
         struct vcpu *v;
 
@@ -327,6 +328,7 @@ static void test_tree(void **state)
             last = v->sched.vruntime;
         }
         assert_int_equal(count, held);
+        assert_ptr_equal(runtree_second(&t), runtree_next_of(t.first, &every_class));
         for (unsigned k = 0; k < held; k++)
             of_some += some.w[in[k]->sched.class / 64] >> (in[k]->sched.class & 63) & 1;
         for (v = runtree_first_of(&t, &some); v; v = runtree_next_of(v, &some))
