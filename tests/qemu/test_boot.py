@@ -75,13 +75,13 @@ def test_an_interrupt_comes_once_where_qemu_stops_the_cpu_anywhere():
 
 
 def test_broken_configuration_boots_and_says_why():
-    conf = ("[host]\nlog = verbose\n[guest bad]\nkernel = hello-mb1\nmemory = 12Q\nvcpus = 99\n"
+    conf = ("[host]\nlog = verbose\n[guest bad]\nkernel = hello-mb1\nmemory = 12Q\nvcpus = 256\n"
             + section("good", "hello-mb1", memory="16M", debug_exit="yes", autostart="no"))
     with Machine(make_image(conf, FILES)) as machine:
         machine.boot()
         errors = machine.cmd("config check")["errors"]
         assert [e["line"] for e in errors] == [2, 5, 6]
-        assert "12Q" in errors[1]["error"] and "32" in errors[2]["error"]
+        assert "12Q" in errors[1]["error"] and "255" in errors[2]["error"]
         code, _, _ = machine.run_guest("good")
         assert code == PASSED
         assert not machine.ask("start bad")["ok"]
