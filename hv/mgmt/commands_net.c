@@ -40,13 +40,32 @@ static uint64_t nets_now(const uint64_t *counter)
     return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
-static void port_row(struct out *o, const struct net_port *p)
+/* A list with a row for each port of each switch that `shown` (NULL: all) wants to see. */
+static void list_of_ports(struct out *o, const char *name, const struct column *cols, unsigned n,
+                          bool (*shown)(const struct net_port *),
+                          void (*cells)(struct out *, const struct net_port *))
+{
+    const struct net_switch *s;
+
+    out_list(o, name, cols, n);
+    for (unsigned i = 0; (s = net_by_index(i)); i++)
+        for (unsigned k = 0; k < NET_PORTS; k++) {
+            const struct net_port *p = s->port[k];
+
+            if (!p || (shown && !shown(p)))
+                continue;
+            out_row(o);
+            out_cell(o, s->name);
+            out_cell_number(o, k);
+            cells(o, p);
+        }
+    out_list_end(o);
+}
+
+static void port_cells(struct out *o, const struct net_port *p)
 {
     char mac[NET_MAC_TEXT];
 
-    out_row(o);
-    out_cell(o, p->net->name);
-    out_cell_number(o, p->index);
     out_cell(o, p->name);
     out_cell(o, net_mac_text(p->mac, mac));
     out_cell_number(o, p->up);
@@ -71,14 +90,21 @@ static void list_ports(struct out *o)
         { "received", "Received", UNIT_NONE, true },
         { "received_bytes", "Bytes", UNIT_BYTES, true },
     };
-    const struct net_switch *s;
 
-    out_list(o, "ports", cols, ARRAY_SIZE(cols));
-    for (unsigned i = 0; (s = net_by_index(i)); i++)
-        for (unsigned k = 0; k < NET_PORTS; k++)
-            if (s->port[k])
-                port_row(o, s->port[k]);
-    out_list_end(o);
+    list_of_ports(o, "ports", cols, ARRAY_SIZE(cols), NULL, port_cells);
+}
+
+static bool has_access(const struct net_port *p)
+{
+    return p->access.vlan || p->access.trunk || p->access.rate;
+}
+
+static void access_cells(struct out *o, const struct net_port *p)
+{
+    out_cell(o, p->name);
+    out_cell_number(o, p->access.vlan);
+    out_cell_number(o, p->access.trunk);
+    out_cell_number(o, p->access.rate);
 }
 
 /* Of ports that may not do everything. */
@@ -89,24 +115,18 @@ static void list_access(struct out *o)
         { "guest", "Guest", UNIT_NONE, false },   { "vlan", "VLAN", UNIT_NONE, true },
         { "trunk", "Trunk", UNIT_BOOL, false },   { "rate_bytes", "Rate", UNIT_BYTES, true },
     };
-    const struct net_switch *s;
 
-    out_list(o, "access", cols, ARRAY_SIZE(cols));
-    for (unsigned i = 0; (s = net_by_index(i)); i++)
-        for (unsigned k = 0; k < NET_PORTS; k++) {
-            const struct net_port *p = s->port[k];
+    list_of_ports(o, "access", cols, ARRAY_SIZE(cols), has_access, access_cells);
+}
 
-            if (!p || (!p->access.vlan && !p->access.trunk && !p->access.rate))
-                continue;
-            out_row(o);
-            out_cell(o, s->name);
-            out_cell_number(o, k);
-            out_cell(o, p->name);
-            out_cell_number(o, p->access.vlan);
-            out_cell_number(o, p->access.trunk);
-            out_cell_number(o, p->access.rate);
-        }
-    out_list_end(o);
+static void loss_cells(struct out *o, const struct net_port *p)
+{
+    out_cell_number(o, nets_now(&p->count.dropped));
+    out_cell_number(o, nets_now(&p->count.spoofed));
+    out_cell_number(o, nets_now(&p->count.bad));
+    out_cell_number(o, nets_now(&p->count.limited));
+    out_cell_number(o, nets_now(&p->count.slowed));
+    out_cell_number(o, nets_now(&p->count.astray));
 }
 
 /* What did not arrive: at the port that lost it, or whose sending was refused. */
@@ -118,26 +138,16 @@ static void list_losses(struct out *o)
         { "bad", "Bad", UNIT_NONE, true },         { "limited", "Limited", UNIT_NONE, true },
         { "slowed", "Slowed", UNIT_NONE, true },   { "astray", "Astray", UNIT_NONE, true },
     };
-    const struct net_switch *s;
 
-    out_list(o, "losses", cols, ARRAY_SIZE(cols));
-    for (unsigned i = 0; (s = net_by_index(i)); i++)
-        for (unsigned k = 0; k < NET_PORTS; k++) {
-            const struct net_port *p = s->port[k];
+    list_of_ports(o, "losses", cols, ARRAY_SIZE(cols), NULL, loss_cells);
+}
 
-            if (!p)
-                continue;
-            out_row(o);
-            out_cell(o, s->name);
-            out_cell_number(o, k);
-            out_cell_number(o, nets_now(&p->count.dropped));
-            out_cell_number(o, nets_now(&p->count.spoofed));
-            out_cell_number(o, nets_now(&p->count.bad));
-            out_cell_number(o, nets_now(&p->count.limited));
-            out_cell_number(o, nets_now(&p->count.slowed));
-            out_cell_number(o, nets_now(&p->count.astray));
-        }
-    out_list_end(o);
+static void offload_cells(struct out *o, const struct net_port *p)
+{
+    out_cell_number(o, nets_now(&p->count.whole));
+    out_cell_number(o, nets_now(&p->count.cut));
+    out_cell_number(o, nets_now(&p->count.segments));
+    out_cell_number(o, nets_now(&p->count.summed));
 }
 
 /* What senders left to others of frames for a port: what it took, what the switch did. */
@@ -148,24 +158,8 @@ static void list_offloads(struct out *o)
         { "whole", "Long frames", UNIT_NONE, true }, { "cut", "Cut", UNIT_NONE, true },
         { "segments", "Into", UNIT_NONE, true },     { "summed", "Checksums", UNIT_NONE, true },
     };
-    const struct net_switch *s;
 
-    out_list(o, "offloads", cols, ARRAY_SIZE(cols));
-    for (unsigned i = 0; (s = net_by_index(i)); i++)
-        for (unsigned k = 0; k < NET_PORTS; k++) {
-            const struct net_port *p = s->port[k];
-
-            if (!p)
-                continue;
-            out_row(o);
-            out_cell(o, s->name);
-            out_cell_number(o, k);
-            out_cell_number(o, nets_now(&p->count.whole));
-            out_cell_number(o, nets_now(&p->count.cut));
-            out_cell_number(o, nets_now(&p->count.segments));
-            out_cell_number(o, nets_now(&p->count.summed));
-        }
-    out_list_end(o);
+    list_of_ports(o, "offloads", cols, ARRAY_SIZE(cols), NULL, offload_cells);
 }
 
 /* ---- the NAT network ---- */

@@ -225,7 +225,8 @@ void cmd_console(struct out *o, unsigned argc, char **argv)
     else if (argc == 3)
         console_tail(o, vm->console);
     else if (!session_attach(o, vm->console))
-        out_error_code(o, OUT_STATE, "this session cannot show a console; `console %s --tail` can",
+        out_error_code(o, OUT_STATE,
+                       "no console can be shown here; `console %s --tail` prints what it said",
                        vms_name_of(vm));
 }
 

@@ -290,31 +290,19 @@ void cpu_relax(void)
 
 /* ---- the tests' side ---- */
 
+#include "ata_model.h"
 #include "disk_driver.h"
-
-static void text(unsigned word, const char *s)
-{
-    uint8_t *at = (uint8_t *)(m.ident + word);
-
-    for (unsigned i = 0; s[i]; i++)
-        at[i ^ 1] = (uint8_t)s[i];
-}
 
 static int setup(void **state)
 {
-    uint8_t *disk = m.disk ? m.disk : calloc(1, DISK);
+    uint8_t *disk = ata_fill(m.disk, DISK);
 
     (void)state;
     memory_init();
     memset(&m, 0, sizeof m);
     m.disk = disk;
     m.shift = 9;
-    for (unsigned i = 4096; i < DISK; i++)
-        disk[i] = (uint8_t)(i ^ i >> 8 ^ i >> 15);
-    text(10, "SERIAL 7            ");
-    text(27, "A disk                                  ");
-    m.ident[83] = 0x4000 | 1 << 10 | 1 << 13;
-    m.ident[100] = DISK >> 9;
+    ata_identify(m.ident, "SERIAL 7            ", "A disk                                  ", DISK);
     *reg(AHCI_CAP) = AHCI_CAP_64 | PORTS - 1;
     *reg(AHCI_PI) = (1 << PORTS) - 1;
     *reg(AHCI_GHC) = AHCI_GHC_ENABLE;

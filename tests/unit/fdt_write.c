@@ -43,6 +43,45 @@ static void test_reads_back(void **state)
     assert_string_equal(fdt_getprop(room, node, "text", NULL), "a text");
 }
 
+/* INTx of slot 2, pin 3 is line (2 + 3 - 1) & 3, in whatever words the controller has for it. */
+static void test_pci_bridge(void **state)
+{
+    struct dt_pci p = { .ecam = 0x30000000,
+                        .ecam_len = MIB,
+                        .mmio32 = 0x40000000,
+                        .mmio32_len = GIB,
+                        .mmio64 = 1ull << 40,
+                        .mmio64_len = 1ull << 39,
+                        .line = { 9, 0, 32, 4 },
+                        .line_cells = 4,
+                        .line_at = 2 };
+    const uint32_t row[8] = {
+        cpu_to_fdt32(2 << 11), 0, 0, cpu_to_fdt32(3), cpu_to_fdt32(9), 0, cpu_to_fdt32(32),
+        cpu_to_fdt32(4)
+    };
+    struct dt_tree t;
+    const uint8_t *map;
+    int node, len;
+
+    (void)state;
+    dt_create(&t, room, sizeof room);
+    dt_two_cells(&t);
+    dt_pci_begin(&t, "pci", &p);
+    dt_end(&t);
+    assert_int_equal(dt_finish(&t), fdt_totalsize(room));
+    node = fdt_path_offset(room, "/pci@30000000");
+    map = fdt_getprop(room, node, "interrupt-map", &len);
+    assert_int_equal(len, 16 * sizeof row);
+    assert_memory_equal(map + (2 * 4 + 3 - 1) * sizeof row, row, sizeof row);
+    assert_non_null(fdt_getprop(room, node, "ranges", &len));
+    assert_int_equal(len, 2 * 7 * 4);
+    p.line_at = 4;
+    dt_create(&t, room, sizeof room);
+    dt_pci_begin(&t, "pci", &p);
+    dt_end(&t);
+    assert_int_equal(dt_finish(&t), -FDT_ERR_BADVALUE);
+}
+
 /* The first error is the answer, whatever comes later; nothing is written beyond the room. */
 static void test_errors_stick(void **state)
 {
@@ -83,6 +122,7 @@ static void test_image(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_reads_back),
+                                        cmocka_unit_test(test_pci_bridge),
                                         cmocka_unit_test(test_errors_stick),
                                         cmocka_unit_test(test_image) };
 

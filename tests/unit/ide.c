@@ -221,15 +221,8 @@ void cpu_relax(void)
 
 /* ---- the tests' side ---- */
 
+#include "ata_model.h"
 #include "disk_driver.h"
-
-static void text(unsigned word, const char *s)
-{
-    uint8_t *at = (uint8_t *)(m.ident + word);
-
-    for (unsigned i = 0; s[i]; i++)
-        at[i ^ 1] = (uint8_t)s[i];
-}
 
 static void low_memory(void)
 {
@@ -249,7 +242,7 @@ static void low_memory(void)
 
 static int setup(void **state)
 {
-    uint8_t *disk = m.disk ? m.disk : calloc(1, DISK);
+    uint8_t *disk = ata_fill(m.disk, DISK);
 
     (void)state;
     low_memory();
@@ -257,12 +250,7 @@ static int setup(void **state)
     ended = 0;
     m.disk = disk;
     m.status = 0x50;
-    for (unsigned i = 4096; i < DISK; i++)
-        disk[i] = (uint8_t)(i ^ i >> 8 ^ i >> 15);
-    text(10, "SERIAL 8            ");
-    text(27, "An old disk                             ");
-    m.ident[83] = 0x4000 | 1 << 10 | 1 << 13;
-    m.ident[100] = DISK >> 9;
+    ata_identify(m.ident, "SERIAL 8            ", "An old disk                             ", DISK);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "arch/host/host.h"
+#include "net_fresh.h"
 #include <hv/net.h>
 #include <hv/time.h>
 
@@ -47,16 +48,8 @@ static void plug(unsigned i)
 
 static int up(void **state)
 {
-    static unsigned number;
-    char name[16];
-
     (void)state;
-    if (!number)
-        host_init(1, 16 * MIB);
-    host_now = 1000000000000ull * (number + 1);
-    snprintf(name, sizeof name, "lan%u", number++);
-    assert_int_equal(net_add(name, 1500, 100), 0);
-    net = net_find(name);
+    net = net_fresh(1500, 100);
     memset(st, 0, sizeof st);
     memset(learned, 0, sizeof learned);
     return 0;

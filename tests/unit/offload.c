@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "arch/host/host.h"
+#include "net_fresh.h"
 
 uint64_t time_ns(void) { return host_now; }
 
@@ -47,16 +48,8 @@ static net_mac mac_of(unsigned i) { return 0x020000000001ull + i; }
 
 static int up(void **state)
 {
-    static unsigned number;
-    char name[16];
-
     (void)state;
-    if (!number)
-        host_init(1, 16 * MIB);
-    host_now = 1000000000000ull * (number + 1);
-    snprintf(name, sizeof name, "lan%u", number++);
-    assert_int_equal(net_add(name, MTU, 1000000), 0);
-    net = net_find(name);
+    net = net_fresh(MTU, 1000000);
     memset(st, 0, sizeof st);
     for (unsigned i = 0; i < PORTS; i++) {
         st[i].port = (struct net_port){ .ops = &ops, .mac = mac_of(i) };

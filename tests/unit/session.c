@@ -327,7 +327,7 @@ static void test_console(void **state)
     (void)state;
     type_both("console web\r", "console web\r");
     assert_ptr_equal(a.attached, vm_find("web")->console);
-    assert_true(says(&b, "this session cannot show a console"));
+    assert_true(says(&b, "no console can be shown here"));
 }
 
 static void test_most(void **state)

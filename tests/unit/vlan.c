@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "arch/host/host.h"
+#include "net_fresh.h"
 
 uint64_t time_ns(void) { return host_now; }
 
@@ -50,7 +51,6 @@ static void plug(unsigned i, const struct net_access *a)
 
 static int up(void **state)
 {
-    static unsigned number;
     const struct net_access access[PORTS] = {
         [TEN] = { .vlan = 10 },
         [TEN_TOO] = { .vlan = 10 },
@@ -58,15 +58,9 @@ static int up(void **state)
         [TRUNK] = { .trunk = true, .allowed = { 1ull << 10 | 1ull << 20 } },
         [NATIVE] = { .trunk = true, .vlan = 10, .allowed = { 1ull << 20 } },
     };
-    char name[16];
 
     (void)state;
-    if (!number)
-        host_init(1, 16 * MIB);
-    host_now = 1000000000000ull * (number + 1);
-    snprintf(name, sizeof name, "lan%u", number++);
-    assert_int_equal(net_add(name, 1500, 1000000), 0);
-    net = net_find(name);
+    net = net_fresh(1500, 1000000);
     for (unsigned i = 0; i < PORTS; i++)
         plug(i, &access[i]);
     host_now += 1000000000;

@@ -12,8 +12,6 @@
 enum { PHANDLE_GIC = 1, PHANDLE_MSI, PHANDLE_CLOCK, PHANDLE_GPIO };
 /* interrupt specifiers: bindings/interrupt-controller/arm,gic.yaml */
 enum { GIC_SPI = 0, GIC_PPI = 1, IRQ_EDGE = 1, IRQ_LEVEL = 4 };
-/* phys.hi, IEEE 1275 PCI binding §2.2.1.1 */
-enum { PCI_SPACE_MEM32 = 0x02000000, PCI_SPACE_MEM64 = 0x03000000 };
 #define APB_HZ 24000000u
 
 static void spi(struct dt_tree *t, uint32_t intid, uint32_t type)
@@ -209,46 +207,21 @@ static void small_devices(struct dt_tree *t)
     dt_end(t);
 }
 
-/*
- * INTx of slot s, pin p goes to line (s + p - 1) & 3: four slots show all of it, the mask leaves
- * two bits of the slot and the pin.
- */
-static void intx_map(struct dt_tree *t)
-{
-    uint32_t c[16 * 10], n = 0;
-
-    for (uint32_t slot = 0; slot < 4; slot++)
-        for (uint32_t pin = 1; pin <= 4; pin++) {
-            const uint32_t row[10] = {
-                slot << 11, 0,           0,
-                pin,        PHANDLE_GIC, 0,
-                0,          GIC_SPI,     PLAT_SPI(INTID_PCI_INTA) + ((slot + pin - 1) & 3),
-                IRQ_LEVEL
-            };
-
-            memcpy(c + n, row, sizeof row);
-            n += 10;
-        }
-    dt_cells(t, "interrupt-map", c, n);
-    DT_CELLS(t, "interrupt-map-mask", 3 << 11, 0, 0, 7);
-}
-
 static void pcie(struct dt_tree *t, const struct load *l)
 {
-    dt_begin_at(t, "pcie", PLAT_ECAM);
-    dt_text(t, "compatible", "pci-host-ecam-generic");
-    dt_text(t, "device_type", "pci");
-    DT_CELLS(t, "#address-cells", 3);
-    DT_CELLS(t, "#size-cells", 2);
-    DT_CELLS(t, "#interrupt-cells", 1);
-    DT_CELLS(t, "linux,pci-domain", 0);
-    DT_CELLS(t, "bus-range", 0, 0);
-    dt_flag(t, "dma-coherent");
-    dt_reg(t, PLAT_ECAM, VPCI_ECAM_LEN);
-    DT_CELLS(t, "ranges", PCI_SPACE_MEM32, DT_PAIR(PLAT_MMIO32), DT_PAIR(PLAT_MMIO32),
-             DT_PAIR(PLAT_MMIO32_LEN), PCI_SPACE_MEM64, DT_PAIR(PLAT_MMIO64), DT_PAIR(PLAT_MMIO64),
-             DT_PAIR(PLAT_MMIO64_LEN));
-    intx_map(t);
+    static const struct dt_pci bridge = {
+        .ecam = PLAT_ECAM,
+        .ecam_len = VPCI_ECAM_LEN,
+        .mmio32 = PLAT_MMIO32,
+        .mmio32_len = PLAT_MMIO32_LEN,
+        .mmio64 = PLAT_MMIO64,
+        .mmio64_len = PLAT_MMIO64_LEN,
+        .line = { PHANDLE_GIC, 0, 0, GIC_SPI, PLAT_SPI(INTID_PCI_INTA), IRQ_LEVEL },
+        .line_cells = 6,
+        .line_at = 4,
+    };
+
+    dt_pci_begin(t, "pcie", &bridge);
     if (arm_machine_of(l->vm->vcpu[0])->gic == 3)
         DT_CELLS(t, "msi-map", 0, PHANDLE_MSI, 0, 0x10000);
     else

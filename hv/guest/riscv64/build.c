@@ -136,6 +136,7 @@ int rv_ram_layout(struct vm *vm, const struct guest_config *c)
 }
 
 static const struct rvm_pci rv_pci = { .ecam = RVG_ECAM,
+                                       .ecam_bytes = VPCI_ECAM_LEN,
                                        .mmio32 = RVG_MMIO32,
                                        .mmio32_bytes = RVG_MMIO32_LEN,
                                        .mmio64 = RVG_MMIO64,

@@ -114,49 +114,21 @@ static void syscon(struct dt_tree *t)
     dt_end(t);
 }
 
-/*
- * INTx of slot s, pin p goes to line (s + p - 1) & 3: four slots show all of it, the mask leaves
- * two bits of the slot and the pin.
- */
-static void intx_map(struct dt_tree *t, uint32_t inta)
-{
-    uint32_t map[16 * 6], n = 0;
-
-    for (uint32_t slot = 0; slot < 4; slot++) {
-        for (uint32_t pin = 1; pin <= 4; pin++) {
-            const uint32_t row[6] = {
-                slot << 11, 0, 0, pin, PHANDLE_PLIC, inta + ((slot + pin - 1) & 3)
-            };
-
-            memcpy(map + n, row, sizeof row);
-            n += 6;
-        }
-    }
-    dt_cells(t, "interrupt-map", map, n);
-    DT_CELLS(t, "interrupt-map-mask", 3 << 11, 0, 0, 7);
-}
-
-/* phys.hi, IEEE 1275 PCI binding 2.2.1.1 */
-enum { PCI_SPACE_MEM32 = 0x02000000, PCI_SPACE_MEM64 = 0x03000000 };
-
 static void pci(struct dt_tree *t, const struct rvm_pci *p)
 {
     if (!p)
         return;
-    dt_begin_at(t, "pci", p->ecam);
-    dt_text(t, "compatible", "pci-host-ecam-generic");
-    dt_text(t, "device_type", "pci");
-    cell(t, "#address-cells", 3);
-    cell(t, "#size-cells", 2);
-    cell(t, "#interrupt-cells", 1);
-    cell(t, "linux,pci-domain", 0);
-    DT_CELLS(t, "bus-range", 0, 0);
-    dt_flag(t, "dma-coherent");
-    dt_reg(t, p->ecam, 0x100000);
-    DT_CELLS(t, "ranges", PCI_SPACE_MEM32, DT_PAIR(p->mmio32), DT_PAIR(p->mmio32),
-             DT_PAIR(p->mmio32_bytes), PCI_SPACE_MEM64, DT_PAIR(p->mmio64), DT_PAIR(p->mmio64),
-             DT_PAIR(p->mmio64_bytes));
-    intx_map(t, p->inta);
+    const struct dt_pci bridge = { .ecam = p->ecam,
+                                   .ecam_len = p->ecam_bytes,
+                                   .mmio32 = p->mmio32,
+                                   .mmio32_len = p->mmio32_bytes,
+                                   .mmio64 = p->mmio64,
+                                   .mmio64_len = p->mmio64_bytes,
+                                   .line = { PHANDLE_PLIC, p->inta },
+                                   .line_cells = 2,
+                                   .line_at = 1 };
+
+    dt_pci_begin(t, "pci", &bridge);
     dt_end(t);
 }
 

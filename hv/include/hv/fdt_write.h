@@ -39,3 +39,17 @@ void dt_words64(struct dt_tree *, const char *name, const uint64_t *, size_t n);
 /* `reg` with one range; the parent has two cells for each number. */
 void dt_reg(struct dt_tree *, uint64_t base, uint64_t len);
 void dt_two_cells(struct dt_tree *); /* says so of the node: #address-cells, #size-cells */
+
+/*
+ * A PCI host bridge that is found by ECAM ("pci-host-ecam-generic"), one bus. Addresses and lengths
+ * in bytes. INTx of slot s, pin p goes to the line (s + p - 1) & 3, which is added to
+ * line[line_at]: what stands in `interrupt-map` for the interrupt controller and its line.
+ */
+#define DT_PCI_LINE_CELLS 6
+struct dt_pci {
+    uint64_t ecam, ecam_len, mmio32, mmio32_len, mmio64, mmio64_len;
+    uint32_t line[DT_PCI_LINE_CELLS];
+    unsigned line_cells, line_at; /* at most DT_PCI_LINE_CELLS; below line_cells */
+};
+/* Begins the node, so that the caller can say where its messages go, and ends it. */
+void dt_pci_begin(struct dt_tree *, const char *name, const struct dt_pci *);

@@ -60,7 +60,7 @@ struct rvm_host {
 
 /* A PCI host bridge of ECAM, bus 0, that somebody else is behind: for the device tree. */
 struct rvm_pci {
-    uint64_t ecam, mmio32, mmio32_bytes, mmio64, mmio64_bytes;
+    uint64_t ecam, ecam_bytes, mmio32, mmio32_bytes, mmio64, mmio64_bytes;
     uint32_t inta; /* PLIC source of INTA; INTB to INTD follow */
 };
 
