@@ -15,8 +15,12 @@ enum lock_level {
     LOCK_GMEM,
     LOCK_PT,
     LOCK_DRIVER,
-    LOCK_PORTS, /* of PCI configuration, within a driver's own */
-    LOCK_NET,   /* of a switch, of a queue of frames */
+    LOCK_DMA,        /* of what a host driver's device reaches, within the driver's own */
+    LOCK_DMA_PT,     /* its page tables */
+    LOCK_IOMMU,      /* who has which device */
+    LOCK_IOMMU_UNIT, /* a unit's queues and tables */
+    LOCK_PORTS,      /* of PCI configuration, within a driver's own */
+    LOCK_NET,        /* of a switch, of a queue of frames */
     LOCK_SCHED,
     LOCK_EVENT,
     LOCK_HEAP,
