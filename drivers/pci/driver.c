@@ -4,7 +4,7 @@
  * section pci_drivers, where PCI_DRIVER() puts each.
  */
 #include <hv/assert.h>
-#include <hv/host_pci.h>
+#include <hv/host_topology.h>
 #include <hv/log.h>
 
 /* The section's first entry and its end: the linker knows. Weak: a test may have no driver. */
@@ -25,6 +25,7 @@ static bool probe(const struct host_pci_dev *d)
         if (err)
             log_err("PCI %04x:%02x:%02x.%u: driver %s failed: error %d", d->segment, d->bus,
                     d->devfn >> 3, d->devfn & 7u, (*p)->name, -err);
+        host_topology_set_driver(d, (*p)->name);
         return true;
     }
     return false;
@@ -47,6 +48,7 @@ int host_pci_probe(void)
 
     assert_cpu0();
     for (uint32_t i = 0; i < count; i++)
-        any |= probe(&d[i]);
+        if (!host_topology_is_kept(&d[i]))
+            any |= probe(&d[i]);
     return any ? 0 : -ENODEV;
 }

@@ -8,7 +8,7 @@
 #include <arch/mmu.h>
 
 #include <hv/acpi.h>
-#include <hv/host_pci.h>
+#include <hv/host_topology.h>
 #include <hv/lock.h>
 #include <hv/log.h>
 #include <hv/platform.h>
@@ -107,11 +107,20 @@ static void keep_off(const struct host_pci_dev *d)
         host_pci_command(d, 0, HOST_PCI_MASTER);
 }
 
+static bool is_listed(const struct host_pci_dev *d)
+{
+    for (uint32_t i = 0; i < pci.ndevs; i++)
+        if (pci.devs[i].segment == d->segment && pci.devs[i].bus == d->bus &&
+            pci.devs[i].devfn == d->devfn)
+            return true;
+    return false;
+}
+
 /* False: nothing there. *multi: function 0 says that there are others. */
 static bool probe(struct host_pci_dev d, bool *multi)
 {
     d.vendor = (uint16_t)host_pci_read(&d, CFG_VENDOR, 2);
-    if (d.vendor == 0xffff)
+    if (d.vendor == 0xffff || is_listed(&d)) /* two windows may overlap */
         return false;
     d.device = (uint16_t)host_pci_read(&d, CFG_DEVICE, 2);
     d.prog_if = (uint8_t)host_pci_read(&d, CFG_PROG_IF, 1);
@@ -144,6 +153,56 @@ static void scan_bus(uint8_t window, unsigned bus)
             d.devfn = (uint8_t)(dev << 3 | fn);
             (void)probe(d, &ignored);
         }
+    }
+}
+
+/* ECAM window that reaches this bus; UINT32_MAX: none. */
+static uint32_t window_of(uint16_t segment, uint32_t bus)
+{
+    for (uint32_t w = 0; w < pci.nwindows; w++)
+        if (pci.windows[w].segment == segment && bus >= pci.windows[w].bus_first &&
+            bus <= pci.windows[w].bus_last)
+            return w;
+    return UINT32_MAX;
+}
+
+/*
+ * Virtual function n of a function with such a capability at `at`: it is where its arithmetic says,
+ * and its header names no vendor (SR-IOV 1.1 §2.1.2, §3.4.1).
+ */
+static void add_vf(const struct host_pci_dev *pf, uint32_t at, uint32_t n)
+{
+    uint32_t rid = ((uint32_t)pf->bus << 8 | pf->devfn) +
+                   host_pci_read(pf, at + HOST_PCI_VF_FIRST, 2) +
+                   n * host_pci_read(pf, at + HOST_PCI_VF_STRIDE, 2);
+    uint32_t w = window_of(pf->segment, rid >> 8);
+    struct host_pci_dev d = *pf;
+
+    d.bus = (uint8_t)(rid >> 8);
+    d.devfn = (uint8_t)rid;
+    if (rid > 0xffff || w == UINT32_MAX || pci.ndevs == HOST_PCI_MAX || is_listed(&d)) {
+        pci.dropped++;
+        return;
+    }
+    d.window = (uint8_t)w;
+    d.device = (uint16_t)host_pci_read(pf, at + HOST_PCI_VF_DEVICE, 2);
+    keep_off(&d);
+    pci.devs[pci.ndevs++] = d;
+}
+
+/* Those that the firmware has turned on. */
+static void add_vfs(void)
+{
+    uint32_t npfs = pci.ndevs;
+
+    for (uint32_t i = 0; i < npfs; i++) {
+        const struct host_pci_dev *pf = &pci.devs[i];
+        uint32_t at = pf->header ? 0 : host_pci_ext_cap(pf, HOST_PCI_EXT_SRIOV), n = 0;
+
+        if (at && host_pci_read(pf, at + HOST_PCI_VF_CONTROL, 2) & HOST_PCI_VF_ENABLE)
+            n = host_pci_read(pf, at + HOST_PCI_VF_COUNT, 2);
+        for (uint32_t k = 0; k < n && k < HOST_PCI_MAX; k++)
+            add_vf(pf, at, k);
     }
 }
 
@@ -204,9 +263,11 @@ int host_pci_init(void)
     for (unsigned w = 0; w < pci.nwindows; w++)
         for (unsigned bus = pci.windows[w].bus_first; bus <= pci.windows[w].bus_last; bus++)
             scan_bus((uint8_t)w, bus);
+    add_vfs();
     log_info("PCI: %u functions, by %s", pci.ndevs, host_pci_access());
     if (pci.dropped)
         log_warn("PCI: %u functions are ignored: Trivet cannot keep track of more", pci.dropped);
+    host_topology_init();
     return 0;
 }
 

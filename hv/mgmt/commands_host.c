@@ -7,7 +7,6 @@
 #include <hv/config_help.h>
 #include <hv/files.h>
 #include <hv/heap.h>
-#include <hv/host_pci.h>
 #include <hv/log.h>
 #include <hv/mitigations.h>
 #include <hv/percpu.h>
@@ -28,6 +27,7 @@ static const char *const on_off[] = { "on", "off", NULL };
 static const char *const capture_words[] = { "--stop", "--show", "--drop", NULL };
 static const char *const config_words[] = { "check", "show", NULL };
 static const char *const cpus_words[] = { "--mitigations", "--clear", NULL };
+static const char *const pci_words[] = { "explain", NULL };
 static const char *const stop_words[] = { "--force", "--wait", NULL };
 static const char *const tail_words[] = { "--tail", NULL };
 static const char *const vm_words[] = { "save", "restore", "saved", "drop", NULL };
@@ -61,7 +61,9 @@ const struct command commands[] = {
       "the host's CPUs; what is done against speculation; or count long stretches anew",
       "cpus --mitigations", cmd_cpus, cpus_words, 0, 0, 1 },
     { "memory", "", "what the host's memory is used for", "memory", cmd_memory, NULL, 0, 0, 0 },
-    { "pci", "", "the host's PCI devices", "pci", cmd_pci, NULL, 0, 0, 0 },
+    { "pci", "[explain ADDRESS]",
+      "the host's PCI devices; or who has one, what it cannot be kept apart from, and why",
+      "pci explain 03:00.0", cmd_pci, pci_words, 0, 0, 2 },
     { "disks", "", "the host's disks and partitions, and who holds them", "disks", cmd_disks, NULL,
       0, 0, 0 },
     { "nets", "", "switches, their ports, and what went through them", "nets", cmd_nets, NULL, 0, 0,
@@ -378,34 +380,6 @@ void cmd_memory(struct out *o, unsigned argc, char **argv)
     out_number(o, "heap_used_bytes", "  of it in use", used, UNIT_BYTES);
     out_number(o, "hv_bytes", "Trivet, other", s.by_owner[PMM_HV], UNIT_BYTES);
     out_number(o, "overhead_bytes", "Taken for guests", for_guests(), UNIT_BYTES);
-}
-
-void cmd_pci(struct out *o, unsigned argc, char **argv)
-{
-    static const struct column cols[] = {
-        { "address", "Address", UNIT_NONE, false },
-        { "id", "ID", UNIT_NONE, false },
-        { "class", "Class", UNIT_NONE, false },
-    };
-    uint32_t count;
-    const struct host_pci_dev *d = host_pci_devs(&count);
-
-    (void)argc;
-    (void)argv;
-    out_list(o, "devices", cols, ARRAY_SIZE(cols));
-    for (uint32_t i = 0; i < count; i++, d++) {
-        char at[24], id[16];
-
-        snprintf(at, sizeof at, "%04x:%02x:%02x.%u", d->segment, d->bus, d->devfn >> 3,
-                 d->devfn & 7u);
-        snprintf(id, sizeof id, "%04x:%04x", d->vendor, d->device);
-        out_row(o);
-        out_cell(o, at);
-        out_cell(o, id);
-        out_cell(o, host_pci_class(d));
-    }
-    out_list_end(o);
-    out_text(o, "access", "Configuration space by", "%s", host_pci_access());
 }
 
 /* All of them, the best first. */
