@@ -92,7 +92,7 @@ static void tell_cpus(unsigned id, bool on)
 {
     const struct cpuset *cpus = &table[id].cpus;
 
-    for (uint32_t c = cpuset_next(cpus, 0); c < MAX_CPUS; c = cpuset_next(cpus, c + 1))
+    for (uint32_t c = 0; (c = cpuset_next(cpus, c, cpu_count)) < MAX_CPUS; c++)
         set_bit(&may_run[c], id, on);
     set_bit(&table[id].group->classes, id, on);
 }

@@ -23,23 +23,41 @@ static bool is_one_of(const struct vcpu *v, const struct classes *c)
     return c->w[id / 64] >> (id & 63) & 1;
 }
 
+/* The classes in word i of those below v, and its own. */
+static uint64_t known_from(const struct vcpu *v, unsigned i)
+{
+    const struct vcpu *l = v->sched.left, *r = v->sched.right;
+    uint64_t w = v->sched.class / 64 == i ? 1ull << (v->sched.class & 63) : 0;
+
+    return w | (l ? l->sched.below.w[i] : 0) | (r ? r->sched.below.w[i] : 0);
+}
+
 /* True: what it knows of those below has changed. */
 static bool learn(struct vcpu *v)
 {
-    const struct vcpu *l = v->sched.left, *r = v->sched.right;
     unsigned used = classes_used();
     uint64_t changed = 0;
 
     note_step();
     for (unsigned i = 0; i < used; i++) {
-        uint64_t w = (l ? l->sched.below.w[i] : 0) | (r ? r->sched.below.w[i] : 0);
+        uint64_t w = known_from(v, i);
 
-        if (i == v->sched.class / 64)
-            w |= 1ull << (v->sched.class & 63);
         changed |= w ^ v->sched.below.w[i];
         v->sched.below.w[i] = w;
     }
     return changed;
+}
+
+/* One of that class has come below v, or is v. True: v did not know of any. */
+static bool learn_class(struct vcpu *v, unsigned id)
+{
+    uint64_t *w = &v->sched.below.w[id / 64], bit = 1ull << (id & 63);
+
+    note_step();
+    if (*w & bit)
+        return false;
+    *w |= bit;
+    return true;
 }
 
 /* In the place of `old`, below `up`, comes v (NULL: nobody). */
@@ -55,8 +73,10 @@ static void replace(struct runtree *t, struct vcpu *up, const struct vcpu *old, 
         v->sched.up = up;
 }
 
-/* v and the one above it change places. */
-static void rotate_up(struct runtree *t, struct vcpu *v)
+/*
+ * v and the one above it change places. What v knows is right then; the other must learn() again.
+ */
+static struct vcpu *rotate_up(struct runtree *t, struct vcpu *v)
 {
     struct vcpu *up = v->sched.up, *between;
 
@@ -74,7 +94,7 @@ static void rotate_up(struct runtree *t, struct vcpu *v)
         between->sched.up = up;
     up->sched.up = v;
     v->sched.below = up->sched.below;
-    (void)learn(up);
+    return up;
 }
 
 /* xorshift: ranks need be no secret, only no guest's choice. */
@@ -111,14 +131,16 @@ static void hang_in(struct runtree *t, struct vcpu *v)
 
 void runtree_insert(struct runtree *t, struct vcpu *v)
 {
+    unsigned id = v->sched.class;
+
     v->sched.left = v->sched.right = NULL;
     v->sched.rank = draw(t);
+    v->sched.below = (struct classes){ { 0 } };
     hang_in(t, v);
-    (void)learn(v);
-    for (struct vcpu *up = v->sched.up; up && learn(up); up = up->sched.up)
+    for (struct vcpu *at = v; at && learn_class(at, id); at = at->sched.up)
         ;
     while (v->sched.up && v->sched.up->sched.rank < v->sched.rank)
-        rotate_up(t, v);
+        (void)learn(rotate_up(t, v));
     if (!t->first || v->sched.vruntime < t->first->sched.vruntime)
         t->first = v;
 }
@@ -134,19 +156,27 @@ struct vcpu *runtree_second(const struct runtree *t)
     return v;
 }
 
+/* It goes down, and need learn nothing, until there is nobody below it on one side at least. */
+static struct vcpu *runtree_sink(struct runtree *t, struct vcpu *v)
+{
+    while (v->sched.left && v->sched.right) {
+        struct vcpu *l = v->sched.left, *r = v->sched.right;
+
+        note_step();
+        (void)rotate_up(t, l->sched.rank > r->sched.rank ? l : r);
+    }
+    return v->sched.left ? v->sched.left : v->sched.right;
+}
+
 void runtree_remove(struct runtree *t, struct vcpu *v)
 {
-    struct vcpu *up;
+    struct vcpu *up, *below;
 
     if (t->first == v)
         t->first = runtree_second(t);
-    while (v->sched.left || v->sched.right) {
-        struct vcpu *l = v->sched.left, *r = v->sched.right;
-
-        rotate_up(t, !r || (l && l->sched.rank > r->sched.rank) ? l : r);
-    }
+    below = runtree_sink(t, v);
     up = v->sched.up;
-    replace(t, up, v, NULL);
+    replace(t, up, v, below);
     v->sched.up = NULL;
     while (up && learn(up))
         up = up->sched.up;

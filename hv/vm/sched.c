@@ -114,9 +114,9 @@ static uint32_t load_of(uint32_t cpu)
 /* The next CPU that v may run on, at or above `from`, else from the first on. */
 static uint32_t next_allowed(const struct cpuset *cpus, uint32_t from)
 {
-    uint32_t cpu = cpuset_next(cpus, from);
+    uint32_t cpu = cpuset_next(cpus, from, cpu_count);
 
-    return cpu < MAX_CPUS ? cpu : cpuset_next(cpus, 0);
+    return cpu < MAX_CPUS ? cpu : cpuset_next(cpus, 0, cpu_count);
 }
 
 /* Of a few that follow `first_choice`. */
@@ -236,6 +236,19 @@ static bool preempt(struct sched_cpu *q, struct vcpu *v)
     return true;
 }
 
+/*
+ * Somebody waits for `cpu`, which shall look. Where that is this CPU, and it runs events between
+ * two guests, it picks next anyhow: a kick would take it out of the guest again before that has
+ * run.
+ */
+static void sched_call(uint32_t cpu)
+{
+    const struct percpu *me = this_cpu();
+
+    if (cpu != me->id || me->current)
+        cpu_kick(cpu);
+}
+
 /* v is WAKING, so it is ours alone. */
 static void queue_woken(struct vcpu *v, uint32_t cpu)
 {
@@ -256,7 +269,7 @@ static void queue_woken(struct vcpu *v, uint32_t cpu)
         marks_clear(&idle_cpus, cpu);
     /* The first to wait also starts the clock of the running one's slice. */
     if (now || first)
-        cpu_kick(cpu);
+        sched_call(cpu);
 }
 
 void sched_wake(struct vcpu *v)
@@ -298,7 +311,7 @@ void sched_wake_urgent(struct vcpu *v)
     bool added = add_errand(q, v);
     spin_unlock(&q->lock);
     if (added)
-        cpu_kick((uint32_t)(q - queues));
+        sched_call((uint32_t)(q - queues));
 }
 
 /* ---- running ---- */

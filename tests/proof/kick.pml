@@ -16,6 +16,7 @@
  *   guest with host interrupts off, so that one which is pending already ends the guest at once.
  * - A queue's lock excludes; which queue a vCPU waits in, and who steals it, is left open: any CPU may pick it, but only the CPU
  *   that was chosen is kicked.
+ * - Who asks is another CPU. A CPU in its own events does not kick itself (sched_call): it picks after them.
  * - The timer never helps: no time-out rescues a lost request.
  *
  * verify TWICE WORK LEAVES=2: one CPU, two requests one after the other, and other work for the CPU
@@ -108,7 +109,8 @@ inline sched_wake()
             // code hv/vm/sched.c queue_woken: spin_lock(&q->lock)
             // code hv/vm/sched.c queue_woken: queue_add(q, v)
             atomic { !locked -> place = to; state = QUEUED }
-            // code hv/vm/sched.c queue_woken: cpu_kick(cpu)
+            // code hv/vm/sched.c queue_woken: sched_call(cpu)
+            // code hv/vm/sched.c sched_call: cpu_kick(cpu)
             cpu_kick(to)
         :: else
         fi;

@@ -73,8 +73,10 @@ static void begin(uint32_t cpus)
     of_wake = of_pick = of_put = (struct cost){ 0, 0, 0 };
     n = 0;
     host_init(cpus, 0);
-    for (uint32_t c = 0; c < cpus; c++)
+    for (uint32_t c = 0; c < cpus; c++) {
         percpus[c].loaded = NULL;
+        percpus[c].current = &all[0]; /* wakes come while a CPU is not in its loop's events */
+    }
 }
 
 /* Its VM's vCPUs are on any CPU, or on those of one node of 64 CPUs. */

@@ -17,6 +17,7 @@ static uint64_t sim_ran[SIM_VCPUS]; /* ms */
 static unsigned sim_n;
 static uint64_t sim_parked; /* CPUs that run no guests, whatever a vCPU is pinned to */
 static struct vcpu *on_cpu[MAX_CPUS];
+static struct vcpu sim_current; /* wakes come while a CPU is not in its loop's events */
 
 void vcpu_unload_remote(struct vcpu *v)
 {
@@ -34,8 +35,10 @@ static void sim_start(uint32_t cpus)
     memset(on_cpu, 0, sizeof(on_cpu));
     sim_n = 0;
     host_init(cpus, 0);
-    for (uint32_t c = 0; c < MAX_CPUS; c++)
+    for (uint32_t c = 0; c < MAX_CPUS; c++) {
         percpus[c].loaded = NULL;
+        percpus[c].current = &sim_current;
+    }
 }
 
 static struct vcpu *sim_add_to(struct vm *vm, uint32_t weight, uint64_t affinity)

@@ -49,10 +49,10 @@ static inline uint32_t cpuset_count(const struct cpuset *s)
     return n;
 }
 
-/* The first member at or above `from`; MAX_CPUS: there is none. */
-static inline uint32_t cpuset_next(const struct cpuset *s, uint32_t from)
+/* The first member at or above `from`; MAX_CPUS: there is none below `end`, at most MAX_CPUS. */
+static inline uint32_t cpuset_next(const struct cpuset *s, uint32_t from, uint32_t end)
 {
-    for (uint32_t i = from / 64; i < CPUSET_WORDS; i++) {
+    for (uint32_t i = from / 64; i * 64 < end; i++) {
         uint64_t w = s->w[i] & (i == from / 64 ? UINT64_MAX << (from & 63) : UINT64_MAX);
 
         if (w)
