@@ -8,12 +8,23 @@
 
 #define REMAPS 8 /* in one pass: each costs some microseconds */
 
+static void engine_empty(struct rv_engine *e, uint64_t k)
+{
+    uint64_t none = (k ^ 1) << PAGE_SHIFT; /* selects another entry: nothing equals it */
+
+    e->tlb[k] = (struct rv_engine_entry){ none, none, 0, 0 };
+}
+
+/* Most changes of mappings come after a few accesses. */
 static void engine_flush(struct rv_engine *e)
 {
-    for (uint64_t k = 0; k < RV_ENGINE_TLB; k++) {
-        uint64_t none = (k ^ 1) << PAGE_SHIFT; /* selects another entry: nothing equals it */
-        e->tlb[k] = (struct rv_engine_entry){ none, none, 0, 0 };
-    }
+    if (e->n_filled <= RV_ENGINE_LISTED)
+        for (unsigned k = 0; k < e->n_filled; k++)
+            engine_empty(e, e->filled[k]);
+    else
+        for (uint64_t k = 0; k < RV_ENGINE_TLB; k++)
+            engine_empty(e, k);
+    e->n_filled = 0;
 }
 
 /* What translations depend on beside satp: volume II, 3.1.6.3. */
@@ -48,6 +59,10 @@ static void engine_fill(struct rv_engine *e, uint64_t va)
         write = NULL;
     e->tlb[k] =
         (struct rv_engine_entry){ read ? page : none, write ? page : none, (uintptr_t)host, 0 };
+    if (e->n_filled < RV_ENGINE_LISTED)
+        e->filled[e->n_filled] = (uint16_t)k;
+    if (e->n_filled <= RV_ENGINE_LISTED)
+        e->n_filled++;
 }
 
 static void engine_step(void *machine)
@@ -238,6 +253,7 @@ int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memory code, un
     e->jit = memory;
     e->seen_satp = e->hart.cpu.satp;
     e->seen_rights = engine_rights(&e->hart.cpu);
+    e->n_filled = RV_ENGINE_LISTED + 1;
     engine_flush(e);
     int err = rv_jit_init(e->jit, &s);
     if (err)

@@ -53,15 +53,13 @@ uint8_t *jit_lookup(struct rv_jit *j, uint64_t pc, uint32_t *unit)
     struct rv_cpu *c = j->s.cpu;
     uint64_t pa;
     uint32_t state = jit_state(c);
-    struct jit_jump *e = &j->s.near->jumps[state & 3][jit_jump_index(pc, RV_JIT_JUMPS)];
 
     if (!j->s.ops->code(j->s.machine, pc, &pa))
         return NULL;
     *unit = units_find(j, pa | (pc & (PAGE_SIZE - 1)), pc, state);
     if (!*unit)
         return NULL;
-    e->pc = pc;
-    e->code = jit_runs_at(j, j->units[*unit].code);
+    units_jump(j, state & 3, pc, j->units[*unit].code);
     return j->units[*unit].code;
 }
 
@@ -142,18 +140,27 @@ static bool jit_compile(struct rv_jit *j, uint64_t pc)
     return false;
 }
 
-/* Code that has been here often enough is compiled. */
+/*
+ * Code that has been here often enough is compiled. Two places that share an entry cool one another
+ * down: what runs once never uses up what a loop has gathered.
+ */
 static bool jit_hot(struct rv_jit *j, uint64_t pc)
 {
-    uint8_t *h = &j->heat[(pc >> 1 ^ pc >> 13) & (HEAT - 1)];
+    struct heat *h = &j->heat[(pc >> 1 ^ pc >> 15) & (HEAT - 1)];
+    uint32_t name = (uint32_t)(pc >> 1);
 
-    if (*h >= j->s.hot) {
+    if (h->pc != name) {
+        if (h->visits && --h->visits)
+            return false;
+        *h = (struct heat){ name, 0 };
+    }
+    if (h->visits >= j->s.hot) {
         if (!j->may_compile)
             return false;
         j->may_compile--;
         return true;
     }
-    ++*h;
+    h->visits++;
     return false;
 }
 
@@ -165,6 +172,7 @@ static void jit_interpret(struct rv_jit *j, uint64_t most)
     for (uint64_t k = 0; k < most; k++) {
         uint64_t pc = c->pc, mode = c->mode;
         j->s.ops->step(j->s.machine);
+        j->stats.cold++;
         if ((c->pc != pc + 2 && c->pc != pc + 4) || c->mode != mode || c->waiting ||
             jit_is_to_leave(j))
             return;

@@ -13,8 +13,9 @@
 #define PAGES 4096
 #define PAGE_HEADS 2048
 #define LINKS 32768
-#define REGIONS 8 /* of the code memory: the oldest is reused when all are full */
-#define HEAT 4096
+#define REGIONS 8              /* of the code memory: the oldest is reused when all are full */
+#define HEAT 32768             /* places whose visits are counted */
+#define JUMPS_LISTED 256       /* jump table entries in use that can be forgotten one by one */
 #define LEAST_ROOM (64 * 1024) /* for one unit; a region has more */
 
 /* Compiled code for one address in one state. Units and the rest are named by number; 0: none. */
@@ -50,6 +51,12 @@ struct region {
     uint8_t *at; /* first byte free */
 };
 
+/* How often control came to a place that is not compiled. */
+struct heat {
+    uint32_t pc; /* its address, without what does not fit */
+    uint32_t visits;
+};
+
 struct rv_jit {
     struct rv_jit_setup s;
     struct jit_stubs stubs;
@@ -69,7 +76,9 @@ struct rv_jit {
     struct unit units[UNITS];
     struct page pages[PAGES];
     struct link links[LINKS];
-    uint8_t heat[HEAT];
+    struct heat heat[HEAT];
+    uint16_t jump[JUMPS_LISTED]; /* entries of the jump table in use: the first `jumps` */
+    unsigned jumps;              /* more than there is room for: any may be in use */
     /* the compiler's working memory */
     struct ir_unit ir;
     struct rv_region region_work;
@@ -92,6 +101,8 @@ void units_used(struct rv_jit *j, uint32_t bytes);
 void units_chain(struct rv_jit *j, uint8_t *record, uint32_t to);
 void units_kill(struct rv_jit *j, uint32_t n);
 void units_forget_jumps(struct rv_jit *j);
+/* From now on the jump table's entry of pc, for the mode, leads to `code`, as it is written. */
+void units_jump(struct rv_jit *j, unsigned mode, uint64_t pc, const uint8_t *code);
 /* Of the granules of a page: what tells whether they changed. */
 uint64_t units_sum(const uint8_t *page, uint64_t granules);
 

@@ -31,6 +31,7 @@ void units_init(struct rv_jit *j)
     for (unsigned k = 1; k < LINKS; k++)
         j->links[k].next = k + 1 < LINKS ? k + 1 : 0;
     j->free_unit = j->free_page = j->free_link = 1;
+    j->jumps = JUMPS_LISTED + 1;
     units_forget_jumps(j);
 }
 
@@ -38,8 +39,24 @@ void units_forget_jumps(struct rv_jit *j)
 {
     struct jit_jump *e = &j->s.near->jumps[0][0];
 
-    for (unsigned k = 0; k < RV_JIT_MODES * RV_JIT_JUMPS; k++)
-        e[k].pc = 1;
+    if (j->jumps <= JUMPS_LISTED)
+        for (unsigned k = 0; k < j->jumps; k++)
+            e[j->jump[k]].pc = 1;
+    else
+        for (unsigned k = 0; k < RV_JIT_MODES * RV_JIT_JUMPS; k++)
+            e[k].pc = 1;
+    j->jumps = 0;
+}
+
+void units_jump(struct rv_jit *j, unsigned mode, uint64_t pc, const uint8_t *code)
+{
+    unsigned k = (mode & 3) * RV_JIT_JUMPS + jit_jump_index(pc, RV_JIT_JUMPS);
+
+    (&j->s.near->jumps[0][0])[k] = (struct jit_jump){ pc, jit_runs_at(j, code) };
+    if (j->jumps < JUMPS_LISTED)
+        j->jump[j->jumps] = (uint16_t)k;
+    if (j->jumps <= JUMPS_LISTED)
+        j->jumps++;
 }
 
 uint32_t units_find(const struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state)

@@ -24,7 +24,7 @@
 #define PASS_JIT 4000u /* the same, compiled */
 #define CODE_ORDER 12u /* 16 MiB of compiled code for each vCPU */
 #define CODE (PAGE_SIZE << CODE_ORDER)
-#define HOT 16u          /* times that a place is interpreted before it is compiled */
+#define HOT 64u          /* times that a place is interpreted before it is compiled */
 #define RUN_NS 200000ull /* then the host's interrupts are taken */
 
 /* vcpu.arch */

@@ -9,6 +9,7 @@
 #include <hv/rv_jit.h>
 
 #define RV_ENGINE_TLB 1024
+#define RV_ENGINE_LISTED 128 /* entries in use that can be emptied one by one */
 
 struct rv_engine_entry {
     uint64_t read, write, host, spare;
@@ -21,9 +22,11 @@ struct rv_engine {
     struct rv_jit *jit;
     const struct rv_machine_ops *machine; /* behind the engine, and its owner */
     void *owner;
-    uint32_t leave;                  /* compiled code is to be left; atomic */
-    unsigned slow;                   /* expensive things in this pass */
-    uint64_t seen_satp, seen_rights; /* that the TLB is for */
+    uint32_t leave;                    /* compiled code is to be left; atomic */
+    unsigned slow;                     /* expensive things in this pass */
+    uint64_t seen_satp, seen_rights;   /* that the TLB is for */
+    uint16_t filled[RV_ENGINE_LISTED]; /* the TLB's entries in use: the first `n_filled` */
+    unsigned n_filled;                 /* more than there is room for: any may be in use */
 };
 
 /* After rv_hart_init(&e->hart, ...). memory: rv_jit_bytes(), page-aligned. As rv_jit_init(). */

@@ -55,6 +55,7 @@ struct rv_jit_stats {
     uint64_t units, insns, bytes;          /* made */
     uint64_t chains, entries;              /* jumps patched; times that compiled code was entered */
     uint64_t indirect, slow_memory, steps; /* calls of C by compiled code */
+    uint64_t cold;                         /* instructions interpreted, for want of code */
     uint64_t invalidated, evictions;       /* units whose code was written; regions reused */
 };
 
