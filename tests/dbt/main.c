@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -130,8 +131,11 @@ static uint64_t number(const char *text, const char *units)
 
 static void make_machine(void)
 {
+    static uint64_t seed[RVM_SEED];
     struct rv_machine *m = &machine;
 
+    if (getrandom(seed, sizeof seed, GRND_NONBLOCK) == sizeof seed)
+        m->seed = seed;
     m->ram_size = number(opt.memory, "KMG") & ~(DBT_PAGE - 1);
     m->ram = mmap(NULL, m->ram_size, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -8,6 +8,7 @@
 #include <hv/config.h>
 #include <hv/files.h>
 #include <hv/linux_image.h>
+#include <hv/random.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -100,6 +101,24 @@ static int load_initrd(struct rv_load *l)
     return 0;
 }
 
+/* A guest without a seed finds out; one with a seed that a neighbour can work out does not. */
+static int load_fdt_seeded(struct rv_load *l, void *at)
+{
+    struct rv_machine *m = &l->g->m;
+    uint64_t seed[RVM_SEED];
+    int len;
+
+    if (random_fill(&l->g->vm->random, seed, sizeof seed))
+        vm_log(l->g->vm, LOG_WARN, "no rng-seed: there are no random numbers yet");
+    else
+        m->seed = seed;
+    len = rvm_fdt(m, at, FDT_ROOM, l->config->cmdline, l->initrd_end > l->initrd ? l->initrd : 0,
+                  l->initrd_end);
+    m->seed = NULL;
+    wipe(seed, sizeof seed);
+    return len;
+}
+
 static int load_fdt(struct rv_load *l)
 {
     void *at =
@@ -107,8 +126,7 @@ static int load_fdt(struct rv_load *l)
 
     if (!at)
         return load_why(l, -ENOSPC, "no room for the device tree; give the guest more memory");
-    if (rvm_fdt(&l->g->m, at, FDT_ROOM, l->config->cmdline,
-                l->initrd_end > l->initrd ? l->initrd : 0, l->initrd_end) < 0)
+    if (load_fdt_seeded(l, at) < 0)
         return load_why(l, -ENOSPC, "its device tree has no room for the command line");
     return 0;
 }

@@ -146,11 +146,14 @@ static void soc(struct dt_tree *t, const struct rv_machine *m)
     dt_end(t);
 }
 
-static void chosen(struct dt_tree *t, const char *append, uint64_t initrd, uint64_t initrd_end)
+static void chosen(struct dt_tree *t, const struct rv_machine *m, const char *append,
+                   uint64_t initrd, uint64_t initrd_end)
 {
     dt_begin(t, "chosen");
     dt_text(t, "bootargs", append);
     dt_text(t, "stdout-path", "/soc/serial@10000000");
+    if (m->seed)
+        dt_bytes(t, "rng-seed", m->seed, RVM_SEED * sizeof *m->seed);
     if (initrd) {
         dt_words64(t, "linux,initrd-start", &initrd, 1);
         dt_words64(t, "linux,initrd-end", &initrd_end, 1);
@@ -167,7 +170,7 @@ int rvm_fdt(const struct rv_machine *m, void *at, size_t room, const char *appen
     dt_two_cells(&t);
     dt_text(&t, "model", "Trivet riscv64");
     dt_text(&t, "compatible", "riscv-virtio");
-    chosen(&t, append, initrd, initrd_end);
+    chosen(&t, m, append, initrd, initrd_end);
     dt_begin_at(&t, "memory", RVM_RAM);
     dt_text(&t, "device_type", "memory");
     dt_reg(&t, RVM_RAM, m->ram_size);

@@ -64,6 +64,7 @@ struct rvm_pci {
     uint32_t inta; /* PLIC source of INTA; INTB to INTD follow */
 };
 
+#define RVM_SEED 8
 struct rv_machine {
     uint8_t *ram; /* ram_size bytes at RVM_RAM, a multiple of a page; the caller's */
     uint64_t ram_size;
@@ -73,6 +74,7 @@ struct rv_machine {
     const struct rvm_host *host;
     void *ctx;
     const struct rvm_pci *pci; /* NULL: none */
+    const uint64_t *seed;      /* RVM_SEED random words for its kernel; NULL: none */
     enum rvm_end end;
     uint32_t exit_code; /* what the guest said at its end */
     uint32_t hart_state[RVM_HARTS];
@@ -81,8 +83,8 @@ struct rv_machine {
     struct rvm_aclint_state aclint;
 };
 
-/* ram, ram_size, harts, hart[], sbi, host, ctx and pci are set by the caller; the rest is made
- * here. */
+/* ram, ram_size, harts, hart[], sbi, host, ctx, pci and seed are set by the caller; the rest is
+ * made here. */
 void rvm_init(struct rv_machine *m);
 /* The same for a caller that has made the harts itself, with a struct rv_machine_ops of its own. */
 void rvm_devices_init(struct rv_machine *m);
