@@ -11,6 +11,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEPS = os.path.join(TOP, "build/deps")
+KERNEL = os.path.join(DEPS, "debian-kernel-riscv64/vmlinuz")
 INIT = """#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t devtmpfs dev /dev
@@ -36,10 +37,12 @@ def initrd(where):
         out.write(INIT)
     os.chmod(os.path.join(root, "init"), 0o755)
     path = os.path.join(where, "initrd")
+    names = [".", "bin", "bin/busybox", "dev", "init", "proc"]
+    for name in names:                  # the same bytes each time
+        os.utime(os.path.join(root, name), (0, 0))
     with open(path, "wb") as out:
-        names = subprocess.run(["find", "."], cwd=root, check=True, capture_output=True).stdout
-        subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=root, input=names, stdout=out,
-                       check=True)
+        subprocess.run(["cpio", "-o", "-H", "newc", "--quiet", "--reproducible", "-R", "0:0"],
+                       cwd=root, input="\n".join(names).encode(), stdout=out, check=True)
     return path
 
 
@@ -48,7 +51,7 @@ class Machine:
         self.text = ""
         self.process = subprocess.Popen(
             [os.path.join(TOP, "build/dbt/dbt"), "--kernel",
-             os.path.join(DEPS, "debian-kernel-riscv64/vmlinuz"), "--initrd", initrd(where),
+             KERNEL, "--initrd", initrd(where),
              "--append", "console=ttyS0 quiet", "--harts", str(options.harts), "--engine",
              options.engine, "--stats"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

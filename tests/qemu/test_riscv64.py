@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """riscv64 guests on an x86-64 machine, by the translator: a bare kernel that looks at its machine
-and beyond it, beside a native guest."""
+and beyond it, beside a native guest; and Debian's kernel."""
+import os
+import sys
+import tempfile
+
 import trivet
+from test_debian import Shell
 from trivet import guest_file, section
 
 CONFIG = section("one", "machine", memory="32M", debug_exit="yes", autostart="no", isa="riscv64")
@@ -11,8 +16,24 @@ CONFIG += section("native", "hello-mb1", cmdline="tick every=10000000", memory="
                   autostart="no")
 
 
+sys.path.append(os.path.join(trivet.TOP, "tests/dbt"))
+import debian  # noqa: E402  tests/dbt/debian.py
+
+# Without the kernel's tests of its own ciphers, which are more than half of its work.
+CONFIG += section("debian", "vmlinuz", initrd="initrd", memory="128M", autostart="no",
+                  cmdline="console=ttyS0 console=hvc0 quiet cryptomgr.notests")
+
+
+def initrd():
+    os.makedirs(trivet.WORK, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=trivet.WORK) as folder:
+        with open(debian.initrd(folder), "rb") as data:
+            return trivet.scratch("initrd-riscv64", data.read())
+
+
 def FILES():
-    return {"machine": guest_file("riscv64/machine"), "hello-mb1": guest_file("hello-mb1")}
+    return {"machine": guest_file("riscv64/machine"), "hello-mb1": guest_file("hello-mb1"),
+            "vmlinuz": debian.KERNEL, "initrd": initrd()}
 
 
 def test_one_hart(machine):
@@ -35,6 +56,21 @@ def test_a_guest_is_reset_and_stopped(machine):
     assert machine.state("stays") == "running"
     machine.cmd("stop stays --force", 30)
     assert machine.state("stays") == "off"
+
+
+def test_debian_has_a_shell(machine):
+    machine.cmd("start debian", 60)
+    machine.wait_output("debian", "# ", 300)
+    with Shell(machine, "debian") as shell:
+        for line, answer in debian.TALK:
+            assert answer.format(1) in shell.run(line)
+        consoles = shell.run("/bin/busybox cat /proc/consoles")
+        assert "hvc0" in consoles and "ttyS0" in consoles
+        assert "by the serial port" in shell.run("echo by the serial port >/dev/ttyS0")
+        machine.send("/bin/busybox poweroff -f\r")
+        machine.quiet(1, 10)
+    info = machine.wait_state("debian", ("off", "crashed"), 60)
+    assert info["state"] == "off" and "powered itself off" in info["why"], info
 
 
 def test_without_svm_riscv64_runs_all_the_same():

@@ -341,6 +341,14 @@ class Machine:
         silent."""
         return "\n".join(line["text"] for line in self.cmd(f"console {name} --tail")["lines"])
 
+    def wait_output(self, name, text, timeout):
+        """Until the last of the guest's output has the text."""
+        end = time.monotonic() + timeout * self.patience
+        while text not in (shown := self.tail(name)):
+            if time.monotonic() > end:
+                raise Failure(f"{name}: no {text!r} after {timeout} s\n{shown}\n{self.screen()}")
+            time.sleep(1)
+
     def run_guest(self, name, timeout=60, start=True):
         """Starts a tiny guest, waits for its debug-exit; returns (exit code, console text,
         info)."""
