@@ -26,6 +26,7 @@
 #include <hv/random.h>
 #include <hv/sched.h>
 #include <hv/start.h>
+#include <hv/store_volume.h>
 #include <hv/time.h>
 #include <hv/vcpu.h>
 #include <hv/version.h>
@@ -126,6 +127,13 @@ static int do_mitigations(struct boot_info *bi)
     return 0;
 }
 
+static int do_state(struct boot_info *bi)
+{
+    (void)bi;
+    store_boot();
+    return 0;
+}
+
 static int do_guests(struct boot_info *bi)
 {
     (void)bi;
@@ -179,6 +187,7 @@ static const struct step steps[] = {
     { "virtualisation", do_engines, "" },
     { "configuration", do_config, "there is not enough memory" },
     { NULL, do_mitigations, "" },
+    { NULL, do_state, "" },
     { "guests", do_guests, "there is not enough memory" },
 };
 static_assert(ARRAY_SIZE(steps) <= ARRAY_SIZE(took), "took[]");

@@ -175,6 +175,17 @@ static struct found disk_find(enum disk_source how, const char *name)
     return f;
 }
 
+static struct found disk_find_type(const uint8_t type[16])
+{
+    struct found f = { NULL, NULL, 0 };
+
+    for (struct disk *d = disks; d; d = d->next)
+        for (uint32_t i = 0; d->table && i < d->table->n; i++)
+            if (memcmp(d->table->part[i].type, type, sizeof d->table->part[i].type) == 0)
+                disk_note(&f, d, &d->table->part[i]);
+    return f;
+}
+
 int volume_exists(enum disk_source how, const char *name)
 {
     unsigned n = disk_find(how, name).count;
@@ -259,29 +270,46 @@ static void disk_hold(struct volume *v)
     v->disk->volumes = v;
 }
 
-int volume_open(struct volume *v, enum disk_source how, const char *name, bool ro,
-                const char *holder, char *why, size_t len)
+static int open_found(struct volume *v, const struct found *f, bool ro, const char *holder,
+                      char *why, size_t len)
 {
-    struct found f = disk_find(how, name);
     const struct volume *w;
 
-    if (f.count != 1) {
-        snprintf(why, len, f.count ? "%u disks or partitions are called so" : "there is none",
-                 f.count);
-        return f.count ? -EEXIST : -ENOENT;
-    }
-    disk_fill(v, &f, ro, holder);
+    disk_fill(v, f, ro, holder);
     w = in_the_way(v);
     if (w) {
         snprintf(why, len, "%s %s %s", w->holder, w->blk.ro ? "reads" : "writes", w->blk.name);
         return -EBUSY;
     }
-    if (!ro && f.disk->blk.ro) {
-        snprintf(why, len, "%s cannot be written", f.disk->blk.name);
+    if (!ro && f->disk->blk.ro) {
+        snprintf(why, len, "%s cannot be written", f->disk->blk.name);
         return -EROFS;
     }
     disk_hold(v);
     return 0;
+}
+
+int volume_open(struct volume *v, enum disk_source how, const char *name, bool ro,
+                const char *holder, char *why, size_t len)
+{
+    struct found f = disk_find(how, name);
+
+    if (f.count == 1)
+        return open_found(v, &f, ro, holder, why, len);
+    snprintf(why, len, f.count ? "%u disks or partitions are called so" : "there is none", f.count);
+    return f.count ? -EEXIST : -ENOENT;
+}
+
+int volume_open_type(struct volume *v, const uint8_t type[16], const char *holder, char *why,
+                     size_t len)
+{
+    struct found f = disk_find_type(type);
+
+    if (f.count == 1)
+        return open_found(v, &f, false, holder, why, len);
+    snprintf(why, len, f.count ? "%u partitions are of its type" : "no partition is of its type",
+             f.count);
+    return f.count ? -EEXIST : -ENOENT;
 }
 
 void volume_close(struct volume *v)

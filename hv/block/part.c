@@ -152,6 +152,7 @@ static void gpt_entry(const struct part_source *s, const struct gpt *g, const ui
     if (!p)
         return;
     memcpy(p->guid, e + ENTRY_GUID, sizeof p->guid);
+    memcpy(p->type, e, sizeof p->type);
     label(p->label, e + ENTRY_NAME);
 }
 

@@ -66,6 +66,8 @@ const struct command commands[] = {
       "pci explain 03:00.0", cmd_pci, pci_words, 0, 0, 2 },
     { "disks", "", "the host's disks and partitions, and who holds them", "disks", cmd_disks, NULL,
       0, 0, 0 },
+    { "state", "", "the state volume: what it keeps over a reboot, free space and wear", "state",
+      cmd_state, NULL, 0, 0, 0 },
     { "nets", "", "switches, their ports, and what went through them", "nets", cmd_nets, NULL, 0, 0,
       0 },
     { "nics", "", "the machine's network devices, and who uses them", "nics", cmd_nics, NULL, 0, 0,

@@ -6,6 +6,7 @@
 #include <hv/console.h>
 #include <hv/drivers.h>
 #include <hv/power.h>
+#include <hv/store_volume.h>
 #include <hv/time.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
@@ -484,6 +485,8 @@ static bool end_poll(struct out *o, struct wait *w)
             shell_progress(o, "waiting for %u %s to power off", up, up == 1 ? "guest" : "guests");
         return false;
     }
+    if (store_volume(NULL) && !store_idle(store_volume(NULL)))
+        return false; /* each of its requests to the disk ends in bounded time */
     shell_progress(o, "%s", w->ending->what);
     drivers_shutdown();
     console_drain();

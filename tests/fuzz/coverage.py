@@ -28,6 +28,7 @@ TARGETS = {
     "fdt": ["hv/firmware/*.c"],
     "ini": ["libc-shim/ini.c"], "its": ["hv/guest/aarch64/its.c", "hv/guest/aarch64/its_cmd.c"],
     "lineedit": ["hv/mgmt/lineedit.c"],
+    "store": ["hv/store/check.c", "hv/store/store.c"],
     "uefi": ["hv/guest/common/cfi_flash.c", "hv/guest/common/fw_cfg.c", "hv/guest/uefi/file.c"],
     "nat": ["hv/net/nat/*.c"], "nat_dhcp": ["hv/net/nat/stack.c"],
     "pci_topology": ["drivers/pci/topology.c", "drivers/pci/group.c", "drivers/pci/explain.c"],

@@ -13,6 +13,7 @@ struct part {
     uint64_t first, sectors; /* of 512 bytes */
     uint32_t number;         /* from 1; logical MBR partitions from 5 */
     uint8_t guid[16];        /* GPT: of this partition, as it is on the disk */
+    uint8_t type[16];        /* GPT: of what it is for, as it is on the disk; MBR: zeroes */
     char label[PART_LABEL];  /* GPT */
 };
 struct part_table {
