@@ -14,7 +14,7 @@ const char *iommu_reason_text(uint8_t reason)
 {
     static const char *const texts[IOMMU_REASONS] = {
         [IOMMU_BLOCKED] = "the device is nobody's",
-        [IOMMU_UNMAPPED] = "nothing is mapped there",
+        [IOMMU_UNMAPPED] = "not mapped for that",
         [IOMMU_DENIED] = "it may not do that there",
         [IOMMU_RANGE] = "the address is too high",
         [IOMMU_INTERRUPT] = "no interrupt of the device's",

@@ -212,6 +212,50 @@ static void leave_first(const struct iommu_unit *u, const struct host_pci_dev *d
     }
 }
 
+/* Who is to have it goes before what the firmware wanted, which he maps himself. */
+static void give_way(const struct host_pci_dev *dev)
+{
+    struct iommu_domain *d = iommu_domain_of(dev);
+
+    if (!d || !d->firmware)
+        return;
+    iommu_detach(dev);
+    if (!d->nstreams) {
+        iommu_domain_fini(d);
+        free(d);
+    }
+}
+
+static void hold_reserved(const struct host_pci_dev *dev)
+{
+    struct iommu_domain *d = calloc(1, sizeof *d); /* charge: the host's devices are Trivet's */
+    int err = d ? iommu_domain_init(d, dev, "the firmware", NULL, NULL) : -ENOMEM;
+
+    if (!err) {
+        d->firmware = true;
+        err = iommu_attach(d, dev);
+        if (err)
+            iommu_domain_fini(d);
+    }
+    if (!err)
+        return;
+    free(d);
+    log_warn("IOMMU: %04x:%02x:%02x.%u is blocked, although the firmware wants it to reach memory: "
+             "error %d",
+             dev->segment, dev->bus, dev->devfn >> 3, dev->devfn & 7u, -err);
+}
+
+void iommu_hold_reserved(const struct iommu_unit *u)
+{
+    uint32_t count;
+    const struct host_pci_dev *d = host_pci_devs(&count);
+
+    assert_cpu0();
+    for (uint32_t i = 0; i < count; i++)
+        if (iommu_unit_of(&d[i]) == u && iommu_reserved_of(&d[i], 0))
+            hold_reserved(&d[i]);
+}
+
 int iommu_attach(struct iommu_domain *d, const struct host_pci_dev *dev)
 {
     struct iommu_unit *u = iommu_unit_of(dev);
@@ -220,6 +264,8 @@ int iommu_attach(struct iommu_domain *d, const struct host_pci_dev *dev)
     int err = !u ? -ENODEV : u != d->unit ? -EXDEV : map_all_reserved(d, dev);
 
     assert_cpu0();
+    if (!err && !d->firmware)
+        give_way(dev);
     for (i = 0; !err && i < n; i++) {
         uint32_t stream;
 

@@ -37,10 +37,12 @@ int domains_map(struct gmem *g, gpa_t at, hpa_t host, uint64_t len, unsigned pro
     for (struct gmem_domain *d = g->domains; d; d = d->next) {
         int err = pt_map(&d->pt, at, host, len, device_prot(prot), type);
 
-        if (!err)
-            continue;
-        undo(g, d, at, len);
-        return err;
+        if (err) {
+            undo(g, d, at, len);
+            return err;
+        }
+        if (d->tell_maps)
+            d->flush(d, at, len);
     }
     return 0;
 }

@@ -48,6 +48,7 @@ struct gmem_domain {
     struct pt pt;
     /* No device uses what it has of [at, at+len) of the tables any more. Called with locks held. */
     void (*flush)(struct gmem_domain *, gpa_t at, uint64_t len);
+    bool tell_maps; /* call it for what was mapped while devices were using the tables, too */
     struct gmem_domain *next;
 };
 struct gmem_log;

@@ -52,13 +52,13 @@ struct iommu_scope {
 
 /* Why a unit refused an access, in words that all kinds of unit share. */
 enum iommu_reason {
+    IOMMU_OTHER,
     IOMMU_BLOCKED,    /* the device is attached to nothing */
-    IOMMU_UNMAPPED,   /* nothing is mapped there */
+    IOMMU_UNMAPPED,   /* nothing is mapped there, or (where the unit does not tell) not for this */
     IOMMU_DENIED,     /* it is mapped, but not for this: a write to what may be read only */
     IOMMU_RANGE,      /* beyond what the tables can describe */
     IOMMU_INTERRUPT,  /* a message that is no interrupt of the device's; addr: its index */
     IOMMU_BAD_TABLES, /* the unit could not read its tables: a bug of ours, or of the memory */
-    IOMMU_OTHER,
     IOMMU_REASONS
 };
 enum iommu_access { IOMMU_READ, IOMMU_WRITE };
@@ -69,7 +69,7 @@ struct iommu_fault {
     uint8_t access; /* enum iommu_access */
     uint16_t code;  /* the unit's own word for it, for the log */
 };
-/* "nothing is mapped there": never NULL, for any byte. Any context. */
+/* "the device is nobody's": never NULL, for any byte. Any context. */
 const char *iommu_reason_text(uint8_t reason);
 
 /*
@@ -140,8 +140,16 @@ struct iommu_unit {
     struct event event;
     struct iommu_unit *next;
 };
-/* Boot, from the driver, when the unit is on and blocks every device of its scopes. */
+/*
+ * Boot, from the driver, when the unit's tables block every device, before it is switched on: set()
+ * and flush() may be called. Its devices' reserved memory (below) was told of before.
+ */
 void iommu_add(struct iommu_unit *);
+/*
+ * Boot, from the driver, between the two: devices that are bound to reserved memory reach that, and
+ * only that, until somebody else attaches them. What fails is logged, and blocked.
+ */
+void iommu_hold_reserved(const struct iommu_unit *);
 /* The i-th unit, or NULL. */
 const struct iommu_unit *iommu_by_index(unsigned i);
 /*
@@ -190,6 +198,7 @@ struct iommu_domain {
     void (*fault)(struct iommu_domain *, const struct host_pci_dev *, const struct iommu_fault *,
                   bool cut);
     uint32_t nstreams; /* attached; the core's */
+    bool firmware;     /* the core's: it holds reserved memory alone, and gives way to anybody */
 };
 /*
  * Empty, for devices of the unit that `dev` is behind. owner is copied; d->fault may be set
