@@ -11,6 +11,7 @@
 
 #include "boot/boot_info.h"
 #include "fb/fb.h"
+#include "iommu/vtd.h"
 #include "serial/serial.h"
 
 static bool have_serial, have_fb;
@@ -67,6 +68,13 @@ static int init_pci(const struct boot_info *bi)
     return host_pci_init();
 }
 
+/* Before any driver makes its function a bus master. */
+static int init_iommus(const struct boot_info *bi)
+{
+    (void)bi;
+    return vtd_init();
+}
+
 /* The drivers of PCI functions, each of which names itself: PCI_DRIVER(). */
 static int init_pci_drivers(const struct boot_info *bi)
 {
@@ -85,11 +93,9 @@ static const struct driver {
     const char *name;
     int (*init)(const struct boot_info *);
 } drivers[] = {
-    { "SMBIOS", init_smbios },
-    { "serial", init_serial },
-    { "framebuffer", init_fb },
-    { "PCI", init_pci },
-    { "PCI functions", init_pci_drivers },
+    { "SMBIOS", init_smbios },       { "serial", init_serial },
+    { "framebuffer", init_fb },      { "PCI", init_pci },
+    { "IOMMUs", init_iommus },       { "PCI functions", init_pci_drivers },
     { "boot disk", init_boot_disk },
 };
 

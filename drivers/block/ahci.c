@@ -129,8 +129,8 @@ static void link_on(struct ahci_port *p, uint64_t now)
         give_up(p, "resets do not help");
         return;
     }
-    wr64(p, PORT_CLB, virt_to_phys(p->mem->list).v);
-    wr64(p, PORT_FB, virt_to_phys(p->mem->fis).v);
+    wr64(p, PORT_CLB, dma_at(p->hba->dma, p->mem->list));
+    wr64(p, PORT_FB, dma_at(p->hba->dma, p->mem->fis));
     command_bits(p, CMD_FIS | CMD_SPIN_UP | CMD_POWER, 0);
     p->seen = false;
     enter(p, AHCI_LINK, now + EMPTY_NS);
@@ -373,18 +373,18 @@ static struct ahci *controllers;
 static void add_port(struct ahci *h, unsigned number)
 {
     struct ahci_port *p = calloc(1, sizeof *p); /* charge: the host's disks are Trivet's own */
-    hpa_t mem = pmm_alloc_zero(AHCI_MEMORY_ORDER, PMM_HV); /* charge: as above */
+    void *mem = dma_alloc(h->dma, AHCI_MEMORY_ORDER);
 
-    if (!p || !mem.v) {
+    if (!p || !mem) {
         free(p);
-        if (mem.v)
-            pmm_free(mem, AHCI_MEMORY_ORDER, PMM_HV);
+        dma_free(h->dma, mem, AHCI_MEMORY_ORDER);
         return;
     }
+    p->first_slot = h->nports++ * AHCI_SLOTS;
     p->hba = h;
     p->number = number;
     p->regs = h->regs + AHCI_PORT0 + AHCI_PORT_LEN * number;
-    p->mem = phys_to_virt(mem);
+    p->mem = mem;
     h->port[number] = p;
 }
 
@@ -456,6 +456,12 @@ static bool coming_up(const struct ahci *h)
 
 static void bring_up(struct ahci *h, uint32_t ports)
 {
+    unsigned slots = (unsigned)__builtin_popcount(ports) * AHCI_SLOTS;
+
+    if (slots && dma_open(&h->dma, h->pci, "the AHCI driver", slots, AHCI_MAX_BYTES, 1)) {
+        log_err("AHCI %s: left out: the IOMMU does not give it memory", h->name);
+        return;
+    }
     host_pci_command(h->pci, HOST_PCI_MASTER, 0);
     h->irq = host_pci_irq(h->pci, 0, 0, interrupt, h) == 0;
     hba_write(h, AHCI_GHC, AHCI_GHC_ENABLE | (h->irq ? AHCI_GHC_IRQ : 0));

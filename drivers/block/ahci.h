@@ -9,6 +9,7 @@
 #include <hv/blk.h>
 #include <hv/blk_queue.h>
 #include <hv/disk.h>
+#include <hv/dma.h>
 #include <hv/event.h>
 #include <hv/host_pci.h>
 #include <hv/lock.h>
@@ -113,6 +114,7 @@ struct ahci_port {
     struct disk *disk; /* NULL: not known */
     volatile uint8_t *regs;
     unsigned number;
+    unsigned first_slot; /* of the HBA's dma */
     enum ahci_state state;
     uint64_t deadline;
     struct ahci_memory *mem;
@@ -131,6 +133,8 @@ struct ahci_port {
 };
 struct ahci {
     const struct host_pci_dev *pci;
+    struct dma *dma; /* AHCI_SLOTS slots for each port */
+    unsigned nports;
     char name[24];
     struct spinlock lock;
     struct event event; /* on CPU 0 */

@@ -55,7 +55,7 @@ static void issue(struct ahci_port *p, unsigned slot, bool write, unsigned nseg,
 
     m->list[slot] =
         (struct ahci_header){ .flags = FIS_LEN / 4 | (write ? HEADER_WRITE : 0) | nseg << 16,
-                              .table = virt_to_phys(&m->table[slot]).v };
+                              .table = dma_at(p->hba->dma, &m->table[slot]) };
     p->busy |= bit;
     p->slot[slot].end = now + AHCI_COMMAND_NS;
     dma_wmb();
@@ -71,26 +71,51 @@ void ahci_identify(struct ahci_port *p, uint64_t now)
     memset(p->mem->ident, 0, PAGE_SIZE);
     put_fis(t->command, ATA_IDENTIFY, 0);
     t->command[7] = 0;
-    t->prd[0] = (struct ahci_prd){ .at = virt_to_phys(p->mem->ident).v, .count = 511 };
+    t->prd[0] = (struct ahci_prd){ .at = dma_at(p->hba->dma, p->mem->ident), .count = 511 };
     p->slot[0].req = NULL;
     p->queued = false;
     issue(p, 0, false, 1, now);
 }
 
-static void send(struct ahci_port *p, unsigned slot, struct blk_req *r, uint64_t now)
+static void fail(struct ahci_port *p, struct blk_req *r)
+{
+    disk_failed(p->disk);
+    blk_complete(r, -EIO);
+}
+
+/* -EINVAL: they are more than a request may have. */
+static int put_segments(struct ahci_port *p, unsigned slot, const struct blk_req *r)
+{
+    struct ahci_table *t = &p->mem->table[slot];
+    int err = r->nseg > AHCI_SEGS ? -EINVAL : 0;
+
+    for (unsigned i = 0; !err && i < r->nseg; i++) {
+        t->prd[i].count = r->seg[i].len - 1;
+        err = dma_map(p->hba->dma, p->first_slot + slot, r->seg[i].at, t->prd[i].count + 1,
+                      r->op == BLK_READ ? PROT_W : PROT_R, &t->prd[i].at);
+    }
+    return err;
+}
+
+/* False: it has failed. */
+static bool send(struct ahci_port *p, unsigned slot, struct blk_req *r, uint64_t now)
 {
     unsigned unit = p->disk->blk.limits.block / 512;
     unsigned nseg = r->op == BLK_FLUSH ? 0 : r->nseg;
     struct ahci_table *t = &p->mem->table[slot];
 
-    for (unsigned i = 0; i < nseg && i < AHCI_SEGS; i++)
-        t->prd[i] = (struct ahci_prd){ .at = r->seg[i].at.v, .count = r->seg[i].len - 1 };
+    if (nseg && put_segments(p, slot, r)) {
+        dma_unmap(p->hba->dma, p->first_slot + slot);
+        fail(p, r);
+        return false;
+    }
     put_fis(t->command, (uint8_t)ata_opcode(r->op, p->queued),
             nseg ? (r->base + r->sector) / unit : 0);
     put_blocks(t->command, nseg ? r->nsectors / unit : 0, p->queued, slot);
     p->slot[slot].req = r;
     disk_count(p->disk, r);
     issue(p, slot, r->op == BLK_WRITE, nseg, now);
+    return true;
 }
 
 /* Queued commands and others are never with a disk together: SATA section 13.6.2. */
@@ -110,22 +135,17 @@ void ahci_pump(struct ahci_port *p, uint64_t now)
         if (!q->first || !may_send(p, queued))
             return;
         p->queued = queued;
-        send(p, (unsigned)__builtin_ctz(~p->busy), blk_queue_take(q), now);
+        (void)send(p, (unsigned)__builtin_ctz(~p->busy), blk_queue_take(q), now);
     }
 }
 
 /* ---- back ---- */
 
-static void fail(struct ahci_port *p, struct blk_req *r)
-{
-    disk_failed(p->disk);
-    blk_complete(r, -EIO);
-}
-
 /* Its slot is free. NULL: the command was ours. */
 static struct blk_req *take_slot(struct ahci_port *p, unsigned slot)
 {
     p->busy &= ~(1u << slot);
+    dma_unmap(p->hba->dma, p->first_slot + slot);
     return p->slot[slot].req;
 }
 

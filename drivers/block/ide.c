@@ -268,17 +268,17 @@ static void bring_up(struct ide_channel *c)
 
 static bool make(struct ide *ide, uint16_t master)
 {
+    if (dma_open(&ide->dma, ide->pci, "the IDE driver", IDE_CHANNELS, IDE_MAX_BYTES, 1))
+        return false;
     for (unsigned i = 0; i < IDE_CHANNELS; i++) {
-        hpa_t at = pmm_alloc_zero(0, PMM_HV); /* charge: the host's disks are Trivet's own */
-
         ide->channel[i] = (struct ide_channel){ .ide = ide,
                                                 .ports = places[i].ports,
                                                 .control = places[i].control,
                                                 .master = (uint16_t)(master + BM_LEN * i),
                                                 .state = IDE_DEAD };
-        if (!at.v)
+        ide->channel[i].prd = dma_alloc(ide->dma, 0); /* below 4 GiB, as all is: ide_probe() */
+        if (!ide->channel[i].prd)
             return false;
-        ide->channel[i].prd = phys_to_virt(at); /* below 4 GiB, as all memory is: ide_probe() */
     }
     return true;
 }
@@ -286,8 +286,8 @@ static bool make(struct ide *ide, uint16_t master)
 static void unmake(struct ide *ide)
 {
     for (unsigned i = 0; i < IDE_CHANNELS; i++)
-        if (ide->channel[i].prd)
-            pmm_free(virt_to_phys(ide->channel[i].prd), 0, PMM_HV);
+        dma_free(ide->dma, ide->channel[i].prd, 0);
+    dma_close(ide->dma);
     free(ide);
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 #include <hv/blk.h>
 #include <hv/blk_queue.h>
+#include <hv/dma.h>
 #include <hv/event.h>
 #include <hv/host_pci.h>
 #include <hv/lock.h>
@@ -69,6 +70,7 @@ struct ide_channel {
 };
 struct ide {
     const struct host_pci_dev *pci;
+    struct dma *dma; /* a slot for each channel */
     char name[24];
     struct spinlock lock;
     struct event event; /* on CPU 0 */

@@ -16,16 +16,22 @@ static struct ide_disk *disk_of(struct blk_dev *b)
 
 /* ---- to the drive ---- */
 
+static unsigned ide_slot(const struct ide_channel *c) { return (unsigned)(c - c->ide->channel); }
+
 /* False: they reach beyond what the engine can. Bounded by a page of entries. */
-static bool fill(struct ide_prd *prd, const struct blk_req *r)
+static bool fill(const struct ide_channel *c, struct ide_prd *prd, const struct blk_req *r)
 {
     unsigned n = 0;
 
     for (unsigned i = 0; i < r->nseg; i++) {
-        uint64_t at = r->seg[i].at.v, end = at + r->seg[i].len;
+        uint32_t len = r->seg[i].len;
+        uint64_t at, end;
 
-        if (end > 1ull << 32)
+        if (dma_map(c->ide->dma, ide_slot(c), r->seg[i].at, len,
+                    r->op == BLK_READ ? PROT_W : PROT_R, &at) ||
+            at + len > 1ull << 32)
             return false;
+        end = at + len;
         for (; at < end; n++) {
             uint64_t next = min_u64(end, align_down(at, PRD_SPAN) + PRD_SPAN);
 
@@ -68,7 +74,7 @@ static void ready_engine(const struct ide_channel *c, uint8_t direction)
 {
     uint32_t status = port_read((uint16_t)(c->master + BM_STATUS), 1);
 
-    port_write((uint16_t)(c->master + BM_TABLE), 4, (uint32_t)virt_to_phys(c->prd).v);
+    port_write((uint16_t)(c->master + BM_TABLE), 4, (uint32_t)dma_at(c->ide->dma, c->prd));
     port_write((uint16_t)(c->master + BM_COMMAND), 1, direction);
     port_write((uint16_t)(c->master + BM_STATUS), 1, (status & 0x60) | BM_ERROR | BM_IRQ);
 }
@@ -87,7 +93,8 @@ static bool send(struct ide_channel *c, struct blk_req *r, uint64_t now)
     uint8_t direction = r->op == BLK_READ ? BM_TO_MEMORY : 0;
     bool flush = r->op == BLK_FLUSH;
 
-    if (!flush && !fill(c->prd, r)) {
+    if (!flush && !fill(c, c->prd, r)) {
+        dma_unmap(c->ide->dma, ide_slot(c));
         fail(d, r);
         return false;
     }
@@ -120,6 +127,7 @@ void ide_ended(struct ide_channel *c, int status)
     struct ide_disk *d = r ? (struct ide_disk *)(uintptr_t)r->at : NULL;
 
     c->now = NULL;
+    dma_unmap(c->ide->dma, ide_slot(c));
     if (!r)
         return;
     if (!status) {
@@ -138,6 +146,7 @@ void ide_fail_all(struct ide_channel *c)
     struct blk_req *r = c->now;
 
     c->now = NULL;
+    dma_unmap(c->ide->dma, ide_slot(c));
     if (r)
         fail((struct ide_disk *)(uintptr_t)r->at, r);
     while ((r = blk_queue_take(&c->waiting)))

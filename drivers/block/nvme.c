@@ -93,8 +93,8 @@ static void start(struct nvme *n, uint64_t now)
         n->admin.cmd[i].busy = false;
     host_pci_command(n->pci, HOST_PCI_MASTER, 0);
     wr(n, NVME_AQA, (ADMIN_DEPTH - 1) << 16 | (ADMIN_DEPTH - 1));
-    wr64(n, NVME_ASQ, virt_to_phys(n->admin.sq).v);
-    wr64(n, NVME_ACQ, virt_to_phys((const void *)(uintptr_t)n->admin.cq).v);
+    wr64(n, NVME_ASQ, dma_at(n->dma, n->admin.sq));
+    wr64(n, NVME_ACQ, dma_at(n->dma, n->admin.cq));
     wr(n, NVME_CC, NVME_CC_RUN);
     enter(n, NVME_STARTING, now + n->timeout_ns);
 }
@@ -132,7 +132,7 @@ static void when_setup(struct nvme *n, uint64_t now)
 
     if (!nvme_reap(n, &n->admin, &c, &e))
         return;
-    nvme_put(&n->admin, c);
+    nvme_put(n, &n->admin, c);
     if (nvme_setup_answer(n, &e))
         restart(n, now, "it refuses a command that it must know");
     else
@@ -153,7 +153,7 @@ static void reap_admin(struct nvme *n, uint64_t now)
             nvme_health_answer(n, now);
         if (c == n->health_cmd)
             n->health_cmd = NULL;
-        nvme_put(&n->admin, c);
+        nvme_put(n, &n->admin, c);
     }
 }
 
@@ -295,19 +295,12 @@ static void interrupt(void *arg) { event_post(&((struct nvme *)arg)->event); }
 
 static struct nvme *controllers;
 
-static void *page(void)
-{
-    hpa_t at = pmm_alloc_zero(0, PMM_HV); /* charge: the host's disks are Trivet's own */
-
-    return at.v ? phys_to_virt(at) : NULL;
-}
-
 static bool make_queue(struct nvme *n, struct nvme_queue *q, uint16_t id, uint16_t depth)
 {
     q->id = id;
     q->depth = depth;
-    q->sq = page();
-    q->cq = page();
+    q->sq = dma_alloc(n->dma, 0);
+    q->cq = dma_alloc(n->dma, 0);
     q->sq_bell = n->regs + NVME_DOORBELLS + 2u * id * n->stride;
     q->cq_bell = q->sq_bell + n->stride;
     return q->sq && q->cq;
@@ -337,34 +330,31 @@ static int map(struct nvme *n, uint16_t *depth)
 
 static int make(struct nvme *n)
 {
-    hpa_t lists = pmm_alloc_zero(LISTS_ORDER, PMM_HV); /* charge: as above */
     uint16_t depth;
     int err = map(n, &depth);
 
-    n->lists = lists.v ? phys_to_virt(lists) : NULL;
-    n->ident = page();
-    if (!err && (!make_queue(n, &n->admin, 0, ADMIN_DEPTH) || !make_queue(n, &n->io, 1, depth) ||
-                 !n->lists || !n->ident))
+    if (!err)
+        err = dma_open(&n->dma, n->pci, "the NVMe driver", NVME_DEPTH, NVME_MAX_BYTES, 1);
+    if (err)
+        return err;
+    n->lists = dma_alloc(n->dma, LISTS_ORDER);
+    n->ident = dma_alloc(n->dma, 0);
+    if ((!make_queue(n, &n->admin, 0, ADMIN_DEPTH) || !make_queue(n, &n->io, 1, depth) ||
+         !n->lists || !n->ident))
         err = -ENOMEM;
     return err;
-}
-
-static void free_page(const volatile void *p)
-{
-    if (p)
-        pmm_free(virt_to_phys((const void *)(uintptr_t)p), 0, PMM_HV);
 }
 
 /* One that was never started. */
 static void unmake(struct nvme *n)
 {
-    free_page(n->admin.sq);
-    free_page(n->admin.cq);
-    free_page(n->io.sq);
-    free_page(n->io.cq);
-    free_page(n->ident);
-    if (n->lists)
-        pmm_free(virt_to_phys(n->lists), LISTS_ORDER, PMM_HV);
+    dma_free(n->dma, n->admin.sq, 0);
+    dma_free(n->dma, n->admin.cq, 0);
+    dma_free(n->dma, n->io.sq, 0);
+    dma_free(n->dma, n->io.cq, 0);
+    dma_free(n->dma, n->ident, 0);
+    dma_free(n->dma, n->lists, LISTS_ORDER);
+    dma_close(n->dma);
     free(n);
 }
 

@@ -8,6 +8,7 @@
 #include <hv/blk.h>
 #include <hv/blk_queue.h>
 #include <hv/disk.h>
+#include <hv/dma.h>
 #include <hv/event.h>
 #include <hv/host_pci.h>
 #include <hv/lock.h>
@@ -117,7 +118,8 @@ struct nvme_ns {
 };
 struct nvme {
     const struct host_pci_dev *pci;
-    char name[24]; /* of the PCI function, for the log */
+    struct dma *dma; /* a slot for each command of io */
+    char name[24];   /* of the PCI function, for the log */
     struct spinlock lock;
     struct event event; /* on CPU 0 */
     volatile uint8_t *regs;
@@ -152,18 +154,20 @@ struct nvme {
 
 /* ---- nvme_queue.c: all under the controller's lock ---- */
 /*
- * PRPs (Base 4.1.1) of a request's segments, `list` holding the second and later ones where they
- * are more than two in all. -EINVAL: they do not keep to the limits, or are not `bytes` in all.
+ * Maps a request's segments for the command (dma.h), and makes PRPs of them (Base 4.1.1), `list`
+ * holding the second and later ones where they are more than two in all. -EINVAL: they do not keep
+ * to the limits, or are not the request's length in all; some may be mapped.
  */
-int must_check nvme_prp(const struct blk_seg *seg, unsigned nseg, uint64_t bytes, uint64_t *list,
-                        struct nvme_sqe *);
+int must_check nvme_prp(struct nvme *, const struct nvme_cmd *, const struct blk_req *,
+                        uint64_t *list, struct nvme_sqe *);
 void nvme_queue_reset(struct nvme_queue *); /* empty, as the controller will take it */
 /* A free command, or NULL; its entry with everything but the identifier zero is *sqe. */
 struct nvme_cmd *nvme_get(struct nvme_queue *, struct nvme_sqe **sqe);
 void nvme_send(struct nvme_queue *); /* rings for all that nvme_get() gave */
 /* The next answer to a command of ours; strays are counted. False: no more. */
 bool nvme_reap(struct nvme *, struct nvme_queue *, struct nvme_cmd **, struct nvme_cqe *);
-void nvme_put(struct nvme_queue *, struct nvme_cmd *); /* the controller does not have it */
+/* The controller does not have it, and reaches its buffers no more. */
+void nvme_put(struct nvme *, struct nvme_queue *, struct nvme_cmd *);
 
 /* ---- nvme_io.c: under the lock, but for nvme_ops ---- */
 extern const struct blk_ops nvme_ops;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* nvme_io.c: requests become commands; their answers, or the loss of them, ends them. */
-#include <hv/pmm.h>
 #include <hv/time.h>
 
 #include "nvme.h"
@@ -28,17 +27,19 @@ static const uint8_t opcodes[] = { [BLK_READ] = NVME_READ,
                                    [BLK_WRITE_ZEROES] = NVME_WRITE_ZEROES };
 
 /* The range is in the command's page. */
-static void fill_dataset(struct nvme_sqe *sqe, void *page, uint64_t first, uint32_t blocks)
+static void fill_dataset(const struct nvme *n, struct nvme_sqe *sqe, void *page, uint64_t first,
+                         uint32_t blocks)
 {
     *(struct nvme_range *)page = (struct nvme_range){ .blocks = blocks, .first = first };
     sqe->cdw10 = 0; /* ranges, counted from 0 */
     sqe->cdw11 = NVME_DEALLOCATE;
-    sqe->prp1 = virt_to_phys(page).v;
+    sqe->prp1 = dma_at(n->dma, page);
 }
 
-static int fill(const struct blk_req *r, const struct nvme_ns *ns, struct nvme_sqe *sqe,
+static int fill(const struct nvme_cmd *c, const struct nvme_ns *ns, struct nvme_sqe *sqe,
                 uint64_t *list)
 {
+    const struct blk_req *r = c->req;
     uint64_t block = (r->base + r->sector) >> (ns->shift - 9);
     uint32_t blocks = (uint32_t)(r->nsectors >> (ns->shift - 9));
 
@@ -47,13 +48,13 @@ static int fill(const struct blk_req *r, const struct nvme_ns *ns, struct nvme_s
     if (r->op == BLK_FLUSH)
         return 0;
     if (r->op == BLK_DISCARD) {
-        fill_dataset(sqe, list, block, blocks);
+        fill_dataset(ns->ctrl, sqe, list, block, blocks);
         return 0;
     }
     sqe->cdw10 = (uint32_t)block;
     sqe->cdw11 = (uint32_t)(block >> 32);
     sqe->cdw12 = blocks - 1;
-    return r->op == BLK_WRITE_ZEROES ? 0 : nvme_prp(r->seg, r->nseg, r->nsectors << 9, list, sqe);
+    return r->op == BLK_WRITE_ZEROES ? 0 : nvme_prp(ns->ctrl, c, r, list, sqe);
 }
 
 /* The page of a command. */
@@ -76,7 +77,7 @@ static bool start(struct nvme *n, struct blk_req *r, uint64_t now)
     c->deadline = now + NVME_IO_NS;
     r->tries++;
     /* submit() has tried the segments; were they changed since, a flush goes in their place */
-    c->bad = fill(r, ns, sqe, list_of(n, c)) != 0;
+    c->bad = fill(c, ns, sqe, list_of(n, c)) != 0;
     if (c->bad)
         sqe->opcode = NVME_FLUSH;
     disk_count(&ns->disk, r);
@@ -103,7 +104,7 @@ static void answer(struct nvme *n, struct nvme_cmd *c, const struct nvme_cqe *e)
     struct blk_req *r = c->req;
     struct nvme_ns *ns = c->ns;
 
-    nvme_put(&n->io, c);
+    nvme_put(n, &n->io, c);
     if (c->bad) {
         fail(ns, r);
     } else if (!status) {
@@ -136,7 +137,7 @@ void nvme_take_back(struct nvme *n)
 
         if (!c->busy)
             continue;
-        nvme_put(&n->io, c);
+        nvme_put(n, &n->io, c);
         if (r->tries < NVME_TRIES) {
             ns->disk.stats.retries++;
             blk_queue_add(&n->waiting, r);

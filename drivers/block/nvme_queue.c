@@ -4,7 +4,7 @@
 #include <arch/io.h>
 
 #include <hv/log.h>
-#include <hv/pmm.h>
+#include <hv/pt.h>
 #include <string.h>
 
 #include "nvme.h"
@@ -44,21 +44,25 @@ static bool prp_segment(struct prp_walk *w, struct blk_seg s, bool last)
     return true;
 }
 
-int nvme_prp(const struct blk_seg *seg, unsigned nseg, uint64_t bytes, uint64_t *list,
+int nvme_prp(struct nvme *n, const struct nvme_cmd *c, const struct blk_req *r, uint64_t *list,
              struct nvme_sqe *sqe)
 {
     struct prp_walk w = { .list = list };
     uint64_t sum = 0;
 
-    for (unsigned i = 0; i < nseg; i++) {
-        sum += seg[i].len;
-        if (!prp_segment(&w, seg[i], i + 1 == nseg))
+    for (unsigned i = 0; i < r->nseg; i++) {
+        struct blk_seg s = r->seg[i]; /* once: the device's address of it next */
+
+        sum += s.len;
+        if (dma_map(n->dma, (unsigned)(c - n->io.cmd), s.at, s.len,
+                    r->op == BLK_READ ? PROT_W : PROT_R, &s.at.v) ||
+            !prp_segment(&w, s, i + 1u == r->nseg))
             return -EINVAL;
     }
-    if (sum != bytes || w.n == 0)
+    if (sum != r->nsectors << 9 || w.n == 0)
         return -EINVAL;
     sqe->prp1 = w.first;
-    sqe->prp2 = w.n == 1 ? 0 : w.n == 2 ? list[0] : virt_to_phys(list).v;
+    sqe->prp2 = w.n == 1 ? 0 : w.n == 2 ? list[0] : dma_at(n->dma, list);
     return 0;
 }
 
@@ -96,8 +100,10 @@ void nvme_send(struct nvme_queue *q)
     mmio_write32(q->sq_bell, q->tail);
 }
 
-void nvme_put(struct nvme_queue *q, struct nvme_cmd *c)
+void nvme_put(struct nvme *n, struct nvme_queue *q, struct nvme_cmd *c)
 {
+    if (q == &n->io)
+        dma_unmap(n->dma, (unsigned)(c - n->io.cmd));
     c->busy = false;
     c->req = NULL;
     q->busy--;

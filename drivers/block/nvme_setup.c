@@ -61,7 +61,7 @@ static void identify(struct nvme *n, struct nvme_sqe *sqe, uint32_t cns, uint32_
     memset(n->ident, 0, PAGE_SIZE);
     sqe->opcode = NVME_IDENTIFY;
     sqe->nsid = nsid;
-    sqe->prp1 = virt_to_phys(n->ident).v;
+    sqe->prp1 = dma_at(n->dma, n->ident);
     sqe->cdw10 = cns;
 }
 
@@ -204,7 +204,7 @@ static int got_nothing(struct nvme *n, uint32_t dw0)
 static void ask_cq(struct nvme *n, struct nvme_sqe *sqe)
 {
     sqe->opcode = NVME_CREATE_CQ;
-    sqe->prp1 = virt_to_phys((const void *)(uintptr_t)n->io.cq).v;
+    sqe->prp1 = dma_at(n->dma, n->io.cq);
     sqe->cdw10 = (uint32_t)(n->io.depth - 1) << 16 | IO_ID;
     sqe->cdw11 = QUEUE_CONTIGUOUS | (n->irq ? QUEUE_INTERRUPT : 0); /* vector 0 */
 }
@@ -212,7 +212,7 @@ static void ask_cq(struct nvme *n, struct nvme_sqe *sqe)
 static void ask_sq(struct nvme *n, struct nvme_sqe *sqe)
 {
     sqe->opcode = NVME_CREATE_SQ;
-    sqe->prp1 = virt_to_phys(n->io.sq).v;
+    sqe->prp1 = dma_at(n->dma, n->io.sq);
     sqe->cdw10 = (uint32_t)(n->io.depth - 1) << 16 | IO_ID;
     sqe->cdw11 = (uint32_t)IO_ID << 16 | QUEUE_CONTIGUOUS;
 }
@@ -228,7 +228,7 @@ void nvme_health_ask(struct nvme *n, struct nvme_sqe *sqe)
     memset(n->ident, 0, PAGE_SIZE);
     sqe->opcode = NVME_GET_LOG;
     sqe->nsid = UINT32_MAX; /* of the controller */
-    sqe->prp1 = virt_to_phys(n->ident).v;
+    sqe->prp1 = dma_at(n->dma, n->ident);
     sqe->cdw10 = (HEALTH_LEN / 4 - 1) << 16 | LOG_HEALTH;
 }
 

@@ -109,31 +109,40 @@ static void add(struct chain *c, uint64_t at, uint32_t len, bool device_writes)
     };
 }
 
-static uint64_t place(const volatile void *p) { return virt_to_phys((const void *)(uintptr_t)p).v; }
-
 /* The descriptor that the slot's chain begins with. */
 static uint16_t head_of(const struct vblk *b, unsigned i)
 {
     return (uint16_t)(b->features & HOST_VIRTIO_INDIRECT ? i : i * DESCS);
 }
 
-static void add_data(struct chain *c, const struct blk_req *r)
+static int add_data(const struct vblk *b, unsigned slot, struct chain *c, const struct blk_req *r)
 {
-    for (unsigned i = 0; i < r->nseg && i < SEGS; i++)
-        add(c, r->seg[i].at.v, r->seg[i].len, r->op == BLK_READ);
+    int err = r->nseg > SEGS ? -EINVAL : 0;
+
+    for (unsigned i = 0; !err && i < r->nseg; i++) {
+        uint32_t len = r->seg[i].len;
+        uint64_t at;
+
+        err = dma_map(b->v.dma, slot, r->seg[i].at, len, r->op == BLK_READ ? PROT_W : PROT_R, &at);
+        if (!err)
+            add(c, at, len, r->op == BLK_READ);
+    }
+    return err;
 }
 
-static void add_range(struct chain *c, struct slot_memory *m, const struct blk_req *r)
+static void add_range(const struct vblk *b, struct chain *c, struct slot_memory *m,
+                      const struct blk_req *r)
 {
     m->range.sector = r->base + r->sector;
     m->range.sectors = (uint32_t)r->nsectors;
     m->range.flags = 0;
-    add(c, place(&m->range), sizeof m->range, false);
+    add(c, dma_at(b->v.dma, &m->range), sizeof m->range, false);
 }
 
 /* What is between header and status. */
-static void fill(struct chain *c, struct slot_memory *m, const struct blk_req *r)
+static int fill(const struct vblk *b, unsigned slot, struct chain *c, const struct blk_req *r)
 {
+    struct slot_memory *m = &b->memory[slot];
     static const uint8_t types[] = { [BLK_READ] = T_IN,
                                      [BLK_WRITE] = T_OUT,
                                      [BLK_FLUSH] = T_FLUSH,
@@ -143,14 +152,15 @@ static void fill(struct chain *c, struct slot_memory *m, const struct blk_req *r
     m->header.type = types[r->op];
     if (r->op == BLK_READ || r->op == BLK_WRITE) {
         m->header.sector = r->base + r->sector;
-        add_data(c, r);
+        return add_data(b, slot, c, r);
     } else if (r->op != BLK_FLUSH) {
-        add_range(c, m, r);
+        add_range(b, c, m, r);
     }
+    return 0;
 }
 
-/* r: NULL: the device is to say its serial number. */
-static void send(struct vblk *b, unsigned i, struct blk_req *r, uint64_t now)
+/* r: NULL: the device is to say its serial number. -EINVAL: its segments cannot be. */
+static int send(struct vblk *b, unsigned i, struct blk_req *r, uint64_t now)
 {
     bool indirect = b->features & HOST_VIRTIO_INDIRECT;
     struct slot_memory *m = &b->memory[i];
@@ -160,19 +170,26 @@ static void send(struct vblk *b, unsigned i, struct blk_req *r, uint64_t now)
     m->header.type = T_GET_ID;
     m->header.sector = 0;
     m->status = S_NONE;
-    add(&c, place(&m->header), sizeof m->header, false);
-    if (r)
-        fill(&c, m, r);
-    else
-        add(&c, place(m->id), ID_LEN, true);
-    add(&c, place(&m->status), 1, true);
+    add(&c, dma_at(b->v.dma, &m->header), sizeof m->header, false);
+    if (!r)
+        add(&c, dma_at(b->v.dma, m->id), ID_LEN, true);
+    else if (fill(b, i, &c, r))
+        return -EINVAL;
+    add(&c, dma_at(b->v.dma, &m->status), 1, true);
     if (indirect)
-        b->q.desc[head] = (struct host_virtio_desc){ place(m->table), c.n * sizeof *c.at,
+        b->q.desc[head] = (struct host_virtio_desc){ dma_at(b->v.dma, m->table), c.n * sizeof *c.at,
                                                      HOST_VIRTIO_IS_INDIRECT, 0 };
     b->slot[i] = (struct slot){ r, now + REQUEST_NS, true };
     b->busy++;
     b->next = i + 1;
     host_virtio_offer(&b->q, head);
+    return 0;
+}
+
+static void fail(struct vblk *b, struct blk_req *r)
+{
+    disk_failed(&b->disk);
+    blk_complete(r, -EIO);
 }
 
 /* A free slot, as late as possible the one that was used last; SLOTS: there is none. */
@@ -194,7 +211,11 @@ static void pump(struct vblk *b, uint64_t now)
 
         r->tries++;
         disk_count(&b->disk, r);
-        send(b, i, r, now);
+        if (send(b, i, r, now)) {
+            dma_unmap(b->v.dma, i);
+            fail(b, r);
+            continue;
+        }
         any = true;
     }
     if (any)
@@ -203,12 +224,6 @@ static void pump(struct vblk *b, uint64_t now)
 
 /* ---- back ---- */
 
-static void fail(struct vblk *b, struct blk_req *r)
-{
-    disk_failed(&b->disk);
-    blk_complete(r, -EIO);
-}
-
 /* The device does not have the slot any more. */
 static void ended(struct vblk *b, unsigned i, bool good)
 {
@@ -216,6 +231,7 @@ static void ended(struct vblk *b, unsigned i, bool good)
 
     b->slot[i].busy = false;
     b->busy--;
+    dma_unmap(b->v.dma, i);
     if (good)
         b->failures = 0;
     if (!r)
@@ -506,19 +522,20 @@ static int first_reset(struct vblk *b)
 
 static int make(struct vblk *b)
 {
-    hpa_t at = pmm_alloc_zero(SLOTS_ORDER, PMM_HV); /* charge: the host's disks are Trivet's own */
+    int err = host_virtio_map(&b->v, CONFIG_CAPACITY + 8);
     uint16_t least;
-    int err = at.v ? 0 : -ENOMEM;
 
-    if (!err)
-        b->memory = phys_to_virt(at);
-    if (!err)
-        err = host_virtio_map(&b->v, CONFIG_CAPACITY + 8);
     if (!err)
         err = first_reset(b);
     if (err)
         return err;
     b->features = host_virtio_hello(&b->v) & usable(b);
+    err = host_virtio_dma(&b->v, b->features, "the virtio-blk driver", SLOTS, MAX_BYTES, SEGS);
+    if (err)
+        return err;
+    b->memory = dma_alloc(b->v.dma, SLOTS_ORDER);
+    if (!b->memory)
+        return -ENOMEM;
     least = b->features & HOST_VIRTIO_INDIRECT ? 2 : DESCS;
     err = host_virtio_make_queue(&b->v, &b->q, 0, least, HOST_VIRTIO_QUEUE_MOST);
     b->nslots = (unsigned)min_u64(b->q.size / (least == DESCS ? DESCS : 1u), SLOTS);
@@ -528,9 +545,9 @@ static int make(struct vblk *b)
 /* One that never was a bus master. */
 static void unmake(struct vblk *b)
 {
-    host_virtio_free_queue(&b->q);
-    if (b->memory)
-        pmm_free(virt_to_phys(b->memory), SLOTS_ORDER, PMM_HV);
+    host_virtio_free_queue(&b->v, &b->q);
+    dma_free(b->v.dma, b->memory, SLOTS_ORDER);
+    dma_close(b->v.dma);
     free(b);
 }
 
@@ -538,7 +555,7 @@ static void read_serial(struct vblk *b)
 {
     size_t end = 0;
 
-    send(b, 0, NULL, time_ns());
+    (void)send(b, 0, NULL, time_ns());
     host_virtio_ring(&b->q);
     while (b->slot[0].busy && b->state == VBLK_LIVE) {
         step(b, time_ns());

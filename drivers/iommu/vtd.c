@@ -205,6 +205,7 @@ int vtd_begin(struct vtd *v)
     v->queue = (struct vtd_entry *)(void *)vtd_page();
     v->status = (volatile uint32_t *)(void *)vtd_page();
     v->unit.ops = &vtd_ops;
+    v->unit.no_write_only = !(v->cap & CAP_ZLR); /* reads of no byte: 11.4.2 */
     if (v->root && v->queue && v->status)
         return 0;
     free_page(v->root);

@@ -42,6 +42,7 @@ enum vtd_reg {
 #define CAP_CM (1ull << 7)
 #define CAP_SAGAW(c) ((unsigned)((c) >> 8) & 0x1fu)
 #define CAP_MGAW(c) (((unsigned)((c) >> 16) & 0x3fu) + 1u)
+#define CAP_ZLR (1ull << 22)
 #define CAP_FRO(c) (((unsigned)((c) >> 24) & 0x3ffu) * 16u)
 #define CAP_SLLPS(c) ((unsigned)((c) >> 34) & 0xfu)
 #define CAP_PSI (1ull << 39)

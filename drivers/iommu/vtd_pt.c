@@ -9,8 +9,9 @@
 #define PTE_R 1ull
 #define PTE_W 2ull
 #define PTE_PS (1ull << 7)
-#define PTE_SNP (1ull << 11) /* accesses look into the CPUs' caches, whatever the device asks for \
-                              */
+#define PTE_SNP                                                                       \
+    (1ull << 11) /* accesses look into the CPUs' caches, whatever the device asks for \
+                  */
 #define PTE_ADDR 0x000ffffffffff000ull
 
 static uint64_t vtd_leaf(hpa_t pa, unsigned level, unsigned prot, enum memtype type)

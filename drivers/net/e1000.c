@@ -168,7 +168,7 @@ static void e1000_rx(struct netdev *n, unsigned slot)
     struct e1000 *e = e1000_of(n);
     uint32_t at = e->rx_put++ % RING;
 
-    e->rx[at].addr = netdev_rx_at(n, slot).v;
+    e->rx[at].addr = netdev_rx_at(n, slot);
     e->rx[at].status = 0;
     e->rx_slot[at] = (uint8_t)slot;
 }
@@ -270,7 +270,7 @@ static bool e1000_is_reset(struct netdev *n)
 
 static void set_ring(const struct e1000 *e, uint32_t base, uint32_t len, const volatile void *ring)
 {
-    uint64_t at = virt_to_phys((const void *)(uintptr_t)ring).v;
+    uint64_t at = dma_at(e->dev.dma, ring);
 
     wr(e, base, (uint32_t)at);
     wr(e, base + 4, (uint32_t)(at >> 32));
@@ -353,13 +353,6 @@ static const struct {
 
 /* ---- finding it ---- */
 
-static void *page(void)
-{
-    hpa_t at = pmm_alloc_zero(0, PMM_HV); /* charge: the host's NICs are Trivet's own */
-
-    return at.v ? phys_to_virt(at) : NULL;
-}
-
 static net_mac address(const struct e1000 *e)
 {
     uint32_t low = rd(e, RAL), high = rd(e, RAH);
@@ -373,11 +366,13 @@ static net_mac address(const struct e1000 *e)
 static int set_up(struct e1000 *e)
 {
     struct netdev *n = &e->dev;
-    int err;
+    int err = dma_open(&n->dma, n->pci, n->hw->name, NETDEV_TX, NETDEV_BYTES, NETDEV_PIECES);
 
+    if (err)
+        return err;
     e->regs = host_pci_map(n->pci, 0, REGS);
-    e->rx = page();
-    e->tx = page();
+    e->rx = dma_alloc(n->dma, 0);
+    e->tx = dma_alloc(n->dma, 0);
     if (!e->regs || !e->rx || !e->tx)
         return e->regs ? -ENOMEM : -EINVAL;
     err = netdev_begin(n);
@@ -397,10 +392,9 @@ static int set_up(struct e1000 *e)
 
 static void unmake(struct e1000 *e)
 {
-    if (e->rx)
-        pmm_free(virt_to_phys((const void *)(uintptr_t)e->rx), 0, PMM_HV);
-    if (e->tx)
-        pmm_free(virt_to_phys((const void *)(uintptr_t)e->tx), 0, PMM_HV);
+    dma_free(e->dev.dma, e->rx, 0);
+    dma_free(e->dev.dma, e->tx, 0);
+    dma_close(e->dev.dma);
     free(e);
 }
 

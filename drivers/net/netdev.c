@@ -41,6 +41,7 @@ static void end(struct netdev *n, unsigned slot, int status)
     struct nic_frame *f = n->tx[slot];
 
     n->tx[slot] = NULL;
+    dma_unmap(n->dma, slot);
     n->free[n->nfree++] = (uint8_t)slot;
     f->status = status;
     f->next = n->ended;
@@ -338,15 +339,13 @@ void netdev_interrupt(void *netdev) { event_post(&((struct netdev *)netdev)->eve
 static int make_buffers(struct netdev *n, uint32_t mtu)
 {
     unsigned order = 0;
-    hpa_t at;
 
     n->rx_len = mtu + NET_HEAD + NET_TAG + ROOM <= SMALL ? SMALL : LARGE;
     while (PAGE_SIZE << order < (uint64_t)n->rx_len * n->nrx)
         order++;
-    at = pmm_alloc_zero(order, PMM_HV); /* charge: the host's NICs are Trivet's own */
-    if (!at.v)
+    n->rx = dma_alloc(n->dma, order);
+    if (!n->rx)
         return -ENOMEM;
-    n->rx = phys_to_virt(at);
     n->order = order;
     return 0;
 }
@@ -356,9 +355,10 @@ static int netdev_start(struct nic *nic, const struct nic_mode *mode)
     struct netdev *n = netdev_of(nic);
     int err = n->state == NETDEV_DEAD ? -EIO : 0;
 
-    if (!err && n->rx) /* of the user before; the device is reset */
-        pmm_free(virt_to_phys(n->rx), n->order, PMM_HV);
-    n->rx = NULL;
+    if (!err) { /* of the user before; the device is reset */
+        dma_free(n->dma, n->rx, n->order);
+        n->rx = NULL;
+    }
     if (!err)
         err = make_buffers(n, mode->mtu);
     if (err)
@@ -387,18 +387,40 @@ static int check(const struct netdev *n, const struct nic_frame *f)
     return bytes == f->len ? 0 : -EINVAL;
 }
 
+/* The frame as the device sees it, in *seg. */
+static int map_frame(struct netdev *n, unsigned slot, const struct nic_frame *f,
+                     struct nic_seg seg[NIC_SEGS])
+{
+    int err = 0;
+
+    for (unsigned i = 0; !err && i < f->nseg; i++) {
+        seg[i].len = f->seg[i].len;
+        err = dma_map(n->dma, slot, f->seg[i].at, seg[i].len, PROT_R, &seg[i].at.v);
+    }
+    if (err)
+        dma_unmap(n->dma, slot);
+    return err;
+}
+
 static int put(struct netdev *n, struct nic_frame *f)
 {
+    struct nic_seg seg[NIC_SEGS];
+    const struct nic_frame its = { .seg = seg, .nseg = f->nseg, .len = f->len };
     unsigned slot;
+    int err;
 
     if (n->state != NETDEV_LIVE || !n->nic.up || n->stop)
         return -ENETDOWN;
     if (!n->nfree)
         return -ENOBUFS;
-    slot = n->free[--n->nfree];
+    slot = n->free[n->nfree - 1];
+    err = map_frame(n, slot, f, seg);
+    if (err)
+        return err;
+    n->nfree--;
     n->tx[slot] = f;
     n->tx_end[slot] = time_ns() + SEND_NS;
-    n->hw->tx(n, slot, f);
+    n->hw->tx(n, slot, &its);
     return 0;
 }
 

@@ -5,6 +5,7 @@
  * send, or of the buffers to receive in.
  */
 #pragma once
+#include <hv/dma.h>
 #include <hv/host_pci.h>
 #include <hv/lock.h>
 #include <hv/nic.h>
@@ -40,7 +41,7 @@ struct netdev_hw {
     enum netdev_health (*health)(struct netdev *);
     void (*ack)(struct netdev *);  /* what it interrupted for is being looked at */
     void (*link)(struct netdev *); /* what n->nic.up and n->nic.speed are now */
-    /* A slot that is free; the doorbell is rung. */
+    /* A slot that is free; the doorbell is rung. The frame's addresses are the device's. */
     void (*tx)(struct netdev *, unsigned slot, const struct nic_frame *);
     bool (*tx_done)(struct netdev *, uint32_t *slot); /* false: none */
     void (*rx)(struct netdev *, unsigned slot);       /* gives it this buffer */
@@ -51,6 +52,7 @@ struct netdev {
     struct nic nic;
     const struct netdev_hw *hw;
     const struct host_pci_dev *pci;
+    struct dma *dma; /* a slot for each frame to send; see netdev_dma */
     struct spinlock lock;
     struct event event; /* on CPU 0 */
     enum netdev_state state;
@@ -78,16 +80,20 @@ struct netdev {
 };
 
 /*
- * Boot, from probe, with hw, pci and the driver's own filled in: resets it, bounded. -EIO: it does
- * not do it; the log tells.
+ * Boot, from probe, with hw, dma, pci and the driver's own filled in: resets it, bounded. -EIO: it
+ * does not do it; the log tells.
  */
 int must_check netdev_begin(struct netdev *);
 /* Then, with all of nic filled in that nic_add() wants, but ops and at; ntx and nrx as well. */
 void netdev_add(struct netdev *);
-static inline hpa_t netdev_rx_at(const struct netdev *n, unsigned slot)
+/* The device's address of a receive buffer. */
+static inline uint64_t netdev_rx_at(const struct netdev *n, unsigned slot)
 {
-    return hpa(virt_to_phys(n->rx).v + (uint64_t)slot * n->rx_len);
+    return dma_at(n->dma, n->rx) + (uint64_t)slot * n->rx_len;
 }
+/* dma_open() for what netdev.c asks of n->dma: bytes of a frame, and pages that its pieces begin in
+ */
+enum { NETDEV_BYTES = 16384, NETDEV_PIECES = 2 * NIC_SEGS };
 void netdev_interrupt(void *netdev); /* for host_pci_irq() */
 
 /* pci_driver.shutdown: of all NICs, whatever their driver; harmless when called again. */

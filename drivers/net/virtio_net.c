@@ -55,7 +55,7 @@ static void vnet_tx(struct netdev *n, unsigned slot, const struct nic_frame *f)
     struct host_virtio_queue *q = &v->q[TX];
     uint16_t at = (uint16_t)(slot * DESCS);
 
-    q->desc[at] = (struct host_virtio_desc){ virt_to_phys(v->page).v, HEADER, HOST_VIRTIO_NEXT,
+    q->desc[at] = (struct host_virtio_desc){ dma_at(n->dma, v->page), HEADER, HOST_VIRTIO_NEXT,
                                              (uint16_t)(at + 1) };
     for (uint16_t i = 0; i < f->nseg; i++) {
         bool last = i + 1u == f->nseg;
@@ -83,8 +83,8 @@ static void vnet_rx(struct netdev *n, unsigned slot)
 {
     struct host_virtio_queue *q = &vnet_of(n)->q[RX];
 
-    q->desc[slot] = (struct host_virtio_desc){ netdev_rx_at(n, slot).v, n->rx_len,
-                                               HOST_VIRTIO_DEVICE_WRITES, 0 };
+    q->desc[slot] =
+        (struct host_virtio_desc){ netdev_rx_at(n, slot), n->rx_len, HOST_VIRTIO_DEVICE_WRITES, 0 };
     host_virtio_offer(q, (uint16_t)slot);
 }
 
@@ -113,7 +113,7 @@ static bool vnet_is_reset(struct netdev *n) { return host_virtio_is_reset(&vnet_
 static void receive_all(struct vnet *v)
 {
     struct host_virtio_queue *q = &v->q[CTRL];
-    uint64_t at = virt_to_phys(v->page).v + HEADER;
+    uint64_t at = dma_at(v->v.dma, v->page) + HEADER;
     uint8_t *command = v->page + HEADER;
 
     command[0] = CTRL_RX;
@@ -222,10 +222,11 @@ static int identify(struct vnet *v)
     nic->mtu_max = NET_MTU_MAX;
     if (can & BIT(F_MTU))
         nic->mtu_max = (uint32_t)min_u64(host_virtio_config(&v->v, CONFIG_MTU, 2), NET_MTU_MAX);
-    return can & HOST_VIRTIO_VERSION_1 && net_mac_is_station(nic->mac) &&
-                   nic->mtu_max >= NET_MTU_MIN
-               ? 0
-               : -ENOTSUP;
+    if (!(can & HOST_VIRTIO_VERSION_1) || !net_mac_is_station(nic->mac) ||
+        nic->mtu_max < NET_MTU_MIN)
+        return -ENOTSUP;
+    return host_virtio_dma(&v->v, can, "the virtio-net driver", NETDEV_TX, NETDEV_BYTES,
+                           NETDEV_PIECES);
 }
 
 static int make_queue(struct vnet *v, uint16_t i, uint16_t least)
@@ -235,12 +236,11 @@ static int make_queue(struct vnet *v, uint16_t i, uint16_t least)
 
 static int make(struct vnet *v)
 {
-    hpa_t at = pmm_alloc_zero(0, PMM_HV); /* charge: the host's NICs are Trivet's own */
     int err;
 
-    if (!at.v)
+    v->page = dma_alloc(v->v.dma, 0);
+    if (!v->page)
         return -ENOMEM;
-    v->page = phys_to_virt(at);
     err = make_queue(v, RX, 1);
     if (!err)
         err = make_queue(v, TX, DESCS);
@@ -262,6 +262,7 @@ static int set_up(struct vnet *v)
         err = netdev_begin(n);
     if (!err)
         err = identify(v);
+    n->dma = v->v.dma;
     if (!err)
         err = make(v);
     if (err)
@@ -277,9 +278,9 @@ static int set_up(struct vnet *v)
 static void unmake(struct vnet *v)
 {
     for (unsigned i = 0; i < QUEUES; i++)
-        host_virtio_free_queue(&v->q[i]);
-    if (v->page)
-        pmm_free(virt_to_phys(v->page), 0, PMM_HV);
+        host_virtio_free_queue(&v->v, &v->q[i]);
+    dma_free(v->v.dma, v->page, 0);
+    dma_close(v->v.dma);
     free(v);
 }
 

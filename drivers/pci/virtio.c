@@ -26,6 +26,7 @@ enum common {
     QUEUE_DRIVER = 40,
     QUEUE_DEVICE = 48
 };
+#define ACCESS_PLATFORM HOST_VIRTIO_BIT(33) /* §6 */
 enum { SIZE_MOST = HOST_VIRTIO_QUEUE_MOST, AVAIL_NO_INTERRUPT = 1 };
 struct host_virtio_avail { /* §2.7.6 */
     uint16_t flags, idx, ring[SIZE_MOST], used_event;
@@ -56,7 +57,7 @@ static void wr(const struct host_virtio *v, enum common off, unsigned size, uint
 
 static void wr64(const struct host_virtio *v, enum common off, const volatile void *p)
 {
-    uint64_t at = virt_to_phys((const void *)(uintptr_t)p).v;
+    uint64_t at = dma_at(v->dma, p);
 
     host_reg_write(v->common + off, 4, (uint32_t)at);
     host_reg_write(v->common + off + 4, 4, (uint32_t)(at >> 32));
@@ -127,11 +128,22 @@ uint64_t host_virtio_hello(const struct host_virtio *v)
     return low | (uint64_t)rd(v, DEVICE_FEATURE, 4) << 32;
 }
 
+int host_virtio_dma(struct host_virtio *v, uint64_t offered, const char *owner, unsigned slots,
+                    uint32_t bytes, unsigned pieces)
+{
+    int err = dma_open(&v->dma, v->pci, owner, slots, bytes, pieces);
+
+    v->platform = offered & ACCESS_PLATFORM;
+    if (!err && !v->platform)
+        dma_bypass(v->dma);
+    return err;
+}
+
 int host_virtio_agree(struct host_virtio *v, uint64_t features, uint16_t vector)
 {
     const uint8_t said = HOST_VIRTIO_ACKNOWLEDGE | HOST_VIRTIO_DRIVER | HOST_VIRTIO_FEATURES_OK;
 
-    if (!(features & HOST_VIRTIO_VERSION_1))
+    if (!(features & HOST_VIRTIO_VERSION_1) || (v->platform && !(features & ACCESS_PLATFORM)))
         return -ENOTSUP;
     wr(v, DRIVER_FEATURE_SELECT, 4, 0);
     wr(v, DRIVER_FEATURE, 4, (uint32_t)features);
@@ -155,13 +167,11 @@ void host_virtio_live(const struct host_virtio *v)
 int host_virtio_make_queue(struct host_virtio *v, struct host_virtio_queue *q, uint16_t index,
                            uint16_t least, uint16_t most)
 {
-    hpa_t at = pmm_alloc_zero(RINGS_ORDER, PMM_HV); /* charge: the host's devices are Trivet's */
+    uint8_t *p = dma_alloc(v->dma, RINGS_ORDER);
     uint32_t can;
-    uint8_t *p;
 
-    if (!at.v)
+    if (!p)
         return -ENOMEM;
-    p = phys_to_virt(at);
     *q = (struct host_virtio_queue){ .desc = (struct host_virtio_desc *)(void *)p,
                                      .avail = (struct host_virtio_avail *)(void *)(p + AVAIL_AT),
                                      .used =
@@ -175,10 +185,9 @@ int host_virtio_make_queue(struct host_virtio *v, struct host_virtio_queue *q, u
     return can >= 1 && q->size >= least ? 0 : -ENOTSUP;
 }
 
-void host_virtio_free_queue(struct host_virtio_queue *q)
+void host_virtio_free_queue(struct host_virtio *v, struct host_virtio_queue *q)
 {
-    if (q->desc)
-        pmm_free(virt_to_phys(q->desc), RINGS_ORDER, PMM_HV);
+    dma_free(v->dma, q->desc, RINGS_ORDER);
     q->desc = NULL;
 }
 

@@ -6,6 +6,7 @@
  * checked where it is read.
  */
 #pragma once
+#include <hv/dma.h>
 #include <hv/host_pci.h>
 #include <hv/types.h>
 
@@ -46,6 +47,8 @@ struct host_virtio_queue {
 };
 struct host_virtio {
     const struct host_pci_dev *pci;
+    struct dma *dma;
+    bool platform; /* it must agree to the platform's addresses */
     volatile uint8_t *common, *notify, *config;
     uint32_t notify_len, notify_mult, config_len;
     uint64_t features; /* agreed on */
@@ -62,7 +65,9 @@ int must_check host_virtio_map(struct host_virtio *, uint32_t config_least);
  */
 int must_check host_virtio_make_queue(struct host_virtio *, struct host_virtio_queue *,
                                       uint16_t index, uint16_t least, uint16_t most);
-void host_virtio_free_queue(struct host_virtio_queue *); /* harmless for one that was never made */
+void host_virtio_free_queue(struct host_virtio *, struct host_virtio_queue *); /* harmless for one
+                                                                                  that was never
+                                                                                  made */
 
 /* A reset is over when it says so; until then it may reach memory. */
 void host_virtio_reset(const struct host_virtio *);
@@ -70,6 +75,13 @@ bool host_virtio_is_reset(const struct host_virtio *);
 uint8_t host_virtio_status(const struct host_virtio *); /* 0xff: it is gone */
 /* Says ACKNOWLEDGE and DRIVER; the features that it offers. */
 uint64_t host_virtio_hello(const struct host_virtio *);
+/*
+ * Boot, when the device was reset and has said which features it offers: what it reaches, as
+ * dma_open(). One that offers no VIRTIO_F_ACCESS_PLATFORM (§6) goes past the IOMMU. Who gives the
+ * device up calls dma_close(v->dma).
+ */
+int must_check host_virtio_dma(struct host_virtio *, uint64_t offered, const char *owner,
+                               unsigned slots, uint32_t bytes, unsigned pieces);
 /*
  * vector: of the interrupt that tells of changes of its configuration, or HOST_VIRTIO_NO_VECTOR.
  * -ENOTSUP: it does not want these features, or is none of version 1. -EIO: it has no such vector.

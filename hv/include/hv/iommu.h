@@ -128,8 +128,9 @@ struct iommu_unit {
     /* every device of `segment` that is in no unit's scopes is this one's */
     bool all;
     uint16_t segment;
-    bool no_irqs; /* interrupts are not remapped, although ops->irq is there */
-    bool polled;  /* nothing interrupts when it records a fault: it is looked at now and then */
+    bool no_irqs;       /* interrupts are not remapped, although ops->irq is there */
+    bool no_write_only; /* devices read (nothing) from what they write to: map it for both */
+    bool polled; /* nothing interrupts when it records a fault: it is looked at now and then */
     /*
      * The core's. broken: it did not answer; what it has is blocked as far as it can be, and nobody
      * is attached any more. Atomic.
