@@ -134,7 +134,7 @@ static int vtd_flush(struct iommu_unit *u, struct iommu_domain *d, gpa_t at, uin
 
 /* ---- domains ---- */
 
-static uint32_t take_id(struct vtd *v)
+static uint32_t take_domain_id(struct vtd *v)
 {
     for (uint32_t id = 1; id < v->nids; id++) {
         if (v->ids[id / 64] >> id % 64 & 1)
@@ -145,7 +145,7 @@ static uint32_t take_id(struct vtd *v)
     return 0;
 }
 
-static void give_id(struct vtd *v, uint32_t id) { v->ids[id / 64] &= ~(1ull << id % 64); }
+static void give_domain_id(struct vtd *v, uint32_t id) { v->ids[id / 64] &= ~(1ull << id % 64); }
 
 static int vtd_domain_init(struct iommu_unit *u, struct iommu_domain *d, pt_pay *pay, void *payer)
 {
@@ -153,21 +153,21 @@ static int vtd_domain_init(struct iommu_unit *u, struct iommu_domain *d, pt_pay 
     int err;
 
     assert_cpu0();
-    d->id = take_id(v);
+    d->id = take_domain_id(v);
     if (!d->id)
         return -ENOSPC;
     /* a unit that remembers holes, or whose chip set keeps writes back, is told of each mapping */
     d->gmem.tell_maps = v->cap & (CAP_CM | CAP_RWBF);
     err = pt_init(&d->gmem.pt, &v->format, pay, payer);
     if (err)
-        give_id(v, d->id);
+        give_domain_id(v, d->id);
     return err;
 }
 
 static void vtd_domain_fini(struct iommu_unit *u, struct iommu_domain *d)
 {
     assert_cpu0();
-    give_id(container_of(u, struct vtd, unit), d->id);
+    give_domain_id(container_of(u, struct vtd, unit), d->id);
 }
 
 static const struct iommu_ops vtd_ops = {
