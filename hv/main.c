@@ -20,6 +20,7 @@
 #include <hv/log.h>
 #include <hv/mgmt.h>
 #include <hv/panic.h>
+#include <hv/passthrough.h>
 #include <hv/percpu.h>
 #include <hv/platform.h>
 #include <hv/pmm.h>
@@ -51,7 +52,12 @@ static int say_hello(struct boot_info *bi)
 static int do_pmm(struct boot_info *bi) { return pmm_init(bi); }
 static int do_mmu(struct boot_info *bi) { return mmu_init(bi); }
 static int do_files(struct boot_info *bi) { return files_init(bi); }
-static int do_drivers(struct boot_info *bi) { return drivers_init(bi); }
+
+static int do_drivers(struct boot_info *bi)
+{
+    passthrough_keep(bi->config ? phys_to_virt(hpa(bi->config)) : NULL, bi->config_size);
+    return drivers_init(bi);
+}
 
 /* After the drivers: finding the PCI functions has taken the bus from all that may write. */
 static int do_rest_of_memory(struct boot_info *bi)
@@ -116,6 +122,7 @@ static int do_engines(struct boot_info *bi)
 
 static int do_config(struct boot_info *bi)
 {
+    passthrough_init();
     return config_init(bi->config ? phys_to_virt(hpa(bi->config)) : NULL, bi->config_size);
 }
 

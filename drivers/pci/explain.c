@@ -4,6 +4,7 @@
  * have a function.
  */
 #include <hv/assert.h>
+#include <hv/iommu.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -245,10 +246,50 @@ static bool explain_taken(const struct host_topology *t, const char *guest)
            (t->use == TOPOLOGY_GUEST && strncmp(t->owner, guest, sizeof t->owner) != 0);
 }
 
+/* What isolates it in the machine: an IOMMU for its memory and its interrupts. */
+static int explain_iommu(uint32_t i, const char *name, char *why, size_t n)
+{
+    const struct host_pci_dev *d = topology_dev(i);
+    const struct iommu_reserved *r = iommu_reserved_of(d, 0);
+
+    if (!iommu_unit_of(d))
+        snprintf(why, n,
+                 "no IOMMU stands before %s, which would reach all memory: switch VT-d, "
+                 "AMD-Vi or the SMMU on in the firmware's set-up",
+                 name);
+    else if (!iommu_irqs_safe(d))
+        snprintf(why, n, "its IOMMU does not check interrupts, and %s could send any", name);
+    else if (r)
+        snprintf(why, n,
+                 "the firmware uses %s with memory at 0x%llx, and it would go on reaching "
+                 "that",
+                 name, (unsigned long long)r->base);
+    else
+        return 0;
+    return -EACCES;
+}
+
+/* What cannot be kept apart from it is somebody else's. */
+static int explain_shared(uint32_t i, const char *guest, const char *name, char *why, size_t n)
+{
+    char other[TOPOLOGY_NAME], taken[160];
+
+    for (uint32_t k = 0; k < topology_count(); k++) {
+        if (!explain_is_other(i, k) || !explain_taken(topology_at(k), guest))
+            continue;
+        explain_free(topology_at(k), host_pci_name(topology_dev(k), other), taken, sizeof taken);
+        snprintf(why, n, "it cannot be kept apart from %s, and %s; `pci explain %s` tells why",
+                 other, taken, name);
+        return -EPERM;
+    }
+    return 0;
+}
+
 int host_topology_may_pass(uint32_t i, const char *guest, char *why, size_t n)
 {
     const struct host_topology *t = topology_at(i);
-    char name[TOPOLOGY_NAME], other[TOPOLOGY_NAME], taken[160];
+    char name[TOPOLOGY_NAME];
+    int err;
 
     host_pci_name(topology_dev(i), name);
     if (t->use == TOPOLOGY_BRIDGE) {
@@ -260,15 +301,33 @@ int host_topology_may_pass(uint32_t i, const char *guest, char *why, size_t n)
         explain_free(t, name, why, n);
         return -EBUSY;
     }
-    for (uint32_t k = 0; k < topology_count(); k++)
-        if (explain_is_other(i, k) && explain_taken(topology_at(k), guest)) {
-            explain_free(topology_at(k), host_pci_name(topology_dev(k), other), taken,
-                         sizeof taken);
-            snprintf(why, n, "it cannot be kept apart from %s, and %s; `pci explain %s` tells why",
-                     other, taken, name);
-            return -EPERM;
-        }
-    return 0;
+    err = explain_shared(i, guest, name, why, n);
+    if (!err)
+        err = explain_iommu(i, name, why, n);
+    if (!err && !host_pci_reset_kind(i)) {
+        snprintf(why, n,
+                 "nothing resets %s, so that its next owner would find what the last one "
+                 "left",
+                 name);
+        err = -EACCES;
+    }
+    return err;
+}
+
+/* Memory that it reaches whoever has it. */
+static void explain_memory(struct explain *e, uint32_t i)
+{
+    const struct iommu_reserved *r;
+
+    for (unsigned n = 0; (r = iommu_reserved_of(topology_dev(i), n)) != NULL; n++) {
+        explain_say(e, "memory",
+                    "The firmware binds it to memory from 0x%llx to 0x%llx (RMRR, unity map), "
+                    "which it has to go on reaching.",
+                    (unsigned long long)r->base, (unsigned long long)(r->base + r->len - 1));
+        explain_say(e, "change",
+                    "A setting of the firmware may free it of that: legacy support of USB, or "
+                    "management of the machine.");
+    }
 }
 
 static void explain_pass(struct explain *e, uint32_t i)
@@ -292,5 +351,6 @@ void host_topology_explain(uint32_t i, topology_say *say, void *ctx)
     explain_place(&e, i);
     explain_group(&e, i);
     explain_reset(&e, i);
+    explain_memory(&e, i);
     explain_pass(&e, i);
 }

@@ -137,27 +137,28 @@ uint32_t host_pci_cap(const struct host_pci_dev *d, uint8_t id)
 
 /* ---- interrupts ---- */
 
-/* The function's table, far enough for entry n. */
-static volatile uint8_t *msix_entry(const struct host_pci_dev *d, uint32_t cap, unsigned n)
+volatile uint8_t *host_pci_msix_table(const struct host_pci_dev *d, unsigned n)
 {
-    uint32_t table = host_pci_read(d, cap + MSIX_TABLE, 4), off = table & ~7u;
-    uint32_t size = (host_pci_read(d, cap + MSIX_CONTROL, 2) & MSIX_SIZE) + 1;
+    uint32_t cap = host_pci_cap(d, HOST_PCI_CAP_MSIX), table, size;
     uint8_t *bar;
 
-    if (n >= size)
+    if (!cap)
         return NULL;
-    bar = host_pci_map(d, table & 7, (uint64_t)off + (uint64_t)ENTRY * (n + 1));
-    return bar ? bar + off + (uint64_t)ENTRY * n : NULL;
+    table = host_pci_read(d, cap + MSIX_TABLE, 4);
+    size = (host_pci_read(d, cap + MSIX_CONTROL, 2) & MSIX_SIZE) + 1;
+    bar = host_pci_map(d, table & 7, (table & ~7u) + (uint64_t)ENTRY * min_u64(n, size));
+    return bar ? bar + (table & ~7u) : NULL;
 }
 
-static int msix_on(const struct host_pci_dev *d, uint32_t cap, unsigned n,
+static int msix_on(const struct host_pci_dev *d, uint32_t cap, volatile uint8_t *table, unsigned n,
                    const struct irq_message *m)
 {
-    volatile uint8_t *entry = msix_entry(d, cap, n);
     uint32_t control = host_pci_read(d, cap + MSIX_CONTROL, 2);
+    volatile uint8_t *entry;
 
-    if (!entry)
+    if (!table || n > (control & MSIX_SIZE))
         return -ENOTSUP;
+    entry = table + (size_t)ENTRY * n;
     host_pci_write(d, cap + MSIX_CONTROL, 2, control | MSIX_ENABLE | MSIX_MASK);
     mmio_write32(entry + ENTRY_CONTROL, 1);
     mmio_write32(entry, (uint32_t)m->address);
@@ -184,6 +185,17 @@ static int msi_on(const struct host_pci_dev *d, uint32_t cap, const struct irq_m
     return 0;
 }
 
+int host_pci_irq_write(const struct host_pci_dev *d, volatile uint8_t *table, unsigned n,
+                       const struct irq_message *m)
+{
+    uint32_t msix = host_pci_cap(d, HOST_PCI_CAP_MSIX), msi = host_pci_cap(d, HOST_PCI_CAP_MSI);
+
+    if (!msix && (!msi || n))
+        return -ENOTSUP;
+    host_pci_command(d, HOST_PCI_NO_INTX, 0);
+    return msix ? msix_on(d, msix, table, n, m) : msi_on(d, msi, m);
+}
+
 int host_pci_irq(const struct host_pci_dev *d, unsigned n, uint32_t cpu, void (*fn)(void *),
                  void *arg)
 {
@@ -196,8 +208,7 @@ int host_pci_irq(const struct host_pci_dev *d, unsigned n, uint32_t cpu, void (*
     err = irq_message(cpu, fn, arg, &m);
     if (err)
         return err;
-    host_pci_command(d, HOST_PCI_NO_INTX, 0);
-    return msix ? msix_on(d, msix, n, &m) : msi_on(d, msi, &m);
+    return host_pci_irq_write(d, host_pci_msix_table(d, n + 1), n, &m);
 }
 
 void host_pci_irq_off(const struct host_pci_dev *d)

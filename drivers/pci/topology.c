@@ -244,6 +244,7 @@ void host_topology_init(void)
     for (uint32_t i = 0; i < nall; i++)
         all[i].alias = topology_alias(i);
     topology_group_all();
+    topology_keep_all();
 }
 
 /* ---- who has it ---- */

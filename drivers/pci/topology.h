@@ -12,6 +12,8 @@ uint16_t topology_rid(uint32_t i);
 bool topology_hides(uint32_t bridge);
 /* i is somewhere below that bridge */
 bool topology_below(uint32_t i, uint32_t bridge);
+/* keep.c: after the groups */
+void topology_keep_all(void);
 /* group.c */
 void topology_group_all(void);
 /* A port or a function of several that lets nothing pass to its neighbours. */

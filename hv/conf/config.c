@@ -559,6 +559,13 @@ static const struct key guest_keys[] = {
       "reaches no other isolated device. vlan: it is in that VLAN alone, and sees no tags. trunk: "
       "it has these VLANs, by 802.1Q tags; with vlan, that one without a tag. rate: bytes a second "
       "each way; what is above is lost. At most 4" },
+    { "passthrough", add_passthrough, 0, 0, 0, NULL, true, "none",
+      "a PCI device of the machine, as `pci` lists them: the guest's own, and nobody else's. An "
+      "address, vendor and device, or the first free one of a class. It needs an IOMMU; `pci "
+      "explain` tells what it cannot be kept apart from. Such a guest cannot be saved. At most 8" },
+    { "unsafe-passthrough", set_bool, GUEST(unsafe_passthrough), 0, 0, NULL, false, "no",
+      "give it these devices even where the machine does not isolate them: it may then read and "
+      "change the memory of Trivet and of other guests" },
     { "disk-changes", config_set_limit, GUEST(disk_changes), 0, 0, NULL, false,
       "the size of its writable disks, at most a quarter of `memory`, at least 16M",
       "the most memory for what the guest changes on its disks; reserved when the guest starts" },
@@ -680,6 +687,7 @@ static const struct {
     { set_cpus, "LIST, such as 0,2-3" },
     { add_module, "FILE [ARGUMENTS]" },
     { config_add_net, "NAME[,mac=M][,ip=A][,isolated][,vlan=N][,trunk=V][,rate=SIZE]" },
+    { add_passthrough, "ADDRESS|VENDOR:DEVICE|class:NAME" },
     { config_add_disk, "NAME|partlabel:L|partuuid:U|serial:S|[file:]FILE[,ro]" },
 };
 

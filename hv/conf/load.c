@@ -32,7 +32,8 @@ void config_limits_now(struct config_limits *limits)
                                       .cpus = cpu_count,
                                       .file_exists = file_exists,
                                       .disk_exists = volume_exists,
-                                      .nic_exists = nic_exists };
+                                      .nic_exists = nic_exists,
+                                      .pci_exists = config_pci_exists };
 }
 
 /* Without it the switch works on: its guests reach one another. */

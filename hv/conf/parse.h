@@ -41,6 +41,8 @@ struct section {
 };
 /* Keys of [net nat]: nat.c. */
 set_fn set_inside, set_address, set_gateway, add_dns, add_forward;
+/* `passthrough`: devices.c */
+set_fn add_passthrough;
 /* When the file has been read: what goes with what, and the section that nobody wrote. */
 void check_nat(struct parse *);
 

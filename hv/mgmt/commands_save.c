@@ -56,6 +56,11 @@ static void do_save(struct out *o, struct vm *vm)
     if (err == -EBUSY)
         out_error(o, "%s is neither running nor paused (%s)", saves_name_of(vm),
                   vm_state_names[vm->state]);
+    else if (err == -EPERM)
+        out_error(o,
+                  "%s cannot be saved: it has devices of the machine (passthrough), and what is "
+                  "in these nobody can read",
+                  saves_name_of(vm));
     else if (err)
         out_error(o, "%s cannot be saved: %s", saves_name_of(vm), error_text(err));
     else

@@ -34,7 +34,8 @@ void vpci_add_region(struct vpci_dev *d, unsigned bar, const struct vpci_region 
 
     assert_cpu0();
     hv_assert(d->nregions <= VPCI_REGIONS && bar < VPCI_BARS);
-    hv_assert(r->ops && range_within(r->off, r->len, 0, d->bar_size[bar]));
+    hv_assert(range_within(r->off, r->len, 0, d->bar_size[bar]));
+    hv_assert(r->ops || !((r->off | r->len | r->host) & (PAGE_SIZE - 1)));
     *n = *r;
     n->bar = (uint8_t)bar;
     n->mapped = false;
@@ -56,6 +57,28 @@ static uint64_t bar_wanted(const struct vpci_dev *d, unsigned bar)
     return base > UINT64_MAX - d->bar_size[bar] ? 0 : base;
 }
 
+static int region_unmap(struct vm *vm, const struct vpci_region *r, uint64_t at)
+{
+    return r->ops ? io_unregister(vm, IO_MEM, at) : gmem_unmap(vm, gpa(at), r->len);
+}
+
+static int region_map(struct vm *vm, const struct vpci_region *r, uint64_t at)
+{
+    if (!r->ops)
+        return gmem_map(vm, &(struct memslot){ .base = gpa(at),
+                                               .len = r->len,
+                                               .host = hpa(r->host),
+                                               .prot = PROT_RW,
+                                               .type = r->combine ? MEM_WC : MEM_UC,
+                                               .kind = MEMSLOT_MMIO });
+    return io_register(vm, &(struct io_region){ .name = r->name,
+                                                .space = IO_MEM,
+                                                .base = at,
+                                                .len = r->len,
+                                                .ops = r->ops,
+                                                .dev = r->dev });
+}
+
 static void bar_unmap(struct vpci_dev *d, unsigned bar)
 {
     for (unsigned i = 0; i < d->nregions; i++) {
@@ -63,7 +86,7 @@ static void bar_unmap(struct vpci_dev *d, unsigned bar)
 
         if (r->bar != bar || !r->mapped)
             continue;
-        if (io_unregister(d->vm, IO_MEM, d->bar_mapped[bar] + r->off))
+        if (region_unmap(d->vm, r, d->bar_mapped[bar] + r->off))
             log_err("pci: BAR %u of 00:%02x.0 was not registered", bar, d->slot);
         r->mapped = false;
     }
@@ -80,12 +103,7 @@ static void bar_map(struct vpci_dev *d, unsigned bar, uint64_t base)
 
         if (r->bar != bar)
             continue;
-        e = io_register(d->vm, &(struct io_region){ .name = r->name,
-                                                    .space = IO_MEM,
-                                                    .base = base + r->off,
-                                                    .len = r->len,
-                                                    .ops = r->ops,
-                                                    .dev = r->dev });
+        e = region_map(d->vm, r, base + r->off);
         if (e) {
             vm_log(d->vm, LOG_WARN,
                    "pci 00:%02x.0: BAR %u at 0x%llx cannot be mapped (%d): the range is taken",
@@ -160,7 +178,7 @@ int vpci_bar_access(struct vpci_dev *d, unsigned bar, struct io_access *a)
         const struct vpci_region *r = &d->region[i];
         uint64_t off;
 
-        if (r->bar != bar || !range_within(a->addr, a->size, r->off, r->len) ||
+        if (!r->ops || r->bar != bar || !range_within(a->addr, a->size, r->off, r->len) ||
             !(r->ops->sizes & a->size))
             continue;
         off = index_nospec(a->addr - r->off, r->len);

@@ -151,6 +151,21 @@ static int msix_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     return 0;
 }
 
+uint64_t vpci_msix_table_read(struct vpci_dev *d, uint64_t off, unsigned size)
+{
+    uint64_t val = 0;
+
+    if (size >= 4 && off < 16ull * d->nmsix)
+        (void)msix_read(d, off, size, &val);
+    return val;
+}
+
+void vpci_msix_table_write(struct vpci_dev *d, uint64_t off, unsigned size, uint64_t val)
+{
+    if (size >= 4 && off < 16ull * d->nmsix)
+        (void)msix_write(d, off, size, val);
+}
+
 static const struct io_ops msix_ops = { msix_read, msix_write, 4 | 8 };
 
 void vpci_add_msix(struct vpci_dev *d, unsigned bar, unsigned nvec)

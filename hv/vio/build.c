@@ -9,6 +9,7 @@
 #include <hv/log.h>
 #include <hv/net.h>
 #include <hv/panic.h>
+#include <hv/passthrough.h>
 #include <hv/random.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
@@ -131,7 +132,11 @@ int vio_build(struct vm *vm, const struct guest_config *c)
         if (e)
             return fail(vm, c->disk[i].path, e);
     }
-    return add_nets(vm, c);
+    e = add_nets(vm, c);
+    if (e)
+        return e;
+    e = passthrough_build(vm, c);
+    return e ? fail(vm, "passthrough", e) : 0;
 }
 
 int vio_quiesce(struct vm *vm)
@@ -143,6 +148,8 @@ int vio_quiesce(struct vm *vm)
     for (unsigned i = 0; vm->vio && i < vm->vio->ndevs; i++)
         if (virtio_quiesce(vm->vio->dev[i]))
             e = -EINPROGRESS;
+    if (passthrough_quiesce(vm))
+        e = -EINPROGRESS;
     return e;
 }
 
@@ -154,6 +161,7 @@ void vio_destroy(struct vm *vm)
     assert_parked(vm);
     if (!v)
         return;
+    passthrough_destroy(vm);
     if (vio_quiesce(vm))
         panic("%s: a device still works while it is removed", vm->config->name);
     while (v->ndevs)

@@ -339,6 +339,8 @@ int vm_save(struct vm *vm)
         return -EBUSY;
     if (vm->guest_ops->isa == ISA_RISCV64)
         return -ENOTSUP; /* its harts and machine cannot be saved yet */
+    if (vm->config->npassthrough)
+        return -EPERM; /* what is in its devices nobody can read */
     j->to = take(0);
     if (!j->to)
         return -ENOMEM;

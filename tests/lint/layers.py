@@ -21,7 +21,8 @@ BASE = ("arch", "hv/core", "hv/mm")
 LAYERS = {
     "hv": ("main, start, guests: composes everything",
            (*BASE, "drivers", "hv/conf", "hv/firmware", "hv/dbt/vcpu", "hv/guest/aarch64",
-            "hv/guest/riscv64", "hv/guest/x86_64", "hv/mgmt", "hv/store", "hv/vm")),
+            "hv/guest/riscv64", "hv/guest/x86_64", "hv/mgmt", "hv/pci", "hv/store",
+            "hv/vm")),
     "hv/mgmt": ("the shell and its commands",
                 (*BASE, "drivers", "hv/block", "hv/conf", "hv/console", "hv/net", "hv/store",
                  "hv/vm")),

@@ -10,8 +10,30 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include <hv/iommu.h>
 #include <hv/pci_select.h>
 #include "pci_machine.h"
+
+static struct iommu_unit unit;
+static bool have_unit, safe_irqs;
+static const struct iommu_reserved *reserved;
+
+struct iommu_unit *iommu_unit_of(const struct host_pci_dev *d)
+{
+    (void)d;
+    return have_unit ? &unit : NULL;
+}
+
+bool iommu_irqs_safe(const struct host_pci_dev *d)
+{
+    (void)d;
+    return safe_irqs;
+}
+
+const struct iommu_reserved *iommu_reserved_of(const struct host_pci_dev *d, unsigned n)
+{
+    return reserved && n == 0 && d->devfn == reserved->first ? reserved : NULL;
+}
 
 static char said[4096];
 
@@ -46,6 +68,8 @@ static int fresh(void **state)
 {
     (void)state;
     machine_count = 0;
+    have_unit = safe_irqs = true;
+    reserved = NULL;
     (void)machine_add(0, 0, 0, 0x060000);
     return 0;
 }
@@ -309,11 +333,49 @@ static void in_the_root_complex(void **state)
             "why: It is on a root bus, has a requester ID of its own, and shares its device with "
             "no function that could reach it.\n"
             "reset: Nothing can reset it: what one owner left in it, the next one finds.\n"
-            "guests: A guest can have it: `passthrough = 0000:00:1f.2` in trivet.conf.\n");
+            "guests: No guest can have it now: nothing resets 0000:00:1f.2, so that its next owner "
+            "would find what the last one left.\n");
     host_topology_set_owner(sata, "web");
     assert_string_equal(host_topology_of(sata)->owner, "web");
     host_topology_set_owner(sata, "");
     assert_int_equal(host_topology_of(sata)->use, TOPOLOGY_FREE);
+}
+
+/* Without an IOMMU, without interrupt remapping, with memory of the firmware's. */
+static void what_does_not_isolate(void **state)
+{
+    static const struct iommu_reserved range = {
+        .first = 2 << 3, .last = 2 << 3, .base = 0x7e000000, .len = 0x20000
+    };
+    uint32_t usb = machine_endpoint(0, 2, 0, 0x0c0330);
+    char why[300];
+
+    (void)state;
+    host_topology_init();
+    assert_int_equal(host_topology_may_pass(usb, "web", why, sizeof why), 0);
+    reserved = &range;
+    assert_int_equal(host_topology_may_pass(usb, "web", why, sizeof why), -EACCES);
+    explain("00:02.0",
+            "owner: 0000:00:02.0 (1b36:0010, serial bus, USB) belongs to nobody, and is no bus "
+            "master.\n"
+            "place: It is a PCI Express endpoint, on root bus 00.\n"
+            "group: Its group is 1, in which no other device is.\n"
+            "why: It is on a root bus, has a requester ID of its own, and shares its device with "
+            "no function that could reach it.\n"
+            "reset: It can be reset by itself (function-level reset).\n"
+            "memory: The firmware binds it to memory from 0x7e000000 to 0x7e01ffff (RMRR, unity "
+            "map), which it has to go on reaching.\n"
+            "change: A setting of the firmware may free it of that: legacy support of USB, or "
+            "management of the machine.\n"
+            "guests: No guest can have it now: the firmware uses 0000:00:02.0 with memory at "
+            "0x7e000000, and it would go on reaching that.\n");
+    safe_irqs = false;
+    assert_int_equal(host_topology_may_pass(usb, "web", why, sizeof why), -EACCES);
+    assert_string_equal(why, "its IOMMU does not check interrupts, and 0000:00:02.0 could send "
+                             "any");
+    have_unit = false;
+    assert_int_equal(host_topology_may_pass(usb, "web", why, sizeof why), -EACCES);
+    assert_non_null(strstr(why, "no IOMMU stands before 0000:00:02.0"));
 }
 
 /* Circles of capabilities and of bridges end; two bridges to one bus are one group. */
@@ -348,6 +410,84 @@ static void lies(void **state)
     host_topology_init();
     assert_int_equal(host_topology_of(2)->parent, TOPOLOGY_NONE);
     assert_int_equal(host_topology_of(1)->type, TOPOLOGY_ENDPOINT);
+}
+
+/* Addresses come before classes; a driver is told; what is not there is kept for nobody. */
+static void kept_for_guests(void **state)
+{
+    static const char *const lines[][2] = {
+        { "web", "class:nvme" }, { "db", "01:00.0" }, { "db", "1b36:0010" }, { "db", "class:usb" }
+    };
+    struct pci_select s;
+    uint32_t i;
+
+    (void)state;
+    for (size_t n = 0; n < ARRAY_SIZE(lines); n++) {
+        assert_int_equal(pci_select_parse(lines[n][1], &s), 0);
+        assert_int_equal(host_pci_keep(&s, lines[n][0]), 0);
+    }
+    for (unsigned n = 1; n < 4; n++)
+        (void)machine_endpoint(n, 0, 0, 0x010802);
+    host_topology_init();
+    assert_int_equal(host_pci_kept("db", 0, &i), 0);
+    assert_int_equal(i, 1);
+    assert_int_equal(host_pci_kept("db", 1, &i), 0);
+    assert_int_equal(i, 2);
+    assert_int_equal(host_pci_kept("web", 0, &i), 0);
+    assert_int_equal(i, 3);
+    assert_int_equal(host_pci_kept("db", 2, &i), -ENOENT);
+    assert_int_equal(host_pci_kept("web", 1, &i), -ENOENT);
+    assert_true(host_topology_is_kept(&machine_dev[3]));
+    assert_false(host_topology_is_kept(&machine_dev[0]));
+    assert_int_equal(host_pci_select_exists(&s), -ENOENT);
+}
+
+/* All steps of it; returns how many. */
+static unsigned reset(uint32_t i, int expect)
+{
+    struct host_pci_reset r = { .step = 0 };
+    uint64_t wait;
+    unsigned n = 1;
+    int err;
+
+    while ((err = host_pci_reset_step(i, &r, &wait)) == -EINPROGRESS) {
+        assert_in_range(n++, 0, 20);
+        if (machine_cfg[i][0x49] & 0x80) { /* an FLR: all is gone */
+            assert_false(machine_cfg[i][4] & 4);
+            machine_set(i, 0x48, 2, 0);
+            memset(machine_cfg[i] + 0x10, 0, 24);
+        }
+    }
+    assert_int_equal(err, expect);
+    return n;
+}
+
+static void resets(void **state)
+{
+    uint32_t port, nvme, old;
+
+    (void)state;
+    port = machine_bridge(0, 1, 0, TOPOLOGY_ROOT_PORT, 1, 1);
+    nvme = machine_endpoint(1, 0, 0, 0x010802);
+    machine_set(nvme, 4, 2, 6);
+    machine_set(nvme, 0x10, 4, 0xfe000004);
+    host_topology_init();
+    assert_int_equal(reset(nvme, 0), 3);
+    assert_int_equal(machine_cfg[nvme][0x13], 0xfe);
+    assert_int_equal(machine_cfg[nvme][4] & 4, 0);
+    machine_set(nvme, 0x44, 4, 0); /* no FLR: by the port, which has nothing else below it */
+    host_topology_init();
+    assert_int_equal(host_pci_reset_kind(nvme), TOPOLOGY_RESET_BUS);
+    assert_int_equal(reset(nvme, 0), 4);
+    assert_int_equal(machine_cfg[port][0x3e] & 0x40, 0);
+    old = machine_endpoint(1, 0, 1, 0x020000);
+    machine_set(old, 0x44, 4, 0);
+    host_topology_init();
+    assert_int_equal(reset(nvme, -ENOTSUP), 1);
+    memset(machine_cfg[nvme], 0xff, 4); /* it does not come back */
+    machine_set(nvme, 0x44, 4, 1u << 28);
+    host_topology_init();
+    assert_true(reset(nvme, -EIO) > 5);
 }
 
 static void names(void **state)
@@ -392,6 +532,9 @@ int main(void)
         cmocka_unit_test_setup(functions_beyond_eight, fresh),
         cmocka_unit_test_setup(virtual_functions, fresh),
         cmocka_unit_test_setup(in_the_root_complex, fresh),
+        cmocka_unit_test_setup(what_does_not_isolate, fresh),
+        cmocka_unit_test_setup(kept_for_guests, fresh),
+        cmocka_unit_test_setup(resets, fresh),
         cmocka_unit_test_setup(lies, fresh),
         cmocka_unit_test_setup(names, fresh),
     };

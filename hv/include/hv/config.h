@@ -11,6 +11,7 @@
 #include <hv/net.h>
 #include <hv/sched.h>
 #include <hv/cpuset.h>
+#include <hv/pci_select.h>
 #include <hv/types.h>
 #define NAME_LEN 32
 #define PATH_LEN 128
@@ -47,6 +48,11 @@ struct guest_net {
     bool isolated;
     struct net_access access;
 };
+/* A PCI function of the machine; text: as it was written. */
+struct guest_passthrough {
+    struct pci_select select;
+    char text[24];
+};
 struct guest_config {
     char name[NAME_LEN];
     unsigned line; /* of its section header */
@@ -68,6 +74,9 @@ struct guest_config {
     unsigned ndisks;
     struct guest_net net[4];
     unsigned nnets;
+    struct guest_passthrough passthrough[8];
+    unsigned npassthrough;
+    bool unsafe_passthrough; /* what isolates its devices may be missing */
     bool rng, autostart, debug_exit, x2apic, pv, acpi, apicv, watchdog;
     bool bad;           /* it had an error: do not start */
     unsigned bad_line;  /* of the first one */
@@ -132,7 +141,10 @@ struct config_limits {
     /* 0; -ENOENT; -EEXIST: several are called so */
     int (*disk_exists)(enum disk_source, const char *name);
     bool (*nic_exists)(const char *name);
+    int (*pci_exists)(const struct pci_select *); /* 0; -ENOENT */
 };
+/* What config_limits_now() takes for pci_exists: set before config_init(), by who knows. */
+extern int (*config_pci_exists)(const struct pci_select *);
 /*
  * Any errors are in out->error, sorted by line, as many as it holds; returns the number of all, or
  * -ENOMEM. Free with config_free.

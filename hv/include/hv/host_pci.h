@@ -109,6 +109,15 @@ uint32_t host_pci_cap_nth(const struct host_pci_dev *, uint8_t id, unsigned n);
  */
 int must_check host_pci_irq(const struct host_pci_dev *, unsigned n, uint32_t cpu,
                             void (*fn)(void *), void *arg);
+/*
+ * The same in parts, for who makes the message: the first n entries of its MSI-X table, which stay
+ * mapped (NULL: it has none), and interrupt n of the function is `m` from here on (table NULL: by
+ * MSI). CPU 0.
+ */
+struct irq_message;
+volatile uint8_t *host_pci_msix_table(const struct host_pci_dev *, unsigned n);
+int must_check host_pci_irq_write(const struct host_pci_dev *, volatile uint8_t *table, unsigned n,
+                                  const struct irq_message *m);
 /* No interrupt of the function any more, by message or by line. */
 void host_pci_irq_off(const struct host_pci_dev *);
 

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include <hv/host_pci.h>
+#include <hv/pci_select.h>
 #include <hv/types.h>
 
 #define TOPOLOGY_NONE (-1)
@@ -112,7 +113,37 @@ typedef void topology_say(void *ctx, const char *about, const char *text);
 void host_topology_explain(uint32_t i, topology_say *say, void *ctx);
 /*
  * Why guest `guest` cannot have function i, in words in why[n]. -EBUSY: somebody else has it.
- * -EPERM: somebody else has what cannot be kept apart from it. -ENOTSUP: no guest can have it. 0:
- * it can, as far as its place is concerned. CPU 0.
+ * -EPERM: somebody else has what cannot be kept apart from it. -EACCES: no IOMMU holds it, the
+ * firmware binds it to memory, or nothing resets it. -ENOTSUP: no guest can have it. 0: it can, as
+ * far as its place is concerned. CPU 0.
  */
 int must_check host_topology_may_pass(uint32_t i, const char *guest, char *why, size_t n);
+
+/* ---- functions for guests ---- */
+
+/*
+ * Before host_pci_init(): the function that s names, or the first free one of those that it names,
+ * is kept for the guest: no driver of Trivet's gets it. -ENOSPC.
+ */
+#define HOST_PCI_KEEP_MOST 32
+int must_check host_pci_keep(const struct pci_select *s, const char *guest);
+/* The function that is kept for the n-th of the guest's calls. -ENOENT: there was none. */
+int must_check host_pci_kept(const char *guest, uint32_t n, uint32_t *i);
+/* 0: this machine has such a function; -ENOENT. */
+int must_check host_pci_select_exists(const struct pci_select *);
+
+/*
+ * A reset of function i, from step 0 on (all of the structure zeroed): each call does what is to be
+ * done now. -EINPROGRESS: call it again after *wait ns. 0: it is as after power-on, with BARs and
+ * the like as before, decoding as the caller then says, no bus master. -ENOTSUP: nothing resets
+ * it, or not it alone. -EIO: it does not come back. CPU 0; nobody else uses the function meanwhile.
+ */
+struct host_pci_reset {
+    enum topology_reset kind;
+    uint32_t step, bar[6];
+    uint16_t express, control;
+    uint8_t cache_line, latency, line;
+};
+int must_check host_pci_reset_step(uint32_t i, struct host_pci_reset *, uint64_t *wait);
+/* How that would be done; 0: not at all. */
+enum topology_reset host_pci_reset_kind(uint32_t i);

@@ -15,7 +15,7 @@ struct vpci_id;
 #define VPCI_ECAM_LEN MIB /* one bus */
 #define VPCI_SLOTS 32
 #define VPCI_BARS 6
-#define VPCI_REGIONS 8 /* trapped pieces of all BARs of one device */
+#define VPCI_REGIONS 8 /* pieces of all BARs of one device */
 #define VPCI_MSIX_MAX 16
 /*
  * ecam: base of VPCI_ECAM_LEN bytes. mmio32, mmio64: windows for BARs. cf8: ports 0xcf8..0xcff,
@@ -101,12 +101,17 @@ struct vpci_state {
     uint32_t intx;         /* the device's reasons to hold INTx; 0: none */
 };
 static_assert(sizeof(struct vpci_state) == 528, "a saved state");
-/* A trapped piece of a BAR; the device's ops see offsets from `off`. */
+/*
+ * A piece of a BAR. Trapped: the device's ops see offsets from `off`. ops NULL: the guest reaches
+ * the host's memory at `host` there, whole pages of a device of the machine.
+ */
 struct vpci_region {
     const char *name;
-    uint32_t off, len;
+    uint64_t off, len;
     const struct io_ops *ops;
     void *dev;
+    uint64_t host;
+    bool combine; /* of host: writes may be combined */
     uint8_t bar;
     bool mapped;
 };
@@ -137,7 +142,7 @@ struct vpci_id {
 void vpci_dev_init(struct vpci_dev *, struct vm *, const struct vpci_id *);
 /* size: power of two >= 16 */
 void vpci_add_bar(struct vpci_dev *, unsigned bar, uint64_t size, bool is64);
-/* copies off, len, name, ops, dev */
+/* copies all but bar and mapped */
 void vpci_add_region(struct vpci_dev *, unsigned bar, const struct vpci_region *);
 /* body: what follows the two bytes id and next; wmask: its writable bits, or NULL. Returns the
  * capability's offset. All of a device's capabilities must fit into its 256 bytes of configuration
@@ -163,6 +168,12 @@ void vpci_detach(struct vpci_dev *);
 bool vpci_msix_enabled(const struct vpci_dev *);
 /* sends, or sets the pending bit when masked or no bus master */
 void vpci_msix_notify(struct vpci_dev *, unsigned vec);
+/*
+ * The guest's own MSI-X table at off, for devices that place it themselves: accesses of other sizes
+ * than 4 and 8, and what is behind its entries, read as zero and are ignored.
+ */
+uint64_t vpci_msix_table_read(struct vpci_dev *, uint64_t off, unsigned size);
+void vpci_msix_table_write(struct vpci_dev *, uint64_t off, unsigned size, uint64_t);
 /* adds reasons and asserts the line, unless disabled */
 void vpci_intx_raise(struct vpci_dev *, uint32_t reasons);
 /* returns and clears the reasons, deasserts */

@@ -31,8 +31,9 @@ struct vm {
     void *guest;             /* guest ISA's machine (struct x86_machine ...) */
     /* interrupt controllers' VM-wide state (struct x86_intc ...) */
     void *vintc;
-    struct vpci *pci; /* NULL: no PCI bus */
-    struct vio *vio;  /* virtio devices, private to hv/vio */
+    struct vpci *pci;                /* NULL: no PCI bus */
+    struct passthrough *passthrough; /* functions of the machine, private to hv/pci */
+    struct vio *vio;                 /* virtio devices, private to hv/vio */
     /* firmware's flash and fw_cfg, private to hv/guest/uefi; NULL: the guest has no firmware */
     struct uefi *uefi;
     /* lives as long as the configuration: output survives a stop */

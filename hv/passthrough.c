@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * passthrough.c: the machine's side of functions that guests have: who is kept for whom, resets,
+ * the IOMMU's domains, interrupts. The guest's side is hv/pci/passthrough.c. See
+ * <hv/passthrough.h>.
+ */
+#include <arch/irq.h>
+#include <arch/mmu.h>
+#include <hv/assert.h>
+#include <hv/config.h>
+#include <hv/host_topology.h>
+#include <hv/iommu.h>
+#include <hv/log.h>
+#include <hv/passthrough.h>
+#include <hv/pci.h>
+#include <hv/time.h>
+#include <hv/vm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum fn_state { FN_DIRTY, FN_RESETTING, FN_IDLE, FN_USED, FN_DEAD };
+/* One for each unit that the guest's functions are behind. */
+struct pass_domain {
+    struct iommu_domain iommu;
+    struct vm *vm;
+    unsigned users;
+    struct pass_domain *next;
+};
+struct fn_irq {
+    struct irq_message plain;
+    struct event *ev; /* NULL: nobody wants it */
+    bool made;
+};
+struct passthrough_fn {
+    uint32_t i; /* in host_pci_devs() */
+    const struct host_pci_dev *d;
+    char name[TOPOLOGY_NAME];
+    enum fn_state state;
+    struct host_pci_bar bar[VPCI_BARS];
+    volatile uint8_t *map[VPCI_BARS]; /* of [map_off, map_end) */
+    uint64_t map_off[VPCI_BARS], map_end[VPCI_BARS];
+    volatile uint8_t *table; /* MSI-X */
+    struct fn_irq irq[VPCI_MSIX_MAX];
+    struct host_pci_reset reset;
+    struct event timer, *then;
+    struct pass_domain *domain;
+};
+
+static struct passthrough_fn *fns[HOST_PCI_KEEP_MOST];
+static uint32_t nfns;
+static struct pass_domain *domains;
+
+/* ---- before the drivers ---- */
+
+void passthrough_keep(const char *text, size_t len)
+{
+    const struct config_limits any = { .memory_max = UINT64_MAX, .cpus = MAX_CPUS };
+    struct config c;
+
+    assert_cpu0();
+    config_pci_exists = host_pci_select_exists;
+    if (!text || config_parse(text, len, &any, &c) < 0)
+        return;
+    for (unsigned g = 0; g < c.nguests; g++)
+        for (unsigned i = 0; i < c.guest[g].npassthrough; i++)
+            if (host_pci_keep(&c.guest[g].passthrough[i].select, c.guest[g].name))
+                log_warn("passthrough: only %d devices can be given to guests", HOST_PCI_KEEP_MOST);
+    config_free(&c);
+}
+
+/* ---- resets ---- */
+
+static void fn_step(struct passthrough_fn *f)
+{
+    uint64_t wait = 0;
+    int err = host_pci_reset_step(f->i, &f->reset, &wait);
+
+    if (err == -EINPROGRESS) {
+        event_at(&f->timer, time_ns() + wait);
+        return;
+    }
+    f->state = err == -EIO ? FN_DEAD : FN_IDLE;
+    if (err == -EIO)
+        log_err("PCI %s does not come back from its reset: no guest gets it any more", f->name);
+    else if (err)
+        log_warn("PCI %s cannot be reset: what its last owner left in it stays", f->name);
+    if (f->then)
+        event_post(f->then);
+    f->then = NULL;
+}
+
+static void fn_timer(struct event *ev) { fn_step(container_of(ev, struct passthrough_fn, timer)); }
+
+static void fn_begin_reset(struct passthrough_fn *f)
+{
+    f->state = FN_RESETTING;
+    f->reset = (struct host_pci_reset){ .step = 0 };
+    fn_step(f);
+}
+
+static void fn_irqs_off(struct passthrough_fn *f)
+{
+    host_pci_irq_off(f->d);
+    for (unsigned n = 0; n < VPCI_MSIX_MAX; n++) {
+        if (f->irq[n].ev)
+            iommu_irq_off(f->d, n);
+        f->irq[n].ev = NULL;
+    }
+}
+
+static int fn_reset(struct passthrough_fn *f, struct event *then)
+{
+    assert_cpu0();
+    if (f->state == FN_IDLE || f->state == FN_DEAD)
+        return 0;
+    f->then = then;
+    if (f->state != FN_RESETTING) {
+        host_pci_command(f->d, 0, HOST_PCI_MASTER);
+        fn_irqs_off(f);
+        fn_begin_reset(f);
+    }
+    return f->state == FN_RESETTING ? -EINPROGRESS : 0;
+}
+
+/* ---- domains ---- */
+
+static struct pass_domain *domain_find(const struct vm *vm, const struct host_pci_dev *d)
+{
+    for (struct pass_domain *p = domains; p; p = p->next)
+        if (p->vm == vm && p->iommu.unit == iommu_unit_of(d))
+            return p;
+    return NULL;
+}
+
+static int domain_start(struct pass_domain *p, struct vm *vm, const struct host_pci_dev *d)
+{
+    char owner[NAME_LEN + 8];
+    int err;
+
+    p->vm = vm;
+    snprintf(owner, sizeof owner, "guest %s", vm->config->name);
+    err = iommu_domain_init(&p->iommu, d, owner, charge_tables, vm);
+    if (err)
+        return err;
+    err = gmem_attach(vm, &p->iommu.gmem);
+    if (err)
+        iommu_domain_fini(&p->iommu);
+    return err;
+}
+
+static struct pass_domain *domain_make(struct vm *vm, const struct host_pci_dev *d, int *err)
+{
+    struct pass_domain *p = domain_find(vm, d);
+
+    *err = 0;
+    if (p)
+        return p;
+    p = vm_alloc(vm, sizeof *p);
+    *err = p ? domain_start(p, vm, d) : -ENOMEM;
+    if (*err) {
+        if (p)
+            vm_free(vm, p, sizeof *p);
+        return NULL;
+    }
+    p->next = domains;
+    domains = p;
+    return p;
+}
+
+static void domain_drop(struct pass_domain *p)
+{
+    struct pass_domain **at = &domains;
+
+    if (p->users)
+        return;
+    while (*at != p)
+        at = &(*at)->next;
+    *at = p->next;
+    gmem_detach(p->vm, &p->iommu.gmem);
+    iommu_domain_fini(&p->iommu);
+    vm_free(p->vm, p, sizeof *p);
+}
+
+static int fn_attach(struct passthrough_fn *f, struct vm *vm)
+{
+    struct pass_domain *p;
+    int err;
+
+    if (!iommu_unit_of(f->d))
+        return 0; /* unsafe-passthrough: there is none */
+    p = domain_make(vm, f->d, &err);
+    if (!p)
+        return err;
+    err = iommu_attach(&p->iommu, f->d);
+    if (err) {
+        domain_drop(p);
+        return err;
+    }
+    p->users++;
+    f->domain = p;
+    return 0;
+}
+
+static void fn_detach(struct passthrough_fn *f)
+{
+    if (!f->domain)
+        return;
+    iommu_detach(f->d);
+    f->domain->users--;
+    domain_drop(f->domain);
+    f->domain = NULL;
+}
+
+/* ---- an owner ---- */
+
+static struct passthrough_fn *fn_of(uint32_t i)
+{
+    struct passthrough_fn *f;
+
+    for (uint32_t n = 0; n < nfns; n++)
+        if (fns[n]->i == i)
+            return fns[n];
+    f = nfns < ARRAY_SIZE(fns) ? calloc(1, sizeof *f) : NULL; /* charge: the machine's, and few */
+    if (!f)
+        return NULL;
+    f->i = i;
+    f->d = &host_pci_devs(&(uint32_t){ 0 })[i];
+    host_pci_name(f->d, f->name);
+    event_init(&f->timer, fn_timer, 0);
+    return fns[nfns++] = f;
+}
+
+/* Whether the guest may have it; unsafe-passthrough overrides what only isolation asks for. */
+static int fn_allowed(const struct passthrough_fn *f, const struct guest_config *c, char *why,
+                      size_t size)
+{
+    int err = host_topology_may_pass(f->i, c->name, why, size);
+
+    if (!err || err == -EBUSY || err == -ENOTSUP || !c->unsafe_passthrough)
+        return err;
+    log_err("%s: UNSAFE: %s is passed through although %s", c->name, f->name, why);
+    return 0;
+}
+
+static int fn_ready(const struct passthrough_fn *f, const struct guest_config *c, char *why,
+                    size_t size)
+{
+    int err = fn_allowed(f, c, why, size);
+
+    if (err)
+        return err;
+    if (f->state == FN_IDLE)
+        return 0;
+    snprintf(why, size, "%s %s", f->name,
+             f->state == FN_DEAD   ? "did not come back from its last reset"
+             : f->state == FN_USED ? "is in use"
+                                   : "is still being reset: try again");
+    return f->state == FN_DEAD ? -EIO : -EBUSY;
+}
+
+static struct passthrough_fn *fn_open(struct vm *vm, const struct guest_config *c, unsigned n,
+                                      int *err, char *why, size_t size)
+{
+    struct passthrough_fn *f;
+    uint32_t i;
+
+    assert_cpu0();
+    *err = host_pci_kept(c->name, n, &i);
+    if (*err) {
+        snprintf(why, size,
+                 "this machine has no such device, or none that is free; `pci` lists "
+                 "them");
+        return NULL;
+    }
+    f = fn_of(i);
+    *err = f ? fn_ready(f, c, why, size) : -ENOMEM;
+    if (*err)
+        return NULL;
+    *err = fn_attach(f, vm);
+    if (*err) {
+        snprintf(why, size, "%s cannot be attached to the guest's memory: error %d", f->name,
+                 -*err);
+        return NULL;
+    }
+    f->state = FN_USED;
+    host_pci_command(f->d, HOST_PCI_NO_INTX, HOST_PCI_MASTER);
+    for (unsigned b = 0; b < VPCI_BARS; b++)
+        if (host_pci_bar(f->d, b, &f->bar[b]))
+            f->bar[b].len = 0;
+    host_pci_command(f->d, HOST_PCI_MEMORY, 0);
+    log_info("%s has PCI %s", c->name, f->name);
+    return f;
+}
+
+static void fn_close(struct passthrough_fn *f)
+{
+    assert_cpu0();
+    host_pci_command(f->d, 0, HOST_PCI_MASTER | HOST_PCI_MEMORY);
+    fn_irqs_off(f);
+    fn_detach(f);
+    if (f->state == FN_USED) /* its guest never ran */
+        fn_begin_reset(f);
+}
+
+/* ---- while it is used ---- */
+
+static const char *fn_name(const struct passthrough_fn *f) { return f->name; }
+
+static uint32_t fn_read(struct passthrough_fn *f, uint32_t off, unsigned size)
+{
+    if (off == 0 && size == 2)
+        return f->d->vendor; /* a virtual function's own registers say nothing */
+    if (off == 2 && size == 2)
+        return f->d->device;
+    return host_pci_read(f->d, off, size);
+}
+
+static uint32_t fn_cap(struct passthrough_fn *f, uint8_t id, unsigned n)
+{
+    return host_pci_cap_nth(f->d, id, n);
+}
+
+static int fn_bar(struct passthrough_fn *f, unsigned i, struct host_pci_bar *out)
+{
+    *out = f->bar[i];
+    return out->len && !out->io && out->base ? 0 : -ENOENT;
+}
+
+static void fn_master(struct passthrough_fn *f, bool on)
+{
+    host_pci_command(f->d, on ? HOST_PCI_MASTER : 0, on ? 0 : HOST_PCI_MASTER);
+}
+
+static int fn_map(struct passthrough_fn *f, unsigned i, uint64_t off, uint64_t len)
+{
+    if (f->map[i])
+        return f->map_off[i] == off && f->map_end[i] == off + len ? 0 : -EINVAL;
+    if (!range_within(off, len, 0, f->bar[i].len))
+        return -EINVAL;
+    f->map[i] = mmu_map_device(hpa(f->bar[i].base + off), len);
+    f->map_off[i] = off;
+    f->map_end[i] = off + len;
+    return f->map[i] ? 0 : -ENOMEM;
+}
+
+static bool fn_mapped(const struct passthrough_fn *f, unsigned i, uint64_t off, unsigned size)
+{
+    return f->map[i] && off >= f->map_off[i] && off + size <= f->map_end[i] && !(off & (size - 1));
+}
+
+static uint32_t fn_mmio_read(struct passthrough_fn *f, unsigned i, uint64_t off, unsigned size)
+{
+    return fn_mapped(f, i, off, size) ? host_reg_read(f->map[i] + (off - f->map_off[i]), size)
+                                      : UINT32_MAX;
+}
+
+static void fn_mmio_write(struct passthrough_fn *f, unsigned i, uint64_t off, unsigned size,
+                          uint32_t v)
+{
+    if (fn_mapped(f, i, off, size))
+        host_reg_write(f->map[i] + (off - f->map_off[i]), size, v);
+}
+
+static void fn_interrupt(void *arg)
+{
+    const struct fn_irq *q = arg;
+
+    if (q->ev)
+        event_post(q->ev);
+}
+
+static int fn_irq(struct passthrough_fn *f, unsigned n, struct event *ev)
+{
+    struct fn_irq *q = &f->irq[n];
+    struct irq_message m;
+    int err = 0;
+
+    assert_cpu0();
+    hv_assert(n < VPCI_MSIX_MAX);
+    if (!q->made)
+        err = irq_message(0, fn_interrupt, q, &q->plain);
+    if (err)
+        return err;
+    q->made = true;
+    err = iommu_irq(f->d, n, &q->plain, &m);
+    if (err)
+        return err;
+    q->ev = ev;
+    if (!f->table)
+        f->table = host_pci_msix_table(f->d, VPCI_MSIX_MAX);
+    return host_pci_irq_write(f->d, f->table, n, &m);
+}
+
+static const struct passthrough_ops ops = {
+    .open = fn_open,
+    .name = fn_name,
+    .read = fn_read,
+    .cap = fn_cap,
+    .bar = fn_bar,
+    .master = fn_master,
+    .map = fn_map,
+    .mmio_read = fn_mmio_read,
+    .mmio_write = fn_mmio_write,
+    .irq = fn_irq,
+    .reset = fn_reset,
+    .close = fn_close,
+};
+
+void passthrough_init(void)
+{
+    uint32_t count;
+
+    assert_cpu0();
+    passthrough_ops = &ops;
+    (void)host_pci_devs(&count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct passthrough_fn *f = host_topology_of(i)->use == TOPOLOGY_GUEST ? fn_of(i) : NULL;
+
+        if (f)
+            fn_begin_reset(f);
+    }
+}

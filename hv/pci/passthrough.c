@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * passthrough.c: what a guest sees of a function of the machine that it has. Configuration space is
+ * a copy, made by the two tables below: nothing that the guest writes there reaches the function
+ * but whether it masters the bus. Its BARs are the guest's own memory, except for the pages of the
+ * MSI-X table, which the guest sees as a table of its own. See <hv/passthrough.h>.
+ */
+#include <hv/assert.h>
+#include <hv/config.h>
+#include <hv/event.h>
+#include <hv/log.h>
+#include <hv/passthrough.h>
+#include <hv/vintc.h>
+#include <stdio.h>
+#include <string.h>
+#include "vpci.h"
+
+enum { BAR_PREFETCH = 8, MSIX_ENTRY = 16, MSIX_SIZE = 0x7ff, MSIX_ENABLES = 0xc0 };
+enum { MSI_ENABLE = 1, MSI_64 = 1 << 7, MSI_ADDRESS = 4, MSI_DATA = 12 };
+enum { CAP_POWER = 1, CAP_MSI = 5, CAP_EXPRESS = 0x10 };
+enum { FUNCTIONS = 8 };
+static_assert(FUNCTIONS == sizeof(((struct guest_config *)0)->passthrough) /
+                               sizeof(struct guest_passthrough),
+              "each line has its place");
+
+struct pass_vector {
+    struct pass_dev *d;
+    struct event event; /* on CPU 0: it came */
+    unsigned n;
+};
+/* The part of a BAR that is trapped. */
+struct pass_window {
+    struct pass_dev *d;
+    uint64_t off;
+    unsigned bar;
+};
+struct pass_dev {
+    struct vpci_dev pci;
+    struct passthrough_fn *fn;
+    struct pass_window window[VPCI_BARS];
+    struct pass_vector vector[VPCI_MSIX_MAX];
+    struct spinlock master_lock; /* LOCK_DEVICE: what the guest wants, and what the function does */
+    unsigned nvectors, msi_cap;
+    unsigned table_bar;
+    uint64_t table, table_len; /* of the function's MSI-X table in that BAR */
+};
+struct passthrough {
+    unsigned n;
+    struct pass_dev *dev[FUNCTIONS];
+};
+
+const struct passthrough_ops *passthrough_ops;
+
+/* ---- configuration space: what the guest sees, and why ---- */
+
+enum pass_policy { PASS_COPY, PASS_OWN, PASS_ZERO };
+static const struct {
+    uint8_t at, len;
+    enum pass_policy policy;
+    const char *why;
+} header_policy[] = {
+    { PCI_VENDOR_ID, 4, PASS_COPY, "the driver chooses by it" },
+    { PCI_COMMAND, 2, PASS_OWN,
+      "decoding moves the guest's view alone; bus mastering is passed on" },
+    { PCI_STATUS, 2, PASS_OWN, "errors of the machine's bus are Trivet's" },
+    { PCI_REVISION, 4, PASS_COPY, "the driver chooses by it" },
+    { PCI_CACHE_LINE, 1, PASS_OWN, "PCI Express ignores it" },
+    { PCI_LATENCY, 1, PASS_ZERO, "PCI Express ignores it" },
+    { PCI_HEADER_TYPE, 1, PASS_ZERO, "alone in its slot, whatever is beside it in the machine" },
+    { 0x0f, 1, PASS_ZERO, "a self-test stops the function while others wait" },
+    { PCI_BAR0, 24, PASS_OWN, "places are the guest's; the machine's stay where they are" },
+    { 0x28, 4, PASS_ZERO, "CardBus" },
+    { PCI_SUBSYS_VENDOR, 4, PASS_COPY, "the driver chooses by it" },
+    { 0x30, 4, PASS_ZERO, "no option ROM: firmware of the device's maker would run in the guest" },
+    { PCI_CAP_PTR, 1, PASS_OWN, "the list of those that are shown" },
+    { 0x35, 7, PASS_ZERO, "reserved" },
+    { PCI_INT_LINE, 1, PASS_OWN, "a note of the guest's" },
+    { PCI_INT_PIN, 1, PASS_ZERO,
+      "no INTx: a shared line of the machine's would have to stay masked "
+      "until the guest has served it" },
+    { 0x3e, 2, PASS_ZERO, "PCI Express ignores them" },
+};
+
+static void pass_header(struct pass_dev *p)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(header_policy); i++)
+        for (unsigned k = 0; k < header_policy[i].len; k += 1) {
+            unsigned at = header_policy[i].at + k;
+            unsigned word = at & ~1u;
+
+            if (header_policy[i].policy == PASS_COPY)
+                vpci_cfg_set(&p->pci, at, 1,
+                             passthrough_ops->read(p->fn, word, 2) >> (8 * (at & 1)));
+        }
+}
+
+static bool pass_has_room(const struct pass_dev *p, unsigned len)
+{
+    return p->pci.cap_free + len <= sizeof p->pci.s.cfg;
+}
+
+/* State D0 for ever: the guest may ask for others, and reads what it asked for. */
+static void pass_power(struct pass_dev *p, uint32_t at)
+{
+    uint8_t body[6] = { 0 }, wmask[6] = { [2] = 3 };
+    uint32_t pmc = passthrough_ops->read(p->fn, at + 2, 2) & 7; /* the version; no PME */
+
+    body[0] = (uint8_t)pmc;
+    body[2] = 1 << 3; /* No_Soft_Reset */
+    (void)vpci_add_cap(&p->pci, CAP_POWER, body, wmask, sizeof body);
+}
+
+/* One message, 64-bit, without masks. */
+static void pass_msi(struct pass_dev *p, uint32_t at)
+{
+    static const uint8_t wmask[12] = { MSI_ENABLE, 0,    0xfc, 0xff, 0xff, 0xff,
+                                       0xff,       0xff, 0xff, 0xff, 0xff, 0xff };
+    uint8_t body[12] = { MSI_64 };
+
+    (void)at;
+    p->msi_cap = vpci_add_cap(&p->pci, CAP_MSI, body, wmask, sizeof body);
+    p->nvectors = p->nvectors ? p->nvectors : 1;
+}
+
+/*
+ * A table where the function has its own, of no more entries than Trivet keeps. False: what the
+ * function says cannot be.
+ */
+static bool pass_msix_place(struct pass_dev *p, uint32_t at)
+{
+    uint32_t control = passthrough_ops->read(p->fn, at + 2, 2);
+    uint32_t table = passthrough_ops->read(p->fn, at + 4, 4);
+    struct host_pci_bar bar;
+
+    p->table_bar = table & 7;
+    p->table = table & ~7u;
+    p->table_len = (uint64_t)MSIX_ENTRY * ((control & MSIX_SIZE) + 1);
+    return p->table_bar < VPCI_BARS && !passthrough_ops->bar(p->fn, p->table_bar, &bar) &&
+           range_within(p->table, p->table_len, 0, bar.len);
+}
+
+static void pass_msix(struct pass_dev *p, uint32_t at)
+{
+    uint32_t control = passthrough_ops->read(p->fn, at + 2, 2);
+    uint32_t pba = passthrough_ops->read(p->fn, at + 8, 4);
+    unsigned n = (unsigned)min_u64((control & MSIX_SIZE) + 1, VPCI_MSIX_MAX);
+    uint32_t table = (uint32_t)p->table | p->table_bar;
+    uint8_t body[10] = { (uint8_t)(n - 1) }, wmask[10] = { 0, MSIX_ENABLES };
+
+    if (!pass_msix_place(p, at)) {
+        p->table_len = 0;
+        return;
+    }
+    table = (uint32_t)p->table | p->table_bar;
+    memcpy(body + 2, &table, 4);
+    memcpy(body + 6, &pba, 4);
+    p->pci.nmsix = (uint8_t)n;
+    p->pci.msix_cap = (uint8_t)vpci_add_cap(&p->pci, PCI_CAP_MSIX, body, wmask, sizeof body);
+    for (unsigned i = 0; i < n; i++)
+        p->pci.s.msix[i].ctrl = 1;
+    p->nvectors = n;
+}
+
+/*
+ * PCIe §7.5.3, as of a function of the root complex: on the guest's only bus no port is above it,
+ * so there is no link to speak of. Control registers are notes of the guest's.
+ */
+static void pass_express(struct pass_dev *p, uint32_t at)
+{
+    uint8_t body[0x3a] = { 0 }, wmask[0x3a] = { 0 };
+    uint32_t flags = passthrough_ops->read(p->fn, at + 2, 2), cap;
+
+    flags = (flags & 15) | 9 << 4;
+    cap = passthrough_ops->read(p->fn, at + 4, 4) & ~(1u << 28); /* resets are Trivet's */
+    memcpy(body, &flags, 2);
+    memcpy(body + 2, &cap, 4);
+    memset(wmask + 6, 0xff, 2);
+    wmask[7] = 0x7f; /* bit 15 would be a reset */
+    (void)vpci_add_cap(&p->pci, CAP_EXPRESS, body, wmask, sizeof body);
+}
+
+/* Read-only, as it was when the guest started. */
+static void pass_vendor(struct pass_dev *p, uint32_t at)
+{
+    unsigned len = passthrough_ops->read(p->fn, at + 2, 1);
+    uint8_t body[0x40];
+
+    if (len < 3 || len - 2 > sizeof body || !pass_has_room(p, len))
+        return;
+    for (unsigned i = 0; i < len - 2; i++)
+        body[i] = (uint8_t)passthrough_ops->read(p->fn, at + 2 + i, 1);
+    (void)vpci_add_cap(&p->pci, PCI_CAP_VENDOR, body, NULL, len - 2);
+}
+
+/* All others are hidden: what nobody knows may write to flash, or move the function elsewhere. */
+static const struct {
+    uint8_t id, len; /* len: most bytes that it takes */
+    void (*show)(struct pass_dev *, uint32_t at);
+    const char *why;
+} cap_policy[] = {
+    { PCI_CAP_MSIX, 12, pass_msix, "the guest's table; the function's is Trivet's to write" },
+    { CAP_MSI, 14, pass_msi, "the guest's message; the function's is Trivet's to write" },
+    { CAP_EXPRESS, 0x3c, pass_express, "sizes and errors are the machine's; drivers look for it" },
+    { CAP_POWER, 8, pass_power, "a function that sleeps would lose what Trivet set up" },
+    { PCI_CAP_VENDOR, 3, pass_vendor, "drivers find their registers by it" },
+};
+
+static void pass_caps(struct pass_dev *p)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(cap_policy); i++)
+        for (unsigned n = 0; n < FUNCTIONS; n++) {
+            uint32_t at = passthrough_ops->cap(p->fn, cap_policy[i].id, n);
+
+            if (!at || (n && cap_policy[i].id != PCI_CAP_VENDOR) ||
+                !pass_has_room(p, cap_policy[i].len))
+                break;
+            cap_policy[i].show(p, at);
+        }
+}
+
+/* ---- BARs ---- */
+
+static uint64_t pass_forward_read(const struct pass_window *w, uint64_t off, unsigned size)
+{
+    if (size == 8)
+        return pass_forward_read(w, off, 4) | pass_forward_read(w, off + 4, 4) << 32;
+    return passthrough_ops->mmio_read(w->d->fn, w->bar, off, size);
+}
+
+static bool pass_in_table(const struct pass_window *w, uint64_t off)
+{
+    const struct pass_dev *p = w->d;
+
+    return p->table_len && w->bar == p->table_bar && off >= p->table &&
+           off < p->table + p->table_len;
+}
+
+static int pass_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
+{
+    const struct pass_window *w = dev;
+
+    off += w->off;
+    if (pass_in_table(w, off))
+        *val = vpci_msix_table_read(&w->d->pci, off - w->d->table, size);
+    else
+        *val = pass_forward_read(w, off, size);
+    return 0;
+}
+
+static int pass_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+{
+    const struct pass_window *w = dev;
+
+    off += w->off;
+    if (pass_in_table(w, off)) {
+        vpci_msix_table_write(&w->d->pci, off - w->d->table, size, val);
+        return 0;
+    }
+    passthrough_ops->mmio_write(w->d->fn, w->bar, off, size == 8 ? 4 : size, (uint32_t)val);
+    if (size == 8)
+        passthrough_ops->mmio_write(w->d->fn, w->bar, off + 4, 4, (uint32_t)(val >> 32));
+    return 0;
+}
+
+static const struct io_ops pass_io = { pass_read, pass_write, 1 | 2 | 4 | 8 };
+
+static int pass_trap(struct pass_dev *p, unsigned i, uint64_t off, uint64_t len)
+{
+    struct pass_window *w = &p->window[i];
+    int err = passthrough_ops->map(p->fn, i, off, len);
+
+    if (err)
+        return err;
+    *w = (struct pass_window){ .d = p, .off = off, .bar = i };
+    vpci_add_region(&p->pci, i,
+                    &(struct vpci_region){
+                        .name = "passed", .off = off, .len = len, .ops = &pass_io, .dev = w });
+    return 0;
+}
+
+static void pass_direct(struct pass_dev *p, unsigned i, const struct host_pci_bar *b, uint64_t off,
+                        uint64_t end)
+{
+    if (off < end)
+        vpci_add_region(&p->pci, i,
+                        &(struct vpci_region){ .name = "passed",
+                                               .off = off,
+                                               .len = end - off,
+                                               .host = b->base + off,
+                                               .combine = b->prefetch });
+}
+
+/* What is smaller than a page shares it with others: the guest reaches it through Trivet. */
+static int pass_bar(struct pass_dev *p, unsigned i, const struct host_pci_bar *b)
+{
+    uint64_t from = b->len, to = b->len;
+
+    if (b->len < 16 || b->len & (b->len - 1))
+        return -EINVAL;
+    vpci_add_bar(&p->pci, i, b->len, b->wide);
+    if (b->prefetch)
+        p->pci.s.cfg[PCI_BAR0 + 4 * i] |= BAR_PREFETCH; /* nospec: at creation */
+    if (b->len < PAGE_SIZE || b->base & (PAGE_SIZE - 1))
+        return pass_trap(p, i, 0, b->len < PAGE_SIZE ? b->len : PAGE_SIZE);
+    if (p->table_len && i == p->table_bar) {
+        from = align_down(p->table, PAGE_SIZE);
+        to = align_up(p->table + p->table_len, PAGE_SIZE);
+    }
+    pass_direct(p, i, b, 0, from);
+    pass_direct(p, i, b, to, b->len);
+    return from < to ? pass_trap(p, i, from, to - from) : 0;
+}
+
+static int pass_bars(struct pass_dev *p)
+{
+    struct host_pci_bar b;
+    int err = 0;
+
+    for (unsigned i = 0; !err && i < VPCI_BARS; i++)
+        if (!passthrough_ops->bar(p->fn, i, &b))
+            err = pass_bar(p, i, &b);
+    return err;
+}
+
+/* ---- interrupts ---- */
+
+static void pass_msi_send(struct pass_dev *p)
+{
+    const struct vpci_dev *d = &p->pci;
+    uint64_t addr;
+
+    if (!p->msi_cap || !(vpci_cfg_get(d, p->msi_cap + 2, 1) & MSI_ENABLE) || !vpci_bus_master(d))
+        return;
+    addr = vpci_cfg_get(d, p->msi_cap + MSI_ADDRESS, 4) |
+           (uint64_t)vpci_cfg_get(d, p->msi_cap + MSI_ADDRESS + 4, 4) << 32;
+    (void)!virq_msi(d->vm, (uint32_t)d->slot << 3, addr, vpci_cfg_get(d, p->msi_cap + MSI_DATA, 2));
+}
+
+static void pass_came(struct event *ev)
+{
+    struct pass_vector *v = container_of(ev, struct pass_vector, event);
+
+    if (vpci_msix_enabled(&v->d->pci))
+        vpci_msix_notify(&v->d->pci, v->n);
+    else if (v->n == 0)
+        pass_msi_send(v->d);
+}
+
+static int pass_vectors(struct pass_dev *p)
+{
+    int err = 0;
+
+    for (unsigned n = 0; n < VPCI_MSIX_MAX; n++) {
+        p->vector[n] = (struct pass_vector){ .d = p, .n = n };
+        event_init(&p->vector[n].event, pass_came, 0);
+    }
+    for (unsigned n = 0; !err && n < p->nvectors; n++)
+        err = passthrough_ops->irq(p->fn, n, &p->vector[n].event);
+    return err;
+}
+
+/* ---- life ---- */
+
+static void pass_command(struct vpci_dev *d)
+{
+    struct pass_dev *p = container_of(d, struct pass_dev, pci);
+
+    spin_lock(&p->master_lock);
+    passthrough_ops->master(p->fn, vpci_bus_master(d));
+    spin_unlock(&p->master_lock);
+}
+
+static void pass_remove(struct pass_dev *p)
+{
+    struct vm *vm = p->pci.vm;
+
+    vpci_detach(&p->pci);
+    passthrough_ops->close(p->fn);
+    for (unsigned n = 0; n < VPCI_MSIX_MAX; n++)
+        if (p->vector[n].event.fn)
+            event_kill(&p->vector[n].event);
+    vm_free(vm, p, sizeof *p);
+}
+
+static int pass_make(struct vm *vm, struct pass_dev *p)
+{
+    const struct vpci_id id = { .class_code = 0 };
+    int err;
+
+    vpci_dev_init(&p->pci, vm, &id);
+    spin_init(&p->master_lock, LOCK_DEVICE);
+    p->pci.command_changed = pass_command;
+    pass_header(p);
+    pass_caps(p);
+    err = pass_bars(p);
+    if (!err)
+        err = pass_vectors(p);
+    return err ? err : vpci_attach(&p->pci);
+}
+
+static int pass_one(struct vm *vm, const struct guest_config *c, unsigned n)
+{
+    struct passthrough *all = vm->passthrough;
+    struct pass_dev *p = vm_alloc(vm, sizeof *p);
+    char why[200] = "out of memory";
+    int err = -ENOMEM;
+
+    if (p)
+        p->fn = passthrough_ops->open(vm, c, n, &err, why, sizeof why);
+    if (!p || !p->fn) {
+        if (p)
+            vm_free(vm, p, sizeof *p);
+        snprintf(vm->why, sizeof vm->why, "passthrough %s: %s", c->passthrough[n].text, why);
+        return err;
+    }
+    err = pass_make(vm, p);
+    if (err) {
+        snprintf(vm->why, sizeof vm->why, "passthrough %s: error %d", c->passthrough[n].text, -err);
+        p->pci.vm = vm;
+        pass_remove(p);
+        return err;
+    }
+    all->dev[all->n++] = p;
+    return 0;
+}
+
+int passthrough_build(struct vm *vm, const struct guest_config *c)
+{
+    int err = 0;
+
+    assert_cpu0();
+    if (!c->npassthrough)
+        return 0;
+    if (!passthrough_ops)
+        return -ENOTSUP;
+    vm->passthrough = vm_alloc(vm, sizeof *vm->passthrough);
+    if (!vm->passthrough)
+        return -ENOMEM;
+    for (unsigned n = 0; !err && n < c->npassthrough; n++)
+        err = pass_one(vm, c, n);
+    if (err)
+        passthrough_destroy(vm);
+    return err;
+}
+
+int passthrough_quiesce(struct vm *vm)
+{
+    struct passthrough *all = vm->passthrough;
+    int err = 0;
+
+    assert_cpu0();
+    assert_parked(vm);
+    for (unsigned i = 0; all && i < all->n; i++)
+        if (passthrough_ops->reset(all->dev[i]->fn, &vm->lifecycle))
+            err = -EINPROGRESS;
+    return err;
+}
+
+void passthrough_destroy(struct vm *vm)
+{
+    struct passthrough *all = vm->passthrough;
+
+    assert_cpu0();
+    if (!all)
+        return;
+    while (all->n)
+        pass_remove(all->dev[--all->n]);
+    vm->passthrough = NULL;
+    vm_free(vm, all, sizeof *all);
+}
