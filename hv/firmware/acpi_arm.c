@@ -184,8 +184,8 @@ static const struct {
     char sig[5];
     void (*parse)(struct platform *, struct bytes);
 } parsers[] = {
-    { "APIC", parse_madt }, { "GTDT", parse_gtdt }, { "FACP", parse_fadt },
-    { "MCFG", parse_mcfg }, { "SPCR", parse_spcr }, { "DBG2", parse_dbg2 },
+    { "APIC", parse_madt }, { "GTDT", parse_gtdt }, { "FACP", parse_fadt }, { "MCFG", parse_mcfg },
+    { "SPCR", parse_spcr }, { "DBG2", parse_dbg2 }, { "IORT", iort_parse },
 };
 
 bool acpi_parse_platform(struct platform *out, uint64_t rsdp, acpi_map_fn map)

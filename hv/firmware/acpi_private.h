@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* private.h: the parts of the ACPI parser. */
 #pragma once
-#include <hv/acpi.h>
+#include <hv/platform.h>
 
 /* Table header, ACPI 6.5 section 5.2.6. */
 struct acpi_header {
@@ -43,6 +43,8 @@ void acpi_parse_spcr(struct acpi_info *, struct bytes);
 void acpi_parse_hpet(struct acpi_info *, struct bytes);
 void acpi_parse_fadt(struct acpi_info *, struct bytes, uint64_t *dsdt);
 void acpi_parse_aml(struct acpi_info *, struct bytes); /* DSDT or SSDT: the _S5_ package */
+
+void iort_parse(struct platform *, struct bytes); /* which SMMUs there are */
 
 /*
  * acpi_tables.c: a table at a physical address, mapped and verified; NULL (and *bad counted) if it

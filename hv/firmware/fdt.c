@@ -9,30 +9,21 @@
 #include <libfdt.h>
 #include <string.h>
 
-#define DEPTH_MAX 16 /* deeper nodes are not looked at */
+#include "fdt_private.h"
+
 #define NODES_MAX 65536
 #define TREE_MAX (2u << 20)
-#define CELL 4u
 #define MPIDR_AFFINITY 0xff00ffffffull
 #define SPI_FIRST 32u
 #define PPI_FIRST 16u
 
-struct walk {
-    const void *fdt;
-    int node[DEPTH_MAX]; /* [0]: the root */
-    int depth;           /* of the node that is looked at */
-    int stdout_node;     /* of /chosen; -1: not told */
-    uint32_t irq_cells;  /* of the interrupt controller */
-    struct platform *out;
-};
-
 /* Cell `i` of a property, big-endian; 0 beyond its end. */
-static uint32_t fdt_cell(const void *prop, int len, uint32_t i)
+uint32_t fdt_cell(const void *prop, int len, uint32_t i)
 {
     fdt32_t v = 0;
 
-    if (prop && len > 0 && i < (uint32_t)len / CELL)
-        memcpy(&v, (const uint8_t *)prop + (size_t)i * CELL, sizeof v);
+    if (prop && len > 0 && i < (uint32_t)len / FDT_CELL)
+        memcpy(&v, (const uint8_t *)prop + (size_t)i * FDT_CELL, sizeof v);
     return fdt32_to_cpu(v);
 }
 
@@ -45,32 +36,32 @@ static uint64_t fdt_cells(const void *prop, int len, uint32_t i, uint32_t n)
     return v;
 }
 
-static uint32_t prop_u32(const struct walk *w, int node, const char *name, uint32_t missing)
+uint32_t fdt_u32(const struct fdt_walk *w, int node, const char *name, uint32_t missing)
 {
     int len;
     const void *p = fdt_getprop(w->fdt, node, name, &len);
 
-    return p && len >= (int)CELL ? fdt_cell(p, len, 0) : missing;
+    return p && len >= (int)FDT_CELL ? fdt_cell(p, len, 0) : missing;
 }
 
 /*
  * #address-cells and #size-cells for the children of the node at `depth`; sections 2.3.5. More than
  * 2 are no address of ours.
  */
-static uint32_t address_cells(const struct walk *w, int depth)
+static uint32_t address_cells(const struct fdt_walk *w, int depth)
 {
-    return prop_u32(w, w->node[depth], "#address-cells", 2);
+    return fdt_u32(w, w->node[depth], "#address-cells", 2);
 }
-static uint32_t size_cells(const struct walk *w, int depth)
+static uint32_t size_cells(const struct fdt_walk *w, int depth)
 {
-    return prop_u32(w, w->node[depth], "#size-cells", 1);
+    return fdt_u32(w, w->node[depth], "#size-cells", 1);
 }
 
 /*
  * From the address space of the children of the node at `depth` to that of its siblings; section
  * 2.3.8.
  */
-static bool translate_once(const struct walk *w, int depth, uint64_t *addr)
+static bool translate_once(const struct fdt_walk *w, int depth, uint64_t *addr)
 {
     int len;
     const void *p = fdt_getprop(w->fdt, w->node[depth], "ranges", &len);
@@ -81,7 +72,7 @@ static bool translate_once(const struct walk *w, int depth, uint64_t *addr)
         return false;
     if (len == 0)
         return true;
-    for (uint32_t i = 0; (i + row) * CELL <= (uint32_t)len; i += row) {
+    for (uint32_t i = 0; (i + row) * FDT_CELL <= (uint32_t)len; i += row) {
         uint64_t from = fdt_cells(p, len, i, child),
                  n = fdt_cells(p, len, i + child + parent, size);
 
@@ -96,7 +87,7 @@ static bool translate_once(const struct walk *w, int depth, uint64_t *addr)
 /*
  * Entry `n` of the node's `reg`, as the CPUs see it. False: there is none, or no way leads there.
  */
-static bool reg(const struct walk *w, uint32_t n, struct platform_range *r)
+static bool reg(const struct fdt_walk *w, uint32_t n, struct platform_range *r)
 {
     int len;
     const void *p = fdt_getprop(w->fdt, w->node[w->depth], "reg", &len);
@@ -106,7 +97,7 @@ static bool reg(const struct walk *w, uint32_t n, struct platform_range *r)
         return false;
     ac = address_cells(w, w->depth - 1);
     sc = size_cells(w, w->depth - 1);
-    if (ac > 2 || sc > 2 || (n + 1) * (ac + sc) * CELL > (uint32_t)len)
+    if (ac > 2 || sc > 2 || (n + 1) * (ac + sc) * FDT_CELL > (uint32_t)len)
         return false;
     r->base = fdt_cells(p, len, n * (ac + sc), ac);
     r->len = fdt_cells(p, len, n * (ac + sc) + ac, sc);
@@ -116,7 +107,7 @@ static bool reg(const struct walk *w, uint32_t n, struct platform_range *r)
     return r->base != 0 && r->base + r->len >= r->base;
 }
 
-static uint64_t reg_base(const struct walk *w, uint32_t n)
+uint64_t fdt_reg_base(const struct fdt_walk *w, uint32_t n)
 {
     struct platform_range r;
 
@@ -127,13 +118,13 @@ static uint64_t reg_base(const struct walk *w, uint32_t n)
  * Interrupt `n` of the node: <type number flags>, arm,gic-v3.yaml; flags 1 and 2 are edges. 0:
  * none.
  */
-static uint32_t intid(const struct walk *w, uint32_t n)
+uint32_t fdt_intid(const struct fdt_walk *w, uint32_t n)
 {
     int len;
     const void *p = fdt_getprop(w->fdt, w->node[w->depth], "interrupts", &len);
     uint32_t i = n * w->irq_cells, number = fdt_cell(p, len, i + 1), id;
 
-    if (!p || (i + 3) * CELL > (uint32_t)len || number >= 1020)
+    if (!p || (i + 3) * FDT_CELL > (uint32_t)len || number >= 1020)
         return 0;
     id = number + (fdt_cell(p, len, i) == 0 ? SPI_FIRST : PPI_FIRST);
     if (id < 1020 && (fdt_cell(p, len, i + 2) & 3))
@@ -142,7 +133,7 @@ static uint32_t intid(const struct walk *w, uint32_t n)
 }
 
 /* section 2.3.4, of the node and those above it. */
-static bool okay(const struct walk *w)
+static bool okay(const struct fdt_walk *w)
 {
     for (int d = 1; d <= w->depth; d++) {
         int len;
@@ -154,41 +145,42 @@ static bool okay(const struct walk *w)
     return true;
 }
 
-static void on_gicv3(struct walk *w)
+static void on_gicv3(struct fdt_walk *w)
 {
     struct platform *out = w->out;
-    uint32_t regions = prop_u32(w, w->node[w->depth], "#redistributor-regions", 1), i;
+    uint32_t regions = fdt_u32(w, w->node[w->depth], "#redistributor-regions", 1), i;
 
     if (out->gic.dist)
         return;
     out->gic.version = 3;
-    out->gic.dist = reg_base(w, 0);
+    out->gic.dist = fdt_reg_base(w, 0);
     for (i = 0; i < regions && i < PLATFORM_GICR_MAX && reg(w, 1 + i, &out->gic.gicr[i]); i++)
         out->gic.ngicr++;
-    out->gic.gicc = reg_base(w, 1 + i);
-    out->gic.gich = reg_base(w, 2 + i);
-    out->gic.gicv = reg_base(w, 3 + i);
-    out->gic.maintenance = intid(w, 0);
+    out->gic.gicc = fdt_reg_base(w, 1 + i);
+    out->gic.gich = fdt_reg_base(w, 2 + i);
+    out->gic.gicv = fdt_reg_base(w, 3 + i);
+    out->gic.maintenance = fdt_intid(w, 0);
 }
 
-static void on_gicv2(struct walk *w)
+static void on_gicv2(struct fdt_walk *w)
 {
     if (w->out->gic.dist)
         return;
     w->out->gic.version = 2;
-    w->out->gic.dist = reg_base(w, 0);
-    w->out->gic.gicc = reg_base(w, 1);
-    w->out->gic.gich = reg_base(w, 2);
-    w->out->gic.gicv = reg_base(w, 3);
-    w->out->gic.maintenance = intid(w, 0);
+    w->out->gic.dist = fdt_reg_base(w, 0);
+    w->out->gic.gicc = fdt_reg_base(w, 1);
+    w->out->gic.gich = fdt_reg_base(w, 2);
+    w->out->gic.gicv = fdt_reg_base(w, 3);
+    w->out->gic.maintenance = fdt_intid(w, 0);
 }
 
-static void fdt_on_its(struct walk *w)
+static void fdt_on_its(struct fdt_walk *w)
 {
-    uint64_t base = reg_base(w, 0);
+    uint64_t base = fdt_reg_base(w, 0);
 
     if (base && w->out->gic.nits < PLATFORM_ITS_MAX) {
         w->out->gic.its_id[w->out->gic.nits] = w->out->gic.nits;
+        w->out->gic.its_node[w->out->gic.nits] = fdt_get_phandle(w->fdt, w->node[w->depth]);
         w->out->gic.its[w->out->gic.nits++] = base;
     }
 }
@@ -197,15 +189,15 @@ static void fdt_on_its(struct walk *w)
  * arm,arch_timer.yaml: secure, non-secure physical, virtual, hypervisor physical, hypervisor
  * virtual.
  */
-static void on_timer(struct walk *w)
+static void on_timer(struct fdt_walk *w)
 {
-    w->out->timer.phys = intid(w, 1);
-    w->out->timer.virt = intid(w, 2);
-    w->out->timer.hyp = intid(w, 3);
-    w->out->timer.hyp_virt = intid(w, 4);
+    w->out->timer.phys = fdt_intid(w, 1);
+    w->out->timer.virt = fdt_intid(w, 2);
+    w->out->timer.hyp = fdt_intid(w, 3);
+    w->out->timer.hyp_virt = fdt_intid(w, 4);
 }
 
-static void on_psci(struct walk *w)
+static void on_psci(struct fdt_walk *w)
 {
     int len;
     const char *method = fdt_getprop(w->fdt, w->node[w->depth], "method", &len);
@@ -216,7 +208,7 @@ static void on_psci(struct walk *w)
                                                        : PSCI_NONE;
 }
 
-static void on_ecam(struct walk *w)
+static void on_ecam(struct fdt_walk *w)
 {
     struct platform_range r;
     int len;
@@ -231,57 +223,67 @@ static void on_ecam(struct walk *w)
     w->out->ecam[n] = (struct platform_ecam){ .base = r.base,
                                               .bus_first = (uint8_t)first,
                                               .bus_last = (uint8_t)last,
-                                              .segment = (uint16_t)prop_u32(
-                                                  w, w->node[w->depth], "linux,pci-domain", n) };
+                                              .node = w->node[w->depth],
+                                              .segment = (uint16_t)fdt_u32(w, w->node[w->depth],
+                                                                           "linux,pci-domain", n) };
     w->out->necam = n + 1;
 }
 
-static uint32_t clock_of(const struct walk *w)
+static uint32_t clock_of(const struct fdt_walk *w)
 {
     int node = w->node[w->depth],
-        provider = fdt_node_offset_by_phandle(w->fdt, prop_u32(w, node, "clocks", 0));
+        provider = fdt_node_offset_by_phandle(w->fdt, fdt_u32(w, node, "clocks", 0));
 
-    return prop_u32(w, node, "clock-frequency",
-                    provider >= 0 ? prop_u32(w, provider, "clock-frequency", 0) : 0);
+    return fdt_u32(w, node, "clock-frequency",
+                   provider >= 0 ? fdt_u32(w, provider, "clock-frequency", 0) : 0);
 }
 
 /* The port that /chosen names wins over the first one in the tree. */
-static void fdt_set_uart(struct walk *w, enum platform_uart kind)
+static void fdt_set_uart(struct fdt_walk *w, enum platform_uart kind)
 {
     struct platform_serial *u = &w->out->uart;
-    uint64_t base = reg_base(w, 0);
+    uint64_t base = fdt_reg_base(w, 0);
 
     if (!base || (u->kind != UART_NONE && w->node[w->depth] != w->stdout_node))
         return;
     *u = (struct platform_serial){
         .kind = kind,
         .base = base,
-        .intid = intid(w, 0),
+        .intid = fdt_intid(w, 0),
         .clock = clock_of(w),
-        .reg_shift = (uint8_t)(prop_u32(w, w->node[w->depth], "reg-shift", 0) & 3)
+        .reg_shift = (uint8_t)(fdt_u32(w, w->node[w->depth], "reg-shift", 0) & 3)
     };
 }
 
-static void on_pl011(struct walk *w) { fdt_set_uart(w, UART_PL011); }
-static void on_sbsa(struct walk *w) { fdt_set_uart(w, UART_SBSA); }
-static void on_16550(struct walk *w) { fdt_set_uart(w, UART_16550); }
+static void on_pl011(struct fdt_walk *w) { fdt_set_uart(w, UART_PL011); }
+static void on_sbsa(struct fdt_walk *w) { fdt_set_uart(w, UART_SBSA); }
+static void on_16550(struct fdt_walk *w) { fdt_set_uart(w, UART_16550); }
 
 /* The subset comes before what it is a subset of: who calls a port both wants only that used. */
 static const struct {
     const char *compatible;
-    void (*fn)(struct walk *);
+    void (*fn)(struct fdt_walk *);
 } nodes[] = {
-    { "arm,gic-v3", on_gicv3 },       { "arm,gic-v3-its", fdt_on_its },
-    { "arm,gic-400", on_gicv2 },      { "arm,cortex-a15-gic", on_gicv2 },
-    { "arm,armv8-timer", on_timer },  { "arm,psci-1.0", on_psci },
-    { "arm,psci-0.2", on_psci },      { "pci-host-ecam-generic", on_ecam },
-    { "arm,sbsa-uart", on_sbsa },     { "arm,pl011", on_pl011 },
-    { "ns16550a", on_16550 },         { "ns16550", on_16550 },
+    { "arm,gic-v3", on_gicv3 },
+    { "arm,gic-v3-its", fdt_on_its },
+    { "arm,gic-400", on_gicv2 },
+    { "arm,cortex-a15-gic", on_gicv2 },
+    { "arm,armv8-timer", on_timer },
+    { "arm,psci-1.0", on_psci },
+    { "arm,psci-0.2", on_psci },
+    { "pci-host-ecam-generic", on_ecam },
+    { "arm,sbsa-uart", on_sbsa },
+    { "arm,pl011", on_pl011 },
+    { "arm,smmu-v3", fdt_on_smmu },
+    { "arm,mmu-500", fdt_on_old_smmu },
+    { "arm,smmu-v2", fdt_on_old_smmu },
+    { "ns16550a", on_16550 },
+    { "ns16550", on_16550 },
     { "snps,dw-apb-uart", on_16550 },
 };
 
 /* Section 3.8: the children of /cpus, whose `reg` are MPIDR affinities. */
-static void on_cpu(struct walk *w)
+static void on_cpu(struct fdt_walk *w)
 {
     struct platform *out = w->out;
     int len;
@@ -304,14 +306,14 @@ static void on_cpu(struct walk *w)
         out->mpidr[out->ncpus++] = mpidr;
 }
 
-static bool in_cpus(const struct walk *w)
+static bool in_cpus(const struct fdt_walk *w)
 {
     const char *name = w->depth == 2 ? fdt_get_name(w->fdt, w->node[1], NULL) : NULL;
 
     return name && strcmp(name, "cpus") == 0;
 }
 
-static void visit(struct walk *w)
+static void visit(struct fdt_walk *w)
 {
     if (in_cpus(w)) {
         if (okay(w))
@@ -341,7 +343,7 @@ static int find_stdout(const void *fdt)
                                    end ? (int)(end - path) : (int)strnlen(path, (size_t)len));
 }
 
-static uint32_t find_irq_cells(const struct walk *w)
+static uint32_t find_irq_cells(const struct fdt_walk *w)
 {
     uint32_t n = 0;
 
@@ -350,12 +352,12 @@ static uint32_t find_irq_cells(const struct walk *w)
                        ? fdt_node_offset_by_compatible(w->fdt, -1, nodes[i].compatible)
                        : -1;
 
-        n = node >= 0 ? prop_u32(w, node, "#interrupt-cells", 3) : 0;
+        n = node >= 0 ? fdt_u32(w, node, "#interrupt-cells", 3) : 0;
     }
     return n < 3 || n > 8 ? 3 : n;
 }
 
-static const void *map_tree(uint64_t fdt, acpi_map_fn map)
+const void *fdt_map_tree(uint64_t fdt, acpi_map_fn map)
 {
     const void *p = fdt && !(fdt & 7) ? map(hpa(fdt), sizeof(struct fdt_header)) : NULL;
 
@@ -367,12 +369,12 @@ static const void *map_tree(uint64_t fdt, acpi_map_fn map)
      * libfdt loads whole cells from the structure block, which section 5.1 puts on a 32-bit
      * boundary.
      */
-    return p && fdt_check_header(p) == 0 && fdt_off_dt_struct(p) % CELL == 0 ? p : NULL;
+    return p && fdt_check_header(p) == 0 && fdt_off_dt_struct(p) % FDT_CELL == 0 ? p : NULL;
 }
 
 bool fdt_parse_platform(struct platform *out, uint64_t fdt, acpi_map_fn map)
 {
-    struct walk w = { .fdt = map_tree(fdt, map), .out = out };
+    struct fdt_walk w = { .fdt = fdt_map_tree(fdt, map), .out = out };
     int depth = 0;
 
     hv_assert(out && map);
@@ -384,7 +386,7 @@ bool fdt_parse_platform(struct platform *out, uint64_t fdt, acpi_map_fn map)
     w.node[0] = 0;
     for (int node = fdt_next_node(w.fdt, 0, &depth), n = 0; node >= 0 && depth > 0 && n < NODES_MAX;
          n++) {
-        if (depth < DEPTH_MAX) {
+        if (depth < FDT_DEPTH_MAX) {
             w.depth = depth;
             w.node[depth] = node;
             visit(&w);

@@ -31,8 +31,19 @@ static void parse(const void *tree, size_t len)
     room = len;
     if (fdt_parse_platform(&p, at, map) != (p.ncpus != 0))
         abort();
-    if (p.ncpus > PLATFORM_CPUS_MAX || p.gic.ngicr > PLATFORM_GICR_MAX ||
-        p.gic.nits > PLATFORM_ITS_MAX || p.necam > PLATFORM_ECAM_MAX)
+    for (uint32_t rid = 0, n = 0; rid <= 0xffff && n < 32; n++) {
+        struct platform_route r;
+        int err = p.source == PLATFORM_FDT
+                      ? fdt_route(&p, copy, (uint16_t)(n & 1), (uint16_t)rid, &r)
+                      : -ENOENT;
+
+        if (!err && (r.smmu >= (int)p.nsmmus || r.its >= (int)p.gic.nits))
+            abort();
+        rid += err == -EINVAL || p.source != PLATFORM_FDT ? 1 : r.more + 1;
+    }
+    if (p.ncpus > PLATFORM_CPUS_MAX || p.nsmmus > PLATFORM_SMMUS_MAX ||
+        p.gic.ngicr > PLATFORM_GICR_MAX || p.gic.nits > PLATFORM_ITS_MAX ||
+        p.necam > PLATFORM_ECAM_MAX)
         abort();
     free(copy);
 }
@@ -60,6 +71,11 @@ static const char *const props[] = {
     "#interrupt-cells",
     "method",
     "reg-shift",
+    "iommu-map",
+    "iommu-map-mask",
+    "msi-map",
+    "msi-parent",
+    "interrupt-names",
 };
 static const char *const texts[] = {
     "arm,gic-v3",   "arm,gic-v3-its",
@@ -70,6 +86,7 @@ static const char *const texts[] = {
     "disabled",     "/soc/serial:115200",
     "serial:",      "hvc",
     "smc",          "",
+    "arm,smmu-v3",  "eventq",
 };
 
 /* One operation: a node begins, a node ends, a property of text or of cells. Advances *d. */
