@@ -33,7 +33,7 @@ TARGETS = {
     "uefi": ["hv/guest/common/cfi_flash.c", "hv/guest/common/fw_cfg.c", "hv/guest/uefi/file.c"],
     "nat": ["hv/net/nat/*.c"], "nat_dhcp": ["hv/net/nat/stack.c"],
     "pci_topology": ["drivers/pci/topology.c", "drivers/pci/group.c", "drivers/pci/explain.c"],
-    "pmm": ["hv/mm/pmm.c"], "pt": ["hv/mm/pt.c"], "ranges": ["boot/ranges.c"],
+    "pmm": ["hv/mm/pmm.c"], "pt": ["hv/mm/pt*.c"], "ranges": ["boot/ranges.c"],
     "sched": ["hv/vm/sched.c"],
     "shell": ["hv/mgmt/shell.c", "hv/mgmt/lineedit.c", "hv/mgmt/out.c", "hv/console/console.c",
               "hv/mgmt/commands_*.c"],

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The walker against an array: 8 MiB around a 1 GiB boundary, page by page, with memory that may
- * run out at any time.
+ * run out at any time; with each format that the processors and the SMMUs have, and one that nobody
+ * has. Whether a right is kept is the format's to say: what a leaf says at once is what it must say
+ * later, whatever was split and joined around it.
  */
 #include <stdio.h>
+
+#include <hv/pt_arm.h>
 
 #include "tests/unit/fakept.h"
 
@@ -18,6 +22,29 @@ static struct {
     bool mapped;
 } model[PAGES];
 static struct pt pt;
+
+extern struct pt_format ept_format, npt_format; /* arch/x86_64/pt_*.c */
+static const struct {
+    const struct pt_format *of;
+    uint8_t arm_bits, leaf_levels; /* 0: as it is */
+} formats[] = {
+    { &fake_format, 0, 0 },    { &pt_arm_stage1, 48, 0 }, { &pt_arm_stage1, 39, 0 },
+    { &pt_arm_stage2, 48, 0 }, { &pt_arm_stage2, 40, 0 }, { &pt_arm_stage2_fwb, 44, 0 },
+    { &ept_format, 0, 7 },     { &npt_format, 0, 7 },
+};
+static struct pt_format format;
+
+static void choose(uint8_t n)
+{
+    format = *formats[n % ARRAY_SIZE(formats)].of;
+    if (formats[n % ARRAY_SIZE(formats)].arm_bits)
+        pt_arm_set_bits(&format, formats[n % ARRAY_SIZE(formats)].arm_bits);
+    if (formats[n % ARRAY_SIZE(formats)].leaf_levels)
+        format.leaf_levels = formats[n % ARRAY_SIZE(formats)].leaf_levels;
+}
+
+/* The rights that a leaf has which is asked for these. */
+static unsigned kept(unsigned prot) { return format.prot(format.leaf(hpa(0), 0, prot, MEM_WB), 0); }
 
 static void check(void)
 {
@@ -48,7 +75,7 @@ static void op_map(unsigned at, unsigned n, uint64_t oa, unsigned prot)
     for (unsigned i = at; !err && i < at + n; i++) {
         model[i].mapped = true;
         model[i].oa = oa + (i - at) * PAGE_SIZE;
-        model[i].prot = prot;
+        model[i].prot = kept(prot);
     }
 }
 
@@ -69,7 +96,7 @@ static void op_protect(unsigned at, unsigned n, unsigned prot)
     if (err && err != -ENOMEM)
         abort();
     for (unsigned i = at; !err && i < at + n; i++)
-        model[i].prot = prot;
+        model[i].prot = kept(prot);
 }
 
 static void one(const uint8_t *op)
@@ -95,7 +122,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     memset(model, 0, sizeof(model));
     pages_left = 1 << 20;
-    if (pt_init(&pt, &fake_format, NULL, NULL))
+    choose(size ? *data : 0);
+    data += size != 0;
+    size -= size != 0;
+    if (pt_init(&pt, &format, NULL, NULL))
         abort();
     for (unsigned ops = 0; size >= 8 && ops < 32; data += 8, size -= 8, ops++)
         one(data);
