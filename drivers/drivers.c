@@ -11,6 +11,7 @@
 
 #include "boot/boot_info.h"
 #include "fb/fb.h"
+#include "iommu/smmuv3.h"
 #include "iommu/vtd.h"
 #include "serial/serial.h"
 
@@ -72,7 +73,9 @@ static int init_pci(const struct boot_info *bi)
 static int init_iommus(const struct boot_info *bi)
 {
     (void)bi;
-    return vtd_init();
+    int vtd = vtd_init(), smmu = smmuv3_init();
+
+    return vtd == -ENODEV ? smmu : vtd;
 }
 
 /* The drivers of PCI functions, each of which names itself: PCI_DRIVER(). */
