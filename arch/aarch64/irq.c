@@ -80,6 +80,10 @@ int irq_register(uint32_t gsi, void (*fn)(void *), void *arg)
 }
 
 /* The host side of the ITS and of GICv2m is not there yet: drivers poll. */
+void irq_remap_lines(uint64_t (*fn)(const struct irq_line *)) { (void)fn; }
+
+bool irq_is_x2apic(void) { return false; }
+
 int irq_message(uint32_t cpu, void (*fn)(void *), void *arg, struct irq_message *out)
 {
     (void)cpu, (void)fn, (void)arg, (void)out;

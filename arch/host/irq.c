@@ -21,6 +21,8 @@ __attribute__((weak)) int irq_message(uint32_t cpu, void (*fn)(void *), void *ar
     (void)cpu, (void)fn, (void)arg, (void)out;
     return -ENOTSUP;
 }
+__attribute__((weak)) void irq_remap_lines(uint64_t (*fn)(const struct irq_line *)) { (void)fn; }
+__attribute__((weak)) bool irq_is_x2apic(void) { return false; }
 __attribute__((weak)) void irq_window(void) {}
 /* nothing will ever come */
 __attribute__((weak)) void irq_wait(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ioapic.c: I/O APICs (Intel 82093AA data sheet) and the legacy PIC, which is masked for good. */
 #include <arch/io.h>
+#include <arch/irq.h>
 #include <arch/mmu.h>
 
 #include <hv/acpi.h>
@@ -19,6 +20,7 @@
 struct ioapic {
     volatile uint8_t *page;
     uint32_t gsi, pins;
+    uint8_t id; /* as ACPI has it */
 };
 static struct ioapic ioapics[ACPI_IOAPICS_MAX];
 static uint32_t nioapics;
@@ -51,7 +53,7 @@ static void pic_mask(void)
         outb(init[i][0], init[i][1]);
 }
 
-static void add(uint64_t addr, uint32_t gsi)
+static void add(uint64_t addr, uint32_t gsi, uint8_t id)
 {
     struct ioapic *io = &ioapics[nioapics];
 
@@ -59,6 +61,7 @@ static void add(uint64_t addr, uint32_t gsi)
     if (!io->page)
         return;
     io->gsi = gsi;
+    io->id = id;
     io->pins = (rd(io, REG_VERSION) >> 16 & 0xff) + 1;
     if (io->pins > 240) /* all ones: nothing answers */
         return;
@@ -74,12 +77,60 @@ int ioapic_init(void)
     assert_cpu0();
     pic_mask();
     for (uint32_t i = 0; i < a->nioapics; i++)
-        add(a->ioapics[i].addr, a->ioapics[i].gsi);
+        add(a->ioapics[i].addr, a->ioapics[i].gsi, a->ioapics[i].id);
     if (!a->madt) /* the address that every PC without tables has */
-        add(0xfec00000, 0);
+        add(0xfec00000, 0, 0);
     if (!nioapics)
         log_warn("no IOAPIC: devices cannot interrupt; the console is polled");
     return 0;
+}
+
+static uint64_t (*remap)(const struct irq_line *);
+
+/* To the boot CPU. 0: it cannot be. */
+static uint64_t entry_of(const struct irq_line *l)
+{
+    return remap ? remap(l)
+                 : (uint64_t)l->dest << 56 | l->vector | (l->level ? RTE_LEVEL : 0) |
+                       (l->low ? RTE_LOW : 0);
+}
+
+static void put_entry(struct ioapic *io, const struct irq_line *l)
+{
+    uint32_t reg = REG_TABLE((uint32_t)l->pin);
+    uint64_t entry = entry_of(l);
+
+    spin_lock(&lock);
+    wr(io, reg, RTE_MASKED);
+    wr(io, reg + 1, (uint32_t)(entry >> 32));
+    if (entry)
+        wr(io, reg, (uint32_t)entry);
+    spin_unlock(&lock);
+    if (!entry)
+        log_err("I/O APIC %u: line %u cannot be remapped: it stays off", io->id, l->pin);
+}
+
+/* Those that are routed: with what they had. */
+static void remap_pin(struct ioapic *io, uint16_t pin)
+{
+    uint32_t was = rd(io, REG_TABLE((uint32_t)pin));
+
+    if (!(was & RTE_MASKED))
+        put_entry(io, &(struct irq_line){ .ioapic = io->id,
+                                          .pin = pin,
+                                          .vector = (uint8_t)was,
+                                          .dest = percpus[0].hw_id,
+                                          .level = was & RTE_LEVEL,
+                                          .low = was & RTE_LOW });
+}
+
+void irq_remap_lines(uint64_t (*fn)(const struct irq_line *))
+{
+    assert_cpu0();
+    remap = fn;
+    for (uint32_t i = 0; i < nioapics; i++)
+        for (uint32_t pin = 0; pin < ioapics[i].pins; pin++)
+            remap_pin(&ioapics[i], (uint16_t)pin);
 }
 
 int ioapic_route(uint32_t gsi, uint8_t vector, bool level, bool low)
@@ -89,12 +140,12 @@ int ioapic_route(uint32_t gsi, uint8_t vector, bool level, bool low)
 
         if (gsi < io->gsi || gsi - io->gsi >= io->pins)
             continue;
-        uint32_t reg = REG_TABLE(gsi - io->gsi);
-        spin_lock(&lock);
-        wr(io, reg, RTE_MASKED);
-        wr(io, reg + 1, percpus[0].hw_id << 24);
-        wr(io, reg, vector | (level ? RTE_LEVEL : 0) | (low ? RTE_LOW : 0));
-        spin_unlock(&lock);
+        put_entry(io, &(struct irq_line){ .ioapic = io->id,
+                                          .pin = (uint16_t)(gsi - io->gsi),
+                                          .vector = vector,
+                                          .dest = percpus[0].hw_id,
+                                          .level = level,
+                                          .low = low });
         return 0;
     }
     return -ENOENT;

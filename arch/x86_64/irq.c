@@ -84,6 +84,8 @@ int irq_message(uint32_t cpu, void (*fn)(void *), void *arg, struct irq_message 
     return 0;
 }
 
+bool irq_is_x2apic(void) { return lapic_x2; }
+
 static void device_irq(const struct line *l)
 {
     random_interrupt(rdtsc());

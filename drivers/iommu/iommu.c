@@ -325,6 +325,18 @@ bool iommu_irqs_safe(const struct host_pci_dev *dev)
     return u && u->ops->irq && !u->no_irqs && !iommu_is_broken(u);
 }
 
+/* The stream that the device's messages carry: of the topmost bridge that puts its own there. */
+static uint32_t sender_of(const struct iommu_unit *u, const struct host_pci_dev *dev)
+{
+    uint16_t rid[IOMMU_RIDS];
+    unsigned last = iommu_rids(dev, rid) - 1;
+    uint32_t stream;
+
+    if (!iommu_stream_of(u, dev->segment, rid[last], &stream))
+        (void)iommu_stream_of(u, dev->segment, rid[0], &stream);
+    return stream;
+}
+
 int iommu_irq(const struct host_pci_dev *dev, unsigned n, const struct irq_message *plain,
               struct irq_message *out)
 {
@@ -342,7 +354,7 @@ int iommu_irq(const struct host_pci_dev *dev, unsigned n, const struct irq_messa
     if (n >= IOMMU_IRQS || !iommu_stream_of(u, dev->segment, host_pci_rid(dev), &stream))
         return -ENOSPC;
     s = iommu_make_source(u, stream);
-    err = s ? u->ops->irq(u, stream, n, plain, out) : -ENOMEM;
+    err = s ? u->ops->irq(u, stream, n, sender_of(u, dev), plain, out) : -ENOMEM;
     if (!err)
         s->irqs[n / 64] |= 1ull << n % 64;
     if (err == -EIO)
@@ -359,5 +371,5 @@ void iommu_irq_off(const struct host_pci_dev *dev, unsigned n)
         return;
     s->irqs[n / 64] &= ~(1ull << n % 64);
     if (!iommu_is_broken(s->unit))
-        s->unit->ops->irq_off(s->unit, s->stream, n);
+        s->unit->ops->irq_off(s->unit, s->stream, n, sender_of(s->unit, dev));
 }

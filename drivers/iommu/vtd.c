@@ -177,6 +177,8 @@ static const struct iommu_ops vtd_ops = {
     .set = vtd_set,
     .flush = vtd_flush,
     .poll = vtd_poll,
+    .irq = vtd_irq,
+    .irq_off = vtd_irq_off,
 };
 
 /* ---- taking a unit over ---- */

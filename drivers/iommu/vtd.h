@@ -78,7 +78,8 @@ static_assert(sizeof(struct vtd_entry) == 16, "9.1");
 #define CONTEXT_AW(levels) ((uint64_t)(levels)-2)
 #define CONTEXT_DID(hi) ((uint16_t)((hi) >> 8))
 
-enum { VTD_QUEUE = 256, VTD_IDS = 1024 };
+enum { VTD_QUEUE = 256, VTD_IDS = 1024, VTD_IRQS = 4096, VTD_IRQS_ORDER = 4 };
+static_assert(VTD_IRQS * sizeof(struct vtd_entry) == PAGE_SIZE << VTD_IRQS_ORDER, "5.1.3");
 static_assert(VTD_QUEUE * sizeof(struct vtd_entry) == PAGE_SIZE, "IQA.QS is 0");
 struct vtd {
     struct iommu_unit unit;
@@ -92,6 +93,9 @@ struct vtd {
     uint32_t tail, serial;
     uint64_t ids[VTD_IDS / 64]; /* domain IDs in use; 0 is nobody's */
     uint32_t nids;
+    struct vtd_entry *irqs;     /* the table of interrupts; NULL: they are not remapped */
+    uint64_t irq_key[VTD_IRQS]; /* whose each entry is; 0: nobody's. CPU 0 */
+    bool x2apic;
     uint64_t lost; /* times that faults were lost */
     struct vtd *next;
 };
@@ -119,6 +123,21 @@ int must_check vtd_forget_all(struct vtd *);
 /* What it has of the device's context entry, and of the domain that it had (0: none). */
 int must_check vtd_forget_device(struct vtd *, uint16_t rid, uint16_t domain);
 int must_check vtd_forget_range(struct vtd *, uint16_t domain, uint64_t at, uint64_t len);
+
+int must_check vtd_forget_irq(struct vtd *, unsigned entry);
+int must_check vtd_forget_irqs(struct vtd *);
+
+/*
+ * vtd_irq.c: iommu_ops.irq and irq_off, and the same for a line of the I/O APIC that has this
+ * requester ID: its entry there, or 0. CPU 0.
+ */
+int must_check vtd_irq(struct iommu_unit *, uint32_t stream, unsigned n, uint32_t sender,
+                       const struct irq_message *plain, struct irq_message *out);
+void vtd_irq_off(struct iommu_unit *, uint32_t stream, unsigned n, uint32_t sender);
+struct irq_line;
+uint64_t vtd_line(struct vtd *, uint16_t rid, const struct irq_line *);
+/* From now on no other interrupt arrives from the unit's devices. -ENOMEM; -EIO. */
+int must_check vtd_irqs_on(struct vtd *);
 
 /* vtd_fault.c: an iommu_ops.poll; and what a code says. */
 bool vtd_poll(struct iommu_unit *, unsigned most);

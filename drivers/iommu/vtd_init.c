@@ -61,8 +61,8 @@ static struct iommu_scope *scopes_of(const struct dmar *d, const struct dmar_par
 
 static void describe(struct vtd *v)
 {
-    snprintf(v->unit.features, sizeof v->unit.features,
-             "%u-bit addresses, pages up to %s%s%s, interrupts are not remapped", v->format.ia_bits,
+    snprintf(v->unit.features, sizeof v->unit.features, "%u-bit addresses, pages up to %s%s%s",
+             v->format.ia_bits,
              v->format.leaf_levels & 4   ? "1 GiB"
              : v->format.leaf_levels & 2 ? "2 MiB"
                                          : "4 KiB",
@@ -86,6 +86,77 @@ static void want_faults(struct vtd *v)
     vtd_write(v, VTD_FECTL, 0);
 }
 
+/* ---- interrupts ---- */
+
+static struct {
+    uint8_t id;
+    uint16_t rid;
+    struct vtd *unit;
+} ioapics[ACPI_IOAPICS_MAX];
+static unsigned nioapics;
+
+static void find_ioapics(struct vtd *v, const struct dmar *d, const struct dmar_part *part)
+{
+    struct iommu_scope rid[2];
+
+    for (unsigned i = 0; i < part->nscopes && nioapics < ARRAY_SIZE(ioapics); i++) {
+        const struct dmar_scope *s = &d->scope[part->scope + i];
+
+        if (s->type != DMAR_IOAPIC || !dmar_scope_rids(s, part->segment, rid))
+            continue;
+        ioapics[nioapics].id = s->id;
+        ioapics[nioapics].unit = v;
+        ioapics[nioapics++].rid = rid[0].first;
+    }
+}
+
+static int ioapic_by_id(uint8_t id)
+{
+    for (unsigned i = 0; i < nioapics; i++)
+        if (ioapics[i].id == id)
+            return (int)i;
+    return -ENOENT;
+}
+
+static uint64_t remap_line(const struct irq_line *l)
+{
+    int i = ioapic_by_id(l->ioapic);
+
+    return i < 0 ? 0 : vtd_line(ioapics[i].unit, ioapics[i].rid, l);
+}
+
+/* NULL: all that can interrupt can be remapped. */
+static const char *why_no_irqs(const struct dmar *d)
+{
+    const struct acpi_info *a = acpi_info();
+
+    for (const struct vtd *v = vtds; v; v = v->next)
+        if (!(v->ecap & ECAP_IR))
+            return "a unit cannot";
+    for (uint32_t i = 0; i < a->nioapics; i++)
+        if (ioapic_by_id(a->ioapics[i].id) < 0)
+            return "the firmware does not say which unit an I/O APIC is behind";
+    return d->irqs ? NULL : "the firmware does not want it";
+}
+
+/* All or none: lines of one unit's I/O APIC go to the CPUs as messages of another's devices do. */
+static void remap_irqs(const struct dmar *d)
+{
+    const char *why = why_no_irqs(d);
+
+    if (why) {
+        log_warn("IOMMU: interrupts are not remapped: %s", why);
+        return;
+    }
+    for (struct vtd *v = vtds; v; v = v->next) {
+        v->unit.no_irqs = vtd_irqs_on(v) != 0;
+        if (v->unit.no_irqs)
+            iommu_break(&v->unit);
+    }
+    irq_remap_lines(remap_line);
+    log_info("IOMMU: interrupts are remapped");
+}
+
 static int bring_up(struct vtd *v)
 {
     int err = vtd_begin(v);
@@ -96,6 +167,7 @@ static int bring_up(struct vtd *v)
         return err;
     describe(v);
     want_faults(v);
+    v->unit.no_irqs = true;
     iommu_add(&v->unit);
     v->next = vtds;
     vtds = v;
@@ -114,6 +186,8 @@ static void make_unit(const struct dmar *d, unsigned i)
         snprintf(v->unit.name, sizeof v->unit.name, "vtd%u", i);
         v->regs = mmu_map_device(hpa(d->unit[i].base), WINDOW);
         err = v->unit.scopes && v->regs ? bring_up(v) : -ENOMEM;
+        if (!err)
+            find_ioapics(v, d, &d->unit[i].part);
     }
     if (err)
         log_err("IOMMU vtd%u at %llx cannot be used: its devices reach all memory: error %d", i,
@@ -144,5 +218,7 @@ int vtd_init(void)
     for (struct vtd *v = vtds; v; v = v->next)
         if (vtd_switch_on(v))
             iommu_break(&v->unit);
+    if (vtds)
+        remap_irqs(&d);
     return 0;
 }

@@ -15,11 +15,13 @@
 #define ANSWER_NS 100000000ull
 
 /* 6.5.2.1 to 6.5.2.8 */
-enum { INV_CONTEXT = 1, INV_IOTLB = 2, INV_WAIT = 5 };
+enum { INV_CONTEXT = 1, INV_IOTLB = 2, INV_IRQ = 4, INV_WAIT = 5 };
 enum { GLOBAL = 1, OF_DOMAIN = 2, OF_DEVICE = 3, OF_PAGES = 3 };
 #define GRANULARITY(g) ((uint64_t)(g) << 4)
 #define DRAIN_WRITES (1ull << 6)
 #define DRAIN_READS (1ull << 7)
+#define OF_ENTRY (1ull << 4)
+#define IRQ_ENTRY(i) ((uint64_t)(i) << 32)
 #define DOMAIN(d) ((uint64_t)(d) << 16)
 #define SOURCE(rid) ((uint64_t)(rid) << 32)
 #define WAIT_STATUS (1ull << 5)
@@ -121,5 +123,21 @@ int vtd_forget_range(struct vtd *v, uint16_t domain, uint64_t at, uint64_t len)
     else
         put(v, DOMAIN(domain) | drains(v) | GRANULARITY(OF_PAGES) | INV_IOTLB,
             align_down(at, PAGE_SIZE << order) | order);
+    return err ? err : finish(v);
+}
+
+int vtd_forget_irq(struct vtd *v, unsigned entry)
+{
+    int err = push_writes(v);
+
+    put(v, IRQ_ENTRY(entry) | OF_ENTRY | INV_IRQ, 0);
+    return err ? err : finish(v);
+}
+
+int vtd_forget_irqs(struct vtd *v)
+{
+    int err = push_writes(v);
+
+    put(v, INV_IRQ, 0);
     return err ? err : finish(v);
 }

@@ -9,6 +9,7 @@
 #include <arch/mmu.h>
 
 #include <hv/host_pci.h>
+#include <hv/iommu.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
 
@@ -200,12 +201,14 @@ int host_pci_irq(const struct host_pci_dev *d, unsigned n, uint32_t cpu, void (*
                  void *arg)
 {
     uint32_t msix = host_pci_cap(d, HOST_PCI_CAP_MSIX), msi = host_pci_cap(d, HOST_PCI_CAP_MSI);
-    struct irq_message m;
+    struct irq_message plain, m;
     int err;
 
     if (cpu >= cpu_count || (!msix && (!msi || n)))
         return -ENOTSUP;
-    err = irq_message(cpu, fn, arg, &m);
+    err = irq_message(cpu, fn, arg, &plain);
+    if (!err)
+        err = iommu_irq(d, n, &plain, &m);
     if (err)
         return err;
     return host_pci_irq_write(d, host_pci_msix_table(d, n + 1), n, &m);

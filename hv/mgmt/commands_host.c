@@ -64,6 +64,8 @@ const struct command commands[] = {
     { "pci", "[explain ADDRESS]",
       "the host's PCI devices; or who has one, what it cannot be kept apart from, and why",
       "pci explain 03:00.0", cmd_pci, pci_words, 0, 0, 2 },
+    { "iommu", "", "IOMMUs, what each device reaches, and what was refused", "iommu", cmd_iommu,
+      NULL, 0, 0, 0 },
     { "disks", "", "the host's disks and partitions, and who holds them", "disks", cmd_disks, NULL,
       0, 0, 0 },
     { "state", "", "the state volume: what it keeps over a reboot, free space and wear", "state",

@@ -93,6 +93,7 @@ COMMAND(json);
 COMMAND(version);
 COMMAND(pci);
 COMMAND(disks);
+COMMAND(iommu);
 COMMAND(state);
 COMMAND(nets);
 COMMAND(nics);

@@ -71,6 +71,10 @@ class Stub:
         """A word of 8 bytes, by the address that the CPU would use."""
         assert self.ask(f"M{address:x},8:{value.to_bytes(8, 'little').hex()}") == "OK"
 
+    def physical(self):
+        """From now on peek() and poke() take the addresses of memory and devices themselves."""
+        assert self.ask("Qqemu.PhyMemMode:1") == "OK"
+
     def run_to(self, address):
         """Goes on to an instruction, and stands there."""
         assert self.ask(f"Z0,{address:x},4") == "OK"

@@ -106,17 +106,18 @@ static bool f_poll(struct iommu_unit *u, unsigned most)
     return f->faults;
 }
 
-static int f_irq(struct iommu_unit *u, uint32_t stream, unsigned n, const struct irq_message *plain,
-                 struct irq_message *out)
+static int f_irq(struct iommu_unit *u, uint32_t stream, unsigned n, uint32_t sender,
+                 const struct irq_message *plain, struct irq_message *out)
 {
+    assert_int_equal(sender, stream == 0x508 ? 30 << 3 : stream);
     fake_of(u)->irqs++;
     *out = (struct irq_message){ plain->address + 0x1000, stream << 16 | n };
     return 0;
 }
 
-static void f_irq_off(struct iommu_unit *u, uint32_t stream, unsigned n)
+static void f_irq_off(struct iommu_unit *u, uint32_t stream, unsigned n, uint32_t sender)
 {
-    (void)stream, (void)n;
+    (void)stream, (void)n, (void)sender;
     fake_of(u)->irqs--;
 }
 
@@ -375,6 +376,8 @@ static void interrupts(void **state)
     assert_int_equal(fakes[0].irqs, 1);
     iommu_detach(&devs[NIC]);
     assert_int_equal(fakes[0].irqs, 0);
+    assert_int_equal(iommu_irq(&devs[CARD1], 0, &plain, &out), 0);
+    iommu_irq_off(&devs[CARD1], 0);
     assert_false(iommu_irqs_safe(&devs[FAR]));
     assert_int_equal(iommu_irq(&devs[FAR], 0, &plain, &out), 0);
     assert_int_equal(out.data, 0x41);

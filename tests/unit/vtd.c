@@ -10,6 +10,7 @@
 #include "vtd_model.h"
 
 #include "drivers/iommu/vtd.h"
+#include <arch/irq.h>
 
 enum { QI = 2, COHERENT = 1, SNOOP = 1 << 7 };
 enum { RID = 0x318, OTHER = 0x320 };
@@ -341,6 +342,70 @@ static void bad_records(void **state)
     assert_int_equal(vtd_reason(0xff), IOMMU_OTHER);
 }
 
+/* ---- interrupts ---- */
+
+static bool x2apic;
+
+bool irq_is_x2apic(void) { return x2apic; }
+
+static int irq(uint16_t rid, unsigned n, uint64_t dest, unsigned vector, struct irq_message *out)
+{
+    struct irq_message plain = { 0xfee00000 | dest << 12, vector };
+
+    return v.unit.ops->irq(&v.unit, rid, n, rid, &plain, out);
+}
+
+static void interrupts_of_ones_own(void **state)
+{
+    struct irq_message a, b, c, bad = { 0xfee00008, 0x41 };
+
+    (void)state;
+    for (unsigned mode = 0; mode < 2; mode++) {
+        x2apic = mode;
+        start(0, QI | COHERENT | ECAP_IR | ECAP_EIM);
+        assert_int_equal(m_message(RID, 0xfee03000, 0x55), 0x355); /* before: as it is */
+        assert_int_equal(vtd_irqs_on(&v), 0);
+        assert_int_equal(m_message(RID, 0xfee03000, 0x55), 0);
+        assert_int_equal(irq(RID, 0, 3, 0x55, &a), 0);
+        assert_int_equal(irq(RID, 1, 7, 0x66, &b), 0);
+        assert_int_equal(irq(OTHER, 0, 9, 0x77, &c), 0);
+        assert_int_equal(m_message(RID, a.address, a.data), 0x355);
+        assert_int_equal(m_message(RID, b.address, b.data), 0x766);
+        assert_int_equal(m_message(OTHER, c.address, c.data), 0x977);
+        assert_int_equal(m_message(OTHER, a.address, a.data), 0); /* it is not its own */
+        assert_int_equal(irq(RID, 0, 4, 0x56, &b), 0);            /* moved: the same message */
+        assert_int_equal(a.address, b.address);
+        assert_int_equal(m_message(RID, a.address, a.data), 0x456);
+        v.unit.ops->irq_off(&v.unit, RID, 0, RID);
+        v.unit.ops->irq_off(&v.unit, RID, 0, RID);
+        assert_int_equal(m_message(RID, a.address, a.data), 0);
+        assert_int_equal(v.unit.ops->irq(&v.unit, RID, 5, RID, &bad, &b), -EINVAL);
+        bad = (struct irq_message){ 0xfee00000, 0x141 };
+        assert_int_equal(v.unit.ops->irq(&v.unit, RID, 5, RID, &bad, &b), -EINVAL);
+    }
+    for (unsigned n = 0; n < VTD_IRQS - 2; n++)
+        assert_int_equal(irq(RID, 100 + n, 1, 0x30, &a), 0);
+    assert_int_equal(irq(RID, 99, 1, 0x30, &a), -ENOSPC);
+    assert_int_equal(m_message(RID, 0xfee00010 | 0x7fff << 5, 0), 0); /* beyond the table */
+    m.never_done = true;
+    assert_int_equal(irq(RID, 100, 2, 0x31, &a), -EIO);
+}
+
+static void lines(void **state)
+{
+    const struct irq_line l = { .vector = 0x33, .pin = 4, .dest = 5, .level = true, .low = true };
+    uint64_t e;
+
+    (void)state;
+    start(0, QI | COHERENT | ECAP_IR);
+    assert_int_equal(vtd_irqs_on(&v), 0);
+    e = vtd_line(&v, 0xf0f8, &l);
+    assert_int_equal(e & 0xffff, 0x33 | 1 << 15 | 1 << 13);
+    assert_int_equal(e >> 48 & 1, 1);
+    assert_int_equal(m_message(0xf0f8, 0xfee00010 | (e >> 49) << 5, 0x33), 0x533);
+    assert_int_equal(m_message(RID, 0xfee00010 | (e >> 49) << 5, 0x33), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +418,8 @@ int main(void)
         cmocka_unit_test(unit_that_does_not_answer),
         cmocka_unit_test(faults_are_told),
         cmocka_unit_test(bad_records),
+        cmocka_unit_test(interrupts_of_ones_own),
+        cmocka_unit_test(lines),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

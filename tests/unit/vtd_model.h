@@ -27,6 +27,12 @@ static struct {
         uint16_t rid;
         uint64_t lo, hi;
     } contexts[M_CACHE];
+    struct {
+        bool valid;
+        unsigned index;
+        uint64_t lo, hi;
+    } irtes[M_CACHE];
+    uint64_t irta; /* latched by SIRTP */
     unsigned next;
     bool caching_mode;
     uint64_t no_snoop_bits; /* bits of an entry that were not 0 and must be */
@@ -81,6 +87,12 @@ static void m_descriptor(const uint64_t *d)
         m.invalidations++;
         m_drop(kind, did, d[1] & ~0xfffull, d[1] & 63);
         break;
+    case 4:
+        m.invalidations++;
+        for (unsigned i = 0; i < M_CACHE; i++)
+            if (!(d[0] >> 4 & 1) || m.irtes[i].index == rid)
+                m.irtes[i].valid = false;
+        break;
     case 5:
         if (d[0] & 1 << 5)
             *(volatile uint32_t *)d[1] = (uint32_t)(d[0] >> 32);
@@ -116,6 +128,10 @@ static void m_command(uint32_t v)
     if (v & 1u << 30) {
         m.root = m_get64(0x20);
         sts |= 1u << 30;
+    }
+    if (v & 1u << 24) {
+        m.irta = m_get64(0xb8);
+        sts |= 1u << 24;
     }
     m.write_flushes += v >> 27 & 1;
     m_set(0x1c, sts);
@@ -259,6 +275,42 @@ static uint64_t m_dma(uint16_t rid, uint64_t at, bool write)
         return to | (at & 0xfff);
     m_record(rid, at, write, write ? 5 : 6);
     return 0;
+}
+
+/* ---- interrupts: 5.1 ---- */
+
+/* Where a message of the device's arrives: APIC ID << 8 | vector, or 0: it is refused, on record.
+ */
+__attribute__((unused)) static uint64_t m_message(uint16_t rid, uint64_t address, uint32_t data)
+{
+    unsigned index = (unsigned)(address >> 5 & 0x7fff) | (unsigned)(address >> 2 & 1) << 15, i;
+    unsigned entries = 2u << (m.irta & 15);
+    const uint64_t *e;
+
+    if (!(m_get(0x1c) >> 25 & 1))
+        return (address >> 12 & 0xff) << 8 | (data & 0xff);
+    if (!(address >> 4 & 1) || index >= entries) {
+        m_record(rid, 0, true, address >> 4 & 1 ? 0x21 : 0x25);
+        return 0;
+    }
+    for (i = 0; i < M_CACHE; i++)
+        if (m.irtes[i].valid && m.irtes[i].index == index)
+            break;
+    if (i == M_CACHE) {
+        e = (const uint64_t *)(m.irta & ~0xfffull) + 2 * index;
+        i = m.next++ % M_CACHE;
+        m.irtes[i].valid = true;
+        m.irtes[i].index = index;
+        m.irtes[i].lo = e[0];
+        m.irtes[i].hi = e[1];
+    }
+    if (!(m.irtes[i].lo & 1) || (m.irtes[i].hi >> 18 & 3) != 1 || (m.irtes[i].hi >> 16 & 3) ||
+        (uint16_t)m.irtes[i].hi != rid) {
+        m_record(rid, 0, true, m.irtes[i].lo & 1 ? 0x26 : 0x22);
+        return 0;
+    }
+    return (m.irta >> 11 & 1 ? m.irtes[i].lo >> 32 : m.irtes[i].lo >> 40 & 0xff) << 8 |
+           (m.irtes[i].lo >> 16 & 0xff);
 }
 
 /* CAP: 3-level tables and 48 bits, 2 MiB and 1 GiB pages, page-selective, two records, 256 ids. */

@@ -18,6 +18,23 @@ struct irq_message {
  * one. -ENOSPC.
  */
 int must_check irq_message(uint32_t cpu, void (*fn)(void *), void *arg, struct irq_message *);
+/*
+ * A line as an I/O APIC knows it (x86): pin `pin` of the one with that ACPI id arrives as vector
+ * `vector` on the CPU whose APIC id is dest.
+ */
+struct irq_line {
+    uint8_t ioapic, vector;
+    uint16_t pin;
+    uint32_t dest;
+    bool level, low;
+};
+/*
+ * Boot CPU: from now on, and for the lines that are routed already, fn says what the entry of the
+ * I/O APIC is; 0: the line stays off, and the log says so. Elsewhere than on x86: nothing.
+ */
+void irq_remap_lines(uint64_t (*fn)(const struct irq_line *));
+/* APIC ids are of 32 bits: the CPUs are in x2APIC mode (x86). */
+bool irq_is_x2apic(void);
 /* takes everything pending, then returns with interrupts disabled again */
 void irq_window(void);
 /*

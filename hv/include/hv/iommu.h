@@ -108,13 +108,14 @@ struct iommu_ops {
      * Interrupt remapping; NULL: the unit does none, and a message goes as it is. Interrupt n of
      * the stream is to arrive as `plain` says, which irq_message() made (arch/irq.h): *out is what
      * to write to the device instead. The device can cause this one and no other. Changes the
-     * interrupt when it was there before. -ENOSPC; -EIO as above; -EINVAL: `plain` is no such
+     * interrupt when it was there before. sender: the stream that the device's messages carry,
+     * which a bridge may have put in its place. -ENOSPC; -EIO as above; -EINVAL: `plain` is no such
      * message.
      */
-    int (*irq)(struct iommu_unit *, uint32_t stream, unsigned n, const struct irq_message *plain,
-               struct irq_message *out);
+    int (*irq)(struct iommu_unit *, uint32_t stream, unsigned n, uint32_t sender,
+               const struct irq_message *plain, struct irq_message *out);
     /* The interrupt does not arrive any more. Harmless for one that is not there. */
-    void (*irq_off)(struct iommu_unit *, uint32_t stream, unsigned n);
+    void (*irq_off)(struct iommu_unit *, uint32_t stream, unsigned n, uint32_t sender);
 };
 
 /* The driver fills in the first part, constant from iommu_add() on. */
@@ -128,7 +129,8 @@ struct iommu_unit {
     /* every device of `segment` that is in no unit's scopes is this one's */
     bool all;
     uint16_t segment;
-    bool no_irqs;       /* interrupts are not remapped, although ops->irq is there */
+    bool no_irqs;       /* interrupts are not remapped, although ops->irq is there; known before any
+                           driver starts */
     bool no_write_only; /* devices read (nothing) from what they write to: map it for both */
     bool polled; /* nothing interrupts when it records a fault: it is looked at now and then */
     /*
