@@ -482,7 +482,7 @@ static void request(struct blk_io *io)
     io->status = cut_status(&io->chain);
     io->nranges = io->range = 0;
     io->written = 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(types); i++)
+    for (unsigned i = 0; i < ARRAY_SIZE(types) && status == S_UNSUPP; i++)
         if (types[i].type == h.type)
             status = types[i].fn(io, &h);
     if (status != S_STARTED)

@@ -262,33 +262,43 @@ static int bad(struct virtqueue *q, const char *what, uint64_t v)
     return -EPROTO;
 }
 
-static int add_pieces(struct virtqueue *q, struct vq_chain *c, const struct item *d)
+/* The rare half of add_buffer(): memory that is not contiguous here, or none at all. */
+static __attribute__((noinline)) int add_runs(struct virtqueue *q, struct vq_chain *c,
+                                              uint64_t addr, uint64_t left, bool in)
 {
-    bool in = d->flags & DESC_WRITE;
-    uint64_t addr = d->addr, left = d->len;
-
-    debug_assert(c->nout + c->nin <= VQ_IOV_MAX);
-    if (left == 0)
-        return bad(q, "a descriptor of no bytes", addr);
-    if (!in && c->nin)
-        return bad(q, "a readable descriptor after a writable one", addr);
     while (left) {
         unsigned n = c->nout + c->nin;
         uint64_t run = left;
-        void *p = gmem_ptr(q->dev->vm, gpa(addr), left, in ? PROT_W : PROT_R);
+        void *p = gmem_run(q->dev->vm, gpa(addr), &run, in ? PROT_W : PROT_R);
 
-        if (!p && addr + left > addr)
-            p = gmem_run(q->dev->vm, gpa(addr), &run, in ? PROT_W : PROT_R);
         if (!p || run == 0)
             return bad(q, "a descriptor's address is not RAM", addr);
         if (n == VQ_IOV_MAX)
             return bad(q, "a buffer of too many pieces", n);
         c->iov[n] = (struct iov){ p, (uint32_t)run };
         *(in ? &c->nin : &c->nout) += 1;
-        virtio_charge(q->dev, COST_PIECE);
         addr += run;
         left -= run;
     }
+    return 0;
+}
+
+static inline int add_buffer(struct virtqueue *q, struct vq_chain *c, uint64_t addr, uint32_t len,
+                             bool in)
+{
+    unsigned n = c->nout + c->nin;
+    void *p;
+
+    debug_assert(n <= VQ_IOV_MAX);
+    if (len == 0)
+        return bad(q, "a descriptor of no bytes", addr);
+    if (!in && c->nin)
+        return bad(q, "a readable descriptor after a writable one", addr);
+    p = gmem_ptr(q->dev->vm, gpa(addr), len, in ? PROT_W : PROT_R);
+    if (__builtin_expect(!p || n == VQ_IOV_MAX, 0))
+        return add_runs(q, c, addr, len, in);
+    c->iov[n] = (struct iov){ p, len };
+    *(in ? &c->nin : &c->nout) += 1;
     return 0;
 }
 
@@ -312,6 +322,7 @@ static inline int copy_entry(struct virtqueue *q, const struct item *table, cons
 static int add_indirect(struct virtqueue *q, struct vq_chain *c, const struct item *table)
 {
     uint32_t n = table->len / 16, i = 0;
+    bool is_packed = packed(q);
     const uint8_t *at;
 
     if (!q->set.indirect)
@@ -326,12 +337,12 @@ static int add_indirect(struct virtqueue *q, struct vq_chain *c, const struct it
 
         if (copy_entry(q, table, at, i, &d))
             return -EPROTO;
-        flags = packed(q) ? d.b & DESC_WRITE : d.a;
+        flags = is_packed ? d.b & DESC_WRITE : d.a;
         if (flags & DESC_INDIRECT)
             return bad(q, "an indirect table inside another", d.addr);
-        if (add_pieces(q, c, &(struct item){ d.addr, d.len, flags }))
+        if (add_buffer(q, c, d.addr, d.len, flags & DESC_WRITE))
             return -EPROTO;
-        if (packed(q)) {
+        if (is_packed) {
             i++;
         } else if (!(flags & DESC_NEXT)) {
             return 0;
@@ -339,7 +350,7 @@ static int add_indirect(struct virtqueue *q, struct vq_chain *c, const struct it
             return bad(q, "next beyond an indirect table", i);
         }
     }
-    return packed(q) ? 0 : bad(q, "a loop in an indirect table", table->addr);
+    return is_packed ? 0 : bad(q, "a loop in an indirect table", table->addr);
 }
 
 /*
@@ -349,7 +360,7 @@ static int add_indirect(struct virtqueue *q, struct vq_chain *c, const struct it
 static int add_item(struct virtqueue *q, struct vq_chain *c, const struct item *d)
 {
     if (!(d->flags & DESC_INDIRECT))
-        return add_pieces(q, c, d);
+        return add_buffer(q, c, d->addr, d->len, d->flags & DESC_WRITE);
     if ((d->flags & DESC_NEXT) || (packed(q) && (c->nout || c->nin)))
         return bad(q, "an indirect descriptor inside a chain", d->addr);
     return add_indirect(q, c, d);
@@ -449,13 +460,13 @@ int vq_pop(struct virtqueue *q, struct vq_chain *c)
         virtio_kick(q->dev, q->index);
         return 0;
     }
-    virtio_charge(q->dev, COST_POP);
     c->slots = c->nout = c->nin = 0;
     r = packed(q) ? packed_pop(q, c) : split_pop(q, c);
     if (r == 0 && q->quiet) {
         notify_on(q);
         r = packed(q) ? packed_pop(q, c) : split_pop(q, c);
     }
+    virtio_charge(q->dev, COST_POP + COST_PIECE * ((uint32_t)c->nout + c->nin));
     if (r == 1)
         notify_off(q);
     if (is_logged(q))
