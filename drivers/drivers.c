@@ -11,11 +11,12 @@
 
 #include "boot/boot_info.h"
 #include "fb/fb.h"
+#include "input/i8042.h"
 #include "iommu/smmuv3.h"
 #include "iommu/vtd.h"
 #include "serial/serial.h"
 
-static bool have_serial, have_fb;
+static bool have_serial, have_fb, have_keyboard;
 
 /* Both: a serial port that nobody reads must not leave the screen dark. */
 static void early_sink(const char *s, size_t n)
@@ -47,6 +48,16 @@ static int init_fb(const struct boot_info *bi)
 {
     (void)bi;
     return fb_init();
+}
+
+/* One who types wants to see it: without a screen, none is looked for. */
+static int init_keyboard(const struct boot_info *bi)
+{
+    (void)bi;
+    int err = have_fb ? i8042_init() : -ENODEV;
+
+    have_keyboard = err == 0;
+    return err;
 }
 
 /*
@@ -96,9 +107,13 @@ static const struct driver {
     const char *name;
     int (*init)(const struct boot_info *);
 } drivers[] = {
-    { "SMBIOS", init_smbios },       { "serial", init_serial },
-    { "framebuffer", init_fb },      { "PCI", init_pci },
-    { "IOMMUs", init_iommus },       { "PCI functions", init_pci_drivers },
+    { "SMBIOS", init_smbios },
+    { "serial", init_serial },
+    { "framebuffer", init_fb },
+    { "keyboard", init_keyboard },
+    { "PCI", init_pci },
+    { "IOMMUs", init_iommus },
+    { "PCI functions", init_pci_drivers },
     { "boot disk", init_boot_disk },
 };
 
@@ -119,7 +134,8 @@ int drivers_init(const struct boot_info *bi)
             log_err("driver %s failed: error %d", drivers[i].name, -err);
     }
     if (!have_serial)
-        log_warn("no serial port was found: the log is on the screen%s%s, and nothing can be typed",
-                 have_fb ? ", a " : "", have_fb ? fb_name() : "");
+        log_warn("no serial port was found: the log is on the screen%s%s%s", have_fb ? ", a " : "",
+                 have_fb ? fb_name() : "",
+                 have_keyboard ? "" : ", and nothing can be typed: there is no PC keyboard either");
     return 0;
 }

@@ -51,9 +51,18 @@ def test_panic_with_more_cpus_than_are_used():
         assert machine.process.poll() is None
 
 
+def press(machine, keys):
+    """Presses keys of the PC's keyboard one after the other; "shift-a" is both at once."""
+    for key in keys:
+        both = [{"type": "qcode", "data": name} for name in key.split("-")]
+        machine.qmp("send-key", keys=both, **{"hold-time": 20})
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("arch", ("x86_64", "aarch64"))
 def test_the_screen_that_has_a_framebuffer(arch):
-    """Beside a display that has none: UEFI lists both, and its console is on both."""
+    """Beside a display that has none: UEFI lists both, and its console is on both. On a PC, what is
+    typed on its keyboard is a command, with the shell's own keys."""
     kind, card = {"x86_64": (Machine, "VGA"), "aarch64": (ArmMachine, "ramfb")}[arch]
     arguments = ("-device", "virtio-gpu-pci", "-device", card + ",id=seen")
     with kind(make_image(CONFIG, {}), arguments=arguments) as machine:
@@ -61,3 +70,11 @@ def test_the_screen_that_has_a_framebuffer(arch):
         assert "screen: framebuffer" in machine.text
         rows = shown(machine, "trivet>", "seen")
         assert any("starting 0 of 0 guests" in row for row in rows)
+        if arch == "x86_64":
+            press(machine, [*"json", "spc", *"off", "ret"]) # programs that talk JSON edit no lines
+            shown(machine, '"command":"json"', "seen")
+            press(machine, [*"mem", "shift-x", "backspace", *"ory", "ret"])
+            machine.expect(r"Guests' RAM +0 B", 30)
+            shown(machine, "trivet> memory", "seen")
+            press(machine, ["up", "ctrl-c"])
+            shown(machine, "trivet> memory^C", "seen")
