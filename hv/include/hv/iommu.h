@@ -4,16 +4,16 @@
  * `iommu_ops` between the portable core (drivers/iommu/iommu.c), which knows who owns which device,
  * and the drivers of units (VT-d, AMD-Vi, SMMUv3).
  *
- * A device is in one of two states, and there is no third one such as "untranslated":
- *   blocked    it reaches nothing. So is every device once its unit is on, after iommu_detach(),
- * and when it was cut off for its faults attached   it reaches what its domain maps, and nothing
- * else
+ * A device is in one of two states, and there is no third one such as "untranslated". Blocked: it
+ * reaches nothing. So is every device once its unit is on, after iommu_detach(), and when it was
+ * cut off for its faults. Attached: it reaches what its domain maps, and nothing else.
  *
- * A domain is a set of page tables of one unit. Whose it is decides who maps there:
- *   a guest's          gmem.c alone: iommu_domain_init(), gmem_attach(vm, &d->gmem),
- * iommu_attach(); and back: iommu_detach(), gmem_detach(), iommu_domain_fini(). A guest whose
- *                      devices are behind several units has a domain for each
- *   a host driver's    <hv/dma.h> alone, which maps the buffers of requests under way
+ * A domain is a set of page tables of one unit. Whose it is decides who maps there. A guest's:
+ * gmem.c alone. It is made by iommu_domain_init(), gmem_attach(vm, &d->gmem), iommu_attach(), and
+ * unmade by iommu_detach(), gmem_detach(), iommu_domain_fini(); a guest whose devices are behind
+ * several units has a domain for each. A host driver's: <hv/dma.h> alone, which maps the buffers of
+ * requests under way.
+ *
  * The page tables belong to the domain; gpa_t is the address that the device uses.
  *
  * What is not done yet: devices that are no PCI functions, PASIDs and first-level translation, ATS,
