@@ -332,13 +332,16 @@ static void explain_memory(struct explain *e, uint32_t i)
 
 static void explain_pass(struct explain *e, uint32_t i)
 {
+    const struct host_topology *t = topology_at(i);
+    const char *owner = t->use == TOPOLOGY_GUEST ? t->owner : "";
     char why[300];
+    int err = host_topology_may_pass(i, owner, why, sizeof why);
 
-    if (topology_at(i)->use == TOPOLOGY_GUEST)
-        return;
-    if (host_topology_may_pass(i, "", why, sizeof why))
+    if (err && owner[0])
+        explain_say(e, "guests", "Guest %s cannot start with it: %s.", owner, why);
+    else if (err)
         explain_say(e, "guests", "No guest can have it now: %s.", why);
-    else
+    else if (!owner[0])
         explain_say(e, "guests", "A guest can have it: `passthrough = %s` in trivet.conf.",
                     explain_name(e, 0, i));
 }

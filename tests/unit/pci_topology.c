@@ -376,6 +376,10 @@ static void what_does_not_isolate(void **state)
     have_unit = false;
     assert_int_equal(host_topology_may_pass(usb, "web", why, sizeof why), -EACCES);
     assert_non_null(strstr(why, "no IOMMU stands before 0000:00:02.0"));
+    host_topology_set_owner(usb, "web");
+    said[0] = '\0';
+    host_topology_explain(usb, say, NULL);
+    assert_non_null(strstr(said, "guests: Guest web cannot start with it: no IOMMU stands"));
 }
 
 /* Circles of capabilities and of bridges end; two bridges to one bus are one group. */
