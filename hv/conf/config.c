@@ -21,6 +21,7 @@ const char *const isa_names[] = { "x86_64", "aarch64", "riscv64", "auto" };
 static_assert(ARRAY_SIZE(isa_names) == ISA_COUNT + 1, "auto stands for ISA_COUNT");
 static const char *const mitigation_names[] = { "auto", "off", "all" };
 static const char *const smt_names[] = { "auto", "off", "core", "on" };
+static const char *const engine_names[] = { "auto", "interpret", "jit" };
 static const char *const policy_names[] = { "restart", "stop", "hold" };
 static const char *const log_names[] = { "err", "warn", "info", "debug" };
 
@@ -138,7 +139,8 @@ static void config_set_word(struct parse *p, const struct key *k, void *field)
 }
 static_assert(sizeof(enum guest_kind) == 4 && sizeof(enum isa) == 4 &&
                   sizeof(enum log_level) == 4 && sizeof(enum mitigations) == 4 &&
-                  sizeof(enum sched_smt) == 4 && sizeof(enum policy) == 4,
+                  sizeof(enum sched_smt) == 4 && sizeof(enum policy) == 4 &&
+                  sizeof(enum config_engine) == 4,
               "set_word stores 32 bits");
 
 /*
@@ -574,6 +576,9 @@ static const struct key guest_keys[] = {
     { "isa", config_set_word, GUEST(isa), WORDS(isa_names), false, "auto",
       "the guest's instruction set. auto: told by the kernel. Guests for other machines are left "
       "out" },
+    { "engine", config_set_word, GUEST(engine), WORDS(engine_names), false, "auto",
+      "riscv64: how the translator runs the guest. interpret: one instruction after another, which "
+      "takes least memory. jit: code is compiled when it first runs. auto: when it has run often" },
     { "autostart", set_bool, GUEST(autostart), 0, 0, NULL, false, "yes",
       "start the guest when Trivet has started" },
     { "order", set_number, GUEST(order), 0, 1000, NULL, false, "0",

@@ -19,6 +19,7 @@ static const struct {
     { "disk", "disk = nvme0p3" },
     { "disk-changes", "disk-changes = 64M" },
     { "dns", "dns = 192.0.2.1" },
+    { "engine", "engine = interpret" },
     { "escape", "escape = Ctrl-A" },
     { "firmware", "firmware = uefi" },
     { "floods", "floods = 5000" },

@@ -148,6 +148,41 @@ void cmd_info(struct out *o, unsigned argc, char **argv)
     info_lists(o, g);
 }
 
+/* Guests of another instruction set: what the translator did. */
+static void stats_engine(struct out *o, const struct vm *vm)
+{
+    static const struct {
+        const char *key, *label;
+        enum unit unit;
+    } shown[ENGINE_COUNTS] = {
+        [ENGINE_INSNS] = { "instructions", "Instructions", UNIT_NONE },
+        [ENGINE_COLD] = { "interpreted", "  interpreted", UNIT_NONE },
+        [ENGINE_STEPS] = { "interpreted_within", "  within compiled code", UNIT_NONE },
+        [ENGINE_UNITS] = { "units", "Units compiled", UNIT_NONE },
+        [ENGINE_LIVE] = { "units_live", "  that are there", UNIT_NONE },
+        [ENGINE_BYTES] = { "code_bytes", "  their code", UNIT_BYTES },
+        [ENGINE_CHAINS] = { "chains", "Chains", UNIT_NONE },
+        [ENGINE_ENTRIES] = { "code_entries", "Entries of compiled code", UNIT_NONE },
+        [ENGINE_LOOKUPS] = { "lookups", "Jumps looked up", UNIT_NONE },
+        [ENGINE_MISSES] = { "tlb_misses", "TLB misses", UNIT_NONE },
+        [ENGINE_INVALIDATED] = { "invalidated", "Units invalidated", UNIT_NONE },
+        [ENGINE_EVICTIONS] = { "evictions", "Evictions", UNIT_NONE },
+        [ENGINE_COMPILED_NS] = { "compiled_ns", "Time in compiled code", UNIT_NS },
+        [ENGINE_RUN_NS] = { "engine_ns", "  of", UNIT_NS },
+    };
+    uint64_t sum[ENGINE_COUNTS] = { 0 }, one[ENGINE_COUNTS];
+
+    if (!vm->ops || !vm->ops->counts)
+        return;
+    for (uint32_t i = 0; i < vm->nvcpus; i++) {
+        vm->ops->counts(vm->vcpu[i], one);
+        for (unsigned k = 0; k < ENGINE_COUNTS; k++)
+            sum[k] += one[k];
+    }
+    for (unsigned k = 0; k < ENGINE_COUNTS; k++)
+        out_number(o, shown[k].key, shown[k].label, sum[k], shown[k].unit);
+}
+
 void cmd_stats(struct out *o, unsigned argc, char **argv)
 {
     static const struct column cols[] = {
@@ -185,6 +220,7 @@ void cmd_stats(struct out *o, unsigned argc, char **argv)
     out_number(o, "halts", "Halts", halts, UNIT_NONE);
     out_number(o, "input_lost_bytes", "Typed, but lost",
                vm->console ? console_input_lost(vm->console) : 0, UNIT_BYTES);
+    stats_engine(o, vm);
 }
 
 /*

@@ -37,7 +37,7 @@ void hosted_engine_start(struct rv_machine *lockstep)
     if (code.w == MAP_FAILED || x == MAP_FAILED)
         hosted_die("no memory for code");
     code.shift = x - code.w;
-    if (rv_engine_init(engine, memory, code, HOT))
+    if (rv_engine_init(engine, memory, code, HOT, NULL))
         hosted_die("the compiling engine does not run on this CPU");
     in_step = lockstep;
     if (in_step)

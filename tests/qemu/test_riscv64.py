@@ -12,6 +12,10 @@ from trivet import guest_file, section
 CONFIG = section("one", "machine", memory="32M", debug_exit="yes", autostart="no", isa="riscv64")
 CONFIG += section("two", "machine", memory="32M", vcpus=2, debug_exit="yes", autostart="no")
 CONFIG += section("stays", "machine", memory="32M", cmdline="stay", autostart="no")
+CONFIG += section("interpreted", "machine", memory="32M", cmdline="stay", engine="interpret",
+                  autostart="no")
+CONFIG += section("compiled", "machine", memory="32M", cmdline="stay", engine="jit",
+                  autostart="no")
 CONFIG += section("native", "hello-mb1", cmdline="tick every=10000000", memory="16M",
                   autostart="no")
 
@@ -56,6 +60,21 @@ def test_a_guest_is_reset_and_stopped(machine):
     assert machine.state("stays") == "running"
     machine.cmd("stop stays --force", 30)
     assert machine.state("stays") == "off"
+
+
+def test_the_engine_is_chosen_and_counts(machine):
+    found = {}
+    for name in ("interpreted", "compiled", "stays"):
+        machine.cmd(f"start {name}", 60)
+        machine.wait_output(name, "it stays", 60)
+        found[name] = machine.cmd(f"stats {name}")
+        machine.cmd(f"stop {name} --force", 30)
+    plain, compiled, auto = found["interpreted"], found["compiled"], found["stays"]
+    assert plain["units"] == plain["code_bytes"] == plain["compiled_ns"] == 0
+    assert plain["interpreted"] == plain["instructions"] > 1000
+    assert compiled["units"] > auto["units"] and compiled["units_live"] > 0
+    assert compiled["interpreted"] < auto["interpreted"] < auto["instructions"]
+    assert 0 < compiled["compiled_ns"] < compiled["engine_ns"]
 
 
 def test_debian_has_a_shell(machine):

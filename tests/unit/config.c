@@ -99,7 +99,7 @@ static void test_everything(void **state)
                            "300\ncpus = 0,2-3\nkind = PVH\n"
                            "isa = x86_64\nmodule = m1 a b\nmodule = m2\ndisk = d1,ro\ndisk = "
                            "d2\nrng=no\nautostart=off\ndebug-exit=yes\n"
-                           "x2apic=no\npv=no\n"),
+                           "x2apic=no\npv=no\nengine=JIT\n"),
                      0);
     assert_int_equal(c.host.log, LOG_DEBUG);
     assert_int_equal(c.host.mitigations, MITIGATIONS_OFF);
@@ -116,6 +116,7 @@ static void test_everything(void **state)
     assert_int_equal(g->cpus.w[0], 0xd);
     assert_int_equal(g->kind, KIND_PVH);
     assert_int_equal(g->isa, ISA_X86_64);
+    assert_int_equal(g->engine, CONFIG_ENGINE_JIT);
     assert_int_equal(g->nmodules, 2);
     assert_string_equal(g->module[0].path, "m1");
     assert_string_equal(g->module[0].args, "a b");

@@ -234,7 +234,8 @@ static const struct rv_machine_ops engine_machine = {
 static const struct rv_jit_ops engine_ops = { engine_step, engine_load,    engine_store,
                                               engine_code, engine_protect, engine_page };
 
-int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memory code, unsigned hot)
+int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memory code, unsigned hot,
+                   uint64_t (*clock)(void))
 {
     struct rv_jit_setup s = { .ops = &engine_ops,
                               .machine = e,
@@ -242,6 +243,7 @@ int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memory code, un
                               .near = &e->near,
                               .code = code,
                               .leave = &e->leave,
+                              .clock = clock,
                               .hot = hot };
 
     s.layout = (struct jit_layout){ .tlb = offsetof(struct rv_engine, tlb),

@@ -133,6 +133,7 @@ static bool jit_compile(struct rv_jit *j, uint64_t pc)
             j->pages[j->units[n].page].granules |= j->region_work.granules;
             j->stats.units++;
             j->stats.insns += j->region_work.n;
+            j->stats.live_bytes += j->units[n].bytes;
             return true;
         }
     }
@@ -199,6 +200,7 @@ static void jit_enter(struct rv_jit *j, uint8_t *code, uint32_t unit)
         units_chain(j, j->chain, unit);
     j->chain = NULL;
     j->stats.entries++;
+    uint64_t start = j->s.clock ? j->s.clock() : 0;
     near->mxcsr = MXCSR_MASKED | jit_rounding(j->state) << 13;
     union {
         uint64_t address;
@@ -206,6 +208,8 @@ static void jit_enter(struct rv_jit *j, uint8_t *code, uint32_t unit)
     } enter = { j->stubs.enter };
     enter.fn(j->s.cpu, jit_runs_at(j, code));
     jit_flags(j->s.cpu, &near->mxcsr);
+    if (j->s.clock)
+        j->stats.cycles += j->s.clock() - start;
 }
 
 /* One stretch of compiled or interpreted code. */

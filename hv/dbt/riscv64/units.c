@@ -138,6 +138,8 @@ void units_kill(struct rv_jit *j, uint32_t n)
     unit_forget_jump(j, u);
     unit_unlist(j, n);
     u->alive = false;
+    j->stats.live--;
+    j->stats.live_bytes -= u->bytes;
     u->next = j->free_unit;
     j->free_unit = n;
 }
@@ -236,6 +238,7 @@ uint32_t units_new(struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state)
                                  .alive = true };
     *head = n;
     j->pages[page].units = n;
+    j->stats.live++;
     return n;
 }
 

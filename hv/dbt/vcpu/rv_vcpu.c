@@ -9,6 +9,7 @@
  */
 #include <arch/cpu.h>
 #include <hv/assert.h>
+#include <hv/config.h>
 #include <hv/gmem.h>
 #include <hv/guest.h>
 #include <hv/log.h>
@@ -35,6 +36,8 @@ struct dbt_vcpu {
     uint64_t run_cycles;    /* RUN_NS */
     void *jit;              /* rv_jit_bytes(); NULL: it interprets */
     struct rv_engine engine;
+    uint64_t run_time;              /* in dbt_run(), by time_cycles() */
+    uint64_t counts[ENGINE_COUNTS]; /* atomic */
 };
 /* vm.arch: where each vCPU's code is; hpa 0: nowhere */
 struct dbt_vm {
@@ -131,6 +134,46 @@ static const struct rv_machine_ops dbt_machine = {
     .others_wrote = dbt_others_wrote,
 };
 
+/* ---- counts ---- */
+
+/* What the console shows from another CPU. */
+static void dbt_count(struct dbt_vcpu *d)
+{
+    struct rv_jit_stats s = { 0 };
+
+    if (d->jit)
+        rv_jit_stats(d->jit, &s);
+    const uint64_t now[ENGINE_COUNTS] = {
+        [ENGINE_INSNS] = d->engine.hart.cpu.instret,
+        [ENGINE_COLD] = d->jit ? s.cold : d->engine.hart.cpu.instret,
+        [ENGINE_STEPS] = s.steps,
+        [ENGINE_UNITS] = s.units,
+        [ENGINE_LIVE] = s.live,
+        [ENGINE_BYTES] = s.live_bytes,
+        [ENGINE_CHAINS] = s.chains,
+        [ENGINE_ENTRIES] = s.entries,
+        [ENGINE_LOOKUPS] = s.indirect,
+        [ENGINE_MISSES] = s.slow_memory,
+        [ENGINE_INVALIDATED] = s.invalidated,
+        [ENGINE_EVICTIONS] = s.evictions,
+        [ENGINE_COMPILED_NS] = s.cycles,
+        [ENGINE_RUN_NS] = d->run_time,
+    };
+
+    for (unsigned k = 0; k < ENGINE_COUNTS; k++)
+        __atomic_store_n(&d->counts[k], now[k], __ATOMIC_RELAXED);
+}
+
+static void dbt_counts(const struct vcpu *v, uint64_t counts[ENGINE_COUNTS])
+{
+    const struct dbt_vcpu *d = dbt_of(v);
+
+    for (unsigned k = 0; k < ENGINE_COUNTS; k++)
+        counts[k] = __atomic_load_n(&d->counts[k], __ATOMIC_RELAXED);
+    counts[ENGINE_COMPILED_NS] = time_cycles_to_ns(counts[ENGINE_COMPILED_NS]);
+    counts[ENGINE_RUN_NS] = time_cycles_to_ns(counts[ENGINE_RUN_NS]);
+}
+
 /* ---- run ---- */
 
 static bool dbt_is_called(const struct vcpu *v)
@@ -198,6 +241,8 @@ static void dbt_run(struct vcpu *v, struct vcpu_exit *e)
     }
     d->engine.hart.again = false;
     rv_regs_out(v);
+    d->run_time += time_cycles() - start;
+    dbt_count(d);
 }
 
 /* ---- life ---- */
@@ -227,6 +272,11 @@ static bool dbt_code_get(struct vm *vm, struct dbt_vm *m, uint32_t n)
     return false;
 }
 
+static bool dbt_wants_code(const struct vm *vm)
+{
+    return dbt_compiles && vm->config->engine != CONFIG_ENGINE_INTERPRET;
+}
+
 /* It lasts as long as the view, which resets leave alone. */
 static int dbt_vm_init(struct vm *vm)
 {
@@ -236,7 +286,10 @@ static int dbt_vm_init(struct vm *vm)
         return -ENOMEM;
     vm->arch = m;
     m->n = vm->config->vcpus;
-    for (uint32_t n = 0; dbt_compiles && n < m->n && n < MAX_VCPUS; n++) {
+    if (vm->config->engine == CONFIG_ENGINE_JIT && !dbt_compiles)
+        log_warn("%s: engine = jit, but this machine cannot compile: it is interpreted",
+                 vm->config->name);
+    for (uint32_t n = 0; dbt_wants_code(vm) && n < m->n && n < MAX_VCPUS; n++) {
         if (!dbt_code_get(vm, m, n)) {
             log_info("%s: no memory for compiled code: it is interpreted", vm->config->name);
             break;
@@ -272,7 +325,9 @@ static void dbt_jit_init(struct dbt_vcpu *d)
     code.w = phys_to_virt(pa);
     code.shift = m->code[d->v->id].run - code.w; /* nospec: the same */
     d->jit = vm_alloc(d->v->vm, rv_jit_bytes());
-    if (d->jit && rv_engine_init(&d->engine, d->jit, code, HOT)) {
+    if (d->jit &&
+        rv_engine_init(&d->engine, d->jit, code,
+                       d->v->vm->config->engine == CONFIG_ENGINE_JIT ? 0 : HOT, time_cycles)) {
         vm_free(d->v->vm, d->jit, rv_jit_bytes());
         d->jit = NULL;
     }
@@ -372,5 +427,6 @@ const struct vcpu_ops dbt_riscv64 = {
     .tlb_flush = dbt_flush,
     .vcpu_tlb_flush = dbt_vcpu_flush,
     .clock_hz = dbt_clock_hz,
+    .counts = dbt_counts,
     .overhead = CODE + 8 * MIB,
 };

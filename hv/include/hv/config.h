@@ -26,6 +26,8 @@ enum guest_kind {
     KIND_FLAT
 };
 extern const char *const guest_kind_names[], *const isa_names[];
+/* How the translator runs a guest: config_engine_names. */
+enum config_engine { CONFIG_ENGINE_AUTO, CONFIG_ENGINE_INTERPRET, CONFIG_ENGINE_JIT };
 struct guest_module {
     char path[PATH_LEN];
     char args[256];
@@ -59,7 +61,8 @@ struct guest_config {
     char kernel[PATH_LEN], initrd[PATH_LEN], cmdline[CMDLINE_LEN];
     char firmware[PATH_LEN]; /* "": none; "uefi": the stick's own; else a file */
     enum guest_kind kind;
-    enum isa isa;                    /* ISA_COUNT: auto */
+    enum isa isa; /* ISA_COUNT: auto */
+    enum config_engine engine;
     uint64_t memory;                 /* bytes, multiple of 4 KiB */
     uint64_t disk_changes, overhead; /* bytes; UINT64_MAX and 0: not given, see charge.c */
     uint32_t vcpus, weight;

@@ -29,9 +29,12 @@ struct rv_engine {
     unsigned n_filled;                 /* more than there is room for: any may be in use */
 };
 
-/* After rv_hart_init(&e->hart, ...). memory: rv_jit_bytes(), page-aligned. As rv_jit_init(). */
+/*
+ * After rv_hart_init(&e->hart, ...). memory: rv_jit_bytes(), page-aligned; hot and clock: as in
+ * struct rv_jit_setup. As rv_jit_init().
+ */
 must_check int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memory code,
-                              unsigned hot);
+                              unsigned hot, uint64_t (*clock)(void));
 /* One interrupt that is due, or an instruction, then compiled code; how many ran, 0: it waits. */
 uint64_t rv_engine_pass(struct rv_engine *e, uint64_t budget);
 /*

@@ -56,6 +56,8 @@ struct rv_jit_stats {
     uint64_t chains, entries;              /* jumps patched; times that compiled code was entered */
     uint64_t indirect, slow_memory, steps; /* calls of C by compiled code */
     uint64_t cold;                         /* instructions interpreted, for want of code */
+    uint64_t live, live_bytes;             /* units that are there, and their code */
+    uint64_t cycles;                       /* in compiled code, by the setup's clock */
     uint64_t invalidated, evictions;       /* units whose code was written; regions reused */
 };
 
@@ -76,7 +78,8 @@ struct rv_jit_setup {
      * nobody asks.
      */
     const uint32_t *leave;
-    unsigned hot; /* times a place is interpreted before it is compiled; 0: at once */
+    uint64_t (*clock)(void); /* NULL: stats.cycles is not counted */
+    unsigned hot;            /* times a place is interpreted before it is compiled; 0: at once */
 };
 /* 0; -ENOTSUP: the host's CPU is too old; -ERANGE: too far apart; -ENOSPC: not enough for code. */
 must_check int rv_jit_init(struct rv_jit *j, const struct rv_jit_setup *s);

@@ -84,6 +84,25 @@ struct vcpu {
     struct vcpu_stats stats;
 };
 
+/* What an engine that translates counts, since the vCPU was made; `live` and `bytes` are of now. */
+enum engine_count {
+    ENGINE_INSNS,       /* guest instructions that retired */
+    ENGINE_COLD,        /* of these, interpreted where there was no code */
+    ENGINE_STEPS,       /* of these, interpreted within compiled code */
+    ENGINE_UNITS,       /* pieces of code compiled */
+    ENGINE_LIVE,        /* that are there */
+    ENGINE_BYTES,       /* of code they take */
+    ENGINE_CHAINS,      /* jumps from one to the next patched */
+    ENGINE_ENTRIES,     /* times that compiled code was entered */
+    ENGINE_LOOKUPS,     /* jumps whose target was looked up */
+    ENGINE_MISSES,      /* accesses that the TLB of compiled code did not answer */
+    ENGINE_INVALIDATED, /* pieces whose instructions were written */
+    ENGINE_EVICTIONS,   /* times that an eighth of the code was thrown away for room */
+    ENGINE_COMPILED_NS, /* in compiled code and what it calls */
+    ENGINE_RUN_NS,      /* in all */
+    ENGINE_COUNTS
+};
+
 struct vcpu_ops {
     const char *name;           /* "vmx" "svm" "el2" "hext" "dbt" */
     uint32_t guest_isas;        /* bit per enum isa this engine can run */
@@ -146,6 +165,8 @@ struct vcpu_ops {
      * ISAs has a vcpu_ops for each that needs it. NULL: nothing
      */
     const void *isa_ops;
+    /* Any CPU: some 0.2 ms old while it runs. NULL: the engine translates nothing */
+    void (*counts)(const struct vcpu *, uint64_t counts[ENGINE_COUNTS]);
     /* bytes of the guest's overhead for each vCPU, beyond what other engines take */
     uint64_t overhead;
     /* Hz of the counter that guests read: vm.clock_hz. NULL: the host's (time_cycles_hz()) */
