@@ -50,6 +50,8 @@ static void index_is_kept_or_0(void **state)
             uint64_t near = n[k] + (uint64_t)d, low = (uint64_t)d;
 
             assert_int_equal(index_nospec(near, n[k]), near < n[k] ? near : 0);
+            assert_int_equal(equal_nospec(~near, near, n[k]), near == n[k] ? ~near : 0);
+            assert_int_equal(equal_nospec(~near, near, near), ~near);
             assert_int_equal(index_nospec(low, n[k]), low < n[k] ? low : 0);
         }
         for (unsigned i = 0; i < ARRAY_SIZE(far); i++)

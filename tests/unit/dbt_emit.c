@@ -61,9 +61,30 @@ static void random_units(void **state)
     assert_true(done > n / 10 * 9);
 }
 
+/* Whatever a CPU guesses of the comparison before it. */
+static void every_access_stays_in_its_page(void **state)
+{
+    static const uint8_t mask[] = { 0x81, 0xe1, 0xff, 0x0f, 0x00, 0x00 }; /* and ecx, 0xfff */
+    unsigned accesses = 0;
+
+    (void)state;
+    for (unsigned k = 0; k < 200; k++) {
+        unsigned n = 0;
+
+        if (!try(k, 150))
+            continue;
+        for (unsigned at = 0; at < unit.n; at++)
+            n += unit.ins[at].op == IR_LOAD || unit.ins[at].op == IR_STORE;
+        assert_int_equal(jit_run_count(mask, sizeof mask), n);
+        accesses += n;
+    }
+    assert_true(accesses > 200);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(random_units) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(random_units),
+                                        cmocka_unit_test(every_access_stays_in_its_page) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

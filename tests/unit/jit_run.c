@@ -224,6 +224,15 @@ void jit_run_show(void)
     unlink(name);
 }
 
+unsigned jit_run_count(const void *bytes, size_t n)
+{
+    unsigned found = 0;
+
+    for (size_t k = 0; k + n <= code.bytes; k++)
+        found += !memcmp(memory.w + k, bytes, n);
+    return found;
+}
+
 const char *jit_run_differs(const struct eval *a, const struct eval *b)
 {
     if (a->end != b->end)

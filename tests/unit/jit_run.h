@@ -11,5 +11,7 @@
 must_check int jit_run(struct eval *e, const struct ir_unit *u);
 /* The code of the last unit, on stderr. */
 void jit_run_show(void);
+/* How often these bytes are in it. */
+unsigned jit_run_count(const void *bytes, size_t n);
 /* What differs between two worlds, or NULL. */
 const char *jit_run_differs(const struct eval *a, const struct eval *b);

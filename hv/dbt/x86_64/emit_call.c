@@ -49,7 +49,11 @@ void emit_writeback(struct emit *e)
     }
 }
 
-/* rax: the TLB entry's offset, rcx: offset within the page. Too far: C does it. */
+/*
+ * rax: the host's address of the page, rcx: offset within the page. Too far: C does it. A CPU that
+ * runs ahead of the comparison and is wrong stays within the entry's page all the same, or 7 bytes
+ * behind it, which are the guest's too, or nobody's: <hv/view.h>, <hv/nospec.h>.
+ */
 static void ec_translate(struct emit *e, unsigned tag, unsigned why)
 {
     const struct ir_ins *i = emit_ins(e);
@@ -66,6 +70,7 @@ static void ec_translate(struct emit *e, unsigned tag, unsigned why)
     asm_op(&e->b, ASM_XOR, true, RCX, asm_mx(RBP, RAX, l->tlb + (int32_t)tag));
     asm_imm(&e->b, ASM_CMP, true, asm_r(RCX), (int32_t)(PAGE_SIZE - (1u << (i->size & IR_SIZE))));
     emit_later(e, ASM_A, why);
+    asm_imm(&e->b, ASM_AND, false, asm_r(RCX), PAGE_SIZE - 1);
     asm_op(&e->b, ASM_MOV, true, RAX, asm_mx(RBP, RAX, l->tlb + l->tlb_host));
 }
 

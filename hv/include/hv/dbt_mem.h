@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <hv/nospec.h>
 
 #define DBT_PAGE_SHIFT 12
 #define DBT_PAGE (1ull << DBT_PAGE_SHIFT)
@@ -150,9 +151,11 @@ static inline uint8_t *dbt_hit(const struct dbt_mem *m, enum dbt_access access, 
     const struct dbt_tlb_entry *e =
         &m->tlb[access][((va ^ key) >> DBT_PAGE_SHIFT) & (DBT_TLB_ENTRIES - 1)];
 
-    if (e->tag != (((va + size - 1) & ~(DBT_PAGE - 1)) ^ key))
+    uint64_t tag = ((va + size - 1) & ~(DBT_PAGE - 1)) ^ key;
+
+    if (e->tag != tag)
         return NULL;
-    return (uint8_t *)(uintptr_t)(va + e->addend);
+    return (uint8_t *)(uintptr_t)equal_nospec(va + e->addend, e->tag, tag);
 }
 
 /* One plain access each where host and address allow it. */

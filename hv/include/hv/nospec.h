@@ -39,3 +39,16 @@ static inline __attribute__((always_inline)) uint64_t index_nospec(uint64_t i, u
     __asm__ volatile(NOSPEC_BARRIER : "+r"(out));
     return out;
 }
+
+/* v if a == b, else 0; in the same way: for an address that a compared tag makes good. */
+static inline __attribute__((always_inline)) uint64_t equal_nospec(uint64_t v, uint64_t a,
+                                                                   uint64_t b)
+{
+    uint64_t differ = a ^ b;
+
+    __asm__ volatile("" : "+r"(differ));
+    /* cppcheck-suppress shiftTooManyBitsSigned ; gcc and clang shift in the sign */
+    v &= (uint64_t) ~((int64_t)(differ | (0 - differ)) >> 63);
+    __asm__ volatile(NOSPEC_BARRIER : "+r"(v));
+    return v;
+}
