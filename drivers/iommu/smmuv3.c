@@ -208,7 +208,7 @@ static void smmu_format_init(struct smmu *s)
 static void smmu_tell_features(struct smmu *s)
 {
     snprintf(s->unit.features, sizeof s->unit.features,
-             "stage %u, %u-bit addresses%s, %u-bit streams%s", s->caps.stage2 ? 2 : 1,
+             "stage %u, %u-bit addresses%s, %u-bit streams%s", s->caps.stage2 ? 2u : 1u,
              s->format.ia_bits, s->caps.coherent ? "" : ", walks do not see the caches",
              s->caps.sid_bits, s->unit.polled ? ", polled" : "");
 }

@@ -127,26 +127,32 @@ static int stream_forget(struct smmu *s, uint32_t stream)
     return smmu_commands(s, &(struct smmu_cmd){ { CMD_CFGI_STE | (uint64_t)stream << 32, 0 } }, 1);
 }
 
-/* Invalid, then all but the first word, then that: the unit sees a whole entry or none (§3.21.3).
- */
+static void stream_set_first(struct smmu *s, volatile struct smmu_ste *e, uint64_t word)
+{
+    e->word[0] = word;
+    smmu_publish(s, e, sizeof *e);
+}
+
+/* Invalid, then all but the first word, then that: the unit sees a whole entry or none (3.21.3). */
 static int stream_write(struct smmu *s, uint32_t stream, const struct smmu_ste *e)
 {
     volatile struct smmu_ste *to = stream_find(s, stream);
     int err;
 
     hv_assert(to);
-    to->word[0] = 0;
-    smmu_publish(s, to, sizeof *to);
+    stream_set_first(s, to, 0);
     err = stream_forget(s, stream);
     for (unsigned i = 1; i < ARRAY_SIZE(e->word); i++)
         to->word[i] = e->word[i];
     smmu_publish(s, to, sizeof *to);
     dma_wmb();
-    if (err) /* nobody knows what it has: it stays invalid */
+    if (err)
         return err;
-    to->word[0] = e->word[0];
-    smmu_publish(s, to, sizeof *to);
-    return stream_forget(s, stream);
+    stream_set_first(s, to, e->word[0]);
+    err = stream_forget(s, stream);
+    if (err) /* nobody knows what the unit has, but it shall find nothing */
+        stream_set_first(s, to, 0);
+    return err;
 }
 
 /* ---- what it is translated by ---- */

@@ -19,6 +19,7 @@ TREE = "build/cov"
 # What each is meant for; patterns of paths.
 TARGETS = {
     "acpi": ["hv/firmware/*.c"], "route": ["hv/firmware/iort.c"],
+    "smmuv3": ["drivers/iommu/smmuv3*.c"],
     "arm_emulate": ["hv/guest/aarch64/decode.c", "hv/guest/aarch64/emulate.c"],
     "arm_load": ["hv/guest/aarch64/load.c", "hv/guest/aarch64/efi.c"],
     "arm_state": ["hv/guest/aarch64/state.c", "hv/guest/aarch64/pl0*.c",

@@ -21,6 +21,7 @@ static struct {
         bool there;
         uint32_t stream;
         uint64_t ste[4], cd[4];
+        uint64_t told[4]; /* what was in memory when it was told last to look */
     } config[MODEL_KEPT];
     struct {
         bool there;
@@ -31,6 +32,9 @@ static struct {
     /* how it misbehaves */
     bool never_takes, takes_too_much, refuses, never_on, no_gbpa, fails;
     unsigned told; /* it tells of so many records that are not there */
+    uint32_t busy; /* one behind a stream whose device tries all the time, at busy_at; 0: none */
+    uint64_t busy_at;
+    uint32_t (*lie)(uint32_t); /* what it says in place of a register's value */
     /* what it saw */
     unsigned commands, syncs, bad_commands;
 } m;
@@ -54,6 +58,8 @@ static uint64_t model_word(uint64_t at, unsigned i)
     return __atomic_load_n((uint64_t *)(uintptr_t)at + i, __ATOMIC_ACQUIRE);
 }
 
+static bool model_access(uint32_t stream, uint64_t addr, bool write, uint64_t *to);
+
 /* ---- commands ---- */
 
 static void model_forget(uint32_t id, bool one_page, uint64_t page)
@@ -63,18 +69,55 @@ static void model_forget(uint32_t id, bool one_page, uint64_t page)
             m.tlb[i].there = false;
 }
 
+/* Where the stream table entry lies. False: there is none. */
+static bool model_ste(uint32_t stream, uint64_t *at)
+{
+    uint32_t cfg = model_get(0x88), bits = cfg & 63, split = cfg >> 6 & 31;
+    uint64_t base = model_get64(0x80) & 0xfffffffffffc0ull;
+
+    if (bits < 32 && stream >> bits)
+        return false;
+    if ((cfg >> 16 & 3) == 1) {
+        uint64_t l1 = model_word(base, stream >> split), span = l1 & 31;
+
+        if (!span || (stream & ((1u << split) - 1)) >= 1u << (span - 1))
+            return false;
+        *at = (l1 & 0xfffffffffffc0ull) + 64ull * (stream & ((1u << split) - 1));
+    } else {
+        *at = base + 64ull * stream;
+    }
+    return true;
+}
+
+/* §3.21.3.1: a valid entry becomes another valid one by way of an invalid one, which is told. */
+static void model_look(uint32_t stream)
+{
+    unsigned n = stream % MODEL_KEPT;
+    uint64_t at, now[4];
+
+    m.config[n].there = m.config[n].there && m.config[n].stream != stream;
+    if (!model_ste(stream, &at))
+        return;
+    for (unsigned i = 0; i < 4; i++)
+        now[i] = model_word(at, i);
+    if (m.config[n].stream == stream && (m.config[n].told[0] & now[0] & 1) &&
+        memcmp(now, m.config[n].told, sizeof now) != 0)
+        abort();
+    m.config[n].stream = stream;
+    memcpy(m.config[n].told, now, sizeof now);
+}
+
 static void model_command(uint64_t a, uint64_t b)
 {
     uint32_t high = (uint32_t)(a >> 32);
 
     m.commands++;
     switch (a & 0xff) {
-    case 0x03: /* CFGI_STE */
+    case 0x03: model_look(high); break;
+    case 0x04:
         for (unsigned i = 0; i < MODEL_KEPT; i++)
-            if (m.config[i].stream == high)
-                m.config[i].there = false;
+            m.config[i].there = false;
         break;
-    case 0x04: memset(m.config, 0, sizeof m.config); break;
     case 0x11: model_forget(high >> 16, false, 0); break;
     case 0x12: model_forget(high >> 16, true, b & ~0xfffull); break;
     case 0x28: model_forget(high & 0xffff, false, 0); break;
@@ -108,6 +151,11 @@ static void model_commands(void)
             break;
     }
     model_put(0x9c, cons);
+    if (m.busy) {
+        uint64_t to;
+
+        (void)model_access(m.busy - 1, m.busy_at, false, &to);
+    }
 }
 
 /* ---- registers ---- */
@@ -119,6 +167,8 @@ uint32_t host_reg_read(const volatile uint8_t *p, unsigned size)
     if (size != 4 || model_off(p) >= MODEL_REGS)
         abort();
     host_now += 1000;
+    if (m.lie)
+        return m.lie(model_get(model_off(p)));
     if (model_off(p) == 0x100a8)
         return model_get(0x100a8) + m.told;
     return model_get(model_off(p));
@@ -172,26 +222,6 @@ static bool model_refuse(unsigned type, uint32_t stream, uint64_t addr, bool wri
 {
     model_record(type, stream, addr, write);
     return false;
-}
-
-/* The stream table entry. False: recorded. */
-static bool model_ste(uint32_t stream, uint64_t at[1], uint64_t addr, bool write)
-{
-    uint32_t cfg = model_get(0x88), bits = cfg & 63, split = cfg >> 6 & 31;
-    uint64_t base = model_get64(0x80) & 0xfffffffffffc0ull;
-
-    if (bits < 32 && stream >> bits)
-        return model_refuse(0x02, stream, addr, write);
-    if ((cfg >> 16 & 3) == 1) {
-        uint64_t l1 = model_word(base, stream >> split), span = l1 & 31;
-
-        if (!span || (stream & ((1u << split) - 1)) >= 1u << (span - 1))
-            return model_refuse(0x02, stream, addr, write);
-        *at = (l1 & 0xfffffffffffc0ull) + 64ull * (stream & ((1u << split) - 1));
-    } else {
-        *at = base + 64ull * stream;
-    }
-    return true;
 }
 
 /* Stage 1 or 2 with 4 KiB pages: the page's descriptor, 0: none. */
@@ -270,8 +300,8 @@ static bool model_access(uint32_t stream, uint64_t addr, bool write, uint64_t *t
         return !(model_get(0x44) >> 20 & 1);
     if (!m.config[n].there || m.config[n].stream != stream) {
         m.config[n].there = false;
-        if (!model_ste(stream, &at, addr, write))
-            return false;
+        if (!model_ste(stream, &at))
+            return model_refuse(0x02, stream, addr, write);
         for (unsigned i = 0; i < 4; i++)
             m.config[n].ste[i] = model_word(at, i);
         for (unsigned i = 0; i < 4 && (m.config[n].ste[0] & 15) == (5 << 1 | 1); i++)

@@ -277,7 +277,37 @@ static void flushes(void **state)
         assert_false(reaches(0x18, 0x6000, true, 0));
         assert_true(reaches(0x18, 0x8000, false, 0x91000));
         assert_int_equal(smmu_forget(s, b.id, 0, 0), 0);
+        assert_int_equal(
+            pt_map(&a.gmem.pt, gpa(0x5000), hpa(0x81000), 2 * PAGE_SIZE, PROT_R, MEM_WB), 0);
+        assert_true(reaches(0x18, 0x5000, false, 0x81000));
+        assert_true(reaches(0x18, 0x6000, false, 0x82000));
+        assert_int_equal(pt_unmap(&a.gmem.pt, gpa(0x5000), 2 * PAGE_SIZE), 0);
+        assert_int_equal(smmu_forget(s, a.id, 0x5000, 2 * PAGE_SIZE), 0);
+        assert_false(reaches(0x18, 0x5000, false, 0));
+        assert_false(reaches(0x18, 0x6000, false, 0));
         assert_int_equal(smmu_set(&s->unit, 0x18, NULL, false), 0);
+        no_domains();
+    }
+}
+
+/* The unit looks at an entry while it changes, and has what is right afterwards all the same. */
+static void changed_while_it_is_used(void **state)
+{
+    (void)state;
+    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+        make(kinds[k], 16, 8);
+        assert_int_equal(start(), 0);
+        domains();
+        m.busy = 0x18 + 1;
+        m.busy_at = 0x5000;
+        assert_int_equal(smmu_set(&s->unit, 0x18, &a, false), 0);
+        assert_true(reaches(0x18, 0x5000, true, 0x81000));
+        assert_int_equal(smmu_set(&s->unit, 0x18, NULL, false), 0);
+        assert_false(reaches(0x18, 0x5000, true, 0));
+        assert_int_equal(smmu_set(&s->unit, 0x18, &b, false), 0);
+        assert_true(reaches(0x18, 0x5000, true, 0xa1000));
+        assert_int_equal(smmu_set(&s->unit, 0x18, NULL, true), 0);
+        assert_false(reaches(0x18, 0x5000, true, 0));
         no_domains();
     }
 }
@@ -383,11 +413,15 @@ static void bounded(void **state)
 
 static void odd_answers(void **state)
 {
+    uint64_t began;
+
     (void)state;
     make(STAGE1 | COHERENT, 16, 8);
     assert_int_equal(start(), 0);
     m.takes_too_much = true;
+    began = host_now;
     assert_int_equal(smmu_forget(s, 1, 0, 0), -EIO);
+    assert_true(host_now - began < 1000000); /* at once */
     make(STAGE1 | COHERENT, 16, 8);
     assert_int_equal(start(), 0);
     m.refuses = true;
@@ -512,6 +546,7 @@ int main(void)
         cmocka_unit_test_setup(attach_and_back, setup),
         cmocka_unit_test_setup(flushes, setup),
         cmocka_unit_test_setup(ids_come_again, setup),
+        cmocka_unit_test_setup(changed_while_it_is_used, setup),
         cmocka_unit_test_setup(refused_with_a_reason, setup),
         cmocka_unit_test_setup(taken_over, setup),
         cmocka_unit_test_setup(bounded, setup),
