@@ -212,6 +212,71 @@ static void two_answers(void **state)
     assert_int_equal(route(0, 0x0041), 0);
 }
 
+/*
+ * Two firmwares of HiSilicon's D06 (HIP08), from the tables that edk2-platforms and its forks
+ * build: an early one with an SMMU for two of its host bridges, a later one with none. Their counts
+ * of ids are one too high, so that neighbours overlap by one.
+ */
+static void recorded_d06_early(void **state)
+{
+    static const struct {
+        uint16_t rid;
+        int smmu, its;
+    } want[] = {
+        { 0x0000, 0, 0 },  { 0x3fff, 0, 0 },  { 0x7e00, 0, 0 },  { 0x7eff, 0, 0 },
+        { 0x7c00, -1, 0 }, { 0x7dff, -1, 0 }, { 0x7400, -1, 0 }, { 0x76ff, -1, 0 },
+    };
+
+    (void)state;
+    begin();
+    put(40, 0x34, 4);
+    iort_len = 0x34;
+    uint32_t its = add_its(7), smmu = add(4, 0x40);
+    assert_int_equal(smmu, 0x4c);
+    put(smmu + 16, 0x148000000, 8);
+    put(smmu + 24, 9, 4);
+    add_map(0, 0x4001, 0, its, 0);
+    add_map(0x7e00, 0x101, 0x7e00, its, 0);
+    put(add(2, 0x20) + 16, 1, 4);
+    add_map(0, 0x4001, 0, smmu, 0);
+    add_map(0x7e00, 0x101, 0x7e00, smmu, 0);
+    add_map(0x7c00, 0x201, 0x7c00, its, 0);
+    add_map(0x7400, 0x301, 0x7400, its, 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(want); i++) {
+        assert_int_equal(route(0, want[i].rid), 0);
+        assert_way(want[i].smmu, want[i].rid, want[i].its, want[i].rid);
+    }
+    assert_int_equal(route(0, 0x5000), -ENOENT);
+    assert_int_equal(p.smmu[0].base, 0x148000000);
+    assert_true(p.smmu[0].coherent);
+    assert_int_equal(p.smmu[0].event, 0); /* by message only */
+}
+
+static void recorded_d06(void **state)
+{
+    static const uint16_t hosts[][2] = {
+        { 0x0000, 0x4000 }, { 0x7b00, 0x100 }, { 0x7a00, 0x100 },  { 0x7800, 0x200 },
+        { 0x7c00, 0x200 },  { 0x7400, 0x300 }, { 0x8000, 0x2000 }, { 0xbb00, 0x100 },
+        { 0xba00, 0x100 },  { 0xb800, 0x200 }, { 0xbc00, 0x200 },  { 0xb400, 0x300 },
+    };
+
+    (void)state;
+    begin();
+    put(40, 0x34, 4);
+    iort_len = 0x34;
+    uint32_t its = add_its(7);
+    put(add(2, 0x24) + 16, 1, 4);
+    for (unsigned i = 0; i < ARRAY_SIZE(hosts); i++)
+        add_map(hosts[i][0], hosts[i][1] + 1u, hosts[i][0], its, 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(hosts); i++) {
+        assert_int_equal(route(0, hosts[i][0]), 0);
+        assert_way(-1, 0, 0, hosts[i][0]);
+        assert_int_equal(route(0, (uint16_t)(hosts[i][0] + hosts[i][1] - 1)), 0);
+    }
+    assert_int_equal(route(0, 0x7700 + 2), -ENOENT);
+    assert_int_equal(p.nsmmus, 0);
+}
+
 static void circles_and_strays(void **state)
 {
     (void)state;
@@ -491,6 +556,8 @@ int main(void)
         cmocka_unit_test(two_answers),
         cmocka_unit_test(circles_and_strays),
         cmocka_unit_test(cut_off),
+        cmocka_unit_test(recorded_d06_early),
+        cmocka_unit_test(recorded_d06),
         cmocka_unit_test(named_component),
         cmocka_unit_test(reserved_memory),
         cmocka_unit_test(old_ones_and_too_many),
