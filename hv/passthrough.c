@@ -285,9 +285,17 @@ static struct passthrough_fn *fn_open(struct vm *vm, const struct guest_config *
     }
     f->state = FN_USED;
     host_pci_command(f->d, HOST_PCI_NO_INTX, HOST_PCI_MASTER);
-    for (unsigned b = 0; b < VPCI_BARS; b++)
+    for (unsigned b = 0; b < VPCI_BARS; b++) {
         if (host_pci_bar(f->d, b, &f->bar[b]))
             f->bar[b].len = 0;
+        if (f->bar[b].len && !f->bar[b].io && !host_pci_bar_is_its_own(f->i, &f->bar[b])) {
+            log_warn("PCI %s: BAR %u (%llx, %llu bytes) is not shown to %s: it is not where the "
+                     "machine leads to it",
+                     f->name, b, (unsigned long long)f->bar[b].base,
+                     (unsigned long long)f->bar[b].len, c->name);
+            f->bar[b].len = 0;
+        }
+    }
     host_pci_command(f->d, HOST_PCI_MEMORY, 0);
     log_info("%s has PCI %s", c->name, f->name);
     return f;

@@ -176,6 +176,15 @@ const void *mmu_map_firmware(hpa_t pa, uint64_t len)
     return map_window(pa, len, PROT_R, MEM_WB);
 }
 
+bool mmu_is_memory(hpa_t pa, uint64_t len)
+{
+    for (uint32_t i = 0; i < nram; i++)
+        if (ram[i].type != BOOT_MEM_MMIO && pa.v < ram[i].base + ram[i].len &&
+            ram[i].base < pa.v + len)
+            return true;
+    return false;
+}
+
 int mmu_map_heap(void *va, hpa_t pa, uint64_t len)
 {
     assert_aligned((uint64_t)va | pa.v | len, PAGE_SIZE);

@@ -33,6 +33,12 @@ __attribute__((weak)) const void *mmu_map_firmware(hpa_t pa, uint64_t len)
     return (void *)pa.v;
 }
 
+__attribute__((weak)) bool mmu_is_memory(hpa_t pa, uint64_t len)
+{
+    (void)pa, (void)len;
+    return false;
+}
+
 /* Views: all memory is mapped always, and a view is nothing but a number. */
 __attribute__((weak)) bool view_is_here(const struct view *w)
 {

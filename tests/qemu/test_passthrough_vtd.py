@@ -165,6 +165,8 @@ def test_a_device_reaches_no_memory_but_its_guests(machine):
             wait_log(machine, f"0000:01:00.0 (guest attacker): {what} {at & ~0xfff:x} refused")
     assert {at: peek(machine, at) for at in targets} == kept
     assert end(machine) == trivet.PASSED
+    machine.cmd("reset attacker")       # the device is reset, and the guest's again
+    wait_output(machine, "attacker", "(?s)PASS own.*ready.*PASS own.*ready", 30)
     machine.cmd("stop attacker --force", 30)
     machine.wait_state("attacker", ("off",), 30)
 

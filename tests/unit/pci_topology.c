@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include <arch/mmu.h>
 #include <hv/iommu.h>
 #include <hv/pci_select.h>
 #include "pci_machine.h"
@@ -446,6 +447,48 @@ static void kept_for_guests(void **state)
     assert_int_equal(host_pci_select_exists(&s), -ENOENT);
 }
 
+static bool all_is_memory;
+
+bool mmu_is_memory(hpa_t at, uint64_t len)
+{
+    (void)at, (void)len;
+    return all_is_memory;
+}
+
+/* What a BAR claims: memory, what the bridge does not lead to it, another's. */
+static void claims(void **state)
+{
+    uint32_t port, nvme, other;
+    struct host_pci_bar b = { .base = 0xfe000000, .len = 0x4000 };
+
+    (void)state;
+    port = machine_bridge(0, 1, 0, TOPOLOGY_ROOT_PORT, 1, 1);
+    nvme = machine_endpoint(1, 0, 0, 0x010802);
+    other = machine_endpoint(0, 2, 0, 0x020000);
+    machine_set(port, 0x20, 4, 0xfe00fe00);
+    machine_set(port, 0x24, 4, 0x80f10001);
+    machine_set(port, 0x28, 4, 8);
+    machine_set(port, 0x2c, 4, 8);
+    host_topology_init();
+    assert_true(host_pci_bar_is_its_own(nvme, &b));
+    b.base = 0xfe100000 - 0x3000; /* beyond the window's end */
+    assert_false(host_pci_bar_is_its_own(nvme, &b));
+    b.base = 0x800000000; /* in the other one */
+    assert_true(host_pci_bar_is_its_own(nvme, &b));
+    b.base = 0x900000000;
+    assert_false(host_pci_bar_is_its_own(nvme, &b));
+    b.base = 0xfe000000;
+    machine_set(other, 0x10, 4, 0xfe003004);
+    assert_false(host_pci_bar_is_its_own(nvme, &b));
+    machine_set(other, 0x14, 4, 1); /* it is above 4 GiB */
+    assert_true(host_pci_bar_is_its_own(nvme, &b));
+    all_is_memory = true;
+    assert_false(host_pci_bar_is_its_own(nvme, &b));
+    all_is_memory = false;
+    b.len = UINT64_MAX;
+    assert_false(host_pci_bar_is_its_own(nvme, &b));
+}
+
 /* All steps of it; returns how many. */
 static unsigned reset(uint32_t i, int expect)
 {
@@ -538,6 +581,7 @@ int main(void)
         cmocka_unit_test_setup(in_the_root_complex, fresh),
         cmocka_unit_test_setup(what_does_not_isolate, fresh),
         cmocka_unit_test_setup(kept_for_guests, fresh),
+        cmocka_unit_test_setup(claims, fresh),
         cmocka_unit_test_setup(resets, fresh),
         cmocka_unit_test_setup(lies, fresh),
         cmocka_unit_test_setup(names, fresh),

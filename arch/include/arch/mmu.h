@@ -22,6 +22,8 @@ void arch_zero(void *at, uint64_t len);
 void *mmu_map_device(hpa_t, uint64_t len);
 /* read-only, cached: ACPI tables outside RAM */
 const void *mmu_map_firmware(hpa_t, uint64_t len);
+/* Something of that is memory, or reserved, by the firmware's map: no BAR is there. */
+bool mmu_is_memory(hpa_t, uint64_t len);
 /* top of a new stack with a guard page below; NULL */
 void *mmu_alloc_stack(uint32_t cpu);
 /* heap growth: RW, NX; bytes, multiples of a page. -ENOMEM */

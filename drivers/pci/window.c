@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * window.c: whether memory that a function claims by a BAR is its own. A function that lies would
+ * give a guest what is somebody else's. PCI-to-PCI Bridge Architecture 1.2 §3.2.5.
+ */
+#include <arch/mmu.h>
+#include <hv/assert.h>
+#include "topology.h"
+
+enum { MEMORY_BASE = 0x20, PREFETCH_BASE = 0x24, PREFETCH_UPPER = 0x28, LIMIT_UPPER = 0x2c };
+enum { BAR0 = 0x10, BARS = 6, BAR_IO = 1, BAR_KIND = 6, BAR_64 = 4 };
+#define WINDOW_UNIT 0xfffffull /* the low bits of a limit are ones */
+
+/* A window's first and last address, as the register with both says. */
+static bool window_holds(uint32_t reg, uint64_t upper, uint64_t upper_limit,
+                         const struct host_pci_bar *b)
+{
+    uint64_t base = upper << 32 | (uint64_t)(reg & 0xfff0) << 16;
+    uint64_t limit = upper_limit << 32 | (reg & 0xfff00000) | WINDOW_UNIT;
+
+    return base <= b->base && b->base + b->len - 1 <= limit;
+}
+
+static bool window_of_bridge(const struct host_pci_dev *bridge, const struct host_pci_bar *b)
+{
+    uint32_t prefetch = host_pci_read(bridge, PREFETCH_BASE, 4);
+    bool wide = (prefetch & 15) == 1; /* bits 3:0: 64-bit addresses */
+
+    return window_holds(host_pci_read(bridge, MEMORY_BASE, 4), 0, 0, b) ||
+           window_holds(prefetch, wide ? host_pci_read(bridge, PREFETCH_UPPER, 4) : 0,
+                        wide ? host_pci_read(bridge, LIMIT_UPPER, 4) : 0, b);
+}
+
+/* Another function's memory begins in it. */
+static bool window_has_another(uint32_t i, const struct host_pci_bar *b)
+{
+    const struct host_pci_dev *d = topology_dev(i);
+
+    for (unsigned k = 0; d->header == 0 && k < BARS; k++) {
+        uint32_t low = host_pci_read(d, BAR0 + 4 * k, 4);
+        bool wide = !(low & BAR_IO) && (low & BAR_KIND) == BAR_64 && k + 1 < BARS;
+        uint64_t base = low & ~15u;
+
+        if (wide)
+            base |= (uint64_t)host_pci_read(d, BAR0 + 4 * ++k, 4) << 32;
+        if (!(low & BAR_IO) && base && base - b->base < b->len)
+            return true;
+    }
+    return false;
+}
+
+bool host_pci_bar_is_its_own(uint32_t i, const struct host_pci_bar *b)
+{
+    int16_t above = topology_at(i)->parent;
+
+    assert_cpu0();
+    if (!b->base || !b->len || b->base + b->len - 1 < b->base ||
+        mmu_is_memory(hpa(b->base), b->len))
+        return false;
+    if (above >= 0 && !window_of_bridge(topology_dev((uint32_t)above), b))
+        return false;
+    for (uint32_t k = 0; k < topology_count(); k++)
+        if (k != i && window_has_another(k, b))
+            return false;
+    return true;
+}
