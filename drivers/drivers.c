@@ -12,6 +12,7 @@
 #include "boot/boot_info.h"
 #include "fb/fb.h"
 #include "input/i8042.h"
+#include "iommu/amdvi.h"
 #include "iommu/smmuv3.h"
 #include "iommu/vtd.h"
 #include "serial/serial.h"
@@ -84,9 +85,9 @@ static int init_pci(const struct boot_info *bi)
 static int init_iommus(const struct boot_info *bi)
 {
     (void)bi;
-    int vtd = vtd_init(), smmu = smmuv3_init();
+    int vtd = vtd_init(), amdvi = amdvi_init(), smmu = smmuv3_init();
 
-    return vtd == -ENODEV ? smmu : vtd;
+    return vtd != -ENODEV ? vtd : amdvi != -ENODEV ? amdvi : smmu;
 }
 
 /* The drivers of PCI functions, each of which names itself: PCI_DRIVER(). */

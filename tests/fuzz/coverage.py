@@ -25,7 +25,7 @@ TARGETS = {
     "arm_state": ["hv/guest/aarch64/state.c", "hv/guest/aarch64/pl0*.c",
                   "arch/aarch64/el2_state.c"],
     "boot_config": ["boot/config.c"], "config": ["hv/conf/config.c"],
-    "dmar": ["drivers/iommu/dmar.c"],
+    "dmar": ["drivers/iommu/dmar.c"], "ivrs": ["drivers/iommu/ivrs.c"],
     "el2": ["arch/aarch64/el2_esr.c", "arch/aarch64/el2_sysregs.c"], "event": ["hv/core/event.c"],
     "fdt": ["hv/firmware/*.c"],
     "ini": ["libc-shim/ini.c"], "its": ["hv/guest/aarch64/its.c", "hv/guest/aarch64/its_cmd.c"],
