@@ -74,7 +74,12 @@ static void info_files(struct out *o, const struct guest_config *g)
     text_or_nothing(o, "kernel", "Kernel", g->kernel);
     if (o->json || g->firmware[0])
         out_text(o, "firmware", "Firmware", "%s%s", g->firmware,
-                 o->json ? "" : " (its variables are lost at stop)");
+                 o->json                 ? ""
+                 : store_volume_usable() ? " (its variables are kept in the state volume)"
+                                         : " (its variables are lost at stop: no state volume)");
+    if (o->json) /* null: no firmware */
+        g->firmware[0] ? out_number(o, "variables_kept", "", store_volume_usable(), UNIT_BOOL)
+                       : out_null(o, "variables_kept");
     text_or_nothing(o, "initrd", "Initrd", g->initrd);
     text_or_nothing(o, "cmdline", "Command line", g->cmdline);
     if (!o->json) { /* JSON has them as lists below */

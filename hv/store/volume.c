@@ -5,6 +5,7 @@
 #include <hv/log.h>
 #include <hv/pmm.h>
 #include <hv/store_volume.h>
+#include <hv/time.h>
 #include <stdlib.h>
 
 static struct own_volume {
@@ -24,7 +25,12 @@ static void store_answered(struct event *ev)
 {
     struct own_volume *o = container_of(ev, struct own_volume, req.done);
 
+    struct store_op *op = o->store.first;
+
+    op->since_ns = time_ns();
     store_io_done(&o->store, __atomic_load_n(&o->req.status, __ATOMIC_ACQUIRE));
+    if (o->store.first == op)
+        op->spent_ns += time_ns() - op->since_ns;
 }
 
 static int store_ask(struct store *s, enum store_io what, uint32_t page)
@@ -45,6 +51,11 @@ static int store_ask(struct store *s, enum store_io what, uint32_t page)
     r->status = -EINPROGRESS;
     did = o->volume.blk.ops->submit(&o->volume.blk, r);
     return did == 1 && r->status ? r->status : did;
+}
+
+uint64_t store_op_ns(const struct store_op *op)
+{
+    return op->spent_ns + (op->since_ns ? time_ns() - op->since_ns : 0);
 }
 
 static void mounted(struct store_op *op, int status)

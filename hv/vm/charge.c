@@ -32,8 +32,8 @@ static const char *const keys[CHARGES] = { "overhead", "disk-changes" };
 /* The queue and the buffers of a network device. */
 #define OVERHEAD_NET (384 * KIB)
 
-/* Variables, ACPI tables and fw_cfg of a guest with firmware. */
-#define OVERHEAD_FIRMWARE (MIB + 256 * KIB)
+/* Variables and what is kept of them, ACPI tables and fw_cfg of a guest with firmware. */
+#define OVERHEAD_FIRMWARE (2 * MIB + 256 * KIB)
 
 static uint64_t volumes(const struct guest_config *c)
 {

@@ -141,6 +141,19 @@ void vcpu_request(struct vcpu *v, uint32_t reqs)
         wake(v, current);
 }
 
+void vcpu_wait(void)
+{
+    struct vcpu *v = this_cpu()->current;
+
+    if (v)
+        __atomic_fetch_or(&v->requests, REQ_WAIT, __ATOMIC_SEQ_CST);
+}
+
+void vcpu_wait_end(struct vcpu *v)
+{
+    __atomic_fetch_and(&v->requests, ~(uint32_t)REQ_WAIT, __ATOMIC_SEQ_CST);
+}
+
 /*
  * REQ_IRQ stays set when the CPU has seen to it: that costs a look after the next exit. When it has
  * not, because the guest was left in that moment, that look does.
@@ -277,7 +290,8 @@ static bool awake(struct vcpu *v)
 }
 
 /*
- * REQ_PARK and the NMIs stay set: one until the VM resumes, the others until the guest takes them.
+ * REQ_PARK, REQ_WAIT and the NMIs stay set: until the VM resumes, the wait ends, the guest takes
+ * them.
  * *seen: requests that were tried and are not to be tried again before the guest has run.
  */
 static enum next attend(struct vcpu *v, uint32_t *seen)
@@ -285,10 +299,10 @@ static enum next attend(struct vcpu *v, uint32_t *seen)
     debug_assert_on_cpu(v);
     debug_assert_no_locks();
     /*
-     * Before a halted vCPU blocks, "not in the guest" must be seen by others: it was stored without
-     * a fence.
+     * Before a vCPU that is halted or waits blocks, "not in the guest" must be seen by others: it
+     * was stored without a fence.
      */
-    if (v->mp != MP_RUNNABLE)
+    if (v->mp != MP_RUNNABLE || __atomic_load_n(&v->requests, __ATOMIC_RELAXED) & REQ_WAIT)
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
     uint32_t req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
 
@@ -297,9 +311,11 @@ static enum next attend(struct vcpu *v, uint32_t *seen)
             return BLOCK;
         req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
     }
+    if (req & REQ_WAIT)
+        return BLOCK;
     *seen = req & REQ_NMI;
     if (req & ~(uint32_t)NMIS)
-        req = __atomic_fetch_and(&v->requests, REQ_PARK | NMIS, __ATOMIC_SEQ_CST);
+        req = __atomic_fetch_and(&v->requests, REQ_PARK | REQ_WAIT | NMIS, __ATOMIC_SEQ_CST);
     if (req & REQ_TLB)
         v->ops->vcpu_tlb_flush(v);
     if (req & REQ_GUEST)

@@ -368,7 +368,8 @@ static void build_more(struct vm *vm)
     share_pay(vm, from);
     vm->building = more > 0;
     if (more > 0) {
-        event_post(&vm->lifecycle);
+        if (more != BUILD_WAITS)
+            event_post(&vm->lifecycle);
     } else if (more < 0) {
         unmake_machine(vm);
         not_started(vm, more);

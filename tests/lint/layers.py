@@ -33,7 +33,7 @@ LAYERS = {
                          ("arch", "hv/conf", "hv/console", "hv/core", "hv/guest/common", "hv/pci",
                           "hv/vio", "hv/vm")),
     "hv/guest/uefi": ("flash and fw_cfg of guests with UEFI firmware",
-                      ("arch", "hv/conf", "hv/core", "hv/guest/common", "hv/vm")),
+                      ("arch", "hv/conf", "hv/core", "hv/guest/common", "hv/store", "hv/vm")),
     "hv/guest/common": ("what guests of every ISA see", ("arch",)),
     "hv/guest/riscv64": ("what a riscv64 guest sees",
                          ("arch", "hv/console", "hv/core", "hv/dbt", "hv/dbt/riscv64",

@@ -171,7 +171,7 @@ in_the_guest:
 inline attend(me)
 {
     blocks = false;
-    // code hv/vm/vcpu.c attend: if (v->mp != MP_RUNNABLE) __atomic_thread_fence(__ATOMIC_SEQ_CST)
+    // code hv/vm/vcpu.c attend: if (v->mp != MP_RUNNABLE || __atomic_load_n(&v->requests, __ATOMIC_RELAXED) & REQ_WAIT) __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #ifndef NO_FENCE
     d_step { if :: halted -> drain(me) :: else fi }
 #endif
@@ -179,7 +179,7 @@ inline attend(me)
     req = requests;
     if
     :: req != 0 ->
-        // code hv/vm/vcpu.c attend: req = __atomic_fetch_and(&v->requests, REQ_PARK | NMIS, __ATOMIC_SEQ_CST)
+        // code hv/vm/vcpu.c attend: req = __atomic_fetch_and(&v->requests, REQ_PARK | REQ_WAIT | NMIS, __ATOMIC_SEQ_CST)
 #ifdef FLUSH_LOST
         d_step { drain(me); requests = 0 }
 #else

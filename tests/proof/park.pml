@@ -110,7 +110,7 @@ loop:
 let_go:
     touches[me] = true;
     assert(!gone);
-    // code hv/vm/vcpu.c attend: req = __atomic_fetch_and(&v->requests, REQ_PARK | NMIS, __ATOMIC_SEQ_CST)
+    // code hv/vm/vcpu.c attend: req = __atomic_fetch_and(&v->requests, REQ_PARK | REQ_WAIT | NMIS, __ATOMIC_SEQ_CST)
 #ifdef STALE
     stale[me] = false;
 #endif

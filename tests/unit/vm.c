@@ -98,6 +98,41 @@ static void test_irq(void **state)
     assert_false(window_on);
 }
 
+static void wait_once(struct vcpu *v)
+{
+    if (v->id == 0 && !v->stats.entries)
+        vcpu_wait();
+}
+
+/* It waits in spite of what else wakes it, and parks and goes on meanwhile. */
+static void test_wait(void **state)
+{
+    struct vcpu *v = vm->vcpu[0];
+    uint64_t entries;
+
+    (void)state;
+    v->stats.entries = 0;
+    during_run = wait_once;
+    turns(2);
+    during_run = NULL;
+    entries = v->stats.entries;
+    assert_int_equal(entries, 1);
+    pending_vec = 0x31;
+    vcpu_request(v, REQ_IRQ);
+    turns(3);
+    assert_int_equal(vm_pause(vm), 0);
+    turns(3);
+    assert_int_equal(vm->state, VM_PAUSED);
+    assert_int_equal(vm_resume(vm), 0);
+    turns(3);
+    assert_int_equal(v->stats.entries, entries);
+    vcpu_wait_end(v);
+    vcpu_request(v, REQ_IRQ);
+    turns(3);
+    assert_true(v->stats.entries > entries);
+    assert_int_equal(accepted, 0x31);
+}
+
 static void test_irq_window(void **state)
 {
     (void)state;
@@ -768,6 +803,7 @@ int main(void)
         T(test_triple_fault_resets),
         T(test_reset_loop),
         T(test_irq),
+        T(test_wait),
         T(test_irq_window),
         T(test_nmi),
         T(test_nmis),

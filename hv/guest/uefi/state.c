@@ -87,6 +87,7 @@ static int vars_put(struct vm *vm, uint32_t i, uint64_t page, const void *from)
     if (page >= f->len / PAGE_SIZE)
         return -EINVAL;
     memcpy(f->data + page * PAGE_SIZE, from, PAGE_SIZE);
+    keep_page(vm->uefi, page);
     return 0;
 }
 

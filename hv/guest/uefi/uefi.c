@@ -37,6 +37,8 @@ static int vars_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     was = cfi_flash_is_array(&u->vars);
     cfi_flash_write(&u->vars, off, size, val);
     is = cfi_flash_is_array(&u->vars);
+    if (is && !was)
+        keep_wait(u);
     if (was != is)
         err = gmem_rom_trap(u->vm, gpa(u->layout.vars_at), !is);
     spin_unlock(&u->lock);
@@ -189,6 +191,7 @@ int uefi_build(struct vm *vm, const struct uefi_registers *r)
     assert_parked(vm);
     cfi_flash_reset(&u->vars);
     fw_cfg_init(&u->cfg);
+    keep_start(u);
     err = gmem_rom_trap(vm, gpa(u->layout.vars_at), false);
     if (!err)
         err = add_flash(u);
@@ -308,6 +311,7 @@ void uefi_close(struct vm *vm)
     hv_assert(vm->nvcpus == 0);
     if (!u)
         return;
+    keep_end(u);
     vm->uefi = NULL;
     if (u->pages.v)
         vm_pages_free(vm, u->pages, u->order);

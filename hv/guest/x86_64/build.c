@@ -5,6 +5,7 @@
 #include "x86_dev.h"
 #include "x86_devices.h"
 #include <hv/assert.h>
+#include <hv/guest_uefi.h>
 #include <hv/files.h>
 #include <hv/pci.h>
 #include <hv/time.h>
@@ -169,7 +170,7 @@ int x86_build_more(struct vm *vm)
 
     assert_cpu0();
     if (m->firmware)
-        return 0;
+        return uefi_build_more(vm);
     hv_assert(m->load);
     more = load_copy_step(m->load, COPY_STEP);
     if (more == 0)

@@ -180,9 +180,16 @@ static bool x86_wakeable(struct vcpu *v)
 
 static void x86_shutdown(struct vcpu *v) { x86_processor_reset(v->vm, "triple fault"); }
 
+static int x86_quiesce(struct vm *vm)
+{
+    int devices = vio_quiesce(vm), variables = uefi_quiesce(vm);
+
+    return devices ? devices : variables;
+}
+
 static bool x86_release(struct vm *vm)
 {
-    if (vio_release(vm))
+    if (vio_release(vm) || uefi_busy(vm))
         return true;
     uefi_close(vm);
     return false;
@@ -192,7 +199,7 @@ const struct guest_ops guest_x86 = {
     .isa = ISA_X86_64,
     .build = x86_build,
     .build_more = x86_build_more,
-    .quiesce = vio_quiesce,
+    .quiesce = x86_quiesce,
     .destroy = x86_destroy,
     .release = x86_release,
     .ram_layout = x86_ram_layout,

@@ -12,6 +12,7 @@ struct vm;
 struct vcpu;
 struct state_ops;
 struct state_pages;
+#define BUILD_WAITS 0x10000
 struct guest_ops {
     enum isa isa;
     /*
@@ -20,8 +21,8 @@ struct guest_ops {
      */
     int (*build)(struct vm *, const struct guest_config *);
     /*
-     * optional; CPU 0, after build, before a vCPU may run: > 0: call it again from another event;
-     * 0: the guest can start; -Exxx
+     * optional; CPU 0, after build, before a vCPU may run: > 0: call it again from another event,
+     * or, BUILD_WAITS, once somebody has posted vm->lifecycle; 0: the guest can start; -Exxx
      */
     int (*build_more)(struct vm *);
     /* CPU 0: makes the devices stand still. 0, or -EINPROGRESS: one still works; ask again. */

@@ -47,6 +47,12 @@ struct fw_cfg *uefi_fw_cfg(struct vm *);
  * `room` bytes, becomes the firmware's to free.
  */
 int must_check uefi_tables(struct vm *, uint8_t *tables, uint64_t room, uint64_t used);
+/* In guest_ops.build_more: BUILD_WAITS until its variables are there. */
+int must_check uefi_build_more(struct vm *);
+/* In guest_ops.quiesce: -EINPROGRESS until its variables are saved; harmless without a firmware. */
+int must_check uefi_quiesce(struct vm *);
+/* In guest_ops.release: true: the state volume still reads or writes them. */
+bool must_check uefi_busy(const struct vm *);
 void uefi_unbuild(struct vm *); /* the machine's end; harmless without a firmware */
 void uefi_close(struct vm *);   /* guest_ops.release: the guest is off; harmless, too */
 

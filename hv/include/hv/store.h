@@ -44,7 +44,8 @@ struct store_op {
      * page of the volume cannot be read, so that nothing is written; -EINVAL: the name.
      */
     void (*done)(struct store_op *, int status);
-    struct store_op *next; /* the volume's */
+    struct store_op *next;       /* the volume's */
+    uint64_t spent_ns, since_ns; /* <hv/store_volume.h>'s */
 };
 
 enum store_state { STORE_NEW, STORE_READY, STORE_DAMAGED };

@@ -15,5 +15,7 @@ const struct store *store_volume(const char **why);
 const char *store_volume_name(void);
 /* As store_submit(); without a volume `done` comes at once, with -ENODEV. */
 void store_volume_submit(struct store_op *);
+/* In `done`: time that this CPU has worked for it, in ns. */
+uint64_t store_op_ns(const struct store_op *);
 /* Whether something is kept at all: it is there and not damaged, or not read yet. */
 bool store_volume_usable(void);

@@ -53,6 +53,8 @@ enum vcpu_req {
      * the first. While it cannot take one, further ones make no more than one
      */
     REQ_NMI_NEXT = 1 << 7,
+    /* set by vcpu_wait(): it does not run before vcpu_wait_end() */
+    REQ_WAIT = 1 << 8,
 };
 
 struct vcpu_stats {
@@ -197,6 +199,12 @@ void vcpu_destroy(struct vcpu *);
  * running one).
  */
 void vcpu_request(struct vcpu *, uint32_t reqs);
+/*
+ * From an exit: its vCPU does not run on before vcpu_wait_end(), which anybody may call; then it
+ * must be woken by vcpu_request(). Its VM can be paused and stopped meanwhile.
+ */
+void vcpu_wait(void);
+void vcpu_wait_end(struct vcpu *);
 /*
  * As vcpu_request(v, REQ_IRQ), but a vCPU that runs is told by notify(v), and need not exit for it:
  * the interrupt was left where its CPU finds it by itself.
