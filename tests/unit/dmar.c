@@ -138,6 +138,71 @@ static void a_client_machine(void **state)
     assert_int_equal(d.bad, 0);
 }
 
+/*
+ * What Linux's log says of the tables of machines, from public logs: desktops, laptops and small
+ * servers of 2013 to 2025. All have two units, the first of which is the graphics'.
+ */
+static const struct {
+    const char *what;
+    unsigned flags, ioapic, andd;
+    uint64_t reserved[2][2]; /* first and last byte */
+} machines[] = {
+    { "Core i7-4770, 2013", 1, 8, 0, { { 0x98631000, 0x9863dfff }, { 0x9b000000, 0x9f1fffff } } },
+    { "Haswell, 4 CPUs", 1, 2, 0, { { 0x8b800000, 0x8f9fffff } } },
+    { "Intel BDW table", 3, 8, 0, { { 0xc8c23000, 0xc8c30fff }, { 0xcb000000, 0xcf1fffff } } },
+    { "Skylake", 3, 2, 0, { { 0x370ef000, 0x3710efff }, { 0x38800000, 0x3affffff } } },
+    { "ALASKA A M I", 1, 2, 0, { { 0x3988e000, 0x39ad7fff }, { 0x3b000000, 0x3f7fffff } } },
+    { "a small server", 3, 2, 0, { { 0x8c16b000, 0x8c18afff }, { 0x8d800000, 0x8fffffff } } },
+    { "unit of version 4.0", 1, 2, 0, { { 0x82000000, 0x8a7fffff } } },
+    { "American Megatrends 3201",
+      1,
+      2,
+      0,
+      { { 0x3e2e0000, 0x3e2fffff }, { 0x8b800000, 0x8fffffff } } },
+    { "with I2C in ACPI", 1, 2, 2, { { 0x64ec2000, 0x64ee1fff }, { 0x7a000000, 0x7c7fffff } } },
+};
+
+static void andd(unsigned number)
+{
+    structure(4);
+    put(0, 3);
+    put(number, 1);
+    put(0x3042535f5cull, 8); /* its name */
+}
+
+static void machines_as_linux_reads_them(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(machines); i++) {
+        unsigned n = machines[i].reserved[1][0] ? 2 : 1;
+
+        begin(39, machines[i].flags);
+        drhd(0, 0xfed90000);
+        scope(DMAR_ENDPOINT, 0, 0, 2, 0);
+        drhd(1, 0xfed91000);
+        scope(DMAR_IOAPIC, machines[i].ioapic, 0xf0, 31, 0);
+        scope(DMAR_HPET, 0, 0xf0, 15, 0);
+        for (unsigned k = 0; k < n; k++) {
+            rmrr(machines[i].reserved[k][0], machines[i].reserved[k][1]);
+            scope(DMAR_ENDPOINT, 0, 0, k + 1 == n ? 2 : 20, 0);
+        }
+        for (unsigned k = 0; k < machines[i].andd; k++)
+            andd(k + 1);
+        assert_true(dmar_parse(&d, t));
+        assert_int_equal(d.bad, 0);
+        assert_int_equal(d.width, 39);
+        assert_int_equal(d.no_x2apic, machines[i].flags >> 1);
+        assert_int_equal(d.nunits, 2);
+        assert_true(d.unit[1].all);
+        assert_int_equal(d.scope[d.unit[1].part.scope].id, machines[i].ioapic);
+        assert_int_equal(d.nreserved, n);
+        for (unsigned k = 0; k < n; k++) {
+            assert_int_equal(d.reserved[k].base, machines[i].reserved[k][0]);
+            assert_int_equal(d.reserved[k].limit, machines[i].reserved[k][1]);
+        }
+    }
+}
+
 static void paths_and_bridges(void **state)
 {
     struct iommu_scope r[2];
@@ -222,9 +287,8 @@ static void too_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_client_machine),
-        cmocka_unit_test(paths_and_bridges),
-        cmocka_unit_test(broken_tables),
+        cmocka_unit_test(a_client_machine),  cmocka_unit_test(machines_as_linux_reads_them),
+        cmocka_unit_test(paths_and_bridges), cmocka_unit_test(broken_tables),
         cmocka_unit_test(too_many),
     };
 

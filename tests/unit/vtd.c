@@ -231,6 +231,43 @@ static void other_kinds_of_unit(void **state)
     no_domain(&d);
 }
 
+/* CAP and ECAP of machines, as public logs of Linux have them. */
+static const struct {
+    uint64_t cap, ecap;
+    uint8_t levels, bits, leaves;
+    bool coherent, snoops, irqs;
+} real[] = {
+    /* Haswell: graphics, the rest */
+    { 0xc0000020660462, 0xf0101a, 4, 39, 1, false, false, true },
+    { 0xd2008020660462, 0xf010da, 4, 39, 1, false, true, true },
+    /* Broadwell's rest, Skylake's, both of 2018 */
+    { 0xd2008c20660462, 0xf010da, 4, 39, 7, false, true, true },
+    { 0x1c0000c40660462, 0x7e3ff0501e, 4, 39, 7, false, false, true },
+    { 0xd2008c40660462, 0xf050da, 4, 39, 7, false, true, true },
+    { 0x1c0000c40660462, 0x19e2ff0505e, 4, 39, 7, false, false, true },
+    { 0x1c0000c40660462, 0x69e2ff0505e, 4, 39, 7, false, false, true },
+    /* a server's */
+    { 0x8d2078c106f0466, 0xf020df, 4, 48, 7, true, true, true },
+};
+
+static void units_of_real_machines(void **state)
+{
+    (void)state;
+    start(0, QI);
+    for (unsigned i = 0; i < ARRAY_SIZE(real); i++) {
+        m_set64(VTD_CAP, real[i].cap);
+        m_set64(VTD_ECAP, real[i].ecap);
+        v = (struct vtd){ .regs = m.regs };
+        assert_int_equal(vtd_begin(&v), 0);
+        assert_int_equal(v.format.levels, real[i].levels);
+        assert_int_equal(v.format.ia_bits, real[i].bits);
+        assert_int_equal(v.format.leaf_levels, real[i].leaves);
+        assert_int_equal(v.format.clean_to_ram, !real[i].coherent);
+        assert_int_equal(v.format.leaf(hpa(0), 0, PROT_R, MEM_WB) >> 11 & 1, real[i].snoops);
+        assert_int_equal(!!(v.ecap & ECAP_IR), real[i].irqs);
+    }
+}
+
 /* Left on by the firmware, with a queue of its own: it goes on without a gap, with our tables. */
 static void takes_over_what_is_on(void **state)
 {
@@ -413,6 +450,7 @@ int main(void)
         cmocka_unit_test(forgets_what_is_unmapped),
         cmocka_unit_test(ids_run_out_and_come_back),
         cmocka_unit_test(other_kinds_of_unit),
+        cmocka_unit_test(units_of_real_machines),
         cmocka_unit_test(takes_over_what_is_on),
         cmocka_unit_test(units_that_cannot_be_used),
         cmocka_unit_test(unit_that_does_not_answer),
