@@ -400,6 +400,12 @@ static int fn_irq(struct passthrough_fn *f, unsigned n, struct event *ev)
     return host_pci_irq_write(f->d, f->table, n, &m);
 }
 
+static void fn_mask(struct passthrough_fn *f, unsigned n, bool on)
+{
+    if (f->irq[n].ev)
+        host_pci_irq_mask(f->d, f->table, n, on);
+}
+
 static const struct passthrough_ops ops = {
     .open = fn_open,
     .name = fn_name,
@@ -411,6 +417,7 @@ static const struct passthrough_ops ops = {
     .mmio_read = fn_mmio_read,
     .mmio_write = fn_mmio_write,
     .irq = fn_irq,
+    .mask = fn_mask,
     .reset = fn_reset,
     .close = fn_close,
 };

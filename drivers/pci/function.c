@@ -197,6 +197,19 @@ int host_pci_irq_write(const struct host_pci_dev *d, volatile uint8_t *table, un
     return msix ? msix_on(d, msix, table, n, m) : msi_on(d, msi, m);
 }
 
+void host_pci_irq_mask(const struct host_pci_dev *d, volatile uint8_t *table, unsigned n, bool on)
+{
+    uint32_t msi = host_pci_cap(d, HOST_PCI_CAP_MSI), control;
+
+    if (table) {
+        mmio_write32(table + (size_t)ENTRY * n + ENTRY_CONTROL, on);
+        (void)mmio_read32(table + (size_t)ENTRY * n + ENTRY_CONTROL);
+    } else if (msi) {
+        control = host_pci_read(d, msi + MSI_CONTROL, 2) & ~(uint32_t)MSI_ENABLE;
+        host_pci_write(d, msi + MSI_CONTROL, 2, on ? control : control | MSI_ENABLE);
+    }
+}
+
 int host_pci_irq(const struct host_pci_dev *d, unsigned n, uint32_t cpu, void (*fn)(void *),
                  void *arg)
 {

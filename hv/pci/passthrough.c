@@ -10,6 +10,7 @@
 #include <hv/event.h>
 #include <hv/log.h>
 #include <hv/passthrough.h>
+#include <hv/time.h>
 #include <hv/vintc.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,8 @@
 enum { BAR_PREFETCH = 8, MSIX_ENTRY = 16, MSIX_SIZE = 0x7ff, MSIX_ENABLES = 0xc0 };
 enum { MSI_ENABLE = 1, MSI_64 = 1 << 7, MSI_ADDRESS = 4, MSI_DATA = 12 };
 enum { CAP_POWER = 1, CAP_MSI = 5, CAP_EXPRESS = 0x10 };
-enum { FUNCTIONS = 8 };
+enum { FUNCTIONS = 8, STORM_MOST = 200 };
+#define STORM_NS 2000000ull /* 100000 interrupts a second */
 static_assert(FUNCTIONS == sizeof(((struct guest_config *)0)->passthrough) /
                                sizeof(struct guest_passthrough),
               "each line has its place");
@@ -27,6 +29,9 @@ struct pass_vector {
     struct pass_dev *d;
     struct event event; /* on CPU 0: it came */
     unsigned n;
+    bool masked;
+    uint64_t since; /* ns: `count` interrupts came from here on */
+    unsigned count;
 };
 /* The part of a BAR that is trapped. */
 struct pass_window {
@@ -336,10 +341,35 @@ static void pass_msi_send(struct pass_dev *p)
     (void)!virq_msi(d->vm, (uint32_t)d->slot << 3, addr, vpci_cfg_get(d, p->msi_cap + MSI_DATA, 2));
 }
 
+/*
+ * A device that interrupts without end would leave the CPU no time for others. After STORM_MOST
+ * interrupts of a vector within STORM_NS the function's entry is masked until that time is over;
+ * what comes meanwhile is one interrupt then.
+ */
+static void pass_storms(struct pass_vector *v)
+{
+    uint64_t now = time_ns();
+
+    if (v->masked) {
+        v->masked = false;
+        passthrough_ops->mask(v->d->fn, v->n, false);
+    }
+    if (now - v->since >= STORM_NS) {
+        v->since = now;
+        v->count = 0;
+    }
+    if (++v->count < STORM_MOST)
+        return;
+    v->masked = true;
+    passthrough_ops->mask(v->d->fn, v->n, true);
+    event_at(&v->event, v->since + STORM_NS);
+}
+
 static void pass_came(struct event *ev)
 {
     struct pass_vector *v = container_of(ev, struct pass_vector, event);
 
+    pass_storms(v);
     if (vpci_msix_enabled(&v->d->pci))
         vpci_msix_notify(&v->d->pci, v->n);
     else if (v->n == 0)
@@ -398,6 +428,18 @@ static int pass_make(struct vm *vm, struct pass_dev *p)
     return err ? err : vpci_attach(&p->pci);
 }
 
+/* vm->why of a function that is there and cannot be shown. */
+static void pass_explain(struct vm *vm, const char *line, int err)
+{
+    const char *what = err == -ENOTSUP ? "no interrupt of it reaches this machine's CPUs by message"
+                       : err == -ENOSPC ? "no slot, place for a BAR, or interrupt is left for it"
+                       : err == -ENOMEM ? "out of memory"
+                       : err == -EINVAL ? "what it says of its BARs cannot be"
+                                        : "error";
+
+    snprintf(vm->why, sizeof vm->why, "passthrough %s: %s", line, what);
+}
+
 static int pass_one(struct vm *vm, const struct guest_config *c, unsigned n)
 {
     struct passthrough *all = vm->passthrough;
@@ -415,7 +457,7 @@ static int pass_one(struct vm *vm, const struct guest_config *c, unsigned n)
     }
     err = pass_make(vm, p);
     if (err) {
-        snprintf(vm->why, sizeof vm->why, "passthrough %s: error %d", c->passthrough[n].text, -err);
+        pass_explain(vm, c->passthrough[n].text, err);
         p->pci.vm = vm;
         pass_remove(p);
         return err;

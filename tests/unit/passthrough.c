@@ -22,6 +22,7 @@ struct passthrough_fn {
     unsigned opened, closed, resets, mastered, writes;
     uint64_t map_off[VPCI_BARS], map_len[VPCI_BARS];
     bool master, resetting;
+    uint32_t masked;
 };
 static struct passthrough_fn fn;
 
@@ -153,6 +154,12 @@ static int fn_irq(struct passthrough_fn *f, unsigned n, struct event *ev)
     return 0;
 }
 
+static void fn_mask(struct passthrough_fn *f, unsigned n, bool on)
+{
+    assert_int_not_equal(f->masked >> n & 1, on);
+    f->masked ^= 1u << n;
+}
+
 static int fn_reset(struct passthrough_fn *f, struct event *then)
 {
     (void)then;
@@ -165,9 +172,19 @@ static int fn_reset(struct passthrough_fn *f, struct event *then)
 
 static void fn_close(struct passthrough_fn *f) { f->closed++; }
 
-static const struct passthrough_ops machine = { fn_open,       fn_name,   fn_read,  fn_cap,
-                                                fn_bar,        fn_master, fn_map,   fn_mmio_read,
-                                                fn_mmio_write, fn_irq,    fn_reset, fn_close };
+static const struct passthrough_ops machine = { .open = fn_open,
+                                                .name = fn_name,
+                                                .read = fn_read,
+                                                .cap = fn_cap,
+                                                .bar = fn_bar,
+                                                .master = fn_master,
+                                                .map = fn_map,
+                                                .mmio_read = fn_mmio_read,
+                                                .mmio_write = fn_mmio_write,
+                                                .irq = fn_irq,
+                                                .mask = fn_mask,
+                                                .reset = fn_reset,
+                                                .close = fn_close };
 
 /* ---- tests ---- */
 
@@ -335,6 +352,30 @@ static void msi(void **state)
     assert_int_equal(msis, 1);
 }
 
+/* A device that interrupts without end is masked, and let through again after its time. */
+static void storms(void **state)
+{
+    unsigned cap = cap_of(PCI_CAP_MSIX);
+    uint64_t table = bar_addr(SLOT, 0) + TABLE;
+
+    (void)state;
+    mem_wr(table + 12, 4, 0);
+    cfg_wr(SLOT, cap + 2, 2, 0x8000);
+    cfg_wr(SLOT, PCI_COMMAND, 2, PCI_CMD_MASTER | PCI_CMD_MEM);
+    for (unsigned i = 0; i < 1000 && !fn.masked; i++) {
+        event_post(fn.irq[0]);
+        run_events();
+    }
+    assert_int_equal(fn.masked, 1);
+    assert_in_range(msis, 100, 300);
+    for (unsigned i = 0; i < 10; i++) {
+        tick = 1000000;
+        run_events();
+    }
+    tick = 0;
+    assert_int_equal(fn.masked, 0);
+}
+
 /* First at rest, then blocked. */
 static void ends(void **state)
 {
@@ -368,6 +409,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bars_follow, up, down),
         cmocka_unit_test_setup_teardown(the_table_is_trivets, up, down),
         cmocka_unit_test_setup_teardown(msi, up, down),
+        cmocka_unit_test_setup_teardown(storms, up, down),
         cmocka_unit_test_setup_teardown(ends, up, down),
         cmocka_unit_test_setup_teardown(refused, up, down),
     };

@@ -118,6 +118,8 @@ struct irq_message;
 volatile uint8_t *host_pci_msix_table(const struct host_pci_dev *, unsigned n);
 int must_check host_pci_irq_write(const struct host_pci_dev *, volatile uint8_t *table, unsigned n,
                                   const struct irq_message *m);
+/* Masks interrupt n of those, or lets it through again. CPU 0. */
+void host_pci_irq_mask(const struct host_pci_dev *, volatile uint8_t *table, unsigned n, bool on);
 /* No interrupt of the function any more, by message or by line. */
 void host_pci_irq_off(const struct host_pci_dev *);
 

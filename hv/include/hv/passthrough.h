@@ -43,6 +43,8 @@ struct passthrough_ops {
      * below VPCI_MSIX_MAX. -ENOTSUP: it has none, or this machine takes no messages.
      */
     int (*irq)(struct passthrough_fn *, unsigned n, struct event *ev);
+    /* CPU 0: what irq() made comes no more, or again: once, if it came meanwhile, or not */
+    void (*mask)(struct passthrough_fn *, unsigned n, bool on);
     /*
      * No vCPU runs: it is stopped and reset; no event is posted any more. -EINPROGRESS: not yet;
      * `then` is posted, to call this again. 0: it is idle.
