@@ -283,8 +283,8 @@ static __attribute__((noinline)) int add_runs(struct virtqueue *q, struct vq_cha
     return 0;
 }
 
-static inline int add_buffer(struct virtqueue *q, struct vq_chain *c, uint64_t addr, uint32_t len,
-                             bool in)
+static inline __attribute__((always_inline)) int add_buffer(struct virtqueue *q, struct vq_chain *c,
+                                                            uint64_t addr, uint32_t len, bool in)
 {
     unsigned n = c->nout + c->nin;
     void *p;
@@ -294,7 +294,7 @@ static inline int add_buffer(struct virtqueue *q, struct vq_chain *c, uint64_t a
         return bad(q, "a descriptor of no bytes", addr);
     if (!in && c->nin)
         return bad(q, "a readable descriptor after a writable one", addr);
-    p = gmem_ptr(q->dev->vm, gpa(addr), len, in ? PROT_W : PROT_R);
+    p = gmem_ptr_in(&q->dev->vm->gmem, gpa(addr), len, in ? PROT_W : PROT_R);
     if (__builtin_expect(!p || n == VQ_IOV_MAX, 0))
         return add_runs(q, c, addr, len, in);
     c->iov[n] = (struct iov){ p, len };
@@ -302,16 +302,23 @@ static inline int add_buffer(struct virtqueue *q, struct vq_chain *c, uint64_t a
     return 0;
 }
 
-/* at: where the table is, NULL: not contiguous here, or not RAM. i < n, its entries. */
+/*
+ * Entry i of a table of n, in the form of a split ring's: a packed ring's come one after the other,
+ * up to the last. at: where the table is, NULL: not contiguous here, or not RAM.
+ */
 static inline int copy_entry(struct virtqueue *q, const struct item *table, const uint8_t *at,
-                             uint32_t i, struct desc *d)
+                             uint32_t i, uint32_t n, struct desc *d)
 {
-    uint64_t off = sizeof *d * index_nospec(i, table->len / sizeof *d);
+    uint64_t off = sizeof *d * index_nospec(i, n);
 
     if (at)
         copy_once(d, at + off);
     else if (gmem_read(q->dev->vm, gpa(table->addr + off), d, sizeof *d))
         return bad(q, "an indirect table outside of RAM", table->addr + off);
+    if (packed(q)) {
+        d->a = (uint16_t)((d->b & DESC_WRITE) | (i + 1 < n ? DESC_NEXT : 0));
+        d->b = (uint16_t)(i + 1);
+    }
     return 0;
 }
 
@@ -322,7 +329,6 @@ static inline int copy_entry(struct virtqueue *q, const struct item *table, cons
 static int add_indirect(struct virtqueue *q, struct vq_chain *c, const struct item *table)
 {
     uint32_t n = table->len / 16, i = 0;
-    bool is_packed = packed(q);
     const uint8_t *at;
 
     if (!q->set.indirect)
@@ -333,24 +339,20 @@ static int add_indirect(struct virtqueue *q, struct vq_chain *c, const struct it
     at = gmem_ptr(q->dev->vm, gpa(table->addr), table->len, PROT_R);
     for (uint32_t seen = 0; seen < n; seen++) {
         struct desc d;
-        uint16_t flags;
 
-        if (copy_entry(q, table, at, i, &d))
+        if (copy_entry(q, table, at, i, n, &d))
             return -EPROTO;
-        flags = is_packed ? d.b & DESC_WRITE : d.a;
-        if (flags & DESC_INDIRECT)
+        if (d.a & DESC_INDIRECT)
             return bad(q, "an indirect table inside another", d.addr);
-        if (add_buffer(q, c, d.addr, d.len, flags & DESC_WRITE))
+        if (add_buffer(q, c, d.addr, d.len, d.a & DESC_WRITE))
             return -EPROTO;
-        if (is_packed) {
-            i++;
-        } else if (!(flags & DESC_NEXT)) {
+        if (!(d.a & DESC_NEXT))
             return 0;
-        } else if ((i = d.b) >= n) {
+        i = d.b;
+        if (i >= n)
             return bad(q, "next beyond an indirect table", i);
-        }
     }
-    return is_packed ? 0 : bad(q, "a loop in an indirect table", table->addr);
+    return bad(q, "a loop in an indirect table", table->addr);
 }
 
 /*

@@ -85,10 +85,10 @@ void gmem_settle(struct vm *vm, struct event *then)
 
 bool gmem_settled(const struct vm *vm) { return view_settled(&vm->gmem.view); }
 
-static void check_entered(const struct vm *vm)
+static void check_entered(const struct gmem *g)
 {
-    if (DEBUG_LOCKS && !view_is_here(&vm->gmem.view))
-        panic("guest %s's RAM is used outside of its view", vm->gmem.name);
+    if (DEBUG_LOCKS && !view_is_here(&g->view))
+        panic("guest %s's RAM is used outside of its view", g->name);
 }
 
 static int s2_map(struct vm *vm, uint64_t at, hpa_t host, uint64_t len, unsigned prot,
@@ -489,7 +489,7 @@ bool gmem_scrub(struct vm *vm, uint64_t budget)
 
     assert_cpu0();
     hv_assert(vm->nvcpus == 0 || vm->state == VM_STARTING); /* no vCPU was woken yet */
-    check_entered(vm);
+    check_entered(&vm->gmem);
     while ((r = scrub_range(g, g->scrub_piece)).len && budget) {
         uint64_t n = r.host ? min_u64(align_up(budget, PAGE_SIZE), r.len - g->scrub_off) : r.len;
 
@@ -648,11 +648,12 @@ const struct gmem_piece *gmem_find_piece(const struct gmem *g, uint64_t at)
 }
 
 /* The rare half of gmem_ptr(), apart: the common one needs no stack. */
-static __attribute__((noinline)) void *ptr_elsewhere(const struct gmem *g, uint64_t at,
-                                                     uint64_t len, unsigned prot)
+__attribute__((noinline)) void *gmem_ptr_elsewhere(const struct gmem *g, uint64_t at, uint64_t len,
+                                                   unsigned prot)
 {
     const struct gmem_piece *p = gmem_find_piece(g, at);
 
+    check_entered(g);
     if (!p || !range_within(at, len, p->gpa, p->len))
         return NULL;
     if (prot & PROT_W && g->log)
@@ -662,20 +663,14 @@ static __attribute__((noinline)) void *ptr_elsewhere(const struct gmem *g, uint6
 
 void *gmem_ptr(struct vm *vm, gpa_t at, uint64_t len, unsigned prot)
 {
-    const struct gmem *g = &vm->gmem;
-    const struct gmem_piece *p = &g->main;
-
-    check_entered(vm);
-    if (__builtin_expect(!range_within(at.v, len, p->gpa, p->len), 0))
-        return ptr_elsewhere(g, at.v, len, prot);
-    return prot & ~p->prot ? NULL : p->host + index_nospec(at.v - p->gpa, p->len);
+    return gmem_ptr_in(&vm->gmem, at, len, prot);
 }
 
 void *gmem_run(struct vm *vm, gpa_t at, uint64_t *len, unsigned prot)
 {
     const struct gmem_piece *p = gmem_find_piece(&vm->gmem, at.v);
 
-    check_entered(vm);
+    check_entered(&vm->gmem);
     if (!p || prot & ~p->prot)
         return NULL;
     *len = min_u64(*len, p->len - (at.v - p->gpa));

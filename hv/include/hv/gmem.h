@@ -4,6 +4,8 @@
  * way to touch guest memory.
  */
 #pragma once
+#include <hv/assert.h>
+#include <hv/nospec.h>
 #include <hv/pt.h>
 #include <hv/types.h>
 #include <hv/view.h>
@@ -170,6 +172,16 @@ int must_check gmem_make_exec(struct vm *, gpa_t);
  * wanted rights. Any CPU, exit path.
  */
 void *gmem_ptr(struct vm *, gpa_t, uint64_t len, unsigned prot);
+/* The same, without a call where the memory is in the largest piece: for the shortest paths. */
+void *gmem_ptr_elsewhere(const struct gmem *, uint64_t at, uint64_t len, unsigned prot);
+static inline void *gmem_ptr_in(const struct gmem *g, gpa_t at, uint64_t len, unsigned prot)
+{
+    const struct gmem_piece *p = &g->main;
+
+    if (DEBUG_LOCKS || !range_within(at.v, len, p->gpa, p->len) || prot & ~p->prot)
+        return gmem_ptr_elsewhere(g, at.v, len, prot);
+    return p->host + index_nospec(at.v - p->gpa, p->len);
+}
 /*
  * Quick, for exits: true: no piece is there, so gmem_ptr() gives NULL. False: it has to be asked.
  */
