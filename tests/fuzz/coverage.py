@@ -33,6 +33,7 @@ TARGETS = {
     "store": ["hv/store/check.c", "hv/store/store.c"],
     "uefi": ["hv/guest/common/cfi_flash.c", "hv/guest/common/fw_cfg.c", "hv/guest/uefi/file.c"],
     "nat": ["hv/net/nat/*.c"], "nat_dhcp": ["hv/net/nat/stack.c"],
+    "passthrough": ["hv/pci/passthrough.c", "hv/pci/bar.c"],
     "pci_topology": ["drivers/pci/topology.c", "drivers/pci/group.c", "drivers/pci/explain.c"],
     "pmm": ["hv/mm/pmm.c"], "pt": ["hv/mm/pt*.c"], "ranges": ["boot/ranges.c"],
     "sched": ["hv/vm/sched.c"],
