@@ -64,7 +64,7 @@ enum { FSTS_OVERFLOW = 1, FSTS_PENDING = 2, FSTS_QUEUE_ERROR = 1 << 4 };
 #define RECORD_LEN 16u
 #define RECORD_FAULT (1u << 31)
 #define RECORD_READ (1u << 30)
-/* 11.4.6.? PMEN */
+/* PMEN */
 #define PMEN_ENABLE (1u << 31)
 #define PMEN_STATUS 1u
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The walker against an array: 8 MiB around a 1 GiB boundary, page by page, with memory that may
- * run out at any time; with each format that the processors and the SMMUs have, and one that nobody
+ * run out at any time; with each format that processors and IOMMUs have, and one that nobody
  * has. Whether a right is kept is the format's to say: what a leaf says at once is what it must say
  * later, whatever was split and joined around it.
  */
@@ -9,6 +9,8 @@
 
 #include <hv/pt_arm.h>
 
+#include "drivers/iommu/amdvi.h"
+#include "drivers/iommu/vtd.h"
 #include "tests/unit/fakept.h"
 
 #define PAGES 2048u
@@ -23,20 +25,29 @@ static struct {
 } model[PAGES];
 static struct pt pt;
 
+/* A unit of Intel's that can all that there is: 48 bits, 1 GiB. */
+static struct vtd vtd = { .cap = 4ull << 8 | 47ull << 16 | 3ull << 34 };
+
 extern struct pt_format ept_format, npt_format; /* arch/x86_64/pt_*.c */
 static const struct {
     const struct pt_format *of;
     uint8_t arm_bits, leaf_levels; /* 0: as it is */
+    uint8_t least;                 /* a leaf without this right is a hole: it is always asked for */
 } formats[] = {
-    { &fake_format, 0, 0 },    { &pt_arm_stage1, 48, 0 }, { &pt_arm_stage1, 39, 0 },
-    { &pt_arm_stage2, 48, 0 }, { &pt_arm_stage2, 40, 0 }, { &pt_arm_stage2_fwb, 44, 0 },
-    { &ept_format, 0, 7 },     { &npt_format, 0, 7 },
+    { &fake_format, 0, 0, 0 },     { &pt_arm_stage1, 48, 0, 0 }, { &pt_arm_stage1, 39, 0, 0 },
+    { &pt_arm_stage2, 48, 0, 0 },  { &pt_arm_stage2, 40, 0, 0 }, { &pt_arm_stage2_fwb, 44, 0, 0 },
+    { &ept_format, 0, 7, 0 },      { &npt_format, 0, 7, 0 },     { &amdvi_format, 0, 0, 0 },
+    { &vtd.format, 0, 0, PROT_R },
 };
 static struct pt_format format;
+static unsigned least;
 
 static void choose(uint8_t n)
 {
+    if (vtd_format(&vtd))
+        abort();
     format = *formats[n % ARRAY_SIZE(formats)].of;
+    least = formats[n % ARRAY_SIZE(formats)].least;
     if (formats[n % ARRAY_SIZE(formats)].arm_bits)
         pt_arm_set_bits(&format, formats[n % ARRAY_SIZE(formats)].arm_bits);
     if (formats[n % ARRAY_SIZE(formats)].leaf_levels)
@@ -102,7 +113,7 @@ static void op_protect(unsigned at, unsigned n, unsigned prot)
 static void one(const uint8_t *op)
 {
     unsigned at = (op[1] | (unsigned)op[2] << 8) % PAGES,
-             n = (op[3] | (unsigned)op[4] << 8) % (PAGES - at) + 1, prot = op[5] & 7;
+             n = (op[3] | (unsigned)op[4] << 8) % (PAGES - at) + 1, prot = (op[5] & 7) | least;
     uint64_t oa = op[6] & 1 ? BASE + at * PAGE_SIZE : (uint64_t)op[6] * 12 * PAGE_SIZE;
 
     if (op[0] & 0x80) { /* round: large leaves */
