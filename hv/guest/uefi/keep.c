@@ -164,10 +164,15 @@ static void get_page(struct store_op *op, uint32_t page, uint8_t *bytes)
     memcpy(uefi_of_op(op)->keep.shadow + (size_t)page * PAGE_SIZE, bytes, PAGE_SIZE);
 }
 
+/* What cannot be read stays on the disk: perhaps the disk reads it another time. */
 static void say_new(const struct uefi *u, int status)
 {
-    if (status != -ENOENT)
-        log_err("%s: its UEFI variables cannot be read (error %d): it starts with new ones",
+    if (status == -EFBIG)
+        log_warn("%s: the UEFI variables that are kept are of another firmware: it gets new ones",
+                 keep_guest(u));
+    else if (status != -ENOENT)
+        log_err("%s: its UEFI variables cannot be read (error %d): it starts with new ones, which "
+                "are forgotten when it stops",
                 keep_guest(u), -status);
 }
 
@@ -179,17 +184,17 @@ static void get_done(struct store_op *op, int status)
     if (status == 0 && op->len != u->vars.len)
         status = -EFBIG;
     spin_lock(&u->lock);
+    u->keep.kept = status == 0 || status == -ENOENT || status == -EFBIG;
     if (status == 0)
         memcpy(u->vars.data, u->keep.shadow, u->vars.len);
-    else if (status != -ENODEV)
+    else if (u->keep.kept)
         mark(u, 0, u->vars.len);
-    u->keep.kept = status != -ENODEV;
     u->vars.changed = u->keep.kept ? keep_changed : NULL;
     u->keep.busy = false;
     u->keep.loaded = true;
     spin_unlock(&u->lock);
     if (status)
-        say_new(u, status == -ENODEV ? -ENOENT : status);
+        say_new(u, status);
     if (u->keep.unsaved)
         event_post(&u->keep.work);
     event_post(&u->vm->lifecycle);
