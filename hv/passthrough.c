@@ -324,9 +324,30 @@ static uint32_t fn_read(struct passthrough_fn *f, uint32_t off, unsigned size)
     return host_pci_read(f->d, off, size);
 }
 
+static void fn_interrupt(void *arg)
+{
+    const struct fn_irq *q = arg;
+
+    if (q->ev)
+        event_post(q->ev);
+}
+
+/* Makes the message of interrupt n, once. */
+static int fn_message(struct passthrough_fn *f, unsigned n)
+{
+    struct fn_irq *q = &f->irq[n];
+    int err = q->made ? 0 : irq_message(0, fn_interrupt, q, &q->plain);
+
+    q->made = !err;
+    return err;
+}
+
+/* Where the machine takes no messages (ARM64 so far) the guest sees that the function has none. */
 static uint32_t fn_cap(struct passthrough_fn *f, uint8_t id, unsigned n)
 {
-    return host_pci_cap_nth(f->d, id, n);
+    bool sends = id == HOST_PCI_CAP_MSI || id == HOST_PCI_CAP_MSIX;
+
+    return sends && fn_message(f, 0) == -ENOTSUP ? 0 : host_pci_cap_nth(f->d, id, n);
 }
 
 static int fn_bar(struct passthrough_fn *f, unsigned i, struct host_pci_bar *out)
@@ -370,27 +391,17 @@ static void fn_mmio_write(struct passthrough_fn *f, unsigned i, uint64_t off, un
         host_reg_write(f->map[i] + (off - f->map_off[i]), size, v);
 }
 
-static void fn_interrupt(void *arg)
-{
-    const struct fn_irq *q = arg;
-
-    if (q->ev)
-        event_post(q->ev);
-}
-
 static int fn_irq(struct passthrough_fn *f, unsigned n, struct event *ev)
 {
     struct fn_irq *q = &f->irq[n];
     struct irq_message m;
-    int err = 0;
+    int err;
 
     assert_cpu0();
     hv_assert(n < VPCI_MSIX_MAX);
-    if (!q->made)
-        err = irq_message(0, fn_interrupt, q, &q->plain);
+    err = fn_message(f, n);
     if (err)
         return err;
-    q->made = true;
     err = iommu_irq(f->d, n, &q->plain, &m);
     if (err)
         return err;

@@ -280,6 +280,23 @@ static int smmu_flush(struct iommu_unit *u, struct iommu_domain *d, gpa_t at, ui
     return smmu_forget(smmu_of(u), d->id, at.v, len);
 }
 
+/*
+ * A message is a write, which is translated like any other: no domain maps the register of an ITS,
+ * so that a device can cause no interrupt at all. It may when the host's ITS is driven, which knows
+ * devices by their ids.
+ */
+static int smmu_message(struct iommu_unit *u, uint32_t stream, unsigned n, uint32_t sender,
+                        const struct irq_message *plain, struct irq_message *out)
+{
+    (void)u, (void)stream, (void)n, (void)sender, (void)plain, (void)out;
+    return -ENOTSUP;
+}
+
+static void smmu_message_off(struct iommu_unit *u, uint32_t stream, unsigned n, uint32_t sender)
+{
+    (void)u, (void)stream, (void)n, (void)sender;
+}
+
 static const struct iommu_ops smmu_ops = {
     .name = "SMMUv3",
     .domain_init = smmu_domain_init,
@@ -287,6 +304,8 @@ static const struct iommu_ops smmu_ops = {
     .set = smmu_set,
     .flush = smmu_flush,
     .poll = smmu_poll,
+    .irq = smmu_message,
+    .irq_off = smmu_message_off,
 };
 
 enum { SMMU_SCOPES = 64 };

@@ -15,11 +15,12 @@ MIB = 1 << 20
 ECAM, SMMU_CR0, SMMU_GBPA = 0x4010000000, 0x9050020, 0x9050044  # QEMU's virt
 ON, OFF = 0xd, 0xc                              # CR0 with SMMUEN, and without
 ABORT, UPDATE = 1 << 20, 1 << 31                # of GBPA
-EDU_SLOT = 0x1e
+EDU = ECAM + (1 << 20)                          # 0000:01:00.0: its port can reset it
 # registers of edu (QEMU's docs/specs/edu): from, to, how much, go; its buffer
 SOURCE, TARGET, COUNT, COMMAND, BUFFER = 0x80, 0x88, 0x90, 0x98, 0x40000
 READ, WRITE = 1, 3                              # of memory
 SECRET = 0x5ec4e75ec4e75ec4
+TARGET_MEMORY = 0x90000800                      # that nobody has
 
 
 def config():
@@ -28,7 +29,9 @@ def config():
                         "on-virtio": ["serial:vd", "serial:nv,ro"]}.items():
         text += section(name, "virtio", kind="flat", isa="aarch64", cmdline="ro", memory="64M",
                         debug_exit="yes", autostart="no", disk=disks)
-    return text
+    return text + section("owner", "dma", kind="flat", isa="aarch64", memory="64M",
+                          cmdline=f"at={TARGET_MEMORY:#x}", debug_exit="yes", autostart="no",
+                          passthrough="1234:11e8")
 
 
 # QEMU 7.2 has stage 1 alone; QEMU 10, beside it, has machines with stage 2 alone. One is described
@@ -54,14 +57,16 @@ class SmmuMachine(ArmMachine):
                 out.truncate(MIB)
         drive = "if=none,format=raw,snapshot=off"
         super().__init__(
-            make_image(config(), {"virtio": guest_file(os.path.join("arm", "virtio"))}),
+            make_image(config(), {name: guest_file(os.path.join("arm", name))
+                                  for name in ("virtio", "dma")}),
             arguments=(*kind_options, "-M", "iommu=smmuv3",
                        "-gdb", f"unix:{self.stub},server=on,wait=off",
                        "-drive", f"{drive},id=n,file={folder}/nv",
                        "-device", "nvme,serial=nv,drive=n",
                        "-drive", f"{drive},id=v,file={folder}/vd", "-device",
                        "virtio-blk-pci,serial=vd,drive=v,iommu_platform=on,disable-legacy=on",
-                       "-device", f"edu,addr={EDU_SLOT:x},dma_mask=0xffffffffffffffff"),
+                       "-device", "pcie-root-port,id=above,chassis=1",
+                       "-device", "edu,bus=above,dma_mask=0xffffffffffffffff"),
             acpi=acpi, **more)
 
 
@@ -89,9 +94,8 @@ class Edu:
     def go(self, command, memory):
         """A transfer of 8 bytes between its buffer and memory; it takes 100 ms of the machine's
         time."""
-        at = ECAM + (EDU_SLOT << 15)
-        self.put(at + 4, 2, 6)          # memory and bus master, which Trivet had turned off
-        bar = self.get(at + 0x10, 4) & ~15
+        self.put(EDU + 4, 2, 6)         # memory and bus master, which Trivet had turned off
+        bar = self.get(EDU + 0x10, 4) & ~15
         assert bar
         source, target = (memory, BUFFER) if command == READ else (BUFFER, memory)
         for register, value in ((SOURCE, source), (TARGET, target), (COUNT, 8),
@@ -136,12 +140,12 @@ def look(machine, memory):
 
 
 def test_a_device_reaches_nothing(smmu):
-    """Memory that nobody has: it is written to and read."""
-    memory = 0x90000800
+    """Nobody's: memory that nobody has is written to and read."""
+    memory = TARGET_MEMORY
     kept = look(smmu, memory)
     attack(smmu, WRITE, memory)
     line = wait_log(smmu, f"write to {memory:x} refused")
-    assert "IOMMU smmu0: 0000:00:1e.0 (nobody's)" in line, line
+    assert "IOMMU smmu0: 0000:01:00.0 (nobody's)" in line, line
     assert look(smmu, memory) == SECRET
     attack(smmu, READ, memory)
     wait_log(smmu, f"read of {memory:x} refused")
@@ -158,3 +162,17 @@ def test_a_device_reaches_nothing(smmu):
         edu.put(memory, 8, kept)
         edu.put(SMMU_CR0, 4, ON)
         edu.put(SMMU_GBPA, 4, UPDATE | ABORT)
+
+
+def test_a_guests_device_reaches_the_guest_alone(smmu):
+    """Passed through, without interrupts: its guest's memory is there, other memory is not."""
+    kept = look(smmu, TARGET_MEMORY)
+    with Edu(smmu) as edu:
+        edu.put(TARGET_MEMORY, 8, SECRET)
+    said = smmu.pass_guest("owner", 60)
+    assert f"{SECRET:x}" not in said
+    for what in "read of", "write to":
+        wait_log(smmu, f"0000:01:00.0 (guest owner): {what} {TARGET_MEMORY:x} refused")
+    assert look(smmu, TARGET_MEMORY) == SECRET
+    with Edu(smmu) as edu:
+        edu.put(TARGET_MEMORY, 8, kept)

@@ -535,6 +535,10 @@ static void with_the_core(void **state)
     assert_int_equal(stats.faults, 1);
     assert_int_equal(stats.last.reason, IOMMU_BLOCKED);
     assert_int_equal(stats.last.addr, 0x77000);
+    assert_true(iommu_irqs_safe(&devs[1])); /* it can send none */
+    assert_int_equal(iommu_irq(&devs[1], 0, &(struct irq_message){ .data = 1 },
+                               &(struct irq_message){ .data = 0 }),
+                     -ENOTSUP);
     iommu_detach(&devs[1]);
     iommu_domain_fini(&a);
 }
