@@ -252,6 +252,41 @@ static void code_that_patches_itself(void **state)
     assert_in_range(invalidated() - start, 199, 1000);
 }
 
+static void once_more(void)
+{
+    jit->over = plain->over = false;
+    jit->cpu.waiting = 0;
+    jit->cpu.pc = FLAT_BASE;
+    jit->cpu.x[5] = 0;
+    jit->cpu.x[8] = 100;
+    jit->cpu.x[9] = FLAT_TEST;
+    both_end(1000);
+}
+
+/* Nobody tells of the store: FENCE.I finds it. */
+static void code_that_others_write(void **state)
+{
+    static const uint32_t code[] = { 0x00128293 /* addi x5,x5,1 */, 0xfff40413 /* addi x8,x8,-1 */,
+                                     0xfe041ce3 /* bnez x8,-8 */, 0x0004a023 /* sw x0,0(x9) */ };
+    uint64_t start;
+
+    (void)state;
+    reset(jit);
+    reset(plain);
+    memcpy(jit->ram, code, sizeof code);
+    once_more();
+    assert_int_equal(jit->cpu.x[5], 100);
+    start = invalidated();
+    rv_jit_verify(jit->jit);
+    once_more();
+    assert_int_equal(invalidated(), start);
+    jit->ram[2] += 0x10; /* addi x5,x5,2 */
+    rv_jit_verify(jit->jit);
+    once_more();
+    assert_int_equal(jit->cpu.x[5], 200);
+    assert_in_range(invalidated() - start, 1, 4);
+}
+
 /* Data in the code's page, written often: nothing is compiled anew. */
 static void data_beside_code(void **state)
 {
@@ -363,11 +398,13 @@ static int end(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_code),         cmocka_unit_test(code_that_patches_itself),
-        cmocka_unit_test(data_beside_code),    cmocka_unit_test(end_of_the_page),
-        cmocka_unit_test(more_code_than_room), cmocka_unit_test(cold_and_hot)
-    };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(random_code),
+                                        cmocka_unit_test(code_that_patches_itself),
+                                        cmocka_unit_test(data_beside_code),
+                                        cmocka_unit_test(end_of_the_page),
+                                        cmocka_unit_test(code_that_others_write),
+                                        cmocka_unit_test(more_code_than_room),
+                                        cmocka_unit_test(cold_and_hot) };
 
     return cmocka_run_group_tests(tests, make, end);
 }

@@ -39,6 +39,7 @@ struct unit {
 
 struct page {
     uint64_t pa, granules;
+    uint64_t checked; /* the round that its units are known to be good in */
     uint32_t next, units;
 };
 
@@ -66,6 +67,7 @@ struct rv_jit {
     uint64_t base;        /* cpu->instret when `budget` was `given` */
     int64_t given;
     uint32_t state;  /* that the running code was made for */
+    uint64_t round;  /* of rv_jit_verify() */
     uint8_t *chain;  /* record of a jump that waits for its target */
     unsigned region; /* code is added to */
     uint32_t region_bytes;
@@ -91,8 +93,8 @@ struct rv_jit {
 
 /* units.c */
 void units_init(struct rv_jit *j);
-/* A live unit's number, or 0. */
-uint32_t units_find(const struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state);
+/* A live unit's number, or 0. Its page is checked if it was not in this round. */
+uint32_t units_find(struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state);
 /* A new one, in its page's list but with no code yet. Evicts if it must; never 0. */
 uint32_t units_new(struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state);
 /* Room for code: at least `least` bytes; evicts a region if it must. */

@@ -59,7 +59,7 @@ void units_jump(struct rv_jit *j, unsigned mode, uint64_t pc, const uint8_t *cod
         j->jumps++;
 }
 
-uint32_t units_find(const struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state)
+static uint32_t unit_find(const struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state)
 {
     uint32_t n = j->heads[unit_hash(pa, pc, state)];
 
@@ -213,7 +213,7 @@ static uint32_t page_get(struct rv_jit *j, uint64_t pa)
         return n;
     n = j->free_page;
     j->free_page = j->pages[n].next;
-    j->pages[n] = (struct page){ .pa = pa & ~(PAGE_SIZE - 1), .next = *head };
+    j->pages[n] = (struct page){ .pa = pa & ~(PAGE_SIZE - 1), .checked = j->round, .next = *head };
     *head = n;
     j->s.ops->protect(j->s.machine, pa & ~(PAGE_SIZE - 1));
     return n;
@@ -272,20 +272,37 @@ uint64_t units_sum(const uint8_t *page, uint64_t granules)
     return sum;
 }
 
-void rv_jit_verify(struct rv_jit *j)
+/* Forgets what is not in memory any more as it was compiled. */
+static void page_verify(struct rv_jit *j, uint32_t page)
 {
-    for (uint32_t n = 1; n < UNITS; n++) {
-        const struct unit *u = &j->units[n];
-        const uint8_t *page;
+    const uint8_t *at = j->s.ops->page(j->s.machine, j->pages[page].pa);
+    uint32_t next;
 
-        if (!u->alive)
-            continue;
-        page = j->s.ops->page(j->s.machine, u->pa & ~(PAGE_SIZE - 1));
-        if (page && units_sum(page, u->granules) == u->sum)
+    j->pages[page].checked = j->round;
+    for (uint32_t n = j->pages[page].units; n; n = next) {
+        next = j->units[n].in_page;
+        if (at && units_sum(at, j->units[n].granules) == j->units[n].sum)
             continue;
         j->stats.invalidated++;
         units_kill(j, n);
     }
+}
+
+uint32_t units_find(struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state)
+{
+    uint32_t n = unit_find(j, pa, pc, state);
+
+    if (!n || j->pages[j->units[n].page].checked == j->round)
+        return n;
+    page_verify(j, j->units[n].page);
+    return unit_find(j, pa, pc, state);
+}
+
+/* Chains stay within a page: who comes to one was looked for since. */
+void rv_jit_verify(struct rv_jit *j)
+{
+    j->round++;
+    units_forget_jumps(j);
 }
 
 void rv_jit_written(struct rv_jit *j, uint64_t pa, uint64_t len)

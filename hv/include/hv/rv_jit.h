@@ -96,8 +96,9 @@ void rv_jit_remapped(struct rv_jit *j);
 /* Guest memory [pa, pa + len) is written; within one page. Cheap when the page has no code. */
 void rv_jit_written(struct rv_jit *j, uint64_t pa, uint64_t len);
 /*
- * FENCE.I: forgets units whose instructions are not in memory any more, whoever wrote there.
- * Bounded by the number of units: some 16000.
+ * FENCE.I: no unit runs any more whose instructions are not in memory as it was compiled, whoever
+ * wrote there. Cheap: a page's units are looked at when it is next run. Between rv_jit_run()s, or
+ * within one that is left before the next guest instruction.
  */
 void rv_jit_verify(struct rv_jit *j);
 /* True when the page has compiled code: no TLB entry may allow writing. */
