@@ -79,7 +79,7 @@ def test_the_engine_is_chosen_and_counts(machine):
 
 def test_debian_has_a_shell(machine):
     machine.cmd("start debian", 60)
-    machine.wait_output("debian", "# ", 300)
+    machine.wait_output("debian", "# ", 600)
     with Shell(machine, "debian") as shell:
         for line, answer in debian.TALK:
             assert answer.format(1) in shell.run(line)
