@@ -231,6 +231,8 @@ int vtd_take_over(struct vtd *v)
         err = vtd_command(v, VTD_TE, false);
     if (!err && vtd_read(v, VTD_GSTS) & VTD_IRE) /* the firmware's table is not ours */
         err = vtd_command(v, VTD_IRE, false);
+    if (!err && vtd_read(v, VTD_GSTS) & VTD_CFI) /* messages of the old form pass no table */
+        err = vtd_command(v, VTD_CFI, false);
     if (!err)
         err = vtd_queue_start(v);
     vtd_write64(v, VTD_RTADDR, virt_to_phys(v->root).v);

@@ -35,6 +35,7 @@ enum vtd_reg {
 #define VTD_QIE (1u << 26)
 #define VTD_IRE (1u << 25)
 #define VTD_SIRTP (1u << 24)
+#define VTD_CFI (1u << 23)
 #define VTD_LASTING 0x96ffffffu /* bits of GSTS that a command keeps as they are */
 /* 11.4.2 */
 #define CAP_DOMAINS(c) (4u + 2u * ((unsigned)(c)&7u)) /* bits of a domain ID */

@@ -279,13 +279,14 @@ static void takes_over_what_is_on(void **state)
     m_set64(VTD_RTADDR, (uint64_t)root);
     m_set64(VTD_IQA, (uint64_t)queue);
     m_command(1u << 30);
-    m_command(1u << 31 | 1u << 26 | 1u << 25);
+    m_command(1u << 31 | 1u << 26 | 1u << 25 | 1u << 23);
     v = (struct vtd){ .regs = m.regs };
     assert_int_equal(vtd_begin(&v), 0);
     assert_int_equal(vtd_take_over(&v), 0);
     assert_int_equal(vtd_switch_on(&v), 0);
     assert_int_equal(m.gaps, 0);
-    assert_int_equal(m_get(VTD_GSTS) & (1u << 31 | 1u << 26 | 1u << 25), 1u << 31 | 1u << 26);
+    assert_int_equal(m_get(VTD_GSTS) & (1u << 31 | 1u << 26 | 1u << 25 | 1u << 23),
+                     1u << 31 | 1u << 26);
     assert_int_not_equal(m.root, (uint64_t)root);
     assert_int_equal(m_dma(RID, 0x1000, true), 0);
 }
