@@ -15,8 +15,7 @@ enum lock_level {
     LOCK_GMEM,
     LOCK_PT,
     LOCK_DRIVER,
-    LOCK_DMA,        /* of what a host driver's device reaches, within the driver's own */
-    LOCK_DMA_PT,     /* its page tables */
+    LOCK_DMA_PT,     /* page tables of a host driver's device, within the driver's own lock */
     LOCK_IOMMU,      /* who has which device */
     LOCK_IOMMU_UNIT, /* a unit's queues and tables */
     LOCK_PORTS,      /* of PCI configuration, within a driver's own */
