@@ -126,6 +126,8 @@ void dma_close(struct dma *d)
 
 void dma_bypass(struct dma *d)
 {
+    if (!d->direct)
+        iommu_bypass(d->pci);
     leave(d);
     d->direct = true;
 }

@@ -186,7 +186,7 @@ static int join_stream(struct iommu_domain *d, const struct host_pci_dev *dev, u
         err = set(s, d, false);
         if (!err) {
             s->domain = d;
-            s->cut = false;
+            s->cut = s->stats.bypass = false;
             d->nstreams++;
         }
     }
@@ -292,6 +292,18 @@ void iommu_detach(const struct host_pci_dev *dev)
         if (s->irqs[i / 64] >> i % 64 & 1)
             iommu_irq_off(dev, i);
     leave_first(s->unit, dev, rid, iommu_rids(dev, rid));
+}
+
+void iommu_bypass(const struct host_pci_dev *dev)
+{
+    struct iommu_source *s = iommu_source_of(dev);
+
+    assert_cpu0();
+    if (!s)
+        return;
+    s->stats.bypass = true;
+    log_warn("IOMMU %s: PCI %04x:%02x:%02x.%u goes past it: it reaches all memory", s->unit->name,
+             dev->segment, dev->bus, dev->devfn >> 3, dev->devfn & 7u);
 }
 
 struct iommu_domain *iommu_domain_of(const struct host_pci_dev *dev)

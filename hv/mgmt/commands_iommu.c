@@ -40,6 +40,16 @@ static const char *last_fault(const struct iommu_stats *s, char *buf, size_t len
     return s->faults ? buf : "";
 }
 
+static const char *what_it_reaches(const struct iommu_unit *u, const struct iommu_stats *s,
+                                   const char *owner)
+{
+    if (!u)
+        return "all memory";
+    if (s->bypass)
+        return "all memory: it goes past the unit";
+    return s->cut ? "nothing: cut off" : owner ? "its domain" : "nothing";
+}
+
 static void iommu_row(struct out *o, const struct host_pci_dev *d, const struct iommu_unit *u)
 {
     const char *owner = iommu_owner(d);
@@ -53,7 +63,7 @@ static void iommu_row(struct out *o, const struct host_pci_dev *d, const struct 
     out_cell(o, text);
     out_cell(o, u ? u->name : "");
     out_cell(o, owner ? owner : "");
-    out_cell(o, !u ? "all memory" : s.cut ? "nothing: cut off" : owner ? "its domain" : "nothing");
+    out_cell(o, what_it_reaches(u, &s, owner));
     out_cell_number(o, s.faults);
     out_cell(o, last_fault(&s, text, sizeof text));
 }

@@ -165,6 +165,7 @@ static void mapping_cannot_fail(void **state)
 
 static void without_a_unit(void **state)
 {
+    struct iommu_stats stats;
     struct dma *d;
     uint64_t at;
     uint8_t *p;
@@ -182,8 +183,14 @@ static void without_a_unit(void **state)
     assert_int_equal(dma_open(&d, &devs[0], "a driver", 4, 4096, 1), 0);
     dma_bypass(d);
     assert_null(iommu_owner(&devs[0]));
+    iommu_dev_stats(&devs[0], &stats);
+    assert_true(stats.bypass);
     assert_int_equal(dma_map(d, 0, hpa(0x123456), 100, PROT_W, &at), 0);
     assert_int_equal(at, 0x123456);
+    dma_close(d);
+    assert_int_equal(dma_open(&d, &devs[0], "a driver", 4, 4096, 1), 0);
+    iommu_dev_stats(&devs[0], &stats);
+    assert_false(stats.bypass);
     dma_close(d);
 }
 

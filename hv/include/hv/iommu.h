@@ -225,6 +225,12 @@ int must_check iommu_attach(struct iommu_domain *, const struct host_pci_dev *);
  * attached again. The caller has stopped the device. Harmless for a device that is not attached.
  */
 void iommu_detach(const struct host_pci_dev *);
+/*
+ * For the device, which was attached, the unit does nothing: it goes past it by its own definition
+ * (a virtio device without VIRTIO_F_ACCESS_PLATFORM). Said in the log and by iommu_dev_stats(),
+ * until it is attached again.
+ */
+void iommu_bypass(const struct host_pci_dev *);
 /* Who has it: "guest web", or NULL: it is blocked, or behind no unit. Valid until it is detached.
  */
 const char *iommu_owner(const struct host_pci_dev *);
@@ -245,6 +251,7 @@ void iommu_kick(struct iommu_unit *);
 struct iommu_stats {
     uint64_t faults;
     bool cut;
+    bool bypass;             /* see iommu_bypass() */
     struct iommu_fault last; /* when faults != 0 */
 };
 void iommu_dev_stats(const struct host_pci_dev *, struct iommu_stats *);
