@@ -46,7 +46,10 @@ void cmd_state(struct out *o, unsigned argc, char **argv)
         store_space(s, &p);
     out_text(o, "volume", "State volume", "%s", s ? store_volume_name() : "");
     out_text(o, "state", "State", "%s", s ? state_word(s) : "none");
-    out_text(o, "why", "", "%s", why);
+    if (*why)
+        out_text(o, "why", "Why", "%s", why);
+    else
+        out_null(o, "why");
     if (!s)
         out_line(o, "What guests store in UEFI variables is forgotten when they stop.");
     out_number(o, "bytes", "Size", p.bytes, UNIT_BYTES);
