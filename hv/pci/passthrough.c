@@ -232,11 +232,12 @@ static uint64_t pass_forward_read(const struct pass_window *w, uint64_t off, uns
     return passthrough_ops->mmio_read(w->d->fn, w->bar, off, size);
 }
 
-static bool pass_in_table(const struct pass_window *w, uint64_t off)
+/* Of an access that only begins or ends in the table, nothing reaches the function. */
+static bool pass_in_table(const struct pass_window *w, uint64_t off, unsigned size)
 {
     const struct pass_dev *p = w->d;
 
-    return p->table_len && w->bar == p->table_bar && off >= p->table &&
+    return p->table_len && w->bar == p->table_bar && off + size > p->table &&
            off < p->table + p->table_len;
 }
 
@@ -245,7 +246,7 @@ static int pass_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
     const struct pass_window *w = dev;
 
     off += w->off;
-    if (pass_in_table(w, off))
+    if (pass_in_table(w, off, size))
         *val = vpci_msix_table_read(&w->d->pci, off - w->d->table, size);
     else
         *val = pass_forward_read(w, off, size);
@@ -257,7 +258,7 @@ static int pass_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     const struct pass_window *w = dev;
 
     off += w->off;
-    if (pass_in_table(w, off)) {
+    if (pass_in_table(w, off, size)) {
         vpci_msix_table_write(&w->d->pci, off - w->d->table, size, val);
         return 0;
     }

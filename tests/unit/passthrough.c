@@ -13,6 +13,7 @@
 #include "vio_fake.h"
 
 enum { SLOT = 4, NVME_BAR = 0x4000, TABLE = 0x2000, SMALL_BAR = 0x100, ENTRIES = 65 };
+enum { INSIDE = 0x40 };
 #define PLACE 0xfe000000ull
 #define SMALL_PLACE 0xfd001100ull
 
@@ -188,9 +189,8 @@ static const struct passthrough_ops machine = { .open = fn_open,
 
 /* ---- tests ---- */
 
-static int up(void **state)
+static void up_with_table(uint32_t table)
 {
-    (void)state;
     memset(&fn, 0, sizeof fn);
     for (unsigned i = 0; i < sizeof fn.cfg; i++)
         fn.cfg[i] = (uint8_t)(0xa0 + i);
@@ -199,11 +199,25 @@ static int up(void **state)
     memcpy(fn.cfg, "\x36\x1b\x10\x00", 4);
     memcpy(fn.cfg + 0x84, "\xe1\xff\xff\xff", 4);                          /* Express: FLR */
     memcpy(fn.cfg + 0xa2, "\x40\x00\x00\x20\x00\x00\x00\x30\x00\x00", 10); /* MSI-X */
-    memcpy(fn.cfg + 0xc2, "\x08\x11\x22\x33\x44\x55", 6);                  /* vendor's */
+    memcpy(fn.cfg + 0xa4, &table, 4);
+    memcpy(fn.cfg + 0xc2, "\x08\x11\x22\x33\x44\x55", 6); /* vendor's */
     nslots = 0;
     passthrough_ops = &machine;
     config.npassthrough = 1;
     fake_up();
+}
+
+static int up(void **state)
+{
+    (void)state;
+    up_with_table(TABLE);
+    return 0;
+}
+
+static int up_inside_page(void **state)
+{
+    (void)state;
+    up_with_table(TABLE + INSIDE);
     return 0;
 }
 
@@ -333,6 +347,27 @@ static void the_table_is_trivets(void **state)
     assert_int_equal(msis, 2);
 }
 
+/* What else is in its page is the function's; an access across its ends reaches nothing. */
+static void around_the_table(void **state)
+{
+    uint64_t table = bar_addr(SLOT, 0) + TABLE + INSIDE, end = table + 16 * ENTRIES;
+    uint8_t before[NVME_BAR];
+
+    (void)state;
+    memcpy(before, fn.regs, sizeof before);
+    mem_wr(table - 4, 8, 0x1122334455667788);
+    mem_wr(end - 4, 8, 0x1122334455667788);
+    assert_int_equal(fn.writes, 0);
+    assert_memory_equal(before, fn.regs, sizeof before);
+    assert_int_equal(mem_rd(table - 4, 8), 0);
+    assert_int_equal(mem_rd(table, 4), 0);
+    mem_wr(table - 8, 8, 0x1122334455667788);
+    mem_wr(end, 4, 0x12345678);
+    assert_int_equal(fn.writes, 3);
+    assert_int_equal(mem_rd(table - 8, 8), 0x1122334455667788);
+    assert_int_equal(mem_rd(end, 4), 0x12345678);
+}
+
 static void msi(void **state)
 {
     unsigned cap = cap_of(5);
@@ -408,6 +443,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_passed_on, up, down),
         cmocka_unit_test_setup_teardown(bars_follow, up, down),
         cmocka_unit_test_setup_teardown(the_table_is_trivets, up, down),
+        cmocka_unit_test_setup_teardown(around_the_table, up_inside_page, down),
         cmocka_unit_test_setup_teardown(msi, up, down),
         cmocka_unit_test_setup_teardown(storms, up, down),
         cmocka_unit_test_setup_teardown(ends, up, down),
