@@ -95,7 +95,7 @@ static void fn_timer(struct event *ev) { fn_step(container_of(ev, struct passthr
 static void fn_begin_reset(struct passthrough_fn *f)
 {
     f->state = FN_RESETTING;
-    f->reset = (struct host_pci_reset){ .step = 0 };
+    f->reset.step = 0; /* what is saved stays */
     fn_step(f);
 }
 

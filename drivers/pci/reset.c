@@ -104,6 +104,22 @@ static uint64_t reset_act(uint32_t i, const struct host_pci_dev *d, struct host_
     return 0;
 }
 
+/*
+ * Saved once, before the first owner: a device whose BARs can be written by another way than its
+ * configuration space would else keep the places that an owner gave them.
+ */
+static int reset_begin(const struct host_pci_dev *d, struct host_pci_reset *r)
+{
+    if (!r->saved)
+        reset_save(d, r);
+    r->saved = true;
+    if (r->kind)
+        return -EINPROGRESS;
+    host_pci_command(d, 0, HOST_PCI_IO | HOST_PCI_MEMORY);
+    reset_restore(d, r);
+    return -ENOTSUP;
+}
+
 int host_pci_reset_step(uint32_t i, struct host_pci_reset *r, uint64_t *wait)
 {
     const struct host_pci_dev *d = topology_dev(i);
@@ -113,8 +129,7 @@ int host_pci_reset_step(uint32_t i, struct host_pci_reset *r, uint64_t *wait)
     if (r->step++ == 0) {
         r->kind = host_pci_reset_kind(i);
         host_pci_command(d, HOST_PCI_NO_INTX, HOST_PCI_MASTER);
-        reset_save(d, r);
-        return *wait = 0, r->kind ? -EINPROGRESS : -ENOTSUP;
+        return *wait = 0, reset_begin(d, r);
     }
     twice = r->kind == TOPOLOGY_RESET_PM || r->kind == TOPOLOGY_RESET_BUS;
     if (r->step <= 2 + (unsigned)twice) {

@@ -490,14 +490,14 @@ static void claims(void **state)
 }
 
 /* All steps of it; returns how many. */
-static unsigned reset(uint32_t i, int expect)
+static unsigned reset_again(uint32_t i, struct host_pci_reset *r, int expect)
 {
-    struct host_pci_reset r = { .step = 0 };
     uint64_t wait;
     unsigned n = 1;
     int err;
 
-    while ((err = host_pci_reset_step(i, &r, &wait)) == -EINPROGRESS) {
+    r->step = 0;
+    while ((err = host_pci_reset_step(i, r, &wait)) == -EINPROGRESS) {
         assert_in_range(n++, 0, 20);
         if (machine_cfg[i][0x49] & 0x80) { /* an FLR: all is gone */
             assert_false(machine_cfg[i][4] & 4);
@@ -507,6 +507,34 @@ static unsigned reset(uint32_t i, int expect)
     }
     assert_int_equal(err, expect);
     return n;
+}
+
+static unsigned reset(uint32_t i, int expect)
+{
+    return reset_again(i, &(struct host_pci_reset){ .step = 0 }, expect);
+}
+
+/* An owner moved its BARs by another way: the next one finds them where they were at first. */
+static void resets_bring_bars_back(void **state)
+{
+    struct host_pci_reset r = { .step = 0 };
+    uint32_t nvme = machine_endpoint(1, 0, 0, 0x010802);
+
+    (void)state;
+    machine_set(nvme, 4, 2, 6);
+    machine_set(nvme, 0x10, 4, 0xfe000004);
+    host_topology_init();
+    (void)reset_again(nvme, &r, 0);
+    machine_set(nvme, 0x10, 4, 0xfed90004);
+    (void)reset_again(nvme, &r, 0);
+    assert_int_equal(host_pci_read(host_pci_devs(&(uint32_t){ 0 }) + nvme, 0x10, 4), 0xfe000004);
+    machine_set(nvme, 0x44, 4, 0); /* nothing resets it */
+    machine_set(nvme, 4, 2, 7);
+    machine_set(nvme, 0x10, 4, 0xfed90004);
+    host_topology_init();
+    (void)reset_again(nvme, &r, -ENOTSUP);
+    assert_int_equal(host_pci_read(host_pci_devs(&(uint32_t){ 0 }) + nvme, 0x10, 4), 0xfe000004);
+    assert_int_equal(machine_cfg[nvme][4] & 7, 0);
 }
 
 static void resets(void **state)
@@ -583,6 +611,7 @@ int main(void)
         cmocka_unit_test_setup(kept_for_guests, fresh),
         cmocka_unit_test_setup(claims, fresh),
         cmocka_unit_test_setup(resets, fresh),
+        cmocka_unit_test_setup(resets_bring_bars_back, fresh),
         cmocka_unit_test_setup(lies, fresh),
         cmocka_unit_test_setup(names, fresh),
     };

@@ -133,16 +133,19 @@ int must_check host_pci_kept(const char *guest, uint32_t n, uint32_t *i);
 int must_check host_pci_select_exists(const struct pci_select *);
 
 /*
- * A reset of function i, from step 0 on (all of the structure zeroed): each call does what is to be
- * done now. -EINPROGRESS: call it again after *wait ns. 0: it is as after power-on, with BARs and
- * the like as before, decoding as the caller then says, no bus master. -ENOTSUP: nothing resets
- * it, or not it alone. -EIO: it does not come back. CPU 0; nobody else uses the function meanwhile.
+ * A reset of function i, from step 0 on: each call does what is to be done now. All of the
+ * structure is zero before the first reset; `saved` and what is saved stay for the later ones.
+ * -EINPROGRESS: call it again after *wait ns. 0: it is as after power-on, with BARs and the like as
+ * before the first reset, decoding as the caller then says, no bus master. -ENOTSUP: nothing resets
+ * it, or not it alone; its BARs are as then, and it decodes nothing. -EIO: it does not come back.
+ * CPU 0; nobody else uses the function meanwhile.
  */
 struct host_pci_reset {
     enum topology_reset kind;
     uint32_t step, bar[6];
     uint16_t express, control;
     uint8_t cache_line, latency, line;
+    bool saved;
 };
 int must_check host_pci_reset_step(uint32_t i, struct host_pci_reset *, uint64_t *wait);
 /* How that would be done; 0: not at all. */
