@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MSIX_CONTROL = 2, MSIX_SIZE = 0x7ff, MSIX_TABLE = 4, MSIX_ENTRY = 16 }; /* PCI §6.8.2 */
+
 enum fn_state { FN_DIRTY, FN_RESETTING, FN_IDLE, FN_USED, FN_DEAD };
 /* One for each unit that the guest's functions are behind. */
 struct pass_domain {
@@ -40,7 +42,10 @@ struct passthrough_fn {
     struct host_pci_bar bar[VPCI_BARS];
     volatile uint8_t *map[VPCI_BARS]; /* of [map_off, map_end) */
     uint64_t map_off[VPCI_BARS], map_end[VPCI_BARS];
-    volatile uint8_t *table; /* MSI-X */
+    /* MSI-X: of table_at, for table_size entries, from the first owner on; it has `ntable` now */
+    volatile uint8_t *table;
+    uint64_t table_at;
+    unsigned table_size, ntable;
     struct fn_irq irq[VPCI_MSIX_MAX];
     struct host_pci_reset reset;
     struct event timer, *then;
@@ -259,6 +264,62 @@ static int fn_ready(const struct passthrough_fn *f, const struct guest_config *c
     return f->state == FN_DEAD ? -EIO : -EBUSY;
 }
 
+/*
+ * The function's table, in what was found to be its own when the BARs were looked at. Each word is
+ * read once: it may be another the next time. One that has moved since its last owner had it lies.
+ */
+static bool fn_find_table(struct passthrough_fn *f, uint64_t *at, unsigned *n)
+{
+    uint32_t cap = host_pci_cap(f->d, HOST_PCI_CAP_MSIX);
+    uint32_t place = cap ? host_pci_read(f->d, cap + MSIX_TABLE, 4) : UINT32_MAX;
+    const struct host_pci_bar *b = &f->bar[(place & 7) % VPCI_BARS];
+
+    if (!cap || (place & 7) >= VPCI_BARS)
+        return false;
+    *n = (unsigned)min_u64((host_pci_read(f->d, cap + MSIX_CONTROL, 2) & MSIX_SIZE) + 1,
+                           VPCI_MSIX_MAX);
+    *at = b->base + (place & ~7u);
+    return b->base && !b->io && range_within(place & ~7u, (uint64_t)MSIX_ENTRY * *n, 0, b->len);
+}
+
+static void fn_map_table(struct passthrough_fn *f)
+{
+    uint64_t at;
+    unsigned n;
+
+    f->ntable = 0;
+    if (!fn_find_table(f, &at, &n))
+        return;
+    if (!f->table) {
+        f->table = mmu_map_device(hpa(at), (uint64_t)MSIX_ENTRY * n);
+        f->table_at = at;
+        f->table_size = n;
+    }
+    if (f->table && f->table_at == at && n <= f->table_size)
+        f->ntable = n;
+}
+
+/* NULL: its interrupts are sent by MSI. */
+static volatile uint8_t *fn_table(const struct passthrough_fn *f)
+{
+    return f->ntable ? f->table : NULL;
+}
+
+static void fn_look_at_bars(struct passthrough_fn *f, const char *guest)
+{
+    for (unsigned b = 0; b < VPCI_BARS; b++) {
+        if (host_pci_bar(f->d, b, &f->bar[b]))
+            f->bar[b].len = 0;
+        if (f->bar[b].len && !f->bar[b].io && !host_pci_bar_is_its_own(f->i, &f->bar[b])) {
+            log_warn("PCI %s: BAR %u (%llx, %llu bytes) is not shown to %s: it is not where the "
+                     "machine leads to it",
+                     f->name, b, (unsigned long long)f->bar[b].base,
+                     (unsigned long long)f->bar[b].len, guest);
+            f->bar[b].len = 0;
+        }
+    }
+}
+
 static struct passthrough_fn *fn_open(struct vm *vm, const struct guest_config *c, unsigned n,
                                       int *err, char *why, size_t size)
 {
@@ -285,17 +346,8 @@ static struct passthrough_fn *fn_open(struct vm *vm, const struct guest_config *
     }
     f->state = FN_USED;
     host_pci_command(f->d, HOST_PCI_NO_INTX, HOST_PCI_MASTER);
-    for (unsigned b = 0; b < VPCI_BARS; b++) {
-        if (host_pci_bar(f->d, b, &f->bar[b]))
-            f->bar[b].len = 0;
-        if (f->bar[b].len && !f->bar[b].io && !host_pci_bar_is_its_own(f->i, &f->bar[b])) {
-            log_warn("PCI %s: BAR %u (%llx, %llu bytes) is not shown to %s: it is not where the "
-                     "machine leads to it",
-                     f->name, b, (unsigned long long)f->bar[b].base,
-                     (unsigned long long)f->bar[b].len, c->name);
-            f->bar[b].len = 0;
-        }
-    }
+    fn_look_at_bars(f, c->name);
+    fn_map_table(f);
     host_pci_command(f->d, HOST_PCI_MEMORY, 0);
     log_info("%s has PCI %s", c->name, f->name);
     return f;
@@ -342,12 +394,17 @@ static int fn_message(struct passthrough_fn *f, unsigned n)
     return err;
 }
 
-/* Where the machine takes no messages (ARM64 so far) the guest sees that the function has none. */
+/*
+ * Where the machine takes no messages (ARM64 so far) the guest sees that the function has none; and
+ * no MSI-X of a function whose table cannot be believed.
+ */
 static uint32_t fn_cap(struct passthrough_fn *f, uint8_t id, unsigned n)
 {
     bool sends = id == HOST_PCI_CAP_MSI || id == HOST_PCI_CAP_MSIX;
 
-    return sends && fn_message(f, 0) == -ENOTSUP ? 0 : host_pci_cap_nth(f->d, id, n);
+    if ((sends && fn_message(f, 0) == -ENOTSUP) || (id == HOST_PCI_CAP_MSIX && !f->ntable))
+        return 0;
+    return host_pci_cap_nth(f->d, id, n);
 }
 
 static int fn_bar(struct passthrough_fn *f, unsigned i, struct host_pci_bar *out)
@@ -399,6 +456,8 @@ static int fn_irq(struct passthrough_fn *f, unsigned n, struct event *ev)
 
     assert_cpu0();
     hv_assert(n < VPCI_MSIX_MAX);
+    if (n >= (f->ntable ? f->ntable : 1))
+        return -ENOTSUP;
     err = fn_message(f, n);
     if (err)
         return err;
@@ -406,15 +465,13 @@ static int fn_irq(struct passthrough_fn *f, unsigned n, struct event *ev)
     if (err)
         return err;
     q->ev = ev;
-    if (!f->table)
-        f->table = host_pci_msix_table(f->d, VPCI_MSIX_MAX);
-    return host_pci_irq_write(f->d, f->table, n, &m);
+    return host_pci_irq_write(f->d, fn_table(f), n, &m);
 }
 
 static void fn_mask(struct passthrough_fn *f, unsigned n, bool on)
 {
     if (f->irq[n].ev)
-        host_pci_irq_mask(f->d, f->table, n, on);
+        host_pci_irq_mask(f->d, fn_table(f), n, on);
 }
 
 static const struct passthrough_ops ops = {

@@ -138,7 +138,8 @@ uint32_t host_pci_cap(const struct host_pci_dev *d, uint8_t id)
 
 /* ---- interrupts ---- */
 
-volatile uint8_t *host_pci_msix_table(const struct host_pci_dev *d, unsigned n)
+/* The first n entries of the MSI-X table, which stay mapped. NULL: it has none, or not so many. */
+static volatile uint8_t *msix_table(const struct host_pci_dev *d, unsigned n)
 {
     uint32_t cap = host_pci_cap(d, HOST_PCI_CAP_MSIX), table, size;
     uint8_t *bar;
@@ -147,19 +148,18 @@ volatile uint8_t *host_pci_msix_table(const struct host_pci_dev *d, unsigned n)
         return NULL;
     table = host_pci_read(d, cap + MSIX_TABLE, 4);
     size = (host_pci_read(d, cap + MSIX_CONTROL, 2) & MSIX_SIZE) + 1;
-    bar = host_pci_map(d, table & 7, (table & ~7u) + (uint64_t)ENTRY * min_u64(n, size));
+    if (n > size)
+        return NULL;
+    bar = host_pci_map(d, table & 7, (table & ~7u) + (uint64_t)ENTRY * n);
     return bar ? bar + (table & ~7u) : NULL;
 }
 
-static int msix_on(const struct host_pci_dev *d, uint32_t cap, volatile uint8_t *table, unsigned n,
-                   const struct irq_message *m)
+static void msix_on(const struct host_pci_dev *d, uint32_t cap, volatile uint8_t *table, unsigned n,
+                    const struct irq_message *m)
 {
     uint32_t control = host_pci_read(d, cap + MSIX_CONTROL, 2);
-    volatile uint8_t *entry;
+    volatile uint8_t *entry = table + (size_t)ENTRY * n;
 
-    if (!table || n > (control & MSIX_SIZE))
-        return -ENOTSUP;
-    entry = table + (size_t)ENTRY * n;
     host_pci_write(d, cap + MSIX_CONTROL, 2, control | MSIX_ENABLE | MSIX_MASK);
     mmio_write32(entry + ENTRY_CONTROL, 1);
     mmio_write32(entry, (uint32_t)m->address);
@@ -168,7 +168,6 @@ static int msix_on(const struct host_pci_dev *d, uint32_t cap, volatile uint8_t 
     mmio_write32(entry + ENTRY_CONTROL, 0);
     (void)mmio_read32(entry + ENTRY_CONTROL);
     host_pci_write(d, cap + MSIX_CONTROL, 2, (control | MSIX_ENABLE) & ~(uint32_t)MSIX_MASK);
-    return 0;
 }
 
 static int msi_on(const struct host_pci_dev *d, uint32_t cap, const struct irq_message *m)
@@ -189,12 +188,15 @@ static int msi_on(const struct host_pci_dev *d, uint32_t cap, const struct irq_m
 int host_pci_irq_write(const struct host_pci_dev *d, volatile uint8_t *table, unsigned n,
                        const struct irq_message *m)
 {
-    uint32_t msix = host_pci_cap(d, HOST_PCI_CAP_MSIX), msi = host_pci_cap(d, HOST_PCI_CAP_MSI);
+    uint32_t cap = host_pci_cap(d, table ? HOST_PCI_CAP_MSIX : HOST_PCI_CAP_MSI);
 
-    if (!msix && (!msi || n))
+    if (!cap || (!table && n))
         return -ENOTSUP;
     host_pci_command(d, HOST_PCI_NO_INTX, 0);
-    return msix ? msix_on(d, msix, table, n, m) : msi_on(d, msi, m);
+    if (!table)
+        return msi_on(d, cap, m);
+    msix_on(d, cap, table, n, m);
+    return 0;
 }
 
 void host_pci_irq_mask(const struct host_pci_dev *d, volatile uint8_t *table, unsigned n, bool on)
@@ -214,17 +216,22 @@ int host_pci_irq(const struct host_pci_dev *d, unsigned n, uint32_t cpu, void (*
                  void *arg)
 {
     uint32_t msix = host_pci_cap(d, HOST_PCI_CAP_MSIX), msi = host_pci_cap(d, HOST_PCI_CAP_MSI);
+    volatile uint8_t *table = NULL;
     struct irq_message plain, m;
     int err;
 
     if (cpu >= cpu_count || (!msix && (!msi || n)))
+        return -ENOTSUP;
+    if (msix)
+        table = msix_table(d, n + 1);
+    if (msix && !table)
         return -ENOTSUP;
     err = irq_message(cpu, fn, arg, &plain);
     if (!err)
         err = iommu_irq(d, n, &plain, &m);
     if (err)
         return err;
-    return host_pci_irq_write(d, host_pci_msix_table(d, n + 1), n, &m);
+    return host_pci_irq_write(d, table, n, &m);
 }
 
 void host_pci_irq_off(const struct host_pci_dev *d)

@@ -110,15 +110,14 @@ uint32_t host_pci_cap_nth(const struct host_pci_dev *, uint8_t id, unsigned n);
 int must_check host_pci_irq(const struct host_pci_dev *, unsigned n, uint32_t cpu,
                             void (*fn)(void *), void *arg);
 /*
- * The same in parts, for who makes the message: the first n entries of its MSI-X table, which stay
- * mapped (NULL: it has none), and interrupt n of the function is `m` from here on (table NULL: by
- * MSI). CPU 0.
+ * The second half of that, for who makes the message: interrupt n of the function is `m` from here
+ * on. By MSI-X: `table`, its table, is mapped with more than n entries; nothing that the function
+ * says of it is believed here. NULL: by MSI. CPU 0. -ENOTSUP: it has no such capability.
  */
 struct irq_message;
-volatile uint8_t *host_pci_msix_table(const struct host_pci_dev *, unsigned n);
 int must_check host_pci_irq_write(const struct host_pci_dev *, volatile uint8_t *table, unsigned n,
                                   const struct irq_message *m);
-/* Masks interrupt n of those, or lets it through again. CPU 0. */
+/* Masks interrupt n of those, `table` as there, or lets it through again. CPU 0. */
 void host_pci_irq_mask(const struct host_pci_dev *, volatile uint8_t *table, unsigned n, bool on);
 /* No interrupt of the function any more, by message or by line. */
 void host_pci_irq_off(const struct host_pci_dev *);
