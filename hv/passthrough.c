@@ -468,10 +468,35 @@ static int fn_irq(struct passthrough_fn *f, unsigned n, struct event *ev)
     return host_pci_irq_write(f->d, fn_table(f), n, &m);
 }
 
+static int fn_unmask(struct passthrough_fn *f, unsigned n)
+{
+    struct irq_message m;
+    int err = iommu_irq(f->d, n, &f->irq[n].plain, &m);
+
+    if (err)
+        return err;
+    err = host_pci_irq_write(f->d, fn_table(f), n, &m);
+    if (err)
+        iommu_irq_off(f->d, n);
+    return err;
+}
+
+/* At the unit, too: a device can write the message to memory, whatever its mask says. */
 static void fn_mask(struct passthrough_fn *f, unsigned n, bool on)
 {
-    if (f->irq[n].ev)
-        host_pci_irq_mask(f->d, fn_table(f), n, on);
+    int err = 0;
+
+    assert_cpu0();
+    if (!f->irq[n].ev)
+        return;
+    if (on) {
+        host_pci_irq_mask(f->d, fn_table(f), n, true);
+        iommu_irq_off(f->d, n);
+    } else {
+        err = fn_unmask(f, n);
+    }
+    if (err)
+        log_warn("PCI %s: interrupt %u stays masked: error %d", f->name, n, -err);
 }
 
 static const struct passthrough_ops ops = {
