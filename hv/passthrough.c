@@ -4,6 +4,7 @@
  * the IOMMU's domains, interrupts. The guest's side is hv/pci/passthrough.c. See
  * <hv/passthrough.h>.
  */
+#include <arch/cpu.h>
 #include <arch/irq.h>
 #include <arch/mmu.h>
 #include <hv/assert.h>
@@ -48,6 +49,7 @@ struct passthrough_fn {
     unsigned table_size, ntable;
     struct fn_irq irq[VPCI_MSIX_MAX];
     struct host_pci_reset reset;
+    uint64_t due; /* ns: the next step of the reset */
     struct event timer, *then;
     struct pass_domain *domain;
 };
@@ -76,13 +78,14 @@ void passthrough_keep(const char *text, size_t len)
 
 /* ---- resets ---- */
 
+/* While it is FN_RESETTING afterwards, this is to be called again when `due` has come. */
 static void fn_step(struct passthrough_fn *f)
 {
     uint64_t wait = 0;
     int err = host_pci_reset_step(f->i, &f->reset, &wait);
 
     if (err == -EINPROGRESS) {
-        event_at(&f->timer, time_ns() + wait);
+        f->due = time_ns() + wait;
         return;
     }
     f->state = err == -EIO ? FN_DEAD : FN_IDLE;
@@ -95,13 +98,36 @@ static void fn_step(struct passthrough_fn *f)
     f->then = NULL;
 }
 
-static void fn_timer(struct event *ev) { fn_step(container_of(ev, struct passthrough_fn, timer)); }
+static void fn_go_on(struct passthrough_fn *f)
+{
+    fn_step(f);
+    if (f->state == FN_RESETTING)
+        event_at(&f->timer, f->due);
+}
+
+static void fn_timer(struct event *ev) { fn_go_on(container_of(ev, struct passthrough_fn, timer)); }
 
 static void fn_begin_reset(struct passthrough_fn *f)
 {
     f->state = FN_RESETTING;
     f->reset.step = 0; /* what is saved stays */
-    fn_step(f);
+    fn_go_on(f);
+}
+
+/* All at the same time. Each ends: host_pci_reset_step() takes a bounded number of steps. */
+static void fn_first_resets(void)
+{
+    bool more = true;
+
+    while (more) {
+        more = false;
+        for (uint32_t i = 0; i < nfns; i++) {
+            if (fns[i]->state == FN_RESETTING && time_ns() >= fns[i]->due)
+                fn_step(fns[i]);
+            more |= fns[i]->state == FN_RESETTING;
+        }
+        cpu_relax();
+    }
 }
 
 static void fn_irqs_off(struct passthrough_fn *f)
@@ -526,6 +552,7 @@ void passthrough_init(void)
         struct passthrough_fn *f = host_topology_of(i)->use == TOPOLOGY_GUEST ? fn_of(i) : NULL;
 
         if (f)
-            fn_begin_reset(f);
+            f->state = FN_RESETTING;
     }
+    fn_first_resets(); /* guests that start by themselves find their functions ready */
 }

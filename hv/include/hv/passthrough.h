@@ -67,5 +67,8 @@ void passthrough_destroy(struct vm *);
 /* ---- for hv/main.c: hv/passthrough.c ---- */
 /* Before the drivers: what trivet.conf gives to guests is kept for them. */
 void passthrough_keep(const char *text, size_t len);
-/* After the configuration: functions that are kept are reset, for the first time. */
+/*
+ * Before the first guest: functions that are kept are reset, for the first time. Waits for that:
+ * 300 ms in general, all of them together; 1.5 s for one that does not come back.
+ */
 void passthrough_init(void);
