@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine's side of a function that a guest has, over a device that lies: its MSI-X table is
+ * written only within BARs that were found to be its own, a masked interrupt is masked at the
+ * IOMMU, and the first resets are over before a guest can ask for a function.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include <arch/cpu.h>
+#include <arch/irq.h>
+#include <arch/mmu.h>
+#include <hv/config.h>
+#include <hv/iommu.h>
+#include <hv/passthrough.h>
+#include <hv/time.h>
+#include <hv/vm.h>
+#include "pci_machine.h"
+
+enum { BAR_LEN = 0x1000, TABLE = 0x800, ENTRIES = 4, MSI = 0x50, MSIX = 0x60 };
+#define PLACE 0xfe000000ull
+#define MS 1000000ull
+
+static uint8_t bar_memory[BAR_LEN + 4096];
+static struct vm vm;
+static const struct guest_config config = { .name = "g", .npassthrough = 1 };
+static unsigned mapped, steps;
+static uint32_t given; /* interrupts that the unit lets through */
+static bool own;
+static int unit_fails;
+static uint64_t now;
+static struct event *timer; /* the only one that waits */
+static uint32_t fn;
+
+uint64_t time_ns(void) { return now; }
+void cpu_relax(void) { now += MS; }
+void event_init(struct event *ev, void (*f)(struct event *), uint32_t cpu)
+{
+    *ev = (struct event){ .fn = f, .cpu = (uint16_t)cpu };
+}
+void event_post(struct event *ev) { (void)ev; }
+void event_at(struct event *ev, uint64_t ns)
+{
+    assert_null(timer);
+    timer = ev;
+    ev->when = ns;
+}
+
+int host_pci_kept(const char *guest, uint32_t n, uint32_t *i)
+{
+    assert_string_equal(guest, "g");
+    *i = fn;
+    return n ? -ENOENT : 0;
+}
+
+int host_topology_may_pass(uint32_t i, const char *guest, char *why, size_t n)
+{
+    (void)i, (void)guest, (void)why, (void)n;
+    return 0;
+}
+
+const struct host_topology *host_topology_of(uint32_t i)
+{
+    static struct host_topology topology;
+
+    topology.use = i == fn ? TOPOLOGY_GUEST : TOPOLOGY_FREE;
+    return &topology;
+}
+
+bool host_pci_bar_is_its_own(uint32_t i, const struct host_pci_bar *b)
+{
+    assert_int_equal(i, fn);
+    assert_int_equal(b->base, PLACE);
+    return own;
+}
+
+int host_pci_bar(const struct host_pci_dev *d, unsigned i, struct host_pci_bar *b)
+{
+    (void)d;
+    *b = (struct host_pci_bar){ .base = PLACE, .len = BAR_LEN };
+    return i == 1 ? 0 : -ENOENT;
+}
+
+int host_pci_reset_step(uint32_t i, struct host_pci_reset *r, uint64_t *wait)
+{
+    assert_int_equal(i, fn);
+    steps++;
+    *wait = 100 * MS;
+    return r->step++ < 2 ? -EINPROGRESS : 0;
+}
+
+struct iommu_unit *iommu_unit_of(const struct host_pci_dev *d)
+{
+    (void)d;
+    return NULL;
+}
+
+int iommu_irq(const struct host_pci_dev *d, unsigned n, const struct irq_message *plain,
+              struct irq_message *out)
+{
+    (void)d;
+    if (unit_fails)
+        return unit_fails;
+    given |= 1u << n;
+    *out = *plain;
+    out->data += n;
+    return 0;
+}
+
+void iommu_irq_off(const struct host_pci_dev *d, unsigned n)
+{
+    (void)d;
+    given &= ~(1u << n);
+}
+
+int irq_message(uint32_t cpu, void (*f)(void *), void *arg, struct irq_message *m)
+{
+    (void)cpu, (void)f, (void)arg;
+    *m = (struct irq_message){ 0xfee01000, 0x40 };
+    return 0;
+}
+
+void *mmu_map_device(hpa_t pa, uint64_t len)
+{
+    mapped++;
+    assert_in_range(pa.v, PLACE, PLACE + BAR_LEN - 1);
+    assert_in_range(len, 1, BAR_LEN - (pa.v - PLACE));
+    return bar_memory + (pa.v - PLACE);
+}
+
+static uint32_t entry_word(unsigned n, unsigned word)
+{
+    uint32_t v;
+
+    memcpy(&v, bar_memory + TABLE + 16 * n + 4 * word, 4);
+    return v;
+}
+
+static void table_at(uint32_t off, unsigned entries)
+{
+    machine_set(fn, MSIX + 2, 2, entries - 1);
+    machine_set(fn, MSIX + 4, 4, off | 1);
+}
+
+static struct passthrough_fn *owned(void)
+{
+    char why[200];
+    int err;
+    struct passthrough_fn *f = passthrough_ops->open(&vm, &config, 0, &err, why, sizeof why);
+
+    assert_int_equal(err, 0);
+    assert_non_null(f);
+    return f;
+}
+
+/* Its guest has stopped. */
+static void let_go(struct passthrough_fn *f)
+{
+    struct event then = { .cpu = 0 };
+
+    while (passthrough_ops->reset(f, &then)) {
+        struct event *ev = timer;
+
+        assert_non_null(ev);
+        timer = NULL;
+        now = ev->when;
+        ev->fn(ev);
+    }
+    passthrough_ops->close(f);
+}
+
+static int fresh(void **state)
+{
+    (void)state;
+    fn = machine_add(1, 0, 0, 0x010802);
+    machine_set(fn, 6, 2, 0x10);
+    machine_set(fn, 0x34, 1, MSI);
+    machine_set(fn, MSI, 4, 0x00800005 | MSIX << 8);
+    machine_set(fn, MSIX, 2, HOST_PCI_CAP_MSIX);
+    table_at(TABLE, ENTRIES);
+    memset(bar_memory, 0, sizeof bar_memory);
+    mapped = steps = given = 0;
+    unit_fails = 0;
+    own = true;
+    timer = NULL;
+    passthrough_init();
+    return 0;
+}
+
+static bool by_msi(void) { return machine_cfg[fn][MSI + 2] & 1; }
+
+static void guests_find_it_reset(void **state)
+{
+    uint64_t from = now;
+
+    (void)state;
+    assert_int_equal(steps, 3);
+    assert_null(timer);
+    let_go(owned());
+    assert_int_equal(steps, 6);
+    assert_int_equal(now - from, 200 * MS);
+}
+
+static void a_table(void **state)
+{
+    struct passthrough_fn *f = owned();
+    struct event ev[ENTRIES];
+
+    (void)state;
+    assert_int_equal(passthrough_ops->cap(f, HOST_PCI_CAP_MSIX, 0), MSIX);
+    table_at(0xff0, 2048); /* from now on it says something else */
+    for (unsigned n = 0; n < ENTRIES; n++)
+        assert_int_equal(passthrough_ops->irq(f, n, &ev[n]), 0);
+    assert_int_equal(passthrough_ops->irq(f, ENTRIES, &ev[0]), -ENOTSUP);
+    assert_int_equal(mapped, 1);
+    assert_int_equal(given, (1u << ENTRIES) - 1);
+    assert_int_equal(entry_word(3, 0), 0xfee01000);
+    assert_int_equal(entry_word(3, 2), 0x43);
+    assert_int_equal(entry_word(ENTRIES, 0), 0);
+    assert_false(by_msi());
+    let_go(f);
+    assert_int_equal(given, 0);
+}
+
+/* Without MSI-X then: nothing is mapped, and nothing is written but the message of MSI. */
+static void without_a_table(const char *why)
+{
+    static const uint8_t nothing[BAR_LEN];
+    struct passthrough_fn *f = owned();
+    unsigned before = mapped;
+    struct event ev;
+
+    print_message("%s\n", why);
+    assert_int_equal(passthrough_ops->cap(f, HOST_PCI_CAP_MSIX, 0), 0);
+    assert_int_equal(passthrough_ops->irq(f, 0, &ev), 0);
+    assert_int_equal(passthrough_ops->irq(f, 1, &ev), -ENOTSUP);
+    assert_int_equal(mapped, before);
+    assert_memory_equal(bar_memory, nothing, BAR_LEN);
+    assert_true(by_msi());
+    passthrough_ops->mask(f, 0, true);
+    assert_false(by_msi());
+    assert_int_equal(given, 0);
+    passthrough_ops->mask(f, 0, false);
+    assert_true(by_msi());
+    assert_int_equal(given, 1);
+    let_go(f);
+    assert_false(by_msi());
+}
+
+static void tables_that_are_not_believed(void **state)
+{
+    (void)state;
+    own = false;
+    without_a_table("in a BAR that is refused");
+    own = true;
+    table_at(0xff0, 2);
+    without_a_table("beyond its BAR");
+    machine_set(fn, MSIX + 4, 4, 7);
+    without_a_table("in BAR 7");
+    machine_set(fn, MSIX + 4, 4, 2);
+    without_a_table("in a BAR that is not there");
+    assert_int_equal(mapped, 0);
+    table_at(TABLE, ENTRIES);
+    let_go(owned());
+    assert_int_equal(mapped, 1);
+    table_at(0x400, ENTRIES);
+    without_a_table("moved since its last owner had it");
+    table_at(TABLE, ENTRIES + 1);
+    without_a_table("grown since then");
+}
+
+static void masked_at_the_unit(void **state)
+{
+    struct passthrough_fn *f = owned();
+    struct event ev;
+
+    (void)state;
+    passthrough_ops->mask(f, 1, true); /* nobody asked for it */
+    assert_int_equal(entry_word(1, 3), 0);
+    assert_int_equal(passthrough_ops->irq(f, 2, &ev), 0);
+    assert_int_equal(given, 4);
+    assert_int_equal(entry_word(2, 3), 0);
+    passthrough_ops->mask(f, 2, true);
+    assert_int_equal(given, 0);
+    assert_int_equal(entry_word(2, 3), 1);
+    passthrough_ops->mask(f, 2, false);
+    assert_int_equal(given, 4);
+    assert_int_equal(entry_word(2, 3), 0);
+    assert_int_equal(entry_word(2, 2), 0x42);
+    passthrough_ops->mask(f, 2, true);
+    unit_fails = -EIO;
+    passthrough_ops->mask(f, 2, false);
+    assert_int_equal(entry_word(2, 3), 1);
+    unit_fails = 0;
+    machine_set(fn, MSIX, 1, 0xff); /* it has no MSI-X any more */
+    passthrough_ops->mask(f, 2, false);
+    assert_int_equal(given, 0);
+    let_go(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(guests_find_it_reset, fresh),
+        cmocka_unit_test_setup(a_table, fresh),
+        cmocka_unit_test_setup(tables_that_are_not_believed, fresh),
+        cmocka_unit_test_setup(masked_at_the_unit, fresh),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
