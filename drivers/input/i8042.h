@@ -5,6 +5,6 @@
 
 /*
  * CPU 0, once, with events: what is typed on its keyboard goes to the console from here on. Waits
- * for the controller for 0.1 s at most. -ENODEV: the machine has none, or it does not answer.
+ * for the controller for 0.2 s at most. -ENODEV: the machine has none, or it does not answer.
  */
 int must_check i8042_init(void);

@@ -69,16 +69,26 @@ static void text_or_nothing(struct out *o, const char *key, const char *label, c
         out_text(o, key, label, "%s", s);
 }
 
-static void info_files(struct out *o, const struct guest_config *g)
+/* The variables of a guest's firmware outlive its stop. */
+static bool variables_are_kept(const struct vm *vm)
 {
+    return vm->variables == VARIABLES_NOT_ASKED ? store_volume_usable()
+                                                : vm->variables == VARIABLES_KEPT;
+}
+
+static void info_files(struct out *o, const struct vm *vm)
+{
+    const struct guest_config *g = vm->config;
+
     text_or_nothing(o, "kernel", "Kernel", g->kernel);
     if (o->json || g->firmware[0])
         out_text(o, "firmware", "Firmware", "%s%s", g->firmware,
-                 o->json                 ? ""
-                 : store_volume_usable() ? " (its variables are kept in the state volume)"
-                                         : " (its variables are lost at stop: no state volume)");
+                 o->json                  ? ""
+                 : variables_are_kept(vm) ? " (its variables are kept in the state volume)"
+                 : store_volume_usable()  ? " (its variables are lost at stop: `log` says why)"
+                                          : " (its variables are lost at stop: no state volume)");
     if (o->json) /* null: no firmware */
-        g->firmware[0] ? out_number(o, "variables_kept", "", store_volume_usable(), UNIT_BOOL)
+        g->firmware[0] ? out_number(o, "variables_kept", "", variables_are_kept(vm), UNIT_BOOL)
                        : out_null(o, "variables_kept");
     text_or_nothing(o, "initrd", "Initrd", g->initrd);
     text_or_nothing(o, "cmdline", "Command line", g->cmdline);
@@ -130,7 +140,7 @@ void cmd_info(struct out *o, unsigned argc, char **argv)
     out_text(o, "state", "State", "%s", vm_state_names[vm->state]);
     text_or_nothing(o, "why", "Why", vm_why(vm, why, sizeof why));
     text_or_nothing(o, "unsaved", "Set, not saved", vm->unsaved);
-    info_files(o, g);
+    info_files(o, vm);
     out_number(o, "vcpus", "vCPUs", g->vcpus, UNIT_NONE);
     out_number(o, "weight", "Weight", g->weight, UNIT_NONE);
     if (!cpuset_is_empty(&g->cpus) || o->json)

@@ -26,7 +26,7 @@ static bool is_free(const struct store *s, uint32_t page)
     return !bit(s->used[0], page) && !bit(s->used[1], page) && !bit(s->taken, page);
 }
 
-/* `n` free pages in a row, from the hand on, so that all pages wear alike. 0: there are none. */
+/* `n` free pages in a row, from the hand on, so that pages wear alike. 0: there are none. */
 static uint32_t take_pages(struct store *s, uint32_t n)
 {
     uint32_t end = pages_in_use(s), run = 0;
@@ -231,6 +231,7 @@ static int choose(struct store *s)
     for (uint32_t i = 0; i < 2; i++)
         if (!good[i])
             memset(root_of(s, i), 0, sizeof s->root);
+    s->frozen |= s->unread; /* perhaps the newest, which the disk reads another time */
     s->current = s->next.sequence > s->root.sequence;
     s->slot = s->to = 0;
     return map_next(s);
@@ -283,7 +284,7 @@ static int get_map(struct store *s)
 {
     s->at = 0;
     if (s->status)
-        return s->status;
+        return s->status == -EBADMSG ? -EIO : s->status;
     return s->entry->len ? ask(s, STORE_IO_READ, s->map[0].page, get_page) : STORE_END;
 }
 

@@ -364,8 +364,8 @@ static bool enter(struct percpu *c, struct vcpu *v, struct vcpu_exit *e, uint32_
 static bool doze(struct percpu *c, struct vcpu *v, uint32_t ignore)
 {
     debug_assert_on_cpu(v);
-    if (v->mp != MP_HALTED || v->requests & REQ_PARK || c->wake || event_waits_in(&c->events) ||
-        !sched_doze(v))
+    if (v->mp != MP_HALTED || v->requests & (REQ_PARK | REQ_WAIT) || c->wake ||
+        event_waits_in(&c->events) || !sched_doze(v))
         return false;
     event_check_timer(v->sched.since);
     __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST);

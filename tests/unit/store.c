@@ -291,6 +291,29 @@ static void test_failed_root(void **state)
     }
 }
 
+/* So with an unreadable page of a root, whichever: it may be the newest. What is read stays whole.
+ */
+static void test_unreadable_root(void **state)
+{
+    (void)state;
+    for (unsigned page = 1; page <= 2 * STORE_SLOT_PAGES; page++) {
+        fresh(NULL);
+        assert_int_equal(put("a", 1, 9000), 0);
+        assert_int_equal(put("a", 2, 9000), 0);
+        memset(&store, 0, sizeof store);
+        model.ios = 0;
+        model.fail = page;
+        store.disk = &model_ops;
+        store.page = model_page;
+        store.pages = MODEL_PAGES;
+        store_open(&store, NULL);
+        assert_true(store.frozen);
+        assert_int_not_equal(put("a", 3, 9000), 0);
+        model_mount(); /* the disk reads it this time */
+        assert_true(has("a", 2, 9000));
+    }
+}
+
 /* An unreadable map: nothing is written, since what it names is not known. */
 static void test_unreadable_map(void **state)
 {
@@ -395,6 +418,7 @@ int main(void)
         cmocka_unit_test_setup(test_newest_root_lost, fresh),
         cmocka_unit_test_setup(test_io_errors, fresh),
         cmocka_unit_test_setup(test_failed_root, fresh),
+        cmocka_unit_test_setup(test_unreadable_root, fresh),
         cmocka_unit_test_setup(test_unreadable_map, fresh),
         cmocka_unit_test_setup(test_damage_is_confined, fresh),
         cmocka_unit_test_setup(test_not_a_volume, fresh),

@@ -107,6 +107,7 @@ static void put_done(struct store_op *op, int status)
         log_err("%s: its UEFI variables cannot be saved: error %d; they may be forgotten",
                 keep_guest(u), -status);
     k->told = status != 0;
+    u->vm->variables = status ? VARIABLES_FORGOTTEN : VARIABLES_KEPT;
     if (go_on)
         let_all_go_on(u);
     else
@@ -138,15 +139,16 @@ static void keep_work(struct event *ev)
     struct uefi_keep *k = &u->keep;
     uint64_t now = time_ns(), from = now > BURST * PACE_NS ? now - BURST * PACE_NS : 0;
 
-    if (k->busy || !k->loaded)
-        return; /* its end comes back here */
-    if (k->next_ns > now) {
+    if (k->busy || !k->loaded || k->partial)
+        return; /* the end of that comes back here */
+    if (k->next_ns > now && !k->hurry) {
         event_at(ev, k->next_ns);
         return;
     }
     if (share_wait(u->vm, ev) || !snapshot(u))
         return;
     share_pay(u->vm, now);
+    k->hurry = false;
     k->next_ns = max_u64(k->next_ns, from) + PACE_NS;
     k->op = (struct store_op){ .kind = STORE_PUT,
                                .len = u->vars.len,
@@ -193,6 +195,7 @@ static void get_done(struct store_op *op, int status)
     u->keep.busy = false;
     u->keep.loaded = true;
     spin_unlock(&u->lock);
+    u->vm->variables = u->keep.kept ? VARIABLES_KEPT : VARIABLES_FORGOTTEN;
     if (status)
         say_new(u, status);
     if (u->keep.unsaved)
@@ -202,9 +205,14 @@ static void get_done(struct store_op *op, int status)
 
 static void say_forgotten(const struct uefi *u)
 {
-    const char *why = "the state volume is damaged";
+    const char *why = "the state volume is damaged, or cannot be read";
 
-    (void)store_volume(&why);
+    if (u->vars.len > STORE_OBJECT_MAX)
+        why = "they are too large for the state volume";
+    else if (store_volume_usable())
+        why = "there is no memory for keeping them";
+    else
+        (void)store_volume(&why);
     log_warn("%s: what it stores in UEFI variables is forgotten when it stops: %s", keep_guest(u),
              why);
 }
@@ -218,12 +226,12 @@ void keep_start(struct uefi *u)
         return;
     k->asked = true;
     event_init(&k->work, keep_work, 0);
-    if (!store_volume_usable() || u->vars.len > STORE_OBJECT_MAX)
-        say_forgotten(u);
-    else
+    if (store_volume_usable() && u->vars.len <= STORE_OBJECT_MAX)
         k->shadow = vm_alloc(u->vm, u->vars.len);
     if (!k->shadow) {
+        say_forgotten(u);
         k->loaded = true;
+        u->vm->variables = VARIABLES_FORGOTTEN;
         return;
     }
     snprintf(k->name, sizeof k->name, "uefi/%s", keep_guest(u));
@@ -238,9 +246,17 @@ void keep_start(struct uefi *u)
 void keep_page(struct uefi *u, uint64_t page)
 {
     spin_lock(&u->lock);
+    u->keep.partial = true;
     if (u->vars.changed)
         keep_changed(&u->vars, (uint32_t)(page * PAGE_SIZE), PAGE_SIZE);
     spin_unlock(&u->lock);
+}
+
+void keep_restored(struct uefi *u)
+{
+    u->keep.partial = false;
+    if (u->keep.asked)
+        event_post(&u->keep.work);
 }
 
 int uefi_build_more(struct vm *vm) { return vm->uefi->keep.loaded ? 0 : BUILD_WAITS; }
@@ -254,11 +270,11 @@ int uefi_quiesce(struct vm *vm)
     if (!u || !u->keep.asked)
         return 0;
     spin_lock(&u->lock);
-    wait = u->keep.busy || (u->keep.unsaved && u->keep.kept && !u->keep.failed);
+    wait = u->keep.busy || (u->keep.unsaved && u->keep.kept && !u->keep.failed && !u->keep.partial);
     spin_unlock(&u->lock);
     if (!wait)
         return 0;
-    u->keep.next_ns = 0;
+    u->keep.hurry = true;
     event_post(&u->keep.work);
     return -EINPROGRESS;
 }

@@ -26,6 +26,7 @@ static int flash_restore(struct vm *vm, uint32_t i, const void *buf)
     if (!cfi_flash_valid(&u->vars, buf))
         return -EINVAL;
     memcpy(&u->vars.s, buf, sizeof u->vars.s);
+    keep_restored(u); /* devices come after all pages */
     return gmem_rom_trap(vm, gpa(u->layout.vars_at), !cfi_flash_is_array(&u->vars));
 }
 

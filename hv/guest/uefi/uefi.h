@@ -21,6 +21,8 @@ struct uefi_keep {
     uint64_t next_ns;                                                        /* no update before */
     bool asked, loaded; /* the volume was; it answered */
     bool busy;          /* `op` is under way */
+    bool hurry;         /* one update need not wait until next_ns; it counts all the same */
+    bool partial;       /* a restore is under way: the flash is a mix of two. CPU 0 */
     bool kept;          /* there is a volume */
     bool unsaved;       /* the flash is not what is on the disk */
     bool failed, told;  /* the last update did; the log says so */
@@ -47,5 +49,7 @@ void keep_start(struct uefi *); /* once a guest's start: reads what is kept */
 /* Any CPU, from an exit, under the lock: its vCPU waits until all that it changed is on the disk.
  */
 void keep_wait(struct uefi *);
-void keep_page(struct uefi *, uint64_t page); /* it was changed by a restore */
+/* It was changed by a restore: nothing is saved until keep_restored(), or ever if that fails. */
+void keep_page(struct uefi *, uint64_t page);
+void keep_restored(struct uefi *);
 void keep_end(struct uefi *);

@@ -17,6 +17,8 @@ struct vpci;
 enum vm_state { VM_OFF, VM_STARTING, VM_RUNNING, VM_PAUSED, VM_STOPPING, VM_CRASHED };
 extern const char *const vm_state_names[];
 struct uefi;
+/* What becomes of the variables of a guest with UEFI firmware when it stops: for people. */
+enum vm_variables { VARIABLES_NOT_ASKED, VARIABLES_KEPT, VARIABLES_FORGOTTEN };
 struct vm {
     uint32_t id;
     const struct guest_config *config;
@@ -36,6 +38,7 @@ struct vm {
     struct vio *vio;                 /* virtio devices, private to hv/vio */
     /* firmware's flash and fw_cfg, private to hv/guest/uefi; NULL: the guest has no firmware */
     struct uefi *uefi;
+    uint8_t variables; /* enum vm_variables; CPU 0 */
     /* lives as long as the configuration: output survives a stop */
     struct console *console;
     /* enum vm_pending bits, atomic: what the lifecycle event shall do */
