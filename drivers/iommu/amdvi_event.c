@@ -77,12 +77,13 @@ bool amdvi_poll(struct iommu_unit *u, unsigned most)
 {
     struct amdvi *v = container_of(u, struct amdvi, unit);
     const uint32_t mask = PAGE_SIZE - sizeof *v->events;
-    uint32_t head = (uint32_t)amdvi_read(v, AMDVI_EVT_HEAD) & mask,
-             tail = (uint32_t)amdvi_read(v, AMDVI_EVT_TAIL) & mask;
     struct iommu_fault f;
+    uint32_t head, tail;
 
     assert_cpu0();
-    amdvi_write(v, AMDVI_STATUS, STATUS_EVENT_IRQ);
+    amdvi_write(v, AMDVI_STATUS, STATUS_EVENT_IRQ); /* what comes after the look interrupts again */
+    head = (uint32_t)amdvi_read(v, AMDVI_EVT_HEAD) & mask;
+    tail = (uint32_t)amdvi_read(v, AMDVI_EVT_TAIL) & mask;
     dma_rmb();
     for (; most && head != tail; most--, head = (head + sizeof *v->events) & mask) {
         struct amdvi_entry e = take(v, head);

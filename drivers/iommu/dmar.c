@@ -84,8 +84,8 @@ static bool read_rmrr(struct dmar *d, const uint8_t *p, unsigned len)
 {
     uint64_t base = get(p + PART_BASE, 8), limit = get(p + RMRR_LIMIT, 8);
 
-    if (base & (PAGE_SIZE - 1) || limit < base || (limit + 1) & (PAGE_SIZE - 1) ||
-        limit - base >= 4 * GIB || d->nreserved == DMAR_RESERVED)
+    if (base & (PAGE_SIZE - 1) || limit < base || limit == UINT64_MAX ||
+        (limit + 1) & (PAGE_SIZE - 1) || limit - base >= 4 * GIB || d->nreserved == DMAR_RESERVED)
         return false;
     d->reserved[d->nreserved].part = read_part(d, p, 24, len);
     d->reserved[d->nreserved].base = base;

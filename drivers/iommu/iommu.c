@@ -75,23 +75,24 @@ static void stop_devices(const struct iommu_unit *u)
     spin_lock(&lock);
     for (struct iommu_source *s = sources; s; s = s->next)
         if (s->unit == u && s->dev)
-            host_pci_command(s->dev, 0, HOST_PCI_MASTER);
+            host_pci_stop(s->dev, true);
     spin_unlock(&lock);
 }
 
 void iommu_break(struct iommu_unit *u)
 {
-    if (__atomic_exchange_n(&u->broken, true, __ATOMIC_ACQ_REL))
-        return;
-    stop_devices(u);
-    log_err("IOMMU %s does not answer: its devices are stopped for good", u->name);
+    bool was = __atomic_exchange_n(&u->broken, true, __ATOMIC_ACQ_REL);
+
+    stop_devices(u); /* a CPU that comes second waits for the first, too */
+    if (!was)
+        log_err("IOMMU %s does not answer: its devices are stopped for good", u->name);
 }
 
 static void flush(struct gmem_domain *g, gpa_t at, uint64_t len)
 {
     struct iommu_domain *d = container_of(g, struct iommu_domain, gmem);
 
-    if (d->unit->ops->flush(d->unit, d, at, len))
+    if (iommu_is_broken(d->unit) || d->unit->ops->flush(d->unit, d, at, len))
         iommu_break(d->unit);
 }
 
@@ -180,7 +181,7 @@ static int join_stream(struct iommu_domain *d, const struct host_pci_dev *dev, u
     struct iommu_source *s = iommu_make_source(d->unit, stream);
     int err = s ? 0 : -ENOMEM;
 
-    if (!err && s->domain && (s->domain != d || (own && s->dev == dev)))
+    if (!err && s->domain && (s->domain != d || (own && s->owned)))
         err = -EBUSY;
     if (!err && !s->domain) {
         err = set(s, d, false);
@@ -195,6 +196,10 @@ static int join_stream(struct iommu_domain *d, const struct host_pci_dev *dev, u
     s->users++;
     if (own || !s->dev)
         iommu_set_dev(s, dev);
+    if (own) {
+        s->owned = true;
+        host_pci_stop(dev, false);
+    }
     return 0;
 }
 
@@ -207,6 +212,8 @@ static void leave_first(const struct iommu_unit *u, const struct host_pci_dev *d
 
         if (iommu_stream_of(u, dev->segment, rid[i], &stream))
             s = iommu_find_source(u, stream);
+        if (s && i == 0)
+            s->owned = false;
         if (s && s->domain)
             leave_stream(s);
     }
@@ -324,7 +331,7 @@ void iommu_cut(struct iommu_source *s)
 {
     s->cut = true;
     if (s->dev)
-        host_pci_command(s->dev, 0, HOST_PCI_MASTER);
+        host_pci_stop(s->dev, true);
     (void)set(s, NULL, true);
 }
 

@@ -16,6 +16,7 @@ struct iommu_source {
     uint32_t stream;
     uint32_t users; /* devices that are attached and use it */
     const struct host_pci_dev *dev;
+    bool owned;                  /* dev is attached, and this is its own stream */
     struct iommu_domain *domain; /* NULL: blocked */
     bool cut;                    /* and blocked, although it has a domain */
     struct iommu_stats stats;

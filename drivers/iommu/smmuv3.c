@@ -399,7 +399,10 @@ static bool smmu_probe(struct smmu *s, unsigned i)
     if (!s->regs || smmu_start(s))
         return false;
     iommu_add(&s->unit);
-    return !smmu_block_known(s);
+    if (smmu_block_known(s))
+        return false;
+    iommu_hold_reserved(&s->unit);
+    return true;
 }
 
 int smmuv3_init(void)

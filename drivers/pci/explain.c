@@ -247,6 +247,9 @@ static bool explain_taken(const struct host_topology *t, const char *guest)
 }
 
 /* What isolates it in the machine: an IOMMU for its memory and its interrupts. */
+/* virtio 1.2 section 4.1.2 */
+enum { VIRTIO_VENDOR = 0x1af4, VIRTIO_FIRST = 0x1000, VIRTIO_LAST = 0x107f };
+
 static int explain_iommu(uint32_t i, const char *name, char *why, size_t n)
 {
     const struct host_pci_dev *d = topology_dev(i);
@@ -259,6 +262,8 @@ static int explain_iommu(uint32_t i, const char *name, char *why, size_t n)
                  name);
     else if (!iommu_irqs_safe(d))
         snprintf(why, n, "its IOMMU does not check interrupts, and %s could send any", name);
+    else if (d->vendor == VIRTIO_VENDOR && d->device >= VIRTIO_FIRST && d->device <= VIRTIO_LAST)
+        snprintf(why, n, "%s is a virtio device, which may go past the IOMMU", name);
     else if (r)
         snprintf(why, n,
                  "the firmware uses %s with memory at 0x%llx, and it would go on reaching "
@@ -269,13 +274,25 @@ static int explain_iommu(uint32_t i, const char *name, char *why, size_t n)
     return -EACCES;
 }
 
+/*
+ * One steers the other: a physical function its virtual ones. Trivet may have the physical one and
+ * guests the others.
+ */
+static bool explain_is_tied(uint32_t i, uint32_t k)
+{
+    return topology_at(k)->physical == (int)i ||
+           (topology_at(i)->physical == (int)k && topology_at(k)->use == TOPOLOGY_GUEST);
+}
+
 /* What cannot be kept apart from it is somebody else's. */
 static int explain_shared(uint32_t i, const char *guest, const char *name, char *why, size_t n)
 {
     char other[TOPOLOGY_NAME], taken[160];
 
     for (uint32_t k = 0; k < topology_count(); k++) {
-        if (!explain_is_other(i, k) || !explain_taken(topology_at(k), guest))
+        if (!explain_is_other(i, k) && !explain_is_tied(i, k))
+            continue;
+        if (!explain_taken(topology_at(k), guest))
             continue;
         explain_free(topology_at(k), host_pci_name(topology_dev(k), other), taken, sizeof taken);
         snprintf(why, n, "it cannot be kept apart from %s, and %s; `pci explain %s` tells why",

@@ -30,7 +30,12 @@ enum {
     ENTRY_CONTROL = 12
 };
 
-void host_pci_command(const struct host_pci_dev *d, uint16_t set, uint16_t clear)
+static bool host_pci_is_stopped(const struct host_pci_dev *d)
+{
+    return __atomic_load_n(&d->stopped, __ATOMIC_SEQ_CST);
+}
+
+static void write_command(const struct host_pci_dev *d, uint16_t set, uint16_t clear)
 {
     uint32_t was = host_pci_read(d, CFG_COMMAND, 2), val = (was & ~(uint32_t)clear) | set;
 
@@ -38,6 +43,22 @@ void host_pci_command(const struct host_pci_dev *d, uint16_t set, uint16_t clear
         host_pci_write(d, CFG_COMMAND, 2, val);
     /* what it had written before the read has arrived when this comes back */
     (void)host_pci_read(d, CFG_COMMAND, 2);
+}
+
+void host_pci_command(const struct host_pci_dev *d, uint16_t set, uint16_t clear)
+{
+    if (host_pci_is_stopped(d))
+        set &= (uint16_t)~HOST_PCI_MASTER;
+    write_command(d, set, clear);
+    if (set & HOST_PCI_MASTER && host_pci_is_stopped(d)) /* meanwhile, by another CPU */
+        write_command(d, 0, HOST_PCI_MASTER);
+}
+
+void host_pci_stop(const struct host_pci_dev *d, bool stop)
+{
+    __atomic_store_n(&((struct host_pci_dev *)(uintptr_t)d)->stopped, stop, __ATOMIC_SEQ_CST);
+    if (stop)
+        write_command(d, 0, HOST_PCI_MASTER);
 }
 
 /* ---- BARs ---- */

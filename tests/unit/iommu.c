@@ -325,6 +325,8 @@ static void faults_are_told_and_cut(void **state)
     assert_true(master[OTHER]);
     assert_null(fakes[0].has[0x18]);
     assert_true(fakes[0].quiet[0x18]);
+    host_pci_command(&devs[NIC], HOST_PCI_MASTER, 0); /* its guest, or driver, wants to go on */
+    assert_false(master[NIC]);
     iommu_dev_stats(&devs[NIC], &st);
     assert_true(st.cut);
     assert_int_equal(st.faults, IOMMU_FAULT_BURST + 101);
@@ -336,6 +338,8 @@ static void faults_are_told_and_cut(void **state)
     assert_false(st.cut);
     assert_ptr_equal(fakes[0].has[0x18], &d2);
     assert_false(fakes[0].quiet[0x18]);
+    host_pci_command(&devs[NIC], HOST_PCI_MASTER, 0);
+    assert_true(master[NIC]);
     iommu_detach(&devs[NIC]);
     no_domains();
 }
@@ -397,6 +401,7 @@ static void unit_that_does_not_answer(void **state)
     fakes[0].answer = -EIO;
     d1.gmem.flush(&d1.gmem, gpa(0), 4096);
     assert_true(fakes[0].unit.broken);
+    host_pci_command(&devs[NIC], HOST_PCI_MASTER, 0);
     assert_false(master[NIC]);
     assert_true(master[FAR]);
     assert_int_equal(iommu_attach(&d2, &devs[OTHER]), -EIO);

@@ -44,6 +44,12 @@ void host_pci_command(const struct host_pci_dev *d, uint16_t set, uint16_t clear
         master[d - devs] = false;
 }
 
+void host_pci_stop(const struct host_pci_dev *d, bool stop)
+{
+    if (stop)
+        master[d - devs] = false;
+}
+
 static void (*irq_fn)(void *);
 static void *irq_arg;
 

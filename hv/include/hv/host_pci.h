@@ -15,6 +15,7 @@ struct host_pci_dev {
     uint8_t class, subclass, prog_if;
     uint8_t header; /* 0: a device, 1: a bridge, 2: a CardBus bridge */
     uint8_t window; /* of ECAM; for drivers/pci only */
+    bool stopped;   /* atomic: see host_pci_stop() */
 };
 
 /*
@@ -80,6 +81,11 @@ enum host_pci_command_bit { /* PCI Local Bus Specification 3.0 section 6.2.2 */
 };
 /* Sets and clears bits of the command register, and waits until the function has it. */
 void host_pci_command(const struct host_pci_dev *, uint16_t set, uint16_t clear);
+/*
+ * True: it is no bus master any more, and stays none, whoever asks, until this is called with
+ * false. What it had written before has arrived then. Any CPU, locks up to LOCK_IOMMU held.
+ */
+void host_pci_stop(const struct host_pci_dev *, bool stop);
 /* A BAR (section 6.2.5.1). Of memory: base and len in bytes; base 0: the firmware gave no place. */
 struct host_pci_bar {
     uint64_t base, len;
