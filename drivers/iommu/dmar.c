@@ -14,14 +14,6 @@ enum { PART_FLAGS = 4, DRHD_ALL = 1, PART_SEGMENT = 6, PART_BASE = 8, RMRR_LIMIT
 /* 8.3.1 */
 enum { SCOPE_ID = 4, SCOPE_BUS = 5, SCOPE_PATH = 6 };
 
-static uint64_t get(const uint8_t *p, unsigned bytes)
-{
-    uint64_t v = 0;
-
-    memcpy(&v, p, bytes);
-    return v;
-}
-
 /* ---- scopes ---- */
 
 static bool add_scope(struct dmar *d, const uint8_t *p, unsigned len)
@@ -49,7 +41,7 @@ static bool add_scope(struct dmar *d, const uint8_t *p, unsigned len)
 /* Those from `at` to the end of a structure. */
 static struct dmar_part read_part(struct dmar *d, const uint8_t *p, unsigned at, unsigned len)
 {
-    struct dmar_part part = { .segment = (uint16_t)get(p + PART_SEGMENT, 2),
+    struct dmar_part part = { .segment = (uint16_t)get_le(p + PART_SEGMENT, 2),
                               .scope = (uint16_t)d->nscopes };
 
     while (at < len) {
@@ -70,7 +62,7 @@ static struct dmar_part read_part(struct dmar *d, const uint8_t *p, unsigned at,
 
 static bool read_drhd(struct dmar *d, const uint8_t *p, unsigned len)
 {
-    uint64_t base = get(p + PART_BASE, 8);
+    uint64_t base = get_le(p + PART_BASE, 8);
 
     if (!base || base & (PAGE_SIZE - 1) || d->nunits == DMAR_UNITS)
         return false;
@@ -82,7 +74,7 @@ static bool read_drhd(struct dmar *d, const uint8_t *p, unsigned len)
 
 static bool read_rmrr(struct dmar *d, const uint8_t *p, unsigned len)
 {
-    uint64_t base = get(p + PART_BASE, 8), limit = get(p + RMRR_LIMIT, 8);
+    uint64_t base = get_le(p + PART_BASE, 8), limit = get_le(p + RMRR_LIMIT, 8);
 
     if (base & (PAGE_SIZE - 1) || limit < base || limit == UINT64_MAX ||
         (limit + 1) & (PAGE_SIZE - 1) || limit - base >= 4 * GIB || d->nreserved == DMAR_RESERVED)
@@ -120,7 +112,7 @@ static const struct {
 bool dmar_parse(struct dmar *d, const void *table)
 {
     const uint8_t *p = table;
-    uint64_t len = get(p + 4, 4);
+    uint64_t len = get_le(p + 4, 4);
 
     *d = (struct dmar){ .nunits = 0 };
     if (len < HEAD)
@@ -129,8 +121,8 @@ bool dmar_parse(struct dmar *d, const void *table)
     d->irqs = p[TABLE_FLAGS] & FLAG_IRQS;
     d->no_x2apic = p[TABLE_FLAGS] & FLAG_NO_X2APIC;
     for (uint64_t at = HEAD; at < len;) {
-        uint64_t rest = len - at, n = rest >= 4 ? get(p + at + 2, 2) : 0;
-        uint64_t type = rest >= 4 ? get(p + at, 2) : 0;
+        uint64_t rest = len - at, n = rest >= 4 ? get_le(p + at + 2, 2) : 0;
+        uint64_t type = rest >= 4 ? get_le(p + at, 2) : 0;
 
         if (n < 4 || n > rest) {
             d->bad++;

@@ -28,14 +28,6 @@ enum { IVMD_ALL = 0x20, IVMD_ONE = 0x21, IVMD_RANGE = 0x22, IVMD_LEN = 32 };
 enum { IVMD_FLAGS = 1, IVMD_FIRST = 4, IVMD_LAST = 6, IVMD_BASE = 16, IVMD_SIZE = 24 };
 enum { FLAG_UNITY = 1, FLAG_READ = 2, FLAG_WRITE = 4, FLAG_EXCLUSION = 8 };
 
-static uint64_t get(const uint8_t *p, unsigned bytes)
-{
-    uint64_t v = 0;
-
-    memcpy(&v, p, bytes);
-    return v;
-}
-
 /* ---- device entries ---- */
 
 /* A range that has begun and waits for its end. */
@@ -62,14 +54,14 @@ static bool add_special(struct ivrs *v, const uint8_t *e)
     v->special[v->nspecials].id = e[ENTRY_HANDLE];
     v->special[v->nspecials].kind = e[ENTRY_VARIETY];
     v->special[v->nspecials].unit = v->nunits;
-    v->special[v->nspecials++].rid = (uint16_t)get(e + ENTRY_SOURCE, 2);
+    v->special[v->nspecials++].rid = (uint16_t)get_le(e + ENTRY_SOURCE, 2);
     return true;
 }
 
 /* False: it is left out. */
 static bool read_entry(struct ivrs *v, const uint8_t *e, struct open_range *r)
 {
-    uint16_t rid = (uint16_t)get(e + 1, 2);
+    uint16_t rid = (uint16_t)get_le(e + 1, 2);
     bool alias = e[0] == ENTRY_ALIAS || e[0] == ENTRY_ALIAS_START, was_open = r->open;
 
     if (e[0] == ENTRY_ALL) {
@@ -82,11 +74,11 @@ static bool read_entry(struct ivrs *v, const uint8_t *e, struct open_range *r)
     } else if (e[0] == ENTRY_SELECT || e[0] == ENTRY_EXT || e[0] == ENTRY_ALIAS) {
         struct open_range one = { .first = rid, .aliased = alias };
 
-        one.alias = alias ? (uint16_t)get(e + ENTRY_SOURCE, 2) : 0;
+        one.alias = alias ? (uint16_t)get_le(e + ENTRY_SOURCE, 2) : 0;
         return add_range(v, &one, rid);
     } else if (e[0] == ENTRY_START || e[0] == ENTRY_EXT_START || e[0] == ENTRY_ALIAS_START) {
         *r = (struct open_range){ .open = true, .first = rid, .aliased = alias };
-        r->alias = alias ? (uint16_t)get(e + ENTRY_SOURCE, 2) : 0;
+        r->alias = alias ? (uint16_t)get_le(e + ENTRY_SOURCE, 2) : 0;
         return !was_open;
     }
     return true; /* fill bytes, and kinds that are no PCI functions */
@@ -128,13 +120,13 @@ static bool read_ivhd(struct ivrs *v, const uint8_t *p, unsigned len)
 
     if (len < head || v->nunits == IVRS_UNITS)
         return false;
-    base = get(p + IVHD_BASE, 8);
+    base = get_le(p + IVHD_BASE, 8);
     if (!base || base & (16 * KIB - 1))
         return false;
     v->unit[v->nunits].base = base;
-    v->unit[v->nunits].features = head == IVHD_LEN ? get(p + IVHD_FEATURES, 8) : 0;
-    v->unit[v->nunits].segment = (uint16_t)get(p + IVHD_SEGMENT, 2);
-    v->unit[v->nunits].rid = (uint16_t)get(p + IVHD_RID, 2);
+    v->unit[v->nunits].features = head == IVHD_LEN ? get_le(p + IVHD_FEATURES, 8) : 0;
+    v->unit[v->nunits].segment = (uint16_t)get_le(p + IVHD_SEGMENT, 2);
+    v->unit[v->nunits].rid = (uint16_t)get_le(p + IVHD_RID, 2);
     v->unit[v->nunits].flags = p[1];
     v->unit[v->nunits].range = v->nranges;
     read_entries(v, p, head, len);
@@ -151,12 +143,12 @@ static bool read_ivmd(struct ivrs *v, const uint8_t *p, unsigned len)
 
     if (len < IVMD_LEN || v->nreserved == IVRS_RESERVED)
         return false;
-    first = p[0] == IVMD_ALL ? 0 : (uint16_t)get(p + IVMD_FIRST, 2);
+    first = p[0] == IVMD_ALL ? 0 : (uint16_t)get_le(p + IVMD_FIRST, 2);
     last = p[0] == IVMD_ALL     ? UINT16_MAX
-           : p[0] == IVMD_RANGE ? (uint16_t)get(p + IVMD_LAST, 2)
+           : p[0] == IVMD_RANGE ? (uint16_t)get_le(p + IVMD_LAST, 2)
                                 : first;
-    base = get(p + IVMD_BASE, 8);
-    size = get(p + IVMD_SIZE, 8);
+    base = get_le(p + IVMD_BASE, 8);
+    size = get_le(p + IVMD_SIZE, 8);
     if (last < first || !size || (base | size) & (PAGE_SIZE - 1) || size > 4 * GIB ||
         base + size < base)
         return false;
@@ -177,7 +169,7 @@ static uint8_t best_kind(const uint8_t *p, uint64_t len)
     uint8_t best = IVHD_10;
 
     for (uint64_t at = HEAD; at + BLOCK_LEAST <= len;) {
-        uint64_t n = get(p + at + 2, 2);
+        uint64_t n = get_le(p + at + 2, 2);
 
         if (n < BLOCK_LEAST || n > len - at)
             break;
@@ -191,7 +183,7 @@ static uint8_t best_kind(const uint8_t *p, uint64_t len)
 bool ivrs_parse(struct ivrs *v, const void *table)
 {
     const uint8_t *p = table;
-    uint64_t len = get(p + 4, 4);
+    uint64_t len = get_le(p + 4, 4);
     uint8_t kind;
 
     *v = (struct ivrs){ .nunits = 0 };
@@ -199,7 +191,7 @@ bool ivrs_parse(struct ivrs *v, const void *table)
         return false;
     kind = best_kind(p, len);
     for (uint64_t at = HEAD; at < len;) {
-        uint64_t rest = len - at, n = rest >= BLOCK_LEAST ? get(p + at + 2, 2) : 0;
+        uint64_t rest = len - at, n = rest >= BLOCK_LEAST ? get_le(p + at + 2, 2) : 0;
 
         if (n < BLOCK_LEAST || n > rest) {
             v->bad++;

@@ -19,13 +19,8 @@ static bool acpi_tables_sum_zero(const uint8_t *p, uint32_t len)
 
 uint64_t acpi_get(struct bytes b, uint32_t off, uint32_t size)
 {
-    uint64_t v = 0;
-
     hv_assert(size <= 8);
-    if (!range_within(off, size, 0, b.len))
-        return 0;
-    memcpy(&v, b.p + off, size);
-    return v;
+    return range_within(off, size, 0, b.len) ? get_le(b.p + off, size) : 0;
 }
 
 struct acpi_gas acpi_gas_at(struct bytes b, uint32_t off)

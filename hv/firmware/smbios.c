@@ -26,15 +26,6 @@ static bool smbios_sum_zero(const uint8_t *p, uint32_t len)
     return s == 0;
 }
 
-static uint64_t le(const uint8_t *p, uint32_t n)
-{
-    uint64_t v = 0;
-
-    hv_assert(n <= 8);
-    memcpy(&v, p, n);
-    return v;
-}
-
 static struct table find_table(uint64_t entry, acpi_map_fn map)
 {
     const uint8_t *e = entry ? map(hpa(entry), 32) : NULL;
@@ -44,12 +35,12 @@ static struct table find_table(uint64_t entry, acpi_map_fn map)
     if (!e)
         return (struct table){ 0 };
     if (memcmp(e, "_SM3_", 5) == 0 && e[6] >= 0x18 && e[6] <= 32 && smbios_sum_zero(e, e[6])) {
-        len = (uint32_t)le(e + 12, 4);
-        addr = le(e + 16, 8);
+        len = (uint32_t)get_le(e + 12, 4);
+        addr = get_le(e + 16, 8);
     } else if (memcmp(e, "_SM_", 4) == 0 && e[5] >= 0x1e && e[5] <= 32 &&
                smbios_sum_zero(e, e[5])) {
-        len = (uint32_t)le(e + 22, 2);
-        addr = le(e + 24, 4);
+        len = (uint32_t)get_le(e + 22, 2);
+        addr = get_le(e + 24, 4);
     } else {
         return (struct table){ 0 };
     }

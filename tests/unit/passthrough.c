@@ -29,29 +29,7 @@ static struct passthrough_fn fn;
 
 /* ---- gmem: what is mapped ---- */
 
-static struct memslot slots[8];
-static unsigned nslots;
-
-int gmem_map(struct vm *m, const struct memslot *s)
-{
-    (void)m;
-    assert_true(nslots < ARRAY_SIZE(slots));
-    assert_int_equal((s->base.v | s->len | s->host.v) & (PAGE_SIZE - 1), 0);
-    slots[nslots++] = *s;
-    return 0;
-}
-
-int gmem_unmap(struct vm *m, gpa_t at, uint64_t len)
-{
-    (void)m;
-    for (unsigned i = 0; i < nslots; i++)
-        if (slots[i].base.v == at.v && slots[i].len == len) {
-            slots[i] = slots[--nslots];
-            return 0;
-        }
-    fail();
-    return -ENOENT;
-}
+#include "passthrough_fake.h"
 
 /* The host's address behind a guest's; 0: none. */
 static uint64_t reached(uint64_t at)
@@ -173,19 +151,7 @@ static int fn_reset(struct passthrough_fn *f, struct event *then)
 
 static void fn_close(struct passthrough_fn *f) { f->closed++; }
 
-static const struct passthrough_ops machine = { .open = fn_open,
-                                                .name = fn_name,
-                                                .read = fn_read,
-                                                .cap = fn_cap,
-                                                .bar = fn_bar,
-                                                .master = fn_master,
-                                                .map = fn_map,
-                                                .mmio_read = fn_mmio_read,
-                                                .mmio_write = fn_mmio_write,
-                                                .irq = fn_irq,
-                                                .mask = fn_mask,
-                                                .reset = fn_reset,
-                                                .close = fn_close };
+static const struct passthrough_ops machine = MACHINE_OPS;
 
 /* ---- tests ---- */
 

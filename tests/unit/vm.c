@@ -665,15 +665,6 @@ static void test_names(void **state)
     assert_null(vm_by_index(1));
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
-
-static int init(void **state)
-{
-    (void)state;
-    host_init(1, 128 * MIB);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

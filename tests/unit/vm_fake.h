@@ -350,3 +350,13 @@ static int stop(void **state)
     assert_int_equal(s.by_owner[PMM_GUEST], 0);
     return 0;
 }
+
+/* A test of one running guest; init is the group's. */
+#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+
+__attribute__((unused)) static int init(void **state)
+{
+    (void)state;
+    host_init(1, 128 * MIB);
+    return 0;
+}

@@ -131,15 +131,6 @@ static void test_starts_in_order(void **state)
     off(two[1]);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
-
-static int init(void **state)
-{
-    (void)state;
-    host_init(1, 128 * MIB);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

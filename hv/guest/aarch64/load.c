@@ -39,15 +39,6 @@ static int why(struct load *l, int err, const char *fmt, ...)
     return err;
 }
 
-static uint64_t get(const uint8_t *p, unsigned size)
-{
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < size; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
-
 /* RAM that a kernel may have: the device tree and the initrd lie at the end. */
 static uint64_t ram_left(const struct load *l)
 {
@@ -229,7 +220,7 @@ static int load_gzip(struct load *l, struct file f)
 /* An EFI application that holds a compressed Image. */
 static int load_zboot(struct load *l, struct file f)
 {
-    uint64_t at = get(f.at + ZBOOT_PAYLOAD, 4), len = get(f.at + ZBOOT_LEN, 4);
+    uint64_t at = get_le(f.at + ZBOOT_PAYLOAD, 4), len = get_le(f.at + ZBOOT_LEN, 4);
 
     if (strncmp((const char *)f.at + ZBOOT_METHOD, "gzip", 8) != 0)
         return why(l, -EINVAL, "compressed with %.8s; only gzip is supported",

@@ -68,18 +68,10 @@ static void script_checksum(struct script *s, const char *file, uint32_t off, ui
     memcpy(p + 8, &len, 4);
 }
 
-static uint64_t number(const uint8_t *p, unsigned size)
-{
-    uint64_t v = 0;
-
-    memcpy(&v, p, size);
-    return v;
-}
-
 static void seal(struct script *s, uint8_t *tables, uint32_t at)
 {
     tables[at + 9] = 0;
-    script_checksum(s, TABLES, at + 9, at, (uint32_t)number(tables + at + 4, 4));
+    script_checksum(s, TABLES, at + 9, at, (uint32_t)get_le(tables + at + 4, 4));
 }
 
 /* ACPI 6.4 §5.2.9: FIRMWARE_CTRL, DSDT, X_FIRMWARE_CTRL, X_DSDT. */
@@ -90,17 +82,17 @@ static void fix_fadt(struct script *s, uint8_t *tables, uint32_t at)
     } fields[] = { { 36, 4 }, { 40, 4 }, { 132, 8 }, { 140, 8 } };
 
     for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
-        if (number(tables + at + fields[i].off, fields[i].size))
+        if (get_le(tables + at + fields[i].off, fields[i].size))
             script_pointer(s, TABLES, at + fields[i].off, fields[i].size);
     seal(s, tables, at);
 }
 
 static void fix_xsdt(struct script *s, uint8_t *tables, uint32_t at)
 {
-    uint32_t len = (uint32_t)number(tables + at + 4, 4);
+    uint32_t len = (uint32_t)get_le(tables + at + 4, 4);
 
     for (uint32_t off = TABLE_HEADER; off + 8 <= len; off += 8) {
-        uint32_t table = (uint32_t)number(tables + at + off, 8);
+        uint32_t table = (uint32_t)get_le(tables + at + off, 8);
 
         if (memcmp(tables + table, "FACP", 4) == 0)
             fix_fadt(s, tables, table);
@@ -118,7 +110,7 @@ int fw_acpi_script(uint8_t *tables, uint64_t len, uint8_t rsdp[36], uint8_t *scr
         return -EINVAL;
     script_allocate(&s, RSDP, 16, ZONE_FSEG);
     script_allocate(&s, TABLES, 64, ZONE_HIGH);
-    fix_xsdt(&s, tables, (uint32_t)number(tables + 24, 8));
+    fix_xsdt(&s, tables, (uint32_t)get_le(tables + 24, 8));
     memcpy(rsdp, tables, RSDP_LEN);
     rsdp[8] = rsdp[32] = 0;
     script_pointer(&s, RSDP, 24, 8);

@@ -50,10 +50,7 @@ struct bzimage {
 
 static uint64_t rd(const struct load *l, unsigned off, unsigned size)
 {
-    uint64_t v = 0;
-
-    memcpy(&v, l->file + off, size);
-    return v;
+    return get_le(l->file + off, size);
 }
 
 static void put(uint8_t *p, unsigned off, unsigned size, uint64_t v) { memcpy(p + off, &v, size); }

@@ -60,6 +60,15 @@ static inline void wipe(void *p, size_t bytes)
     __builtin_memset(p, 0, bytes);
     __asm__ volatile("" : : "r"(p) : "memory");
 }
+/* The little-endian number of `bytes` bytes at p, at most 8; p need not be aligned. */
+static inline uint64_t get_le(const void *p, unsigned bytes)
+{
+    uint64_t v = 0;
+
+    for (unsigned i = 0; i < bytes && i < 8; i++)
+        v |= (uint64_t)((const uint8_t *)p)[i] << (8 * i);
+    return v;
+}
 /* True when [base, base+len) lies within [lo, lo+size); no overflow for any input. */
 static inline bool range_within(uint64_t base, uint64_t len, uint64_t lo, uint64_t size)
 {
