@@ -64,8 +64,15 @@ def vlans(machine):
     assert [row["vlan"] for row in rows] == [10, 20], rows
 
 
+def lost(machine, *reasons):
+    """Nothing was lost for these reasons."""
+    for row in machine.cmd("nets")["losses"]:
+        assert not any(row[reason] for reason in reasons), row
+
+
 def long_frames(machine):
-    """TCP with frames as long as the drivers make them, which nobody sums or cuts."""
+    """TCP with frames as long as the drivers make them, which nobody sums or cuts. TCP finds the
+    room there is by sending more than that: a queue may drop frames, and all arrives in the end."""
     with Shell(machine, "right") as shell:
         shell.run("nc -l -p 5000 >/tmp/got & true")
     with Shell(machine, "left") as shell:
@@ -93,8 +100,8 @@ def test_linux_pings_linux(machine):
             text = shell.run(f"ping -q -c 3 -W 10 -s {size} 10.0.0.2", 90)
             assert "3 packets received" in text, text
     there = ports(machine)
+    assert there["left"]["up"] and there["left"]["sent"] > 100 < there["right"]["sent"], there
+    lost(machine, "dropped", "bad", "spoofed")
     long_frames(machine)
     vlans(machine)
-    assert there["left"]["up"] and there["left"]["sent"] > 100 < there["right"]["sent"], there
-    for row in machine.cmd("nets")["losses"]:
-        assert row["dropped"] == row["bad"] == row["spoofed"] == 0, row
+    lost(machine, "bad", "spoofed")
