@@ -164,6 +164,25 @@ static struct pass_domain *domain_find(const struct vm *vm, const struct host_pc
     return NULL;
 }
 
+/* Its guest is told why nothing comes from it any more. */
+static void domain_tell(struct iommu_domain *d, const struct host_pci_dev *dev,
+                        const struct iommu_fault *f, bool cut)
+{
+    struct vm *vm = container_of(d, struct pass_domain, iommu)->vm;
+    char name[TOPOLOGY_NAME];
+
+    assert_cpu0();
+    host_pci_name(dev, name);
+    if (cut && f)
+        vm_tell(vm, LOG_ERR,
+                "PCI %s is cut off from this guest's memory: too many faults, the last one at %llx "
+                "(`iommu` counts them). It is back when the guest is reset, or started again.",
+                name, (unsigned long long)f->addr);
+    else if (cut)
+        vm_tell(vm, LOG_ERR,
+                "PCI %s is cut off from this guest's memory: its IOMMU does not answer.", name);
+}
+
 static int domain_start(struct pass_domain *p, struct vm *vm, const struct host_pci_dev *d)
 {
     char owner[NAME_LEN + 8];
@@ -174,6 +193,7 @@ static int domain_start(struct pass_domain *p, struct vm *vm, const struct host_
     err = iommu_domain_init(&p->iommu, d, owner, charge_tables, vm);
     if (err)
         return err;
+    p->iommu.fault = domain_tell;
     err = gmem_attach(vm, &p->iommu.gmem);
     if (err)
         iommu_domain_fini(&p->iommu);

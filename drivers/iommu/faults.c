@@ -142,10 +142,22 @@ void iommu_dev_stats(const struct host_pci_dev *d, struct iommu_stats *out)
 
 /* ---- the unit's event ---- */
 
+/* Owners of its devices, once: they were stopped from wherever it did not answer. */
+static void tell_broken(struct iommu_unit *u)
+{
+    if (u->told || !iommu_is_broken(u))
+        return;
+    u->told = true;
+    for (struct iommu_source *s = NULL; (s = iommu_next_source(u, s)) != NULL;)
+        if (s->owned && s->domain && s->domain->fault)
+            s->domain->fault(s->domain, s->dev, NULL, true);
+}
+
 static void look(struct event *ev)
 {
     struct iommu_unit *u = container_of(ev, struct iommu_unit, event);
 
+    tell_broken(u);
     if (u->ops->poll(u, AT_A_TIME))
         event_put_off(ev);
     else if (u->polled)

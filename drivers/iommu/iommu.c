@@ -29,6 +29,13 @@ struct iommu_source *iommu_find_source(const struct iommu_unit *u, uint32_t stre
     return NULL;
 }
 
+struct iommu_source *iommu_next_source(const struct iommu_unit *u, const struct iommu_source *s)
+{
+    for (s = s ? s->next : sources; s && s->unit != u; s = s->next)
+        ;
+    return (struct iommu_source *)(uintptr_t)s;
+}
+
 struct iommu_source *iommu_source_of(const struct host_pci_dev *d)
 {
     const struct iommu_unit *u = iommu_unit_of(d);
@@ -84,8 +91,10 @@ void iommu_break(struct iommu_unit *u)
     bool was = __atomic_exchange_n(&u->broken, true, __ATOMIC_ACQ_REL);
 
     stop_devices(u); /* a CPU that comes second waits for the first, too */
-    if (!was)
-        log_err("IOMMU %s does not answer: its devices are stopped for good", u->name);
+    if (was)
+        return;
+    log_err("IOMMU %s does not answer: its devices are stopped for good", u->name);
+    iommu_kick(u); /* their owners are told */
 }
 
 static void flush(struct gmem_domain *g, gpa_t at, uint64_t len)
@@ -188,6 +197,7 @@ static int join_stream(struct iommu_domain *d, const struct host_pci_dev *dev, u
         if (!err) {
             s->domain = d;
             s->cut = s->stats.bypass = false;
+            s->burst = 0; /* those were of its last owner */
             d->nstreams++;
         }
     }

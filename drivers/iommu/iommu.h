@@ -27,6 +27,8 @@ struct iommu_source {
     struct iommu_source *next;
 };
 struct iommu_source *iommu_find_source(const struct iommu_unit *, uint32_t stream);
+/* The unit's after s, or its first; NULL: there is none. */
+struct iommu_source *iommu_next_source(const struct iommu_unit *, const struct iommu_source *s);
 struct iommu_source *iommu_make_source(struct iommu_unit *, uint32_t stream); /* NULL: no memory */
 struct iommu_source *iommu_source_of(const struct host_pci_dev *);
 void iommu_set_dev(struct iommu_source *, const struct host_pci_dev *);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hostile-dma: owns QEMU's device edu, and has it copy from and to whatever address it is told over
- * the serial port: "c HEX HEX", answered by a line. It knows addresses that are not its own; what
- * keeps it from them is the IOMMU. Options: victim (no device: its memory holds a pattern, and it
- * tells on any byte whether it still does), unmapped (addresses are the machine's: it does not try
- * its own memory first).
+ * the serial port: "c HEX HEX", answered by a line; "r HEX": it reads there over and over. It knows
+ * addresses that are not its own; what keeps it from them is the IOMMU. Options: victim (no device:
+ * its memory holds a pattern, and it tells on any byte whether it still does), unmapped (addresses
+ * are the machine's: it does not try its own memory first).
  */
 #include "lib/guest.h"
 
 enum { EDU_ID = 0x11e81234, EDU_SRC = 0x80, EDU_DST = 0x88, EDU_COUNT = 0x90, EDU_CMD = 0x98 };
 enum { DMA_START = 1, DMA_FROM_DEVICE = 2, DMA_IRQ = 4, EDU_IRQ_STATUS = 0x24, EDU_IRQ_ACK = 0x64 };
-enum { EDU_BUFFER = 0x40000, CHUNK = 64, PATTERN_PAGES = 16, VEC_DMA = 0x50 };
+enum { EDU_BUFFER = 0x40000, CHUNK = 64, INSISTS = 80, PATTERN_PAGES = 16, VEC_DMA = 0x50 };
 static uint64_t edu;
 static uint8_t *own;
 static volatile unsigned interrupts;
@@ -68,6 +68,14 @@ static void attack(uint64_t from, uint64_t to)
     for (unsigned i = 0; i < 8; i++)
         print("%x ", own[i]);
     print("\n");
+}
+
+/* A device that faults so often is cut off. */
+static void insist(uint64_t from)
+{
+    for (unsigned i = 0; i < INSISTS; i++)
+        dma(from, EDU_BUFFER, CHUNK, 0);
+    print("insisted\n");
 }
 
 static int next_byte(void)
@@ -144,11 +152,15 @@ void guest_main(void)
     if (!cmdline_has("unmapped"))
         try_own();
     print("ready %lx\n", (uint64_t)own);
-    for (int c = next_byte(); c != 'q'; c = next_byte())
-        if (c == 'c') {
-            (void)next_byte();
-            uint64_t from = read_hex(), to = read_hex();
+    for (int c = next_byte(); c != 'q'; c = next_byte()) {
+        if (c != 'c' && c != 'r')
+            continue;
+        (void)next_byte();
+        uint64_t from = read_hex();
 
-            attack(from, to);
-        }
+        if (c == 'c')
+            attack(from, read_hex());
+        else
+            insist(from);
+    }
 }

@@ -98,6 +98,12 @@ class Device:
     def __exit__(self, *_):
         self.machine.detach()
 
+    def insist(self, source):
+        """It reads there until it is cut off, and the guest is told."""
+        self.machine.send(f"r {source:x}\r")
+        self.machine.expect(r"\[Trivet: PCI \S+ is cut off from this guest's memory: too many", 30)
+        self.machine.expect(r"insisted\r?\n", 30)
+
     def copy(self, source, to):
         """It copies 64 bytes; the first 8 of the guest's own buffer afterwards."""
         self.machine.send(f"c {source:x} {to:x}\r")
@@ -167,6 +173,11 @@ def test_a_device_reaches_no_memory_but_its_guests(machine, request):
         for at in targets:
             wait_log(machine,
                      f"0000:{rig.EDU_AT} (guest attacker): {what} {at & ~0xfff:x} refused")
+    if rig.TELLS:
+        with Device(machine) as device:
+            device.insist(targets[0])
+            assert device.copy(targets[0], own) == b"\x5a" * 8, "its guest's memory changed"
+        wait_log(machine, f"attacker: PCI 0000:{rig.EDU_AT} is cut off from this guest's memory")
     assert {at: peek(machine, at) for at in targets} == kept
     assert end(machine) == trivet.PASSED
     machine.cmd("reset attacker")       # the device is reset, and the guest's again

@@ -9,11 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 #include <arch/cpu.h>
 #include <arch/irq.h>
 #include <arch/mmu.h>
 #include <hv/config.h>
+#include <hv/console.h>
 #include <hv/iommu.h>
 #include <hv/passthrough.h>
 #include <hv/time.h>
@@ -30,6 +33,9 @@ static const struct guest_config config = { .name = "g", .npassthrough = 1 };
 static unsigned mapped, steps;
 static uint32_t given; /* interrupts that the unit lets through */
 static bool own;
+static struct iommu_unit a_unit, *unit; /* NULL: there is none */
+static struct iommu_domain *domain;
+static char shown[300]; /* on the guest's console */
 static int unit_fails;
 static uint64_t now;
 static struct event *timer; /* the only one that waits */
@@ -95,7 +101,59 @@ int host_pci_reset_step(uint32_t i, struct host_pci_reset *r, uint64_t *wait)
 struct iommu_unit *iommu_unit_of(const struct host_pci_dev *d)
 {
     (void)d;
-    return NULL;
+    return unit;
+}
+
+int iommu_domain_init(struct iommu_domain *d, const struct host_pci_dev *dev, const char *owner,
+                      pt_pay *pay, void *payer)
+{
+    (void)dev, (void)pay, (void)payer;
+    assert_string_equal(owner, "guest g");
+    *d = (struct iommu_domain){ .unit = unit };
+    domain = d;
+    return 0;
+}
+
+void iommu_domain_fini(struct iommu_domain *d)
+{
+    assert_ptr_equal(d, domain);
+    domain = NULL;
+}
+
+int iommu_attach(struct iommu_domain *d, const struct host_pci_dev *dev)
+{
+    (void)dev;
+    assert_ptr_equal(d, domain);
+    return 0;
+}
+
+void iommu_detach(const struct host_pci_dev *dev) { (void)dev; }
+
+int gmem_attach(struct vm *v, struct gmem_domain *d)
+{
+    assert_ptr_equal(v, &vm);
+    assert_ptr_equal(d, &domain->gmem);
+    return 0;
+}
+
+void gmem_detach(struct vm *v, struct gmem_domain *d) { (void)v, (void)d; }
+
+void *vm_alloc(struct vm *v, size_t size)
+{
+    (void)v;
+    return calloc(1, size);
+}
+
+void vm_free(struct vm *v, void *p, size_t size)
+{
+    (void)v, (void)size;
+    free(p);
+}
+
+void console_write(struct console *c, const char *text, size_t len)
+{
+    (void)c;
+    snprintf(shown, sizeof shown, "%.*s", (int)len, text);
 }
 
 int iommu_irq(const struct host_pci_dev *d, unsigned n, const struct irq_message *plain,
@@ -301,9 +359,32 @@ static void masked_at_the_unit(void **state)
     let_go(f);
 }
 
+static void its_guest_is_told(void **state)
+{
+    const struct iommu_fault fault = { .addr = 0xdead000 };
+    struct passthrough_fn *f;
+
+    (void)state;
+    unit = &a_unit;
+    vm.config = &config;
+    f = owned();
+    domain->fault(domain, &host_pci_devs(&(uint32_t){ 0 })[fn], &fault, false);
+    assert_string_equal(shown, "");
+    domain->fault(domain, &host_pci_devs(&(uint32_t){ 0 })[fn], &fault, true);
+    assert_non_null(strstr(shown, "is cut off from this guest's memory: too many faults"));
+    assert_non_null(strstr(shown, "dead000"));
+    assert_non_null(strstr(shown, "It is back when the guest is reset"));
+    domain->fault(domain, &host_pci_devs(&(uint32_t){ 0 })[fn], NULL, true);
+    assert_non_null(strstr(shown, "its IOMMU does not answer.]"));
+    let_go(f);
+    assert_null(domain);
+    unit = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(its_guest_is_told, fresh),
         cmocka_unit_test_setup(guests_find_it_reset, fresh),
         cmocka_unit_test_setup(a_table, fresh),
         cmocka_unit_test_setup(tables_that_are_not_believed, fresh),

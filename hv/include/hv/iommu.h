@@ -132,6 +132,7 @@ struct iommu_unit {
     bool no_irqs;       /* interrupts are not remapped, although ops->irq is there; known before any
                            driver starts */
     bool no_write_only; /* devices read (nothing) from what they write to: map it for both */
+    bool told;          /* the core's: that the unit is broken */
     bool polled; /* nothing interrupts when it records a fault: it is looked at now and then */
     /*
      * The core's. broken: it did not answer; what it has is blocked as far as it can be, and nobody
@@ -196,7 +197,8 @@ struct iommu_domain {
     char owner[48]; /* for people: "guest web", "the NVMe driver" */
     /*
      * Optional: a device of the domain's faulted. cut: it was blocked for that, and is no bus
-     * master any more. Called from an event on CPU 0; it must not detach (post an event).
+     * master any more. NULL and cut: its unit does not answer, so that the device is stopped, and
+     * no guest gets it again. Called from an event on CPU 0; it must not detach (post an event).
      */
     void (*fault)(struct iommu_domain *, const struct host_pci_dev *, const struct iommu_fault *,
                   bool cut);

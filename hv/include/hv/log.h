@@ -24,6 +24,8 @@ struct vm;
  * number dropped is said), debug lines apart from the others: what is chatty at that level never
  * costs a warning. */
 void vm_log(struct vm *, enum log_level, const char *fmt, ...) printf_like(3, 4);
+/* hv/vm/tell.c: the same, and a line of its own on the guest's console, up to 239 bytes. */
+void vm_tell(struct vm *, enum log_level, const char *fmt, ...) printf_like(3, 4);
 /*
  * Reader of the ring: copies the line with sequence number >= *seq into buf, advances *seq past it;
  * false at the end.
