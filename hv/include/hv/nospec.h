@@ -33,10 +33,16 @@ static inline __attribute__((always_inline)) uint64_t index_nospec(uint64_t i, u
 {
     uint64_t out;
 
+#ifdef __x86_64__
+    /* SBB: all ones when the comparison borrows (SDM vol 2) */
+    __asm__ volatile("cmp %2, %1\n\tsbb %0, %0" : "=r"(out) : "r"(i), "rm"(n) : "cc");
+    out &= i;
+#else
     __asm__ volatile("" : "+r"(i));
     /* cppcheck-suppress shiftTooManyBitsSigned ; gcc and clang shift in the sign */
     out = i & (uint64_t) ~((int64_t)(i | (n - 1 - i)) >> 63);
     __asm__ volatile(NOSPEC_BARRIER : "+r"(out));
+#endif
     return out;
 }
 
