@@ -131,6 +131,8 @@ static void kick_starved(struct vio_blk *b)
 {
     uint32_t starved = b->starved;
 
+    if (!starved)
+        return;
     b->starved = 0;
     for (unsigned i = 0; i < b->dev.nqueues; i++)
         if (starved >> i & 1)
@@ -356,7 +358,6 @@ static uint8_t start(struct blk_io *io, uint8_t op, const struct iov *iov, uint1
     struct vio_blk *b = io->owner;
     int e;
 
-    event_init(&io->req.done, done, b->dev.event.cpu);
     io->req.op = op;
     io->req.may_go = may_go;
     io->req.iov = iov;
@@ -471,14 +472,12 @@ static void request(struct blk_io *io)
     if (blk_rate_is_set(&io->owner->rate))
         blk_rate_took(&io->owner->rate, time_ns(),
                       iov_bytes(io->chain.iov, io->chain.nout + io->chain.nin));
-    if (io->chain.nin == 0 ||
-        iov_read(io->chain.iov, io->chain.nout, 0, &h, sizeof h) != sizeof h) {
+    if (io->chain.nin == 0 || !iov_take(io->chain.iov, io->chain.nout, &h, sizeof h)) {
         virtio_broken(&io->owner->dev,
                       "queue %u: a request without a whole header or a status byte", io->queue);
         io_put(io);
         return;
     }
-    iov_cut(io->chain.iov, io->chain.nout, HEADER);
     io->status = cut_status(&io->chain);
     io->nranges = io->range = 0;
     io->written = 0;
@@ -532,6 +531,7 @@ static int activate(struct virtio_dev *d)
     __atomic_store_n(&b->flying, 1, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < IN_FLIGHT; i++) {
         b->io[i].busy = b->io[i].held = false;
+        event_init(&b->io[i].req.done, done, d->event.cpu);
         b->io[i].next_free = b->free;
         b->free = &b->io[i];
     }

@@ -85,11 +85,9 @@ static bool make_frame(struct vio_net *n, struct net_frame *f)
     uint64_t bytes = iov_bytes(c->iov, c->nout);
     struct header h;
 
-    if (iov_read(c->iov, c->nout, 0, &h, sizeof h) != sizeof h ||
-        iov_read(c->iov, c->nout, sizeof h, f->head, NET_HEAD) != NET_HEAD ||
-        bytes > sizeof h + NET_BIG_MAX || !may_leave(&n->dev, &h))
+    if (bytes > sizeof h + NET_BIG_MAX || !iov_take(c->iov, c->nout, &h, sizeof h) ||
+        !iov_take(c->iov, c->nout, f->head, NET_HEAD) || !may_leave(&n->dev, &h))
         return false;
-    iov_cut(c->iov, c->nout, sizeof h + NET_HEAD);
     f->len = (uint32_t)(bytes - sizeof h);
     f->offload = (struct net_offload){ h.flags,    h.gso_type,   h.hdr_len,
                                        h.gso_size, h.csum_start, h.csum_offset };

@@ -25,11 +25,6 @@ static uint8_t status_of(const struct virtio_dev *d)
     return __atomic_load_n(&d->s.status, __ATOMIC_ACQUIRE);
 }
 
-bool virtio_live(const struct virtio_dev *d)
-{
-    return (status_of(d) & (VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET)) == VIRTIO_DRIVER_OK;
-}
-
 bool virtio_may_dma(const struct virtio_dev *d)
 {
     return virtio_live(d) && virtio_transport_ready(d);
@@ -501,6 +496,14 @@ size_t iov_read(const struct iov *iov, unsigned n, size_t off, void *dst, size_t
     /* what was copied is not read from the guest again */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     return done;
+}
+
+bool iov_take_pieces(struct iov *iov, unsigned n, void *dst, size_t len)
+{
+    if (iov_read(iov, n, 0, dst, len) != len)
+        return false;
+    iov_cut(iov, n, len);
+    return true;
 }
 
 size_t iov_write(const struct iov *iov, unsigned n, size_t off, const void *src, size_t len)

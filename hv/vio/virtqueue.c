@@ -100,19 +100,21 @@ static inline void set32(const struct virtqueue *q, enum vq_part part, uint32_t 
  * The copy is all that is looked at afterwards: the fence keeps the compiler from reading the ring
  * again.
  */
-static inline void copy_once(struct desc *dst, const void *src)
+static inline struct desc copy_once(const void *src)
 {
-    __builtin_memcpy(dst, src, sizeof *dst); /* not a call, which takes longer than the copying */
+    struct desc d;
+
+    __builtin_memcpy(&d, src, sizeof d); /* not a call, which takes longer than the copying */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return d;
 }
 
-static inline bool get_desc(const struct virtqueue *q, uint32_t i, struct desc *d)
+/* All zero where ring_at() finds no memory: no buffer is of no bytes. */
+static inline struct desc get_desc(const struct virtqueue *q, uint32_t i)
 {
-    const void *p = ring_at(q, VQ_DESC, 16 * i, sizeof *d);
+    const void *p = ring_at(q, VQ_DESC, 16 * i, sizeof(struct desc));
 
-    if (p)
-        copy_once(d, p);
-    return p;
+    return p ? copy_once(p) : (struct desc){ 0 };
 }
 
 /* ---- set-up ---- */
@@ -302,46 +304,51 @@ static inline __attribute__((always_inline)) int add_buffer(struct virtqueue *q,
     return 0;
 }
 
+/* The rare half of table_entry(): a table that is not contiguous here, or not RAM. */
+static __attribute__((noinline)) struct desc table_entry_elsewhere(struct virtqueue *q,
+                                                                   uint64_t addr)
+{
+    struct desc d = { 0 };
+
+    if (gmem_read(q->dev->vm, gpa(addr), &d, sizeof d))
+        (void)bad(q, "an indirect table outside of RAM", addr);
+    return d;
+}
+
 /*
  * Entry i of a table of n, in the form of a split ring's: a packed ring's come one after the other,
- * up to the last. at: where the table is, NULL: not contiguous here, or not RAM.
+ * up to the last. at: where the table is, or NULL. All zero when there is none.
  */
-static inline int copy_entry(struct virtqueue *q, const struct item *table, const uint8_t *at,
-                             uint32_t i, uint32_t n, struct desc *d)
+static inline struct desc table_entry(struct virtqueue *q, struct item table, const uint8_t *at,
+                                      uint32_t i, uint32_t n)
 {
-    uint64_t off = sizeof *d * index_nospec(i, n);
+    uint64_t off = sizeof(struct desc) * index_nospec(i, n);
+    struct desc d = at ? copy_once(at + off) : table_entry_elsewhere(q, table.addr + off);
 
-    if (at)
-        copy_once(d, at + off);
-    else if (gmem_read(q->dev->vm, gpa(table->addr + off), d, sizeof *d))
-        return bad(q, "an indirect table outside of RAM", table->addr + off);
     if (packed(q)) {
-        d->a = (uint16_t)((d->b & DESC_WRITE) | (i + 1 < n ? DESC_NEXT : 0));
-        d->b = (uint16_t)(i + 1);
+        d.a = (uint16_t)((d.b & DESC_WRITE) | (i + 1 < n ? DESC_NEXT : 0));
+        d.b = (uint16_t)(i + 1);
     }
-    return 0;
+    return d;
 }
 
 /*
  * §2.7.5.3, §2.8.7. A table may be longer than the ring (drivers do that), but not than
  * VQ_IOV_MAX.
  */
-static int add_indirect(struct virtqueue *q, struct vq_chain *c, const struct item *table)
+static int add_indirect(struct virtqueue *q, struct vq_chain *c, struct item table)
 {
-    uint32_t n = table->len / 16, i = 0;
+    uint32_t n = table.len / 16, i = 0;
     const uint8_t *at;
 
     if (!q->set.indirect)
-        return bad(q, "an indirect descriptor without the feature", table->addr);
-    if (table->len == 0 || table->len % 16 || n > VQ_IOV_MAX ||
-        table->addr + table->len < table->addr)
-        return bad(q, "an indirect table of bad length", table->len);
-    at = gmem_ptr(q->dev->vm, gpa(table->addr), table->len, PROT_R);
-    for (uint32_t seen = 0; seen < n; seen++) {
-        struct desc d;
+        return bad(q, "an indirect descriptor without the feature", table.addr);
+    if (table.len == 0 || table.len % 16 || n > VQ_IOV_MAX || table.addr + table.len < table.addr)
+        return bad(q, "an indirect table of bad length", table.len);
+    at = gmem_ptr_in(&q->dev->vm->gmem, gpa(table.addr), table.len, PROT_R);
+    for (uint32_t left = n; left; left--) {
+        struct desc d = table_entry(q, table, at, i, n);
 
-        if (copy_entry(q, table, at, i, n, &d))
-            return -EPROTO;
         if (d.a & DESC_INDIRECT)
             return bad(q, "an indirect table inside another", d.addr);
         if (add_buffer(q, c, d.addr, d.len, d.a & DESC_WRITE))
@@ -352,19 +359,19 @@ static int add_indirect(struct virtqueue *q, struct vq_chain *c, const struct it
         if (i >= n)
             return bad(q, "next beyond an indirect table", i);
     }
-    return bad(q, "a loop in an indirect table", table->addr);
+    return bad(q, "a loop in an indirect table", table.addr);
 }
 
 /*
  * §2.7.5.3.2: a chain of a split ring may end with a table, whose WRITE flag means nothing; in a
  * packed ring a table stands alone.
  */
-static int add_item(struct virtqueue *q, struct vq_chain *c, const struct item *d)
+static inline int add_item(struct virtqueue *q, struct vq_chain *c, struct item d)
 {
-    if (!(d->flags & DESC_INDIRECT))
-        return add_buffer(q, c, d->addr, d->len, d->flags & DESC_WRITE);
-    if ((d->flags & DESC_NEXT) || (packed(q) && (c->nout || c->nin)))
-        return bad(q, "an indirect descriptor inside a chain", d->addr);
+    if (!(d.flags & DESC_INDIRECT))
+        return add_buffer(q, c, d.addr, d.len, d.flags & DESC_WRITE);
+    if ((d.flags & DESC_NEXT) || (packed(q) && (c->nout || c->nin)))
+        return bad(q, "an indirect descriptor inside a chain", d.addr);
     return add_indirect(q, c, d);
 }
 
@@ -377,9 +384,8 @@ static int split_chain(struct virtqueue *q, struct vq_chain *c)
 
         if (i >= q->set.size)
             return bad(q, "a descriptor number beyond the ring", i);
-        if (!get_desc(q, (uint32_t)index_nospec(i, q->set.size), &d))
-            return -EPROTO;
-        if (add_item(q, c, &(struct item){ d.addr, d.len, d.a }))
+        d = get_desc(q, (uint32_t)index_nospec(i, q->set.size));
+        if (add_item(q, c, (struct item){ d.addr, d.len, d.a }))
             return -EPROTO;
         if (!(d.a & DESC_NEXT))
             return 1;
@@ -417,10 +423,9 @@ static int packed_pop(struct virtqueue *q, struct vq_chain *c)
     do {
         if (c->slots == q->set.size)
             return bad(q, "a chain longer than the ring", c->slots);
-        if (!get_desc(q, i, &d))
-            return -EPROTO;
+        d = get_desc(q, i);
         c->slots++;
-        if (add_item(q, c, &(struct item){ d.addr, d.len, d.b }))
+        if (add_item(q, c, (struct item){ d.addr, d.len, d.b }))
             return -EPROTO;
         if (++i == q->set.size)
             i = 0;
@@ -528,7 +533,8 @@ static __attribute__((noinline)) void log_chain(const struct virtqueue *q, const
         gmem_log_wrote(q->dev->vm, c->iov[i].base, c->iov[i].len);
 }
 
-static inline void push(struct virtqueue *q, const struct vq_used *u, unsigned n)
+static inline __attribute__((always_inline)) void push(struct virtqueue *q, const struct vq_used *u,
+                                                       unsigned n)
 {
     uint64_t slots = q->s->unsignalled;
 

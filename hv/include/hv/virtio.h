@@ -209,7 +209,11 @@ void virtio_kick(struct virtio_dev *, unsigned q);
 void virtio_charge(struct virtio_dev *, uint32_t units);
 /* Device's CPU: the guest broke the rules: logs, sets DEVICE_NEEDS_RESET, tells the driver. */
 void virtio_broken(struct virtio_dev *, const char *fmt, ...) printf_like(2, 3);
-bool virtio_live(const struct virtio_dev *); /* DRIVER_OK and not broken */
+static inline bool virtio_live(const struct virtio_dev *d) /* DRIVER_OK and not broken */
+{
+    return (__atomic_load_n(&d->s.status, __ATOMIC_ACQUIRE) &
+            (VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET)) == VIRTIO_DRIVER_OK;
+}
 /* Device's CPU: the last of what ops->busy() told of is done. */
 void virtio_idle(struct virtio_dev *);
 static inline bool virtio_has(const struct virtio_dev *d, unsigned bit)
@@ -267,6 +271,22 @@ size_t iov_write(const struct iov *, unsigned n, size_t off, const void *, size_
 uint64_t iov_bytes(const struct iov *, unsigned n);
 /* Takes `len` bytes off the front; what becomes empty stays, with length 0. */
 void iov_cut(struct iov *, unsigned n, size_t len);
+/*
+ * Copies the first `len` bytes once and takes them off. False: there are not as many; what dst then
+ * holds means nothing.
+ */
+bool iov_take_pieces(struct iov *, unsigned n, void *dst, size_t len);
+static inline bool iov_take(struct iov *iov, unsigned n, void *dst, size_t len)
+{
+    if (__builtin_expect(n == 0 || iov->len < len, 0))
+        return iov_take_pieces(iov, n, dst, len);
+    __builtin_memcpy(dst, iov->base, len);
+    /* what was copied is not read from the guest again */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    iov->base = (uint8_t *)iov->base + len;
+    iov->len -= (uint32_t)len;
+    return true;
+}
 
 /* ---- the devices; each allocates, and is freed by virtio_remove ---- */
 struct console;
