@@ -91,16 +91,17 @@ static void forget_entry(struct dbt_mem *m, uint64_t va, uint64_t key)
 }
 
 /* One entry of the guest's for a large page may be in many of ours. */
-void dbt_mem_forget_page(struct dbt_mem *m, uint64_t va)
+bool dbt_mem_forget_page(struct dbt_mem *m, uint64_t va)
 {
     if (va >= m->large_first && va <= m->large_last) {
         dbt_mem_forget(m, 0, 0);
-        return;
+        return false;
     }
     for (struct dbt_context *c = m->context; c < m->context + DBT_CONTEXTS; c++) {
         if (c->key)
             forget_entry(m, va, c->key);
     }
+    return true;
 }
 
 void dbt_mem_watch(struct dbt_mem *m, uint64_t pa)

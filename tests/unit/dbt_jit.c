@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "hv/dbt/riscv64/jit.h"
 #include "tests/unit/rv_flat.h"
 
 #define RAM (64 * 1024)
@@ -380,6 +381,108 @@ static void cold_and_hot(void **state)
     jit = first;
 }
 
+/* jal x0 */
+static uint32_t jump(uint64_t from, uint64_t to)
+{
+    uint32_t d = (uint32_t)(to - from);
+
+    return 0x6f | (d & 0xff000) | (d >> 11 & 1) << 20 | (d >> 1 & 0x3ff) << 21 | (d >> 20) << 31;
+}
+
+#define RING 12 /* places of one set */
+#define RING_ROUNDS 400
+#define RING_RAM (1024 * 1024)
+
+/* Places in RAM whose visits are counted in one set; the first has room for 16 bytes. */
+static void ring_places(uint64_t place[RING])
+{
+    unsigned n = 0;
+
+    for (uint64_t pc = FLAT_BASE; n < RING && pc < FLAT_BASE + RING_RAM; pc += 8)
+        if (jit_heat_set(pc) == jit_heat_set(FLAT_BASE))
+            place[n++] = pc;
+    assert_int_equal(n, RING);
+}
+
+static void ring_code(const uint64_t place[RING])
+{
+    static const uint32_t first[] = { 0xfff40413 /* addi x8,x8,-1 */, 0x00040463 /* beqz x8,8 */,
+                                      0 /* to the next */, 0x0004a023 /* sw x0,0(x9) */ };
+
+    memcpy(jit->ram, first, sizeof first);
+    for (unsigned k = 0; k < RING; k++) {
+        uint64_t from = place[k] + (k ? 0 : 8);
+        uint32_t to_next = jump(from, place[(k + 1) % RING]);
+
+        memcpy(jit->ram + (from - FLAT_BASE), &to_next, 4);
+    }
+    jit->cpu.x[8] = RING_ROUNDS;
+    jit->cpu.x[9] = FLAT_TEST;
+}
+
+/* More hot places in turn than their set has room for: none keeps the others from being compiled.
+ */
+static void hot_places_of_one_set(void **state)
+{
+    struct flat *small_jit = jit, *small_plain = plain;
+    struct rv_jit_stats s;
+    uint64_t place[RING];
+
+    (void)state;
+    flat_code_bytes = 2u << 20;
+    jit = flat_new(RING_RAM, true, 16);
+    plain = flat_new(RING_RAM, false, 0);
+    ring_places(place);
+    ring_code(place);
+    both_end(10 * RING * RING_ROUNDS);
+    rv_jit_stats(jit->jit, &s);
+    assert_in_range(s.units, RING, 2 * RING);
+    assert_true(s.cold < RING * RING_ROUNDS / 2);
+    flat_free(jit);
+    flat_free(plain);
+    jit = small_jit;
+    plain = small_plain;
+}
+
+static unsigned jumps_to(uint64_t page)
+{
+    unsigned n = 0;
+
+    for (unsigned k = 0; k < RV_JIT_MODES * RV_JIT_JUMPS; k++)
+        n += (&jit->near.jumps[0][0])[k].pc / PAGE_SIZE == page / PAGE_SIZE;
+    return n;
+}
+
+/* A function in another page is called; then one page's mapping changes. */
+static void forgets_jumps_to_one_page(void **state)
+{
+    static const uint32_t code[] = { 0x000500e7 /* jalr x1,0(x10) */,
+                                     0xfff40413 /* addi x8,x8,-1 */, 0xfe041ce3 /* bnez x8,-8 */,
+                                     0x0004a023 /* sw x0,0(x9) */ };
+    static const uint32_t function[] = { 0x00128293 /* addi x5,x5,1 */, 0x00008067 /* ret */ };
+    uint64_t there = FLAT_BASE + PAGE_SIZE;
+    unsigned here;
+
+    (void)state;
+    reset(jit);
+    reset(plain);
+    memcpy(jit->ram, code, sizeof code);
+    memcpy(jit->ram + PAGE_SIZE, function, sizeof function);
+    jit->cpu.x[10] = there;
+    for (unsigned k = 0; k < JUMPS_LISTED + 10; k++) { /* also when the list is full */
+        once_more();
+        here = jumps_to(FLAT_BASE);
+        assert_true(here && jumps_to(there) == 1);
+        rv_jit_remapped_page(jit->jit, there + 2 * PAGE_SIZE);
+        assert_int_equal(jumps_to(there), 1);
+        rv_jit_remapped_page(jit->jit, there + 0x123);
+        assert_int_equal(jumps_to(there), 0);
+        assert_int_equal(jumps_to(FLAT_BASE), here);
+    }
+    rv_jit_remapped(jit->jit);
+    assert_int_equal(jumps_to(FLAT_BASE), 0);
+}
+
 static int make(void **state)
 {
     (void)state;
@@ -404,7 +507,9 @@ int main(void)
                                         cmocka_unit_test(end_of_the_page),
                                         cmocka_unit_test(code_that_others_write),
                                         cmocka_unit_test(more_code_than_room),
-                                        cmocka_unit_test(cold_and_hot) };
+                                        cmocka_unit_test(cold_and_hot),
+                                        cmocka_unit_test(hot_places_of_one_set),
+                                        cmocka_unit_test(forgets_jumps_to_one_page) };
 
     return cmocka_run_group_tests(tests, make, end);
 }

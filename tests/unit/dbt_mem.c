@@ -143,13 +143,13 @@ static void one_page_is_forgotten(void **state)
     (void)state;
     load(0x10, 1);
     load(0x1010, 1);
-    dbt_mem_forget_page(&m, 0xfff);
+    assert_true(dbt_mem_forget_page(&m, 0xfff));
     assert_null(dbt_hit(&m, DBT_LOAD, 0x10, 1));
     assert_non_null(dbt_hit(&m, DBT_LOAD, 0x1010, 1));
     page_bytes = 4 * DBT_PAGE;
     load(0x10, 1);
     load(0x2010, 1);
-    dbt_mem_forget_page(&m, 0x3000); /* in the same large page */
+    assert_false(dbt_mem_forget_page(&m, 0x3000)); /* in the same large page */
     view(1);
     assert_null(dbt_hit(&m, DBT_LOAD, 0x10, 1));
     assert_null(dbt_hit(&m, DBT_LOAD, 0x2010, 1));

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <hv/rv_engine.h>
 
-#define REMAPS 8 /* in one pass: each costs some microseconds */
+#define REMAPS 64   /* pages in one pass whose mapping changes */
+#define REMAP_ALL 8 /* so many, when any may have: that costs some microseconds */
 
 static void engine_empty(struct rv_engine *e, uint64_t k)
 {
@@ -191,9 +192,10 @@ static bool engine_ecall(void *owner, struct rv_hart *h)
 }
 
 /* Many of these would make a pass long. */
-static void engine_slow(struct rv_engine *e)
+static void engine_slow(struct rv_engine *e, unsigned pages)
 {
-    if (++e->slow >= REMAPS)
+    e->slow += pages;
+    if (e->slow >= REMAPS)
         __atomic_store_n(&e->leave, 1, __ATOMIC_RELAXED);
 }
 
@@ -208,15 +210,20 @@ static void engine_fence_i(void *owner, struct rv_hart *h)
         e->machine->fence_i(e->owner, h);
 }
 
-static void engine_remapped(void *owner, struct rv_hart *h)
+static void engine_remapped(void *owner, struct rv_hart *h, const uint64_t *page)
 {
     struct rv_engine *e = owner;
 
-    rv_jit_remapped(e->jit);
-    engine_flush(e);
-    engine_slow(e);
+    if (page) {
+        engine_empty(e, *page >> PAGE_SHIFT & (RV_ENGINE_TLB - 1));
+        rv_jit_remapped_page(e->jit, *page);
+    } else {
+        rv_jit_remapped(e->jit);
+        engine_flush(e);
+    }
+    engine_slow(e, page ? 1 : REMAP_ALL);
     if (e->machine->remapped)
-        e->machine->remapped(e->owner, h);
+        e->machine->remapped(e->owner, h, page);
 }
 
 static const struct rv_machine_ops engine_machine = {

@@ -58,7 +58,15 @@ void rv_refresh(struct rv_hart *h)
 {
     rv_select(h);
     if (h->machine->remapped)
-        h->machine->remapped(h->owner, h);
+        h->machine->remapped(h->owner, h, NULL);
+}
+
+void rv_forget_page(struct rv_hart *h, uint64_t va)
+{
+    if (!dbt_mem_forget_page(&h->mem, va))
+        rv_refresh(h);
+    else if (h->machine->remapped)
+        h->machine->remapped(h->owner, h, &va);
 }
 
 void rv_reset(struct rv_hart *h, uint64_t pc)

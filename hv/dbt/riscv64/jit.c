@@ -142,27 +142,46 @@ static bool jit_compile(struct rv_jit *j, uint64_t pc)
 }
 
 /*
- * Code that has been here often enough is compiled. Two places that share an entry cool one another
- * down: what runs once never uses up what a loop has gathered.
+ * Where pc is counted; NULL: the others of its set are warmer, this time. Who finds no room takes
+ * one visit from the coldest: what runs once never uses up what a loop has gathered, and of many
+ * hot places some gather. Now and then all lose one: what was warm long ago makes room.
  */
-static bool jit_hot(struct rv_jit *j, uint64_t pc)
+static struct heat *jit_heat(struct rv_jit *j, uint64_t pc)
 {
-    struct heat *h = &j->heat[(pc >> 1 ^ pc >> 15) & (HEAT - 1)];
+    struct heat *set = j->heat[jit_heat_set(pc)], *coldest = set;
     uint32_t name = (uint32_t)(pc >> 1);
 
-    if (h->pc != name) {
-        if (h->visits && --h->visits)
-            return false;
-        *h = (struct heat){ name, 0 };
+    for (struct heat *h = set; h < set + HEAT_WAYS; h++) {
+        if (h->visits && h->pc == name)
+            return h;
+        if (h->visits < coldest->visits)
+            coldest = h;
     }
-    if (h->visits >= j->s.hot) {
-        if (!j->may_compile)
-            return false;
-        j->may_compile--;
-        return true;
+    j->dice = j->dice * 1664525 + 1013904223;
+    for (struct heat *h = set; h < set + HEAT_WAYS && j->dice >> 28 == 0; h++)
+        h->visits -= h != coldest && h->visits > 1;
+    if (coldest->visits && --coldest->visits)
+        return NULL;
+    *coldest = (struct heat){ name, 0 };
+    return coldest;
+}
+
+/* Code that has been here often enough is compiled. */
+static bool jit_hot(struct rv_jit *j, uint64_t pc)
+{
+    struct heat *h = jit_heat(j, pc);
+
+    if (!h)
+        return false;
+    if (h->visits < j->s.hot) {
+        h->visits++;
+        return false;
     }
-    h->visits++;
-    return false;
+    if (!j->may_compile)
+        return false;
+    j->may_compile--;
+    h->visits = 0;
+    return true;
 }
 
 /* Until control goes elsewhere, or something may have changed that the caller looks at. */
@@ -268,4 +287,5 @@ bool rv_jit_unit(struct rv_jit *j, uint64_t pc, struct rv_jit_unit *unit)
 }
 
 void rv_jit_remapped(struct rv_jit *j) { units_forget_jumps(j); }
+void rv_jit_remapped_page(struct rv_jit *j, uint64_t va) { units_forget_jumps_to(j, va); }
 void rv_jit_stats(const struct rv_jit *j, struct rv_jit_stats *s) { *s = j->stats; }

@@ -14,7 +14,8 @@
 #define PAGE_HEADS 2048
 #define LINKS 32768
 #define REGIONS 8              /* of the code memory: the oldest is reused when all are full */
-#define HEAT 32768             /* places whose visits are counted */
+#define HEAT_BITS 13           /* places whose visits are counted: so many sets, */
+#define HEAT_WAYS 4            /* and so many in each */
 #define JUMPS_LISTED 256       /* jump table entries in use that can be forgotten one by one */
 #define LEAST_ROOM (64 * 1024) /* for one unit; a region has more */
 
@@ -54,8 +55,8 @@ struct region {
 
 /* How often control came to a place that is not compiled. */
 struct heat {
-    uint32_t pc; /* its address, without what does not fit */
-    uint32_t visits;
+    uint32_t pc;     /* its address, without what does not fit */
+    uint32_t visits; /* 0: nobody's */
 };
 
 struct rv_jit {
@@ -78,9 +79,11 @@ struct rv_jit {
     struct unit units[UNITS];
     struct page pages[PAGES];
     struct link links[LINKS];
-    struct heat heat[HEAT];
+    struct heat heat[1 << HEAT_BITS][HEAT_WAYS];
+    uint32_t dice;               /* when a set cools down */
     uint16_t jump[JUMPS_LISTED]; /* entries of the jump table in use: the first `jumps` */
     unsigned jumps;              /* more than there is room for: any may be in use */
+    uint64_t jump_pages[4];      /* a bit for pages by number: one of them may have an entry */
     /* the compiler's working memory */
     struct ir_unit ir;
     struct rv_region region_work;
@@ -103,6 +106,8 @@ void units_used(struct rv_jit *j, uint32_t bytes);
 void units_chain(struct rv_jit *j, uint8_t *record, uint32_t to);
 void units_kill(struct rv_jit *j, uint32_t n);
 void units_forget_jumps(struct rv_jit *j);
+/* Those to the page which va lies in. Cheap when there is none, as for data. */
+void units_forget_jumps_to(struct rv_jit *j, uint64_t va);
 /* From now on the jump table's entry of pc, for the mode, leads to `code`, as it is written. */
 void units_jump(struct rv_jit *j, unsigned mode, uint64_t pc, const uint8_t *code);
 /* Of the granules of a page: what tells whether they changed. */
@@ -120,6 +125,11 @@ static inline bool jit_is_to_leave(const struct rv_jit *j)
 }
 /* What code depends on but its address: mode, and how floating point is done. */
 uint32_t jit_state(const struct rv_cpu *c);
+/* The set of places that pc's visits are counted in. */
+static inline uint32_t jit_heat_set(uint64_t pc)
+{
+    return (uint32_t)(pc >> 1) * 0x9e3779b1u >> (32 - HEAT_BITS);
+}
 /* Code for pc as it is written, or NULL: none is there. */
 uint8_t *jit_lookup(struct rv_jit *j, uint64_t pc, uint32_t *unit);
 static inline uint64_t jit_runs_at(const struct rv_jit *j, const uint8_t *code)

@@ -212,9 +212,11 @@ void rv_do_sfence_vma(struct rv_hart *h, const struct rv_insn *i)
         rv_illegal(h, i);
         return;
     }
-    if (i->rs1)
-        dbt_mem_forget_page(&h->mem, rv_x1(h, i));
-    else if (i->rs2)
+    if (i->rs1) {
+        rv_forget_page(h, rv_x1(h, i));
+        return;
+    }
+    if (i->rs2)
         dbt_mem_forget(&h->mem, 0xffffull << 44, (rv_x2(h, i) & 0xffff) << 44);
     else
         dbt_mem_forget(&h->mem, 0, 0);

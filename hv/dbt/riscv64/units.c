@@ -46,6 +46,29 @@ void units_forget_jumps(struct rv_jit *j)
         for (unsigned k = 0; k < RV_JIT_MODES * RV_JIT_JUMPS; k++)
             e[k].pc = 1;
     j->jumps = 0;
+    memset(j->jump_pages, 0, sizeof j->jump_pages);
+}
+
+static void forget_jump_to(struct jit_jump *e, uint64_t page)
+{
+    if (e->pc >> PAGE_SHIFT == page)
+        e->pc = 1;
+}
+
+/* Entries stay listed: they are forgotten once more. */
+void units_forget_jumps_to(struct rv_jit *j, uint64_t va)
+{
+    struct jit_jump *e = &j->s.near->jumps[0][0];
+    uint64_t page = va >> PAGE_SHIFT;
+
+    if (!(j->jump_pages[page >> 6 & 3] >> (page & 63) & 1))
+        return;
+    if (j->jumps <= JUMPS_LISTED)
+        for (unsigned k = 0; k < j->jumps; k++)
+            forget_jump_to(&e[j->jump[k]], page);
+    else
+        for (unsigned k = 0; k < RV_JIT_MODES * RV_JIT_JUMPS; k++)
+            forget_jump_to(&e[k], page);
 }
 
 void units_jump(struct rv_jit *j, unsigned mode, uint64_t pc, const uint8_t *code)
@@ -53,6 +76,7 @@ void units_jump(struct rv_jit *j, unsigned mode, uint64_t pc, const uint8_t *cod
     unsigned k = (mode & 3) * RV_JIT_JUMPS + jit_jump_index(pc, RV_JIT_JUMPS);
 
     (&j->s.near->jumps[0][0])[k] = (struct jit_jump){ pc, jit_runs_at(j, code) };
+    j->jump_pages[pc >> (PAGE_SHIFT + 6) & 3] |= 1ull << (pc >> PAGE_SHIFT & 63);
     if (j->jumps < JUMPS_LISTED)
         j->jump[j->jumps] = (uint16_t)k;
     if (j->jumps <= JUMPS_LISTED)

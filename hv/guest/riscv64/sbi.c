@@ -100,12 +100,13 @@ static void fence_vma(struct call *c, struct rv_hart *h)
 {
     uint64_t first = c->arg[2] & ~(DBT_PAGE - 1), bytes = c->arg[3] + (c->arg[2] - first);
 
-    if ((c->arg[2] == 0 && c->arg[3] == 0) || bytes < c->arg[3] || bytes > FENCE_PAGES * DBT_PAGE)
+    if ((c->arg[2] == 0 && c->arg[3] == 0) || bytes < c->arg[3] || bytes > FENCE_PAGES * DBT_PAGE) {
         dbt_mem_forget(&h->mem, 0, 0);
-    else
-        for (uint64_t at = 0; at < bytes; at += DBT_PAGE)
-            dbt_mem_forget_page(&h->mem, first + at);
-    rv_refresh(h);
+        rv_refresh(h);
+        return;
+    }
+    for (uint64_t at = 0; at < bytes; at += DBT_PAGE)
+        rv_forget_page(h, first + at);
 }
 
 /* Nothing of one hart: only whether the harts are there. */

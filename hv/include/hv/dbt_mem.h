@@ -117,8 +117,11 @@ void dbt_mem_select(struct dbt_mem *m, struct dbt_view data, struct dbt_view cod
 /* Forgets translations of every context whose space & mask == value; then the caller selects again.
  */
 void dbt_mem_forget(struct dbt_mem *m, uint64_t mask, uint64_t value);
-/* Forgets those of one address, in every context. */
-void dbt_mem_forget_page(struct dbt_mem *m, uint64_t va);
+/*
+ * Forgets those of one address, in every context. False: it may be in a large page, so everything
+ * was forgotten, and the caller selects again.
+ */
+bool dbt_mem_forget_page(struct dbt_mem *m, uint64_t va);
 /* Forgets everything. The caller selects again. */
 void dbt_mem_flush(struct dbt_mem *m);
 /* Stores to this page of RAM no longer hit: it became watched. */

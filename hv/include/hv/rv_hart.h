@@ -32,8 +32,11 @@ struct rv_machine_ops {
      * instructions since this was asked last? NULL: nobody does.
      */
     bool (*others_wrote)(void *owner);
-    /* What compiled code relied on has changed: satp, SFENCE.VMA. NULL: nothing to do. */
-    void (*remapped)(void *owner, struct rv_hart *h);
+    /*
+     * What compiled code relied on has changed: satp, SFENCE.VMA. page: only the mapping of the
+     * address that it points to; NULL: any. remapped NULL: nothing to do.
+     */
+    void (*remapped)(void *owner, struct rv_hart *h, const uint64_t *page);
 };
 
 #define RV_DECODED_BITS 13
@@ -68,8 +71,10 @@ void rv_reset(struct rv_hart *h, uint64_t pc);
  * made new. */
 void rv_changed(struct rv_hart *h);
 
-/* To be called after dbt_mem_forget() or dbt_mem_forget_page() from outside: selects again. */
+/* To be called after dbt_mem_forget() from outside: selects again. */
 void rv_refresh(struct rv_hart *h);
+/* SFENCE.VMA of one address, for every address space. */
+void rv_forget_page(struct rv_hart *h, uint64_t va);
 
 /* Any thread: raises or clears bits of mip. SEIP is the controller's line, apart from software's
  * bit. */
