@@ -13,12 +13,13 @@
 #include <stdint.h>
 
 #define BOOT_INFO_MAGIC 0x21746f6f42567254ull /* "TrVBoot!" */
-#define BOOT_INFO_VERSION 5u
+#define BOOT_INFO_VERSION 6u
 
 #define BOOT_FILES_MAX 512
 #define BOOT_NAME_MAX 128
 #define BOOT_CPUS_MAX 1024
 #define BOOT_RANDOM 64
+#define BOOT_KEPT_SIZE (128u * 1024)
 
 /* Where both sides put the map of all physical memory. */
 #define BOOT_PHYS_BASE_X86_64 0xffff800000000000ull
@@ -121,6 +122,11 @@ struct boot_info {
     uint32_t random_bytes; /* how many of them there are; 0: the firmware has none */
     uint32_t pad;
     struct boot_part boot_part;
+    /*
+     * BOOT_KEPT_SIZE bytes at the same place in every boot of this machine, with what the run
+     * before left there; 0: no such place is free. Nobody but <hv/kept.h> writes there.
+     */
+    uint64_t kept;
 };
 
 static_assert(sizeof(struct boot_mem) == 24, "boot_mem");
@@ -147,7 +153,7 @@ static_assert(offsetof(struct boot_info, wall_s) == 168, "boot_info");
 static_assert(offsetof(struct boot_info, files) == 208, "boot_info.files");
 static_assert(sizeof(struct boot_info) == 208 + BOOT_FILES_MAX * (BOOT_NAME_MAX + 32) +
                                               BOOT_CPUS_MAX * 4 + BOOT_NAME_MAX + BOOT_RANDOM + 8 +
-                                              sizeof(struct boot_part),
+                                              sizeof(struct boot_part) + 8,
               "boot_info");
 
 #endif

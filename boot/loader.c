@@ -19,6 +19,29 @@ uint64_t alloc_pages(uint64_t bytes, uint64_t max)
     return a;
 }
 
+/*
+ * Where what outlives a reset is looked for: RAM begins somewhere here on most machines. Not at its
+ * very start, where firmware and QEMU put things anew in a reset.
+ */
+#define KEPT_FIRST 0x3000000ull
+#define KEPT_STEP 0x2000000ull
+#define KEPT_LAST 0x200000000ull
+
+/*
+ * The first place that is free. Called before any other memory is taken, so that it is the same in
+ * every boot as long as the firmware behaves alike.
+ */
+static uint64_t find_kept(void)
+{
+    for (EFI_PHYSICAL_ADDRESS at = KEPT_FIRST; at < KEPT_LAST; at += KEPT_STEP) {
+        EFI_PHYSICAL_ADDRESS got = at;
+
+        if (!bad(BS->AllocatePages(AllocateAddress, EfiLoaderData, BOOT_KEPT_SIZE >> 12, &got)))
+            return at;
+    }
+    return 0;
+}
+
 static void record_boot_path(struct boot_info *bi, EFI_LOADED_IMAGE *li)
 {
     CHAR16 *s = DevicePathToStr(DevicePathFromHandle(li->DeviceHandle));
@@ -62,7 +85,7 @@ static void record_boot_part(struct boot_info *bi, EFI_LOADED_IMAGE *li)
 
 static struct boot_info *new_boot_info(void)
 {
-    uint64_t phys = alloc_pages(sizeof(struct boot_info), ~0ull);
+    uint64_t kept = find_kept(), phys = alloc_pages(sizeof(struct boot_info), ~0ull);
     struct boot_info *bi = (struct boot_info *)phys;
 
     if (!phys)
@@ -72,6 +95,7 @@ static struct boot_info *new_boot_info(void)
     bi->version = BOOT_INFO_VERSION;
     bi->size = sizeof *bi;
     bi->self = phys;
+    bi->kept = kept;
     bi->efi_systab = (uint64_t)ST;
     return bi;
 }

@@ -17,6 +17,7 @@
 #include <hv/event.h>
 #include <hv/files.h>
 #include <hv/heap.h>
+#include <hv/kept.h>
 #include <hv/log.h>
 #include <hv/mgmt.h>
 #include <hv/panic.h>
@@ -43,9 +44,13 @@ static uint64_t took[32]; /* cycles of the steps before the clock runs */
 
 static int say_hello(struct boot_info *bi)
 {
+    char why[KEPT_LINE];
+
     log_info("CPU: %s", arch_cpu_name());
     if (bi->boot_path[0])
         log_info("started from %.*s", BOOT_NAME_MAX, bi->boot_path);
+    if (kept_reason(why, sizeof why))
+        log_warn("the run before this ended so: %s; `log --previous` shows all", why);
     return 0;
 }
 
@@ -233,6 +238,7 @@ _Noreturn void hv_main(struct boot_info *bi)
     drivers_early_console(bi);
     if (bi->magic != BOOT_INFO_MAGIC || bi->version != BOOT_INFO_VERSION || bi->size != sizeof(*bi))
         panic("the boot program and the hypervisor do not match: write the whole image again");
+    kept_begin(bi->kept ? phys_to_virt(hpa(bi->kept)) : NULL);
     log_info("Trivet %s", trivet_version);
     run_steps(bi);
     cpu_loop();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* log.c: the ring of log lines, and the rate limit of what guests cause. */
 #include <hv/assert.h>
+#include <hv/kept.h>
 #include <hv/lock.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
@@ -59,15 +60,21 @@ static void escape(char *dst, size_t len, const char *src)
     dst[n] = '\0';
 }
 
-static size_t format(const struct line *l, char *buf, size_t len)
+size_t log_format(enum log_level level, uint64_t ns, const char *text, char *buf, size_t len)
 {
     static const char *const mark[] = { "error: ", "warning: ", "", "" };
-    uint64_t us = l->ns / 1000;
-    int n = snprintf(buf, len, "[%5llu.%06llu] %s%s", (unsigned long long)(us / 1000000),
-                     (unsigned long long)(us % 1000000), mark[l->level], l->text);
+    uint64_t us = ns / 1000;
+    int n;
 
-    hv_assert(l->level <= LOG_DEBUG);
+    hv_assert(level <= LOG_DEBUG && len);
+    n = snprintf(buf, len, "[%5llu.%06llu] %s%s", (unsigned long long)(us / 1000000),
+                 (unsigned long long)(us % 1000000), mark[level], text);
     return n < 0 ? 0 : (size_t)n < len ? (size_t)n : len - 1;
+}
+
+static size_t format(const struct line *l, char *buf, size_t len)
+{
+    return log_format((enum log_level)l->level, l->ns, l->text, buf, len);
 }
 
 bool log_read(uint64_t *seq, enum log_level max, char *buf, size_t len)
@@ -117,6 +124,8 @@ static void log_append(enum log_level level, const char *text)
     l->level = (uint8_t)level;
     escape(l->text, sizeof(l->text), text);
     n = format(l, buf, sizeof(buf) - 1);
+    if (level < LOG_DEBUG)
+        kept_line(level, l->ns, l->text);
     spin_unlock(&lock);
     if (!sink || level > console_level)
         return;

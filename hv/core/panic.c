@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* panic.c: the end, told in words. Nothing here takes a lock or allocates. */
 #include <arch/cpu.h>
+#include <hv/kept.h>
 #include <hv/lock.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
@@ -48,6 +49,7 @@ static void panic_write(const char *s, size_t len)
 {
     if (writer)
         writer(s, len);
+    kept_panic(s, len);
 }
 
 static void vsay(const char *fmt, va_list ap)

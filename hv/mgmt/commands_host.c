@@ -22,7 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const log_words[] = { "err", "warn", "info", "debug", "all", "level", NULL };
+static const char *const log_words[] = { "err", "warn",  "info",       "debug",
+                                         "all", "level", "--previous", NULL };
 static const char *const on_off[] = { "on", "off", NULL };
 static const char *const capture_words[] = { "--stop", "--show", "--drop", NULL };
 static const char *const config_words[] = { "check", "show", NULL };
@@ -54,8 +55,9 @@ const struct command commands[] = {
       cmd_vm, vm_words, 2, 1, 2 },
     { "console", "NAME [--tail]", "a guest's console (Ctrl-] returns), or the end of its output",
       "console debian", cmd_console, tail_words, 1, 1, 2 },
-    { "log", "[LEVEL|all], or level LEVEL",
-      "the last 100 lines of the log, or all that are kept; which lines are shown as they come",
+    { "log", "[LEVEL|all|--previous], or level LEVEL",
+      "the last 100 lines of the log, or all that are kept; the run before this; which lines are "
+      "shown as they come",
       "log warn", cmd_log, log_words, 0, 0, 2 },
     { "cpus", "[--mitigations|--clear]",
       "the host's CPUs; what is done against speculation; or count long stretches anew",
@@ -197,70 +199,6 @@ void cmd_help(struct out *o, unsigned argc, char **argv)
         help_command(o, c);
     else
         unknown_command(o, argv[1]);
-}
-
-/* ---- log ---- */
-
-#define LOG_SHOWN 100
-
-static int log_level_of(const char *word)
-{
-    for (int i = 0; i <= LOG_DEBUG; i++) {
-        if (strcmp(log_words[i], word) == 0)
-            return i;
-    }
-    return strcmp(word, "all") == 0 ? LOG_DEBUG : -1;
-}
-
-/* `log level debug`: until the machine's end; trivet.conf stays as it is. */
-static void log_level(struct out *o, const char *word)
-{
-    int level = log_level_of(word);
-
-    if (level < 0) {
-        out_error_code(o, OUT_USAGE, "unknown log level `%.20s`; give err, warn, info or debug",
-                       word);
-        return;
-    }
-    the_config.host.log = (enum log_level)level;
-    log_set_console_level(the_config.host.log);
-    out_text(o, "level", "Shown from now on", "%s", log_words[level]);
-    out_line(o, "not saved: `log = %s` under [host] in trivet.conf keeps it", log_words[level]);
-}
-
-void cmd_log(struct out *o, unsigned argc, char **argv)
-{
-    static const struct column cols[] = { { "line", "", UNIT_NONE, false } };
-    int level = argc == 2 ? log_level_of(argv[1]) : LOG_DEBUG;
-    bool all = argc == 2 && strcmp(argv[1], "all") == 0;
-    unsigned count = 0, skip;
-    char text[256];
-    uint64_t seq = 0;
-
-    if (argc > 1 && strcmp(argv[1], "level") == 0) {
-        log_level(o, argc > 2 ? argv[2] : log_words[the_config.host.log]);
-        return;
-    }
-    if (argc > 2)
-        level = -1;
-    if (level < 0) {
-        out_error_code(o, OUT_USAGE,
-                       "unknown log level `%.20s`; give err, warn, info, debug or all", argv[1]);
-        return;
-    }
-    while (log_read(&seq, (enum log_level)level, text, sizeof text))
-        count++;
-    skip = all || count <= LOG_SHOWN ? 0 : count - LOG_SHOWN;
-    out_list(o, "lines", cols, 1);
-    for (seq = 0; log_read(&seq, (enum log_level)level, text, sizeof text);) {
-        if (skip > 0) {
-            skip--;
-            continue;
-        }
-        out_row(o);
-        out_cell(o, text);
-    }
-    out_list_end(o);
 }
 
 /* ---- the machine ---- */

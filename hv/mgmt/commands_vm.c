@@ -6,6 +6,7 @@
 #include <hv/console.h>
 #include <hv/drivers.h>
 #include <hv/power.h>
+#include <hv/store_log.h>
 #include <hv/store_volume.h>
 #include <hv/time.h>
 #include <hv/vcpu.h>
@@ -536,7 +537,7 @@ static bool end_poll(struct out *o, struct wait *w)
             shell_progress(o, "waiting for %u %s to power off", up, up == 1 ? "guest" : "guests");
         return false;
     }
-    if (store_volume(NULL) && !store_idle(store_volume(NULL)))
+    if (!store_log_saved() || (store_volume(NULL) && !store_idle(store_volume(NULL))))
         return false; /* each of its requests to the disk ends in bounded time */
     shell_progress(o, "%s", w->ending->what);
     drivers_shutdown();
@@ -559,6 +560,7 @@ static void end_machine(struct out *o, unsigned argc, char **argv, const struct 
                        up == 1 ? "guest is" : "guests are", argv[0], up == 1 ? "it" : "them");
         return;
     }
+    log_info("by command: %s", ending->what);
     for (uint32_t i = 0; i < vm_count(); i++)
         press_or_end(vm_by_index(i), false);
     w = wait_for(o, NULL, 20 * SECOND, end_poll);

@@ -4,6 +4,7 @@
 #include <hv/disk.h>
 #include <hv/log.h>
 #include <hv/pmm.h>
+#include <hv/store_log.h>
 #include <hv/store_volume.h>
 #include <hv/time.h>
 #include <stdlib.h>
@@ -72,6 +73,8 @@ static void mounted(struct store_op *op, int status)
                  own->store.root.objects, (unsigned long long)(p.free / KIB),
                  (unsigned long long)(p.bytes / KIB),
                  own->store.frozen ? "; a page cannot be read, so nothing is written" : "");
+    if (!status && !own->store.frozen)
+        store_log_begin(&own->store);
 }
 
 void store_boot(void)

@@ -24,7 +24,20 @@ def symbol(arch, name):
     return int(re.search(rf"^(\w+) \w {name}$", table, re.M)[1], 16)
 
 
-def crash(arch, change):
+def told_after_a_reset(machine, said):
+    """The next run knows what the panic said, and what was logged before it."""
+    machine.qmp("system_reset")
+    machine.json = False
+    machine.boot()
+    before = machine.cmd("log --previous")
+    lines = [row["line"] for row in before["lines"]]
+    assert before["source"] == "memory", before
+    assert said.splitlines()[0].strip() in before["panic"], (said, before["panic"])
+    assert any("hv_main+" in line for line in lines), lines
+    assert any("] Trivet " in line for line in lines), lines
+
+
+def crash(arch, change, again=False):
     """Boots, lets `change` meddle with CPU 0 while it idles, and returns what the panic says."""
     path = os.path.join(trivet.WORK, f"gdb-{os.getpid()}")
     more = {"cpus": 1, "memory": "1G", "arguments": ("-gdb", f"unix:{path},server=on,wait=off")}
@@ -37,6 +50,8 @@ def crash(arch, change):
         machine.send("\r")              # an interrupt ends the sleep
         said = machine.expect(r"\*\*\* Trivet has stopped on CPU 0: (.*)\*\*\* This is a fault", 60)
         os.unlink(path)
+        if again:
+            told_after_a_reset(machine, said.group(1))
         return said.group(1)
 
 
@@ -45,7 +60,7 @@ def test_an_index_out_of_bounds_is_told(arch):
     def change(stub, _):
         stub.write(ARGUMENT[arch], 100000)
         stub.write(gdbstub.PC[arch], symbol(arch, "cpu_kick"))
-    said = crash(arch, change)
+    said = crash(arch, change, again=True)
     assert re.match(r"bounds check failed at cpu_kick\+0x", said), said
 
 

@@ -152,7 +152,17 @@ def test_variables_outlive_a_power_cut(machine):
     has_variable(machine, "Last", "word")
     machine.detach()
     machine.cmd("stop shell --force", 30)
+    lines = [row["line"] for row in machine.cmd("log --previous")["lines"]]
+    assert any("state volume nvme0p1" in line for line in lines), lines
     assert not [line for line in machine.logs if "cannot be" in line or "damaged" in line]
+
+
+def test_log_is_in_the_volume(machine):
+    """Of both runs."""
+    logs = {o["name"]: o for o in machine.cmd("state")["objects"] if o["name"].startswith("log/")}
+    assert set(logs) == {"log/0", "log/1"}, logs
+    for one in logs.values():
+        assert one["state"] == "whole" and one["bytes"] > 1000, logs
 
 
 def test_damaged_firmware(machine):

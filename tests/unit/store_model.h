@@ -31,7 +31,7 @@ static void model_flush(void)
 }
 
 /* The power is gone. subset: a bit for each sector in turn, again and again. */
-static void model_lose(uint64_t subset)
+static inline void model_lose(uint64_t subset)
 {
     unsigned n = 0;
 
@@ -118,7 +118,7 @@ static void model_done(struct store_op *op, int status)
     ((struct model_op *)op)->status = status;
 }
 
-static int model_do(struct model_op *m, enum store_kind kind, const char *name, uint64_t len)
+static inline int model_do(struct model_op *m, enum store_kind kind, const char *name, uint64_t len)
 {
     m->op.kind = kind;
     memset(m->op.name, 0, sizeof m->op.name);

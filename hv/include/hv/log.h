@@ -31,6 +31,8 @@ void vm_tell(struct vm *, enum log_level, const char *fmt, ...) printf_like(3, 4
  * false at the end.
  */
 bool log_read(uint64_t *seq, enum log_level max, char *buf, size_t len);
+/* A line as log_read() gives it, cut where buf ends (len > 0); returns its length. */
+size_t log_format(enum log_level, uint64_t ns, const char *text, char *buf, size_t len);
 void log_set_console_level(enum log_level max);
 /*
  * Where log lines go besides the ring: set once by mgmt's console (before that, by the early serial
