@@ -28,6 +28,9 @@ static void saves_say_saved(struct out *o, const struct wait *w)
     out_text(o, "name", "", "%s", saves_name_of(vm));
     out_number(o, "bytes", "", info.bytes, UNIT_BYTES);
     out_number(o, "state_bytes", "", info.state_bytes, UNIT_BYTES);
+    out_number(o, "live_pages", "", info.live_pages, UNIT_NONE);
+    out_number(o, "paused_pages", "", info.pages - info.live_pages, UNIT_NONE);
+    out_number(o, "stood_ns", "", info.stood_ns, UNIT_NS);
     out_number(o, "took_ns", "", time_ns() - w->began, UNIT_NS);
 }
 

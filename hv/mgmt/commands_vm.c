@@ -487,7 +487,7 @@ void cmd_resume(struct out *o, unsigned argc, char **argv)
     if (vm->state == VM_PAUSED && vm->held)
         out_error_code(o, OUT_STATE, "%s is held (%s); `reset %s` or `stop %s --force` ends that",
                        vms_name_of(vm), vm->why, vms_name_of(vm), vms_name_of(vm));
-    else if (vm->state == VM_PAUSED && vm->save.under_way)
+    else if (vm->state == VM_PAUSED && vm->save.under_way && vm->save.phase != SAVE_LIVE)
         out_error_code(o, OUT_STATE, "%s is being saved", vms_name_of(vm));
     else if (vm->state != VM_PAUSED || vm_resume(vm))
         out_error_code(o, OUT_STATE, "%s is not paused (%s)", vms_name_of(vm),

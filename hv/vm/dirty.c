@@ -58,8 +58,9 @@ static int alloc_piece(struct vm *vm, struct dirty_piece *d, const struct gmem_p
         return -ENOMEM;
     d->ours = d->guest + d->words;
     d->before = d->ours + d->words;
+    /* Nobody has seen any of it; told of once is enough: the VM is parked, so no write goes on. */
     for (uint64_t i = 0; i < d->words; i++)
-        d->ours[i] = UINT64_MAX; /* nobody has seen any of it */
+        d->before[i] = UINT64_MAX;
     return 0;
 }
 

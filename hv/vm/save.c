@@ -19,6 +19,8 @@
 
 #define STEP_PAGES 1024u /* looked at or copied in one event: 4 MiB */
 #define BLOCK_PAGES 508u /* numbers that fit into the first page of a block */
+#define ROUNDS 4u        /* of copying a guest that runs */
+#define FEW_PAGES 256u   /* copied soon while it stands */
 
 /* The first page of a block; the pages themselves follow it. */
 struct block {
@@ -84,10 +86,9 @@ static void bury_one(struct event *ev)
         event_post(ev);
 }
 
-static void drop(struct saved *s)
+/* All that it holds but its own page. */
+static void drop_content(struct saved *s)
 {
-    if (!s)
-        return;
     if (s->last) {
         s->last->next = dead;
         dead = s->first;
@@ -97,6 +98,13 @@ static void drop(struct saved *s)
     event_post(&bury);
     if (s->state)
         give(s->state, s->order);
+}
+
+static void drop(struct saved *s)
+{
+    if (!s)
+        return;
+    drop_content(s);
     give(s, 0);
 }
 
@@ -227,11 +235,84 @@ static int save_state(struct vm *vm, struct saved *s)
     return err ? err : 1;
 }
 
+/*
+ * The pages of this step that the log tells of. A later copy of a page is put back after an earlier
+ * one, so that only a page never copied may be left out for being zeros.
+ */
+static int save_told(struct vm *vm, struct vm_save *j, const uint64_t *bits)
+{
+    bool live = j->phase == SAVE_LIVE, first = live && j->round == 0;
+
+    for (unsigned n = 0; n < STEP_PAGES; n++) {
+        const void *at;
+        int err;
+
+        if (!(bits[n / 64] >> (n & 63) & 1))
+            continue;
+        at = gmem_ptr(vm, gpa((j->page + n) * PAGE_SIZE), PAGE_SIZE, PROT_R);
+        if (!at || (first && all_zero(at)))
+            continue;
+        err = keep_page(j->to, STATE_RAM, 0, j->page + n, at);
+        if (err)
+            return err;
+        j->copied++;
+        j->to->info.live_pages += live;
+    }
+    return 0;
+}
+
+/* > 0: there is more to do. */
+static int save_logged(struct vm *vm, struct vm_save *j)
+{
+    uint64_t bits[STEP_PAGES / 64];
+    int err;
+
+    if (!ram_next(vm, 0, &j->page))
+        return 0;
+    gmem_log_take(vm, gpa(j->page * PAGE_SIZE), STEP_PAGES, bits);
+    err = save_told(vm, j, bits);
+    j->page += STEP_PAGES;
+    if (j->phase == SAVE_LIVE && j->round == 0)
+        j->looked += STEP_PAGES * PAGE_SIZE;
+    return err ? err : 1;
+}
+
+/* It writes about as fast as is copied: to go on would be of no use, and take memory. */
+static bool too_fast(const struct vm_save *j)
+{
+    return j->round && j->copied > j->copied_before / 2;
+}
+
+/* > 0: there is more to do while it runs. */
+static int save_live(struct vm *vm, struct vm_save *j)
+{
+    int more = save_logged(vm, j);
+
+    if (more < 0 || too_fast(j))
+        return more < 0 ? more : 0;
+    if (more)
+        return more;
+    if (j->copied <= FEW_PAGES || j->round + 1 == ROUNDS)
+        return 0;
+    j->round++;
+    j->copied_before = j->copied;
+    j->copied = j->page = 0;
+    return 1;
+}
+
 /* > 0: there is more to do. */
 static int save_pages(struct vm *vm, struct vm_save *j)
 {
     for (unsigned n = 0; n < STEP_PAGES; n++) {
         const struct state_pages *p = pages_of(vm, j->list);
+
+        if (j->list == 0 && j->logged) {
+            int more = save_logged(vm, j);
+
+            if (more == 0)
+                j->page = 0, j->list = 1;
+            return more < 0 ? more : 1;
+        }
         const void *at =
             p && j->instance < count_of(vm, p) ? p->next(vm, j->instance, &j->page) : NULL;
         int err;
@@ -266,10 +347,26 @@ static void explain(struct vm *vm, int err)
         snprintf(j->why, sizeof j->why, "%s", vm->why[0] ? vm->why : "it cannot be saved");
 }
 
+static void say_saved(const struct vm *vm, const struct vm_save *j)
+{
+    const struct saved_info *i = &j->to->info;
+
+    log_info("%s: saved: %llu KiB of host memory, in %llu ms; it stood %llu ms: %llu pages copied "
+             "while it ran, %llu while it stood",
+             vm->config->name, (unsigned long long)i->bytes / KIB,
+             (unsigned long long)(time_ns() - j->began) / 1000000,
+             (unsigned long long)i->stood_ns / 1000000, (unsigned long long)i->live_pages,
+             (unsigned long long)(i->pages - i->live_pages));
+}
+
+/* The guest stands. */
 static void end_save(struct vm *vm, int err)
 {
     struct vm_save *j = &vm->save;
 
+    gmem_log_stop(vm);
+    if (j->resume)
+        j->to->info.stood_ns += time_ns() - vm->paused_ns;
     j->under_way = false;
     j->result = err;
     if (err) {
@@ -280,29 +377,84 @@ static void end_save(struct vm *vm, int err)
         j->to->info.saved_ns = time_ns();
         drop(vm->saved);
         vm->saved = j->to;
-        log_info("%s: saved: %llu KiB of host memory, in %llu ms", vm->config->name,
-                 (unsigned long long)j->to->info.bytes / KIB,
-                 (unsigned long long)(time_ns() - j->began) / 1000000);
+        say_saved(vm, j);
     }
     j->to = NULL;
     if (j->resume && vm_resume(vm))
         log_err("%s: it stays paused", vm->config->name);
 }
 
+/* The guest stands. It goes on while its RAM is copied, if what it writes can be seen. */
+static int begin_live(struct vm *vm, struct vm_save *j)
+{
+    j->phase = SAVE_REST;
+    j->logged = !gmem_log_start(vm);
+    if (!j->logged)
+        return 1;
+    j->to->info.stood_ns = time_ns() - vm->paused_ns;
+    j->phase = SAVE_LIVE; /* else vm_resume() refuses */
+    if (vm_resume(vm))
+        j->phase = SAVE_REST;
+    return 1;
+}
+
+/* The rest waits for the guest to stand, unless somebody has paused it meanwhile. */
+static int end_live(struct vm *vm, struct vm_save *j)
+{
+    j->phase = SAVE_REST;
+    j->page = 0;
+    j->resume = vm->state == VM_RUNNING;
+    if (j->resume)
+        hv_assert(!vm_pause(vm));
+    return 1;
+}
+
+/* Pages that were copied twice took too much: once more, without. Cannot fail. */
+static int save_again(struct vm *vm, struct vm_save *j)
+{
+    drop_content(j->to);
+    *j->to = (struct saved){ .info.bytes = PAGE_SIZE, .info.stood_ns = j->to->info.stood_ns };
+    j->logged = false;
+    j->list = j->instance = 0;
+    j->page = j->looked = 0;
+    return j->phase == SAVE_LIVE ? end_live(vm, j) : 1;
+}
+
+static int save_step(struct vm *vm, struct vm_save *j)
+{
+    int more;
+
+    if (j->phase == SAVE_BEGIN)
+        return begin_live(vm, j);
+    if (j->phase == SAVE_LIVE) {
+        more = save_live(vm, j);
+        return more < 0 ? save_again(vm, j) : more ? more : end_live(vm, j);
+    }
+    more = j->to->len ? save_pages(vm, j) : save_state(vm, j->to);
+    return more == -ENOMEM && j->logged ? save_again(vm, j) : more;
+}
+
 static void save_event(struct event *ev)
 {
     struct vm *vm = container_of(ev, struct vm, save.ev);
     struct vm_save *j = &vm->save;
+    bool stands = vm->state == VM_PAUSED, runs = vm->state == VM_RUNNING && j->phase == SAVE_LIVE;
     uint64_t from;
     int more;
 
-    if (!j->under_way || vm->state != VM_PAUSED || share_wait(vm, ev))
+    if (!j->under_way || !(stands || runs) || share_wait(vm, ev))
         return;
+    if (dead && !j->logged) { /* memory comes free: one block in each event */
+        event_post(ev);
+        return;
+    }
     from = time_ns();
     gmem_enter(&vm->gmem);
-    more = j->to->len ? save_pages(vm, j) : save_state(vm, j->to);
+    more = save_step(vm, j);
     share_pay(vm, from);
-    if (more > 0)
+    if (more > 0 && j->phase == SAVE_LIVE)
+        event_put_off(ev); /* the guest first */
+    else if (more > 0)
         event_post(ev);
     else
         end_save(vm, more);
@@ -323,6 +475,7 @@ void save_stop(struct vm *vm)
     if (!j->under_way)
         return;
     event_cancel(&j->ev);
+    gmem_log_stop(vm);
     drop(j->to);
     j->to = NULL;
     j->under_way = false;
@@ -347,9 +500,12 @@ int vm_save(struct vm *vm)
     *j->to = (struct saved){ .info.bytes = PAGE_SIZE };
     j->under_way = true;
     j->resume = running;
+    j->logged = false;
+    j->phase = running ? SAVE_BEGIN : SAVE_REST;
     j->began = time_ns();
     j->list = j->instance = 0;
-    j->page = j->looked = 0;
+    j->page = j->looked = j->copied = j->copied_before = 0;
+    j->round = 0;
     j->result = 0;
     j->why[0] = '\0';
     if (!running)

@@ -763,7 +763,7 @@ int vm_pause(struct vm *vm)
 int vm_resume(struct vm *vm)
 {
     assert_cpu0();
-    if (vm->state != VM_PAUSED || vm->save.under_way || vm->held)
+    if (vm->state != VM_PAUSED || vm->held || (vm->save.under_way && vm->save.phase != SAVE_LIVE))
         return -EBUSY;
     assert_parked(vm);
     gmem_enter(&vm->gmem);

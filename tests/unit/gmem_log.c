@@ -132,8 +132,8 @@ static void start_log(void)
 {
     assert_int_equal(gmem_log_start(&vm), 0);
     for (uint64_t i = 0; i < PAGES; i++) {
-        by_us[i] = true;
-        by_guest[i] = by_us_before[i] = false;
+        by_us_before[i] = true; /* all of it, once */
+        by_guest[i] = by_us[i] = false;
         assert_int_equal(s2_prot(page_at(i)), PROT_R | PROT_X);
     }
 }

@@ -8,6 +8,7 @@
 
 #include <hv/time.h>
 
+#include "fake_stage2.h"
 #include "vm_fake.h"
 
 static uint8_t page[PAGE_SIZE];
@@ -192,11 +193,196 @@ static void test_no_memory(void **state)
     pmm_unpromise(left);
 }
 
+/* ---- while it runs ---- */
+
+static uint64_t stores, stores_saved;
+static uint64_t all_until;    /* each run stores to all pages below it */
+static uint64_t few_until[4]; /* the same, by the round */
+
+static int start_live(void **state)
+{
+    engine.s2 = &format;
+    config.memory = 24 * MIB; /* several steps, between which the guest runs */
+    return start(state);
+}
+
+static int forget_live(void **state)
+{
+    int err = forget(state);
+
+    all_until = 0;
+    memset(few_until, 0, sizeof few_until);
+    engine.s2 = NULL;
+    config.memory = 4 * MIB;
+    return err;
+}
+
+/* As the guest does: by stage 2, not by gmem_ptr(). */
+static void guest_store(uint64_t at, uint64_t value)
+{
+    uint64_t *p = gmem_ptr(vm, gpa(at), 8, PROT_R);
+    unsigned prot = 0;
+    hpa_t oa;
+
+    assert_true(pt_lookup(&vm->gmem.s2, gpa(at), &oa, &prot));
+    if (!(prot & PROT_W))
+        assert_true(gmem_log_exit(vm->vcpu[0], gpa(at)));
+    *p = value;
+}
+
+static void store_on(struct vcpu *v)
+{
+    (void)v;
+    guest_store(0x7000, ++stores);
+    for (uint64_t at = 0x10000; at < all_until; at += PAGE_SIZE)
+        guest_store(at, stores);
+    for (uint64_t at = 0x10000; at < few_until[vm->save.round]; at += PAGE_SIZE)
+        guest_store(at, stores);
+    if (vm->save.under_way)
+        stores_saved = stores;
+    if (vm->save.phase == SAVE_LIVE && vm->save.under_way) {
+        put(0x9000, 0x99);
+        put(0xb000, 0);
+    }
+}
+
+static void restore_it(void)
+{
+    during_run = NULL;
+    vm_request_off(vm, "test");
+    turns(20);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_int_equal(vm_restore(vm), 0);
+    for (unsigned i = 0; i < 40 && vm->state != VM_RUNNING; i++)
+        turn();
+    assert_int_equal(vm->state, VM_RUNNING);
+}
+
+static uint64_t word_at(uint64_t at)
+{
+    uint64_t v;
+
+    gmem_enter(&vm->gmem);
+    assert_int_equal(gmem_read(vm, gpa(at), &v, sizeof v), 0);
+    return v;
+}
+
+/* What is written while RAM is copied is in it as it was when the guest stood. */
+static void test_live(void **state)
+{
+    struct saved_info info;
+
+    (void)state;
+    put(0x3000, 0x33);
+    put(0xb000, 0xbb);
+    during_run = store_on;
+    save_it();
+    assert_int_equal(vm->save.result, 0);
+    assert_null(vm->gmem.log);
+    assert_true(vm_saved(vm, &info));
+    assert_in_range(info.live_pages, 2, 4);
+    assert_in_range(info.pages - info.live_pages, 3, 4); /* 7, 9 and b */
+    turns(4);
+    assert_true(stores > stores_saved);
+    restore_it();
+    assert_true(holds(0x3000, 0x33) && holds(0x9000, 0x99) && holds(0xb000, 0));
+    assert_int_equal(word_at(0x7000), stores_saved);
+}
+
+/* All of its memory holds something, and it stores to all of it in each turn. */
+static void begin_fast(void)
+{
+    for (uint64_t at = 0; at < config.memory; at += PAGE_SIZE)
+        put(at, 1);
+    all_until = config.memory;
+    during_run = store_on;
+}
+
+/* It stores faster than is copied: once all, then half at most, and it stands for all the rest. */
+static void test_live_too_fast(void **state)
+{
+    uint64_t all = config.memory / PAGE_SIZE;
+    struct saved_info info;
+
+    (void)state;
+    begin_fast();
+    save_it();
+    assert_int_equal(vm->save.result, 0);
+    assert_int_equal(vm->save.round, 1);
+    assert_true(vm_saved(vm, &info));
+    assert_in_range(info.live_pages, all, all + all / 2 + 1024);
+    assert_in_range(info.pages - info.live_pages, all - 1040, all);
+    restore_it();
+    assert_int_equal(word_at(config.memory - PAGE_SIZE), stores_saved);
+}
+
+/* Each round has less to do than the one before, and the last one is the last. */
+static void test_live_rounds(void **state)
+{
+    static const uint64_t by_round[] = { 2000, 900, 400, 300 };
+    struct saved_info info;
+
+    (void)state;
+    begin_fast();
+    all_until = 0;
+    for (unsigned i = 0; i < 4; i++)
+        few_until[i] = by_round[i] * PAGE_SIZE;
+    save_it();
+    assert_int_equal(vm->save.result, 0);
+    assert_int_equal(vm->save.round, 3);
+    assert_true(vm_saved(vm, &info));
+    assert_in_range(info.pages - info.live_pages, 284, 300);
+    restore_it();
+    assert_int_equal(word_at(0x20000), stores_saved);
+}
+
+/* It ends while it is copied, and the log ends with it. */
+static void test_live_ends(void **state)
+{
+    (void)state;
+    assert_int_equal(vm_save(vm), 0);
+    for (unsigned i = 0; i < 20 && vm->save.phase != SAVE_LIVE; i++)
+        turn();
+    assert_int_equal(vm->save.phase, SAVE_LIVE);
+    vm_request_off(vm, "test");
+    turns(20);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_int_equal(vm->save.result, -EIO);
+    assert_false(vm_saved(vm, NULL));
+}
+
+/* There is room for each page once: what does not fit twice is copied while the guest stands. */
+static void test_live_without_room(void **state)
+{
+    struct saved_info info;
+    struct pmm_stats s;
+    uint64_t left;
+
+    (void)state;
+    begin_fast();
+    pmm_stats(&s);
+    left = s.free - s.promised - PMM_RESERVE - 28 * MIB;
+    assert_int_equal(pmm_promise(left), 0);
+    save_it();
+    assert_int_equal(vm->save.result, 0);
+    assert_true(vm_saved(vm, &info));
+    assert_int_equal(info.live_pages, 0);
+    assert_int_equal(info.pages, config.memory / PAGE_SIZE - 1); /* 0xb000 holds zeros */
+    restore_it();
+    assert_int_equal(word_at(0x20000), stores_saved);
+    pmm_unpromise(left);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round, start, forget),
         cmocka_unit_test_setup_teardown(test_paused, start, forget),
+        cmocka_unit_test_setup_teardown(test_live, start_live, forget_live),
+        cmocka_unit_test_setup_teardown(test_live_too_fast, start_live, forget_live),
+        cmocka_unit_test_setup_teardown(test_live_rounds, start_live, forget_live),
+        cmocka_unit_test_setup_teardown(test_live_ends, start_live, forget_live),
+        cmocka_unit_test_setup_teardown(test_live_without_room, start_live, forget_live),
         cmocka_unit_test_setup_teardown(test_nothing, start, forget),
         cmocka_unit_test_setup_teardown(test_ends, start, forget),
         cmocka_unit_test_setup_teardown(test_busy_device, start, forget),

@@ -10,18 +10,31 @@ struct vm;
 struct saved;
 struct block;
 
+/*
+ * A guest that runs is paused to begin its log (gmem_log_start()), runs while its RAM is copied,
+ * and is paused again for the rest: what it has written to since, and its state. While it runs,
+ * what it has written to is copied again, in a bounded number of rounds, each of which must have
+ * half as much to do as the one before: so a guest that writes as fast as is copied is soon paused,
+ * and at most three copies of a page are held. Without a log, or when that takes too much memory,
+ * everything is copied once, in the second pause.
+ */
+enum save_phase { SAVE_BEGIN, SAVE_LIVE, SAVE_REST };
 /* Private to hv/vm/save.c but for what is marked: read by anybody on CPU 0. */
 struct vm_save {
     struct event ev;
     struct saved *to;
     bool under_way; /* read */
     bool resume;    /* it ran: it goes on afterwards */
+    bool logged;    /* RAM was copied live: of it only what the log tells is left */
+    uint8_t phase;  /* read: enum save_phase */
+    uint8_t round;  /* of SAVE_LIVE */
     int result;     /* read: of the last one: 0, or -Exxx and `why` */
     char why[96];   /* read */
     uint64_t began;
     uint64_t looked; /* read: bytes of memory so far */
     uint32_t list, instance;
     uint64_t page;
+    uint64_t copied, copied_before; /* pages: in this round, in the one before */
 };
 enum restore_phase { RESTORE_NO, RESTORE_BUILD, RESTORE_SCRUB, RESTORE_PAGES };
 struct vm_restore {
@@ -32,15 +45,17 @@ struct vm_restore {
 struct saved_info {
     uint64_t bytes;       /* of host memory */
     uint64_t state_bytes; /* of it the state of vCPUs and devices */
-    uint64_t pages;       /* of memory that were kept */
+    uint64_t pages;       /* copies of pages of memory, sometimes several of one */
+    uint64_t live_pages;  /* of these made while the guest ran */
+    uint64_t stood_ns;    /* how long it stood still for it, in all */
     uint64_t saved_ns;    /* time_ns() when it was done */
     uint64_t guest_ns;    /* the guest's time */
 };
 
 /*
- * RUNNING or PAUSED: pauses it, saves it, and lets it go on if it ran. Goes on in events while
- * vm->save.under_way; then vm->save.result. What was saved before is dropped when this is done.
- * -EBUSY: in another state, or being saved. -ENOMEM.
+ * RUNNING or PAUSED: saves it, mostly while it runs, and lets it go on if it ran. Goes on in events
+ * while vm->save.under_way; then vm->save.result. What was saved before is dropped when this is
+ * done. -EBUSY: in another state, or being saved. -ENOMEM.
  */
 int must_check vm_save(struct vm *);
 /*

@@ -61,12 +61,15 @@ static void on_lpi(uint32_t intid)
     lpi_due = true;
 }
 
+static uint32_t next_alarm; /* the PL031's second */
+
 static void on_alarm(uint32_t intid)
 {
     (void)intid;
     alarms++;
     mmio_w32(boot.rtc + RTCICR, 1);
-    mmio_w32(boot.rtc + RTCMR, mmio_r32(boot.rtc + RTCDR) + 1);
+    /* the next second, even if it has begun: one that is met late comes at once */
+    mmio_w32(boot.rtc + RTCMR, ++next_alarm);
 }
 
 static void pass_on(unsigned me)
@@ -123,7 +126,8 @@ static void start_spis(void)
     gic_route(INTID_RTC, 0);
     gic_enable(INTID_RTC);
     mmio_w32(boot.rtc + RTCIMSC, 1);
-    mmio_w32(boot.rtc + RTCMR, mmio_r32(boot.rtc + RTCDR) + 1);
+    next_alarm = mmio_r32(boot.rtc + RTCDR) + 1;
+    mmio_w32(boot.rtc + RTCMR, next_alarm);
 }
 
 /* ---- registers ---- */
