@@ -125,7 +125,10 @@ struct vio_blk {
     struct blk_io io[IN_FLIGHT];
 };
 
-static struct vio_blk *of(struct virtio_dev *d) { return container_of(d, struct vio_blk, dev); }
+static struct vio_blk *vio_blk_of(struct virtio_dev *d)
+{
+    return container_of(d, struct vio_blk, dev);
+}
 
 static void kick_starved(struct vio_blk *b)
 {
@@ -172,14 +175,14 @@ static bool any_busy(struct vio_blk *b)
 /* Any CPU. Completions that are not quite over, and still tell the driver, are waited for. */
 static bool busy(struct virtio_dev *d)
 {
-    if (any_busy(of(d)))
+    if (any_busy(vio_blk_of(d)))
         return true;
     for (unsigned i = 0; i < IN_FLIGHT; i++)
-        event_cancel(&of(d)->io[i].req.done);
+        event_cancel(&vio_blk_of(d)->io[i].req.done);
     return false;
 }
 
-static void finish(struct blk_io *io, uint8_t status)
+static void vio_blk_finish(struct blk_io *io, uint8_t status)
 {
     struct virtqueue *q = &io->owner->dev.vq[io->queue];
 
@@ -278,7 +281,7 @@ static int go_on(struct blk_io *io)
 }
 
 /* A reset of the device or of its queue is under way: nobody is told. */
-static bool is_over(const struct blk_io *io)
+static bool vio_blk_is_over(const struct blk_io *io)
 {
     const struct virtio_dev *d = &io->owner->dev;
 
@@ -290,7 +293,7 @@ static void dma_done(struct blk_io *io)
     struct vio_blk *b = io->owner;
     int e = io->req.status;
 
-    if (is_over(io)) {
+    if (vio_blk_is_over(io)) {
         io_put(io);
         event_post(&b->dev.event); /* its queue's reset goes on */
         landed(b);
@@ -303,7 +306,7 @@ static void dma_done(struct blk_io *io)
         if (e == 0)
             return;
     }
-    finish(io, (uint8_t)(e < 0 ? S_IOERR : S_OK));
+    vio_blk_finish(io, (uint8_t)(e < 0 ? S_IOERR : S_OK));
     vq_notify(&b->dev.vq[io->queue]);
     if (!any_busy(b))
         virtio_idle(&b->dev);
@@ -342,24 +345,24 @@ static void done(struct event *ev)
         if (e == 0)
             return;
     }
-    finish(io, (uint8_t)(e < 0 ? S_IOERR : S_OK));
+    vio_blk_finish(io, (uint8_t)(e < 0 ? S_IOERR : S_OK));
     vq_notify(q);
     if (!any_busy(io->owner))
         virtio_idle(&io->owner->dev);
 }
 
-static bool may_go(const struct blk_req *q)
+static bool vio_blk_may_go(const struct blk_req *q)
 {
     return virtio_may_dma(&container_of(q, struct blk_io, req)->owner->dev);
 }
 
-static uint8_t start(struct blk_io *io, uint8_t op, const struct iov *iov, uint16_t niov)
+static uint8_t vio_blk_start(struct blk_io *io, uint8_t op, const struct iov *iov, uint16_t niov)
 {
     struct vio_blk *b = io->owner;
     int e;
 
     io->req.op = op;
-    io->req.may_go = may_go;
+    io->req.may_go = vio_blk_may_go;
     io->req.iov = iov;
     io->req.niov = niov;
     io->busy = true;
@@ -377,7 +380,7 @@ static uint8_t start(struct blk_io *io, uint8_t op, const struct iov *iov, uint1
 
 /* ---- the guest's side: each returns what to answer, or S_STARTED ---- */
 
-static uint8_t transfer(struct blk_io *io, const struct header *h)
+static uint8_t vio_blk_transfer(struct blk_io *io, const struct header *h)
 {
     struct vio_blk *b = io->owner;
     bool out = h->type == T_OUT;
@@ -394,14 +397,14 @@ static uint8_t transfer(struct blk_io *io, const struct header *h)
     if (is_dma(b))
         blk_data_begin(&io->data, h->sector, iov, n, bytes, out);
     io->written = out ? 0 : (uint32_t)min_u64(bytes, UINT32_MAX - 1);
-    return start(io, out ? BLK_WRITE : BLK_READ, iov, n);
+    return vio_blk_start(io, out ? BLK_WRITE : BLK_READ, iov, n);
 }
 
-static uint8_t flush(struct blk_io *io, const struct header *h)
+static uint8_t vio_blk_flush(struct blk_io *io, const struct header *h)
 {
     (void)h;
     io->req.sector = io->req.nsectors = 0;
-    return start(io, BLK_FLUSH, NULL, 0);
+    return vio_blk_start(io, BLK_FLUSH, NULL, 0);
 }
 
 static bool range_is_good(const struct vio_blk *b, const struct range *r)
@@ -435,7 +438,7 @@ static uint8_t discard(struct blk_io *io, const struct header *h)
             return S_IOERR;
     }
     io->nranges = (uint8_t)n;
-    return start(io, h->type == T_DISCARD ? BLK_DISCARD : BLK_WRITE_ZEROES, NULL, 0);
+    return vio_blk_start(io, h->type == T_DISCARD ? BLK_DISCARD : BLK_WRITE_ZEROES, NULL, 0);
 }
 
 static uint8_t get_id(struct blk_io *io, const struct header *h)
@@ -452,8 +455,8 @@ static const struct {
     uint32_t type;
     uint8_t (*fn)(struct blk_io *, const struct header *);
 } types[] = {
-    { T_IN, transfer },   { T_OUT, transfer },    { T_FLUSH, flush },
-    { T_GET_ID, get_id }, { T_DISCARD, discard }, { T_WRITE_ZEROES, discard },
+    { T_IN, vio_blk_transfer }, { T_OUT, vio_blk_transfer }, { T_FLUSH, vio_blk_flush },
+    { T_GET_ID, get_id },       { T_DISCARD, discard },      { T_WRITE_ZEROES, discard },
 };
 
 /* The status is the last writable byte. */
@@ -485,12 +488,12 @@ static void request(struct blk_io *io)
         if (types[i].type == h.type)
             status = types[i].fn(io, &h);
     if (status != S_STARTED)
-        finish(io, status);
+        vio_blk_finish(io, status);
 }
 
-static void kick(struct virtio_dev *d, unsigned i)
+static void vio_blk_kick(struct virtio_dev *d, unsigned i)
 {
-    struct vio_blk *b = of(d);
+    struct vio_blk *b = vio_blk_of(d);
     struct blk_io *io = NULL;
     bool may;
 
@@ -507,13 +510,13 @@ static void kick(struct virtio_dev *d, unsigned i)
 }
 
 /* The device is a bus master again. */
-static void resume(struct virtio_dev *d)
+static void vio_blk_resume(struct virtio_dev *d)
 {
-    struct vio_blk *b = of(d);
+    struct vio_blk *b = vio_blk_of(d);
 
     for (unsigned i = 0; i < IN_FLIGHT; i++)
         if (b->io[i].busy && b->io[i].held) {
-            finish(&b->io[i], b->io[i].answer);
+            vio_blk_finish(&b->io[i], b->io[i].answer);
             vq_notify(&d->vq[b->io[i].queue]);
         }
     b->blk->ops->resume(b->blk);
@@ -521,9 +524,9 @@ static void resume(struct virtio_dev *d)
 
 /* ---- life ---- */
 
-static int activate(struct virtio_dev *d)
+static int vio_blk_activate(struct virtio_dev *d)
 {
-    struct vio_blk *b = of(d);
+    struct vio_blk *b = vio_blk_of(d);
 
     b->free = NULL;
     b->starved = 0;
@@ -541,7 +544,7 @@ static int activate(struct virtio_dev *d)
 /* On the device's CPU. What the hardware has of the queue's comes back by itself. */
 static int queue_reset(struct virtio_dev *d, unsigned q)
 {
-    struct vio_blk *b = of(d);
+    struct vio_blk *b = vio_blk_of(d);
     int e = 0;
 
     for (unsigned i = 0; i < IN_FLIGHT; i++) {
@@ -565,9 +568,9 @@ static int queue_reset(struct virtio_dev *d, unsigned q)
  * CPU. First those that began while it was live, so that nobody submits; then the disk; then the
  * completions that the disk had posted meanwhile.
  */
-static int reset(struct virtio_dev *d)
+static int vio_blk_reset(struct virtio_dev *d)
 {
-    struct vio_blk *b = of(d);
+    struct vio_blk *b = vio_blk_of(d);
 
     event_cancel(&b->later);
     if (is_dma(b))
@@ -580,9 +583,9 @@ static int reset(struct virtio_dev *d)
     return 0;
 }
 
-static void config(struct virtio_dev *d, struct io_access *a)
+static void vio_blk_config(struct virtio_dev *d, struct io_access *a)
 {
-    struct vio_blk *b = of(d);
+    struct vio_blk *b = vio_blk_of(d);
 
     if (!a->write)
         virtio_config_read(&b->config, a);
@@ -590,27 +593,30 @@ static void config(struct virtio_dev *d, struct io_access *a)
         __atomic_store_n(&b->config.writeback, a->val & 1, __ATOMIC_RELAXED);
 }
 
-static void save(struct virtio_dev *d, uint8_t *own) { own[0] = of(d)->config.writeback; }
+static void vio_blk_save(struct virtio_dev *d, uint8_t *own)
+{
+    own[0] = vio_blk_of(d)->config.writeback;
+}
 
-static int restore(struct virtio_dev *d, const uint8_t *own)
+static int vio_blk_restore(struct virtio_dev *d, const uint8_t *own)
 {
     bool may = d->features & VIRTIO_BIT(F_CONFIG_WCE);
 
-    if (own[0] > 1 || (!may && own[0] != of(d)->config.writeback) ||
+    if (own[0] > 1 || (!may && own[0] != vio_blk_of(d)->config.writeback) ||
         !state_all_zero(own + 1, VIRTIO_OWN - 1))
         return -EINVAL;
-    of(d)->config.writeback = own[0];
+    vio_blk_of(d)->config.writeback = own[0];
     return 0;
 }
 
-static void destroy(struct virtio_dev *d)
+static void vio_blk_destroy(struct virtio_dev *d)
 {
-    event_kill(&of(d)->later);
+    event_kill(&vio_blk_of(d)->later);
     for (unsigned i = 0; i < IN_FLIGHT; i++) {
-        event_kill(&of(d)->io[i].req.done);
-        blk_data_free(&of(d)->io[i].data, d->vm);
+        event_kill(&vio_blk_of(d)->io[i].req.done);
+        blk_data_free(&vio_blk_of(d)->io[i].data, d->vm);
     }
-    vm_free(d->vm, of(d), sizeof *of(d));
+    vm_free(d->vm, vio_blk_of(d), sizeof *vio_blk_of(d));
 }
 
 static const struct virtio_ops ops = {
@@ -618,16 +624,16 @@ static const struct virtio_ops ops = {
     .id = DEVICE_BLK,
     .class_code = 0x010000,
     .config_len = offsetof(struct blk_config, write_zeroes_may_unmap) + 4,
-    .activate = activate,
-    .reset = reset,
+    .activate = vio_blk_activate,
+    .reset = vio_blk_reset,
     .queue_reset = queue_reset,
-    .kick = kick,
-    .resume = resume,
-    .config = config,
+    .kick = vio_blk_kick,
+    .resume = vio_blk_resume,
+    .config = vio_blk_config,
     .busy = busy,
-    .save = save,
-    .restore = restore,
-    .free = destroy,
+    .save = vio_blk_save,
+    .restore = vio_blk_restore,
+    .free = vio_blk_destroy,
 };
 
 /* What it can do beside reads and writes. */
@@ -660,7 +666,7 @@ static void set_extras(struct vio_blk *b)
     }
 }
 
-static void set_config(struct vio_blk *b, unsigned nqueues)
+static void vio_blk_set_config(struct vio_blk *b, unsigned nqueues)
 {
     b->config = (struct blk_config){
         .capacity = b->blk->sectors,
@@ -681,7 +687,7 @@ static void set_config(struct vio_blk *b, unsigned nqueues)
 
 void vio_blk_limit(struct virtio_dev *d, uint32_t iops, uint64_t bandwidth)
 {
-    of(d)->rate = (struct blk_rate){ .iops = iops, .bandwidth = bandwidth };
+    vio_blk_of(d)->rate = (struct blk_rate){ .iops = iops, .bandwidth = bandwidth };
 }
 
 int vio_blk_create(struct vm *vm, struct blk_dev *blk, unsigned nqueues, struct virtio_dev **out)
@@ -695,7 +701,7 @@ int vio_blk_create(struct vm *vm, struct blk_dev *blk, unsigned nqueues, struct 
     b->blk = blk;
     for (unsigned i = 0; i < IN_FLIGHT; i++)
         b->io[i].owner = b;
-    set_config(b, nqueues);
+    vio_blk_set_config(b, nqueues);
     e = virtio_add(&b->dev);
     if (e) {
         vm_free(vm, b, sizeof *b);

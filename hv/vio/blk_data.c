@@ -74,7 +74,7 @@ static void trim(struct blk_data *d, uint64_t bytes)
     }
 }
 
-static void direct(struct blk_data *d, struct vm *vm, const struct blk_limits *l)
+static void blk_data_direct(struct blk_data *d, struct vm *vm, const struct blk_limits *l)
 {
     uint64_t skip = d->at;
 
@@ -113,7 +113,7 @@ int blk_data_next(struct blk_data *d, struct vm *vm, const struct blk_limits *l,
     int e = 0;
 
     d->bounced = false;
-    direct(d, vm, l);
+    blk_data_direct(d, vm, l);
     if (d->step < min_u64(blk_data_left(d), BLK_DIRECT_LEAST))
         e = bounce(d, vm, l);
     *bytes = d->step;

@@ -21,7 +21,7 @@
 #define BLK_QUEUES 4u
 #define RELEASE_AT_ONCE 512u /* pieces of a RAM disk that one call frees */
 
-static int fail(struct vm *vm, const char *what, int e)
+static int vio_fail(struct vm *vm, const char *what, int e)
 {
     if (!vm->why[0])
         snprintf(vm->why, sizeof vm->why, "%s: %s", what,
@@ -97,7 +97,7 @@ static int add_nets(struct vm *vm, const struct guest_config *c)
         int e = add_net(vm, &c->net[i]);
 
         if (e)
-            return fail(vm, c->net[i].net, e);
+            return vio_fail(vm, c->net[i].net, e);
     }
     return 0;
 }
@@ -113,30 +113,30 @@ int vio_build(struct vm *vm, const struct guest_config *c)
         vm->vio = vm_alloc(vm, sizeof *vm->vio);
     v = vm->vio;
     if (!v)
-        return fail(vm, "virtio", -ENOMEM);
+        return vio_fail(vm, "virtio", -ENOMEM);
     e = vio_console_create(vm, vm->console, &v->dev[v->ndevs]);
     if (e)
-        return fail(vm, "virtio-console", e);
+        return vio_fail(vm, "virtio-console", e);
     v->ndevs++;
     if (c->rng && !random_ready()) {
         vm_log(vm, LOG_WARN, "no virtio-rng: there are no random numbers yet");
     } else if (c->rng) {
         e = vio_rng_create(vm, &v->dev[v->ndevs]);
         if (e)
-            return fail(vm, "virtio-rng", e);
+            return vio_fail(vm, "virtio-rng", e);
         v->ndevs++;
     }
     vm->why[0] = '\0';
     for (unsigned i = 0; i < c->ndisks; i++) {
         e = add_disk(vm, c, i);
         if (e)
-            return fail(vm, c->disk[i].path, e);
+            return vio_fail(vm, c->disk[i].path, e);
     }
     e = add_nets(vm, c);
     if (e)
         return e;
     e = passthrough_build(vm, c);
-    return e ? fail(vm, "passthrough", e) : 0;
+    return e ? vio_fail(vm, "passthrough", e) : 0;
 }
 
 int vio_quiesce(struct vm *vm)

@@ -37,13 +37,13 @@ struct vio_console {
     struct vq_chain chain;
 };
 
-static struct vio_console *of(struct virtio_dev *d)
+static struct vio_console *vio_console_of(struct virtio_dev *d)
 {
     return container_of(d, struct vio_console, dev);
 }
 
 /* A buffer longer than the console's whole ring is cut: only its start would be kept anyway. */
-static void transmit(struct vio_console *c)
+static void vio_console_transmit(struct vio_console *c)
 {
     struct virtqueue *q = &c->dev.vq[TX];
 
@@ -72,7 +72,7 @@ static bool have_input(struct vio_console *c)
     return c->in_len > c->in_off;
 }
 
-static void receive(struct vio_console *c)
+static void vio_console_receive(struct vio_console *c)
 {
     struct virtqueue *q = &c->dev.vq[RX];
 
@@ -93,26 +93,26 @@ static void receive(struct vio_console *c)
     vq_notify(q);
 }
 
-static void kick(struct virtio_dev *d, unsigned q)
+static void vio_console_kick(struct virtio_dev *d, unsigned q)
 {
     if (q == TX)
-        transmit(of(d));
+        vio_console_transmit(vio_console_of(d));
     else
-        receive(of(d));
+        vio_console_receive(vio_console_of(d));
 }
 
-static int activate(struct virtio_dev *d)
+static int vio_console_activate(struct virtio_dev *d)
 {
-    struct vio_console *c = of(d);
+    struct vio_console *c = vio_console_of(d);
 
     c->listening = console_listen(c->console, PRIORITY, &d->event) == 0;
     return 0;
 }
 
 /* The same typed bytes stay for the next driver. */
-static int reset(struct virtio_dev *d)
+static int vio_console_reset(struct virtio_dev *d)
 {
-    struct vio_console *c = of(d);
+    struct vio_console *c = vio_console_of(d);
 
     if (c->listening)
         console_unlisten(c->console, &d->event);
@@ -120,17 +120,20 @@ static int reset(struct virtio_dev *d)
     return 0;
 }
 
-static void config(struct virtio_dev *d, struct io_access *a)
+static void vio_console_config(struct virtio_dev *d, struct io_access *a)
 {
     static const struct console_config image = { .cols = 80, .rows = 25, .max_nr_ports = 1 };
     const char ch = (char)a->val;
 
     if (a->write && a->addr == EMERG_WR)
-        console_write(of(d)->console, &ch, 1);
+        console_write(vio_console_of(d)->console, &ch, 1);
     virtio_config_read(&image, a);
 }
 
-static void destroy(struct virtio_dev *d) { vm_free(d->vm, of(d), sizeof *of(d)); }
+static void vio_console_destroy(struct virtio_dev *d)
+{
+    vm_free(d->vm, vio_console_of(d), sizeof *vio_console_of(d));
+}
 
 /* What was taken from the console and not given to the guest. */
 struct console_saved {
@@ -139,17 +142,17 @@ struct console_saved {
 };
 static_assert(sizeof(struct console_saved) == VIRTIO_OWN, "a saved state");
 
-static void save(struct virtio_dev *d, uint8_t *own)
+static void vio_console_save(struct virtio_dev *d, uint8_t *own)
 {
-    struct console_saved s = { .off = of(d)->in_off, .len = of(d)->in_len };
+    struct console_saved s = { .off = vio_console_of(d)->in_off, .len = vio_console_of(d)->in_len };
 
-    memcpy(s.in, of(d)->in, sizeof s.in);
+    memcpy(s.in, vio_console_of(d)->in, sizeof s.in);
     memcpy(own, &s, sizeof s);
 }
 
-static int restore(struct virtio_dev *d, const uint8_t *own)
+static int vio_console_restore(struct virtio_dev *d, const uint8_t *own)
 {
-    struct vio_console *c = of(d);
+    struct vio_console *c = vio_console_of(d);
     struct console_saved s;
 
     memcpy(&s, own, sizeof s);
@@ -166,13 +169,13 @@ static const struct virtio_ops ops = {
     .id = DEVICE_CONSOLE,
     .class_code = 0x078000,
     .config_len = sizeof(struct console_config),
-    .activate = activate,
-    .reset = reset,
-    .kick = kick,
-    .config = config,
-    .save = save,
-    .restore = restore,
-    .free = destroy,
+    .activate = vio_console_activate,
+    .reset = vio_console_reset,
+    .kick = vio_console_kick,
+    .config = vio_console_config,
+    .save = vio_console_save,
+    .restore = vio_console_restore,
+    .free = vio_console_destroy,
 };
 
 int vio_console_create(struct vm *vm, struct console *console, struct virtio_dev **out)

@@ -61,7 +61,10 @@ struct vio_net {
     struct vq_used used[VQ_SIZE_MAX]; /* of the frame being received */
 };
 
-static struct vio_net *of(struct virtio_dev *d) { return container_of(d, struct vio_net, dev); }
+static struct vio_net *vio_net_of(struct virtio_dev *d)
+{
+    return container_of(d, struct vio_net, dev);
+}
 
 /* ---- sending ---- */
 
@@ -99,7 +102,7 @@ static bool make_frame(struct vio_net *n, struct net_frame *f)
     return true;
 }
 
-static void transmit(struct vio_net *n)
+static void vio_net_transmit(struct vio_net *n)
 {
     struct virtqueue *q = &n->dev.vq[TX];
     struct net_frame f;
@@ -120,7 +123,7 @@ static void transmit(struct vio_net *n)
 /* ---- receiving ---- */
 
 /* On a sender's CPU, in the sender's view. */
-static bool deliver(struct net_port *p, unsigned from, const struct net_frame *f)
+static bool vio_net_deliver(struct net_port *p, unsigned from, const struct net_frame *f)
 {
     struct vio_net *n = container_of(p, struct vio_net, port);
 
@@ -180,8 +183,8 @@ static unsigned fill_buffers(struct vio_net *n, const uint8_t *frame, uint32_t l
  * they were, for later. `whole`: this run's budget is untouched, so what it does not suffice for
  * would wait for ever. True: the frame is done with.
  */
-static bool receive(struct vio_net *n, const uint8_t *frame, uint32_t len,
-                    const struct net_offload *o, bool whole)
+static bool vio_net_receive(struct vio_net *n, const uint8_t *frame, uint32_t len,
+                            const struct net_offload *o, bool whole)
 {
     struct virtqueue *q = &n->dev.vq[RX];
     struct vq_mark mark = vq_mark(q);
@@ -205,26 +208,27 @@ static bool receive(struct vio_net *n, const uint8_t *frame, uint32_t len,
     return true;
 }
 
-static void receive_all(struct vio_net *n)
+static void vio_net_receive_all(struct vio_net *n)
 {
     const uint8_t *frame;
     struct net_offload o;
     bool whole = true;
     uint32_t len;
 
-    while ((frame = net_queue_first(&n->queue, &len, &o)) && receive(n, frame, len, &o, whole)) {
+    while ((frame = net_queue_first(&n->queue, &len, &o)) &&
+           vio_net_receive(n, frame, len, &o, whole)) {
         net_queue_drop(&n->queue);
         whole = false;
     }
     vq_notify(&n->dev.vq[RX]);
 }
 
-static void kick(struct virtio_dev *d, unsigned q)
+static void vio_net_kick(struct virtio_dev *d, unsigned q)
 {
     if (q == RX)
-        receive_all(of(d));
+        vio_net_receive_all(vio_net_of(d));
     else
-        transmit(of(d));
+        vio_net_transmit(vio_net_of(d));
 }
 
 /* ---- life ---- */
@@ -248,26 +252,26 @@ static uint32_t taken_by(const struct virtio_dev *d)
     return takes;
 }
 
-static int activate(struct virtio_dev *d)
+static int vio_net_activate(struct virtio_dev *d)
 {
-    __atomic_store_n(&of(d)->port.takes, taken_by(d), __ATOMIC_RELAXED);
-    net_port_up(&of(d)->port);
+    __atomic_store_n(&vio_net_of(d)->port.takes, taken_by(d), __ATOMIC_RELAXED);
+    net_port_up(&vio_net_of(d)->port);
     return 0;
 }
 
-static int reset(struct virtio_dev *d)
+static int vio_net_reset(struct virtio_dev *d)
 {
-    net_port_down(&of(d)->port);
-    net_queue_clear(&of(d)->queue);
+    net_port_down(&vio_net_of(d)->port);
+    net_queue_clear(&vio_net_of(d)->queue);
     return 0;
 }
 
-static void config(struct virtio_dev *d, struct io_access *a)
+static void vio_net_config(struct virtio_dev *d, struct io_access *a)
 {
-    virtio_config_read(&of(d)->config, a);
+    virtio_config_read(&vio_net_of(d)->config, a);
 }
 
-static void release(struct vio_net *n)
+static void vio_net_release(struct vio_net *n)
 {
     struct vm *vm = n->dev.vm;
 
@@ -276,24 +280,24 @@ static void release(struct vio_net *n)
     vm_free(vm, n, sizeof *n);
 }
 
-static void destroy(struct virtio_dev *d)
+static void vio_net_destroy(struct virtio_dev *d)
 {
-    net_port_remove(&of(d)->port);
-    release(of(d));
+    net_port_remove(&vio_net_of(d)->port);
+    vio_net_release(vio_net_of(d));
 }
 
 /* What waits in the queue is lost, as on any network: it is no part of the state. */
-static void save(struct virtio_dev *d, uint8_t *own)
+static void vio_net_save(struct virtio_dev *d, uint8_t *own)
 {
-    memcpy(own, of(d)->config.mac, sizeof of(d)->config.mac);
+    memcpy(own, vio_net_of(d)->config.mac, sizeof vio_net_of(d)->config.mac);
 }
 
 /* The driver knows the address, and the switch lets it send from no other. */
-static int restore(struct virtio_dev *d, const uint8_t *own)
+static int vio_net_restore(struct virtio_dev *d, const uint8_t *own)
 {
-    const size_t n = sizeof of(d)->config.mac;
+    const size_t n = sizeof vio_net_of(d)->config.mac;
 
-    return memcmp(own, of(d)->config.mac, n) == 0 && state_all_zero(own + n, VIRTIO_OWN - n)
+    return memcmp(own, vio_net_of(d)->config.mac, n) == 0 && state_all_zero(own + n, VIRTIO_OWN - n)
                ? 0
                : -EINVAL;
 }
@@ -303,18 +307,18 @@ static const struct virtio_ops ops = {
     .id = DEVICE_NET,
     .class_code = 0x020000,
     .config_len = sizeof(struct net_config),
-    .activate = activate,
-    .reset = reset,
-    .kick = kick,
-    .config = config,
-    .save = save,
-    .restore = restore,
-    .free = destroy,
+    .activate = vio_net_activate,
+    .reset = vio_net_reset,
+    .kick = vio_net_kick,
+    .config = vio_net_config,
+    .save = vio_net_save,
+    .restore = vio_net_restore,
+    .free = vio_net_destroy,
 };
-static const struct net_port_ops port_ops = { .deliver = deliver };
+static const struct net_port_ops port_ops = { .deliver = vio_net_deliver };
 
-static void set_up(struct vio_net *n, struct vm *vm, const struct net_switch *s,
-                   const struct guest_net *g)
+static void vio_net_set_up(struct vio_net *n, struct vm *vm, const struct net_switch *s,
+                           const struct guest_net *g)
 {
     n->dev = (struct virtio_dev){ .ops = &ops,
                                   .vm = vm,
@@ -333,7 +337,7 @@ static void set_up(struct vio_net *n, struct vm *vm, const struct net_switch *s,
 }
 
 /* With memory for its queue, on the switch, and on the bus. */
-static int plug_in(struct vio_net *n, struct net_switch *s)
+static int vio_net_plug_in(struct vio_net *n, struct net_switch *s)
 {
     int e;
 
@@ -358,10 +362,10 @@ int vio_net_create(struct vm *vm, struct net_switch *s, const struct guest_net *
 
     if (!n)
         return -ENOMEM;
-    set_up(n, vm, s, g);
-    e = plug_in(n, s);
+    vio_net_set_up(n, vm, s, g);
+    e = vio_net_plug_in(n, s);
     if (e)
-        release(n);
+        vio_net_release(n);
     else
         *out = &n->dev;
     return e;

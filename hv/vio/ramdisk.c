@@ -34,9 +34,12 @@ struct ramdisk {
 };
 static uint8_t gone[1];
 
-static struct ramdisk *of(struct blk_dev *b) { return container_of(b, struct ramdisk, blk); }
+static struct ramdisk *ramdisk_of(struct blk_dev *b)
+{
+    return container_of(b, struct ramdisk, blk);
+}
 
-static size_t size_of(uint64_t npieces)
+static size_t ramdisk_size_of(uint64_t npieces)
 {
     return sizeof(struct ramdisk) + npieces * sizeof(uint8_t *);
 }
@@ -100,7 +103,7 @@ static uint8_t *piece_writable(struct ramdisk *r, uint64_t i)
 }
 
 /* Within one piece */
-static void read_part(struct ramdisk *r, uint64_t off, uint8_t *dst, uint64_t len)
+static void ramdisk_read_part(struct ramdisk *r, uint64_t off, uint8_t *dst, uint64_t len)
 {
     uint64_t i = off / PIECE;
 
@@ -157,7 +160,7 @@ static uint8_t *iov_at(const struct blk_req *q, uint64_t at, uint64_t *len)
 }
 
 /* One step, within one piece of the disk and one iov. 0 and *moved, or an error. */
-static int step(struct ramdisk *r, struct blk_req *q, uint64_t *moved)
+static int ramdisk_step(struct ramdisk *r, struct blk_req *q, uint64_t *moved)
 {
     uint64_t off = q->sector * SECTOR + q->at, left = q->nsectors * SECTOR - q->at;
     uint8_t *mem;
@@ -170,11 +173,11 @@ static int step(struct ramdisk *r, struct blk_req *q, uint64_t *moved)
         return -EINVAL;
     if (q->op == BLK_WRITE)
         return write_part(r, off, mem, *moved);
-    read_part(r, off, mem, *moved);
+    ramdisk_read_part(r, off, mem, *moved);
     return 0;
 }
 
-static bool may_go(const struct blk_req *q) { return !q->may_go || q->may_go(q); }
+static bool ramdisk_may_go(const struct blk_req *q) { return !q->may_go || q->may_go(q); }
 
 /*
  * Goes on with a request; true when it is done. A step that moves little still counts, and so does
@@ -185,17 +188,17 @@ static bool proceed(struct ramdisk *r, struct blk_req *q, uint64_t *budget)
     uint64_t size = q->op == BLK_FLUSH ? 0 : q->nsectors * SECTOR;
 
     q->status = 0;
-    while (q->at < size && !q->status && *budget && may_go(q)) {
+    while (q->at < size && !q->status && *budget && ramdisk_may_go(q)) {
         uint64_t moved = 0, own = r->own;
 
-        q->status = step(r, q, &moved);
+        q->status = ramdisk_step(r, q, &moved);
         q->at += moved;
         *budget -= min_u64(*budget, max_u64(moved, 256) + (r->own > own ? PIECE : 0));
     }
     return q->at >= size || q->status;
 }
 
-static void work(struct event *ev)
+static void ramdisk_work(struct event *ev)
 {
     struct ramdisk *r = container_of(ev, struct ramdisk, work);
     uint64_t budget = PER_RUN, from = time_ns();
@@ -210,13 +213,13 @@ static void work(struct event *ev)
         event_post(&q->done);
     }
     share_pay(r->vm, from);
-    if (r->first && may_go(r->first))
+    if (r->first && ramdisk_may_go(r->first))
         event_post(ev);
 }
 
-static int submit(struct blk_dev *b, struct blk_req *q)
+static int ramdisk_submit(struct blk_dev *b, struct blk_req *q)
 {
-    struct ramdisk *r = of(b);
+    struct ramdisk *r = ramdisk_of(b);
 
     if (!range_within(q->sector, q->nsectors, 0, b->sectors))
         return -EINVAL;
@@ -231,7 +234,7 @@ static int submit(struct blk_dev *b, struct blk_req *q)
     } else {
         r->first = q;
         event_cancel(&r->work); /* idle: it may move to this CPU */
-        event_init(&r->work, work, q->done.cpu);
+        event_init(&r->work, ramdisk_work, q->done.cpu);
         event_post(&r->work);
     }
     r->last = q;
@@ -239,9 +242,9 @@ static int submit(struct blk_dev *b, struct blk_req *q)
 }
 
 /* On the CPU of the work event, hence it does not run now; it may find nothing to do later. */
-static bool cancel(struct blk_dev *b, struct blk_req *q)
+static bool ramdisk_cancel(struct blk_dev *b, struct blk_req *q)
 {
-    struct ramdisk *r = of(b);
+    struct ramdisk *r = ramdisk_of(b);
     struct blk_req **p = &r->first, *prev = NULL;
 
     while (*p && *p != q) {
@@ -257,31 +260,31 @@ static bool cancel(struct blk_dev *b, struct blk_req *q)
     return true;
 }
 
-static void stop(struct blk_dev *b)
+static void ramdisk_stop(struct blk_dev *b)
 {
-    event_cancel(&of(b)->work);
-    of(b)->first = NULL;
+    event_cancel(&ramdisk_of(b)->work);
+    ramdisk_of(b)->first = NULL;
 }
 
-static void resume(struct blk_dev *b)
+static void ramdisk_resume(struct blk_dev *b)
 {
-    if (of(b)->first)
-        event_post(&of(b)->work);
+    if (ramdisk_of(b)->first)
+        event_post(&ramdisk_of(b)->work);
 }
 
-static void destroy(struct blk_dev *b)
+static void ramdisk_destroy(struct blk_dev *b)
 {
-    struct ramdisk *r = of(b);
+    struct ramdisk *r = ramdisk_of(b);
 
     event_kill(&r->work);
     for (uint64_t i = r->emptied; i < r->npieces; i++)
         piece_drop(r, i);
-    vm_free(r->vm, r, size_of(r->npieces));
+    vm_free(r->vm, r, ramdisk_size_of(r->npieces));
 }
 
 bool ramdisk_empty(struct blk_dev *b, unsigned *budget)
 {
-    struct ramdisk *r = of(b);
+    struct ramdisk *r = ramdisk_of(b);
 
     for (; r->emptied < r->npieces && *budget; r->emptied++) {
         *budget -= has_memory(r, r->emptied);
@@ -315,7 +318,7 @@ void ramdisk_save(const struct blk_dev *b, uint64_t *bits)
 /* The pages were put before: a piece that has some is not gone. */
 int ramdisk_restore(struct blk_dev *b, const uint64_t *bits)
 {
-    struct ramdisk *r = of(b);
+    struct ramdisk *r = ramdisk_of(b);
 
     for (uint64_t i = 0; i < words(r) * 64; i++)
         if ((bits[i / 64] >> i % 64 & 1) && (i >= r->npieces || has_memory(r, i) || r->blk.ro))
@@ -341,7 +344,7 @@ const void *ramdisk_page(const struct blk_dev *b, uint64_t *page)
 
 int ramdisk_put(struct blk_dev *b, uint64_t page, const void *from)
 {
-    struct ramdisk *r = of(b);
+    struct ramdisk *r = ramdisk_of(b);
     uint8_t *p;
 
     if (page / PAGES >= r->npieces || r->blk.ro)
@@ -353,15 +356,17 @@ int ramdisk_put(struct blk_dev *b, uint64_t page, const void *from)
     return 0;
 }
 
-static const struct blk_ops ops = {
-    .submit = submit, .destroy = destroy, .cancel = cancel, .stop = stop, .resume = resume
-};
+static const struct blk_ops ops = { .submit = ramdisk_submit,
+                                    .destroy = ramdisk_destroy,
+                                    .cancel = ramdisk_cancel,
+                                    .stop = ramdisk_stop,
+                                    .resume = ramdisk_resume };
 
 uint64_t ramdisk_bytes(const struct blk_dev *b)
 {
     const struct ramdisk *r = container_of(b, struct ramdisk, blk);
 
-    return size_of(r->npieces) + r->own * PIECE;
+    return ramdisk_size_of(r->npieces) + r->own * PIECE;
 }
 
 int ramdisk_create(struct vm *vm, const struct guest_disk *d, struct blk_dev **out)
@@ -373,7 +378,7 @@ int ramdisk_create(struct vm *vm, const struct guest_disk *d, struct blk_dev **o
     if (!file)
         return -ENOENT;
     npieces = (len + PIECE - 1) / PIECE;
-    r = vm_alloc(vm, size_of(npieces));
+    r = vm_alloc(vm, ramdisk_size_of(npieces));
     if (!r)
         return -ENOMEM;
     r->vm = vm;
@@ -388,7 +393,7 @@ int ramdisk_create(struct vm *vm, const struct guest_disk *d, struct blk_dev **o
     r->file = file;
     r->file_len = len;
     r->npieces = npieces;
-    event_init(&r->work, work, 0);
+    event_init(&r->work, ramdisk_work, 0);
     *out = &r->blk;
     return 0;
 }

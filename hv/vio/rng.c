@@ -23,9 +23,9 @@ struct vio_rng {
     struct vq_chain chain;
 };
 
-static struct vio_rng *of(struct virtio_dev *d) { return container_of(d, struct vio_rng, dev); }
+static struct vio_rng *rng_of(struct virtio_dev *d) { return container_of(d, struct vio_rng, dev); }
 
-static uint32_t fill(struct vm *vm, const struct iov *in, unsigned nin)
+static uint32_t rng_fill(struct vm *vm, const struct iov *in, unsigned nin)
 {
     uint8_t part[PART];
     uint32_t done = 0;
@@ -40,7 +40,7 @@ static uint32_t fill(struct vm *vm, const struct iov *in, unsigned nin)
 }
 
 /* True when a buffer may be filled now; else comes back when it may. */
-static bool allowed(struct vio_rng *r)
+static bool rng_allowed(struct vio_rng *r)
 {
     uint64_t now = time_ns();
 
@@ -52,14 +52,14 @@ static bool allowed(struct vio_rng *r)
     return false;
 }
 
-static void kick(struct virtio_dev *d, unsigned i)
+static void rng_kick(struct virtio_dev *d, unsigned i)
 {
-    struct vio_rng *r = of(d);
+    struct vio_rng *r = rng_of(d);
     struct virtqueue *q = &d->vq[i];
 
     debug_assert(virtio_is_here(d));
-    while (allowed(r) && vq_pop(q, &r->chain) > 0) {
-        uint32_t n = fill(d->vm, r->chain.iov + r->chain.nout, r->chain.nin);
+    while (rng_allowed(r) && vq_pop(q, &r->chain) > 0) {
+        uint32_t n = rng_fill(d->vm, r->chain.iov + r->chain.nout, r->chain.nin);
 
         r->empty_ns += n * NS_PER_BYTE;
         virtio_charge(d, n / 2);
@@ -73,40 +73,40 @@ static void refilled(struct event *ev)
     virtio_kick(&container_of(ev, struct vio_rng, refill)->dev, 0);
 }
 
-static int activate(struct virtio_dev *d)
+static int rng_activate(struct virtio_dev *d)
 {
-    if (!of(d)->refill.fn)
-        event_init(&of(d)->refill, refilled, d->event.cpu);
+    if (!rng_of(d)->refill.fn)
+        event_init(&rng_of(d)->refill, refilled, d->event.cpu);
     return 0;
 }
 
-static int reset(struct virtio_dev *d)
+static int rng_reset(struct virtio_dev *d)
 {
-    event_cancel(&of(d)->refill);
+    event_cancel(&rng_of(d)->refill);
     return 0;
 }
 
-static void config(struct virtio_dev *d, struct io_access *a)
+static void rng_config(struct virtio_dev *d, struct io_access *a)
 {
     (void)d;
     a->val = 0;
 }
 
-static void destroy(struct virtio_dev *d)
+static void rng_destroy(struct virtio_dev *d)
 {
-    event_kill(&of(d)->refill);
-    vm_free(d->vm, of(d), sizeof *of(d));
+    event_kill(&rng_of(d)->refill);
+    vm_free(d->vm, rng_of(d), sizeof *rng_of(d));
 }
 
 static const struct virtio_ops ops = {
     .name = "rng",
     .id = DEVICE_RNG,
     .class_code = 0x100000,
-    .activate = activate,
-    .reset = reset,
-    .kick = kick,
-    .config = config,
-    .free = destroy,
+    .activate = rng_activate,
+    .reset = rng_reset,
+    .kick = rng_kick,
+    .config = rng_config,
+    .free = rng_destroy,
 };
 
 int vio_rng_create(struct vm *vm, struct virtio_dev **out)

@@ -116,7 +116,7 @@ const struct state_ops vio_dev_ops = { .name = "virtio device",
 
 /* ---- RAM disks: which pieces are gone; the others that are not the file's are pages ---- */
 
-static uint32_t disks(const struct vm *vm) { return vm->vio ? VIO_DISKS : 0; }
+static uint32_t vio_disks(const struct vm *vm) { return vm->vio ? VIO_DISKS : 0; }
 
 static struct blk_dev *ramdisk(const struct vm *vm, uint32_t i)
 {
@@ -147,7 +147,7 @@ static int disk_restore(struct vm *vm, uint32_t i, const void *buf)
 const struct state_ops vio_disk_ops = { .name = "RAM disk",
                                         .kind = STATE_RAMDISK,
                                         .version = 1,
-                                        .count = disks,
+                                        .count = vio_disks,
                                         .size = disk_size,
                                         .save = disk_save,
                                         .restore = disk_restore };
@@ -162,6 +162,8 @@ static int disk_put(struct vm *vm, uint32_t i, uint64_t page, const void *from)
     return ramdisk(vm, i) ? ramdisk_put(ramdisk(vm, i), page, from) : -EINVAL;
 }
 
-const struct state_pages vio_disk_pages = {
-    .name = "RAM disk", .kind = STATE_RAMDISK, .count = disks, .next = disk_next, .put = disk_put
-};
+const struct state_pages vio_disk_pages = { .name = "RAM disk",
+                                            .kind = STATE_RAMDISK,
+                                            .count = vio_disks,
+                                            .next = disk_next,
+                                            .put = disk_put };

@@ -20,7 +20,7 @@ enum { RUN_BUDGET = 8192 };
 #define RESUME (1u << 31) /* in `pending`, beside a bit for each queue */
 static_assert(VIRTIO_QUEUES < 31, "bit 31 of `pending` is no queue's");
 
-static uint8_t status_of(const struct virtio_dev *d)
+static uint8_t virtio_status_of(const struct virtio_dev *d)
 {
     return __atomic_load_n(&d->s.status, __ATOMIC_ACQUIRE);
 }
@@ -79,7 +79,7 @@ static void run(struct event *ev)
 
     debug_assert(virtio_is_here(d));
     debug_assert_no_locks();
-    if (!(status_of(d) & VIRTIO_DRIVER_OK))
+    if (!(virtio_status_of(d) & VIRTIO_DRIVER_OK))
         return;
     if (__atomic_load_n(&d->held, __ATOMIC_SEQ_CST))
         return; /* the guest is paused: resume posts the event again */
@@ -116,7 +116,7 @@ void virtio_broken(struct virtio_dev *d, const char *fmt, ...)
 
 /* ---- status ---- */
 
-static void clear(struct virtio_dev *d)
+static void virtio_clear(struct virtio_dev *d)
 {
     assert_held(&d->lock);
     hv_assert(d->nqueues <= VIRTIO_QUEUES);
@@ -138,7 +138,7 @@ static void end_reset(struct virtio_dev *d)
     event_cancel(&d->event);
     virtio_transport_reset(d);
     spin_lock(&d->lock);
-    clear(d);
+    virtio_clear(d);
     d->resetting = false;
     __atomic_store_n(&d->s.status, 0, __ATOMIC_RELEASE);
     spin_unlock(&d->lock);
@@ -158,7 +158,7 @@ void virtio_reset_done(struct virtio_dev *d)
  * that nobody submits; ops->reset ends what was submitted; and the event again. NEEDS_RESET keeps
  * the status from reading as 0 meanwhile.
  */
-static void reset(struct virtio_dev *d)
+static void virtio_reset(struct virtio_dev *d)
 {
     uint8_t was;
     bool mine;
@@ -185,7 +185,7 @@ static void reset(struct virtio_dev *d)
  */
 static bool features_open(const struct virtio_dev *d)
 {
-    bool open = !d->resetting && !(status_of(d) & (VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK));
+    bool open = !d->resetting && !(virtio_status_of(d) & (VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK));
 
     assert_held(&d->lock);
     for (unsigned i = 0; open && i < d->nqueues; i++)
@@ -227,7 +227,7 @@ static bool features_acceptable(const struct virtio_dev *d)
  * The event keeps its CPU from the first time on: a late notification of an earlier life may still
  * be posting it.
  */
-static bool activate(struct virtio_dev *d)
+static bool virtio_activate(struct virtio_dev *d)
 {
     assert_held(&d->lock);
     if (!d->placed)
@@ -248,20 +248,20 @@ void virtio_set_status(struct virtio_dev *d, uint8_t val)
 
     debug_assert_no_locks();
     if (val == 0) {
-        reset(d);
+        virtio_reset(d);
         return;
     }
     spin_lock(&d->lock);
     features = d->s.driver_features;
-    add = d->resetting ? 0 : (uint8_t)(val & DRIVER_BITS & ~status_of(d));
+    add = d->resetting ? 0 : (uint8_t)(val & DRIVER_BITS & ~virtio_status_of(d));
     if ((add & VIRTIO_FEATURES_OK) && !features_acceptable(d)) {
         add &= (uint8_t) ~(VIRTIO_FEATURES_OK | VIRTIO_DRIVER_OK);
         refused = true;
     }
-    if ((add & VIRTIO_DRIVER_OK) && !((status_of(d) | add) & VIRTIO_FEATURES_OK))
+    if ((add & VIRTIO_DRIVER_OK) && !((virtio_status_of(d) | add) & VIRTIO_FEATURES_OK))
         add &= (uint8_t)~VIRTIO_DRIVER_OK;
     if (add & VIRTIO_DRIVER_OK)
-        live = activate(d);
+        live = virtio_activate(d);
     __atomic_fetch_or(&d->s.status,
                       (uint8_t)(add | ((add & VIRTIO_DRIVER_OK) && !live ? VIRTIO_NEEDS_RESET : 0)),
                       __ATOMIC_ACQ_REL);
@@ -283,7 +283,7 @@ static struct virtqueue *named(struct virtio_dev *d, unsigned i)
 static bool can_enable(const struct virtio_dev *d, const struct virtqueue *q)
 {
     assert_held(&d->lock);
-    return q && !d->resetting && (status_of(d) & VIRTIO_FEATURES_OK) && !q->s->enabled &&
+    return q && !d->resetting && (virtio_status_of(d) & VIRTIO_FEATURES_OK) && !q->s->enabled &&
            !virtio_queue_resets(d, q->index);
 }
 
@@ -294,7 +294,7 @@ void virtio_enable_queue(struct virtio_dev *d, unsigned i)
     bool early;
 
     spin_lock(&d->lock);
-    early = !(status_of(d) & VIRTIO_FEATURES_OK) && !d->told_enable;
+    early = !(virtio_status_of(d) & VIRTIO_FEATURES_OK) && !d->told_enable;
     d->told_enable |= early;
     if (can_enable(d, q) && vq_enable(q, d->s.driver_features, &why) == 0)
         __atomic_store_n(&q->s->enabled, 1, __ATOMIC_RELEASE);
@@ -315,7 +315,7 @@ void virtio_reset_queue(struct virtio_dev *d, unsigned i)
     spin_lock(&d->lock);
     if (q && !d->resetting && virtio_has(d, VIRTIO_F_RING_RESET) && q->s->enabled) {
         __atomic_store_n(&q->s->enabled, 0, __ATOMIC_RELEASE);
-        post = status_of(d) & VIRTIO_DRIVER_OK;
+        post = virtio_status_of(d) & VIRTIO_DRIVER_OK;
         if (post)
             __atomic_fetch_or(&d->reset_queues, 1u << q->index, __ATOMIC_RELEASE);
         else
@@ -339,7 +339,7 @@ int virtio_add(struct virtio_dev *d)
     for (unsigned i = 0; i < VIRTIO_QUEUES; i++)
         d->vq[i] = (struct virtqueue){ .dev = d, .s = &d->s.vq[i], .index = (uint16_t)i };
     spin_lock(&d->lock);
-    clear(d);
+    virtio_clear(d);
     spin_unlock(&d->lock);
     return virtio_transport_attach(d);
 }
@@ -350,7 +350,7 @@ int virtio_quiesce(struct virtio_dev *d)
 
     assert_cpu0();
     assert_parked(d->vm);
-    reset(d);
+    virtio_reset(d);
     spin_lock(&d->lock);
     busy = d->resetting;
     spin_unlock(&d->lock);
@@ -361,7 +361,7 @@ void virtio_remove(struct virtio_dev *d)
 {
     assert_cpu0();
     assert_parked(d->vm);
-    hv_assert(!d->resetting && status_of(d) == 0);
+    hv_assert(!d->resetting && virtio_status_of(d) == 0);
     virtio_transport_detach(d);
     event_kill(&d->event);
     d->ops->free(d);
@@ -394,7 +394,7 @@ void virtio_idle(struct virtio_dev *d)
 void virtio_release(struct virtio_dev *d)
 {
     __atomic_store_n(&d->held, 0, __ATOMIC_SEQ_CST);
-    if (!(status_of(d) & VIRTIO_DRIVER_OK))
+    if (!(virtio_status_of(d) & VIRTIO_DRIVER_OK))
         return;
     __atomic_fetch_or(&d->pending, RESUME | ((1u << d->nqueues) - 1), __ATOMIC_RELEASE);
     event_post(&d->event);
@@ -426,7 +426,7 @@ int virtio_put_state(struct virtio_dev *d, const struct virtio_state *s, uint32_
     __atomic_store_n(&d->reset_queues, reset_queues, __ATOMIC_RELEASE);
     for (unsigned i = 0; i < d->nqueues && !err; i++)
         err = put_queue(d, i);
-    if (!err && (s->status & VIRTIO_DRIVER_OK) && !activate(d))
+    if (!err && (s->status & VIRTIO_DRIVER_OK) && !virtio_activate(d))
         err = -EINVAL;
     spin_unlock(&d->lock);
     return err;

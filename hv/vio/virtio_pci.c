@@ -51,7 +51,7 @@ static struct vq_state *settable(struct virtio_dev *d)
 }
 
 static uint64_t get_dfselect(struct virtio_dev *d) { return d->s.device_feature_select; }
-static uint64_t get_features(struct virtio_dev *d)
+static uint64_t virtio_pci_get_features(struct virtio_dev *d)
 {
     return d->s.device_feature_select < 2
                ? (d->features >> (32 * d->s.device_feature_select)) & UINT32_MAX
@@ -85,7 +85,10 @@ static uint64_t get_queue_enable(struct virtio_dev *d)
     return selected(d) ? selected(d)->s->enabled : 0;
 }
 static uint64_t get_notify_off(struct virtio_dev *d) { return selected(d) ? d->s.queue_select : 0; }
-static uint64_t get_desc(struct virtio_dev *d) { return selected(d) ? selected(d)->s->desc : 0; }
+static uint64_t virtio_pci_get_desc(struct virtio_dev *d)
+{
+    return selected(d) ? selected(d)->s->desc : 0;
+}
 static uint64_t get_driver(struct virtio_dev *d)
 {
     return selected(d) ? selected(d)->s->driver : 0;
@@ -107,13 +110,13 @@ static void set_gfselect(struct virtio_dev *d, uint64_t v)
 {
     __atomic_store_n(&d->s.driver_feature_select, (uint32_t)v, __ATOMIC_RELAXED);
 }
-static uint16_t vector(const struct virtio_dev *d, uint64_t v)
+static uint16_t virtio_pci_vector(const struct virtio_dev *d, uint64_t v)
 {
     return v < d->pci.nmsix ? (uint16_t)v : VIRTIO_NO_VECTOR;
 }
 static void set_config_vector(struct virtio_dev *d, uint64_t v)
 {
-    __atomic_store_n(&d->s.config_vector, vector(d, v), __ATOMIC_RELAXED);
+    __atomic_store_n(&d->s.config_vector, virtio_pci_vector(d, v), __ATOMIC_RELAXED);
 }
 static void set_queue_select(struct virtio_dev *d, uint64_t v)
 {
@@ -127,7 +130,7 @@ static void set_queue_size(struct virtio_dev *d, uint64_t v)
 static void set_queue_vector(struct virtio_dev *d, uint64_t v)
 {
     if (selected(d))
-        __atomic_store_n(&selected(d)->s->vector, vector(d, v), __ATOMIC_RELAXED);
+        __atomic_store_n(&selected(d)->s->vector, virtio_pci_vector(d, v), __ATOMIC_RELAXED);
 }
 static void set_desc(struct virtio_dev *d, uint64_t v)
 {
@@ -153,7 +156,7 @@ static const struct field {
     void (*set)(struct virtio_dev *, uint64_t);
 } common[] = {
     { 0, 4, get_dfselect, set_dfselect },
-    { 4, 4, get_features, NULL },
+    { 4, 4, virtio_pci_get_features, NULL },
     { 8, 4, get_gfselect, set_gfselect },
     { F_DRIVER_FEATURES, 4, get_driver_features, NULL },
     { 16, 2, get_config_vector, set_config_vector },
@@ -165,7 +168,7 @@ static const struct field {
     { 26, 2, get_queue_vector, set_queue_vector },
     { F_QUEUE_ENABLE, 2, get_queue_enable, NULL },
     { 30, 2, get_notify_off, NULL },
-    { 32, 8, get_desc, set_desc },
+    { 32, 8, virtio_pci_get_desc, set_desc },
     { 40, 8, get_driver, set_driver },
     { 48, 8, get_device, set_device },
     { F_QUEUE_RESET, 2, get_queue_reset, NULL },
@@ -274,7 +277,7 @@ static int notify_write(void *dev, uint64_t off, unsigned size, uint64_t val)
     return 0;
 }
 
-static int device_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
+static int virtio_pci_device_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
 {
     struct virtio_dev *d = dev;
     struct io_access a = { .addr = off, .size = (uint8_t)size };
@@ -284,7 +287,7 @@ static int device_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
     return 0;
 }
 
-static int device_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+static int virtio_pci_device_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
     struct virtio_dev *d = dev;
     struct io_access a = { .addr = off, .val = val, .size = (uint8_t)size, .write = true };
@@ -296,7 +299,8 @@ static int device_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 static const struct io_ops common_ops = { common_read, common_write, 1 | 2 | 4 | 8 };
 static const struct io_ops isr_ops = { isr_read, drop_write, 1 | 2 | 4 };
 static const struct io_ops notify_ops = { zero_read, notify_write, 1 | 2 | 4 };
-static const struct io_ops device_ops = { device_read, device_write, 1 | 2 | 4 | 8 };
+static const struct io_ops device_ops = { virtio_pci_device_read, virtio_pci_device_write,
+                                          1 | 2 | 4 | 8 };
 
 /* ---- PCI configuration access capability, §4.1.4.9: a window into the BARs ---- */
 

@@ -73,7 +73,7 @@ static inline void *ring_at(const struct virtqueue *q, enum vq_part part, uint32
 }
 
 /* Reads give 0 and writes do nothing where ring_at() finds no memory. */
-static inline uint16_t get16(const struct virtqueue *q, enum vq_part part, uint32_t off)
+static inline uint16_t ring_get16(const struct virtqueue *q, enum vq_part part, uint32_t off)
 {
     const uint16_t *p = ring_at(q, part, off, 2);
 
@@ -110,7 +110,7 @@ static inline struct desc copy_once(const void *src)
 }
 
 /* All zero where ring_at() finds no memory: no buffer is of no bytes. */
-static inline struct desc get_desc(const struct virtqueue *q, uint32_t i)
+static inline struct desc ring_get_desc(const struct virtqueue *q, uint32_t i)
 {
     const void *p = ring_at(q, VQ_DESC, 16 * i, sizeof(struct desc));
 
@@ -384,7 +384,7 @@ static int split_chain(struct virtqueue *q, struct vq_chain *c)
 
         if (i >= q->set.size)
             return bad(q, "a descriptor number beyond the ring", i);
-        d = get_desc(q, (uint32_t)index_nospec(i, q->set.size));
+        d = ring_get_desc(q, (uint32_t)index_nospec(i, q->set.size));
         if (add_item(q, c, (struct item){ d.addr, d.len, d.a }))
             return -EPROTO;
         if (!(d.a & DESC_NEXT))
@@ -396,13 +396,14 @@ static int split_chain(struct virtqueue *q, struct vq_chain *c)
 
 static int split_pop(struct virtqueue *q, struct vq_chain *c)
 {
-    uint16_t idx = get16(q, VQ_DRIVER, AVAIL_IDX), waiting = (uint16_t)(idx - q->s->next_avail);
+    uint16_t idx = ring_get16(q, VQ_DRIVER, AVAIL_IDX),
+             waiting = (uint16_t)(idx - q->s->next_avail);
 
     if (waiting == 0)
         return 0;
     if (waiting > q->set.size)
         return bad(q, "the available index jumped", idx);
-    c->id = get16(q, VQ_DRIVER, AVAIL_RING + 2u * (q->s->next_avail & (q->set.size - 1u)));
+    c->id = ring_get16(q, VQ_DRIVER, AVAIL_RING + 2u * (q->s->next_avail & (q->set.size - 1u)));
     q->s->next_avail++;
     c->slots = 1;
     return split_chain(q, c);
@@ -418,12 +419,12 @@ static int packed_pop(struct virtqueue *q, struct vq_chain *c)
     uint16_t i = q->s->next_avail;
     struct desc d;
 
-    if (!packed_ready(q, get16(q, VQ_DESC, 16u * i + 14)))
+    if (!packed_ready(q, ring_get16(q, VQ_DESC, 16u * i + 14)))
         return 0;
     do {
         if (c->slots == q->set.size)
             return bad(q, "a chain longer than the ring", c->slots);
-        d = get_desc(q, i);
+        d = ring_get_desc(q, i);
         c->slots++;
         if (add_item(q, c, (struct item){ d.addr, d.len, d.b }))
             return -EPROTO;
@@ -533,8 +534,8 @@ static __attribute__((noinline)) void log_chain(const struct virtqueue *q, const
         gmem_log_wrote(q->dev->vm, c->iov[i].base, c->iov[i].len);
 }
 
-static inline __attribute__((always_inline)) void push(struct virtqueue *q, const struct vq_used *u,
-                                                       unsigned n)
+static inline __attribute__((always_inline)) void ring_push(struct virtqueue *q,
+                                                            const struct vq_used *u, unsigned n)
 {
     uint64_t slots = q->s->unsignalled;
 
@@ -555,16 +556,17 @@ void vq_push(struct virtqueue *q, const struct vq_chain *c, uint32_t written)
     debug_assert(c->slots > 0);
     if (is_logged(q))
         log_chain(q, c);
-    push(q,
-         &(struct vq_used){ .id = c->id, .slots = c->slots, .in = c->nin > 0, .written = written },
-         1);
+    ring_push(
+        q,
+        &(struct vq_used){ .id = c->id, .slots = c->slots, .in = c->nin > 0, .written = written },
+        1);
 }
 
 void vq_push_all(struct virtqueue *q, const struct vq_used *u, unsigned n)
 {
     debug_assert(virtio_is_here(q->dev));
     hv_assert(n > 0);
-    push(q, u, n);
+    ring_push(q, u, n);
 }
 
 struct vq_mark vq_mark(const struct virtqueue *q)
@@ -586,11 +588,11 @@ static bool passed(uint16_t event, uint16_t now, uint16_t old)
 
 static bool packed_wants_irq(const struct virtqueue *q)
 {
-    uint16_t flags = get16(q, VQ_DRIVER, EVENT_FLAGS) & 3, off_wrap, off;
+    uint16_t flags = ring_get16(q, VQ_DRIVER, EVENT_FLAGS) & 3, off_wrap, off;
 
     if (flags != EVENT_DESC || !event_idx(q))
         return flags != EVENT_DISABLE;
-    off_wrap = get16(q, VQ_DRIVER, EVENT_OFF);
+    off_wrap = ring_get16(q, VQ_DRIVER, EVENT_OFF);
     off = off_wrap & 0x7fff;
     if (off_wrap >> 15 != q->s->used_wrap)
         off = (uint16_t)(off - q->set.size);
@@ -600,8 +602,8 @@ static bool packed_wants_irq(const struct virtqueue *q)
 static bool split_wants_irq(const struct virtqueue *q)
 {
     if (!event_idx(q))
-        return !(get16(q, VQ_DRIVER, 0) & AVAIL_NO_INTERRUPT);
-    return passed(get16(q, VQ_DRIVER, AVAIL_RING + 2u * q->set.size), q->s->next_used,
+        return !(ring_get16(q, VQ_DRIVER, 0) & AVAIL_NO_INTERRUPT);
+    return passed(ring_get16(q, VQ_DRIVER, AVAIL_RING + 2u * q->set.size), q->s->next_used,
                   (uint16_t)(q->s->next_used - q->s->unsignalled));
 }
 

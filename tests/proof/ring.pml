@@ -66,7 +66,7 @@ inline vq_clear() { assert(!inside); set = 0; is_on = false }
 
 inline submit()
 {
-    // code hv/vio/ramdisk.c submit: event_post(&r->work)
+    // code hv/vio/ramdisk.c ramdisk_submit: event_post(&r->work)
     at_disk = true;
     event_post(WORK)
 }
@@ -80,9 +80,9 @@ inline reset_queues()
 #ifndef KEEPS_REQUESTS
     if
     :: busy ->
-        // code hv/vio/ramdisk.c cancel: *p = q->next
+        // code hv/vio/ramdisk.c ramdisk_cancel: *p = q->next
         at_disk = false;
-        // code hv/vio/ramdisk.c cancel: event_cancel(&q->done)
+        // code hv/vio/ramdisk.c ramdisk_cancel: event_cancel(&q->done)
 #ifndef LATE_DONE
         posted[DONE] = false;           /* of this CPU, which is here */
 #endif
@@ -106,7 +106,7 @@ inline reset_queues()
 
 inline kick()
 {
-    // code hv/vio/blk.c kick: vq_pop(&d->vq[i], &io->chain)
+    // code hv/vio/blk.c vio_blk_kick: vq_pop(&d->vq[i], &io->chain)
     if
     :: busy
     :: !busy -> d_step { assert(set != 0 && !silent); from = set; busy = true }
@@ -120,7 +120,7 @@ inline kick()
 
 inline dev_run()
 {
-    // code hv/vio/virtio.c run: if (!(status_of(d) & VIRTIO_DRIVER_OK)) return
+    // code hv/vio/virtio.c run: if (!(virtio_status_of(d) & VIRTIO_DRIVER_OK)) return
     if
     :: !driver_ok
     :: else ->
@@ -144,9 +144,9 @@ inline dev_run()
 
 inline work()
 {
-    // code hv/vio/ramdisk.c work: while (r->first && proceed(r, r->first, &budget))
-    // code hv/vio/ramdisk.c work: r->first = q->next
-    // code hv/vio/ramdisk.c work: event_post(&q->done)
+    // code hv/vio/ramdisk.c ramdisk_work: while (r->first && proceed(r, r->first, &budget))
+    // code hv/vio/ramdisk.c ramdisk_work: r->first = q->next
+    // code hv/vio/ramdisk.c ramdisk_work: event_post(&q->done)
     if
     :: at_disk -> d_step { assert(!silent); at_disk = false }
         event_post(DONE)
@@ -164,7 +164,7 @@ inline done()
 #endif
     // code hv/vio/blk.c done: if (e == 0 && io->range < io->nranges)
     // code hv/vio/blk.c done: e = submit_ranges(io)
-    // code hv/vio/blk.c done: finish(io, (uint8_t)(e < 0 ? S_IOERR : S_OK))
+    // code hv/vio/blk.c done: vio_blk_finish(io, (uint8_t)(e < 0 ? S_IOERR : S_OK))
     if
     :: go -> submit()
     :: go -> push()
@@ -204,7 +204,7 @@ inline virtio_enable_queue()
 {
     // code hv/vio/virtio.c virtio_enable_queue: spin_lock(&d->lock)
     lock();
-    // code hv/vio/virtio.c can_enable: q && !d->resetting && (status_of(d) & VIRTIO_FEATURES_OK) && !q->s->enabled && !virtio_queue_resets(d, q->index)
+    // code hv/vio/virtio.c can_enable: q && !d->resetting && (virtio_status_of(d) & VIRTIO_FEATURES_OK) && !q->s->enabled && !virtio_queue_resets(d, q->index)
     if
 #ifdef EARLY_ENABLE
     :: !resetting && features_ok && !is_on ->
@@ -230,7 +230,7 @@ inline virtio_reset_queue()
     :: !resetting && is_on ->
         // code hv/vio/virtio.c virtio_reset_queue: __atomic_store_n(&q->s->enabled, 0, __ATOMIC_RELEASE)
         is_on = false;
-        // code hv/vio/virtio.c virtio_reset_queue: post = status_of(d) & VIRTIO_DRIVER_OK
+        // code hv/vio/virtio.c virtio_reset_queue: post = virtio_status_of(d) & VIRTIO_DRIVER_OK
         post = driver_ok;
         // code hv/vio/virtio.c virtio_reset_queue: __atomic_fetch_or(&d->reset_queues, 1u << q->index, __ATOMIC_RELEASE)
         // code hv/vio/virtio.c virtio_reset_queue: vq_clear(q)
@@ -252,11 +252,11 @@ inline virtio_set_status()
     // code hv/vio/virtio.c virtio_set_status: spin_lock(&d->lock)
     lock();
     // code hv/vio/virtio.c virtio_set_status: d->resetting ? 0 :
-    // code hv/vio/virtio.c virtio_set_status: live = activate(d)
+    // code hv/vio/virtio.c virtio_set_status: live = virtio_activate(d)
     if
     :: !resetting && !features_ok -> features_ok = true
     :: !resetting && features_ok && !driver_ok ->
-        // code hv/vio/blk.c activate: b->io[i].busy = b->io[i].held = false
+        // code hv/vio/blk.c vio_blk_activate: b->io[i].busy = b->io[i].held = false
         d_step { assert(!at_disk); busy = false; silent = false }
         driver_ok = true;
         post = true
@@ -272,15 +272,15 @@ inline blk_reset()
 #ifdef STOP_FIRST
     event_cancel(WORK); at_disk = false;
 #endif
-    // code hv/vio/blk.c reset: event_cancel(&b->io[i].req.done)
+    // code hv/vio/blk.c vio_blk_reset: event_cancel(&b->io[i].req.done)
     event_cancel(DONE);
-    // code hv/vio/blk.c reset: b->blk->ops->stop(b->blk)
-    // code hv/vio/ramdisk.c stop: event_cancel(&of(b)->work)
-    // code hv/vio/ramdisk.c stop: of(b)->first = NULL
+    // code hv/vio/blk.c vio_blk_reset: b->blk->ops->stop(b->blk)
+    // code hv/vio/ramdisk.c ramdisk_stop: event_cancel(&ramdisk_of(b)->work)
+    // code hv/vio/ramdisk.c ramdisk_stop: ramdisk_of(b)->first = NULL
 #ifndef STOP_FIRST
     event_cancel(WORK); at_disk = false;
 #endif
-    // code hv/vio/blk.c reset: event_cancel(&b->io[i].req.done)
+    // code hv/vio/blk.c vio_blk_reset: event_cancel(&b->io[i].req.done)
 #ifndef ONE_CANCEL
     event_cancel(DONE)
 #endif
@@ -288,36 +288,36 @@ inline blk_reset()
 
 inline reset()
 {
-    // code hv/vio/virtio.c reset: spin_lock(&d->lock)
+    // code hv/vio/virtio.c virtio_reset: spin_lock(&d->lock)
     lock();
-    // code hv/vio/virtio.c reset: mine = !d->resetting
-    // code hv/vio/virtio.c reset: d->resetting = true
+    // code hv/vio/virtio.c virtio_reset: mine = !d->resetting
+    // code hv/vio/virtio.c virtio_reset: d->resetting = true
     mine = !resetting;
 #ifdef NOT_MINE
     mine = true;
 #endif
     resetting = true;
-    // code hv/vio/virtio.c reset: __atomic_exchange_n(&d->s.status, VIRTIO_NEEDS_RESET, __ATOMIC_ACQ_REL)
+    // code hv/vio/virtio.c virtio_reset: __atomic_exchange_n(&d->s.status, VIRTIO_NEEDS_RESET, __ATOMIC_ACQ_REL)
     if :: mine -> d_step { was = driver_ok; features_ok = false; driver_ok = false; needs_reset = true } :: else fi;
-    // code hv/vio/virtio.c reset: spin_unlock(&d->lock)
+    // code hv/vio/virtio.c virtio_reset: spin_unlock(&d->lock)
     unlock();
-    // code hv/vio/virtio.c reset: if (!mine) return
+    // code hv/vio/virtio.c virtio_reset: if (!mine) return
     if
     :: mine ->
-        // code hv/vio/virtio.c reset: event_cancel(&d->event)
+        // code hv/vio/virtio.c virtio_reset: event_cancel(&d->event)
 #ifndef RUNS_ON
         event_cancel(DEV);
 #endif
-        // code hv/vio/virtio.c reset: (was & VIRTIO_DRIVER_OK) && d->ops->reset(d) == -EINPROGRESS
+        // code hv/vio/virtio.c virtio_reset: (was & VIRTIO_DRIVER_OK) && d->ops->reset(d) == -EINPROGRESS
         if :: was -> blk_reset() :: else fi;
         // code hv/vio/virtio.c end_reset: event_cancel(&d->event)
         event_cancel(DEV);
         // code hv/vio/virtio.c end_reset: spin_lock(&d->lock)
         lock();
-        // code hv/vio/virtio.c end_reset: clear(d)
-        // code hv/vio/virtio.c clear: vq_clear(&d->vq[i])
-        // code hv/vio/virtio.c clear: __atomic_store_n(&d->pending, 0, __ATOMIC_RELAXED)
-        // code hv/vio/virtio.c clear: __atomic_store_n(&d->reset_queues, 0, __ATOMIC_RELEASE)
+        // code hv/vio/virtio.c end_reset: virtio_clear(d)
+        // code hv/vio/virtio.c virtio_clear: vq_clear(&d->vq[i])
+        // code hv/vio/virtio.c virtio_clear: __atomic_store_n(&d->pending, 0, __ATOMIC_RELAXED)
+        // code hv/vio/virtio.c virtio_clear: __atomic_store_n(&d->reset_queues, 0, __ATOMIC_RELEASE)
         d_step { vq_clear() };
         pending = false;
         resets = false;
@@ -362,9 +362,9 @@ proctype remover()
 #ifndef EARLY
     vcpus == 0;
 #endif
-    // code hv/vio/virtio.c virtio_quiesce: reset(d)
+    // code hv/vio/virtio.c virtio_quiesce: virtio_reset(d)
     reset();
-    // code hv/vio/virtio.c virtio_remove: hv_assert(!d->resetting && status_of(d) == 0)
+    // code hv/vio/virtio.c virtio_remove: hv_assert(!d->resetting && virtio_status_of(d) == 0)
     assert(!resetting);
     // code hv/vio/virtio.c virtio_remove: event_kill(&d->event)
     event_cancel(DEV);
