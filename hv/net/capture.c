@@ -58,7 +58,7 @@ static void keep(const struct net_frame *f)
     capture.state.len += r.kept;
 }
 
-static bool is_of(const struct net_port *from, struct net_port *const *to, unsigned n)
+static bool capture_is_of(const struct net_port *from, struct net_port *const *to, unsigned n)
 {
     bool of = !capture.port || capture.port == from;
 
@@ -73,7 +73,7 @@ void net_capture(const struct net_port *from, const struct net_frame *f, struct 
     if (__atomic_load_n(&capture.net, __ATOMIC_RELAXED) != from->net)
         return;
     spin_lock(&capture.lock);
-    if (capture.net == from->net && is_of(from, to, n))
+    if (capture.net == from->net && capture_is_of(from, to, n))
         keep(f);
     spin_unlock(&capture.lock);
 }

@@ -19,20 +19,23 @@ enum { TCP_FIN = 1, TCP_PSH = 8, TCP_CWR = 0x80 };
 enum { UDP_HEAD = 8, UDP_LEN = 4, UDP_SUM = 6 };
 #define MORE_OR_OFFSET 0x3fff /* of IPv4's fragment field */
 
-static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
+static uint16_t offload_get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
 
-static void put16(uint8_t *p, unsigned v)
+static void offload_put16(uint8_t *p, unsigned v)
 {
     p[0] = (uint8_t)(v >> 8);
     p[1] = (uint8_t)v;
 }
 
-static uint32_t get32(const uint8_t *p) { return (uint32_t)get16(p) << 16 | get16(p + 2); }
+static uint32_t get32(const uint8_t *p)
+{
+    return (uint32_t)offload_get16(p) << 16 | offload_get16(p + 2);
+}
 
 static void put32(uint8_t *p, uint32_t v)
 {
-    put16(p, v >> 16);
-    put16(p + 2, v & 0xffff);
+    offload_put16(p, v >> 16);
+    offload_put16(p + 2, v & 0xffff);
 }
 
 static bool is_tcp(const struct net_offload *o) { return o->gso != NET_GSO_UDP; }
@@ -60,7 +63,7 @@ static bool find_ipv4(struct net_lead *l, const struct net_offload *o, uint32_t 
         return false;
     hl = (ip[0] & 0xfu) * 4;
     l->proto = (uint16_t)(l->ip + hl);
-    return ip[0] >> 4 == 4 && hl >= IP_MIN && !(get16(ip + IP_FRAG) & MORE_OR_OFFSET) &&
+    return ip[0] >> 4 == 4 && hl >= IP_MIN && !(offload_get16(ip + IP_FRAG) & MORE_OR_OFFSET) &&
            ip[IP_PROTO] == (is_tcp(o) ? PROTO_TCP : PROTO_UDP) &&
            (o->gso & ~NET_GSO_ECN) != NET_GSO_TCP6;
 }
@@ -84,12 +87,12 @@ static bool find_ipv6(struct net_lead *l, const struct net_offload *o, uint32_t 
 static bool find_headers(const struct net_frame *f, struct net_lead *l, uint32_t have)
 {
     const struct net_offload *o = &f->offload;
-    uint16_t type = get16(f->head + 12);
+    uint16_t type = offload_get16(f->head + 12);
     uint32_t end;
 
     if (type == TYPE_VLAN && have >= NET_TAG) {
         l->ip = NET_TAG;
-        type = get16(l->bytes + 2);
+        type = offload_get16(l->bytes + 2);
     }
     if (!(type == TYPE_IPV4 ? find_ipv4(l, o, have) : type == TYPE_IPV6 && find_ipv6(l, o, have)))
         return false;
@@ -206,7 +209,7 @@ static void sum_number(struct sum *s, uint16_t v)
 {
     uint8_t b[2];
 
-    put16(b, v);
+    offload_put16(b, v);
     sum_more(s, b, sizeof b);
 }
 
@@ -241,7 +244,7 @@ static void sum_payload(struct sum *s, struct place p, uint32_t len)
     }
 }
 
-static void step(struct place *p, uint32_t len)
+static void offload_step(struct place *p, uint32_t len)
 {
     p->at += len;
     while (p->niov && p->at >= p->iov->len) {
@@ -269,12 +272,12 @@ static void set_ip(struct cut *c, uint32_t n)
     uint16_t v;
 
     if (l->v6) {
-        put16(ip + IP6_LEN, len - IP6_HEAD);
+        offload_put16(ip + IP6_LEN, len - IP6_HEAD);
         return;
     }
-    put16(ip + IP_LEN, len);
-    put16(ip + IP_ID, (uint16_t)(get16(ip + IP_ID) + c->number));
-    put16(ip + IP_SUM, 0);
+    offload_put16(ip + IP_LEN, len);
+    offload_put16(ip + IP_ID, (uint16_t)(offload_get16(ip + IP_ID) + c->number));
+    offload_put16(ip + IP_SUM, 0);
     sum_more(&s, ip, l->proto - (uint32_t)l->ip);
     v = (uint16_t)~fold(s.all);
     memcpy(ip + IP_SUM, &v, sizeof v);
@@ -285,7 +288,7 @@ static void set_proto(struct cut *c, uint32_t n)
     uint8_t *p = c->bytes + c->lead->proto;
 
     if (!c->tcp) {
-        put16(p + UDP_LEN, UDP_HEAD + n);
+        offload_put16(p + UDP_LEN, UDP_HEAD + n);
         return;
     }
     put32(p + TCP_SEQ, get32(p + TCP_SEQ) + c->done);
@@ -319,7 +322,7 @@ static void make_headers(struct cut *c, uint32_t n)
     memcpy(c->bytes, l->bytes, l->len);
     set_ip(c, n);
     set_proto(c, n);
-    put16(field, 0);
+    offload_put16(field, 0);
     sum_pseudo(c, &s, n);
     sum_more(&s, c->bytes + l->proto, (uint32_t)l->len - l->proto);
     sum_payload(&s, c->place, n);
@@ -388,7 +391,7 @@ struct net_taken net_offload_out(struct net_port *to, unsigned from, const struc
         form.niov = c.place.niov;
         form.at = c.place.at;
         hand(to, from, &form, &t);
-        step(&c.place, n);
+        offload_step(&c.place, n);
     }
     return t;
 }

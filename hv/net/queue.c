@@ -35,8 +35,8 @@ void net_queue_init(struct net_queue *q, void *ring, uint32_t size)
 }
 
 /* The entry, and what must be skipped to keep it in one piece. NULL: no room for this sender. */
-static struct entry *reserve(struct net_queue *q, unsigned from, uint32_t span,
-                             const struct net_offload *offload)
+static struct entry *net_queue_reserve(struct net_queue *q, unsigned from, uint32_t span,
+                                       const struct net_offload *offload)
 {
     uint32_t room = q->size - (q->put - __atomic_load_n(&q->got, __ATOMIC_ACQUIRE)),
              to_end = q->size - (q->put & (q->size - 1)), skip = span > to_end ? to_end : 0;
@@ -61,7 +61,7 @@ bool net_queue_put(struct net_queue *q, unsigned from, const struct net_frame *f
 
     hv_assert(from < NET_PORTS && f->len >= NET_HEAD && f->len <= NET_BIG_MAX);
     spin_lock(&q->lock);
-    e = reserve(q, from, (uint32_t)align_up(sizeof *e + f->len, sizeof *e), &f->offload);
+    e = net_queue_reserve(q, from, (uint32_t)align_up(sizeof *e + f->len, sizeof *e), &f->offload);
     spin_unlock(&q->lock);
     if (!e)
         return false;

@@ -19,10 +19,13 @@
 
 static struct net_switch *switches;
 
-static void add(uint64_t *counter, uint64_t n) { __atomic_fetch_add(counter, n, __ATOMIC_RELAXED); }
+static void switch_add(uint64_t *counter, uint64_t n)
+{
+    __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+}
 
-void net_count_bad(struct net_port *p) { add(&p->count.bad, 1); }
-void net_count_dropped(struct net_port *p) { add(&p->count.dropped, 1); }
+void net_count_bad(struct net_port *p) { switch_add(&p->count.bad, 1); }
+void net_count_dropped(struct net_port *p) { switch_add(&p->count.dropped, 1); }
 
 /* ---- switches ---- */
 
@@ -76,7 +79,7 @@ static struct net_port *owner_of(const struct net_switch *s, net_mac mac)
     return NULL;
 }
 
-static int place(struct net_switch *s, struct net_port *p)
+static int switch_place(struct net_switch *s, struct net_port *p)
 {
     if (!p->learned && owner_of(s, p->mac))
         return -EEXIST;
@@ -103,7 +106,7 @@ int net_port_add(struct net_switch *s, struct net_port *p)
     p->flood_ns = p->out.ns = p->in.ns = time_ns();
     p->out.credit = p->in.credit = 0;
     spin_lock(&s->lock);
-    err = place(s, p);
+    err = switch_place(s, p);
     spin_unlock(&s->lock);
     return err;
 }
@@ -139,7 +142,7 @@ void net_port_remove(struct net_port *p)
 
 /* ---- learning: an address is known by VLAN ---- */
 
-static net_mac key_of(net_mac mac, const struct net_tagged *t)
+static net_mac switch_key_of(net_mac mac, const struct net_tagged *t)
 {
     return mac | (uint64_t)t->vid << 48;
 }
@@ -157,7 +160,7 @@ static bool is_fresh(const struct net_learned *l, uint64_t now)
 }
 
 /* Under the lock. Other ports are not looked at: an address that moved is forgotten by `forget`. */
-static void learn(struct net_port *p, net_mac mac, uint64_t now)
+static void switch_learn(struct net_port *p, net_mac mac, uint64_t now)
 {
     struct net_learned *set = set_of(p, mac), *free = NULL;
 
@@ -172,10 +175,10 @@ static void learn(struct net_port *p, net_mac mac, uint64_t now)
     if (free)
         *free = (struct net_learned){ mac, now };
     else
-        add(&p->count.unlearned, 1);
+        switch_add(&p->count.unlearned, 1);
 }
 
-static struct net_learned *known(struct net_port *p, net_mac mac, uint64_t now)
+static struct net_learned *switch_known(struct net_port *p, net_mac mac, uint64_t now)
 {
     struct net_learned *set = set_of(p, mac);
 
@@ -190,10 +193,10 @@ static void note_sender(struct net_port *p, net_mac mac, uint64_t now)
 {
     struct net_switch *s = p->net;
 
-    learn(p, mac, now);
+    switch_learn(p, mac, now);
     for (unsigned i = 0; i < NET_PORTS; i++) {
         struct net_port *o = s->port[i];
-        struct net_learned *l = o && o != p && o->learned ? known(o, mac, now) : NULL;
+        struct net_learned *l = o && o != p && o->learned ? switch_known(o, mac, now) : NULL;
 
         if (l)
             l->mac = 0;
@@ -215,13 +218,13 @@ struct chosen {
     uint64_t now;
 };
 
-static void choose(struct chosen *c, struct net_port *from, struct net_port *to)
+static void switch_choose(struct chosen *c, struct net_port *from, struct net_port *to)
 {
     if (!to->up || to == from || (to->isolated && from->isolated) ||
         !net_vlan_may(to, c->frame, &c->tagged))
         return;
     if (to->access.rate && !net_bucket_take(&to->in, to->access.rate, c->frame->len, c->now)) {
-        add(&to->count.slowed, 1);
+        switch_add(&to->count.slowed, 1);
         return;
     }
     __atomic_fetch_add(&to->users, 1, __ATOMIC_ACQUIRE);
@@ -242,18 +245,18 @@ static bool may_flood(struct net_port *p, uint64_t now)
 static void flood(struct chosen *c, struct net_port *from)
 {
     if (!may_flood(from, c->now)) {
-        add(&from->count.limited, 1);
+        switch_add(&from->count.limited, 1);
         return;
     }
     for (unsigned i = 0; i < NET_PORTS; i++)
         if (from->net->port[i])
-            choose(c, from, from->net->port[i]);
+            switch_choose(c, from, from->net->port[i]);
 }
 
 static struct net_port *learned_where(const struct net_switch *s, net_mac mac, uint64_t now)
 {
     for (unsigned i = 0; i < NET_PORTS; i++)
-        if (s->port[i] && s->port[i]->learned && known(s->port[i], mac, now))
+        if (s->port[i] && s->port[i]->learned && switch_known(s->port[i], mac, now))
             return s->port[i];
     return NULL;
 }
@@ -266,22 +269,22 @@ static void route(struct chosen *c, struct net_port *from, net_mac to)
         return;
     one = net_mac_is_group(to) ? NULL : owner_of(from->net, to);
     if (!one && !net_mac_is_group(to))
-        one = learned_where(from->net, key_of(to, &c->tagged), c->now);
+        one = learned_where(from->net, switch_key_of(to, &c->tagged), c->now);
     if (one)
-        choose(c, from, one);
+        switch_choose(c, from, one);
     else
         flood(c, from);
 }
 
 /* ---- sending ---- */
 
-static bool is_sound(struct net_port *p, const struct net_frame *f, net_mac from)
+static bool switch_is_sound(struct net_port *p, const struct net_frame *f, net_mac from)
 {
     uint32_t most = p->net->mtu + NET_HEAD + NET_TAG;
 
     if (f->len >= NET_HEAD && (f->len <= most || f->offload.gso) && net_mac_is_station(from))
         return true;
-    add(&p->count.bad, 1);
+    switch_add(&p->count.bad, 1);
     return false;
 }
 
@@ -303,13 +306,13 @@ static void count_offload(struct net_port *to, const struct net_frame *f, const 
                           bool whole)
 {
     if (whole) {
-        add(&to->count.whole, f->offload.gso ? t->frames : 0);
+        switch_add(&to->count.whole, f->offload.gso ? t->frames : 0);
         return;
     }
-    add(&to->count.summed, t->frames + t->dropped);
+    switch_add(&to->count.summed, t->frames + t->dropped);
     if (f->offload.gso) {
-        add(&to->count.cut, 1);
-        add(&to->count.segments, t->frames + t->dropped);
+        switch_add(&to->count.cut, 1);
+        switch_add(&to->count.segments, t->frames + t->dropped);
     }
 }
 
@@ -327,9 +330,9 @@ static uint64_t hand_over(struct net_port *to, unsigned from, const struct chose
     } else {
         t = net_offload_out(to, from, f, &c->lead);
     }
-    add(&to->count.received, t.frames);
-    add(&to->count.received_bytes, t.bytes);
-    add(&to->count.dropped, t.dropped);
+    switch_add(&to->count.received, t.frames);
+    switch_add(&to->count.received_bytes, t.bytes);
+    switch_add(&to->count.dropped, t.dropped);
     if (f->offload.flags)
         count_offload(to, f, &t, whole);
     /* the last that is done with the port: it may be gone then */
@@ -342,21 +345,21 @@ static bool in_time(struct net_port *p, const struct chosen *c)
 {
     if (!p->access.rate || net_bucket_take(&p->out, p->access.rate, c->frame->len, c->now))
         return true;
-    add(&p->count.slowed, 1);
+    switch_add(&p->count.slowed, 1);
     return false;
 }
 
 /* Under the lock. False: it is not sent at all. */
-static bool admit(struct net_port *p, const struct chosen *c, net_mac from)
+static bool switch_admit(struct net_port *p, const struct chosen *c, net_mac from)
 {
     if (!is_its_own(p, from)) {
-        add(&p->count.spoofed, 1);
+        switch_add(&p->count.spoofed, 1);
         return false;
     }
     if (!in_time(p, c))
         return false;
     if (p->learned)
-        note_sender(p, key_of(from, &c->tagged), c->now);
+        note_sender(p, switch_key_of(from, &c->tagged), c->now);
     return true;
 }
 
@@ -368,7 +371,7 @@ static bool look_at_offload(struct net_port *p, struct chosen *c)
     if (!o->flags && !o->gso)
         return true;
     if (!net_offload_in(c->frame, p->net->mtu, &c->lead, &c->form)) {
-        add(&p->count.bad, 1);
+        switch_add(&p->count.bad, 1);
         return false;
     }
     c->frame = &c->form;
@@ -382,16 +385,16 @@ static bool choose_all(struct net_port *p, struct chosen *c)
     net_mac from = net_mac_from(f->head + 6);
     bool may;
 
-    if (!is_sound(p, f, from) || !look_at_offload(p, c))
+    if (!switch_is_sound(p, f, from) || !look_at_offload(p, c))
         return false;
     f = c->frame;
     if (!net_vlan_in(p, f, &c->tagged)) {
-        add(&p->count.astray, 1);
+        switch_add(&p->count.astray, 1);
         return false;
     }
     c->now = time_ns();
     spin_lock(&p->net->lock);
-    may = admit(p, c, from);
+    may = switch_admit(p, c, from);
     if (may)
         route(c, p, net_mac_from(f->head));
     spin_unlock(&p->net->lock);
@@ -410,8 +413,8 @@ uint64_t net_send(struct net_port *p, const struct net_frame *f)
         return 0;
     f = c.frame;
     net_capture(p, f, c.port, c.n);
-    add(&p->count.sent, 1);
-    add(&p->count.sent_bytes, f->len);
+    switch_add(&p->count.sent, 1);
+    switch_add(&p->count.sent_bytes, f->len);
     for (unsigned i = 0; i < c.n; i++)
         bytes += hand_over(c.port[i], p->index, &c);
     return bytes;

@@ -38,7 +38,7 @@ struct uplink {
 
 /* ---- from the switch to the NIC ---- */
 
-static struct buffer *take(struct uplink *u, unsigned from)
+static struct buffer *uplink_take(struct uplink *u, unsigned from)
 {
     struct buffer *b;
 
@@ -53,7 +53,7 @@ static struct buffer *take(struct uplink *u, unsigned from)
     return b;
 }
 
-static void give(struct uplink *u, struct buffer *b)
+static void uplink_give(struct uplink *u, struct buffer *b)
 {
     spin_lock(&u->lock);
     u->held[b->from]--;
@@ -64,7 +64,7 @@ static void give(struct uplink *u, struct buffer *b)
 }
 
 /* The frame, filled up with zeros to the least length. */
-static void fill(struct buffer *b, const struct net_frame *f)
+static void uplink_fill(struct buffer *b, const struct net_frame *f)
 {
     net_frame_copy(f, b->at);
     b->frame.len = f->len;
@@ -75,25 +75,25 @@ static void fill(struct buffer *b, const struct net_frame *f)
     b->seg.len = b->frame.len;
 }
 
-static bool deliver(struct net_port *p, unsigned from, const struct net_frame *f)
+static bool uplink_deliver(struct net_port *p, unsigned from, const struct net_frame *f)
 {
     struct uplink *u = container_of(p, struct uplink, port);
     struct nic *n = u->user.nic;
-    struct buffer *b = take(u, from);
+    struct buffer *b = uplink_take(u, from);
 
     if (!b)
         return false;
     b->from = from;
-    fill(b, f);
+    uplink_fill(b, f);
     if (n->ops->send(n, &b->frame) == 0)
         return true;
-    give(u, b);
+    uplink_give(u, b);
     return false;
 }
 
 static void sent(struct nic_user *user, struct nic_frame *f)
 {
-    give(container_of(user, struct uplink, user), container_of(f, struct buffer, frame));
+    uplink_give(container_of(user, struct uplink, user), container_of(f, struct buffer, frame));
 }
 
 /* ---- from the NIC to the switch ---- */
@@ -108,7 +108,7 @@ static void received(struct nic_user *user, const uint8_t *frame, uint32_t len)
     net_send(&u->port, &f);
 }
 
-static void link(struct nic_user *user)
+static void uplink_link(struct nic_user *user)
 {
     const struct nic *n = user->nic;
 
@@ -120,12 +120,14 @@ static void link(struct nic_user *user)
         log_info("%s: link up", n->name);
 }
 
-static const struct nic_user_ops user_ops = { .received = received, .sent = sent, .link = link };
-static const struct net_port_ops port_ops = { .deliver = deliver };
+static const struct nic_user_ops user_ops = { .received = received,
+                                              .sent = sent,
+                                              .link = uplink_link };
+static const struct net_port_ops port_ops = { .deliver = uplink_deliver };
 
 /* ---- making it ---- */
 
-static bool make_buffers(struct uplink *u, uint32_t each)
+static bool uplink_make_buffers(struct uplink *u, uint32_t each)
 {
     while (PAGE_SIZE << u->order < (uint64_t)each * BUFFERS)
         u->order++;
@@ -143,13 +145,13 @@ static bool make_buffers(struct uplink *u, uint32_t each)
     return u->memory.v != 0;
 }
 
-static struct uplink *make(const struct nic *n, const struct net_switch *s)
+static struct uplink *uplink_make(const struct nic *n, const struct net_switch *s)
 {
     struct uplink *u = calloc(1, sizeof *u); /* charge: as above */
 
     if (!u)
         return NULL;
-    if (!make_buffers(u, s->mtu + NET_HEAD + NET_TAG <= SMALL ? SMALL : LARGE)) {
+    if (!uplink_make_buffers(u, s->mtu + NET_HEAD + NET_TAG <= SMALL ? SMALL : LARGE)) {
         free(u);
         return NULL;
     }
@@ -183,7 +185,7 @@ static int plug_in(struct uplink *u, struct nic *n, struct net_switch *s, char *
 int nic_uplink(struct nic *n, struct net_switch *s, const struct net_access *access, char *why,
                size_t len)
 {
-    struct uplink *u = make(n, s);
+    struct uplink *u = uplink_make(n, s);
     int err;
 
     assert_cpu0();

@@ -13,9 +13,9 @@ enum { TYPE_VLAN = 0x8100, TYPE_PROVIDER = 0x88a8, VID = 0xfff, VID_RESERVED = 0
 #define SECOND_NS 1000000000ull
 #define BURST_PARTS 8 /* of what may pass in a second, so much at once */
 
-static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
+static uint16_t vlan_get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
 
-static void put16(uint8_t *p, unsigned v)
+static void vlan_put16(uint8_t *p, unsigned v)
 {
     p[0] = (uint8_t)(v >> 8);
     p[1] = (uint8_t)v;
@@ -75,7 +75,7 @@ static bool fits_untagged(const struct net_port *p, const struct net_frame *f)
 bool net_vlan_in(const struct net_port *p, const struct net_frame *f, struct net_tagged *t)
 {
     const struct net_access *a = &p->access;
-    uint16_t type = get16(f->head + 12);
+    uint16_t type = vlan_get16(f->head + 12);
 
     *t = (struct net_tagged){ .vid = a->vlan };
     if (!a->trunk) /* one of no VLAN sends tags as it likes: they are nobody's business */
@@ -85,9 +85,9 @@ bool net_vlan_in(const struct net_port *p, const struct net_frame *f, struct net
     if (type == TYPE_PROVIDER || !read_tag(f, t->tag))
         return false;
     t->tagged = true;
-    if (!(get16(t->tag) & VID)) /* a priority alone: 802.1Q 6.9.1 */
+    if (!(vlan_get16(t->tag) & VID)) /* a priority alone: 802.1Q 6.9.1 */
         return true;
-    t->vid = get16(t->tag) & VID;
+    t->vid = vlan_get16(t->tag) & VID;
     return t->vid != VID_RESERVED && net_vlan_allowed(a, t->vid);
 }
 
@@ -98,7 +98,7 @@ static bool goes_tagged(const struct net_port *to, const struct net_tagged *t)
 
 bool net_vlan_may(const struct net_port *to, const struct net_frame *f, const struct net_tagged *t)
 {
-    uint16_t inner = get16(t->tagged ? t->tag + 2 : f->head + 12);
+    uint16_t inner = vlan_get16(t->tagged ? t->tag + 2 : f->head + 12);
 
     if (!to->access.trunk)
         return t->vid == to->access.vlan;
@@ -134,8 +134,8 @@ const struct net_frame *net_vlan_out(const struct net_port *to, const struct net
     }
     form->pre = NET_TAG;
     form->len += NET_TAG;
-    put16(form->head + 12, TYPE_VLAN);
-    put16(form->tag, (t->tagged ? get16(t->tag) & ~(unsigned)VID : 0) | t->vid);
+    vlan_put16(form->head + 12, TYPE_VLAN);
+    vlan_put16(form->tag, (t->tagged ? vlan_get16(t->tag) & ~(unsigned)VID : 0) | t->vid);
     memcpy(form->tag + 2, type, 2);
     return form;
 }
