@@ -154,7 +154,7 @@ bool charge_explain(struct vm *vm)
     return false;
 }
 
-static void tell(struct vm *vm, enum charge_kind kind)
+static void charge_tell(struct vm *vm, enum charge_kind kind)
 {
     struct charge *c = &vm->charge[kind];
     char size[16];
@@ -175,7 +175,7 @@ int charge(struct vm *vm, enum charge_kind kind, uint64_t bytes)
         return 0;
     if (now > c->limit) {
         __atomic_sub_fetch(&c->used, bytes, __ATOMIC_RELAXED);
-        tell(vm, kind);
+        charge_tell(vm, kind);
         return -ENOSPC;
     }
     pmm_unpromise(bytes); /* the caller takes it now */

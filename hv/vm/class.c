@@ -29,7 +29,7 @@ void class_init(const struct cpuset *parked)
     not_used = *parked;
 }
 
-static struct cpuset usable(void)
+static struct cpuset class_usable(void)
 {
     struct cpuset s = { { 0 } };
 
@@ -42,9 +42,9 @@ static struct cpuset usable(void)
 }
 
 /* Pinned to CPUs that did not come up, or that are parked: better anywhere than nowhere. */
-static struct cpuset allowed(const struct cpuset *affinity)
+static struct cpuset class_allowed(const struct cpuset *affinity)
 {
-    struct cpuset all = usable(), s;
+    struct cpuset all = class_usable(), s;
 
     for (unsigned i = 0; i < CPUSET_WORDS; i++)
         s.w[i] = affinity->w[i] & all.w[i];
@@ -66,7 +66,7 @@ static struct sched_group *group_of(const struct vm *vm)
     return empty;
 }
 
-static unsigned find(const struct sched_group *g, const struct cpuset *cpus)
+static unsigned class_find(const struct sched_group *g, const struct cpuset *cpus)
 {
     unsigned empty = MAX_CLASSES;
 
@@ -80,7 +80,7 @@ static unsigned find(const struct sched_group *g, const struct cpuset *cpus)
     return empty;
 }
 
-static void set_bit(struct classes *c, unsigned id, bool on)
+static void class_set_bit(struct classes *c, unsigned id, bool on)
 {
     if (on)
         __atomic_fetch_or(&c->w[id / 64], 1ull << (id & 63), __ATOMIC_RELAXED);
@@ -93,17 +93,17 @@ static void tell_cpus(unsigned id, bool on)
     const struct cpuset *cpus = &table[id].cpus;
 
     for (uint32_t c = 0; (c = cpuset_next(cpus, c, cpu_count)) < MAX_CPUS; c++)
-        set_bit(&may_run[c], id, on);
-    set_bit(&table[id].group->classes, id, on);
+        class_set_bit(&may_run[c], id, on);
+    class_set_bit(&table[id].group->classes, id, on);
 }
 
 void class_join(struct vcpu *v)
 {
-    struct cpuset cpus = allowed(&v->sched.affinity);
+    struct cpuset cpus = class_allowed(&v->sched.affinity);
 
     spin_lock(&lock);
     struct sched_group *g = group_of(v->vm);
-    unsigned id = find(g, &cpus);
+    unsigned id = class_find(g, &cpus);
     g->vcpus++;
     if (id / 64 >= class_words)
         __atomic_store_n(&class_words, id / 64 + 1, __ATOMIC_RELAXED);

@@ -58,7 +58,7 @@ int domains_unmap(struct gmem *g, gpa_t at, uint64_t len)
 }
 
 /* A piece of RAM, run by run as it is in the host's memory. */
-static int map_ram(struct vm *vm, struct gmem_domain *d, const struct gmem_piece *p)
+static int domain_map_ram(struct vm *vm, struct gmem_domain *d, const struct gmem_piece *p)
 {
     int err = 0;
 
@@ -88,7 +88,7 @@ static int map_all(struct vm *vm, struct gmem_domain *d)
 
     for (uint32_t i = 0; !err && i < g->npieces; i++)
         if (g->pieces[i].prot & PROT_W)
-            err = map_ram(vm, d, &g->pieces[i]);
+            err = domain_map_ram(vm, d, &g->pieces[i]);
     for (uint32_t i = 0; !err && i < g->nslots; i++)
         err = map_slot(d, &g->slot[i]);
     return err;

@@ -33,7 +33,7 @@ static int on_none(struct vcpu *v, struct vcpu_exit *e)
     return 0;
 }
 
-static int on_irq(struct vcpu *v, struct vcpu_exit *e)
+static int exit_on_irq(struct vcpu *v, struct vcpu_exit *e)
 {
     (void)v, (void)e;
     irq_window();
@@ -120,7 +120,7 @@ static int on_fail(struct vcpu *v, struct vcpu_exit *e)
 }
 
 int (*const vcpu_exit_handlers[EXIT_REASONS])(struct vcpu *, struct vcpu_exit *) = {
-    [EXIT_NONE] = on_none,         [EXIT_IRQ] = on_irq,       [EXIT_MEM] = on_mem,
+    [EXIT_NONE] = on_none,         [EXIT_IRQ] = exit_on_irq,  [EXIT_MEM] = on_mem,
     [EXIT_PIO] = on_pio,           [EXIT_SYSREG] = on_sysreg, [EXIT_ISA_0] = on_isa_0,
     [EXIT_CALL] = on_call,         [EXIT_HALT] = on_halt,     [EXIT_IRQ_WINDOW] = on_window,
     [EXIT_SHUTDOWN] = on_shutdown, [EXIT_ISA_1] = on_isa_1,   [EXIT_VINTC] = on_vintc,

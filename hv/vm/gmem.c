@@ -124,7 +124,7 @@ static int s2_unmap(struct vm *vm, uint64_t at, uint64_t len)
 /* ---- lists ---- */
 
 /* Makes room for one more of `size` bytes. */
-static int grow(struct vm *vm, void **list, uint32_t n, uint32_t *room, size_t size)
+static int gmem_grow(struct vm *vm, void **list, uint32_t n, uint32_t *room, size_t size)
 {
     uint32_t want = *room ? *room * 2 : 8;
     void *p;
@@ -184,7 +184,7 @@ static int insert_piece(struct vm *vm, struct gmem_piece new)
         note_largest(g, &g->pieces[i - 1]);
         return 0;
     }
-    int err = grow(vm, (void **)&g->pieces, g->npieces, &g->room_pieces, sizeof(new));
+    int err = gmem_grow(vm, (void **)&g->pieces, g->npieces, &g->room_pieces, sizeof(new));
     if (err)
         return err;
     memmove(&g->pieces[i + 1], &g->pieces[i], (g->npieces - i) * sizeof(new));
@@ -244,7 +244,7 @@ static_assert(PAGE_SIZE << BLOCK_ORDER == VIEW_BLOCK, "the least that leaves the
 static int own(struct vm *vm, hpa_t host, unsigned order, bool parts)
 {
     struct gmem *g = &vm->gmem;
-    int err = grow(vm, (void **)&g->chunks, g->nchunks, &g->room_chunks, sizeof(*g->chunks));
+    int err = gmem_grow(vm, (void **)&g->chunks, g->nchunks, &g->room_chunks, sizeof(*g->chunks));
 
     assert_held(&g->lock);
     hv_assert(order >= BLOCK_ORDER);
@@ -353,7 +353,7 @@ static int add_dirty(struct vm *vm, uint8_t *host, uint64_t len)
         last->len += len;
         return 0;
     }
-    err = grow(vm, (void **)&g->dirty, g->ndirty, &g->room_dirty, sizeof *last);
+    err = gmem_grow(vm, (void **)&g->dirty, g->ndirty, &g->room_dirty, sizeof *last);
     if (!err)
         g->dirty[g->ndirty++] = (struct gmem_range){ host, len };
     return err;
@@ -714,7 +714,7 @@ int gmem_make_exec(struct vm *vm, gpa_t at)
     return err;
 }
 
-static int copy(struct vm *vm, uint64_t at, void *buf, uint64_t len, enum copy what)
+static int gmem_copy(struct vm *vm, uint64_t at, void *buf, uint64_t len, enum copy what)
 {
     unsigned prot = what == COPY_IN ? PROT_R : PROT_W;
 
@@ -741,17 +741,17 @@ static int copy(struct vm *vm, uint64_t at, void *buf, uint64_t len, enum copy w
 
 int gmem_read(struct vm *vm, gpa_t at, void *dst, uint64_t len)
 {
-    return copy(vm, at.v, dst, len, COPY_IN);
+    return gmem_copy(vm, at.v, dst, len, COPY_IN);
 }
 
 int gmem_write(struct vm *vm, gpa_t at, const void *src, uint64_t len)
 {
-    return copy(vm, at.v, (void *)(uintptr_t)src, len, COPY_OUT);
+    return gmem_copy(vm, at.v, (void *)(uintptr_t)src, len, COPY_OUT);
 }
 
 int gmem_zero(struct vm *vm, gpa_t at, uint64_t len)
 {
-    return copy(vm, at.v, NULL, len, COPY_ZERO);
+    return gmem_copy(vm, at.v, NULL, len, COPY_ZERO);
 }
 
 void gmem_sync_code(struct vm *vm, gpa_t at, uint64_t len)

@@ -52,12 +52,12 @@ static inline uint32_t count(const struct io_table *t)
     return __atomic_load_n(&t->n, __ATOMIC_RELAXED);
 }
 
-static inline uint64_t base_of(const struct io_region *r)
+static inline uint64_t io_base_of(const struct io_region *r)
 {
     return __atomic_load_n(&r->base, __ATOMIC_RELAXED);
 }
 
-static inline uint64_t len_of(const struct io_region *r)
+static inline uint64_t io_len_of(const struct io_region *r)
 {
     return __atomic_load_n(&r->len, __ATOMIC_RELAXED);
 }
@@ -67,7 +67,7 @@ static void set_count(struct io_table *t, uint32_t n)
     __atomic_store_n(&t->n, n, __ATOMIC_RELAXED);
 }
 
-static void put(struct io_region *to, const struct io_region *r)
+static void io_put_region(struct io_region *to, const struct io_region *r)
 {
     to->name = r->name; /* no reader wants these two */
     to->space = r->space;
@@ -85,7 +85,7 @@ static uint32_t below(const struct io_table *t, uint64_t addr)
     while (lo < hi) {
         uint32_t mid = (lo + hi) / 2;
 
-        if (base_of(&t->region[mid]) <= addr)
+        if (io_base_of(&t->region[mid]) <= addr)
             lo = mid + 1;
         else
             hi = mid;
@@ -93,7 +93,7 @@ static uint32_t below(const struct io_table *t, uint64_t addr)
     return lo;
 }
 
-static bool overlaps(const struct io_table *t, uint32_t at, const struct io_region *r)
+static bool io_overlaps(const struct io_table *t, uint32_t at, const struct io_region *r)
 {
     /* nospec: below() has found it, among the regions that there are */
     if (at > 0 && r->base - t->region[at - 1].base < t->region[at - 1].len)
@@ -120,12 +120,12 @@ static int insert(struct io_table *t, const struct io_region *r)
 
     if (t->n == IO_REGIONS_MAX)
         return -ENOSPC;
-    if (overlaps(t, at, r))
+    if (io_overlaps(t, at, r))
         return -EEXIST;
     change_begin(t);
     for (uint32_t i = t->n; i > at; i--)
-        put(&t->region[i], &t->region[i - 1]);
-    put(&t->region[at], r);
+        io_put_region(&t->region[i], &t->region[i - 1]);
+    io_put_region(&t->region[at], r);
     set_count(t, t->n + 1);
     change_end(t);
     return 0;
@@ -154,7 +154,7 @@ static int take_out(struct io_table *t, uint64_t base)
     change_begin(t);
     set_count(t, t->n - 1);
     for (uint32_t i = at - 1; i < t->n; i++)
-        put(&t->region[i], &t->region[i + 1]);
+        io_put_region(&t->region[i], &t->region[i + 1]);
     change_end(t);
     return 0;
 }
@@ -182,7 +182,7 @@ static __attribute__((noinline)) uint32_t search(struct io_table *t, uint64_t ad
 {
     uint32_t at = below(t, addr);
 
-    if (at == 0 || addr - base_of(&t->region[at - 1]) >= len_of(&t->region[at - 1]))
+    if (at == 0 || addr - io_base_of(&t->region[at - 1]) >= io_len_of(&t->region[at - 1]))
         return IO_REGIONS_MAX;
     __atomic_store_n(&t->last, at - 1, __ATOMIC_RELAXED);
     return at - 1;
@@ -192,13 +192,13 @@ static __attribute__((noinline)) uint32_t search(struct io_table *t, uint64_t ad
  * One look without a lock; false: the table changed meanwhile. On the path of every exit to a
  * device: inline.
  */
-static inline __attribute__((always_inline)) bool look(struct io_table *t, uint64_t addr,
-                                                       struct found *f)
+static inline __attribute__((always_inline)) bool io_look(struct io_table *t, uint64_t addr,
+                                                          struct found *f)
 {
     uint32_t seq = __atomic_load_n(&t->seq, __ATOMIC_ACQUIRE),
              at = __atomic_load_n(&t->last, __ATOMIC_RELAXED);
     const struct io_region *r = &t->region[at]; /* nospec: search() has stored it */
-    uint64_t base = base_of(r), len = len_of(r);
+    uint64_t base = io_base_of(r), len = io_len_of(r);
 
     f->ops = NULL;
     if (__builtin_expect(seq & 1, 0))
@@ -206,8 +206,8 @@ static inline __attribute__((always_inline)) bool look(struct io_table *t, uint6
     if (__builtin_expect(at >= count(t) || addr - base >= len, 0)) {
         at = search(t, addr);
         r = &t->region[index_nospec(at, IO_REGIONS_MAX)];
-        base = base_of(r);
-        len = len_of(r);
+        base = io_base_of(r);
+        len = io_len_of(r);
     }
     if (__builtin_expect(at < IO_REGIONS_MAX, 1)) {
         f->ops = __atomic_load_n(&r->ops, __ATOMIC_RELAXED);
@@ -228,7 +228,7 @@ static __attribute__((noinline)) struct found look_locked(struct io_space_map *m
     struct found f;
 
     spin_lock(&m->lock);
-    (void)look(t, addr, &f);
+    (void)io_look(t, addr, &f);
     spin_unlock(&m->lock);
     return f;
 }
@@ -257,7 +257,7 @@ static __attribute__((noinline)) int split(struct vm *vm, const struct io_access
     return err[0] == -ENOENT ? err[1] : 0;
 }
 
-static bool fits(const struct found *f, const struct io_access *a)
+static bool io_fits(const struct found *f, const struct io_access *a)
 {
     return f->ops && (f->ops->sizes & a->size) && a->size <= f->room;
 }
@@ -272,7 +272,7 @@ static bool touched(const struct io_table *t, const struct io_access *a)
     uint32_t at = below(t, addr + a->size - 1);
     const struct io_region *r = at != 0 ? &t->region[at - 1] : NULL;
 
-    return r && (base_of(r) >= addr || addr - base_of(r) < len_of(r));
+    return r && (io_base_of(r) >= addr || addr - io_base_of(r) < io_len_of(r));
 }
 
 /* Nobody takes the access as it is. */
@@ -299,11 +299,11 @@ int io_dispatch(struct vm *vm, enum io_space space, struct io_access *a)
     int err;
 
     debug_assert_no_locks();
-    if (__builtin_expect(!look(t, addr, &f), 0))
+    if (__builtin_expect(!io_look(t, addr, &f), 0))
         f = look_locked(vm->io, t, addr);
     if (!a->write)
         a->val = ones;
-    if (__builtin_expect(!fits(&f, a), 0))
+    if (__builtin_expect(!io_fits(&f, a), 0))
         return unfit(vm, space, a, !f.ops);
     if (a->write)
         return f.ops->write ? f.ops->write(f.dev, f.off, a->size, a->val & ones) : 0;

@@ -19,7 +19,7 @@ static void set_where(struct percpu *c, enum cpu_where where)
     __atomic_store_n(&c->where, where, __ATOMIC_SEQ_CST);
 }
 
-static void idle(struct percpu *c)
+static void loop_idle(struct percpu *c)
 {
     uint64_t from = time_ns();
 
@@ -65,6 +65,6 @@ _Noreturn void cpu_loop(void)
         if (v)
             run_guest(c, v);
         else if (!event_waits())
-            idle(c);
+            loop_idle(c);
     }
 }

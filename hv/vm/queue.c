@@ -16,7 +16,7 @@ uint64_t sched_virtual(uint32_t weight, uint64_t ns)
 }
 
 /* In one order with `armed`: see sched_slice_end(). */
-static void claim(struct turn_claim *c, const struct vcpu *first)
+static void queue_claim(struct turn_claim *c, const struct vcpu *first)
 {
     set_relaxed(&c->had, first ? first->sched.vruntime : UINT64_MAX);
     set_relaxed(&c->since, first ? first->sched.since : UINT64_MAX);
@@ -35,7 +35,7 @@ static void note_first(struct sched_cpu *q)
     else if (!marks_has(&queues_waiting, cpu))
         marks_set(&queues_waiting, cpu);
     if (turn_core[cpu])
-        claim(&turn_claims[cpu], first);
+        queue_claim(&turn_claims[cpu], first);
 }
 
 void queue_advance(struct sched_cpu *q)

@@ -61,7 +61,8 @@ static bool learn_class(struct vcpu *v, unsigned id)
 }
 
 /* In the place of `old`, below `up`, comes v (NULL: nobody). */
-static void replace(struct runtree *t, struct vcpu *up, const struct vcpu *old, struct vcpu *v)
+static void runtree_replace(struct runtree *t, struct vcpu *up, const struct vcpu *old,
+                            struct vcpu *v)
 {
     if (!up)
         t->root = v;
@@ -80,7 +81,7 @@ static struct vcpu *rotate_up(struct runtree *t, struct vcpu *v)
 {
     struct vcpu *up = v->sched.up, *between;
 
-    replace(t, up->sched.up, up, v);
+    runtree_replace(t, up->sched.up, up, v);
     if (up->sched.left == v) {
         between = v->sched.right;
         up->sched.left = between;
@@ -98,7 +99,7 @@ static struct vcpu *rotate_up(struct runtree *t, struct vcpu *v)
 }
 
 /* xorshift: ranks need be no secret, only no guest's choice. */
-static uint32_t draw(struct runtree *t)
+static uint32_t runtree_draw(struct runtree *t)
 {
     uint32_t x = t->random ? t->random : 2463534242u;
 
@@ -134,7 +135,7 @@ void runtree_insert(struct runtree *t, struct vcpu *v)
     unsigned id = v->sched.class;
 
     v->sched.left = v->sched.right = NULL;
-    v->sched.rank = draw(t);
+    v->sched.rank = runtree_draw(t);
     v->sched.below = (struct classes){ { 0 } };
     hang_in(t, v);
     for (struct vcpu *at = v; at && learn_class(at, id); at = at->sched.up)
@@ -176,7 +177,7 @@ void runtree_remove(struct runtree *t, struct vcpu *v)
         t->first = runtree_second(t);
     below = runtree_sink(t, v);
     up = v->sched.up;
-    replace(t, up, v, below);
+    runtree_replace(t, up, v, below);
     v->sched.up = NULL;
     while (up && learn(up))
         up = up->sched.up;

@@ -43,7 +43,7 @@ struct saved {
 
 /* ---- memory: Trivet's own, shown by `vm saved` and `memory` ---- */
 
-static unsigned order_of(size_t len)
+static unsigned save_order_of(size_t len)
 {
     unsigned order = 0;
 
@@ -53,7 +53,7 @@ static unsigned order_of(size_t len)
 }
 
 /* What is promised to guests, and Trivet's reserve, stay. NULL: there is not so much. */
-static void *take(unsigned order)
+static void *save_take(unsigned order)
 {
     uint64_t bytes = PAGE_SIZE << order;
     hpa_t pa;
@@ -116,7 +116,7 @@ static struct block *new_block(struct saved *s, uint32_t kind, uint32_t instance
     struct block *b = NULL;
 
     for (unsigned i = 0; i < ARRAY_SIZE(orders) && !b; i++) {
-        b = take(orders[i]);
+        b = save_take(orders[i]);
         if (b)
             *b = (struct block){ .kind = kind, .instance = (uint16_t)instance, .order = orders[i] };
     }
@@ -208,7 +208,7 @@ static uint32_t count_of(const struct vm *vm, const struct state_pages *p)
 
 /* ---- saving ---- */
 
-static bool all_zero(const void *p)
+static bool save_all_zero(const void *p)
 {
     const uint64_t *w = p;
 
@@ -224,8 +224,8 @@ static int save_state(struct vm *vm, struct saved *s)
     int err;
 
     s->len = state_size(vm);
-    s->order = (uint8_t)order_of(s->len);
-    s->state = take(s->order);
+    s->order = (uint8_t)save_order_of(s->len);
+    s->state = save_take(s->order);
     if (!s->state)
         return -ENOMEM;
     s->info.bytes += PAGE_SIZE << s->order;
@@ -250,7 +250,7 @@ static int save_told(struct vm *vm, struct vm_save *j, const uint64_t *bits)
         if (!(bits[n / 64] >> (n & 63) & 1))
             continue;
         at = gmem_ptr(vm, gpa((j->page + n) * PAGE_SIZE), PAGE_SIZE, PROT_R);
-        if (!at || (first && all_zero(at)))
+        if (!at || (first && save_all_zero(at)))
             continue;
         err = keep_page(j->to, STATE_RAM, 0, j->page + n, at);
         if (err)
@@ -325,7 +325,7 @@ static int save_pages(struct vm *vm, struct vm_save *j)
             j->instance = j->instance + 1 >= count_of(vm, p) ? 0 : j->instance + 1;
             continue;
         }
-        if (!(p->fresh_is_zero && all_zero(at))) {
+        if (!(p->fresh_is_zero && save_all_zero(at))) {
             err = keep_page(j->to, p->kind, j->instance, j->page, at);
             if (err)
                 return err;
@@ -494,7 +494,7 @@ int vm_save(struct vm *vm)
         return -ENOTSUP; /* its harts and machine cannot be saved yet */
     if (vm->config->npassthrough)
         return -EPERM; /* what is in its devices nobody can read */
-    j->to = take(0);
+    j->to = save_take(0);
     if (!j->to)
         return -ENOMEM;
     *j->to = (struct saved){ .info.bytes = PAGE_SIZE };
@@ -523,7 +523,7 @@ void restore_begin(struct vm *vm)
     gmem_scrub_again(vm);
 }
 
-static int put_page(struct vm *vm, struct block *b, unsigned n)
+static int save_put_page(struct vm *vm, struct block *b, unsigned n)
 {
     const struct state_pages *p;
 
@@ -548,7 +548,7 @@ static int restore_pages(struct vm *vm)
             vm->restore.at = 0;
             continue;
         }
-        err = put_page(vm, b, vm->restore.at++);
+        err = save_put_page(vm, b, vm->restore.at++);
         if (err) {
             snprintf(vm->why, sizeof vm->why, "its saved memory does not fit this machine: %s",
                      err == -ENOSPC ? "the disks' changes are above their limit" : "bad page");

@@ -191,7 +191,7 @@ void sched_remove(struct vcpu *v)
  * Where a blocked vCPU shall wait to run: where its state is, else where it was if that is idle,
  * else on an idle CPU, else where it was.
  */
-static uint32_t place(const struct vcpu *v)
+static uint32_t sched_place(const struct vcpu *v)
 {
     uint32_t was = v->sched.cpu;
     const struct cpuset *may = class_cpus(v);
@@ -285,7 +285,7 @@ void sched_wake(struct vcpu *v)
         __atomic_store_n(&v->sched.state, SCHED_WAKING, __ATOMIC_RELAXED);
     spin_unlock(&q->lock);
     if (ours)
-        queue_woken(v, place(v));
+        queue_woken(v, sched_place(v));
 }
 
 /*

@@ -37,7 +37,7 @@ bool state_within(const void *s, const struct state_limit *l, unsigned n)
     return true;
 }
 
-static uint32_t vcpus_of(const struct vm *vm) { return vm->nvcpus; }
+static uint32_t state_vcpus_of(const struct vm *vm) { return vm->nvcpus; }
 
 /* ---- the clock ---- */
 
@@ -142,7 +142,7 @@ static int regs_restore(struct vm *vm, uint32_t i, const void *buf)
 static const struct state_ops regs_ops = { .name = "vCPU",
                                            .kind = STATE_VCPU,
                                            .version = 1,
-                                           .count = vcpus_of,
+                                           .count = state_vcpus_of,
                                            .size = regs_size,
                                            .save = regs_save,
                                            .restore = regs_restore };
@@ -202,7 +202,7 @@ static int sysregs_restore(struct vm *vm, uint32_t i, const void *buf)
 static const struct state_ops sysregs_ops = { .name = "system registers",
                                               .kind = STATE_SYSREGS,
                                               .version = 1,
-                                              .count = vcpus_of,
+                                              .count = state_vcpus_of,
                                               .size = sysregs_size,
                                               .save = sysregs_save,
                                               .restore = sysregs_restore };
@@ -233,7 +233,7 @@ static int fpu_restore(struct vm *vm, uint32_t i, const void *buf)
 static const struct state_ops fpu_ops = { .name = "FPU and SIMD",
                                           .kind = STATE_FPU,
                                           .version = 1,
-                                          .count = vcpus_of,
+                                          .count = state_vcpus_of,
                                           .size = fpu_size,
                                           .save = fpu_save,
                                           .restore = fpu_restore };
@@ -365,7 +365,7 @@ int state_save(struct vm *vm, void *buf, size_t len)
 
 /* ---- restoring ---- */
 
-static int refuse(struct vm *vm, const char *what, uint32_t i, const char *why)
+static int state_refuse(struct vm *vm, const char *what, uint32_t i, const char *why)
 {
     snprintf(vm->why, sizeof vm->why, "the saved state of its %s %u %s", what, i, why);
     return -EINVAL;
@@ -398,10 +398,10 @@ static int restore_one(const struct state_ops *o, uint32_t i, void *ctx)
     if (!len)
         return 0;
     if (wrong)
-        return refuse(w->vm, o->name, i, wrong);
+        return state_refuse(w->vm, o->name, i, wrong);
     err = o->restore(w->vm, i, w->from + w->at + sizeof(struct state_record));
     if (err == -EINVAL)
-        return refuse(w->vm, o->name, i, "is not one that it can have");
+        return state_refuse(w->vm, o->name, i, "is not one that it can have");
     w->at += sizeof(struct state_record) + padded(len);
     return err;
 }

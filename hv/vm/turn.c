@@ -39,7 +39,7 @@ struct core *turn_core[MAX_CPUS];
 static struct core cores[MAX_CPUS];
 static uint8_t thread_of[MAX_CPUS]; /* its number in its core; THREADS: there are too many */
 
-static uint32_t bit_of(uint32_t cpu) { return 1u << thread_of[cpu]; }
+static uint32_t turn_bit_of(uint32_t cpu) { return 1u << thread_of[cpu]; }
 
 /* The first CPU of the same core. */
 static uint32_t first_thread(uint32_t cpu)
@@ -151,7 +151,7 @@ struct best {
     uint64_t had;
 };
 
-static void compare(const struct core *k, struct best *best, uint32_t cpu)
+static void turn_compare(const struct core *k, struct best *best, uint32_t cpu)
 {
     const struct sched_group *vm = claimant(cpu);
     uint64_t had = had_by(k, cpu);
@@ -166,19 +166,19 @@ static void compare(const struct core *k, struct best *best, uint32_t cpu)
  * The VM of the vCPU that has had least. Of other cores it looks at a few where vCPUs wait, each
  * time at the next ones.
  */
-static const struct sched_group *least(struct core *k, enum turn_claims which)
+static const struct sched_group *turn_least(struct core *k, enum turn_claims which)
 {
     struct best best = { NULL, UINT64_MAX };
     uint32_t from = k->look < cpu_count ? k->look : 0;
 
     for (uint32_t i = 0; i < k->threads; i++)
-        compare(k, &best, k->cpu[i]);
+        turn_compare(k, &best, k->cpu[i]);
     for (unsigned i = 0; which == TURN_ALL && i < LOOKS; i++) {
         uint32_t cpu = marks_next(&queues_waiting, from, NULL);
 
         if (cpu == MAX_CPUS)
             break;
-        compare(k, &best, cpu);
+        turn_compare(k, &best, cpu);
         from = (cpu + 1) % cpu_count;
     }
     k->look = from;
@@ -196,7 +196,7 @@ static const struct sched_group *admit(struct core *k, bool goes_on, bool was_in
     debug_assert_held(&k->lock);
     if (!over && (k->inside || (was_inside && goes_on)))
         return k->group;
-    vm = least(k, k->inside ? TURN_CORE : which);
+    vm = turn_least(k, k->inside ? TURN_CORE : which);
     if (k->inside && (k->closing || (vm && vm != k->group))) {
         k->closing |= was_inside;
         return NULL;
@@ -212,7 +212,7 @@ static const struct sched_group *admit(struct core *k, bool goes_on, bool was_in
 const struct sched_group *turn_enter(struct core *k, uint32_t me, bool goes_on,
                                      enum turn_claims which, bool *fresh)
 {
-    uint32_t bit = bit_of(me);
+    uint32_t bit = turn_bit_of(me);
     const struct sched_group *vm;
     bool was_inside;
 
@@ -231,7 +231,7 @@ void turn_leave(struct core *k, uint32_t me)
 {
     debug_assert(me == this_cpu()->id);
     spin_lock(&k->lock);
-    k->inside &= ~bit_of(me);
+    k->inside &= ~turn_bit_of(me);
     spin_unlock(&k->lock);
 }
 
@@ -240,7 +240,7 @@ static uint32_t others_inside(struct core *k, uint32_t me)
     uint32_t inside;
 
     spin_lock(&k->lock);
-    inside = k->inside & ~bit_of(me);
+    inside = k->inside & ~turn_bit_of(me);
     spin_unlock(&k->lock);
     return inside;
 }
@@ -259,7 +259,7 @@ void turn_call_insiders(struct core *k, uint32_t me)
 
 void turn_call_outsiders(struct core *k, uint32_t me, bool fresh)
 {
-    uint32_t inside = others_inside(k, me), skip = inside | bit_of(me);
+    uint32_t inside = others_inside(k, me), skip = inside | turn_bit_of(me);
 
     debug_assert(me == this_cpu()->id);
     for (uint32_t i = 0; (fresh || !inside) && i < k->threads; i++)

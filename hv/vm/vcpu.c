@@ -95,7 +95,7 @@ void vcpu_destroy(struct vcpu *v)
 /* ---- attention ---- */
 
 /* `by` runs here, or is NULL: another vCPU of the VM may wait for what v does now. */
-static void wake(struct vcpu *v, const struct vcpu *by)
+static void vcpu_wake(struct vcpu *v, const struct vcpu *by)
 {
     if (by && by->vm == v->vm)
         sched_wake_urgent(v);
@@ -138,7 +138,7 @@ void vcpu_request(struct vcpu *v, uint32_t reqs)
     if (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
         irq_send_kick(v->last_cpu);
     else
-        wake(v, current);
+        vcpu_wake(v, current);
 }
 
 void vcpu_wait(void)
@@ -168,7 +168,7 @@ void vcpu_notify(struct vcpu *v, void (*notify)(struct vcpu *))
     if (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
         notify(v);
     else
-        wake(v, current);
+        vcpu_wake(v, current);
 }
 
 void vm_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
@@ -222,7 +222,7 @@ static void take_cpu(struct percpu *c, struct vcpu *v)
  * let go and has not run since does not pass for parked when it is asked again. False: it was let
  * go meanwhile.
  */
-static bool park(struct vcpu *v)
+static bool vcpu_park(struct vcpu *v)
 {
     uint32_t req;
 
@@ -307,7 +307,7 @@ static enum next attend(struct vcpu *v, uint32_t *seen)
     uint32_t req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
 
     if (req & REQ_PARK) {
-        if (park(v))
+        if (vcpu_park(v))
             return BLOCK;
         req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST);
     }
@@ -339,7 +339,7 @@ static enum next attend(struct vcpu *v, uint32_t *seen)
 /* ---- the loop ---- */
 
 /* Into the guest and out. False: something came up at the last moment. */
-static bool enter(struct percpu *c, struct vcpu *v, struct vcpu_exit *e, uint32_t ignore)
+static bool vcpu_enter(struct percpu *c, struct vcpu *v, struct vcpu_exit *e, uint32_t ignore)
 {
     debug_assert(c->loaded == v && c->view == &v->vm->gmem.view);
     debug_assert_no_locks();
@@ -415,7 +415,7 @@ static bool run_loop(struct percpu *c, struct vcpu *v)
                 long_exit(v, e.reason, took);
         }
         out = 0;
-        if (!enter(c, v, &e, ignore)) {
+        if (!vcpu_enter(c, v, &e, ignore)) {
             if (c->wake)
                 return true;
             continue;

@@ -30,11 +30,14 @@ static void settle_here(struct event *ev)
         event_post(then);
 }
 
-static size_t size_of(uint32_t n) { return sizeof(struct view_round) + n * sizeof(struct part); }
+static size_t view_size_of(uint32_t n)
+{
+    return sizeof(struct view_round) + n * sizeof(struct part);
+}
 
 int view_init(struct view *w, struct vm *vm)
 {
-    struct view_round *r = vm_alloc(vm, size_of(cpu_count));
+    struct view_round *r = vm_alloc(vm, view_size_of(cpu_count));
     int err;
 
     assert_cpu0();
@@ -81,6 +84,6 @@ void view_fini(struct view *w)
     for (uint32_t i = 0; i < w->round->n; i++)
         event_kill(&w->round->part[i].event);
     view_unmake(w);
-    vm_free(w->vm, w->round, size_of(w->round->n));
+    vm_free(w->vm, w->round, view_size_of(w->round->n));
     *w = (struct view){ .root = 0 };
 }

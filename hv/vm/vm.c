@@ -38,7 +38,7 @@ static struct vm *vms[MAX_VMS];
 static uint32_t nvms;
 static uint64_t starts;
 
-static const char *name_of(const struct vm *vm) { return vm->config->name; }
+static const char *vm_name_of(const struct vm *vm) { return vm->config->name; }
 
 static void lifecycle(struct event *);
 
@@ -56,7 +56,7 @@ struct vm *vm_find(const char *name)
 {
     assert_cpu0();
     for (uint32_t i = 0; i < nvms; i++)
-        if (strcmp(name_of(vms[i]), name) == 0)
+        if (strcmp(vm_name_of(vms[i]), name) == 0)
             return vms[i];
     return NULL;
 }
@@ -289,14 +289,14 @@ static int get_memory(struct vm *vm)
     return err;
 }
 
-static void set_state(struct vm *vm, enum vm_state s)
+static void vm_set_state(struct vm *vm, enum vm_state s)
 {
     assert_cpu0();
     hv_assert(s <= VM_CRASHED);
     if (vm->state == s)
         return;
     __atomic_store_n(&vm->state, s, __ATOMIC_SEQ_CST);
-    notice_post(NOTICE_GUEST_STATE, name_of(vm), vm_state_names[s], vm->why);
+    notice_post(NOTICE_GUEST_STATE, vm_name_of(vm), vm_state_names[s], vm->why);
 }
 
 static void no_reason(struct vm *vm, int err)
@@ -312,11 +312,11 @@ static void let_run(struct vm *vm)
     char size[16];
 
     hv_assert(vm->state == VM_STARTING && vm->nvcpus > 0);
-    set_state(vm, VM_RUNNING);
+    vm_set_state(vm, VM_RUNNING);
     vm->started_ns = time_ns();
-    log_info("%s: running, %u vCPU%s, %s", name_of(vm), vm->nvcpus, vm->nvcpus == 1 ? "" : "s",
+    log_info("%s: running, %u vCPU%s, %s", vm_name_of(vm), vm->nvcpus, vm->nvcpus == 1 ? "" : "s",
              format_size(vm->config->memory, size, sizeof size));
-    log_debug("%s: started in %llu us, of that %llu us to zero its memory", name_of(vm),
+    log_debug("%s: started in %llu us, of that %llu us to zero its memory", vm_name_of(vm),
               (unsigned long long)(vm->started_ns - vm->asked_ns) / 1000,
               (unsigned long long)vm->scrub_ns / 1000);
     vm->scrub_ns = 0;
@@ -329,11 +329,11 @@ static void let_go_on(struct vm *vm)
     vm->restore.phase = RESTORE_NO;
     vm->started_ns = time_ns();
     vm->scrub_ns = 0;
-    set_state(vm, VM_PAUSED);
-    log_info("%s: restored in %llu ms", name_of(vm),
+    vm_set_state(vm, VM_PAUSED);
+    log_info("%s: restored in %llu ms", vm_name_of(vm),
              (unsigned long long)(vm->started_ns - vm->asked_ns) / 1000000);
     if (vm_resume(vm))
-        log_err("%s: it stays paused", name_of(vm));
+        log_err("%s: it stays paused", vm_name_of(vm));
 }
 
 static void begin_empty(struct vm *vm, enum vm_state then);
@@ -479,7 +479,7 @@ int vm_start(struct vm *vm)
         return -EBUSY;
     if (vm->left_out)
         return -ENOTSUP;
-    set_state(vm, VM_OFF);
+    vm_set_state(vm, VM_OFF);
     vm_take_change(vm);
     vm->why[0] = '\0';
     vm->exit_code = -1;
@@ -495,7 +495,7 @@ int vm_start(struct vm *vm)
     vm->not_started = err != 0;
     if (err)
         return err;
-    set_state(vm, VM_STARTING);
+    vm_set_state(vm, VM_STARTING);
     gmem_settle(vm, &vm->lifecycle);
     return 0;
 }
@@ -557,11 +557,12 @@ static void end_empty(struct vm *vm)
     hv_assert(vm->left && vm->nvcpus == 0);
     drop_memory(vm);
     vm->emptying = false;
-    set_state(vm, vm->end_state);
+    vm_set_state(vm, vm->end_state);
     if (vm->not_started || vm->end_state == VM_CRASHED)
-        log_err("%s: %s: %s", name_of(vm), vm->not_started ? "did not start" : "crashed", vm->why);
+        log_err("%s: %s: %s", vm_name_of(vm), vm->not_started ? "did not start" : "crashed",
+                vm->why);
     else
-        log_info("%s: off: %s", name_of(vm), vm->why[0] ? vm->why : "switched off");
+        log_info("%s: off: %s", vm_name_of(vm), vm->why[0] ? vm->why : "switched off");
     policy_ended(vm, vm->end_restarts && !vm->not_started);
 }
 
@@ -569,7 +570,7 @@ static void end_empty(struct vm *vm)
  * In pieces: its RAM is zeroed, and the RAM disks' memory given back. Then every CPU leaves its
  * view.
  */
-static void empty(struct vm *vm)
+static void vm_empty(struct vm *vm)
 {
     uint64_t from = time_ns();
     bool more;
@@ -602,9 +603,9 @@ static void begin_empty(struct vm *vm, enum vm_state then)
     vm->restore.phase = RESTORE_NO;
     vm->end_state = then;
     gmem_scrub_again(vm);
-    set_state(vm, VM_STOPPING);
+    vm_set_state(vm, VM_STOPPING);
     scrub_next();
-    empty(vm);
+    vm_empty(vm);
 }
 
 static void on_starting(struct vm *vm)
@@ -633,7 +634,7 @@ static void on_starting(struct vm *vm)
     }
 }
 
-static void end(struct vm *vm, uint32_t wishes)
+static void vm_end(struct vm *vm, uint32_t wishes)
 {
     vm->end_restarts =
         wishes & (VMP_KILL | VMP_EXITED | VMP_OFF) && policy_of(vm, wishes) == POLICY_RESTART;
@@ -649,17 +650,17 @@ static bool resets_too_often(struct vm *vm)
     return vm->quick_resets > QUICK_RESETS;
 }
 
-static void reset(struct vm *vm)
+static void vm_reset(struct vm *vm)
 {
     if (resets_too_often(vm)) {
         char why[sizeof vm->why];
 
         snprintf(why, sizeof why, "it keeps resetting itself: %.48s", vm->why);
         snprintf(vm->why, sizeof vm->why, "%s", why);
-        end(vm, VMP_KILL);
+        vm_end(vm, VMP_KILL);
         return;
     }
-    log_info("%s: reset: %s", name_of(vm), vm->why[0] ? vm->why : "asked for");
+    log_info("%s: reset: %s", vm_name_of(vm), vm->why[0] ? vm->why : "asked for");
     memcpy(vm->last_reset, vm->why, sizeof vm->last_reset);
     policy_reset(vm);
     vm->held = false;
@@ -670,7 +671,7 @@ static void reset(struct vm *vm)
     vm->why[0] = '\0';
     vm->paused_ns = 0;
     gmem_scrub_again(vm);
-    set_state(vm, VM_STARTING);
+    vm_set_state(vm, VM_STARTING);
     event_post(&vm->lifecycle);
 }
 
@@ -682,8 +683,8 @@ static void hold(struct vm *vm)
     vm->held = true;
     if (!vm->paused_ns)
         vm->paused_ns = time_ns();
-    set_state(vm, VM_PAUSED);
-    log_warn("%s: held: %s", name_of(vm), vm->why[0] ? vm->why : "switched off");
+    vm_set_state(vm, VM_PAUSED);
+    log_warn("%s: held: %s", vm_name_of(vm), vm->why[0] ? vm->why : "switched off");
 }
 
 /* What ends a guest, or resets it, and what the policy makes of it. */
@@ -694,17 +695,17 @@ static void on_wishes(struct vm *vm, uint32_t wishes)
     if (policy == POLICY_HOLD)
         hold(vm);
     else if (wishes & (VMP_KILL | VMP_EXITED | VMP_OFF) || policy == POLICY_STOP)
-        end(vm, wishes);
+        vm_end(vm, wishes);
     else
-        reset(vm);
+        vm_reset(vm);
 }
 
 static void pause_now(struct vm *vm)
 {
     assert_parked(vm);
     vm->paused_ns = time_ns();
-    set_state(vm, VM_PAUSED);
-    log_info("%s: paused", name_of(vm));
+    vm_set_state(vm, VM_PAUSED);
+    log_info("%s: paused", vm_name_of(vm));
     save_paused(vm);
 }
 
@@ -713,7 +714,7 @@ static void on_up(struct vm *vm)
     uint32_t wishes = __atomic_load_n(&vm->pending, __ATOMIC_SEQ_CST);
 
     if (vm->emptying) {
-        empty(vm);
+        vm_empty(vm);
         return;
     }
     if (!wishes)
@@ -724,7 +725,7 @@ static void on_up(struct vm *vm)
     if (!all_parked(vm) ||
         (wishes & ~(uint32_t)VMP_PAUSE ? vm->guest_ops->quiesce(vm) : state_quiesce(vm))) {
         if ((wishes & (VMP_KILL | VMP_EXITED | VMP_OFF)) && vm->state != VM_STOPPING)
-            set_state(vm, VM_STOPPING);
+            vm_set_state(vm, VM_STOPPING);
         return;
     }
     __atomic_fetch_and(&vm->pending, ~wishes, __ATOMIC_SEQ_CST);
@@ -772,13 +773,13 @@ int vm_resume(struct vm *vm)
     if (vm->guest_ops->resumed)
         vm->guest_ops->resumed(vm);
     state_resume(vm);
-    set_state(vm, VM_RUNNING);
+    vm_set_state(vm, VM_RUNNING);
     for (uint32_t i = 0; i < vm->nvcpus; i++) {
         __atomic_fetch_and(&vm->vcpu[i]->requests, ~(uint32_t)(REQ_PARK | REQ_PARKED),
                            __ATOMIC_SEQ_CST);
         vcpu_request(vm->vcpu[i], REQ_IRQ);
     }
-    log_info("%s: resumed", name_of(vm));
+    log_info("%s: resumed", vm_name_of(vm));
     event_post(&vm->lifecycle); /* a wish that came while it was paused */
     return 0;
 }

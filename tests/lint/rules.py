@@ -442,7 +442,7 @@ def rule_anchors(files):
 # Folders whose static functions have names that say whose they are: each name is in one file of an
 # image only, so that a back trace that says NAME+0x12 is clear. A folder joins when it is clean.
 OWN_NAMES = {"hv/block", "hv/conf", "hv/console", "hv/core", "hv/firmware", "hv/guest/common",
-             "hv/mgmt", "hv/mm", "hv/net", "hv/pci", "hv/vio"}
+             "hv/mgmt", "hv/mm", "hv/net", "hv/pci", "hv/vio", "hv/vm"}
 STATIC_FUNCTION = re.compile(r"^static\b[^;={}]*?\b(?!__attribute__|printf_like|void\b|static)"
                              r"(\w+)\(", re.M)
 

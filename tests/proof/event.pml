@@ -176,15 +176,15 @@ more:
         goto more
     :: else
     fi;
-    // code hv/vm/loop.c idle: event_arm(UINT64_MAX)
-    // code hv/vm/loop.c idle: set_where(c, CPU_ASLEEP)
+    // code hv/vm/loop.c loop_idle: event_arm(UINT64_MAX)
+    // code hv/vm/loop.c loop_idle: set_where(c, CPU_ASLEEP)
     where[_pid] = ASLEEP;
-    // code hv/vm/loop.c idle: if (!__atomic_load_n(&c->wake, __ATOMIC_SEQ_CST)) irq_wait();
+    // code hv/vm/loop.c loop_idle: if (!__atomic_load_n(&c->wake, __ATOMIC_SEQ_CST)) irq_wait();
     if
     :: wake[_pid]
     :: else -> atomic { ipi[_pid] || heap[_pid] -> ipi[_pid] = false }
     fi;
-    // code hv/vm/loop.c idle: set_where(c, CPU_IN_LOOP)
+    // code hv/vm/loop.c loop_idle: set_where(c, CPU_IN_LOOP)
     where[_pid] = IN_LOOP;
     goto loop
 }

@@ -129,7 +129,7 @@ inline vcpu_request(bits)
         // code hv/vm/vcpu.c vcpu_request: irq_send_kick(v->last_cpu)
         ipi[last_cpu] = true
     :: else ->
-        // code hv/vm/vcpu.c vcpu_request: wake(v, current)
+        // code hv/vm/vcpu.c vcpu_request: vcpu_wake(v, current)
         sched_wake()
     fi
 }
@@ -137,8 +137,8 @@ inline vcpu_request(bits)
 /* Into the guest and out. */
 inline enter(me)
 {
-    // code hv/vm/vcpu.c enter: __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST)
-    // code hv/vm/vcpu.c enter: if ((__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore) || c->wake)
+    // code hv/vm/vcpu.c vcpu_enter: __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST)
+    // code hv/vm/vcpu.c vcpu_enter: if ((__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore) || c->wake)
 #ifdef LOOK_FIRST
     seen = requests != 0 || wake[me];
     store_in_guest_sc(me, true);
@@ -151,10 +151,10 @@ inline enter(me)
 #endif
     if
     :: seen ->
-        // code hv/vm/vcpu.c enter: __atomic_store_n(&v->in_guest, 0, __ATOMIC_RELEASE)
+        // code hv/vm/vcpu.c vcpu_enter: __atomic_store_n(&v->in_guest, 0, __ATOMIC_RELEASE)
         store_in_guest(me, false)
     :: else ->
-        // code hv/vm/vcpu.c enter: v->ops->run(v, e)
+        // code hv/vm/vcpu.c vcpu_enter: v->ops->run(v, e)
         atomic { assert(inside == NOBODY); assert(!(flush_done && stale)); inside = me }
 in_the_guest:
         if
@@ -162,7 +162,7 @@ in_the_guest:
         :: atomic { leaves > 0 -> leaves--; inside = NOBODY }
         :: atomic { leaves > 0 -> leaves--; inside = NOBODY; halted = true }
         fi;
-        // code hv/vm/vcpu.c enter: __atomic_store_n(&v->in_guest, 0, __ATOMIC_RELEASE)
+        // code hv/vm/vcpu.c vcpu_enter: __atomic_store_n(&v->in_guest, 0, __ATOMIC_RELEASE)
         store_in_guest(me, false)
     fi
 }
@@ -289,7 +289,7 @@ run_loop:
         fi
     :: else
     fi;
-    // code hv/vm/vcpu.c run_loop: if (!enter(c, v, &e, ignore))
+    // code hv/vm/vcpu.c run_loop: if (!vcpu_enter(c, v, &e, ignore))
     enter(me);
     // code hv/vm/vcpu.c run_loop: if (c->wake) return true;
     if
@@ -303,9 +303,9 @@ put:
     d_step { drain(me); where[me] = IN_LOOP }
     goto loop;
 idle:
-    // code hv/vm/loop.c idle: set_where(c, CPU_ASLEEP)
+    // code hv/vm/loop.c loop_idle: set_where(c, CPU_ASLEEP)
     where[me] = ASLEEP;
-    // code hv/vm/loop.c idle: if (!__atomic_load_n(&c->wake, __ATOMIC_SEQ_CST)) irq_wait();
+    // code hv/vm/loop.c loop_idle: if (!__atomic_load_n(&c->wake, __ATOMIC_SEQ_CST)) irq_wait();
 #ifndef NO_LOOK_AT_WAKE
     if
     :: wake[me] -> goto woken
@@ -315,7 +315,7 @@ idle:
 end_idle:
     atomic { ipi[me] -> ipi[me] = false }
 woken:
-    // code hv/vm/loop.c idle: set_where(c, CPU_IN_LOOP)
+    // code hv/vm/loop.c loop_idle: set_where(c, CPU_IN_LOOP)
     where[me] = IN_LOOP;
     goto loop
 }

@@ -74,17 +74,17 @@ block:
 loop:
     // code hv/vm/vcpu.c attend: uint32_t req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST)
     req = requests[me];
-    // code hv/vm/vcpu.c attend: if (req & REQ_PARK) { if (park(v)) return BLOCK;
+    // code hv/vm/vcpu.c attend: if (req & REQ_PARK) { if (vcpu_park(v)) return BLOCK;
     if
     :: req & REQ_PARK ->
-        // code hv/vm/vcpu.c park: vcpu_unload_remote(v)
+        // code hv/vm/vcpu.c vcpu_park: vcpu_unload_remote(v)
         // code hv/vm/vcpu.c vcpu_unload_remote: if (!v || c->loaded != v) return;
         touches[me] = loaded[me];
         d_step { loaded[me] = false; touches[me] = false };
-        // code hv/vm/vcpu.c park: req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST)
+        // code hv/vm/vcpu.c vcpu_park: req = __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST)
         req = requests[me];
-        // code hv/vm/vcpu.c park: if (!(req & REQ_PARK)) return false;
-        // code hv/vm/vcpu.c park: __atomic_compare_exchange_n(&v->requests, &req, req | REQ_PARKED, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+        // code hv/vm/vcpu.c vcpu_park: if (!(req & REQ_PARK)) return false;
+        // code hv/vm/vcpu.c vcpu_park: __atomic_compare_exchange_n(&v->requests, &req, req | REQ_PARKED, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 #ifdef STALE
         atomic { req = (stale[me] -> REQ_PARKED : 0); stale[me] = true };
 #elif defined(BLIND)
@@ -100,7 +100,7 @@ loop:
                 fi }
         od;
 #endif
-        // code hv/vm/vcpu.c park: if (!(req & REQ_PARKED)) event_post(&v->vm->lifecycle);
+        // code hv/vm/vcpu.c vcpu_park: if (!(req & REQ_PARKED)) event_post(&v->vm->lifecycle);
 #ifndef NO_POST
         if :: !(req & REQ_PARKED) -> posted = true :: else fi;
 #endif
@@ -128,13 +128,13 @@ let_go:
     fi;
     // code hv/vm/vcpu.c run_loop: if (c->loaded != v) take_cpu(c, v);
     loaded[me] = true;
-    // code hv/vm/vcpu.c enter: __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST)
+    // code hv/vm/vcpu.c vcpu_enter: __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST)
     in_guest[me] = true;
-    // code hv/vm/vcpu.c enter: if ((__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore) || c->wake)
+    // code hv/vm/vcpu.c vcpu_enter: if ((__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore) || c->wake)
     if
     :: requests[me] != 0
     :: else ->
-        // code hv/vm/vcpu.c enter: v->ops->run(v, e)
+        // code hv/vm/vcpu.c vcpu_enter: v->ops->run(v, e)
 end_in_the_guest:
         ipi[me]
     fi;
@@ -219,7 +219,7 @@ end_loop:
         ask_to_park();
         posted = true
     :: paused && !gone ->
-        // code hv/vm/vm.c vm_resume: set_state(vm, VM_RUNNING)
+        // code hv/vm/vm.c vm_resume: vm_set_state(vm, VM_RUNNING)
         paused = false;
         do
         :: i < VCPUS ->
