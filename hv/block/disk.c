@@ -201,10 +201,14 @@ static int disk_submit(struct blk_dev *b, struct blk_req *r)
 {
     struct volume *v = volume_of(b);
 
-    if (b->ro && r->op != BLK_READ && r->op != BLK_FLUSH)
+    bool changes = r->op != BLK_READ && r->op != BLK_FLUSH;
+
+    if (b->ro && changes)
         return -EROFS;
     if (r->op != BLK_FLUSH && !range_within(r->sector, r->nsectors, 0, b->sectors))
         return -EINVAL;
+    if (changes)
+        __atomic_fetch_add(v->changes, 1, __ATOMIC_RELAXED);
     r->base = v->first;
     return v->disk->blk.ops->submit(&v->disk->blk, r);
 }
@@ -231,6 +235,18 @@ static const struct blk_ops volume_ops = { .submit = disk_submit,
                                            .resume = nothing,
                                            .poll = disk_poll };
 
+/* Partitions do not overlap: part_read() drops those that do. */
+uint64_t volume_changes(const struct volume *v)
+{
+    const uint64_t *all = v->disk->changes;
+    uint64_t sum = __atomic_load_n(all, __ATOMIC_RELAXED);
+
+    for (unsigned i = 1; i < ARRAY_SIZE(v->disk->changes); i++)
+        if (v->changes == all || v->changes == all + i)
+            sum += __atomic_load_n(all + i, __ATOMIC_RELAXED);
+    return sum;
+}
+
 /* ---- holding ---- */
 
 /* Who else holds sectors of it, such that both cannot be; NULL: nobody. */
@@ -249,7 +265,9 @@ static void disk_fill(struct volume *v, const struct found *f, bool ro, const ch
 {
     struct disk *d = f->disk;
 
-    *v = (struct volume){ .disk = d, .first = f->part ? f->part->first : 0 };
+    *v = (struct volume){ .disk = d,
+                          .first = f->part ? f->part->first : 0,
+                          .changes = d->changes + (f->part ? f->part - d->table->part + 1 : 0) };
     v->blk = (struct blk_dev){ .ops = &volume_ops,
                                .sectors = f->part ? f->part->sectors : d->blk.sectors,
                                .limits = d->blk.limits,

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * state.c: virtio devices and RAM disks as <hv/state.h> wants them. A device that stands still
+ * state.c: virtio devices and disks as <hv/state.h> wants them. A device that stands still
  * takes no buffer; what it had taken is done first, unless the guest has taken bus mastering away:
  * then it waits, and the device cannot be saved. So no request is part of a state: when it moves
  * again, each queue is looked at.
  */
+#include <hv/disk.h>
+#include <hv/log.h>
 #include <hv/state.h>
 #include <hv/vm.h>
+#include <stdio.h>
 #include <string.h>
 #include "vio.h"
 
@@ -114,7 +117,18 @@ const struct state_ops vio_dev_ops = { .name = "virtio device",
                                        .restore = dev_restore,
                                        .resume = dev_resume };
 
-/* ---- RAM disks: which pieces are gone; the others that are not the file's are pages ---- */
+/* ---- disks ---- */
+
+/*
+ * Of a RAM disk: which pieces are gone; the others that are not the file's are pages. What is on a
+ * disk of the host stays there: a state fits it as long as nothing is written to it.
+ */
+struct volume_saved {
+    uint64_t changes, sectors;
+    char name[32];
+};
+static_assert(sizeof(struct volume_saved) == 48, "a saved state");
+static_assert(sizeof(((struct blk_dev *)0)->name) == 32, "a saved state");
 
 static uint32_t vio_disks(const struct vm *vm) { return vm->vio ? VIO_DISKS : 0; }
 
@@ -123,28 +137,56 @@ static struct blk_dev *ramdisk(const struct vm *vm, uint32_t i)
     return vm->vio->volume[i] ? NULL : vm->vio->disk[i];
 }
 
-/* What is on a disk of the host stays there, and would not fit a state that is older: no saving. */
 static size_t disk_size(const struct vm *vm, uint32_t i)
 {
     if (vm->vio->volume[i])
-        return sizeof(uint64_t);
+        return sizeof(struct volume_saved);
     return vm->vio->disk[i] ? ramdisk_state_size(vm->vio->disk[i]) : 0;
+}
+
+static void volume_save(const struct volume *v, struct volume_saved *s)
+{
+    *s = (struct volume_saved){ .changes = volume_changes(v), .sectors = v->blk.sectors };
+    snprintf(s->name, sizeof s->name, "%s", v->blk.name);
 }
 
 static int disk_save(struct vm *vm, uint32_t i, void *buf)
 {
-    if (!ramdisk(vm, i))
-        return -ENOTSUP;
-    ramdisk_save(ramdisk(vm, i), buf);
+    const struct volume *v = vm->vio->volume[i];
+
+    if (!v) {
+        ramdisk_save(ramdisk(vm, i), buf);
+        return 0;
+    }
+    volume_save(v, buf);
+    if (!v->blk.ro)
+        log_info("%s: %s is a disk of the host: the guest can be restored until something is "
+                 "written to it",
+                 vm->config->name, v->blk.name);
     return 0;
+}
+
+/* The volume is open, so that nobody else writes to it from here on. */
+static int volume_restore(struct vm *vm, const struct volume *v, const struct volume_saved *s)
+{
+    struct volume_saved now;
+
+    volume_save(v, &now);
+    if (s->sectors != now.sectors || memcmp(s->name, now.name, sizeof now.name) != 0)
+        return -EINVAL;
+    if (s->changes == now.changes)
+        return 0;
+    snprintf(vm->why, sizeof vm->why, "%s was written to since the guest was saved", v->blk.name);
+    return -EPERM;
 }
 
 static int disk_restore(struct vm *vm, uint32_t i, const void *buf)
 {
-    return ramdisk(vm, i) ? ramdisk_restore(ramdisk(vm, i), buf) : -EINVAL;
+    return ramdisk(vm, i) ? ramdisk_restore(ramdisk(vm, i), buf)
+                          : volume_restore(vm, vm->vio->volume[i], buf);
 }
 
-const struct state_ops vio_disk_ops = { .name = "RAM disk",
+const struct state_ops vio_disk_ops = { .name = "disk",
                                         .kind = STATE_RAMDISK,
                                         .version = 1,
                                         .count = vio_disks,

@@ -6,6 +6,7 @@
 #include "vio_device.h"
 #include <hv/blk_queue.h>
 #include <hv/disk.h>
+#include <hv/state.h>
 
 enum { HDR = 0x30000, DATA = 0x40000, ST = 0x31000, DISK_SECTORS = 4096, MOST = 0x8000 };
 static uint8_t *store;
@@ -97,6 +98,7 @@ static bool disk_cancel(struct blk_dev *b, struct blk_req *r)
     return false;
 }
 static void disk_nothing(struct blk_dev *b) { (void)b; }
+static void disk_done(struct event *ev) { (void)ev; }
 static void disk_poll(struct blk_dev *b)
 {
     (void)b;
@@ -555,6 +557,79 @@ static void held(void **state)
     assert_null(disks[1].volumes);
 }
 
+/* A state fits the disk until something is written to it, and is refused with any bit turned. */
+static void saved(void **state)
+{
+    const struct buf one[] = { { DATA, 4096, true } }, out[] = { { DATA, 4096, false } };
+    size_t len = vio_disk_ops.size(&vm, 0);
+    uint8_t buf[64];
+
+    (void)state;
+    begin(0);
+    assert_in_range(len, 1, sizeof buf);
+    assert_int_equal(vio_disk_ops.save(&vm, 0, buf), 0);
+    assert_int_equal(request(0, 8, one, 1), 0);
+    assert_int_equal(vio_disk_ops.restore(&vm, 0, buf), 0);
+    for (unsigned bit = 0; bit < len * 8; bit++) {
+        buf[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_true(vio_disk_ops.restore(&vm, 0, buf) < 0);
+        buf[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    assert_int_equal(request(1, 8, out, 1), 0);
+    assert_int_equal(vio_disk_ops.restore(&vm, 0, buf), -EPERM);
+    assert_string_equal(vm.why, "nvme0 was written to since the guest was saved");
+    assert_int_equal(vio_disk_ops.save(&vm, 0, buf), 0);
+    assert_int_equal(vio_disk_ops.restore(&vm, 0, buf), 0);
+}
+
+static uint64_t changes_of(const char *name)
+{
+    struct volume v;
+    char why[100];
+    uint64_t n;
+
+    assert_int_equal(volume_open(&v, DISK_NAME, name, true, "test", why, sizeof why), 0);
+    n = volume_changes(&v);
+    volume_close(&v);
+    return n;
+}
+
+static void change(const char *name)
+{
+    struct blk_req r = { .op = BLK_WRITE_ZEROES, .nsectors = 8 };
+    struct volume v;
+    char why[100];
+
+    event_init(&r.done, disk_done, 0);
+    assert_int_equal(volume_open(&v, DISK_NAME, name, false, "test", why, sizeof why), 0);
+    assert_int_equal(v.blk.ops->submit(&v.blk, &r), 0);
+    end_all(0);
+    run_events();
+    volume_close(&v);
+}
+
+/* A partition's neighbour is none of its business; the whole disk is. */
+static void changes(void **state)
+{
+    static struct part_table two = { .kind = PART_GPT,
+                                     .n = 2,
+                                     .part = { { .first = 64, .sectors = 64, .number = 1 },
+                                               { .first = 128, .sectors = 64, .number = 5 } } };
+    struct part_table *was = disks[1].table;
+    uint64_t all, one_of, other;
+
+    (void)state;
+    disks[1].table = &two;
+    all = changes_of("nvme1"), one_of = changes_of("nvme1p1"), other = changes_of("nvme1p5");
+    change("nvme1p5");
+    assert_int_equal(changes_of("nvme1p1"), one_of);
+    assert_true(changes_of("nvme1p5") > other && changes_of("nvme1") > all);
+    other = changes_of("nvme1p5");
+    change("nvme1");
+    assert_true(changes_of("nvme1p1") > one_of && changes_of("nvme1p5") > other);
+    disks[1].table = was;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -571,6 +646,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(reset_waits, up_512, down),
         cmocka_unit_test_setup_teardown(queue_reset_waits, up_512, down),
         cmocka_unit_test_setup_teardown(held, up_512, down),
+        cmocka_unit_test_setup_teardown(saved, up_512, down),
+        cmocka_unit_test_setup_teardown(changes, up_512, down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

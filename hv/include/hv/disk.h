@@ -30,6 +30,7 @@ struct volume {
     struct disk *disk;
     struct volume *next; /* the disk's list */
     uint64_t first;      /* sector of the disk */
+    uint64_t *changes;   /* of disk->changes */
     char holder[40];
 };
 /* What the driver fills in: blk but its name, model, serial, at, unit. Zeroed otherwise. */
@@ -43,6 +44,8 @@ struct disk {
     struct part_table *table;
     struct volume *volumes;
     struct volume own; /* what Trivet itself holds of it: the partition it started from */
+    /* how often something was to change: of the whole disk, of each partition; atomic */
+    uint64_t changes[1 + PARTS_MAX];
     struct disk *next;
 };
 /*
@@ -74,3 +77,8 @@ int must_check volume_open(struct volume *, enum disk_source, const char *name, 
 int must_check volume_open_type(struct volume *, const uint8_t type[16], const char *holder,
                                 char *why, size_t len);
 void volume_close(struct volume *); /* no request is under way */
+/*
+ * Any CPU. A number that grows with each request, by whoever holds them, that may change sectors
+ * of the volume: as long as it stays the same nothing has been written to them, in this boot.
+ */
+uint64_t volume_changes(const struct volume *);
