@@ -8,6 +8,7 @@
 #include <hv/host_pci.h>
 #include <hv/log.h>
 #include <hv/smbios.h>
+#include <string.h>
 
 #include "boot/boot_info.h"
 #include "fb/fb.h"
@@ -18,6 +19,7 @@
 #include "serial/serial.h"
 
 static bool have_serial, have_fb, have_keyboard;
+static struct smbios_info told;
 
 /* Both: a serial port that nobody reads must not leave the screen dark. */
 static void early_sink(const char *s, size_t n)
@@ -67,11 +69,11 @@ static int init_keyboard(const struct boot_info *bi)
  */
 static int init_smbios(const struct boot_info *bi)
 {
-    struct smbios_info s;
+    struct smbios_info *s = &told;
 
-    if (!smbios_parse(&s, bi->smbios, mmu_map_firmware))
+    if (!smbios_parse(s, bi->smbios, mmu_map_firmware))
         return -ENODEV;
-    log_info("machine: %s %s; firmware %s", s.maker, s.product, s.firmware);
+    log_info("machine: %s %s; firmware %s", s->maker, s->product, s->firmware);
     return 0;
 }
 
@@ -122,6 +124,12 @@ void drivers_shutdown(void)
 {
     assert_cpu0();
     host_pci_shutdown();
+}
+
+void drivers_firmware(struct drivers_firmware *f)
+{
+    f->smbios = told;
+    memcpy(f->tables, acpi_info()->signatures, sizeof f->tables);
 }
 
 int drivers_init(const struct boot_info *bi)

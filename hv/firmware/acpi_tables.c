@@ -135,6 +135,19 @@ static void parse_one(struct acpi_info *out, const struct acpi_header *h, acpi_m
             parsers[i].parse(out, acpi_bytes(h));
 }
 
+static void note_signature(struct acpi_info *out, const struct acpi_header *h)
+{
+    size_t n = strlen(out->signatures);
+
+    if (n + 6 > sizeof out->signatures)
+        return;
+    if (n)
+        out->signatures[n++] = ' ';
+    for (unsigned i = 0; i < 4; i++)
+        out->signatures[n++] = h->sig[i] > ' ' && h->sig[i] < 0x7f ? h->sig[i] : '?';
+    out->signatures[n] = '\0';
+}
+
 bool acpi_parse(struct acpi_info *out, uint64_t rsdp, acpi_map_fn map)
 {
     struct root r;
@@ -151,6 +164,7 @@ bool acpi_parse(struct acpi_info *out, uint64_t rsdp, acpi_map_fn map)
         if (!h)
             continue;
         out->ntables++;
+        note_signature(out, h);
         parse_one(out, h, map);
     }
     return true;

@@ -63,6 +63,8 @@ const struct command commands[] = {
       "the host's CPUs; what is done against speculation; or count long stretches anew",
       "cpus --mitigations", cmd_cpus, cpus_words, 0, 0, 1 },
     { "memory", "", "what the host's memory is used for", "memory", cmd_memory, NULL, 0, 0, 0 },
+    { "hardware", "", "one page about this machine, for a report", "hardware", cmd_hardware, NULL,
+      0, 0, 0 },
     { "pci", "[explain ADDRESS]",
       "the host's PCI devices; or who has one, what it cannot be kept apart from, and why",
       "pci explain 03:00.0", cmd_pci, pci_words, 0, 0, 2 },

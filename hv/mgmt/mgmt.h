@@ -77,6 +77,7 @@ COMMAND(clear);
 COMMAND(date);
 COMMAND(list);
 COMMAND(info);
+COMMAND(hardware);
 COMMAND(start);
 COMMAND(stop);
 COMMAND(reset);

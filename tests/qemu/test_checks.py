@@ -35,6 +35,12 @@ def told_after_a_reset(machine, said):
     assert said.splitlines()[0].strip() in before["panic"], (said, before["panic"])
     assert any("hv_main+" in line for line in lines), lines
     assert any("] Trivet " in line for line in lines), lines
+    page = machine.cmd("hardware")
+    assert {"FACP", "APIC"} <= set(page["acpi_tables"].split()), page
+    assert page["machine"].strip() and page["firmware"] and page["memory_bytes"] > 0, page
+    assert page["devices"] and any("] CPU: " in row["line"] for row in page["log"]), page
+    assert {row["address"] for row in page["unused"]} <= {
+        row["address"] for row in page["devices"] if row["owner"] == "-"}, page
 
 
 def crash(arch, change, again=False):

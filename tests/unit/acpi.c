@@ -100,6 +100,8 @@ static void good_machine(void **state)
     assert_true(acpi_parse(&info, BASE + RSDP, map));
     assert_string_equal(info.oem, "TRIVET");
     assert_int_equal(info.ntables, 5);
+    assert_int_equal(strlen(info.signatures), 5 * 5 - 1);
+    assert_non_null(strstr(info.signatures, "APIC"));
     assert_int_equal(info.nbad, 0);
     assert_int_equal(info.lapic, 0xfee00000);
     assert_int_equal(info.ncpus, 3);

@@ -80,6 +80,7 @@ struct acpi_info {
     struct acpi_power power;
     /* tables seen; tables left out for their length or checksum */
     uint32_t ntables, nbad;
+    char signatures[160]; /* of those that fit, with blanks between; printable */
 };
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The host's drivers, in the order of drivers/drivers.c. */
 #pragma once
+#include <hv/smbios.h>
 #include <hv/types.h>
 struct boot_info;
 /*
@@ -19,3 +20,9 @@ int must_check drivers_init(const struct boot_info *);
  * what they hold. Bounded: seconds.
  */
 void drivers_shutdown(void);
+/* What the firmware says of itself; constant after drivers_init(). Any CPU. */
+struct drivers_firmware {
+    struct smbios_info smbios;
+    char tables[160]; /* the ACPI tables' signatures, with a blank between; "" : none */
+};
+void drivers_firmware(struct drivers_firmware *);
