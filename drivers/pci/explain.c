@@ -11,6 +11,9 @@
 #include "topology.h"
 
 enum { SENTENCE = 400, NAMED = 6 };
+/* PCI Local Bus Specification 3.0 section 6.2.5, 6.2.4 */
+enum { EXPLAIN_BAR0 = 0x10, EXPLAIN_BARS = 6, EXPLAIN_ROM = 0x30, EXPLAIN_PIN = 0x3d };
+enum { EXPLAIN_IO = 1, EXPLAIN_KIND = 6, EXPLAIN_64 = 4 };
 struct explain {
     topology_say *say;
     void *ctx;
@@ -227,6 +230,40 @@ static void explain_reset(struct explain *e, uint32_t i)
                     "Nothing can reset it: what one owner left in it, the next one finds.");
 }
 
+/* ---- what a guest would miss of it ---- */
+
+static void explain_bars(struct explain *e, uint32_t i)
+{
+    const struct host_pci_dev *d = topology_dev(i);
+
+    for (unsigned b = 0; b < EXPLAIN_BARS; b++) {
+        uint32_t bar = host_pci_read(d, EXPLAIN_BAR0 + 4 * b, 4);
+
+        if (bar & EXPLAIN_IO)
+            explain_say(e, "bars",
+                        "BAR %u is of I/O ports, which a guest does not see: a driver has to do "
+                        "without them.",
+                        b);
+        else if ((bar & EXPLAIN_KIND) == EXPLAIN_64)
+            b++; /* the next one is its upper half */
+    }
+    if (host_pci_read(d, EXPLAIN_ROM, 4))
+        explain_say(e, "rom",
+                    "Its option ROM is not shown to a guest, so that UEFI in a guest has no driver "
+                    "from it.");
+}
+
+static void explain_interrupts(struct explain *e, uint32_t i)
+{
+    const struct host_pci_dev *d = topology_dev(i);
+
+    if (host_pci_read(d, EXPLAIN_PIN, 1) && !host_pci_cap(d, HOST_PCI_CAP_MSI) &&
+        !host_pci_cap(d, HOST_PCI_CAP_MSIX))
+        explain_say(e, "interrupts",
+                    "It interrupts by a line alone (INTx), which is not passed on: others share "
+                    "it. In a guest it has no interrupts.");
+}
+
 /* ---- may a guest have it? ---- */
 
 static void explain_free(const struct host_topology *t, const char *name, char *why, size_t n)
@@ -372,5 +409,9 @@ void host_topology_explain(uint32_t i, topology_say *say, void *ctx)
     explain_group(&e, i);
     explain_reset(&e, i);
     explain_memory(&e, i);
+    if (topology_at(i)->use != TOPOLOGY_BRIDGE) {
+        explain_bars(&e, i);
+        explain_interrupts(&e, i);
+    }
     explain_pass(&e, i);
 }

@@ -35,8 +35,10 @@ static const char *const vm_words[] = { "save", "restore", "saved", "drop", NULL
 static const char *const yes_words[] = { "--yes", NULL };
 
 const struct command commands[] = {
-    { "help", "[COMMAND] [KEY]", "what the commands do, and the keys of trivet.conf",
-      "help config memory", cmd_help, NULL, 0, 0, 2 },
+    { "help", "[COMMAND|KEY], or config KEY",
+      "what the commands do, and the keys of trivet.conf; config: for a key that is called as a "
+      "command is",
+      "help passthrough", cmd_help, NULL, 0, 0, 2 },
     { "list", "", "the guests and their states", "list", cmd_list, NULL, 0, 0, 0 },
     { "info", "NAME", "all about one guest", "info debian", cmd_info, NULL, 1, 1, 1 },
     { "start", "NAME", "start a guest", "start debian", cmd_start, NULL, 1, 1, 1 },
@@ -145,28 +147,39 @@ static void help_keys(struct out *o)
         out_cell(o, config_example(k.name) ? config_example(k.name) : "");
     }
     out_list_end(o);
-    out_line(o, "`help config KEY` explains a key.");
+    out_line(o, "`help KEY` explains a key, `help config KEY` one that is called as a command is.");
+}
+
+/* False: there is no such key. */
+static bool help_known_key(struct out *o, const char *name)
+{
+    const char *example = config_example(name);
+    struct config_key k;
+    unsigned n = 0;
+
+    while (config_key(n, &k) && strcmp(k.name, name) != 0)
+        n++;
+    if (!config_key(n, &k))
+        return false;
+    out_text(o, "section", "Section", "[%s]", k.section);
+    out_text(o, "usage", "Usage", "%s = %s%s", k.name, k.values,
+             k.repeats ? "   (may be repeated)" : "");
+    out_text(o, "help", "It is", "%s", k.help);
+    out_text(o, "default", "Default", "%s", k.normal);
+    out_text(o, "example", "Example", "%s", example ? example : "");
+    return true;
 }
 
 static void help_key(struct out *o, const char *name)
 {
-    const char *names[64], *near, *example;
+    const char *names[64], *near;
     struct config_key k;
     unsigned n = 0;
 
-    for (; n < ARRAY_SIZE(names) && config_key(n, &k); n++) {
-        names[n] = k.name;
-        if (strcmp(k.name, name) != 0)
-            continue;
-        example = config_example(k.name);
-        out_text(o, "section", "Section", "[%s]", k.section);
-        out_text(o, "usage", "Usage", "%s = %s%s", k.name, k.values,
-                 k.repeats ? "   (may be repeated)" : "");
-        out_text(o, "help", "It is", "%s", k.help);
-        out_text(o, "default", "Default", "%s", k.normal);
-        out_text(o, "example", "Example", "%s", example ? example : "");
+    if (help_known_key(o, name))
         return;
-    }
+    for (; n < ARRAY_SIZE(names) && config_key(n, &k); n++)
+        names[n] = k.name;
     near = nearest_word(name, names, n);
     if (near)
         out_error_code(o, OUT_UNKNOWN, "trivet.conf has no key `%.40s`; did you mean `%s`?", name,
@@ -199,7 +212,7 @@ void cmd_help(struct out *o, unsigned argc, char **argv)
         help_key(o, argv[2]);
     else if (c)
         help_command(o, c);
-    else
+    else if (!help_known_key(o, argv[1]))
         unknown_command(o, argv[1]);
 }
 

@@ -74,6 +74,8 @@ def test_help_explains_every_key_of_the_configuration(machine):
         assert one["example"] == key["example"] and key["example"].startswith(key["key"])
         assert one["help"] == key["help"] and one["default"] == key["default"]
     assert "memory" in machine.ask("help config memry")["error"]
+    assert machine.cmd("help passthrough")["usage"].startswith("passthrough = ")
+    assert machine.cmd("help memory")["usage"].strip() == "memory"     # the command
     people(machine)
     try:
         assert "1..10000" in text(machine, "help config wei\t")

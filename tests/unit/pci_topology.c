@@ -57,6 +57,16 @@ static void explain(const char *name, const char *expect)
     assert_string_equal(said, expect);
 }
 
+static void explain_lacks(const char *name, const char *what)
+{
+    uint32_t i;
+
+    said[0] = '\0';
+    assert_int_equal(host_pci_find(name, &i), 0);
+    host_topology_explain(i, say, NULL);
+    assert_null(strstr(said, what));
+}
+
 static unsigned group_of(const char *name)
 {
     uint32_t i;
@@ -342,6 +352,41 @@ static void in_the_root_complex(void **state)
     assert_int_equal(host_topology_of(sata)->use, TOPOLOGY_FREE);
 }
 
+static void what_a_guest_would_miss(void **state)
+{
+    uint32_t nic = machine_endpoint(0, 3, 0, 0x020000);
+
+    (void)state;
+    machine_set(nic, 0x10, 4, 0xfe00000c);
+    machine_set(nic, 0x14, 4, 1); /* the upper half of the one before: no I/O ports */
+    machine_set(nic, 0x18, 4, 0xc001);
+    machine_set(nic, 0x30, 4, 0xfeb00000);
+    machine_set(nic, 0x3d, 1, 1);
+    host_topology_init();
+    explain("00:03.0",
+            "owner: 0000:00:03.0 (1b36:0010, network, Ethernet) belongs to nobody, and is no bus "
+            "master.\n"
+            "place: It is a PCI Express endpoint, on root bus 00.\n"
+            "group: Its group is 1, in which no other device is.\n"
+            "why: It is on a root bus, has a requester ID of its own, and shares its device with "
+            "no function that could reach it.\n"
+            "reset: It can be reset by itself (function-level reset).\n"
+            "bars: BAR 2 is of I/O ports, which a guest does not see: a driver has to do without "
+            "them.\n"
+            "rom: Its option ROM is not shown to a guest, so that UEFI in a guest has no driver "
+            "from it.\n"
+            "interrupts: It interrupts by a line alone (INTx), which is not passed on: others "
+            "share it. In a guest it has no interrupts.\n"
+            "guests: A guest can have it: `passthrough = 0000:00:03.0` in trivet.conf.\n");
+    machine_set(nic, 0x41, 1, 0x60); /* MSI follows */
+    machine_set(nic, 0x60, 4, HOST_PCI_CAP_MSI);
+    machine_set(nic, 0x18, 4, 0);
+    machine_set(nic, 0x30, 4, 0);
+    explain_lacks("00:03.0", "interrupts:");
+    explain_lacks("00:03.0", "bars:");
+    explain_lacks("00:03.0", "rom:");
+}
+
 /* Without an IOMMU, without interrupt remapping, with memory of the firmware's. */
 static void what_does_not_isolate(void **state)
 {
@@ -607,6 +652,7 @@ int main(void)
         cmocka_unit_test_setup(functions_beyond_eight, fresh),
         cmocka_unit_test_setup(virtual_functions, fresh),
         cmocka_unit_test_setup(in_the_root_complex, fresh),
+        cmocka_unit_test_setup(what_a_guest_would_miss, fresh),
         cmocka_unit_test_setup(what_does_not_isolate, fresh),
         cmocka_unit_test_setup(kept_for_guests, fresh),
         cmocka_unit_test_setup(claims, fresh),
