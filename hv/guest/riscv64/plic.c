@@ -48,13 +48,14 @@ static void update(struct rv_machine *m)
     }
 }
 
+/* "Interrupt Gateways": none is passed on between claim and completion. */
 void rvm_irq(struct rv_machine *m, unsigned source, bool up)
 {
     uint64_t bit = 1ull << source;
 
     m->plic.line = up ? m->plic.line | bit : m->plic.line & ~bit;
     if (up)
-        m->plic.pending |= bit;
+        m->plic.pending |= bit & ~m->plic.active;
     update(m);
 }
 

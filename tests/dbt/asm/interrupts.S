@@ -157,6 +157,31 @@ back:
     sw zero, 0(t1)
     csrr t2, mip
     CHECK 48, t2, 0x800
+/* up and down again between claim and completion: it is not asked for once more */
+    lw t0, 4(t1)
+    CHECK 49, t0, 10
+    sb zero, 1(a5)
+    li t2, 2
+    sb t2, 1(a5)
+    sb zero, 1(a5)
+    sw t0, 4(t1)
+    csrr t2, mip
+    CHECK 50, t2, 0
+    li t3, PLIC + 0x1000
+    lw t2, 0(t3)
+    CHECK 51, t2, 0
+/* still up at its completion: it is */
+    li t2, 2
+    sb t2, 1(a5)
+    lw t0, 4(t1)
+    CHECK 52, t0, 10
+    sb zero, 1(a5)
+    sb t2, 1(a5)
+    lw t2, 0(t3)
+    CHECK 53, t2, 0
+    sw t0, 4(t1)
+    csrr t2, mip
+    CHECK 54, t2, 0x800
     j pass
 
     .balign 4

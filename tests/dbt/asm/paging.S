@@ -181,6 +181,25 @@ test:
     sd zero, 0(t6)
     sfence.vma a2, zero
     TRAPS 50, 13, ld a0, 8(a2)
+/* the same for code that runs often: the page is another one at its second turn */
+    MAP 0, RWX
+    la t3, root
+    srli t1, t3, 2
+    ori t1, t1, RWX
+    ENTER 1
+    la t6, table0
+    li t4, 2
+1:  li t5, 100
+2:  ld a0, 8(a2)
+    addi t5, t5, -1
+    bnez t5, 2b
+    sd t1, 0(t6)
+    sfence.vma a2, zero
+    addi t4, t4, -1
+    bnez t4, 1b
+    ld t0, 8(t3)
+    CHECK_REGS 53, a0, t0
+    TRAPS 54, 9, ecall
     MAP 0, RWX
     ENTER 1
     ld a0, 8(a2)
