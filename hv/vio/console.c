@@ -5,6 +5,7 @@
  */
 #include <hv/assert.h>
 #include <hv/console.h>
+#include <hv/state.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
 #include <string.h>
@@ -140,7 +141,7 @@ struct console_saved {
     uint32_t off, len;
     char in[RX_PART];
 };
-static_assert(sizeof(struct console_saved) == VIRTIO_OWN, "a saved state");
+static_assert(sizeof(struct console_saved) == 264, "a saved state");
 
 static void vio_console_save(struct virtio_dev *d, uint8_t *own)
 {
@@ -156,7 +157,8 @@ static int vio_console_restore(struct virtio_dev *d, const uint8_t *own)
     struct console_saved s;
 
     memcpy(&s, own, sizeof s);
-    if (s.len > sizeof s.in || s.off > s.len)
+    if (s.len > sizeof s.in || s.off > s.len ||
+        !state_all_zero(own + sizeof s, VIRTIO_OWN - sizeof s))
         return -EINVAL;
     c->in_off = s.off;
     c->in_len = s.len;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * virtio-net (virtio 1.2 §5.1): a port of a virtual switch, with one pair of queues. What the
- * guest sends is copied into the receivers' queues at once. What it is to receive waits in a queue
- * of its own until its ring has buffers; nobody waits for that.
+ * virtio-net (virtio 1.2 §5.1): a port of a virtual switch, with a pair of queues, and a queue for
+ * commands. What the guest sends is copied into the receivers' queues at once. What it is to
+ * receive waits in a queue of its own until its ring has buffers; nobody waits for that.
  */
+#include "net_ctrl.h"
 #include <hv/charge.h>
 #include <hv/net.h>
+#include <hv/nospec.h>
 #include <hv/pmm.h>
 #include <hv/state.h>
 #include <hv/virtio.h>
@@ -13,7 +15,15 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEVICE_NET = 1, RX = 0, TX = 1, COST_FRAME = 16, BYTES_PER_UNIT = 64, LINK_UP = 1 };
+enum {
+    DEVICE_NET = 1,
+    RX = 0,
+    TX = 1,
+    CTRL = 2,
+    COST_FRAME = 16,
+    BYTES_PER_UNIT = 64,
+    LINK_UP = 1
+};
 /* §5.1.3 */
 enum {
     F_CSUM = 0,
@@ -32,10 +42,26 @@ enum {
     F_GUEST_USO6 = 55,
     F_HOST_USO = 56,
 };
-static const uint8_t offered[] = { F_CSUM,       F_GUEST_CSUM, F_MTU,       F_MAC,
-                                   F_GUEST_TSO4, F_GUEST_TSO6, F_GUEST_ECN, F_HOST_TSO4,
-                                   F_HOST_TSO6,  F_HOST_ECN,   F_MRG_RXBUF, F_STATUS,
-                                   F_GUEST_USO4, F_GUEST_USO6, F_HOST_USO };
+static const uint8_t offered[] = { F_CSUM,
+                                   F_GUEST_CSUM,
+                                   F_MTU,
+                                   F_MAC,
+                                   F_GUEST_TSO4,
+                                   F_GUEST_TSO6,
+                                   F_GUEST_ECN,
+                                   F_HOST_TSO4,
+                                   F_HOST_TSO6,
+                                   F_HOST_ECN,
+                                   F_MRG_RXBUF,
+                                   F_STATUS,
+                                   F_GUEST_USO4,
+                                   F_GUEST_USO6,
+                                   F_HOST_USO,
+                                   NET_F_CTRL_VQ,
+                                   NET_F_CTRL_RX,
+                                   NET_F_CTRL_VLAN,
+                                   NET_F_CTRL_RX_EXTRA,
+                                   NET_F_CTRL_MAC_ADDR };
 
 struct net_config { /* §5.1.4 */
     uint8_t mac[6];
@@ -57,6 +83,7 @@ struct vio_net {
     struct net_queue queue;
     hpa_t ring; /* of `queue` */
     struct net_config config;
+    struct net_wants wants;
     struct vq_chain first, more; /* buffers: the only one, or the first of a frame; further ones */
     struct vq_used used[VQ_SIZE_MAX]; /* of the frame being received */
 };
@@ -215,20 +242,50 @@ static void vio_net_receive_all(struct vio_net *n)
     bool whole = true;
     uint32_t len;
 
-    while ((frame = net_queue_first(&n->queue, &len, &o)) &&
-           vio_net_receive(n, frame, len, &o, whole)) {
+    while ((frame = net_queue_first(&n->queue, &len, &o))) {
+        if (!net_wants(&n->wants, &n->dev, n->config.mac, frame, len))
+            virtio_charge(&n->dev, COST_FRAME);
+        else if (!vio_net_receive(n, frame, len, &o, whole))
+            break;
         net_queue_drop(&n->queue);
         whole = false;
+        if (n->dev.budget <= 0) { /* no buffer was asked for that would tell */
+            event_post(&n->dev.event);
+            break;
+        }
     }
     vq_notify(&n->dev.vq[RX]);
 }
 
+/* ---- commands ---- */
+
+static void vio_net_command(struct vio_net *n)
+{
+    struct virtqueue *q = &n->dev.vq[CTRL];
+    struct vq_chain *c = &n->first;
+
+    while (vq_pop(q, c) > 0) {
+        uint32_t cost = COST_FRAME;
+        bool done = net_ctrl(&n->wants, &n->dev, n->config.mac, c->iov, c->nout, &cost);
+        const uint8_t ack = done ? 0 : 1; /* §5.1.6.5: VIRTIO_NET_OK, VIRTIO_NET_ERR */
+
+        virtio_charge(&n->dev, cost);
+        if (iov_write(c->iov + c->nout, c->nin, 0, &ack, sizeof ack) != sizeof ack) {
+            virtio_broken(&n->dev, "queue %u: a command without room for the answer", CTRL);
+            return;
+        }
+        vq_push(q, c, sizeof ack);
+    }
+    vq_notify(q);
+}
+
 static void vio_net_kick(struct virtio_dev *d, unsigned q)
 {
-    if (q == RX)
-        vio_net_receive_all(vio_net_of(d));
-    else
-        vio_net_transmit(vio_net_of(d));
+    static void (*const what[])(struct vio_net *) = {
+        [RX] = vio_net_receive_all, [TX] = vio_net_transmit, [CTRL] = vio_net_command
+    };
+
+    what[index_nospec(q, ARRAY_SIZE(what))](vio_net_of(d));
 }
 
 /* ---- life ---- */
@@ -263,6 +320,7 @@ static int vio_net_reset(struct virtio_dev *d)
 {
     net_port_down(&vio_net_of(d)->port);
     net_queue_clear(&vio_net_of(d)->queue);
+    net_wants_reset(&vio_net_of(d)->wants);
     return 0;
 }
 
@@ -286,20 +344,33 @@ static void vio_net_destroy(struct virtio_dev *d)
     vio_net_release(vio_net_of(d));
 }
 
+struct net_saved {
+    uint8_t mac[6];
+    uint8_t pad[2]; /* 0 */
+    struct net_wants wants;
+};
+static_assert(sizeof(struct net_saved) == VIRTIO_OWN, "a saved state");
+
 /* What waits in the queue is lost, as on any network: it is no part of the state. */
 static void vio_net_save(struct virtio_dev *d, uint8_t *own)
 {
-    memcpy(own, vio_net_of(d)->config.mac, sizeof vio_net_of(d)->config.mac);
+    struct net_saved s = { .wants = vio_net_of(d)->wants };
+
+    memcpy(s.mac, vio_net_of(d)->config.mac, sizeof s.mac);
+    memcpy(own, &s, sizeof s);
 }
 
 /* The driver knows the address, and the switch lets it send from no other. */
 static int vio_net_restore(struct virtio_dev *d, const uint8_t *own)
 {
-    const size_t n = sizeof vio_net_of(d)->config.mac;
+    struct net_saved s;
 
-    return memcmp(own, vio_net_of(d)->config.mac, n) == 0 && state_all_zero(own + n, VIRTIO_OWN - n)
-               ? 0
-               : -EINVAL;
+    memcpy(&s, own, sizeof s);
+    if (memcmp(s.mac, vio_net_of(d)->config.mac, sizeof s.mac) != 0 ||
+        !state_all_zero(s.pad, sizeof s.pad) || net_wants_check(&s.wants))
+        return -EINVAL;
+    vio_net_of(d)->wants = s.wants;
+    return 0;
 }
 
 static const struct virtio_ops ops = {
@@ -322,7 +393,7 @@ static void vio_net_set_up(struct vio_net *n, struct vm *vm, const struct net_sw
 {
     n->dev = (struct virtio_dev){ .ops = &ops,
                                   .vm = vm,
-                                  .nqueues = 2,
+                                  .nqueues = 3,
                                   .input_queues = 1u << RX,
                                   .features = VIRTIO_FEATURES_COMMON };
     for (unsigned i = 0; i < ARRAY_SIZE(offered); i++)
@@ -330,6 +401,7 @@ static void vio_net_set_up(struct vio_net *n, struct vm *vm, const struct net_sw
     n->config =
         (struct net_config){ .status = LINK_UP, .max_virtqueue_pairs = 1, .mtu = (uint16_t)s->mtu };
     net_mac_to(g->mac, n->config.mac);
+    net_wants_reset(&n->wants);
     n->port = (struct net_port){
         .ops = &port_ops, .mac = g->mac, .isolated = g->isolated, .access = g->access
     };

@@ -13,7 +13,7 @@
 #include <string.h>
 #include "vio.h"
 
-#define VIRTIO_STATE_VERSION 1
+#define VIRTIO_STATE_VERSION 2
 struct virtio_saved {
     struct virtio_state s;
     uint32_t reset_queues, zero;
@@ -21,7 +21,7 @@ struct virtio_saved {
 };
 static_assert(sizeof(struct vq_state) == 40, "a saved state");
 static_assert(sizeof(struct virtio_state) == 352, "a saved state");
-static_assert(sizeof(struct virtio_saved) == 624, "a saved state");
+static_assert(sizeof(struct virtio_saved) == 1080, "a saved state");
 
 static uint32_t devices(const struct vm *vm) { return vm->vio ? vm->vio->ndevs : 0; }
 

@@ -10,7 +10,7 @@
 #define HALF 0x8000ull
 #include "tests/unit/vio_driver.h"
 
-enum { QUEUES = 2, OP_LEN = 8, OPS_MAX = 160, SETTLE_ROUNDS = 20000 };
+enum { QUEUES = 3, OP_LEN = 8, OPS_MAX = 160, SETTLE_ROUNDS = 20000 };
 enum {
     RINGS = 0x1000,
     RING_STEP = 0x1800,
@@ -18,11 +18,13 @@ enum {
     HEADER = 0x7000,
     STATUS = 0x7100,
     RANGE = 0x7200,
-    DATA = 0x9000
+    DATA = 0x9000,
+    RINGS_3 = 0xd000,
 };
 static struct drv dev;
 static struct drvq q[QUEUES];
-static unsigned device; /* its slot */
+static unsigned device;     /* its slot */
+static unsigned queues = 2; /* that it is driven with; at most QUEUES */
 /* what a driver is likely to ask of it */
 static unsigned feature_bits[8] = { 34, 28, 29, 40, 33, 9, 12, 13 };
 static uint64_t feature_more[8]; /* what goes with each of these */
@@ -137,7 +139,7 @@ static void set_features(uint64_t f)
 static uint64_t part_address(unsigned how, unsigned index, unsigned part, unsigned len)
 {
     static const uint64_t off[] = { 0, 0x1000, 0x1400 };
-    uint64_t usual = RINGS + index * RING_STEP * 1ull + off[part];
+    uint64_t usual = (index < 2 ? RINGS + index * RING_STEP * 1ull : RINGS_3) + off[part];
 
     switch (how & 7) {
     case 1: return RAM_END - align_up(len, 16);
@@ -180,7 +182,7 @@ static unsigned queue_size(unsigned v)
 
 static void op_set_up(const uint8_t *op)
 {
-    set_up(op[1] % QUEUES, queue_size(op[2]), op + 3, !(op[1] & 0x80));
+    set_up(op[1] % queues, queue_size(op[2]), op + 3, !(op[1] & 0x80));
 }
 
 static void op_status(const uint8_t *op)
@@ -198,7 +200,7 @@ static void op_features(const uint8_t *op) { set_features(features(op)); }
 
 static void set_up_all(const uint8_t *op)
 {
-    for (unsigned i = 0; i < QUEUES; i++)
+    for (unsigned i = 0; i < queues; i++)
         set_up(i, queue_size(op[3] >> 4), op + 5, true);
 }
 
@@ -220,7 +222,7 @@ static void op_bring_up(const uint8_t *op)
     if (order == BETWEEN_FEATURES) {
         set_up_all(op);
         set_features(features(second));
-        for (unsigned i = 0; i < QUEUES; i++)
+        for (unsigned i = 0; i < queues; i++)
             q[i].packed = dev.features >> 34 & 1;
     }
     cw(&dev, C_STATUS, 1, 11);
@@ -234,7 +236,7 @@ static void op_bring_up(const uint8_t *op)
 static void op_request(const uint8_t *op)
 {
     static const uint32_t types[] = { 0, 1, 4, 8, 11, 13, 2, 99 };
-    struct drvq *r = &q[op[1] % QUEUES];
+    struct drvq *r = &q[op[1] % queues];
     const struct buf b[4] = {
         { HEADER, op[1] & 8 ? length(op[2]) : 16, false },
         { address(op[4], op[5]), length(op[6]), op[3] & 8 },
@@ -260,7 +262,7 @@ static void op_request(const uint8_t *op)
 
 static void op_descriptor(const uint8_t *op)
 {
-    const struct drvq *r = &q[op[1] % QUEUES];
+    const struct drvq *r = &q[op[1] % queues];
     uint64_t at =
         op[1] & 2 || r->size == 0 ? TABLES + 16u * (op[2] % 64) : r->desc + 16u * (op[2] % r->size);
 
@@ -270,7 +272,7 @@ static void op_descriptor(const uint8_t *op)
 
 static void op_ring_field(const uint8_t *op)
 {
-    const struct drvq *r = &q[op[1] % QUEUES];
+    const struct drvq *r = &q[op[1] % queues];
 
     p16(((op[1] & 2 ? r->device : r->driver) + op[2]) & ~1ull, (uint16_t)val32(op));
 }
@@ -291,7 +293,7 @@ static void op_register(const uint8_t *op)
 
 static void op_reset_queue(const uint8_t *op)
 {
-    cw(&dev, C_QSEL, 2, op[1] % QUEUES);
+    cw(&dev, C_QSEL, 2, op[1] % queues);
     cw(&dev, C_QRESET, 2, 1);
     for (unsigned i = 0; op[1] & 16 && i < 64 && cr(&dev, C_QRESET, 2); i++)
         let_work(i);
@@ -375,7 +377,7 @@ static void plug_in(void)
     drv_find(&dev, device);
     bar[0] = bar_addr(device, 0);
     bar[1] = bar_addr(device, 2) | 4;
-    for (unsigned i = 0; i < QUEUES; i++)
+    for (unsigned i = 0; i < queues; i++)
         q[i] = (struct drvq){ .d = &dev,
                               .index = i,
                               .size = 8,
@@ -393,7 +395,9 @@ static void prove_alive(void)
     const struct buf whole[3] = { { HEADER, 16, false }, { DATA, 512, !out }, { STATUS, 1, true } };
 
     reset_device();
-    for (unsigned a = RINGS; a < RINGS + QUEUES * RING_STEP; a += 4)
+    for (unsigned a = RINGS; a < RINGS + 2 * RING_STEP; a += 4)
+        p32(a, 0);
+    for (unsigned a = RINGS_3; a < RINGS_3 + RING_STEP; a += 4)
         p32(a, 0);
     op_bring_up(usual);
     p64(HEADER, 0);

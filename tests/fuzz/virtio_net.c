@@ -108,10 +108,38 @@ static void guest_receives(const uint8_t *op)
     mem_wr(dev.notify, 2, 0);
 }
 
+/* A command, most often one that there is, of about the right length. */
+static void guest_asks(const uint8_t *op)
+{
+    static const uint8_t lengths[] = { 3, 14, 8, 4, 2, 20, 206, 250 };
+    const struct buf b[2] = { { HEADER, lengths[op[3] & 7], false },
+                              { STATUS, op[3] >> 7 ^ 1, 1 } };
+    uint8_t ask[256];
+
+    if (q[2].size == 0)
+        return;
+    for (unsigned i = 0; i < sizeof ask; i++)
+        ask[i] = op[4 + (i & 3)];
+    ask[0] = op[2] & 3;
+    ask[1] = op[2] >> 2 & 7;
+    if (ask[0] == 1 && ask[1] == 0) {
+        memset(ask + 2, 0, 4);
+        ask[2] = op[4] & 63;
+        memset(ask + 6 + ask[2] % 40 * 6, 0, 4);
+    }
+    if (ask[0] == 1 && ask[1] == 1)
+        net_mac_to(GUEST_MAC, ask + 2);
+    if (op[3] & 8)
+        ask[op[5] % 14] = op[6];
+    poke(HEADER, ask, sizeof ask);
+    drvq_add(&q[2], b, 2, op[1] & 8 ? TABLES : 0);
+    mem_wr(dev.notify + 8, 2, 0);
+}
+
 static void from_outside(const uint8_t *op)
 {
     static void (*const what[])(const uint8_t *) = { peer_sends, guest_sends, guest_receives,
-                                                     peer_sends };
+                                                     guest_asks };
 
     what[op[1] >> 4 & 3](op);
 }
@@ -122,7 +150,8 @@ static void plug_peer(void)
 
     feature_more[5] = F(11) | F(12) | F(13) | F(56); /* TCP and UDP are cut by the device */
     feature_more[6] = F(7) | F(8) | F(9) | F(54) | F(55);
-    feature_more[7] = F(3) | F(5);
+    feature_more[7] = F(3) | F(5) | F(17) | F(18) | F(19) | F(20) | F(23);
+    queues = QUEUES;
     memcpy(feature_bits, bits, sizeof bits);
     input = from_outside;
     if (net_add("lan", 1500, 1000000))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* virtio-net: two devices of the fake machine on one switch, each with its driver. */
 #include <hv/net.h>
+#include "hv/vio/net_ctrl.h"
 #include "vio_device.h"
 
 enum { SLOT_A = 4, SLOT_B = 5, HDR = 12, RX = 0, TX = 1, RING = 64 };
@@ -406,6 +407,171 @@ static void test_while_others_want_the_cpu(void **state)
     assert_int_equal(received(0, BUF_STEP, 777), 1);
 }
 
+/* ---- the control queue ---- */
+
+enum { CTRL = 2, COMMAND = 0x58000, ANSWER = 0x59000 };
+#define CTRL_ALL (F(17) | F(18) | F(19) | F(20) | F(23))
+static struct drvq ctrl;
+static bool spare; /* `b` has a buffer */
+
+static void control_up(uint64_t features)
+{
+    memset(half[0] + RINGS_A, 0, 0x10000);
+    drv_find(&b.d, SLOT_B);
+    assert_true(drv_features(&b.d, V1 | features));
+    drv_queue(&b.d, &b.rx, RX, RING, RINGS_B);
+    drv_queue(&b.d, &ctrl, CTRL, 8, RINGS_B + 0x6000);
+    drv_ok(&b.d);
+    assert_int_equal(cr(&b.d, C_STATUS, 1), 15);
+    b.posted = 0;
+    spare = false;
+    bring_up(&a, SLOT_A, RINGS_A, V1);
+}
+
+/* The answer: 0 or 1. */
+static unsigned command(uint8_t class, uint8_t cmd, const void *data, uint32_t len)
+{
+    const uint8_t head[2] = { class, cmd };
+    const struct buf parts[] = { { COMMAND, 2, false },
+                                 { COMMAND + 2, len, false },
+                                 { ANSWER, 1, true } };
+    uint8_t answer = 0xee;
+
+    poke(COMMAND, head, sizeof head);
+    if (len)
+        poke(COMMAND + 2, data, len);
+    poke(ANSWER, &answer, 1);
+    if (len) {
+        drvq_add(&ctrl, parts, 3, 0);
+    } else {
+        const struct buf short_one[] = { parts[0], parts[2] };
+
+        drvq_add(&ctrl, short_one, 2, 0);
+    }
+    drvq_kick(&ctrl);
+    assert_int_equal(drvq_used(&ctrl, len ? 3 : 2), 1);
+    (void)peek(ANSWER, &answer, 1);
+    return answer;
+}
+
+static unsigned rx_mode(uint8_t cmd, uint8_t on) { return command(0, cmd, &on, 1); }
+
+/* Whether `b` gets a frame to that address; a buffer that is not used stays for the next. */
+static bool gets(net_mac to)
+{
+    uint64_t at;
+
+    if (!spare)
+        post(BUF_STEP);
+    at = BUFS + (uint64_t)((b.posted - 1) % RING) * BUF_STEP;
+    p16(at + 10, 0);
+    host_now += 2000000; /* the switch allows 1000 a second to groups */
+    drvq_kick(&b.rx);
+    send_as(to, MAC_A, 100, 1);
+    run_events();
+    spare = g16(at + 10) == 0;
+    if (!spare)
+        assert_int_equal(received(b.posted - 1, BUF_STEP, 100), 1);
+    return !spare;
+}
+
+static void test_commands_refused(void **state)
+{
+    static const uint8_t data[8], other[6] = { 2, 0, 0, 0, 0, 9 };
+    uint8_t own[6];
+
+    (void)state;
+    net_mac_to(MAC_B, own);
+    control_up(0);
+    assert_int_equal(rx_mode(0, 1), 1); /* nothing was negotiated */
+    control_up(F(17));
+    for (uint8_t class = 0; class < 4; class ++)
+        for (uint8_t cmd = 0; cmd < 7; cmd++)
+            for (uint32_t len = 0; len < 8; len++)
+                assert_int_equal(command(class, cmd, data, len), 1);
+    control_up(CTRL_ALL);
+    assert_int_equal(rx_mode(6, 1), 1);
+    assert_int_equal(command(0, 0, data, 2), 1);
+    assert_int_equal(command(0, 0, data, 0), 1);
+    assert_int_equal(command(1, 0, "\1\0\0\0", 4), 1);
+    assert_int_equal(command(1, 0, "\377\377\377\377\0\0\0", 8), 1);
+    assert_int_equal(command(1, 0, data, 7), 1);
+    assert_int_equal(command(1, 1, other, 6), 1);
+    assert_int_equal(command(1, 1, own, 6), 0);
+    assert_int_equal(command(2, 0, "\0\20", 2), 1); /* VLAN 4096 */
+    assert_int_equal(command(2, 2, data, 2), 1);
+    assert_int_equal(cr(&b.d, C_STATUS, 1), 15);
+}
+
+/* What it wants, by address; a reset has it want all again. */
+static void test_wants(void **state)
+{
+    const net_mac group = 0x01005e000001, another = 0x01005e000002;
+    uint8_t table[8 + 6] = { [4] = 1 };
+
+    (void)state;
+    net_mac_to(group, table + 8);
+    control_up(CTRL_ALL);
+    assert_true(gets(MAC_B) && gets(NET_MAC_BROADCAST) && gets(group));
+    assert_int_equal(rx_mode(0, 0), 0);
+    assert_true(gets(MAC_B) && gets(NET_MAC_BROADCAST) && !gets(group));
+    assert_int_equal(command(1, 0, table, sizeof table), 0);
+    assert_true(gets(group) && !gets(another));
+    assert_int_equal(rx_mode(1, 1), 0);
+    assert_true(gets(another));
+    assert_int_equal(rx_mode(3, 1), 0);
+    assert_true(!gets(group) && gets(MAC_B));
+    assert_int_equal(rx_mode(5, 1), 0);
+    assert_true(!gets(NET_MAC_BROADCAST));
+    assert_int_equal(rx_mode(4, 1), 0);
+    assert_true(!gets(MAC_B));
+    control_up(CTRL_ALL);
+    assert_true(gets(MAC_B) && gets(group));
+}
+
+/* With more addresses than it can list, all of their kind come. */
+static void test_long_table(void **state)
+{
+    uint8_t table[8 + 6 * 40] = { [4] = 40 };
+
+    (void)state;
+    control_up(CTRL_ALL);
+    for (unsigned i = 0; i < 40; i++)
+        net_mac_to(0x01005e000100 + i, table + 8 + 6 * i);
+    assert_int_equal(rx_mode(0, 0), 0);
+    assert_int_equal(command(1, 0, table, sizeof table), 0);
+    assert_true(gets(0x01005e0001ff));
+    table[4] = 32;
+    assert_int_equal(command(1, 0, table, 8 + 6 * 32), 0);
+    assert_true(!gets(0x01005e0001ff) && gets(0x01005e00011f));
+}
+
+/* Frames of VLANs that were added, and those of none; with the feature only. */
+static void test_vlans(void **state)
+{
+    uint8_t frame[64] = { 2, 0, 0, 0, 0, 2, [12] = 0x81, 0, 0xe0, 7 };
+    struct virtio_dev d = { .s.driver_features = CTRL_ALL };
+    struct net_wants w;
+
+    (void)state;
+    net_wants_reset(&w);
+    assert_true(net_wants(&w, &d, frame, frame, sizeof frame));
+    w.flags = 0;
+    assert_false(net_wants(&w, &d, frame, frame, sizeof frame));
+    w.vlan[0] = 1u << 7;
+    assert_true(net_wants(&w, &d, frame, frame, sizeof frame));
+    frame[15] = 8;
+    assert_false(net_wants(&w, &d, frame, frame, sizeof frame));
+    frame[12] = 8;
+    assert_true(net_wants(&w, &d, frame, frame, sizeof frame));
+    frame[12] = 0x81;
+    d.s.driver_features = 0;
+    assert_true(net_wants(&w, &d, frame, frame, sizeof frame));
+    control_up(CTRL_ALL);
+    assert_int_equal(command(2, 0, "\377\17", 2), 0);
+    assert_int_equal(command(2, 1, "\377\17", 2), 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, net_up, down)
@@ -423,6 +589,10 @@ int main(void)
         T(test_a_ring_that_is_too_small),
         T(test_costly_buffers),
         T(test_while_others_want_the_cpu),
+        T(test_commands_refused),
+        T(test_wants),
+        T(test_long_table),
+        T(test_vlans),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

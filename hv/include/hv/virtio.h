@@ -115,7 +115,7 @@ struct vq_mark {
     uint8_t avail_wrap;
 };
 
-#define VIRTIO_OWN 264 /* bytes that a device may have of its own in a saved state */
+#define VIRTIO_OWN 720 /* bytes that a device may have of its own in a saved state */
 struct virtio_ops {
     const char *name;
     uint32_t id;         /* §5 */
