@@ -37,17 +37,12 @@ def config():
 # QEMU 7.2 has stage 1 alone; QEMU 10, beside it, has machines with stage 2 alone. One is described
 # by ACPI, the other by a device tree.
 STAGES = {"stage1": (1, [], [], True),
-          "stage2": (2, [os.path.join(trivet.TOP, "build/deps/qemu10/run")],
-                     ["-M", "virt-9.1", "-global", "arm-smmuv3.stage=2"], False)}
+          "stage2": (2, trivet.QEMU10, ["-M", "virt-9.1", "-global", "arm-smmuv3.stage=2"], False)}
 
 
 class SmmuMachine(ArmMachine):
     """With an SMMU, an NVMe disk, a virtio disk that is behind it (VIRTIO_F_ACCESS_PLATFORM), and
     the device that attacks."""
-
-    def _command(self, *args):
-        command = super()._command(*args)
-        return [*self.before, *command]
 
     def __init__(self, folder, kind, **more):
         self.stage, self.before, kind_options, acpi = STAGES[kind]

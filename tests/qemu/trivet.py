@@ -140,12 +140,16 @@ def debian_files():
                                                           "vmlinuz-arm64", "initrd-arm64.img")}
 
 
+QEMU10 = [os.path.join(TOP, "build/deps/qemu10/run")]    # QEMU 10 instead of the installed one
+
+
 class Machine:
     """QEMU with Trivet in it. Use as a context manager; the process is ended by its id whatever
     happens."""
 
     arch = "x86_64"
     patience = 1                        # what time-outs are multiplied with
+    before = ()                         # what QEMU's command is put behind
 
     def __init__(self, image, cpus=2, memory="2G", options=(), arguments=()):
         self.folder = tempfile.mkdtemp(prefix="machine-", dir=WORK)
@@ -170,7 +174,7 @@ class Machine:
                *(() if "--nic" in options else ("--nic", "none")), *options]
         shown = subprocess.run(run, check=True, text=True, capture_output=True, timeout=120,
                                env=dict(os.environ, TMPDIR=self.folder))
-        return shlex.split(shown.stdout.splitlines()[-1])
+        return [*self.before, *shlex.split(shown.stdout.splitlines()[-1])]
 
     def _connect(self, path):
         end = time.monotonic() + 20
