@@ -58,7 +58,7 @@ static void config_page(void)
         "mistake is told at once, with its line and what would be right; a guest with a mistake\n"
         "is left out, and the others start. On the console, `config check` reads the file again, "
         "`config show` prints it,\n"
-        "and `help config KEY` explains a key.\n");
+        "and `help KEY` explains a key.\n");
     section_of_keys("host");
     section_of_keys("guest NAME");
 }

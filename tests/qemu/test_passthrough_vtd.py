@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Devices of the machine in guests, behind Intel's IOMMU: Debian on an NVMe disk of its own, and a
-guest that has its device reach for memory that is not its own: nothing changes, and the log says
-who did what. Without the IOMMU the same attempt succeeds."""
+"""Devices of the machine in guests, behind Intel's IOMMU: Debian on an NVMe disk of its own beside
+a guest with a NIC of its own, and a guest that has its device reach for memory that is not its own:
+nothing changes, and the log says who did what. Without the IOMMU the same attempt succeeds."""
 import mmap
 import os
 import re
@@ -21,12 +21,14 @@ TEXT = b"look for a newer firmware"
 CHUNK = 64
 GUESTS = {"attacker": {"memory": "16M", "debug_exit": "yes", "passthrough": "1234:11e8"},
           "victim": {"memory": "64M", "debug_exit": "yes", "cmdline": "victim"}}
-PORTS = ("-device", "pcie-root-port,id=rp1,chassis=1", "-device", "pcie-root-port,id=rp2,chassis=2")
+PORTS = tuple(word for port in (1, 2, 3)
+              for word in ("-device", f"pcie-root-port,id=rp{port},chassis={port}"))
 EDU = "edu,dma_mask=0xffffffffff"
 IOMMU, TELLS = "intel-iommu,intremap=on", True  # TELLS: what is refused is recorded
 # what the machine has besides, where QEMU puts edu and the NVMe disk, and where they are
 BUSES, EDU_ON, NVME_ON, EDU_AT, NVME_AT = PORTS, "bus=rp1", "bus=rp2", "01:00.0", "02:00.0"
-ATTACKERS = {}                          # further keys of the attacker's
+NIC_ON = "bus=rp3"
+UNRESET = {}                            # further keys of guests whose devices nothing may reset
 
 
 def config(**attacker):
@@ -125,14 +127,19 @@ def make_machine(request, tmp_path_factory):
     rig, drive = request.module, tmp_path_factory.mktemp("nvme") / "own.img"
     with open(drive, "wb") as out:
         out.truncate(64 * MIB)
-    conf = config(**rig.ATTACKERS) + trivet.section(
+    conf = config(**rig.UNRESET) + trivet.section(
         "owner", "vmlinuz", initrd="initrd.img", cmdline="console=hvc0 quiet", memory="256M",
         passthrough="class:nvme")
-    image = trivet.make_image(conf, files("vmlinuz", "initrd.img"))
+    conf += trivet.section("talker", "own-nic", memory="16M", debug_exit="yes", autostart="no",
+                           passthrough="8086:10d3")
+    image = trivet.make_image(conf, {**files("vmlinuz", "initrd.img"),
+                                     "own-nic": trivet.guest_file("own-nic")})
     with trivet.Machine(image, memory="768M", arguments=(
             "-device", rig.IOMMU, *rig.BUSES, "-device", f"{EDU},{rig.EDU_ON}",
             "-device", f"nvme,{rig.NVME_ON},serial=own,drive=o",
-            "-drive", f"if=none,format=raw,snapshot=off,id=o,file={drive}")) as machine:
+            "-drive", f"if=none,format=raw,snapshot=off,id=o,file={drive}",
+            "-netdev", "user,id=n,restrict=on", "-device", f"e1000e,netdev=n,{rig.NIC_ON}",
+    )) as machine:
         machine.drive = drive
         yield machine.boot()
 
@@ -150,6 +157,9 @@ def test_debian_has_an_nvme_disk_of_its_own(machine, request):
                          shell.run("grep nvme /proc/interrupts"))
     with open(machine.drive, "rb") as data:
         assert data.read(14) == b"1\n2\n3\n4\n5\n6\n7\n"
+    machine.cmd("start talker")         # meanwhile another guest uses its NIC
+    assert machine.wait_state("talker", ("off", "crashed"), 60)["exit_code"] == trivet.PASSED
+    assert not machine.cmd("nics")["nics"]
     assert "passthrough" in machine.ask("vm save owner")["error"]
     machine.cmd("stop owner --force", 30)
     machine.wait_state("owner", ("off",), 30)
