@@ -355,6 +355,41 @@ bool event_run(void)
     return ran;
 }
 
+/*
+ * Under the lock, so that who cancels it either sees it running, or what it did before is seen by
+ * fn.
+ */
+static bool start_at_once(struct event_queue *q, struct event *ev)
+{
+    bool may;
+
+    spin_lock(&q->lock);
+    may = !event_waits_in(q) &&
+          !(__atomic_load_n(&ev->state, __ATOMIC_SEQ_CST) & (uint8_t)(POSTED | DEAD));
+    if (may)
+        __atomic_store_n(&q->running, ev, __ATOMIC_SEQ_CST);
+    spin_unlock(&q->lock);
+    return may;
+}
+
+/* Nobody was kicked for what fn posted to this CPU, and its timers were not armed. */
+bool event_run_at_once(struct event *ev)
+{
+    struct percpu *me = this_cpu();
+    struct event_queue *q = &me->events;
+
+    debug_assert_no_locks();
+    if (ev->cpu != me->id || q->running || !start_at_once(q, ev))
+        return false;
+    ev->fn(ev);
+    __atomic_store_n(&q->running, NULL, __ATOMIC_SEQ_CST);
+    lock_assert_none();
+    if (event_waits_in(q))
+        cpu_kick(me->id);
+    event_arm(UINT64_MAX);
+    return true;
+}
+
 uint64_t event_next(void)
 {
     return __atomic_load_n(&this_cpu()->events.next_when, __ATOMIC_RELAXED);

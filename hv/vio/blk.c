@@ -699,6 +699,7 @@ int vio_blk_create(struct vm *vm, struct blk_dev *blk, unsigned nqueues, struct 
         return -ENOMEM;
     b->dev = (struct virtio_dev){ .ops = &ops, .vm = vm, .nqueues = (uint16_t)nqueues };
     b->blk = blk;
+    b->dev.at_once = !blk->limits.dma; /* memory alone */
     for (unsigned i = 0; i < IN_FLIGHT; i++)
         b->io[i].owner = b;
     vio_blk_set_config(b, nqueues);

@@ -9,6 +9,7 @@
 #include <hv/panic.h>
 #include <hv/percpu.h>
 #include <hv/time.h>
+#include <hv/vcpu.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
 #include <stdarg.h>
@@ -36,6 +37,34 @@ void virtio_kick(struct virtio_dev *d, unsigned q)
         return;
     __atomic_fetch_or(&d->pending, 1u << q, __ATOMIC_RELEASE);
     event_post(&d->event);
+}
+
+/* In an exit of one of the VM's vCPUs. */
+static bool in_exit(const struct virtio_dev *d)
+{
+    const struct vcpu *v = this_cpu()->current;
+
+    return v && v->vm == d->vm;
+}
+
+/* Once in an exit: a string instruction notifies 128 times in one, while others fill the ring. */
+static bool may_work_at_once(const struct virtio_dev *d)
+{
+    struct vcpu *v = this_cpu()->current;
+
+    if (!d->at_once || !in_exit(d) || v->worked_at == v->stats.entries)
+        return false;
+    v->worked_at = v->stats.entries;
+    return true;
+}
+
+void virtio_notified(struct virtio_dev *d, unsigned q)
+{
+    if (q >= d->nqueues || !virtio_live(d))
+        return;
+    __atomic_fetch_or(&d->pending, 1u << q, __ATOMIC_RELEASE);
+    if (!may_work_at_once(d) || !event_run_at_once(&d->event))
+        event_post(&d->event);
 }
 
 void virtio_resume(struct virtio_dev *d)
@@ -74,7 +103,8 @@ static void reset_queues(struct virtio_dev *d)
 static void run(struct event *ev)
 {
     struct virtio_dev *d = container_of(ev, struct virtio_dev, event);
-    uint64_t from = time_ns();
+    bool paid = in_exit(d); /* as a vCPU's time */
+    uint64_t from = paid ? 0 : time_ns();
     uint32_t pending;
 
     debug_assert(virtio_is_here(d));
@@ -86,7 +116,7 @@ static void run(struct event *ev)
     gmem_enter(&d->vm->gmem);
     if (__atomic_load_n(&d->reset_queues, __ATOMIC_ACQUIRE))
         reset_queues(d);
-    if (!virtio_transport_ready(d) || share_wait(d->vm, &d->event))
+    if (!virtio_transport_ready(d) || (!paid && share_wait(d->vm, &d->event)))
         return; /* the queues stay pending until then */
     pending = __atomic_exchange_n(&d->pending, 0, __ATOMIC_ACQUIRE) | d->input_queues;
     d->budget = RUN_BUDGET;
@@ -95,7 +125,8 @@ static void run(struct event *ev)
     for (unsigned i = 0; i < d->nqueues && virtio_live(d); i++)
         if ((pending >> i & 1) && __atomic_load_n(&d->vq[i].s->enabled, __ATOMIC_ACQUIRE))
             d->ops->kick(d, i);
-    share_pay(d->vm, from);
+    if (!paid)
+        share_pay(d->vm, from);
 }
 
 void virtio_broken(struct virtio_dev *d, const char *fmt, ...)
@@ -442,15 +473,6 @@ void virtio_config_read(const void *image, struct io_access *a)
         for (unsigned i = 0; i < a->size; i++)
             /* nospec: whoever found the region has masked the offset */
             a->val |= (uint64_t)((const uint8_t *)image)[a->addr + i] << (8 * i);
-}
-
-uint64_t iov_bytes(const struct iov *iov, unsigned n)
-{
-    uint64_t sum = 0;
-
-    for (unsigned i = 0; i < n; i++)
-        sum += iov[i].len;
-    return sum;
 }
 
 void iov_cut(struct iov *iov, unsigned n, size_t len)

@@ -268,12 +268,12 @@ static int zero_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
     return 0;
 }
 
-/* The hot exit: look at the number, post the event, done. */
+/* The hot exit. */
 static int notify_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
     (void)size;
     (void)val;
-    virtio_kick(dev, (unsigned)(off / NOTIFY_STEP));
+    virtio_notified(dev, (unsigned)(off / NOTIFY_STEP));
     return 0;
 }
 

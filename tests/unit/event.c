@@ -90,6 +90,42 @@ static void test_posts(void **state)
     assert_string_equal(trace, "abcabaa");
 }
 
+static void stop_here(struct event *ev)
+{
+    note(ev);
+    assert_ptr_equal(percpus[0].events.running, ev);
+}
+
+/* In an exit: only what has nobody before it, and what it leaves behind is seen to. */
+static void test_at_once(void **state)
+{
+    struct named a, b, far;
+
+    (void)state;
+    make(&a, 'a', 0);
+    make(&b, 'b', 0);
+    make(&far, 'f', 1);
+    a.ev.fn = stop_here;
+    assert_true(event_run_at_once(&a.ev));
+    assert_string_equal(trace, "a");
+    assert_null(percpus[0].events.running);
+    assert_int_equal(percpus[0].wake, 0);
+    assert_false(event_run_at_once(&far.ev));
+    event_post(&b.ev);
+    assert_false(event_run_at_once(&a.ev)); /* b was first */
+    assert_false(event_run_at_once(&b.ev)); /* it is queued */
+    assert_true(event_run());
+    assert_string_equal(trace, "ab");
+    percpus[0].wake = 0;
+    a.again = 1;
+    assert_true(event_run_at_once(&a.ev));
+    assert_int_equal(percpus[0].wake, 1);
+    assert_true(event_run());
+    assert_string_equal(trace, "abaa");
+    event_kill(&a.ev);
+    assert_false(event_run_at_once(&a.ev));
+}
+
 static void test_timers(void **state)
 {
     struct named t[5];
@@ -438,6 +474,7 @@ int main(void)
         cmocka_unit_test_setup(test_many_timers, setup),
         cmocka_unit_test_setup(test_budget, setup),
         cmocka_unit_test_setup(test_long_stretches_are_counted, setup),
+        cmocka_unit_test_setup(test_at_once, setup),
         cmocka_unit_test_setup(test_threads, setup),
         /* The last ones: a caught panic leaves the locks out of use. */
         cmocka_unit_test_setup(test_kill, setup),

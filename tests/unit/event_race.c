@@ -55,12 +55,33 @@ static void fn(struct event *ev)
     __atomic_fetch_sub(&it->inside, 1, __ATOMIC_RELAXED);
 }
 
+/* Of the loops, too: each runs those of its CPU at once, as exits do. */
+static struct item own[CPUS];
+
 static void *loop(void *arg)
 {
+    struct item *mine = &own[(uintptr_t)arg];
+
     host_cpu = (uint32_t)(uintptr_t)arg;
-    while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE))
+    while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+        (void)!event_run_at_once(&mine->ev);
         if (!event_run())
             sched_yield();
+    }
+    return arg;
+}
+
+/* Nothing keeps the loops from going on: whatever is posted or cancelled, fn is never in itself. */
+static void *canceller(void *arg)
+{
+    host_cpu = CPUS + DRIVERS + 1;
+    for (unsigned i = 0; !__atomic_load_n(&stop, __ATOMIC_ACQUIRE); i++) {
+        if (i % 2)
+            event_post(&own[i % CPUS].ev);
+        else
+            event_cancel(&own[i % CPUS].ev);
+        sched_yield();
+    }
     return arg;
 }
 
@@ -145,11 +166,13 @@ static void *mover(void *arg)
 
 static void test_race(void **state)
 {
-    pthread_t cpu[CPUS], driver[DRIVERS], move;
+    pthread_t cpu[CPUS], driver[DRIVERS], move, cancels;
     uint64_t ran = 0;
 
     (void)state;
-    host_init(CPUS + DRIVERS + 1, 0);
+    host_init(CPUS + DRIVERS + 2, 0);
+    for (unsigned i = 0; i < CPUS; i++)
+        event_init(&own[i].ev, fn, i);
     for (unsigned d = 0; d < DRIVERS; d++)
         for (unsigned i = 0; i < EVENTS; i++)
             event_init(&items[d][i].ev, fn, i % CPUS);
@@ -158,10 +181,12 @@ static void test_race(void **state)
     for (uintptr_t i = 0; i < DRIVERS; i++)
         assert_int_equal(pthread_create(&driver[i], NULL, drive, (void *)i), 0);
     assert_int_equal(pthread_create(&move, NULL, mover, NULL), 0);
+    assert_int_equal(pthread_create(&cancels, NULL, canceller, NULL), 0);
     for (unsigned i = 0; i < DRIVERS; i++)
         pthread_join(driver[i], NULL);
     pthread_join(move, NULL);
     __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+    pthread_join(cancels, NULL);
     for (unsigned i = 0; i < CPUS; i++)
         pthread_join(cpu[i], NULL);
     for (unsigned d = 0; d < DRIVERS; d++)

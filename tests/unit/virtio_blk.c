@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The block device and the RAM disk below it. */
 #include "vio_device.h"
+#include <hv/vcpu.h>
 
 /* ---- block ---- */
 
@@ -388,6 +389,51 @@ static void test_each_allocation_refused(void **state)
     fake_up();
 }
 
+/*
+ * What a vCPU of the guest asks for is done in its exit, as far as one run goes; the rest, and what
+ * other vCPUs ask for, by the device's event.
+ */
+static void test_in_the_exit(void **state)
+{
+    static struct vcpu ours, other;
+    const struct buf b[3] = { { HDR, 16, false }, { DATA, 0x10000, true }, { ST, 1, true } };
+    unsigned done;
+
+    (void)state;
+    start(SLOT_BLK, 0, 256, V1 | INDIRECT);
+    run_events();
+    p32(HDR, 0);
+    p64(HDR + 8, 0);
+    ours.vm = &vm;
+    ours.stats.entries = 1;
+    percpus[0].current = &other;
+    drvq_add(&q, b, 3, 0x20000);
+    mem_wr(dev.notify, 2, 0);
+    assert_int_equal(g16(q.device + 2), 0);
+    run_events();
+    assert_int_equal(drvq_used(&q, 1), 0x10001);
+    percpus[0].current = &ours;
+    drvq_add(&q, b, 3, 0x20000);
+    mem_wr(dev.notify, 2, 0);
+    assert_int_equal(drvq_used(&q, 1), 0x10001);
+    drvq_add(&q, b, 3, 0x20000);
+    mem_wr(dev.notify, 2, 0); /* in the same exit */
+    assert_int_equal(drvq_used(&q, 1), -1);
+    percpus[0].current = NULL;
+    run_events();
+    assert_int_equal(drvq_used(&q, 1), 0x10001);
+    percpus[0].current = &ours;
+    ours.stats.entries++;
+    for (unsigned i = 0; i < 40; i++)
+        drvq_add(&q, b, 3, 0x20000);
+    mem_wr(dev.notify, 2, 0);
+    done = g16(q.device + 2);
+    percpus[0].current = NULL;
+    assert_in_range(done, 3 + 2, 3 + 12);
+    run_events();
+    assert_int_equal(g16(q.device + 2), 3 + 40);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, up, down)
 int main(void)
 {
@@ -396,6 +442,7 @@ int main(void)
         T(test_discard),
         T(test_blk_layout),
         T(test_blk_queueing),
+        T(test_in_the_exit),
         T(test_blk_bus_master),
         T(test_queue_reset),
         T(test_disk_survives_reset),

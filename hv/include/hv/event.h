@@ -67,6 +67,12 @@ void event_assert_none_in(const void *obj, size_t len);
 #define EVENT_POISON 0xa5
 /* This CPU: runs all due events. True when anything ran. Called by the loop only. */
 bool event_run(void);
+/*
+ * This CPU, from a vCPU's exit, no lock held: runs fn now, in that vCPU's time, if the event
+ * belongs to this CPU and no other waits here. False: it did not run, and is to be posted.
+ * event_cancel() waits for it as for any other.
+ */
+bool event_run_at_once(struct event *);
 /* This CPU: ns of the next timed event, or UINT64_MAX. */
 uint64_t event_next(void);
 /*

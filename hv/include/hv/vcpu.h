@@ -84,6 +84,7 @@ struct vcpu {
     /* vintc wants enter()/leave() called around run (PV EOI armed, list registers ...) */
     bool vintc_hooks;
     struct vcpu_stats stats;
+    uint64_t worked_at; /* stats.entries of the last exit in which a device worked at once */
 };
 
 /* What an engine that translates counts, since the vCPU was made; `live` and `bytes` are of now. */

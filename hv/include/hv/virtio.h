@@ -163,6 +163,7 @@ struct virtio_dev {
     bool resetting, placed;          /* under lock */
     bool told_features, told_enable; /* under lock: each misuse is logged once */
     int32_t budget;                  /* of this run of the event; see virtio_charge */
+    bool at_once; /* what a notification asks for takes no longer than posting it, or little */
     struct vpci_dev pci;
     /* configuration-space offset of the PCI configuration access capability */
     uint8_t window;
@@ -202,6 +203,11 @@ void vq_clear(struct virtqueue *); /* back to reset values; under the device's l
 /* ---- device ---- */
 /* Any CPU: look at queue q soon. Nothing happens unless the device is live. */
 void virtio_kick(struct virtio_dev *, unsigned q);
+/*
+ * The same, from the exit in which the driver notified the queue, no lock held: a device that works
+ * `at_once` does so in this exit where it can, in the vCPU's time.
+ */
+void virtio_notified(struct virtio_dev *, unsigned q);
 /*
  * Device's CPU: takes from this run's budget (about 50 ns a unit), so that the others get their
  * turn.
@@ -268,7 +274,14 @@ void virtio_irq_config(struct virtio_dev *);
  */
 size_t iov_read(const struct iov *, unsigned n, size_t off, void *, size_t len);
 size_t iov_write(const struct iov *, unsigned n, size_t off, const void *, size_t len);
-uint64_t iov_bytes(const struct iov *, unsigned n);
+static inline uint64_t iov_bytes(const struct iov *iov, unsigned n)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        sum += iov[i].len;
+    return sum;
+}
 /* Takes `len` bytes off the front; what becomes empty stays, with length 0. */
 void iov_cut(struct iov *, unsigned n, size_t len);
 /*
