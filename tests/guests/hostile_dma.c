@@ -10,6 +10,8 @@
 
 enum { EDU_ID = 0x11e81234, EDU_SRC = 0x80, EDU_DST = 0x88, EDU_COUNT = 0x90, EDU_CMD = 0x98 };
 enum { DMA_START = 1, DMA_FROM_DEVICE = 2, DMA_IRQ = 4, EDU_IRQ_STATUS = 0x24, EDU_IRQ_ACK = 0x64 };
+/* Between reads of its register: each takes QEMU's lock, which the device's own timer needs. */
+enum { DMA_POLL_US = 1000 };
 enum { EDU_BUFFER = 0x40000, CHUNK = 64, INSISTS = 80, PATTERN_PAGES = 16, VEC_DMA = 0x50 };
 static uint64_t edu;
 static uint8_t *own;
@@ -55,7 +57,7 @@ static void dma(uint64_t from, uint64_t to, unsigned len, unsigned how)
     mmio_w64(edu + EDU_COUNT, len);
     mmio_w64(edu + EDU_CMD, DMA_START | how);
     while (mmio_r64(edu + EDU_CMD) & DMA_START)
-        ;
+        delay_us(DMA_POLL_US);
 }
 
 /* Whatever the device may read and write of that. */

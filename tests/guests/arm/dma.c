@@ -6,6 +6,8 @@
 #include "lib/guest.h"
 
 enum { EDU_ID = 0x11e81234, EDU_SRC = 0x80, EDU_DST = 0x88, EDU_COUNT = 0x90, EDU_CMD = 0x98 };
+/* Between reads of its register: each takes QEMU's lock, which the device's own timer needs. */
+enum { DMA_POLL_US = 1000 };
 enum { DMA_START = 1, DMA_FROM_DEVICE = 2, EDU_BUFFER = 0x40000, CHUNK = 64 };
 static uint64_t edu;
 
@@ -31,7 +33,7 @@ static void dma(uint64_t from, uint64_t to, unsigned len, unsigned how)
     mmio_w32(edu + EDU_COUNT, len);
     mmio_w32(edu + EDU_CMD, DMA_START | (uint32_t)how);
     while (mmio_r32(edu + EDU_CMD) & DMA_START)
-        ;
+        delay_us(DMA_POLL_US);
 }
 
 static void copy(const void *from, void *to, unsigned len)
