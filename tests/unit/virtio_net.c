@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* virtio-net: two devices of the fake machine on one switch, each with its driver. */
+#include <hv/guest.h>
 #include <hv/net.h>
+#include <hv/state.h>
+#include <hv/vcpu.h>
 #include "hv/vio/net_ctrl.h"
 #include "vio_device.h"
 
@@ -572,6 +575,67 @@ static void test_vlans(void **state)
     assert_int_equal(command(2, 1, "\377\17", 2), 0);
 }
 
+/* ---- saved states ---- */
+
+static state_table net_objects = { &vio_dev_ops, &vpci_bus_ops, &vpci_dev_ops, NULL };
+static const struct guest_ops net_guest = { .isa = ISA_X86_64, .state = net_objects };
+static const struct vcpu_ops no_engine = { .name = "none" };
+static uint8_t kept_ram[2][HALF];
+
+/* What `b` wants and the rings of both, saved; the machine goes. Returns the length. */
+static size_t net_saved(void *image, size_t room)
+{
+    size_t len;
+
+    memcpy(kept_ram[0], half[0], HALF);
+    memcpy(kept_ram[1], half[1], HALF);
+    vm.ops = &no_engine;
+    vm.guest_ops = &net_guest;
+    vm.paused_ns = time_ns();
+    assert_int_equal(state_quiesce(&vm), 0);
+    len = state_size(&vm);
+    assert_true(len <= room);
+    assert_int_equal(state_save(&vm, image, len), 0);
+    fake_down();
+    return len;
+}
+
+/* A new machine with that memory: what state_restore() says. */
+static int net_restored(const void *image, size_t len)
+{
+    fake_up();
+    memcpy(half[0], kept_ram[0], HALF);
+    memcpy(half[1], kept_ram[1], HALF);
+    vm.ops = &no_engine;
+    vm.guest_ops = &net_guest;
+    return state_restore(&vm, image, len);
+}
+
+/* Frames go both ways again, and `b` gets what it wanted; with another address it is refused. */
+static void test_saved(void **state)
+{
+    static _Alignas(8) uint8_t image[16384], again[16384];
+    const net_mac group = 0x01005e000001, another = 0x01005e000002;
+    uint8_t table[8 + 6] = { [4] = 1 };
+    size_t len;
+
+    (void)state;
+    net_mac_to(group, table + 8);
+    control_up(CTRL_ALL);
+    assert_int_equal(rx_mode(0, 0), 0);
+    assert_int_equal(command(1, 0, table, sizeof table), 0);
+    assert_true(gets(group) && !gets(another));
+    len = net_saved(image, sizeof image);
+    assert_int_equal(net_restored(image, len), 0);
+    assert_int_equal(state_save(&vm, again, len), 0);
+    assert_memory_equal(image, again, len);
+    state_resume(&vm);
+    assert_true(gets(MAC_B) && gets(group) && !gets(another));
+    fake_down();
+    config.net[1].mac = MAC_B + 1;
+    assert_int_equal(net_restored(image, len), -EINVAL);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, net_up, down)
@@ -593,6 +657,7 @@ int main(void)
         T(test_wants),
         T(test_long_table),
         T(test_vlans),
+        T(test_saved),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
