@@ -398,6 +398,7 @@ static void test_in_the_exit(void **state)
     static struct vcpu ours, other;
     const struct buf b[3] = { { HDR, 16, false }, { DATA, 0x10000, true }, { ST, 1, true } };
     unsigned done;
+    uint64_t worked;
 
     (void)state;
     start(SLOT_BLK, 0, 256, V1 | INDIRECT);
@@ -413,9 +414,12 @@ static void test_in_the_exit(void **state)
     run_events();
     assert_int_equal(drvq_used(&q, 1), 0x10001);
     percpus[0].current = &ours;
+    host_now += 1000000;
+    worked = vm.share.worked_ns;
     drvq_add(&q, b, 3, 0x20000);
     mem_wr(dev.notify, 2, 0);
     assert_int_equal(drvq_used(&q, 1), 0x10001);
+    assert_int_equal(vm.share.worked_ns, worked); /* the vCPU pays */
     drvq_add(&q, b, 3, 0x20000);
     mem_wr(dev.notify, 2, 0); /* in the same exit */
     assert_int_equal(drvq_used(&q, 1), -1);
