@@ -406,6 +406,7 @@ static void test_in_the_exit(void **state)
     p32(HDR, 0);
     p64(HDR + 8, 0);
     ours.vm = &vm;
+    other.stats.entries = 1;
     ours.stats.entries = 1;
     percpus[0].current = &other;
     drvq_add(&q, b, 3, 0x20000);

@@ -158,8 +158,8 @@ static struct heat *jit_heat(struct rv_jit *j, uint64_t pc)
             coldest = h;
     }
     j->dice = j->dice * 1664525 + 1013904223;
-    for (struct heat *h = set; h < set + HEAT_WAYS && j->dice >> 28 == 0; h++)
-        h->visits -= h != coldest && h->visits > 1;
+    for (struct heat *h = set; h < set + HEAT_WAYS && j->dice >> 26 == 0; h++)
+        h->visits -= h != coldest && h->visits;
     if (coldest->visits && --coldest->visits)
         return NULL;
     *coldest = (struct heat){ name, 0 };
