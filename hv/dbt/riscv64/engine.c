@@ -35,17 +35,29 @@ static uint64_t engine_rights(const struct rv_cpu *c)
            c->mode;
 }
 
+static void engine_seen(struct rv_engine *e)
+{
+    e->seen_satp = e->hart.cpu.satp;
+    e->seen_rights = engine_rights(&e->hart.cpu);
+    e->seen_flushes = e->hart.mem.stats.flushes;
+    engine_flush(e);
+}
+
+/*
+ * After the hart's TLB was flushed it no longer knows which addresses are of large pages, and a
+ * fence of one page is one of that page alone (dbt_mem_forget_page()): what we have of them goes
+ * now. Permissions of PMP and menvcfg change with a flush, too.
+ */
 static void engine_look(struct rv_engine *e)
 {
-    uint64_t rights = engine_rights(&e->hart.cpu);
+    bool flushed = e->seen_flushes != e->hart.mem.stats.flushes,
+         moved = e->seen_satp != e->hart.cpu.satp;
 
-    if (e->seen_satp == e->hart.cpu.satp && e->seen_rights == rights)
+    if (!flushed && !moved && e->seen_rights == engine_rights(&e->hart.cpu))
         return;
-    if (e->seen_satp != e->hart.cpu.satp)
+    if (flushed || moved)
         rv_jit_remapped(e->jit);
-    e->seen_satp = e->hart.cpu.satp;
-    e->seen_rights = rights;
-    engine_flush(e);
+    engine_seen(e);
 }
 
 static void engine_fill(struct rv_engine *e, uint64_t va)
@@ -213,15 +225,16 @@ static void engine_fence_i(void *owner, struct rv_hart *h)
 static void engine_remapped(void *owner, struct rv_hart *h, const uint64_t *page)
 {
     struct rv_engine *e = owner;
+    bool all = !page;
 
     if (page) {
         engine_empty(e, *page >> PAGE_SHIFT & (RV_ENGINE_TLB - 1));
-        rv_jit_remapped_page(e->jit, *page);
+        all = !rv_jit_remapped_page(e->jit, *page);
     } else {
         rv_jit_remapped(e->jit);
         engine_flush(e);
     }
-    engine_slow(e, page ? 1 : REMAP_ALL);
+    engine_slow(e, all ? REMAP_ALL : 1);
     if (e->machine->remapped)
         e->machine->remapped(e->owner, h, page);
 }
@@ -260,10 +273,8 @@ int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memory code, un
                                     .tlb_write = 8,
                                     .tlb_host = 16 };
     e->jit = memory;
-    e->seen_satp = e->hart.cpu.satp;
-    e->seen_rights = engine_rights(&e->hart.cpu);
     e->n_filled = RV_ENGINE_LISTED + 1;
-    engine_flush(e);
+    engine_seen(e);
     int err = rv_jit_init(e->jit, &s);
     if (err)
         return err;
@@ -308,7 +319,5 @@ void rv_engine_changed(struct rv_engine *e)
 {
     rv_changed(&e->hart);
     rv_jit_remapped(e->jit);
-    e->seen_satp = e->hart.cpu.satp;
-    e->seen_rights = engine_rights(&e->hart.cpu);
-    engine_flush(e);
+    engine_seen(e);
 }

@@ -287,5 +287,5 @@ bool rv_jit_unit(struct rv_jit *j, uint64_t pc, struct rv_jit_unit *unit)
 }
 
 void rv_jit_remapped(struct rv_jit *j) { units_forget_jumps(j); }
-void rv_jit_remapped_page(struct rv_jit *j, uint64_t va) { units_forget_jumps_to(j, va); }
+bool rv_jit_remapped_page(struct rv_jit *j, uint64_t va) { return units_forget_jumps_to(j, va); }
 void rv_jit_stats(const struct rv_jit *j, struct rv_jit_stats *s) { *s = j->stats; }

@@ -106,8 +106,11 @@ void units_used(struct rv_jit *j, uint32_t bytes);
 void units_chain(struct rv_jit *j, uint8_t *record, uint32_t to);
 void units_kill(struct rv_jit *j, uint32_t n);
 void units_forget_jumps(struct rv_jit *j);
-/* Those to the page which va lies in. Cheap when there is none, as for data. */
-void units_forget_jumps_to(struct rv_jit *j, uint64_t va);
+/*
+ * Those to the page which va lies in. Cheap when there is none, as for data. False: all were
+ * forgotten, for there are more than are listed.
+ */
+bool units_forget_jumps_to(struct rv_jit *j, uint64_t va);
 /* From now on the jump table's entry of pc, for the mode, leads to `code`, as it is written. */
 void units_jump(struct rv_jit *j, unsigned mode, uint64_t pc, const uint8_t *code);
 /* Of the granules of a page: what tells whether they changed. */

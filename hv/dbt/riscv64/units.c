@@ -55,20 +55,21 @@ static void forget_jump_to(struct jit_jump *e, uint64_t page)
         e->pc = 1;
 }
 
-/* Entries stay listed: they are forgotten once more. */
-void units_forget_jumps_to(struct rv_jit *j, uint64_t va)
+/* Entries stay listed: they are forgotten once more. When not all are listed, all go. */
+bool units_forget_jumps_to(struct rv_jit *j, uint64_t va)
 {
     struct jit_jump *e = &j->s.near->jumps[0][0];
     uint64_t page = va >> PAGE_SHIFT;
 
     if (!(j->jump_pages[page >> 6 & 3] >> (page & 63) & 1))
-        return;
-    if (j->jumps <= JUMPS_LISTED)
-        for (unsigned k = 0; k < j->jumps; k++)
-            forget_jump_to(&e[j->jump[k]], page);
-    else
-        for (unsigned k = 0; k < RV_JIT_MODES * RV_JIT_JUMPS; k++)
-            forget_jump_to(&e[k], page);
+        return true;
+    if (j->jumps > JUMPS_LISTED) {
+        units_forget_jumps(j);
+        return false;
+    }
+    for (unsigned k = 0; k < j->jumps; k++)
+        forget_jump_to(&e[j->jump[k]], page);
+    return true;
 }
 
 void units_jump(struct rv_jit *j, unsigned mode, uint64_t pc, const uint8_t *code)

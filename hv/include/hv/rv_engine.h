@@ -25,6 +25,7 @@ struct rv_engine {
     uint32_t leave;                    /* compiled code is to be left; atomic */
     unsigned slow;                     /* expensive things in this pass */
     uint64_t seen_satp, seen_rights;   /* that the TLB is for */
+    uint64_t seen_flushes;             /* of the hart's TLB, after which no fence is remembered */
     uint16_t filled[RV_ENGINE_LISTED]; /* the TLB's entries in use: the first `n_filled` */
     unsigned n_filled;                 /* more than there is room for: any may be in use */
 };

@@ -93,8 +93,8 @@ uint64_t rv_jit_run(struct rv_jit *j, uint64_t budget);
 
 /* The hart's mappings changed: satp, SFENCE.VMA, PMP. */
 void rv_jit_remapped(struct rv_jit *j);
-/* Only that of the page which va lies in. */
-void rv_jit_remapped_page(struct rv_jit *j, uint64_t va);
+/* Only that of the page which va lies in. False: it took as long as for all. */
+bool rv_jit_remapped_page(struct rv_jit *j, uint64_t va);
 /* Guest memory [pa, pa + len) is written; within one page. Cheap when the page has no code. */
 void rv_jit_written(struct rv_jit *j, uint64_t pa, uint64_t len);
 /*
