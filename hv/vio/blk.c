@@ -193,6 +193,7 @@ static void vio_blk_finish(struct blk_io *io, uint8_t status)
     }
     io->held = false;
     *io->status = status;
+    gmem_wrote(io->owner->dev.vm, io->status, 1);
     vq_push(q, &io->chain, 1 + (status == S_OK ? io->written : 0));
     io_put(io);
 }

@@ -155,12 +155,16 @@ static bool wants_listed(const struct net_wants *w, unsigned from, unsigned n, c
     return false;
 }
 
-/* Untagged frames are of no VLAN. */
+/*
+ * Untagged frames are of no VLAN. With no VLAN in the table nothing is left out: drivers negotiate
+ * the filter and then do without (FreeBSD's, unless it is told otherwise).
+ */
 static bool wants_vlan(const struct net_wants *w, const uint8_t *frame, uint32_t len)
 {
     unsigned vid;
 
-    if (len < NET_HEAD + NET_TAG || (frame[12] << 8 | frame[13]) != TYPE_VLAN)
+    if (len < NET_HEAD + NET_TAG || (frame[12] << 8 | frame[13]) != TYPE_VLAN ||
+        state_all_zero(w->vlan, sizeof w->vlan))
         return true;
     vid = (unsigned)(frame[14] << 8 | frame[15]) & VID;
     return w->vlan[index_nospec(vid / 64, ARRAY_SIZE(w->vlan))] >> vid % 64 & 1;

@@ -459,6 +459,8 @@ int virtio_put_state(struct virtio_dev *d, const struct virtio_state *s, uint32_
         err = put_queue(d, i);
     if (!err && (s->status & VIRTIO_DRIVER_OK) && !virtio_activate(d))
         err = -EINVAL;
+    if (err) /* it never worked with this: nothing is to be waited for when it goes */
+        d->s.status &= (uint8_t)~VIRTIO_DRIVER_OK;
     spin_unlock(&d->lock);
     return err;
 }

@@ -111,6 +111,8 @@ int gmem_log_start(struct vm *vm)
     assert_parked(vm);
     if (!g->s2.root.v)
         return -ENOTSUP;
+    if (g->ram_bytes > LOGGED_MAX)
+        return -E2BIG;
     if (g->log || g->domains)
         return -EBUSY;
     l = new_log(vm);
@@ -176,6 +178,12 @@ void gmem_log_wrote(struct vm *vm, const void *host, uint64_t len)
     }
 }
 
+unsigned gmem_log_prot(const struct gmem *g, const struct gmem_piece *p)
+{
+    assert_held(&g->lock);
+    return g->log && !g->log->all ? p->prot & ~(unsigned)PROT_W : p->prot;
+}
+
 static void may_write(struct gmem *g, const struct gmem_piece *p, uint64_t page)
 {
     uint64_t i = page - p->gpa / PAGE_SIZE;
@@ -202,8 +210,11 @@ bool gmem_log_exit(struct vcpu *v, gpa_t at)
     if (ram)
         may_write(g, p, at.v / PAGE_SIZE);
     spin_unlock(&g->lock);
-    if (ram)
-        v->ops->vcpu_tlb_flush(v); /* it may still hold the page as one without the right */
+    if (!ram)
+        return false;
+    /* a TLB may still hold the page as one without the right: any CPU's (Arm), this vCPU's (x86) */
+    v->vm->ops->tlb_flush(v->vm, gpa(align_down(at.v, PAGE_SIZE)), PAGE_SIZE);
+    v->ops->vcpu_tlb_flush(v);
     return ram;
 }
 

@@ -700,6 +700,7 @@ int gmem_make_exec(struct vm *vm, gpa_t at)
 {
     const struct gmem_piece *p = gmem_find_piece(&vm->gmem, at.v);
     uint64_t page = at.v & ~(PAGE_SIZE - 1), from, to;
+    unsigned prot;
     int err;
 
     if (!p || !(p->prot & PROT_X))
@@ -707,9 +708,10 @@ int gmem_make_exec(struct vm *vm, gpa_t at)
     from = max_u64(p->gpa, page & ~(EXEC_SPAN - 1));
     to = min_u64(p->gpa + p->len, (page & ~(EXEC_SPAN - 1)) + EXEC_SPAN);
     spin_lock(&vm->gmem.lock);
-    err = pt_protect(&vm->gmem.s2, gpa(page), PAGE_SIZE, p->prot);
+    prot = gmem_log_prot(&vm->gmem, p);
+    err = pt_protect(&vm->gmem.s2, gpa(page), PAGE_SIZE, prot);
     if (!err)
-        err = pt_protect(&vm->gmem.s2, gpa(from), to - from, p->prot);
+        err = pt_protect(&vm->gmem.s2, gpa(from), to - from, prot);
     spin_unlock(&vm->gmem.lock);
     return err;
 }

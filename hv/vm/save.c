@@ -20,7 +20,8 @@
 #define STEP_PAGES 1024u /* looked at or copied in one event: 4 MiB */
 #define BLOCK_PAGES 508u /* numbers that fit into the first page of a block */
 #define ROUNDS 4u        /* of copying a guest that runs */
-#define FEW_PAGES 256u   /* copied soon while it stands */
+#define ROUND_NS 10000000ull
+#define FEW_PAGES 256u /* copied soon while it stands */
 
 /* The first page of a block; the pages themselves follow it. */
 struct block {
@@ -444,7 +445,8 @@ static void save_event(struct event *ev)
 
     if (!j->under_way || !(stands || runs) || share_wait(vm, ev))
         return;
-    if (dead && !j->logged) { /* memory comes free: one block in each event */
+    if (dead && j->phase == SAVE_REST && !j->logged) { /* memory comes free: one block in each event
+                                                        */
         event_post(ev);
         return;
     }
@@ -452,7 +454,9 @@ static void save_event(struct event *ev)
     gmem_enter(&vm->gmem);
     more = save_step(vm, j);
     share_pay(vm, from);
-    if (more > 0 && j->phase == SAVE_LIVE)
+    if (more > 0 && j->phase == SAVE_LIVE && j->page == 0 && j->round)
+        event_at(ev, time_ns() + ROUND_NS); /* gmem_log_take() */
+    else if (more > 0 && j->phase == SAVE_LIVE)
         event_put_off(ev); /* the guest first */
     else if (more > 0)
         event_post(ev);

@@ -560,6 +560,8 @@ static void test_vlans(void **state)
     net_wants_reset(&w);
     assert_true(net_wants(&w, &d, frame, frame, sizeof frame));
     w.flags = 0;
+    assert_true(net_wants(&w, &d, frame, frame, sizeof frame)); /* the table is empty */
+    w.vlan[0] = 1u << 6;
     assert_false(net_wants(&w, &d, frame, frame, sizeof frame));
     w.vlan[0] = 1u << 7;
     assert_true(net_wants(&w, &d, frame, frame, sizeof frame));

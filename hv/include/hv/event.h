@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Events: the only way to defer work, to wait, or to make another CPU do something. A function runs
- * once for each post, on the CPU ev->cpu, from that CPU's loop, with no lock held and interrupts
- * disabled. It must return in about 2 ms: longer work is cut into pieces that post the event again.
+ * once for each post, on the CPU ev->cpu, from that CPU's loop (or from an exit there:
+ * event_run_at_once()), with no lock held and interrupts disabled. It must return in about 2 ms:
+ * longer work is cut into pieces that post the event again.
  */
 #pragma once
 #include <hv/lock.h>

@@ -136,9 +136,12 @@ int must_check gmem_rom_trap(struct vm *, gpa_t base, bool trapped);
 int must_check gmem_attach(struct vm *, struct gmem_domain *);
 /* Its devices reach nothing, when this returns. CPU 0; before gmem_fini(). */
 void gmem_detach(struct vm *, struct gmem_domain *);
+#define LOGGED_MAX (1 * GIB)
 /*
  * Logs which pages of RAM are written to. Both: CPU 0, the VM is parked. -ENOTSUP: the engine has
- * no stage 2. -EBUSY: it is being logged, or a device writes by itself. -ENOMEM.
+ * no stage 2. -E2BIG: its RAM is above LOGGED_MAX, of which each page may be an entry of its own,
+ * and all are looked at in one go. -EBUSY: it is being logged, or a device writes by itself.
+ * -ENOMEM.
  */
 int must_check gmem_log_start(struct vm *);
 void gmem_log_stop(struct vm *);
@@ -154,6 +157,8 @@ uint64_t gmem_log_take(struct vm *, gpa_t from, uint64_t pages, uint64_t *bits);
  */
 bool gmem_log_exit(struct vcpu *, gpa_t);
 void gmem_log_wrote(struct vm *, const void *host, uint64_t len);
+/* What RAM of this piece may be mapped with: not to be written unseen. Under g->lock. */
+unsigned gmem_log_prot(const struct gmem *, const struct gmem_piece *);
 /*
  * Who keeps a pointer that gmem_ptr() or gmem_run() gave beyond the exit or event in which it was
  * asked for: after each write to it.

@@ -15,8 +15,8 @@ struct block;
  * and is paused again for the rest: what it has written to since, and its state. While it runs,
  * what it has written to is copied again, in a bounded number of rounds, each of which must have
  * half as much to do as the one before: so a guest that writes as fast as is copied is soon paused,
- * and at most three copies of a page are held. Without a log, or when that takes too much memory,
- * everything is copied once, in the second pause.
+ * and what is held is at most three times its RAM. Without a log, or when that takes too much
+ * memory, everything is copied once, in the second pause.
  */
 enum save_phase { SAVE_BEGIN, SAVE_LIVE, SAVE_REST };
 /* Private to hv/vm/save.c but for what is marked: read by anybody on CPU 0. */
