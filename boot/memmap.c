@@ -120,6 +120,19 @@ EFI_STATUS memmap_reserve(struct boot_info *bi)
     return bad(st) ? st : room_for_ours(bi);
 }
 
+/*
+ * The whole of it is memory that we map: firmware may have given what it does not let be cached, or
+ * what the device tree reserves.
+ */
+static bool is_ours(const struct boot_info *bi, const struct boot_mem *m, uint64_t at, uint64_t len)
+{
+    for (uint32_t i = 0; i < bi->nmem; i++)
+        if (m[i].type == BOOT_MEM_LOADER && at >= m[i].base && len <= m[i].len &&
+            at - m[i].base <= m[i].len - len)
+            return true;
+    return false;
+}
+
 EFI_STATUS memmap_exit_boot(struct boot_info *bi, EFI_HANDLE image)
 {
     struct boot_mem *m;
@@ -145,5 +158,7 @@ EFI_STATUS memmap_exit_boot(struct boot_info *bi, EFI_HANDLE image)
     if (bi->fdt)
         n = fdt_reserved((const void *)bi->fdt, m, n, n + RESERVED_MAX);
     bi->nmem = ranges_normalise(m, n, room);
+    if (!is_ours(bi, m, bi->kept, BOOT_KEPT_SIZE))
+        bi->kept = 0;
     return EFI_SUCCESS;
 }

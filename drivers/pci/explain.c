@@ -12,7 +12,13 @@
 
 enum { SENTENCE = 400, NAMED = 6 };
 /* PCI Local Bus Specification 3.0 section 6.2.5, 6.2.4 */
-enum { EXPLAIN_BAR0 = 0x10, EXPLAIN_BARS = 6, EXPLAIN_ROM = 0x30, EXPLAIN_PIN = 0x3d };
+enum {
+    EXPLAIN_CLASS = 0x08,
+    EXPLAIN_BAR0 = 0x10,
+    EXPLAIN_BARS = 6,
+    EXPLAIN_ROM = 0x30,
+    EXPLAIN_PIN = 0x3d
+};
 enum { EXPLAIN_IO = 1, EXPLAIN_KIND = 6, EXPLAIN_64 = 4 };
 struct explain {
     topology_say *say;
@@ -232,6 +238,14 @@ static void explain_reset(struct explain *e, uint32_t i)
 
 /* ---- what a guest would miss of it ---- */
 
+static bool explain_answers(struct explain *e, uint32_t i)
+{
+    if (host_pci_read(topology_dev(i), EXPLAIN_CLASS, 4) != UINT32_MAX)
+        return true;
+    explain_say(e, "answers", "It does not answer now: it is in a reset, without power, or gone.");
+    return false;
+}
+
 static void explain_bars(struct explain *e, uint32_t i)
 {
     const struct host_pci_dev *d = topology_dev(i);
@@ -409,7 +423,7 @@ void host_topology_explain(uint32_t i, topology_say *say, void *ctx)
     explain_group(&e, i);
     explain_reset(&e, i);
     explain_memory(&e, i);
-    if (topology_at(i)->use != TOPOLOGY_BRIDGE) {
+    if (topology_at(i)->use != TOPOLOGY_BRIDGE && explain_answers(&e, i)) {
         explain_bars(&e, i);
         explain_interrupts(&e, i);
     }

@@ -101,12 +101,14 @@ void kept_begin(void *area)
 void kept_line(unsigned level, uint64_t ns, const char *text)
 {
     struct kept_entry *e;
+    uint32_t n;
 
     if (!bank)
         return;
-    e = &bank->line[lines++ % KEPT_LINES];
+    n = __atomic_fetch_add(&lines, 1, __ATOMIC_RELAXED); /* in a panic others may log, too */
+    e = &bank->line[n % KEPT_LINES];
     memset(e, 0, sizeof *e);
-    e->number = lines;
+    e->number = n + 1;
     e->ns = ns;
     e->level = (uint8_t)level;
     memcpy(e->text, text, strnlen(text, sizeof e->text - 1));
@@ -138,19 +140,16 @@ static void plain(char *s)
             *s = '?';
 }
 
-static void kept_copy(const struct kept_entry *e, char *buf, size_t len)
+static void kept_format(struct kept_entry *e, char *buf, size_t len)
 {
-    char text[sizeof e->text];
-
-    memcpy(text, e->text, sizeof text);
-    plain(text);
+    plain(e->text);
     if (e->level == KEPT_PANIC) {
-        size_t n = strnlen(text, len - 1);
+        size_t n = strnlen(e->text, len - 1);
 
-        memcpy(buf, text, n);
+        memcpy(buf, e->text, n);
         buf[n] = '\0';
     } else {
-        log_format((enum log_level)e->level, e->ns, text, buf, len);
+        log_format((enum log_level)e->level, e->ns, e->text, buf, len);
     }
 }
 
@@ -159,13 +158,14 @@ bool kept_previous(uint64_t *seq, unsigned *level, char *buf, size_t len)
     if (before_lines > KEPT_LINES && *seq < before_lines - KEPT_LINES)
         *seq = before_lines - KEPT_LINES;
     while (len && *seq < before_lines) {
-        const struct kept_entry *e = &before->line[*seq % KEPT_LINES];
+        /* a copy: a device may still write there */
+        struct kept_entry e = before->line[*seq % KEPT_LINES];
 
         ++*seq;
-        if (e->number != *seq || !entry_good(before, e))
+        if (e.number != *seq || !entry_good(before, &e))
             continue;
-        *level = e->level;
-        kept_copy(e, buf, len);
+        *level = e.level;
+        kept_format(&e, buf, len);
         return true;
     }
     return false;

@@ -47,9 +47,9 @@ void panic_set_writer(panic_writer *w) { writer = w; }
 
 static void panic_write(const char *s, size_t len)
 {
+    kept_panic(s, len); /* first: a writer is slow, or broken itself */
     if (writer)
         writer(s, len);
-    kept_panic(s, len);
 }
 
 static void vsay(const char *fmt, va_list ap)

@@ -92,8 +92,8 @@ static void log_previous(struct out *o)
         from_volume(o);
     out_list_end(o);
     if (!memory && !volume)
-        out_line(o, "Nothing is known of a run before: memory does not keep it over a power cut, "
-                    "and the state volume has none.");
+        out_line(o, "Nothing is known of a run before: it is the first, or its memory is lost (a "
+                    "power cut), and the state volume has nothing of it.");
 }
 
 void cmd_log(struct out *o, unsigned argc, char **argv)

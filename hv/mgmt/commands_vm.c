@@ -561,6 +561,7 @@ static void end_machine(struct out *o, unsigned argc, char **argv, const struct 
         return;
     }
     log_info("by command: %s", ending->what);
+    store_log_end();
     for (uint32_t i = 0; i < vm_count(); i++)
         press_or_end(vm_by_index(i), false);
     w = wait_for(o, NULL, 20 * SECOND, end_poll);

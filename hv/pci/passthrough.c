@@ -424,8 +424,10 @@ static int pass_make(struct vm *vm, struct pass_dev *p)
     pass_header(p);
     pass_caps(p);
     if (!p->nvectors)
-        vm_log(vm, LOG_WARN, "PCI %s has no interrupts in this guest: `pci explain %s` tells why",
-               passthrough_ops->name(p->fn), passthrough_ops->name(p->fn));
+        vm_log(vm, LOG_WARN,
+               "PCI %s has no interrupts in this guest: it has neither MSI nor MSI-X that can be "
+               "passed on",
+               passthrough_ops->name(p->fn));
     err = pass_bars(p);
     if (!err)
         err = pass_vectors(p);

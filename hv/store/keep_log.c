@@ -29,6 +29,7 @@ static struct store_log {
     uint32_t saved;  /* bytes of text that the object has */
     bool whole;      /* the next update writes all of it */
     bool ending;     /* the last update was begun */
+    bool told;       /* that it cannot be kept */
     uint64_t seq;    /* of the log's next line */
     int64_t next_ns; /* no update before; negative: the first burst */
     char name[STORE_NAME];
@@ -78,7 +79,12 @@ static void put_log_done(struct store_op *op, int status)
         keep.whole = false;
     } else if (keep.step == LOG_WRITING) {
         keep.whole = true;
-        log_debug("the log cannot be kept in the state volume: error %d", -status);
+    }
+    if (status && !keep.told) {
+        keep.told = true;
+        log_warn("the log cannot be kept in the state volume: error %d (`state` shows what is in "
+                 "it)",
+                 -status);
     }
     if (keep.step == LOG_PANIC)
         keep.len = 0;
@@ -122,6 +128,8 @@ static void log_look(struct event *ev)
     else
         event_at(ev, time_ns() + LOOK_NS);
 }
+
+void store_log_end(void) { keep.ending = false; }
 
 bool store_log_saved(void)
 {

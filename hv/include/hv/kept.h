@@ -21,7 +21,7 @@
 void kept_begin(void *area);
 /* With the log's lock held. A longer text is cut. The newest KEPT_LINES are kept. */
 void kept_line(unsigned level, uint64_t ns, const char *text);
-/* In a panic, no other CPU runs: text, in pieces that end with the line. */
+/* In a panic, by the CPU that tells of it: text, in pieces that end with the line. */
 void kept_panic(const char *s, size_t len);
 /*
  * Any CPU. A reader of the run before, as log_read() is one of this run: from *seq on (at first 0),

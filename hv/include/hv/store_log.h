@@ -13,6 +13,8 @@
 void store_log_begin(const struct store *);
 /* The text of the run before; NULL: not in the volume, or not read yet. */
 const char *store_log_previous(uint32_t *len);
+/* Somebody wants the machine to end, perhaps once more: store_log_saved() writes what there is. */
+void store_log_end(void);
 /*
  * Before the machine's end: begins to write what is not yet in the volume; true when nothing is
  * left that could be written.
