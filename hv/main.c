@@ -50,7 +50,7 @@ static int say_hello(struct boot_info *bi)
     if (bi->boot_path[0])
         log_info("started from %.*s", BOOT_NAME_MAX, bi->boot_path);
     if (kept_reason(why, sizeof why))
-        log_warn("the run before this ended so: %s; `log --previous` shows all", why);
+        log_warn("a run before this one ended so (`log --previous` shows all): %s", why);
     return 0;
 }
 
@@ -235,11 +235,14 @@ _Noreturn void hv_main(struct boot_info *bi);
 
 _Noreturn void hv_main(struct boot_info *bi)
 {
+    char id[BUILD_ID_MAX];
+
     drivers_early_console(bi);
     if (bi->magic != BOOT_INFO_MAGIC || bi->version != BOOT_INFO_VERSION || bi->size != sizeof(*bi))
         panic("the boot program and the hypervisor do not match: write the whole image again");
     kept_begin(bi->kept ? phys_to_virt(hpa(bi->kept)) : NULL);
-    log_info("Trivet %s", trivet_version);
+    version_build_id(id, sizeof id);
+    log_info("Trivet %s, build %.8s", trivet_version, id);
     run_steps(bi);
     cpu_loop();
 }

@@ -353,11 +353,13 @@ static const char *engine_names(char *buf, size_t size)
 
 void cmd_version(struct out *o, unsigned argc, char **argv)
 {
-    char engines[64];
+    char engines[64], id[BUILD_ID_MAX];
 
     (void)argc;
     (void)argv;
+    version_build_id(id, sizeof id);
     out_text(o, "version", "Trivet", "%s", trivet_version);
+    out_text(o, "build_id", "Build ID", "%s", id);
     out_text(o, "cpu", "CPU", "%s", host_cpu_name());
     out_text(o, "engine", "Engine", "%s", engine_names(engines, sizeof engines));
     out_number(o, "cpus", "CPUs", cpu_count, UNIT_NONE);

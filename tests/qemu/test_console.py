@@ -5,9 +5,10 @@ import json
 import lzma
 import os
 import re
+import subprocess
 import time
 
-from trivet import PASSED, WORK, guest_file, section
+from trivet import PASSED, TOP, WORK, guest_file, section
 
 CONFIG = ("[host]\nlog = info\n"
           + section("one", "hello-mb1", memory="16M", cmdline="tick", autostart="no")
@@ -115,7 +116,11 @@ def test_cpus_and_memory(machine):
     memory = machine.cmd("memory")
     assert memory["total_bytes"] > 1 << 30 and 0 < memory["free_bytes"] <= memory["total_bytes"]
     assert memory["file_bytes"] >= 8192 and memory["disk_bytes"] == 0
-    assert "EPYC" in machine.cmd("version")["cpu"]
+    version = machine.cmd("version")
+    assert "EPYC" in version["cpu"]
+    assert version["build_id"] in subprocess.run(
+        ["readelf", "-n", f"{TOP}/build/x86_64/trivet.elf"], check=True, text=True,
+        capture_output=True).stdout and len(version["build_id"]) == 40
 
 
 def test_mitigations(machine):
