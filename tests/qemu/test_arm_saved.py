@@ -123,12 +123,21 @@ def test_saved(host):
         assert machine.cmd("vm saved")["saved"] == []
 
 
+def save_standing(machine, name):
+    """Saves it where it is paused: in a save that begins while it runs it may end by itself. False:
+    it has."""
+    if not machine.ask(f"pause {name}", 30)["ok"]:
+        return False
+    stands = machine.wait_state(name, ("paused", "off", "crashed"), 30)["state"] == "paused"
+    return stands and machine.cmd(f"vm save {name}", 60)["ok"]
+
+
 def until_it_ends(machine, name, most=30):
     """Saved and restored as often as it can be before it ends by itself; how often, and its
     `info`."""
     machine.cmd(f"start {name}", 60)
     rounds = 0
-    while rounds < most and machine.ask(f"vm save {name}", 60)["ok"]:
+    while rounds < most and save_standing(machine, name):
         machine.ask(f"stop {name} --force", 30)  # it may have ended in the meantime
         machine.wait_state(name, ("off",), 30)
         answer = machine.ask(f"vm restore {name}", 60)
