@@ -230,6 +230,19 @@ static void on_storm(struct frame *f)
         apic_icr(apic_id(), 0x400);
 }
 
+/*
+ * IRET opens NMIs. Bochs keeps a CPU's NMIs blocked when a vCPU was moved to another CPU while it
+ * handled one: who runs there next finds its own blocked, although none has come.
+ */
+static void open_nmis(void)
+{
+    __asm__ volatile("mov %%ss, %%eax; push %%rax; lea 8(%%rsp), %%rcx; push %%rcx; pushfq;"
+                     "mov %%cs, %%eax; push %%rax; lea 1f(%%rip), %%rax; push %%rax; iretq; 1:"
+                     :
+                     :
+                     : "rax", "rcx", "memory", "cc");
+}
+
 static void nmi_storm(void)
 {
     trap_handle(VEC_NMI, on_storm);
@@ -237,7 +250,7 @@ static void nmi_storm(void)
     for (uint64_t last = 0, t = rdtsc(); storm < cmdline_num("rounds", 100000); t = rdtsc()) {
         last = storm;
         while (storm == last && rdtsc() - t < 1000000000)
-            cpu_pause();
+            open_nmis();
         if (storm == last)
             break;
     }
