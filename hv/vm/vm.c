@@ -768,7 +768,9 @@ int vm_resume(struct vm *vm)
         return -EBUSY;
     assert_parked(vm);
     gmem_enter(&vm->gmem);
-    vm->time_offset_ns -= (int64_t)(time_ns() - vm->paused_ns);
+    vm->stopped_ns = vm->paused_ns;
+    vm->resumed_ns = time_ns();
+    vm->time_offset_ns -= (int64_t)(vm->resumed_ns - vm->paused_ns);
     vm->paused_ns = 0;
     if (vm->guest_ops->resumed)
         vm->guest_ops->resumed(vm);

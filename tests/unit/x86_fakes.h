@@ -36,7 +36,7 @@ static struct vcpu fake_vcpu[FAKE_VCPUS];
 static struct io_region fake_region[DEVICE_REGIONS + 8];
 static unsigned fake_nregions;
 static uint8_t fake_ram[FAKE_RAM];
-static uint64_t fake_cr8[FAKE_VCPUS], fake_tsc_offset, fake_paused;
+static uint64_t fake_cr8[FAKE_VCPUS], fake_tsc_offset;
 static unsigned fake_resets, fake_offs;
 static int fake_exit_code;
 static char fake_out[4096], fake_in[64];
@@ -57,7 +57,7 @@ void vcpu_notify(struct vcpu *v, void (*notify)(struct vcpu *))
 
 uint64_t vm_time_ns(const struct vm *vm)
 {
-    return (fake_paused ? fake_paused : host_now) + (uint64_t)vm->time_offset_ns;
+    return (vm->paused_ns ? vm->paused_ns : host_now) + (uint64_t)vm->time_offset_ns;
 }
 uint64_t vm_time_to_host(const struct vm *vm, uint64_t ns)
 {
@@ -246,7 +246,7 @@ static inline void fake_start(unsigned vcpus)
                            .nvcpus = vcpus,
                            .console = (struct console *)fake_out };
     fake_vm.time_offset_ns = -(int64_t)host_now;
-    fake_paused = fake_resets = fake_offs = 0;
+    fake_resets = fake_offs = 0;
     fake_out_len = fake_in_len = 0;
     fake_exit_code = -1;
     fake_tsc_offset = 0;

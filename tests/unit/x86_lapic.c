@@ -636,11 +636,11 @@ static void test_pause(void **state)
     apic_write(0, APIC_LVT + LVT_TIMER, 0x40);
     apic_write(0, APIC_TMICT, 10 * MS);
     advance(4 * MS);
-    fake_paused = host_now;
+    fake_vm.paused_ns = host_now;
     advance(20 * MS);
     assert_int_equal(apic_read(0, APIC_TMCCT), 6 * MS);
     fake_vm.time_offset_ns -= 20 * (int64_t)MS;
-    fake_paused = 0;
+    fake_vm.paused_ns = 0;
     assert_int_equal(take(0), -1);
     advance(5 * MS);
     assert_int_equal(take(0), -1);

@@ -20,10 +20,22 @@ static size_t saved(void)
 
     state_start(VCPUS);
     state_busy();
+    fake_vm.paused_ns = host_now;
     len = state_take(image);
     fake_stop();
     state_start(VCPUS);
+    fake_vm.paused_ns = host_now;
     return len;
+}
+
+/* As vm_resume(): all clocks go on where they stopped. */
+static void go_on(void)
+{
+    fake_vm.stopped_ns = fake_vm.paused_ns;
+    fake_vm.resumed_ns = host_now;
+    fake_vm.time_offset_ns -= (int64_t)(host_now - fake_vm.paused_ns);
+    fake_vm.paused_ns = 0;
+    state_resume(&fake_vm);
 }
 
 static void test_identical(void **state)
@@ -52,7 +64,7 @@ static void test_each(void **state)
                 continue;
             memset(again, 0, r->len);
             /* deadlines and edges are checked against the clock */
-            host_now += 10 * MS;
+            fake_vm.paused_ns = host_now += 10 * MS;
             assert_int_equal((*o)->restore(&fake_vm, r->instance, r + 1), 0);
             assert_int_equal((*o)->size(&fake_vm, r->instance), r->len);
             assert_int_equal((*o)->save(&fake_vm, r->instance, again), 0);
@@ -185,9 +197,8 @@ static void test_goes_on(void **state)
     assert_int_equal(state_restore(&fake_vm, image, len), 0);
     guest_ns = vm_time_ns(&fake_vm);
     tsc = fake_machine.stopped_tsc;
-    host_now += 50 * MS; /* it stood; hv/vm/vm.c moves the clock on */
-    fake_vm.time_offset_ns -= (int64_t)(50 * MS);
-    state_resume(&fake_vm);
+    host_now += 50 * MS;
+    go_on();
     assert_int_equal(vm_time_ns(&fake_vm), guest_ns);
     assert_int_equal(host_now + fake_machine.tsc_offset, tsc);
     edge = x86_devices_of(&fake_vm)->pit.s.next;
@@ -206,6 +217,33 @@ static void test_goes_on(void **state)
     fake_stop();
 }
 
+/* A device takes a while to come to a stand: the TSC stops when the VM's clock does, as saved. */
+static void test_clocks_stop_together(void **state)
+{
+    int64_t apart;
+    size_t len;
+
+    (void)state;
+    state_start(VCPUS);
+    state_busy();
+    apart = (int64_t)(host_now + fake_machine.tsc_offset - vm_time_ns(&fake_vm));
+    assert_int_equal(state_quiesce(&fake_vm), 0);
+    host_now += 5 * MS;
+    fake_vm.paused_ns = host_now;
+    host_now += 7 * MS;
+    len = state_take(image);
+    host_now += 50 * MS;
+    go_on();
+    assert_int_equal(host_now + fake_machine.tsc_offset - vm_time_ns(&fake_vm), apart);
+    fake_stop();
+    state_start(VCPUS);
+    assert_int_equal(state_restore(&fake_vm, image, len), 0);
+    host_now += MS;
+    go_on();
+    assert_int_equal(host_now + fake_machine.tsc_offset - vm_time_ns(&fake_vm), apart);
+    fake_stop();
+}
+
 /* The wall clock went on while the guest was away: so does its RTC. */
 static void test_wall_clock(void **state)
 {
@@ -216,8 +254,7 @@ static void test_wall_clock(void **state)
     assert_int_equal(state_restore(&fake_vm, image, len), 0);
     base = x86_devices_of(&fake_vm)->rtc.s.base;
     host_now += 3600 * 1000 * MS;
-    fake_vm.time_offset_ns -= (int64_t)(3600 * 1000 * MS);
-    state_resume(&fake_vm);
+    go_on();
     assert_in_range(x86_devices_of(&fake_vm)->rtc.s.base, base + 3599, base + 3601);
     fake_stop();
 }
@@ -225,9 +262,10 @@ static void test_wall_clock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_identical), cmocka_unit_test(test_each),
-        cmocka_unit_test(test_every_bit), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_goes_on),   cmocka_unit_test(test_wall_clock),
+        cmocka_unit_test(test_identical),  cmocka_unit_test(test_each),
+        cmocka_unit_test(test_every_bit),  cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_goes_on),    cmocka_unit_test(test_clocks_stop_together),
+        cmocka_unit_test(test_wall_clock),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

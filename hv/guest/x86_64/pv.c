@@ -94,8 +94,8 @@ void x86_pv_origin(struct vm *vm, struct x86_machine *m)
 {
     assert_cpu0();
     assert_parked(vm);
-    m->clock_tsc = time_cycles() + m->tsc_offset;
     m->clock_ns = vm_time_ns(vm);
+    m->clock_tsc = time_cycles_at(vm_time_to_host(vm, m->clock_ns)) + m->tsc_offset;
 }
 
 void x86_pv_resumed(struct vm *vm)

@@ -34,16 +34,13 @@ static size_t machine_size(const struct vm *vm, uint32_t i)
     return sizeof(struct machine_state);
 }
 
-/* The guest's TSC stands from here on, until machine_resume(). */
-static int machine_quiesce(struct vm *vm, uint32_t i)
+/*
+ * The guest's TSC, before TSC_ADJUST, where its clock (vm_time_ns()) stopped: at `stopped` by
+ * time_ns(). With a reading of its own it would part from the other clocks by what came between.
+ */
+static uint64_t machine_tsc(const struct x86_machine *m, uint64_t stopped)
 {
-    struct x86_machine *m = vm->guest;
-
-    (void)i;
-    if (!m->tsc_stands)
-        m->stopped_tsc = time_cycles() + m->tsc_offset;
-    m->tsc_stands = true;
-    return 0;
+    return m->tsc_stands ? m->stopped_tsc : time_cycles_at(stopped) + m->tsc_offset;
 }
 
 static int machine_save(struct vm *vm, uint32_t i, void *buf)
@@ -52,7 +49,7 @@ static int machine_save(struct vm *vm, uint32_t i, void *buf)
     struct machine_state *s = buf;
 
     (void)i;
-    *s = (struct machine_state){ .tsc = m->stopped_tsc,
+    *s = (struct machine_state){ .tsc = machine_tsc(m, vm->paused_ns),
                                  .tsc_hz = time_cycles_hz(),
                                  .wall_boot_ns = m->wall_boot_ns,
                                  .wall_s = m->wall_s };
@@ -91,7 +88,7 @@ static void machine_resume(struct vm *vm, uint32_t i)
     struct x86_machine *m = vm->guest;
 
     (void)i;
-    m->tsc_offset = m->stopped_tsc - time_cycles();
+    m->tsc_offset = machine_tsc(m, vm->stopped_ns) - time_cycles_at(vm->resumed_ns);
     m->tsc_stands = false;
     for (unsigned n = 0; n < vm->nvcpus; n++)
         x86_set(vm->vcpu[n], X86_TSC_OFFSET, m->tsc_offset + x86_of(vm->vcpu[n])->s.tsc_adjust);
@@ -102,7 +99,6 @@ static void machine_resume(struct vm *vm, uint32_t i)
 static const struct state_ops machine_ops = { .name = "clocks",
                                               .kind = STATE_X86_MACHINE,
                                               .version = MACHINE_VERSION,
-                                              .quiesce = machine_quiesce,
                                               .size = machine_size,
                                               .save = machine_save,
                                               .restore = machine_restore,

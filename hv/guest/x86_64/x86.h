@@ -163,8 +163,8 @@ struct x86_machine {
     uint64_t wall_boot_ns; /* wall-clock time at guest time 0 */
     /* the same in whole seconds, when wall_boot_ns and the RTC were last set by it */
     uint64_t wall_s;
-    uint64_t stopped_tsc; /* while tsc_stands: the guest's TSC, before TSC_ADJUST */
-    bool tsc_stands;
+    uint64_t stopped_tsc; /* as it was restored, before TSC_ADJUST; while tsc_stands */
+    bool tsc_stands;      /* restored, and not resumed yet */
     uint64_t rsdp;
     struct x86_firmware *firmware; /* NULL: it was started from its kernel */
     bool pv;

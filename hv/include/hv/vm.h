@@ -83,6 +83,8 @@ struct vm {
     char unsaved[100];         /* keys that were set on the console since the boot; "": none */
     char last_reset[200];      /* why it was reset last; "" it was not */
     uint64_t paused_ns;        /* time_ns() at which it was paused; 0: it is not */
+    /* time_ns() at which all its clocks stopped, and went on, for the last time */
+    uint64_t stopped_ns, resumed_ns;
     /* what this guest gets of random numbers: by virtio, TRNG, seeds */
     struct random_stream random;
     struct share share;
