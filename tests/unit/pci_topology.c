@@ -385,6 +385,9 @@ static void what_a_guest_would_miss(void **state)
     explain_lacks("00:03.0", "interrupts:");
     explain_lacks("00:03.0", "bars:");
     explain_lacks("00:03.0", "rom:");
+    machine_set(nic, 8, 4, UINT32_MAX);
+    machine_set(nic, 0x18, 4, UINT32_MAX);
+    explain_lacks("00:03.0", "bars:"); /* it does not answer */
 }
 
 /* Without an IOMMU, without interrupt remapping, with memory of the firmware's. */
