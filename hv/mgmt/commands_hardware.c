@@ -58,22 +58,14 @@ static void hardware_log(struct out *o)
     static const struct column cols[] = { { "line", "", UNIT_NONE, false } };
     enum { FIRST = 60, FAULTS = 40 };
     char text[256];
-    uint64_t seq = 0, from;
-    unsigned faults = 0;
+    uint64_t seq = 0;
 
     out_list(o, "log", cols, 1);
     for (unsigned n = 0; n < FIRST && log_read(&seq, LOG_INFO, text, sizeof text); n++) {
         out_row(o);
         out_cell(o, text);
     }
-    for (from = seq; log_read(&seq, LOG_WARN, text, sizeof text); faults++)
-        ;
-    for (seq = from; log_read(&seq, LOG_WARN, text, sizeof text);) {
-        if (faults-- > FAULTS)
-            continue;
-        out_row(o);
-        out_cell(o, text);
-    }
+    log_newest_rows(o, LOG_WARN, seq, FAULTS);
     out_list_end(o);
 }
 

@@ -38,6 +38,24 @@ static void log_level(struct out *o, const char *word)
     out_line(o, "not saved: `log = %s` under [host] in trivet.conf keeps it", level_words[level]);
 }
 
+void log_newest_rows(struct out *o, enum log_level level, uint64_t from, uint32_t most)
+{
+    char text[256];
+    uint64_t seq = from;
+    uint32_t count = 0;
+
+    while (log_read(&seq, level, text, sizeof text))
+        count++;
+    for (seq = from; log_read(&seq, level, text, sizeof text);) {
+        if (count > most) {
+            count--;
+            continue;
+        }
+        out_row(o);
+        out_cell(o, text);
+    }
+}
+
 /* ---- the run before ---- */
 
 static void from_memory(struct out *o)
@@ -100,9 +118,6 @@ void cmd_log(struct out *o, unsigned argc, char **argv)
 {
     int level = argc == 2 ? log_level_of(argv[1]) : LOG_DEBUG;
     bool all = argc == 2 && strcmp(argv[1], "all") == 0;
-    unsigned count = 0, skip;
-    char text[256];
-    uint64_t seq = 0;
 
     if (argc > 1 && strcmp(argv[1], "level") == 0) {
         log_level(o, argc > 2 ? argv[2] : level_words[the_config.host.log]);
@@ -121,17 +136,7 @@ void cmd_log(struct out *o, unsigned argc, char **argv)
                        argv[1]);
         return;
     }
-    while (log_read(&seq, (enum log_level)level, text, sizeof text))
-        count++;
-    skip = all || count <= LOG_SHOWN ? 0 : count - LOG_SHOWN;
     out_list(o, "lines", line_cols, 1);
-    for (seq = 0; log_read(&seq, (enum log_level)level, text, sizeof text);) {
-        if (skip > 0) {
-            skip--;
-            continue;
-        }
-        out_row(o);
-        out_cell(o, text);
-    }
+    log_newest_rows(o, (enum log_level)level, 0, all ? UINT32_MAX : LOG_SHOWN);
     out_list_end(o);
 }

@@ -2,6 +2,7 @@
 /* Between the files of hv/mgmt. Everything on CPU 0's loop. */
 #pragma once
 #include <hv/config.h>
+#include <hv/log.h>
 #include <hv/types.h>
 struct console;
 struct out;
@@ -101,3 +102,9 @@ COMMAND(nics);
 COMMAND(capture);
 COMMAND(reboot);
 COMMAND(poweroff);
+
+/*
+ * Lines of the log as rows of the list that `o` is in: of this level or worse, from number `from`
+ * on as log_read() counts, and no more than the newest `most` of them.
+ */
+void log_newest_rows(struct out *o, enum log_level, uint64_t from, uint32_t most);

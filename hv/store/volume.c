@@ -69,9 +69,9 @@ static void mounted(struct store_op *op, int status)
         log_err("state volume %s: it is damaged: nothing is kept; `images/state check` tells more",
                 own->volume.blk.name);
     else
-        log_info("state volume %s: %u objects, %llu of %llu KiB free%s", own->volume.blk.name,
-                 own->store.root.objects, (unsigned long long)(p.free / KIB),
-                 (unsigned long long)(p.bytes / KIB),
+        log_info("state volume %s: %u %s, %llu of %llu KiB free%s", own->volume.blk.name,
+                 own->store.root.objects, own->store.root.objects == 1 ? "object" : "objects",
+                 (unsigned long long)(p.free / KIB), (unsigned long long)(p.bytes / KIB),
                  own->store.frozen ? "; a page cannot be read, so nothing is written" : "");
     if (!status && !own->store.frozen)
         store_log_begin(&own->store);
