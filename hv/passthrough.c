@@ -5,6 +5,7 @@
  * <hv/passthrough.h>.
  */
 #include <arch/cpu.h>
+#include <arch/io.h>
 #include <arch/irq.h>
 #include <arch/mmu.h>
 #include <hv/assert.h>
@@ -41,8 +42,9 @@ struct passthrough_fn {
     char name[TOPOLOGY_NAME];
     enum fn_state state;
     struct host_pci_bar bar[VPCI_BARS];
-    volatile uint8_t *map[VPCI_BARS]; /* of [map_off, map_end) */
-    uint64_t map_off[VPCI_BARS], map_end[VPCI_BARS];
+    uint64_t reach[VPCI_BARS], reach_end[VPCI_BARS]; /* what its owner asked for: offsets */
+    volatile uint8_t *map[VPCI_BARS];                /* of memory, from the first owner on */
+    uint64_t map_at[VPCI_BARS], map_len[VPCI_BARS];
     /* MSI-X: of table_at, for table_size entries, from the first owner on; it has `ntable` now */
     volatile uint8_t *table;
     uint64_t table_at;
@@ -354,16 +356,27 @@ static volatile uint8_t *fn_table(const struct passthrough_fn *f)
 static void fn_look_at_bars(struct passthrough_fn *f, const char *guest)
 {
     for (unsigned b = 0; b < VPCI_BARS; b++) {
+        f->reach_end[b] = 0;
         if (host_pci_bar(f->d, b, &f->bar[b]))
             f->bar[b].len = 0;
-        if (f->bar[b].len && !f->bar[b].io && !host_pci_bar_is_its_own(f->i, &f->bar[b])) {
-            log_warn("PCI %s: BAR %u (%llx, %llu bytes) is not shown to %s: it is not where the "
+        if (f->bar[b].len && !host_pci_bar_is_its_own(f->i, &f->bar[b])) {
+            log_warn("PCI %s: BAR %u (%s%llx, %llu bytes) is not shown to %s: it is not where the "
                      "machine leads to it",
-                     f->name, b, (unsigned long long)f->bar[b].base,
+                     f->name, b, f->bar[b].io ? "port " : "", (unsigned long long)f->bar[b].base,
                      (unsigned long long)f->bar[b].len, guest);
             f->bar[b].len = 0;
         }
     }
+}
+
+/* Ports that are not shown are not decoded. */
+static uint16_t fn_decodes(const struct passthrough_fn *f)
+{
+    uint16_t what = HOST_PCI_MEMORY;
+
+    for (unsigned b = 0; b < VPCI_BARS; b++)
+        what |= f->bar[b].len && f->bar[b].io ? HOST_PCI_IO : 0;
+    return what;
 }
 
 static struct passthrough_fn *fn_open(struct vm *vm, const struct guest_config *c, unsigned n,
@@ -394,7 +407,7 @@ static struct passthrough_fn *fn_open(struct vm *vm, const struct guest_config *
     host_pci_command(f->d, HOST_PCI_NO_INTX, HOST_PCI_MASTER);
     fn_look_at_bars(f, c->name);
     fn_map_table(f);
-    host_pci_command(f->d, HOST_PCI_MEMORY, 0);
+    host_pci_command(f->d, fn_decodes(f), 0);
     log_info("%s has PCI %s", c->name, f->name);
     return f;
 }
@@ -402,7 +415,7 @@ static struct passthrough_fn *fn_open(struct vm *vm, const struct guest_config *
 static void fn_close(struct passthrough_fn *f)
 {
     assert_cpu0();
-    host_pci_command(f->d, 0, HOST_PCI_MASTER | HOST_PCI_MEMORY);
+    host_pci_command(f->d, 0, HOST_PCI_MASTER | HOST_PCI_MEMORY | HOST_PCI_IO);
     fn_irqs_off(f);
     fn_detach(f);
     if (f->state == FN_USED) /* its guest never ran */
@@ -456,7 +469,7 @@ static uint32_t fn_cap(struct passthrough_fn *f, uint8_t id, unsigned n)
 static int fn_bar(struct passthrough_fn *f, unsigned i, struct host_pci_bar *out)
 {
     *out = f->bar[i];
-    return out->len && !out->io && out->base ? 0 : -ENOENT;
+    return out->len && out->base ? 0 : -ENOENT;
 }
 
 static void fn_master(struct passthrough_fn *f, bool on)
@@ -464,34 +477,57 @@ static void fn_master(struct passthrough_fn *f, bool on)
     host_pci_command(f->d, on ? HOST_PCI_MASTER : 0, on ? 0 : HOST_PCI_MASTER);
 }
 
-static int fn_map(struct passthrough_fn *f, unsigned i, uint64_t off, uint64_t len)
+/* What an earlier owner had mapped serves again, if it is the same. */
+static int fn_map_memory(struct passthrough_fn *f, unsigned i, uint64_t off, uint64_t len)
 {
+    uint64_t at = f->bar[i].base + off;
+
     if (f->map[i])
-        return f->map_off[i] == off && f->map_end[i] == off + len ? 0 : -EINVAL;
-    if (!range_within(off, len, 0, f->bar[i].len))
-        return -EINVAL;
-    f->map[i] = mmu_map_device(hpa(f->bar[i].base + off), len);
-    f->map_off[i] = off;
-    f->map_end[i] = off + len;
+        return f->map_at[i] == at && f->map_len[i] == len ? 0 : -EINVAL;
+    f->map[i] = mmu_map_device(hpa(at), len);
+    f->map_at[i] = at;
+    f->map_len[i] = len;
     return f->map[i] ? 0 : -ENOMEM;
 }
 
-static bool fn_mapped(const struct passthrough_fn *f, unsigned i, uint64_t off, unsigned size)
+static int fn_map(struct passthrough_fn *f, unsigned i, uint64_t off, uint64_t len)
 {
-    return f->map[i] && off >= f->map_off[i] && off + size <= f->map_end[i] && !(off & (size - 1));
+    int err;
+
+    if (f->reach_end[i])
+        return f->reach[i] == off && f->reach_end[i] == off + len ? 0 : -EINVAL;
+    if (!len || !range_within(off, len, 0, f->bar[i].len))
+        return -EINVAL;
+    err = f->bar[i].io ? 0 : fn_map_memory(f, i, off, len);
+    if (err)
+        return err;
+    f->reach[i] = off;
+    f->reach_end[i] = off + len;
+    return 0;
+}
+
+static bool fn_reaches(const struct passthrough_fn *f, unsigned i, uint64_t off, unsigned size)
+{
+    return off >= f->reach[i] && off + size <= f->reach_end[i] && !(off & (size - 1));
 }
 
 static uint32_t fn_mmio_read(struct passthrough_fn *f, unsigned i, uint64_t off, unsigned size)
 {
-    return fn_mapped(f, i, off, size) ? host_reg_read(f->map[i] + (off - f->map_off[i]), size)
-                                      : UINT32_MAX;
+    if (!fn_reaches(f, i, off, size))
+        return UINT32_MAX;
+    return f->bar[i].io ? port_read((uint16_t)(f->bar[i].base + off), size)
+                        : host_reg_read(f->map[i] + (off - f->reach[i]), size);
 }
 
 static void fn_mmio_write(struct passthrough_fn *f, unsigned i, uint64_t off, unsigned size,
                           uint32_t v)
 {
-    if (fn_mapped(f, i, off, size))
-        host_reg_write(f->map[i] + (off - f->map_off[i]), size, v);
+    if (!fn_reaches(f, i, off, size))
+        return;
+    if (f->bar[i].io)
+        port_write((uint16_t)(f->bar[i].base + off), size, v);
+    else
+        host_reg_write(f->map[i] + (off - f->reach[i]), size, v);
 }
 
 static int fn_irq(struct passthrough_fn *f, unsigned n, struct event *ev)

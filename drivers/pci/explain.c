@@ -255,8 +255,8 @@ static void explain_bars(struct explain *e, uint32_t i)
 
         if (bar & EXPLAIN_IO)
             explain_say(e, "bars",
-                        "BAR %u is of I/O ports, which a guest does not see: a driver has to do "
-                        "without them.",
+                        "BAR %u is of I/O ports, which Trivet reaches for a guest: slower than "
+                        "memory. On ARM64 a guest does not see them.",
                         b);
         else if ((bar & EXPLAIN_KIND) == EXPLAIN_64)
             b++; /* the next one is its upper half */

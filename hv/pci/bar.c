@@ -8,9 +8,18 @@
 #include <string.h>
 #include "vpci.h"
 
+#define PORTS 0x10000u
+
+enum { BAR_IO = 1, BAR_KIND = 6, BAR_64 = 4 };
+
+static bool bar_is_io(const struct vpci_dev *d, unsigned bar)
+{
+    return d->s.cfg[PCI_BAR0 + 4 * bar] & BAR_IO;
+}
+
 static bool bar_is64(const struct vpci_dev *d, unsigned bar)
 {
-    return (d->s.cfg[PCI_BAR0 + 4 * bar] & 6) == 4;
+    return (d->s.cfg[PCI_BAR0 + 4 * bar] & (BAR_IO | BAR_KIND)) == BAR_64;
 }
 
 void vpci_add_bar(struct vpci_dev *d, unsigned bar, uint64_t size, bool is64)
@@ -22,10 +31,26 @@ void vpci_add_bar(struct vpci_dev *d, unsigned bar, uint64_t size, bool is64)
     hv_assert(size >= 16 && !(size & (size - 1)));
     hv_assert(bar + is64 < VPCI_BARS);
     d->bar_size[bar] = size;
-    d->s.cfg[reg] = is64 ? 4 : 0;
+    d->s.cfg[reg] = is64 ? BAR_64 : 0;
     for (unsigned i = 0; i < (is64 ? 8u : 4u); i++)
         d->wmask[reg + i] = (uint8_t)(mask >> (8 * i));
     d->wmask[reg] &= 0xf0;
+}
+
+bool vpci_has_ports(const struct vm *vm) { return vm->pci && vm->pci->layout.io_len; }
+
+void vpci_add_io_bar(struct vpci_dev *d, unsigned bar, uint32_t size)
+{
+    unsigned reg = PCI_BAR0 + 4 * bar;
+
+    assert_cpu0();
+    hv_assert(size >= 4 && size <= 256 && !(size & (size - 1)) && bar < VPCI_BARS);
+    hv_assert(vpci_has_ports(d->vm));
+    d->bar_size[bar] = size;
+    d->s.cfg[reg] = BAR_IO;
+    for (unsigned i = 0; i < 4; i++)
+        d->wmask[reg + i] = (uint8_t)(~(size - 1) >> (8 * i));
+    d->wmask[PCI_COMMAND] |= PCI_CMD_IO;
 }
 
 void vpci_add_region(struct vpci_dev *d, unsigned bar, const struct vpci_region *r)
@@ -36,6 +61,7 @@ void vpci_add_region(struct vpci_dev *d, unsigned bar, const struct vpci_region 
     hv_assert(d->nregions <= VPCI_REGIONS && bar < VPCI_BARS);
     hv_assert(range_within(r->off, r->len, 0, d->bar_size[bar]));
     hv_assert(r->ops || !((r->off | r->len | r->host) & (PAGE_SIZE - 1)));
+    hv_assert(r->ops || !bar_is_io(d, bar));
     *n = *r;
     n->bar = (uint8_t)bar;
     n->mapped = false;
@@ -47,23 +73,30 @@ void vpci_add_region(struct vpci_dev *d, unsigned bar, const struct vpci_region 
  */
 static uint64_t bar_wanted(const struct vpci_dev *d, unsigned bar)
 {
+    unsigned on = bar_is_io(d, bar) ? PCI_CMD_IO : PCI_CMD_MEM;
     uint64_t base;
 
-    if (d->bar_size[bar] == 0 || !(vpci_cfg_get(d, PCI_COMMAND, 2) & PCI_CMD_MEM))
+    if (d->bar_size[bar] == 0 || !(vpci_cfg_get(d, PCI_COMMAND, 2) & on))
         return 0;
-    base = vpci_cfg_get(d, PCI_BAR0 + 4 * bar, 4) & ~0xfull;
+    base = vpci_cfg_get(d, PCI_BAR0 + 4 * bar, 4) & ~(d->bar_size[bar] - 1);
+    if (bar_is_io(d, bar))
+        return base + d->bar_size[bar] > PORTS ? 0 : base;
     if (bar_is64(d, bar))
         base |= (uint64_t)vpci_cfg_get(d, PCI_BAR0 + 4 * bar + 4, 4) << 32;
     return base > UINT64_MAX - d->bar_size[bar] ? 0 : base;
 }
 
-static int region_unmap(struct vm *vm, const struct vpci_region *r, uint64_t at)
+static int region_unmap(const struct vpci_dev *d, const struct vpci_region *r, uint64_t at)
 {
-    return r->ops ? io_unregister(vm, IO_MEM, at) : gmem_unmap(vm, gpa(at), r->len);
+    enum io_space space = bar_is_io(d, r->bar) ? IO_PORT : IO_MEM;
+
+    return r->ops ? io_unregister(d->vm, space, at) : gmem_unmap(d->vm, gpa(at), r->len);
 }
 
-static int region_map(struct vm *vm, const struct vpci_region *r, uint64_t at)
+static int region_map(const struct vpci_dev *d, const struct vpci_region *r, uint64_t at)
 {
+    struct vm *vm = d->vm;
+
     if (!r->ops)
         return gmem_map(vm, &(struct memslot){ .base = gpa(at),
                                                .len = r->len,
@@ -72,7 +105,7 @@ static int region_map(struct vm *vm, const struct vpci_region *r, uint64_t at)
                                                .type = r->combine ? MEM_WC : MEM_UC,
                                                .kind = MEMSLOT_MMIO });
     return io_register(vm, &(struct io_region){ .name = r->name,
-                                                .space = IO_MEM,
+                                                .space = bar_is_io(d, r->bar) ? IO_PORT : IO_MEM,
                                                 .base = at,
                                                 .len = r->len,
                                                 .ops = r->ops,
@@ -86,7 +119,7 @@ static void bar_unmap(struct vpci_dev *d, unsigned bar)
 
         if (r->bar != bar || !r->mapped)
             continue;
-        if (region_unmap(d->vm, r, d->bar_mapped[bar] + r->off))
+        if (region_unmap(d, r, d->bar_mapped[bar] + r->off))
             log_err("pci: BAR %u of 00:%02x.0 was not registered", bar, d->slot);
         r->mapped = false;
     }
@@ -103,7 +136,7 @@ static void bar_map(struct vpci_dev *d, unsigned bar, uint64_t base)
 
         if (r->bar != bar)
             continue;
-        e = region_map(d->vm, r, base + r->off);
+        e = region_map(d, r, base + r->off);
         if (e) {
             vm_log(d->vm, LOG_WARN,
                    "pci 00:%02x.0: BAR %u at 0x%llx cannot be mapped (%d): the range is taken",
@@ -143,33 +176,50 @@ void vpci_bars_sync(struct vpci *p)
         }
 }
 
+static int bar_assign_io(struct vpci *p, struct vpci_dev *d, unsigned bar)
+{
+    const struct vpci_layout *l = &p->layout;
+    uint32_t size = (uint32_t)d->bar_size[bar];
+    uint64_t base = align_up(p->next_io, size);
+
+    if (!range_within(base, size, l->io, l->io_len))
+        return -ENOSPC;
+    p->next_io = (uint32_t)base + size;
+    vpci_cfg_set(d, PCI_BAR0 + 4 * bar, 4, base | BAR_IO);
+    return 0;
+}
+
+static int bar_assign(struct vpci *p, struct vpci_dev *d, unsigned bar)
+{
+    const struct vpci_layout *l = &p->layout;
+    uint64_t size = d->bar_size[bar], base = align_up(p->next32, size);
+    bool is64 = bar_is64(d, bar);
+
+    if (range_within(base, size, l->mmio32, l->mmio32_len)) {
+        p->next32 = base + size;
+    } else {
+        base = align_up(p->next64, size);
+        if (!is64 || !range_within(base, size, l->mmio64, l->mmio64_len))
+            return -ENOSPC;
+        p->next64 = base + size;
+    }
+    vpci_cfg_set(d, PCI_BAR0 + 4 * bar, is64 ? 8 : 4, base | d->s.cfg[PCI_BAR0 + 4 * bar]);
+    return 0;
+}
+
 /*
  * Everything fits below 4 GiB, where every kernel can reach it; what does not goes into the upper
  * window if it can.
  */
 int vpci_bars_assign(struct vpci *p, struct vpci_dev *d)
 {
-    const struct vpci_layout *l = &p->layout;
+    int err = 0;
 
     assert_cpu0();
-    for (unsigned bar = 0; bar < VPCI_BARS; bar++) {
-        uint64_t size = d->bar_size[bar], base;
-        bool is64 = bar_is64(d, bar);
-
-        if (size == 0)
-            continue;
-        base = align_up(p->next32, size);
-        if (range_within(base, size, l->mmio32, l->mmio32_len)) {
-            p->next32 = base + size;
-        } else {
-            base = align_up(p->next64, size);
-            if (!is64 || !range_within(base, size, l->mmio64, l->mmio64_len))
-                return -ENOSPC;
-            p->next64 = base + size;
-        }
-        vpci_cfg_set(d, PCI_BAR0 + 4 * bar, is64 ? 8 : 4, base | d->s.cfg[PCI_BAR0 + 4 * bar]);
-    }
-    return 0;
+    for (unsigned bar = 0; !err && bar < VPCI_BARS; bar++)
+        if (d->bar_size[bar])
+            err = bar_is_io(d, bar) ? bar_assign_io(p, d, bar) : bar_assign(p, d, bar);
+    return err;
 }
 
 int vpci_bar_access(struct vpci_dev *d, unsigned bar, struct io_access *a)

@@ -141,7 +141,7 @@ static bool pass_msix_place(struct pass_dev *p, uint32_t at)
     p->table = table & ~7u;
     p->table_len = (uint64_t)MSIX_ENTRY * ((control & MSIX_SIZE) + 1);
     return p->table_bar < VPCI_BARS && !passthrough_ops->bar(p->fn, p->table_bar, &bar) &&
-           range_within(p->table, p->table_len, 0, bar.len);
+           !bar.io && range_within(p->table, p->table_len, 0, bar.len);
 }
 
 static void pass_msix(struct pass_dev *p, uint32_t at)
@@ -269,8 +269,10 @@ static int pass_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 }
 
 static const struct io_ops pass_io = { pass_read, pass_write, 1 | 2 | 4 | 8 };
+static const struct io_ops pass_ports = { pass_read, pass_write, 1 | 2 | 4 };
 
-static int pass_trap(struct pass_dev *p, unsigned i, uint64_t off, uint64_t len)
+static int pass_trap(struct pass_dev *p, unsigned i, const struct io_ops *by, uint64_t off,
+                     uint64_t len)
 {
     struct pass_window *w = &p->window[i];
     int err = passthrough_ops->map(p->fn, i, off, len);
@@ -278,9 +280,9 @@ static int pass_trap(struct pass_dev *p, unsigned i, uint64_t off, uint64_t len)
     if (err)
         return err;
     *w = (struct pass_window){ .d = p, .off = off, .bar = i };
-    vpci_add_region(&p->pci, i,
-                    &(struct vpci_region){
-                        .name = "passed", .off = off, .len = len, .ops = &pass_io, .dev = w });
+    vpci_add_region(
+        &p->pci, i,
+        &(struct vpci_region){ .name = "passed", .off = off, .len = len, .ops = by, .dev = w });
     return 0;
 }
 
@@ -296,25 +298,38 @@ static void pass_direct(struct pass_dev *p, unsigned i, const struct host_pci_ba
                                                .combine = b->prefetch });
 }
 
+/* Ports (PCI 3.0 §6.2.5.1: at most 256): each access of the guest is Trivet's to make. */
+static int pass_io_bar(struct pass_dev *p, unsigned i, const struct host_pci_bar *b)
+{
+    if (!vpci_has_ports(p->pci.vm))
+        return 0;
+    if (b->len < 4 || b->len > 256 || b->len & (b->len - 1))
+        return -EINVAL;
+    vpci_add_io_bar(&p->pci, i, (uint32_t)b->len);
+    return pass_trap(p, i, &pass_ports, 0, b->len);
+}
+
 /* What is smaller than a page shares it with others: the guest reaches it through Trivet. */
 static int pass_bar(struct pass_dev *p, unsigned i, const struct host_pci_bar *b)
 {
     uint64_t from = b->len, to = b->len;
 
+    if (b->io)
+        return pass_io_bar(p, i, b);
     if (b->len < 16 || b->len & (b->len - 1))
         return -EINVAL;
     vpci_add_bar(&p->pci, i, b->len, b->wide);
     if (b->prefetch)
         p->pci.s.cfg[PCI_BAR0 + 4 * i] |= BAR_PREFETCH; /* nospec: at creation */
     if (b->len < PAGE_SIZE || b->base & (PAGE_SIZE - 1))
-        return pass_trap(p, i, 0, b->len < PAGE_SIZE ? b->len : PAGE_SIZE);
+        return pass_trap(p, i, &pass_io, 0, b->len < PAGE_SIZE ? b->len : PAGE_SIZE);
     if (p->table_len && i == p->table_bar) {
         from = align_down(p->table, PAGE_SIZE);
         to = align_up(p->table + p->table_len, PAGE_SIZE);
     }
     pass_direct(p, i, b, 0, from);
     pass_direct(p, i, b, to, b->len);
-    return from < to ? pass_trap(p, i, from, to - from) : 0;
+    return from < to ? pass_trap(p, i, &pass_io, from, to - from) : 0;
 }
 
 static int pass_bars(struct pass_dev *p)

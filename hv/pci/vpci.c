@@ -81,7 +81,7 @@ int vpci_attach_at(struct vpci_dev *d, unsigned slot)
         d->s.cfg[PCI_INT_LINE] = p->layout.intx_line[line] ? p->layout.intx_line[line]
                                                            : (uint8_t)(p->layout.intx_gsi + line);
     }
-    d->s.cfg[PCI_COMMAND] |= PCI_CMD_MEM;
+    d->s.cfg[PCI_COMMAND] |= PCI_CMD_MEM | (d->wmask[PCI_COMMAND] & PCI_CMD_IO);
     p->dev[slot] = d;
     vpci_bars_sync(p);
     return 0;
@@ -310,6 +310,7 @@ int vpci_create(struct vm *vm, const struct vpci_layout *l)
     p->layout = *l;
     p->next32 = l->mmio32;
     p->next64 = l->mmio64;
+    p->next_io = l->io;
     spin_init(&p->cfg_lock, LOCK_VM);
     spin_init(&p->intx_lock, LOCK_DEVICE);
     vpci_dev_init(&p->bridge, vm, l->q35 ? &q35_id : &bridge_id);

@@ -17,8 +17,9 @@ struct vpci {
     struct spinlock intx_lock; /* level LOCK_DEVICE */
     uint32_t intx_held[4];     /* bit per slot that asserts this line */
     uint64_t next32, next64;   /* where the next BAR goes */
-    uint32_t cf8;              /* atomic: CONFIG_ADDRESS */
-    uint64_t ecam;             /* where configuration space is in memory; 0: nowhere */
+    uint32_t next_io;
+    uint32_t cf8;  /* atomic: CONFIG_ADDRESS */
+    uint64_t ecam; /* where configuration space is in memory; 0: nowhere */
     uint8_t reset_control;
 };
 

@@ -116,6 +116,12 @@ static void make_bars(const uint8_t *data)
         unsigned order = data[i] & 31;
 
         fn.bar[i] = (struct host_pci_bar){ .len = 0 };
+        if (data[i] & 128 && order >= 2 && order <= 8) {
+            fn.bar[i] = (struct host_pci_bar){ .base = 0x1000ull + ((uint64_t)i << 8),
+                                               .len = 1ull << order,
+                                               .io = true };
+            continue;
+        }
         if (order < 4 || order > 26 || (i && fn.bar[i - 1].wide))
             continue;
         fn.bar[i].len = 1ull << order;
@@ -137,6 +143,11 @@ static void act(const uint8_t *p)
     case 2: (void)cfg_rd(SLOT, off & 0xff & ~(size - 1), size & 7 ? size : 4); break;
     case 3: mem_wr(bar_addr(SLOT, p[5] % VPCI_BARS) + (off & ~(size - 1)), size, val); break;
     case 4: (void)mem_rd(bar_addr(SLOT, p[5] % VPCI_BARS) + (off & ~(size - 1)), size); break;
+    case 6:
+        (void)access_space(IO_PORT,
+                           (cfg_rd(SLOT, PCI_BAR0 + 4 * (p[5] % VPCI_BARS), 4) & ~3u) + p[1],
+                           size & 7 ? size : 4, p[2] & 1, val);
+        break;
     case 5:
         if (fn.irq[p[1] % VPCI_MSIX_MAX])
             event_post(fn.irq[p[1] % VPCI_MSIX_MAX]);

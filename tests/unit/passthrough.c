@@ -13,12 +13,12 @@
 #include "vio_fake.h"
 
 enum { SLOT = 4, NVME_BAR = 0x4000, TABLE = 0x2000, SMALL_BAR = 0x100, ENTRIES = 65 };
-enum { INSIDE = 0x40 };
+enum { INSIDE = 0x40, PORTS = 0x40 };
 #define PLACE 0xfe000000ull
 #define SMALL_PLACE 0xfd001100ull
 
 struct passthrough_fn {
-    uint8_t cfg[256], regs[NVME_BAR], small[SMALL_BAR];
+    uint8_t cfg[256], regs[NVME_BAR], small[SMALL_BAR], ports[PORTS];
     struct event *irq[VPCI_MSIX_MAX];
     unsigned opened, closed, resets, mastered, writes;
     uint64_t map_off[VPCI_BARS], map_len[VPCI_BARS];
@@ -89,6 +89,8 @@ static int fn_bar(struct passthrough_fn *f, unsigned i, struct host_pci_bar *b)
         *b = (struct host_pci_bar){ .base = PLACE, .len = NVME_BAR, .wide = true };
     if (i == 2)
         *b = (struct host_pci_bar){ .base = SMALL_PLACE, .len = SMALL_BAR, .prefetch = true };
+    if (i == 3)
+        *b = (struct host_pci_bar){ .base = 0x6000, .len = PORTS, .io = true };
     return b->len ? 0 : -ENOENT;
 }
 
@@ -108,7 +110,7 @@ static int fn_map(struct passthrough_fn *f, unsigned i, uint64_t off, uint64_t l
 static uint8_t *fn_at(struct passthrough_fn *f, unsigned i, uint64_t off, unsigned size)
 {
     assert_true(range_within(off, size, f->map_off[i], f->map_len[i]));
-    return (i == 0 ? f->regs : f->small) + off;
+    return (i == 0 ? f->regs : i == 2 ? f->small : f->ports) + off;
 }
 
 static uint32_t fn_mmio_read(struct passthrough_fn *f, unsigned i, uint64_t off, unsigned size)
@@ -276,6 +278,36 @@ static void bars_follow(void **state)
     assert_int_equal(fn.writes, 3);
 }
 
+static uint64_t port_rd(uint64_t port, unsigned size)
+{
+    return access_space(IO_PORT, port, size, false, 0);
+}
+
+/* Ports follow as memory does, while the guest has them decoded. */
+static void ports_follow(void **state)
+{
+    uint32_t at = (uint32_t)cfg_rd(SLOT, PCI_BAR0 + 12, 4);
+
+    (void)state;
+    assert_int_equal(at & 3, 1);
+    at &= ~3u;
+    assert_in_range(at, 0xc000, 0xffc0);
+    assert_int_equal(cfg_rd(SLOT, PCI_COMMAND, 2) & 3, 3);
+    fn.ports[5] = 0x5a;
+    assert_int_equal(port_rd(at + 4, 2), 0x5a00);
+    access_space(IO_PORT, at + 8, 4, true, 0x12345678);
+    assert_int_equal(port_rd(at + 8, 4), 0x12345678);
+    assert_int_equal(port_rd(at + PORTS - 1, 2), 0xffff); /* beyond them */
+    cfg_wr(SLOT, PCI_BAR0 + 12, 4, UINT32_MAX);
+    assert_int_equal(cfg_rd(SLOT, PCI_BAR0 + 12, 4), 0xffffffc1);
+    assert_int_equal(port_rd(at + 4, 2), 0xffff);
+    cfg_wr(SLOT, PCI_BAR0 + 12, 4, 0x1003c); /* there are no such ports */
+    cfg_wr(SLOT, PCI_BAR0 + 12, 4, 0xd07d);
+    assert_int_equal(port_rd(0xd044, 2), 0x5a00);
+    cfg_wr(SLOT, PCI_COMMAND, 2, PCI_CMD_MEM);
+    assert_int_equal(port_rd(0xd044, 2), 0xffff);
+}
+
 static void the_table_is_trivets(void **state)
 {
     uint64_t table = bar_addr(SLOT, 0) + TABLE;
@@ -408,6 +440,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_shown, up, down),
         cmocka_unit_test_setup_teardown(what_is_passed_on, up, down),
         cmocka_unit_test_setup_teardown(bars_follow, up, down),
+        cmocka_unit_test_setup_teardown(ports_follow, up, down),
         cmocka_unit_test_setup_teardown(the_table_is_trivets, up, down),
         cmocka_unit_test_setup_teardown(around_the_table, up_inside_page, down),
         cmocka_unit_test_setup_teardown(msi, up, down),

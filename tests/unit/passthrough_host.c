@@ -13,6 +13,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include <arch/cpu.h>
+#include <arch/io.h>
 #include <arch/irq.h>
 #include <arch/mmu.h>
 #include <hv/config.h>
@@ -25,6 +26,7 @@
 
 enum { BAR_LEN = 0x1000, TABLE = 0x800, ENTRIES = 4, MSI = 0x50, MSIX = 0x60 };
 #define PLACE 0xfe000000ull
+enum { PORTS = 0x6000, PORTS_LEN = 0x20 };
 #define MS 1000000ull
 
 static uint8_t bar_memory[BAR_LEN + 4096];
@@ -32,7 +34,7 @@ static struct vm vm;
 static const struct guest_config config = { .name = "g", .npassthrough = 1 };
 static unsigned mapped, steps;
 static uint32_t given; /* interrupts that the unit lets through */
-static bool own;
+static bool own, ports_own;
 static struct iommu_unit a_unit, *unit; /* NULL: there is none */
 static struct iommu_domain *domain;
 static char shown[300]; /* on the guest's console */
@@ -79,15 +81,17 @@ const struct host_topology *host_topology_of(uint32_t i)
 bool host_pci_bar_is_its_own(uint32_t i, const struct host_pci_bar *b)
 {
     assert_int_equal(i, fn);
-    assert_int_equal(b->base, PLACE);
-    return own;
+    assert_int_equal(b->base, b->io ? PORTS : PLACE);
+    return b->io ? ports_own : own;
 }
 
 int host_pci_bar(const struct host_pci_dev *d, unsigned i, struct host_pci_bar *b)
 {
     (void)d;
     *b = (struct host_pci_bar){ .base = PLACE, .len = BAR_LEN };
-    return i == 1 ? 0 : -ENOENT;
+    if (i == 2)
+        *b = (struct host_pci_bar){ .base = PORTS, .len = PORTS_LEN, .io = true };
+    return i == 1 || i == 2 ? 0 : -ENOENT;
 }
 
 int host_pci_reset_step(uint32_t i, struct host_pci_reset *r, uint64_t *wait)
@@ -242,7 +246,7 @@ static int fresh(void **state)
     memset(bar_memory, 0, sizeof bar_memory);
     mapped = steps = given = 0;
     unit_fails = 0;
-    own = true;
+    own = ports_own = true;
     timer = NULL;
     passthrough_init();
     return 0;
@@ -330,6 +334,62 @@ static void tables_that_are_not_believed(void **state)
     without_a_table("grown since then");
 }
 
+static uint32_t at_port;
+
+uint32_t port_read(uint16_t port, unsigned size) { return port | size << 16; }
+
+void port_write(uint16_t port, unsigned size, uint32_t val)
+{
+    (void)size, (void)val;
+    at_port = port;
+}
+
+static void ports(void **state)
+{
+    struct passthrough_fn *f = owned();
+    struct host_pci_bar bar;
+
+    (void)state;
+    assert_int_equal(passthrough_ops->bar(f, 2, &bar), 0);
+    assert_int_equal(machine_cfg[fn][4] & 3, 3);
+    assert_int_equal(passthrough_ops->mmio_read(f, 2, 0, 4), UINT32_MAX); /* nobody asked */
+    assert_int_equal(passthrough_ops->map(f, 2, 0, PORTS_LEN + 1), -EINVAL);
+    assert_int_equal(passthrough_ops->map(f, 2, 0, PORTS_LEN), 0);
+    assert_int_equal(passthrough_ops->mmio_read(f, 2, 0x1c, 4), 0x4601c);
+    assert_int_equal(passthrough_ops->mmio_read(f, 2, 0x20, 4), UINT32_MAX);
+    passthrough_ops->mmio_write(f, 2, 0x1e, 2, 1);
+    assert_int_equal(at_port, 0x601e);
+    passthrough_ops->mmio_write(f, 2, 0x20, 1, 1);
+    assert_int_equal(at_port, 0x601e);
+    let_go(f);
+    assert_int_equal(machine_cfg[fn][4] & 3, 0);
+    ports_own = false; /* it says now that they are another's */
+    f = owned();
+    assert_int_equal(passthrough_ops->bar(f, 2, &bar), -ENOENT);
+    assert_int_equal(passthrough_ops->mmio_read(f, 2, 0, 4), UINT32_MAX);
+    assert_int_equal(machine_cfg[fn][4] & 3, 2);
+    let_go(f);
+}
+
+/* What is mapped for one owner serves the next one, and no other place. */
+static void mapped_once(void **state)
+{
+    struct passthrough_fn *f = owned();
+    unsigned before = mapped;
+
+    (void)state;
+    assert_int_equal(passthrough_ops->map(f, 1, 0x400, 0x100), 0);
+    assert_int_equal(passthrough_ops->map(f, 1, 0x500, 0x100), -EINVAL);
+    let_go(f);
+    f = owned();
+    assert_int_equal(passthrough_ops->mmio_read(f, 1, 0x400, 4), UINT32_MAX);
+    assert_int_equal(passthrough_ops->map(f, 1, 0x500, 0x100), -EINVAL);
+    assert_int_equal(passthrough_ops->map(f, 1, 0x400, 0x100), 0);
+    assert_int_equal(passthrough_ops->mmio_read(f, 1, 0x400, 4), 0);
+    assert_int_equal(mapped, before + 1);
+    let_go(f);
+}
+
 static void masked_at_the_unit(void **state)
 {
     struct passthrough_fn *f = owned();
@@ -389,6 +449,8 @@ int main(void)
         cmocka_unit_test_setup(a_table, fresh),
         cmocka_unit_test_setup(tables_that_are_not_believed, fresh),
         cmocka_unit_test_setup(masked_at_the_unit, fresh),
+        cmocka_unit_test_setup(ports, fresh),
+        cmocka_unit_test_setup(mapped_once, fresh),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

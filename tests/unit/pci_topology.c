@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <arch/mmu.h>
+#include <hv/acpi.h>
 #include <hv/iommu.h>
 #include <hv/pci_select.h>
 #include "pci_machine.h"
@@ -371,8 +372,8 @@ static void what_a_guest_would_miss(void **state)
             "why: It is on a root bus, has a requester ID of its own, and shares its device with "
             "no function that could reach it.\n"
             "reset: It can be reset by itself (function-level reset).\n"
-            "bars: BAR 2 is of I/O ports, which a guest does not see: a driver has to do without "
-            "them.\n"
+            "bars: BAR 2 is of I/O ports, which Trivet reaches for a guest: slower than memory. On "
+            "ARM64 a guest does not see them.\n"
             "rom: Its option ROM is not shown to a guest, so that UEFI in a guest has no driver "
             "from it.\n"
             "interrupts: It interrupts by a line alone (INTx), which is not passed on: others "
@@ -537,6 +538,52 @@ static void claims(void **state)
     assert_false(host_pci_bar_is_its_own(nvme, &b));
 }
 
+static struct acpi_info acpi;
+const struct acpi_info *acpi_info(void) { return &acpi; }
+
+/* What a BAR of ports claims: a PC's own, ACPI's, what the bridge does not lead to it, another's.
+ */
+static void claims_ports(void **state)
+{
+    uint32_t port, nic, other;
+    struct host_pci_bar b = { .base = 0x6000, .len = 0x40, .io = true };
+
+    (void)state;
+    port = machine_bridge(0, 1, 0, TOPOLOGY_ROOT_PORT, 1, 1);
+    nic = machine_endpoint(1, 0, 0, 0x020000);
+    other = machine_endpoint(0, 2, 0, 0x020000);
+    machine_set(port, 0x1c, 2, 0x7061);
+    host_topology_init();
+    assert_true(host_pci_bar_is_its_own(nic, &b));
+    b.base = 0x5fc0;
+    assert_false(host_pci_bar_is_its_own(nic, &b));
+    b.base = 0x7fc0;
+    assert_true(host_pci_bar_is_its_own(nic, &b));
+    b.base = 0x8000;
+    assert_false(host_pci_bar_is_its_own(nic, &b));
+    b.base = 0x6000;
+    machine_set(port, 0x30, 4, 1);
+    assert_false(host_pci_bar_is_its_own(nic, &b));
+    machine_set(port, 0x30, 4, 0);
+    machine_set(other, 0x14, 4, 0x6021);
+    assert_false(host_pci_bar_is_its_own(nic, &b));
+    machine_set(other, 0x14, 4, 0x6041);
+    assert_true(host_pci_bar_is_its_own(nic, &b));
+    acpi.power.pm_timer = (struct acpi_gas){ .addr = 0x6038, .space = 1 };
+    assert_false(host_pci_bar_is_its_own(nic, &b));
+    acpi.power.pm_timer.space = 0;
+    assert_true(host_pci_bar_is_its_own(nic, &b));
+    acpi.power.smi_cmd = 0x603f;
+    assert_false(host_pci_bar_is_its_own(nic, &b));
+    acpi.power.smi_cmd = 0;
+    b.base = 0xfc0; /* of the other, on the root bus */
+    assert_false(host_pci_bar_is_its_own(other, &b));
+    b.base = 0x1000;
+    assert_true(host_pci_bar_is_its_own(other, &b));
+    b.len = 0x10000;
+    assert_false(host_pci_bar_is_its_own(other, &b));
+}
+
 /* All steps of it; returns how many. */
 static unsigned reset_again(uint32_t i, struct host_pci_reset *r, int expect)
 {
@@ -659,6 +706,7 @@ int main(void)
         cmocka_unit_test_setup(what_does_not_isolate, fresh),
         cmocka_unit_test_setup(kept_for_guests, fresh),
         cmocka_unit_test_setup(claims, fresh),
+        cmocka_unit_test_setup(claims_ports, fresh),
         cmocka_unit_test_setup(resets, fresh),
         cmocka_unit_test_setup(resets_bring_bars_back, fresh),
         cmocka_unit_test_setup(lies, fresh),

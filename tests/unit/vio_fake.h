@@ -309,6 +309,8 @@ static const struct vpci_layout layout = { .ecam = 0xe0000000,
                                            .mmio32_len = 0x20000000,
                                            .mmio64 = 0x4000000000,
                                            .mmio64_len = 0x100000000,
+                                           .io = 0xc000,
+                                           .io_len = 0x4000,
                                            .cf8 = true,
                                            .intx_gsi = 16,
                                            .intx_line = { 10, 11, 10, 11 } };

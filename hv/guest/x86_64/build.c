@@ -113,6 +113,8 @@ static int build_machine(struct vm *vm, const struct guest_config *c)
                                .mmio32_len = PLAT_MMIO32_LEN,
                                .mmio64 = PLAT_MMIO64,
                                .mmio64_len = PLAT_MMIO64_LEN,
+                               .io = PLAT_PCI_IO,
+                               .io_len = PLAT_PCI_IO_LEN,
                                .cf8 = true,
                                .q35 = c->firmware[0] != '\0',
                                .intx_gsi = LINE_INTA };

@@ -64,6 +64,8 @@ enum plat_port {
      * 2
      */
     PORT_RESET = 0xcf9,
+    PLAT_PCI_IO = 0xc000, /* BARs of ports, up to 0xffff */
+    PLAT_PCI_IO_LEN = 0x4000,
 };
 #define RESET_VALUE 0x06 /* FADT RESET_VALUE for PORT_RESET */
 #define PM_TIMER_HZ 3579545

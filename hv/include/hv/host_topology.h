@@ -151,7 +151,8 @@ int must_check host_pci_reset_step(uint32_t i, struct host_pci_reset *, uint64_t
 /* How that would be done; 0: not at all. */
 enum topology_reset host_pci_reset_kind(uint32_t i);
 /*
- * Whether memory that BAR `b` of function i claims can be its own: no memory of the machine, within
- * what the bridge above leads to it, no other function's. CPU 0.
+ * Whether what BAR `b` of function i claims can be its own: no memory of the machine, none of the
+ * ports that a PC has below 0x1000 or that ACPI names, within what the bridge above leads to it, no
+ * other function's. CPU 0.
  */
 bool host_pci_bar_is_its_own(uint32_t i, const struct host_pci_bar *b);

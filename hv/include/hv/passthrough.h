@@ -27,6 +27,7 @@ struct passthrough_ops {
     uint32_t (*read)(struct passthrough_fn *, uint32_t off, unsigned size);
     /* Offset of the n-th capability with that id; 0: there is none. */
     uint32_t (*cap)(struct passthrough_fn *, uint8_t id, unsigned n);
+    /* Of memory or of ports. -ENOENT: there is none, or none that can be believed. */
     int (*bar)(struct passthrough_fn *, unsigned i, struct host_pci_bar *);
     /* Any CPU, a DEVICE lock may be held: it masters the bus, or not any more */
     void (*master)(struct passthrough_fn *, bool on);

@@ -18,12 +18,14 @@ struct vpci_id;
 #define VPCI_REGIONS 8 /* pieces of all BARs of one device */
 #define VPCI_MSIX_MAX 16
 /*
- * ecam: base of VPCI_ECAM_LEN bytes. mmio32, mmio64: windows for BARs. cf8: ports 0xcf8..0xcff,
- * among them 0xcf9, the reset control register. GSIs intx_gsi..+3 serve INTA..D by swizzle;
+ * ecam: base of VPCI_ECAM_LEN bytes. mmio32, mmio64: windows for BARs; io: for those of ports,
+ * io_len 0: there are no ports. cf8: ports 0xcf8..0xcff, among them 0xcf9, the reset control
+ * register. GSIs intx_gsi..+3 serve INTA..D by swizzle;
  * intx_line[]: what the Interrupt Line register says for each (0: the GSI itself).
  */
 struct vpci_layout {
     uint64_t ecam, mmio32, mmio32_len, mmio64, mmio64_len;
+    uint32_t io, io_len;
     bool cf8;
     bool q35; /* 00:00.0 is Intel's Q35, whose PCIEXBAR moves configuration space */
     uint32_t intx_gsi;
@@ -80,7 +82,12 @@ enum pci_reg {
     PCI_INT_LINE = 0x3c,
     PCI_INT_PIN = 0x3d,
 };
-enum pci_command { PCI_CMD_MEM = 1 << 1, PCI_CMD_MASTER = 1 << 2, PCI_CMD_INTX_OFF = 1 << 10 };
+enum pci_command {
+    PCI_CMD_IO = 1 << 0,
+    PCI_CMD_MEM = 1 << 1,
+    PCI_CMD_MASTER = 1 << 2,
+    PCI_CMD_INTX_OFF = 1 << 10
+};
 enum pci_status { PCI_STATUS_INTX = 1 << 3, PCI_STATUS_CAPS = 1 << 4 };
 enum pci_cap { PCI_CAP_VENDOR = 0x09, PCI_CAP_MSIX = 0x11 };
 
@@ -142,6 +149,10 @@ struct vpci_id {
 void vpci_dev_init(struct vpci_dev *, struct vm *, const struct vpci_id *);
 /* size: power of two >= 16 */
 void vpci_add_bar(struct vpci_dev *, unsigned bar, uint64_t size, bool is64);
+/* Whether guests of this bus have ports: no device may have a BAR of them else. */
+bool vpci_has_ports(const struct vm *);
+/* The same, of ports; size: power of two, 4 to 256. Its regions are trapped. */
+void vpci_add_io_bar(struct vpci_dev *, unsigned bar, uint32_t size);
 /* copies all but bar and mapped */
 void vpci_add_region(struct vpci_dev *, unsigned bar, const struct vpci_region *);
 /* body: what follows the two bytes id and next; wmask: its writable bits, or NULL. Returns the
