@@ -5,7 +5,8 @@
  * freed, or moved to another CPU.
  *
  * One event; two CPUs with a queue and a loop each; a poster on a further CPU, which also sets the timer; a second poster, or one
- * that cancels. The function may post its own event once more.
+ * that cancels. The function may post its own event once more, or set its timer. With EXITS the CPUs run guests, too, and so many
+ * exits have work for the event: it is run at once, in the exit, where it may be, else posted.
  *
  * Assumptions:
  * - The compare-and-exchange loop of event_post() is one step: the stack's order is not what is proved here, only who is in it.
@@ -13,6 +14,7 @@
  *   one. What is written before a post is seen by the function, since the push releases and take_posted() acquires.
  * - A timed event is due at once; the hardware timer's interrupt comes while the CPU sleeps.
  * - Dead events (event_kill) are not modelled.
+ * - In a guest a CPU stays until an interrupt comes, an exit ends, or the timer that was set is due; no time slice ends.
  * - What holds the queue's lock is one step as far as others look at the queue under the lock; event_post(), which takes none, may
  *   come between any two of its changes.
  *
@@ -20,6 +22,9 @@
  * verify CANCELS: it is cancelled while others post it, and posted again
  * verify FREES: the poster ends, it is cancelled and freed
  * verify MOVES: the poster ends, it is cancelled, gets another CPU and is posted
+ * verify CPUS=1 EXITS=2 POSTS: two exits, and the poster and the timer
+ * verify CPUS=1 EXITS=1 CANCELS: it is cancelled while an exit runs it
+ * verify CPUS=1 EXITS=1 FREES: the poster and the exit end, it is cancelled and freed
  * refute TEST_THEN_SET POSTS: event_post() looks at POSTED and sets it in two steps
  * refute CLEAR_LATE POSTS: POSTED is cleared when the function has returned
  * refute KICK_FIRST POSTS: event_post() kicks the CPU before the event is in its list
@@ -28,17 +33,27 @@
  * refute RUNNING_LAST FREES: event_cancel() looks at POSTED first, then whether the function runs: it may post itself, and end, in between
  * refute READY_ONLY FREES: event_cancel() looks for the event among those taken, not among those posted, and does not try again
  * refute HEAP_FORGOTTEN FREES: event_cancel() leaves the event in the timer heap
+ * refute AT_ONCE_UNSEEN CPUS=1 EXITS=1 CANCELS: event_run_at_once() does not say that the function runs
+ * refute AT_ONCE_ELSEWHERE EXITS=1 POSTS: event_run_at_once() does not ask whose event it is
+ * refute AT_ONCE_NO_KICK CPUS=1 EXITS=1 POSTS: the function posted to its own CPU in an exit, and nobody leaves the guest for it
+ * refute AT_ONCE_NO_ARM CPUS=1 EXITS=1 POSTS: the function set a timer in an exit, and the CPU goes back to the guest without setting its own
+ * refute AT_ONCE_ONLY CPUS=1 EXITS=1 POSTS: who could not have it run at once does not post it
  * refute FREES EARLY: it is freed while somebody may still post it
  * refute MOVES EARLY: it is moved while somebody may still post it
  */
+#ifndef CPUS
 #define CPUS 2
-#ifdef POSTS
+#endif
+#ifndef EXITS
+#define EXITS 0
+#endif
+#if defined(POSTS) && !EXITS
 #define POSTERS 2
 #else
 #define POSTERS 1
 #endif
 
-mtype = { IN_LOOP, ASLEEP };
+mtype = { IN_LOOP, IN_GUEST, ASLEEP };
 
 bool flag;                              /* ev->state & POSTED */
 byte on;                                /* ev->cpu */
@@ -46,6 +61,8 @@ bool posted[CPUS], ready[CPUS], heap[CPUS], running[CPUS], locked[CPUS], wake[CP
 mtype where[CPUS] = IN_LOOP;
 byte data, seen, posters = POSTERS;
 bool freed, again = true, cancelling;
+byte exits = EXITS;                     /* that have work for the event, still to come */
+bool asked, old;                        /* event_cancel() was called; a function runs that began before */
 
 inline cpu_kick(cpu)
 {
@@ -125,9 +142,101 @@ inline take_due(q)
     had = false
 }
 
+/* The event's function. */
+inline fn()
+{
+    d_step { assert(!freed && on == _pid); seen = data; old = !asked }
+    if
+    :: again && !cancelling -> again = false; data++; event_post(true)
+#if EXITS
+    :: again && !cancelling -> again = false; data++;
+        // code hv/core/event.c event_at: else if (!q->running) event_arm(UINT64_MAX)
+        atomic { !locked[_pid] -> heap[_pid] = true }
+#endif
+    :: true
+    fi;
+    d_step { assert(!freed); old = false }
+}
+
+/* From an exit: in `go`, whether it ran. */
+inline event_run_at_once()
+{
+    go = false;
+    // code hv/core/event.c event_run_at_once: ev->cpu != me->id || q->running || !start_at_once(q, ev)
+    if
+#ifdef AT_ONCE_ELSEWHERE
+    :: true ->
+#else
+    :: on == _pid && !running[_pid] ->
+#endif
+        // code hv/core/event.c start_at_once: spin_lock(&q->lock)
+        atomic { !locked[_pid] -> locked[_pid] = true }
+        // code hv/core/event.c start_at_once: may = !event_waits_in(q) && !(__atomic_load_n(&ev->state, __ATOMIC_SEQ_CST) & (uint8_t)(POSTED | DEAD))
+        go = !posted[_pid] && !ready[_pid];
+        go = go && !flag;
+        // code hv/core/event.c start_at_once: if (may) __atomic_store_n(&q->running, ev, __ATOMIC_SEQ_CST)
+#ifndef AT_ONCE_UNSEEN
+        running[_pid] = go;
+#endif
+        // code hv/core/event.c start_at_once: spin_unlock(&q->lock)
+        locked[_pid] = false
+    :: else
+    fi;
+    if
+    :: go ->
+        // code hv/core/event.c event_run_at_once: ev->fn(ev)
+        fn();
+        // code hv/core/event.c event_run_at_once: __atomic_store_n(&q->running, NULL, __ATOMIC_SEQ_CST)
+        running[_pid] = false;
+        // code hv/core/event.c event_run_at_once: if (event_waits_in(q)) cpu_kick(me->id)
+#ifndef AT_ONCE_NO_KICK
+        if :: posted[_pid] || ready[_pid] -> cpu_kick(_pid) :: else fi;
+#endif
+        // code hv/core/event.c event_run_at_once: event_arm(UINT64_MAX)
+#ifndef AT_ONCE_NO_ARM
+        armed = armed || heap[_pid]
+#endif
+    :: else
+    fi
+}
+
+/* Until there is something else to do. The exits are posters: when they are silent, no more come. */
+inline run_guest()
+{
+    // code hv/vm/loop.c run_guest: event_arm(v->ops->run_until
+    armed = heap[_pid];
+    // code hv/vm/loop.c run_guest: set_where(c, CPU_IN_GUEST)
+    where[_pid] = IN_GUEST;
+    do
+    // code hv/vm/vcpu.c vcpu_enter: if ((__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore) || c->wake)
+    :: wake[_pid] -> break
+    :: !wake[_pid] ->
+        if
+        :: atomic { ipi[_pid] -> ipi[_pid] = false }
+        // code hv/core/event.c event_timer_irq: c->wake = 1
+        :: atomic { armed -> armed = false; wake[_pid] = true }
+        :: atomic { exits > 0 && !cancelling -> exits--; posters++ };
+            data++;
+            // code hv/vio/virtio.c virtio_notified: if (!may_work_at_once(d) || !event_run_at_once(&d->event)) event_post(&d->event)
+            if :: event_run_at_once() :: go = false fi;
+#ifndef AT_ONCE_ONLY
+            if :: go :: else -> event_post(false) fi;
+#endif
+            d_step { posters--; go = false }
+        fi
+    od;
+    // code hv/vm/loop.c run_guest: set_where(c, CPU_IN_LOOP)
+    where[_pid] = IN_LOOP;
+    armed = false;
+    goto loop
+}
+
 active [CPUS] proctype cpu()
 {
     bool was, had, go;
+#if EXITS
+    bool armed;
+#endif
     byte to;
 
 loop:
@@ -160,12 +269,7 @@ more:
         if
         :: go ->
             // code hv/core/event.c event_run: fn(ev)
-            d_step { assert(!freed && on == _pid); seen = data }
-            if
-            :: again && !cancelling -> again = false; data++; event_post(true)
-            :: true
-            fi;
-            assert(!freed);
+            fn();
 #ifdef CLEAR_LATE
             flag = false;
 #endif
@@ -176,6 +280,10 @@ more:
         goto more
     :: else
     fi;
+#if EXITS
+    // code hv/vm/loop.c cpu_loop: run_guest(c, v)
+    if :: run_guest() :: true fi;
+#endif
     // code hv/vm/loop.c loop_idle: event_arm(UINT64_MAX)
     // code hv/vm/loop.c loop_idle: set_where(c, CPU_ASLEEP)
     where[_pid] = ASLEEP;
@@ -263,7 +371,9 @@ active proctype canceller()
     posters == 0;
 #endif
 #endif
+    asked = true;
     event_cancel();
+    assert(!old);
 #ifdef FREES
     freed = true
 #endif
@@ -284,7 +394,7 @@ active proctype quiet()
     timeout -> 
     assert(!flag || freed);
     assert(!posted[0] && !ready[0] && !heap[0] && !running[0] && !locked[0]);
-    assert(!posted[1] && !ready[1] && !heap[1] && !running[1] && !locked[1]);
+    assert(!posted[CPUS - 1] && !ready[CPUS - 1] && !heap[CPUS - 1] && !running[CPUS - 1] && !locked[CPUS - 1]);
     assert(posters == 0);
 #ifndef FREES
     assert(seen == data)
