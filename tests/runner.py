@@ -267,8 +267,10 @@ def dbt_tests(_options):
                    ["build/dbt/dbt", "--engine", "lockstep", "--limit", "10M", "--elf", path])
     yield Test("dbt/disassemble", ["tests/dbt/disassemble.py"])
     yield Test("dbt/differ", ["tests/dbt/differ.py"], limit=300)
-    yield Test("dbt/debian", ["tests/dbt/debian.py"], limit=300)
+    yield Test("dbt/debian", ["tests/dbt/debian.py", "--harts", "2"], limit=300)
     yield Test("dbt/debian-jit", ["tests/dbt/debian.py", "--engine", "jit"], limit=300)
+    yield Test("dbt/debian-jit-2", ["tests/dbt/debian.py", "--engine", "jit", "--harts", "2"],
+               limit=300)
 
 
 GROUPS = {"lint": lint_tests, "run": run_tests, "build": build_tests, "unit": unit_tests,

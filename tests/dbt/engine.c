@@ -14,16 +14,20 @@
 #define CODE (64u << 20)
 #define HOT 8
 
-static struct rv_engine *engine;
+static struct rv_engine *engines[RVM_HARTS];
+static unsigned n_engines;
 static bool in_step;
 
 struct rv_hart *hosted_engine_new(void)
 {
-    engine = aligned_alloc(PAGE_SIZE, align_up(sizeof *engine, PAGE_SIZE));
-    return engine ? &engine->hart : NULL;
+    struct rv_engine *e = aligned_alloc(PAGE_SIZE, align_up(sizeof *e, PAGE_SIZE));
+
+    engines[n_engines] = e;
+    n_engines += e != NULL;
+    return e ? &e->hart : NULL;
 }
 
-void hosted_engine_start(struct rv_machine *lockstep)
+static void engine_start(struct rv_engine *e)
 {
     int file = memfd_create("code", 0);
     void *memory = aligned_alloc(PAGE_SIZE, align_up(rv_jit_bytes(), PAGE_SIZE));
@@ -37,27 +41,31 @@ void hosted_engine_start(struct rv_machine *lockstep)
     if (code.w == MAP_FAILED || x == MAP_FAILED)
         hosted_die("no memory for code");
     code.shift = x - code.w;
-    if (rv_engine_init(engine, memory, code, HOT, NULL))
+    if (rv_engine_init(e, memory, code, HOT, NULL))
         hosted_die("the compiling engine does not run on this CPU");
+}
+
+void hosted_engine_start(struct rv_machine *lockstep)
+{
+    for (unsigned n = 0; n < n_engines; n++)
+        engine_start(engines[n]);
     in_step = lockstep;
     if (in_step)
-        hosted_lockstep_start(lockstep, engine);
+        hosted_lockstep_start(lockstep, engines[0]);
 }
 
 uint64_t hosted_run(struct rv_hart *h, uint64_t budget)
 {
     if (in_step)
         return hosted_lockstep_run(budget);
-    return engine ? rv_engine_run(engine, budget) : rv_interpret(h, budget);
+    return n_engines ? rv_engine_run(engines[h->cpu.hartid], budget) : rv_interpret(h, budget);
 }
 
-void hosted_engine_stats(void)
+static void engine_stats(const struct rv_engine *e)
 {
     struct rv_jit_stats s;
 
-    if (!engine)
-        return;
-    rv_jit_stats(engine->jit, &s);
+    rv_jit_stats(e->jit, &s);
     fprintf(stderr,
             "units %llu of %llu instructions, %llu bytes; %llu entries, %llu chains, %llu lookups, "
             "%llu slow accesses, %llu interpreted, %llu invalidated, %llu evictions\n",
@@ -66,4 +74,10 @@ void hosted_engine_stats(void)
             (unsigned long long)s.indirect, (unsigned long long)s.slow_memory,
             (unsigned long long)s.steps, (unsigned long long)s.invalidated,
             (unsigned long long)s.evictions);
+}
+
+void hosted_engine_stats(void)
+{
+    for (unsigned n = 0; n < n_engines; n++)
+        engine_stats(engines[n]);
 }

@@ -140,8 +140,8 @@ static void make_machine(void)
     m->ram = mmap(NULL, m->ram_size, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     m->harts = (unsigned)number(opt.harts, "");
-    if (engine_is_jit() && m->harts != 1)
-        hosted_die("the engine jit runs one hart so far");
+    if (engine_is_lockstep() && m->harts != 1)
+        hosted_die("the engine lockstep runs one hart");
     if (m->ram == MAP_FAILED || m->harts < 1 || m->harts > RVM_HARTS)
         hosted_die("no such machine");
     for (unsigned n = 0; n < m->harts; n++) {

@@ -155,12 +155,16 @@ static bool ecall(void *owner, struct rv_hart *h)
     return m->sbi;
 }
 
+/* Another hart, always; there are no devices that write. */
+static bool others_wrote(void *owner) { return ((const struct rv_machine *)owner)->harts > 1; }
+
 const struct rv_machine_ops rvm_ops = {
     .ram = ram,
     .read = device_read,
     .write = device_write,
     .time = machine_time,
     .ecall = ecall,
+    .others_wrote = others_wrote,
 };
 
 static struct rv_machine *machine_of(struct uart16550 *u)
