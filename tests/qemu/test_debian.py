@@ -20,7 +20,7 @@ READY = r"trivet guest ready: (\d+) CPUs"
 BAD = re.compile(r"unstable|clocksource.*(skew|watchdog)|stall|unexpected "
                  r"irq|lockup|BUG:|WARNING: (?!See)|Call Trace|Oops|segfault|I/O error|nobody "
                  r"cared", re.I)
-SECONDS = 120
+SECONDS = 60
 
 
 class Shell:
