@@ -44,9 +44,9 @@ static void work(struct event *ev)
         event_post(ev);
 }
 
-static void start(uint32_t weight_a, uint32_t weight_b)
+static void start_on(uint32_t cpus, uint32_t weight_a, uint32_t weight_b)
 {
-    sim_start(1);
+    sim_start(cpus);
     memset(vms, 0, sizeof vms);
     for (unsigned i = 0; i < VMS; i++) {
         configs[i].weight = i ? weight_b : weight_a;
@@ -56,14 +56,18 @@ static void start(uint32_t weight_a, uint32_t weight_b)
     }
 }
 
-static struct vcpu *add(unsigned vm)
+static void start(uint32_t weight_a, uint32_t weight_b) { start_on(1, weight_a, weight_b); }
+
+static struct vcpu *add_to(unsigned vm, uint64_t affinity)
 {
-    struct vcpu *v = sim_add(configs[vm].weight, 0);
+    struct vcpu *v = sim_add(configs[vm].weight, affinity);
 
     v->vm = &vms[vm];
     vms[vm].vcpu[vms[vm].nvcpus++] = v;
     return v;
 }
+
+static struct vcpu *add(unsigned vm) { return add_to(vm, 0); }
 
 /* cpu_loop(): true when it would sleep. */
 static bool round_of(uint64_t most)
@@ -230,6 +234,49 @@ static void test_cancel_and_debt(void **state)
     assert_int_equal(device[A].ev.state, 0);
 }
 
+/* A vCPU that this CPU alone runs, for so long, and that waits for it then. */
+static void busy(uint32_t cpu, struct vcpu *v, uint64_t ns)
+{
+    host_cpu = cpu;
+    sim_pick(cpu);
+    assert_ptr_equal(on_cpu[cpu], v);
+    host_now += ns;
+    sched_put(v, true);
+    on_cpu[cpu] = NULL;
+}
+
+/*
+ * A second of work on a CPU where others have had much is nothing on one where they have had
+ * little, and what a guest has had here is not forgotten for what it does there.
+ */
+static void test_each_cpu_apart(void **state)
+{
+    struct vcpu *here, *there;
+
+    (void)state;
+    start_on(2, 100, 100);
+    here = add_to(B, 1);
+    there = add_to(B, 2);
+    sched_wake(here);
+    sched_wake(there);
+    busy(1, there, 1000 * STEP_NS);
+    share_pay(&vms[A], host_now - STEP_NS);
+    assert_false(share_is_far_ahead(&vms[A]));
+    busy(0, here, STEP_NS);
+    assert_true(sched_others_want(&vms[A]) && sched_floor() < 100 * STEP_NS);
+    assert_false(share_is_far_ahead(&vms[A]));
+    share_pay(&vms[A], host_now - 15 * STEP_NS);
+    assert_true(share_is_far_ahead(&vms[A]));
+    host_cpu = 1;
+    share_pay(&vms[A], host_now - STEP_NS);
+    host_cpu = 0;
+    assert_true(share_is_far_ahead(&vms[A]));
+    busy(0, here, 20 * STEP_NS);
+    assert_false(share_is_far_ahead(&vms[A]));
+    assert_int_equal(vms[A].share.worked_ns, 17 * STEP_NS);
+    host_cpu = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +284,7 @@ int main(void)
         cmocka_unit_test_teardown(test_shares, end),
         cmocka_unit_test_teardown(test_goes_on, end),
         cmocka_unit_test_teardown(test_cancel_and_debt, end),
+        cmocka_unit_test_teardown(test_each_cpu_apart, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

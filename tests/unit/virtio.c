@@ -565,8 +565,8 @@ static void test_fair(void **state)
         uint64_t from, done = 0, added = 0;
 
         start(SLOT_CONSOLE, 1, 16, V1);
-        con_cost = 300000; /* ns of work for each buffer */
-        vm.share.had = 0;  /* no debt */
+        con_cost = 300000;                            /* ns of work for each buffer */
+        memset(vm.share.had, 0, sizeof vm.share.had); /* no debt */
         from = host_now;
         while (host_now < from + 300000000) {
             if (added - done < 8) {

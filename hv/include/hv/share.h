@@ -4,9 +4,10 @@
 #include <hv/event.h>
 #include <hv/types.h>
 struct vm;
+#define SHARE_CPUS 64 /* whose accounts are kept apart; further CPUs share these */
 /* private to share.c, but worked_ns: ns of such work so far; atomic */
 struct share {
-    uint64_t had, worked_ns;
+    uint64_t had[SHARE_CPUS], worked_ns;
     uint32_t turn;
 };
 /*
@@ -14,5 +15,10 @@ struct share {
  * the event was put off.
  */
 bool must_check share_wait(struct vm *, struct event *);
+/*
+ * In an event's function that works for many: whether this guest is so far ahead that its work is
+ * to be dropped, because those that make it do not wait (they are on other CPUs, or not its own).
+ */
+bool must_check share_is_far_ahead(const struct vm *);
 /* After it: the work began at time_ns() == from. The VM's vCPUs may not be freed meanwhile. */
 void share_pay(struct vm *, uint64_t from);
