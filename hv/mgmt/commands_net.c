@@ -122,6 +122,7 @@ static void list_access(struct out *o)
 static void loss_cells(struct out *o, const struct net_port *p)
 {
     out_cell_number(o, nets_now(&p->count.dropped));
+    out_cell_number(o, nets_now(&p->count.filtered));
     out_cell_number(o, nets_now(&p->count.spoofed));
     out_cell_number(o, nets_now(&p->count.bad));
     out_cell_number(o, nets_now(&p->count.limited));
@@ -134,9 +135,10 @@ static void list_losses(struct out *o)
 {
     static const struct column cols[] = {
         { "switch", "Switch", UNIT_NONE, false },  { "port", "Port", UNIT_NONE, true },
-        { "dropped", "No room", UNIT_NONE, true }, { "spoofed", "Spoofed", UNIT_NONE, true },
-        { "bad", "Bad", UNIT_NONE, true },         { "limited", "Limited", UNIT_NONE, true },
-        { "slowed", "Slowed", UNIT_NONE, true },   { "astray", "Astray", UNIT_NONE, true },
+        { "dropped", "No room", UNIT_NONE, true }, { "filtered", "Filtered", UNIT_NONE, true },
+        { "spoofed", "Spoofed", UNIT_NONE, true }, { "bad", "Bad", UNIT_NONE, true },
+        { "limited", "Limited", UNIT_NONE, true }, { "slowed", "Slowed", UNIT_NONE, true },
+        { "astray", "Astray", UNIT_NONE, true },
     };
 
     list_of_ports(o, "losses", cols, ARRAY_SIZE(cols), NULL, loss_cells);

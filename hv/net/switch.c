@@ -26,6 +26,7 @@ static void switch_add(uint64_t *counter, uint64_t n)
 
 void net_count_bad(struct net_port *p) { switch_add(&p->count.bad, 1); }
 void net_count_dropped(struct net_port *p) { switch_add(&p->count.dropped, 1); }
+void net_count_filtered(struct net_port *p) { switch_add(&p->count.filtered, 1); }
 
 /* ---- switches ---- */
 
@@ -77,6 +78,17 @@ static struct net_port *owner_of(const struct net_switch *s, net_mac mac)
         if (s->port[i] && !s->port[i]->learned && s->port[i]->mac == mac)
             return s->port[i];
     return NULL;
+}
+
+struct net_port *net_port_of(struct net_switch *s, net_mac mac)
+{
+    struct net_port *p;
+
+    assert_cpu0();
+    spin_lock(&s->lock);
+    p = owner_of(s, mac);
+    spin_unlock(&s->lock);
+    return p;
 }
 
 static int switch_place(struct net_switch *s, struct net_port *p)

@@ -9,6 +9,7 @@
 #include <hv/net.h>
 #include <hv/nospec.h>
 #include <hv/pmm.h>
+#include <hv/share.h>
 #include <hv/state.h>
 #include <hv/virtio.h>
 #include <hv/vm.h>
@@ -160,6 +161,17 @@ static bool vio_net_deliver(struct net_port *p, unsigned from, const struct net_
     return true;
 }
 
+/* The NAT gateway's work for the guest: as that of its devices. */
+static bool vio_net_is_far_ahead(const struct net_port *p)
+{
+    return share_is_far_ahead(container_of(p, struct vio_net, port)->dev.vm);
+}
+
+static void vio_net_pay(struct net_port *p, uint64_t from)
+{
+    share_pay(container_of(p, struct vio_net, port)->dev.vm, from);
+}
+
 /*
  * The next buffer, and what of the frame's `len` bytes it takes, behind `skip` bytes. The count of
  * bytes; 0: there is none now, or the ring is broken.
@@ -243,10 +255,12 @@ static void vio_net_receive_all(struct vio_net *n)
     uint32_t len;
 
     while ((frame = net_queue_first(&n->queue, &len, &o))) {
-        if (!net_wants(&n->wants, &n->dev, n->config.mac, frame, len))
+        if (!net_wants(&n->wants, &n->dev, n->config.mac, frame, len)) {
             virtio_charge(&n->dev, COST_FRAME);
-        else if (!vio_net_receive(n, frame, len, &o, whole))
+            net_count_filtered(&n->port);
+        } else if (!vio_net_receive(n, frame, len, &o, whole)) {
             break;
+        }
         net_queue_drop(&n->queue);
         whole = false;
         if (n->dev.budget <= 0) { /* no buffer was asked for that would tell */
@@ -386,7 +400,9 @@ static const struct virtio_ops ops = {
     .restore = vio_net_restore,
     .free = vio_net_destroy,
 };
-static const struct net_port_ops port_ops = { .deliver = vio_net_deliver };
+static const struct net_port_ops port_ops = { .deliver = vio_net_deliver,
+                                              .is_far_ahead = vio_net_is_far_ahead,
+                                              .pay = vio_net_pay };
 
 static void vio_net_set_up(struct vio_net *n, struct vm *vm, const struct net_switch *s,
                            const struct guest_net *g)

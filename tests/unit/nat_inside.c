@@ -382,6 +382,61 @@ static void test_fixed_addresses(void **state)
     assert_int_not_equal(guest_ip(1), guest_ip(2));
 }
 
+/* Each frame to the gateway is paid for by the guest that sent it, whatever it is. */
+static void test_who_pays(void **state)
+{
+    static const uint8_t junk[64];
+
+    (void)state;
+    stations_forget();
+    arp(0, guest_ip(0), INSIDE);
+    arp(0, guest_ip(1), INSIDE);
+    ping(0, guest_ip(0), INSIDE, 56);
+    ping(0, guest_ip(0), SERVER, 56);
+    ping(0, guest_ip(1), SERVER, 56);
+    station_send(0, gate_mac(0), 0x0800, junk, sizeof junk);
+    station_send(0, gate_mac(0), 0x86dd, junk, sizeof junk);
+    assert_int_equal(st[0].paid, 7);
+    ping(1, guest_ip(1), INSIDE, 56);
+    assert_int_equal(st[1].paid, 1);
+    assert_int_equal(st[2].paid, 0);
+    stations_forget();
+}
+
+/* One that floods loses its own frames; those of others between them are answered. */
+static void test_a_flood(void **state)
+{
+    uint64_t drops = nat->drops[NAT_DROP_SHARE];
+
+    (void)state;
+    st[0].far_ahead = true;
+    for (unsigned i = 0; i < 100; i++) {
+        ping(0, guest_ip(0), INSIDE, 56);
+        arp(0, guest_ip(0), INSIDE);
+        ping(1, guest_ip(1), INSIDE, 56);
+        assert_non_null(station_packet(1));
+    }
+    assert_null(station_packet(0));
+    assert_int_equal(nat->drops[NAT_DROP_SHARE] - drops, 200);
+    st[0].far_ahead = false;
+    ping(0, guest_ip(0), INSIDE, 56);
+    assert_non_null(station_packet(0));
+}
+
+/* A guest that is gone pays for nothing, nor do others. */
+static void test_a_guest_that_went(void **state)
+{
+    (void)state;
+    stations_forget();
+    station_queue(2, gate_mac(2), 0x0800, buf, 60);
+    net_port_down(&st[2].port);
+    net_port_remove(&st[2].port);
+    while (event_run())
+        ;
+    assert_int_equal(st[2].paid + st[0].paid + st[1].paid, 0);
+    plug_station(2, net_find(NAT_NAME));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +451,9 @@ int main(void)
         cmocka_unit_test(test_reverse_names),
         cmocka_unit_test(test_bad_queries),
         cmocka_unit_test(test_fixed_addresses),
+        cmocka_unit_test(test_who_pays),
+        cmocka_unit_test(test_a_flood),
+        cmocka_unit_test(test_a_guest_that_went),
     };
 
     nat_begin(false, false);

@@ -35,8 +35,17 @@ struct station {
         uint32_t len;
     } got[KEPT];
     unsigned n, taken;
+    bool far_ahead;
+    unsigned paid; /* how often */
 };
 static struct station st[STATIONS];
+
+/* Also in fuzzers, which have no cmocka. */
+static inline void need(bool ok)
+{
+    if (!ok)
+        abort();
+}
 
 static bool station_deliver(struct net_port *p, unsigned from, const struct net_frame *f)
 {
@@ -56,15 +65,29 @@ static bool station_deliver(struct net_port *p, unsigned from, const struct net_
     s->got[s->n++].len = f->len;
     return true;
 }
-static const struct net_port_ops station_ops = { .deliver = station_deliver };
+
+static bool station_is_far_ahead(const struct net_port *p)
+{
+    return container_of(p, const struct station, port)->far_ahead;
+}
+
+static void station_pay(struct net_port *p, uint64_t from)
+{
+    need(from <= time_ns());
+    container_of(p, struct station, port)->paid++;
+}
+
+static const struct net_port_ops station_ops = { .deliver = station_deliver,
+                                                 .is_far_ahead = station_is_far_ahead,
+                                                 .pay = station_pay };
 static const char *const station_names[STATIONS] = { "web", "db", "mail", "world" };
 
 static inline net_mac station_mac(unsigned i) { return 0x020000000001ull + i; }
 static inline net_mac gate_mac(unsigned i) { return (i == WORLD ? &nat->out : &nat->in)->port.mac; }
 
-/* A frame of `len` bytes behind its header. The gateway's event runs. */
-static inline void station_send(unsigned i, net_mac to, uint16_t type, const uint8_t *data,
-                                uint32_t len)
+/* A frame of `len` bytes behind its header. */
+static inline void station_queue(unsigned i, net_mac to, uint16_t type, const uint8_t *data,
+                                 uint32_t len)
 {
     static uint8_t copy[NET_FRAME_MAX];
     const struct iov iov = { copy, len };
@@ -75,6 +98,13 @@ static inline void station_send(unsigned i, net_mac to, uint16_t type, const uin
     net_mac_to(station_mac(i), f.head + 6);
     put16(f.head + 12, type);
     (void)net_send(&st[i].port, &f);
+}
+
+/* The same, and the gateway's event runs. */
+static inline void station_send(unsigned i, net_mac to, uint16_t type, const uint8_t *data,
+                                uint32_t len)
+{
+    station_queue(i, to, type, data, len);
     while (event_run())
         ;
 }
@@ -127,7 +157,7 @@ static inline const struct packet *station_packet(unsigned i)
 static inline void stations_forget(void)
 {
     for (unsigned i = 0; i < STATIONS; i++)
-        st[i].n = st[i].taken = 0;
+        st[i].n = st[i].taken = st[i].paid = 0;
 }
 
 /* The world answers ARP for the router and everything else on its network. */
@@ -150,13 +180,6 @@ static inline void world_answers_arp(void)
         memcpy(reply + 18, arp + 8, 10);
         station_send(WORLD, gate_mac(WORLD), 0x0806, reply, sizeof reply);
     }
-}
-
-/* Also in fuzzers, which have no cmocka. */
-static inline void need(bool ok)
-{
-    if (!ok)
-        abort();
 }
 
 static inline void plug_station(unsigned i, struct net_switch *s)

@@ -681,6 +681,25 @@ static void test_scan(void **state)
     assert_int_equal(out()->dst, SERVER);
 }
 
+/* A packet is paid for by the guest that sent it, else by the one that gets it, once. */
+static void test_who_pays(void **state)
+{
+    uint16_t port;
+
+    (void)state;
+    stations_forget();
+    udp(0, guest_ip(0), 4000, SERVER, 123, "time?");
+    port = out()->sport;
+    assert_int_equal(st[0].paid, 1);
+    udp(WORLD, SERVER, 123, OUTSIDE, port, "late");
+    assert_int_equal(st[0].paid, 2);
+    udp(WORLD, SERVER + 1, 123, OUTSIDE, port, "nobody's");
+    udp(1, guest_ip(1), 123, OUTSIDE, port, "back in, and refused");
+    assert_int_equal(st[0].paid, 2);
+    assert_int_equal(st[1].paid, 1);
+    assert_int_equal(st[WORLD].paid, 0);
+}
+
 /* One run of the event takes so many frames, whatever waits. */
 static void test_one_run_is_bounded(void **state)
 {
@@ -719,6 +738,7 @@ int main(void)
         cmocka_unit_test_setup(test_fragments, clear),
         cmocka_unit_test_setup(test_scan, clear),
         cmocka_unit_test_setup(test_one_run_is_bounded, clear),
+        cmocka_unit_test_setup(test_who_pays, clear),
         cmocka_unit_test_setup(test_dns_is_passed_on, clear),
         cmocka_unit_test_setup(test_dns_by_tcp, clear),
         cmocka_unit_test_setup(test_dns_is_bounded, clear),

@@ -410,6 +410,24 @@ static void test_while_others_want_the_cpu(void **state)
     assert_int_equal(received(0, BUF_STEP, 777), 1);
 }
 
+/* What the NAT gateway does for the guest is work like its devices'. */
+static void test_work_beside_it(void **state)
+{
+    struct net_port *p = net_port_of(net_find("lan"), MAC_A);
+    uint64_t worked = vm.share.worked_ns;
+
+    (void)state;
+    host_now += 15000000;
+    p->ops->pay(p, host_now - 12000000);
+    assert_int_equal(vm.share.worked_ns - worked, 12000000);
+    assert_false(p->ops->is_far_ahead(p));
+    waiting = 1;
+    assert_true(p->ops->is_far_ahead(p));
+    host_now += 20000000;
+    assert_false(p->ops->is_far_ahead(p));
+    waiting = 0;
+}
+
 /* ---- the control queue ---- */
 
 enum { CTRL = 2, COMMAND = 0x58000, ANSWER = 0x59000 };
@@ -518,6 +536,7 @@ static void test_wants(void **state)
     assert_true(gets(MAC_B) && gets(NET_MAC_BROADCAST) && gets(group));
     assert_int_equal(rx_mode(0, 0), 0);
     assert_true(gets(MAC_B) && gets(NET_MAC_BROADCAST) && !gets(group));
+    assert_int_equal(counters(1)->filtered, 1);
     assert_int_equal(command(1, 0, table, sizeof table), 0);
     assert_true(gets(group) && !gets(another));
     assert_int_equal(rx_mode(1, 1), 0);
@@ -655,6 +674,7 @@ int main(void)
         T(test_a_ring_that_is_too_small),
         T(test_costly_buffers),
         T(test_while_others_want_the_cpu),
+        T(test_work_beside_it),
         T(test_commands_refused),
         T(test_wants),
         T(test_long_table),

@@ -28,6 +28,7 @@ enum nat_drop {
     NAT_DROP_NO_UPLINK,
     NAT_DROP_TOO_BIG,
     NAT_DROP_NO_MEMORY,
+    NAT_DROP_SHARE, /* the guest is far ahead of its share of the CPU */
     NAT_DROPS
 };
 extern const char *const nat_drop_names[NAT_DROPS];

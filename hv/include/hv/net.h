@@ -133,12 +133,20 @@ struct net_port_ops {
      * sender's port. True: it was taken; false: there is no room.
      */
     bool (*deliver)(struct net_port *, unsigned from, const struct net_frame *);
+    /*
+     * Both or none. An event of CPU 0 works for this port's owner among others: whether that has
+     * had so much of this CPU, which others want, that its work is to be dropped; the owner pays
+     * for what was done since time_ns() was `from`.
+     */
+    bool (*is_far_ahead)(const struct net_port *);
+    void (*pay)(struct net_port *, uint64_t from);
 };
 /* Since the port was added; each is written by any CPU, and read as it stands. */
 struct net_counters {
     uint64_t sent, sent_bytes;         /* by this port */
     uint64_t received, received_bytes; /* taken by it */
     uint64_t dropped;                  /* for it: it had no room */
+    uint64_t filtered;                 /* taken by it, and not wanted by its driver */
     uint64_t spoofed;                  /* by it, with a source address that is not its own */
     uint64_t bad;                      /* by it: too short, too long, or from a group address */
     uint64_t limited;                  /* by it: above the limit of floods */
@@ -221,9 +229,12 @@ void net_port_remove(struct net_port *); /* CPU 0; it is down */
  * the sender's account of its time. The header is the sender's copy, checked here.
  */
 uint64_t net_send(struct net_port *, const struct net_frame *);
+/* CPU 0: the port with this address of its own, which stays until the event is over; or NULL. */
+struct net_port *net_port_of(struct net_switch *, net_mac);
 /* Any CPU: counts one that the port's owner refuses to send, or did not take after all. */
 void net_count_bad(struct net_port *);
 void net_count_dropped(struct net_port *);
+void net_count_filtered(struct net_port *);
 
 /* ---- vlan.c: the switch's own ---- */
 /* A frame's VLAN, and its tag where it came with one that the switch understands. */

@@ -84,6 +84,8 @@ void gate_to_guest(struct nat_guest *g, struct packet *p)
 
     net_mac_to(g->mac, mac);
     g->received++;
+    if (!nat->payer)
+        nat->payer = g;
     send_packet(&nat->in, mac, p);
 }
 
@@ -218,6 +220,22 @@ static void guest_packet(struct nat_guest *g, uint8_t *ip, uint32_t len, uint64_
         translate_outward(g, &p, now);
 }
 
+/* Its own device waits already when it is ahead, where that is on this CPU. */
+static bool is_far_ahead(const struct nat_guest *g)
+{
+    const struct net_port *p = net_port_of(nat->in.port.net, g->mac);
+
+    return p && p->ops->is_far_ahead && p->ops->is_far_ahead(p);
+}
+
+static void pay(const struct nat_guest *g, uint64_t from)
+{
+    struct net_port *p = g ? net_port_of(nat->in.port.net, g->mac) : NULL;
+
+    if (p && p->ops->pay)
+        p->ops->pay(p, from);
+}
+
 static void guest_frame(uint8_t *frame, uint32_t len, uint64_t now)
 {
     struct nat_guest *g = gate_guest_by_mac(net_mac_from(frame + 6));
@@ -226,8 +244,11 @@ static void guest_frame(uint8_t *frame, uint32_t len, uint64_t now)
         gate_drop(NAT_DROP_SPOOFED);
         return;
     }
+    nat->payer = g;
     g->sent++;
-    if (get16(frame + 12) == ETHER_ARP)
+    if (is_far_ahead(g))
+        gate_drop(NAT_DROP_SHARE);
+    else if (get16(frame + 12) == ETHER_ARP)
         guest_arp(g, frame, len);
     else if (get16(frame + 12) == ETHER_IP)
         guest_packet(g, frame + NET_HEAD, len - NET_HEAD, now);
@@ -288,21 +309,26 @@ static bool deliver(struct net_port *p, unsigned from, const struct net_frame *f
 }
 const struct net_port_ops gate_port_ops = { .deliver = deliver };
 
-/* One frame; false: none waits. */
+/* One frame, at the cost of the guest that it is from or for; false: none waits. */
 static bool take(struct nat_side *s, void (*use)(uint8_t *, uint32_t, uint64_t), uint64_t now)
 {
     uint32_t len;
     const uint8_t *first = s->plugged ? net_queue_first(&s->queue, &len, NULL) : NULL;
+    uint64_t from;
     uint8_t *frame;
     net_mac to;
 
     if (!first)
         return false;
+    from = time_ns();
+    nat->payer = NULL;
     frame = s->ring + (first - s->ring); /* its memory is the gateway's to change */
     to = net_mac_from(frame);
     if (to == s->port.mac || to == NET_MAC_BROADCAST)
         use(frame, len, now);
     net_queue_drop(&s->queue);
+    pay(nat->payer, from);
+    nat->payer = NULL;
     return true;
 }
 

@@ -38,7 +38,7 @@ struct nat_guest {
     uint64_t leased_until; /* ns; 0: not leased */
     uint64_t error_ns;     /* ICMP errors to it are paid for until then */
     uint64_t ask_ns;       /* the same for questions on the uplink on its behalf */
-    uint64_t sent, received, dropped;
+    uint64_t sent, received;
     struct dns_pending dns[DNS_PENDING];
     struct nat_member member;
     struct frag frag[GUEST_FRAGS];
@@ -54,8 +54,9 @@ struct nat {
     struct nat_guest *guest[NAT_GUESTS];
     unsigned nguests;
     struct event event;
-    unsigned clear;   /* guests whose connections are to end: the first so many */
-    uint64_t tick_ns; /* when time-outs are looked at next */
+    struct nat_guest *payer; /* for whom it works now; NULL: it is not known, or nobody's */
+    unsigned clear;          /* guests whose connections are to end: the first so many */
+    uint64_t tick_ns;        /* when time-outs are looked at next */
     uint64_t drops[NAT_DROPS];
     struct frag frag[UPLINK_FRAGS];
     uint8_t scratch[4096]; /* a packet of the gateway's own */

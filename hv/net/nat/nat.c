@@ -17,7 +17,7 @@ const char *const nat_drop_names[NAT_DROPS] = {
     [NAT_DROP_NOWHERE] = "no such destination", [NAT_DROP_PROTOCOL] = "not TCP, UDP, ping",
     [NAT_DROP_UNKNOWN] = "no connection",       [NAT_DROP_FULL] = "guest's table is full",
     [NAT_DROP_NO_UPLINK] = "no uplink",         [NAT_DROP_TOO_BIG] = "too big",
-    [NAT_DROP_NO_MEMORY] = "no memory",
+    [NAT_DROP_NO_MEMORY] = "no memory",         [NAT_DROP_SHARE] = "guest has had its share",
 };
 
 /* ---- making ---- */
