@@ -10,7 +10,8 @@
 
 enum { RX = 0, TX = 1, HDR = 12, HEAD = 14, BUFFERS = 64, LARGE = 12288, SMALL = 512 };
 enum { WINDOW = 8, MOST = 9000 + HEAD, FLOOD_MS = 20 };
-#define TYPE 0xb588 /* 0x88b5, for local experiments: IEEE 802 */
+#define TYPE 0xb588     /* 0x88b5, for local experiments: IEEE 802 */
+#define NOT_OURS 0xb688 /* 0x88b6: hostile-net's */
 #define F_MRG_RXBUF (1ull << 15)
 enum kind { HELLO = 1, DATA, END };
 struct packet {
@@ -126,7 +127,7 @@ static struct packet *packet(void)
     struct packet *p = (struct packet *)frame;
     unsigned len = receive();
 
-    if (len == 0)
+    if (len == 0 || (len >= HEAD && p->type == NOT_OURS))
         return NULL;
     if (len < sizeof *p || p->type != TYPE || p->len != len) {
         fail("net", "%u bytes of something else", len);

@@ -12,6 +12,8 @@ CONFIG = ("[host]\nlog = info\n[net wide]\nmtu = 9000\n[net lan]\n"
           + "".join(trivet.section(name, "net", cmdline=f"{name} x", memory="64M", vcpus=1,
                                    debug_exit="yes", autostart="no", net=f"wide,mac={mac}")
                     for name, mac in MAC.items())
+          + trivet.section("flood", "hostile-net", cmdline="x", memory="64M", vcpus=1,
+                           debug_exit="yes", autostart="no", net=["wide", "nat"])
           + "".join(trivet.section(name, "vmlinuz", initrd="initrd.img", cmdline=LINUX,
                                    memory="256M", autostart="no",
                                    net=["lan", "lan,vlan=10", f"lan,vlan={vlan}"])
@@ -22,7 +24,8 @@ EACH = sum((9014 - 28 - kind) // 61 + 1 for kind in range(5))
 
 
 def FILES():
-    return {**trivet.debian_files(), "net": trivet.guest_file("net")}
+    return {**trivet.debian_files(), "net": trivet.guest_file("net"),
+            "hostile-net": trivet.guest_file("hostile-net")}
 
 
 def ports(machine):
@@ -49,6 +52,26 @@ def test_frames_of_all_sizes(machine):
 
 def test_merged_buffers(machine):
     assert frames(machine, "small") == EACH
+
+
+def test_a_flood(machine):
+    """One guest sends without end to a neighbour and to the gateway. What others send to that
+    neighbour all arrives; the work is the sender's, and what it may not do is counted at its
+    port."""
+    machine.cmd("start flood", 60)
+    machine.wait_output("flood", "flood 4", 60)
+    assert frames(machine, "answer") == EACH
+    assert "FAIL" not in machine.tail("flood")
+    nets = machine.cmd("nets")
+    mine = [(row["switch"], row["port"]) for row in nets["ports"] if row["guest"] == "flood"]
+    rows = [row for row in nets["losses"] if (row["switch"], row["port"]) in mine]
+    assert len(rows) == 2, nets
+    for row in rows:
+        assert row["bad"] > 0 < row["spoofed"] and row["limited"] > 0, row
+    assert rows[1]["dropped"] > 0, rows  # the gateway's answers, which it does not take
+    assert machine.cmd("info flood")["worked_ns"] > 1000000
+    machine.cmd("stop flood --force")
+    machine.wait_state("flood", ("off",), 60)
 
 
 def vlans(machine):
