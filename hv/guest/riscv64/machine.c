@@ -222,7 +222,7 @@ static void enter_supervisor(struct rv_cpu *c)
     c->mode = RV_S;
     c->medeleg = 0xb1ff;
     c->mideleg = 1 << RV_IRQ_SSI | 1 << RV_IRQ_STI | 1 << RV_IRQ_SEI;
-    c->mcounteren = 7;
+    c->mcounteren = c->scounteren = 7;    /* Linux's vDSO reads time, and relies on firmware */
     c->menvcfg = 1ull << 63 | 1ull << 61; /* Sstc, Svadu */
     c->pmpaddr[0] = (1ull << 54) - 1;
     c->pmpcfg[0] = 0x1f;
