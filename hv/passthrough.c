@@ -23,6 +23,8 @@
 
 enum { MSIX_CONTROL = 2, MSIX_SIZE = 0x7ff, MSIX_TABLE = 4, MSIX_ENTRY = 16 }; /* PCI §6.8.2 */
 
+enum { CFG_COMMAND = 4, CFG_STATUS = 6, STATUS_INTX = 1 << 3, CFG_PIN = 0x3d }; /* PCI §6.2 */
+
 enum fn_state { FN_DIRTY, FN_RESETTING, FN_IDLE, FN_USED, FN_DEAD };
 /* One for each unit that the guest's functions are behind. */
 struct pass_domain {
@@ -32,9 +34,9 @@ struct pass_domain {
     struct pass_domain *next;
 };
 struct fn_irq {
-    struct irq_message plain;
-    struct event *ev; /* NULL: nobody wants it */
-    bool made;
+    struct irq_message plain, sent; /* the unit's, from `plain` */
+    struct event *ev;               /* NULL: nobody wants it */
+    bool made, masked;
 };
 struct passthrough_fn {
     uint32_t i; /* in host_pci_devs() */
@@ -50,6 +52,7 @@ struct passthrough_fn {
     uint64_t table_at;
     unsigned table_size, ntable;
     struct fn_irq irq[VPCI_MSIX_MAX];
+    enum passthrough_mode mode;
     struct host_pci_reset reset;
     uint64_t due; /* ns: the next step of the reset */
     struct event timer, *then;
@@ -350,7 +353,7 @@ static void fn_map_table(struct passthrough_fn *f)
 /* NULL: its interrupts are sent by MSI. */
 static volatile uint8_t *fn_table(const struct passthrough_fn *f)
 {
-    return f->ntable ? f->table : NULL;
+    return f->mode == PASSTHROUGH_MSIX ? f->table : NULL;
 }
 
 static void fn_look_at_bars(struct passthrough_fn *f, const char *guest)
@@ -407,6 +410,7 @@ static struct passthrough_fn *fn_open(struct vm *vm, const struct guest_config *
     host_pci_command(f->d, HOST_PCI_NO_INTX, HOST_PCI_MASTER);
     fn_look_at_bars(f, c->name);
     fn_map_table(f);
+    f->mode = f->ntable ? PASSTHROUGH_MSIX : PASSTHROUGH_MSI;
     host_pci_command(f->d, fn_decodes(f), 0);
     log_info("%s has PCI %s", c->name, f->name);
     return f;
@@ -533,7 +537,6 @@ static void fn_mmio_write(struct passthrough_fn *f, unsigned i, uint64_t off, un
 static int fn_irq(struct passthrough_fn *f, unsigned n, struct event *ev)
 {
     struct fn_irq *q = &f->irq[n];
-    struct irq_message m;
     int err;
 
     assert_cpu0();
@@ -543,23 +546,35 @@ static int fn_irq(struct passthrough_fn *f, unsigned n, struct event *ev)
     err = fn_message(f, n);
     if (err)
         return err;
-    err = iommu_irq(f->d, n, &q->plain, &m);
+    err = iommu_irq(f->d, n, &q->plain, &q->sent);
     if (err)
         return err;
     q->ev = ev;
-    return host_pci_irq_write(f->d, fn_table(f), n, &m);
+    q->masked = false;
+    return host_pci_irq_write(f->d, fn_table(f), n, &q->sent);
+}
+
+/* Whether interrupt n is one of those by which it interrupts now. */
+static bool fn_sends(const struct passthrough_fn *f, unsigned n)
+{
+    return f->irq[n].ev && (f->mode == PASSTHROUGH_MSIX  ? n < f->ntable
+                            : f->mode == PASSTHROUGH_MSI ? n == 0
+                                                         : false);
 }
 
 static int fn_unmask(struct passthrough_fn *f, unsigned n)
 {
-    struct irq_message m;
-    int err = iommu_irq(f->d, n, &f->irq[n].plain, &m);
+    struct fn_irq *q = &f->irq[n];
+    int err = iommu_irq(f->d, n, &q->plain, &q->sent);
 
     if (err)
         return err;
-    err = host_pci_irq_write(f->d, fn_table(f), n, &m);
-    if (err)
+    q->masked = false;
+    err = fn_sends(f, n) ? host_pci_irq_write(f->d, fn_table(f), n, &q->sent) : 0;
+    if (err) {
+        q->masked = true;
         iommu_irq_off(f->d, n);
+    }
     return err;
 }
 
@@ -572,13 +587,42 @@ static void fn_mask(struct passthrough_fn *f, unsigned n, bool on)
     if (!f->irq[n].ev)
         return;
     if (on) {
-        host_pci_irq_mask(f->d, fn_table(f), n, true);
+        f->irq[n].masked = true;
+        if (fn_sends(f, n))
+            host_pci_irq_mask(f->d, fn_table(f), n, true);
         iommu_irq_off(f->d, n);
     } else {
         err = fn_unmask(f, n);
     }
     if (err)
         log_warn("PCI %s: interrupt %u stays masked: error %d", f->name, n, -err);
+}
+
+static void fn_mode(struct passthrough_fn *f, enum passthrough_mode mode)
+{
+    int err = 0;
+
+    host_pci_irq_off(f->d);
+    f->mode = mode;
+    for (unsigned n = 0; !err && n < VPCI_MSIX_MAX; n++)
+        if (fn_sends(f, n) && !f->irq[n].masked)
+            err = host_pci_irq_write(f->d, fn_table(f), n, &f->irq[n].sent);
+    if (err)
+        log_warn("PCI %s does not interrupt any more: error %d", f->name, -err);
+}
+
+/* fn_open() has switched it off: a function that does not keep that has nothing to do it by. */
+static bool fn_has_line(struct passthrough_fn *f)
+{
+    return host_pci_read(f->d, CFG_PIN, 1) - 1 < 4 &&
+           host_pci_read(f->d, CFG_COMMAND, 2) & HOST_PCI_NO_INTX;
+}
+
+static bool fn_line(struct passthrough_fn *f)
+{
+    uint32_t status = host_pci_read(f->d, CFG_STATUS, 2);
+
+    return status != UINT16_MAX && status & STATUS_INTX;
 }
 
 static const struct passthrough_ops ops = {
@@ -593,6 +637,9 @@ static const struct passthrough_ops ops = {
     .mmio_write = fn_mmio_write,
     .irq = fn_irq,
     .mask = fn_mask,
+    .mode = fn_mode,
+    .has_line = fn_has_line,
+    .line = fn_line,
     .reset = fn_reset,
     .close = fn_close,
 };

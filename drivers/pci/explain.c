@@ -274,8 +274,8 @@ static void explain_interrupts(struct explain *e, uint32_t i)
     if (host_pci_read(d, EXPLAIN_PIN, 1) && !host_pci_cap(d, HOST_PCI_CAP_MSI) &&
         !host_pci_cap(d, HOST_PCI_CAP_MSIX))
         explain_say(e, "interrupts",
-                    "It interrupts by a line alone (INTx), which is not passed on: others share "
-                    "it. In a guest it has no interrupts.");
+                    "It interrupts by a line alone (INTx): for a guest Trivet looks 1000 times a "
+                    "second whether it would, so that no other device shares the line.");
 }
 
 /* ---- may a guest have it? ---- */

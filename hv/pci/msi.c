@@ -217,13 +217,49 @@ void vpci_intx_update(struct vpci_dev *d)
     spin_unlock(&d->vm->pci->intx_lock);
 }
 
+/* After a vCPU has left the guest: devices whose line is up are asked whether it still is. */
+static void intx_ask(struct vm *vm)
+{
+    uint32_t asked = __atomic_load_n(&vm->pci->intx_asked, __ATOMIC_RELAXED);
+
+    for (; asked; asked &= asked - 1) {
+        struct vpci_dev *d = vm->pci->dev[__builtin_ctz(asked)];
+
+        if (!d->intx_level(d))
+            (void)vpci_intx_take(d);
+    }
+}
+
+static void intx_note_asked(struct vpci_dev *d)
+{
+    struct vpci *p = d->vm->pci;
+    uint32_t bit = 1u << d->slot, now = d->s.intx ? p->intx_asked | bit : p->intx_asked & ~bit;
+
+    debug_assert_held(&p->intx_lock);
+    if (!d->intx_level || now == p->intx_asked)
+        return;
+    __atomic_store_n(&p->intx_asked, now, __ATOMIC_RELAXED);
+    __atomic_store_n(&d->vm->after_run, now ? intx_ask : NULL, __ATOMIC_RELAXED);
+}
+
 void vpci_intx_raise(struct vpci_dev *d, uint32_t reasons)
 {
     debug_assert(reasons);
     spin_lock(&d->vm->pci->intx_lock);
     __atomic_fetch_or(&d->s.intx, reasons, __ATOMIC_RELAXED);
+    intx_note_asked(d);
     intx_sync(d);
     spin_unlock(&d->vm->pci->intx_lock);
+}
+
+void vpci_intx_set(struct vpci_dev *d, bool level)
+{
+    bool was = __atomic_load_n(&d->s.intx, __ATOMIC_RELAXED);
+
+    if (level && !was)
+        vpci_intx_raise(d, 1);
+    else if (!level && was)
+        (void)vpci_intx_take(d);
 }
 
 uint32_t vpci_intx_take(struct vpci_dev *d)
@@ -233,8 +269,10 @@ uint32_t vpci_intx_take(struct vpci_dev *d)
     spin_lock(&d->vm->pci->intx_lock);
     reasons = d->s.intx;
     __atomic_store_n(&d->s.intx, 0, __ATOMIC_RELAXED);
-    if (reasons)
+    if (reasons) {
+        intx_note_asked(d);
         intx_sync(d);
+    }
     spin_unlock(&d->vm->pci->intx_lock);
     return reasons;
 }

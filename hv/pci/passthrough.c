@@ -10,6 +10,7 @@
 #include <hv/event.h>
 #include <hv/log.h>
 #include <hv/passthrough.h>
+#include <hv/share.h>
 #include <hv/time.h>
 #include <hv/vintc.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ enum { MSI_ENABLE = 1, MSI_64 = 1 << 7, MSI_ADDRESS = 4, MSI_DATA = 12 };
 enum { CAP_POWER = 1, CAP_MSI = 5, CAP_EXPRESS = 0x10 };
 enum { FUNCTIONS = 8, STORM_MOST = 200 };
 #define STORM_NS 2000000ull /* 100000 interrupts a second */
+#define LINE_NS 1000000ull  /* INTx is looked at 1000 times a second */
 static_assert(FUNCTIONS == sizeof(((struct guest_config *)0)->passthrough) /
                                sizeof(struct guest_passthrough),
               "each line has its place");
@@ -44,7 +46,9 @@ struct pass_dev {
     struct passthrough_fn *fn;
     struct pass_window window[VPCI_BARS];
     struct pass_vector vector[VPCI_MSIX_MAX];
-    struct spinlock master_lock; /* LOCK_DEVICE: what the guest wants, and what the function does */
+    struct spinlock lock;    /* LOCK_DEVICE: what the guest wants, and what the function does */
+    struct event line_event; /* on CPU 0 */
+    enum passthrough_mode mode;
     unsigned nvectors, msi_cap;
     unsigned table_bar;
     uint64_t table, table_len; /* of the function's MSI-X table in that BAR */
@@ -80,9 +84,8 @@ static const struct {
     { PCI_CAP_PTR, 1, PASS_OWN, "the list of those that are shown" },
     { 0x35, 7, PASS_ZERO, "reserved" },
     { PCI_INT_LINE, 1, PASS_OWN, "a note of the guest's" },
-    { PCI_INT_PIN, 1, PASS_ZERO,
-      "no INTx: a shared line of the machine's would have to stay masked "
-      "until the guest has served it" },
+    { PCI_INT_PIN, 1, PASS_OWN,
+      "the guest's line; the function's is off, and Trivet looks for what it would show" },
     { 0x3e, 2, PASS_ZERO, "PCI Express ignores them" },
 };
 
@@ -345,12 +348,17 @@ static int pass_bars(struct pass_dev *p)
 
 /* ---- interrupts ---- */
 
+static bool pass_msi_enabled(const struct pass_dev *p)
+{
+    return p->msi_cap && vpci_cfg_get(&p->pci, p->msi_cap + 2, 1) & MSI_ENABLE;
+}
+
 static void pass_msi_send(struct pass_dev *p)
 {
     const struct vpci_dev *d = &p->pci;
     uint64_t addr;
 
-    if (!p->msi_cap || !(vpci_cfg_get(d, p->msi_cap + 2, 1) & MSI_ENABLE) || !vpci_bus_master(d))
+    if (!pass_msi_enabled(p) || !vpci_bus_master(d))
         return;
     addr = vpci_cfg_get(d, p->msi_cap + MSI_ADDRESS, 4) |
            (uint64_t)vpci_cfg_get(d, p->msi_cap + MSI_ADDRESS + 4, 4) << 32;
@@ -362,13 +370,20 @@ static void pass_msi_send(struct pass_dev *p)
  * interrupts of a vector within STORM_NS the function's entry is masked until that time is over;
  * what comes meanwhile is one interrupt then.
  */
+static void pass_mask(const struct pass_vector *v, bool on)
+{
+    spin_lock(&v->d->lock);
+    passthrough_ops->mask(v->d->fn, v->n, on);
+    spin_unlock(&v->d->lock);
+}
+
 static void pass_storms(struct pass_vector *v)
 {
     uint64_t now = time_ns();
 
     if (v->masked) {
         v->masked = false;
-        passthrough_ops->mask(v->d->fn, v->n, false);
+        pass_mask(v, false);
     }
     if (now - v->since >= STORM_NS) {
         v->since = now;
@@ -377,7 +392,7 @@ static void pass_storms(struct pass_vector *v)
     if (++v->count < STORM_MOST)
         return;
     v->masked = true;
-    passthrough_ops->mask(v->d->fn, v->n, true);
+    pass_mask(v, true);
     event_at(&v->event, v->since + STORM_NS);
 }
 
@@ -405,15 +420,78 @@ static int pass_vectors(struct pass_dev *p)
     return err;
 }
 
+/*
+ * INTx. The function's own stays disabled, so that no line of the machine's is held, and nobody has
+ * to know which one it is, or who shares it. What it would show is in its status register (PCI 3.0
+ * §6.2.3): that is read LINE_NS after LINE_NS, and, while the guest's line is up, whenever a vCPU
+ * leaves the guest.
+ */
+static enum passthrough_mode pass_wants(const struct pass_dev *p)
+{
+    return vpci_msix_enabled(&p->pci) ? PASSTHROUGH_MSIX
+           : pass_msi_enabled(p)      ? PASSTHROUGH_MSI
+                                      : PASSTHROUGH_LINE;
+}
+
+/* The guest has a line, listens to it, and lets the function do something. */
+static bool pass_line_used(const struct pass_dev *p)
+{
+    uint32_t command = vpci_cfg_get(&p->pci, PCI_COMMAND, 2);
+
+    return p->pci.pin && pass_wants(p) == PASSTHROUGH_LINE && !(command & PCI_CMD_INTX_OFF) &&
+           command & (PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER);
+}
+
+static bool pass_line_level(struct vpci_dev *d)
+{
+    struct pass_dev *p = container_of(d, struct pass_dev, pci);
+
+    return pass_line_used(p) && passthrough_ops->line(p->fn);
+}
+
+static void pass_line_look(struct event *ev)
+{
+    struct pass_dev *p = container_of(ev, struct pass_dev, line_event);
+    uint64_t from = time_ns();
+
+    if (share_wait(p->pci.vm, ev))
+        return;
+    vpci_intx_set(&p->pci, pass_line_level(&p->pci));
+    if (pass_line_used(p))
+        event_at(ev, from + LINE_NS);
+    share_pay(p->pci.vm, from);
+}
+
+static void pass_line_init(struct pass_dev *p)
+{
+    event_init(&p->line_event, pass_line_look, 0);
+    if (!passthrough_ops->has_line(p->fn))
+        return;
+    p->pci.pin = 1;
+    p->pci.intx_level = pass_line_level;
+    vpci_cfg_set(&p->pci, PCI_INT_PIN, 1, 1);
+}
+
 /* ---- life ---- */
+
+/* p->lock held */
+static void pass_set_mode(struct pass_dev *p, enum passthrough_mode mode)
+{
+    if (mode != p->mode)
+        passthrough_ops->mode(p->fn, mode);
+    p->mode = mode;
+}
 
 static void pass_command(struct vpci_dev *d)
 {
     struct pass_dev *p = container_of(d, struct pass_dev, pci);
 
-    spin_lock(&p->master_lock);
+    spin_lock(&p->lock);
     passthrough_ops->master(p->fn, vpci_bus_master(d));
-    spin_unlock(&p->master_lock);
+    pass_set_mode(p, pass_wants(p));
+    spin_unlock(&p->lock);
+    if (pass_line_used(p))
+        event_post(&p->line_event);
 }
 
 static void pass_remove(struct pass_dev *p)
@@ -425,6 +503,8 @@ static void pass_remove(struct pass_dev *p)
     for (unsigned n = 0; n < VPCI_MSIX_MAX; n++)
         if (p->vector[n].event.fn)
             event_kill(&p->vector[n].event);
+    if (p->line_event.fn)
+        event_kill(&p->line_event);
     vm_free(vm, p, sizeof *p);
 }
 
@@ -434,18 +514,22 @@ static int pass_make(struct vm *vm, struct pass_dev *p)
     int err;
 
     vpci_dev_init(&p->pci, vm, &id);
-    spin_init(&p->master_lock, LOCK_DEVICE);
+    spin_init(&p->lock, LOCK_DEVICE);
     p->pci.command_changed = pass_command;
     pass_header(p);
     pass_caps(p);
-    if (!p->nvectors)
+    pass_line_init(p);
+    if (!p->nvectors && !p->pci.pin)
         vm_log(vm, LOG_WARN,
                "PCI %s has no interrupts in this guest: it has neither MSI nor MSI-X that can be "
-               "passed on",
+               "passed on, nor INTx that can be held back",
                passthrough_ops->name(p->fn));
     err = pass_bars(p);
     if (!err)
         err = pass_vectors(p);
+    p->mode = PASSTHROUGH_LINE;
+    if (!err)
+        passthrough_ops->mode(p->fn, p->mode);
     return err ? err : vpci_attach(&p->pci);
 }
 

@@ -160,7 +160,7 @@ void vpci_cfg_write(struct vpci *p, struct vpci_dev *d, unsigned reg, unsigned s
     spin_unlock(&p->cfg_lock);
     if (command || (d->msix_cap && vpci_overlaps(reg, size, d->msix_cap + 2u, 2)))
         vpci_msix_control_changed(d);
-    if (command && d->command_changed)
+    if ((command || reg >= HEADER_END) && d->command_changed)
         d->command_changed(d);
 }
 

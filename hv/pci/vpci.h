@@ -16,6 +16,7 @@ struct vpci {
     struct spinlock cfg_lock;
     struct spinlock intx_lock; /* level LOCK_DEVICE */
     uint32_t intx_held[4];     /* bit per slot that asserts this line */
+    uint32_t intx_asked;       /* atomic; bit per slot with reasons and intx_level */
     uint64_t next32, next64;   /* where the next BAR goes */
     uint32_t next_io;
     uint32_t cf8;  /* atomic: CONFIG_ADDRESS */

@@ -338,6 +338,14 @@ static enum next attend(struct vcpu *v, uint32_t *seen)
 
 /* ---- the loop ---- */
 
+static inline void vcpu_after_run(struct vm *vm)
+{
+    void (*look)(struct vm *) = __atomic_load_n(&vm->after_run, __ATOMIC_RELAXED);
+
+    if (__builtin_expect(look != NULL, 0))
+        look(vm);
+}
+
 /* Into the guest and out. False: something came up at the last moment. */
 static bool vcpu_enter(struct percpu *c, struct vcpu *v, struct vcpu_exit *e, uint32_t ignore)
 {
@@ -352,6 +360,7 @@ static bool vcpu_enter(struct percpu *c, struct vcpu *v, struct vcpu_exit *e, ui
         v->vm->guest_ops->vintc->enter(v);
     v->ops->run(v, e);
     __atomic_store_n(&v->in_guest, 0, __ATOMIC_RELEASE);
+    vcpu_after_run(v->vm);
     if (v->vintc_hooks)
         v->vm->guest_ops->vintc->leave(v);
     return true;

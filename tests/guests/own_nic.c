@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * own-nic: owns a network device, Intel's 82574L, and asks the network for the hardware address of
- * a neighbour, some times: a frame each way, and MSI-X says that the answer is there. Options:
- * from=A to=A, the last bytes of addresses in 10.0.2.0/24 (15 and 2). Sections are those of Intel's
- * 82574 datasheet 3.4.
+ * own-nic: owns a network device, Intel's 82574L or 82540EM, and asks the network for the hardware
+ * address of a neighbour, some times: a frame each way, and MSI-X, or of the older one INTx, says
+ * that the answer is there. Options: from=A to=A, the last bytes of addresses in 10.0.2.0/24 (15
+ * and 2). Sections are those of Intel's 82574 datasheet 3.4; what differs is of Intel's manual of
+ * the 8254x family of controllers 4.0.
  */
 #include "lib/guest.h"
 
 enum {
     NIC_ID = 0x10d38086,
+    OLD_ID = 0x100e8086,
+    PORTS_BAR = 0x18, /* of the new one: the address of a register, and 4 on its contents */
+    LINE_INTA = 16,
     CAP_MSIX = 0x11,
     VEC_RX = 0x51,
     RING = 16,
@@ -23,6 +27,8 @@ enum {
     ICR = 0xc0,
     IMS = 0xd0,
     RXQ0 = 1 << 20,
+    RXT0 = 1 << 7, /* of the old one: §13.4.17 */
+    IMC = 0xd8,
     IVAR = 0xe4,
     IVAR_RXQ0 = 8, /* vector 0 */
     RCTL = 0x100,
@@ -58,13 +64,24 @@ static uint64_t nic;
 static volatile struct descriptor *rx, *tx;
 static uint8_t *in[RING], *out;
 static unsigned next_in, next_out;
-static volatile unsigned interrupts;
+static volatile unsigned interrupts, spurious;
 
 static void on_frame(struct frame *f)
 {
     (void)f;
     interrupts++;
     mmio_w32(nic + ICR, RXQ0); /* 7.4.5: with MSI-X a read clears nothing */
+    apic_eoi();
+}
+
+/* A read takes the causes, and lets go of the line (§13.4.17). */
+static void on_line(struct frame *f)
+{
+    (void)f;
+    if (mmio_r32(nic + ICR) & RXT0)
+        interrupts++;
+    else
+        spurious++;
     apic_eoi();
 }
 
@@ -92,6 +109,33 @@ static void set_msix(pci_t d, unsigned cap)
     mmio_w32(nic + IMS, RXQ0);
 }
 
+/* What is written by ports is there in memory. */
+static void check_ports(pci_t d)
+{
+    uint16_t ports = (uint16_t)(pci_read(d, PORTS_BAR, 4) & ~3u);
+
+    pci_write(d, 4, 2, 7);
+    outl(ports, RX + LEN);
+    outl(ports + 4, 0x80);
+    if (!ports || inl(ports + 4) != 0x80 || mmio_r32(nic + RX + LEN) != 0x80)
+        fail("ports", "%x: %x, in memory %x", ports, inl(ports + 4), mmio_r32(nic + RX + LEN));
+    else
+        pass("ports");
+}
+
+/* A line that the guest's PCI bus shares among its slots. */
+static bool set_line(pci_t d)
+{
+    unsigned line = ((unsigned)d >> 3) & 3;
+
+    if (pci_read(d, 0x3d, 1) != 1)
+        return false;
+    mmio_w32(nic + IMC, UINT32_MAX);
+    ioapic_route(LINE_INTA + line, (uint64_t)apic_id() << 56 | 0x8000 | VEC_RX);
+    mmio_w32(nic + IMS, RXT0);
+    return true;
+}
+
 static bool find_nic(void)
 {
     pci_t list[32];
@@ -99,11 +143,16 @@ static bool find_nic(void)
 
     for (unsigned i = 0; i < n; i++) {
         unsigned cap = pci_cap(list[i], CAP_MSIX, 0);
+        uint32_t id = pci_read(list[i], 0, 4);
 
-        if (pci_read(list[i], 0, 4) != NIC_ID || !cap)
+        if (id != OLD_ID && (id != NIC_ID || !cap))
             continue;
         nic = pci_bar(list[i], 0, NULL);
         pci_write(list[i], 4, 2, 6); /* memory, bus master */
+        trap_handle(VEC_RX, id == OLD_ID ? on_line : on_frame);
+        if (id == OLD_ID)
+            return set_line(list[i]);
+        check_ports(list[i]);
         set_msix(list[i], cap);
         return nic;
     }
@@ -203,7 +252,6 @@ void guest_main(void)
     time_init();
     apic_init_cpu();
     pic_mask_all();
-    trap_handle(VEC_RX, on_frame);
     if (!find_nic()) {
         fail("nic", "it is not there");
         return;
@@ -211,6 +259,9 @@ void guest_main(void)
     start();
     for (unsigned i = 0; i < ROUNDS; i++)
         exchange(from, to);
+    /* one each, at most: the line is down when the interrupt is served */
+    if (spurious > interrupts)
+        fail("line", "%u spurious interrupts beside %u", spurious, interrupts);
     /* QEMU 7.2 ends when MSI-X goes off before the last interrupt's throttling is over */
     for (struct patience p = patience(8 * WAIT_US); patience_left(&p);)
         cpu_pause();

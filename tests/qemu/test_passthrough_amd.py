@@ -8,7 +8,7 @@ from test_passthrough_vtd import (  # noqa: F401
 
 IOMMU, TELLS = "amd-iommu,intremap=on", False
 BUSES, EDU_ON, NVME_ON, EDU_AT, NVME_AT = (), "addr=10.0", "addr=11.0", "00:10.0", "00:11.0"
-NIC_ON, UNRESET = "addr=12.0", {"unsafe_passthrough": "yes"}
+NIC_ON, OLD_NIC_ON, UNRESET = "addr=12.0", "addr=13.0", {"unsafe_passthrough": "yes"}
 
 
 def test_what_is_missing_is_told(machine):

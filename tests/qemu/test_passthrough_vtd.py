@@ -21,13 +21,13 @@ TEXT = b"look for a newer firmware"
 CHUNK = 64
 GUESTS = {"attacker": {"memory": "16M", "debug_exit": "yes", "passthrough": "1234:11e8"},
           "victim": {"memory": "64M", "debug_exit": "yes", "cmdline": "victim"}}
-PORTS = tuple(word for port in (1, 2, 3)
+PORTS = tuple(word for port in (1, 2, 3, 4)
               for word in ("-device", f"pcie-root-port,id=rp{port},chassis={port}"))
 EDU = "edu,dma_mask=0xffffffffff"
 IOMMU, TELLS = "intel-iommu,intremap=on", True  # TELLS: what is refused is recorded
 # what the machine has besides, where QEMU puts edu and the NVMe disk, and where they are
 BUSES, EDU_ON, NVME_ON, EDU_AT, NVME_AT = PORTS, "bus=rp1", "bus=rp2", "01:00.0", "02:00.0"
-NIC_ON = "bus=rp3"
+NIC_ON, OLD_NIC_ON = "bus=rp3", "bus=rp4"
 UNRESET = {}                            # further keys of guests whose devices nothing may reset
 
 
@@ -132,6 +132,8 @@ def make_machine(request, tmp_path_factory):
         passthrough="class:nvme")
     conf += trivet.section("talker", "own-nic", memory="16M", debug_exit="yes", autostart="no",
                            passthrough="8086:10d3")
+    conf += trivet.section("old", "own-nic", memory="16M", debug_exit="yes", autostart="no",
+                           passthrough="8086:100e", **rig.UNRESET)
     image = trivet.make_image(conf, {**files("vmlinuz", "initrd.img"),
                                      "own-nic": trivet.guest_file("own-nic")})
     with trivet.Machine(image, memory="768M", arguments=(
@@ -139,6 +141,7 @@ def make_machine(request, tmp_path_factory):
             "-device", f"nvme,{rig.NVME_ON},serial=own,drive=o",
             "-drive", f"if=none,format=raw,snapshot=off,id=o,file={drive}",
             "-netdev", "user,id=n,restrict=on", "-device", f"e1000e,netdev=n,{rig.NIC_ON}",
+            "-netdev", "user,id=m,restrict=on", "-device", f"e1000,netdev=m,{rig.OLD_NIC_ON}",
     )) as machine:
         machine.drive = drive
         yield machine.boot()
@@ -158,7 +161,9 @@ def test_debian_has_an_nvme_disk_of_its_own(machine, request):
     with open(machine.drive, "rb") as data:
         assert data.read(14) == b"1\n2\n3\n4\n5\n6\n7\n"
     machine.cmd("start talker")         # meanwhile another guest uses its NIC
-    assert machine.wait_state("talker", ("off", "crashed"), 60)["exit_code"] == trivet.PASSED
+    machine.cmd("start old")            # and one that has no interrupts but INTx
+    for name in ("talker", "old"):
+        assert machine.wait_state(name, ("off", "crashed"), 60)["exit_code"] == trivet.PASSED
     assert not machine.cmd("nics")["nics"]
     assert "passthrough" in machine.ask("vm save owner")["error"]
     machine.cmd("stop owner --force", 30)

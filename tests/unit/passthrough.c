@@ -22,7 +22,9 @@ struct passthrough_fn {
     struct event *irq[VPCI_MSIX_MAX];
     unsigned opened, closed, resets, mastered, writes;
     uint64_t map_off[VPCI_BARS], map_len[VPCI_BARS];
-    bool master, resetting;
+    bool master, resetting, line;
+    unsigned looked;
+    enum passthrough_mode mode;
     uint32_t masked;
 };
 static struct passthrough_fn fn;
@@ -153,6 +155,16 @@ static int fn_reset(struct passthrough_fn *f, struct event *then)
 
 static void fn_close(struct passthrough_fn *f) { f->closed++; }
 
+static void fn_mode(struct passthrough_fn *f, enum passthrough_mode mode) { f->mode = mode; }
+
+static bool fn_has_line(struct passthrough_fn *f) { return f->cfg[PCI_INT_PIN]; }
+
+static bool fn_line(struct passthrough_fn *f)
+{
+    f->looked++;
+    return f->line;
+}
+
 static const struct passthrough_ops machine = MACHINE_OPS;
 
 /* ---- tests ---- */
@@ -212,7 +224,8 @@ static void what_is_shown(void **state)
     assert_int_equal(cfg_rd(SLOT, 0x2c, 4), 0xcfcecdcc);
     assert_int_equal(cfg_rd(SLOT, 0x0e, 2), 0);
     assert_int_equal(cfg_rd(SLOT, 0x30, 4), 0);
-    assert_int_equal(cfg_rd(SLOT, PCI_INT_PIN, 1), 0);
+    assert_int_equal(cfg_rd(SLOT, PCI_INT_PIN, 1), 1); /* whichever it has in the machine */
+    assert_int_equal(cfg_rd(SLOT, PCI_INT_LINE, 1), 10);
     assert_int_equal(cfg_rd(SLOT, 0x100, 4), 0);
     assert_int_equal(cap_of(3), 0); /* VPD: nobody knows what a write does */
     assert_int_equal(cfg_rd(SLOT, express + 2, 2) >> 4 & 15, 9);
@@ -409,6 +422,93 @@ static void storms(void **state)
     assert_int_equal(fn.masked, 0);
 }
 
+static void pass_ms(unsigned n)
+{
+    for (; n; n--) {
+        tick = 1000000;
+        run_events();
+    }
+    tick = 0;
+    run_events();
+}
+
+/* The function is to interrupt as the guest has chosen. */
+static void the_guest_chooses(void **state)
+{
+    unsigned msix = cap_of(PCI_CAP_MSIX), message = cap_of(5);
+
+    (void)state;
+    assert_int_equal(fn.mode, PASSTHROUGH_LINE);
+    cfg_wr(SLOT, message + 2, 2, 1);
+    assert_int_equal(fn.mode, PASSTHROUGH_MSI);
+    cfg_wr(SLOT, msix + 2, 2, 0x8000);
+    assert_int_equal(fn.mode, PASSTHROUGH_MSIX);
+    cfg_wr(SLOT, message + 2, 1, 0);
+    assert_int_equal(fn.mode, PASSTHROUGH_MSIX);
+    cfg_wr(SLOT, msix + 3, 1, 0);
+    assert_int_equal(fn.mode, PASSTHROUGH_LINE);
+}
+
+enum { LINE = 16 + SLOT % 4 };
+
+/* What its status says is on the guest's line, which is down before the guest's EOI is seen. */
+static void a_line(void **state)
+{
+    (void)state;
+    fn.line = true;
+    cfg_wr(SLOT, PCI_COMMAND, 2, PCI_CMD_MEM);
+    pass_ms(0);
+    assert_int_equal(lines_high, 1u << LINE);
+    assert_true(cfg_rd(SLOT, PCI_STATUS, 2) & PCI_STATUS_INTX);
+    vm.after_run(&vm);
+    assert_int_equal(lines_high, 1u << LINE);
+    fn.line = false; /* the guest's driver serves it */
+    vm.after_run(&vm);
+    assert_int_equal(lines_high, 0);
+    assert_null(vm.after_run);
+    assert_int_equal(msis, 0);
+    fn.line = true;
+    pass_ms(2);
+    assert_int_equal(lines_high, 1u << LINE);
+    fn.line = false; /* by itself, while the guest runs on */
+    pass_ms(2);
+    assert_int_equal(lines_high, 0);
+    assert_null(vm.after_run);
+}
+
+/* Nobody looks while the guest does not listen. */
+static void a_line_unused(void **state)
+{
+    unsigned msix = cap_of(PCI_CAP_MSIX), before;
+
+    (void)state;
+    fn.line = true;
+    cfg_wr(SLOT, PCI_COMMAND, 2, PCI_CMD_MEM);
+    pass_ms(2);
+    assert_int_equal(lines_high, 1u << LINE);
+    cfg_wr(SLOT, PCI_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_INTX_OFF);
+    assert_int_equal(lines_high, 0);
+    pass_ms(2);
+    assert_null(vm.after_run);
+    before = fn.looked;
+    pass_ms(5);
+    assert_int_equal(fn.looked, before);
+    cfg_wr(SLOT, PCI_COMMAND, 2, PCI_CMD_MEM);
+    pass_ms(0);
+    assert_int_equal(lines_high, 1u << LINE);
+    cfg_wr(SLOT, msix + 2, 2, 0x8000);
+    assert_int_equal(lines_high, 0);
+    pass_ms(2);
+    before = fn.looked;
+    pass_ms(5);
+    assert_int_equal(fn.looked, before);
+    assert_null(vm.after_run);
+    cfg_wr(SLOT, PCI_COMMAND, 2, 0);
+    cfg_wr(SLOT, msix + 2, 2, 0);
+    pass_ms(5);
+    assert_int_equal(fn.looked, before); /* it decodes nothing */
+}
+
 /* First at rest, then blocked. */
 static void ends(void **state)
 {
@@ -445,6 +545,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(around_the_table, up_inside_page, down),
         cmocka_unit_test_setup_teardown(msi, up, down),
         cmocka_unit_test_setup_teardown(storms, up, down),
+        cmocka_unit_test_setup_teardown(the_guest_chooses, up, down),
+        cmocka_unit_test_setup_teardown(a_line, up, down),
+        cmocka_unit_test_setup_teardown(a_line_unused, up, down),
         cmocka_unit_test_setup_teardown(ends, up, down),
         cmocka_unit_test_setup_teardown(refused, up, down),
     };

@@ -9,7 +9,7 @@
         .open = fn_open, .name = fn_name, .read = fn_read, .cap = fn_cap, .bar = fn_bar, \
         .master = fn_master, .map = fn_map, .mmio_read = fn_mmio_read,                   \
         .mmio_write = fn_mmio_write, .irq = fn_irq, .mask = fn_mask, .reset = fn_reset,  \
-        .close = fn_close                                                                \
+        .close = fn_close, .mode = fn_mode, .has_line = fn_has_line, .line = fn_line     \
     }
 
 static struct memslot slots[64];

@@ -419,6 +419,65 @@ static void masked_at_the_unit(void **state)
     let_go(f);
 }
 
+/* It interrupts as it is told, by what irq() has asked for. */
+static void as_the_guest_chooses(void **state)
+{
+    struct passthrough_fn *f = owned();
+    struct event ev;
+
+    (void)state;
+    assert_int_equal(passthrough_ops->irq(f, 0, &ev), 0);
+    assert_int_equal(passthrough_ops->irq(f, 2, &ev), 0);
+    passthrough_ops->mode(f, PASSTHROUGH_LINE);
+    assert_false(by_msi());
+    assert_int_equal(machine_cfg[fn][MSIX + 3] & 0x80, 0);
+    memset(bar_memory, 0, sizeof bar_memory);
+    passthrough_ops->mode(f, PASSTHROUGH_MSI);
+    assert_true(by_msi());
+    assert_int_equal(entry_word(0, 2), 0);
+    passthrough_ops->mask(f, 2, true); /* of the table, which is off */
+    assert_int_equal(entry_word(2, 3), 0);
+    passthrough_ops->mask(f, 0, true);
+    assert_false(by_msi());
+    passthrough_ops->mask(f, 0, false);
+    assert_true(by_msi());
+    passthrough_ops->mode(f, PASSTHROUGH_MSIX);
+    assert_false(by_msi());
+    assert_int_equal(machine_cfg[fn][MSIX + 3] & 0x80, 0x80);
+    assert_int_equal(entry_word(0, 2), 0x40);
+    assert_int_equal(entry_word(1, 2), 0);
+    assert_int_equal(entry_word(2, 2), 0); /* it is still masked */
+    assert_int_equal(given, 1);
+    passthrough_ops->mask(f, 2, false);
+    assert_int_equal(entry_word(2, 2), 0x42);
+    passthrough_ops->mask(f, 2, true);
+    passthrough_ops->mode(f, PASSTHROUGH_LINE);
+    passthrough_ops->mask(f, 2, false);
+    assert_int_equal(machine_cfg[fn][MSIX + 3] & 0x80, 0);
+    let_go(f);
+}
+
+static void a_line(void **state)
+{
+    struct passthrough_fn *f = owned();
+
+    (void)state;
+    assert_false(passthrough_ops->has_line(f));
+    machine_set(fn, 0x3d, 1, 3);
+    assert_true(passthrough_ops->has_line(f));
+    machine_set(fn, 5, 1, 0); /* it does not keep it off */
+    assert_false(passthrough_ops->has_line(f));
+    machine_set(fn, 5, 1, 4);
+    machine_set(fn, 0x3d, 1, 5);
+    assert_false(passthrough_ops->has_line(f));
+    assert_false(passthrough_ops->line(f));
+    machine_set(fn, 6, 2, 0x18);
+    assert_true(passthrough_ops->line(f));
+    machine_set(fn, 6, 2, 0xffff); /* it does not answer */
+    assert_false(passthrough_ops->line(f));
+    let_go(f);
+}
+
 static void its_guest_is_told(void **state)
 {
     const struct iommu_fault fault = { .addr = 0xdead000 };
@@ -450,6 +509,8 @@ int main(void)
         cmocka_unit_test_setup(tables_that_are_not_believed, fresh),
         cmocka_unit_test_setup(masked_at_the_unit, fresh),
         cmocka_unit_test_setup(ports, fresh),
+        cmocka_unit_test_setup(as_the_guest_chooses, fresh),
+        cmocka_unit_test_setup(a_line, fresh),
         cmocka_unit_test_setup(mapped_once, fresh),
     };
 

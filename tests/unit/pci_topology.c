@@ -364,21 +364,22 @@ static void what_a_guest_would_miss(void **state)
     machine_set(nic, 0x30, 4, 0xfeb00000);
     machine_set(nic, 0x3d, 1, 1);
     host_topology_init();
-    explain("00:03.0",
-            "owner: 0000:00:03.0 (1b36:0010, network, Ethernet) belongs to nobody, and is no bus "
-            "master.\n"
-            "place: It is a PCI Express endpoint, on root bus 00.\n"
-            "group: Its group is 1, in which no other device is.\n"
-            "why: It is on a root bus, has a requester ID of its own, and shares its device with "
-            "no function that could reach it.\n"
-            "reset: It can be reset by itself (function-level reset).\n"
-            "bars: BAR 2 is of I/O ports, which Trivet reaches for a guest: slower than memory. On "
-            "ARM64 a guest does not see them.\n"
-            "rom: Its option ROM is not shown to a guest, so that UEFI in a guest has no driver "
-            "from it.\n"
-            "interrupts: It interrupts by a line alone (INTx), which is not passed on: others "
-            "share it. In a guest it has no interrupts.\n"
-            "guests: A guest can have it: `passthrough = 0000:00:03.0` in trivet.conf.\n");
+    explain(
+        "00:03.0",
+        "owner: 0000:00:03.0 (1b36:0010, network, Ethernet) belongs to nobody, and is no bus "
+        "master.\n"
+        "place: It is a PCI Express endpoint, on root bus 00.\n"
+        "group: Its group is 1, in which no other device is.\n"
+        "why: It is on a root bus, has a requester ID of its own, and shares its device with "
+        "no function that could reach it.\n"
+        "reset: It can be reset by itself (function-level reset).\n"
+        "bars: BAR 2 is of I/O ports, which Trivet reaches for a guest: slower than memory. On "
+        "ARM64 a guest does not see them.\n"
+        "rom: Its option ROM is not shown to a guest, so that UEFI in a guest has no driver "
+        "from it.\n"
+        "interrupts: It interrupts by a line alone (INTx): for a guest Trivet looks 1000 times a "
+        "second whether it would, so that no other device shares the line.\n"
+        "guests: A guest can have it: `passthrough = 0000:00:03.0` in trivet.conf.\n");
     machine_set(nic, 0x41, 1, 0x60); /* MSI follows */
     machine_set(nic, 0x60, 4, HOST_PCI_CAP_MSI);
     machine_set(nic, 0x18, 4, 0);

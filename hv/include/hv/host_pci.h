@@ -118,14 +118,15 @@ int must_check host_pci_irq(const struct host_pci_dev *, unsigned n, uint32_t cp
 /*
  * The second half of that, for who makes the message: interrupt n of the function is `m` from here
  * on. By MSI-X: `table`, its table, is mapped with more than n entries; nothing that the function
- * says of it is believed here. NULL: by MSI. CPU 0. -ENOTSUP: it has no such capability.
+ * says of it is believed here. NULL: by MSI. Any CPU, one for a function. -ENOTSUP: it has no such
+ * capability.
  */
 struct irq_message;
 int must_check host_pci_irq_write(const struct host_pci_dev *, volatile uint8_t *table, unsigned n,
                                   const struct irq_message *m);
-/* Masks interrupt n of those, `table` as there, or lets it through again. CPU 0. */
+/* Masks interrupt n of those, `table` as there, or lets it through again: as there. */
 void host_pci_irq_mask(const struct host_pci_dev *, volatile uint8_t *table, unsigned n, bool on);
-/* No interrupt of the function any more, by message or by line. */
+/* No interrupt of the function any more, by message or by line: as there. */
 void host_pci_irq_off(const struct host_pci_dev *);
 
 /* regs.c: a device's register of 1, 2 or 4 bytes, in what a BAR was mapped to. Any CPU. */

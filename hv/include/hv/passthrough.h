@@ -11,6 +11,8 @@ struct event;
 struct guest_config;
 struct vm;
 
+/* How a function interrupts: as its guest has chosen. */
+enum passthrough_mode { PASSTHROUGH_LINE, PASSTHROUGH_MSI, PASSTHROUGH_MSIX };
 /* A function that a guest has; of the machine's side. */
 struct passthrough_fn;
 struct passthrough_ops {
@@ -46,6 +48,15 @@ struct passthrough_ops {
     int (*irq)(struct passthrough_fn *, unsigned n, struct event *ev);
     /* CPU 0: what irq() made comes no more, or again: once, if it came meanwhile, or not */
     void (*mask)(struct passthrough_fn *, unsigned n, bool on);
+    /*
+     * Any CPU, a DEVICE lock held, not at the same time as mask(), and after all irq(): by which of
+     * them it interrupts. By line: none is posted, and its INTx stays disabled: line() tells.
+     */
+    void (*mode)(struct passthrough_fn *, enum passthrough_mode);
+    /* Its INTx can be held back, and line() tells of it: PCI Local Bus Specification 2.3 on. */
+    bool (*has_line)(struct passthrough_fn *);
+    /* Any CPU: it would hold its INTx now */
+    bool (*line)(struct passthrough_fn *);
     /*
      * No vCPU runs: it is stopped and reset; no event is posted any more. -EINPROGRESS: not yet;
      * `then` is posted, to call this again. 0: it is idle.

@@ -137,7 +137,14 @@ struct vpci_dev {
      * register) to its configuration space itself.
      */
     bool (*cfg_access)(struct vpci_dev *, struct io_access *);
-    void (*command_changed)(struct vpci_dev *); /* optional; no lock held */
+    /* Optional; no lock held: the guest wrote the command register, or a capability. */
+    void (*command_changed)(struct vpci_dev *);
+    /*
+     * Optional: whether the device holds INTx now. While its line is up this is asked each time
+     * that a vCPU has left the guest, so that the line is down at the guest's end of interrupt. Any
+     * vCPU's CPU, no lock held.
+     */
+    bool (*intx_level)(struct vpci_dev *);
 };
 struct vpci_id {
     uint16_t vendor, device, subsys_vendor, subsys;
@@ -189,6 +196,8 @@ void vpci_msix_table_write(struct vpci_dev *, uint64_t off, unsigned size, uint6
 void vpci_intx_raise(struct vpci_dev *, uint32_t reasons);
 /* returns and clears the reasons, deasserts */
 uint32_t vpci_intx_take(struct vpci_dev *);
+/* Sets them to one reason, or to none, as `level` says. */
+void vpci_intx_set(struct vpci_dev *, bool level);
 /* the device may reach memory and send messages */
 bool vpci_bus_master(const struct vpci_dev *);
 /*

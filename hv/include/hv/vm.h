@@ -35,7 +35,12 @@ struct vm {
     void *vintc;
     struct vpci *pci;                /* NULL: no PCI bus */
     struct passthrough *passthrough; /* functions of the machine, private to hv/pci */
-    struct vio *vio;                 /* virtio devices, private to hv/vio */
+    /*
+     * Atomic; NULL, or called each time that a vCPU has left the guest, on its CPU, no lock held,
+     * before its exit is looked at
+     */
+    void (*after_run)(struct vm *);
+    struct vio *vio; /* virtio devices, private to hv/vio */
     /* firmware's flash and fw_cfg, private to hv/guest/uefi; NULL: the guest has no firmware */
     struct uefi *uefi;
     uint8_t variables; /* enum vm_variables; CPU 0 */
