@@ -50,6 +50,7 @@ struct pass_dev {
     struct event line_event; /* on CPU 0 */
     enum passthrough_mode mode;
     unsigned nvectors, msi_cap;
+    int err; /* of the interrupts */
     unsigned table_bar;
     uint64_t table, table_len; /* of the function's MSI-X table in that BAR */
 };
@@ -118,6 +119,27 @@ static void pass_power(struct pass_dev *p, uint32_t at)
     (void)vpci_add_cap(&p->pci, CAP_POWER, body, wmask, sizeof body);
 }
 
+/*
+ * What the function's first n interrupts are is made before it is shown: there may be fewer
+ * messages left than it could send. Returns how many it gets; p->err where that is none.
+ */
+static unsigned pass_vectors(struct pass_dev *p, unsigned n)
+{
+    int err = 0;
+
+    for (unsigned i = p->nvectors; i < n && !err; i++) {
+        err = passthrough_ops->irq(p->fn, i, &p->vector[i].event); /* nospec: at creation */
+        p->nvectors += !err;
+    }
+    if (err && !p->nvectors)
+        p->err = err;
+    if (err)
+        vm_log(p->pci.vm, LOG_WARN,
+               "PCI %s has %u interrupts instead of %u: the machine has no more",
+               passthrough_ops->name(p->fn), p->nvectors, n);
+    return p->nvectors;
+}
+
 /* One message, 64-bit, without masks. */
 static void pass_msi(struct pass_dev *p, uint32_t at)
 {
@@ -126,8 +148,8 @@ static void pass_msi(struct pass_dev *p, uint32_t at)
     uint8_t body[12] = { MSI_64 };
 
     (void)at;
-    p->msi_cap = vpci_add_cap(&p->pci, CAP_MSI, body, wmask, sizeof body);
-    p->nvectors = p->nvectors ? p->nvectors : 1;
+    if (pass_vectors(p, 1))
+        p->msi_cap = vpci_add_cap(&p->pci, CAP_MSI, body, wmask, sizeof body);
 }
 
 /*
@@ -152,13 +174,17 @@ static void pass_msix(struct pass_dev *p, uint32_t at)
     uint32_t control = passthrough_ops->read(p->fn, at + 2, 2);
     uint32_t pba = passthrough_ops->read(p->fn, at + 8, 4);
     unsigned n = (unsigned)min_u64((control & MSIX_SIZE) + 1, VPCI_MSIX_MAX);
-    uint32_t table = (uint32_t)p->table | p->table_bar;
-    uint8_t body[10] = { (uint8_t)(n - 1) }, wmask[10] = { 0, MSIX_ENABLES };
+    uint32_t table;
+    uint8_t body[10] = { 0 }, wmask[10] = { 0, MSIX_ENABLES };
 
     if (!pass_msix_place(p, at)) {
         p->table_len = 0;
         return;
     }
+    n = pass_vectors(p, n);
+    if (!n)
+        return;
+    body[0] = (uint8_t)(n - 1);
     table = (uint32_t)p->table | p->table_bar;
     memcpy(body + 2, &table, 4);
     memcpy(body + 6, &pba, 4);
@@ -166,7 +192,6 @@ static void pass_msix(struct pass_dev *p, uint32_t at)
     p->pci.msix_cap = (uint8_t)vpci_add_cap(&p->pci, PCI_CAP_MSIX, body, wmask, sizeof body);
     for (unsigned i = 0; i < n; i++)
         p->pci.s.msix[i].ctrl = 1;
-    p->nvectors = n;
 }
 
 /*
@@ -407,17 +432,12 @@ static void pass_came(struct event *ev)
         pass_msi_send(v->d);
 }
 
-static int pass_vectors(struct pass_dev *p)
+static void pass_events(struct pass_dev *p)
 {
-    int err = 0;
-
     for (unsigned n = 0; n < VPCI_MSIX_MAX; n++) {
         p->vector[n] = (struct pass_vector){ .d = p, .n = n };
         event_init(&p->vector[n].event, pass_came, 0);
     }
-    for (unsigned n = 0; !err && n < p->nvectors; n++)
-        err = passthrough_ops->irq(p->fn, n, &p->vector[n].event);
-    return err;
 }
 
 /*
@@ -516,6 +536,7 @@ static int pass_make(struct vm *vm, struct pass_dev *p)
     vpci_dev_init(&p->pci, vm, &id);
     spin_init(&p->lock, LOCK_DEVICE);
     p->pci.command_changed = pass_command;
+    pass_events(p);
     pass_header(p);
     pass_caps(p);
     pass_line_init(p);
@@ -524,9 +545,9 @@ static int pass_make(struct vm *vm, struct pass_dev *p)
                "PCI %s has no interrupts in this guest: it has neither MSI nor MSI-X that can be "
                "passed on, nor INTx that can be held back",
                passthrough_ops->name(p->fn));
-    err = pass_bars(p);
+    err = p->err == -ENOSPC && p->pci.pin ? 0 : p->err; /* it has INTx */
     if (!err)
-        err = pass_vectors(p);
+        err = pass_bars(p);
     p->mode = PASSTHROUGH_LINE;
     if (!err)
         passthrough_ops->mode(p->fn, p->mode);

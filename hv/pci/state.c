@@ -7,7 +7,6 @@
 #include <string.h>
 #include "vpci.h"
 
-#define VPCI_STATE_VERSION 1
 #define ISR_BITS 3u /* reasons of a device for INTx */
 struct bus_state {
     uint32_t cf8;
@@ -77,7 +76,7 @@ static bool msix_valid(const struct vpci_dev *d, const struct vpci_state *s)
         if (i >= d->nmsix ? !state_all_zero(e, sizeof *e) : (e->addr & 3) || e->ctrl > 1)
             return false;
     }
-    return !(s->msix_pending >> d->nmsix) && !(s->intx & ~ISR_BITS);
+    return !((uint64_t)s->msix_pending >> d->nmsix) && !(s->intx & ~ISR_BITS);
 }
 
 static bool pci_dev_valid(const struct vpci_dev *d, const struct vpci_state *s)

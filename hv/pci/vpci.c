@@ -18,7 +18,7 @@ void vpci_dev_init(struct vpci_dev *d, struct vm *vm, const struct vpci_id *id)
     assert_cpu0();
     hv_assert(vm && id->pin <= 4);
     d->vm = vm;
-    d->s.version = 1;
+    d->s.version = VPCI_STATE_VERSION;
     spin_init(&d->lock, LOCK_DEVICE);
     vpci_cfg_set(d, PCI_VENDOR_ID, 2, id->vendor);
     vpci_cfg_set(d, PCI_DEVICE_ID, 2, id->device);

@@ -5,6 +5,8 @@
 #include <hv/pci.h>
 #include <hv/vm.h>
 
+#define VPCI_STATE_VERSION 2
+
 struct vpci {
     struct vm *vm;
     struct vpci_layout layout;

@@ -89,6 +89,8 @@ static int fn_irq(struct passthrough_fn *f, unsigned n, struct event *ev)
 {
     if (n >= VPCI_MSIX_MAX)
         abort();
+    if (n > f->cfg[0x3b])
+        return -ENOSPC;
     f->irq[n] = ev;
     return 0;
 }

@@ -23,7 +23,7 @@ struct passthrough_fn {
     unsigned opened, closed, resets, mastered, writes;
     uint64_t map_off[VPCI_BARS], map_len[VPCI_BARS];
     bool master, resetting, line;
-    unsigned looked;
+    unsigned looked, messages;
     enum passthrough_mode mode;
     uint32_t masked;
 };
@@ -133,6 +133,8 @@ static void fn_mmio_write(struct passthrough_fn *f, unsigned i, uint64_t off, un
 static int fn_irq(struct passthrough_fn *f, unsigned n, struct event *ev)
 {
     assert_true(n < VPCI_MSIX_MAX);
+    if (n >= f->messages)
+        return -ENOSPC;
     f->irq[n] = ev;
     return 0;
 }
@@ -169,9 +171,10 @@ static const struct passthrough_ops machine = MACHINE_OPS;
 
 /* ---- tests ---- */
 
-static void up_with_table(uint32_t table)
+static void up_with_table(uint32_t table, unsigned messages)
 {
     memset(&fn, 0, sizeof fn);
+    fn.messages = messages;
     for (unsigned i = 0; i < sizeof fn.cfg; i++)
         fn.cfg[i] = (uint8_t)(0xa0 + i);
     for (unsigned i = 0; i < sizeof fn.regs; i++)
@@ -190,14 +193,28 @@ static void up_with_table(uint32_t table)
 static int up(void **state)
 {
     (void)state;
-    up_with_table(TABLE);
+    up_with_table(TABLE, 64);
     return 0;
 }
 
 static int up_inside_page(void **state)
 {
     (void)state;
-    up_with_table(TABLE + INSIDE);
+    up_with_table(TABLE + INSIDE, 64);
+    return 0;
+}
+
+static int up_with_few(void **state)
+{
+    (void)state;
+    up_with_table(TABLE, 3);
+    return 0;
+}
+
+static int up_with_none(void **state)
+{
+    (void)state;
+    up_with_table(TABLE, 0);
     return 0;
 }
 
@@ -339,8 +356,8 @@ static void the_table_is_trivets(void **state)
     }
     assert_int_equal(fn.writes, 0);
     assert_memory_equal(before, fn.regs, sizeof before);
-    assert_int_equal(mem_rd(table + 16 * 15 + 8, 4), 0x400f);
-    assert_int_equal(mem_rd(table + 16 * 16 + 8, 4), 0); /* beyond what is shown */
+    assert_int_equal(mem_rd(table + 16 * 31 + 8, 4), 0x401f);
+    assert_int_equal(mem_rd(table + 16 * 32 + 8, 4), 0); /* beyond what is shown */
     /* what else is in that page is the function's */
     assert_int_equal(mem_rd(table + 0x800, 4), fn_mmio_read(&fn, 0, TABLE + 0x800, 4));
     /* an interrupt arrives as the guest wants it, once it may */
@@ -377,6 +394,46 @@ static void around_the_table(void **state)
     assert_int_equal(fn.writes, 3);
     assert_int_equal(mem_rd(table - 8, 8), 0x1122334455667788);
     assert_int_equal(mem_rd(end, 4), 0x12345678);
+}
+
+/* The last one, too. */
+static void the_last_message(void **state)
+{
+    uint64_t entry = bar_addr(SLOT, 0) + TABLE + 16 * 31;
+
+    (void)state;
+    mem_wr(entry, 8, 0xfee00000);
+    mem_wr(entry + 8, 4, 0x4321);
+    cfg_wr(SLOT, cap_of(PCI_CAP_MSIX) + 2, 2, 0x8000);
+    cfg_wr(SLOT, PCI_COMMAND, 2, PCI_CMD_MASTER | PCI_CMD_MEM);
+    event_post(fn.irq[31]);
+    run_events();
+    assert_int_equal(msis, 0); /* masked */
+    mem_wr(entry + 12, 4, 0);
+    assert_int_equal(msis, 1);
+    assert_int_equal(msi_data, 0x4321);
+}
+
+/* The machine has no more of them. */
+static void few_messages(void **state)
+{
+    uint64_t table = bar_addr(SLOT, 0) + TABLE;
+
+    (void)state;
+    assert_int_equal(cfg_rd(SLOT, cap_of(PCI_CAP_MSIX) + 2, 2), 2);
+    mem_wr(table + 16 * 2 + 8, 4, 1);
+    mem_wr(table + 16 * 3 + 8, 4, 1);
+    assert_int_equal(mem_rd(table + 16 * 2 + 8, 4), 1);
+    assert_int_equal(mem_rd(table + 16 * 3 + 8, 4), 0);
+}
+
+/* Then by INTx alone. */
+static void no_messages(void **state)
+{
+    (void)state;
+    assert_int_equal(cap_of(PCI_CAP_MSIX), 0);
+    assert_int_equal(cap_of(5), 0);
+    assert_int_equal(cfg_rd(SLOT, PCI_INT_PIN, 1), 1);
 }
 
 static void msi(void **state)
@@ -543,6 +600,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(ports_follow, up, down),
         cmocka_unit_test_setup_teardown(the_table_is_trivets, up, down),
         cmocka_unit_test_setup_teardown(around_the_table, up_inside_page, down),
+        cmocka_unit_test_setup_teardown(the_last_message, up, down),
+        cmocka_unit_test_setup_teardown(few_messages, up_with_few, down),
+        cmocka_unit_test_setup_teardown(no_messages, up_with_none, down),
         cmocka_unit_test_setup_teardown(msi, up, down),
         cmocka_unit_test_setup_teardown(storms, up, down),
         cmocka_unit_test_setup_teardown(the_guest_chooses, up, down),

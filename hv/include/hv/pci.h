@@ -16,7 +16,7 @@ struct vpci_id;
 #define VPCI_SLOTS 32
 #define VPCI_BARS 6
 #define VPCI_REGIONS 8 /* pieces of all BARs of one device */
-#define VPCI_MSIX_MAX 16
+#define VPCI_MSIX_MAX 32
 /*
  * ecam: base of VPCI_ECAM_LEN bytes. mmio32, mmio64: windows for BARs; io: for those of ports,
  * io_len 0: there are no ports. cf8: ports 0xcf8..0xcff, among them 0xcf9, the reset control
@@ -107,7 +107,7 @@ struct vpci_state {
     uint32_t msix_pending; /* the PBA */
     uint32_t intx;         /* the device's reasons to hold INTx; 0: none */
 };
-static_assert(sizeof(struct vpci_state) == 528, "a saved state");
+static_assert(sizeof(struct vpci_state) == 784, "a saved state");
 /*
  * A piece of a BAR. Trapped: the device's ops see offsets from `off`. ops NULL: the guest reaches
  * the host's memory at `host` there, whole pages of a device of the machine.
