@@ -17,6 +17,7 @@
 #include <hv/event.h>
 #include <hv/files.h>
 #include <hv/heap.h>
+#include <hv/host_topology.h>
 #include <hv/kept.h>
 #include <hv/log.h>
 #include <hv/mgmt.h>
@@ -128,6 +129,7 @@ static int do_engines(struct boot_info *bi)
 static int do_config(struct boot_info *bi)
 {
     passthrough_init();
+    host_pci_errors_init();
     return config_init(bi->config ? phys_to_virt(hpa(bi->config)) : NULL, bi->config_size);
 }
 

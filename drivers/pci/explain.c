@@ -236,6 +236,17 @@ static void explain_reset(struct explain *e, uint32_t i)
                     "Nothing can reset it: what one owner left in it, the next one finds.");
 }
 
+static void explain_errors(struct explain *e, uint32_t i)
+{
+    uint64_t count;
+    const char *last = host_pci_errors(i, &count);
+
+    if (last)
+        explain_say(e, "errors",
+                    "Errors that it has reported since Trivet started: %llu, last: %s.",
+                    (unsigned long long)count, last);
+}
+
 /* ---- what a guest would miss of it ---- */
 
 static bool explain_answers(struct explain *e, uint32_t i)
@@ -423,6 +434,7 @@ void host_topology_explain(uint32_t i, topology_say *say, void *ctx)
     explain_group(&e, i);
     explain_reset(&e, i);
     explain_memory(&e, i);
+    explain_errors(&e, i);
     if (topology_at(i)->use != TOPOLOGY_BRIDGE && explain_answers(&e, i)) {
         explain_bars(&e, i);
         explain_interrupts(&e, i);

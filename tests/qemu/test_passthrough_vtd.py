@@ -27,7 +27,7 @@ EDU = "edu,dma_mask=0xffffffffff"
 IOMMU, TELLS = "intel-iommu,intremap=on", True  # TELLS: what is refused is recorded
 # what the machine has besides, where QEMU puts edu and the NVMe disk, and where they are
 BUSES, EDU_ON, NVME_ON, EDU_AT, NVME_AT = PORTS, "bus=rp1", "bus=rp2", "01:00.0", "02:00.0"
-NIC_ON, OLD_NIC_ON = "bus=rp3", "bus=rp4"
+NIC_ON, OLD_NIC_ON, NIC_AT = "bus=rp3", "bus=rp4", "03:00.0"
 UNRESET = {}                            # further keys of guests whose devices nothing may reset
 
 
@@ -140,7 +140,7 @@ def make_machine(request, tmp_path_factory):
             "-device", rig.IOMMU, *rig.BUSES, "-device", f"{EDU},{rig.EDU_ON}",
             "-device", f"nvme,{rig.NVME_ON},serial=own,drive=o",
             "-drive", f"if=none,format=raw,snapshot=off,id=o,file={drive}",
-            "-netdev", "user,id=n,restrict=on", "-device", f"e1000e,netdev=n,{rig.NIC_ON}",
+            "-netdev", "user,id=n,restrict=on", "-device", f"e1000e,id=nic,netdev=n,{rig.NIC_ON}",
             "-netdev", "user,id=m,restrict=on", "-device", f"e1000,netdev=m,{rig.OLD_NIC_ON}",
     )) as machine:
         machine.drive = drive
@@ -169,6 +169,14 @@ def test_debian_has_an_nvme_disk_of_its_own(machine, request):
     machine.cmd("stop owner --force", 30)
     machine.wait_state("owner", ("off",), 30)
     assert machine.cmd(f"pci explain {request.module.NVME_AT}")["owner"] == "owner"
+
+
+def test_errors_of_devices_are_told(machine, request):
+    at = request.module.NIC_AT
+    machine.qmp("human-monitor-command",
+                **{"command-line": "pcie_aer_inject_error nic COMP_TIME"})
+    wait_log(machine, f"PCI 0000:{at} (guest talker) reports an error: no answer to a request")
+    assert "since Trivet started: 1, last: no answer" in str(machine.cmd(f"pci explain {at}"))
 
 
 def test_a_device_reaches_no_memory_but_its_guests(machine, request):

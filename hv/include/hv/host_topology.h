@@ -80,9 +80,16 @@ enum host_pci_vf {
     HOST_PCI_VF_DEVICE = 0x1a,
     HOST_PCI_VF_ENABLE = 1 /* of the control register */
 };
-enum host_pci_ext_id { HOST_PCI_EXT_ACS = 0x0d, HOST_PCI_EXT_SRIOV = 0x10 };
+enum host_pci_ext_id { HOST_PCI_EXT_AER = 1, HOST_PCI_EXT_ACS = 0x0d, HOST_PCI_EXT_SRIOV = 0x10 };
 /* Offset of an extended capability (PCIe §7.6.3), bounded; 0: there is none. */
 uint32_t host_pci_ext_cap(const struct host_pci_dev *, uint16_t id);
+/*
+ * errors.c: boot step, after the drivers. From then on errors that functions record of themselves
+ * are told in the log.
+ */
+void host_pci_errors_init(void);
+/* How many function i has told of since; the last one in words, NULL: none. CPU 0. */
+const char *host_pci_errors(uint32_t i, uint64_t *count);
 /* Boot CPU: it is kept for a guest: no driver of Trivet's may have it. */
 bool host_topology_is_kept(const struct host_pci_dev *);
 /* CPU 0: a driver of Trivet's works for it; a guest has it ("": no more). */
