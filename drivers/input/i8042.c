@@ -17,7 +17,7 @@
 #include <hv/time.h>
 
 #include "i8042.h"
-#include "keyboard.h"
+#include <hv/keyboard.h>
 
 enum { PORT_DATA = 0x60, PORT_STATUS = 0x64, PORT_COMMAND = 0x64 };
 enum { STATUS_OUT = 1 << 0, STATUS_IN = 1 << 1, STATUS_MOUSE = 1 << 5, STATUS_NONE = 0xff };

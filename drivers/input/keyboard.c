@@ -2,7 +2,7 @@
 /* keyboard.c: see keyboard.h. */
 #include <string.h>
 
-#include "keyboard.h"
+#include <hv/keyboard.h>
 
 #define RELEASED 0x80u
 #define ESC "\033"
