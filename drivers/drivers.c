@@ -37,6 +37,8 @@ void drivers_early_console(const struct boot_info *bi)
         log_set_sink(early_sink);
 }
 
+bool drivers_have_screen(void) { return have_fb; }
+
 /* 0: the driver found its device. -ENODEV: it is not there. */
 static int init_serial(const struct boot_info *bi)
 {
@@ -145,6 +147,6 @@ int drivers_init(const struct boot_info *bi)
     if (!have_serial)
         log_warn("no serial port was found: the log is on the screen%s%s%s", have_fb ? ", a " : "",
                  have_fb ? fb_name() : "",
-                 have_keyboard ? "" : ", and nothing can be typed: there is no PC keyboard either");
+                 have_keyboard ? "" : "; there is no PC keyboard: a USB keyboard may type");
     return 0;
 }

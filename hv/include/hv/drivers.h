@@ -15,6 +15,8 @@ void drivers_early_console(const struct boot_info *);
  * console line.
  */
 int must_check drivers_init(const struct boot_info *);
+/* True: there is a screen that shows the console. Constant after drivers_early_console(). */
+bool drivers_have_screen(void);
 /*
  * CPU 0, before the machine is switched off or restarted, when all guests are off: devices write
  * what they hold. Bounded: seconds.
