@@ -61,20 +61,28 @@ def press(machine, keys):
 
 @pytest.mark.parametrize("arch", ("x86_64", "aarch64"))
 def test_the_screen_that_has_a_framebuffer(arch):
-    """Beside a display that has none: UEFI lists both, and its console is on both. On a PC, what is
-    typed on its keyboard is a command, with the shell's own keys."""
-    kind, card = {"x86_64": (Machine, "VGA"), "aarch64": (ArmMachine, "ramfb")}[arch]
-    arguments = ("-device", "virtio-gpu-pci", "-device", card + ",id=seen")
+    """Beside a display that has none: UEFI lists both, and its console is on both. What is typed on
+    a USB keyboard, here behind an IOMMU, on a PC on a hub, is a command, with the shell's own keys;
+    when it was taken out, a PC's own keyboard types."""
+    kind, card, *usb = {
+        "x86_64": (Machine, "VGA", "-device", "intel-iommu,intremap=on", "-device", "qemu-xhci",
+                   "-device", "usb-hub,port=2", "-device", "usb-kbd,id=keys,port=2.3"),
+        "aarch64": (ArmMachine, "ramfb", "-M", "iommu=smmuv3", "-device", "qemu-xhci",
+                    "-device", "usb-kbd,id=keys")}[arch]
+    arguments = ("-device", "virtio-gpu-pci", "-device", card + ",id=seen", *usb)
     with kind(make_image(CONFIG, {}), arguments=arguments) as machine:
         machine.boot()
         assert "screen: framebuffer" in machine.text
         rows = shown(machine, "trivet>", "seen")
         assert any("starting 0 of 0 guests" in row for row in rows)
-        if arch == "x86_64":
-            press(machine, [*"json", "spc", *"off", "ret"]) # programs that talk JSON edit no lines
-            shown(machine, '"command":"json"', "seen")
-            press(machine, [*"mem", "shift-x", "backspace", *"ory", "ret"])
-            machine.expect(r"Guests' RAM +0 B", 30)
-            shown(machine, "trivet> memory", "seen")
+        shown(machine, "USB keyboard 0627:0001 on port", "seen")
+        press(machine, [*"json", "spc", *"off", "ret"]) # programs that talk JSON edit no lines
+        shown(machine, '"command":"json"', "seen")
+        press(machine, [*"mem", "shift-x", "backspace", *"ory", "ret"])
+        machine.expect(r"Guests' RAM +0 B", 30)
+        shown(machine, "trivet> memory", "seen")
+        machine.qmp("device_del", id="keys")
+        machine.expect("USB keyboard 0627:0001 is gone", 30)
+        if arch == "x86_64": # its own keyboard
             press(machine, ["up", "ctrl-c"])
             shown(machine, "trivet> memory^C", "seen")
