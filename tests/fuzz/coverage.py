@@ -36,6 +36,7 @@ TARGETS = {
     "passthrough": ["hv/pci/passthrough.c", "hv/pci/bar.c"],
     "pci_topology": ["drivers/pci/topology.c", "drivers/pci/group.c", "drivers/pci/explain.c"],
     "pmm": ["hv/mm/pmm.c"], "pt": ["hv/mm/pt*.c"], "ranges": ["boot/ranges.c"],
+    "xhci": ["drivers/usb/*.c"],
     "sched": ["hv/vm/sched.c"],
     "shell": ["hv/mgmt/shell.c", "hv/mgmt/lineedit.c", "hv/mgmt/out.c", "hv/console/console.c",
               "hv/mgmt/commands_*.c"],
