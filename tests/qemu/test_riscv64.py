@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """riscv64 guests on an x86-64 machine, by the translator: a bare kernel that looks at its machine
 and beyond it, beside a native guest; and Debian's kernel."""
+import gzip
 import os
+import struct
 import sys
 import tempfile
 
@@ -16,6 +18,8 @@ CONFIG += section("interpreted", "machine", memory="32M", cmdline="stay", engine
                   autostart="no")
 CONFIG += section("compiled", "machine", memory="32M", cmdline="stay", engine="jit",
                   autostart="no")
+CONFIG += section("packed", "zboot", memory="32M", debug_exit="yes", autostart="no")
+CONFIG += section("gzip", "gzip", memory="32M", debug_exit="yes", autostart="no", isa="riscv64")
 CONFIG += section("native", "hello-mb1", cmdline="tick every=10000000", memory="16M",
                   autostart="no")
 
@@ -35,8 +39,20 @@ def initrd():
             return trivet.scratch("initrd-riscv64", data.read())
 
 
+def packed():
+    """The bare kernel as a gzip file, and that in an EFI zboot file."""
+    with open(guest_file("riscv64/machine"), "rb") as data:
+        inner = gzip.compress(data.read(), mtime=0)
+    header = struct.pack("<4s4sII8x36sI", b"MZ", b"zimg", 128, len(inner), b"gzip", 64)
+    efi = struct.pack("<4sH", b"PE\0\0", 0x5064)
+    return {"gzip": trivet.scratch("machine-riscv64.gz", inner),
+            "zboot": trivet.scratch("machine-riscv64.zboot",
+                                    (header + efi).ljust(128, b"\0") + inner)}
+
+
 def FILES():
     return {"machine": guest_file("riscv64/machine"), "hello-mb1": guest_file("hello-mb1"),
+            **packed(),
             "vmlinuz": debian.KERNEL, "initrd": initrd()}
 
 
@@ -52,6 +68,11 @@ def test_two_harts_beside_a_native_guest(machine):
     assert machine.state("native") == "running"
     assert "x86_64" not in machine.cmd("info two").get("why", "")
     machine.cmd("stop native --force", 30)
+
+
+def test_compressed_kernels(machine):
+    for name in ("gzip", "packed"):
+        assert "PASS" in machine.pass_guest(name, 60)
 
 
 def test_a_guest_is_reset_and_stopped(machine):

@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Kernels: Linux `Image` (Documentation/arm64/booting.rst), plain, as a gzip file or in an EFI
- * zboot file, and raw flat images. zlib inflates straight into guest memory, piece by piece, so no
+ * zboot file, and raw flat images. A compressed one goes into guest memory piece by piece, so no
  * second copy is made and a broken file can only spoil the guest's own memory. Each step is short:
  * other guests' events wait for it.
  */
 #include "tables.h"
 #include <hv/files.h>
+#include <hv/inflate.h>
 #include <hv/linux_image.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <zlib.h>
 
-/* Linux drivers/firmware/efi/libstub/zboot-header.S */
-enum { ZBOOT_MAGIC = 4, ZBOOT_PAYLOAD = 8, ZBOOT_LEN = 12, ZBOOT_METHOD = 24, ZBOOT_HEADER = 64 };
 /* 64 KiB-aligned; where other machines put a raw image too */
 #define FLAT_OFFSET 0x80000ull
-#define INFLATE_STEP (128 * KIB)
 #define COPY_STEP (1 * MIB)
+#define WHY 80 /* bytes of a sentence about a broken file */
 
 struct file {
     const uint8_t *at;
@@ -122,112 +120,47 @@ static int load_image(struct load *l, struct file f)
 
 /* ---- compressed ---- */
 
-struct inflation {
-    struct load *l;
-    z_stream z;
-    uint64_t done;
-    uint8_t buf[INFLATE_STEP];
-};
-
-/* zlib does not say how long what it gives back is. */
-struct z_block {
-    uint64_t len, pad;
-    uint8_t at[];
-};
-
-static void *z_alloc(void *opaque, unsigned n, unsigned size)
-{
-    size_t len = sizeof(struct z_block) + (size_t)n * size;
-    struct z_block *b = vm_alloc(opaque, len);
-
-    if (!b)
-        return NULL;
-    b->len = len;
-    return b->at;
-}
-
-static void z_free(void *opaque, void *p)
-{
-    struct z_block *b = container_of(p, struct z_block, at);
-
-    vm_free(opaque, b, b->len);
-}
-
 /* `n` more bytes of the Image; the first of them hold its header. */
-static int inflated(struct inflation *s, uint64_t n)
+static int inflated(struct load *l, const uint8_t *piece, uint64_t n)
 {
-    struct load *l = s->l;
+    uint64_t done = l->inflated;
 
-    if (s->done == 0) {
-        int err = place_image(l, s->buf, n, "the compressed data is not an ARM64 Linux Image");
+    if (done == 0) {
+        int err = place_image(l, piece, n, "the compressed data is not an ARM64 Linux Image");
 
         if (err)
             return err;
     }
-    if (!range_within(l->kernel.base + s->done, n, PLAT_RAM, ram_left(l)))
+    if (!range_within(l->kernel.base + done, n, PLAT_RAM, ram_left(l)))
         return why(l, -ENOSPC, "longer than its header says; give the guest more memory");
-    s->done += n;
-    l->kernel.len = max_u64(l->kernel.len, s->done);
-    return copy(l, l->kernel.base + s->done - n, s->buf, n);
+    l->inflated += n;
+    l->kernel.len = max_u64(l->kernel.len, l->inflated);
+    return copy(l, l->kernel.base + done, piece, n);
 }
 
 /*
- * > 0: more. Bounded by the guest's memory: each step writes INFLATE_STEP bytes of it, ends the
+ * > 0: more. Bounded by the guest's memory: each step writes INFLATION_STEP bytes of it, ends the
  * stream, or fails.
  */
-static int inflate_step(struct inflation *s)
+static int inflate_step(struct load *l)
 {
-    int state, err;
+    char broken[WHY];
+    const uint8_t *piece;
+    uint64_t n;
+    int err, more = inflation_step(l->inflation, &piece, &n, broken, sizeof broken);
 
-    s->z.next_out = s->buf;
-    s->z.avail_out = (unsigned)INFLATE_STEP;
-    state = inflate(&s->z, Z_NO_FLUSH);
-    if (state != Z_OK && state != Z_STREAM_END)
-        return why(s->l, -EINVAL, "its compressed data is broken (zlib %d)", state);
-    if (s->z.avail_out != 0 && state != Z_STREAM_END)
-        return why(s->l, -EINVAL, "its compressed data ends too early");
-    err = inflated(s, INFLATE_STEP - s->z.avail_out);
-    return err ? err : state != Z_STREAM_END;
+    if (more < 0)
+        return why(l, more, "%s", broken);
+    err = inflated(l, piece, n);
+    return err ? err : more;
 }
 
 void arm_load_end(struct load *l)
 {
-    if (!l || !l->inflation)
+    if (!l)
         return;
-    (void)inflateEnd(&l->inflation->z);
-    vm_free(l->vm, l->inflation, sizeof *l->inflation);
+    inflation_end(l->inflation);
     l->inflation = NULL;
-}
-
-static int load_gzip(struct load *l, struct file f)
-{
-    struct inflation *s = vm_alloc(l->vm, sizeof *s);
-
-    if (!s)
-        return -ENOMEM;
-    l->inflation = s;
-    s->l = l;
-    s->z.zalloc = z_alloc;
-    s->z.zfree = z_free;
-    s->z.opaque = l->vm;
-    s->z.next_in = f.at;
-    s->z.avail_in = (unsigned)f.len;
-    if (f.len > UINT32_MAX)
-        return why(l, -EINVAL, "more than 4 GiB");
-    return inflateInit2(&s->z, 15 + 16) == Z_OK ? 0 : -ENOMEM;
-}
-
-/* An EFI application that holds a compressed Image. */
-static int load_zboot(struct load *l, struct file f)
-{
-    uint64_t at = get_le(f.at + ZBOOT_PAYLOAD, 4), len = get_le(f.at + ZBOOT_LEN, 4);
-
-    if (strncmp((const char *)f.at + ZBOOT_METHOD, "gzip", 8) != 0)
-        return why(l, -EINVAL, "compressed with %.8s; only gzip is supported",
-                   (const char *)f.at + ZBOOT_METHOD);
-    if (!range_within(at, len, 0, f.len))
-        return why(l, -EINVAL, "its payload is outside the file");
-    return load_gzip(l, (struct file){ f.at + at, len });
 }
 
 /* ---- flat ---- */
@@ -248,18 +181,21 @@ static int load_flat(struct load *l, struct file f)
 
 static int load_linux(struct load *l, struct file f)
 {
-    if (f.len >= 2 && memcmp(f.at, "\x1f\x8b", 2) == 0)
-        return load_gzip(l, f);
-    if (f.len >= ZBOOT_HEADER && memcmp(f.at, "MZ", 2) == 0 &&
-        memcmp(f.at + ZBOOT_MAGIC, "zimg", 4) == 0)
-        return load_zboot(l, f);
-    return load_image(l, f);
+    struct linux_file k;
+    char broken[WHY];
+    int err = linux_file_open(f.at, f.len, &k, broken, sizeof broken);
+
+    if (err)
+        return why(l, err, "%s", broken);
+    if (!k.gzip)
+        return load_image(l, f);
+    l->inflation = inflation_new(&k, (struct inflation_memory){ l->vm, vm_alloc, vm_free });
+    return l->inflation ? 0 : -ENOMEM;
 }
 
 static bool looks_like_linux(struct file f)
 {
-    return (f.len >= 2 && memcmp(f.at, "\x1f\x8b", 2) == 0) ||
-           (f.len >= 8 && memcmp(f.at + ZBOOT_MAGIC, "zimg", 4) == 0) || is_image(f.at, f.len);
+    return linux_file_is_packed(f.at, f.len) || is_image(f.at, f.len);
 }
 
 /* What has a header of another kind is not taken for a flat image by itself. */
@@ -346,7 +282,7 @@ static int begin_initrd(struct load *l)
 /* With the kernel's last piece it is known where the initrd can be. */
 static int step_kernel(struct load *l)
 {
-    int more = l->inflation ? inflate_step(l->inflation) : copy_step(l);
+    int more = l->inflation ? inflate_step(l) : copy_step(l);
 
     return more == 0 ? begin_initrd(l) : more;
 }

@@ -28,7 +28,8 @@ struct load {
     unsigned phase; /* private to load.c, as is the rest */
     uint64_t copy_to, copy_left;
     const uint8_t *copy_from;
-    struct inflation *inflation;
+    struct inflation *inflation; /* of a compressed kernel */
+    uint64_t inflated;           /* bytes */
 };
 #define FDT_ROOM (64 * KIB) /* device trees of ours are smaller */
 

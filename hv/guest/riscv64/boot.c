@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A Linux kernel for a VM: Documentation/arch/riscv/boot-image-header.rst and boot.rst. No byte of
- * the file is trusted; each step is short.
+ * A Linux kernel for a VM: Documentation/arch/riscv/boot-image-header.rst and boot.rst, plain or
+ * compressed. No byte of the file is trusted; each step is short.
  */
 #include "rv_guest.h"
 #include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/files.h>
+#include <hv/inflate.h>
 #include <hv/linux_image.h>
 #include <hv/random.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 
 #define COPY_STEP MIB
 #define FDT_ROOM (64 * KIB)
+#define WHY 80          /* bytes of a sentence about a broken file */
 #define ALIGN (2 * MIB) /* of what follows the kernel, as its first page tables map it */
 
 struct rv_load {
@@ -24,6 +26,8 @@ struct rv_load {
     uint64_t initrd, initrd_end, fdt;
     uint64_t to, left; /* what is being copied */
     const uint8_t *from;
+    struct inflation *inflation; /* of a compressed kernel */
+    uint64_t inflated;           /* bytes */
 };
 
 static int load_why(const struct rv_load *l, int err, const char *fmt, ...) printf_like(3, 4);
@@ -59,25 +63,83 @@ static void load_later(struct rv_load *l, uint64_t to, const uint8_t *from, uint
     l->left = len;
 }
 
-static int load_kernel(struct rv_load *l)
+static int load_why_kernel(const struct rv_load *l, int err, const char *what)
 {
-    const char *name = l->config->kernel;
-    struct linux_image image;
-    uint64_t len = 0, size;
-    const uint8_t *f = file_find(name, &len);
+    return load_why(l, err, "kernel %s: %s", l->config->kernel, what);
+}
 
-    if (!f)
-        return load_why(l, -ENOENT, "kernel %s: the file was not loaded at boot", name);
-    if (!linux_image_read(f, len, LINUX_IMAGE_RISCV64, &image))
-        return load_why(l, -EINVAL, "kernel %s: not a riscv64 Linux Image", name);
-    size = max_u64(image.image_size, len);
+/* Where an Image goes, from its first n bytes. */
+static int load_place(struct rv_load *l, const uint8_t *at, uint64_t n)
+{
+    struct linux_image image;
+    uint64_t size;
+
+    if (!linux_image_read(at, n, LINUX_IMAGE_RISCV64, &image))
+        return load_why_kernel(l, -EINVAL, "not a riscv64 Linux Image");
+    size = max_u64(image.image_size, n);
     if (!range_within(image.text_offset, size, 0, l->config->memory))
         return load_why(l, -ENOSPC, "kernel %s: it takes %llu MiB; give the guest more memory",
-                        name, (unsigned long long)(size >> 20) + 1);
+                        l->config->kernel, (unsigned long long)(size >> 20) + 1);
     l->entry = RVM_RAM + image.text_offset;
     l->end = align_up(l->entry + size, ALIGN);
-    load_later(l, l->entry, f, len);
     return 0;
+}
+
+static int load_kernel(struct rv_load *l)
+{
+    struct linux_file k;
+    char broken[WHY];
+    uint64_t len = 0;
+    const uint8_t *f = file_find(l->config->kernel, &len);
+    int err;
+
+    if (!f)
+        return load_why_kernel(l, -ENOENT, "the file was not loaded at boot");
+    err = linux_file_open(f, len, &k, broken, sizeof broken);
+    if (err)
+        return load_why_kernel(l, err, broken);
+    if (k.gzip) {
+        l->inflation = inflation_new(&k, (struct inflation_memory){ l->g->vm, vm_alloc, vm_free });
+        return l->inflation ? 0 : -ENOMEM;
+    }
+    err = load_place(l, f, len);
+    load_later(l, l->entry, f, len);
+    return err;
+}
+
+/* n more bytes of the Image; the first of them hold its header. */
+static int load_inflated(struct rv_load *l, const uint8_t *piece, uint64_t n)
+{
+    int err = l->inflated ? 0 : load_place(l, piece, n);
+    uint64_t to = l->entry + l->inflated;
+
+    if (err)
+        return err;
+    if (!range_within(to, n, RVM_RAM, l->config->memory))
+        return load_why_kernel(l, -ENOSPC,
+                               "longer than its header says; give the guest more memory");
+    l->inflated += n;
+    l->end = max_u64(l->end, align_up(to + n, ALIGN));
+    return gmem_write(l->g->vm, gpa(to), piece, n)
+               ? load_why(l, -EFAULT, "guest memory cannot be written")
+               : 0;
+}
+
+/* > 0: more. Each step writes to the guest's memory, ends, or fails. */
+static int load_kernel_piece(struct rv_load *l)
+{
+    char broken[WHY];
+    const uint8_t *piece;
+    uint64_t n;
+    int err, more;
+
+    if (!l->inflation)
+        return load_copy(l);
+    more = inflation_step(l->inflation, &piece, &n, broken, sizeof broken);
+    if (more < 0)
+        return load_why_kernel(l, more, broken);
+    err = load_inflated(l, piece, n);
+    return err ? err : more;
 }
 
 static int load_initrd(struct rv_load *l)
@@ -133,7 +195,7 @@ static int load_fdt(struct rv_load *l)
 
 int rv_load_step(struct rv_load *l, uint64_t *entry, uint64_t *fdt)
 {
-    static int (*const phases[])(struct rv_load *) = { load_kernel, load_copy, load_initrd,
+    static int (*const phases[])(struct rv_load *) = { load_kernel, load_kernel_piece, load_initrd,
                                                        load_copy, load_fdt };
     int more = phases[l->phase](l); /* nospec: ours */
 
@@ -158,6 +220,8 @@ struct rv_load *rv_load_new(struct rv_guest *g, const struct guest_config *c)
 
 void rv_load_end(struct rv_guest *g)
 {
+    if (g->load)
+        inflation_end(g->load->inflation);
     if (g->load)
         vm_free(g->vm, g->load, sizeof *g->load);
     g->load = NULL;
