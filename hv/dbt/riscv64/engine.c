@@ -87,6 +87,8 @@ static void engine_step(void *machine)
     if (rv_fetch(&e->hart, &i))
         rv_execute(&e->hart, &i);
     engine_look(e);
+    if (rv_interrupt_due(&e->hart))
+        __atomic_store_n(&e->leave, 1, __ATOMIC_RELAXED);
 }
 
 static int engine_fault(struct rv_engine *e, enum dbt_fault fault, enum dbt_access access)

@@ -7,10 +7,24 @@
 
 static bool region_branches(unsigned op) { return op >= RV_BEQ && op <= RV_BGEU; }
 
-/* What is never followed by the instruction behind it in the same unit. */
-static bool region_ends(unsigned op)
+/*
+ * CSR instructions that the mapping of code does not depend on: those that only read, and S-mode's
+ * sstatus, sie, sscratch, sepc, scause and stval. An interrupt that one lets through, or another
+ * state of floating point, is seen to where it is called.
+ */
+static bool region_csr_goes_on(const struct rv_insn *i)
 {
-    switch (op) {
+    unsigned number = (unsigned)i->imm;
+
+    if (i->op != RV_CSRRW && i->op != RV_CSRRWI && !i->rs1)
+        return true;
+    return number == 0x100 || number == 0x104 || (number >= 0x140 && number <= 0x143);
+}
+
+/* What is never followed by the instruction behind it in the same unit. */
+static bool region_ends(const struct rv_insn *i)
+{
+    switch (i->op) {
     case RV_ILLEGAL:
     case RV_JAL:
     case RV_JALR:
@@ -21,7 +35,7 @@ static bool region_ends(unsigned op)
     case RV_MRET:
     case RV_WFI:
     case RV_SFENCE_VMA: return true;
-    default: return op >= RV_CSRRW && op <= RV_CSRRCI;
+    default: return i->op >= RV_CSRRW && i->op <= RV_CSRRCI && !region_csr_goes_on(i);
     }
 }
 
@@ -31,7 +45,7 @@ enum region_flow region_flow(const struct rv_insn *i)
         return REGION_BRANCH;
     if (i->op == RV_JAL && !i->rd)
         return REGION_JUMP;
-    return region_ends(i->op) ? REGION_ENDS : REGION_NEXT;
+    return region_ends(i) ? REGION_ENDS : REGION_NEXT;
 }
 
 bool region_target(const struct rv_region *r, unsigned at, const struct rv_insn *i, unsigned *to)

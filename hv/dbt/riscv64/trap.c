@@ -123,6 +123,8 @@ static uint64_t let_through(const struct rv_cpu *c)
     return 0;
 }
 
+bool rv_interrupt_due(const struct rv_hart *h) { return let_through(&h->cpu) != 0; }
+
 bool rv_interrupt(struct rv_hart *h)
 {
     static const uint8_t order[] = { RV_IRQ_MEI, RV_IRQ_MSI, RV_IRQ_MTI,

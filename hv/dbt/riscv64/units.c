@@ -267,11 +267,17 @@ uint32_t units_new(struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state)
     return n;
 }
 
+/*
+ * A chain is for good, so it does not leave the physical page, whatever the mapping was when it was
+ * asked for.
+ */
 void units_chain(struct rv_jit *j, uint8_t *record, uint32_t to)
 {
     uint32_t n = j->free_link;
+    struct jit_record r;
 
-    if (!n)
+    memcpy(&r, record, sizeof r);
+    if (!n || !j->units[r.unit].alive || j->units[r.unit].page != j->units[to].page)
         return;
     j->free_link = j->links[n].next;
     j->links[n] = (struct link){ record, to, j->units[to].links };

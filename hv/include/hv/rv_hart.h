@@ -93,6 +93,8 @@ bool rv_wakes(struct rv_hart *h);
  * cpu.pc. */
 void rv_trap(struct rv_hart *h, uint64_t cause, uint64_t tval);
 
+/* Is there an interrupt to be taken before the next instruction? */
+bool rv_interrupt_due(const struct rv_hart *h);
 /* Takes the interrupt that is due, if any: pc is then the handler's. */
 bool rv_interrupt(struct rv_hart *h);
 

@@ -222,6 +222,35 @@ test:
     sfence.vma t2, zero
     TRAPS 52, 13, lw a0, 0(t0)
 
+/* code that maps itself anew goes on in the other page, however it went on before */
+    la s6, table0 + 16
+    la s7, code_one
+    srli s7, s7, 2
+    ori s7, s7, RWX
+    la s8, code_two
+    srli s8, s8, 2
+    ori s8, s8, RWX
+    sd s7, 0(s6)
+    sfence.vma
+    li s9, 0x40002000
+    li a4, 1103515245
+    li a5, 400
+    ENTER 1
+1:  mul t5, t5, a4
+    addi t5, t5, 1021
+    srli t0, t5, 16
+    andi t0, t0, 1
+    mv t2, s7
+    beqz t0, 2f
+    mv t2, s8
+2:  addi t3, t0, 1
+    jalr s9
+    bne a0, t3, 3f
+    addi a5, a5, -1
+    bnez a5, 1b
+3:  TRAPS 55, 9, ecall
+    CHECK_REGS 56, a0, t3
+
 /* MPRV: loads and stores as MPP's mode, fetches as M's */
     MAP 0, RWX
     li t0, 0x1800
@@ -262,6 +291,19 @@ test:
     csrw pmpaddr0, zero
     TRAPS 75, 5, ld a0, 0(a4)
     j pass
+
+/* The entry of the page that they run in becomes t2; which of them went on is told in a0. */
+    .macro CODE n, name
+    .balign 4096
+\name:
+    sd t2, 0(s6)
+    sfence.vma s9, zero
+    li a0, \n
+    ret
+    .endm
+    CODE 1, code_one
+    CODE 2, code_two
+    .balign 4096
 
     .bss
     .balign 4096
