@@ -97,6 +97,15 @@ static void op_lie(const uint8_t *op)
     }
 }
 
+/* What it was told before, and did not do. */
+static void catch_up(void)
+{
+    if (x->state == XHCI_HALTING && !(m.command & 1))
+        m.status |= 1;
+    else if (x->state == XHCI_RESETTING)
+        m_reset();
+}
+
 /* It keeps to the rules again, and everything starts anew. Time passes in larger steps. */
 static void finish(void)
 {
@@ -105,6 +114,7 @@ static void finish(void)
 
     m.mute = m.never_halts = m.never_resets = m.gone = m.ports_busy = false;
     m.wrong_slot = m.flip = m.code = 0;
+    catch_up();
     for (unsigned i = 0; i < GADGETS; i++)
         take_out(&gadgets[i]);
     model_run(50);

@@ -465,6 +465,20 @@ static void stops_by_itself(void **state)
     assert_int_equal(m.resets, 11);
 }
 
+/* More is left of a report than there was room for: it is none. */
+static void report_of_no_length(void **state)
+{
+    (void)state;
+    model_plug(1, &keys);
+    boot();
+    model_run(1000);
+    for (uint32_t left = 9; left < 0x1000000; left = left * 2 + 1)
+        m_say_transfer(1, 3, x->dev[0].in.at, 1, left);
+    model_run(100);
+    TYPED("");
+    type_a(&keys);
+}
+
 /* Events that nobody asked for, with every slot, endpoint and pointer. */
 static void lies(void **state)
 {
@@ -513,6 +527,7 @@ int main(void)
         CONTROLLER(firmware_keeps_it),
         CONTROLLER(left_alone),
         CONTROLLER(stops_by_itself),
+        CONTROLLER(report_of_no_length),
         CONTROLLER(lies),
     };
 
