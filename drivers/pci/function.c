@@ -11,6 +11,7 @@
 #include <hv/host_pci.h>
 #include <hv/iommu.h>
 #include <hv/log.h>
+#include <hv/order.h>
 #include <hv/percpu.h>
 
 enum { CFG_COMMAND = 4, CFG_STATUS = 6, CFG_BAR0 = 0x10, CFG_CAPS = 0x34, BARS = 6 };
@@ -56,7 +57,8 @@ void host_pci_command(const struct host_pci_dev *d, uint16_t set, uint16_t clear
 
 void host_pci_stop(const struct host_pci_dev *d, bool stop)
 {
-    __atomic_store_n(&((struct host_pci_dev *)(uintptr_t)d)->stopped, stop, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&((struct host_pci_dev *)(uintptr_t)d)->stopped, stop, __ATOMIC_RELEASE);
+    store_before_load();
     if (stop)
         write_command(d, 0, HOST_PCI_MASTER);
 }

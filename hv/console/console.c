@@ -10,6 +10,7 @@
 #include <hv/console.h>
 #include <hv/lock.h>
 #include <hv/log.h>
+#include <hv/order.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
 #include <hv/time.h>
@@ -240,7 +241,8 @@ void console_attach(struct console *c, bool replay)
         for (unsigned i = 0; i < nlines; i++)
             lines[i].shell_pos = lines[i].pos;
     }
-    __atomic_store_n(&shown, c, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&shown, c, __ATOMIC_RELEASE);
+    store_before_load();
     spin_lock(&c->lock);
     for (unsigned i = 0; i < nlines; i++)
         lines[i].pos = c->head - (replay ? min_u64(c->head, RING) : 0);
@@ -287,7 +289,8 @@ static void detach(void)
     spin_lock(&lock);
     detached_from = shown;
     lost = console_input_lost(shown);
-    __atomic_store_n(&shown, home, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&shown, home, __ATOMIC_RELEASE);
+    store_before_load();
     for (unsigned i = 0; i < nlines; i++)
         lines[i].pos = lines[i].shell_pos;
     if (lost)

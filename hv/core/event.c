@@ -273,7 +273,7 @@ static struct event *take_first(struct event_queue *q)
         return NULL;
     (void)unlink_ready(q, ev);
     /* Before POSTED is cleared: event_cancel must see one or the other. */
-    __atomic_store_n(&q->running, ev, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&q->running, ev, __ATOMIC_RELEASE);
     __atomic_fetch_and(&ev->state, (uint8_t)~POSTED, __ATOMIC_SEQ_CST);
     return ev;
 }
@@ -344,7 +344,7 @@ bool event_run(void)
         void (*fn)(struct event *) = ev->fn;
         uint64_t from = now;
         fn(ev); /* ev may be gone when it returns */
-        __atomic_store_n(&q->running, NULL, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&q->running, NULL, __ATOMIC_RELEASE);
         lock_assert_none();
         ran = true;
         now = time_ns();
@@ -367,7 +367,7 @@ static bool start_at_once(struct event_queue *q, struct event *ev)
     may = !event_waits_in(q) &&
           !(__atomic_load_n(&ev->state, __ATOMIC_SEQ_CST) & (uint8_t)(POSTED | DEAD));
     if (may)
-        __atomic_store_n(&q->running, ev, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&q->running, ev, __ATOMIC_RELEASE);
     spin_unlock(&q->lock);
     return may;
 }
@@ -382,7 +382,7 @@ bool event_run_at_once(struct event *ev)
     if (ev->cpu != me->id || q->running || !start_at_once(q, ev))
         return false;
     ev->fn(ev);
-    __atomic_store_n(&q->running, NULL, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&q->running, NULL, __ATOMIC_RELEASE);
     lock_assert_none();
     if (event_waits_in(q))
         cpu_kick(me->id);

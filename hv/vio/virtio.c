@@ -6,6 +6,7 @@
 #include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/nospec.h>
+#include <hv/order.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
 #include <hv/time.h>
@@ -405,7 +406,8 @@ int virtio_hold(struct virtio_dev *d)
 {
     bool resets;
 
-    __atomic_store_n(&d->held, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&d->held, 1, __ATOMIC_RELEASE);
+    store_before_load();
     event_cancel(&d->event);
     spin_lock(&d->lock);
     resets = d->resetting;
@@ -424,7 +426,7 @@ void virtio_idle(struct virtio_dev *d)
 /* Every queue is looked at: what was notified meanwhile, or before it was saved, is not counted. */
 void virtio_release(struct virtio_dev *d)
 {
-    __atomic_store_n(&d->held, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&d->held, 0, __ATOMIC_RELEASE);
     if (!(virtio_status_of(d) & VIRTIO_DRIVER_OK))
         return;
     __atomic_fetch_or(&d->pending, RESUME | ((1u << d->nqueues) - 1), __ATOMIC_RELEASE);

@@ -98,8 +98,8 @@ static void use_log(struct gmem *g, struct gmem_log *l)
 {
     const struct gmem_piece *p = gmem_find_piece(g, g->main.gpa);
 
-    __atomic_store_n(&g->log, l, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&g->main.len, l || !p ? 0 : p->len, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&g->log, l, __ATOMIC_RELEASE);
+    __atomic_store_n(&g->main.len, l || !p ? 0 : p->len, __ATOMIC_RELEASE);
 }
 
 int gmem_log_start(struct vm *vm)

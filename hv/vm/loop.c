@@ -5,6 +5,7 @@
 #include <hv/event.h>
 #include <hv/lock.h>
 #include <hv/log.h>
+#include <hv/order.h>
 #include <hv/percpu.h>
 #include <hv/sched.h>
 #include <hv/time.h>
@@ -16,7 +17,8 @@
 
 static void set_where(struct percpu *c, enum cpu_where where)
 {
-    __atomic_store_n(&c->where, where, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&c->where, where, __ATOMIC_RELEASE);
+    store_before_load();
 }
 
 static void loop_idle(struct percpu *c)
@@ -58,7 +60,8 @@ _Noreturn void cpu_loop(void)
     struct percpu *c = this_cpu();
 
     for (;;) {
-        __atomic_store_n(&c->wake, 0, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&c->wake, 0, __ATOMIC_RELEASE);
+        store_before_load();
         event_run();
         log_notes();
         struct vcpu *v = sched_pick();

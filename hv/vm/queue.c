@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* queue.c: the vCPUs that wait for one CPU, in the order of their virtual run times. */
 #include <hv/assert.h>
+#include <hv/order.h>
 #include <hv/percpu.h>
 #include <hv/time.h>
 #include <hv/vcpu.h>
@@ -20,7 +21,8 @@ static void queue_claim(struct turn_claim *c, const struct vcpu *first)
 {
     set_relaxed(&c->had, first ? first->sched.vruntime : UINT64_MAX);
     set_relaxed(&c->since, first ? first->sched.since : UINT64_MAX);
-    __atomic_store_n(&c->group, first ? first->sched.group : NULL, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&c->group, first ? first->sched.group : NULL, __ATOMIC_RELEASE);
+    store_before_load();
 }
 
 static void note_first(struct sched_cpu *q)
@@ -145,7 +147,7 @@ void queue_add(struct sched_cpu *q, struct vcpu *v)
     debug_assert_held(&q->lock);
     debug_assert(v->sched.state != SCHED_QUEUED);
     set_relaxed(&v->sched.since, time_ns());
-    __atomic_store_n(&v->sched.state, SCHED_QUEUED, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&v->sched.state, SCHED_QUEUED, __ATOMIC_RELEASE);
     queue_link(q, v);
 }
 
@@ -183,5 +185,6 @@ void queue_start(struct vcpu *v, bool goes_on)
     if (!goes_on)
         se->slice_start = now;
     __atomic_store_n(&se->wake_pending, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&se->state, SCHED_RUNNING, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&se->state, SCHED_RUNNING, __ATOMIC_RELEASE);
+    store_before_load(); /* what its wakers did before is seen when it looks at `requests` */
 }

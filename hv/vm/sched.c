@@ -12,6 +12,7 @@
 #include <arch/cpu.h>
 #include <hv/assert.h>
 #include <hv/lock.h>
+#include <hv/order.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
 #include <hv/sched.h>
@@ -275,7 +276,8 @@ static void queue_woken(struct vcpu *v, uint32_t cpu)
 void sched_wake(struct vcpu *v)
 {
     /* Either we see that it does not block, or sched_put() sees wake_pending. */
-    __atomic_store_n(&v->sched.wake_pending, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&v->sched.wake_pending, 1, __ATOMIC_RELEASE);
+    store_before_load();
     if (__atomic_load_n(&v->sched.state, __ATOMIC_SEQ_CST) != SCHED_BLOCKED)
         return;
     struct sched_cpu *q = lock_queue_of(v);
@@ -350,9 +352,11 @@ uint64_t sched_slice_end(const struct vcpu *v)
     debug_assert_on_cpu(v);
     if (!turn_core[cpu])
         return end;
-    __atomic_store_n(armed, end, __ATOMIC_SEQ_CST);
+    __atomic_store_n(armed, end, __ATOMIC_RELEASE);
+    store_before_load();
     end = min_u64(end, slice_end(cpu, v));
-    __atomic_store_n(armed, end, __ATOMIC_SEQ_CST);
+    __atomic_store_n(armed, end, __ATOMIC_RELEASE);
+    store_before_load();
     return end;
 }
 
@@ -421,7 +425,8 @@ bool sched_doze(struct vcpu *v)
     __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
     if (turn_core[c->id]) { /* who waits for the core kicks us */
         set_relaxed(&turn_claims[c->id].runs, UINT64_MAX);
-        __atomic_store_n(&turn_claims[c->id].armed, UINT64_MAX, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&turn_claims[c->id].armed, UINT64_MAX, __ATOMIC_RELEASE);
+        store_before_load();
     }
     marks_set(&idle_cpus, c->id);
     if (marks_any(&queues_waiting)) { /* here, or where this CPU could take it from */
@@ -511,7 +516,8 @@ void sched_put(struct vcpu *v, bool runnable)
     queue_catch_up(q, se);
     __atomic_store_n(&q->running, NULL, __ATOMIC_RELAXED);
     if (!runnable) {
-        __atomic_store_n(&se->state, SCHED_BLOCKED, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&se->state, SCHED_BLOCKED, __ATOMIC_RELEASE);
+        store_before_load();
         runnable = __atomic_load_n(&se->wake_pending, __ATOMIC_SEQ_CST);
     }
     if (runnable) {
@@ -652,7 +658,8 @@ static struct vcpu *pick_in_turn(struct core *k, struct sched_cpu *q, uint32_t m
 
         if (!group)
             break;
-        __atomic_store_n(&turn_claims[me].armed, UINT64_MAX, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&turn_claims[me].armed, UINT64_MAX, __ATOMIC_RELEASE);
+        store_before_load();
         v = take_of(q, me, group);
         if (!v)
             turn_leave(k, me);

@@ -135,7 +135,7 @@ static int regs_restore(struct vm *vm, uint32_t i, const void *buf)
                                     .has_error = s->event_has_error != 0,
                                     .insn_len = s->event_insn_len,
                                     .error = s->event_error };
-    __atomic_store_n(&v->requests, s->requests, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&v->requests, s->requests, __ATOMIC_RELEASE);
     return 0;
 }
 

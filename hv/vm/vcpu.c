@@ -12,6 +12,7 @@
 #include <hv/guest.h>
 #include <hv/irq.h>
 #include <hv/log.h>
+#include <hv/order.h>
 #include <hv/panic.h>
 #include <hv/percpu.h>
 #include <hv/stretch.h>
@@ -351,7 +352,8 @@ static bool vcpu_enter(struct percpu *c, struct vcpu *v, struct vcpu_exit *e, ui
 {
     debug_assert(c->loaded == v && c->view == &v->vm->gmem.view);
     debug_assert_no_locks();
-    __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&v->in_guest, 1, __ATOMIC_RELEASE);
+    store_before_load();
     if ((__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore) || c->wake) {
         __atomic_store_n(&v->in_guest, 0, __ATOMIC_RELEASE);
         return false;
@@ -377,10 +379,12 @@ static bool doze(struct percpu *c, struct vcpu *v, uint32_t ignore)
         event_waits_in(&c->events) || !sched_doze(v))
         return false;
     event_check_timer(v->sched.since);
-    __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&v->in_guest, 1, __ATOMIC_RELEASE);
+    store_before_load();
     while (!(__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore) && !c->wake)
         irq_wait();
-    __atomic_store_n(&v->in_guest, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&v->in_guest, 0, __ATOMIC_RELEASE);
+    store_before_load();
     sched_doze_end(v);
     return __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore;
 }

@@ -295,7 +295,7 @@ static void vm_set_state(struct vm *vm, enum vm_state s)
     hv_assert(s <= VM_CRASHED);
     if (vm->state == s)
         return;
-    __atomic_store_n(&vm->state, s, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&vm->state, s, __ATOMIC_RELEASE);
     notice_post(NOTICE_GUEST_STATE, vm_name_of(vm), vm_state_names[s], vm->why);
 }
 

@@ -348,6 +348,20 @@ def rule_must_check(files):
                        f"{found[1]}() can fail: `int must_check {found[1]}(...)`, or void")
 
 
+SEQ_CST_STORE = re.compile(r"__atomic_store_n\([^;{}]*?__ATOMIC_SEQ_CST\)", re.S)
+
+
+def rule_seq_cst_stores(files):
+    """A load that follows may still come first: <hv/order.h>."""
+    for path, text in files.items():
+        ours = path.startswith(("hv/", "arch/", "drivers/")) and not path.startswith("arch/host/")
+        if ours and path.endswith((".c", ".h")):
+            plain = without_comments(text)
+            for found in SEQ_CST_STORE.finditer(plain):
+                yield (path, plain.count("\n", 0, found.start()) + 1,
+                       "__ATOMIC_RELEASE, and store_before_load() where a load must stay behind it")
+
+
 LICENSE = "SPDX-License-Identifier: BSD-2-Clause"
 LICENSED = SOURCES + (".lds", ".asl", ".pml", ".proof", ".py", ".awk", ".ninja")
 

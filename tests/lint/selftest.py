@@ -158,6 +158,14 @@ CASES = {
          for text in ("int f(void);\n", "extern int f(void);\n", "int64_t f(void);\n",
                       "int f(int (*)(void),\n      int);\n",
                       "int f(const char *, ...) printf_like(1, 2);\n")]),
+    "seq-cst-stores": (
+        [{"hv/a.c": "f(); __atomic_store_n(&a, 1, __ATOMIC_RELEASE);\n"
+                    "b = __atomic_load_n(&a, __ATOMIC_SEQ_CST);\n"},
+         {"tests/a.c": "__atomic_store_n(&a, 1, __ATOMIC_SEQ_CST);\n"}],
+        [{path: text} for path in ("hv/vm/a.c", "hv/include/hv/a.h", "arch/a.c", "drivers/a.c")
+         for text in ("__atomic_store_n(&a, 1, __ATOMIC_SEQ_CST);\n",
+                      "__atomic_store_n(&a->b[f(1)],\n                 x ? y : z, "
+                      "__ATOMIC_SEQ_CST);\n")]),
     "license": (
         [{"hv/a.c": f"/* {rules.LICENSE} */\n/* a.c: */\n"},
          {"images/run": f"#!/bin/bash\n# {rules.LICENSE}\n"},

@@ -174,7 +174,7 @@ inline event_run_at_once()
         // code hv/core/event.c start_at_once: may = !event_waits_in(q) && !(__atomic_load_n(&ev->state, __ATOMIC_SEQ_CST) & (uint8_t)(POSTED | DEAD))
         go = !posted[_pid] && !ready[_pid];
         go = go && !flag;
-        // code hv/core/event.c start_at_once: if (may) __atomic_store_n(&q->running, ev, __ATOMIC_SEQ_CST)
+        // code hv/core/event.c start_at_once: if (may) __atomic_store_n(&q->running, ev, __ATOMIC_RELEASE)
 #ifndef AT_ONCE_UNSEEN
         running[_pid] = go;
 #endif
@@ -186,7 +186,7 @@ inline event_run_at_once()
     :: go ->
         // code hv/core/event.c event_run_at_once: ev->fn(ev)
         fn();
-        // code hv/core/event.c event_run_at_once: __atomic_store_n(&q->running, NULL, __ATOMIC_SEQ_CST)
+        // code hv/core/event.c event_run_at_once: __atomic_store_n(&q->running, NULL, __ATOMIC_RELEASE)
         running[_pid] = false;
         // code hv/core/event.c event_run_at_once: if (event_waits_in(q)) cpu_kick(me->id)
 #ifndef AT_ONCE_NO_KICK
@@ -240,7 +240,8 @@ active [CPUS] proctype cpu()
     byte to;
 
 loop:
-    // code hv/vm/loop.c cpu_loop: __atomic_store_n(&c->wake, 0, __ATOMIC_SEQ_CST)
+    // code hv/vm/loop.c cpu_loop: __atomic_store_n(&c->wake, 0, __ATOMIC_RELEASE)
+    // code hv/vm/loop.c cpu_loop: store_before_load()
     wake[_pid] = false;
 more:
     // code hv/vm/loop.c cpu_loop: event_run()
@@ -254,7 +255,7 @@ more:
         if :: !ready[_pid] -> take_posted(_pid) :: else fi;
         take_due(_pid);
         // code hv/core/event.c event_run: take_first(q)
-        // code hv/core/event.c take_first: __atomic_store_n(&q->running, ev, __ATOMIC_SEQ_CST)
+        // code hv/core/event.c take_first: __atomic_store_n(&q->running, ev, __ATOMIC_RELEASE)
         // code hv/core/event.c take_first: __atomic_fetch_and(&ev->state, (uint8_t)~POSTED, __ATOMIC_SEQ_CST)
         d_step { go = ready[_pid]; ready[_pid] = false; assert(!go || !freed) }
         if
@@ -273,7 +274,7 @@ more:
 #ifdef CLEAR_LATE
             flag = false;
 #endif
-            // code hv/core/event.c event_run: __atomic_store_n(&q->running, NULL, __ATOMIC_SEQ_CST)
+            // code hv/core/event.c event_run: __atomic_store_n(&q->running, NULL, __ATOMIC_RELEASE)
             d_step { running[_pid] = false; go = false }
         :: else
         fi;

@@ -92,7 +92,8 @@ inline cpu_kick(cpu)
 
 inline sched_wake()
 {
-    // code hv/vm/sched.c sched_wake: __atomic_store_n(&v->sched.wake_pending, 1, __ATOMIC_SEQ_CST)
+    // code hv/vm/sched.c sched_wake: __atomic_store_n(&v->sched.wake_pending, 1, __ATOMIC_RELEASE)
+    // code hv/vm/sched.c sched_wake: store_before_load()
     wake_pending = true;
     // code hv/vm/sched.c sched_wake: __atomic_load_n(&v->sched.state, __ATOMIC_SEQ_CST) != SCHED_BLOCKED
     if
@@ -137,7 +138,8 @@ inline vcpu_request(bits)
 /* Into the guest and out. */
 inline enter(me)
 {
-    // code hv/vm/vcpu.c vcpu_enter: __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST)
+    // code hv/vm/vcpu.c vcpu_enter: __atomic_store_n(&v->in_guest, 1, __ATOMIC_RELEASE)
+    // code hv/vm/vcpu.c vcpu_enter: store_before_load()
     // code hv/vm/vcpu.c vcpu_enter: if ((__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore) || c->wake)
 #ifdef LOOK_FIRST
     seen = requests != 0 || wake[me];
@@ -211,7 +213,8 @@ inline doze(me)
         // code hv/vm/marks.c marks_set: __atomic_fetch_or(&m->group[cpu / 64].cpus, 1ull << (cpu & 63), __ATOMIC_SEQ_CST)
         d_step { drain(me) }
     :: !wake[me] ->
-        // code hv/vm/vcpu.c doze: __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST)
+        // code hv/vm/vcpu.c doze: __atomic_store_n(&v->in_guest, 1, __ATOMIC_RELEASE)
+        // code hv/vm/vcpu.c doze: store_before_load()
 #ifndef DOZE_UNSEEN
         store_in_guest_sc(me, true);
 #else
@@ -224,7 +227,8 @@ inline doze(me)
             // code hv/vm/vcpu.c doze: irq_wait()
 end_doze:   atomic { ipi[me] -> ipi[me] = false }
         od;
-        // code hv/vm/vcpu.c doze: __atomic_store_n(&v->in_guest, 0, __ATOMIC_SEQ_CST)
+        // code hv/vm/vcpu.c doze: __atomic_store_n(&v->in_guest, 0, __ATOMIC_RELEASE)
+        // code hv/vm/vcpu.c doze: store_before_load()
         store_in_guest_sc(me, false);
         // code hv/vm/vcpu.c doze: return __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore
         seen = requests != 0
@@ -237,7 +241,8 @@ inline sched_put(me, runnable)
     atomic { !locked -> locked = true; drain(me) }
     if
     :: !runnable ->
-        // code hv/vm/sched.c sched_put: __atomic_store_n(&se->state, SCHED_BLOCKED, __ATOMIC_SEQ_CST)
+        // code hv/vm/sched.c sched_put: __atomic_store_n(&se->state, SCHED_BLOCKED, __ATOMIC_RELEASE)
+        // code hv/vm/sched.c sched_put: store_before_load()
         state = BLOCKED;
         // code hv/vm/sched.c sched_put: runnable = __atomic_load_n(&se->wake_pending, __ATOMIC_SEQ_CST)
 #ifndef NO_WAKE_PENDING
@@ -255,7 +260,8 @@ active [CPUS] proctype cpu()
     bool seen, blocks, runs;
 
 loop:
-    // code hv/vm/loop.c cpu_loop: __atomic_store_n(&c->wake, 0, __ATOMIC_SEQ_CST)
+    // code hv/vm/loop.c cpu_loop: __atomic_store_n(&c->wake, 0, __ATOMIC_RELEASE)
+    // code hv/vm/loop.c cpu_loop: store_before_load()
     atomic { drain(me); wake[me] = false }
     // code hv/vm/loop.c cpu_loop: struct vcpu *v = sched_pick()
     atomic { !locked -> drain(me);
@@ -265,7 +271,8 @@ loop:
         fi }
     // code hv/vm/queue.c queue_start: __atomic_store_n(&se->wake_pending, 0, __ATOMIC_RELAXED)
     wake_pending = false;
-    // code hv/vm/queue.c queue_start: __atomic_store_n(&se->state, SCHED_RUNNING, __ATOMIC_SEQ_CST)
+    // code hv/vm/queue.c queue_start: __atomic_store_n(&se->state, SCHED_RUNNING, __ATOMIC_RELEASE)
+    // code hv/vm/queue.c queue_start: store_before_load()
     d_step { state = RUNNING; locked = false }
     // code hv/vm/loop.c run_guest: set_where(c, CPU_IN_GUEST)
     where[me] = IN_GUEST;

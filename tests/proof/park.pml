@@ -128,7 +128,8 @@ let_go:
     fi;
     // code hv/vm/vcpu.c run_loop: if (c->loaded != v) take_cpu(c, v);
     loaded[me] = true;
-    // code hv/vm/vcpu.c vcpu_enter: __atomic_store_n(&v->in_guest, 1, __ATOMIC_SEQ_CST)
+    // code hv/vm/vcpu.c vcpu_enter: __atomic_store_n(&v->in_guest, 1, __ATOMIC_RELEASE)
+    // code hv/vm/vcpu.c vcpu_enter: store_before_load()
     in_guest[me] = true;
     // code hv/vm/vcpu.c vcpu_enter: if ((__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & ~ignore) || c->wake)
     if

@@ -64,7 +64,7 @@ void vgic_look(struct vgic_cpu *c)
     debug_assert_held(&c->g->lock);
     if (c == c->g->servicing)
         return;
-    __atomic_store_n(&c->stale, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&c->stale, 1, __ATOMIC_RELEASE);
     vcpu_request(c->v, REQ_IRQ);
 }
 
@@ -133,7 +133,7 @@ void vgic_take_raised(struct vgic_cpu *c)
 static void look_soon(struct vgic_cpu *c)
 {
     debug_assert_held(&c->g->lock);
-    __atomic_store_n(&c->stale, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&c->stale, 1, __ATOMIC_RELEASE);
     if (c->v == this_cpu()->current)
         vcpu_request(c->v, REQ_IRQ);
 }

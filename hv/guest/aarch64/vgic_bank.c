@@ -168,7 +168,7 @@ void vgic_prio_write(struct vgic *g, struct vgic_cpu *c, unsigned first, unsigne
             continue;
         i.b->prio[i.n] = (uint8_t)(val >> 8 * k & VGIC_PRIO_MASK);
         if (i.b->in_lr & i.bit)
-            __atomic_store_n(&g->cpu[i.b->home[i.n]]->stale, 1, __ATOMIC_SEQ_CST);
+            __atomic_store_n(&g->cpu[i.b->home[i.n]]->stale, 1, __ATOMIC_RELEASE);
     }
     spin_unlock(&g->lock);
 }

@@ -479,7 +479,7 @@ void vgic_service(struct vgic_cpu *c)
     debug_assert_own_cpu(c->v);
     debug_assert(!c->g->servicing);
     c->g->servicing = c;
-    __atomic_store_n(&c->stale, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&c->stale, 0, __ATOMIC_RELEASE);
     if (c->phys_sync)
         vtimer_sync_phys(c);
     vgic_take_raised(c);

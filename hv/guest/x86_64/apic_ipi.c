@@ -86,7 +86,7 @@ void apic_targets(const struct x86_intc *x, const struct apic_msg *m, struct api
 static void signal_init(struct lapic *l)
 {
     /* forgets a start-up message that was not taken yet */
-    __atomic_store_n(&l->s.signals, SIG_INIT, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&l->s.signals, SIG_INIT, __ATOMIC_RELEASE);
     vcpu_request(l->v, REQ_GUEST);
 }
 
@@ -130,7 +130,7 @@ static bool deliver_one(struct lapic *l, const struct apic_msg *m)
     case DM_INIT: signal_init(l); return true;
     case DM_SIPI: signal_sipi(l, m->vector); return true;
     case DM_EXTINT:
-        __atomic_store_n(&l->s.extint, 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&l->s.extint, 1, __ATOMIC_RELEASE);
         vcpu_request(l->v, REQ_IRQ);
         return true;
     default:

@@ -3,6 +3,7 @@
 #include <hv/assert.h>
 #include <hv/log.h>
 #include <hv/nospec.h>
+#include <hv/order.h>
 #include <hv/vcpu.h>
 #include <hv/vm.h>
 #include <hv/x86.h>
@@ -180,7 +181,7 @@ int lapic_accept(struct lapic *l, int vec)
     debug_assert_own_cpu(l->v);
     debug_assert(vec == VEC_EXTINT || (vec >= 16 && vec < 256));
     if (vec == VEC_EXTINT) {
-        __atomic_store_n(&l->s.extint, 0, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&l->s.extint, 0, __ATOMIC_RELEASE);
         vec = pic_ack(l->intc);
         recheck(l);
         return vec;
@@ -379,9 +380,9 @@ static uint32_t read_vectors(struct lapic *l, unsigned r)
 static void write_id(struct lapic *l, unsigned r, uint32_t val)
 {
     (void)r;
-    __atomic_store_n(&l->s.id, val >> 24, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&l->s.id, val >> 24, __ATOMIC_RELEASE);
     if (l->s.id != l->v->id)
-        __atomic_store_n(&l->intc->renamed, 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&l->intc->renamed, 1, __ATOMIC_RELEASE);
 }
 
 static void write_tpr(struct lapic *l, unsigned r, uint32_t val)
@@ -473,7 +474,8 @@ static void write_lvt(struct lapic *l, unsigned r, uint32_t val)
         lapic_timer_set_lvt(l, val);
         return;
     }
-    __atomic_store_n(&l->s.lvt[i], val, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&l->s.lvt[i], val, __ATOMIC_RELEASE);
+    store_before_load();
     if (i == LVT_LINT0 && pic_output(l->intc))
         lapic_local(l, LVT_LINT0);
 }
@@ -647,7 +649,7 @@ int lapic_set_base(struct vcpu *v, uint64_t val)
         return -EINVAL;
     l->s.base = (val & ~BASE_BSP) | (old & BASE_BSP);
     if ((was_en && !to_en) || (to_x2 && !was_x2))
-        __atomic_store_n(&l->s.id, l->v->id, __ATOMIC_SEQ_CST); /* the one that CPUID tells */
+        __atomic_store_n(&l->s.id, l->v->id, __ATOMIC_RELEASE); /* the one that CPUID tells */
     if (was_en && !to_en)
         reset_registers(l);
     if (to_x2 && !was_x2) {

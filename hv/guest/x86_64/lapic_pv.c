@@ -26,7 +26,7 @@ void lapic_pv_arm(struct lapic *l, int vec)
     l->pv_flag = flag_at(l);
     if (!l->pv_flag)
         return;
-    __atomic_store_n(l->pv_flag, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(l->pv_flag, 1, __ATOMIC_RELEASE);
     l->v->vintc_hooks = true;
 }
 

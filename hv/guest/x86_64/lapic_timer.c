@@ -42,7 +42,7 @@ static void timer_event(struct event *e)
 {
     struct lapic *l = container_of(e, struct lapic, timer);
 
-    __atomic_store_n(&l->timer_due, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&l->timer_due, 1, __ATOMIC_RELEASE);
     vcpu_request(l->v, REQ_IRQ);
 }
 
@@ -68,7 +68,7 @@ void lapic_timer_stop(struct lapic *l)
     debug_assert_own_cpu(l->v);
     l->s.deadline = l->s.tsc_deadline = 0;
     event_cancel(&l->timer);
-    __atomic_store_n(&l->timer_due, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&l->timer_due, 0, __ATOMIC_RELEASE);
 }
 
 static void arm_count(struct lapic *l, uint64_t gap)
@@ -149,7 +149,7 @@ static void check_count(struct lapic *l)
 void lapic_timer_check(struct lapic *l)
 {
     debug_assert_own_cpu(l->v);
-    __atomic_store_n(&l->timer_due, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&l->timer_due, 0, __ATOMIC_RELEASE);
     if (mode_of(l->s.lvt[LVT_TIMER]) == TIMER_TSC)
         check_tsc(l);
     else
@@ -234,7 +234,7 @@ void lapic_timer_set_lvt(struct lapic *l, uint32_t lvt)
     debug_assert_own_cpu(l->v);
     if (!was_tsc && !is_tsc)
         settle(l);
-    __atomic_store_n(&l->s.lvt[LVT_TIMER], lvt, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&l->s.lvt[LVT_TIMER], lvt, __ATOMIC_RELEASE);
     /* a change to or from TSC-deadline mode disarms (SDM vol 3 §11.5.4.1) */
     if (was_tsc != is_tsc) {
         l->s.tmict = 0;
@@ -251,7 +251,7 @@ void lapic_timer_set_lvt(struct lapic *l, uint32_t lvt)
 
 void lapic_timer_hold(struct lapic *l) { event_cancel(&l->timer); }
 
-void lapic_timer_release(struct lapic *l) { __atomic_store_n(&l->timer_due, 1, __ATOMIC_SEQ_CST); }
+void lapic_timer_release(struct lapic *l) { __atomic_store_n(&l->timer_due, 1, __ATOMIC_RELEASE); }
 
 uint64_t lapic_get_tsc_deadline(struct vcpu *v)
 {

@@ -6,6 +6,7 @@
  */
 #include <hv/assert.h>
 #include <hv/io.h>
+#include <hv/order.h>
 #include <hv/vm.h>
 #include <string.h>
 #include "x86_dev.h"
@@ -90,7 +91,8 @@ static void update(struct x86_intc *x)
     else
         m->irr &= (uint8_t) ~(1 << CASCADE);
     out = chip_request(m, true) >= 0;
-    __atomic_store_n(&x->pic.out, out, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&x->pic.out, out, __ATOMIC_RELEASE);
+    store_before_load();
     if (out == was)
         return;
     ioapic_set_pin(x, 0, out);
@@ -140,7 +142,7 @@ int pic_ack(struct x86_intc *x)
     }
     n += x->pic.chip[i].base;
     /* INTR falls; another request raises it anew */
-    __atomic_store_n(&x->pic.out, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&x->pic.out, 0, __ATOMIC_RELEASE);
     ioapic_set_pin(x, 0, false);
     update(x);
     spin_unlock(&x->lock);

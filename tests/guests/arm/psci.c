@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * psci: PSCI (DEN0022) and SMCCC (DEN0028) as software finds them. Options: reset, reset2, off,
- * suspend-reset: the way out to take at the end, cpus=N (how many there must be), emulator.
+ * suspend-reset: the way out to take at the end, cpus=N (how many there must be), rounds=N (of
+ * CPU_OFF and CPU_ON for each CPU), emulator.
  */
 #include "lib/guest.h"
 
@@ -73,7 +74,7 @@ static int64_t wait_off(unsigned i)
 
 static void power(unsigned n)
 {
-    uint64_t me = cpus[0].mpidr;
+    uint64_t me = cpus[0].mpidr, rounds = cmdline_num("rounds", 5);
     check("psci CPU_ON of a running CPU",
           (int32_t)psci(PSCI_CPU_ON, me, (uint64_t)cpu_boot, 0) == ALREADY_ON, 0);
     check("psci CPU_ON of none",
@@ -86,7 +87,7 @@ static void power(unsigned n)
     check("psci AFFINITY_INFO of none",
           (int32_t)psci(PSCI_AFFINITY_INFO, 0xff00ff, 0, 0) == INVALID, 0);
     for (unsigned i = 1; i < n; i++) {
-        for (unsigned k = 0; k < 5; k++) {
+        for (uint64_t k = 0; k < rounds; k++) {
             came = 0;
             smp_run(i, turn_off, NULL);
             int64_t v = wait_off(i);
