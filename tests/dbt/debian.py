@@ -3,6 +3,8 @@
 """tests/dbt/debian.py [--engine NAME] [--harts N]: Debian's riscv64 kernel in build/dbt/dbt, to a
 shell on the serial port that answers, counts CPUs and powers the machine off."""
 import argparse
+import glob
+import lzma
 import os
 import subprocess
 import sys
@@ -28,18 +30,32 @@ TALK = [("echo sum $((6 * 7000 + 1))", "sum 42001"),
          "3.214285714286")]
 
 
+# A module of the kernel, which is loaded by who wants a disk.
+DISK_MODULE = "kernel/drivers/block/virtio_blk.ko"
+
+
+def unpack(module, path):
+    """A module of the kernel without its debugging information."""
+    packed, = glob.glob(os.path.join(DEPS, "debian-kernel-riscv64/usr/lib/modules/*", module) +
+                        ".xz")
+    with lzma.open(packed) as data, open(path, "wb") as out:
+        out.write(data.read())
+    subprocess.run(["riscv64-linux-gnu-strip", "--strip-unneeded", path], check=True)
+
+
 def initrd(where):
-    """busybox and an init that is its shell."""
+    """busybox, an init that is its shell, and the disk's module."""
     root = os.path.join(where, "root")
-    for name in ("bin", "dev", "proc"):
+    for name in ("bin", "dev", "lib", "proc"):
         os.makedirs(os.path.join(root, name))
+    unpack(DISK_MODULE, os.path.join(root, "lib/virtio_blk.ko"))
     busybox = os.path.join(DEPS, "busybox-riscv64/usr/bin/busybox")
     subprocess.run(["cp", busybox, os.path.join(root, "bin/busybox")], check=True)
     with open(os.path.join(root, "init"), "w", encoding="utf-8") as out:
         out.write(INIT)
     os.chmod(os.path.join(root, "init"), 0o755)
     path = os.path.join(where, "initrd")
-    names = [".", "bin", "bin/busybox", "dev", "init", "proc"]
+    names = [".", "bin", "bin/busybox", "dev", "init", "lib", "lib/virtio_blk.ko", "proc"]
     for name in names:                  # the same bytes each time
         os.utime(os.path.join(root, name), (0, 0))
     with open(path, "wb") as out:

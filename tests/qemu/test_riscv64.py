@@ -2,6 +2,7 @@
 """riscv64 guests on an x86-64 machine, by the translator: a bare kernel that looks at its machine
 and beyond it, beside a native guest; and Debian's kernel."""
 import gzip
+import hashlib
 import os
 import struct
 import sys
@@ -29,7 +30,7 @@ import debian  # noqa: E402  tests/dbt/debian.py
 
 # Without the kernel's tests of its own ciphers, which are more than half of its work.
 CONFIG += section("debian", "vmlinuz", initrd="initrd", memory="128M", autostart="no",
-                  cmdline="console=ttyS0 console=hvc0 quiet cryptomgr.notests")
+                  cmdline="console=ttyS0 console=hvc0 quiet cryptomgr.notests", disk="disk")
 
 
 def initrd():
@@ -52,7 +53,7 @@ def packed():
 
 def FILES():
     return {"machine": guest_file("riscv64/machine"), "hello-mb1": guest_file("hello-mb1"),
-            **packed(),
+            **packed(), "disk": trivet.disk(),
             "vmlinuz": debian.KERNEL, "initrd": initrd()}
 
 
@@ -98,7 +99,12 @@ def test_the_engine_is_chosen_and_counts(machine):
     assert 0 < compiled["compiled_ns"] < compiled["engine_ns"]
 
 
-def test_debian_has_a_shell(machine):
+# The last one that closes a block device has its pages written and forgotten.
+DISK = ("/bin/busybox insmod /lib/virtio_blk.ko; /bin/busybox seq 1 20000 >/dev/vda; "
+        "/bin/busybox head -c 108894 /dev/vda | /bin/busybox sha256sum")
+
+
+def test_debian_has_a_shell_and_a_disk(machine):
     machine.cmd("start debian", 60)
     machine.wait_output("debian", "# ", 600)
     with Shell(machine, "debian") as shell:
@@ -107,6 +113,8 @@ def test_debian_has_a_shell(machine):
         consoles = shell.run("/bin/busybox cat /proc/consoles")
         assert "hvc0" in consoles and "ttyS0" in consoles
         assert "by the serial port" in shell.run("echo by the serial port >/dev/ttyS0")
+        written = "".join(f"{n}\n" for n in range(1, 20001)).encode()
+        assert hashlib.sha256(written).hexdigest() in shell.run(DISK)
         machine.send("/bin/busybox poweroff -f\r")
         machine.quiet(1, 10)
     info = machine.wait_state("debian", ("off", "crashed"), 60)
