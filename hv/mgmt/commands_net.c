@@ -128,6 +128,7 @@ static void loss_cells(struct out *o, const struct net_port *p)
     out_cell_number(o, nets_now(&p->count.limited));
     out_cell_number(o, nets_now(&p->count.slowed));
     out_cell_number(o, nets_now(&p->count.astray));
+    out_cell_number(o, nets_now(&p->count.claimed));
 }
 
 /* What did not arrive: at the port that lost it, or whose sending was refused. */
@@ -138,7 +139,7 @@ static void list_losses(struct out *o)
         { "dropped", "No room", UNIT_NONE, true }, { "filtered", "Filtered", UNIT_NONE, true },
         { "spoofed", "Spoofed", UNIT_NONE, true }, { "bad", "Bad", UNIT_NONE, true },
         { "limited", "Limited", UNIT_NONE, true }, { "slowed", "Slowed", UNIT_NONE, true },
-        { "astray", "Astray", UNIT_NONE, true },
+        { "astray", "Astray", UNIT_NONE, true },   { "claimed", "Claimed", UNIT_NONE, true },
     };
 
     list_of_ports(o, "losses", cols, ARRAY_SIZE(cols), NULL, loss_cells);

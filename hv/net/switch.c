@@ -127,6 +127,8 @@ void net_port_up(struct net_port *p)
 {
     spin_lock(&p->net->lock);
     p->up = true;
+    p->nclaims = 0;
+    memset(p->claim, 0, sizeof p->claim);
     spin_unlock(&p->net->lock);
 }
 
@@ -227,6 +229,8 @@ struct chosen {
     struct net_frame form; /* *frame, where the sender left something of it to others */
     struct net_lead lead;
     struct net_tagged tagged;
+    enum net_guard guard;
+    struct net_looked looked;
     uint64_t now;
 };
 
@@ -368,6 +372,10 @@ static bool switch_admit(struct net_port *p, const struct chosen *c, net_mac fro
         switch_add(&p->count.spoofed, 1);
         return false;
     }
+    if (c->guard == NET_GUARD_CLAIMS && !net_guard_claim(p, c->looked.addr)) {
+        switch_add(&p->count.claimed, 1);
+        return false;
+    }
     if (!in_time(p, c))
         return false;
     if (p->learned)
@@ -390,6 +398,20 @@ static bool look_at_offload(struct net_port *p, struct chosen *c)
     return true;
 }
 
+/* The sender may speak of the IP addresses that it speaks of. */
+static bool look_at_addresses(struct net_port *p, struct chosen *c)
+{
+    c->guard = NET_GUARD_PASSES;
+    if (!p->ip)
+        return true;
+    c->guard = net_guard_look(p, c->frame, &c->looked, &c->form);
+    c->frame = &c->form;
+    if (c->guard != NET_GUARD_REFUSES)
+        return true;
+    switch_add(&p->count.claimed, 1);
+    return false;
+}
+
 /* False: it is not sent at all. */
 static bool choose_all(struct net_port *p, struct chosen *c)
 {
@@ -397,7 +419,7 @@ static bool choose_all(struct net_port *p, struct chosen *c)
     net_mac from = net_mac_from(f->head + 6);
     bool may;
 
-    if (!switch_is_sound(p, f, from) || !look_at_offload(p, c))
+    if (!switch_is_sound(p, f, from) || !look_at_offload(p, c) || !look_at_addresses(p, c))
         return false;
     f = c->frame;
     if (!net_vlan_in(p, f, &c->tagged)) {

@@ -6,6 +6,7 @@
  */
 #include "net_ctrl.h"
 #include <hv/charge.h>
+#include <hv/nat.h>
 #include <hv/net.h>
 #include <hv/nospec.h>
 #include <hv/pmm.h>
@@ -418,9 +419,11 @@ static void vio_net_set_up(struct vio_net *n, struct vm *vm, const struct net_sw
         (struct net_config){ .status = LINK_UP, .max_virtqueue_pairs = 1, .mtu = (uint16_t)s->mtu };
     net_mac_to(g->mac, n->config.mac);
     net_wants_reset(&n->wants);
-    n->port = (struct net_port){
-        .ops = &port_ops, .mac = g->mac, .isolated = g->isolated, .access = g->access
-    };
+    n->port = (struct net_port){ .ops = &port_ops,
+                                 .mac = g->mac,
+                                 .ip = nat_guest_ip(s, g->mac),
+                                 .isolated = g->isolated,
+                                 .access = g->access };
     snprintf(n->port.name, sizeof n->port.name, "%s", vm->config->name);
 }
 

@@ -44,6 +44,8 @@ int must_check nat_start(const struct nat_config *);
  * address is another's, or cannot be a guest's; -ENOSPC: too many; -ENOMEM.
  */
 int must_check nat_add_guest(const char *name, net_mac, uint32_t ip);
+/* CPU 0: the guest's address, if the switch is NAT_NAME and it has one there; else 0. */
+uint32_t nat_guest_ip(const struct net_switch *, net_mac);
 /* Boot: what comes to this port of the uplink goes to the guest. -ENOENT; -EEXIST; -ENOSPC. */
 int must_check nat_forward(enum nat_forward_proto, uint16_t port, const char *guest,
                            uint16_t guest_port);

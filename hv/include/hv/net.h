@@ -152,6 +152,7 @@ struct net_counters {
     uint64_t limited;                  /* by it: above the limit of floods */
     uint64_t slowed;                   /* by it or for it: above its rate */
     uint64_t astray;                   /* by it: of a VLAN that it may not send to */
+    uint64_t claimed;                  /* by it: of an IP address that it may not speak of */
     uint64_t unlearned;                /* source addresses of it that found no room */
     uint64_t summed;                   /* for it: checksums that the switch made */
     uint64_t cut, segments;            /* for it: long frames, and what they were cut into */
@@ -162,12 +163,14 @@ struct net_learned {
     net_mac mac; /* above bit 48: the VLAN */
     uint64_t seen_ns;
 };
+#define NET_IPV6 16  /* bytes of such an address */
+#define NET_CLAIMS 8 /* IPv6 addresses that a port may have at a time; older ones are forgotten */
 /* What may pass now, in bytes, at a rate; since when. Under the switch's lock. */
 struct net_bucket {
     uint64_t credit, ns;
 };
 /*
- * What its owner fills in before net_port_add(): ops, name, mac, isolated, learned, access. The
+ * What its owner fills in before net_port_add(): ops, name, mac, ip, isolated, learned, access. The
  * rest is the switch's, and the counters.
  */
 struct net_port {
@@ -178,6 +181,7 @@ struct net_port {
      * learning, and nobody else can claim it.
      */
     net_mac mac;
+    uint32_t ip;    /* 0, or the only IPv4 address that it speaks of; see guard.c */
     bool isolated;  /* reaches no other isolated port */
     uint32_t takes; /* atomic: enum net_takes; its owner may change it at any time */
     /*
@@ -191,7 +195,9 @@ struct net_port {
     struct net_counters count;
     uint32_t index; /* in net->port */
     uint32_t users; /* atomic: CPUs that are in deliver(), or about to be */
-    bool up;        /* under net->lock */
+    bool up;        /* under net->lock, as are: */
+    uint8_t claim[NET_CLAIMS][NET_IPV6];
+    uint32_t nclaims; /* so far, since it is up */
     /* what it may still send to all, as ns at net->floods; when that was; under net->lock */
     uint64_t flood_credit_ns, flood_ns;
 };
@@ -252,6 +258,22 @@ const struct net_frame *net_vlan_out(const struct net_port *, const struct net_f
                                      const struct net_tagged *, struct net_frame *form);
 /* Whether so many bytes may pass; if so, they have. */
 bool net_bucket_take(struct net_bucket *, uint64_t rate, uint32_t bytes, uint64_t now);
+
+/* ---- guard.c: the switch's own, for ports with an `ip` ---- */
+enum net_guard { NET_GUARD_PASSES, NET_GUARD_REFUSES, NET_GUARD_CLAIMS };
+#define NET_LOOKED_AT 256 /* bytes behind the header in which IPv6's headers must end */
+struct net_looked {
+    uint8_t bytes[NET_LOOKED_AT]; /* the copy that was looked at */
+    uint8_t addr[NET_IPV6];
+};
+/*
+ * What a frame says. NET_GUARD_CLAIMS: that the sender has the IPv6 address `addr`. *form: the
+ * frame, with that copy as its lead where it has none. It may be the frame itself.
+ */
+enum net_guard net_guard_look(const struct net_port *, const struct net_frame *,
+                              struct net_looked *, struct net_frame *form);
+/* Whether the port may have the address; if so, it has. Under the switch's lock. */
+bool net_guard_claim(struct net_port *, const uint8_t addr[NET_IPV6]);
 
 /* ---- offload.c: the switch's own ---- */
 /* The sender's headers, copied once, and what they say. */

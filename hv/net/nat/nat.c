@@ -144,6 +144,14 @@ int nat_add_guest(const char *name, net_mac mac, uint32_t ip)
     return 0;
 }
 
+uint32_t nat_guest_ip(const struct net_switch *s, net_mac mac)
+{
+    const struct nat_guest *g = nat && nat->in.port.net == s ? gate_guest_by_mac(mac) : NULL;
+
+    assert_cpu0();
+    return g ? g->ip : 0;
+}
+
 int nat_forward(enum nat_forward_proto proto, uint16_t port, const char *guest, uint16_t guest_port)
 {
     assert_cpu0();
