@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { TYPE_IPV4 = 0x0800, TYPE_ARP = 0x0806, TYPE_IPV6 = 0x86dd };
+enum { TYPE_VLAN = 0x8100, TYPE_VLANS = 0x88a8 }; /* IEEE 802.1Q §9.6 */
 enum { IPV4_MIN = 20, IPV4_SRC = 12, ARP_LEN = 28, ARP_MAC = 8, ARP_IP = 14 };
 enum { IPV6_HEAD = 40, IPV6_NEXT = 6, IPV6_SRC = 8 };
 enum { NEXT_HOP = 0, NEXT_ROUTING = 43, NEXT_FRAGMENT = 44, NEXT_ICMP = 58, NEXT_OPTIONS = 60 };
@@ -135,6 +136,8 @@ enum net_guard net_guard_look(const struct net_port *p, const struct net_frame *
 
     if (form != f)
         *form = *f;
+    if (type == TYPE_VLAN || type == TYPE_VLANS) /* a tag for priorities alone hides the rest */
+        return NET_GUARD_REFUSES;
     if (type != TYPE_IPV4 && type != TYPE_ARP && type != TYPE_IPV6)
         return NET_GUARD_PASSES;
     part.len = NET_HEAD + have;

@@ -221,6 +221,17 @@ static void test_left_checksums(void **state)
     }
 }
 
+/* Receivers take a tag of VLAN 0 off and believe what is behind it. */
+static void test_tags(void **state)
+{
+    (void)state;
+    memset(frame, 0, sizeof frame);
+    assert_false(plain(0, 0x8100, LEN));
+    assert_false(plain(0, 0x88a8, LEN));
+    assert_true(plain(0, 0x88b5, LEN)); /* for experiments */
+    assert_int_equal(port[0].count.claimed, 2);
+}
+
 /* An address is who claimed it first, while that port is up. */
 static void test_neighbours(void **state)
 {
@@ -248,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_arp),       T(test_ipv4),           T(test_ra_guard),
         T(test_cut_short), T(test_left_checksums), T(test_neighbours),
+        T(test_tags),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
