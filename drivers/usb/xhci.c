@@ -488,6 +488,7 @@ static int xhci_set_up(struct xhci *x)
 static int xhci_probe(const struct host_pci_dev *pci)
 {
     struct xhci *x;
+    uint32_t version;
     int err;
 
     assert_cpu0();
@@ -504,7 +505,8 @@ static int xhci_probe(const struct host_pci_dev *pci)
         xhci_unmake(x);
         return err;
     }
-    log_info("USB controller %s: xHCI %x, %u ports", x->at, xhci_read(x, CAP_LENGTH) >> 16,
+    version = xhci_read(x, CAP_LENGTH) >> 16; /* HCIVERSION, BCD: §5.3.2 */
+    log_info("USB controller %s: xHCI %x.%02x, %u ports", x->at, version >> 8, version & 0xff,
              x->nports);
     host_pci_command(pci, HOST_PCI_NO_INTX, 0);
     event_init(&x->event, xhci_look, 0);
