@@ -64,7 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         expect(g->kernel);
         expect(g->initrd);
         for (unsigned n = 0; n < g->ndisks; n++)
-            expect(g->disk[n].path);
+            if (g->disk[n].source == DISK_FILE) /* else it is the name of one of the machine's */
+                expect(g->disk[n].path);
         for (unsigned n = 0; n < g->nmodules; n++)
             expect(g->module[n].path);
     }
