@@ -211,7 +211,8 @@ void usb_works(struct xhci *x, struct usb_dev *d)
 {
     d->errors = 0;
     x->restarts = 0;
-    *usb_failures(x, d) = 0;
+    for (; d; d = d->parent)
+        *usb_failures(x, d) = 0;
 }
 
 /* It is not asked again before something new is there, or a while has passed. */
@@ -289,13 +290,16 @@ static void usb_give_up(struct xhci *x, struct usb_dev *d, int err)
     usb_note_end(x, d, x->job.step->what, err);
 }
 
-/* Who has not answered is given up as well: for what is on a hub it can be the hub. */
+/*
+ * Who was asked and has not answered, or whose control endpoint stands now, is given up as well:
+ * for what is on a hub it can be the hub.
+ */
 static void usb_fail(struct xhci *x, int err)
 {
-    struct usb_dev *d = x->job.dev;
+    struct usb_dev *d = x->job.dev, *asked = x->answer.dev;
 
-    if (x->answer.waits && x->answer.dev != d)
-        usb_give_up(x, x->answer.dev, err);
+    if (asked && asked != d && asked->used && (x->answer.waits || asked->control_halted))
+        usb_give_up(x, asked, err);
     usb_give_up(x, d, err);
     x->answer.waits = false;
     x->job.dev = NULL;
@@ -340,11 +344,20 @@ static int usb_late(struct xhci *x, uint64_t now)
     return -ETIMEDOUT;
 }
 
+/* It, or a hub that it hangs on. */
+static bool usb_is_gone(const struct usb_dev *d)
+{
+    while (d && !d->gone)
+        d = d->parent;
+    return d;
+}
+
 /* It was taken out meanwhile: what was asked of it is not waited for. True: nothing is left. */
 static bool usb_abandon(struct xhci *x)
 {
-    if (x->job.down || !x->job.dev->gone || usb_awaits_command(x))
+    if (x->job.down || !usb_is_gone(x->job.dev) || usb_awaits_command(x))
         return false;
+    usb_lose(x->job.dev);
     x->answer.waits = false;
     x->job.dev = NULL;
     return true;

@@ -4,6 +4,7 @@
  * what it writes is in memory, so that looking costs next to nothing. A controller that does not
  * do what it should is reset, three times; then it is no bus master any more.
  */
+#include <arch/barrier.h>
 #include <hv/assert.h>
 #include <hv/console.h>
 #include <hv/drivers.h>
@@ -213,6 +214,7 @@ static void xhci_start(struct xhci *x, uint64_t now)
     xhci_ring_init(&x->commands, x->commands.trb, x->commands.at, COMMANDS);
     x->events.got = 0;
     x->events.cycle = TRB_CYCLE;
+    dma_wmb(); /* the registers below make it read all that */
     host_pci_command(x->pci, HOST_PCI_MASTER, 0);
     xhci_write(x, x->op + OP_CONFIG, x->slots);
     xhci_write(x, x->op + OP_DNCTRL, 0);
@@ -391,7 +393,7 @@ static const char *xhci_capabilities(struct xhci *x)
     x->doorbell = xhci_read(x, CAP_DBOFF) & ~3u;
     if (!x->nports || !x->slots)
         return "it has no ports";
-    if (x->op < CAP_END || x->op + OP_PORTS + x->nports * OP_PORT > x->len ||
+    if (x->op < CAP_END || (x->op & 3) || x->op + OP_PORTS + x->nports * OP_PORT > x->len ||
         x->run > x->len - RUN_END || x->doorbell > x->len - 4 * (USB_DEVICES + 1))
         return "its registers are where none can be";
     if (!(xhci_read(x, x->op + OP_PAGESIZE) & 1))
