@@ -11,10 +11,12 @@
 
 enum { TYPE_IPV4 = 0x0800, TYPE_ARP = 0x0806, TYPE_IPV6 = 0x86dd };
 enum { TYPE_VLAN = 0x8100, TYPE_VLANS = 0x88a8 }; /* IEEE 802.1Q §9.6 */
-enum { IPV4_MIN = 20, IPV4_SRC = 12, ARP_LEN = 28, ARP_MAC = 8, ARP_IP = 14 };
+enum { IPV4_MIN = 20, IPV4_MOST = 60 + 2, IPV4_SRC = 12, ARP_LEN = 28, ARP_MAC = 8, ARP_IP = 14 };
 enum { IPV6_HEAD = 40, IPV6_NEXT = 6, IPV6_SRC = 8 };
 enum { NEXT_HOP = 0, NEXT_ROUTING = 43, NEXT_FRAGMENT = 44, NEXT_ICMP = 58, NEXT_OPTIONS = 60 };
-enum { NEXT_TCP = 6, NEXT_UDP = 17 };
+enum { NEXT_TCP = 6, NEXT_UDP = 17, PORT_LEN = 2 };
+enum { DHCP_SERVER = 67, DHCPV6_SERVER = 547 };
+enum { IPV4_FRAGMENT = 6, IPV4_PROTO = 9, IPV4_OFFSET = 0x1fff, IPV6_LEN = 4 };
 enum { ICMP_ADVERTISE = 134, ICMP_SOLICIT_NEIGHBOUR, ICMP_NEIGHBOUR, ICMP_REDIRECT };
 enum { ND_TARGET = 8, HEADERS = 8, FRAGMENT_LEN = 8 };
 
@@ -22,6 +24,8 @@ static uint32_t guard_get32(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
+
+static uint32_t guard_get16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
 
 static bool guard_is_its_own(const struct net_port *p, uint32_t ip) { return !ip || ip == p->ip; }
 
@@ -31,9 +35,21 @@ static bool arp_may(const struct net_port *p, const uint8_t *arp, uint32_t have)
            guard_is_its_own(p, guard_get32(arp + ARP_IP));
 }
 
+/* UDP whose header begins at `at`. Who answers as a DHCP server says who the gateway is. */
+static bool udp_may(const uint8_t *ip, uint32_t at, uint32_t have, uint32_t server)
+{
+    return at + PORT_LEN <= have && guard_get16(ip + at) != server;
+}
+
+/* have: of the headers, as the receiver gets them */
 static bool ipv4_may(const struct net_port *p, const uint8_t *ip, uint32_t have)
 {
-    return have >= IPV4_MIN && guard_is_its_own(p, guard_get32(ip + IPV4_SRC));
+    uint32_t len = (ip[0] & 15u) * 4;
+
+    if (have < IPV4_MIN || len < IPV4_MIN || !guard_is_its_own(p, guard_get32(ip + IPV4_SRC)))
+        return false;
+    return ip[IPV4_PROTO] != NEXT_UDP || guard_get16(ip + IPV4_FRAGMENT) & IPV4_OFFSET ||
+           udp_may(ip, len, have, DHCP_SERVER);
 }
 
 /*
@@ -93,8 +109,12 @@ static enum net_guard ipv6_says(const uint8_t *ip, uint32_t have, uint8_t addr[N
 
     if (have <= IPV6_HEAD)
         return NET_GUARD_REFUSES;
+    /* what is behind the packet is no part of it: the receiver cuts it off */
+    have = min_u32(have, IPV6_HEAD + guard_get16(ip + IPV6_LEN));
     at = protocol_at(ip, have, &proto);
-    if (at == have)
+    if (at >= have)
+        return NET_GUARD_REFUSES;
+    if (at && proto == NEXT_UDP && !udp_may(ip, at, have, DHCPV6_SERVER))
         return NET_GUARD_REFUSES;
     if (at == 0 || proto != NEXT_ICMP)
         return NET_GUARD_PASSES;
@@ -103,11 +123,15 @@ static enum net_guard ipv6_says(const uint8_t *ip, uint32_t have, uint8_t addr[N
 
 /*
  * A frame of which something is left has its own copy of the headers, which may end behind the
- * first 20 bytes: enough for ARP, IPv4, and the IPv6 header's word for what follows it.
+ * first 20 bytes: enough for ARP, IPv4, and the IPv6 header's word for what follows it. have: how
+ * long that copy is.
  */
 static bool ipv6_left_may(const uint8_t *ip, uint32_t have)
 {
-    return have > IPV6_HEAD && (ip[IPV6_NEXT] == NEXT_TCP || ip[IPV6_NEXT] == NEXT_UDP);
+    if (have <= IPV6_HEAD)
+        return false;
+    return ip[IPV6_NEXT] == NEXT_TCP ||
+           (ip[IPV6_NEXT] == NEXT_UDP && udp_may(ip, IPV6_HEAD, have, DHCPV6_SERVER));
 }
 
 static enum net_guard guard_says(const struct net_port *p, uint16_t type, bool left,
@@ -128,9 +152,9 @@ enum net_guard net_guard_look(const struct net_port *p, const struct net_frame *
                               struct net_looked *l, struct net_frame *form)
 {
     uint16_t type = (uint16_t)(f->head[12] << 8 | f->head[13]);
-    uint32_t most = type == TYPE_IPV6 ? NET_LOOKED_AT : ARP_LEN;
-    uint32_t have = (uint32_t)min_u64(f->len - NET_HEAD, most);
-    bool left = f->nlead;
+    uint32_t most = type == TYPE_IPV6 ? NET_LOOKED_AT : type == TYPE_IPV4 ? IPV4_MOST : ARP_LEN;
+    bool left = f->nlead; /* what is behind the lead is not copied, and may still change */
+    uint32_t have = (uint32_t)min_u64(f->len - NET_HEAD, left ? min_u32(most, f->nlead) : most);
     uint8_t copy[NET_HEAD + NET_LOOKED_AT];
     struct net_frame part = *f;
 
@@ -159,6 +183,18 @@ static bool guard_has(const struct net_port *p, const uint8_t addr[NET_IPV6])
     return false;
 }
 
+/* The link-local address that follows from a MAC (RFC 4291 appendix A) is kept for its owner. */
+static bool guard_is_made_of(net_mac mac, const uint8_t addr[NET_IPV6])
+{
+    uint8_t m[6];
+
+    net_mac_to(mac, m);
+    const uint8_t made[NET_IPV6] = {
+        0xfe, 0x80, 0, 0, 0, 0, 0, 0, (uint8_t)(m[0] ^ 2), m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]
+    };
+    return memcmp(made, addr, NET_IPV6) == 0;
+}
+
 bool net_guard_claim(struct net_port *p, const uint8_t addr[NET_IPV6])
 {
     debug_assert_held(&p->net->lock);
@@ -167,7 +203,7 @@ bool net_guard_claim(struct net_port *p, const uint8_t addr[NET_IPV6])
     for (unsigned i = 0; i < NET_PORTS; i++) {
         const struct net_port *o = p->net->port[i];
 
-        if (o && o != p && o->up && guard_has(o, addr))
+        if (o && o != p && ((o->up && guard_has(o, addr)) || guard_is_made_of(o->mac, addr)))
             return false;
     }
     memcpy(p->claim[p->nclaims++ % NET_CLAIMS], addr, NET_IPV6);

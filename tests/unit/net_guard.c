@@ -84,6 +84,8 @@ static bool send(unsigned from, uint16_t type, uint32_t len, struct net_offload 
 
 static bool plain(unsigned from, uint16_t type, uint32_t len)
 {
+    if (type == 0x86dd && len > 40) /* nothing is behind the packet */
+        frame[NET_HEAD + 5] = (uint8_t)(len - 40);
     return send(from, type, len, (struct net_offload){ 0 });
 }
 
@@ -206,7 +208,7 @@ static void test_cut_short(void **state)
 /* With a checksum that is left to others only TCP and UDP, which the header itself names. */
 static void test_left_checksums(void **state)
 {
-    const struct net_offload sum = { .flags = NET_NEEDS_CSUM, .csum_start = 34, .csum_offset = 0 };
+    const struct net_offload sum = { .flags = NET_NEEDS_CSUM, .csum_start = 54, .csum_offset = 0 };
     static const struct {
         uint8_t next;
         bool passes;
@@ -219,6 +221,93 @@ static void test_left_checksums(void **state)
         frame[NET_HEAD + 6] = cases[i].next;
         assert_int_equal(send(0, 0x86dd, LEN, sum), cases[i].passes);
     }
+}
+
+static bool udp(unsigned from, unsigned words, uint16_t offset, uint16_t source, uint32_t len)
+{
+    memset(frame, 0, sizeof frame);
+    frame[NET_HEAD] = (uint8_t)(0x40 | words);
+    frame[NET_HEAD + 6] = (uint8_t)(offset >> 8);
+    frame[NET_HEAD + 7] = (uint8_t)offset;
+    frame[NET_HEAD + 9] = 17;
+    put32(frame + NET_HEAD + 12, ip_of(from));
+    frame[NET_HEAD + 4 * words] = (uint8_t)(source >> 8);
+    frame[NET_HEAD + 4 * words + 1] = (uint8_t)source;
+    return plain(from, 0x0800, len);
+}
+
+static bool udp6(uint16_t source, struct net_offload offload)
+{
+    memset(frame, 0, sizeof frame);
+    frame[NET_HEAD] = 0x60;
+    frame[NET_HEAD + 5] = 20;
+    frame[NET_HEAD + 6] = 17;
+    frame[NET_HEAD + 40] = (uint8_t)(source >> 8);
+    frame[NET_HEAD + 41] = (uint8_t)source;
+    return send(0, 0x86dd, 60, offload);
+}
+
+/* Who answers as a DHCP server says who the gateway is. */
+static void test_dhcp(void **state)
+{
+    const struct net_offload sum = { .flags = NET_NEEDS_CSUM, .csum_start = 54, .csum_offset = 6 };
+
+    (void)state;
+    assert_true(udp(0, 5, 0, 68, 60));
+    for (unsigned words = 5; words < 16; words++) {
+        assert_false(udp(0, words, 0, 67, 4 * words + 8));
+        assert_false(udp(0, words, 0x2000, 67, 4 * words + 8)); /* a first fragment */
+        assert_true(udp(0, words, 0x2001, 67, 4 * words + 8));  /* a later one */
+        assert_true(udp(0, words, 0, 66, 4 * words + 2));
+        assert_false(udp(0, words, 0, 66, 4 * words + 1));
+    }
+    assert_false(udp(0, 4, 0, 68, 60));
+    for (uint16_t source = 546; source < 549; source++) {
+        assert_int_equal(udp6(source, (struct net_offload){ 0 }), source != 547);
+        assert_int_equal(udp6(source, sum), source != 547);
+    }
+}
+
+/* The receiver cuts off what is behind the packet: it is no part of a message. */
+static void test_padding(void **state)
+{
+    uint8_t *ip = frame + NET_HEAD;
+
+    (void)state;
+    memset(frame, 0, sizeof frame);
+    ip[5] = 16;
+    ip[6] = 44;  /* a first fragment, */
+    ip[40] = 60; /* of options alone, */
+    ip[43] = 1;
+    ip[48] = 58;  /* and a message behind */
+    ip[56] = 128; /* the packet */
+    assert_false(send(0, 0x86dd, LEN, (struct net_offload){ 0 }));
+    ip[5] = 24;
+    assert_true(send(0, 0x86dd, LEN, (struct net_offload){ 0 }));
+}
+
+static bool claims(unsigned from, const uint8_t addr[16])
+{
+    memset(frame, 0, sizeof frame);
+    frame[NET_HEAD + 6] = 58;
+    frame[NET_HEAD + 40] = NA;
+    memcpy(frame + NET_HEAD + 48, addr, 16);
+    return plain(from, 0x86dd, 64);
+}
+
+/* The address that follows from a MAC is its owner's, who need not have claimed it, nor be up. */
+static void test_made_of_a_mac(void **state)
+{
+    uint8_t mac[6];
+
+    (void)state;
+    net_mac_to(mac_of(0), mac);
+    const uint8_t addr[16] = { 0xfe,       0x80,   0,      0,    0,    0,      0,      0,
+                               mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5] };
+    net_port_down(&port[0]);
+    assert_false(claims(1, addr));
+    net_port_up(&port[0]);
+    assert_true(claims(0, addr));
 }
 
 /* Receivers take a tag of VLAN 0 off and believe what is behind it. */
@@ -257,9 +346,10 @@ static void test_neighbours(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_arp),       T(test_ipv4),           T(test_ra_guard),
-        T(test_cut_short), T(test_left_checksums), T(test_neighbours),
-        T(test_tags),
+        T(test_arp),           T(test_ipv4),           T(test_ra_guard),
+        T(test_cut_short),     T(test_left_checksums), T(test_neighbours),
+        T(test_tags),          T(test_dhcp),           T(test_padding),
+        T(test_made_of_a_mac),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
