@@ -51,6 +51,7 @@ void host_pci_command(const struct host_pci_dev *d, uint16_t set, uint16_t clear
     if (host_pci_is_stopped(d))
         set &= (uint16_t)~HOST_PCI_MASTER;
     write_command(d, set, clear);
+    store_before_load();
     if (set & HOST_PCI_MASTER && host_pci_is_stopped(d)) /* meanwhile, by another CPU */
         write_command(d, 0, HOST_PCI_MASTER);
 }

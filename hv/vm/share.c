@@ -19,13 +19,22 @@
 #define BURST_NS 2000000ull
 #define FAR_NS 10000000ull
 #define DEBT_NS 20000000ull
+#define FOREIGN_NS 2000000000ull /* so far ahead is nobody of his own: see DEBT_NS */
 
-/* More than so much, while others want this CPU. */
-static bool share_is_ahead(const struct vm *vm, uint64_t ns)
+/*
+ * More than so much, while others want this CPU. Beyond SHARE_CPUS an account may have been used on
+ * another CPU, whose scale is far above this one's: its guest begins anew here.
+ */
+static bool share_is_ahead(struct vm *vm, uint64_t ns)
 {
-    const uint64_t *had = &vm->share.had[this_cpu()->id % SHARE_CPUS];
+    uint64_t *at = &vm->share.had[this_cpu()->id % SHARE_CPUS], floor = sched_floor();
+    uint64_t had = __atomic_load_n(at, __ATOMIC_RELAXED);
 
-    return __atomic_load_n(had, __ATOMIC_RELAXED) > sched_floor() + ns && sched_others_want(vm);
+    if (had > floor + FOREIGN_NS) {
+        had = floor + DEBT_NS;
+        __atomic_store_n(at, had, __ATOMIC_RELAXED);
+    }
+    return had > floor + ns && sched_others_want(vm);
 }
 
 bool share_wait(struct vm *vm, struct event *ev)
@@ -37,7 +46,7 @@ bool share_wait(struct vm *vm, struct event *ev)
     return true;
 }
 
-bool share_is_far_ahead(const struct vm *vm) { return share_is_ahead(vm, FAR_NS); }
+bool share_is_far_ahead(struct vm *vm) { return share_is_ahead(vm, FAR_NS); }
 
 void share_pay(struct vm *vm, uint64_t from)
 {

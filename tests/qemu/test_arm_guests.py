@@ -18,7 +18,7 @@ GUESTS = {
     "smp-2": ("smp", "cpus=2", 2, "64M", 60),
     "smp-4": ("smp", "cpus=4", 4, "64M", 90),
     "smp-20": ("smp", "cpus=20 rounds=200", 20, "64M", 240),
-    "psci": ("psci", "rounds=200", 3, "64M", 60),
+    "psci": ("psci", "rounds=50", 3, "64M", 60),
     "timers": ("timers", "", 1, "64M", 60),
     "timers-4": ("timers", "", 4, "64M", 90),
     "pci": ("pci", "", 1, "64M", 30),

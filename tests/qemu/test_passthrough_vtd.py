@@ -79,7 +79,7 @@ def start(machine):
 
 def wait_log(machine, text):
     """Lines of the log come between answers."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60 * machine.patience
     while not any(text in line for line in machine.logs):
         assert time.monotonic() < end, f"{text!r} is not in the log"
         machine.cmd("list")

@@ -114,7 +114,7 @@ def test_debian_has_a_shell_and_a_disk(machine):
         assert "hvc0" in consoles and "ttyS0" in consoles
         assert "by the serial port" in shell.run("echo by the serial port >/dev/ttyS0")
         written = "".join(f"{n}\n" for n in range(1, 20001)).encode()
-        assert hashlib.sha256(written).hexdigest() in shell.run(DISK)
+        assert hashlib.sha256(written).hexdigest() in shell.run(DISK, 300)
         machine.send("/bin/busybox poweroff -f\r")
         machine.quiet(1, 10)
     info = machine.wait_state("debian", ("off", "crashed"), 60)

@@ -17,7 +17,7 @@ CONFIG = "[host]\nlog = info\n"
 
 def shown(machine, wanted, device=None):
     """Waits until the screen shows it; returns the screen."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60 * machine.patience
     while time.monotonic() < end:
         rows = screen.read(machine, device)
         if any(wanted in row for row in rows):

@@ -277,6 +277,22 @@ static void test_each_cpu_apart(void **state)
     host_cpu = 0;
 }
 
+/* Of more CPUs than there are accounts, two share one: what was had there does not count here. */
+static void test_accounts_that_are_shared(void **state)
+{
+    struct vcpu *here;
+
+    (void)state;
+    start_on(2, 100, 100);
+    here = add_to(B, 1);
+    sched_wake(here);
+    vms[A].share.had[0] = 60000 * STEP_NS; /* a minute, by the other's scale */
+    busy(0, here, STEP_NS);
+    assert_true(share_is_far_ahead(&vms[A]));
+    busy(0, here, 20 * STEP_NS);
+    assert_false(share_is_far_ahead(&vms[A]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +301,7 @@ int main(void)
         cmocka_unit_test_teardown(test_goes_on, end),
         cmocka_unit_test_teardown(test_cancel_and_debt, end),
         cmocka_unit_test_teardown(test_each_cpu_apart, end),
+        cmocka_unit_test_teardown(test_accounts_that_are_shared, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

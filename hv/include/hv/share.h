@@ -19,6 +19,6 @@ bool must_check share_wait(struct vm *, struct event *);
  * In an event's function that works for many: whether this guest is so far ahead that its work is
  * to be dropped, because those that make it do not wait (they are on other CPUs, or not its own).
  */
-bool must_check share_is_far_ahead(const struct vm *);
+bool must_check share_is_far_ahead(struct vm *);
 /* After it: the work began at time_ns() == from. The VM's vCPUs may not be freed meanwhile. */
 void share_pay(struct vm *, uint64_t from);

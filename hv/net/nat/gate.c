@@ -9,6 +9,8 @@
 #include <hv/time.h>
 #include <string.h>
 
+#define FRAME_MOST_NS 2000000ull
+
 enum { ETHER_IP = 0x0800, ETHER_ARP = 0x0806, ARP_LEN = 28, DHCP_PORT = 67, DHCP_CLIENT = 68 };
 enum { DNS_PORT = 53 };
 enum { FRAMES = 32 /* in one run */, EXPIRE = 16 /* of each class of a guest in one run */ };
@@ -228,12 +230,17 @@ static bool is_far_ahead(const struct nat_guest *g)
     return p && p->ops->is_far_ahead && p->ops->is_far_ahead(p);
 }
 
+/*
+ * What took longer than any frame can was not the frame's doing: an interrupt by the firmware, or
+ * an emulator that was held up. Else it would count as a flood.
+ */
 static void pay(const struct nat_guest *g, uint64_t from)
 {
     struct net_port *p = g ? net_port_of(nat->in.port.net, g->mac) : NULL;
+    uint64_t now = time_ns();
 
     if (p && p->ops->pay)
-        p->ops->pay(p, from);
+        p->ops->pay(p, now - from > FRAME_MOST_NS ? now - FRAME_MOST_NS : from);
 }
 
 static void guest_frame(uint8_t *frame, uint32_t len, uint64_t now)
