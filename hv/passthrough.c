@@ -654,8 +654,11 @@ void passthrough_init(void)
     for (uint32_t i = 0; i < count; i++) {
         struct passthrough_fn *f = host_topology_of(i)->use == TOPOLOGY_GUEST ? fn_of(i) : NULL;
 
-        if (f)
-            f->state = FN_RESETTING;
+        if (!f)
+            continue;
+        f->state = FN_RESETTING;
+        if (host_pci_cap(f->d, HOST_PCI_CAP_MSI) || host_pci_cap(f->d, HOST_PCI_CAP_MSIX))
+            (void)!fn_message(f, 0); /* so that others of many vectors leave it one */
     }
     fn_first_resets(); /* guests that start by themselves find their functions ready */
 }

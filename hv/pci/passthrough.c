@@ -2,8 +2,9 @@
 /*
  * passthrough.c: what a guest sees of a function of the machine that it has. Configuration space is
  * a copy, made by the two tables below: nothing that the guest writes there reaches the function
- * but whether it masters the bus. Its BARs are the guest's own memory, except for the pages of the
- * MSI-X table, which the guest sees as a table of its own. See <hv/passthrough.h>.
+ * but whether it masters the bus, and by what it interrupts. Its BARs are the guest's own memory,
+ * except for the pages of the MSI-X table, which the guest sees as a table of its own. See
+ * <hv/passthrough.h>.
  */
 #include <hv/assert.h>
 #include <hv/config.h>
@@ -22,7 +23,8 @@ enum { MSI_ENABLE = 1, MSI_64 = 1 << 7, MSI_ADDRESS = 4, MSI_DATA = 12 };
 enum { CAP_POWER = 1, CAP_MSI = 5, CAP_EXPRESS = 0x10 };
 enum { FUNCTIONS = 8, STORM_MOST = 200 };
 #define STORM_NS 2000000ull /* 100000 interrupts a second */
-#define LINE_NS 1000000ull  /* INTx is looked at 1000 times a second */
+#define LINE_NS 1000000ull  /* INTx is looked at 1000 times a second, */
+#define LINE_REST 16        /* and so many times as long nothing is done as a look took */
 static_assert(FUNCTIONS == sizeof(((struct guest_config *)0)->passthrough) /
                                sizeof(struct guest_passthrough),
               "each line has its place");
@@ -477,8 +479,8 @@ static void pass_line_look(struct event *ev)
     if (share_wait(p->pci.vm, ev))
         return;
     vpci_intx_set(&p->pci, pass_line_level(&p->pci));
-    if (pass_line_used(p))
-        event_at(ev, from + LINE_NS);
+    if (pass_line_used(p)) /* a function that hardly answers holds this CPU up for so long */
+        event_at(ev, max_u64(from + LINE_NS, time_ns() + (time_ns() - from) * LINE_REST));
     share_pay(p->pci.vm, from);
 }
 
@@ -618,9 +620,11 @@ int passthrough_quiesce(struct vm *vm)
 
     assert_cpu0();
     assert_parked(vm);
-    for (unsigned i = 0; all && i < all->n; i++)
+    for (unsigned i = 0; all && i < all->n; i++) {
+        event_cancel(&all->dev[i]->line_event); /* it may not be read while it is reset */
         if (passthrough_ops->reset(all->dev[i]->fn, &vm->lifecycle))
             err = -EINPROGRESS;
+    }
     return err;
 }
 

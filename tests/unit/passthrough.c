@@ -482,10 +482,9 @@ static void storms(void **state)
 static void pass_ms(unsigned n)
 {
     for (; n; n--) {
-        tick = 1000000;
+        host_now += 1000000;
         run_events();
     }
-    tick = 0;
     run_events();
 }
 
@@ -531,6 +530,27 @@ static void a_line(void **state)
     pass_ms(2);
     assert_int_equal(lines_high, 0);
     assert_null(vm.after_run);
+}
+
+/* A function that hardly answers is asked less often: a look holds the CPU up for so long. */
+static void a_line_that_is_slow(void **state)
+{
+    unsigned before;
+
+    (void)state;
+    cfg_wr(SLOT, PCI_COMMAND, 2, PCI_CMD_MEM);
+    pass_ms(2);
+    before = fn.looked;
+    pass_ms(100);
+    assert_int_equal(fn.looked - before, 100);
+    tick = 2000000;
+    pass_ms(1);
+    tick = 0;
+    before = fn.looked;
+    pass_ms(31);
+    assert_in_range(fn.looked - before, 0, 1);
+    pass_ms(300);
+    assert_true(fn.looked - before >= 100);
 }
 
 /* Nobody looks while the guest does not listen. */
@@ -608,6 +628,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_guest_chooses, up, down),
         cmocka_unit_test_setup_teardown(a_line, up, down),
         cmocka_unit_test_setup_teardown(a_line_unused, up, down),
+        cmocka_unit_test_setup_teardown(a_line_that_is_slow, up, down),
         cmocka_unit_test_setup_teardown(ends, up, down),
         cmocka_unit_test_setup_teardown(refused, up, down),
     };
