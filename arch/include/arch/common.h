@@ -123,7 +123,7 @@ void clock_set_hz(uint64_t hz);       /* 0: none is known, and time_ns() stays 0
 /* percpus[cpu_count] and a stack for it; the caller fills in hw_id and `arch`. NULL: no memory. */
 struct percpu *ap_prepare(void);
 void ap_expect(void);          /* right before the CPU is told to start */
-bool ap_answered(uint64_t ns); /* waits for ap_arrive() so long, in nanoseconds */
+bool ap_answered(uint64_t ns); /* waits for ap_arrive() at least so long, in nanoseconds */
 /* false: it came at the last moment. After true it halts if it ever comes; its stack stays */
 bool ap_give_up(void);
 void ap_go(void);                  /* it counts from now on, and runs */
