@@ -14,13 +14,15 @@ static uint32_t state;
 
 struct percpu *ap_prepare(void)
 {
+    static uint32_t stacks = 1; /* a CPU that was left out keeps its own */
     struct percpu *p = &percpus[cpu_count];
-    void *stack = mmu_alloc_stack(cpu_count);
+    void *stack = stacks < MAX_CPUS ? mmu_alloc_stack(stacks) : NULL;
 
     assert_cpu0();
     hv_assert(cpu_count < MAX_CPUS);
     if (!stack)
         return NULL;
+    stacks++;
     *p = (struct percpu){ .self = p, .id = cpu_count, .stack_top = stack };
     return p;
 }

@@ -35,7 +35,8 @@ def test_panic_with_more_cpus_than_are_used():
     # one CPU more than is left over: on a busy host one may be too late to be used
     with Machine(make_image(config, {}), cpus=66, arguments=arguments) as machine:
         machine.boot()
-        assert "this machine has 66 CPUs; Trivet uses the first 64" in machine.text
+        assert "this machine has 66 CPUs; Trivet uses the first 64" in machine.text, (
+            machine.screen())
         assert machine.cmd("version")
         rows = shown(machine, '"command":"version"')
         assert any("Trivet uses the first 64" in row for row in rows)
