@@ -21,7 +21,7 @@ CONFIG = "[host]\nlog = info\n" + "".join(
     section(name, "saved", cmdline=cmdline, vcpus=vcpus, memory=memory, autostart="no",
             **({"disk": "disk.img"} if name == "disk" else {}))
     for name, (cmdline, vcpus, memory, _) in GUESTS.items())
-LINE = re.compile(r"saved (\d+) timer (\d+) pit (\d+) token (\d+) bad (\d+) disk (\d+) (\d+)")
+LINE = re.compile(r"saved (\d+) timer (\d+) pit (\d+) token (\d+) bad (\d+) disk (\d+) (\d+)\s*$")
 
 
 def FILES():
@@ -29,7 +29,8 @@ def FILES():
 
 
 def counters(machine, name):
-    """What the guest said last."""
+    """What the guest said last, in whole lines: of one that was ended in the middle of a line, the
+    restored one may go on with a word from another place of it."""
     lines = [row["text"] for row in machine.cmd(f"console {name} --tail")["lines"]]
     bad = [line for line in lines if "FAIL" in line or "TRAP" in line]
     assert not bad, bad
