@@ -480,7 +480,7 @@ static int xhci_set_up(struct xhci *x)
         log_warn("USB controller %s: %s: it is left alone", x->at, why);
         return -EIO;
     }
-    err = dma_open(&x->dma, x->pci, "xHCI", 1, PAGE_SIZE, 1);
+    err = dma_open(&x->dma, x->pci, "the xHCI driver", 1, PAGE_SIZE, 1);
     if (!err)
         err = xhci_make_memory(x);
     return err;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * guard.c: IP addresses that a guest may speak of; see <hv/net.h>. For ports with an IPv4 address
- * of their own: ARP and IPv4 come from that address, nobody advertises a router (RA guard: RFC
- * 6105, 7113), and an IPv6 address is who claimed it first by neighbour discovery, while that port
- * is up (RFC 6620). What is looked at is copied once, and that copy is what receivers get.
+ * of their own: ARP and IPv4 come from that address, nobody answers as a DHCP server (DHCPv6: RFC
+ * 7610), advertises a router (RFC 6105, 7113) or sends tags, and an IPv6 address is who claimed it
+ * first by neighbour discovery, while that port is up (RFC 6620). What is looked at is copied once,
+ * and that copy is what receivers get.
  */
 #include <hv/assert.h>
 #include <hv/net.h>
+#include <hv/net_wire.h>
 #include <string.h>
 
-enum { TYPE_IPV4 = 0x0800, TYPE_ARP = 0x0806, TYPE_IPV6 = 0x86dd };
-enum { TYPE_VLAN = 0x8100, TYPE_VLANS = 0x88a8 }; /* IEEE 802.1Q §9.6 */
 enum { IPV4_MIN = 20, IPV4_MOST = 60 + 2, IPV4_SRC = 12, ARP_LEN = 28, ARP_MAC = 8, ARP_IP = 14 };
 enum { IPV6_HEAD = 40, IPV6_NEXT = 6, IPV6_SRC = 8 };
 enum { NEXT_HOP = 0, NEXT_ROUTING = 43, NEXT_FRAGMENT = 44, NEXT_ICMP = 58, NEXT_OPTIONS = 60 };
@@ -20,25 +20,18 @@ enum { IPV4_FRAGMENT = 6, IPV4_PROTO = 9, IPV4_OFFSET = 0x1fff, IPV6_LEN = 4 };
 enum { ICMP_ADVERTISE = 134, ICMP_SOLICIT_NEIGHBOUR, ICMP_NEIGHBOUR, ICMP_REDIRECT };
 enum { ND_TARGET = 8, HEADERS = 8, FRAGMENT_LEN = 8 };
 
-static uint32_t guard_get32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static uint32_t guard_get16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
-
 static bool guard_is_its_own(const struct net_port *p, uint32_t ip) { return !ip || ip == p->ip; }
 
 static bool arp_may(const struct net_port *p, const uint8_t *arp, uint32_t have)
 {
     return have >= ARP_LEN && net_mac_from(arp + ARP_MAC) == p->mac &&
-           guard_is_its_own(p, guard_get32(arp + ARP_IP));
+           guard_is_its_own(p, net_get32(arp + ARP_IP));
 }
 
 /* UDP whose header begins at `at`. Who answers as a DHCP server says who the gateway is. */
 static bool udp_may(const uint8_t *ip, uint32_t at, uint32_t have, uint32_t server)
 {
-    return at + PORT_LEN <= have && guard_get16(ip + at) != server;
+    return at + PORT_LEN <= have && net_get16(ip + at) != server;
 }
 
 /* have: of the headers, as the receiver gets them */
@@ -46,9 +39,9 @@ static bool ipv4_may(const struct net_port *p, const uint8_t *ip, uint32_t have)
 {
     uint32_t len = (ip[0] & 15u) * 4;
 
-    if (have < IPV4_MIN || len < IPV4_MIN || !guard_is_its_own(p, guard_get32(ip + IPV4_SRC)))
+    if (have < IPV4_MIN || len < IPV4_MIN || !guard_is_its_own(p, net_get32(ip + IPV4_SRC)))
         return false;
-    return ip[IPV4_PROTO] != NEXT_UDP || guard_get16(ip + IPV4_FRAGMENT) & IPV4_OFFSET ||
+    return ip[IPV4_PROTO] != NEXT_UDP || net_get16(ip + IPV4_FRAGMENT) & IPV4_OFFSET ||
            udp_may(ip, len, have, DHCP_SERVER);
 }
 
@@ -69,7 +62,7 @@ static uint32_t protocol_at(const uint8_t *ip, uint32_t have, uint8_t *proto)
             return at;
         if (at + FRAGMENT_LEN > have)
             return have;
-        if (fragment && ((h[2] << 8 | h[3]) & 0xfff8))
+        if (fragment && (net_get16(h + 2) & 0xfff8))
             return 0;
         *proto = h[0];
         at += fragment ? FRAGMENT_LEN : (h[1] + 1u) * 8;
@@ -110,7 +103,7 @@ static enum net_guard ipv6_says(const uint8_t *ip, uint32_t have, uint8_t addr[N
     if (have <= IPV6_HEAD)
         return NET_GUARD_REFUSES;
     /* what is behind the packet is no part of it: the receiver cuts it off */
-    have = min_u32(have, IPV6_HEAD + guard_get16(ip + IPV6_LEN));
+    have = min_u32(have, IPV6_HEAD + net_get16(ip + IPV6_LEN));
     at = protocol_at(ip, have, &proto);
     if (at >= have)
         return NET_GUARD_REFUSES;
@@ -151,7 +144,7 @@ static enum net_guard guard_says(const struct net_port *p, uint16_t type, bool l
 enum net_guard net_guard_look(const struct net_port *p, const struct net_frame *f,
                               struct net_looked *l, struct net_frame *form)
 {
-    uint16_t type = (uint16_t)(f->head[12] << 8 | f->head[13]);
+    uint16_t type = net_get16(f->head + 12);
     uint32_t most = type == TYPE_IPV6 ? NET_LOOKED_AT : type == TYPE_IPV4 ? IPV4_MOST : ARP_LEN;
     bool left = f->nlead; /* what is behind the lead is not copied, and may still change */
     uint32_t have = (uint32_t)min_u64(f->len - NET_HEAD, left ? min_u32(most, f->nlead) : most);
@@ -160,7 +153,7 @@ enum net_guard net_guard_look(const struct net_port *p, const struct net_frame *
 
     if (form != f)
         *form = *f;
-    if (type == TYPE_VLAN || type == TYPE_VLANS) /* a tag for priorities alone hides the rest */
+    if (net_is_tag(type)) /* a tag for priorities alone hides the rest */
         return NET_GUARD_REFUSES;
     if (type != TYPE_IPV4 && type != TYPE_ARP && type != TYPE_IPV6)
         return NET_GUARD_PASSES;

@@ -8,9 +8,9 @@
  */
 #include <hv/assert.h>
 #include <hv/net.h>
+#include <hv/net_wire.h>
 #include <string.h>
 
-enum { TYPE_IPV4 = 0x0800, TYPE_IPV6 = 0x86dd, TYPE_VLAN = 0x8100 };
 enum { IP_MIN = 20, IP_LEN = 2, IP_ID = 4, IP_FRAG = 6, IP_PROTO = 9, IP_SUM = 10, IP_SRC = 12 };
 enum { IP6_HEAD = 40, IP6_LEN = 4, IP6_NEXT = 6, IP6_SRC = 8 };
 enum { PROTO_TCP = 6, PROTO_UDP = 17, PROTO_FRAGMENT = 44 };
@@ -18,25 +18,6 @@ enum { TCP_MIN = 20, TCP_SEQ = 4, TCP_OFF = 12, TCP_FLAGS = 13, TCP_SUM = 16 };
 enum { TCP_FIN = 1, TCP_PSH = 8, TCP_CWR = 0x80 };
 enum { UDP_HEAD = 8, UDP_LEN = 4, UDP_SUM = 6 };
 #define MORE_OR_OFFSET 0x3fff /* of IPv4's fragment field */
-
-static uint16_t offload_get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
-
-static void offload_put16(uint8_t *p, unsigned v)
-{
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    return (uint32_t)offload_get16(p) << 16 | offload_get16(p + 2);
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-    offload_put16(p, v >> 16);
-    offload_put16(p + 2, v & 0xffff);
-}
 
 static bool is_tcp(const struct net_offload *o) { return o->gso != NET_GSO_UDP; }
 
@@ -63,7 +44,7 @@ static bool find_ipv4(struct net_lead *l, const struct net_offload *o, uint32_t 
         return false;
     hl = (ip[0] & 0xfu) * 4;
     l->proto = (uint16_t)(l->ip + hl);
-    return ip[0] >> 4 == 4 && hl >= IP_MIN && !(offload_get16(ip + IP_FRAG) & MORE_OR_OFFSET) &&
+    return ip[0] >> 4 == 4 && hl >= IP_MIN && !(net_get16(ip + IP_FRAG) & MORE_OR_OFFSET) &&
            ip[IP_PROTO] == (is_tcp(o) ? PROTO_TCP : PROTO_UDP) &&
            (o->gso & ~NET_GSO_ECN) != NET_GSO_TCP6;
 }
@@ -87,12 +68,12 @@ static bool find_ipv6(struct net_lead *l, const struct net_offload *o, uint32_t 
 static bool find_headers(const struct net_frame *f, struct net_lead *l, uint32_t have)
 {
     const struct net_offload *o = &f->offload;
-    uint16_t type = offload_get16(f->head + 12);
+    uint16_t type = net_get16(f->head + 12);
     uint32_t end;
 
     if (type == TYPE_VLAN && have >= NET_TAG) {
         l->ip = NET_TAG;
-        type = offload_get16(l->bytes + 2);
+        type = net_get16(l->bytes + 2);
     }
     if (!(type == TYPE_IPV4 ? find_ipv4(l, o, have) : type == TYPE_IPV6 && find_ipv6(l, o, have)))
         return false;
@@ -223,7 +204,7 @@ static void sum_number(struct sum *s, uint16_t v)
 {
     uint8_t b[2];
 
-    offload_put16(b, v);
+    net_put16(b, v);
     sum_more(s, b, sizeof b);
 }
 
@@ -286,12 +267,12 @@ static void set_ip(struct cut *c, uint32_t n)
     uint16_t v;
 
     if (l->v6) {
-        offload_put16(ip + IP6_LEN, len - IP6_HEAD);
+        net_put16(ip + IP6_LEN, len - IP6_HEAD);
         return;
     }
-    offload_put16(ip + IP_LEN, len);
-    offload_put16(ip + IP_ID, (uint16_t)(offload_get16(ip + IP_ID) + c->number));
-    offload_put16(ip + IP_SUM, 0);
+    net_put16(ip + IP_LEN, len);
+    net_put16(ip + IP_ID, (uint16_t)(net_get16(ip + IP_ID) + c->number));
+    net_put16(ip + IP_SUM, 0);
     sum_more(&s, ip, l->proto - (uint32_t)l->ip);
     v = (uint16_t)~fold(s.all);
     memcpy(ip + IP_SUM, &v, sizeof v);
@@ -302,10 +283,10 @@ static void set_proto(struct cut *c, uint32_t n)
     uint8_t *p = c->bytes + c->lead->proto;
 
     if (!c->tcp) {
-        offload_put16(p + UDP_LEN, UDP_HEAD + n);
+        net_put16(p + UDP_LEN, UDP_HEAD + n);
         return;
     }
-    put32(p + TCP_SEQ, get32(p + TCP_SEQ) + c->done);
+    net_put32(p + TCP_SEQ, net_get32(p + TCP_SEQ) + c->done);
     if (c->number)
         p[TCP_FLAGS] &= (uint8_t)~TCP_CWR;
     if (n < c->left)
@@ -336,7 +317,7 @@ static void make_headers(struct cut *c, uint32_t n)
     memcpy(c->bytes, l->bytes, l->len);
     set_ip(c, n);
     set_proto(c, n);
-    offload_put16(field, 0);
+    net_put16(field, 0);
     sum_pseudo(c, &s, n);
     sum_more(&s, c->bytes + l->proto, (uint32_t)l->len - l->proto);
     sum_payload(&s, c->place, n);

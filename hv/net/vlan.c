@@ -7,21 +7,12 @@
  */
 #include <hv/assert.h>
 #include <hv/net.h>
+#include <hv/net_wire.h>
 #include <string.h>
 
-enum { TYPE_VLAN = 0x8100, TYPE_PROVIDER = 0x88a8, VID = 0xfff, VID_RESERVED = 0xfff }; /* 9.5 */
+enum { VID = 0xfff, VID_RESERVED = 0xfff }; /* 9.5 */
 #define SECOND_NS 1000000000ull
 #define BURST_PARTS 8 /* of what may pass in a second, so much at once */
-
-static uint16_t vlan_get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
-
-static void vlan_put16(uint8_t *p, unsigned v)
-{
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-
-static bool is_tag(uint16_t type) { return type == TYPE_VLAN || type == TYPE_PROVIDER; }
 
 void net_frame_copy(const struct net_frame *f, void *to)
 {
@@ -75,19 +66,19 @@ static bool fits_untagged(const struct net_port *p, const struct net_frame *f)
 bool net_vlan_in(const struct net_port *p, const struct net_frame *f, struct net_tagged *t)
 {
     const struct net_access *a = &p->access;
-    uint16_t type = vlan_get16(f->head + 12);
+    uint16_t type = net_get16(f->head + 12);
 
     *t = (struct net_tagged){ .vid = a->vlan };
     if (!a->trunk) /* one of no VLAN sends tags as it likes: they are nobody's business */
-        return !a->vlan || (!is_tag(type) && fits_untagged(p, f));
-    if (!is_tag(type))
+        return !a->vlan || (!net_is_tag(type) && fits_untagged(p, f));
+    if (!net_is_tag(type))
         return fits_untagged(p, f);
     if (type == TYPE_PROVIDER || !read_tag(f, t->tag))
         return false;
     t->tagged = true;
-    if (!(vlan_get16(t->tag) & VID)) /* a priority alone: 802.1Q 6.9.1 */
+    if (!(net_get16(t->tag) & VID)) /* a priority alone: 802.1Q 6.9.1 */
         return true;
-    t->vid = vlan_get16(t->tag) & VID;
+    t->vid = net_get16(t->tag) & VID;
     return t->vid != VID_RESERVED && net_vlan_allowed(a, t->vid);
 }
 
@@ -98,13 +89,13 @@ static bool goes_tagged(const struct net_port *to, const struct net_tagged *t)
 
 bool net_vlan_may(const struct net_port *to, const struct net_frame *f, const struct net_tagged *t)
 {
-    uint16_t inner = vlan_get16(t->tagged ? t->tag + 2 : f->head + 12);
+    uint16_t inner = net_get16(t->tagged ? t->tag + 2 : f->head + 12);
 
     if (!to->access.trunk)
         return t->vid == to->access.vlan;
     if (goes_tagged(to, t))
         return t->vid && net_vlan_allowed(&to->access, t->vid);
-    return !is_tag(inner);
+    return !net_is_tag(inner);
 }
 
 /* What is left of it lies so many bytes further. */
@@ -134,8 +125,8 @@ const struct net_frame *net_vlan_out(const struct net_port *to, const struct net
     }
     form->pre = NET_TAG;
     form->len += NET_TAG;
-    vlan_put16(form->head + 12, TYPE_VLAN);
-    vlan_put16(form->tag, (t->tagged ? vlan_get16(t->tag) & ~(unsigned)VID : 0) | t->vid);
+    net_put16(form->head + 12, TYPE_VLAN);
+    net_put16(form->tag, (t->tagged ? net_get16(t->tag) & ~(unsigned)VID : 0) | t->vid);
     memcpy(form->tag + 2, type, 2);
     return form;
 }

@@ -45,11 +45,11 @@ static uint32_t make_tcp(const struct ends *e)
     struct packet p;
 
     memset(buf + IP_MIN, 0, 40);
-    put16(buf + IP_MIN, e->sport);
-    put16(buf + IP_MIN + 2, e->dport);
+    net_put16(buf + IP_MIN, e->sport);
+    net_put16(buf + IP_MIN + 2, e->dport);
     buf[IP_MIN + 12] = 0x60;
     buf[IP_MIN + 13] = TCP_SYN;
-    put32(buf + IP_MIN + 20, 0x020405b4);
+    net_put32(buf + IP_MIN + 20, 0x020405b4);
     packet_make(&p, buf, PROTO_TCP, e->src, e->dst, 40);
     return p.len;
 }
@@ -60,7 +60,7 @@ static uint32_t make_echo(const struct ends *e)
 
     memset(buf + IP_MIN, 0, 64);
     buf[IP_MIN] = e->dport & 1 ? ICMP_ECHO : ICMP_ECHO_REPLY;
-    put16(buf + IP_MIN + 4, e->sport);
+    net_put16(buf + IP_MIN + 4, e->sport);
     packet_make(&p, buf, PROTO_ICMP, e->src, e->dst, 64);
     return p.len;
 }
@@ -83,8 +83,8 @@ static uint32_t make_fragment(const struct ends *e)
 {
     uint32_t len = make_udp(e);
 
-    put16(buf + 4, e->sport);
-    put16(buf + 6, (uint16_t)(IP_MF | (e->dport & 3) * 13));
+    net_put16(buf + 4, e->sport);
+    net_put16(buf + 6, (uint16_t)(IP_MF | (e->dport & 3) * 13));
     return len - 4;
 }
 
@@ -99,10 +99,10 @@ static uint32_t make_dhcp(const struct ends *e)
     d[0] = world ? 2 : 1;
     d[1] = 1;
     d[2] = 6;
-    put32(d + 4, xid);
-    put32(d + 16, world ? OUTSIDE : 0);
+    net_put32(d + 4, xid);
+    net_put32(d + 16, world ? OUTSIDE : 0);
     net_mac_to(world ? nat->out.port.mac : station_mac(e->sport % GUESTS), d + 28);
-    put32(d + 236, 0x63825363);
+    net_put32(d + 236, 0x63825363);
     memcpy(d + 240, options, sizeof options);
     d[242] = world ? (e->dport & 1 ? 5 : 2) : (uint8_t)(1 + e->dport % 8);
     if (world) {
@@ -125,9 +125,9 @@ static uint32_t make_dns(const struct ends *e)
     struct packet p;
 
     memset(buf + 28, 0, 60);
-    put16(buf + 28, world ? d->id : e->sport);
-    put16(buf + 30, world ? 0x8180 : 0x0100);
-    put16(buf + 32, 1);
+    net_put16(buf + 28, world ? d->id : e->sport);
+    net_put16(buf + 30, world ? 0x8180 : 0x0100);
+    net_put16(buf + 32, 1);
     memcpy(buf + 40, names[world ? 1 : e->dport % 3], 20);
     packet_make_udp(&p, buf, world ? SERVER : e->src, world ? 53 : e->sport,
                     world ? OUTSIDE : INSIDE, world ? d->map.out_port : 53, 12 + 20);
@@ -140,8 +140,8 @@ static uint32_t make_arp(const struct ends *e)
     memcpy(buf, (uint8_t[]){ 0, 1, 8, 0, 6, 4, 0, 1 }, 8);
     buf[7] = e->dport & 1 ? 2 : 1;
     net_mac_to(station_mac(e->dst == OUTSIDE ? WORLD : e->sport % GUESTS), buf + 8);
-    put32(buf + 14, e->src);
-    put32(buf + 24, e->dst == OUTSIDE ? OUTSIDE : INSIDE);
+    net_put32(buf + 14, e->src);
+    net_put32(buf + 24, e->dst == OUTSIDE ? OUTSIDE : INSIDE);
     return 28;
 }
 
@@ -157,13 +157,13 @@ static void check_guest(unsigned i)
     uint8_t *f;
 
     while ((f = station_next(i, &len))) {
-        uint32_t dst = get32(f + NET_HEAD + 16);
+        uint32_t dst = net_get32(f + NET_HEAD + 16);
 
         if (net_mac_from(f + 6) != nat->in.port.mac)
             continue; /* another guest's broadcast */
         must(net_mac_from(f) == station_mac(i), "a frame for somebody else");
         must(len <= NET_HEAD + 1500, "a frame that is too long");
-        if (get16(f + 12) == 0x0800 && !(get16(f + NET_HEAD + 6) & IP_OFFSET) &&
+        if (net_get16(f + 12) == 0x0800 && !(net_get16(f + NET_HEAD + 6) & IP_OFFSET) &&
             f[NET_HEAD + 9] != PROTO_UDP)
             must(dst == guest_ip(i), "a packet for somebody else");
     }
@@ -176,15 +176,15 @@ static void check_world(void)
 
     world_answers_arp();
     while ((f = station_next(WORLD, &len))) {
-        uint32_t src = get32(f + NET_HEAD + 12);
+        uint32_t src = net_get32(f + NET_HEAD + 12);
 
         must(len <= NET_HEAD + 1500, "a frame that is too long");
-        if (get16(f + 12) != 0x0800)
+        if (net_get16(f + 12) != 0x0800)
             continue;
         must(src == 0 || src == nat->out.ip || NAT_DHCP, "an address that is not the gateway's");
         must(((src ^ INSIDE) & 0xffffff00u) != 0, "an address from inside");
-        if (get16(f + NET_HEAD + 22) == 67) /* what the client asks, for its answers */
-            xid = get32(f + NET_HEAD + 28 + 4);
+        if (net_get16(f + NET_HEAD + 22) == 67) /* what the client asks, for its answers */
+            xid = net_get32(f + NET_HEAD + 28 + 4);
     }
 }
 
@@ -196,11 +196,11 @@ static void fix(uint32_t len)
 
     if (hl < IP_MIN || hl > len)
         return;
-    put16(buf + 2, (uint16_t)len);
-    put16(buf + 10, 0);
-    put16(buf + 10, csum_end(csum_add(0, buf, hl)));
+    net_put16(buf + 2, (uint16_t)len);
+    net_put16(buf + 10, 0);
+    net_put16(buf + 10, csum_end(csum_add(0, buf, hl)));
     if (buf[9] == PROTO_UDP && len >= hl + 8)
-        put16(buf + hl + 6, 0);
+        net_put16(buf + hl + 6, 0);
 }
 
 static void send_one(const uint8_t *op, const uint8_t *patch, unsigned n)
@@ -213,7 +213,7 @@ static void send_one(const uint8_t *op, const uint8_t *patch, unsigned n)
     uint32_t len = kinds[kind](&e);
 
     for (unsigned i = 0; i < n; i++)
-        buf[get16(patch + 3 * i) % (len + 8)] = patch[3 * i + 2];
+        buf[net_get16(patch + 3 * i) % (len + 8)] = patch[3 * i + 2];
     if (op[4] & 1)
         fix(len);
     if (op[4] & 2)

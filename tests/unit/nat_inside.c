@@ -11,8 +11,8 @@ static void arp(unsigned from, uint32_t sender, uint32_t target)
     uint8_t a[28] = { 0, 1, 8, 0, 6, 4, 0, 1 };
 
     net_mac_to(station_mac(from), a + 8);
-    put32(a + 14, sender);
-    put32(a + 24, target);
+    net_put32(a + 14, sender);
+    net_put32(a + 24, target);
     station_send(from, NET_MAC_BROADCAST, 0x0806, a, sizeof a);
 }
 
@@ -25,9 +25,9 @@ static void test_arp(void **state)
     arp(0, guest_ip(0), INSIDE);
     f = station_next(0, &len);
     assert_non_null(f);
-    assert_int_equal(get16(f + NET_HEAD + 6), 2);
+    assert_int_equal(net_get16(f + NET_HEAD + 6), 2);
     assert_true(net_mac_from(f + NET_HEAD + 8) == gate_mac(0));
-    assert_int_equal(get32(f + NET_HEAD + 14), INSIDE);
+    assert_int_equal(net_get32(f + NET_HEAD + 14), INSIDE);
     assert_null(station_next(0, &len));
     arp(0, 0, INSIDE); /* a probe: RFC 5227 */
     assert_non_null(station_next(0, &len));
@@ -45,8 +45,8 @@ static void ping(unsigned from, uint32_t src, uint32_t dst, uint32_t size)
 
     memset(icmp, 0, ICMP_HEAD + size);
     icmp[0] = ICMP_ECHO;
-    put16(icmp + 4, 77);
-    put16(icmp + 2, csum_end(csum_add(0, icmp, ICMP_HEAD + size)));
+    net_put16(icmp + 4, 77);
+    net_put16(icmp + 2, csum_end(csum_add(0, icmp, ICMP_HEAD + size)));
     packet_make(&p, buf, PROTO_ICMP, src, dst, ICMP_HEAD + size);
     station_ip(from, &p);
 }
@@ -78,7 +78,7 @@ static void test_no_uplink_is_said(void **state)
     p = station_packet(2);
     assert_non_null(p);
     assert_int_equal(p->l4[0], ICMP_UNREACHABLE);
-    assert_int_equal(get32(p->l4 + ICMP_HEAD + 16), SERVER);
+    assert_int_equal(net_get32(p->l4 + ICMP_HEAD + 16), SERVER);
     for (unsigned i = 0; i < 100; i++) /* but not always */
         ping(2, guest_ip(2), SERVER, 56);
     assert_in_range(st[2].n, 10, 25);
@@ -103,11 +103,11 @@ static void dhcp(unsigned from, const struct client *c, uint32_t src, uint32_t d
     memset(d, 0, 600);
     d[0] = d[1] = 1;
     d[2] = 6;
-    put32(d + 4, 0x12345678);
-    put16(d + 10, c->flags);
-    put32(d + 12, c->ciaddr);
+    net_put32(d + 4, 0x12345678);
+    net_put16(d + 10, c->flags);
+    net_put32(d + 12, c->ciaddr);
     net_mac_to(station_mac(from), d + 28);
-    put32(d + 236, 0x63825363);
+    net_put32(d + 236, 0x63825363);
     n += c->pad;
     memcpy(d + n, (uint8_t[]){ 53, 1, c->type }, 3);
     n += 3;
@@ -115,12 +115,12 @@ static void dhcp(unsigned from, const struct client *c, uint32_t src, uint32_t d
     n += 6;
     if (c->requested) {
         memcpy(d + n, (uint8_t[]){ 50, 4 }, 2);
-        put32(d + n + 2, c->requested);
+        net_put32(d + n + 2, c->requested);
         n += 6;
     }
     if (c->server) {
         memcpy(d + n, (uint8_t[]){ 54, 4 }, 2);
-        put32(d + n + 2, c->server);
+        net_put32(d + n + 2, c->server);
         n += 6;
     }
     d[n++] = 255;
@@ -155,25 +155,25 @@ static const struct packet *reply(unsigned i, uint8_t type)
     assert_int_equal(p->sport, 67);
     assert_int_equal(p->dport, 68);
     assert_int_equal(d[0], 2);
-    assert_int_equal(get32(d + 4), 0x12345678);
+    assert_int_equal(net_get32(d + 4), 0x12345678);
     assert_true(net_mac_from(d + 28) == station_mac(i));
     assert_int_equal(*option(p, 53, 1), type);
-    assert_int_equal(get32(option(p, 54, 4)), INSIDE);
+    assert_int_equal(net_get32(option(p, 54, 4)), INSIDE);
     return p;
 }
 
 static void check_network(const struct packet *p, unsigned i)
 {
-    assert_int_equal(get32(p->l4 + UDP_HEAD + 16), guest_ip(i));
-    assert_int_equal(get32(option(p, 1, 4)), 0xffffff00);
-    assert_int_equal(get32(option(p, 3, 4)), INSIDE);
-    assert_int_equal(get32(option(p, 6, 4)), INSIDE);
-    assert_int_equal(get16(option(p, 26, 2)), 1500);
-    assert_int_equal(get32(option(p, 28, 4)), INSIDE | 255);
+    assert_int_equal(net_get32(p->l4 + UDP_HEAD + 16), guest_ip(i));
+    assert_int_equal(net_get32(option(p, 1, 4)), 0xffffff00);
+    assert_int_equal(net_get32(option(p, 3, 4)), INSIDE);
+    assert_int_equal(net_get32(option(p, 6, 4)), INSIDE);
+    assert_int_equal(net_get16(option(p, 26, 2)), 1500);
+    assert_int_equal(net_get32(option(p, 28, 4)), INSIDE | 255);
     assert_memory_equal(option(p, 12, (uint8_t)strlen(station_names[i])), station_names[i],
                         strlen(station_names[i]));
     assert_memory_equal(option(p, 15, 6), "trivet", 6);
-    assert_int_equal(get32(option(p, 51, 4)), 86400);
+    assert_int_equal(net_get32(option(p, 51, 4)), 86400);
 }
 
 /* As busybox's udhcpc does: no broadcast flag, so that the answers go to the address that is new.
@@ -228,7 +228,7 @@ static void test_dhcp_renewal(void **state)
     (void)reply(2, 6);
     dhcp(2, &(struct client){ .type = 8, .ciaddr = guest_ip(2) }, guest_ip(2), INSIDE);
     p = reply(2, 5);
-    assert_int_equal(get32(p->l4 + UDP_HEAD + 16), 0);
+    assert_int_equal(net_get32(p->l4 + UDP_HEAD + 16), 0);
     assert_null(option(p, 51, 4));
     dhcp(2, &(struct client){ .type = 3, .requested = guest_ip(2), .server = INSIDE + 9 }, 0,
          0xffffffff);
@@ -251,10 +251,10 @@ static void test_dhcp_hostile(void **state)
     packet_make_udp(&p, buf, 0, 68, 0xffffffff, 67, 300);
     station_send(0, NET_MAC_BROADCAST, 0x0800, p.ip, p.len);
     net_mac_to(station_mac(0), d + 28);
-    put32(d + 24, INSIDE + 20); /* through a relay */
+    net_put32(d + 24, INSIDE + 20); /* through a relay */
     packet_make_udp(&p, buf, 0, 68, 0xffffffff, 67, 300);
     station_send(0, NET_MAC_BROADCAST, 0x0800, p.ip, p.len);
-    put32(d + 24, 0);
+    net_put32(d + 24, 0);
     d[244] = 255; /* an option that is cut off */
     packet_make_udp(&p, buf, 0, 68, 0xffffffff, 67, 300);
     station_send(0, NET_MAC_BROADCAST, 0x0800, p.ip, p.len);
@@ -296,19 +296,19 @@ static const struct packet *ask(unsigned from, const char *name, uint16_t type)
     struct packet p;
 
     memset(d, 0, 12);
-    put16(d, 0xbeef);
-    put16(d + 2, 0x0100);
-    put16(d + 4, 1);
+    net_put16(d, 0xbeef);
+    net_put16(d + 2, 0x0100);
+    net_put16(d + 4, 1);
     n += put_labels(d + n, name);
-    put16(d + n, type);
-    put16(d + n + 2, 1);
+    net_put16(d + n, type);
+    net_put16(d + n + 2, 1);
     packet_make_udp(&p, buf, guest_ip(from), 5353, INSIDE, 53, n + 4);
     station_ip(from, &p);
     return station_packet(from);
 }
 
 static unsigned rcode(const struct packet *p) { return p->l4[UDP_HEAD + 3] & 15; }
-static unsigned answers(const struct packet *p) { return get16(p->l4 + UDP_HEAD + 6); }
+static unsigned answers(const struct packet *p) { return net_get16(p->l4 + UDP_HEAD + 6); }
 
 static void test_names(void **state)
 {
@@ -325,11 +325,11 @@ static void test_names(void **state)
         const struct packet *p = ask(1, known[i].name, 1);
 
         assert_non_null(p);
-        assert_int_equal(get16(p->l4 + UDP_HEAD), 0xbeef);
+        assert_int_equal(net_get16(p->l4 + UDP_HEAD), 0xbeef);
         assert_int_equal(p->dport, 5353);
         assert_int_equal(rcode(p), 0);
         assert_int_equal(answers(p), 1);
-        assert_int_equal(get32(p->ip + p->len - 4), known[i].ip);
+        assert_int_equal(net_get32(p->ip + p->len - 4), known[i].ip);
         p = ask(1, known[i].name, 28); /* AAAA: it exists, but has none */
         assert_int_equal(rcode(p), 0);
         assert_int_equal(answers(p), 0);

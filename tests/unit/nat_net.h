@@ -96,7 +96,7 @@ static inline void station_queue(unsigned i, net_mac to, uint16_t type, const ui
     memcpy(copy, data, len);
     net_mac_to(to, f.head);
     net_mac_to(station_mac(i), f.head + 6);
-    put16(f.head + 12, type);
+    net_put16(f.head + 12, type);
     (void)net_send(&st[i].port, &f);
 }
 
@@ -135,7 +135,7 @@ static inline const struct packet *station_packet(unsigned i)
     uint32_t len;
     uint8_t *f = station_next(i, &len);
 
-    while (f && (get16(f + 12) != 0x0800 || net_mac_from(f + 6) != gate_mac(i)))
+    while (f && (net_get16(f + 12) != 0x0800 || net_mac_from(f + 6) != gate_mac(i)))
         f = station_next(i, &len);
     if (!f)
         return NULL;
@@ -169,12 +169,12 @@ static inline void world_answers_arp(void)
     for (unsigned i = s->taken; i < n; i++) {
         uint8_t *arp = s->got[i].bytes + NET_HEAD, reply[28], target[4];
 
-        if (get16(s->got[i].bytes + 12) != 0x0806 || get16(arp + 6) != 1 ||
-            get32(arp + 24) == get32(arp + 14))
+        if (net_get16(s->got[i].bytes + 12) != 0x0806 || net_get16(arp + 6) != 1 ||
+            net_get32(arp + 24) == net_get32(arp + 14))
             continue;
         memcpy(target, arp + 24, 4);
         memcpy(reply, arp, sizeof reply);
-        put16(reply + 6, 2);
+        net_put16(reply + 6, 2);
         net_mac_to(station_mac(WORLD), reply + 8);
         memcpy(reply + 14, target, 4);
         memcpy(reply + 18, arp + 8, 10);

@@ -17,17 +17,17 @@ static void tcp(unsigned from, uint32_t src, uint16_t sport, uint32_t dst, uint1
     struct packet p;
 
     memset(t, 0, head + len);
-    put16(t, sport);
-    put16(t + 2, dport);
+    net_put16(t, sport);
+    net_put16(t + 2, dport);
     t[12] = (uint8_t)(head / 4 << 4);
     t[13] = flags;
     if (mss) {
-        put16(t + 20, 0x0204);
-        put16(t + 22, mss);
+        net_put16(t + 20, 0x0204);
+        net_put16(t + 22, mss);
     }
     packet_make(&p, buf, PROTO_TCP, src, dst, head + len);
-    put16(t + 16,
-          csum_end(csum_add(csum_add(PROTO_TCP + head + len, p.ip + 12, 8), t, head + len)));
+    net_put16(t + 16,
+              csum_end(csum_add(csum_add(PROTO_TCP + head + len, p.ip + 12, 8), t, head + len)));
     station_ip(from, &p);
 }
 
@@ -48,8 +48,8 @@ static void echo(unsigned from, uint32_t src, uint32_t dst, uint8_t type, uint16
 
     memset(icmp, 0, ICMP_HEAD + 56);
     icmp[0] = type;
-    put16(icmp + 4, id);
-    put16(icmp + 2, csum_end(csum_add(0, icmp, ICMP_HEAD + 56)));
+    net_put16(icmp + 4, id);
+    net_put16(icmp + 2, csum_end(csum_add(0, icmp, ICMP_HEAD + 56)));
     packet_make(&p, buf, PROTO_ICMP, src, dst, ICMP_HEAD + 56);
     station_ip(from, &p);
 }
@@ -138,9 +138,9 @@ static void test_udp_without_checksum(void **state)
 
     (void)state;
     packet_make_udp(&p, buf, guest_ip(0), 5000, SERVER, 7, 10);
-    put16(p.l4 + 6, 0);
+    net_put16(p.l4 + 6, 0);
     station_ip(0, &p);
-    assert_int_equal(get16(out()->l4 + 6), 0);
+    assert_int_equal(net_get16(out()->l4 + 6), 0);
 }
 
 static void handshake(unsigned i, uint16_t port)
@@ -236,7 +236,7 @@ static void test_broken_packets(void **state)
     }
     assert_null(station_packet(WORLD));
     packet_make_udp(&p, buf, guest_ip(0), 4000, SERVER, 1, 10);
-    put16(p.l4 + 4, 19); /* longer than the packet */
+    net_put16(p.l4 + 4, 19); /* longer than the packet */
     station_ip(0, &p);
     assert_null(station_packet(WORLD));
     packet_make(&p, buf, 50, guest_ip(0), SERVER, 100); /* ESP */
@@ -252,8 +252,8 @@ static void test_traceroute(void **state)
     (void)state;
     packet_make_udp(&p, buf, guest_ip(0), 4000, SERVER, 33434, 10);
     p.ip[8] = 1;
-    put16(p.ip + 10, 0);
-    put16(p.ip + 10, csum_end(csum_add(0, p.ip, IP_MIN)));
+    net_put16(p.ip + 10, 0);
+    net_put16(p.ip + 10, csum_end(csum_add(0, p.ip, IP_MIN)));
     station_ip(0, &p);
     assert_null(station_packet(WORLD));
     assert_int_equal(in(0)->l4[0], ICMP_TIME_EXCEEDED);
@@ -273,7 +273,7 @@ static void error_about(unsigned from, uint32_t src, uint32_t dst, const struct 
     icmp[0] = type;
     icmp[1] = 3;
     memcpy(icmp + ICMP_HEAD, copy, 28);
-    put16(icmp + 2, csum_end(csum_add(0, icmp, ICMP_HEAD + 28)));
+    net_put16(icmp + 2, csum_end(csum_add(0, icmp, ICMP_HEAD + 28)));
     packet_make(&p, buf, PROTO_ICMP, src, dst, ICMP_HEAD + 28);
     station_ip(from, &p);
 }
@@ -293,11 +293,11 @@ static void test_errors_inward(void **state)
     p = in(1);
     quote = p->l4 + ICMP_HEAD;
     assert_int_equal(p->src, SERVER + 9);
-    assert_int_equal(get32(quote + 12), guest_ip(1));
-    assert_int_equal(get16(quote + IP_MIN), 4000);
+    assert_int_equal(net_get32(quote + 12), guest_ip(1));
+    assert_int_equal(net_get16(quote + IP_MIN), 4000);
     assert_int_equal(csum_end(csum_add(0, quote, IP_MIN)), 0);
     assert_null(station_packet(0));
-    put16(sent.l4, 4444); /* of nobody's connection */
+    net_put16(sent.l4, 4444); /* of nobody's connection */
     error_about(WORLD, SERVER, OUTSIDE, &sent, ICMP_UNREACHABLE);
     assert_null(station_packet(0));
     assert_null(station_packet(1));
@@ -316,8 +316,8 @@ static void test_errors_outward(void **state)
     got = *in(1);
     error_about(1, guest_ip(1), SERVER, &got, ICMP_UNREACHABLE);
     p = out();
-    assert_int_equal(get32(p->l4 + ICMP_HEAD + 16), OUTSIDE);
-    assert_int_not_equal(get16(p->l4 + ICMP_HEAD + IP_MIN + 2), 900);
+    assert_int_equal(net_get32(p->l4 + ICMP_HEAD + 16), OUTSIDE);
+    assert_int_not_equal(net_get16(p->l4 + ICMP_HEAD + IP_MIN + 2), 900);
 }
 
 /* ---- sizes ---- */
@@ -327,9 +327,9 @@ static void test_mss(void **state)
     (void)state;
     nat->out.mtu = 1400;
     tcp(0, guest_ip(0), 40000, SERVER, 80, TCP_SYN, 1460, 0);
-    assert_int_equal(get16(out()->l4 + 22), 1360);
+    assert_int_equal(net_get16(out()->l4 + 22), 1360);
     tcp(WORLD, SERVER, 80, OUTSIDE, 40000, TCP_SYN | TCP_ACK, 9000, 0);
-    assert_int_equal(get16(in(0)->l4 + 22), 1360);
+    assert_int_equal(net_get16(in(0)->l4 + 22), 1360);
     nat->out.mtu = 1500;
 }
 
@@ -341,13 +341,13 @@ static void test_too_big(void **state)
     (void)state;
     nat->out.mtu = 1000;
     packet_make_udp(&big, buf, guest_ip(0), 4000, SERVER, 7, 1200);
-    put16(big.ip + 6, IP_DF);
-    put16(big.ip + 10, 0);
-    put16(big.ip + 10, csum_end(csum_add(0, big.ip, IP_MIN)));
+    net_put16(big.ip + 6, IP_DF);
+    net_put16(big.ip + 10, 0);
+    net_put16(big.ip + 10, csum_end(csum_add(0, big.ip, IP_MIN)));
     station_ip(0, &big);
     p = in(0);
     assert_int_equal(p->l4[1], UNREACHABLE_TOO_BIG);
-    assert_int_equal(get16(p->l4 + 6), 1000);
+    assert_int_equal(net_get16(p->l4 + 6), 1000);
     assert_null(station_packet(WORLD));
     packet_make_udp(&big, buf, guest_ip(0), 4000, SERVER, 7, 1200); /* it may be cut */
     station_ip(0, &big);
@@ -374,10 +374,10 @@ static void pieces(unsigned from, uint32_t src, uint32_t dst, uint32_t len, uint
 
         memcpy(piece + IP_MIN, p.l4 + at, size);
         packet_make(&q, piece, PROTO_UDP, src, dst, size);
-        put16(piece + 4, (uint16_t)len);
-        put16(piece + 6, (uint16_t)(at / 8 | (at + size < all ? IP_MF : 0)));
-        put16(piece + 10, 0);
-        put16(piece + 10, csum_end(csum_add(0, piece, IP_MIN)));
+        net_put16(piece + 4, (uint16_t)len);
+        net_put16(piece + 6, (uint16_t)(at / 8 | (at + size < all ? IP_MF : 0)));
+        net_put16(piece + 10, 0);
+        net_put16(piece + 10, csum_end(csum_add(0, piece, IP_MIN)));
         station_ip(from, &q);
     }
 }
@@ -417,10 +417,10 @@ static void one_piece(uint32_t at, uint32_t len, bool more, uint16_t id)
     struct packet p;
 
     packet_make(&p, buf, PROTO_UDP, guest_ip(0), SERVER, len);
-    put16(buf + 4, id);
-    put16(buf + 6, (uint16_t)(at / 8 | (more ? IP_MF : 0)));
-    put16(buf + 10, 0);
-    put16(buf + 10, csum_end(csum_add(0, buf, IP_MIN)));
+    net_put16(buf + 4, id);
+    net_put16(buf + 6, (uint16_t)(at / 8 | (more ? IP_MF : 0)));
+    net_put16(buf + 10, 0);
+    net_put16(buf + 10, csum_end(csum_add(0, buf, IP_MIN)));
     station_ip(0, &p);
 }
 
@@ -428,7 +428,7 @@ static void test_hostile_fragments(void **state)
 {
     (void)state;
     memset(buf, 0, sizeof buf);
-    put16(buf + IP_MIN + 4, 64);
+    net_put16(buf + IP_MIN + 4, 64);
     one_piece(0, 40, true, 1); /* overlap */
     one_piece(32, 32, false, 1);
     assert_null(station_packet(WORLD));
@@ -447,7 +447,7 @@ static void test_hostile_fragments(void **state)
         one_piece(0, 32, true, i);
     one_piece(0, 32, true, 7);
     one_piece(0, 32, true, 7); /* twice */
-    put16(buf + IP_MIN + 4, 64);
+    net_put16(buf + IP_MIN + 4, 64);
     one_piece(32, 32, false, 7);
     assert_int_equal(out()->len, IP_MIN + 64);
 }
@@ -571,9 +571,9 @@ static uint32_t query(unsigned from, uint16_t id, uint16_t port)
     struct packet p;
 
     memset(d, 0, 12);
-    put16(d, id);
-    put16(d + 2, 0x0100);
-    put16(d + 4, 1);
+    net_put16(d, id);
+    net_put16(d + 2, 0x0100);
+    net_put16(d + 4, 1);
     memcpy(d + 12, q, sizeof q - 1);
     packet_make_udp(&p, buf, guest_ip(from), port, INSIDE, 53, 12 + sizeof q - 1);
     station_ip(from, &p);
@@ -584,7 +584,7 @@ static uint32_t query(unsigned from, uint16_t id, uint16_t port)
 static void respond(const struct packet *to, uint32_t src, unsigned wrong)
 {
     static uint8_t r[200];
-    uint32_t len = get16(to->l4 + 4) - UDP_HEAD;
+    uint32_t len = net_get16(to->l4 + 4) - UDP_HEAD;
     uint16_t port = to->sport;
     struct packet p;
 
@@ -617,7 +617,7 @@ static void test_dns_is_passed_on(void **state)
     assert_null(station_packet(0));
     respond(&asked, SERVER, 0);
     p = in(0);
-    assert_int_equal(get16(p->l4 + UDP_HEAD), 0x1234);
+    assert_int_equal(net_get16(p->l4 + UDP_HEAD), 0x1234);
     assert_int_equal(p->dport, 5353);
     assert_int_equal(p->src, INSIDE);
     respond(&asked, SERVER, 0); /* once */
@@ -649,7 +649,7 @@ static void test_dns_is_bounded(void **state)
     (void)state;
     for (unsigned i = 0; i < 100; i++) {
         (void)query(0, (uint16_t)i, 5353);
-        assert_int_not_equal(get16(out()->l4 + UDP_HEAD), id);
+        assert_int_not_equal(net_get16(out()->l4 + UDP_HEAD), id);
     }
     (void)query(1, 1, 5353);
     (void)out();
@@ -675,7 +675,7 @@ static void test_scan(void **state)
     for (unsigned i = 0; i < 200; i++)
         udp(0, guest_ip(0), 4000, ROUTER_IP + 20 + i, 9, "x");
     while ((f = station_next(WORLD, &len)))
-        n += get16(f + 12) == 0x0806;
+        n += net_get16(f + 12) == 0x0806;
     assert_in_range(n, 15, 25);
     udp(1, guest_ip(1), 4000, SERVER, 9, "x");
     assert_int_equal(out()->dst, SERVER);
@@ -711,7 +711,7 @@ static void test_one_run_is_bounded(void **state)
     packet_make_udp(&p, buf, guest_ip(0), 4000, SERVER, 7, 32);
     net_mac_to(gate_mac(0), f.head);
     net_mac_to(station_mac(0), f.head + 6);
-    put16(f.head + 12, 0x0800);
+    net_put16(f.head + 12, 0x0800);
     for (unsigned i = 0; i < 200; i++)
         (void)net_send(&st[0].port, &f);
     gate_run(&nat->event);

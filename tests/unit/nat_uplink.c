@@ -15,7 +15,7 @@ static uint8_t asked(uint32_t *xid)
 
     while ((p = station_packet(WORLD)))
         if (p->proto == PROTO_UDP && p->dport == 67) {
-            *xid = get32(p->l4 + UDP_HEAD + 4);
+            *xid = net_get32(p->l4 + UDP_HEAD + 4);
             type = p->l4[UDP_HEAD + 240 + 2];
         }
     return type;
@@ -25,7 +25,7 @@ static uint32_t put_option(uint8_t *at, uint8_t code, uint32_t value)
 {
     at[0] = code;
     at[1] = 4;
-    put32(at + 2, value);
+    net_put32(at + 2, value);
     return 6;
 }
 
@@ -37,10 +37,10 @@ static void answer(uint8_t type, uint32_t xid, uint32_t ip, uint32_t dns)
 
     memset(d, 0, 400);
     memcpy(d, (uint8_t[]){ 2, 1, 6 }, 3);
-    put32(d + 4, xid);
-    put32(d + 16, ip);
+    net_put32(d + 4, xid);
+    net_put32(d + 16, ip);
     net_mac_to(nat->out.port.mac, d + 28);
-    put32(d + 236, 0x63825363);
+    net_put32(d + 236, 0x63825363);
     memcpy(d + 240, (uint8_t[]){ 53, 1, type }, 3);
     n += put_option(d + n, 54, ROUTER_IP);
     n += put_option(d + n, 1, 0xffffff00);

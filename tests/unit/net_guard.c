@@ -14,6 +14,7 @@
 #include "arch/host/host.h"
 #include "net_fresh.h"
 #include <hv/net.h>
+#include <hv/net_wire.h>
 #include <hv/time.h>
 
 uint64_t time_ns(void) { return host_now; }
@@ -89,17 +90,11 @@ static bool plain(unsigned from, uint16_t type, uint32_t len)
     return send(from, type, len, (struct net_offload){ 0 });
 }
 
-static void put32(uint8_t *p, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (24 - 8 * i));
-}
-
 static bool arp(unsigned from, net_mac mac, uint32_t ip)
 {
     memset(frame, 0, sizeof frame);
     net_mac_to(mac, frame + NET_HEAD + 8);
-    put32(frame + NET_HEAD + 14, ip);
+    net_put32(frame + NET_HEAD + 14, ip);
     return plain(from, 0x0806, 28);
 }
 
@@ -122,7 +117,7 @@ static bool ipv4(unsigned from, uint32_t src, struct net_offload offload)
     frame[NET_HEAD] = 0x45;
     frame[NET_HEAD + 9] = 6;
     frame[NET_HEAD + 32] = 0x50;
-    put32(frame + NET_HEAD + 12, src);
+    net_put32(frame + NET_HEAD + 12, src);
     return send(from, 0x0800, 100, offload);
 }
 
@@ -230,7 +225,7 @@ static bool udp(unsigned from, unsigned words, uint16_t offset, uint16_t source,
     frame[NET_HEAD + 6] = (uint8_t)(offset >> 8);
     frame[NET_HEAD + 7] = (uint8_t)offset;
     frame[NET_HEAD + 9] = 17;
-    put32(frame + NET_HEAD + 12, ip_of(from));
+    net_put32(frame + NET_HEAD + 12, ip_of(from));
     frame[NET_HEAD + 4 * words] = (uint8_t)(source >> 8);
     frame[NET_HEAD + 4 * words + 1] = (uint8_t)source;
     return plain(from, 0x0800, len);

@@ -66,9 +66,9 @@ static void take_option(struct request *r, uint8_t code, const uint8_t *p, uint3
     if (code == MESSAGE_TYPE && len == 1)
         r->type = *p;
     else if (code == REQUESTED && len == 4)
-        r->requested = get32(p);
+        r->requested = net_get32(p);
     else if (code == SERVER && len == 4)
-        r->server = get32(p);
+        r->server = net_get32(p);
 }
 
 /* False: they are cut off. */
@@ -94,10 +94,11 @@ static bool take_request(struct request *r, const struct nat_guest *g, const uin
 {
     memset(r, 0, sizeof *r);
     if (len < OPTIONS || in[OP] != BOOT_REQUEST || in[HTYPE] != ETHERNET || in[HLEN] != 6 ||
-        get32(in + GIADDR) || net_mac_from(in + CHADDR) != g->mac || get32(in + COOKIE) != MAGIC)
+        net_get32(in + GIADDR) || net_mac_from(in + CHADDR) != g->mac ||
+        net_get32(in + COOKIE) != MAGIC)
         return false;
-    r->ciaddr = get32(in + CIADDR);
-    r->flags = get16(in + FLAGS);
+    r->ciaddr = net_get32(in + CIADDR);
+    r->flags = net_get16(in + FLAGS);
     return take_options(r, in + OPTIONS, len - OPTIONS) && r->type;
 }
 
@@ -139,7 +140,7 @@ static void add32(struct writer *w, uint8_t code, uint32_t v)
 {
     uint8_t b[4];
 
-    put32(b, v);
+    net_put32(b, v);
     add(w, code, b, sizeof b);
 }
 
@@ -147,7 +148,7 @@ static void add_network(struct writer *w, const struct nat_guest *g)
 {
     uint8_t mtu[2];
 
-    put16(mtu, (uint16_t)nat->in.mtu);
+    net_put16(mtu, (uint16_t)nat->in.mtu);
     add32(w, SUBNET_MASK, nat->config.inside_mask);
     add32(w, ROUTER, nat->config.inside);
     add32(w, DNS_SERVERS, nat->config.inside);
@@ -170,8 +171,8 @@ static uint32_t write_reply(const struct request *r, const struct nat_guest *g, 
     if (type == NAK)
         memset(out + CIADDR, 0, 4);
     else if (r->type != INFORM)
-        put32(out + YIADDR, g->ip);
-    put32(out + COOKIE, MAGIC);
+        net_put32(out + YIADDR, g->ip);
+    net_put32(out + COOKIE, MAGIC);
     add(&w, MESSAGE_TYPE, &type, 1);
     add32(&w, SERVER, nat->config.inside);
     if (type != NAK && r->type != INFORM) {

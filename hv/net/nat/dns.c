@@ -53,8 +53,8 @@ static bool read_question(struct question *q, const uint8_t *p, uint32_t len)
     q->name[n] = '\0';
     if (len - i < 5) /* the root's label, type, class */
         return false;
-    q->type = get16(p + i + 1);
-    q->class = get16(p + i + 3);
+    q->type = net_get16(p + i + 1);
+    q->class = net_get16(p + i + 3);
     q->len = i + 5;
     return q->len <= DNS_QUESTION;
 }
@@ -147,14 +147,14 @@ static struct answer look_up(const struct question *q)
 static uint32_t begin_reply(const uint8_t *query, uint32_t question, unsigned rcode, bool found)
 {
     uint8_t *out = GATE_PAYLOAD;
-    uint16_t flags = get16(query + 2);
+    uint16_t flags = net_get16(query + 2);
 
-    put16(out, get16(query));
-    put16(out + 2,
-          (uint16_t)(QR | RA | (flags & (OPCODE | RD)) | (rcode == SERVFAIL ? 0 : AA) | rcode));
-    put16(out + 4, question != 0);
-    put16(out + 6, found);
-    put32(out + 8, 0);
+    net_put16(out, net_get16(query));
+    net_put16(out + 2,
+              (uint16_t)(QR | RA | (flags & (OPCODE | RD)) | (rcode == SERVFAIL ? 0 : AA) | rcode));
+    net_put16(out + 4, question != 0);
+    net_put16(out + 6, found);
+    net_put32(out + 8, 0);
     memcpy(out + DNS_HEAD, query + DNS_HEAD, question);
     return DNS_HEAD + question;
 }
@@ -186,15 +186,15 @@ static uint32_t put_record(uint32_t at, const struct answer *a)
     uint8_t *out = GATE_PAYLOAD + at;
     uint32_t len = 4;
 
-    put16(out, 0xc000 | DNS_HEAD); /* the name of the question */
-    put16(out + 2, a->name ? TYPE_PTR : TYPE_A);
-    put16(out + 4, CLASS_IN);
-    put32(out + 6, TTL_S);
+    net_put16(out, 0xc000 | DNS_HEAD); /* the name of the question */
+    net_put16(out + 2, a->name ? TYPE_PTR : TYPE_A);
+    net_put16(out + 4, CLASS_IN);
+    net_put32(out + 6, TTL_S);
     if (a->name)
         len = put_name(out + 12, a->name);
     else
-        put32(out + 12, a->ip);
-    put16(out + 10, (uint16_t)len);
+        net_put32(out + 12, a->ip);
+    net_put16(out + 10, (uint16_t)len);
     return at + 12 + len;
 }
 
@@ -239,7 +239,7 @@ static struct dns_pending *pending_for(struct nat_guest *g, const struct packet 
     for (unsigned i = 0; i < DNS_PENDING; i++) {
         struct dns_pending *d = &g->dns[i];
 
-        if (d->map.out_port && d->guest_port == p->sport && d->guest_id == get16(query) &&
+        if (d->map.out_port && d->guest_port == p->sport && d->guest_id == net_get16(query) &&
             d->len == q->len && memcmp(d->question, query + DNS_HEAD, q->len) == 0)
             return d;
         if (best->map.out_port && (!d->map.out_port || d->since_ns < best->since_ns))
@@ -278,28 +278,28 @@ static void pass_on(struct nat_guest *g, const struct packet *p, const uint8_t *
     d->guest = g;
     d->since_ns = now;
     d->id = (uint16_t)nat_random();
-    d->guest_id = get16(query);
+    d->guest_id = net_get16(query);
     d->guest_port = p->sport;
     d->len = (uint16_t)q->len;
     d->tries = tries + 1;
     memcpy(d->question, query + DNS_HEAD, q->len);
     memcpy(GATE_PAYLOAD, query, len);
-    put16(GATE_PAYLOAD, d->id);
+    net_put16(GATE_PAYLOAD, d->id);
     gate_udp_to_uplink(g, d->map.out_port, d->server, DNS_PORT, len);
 }
 
 void dns_query(struct nat_guest *g, const struct packet *p, uint64_t now)
 {
     const uint8_t *query = p->l4 + UDP_HEAD;
-    uint32_t len = get16(p->l4 + 4) - UDP_HEAD;
+    uint32_t len = net_get16(p->l4 + 4) - UDP_HEAD;
     struct question q;
     struct answer a;
 
-    if (len < DNS_HEAD || get16(query + 2) & QR) {
+    if (len < DNS_HEAD || net_get16(query + 2) & QR) {
         gate_drop(NAT_DROP_BAD);
-    } else if (get16(query + 2) & OPCODE) {
+    } else if (net_get16(query + 2) & OPCODE) {
         refuse(g, p, query, 0, NOTIMP);
-    } else if (get16(query + 4) != 1 || !read_question(&q, query + DNS_HEAD, len - DNS_HEAD)) {
+    } else if (net_get16(query + 4) != 1 || !read_question(&q, query + DNS_HEAD, len - DNS_HEAD)) {
         refuse(g, p, query, 0, FORMERR);
     } else {
         a = look_up(&q);
@@ -313,17 +313,17 @@ void dns_query(struct nat_guest *g, const struct packet *p, uint64_t now)
 void dns_reply(struct dns_pending *d, const struct packet *p)
 {
     const uint8_t *in = p->l4 + UDP_HEAD;
-    uint32_t len = get16(p->l4 + 4) - UDP_HEAD;
+    uint32_t len = net_get16(p->l4 + 4) - UDP_HEAD;
 
     hv_assert(d->map.out_port);
     if (p->src != d->server || p->sport != DNS_PORT || len < (uint32_t)DNS_HEAD + d->len ||
-        len > GATE_PAYLOAD_MAX || get16(in) != d->id || !(get16(in + 2) & QR) ||
-        get16(in + 4) != 1 || memcmp(in + DNS_HEAD, d->question, d->len) != 0) {
+        len > GATE_PAYLOAD_MAX || net_get16(in) != d->id || !(net_get16(in + 2) & QR) ||
+        net_get16(in + 4) != 1 || memcmp(in + DNS_HEAD, d->question, d->len) != 0) {
         gate_drop(NAT_DROP_UNKNOWN);
         return;
     }
     memcpy(GATE_PAYLOAD, in, len);
-    put16(GATE_PAYLOAD, d->guest_id);
+    net_put16(GATE_PAYLOAD, d->guest_id);
     forget(d);
     gate_udp_to_guest(d->guest, DNS_PORT, 0, d->guest_port, len);
 }

@@ -6,7 +6,7 @@
 static bool is_of(const struct frag *f, const struct packet *p)
 {
     return f->used && f->src == p->src && f->dst == p->dst && f->proto == p->proto &&
-           f->id == get16(p->ip + 4);
+           f->id == net_get16(p->ip + 4);
 }
 
 /* The packet's buffer: the one begun, else a free one, else the oldest. */
@@ -27,7 +27,7 @@ static struct frag *buffer_of(struct frag *f, unsigned n, const struct packet *p
     oldest->src = p->src;
     oldest->dst = p->dst;
     oldest->proto = p->proto;
-    oldest->id = get16(p->ip + 4);
+    oldest->id = net_get16(p->ip + 4);
     oldest->since_ns = now;
     oldest->used = true;
     return oldest;
@@ -76,10 +76,10 @@ static bool make_whole(struct frag *f, struct packet *whole)
 {
     uint8_t *ip = f->head + sizeof f->head - f->hl;
 
-    put16(ip + 2, (uint16_t)(f->hl + f->total));
-    put16(ip + 6, 0);
-    put16(ip + 10, 0);
-    put16(ip + 10, csum_end(csum_add(0, ip, f->hl)));
+    net_put16(ip + 2, (uint16_t)(f->hl + f->total));
+    net_put16(ip + 6, 0);
+    net_put16(ip + 10, 0);
+    net_put16(ip + 10, csum_end(csum_add(0, ip, f->hl)));
     return packet_parse(whole, ip, f->hl + f->total);
 }
 

@@ -11,7 +11,7 @@
 
 #define FRAME_MOST_NS 2000000ull
 
-enum { ETHER_IP = 0x0800, ETHER_ARP = 0x0806, ARP_LEN = 28, DHCP_PORT = 67, DHCP_CLIENT = 68 };
+enum { ARP_LEN = 28, DHCP_PORT = 67, DHCP_CLIENT = 68 };
 enum { DNS_PORT = 53 };
 enum { FRAMES = 32 /* in one run */, EXPIRE = 16 /* of each class of a guest in one run */ };
 enum { ASK_NS = 50000000, ASK_BURST = 20 }; /* 20 questions a second for each guest */
@@ -58,10 +58,10 @@ static void send_pieces(struct nat_side *s, const uint8_t *head, const struct pa
         const struct iov iov[2] = { { h, p->hl }, { p->l4 + at, len } };
 
         memcpy(h, p->ip, p->hl);
-        put16(h + 2, (uint16_t)(p->hl + len));
-        put16(h + 6, (uint16_t)(at / 8 | (at + len < all ? IP_MF : 0)));
-        put16(h + 10, 0);
-        put16(h + 10, csum_end(csum_add(0, h, p->hl)));
+        net_put16(h + 2, (uint16_t)(p->hl + len));
+        net_put16(h + 6, (uint16_t)(at / 8 | (at + len < all ? IP_MF : 0)));
+        net_put16(h + 10, 0);
+        net_put16(h + 10, csum_end(csum_add(0, h, p->hl)));
         gate_frame(s, head, iov, 2, p->hl + len);
     }
 }
@@ -73,7 +73,7 @@ static void send_packet(struct nat_side *s, const uint8_t *to, const struct pack
 
     memcpy(head, to, 6);
     net_mac_to(s->port.mac, head + 6);
-    put16(head + 12, ETHER_IP);
+    net_put16(head + 12, TYPE_IPV4);
     if (p->len <= s->mtu)
         gate_frame(s, head, &iov, 1, p->len);
     else
@@ -156,8 +156,8 @@ static void guest_arp(const struct nat_guest *g, const uint8_t *frame, uint32_t 
         gate_drop(NAT_DROP_BAD);
         return;
     }
-    sender = get32(arp + 14);
-    if (get32(arp + 24) != nat->config.inside)
+    sender = net_get32(arp + 14);
+    if (net_get32(arp + 24) != nat->config.inside)
         return;
     if (net_mac_from(arp + 8) != g->mac || (sender && sender != g->ip))
         gate_drop(NAT_DROP_SPOOFED);
@@ -167,8 +167,8 @@ static void guest_arp(const struct nat_guest *g, const uint8_t *frame, uint32_t 
 
 static void serve_dhcp(struct nat_guest *g, const struct packet *p, uint64_t now)
 {
-    uint32_t to, len = dhcpd_answer(g, p->l4 + UDP_HEAD, get16(p->l4 + 4) - UDP_HEAD, GATE_PAYLOAD,
-                                    GATE_PAYLOAD_MAX, &to, now);
+    uint32_t to, len = dhcpd_answer(g, p->l4 + UDP_HEAD, net_get16(p->l4 + 4) - UDP_HEAD,
+                                    GATE_PAYLOAD, GATE_PAYLOAD_MAX, &to, now);
 
     if (len)
         gate_udp_to_guest(g, DHCP_PORT, to, DHCP_CLIENT, len);
@@ -255,9 +255,9 @@ static void guest_frame(uint8_t *frame, uint32_t len, uint64_t now)
     g->sent++;
     if (is_far_ahead(g))
         gate_drop(NAT_DROP_SHARE);
-    else if (get16(frame + 12) == ETHER_ARP)
+    else if (net_get16(frame + 12) == TYPE_ARP)
         guest_arp(g, frame, len);
-    else if (get16(frame + 12) == ETHER_IP)
+    else if (net_get16(frame + 12) == TYPE_IPV4)
         guest_packet(g, frame + NET_HEAD, len - NET_HEAD, now);
 }
 
@@ -297,9 +297,9 @@ static void uplink_packet(uint8_t *ip, uint32_t len, uint64_t now)
 
 static void uplink_frame(uint8_t *frame, uint32_t len, uint64_t now)
 {
-    if (get16(frame + 12) == ETHER_ARP && len >= NET_HEAD + ARP_LEN)
+    if (net_get16(frame + 12) == TYPE_ARP && len >= NET_HEAD + ARP_LEN)
         stack_arp(&nat->out, frame, len);
-    else if (get16(frame + 12) == ETHER_IP)
+    else if (net_get16(frame + 12) == TYPE_IPV4)
         uplink_packet(frame + NET_HEAD, len - NET_HEAD, now);
 }
 

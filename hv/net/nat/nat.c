@@ -109,7 +109,7 @@ static uint32_t address_for(const char *name)
     blake2s_add(&h, name, strlen(name));
     blake2s_end(&h, digest);
     for (uint32_t i = 0; i <= NAT_GUESTS + 2; i++) {
-        uint32_t ip = subnet | ((get32(digest) + i) & hosts);
+        uint32_t ip = subnet | ((net_get32(digest) + i) & hosts);
 
         if (is_free(ip))
             return ip;

@@ -27,7 +27,7 @@ uint32_t csum_add(uint32_t sum, const uint8_t *p, uint32_t len)
     uint64_t s = sum;
 
     for (; len > 1; len -= 2, p += 2)
-        s += get16(p);
+        s += net_get16(p);
     if (len)
         s += (uint32_t)*p << 8;
     while (s >> 16)
@@ -39,7 +39,7 @@ uint16_t csum_end(uint32_t sum) { return (uint16_t)~csum_add(sum, NULL, 0); }
 
 void csum_change(uint8_t *at, uint16_t before, uint16_t now)
 {
-    put16(at, csum_end((uint32_t)(uint16_t)~get16(at) + (uint16_t)~before + now));
+    net_put16(at, csum_end((uint32_t)(uint16_t)~net_get16(at) + (uint16_t)~before + now));
 }
 
 /* ---- reading ---- */
@@ -66,16 +66,16 @@ bool packet_parse(struct packet *p, uint8_t *b, uint32_t len)
         return false;
     p->ip = b;
     p->hl = (b[0] & 15u) * 4;
-    p->len = get16(b + 2);
+    p->len = net_get16(b + 2);
     if (p->hl < IP_MIN || p->len < p->hl || p->len > len || csum_end(csum_add(0, b, p->hl)) ||
         !options_allowed(b + IP_MIN, p->hl - IP_MIN))
         return false;
     p->l4 = b + p->hl;
-    p->frag = get16(b + 6);
+    p->frag = net_get16(b + 6);
     p->ttl = b[8];
     p->proto = b[9];
-    p->src = get32(b + IP_SRC);
-    p->dst = get32(b + IP_DST);
+    p->src = net_get32(b + IP_SRC);
+    p->dst = net_get32(b + IP_DST);
     p->sport = p->dport = 0;
     return true;
 }
@@ -89,7 +89,7 @@ static bool tcp_sound(const struct packet *p, uint32_t len)
 
 static bool udp_sound(const struct packet *p, uint32_t len)
 {
-    return len >= UDP_HEAD && get16(p->l4 + 4) >= UDP_HEAD && get16(p->l4 + 4) <= len;
+    return len >= UDP_HEAD && net_get16(p->l4 + 4) >= UDP_HEAD && net_get16(p->l4 + 4) <= len;
 }
 
 bool packet_ports(struct packet *p)
@@ -101,14 +101,14 @@ bool packet_ports(struct packet *p)
     if (p->proto == PROTO_ICMP) {
         if (len < ICMP_HEAD || (p->l4[0] != ICMP_ECHO && p->l4[0] != ICMP_ECHO_REPLY))
             return false;
-        p->sport = p->dport = get16(p->l4 + ECHO_ID);
+        p->sport = p->dport = net_get16(p->l4 + ECHO_ID);
         return true;
     }
     if (!(p->proto == PROTO_TCP && tcp_sound(p, len)) &&
         !(p->proto == PROTO_UDP && udp_sound(p, len)))
         return false;
-    p->sport = get16(p->l4);
-    p->dport = get16(p->l4 + 2);
+    p->sport = net_get16(p->l4);
+    p->dport = net_get16(p->l4 + 2);
     return true;
 }
 
@@ -121,15 +121,15 @@ static uint8_t *l4_sum(const struct packet *p)
         return p->l4 + TCP_SUM;
     if (p->proto == PROTO_ICMP)
         return p->l4 + ICMP_SUM;
-    return get16(p->l4 + UDP_SUM) ? p->l4 + UDP_SUM : NULL;
+    return net_get16(p->l4 + UDP_SUM) ? p->l4 + UDP_SUM : NULL;
 }
 
 static void set_address(struct packet *p, uint32_t at, uint32_t ip, uint8_t *sum)
 {
     for (uint32_t i = at; i < at + 4; i += 2) {
-        uint16_t before = get16(p->ip + i), now = (uint16_t)(i == at ? ip >> 16 : ip);
+        uint16_t before = net_get16(p->ip + i), now = (uint16_t)(i == at ? ip >> 16 : ip);
 
-        put16(p->ip + i, now);
+        net_put16(p->ip + i, now);
         csum_change(p->ip + IP_SUM, before, now);
         if (sum && p->proto != PROTO_ICMP) /* the others cover the addresses, too */
             csum_change(sum, before, now);
@@ -138,13 +138,13 @@ static void set_address(struct packet *p, uint32_t at, uint32_t ip, uint8_t *sum
 
 static void set_port(struct packet *p, uint32_t at, uint16_t port, uint8_t *sum)
 {
-    uint16_t before = get16(p->l4 + at);
+    uint16_t before = net_get16(p->l4 + at);
 
-    put16(p->l4 + at, port);
+    net_put16(p->l4 + at, port);
     if (sum)
         csum_change(sum, before, port);
-    if (sum && p->proto == PROTO_UDP && get16(sum) == 0) /* 0 would say that there is none */
-        put16(sum, 0xffff);
+    if (sum && p->proto == PROTO_UDP && net_get16(sum) == 0) /* 0 would say that there is none */
+        net_put16(sum, 0xffff);
 }
 
 void packet_set_source(struct packet *p, uint32_t ip, uint16_t port)
@@ -169,11 +169,11 @@ void packet_set_target(struct packet *p, uint32_t ip, uint16_t port)
 
 void packet_hop(struct packet *p)
 {
-    uint16_t before = get16(p->ip + 8);
+    uint16_t before = net_get16(p->ip + 8);
 
     hv_assert(p->ttl > 1);
     p->ip[8] = --p->ttl;
-    csum_change(p->ip + IP_SUM, before, get16(p->ip + 8));
+    csum_change(p->ip + IP_SUM, before, net_get16(p->ip + 8));
 }
 
 /* A 16-bit value that may begin at an odd place is part of two words of the sum. */
@@ -182,12 +182,12 @@ static void set_mss(struct packet *p, uint32_t at, uint16_t mss)
     uint32_t first = at & ~1u;
 
     for (uint32_t i = first; i < at + 2; i += 2) {
-        uint16_t before = get16(p->l4 + i);
+        uint16_t before = net_get16(p->l4 + i);
 
         for (uint32_t k = i; k < i + 2; k++)
             if (k == at || k == at + 1)
                 p->l4[k] = (uint8_t)(k == at ? mss >> 8 : mss);
-        csum_change(p->l4 + TCP_SUM, before, get16(p->l4 + i));
+        csum_change(p->l4 + TCP_SUM, before, net_get16(p->l4 + i));
     }
 }
 
@@ -202,7 +202,7 @@ void packet_limit_mss(struct packet *p, uint16_t mss)
         }
         if (end - i < 2 || p->l4[i + 1] < 2 || p->l4[i + 1] > end - i)
             return;
-        if (p->l4[i] == TCP_OPTION_MSS && p->l4[i + 1] == 4 && get16(p->l4 + i + 2) > mss)
+        if (p->l4[i] == TCP_OPTION_MSS && p->l4[i + 1] == 4 && net_get16(p->l4 + i + 2) > mss)
             set_mss(p, i + 2, mss);
         i += p->l4[i + 1];
     }
@@ -216,12 +216,12 @@ void packet_make(struct packet *p, uint8_t *at, uint8_t proto, uint32_t src, uin
     hv_assert(payload <= IP_MAX - IP_MIN);
     memset(at, 0, IP_MIN);
     at[0] = 0x45;
-    put16(at + 2, (uint16_t)(IP_MIN + payload));
+    net_put16(at + 2, (uint16_t)(IP_MIN + payload));
     at[8] = OWN_TTL;
     at[9] = proto;
-    put32(at + IP_SRC, src);
-    put32(at + IP_DST, dst);
-    put16(at + IP_SUM, csum_end(csum_add(0, at, IP_MIN)));
+    net_put32(at + IP_SRC, src);
+    net_put32(at + IP_DST, dst);
+    net_put16(at + IP_SUM, csum_end(csum_add(0, at, IP_MIN)));
     *p = (struct packet){ .ip = at,
                           .l4 = at + IP_MIN,
                           .len = IP_MIN + payload,
@@ -242,7 +242,7 @@ static uint16_t udp_sum(const struct packet *p, uint32_t len)
 
 bool packet_udp_intact(const struct packet *p)
 {
-    return get16(p->l4 + UDP_SUM) == 0 || udp_sum(p, get16(p->l4 + 4)) == 0;
+    return net_get16(p->l4 + UDP_SUM) == 0 || udp_sum(p, net_get16(p->l4 + 4)) == 0;
 }
 
 void packet_make_udp(struct packet *p, uint8_t *at, uint32_t src, uint16_t sport, uint32_t dst,
@@ -251,12 +251,12 @@ void packet_make_udp(struct packet *p, uint8_t *at, uint32_t src, uint16_t sport
     uint16_t sum;
 
     packet_make(p, at, PROTO_UDP, src, dst, UDP_HEAD + len);
-    put16(p->l4, sport);
-    put16(p->l4 + 2, dport);
-    put16(p->l4 + 4, (uint16_t)(UDP_HEAD + len));
-    put16(p->l4 + UDP_SUM, 0);
+    net_put16(p->l4, sport);
+    net_put16(p->l4 + 2, dport);
+    net_put16(p->l4 + 4, (uint16_t)(UDP_HEAD + len));
+    net_put16(p->l4 + UDP_SUM, 0);
     sum = udp_sum(p, UDP_HEAD + len);
-    put16(p->l4 + UDP_SUM, sum ? sum : 0xffff);
+    net_put16(p->l4 + UDP_SUM, sum ? sum : 0xffff);
     p->sport = sport;
     p->dport = dport;
 }
@@ -281,9 +281,9 @@ bool packet_make_error(struct packet *p, uint8_t *buf, const struct packet *abou
     memset(icmp, 0, ICMP_HEAD);
     icmp[0] = type;
     icmp[1] = code;
-    put16(icmp + 6, mtu);
+    net_put16(icmp + 6, mtu);
     memcpy(icmp + ICMP_HEAD, about->ip, quoted);
-    put16(icmp + ICMP_SUM, csum_end(csum_add(0, icmp, ICMP_HEAD + quoted)));
+    net_put16(icmp + ICMP_SUM, csum_end(csum_add(0, icmp, ICMP_HEAD + quoted)));
     packet_make(p, buf, PROTO_ICMP, from, about->src, ICMP_HEAD + quoted);
     return true;
 }

@@ -4,6 +4,7 @@
  * fields only. Numbers are in the CPU's order. RFC 791, 768, 792, 9293; checksums: RFC 1624.
  */
 #pragma once
+#include <hv/net_wire.h>
 #include <hv/types.h>
 
 enum { IP_MIN = 20, UDP_HEAD = 8, TCP_MIN = 20, ICMP_HEAD = 8, IP_MAX = 65535 };
@@ -30,19 +31,6 @@ struct packet {
     /* after packet_ports(): for ICMP echo both are the identifier */
     uint16_t sport, dport;
 };
-
-static inline uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
-static inline uint32_t get32(const uint8_t *p) { return (uint32_t)get16(p) << 16 | get16(p + 2); }
-static inline void put16(uint8_t *p, uint16_t v)
-{
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-static inline void put32(uint8_t *p, uint32_t v)
-{
-    put16(p, (uint16_t)(v >> 16));
-    put16(p + 2, (uint16_t)v);
-}
 
 /* The Internet checksum (RFC 1071) of `len` bytes; `sum`: what was added up before. */
 uint32_t csum_add(uint32_t sum, const uint8_t *, uint32_t len);

@@ -76,18 +76,18 @@ static bool read_quote(struct quote *q, const struct packet *p)
     q->ip = p->l4 + QUOTE_AT;
     hl = (q->ip[0] & 15u) * 4;
     if (len < IP_MIN || q->ip[0] >> 4 != 4 || hl < IP_MIN || len < hl + 8 ||
-        get16(q->ip + 6) & IP_OFFSET)
+        net_get16(q->ip + 6) & IP_OFFSET)
         return false;
     q->l4 = q->ip + hl;
     q->proto = q->ip[9];
-    q->src = get32(q->ip + 12);
-    q->dst = get32(q->ip + 16);
+    q->src = net_get32(q->ip + 12);
+    q->dst = net_get32(q->ip + 16);
     if (q->proto == PROTO_ICMP) {
-        q->sport = q->dport = get16(q->l4 + 4);
+        q->sport = q->dport = net_get16(q->l4 + 4);
         return q->l4[0] == ICMP_ECHO || q->l4[0] == ICMP_ECHO_REPLY;
     }
-    q->sport = get16(q->l4);
-    q->dport = get16(q->l4 + 2);
+    q->sport = net_get16(q->l4);
+    q->dport = net_get16(q->l4 + 2);
     return q->proto == PROTO_TCP || q->proto == PROTO_UDP;
 }
 
@@ -101,7 +101,7 @@ static uint8_t *quote_sum(const struct quote *q)
 {
     if (q->proto == PROTO_ICMP)
         return q->l4 + 2;
-    return q->proto == PROTO_UDP && get16(q->l4 + 6) ? q->l4 + 6 : NULL;
+    return q->proto == PROTO_UDP && net_get16(q->l4 + 6) ? q->l4 + 6 : NULL;
 }
 
 /* Writes into the quote, and makes good for it in the checksums that are there. */
@@ -113,14 +113,14 @@ static void requote(struct quote *q, bool source, uint32_t ip, uint16_t port)
     if (q->proto == PROTO_ICMP)
         port_at = q->l4 + 4;
     for (unsigned i = 0; i < 4; i += 2) {
-        csum_change(q->ip + 10, get16(at + i), (uint16_t)(ip >> (i ? 0 : 16)));
+        csum_change(q->ip + 10, net_get16(at + i), (uint16_t)(ip >> (i ? 0 : 16)));
         if (sum && q->proto == PROTO_UDP)
-            csum_change(sum, get16(at + i), (uint16_t)(ip >> (i ? 0 : 16)));
+            csum_change(sum, net_get16(at + i), (uint16_t)(ip >> (i ? 0 : 16)));
     }
-    put32(at, ip);
+    net_put32(at, ip);
     if (sum)
-        csum_change(sum, get16(port_at), port);
-    put16(port_at, port);
+        csum_change(sum, net_get16(port_at), port);
+    net_put16(port_at, port);
 }
 
 /* The outer packet's new address, and its checksums. */
@@ -129,11 +129,11 @@ static void readdress(struct packet *p, bool source, uint32_t ip)
     uint8_t *at = p->ip + (source ? 12 : 16);
 
     for (unsigned i = 0; i < 4; i += 2)
-        csum_change(p->ip + 10, get16(at + i), (uint16_t)(ip >> (i ? 0 : 16)));
-    put32(at, ip);
+        csum_change(p->ip + 10, net_get16(at + i), (uint16_t)(ip >> (i ? 0 : 16)));
+    net_put32(at, ip);
     *(source ? &p->src : &p->dst) = ip;
-    put16(p->l4 + 2, 0);
-    put16(p->l4 + 2, csum_end(csum_add(0, p->l4, p->len - p->hl)));
+    net_put16(p->l4 + 2, 0);
+    net_put16(p->l4 + 2, csum_end(csum_add(0, p->l4, p->len - p->hl)));
 }
 
 /* From outside, about what a guest sent. */
