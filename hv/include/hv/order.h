@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * order.h: a store, and a load after it that must not come before it. One CPU stores A and looks at
- * B, another stores B and looks at A, and one of the two must see the other. No store of the memory
- * model promises that for any load that follows, so a full barrier stands between. Nor is a
- * sequentially consistent pair (STLR, LDAR) enough where Trivet is emulated: QEMU 7.2 swaps it on
- * x86 hosts, in one try of five. So `lint/seq-cst-stores` knows only two kinds: a store that is
- * released, and one that is released and followed by this. A read-modify-write before
- * sequentially consistent loads needs nothing.
+ * order.h: a store, and a load of something else after it that must not be done first. One CPU
+ * stores A and then reads B, another stores B and then reads A, and at least one of the two must
+ * see what the other has stored. No CPU promises that by itself: x86 does loads before earlier
+ * stores (SDM vol 3 §9.2.3.4), and on ARM64 only a load-acquire stays behind a store-release (Arm
+ * ARM B2.3), while many of these loads are plain. QEMU 7.2 on x86 hosts swaps even STLR and LDAR,
+ * in one try of five. So a full barrier stands between, and the lint rule `seq-cst-stores` knows
+ * two kinds of stores: released, and released with this behind it. An atomic read-modify-write
+ * needs no barrier before sequentially consistent loads.
  */
 #pragma once
 
+/* Any CPU, any context. Between the store and the load. */
 static inline void store_before_load(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
