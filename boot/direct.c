@@ -36,7 +36,7 @@ static EFI_STATUS check_screen(void *ctx, uint64_t base, uint64_t len)
     return EFI_SUCCESS;
 }
 
-static EFI_STATUS map_screen(struct boot_fb *fb)
+static EFI_STATUS direct_map_screen(struct boot_fb *fb)
 {
     uint64_t first = fb->base & ~4095ull, end = (fb->base + fb->size + 4095) & ~4095ull;
     EFI_STATUS st;
@@ -55,7 +55,7 @@ EFI_STATUS map_direct(struct boot_info *bi)
 
     if (!bad(st))
         st = memmap_each(map_range, bi);
-    return bad(st) ? st : map_screen(&bi->fb);
+    return bad(st) ? st : direct_map_screen(&bi->fb);
 }
 
 EFI_STATUS map_image(uint64_t virt, uint64_t phys, uint64_t len, unsigned flags)

@@ -47,7 +47,7 @@ static bool elf_good(void)
            size - e->phoff >= e->phnum * sizeof(struct phdr);
 }
 
-static EFI_STATUS place(struct boot_info *bi, const struct phdr *p)
+static EFI_STATUS elf_place(struct boot_info *bi, const struct phdr *p)
 {
     uint64_t phys = bi->image_phys + (p->vaddr - bi->image_virt);
     unsigned flags = (p->flags & PF_W ? MAP_WRITE : 0) | (p->flags & PF_X ? MAP_EXEC : 0);
@@ -81,7 +81,7 @@ EFI_STATUS load_image(struct boot_info *bi, uint64_t *entry)
     SetMem((void *)bi->image_phys, bi->image_size, 0);
     for (int i = 0; i < e->phnum && !bad(st); i++)
         if (p[i].type == PT_LOAD && p[i].memsz)
-            st = place(bi, &p[i]);
+            st = elf_place(bi, &p[i]);
     *entry = e->entry;
     return st;
 }

@@ -101,7 +101,7 @@ static struct boot_info *new_boot_info(void)
 }
 
 /* Everything that needs boot services. On success only handoff() is left to do. */
-static EFI_STATUS prepare(struct boot_info *bi, EFI_HANDLE image, uint64_t *entry)
+static EFI_STATUS loader_prepare(struct boot_info *bi, EFI_HANDLE image, uint64_t *entry)
 {
     EFI_LOADED_IMAGE *li;
     EFI_STATUS st = BS->HandleProtocol(image, &LoadedImageProtocol, (void **)&li);
@@ -147,7 +147,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *systab)
     if (!bi)
         return fail(L"no memory", EFI_OUT_OF_RESOURCES);
     bi->tsc_entry = start;
-    if (bad(st = prepare(bi, image, &entry)))
+    if (bad(st = loader_prepare(bi, image, &entry)))
         return st;
     if (bad(st = memmap_exit_boot(bi, image)))
         return fail(L"the firmware does not let go (ExitBootServices)", st);

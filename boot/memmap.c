@@ -43,7 +43,7 @@ static const EFI_MEMORY_DESCRIPTOR *desc(UINTN i)
     return (const EFI_MEMORY_DESCRIPTOR *)((const char *)map.raw + i * map.stride);
 }
 
-static EFI_STATUS get_map(void)
+static EFI_STATUS memmap_get_map(void)
 {
     map.size = map.room;
     return BS->GetMemoryMap(&map.size, map.raw, &map.key, &map.stride, &map.version);
@@ -58,12 +58,12 @@ static EFI_STATUS grow(void)
 }
 
 /* Makes room for the firmware's map. */
-static EFI_STATUS make_room(void)
+static EFI_STATUS memmap_make_room(void)
 {
     EFI_STATUS st;
 
     map.room = 0;
-    st = get_map();
+    st = memmap_get_map();
     if (st != EFI_BUFFER_TOO_SMALL)
         return bad(st) ? st : EFI_DEVICE_ERROR;
     return grow();
@@ -83,24 +83,24 @@ static EFI_STATUS room_for_ours(struct boot_info *bi)
  */
 static EFI_STATUS map_now(struct boot_info *bi)
 {
-    EFI_STATUS st = get_map();
+    EFI_STATUS st = memmap_get_map();
 
     for (int tries = 0; st == EFI_BUFFER_TOO_SMALL && tries < 4; tries++) {
         st = grow();
         if (!bad(st))
             st = room_for_ours(bi);
         if (!bad(st))
-            st = get_map();
+            st = memmap_get_map();
     }
     return st;
 }
 
 EFI_STATUS memmap_each(EFI_STATUS (*fn)(void *ctx, uint64_t base, uint64_t len), void *ctx)
 {
-    EFI_STATUS st = make_room();
+    EFI_STATUS st = memmap_make_room();
 
     if (!bad(st))
-        st = get_map();
+        st = memmap_get_map();
     for (UINTN i = 0; !bad(st) && i < map.size / map.stride; i++) {
         uint32_t k = kind_of(desc(i));
 
@@ -115,7 +115,7 @@ EFI_STATUS memmap_each(EFI_STATUS (*fn)(void *ctx, uint64_t base, uint64_t len),
 
 EFI_STATUS memmap_reserve(struct boot_info *bi)
 {
-    EFI_STATUS st = make_room();
+    EFI_STATUS st = memmap_make_room();
 
     return bad(st) ? st : room_for_ours(bi);
 }
@@ -124,7 +124,8 @@ EFI_STATUS memmap_reserve(struct boot_info *bi)
  * The whole of it is memory that we map: firmware may have given what it does not let be cached, or
  * what the device tree reserves.
  */
-static bool is_ours(const struct boot_info *bi, const struct boot_mem *m, uint64_t at, uint64_t len)
+static bool memmap_is_ours(const struct boot_info *bi, const struct boot_mem *m, uint64_t at,
+                           uint64_t len)
 {
     for (uint32_t i = 0; i < bi->nmem; i++)
         if (m[i].type == BOOT_MEM_LOADER && at >= m[i].base && len <= m[i].len &&
@@ -158,7 +159,7 @@ EFI_STATUS memmap_exit_boot(struct boot_info *bi, EFI_HANDLE image)
     if (bi->fdt)
         n = fdt_reserved((const void *)bi->fdt, m, n, n + RESERVED_MAX);
     bi->nmem = ranges_normalise(m, n, room);
-    if (!is_ours(bi, m, bi->kept, BOOT_KEPT_SIZE))
+    if (!memmap_is_ours(bi, m, bi->kept, BOOT_KEPT_SIZE))
         bi->kept = 0;
     return EFI_SUCCESS;
 }

@@ -78,7 +78,7 @@ static bool is_first(const struct vm *vm)
     return true;
 }
 
-static void give_up(struct vm *vm)
+static void start_give_up(struct vm *vm)
 {
     vm->not_started = true;
     vm->waits = false;
@@ -95,7 +95,7 @@ static bool its_turn(struct vm *vm, uint64_t now)
     if (!is_first(vm) || (other && (other->waits || other->state == VM_STARTING)))
         return false;
     if (other && (other->not_started || !other->started_ns)) {
-        give_up(vm);
+        start_give_up(vm);
         return false;
     }
     return now - since >= g->delay * 1000000000ull;

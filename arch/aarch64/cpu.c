@@ -161,13 +161,13 @@ uint64_t arm_sctlr(void)
  * CPTR_EL2, D19.2.35: any FP, SIMD, SVE or SME instruction of our own is a bug, unless the engine
  * is about to move a guest's state.
  */
-static uint64_t cptr(void) { return arm_features.vhe ? 0 : 0x37ff; }
+static uint64_t cpu_cptr(void) { return arm_features.vhe ? 0 : 0x37ff; }
 
 void arm_control_setup(void)
 {
     write_sysreg(hcr_el2, HCR_HOST | (arm_features.vhe ? HCR_E2H : 0));
     write_sysreg(sctlr_el2, arm_sctlr());
-    write_sysreg(cptr_el2, cptr());
+    write_sysreg(cptr_el2, cpu_cptr());
     write_sysreg(hstr_el2, 0);
     isb();
 }

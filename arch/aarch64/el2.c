@@ -106,7 +106,7 @@ void arch_sync_code(const void *from, uint64_t len)
  * pt.c: an entry was made a hole; a block of any size has one translation, or the pieces that a TLB
  * makes of it.
  */
-static void forget(struct pt *pt, uint64_t ia, uint64_t len)
+static void el2_forget(struct pt *pt, uint64_t ia, uint64_t len)
 {
     const struct vm *vm = container_of(pt, struct vm, gmem.s2);
 
@@ -290,7 +290,7 @@ static int el2_vm_init(struct vm *vm)
         return -ENOSPC;
     }
     m->vttbr = vm->gmem.s2.root.v | (uint64_t)m->vmid << VTTBR_VMID_SHIFT;
-    vm->gmem.s2.forget = forget;
+    vm->gmem.s2.forget = el2_forget;
     vm->arch = m;
     return 0;
 }

@@ -34,13 +34,13 @@
         d->wcr[n] = read_sysreg(S2_0_C0_C##n##_7); \
     }
 
-static void put(const struct el2_debug *d)
+static void el2_debug_put(const struct el2_debug *d)
 {
     SIXTEEN(PUT_B)
     SIXTEEN(PUT_W)
 }
 
-static void get(struct el2_debug *d)
+static void el2_debug_get(struct el2_debug *d)
 {
     SIXTEEN(GET_B)
     SIXTEEN(GET_W)
@@ -55,7 +55,7 @@ static void set_mdcr(struct el2_vcpu *s, uint64_t mdcr)
 void el2_debug_give(struct el2_vcpu *s)
 {
     if (!s->dbg_live)
-        put(&s->dbg);
+        el2_debug_put(&s->dbg);
     s->dbg_live = true;
     set_mdcr(s, el2_caps.mdcr & ~MDCR_TDA);
 }
@@ -70,25 +70,25 @@ void el2_debug_load(struct el2_vcpu *s)
 }
 
 /* The next guest may turn monitor debugging on with the registers still caught. */
-static void clear(void)
+static void el2_debug_clear(void)
 {
     static const struct el2_debug none;
 
-    put(&none);
+    el2_debug_put(&none);
 }
 
 void el2_debug_reset(struct el2_vcpu *s)
 {
     s->dbg = (struct el2_debug){ .bvr = { 0 } };
     if (s->dbg_live)
-        clear();
+        el2_debug_clear();
 }
 
 void el2_debug_unload(struct el2_vcpu *s)
 {
     if (!s->dbg_live)
         return;
-    get(&s->dbg);
-    clear();
+    el2_debug_get(&s->dbg);
+    el2_debug_clear();
     s->dbg_live = false;
 }

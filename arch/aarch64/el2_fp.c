@@ -36,7 +36,7 @@
 #define ZCR_EL1 S3_0_C1_C2_0
 #define ZCR_EL12 S3_5_C1_C2_0
 
-static void cptr(bool fp, bool sve)
+static void el2_fp_cptr(bool fp, bool sve)
 {
     uint64_t nvhe =
         CPTR_RES1 | CPTR_TSM | CPTR_TTA | CPTR_TAM | (fp ? 0 : CPTR_TFP) | (sve ? 0 : CPTR_TZ);
@@ -67,21 +67,21 @@ int el2_fp_probe(void)
     el2_caps.vl = 16;
     if (!el2_caps.sve)
         return 0;
-    cptr(true, true);
+    el2_fp_cptr(true, true);
     write_sysreg(ZCR_EL2, ZCR_LEN);
     isb();
     el2_caps.vl = (uint32_t)el2_z_length();
-    cptr(false, false);
+    el2_fp_cptr(false, false);
     return 0;
 }
 
 void el2_fp_cpu_enable(void)
 {
     if (el2_caps.sve) {
-        cptr(true, true);
+        el2_fp_cptr(true, true);
         write_sysreg(ZCR_EL2, el2_caps.vl / 16 - 1);
     }
-    cptr(false, false);
+    el2_fp_cptr(false, false);
 }
 
 static size_t area_size(void)
@@ -110,7 +110,7 @@ void el2_fp_fini(struct vcpu *v)
 void el2_fp_reset(struct el2_vcpu *s)
 {
     if (s->fp.live)
-        cptr(false, false);
+        el2_fp_cptr(false, false);
     s->fp = (struct el2_fp){ .area = s->fp.area };
     memset(s->fp.area, 0, area_size());
 }
@@ -131,7 +131,7 @@ void el2_fp_give(struct el2_vcpu *s, bool sve)
     struct el2_fp *f = &s->fp;
     bool fresh = sve && !f->sve;
 
-    cptr(true, sve || f->sve);
+    el2_fp_cptr(true, sve || f->sve);
     if (!f->live) {
         if (f->sve) {
             set_zcr_el1(f->zcr);
@@ -148,7 +148,7 @@ void el2_fp_give(struct el2_vcpu *s, bool sve)
 }
 
 /* Copies to memory; the CPU keeps it too. */
-static void store(struct el2_fp *f)
+static void el2_fp_store(struct el2_fp *f)
 {
     f->fpcr = read_sysreg(fpcr);
     f->fpsr = read_sysreg(fpsr);
@@ -164,9 +164,9 @@ void el2_fp_unload(struct el2_vcpu *s)
 {
     if (!s->fp.live)
         return;
-    store(&s->fp);
+    el2_fp_store(&s->fp);
     s->fp.live = false;
-    cptr(false, false);
+    el2_fp_cptr(false, false);
 }
 
 /* ---- from outside: FPCR, FPSR, ZCR_EL1, whether SVE was used, then V or Z, P and FFR ---- */
@@ -186,7 +186,7 @@ int el2_fp_get(struct vcpu *v, void *state, size_t *len)
         return -ENOSPC;
     }
     if (f->live)
-        store(f);
+        el2_fp_store(f);
     struct fp_head head = { f->fpcr, f->fpsr, f->zcr, f->sve };
     memcpy(state, &head, sizeof head);
     memcpy((uint8_t *)state + sizeof head, f->area, area_size());
@@ -206,7 +206,7 @@ int el2_fp_set(struct vcpu *v, const void *state, size_t len)
     if (head.sve > el2_caps.sve || (head.zcr & ~(uint64_t)ZCR_LEN))
         return -EINVAL;
     if (s->fp.live)
-        cptr(false, false);
+        el2_fp_cptr(false, false);
     s->fp = (struct el2_fp){ .area = s->fp.area,
                              .fpcr = head.fpcr,
                              .fpsr = head.fpsr,
@@ -229,7 +229,7 @@ uint64_t el2_fp_vreg(struct vcpu *v, unsigned reg, unsigned half)
 
     debug_assert_own_cpu(v);
     if (f->live)
-        store(f);
+        el2_fp_store(f);
     return *half_of(f, reg, half);
 }
 

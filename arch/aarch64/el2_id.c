@@ -109,7 +109,7 @@ uint64_t id_common(unsigned index, uint64_t a, uint64_t b)
     return r ? least(a, b, r->sgn) : 0;
 }
 
-static uint64_t clear(uint64_t value, bool keep, uint64_t fields)
+static uint64_t el2_id_clear(uint64_t value, bool keep, uint64_t fields)
 {
     return keep ? value : value & ~fields;
 }
@@ -126,10 +126,11 @@ uint64_t id_guest_value(const struct id_policy *p, unsigned index, uint64_t host
     uint64_t v = r ? limit(r, host) : 0;
 
     switch (index) {
-    case ID_AA64PFR0: return clear(clear(v, p->gicv3, 0xfull << 24), p->sve, 0xfull << 32);
-    case ID_AA64ZFR0: return clear(v, p->sve, ALL);
-    case ID_AA64ISAR1: /* APA, API, GPA, GPI */ return clear(v, p->pauth, 0xff000ff0ull);
-    case ID_AA64ISAR2: /* GPA3, APA3, PAC_frac */ return clear(v, p->pauth, 0x0f00ff00ull);
+    case ID_AA64PFR0:
+        return el2_id_clear(el2_id_clear(v, p->gicv3, 0xfull << 24), p->sve, 0xfull << 32);
+    case ID_AA64ZFR0: return el2_id_clear(v, p->sve, ALL);
+    case ID_AA64ISAR1: /* APA, API, GPA, GPI */ return el2_id_clear(v, p->pauth, 0xff000ff0ull);
+    case ID_AA64ISAR2: /* GPA3, APA3, PAC_frac */ return el2_id_clear(v, p->pauth, 0x0f00ff00ull);
     default: return v;
     }
 }

@@ -185,7 +185,7 @@ static bool has_reg(enum el2_reg r)
 }
 
 /* Registers that are the machine's. False: not one of these. */
-static bool get_constant(uint32_t id, uint64_t *val)
+static bool el2_regs_get_constant(uint32_t id, uint64_t *val)
 {
     unsigned index;
 
@@ -213,7 +213,7 @@ int el2_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
     }
     if (get_loaded_timer(v, id, val))
         return 0;
-    if (get_constant(id, val))
+    if (el2_regs_get_constant(id, val))
         return 0;
     if (is_vreg(id)) {
         *val = el2_fp_vreg(v, id >> 1 & 31, id & 1);
@@ -236,7 +236,7 @@ int el2_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
     int r;
 
     debug_assert_own_cpu(v);
-    if (get_constant(id, &is))
+    if (el2_regs_get_constant(id, &is))
         return val == is ? 0 : -EINVAL;
     if (id == ARM_ICH_VMCR_EL2) {
         if (val >> 32)

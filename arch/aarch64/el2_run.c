@@ -149,7 +149,7 @@ static void external(struct vcpu *v, struct vcpu_exit *e)
  * Whether accesses of EL1, or of EL0, are big-endian: then the instruction is taken apart, for the
  * syndrome does not count bytes that way.
  */
-static inline uint64_t big_endian(void)
+static inline uint64_t el2_run_big_endian(void)
 {
     return (el2_caps.vhe ? read_sysreg(S3_5_C1_C0_0) : read_sysreg(sctlr_el1)) & SCTLR_BIG_ENDIAN;
 }
@@ -166,7 +166,7 @@ static __attribute__((noinline)) void other_abort(struct vcpu *v, struct vcpu_ex
         else
             e->reason = EXIT_NONE;
         __attribute__((fallthrough));
-    case ABORT_MEM: e->mem.decoded = e->mem.decoded && !big_endian(); return;
+    case ABORT_MEM: e->mem.decoded = e->mem.decoded && !el2_run_big_endian(); return;
     case ABORT_EXTERNAL: external(v, e); return;
     case ABORT_CONFLICT:
         el2_flush_vm(v->vm->arch);
@@ -180,7 +180,7 @@ static void exit_abort(struct vcpu *v, struct vcpu_exit *e)
 {
     uint64_t esr = e->syndrome, far = read_sysreg(far_el2), hpfar = read_sysreg(hpfar_el2);
 
-    if (__builtin_expect(esr_is_plain(esr | big_endian() >> TO_FAULT_STATUS), 1))
+    if (__builtin_expect(esr_is_plain(esr | el2_run_big_endian() >> TO_FAULT_STATUS), 1))
         esr_plain(esr, far, hpfar, v->regs.gpr, e);
     else
         other_abort(v, e, far, hpfar);
@@ -273,7 +273,7 @@ static void note_vse(struct el2_vcpu *s)
         s->hcr &= ~HCR_VSE;
 }
 
-static inline uint32_t enter(struct vcpu *v, const struct el2_vcpu *s)
+static inline uint32_t el2_run_enter(struct vcpu *v, const struct el2_vcpu *s)
 {
     uint32_t kind = el2_enter(&v->regs, s->key);
 
@@ -288,7 +288,7 @@ static __attribute__((noinline)) uint32_t enter_with_gic(struct vcpu *v, struct 
 
     if (g->dirty | g->hcr)
         el2_gic->enter(hw, g);
-    kind = enter(v, el2_of(v));
+    kind = el2_run_enter(v, el2_of(v));
     el2_gic->leave(g);
     return kind;
 }
@@ -297,7 +297,7 @@ void el2_run(struct vcpu *v, struct vcpu_exit *e)
 {
     struct arm_gic_cpu *g = v->vintc;
     struct el2_vcpu *s = el2_of(v);
-    uint32_t kind = g->used | g->hcr | g->dirty ? enter_with_gic(v, g) : enter(v, s);
+    uint32_t kind = g->used | g->hcr | g->dirty ? enter_with_gic(v, g) : el2_run_enter(v, s);
 
     debug_assert_on_cpu(v);
     debug_assert_no_locks();

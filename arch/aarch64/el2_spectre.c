@@ -39,7 +39,7 @@ static bool merge(const struct spectre_plan *p)
     return news;
 }
 
-static void tell(const struct spectre_plan *p)
+static void el2_spectre_tell(const struct spectre_plan *p)
 {
     static const char *const state[] = { "open to it", "mitigated", "not affected" };
     static const char *const way[] = { "nothing", "a loop of branches", "CLRBHB",
@@ -73,24 +73,25 @@ void el2_spectre_cpu_enable(void)
     arm_this()->at_exit = p.at_exit;
     arm_this()->bhb_loops = p.loops;
     if (merge(&p))
-        tell(&p);
+        el2_spectre_tell(&p);
 }
 
-static bool wanted(void) { return the_config.host.mitigations != MITIGATIONS_OFF; }
+static bool el2_spectre_wanted(void) { return the_config.host.mitigations != MITIGATIONS_OFF; }
 
 void el2_spectre_use(void)
 {
-    const uint8_t *at = vectors[wanted() ? arm_this()->at_exit : AT_EXIT_NONE];
+    const uint8_t *at = vectors[el2_spectre_wanted() ? arm_this()->at_exit : AT_EXIT_NONE];
 
     write_sysreg(vbar_el2, at);
     isb();
 }
 
-static uint32_t answer(uint8_t state)
+static uint32_t el2_spectre_answer(uint8_t state)
 {
     if (state == SPECTRE_SAFE)
         return ARM_WORKAROUND_NOT_NEEDED;
-    return state == SPECTRE_MITIGATED && wanted() ? ARM_WORKAROUND_CALL : ARM_WORKAROUND_ABSENT;
+    return state == SPECTRE_MITIGATED && el2_spectre_wanted() ? ARM_WORKAROUND_CALL
+                                                              : ARM_WORKAROUND_ABSENT;
 }
 
 /*
@@ -99,17 +100,17 @@ static uint32_t answer(uint8_t state)
  */
 void el2_spectre_answers(uint32_t regs[4])
 {
-    regs[0] = answer(all.v2);
+    regs[0] = el2_spectre_answer(all.v2);
     regs[1] = all.v4 == SPECTRE_SAFE || (all.v4 == SPECTRE_MITIGATED && !all.ssbs)
                   ? ARM_WORKAROUND_NOT_NEEDED
                   : ARM_WORKAROUND_ABSENT;
-    regs[2] = answer(all.bhb);
+    regs[2] = el2_spectre_answer(all.bhb);
 }
 
 void arch_mitigations_init(void)
 {
     struct mitigation_report m;
 
-    spectre_report(&all, wanted(), &m);
+    spectre_report(&all, el2_spectre_wanted(), &m);
     mitigations_set(&m);
 }

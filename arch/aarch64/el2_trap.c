@@ -27,7 +27,7 @@ static bool undefined(struct vcpu *v)
     return true;
 }
 
-static bool read_only(struct vcpu *v, const struct vcpu_exit *e, uint64_t val)
+static bool el2_trap_read_only(struct vcpu *v, const struct vcpu_exit *e, uint64_t val)
 {
     if (e->sysreg.write)
         return undefined(v);
@@ -44,10 +44,11 @@ static bool act_forward(struct vcpu *v, struct vcpu_exit *e)
 
 static bool act_id(struct vcpu *v, struct vcpu_exit *e)
 {
-    return read_only(v, e, el2_caps.id[e->sysreg.id - ARM_SYSREG(3, 0, 0, ID_FIRST_CRM, 0)]);
+    return el2_trap_read_only(v, e,
+                              el2_caps.id[e->sysreg.id - ARM_SYSREG(3, 0, 0, ID_FIRST_CRM, 0)]);
 }
 
-static bool act_raz(struct vcpu *v, struct vcpu_exit *e) { return read_only(v, e, 0); }
+static bool act_raz(struct vcpu *v, struct vcpu_exit *e) { return el2_trap_read_only(v, e, 0); }
 
 static bool act_raz_wi(struct vcpu *v, struct vcpu_exit *e)
 {
@@ -63,7 +64,10 @@ static bool act_undef(struct vcpu *v, struct vcpu_exit *e)
     return undefined(v);
 }
 
-static bool act_oslsr(struct vcpu *v, struct vcpu_exit *e) { return read_only(v, e, OSLSR_OSLM1); }
+static bool act_oslsr(struct vcpu *v, struct vcpu_exit *e)
+{
+    return el2_trap_read_only(v, e, OSLSR_OSLM1);
+}
 
 /*
  * Without FWB the guest's memory is made cacheable for as long as its MMU is off (HCR_EL2.DC), so

@@ -7,7 +7,7 @@ void vmid_init(struct vmids *m, unsigned bits, void (*flush_all)(void))
     *m = (struct vmids){ .max = (1u << bits) - 1, .next = 1, .flush_all = flush_all };
 }
 
-static bool is_live(const struct vmids *m, uint32_t vmid)
+static bool el2_vmid_is_live(const struct vmids *m, uint32_t vmid)
 {
     for (unsigned i = 0; i < MAX_VMS; i++)
         if (m->live[i] == vmid)
@@ -25,7 +25,7 @@ static uint32_t next_unused(struct vmids *m)
             m->next = 1;
         }
         uint32_t vmid = m->next++;
-        if (!is_live(m, vmid))
+        if (!el2_vmid_is_live(m, vmid))
             return vmid;
     }
     return 0;

@@ -29,13 +29,13 @@
 
 static volatile uint8_t *gicd, *gicc;
 
-static void set_bit(uint32_t reg, uint32_t intid)
+static void gicv2_set_bit(uint32_t reg, uint32_t intid)
 {
     mmio_write32(gicd + reg + intid / 32 * 4, 1u << intid % 32);
 }
 
 /* The first 32 are the CPU's own: the registers are banked. */
-static void quiet(uint32_t first, uint32_t n)
+static void gicv2_quiet(uint32_t first, uint32_t n)
 {
     for (uint32_t i = first; i < n; i += 32) {
         mmio_write32(gicd + GICD_ICENABLER + i / 8, ~0u);
@@ -58,7 +58,7 @@ static int v2_init(void)
     gicv2_ops.nr_irqs = ((mmio_read32(gicd + GICD_TYPER) & 31) + 1) * 32;
     if (gicv2_ops.nr_irqs > 1020)
         gicv2_ops.nr_irqs = 1020;
-    quiet(32, gicv2_ops.nr_irqs);
+    gicv2_quiet(32, gicv2_ops.nr_irqs);
     mmio_write32(gicd + GICD_CTLR, 1);
     return 0;
 }
@@ -81,7 +81,7 @@ static int v2_cpu_init(void)
     c->gicv2_mask = own_mask();
     if (!c->gicv2_mask) /* one CPU: the registers are not there */
         c->gicv2_mask = 1;
-    quiet(0, 32);
+    gicv2_quiet(0, 32);
     mmio_write32(gicc + GICC_PMR, 0xf0);
     mmio_write32(gicc + GICC_BPR, 0);
     mmio_write32(gicc + GICC_CTLR, GICC_CTLR_ON);
@@ -109,7 +109,7 @@ static void v2_sgi(uint32_t cpu, uint32_t intid)
 
 static void v2_enable(uint32_t intid, bool on)
 {
-    set_bit(on ? GICD_ISENABLER : GICD_ICENABLER, intid);
+    gicv2_set_bit(on ? GICD_ISENABLER : GICD_ICENABLER, intid);
 }
 
 static void v2_route(uint32_t intid, bool edge)
@@ -123,7 +123,7 @@ static void v2_route(uint32_t intid, bool edge)
 
 static void v2_set_active(uint32_t intid, bool on)
 {
-    set_bit(on ? GICD_ISACTIVER : GICD_ICACTIVER, intid);
+    gicv2_set_bit(on ? GICD_ISACTIVER : GICD_ICACTIVER, intid);
 }
 
 struct gic_ops gicv2_ops = {

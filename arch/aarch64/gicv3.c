@@ -56,19 +56,19 @@ static volatile uint8_t *frame(uint32_t intid)
     return intid < 32 ? arm_this()->gicr + GICR_SGI_FRAME : gicd;
 }
 
-static void settle(uint32_t intid)
+static void gicv3_settle(uint32_t intid)
 {
     if (!(intid < 32 ? wait_clear(arm_this()->gicr, GICR_CTLR_RWP)
                      : wait_clear(gicd, GICD_CTLR_RWP)))
         log_warn("GIC: a register write timed out");
 }
 
-static void set_bit(uint32_t reg, uint32_t intid)
+static void gicv3_set_bit(uint32_t reg, uint32_t intid)
 {
     mmio_write32(frame(intid) + reg + intid / 32 * 4, 1u << intid % 32);
 }
 
-static void quiet(volatile uint8_t *f, uint32_t first, uint32_t n)
+static void gicv3_quiet(volatile uint8_t *f, uint32_t first, uint32_t n)
 {
     for (uint32_t i = first; i < n; i += 32) {
         mmio_write32(f + GIC_ICENABLER + i / 8, ~0u);
@@ -97,7 +97,7 @@ static int v3_init(void)
     gicv3_ops.nr_irqs = ((mmio_read32(gicd + GICD_TYPER) & 31) + 1) * 32;
     if (gicv3_ops.nr_irqs > 1020)
         gicv3_ops.nr_irqs = 1020;
-    quiet(gicd, 32, gicv3_ops.nr_irqs);
+    gicv3_quiet(gicd, 32, gicv3_ops.nr_irqs);
     mmio_write32(gicd + GICD_CTLR, GICD_CTLR_ENABLE);
     return wait_clear(gicd + GICD_CTLR, GICD_CTLR_RWP) ? 0 : -EIO;
 }
@@ -171,8 +171,8 @@ static int v3_cpu_init(void)
         log_err("the GIC redistributor of CPU %u does not wake up", this_cpu()->id);
         return -EIO;
     }
-    quiet(c->gicr + GICR_SGI_FRAME, 0, 32);
-    settle(0);
+    gicv3_quiet(c->gicr + GICR_SGI_FRAME, 0, 32);
+    gicv3_settle(0);
     return interface_on();
 }
 
@@ -208,9 +208,9 @@ static void v3_sgi(uint32_t cpu, uint32_t intid)
 
 static void v3_enable(uint32_t intid, bool on)
 {
-    set_bit(on ? GIC_ISENABLER : GIC_ICENABLER, intid);
+    gicv3_set_bit(on ? GIC_ISENABLER : GIC_ICENABLER, intid);
     if (!on)
-        settle(intid);
+        gicv3_settle(intid);
 }
 
 static void v3_route(uint32_t intid, bool edge)
@@ -224,7 +224,7 @@ static void v3_route(uint32_t intid, bool edge)
 
 static void v3_set_active(uint32_t intid, bool on)
 {
-    set_bit(on ? GIC_ISACTIVER : GIC_ICACTIVER, intid);
+    gicv3_set_bit(on ? GIC_ISACTIVER : GIC_ICACTIVER, intid);
 }
 
 struct gic_ops gicv3_ops = {

@@ -70,7 +70,7 @@ static int start_cpu(uint64_t mpidr)
     return 0;
 }
 
-static int prepare(void)
+static int smp_prepare(void)
 {
     start = (struct ap_start){ .hcr = read_sysreg(hcr_el2),
                                .tcr = arm_tcr(),
@@ -92,7 +92,7 @@ int smp_init(const struct boot_info *bi)
     if (err)
         return 0;
     if (p->ncpus > 1)
-        err = prepare();
+        err = smp_prepare();
     for (uint32_t i = 0; i < p->ncpus && !err; i++) {
         if (p->mpidr[i] == arm_this()->mpidr)
             continue;

@@ -76,9 +76,12 @@ static struct core core_of(uint32_t midr)
     return (struct core){ 0 };
 }
 
-static unsigned field(uint64_t reg, unsigned shift) { return (unsigned)(reg >> shift) & 15; }
+static unsigned spectre_field(uint64_t reg, unsigned shift)
+{
+    return (unsigned)(reg >> shift) & 15;
+}
 
-static unsigned csv2(const struct spectre_cpu *c) { return field(c->pfr0, 56); }
+static unsigned csv2(const struct spectre_cpu *c) { return spectre_field(c->pfr0, 56); }
 
 /* CSV2: branch targets that one context has trained do not steer another. */
 static enum spectre_state v2_state(const struct spectre_cpu *c, struct core core)
@@ -95,9 +98,9 @@ static enum spectre_state v2_state(const struct spectre_cpu *c, struct core core
 static void plan_history(const struct spectre_cpu *c, struct core core, struct spectre_plan *p)
 {
     p->bhb = SPECTRE_MITIGATED;
-    if (csv2(c) == 3 || field(c->mmfr1, 60)) {
+    if (csv2(c) == 3 || spectre_field(c->mmfr1, 60)) {
         p->bhb = SPECTRE_SAFE;
-    } else if (field(c->isar2, 28)) {
+    } else if (spectre_field(c->isar2, 28)) {
         p->at_exit = AT_EXIT_CLRBHB;
     } else if (core.loops) {
         p->at_exit = AT_EXIT_LOOP;
@@ -123,7 +126,7 @@ static void plan_call(const struct spectre_cpu *c, struct core core, struct spec
 
 static void plan_stores(const struct spectre_cpu *c, struct core core, struct spectre_plan *p)
 {
-    p->ssbs = field(c->pfr1, 4) != 0;
+    p->ssbs = spectre_field(c->pfr1, 4) != 0;
     p->v4 = SPECTRE_OPEN;
     if ((core.flags & V4) || c->wa2 == 1)
         p->v4 = SPECTRE_SAFE;

@@ -56,7 +56,7 @@ static const char *const faults[16] = {
     [12] = "TLB conflict",
 };
 
-static const char *why(const struct arm_frame *f, uint32_t kind, const char **detail)
+static const char *trap_why(const struct arm_frame *f, uint32_t kind, const char **detail)
 {
     static const char *const kinds[] = { "", "interrupt, though they are masked",
                                          "fast interrupt, though they are masked", "SError" };
@@ -95,7 +95,7 @@ static _Noreturn void fatal(const struct arm_frame *f, uint32_t kind)
                                      read_sysreg(hcr_el2),
                                      read_sysreg(ttbr0_el2),
                                      read_sysreg(tcr_el2) };
-    const char *detail, *what = why(f, kind, &detail);
+    const char *detail, *what = trap_why(f, kind, &detail);
     size_t n = 0;
 
     static_assert((31 + ARRAY_SIZE(r)) * 21 + 1 < sizeof text && ARRAY_SIZE(r) == ARRAY_SIZE(reg),

@@ -34,7 +34,7 @@ struct place {
     unsigned long long offset;
 };
 
-static struct place place_of(uint64_t pc)
+static struct place checks_place_of(uint64_t pc)
 {
     const char *name;
     uint64_t offset;
@@ -47,7 +47,7 @@ static struct place place_of(uint64_t pc)
 /* The call is the function's last instruction: what it would return to may be another function. */
 _Noreturn void __stack_chk_fail(void)
 {
-    struct place p = place_of((uint64_t)__builtin_return_address(0) - 1);
+    struct place p = checks_place_of((uint64_t)__builtin_return_address(0) - 1);
 
     panic("stack check failed at %s+%#llx: something wrote beyond an array on the stack", p.name,
           p.offset);
@@ -63,7 +63,7 @@ static const char *const kinds[CHECK_KINDS] = {
 
 _Noreturn void check_failed(unsigned kind, uint64_t pc, uint64_t fp, const char *registers)
 {
-    struct place p = place_of(pc);
+    struct place p = checks_place_of(pc);
     /* nearly all are */
     const char *what = kind < CHECK_KINDS && kinds[kind] ? kinds[kind] : "bounds check";
 

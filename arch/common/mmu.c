@@ -72,7 +72,7 @@ static int map_ram(void)
 }
 
 /* Where the loader's tables had it, so that the screen goes on across mmu_init(). */
-static int map_screen(void)
+static int mmu_map_screen(void)
 {
     uint64_t base = align_down(screen.base, PAGE_SIZE);
 
@@ -135,7 +135,7 @@ int mmu_build(const struct pt_format *format)
     if (!err)
         err = map_ram();
     if (!err)
-        err = map_screen();
+        err = mmu_map_screen();
     if (!err)
         err = protect_alias();
     if (!err)

@@ -27,7 +27,7 @@ void x86_set_percpu(struct percpu *p)
 struct percpu *this_cpu(void) { return x86_this_cpu(); }
 
 /* Registers to bytes, in the order of CPUID leaves 0 and 0x80000002 to 4. */
-static void put_regs(char *to, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
+static void cpu_put_regs(char *to, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
 {
     uint32_t r[4] = { a, b, c, d };
 
@@ -38,7 +38,7 @@ static void read_brand(struct x86_features *f)
 {
     for (uint32_t i = 0; i < 3 && f->max_ext >= 0x80000004; i++) {
         struct cpuid r = cpuid(0x80000002 + i, 0);
-        put_regs(f->brand + 16 * i, r.a, r.b, r.c, r.d);
+        cpu_put_regs(f->brand + 16 * i, r.a, r.b, r.c, r.d);
     }
     char *start = f->brand + strspn(f->brand, " ");
     memmove(f->brand, start, strlen(start) + 1);
@@ -46,7 +46,7 @@ static void read_brand(struct x86_features *f)
         f->brand[--n] = 0;
 }
 
-static bool bit(uint32_t word, unsigned n) { return word >> n & 1; }
+static bool cpu_bit(uint32_t word, unsigned n) { return word >> n & 1; }
 
 static void read_features(struct x86_features *f)
 {
@@ -55,7 +55,7 @@ static void read_features(struct x86_features *f)
 
     f->max_leaf = l0.a;
     f->max_ext = cpuid(0x80000000, 0).a;
-    put_regs(vendor, l0.b, l0.d, l0.c, 0);
+    cpu_put_regs(vendor, l0.b, l0.d, l0.c, 0);
     memcpy(f->vendor, vendor, 12);
     if (f->max_leaf >= 7)
         l7 = cpuid(7, 0);
@@ -63,19 +63,19 @@ static void read_features(struct x86_features *f)
     if (f->max_ext >= 0x80000007)
         e7 = cpuid(0x80000007, 0);
     f->phys_bits = f->max_ext >= 0x80000008 ? (uint8_t)cpuid(0x80000008, 0).a : 36;
-    f->monitor = bit(l1.c, 3);
-    f->pcid = bit(l1.c, 17);
-    f->x2apic = bit(l1.c, 21);
-    f->tsc_deadline = bit(l1.c, 24);
-    f->xsave = bit(l1.c, 26);
-    f->hypervisor = bit(l1.c, 31);
-    f->pge = bit(l1.d, 13);
-    f->smep = bit(l7.b, 7);
-    f->smap = bit(l7.b, 20);
-    f->umip = bit(l7.c, 2);
-    f->nx = bit(e1.d, 20);
-    f->page1g = bit(e1.d, 26);
-    f->invariant_tsc = bit(e7.d, 8);
+    f->monitor = cpu_bit(l1.c, 3);
+    f->pcid = cpu_bit(l1.c, 17);
+    f->x2apic = cpu_bit(l1.c, 21);
+    f->tsc_deadline = cpu_bit(l1.c, 24);
+    f->xsave = cpu_bit(l1.c, 26);
+    f->hypervisor = cpu_bit(l1.c, 31);
+    f->pge = cpu_bit(l1.d, 13);
+    f->smep = cpu_bit(l7.b, 7);
+    f->smap = cpu_bit(l7.b, 20);
+    f->umip = cpu_bit(l7.c, 2);
+    f->nx = cpu_bit(e1.d, 20);
+    f->page1g = cpu_bit(e1.d, 26);
+    f->invariant_tsc = cpu_bit(e7.d, 8);
     read_brand(f);
 }
 

@@ -62,7 +62,7 @@ static void gdt_fill(struct x86_cpu *c)
     c->gdt[SEL_TSS / 8 + 1] = tss >> 32;
 }
 
-static void load(struct x86_cpu *c)
+static void desc_load(struct x86_cpu *c)
 {
     struct table_ptr gdtr = { sizeof c->gdt - 1, (uint64_t)c->gdt };
     struct table_ptr idtr = { sizeof idt - 1, (uint64_t)idt };
@@ -87,5 +87,5 @@ void x86_desc_init(struct x86_cpu *c)
     if (!idt[0].type)
         idt_fill();
     gdt_fill(c);
-    load(c);
+    desc_load(c);
 }

@@ -262,7 +262,7 @@ void guest_fpu_load(const struct vcpu *v, struct guest_fpu *s)
 }
 
 /* Copies the state to memory; the CPU keeps it too. */
-static void store(struct guest_fpu *s)
+static void guest_fpu_store(struct guest_fpu *s)
 {
     if (guest_fpu_caps.xcr0) {
         s->xcr0 = xgetbv0();
@@ -276,7 +276,7 @@ static void store(struct guest_fpu *s)
         s->tsc_aux = rdmsr(MSR_TSC_AUX);
 }
 
-void guest_fpu_unload(struct guest_fpu *s) { store(s); }
+void guest_fpu_unload(struct guest_fpu *s) { guest_fpu_store(s); }
 
 static uint64_t xcr0_get(const struct vcpu *v, const struct guest_fpu *s)
 {
@@ -309,7 +309,7 @@ int guest_fpu_get(struct vcpu *v, struct guest_fpu *s, void *state, size_t *len)
         return -ENOSPC;
     }
     if (guest_loaded(v))
-        store(s);
+        guest_fpu_store(s);
     memcpy(state, s->area, guest_fpu_caps.size);
     *len = guest_fpu_caps.size;
     return 0;

@@ -26,13 +26,13 @@ static struct ioapic ioapics[ACPI_IOAPICS_MAX];
 static uint32_t nioapics;
 static struct spinlock lock = SPINLOCK_INIT(LOCK_DRIVER);
 
-static uint32_t rd(struct ioapic *io, uint32_t reg)
+static uint32_t ioapic_rd(struct ioapic *io, uint32_t reg)
 {
     mmio_write32(io->page, reg);
     return mmio_read32(io->page + 0x10);
 }
 
-static void wr(struct ioapic *io, uint32_t reg, uint32_t val)
+static void ioapic_wr(struct ioapic *io, uint32_t reg, uint32_t val)
 {
     mmio_write32(io->page, reg);
     mmio_write32(io->page + 0x10, val);
@@ -53,7 +53,7 @@ static void pic_mask(void)
         outb(init[i][0], init[i][1]);
 }
 
-static void add(uint64_t addr, uint32_t gsi, uint8_t id)
+static void ioapic_add(uint64_t addr, uint32_t gsi, uint8_t id)
 {
     struct ioapic *io = &ioapics[nioapics];
 
@@ -62,11 +62,11 @@ static void add(uint64_t addr, uint32_t gsi, uint8_t id)
         return;
     io->gsi = gsi;
     io->id = id;
-    io->pins = (rd(io, REG_VERSION) >> 16 & 0xff) + 1;
+    io->pins = (ioapic_rd(io, REG_VERSION) >> 16 & 0xff) + 1;
     if (io->pins > 240) /* all ones: nothing answers */
         return;
     for (uint32_t i = 0; i < io->pins; i++)
-        wr(io, REG_TABLE(i), RTE_MASKED);
+        ioapic_wr(io, REG_TABLE(i), RTE_MASKED);
     nioapics++;
 }
 
@@ -77,9 +77,9 @@ int ioapic_init(void)
     assert_cpu0();
     pic_mask();
     for (uint32_t i = 0; i < a->nioapics; i++)
-        add(a->ioapics[i].addr, a->ioapics[i].gsi, a->ioapics[i].id);
+        ioapic_add(a->ioapics[i].addr, a->ioapics[i].gsi, a->ioapics[i].id);
     if (!a->madt) /* the address that every PC without tables has */
-        add(0xfec00000, 0, 0);
+        ioapic_add(0xfec00000, 0, 0);
     if (!nioapics)
         log_warn("no IOAPIC: devices cannot interrupt; the console is polled");
     return 0;
@@ -101,10 +101,10 @@ static void put_entry(struct ioapic *io, const struct irq_line *l)
     uint64_t entry = entry_of(l);
 
     spin_lock(&lock);
-    wr(io, reg, RTE_MASKED);
-    wr(io, reg + 1, (uint32_t)(entry >> 32));
+    ioapic_wr(io, reg, RTE_MASKED);
+    ioapic_wr(io, reg + 1, (uint32_t)(entry >> 32));
     if (entry)
-        wr(io, reg, (uint32_t)entry);
+        ioapic_wr(io, reg, (uint32_t)entry);
     spin_unlock(&lock);
     if (!entry)
         log_err("I/O APIC %u: line %u cannot be remapped: it stays off", io->id, l->pin);
@@ -113,7 +113,7 @@ static void put_entry(struct ioapic *io, const struct irq_line *l)
 /* Those that are routed: with what they had. */
 static void remap_pin(struct ioapic *io, uint16_t pin)
 {
-    uint32_t was = rd(io, REG_TABLE((uint32_t)pin));
+    uint32_t was = ioapic_rd(io, REG_TABLE((uint32_t)pin));
 
     if (!(was & RTE_MASKED))
         put_entry(io, &(struct irq_line){ .ioapic = io->id,

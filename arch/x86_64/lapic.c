@@ -47,12 +47,12 @@ enum {
 bool lapic_x2;
 static volatile uint8_t *page;
 
-static uint32_t rd(uint32_t reg)
+static uint32_t lapic_rd(uint32_t reg)
 {
     return lapic_x2 ? (uint32_t)rdmsr(MSR_X2APIC + (reg >> 4)) : mmio_read32(page + reg);
 }
 
-static void wr(uint32_t reg, uint32_t val)
+static void lapic_wr(uint32_t reg, uint32_t val)
 {
     if (lapic_x2)
         wrmsr(MSR_X2APIC + (reg >> 4), val);
@@ -88,22 +88,22 @@ int lapic_cpu_init(void)
     wrmsr(MSR_APIC_BASE, base);
     if (lapic_x2)
         wrmsr(MSR_APIC_BASE, base | BASE_X2);
-    wr(R_TPR, 0);
-    wr(R_SVR, SVR_ENABLE | VEC_SPURIOUS);
-    wr(R_TIMER, LVT_MASKED);
-    wr(R_DIVIDE, DIVIDE_BY_1);
-    wr(R_LINT0, LVT_MASKED);
-    wr(R_LINT1, LVT_NMI);
-    wr(R_ERROR, VEC_ERROR);
-    wr(R_ESR, 0);
-    wr(R_EOI, 0);
+    lapic_wr(R_TPR, 0);
+    lapic_wr(R_SVR, SVR_ENABLE | VEC_SPURIOUS);
+    lapic_wr(R_TIMER, LVT_MASKED);
+    lapic_wr(R_DIVIDE, DIVIDE_BY_1);
+    lapic_wr(R_LINT0, LVT_MASKED);
+    lapic_wr(R_LINT1, LVT_NMI);
+    lapic_wr(R_ERROR, VEC_ERROR);
+    lapic_wr(R_ESR, 0);
+    lapic_wr(R_EOI, 0);
     this_cpu()->hw_id = lapic_id();
     return 0;
 }
 
-void lapic_eoi(void) { wr(R_EOI, 0); }
+void lapic_eoi(void) { lapic_wr(R_EOI, 0); }
 
-uint32_t lapic_id(void) { return lapic_x2 ? rd(R_ID) : rd(R_ID) >> 24; }
+uint32_t lapic_id(void) { return lapic_x2 ? lapic_rd(R_ID) : lapic_rd(R_ID) >> 24; }
 
 static void icr(uint32_t dest, uint32_t low)
 {
@@ -113,22 +113,22 @@ static void icr(uint32_t dest, uint32_t low)
         wrmsr(MSR_X2APIC + (R_ICR >> 4), (uint64_t)dest << 32 | low);
         return;
     }
-    while (rd(R_ICR) & ICR_PENDING)
+    while (lapic_rd(R_ICR) & ICR_PENDING)
         cpu_relax();
-    wr(R_ICR_HIGH, dest << 24);
-    wr(R_ICR, low);
+    lapic_wr(R_ICR_HIGH, dest << 24);
+    lapic_wr(R_ICR, low);
 }
 
 void lapic_send(uint32_t apic_id, uint32_t low) { icr(apic_id, low); }
 
 void lapic_timer_mode(bool tsc_deadline)
 {
-    wr(R_TIMER, VEC_TIMER | (tsc_deadline ? TIMER_DEADLINE : 0));
+    lapic_wr(R_TIMER, VEC_TIMER | (tsc_deadline ? TIMER_DEADLINE : 0));
     if (tsc_deadline)
         /* Intel SDM volume 3 section 11.5.4.1 */
         __asm__ volatile("mfence" : : : "memory");
 }
 
-void lapic_timer_start(uint32_t count) { wr(R_INITIAL, count); }
+void lapic_timer_start(uint32_t count) { lapic_wr(R_INITIAL, count); }
 
-uint32_t lapic_timer_count(void) { return rd(R_CURRENT); }
+uint32_t lapic_timer_count(void) { return lapic_rd(R_CURRENT); }

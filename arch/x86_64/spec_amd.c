@@ -49,7 +49,7 @@ static bool x8(const struct state *s, unsigned bit) { return s->f->x8_ebx >> bit
 
 static bool x21(const struct state *s, unsigned bit) { return s->f->x21_eax >> bit & 1; }
 
-static struct mitigation *told(const struct state *s, enum mitigation_class c)
+static struct mitigation *spec_amd_told(const struct state *s, enum mitigation_class c)
 {
     return &s->p->told.class[c];
 }
@@ -71,17 +71,17 @@ static const char *smt(const struct state *s)
 }
 
 /* Branch type confusion: families 15h to 18h. */
-static void retbleed(struct state *s)
+static void spec_amd_retbleed(struct state *s)
 {
     bool affected = s->f->family >= 0x15 && s->f->family <= HYGON && !x8(s, X8_BTC_NO);
 
     if (!affected) {
-        mitigation_say(told(s, MIT_RETBLEED), MIT_NOT_AFFECTED, NULL);
+        mitigation_say(spec_amd_told(s, MIT_RETBLEED), MIT_NOT_AFFECTED, NULL);
     } else if (s->off || !x8(s, X8_IBPB)) {
-        mitigation_say(told(s, MIT_RETBLEED), MIT_VULNERABLE, NULL);
+        mitigation_say(spec_amd_told(s, MIT_RETBLEED), MIT_VULNERABLE, NULL);
     } else {
         s->p->ibpb_exit = true;
-        mitigation_say(told(s, MIT_RETBLEED), MIT_MITIGATED, "IBPB; %s", smt(s));
+        mitigation_say(spec_amd_told(s, MIT_RETBLEED), MIT_MITIGATED, "IBPB; %s", smt(s));
     }
 }
 
@@ -91,7 +91,7 @@ static void retbleed(struct state *s)
  */
 static void srso(struct state *s)
 {
-    struct mitigation *m = told(s, MIT_SPEC_RSTACK_OVERFLOW);
+    struct mitigation *m = spec_amd_told(s, MIT_SPEC_RSTACK_OVERFLOW);
     bool clears = zen1_2(s) ? x8(s, X8_IBPB) : x21(s, X21_IBPB_BRTYPE);
 
     if (s->f->family < ZEN1_2 || s->f->family > ZEN5 || x21(s, X21_SRSO_NO)) {
@@ -125,20 +125,21 @@ static const char *v2_means(const struct state *s)
  * Automatic IBRS drops the return predictions at exits by itself; so does IBPB where the CPU says
  * so (IBPB_RET).
  */
-static void spectre_v2(struct state *s)
+static void spec_amd_spectre_v2(struct state *s)
 {
     const char *means = s->off ? NULL : v2_means(s);
     bool stibp = s->f->smt != SPEC_SMT_NONE && x8(s, X8_STIBP);
 
     if (!means && !s->off && !x8(s, X8_IBPB)) {
         s->p->retpolines = s->p->fill_rsb = true;
-        mitigation_say(told(s, MIT_SPECTRE_V2), MIT_MITIGATED,
+        mitigation_say(spec_amd_told(s, MIT_SPECTRE_V2), MIT_MITIGATED,
                        "Retpolines; IBPB: disabled; STIBP: disabled; RSB filling; "
                        "PBRSB-eIBRS: Not affected; BHI: Not affected");
         return;
     }
     if (!means) {
-        mitigation_say(told(s, MIT_SPECTRE_V2), MIT_VULNERABLE, "IBPB: %s; STIBP: disabled",
+        mitigation_say(spec_amd_told(s, MIT_SPECTRE_V2), MIT_VULNERABLE,
+                       "IBPB: %s; STIBP: disabled",
                        !s->off && x8(s, X8_IBPB) ? "conditional" : "disabled");
         s->p->ibpb = !s->off && x8(s, X8_IBPB);
         return;
@@ -149,7 +150,7 @@ static void spectre_v2(struct state *s)
     s->p->host =
         (!s->p->auto_ibrs && x8(s, X8_IBRS) ? SPEC_CTRL_IBRS : 0) | (stibp ? SPEC_CTRL_STIBP : 0);
     s->p->ibrs_exit = (s->p->host & SPEC_CTRL_IBRS) && !x8(s, X8_IBRS_SAME_MODE);
-    mitigation_say(told(s, MIT_SPECTRE_V2), MIT_MITIGATED,
+    mitigation_say(spec_amd_told(s, MIT_SPECTRE_V2), MIT_MITIGATED,
                    "%s; IBPB: %s; STIBP: %s%s; PBRSB-eIBRS: Not affected; BHI: Not affected", means,
                    s->p->ibpb_exit ? "always-on"
                    : s->p->ibpb    ? "conditional"
@@ -166,14 +167,14 @@ static void tsa(struct state *s)
     const uint32_t immune = 1u << X21C_TSA_SQ_NO | 1u << X21C_TSA_L1_NO;
 
     if (s->f->family != ZEN3_4 || (s->f->x21_ecx & immune) == immune) {
-        mitigation_say(told(s, MIT_TSA), MIT_NOT_AFFECTED, NULL);
+        mitigation_say(spec_amd_told(s, MIT_TSA), MIT_NOT_AFFECTED, NULL);
     } else if (s->off) {
-        mitigation_say(told(s, MIT_TSA), MIT_VULNERABLE, NULL);
+        mitigation_say(spec_amd_told(s, MIT_TSA), MIT_VULNERABLE, NULL);
     } else if (!x21(s, X21_VERW_CLEAR)) {
-        mitigation_say(told(s, MIT_TSA), MIT_VULNERABLE, "No microcode");
+        mitigation_say(spec_amd_told(s, MIT_TSA), MIT_VULNERABLE, "No microcode");
     } else {
         s->p->verw = true;
-        mitigation_say(told(s, MIT_TSA), MIT_MITIGATED, "Clear CPU buffers");
+        mitigation_say(spec_amd_told(s, MIT_TSA), MIT_MITIGATED, "Clear CPU buffers");
     }
 }
 
@@ -181,24 +182,25 @@ static void tsa(struct state *s)
  * Family 0Fh to 12h: loads do not pass older stores. Trivet itself runs with store bypass, as
  * kernels do.
  */
-static void spec_store_bypass(struct state *s)
+static void spec_amd_spec_store_bypass(struct state *s)
 {
     if (x8(s, X8_SSB_NO) || s->f->family <= 0x12)
-        mitigation_say(told(s, MIT_SPEC_STORE_BYPASS), MIT_NOT_AFFECTED, NULL);
+        mitigation_say(spec_amd_told(s, MIT_SPEC_STORE_BYPASS), MIT_NOT_AFFECTED, NULL);
     else if (s->off || !x8(s, X8_SSBD))
-        mitigation_say(told(s, MIT_SPEC_STORE_BYPASS), MIT_VULNERABLE, NULL);
+        mitigation_say(spec_amd_told(s, MIT_SPEC_STORE_BYPASS), MIT_VULNERABLE, NULL);
     else
-        mitigation_say(told(s, MIT_SPEC_STORE_BYPASS), MIT_MITIGATED,
+        mitigation_say(spec_amd_told(s, MIT_SPEC_STORE_BYPASS), MIT_MITIGATED,
                        "Speculative Store Bypass disabled by guests that ask for it");
 }
 
 static void spectre_v1(struct state *s)
 {
     s->p->lfence = !s->off && s->f->family >= 0x10 && s->f->family != 0x11 && !x21(s, X21_LFENCE);
-    mitigation_say(told(s, MIT_SPECTRE_V1), MIT_MITIGATED, "masking of indices that guests choose");
+    mitigation_say(spec_amd_told(s, MIT_SPECTRE_V1), MIT_MITIGATED,
+                   "masking of indices that guests choose");
 }
 
-static void spec_ctrl(struct state *s)
+static void spec_amd_spec_ctrl(struct state *s)
 {
     s->p->spec_ctrl = x8(s, X8_IBRS) || x8(s, X8_STIBP) || x8(s, X8_SSBD);
     s->p->spec_known =
@@ -210,7 +212,7 @@ static void spec_ctrl(struct state *s)
  * SBPB and IBPB are writes of PRED_CMD; BpSpecReduce is an MSR that guests do not have. SSBD by
  * LS_CFG or VIRT_SPEC_CTRL is not passed on.
  */
-static void offer(struct state *s)
+static void spec_amd_offer(struct state *s)
 {
     const uint32_t ctrl = 1u << X8_IBRS | 1u << X8_STIBP | 1u << X8_IBRS_ALWAYS |
                           1u << X8_STIBP_ALWAYS | 1u << X8_IBRS_PREFERRED |
@@ -232,9 +234,10 @@ static void offer(struct state *s)
  */
 void spec_amd(const struct spec_facts *f, bool off, struct spec_plan *p)
 {
-    static void (*const classes[])(struct state *) = { spec_ctrl,  retbleed, srso,
-                                                       spectre_v2, tsa,      spec_store_bypass,
-                                                       spectre_v1, offer };
+    static void (*const classes[])(struct state *) = {
+        spec_amd_spec_ctrl,         spec_amd_retbleed, srso,          spec_amd_spectre_v2, tsa,
+        spec_amd_spec_store_bypass, spectre_v1,        spec_amd_offer
+    };
     struct state s = { .f = f, .p = p, .off = off };
 
     *p = (struct spec_plan){ 0 };

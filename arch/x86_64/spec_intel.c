@@ -170,13 +170,16 @@ struct state {
     bool off;
 };
 
-static bool has(const struct state *s, unsigned bit) { return s->f->arch_caps >> bit & 1; }
+static bool spec_intel_has(const struct state *s, unsigned bit)
+{
+    return s->f->arch_caps >> bit & 1;
+}
 
 static bool l7(const struct state *s, unsigned bit) { return s->f->l7_edx >> bit & 1; }
 
 static bool is(const struct state *s, uint16_t bug) { return s->bugs & bug; }
 
-static struct mitigation *told(const struct state *s, enum mitigation_class c)
+static struct mitigation *spec_intel_told(const struct state *s, enum mitigation_class c)
 {
     return &s->p->told.class[c];
 }
@@ -211,11 +214,11 @@ static bool need(const struct state *s, enum mitigation_class c, bool have, cons
                  const char *more)
 {
     if (s->off)
-        mitigation_say(told(s, c), MIT_VULNERABLE, NULL);
+        mitigation_say(spec_intel_told(s, c), MIT_VULNERABLE, NULL);
     else if (!have)
-        mitigation_say(told(s, c), MIT_VULNERABLE, "No microcode%s", more);
+        mitigation_say(spec_intel_told(s, c), MIT_VULNERABLE, "No microcode%s", more);
     else
-        mitigation_say(told(s, c), MIT_MITIGATED, "%s%s", detail, more);
+        mitigation_say(spec_intel_told(s, c), MIT_MITIGATED, "%s%s", detail, more);
     return have && !s->off;
 }
 
@@ -226,7 +229,7 @@ static bool need(const struct state *s, enum mitigation_class c, bool have, cons
 
 static const char *bhi(const struct state *s, bool all)
 {
-    if (has(s, BHI_NO) || is(s, IN_ORDER))
+    if (spec_intel_has(s, BHI_NO) || is(s, IN_ORDER))
         return "Not affected";
     if (all && (s->f->l7_2_edx >> L72_BHI_CTRL & 1)) {
         s->p->host |= SPEC_CTRL_BHI_DIS;
@@ -236,21 +239,21 @@ static const char *bhi(const struct state *s, bool all)
     return "SW loop";
 }
 
-static void spectre_v2(struct state *s)
+static void spec_intel_spectre_v2(struct state *s)
 {
-    bool ibrs = l7(s, L7_IBRS), all = ibrs && has(s, IBRS_ALL),
-         safe = all && (has(s, PBRSB_NO) || is(s, NO_PBRSB));
+    bool ibrs = l7(s, L7_IBRS), all = ibrs && spec_intel_has(s, IBRS_ALL),
+         safe = all && (spec_intel_has(s, PBRSB_NO) || is(s, NO_PBRSB));
     const char *history;
 
     if (s->off) {
-        mitigation_say(told(s, MIT_SPECTRE_V2), MIT_VULNERABLE,
+        mitigation_say(spec_intel_told(s, MIT_SPECTRE_V2), MIT_VULNERABLE,
                        "IBPB: disabled; STIBP: disabled; BHI: %s",
-                       has(s, BHI_NO) ? "Not affected" : "Vulnerable");
+                       spec_intel_has(s, BHI_NO) ? "Not affected" : "Vulnerable");
         return;
     }
     if (!ibrs) { /* and no IBPB: guests can train one another */
         s->p->retpolines = s->p->fill_rsb = true;
-        mitigation_say(told(s, MIT_SPECTRE_V2), MIT_MITIGATED,
+        mitigation_say(spec_intel_told(s, MIT_SPECTRE_V2), MIT_MITIGATED,
                        "Retpolines; IBPB: disabled; STIBP: disabled; RSB filling; "
                        "PBRSB-eIBRS: Not affected; BHI: Retpoline");
         return;
@@ -260,26 +263,29 @@ static void spectre_v2(struct state *s)
     s->p->fill_rsb = !all;
     s->p->fill_one = all && !safe;
     s->p->host |= SPEC_CTRL_IBRS;
-    s->p->host |= has(s, RRSBA) && (s->f->l7_2_edx >> L72_RRSBA_CTRL & 1) ? SPEC_CTRL_RRSBA_DIS : 0;
+    s->p->host |= spec_intel_has(s, RRSBA) && (s->f->l7_2_edx >> L72_RRSBA_CTRL & 1)
+                      ? SPEC_CTRL_RRSBA_DIS
+                      : 0;
     history = bhi(s, all);
-    mitigation_say(
-        told(s, MIT_SPECTRE_V2), MIT_MITIGATED, "%s; IBPB: conditional%s; PBRSB-eIBRS: %s; BHI: %s",
-        all ? "Enhanced / Automatic IBRS" : "IBRS", s->p->fill_rsb ? "; RSB filling" : "",
-        !all || safe ? "Not affected" : "SW sequence", history);
+    mitigation_say(spec_intel_told(s, MIT_SPECTRE_V2), MIT_MITIGATED,
+                   "%s; IBPB: conditional%s; PBRSB-eIBRS: %s; BHI: %s",
+                   all ? "Enhanced / Automatic IBRS" : "IBRS",
+                   s->p->fill_rsb ? "; RSB filling" : "",
+                   !all || safe ? "Not affected" : "SW sequence", history);
 }
 
 /*
  * "Return Stack Buffer Underflow": IBRS keeps what a return falls back to from being the guest's.
  */
-static void retbleed(struct state *s)
+static void spec_intel_retbleed(struct state *s)
 {
-    if (!is(s, RETBLEED) && !has(s, RSBA))
-        mitigation_say(told(s, MIT_RETBLEED), MIT_NOT_AFFECTED, NULL);
+    if (!is(s, RETBLEED) && !spec_intel_has(s, RSBA))
+        mitigation_say(spec_intel_told(s, MIT_RETBLEED), MIT_NOT_AFFECTED, NULL);
     else if (s->off || !l7(s, L7_IBRS))
-        mitigation_say(told(s, MIT_RETBLEED), MIT_VULNERABLE, NULL);
+        mitigation_say(spec_intel_told(s, MIT_RETBLEED), MIT_VULNERABLE, NULL);
     else
-        mitigation_say(told(s, MIT_RETBLEED), MIT_MITIGATED,
-                       has(s, IBRS_ALL) ? "Enhanced IBRS" : "IBRS");
+        mitigation_say(spec_intel_told(s, MIT_RETBLEED), MIT_MITIGATED,
+                       spec_intel_has(s, IBRS_ALL) ? "Enhanced IBRS" : "IBRS");
 }
 
 /*
@@ -288,9 +294,9 @@ static void retbleed(struct state *s)
  */
 static void its(struct state *s)
 {
-    struct mitigation *m = told(s, MIT_INDIRECT_TARGET_SELECTION);
+    struct mitigation *m = spec_intel_told(s, MIT_INDIRECT_TARGET_SELECTION);
 
-    if (!is(s, ITS) || has(s, ITS_NO) || (s->f->l7_2_edx >> L72_BHI_CTRL & 1))
+    if (!is(s, ITS) || spec_intel_has(s, ITS_NO) || (s->f->l7_2_edx >> L72_BHI_CTRL & 1))
         mitigation_say(m, MIT_NOT_AFFECTED, NULL);
     else if (is(s, ITS_USER))
         mitigation_say(m, MIT_MITIGATED, "Not affected across VM exits");
@@ -303,13 +309,13 @@ static void its(struct state *s)
 /* "L1 Terminal Fault". Without FLUSH_CMD a buffer is read that is larger than the cache. */
 static void l1tf(struct state *s)
 {
-    struct mitigation *m = told(s, MIT_L1TF);
+    struct mitigation *m = spec_intel_told(s, MIT_L1TF);
 
-    if (has(s, RDCL_NO) || is(s, NO_L1TF | IN_ORDER)) {
+    if (spec_intel_has(s, RDCL_NO) || is(s, NO_L1TF | IN_ORDER)) {
         mitigation_say(m, MIT_NOT_AFFECTED, NULL);
     } else if (s->off) {
         mitigation_say(m, MIT_VULNERABLE, "VMX: vulnerable");
-    } else if (has(s, SKIP_L1DFL)) {
+    } else if (spec_intel_has(s, SKIP_L1DFL)) {
         mitigation_say(m, MIT_MITIGATED, "VMX: flush not necessary");
     } else {
         s->p->flush_l1d = true;
@@ -330,8 +336,8 @@ static void mds(struct state *s)
 {
     char smt[40];
 
-    if (has(s, MDS_NO) || is(s, NO_MDS | IN_ORDER)) {
-        mitigation_say(told(s, MIT_MDS), MIT_NOT_AFFECTED, NULL);
+    if (spec_intel_has(s, MDS_NO) || is(s, NO_MDS | IN_ORDER)) {
+        mitigation_say(spec_intel_told(s, MIT_MDS), MIT_NOT_AFFECTED, NULL);
         return;
     }
     smt_detail(s, smt, sizeof smt);
@@ -348,32 +354,32 @@ static void taa(struct state *s)
     bool rtm = s->f->l7_ebx >> L7_RTM & 1;
     char smt[40];
 
-    if (has(s, TAA_NO) || (!rtm && !has(s, TSX_CTRL))) {
-        mitigation_say(told(s, MIT_TSX_ASYNC_ABORT), MIT_NOT_AFFECTED, NULL);
+    if (spec_intel_has(s, TAA_NO) || (!rtm && !spec_intel_has(s, TSX_CTRL))) {
+        mitigation_say(spec_intel_told(s, MIT_TSX_ASYNC_ABORT), MIT_NOT_AFFECTED, NULL);
     } else if (!rtm) {
-        mitigation_say(told(s, MIT_TSX_ASYNC_ABORT), MIT_MITIGATED, "TSX disabled");
-    } else if (has(s, TSX_CTRL)) {
+        mitigation_say(spec_intel_told(s, MIT_TSX_ASYNC_ABORT), MIT_MITIGATED, "TSX disabled");
+    } else if (spec_intel_has(s, TSX_CTRL)) {
         s->p->tsx_off = need(s, MIT_TSX_ASYNC_ABORT, true, "TSX disabled", "");
     } else {
         smt_detail(s, smt, sizeof smt);
-        s->p->verw |= need(s, MIT_TSX_ASYNC_ABORT, l7(s, L7_MD_CLEAR) && !has(s, MDS_NO),
+        s->p->verw |= need(s, MIT_TSX_ASYNC_ABORT, l7(s, L7_MD_CLEAR) && !spec_intel_has(s, MDS_NO),
                            "Clear CPU buffers", smt);
         s->p->told.core |= !s->off;
     }
 }
 
 /* "Processor MMIO Stale Data". Old models that Intel does not list were never examined. */
-static void mmio(struct state *s)
+static void spec_intel_mmio(struct state *s)
 {
     const uint64_t immune = BIT(SBDR_SSDP_NO) | BIT(FBSDP_NO) | BIT(PSDP_NO);
-    bool clears =
-        has(s, FB_CLEAR) || (l7(s, L7_MD_CLEAR) && l7(s, L7_L1D_FLUSH) && !has(s, MDS_NO));
+    bool clears = spec_intel_has(s, FB_CLEAR) ||
+                  (l7(s, L7_MD_CLEAR) && l7(s, L7_L1D_FLUSH) && !spec_intel_has(s, MDS_NO));
     char smt[40];
 
     if ((s->f->arch_caps & immune) == immune || is(s, NO_MMIO | IN_ORDER)) {
-        mitigation_say(told(s, MIT_MMIO_STALE_DATA), MIT_NOT_AFFECTED, NULL);
+        mitigation_say(spec_intel_told(s, MIT_MMIO_STALE_DATA), MIT_NOT_AFFECTED, NULL);
     } else if (!is(s, MMIO)) {
-        mitigation_say(told(s, MIT_MMIO_STALE_DATA), MIT_UNKNOWN, "No mitigations");
+        mitigation_say(spec_intel_told(s, MIT_MMIO_STALE_DATA), MIT_UNKNOWN, "No mitigations");
     } else {
         smt_detail(s, smt, sizeof smt);
         s->p->verw |= need(s, MIT_MMIO_STALE_DATA, clears, "Clear CPU buffers", smt);
@@ -383,11 +389,11 @@ static void mmio(struct state *s)
 /* "Register File Data Sampling" */
 static void rfds(struct state *s)
 {
-    if (has(s, RFDS_NO) || (!is(s, RFDS) && !has(s, RFDS_CLEAR)))
-        mitigation_say(told(s, MIT_REG_FILE_DATA_SAMPLING), MIT_NOT_AFFECTED, NULL);
+    if (spec_intel_has(s, RFDS_NO) || (!is(s, RFDS) && !spec_intel_has(s, RFDS_CLEAR)))
+        mitigation_say(spec_intel_told(s, MIT_REG_FILE_DATA_SAMPLING), MIT_NOT_AFFECTED, NULL);
     else
-        s->p->verw |=
-            need(s, MIT_REG_FILE_DATA_SAMPLING, has(s, RFDS_CLEAR), "Clear Register File", "");
+        s->p->verw |= need(s, MIT_REG_FILE_DATA_SAMPLING, spec_intel_has(s, RFDS_CLEAR),
+                           "Clear Register File", "");
 }
 
 /* "Special Register Buffer Data Sampling": microcode does it, unless it was told not to. */
@@ -397,9 +403,10 @@ static void srbds(struct state *s)
          rtm = s->f->l7_ebx >> L7_RTM & 1;
 
     if (!is(s, SRBDS) || !random)
-        mitigation_say(told(s, MIT_SRBDS), MIT_NOT_AFFECTED, NULL);
-    else if (has(s, MDS_NO) && !rtm && told(s, MIT_MMIO_STALE_DATA)->state == MIT_NOT_AFFECTED)
-        mitigation_say(told(s, MIT_SRBDS), MIT_MITIGATED, "TSX disabled");
+        mitigation_say(spec_intel_told(s, MIT_SRBDS), MIT_NOT_AFFECTED, NULL);
+    else if (spec_intel_has(s, MDS_NO) && !rtm &&
+             spec_intel_told(s, MIT_MMIO_STALE_DATA)->state == MIT_NOT_AFFECTED)
+        mitigation_say(spec_intel_told(s, MIT_SRBDS), MIT_MITIGATED, "TSX disabled");
     else if (need(s, MIT_SRBDS, l7(s, L7_SRBDS_CTRL), "Microcode", ""))
         s->p->mcu_clear |= BIT(RNGDS_MITG_DIS);
 }
@@ -407,11 +414,11 @@ static void srbds(struct state *s)
 /* "Gather Data Sampling": the same; the gathers came with AVX2. */
 static void gds(struct state *s)
 {
-    bool lock = has(s, GDS_CTRL) && (s->f->mcu_opt >> GDS_MITG_LOCK & 1);
+    bool lock = spec_intel_has(s, GDS_CTRL) && (s->f->mcu_opt >> GDS_MITG_LOCK & 1);
 
-    if (!is(s, GDS) || has(s, GDS_NO) || !(s->f->l1_ecx >> L1_AVX & 1))
-        mitigation_say(told(s, MIT_GATHER_DATA_SAMPLING), MIT_NOT_AFFECTED, NULL);
-    else if (need(s, MIT_GATHER_DATA_SAMPLING, has(s, GDS_CTRL), "Microcode",
+    if (!is(s, GDS) || spec_intel_has(s, GDS_NO) || !(s->f->l1_ecx >> L1_AVX & 1))
+        mitigation_say(spec_intel_told(s, MIT_GATHER_DATA_SAMPLING), MIT_NOT_AFFECTED, NULL);
+    else if (need(s, MIT_GATHER_DATA_SAMPLING, spec_intel_has(s, GDS_CTRL), "Microcode",
                   lock ? " (locked)" : "") &&
              !lock)
         s->p->mcu_clear |= BIT(GDS_MITG_DIS);
@@ -422,25 +429,25 @@ static void gds(struct state *s)
 /* "Machine Check Error Avoidance on Page Size Change" */
 static void itlb_multihit(struct state *s)
 {
-    bool affected = !has(s, PSCHANGE_MC_NO) && !is(s, NO_ITLB | IN_ORDER);
+    bool affected = !spec_intel_has(s, PSCHANGE_MC_NO) && !is(s, NO_ITLB | IN_ORDER);
 
     s->p->split_exec = affected && !s->off;
     if (!affected)
-        mitigation_say(told(s, MIT_ITLB_MULTIHIT), MIT_NOT_AFFECTED, NULL);
+        mitigation_say(spec_intel_told(s, MIT_ITLB_MULTIHIT), MIT_NOT_AFFECTED, NULL);
     else
-        mitigation_say(told(s, MIT_ITLB_MULTIHIT), s->off ? MIT_VULNERABLE : MIT_MITIGATED,
-                       s->off ? NULL : "Split huge pages");
+        mitigation_say(spec_intel_told(s, MIT_ITLB_MULTIHIT),
+                       s->off ? MIT_VULNERABLE : MIT_MITIGATED, s->off ? NULL : "Split huge pages");
 }
 
 /* Trivet itself runs with store bypass, as kernels do. */
-static void spec_store_bypass(struct state *s)
+static void spec_intel_spec_store_bypass(struct state *s)
 {
-    if (has(s, SSB_NO) || is(s, NO_SSB | IN_ORDER))
-        mitigation_say(told(s, MIT_SPEC_STORE_BYPASS), MIT_NOT_AFFECTED, NULL);
+    if (spec_intel_has(s, SSB_NO) || is(s, NO_SSB | IN_ORDER))
+        mitigation_say(spec_intel_told(s, MIT_SPEC_STORE_BYPASS), MIT_NOT_AFFECTED, NULL);
     else if (s->off || !l7(s, L7_SSBD))
-        mitigation_say(told(s, MIT_SPEC_STORE_BYPASS), MIT_VULNERABLE, NULL);
+        mitigation_say(spec_intel_told(s, MIT_SPEC_STORE_BYPASS), MIT_VULNERABLE, NULL);
     else
-        mitigation_say(told(s, MIT_SPEC_STORE_BYPASS), MIT_MITIGATED,
+        mitigation_say(spec_intel_told(s, MIT_SPEC_STORE_BYPASS), MIT_MITIGATED,
                        "Speculative Store Bypass disabled by guests that ask for it");
 }
 
@@ -448,13 +455,14 @@ static void spectre_v1_and_meltdown(struct state *s)
 {
     if (is(s, IN_ORDER))
         return;
-    mitigation_say(told(s, MIT_SPECTRE_V1), MIT_MITIGATED, "masking of indices that guests choose");
-    if (!has(s, RDCL_NO))
-        mitigation_say(told(s, MIT_MELTDOWN), MIT_MITIGATED,
+    mitigation_say(spec_intel_told(s, MIT_SPECTRE_V1), MIT_MITIGATED,
+                   "masking of indices that guests choose");
+    if (!spec_intel_has(s, RDCL_NO))
+        mitigation_say(spec_intel_told(s, MIT_MELTDOWN), MIT_MITIGATED,
                        "the hypervisor is not mapped in guests");
 }
 
-static void spec_ctrl(struct state *s)
+static void spec_intel_spec_ctrl(struct state *s)
 {
     static const struct {
         uint8_t bit;
@@ -489,15 +497,15 @@ static uint64_t caps_for_guests(const struct state *s)
                             BIT(RFDS_CLEAR) | BIT(ITS_NO);
     uint64_t caps = s->f->arch_caps & passed;
 
-    if (told(s, MIT_GATHER_DATA_SAMPLING)->state != MIT_VULNERABLE)
+    if (spec_intel_told(s, MIT_GATHER_DATA_SAMPLING)->state != MIT_VULNERABLE)
         caps |= BIT(GDS_NO);
-    if (told(s, MIT_ITLB_MULTIHIT)->state != MIT_VULNERABLE)
+    if (spec_intel_told(s, MIT_ITLB_MULTIHIT)->state != MIT_VULNERABLE)
         caps |= BIT(PSCHANGE_MC_NO);
     return caps;
 }
 
 /* Asked after all others. */
-static void offer(struct state *s)
+static void spec_intel_offer(struct state *s)
 {
     const uint32_t l7_passed = 1u << L7_MD_CLEAR | 1u << L7_IBRS | 1u << L7_STIBP |
                                1u << L7_L1D_FLUSH | 1u << L7_ARCH_CAPS | 1u << L7_SSBD;
@@ -513,21 +521,21 @@ static void offer(struct state *s)
 void spec_intel(const struct spec_facts *f, bool off, struct spec_plan *p)
 {
     static void (*const classes[])(struct state *) = {
-        spec_ctrl,
-        spectre_v2,
-        retbleed,
+        spec_intel_spec_ctrl,
+        spec_intel_spectre_v2,
+        spec_intel_retbleed,
         its,
         l1tf,
         mds,
         taa,
-        mmio,
+        spec_intel_mmio,
         rfds,
         srbds,
         gds,
         itlb_multihit,
-        spec_store_bypass,
+        spec_intel_spec_store_bypass,
         spectre_v1_and_meltdown,
-        offer,
+        spec_intel_offer,
     };
     struct state s = { .f = f, .p = p, .bugs = bugs_of(f), .off = off };
 

@@ -38,7 +38,7 @@ static const uint32_t free_msrs[] = {
 };
 #define MSR_TSC_AUX 0xc0000103u
 
-static void msr_allow(uint8_t *map, uint32_t msr)
+static void svm_msr_allow(uint8_t *map, uint32_t msr)
 {
     static const uint32_t first[] = { 0, 0xc0000000, 0xc0010000 };
 
@@ -55,13 +55,13 @@ static void fill_msr_map(uint8_t *map, bool pass_spec_ctrl)
 {
     memset(map, 0xff, PAGE_SIZE << MSRPM_ORDER);
     for (unsigned i = 0; i < ARRAY_SIZE(free_msrs); i++)
-        msr_allow(map, free_msrs[i]);
+        svm_msr_allow(map, free_msrs[i]);
     if (guest_fpu_caps.rdtscp)
-        msr_allow(map, MSR_TSC_AUX);
+        svm_msr_allow(map, MSR_TSC_AUX);
     if (guest_fpu_caps.ibpb)
         map[SPEC_MSR_PRED / 4] &= (uint8_t) ~(2u << (SPEC_MSR_PRED % 4 * 2));
     if (pass_spec_ctrl)
-        msr_allow(map, SPEC_MSR_CTRL);
+        svm_msr_allow(map, SPEC_MSR_CTRL);
 }
 
 static int make_maps(void)
@@ -190,7 +190,7 @@ static void set_intercepts(struct vmcb *b)
     }
 }
 
-static void set_up(struct vcpu *v, struct vmcb *b)
+static void svm_set_up(struct vcpu *v, struct vmcb *b)
 {
     set_intercepts(b);
     b->iopm_base_pa = svm_caps.iopm_pa;
@@ -232,7 +232,7 @@ static int svm_vcpu_init(struct vcpu *v)
         svm_vcpu_fini(v);
         return -ENOMEM;
     }
-    set_up(v, s->vmcb);
+    svm_set_up(v, s->vmcb);
     return 0;
 }
 

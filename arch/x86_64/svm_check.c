@@ -31,7 +31,10 @@ static bool fits(limits *l, uint64_t pa, uint64_t len)
 }
 
 static bool efer_svme(vmcb *b, limits *l) { return (void)l, !(b->efer & EFER_SVME); }
-static bool efer_bits(vmcb *b, limits *l) { return (void)l, (b->efer & ~EFER_KNOWN) != 0; }
+static bool svm_check_efer_bits(vmcb *b, limits *l)
+{
+    return (void)l, (b->efer & ~EFER_KNOWN) != 0;
+}
 static bool cr0_cache(vmcb *b, limits *l)
 {
     return (void)l, !(b->cr0 & CR0_CD) && (b->cr0 & CR0_NW);
@@ -55,7 +58,7 @@ static bool asid(vmcb *b, limits *l) { return !b->guest_asid || b->guest_asid >=
 static bool iopm(vmcb *b, limits *l) { return !fits(l, b->iopm_base_pa, IOPM_BYTES); }
 static bool msrpm(vmcb *b, limits *l) { return !fits(l, b->msrpm_base_pa, MSRPM_BYTES); }
 static bool ncr3(vmcb *b, limits *l) { return b->np_enable && (b->n_cr3 >> l->phys_bits) != 0; }
-static bool pat(vmcb *b, limits *l)
+static bool svm_check_pat(vmcb *b, limits *l)
 {
     (void)l;
     for (unsigned i = 0; b->np_enable && i < 64; i += 8) {
@@ -91,7 +94,7 @@ static const struct {
     bool (*broken)(vmcb *, limits *);
 } rules[] = {
     { "EFER: SVME is 0 (15.5.1)", efer_svme },
-    { "EFER: a reserved bit is 1 (15.5.1)", efer_bits },
+    { "EFER: a reserved bit is 1 (15.5.1)", svm_check_efer_bits },
     { "CR0: NW is 1 while CD is 0 (15.5.1)", cr0_cache },
     { "CR0: bits 63:32 not 0 (15.5.1)", cr0_high },
     { "CR3: beyond the physical-address width (15.5.1)", cr3_bits },
@@ -107,7 +110,7 @@ static const struct {
     { "IOPM_BASE_PA: beyond the physical-address width (15.5.1)", iopm },
     { "MSRPM_BASE_PA: beyond the physical-address width (15.5.1)", msrpm },
     { "N_CR3: beyond the physical-address width (15.25.4)", ncr3 },
-    { "G_PAT: a memory type that does not exist (15.25.4)", pat },
+    { "G_PAT: a memory type that does not exist (15.25.4)", svm_check_pat },
     { "EVENTINJ: a type that does not exist (15.20)", event_type },
     { "EVENTINJ: a vector that is no exception of this mode (15.20)", event_vector },
 };

@@ -194,7 +194,7 @@ void svm_exit_db(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 }
 
 /* After the last byte of 4 GiB, code that is not 64-bit goes on at 0. */
-static void wrap_pc(struct vcpu *v, const struct vmcb *b, uint64_t from)
+static void svm_irq_wrap_pc(struct vcpu *v, const struct vmcb *b, uint64_t from)
 {
     if (from >> 32 == 0 && v->regs.pc >> 32 != 0 &&
         !((b->efer & EFER_LMA) && (b->cs.attrib & ATTR_L)))
@@ -212,7 +212,7 @@ void svm_skip_insn(struct vcpu *v, unsigned len)
     debug_assert_own_cpu(v);
     debug_assert(len <= 15);
     v->regs.pc += len;
-    wrap_pc(v, s->vmcb, v->regs.pc - len);
+    svm_irq_wrap_pc(v, s->vmcb, v->regs.pc - len);
     v->regs.flags &= ~RFLAGS_RF;
     s->vmcb->interrupt_shadow = 0;
     end_step(v, s);

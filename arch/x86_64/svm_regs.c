@@ -78,7 +78,7 @@ static const struct {
     { X86_PAT, F(g_pat, CLEAN_NP, 0) },
 };
 
-static const struct field *find(uint32_t id)
+static const struct field *svm_regs_find(uint32_t id)
 {
     uint32_t n = id - X86_CR0;
 
@@ -90,7 +90,7 @@ static const struct field *find(uint32_t id)
     return NULL;
 }
 
-static uint64_t load(const struct vmcb *b, const struct field *f)
+static uint64_t svm_regs_load(const struct vmcb *b, const struct field *f)
 {
     const void *p = (const uint8_t *)b + f->offset;
 
@@ -112,7 +112,7 @@ static int get_virtual_spec_ctrl(const struct svm_vcpu *s, uint64_t *val)
  * Where the CPU virtualizes it (15.36), it combines the VMCB's with ours by itself, and ours is
  * back after the exit.
  */
-static int set_spec_ctrl(struct svm_vcpu *s, uint64_t val)
+static int svm_regs_set_spec_ctrl(struct svm_vcpu *s, uint64_t val)
 {
     int err = spec_check(val);
 
@@ -144,7 +144,7 @@ static __attribute__((noinline)) int get_special(const struct vcpu *v, uint32_t 
     return 0;
 }
 
-static int set_efer(struct vcpu *v, uint64_t val)
+static int svm_regs_set_efer(struct vcpu *v, uint64_t val)
 {
     struct svm_vcpu *s = svm_of(v);
     const uint64_t known = 0x1 | 0x100 | 0x400 | EFER_NXE | EFER_SVME | 0x2000 | 0x4000 | 0x8000 |
@@ -163,11 +163,11 @@ static int set_special(struct vcpu *v, uint32_t id, uint64_t val)
     struct svm_vcpu *s = svm_of(v);
 
     if (id == X86_EFER)
-        return set_efer(v, val);
+        return svm_regs_set_efer(v, val);
     if (id == X86_NMI_BLOCKED)
         return svm_block_nmi(s, val);
     if (id == SPEC_MSR_CTRL)
-        return set_spec_ctrl(s, val);
+        return svm_regs_set_spec_ctrl(s, val);
     if (id != X86_CR8)
         return guest_fpu_set_reg(v, &s->fpu, id, val);
     if (val > 15)
@@ -186,10 +186,10 @@ int svm_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
         *val = svm_of(v)->vmcb->efer & ~EFER_SVME;
         return 0;
     }
-    f = find(id);
+    f = svm_regs_find(id);
     if (!f)
         return get_special(v, id, val);
-    *val = load(svm_of(v)->vmcb, f);
+    *val = svm_regs_load(svm_of(v)->vmcb, f);
     if (id == X86_INT_SHADOW)
         *val &= 1;
     return 0;
@@ -221,7 +221,7 @@ bool svm_x86_mode_same(struct vcpu *v, const struct x86_mode_regs *r)
 
 int svm_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
 {
-    const struct field *f = find(id);
+    const struct field *f = svm_regs_find(id);
     struct svm_vcpu *s = svm_of(v);
 
     debug_assert_own_cpu(v);
@@ -240,7 +240,7 @@ int svm_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
 
 /* ---- reset state, volume 2 section 14.1.3 and table 14-1 ---- */
 
-static void reset_segments(struct vmcb *b)
+static void svm_regs_reset_segments(struct vmcb *b)
 {
     const struct vmcb_seg data = { 0, 0x093, 0xffff, 0 };
 
@@ -276,7 +276,7 @@ void svm_reset_state(struct vcpu *v, bool init)
     v->regs.pc = 0xfff0;
     v->regs.flags = 2;
     v->event.type = VEV_NONE;
-    reset_segments(b);
+    svm_regs_reset_segments(b);
     reset_control(s);
     b->cr0 = 0x10 | caching;
     b->cr2 = b->cr3 = b->cr4 = 0;

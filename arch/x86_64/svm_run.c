@@ -17,12 +17,12 @@
 typedef void exit_fn(struct vcpu *, struct svm_vcpu *, struct vcpu_exit *);
 
 /* Length of the instruction that was caught, where the CPU tells it (15.7.1). */
-static uint8_t insn_len(const struct vmcb *b)
+static uint8_t svm_run_insn_len(const struct vmcb *b)
 {
     return svm_has(SVM_NRIPS) && b->nrip ? (uint8_t)(b->nrip - b->rip) : 0;
 }
 
-static void raise(struct vcpu *v, uint8_t vector, bool has_error)
+static void svm_run_raise(struct vcpu *v, uint8_t vector, bool has_error)
 {
     v->event =
         (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = vector, .has_error = has_error };
@@ -53,14 +53,14 @@ static void keep_shadow(struct vcpu *v, struct svm_vcpu *s)
     }
 }
 
-static void exit_irq(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+static void svm_run_exit_irq(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     keep_shadow(v, s);
     e->reason = EXIT_IRQ;
 }
 
 /* NMI, SMI, INIT: taken by the host with STGI, which has run by now. */
-static void exit_nothing(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+static void svm_run_exit_nothing(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     (void)v, (void)s;
     e->reason = EXIT_NONE;
@@ -71,7 +71,7 @@ static void exit_nothing(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e
  * before it would not end it: the guest halts, and wakes at once. (If it is not, nobody waits for
  * the interrupt, and this exit does nothing.)
  */
-static void exit_window(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+static void svm_run_exit_window(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     svm_irq_window(v, false);
     e->reason = EXIT_IRQ_WINDOW;
@@ -82,25 +82,25 @@ static void exit_window(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
     e->insn_len = 0;
 }
 
-static void exit_cpuid(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+static void svm_run_exit_cpuid(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     (void)v;
     e->reason = EXIT_CPUID;
-    e->insn_len = insn_len(s->vmcb);
+    e->insn_len = svm_run_insn_len(s->vmcb);
 }
 
-static void exit_hlt(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+static void svm_run_exit_hlt(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     (void)v;
     e->reason = EXIT_HALT;
-    e->insn_len = insn_len(s->vmcb);
+    e->insn_len = svm_run_insn_len(s->vmcb);
 }
 
 static void exit_vmmcall(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     (void)v;
     e->reason = EXIT_CALL;
-    e->insn_len = insn_len(s->vmcb);
+    e->insn_len = svm_run_insn_len(s->vmcb);
 }
 
 static void exit_ioio(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
@@ -123,7 +123,7 @@ static void exit_ioio(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 static void exit_msr(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     e->reason = EXIT_SYSREG;
-    e->insn_len = insn_len(s->vmcb);
+    e->insn_len = svm_run_insn_len(s->vmcb);
     e->sysreg.id = (uint32_t)v->regs.gpr[X86_RCX];
     e->sysreg.write = s->vmcb->exitinfo1 & 1;
     e->sysreg.cr = false;
@@ -133,7 +133,7 @@ static void exit_msr(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 static void cr_write(const struct svm_vcpu *s, struct vcpu_exit *e, uint32_t id)
 {
     e->reason = EXIT_SYSREG;
-    e->insn_len = insn_len(s->vmcb);
+    e->insn_len = svm_run_insn_len(s->vmcb);
     e->sysreg.id = id;
     e->sysreg.write = e->sysreg.cr = true;
     e->sysreg.val = 0;
@@ -178,38 +178,38 @@ static void exit_npf(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
     }
 }
 
-static void exit_shutdown(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+static void svm_run_exit_shutdown(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     (void)v, (void)s;
     e->reason = EXIT_SHUTDOWN;
 }
 
 /* SVM and MONITOR are not in the guest's CPUID. */
-static void exit_ud(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+static void svm_run_exit_ud(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     (void)s;
-    raise(v, X86_UD, false);
+    svm_run_raise(v, X86_UD, false);
     e->reason = EXIT_NONE;
 }
 
 /* No performance counters. */
-static void exit_gp(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+static void svm_run_exit_gp(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     (void)s;
-    raise(v, X86_GP, true);
+    svm_run_raise(v, X86_GP, true);
     e->reason = EXIT_NONE;
 }
 
 static void step_over(struct vcpu *v, struct svm_vcpu *s, unsigned len)
 {
-    svm_skip_insn(v, insn_len(s->vmcb) ? insn_len(s->vmcb) : len);
+    svm_skip_insn(v, svm_run_insn_len(s->vmcb) ? svm_run_insn_len(s->vmcb) : len);
 }
 
 /*
  * INVD would throw away what others wrote; caches are coherent without WBINVD. Both are 2 bytes
  * long.
  */
-static void exit_cache(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+static void svm_run_exit_cache(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     step_over(v, s, 2);
     e->reason = EXIT_NONE;
@@ -218,12 +218,12 @@ static void exit_cache(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 static void exit_icebp(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     step_over(v, s, 1);
-    raise(v, X86_DB, false);
+    svm_run_raise(v, X86_DB, false);
     e->reason = EXIT_NONE;
 }
 
 /* The guest spins: others may need the CPU more. */
-static void exit_pause(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+static void svm_run_exit_pause(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     (void)s;
     __atomic_fetch_or(&v->requests, REQ_YIELD, __ATOMIC_RELAXED);
@@ -236,7 +236,7 @@ static void exit_pause(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
  */
 static void exit_ac(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
-    raise(v, X86_AC, true);
+    svm_run_raise(v, X86_AC, true);
     v->event.error = (uint32_t)s->vmcb->exitinfo1;
     e->reason = EXIT_NONE;
 }
@@ -256,40 +256,40 @@ static exit_fn *const handlers[VMEXIT_TLBSYNC + 1] = {
     [VMEXIT_EXCP0 + X86_DB] = svm_exit_db,
     [VMEXIT_EXCP0 + X86_AC] = exit_ac,
     [VMEXIT_EXCP0 + X86_MC] = exit_mc,
-    [VMEXIT_INTR] = exit_irq,
-    [VMEXIT_NMI] = exit_nothing,
-    [VMEXIT_SMI] = exit_nothing,
-    [VMEXIT_INIT] = exit_nothing,
-    [VMEXIT_VINTR] = exit_window,
+    [VMEXIT_INTR] = svm_run_exit_irq,
+    [VMEXIT_NMI] = svm_run_exit_nothing,
+    [VMEXIT_SMI] = svm_run_exit_nothing,
+    [VMEXIT_INIT] = svm_run_exit_nothing,
+    [VMEXIT_VINTR] = svm_run_exit_window,
     [VMEXIT_CR0_SEL] = exit_cr0_write,
-    [VMEXIT_RDPMC] = exit_gp,
-    [VMEXIT_CPUID] = exit_cpuid,
-    [VMEXIT_RSM] = exit_ud,
+    [VMEXIT_RDPMC] = svm_run_exit_gp,
+    [VMEXIT_CPUID] = svm_run_exit_cpuid,
+    [VMEXIT_RSM] = svm_run_exit_ud,
     [VMEXIT_IRET] = svm_exit_iret,
-    [VMEXIT_INVD] = exit_cache,
-    [VMEXIT_PAUSE] = exit_pause,
-    [VMEXIT_HLT] = exit_hlt,
-    [VMEXIT_INVLPGA] = exit_ud,
+    [VMEXIT_INVD] = svm_run_exit_cache,
+    [VMEXIT_PAUSE] = svm_run_exit_pause,
+    [VMEXIT_HLT] = svm_run_exit_hlt,
+    [VMEXIT_INVLPGA] = svm_run_exit_ud,
     [VMEXIT_IOIO] = exit_ioio,
     [VMEXIT_MSR] = exit_msr,
-    [VMEXIT_SHUTDOWN] = exit_shutdown,
-    [VMEXIT_VMRUN] = exit_ud,
+    [VMEXIT_SHUTDOWN] = svm_run_exit_shutdown,
+    [VMEXIT_VMRUN] = svm_run_exit_ud,
     [VMEXIT_VMMCALL] = exit_vmmcall,
-    [VMEXIT_VMLOAD] = exit_ud,
-    [VMEXIT_VMSAVE] = exit_ud,
-    [VMEXIT_STGI] = exit_ud,
-    [VMEXIT_CLGI] = exit_ud,
-    [VMEXIT_SKINIT] = exit_ud,
+    [VMEXIT_VMLOAD] = svm_run_exit_ud,
+    [VMEXIT_VMSAVE] = svm_run_exit_ud,
+    [VMEXIT_STGI] = svm_run_exit_ud,
+    [VMEXIT_CLGI] = svm_run_exit_ud,
+    [VMEXIT_SKINIT] = svm_run_exit_ud,
     [VMEXIT_ICEBP] = exit_icebp,
-    [VMEXIT_WBINVD] = exit_cache,
-    [VMEXIT_MONITOR] = exit_ud,
-    [VMEXIT_MWAIT] = exit_ud,
-    [VMEXIT_MWAIT_ARMED] = exit_ud,
-    [VMEXIT_RDPRU] = exit_ud,
-    [VMEXIT_INVLPGB] = exit_ud,
-    [VMEXIT_INVLPGB_ILLEGAL] = exit_ud,
-    [VMEXIT_MCOMMIT] = exit_ud,
-    [VMEXIT_TLBSYNC] = exit_ud,
+    [VMEXIT_WBINVD] = svm_run_exit_cache,
+    [VMEXIT_MONITOR] = svm_run_exit_ud,
+    [VMEXIT_MWAIT] = svm_run_exit_ud,
+    [VMEXIT_MWAIT_ARMED] = svm_run_exit_ud,
+    [VMEXIT_RDPRU] = svm_run_exit_ud,
+    [VMEXIT_INVLPGB] = svm_run_exit_ud,
+    [VMEXIT_INVLPGB_ILLEGAL] = svm_run_exit_ud,
+    [VMEXIT_MCOMMIT] = svm_run_exit_ud,
+    [VMEXIT_TLBSYNC] = svm_run_exit_ud,
 };
 
 static void refused(const struct vmcb *b, const char *rule, struct vcpu_exit *e)
@@ -304,7 +304,7 @@ static void refused(const struct vmcb *b, const char *rule, struct vcpu_exit *e)
  * Before the entry, in debug builds: after a VMRUN that failed, QEMU (7.2) has the host's state in
  * the VMCB.
  */
-static const char *broken_rule(struct svm_vcpu *s)
+static const char *svm_run_broken_rule(struct svm_vcpu *s)
 {
     const char *rule = s->changed ? svm_check(s->vmcb, &svm_caps.limits) : NULL;
 
@@ -314,7 +314,7 @@ static const char *broken_rule(struct svm_vcpu *s)
     return rule;
 }
 
-static void exit_unknown(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
+static void svm_run_exit_unknown(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     const struct vmcb *b = s->vmcb;
     const char *rule = "an exit that was not asked for";
@@ -366,7 +366,7 @@ void svm_run(struct vcpu *v, struct vcpu_exit *e)
     b->eventinj = 0;
     if (v->event.type != VEV_NONE)
         svm_inject(v, s);
-    if (DEBUG_LOCKS && (rule = broken_rule(s)) != NULL) {
+    if (DEBUG_LOCKS && (rule = svm_run_broken_rule(s)) != NULL) {
         refused(b, rule, e);
         return;
     }
@@ -384,6 +384,6 @@ void svm_run(struct vcpu *v, struct vcpu_exit *e)
     uint32_t code = (uint32_t)b->exitcode;
     exit_fn *fn = code < ARRAY_SIZE(handlers) ? handlers[code]
                   : code == VMEXIT_NPF        ? exit_npf
-                                              : exit_unknown;
-    (fn ? fn : exit_unknown)(v, s, e);
+                                              : svm_run_exit_unknown;
+    (fn ? fn : svm_run_exit_unknown)(v, s, e);
 }

@@ -34,7 +34,7 @@ struct ref {
 
 static const volatile uint8_t *hpet;
 
-static uint64_t hpet_read(void) { return mmio_read32(hpet + 0xf0); }
+static uint64_t timer_hpet_read(void) { return mmio_read32(hpet + 0xf0); }
 static uint64_t pm_read(void) { return inl((uint16_t)acpi_info()->power.pm_timer.addr); }
 
 /*
@@ -52,7 +52,7 @@ static bool hpet_ref(struct ref *r)
         return false;
     hpet = p;
     mmio_write32(p + 0x10, mmio_read32(p + 0x10) | 1);
-    *r = (struct ref){ "HPET", 1000000000000000ull / fs, 0xffffffff, hpet_read };
+    *r = (struct ref){ "HPET", 1000000000000000ull / fs, 0xffffffff, timer_hpet_read };
     return true;
 }
 
@@ -67,7 +67,7 @@ static bool pm_ref(struct ref *r)
 }
 
 /* PIT channel 2 counts down from 65535, gate on, speaker off (Intel 8254). */
-static uint64_t pit_read(void)
+static uint64_t timer_pit_read(void)
 {
     outb(0x43, 0x80);
     uint32_t lo = inb(0x42);
@@ -80,7 +80,7 @@ static bool pit_ref(struct ref *r)
     outb(0x43, 0xb0);
     outb(0x42, 0xff);
     outb(0x42, 0xff);
-    *r = (struct ref){ "PIT", 1193182, 0xffff, pit_read };
+    *r = (struct ref){ "PIT", 1193182, 0xffff, timer_pit_read };
     return true;
 }
 
@@ -230,7 +230,7 @@ struct rtc {
     uint8_t r[7];
 }; /* seconds, minutes, hours, day, month, year, status B */
 
-static bool rtc_read(struct rtc *t)
+static bool timer_rtc_read(struct rtc *t)
 {
     static const uint8_t regs[] = { 0, 2, 4, 7, 8, 9, 11 };
 
@@ -241,7 +241,7 @@ static bool rtc_read(struct rtc *t)
     return t->r[4] != 0xff && t->r[4] != 0;
 }
 
-static uint32_t from_bcd(const struct rtc *t, int i)
+static uint32_t timer_from_bcd(const struct rtc *t, int i)
 {
     uint32_t v = i == 2 ? t->r[i] & 0x7fu : t->r[i];
 
@@ -264,13 +264,15 @@ uint64_t time_wall_s(void)
     if (!at_start) {
         struct rtc t;
 
-        if (!rtc_read(&t))
+        if (!timer_rtc_read(&t))
             return 0;
-        uint32_t hour = from_bcd(&t, 2);
+        uint32_t hour = timer_from_bcd(&t, 2);
         if (!(t.r[6] & 2)) /* 12-hour clock */
             hour = hour % 12 + (t.r[2] & 0x80 ? 12 : 0);
-        uint64_t s = days(2000 + from_bcd(&t, 5), from_bcd(&t, 4), from_bcd(&t, 3)) * 86400;
-        s += hour * 3600ull + from_bcd(&t, 1) * 60ull + from_bcd(&t, 0);
+        uint64_t s =
+            days(2000 + timer_from_bcd(&t, 5), timer_from_bcd(&t, 4), timer_from_bcd(&t, 3)) *
+            86400;
+        s += hour * 3600ull + timer_from_bcd(&t, 1) * 60ull + timer_from_bcd(&t, 0);
         at_start = s - time_ns() / NS_PER_S;
     }
     return at_start + time_ns() / NS_PER_S;

@@ -209,7 +209,7 @@ static void set_controls(struct vmx_vcpu *s)
     s->threshold = s->threshold_set = 0;
 }
 
-static void set_up(struct vcpu *v, struct vmx_vcpu *s)
+static void vmx_set_up(struct vcpu *v, struct vmx_vcpu *s)
 {
     const uint64_t walk4 = 3 << 3, wb = 6, accessed_dirty = vmx_caps.ept & EPT_AD ? 1 << 6 : 0;
 
@@ -270,7 +270,7 @@ static int vmx_vcpu_init(struct vcpu *v)
         vmx_vcpu_fini(v);
         return -ENOMEM;
     }
-    set_up(v, s);
+    vmx_set_up(v, s);
     return 0;
 }
 

@@ -189,7 +189,7 @@ const struct vapic_ops vmx_vapic = { .window = apic_window,
 
 /* ---- into the VMCS ---- */
 
-static unsigned highest(const uint8_t *first)
+static unsigned vmx_apic_highest(const uint8_t *first)
 {
     for (int i = 7; i >= 0; i--) {
         uint32_t w = *(const volatile uint32_t *)(first + 16 * i);
@@ -223,8 +223,8 @@ void vmx_put_apic(struct vmx_vcpu *s)
             vmwrite((enum vmcs_field)(EOI_EXIT0 + 2 * i), s->eoi_exits[i]);
     if (s->apic_stale & APIC_STATUS && s->secondary & S_VIRTUAL_INTR)
         /* SVI, RVI (24.4.2) */
-        vmwrite(GUEST_INTR_STATUS,
-                highest(s->vapic + VAPIC_ISR) << 8 | highest(s->vapic + VAPIC_IRR));
+        vmwrite(GUEST_INTR_STATUS, vmx_apic_highest(s->vapic + VAPIC_ISR) << 8 |
+                                       vmx_apic_highest(s->vapic + VAPIC_IRR));
     s->apic_stale = 0;
     s->changed = true;
 }

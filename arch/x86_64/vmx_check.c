@@ -41,14 +41,14 @@ static bool paged(fields *f) { return (F(GUEST_CR0) & CR0_PG) != 0; }
 static bool real(fields *f) { return !(F(GUEST_CR0) & CR0_PE); }
 static bool v86(fields *f) { return (F(GUEST_RFLAGS) & FLAG_VM) != 0; }
 static bool loads(fields *f, uint32_t bit) { return (F(ENTRY_CONTROLS) & bit) != 0; }
-static bool beyond(fields *f, uint64_t pa) { return pa >> f->limits->phys_bits != 0; }
+static bool vmx_check_beyond(fields *f, uint64_t pa) { return pa >> f->limits->phys_bits != 0; }
 
 static uint64_t ar(fields *f, unsigned seg) { return F(GUEST_ES_AR + 2 * seg); }
 static uint64_t base(fields *f, unsigned seg) { return F(GUEST_ES_BASE + 2 * seg); }
 static uint64_t sel(fields *f, unsigned seg) { return F(GUEST_ES_SEL + 2 * seg); }
 static unsigned type(fields *f, unsigned seg) { return (unsigned)ar(f, seg) & 15; }
 static unsigned dpl(fields *f, unsigned seg) { return (unsigned)(ar(f, seg) >> 5) & 3; }
-static bool usable(fields *f, unsigned seg) { return !(ar(f, seg) & AR_UNUSABLE); }
+static bool vmx_check_usable(fields *f, unsigned seg) { return !(ar(f, seg) & AR_UNUSABLE); }
 static bool code64(fields *f) { return ia32e(f) && (ar(f, X86_CS) & AR_L); }
 
 /* 26.3.1.1: control registers, debug registers, MSRs */
@@ -72,14 +72,17 @@ static bool debugctl(fields *f)
 static bool ia32e_pg(fields *f) { return ia32e(f) && !paged(f); }
 static bool ia32e_pae(fields *f) { return ia32e(f) && !(F(GUEST_CR4) & PAE); }
 static bool pcide(fields *f) { return !ia32e(f) && (F(GUEST_CR4) & CR4_PCIDE); }
-static bool cr3(fields *f) { return beyond(f, F(GUEST_CR3)); }
+static bool cr3(fields *f) { return vmx_check_beyond(f, F(GUEST_CR3)); }
 static bool dr7(fields *f) { return loads(f, N_LOAD_DEBUG) && F(GUEST_DR7) >> 32; }
 static bool sysenter(fields *f)
 {
     return !vmx_canonical(F(GUEST_SYSENTER_ESP)) || !vmx_canonical(F(GUEST_SYSENTER_EIP));
 }
-static bool pat(fields *f) { return loads(f, N_LOAD_PAT) && vmx_bad_pat(F(GUEST_PAT)); }
-static bool efer_bits(fields *f) { return loads(f, N_LOAD_EFER) && (F(GUEST_EFER) & ~EFER_KNOWN); }
+static bool vmx_check_pat(fields *f) { return loads(f, N_LOAD_PAT) && vmx_bad_pat(F(GUEST_PAT)); }
+static bool vmx_check_efer_bits(fields *f)
+{
+    return loads(f, N_LOAD_EFER) && (F(GUEST_EFER) & ~EFER_KNOWN);
+}
 static bool efer_lma(fields *f)
 {
     return loads(f, N_LOAD_EFER) && ((F(GUEST_EFER) & EFER_LMA) != 0) != ia32e(f);
@@ -91,7 +94,7 @@ static bool efer_lme(fields *f)
 
 /* 26.3.1.2: segments. In virtual-8086 mode there is one rule for all six. */
 static bool tr_sel(fields *f) { return sel(f, X86_TR) & 4; }
-static bool ldtr_sel(fields *f) { return usable(f, X86_LDTR) && (sel(f, X86_LDTR) & 4); }
+static bool ldtr_sel(fields *f) { return vmx_check_usable(f, X86_LDTR) && (sel(f, X86_LDTR) & 4); }
 
 static bool v86_segments(fields *f)
 {
@@ -108,14 +111,14 @@ static bool bases_64(fields *f)
 }
 static bool base_ldtr(fields *f)
 {
-    return usable(f, X86_LDTR) && !vmx_canonical(base(f, X86_LDTR));
+    return vmx_check_usable(f, X86_LDTR) && !vmx_canonical(base(f, X86_LDTR));
 }
 static bool bases_32(fields *f)
 {
     static const uint8_t data[] = { X86_ES, X86_SS, X86_DS };
 
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
-        if (usable(f, data[i]) && base(f, data[i]) >> 32)
+        if (vmx_check_usable(f, data[i]) && base(f, data[i]) >> 32)
             return true;
     return base(f, X86_CS) >> 32 != 0;
 }
@@ -126,7 +129,8 @@ static bool cs_type(fields *f)
 }
 static bool cs_use(fields *f)
 {
-    return !v86(f) && (!usable(f, X86_CS) || !(ar(f, X86_CS) & AR_S) || !(ar(f, X86_CS) & AR_P));
+    return !v86(f) &&
+           (!vmx_check_usable(f, X86_CS) || !(ar(f, X86_CS) & AR_S) || !(ar(f, X86_CS) & AR_P));
 }
 static bool cs_dpl(fields *f)
 {
@@ -138,11 +142,12 @@ static bool cs_dpl(fields *f)
 static bool cs_size(fields *f) { return code64(f) && (ar(f, X86_CS) & AR_DB); }
 static bool ss_type(fields *f)
 {
-    return !v86(f) && usable(f, X86_SS) && type(f, X86_SS) != 3 && type(f, X86_SS) != 7;
+    return !v86(f) && vmx_check_usable(f, X86_SS) && type(f, X86_SS) != 3 && type(f, X86_SS) != 7;
 }
 static bool ss_use(fields *f)
 {
-    return !v86(f) && usable(f, X86_SS) && (!(ar(f, X86_SS) & AR_S) || !(ar(f, X86_SS) & AR_P));
+    return !v86(f) && vmx_check_usable(f, X86_SS) &&
+           (!(ar(f, X86_SS) & AR_S) || !(ar(f, X86_SS) & AR_P));
 }
 static bool ss_dpl(fields *f)
 {
@@ -158,7 +163,7 @@ static bool data_segments(fields *f)
         bool readable = (t & 1) && (!(t & 8) || (t & 2)),
              segment = (ar(f, data[i]) & AR_S) && (ar(f, data[i]) & AR_P);
 
-        if (!v86(f) && usable(f, data[i]) && (!readable || !segment))
+        if (!v86(f) && vmx_check_usable(f, data[i]) && (!readable || !segment))
             return true;
     }
     return false;
@@ -167,7 +172,7 @@ static bool data_segments(fields *f)
 static bool ar_reserved(fields *f)
 {
     for (unsigned i = 0; i < X86_NSEGS; i++)
-        if (usable(f, i) && (ar(f, i) & AR_RESERVED))
+        if (vmx_check_usable(f, i) && (ar(f, i) & AR_RESERVED))
             return true;
     return false;
 }
@@ -178,7 +183,7 @@ static bool limits(fields *f)
         bool pages = (ar(f, i) & AR_G) != 0;
         uint64_t limit = F(GUEST_ES_LIMIT + 2 * i);
 
-        if (usable(f, i) && !(v86(f) && i <= X86_GS) &&
+        if (vmx_check_usable(f, i) && !(v86(f) && i <= X86_GS) &&
             ((pages && (limit & 0xfff) != 0xfff) || (!pages && limit >> 20)))
             return true;
     }
@@ -191,11 +196,11 @@ static bool tr_type(fields *f)
 }
 static bool tr_use(fields *f)
 {
-    return !usable(f, X86_TR) || (ar(f, X86_TR) & AR_S) || !(ar(f, X86_TR) & AR_P);
+    return !vmx_check_usable(f, X86_TR) || (ar(f, X86_TR) & AR_S) || !(ar(f, X86_TR) & AR_P);
 }
 static bool ldtr_use(fields *f)
 {
-    return usable(f, X86_LDTR) &&
+    return vmx_check_usable(f, X86_LDTR) &&
            (type(f, X86_LDTR) != 2 || (ar(f, X86_LDTR) & AR_S) || !(ar(f, X86_LDTR) & AR_P));
 }
 
@@ -217,11 +222,14 @@ static bool rflags(fields *f)
     return (F(GUEST_RFLAGS) & FLAGS_RESERVED) || !(F(GUEST_RFLAGS) & 2);
 }
 static bool rflags_vm(fields *f) { return v86(f) && (ia32e(f) || real(f)); }
-static bool injects(fields *f, unsigned what)
+static bool vmx_check_injects(fields *f, unsigned what)
 {
     return (F(ENTRY_INTR_INFO) & INTR_VALID) && INTR_TYPE(F(ENTRY_INTR_INFO)) == what;
 }
-static bool rflags_if(fields *f) { return injects(f, INTR_EXT) && !(F(GUEST_RFLAGS) & FLAG_IF); }
+static bool rflags_if(fields *f)
+{
+    return vmx_check_injects(f, INTR_EXT) && !(F(GUEST_RFLAGS) & FLAG_IF);
+}
 
 /* 26.3.1.5: activity, interruptibility, pending debug exceptions */
 static bool blocked(fields *f, uint64_t by) { return (F(GUEST_INTERRUPTIBILITY) & by) != 0; }
@@ -240,16 +248,17 @@ static bool block_both(fields *f) { return blocked(f, BLOCK_STI) && blocked(f, B
 static bool block_sti(fields *f) { return blocked(f, BLOCK_STI) && !(F(GUEST_RFLAGS) & FLAG_IF); }
 static bool block_int(fields *f)
 {
-    return injects(f, INTR_EXT) && blocked(f, BLOCK_STI | BLOCK_MOV_SS);
+    return vmx_check_injects(f, INTR_EXT) && blocked(f, BLOCK_STI | BLOCK_MOV_SS);
 }
-static bool block_nmi(fields *f)
+static bool vmx_check_block_nmi(fields *f)
 {
-    return injects(f, INTR_NMI) && blocked(f, BLOCK_STI | BLOCK_MOV_SS);
+    return vmx_check_injects(f, INTR_NMI) && blocked(f, BLOCK_STI | BLOCK_MOV_SS);
 }
 static bool block_smi(fields *f) { return blocked(f, BLOCK_SMI); }
 static bool block_nmis(fields *f)
 {
-    return injects(f, INTR_NMI) && (F(PIN_CONTROLS) & PIN_VIRTUAL_NMI) && blocked(f, BLOCK_NMI);
+    return vmx_check_injects(f, INTR_NMI) && (F(PIN_CONTROLS) & PIN_VIRTUAL_NMI) &&
+           blocked(f, BLOCK_NMI);
 }
 static bool pending_bits(fields *f) { return (F(GUEST_PENDING_DEBUG) & ~PENDING_KNOWN) != 0; }
 static bool pending_step(fields *f)
@@ -283,8 +292,8 @@ const struct vmx_rule vmx_guest_rules[] = {
     { "GUEST_CR3: beyond the physical-address width (26.3.1.1)", cr3 },
     { "GUEST_DR7: bits 63:32 not 0 (26.3.1.1)", dr7 },
     { "GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP: not canonical (26.3.1.1)", sysenter },
-    { "GUEST_PAT: a memory type that does not exist (26.3.1.1)", pat },
-    { "GUEST_EFER: a reserved bit is 1 (26.3.1.1)", efer_bits },
+    { "GUEST_PAT: a memory type that does not exist (26.3.1.1)", vmx_check_pat },
+    { "GUEST_EFER: a reserved bit is 1 (26.3.1.1)", vmx_check_efer_bits },
     { "GUEST_EFER: LMA differs from IA-32e mode (26.3.1.1)", efer_lma },
     { "GUEST_EFER: LME differs from IA-32e mode while CR0.PG is 1 (26.3.1.1)", efer_lme },
     { "GUEST_TR_SEL: TI not 0 (26.3.1.2)", tr_sel },
@@ -322,7 +331,7 @@ const struct vmx_rule vmx_guest_rules[] = {
     { "GUEST_INTERRUPTIBILITY: an interrupt is injected into blocking by STI or MOV SS (26.3.1.5)",
       block_int },
     { "GUEST_INTERRUPTIBILITY: an NMI is injected into blocking by STI or MOV SS (26.3.1.5)",
-      block_nmi },
+      vmx_check_block_nmi },
     { "GUEST_INTERRUPTIBILITY: blocking by SMI outside SMM (26.3.1.5)", block_smi },
     { "GUEST_INTERRUPTIBILITY: an NMI is injected while NMIs are blocked (26.3.1.5)", block_nmis },
     { "GUEST_PENDING_DEBUG: a reserved bit is 1 (26.3.1.5)", pending_bits },

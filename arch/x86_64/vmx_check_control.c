@@ -17,7 +17,10 @@ static bool secondary(fields *f, uint32_t bit)
 {
     return primary(f, P_SECONDARY) && (F(SECONDARY_CONTROLS) & bit) != 0;
 }
-static bool beyond(fields *f, uint64_t pa) { return pa >> f->limits->phys_bits != 0; }
+static bool vmx_check_control_beyond(fields *f, uint64_t pa)
+{
+    return pa >> f->limits->phys_bits != 0;
+}
 
 /* 26.2.1.1: execution controls */
 static bool pin_word(fields *f) { return !vmx_allows(f->limits->pin, F(PIN_CONTROLS)); }
@@ -66,12 +69,13 @@ static bool posted(fields *f)
 static bool posted_vector(fields *f) { return pin(f, PIN_POSTED) && F(POSTED_VECTOR) >> 8; }
 static bool posted_desc(fields *f)
 {
-    return pin(f, PIN_POSTED) && ((F(POSTED_DESC) & 63) || beyond(f, F(POSTED_DESC)));
+    return pin(f, PIN_POSTED) &&
+           ((F(POSTED_DESC) & 63) || vmx_check_control_beyond(f, F(POSTED_DESC)));
 }
 static bool vpid(fields *f) { return secondary(f, S_VPID) && !F(VPID); }
 static bool unrestricted(fields *f) { return secondary(f, S_UNRESTRICTED) && !secondary(f, S_EPT); }
 
-static bool ept_type(fields *f)
+static bool vmx_check_control_ept_type(fields *f)
 {
     uint64_t type = F(EPT_POINTER) & 7;
 
@@ -84,7 +88,8 @@ static bool ept_dirty(fields *f)
 }
 static bool ept_reserved(fields *f)
 {
-    return secondary(f, S_EPT) && ((F(EPT_POINTER) & 0xf80) || beyond(f, F(EPT_POINTER)));
+    return secondary(f, S_EPT) &&
+           ((F(EPT_POINTER) & 0xf80) || vmx_check_control_beyond(f, F(EPT_POINTER)));
 }
 
 /* 26.2.1.2 and 26.2.1.3: exit and entry controls */
@@ -98,7 +103,7 @@ static bool entry_word(fields *f) { return !vmx_allows(f->limits->entry, F(ENTRY
 static bool entry_list(fields *f) { return F(ENTRY_MSR_LOAD_COUNT) != 0; }
 
 /* 26.2.1.3: what is injected */
-static bool injects(fields *f) { return (F(ENTRY_INTR_INFO) & INTR_VALID) != 0; }
+static bool vmx_check_control_injects(fields *f) { return (F(ENTRY_INTR_INFO) & INTR_VALID) != 0; }
 static unsigned type_of(fields *f) { return (unsigned)INTR_TYPE(F(ENTRY_INTR_INFO)); }
 static unsigned vector_of(fields *f) { return (unsigned)F(ENTRY_INTR_INFO) & 0xff; }
 
@@ -113,33 +118,39 @@ static bool has_error(fields *f)
 
 static bool intr_type(fields *f)
 {
-    return injects(f) && (type_of(f) == INTR_RESERVED || type_of(f) == INTR_OTHER);
+    return vmx_check_control_injects(f) &&
+           (type_of(f) == INTR_RESERVED || type_of(f) == INTR_OTHER);
 }
 static bool intr_nmi(fields *f)
 {
-    return injects(f) && type_of(f) == INTR_NMI && vector_of(f) != 2;
+    return vmx_check_control_injects(f) && type_of(f) == INTR_NMI && vector_of(f) != 2;
 }
 static bool intr_exception(fields *f)
 {
-    return injects(f) && type_of(f) == INTR_EXCEPTION && vector_of(f) > 31;
+    return vmx_check_control_injects(f) && type_of(f) == INTR_EXCEPTION && vector_of(f) > 31;
 }
 static bool intr_error(fields *f)
 {
     bool given = (F(ENTRY_INTR_INFO) & INTR_ERROR_VALID) != 0, any = f->limits->basic >> 56 & 1;
 
-    return injects(f) && given != has_error(f) && !(any && type_of(f) == INTR_EXCEPTION);
+    return vmx_check_control_injects(f) && given != has_error(f) &&
+           !(any && type_of(f) == INTR_EXCEPTION);
 }
-static bool intr_reserved(fields *f) { return injects(f) && (F(ENTRY_INTR_INFO) & 0x7ffff000); }
+static bool intr_reserved(fields *f)
+{
+    return vmx_check_control_injects(f) && (F(ENTRY_INTR_INFO) & 0x7ffff000);
+}
 static bool error_code(fields *f)
 {
-    return injects(f) && (F(ENTRY_INTR_INFO) & INTR_ERROR_VALID) && F(ENTRY_ERROR_CODE) >> 16;
+    return vmx_check_control_injects(f) && (F(ENTRY_INTR_INFO) & INTR_ERROR_VALID) &&
+           F(ENTRY_ERROR_CODE) >> 16;
 }
 static bool intr_length(fields *f)
 {
     uint64_t len = F(ENTRY_INSN_LEN), least = f->limits->misc >> 30 & 1 ? 0 : 1;
 
-    return injects(f) && type_of(f) >= INTR_SOFT && type_of(f) <= INTR_SOFT_EXCEPTION &&
-           (len > 15 || len < least);
+    return vmx_check_control_injects(f) && type_of(f) >= INTR_SOFT &&
+           type_of(f) <= INTR_SOFT_EXCEPTION && (len > 15 || len < least);
 }
 
 /* 26.2.2 to 26.2.4: the host */
@@ -153,7 +164,7 @@ static bool host_cr4(fields *f)
     return (F(HOST_CR4) & f->limits->cr4_must) != f->limits->cr4_must ||
            (F(HOST_CR4) & ~f->limits->cr4_may);
 }
-static bool host_cr3(fields *f) { return beyond(f, F(HOST_CR3)); }
+static bool host_cr3(fields *f) { return vmx_check_control_beyond(f, F(HOST_CR3)); }
 static bool host_sysenter(fields *f)
 {
     return !vmx_canonical(F(HOST_SYSENTER_ESP)) || !vmx_canonical(F(HOST_SYSENTER_EIP));
@@ -215,7 +226,8 @@ const struct vmx_rule vmx_control_rules[] = {
       posted_desc },
     { "VPID: 0 (26.2.1.1)", vpid },
     { "SECONDARY_CONTROLS: unrestricted guest without EPT (26.2.1.1)", unrestricted },
-    { "EPT_POINTER: a memory type that the CPU does not have (26.2.1.1)", ept_type },
+    { "EPT_POINTER: a memory type that the CPU does not have (26.2.1.1)",
+      vmx_check_control_ept_type },
     { "EPT_POINTER: a walk that is not of 4 levels (26.2.1.1)", ept_walk },
     { "EPT_POINTER: accessed and dirty bits, which the CPU does not have (26.2.1.1)", ept_dirty },
     { "EPT_POINTER: a reserved bit is 1 (26.2.1.1)", ept_reserved },

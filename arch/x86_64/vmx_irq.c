@@ -18,7 +18,7 @@
 #define DR6_TRAPS 0xe00full /* B0-B3 BD BS BT */
 #define DR7_GD (1ull << 13)
 
-static uint64_t dr6_get(void)
+static uint64_t vmx_irq_dr6_get(void)
 {
     uint64_t v;
 
@@ -26,7 +26,7 @@ static uint64_t dr6_get(void)
     return v;
 }
 
-static void dr6_set(uint64_t v) { __asm__ volatile("mov %0, %%db6" : : "r"(v)); }
+static void vmx_irq_dr6_set(uint64_t v) { __asm__ volatile("mov %0, %%db6" : : "r"(v)); }
 
 static __attribute__((noinline)) uint32_t blocking_elsewhere(struct vcpu *v)
 {
@@ -112,7 +112,7 @@ void vmx_close_window(struct vmx_vcpu *s, uint32_t bit)
 
 /* After the last byte of 4 GiB, code that is not 64-bit goes on at 0: 26.3.1.4 wants no more bits.
  */
-static void wrap_pc(struct vcpu *v, uint64_t from)
+static void vmx_irq_wrap_pc(struct vcpu *v, uint64_t from)
 {
     if (from >> 32 == 0 && v->regs.pc >> 32 != 0 &&
         !((vmx_of(v)->efer & EFER_LMA) && (vmread(GUEST_CS_AR) & CS_AR_L)))
@@ -130,7 +130,7 @@ void vmx_skip_insn(struct vcpu *v, unsigned len)
     debug_assert_own_cpu(v);
     debug_assert(len <= 15);
     v->regs.pc += len;
-    wrap_pc(v, v->regs.pc - len);
+    vmx_irq_wrap_pc(v, v->regs.pc - len);
     v->regs.flags &= ~RFLAGS_RF;
     if (b & (BLOCK_STI | BLOCK_MOV_SS)) {
         vmwrite(GUEST_INTERRUPTIBILITY, b & ~(uint64_t)(BLOCK_STI | BLOCK_MOV_SS));
@@ -138,7 +138,7 @@ void vmx_skip_insn(struct vcpu *v, unsigned len)
     }
     if (!(v->regs.flags & RFLAGS_TF) || v->event.type != VEV_NONE)
         return;
-    dr6_set(dr6_get() | DR6_BS);
+    vmx_irq_dr6_set(vmx_irq_dr6_get() | DR6_BS);
     v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = X86_DB };
 }
 
@@ -212,7 +212,7 @@ static void reflect_db(struct vcpu *v, uint32_t info)
     if (INTR_TYPE(info) == INTR_PRIV_SOFT_EXCEPTION)
         v->regs.pc += vmread(EXIT_INSN_LEN); /* INT1: a trap */
     else
-        dr6_set((dr6_get() & ~0xfull) | (qualification & DR6_TRAPS));
+        vmx_irq_dr6_set((vmx_irq_dr6_get() & ~0xfull) | (qualification & DR6_TRAPS));
     vmwrite(GUEST_DR7, vmread(GUEST_DR7) & ~DR7_GD);
     v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = X86_DB };
 }

@@ -42,7 +42,7 @@ static int find_vmx(void)
     return 0;
 }
 
-static struct vmx_allowed allowed(uint32_t msr)
+static struct vmx_allowed vmx_probe_allowed(uint32_t msr)
 {
     uint64_t both = rdmsr(msr);
 
@@ -58,12 +58,12 @@ static void read_limits(void)
     l->basic = rdmsr(MSR_VMX_BASIC);
     use_true = (l->basic & BASIC_TRUE) != 0;
     base = use_true ? MSR_VMX_TRUE_PIN : MSR_VMX_PIN;
-    l->pin = allowed(base);
-    l->primary = allowed(base + 1);
-    l->exit = allowed(base + 2);
-    l->entry = allowed(base + 3);
+    l->pin = vmx_probe_allowed(base);
+    l->primary = vmx_probe_allowed(base + 1);
+    l->exit = vmx_probe_allowed(base + 2);
+    l->entry = vmx_probe_allowed(base + 3);
     if (l->primary.may & P_SECONDARY)
-        l->secondary = allowed(MSR_VMX_SECONDARY);
+        l->secondary = vmx_probe_allowed(MSR_VMX_SECONDARY);
     if (l->secondary.may & S_EPT)
         l->ept = rdmsr(MSR_VMX_EPT_VPID);
     l->misc = rdmsr(MSR_VMX_MISC);
@@ -159,7 +159,7 @@ static const uint32_t free_msrs[] = {
 #define MSR_TSC_AUX 0xc0000103u
 #define L7_EDX_L1D_FLUSH (1u << 28)
 
-static void msr_allow(uint8_t *map, uint32_t msr)
+static void vmx_probe_msr_allow(uint8_t *map, uint32_t msr)
 {
     uint32_t bit = (msr & 0x1fff) + (msr >= 0xc0000000 ? 0x2000 : 0);
 
@@ -177,15 +177,15 @@ static void fill_bitmap(uint8_t *map, bool pass_spec_ctrl)
 {
     memset(map, 0xff, PAGE_SIZE);
     for (unsigned i = 0; i < ARRAY_SIZE(free_msrs); i++)
-        msr_allow(map, free_msrs[i]);
+        vmx_probe_msr_allow(map, free_msrs[i]);
     if (guest_fpu_caps.rdtscp)
-        msr_allow(map, MSR_TSC_AUX);
+        vmx_probe_msr_allow(map, MSR_TSC_AUX);
     if (guest_fpu_caps.ibpb)
         msr_allow_write(map, SPEC_MSR_PRED);
     if (x86_features.max_leaf >= 7 && (cpuid(7, 0).d & L7_EDX_L1D_FLUSH))
         msr_allow_write(map, SPEC_MSR_FLUSH);
     if (pass_spec_ctrl)
-        msr_allow(map, SPEC_MSR_CTRL);
+        vmx_probe_msr_allow(map, SPEC_MSR_CTRL);
 }
 
 static int make_bitmap(void)

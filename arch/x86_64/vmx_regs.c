@@ -65,7 +65,7 @@ static const struct {
     { 0x176, { GUEST_SYSENTER_EIP, 0 } },
 };
 
-static const struct field *find(uint32_t id)
+static const struct field *vmx_regs_find(uint32_t id)
 {
     uint32_t n = id - X86_CR0;
 
@@ -165,7 +165,7 @@ static int set_cr4(struct vcpu *v, uint64_t val)
     return 0;
 }
 
-static int set_efer(struct vcpu *v, uint64_t val)
+static int vmx_regs_set_efer(struct vcpu *v, uint64_t val)
 {
     const uint64_t known = 0x1 | EFER_LME | EFER_LMA | EFER_NXE;
     struct vmx_vcpu *s = vmx_of(v);
@@ -244,7 +244,7 @@ static int get_switched(const struct vcpu *v, uint32_t id, uint64_t *val)
     return guest_fpu_get_reg(v, &vmx_of(v)->fpu, id, val);
 }
 
-static int set_spec_ctrl(struct vmx_vcpu *s, uint64_t val)
+static int vmx_regs_set_spec_ctrl(struct vmx_vcpu *s, uint64_t val)
 {
     int err = spec_check(val);
 
@@ -283,11 +283,11 @@ static int set_switched(struct vcpu *v, uint32_t id, uint64_t val)
         }
     }
     if (id == SPEC_MSR_CTRL)
-        return set_spec_ctrl(vmx_of(v), val);
+        return vmx_regs_set_spec_ctrl(vmx_of(v), val);
     return guest_fpu_set_reg(v, &vmx_of(v)->fpu, id, val);
 }
 
-static uint64_t dr6_get(const struct vcpu *v)
+static uint64_t vmx_regs_dr6_get(const struct vcpu *v)
 {
     uint64_t val = vmx_of(v)->dr6;
 
@@ -303,7 +303,7 @@ static void cr2_set(struct vcpu *v, uint64_t val)
         __asm__ volatile("mov %0, %%cr2" : : "r"(val));
 }
 
-static int dr6_set(struct vcpu *v, uint64_t val)
+static int vmx_regs_dr6_set(struct vcpu *v, uint64_t val)
 {
     if (val & HIGH32)
         return -EINVAL;
@@ -333,7 +333,7 @@ static void set_tsc_offset(struct vcpu *v, uint64_t val)
 
 static int get_vmcs(struct vcpu *v, uint32_t id, uint64_t *val)
 {
-    const struct field *f = find(id);
+    const struct field *f = vmx_regs_find(id);
 
     if (f)
         *val = vmread(f->code);
@@ -373,7 +373,7 @@ int vmx_get_sysreg(struct vcpu *v, uint32_t id, uint64_t *val)
     case X86_PAT: *val = s->pat; return 0;
     case X86_TSC_OFFSET: *val = s->tsc_offset; return 0;
     case X86_CR2: *val = guest_loaded(v) ? read_cr2() : s->cr2; return 0;
-    case X86_DR6: *val = dr6_get(v); return 0;
+    case X86_DR6: *val = vmx_regs_dr6_get(v); return 0;
     case X86_CR8: *val = s->vapic[VAPIC_TPR] >> 4; return 0;
     default: break;
     }
@@ -394,7 +394,7 @@ static void set_shadow(const struct vcpu *v, uint64_t val)
     vmwrite(GUEST_PENDING_DEBUG, val != 0 && (v->regs.flags & RFLAGS_TF) ? PENDING_BS : 0);
 }
 
-static int block_nmi(uint64_t blocked)
+static int vmx_regs_block_nmi(uint64_t blocked)
 {
     uint64_t b = vmread(GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCK_NMI;
 
@@ -421,12 +421,12 @@ static int set_vmcs(struct vcpu *v, uint32_t id, uint64_t val)
     case X86_CR0: return set_cr0(v, val);
     case X86_CR3: return set_cr3(v, val);
     case X86_CR4: return set_cr4(v, val);
-    case X86_EFER: return set_efer(v, val);
+    case X86_EFER: return vmx_regs_set_efer(v, val);
     case X86_PAT: vmwrite(GUEST_PAT, s->pat = val); return 0;
     case X86_TSC_OFFSET: set_tsc_offset(v, val); return 0;
     case X86_CPL: return -EINVAL; /* it is the stack segment's */
     case X86_INT_SHADOW: set_shadow(v, val); return 0;
-    case X86_NMI_BLOCKED: return block_nmi(val);
+    case X86_NMI_BLOCKED: return vmx_regs_block_nmi(val);
     case X86_PENDING_DEBUG: return set_pending_debug(val);
     default: break;
     }
@@ -443,14 +443,14 @@ static int set_vmcs(struct vcpu *v, uint32_t id, uint64_t val)
 
 int vmx_set_sysreg(struct vcpu *v, uint32_t id, uint64_t val)
 {
-    const struct field *f = find(id);
+    const struct field *f = vmx_regs_find(id);
     int err = 0;
 
     debug_assert_own_cpu(v);
     if (id == X86_CR8)
         return cr8_set(v, val);
     if (id == X86_DR6)
-        return dr6_set(v, val);
+        return vmx_regs_dr6_set(v, val);
     if (id == X86_CR2) {
         cr2_set(v, val);
         return 0;
@@ -475,7 +475,7 @@ static uint64_t mode_stamp(const struct vmx_vcpu *s, uint64_t ar) { return s->mo
  * code has no base, and the level is that of the stack segment, which that of CS equals unless CS
  * conforms (26.3.1.2).
  */
-static void read_mode(const struct vmx_vcpu *s, struct x86_mode_regs *r)
+static void vmx_regs_read_mode(const struct vmx_vcpu *s, struct x86_mode_regs *r)
 {
     const uint16_t conforming = 0xc;
     /* CS is never unusable */
@@ -494,7 +494,7 @@ static void read_mode(const struct vmx_vcpu *s, struct x86_mode_regs *r)
 static __attribute__((noinline)) void read_mode_elsewhere(struct vcpu *v, struct x86_mode_regs *r)
 {
     vmx_use(v);
-    read_mode(vmx_of(v), r);
+    vmx_regs_read_mode(vmx_of(v), r);
     vmx_done(v);
 }
 
@@ -503,7 +503,7 @@ void vmx_x86_mode(struct vcpu *v, struct x86_mode_regs *r)
 {
     debug_assert_own_cpu(v);
     if (vmx_is_current(v))
-        read_mode(vmx_of(v), r);
+        vmx_regs_read_mode(vmx_of(v), r);
     else
         read_mode_elsewhere(v, r);
 }
@@ -517,7 +517,7 @@ bool vmx_x86_mode_same(struct vcpu *v, const struct x86_mode_regs *r)
 
 /* ---- reset state, volume 3 table 9-1 ---- */
 
-static void reset_segments(void)
+static void vmx_regs_reset_segments(void)
 {
     static const struct {
         uint16_t sel, ar;
@@ -577,13 +577,13 @@ void vmx_reset_state(struct vcpu *v, bool init)
     s->rsp_known = true;
     s->primary = vmx_caps.primary;
     vmwrite(PRIMARY_CONTROLS, s->primary);
-    reset_segments();
+    vmx_regs_reset_segments();
     reset_others();
-    (void)set_efer(v, 0);
+    (void)vmx_regs_set_efer(v, 0);
     (void)set_cr0(v, 0x10 | caching);
     (void)set_cr4(v, 0);
     cr2_set(v, 0);
-    (void)dr6_set(v, 0xffff0ff0);
+    (void)vmx_regs_dr6_set(v, 0xffff0ff0);
     if (!init) {
         reset_msrs(s);
         spec_vcpu_reset(&s->spec);

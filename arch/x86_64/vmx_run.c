@@ -45,16 +45,16 @@ void vmx_know_rsp(struct vcpu *v)
         get_rsp(v, vmx_of(v));
 }
 
-static uint8_t insn_len(void) { return (uint8_t)vmread(EXIT_INSN_LEN); }
+static uint8_t vmx_run_insn_len(void) { return (uint8_t)vmread(EXIT_INSN_LEN); }
 
-static void raise(struct vcpu *v, uint8_t vector, bool has_error)
+static void vmx_run_raise(struct vcpu *v, uint8_t vector, bool has_error)
 {
     v->event =
         (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = vector, .has_error = has_error };
 }
 
 /* Posted interrupts want the CPU to acknowledge the host's interrupts itself (26.2.1.1). */
-static void exit_irq(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+static void vmx_run_exit_irq(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)v, (void)s;
     if (vmx_caps.exit & X_ACK_INT)
@@ -81,19 +81,19 @@ static void exit_tpr(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 }
 
 /* INIT to the host: blocked outside guests, and nothing to us. */
-static void exit_nothing(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+static void vmx_run_exit_nothing(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)v, (void)s;
     e->reason = EXIT_NONE;
 }
 
-static void exit_shutdown(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+static void vmx_run_exit_shutdown(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)v, (void)s;
     e->reason = EXIT_SHUTDOWN;
 }
 
-static void exit_window(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+static void vmx_run_exit_window(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)v;
     vmx_close_window(s, P_INT_WINDOW);
@@ -110,16 +110,16 @@ static void exit_nmi_window(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit
 static void simple(struct vcpu_exit *e, enum exit_reason reason)
 {
     e->reason = reason;
-    e->insn_len = insn_len();
+    e->insn_len = vmx_run_insn_len();
 }
 
-static void exit_cpuid(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+static void vmx_run_exit_cpuid(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)v, (void)s;
     simple(e, EXIT_CPUID);
 }
 
-static void exit_hlt(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+static void vmx_run_exit_hlt(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)v, (void)s;
     simple(e, EXIT_HALT);
@@ -267,38 +267,38 @@ static void exit_apic_access(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exi
 }
 
 /* VMX, SMX and MONITOR are not in the guest's CPUID. */
-static void exit_ud(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+static void vmx_run_exit_ud(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)s;
-    raise(v, X86_UD, false);
+    vmx_run_raise(v, X86_UD, false);
     e->reason = EXIT_NONE;
 }
 
 /* No performance counters. */
-static void exit_gp(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+static void vmx_run_exit_gp(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)s;
-    raise(v, X86_GP, true);
+    vmx_run_raise(v, X86_GP, true);
     e->reason = EXIT_NONE;
 }
 
 /* INVD would throw away what others wrote; caches are coherent without WBINVD. */
-static void exit_cache(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+static void vmx_run_exit_cache(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)s;
-    vmx_skip_insn(v, insn_len());
+    vmx_skip_insn(v, vmx_run_insn_len());
     e->reason = EXIT_NONE;
 }
 
 /* The guest spins: others may need the CPU more. */
-static void exit_pause(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
+static void vmx_run_exit_pause(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)s;
     __atomic_fetch_or(&v->requests, REQ_YIELD, __ATOMIC_RELAXED);
     e->reason = EXIT_NONE;
 }
 
-static void fail(struct vcpu_exit *e, uint64_t code, uint64_t info, const char *what)
+static void vmx_run_fail(struct vcpu_exit *e, uint64_t code, uint64_t info, const char *what)
 {
     e->reason = EXIT_FAIL;
     e->fail.hw_code = code;
@@ -323,7 +323,7 @@ static void exit_task(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
     e->reason = EXIT_TASK;
     e->isa[0] = (uint16_t)q;
     e->isa[1] = how;
-    e->insn_len = how != TASK_GATE || INTR_TYPE(info) >= INTR_SOFT ? insn_len() : 0;
+    e->insn_len = how != TASK_GATE || INTR_TYPE(info) >= INTR_SOFT ? vmx_run_insn_len() : 0;
     if (how == TASK_IRET)
         block &= ~(uint64_t)BLOCK_NMI;
     else if (v->event.type == VEV_NMI)
@@ -336,8 +336,8 @@ static void exit_misconfig(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit 
 {
     (void)s;
     get_event(v);
-    fail(e, REASON_EPT_MISCONFIG, vmread(GUEST_PHYSICAL_ADDRESS),
-         "an EPT entry that the CPU does not accept");
+    vmx_run_fail(e, REASON_EPT_MISCONFIG, vmread(GUEST_PHYSICAL_ADDRESS),
+                 "an EPT entry that the CPU does not accept");
 }
 
 static void exit_exception(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
@@ -348,53 +348,53 @@ static void exit_exception(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit 
 
 static exit_fn *const handlers[REASON_VMFUNC + 1] = {
     [REASON_EXCEPTION] = exit_exception,
-    [REASON_EXT_INT] = exit_irq,
-    [REASON_TRIPLE_FAULT] = exit_shutdown,
-    [REASON_INIT] = exit_nothing,
-    [REASON_INT_WINDOW] = exit_window,
+    [REASON_EXT_INT] = vmx_run_exit_irq,
+    [REASON_TRIPLE_FAULT] = vmx_run_exit_shutdown,
+    [REASON_INIT] = vmx_run_exit_nothing,
+    [REASON_INT_WINDOW] = vmx_run_exit_window,
     [REASON_NMI_WINDOW] = exit_nmi_window,
     [REASON_TASK_SWITCH] = exit_task,
-    [REASON_CPUID] = exit_cpuid,
-    [REASON_GETSEC] = exit_ud,
-    [REASON_HLT] = exit_hlt,
-    [REASON_INVD] = exit_cache,
-    [REASON_RDPMC] = exit_gp,
-    [REASON_RSM] = exit_ud,
+    [REASON_CPUID] = vmx_run_exit_cpuid,
+    [REASON_GETSEC] = vmx_run_exit_ud,
+    [REASON_HLT] = vmx_run_exit_hlt,
+    [REASON_INVD] = vmx_run_exit_cache,
+    [REASON_RDPMC] = vmx_run_exit_gp,
+    [REASON_RSM] = vmx_run_exit_ud,
     [REASON_VMCALL] = exit_vmcall,
-    [REASON_VMCLEAR] = exit_ud,
-    [REASON_VMLAUNCH] = exit_ud,
-    [REASON_VMPTRLD] = exit_ud,
-    [REASON_VMPTRST] = exit_ud,
-    [REASON_VMREAD] = exit_ud,
-    [REASON_VMRESUME] = exit_ud,
-    [REASON_VMWRITE] = exit_ud,
-    [REASON_VMXOFF] = exit_ud,
-    [REASON_VMXON] = exit_ud,
+    [REASON_VMCLEAR] = vmx_run_exit_ud,
+    [REASON_VMLAUNCH] = vmx_run_exit_ud,
+    [REASON_VMPTRLD] = vmx_run_exit_ud,
+    [REASON_VMPTRST] = vmx_run_exit_ud,
+    [REASON_VMREAD] = vmx_run_exit_ud,
+    [REASON_VMRESUME] = vmx_run_exit_ud,
+    [REASON_VMWRITE] = vmx_run_exit_ud,
+    [REASON_VMXOFF] = vmx_run_exit_ud,
+    [REASON_VMXON] = vmx_run_exit_ud,
     [REASON_CR] = exit_cr,
     [REASON_IO] = exit_io,
     [REASON_RDMSR] = exit_rdmsr,
     [REASON_WRMSR] = exit_wrmsr,
-    [REASON_MWAIT] = exit_ud,
-    [REASON_MONITOR] = exit_ud,
-    [REASON_PAUSE] = exit_pause,
+    [REASON_MWAIT] = vmx_run_exit_ud,
+    [REASON_MONITOR] = vmx_run_exit_ud,
+    [REASON_PAUSE] = vmx_run_exit_pause,
     [REASON_EPT_VIOLATION] = exit_ept,
     [REASON_EPT_MISCONFIG] = exit_misconfig,
-    [REASON_INVEPT] = exit_ud,
+    [REASON_INVEPT] = vmx_run_exit_ud,
     [REASON_PREEMPTION] = exit_timer,
     [REASON_TPR] = exit_tpr,
     [REASON_APIC_ACCESS] = exit_apic_access,
     [REASON_EOI] = vmx_exit_eoi,
     [REASON_APIC_WRITE] = vmx_exit_apic_write,
-    [REASON_INVVPID] = exit_ud,
-    [REASON_WBINVD] = exit_cache,
+    [REASON_INVVPID] = vmx_run_exit_ud,
+    [REASON_WBINVD] = vmx_run_exit_cache,
     [REASON_XSETBV] = exit_xsetbv,
-    [REASON_VMFUNC] = exit_ud,
+    [REASON_VMFUNC] = vmx_run_exit_ud,
 };
 
 static uint64_t read_field(uint32_t field) { return vmread((enum vmcs_field)field); }
 
 /* The rule that an entry with the current VMCS breaks; NULL: none. */
-static const char *broken_rule(const struct vmx_vcpu *s)
+static const char *vmx_run_broken_rule(const struct vmx_vcpu *s)
 {
     const struct vmx_fields f = { .read = read_field,
                                   .limits = &vmx_limits,
@@ -403,20 +403,21 @@ static const char *broken_rule(const struct vmx_vcpu *s)
     return vmx_check(&f);
 }
 
-static void exit_unknown(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e, uint32_t reason)
+static void vmx_run_exit_unknown(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e,
+                                 uint32_t reason)
 {
     const char *rule = NULL;
     uint64_t info = reason == REASON_VMFAIL ? vmread(INSN_ERROR) : vmread(EXIT_QUALIFICATION);
 
     (void)v, (void)s;
     if ((reason & 0xffff) == REASON_BAD_GUEST || reason == REASON_VMFAIL || reason == REASON_RULE)
-        rule = broken_rule(s);
+        rule = vmx_run_broken_rule(s);
     if (!rule && reason == REASON_VMFAIL)
         rule = vmx_insn_error(info);
-    fail(e, reason, info,
-         rule                           ? rule
-         : reason & REASON_ENTRY_FAILED ? "VM entry refused the guest's state"
-                                        : "an exit that was not asked for");
+    vmx_run_fail(e, reason, info,
+                 rule                           ? rule
+                 : reason & REASON_ENTRY_FAILED ? "VM entry refused the guest's state"
+                                                : "an exit that was not asked for");
 }
 
 /* Only what differs from the VMCS is written. Outside 64-bit code RIP has 32 bits (26.3.1.4). */
@@ -499,7 +500,7 @@ static __attribute__((noinline)) void flush_l1d(struct vcpu *v, struct vmx_vcpu 
     spec_flush_l1d();
 }
 
-static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
+static uint32_t vmx_run_enter(struct vcpu *v, struct vmx_vcpu *s)
 {
     bool entered;
 
@@ -509,7 +510,7 @@ static uint32_t enter(struct vcpu *v, struct vmx_vcpu *s)
     if (s->watching)
         put_threshold(s);
     if (DEBUG_LOCKS) {
-        if (s->changed && broken_rule(s))
+        if (s->changed && vmx_run_broken_rule(s))
             return REASON_RULE;
         s->changed = false;
     }
@@ -549,7 +550,7 @@ void vmx_run(struct vcpu *v, struct vcpu_exit *e)
         prepare(v, s, c);
     if (v->event.type != VEV_NONE)
         vmx_inject(v, s);
-    uint32_t reason = enter(v, s);
+    uint32_t reason = vmx_run_enter(v, s);
 
     get_regs(v, s);
     e->insn_bytes_len = 0;
@@ -557,5 +558,5 @@ void vmx_run(struct vcpu *v, struct vcpu_exit *e)
     if (fn)
         fn(v, s, e);
     else
-        exit_unknown(v, s, e, reason);
+        vmx_run_exit_unknown(v, s, e, reason);
 }

@@ -191,7 +191,7 @@ static void in_escape(char c)
     memset(fb.param, 0, sizeof fb.param);
 }
 
-static void put(char c)
+static void fb_put(char c)
 {
     if (fb.escape) {
         in_escape(c);
@@ -218,7 +218,7 @@ void fb_write_sync(const char *s, size_t n)
         return;
     spin_lock(&fb_lock);
     for (size_t i = 0; i < n; i++)
-        put(s[i]);
+        fb_put(s[i]);
     (void)draw(UINT32_MAX);
     spin_unlock(&fb_lock);
 }
@@ -231,7 +231,7 @@ static size_t fb_write(const char *s, size_t n)
     }
     spin_lock(&fb_lock);
     for (size_t i = 0; i < n; i++)
-        put(s[i]);
+        fb_put(s[i]);
     spin_unlock(&fb_lock);
     event_post(&draw_event); /* the console holds locks that event_at() may not be called under */
     return n;
@@ -242,7 +242,7 @@ static const struct host_console fb_line = { .name = "framebuffer",
                                              .write_sync = fb_write_sync };
 
 /* As many rows as the memory that is there can show, whatever the mode says. */
-static bool fit(const struct boot_fb *f)
+static bool fb_fit(const struct boot_fb *f)
 {
     uint64_t lines = f->pitch ? min_u64(f->height, f->size / f->pitch) : 0;
 
@@ -255,7 +255,7 @@ static bool fit(const struct boot_fb *f)
 bool fb_early(const struct boot_info *bi)
 {
     /* cppcheck-suppress comparePointers ; both ends of one thing, by the linker */
-    if (fb_font_end - fb_font < 4 + (long)(FONT_GLYPHS * CELL_H) || !fit(&bi->fb))
+    if (fb_font_end - fb_font < 4 + (long)(FONT_GLYPHS * CELL_H) || !fb_fit(&bi->fb))
         return false;
     fb.info = bi->fb;
     fb.ink = fb.info.format == BOOT_FB_MASK ? INK_MASK : INK;

@@ -21,21 +21,22 @@ enum { CMD_WAIT = 1, CMD_DEVICE = 2, CMD_PAGES = 3, CMD_IRQS = 5, CMD_ALL = 8 };
 #define PAGES_TABLES 2ull /* PDE: entries that lead to them as well */
 #define PAGES_ALL 0x7ffffffffffff000ull
 
-static void put(struct amdvi *v, uint64_t lo, uint64_t hi)
+static void amdvi_cmd_put(struct amdvi *v, uint64_t lo, uint64_t hi)
 {
     v->commands[v->tail] = (struct amdvi_entry){ { lo, hi } };
     v->tail = (v->tail + 1) % AMDVI_QUEUE;
 }
 
 /* Rings, and waits until all is done. */
-static int finish(struct amdvi *v)
+static int amdvi_cmd_finish(struct amdvi *v)
 {
     uint64_t end = time_ns() + ANSWER_NS;
 
     debug_assert_held(&v->lock);
     v->serial++;
-    put(v, virt_to_phys((const void *)(uintptr_t)v->done).v | WAIT_STORE | COMMAND(CMD_WAIT),
-        v->serial);
+    amdvi_cmd_put(v,
+                  virt_to_phys((const void *)(uintptr_t)v->done).v | WAIT_STORE | COMMAND(CMD_WAIT),
+                  v->serial);
     dma_wmb();
     amdvi_write(v, AMDVI_CMD_TAIL, v->tail * sizeof *v->commands);
     while (__atomic_load_n(v->done, __ATOMIC_ACQUIRE) != v->serial) {
@@ -58,25 +59,25 @@ static void put_pages(struct amdvi *v, uint16_t domain, uint64_t at, uint64_t le
         if (differ > 50)
             address = PAGES_ALL | PAGES_MANY;
     }
-    put(v, COMMAND(CMD_PAGES) | (uint64_t)domain << 32, address | PAGES_TABLES);
+    amdvi_cmd_put(v, COMMAND(CMD_PAGES) | (uint64_t)domain << 32, address | PAGES_TABLES);
 }
 
 int amdvi_forget_device(struct amdvi *v, uint16_t rid)
 {
-    put(v, COMMAND(CMD_DEVICE) | rid, 0);
-    return finish(v);
+    amdvi_cmd_put(v, COMMAND(CMD_DEVICE) | rid, 0);
+    return amdvi_cmd_finish(v);
 }
 
 int amdvi_forget_range(struct amdvi *v, uint16_t domain, uint64_t at, uint64_t len)
 {
     put_pages(v, domain, at, len);
-    return finish(v);
+    return amdvi_cmd_finish(v);
 }
 
 int amdvi_forget_irqs(struct amdvi *v, uint16_t rid)
 {
-    put(v, COMMAND(CMD_IRQS) | rid, 0);
-    return finish(v);
+    amdvi_cmd_put(v, COMMAND(CMD_IRQS) | rid, 0);
+    return amdvi_cmd_finish(v);
 }
 
 /* Where the unit has no command for that: entry by entry, in pieces that the buffer holds. */
@@ -85,19 +86,19 @@ int amdvi_forget_all(struct amdvi *v)
     int err = 0;
 
     if (v->features & FEATURE_ALL_INVALIDATED) {
-        put(v, COMMAND(CMD_ALL), 0);
-        return finish(v);
+        amdvi_cmd_put(v, COMMAND(CMD_ALL), 0);
+        return amdvi_cmd_finish(v);
     }
     for (uint32_t i = 0; !err && i < AMDVI_RIDS; i++) {
-        put(v, COMMAND(CMD_DEVICE) | i, 0);
-        put(v, COMMAND(CMD_IRQS) | i, 0);
+        amdvi_cmd_put(v, COMMAND(CMD_DEVICE) | i, 0);
+        amdvi_cmd_put(v, COMMAND(CMD_IRQS) | i, 0);
         if (i % 64 == 63)
-            err = finish(v);
+            err = amdvi_cmd_finish(v);
     }
     for (uint32_t id = 0; !err && id < AMDVI_RIDS; id++) {
         put_pages(v, (uint16_t)id, 0, UINT64_MAX);
         if (id % 128 == 127)
-            err = finish(v);
+            err = amdvi_cmd_finish(v);
     }
     return err;
 }

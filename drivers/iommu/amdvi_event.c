@@ -51,7 +51,7 @@ bool amdvi_decode(const struct amdvi_entry *e, struct iommu_fault *f)
 }
 
 /* Copied once; its place is empty then, so that an entry that was never written is seen. */
-static struct amdvi_entry take(struct amdvi *v, uint32_t head)
+static struct amdvi_entry amdvi_event_take(struct amdvi *v, uint32_t head)
 {
     volatile struct amdvi_entry *at = &v->events[head / sizeof *v->events];
     struct amdvi_entry e = { { at->q[0], at->q[1] } };
@@ -86,7 +86,7 @@ bool amdvi_poll(struct iommu_unit *u, unsigned most)
     tail = (uint32_t)amdvi_read(v, AMDVI_EVT_TAIL) & mask;
     dma_rmb();
     for (; most && head != tail; most--, head = (head + sizeof *v->events) & mask) {
-        struct amdvi_entry e = take(v, head);
+        struct amdvi_entry e = amdvi_event_take(v, head);
 
         if (amdvi_decode(&e, &f))
             iommu_report(u, &f);

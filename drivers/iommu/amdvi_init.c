@@ -37,7 +37,7 @@ static void reserve_all(const struct ivrs *t)
     }
 }
 
-static struct iommu_scope *scopes_of(const struct ivrs *t, unsigned unit)
+static struct iommu_scope *amdvi_init_scopes_of(const struct ivrs *t, unsigned unit)
 {
     uint32_t n = t->unit[unit].nranges, from = t->unit[unit].range;
     struct iommu_scope *s = calloc(n + 1u, sizeof *s); /* charge: Trivet's own */
@@ -76,7 +76,7 @@ static void want_events(struct amdvi *v)
     v->unit.polled = false;
 }
 
-static int bring_up(struct amdvi *v, const struct ivrs *t, unsigned unit)
+static int amdvi_init_bring_up(struct amdvi *v, const struct ivrs *t, unsigned unit)
 {
     uint64_t control;
     int err = amdvi_begin(v);
@@ -94,13 +94,13 @@ static int bring_up(struct amdvi *v, const struct ivrs *t, unsigned unit)
     return err;
 }
 
-static struct amdvi *make_unit(const struct ivrs *t, unsigned unit)
+static struct amdvi *amdvi_init_make_unit(const struct ivrs *t, unsigned unit)
 {
     struct amdvi *v = calloc(1, sizeof *v); /* charge: the machine's units are Trivet's own */
     int err = -ENOMEM;
 
     if (v) {
-        v->unit.scopes = scopes_of(t, unit);
+        v->unit.scopes = amdvi_init_scopes_of(t, unit);
         v->unit.nscopes = t->unit[unit].nranges;
         v->unit.all = t->unit[unit].all;
         v->unit.segment = t->unit[unit].segment;
@@ -109,7 +109,7 @@ static struct amdvi *make_unit(const struct ivrs *t, unsigned unit)
                  "48-bit addresses, pages up to 1 GiB, interrupts are remapped");
         v->regs = mmu_map_device(hpa(t->unit[unit].base), AMDVI_WINDOW);
         v->pci = own_function(v->unit.segment, t->unit[unit].rid);
-        err = v->unit.scopes && v->regs ? bring_up(v, t, unit) : -ENOMEM;
+        err = v->unit.scopes && v->regs ? amdvi_init_bring_up(v, t, unit) : -ENOMEM;
     }
     if (!err)
         return v;
@@ -136,7 +136,7 @@ int amdvi_init(void)
                  t.bad);
     reserve_all(&t);
     for (unsigned i = 0; i < t.nunits; i++)
-        made[i] = make_unit(&t, i);
+        made[i] = amdvi_init_make_unit(&t, i);
     for (unsigned i = 0; i < t.nunits; i++)
         if (made[i])
             want_events(made[i]);

@@ -29,7 +29,7 @@ struct irq_table {
 enum { TABLE_ORDER = 1 };
 static_assert(sizeof(struct irq_table) == PAGE_SIZE << TABLE_ORDER, "2.2.5.1: the first page");
 
-static uint32_t key_of(uint32_t stream, unsigned n)
+static uint32_t amdvi_irq_key_of(uint32_t stream, unsigned n)
 {
     return 1u << 31 | (stream & 0xffff) << 11 | n;
 }
@@ -57,7 +57,7 @@ static struct irq_table *make_table(struct amdvi *v, uint16_t sender, int *err)
     return phys_to_virt(at);
 }
 
-static unsigned find_entry(const struct irq_table *t, uint32_t key, bool new)
+static unsigned amdvi_irq_find_entry(const struct irq_table *t, uint32_t key, bool new)
 {
     unsigned free_one = IRQS;
 
@@ -70,7 +70,7 @@ static unsigned find_entry(const struct irq_table *t, uint32_t key, bool new)
     return new ? free_one : IRQS;
 }
 
-static int put_entry(struct amdvi *v, uint16_t sender, uint32_t *e, uint32_t val)
+static int amdvi_irq_put_entry(struct amdvi *v, uint16_t sender, uint32_t *e, uint32_t val)
 {
     int err;
 
@@ -96,27 +96,27 @@ int amdvi_irq(struct iommu_unit *u, uint32_t stream, unsigned n, uint32_t sender
         t = make_table(v, (uint16_t)sender, &err);
     if (err)
         return err;
-    i = find_entry(t, key_of(stream, n), true);
+    i = amdvi_irq_find_entry(t, amdvi_irq_key_of(stream, n), true);
     if (i == IRQS)
         return -ENOSPC;
-    t->key[i] = key_of(stream, n);
+    t->key[i] = amdvi_irq_key_of(stream, n);
     *out = (struct irq_message){ PLAIN_FIXED, i };
-    return put_entry(v, (uint16_t)sender, &t->entry[i],
-                     IRTE_ENABLED | IRTE_DEST(PLAIN_DEST(plain->address)) |
-                         IRTE_VECTOR(plain->data));
+    return amdvi_irq_put_entry(v, (uint16_t)sender, &t->entry[i],
+                               IRTE_ENABLED | IRTE_DEST(PLAIN_DEST(plain->address)) |
+                                   IRTE_VECTOR(plain->data));
 }
 
 void amdvi_irq_off(struct iommu_unit *u, uint32_t stream, unsigned n, uint32_t sender)
 {
     struct amdvi *v = container_of(u, struct amdvi, unit);
     struct irq_table *t = table_of(v, (uint16_t)sender);
-    unsigned i = t ? find_entry(t, key_of(stream, n), false) : IRQS;
+    unsigned i = t ? amdvi_irq_find_entry(t, amdvi_irq_key_of(stream, n), false) : IRQS;
 
     assert_cpu0();
     if (i == IRQS)
         return;
     t->key[i] = 0;
-    (void)put_entry(v, (uint16_t)sender, &t->entry[i], 0); /* noticed at the next flush */
+    (void)amdvi_irq_put_entry(v, (uint16_t)sender, &t->entry[i], 0); /* noticed at the next flush */
 }
 
 /*
@@ -134,5 +134,5 @@ int amdvi_let_lines(struct amdvi *v, uint16_t rid)
         return err;
     for (unsigned i = VECTOR_FIRST; i < VECTORS; i++)
         t->entry[i] = IRTE_ENABLED | IRTE_DEST(percpus[0].hw_id) | IRTE_VECTOR(i);
-    return put_entry(v, rid, &t->entry[0], 0);
+    return amdvi_irq_put_entry(v, rid, &t->entry[0], 0);
 }

@@ -32,12 +32,15 @@ struct dma {
     struct chunk chunk[CHUNKS];
 };
 
-static uint64_t window_of(const struct dma *d, unsigned slot) { return d->base + slot * d->window; }
+static uint64_t dma_window_of(const struct dma *d, unsigned slot)
+{
+    return d->base + slot * d->window;
+}
 
 /* ---- making it ---- */
 
 /* The lowest place for [at, at+len) where the firmware has reserved nothing. 0: none. */
-static uint64_t place(const struct host_pci_dev *pci, uint64_t at, uint64_t len)
+static uint64_t dma_place(const struct host_pci_dev *pci, uint64_t at, uint64_t len)
 {
     const struct iommu_reserved *r;
 
@@ -70,7 +73,7 @@ static int make_domain(struct dma *d, const char *owner)
     if (err)
         return err;
     spin_init(&d->domain.gmem.pt.lock, LOCK_DMA_PT); /* within a driver's lock */
-    d->base = place(d->pci, FIRST, len);
+    d->base = dma_place(d->pci, FIRST, len);
     d->next = d->base + len;
     err = d->base ? make_tables(&d->domain.gmem.pt, d->base, len) : -ENOSPC;
     if (!err)
@@ -157,7 +160,7 @@ static int map_chunk(struct dma *d, struct chunk *c, hpa_t at)
     if (d->direct)
         return 0;
     if (!c->iova) {
-        c->iova = place(d->pci, d->next, len);
+        c->iova = dma_place(d->pci, d->next, len);
         if (!c->iova)
             return -ENOSPC;
         d->next = c->iova + len;
@@ -165,7 +168,7 @@ static int map_chunk(struct dma *d, struct chunk *c, hpa_t at)
     return pt_map(&d->domain.gmem.pt, gpa(c->iova), at, len, PROT_RW, MEM_WB);
 }
 
-static void tell(struct dma *d, uint64_t at, uint64_t len)
+static void dma_tell(struct dma *d, uint64_t at, uint64_t len)
 {
     d->domain.gmem.flush(&d->domain.gmem, gpa(at), len);
 }
@@ -184,7 +187,7 @@ void *dma_alloc(struct dma *d, unsigned order)
         return NULL;
     }
     if (d->domain.gmem.tell_maps && !d->direct)
-        tell(d, c->iova, PAGE_SIZE << order);
+        dma_tell(d, c->iova, PAGE_SIZE << order);
     c->used = true;
     c->at = phys_to_virt(at);
     return c->at;
@@ -214,7 +217,7 @@ void dma_free(struct dma *d, const volatile void *p, unsigned order)
     hv_assert(c && c->order == order);
     if (!d->direct) {
         hv_assert(!pt_unmap(&d->domain.gmem.pt, gpa(c->iova), PAGE_SIZE << order));
-        tell(d, c->iova, PAGE_SIZE << order);
+        dma_tell(d, c->iova, PAGE_SIZE << order);
     }
     pmm_free(virt_to_phys(c->at), order, PMM_HV);
     c->used = false;
@@ -245,14 +248,14 @@ int dma_map(struct dma *d, unsigned slot, hpa_t at, uint32_t len, unsigned prot,
     to = d->used[slot] * PAGE_SIZE;
     if (!len || size > d->window - to)
         return -EINVAL;
-    to += window_of(d, slot);
+    to += dma_window_of(d, slot);
     prot |= d->domain.unit->no_write_only ? PROT_R : 0u;
     err = pt_map(&d->domain.gmem.pt, gpa(to), hpa(at.v - off), size, prot, MEM_WB);
     if (err)
         return err;
     d->used[slot] += (uint32_t)(size >> PAGE_SHIFT);
     if (d->domain.gmem.tell_maps)
-        tell(d, to, size);
+        dma_tell(d, to, size);
     *out = to + off;
     return 0;
 }
@@ -265,7 +268,7 @@ void dma_unmap(struct dma *d, unsigned slot)
     len = d->used[slot] * PAGE_SIZE;
     if (d->direct || !len)
         return;
-    hv_assert(!pt_unmap(&d->domain.gmem.pt, gpa(window_of(d, slot)), len));
+    hv_assert(!pt_unmap(&d->domain.gmem.pt, gpa(dma_window_of(d, slot)), len));
     d->used[slot] = 0;
-    tell(d, window_of(d, slot), len);
+    dma_tell(d, dma_window_of(d, slot), len);
 }

@@ -45,7 +45,7 @@ static void log_fault(const struct iommu_source *s, const struct iommu_fault *f)
                  f->code);
 }
 
-static void tell(struct iommu_source *s, const struct iommu_fault *f, uint64_t now)
+static void faults_tell(struct iommu_source *s, const struct iommu_fault *f, uint64_t now)
 {
     if (now / SECOND != s->second) {
         if (s->untold)
@@ -124,7 +124,7 @@ void iommu_report(struct iommu_unit *u, const struct iommu_fault *f)
     }
     s->stats.faults++;
     s->stats.last = *f;
-    tell(s, f, now);
+    faults_tell(s, f, now);
     if (s->cut)
         return;
     cut = count_burst(s, now) && cut_off(s);
@@ -153,7 +153,7 @@ static void tell_broken(struct iommu_unit *u)
             s->domain->fault(s->domain, s->dev, NULL, true);
 }
 
-static void look(struct event *ev)
+static void faults_look(struct event *ev)
 {
     struct iommu_unit *u = container_of(ev, struct iommu_unit, event);
 
@@ -166,7 +166,7 @@ static void look(struct event *ev)
 
 void iommu_watch(struct iommu_unit *u)
 {
-    event_init(&u->event, look, 0);
+    event_init(&u->event, faults_look, 0);
     event_post(&u->event);
 }
 

@@ -105,7 +105,7 @@ static void flush(struct gmem_domain *g, gpa_t at, uint64_t len)
         iommu_break(d->unit);
 }
 
-static int set(struct iommu_source *s, struct iommu_domain *d, bool quiet)
+static int iommu_set(struct iommu_source *s, struct iommu_domain *d, bool quiet)
 {
     int err = iommu_is_broken(s->unit) ? -EIO : s->unit->ops->set(s->unit, s->stream, d, quiet);
 
@@ -179,7 +179,7 @@ static void leave_stream(struct iommu_source *s)
 
     if (--s->users)
         return;
-    (void)set(s, NULL, false); /* what goes wrong has stopped the device */
+    (void)iommu_set(s, NULL, false); /* what goes wrong has stopped the device */
     s->domain = NULL;
     d->nstreams--;
 }
@@ -193,7 +193,7 @@ static int join_stream(struct iommu_domain *d, const struct host_pci_dev *dev, u
     if (!err && s->domain && (s->domain != d || (own && s->owned)))
         err = -EBUSY;
     if (!err && !s->domain) {
-        err = set(s, d, false);
+        err = iommu_set(s, d, false);
         if (!err) {
             s->domain = d;
             s->cut = s->stats.bypass = false;
@@ -342,7 +342,7 @@ void iommu_cut(struct iommu_source *s)
     s->cut = true;
     if (s->dev)
         host_pci_stop(s->dev, true);
-    (void)set(s, NULL, true);
+    (void)iommu_set(s, NULL, true);
 }
 
 /* ---- interrupts ---- */

@@ -36,7 +36,7 @@ struct open_range {
     uint16_t first, alias;
 };
 
-static bool add_range(struct ivrs *v, const struct open_range *r, uint16_t last)
+static bool ivrs_add_range(struct ivrs *v, const struct open_range *r, uint16_t last)
 {
     if (v->nranges == IVRS_RANGES || last < r->first)
         return false;
@@ -59,7 +59,7 @@ static bool add_special(struct ivrs *v, const uint8_t *e)
 }
 
 /* False: it is left out. */
-static bool read_entry(struct ivrs *v, const uint8_t *e, struct open_range *r)
+static bool ivrs_read_entry(struct ivrs *v, const uint8_t *e, struct open_range *r)
 {
     uint16_t rid = (uint16_t)get_le(e + 1, 2);
     bool alias = e[0] == ENTRY_ALIAS || e[0] == ENTRY_ALIAS_START, was_open = r->open;
@@ -70,12 +70,12 @@ static bool read_entry(struct ivrs *v, const uint8_t *e, struct open_range *r)
         return add_special(v, e);
     } else if (e[0] == ENTRY_END) {
         r->open = false;
-        return was_open && add_range(v, r, rid);
+        return was_open && ivrs_add_range(v, r, rid);
     } else if (e[0] == ENTRY_SELECT || e[0] == ENTRY_EXT || e[0] == ENTRY_ALIAS) {
         struct open_range one = { .first = rid, .aliased = alias };
 
         one.alias = alias ? (uint16_t)get_le(e + ENTRY_SOURCE, 2) : 0;
-        return add_range(v, &one, rid);
+        return ivrs_add_range(v, &one, rid);
     } else if (e[0] == ENTRY_START || e[0] == ENTRY_EXT_START || e[0] == ENTRY_ALIAS_START) {
         *r = (struct open_range){ .open = true, .first = rid, .aliased = alias };
         r->alias = alias ? (uint16_t)get_le(e + ENTRY_SOURCE, 2) : 0;
@@ -105,7 +105,7 @@ static void read_entries(struct ivrs *v, const uint8_t *p, unsigned at, unsigned
             v->bad++;
             break;
         }
-        v->bad += !read_entry(v, p + at, &r);
+        v->bad += !ivrs_read_entry(v, p + at, &r);
         at += n;
     }
     v->bad += r.open;

@@ -21,7 +21,7 @@ enum iommu_reason vtd_reason(uint8_t code)
 }
 
 /* False: there is nothing in this record. */
-static bool take(struct vtd *v, unsigned i, struct iommu_fault *f)
+static bool vtd_fault_take(struct vtd *v, unsigned i, struct iommu_fault *f)
 {
     uint32_t at = CAP_FRO(v->cap) + i * RECORD_LEN, top = vtd_read(v, at + 12);
     uint64_t info;
@@ -48,7 +48,7 @@ bool vtd_poll(struct iommu_unit *u, unsigned most)
 
     assert_cpu0();
     for (unsigned i = 0; i < CAP_NFR(v->cap) && taken < most; i++)
-        if (take(v, i, &f)) {
+        if (vtd_fault_take(v, i, &f)) {
             iommu_report(u, &f);
             taken++;
         }

@@ -44,8 +44,8 @@ static void reserve_one(const struct dmar *d, unsigned i)
 /* ---- units ---- */
 
 /* The requester IDs of a unit; I/O APICs and timers are no devices. NULL: none, or no memory. */
-static struct iommu_scope *scopes_of(const struct dmar *d, const struct dmar_part *part,
-                                     uint32_t *count)
+static struct iommu_scope *vtd_init_scopes_of(const struct dmar *d, const struct dmar_part *part,
+                                              uint32_t *count)
 {
     struct iommu_scope *s = calloc(2u * part->nscopes + 1u, sizeof *s); /* charge: Trivet's own */
 
@@ -157,7 +157,7 @@ static void remap_irqs(const struct dmar *d)
     log_info("IOMMU: interrupts are remapped");
 }
 
-static int bring_up(struct vtd *v)
+static int vtd_init_bring_up(struct vtd *v)
 {
     int err = vtd_begin(v);
 
@@ -174,18 +174,18 @@ static int bring_up(struct vtd *v)
     return 0;
 }
 
-static void make_unit(const struct dmar *d, unsigned i)
+static void vtd_init_make_unit(const struct dmar *d, unsigned i)
 {
     struct vtd *v = calloc(1, sizeof *v); /* charge: the machine's units are Trivet's own */
     int err = -ENOMEM;
 
     if (v) {
-        v->unit.scopes = scopes_of(d, &d->unit[i].part, &v->unit.nscopes);
+        v->unit.scopes = vtd_init_scopes_of(d, &d->unit[i].part, &v->unit.nscopes);
         v->unit.all = d->unit[i].all;
         v->unit.segment = d->unit[i].part.segment;
         snprintf(v->unit.name, sizeof v->unit.name, "vtd%u", i);
         v->regs = mmu_map_device(hpa(d->unit[i].base), WINDOW);
-        err = v->unit.scopes && v->regs ? bring_up(v) : -ENOMEM;
+        err = v->unit.scopes && v->regs ? vtd_init_bring_up(v) : -ENOMEM;
         if (!err)
             find_ioapics(v, d, &d->unit[i].part);
     }
@@ -212,7 +212,7 @@ int vtd_init(void)
     for (unsigned i = 0; i < d.nreserved; i++)
         reserve_one(&d, i);
     for (unsigned i = 0; i < d.nunits; i++)
-        make_unit(&d, i);
+        vtd_init_make_unit(&d, i);
     for (struct vtd *v = vtds; v; v = v->next)
         iommu_hold_reserved(&v->unit);
     for (struct vtd *v = vtds; v; v = v->next)

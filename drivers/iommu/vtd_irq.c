@@ -30,13 +30,13 @@
 enum { KEY_FREE = 0 };
 static_assert(VTD_IRQS == 2u << IRTA_SIZE, "the table's size");
 
-static uint64_t key_of(uint32_t stream, unsigned n)
+static uint64_t vtd_irq_key_of(uint32_t stream, unsigned n)
 {
     return 1ull << 63 | (uint64_t)stream << 32 | n;
 }
 
 /* The entry that the key has; new: or a free one. VTD_IRQS: none. */
-static unsigned find_entry(const struct vtd *v, uint64_t key, bool new)
+static unsigned vtd_irq_find_entry(const struct vtd *v, uint64_t key, bool new)
 {
     unsigned free_one = VTD_IRQS;
 
@@ -50,7 +50,7 @@ static unsigned find_entry(const struct vtd *v, uint64_t key, bool new)
 }
 
 /* The half that says "present" goes last, and went first. */
-static int put_entry(struct vtd *v, unsigned i, uint64_t lo, uint64_t hi)
+static int vtd_irq_put_entry(struct vtd *v, unsigned i, uint64_t lo, uint64_t hi)
 {
     struct vtd_entry *e = &v->irqs[i];
     int err;
@@ -66,7 +66,7 @@ static int put_entry(struct vtd *v, unsigned i, uint64_t lo, uint64_t hi)
     return err;
 }
 
-static uint64_t entry_of(const struct vtd *v, uint32_t dest, uint8_t vector, bool level)
+static uint64_t vtd_irq_entry_of(const struct vtd *v, uint32_t dest, uint8_t vector, bool level)
 {
     return IRTE_PRESENT | (level ? IRTE_LEVEL : 0) | IRTE_VECTOR(vector) |
            (v->x2apic ? IRTE_DEST_X2(dest) : IRTE_DEST(dest));
@@ -76,8 +76,8 @@ int vtd_irq(struct iommu_unit *u, uint32_t stream, unsigned n, uint32_t sender,
             const struct irq_message *plain, struct irq_message *out)
 {
     struct vtd *v = container_of(u, struct vtd, unit);
-    uint64_t key = key_of(stream, n);
-    unsigned i = find_entry(v, key, true);
+    uint64_t key = vtd_irq_key_of(stream, n);
+    unsigned i = vtd_irq_find_entry(v, key, true);
 
     assert_cpu0();
     if ((plain->address & PLAIN_OTHER) != PLAIN_FIXED || plain->data > 0xff)
@@ -86,35 +86,36 @@ int vtd_irq(struct iommu_unit *u, uint32_t stream, unsigned n, uint32_t sender,
         return -ENOSPC;
     v->irq_key[i] = key;
     *out = (struct irq_message){ MESSAGE_ADDRESS | (i & 0x7fffu) << 5 | (i >> 15) << 2, 0 };
-    return put_entry(v, i, entry_of(v, PLAIN_DEST(plain->address), (uint8_t)plain->data, false),
-                     IRTE_FROM((uint16_t)sender));
+    return vtd_irq_put_entry(
+        v, i, vtd_irq_entry_of(v, PLAIN_DEST(plain->address), (uint8_t)plain->data, false),
+        IRTE_FROM((uint16_t)sender));
 }
 
 void vtd_irq_off(struct iommu_unit *u, uint32_t stream, unsigned n, uint32_t sender)
 {
     struct vtd *v = container_of(u, struct vtd, unit);
-    unsigned i = find_entry(v, key_of(stream, n), false);
+    unsigned i = vtd_irq_find_entry(v, vtd_irq_key_of(stream, n), false);
 
     (void)sender;
     assert_cpu0();
     if (i == VTD_IRQS)
         return;
     v->irq_key[i] = KEY_FREE;
-    (void)put_entry(v, i, 0, 0); /* who does not answer is noticed at the next flush */
+    (void)vtd_irq_put_entry(v, i, 0, 0); /* who does not answer is noticed at the next flush */
 }
 
 /* ---- lines: 5.1.5.1 ---- */
 
 uint64_t vtd_line(struct vtd *v, uint16_t rid, const struct irq_line *l)
 {
-    uint64_t key = key_of(0x10000u | rid, l->pin);
-    unsigned i = find_entry(v, key, true);
+    uint64_t key = vtd_irq_key_of(0x10000u | rid, l->pin);
+    unsigned i = vtd_irq_find_entry(v, key, true);
 
     assert_cpu0();
     if (i == VTD_IRQS)
         return 0;
     v->irq_key[i] = key;
-    if (put_entry(v, i, entry_of(v, l->dest, l->vector, l->level), IRTE_FROM(rid)))
+    if (vtd_irq_put_entry(v, i, vtd_irq_entry_of(v, l->dest, l->vector, l->level), IRTE_FROM(rid)))
         return 0;
     return (uint64_t)(i & 0x7fffu) << 49 | 1ull << 48 | (uint64_t)(i >> 15) << 11 | l->vector |
            (l->level ? 1u << 15 : 0) | (l->low ? 1u << 13 : 0);

@@ -44,7 +44,7 @@ int vtd_queue_start(struct vtd *v)
     return vtd_command(v, VTD_QIE, true);
 }
 
-static void put(struct vtd *v, uint64_t lo, uint64_t hi)
+static void vtd_queue_put(struct vtd *v, uint64_t lo, uint64_t hi)
 {
     struct vtd_entry *e = &v->queue[v->tail];
 
@@ -54,14 +54,14 @@ static void put(struct vtd *v, uint64_t lo, uint64_t hi)
 }
 
 /* Rings, and waits until all is done. */
-static int finish(struct vtd *v)
+static int vtd_queue_finish(struct vtd *v)
 {
     uint64_t end = time_ns() + ANSWER_NS;
 
     debug_assert_held(&v->lock);
     v->serial++;
-    put(v, (uint64_t)v->serial << 32 | WAIT_FENCE | WAIT_STATUS | INV_WAIT,
-        virt_to_phys((const void *)(uintptr_t)v->status).v);
+    vtd_queue_put(v, (uint64_t)v->serial << 32 | WAIT_FENCE | WAIT_STATUS | INV_WAIT,
+                  virt_to_phys((const void *)(uintptr_t)v->status).v);
     dma_wmb();
     vtd_write(v, VTD_IQT, v->tail * (uint32_t)sizeof *v->queue);
     while (__atomic_load_n(v->status, __ATOMIC_ACQUIRE) != v->serial) {
@@ -88,22 +88,22 @@ int vtd_forget_all(struct vtd *v)
 {
     int err = push_writes(v);
 
-    put(v, GRANULARITY(GLOBAL) | INV_CONTEXT, 0);
-    put(v, drains(v) | GRANULARITY(GLOBAL) | INV_IOTLB, 0);
-    return err ? err : finish(v);
+    vtd_queue_put(v, GRANULARITY(GLOBAL) | INV_CONTEXT, 0);
+    vtd_queue_put(v, drains(v) | GRANULARITY(GLOBAL) | INV_IOTLB, 0);
+    return err ? err : vtd_queue_finish(v);
 }
 
 int vtd_forget_device(struct vtd *v, uint16_t rid, uint16_t domain)
 {
     int err = push_writes(v);
 
-    put(v, SOURCE(rid) | DOMAIN(domain) | GRANULARITY(OF_DEVICE) | INV_CONTEXT, 0);
-    put(v, DOMAIN(domain) | drains(v) | GRANULARITY(OF_DOMAIN) | INV_IOTLB, 0);
-    return err ? err : finish(v);
+    vtd_queue_put(v, SOURCE(rid) | DOMAIN(domain) | GRANULARITY(OF_DEVICE) | INV_CONTEXT, 0);
+    vtd_queue_put(v, DOMAIN(domain) | drains(v) | GRANULARITY(OF_DOMAIN) | INV_IOTLB, 0);
+    return err ? err : vtd_queue_finish(v);
 }
 
 /* The smallest 2^n pages, aligned, that hold [at, at+len): n. */
-static unsigned order_of(uint64_t at, uint64_t len)
+static unsigned vtd_queue_order_of(uint64_t at, uint64_t len)
 {
     unsigned n = 0;
 
@@ -116,28 +116,28 @@ int vtd_forget_range(struct vtd *v, uint16_t domain, uint64_t at, uint64_t len)
 {
     int err = push_writes(v);
     bool all = !(v->cap & CAP_PSI) || len > PAGE_SIZE << CAP_MAMV(v->cap);
-    unsigned order = all ? 0 : order_of(at, len);
+    unsigned order = all ? 0 : vtd_queue_order_of(at, len);
 
     if (all || order > CAP_MAMV(v->cap))
-        put(v, DOMAIN(domain) | drains(v) | GRANULARITY(OF_DOMAIN) | INV_IOTLB, 0);
+        vtd_queue_put(v, DOMAIN(domain) | drains(v) | GRANULARITY(OF_DOMAIN) | INV_IOTLB, 0);
     else
-        put(v, DOMAIN(domain) | drains(v) | GRANULARITY(OF_PAGES) | INV_IOTLB,
-            align_down(at, PAGE_SIZE << order) | order);
-    return err ? err : finish(v);
+        vtd_queue_put(v, DOMAIN(domain) | drains(v) | GRANULARITY(OF_PAGES) | INV_IOTLB,
+                      align_down(at, PAGE_SIZE << order) | order);
+    return err ? err : vtd_queue_finish(v);
 }
 
 int vtd_forget_irq(struct vtd *v, unsigned entry)
 {
     int err = push_writes(v);
 
-    put(v, IRQ_ENTRY(entry) | OF_ENTRY | INV_IRQ, 0);
-    return err ? err : finish(v);
+    vtd_queue_put(v, IRQ_ENTRY(entry) | OF_ENTRY | INV_IRQ, 0);
+    return err ? err : vtd_queue_finish(v);
 }
 
 int vtd_forget_irqs(struct vtd *v)
 {
     int err = push_writes(v);
 
-    put(v, INV_IRQ, 0);
-    return err ? err : finish(v);
+    vtd_queue_put(v, INV_IRQ, 0);
+    return err ? err : vtd_queue_finish(v);
 }

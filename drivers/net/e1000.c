@@ -119,9 +119,12 @@ struct e1000 {
 
 static struct e1000 *e1000_of(struct netdev *n) { return container_of(n, struct e1000, dev); }
 
-static uint32_t rd(const struct e1000 *e, uint32_t reg) { return host_reg_read(e->regs + reg, 4); }
+static uint32_t e1000_rd(const struct e1000 *e, uint32_t reg)
+{
+    return host_reg_read(e->regs + reg, 4);
+}
 
-static void wr(const struct e1000 *e, uint32_t reg, uint32_t v)
+static void e1000_wr(const struct e1000 *e, uint32_t reg, uint32_t v)
 {
     host_reg_write(e->regs + reg, 4, v);
 }
@@ -146,7 +149,7 @@ static void e1000_tx(struct netdev *n, unsigned slot, const struct nic_frame *f)
     e->sent[e->sent_put % NETDEV_TX].last = (uint16_t)at;
     e->sent_put++;
     dma_wmb();
-    wr(e, TDT, e->tx_put % RING);
+    e1000_wr(e, TDT, e->tx_put % RING);
 }
 
 static bool e1000_tx_done(struct netdev *n, uint32_t *slot)
@@ -178,7 +181,7 @@ static void e1000_rx_kick(struct netdev *n)
     struct e1000 *e = e1000_of(n);
 
     dma_wmb();
-    wr(e, RDT, e->rx_put % RING);
+    e1000_wr(e, RDT, e->rx_put % RING);
 }
 
 /* A frame is in one buffer. What goes on in a second one is longer than any may be: it is bad. */
@@ -208,29 +211,29 @@ static bool e1000_rx_done(struct netdev *n, struct netdev_rx *r)
 static void interrupts_on(const struct e1000 *e)
 {
     if (e->kind == K82576 && e->msix)
-        wr(e, EIMS, 1);
-    wr(e, IMS,
-       e->kind == K82576 && e->msix   ? INT_LSC
-       : e->kind == K82574 && e->msix ? INT_LSC | INT_RXQ0 | INT_TXQ0 | INT_OTHER
-                                      : INT_LSC | INT_TXDW | INT_RXDMT | INT_RXO | INT_RXT);
+        e1000_wr(e, EIMS, 1);
+    e1000_wr(e, IMS,
+             e->kind == K82576 && e->msix   ? INT_LSC
+             : e->kind == K82574 && e->msix ? INT_LSC | INT_RXQ0 | INT_TXQ0 | INT_OTHER
+                                            : INT_LSC | INT_TXDW | INT_RXDMT | INT_RXO | INT_RXT);
 }
 
 /* All by message 0. 82574 section 10.2.4.9: four bits each, of which the highest says "valid". */
 static void interrupts_set(const struct e1000 *e)
 {
     if (e->kind == K82574 && e->msix) {
-        wr(e, IVAR_82574, 8 | 8 << 8 | 8 << 16);
-        wr(e, EIAC_82574, INT_RXQ0 | INT_TXQ0 | INT_OTHER);
-        wr(e, EITR_82574, ITR_256NS);
+        e1000_wr(e, IVAR_82574, 8 | 8 << 8 | 8 << 16);
+        e1000_wr(e, EIAC_82574, INT_RXQ0 | INT_TXQ0 | INT_OTHER);
+        e1000_wr(e, EITR_82574, ITR_256NS);
     } else if (e->kind == K82576 && e->msix) { /* 82576 section 7.3.1: of queue 0, and others */
-        wr(e, GPIE, GPIE_NSICR | GPIE_MULTIPLE | GPIE_PBA);
-        wr(e, IVAR_82576, 0x80 | 0x80 << 8);
-        wr(e, IVAR_MISC, 0x80 << 8);
-        wr(e, EIAC_82576, 1);
-        wr(e, EIAM, 0);
-        wr(e, EITR_82576, ITR_US << 2);
+        e1000_wr(e, GPIE, GPIE_NSICR | GPIE_MULTIPLE | GPIE_PBA);
+        e1000_wr(e, IVAR_82576, 0x80 | 0x80 << 8);
+        e1000_wr(e, IVAR_MISC, 0x80 << 8);
+        e1000_wr(e, EIAC_82576, 1);
+        e1000_wr(e, EIAM, 0);
+        e1000_wr(e, EITR_82576, ITR_US << 2);
     } else {
-        wr(e, ITR, ITR_256NS);
+        e1000_wr(e, ITR, ITR_256NS);
     }
     interrupts_on(e);
 }
@@ -241,7 +244,7 @@ static void e1000_ack(struct netdev *n)
 
     if (!n->nic.irq)
         return;
-    wr(e, ICR, rd(e, ICR)); /* reading does not clear all with MSI-X: 82574 10.2.4.1 */
+    e1000_wr(e, ICR, e1000_rd(e, ICR)); /* reading does not clear all with MSI-X: 82574 10.2.4.1 */
     interrupts_on(e);
 }
 
@@ -251,10 +254,10 @@ static void e1000_reset(struct netdev *n)
 {
     struct e1000 *e = e1000_of(n);
 
-    wr(e, IMC, UINT32_MAX);
-    wr(e, RCTL, 0);
-    wr(e, TCTL, TCTL_PSP);
-    wr(e, CTRL, rd(e, CTRL) | CTRL_RST);
+    e1000_wr(e, IMC, UINT32_MAX);
+    e1000_wr(e, RCTL, 0);
+    e1000_wr(e, TCTL, TCTL_PSP);
+    e1000_wr(e, CTRL, e1000_rd(e, CTRL) | CTRL_RST);
     e->reset_ns = time_ns();
 }
 
@@ -262,9 +265,9 @@ static bool e1000_is_reset(struct netdev *n)
 {
     const struct e1000 *e = e1000_of(n);
 
-    if (time_ns() - e->reset_ns < RESET_PAUSE_NS || rd(e, CTRL) & CTRL_RST)
+    if (time_ns() - e->reset_ns < RESET_PAUSE_NS || e1000_rd(e, CTRL) & CTRL_RST)
         return false;
-    wr(e, IMC, UINT32_MAX);
+    e1000_wr(e, IMC, UINT32_MAX);
     return true;
 }
 
@@ -272,9 +275,9 @@ static void set_ring(const struct e1000 *e, uint32_t base, uint32_t len, const v
 {
     uint64_t at = dma_at(e->dev.dma, ring);
 
-    wr(e, base, (uint32_t)at);
-    wr(e, base + 4, (uint32_t)(at >> 32));
-    wr(e, len, PAGE_SIZE);
+    e1000_wr(e, base, (uint32_t)at);
+    e1000_wr(e, base + 4, (uint32_t)(at >> 32));
+    e1000_wr(e, len, PAGE_SIZE);
 }
 
 static void start_rings(struct e1000 *e)
@@ -288,16 +291,16 @@ static void start_rings(struct e1000 *e)
     set_ring(e, RDBAL, RDLEN, e->rx);
     set_ring(e, TDBAL, TDLEN, e->tx);
     if (e->kind == K82576) { /* descriptors of kind 0: 82576 section 8.10.2 */
-        wr(e, SRRCTL, buffer);
-        wr(e, RXDCTL, rd(e, RXDCTL) | QUEUE_ENABLE);
-        wr(e, TXDCTL, rd(e, TXDCTL) | QUEUE_ENABLE);
+        e1000_wr(e, SRRCTL, buffer);
+        e1000_wr(e, RXDCTL, e1000_rd(e, RXDCTL) | QUEUE_ENABLE);
+        e1000_wr(e, TXDCTL, e1000_rd(e, TXDCTL) | QUEUE_ENABLE);
     } else if (e->kind == K82574) {
-        wr(e, TXDCTL, rd(e, TXDCTL) | TXDCTL_COUNT_DESC);
+        e1000_wr(e, TXDCTL, e1000_rd(e, TXDCTL) | TXDCTL_COUNT_DESC);
     }
-    wr(e, RDH, 0);
-    wr(e, RDT, 0);
-    wr(e, TDH, 0);
-    wr(e, TDT, 0);
+    e1000_wr(e, RDH, 0);
+    e1000_wr(e, RDT, 0);
+    e1000_wr(e, TDH, 0);
+    e1000_wr(e, TDT, 0);
 }
 
 static int e1000_start(struct netdev *n)
@@ -305,17 +308,17 @@ static int e1000_start(struct netdev *n)
     struct e1000 *e = e1000_of(n);
     uint32_t rctl = RCTL_EN | RCTL_MPE | RCTL_BAM | RCTL_SECRC;
 
-    wr(e, CTRL, (rd(e, CTRL) & ~(uint32_t)CTRL_RST) | CTRL_SLU | CTRL_ASDE);
+    e1000_wr(e, CTRL, (e1000_rd(e, CTRL) & ~(uint32_t)CTRL_RST) | CTRL_SLU | CTRL_ASDE);
     start_rings(e);
-    wr(e, TIPG, TIPG_COPPER);
-    wr(e, TCTL, TCTL_EN | TCTL_PSP | TCTL_CT | TCTL_COLD);
+    e1000_wr(e, TIPG, TIPG_COPPER);
+    e1000_wr(e, TCTL, TCTL_EN | TCTL_PSP | TCTL_CT | TCTL_COLD);
     if (n->mode.all)
         rctl |= RCTL_UPE;
     if (n->mode.mtu + NET_HEAD + 2 * NET_TAG > ORDINARY)
         rctl |= RCTL_LPE;
     if (n->rx_len > 2048)
         rctl |= RCTL_16K;
-    wr(e, RCTL, rctl);
+    e1000_wr(e, RCTL, rctl);
     if (n->nic.irq)
         interrupts_set(e);
     return 0;
@@ -323,13 +326,13 @@ static int e1000_start(struct netdev *n)
 
 static enum netdev_health e1000_health(struct netdev *n)
 {
-    return rd(e1000_of(n), STATUS) == UINT32_MAX ? NETDEV_GONE : NETDEV_FINE;
+    return e1000_rd(e1000_of(n), STATUS) == UINT32_MAX ? NETDEV_GONE : NETDEV_FINE;
 }
 
 static void e1000_link(struct netdev *n)
 {
     static const uint32_t speeds[] = { 10, 100, 1000, 1000 }; /* 8254x 13.4.2 */
-    uint32_t status = rd(e1000_of(n), STATUS);
+    uint32_t status = e1000_rd(e1000_of(n), STATUS);
 
     n->nic.up = status != UINT32_MAX && status & STATUS_LU;
     n->nic.speed = n->nic.up ? speeds[status >> STATUS_SPEED_SHIFT & STATUS_SPEED] : 0;
@@ -353,9 +356,9 @@ static const struct {
 
 /* ---- finding it ---- */
 
-static net_mac address(const struct e1000 *e)
+static net_mac e1000_address(const struct e1000 *e)
 {
-    uint32_t low = rd(e, RAL), high = rd(e, RAH);
+    uint32_t low = e1000_rd(e, RAL), high = e1000_rd(e, RAH);
     uint8_t mac[6] = { (uint8_t)low,         (uint8_t)(low >> 8), (uint8_t)(low >> 16),
                        (uint8_t)(low >> 24), (uint8_t)high,       (uint8_t)(high >> 8) };
     net_mac m = net_mac_from(mac);
@@ -363,7 +366,7 @@ static net_mac address(const struct e1000 *e)
     return high & RAH_VALID && net_mac_is_station(m) ? m : net_mac_of_guest(e->dev.nic.at, 0);
 }
 
-static int set_up(struct e1000 *e)
+static int e1000_set_up(struct e1000 *e)
 {
     struct netdev *n = &e->dev;
     int err = dma_open(&n->dma, n->pci, n->hw->name, NETDEV_TX, NETDEV_BYTES, NETDEV_PIECES);
@@ -382,7 +385,7 @@ static int set_up(struct e1000 *e)
     n->nic.irq = host_pci_irq(n->pci, 0, 0, netdev_interrupt, n) == 0;
     if (!n->nic.irq)
         host_pci_command(n->pci, HOST_PCI_NO_INTX, 0);
-    n->nic.mac = address(e);
+    n->nic.mac = e1000_address(e);
     n->nic.mtu_max = NET_MTU_MAX;
     n->ntx = NETDEV_TX;
     n->nrx = NETDEV_RX;
@@ -390,7 +393,7 @@ static int set_up(struct e1000 *e)
     return 0;
 }
 
-static void unmake(struct e1000 *e)
+static void e1000_unmake(struct e1000 *e)
 {
     dma_free(e->dev.dma, e->rx, 0);
     dma_free(e->dev.dma, e->tx, 0);
@@ -415,9 +418,9 @@ static int e1000_probe(const struct host_pci_dev *pci)
     e->kind = (enum kind)kind;
     e->dev.hw = &models[kind].hw;
     e->dev.pci = pci;
-    err = set_up(e);
+    err = e1000_set_up(e);
     if (err)
-        unmake(e);
+        e1000_unmake(e);
     return err;
 }
 

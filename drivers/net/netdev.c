@@ -26,7 +26,7 @@ static struct netdev *netdev_of(struct nic *nic) { return container_of(nic, stru
 
 /* ---- slots ---- */
 
-static void stray(struct netdev *n, const char *what, uint32_t slot)
+static void netdev_stray(struct netdev *n, const char *what, uint32_t slot)
 {
     n->nic.stats.strays++;
     if (!n->told_stray)
@@ -49,7 +49,7 @@ static void end(struct netdev *n, unsigned slot, int status)
 }
 
 /* The device reaches no memory: all that it had comes back. */
-static void take_back(struct netdev *n)
+static void netdev_take_back(struct netdev *n)
 {
     for (unsigned i = 0; i < n->ntx; i++) {
         if (!n->tx[i])
@@ -61,14 +61,14 @@ static void take_back(struct netdev *n)
         n->rx_with[i] = false;
 }
 
-static void reap(struct netdev *n)
+static void netdev_reap(struct netdev *n)
 {
     uint32_t slot;
 
     /* as many answers as there are slots; more are looked at in the next run */
     for (unsigned i = 0; i < n->ntx && n->hw->tx_done(n, &slot); i++) {
         if (slot >= n->ntx || !n->tx[slot]) {
-            stray(n, "sent", slot);
+            netdev_stray(n, "sent", slot);
             continue;
         }
         n->nic.stats.sent++;
@@ -80,7 +80,7 @@ static void reap(struct netdev *n)
 
 /* ---- from state to state ---- */
 
-static void enter(struct netdev *n, enum netdev_state state, uint64_t deadline)
+static void netdev_enter(struct netdev *n, enum netdev_state state, uint64_t deadline)
 {
     n->state = state;
     n->deadline = deadline;
@@ -101,42 +101,42 @@ static void set_link(struct netdev *n)
 }
 
 /* For good. Without bus mastering it reaches no memory, whatever it does. */
-static void die(struct netdev *n, const char *why)
+static void netdev_die(struct netdev *n, const char *why)
 {
     log_err("%s %s: %s: it is not used any more", n->hw->name, n->nic.at, why);
     host_pci_command(n->pci, 0, HOST_PCI_MASTER);
     host_pci_irq_off(n->pci);
-    enter(n, NETDEV_DEAD, UINT64_MAX);
+    netdev_enter(n, NETDEV_DEAD, UINT64_MAX);
     n->nic.dead = true;
-    take_back(n);
+    netdev_take_back(n);
     n->stopped = n->stop;
 }
 
-static void reset(struct netdev *n, uint64_t now)
+static void netdev_reset(struct netdev *n, uint64_t now)
 {
     n->hw->reset(n);
-    enter(n, NETDEV_STOPPING, now + RESET_NS);
+    netdev_enter(n, NETDEV_STOPPING, now + RESET_NS);
 }
 
-static void restart(struct netdev *n, uint64_t now, const char *why)
+static void netdev_restart(struct netdev *n, uint64_t now, const char *why)
 {
     n->nic.stats.resets++;
     if (++n->failures > FAILURES_MOST) {
-        die(n, why);
+        netdev_die(n, why);
         return;
     }
     log_warn("%s %s: %s: it is reset", n->hw->name, n->nic.at, why);
-    reset(n, now);
+    netdev_reset(n, now);
 }
 
-static void start(struct netdev *n, uint64_t now)
+static void net_netdev_start(struct netdev *n, uint64_t now)
 {
     host_pci_command(n->pci, HOST_PCI_MASTER, 0);
     if (n->hw->start(n)) {
-        restart(n, now, "it refuses to start");
+        netdev_restart(n, now, "it refuses to start");
         return;
     }
-    enter(n, NETDEV_LIVE, UINT64_MAX);
+    netdev_enter(n, NETDEV_LIVE, UINT64_MAX);
     for (unsigned i = 0; i < n->nrx; i++) {
         n->rx_with[i] = true;
         n->hw->rx(n, i);
@@ -144,22 +144,22 @@ static void start(struct netdev *n, uint64_t now)
     n->hw->rx_kick(n);
 }
 
-static void when_stopping(struct netdev *n, uint64_t now)
+static void netdev_when_stopping(struct netdev *n, uint64_t now)
 {
     if (!n->hw->is_reset(n)) {
         if (now >= n->deadline)
-            die(n, "it does not stop");
+            netdev_die(n, "it does not stop");
         return;
     }
-    take_back(n);
+    netdev_take_back(n);
     n->stopped = n->stop;
     if (n->stop || !n->wanted)
-        enter(n, NETDEV_IDLE, UINT64_MAX);
+        netdev_enter(n, NETDEV_IDLE, UINT64_MAX);
     else
-        start(n, now);
+        net_netdev_start(n, now);
 }
 
-static bool is_late(const struct netdev *n, uint64_t now)
+static bool netdev_is_late(const struct netdev *n, uint64_t now)
 {
     for (unsigned i = 0; n->nfree < n->ntx && i < n->ntx; i++)
         if (n->tx[i] && now >= n->tx_end[i])
@@ -167,31 +167,31 @@ static bool is_late(const struct netdev *n, uint64_t now)
     return false;
 }
 
-static void when_live(struct netdev *n, uint64_t now)
+static void netdev_when_live(struct netdev *n, uint64_t now)
 {
     enum netdev_health health;
 
     n->hw->ack(n);
-    reap(n);
+    netdev_reap(n);
     health = n->hw->health(n);
     if (health == NETDEV_GONE)
-        die(n, "it is gone");
+        netdev_die(n, "it is gone");
     else if (n->stop)
-        reset(n, now);
+        netdev_reset(n, now);
     else if (health == NETDEV_FAILED)
-        restart(n, now, "it reports an error");
-    else if (is_late(n, now))
-        restart(n, now, "it does not send");
+        netdev_restart(n, now, "it reports an error");
+    else if (netdev_is_late(n, now))
+        netdev_restart(n, now, "it does not send");
 }
 
-static void step(struct netdev *n, uint64_t now)
+static void netdev_step(struct netdev *n, uint64_t now)
 {
     if (n->state == NETDEV_LIVE)
-        when_live(n, now);
+        netdev_when_live(n, now);
     else if (n->state == NETDEV_STOPPING)
-        when_stopping(n, now);
+        netdev_when_stopping(n, now);
     else if (n->state == NETDEV_IDLE && n->wanted && !n->stop)
-        start(n, now);
+        net_netdev_start(n, now);
     else
         n->stopped = n->stop; /* idle or dead: there is nothing to stop */
     if (now - n->watched >= WATCH_NS || n->state != NETDEV_LIVE || !n->nic.up)
@@ -213,7 +213,7 @@ static bool is_sound(struct netdev *n, const struct netdev_rx *r)
     return false;
 }
 
-static void receive(struct netdev *n, const struct netdev_rx *r)
+static void netdev_receive(struct netdev *n, const struct netdev_rx *r)
 {
     struct nic_user *u = n->nic.user;
 
@@ -231,12 +231,12 @@ static bool receive_some(struct netdev *n)
 
     for (i = 0; i < RECEIVE_AT_ONCE && n->hw->rx_done(n, &r); i++) {
         if (r.slot >= n->nrx || !n->rx_with[r.slot]) {
-            stray(n, "received", r.slot);
+            netdev_stray(n, "received", r.slot);
             continue;
         }
         n->rx_with[r.slot] = false;
         if (is_sound(n, &r))
-            receive(n, &r);
+            netdev_receive(n, &r);
         n->rx_with[r.slot] = true;
         n->hw->rx(n, r.slot);
     }
@@ -256,7 +256,7 @@ static uint64_t next_look(const struct netdev *n)
     return n->nic.irq ? WATCH_NS : n->pause;
 }
 
-static void arm(struct netdev *n, uint64_t now)
+static void netdev_arm(struct netdev *n, uint64_t now)
 {
     uint64_t when = now + next_look(n);
 
@@ -283,7 +283,7 @@ static void give_back(struct netdev *n, struct nic_frame *ended)
 }
 
 /* What the user is told, without the lock. True: look again soon. */
-static bool tell(struct netdev *n, struct nic_frame *ended, bool link, bool stopped)
+static bool netdev_tell(struct netdev *n, struct nic_frame *ended, bool link, bool stopped)
 {
     bool more;
 
@@ -296,12 +296,12 @@ static bool tell(struct netdev *n, struct nic_frame *ended, bool link, bool stop
     return more;
 }
 
-static void look(struct netdev *n, bool *link, bool *stopped, struct nic_frame **ended)
+static void netdev_look(struct netdev *n, bool *link, bool *stopped, struct nic_frame **ended)
 {
     spin_lock(&n->lock);
     n->armed = 0;
     n->pause = min_u64(n->pause * 2, POLL_MOST_NS);
-    step(n, time_ns());
+    netdev_step(n, time_ns());
     *ended = n->ended;
     *link = n->link_changed;
     *stopped = n->stopped;
@@ -318,15 +318,15 @@ static bool work_once(struct netdev *n)
     struct nic_frame *ended;
     bool link, stopped, more;
 
-    look(n, &link, &stopped, &ended);
-    more = tell(n, ended, link, stopped);
+    netdev_look(n, &link, &stopped, &ended);
+    more = netdev_tell(n, ended, link, stopped);
     spin_lock(&n->lock);
-    arm(n, time_ns());
+    netdev_arm(n, time_ns());
     spin_unlock(&n->lock);
     return more;
 }
 
-static void work(struct event *ev)
+static void netdev_work(struct event *ev)
 {
     if (work_once(container_of(ev, struct netdev, event)))
         event_put_off(ev);
@@ -402,7 +402,7 @@ static int map_frame(struct netdev *n, unsigned slot, const struct nic_frame *f,
     return err;
 }
 
-static int put(struct netdev *n, struct nic_frame *f)
+static int netdev_put(struct netdev *n, struct nic_frame *f)
 {
     struct nic_seg seg[NIC_SEGS];
     const struct nic_frame its = { .seg = seg, .nseg = f->nseg, .len = f->len };
@@ -432,12 +432,12 @@ static int netdev_send(struct nic *nic, struct nic_frame *f)
     if (err)
         return err;
     spin_lock(&n->lock);
-    err = put(n, f);
+    err = netdev_put(n, f);
     if (err)
         n->nic.stats.refused++;
     n->pause = POLL_LEAST_NS;
     if (!err && !n->nic.irq)
-        arm(n, time_ns());
+        netdev_arm(n, time_ns());
     spin_unlock(&n->lock);
     return err;
 }
@@ -490,7 +490,7 @@ int netdev_begin(struct netdev *n)
     snprintf(n->nic.at, sizeof n->nic.at, "%04x:%02x:%02x.%u", d->segment, d->bus, d->devfn >> 3,
              d->devfn & 7u);
     spin_init(&n->lock, LOCK_DRIVER);
-    event_init(&n->event, work, 0);
+    event_init(&n->event, netdev_work, 0);
     n->nic.ops = &netdev_ops;
     n->nic.driver = n->hw->name;
     n->pause = POLL_MOST_NS;
@@ -501,7 +501,7 @@ int netdev_begin(struct netdev *n)
         log_warn("%s %s: left out: it does not reset", n->hw->name, n->nic.at);
         return -EIO;
     }
-    enter(n, NETDEV_IDLE, UINT64_MAX);
+    netdev_enter(n, NETDEV_IDLE, UINT64_MAX);
     return 0;
 }
 

@@ -34,14 +34,17 @@ struct vnet {
     bool broken;
 };
 
-static bool has(const struct vnet *v, unsigned feature) { return v->v.features & BIT(feature); }
+static bool virtio_net_has(const struct vnet *v, unsigned feature)
+{
+    return v->v.features & BIT(feature);
+}
 
 static struct vnet *vnet_of(struct netdev *n) { return container_of(n, struct vnet, dev); }
 
 /* ---- rings ---- */
 
 /* The next answer; false: none, or the ring cannot be believed any more. */
-static bool answer(struct vnet *v, unsigned queue, uint32_t *id, uint32_t *len)
+static bool virtio_net_answer(struct vnet *v, unsigned queue, uint32_t *id, uint32_t *len)
 {
     int got = v->broken ? -EPROTO : host_virtio_take(&v->q[queue], id, len);
 
@@ -73,7 +76,7 @@ static bool vnet_tx_done(struct netdev *n, uint32_t *slot)
     struct vnet *v = vnet_of(n);
     uint32_t len;
 
-    if (!answer(v, TX, slot, &len))
+    if (!virtio_net_answer(v, TX, slot, &len))
         return false;
     *slot = *slot % DESCS ? UINT32_MAX : *slot / DESCS;
     return true;
@@ -95,7 +98,7 @@ static bool vnet_rx_done(struct netdev *n, struct netdev_rx *r)
     struct vnet *v = vnet_of(n);
     uint32_t len;
 
-    if (!answer(v, RX, &r->slot, &len))
+    if (!virtio_net_answer(v, RX, &r->slot, &len))
         return false;
     r->skip = HEADER;
     r->bad = len < HEADER;
@@ -131,7 +134,7 @@ static int vnet_start(struct netdev *n)
     struct vnet *v = vnet_of(n);
     uint16_t vector = n->nic.irq ? 0 : HOST_VIRTIO_NO_VECTOR;
     int err = host_virtio_agree(&v->v, host_virtio_hello(&v->v) & v->usable, vector);
-    bool ctrl = has(v, F_CTRL_VQ) && has(v, F_CTRL_RX);
+    bool ctrl = virtio_net_has(v, F_CTRL_VQ) && virtio_net_has(v, F_CTRL_RX);
 
     v->broken = false;
     for (unsigned i = 0; !err && i < (ctrl ? QUEUES : CTRL); i++)
@@ -160,8 +163,9 @@ static void vnet_link(struct netdev *n)
 {
     const struct vnet *v = vnet_of(n);
 
-    n->nic.up = !has(v, F_STATUS) || host_virtio_config(&v->v, CONFIG_STATUS, 2) & LINK_UP;
-    n->nic.speed = has(v, F_SPEED) ? host_virtio_config(&v->v, CONFIG_SPEED, 4) : 0;
+    n->nic.up =
+        !virtio_net_has(v, F_STATUS) || host_virtio_config(&v->v, CONFIG_STATUS, 2) & LINK_UP;
+    n->nic.speed = virtio_net_has(v, F_SPEED) ? host_virtio_config(&v->v, CONFIG_SPEED, 4) : 0;
     if (n->nic.speed > INT32_MAX) /* §5.1.4: not known */
         n->nic.speed = 0;
 }
@@ -183,18 +187,18 @@ static const struct netdev_hw vnet_hw = {
 
 /* ---- finding it ---- */
 
-static int map(struct vnet *v)
+static int virtio_net_map(struct vnet *v)
 {
     v->v.pci = v->dev.pci;
     if (host_virtio_map(&v->v, CONFIG_LEAST) == 0)
         return 0;
-    log_warn("virtio-net %04x:%02x:%02x.%u: left out: it is no modern device", v->dev.pci->segment,
-             v->dev.pci->bus, v->dev.pci->devfn >> 3, v->dev.pci->devfn & 7u);
+    log_warn("virtio-net %04x:%02x:%02x.%u: left out: it is not a modern device",
+             v->dev.pci->segment, v->dev.pci->bus, v->dev.pci->devfn >> 3, v->dev.pci->devfn & 7u);
     return -ENOTSUP;
 }
 
 /* The features that its configuration has room for. */
-static uint64_t usable(const struct vnet *v)
+static uint64_t virtio_net_usable(const struct vnet *v)
 {
     uint64_t can = WANTED;
 
@@ -208,13 +212,13 @@ static uint64_t usable(const struct vnet *v)
 }
 
 /* What it says about itself. Before the features are agreed on a driver may read that: §3.1.1. */
-static int identify(struct vnet *v)
+static int virtio_net_identify(struct vnet *v)
 {
     struct nic *nic = &v->dev.nic;
     uint64_t can;
     uint8_t mac[6];
 
-    v->usable = usable(v);
+    v->usable = virtio_net_usable(v);
     can = host_virtio_hello(&v->v) & v->usable;
     for (unsigned i = 0; i < sizeof mac; i++)
         mac[i] = (uint8_t)host_virtio_config(&v->v, i, 1);
@@ -229,42 +233,42 @@ static int identify(struct vnet *v)
                            NETDEV_PIECES);
 }
 
-static int make_queue(struct vnet *v, uint16_t i, uint16_t least)
+static int virtio_net_make_queue(struct vnet *v, uint16_t i, uint16_t least)
 {
     return host_virtio_make_queue(&v->v, &v->q[i], i, least, HOST_VIRTIO_QUEUE_MOST);
 }
 
-static int make(struct vnet *v)
+static int virtio_net_make(struct vnet *v)
 {
     int err;
 
     v->page = dma_alloc(v->v.dma, 0);
     if (!v->page)
         return -ENOMEM;
-    err = make_queue(v, RX, 1);
+    err = virtio_net_make_queue(v, RX, 1);
     if (!err)
-        err = make_queue(v, TX, DESCS);
+        err = virtio_net_make_queue(v, TX, DESCS);
     if (err)
         return err;
-    if (make_queue(v, CTRL, DESCS))
+    if (virtio_net_make_queue(v, CTRL, DESCS))
         v->usable &= ~(BIT(F_CTRL_VQ) | BIT(F_CTRL_RX));
     v->dev.nrx = (unsigned)min_u64(v->q[RX].size, NETDEV_RX);
     v->dev.ntx = (unsigned)min_u64(v->q[TX].size / DESCS, NETDEV_TX);
     return 0;
 }
 
-static int set_up(struct vnet *v)
+static int virtio_net_set_up(struct vnet *v)
 {
     struct netdev *n = &v->dev;
-    int err = map(v);
+    int err = virtio_net_map(v);
 
     if (!err)
         err = netdev_begin(n);
     if (!err)
-        err = identify(v);
+        err = virtio_net_identify(v);
     n->dma = v->v.dma;
     if (!err)
-        err = make(v);
+        err = virtio_net_make(v);
     if (err)
         return err;
     vnet_reset(n);
@@ -275,7 +279,7 @@ static int set_up(struct vnet *v)
     return 0;
 }
 
-static void unmake(struct vnet *v)
+static void virtio_net_unmake(struct vnet *v)
 {
     for (unsigned i = 0; i < QUEUES; i++)
         host_virtio_free_queue(&v->v, &v->q[i]);
@@ -285,7 +289,7 @@ static void unmake(struct vnet *v)
 }
 
 /* §4.1.2: the modern one, and a transitional one, whose modern side is used */
-static bool is_ours(const struct host_pci_dev *d)
+static bool virtio_net_is_ours(const struct host_pci_dev *d)
 {
     return d->vendor == 0x1af4 && (d->device == 0x1041 || d->device == 0x1000);
 }
@@ -295,16 +299,16 @@ static int vnet_probe(const struct host_pci_dev *pci)
     struct vnet *v;
     int err;
 
-    if (!is_ours(pci))
+    if (!virtio_net_is_ours(pci))
         return -ENODEV;
     v = calloc(1, sizeof *v); /* charge: as above */
     if (!v)
         return -ENOMEM;
     v->dev.hw = &vnet_hw;
     v->dev.pci = pci;
-    err = set_up(v);
+    err = virtio_net_set_up(v);
     if (err)
-        unmake(v);
+        virtio_net_unmake(v);
     return err;
 }
 

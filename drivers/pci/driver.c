@@ -12,7 +12,7 @@ extern const struct pci_driver *const __start_pci_drivers[] __attribute__((weak)
 extern const struct pci_driver *const __stop_pci_drivers[] __attribute__((weak));
 
 /* Asks the drivers of its class, until one has it. True: one has. */
-static bool probe(const struct host_pci_dev *d)
+static bool driver_probe(const struct host_pci_dev *d)
 {
     uint32_t class = (uint32_t)d->class << 16 | (uint32_t)d->subclass << 8 | d->prog_if;
 
@@ -49,6 +49,6 @@ int host_pci_probe(void)
     assert_cpu0();
     for (uint32_t i = 0; i < count; i++)
         if (!host_topology_is_kept(&d[i]))
-            any |= probe(&d[i]);
+            any |= driver_probe(&d[i]);
     return any ? 0 : -ENODEV;
 }

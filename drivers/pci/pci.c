@@ -117,7 +117,7 @@ static bool is_listed(const struct host_pci_dev *d)
 }
 
 /* False: nothing there. *multi: function 0 says that there are others. */
-static bool probe(struct host_pci_dev d, bool *multi)
+static bool pci_probe(struct host_pci_dev d, bool *multi)
 {
     d.vendor = (uint16_t)host_pci_read(&d, CFG_VENDOR, 2);
     if (d.vendor == 0xffff || is_listed(&d)) /* two windows may overlap */
@@ -147,17 +147,17 @@ static void scan_bus(uint8_t window, unsigned bus)
         bool multi = false, ignored;
 
         d.devfn = (uint8_t)(dev << 3);
-        if (!probe(d, &multi) || !multi)
+        if (!pci_probe(d, &multi) || !multi)
             continue;
         for (unsigned fn = 1; fn < 8; fn++) {
             d.devfn = (uint8_t)(dev << 3 | fn);
-            (void)probe(d, &ignored);
+            (void)pci_probe(d, &ignored);
         }
     }
 }
 
 /* ECAM window that reaches this bus; UINT32_MAX: none. */
-static uint32_t window_of(uint16_t segment, uint32_t bus)
+static uint32_t pci_window_of(uint16_t segment, uint32_t bus)
 {
     for (uint32_t w = 0; w < pci.nwindows; w++)
         if (pci.windows[w].segment == segment && bus >= pci.windows[w].bus_first &&
@@ -175,7 +175,7 @@ static void add_vf(const struct host_pci_dev *pf, uint32_t at, uint32_t n)
     uint32_t rid = ((uint32_t)pf->bus << 8 | pf->devfn) +
                    host_pci_read(pf, at + HOST_PCI_VF_FIRST, 2) +
                    n * host_pci_read(pf, at + HOST_PCI_VF_STRIDE, 2);
-    uint32_t w = window_of(pf->segment, rid >> 8);
+    uint32_t w = pci_window_of(pf->segment, rid >> 8);
     struct host_pci_dev d = *pf;
 
     d.bus = (uint8_t)(rid >> 8);

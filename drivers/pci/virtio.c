@@ -45,17 +45,17 @@ static_assert(offsetof(struct host_virtio_used, ring) == 4, "§2.7.8");
 static_assert(sizeof(struct host_virtio_used) + 2 <= (PAGE_SIZE << RINGS_ORDER) - USED_AT,
               "§2.7.8");
 
-static uint32_t rd(const struct host_virtio *v, enum common off, unsigned size)
+static uint32_t virtio_rd(const struct host_virtio *v, enum common off, unsigned size)
 {
     return host_reg_read(v->common + off, size);
 }
 
-static void wr(const struct host_virtio *v, enum common off, unsigned size, uint32_t val)
+static void virtio_wr(const struct host_virtio *v, enum common off, unsigned size, uint32_t val)
 {
     host_reg_write(v->common + off, size, val);
 }
 
-static void wr64(const struct host_virtio *v, enum common off, const volatile void *p)
+static void virtio_wr64(const struct host_virtio *v, enum common off, const volatile void *p)
 {
     uint64_t at = dma_at(v->dma, p);
 
@@ -110,9 +110,12 @@ uint32_t host_virtio_config(const struct host_virtio *v, uint32_t off, unsigned 
 
 /* ---- the device ---- */
 
-void host_virtio_reset(const struct host_virtio *v) { wr(v, DEVICE_STATUS, 1, 0); }
+void host_virtio_reset(const struct host_virtio *v) { virtio_wr(v, DEVICE_STATUS, 1, 0); }
 
-uint8_t host_virtio_status(const struct host_virtio *v) { return (uint8_t)rd(v, DEVICE_STATUS, 1); }
+uint8_t host_virtio_status(const struct host_virtio *v)
+{
+    return (uint8_t)virtio_rd(v, DEVICE_STATUS, 1);
+}
 
 bool host_virtio_is_reset(const struct host_virtio *v) { return host_virtio_status(v) == 0; }
 
@@ -120,12 +123,12 @@ uint64_t host_virtio_hello(const struct host_virtio *v)
 {
     uint64_t low;
 
-    wr(v, DEVICE_STATUS, 1, HOST_VIRTIO_ACKNOWLEDGE);
-    wr(v, DEVICE_STATUS, 1, HOST_VIRTIO_ACKNOWLEDGE | HOST_VIRTIO_DRIVER);
-    wr(v, DEVICE_FEATURE_SELECT, 4, 0);
-    low = rd(v, DEVICE_FEATURE, 4);
-    wr(v, DEVICE_FEATURE_SELECT, 4, 1);
-    return low | (uint64_t)rd(v, DEVICE_FEATURE, 4) << 32;
+    virtio_wr(v, DEVICE_STATUS, 1, HOST_VIRTIO_ACKNOWLEDGE);
+    virtio_wr(v, DEVICE_STATUS, 1, HOST_VIRTIO_ACKNOWLEDGE | HOST_VIRTIO_DRIVER);
+    virtio_wr(v, DEVICE_FEATURE_SELECT, 4, 0);
+    low = virtio_rd(v, DEVICE_FEATURE, 4);
+    virtio_wr(v, DEVICE_FEATURE_SELECT, 4, 1);
+    return low | (uint64_t)virtio_rd(v, DEVICE_FEATURE, 4) << 32;
 }
 
 int host_virtio_dma(struct host_virtio *v, uint64_t offered, const char *owner, unsigned slots,
@@ -145,21 +148,21 @@ int host_virtio_agree(struct host_virtio *v, uint64_t features, uint16_t vector)
 
     if (!(features & HOST_VIRTIO_VERSION_1) || (v->platform && !(features & ACCESS_PLATFORM)))
         return -ENOTSUP;
-    wr(v, DRIVER_FEATURE_SELECT, 4, 0);
-    wr(v, DRIVER_FEATURE, 4, (uint32_t)features);
-    wr(v, DRIVER_FEATURE_SELECT, 4, 1);
-    wr(v, DRIVER_FEATURE, 4, (uint32_t)(features >> 32));
-    wr(v, DEVICE_STATUS, 1, said);
+    virtio_wr(v, DRIVER_FEATURE_SELECT, 4, 0);
+    virtio_wr(v, DRIVER_FEATURE, 4, (uint32_t)features);
+    virtio_wr(v, DRIVER_FEATURE_SELECT, 4, 1);
+    virtio_wr(v, DRIVER_FEATURE, 4, (uint32_t)(features >> 32));
+    virtio_wr(v, DEVICE_STATUS, 1, said);
     v->features = features;
     if (host_virtio_status(v) != said)
         return -ENOTSUP;
-    wr(v, MSIX_CONFIG, 2, vector);
-    return rd(v, MSIX_CONFIG, 2) == vector ? 0 : -EIO; /* §4.1.5.1.2.1 */
+    virtio_wr(v, MSIX_CONFIG, 2, vector);
+    return virtio_rd(v, MSIX_CONFIG, 2) == vector ? 0 : -EIO; /* §4.1.5.1.2.1 */
 }
 
 void host_virtio_live(const struct host_virtio *v)
 {
-    wr(v, DEVICE_STATUS, 1, host_virtio_status(v) | HOST_VIRTIO_DRIVER_OK);
+    virtio_wr(v, DEVICE_STATUS, 1, host_virtio_status(v) | HOST_VIRTIO_DRIVER_OK);
 }
 
 /* ---- queues ---- */
@@ -178,8 +181,8 @@ int host_virtio_make_queue(struct host_virtio *v, struct host_virtio_queue *q, u
                                          (volatile struct host_virtio_used *)(void *)(p + USED_AT),
                                      .index = index,
                                      .size = 1 };
-    wr(v, QUEUE_SELECT, 2, index);
-    can = (uint32_t)min_u64(rd(v, QUEUE_SIZE, 2), min_u64(most, SIZE_MOST));
+    virtio_wr(v, QUEUE_SELECT, 2, index);
+    can = (uint32_t)min_u64(virtio_rd(v, QUEUE_SIZE, 2), min_u64(most, SIZE_MOST));
     while (q->size * 2u <= can)
         q->size = (uint16_t)(q->size * 2);
     return can >= 1 && q->size >= least ? 0 : -ENOTSUP;
@@ -196,22 +199,22 @@ int host_virtio_start_queue(const struct host_virtio *v, struct host_virtio_queu
 {
     uint64_t off;
 
-    wr(v, QUEUE_SELECT, 2, q->index);
-    off = (uint64_t)rd(v, QUEUE_NOTIFY_OFF, 2) * v->notify_mult;
-    if (rd(v, QUEUE_SIZE, 2) < q->size || off > v->notify_len - 2)
+    virtio_wr(v, QUEUE_SELECT, 2, q->index);
+    off = (uint64_t)virtio_rd(v, QUEUE_NOTIFY_OFF, 2) * v->notify_mult;
+    if (virtio_rd(v, QUEUE_SIZE, 2) < q->size || off > v->notify_len - 2)
         return -EIO;
     memset(q->desc, 0, PAGE_SIZE << RINGS_ORDER);
     q->put = q->got = 0;
     q->avail->flags = vector == HOST_VIRTIO_NO_VECTOR ? AVAIL_NO_INTERRUPT : 0;
     q->bell = v->notify + off;
-    wr(v, QUEUE_SIZE, 2, q->size);
-    wr(v, QUEUE_MSIX, 2, vector);
-    wr64(v, QUEUE_DESC, q->desc);
-    wr64(v, QUEUE_DRIVER, q->avail);
-    wr64(v, QUEUE_DEVICE, q->used);
-    if (rd(v, QUEUE_MSIX, 2) != vector) /* §4.1.5.1.2.1: it could not */
+    virtio_wr(v, QUEUE_SIZE, 2, q->size);
+    virtio_wr(v, QUEUE_MSIX, 2, vector);
+    virtio_wr64(v, QUEUE_DESC, q->desc);
+    virtio_wr64(v, QUEUE_DRIVER, q->avail);
+    virtio_wr64(v, QUEUE_DEVICE, q->used);
+    if (virtio_rd(v, QUEUE_MSIX, 2) != vector) /* §4.1.5.1.2.1: it could not */
         return -EIO;
-    wr(v, QUEUE_ENABLE, 2, 1);
+    virtio_wr(v, QUEUE_ENABLE, 2, 1);
     return 0;
 }
 

@@ -38,26 +38,26 @@ enum {
 
 static volatile uint8_t *regs;
 
-static uint32_t rd(unsigned reg) { return mmio_read32(regs + reg); }
-static void wr(unsigned reg, uint32_t val) { mmio_write32(regs + reg, val); }
+static uint32_t pl011_rd(unsigned reg) { return mmio_read32(regs + reg); }
+static void pl011_wr(unsigned reg, uint32_t val) { mmio_write32(regs + reg, val); }
 
 /*
  * Section 3.3.6: the divisor in 64ths. LCR_H is written after the divisor, which takes effect with
  * it.
  */
-static void set_line(uint32_t clock)
+static void pl011_set_line(uint32_t clock)
 {
     uint32_t div = (uint32_t)((4ull * clock + BAUD / 2) / BAUD);
 
-    for (int i = 0; i < SPINS && rd(UARTFR) & FR_BUSY; i++)
+    for (int i = 0; i < SPINS && pl011_rd(UARTFR) & FR_BUSY; i++)
         ;
-    wr(UARTCR, 0);
+    pl011_wr(UARTCR, 0);
     if (clock) {
-        wr(UARTIBRD, div >> 6);
-        wr(UARTFBRD, div & 0x3f);
+        pl011_wr(UARTIBRD, div >> 6);
+        pl011_wr(UARTFBRD, div & 0x3f);
     }
-    wr(UARTLCR_H, LCR_8N1 | LCR_FEN);
-    wr(UARTCR, CR_ON);
+    pl011_wr(UARTLCR_H, LCR_8N1 | LCR_FEN);
+    pl011_wr(UARTCR, CR_ON);
 }
 
 /* A line that the firmware has set up is left at its speed. */
@@ -66,42 +66,42 @@ bool pl011_start(const struct platform_serial *u)
     regs = mmu_map_device(hpa(u->base), REGS_LEN);
     if (!regs)
         return false;
-    wr(UARTIMSC, 0);
+    pl011_wr(UARTIMSC, 0);
     if (u->kind == UART_PL011) {
-        bool running = (rd(UARTCR) & CR_ON) == CR_ON;
+        bool running = (pl011_rd(UARTCR) & CR_ON) == CR_ON;
 
-        if (!running || !(rd(UARTLCR_H) & LCR_FEN))
-            set_line(running ? 0 : u->clock);
+        if (!running || !(pl011_rd(UARTLCR_H) & LCR_FEN))
+            pl011_set_line(running ? 0 : u->clock);
     }
-    wr(UARTICR, INT_ALL);
+    pl011_wr(UARTICR, INT_ALL);
     return true;
 }
 
-static size_t write(const char *s, size_t n)
+static size_t serial_pl011_write(const char *s, size_t n)
 {
     size_t done = 0;
 
-    while (done < n && !(rd(UARTFR) & FR_TXFF))
-        wr(UARTDR, (uint8_t)s[done++]);
+    while (done < n && !(pl011_rd(UARTFR) & FR_TXFF))
+        pl011_wr(UARTDR, (uint8_t)s[done++]);
     return done;
 }
 
-static void write_sync(const char *s, size_t n)
+static void pl011_write_sync(const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        for (int spin = 0; spin < SPINS && rd(UARTFR) & FR_TXFF; spin++)
+        for (int spin = 0; spin < SPINS && pl011_rd(UARTFR) & FR_TXFF; spin++)
             ;
-        wr(UARTDR, (uint8_t)s[i]);
+        pl011_wr(UARTDR, (uint8_t)s[i]);
     }
 }
 
-static bool receive(void)
+static bool pl011_receive(void)
 {
     char buf[64];
     size_t n = 0;
 
-    for (int i = 0; i < (int)sizeof buf && !(rd(UARTFR) & FR_RXFE); i++) {
-        uint32_t d = rd(UARTDR);
+    for (int i = 0; i < (int)sizeof buf && !(pl011_rd(UARTFR) & FR_RXFE); i++) {
+        uint32_t d = pl011_rd(UARTDR);
 
         if (!(d & DR_BREAK))
             buf[n++] = (char)d;
@@ -111,7 +111,7 @@ static bool receive(void)
     return n > 0;
 }
 
-static bool tx_idle(void) { return !(rd(UARTFR) & FR_TXFF); }
+static bool pl011_tx_idle(void) { return !(pl011_rd(UARTFR) & FR_TXFF); }
 
 /*
  * The transmitter's interrupt comes when the FIFO drains past its mark and stays until it is
@@ -119,16 +119,16 @@ static bool tx_idle(void) { return !(rd(UARTFR) & FR_TXFF); }
  * are never cleared here: they end when the FIFO is empty, so that what is left after the bounded
  * loop interrupts again (section 2.8.1).
  */
-static void on_irq(void *arg)
+static void pl011_on_irq(void *arg)
 {
     (void)arg;
     for (int i = 0; i < 16; i++) {
-        uint32_t mis = rd(UARTMIS);
+        uint32_t mis = pl011_rd(UARTMIS);
 
         if (!mis)
             return;
-        wr(UARTICR, mis & ~(INT_RX | INT_RT));
-        (void)receive();
+        pl011_wr(UARTICR, mis & ~(INT_RX | INT_RT));
+        (void)pl011_receive();
         if (mis & INT_TX)
             host_console_tx_ready();
     }
@@ -138,17 +138,17 @@ static void on_irq(void *arg)
  * Bytes that came while the line was polled have had their interrupt, which was cleared: they are
  * fetched now.
  */
-static void irq_on(void)
+static void pl011_irq_on(void)
 {
-    wr(UARTIMSC, INT_RX | INT_RT | INT_TX);
-    for (int i = 0; i < 16 && !(rd(UARTFR) & FR_RXFE); i++)
-        (void)receive();
+    pl011_wr(UARTIMSC, INT_RX | INT_RT | INT_TX);
+    for (int i = 0; i < 16 && !(pl011_rd(UARTFR) & FR_RXFE); i++)
+        (void)pl011_receive();
 }
 
 const struct serial_chip pl011 = {
-    .line = { .name = "serial", .write = write, .write_sync = write_sync },
-    .receive = receive,
-    .tx_idle = tx_idle,
-    .irq = on_irq,
-    .irq_on = irq_on,
+    .line = { .name = "serial", .write = serial_pl011_write, .write_sync = pl011_write_sync },
+    .receive = pl011_receive,
+    .tx_idle = pl011_tx_idle,
+    .irq = pl011_on_irq,
+    .irq_on = pl011_irq_on,
 };

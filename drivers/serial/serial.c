@@ -72,7 +72,7 @@ bool serial_early(const struct boot_info *bi)
     return true;
 }
 
-static void on_irq(void *arg)
+static void serial_on_irq(void *arg)
 {
     interrupts++;
     chip->irq(arg);
@@ -107,7 +107,7 @@ int serial_init(void)
         return -ENODEV;
     if (!was)
         host_console_register(&chip->line);
-    if (gsi && irq_register(gsi, on_irq, NULL) == 0) {
+    if (gsi && irq_register(gsi, serial_on_irq, NULL) == 0) {
         chip->irq_on();
         log_info("console: %s, by interrupt %u", name, gsi);
     } else {

@@ -53,7 +53,7 @@ static struct uart {
     uint8_t left;
 } uart;
 
-static uint8_t rd(unsigned reg)
+static uint8_t uart16550_rd(unsigned reg)
 {
     const volatile uint8_t *p = uart.mmio + ((size_t)reg << uart.shift);
 
@@ -62,7 +62,7 @@ static uint8_t rd(unsigned reg)
     return uart.width == 4 ? (uint8_t)mmio_read32(p) : mmio_read8(p);
 }
 
-static void wr(unsigned reg, uint8_t val)
+static void uart16550_wr(unsigned reg, uint8_t val)
 {
     volatile uint8_t *p = uart.mmio + ((size_t)reg << uart.shift);
 
@@ -77,23 +77,23 @@ static void wr(unsigned reg, uint8_t val)
 /* What the firmware wrote last goes out first. */
 static void wait_until_sent(void)
 {
-    for (int i = 0; i < SPINS && !(rd(LSR) & LSR_SENT); i++)
+    for (int i = 0; i < SPINS && !(uart16550_rd(LSR) & LSR_SENT); i++)
         ;
 }
 
 /* A byte sent round inside the chip; an empty port reads all ones. */
 static bool loopback(void)
 {
-    wr(IER, 0);
-    wr(MCR, MCR_LOOP | MCR_ON);
-    if (rd(LSR) == 0xff)
+    uart16550_wr(IER, 0);
+    uart16550_wr(MCR, MCR_LOOP | MCR_ON);
+    if (uart16550_rd(LSR) == 0xff)
         return false;
-    for (int i = 0; i < 16 && rd(LSR) & LSR_DATA; i++)
-        (void)rd(RBR);
-    wr(THR, 0x5a);
-    for (int i = 0; i < SPINS && !(rd(LSR) & LSR_DATA); i++)
+    for (int i = 0; i < 16 && uart16550_rd(LSR) & LSR_DATA; i++)
+        (void)uart16550_rd(RBR);
+    uart16550_wr(THR, 0x5a);
+    for (int i = 0; i < SPINS && !(uart16550_rd(LSR) & LSR_DATA); i++)
         ;
-    return rd(RBR) == 0x5a;
+    return uart16550_rd(RBR) == 0x5a;
 }
 
 /* `running`: what the firmware set. A speed cannot be made from a clock that nobody knows. */
@@ -112,64 +112,65 @@ static uint32_t divisor_for(uint32_t running, uint32_t baud, uint32_t clock)
 
 /* The firmware's speed is kept if it set one; else 115200. clock: Hz; 0: unknown, a PC's at ports
  */
-static void set_line(uint32_t baud, uint32_t clock)
+static void uart16550_set_line(uint32_t baud, uint32_t clock)
 {
-    wr(LCR, LCR_8N1 | LCR_DLAB);
-    uint32_t running = rd(DLL) | (uint32_t)rd(DLM) << 8, div = divisor_for(running, baud, clock);
+    uart16550_wr(LCR, LCR_8N1 | LCR_DLAB);
+    uint32_t running = uart16550_rd(DLL) | (uint32_t)uart16550_rd(DLM) << 8,
+             div = divisor_for(running, baud, clock);
     if (div != running) {
-        wr(DLL, (uint8_t)div);
-        wr(DLM, (uint8_t)(div >> 8));
+        uart16550_wr(DLL, (uint8_t)div);
+        uart16550_wr(DLM, (uint8_t)(div >> 8));
     }
-    wr(LCR, LCR_8N1);
+    uart16550_wr(LCR, LCR_8N1);
 }
 
-static bool start(uint32_t baud, uint32_t clock)
+static bool uart16550_start(uint32_t baud, uint32_t clock)
 {
-    uint8_t mcr = rd(MCR);
+    uint8_t mcr = uart16550_rd(MCR);
 
     wait_until_sent();
-    set_line(baud, clock);
-    wr(FCR, 0x07); /* FIFOs on and emptied, interrupt at each byte */
-    bool fifo = (rd(IIR) & 0xc0) == 0xc0;
+    uart16550_set_line(baud, clock);
+    uart16550_wr(FCR, 0x07); /* FIFOs on and emptied, interrupt at each byte */
+    bool fifo = (uart16550_rd(IIR) & 0xc0) == 0xc0;
     if (!loopback()) {
-        wr(MCR, mcr); /* something else is there: its lines are as they were */
+        uart16550_wr(MCR, mcr); /* something else is there: its lines are as they were */
         return false;
     }
-    wr(MCR, MCR_ON);
+    uart16550_wr(MCR, MCR_ON);
     uart.fifo = fifo ? 16 : 1;
     uart.left = 0;
     uart.found = true;
     return true;
 }
 
-static size_t write(const char *s, size_t n)
+static size_t serial_uart16550_write(const char *s, size_t n)
 {
     size_t done = 0;
 
-    if (rd(LSR) & LSR_IDLE)
+    if (uart16550_rd(LSR) & LSR_IDLE)
         uart.left = uart.fifo;
     for (; done < n && uart.left; uart.left--)
-        wr(THR, (uint8_t)s[done++]);
+        uart16550_wr(THR, (uint8_t)s[done++]);
     return done;
 }
 
-static void write_sync(const char *s, size_t n)
+static void uart16550_write_sync(const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        for (int spin = 0; spin < SPINS && !(rd(LSR) & LSR_IDLE); spin++)
+        for (int spin = 0; spin < SPINS && !(uart16550_rd(LSR) & LSR_IDLE); spin++)
             ;
-        wr(THR, (uint8_t)s[i]);
+        uart16550_wr(THR, (uint8_t)s[i]);
     }
     uart.left = 0;
 }
 
-static bool receive(void)
+static bool uart16550_receive(void)
 {
     char buf[64];
     size_t n = 0;
 
-    while (n < sizeof buf && rd(LSR) & LSR_DATA)
-        buf[n++] = (char)rd(RBR);
+    while (n < sizeof buf && uart16550_rd(LSR) & LSR_DATA)
+        buf[n++] = (char)uart16550_rd(RBR);
     if (n)
         host_console_rx(buf, n);
     return n > 0;
@@ -182,53 +183,55 @@ static bool receive(void)
 static void end_oddities(uint8_t id)
 {
     if (id == IIR_BUSY && uart.shift == 2)
-        (void)rd(USR);
-    if (id == IIR_TIME_OUT && !(rd(LSR) & LSR_DATA))
-        (void)rd(RBR);
+        (void)uart16550_rd(USR);
+    if (id == IIR_TIME_OUT && !(uart16550_rd(LSR) & LSR_DATA))
+        (void)uart16550_rd(RBR);
 }
 
 /* Why it interrupts; IIR_NONE: it does not. */
 static uint8_t reason(void)
 {
-    uint8_t id = rd(IIR) & IIR_ID;
+    uint8_t id = uart16550_rd(IIR) & IIR_ID;
 
     return id != IIR_BUSY && id & IIR_NONE ? IIR_NONE : id;
 }
 
-static void on_irq(void *arg)
+static void uart16550_on_irq(void *arg)
 {
     uint8_t id = reason();
 
     (void)arg;
     for (int i = 0; i < 16 && id != IIR_NONE; i++, id = reason()) {
         end_oddities(id);
-        (void)receive();
-        (void)rd(MSR);
-        if (rd(LSR) & LSR_IDLE)
+        (void)uart16550_receive();
+        (void)uart16550_rd(MSR);
+        if (uart16550_rd(LSR) & LSR_IDLE)
             host_console_tx_ready();
     }
     /* still more: the line must fall and rise again, since edges count */
     if (id != IIR_NONE) {
-        wr(IER, 0);
-        wr(IER, IER_RX_TX);
+        uart16550_wr(IER, 0);
+        uart16550_wr(IER, IER_RX_TX);
     }
 }
 
-static bool tx_idle(void) { return rd(LSR) & LSR_IDLE; }
-static void irq_on(void) { wr(IER, IER_RX_TX); }
+static bool uart16550_tx_idle(void) { return uart16550_rd(LSR) & LSR_IDLE; }
+static void uart16550_irq_on(void) { uart16550_wr(IER, IER_RX_TX); }
 
 const struct serial_chip uart16550 = {
-    .line = { .name = "serial", .write = write, .write_sync = write_sync },
-    .receive = receive,
-    .tx_idle = tx_idle,
-    .irq = on_irq,
-    .irq_on = irq_on,
+    .line = { .name = "serial",
+              .write = serial_uart16550_write,
+              .write_sync = uart16550_write_sync },
+    .receive = uart16550_receive,
+    .tx_idle = uart16550_tx_idle,
+    .irq = uart16550_on_irq,
+    .irq_on = uart16550_irq_on,
 };
 
 bool uart16550_probe(uint16_t port)
 {
     uart = (struct uart){ .port = port, .width = 1 };
-    return start(0, 0);
+    return uart16550_start(0, 0);
 }
 
 /*
@@ -240,7 +243,7 @@ bool uart16550_mmio(const struct platform_serial *u)
     uart = (struct uart){ .mmio = mmu_map_device(hpa(u->base), REGS_LEN),
                           .shift = u->reg_shift,
                           .width = u->reg_shift == 2 ? 4 : 1 };
-    return uart.mmio && start(u->baud, u->clock);
+    return uart.mmio && uart16550_start(u->baud, u->clock);
 }
 
 #define SPCR_16550_GAS 0x12 /* registers as the generic address says (DBG2 table 3) */
@@ -258,7 +261,7 @@ bool uart16550_spcr(const struct acpi_spcr *s, char name[SERIAL_NAME_MAX])
         uart.port = (uint16_t)s->reg.addr;
     else if (s->reg.space == ACPI_MEMORY)
         uart.mmio = mmu_map_device(hpa(s->reg.addr), REGS_LEN);
-    if ((uart.mmio || uart.port) && start(s->baud, 0)) {
+    if ((uart.mmio || uart.port) && uart16550_start(s->baud, 0)) {
         snprintf(name, SERIAL_NAME_MAX, "UART at %s %llx", uart.mmio ? "address" : "port",
                  (unsigned long long)s->reg.addr);
         return true;

@@ -295,7 +295,7 @@ void xhci_listen(struct xhci *x, struct usb_dev *d)
     xhci_doorbell(x, d->slot, in_dci(d));
 }
 
-static void report(struct usb_dev *d, const volatile uint8_t *p, uint32_t n)
+static void xhci_ask_report(struct usb_dev *d, const volatile uint8_t *p, uint32_t n)
 {
     uint8_t copy[USB_REPORT_ROOM];
     char typed[HID_BYTES_MAX];
@@ -326,7 +326,7 @@ static void report_event(struct xhci *x, struct usb_dev *d, const struct xhci_tr
     }
     d->in_got = (d->in_got + 1) % (d->in.size - 1);
     usb_works(x, d);
-    report(d, d->mem + MEM_REPORTS + slot * USB_REPORT_ROOM, room - left);
+    xhci_ask_report(d, d->mem + MEM_REPORTS + slot * USB_REPORT_ROOM, room - left);
     report_ask(x, d, slot);
     xhci_doorbell(x, d->slot, in_dci(d));
 }

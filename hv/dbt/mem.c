@@ -7,7 +7,7 @@
 #define LAST_CONTEXT 0x7feu          /* 0x7ff would make a tag of DBT_TLB_INVALID */
 #define SPREAD 0x9e3779b97f4a7000ull /* bits 63..12 of the golden ratio */
 
-static uint64_t key_of(uint32_t number) { return ((number * SPREAD) & ~OFFSET) | number; }
+static uint64_t mem_key_of(uint32_t number) { return ((number * SPREAD) & ~OFFSET) | number; }
 
 static unsigned index_of(uint64_t va, uint64_t key)
 {
@@ -57,7 +57,7 @@ static uint64_t select_one(struct dbt_mem *m, struct dbt_view view)
     }
     c = free_place(m);
     c->view = view;
-    c->key = key_of(m->next_context++);
+    c->key = mem_key_of(m->next_context++);
     m->stats.contexts++;
     return c->key;
 }
@@ -131,8 +131,8 @@ static void note_large(struct dbt_mem *m, uint64_t va, uint64_t bytes)
         m->large_last = last;
 }
 
-static enum dbt_fault walk(struct dbt_mem *m, uint64_t va, enum dbt_access access, unsigned size,
-                           struct dbt_translation *t)
+static enum dbt_fault mem_walk(struct dbt_mem *m, uint64_t va, enum dbt_access access,
+                               unsigned size, struct dbt_translation *t)
 {
     enum dbt_fault fault = m->ops->walk(m->owner, va, access, size, t);
 
@@ -153,7 +153,7 @@ static void find_ram(struct dbt_mem *m, enum dbt_access access, struct place *p)
     p->watched = page && access == DBT_STORE && m->ops->watched && m->ops->watched(m->owner, p->pa);
 }
 
-static void enter(struct dbt_mem *m, uint64_t va, enum dbt_access access, const struct place *p)
+static void mem_enter(struct dbt_mem *m, uint64_t va, enum dbt_access access, const struct place *p)
 {
     unsigned i = index_of(va, m->key[access]);
     bool slow = !p->host || p->watched;
@@ -174,7 +174,7 @@ static enum dbt_fault reach(struct dbt_mem *m, uint64_t va, enum dbt_access acce
     if ((m->tlb[access][i].tag & ~DBT_TLB_SLOW) == ((va & ~OFFSET) ^ m->key[access])) {
         p->pa = m->pa[access][i] | (va & OFFSET);
     } else {
-        enum dbt_fault fault = walk(m, va, access, size, &t);
+        enum dbt_fault fault = mem_walk(m, va, access, size, &t);
 
         if (fault != DBT_OK)
             return fault;
@@ -182,7 +182,7 @@ static enum dbt_fault reach(struct dbt_mem *m, uint64_t va, enum dbt_access acce
     }
     find_ram(m, access, p);
     if (t.whole_page)
-        enter(m, va, access, p);
+        mem_enter(m, va, access, p);
     return DBT_OK;
 }
 
@@ -199,7 +199,7 @@ static unsigned in_first_page(uint64_t va, unsigned size)
     return left < size ? (unsigned)left : size;
 }
 
-static void told(struct dbt_mem *m, const struct place *p, unsigned size)
+static void mem_told(struct dbt_mem *m, const struct place *p, unsigned size)
 {
     if (p->watched)
         m->ops->stored(m->owner, p->pa, size);
@@ -263,8 +263,8 @@ static enum dbt_fault store_crossing(struct dbt_mem *m, uint64_t va, unsigned si
         return fault;
     for (unsigned i = 0; i < size; i++)
         *(i < first ? p[0].host + i : p[1].host + (i - first)) = (uint8_t)(value >> 8 * i);
-    told(m, &p[0], first);
-    told(m, &p[1], size - first);
+    mem_told(m, &p[0], first);
+    mem_told(m, &p[1], size - first);
     return DBT_OK;
 }
 
@@ -280,7 +280,7 @@ enum dbt_fault dbt_store_slow(struct dbt_mem *m, uint64_t va, unsigned size, uin
         return fault;
     if (p.host) {
         dbt_put(p.host, size, value);
-        told(m, &p, size);
+        mem_told(m, &p, size);
         return DBT_OK;
     }
     m->stats.device_accesses++;

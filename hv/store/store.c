@@ -12,8 +12,8 @@ enum { STORE_WAIT, STORE_GO, STORE_END };
 
 /* ---- bitmaps ---- */
 
-static bool bit(const uint64_t *map, uint32_t i) { return map[i / 64] >> (i % 64) & 1; }
-static void set_bit(uint64_t *map, uint32_t i) { map[i / 64] |= 1ull << (i % 64); }
+static bool store_bit(const uint64_t *map, uint32_t i) { return map[i / 64] >> (i % 64) & 1; }
+static void store_set_bit(uint64_t *map, uint32_t i) { map[i / 64] |= 1ull << (i % 64); }
 static void clear_bit(uint64_t *map, uint32_t i) { map[i / 64] &= ~(1ull << (i % 64)); }
 
 static uint32_t pages_in_use(const struct store *s)
@@ -21,9 +21,10 @@ static uint32_t pages_in_use(const struct store *s)
     return (uint32_t)min_u64(s->pages, STORE_PAGES_MAX);
 }
 
-static bool is_free(const struct store *s, uint32_t page)
+static bool store_is_free(const struct store *s, uint32_t page)
 {
-    return !bit(s->used[0], page) && !bit(s->used[1], page) && !bit(s->taken, page);
+    return !store_bit(s->used[0], page) && !store_bit(s->used[1], page) &&
+           !store_bit(s->taken, page);
 }
 
 /* `n` free pages in a row, from the hand on, so that pages wear alike. 0: there are none. */
@@ -36,11 +37,11 @@ static uint32_t take_pages(struct store *s, uint32_t n)
             s->hand = STORE_FIRST;
             run = 0;
         }
-        run = is_free(s, s->hand++) ? run + 1 : 0;
+        run = store_is_free(s, s->hand++) ? run + 1 : 0;
         if (run < n)
             continue;
         for (uint32_t k = 1; k <= n; k++)
-            set_bit(s->taken, s->hand - k);
+            store_set_bit(s->taken, s->hand - k);
         return s->hand - n;
     }
     return 0;
@@ -60,7 +61,7 @@ static int ask(struct store *s, enum store_io what, uint32_t page, store_step *t
     return did < 0 ? STORE_GO : did;
 }
 
-static int go(struct store *s, store_step *step)
+static int store_go(struct store *s, store_step *step)
 {
     s->step = step;
     return STORE_GO;
@@ -123,13 +124,13 @@ static int map_read(struct store *s)
     uint8_t digest[32];
 
     if (s->status)
-        return go(s, s->then);
+        return store_go(s, s->then);
     memcpy(s->map + (size_t)s->at * STORE_MAP_ENTRIES, s->page, STORE_PAGE);
     if (++s->at < e->map_pages)
         return ask(s, STORE_IO_READ, e->map + s->at, map_read);
     store_map_digest(s->map, e->map_pages, digest);
     s->status = memcmp(digest, e->map_digest, sizeof digest) ? -EBADMSG : 0;
-    return go(s, s->then);
+    return store_go(s, s->then);
 }
 
 /* `then` finds s->status: 0, -EBADMSG, or what the disk said; and no map then. */
@@ -139,7 +140,7 @@ static int read_map(struct store *s, struct store_entry *e, store_step *then)
     s->then = then;
     s->at = 0;
     s->status = 0;
-    return e->map_pages ? ask(s, STORE_IO_READ, e->map, map_read) : go(s, then);
+    return e->map_pages ? ask(s, STORE_IO_READ, e->map, map_read) : store_go(s, then);
 }
 
 /* Each page of the object and its map, where they may be, and nobody else's. */
@@ -148,10 +149,11 @@ static bool map_is_good(const struct store *s, const struct store_entry *e, cons
     uint32_t end = pages_in_use(s);
 
     for (uint32_t i = 0; i < store_pages(e->len); i++)
-        if (s->map[i].page < STORE_FIRST || s->map[i].page >= end || bit(used, s->map[i].page))
+        if (s->map[i].page < STORE_FIRST || s->map[i].page >= end ||
+            store_bit(used, s->map[i].page))
             return false;
     for (uint32_t i = 0; i < e->map_pages; i++)
-        if (bit(used, e->map + i))
+        if (store_bit(used, e->map + i))
             return false;
     return true;
 }
@@ -162,10 +164,10 @@ static bool mark_map(const struct store *s, const struct store_entry *e, uint64_
     bool good = true;
 
     for (uint32_t i = 0; i < e->map_pages; i++)
-        set_bit(used, e->map + i);
+        store_set_bit(used, e->map + i);
     for (uint32_t i = 0; i < store_pages(e->len); i++) {
-        good &= !bit(used, s->map[i].page);
-        set_bit(used, s->map[i].page);
+        good &= !store_bit(used, s->map[i].page);
+        store_set_bit(used, s->map[i].page);
     }
     return good;
 }
@@ -216,7 +218,7 @@ static int map_next(struct store *s)
     if (s->to < r->objects)
         return read_map(s, &r->entry[s->to], map_mounted);
     s->to = 0;
-    return ++s->slot < 2 ? go(s, map_next) : mount_end(s);
+    return ++s->slot < 2 ? store_go(s, map_next) : mount_end(s);
 }
 
 static int choose(struct store *s)
@@ -264,7 +266,7 @@ static int mount(struct store *s)
 
 /* ---- get ---- */
 
-static int get_page(struct store *s)
+static int store_get_page(struct store *s)
 {
     struct store_op *op = s->first;
     uint8_t check[12];
@@ -277,18 +279,18 @@ static int get_page(struct store *s)
     op->page(op, s->at, s->page);
     if (++s->at == store_pages(s->entry->len))
         return STORE_END;
-    return ask(s, STORE_IO_READ, s->map[s->at].page, get_page);
+    return ask(s, STORE_IO_READ, s->map[s->at].page, store_get_page);
 }
 
-static int get_map(struct store *s)
+static int store_get_map(struct store *s)
 {
     s->at = 0;
     if (s->status)
         return s->status == -EBADMSG ? -EIO : s->status;
-    return s->entry->len ? ask(s, STORE_IO_READ, s->map[0].page, get_page) : STORE_END;
+    return s->entry->len ? ask(s, STORE_IO_READ, s->map[0].page, store_get_page) : STORE_END;
 }
 
-static struct store_entry *find(struct store_root *r, const char *name)
+static struct store_entry *store_find(struct store_root *r, const char *name)
 {
     for (uint32_t i = 0; i < r->objects; i++)
         if (strcmp(r->entry[i].name, name) == 0)
@@ -301,10 +303,10 @@ static bool is_damaged(const struct store *s, const struct store_entry *e)
     return s->damaged[e - s->root.entry];
 }
 
-static int get(struct store *s)
+static int store_get(struct store *s)
 {
     struct store_op *op = s->first;
-    struct store_entry *e = find(&s->root, op->name);
+    struct store_entry *e = store_find(&s->root, op->name);
 
     if (!e)
         return -ENOENT;
@@ -313,7 +315,7 @@ static int get(struct store *s)
     if (e->len > op->len)
         return -EFBIG;
     op->len = e->len;
-    return read_map(s, e, get_map);
+    return read_map(s, e, store_get_map);
 }
 
 /* ---- put and remove: s->next becomes the root ---- */
@@ -370,7 +372,7 @@ static int write_new(struct store *s, uint32_t page, store_step *then)
     return ask(s, STORE_IO_WRITE, page, then);
 }
 
-static int put_map(struct store *s)
+static int store_put_map(struct store *s)
 {
     const struct store_entry *e = s->entry;
 
@@ -379,7 +381,7 @@ static int put_map(struct store *s)
     if (s->at == e->map_pages)
         return ask(s, STORE_IO_FLUSH, 0, seal_root);
     memcpy(s->page, s->map + (size_t)s->at * STORE_MAP_ENTRIES, STORE_PAGE);
-    return write_new(s, e->map + s->at++, put_map);
+    return write_new(s, e->map + s->at++, store_put_map);
 }
 
 static int put_map_begin(struct store *s)
@@ -391,15 +393,15 @@ static int put_map_begin(struct store *s)
     if (e->map_pages && !e->map)
         return -ENOSPC;
     store_map_digest(s->map, e->map_pages, e->map_digest);
-    return put_map(s);
+    return store_put_map(s);
 }
 
 static bool is_kept(const struct store *s, const struct store_op *op)
 {
-    return s->at < s->old_pages && op->changed && !bit(op->changed, s->at);
+    return s->at < s->old_pages && op->changed && !store_bit(op->changed, s->at);
 }
 
-static int put_page(struct store *s)
+static int store_put_page(struct store *s)
 {
     struct store_op *op = s->first;
     struct store_map_entry *m;
@@ -407,7 +409,7 @@ static int put_page(struct store *s)
     if (s->status)
         return s->status;
     for (; s->at < store_pages(op->len) && is_kept(s, op); s->at++)
-        set_bit(s->taken, s->map[s->at].page);
+        store_set_bit(s->taken, s->map[s->at].page);
     if (s->at == store_pages(op->len))
         return put_map_begin(s);
     m = &s->map[s->at];
@@ -418,7 +420,7 @@ static int put_page(struct store *s)
     op->page(op, s->at, s->page);
     store_check(s->page, m->check);
     s->at++;
-    return write_new(s, m->page, put_page);
+    return write_new(s, m->page, store_put_page);
 }
 
 static int put_begin(struct store *s)
@@ -433,7 +435,7 @@ static int put_begin(struct store *s)
     memset(s->map + n, 0, (end - n) * sizeof s->map[0]);
     s->at = 0;
     s->status = 0;
-    return put_page(s);
+    return store_put_page(s);
 }
 
 static int remove_entry(struct store *s)
@@ -475,7 +477,7 @@ static struct store_entry *add_entry(struct store_root *r, const char *name)
     return e;
 }
 
-static int update(struct store *s)
+static int store_update(struct store *s)
 {
     const struct store_op *op = s->first;
     struct store_entry *e;
@@ -484,7 +486,7 @@ static int update(struct store *s)
         return -EROFS;
     s->next = s->root;
     memcpy(s->taken, s->used[s->current], sizeof s->taken);
-    e = find(&s->next, op->name);
+    e = store_find(&s->next, op->name);
     if (!e && op->kind == STORE_REMOVE)
         return -ENOENT;
     if (!store_name_valid(op->name))
@@ -503,9 +505,10 @@ static int update(struct store *s)
 
 static int begin_op(struct store *s)
 {
-    static store_step *const kinds[STORE_KINDS] = {
-        [STORE_MOUNT] = mount, [STORE_GET] = get, [STORE_PUT] = update, [STORE_REMOVE] = update
-    };
+    static store_step *const kinds[STORE_KINDS] = { [STORE_MOUNT] = mount,
+                                                    [STORE_GET] = store_get,
+                                                    [STORE_PUT] = store_update,
+                                                    [STORE_REMOVE] = store_update };
     enum store_kind kind = s->first->kind;
 
     if (kind != STORE_MOUNT && s->state != STORE_READY)
@@ -537,7 +540,7 @@ void store_space(const struct store *s, struct store_space *p)
     uint32_t end = pages_in_use(s), used = STORE_FIRST;
 
     for (uint32_t i = STORE_FIRST; i < end; i++)
-        used += bit(s->used[0], i) || bit(s->used[1], i);
+        used += store_bit(s->used[0], i) || store_bit(s->used[1], i);
     *p = (struct store_space){ (uint64_t)end * STORE_PAGE, (uint64_t)(end - used) * STORE_PAGE,
                                s->root.sequence, s->root.written };
 }

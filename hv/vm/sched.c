@@ -69,7 +69,7 @@ int sched_init(void)
 /* ---- which queue, and whether in it ---- */
 
 /* Locks the queue that holds v or runs it. */
-static struct sched_cpu *lock_queue_of(struct vcpu *v)
+static struct sched_cpu *sched_lock_queue_of(struct vcpu *v)
 {
     for (;;) {
         uint32_t cpu = __atomic_load_n(&v->sched.cpu, __ATOMIC_ACQUIRE);
@@ -87,7 +87,7 @@ static struct sched_cpu *lock_queue_of(struct vcpu *v)
  * is written before its state. (steal_from() writes them the other way round, under the lock of the
  * old queue alone.)
  */
-static bool is_in(const struct sched_cpu *q, const struct vcpu *v)
+static bool sched_is_in(const struct sched_cpu *q, const struct vcpu *v)
 {
     debug_assert_held(&q->lock);
     return __atomic_load_n(&v->sched.state, __ATOMIC_ACQUIRE) == SCHED_QUEUED &&
@@ -162,20 +162,20 @@ void sched_add(struct vcpu *v)
 
 void sched_remove(struct vcpu *v)
 {
-    struct sched_cpu *q = lock_queue_of(v);
+    struct sched_cpu *q = sched_lock_queue_of(v);
 
     debug_assert(this_cpu()->locks_held >> LOCK_SCHED == 1);
     /*
      * One that parks tells so a moment before it has left its CPU; one that is being woken is in no
      * queue, or just now in another.
      */
-    while (!is_in(q, v) && !is_still(v)) {
+    while (!sched_is_in(q, v) && !is_still(v)) {
         hv_assert(v->sched.state != SCHED_RUNNING || v->sched.cpu != this_cpu()->id);
         spin_unlock(&q->lock);
         cpu_relax();
-        q = lock_queue_of(v);
+        q = sched_lock_queue_of(v);
     }
-    if (is_in(q, v))
+    if (sched_is_in(q, v))
         queue_take_out(q, v);
     bool added = v->sched.state != SCHED_OFF;
     v->sched.state = SCHED_OFF;
@@ -222,7 +222,7 @@ static uint64_t had_by_running(const struct sched_cpu *q)
  * v waits in q. If it has come to be first there by far, it shall run at once: not when those
  * before it would only run sooner.
  */
-static bool preempt(struct sched_cpu *q, struct vcpu *v)
+static bool sched_preempt(struct sched_cpu *q, struct vcpu *v)
 {
     uint64_t had = had_by_running(q);
 
@@ -264,7 +264,7 @@ static void queue_woken(struct vcpu *v, uint32_t cpu)
     queue_clamp(q, &v->sched);
     __atomic_store_n(&v->sched.cpu, cpu, __ATOMIC_RELEASE);
     queue_add(q, v);
-    bool first = q->nqueued == 1, now = preempt(q, v);
+    bool first = q->nqueued == 1, now = sched_preempt(q, v);
     spin_unlock(&q->lock);
     if (marks_has(&idle_cpus, cpu))
         marks_clear(&idle_cpus, cpu);
@@ -280,7 +280,7 @@ void sched_wake(struct vcpu *v)
     store_before_load();
     if (__atomic_load_n(&v->sched.state, __ATOMIC_SEQ_CST) != SCHED_BLOCKED)
         return;
-    struct sched_cpu *q = lock_queue_of(v);
+    struct sched_cpu *q = sched_lock_queue_of(v);
     bool ours = __atomic_load_n(&v->sched.state, __ATOMIC_RELAXED) == SCHED_BLOCKED;
     if (ours)
         /* in no list: other wakers leave it alone */
@@ -296,7 +296,7 @@ void sched_wake(struct vcpu *v)
  */
 static bool add_errand(struct sched_cpu *q, struct vcpu *v)
 {
-    if (!is_in(q, v) || v->sched.errand != ERRAND_NONE ||
+    if (!sched_is_in(q, v) || v->sched.errand != ERRAND_NONE ||
         v->sched.vruntime > queue_floor(q) + LAG_NS)
         return false;
     sched_charge(v, SWITCH_NS);
@@ -309,7 +309,7 @@ void sched_wake_urgent(struct vcpu *v)
     sched_wake(v);
     if (__atomic_load_n(&v->sched.state, __ATOMIC_RELAXED) != SCHED_QUEUED)
         return;
-    struct sched_cpu *q = lock_queue_of(v);
+    struct sched_cpu *q = sched_lock_queue_of(v);
     bool added = add_errand(q, v);
     spin_unlock(&q->lock);
     if (added)
@@ -385,7 +385,7 @@ static inline void account_to(struct percpu *c, struct sched_entity *se)
     set_relaxed(&c->guest_ns, c->guest_ns + ran);
 }
 
-static void account(struct sched_entity *se) { account_to(this_cpu(), se); }
+static void sched_account(struct sched_entity *se) { account_to(this_cpu(), se); }
 
 /* Another CPU may end the turn meanwhile: the sum is then late or early by one turn, once. */
 uint64_t sched_ran_ns(const struct vcpu *v)
@@ -463,7 +463,7 @@ static bool exchange(struct sched_cpu *q, struct vcpu *from, struct vcpu *to)
     uint64_t had;
 
     debug_assert_held(&q->lock);
-    if (!is_in(q, to))
+    if (!sched_is_in(q, to))
         return false;
     had = to->sched.vruntime;
     if (had <= from->sched.vruntime)
@@ -472,7 +472,7 @@ static bool exchange(struct sched_cpu *q, struct vcpu *from, struct vcpu *to)
     to->sched.vruntime = from->sched.vruntime;
     set_relaxed(&from->sched.vruntime, had);
     queue_link(q, to);
-    return preempt(q, to);
+    return sched_preempt(q, to);
 }
 
 void sched_yield_to(struct vcpu *from, struct vcpu *to)
@@ -482,8 +482,8 @@ void sched_yield_to(struct vcpu *from, struct vcpu *to)
     sched_step_back(from);
     if (from == to)
         return;
-    account(&from->sched);
-    struct sched_cpu *q = lock_queue_of(to);
+    sched_account(&from->sched);
+    struct sched_cpu *q = sched_lock_queue_of(to);
     bool kick = exchange(q, from, to);
     uint32_t cpu = to->sched.cpu;
     spin_unlock(&q->lock);
@@ -509,7 +509,7 @@ void sched_put(struct vcpu *v, bool runnable)
     debug_assert_no_locks();
     spin_lock(&q->lock);
     bool over = se->yielded || sched_should_yield(v), errand = se->errand == ERRAND_RUNS;
-    account(se);
+    sched_account(se);
     if (errand)
         q->errands_ns += se->since - se->slice_start;
     se->errand = ERRAND_NONE;

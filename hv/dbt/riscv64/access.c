@@ -2,14 +2,15 @@
 /* Loads, stores and atomics: volume I, 2.6 and chapter 8. */
 #include "ops.h"
 
-static uint64_t address(const struct rv_hart *h, const struct rv_insn *i)
+static uint64_t access_address(const struct rv_hart *h, const struct rv_insn *i)
 {
     return rv_x1(h, i) + (uint64_t)(int64_t)i->imm;
 }
 
-static inline bool load(struct rv_hart *h, const struct rv_insn *i, unsigned size, uint64_t *value)
+static inline bool access_load(struct rv_hart *h, const struct rv_insn *i, unsigned size,
+                               uint64_t *value)
 {
-    enum dbt_fault fault = dbt_load(&h->mem, address(h, i), size, value);
+    enum dbt_fault fault = dbt_load(&h->mem, access_address(h, i), size, value);
 
     if (fault == DBT_OK)
         return true;
@@ -17,9 +18,9 @@ static inline bool load(struct rv_hart *h, const struct rv_insn *i, unsigned siz
     return false;
 }
 
-static inline void store(struct rv_hart *h, const struct rv_insn *i, unsigned size)
+static inline void access_store(struct rv_hart *h, const struct rv_insn *i, unsigned size)
 {
-    enum dbt_fault fault = dbt_store(&h->mem, address(h, i), size, rv_x2(h, i));
+    enum dbt_fault fault = dbt_store(&h->mem, access_address(h, i), size, rv_x2(h, i));
 
     if (fault != DBT_OK)
         rv_memory_trap(h, fault, DBT_STORE);
@@ -30,7 +31,7 @@ static inline void load_signed(struct rv_hart *h, const struct rv_insn *i, unsig
     unsigned shift = 64 - 8 * size;
     uint64_t v;
 
-    if (load(h, i, size, &v))
+    if (access_load(h, i, size, &v))
         rv_set(h, i, (uint64_t)((int64_t)(v << shift) >> shift));
 }
 
@@ -38,7 +39,7 @@ static inline void load_unsigned(struct rv_hart *h, const struct rv_insn *i, uns
 {
     uint64_t v;
 
-    if (load(h, i, size, &v))
+    if (access_load(h, i, size, &v))
         rv_set(h, i, v);
 }
 
@@ -49,10 +50,10 @@ void rv_do_ld(struct rv_hart *h, const struct rv_insn *i) { load_unsigned(h, i, 
 void rv_do_lbu(struct rv_hart *h, const struct rv_insn *i) { load_unsigned(h, i, 1); }
 void rv_do_lhu(struct rv_hart *h, const struct rv_insn *i) { load_unsigned(h, i, 2); }
 void rv_do_lwu(struct rv_hart *h, const struct rv_insn *i) { load_unsigned(h, i, 4); }
-void rv_do_sb(struct rv_hart *h, const struct rv_insn *i) { store(h, i, 1); }
-void rv_do_sh(struct rv_hart *h, const struct rv_insn *i) { store(h, i, 2); }
-void rv_do_sw(struct rv_hart *h, const struct rv_insn *i) { store(h, i, 4); }
-void rv_do_sd(struct rv_hart *h, const struct rv_insn *i) { store(h, i, 8); }
+void rv_do_sb(struct rv_hart *h, const struct rv_insn *i) { access_store(h, i, 1); }
+void rv_do_sh(struct rv_hart *h, const struct rv_insn *i) { access_store(h, i, 2); }
+void rv_do_sw(struct rv_hart *h, const struct rv_insn *i) { access_store(h, i, 4); }
+void rv_do_sd(struct rv_hart *h, const struct rv_insn *i) { access_store(h, i, 8); }
 
 static unsigned size_of(const struct rv_insn *i) { return i->op >= RV_LR_D ? 8 : 4; }
 
@@ -131,7 +132,7 @@ static uint64_t lesser(uint64_t a, uint64_t b, bool is_signed, bool greater)
 }
 
 /* What an AMO stores; operands of .w: sign-extended, which keeps the order of unsigned ones too. */
-static uint64_t combined(unsigned op, uint64_t old, uint64_t operand)
+static uint64_t access_combined(unsigned op, uint64_t old, uint64_t operand)
 {
     switch (op >= RV_LR_D ? op - (RV_LR_D - RV_LR_W) : op) {
     case RV_AMOSWAP_W: return operand;
@@ -155,7 +156,7 @@ static void amo(struct rv_hart *h, const struct rv_insn *i, unsigned size)
         return;
     do
         old = sign_extended(atomic_read(at, size), size);
-    while (!swap_if(at, size, old, combined(i->op, old, operand)));
+    while (!swap_if(at, size, old, access_combined(i->op, old, operand)));
     dbt_atomic_done(&h->mem, pa, size);
     rv_set(h, i, old);
 }

@@ -307,7 +307,7 @@ static const struct csr csrs[] = {
     { 0xb03, 0xb1f, 0, 0, NULL, NULL, NULL },                  /* mhpmcounter3 to 31 */
 };
 
-static const struct csr *find(const struct rv_hart *h, unsigned number)
+static const struct csr *csr_find(const struct rv_hart *h, unsigned number)
 {
     if (h->cpu.mode < (number >> 8 & 3))
         return NULL;
@@ -338,11 +338,11 @@ static void write_of(struct rv_hart *h, const struct csr *csr, unsigned number, 
         *member(h, csr) = value & csr->kept;
 }
 
-static bool read_only(unsigned number) { return number >> 10 == 3; }
+static bool csr_read_only(unsigned number) { return number >> 10 == 3; }
 
 bool rv_csr_read(struct rv_hart *h, unsigned number, uint64_t *value)
 {
-    const struct csr *csr = find(h, number);
+    const struct csr *csr = csr_find(h, number);
 
     if (!csr)
         return false;
@@ -352,15 +352,15 @@ bool rv_csr_read(struct rv_hart *h, unsigned number, uint64_t *value)
 
 bool rv_csr_write(struct rv_hart *h, unsigned number, uint64_t value)
 {
-    const struct csr *csr = find(h, number);
+    const struct csr *csr = csr_find(h, number);
 
-    if (!csr || read_only(number))
+    if (!csr || csr_read_only(number))
         return false;
     write_of(h, csr, number, value);
     return true;
 }
 
-static uint64_t combined(const struct rv_insn *i, uint64_t old, uint64_t operand)
+static uint64_t csr_combined(const struct rv_insn *i, uint64_t old, uint64_t operand)
 {
     if (i->op == RV_CSRRW || i->op == RV_CSRRWI)
         return operand;
@@ -371,11 +371,11 @@ static uint64_t combined(const struct rv_insn *i, uint64_t old, uint64_t operand
 void rv_do_csr(struct rv_hart *h, const struct rv_insn *i)
 {
     unsigned number = (unsigned)i->imm;
-    const struct csr *csr = find(h, number);
+    const struct csr *csr = csr_find(h, number);
     bool swap = i->op == RV_CSRRW || i->op == RV_CSRRWI, writes = swap || i->rs1;
     uint64_t operand = i->op >= RV_CSRRWI ? i->rs1 : rv_x1(h, i), old = 0, base;
 
-    if (!csr || (writes && read_only(number))) {
+    if (!csr || (writes && csr_read_only(number))) {
         rv_illegal(h, i);
         return;
     }
@@ -383,6 +383,6 @@ void rv_do_csr(struct rv_hart *h, const struct rv_insn *i)
         old = read_of(h, csr, number);
     base = csr->read == ip_read ? ip_modify(h, number) : old;
     if (writes)
-        write_of(h, csr, number, combined(i, base, operand));
+        write_of(h, csr, number, csr_combined(i, base, operand));
     rv_set(h, i, old);
 }

@@ -3,12 +3,12 @@
 #include "table.h"
 
 /* bits[high:low], moved to bit `to`: the manual's notation for scrambled immediates. */
-static uint32_t field(uint32_t bits, unsigned high, unsigned low, unsigned to)
+static uint32_t decode_field(uint32_t bits, unsigned high, unsigned low, unsigned to)
 {
     return (bits >> low & ((1u << (high - low + 1)) - 1)) << to;
 }
 
-static int32_t sign_extend(uint32_t value, unsigned width)
+static int32_t decode_sign_extend(uint32_t value, unsigned width)
 {
     return (int32_t)(value << (32 - width)) >> (32 - width);
 }
@@ -18,26 +18,27 @@ static int32_t imm_u(uint32_t b) { return (int32_t)(b & 0xfffff000); }
 
 static int32_t imm_s(uint32_t b)
 {
-    return sign_extend(field(b, 31, 25, 5) | field(b, 11, 7, 0), 12);
+    return decode_sign_extend(decode_field(b, 31, 25, 5) | decode_field(b, 11, 7, 0), 12);
 }
 
 static int32_t imm_b(uint32_t b)
 {
-    return sign_extend(
-        field(b, 31, 31, 12) | field(b, 7, 7, 11) | field(b, 30, 25, 5) | field(b, 11, 8, 1), 13);
+    return decode_sign_extend(decode_field(b, 31, 31, 12) | decode_field(b, 7, 7, 11) |
+                                  decode_field(b, 30, 25, 5) | decode_field(b, 11, 8, 1),
+                              13);
 }
 
 static int32_t imm_j(uint32_t b)
 {
-    return sign_extend(field(b, 31, 31, 20) | field(b, 19, 12, 12) | field(b, 20, 20, 11) |
-                           field(b, 30, 21, 1),
-                       21);
+    return decode_sign_extend(decode_field(b, 31, 31, 20) | decode_field(b, 19, 12, 12) |
+                                  decode_field(b, 20, 20, 11) | decode_field(b, 30, 21, 1),
+                              21);
 }
 
-static int32_t imm_sh5(uint32_t b) { return (int32_t)field(b, 24, 20, 0); }
-static int32_t imm_sh6(uint32_t b) { return (int32_t)field(b, 25, 20, 0); }
-static int32_t imm_csr(uint32_t b) { return (int32_t)field(b, 31, 20, 0); }
-static int32_t imm_amo(uint32_t b) { return (int32_t)field(b, 26, 25, 0); }
+static int32_t imm_sh5(uint32_t b) { return (int32_t)decode_field(b, 24, 20, 0); }
+static int32_t imm_sh6(uint32_t b) { return (int32_t)decode_field(b, 25, 20, 0); }
+static int32_t imm_csr(uint32_t b) { return (int32_t)decode_field(b, 31, 20, 0); }
+static int32_t imm_amo(uint32_t b) { return (int32_t)decode_field(b, 26, 25, 0); }
 
 /* Which fields a format has. */
 enum { RD = 1, RS1 = 2, RS2 = 4, RS3 = 8, RM = 16 };
@@ -62,7 +63,7 @@ static const struct {
     [FMT_AMO] = { RD | RS1 | RS2, imm_amo },
 };
 
-static uint8_t reg_at(uint32_t bits, unsigned low) { return (uint8_t)(bits >> low & 31); }
+static uint8_t decode_reg_at(uint32_t bits, unsigned low) { return (uint8_t)(bits >> low & 31); }
 
 static struct rv_insn operands(uint32_t bits, const struct rv_row *row)
 {
@@ -71,11 +72,11 @@ static struct rv_insn operands(uint32_t bits, const struct rv_row *row)
 
     return (struct rv_insn){
         .op = row->op,
-        .rd = has & RD ? reg_at(bits, 7) : 0,
-        .rs1 = has & RS1 ? reg_at(bits, 15) : 0,
-        .rs2 = has & RS2 ? reg_at(bits, 20) : 0,
-        .rs3 = has & RS3 ? reg_at(bits, 27) : 0,
-        .rm = has & RM ? (uint8_t)field(bits, 14, 12, 0) : 0,
+        .rd = has & RD ? decode_reg_at(bits, 7) : 0,
+        .rs1 = has & RS1 ? decode_reg_at(bits, 15) : 0,
+        .rs2 = has & RS2 ? decode_reg_at(bits, 20) : 0,
+        .rs3 = has & RS3 ? decode_reg_at(bits, 27) : 0,
+        .rm = has & RM ? (uint8_t)decode_field(bits, 14, 12, 0) : 0,
         .length = 4,
         .imm = imm ? imm(bits) : 0,
         .bits = bits,
@@ -102,62 +103,77 @@ static struct rv_insn decode_32(uint32_t bits)
 /* Immediates of compressed instructions: volume I, 16.3 to 16.5. */
 static int32_t imm_ci(uint32_t b)
 {
-    return sign_extend(field(b, 12, 12, 5) | field(b, 6, 2, 0), 6);
+    return decode_sign_extend(decode_field(b, 12, 12, 5) | decode_field(b, 6, 2, 0), 6);
 }
 
 static int32_t imm_ci_lui(uint32_t b) { return imm_ci(b) * 4096; }
 
 static int32_t imm_ci_16(uint32_t b)
 {
-    return sign_extend(field(b, 12, 12, 9) | field(b, 6, 6, 4) | field(b, 5, 5, 6) |
-                           field(b, 4, 3, 7) | field(b, 2, 2, 5),
-                       10);
+    return decode_sign_extend(decode_field(b, 12, 12, 9) | decode_field(b, 6, 6, 4) |
+                                  decode_field(b, 5, 5, 6) | decode_field(b, 4, 3, 7) |
+                                  decode_field(b, 2, 2, 5),
+                              10);
 }
 
 static int32_t imm_c_shift(uint32_t b)
 {
-    return (int32_t)(field(b, 12, 12, 5) | field(b, 6, 2, 0));
+    return (int32_t)(decode_field(b, 12, 12, 5) | decode_field(b, 6, 2, 0));
 }
 
 static int32_t imm_ci_lw(uint32_t b)
 {
-    return (int32_t)(field(b, 12, 12, 5) | field(b, 6, 4, 2) | field(b, 3, 2, 6));
+    return (int32_t)(decode_field(b, 12, 12, 5) | decode_field(b, 6, 4, 2) |
+                     decode_field(b, 3, 2, 6));
 }
 
 static int32_t imm_ci_ld(uint32_t b)
 {
-    return (int32_t)(field(b, 12, 12, 5) | field(b, 6, 5, 3) | field(b, 4, 2, 6));
+    return (int32_t)(decode_field(b, 12, 12, 5) | decode_field(b, 6, 5, 3) |
+                     decode_field(b, 4, 2, 6));
 }
 
-static int32_t imm_css_w(uint32_t b) { return (int32_t)(field(b, 12, 9, 2) | field(b, 8, 7, 6)); }
-static int32_t imm_css_d(uint32_t b) { return (int32_t)(field(b, 12, 10, 3) | field(b, 9, 7, 6)); }
+static int32_t imm_css_w(uint32_t b)
+{
+    return (int32_t)(decode_field(b, 12, 9, 2) | decode_field(b, 8, 7, 6));
+}
+static int32_t imm_css_d(uint32_t b)
+{
+    return (int32_t)(decode_field(b, 12, 10, 3) | decode_field(b, 9, 7, 6));
+}
 
 static int32_t imm_ciw(uint32_t b)
 {
-    return (int32_t)(field(b, 12, 11, 4) | field(b, 10, 7, 6) | field(b, 6, 6, 2) |
-                     field(b, 5, 5, 3));
+    return (int32_t)(decode_field(b, 12, 11, 4) | decode_field(b, 10, 7, 6) |
+                     decode_field(b, 6, 6, 2) | decode_field(b, 5, 5, 3));
 }
 
 static int32_t imm_cl_w(uint32_t b)
 {
-    return (int32_t)(field(b, 12, 10, 3) | field(b, 6, 6, 2) | field(b, 5, 5, 6));
+    return (int32_t)(decode_field(b, 12, 10, 3) | decode_field(b, 6, 6, 2) |
+                     decode_field(b, 5, 5, 6));
 }
 
-static int32_t imm_cl_d(uint32_t b) { return (int32_t)(field(b, 12, 10, 3) | field(b, 6, 5, 6)); }
+static int32_t imm_cl_d(uint32_t b)
+{
+    return (int32_t)(decode_field(b, 12, 10, 3) | decode_field(b, 6, 5, 6));
+}
 
 static int32_t imm_cj(uint32_t b)
 {
-    return sign_extend(field(b, 12, 12, 11) | field(b, 11, 11, 4) | field(b, 10, 9, 8) |
-                           field(b, 8, 8, 10) | field(b, 7, 7, 6) | field(b, 6, 6, 7) |
-                           field(b, 5, 3, 1) | field(b, 2, 2, 5),
-                       12);
+    return decode_sign_extend(decode_field(b, 12, 12, 11) | decode_field(b, 11, 11, 4) |
+                                  decode_field(b, 10, 9, 8) | decode_field(b, 8, 8, 10) |
+                                  decode_field(b, 7, 7, 6) | decode_field(b, 6, 6, 7) |
+                                  decode_field(b, 5, 3, 1) | decode_field(b, 2, 2, 5),
+                              12);
 }
 
 static int32_t imm_cb(uint32_t b)
 {
-    return sign_extend(field(b, 12, 12, 8) | field(b, 11, 10, 3) | field(b, 6, 5, 6) |
-                           field(b, 4, 3, 1) | field(b, 2, 2, 5),
-                       9);
+    return decode_sign_extend(decode_field(b, 12, 12, 8) | decode_field(b, 11, 10, 3) |
+                                  decode_field(b, 6, 5, 6) | decode_field(b, 4, 3, 1) |
+                                  decode_field(b, 2, 2, 5),
+                              9);
 }
 
 /* Where a register of a compressed instruction comes from: one that the expansion names, or a
@@ -167,10 +183,10 @@ enum { X0, X1, X2, AT_7, AT_2, P_7, P_2 };
 static uint8_t c_reg(uint32_t bits, unsigned from)
 {
     switch (from) {
-    case AT_7: return reg_at(bits, 7);
-    case AT_2: return reg_at(bits, 2);
-    case P_7: return (uint8_t)(8 + field(bits, 9, 7, 0));
-    case P_2: return (uint8_t)(8 + field(bits, 4, 2, 0));
+    case AT_7: return decode_reg_at(bits, 7);
+    case AT_2: return decode_reg_at(bits, 2);
+    case P_7: return (uint8_t)(8 + decode_field(bits, 9, 7, 0));
+    case P_2: return (uint8_t)(8 + decode_field(bits, 4, 2, 0));
     default: return (uint8_t)from;
     }
 }

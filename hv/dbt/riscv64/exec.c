@@ -2,19 +2,25 @@
 /* The interpreter: fetch, decode, one function for each operation. */
 #include "ops.h"
 
-static void go(struct rv_hart *h, const struct rv_insn *i)
+static void exec_go(struct rv_hart *h, const struct rv_insn *i)
 {
     h->next = h->cpu.pc + (uint64_t)(int64_t)i->imm;
 }
 
-static int64_t s1(const struct rv_hart *h, const struct rv_insn *i) { return (int64_t)rv_x1(h, i); }
-static int64_t s2(const struct rv_hart *h, const struct rv_insn *i) { return (int64_t)rv_x2(h, i); }
+static int64_t exec_s1(const struct rv_hart *h, const struct rv_insn *i)
+{
+    return (int64_t)rv_x1(h, i);
+}
+static int64_t exec_s2(const struct rv_hart *h, const struct rv_insn *i)
+{
+    return (int64_t)rv_x2(h, i);
+}
 
 /* Control transfer: volume I, 2.5. Every target is even, so none is misaligned (C). */
 void rv_do_jal(struct rv_hart *h, const struct rv_insn *i)
 {
     rv_set(h, i, h->next);
-    go(h, i);
+    exec_go(h, i);
 }
 
 void rv_do_jalr(struct rv_hart *h, const struct rv_insn *i)
@@ -28,37 +34,37 @@ void rv_do_jalr(struct rv_hart *h, const struct rv_insn *i)
 void rv_do_beq(struct rv_hart *h, const struct rv_insn *i)
 {
     if (rv_x1(h, i) == rv_x2(h, i))
-        go(h, i);
+        exec_go(h, i);
 }
 
 void rv_do_bne(struct rv_hart *h, const struct rv_insn *i)
 {
     if (rv_x1(h, i) != rv_x2(h, i))
-        go(h, i);
+        exec_go(h, i);
 }
 
 void rv_do_blt(struct rv_hart *h, const struct rv_insn *i)
 {
-    if (s1(h, i) < s2(h, i))
-        go(h, i);
+    if (exec_s1(h, i) < exec_s2(h, i))
+        exec_go(h, i);
 }
 
 void rv_do_bge(struct rv_hart *h, const struct rv_insn *i)
 {
-    if (s1(h, i) >= s2(h, i))
-        go(h, i);
+    if (exec_s1(h, i) >= exec_s2(h, i))
+        exec_go(h, i);
 }
 
 void rv_do_bltu(struct rv_hart *h, const struct rv_insn *i)
 {
     if (rv_x1(h, i) < rv_x2(h, i))
-        go(h, i);
+        exec_go(h, i);
 }
 
 void rv_do_bgeu(struct rv_hart *h, const struct rv_insn *i)
 {
     if (rv_x1(h, i) >= rv_x2(h, i))
-        go(h, i);
+        exec_go(h, i);
 }
 
 void rv_do_fence(struct rv_hart *h, const struct rv_insn *i)
@@ -298,7 +304,7 @@ static struct rv_insn *fetch_slow(struct rv_hart *h)
 }
 
 /* NULL: it trapped, and h->next is the handler's. */
-static inline struct rv_insn *fetch(struct rv_hart *h)
+static inline struct rv_insn *exec_fetch(struct rv_hart *h)
 {
     const uint8_t *host = dbt_hit(&h->mem, DBT_FETCH, h->cpu.pc, 4);
     uint32_t bits;
@@ -311,7 +317,7 @@ static inline struct rv_insn *fetch(struct rv_hart *h)
 
 bool rv_fetch(struct rv_hart *h, struct rv_insn *insn)
 {
-    const struct rv_insn *i = fetch(h);
+    const struct rv_insn *i = exec_fetch(h);
 
     if (i)
         *insn = *i;
@@ -358,7 +364,7 @@ uint64_t rv_interpret(struct rv_hart *h, uint64_t budget)
 
         if (__atomic_load_n(&h->attention, __ATOMIC_RELAXED) && !attended(h))
             break;
-        i = fetch(h);
+        i = exec_fetch(h);
         if (i)
             execute(h, i);
         else

@@ -27,11 +27,11 @@ static float32_t unbox(uint64_t f)
     return (float32_t){ (f & BOX) == BOX ? (uint32_t)f : QUIET32 };
 }
 
-static float32_t s1(const struct rv_hart *h, const struct rv_insn *i)
+static float32_t fp_s1(const struct rv_hart *h, const struct rv_insn *i)
 {
     return unbox(h->cpu.f[i->rs1]);
 }
-static float32_t s2(const struct rv_hart *h, const struct rv_insn *i)
+static float32_t fp_s2(const struct rv_hart *h, const struct rv_insn *i)
 {
     return unbox(h->cpu.f[i->rs2]);
 }
@@ -81,7 +81,7 @@ static bool on(struct rv_hart *h, const struct rv_insn *i)
 }
 
 /* For what has no rounding mode in bits 14..12, and so rm 0. */
-static void flags(struct rv_hart *h)
+static void fp_flags(struct rv_hart *h)
 {
     if (softfloat_exceptionFlags) {
         h->cpu.fflags |= softfloat_exceptionFlags;
@@ -92,19 +92,19 @@ static void flags(struct rv_hart *h)
 static void result_s(struct rv_hart *h, const struct rv_insn *i, float32_t v)
 {
     put_s(h, i, v);
-    flags(h);
+    fp_flags(h);
 }
 
 static void result_d(struct rv_hart *h, const struct rv_insn *i, float64_t v)
 {
     put_d(h, i, v);
-    flags(h);
+    fp_flags(h);
 }
 
 static void result_x(struct rv_hart *h, const struct rv_insn *i, uint64_t v)
 {
     rv_set(h, i, v);
-    flags(h);
+    fp_flags(h);
 }
 
 static bool nan_s(float32_t v) { return (v.v & ~(uint32_t)SIGN32) > 0x7f800000; }
@@ -141,8 +141,8 @@ static float64_t choose_d(float64_t a, float64_t b, bool first)
 }
 
 /* FCLASS's bit: table 11.5. */
-static uint64_t class_of(bool negative, bool zero, bool top, bool bottom, bool fraction_zero,
-                         bool quiet)
+static uint64_t fp_class_of(bool negative, bool zero, bool top, bool bottom, bool fraction_zero,
+                            bool quiet)
 {
     if (top && !fraction_zero)
         return quiet ? 1 << 9 : 1 << 8;
@@ -159,14 +159,15 @@ static uint64_t class_s(uint32_t v)
 {
     uint32_t exp = v >> 23 & 0xff, fraction = v & 0x7fffff;
 
-    return class_of(v >> 31, !exp && !fraction, exp == 0xff, !exp, !fraction, v & 0x400000);
+    return fp_class_of(v >> 31, !exp && !fraction, exp == 0xff, !exp, !fraction, v & 0x400000);
 }
 
 static uint64_t class_d(uint64_t v)
 {
     uint64_t exp = v >> 52 & 0x7ff, fraction = v & 0xfffffffffffff;
 
-    return class_of(v >> 63, !exp && !fraction, exp == 0x7ff, !exp, !fraction, v & 0x8000000000000);
+    return fp_class_of(v >> 63, !exp && !fraction, exp == 0x7ff, !exp, !fraction,
+                       v & 0x8000000000000);
 }
 
 /* F */
@@ -174,142 +175,145 @@ static uint64_t class_d(uint64_t v)
 void rv_do_fadd_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_s(h, i, f32_add(s1(h, i), s2(h, i)));
+        result_s(h, i, f32_add(fp_s1(h, i), fp_s2(h, i)));
 }
 
 void rv_do_fsub_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_s(h, i, f32_sub(s1(h, i), s2(h, i)));
+        result_s(h, i, f32_sub(fp_s1(h, i), fp_s2(h, i)));
 }
 
 void rv_do_fmul_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_s(h, i, f32_mul(s1(h, i), s2(h, i)));
+        result_s(h, i, f32_mul(fp_s1(h, i), fp_s2(h, i)));
 }
 
 void rv_do_fdiv_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_s(h, i, f32_div(s1(h, i), s2(h, i)));
+        result_s(h, i, f32_div(fp_s1(h, i), fp_s2(h, i)));
 }
 
 void rv_do_fsqrt_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_s(h, i, f32_sqrt(s1(h, i)));
+        result_s(h, i, f32_sqrt(fp_s1(h, i)));
 }
 
 void rv_do_fmadd_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_s(h, i, f32_mulAdd(s1(h, i), s2(h, i), s3(h, i)));
+        result_s(h, i, f32_mulAdd(fp_s1(h, i), fp_s2(h, i), s3(h, i)));
 }
 
 void rv_do_fmsub_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_s(h, i, f32_mulAdd(s1(h, i), s2(h, i), neg_s(s3(h, i))));
+        result_s(h, i, f32_mulAdd(fp_s1(h, i), fp_s2(h, i), neg_s(s3(h, i))));
 }
 
 void rv_do_fnmsub_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_s(h, i, f32_mulAdd(neg_s(s1(h, i)), s2(h, i), s3(h, i)));
+        result_s(h, i, f32_mulAdd(neg_s(fp_s1(h, i)), fp_s2(h, i), s3(h, i)));
 }
 
 void rv_do_fnmadd_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_s(h, i, f32_mulAdd(neg_s(s1(h, i)), s2(h, i), neg_s(s3(h, i))));
+        result_s(h, i, f32_mulAdd(neg_s(fp_s1(h, i)), fp_s2(h, i), neg_s(s3(h, i))));
 }
 
 void rv_do_fsgnj_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
         put_s(h, i,
-              (float32_t){ (s1(h, i).v & ~(uint32_t)SIGN32) | (s2(h, i).v & (uint32_t)SIGN32) });
+              (float32_t){ (fp_s1(h, i).v & ~(uint32_t)SIGN32) |
+                           (fp_s2(h, i).v & (uint32_t)SIGN32) });
 }
 
 void rv_do_fsgnjn_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
         put_s(h, i,
-              (float32_t){ (s1(h, i).v & ~(uint32_t)SIGN32) | (~s2(h, i).v & (uint32_t)SIGN32) });
+              (float32_t){ (fp_s1(h, i).v & ~(uint32_t)SIGN32) |
+                           (~fp_s2(h, i).v & (uint32_t)SIGN32) });
 }
 
 void rv_do_fsgnjx_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        put_s(h, i, (float32_t){ s1(h, i).v ^ (s2(h, i).v & (uint32_t)SIGN32) });
+        put_s(h, i, (float32_t){ fp_s1(h, i).v ^ (fp_s2(h, i).v & (uint32_t)SIGN32) });
 }
 
 void rv_do_fmin_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (!on(h, i))
         return;
-    if (signaling_s(s1(h, i)) || signaling_s(s2(h, i)))
+    if (signaling_s(fp_s1(h, i)) || signaling_s(fp_s2(h, i)))
         softfloat_exceptionFlags = INVALID;
-    result_s(h, i, choose_s(s1(h, i), s2(h, i), less_s(s1(h, i), s2(h, i))));
+    result_s(h, i, choose_s(fp_s1(h, i), fp_s2(h, i), less_s(fp_s1(h, i), fp_s2(h, i))));
 }
 
 void rv_do_fmax_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (!on(h, i))
         return;
-    if (signaling_s(s1(h, i)) || signaling_s(s2(h, i)))
+    if (signaling_s(fp_s1(h, i)) || signaling_s(fp_s2(h, i)))
         softfloat_exceptionFlags = INVALID;
-    result_s(h, i, choose_s(s1(h, i), s2(h, i), less_s(s2(h, i), s1(h, i))));
+    result_s(h, i, choose_s(fp_s1(h, i), fp_s2(h, i), less_s(fp_s2(h, i), fp_s1(h, i))));
 }
 
 void rv_do_feq_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_x(h, i, f32_eq(s1(h, i), s2(h, i)));
+        result_x(h, i, f32_eq(fp_s1(h, i), fp_s2(h, i)));
 }
 
 void rv_do_flt_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_x(h, i, f32_lt(s1(h, i), s2(h, i)));
+        result_x(h, i, f32_lt(fp_s1(h, i), fp_s2(h, i)));
 }
 
 void rv_do_fle_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_x(h, i, f32_le(s1(h, i), s2(h, i)));
+        result_x(h, i, f32_le(fp_s1(h, i), fp_s2(h, i)));
 }
 
 void rv_do_fclass_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        rv_set(h, i, class_s(s1(h, i).v));
+        rv_set(h, i, class_s(fp_s1(h, i).v));
 }
 
 void rv_do_fcvt_w_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_x(h, i, (uint64_t)(int64_t)f32_to_i32(s1(h, i), softfloat_roundingMode, true));
+        result_x(h, i, (uint64_t)(int64_t)f32_to_i32(fp_s1(h, i), softfloat_roundingMode, true));
 }
 
 void rv_do_fcvt_wu_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_x(h, i,
-                 (uint64_t)(int64_t)(int32_t)f32_to_ui32(s1(h, i), softfloat_roundingMode, true));
+        result_x(
+            h, i,
+            (uint64_t)(int64_t)(int32_t)f32_to_ui32(fp_s1(h, i), softfloat_roundingMode, true));
 }
 
 void rv_do_fcvt_l_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_x(h, i, (uint64_t)f32_to_i64(s1(h, i), softfloat_roundingMode, true));
+        result_x(h, i, (uint64_t)f32_to_i64(fp_s1(h, i), softfloat_roundingMode, true));
 }
 
 void rv_do_fcvt_lu_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_x(h, i, f32_to_ui64(s1(h, i), softfloat_roundingMode, true));
+        result_x(h, i, f32_to_ui64(fp_s1(h, i), softfloat_roundingMode, true));
 }
 
 void rv_do_fcvt_s_w(struct rv_hart *h, const struct rv_insn *i)
@@ -510,7 +514,7 @@ void rv_do_fcvt_s_d(struct rv_hart *h, const struct rv_insn *i)
 void rv_do_fcvt_d_s(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        result_d(h, i, f32_to_f64(s1(h, i)));
+        result_d(h, i, f32_to_f64(fp_s1(h, i)));
 }
 
 /* Moves: bits, whatever they mean. */
@@ -538,15 +542,15 @@ void rv_do_fmv_d_x(struct rv_hart *h, const struct rv_insn *i)
         put_bits(h, i, rv_x1(h, i));
 }
 
-static uint64_t address(const struct rv_hart *h, const struct rv_insn *i)
+static uint64_t fp_address(const struct rv_hart *h, const struct rv_insn *i)
 {
     return rv_x1(h, i) + (uint64_t)(int64_t)i->imm;
 }
 
-static void load(struct rv_hart *h, const struct rv_insn *i, unsigned size, uint64_t box)
+static void fp_load(struct rv_hart *h, const struct rv_insn *i, unsigned size, uint64_t box)
 {
     uint64_t v;
-    enum dbt_fault fault = dbt_load(&h->mem, address(h, i), size, &v);
+    enum dbt_fault fault = dbt_load(&h->mem, fp_address(h, i), size, &v);
 
     if (fault == DBT_OK)
         put_bits(h, i, box | v);
@@ -554,9 +558,9 @@ static void load(struct rv_hart *h, const struct rv_insn *i, unsigned size, uint
         rv_memory_trap(h, fault, DBT_LOAD);
 }
 
-static void store(struct rv_hart *h, const struct rv_insn *i, unsigned size)
+static void fp_store(struct rv_hart *h, const struct rv_insn *i, unsigned size)
 {
-    enum dbt_fault fault = dbt_store(&h->mem, address(h, i), size, h->cpu.f[i->rs2]);
+    enum dbt_fault fault = dbt_store(&h->mem, fp_address(h, i), size, h->cpu.f[i->rs2]);
 
     if (fault != DBT_OK)
         rv_memory_trap(h, fault, DBT_STORE);
@@ -565,23 +569,23 @@ static void store(struct rv_hart *h, const struct rv_insn *i, unsigned size)
 void rv_do_flw(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        load(h, i, 4, BOX);
+        fp_load(h, i, 4, BOX);
 }
 
 void rv_do_fld(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        load(h, i, 8, 0);
+        fp_load(h, i, 8, 0);
 }
 
 void rv_do_fsw(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        store(h, i, 4);
+        fp_store(h, i, 4);
 }
 
 void rv_do_fsd(struct rv_hart *h, const struct rv_insn *i)
 {
     if (on(h, i))
-        store(h, i, 8);
+        fp_store(h, i, 8);
 }

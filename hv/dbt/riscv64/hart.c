@@ -3,21 +3,21 @@
 #include "cpu.h"
 #include <string.h>
 
-static uint8_t *ram(void *owner, uint64_t pa)
+static uint8_t *hart_ram(void *owner, uint64_t pa)
 {
     struct rv_hart *h = owner;
 
     return h->machine->ram(h->owner, pa);
 }
 
-static bool device_read(void *owner, uint64_t pa, unsigned size, uint64_t *value)
+static bool hart_device_read(void *owner, uint64_t pa, unsigned size, uint64_t *value)
 {
     struct rv_hart *h = owner;
 
     return h->machine->read(h->owner, h, pa, size, value);
 }
 
-static bool device_write(void *owner, uint64_t pa, unsigned size, uint64_t value)
+static bool hart_device_write(void *owner, uint64_t pa, unsigned size, uint64_t value)
 {
     struct rv_hart *h = owner;
 
@@ -40,9 +40,9 @@ static void stored(void *owner, uint64_t pa, unsigned size)
 
 static const struct dbt_mem_ops mem_ops = {
     .walk = rv_walk,
-    .ram = ram,
-    .read = device_read,
-    .write = device_write,
+    .ram = hart_ram,
+    .read = hart_device_read,
+    .write = hart_device_write,
     .watched = watched,
     .stored = stored,
 };

@@ -67,8 +67,8 @@ static bool pte_is_bad(uint64_t pte)
 }
 
 /* Step 7. DBT_OK with *again: the entry changed meanwhile. */
-static enum dbt_fault set_accessed(const struct wish *w, uint64_t *at, uint64_t pa, uint64_t pte,
-                                   bool *again)
+static enum dbt_fault mmu_set_accessed(const struct wish *w, uint64_t *at, uint64_t pa,
+                                       uint64_t pte, bool *again)
 {
     const struct rv_cpu *c = &w->h->cpu;
     uint64_t want = pte | PTE_A | (w->access == DBT_STORE ? PTE_D : 0);
@@ -85,8 +85,8 @@ static enum dbt_fault set_accessed(const struct wish *w, uint64_t *at, uint64_t 
     return DBT_OK;
 }
 
-static enum dbt_fault finish(const struct wish *w, uint64_t pte, unsigned level,
-                             struct dbt_translation *out)
+static enum dbt_fault mmu_finish(const struct wish *w, uint64_t pte, unsigned level,
+                                 struct dbt_translation *out)
 {
     uint64_t bytes = DBT_PAGE << 9 * level;
 
@@ -116,8 +116,8 @@ static enum dbt_fault leaf(const struct wish *w, uint64_t pte, unsigned level)
 }
 
 /* One descent from the root. */
-static enum dbt_fault descend(const struct wish *w, unsigned levels, struct dbt_translation *out,
-                              bool *again)
+static enum dbt_fault mmu_descend(const struct wish *w, unsigned levels,
+                                  struct dbt_translation *out, bool *again)
 {
     uint64_t table = SATP_PPN(w->h->cpu.satp) << 12, pte, *at;
 
@@ -132,8 +132,8 @@ static enum dbt_fault descend(const struct wish *w, unsigned levels, struct dbt_
         if (pte & (PTE_R | PTE_X)) {
             fault = leaf(w, pte, level);
             if (fault == DBT_OK)
-                fault = set_accessed(w, at, pa, pte, again);
-            return fault == DBT_OK ? finish(w, pte, level, out) : fault;
+                fault = mmu_set_accessed(w, at, pa, pte, again);
+            return fault == DBT_OK ? mmu_finish(w, pte, level, out) : fault;
         }
         if (pte & (PTE_A | PTE_D | PTE_U))
             return DBT_FAULT_PAGE; /* reserved in a pointer */
@@ -142,7 +142,7 @@ static enum dbt_fault descend(const struct wish *w, unsigned levels, struct dbt_
     return DBT_FAULT_PAGE;
 }
 
-static enum dbt_fault translate(const struct wish *w, struct dbt_translation *out)
+static enum dbt_fault mmu_translate(const struct wish *w, struct dbt_translation *out)
 {
     unsigned levels = (unsigned)SATP_MODE(w->h->cpu.satp) - SATP_SV39 + 3;
     unsigned shift = 64 - (12 + 9 * levels);
@@ -155,7 +155,7 @@ static enum dbt_fault translate(const struct wish *w, struct dbt_translation *ou
      */
     for (unsigned i = 0; i < 64; i++) {
         again = false;
-        fault = descend(w, levels, out, &again);
+        fault = mmu_descend(w, levels, out, &again);
         if (!again)
             return fault;
     }
@@ -170,7 +170,7 @@ enum dbt_fault rv_walk(void *owner, uint64_t va, enum dbt_access access, unsigne
 
     *out = (struct dbt_translation){ .pa = va, .page_bytes = DBT_PAGE, .whole_page = true };
     if (translates(&h->cpu, w.mode)) {
-        enum dbt_fault fault = translate(&w, out);
+        enum dbt_fault fault = mmu_translate(&w, out);
 
         if (fault != DBT_OK)
             return fault;

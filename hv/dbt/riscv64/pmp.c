@@ -33,7 +33,7 @@ static struct range range_of(const struct rv_cpu *c, unsigned n)
     }
 }
 
-static bool overlaps(struct range r, uint64_t first, uint64_t last)
+static bool pmp_overlaps(struct range r, uint64_t first, uint64_t last)
 {
     return r.first <= r.last && r.first <= last && r.last >= first;
 }
@@ -62,11 +62,11 @@ bool rv_pmp_allows(const struct rv_cpu *c, unsigned mode, uint64_t pa, unsigned 
     for (unsigned n = 0; n < RV_PMPS; n++) {
         struct range r = range_of(c, n);
 
-        if (!overlaps(r, page, page + DBT_PAGE - 1))
+        if (!pmp_overlaps(r, page, page + DBT_PAGE - 1))
             continue;
         if (!contains(r, page, page + DBT_PAGE - 1))
             *whole_page = false;
-        if (overlaps(r, pa, pa + size - 1))
+        if (pmp_overlaps(r, pa, pa + size - 1))
             return contains(r, pa, pa + size - 1) && entry_allows(c->pmpcfg[n], mode, access);
     }
     return mode == RV_M;

@@ -167,7 +167,7 @@ static void fl_to_int(struct rv_region *r, const struct fl_row *row)
     rv_set_x(r, r->i->rd, row->neg ? ir_op1(r->u, IR_SEXT32, IR_I64, v) : v);
 }
 
-static uint16_t fl_op(struct rv_region *r, enum ir_op op, uint16_t a, uint16_t b)
+static uint16_t translate_float_fl_op(struct rv_region *r, enum ir_op op, uint16_t a, uint16_t b)
 {
     return ir_op2(r->u, op, IR_I64, a, b);
 }
@@ -187,16 +187,17 @@ static void fl_sign(struct rv_region *r, const struct fl_row *row)
         fl_get(r, r->i->rs2, false);
     }
     a = ir_op1(r->u, IR_BITCAST, IR_I64, a);
-    s = fl_op(r, IR_AND, ir_op1(r->u, IR_BITCAST, IR_I64, b), rv_int(r, (int64_t)bit));
+    s = translate_float_fl_op(r, IR_AND, ir_op1(r->u, IR_BITCAST, IR_I64, b),
+                              rv_int(r, (int64_t)bit));
     if (row->neg == 1)
-        s = fl_op(r, IR_XOR, s, rv_int(r, (int64_t)bit));
+        s = translate_float_fl_op(r, IR_XOR, s, rv_int(r, (int64_t)bit));
     if (row->neg != 2)
-        a = fl_op(r, IR_AND, a, rv_int(r, (int64_t)~bit));
-    a = fl_op(r, row->neg == 2 ? IR_XOR : IR_OR, a, s);
+        a = translate_float_fl_op(r, IR_AND, a, rv_int(r, (int64_t)~bit));
+    a = translate_float_fl_op(r, row->neg == 2 ? IR_XOR : IR_OR, a, s);
     ir_set(r->u, F(r->i->rd), ir_op1(r->u, IR_BITCAST, IR_F64, a));
 }
 
-static void fl_move(struct rv_region *r, const struct fl_row *row)
+static void translate_float_fl_move(struct rv_region *r, const struct fl_row *row)
 {
     uint16_t v;
 
@@ -207,7 +208,7 @@ static void fl_move(struct rv_region *r, const struct fl_row *row)
     }
     v = rv_x(r, r->i->rs1);
     if (!row->wide)
-        v = fl_op(r, IR_OR, v, rv_int(r, (int64_t)(0xffffffffull << 32)));
+        v = translate_float_fl_op(r, IR_OR, v, rv_int(r, (int64_t)(0xffffffffull << 32)));
     ir_set(r->u, F(r->i->rd), ir_op1(r->u, IR_BITCAST, IR_F64, v));
 }
 
@@ -253,7 +254,7 @@ bool rv_translate_float(struct rv_region *r)
     case FL_TO_INT: fl_to_int(r, row); break;
     case FL_SIGN: fl_sign(r, row); break;
     case FL_MOVE_TO_X:
-    case FL_MOVE_FROM_X: fl_move(r, row); break;
+    case FL_MOVE_FROM_X: translate_float_fl_move(r, row); break;
     case FL_NONE:
     default: return false;
     }

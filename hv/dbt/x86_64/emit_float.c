@@ -7,7 +7,10 @@
 #include "hv/dbt/x86_64/emit.h"
 
 /* The single's opcode follows the double's in asm.h. */
-static enum asm_op fl_op(enum asm_op d, bool wide) { return wide ? d : (enum asm_op)(d + 1); }
+static enum asm_op emit_float_fl_op(enum asm_op d, bool wide)
+{
+    return wide ? d : (enum asm_op)(d + 1);
+}
 
 struct asm_rm emit_frm(const struct emit *e, uint16_t v) { return emit_rm(e, v); }
 
@@ -21,7 +24,7 @@ unsigned emit_freg(struct emit *e, uint16_t v, unsigned scratch)
     return scratch;
 }
 
-static void fl_move(struct emit *e, unsigned to, struct asm_rm from)
+static void emit_float_fl_move(struct emit *e, unsigned to, struct asm_rm from)
 {
     if (from.mem || from.base != to)
         asm_op(&e->b, from.mem ? ASM_MOVSD : ASM_MOVAPS, false, to, from);
@@ -32,7 +35,7 @@ static void fl_result(struct emit *e)
 {
     unsigned to = emit_to(e, 0);
 
-    fl_move(e, to, asm_r(0));
+    emit_float_fl_move(e, to, asm_r(0));
     emit_done(e, to);
 }
 
@@ -40,7 +43,7 @@ static void fl_check_nan(struct emit *e, unsigned reg, unsigned why)
 {
     bool w = emit_wide(emit_ins(e)->type);
 
-    asm_op(&e->b, fl_op(ASM_UCOMISD, w), false, reg, asm_r(reg));
+    asm_op(&e->b, emit_float_fl_op(ASM_UCOMISD, w), false, reg, asm_r(reg));
     emit_later(e, ASM_P, why);
     emit_back(e);
 }
@@ -54,9 +57,9 @@ void emit_float_op(struct emit *e)
     struct asm_rm b = emit_frm(e, i->b);
     unsigned to = emit_to(e, 0), work = !b.mem && b.base == to ? 0 : to;
 
-    fl_move(e, work, emit_frm(e, i->a));
-    asm_op(&e->b, fl_op(ops[i->op], emit_wide(i->type)), false, work, b);
-    fl_move(e, to, asm_r(work));
+    emit_float_fl_move(e, work, emit_frm(e, i->a));
+    asm_op(&e->b, emit_float_fl_op(ops[i->op], emit_wide(i->type)), false, work, b);
+    emit_float_fl_move(e, to, asm_r(work));
     fl_check_nan(e, to, LATER_NAN);
     emit_done(e, to);
 }
@@ -66,7 +69,7 @@ void emit_fsqrt(struct emit *e)
     const struct ir_ins *i = emit_ins(e);
     unsigned to = emit_to(e, 0);
 
-    asm_op(&e->b, fl_op(ASM_SQRTSD, emit_wide(i->type)), false, to, emit_frm(e, i->a));
+    asm_op(&e->b, emit_float_fl_op(ASM_SQRTSD, emit_wide(i->type)), false, to, emit_frm(e, i->a));
     fl_check_nan(e, to, LATER_NAN);
     emit_done(e, to);
 }
@@ -77,7 +80,7 @@ void emit_fma(struct emit *e)
     const struct ir_ins *i = emit_ins(e);
     bool w = emit_wide(i->type);
 
-    fl_move(e, 0, emit_frm(e, i->a));
+    emit_float_fl_move(e, 0, emit_frm(e, i->a));
     unsigned b = emit_freg(e, i->b, 1);
     asm_op3(&e->b, w ? ASM_VFMADD213SD : ASM_VFMADD213SS, w, 0, emit_frm(e, i->c), b);
     fl_check_nan(e, 0, LATER_FMA_NAN);
@@ -100,7 +103,7 @@ void emit_fcmp(struct emit *e)
     bool w = emit_wide(ir_type_of(e->u, i->a)), eq = i->cond == IR_EQ;
     unsigned to = emit_to(e, RAX), reg = emit_freg(e, eq ? i->a : i->b, 0);
 
-    asm_op(&e->b, fl_op(eq ? ASM_UCOMISD : ASM_COMISD, w), false, reg,
+    asm_op(&e->b, emit_float_fl_op(eq ? ASM_UCOMISD : ASM_COMISD, w), false, reg,
            emit_frm(e, eq ? i->b : i->a));
     asm_setcc(&e->b, eq ? ASM_E : i->cond == IR_LT ? ASM_A : ASM_AE, RAX);
     if (eq) {
@@ -117,7 +120,7 @@ void emit_f2f(struct emit *e)
     unsigned to = emit_to(e, 0);
 
     if (i->type == ir_type_of(e->u, i->a)) {
-        fl_move(e, to, emit_frm(e, i->a));
+        emit_float_fl_move(e, to, emit_frm(e, i->a));
     } else {
         asm_op(&e->b, i->type == IR_F64 ? ASM_CVTSS2SD : ASM_CVTSD2SS, false, to,
                emit_frm(e, i->a));
@@ -132,7 +135,8 @@ void emit_i2f(struct emit *e)
     bool w = emit_wide(ir_type_of(e->u, i->a));
 
     asm_op(&e->b, ASM_XORPS, false, 0, asm_r(0)); /* no wait for what was in it */
-    asm_op(&e->b, fl_op(ASM_CVTSI2SD, emit_wide(i->type)), w, 0, emit_operand(e, i->a, RAX));
+    asm_op(&e->b, emit_float_fl_op(ASM_CVTSI2SD, emit_wide(i->type)), w, 0,
+           emit_operand(e, i->a, RAX));
     fl_result(e);
 }
 
@@ -143,7 +147,7 @@ void emit_f2i(struct emit *e)
     bool w = emit_wide(i->type);
     unsigned to = emit_to(e, RAX);
 
-    asm_op(&e->b, fl_op(ASM_CVTTSD2SI, emit_wide(ir_type_of(e->u, i->a))), w, RAX,
+    asm_op(&e->b, emit_float_fl_op(ASM_CVTTSD2SI, emit_wide(ir_type_of(e->u, i->a))), w, RAX,
            emit_frm(e, i->a));
     asm_imm(&e->b, ASM_CMP, w, asm_r(RAX), 1);
     emit_later(e, ASM_O, LATER_F2I);
@@ -172,7 +176,7 @@ void emit_box(struct emit *e)
 {
     unsigned to = emit_to(e, 0);
 
-    fl_move(e, to, emit_frm(e, emit_ins(e)->a));
+    emit_float_fl_move(e, to, emit_frm(e, emit_ins(e)->a));
     asm_mov_imm(&e->b, RAX, 0xffffffffull << 32);
     asm_op(&e->b, ASM_MOVQ_TO_X, true, 1, asm_r(RAX));
     asm_op(&e->b, ASM_ORPS, false, to, asm_r(1));
@@ -183,7 +187,7 @@ void emit_unbox(struct emit *e)
 {
     unsigned to = emit_to(e, 0);
 
-    fl_move(e, to, emit_frm(e, emit_ins(e)->a));
+    emit_float_fl_move(e, to, emit_frm(e, emit_ins(e)->a));
     emit_done(e, to);
 }
 
@@ -206,8 +210,8 @@ static void fl_late_fma(struct emit *e)
 
     asm_op(&e->b, ASM_STMXCSR, false, 0, mxcsr);
     asm_op(&e->b, ASM_MOV, false, RCX, mxcsr);
-    fl_move(e, 0, emit_frm(e, i->a));
-    asm_op(&e->b, fl_op(ASM_MULSD, emit_wide(i->type)), false, 0, emit_frm(e, i->b));
+    emit_float_fl_move(e, 0, emit_frm(e, i->a));
+    asm_op(&e->b, emit_float_fl_op(ASM_MULSD, emit_wide(i->type)), false, 0, emit_frm(e, i->b));
     asm_op(&e->b, ASM_STMXCSR, false, 0, mxcsr);
     asm_op(&e->b, ASM_MOV, false, RAX, mxcsr);
     asm_imm(&e->b, ASM_AND, false, asm_r(RAX), 1);
@@ -224,7 +228,7 @@ static void fl_late_f2i(struct emit *e, const uint8_t *back)
     bool w = emit_wide(ir_type_of(e->u, i->a));
 
     asm_op(&e->b, ASM_XORPS, false, 0, asm_r(0));
-    asm_op(&e->b, fl_op(ASM_UCOMISD, w), false, 0, emit_frm(e, i->a));
+    asm_op(&e->b, emit_float_fl_op(ASM_UCOMISD, w), false, 0, emit_frm(e, i->a));
     asm_patch(&e->b, asm_jcc(&e->b, ASM_AE), back);
     asm_op(&e->b, ASM_NOT, emit_wide(i->type), 0, asm_r(RAX));
 }

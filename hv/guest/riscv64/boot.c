@@ -85,7 +85,7 @@ static int load_place(struct rv_load *l, const uint8_t *at, uint64_t n)
     return 0;
 }
 
-static int load_kernel(struct rv_load *l)
+static int boot_load_kernel(struct rv_load *l)
 {
     struct linux_file k;
     char broken[WHY];
@@ -195,8 +195,8 @@ static int load_fdt(struct rv_load *l)
 
 int rv_load_step(struct rv_load *l, uint64_t *entry, uint64_t *fdt)
 {
-    static int (*const phases[])(struct rv_load *) = { load_kernel, load_kernel_piece, load_initrd,
-                                                       load_copy, load_fdt };
+    static int (*const phases[])(struct rv_load *) = { boot_load_kernel, load_kernel_piece,
+                                                       load_initrd, load_copy, load_fdt };
     int more = phases[l->phase](l); /* nospec: ours */
 
     if (more < 0)

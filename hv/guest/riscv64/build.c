@@ -59,7 +59,7 @@ static const struct rvm_host rv_host = { .put = host_put,
                                          .start = host_start,
                                          .fence = host_fence };
 
-static void rx_event(struct event *ev)
+static void build_rx_event(struct event *ev)
 {
     struct rv_guest *g = container_of(ev, struct rv_guest, rx);
 
@@ -143,7 +143,7 @@ static const struct rvm_pci rv_pci = { .ecam = RVG_ECAM,
                                        .mmio64_bytes = RVG_MMIO64_LEN,
                                        .inta = RVG_INTA };
 
-static int build_machine(struct rv_guest *g, const struct guest_config *c)
+static int build_build_machine(struct rv_guest *g, const struct guest_config *c)
 {
     static const struct vpci_layout pci = { .ecam = RVG_ECAM,
                                             .mmio32 = RVG_MMIO32,
@@ -186,10 +186,10 @@ int rv_build(struct vm *vm, const struct guest_config *c)
         return -ENOMEM;
     g->vm = vm;
     spin_init(&g->lock, LOCK_VINTC);
-    event_init(&g->rx, rx_event, 0);
+    event_init(&g->rx, build_rx_event, 0);
     vm->guest = g;
     gmem_enter(&vm->gmem);
-    err = build_machine(g, c);
+    err = build_build_machine(g, c);
     if (err != 0 && vm->why[0] == '\0')
         snprintf(vm->why, sizeof vm->why, "its devices could not be made: error %d", err);
     g->load = err ? NULL : rv_load_new(g, c);

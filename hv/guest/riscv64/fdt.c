@@ -20,7 +20,7 @@ static void interrupt_controller_of(struct dt_tree *t, unsigned n)
     dt_end(t);
 }
 
-static void cpus(struct dt_tree *t, const struct rv_machine *m)
+static void fdt_cpus(struct dt_tree *t, const struct rv_machine *m)
 {
     dt_begin(t, "cpus");
     cell(t, "#address-cells", 1);
@@ -146,8 +146,8 @@ static void soc(struct dt_tree *t, const struct rv_machine *m)
     dt_end(t);
 }
 
-static void chosen(struct dt_tree *t, const struct rv_machine *m, const char *append,
-                   uint64_t initrd, uint64_t initrd_end)
+static void fdt_chosen(struct dt_tree *t, const struct rv_machine *m, const char *append,
+                       uint64_t initrd, uint64_t initrd_end)
 {
     dt_begin(t, "chosen");
     dt_text(t, "bootargs", append);
@@ -170,12 +170,12 @@ int rvm_fdt(const struct rv_machine *m, void *at, size_t room, const char *appen
     dt_two_cells(&t);
     dt_text(&t, "model", "Trivet riscv64");
     dt_text(&t, "compatible", "riscv-virtio");
-    chosen(&t, m, append, initrd, initrd_end);
+    fdt_chosen(&t, m, append, initrd, initrd_end);
     dt_begin_at(&t, "memory", RVM_RAM);
     dt_text(&t, "device_type", "memory");
     dt_reg(&t, RVM_RAM, m->ram_size);
     dt_end(&t);
-    cpus(&t, m);
+    fdt_cpus(&t, m);
     soc(&t, m);
     power(&t, "poweroff", "syscon-poweroff", 0x5555);
     power(&t, "reboot", "syscon-reboot", 0x7777);

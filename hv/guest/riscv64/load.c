@@ -10,8 +10,8 @@
 static uint64_t up(uint64_t v) { return (v + ALIGN - 1) & ~(ALIGN - 1); }
 
 /* Where in RAM it goes, or -1. */
-static int place_kernel(struct rv_machine *m, const struct rvm_files *f, uint64_t *entry,
-                        uint64_t *end)
+static int load_place_kernel(struct rv_machine *m, const struct rvm_files *f, uint64_t *entry,
+                             uint64_t *end)
 {
     struct linux_image header;
     uint64_t bytes;
@@ -33,7 +33,7 @@ int rvm_load_linux(struct rv_machine *m, const struct rvm_files *f)
     uint64_t entry, end, initrd, fdt;
     uint8_t *at;
 
-    if (place_kernel(m, f, &entry, &end))
+    if (load_place_kernel(m, f, &entry, &end))
         return -1;
     initrd = up(end);
     if (f->initrd_size) {

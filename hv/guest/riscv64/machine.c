@@ -23,7 +23,7 @@ void rvm_end(struct rv_machine *m, enum rvm_end how, uint32_t code)
     }
 }
 
-static uint8_t *ram(void *owner, uint64_t pa) { return rvm_ram(owner, pa, DBT_PAGE); }
+static uint8_t *machine_ram(void *owner, uint64_t pa) { return rvm_ram(owner, pa, DBT_PAGE); }
 
 static void syscon_write(struct rv_machine *m, uint32_t value)
 {
@@ -127,13 +127,15 @@ bool rvm_range(unsigned n, uint64_t *base, uint64_t *bytes)
     return true;
 }
 
-static bool device_read(void *owner, struct rv_hart *h, uint64_t pa, unsigned size, uint64_t *value)
+static bool machine_device_read(void *owner, struct rv_hart *h, uint64_t pa, unsigned size,
+                                uint64_t *value)
 {
     (void)h;
     return rvm_read(owner, pa, size, value);
 }
 
-static bool device_write(void *owner, struct rv_hart *h, uint64_t pa, unsigned size, uint64_t value)
+static bool machine_device_write(void *owner, struct rv_hart *h, uint64_t pa, unsigned size,
+                                 uint64_t value)
 {
     (void)h;
     return rvm_write(owner, pa, size, value);
@@ -159,9 +161,9 @@ static bool ecall(void *owner, struct rv_hart *h)
 static bool others_wrote(void *owner) { return ((const struct rv_machine *)owner)->harts > 1; }
 
 const struct rv_machine_ops rvm_ops = {
-    .ram = ram,
-    .read = device_read,
-    .write = device_write,
+    .ram = machine_ram,
+    .read = machine_device_read,
+    .write = machine_device_write,
     .time = machine_time,
     .ecall = ecall,
     .others_wrote = others_wrote,
@@ -172,16 +174,19 @@ static struct rv_machine *machine_of(struct uart16550 *u)
     return (struct rv_machine *)(void *)((char *)u - offsetof(struct rv_machine, uart));
 }
 
-static void uart_irq(struct uart16550 *u, bool up) { rvm_irq(machine_of(u), RVM_UART_IRQ, up); }
+static void machine_uart_irq(struct uart16550 *u, bool up)
+{
+    rvm_irq(machine_of(u), RVM_UART_IRQ, up);
+}
 
-static void uart_out(struct uart16550 *u, char c)
+static void machine_uart_out(struct uart16550 *u, char c)
 {
     struct rv_machine *m = machine_of(u);
 
     m->host->put(m->ctx, &c, 1);
 }
 
-static size_t uart_in(struct uart16550 *u, char *to, size_t room)
+static size_t machine_uart_in(struct uart16550 *u, char *to, size_t room)
 {
     struct rv_machine *m = machine_of(u);
 
@@ -190,7 +195,7 @@ static size_t uart_in(struct uart16550 *u, char *to, size_t room)
 
 void rvm_devices_init(struct rv_machine *m)
 {
-    static const struct uart16550_ops ops = { uart_irq, uart_out, uart_in };
+    static const struct uart16550_ops ops = { machine_uart_irq, machine_uart_out, machine_uart_in };
 
     m->end = RVM_RUNS;
     m->exit_code = 0;

@@ -17,7 +17,7 @@ enum { THRESHOLD = 0, CLAIM = 4 };
 #define PRIORITY_MAX 7u
 
 /* The source that context c would claim, 0: none. Of equal priority the lowest number wins. */
-static unsigned best(const struct rvm_plic_state *p, unsigned c)
+static unsigned plic_best(const struct rvm_plic_state *p, unsigned c)
 {
     uint64_t candidates = p->pending & ~p->active & p->enable[c];
     unsigned found = 0, most = 0;
@@ -33,12 +33,12 @@ static unsigned best(const struct rvm_plic_state *p, unsigned c)
     return found;
 }
 
-static void update(struct rv_machine *m)
+static void plic_update(struct rv_machine *m)
 {
     const struct rvm_plic_state *p = &m->plic;
 
     for (unsigned c = 0; c < 2 * m->harts; c++) {
-        unsigned source = best(p, c);
+        unsigned source = plic_best(p, c);
         uint64_t line = 1ull << (c & 1 ? RV_IRQ_SEI : RV_IRQ_MEI);
 
         if (source && p->priority[source] > p->threshold[c])
@@ -56,17 +56,17 @@ void rvm_irq(struct rv_machine *m, unsigned source, bool up)
     m->plic.line = up ? m->plic.line | bit : m->plic.line & ~bit;
     if (up)
         m->plic.pending |= bit & ~m->plic.active;
-    update(m);
+    plic_update(m);
 }
 
-static uint32_t claim(struct rv_machine *m, unsigned c)
+static uint32_t plic_claim(struct rv_machine *m, unsigned c)
 {
-    unsigned source = best(&m->plic, c);
+    unsigned source = plic_best(&m->plic, c);
 
     if (source) {
         m->plic.pending &= ~(1ull << source);
         m->plic.active |= 1ull << source;
-        update(m);
+        plic_update(m);
     }
     return source;
 }
@@ -81,7 +81,7 @@ static void complete(struct rv_machine *m, unsigned c, uint32_t source)
     bit = 1ull << source;
     m->plic.active &= ~bit;
     m->plic.pending |= m->plic.line & bit;
-    update(m);
+    plic_update(m);
 }
 
 static uint32_t half(uint64_t bits, uint64_t off) { return (uint32_t)(off ? bits >> 32 : bits); }
@@ -101,7 +101,7 @@ static uint32_t read_context(struct rv_machine *m, uint64_t off)
         return 0;
     if (reg == THRESHOLD)
         return m->plic.threshold[index_nospec(c, 2 * RVM_HARTS)];
-    return reg == CLAIM ? claim(m, (unsigned)index_nospec(c, 2 * RVM_HARTS)) : 0;
+    return reg == CLAIM ? plic_claim(m, (unsigned)index_nospec(c, 2 * RVM_HARTS)) : 0;
 }
 
 uint32_t plic_read(struct rv_machine *m, uint64_t off)
@@ -144,5 +144,5 @@ void plic_write(struct rv_machine *m, uint64_t off, uint32_t value)
     else if (off >= ENABLE && c < 2 * m->harts && off % ENABLE_STEP < 8)
         set_half(&p->enable[index_nospec(c, 2 * RVM_HARTS)], off % ENABLE_STEP,
                  off % ENABLE_STEP ? value : value & ~1u);
-    update(m);
+    plic_update(m);
 }

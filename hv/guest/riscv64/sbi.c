@@ -36,7 +36,7 @@ struct call {
 
 static bool known(uint64_t extension);
 
-static int64_t base(struct call *c)
+static int64_t sbi_base(struct call *c)
 {
     switch (c->function) {
     case 0: c->value = SBI_VERSION; return SBI_SUCCESS;
@@ -78,14 +78,14 @@ static int64_t for_harts(struct call *c, uint64_t mask, uint64_t first,
     return SBI_SUCCESS;
 }
 
-static void send_ipi(struct call *c, struct rv_hart *h)
+static void sbi_send_ipi(struct call *c, struct rv_hart *h)
 {
     rvm_raise(c->m, (unsigned)h->cpu.hartid, 1ull << RV_IRQ_SSI);
 }
 
 static int64_t ipi(struct call *c)
 {
-    return c->function ? SBI_NOT_SUPPORTED : for_harts(c, c->arg[0], c->arg[1], send_ipi);
+    return c->function ? SBI_NOT_SUPPORTED : for_harts(c, c->arg[0], c->arg[1], sbi_send_ipi);
 }
 
 static void fence_code(struct call *c, struct rv_hart *h)
@@ -217,8 +217,8 @@ static const struct {
     uint64_t extension;
     int64_t (*call)(struct call *c);
 } extensions[] = {
-    { EXT_BASE, base }, { EXT_TIME, set_timer }, { EXT_IPI, ipi },   { EXT_RFENCE, rfence },
-    { EXT_HSM, hsm },   { EXT_SRST, srst },      { EXT_DBCN, dbcn },
+    { EXT_BASE, sbi_base }, { EXT_TIME, set_timer }, { EXT_IPI, ipi },   { EXT_RFENCE, rfence },
+    { EXT_HSM, hsm },       { EXT_SRST, srst },      { EXT_DBCN, dbcn },
 };
 #define EXTENSIONS (sizeof extensions / sizeof extensions[0])
 
@@ -231,7 +231,7 @@ static bool known(uint64_t extension)
     return false;
 }
 
-static int64_t dispatch(struct call *c, uint64_t extension)
+static int64_t sbi_dispatch(struct call *c, uint64_t extension)
 {
     for (unsigned i = 0; i < EXTENSIONS; i++) {
         if (extensions[i].extension == extension)
@@ -248,6 +248,6 @@ void rvm_sbi(struct rv_machine *m, struct rv_hart *h)
 
     for (unsigned i = 0; i < 6; i++)
         c.arg[i] = x[10 + i];
-    x[10] = (uint64_t)dispatch(&c, x[17]);
+    x[10] = (uint64_t)sbi_dispatch(&c, x[17]);
     x[11] = c.value;
 }

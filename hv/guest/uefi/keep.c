@@ -31,7 +31,7 @@ static struct uefi *uefi_of_op(struct store_op *op)
     return container_of(op, struct uefi, keep.op);
 }
 
-static bool any(const uint64_t *map)
+static bool keep_any(const uint64_t *map)
 {
     uint64_t all = 0;
 
@@ -81,7 +81,7 @@ static void keep_changed(struct cfi_flash *f, uint32_t off, uint32_t len)
     event_post(&u->keep.work);
 }
 
-static void put_page(struct store_op *op, uint32_t page, uint8_t *bytes)
+static void keep_put_page(struct store_op *op, uint32_t page, uint8_t *bytes)
 {
     memcpy(bytes, uefi_of_op(op)->keep.shadow + (size_t)page * PAGE_SIZE, PAGE_SIZE);
 }
@@ -96,7 +96,7 @@ static void put_done(struct store_op *op, int status)
     spin_lock(&u->lock);
     for (unsigned i = 0; status && i < WORDS; i++)
         k->dirty[i] |= k->going[i];
-    k->unsaved = any(k->dirty);
+    k->unsaved = keep_any(k->dirty);
     go_on = status || !k->unsaved;
     k->failed = status != 0;
     k->busy = false;
@@ -121,7 +121,7 @@ static bool snapshot(struct uefi *u)
     bool some;
 
     spin_lock(&u->lock);
-    some = any(k->dirty);
+    some = keep_any(k->dirty);
     for (uint32_t p = 0; some && p < u->vars.len / PAGE_SIZE; p++)
         if (k->dirty[p / 64] >> (p % 64) & 1)
             memcpy(k->shadow + (size_t)p * PAGE_SIZE, u->vars.data + (size_t)p * PAGE_SIZE,
@@ -153,7 +153,7 @@ static void keep_work(struct event *ev)
     k->op = (struct store_op){ .kind = STORE_PUT,
                                .len = u->vars.len,
                                .changed = k->going,
-                               .page = put_page,
+                               .page = keep_put_page,
                                .done = put_done };
     memcpy(k->op.name, k->name, sizeof k->op.name);
     store_volume_submit(&k->op);
@@ -161,7 +161,7 @@ static void keep_work(struct event *ev)
 
 /* ---- at the start ---- */
 
-static void get_page(struct store_op *op, uint32_t page, uint8_t *bytes)
+static void keep_get_page(struct store_op *op, uint32_t page, uint8_t *bytes)
 {
     memcpy(uefi_of_op(op)->keep.shadow + (size_t)page * PAGE_SIZE, bytes, PAGE_SIZE);
 }
@@ -237,7 +237,7 @@ void keep_start(struct uefi *u)
     snprintf(k->name, sizeof k->name, "uefi/%s", keep_guest(u));
     k->busy = true;
     k->op = (struct store_op){
-        .kind = STORE_GET, .len = u->vars.len, .page = get_page, .done = get_done
+        .kind = STORE_GET, .len = u->vars.len, .page = keep_get_page, .done = get_done
     };
     memcpy(k->op.name, k->name, sizeof k->op.name);
     store_volume_submit(&k->op);

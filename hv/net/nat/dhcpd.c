@@ -126,7 +126,7 @@ struct writer {
 };
 
 /* The room suffices for all options that there are: 576 bytes, RFC 2131 §2. */
-static void add(struct writer *w, uint8_t code, const void *data, size_t len)
+static void dhcpd_add(struct writer *w, uint8_t code, const void *data, size_t len)
 {
     if (w->len + 2 + len > w->room || len > 255)
         return;
@@ -141,7 +141,7 @@ static void add32(struct writer *w, uint8_t code, uint32_t v)
     uint8_t b[4];
 
     net_put32(b, v);
-    add(w, code, b, sizeof b);
+    dhcpd_add(w, code, b, sizeof b);
 }
 
 static void add_network(struct writer *w, const struct nat_guest *g)
@@ -152,9 +152,9 @@ static void add_network(struct writer *w, const struct nat_guest *g)
     add32(w, SUBNET_MASK, nat->config.inside_mask);
     add32(w, ROUTER, nat->config.inside);
     add32(w, DNS_SERVERS, nat->config.inside);
-    add(w, HOST_NAME, g->name, strlen(g->name));
-    add(w, DOMAIN_NAME, NAT_DOMAIN, sizeof NAT_DOMAIN - 1);
-    add(w, MTU, mtu, sizeof mtu);
+    dhcpd_add(w, HOST_NAME, g->name, strlen(g->name));
+    dhcpd_add(w, DOMAIN_NAME, NAT_DOMAIN, sizeof NAT_DOMAIN - 1);
+    dhcpd_add(w, MTU, mtu, sizeof mtu);
     add32(w, BROADCAST_ADDRESS, nat->config.inside | ~nat->config.inside_mask);
 }
 
@@ -173,7 +173,7 @@ static uint32_t write_reply(const struct request *r, const struct nat_guest *g, 
     else if (r->type != INFORM)
         net_put32(out + YIADDR, g->ip);
     net_put32(out + COOKIE, MAGIC);
-    add(&w, MESSAGE_TYPE, &type, 1);
+    dhcpd_add(&w, MESSAGE_TYPE, &type, 1);
     add32(&w, SERVER, nat->config.inside);
     if (type != NAK && r->type != INFORM) {
         add32(&w, LEASE_TIME, LEASE_S);

@@ -204,8 +204,8 @@ static void refuse(struct nat_guest *g, const struct packet *p, const uint8_t *q
     gate_udp_to_guest(g, DNS_PORT, 0, p->sport, begin_reply(query, question, rcode, false));
 }
 
-static void answer(struct nat_guest *g, const struct packet *p, const uint8_t *query,
-                   const struct question *q, const struct answer *a)
+static void dns_answer(struct nat_guest *g, const struct packet *p, const uint8_t *query,
+                       const struct question *q, const struct answer *a)
 {
     bool found = a->exists && q->type == (a->name ? TYPE_PTR : TYPE_A);
     uint32_t len = begin_reply(query, q->len, a->exists ? 0 : NXDOMAIN, found);
@@ -217,7 +217,7 @@ static void answer(struct nat_guest *g, const struct packet *p, const uint8_t *q
 
 /* ---- passing on ---- */
 
-static void forget(struct dns_pending *d)
+static void dns_forget(struct dns_pending *d)
 {
     if (d->map.out_port)
         table_give_port(&nat->table, &d->map);
@@ -227,7 +227,7 @@ void dns_expire(struct nat_guest *g, uint64_t now)
 {
     for (unsigned i = 0; i < DNS_PENDING; i++)
         if (g->dns[i].map.out_port && now - g->dns[i].since_ns >= PENDING_NS)
-            forget(&g->dns[i]);
+            dns_forget(&g->dns[i]);
 }
 
 /* The same query again, else a free place, else the oldest's. */
@@ -245,7 +245,7 @@ static struct dns_pending *pending_for(struct nat_guest *g, const struct packet 
         if (best->map.out_port && (!d->map.out_port || d->since_ns < best->since_ns))
             best = d;
     }
-    forget(best);
+    dns_forget(best);
     best->tries = 0;
     return best;
 }
@@ -267,7 +267,7 @@ static void pass_on(struct nat_guest *g, const struct packet *p, const uint8_t *
     struct dns_pending *d = pending_for(g, p, query, q);
     unsigned tries = d->tries;
 
-    forget(d);
+    dns_forget(d);
     memset(d, 0, sizeof *d);
     d->server = server_for(tries);
     if (!gate_is_up() || !d->server || len > GATE_PAYLOAD_MAX ||
@@ -304,7 +304,7 @@ void dns_query(struct nat_guest *g, const struct packet *p, uint64_t now)
     } else {
         a = look_up(&q);
         if (a.ours)
-            answer(g, p, query, &q, &a);
+            dns_answer(g, p, query, &q, &a);
         else
             pass_on(g, p, query, len, &q, now);
     }
@@ -324,6 +324,6 @@ void dns_reply(struct dns_pending *d, const struct packet *p)
     }
     memcpy(GATE_PAYLOAD, in, len);
     net_put16(GATE_PAYLOAD, d->guest_id);
-    forget(d);
+    dns_forget(d);
     gate_udp_to_guest(d->guest, DNS_PORT, 0, d->guest_port, len);
 }

@@ -305,7 +305,7 @@ static void uplink_frame(uint8_t *frame, uint32_t len, uint64_t now)
 
 /* ---- the event ---- */
 
-static bool deliver(struct net_port *p, unsigned from, const struct net_frame *f)
+static bool gate_deliver(struct net_port *p, unsigned from, const struct net_frame *f)
 {
     struct nat_side *s = container_of(p, struct nat_side, port);
 
@@ -314,10 +314,10 @@ static bool deliver(struct net_port *p, unsigned from, const struct net_frame *f
     event_post(&nat->event);
     return true;
 }
-const struct net_port_ops gate_port_ops = { .deliver = deliver };
+const struct net_port_ops gate_port_ops = { .deliver = gate_deliver };
 
 /* One frame, at the cost of the guest that it is from or for; false: none waits. */
-static bool take(struct nat_side *s, void (*use)(uint8_t *, uint32_t, uint64_t), uint64_t now)
+static bool gate_take(struct nat_side *s, void (*use)(uint8_t *, uint32_t, uint64_t), uint64_t now)
 {
     uint32_t len;
     const uint8_t *first = s->plugged ? net_queue_first(&s->queue, &len, NULL) : NULL;
@@ -374,8 +374,8 @@ void gate_run(struct event *e)
     bool more;
 
     do {
-        more = take(&nat->in, guest_frame, now);
-        more |= take(&nat->out, uplink_frame, now);
+        more = gate_take(&nat->in, guest_frame, now);
+        more |= gate_take(&nat->out, uplink_frame, now);
     } while (more && ++n < FRAMES);
     if (nat->clear)
         table_clear(&nat->table, &nat->guest[--nat->clear]->member);

@@ -89,7 +89,7 @@ int nat_uplink(struct net_switch *s, net_mac mac, const struct nic *nic)
 
 /* ---- guests ---- */
 
-static bool is_free(uint32_t ip)
+static bool nat_is_free(uint32_t ip)
 {
     uint32_t host = ip & ~nat->config.inside_mask;
 
@@ -111,7 +111,7 @@ static uint32_t address_for(const char *name)
     for (uint32_t i = 0; i <= NAT_GUESTS + 2; i++) {
         uint32_t ip = subnet | ((net_get32(digest) + i) & hosts);
 
-        if (is_free(ip))
+        if (nat_is_free(ip))
             return ip;
     }
     return 0;
@@ -124,7 +124,7 @@ int nat_add_guest(const char *name, net_mac mac, uint32_t ip)
     assert_cpu0();
     if (nat->nguests == NAT_GUESTS)
         return -ENOSPC;
-    if (ip && !is_free(ip))
+    if (ip && !nat_is_free(ip))
         return -EEXIST;
     if (!ip)
         ip = address_for(name);

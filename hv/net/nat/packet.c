@@ -124,7 +124,7 @@ static uint8_t *l4_sum(const struct packet *p)
     return net_get16(p->l4 + UDP_SUM) ? p->l4 + UDP_SUM : NULL;
 }
 
-static void set_address(struct packet *p, uint32_t at, uint32_t ip, uint8_t *sum)
+static void packet_set_address(struct packet *p, uint32_t at, uint32_t ip, uint8_t *sum)
 {
     for (uint32_t i = at; i < at + 4; i += 2) {
         uint16_t before = net_get16(p->ip + i), now = (uint16_t)(i == at ? ip >> 16 : ip);
@@ -151,7 +151,7 @@ void packet_set_source(struct packet *p, uint32_t ip, uint16_t port)
 {
     uint8_t *sum = l4_sum(p);
 
-    set_address(p, IP_SRC, ip, sum);
+    packet_set_address(p, IP_SRC, ip, sum);
     set_port(p, p->proto == PROTO_ICMP ? ECHO_ID : 0, port, sum);
     p->src = ip;
     p->sport = port;
@@ -161,7 +161,7 @@ void packet_set_target(struct packet *p, uint32_t ip, uint16_t port)
 {
     uint8_t *sum = l4_sum(p);
 
-    set_address(p, IP_DST, ip, sum);
+    packet_set_address(p, IP_DST, ip, sum);
     set_port(p, p->proto == PROTO_ICMP ? ECHO_ID : 2, port, sum);
     p->dst = ip;
     p->dport = port;

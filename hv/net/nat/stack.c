@@ -39,7 +39,7 @@ static struct netif *netif_of(const struct nat_side *s)
 
 /* ---- frames ---- */
 
-static err_t output(struct netif *n, struct pbuf *p)
+static err_t stack_output(struct netif *n, struct pbuf *p)
 {
     struct nat_side *s = n->state;
     struct iov iov[PIECES];
@@ -217,11 +217,11 @@ static err_t start_netif(struct netif *n)
     n->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
     n->hostname = "trivet";
     n->output = etharp_output;
-    n->linkoutput = output;
+    n->linkoutput = stack_output;
     return ERR_OK;
 }
 
-static int add(struct netif *n, struct nat_side *s, uint32_t ip, uint32_t mask)
+static int stack_add(struct netif *n, struct nat_side *s, uint32_t ip, uint32_t mask)
 {
     ip4_addr_t a = to_lwip(ip), m = to_lwip(mask), none = to_lwip(0);
 
@@ -237,13 +237,13 @@ int stack_start(void)
     int e;
 
     lwip_init();
-    e = add(&inside, &nat->in, nat->config.inside, nat->config.inside_mask);
+    e = stack_add(&inside, &nat->in, nat->config.inside, nat->config.inside_mask);
     if (e)
         return e;
     net_mac_to(nat->in.port.mac, inside.hwaddr);
     netif_set_link_up(&inside);
     nat->out.mtu = nat->in.mtu;
-    return add(&outside, &nat->out, 0, 0);
+    return stack_add(&outside, &nat->out, 0, 0);
 }
 
 /* Renewals may bring other servers. */

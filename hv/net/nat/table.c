@@ -233,7 +233,7 @@ static struct nat_conn *least_needed(struct nat_member *member)
 }
 
 /* Room for one more mapping and connection of the guest, where there can be. */
-static void make_room(struct nat_table *t, struct nat_member *member)
+static void table_make_room(struct nat_table *t, struct nat_member *member)
 {
     struct nat_conn *c;
 
@@ -251,7 +251,7 @@ static struct nat_conn *conn_find(struct nat_table *t, const struct nat_map *m, 
     return c;
 }
 
-static uint8_t class_of(const struct nat_conn *c)
+static uint8_t table_class_of(const struct nat_conn *c)
 {
     static const uint8_t of[NAT_PROTOS] = { [NAT_UDP] = NAT_DATAGRAMS, [NAT_ICMP] = NAT_PING };
 
@@ -280,7 +280,7 @@ static struct nat_conn *conn_open(struct nat_table *t, struct nat_map *m, uint32
         .next = *chain, .map = m, .seen_ns = now, .remote = remote, .remote_port = port
     };
     *chain = c;
-    c->class = class_of(c);
+    c->class = table_class_of(c);
     class_join(c);
     return c;
 }
@@ -304,7 +304,7 @@ static struct nat_conn *conn_of(struct nat_table *t, struct nat_map *m, uint32_t
         class_leave(c);
         c->flags = 0;
         c->seen_ns = now;
-        c->class = class_of(c);
+        c->class = table_class_of(c);
         class_join(c);
         return c;
     }
@@ -321,7 +321,7 @@ struct nat_conn *table_outward(struct nat_table *t, struct nat_member *member, e
 
     if (c || !open)
         return c;
-    make_room(t, member);
+    table_make_room(t, member);
     m = map_inside(t, member, (uint8_t)proto, in_port); /* it may have gone for room */
     if (!m)
         m = map_open(t, member, (uint8_t)proto, in_port);
@@ -340,7 +340,7 @@ struct nat_conn *table_inward(struct nat_table *t, enum nat_proto proto, uint16_
 
     if (c || !m || !m->fixed || !open)
         return c;
-    make_room(t, m->member);
+    table_make_room(t, m->member);
     c = conn_of(t, m, remote, port, true, now);
     if (!c)
         m->member->refused++;
@@ -361,7 +361,7 @@ void table_pass(struct nat_conn *c, bool outward, uint8_t tcp, uint64_t now)
         c->flags &= (uint8_t)~RESET;
     class_leave(c);
     c->seen_ns = now;
-    c->class = class_of(c);
+    c->class = table_class_of(c);
     class_join(c);
 }
 

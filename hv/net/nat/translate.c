@@ -176,7 +176,7 @@ static void error_outward(struct nat_guest *g, struct packet *p, uint64_t now)
 /* ---- connections ---- */
 
 /* RFC 1191: what may not be cut and does not fit is answered. */
-static bool fits(const struct packet *p, const struct nat_side *s)
+static bool translate_fits(const struct packet *p, const struct nat_side *s)
 {
     return p->len <= s->mtu || !(p->frag & IP_DF);
 }
@@ -237,7 +237,7 @@ void translate_outward(struct nat_guest *g, struct packet *p, uint64_t now)
     } else if (p->ttl <= 1) {
         gate_drop(NAT_DROP_NOWHERE);
         translate_refuse(g, p, ICMP_TIME_EXCEEDED, 0, 0, now);
-    } else if (!fits(p, &nat->out)) {
+    } else if (!translate_fits(p, &nat->out)) {
         gate_drop(NAT_DROP_TOO_BIG);
         translate_refuse(g, p, ICMP_UNREACHABLE, UNREACHABLE_TOO_BIG, (uint16_t)nat->out.mtu, now);
     } else {
@@ -254,7 +254,7 @@ void translate_dns(struct nat_guest *g, struct packet *p, uint64_t now)
     if (!gate_is_up() || !nat->dns[0]) {
         gate_drop(NAT_DROP_NO_UPLINK);
         translate_refuse(g, p, ICMP_UNREACHABLE, UNREACHABLE_NET, 0, now);
-    } else if (!packet_ports(p) || p->ttl <= 1 || !fits(p, &nat->out)) {
+    } else if (!packet_ports(p) || p->ttl <= 1 || !translate_fits(p, &nat->out)) {
         gate_drop(NAT_DROP_BAD);
     } else {
         packet_hop(p);
@@ -285,7 +285,7 @@ static void connection_inward(struct packet *p, uint64_t now)
         return;
     }
     g = nat->guest[c->map->member->number];
-    if (!fits(p, &nat->in)) {
+    if (!translate_fits(p, &nat->in)) {
         refuse_outside(p);
         return;
     }
