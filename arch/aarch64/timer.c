@@ -18,12 +18,6 @@
 
 static uint64_t wall_at_start;
 
-uint64_t time_cycles(void)
-{
-    isb(); /* else it may be read before what comes before (D12.1.2) */
-    return read_sysreg(cntpct_el0);
-}
-
 uint64_t time_ns(void) { return clock_ns(time_cycles()); }
 
 uint64_t time_wall_s(void) { return wall_at_start ? wall_at_start + time_ns() / NS_PER_S : 0; }

@@ -173,15 +173,6 @@ int guest_fpu_probe(void)
     return 0;
 }
 
-static unsigned order_of(uint64_t bytes)
-{
-    unsigned order = 0;
-
-    while ((PAGE_SIZE << order) < bytes)
-        order++;
-    return order;
-}
-
 /*
  * The state after RESET, volume 2 table 14-1: x87 as FNINIT but FCW 0040, MXCSR 1F80. XSTATE_BV
  * names what is not initial.
@@ -209,7 +200,7 @@ int guest_fpu_init(struct vcpu *v, struct guest_fpu *s)
     hpa_t pa;
 
     assert_cpu0();
-    s->order = (uint8_t)order_of(guest_fpu_caps.size);
+    s->order = (uint8_t)pmm_order(guest_fpu_caps.size);
     pa = vm_pages(v->vm, s->order);
     if (!pa.v)
         return -ENOMEM;

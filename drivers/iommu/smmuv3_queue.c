@@ -11,6 +11,7 @@
 
 #include <hv/assert.h>
 #include <hv/log.h>
+#include <hv/pmm.h>
 #include <hv/time.h>
 
 enum { CMD_WORDS = 2 };
@@ -29,11 +30,9 @@ int smmu_queue_init(struct smmu *s, struct smmu_queue *q, unsigned bits, unsigne
                     hpa_t *base)
 {
     uint64_t bytes = (uint64_t)words << (bits + 3);
-    unsigned order = 0;
+    unsigned order = pmm_order(bytes);
     volatile void *at;
 
-    while (PAGE_SIZE << order < bytes)
-        order++;
     *base = smmu_alloc(s, order, &at);
     if (base->v && !s->caps.coherent)
         at = mmu_map_device(*base, PAGE_SIZE << order);

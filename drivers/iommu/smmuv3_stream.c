@@ -41,15 +41,6 @@
 
 /* ---- the table ---- */
 
-static unsigned stream_order(uint64_t bytes)
-{
-    unsigned order = 0;
-
-    while (PAGE_SIZE << order < bytes)
-        order++;
-    return order;
-}
-
 static unsigned stream_bits(uint32_t last)
 {
     unsigned bits = 0;
@@ -77,7 +68,7 @@ int smmu_stream_init(struct smmu *s, uint32_t last)
         if (!s->level2)
             return -ENOMEM;
     }
-    pa = smmu_alloc(s, stream_order(entries * (two ? 8 : sizeof(struct smmu_ste))), &at);
+    pa = smmu_alloc(s, pmm_order(entries * (two ? 8 : sizeof(struct smmu_ste))), &at);
     if (!pa.v)
         return -ENOMEM;
     s->strtab = at;
@@ -111,7 +102,7 @@ static int stream_grow(struct smmu *s, uint32_t stream)
         return -EINVAL;
     if (!s->level2 || s->level2[i].at)
         return 0;
-    pa = smmu_alloc(s, stream_order(SMMU_STES * sizeof(struct smmu_ste)), &at);
+    pa = smmu_alloc(s, pmm_order(SMMU_STES * sizeof(struct smmu_ste)), &at);
     if (!pa.v)
         return -ENOMEM;
     s->level2[i].at = at;
@@ -226,7 +217,7 @@ int smmu_domains_start(struct smmu *s)
     int err;
 
     if (!s->caps.stage2) {
-        s->cds_at = smmu_alloc(s, stream_order(SMMU_IDS * sizeof(struct smmu_cd)), &at);
+        s->cds_at = smmu_alloc(s, pmm_order(SMMU_IDS * sizeof(struct smmu_cd)), &at);
         if (!s->cds_at.v)
             return -ENOMEM;
     }

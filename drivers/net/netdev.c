@@ -9,6 +9,7 @@
 #include <hv/irq.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
+#include <hv/pmm.h>
 #include <hv/time.h>
 #include <stdio.h>
 
@@ -338,11 +339,10 @@ void netdev_interrupt(void *netdev) { event_post(&((struct netdev *)netdev)->eve
 
 static int make_buffers(struct netdev *n, uint32_t mtu)
 {
-    unsigned order = 0;
+    unsigned order;
 
     n->rx_len = mtu + NET_HEAD + NET_TAG + ROOM <= SMALL ? SMALL : LARGE;
-    while (PAGE_SIZE << order < (uint64_t)n->rx_len * n->nrx)
-        order++;
+    order = pmm_order((uint64_t)n->rx_len * n->nrx);
     n->rx = dma_alloc(n->dma, order);
     if (!n->rx)
         return -ENOMEM;

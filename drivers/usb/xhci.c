@@ -9,6 +9,7 @@
 #include <hv/console.h>
 #include <hv/drivers.h>
 #include <hv/log.h>
+#include <hv/pmm.h>
 #include <hv/time.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,7 +155,7 @@ void xhci_restart(struct xhci *x, const char *why)
 void xhci_stray(struct xhci *x, const char *what, uint64_t which)
 {
     if (!x->told_stray)
-        log_info("USB controller %s: it answers for what it was not asked (%s, %llx): ignored, as "
+        log_info("USB controller %s: an answer to no request of ours (%s, %llx): ignored, as "
                  "are further ones",
                  x->at, what, (unsigned long long)which);
     x->told_stray = true;
@@ -415,8 +416,7 @@ static int xhci_make_pads(struct xhci *x)
 {
     if (!x->scratchpads)
         return 0;
-    while (1u << x->pad_order < x->scratchpads)
-        x->pad_order++;
+    x->pad_order = pmm_order(x->scratchpads * PAGE_SIZE);
     x->pads = xhci_alloc(x, 1);
     x->pad_pages = xhci_alloc(x, x->pad_order);
     if (!x->pads || !x->pad_pages)

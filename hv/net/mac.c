@@ -30,14 +30,6 @@ const char *net_mac_text(net_mac m, char buf[NET_MAC_TEXT])
     return buf;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 int net_mac_parse(const char *s, net_mac *out)
 {
     net_mac m = 0;

@@ -91,10 +91,9 @@ static bool find_headers(const struct net_frame *f, struct net_lead *l, uint32_t
 static bool may_be_cut(const struct net_frame *f, const struct net_lead *l, uint32_t mtu)
 {
     const struct net_offload *o = &f->offload;
-    uint32_t bytes = f->len - NET_HEAD - l->len;
 
     return o->gso_size && l->len - l->ip + (uint32_t)o->gso_size <= mtu && f->len <= NET_BIG_MAX &&
-           (bytes + o->gso_size - 1) / o->gso_size <= NET_SEGMENTS;
+           net_offload_frames(f, (uint32_t)NET_HEAD + l->len) <= NET_SEGMENTS;
 }
 
 static bool is_known(const struct net_offload *o)

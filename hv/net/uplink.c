@@ -129,8 +129,7 @@ static const struct net_port_ops port_ops = { .deliver = uplink_deliver };
 
 static bool uplink_make_buffers(struct uplink *u, uint32_t each)
 {
-    while (PAGE_SIZE << u->order < (uint64_t)each * BUFFERS)
-        u->order++;
+    u->order = pmm_order((uint64_t)each * BUFFERS);
     u->memory = pmm_alloc_zero(u->order, PMM_HV); /* charge: an uplink is Trivet's own */
     for (unsigned i = 0; u->memory.v && i < BUFFERS; i++) {
         struct buffer *b = &u->buffer[i];

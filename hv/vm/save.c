@@ -44,15 +44,6 @@ struct saved {
 
 /* ---- memory: Trivet's own, shown by `vm saved` and `memory` ---- */
 
-static unsigned save_order_of(size_t len)
-{
-    unsigned order = 0;
-
-    while ((PAGE_SIZE << order) < len)
-        order++;
-    return order;
-}
-
 /* What is promised to guests, and Trivet's reserve, stay. NULL: there is not so much. */
 static void *save_take(unsigned order)
 {
@@ -225,7 +216,7 @@ static int save_state(struct vm *vm, struct saved *s)
     int err;
 
     s->len = state_size(vm);
-    s->order = (uint8_t)save_order_of(s->len);
+    s->order = (uint8_t)pmm_order(s->len);
     s->state = save_take(s->order);
     if (!s->state)
         return -ENOMEM;

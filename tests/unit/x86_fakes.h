@@ -33,7 +33,7 @@ static struct vm fake_vm;
 static struct x86_machine fake_machine;
 static struct guest_config fake_config;
 static struct vcpu fake_vcpu[FAKE_VCPUS];
-static struct io_region fake_region[DEVICE_REGIONS + 8];
+static struct io_region fake_region[IO_LIST_MAX + 8];
 static unsigned fake_nregions;
 static uint8_t fake_ram[FAKE_RAM];
 static uint64_t fake_cr8[FAKE_VCPUS], fake_tsc_offset;

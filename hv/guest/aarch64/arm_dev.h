@@ -61,21 +61,18 @@ struct pl061 {
     bool irq;
 };
 
-#define DEVICE_REGIONS 6
 struct arm_devices {
     struct vm *vm;
     struct pl011 pl011;
     struct pl031 pl031;
     struct pl061 pl061;
-    uint32_t nregions;
-    uint64_t region[DEVICE_REGIONS];
+    struct io_list regions;
 };
 
 /* devices.c. CPU 0, no vCPU runs. */
 int must_check arm_devices_create(struct vm *vm, const struct guest_config *c,
                                   struct arm_devices **out);
 void arm_devices_destroy(struct arm_devices *d); /* NULL: nothing */
-int must_check arm_device_region(struct arm_devices *d, const struct io_region *r);
 /*
  * Identification registers at 0xfe0..0xffc of a PrimeCell: the 8 bytes of PeriphID and PCellID.
  * True when `off` is one of them.

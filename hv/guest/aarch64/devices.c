@@ -8,19 +8,6 @@
 #include <hv/assert.h>
 #include <stdlib.h>
 
-int arm_device_region(struct arm_devices *d, const struct io_region *r)
-{
-    int err;
-
-    assert_cpu0();
-    if (d->nregions >= DEVICE_REGIONS)
-        return -ENOSPC;
-    err = io_register(d->vm, r);
-    if (!err)
-        d->region[d->nregions++] = r->base;
-    return err;
-}
-
 bool arm_primecell_id(uint64_t off, const uint8_t id[8], uint64_t *val)
 {
     if (off < 0xfe0 || off >= 0x1000)
@@ -54,8 +41,9 @@ static int create_all(struct arm_devices *d, const struct guest_config *c)
     err = err ? err : arm_pl031_create(d);
     err = err ? err : arm_pl061_create(d);
     if (err == 0 && c->debug_exit)
-        err = arm_device_region(d, &(struct io_region){ "debug-exit", IO_MEM, PLAT_DEBUG_EXIT,
-                                                        PAGE_SIZE, &debug_exit, d });
+        err = io_list_add(d->vm, &d->regions,
+                          &(struct io_region){ "debug-exit", IO_MEM, PLAT_DEBUG_EXIT, PAGE_SIZE,
+                                               &debug_exit, d });
     return err;
 }
 
@@ -83,8 +71,7 @@ void arm_devices_destroy(struct arm_devices *d)
     assert_cpu0();
     if (!d)
         return;
-    for (unsigned i = 0; i < d->nregions; i++)
-        (void)!io_unregister(d->vm, IO_MEM, d->region[i]);
+    io_list_end(d->vm, &d->regions);
     arm_pl011_destroy(&d->pl011);
     arm_pl031_destroy(&d->pl031);
     arm_pl061_destroy(&d->pl061);

@@ -366,8 +366,8 @@ int arm_pl011_create(struct arm_devices *d)
     spin_init(&u->lock, LOCK_DEVICE);
     event_init(&u->rx, rx_event, 0);
     u->listening = d->vm->console && console_listen(d->vm->console, 1, &u->rx) == 0;
-    return arm_device_region(
-        d, &(struct io_region){ "pl011", IO_MEM, PLAT_PL011, PAGE_SIZE, &ops, u });
+    return io_list_add(d->vm, &d->regions,
+                       &(struct io_region){ "pl011", IO_MEM, PLAT_PL011, PAGE_SIZE, &ops, u });
 }
 
 void arm_pl011_destroy(struct pl011 *u)

@@ -202,8 +202,8 @@ int arm_pl031_create(struct arm_devices *d)
     r->s.load = r->s.base;
     spin_init(&r->lock, LOCK_DEVICE);
     event_init(&r->ev, alarm_event, 0);
-    return arm_device_region(
-        d, &(struct io_region){ "pl031", IO_MEM, PLAT_PL031, PAGE_SIZE, &ops, r });
+    return io_list_add(d->vm, &d->regions,
+                       &(struct io_region){ "pl031", IO_MEM, PLAT_PL031, PAGE_SIZE, &ops, r });
 }
 
 void arm_pl031_destroy(struct pl031 *r) { event_kill(&r->ev); }

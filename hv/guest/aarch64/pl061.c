@@ -229,8 +229,8 @@ int arm_pl061_create(struct arm_devices *d)
     g->vm = d->vm;
     spin_init(&g->lock, LOCK_DEVICE);
     event_init(&g->release, release_event, 0);
-    return arm_device_region(
-        d, &(struct io_region){ "pl061", IO_MEM, PLAT_PL061, PAGE_SIZE, &ops, g });
+    return io_list_add(d->vm, &d->regions,
+                       &(struct io_region){ "pl061", IO_MEM, PLAT_PL061, PAGE_SIZE, &ops, g });
 }
 
 void arm_pl061_destroy(struct pl061 *g) { event_kill(&g->release); }

@@ -265,8 +265,7 @@ static int take_vars(struct uefi *u, const struct uefi_file *f, const struct uef
 {
     struct vm *vm = u->vm;
 
-    while (PAGE_SIZE << u->order < f->vars_len)
-        u->order++;
+    u->order = pmm_order(f->vars_len);
     u->pages = vm_pages(vm, u->order);
     if (!u->pages.v)
         return -ENOMEM;

@@ -14,21 +14,6 @@
 #include "x86_dev.h"
 #include "x86_devices.h"
 
-int device_region(struct x86_devices *d, const struct io_region *r)
-{
-    int err;
-
-    assert_cpu0();
-    if (d->nregions >= DEVICE_REGIONS)
-        return -ENOSPC;
-    err = io_register(d->vm, r);
-    if (err)
-        return err;
-    d->region[d->nregions].space = r->space;
-    d->region[d->nregions++].base = r->base;
-    return 0;
-}
-
 void device_arm(struct vm *vm, struct event *ev, uint64_t guest_ns, uint64_t gap)
 {
     event_at(ev, max_u64(vm_time_to_host(vm, guest_ns), time_ns() + gap));
@@ -107,14 +92,17 @@ static int small_create(struct x86_devices *d, const struct guest_config *c)
     static const struct io_ops post = { post_read, post_write, 1 | 2 | 4 },
                                debug_exit = { post_read, debug_exit_write, 1 | 2 | 4 },
                                pvpanic = { pvpanic_read, pvpanic_write, 1 };
-    int err = device_region(d, &(struct io_region){ "post", IO_PORT, PORT_POST, 1, &post, d });
+    int err = io_list_add(d->vm, &d->regions,
+                          &(struct io_region){ "post", IO_PORT, PORT_POST, 1, &post, d });
 
-    err = err ? err
-              : device_region(
-                    d, &(struct io_region){ "pvpanic", IO_PORT, PORT_PVPANIC, 1, &pvpanic, d });
+    err =
+        err ? err
+            : io_list_add(d->vm, &d->regions,
+                          &(struct io_region){ "pvpanic", IO_PORT, PORT_PVPANIC, 1, &pvpanic, d });
     if (!err && c->debug_exit)
-        err = device_region(
-            d, &(struct io_region){ "debug-exit", IO_PORT, PORT_DEBUG_EXIT, 4, &debug_exit, d });
+        err = io_list_add(
+            d->vm, &d->regions,
+            &(struct io_region){ "debug-exit", IO_PORT, PORT_DEBUG_EXIT, 4, &debug_exit, d });
     return err;
 }
 
@@ -171,8 +159,7 @@ void x86_devices_destroy(struct vm *vm)
     assert_parked(vm);
     if (!d)
         return;
-    for (unsigned i = 0; i < d->nregions; i++)
-        (void)!io_unregister(vm, d->region[i].space, d->region[i].base);
+    io_list_end(vm, &d->regions);
     uart_destroy(&d->uart);
     event_kill(&d->pit.ev);
     event_kill(&d->rtc.ev);

@@ -414,6 +414,6 @@ int hpet_create(struct x86_devices *d)
         h->s.timer[i] = (struct hpet_timer){ .compare = NEVER, .next = NEVER };
     spin_init(&h->lock, LOCK_DEVICE);
     event_init(&h->ev, hpet_event, 0);
-    return device_region(d,
-                         &(struct io_region){ "hpet", IO_MEM, PLAT_HPET, PLAT_HPET_LEN, &ops, h });
+    return io_list_add(d->vm, &d->regions,
+                       &(struct io_region){ "hpet", IO_MEM, PLAT_HPET, PLAT_HPET_LEN, &ops, h });
 }

@@ -165,6 +165,7 @@ int ioapic_create(struct x86_devices *d, struct x86_intc *x)
     static const struct io_ops ops = { ioapic_read, ioapic_write, 1 | 2 | 4 };
 
     assert_cpu0();
-    return device_region(
-        d, &(struct io_region){ "ioapic", IO_MEM, PLAT_IOAPIC, PLAT_IOAPIC_LEN, &ops, x });
+    return io_list_add(
+        d->vm, &d->regions,
+        &(struct io_region){ "ioapic", IO_MEM, PLAT_IOAPIC, PLAT_IOAPIC_LEN, &ops, x });
 }

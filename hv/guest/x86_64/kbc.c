@@ -191,13 +191,14 @@ int kbc_create(struct x86_devices *d, bool controller)
                                .command_byte = 0x10,
                                .output_port = 0xc0 | OUT_A20 | OUT_RESET_N };
     spin_init(&k->lock, LOCK_DEVICE);
-    err = device_region(
-        d, &(struct io_region){ "port 92", IO_PORT, PORT_SYSCTL_A, 1, &port92_ops, k });
+    err = io_list_add(d->vm, &d->regions,
+                      &(struct io_region){ "port 92", IO_PORT, PORT_SYSCTL_A, 1, &port92_ops, k });
     if (err || !controller)
         return err;
-    err = device_region(d,
-                        &(struct io_region){ "kbc data", IO_PORT, PORT_KBC_DATA, 1, &data_ops, k });
+    err = io_list_add(d->vm, &d->regions,
+                      &(struct io_region){ "kbc data", IO_PORT, PORT_KBC_DATA, 1, &data_ops, k });
     return err ? err
-               : device_region(d, &(struct io_region){ "kbc command", IO_PORT, PORT_KBC_CMD, 1,
-                                                       &command_ops, k });
+               : io_list_add(d->vm, &d->regions,
+                             &(struct io_region){ "kbc command", IO_PORT, PORT_KBC_CMD, 1,
+                                                  &command_ops, k });
 }

@@ -53,8 +53,6 @@ static uint64_t rd(const struct load *l, unsigned off, unsigned size)
     return get_le(l->file + off, size);
 }
 
-static void put(uint8_t *p, unsigned off, unsigned size, uint64_t v) { memcpy(p + off, &v, size); }
-
 bool load_linux_probe(const struct load *l)
 {
     return l->len >= BP_INIT_SIZE + 4 && rd(l, BP_BOOT_FLAG, 2) == 0xaa55 &&
@@ -144,8 +142,8 @@ static int put_initrd(struct load *l, const struct bzimage *b, uint8_t *bp)
         err = load_later(l, at, data, len);
     if (err != 0)
         return err;
-    put(bp, BP_RAMDISK, 4, at);
-    put(bp, BP_RAMDISK_SIZE, 4, len);
+    put_le(bp + BP_RAMDISK, 4, at);
+    put_le(bp + BP_RAMDISK_SIZE, 4, len);
     return 0;
 }
 
@@ -158,7 +156,7 @@ static int put_cmdline(struct load *l, uint8_t *bp)
         return load_bad(l, "command line longer than the kernel's %llu bytes",
                         (unsigned long long)max);
     err = load_alloc(l, len + 1, 16, 0, 0xa0000, "command line", &at);
-    put(bp, BP_CMDLINE, 4, at);
+    put_le(bp + BP_CMDLINE, 4, at);
     return err != 0 ? err : load_copy(l, at, l->config->cmdline, len + 1);
 }
 
@@ -168,11 +166,11 @@ static void put_e820(struct load *l, uint8_t *bp)
     unsigned n = load_memory_map(l->vm, map);
 
     for (unsigned i = 0; i < n; i++) {
-        put(bp, BP_E820 + 20 * i, 8, map[i].base);
-        put(bp, BP_E820 + 20 * i + 8, 8, map[i].len);
-        put(bp, BP_E820 + 20 * i + 16, 4, map[i].type);
+        put_le(bp + BP_E820 + 20 * i, 8, map[i].base);
+        put_le(bp + BP_E820 + 20 * i + 8, 8, map[i].len);
+        put_le(bp + BP_E820 + 20 * i + 16, 4, map[i].type);
     }
-    put(bp, BP_E820_ENTRIES, 1, n);
+    put_le(bp + BP_E820_ENTRIES, 1, n);
 }
 
 static void put_header(struct load *l, const struct bzimage *b, uint8_t *bp)
@@ -180,10 +178,10 @@ static void put_header(struct load *l, const struct bzimage *b, uint8_t *bp)
     unsigned end = (unsigned)min_u64(BP_MAGIC + rd(l, BP_JUMP_LEN, 1), BP_E820);
 
     memcpy(bp + BP_HDR, l->file + BP_HDR, end - BP_HDR);
-    put(bp, BP_LOADER, 1, LOADER_UNDEFINED);
-    put(bp, BP_LOADFLAGS, 1, rd(l, BP_LOADFLAGS, 1) & ~(uint64_t)KEEP_SEGMENTS & 0xff);
-    put(bp, BP_CODE32, 4, b->load);
-    put(bp, BP_ACPI_RSDP, 8, l->rsdp);
+    put_le(bp + BP_LOADER, 1, LOADER_UNDEFINED);
+    put_le(bp + BP_LOADFLAGS, 1, rd(l, BP_LOADFLAGS, 1) & ~(uint64_t)KEEP_SEGMENTS & 0xff);
+    put_le(bp + BP_CODE32, 4, b->load);
+    put_le(bp + BP_ACPI_RSDP, 8, l->rsdp);
     put_e820(l, bp);
 }
 

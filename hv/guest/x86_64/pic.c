@@ -330,7 +330,7 @@ int pic_create(struct x86_devices *d, struct x86_intc *x)
 
     assert_cpu0();
     for (unsigned i = 0; i < 3; i++) {
-        int err = device_region(d, &r[i]);
+        int err = io_list_add(d->vm, &d->regions, &r[i]);
 
         if (err)
             return err;

@@ -413,8 +413,10 @@ int pit_create(struct x86_devices *d)
     for (unsigned i = 0; i < 3; i++)
         p->s.ch[i] =
             (struct pit_channel){ .count = 65536, .mode = 3, .rw = RW_BOTH, .gate = i < 2 };
-    err = device_region(d, &(struct io_region){ "pit", IO_PORT, PORT_PIT, 4, &counter_ops, p });
+    err = io_list_add(d->vm, &d->regions,
+                      &(struct io_region){ "pit", IO_PORT, PORT_PIT, 4, &counter_ops, p });
     return err ? err
-               : device_region(d, &(struct io_region){ "port 61", IO_PORT, PORT_SYSCTL_B, 1,
-                                                       &sysctl_ops, p });
+               : io_list_add(
+                     d->vm, &d->regions,
+                     &(struct io_region){ "port 61", IO_PORT, PORT_SYSCTL_B, 1, &sysctl_ops, p });
 }

@@ -217,11 +217,13 @@ int pm_create(struct x86_devices *d)
     spin_init(&p->lock, LOCK_DEVICE);
     event_init(&p->ev, pm_event, 0);
     p->s.half = counts(p) >> HALF;
-    err = device_region(d, &(struct io_region){ "pm1 event", IO_PORT, PORT_PM1_EVT, 4, &evt, p });
-    err = err ? err
-              : device_region(
-                    d, &(struct io_region){ "pm1 control", IO_PORT, PORT_PM1_CNT, 2, &cnt, p });
+    err = io_list_add(d->vm, &d->regions,
+                      &(struct io_region){ "pm1 event", IO_PORT, PORT_PM1_EVT, 4, &evt, p });
+    err =
+        err ? err
+            : io_list_add(d->vm, &d->regions,
+                          &(struct io_region){ "pm1 control", IO_PORT, PORT_PM1_CNT, 2, &cnt, p });
     return err ? err
-               : device_region(d,
-                               &(struct io_region){ "pm timer", IO_PORT, PORT_PM_TMR, 4, &tmr, p });
+               : io_list_add(d->vm, &d->regions,
+                             &(struct io_region){ "pm timer", IO_PORT, PORT_PM_TMR, 4, &tmr, p });
 }

@@ -459,5 +459,6 @@ int rtc_create(struct x86_devices *d, const struct guest_config *c)
     r->s.cmos[R_B] = B_24H;
     r->s.cmos[R_D] = D_VRT;
     memory_sizes(r->s.cmos, x86_low_ram(c));
-    return device_region(d, &(struct io_region){ "rtc", IO_PORT, PORT_RTC, 2, &ops, r });
+    return io_list_add(d->vm, &d->regions,
+                       &(struct io_region){ "rtc", IO_PORT, PORT_RTC, 2, &ops, r });
 }

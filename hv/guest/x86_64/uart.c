@@ -142,7 +142,8 @@ int uart_create(struct x86_devices *d)
     spin_init(&u->lock, LOCK_DEVICE);
     event_init(&u->rx, rx_event, 0);
     u->listening = d->vm->console && console_listen(d->vm->console, 1, &u->rx) == 0;
-    return device_region(d, &(struct io_region){ "com1", IO_PORT, PORT_COM1, 8, &ops, u });
+    return io_list_add(d->vm, &d->regions,
+                       &(struct io_region){ "com1", IO_PORT, PORT_COM1, 8, &ops, u });
 }
 
 void uart_destroy(struct uart *u)

@@ -142,7 +142,6 @@ struct watchdog {
     struct event ev;
 };
 
-#define DEVICE_REGIONS 21
 struct x86_devices {
     struct vm *vm;
     struct pit pit;
@@ -153,15 +152,9 @@ struct x86_devices {
     struct kbc kbc;
     struct watchdog watchdog;
     uint8_t panic_told; /* bits of pvpanic that were written since the machine was made */
-    uint32_t nregions;
-    struct {
-        enum io_space space;
-        uint64_t base;
-    } region[DEVICE_REGIONS];
+    struct io_list regions;
 };
 
-/* io_register(), remembered for x86_devices_destroy(). 0 or -Exxx. */
-int must_check device_region(struct x86_devices *, const struct io_region *);
 /*
  * ev at guest time guest_ns, but not before time_ns() + gap: bounds what a guest's periodic timer
  * costs.

@@ -27,7 +27,7 @@ uint8_t *tables_take(struct tables *, uint64_t len, uint64_t align);
 uint64_t tables_address(const struct tables *, const uint8_t *p);
 static inline void tables_put(uint8_t *p, unsigned off, unsigned size, uint64_t v)
 {
-    memcpy(p + off, &v, size);
+    put_le(p + off, size, v);
 }
 
 /*

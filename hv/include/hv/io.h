@@ -32,6 +32,20 @@ void io_fini(struct vm *);
  */
 int must_check io_register(struct vm *, const struct io_region *);
 int must_check io_unregister(struct vm *, enum io_space, uint64_t base);
+/* Regions that one owner has registered, and unregisters together. All zero: none. */
+#define IO_LIST_MAX 24
+struct io_list {
+    uint32_t n;
+    struct {
+        enum io_space space;
+        uint64_t base;
+    } region[IO_LIST_MAX];
+};
+/* CPU 0. io_register(), remembered for io_list_end(). -ENOSPC: the list is full; others as there.
+ */
+int must_check io_list_add(struct vm *, struct io_list *, const struct io_region *);
+/* CPU 0, when no vCPU runs any more. Unregisters all; the list is empty afterwards. */
+void io_list_end(struct vm *, struct io_list *);
 /* Exit path, any CPU, no lock held by the caller; calls the device with no lock held. Read: val is
  * set in any case (all ones, masked to size, when nobody answers). -ENOENT: no region (the caller
  * logs once per page). Ports wrap at 64 KiB. An access to ports that no device takes whole is split

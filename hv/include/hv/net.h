@@ -289,6 +289,11 @@ struct net_lead {
  */
 bool net_offload_in(const struct net_frame *, uint32_t mtu, struct net_lead *,
                     struct net_frame *form);
+/* Frames that it is to be cut into; `heads`: bytes of its headers. gso_size is not 0. */
+static inline uint32_t net_offload_frames(const struct net_frame *f, uint32_t heads)
+{
+    return (f->len - heads + f->offload.gso_size - 1) / f->offload.gso_size;
+}
 /* What a port must take to get such a frame as it is: enum net_takes. */
 uint32_t net_offload_needs(const struct net_offload *, bool v6);
 /*

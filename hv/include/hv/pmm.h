@@ -20,6 +20,15 @@ void pmm_take_boot_services(const struct boot_info *);
  * valid memory.
  */
 hpa_t must_check pmm_alloc(unsigned order, enum pmm_owner);
+/* The least order of which a block holds so many bytes. */
+static inline unsigned pmm_order(uint64_t bytes)
+{
+    unsigned order = 0;
+
+    while (PAGE_SIZE << order < bytes)
+        order++;
+    return order;
+}
 void pmm_free(hpa_t, unsigned order, enum pmm_owner);
 /*
  * Blocks of 2 MiB that hold zeros are known, so that a guest gets them without zeroing.

@@ -69,6 +69,20 @@ static inline uint64_t get_le(const void *p, unsigned bytes)
         v |= (uint64_t)((const uint8_t *)p)[i] << (8 * i);
     return v;
 }
+/* The other way: `bytes` bytes of v, the lowest first. */
+static inline void put_le(void *p, unsigned bytes, uint64_t v)
+{
+    for (unsigned i = 0; i < bytes && i < 8; i++)
+        ((uint8_t *)p)[i] = (uint8_t)(v >> (8 * i));
+}
+/* The value of a hexadecimal digit in either case; -1: it is none. */
+static inline int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 /* True when [base, base+len) lies within [lo, lo+size); no overflow for any input. */
 static inline bool range_within(uint64_t base, uint64_t len, uint64_t lo, uint64_t size)
 {
