@@ -16,6 +16,7 @@
 #include <hv/drivers.h>
 #include <hv/event.h>
 #include <hv/files.h>
+#include <hv/guest.h>
 #include <hv/heap.h>
 #include <hv/host_topology.h>
 #include <hv/kept.h>
@@ -51,7 +52,7 @@ static int say_hello(struct boot_info *bi)
     if (bi->boot_path[0])
         log_info("started from %.*s", BOOT_NAME_MAX, bi->boot_path);
     if (kept_reason(why, sizeof why))
-        log_warn("a run before this one ended so (`log --previous` shows all): %s", why);
+        log_warn("the run before this one stopped (`log --previous` shows all): %s", why);
     return 0;
 }
 
@@ -128,8 +129,11 @@ static int do_engines(struct boot_info *bi)
 
 static int do_config(struct boot_info *bi)
 {
+    const struct guest_ops *g = engine_is_native(0) ? guest_ops_for(engine_default_isa()) : NULL;
+
     passthrough_init();
     host_pci_errors_init();
+    config_vcpus_max = g ? g->vcpus_max : 0;
     return config_init(bi->config ? phys_to_virt(hpa(bi->config)) : NULL, bi->config_size);
 }
 

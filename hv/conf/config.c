@@ -116,6 +116,16 @@ static void set_number(struct parse *p, const struct key *k, void *field)
         *(uint32_t *)field = (uint32_t)v;
 }
 
+/* The machine's guests may have fewer than the key allows. */
+static void set_vcpus(struct parse *p, const struct key *k, void *field)
+{
+    struct key here = *k;
+
+    if (p->limits->vcpus)
+        here.hi = min_u64(here.hi, p->limits->vcpus);
+    set_number(p, &here, field);
+}
+
 static void set_bool(struct parse *p, const struct key *k, void *field)
 {
     (void)k;
@@ -541,7 +551,8 @@ static const struct key guest_keys[] = {
       "the kernel's command line, at most 2047 bytes" },
     { "memory", set_memory, GUEST(memory), 0, 0, NULL, false, "256M",
       "the guest's memory: from 1M, a multiple of 4K" },
-    { "vcpus", set_number, GUEST(vcpus), 1, MAX_VCPUS, NULL, false, "1", "the guest's CPUs" },
+    { "vcpus", set_vcpus, GUEST(vcpus), 1, MAX_VCPUS, NULL, false, "1",
+      "the guest's CPUs; x86-64: at most 255" },
     { "cpus", set_cpus, GUEST(cpus), 0, 0, NULL, false, "all",
       "the host's CPUs that may run the guest" },
     { "weight", set_number, GUEST(weight), 1, 10000, NULL, false, "100",
@@ -701,7 +712,7 @@ static void describe_values(const struct key *k, char *buf, size_t len)
     size_t n = 0;
 
     buf[0] = '\0';
-    if (k->set == set_number)
+    if (k->set == set_number || k->set == set_vcpus)
         snprintf(buf, len, "%llu..%llu", (unsigned long long)k->lo, (unsigned long long)k->hi);
     for (size_t i = 0; k->set == config_set_word && i < (size_t)k->hi && n < len; i++)
         n += (size_t)snprintf(buf + n, len - n, "%s%s", i ? "|" : "", k->words[i]);

@@ -15,6 +15,7 @@
 struct config the_config;
 const char *config_text;
 size_t config_text_len;
+uint32_t config_vcpus_max;
 
 static bool file_exists(const char *path)
 {
@@ -30,6 +31,7 @@ void config_limits_now(struct config_limits *limits)
     pmm_stats(&s);
     *limits = (struct config_limits){ .memory_max = align_down(s.total, MIB),
                                       .cpus = cpu_count,
+                                      .vcpus = config_vcpus_max,
                                       .file_exists = file_exists,
                                       .disk_exists = volume_exists,
                                       .nic_exists = nic_exists,

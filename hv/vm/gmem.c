@@ -456,6 +456,9 @@ void gmem_fini(struct vm *vm)
     give_rest(vm, g->rests);
     for (uint32_t i = 0; i < g->nchunks; i++)
         give_chunk(&g->chunks[i], g->zeroed);
+    for (uint32_t i = 0; i < g->nslots; i++)
+        if (g->slot[i].owned)
+            vm_pages_free(vm, g->slot[i].host, pmm_order(g->slot[i].len));
     forget_dirty(vm);
     vm_free(vm, g->chunks, g->room_chunks * sizeof(*g->chunks));
     vm_free(vm, g->pieces, g->room_pieces * sizeof(*g->pieces));
@@ -546,16 +549,37 @@ int gmem_map(struct vm *vm, const struct memslot *slot)
     err = add_slot(g, &s);
     if (!err) {
         err = s2_map(vm, s.base.v, s.host, s.len, s.prot, s.type);
-        if (!err && s.kind == MEMSLOT_ROM)
+        if (!err && s.kind == MEMSLOT_ROM) {
             err = add_piece(vm, (struct gmem_piece){ .gpa = s.base.v,
                                                      .len = s.len,
                                                      .host = phys_to_virt(s.host),
                                                      .prot = s.prot });
+            if (err) /* the caller takes its memory back */
+                hv_assert(!s2_unmap(vm, s.base.v, s.len));
+        }
         for (uint32_t i = 0; err && i < g->nslots; i++)
             if (g->slot[i].base.v == s.base.v)
                 remove_slot(g, i--);
     }
     spin_unlock(&g->lock);
+    return err;
+}
+
+int gmem_add_rom(struct vm *vm, gpa_t base, uint64_t len)
+{
+    struct memslot s = {
+        .base = base, .len = len, .prot = PROT_R, .kind = MEMSLOT_ROM, .owned = true
+    };
+    int err;
+
+    assert_cpu0();
+    hv_assert(len && !(len & (PAGE_SIZE - 1)));
+    s.host = vm_pages(vm, pmm_order(len));
+    if (!s.host.v)
+        return -ENOMEM;
+    err = gmem_map(vm, &s);
+    if (err)
+        vm_pages_free(vm, s.host, pmm_order(len));
     return err;
 }
 

@@ -37,6 +37,85 @@ int vio_build(struct vm *vm, const struct guest_config *c)
 }
 void vio_destroy(struct vm *vm) { (void)vm; }
 
+int gmem_add_ram(struct vm *vm, gpa_t base, uint64_t len)
+{
+    (void)vm, (void)base, (void)len;
+    return 0;
+}
+
+static uint64_t rom_len; /* of stolen times */
+int gmem_add_rom(struct vm *vm, gpa_t base, uint64_t len)
+{
+    (void)vm;
+    assert_int_equal(base.v, PLAT_PVTIME);
+    rom_len = len;
+    return 0;
+}
+
+/* ---- firmware ---- */
+
+static struct uefi_file firmware_file;
+static struct uefi_layout firmware_layout;
+static struct uefi_registers firmware_registers;
+static struct fw_cfg firmware_cfg;
+static bool firmware_ready;
+static uint64_t firmware_tables;
+
+int uefi_find(struct vm *vm, struct uefi_file *out)
+{
+    (void)vm;
+    *out = firmware_file;
+    return 0;
+}
+int uefi_open(struct vm *vm, const struct uefi_file *f, const struct uefi_layout *l)
+{
+    (void)vm, (void)f;
+    firmware_layout = *l;
+    return 0;
+}
+int uefi_build(struct vm *vm, const struct uefi_registers *r)
+{
+    (void)vm;
+    firmware_registers = *r;
+    fw_cfg_init(&firmware_cfg);
+    return 0;
+}
+struct uefi_place uefi_place(const struct vm *vm)
+{
+    (void)vm;
+    return (struct uefi_place){ firmware_layout.code_at, firmware_file.code_len,
+                                firmware_layout.vars_at, firmware_file.vars_len };
+}
+struct fw_cfg *uefi_fw_cfg(struct vm *vm)
+{
+    (void)vm;
+    return &firmware_cfg;
+}
+int uefi_tables(struct vm *vm, uint8_t *tables, uint64_t room, uint64_t used)
+{
+    assert_memory_equal(tables, "RSD PTR ", 8);
+    firmware_tables = used;
+    vm_free(vm, tables, room);
+    return 0;
+}
+int uefi_build_more(struct vm *vm)
+{
+    (void)vm;
+    firmware_ready = !firmware_ready;
+    return firmware_ready ? BUILD_WAITS : 0;
+}
+int uefi_guest_quiesce(struct vm *vm)
+{
+    (void)vm;
+    return 0;
+}
+bool uefi_guest_release(struct vm *vm)
+{
+    (void)vm;
+    return false;
+}
+void uefi_unbuild(struct vm *vm) { (void)vm; }
+
 static int setup(void **state)
 {
     (void)state;
@@ -485,6 +564,37 @@ static void check_processors(unsigned n)
     assert_int_equal(ram(pptt + 40, 4) & 1, 1); /* the package */
 }
 
+/* As many as there can be: more redistributors than there is room for before the small devices. */
+static void test_512(void **state)
+{
+    uint64_t at;
+
+    (void)state;
+    fake_stop();
+    fake_start(ARM_VCPUS_MAX);
+    strcpy(fake_config.kernel, "k");
+    fake_config.acpi = true;
+    make_image(0, 0x200000);
+    assert_int_equal(build(), 0);
+    check_acpi();
+    check_processors(ARM_VCPUS_MAX);
+    assert_int_equal(madt_entries(11, &at), ARM_VCPUS_MAX);
+    assert_int_equal(ram(at + 68, 8), 0x1f0f);
+    assert_int_equal(ram(at + 60, 8), PLAT_GICR_MANY + 511 * 0x20000);
+    fake_stop();
+    fake_start(ARM_VCPUS_MAX);
+    strcpy(fake_config.kernel, "k");
+    assert_int_equal(build(), 0);
+    assert_int_equal(fdt_check_full(fdt(), 4 * FDT_ROOM), 0);
+    assert_int_equal(prop64("/interrupt-controller@8000000", "reg", 4), PLAT_GICR_MANY);
+    assert_int_equal(prop64("/interrupt-controller@8000000", "reg", 6), 512 * 0x20000);
+    assert_true(fdt_path_offset(fdt(), "/cpus/cpu@1f0f") > 0);
+    fake_config.vcpus = ARM_VCPUS_MAX + 1;
+    assert_int_equal(arm_ram_layout(&fake_vm, &fake_config), -EINVAL);
+    assert_non_null(strstr(fake_vm.why, "at most 512"));
+    fake_config.vcpus = ARM_VCPUS_MAX;
+}
+
 static void test_acpi(void **state)
 {
     uint64_t at;
@@ -533,6 +643,55 @@ static void test_layout(void **state)
     (void)state;
     assert_int_equal(guest_arm.ram_layout(&fake_vm, &c), -EINVAL);
     assert_non_null(strstr(fake_vm.why, "255G"));
+}
+
+static void test_firmware(void **state)
+{
+    uint64_t reg = 0;
+
+    (void)state;
+    strcpy(fake_config.firmware, "uefi");
+    firmware_file = (struct uefi_file){ NULL, kernel, 768 * KIB, sizeof kernel };
+    fake_config.memory = 128 * MIB;
+    assert_int_equal(guest_arm.ram_layout(&fake_vm, &fake_config), 0);
+    assert_int_equal(rom_len, plat_pvtime_len(fake_config.vcpus));
+    assert_int_equal(firmware_layout.code_at, 0);
+    assert_int_equal(firmware_layout.vars_at, 64 * MIB);
+    assert_int_equal(build(), 0);
+    assert_int_equal(firmware_tables, 0);
+    assert_int_equal(regs()->pc, 0);
+    assert_int_equal(regs()->gpr[0], PLAT_RAM);
+    assert_int_equal(fdt_check_full(fdt(), FDT_ROOM), 0);
+    for (unsigned i = 0; i < 4; i++, reg = 0) {
+        const uint64_t want[] = { 0, sizeof kernel, 64 * MIB, 768 * KIB };
+
+        reg = prop64("/flash@0", "reg", 2 * i);
+        assert_int_equal(reg, want[i]);
+    }
+    assert_int_equal(prop("/flash@0", "bank-width", 0), 4);
+    assert_int_equal(prop64("/fw-cfg@9020000", "reg", 0), firmware_registers.at);
+    assert_false(firmware_registers.ports);
+    assert_string_equal(string("/fw-cfg@9020000", "compatible"), "qemu,fw-cfg-mmio");
+    guest_arm.destroy(&fake_vm);
+    fake_config.acpi = true;
+    assert_int_equal(build(), 0);
+    assert_true(firmware_tables > 1000);
+}
+
+static void test_firmware_refused(void **state)
+{
+    (void)state;
+    strcpy(fake_config.firmware, "uefi");
+    firmware_file = (struct uefi_file){ NULL, kernel, 768 * KIB, sizeof kernel };
+    fake_config.memory = 128 * MIB - PAGE_SIZE;
+    assert_int_equal(guest_arm.ram_layout(&fake_vm, &fake_config), -ENOSPC);
+    assert_non_null(strstr(fake_vm.why, "128M or more"));
+    fake_config.memory = 128 * MIB;
+    firmware_file.code_len = 64 * MIB + PAGE_SIZE;
+    assert_int_equal(guest_arm.ram_layout(&fake_vm, &fake_config), -ENOEXEC);
+    firmware_file = (struct uefi_file){ kernel, kernel, 528 * KIB, sizeof kernel };
+    assert_int_equal(guest_arm.ram_layout(&fake_vm, &fake_config), -ENOEXEC);
+    assert_non_null(strstr(fake_vm.why, "for x86-64"));
 }
 
 static void test_full_house(void **state)

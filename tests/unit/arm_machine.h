@@ -21,12 +21,14 @@
 #ifndef FAKE_RAM
 #define FAKE_RAM (16 * MIB)
 #endif
+#ifndef FAKE_VCPUS
 #define FAKE_VCPUS 20
+#endif
 #define FAKE_SYSREGS 128
 static struct vm fake_vm;
 static struct guest_config fake_config;
 static struct vcpu fake_vcpu[FAKE_VCPUS];
-static uint8_t *fake_ram, fake_pvtime[PAGE_SIZE];
+static uint8_t *fake_ram, fake_pvtime[ARM_VCPUS_MAX * 64];
 static struct {
     uint32_t id;
     uint64_t val;
@@ -90,7 +92,7 @@ void vtimer_sync_clock(struct vm *vm) { (void)vm; }
 
 static uint8_t *fake_at(uint64_t at, uint64_t len)
 {
-    if (range_within(at, len, PLAT_PVTIME, PAGE_SIZE))
+    if (range_within(at, len, PLAT_PVTIME, plat_pvtime_len(fake_config.vcpus)))
         return fake_pvtime + (at - PLAT_PVTIME);
     return range_within(at, len, PLAT_RAM, fake_config.memory) ? fake_ram + (at - PLAT_RAM) : NULL;
 }

@@ -365,6 +365,84 @@ static void test_firmware(void **state)
     assert_string_equal(c.guest[3].firmware, "");
     assert_false(c.guest[0].bad || c.guest[1].bad);
     assert_true(c.guest[2].bad);
+    assert_true(c.guest[0].acpi && c.guest[1].acpi);
+    assert_false(c.guest[3].acpi);
+    assert_int_equal(parse("[guest a]\nfirmware = uefi\nacpi = no\n"), 0);
+    assert_false(c.guest[0].acpi);
+}
+
+static void test_cloud_init(void **state)
+{
+    struct guest_config g;
+    char why[200] = "";
+
+    (void)state;
+    assert_int_equal(parse("[guest a]\nkernel = k\ncloud-init = web.yaml\ndisk = d.img\n"
+                           "[guest b]\nkernel = k\ncloud_init = u , m\n"),
+                     0);
+    assert_int_equal(c.guest[0].ndisks, 2);
+    assert_int_equal(c.guest[0].disk[0].source, DISK_CLOUD_INIT);
+    assert_string_equal(c.guest[0].disk[0].path, "web.yaml");
+    assert_true(c.guest[0].disk[0].ro);
+    assert_string_equal(c.guest[0].meta_data, "");
+    assert_string_equal(c.guest[1].disk[0].path, "u");
+    assert_string_equal(c.guest[1].meta_data, "m");
+    g = c.guest[0];
+    assert_int_equal(config_set(&limits, &g, "cloud-init", "v,n", why, sizeof why), 0);
+    assert_int_equal(g.ndisks, 2);
+    assert_string_equal(g.disk[0].path, "v");
+    assert_string_equal(g.meta_data, "n");
+    assert_int_equal(parse("[guest a]\nkernel = k\ncloud-init = u\ncloud-init = v\n"
+                           "[guest b]\nkernel = k\ncloud-init = ,m\n"
+                           "[guest d]\nkernel = k\ncloud-init = u,m,n\n"),
+                     3);
+    expect_error(0, 4, "already given");
+    expect_error(1, 7, "give FILE, or FILE,META");
+    expect_error(2, 10, "no third file");
+}
+
+static void test_vcpus(void **state)
+{
+    static const char text[] = "[guest a]\nkernel = k\nvcpus = 255\n"
+                               "[guest b]\nkernel = k\nvcpus = 256\n"
+                               "[guest c]\nkernel = k\nvcpus = 513\n";
+    struct config_limits x86 = limits;
+
+    (void)state;
+    assert_int_equal(parse(text), 1);
+    expect_error(0, 9, "from 1 to 512");
+    config_free(&c);
+    x86.vcpus = 255;
+    assert_int_equal(config_parse(text, sizeof text - 1, &x86, &c), 2);
+    expect_error(0, 6, "from 1 to 255");
+    expect_error(1, 9, "from 1 to 255");
+}
+
+static void test_smbios(void **state)
+{
+    static const uint8_t uuid[16] = { 0x6f, 0x1c, 0x1b, 0x9e, 0x52, 0xcb, 0x4b, 0x2f,
+                                      0x9d, 0x3b, 0x1f, 0x5a, 0x3c, 0x0e, 0x7d, 0x42 };
+
+    (void)state;
+    assert_int_equal(parse("[guest a]\nfirmware = uefi\nsmbios.product = Web server\n"
+                           "smbios.uuid = 6f1c1b9e-52CB-4b2f-9d3b-1f5a3c0e7d42\n"
+                           "smbios.oem = one\nsmbios.oem = two\n"),
+                     0);
+    assert_string_equal(c.guest[0].smbios.product, "Web server");
+    assert_string_equal(c.guest[0].smbios.serial, "");
+    assert_memory_equal(c.guest[0].smbios.uuid, uuid, 16);
+    assert_int_equal(c.guest[0].smbios.noem, 2);
+    assert_string_equal(c.guest[0].smbios.oem[1], "two");
+    assert_int_equal(parse("[guest a]\nfirmware = uefi\nsmbios.serial = \xc3\xbc\n"
+                           "smbios.uuid = 6f1c1b9e52cb4b2f9d3b1f5a3c0e7d42\nsmbios.oem = 1\n"
+                           "smbios.oem = 2\nsmbios.oem = 3\nsmbios.oem = 4\nsmbios.oem = 5\n"
+                           "smbios.version = 123456789012345678901234567890123456789012345678901"
+                           "2345678901234\n"),
+                     4);
+    expect_error(0, 3, "only ASCII");
+    expect_error(1, 4, "not a UUID such as");
+    expect_error(2, 9, "at most 4");
+    expect_error(3, 10, "64 bytes are too long");
 }
 
 static void test_order_and_policies(void **state)

@@ -466,6 +466,49 @@ static void test_settle(void **state)
     view_enter(this_cpu(), NULL);
 }
 
+/* Pages that Trivet writes and the guest reads: small, whatever a block of RAM is. */
+static void test_own_rom(void **state)
+{
+    uint64_t before = overhead();
+    uint32_t *p;
+
+    (void)state;
+    assert_int_equal(gmem_add_rom(&vm, gpa(GIB), 2 * PAGE_SIZE), 0);
+    assert_in_range(overhead() - before, 2 * PAGE_SIZE, 8 * PAGE_SIZE);
+    assert_int_equal(not_direct, 0);
+    expect_s2(GIB + PAGE_SIZE, PROT_R);
+    assert_null(gmem_ptr(&vm, gpa(GIB), 4, PROT_W));
+    p = gmem_ptr(&vm, gpa(GIB + PAGE_SIZE), 4, PROT_R);
+    assert_non_null(p);
+    assert_int_equal(*p, 0);
+    assert_int_equal(gmem_add_rom(&vm, gpa(GIB + PAGE_SIZE), PAGE_SIZE), -EEXIST);
+}
+
+/* A page that could not be listed is freed, and the guest must not reach it. */
+static void test_no_room_for_rom(void **state)
+{
+    uint64_t at = GIB, before;
+    hpa_t oa;
+    unsigned prot;
+
+    (void)state;
+    do {
+        assert_int_equal(gmem_add_rom(&vm, gpa(at), PAGE_SIZE), 0);
+        at += 2 * PAGE_SIZE;
+    } while (vm.gmem.npieces < vm.gmem.room_pieces);
+    before = overhead();
+    vm.config = &(struct guest_config){ .name = "g" };
+    assert_int_equal(pmm_promise(PAGE_SIZE), 0);
+    vm.charge[CHARGE_OVERHEAD].limit = before + PAGE_SIZE;
+    vm.limited = true;
+    assert_int_equal(gmem_add_rom(&vm, gpa(at), PAGE_SIZE), -ENOMEM);
+    pmm_unpromise(vm.charge[CHARGE_OVERHEAD].limit - overhead());
+    vm.limited = false;
+    assert_int_equal(overhead(), before);
+    assert_false(pt_lookup(&vm.gmem.s2, gpa(at), &oa, &prot));
+    assert_int_equal(gmem_add_rom(&vm, gpa(at), PAGE_SIZE), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +524,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_memory_has_an_owner, setup, teardown),
         cmocka_unit_test_setup_teardown(test_outside_of_the_view, setup, teardown),
         cmocka_unit_test_setup_teardown(test_settle, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_own_rom, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_room_for_rom, setup, teardown),
     };
 
     host_init(1, GIB);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#define FAKE_VCPUS 512
 #include "tests/unit/vgic_fakes.h"
 
 #define VCPUS 4
@@ -354,6 +355,40 @@ static void test_sgi_clusters(void **state)
     sgi1(0, 1ull << 16 | 9ull << 24 | 0xfff0); /* vCPUs 20 and up: there are none */
 }
 
+/* As many vCPUs as there can be: SGIs and routes reach the last. */
+static void test_512(void **state)
+{
+    static const unsigned some[] = { 0, 254, 255, 256, 511 };
+    uint64_t asked;
+
+    (void)state;
+    fake_stop();
+    fake_start(3, 512);
+    wr(GICD(0), 3);
+    edge(70);
+    enable(70);
+    for (unsigned i = 0; i < ARRAY_SIZE(some); i++) {
+        unsigned n = some[i];
+        uint64_t cluster = n / 16;
+
+        wr(GICS(n, 0x80), ~0u);
+        enable_local(n, 0xffff);
+        assert_int_equal(rd(GICR(n, 12)), cluster << 8 | n % 16);
+        sgi1(511 - n, cluster << 16 | 9ull << 24 | 1ull << n % 16);
+        assert_int_equal(take(n), 9);
+        route(70, cluster << 8 | n % 16);
+        line(70, true);
+        asked = fake_cpu[n].requests;
+        (void)attend(n);
+        on(n == 0);
+        assert_int_equal(spi_bit(0x200, 70), 1); /* in a list register of that vCPU's: asks it */
+        assert_true(fake_cpu[n].requests > asked);
+        line(70, false);
+        assert_int_equal(take(n), 70);
+    }
+    assert_int_equal(take(1), SPURIOUS);
+}
+
 static void test_priorities(void **state)
 {
     (void)state;
@@ -579,6 +614,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sgi, start, stop),
         cmocka_unit_test_setup_teardown(test_counted, start, stop),
         cmocka_unit_test_setup_teardown(test_sgi_clusters, start, stop),
+        cmocka_unit_test_setup_teardown(test_512, start, stop),
         cmocka_unit_test_setup_teardown(test_priorities, start, stop),
         cmocka_unit_test_setup_teardown(test_nested, start, stop),
         cmocka_unit_test_setup_teardown(test_routing, start, stop),

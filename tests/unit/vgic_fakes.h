@@ -24,7 +24,9 @@
 #include "hv/guest/aarch64/its.h"
 #include "tests/unit/advance.h"
 
+#ifndef FAKE_VCPUS
 #define FAKE_VCPUS 20
+#endif
 #define FAKE_RAM (1 * MIB)
 #define SPURIOUS 1023u
 static struct vm fake_vm;
@@ -396,7 +398,7 @@ static inline void wr64(uint64_t a, uint64_t val) { (void)fake_io(a, 8, true, va
 static inline uint8_t rd8(uint64_t a) { return (uint8_t)fake_io(a, 1, false, 0); }
 static inline void wr8(uint64_t a, uint8_t val) { (void)fake_io(a, 1, true, val); }
 #define GICD(off) (PLAT_GICD + (off))
-#define GICR(v, off) (PLAT_GICR + (v)*PLAT_GICR_STRIDE + (off))
+#define GICR(v, off) (plat_gicr(fake_vm.nvcpus) + (v)*PLAT_GICR_STRIDE + (off))
 #define GICS(v, off) GICR(v, 0x10000u + (off))
 #define GITS(off) (PLAT_ITS + (off))
 
@@ -412,7 +414,7 @@ static inline void fake_start(unsigned version, unsigned vcpus)
     struct vgic_layout l = { .version = (uint8_t)version,
                              .nr_spis = 96,
                              .gicd = PLAT_GICD,
-                             .gicr = PLAT_GICR,
+                             .gicr = plat_gicr(vcpus),
                              .its = PLAT_ITS,
                              .gicc = PLAT_GICC,
                              .v2m = PLAT_V2M,

@@ -431,7 +431,7 @@ static void test_no_its(void **state)
 /* 1 of N: it stays where it was ready, and those that follow go on where they would have. */
 static void test_any(void **state)
 {
-    uint8_t home;
+    uint16_t home;
 
     (void)state;
     make(3, 1);

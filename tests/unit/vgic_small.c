@@ -69,8 +69,8 @@ static void put(const struct world *w)
     b->deact = !!(w->flags & DEACT);
     b->unpend = !!(w->flags & UNPEND);
     b->group1 = fake_version == 3;
-    b->home[0] = (uint8_t)w->home;
-    b->route[0] = (uint8_t)w->route;
+    b->home[0] = (uint16_t)w->home;
+    b->route[0] = (uint16_t)w->route;
     head()->s.irouter[SPI] = w->irouter;
     for (unsigned v = 0; v < VCPUS; v++)
         put_lr(cpu(v), w->lr[v]);

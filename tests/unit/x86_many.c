@@ -6,16 +6,16 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define FAKE_VCPUS MAX_VCPUS
+#define FAKE_VCPUS X86_VCPUS_MAX
 #include "tests/unit/x86_fakes.h"
 
-#define LAST (MAX_VCPUS - 1)
+#define LAST (X86_VCPUS_MAX - 1)
 
 static int start(void **state)
 {
     (void)state;
-    fake_start(MAX_VCPUS);
-    for (unsigned i = 0; i < MAX_VCPUS; i++) {
+    fake_start(X86_VCPUS_MAX);
+    for (unsigned i = 0; i < X86_VCPUS_MAX; i++) {
         apic_write(i, APIC_SVR, 0x1ff);
         assert_int_equal(lapic_set_base(&fake_vcpu[i], lapic_get_base(&fake_vcpu[i]) | BASE_X2), 0);
     }
@@ -41,7 +41,7 @@ static unsigned taken(int vector)
 {
     unsigned n = 0;
 
-    for (unsigned i = 0; i < MAX_VCPUS; i++) {
+    for (unsigned i = 0; i < X86_VCPUS_MAX; i++) {
         uint64_t eoi = 0;
 
         if (take(i) != vector)
@@ -55,7 +55,7 @@ static unsigned taken(int vector)
 static void test_to_one(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < MAX_VCPUS; i++) {
+    for (unsigned i = 0; i < X86_VCPUS_MAX; i++) {
         icr(LAST - i, i, 0x41);
         assert_int_equal(take(i), 0x41);
         assert_int_equal(lapic_msr(&fake_vcpu[i], 0x80b, true, &(uint64_t){ 0 }), 0);
@@ -64,7 +64,7 @@ static void test_to_one(void **state)
         assert_int_equal(lapic_msr(&fake_vcpu[i], 0x80b, true, &(uint64_t){ 0 }), 0);
         assert_int_equal(taken(0x41) + taken(0x42), 0);
     }
-    icr(0, MAX_VCPUS, 0x41); /* nobody */
+    icr(0, X86_VCPUS_MAX, 0x41); /* nobody */
     icr(0, 0x100 << 16 | 1, 0x841);
     assert_int_equal(taken(0x41), 0);
 }
@@ -73,12 +73,12 @@ static void test_to_many(void **state)
 {
     (void)state;
     icr(7, ~0u, 0x43);
-    assert_int_equal(taken(0x43), MAX_VCPUS);
+    assert_int_equal(taken(0x43), X86_VCPUS_MAX);
     icr(LAST, 0, 0xc0044); /* all but itself */
     assert_int_equal(take(LAST), -1);
     assert_int_equal(taken(0x44), LAST);
     icr(3, 0, 0x80045); /* all */
-    assert_int_equal(taken(0x45), MAX_VCPUS);
+    assert_int_equal(taken(0x45), X86_VCPUS_MAX);
     icr(3, 5 << 16 | 0xffff, 0x846); /* a cluster */
     assert_int_equal(taken(0x46), 16);
 }
@@ -102,7 +102,7 @@ static void test_by_hypercall(void **state)
     assert_int_equal(lapic_pv_ipi(&fake_vcpu[0], 1, 1ull << 63, 60, 0x49), 2);
     assert_int_equal(take(60), 0x49);
     assert_int_equal(take(187), 0x49);
-    assert_int_equal(lapic_pv_ipi(&fake_vcpu[0], 1, 0, MAX_VCPUS, 0x49), -EINVAL);
+    assert_int_equal(lapic_pv_ipi(&fake_vcpu[0], 1, 0, X86_VCPUS_MAX, 0x49), -EINVAL);
 }
 
 int main(void)

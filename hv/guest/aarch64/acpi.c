@@ -28,7 +28,7 @@ static uint64_t fadt(struct tables *t)
 
 /* ---- MADT, §5.2.12 ---- */
 
-static uint8_t *gicc(uint8_t *p, uint32_t id, uint8_t gic)
+static uint8_t *gicc(uint8_t *p, uint32_t id, uint8_t gic, uint64_t gicr)
 {
     p[0] = 11, p[1] = 80;
     tables_put(p, 4, 4, id), tables_put(p, 8, 4, id);
@@ -36,7 +36,7 @@ static uint8_t *gicc(uint8_t *p, uint32_t id, uint8_t gic)
     if (gic == 2)
         tables_put(p, 32, 8, PLAT_GICC);
     else
-        tables_put(p, 60, 8, PLAT_GICR + id * PLAT_GICR_STRIDE);
+        tables_put(p, 60, 8, gicr + id * PLAT_GICR_STRIDE);
     tables_put(p, 68, 8, vgic_affinity(id));
     return p + 80;
 }
@@ -63,7 +63,7 @@ static uint64_t madt(struct tables *t)
     uint8_t *p = tables_begin(t, "APIC", 5, len), *at = p + TABLE_HEADER + 8;
 
     for (uint32_t i = 0; i < n; i++)
-        at = gicc(at, i, gic);
+        at = gicc(at, i, gic, plat_gicr(n));
     madt_rest(at, gic);
     return tables_seal(t, p);
 }

@@ -155,6 +155,7 @@ static inline uint64_t arm_stolen_ns(const struct vcpu *v)
     return arm_of(v)->stolen_before + v->sched.steal_ns;
 }
 void arm_steal_update(struct vcpu *v); /* tells the guest its stolen time when it has grown */
+void arm_steal_tell(struct vcpu *v);   /* what its state says; the VM is parked, or it runs here */
 void arm_steal_init(struct vm *vm);
 
 /* state.c: the machine's objects, <hv/state.h> */

@@ -21,7 +21,11 @@ int arm_ram_layout(struct vm *vm, const struct guest_config *c)
         snprintf(vm->why, sizeof vm->why, "memory: an ARM64 guest can have at most 255G");
         return -EINVAL;
     }
-    err = gmem_add_ram(vm, gpa(PLAT_PVTIME), PAGE_SIZE);
+    if (c->vcpus > ARM_VCPUS_MAX) {
+        snprintf(vm->why, sizeof vm->why, "vcpus: at most %u for ARM64 guests", ARM_VCPUS_MAX);
+        return -EINVAL;
+    }
+    err = gmem_add_rom(vm, gpa(PLAT_PVTIME), plat_pvtime_len(c->vcpus));
     if (err == 0)
         err = gmem_add_ram(vm, gpa(PLAT_RAM), c->memory);
     if (err != 0 && vm->why[0] == '\0')
@@ -32,9 +36,11 @@ int arm_ram_layout(struct vm *vm, const struct guest_config *c)
 
 static int build_gic(struct vm *vm, struct arm_machine *m)
 {
-    struct vgic_layout l = {
-        .gicd = PLAT_GICD, .gicr = PLAT_GICR, .its = PLAT_ITS, .gicc = PLAT_GICC, .v2m = PLAT_V2M
-    };
+    struct vgic_layout l = { .gicd = PLAT_GICD,
+                             .gicr = plat_gicr(vm->nvcpus),
+                             .its = PLAT_ITS,
+                             .gicc = PLAT_GICC,
+                             .v2m = PLAT_V2M };
 
     m->gic = (uint8_t)vgic_host_version(vm);
     l.version = m->gic;
@@ -46,10 +52,6 @@ static int build_gic(struct vm *vm, struct arm_machine *m)
     if (m->gic != 2 && m->gic != 3) {
         snprintf(vm->why, sizeof vm->why, "this machine has no virtual interrupt controller");
         return -ENOTSUP;
-    }
-    if (vm->nvcpus > ARM_VCPUS_MAX) {
-        snprintf(vm->why, sizeof vm->why, "vcpus: at most %u for ARM64 guests", ARM_VCPUS_MAX);
-        return -EINVAL;
     }
     if (m->gic == 2 && vm->nvcpus > VGIC_V2_VCPUS) {
         snprintf(vm->why, sizeof vm->why,

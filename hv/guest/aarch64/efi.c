@@ -39,11 +39,11 @@ static uint8_t *descriptor(uint8_t *p, uint32_t type, uint64_t base, uint64_t le
 /* RAM below the tables, the tables, RAM above. */
 static void memory_map(struct tables *t, uint64_t ram, struct efi_info *out)
 {
-    uint64_t end = PLAT_RAM + ram, above = t->base + TABLES_ROOM;
+    uint64_t end = PLAT_RAM + ram, above = t->base + t->room;
     uint8_t *map = tables_take(t, 3 * EFI_DESCRIPTOR_LEN, 16), *p = map;
 
     p = descriptor(p, EFI_CONVENTIONAL_MEMORY, PLAT_RAM, t->base - PLAT_RAM);
-    p = descriptor(p, EFI_ACPI_RECLAIM_MEMORY, t->base, TABLES_ROOM);
+    p = descriptor(p, EFI_ACPI_RECLAIM_MEMORY, t->base, t->room);
     p = descriptor(p, EFI_CONVENTIONAL_MEMORY, above, end - above);
     out->memory_map = tables_address(t, map);
     out->memory_map_len = (uint32_t)(p - map);
@@ -98,10 +98,11 @@ static uint64_t system_table(struct tables *t, uint64_t rsdp)
 
 int arm_efi_build(struct load *l)
 {
+    uint64_t room = load_tables_room(l->config);
     struct tables t = { .vm = l->vm,
-                        .buf = vm_alloc(l->vm, TABLES_ROOM),
+                        .buf = vm_alloc(l->vm, room),
                         .base = l->tables,
-                        .room = TABLES_ROOM,
+                        .room = room,
                         .model = "TRIVETA6" };
     int err;
 
@@ -112,6 +113,6 @@ int arm_efi_build(struct load *l)
     err = t.full ? -ENOSPC : gmem_write(l->vm, gpa(t.base), t.buf, t.used);
     if (err)
         snprintf(l->vm->why, sizeof l->vm->why, "its ACPI tables could not be written");
-    vm_free(l->vm, t.buf, TABLES_ROOM);
+    vm_free(l->vm, t.buf, room);
     return err;
 }

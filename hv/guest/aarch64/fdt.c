@@ -127,10 +127,10 @@ static void gic_v3(struct dt_tree *t, const struct load *l)
 {
     dt_begin_at(t, "interrupt-controller", PLAT_GICD);
     dt_text(t, "compatible", "arm,gic-v3");
-    dt_words64(
-        t, "reg",
-        (const uint64_t[]){ PLAT_GICD, VGIC_GICD_LEN, PLAT_GICR, VGIC_GICR_STRIDE * l->vm->nvcpus },
-        4);
+    dt_words64(t, "reg",
+               (const uint64_t[]){ PLAT_GICD, VGIC_GICD_LEN, plat_gicr(l->vm->nvcpus),
+                                   VGIC_GICR_STRIDE * l->vm->nvcpus },
+               4);
     gic_common(t);
     dt_begin_at(t, "msi-controller", PLAT_ITS);
     dt_text(t, "compatible", "arm,gic-v3-its");
@@ -264,7 +264,8 @@ static int write_tree(struct dt_tree *t, const struct load *l)
 
 int arm_fdt_build(struct load *l)
 {
-    void *at = vm_alloc(l->vm, FDT_ROOM);
+    uint64_t room = load_fdt_room(l->config);
+    void *at = vm_alloc(l->vm, room);
     struct dt_tree t;
     int len, err;
 

@@ -77,6 +77,7 @@ static const struct arm_calls calls_of_engines = {
 
 const struct guest_ops guest_arm = {
     .isa = ISA_AARCH64,
+    .vcpus_max = ARM_VCPUS_MAX,
     .build = arm_build,
     .build_more = arm_build_more,
     .quiesce = vio_quiesce,

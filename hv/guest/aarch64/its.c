@@ -163,7 +163,7 @@ void its_route(struct vgic *g, unsigned idx, struct vgic_cpu *c)
     struct vgic_irq i = vgic_irq_at(g, NULL, idx);
 
     debug_assert_held(&g->lock);
-    i.b->route[i.n] = (uint8_t)c->id;
+    i.b->route[i.n] = (uint16_t)c->id;
     vgic_update(g, NULL, idx);
 }
 
@@ -505,7 +505,7 @@ int its_create(struct vgic *g, const struct vgic_layout *l)
         return -ENOMEM;
     for (unsigned n = 0; n < VGIC_LPI_BANKS; n++) {
         g->lpi[n].edge = g->lpi[n].group1 = ~0u;
-        memset(g->lpi[n].route, ROUTE_NONE, sizeof g->lpi[n].route);
+        vgic_fill(g->lpi[n].route, ROUTE_NONE);
     }
     g->its.base = l->its;
     event_init(&g->its.work, work_event, this_cpu()->id);

@@ -40,7 +40,7 @@ static int why(struct load *l, int err, const char *fmt, ...)
 /* RAM that a kernel may have: the device tree and the initrd lie at the end. */
 static uint64_t ram_left(const struct load *l)
 {
-    uint64_t room = FDT_ROOM + (l->config->acpi ? TABLES_ROOM : 0);
+    uint64_t room = load_fdt_room(l->config) + (l->config->acpi ? load_tables_room(l->config) : 0);
 
     return l->config->memory > room ? l->config->memory - room : 0;
 }
@@ -236,8 +236,8 @@ static void place_fdt(struct load *l)
 {
     uint64_t top = PLAT_RAM + min_u64(l->config->memory, GIB);
 
-    l->fdt = align_down(top - FDT_ROOM, FDT_ROOM);
-    l->tables = l->config->acpi ? l->fdt - TABLES_ROOM : l->fdt;
+    l->fdt = align_down(top - load_fdt_room(l->config), FDT_ROOM);
+    l->tables = l->config->acpi ? l->fdt - load_tables_room(l->config) : l->fdt;
 }
 
 static int begin_kernel(struct load *l)

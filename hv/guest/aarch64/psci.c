@@ -97,9 +97,7 @@ struct stolen_time {
     uint64_t stolen_ns;
     uint8_t reserved[48];
 };
-static_assert(sizeof(struct stolen_time) == 64 &&
-                  ARM_VCPUS_MAX * sizeof(struct stolen_time) <= PAGE_SIZE,
-              "DEN0057 §3.2.1, one page for all vCPUs");
+static_assert(sizeof(struct stolen_time) == 64, "DEN0057 §3.2.1, and plat_pvtime_len()");
 static_assert(offsetof(struct stolen_time, attributes) == 4, "DEN0057 §3.2.1");
 static_assert(offsetof(struct stolen_time, stolen_ns) == 8, "DEN0057 §3.2.1");
 
@@ -110,27 +108,32 @@ static uint64_t stolen_time_at(const struct vcpu *v)
 
 void arm_steal_init(struct vm *vm)
 {
-    int err = gmem_zero(vm, gpa(PLAT_PVTIME), PAGE_SIZE);
+    uint64_t len = plat_pvtime_len(vm->config->vcpus);
+    void *p = gmem_ptr(vm, gpa(PLAT_PVTIME), len, PROT_R);
 
     assert_cpu0();
-    if (err)
-        vm_log(vm, LOG_WARN, "no stolen time: its page cannot be written (error %d)", err);
+    if (p)
+        memset(p, 0, len);
+}
+
+/* The page is Trivet's: the guest only reads it. */
+void arm_steal_tell(struct vcpu *v)
+{
+    struct stolen_time *t = gmem_ptr(v->vm, gpa(stolen_time_at(v)), sizeof *t, PROT_R);
+
+    if (t)
+        __atomic_store_n(&t->stolen_ns, arm_of(v)->s.stolen_ns, __ATOMIC_RELAXED);
 }
 
 void arm_steal_update(struct vcpu *v)
 {
-    struct arm_state *s = &arm_of(v)->s;
     uint64_t stolen = arm_stolen_ns(v);
-    struct stolen_time *t;
 
     debug_assert_own_cpu(v);
-    if (s->stolen_ns == stolen || !arm_machine_of(v) || !arm_machine_of(v)->pv)
+    if (arm_of(v)->s.stolen_ns == stolen || !arm_machine_of(v) || !arm_machine_of(v)->pv)
         return;
-    t = gmem_ptr(v->vm, gpa(stolen_time_at(v)), sizeof *t, PROT_RW);
-    if (!t)
-        return;
-    s->stolen_ns = stolen;
-    __atomic_store_n(&t->stolen_ns, s->stolen_ns, __ATOMIC_RELAXED);
+    arm_of(v)->s.stolen_ns = stolen;
+    arm_steal_tell(v);
 }
 
 static int64_t pv_time_features(struct vcpu *v, uint64_t *x)

@@ -86,6 +86,7 @@ static int arm_cpu_restore(struct vm *vm, uint32_t i, const void *buf)
         return -EINVAL;
     arm_of(v)->s = *s;
     arm_of(v)->stolen_before = s->stolen_ns - v->sched.steal_ns;
+    arm_steal_tell(v);
     return 0;
 }
 

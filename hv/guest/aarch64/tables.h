@@ -4,7 +4,5 @@
 #include "load.h"
 #include <hv/guest_acpi.h>
 
-#define TABLES_ROOM (64 * KIB)
-
 /* Returns the RSDP's guest-physical address. */
 uint64_t arm_acpi_build(struct tables *t);

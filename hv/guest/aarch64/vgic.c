@@ -86,7 +86,7 @@ void vgic_update(struct vgic *g, struct vgic_cpu *c, unsigned idx)
     }
     if (!want || (want == g->servicing && vgic_place_at_once(want, i, idx)))
         return;
-    i.b->home[i.n] = (uint8_t)want->id;
+    i.b->home[i.n] = (uint16_t)want->id;
     vgic_set_ready(want, idx, true);
     tell(g, want);
 }
@@ -193,7 +193,7 @@ static void account_active(struct vgic *g, struct vgic_cpu *c, struct vgic_irq i
         if (!home)
             home = g->cpu[0];
         vgic_set_ready(g->cpu[i.b->home[i.n]], idx, false);
-        i.b->home[i.n] = (uint8_t)home->id;
+        i.b->home[i.n] = (uint16_t)home->id;
     }
     home = idx < 32 ? c : g->cpu[i.b->home[i.n]];
     home->active_out += on ? 1u : ~0u;
@@ -271,7 +271,7 @@ static int gic_vcpu_init(struct vcpu *v)
     c->id = v->id;
     c->s.waker = 6;
     c->s.local.edge = 0xffff; /* SGIs */
-    memset(c->s.local.home, (int)v->id, sizeof c->s.local.home);
+    vgic_fill(c->s.local.home, (uint16_t)v->id);
     vtimer_cpu_init(c);
     v->vintc = c;
     g->cpu[v->id] = c; /* nospec: at creation */
@@ -475,7 +475,7 @@ int vgic_create(struct vm *vm, const struct vgic_layout *l)
     g->nspis = (uint16_t)l->nr_spis;
     g->nlrs = (uint8_t)host_lrs(vm);
     for (unsigned n = 0; n < VGIC_SPI_BANKS; n++)
-        memset(g->s.spi[n].route, l->version == 2, sizeof g->s.spi[n].route);
+        vgic_fill(g->s.spi[n].route, l->version == 2);
     g->version = l->version;
     if (l->version == 2)
         return vgic_v2_create(g, l);

@@ -11,18 +11,18 @@
  * vCPUs other than the one that asks in whose list registers some of `bits` of these interrupts
  * are.
  */
-static uint64_t holders(struct vgic *g, const struct vgic_bank *b, uint32_t bits)
+static void holders(struct vgic *g, const struct vgic_bank *b, uint32_t bits,
+                    struct vgic_holders *h)
 {
     const struct vcpu *me = this_cpu()->current;
-    uint64_t found = 0;
 
+    h->n = 0;
     for (bits &= b->in_lr; bits; bits &= bits - 1) {
-        unsigned home = b->home[__builtin_ctz(bits)];
+        struct vcpu *v = g->cpu[b->home[__builtin_ctz(bits)]]->v;
 
-        if (g->cpu[home]->v != me)
-            found |= 1ull << home;
+        if (v != me && (!h->n || h->vcpu[h->n - 1] != v)) /* twice is no mistake */
+            h->vcpu[h->n++] = v;
     }
-    return found;
 }
 
 /*
@@ -30,13 +30,12 @@ static uint64_t holders(struct vgic *g, const struct vgic_bank *b, uint32_t bits
  */
 static void settle(struct vgic *g, const struct vgic_bank *b, uint32_t bits)
 {
-    uint64_t found;
+    struct vgic_holders h;
 
     spin_lock(&g->lock);
-    found = holders(g, b, bits);
+    holders(g, b, bits, &h);
     spin_unlock(&g->lock);
-    if (found)
-        vgic_settle(g, found);
+    vgic_settle(&h);
 }
 
 /* ---- reading: the word, and what the list registers hold ---- */

@@ -87,13 +87,13 @@ static void write_cfg(struct vgic *g, struct vgic_cpu *c, const struct vgic_reg 
 
 /* ---- GICD_IROUTER ---- */
 
-uint8_t vgic_route_of(const struct vgic *g, uint64_t irouter)
+uint16_t vgic_route_of(const struct vgic *g, uint64_t irouter)
 {
     if (irouter & IROUTER_ANY)
         return ROUTE_ANY;
     for (unsigned n = 0; n < g->n; n++)
         if (vgic_affinity(n) == irouter)
-            return (uint8_t)n;
+            return (uint16_t)n;
     return ROUTE_NONE;
 }
 

@@ -28,8 +28,8 @@
 #define VGIC_PRIO_MASK 0xf8u /* 5 bits of priority, what every list register has */
 
 /*
- * 32 interrupts as the registers have them: a bit for each, so that a register is one load; and
- * three bytes for each.
+ * 32 interrupts as the registers have them: a bit for each, so that a register is one load; and a
+ * few bytes for each.
  */
 struct vgic_bank {
     uint32_t enabled;
@@ -44,18 +44,18 @@ struct vgic_bank {
     uint32_t deact;  /* its list register is to lose the active state ... */
     uint32_t unpend; /* ... or the pending state, when its CPU comes by */
     uint8_t prio[32];
-    uint8_t home[32]; /* the vCPU where it is ready, active or in a list register */
+    uint16_t home[32]; /* the vCPU where it is ready, active or in a list register */
     /*
      * v3 SPI, LPI: target vCPU, or one of the two below. v2 SPI: GICD_ITARGETSR. v2 SGI: vCPUs it
      * is pending from
      */
-    uint8_t route[32];
+    uint16_t route[32];
 };
-static_assert(sizeof(struct vgic_bank) == 132, "layout of images");
+static_assert(sizeof(struct vgic_bank) == 196, "layout of images");
 #define PPI_VTIMER (1u << ARM_PPI_VTIMER)
 #define PPI_PTIMER (1u << ARM_PPI_PTIMER)
-#define ROUTE_NONE 0xffu
-#define ROUTE_ANY 0xfeu /* 1 of N */
+#define ROUTE_NONE 0xffffu
+#define ROUTE_ANY 0xfffeu /* 1 of N */
 #define VGIC_SPI_BANKS ((VGIC_SPIS_MAX + 31) / 32)
 #define VGIC_LPI_BANKS (VGIC_LPIS / 32)
 
@@ -73,13 +73,13 @@ struct vgic_cpu_state {
     uint64_t propbaser, pendbaser;
     uint64_t cntp_cval;
 };
-static_assert(sizeof(struct vgic_cpu_state) == 168, "layout of images");
+static_assert(sizeof(struct vgic_cpu_state) == 232, "layout of images");
 struct vgic_state {
     uint32_t ctlr; /* GICD_CTLR's group enables */
     struct vgic_bank spi[VGIC_SPI_BANKS];
     uint64_t irouter[VGIC_SPIS_MAX]; /* as the guest wrote them */
 };
-static_assert(sizeof(struct vgic_state) == 12000, "layout of images");
+static_assert(sizeof(struct vgic_state) == 13984, "layout of images");
 enum { ITS_BASERS = 2, ITS_DEVICES = 0, ITS_COLLECTIONS = 1 };
 struct its_state {
     uint32_t ctlr, zero;
@@ -190,6 +190,12 @@ static inline uint32_t vgic_bank_wanted(const struct vgic_bank *b)
 {
     return b->enabled & ~b->active & vgic_bank_pending(b);
 }
+/* The same for each of a bank's interrupts. */
+static inline void vgic_fill(uint16_t at[32], uint16_t v)
+{
+    for (unsigned n = 0; n < 32; n++)
+        at[n] = v;
+}
 static inline void vgic_put_bit(uint32_t *word, uint32_t bit, bool on)
 {
     *word = on ? *word | bit : *word & ~bit;
@@ -256,11 +262,16 @@ bool vgic_lr_wakes(struct vgic_cpu *);
 void vgic_lr_put_back(struct vgic_cpu *, uint64_t lr, bool was_pending);
 /* own CPU, lock held: takes everything back */
 void vgic_lr_reset(struct vgic_cpu *);
+/* vCPUs whose list registers hold some of a bank's interrupts. */
+struct vgic_holders {
+    unsigned n;
+    struct vcpu *vcpu[32];
+};
 /*
- * No lock held: waits until what is in the list registers of these vCPUs (bits) was read back at
- * least once.
+ * No lock held: waits until what is in the list registers of these vCPUs was read back at least
+ * once.
  */
-void vgic_settle(struct vgic *, uint64_t vcpus);
+void vgic_settle(const struct vgic_holders *);
 
 /* ---- vgic_bank.c: registers with a field per interrupt; take the lock themselves ---- */
 enum vgic_bank_reg {
@@ -338,7 +349,7 @@ void its_resume(struct vgic *);
 bool must_check its_state_valid(const struct its_state *);
 bool must_check vgic_redist_valid(const struct vgic *, const struct vgic_cpu_state *);
 /* v3: what GICD_IROUTER says, as vgic_bank.route; ROUTE_NONE: no vCPU. */
-uint8_t must_check vgic_route_of(const struct vgic *, uint64_t irouter);
+uint16_t must_check vgic_route_of(const struct vgic *, uint64_t irouter);
 int must_check its_msi(struct vgic *, uint32_t devid, uint32_t event);
 /* GICR_CTLR.EnableLPIs changed: the pending table is read, or written back (GICv3 §5.1.2). */
 void its_lpis_on(struct vgic *, struct vgic_cpu *);

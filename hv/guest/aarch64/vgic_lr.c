@@ -85,7 +85,7 @@ static uint64_t source_bits(struct vgic_irq i)
 {
     unsigned src = (unsigned)__builtin_ctz(i.b->route[i.n] | 0x80u);
 
-    i.b->route[i.n] &= (uint8_t) ~(1u << src);
+    i.b->route[i.n] &= (uint16_t) ~(1u << src);
     if (i.b->route[i.n])
         i.b->latch |= i.bit;
     return (uint64_t)src << LR_SRC_SHIFT;
@@ -126,7 +126,7 @@ static void place(struct vgic_cpu *c, unsigned n, struct vgic_irq i, unsigned id
             lr |= ARM_LR_EOI;
     }
     i.b->in_lr |= i.bit;
-    i.b->home[i.n] = (uint8_t)c->id;
+    i.b->home[i.n] = (uint16_t)c->id;
     put(c, n, lr);
 }
 
@@ -557,15 +557,14 @@ uint8_t vgic_lr_source(struct vgic *g, struct vgic_irq i, unsigned idx)
     return lr & ARM_LR_PENDING ? (uint8_t)(1u << (lr >> LR_SRC_SHIFT & 7)) : 0;
 }
 
-void vgic_settle(struct vgic *g, uint64_t vcpus)
+void vgic_settle(const struct vgic_holders *h)
 {
     debug_assert(!(this_cpu()->locks_held >> LOCK_VINTC));
-    for (unsigned n = 0; n < g->n; n++) {
-        struct vcpu *v = vcpus >> n & 1 ? g->vm->vcpu[n] : NULL;
+    for (unsigned n = 0; n < h->n; n++) {
+        struct vcpu *v = h->vcpu[n];
 
-        if (v)
-            vcpu_request(v, REQ_IRQ);
-        while (v && __atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST) &&
+        vcpu_request(v, REQ_IRQ);
+        while (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST) &&
                __atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_IRQ)
             cpu_relax();
     }

@@ -74,6 +74,17 @@ static void settle_all(struct vgic *g)
         empty_ended(g->cpu[n]);
 }
 
+/* Pending tables in guest memory that are not read yet: more than one event should read? */
+#define SETTLE_MOST (4 * (VGIC_LPIS / 8)) /* bytes, of 8 LPIs each */
+static bool too_much_to_settle(const struct vgic *g)
+{
+    unsigned left = 0;
+
+    for (unsigned n = 0; n < g->n; n++)
+        left += g->cpu[n]->lpi_left;
+    return left > SETTLE_MOST;
+}
+
 static int gic_save(struct vm *vm, uint32_t i, void *buf)
 {
     struct vgic *g = vm->vintc;
@@ -82,6 +93,10 @@ static int gic_save(struct vm *vm, uint32_t i, void *buf)
 
     (void)i;
     spin_lock(&g->lock);
+    if (too_much_to_settle(g)) { /* its event reads them, in pieces */
+        spin_unlock(&g->lock);
+        return -EAGAIN;
+    }
     settle_all(g);
     *head = (struct saved_head){ .gic = g->version,
                                  .has_its = g->has_its,
@@ -120,7 +135,7 @@ static bool bank_valid(const struct vgic *g, const struct vgic_bank *b, uint32_t
 }
 
 /* The vCPU on which an interrupt is ready; ~0u: nowhere. local: of the first 32. */
-static unsigned place_of(const struct vgic *g, bool local, uint8_t home, uint8_t route)
+static unsigned place_of(const struct vgic *g, bool local, uint16_t home, uint16_t route)
 {
     if (local || (g->version == 3 && route == ROUTE_ANY))
         return home;
@@ -350,7 +365,7 @@ static void restore_bank(struct vgic *g, struct vgic_cpu *c, unsigned first)
 
         if (at == ~0u)
             continue;
-        b->home[n] = (uint8_t)at;
+        b->home[n] = (uint16_t)at;
         vgic_set_ready(g->cpu[at], first + n, true);
     }
 }
@@ -419,7 +434,7 @@ static void gic_resume(struct vm *vm, uint32_t i)
 
 const struct state_ops vgic_state = { .name = "GIC and timers",
                                       .kind = STATE_VGIC,
-                                      .version = 1,
+                                      .version = 2,
                                       .quiesce = gic_quiesce,
                                       .size = gic_size,
                                       .save = gic_save,

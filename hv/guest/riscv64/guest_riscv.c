@@ -203,6 +203,7 @@ static const struct rv_calls rv_calls_of_engine = { .poll = rv_poll };
 
 const struct guest_ops guest_riscv = {
     .isa = ISA_RISCV64,
+    .vcpus_max = RVM_HARTS,
     .build = rv_build,
     .build_more = rv_build_more,
     .quiesce = vio_quiesce,

@@ -12,7 +12,7 @@
 
 static void add(struct apic_set *s, uint32_t id) { s->w[id / 64] |= 1ull << (id & 63); }
 
-/* The first at or above `from`; MAX_VCPUS: none. */
+/* The first at or above `from`; X86_VCPUS_MAX: none. */
 static uint32_t next_in(const struct apic_set *s, uint32_t from)
 {
     for (uint32_t i = from / 64; i < APIC_SET_WORDS; i++) {
@@ -21,7 +21,7 @@ static uint32_t next_in(const struct apic_set *s, uint32_t from)
         if (w)
             return i * 64 + (uint32_t)__builtin_ctzll(w);
     }
-    return MAX_VCPUS;
+    return X86_VCPUS_MAX;
 }
 
 static bool match_logical(const struct lapic *l, uint32_t dest)
@@ -44,7 +44,8 @@ static bool match_logical(const struct lapic *l, uint32_t dest)
  */
 static void match_all_logical(const struct x86_intc *x, uint32_t dest, struct apic_set *hit)
 {
-    uint32_t first = dest > 0xff ? dest >> 16 << 4 : 0, end = dest > 0xff ? first + 16 : MAX_VCPUS;
+    uint32_t first = dest > 0xff ? dest >> 16 << 4 : 0,
+             end = dest > 0xff ? first + 16 : X86_VCPUS_MAX;
 
     for (uint32_t i = first; i < end && i < x->nlapics; i++) {
         uint32_t id = (uint32_t)index_nospec(i, x->nlapics);
@@ -140,7 +141,7 @@ static bool deliver_one(struct lapic *l, const struct apic_msg *m)
     }
 }
 
-/* Lowest priority: in turn among those that can take it. MAX_VCPUS: nobody can. */
+/* Lowest priority: in turn among those that can take it. X86_VCPUS_MAX: nobody can. */
 static uint32_t one_of(struct x86_intc *x, const struct apic_set *targets)
 {
     struct apic_set able = { { 0 } };
@@ -152,7 +153,7 @@ static uint32_t one_of(struct x86_intc *x, const struct apic_set *targets)
             n++;
         }
     if (!n)
-        return MAX_VCPUS;
+        return X86_VCPUS_MAX;
     n = __atomic_fetch_add(&x->rotor, 1, __ATOMIC_RELAXED) % n;
     for (id = next_in(&able, 0); n; n--)
         id = next_in(&able, id + 1);
@@ -164,7 +165,7 @@ unsigned apic_deliver(struct x86_intc *x, const struct apic_set *targets, const 
     uint32_t id = next_in(targets, 0);
     unsigned taken = 0;
 
-    if (m->mode == DM_LOWEST && id < MAX_VCPUS && next_in(targets, id + 1) < MAX_VCPUS) {
+    if (m->mode == DM_LOWEST && id < X86_VCPUS_MAX && next_in(targets, id + 1) < X86_VCPUS_MAX) {
         id = one_of(x, targets);
         if (id >= x->nlapics)
             return 0;
@@ -205,7 +206,7 @@ void lapic_icr_write(struct lapic *l, uint64_t icr)
                           .mode = (icr >> 8) & 7,
                           .logical = icr >> 11 & 1 };
     struct x86_intc *x = l->intc;
-    static_assert(MAX_VCPUS <= 255, "APIC ID 255 is everybody's in xAPIC mode");
+    static_assert(X86_VCPUS_MAX <= 255, "APIC ID 255 is everybody's in xAPIC mode");
 
     debug_assert_own_cpu(l->v);
     l->s.icr = icr & ~(1ull << 12);

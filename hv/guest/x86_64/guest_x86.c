@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest_ops of x86 guests, and what every exit of theirs needs. */
+#include "platform.h"
 #include "x86.h"
 #include "insn.h"
 #include "x86_devices.h"
@@ -197,6 +198,7 @@ static bool x86_release(struct vm *vm)
 
 const struct guest_ops guest_x86 = {
     .isa = ISA_X86_64,
+    .vcpus_max = X86_VCPUS_MAX,
     .build = x86_build,
     .build_more = x86_build_more,
     .quiesce = x86_quiesce,

@@ -44,7 +44,7 @@ static int intc_vcpu_init(struct vcpu *v)
 
     assert_cpu0();
     hv_assert(x);
-    if (v->id >= MAX_VCPUS)
+    if (v->id >= X86_VCPUS_MAX)
         return -EINVAL;
     l = lapic_new(x, v);
     if (!l)
@@ -61,8 +61,8 @@ static void intc_vcpu_fini(struct vcpu *v)
     struct x86_intc *x = v->vm->vintc;
 
     assert_cpu0();
-    if (x && v->id < MAX_VCPUS && x->lapic[v->id] == v->vintc) /* nospec: at the end */
-        x->lapic[v->id] = NULL;                                /* nospec: at the end */
+    if (x && v->id < X86_VCPUS_MAX && x->lapic[v->id] == v->vintc) /* nospec: at the end */
+        x->lapic[v->id] = NULL;                                    /* nospec: at the end */
     lapic_free(v->vintc);
     v->vintc = NULL;
 }

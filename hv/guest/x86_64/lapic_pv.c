@@ -95,7 +95,7 @@ int64_t lapic_pv_ipi(struct vcpu *v, uint64_t low, uint64_t high, uint64_t min, 
     struct apic_msg m = { .vector = (uint8_t)icr, .mode = (icr >> 8) & 7 };
 
     debug_assert_own_cpu(v);
-    if (min >= MAX_VCPUS || (m.mode != DM_FIXED && m.mode != DM_NMI) ||
+    if (min >= X86_VCPUS_MAX || (m.mode != DM_FIXED && m.mode != DM_NMI) ||
         (m.mode == DM_FIXED && m.vector < 16))
         return -EINVAL;
     struct apic_set to = pv_targets(x, low, high, min);

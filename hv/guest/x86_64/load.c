@@ -44,6 +44,10 @@ int x86_ram_layout(struct vm *vm, const struct guest_config *c)
         snprintf(vm->why, sizeof vm->why, "memory: an x86 guest can have at most 252G");
         return -EINVAL;
     }
+    if (c->vcpus > X86_VCPUS_MAX) {
+        snprintf(vm->why, sizeof vm->why, "vcpus: an x86 guest can have at most %u", X86_VCPUS_MAX);
+        return -EINVAL;
+    }
     n = ram_pieces(c, piece);
     for (unsigned i = 0; !err && i < n; i++)
         err = gmem_add_ram(vm, gpa(piece[i].base), piece[i].len);

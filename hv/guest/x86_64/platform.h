@@ -5,6 +5,8 @@
  * here.
  */
 #pragma once
+/* APIC IDs are the vCPUs' numbers, and 255 is everybody's in xAPIC mode. */
+#define X86_VCPUS_MAX 255u
 
 /* Guest physical addresses. RAM: 0..640K, PLAT_SHADOW..1M, 1M..PLAT_RAM_LOW_END, and from 4 GiB. */
 #define PLAT_RAM_LOW_END 0xc0000000ull

@@ -136,7 +136,7 @@ struct x86_intc {
     uint32_t rotor;               /* lowest priority: whose turn it is; atomic */
     uint32_t nlapics;
     uint32_t renamed; /* atomic: an APIC's identifier was written, and may not be its number */
-    struct lapic *lapic[MAX_VCPUS];
+    struct lapic *lapic[X86_VCPUS_MAX];
     /* LOCK_VINTC: held while the window changes, so that nobody goes on before it has */
     struct spinlock window_lock;
     uint32_t window; /* 1: the CPU serves the APICs' page */
@@ -149,7 +149,7 @@ struct apic_msg {
     uint8_t vector, mode;
     bool logical, broadcast, level;
 };
-#define APIC_SET_WORDS ((MAX_VCPUS + 63) / 64)
+#define APIC_SET_WORDS ((X86_VCPUS_MAX + 63) / 64)
 struct apic_set { /* a bit per vCPU id */
     uint64_t w[APIC_SET_WORDS];
 };

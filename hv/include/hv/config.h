@@ -140,6 +140,7 @@ struct config {
 struct config_limits {
     uint64_t memory_max;
     uint32_t cpus;
+    uint32_t vcpus; /* of a guest, at most; 0: MAX_VCPUS */
     bool (*file_exists)(const char *path);
     /* 0; -ENOENT; -EEXIST: several are called so */
     int (*disk_exists)(enum disk_source, const char *name);
@@ -148,6 +149,7 @@ struct config_limits {
 };
 /* What config_limits_now() takes for pci_exists: set before config_init(), by who knows. */
 extern int (*config_pci_exists)(const struct pci_select *);
+extern uint32_t config_vcpus_max;
 /*
  * Any errors are in out->error, sorted by line, as many as it holds; returns the number of all, or
  * -ENOMEM. Free with config_free.

@@ -22,6 +22,7 @@ struct memslot {
     enum memtype type;
     enum memslot_kind kind;
     bool trapped; /* ROM: every access exits, see gmem_rom_trap() */
+    bool owned;   /* ROM: gmem_fini() gives its memory back */
 };
 struct gmem_chunk {
     hpa_t host;
@@ -121,6 +122,11 @@ void gmem_scrub_again(struct vm *);
 void gmem_set_zeroed(struct vm *);
 /* MMIO or ROM slot that somebody else owns; ROM only before the VM runs */
 int must_check gmem_map(struct vm *, const struct memslot *);
+/*
+ * ROM of zeroed pages that the guest pays for. What Trivet tells the guest in it, it writes by the
+ * pointer that gmem_ptr(..., PROT_R) gives. CPU 0, before the VM runs. -ENOMEM; else as gmem_map().
+ */
+int must_check gmem_add_rom(struct vm *, gpa_t base, uint64_t len);
 /* of MMIO slots: domains, stage 2, flush all, reap. -EINVAL: cuts a slot, or RAM */
 int must_check gmem_unmap(struct vm *, gpa_t, uint64_t len);
 /*
@@ -160,8 +166,8 @@ void gmem_log_wrote(struct vm *, const void *host, uint64_t len);
 /* What RAM of this piece may be mapped with: not to be written unseen. Under g->lock. */
 unsigned gmem_log_prot(const struct gmem *, const struct gmem_piece *);
 /*
- * Who keeps a pointer that gmem_ptr() or gmem_run() gave beyond the exit or event in which it was
- * asked for: after each write to it.
+ * For a caller that keeps a pointer which gmem_ptr() or gmem_run() gave beyond the exit or event in
+ * which it asked for it: after each write to it.
  */
 #define gmem_wrote(vm, host, len) \
     (__builtin_expect((vm)->gmem.log != NULL, 0) ? gmem_log_wrote(vm, host, len) : (void)0)

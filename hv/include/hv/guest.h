@@ -15,6 +15,7 @@ struct state_pages;
 #define BUILD_WAITS 0x10000
 struct guest_ops {
     enum isa isa;
+    uint32_t vcpus_max; /* at most MAX_VCPUS */
     /*
      * CPU 0, vCPUs exist in reset state, RAM is mapped and zeroed: devices, regions, tables, kernel
      * in memory, boot vCPU's registers. On error sets vm->why.

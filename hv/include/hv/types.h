@@ -91,5 +91,5 @@ static inline bool range_within(uint64_t base, uint64_t len, uint64_t lo, uint64
 
 enum isa { ISA_X86_64, ISA_AARCH64, ISA_RISCV64, ISA_COUNT };
 #define MAX_CPUS 1024 /* host CPUs */
-#define MAX_VCPUS 255 /* per VM */
+#define MAX_VCPUS 512 /* per VM; an ISA or an interrupt controller may have fewer */
 #define MAX_VMS 256
