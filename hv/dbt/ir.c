@@ -46,6 +46,10 @@ const struct ir_info ir_info[IR_OPS] = {
     [IR_TRUNC] = { "trunc", "l", IR_T_WORD, PURE },
     [IR_LOAD] = { "load", "l", IR_T_LONG | IR_T_FLOAT, IR_F_LEAVES },
     [IR_STORE] = { "store", "l*", IR_T_VOID, IR_F_LEAVES },
+    [IR_AMO] = { "amo", "ll", IR_T_LONG, IR_F_LEAVES },
+    [IR_LR] = { "lr", "l", IR_T_LONG, IR_F_LEAVES },
+    [IR_SC] = { "sc", "ll", IR_T_LONG, IR_F_LEAVES },
+    [IR_FENCE] = { "fence", "", IR_T_VOID, 0 },
     [IR_CALL] = { "call", "", IR_T_ANY | IR_T_VOID, IR_F_LEAVES },
     [IR_FADD] = { "fadd", "TT", IR_T_FLOAT, 0 },
     [IR_FSUB] = { "fsub", "TT", IR_T_FLOAT, 0 },
@@ -177,6 +181,17 @@ static bool ir_size_fits(unsigned type, unsigned size)
     return size <= (IR_SIZE | IR_SIGNED) && (type == IR_I64 || (size & IR_SIZE) < 3);
 }
 
+static bool ir_is_atomic(unsigned op) { return op == IR_AMO || op == IR_LR || op == IR_SC; }
+
+static const char *ir_check_atomic(const struct ir_ins *i)
+{
+    if (i->size != 2 && i->size != 3)
+        return "a size";
+    if (i->imm < 0 || i->imm > UINT16_MAX)
+        return "a number for C";
+    return i->op == IR_AMO && i->cond >= IR_AMOS ? "an operation" : NULL;
+}
+
 static const char *ir_check_fields(const struct ir_unit *u, const struct ir_ins *i)
 {
     bool compares = i->op == IR_CMP || i->op == IR_FCMP || i->op == IR_BRANCH;
@@ -197,7 +212,7 @@ static const char *ir_check_fields(const struct ir_unit *u, const struct ir_ins 
         return "an offset into guest state";
     if ((i->op == IR_JUMP || i->op == IR_BRANCH || i->op == IR_LABEL) && i->label >= u->labels)
         return "a label that does not exist";
-    return NULL;
+    return ir_is_atomic(i->op) ? ir_check_atomic(i) : NULL;
 }
 
 struct ir_places {

@@ -9,11 +9,6 @@
 
 static uint64_t mem_key_of(uint32_t number) { return ((number * SPREAD) & ~OFFSET) | number; }
 
-static unsigned index_of(uint64_t va, uint64_t key)
-{
-    return (unsigned)((va ^ key) >> DBT_PAGE_SHIFT) & (DBT_TLB_ENTRIES - 1);
-}
-
 void dbt_mem_flush(struct dbt_mem *m)
 {
     memset(m->tlb, 0xff, sizeof m->tlb);
@@ -83,7 +78,7 @@ static void forget_entry(struct dbt_mem *m, uint64_t va, uint64_t key)
     uint64_t tag = (va & ~OFFSET) ^ key;
 
     for (unsigned access = 0; access < DBT_ACCESSES; access++) {
-        struct dbt_tlb_entry *e = &m->tlb[access][index_of(va, key)];
+        struct dbt_tlb_entry *e = &m->tlb[access][dbt_tlb_index(va, key)];
 
         if ((e->tag & ~DBT_TLB_SLOW) == tag)
             e->tag = DBT_TLB_INVALID;
@@ -155,7 +150,7 @@ static void find_ram(struct dbt_mem *m, enum dbt_access access, struct place *p)
 
 static void mem_enter(struct dbt_mem *m, uint64_t va, enum dbt_access access, const struct place *p)
 {
-    unsigned i = index_of(va, m->key[access]);
+    unsigned i = dbt_tlb_index(va, m->key[access]);
     bool slow = !p->host || p->watched;
 
     m->pa[access][i] = p->pa & ~OFFSET;
@@ -168,7 +163,7 @@ static void mem_enter(struct dbt_mem *m, uint64_t va, enum dbt_access access, co
 static enum dbt_fault reach(struct dbt_mem *m, uint64_t va, enum dbt_access access, unsigned size,
                             struct place *p)
 {
-    unsigned i = index_of(va, m->key[access]);
+    unsigned i = dbt_tlb_index(va, m->key[access]);
     struct dbt_translation t = { .whole_page = true };
 
     if ((m->tlb[access][i].tag & ~DBT_TLB_SLOW) == ((va & ~OFFSET) ^ m->key[access])) {

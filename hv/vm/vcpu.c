@@ -172,6 +172,14 @@ void vcpu_notify(struct vcpu *v, void (*notify)(struct vcpu *))
         vcpu_wake(v, current);
 }
 
+/* Once out of the guest, it flushes before it enters again. */
+void vcpu_flush_wait(struct vcpu *v)
+{
+    while (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST) &&
+           (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_TLB))
+        cpu_relax();
+}
+
 void vm_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
 {
     if (vm->ops)
@@ -179,14 +187,9 @@ void vm_tlb_flush(struct vm *vm, gpa_t at, uint64_t len)
     for (uint32_t i = 0; i < vm->nvcpus; i++)
         if (vm->vcpu[i])
             vcpu_request(vm->vcpu[i], REQ_TLB);
-    for (uint32_t i = 0; i < vm->nvcpus; i++) {
-        struct vcpu *v = vm->vcpu[i];
-
-        /* Once out of the guest, it flushes before it enters again. */
-        while (v && __atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST) &&
-               (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_TLB))
-            cpu_relax();
-    }
+    for (uint32_t i = 0; i < vm->nvcpus; i++)
+        if (vm->vcpu[i])
+            vcpu_flush_wait(vm->vcpu[i]);
 }
 
 /* ---- whose state this CPU holds ---- */

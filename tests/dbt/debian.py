@@ -65,13 +65,12 @@ def initrd(where):
 
 
 class Machine:
-    def __init__(self, options, where):
+    """The program with these arguments, and a talk with its serial port."""
+
+    def __init__(self, *arguments):
         self.text = ""
         self.process = subprocess.Popen(
-            [os.path.join(TOP, "build/dbt/dbt"), "--kernel",
-             KERNEL, "--initrd", initrd(where),
-             "--append", "console=ttyS0 quiet", "--harts", str(options.harts), "--engine",
-             options.engine, "--stats"],
+            [os.path.join(TOP, "build/dbt/dbt"), "--stats", *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         os.set_blocking(self.process.stdout.fileno(), False)
 
@@ -91,22 +90,34 @@ class Machine:
         self.process.stdin.flush()
 
 
+    def end(self, line):
+        """It powers itself off; its counts are printed."""
+        self.say(line)
+        self.wait("device accesses", 60)
+        if self.process.wait(10) != 0:
+            sys.exit(f"{self.text}\nended with {self.process.returncode}")
+        print(self.text[self.text.rindex("hart 0"):].strip())
+
+
+def talk(machine, harts):
+    """From the kernel's start to the end."""
+    machine.wait("# ", 250)
+    for line, answer in TALK:
+        machine.say(line)
+        machine.wait(answer.format(harts), 60)
+    machine.end("/bin/busybox poweroff -f")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--engine", default="interpret")
     parser.add_argument("--harts", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as where:
-        machine = Machine(options, where)
-        machine.wait("# ", 250)
-        for line, answer in TALK:
-            machine.say(line)
-            machine.wait(answer.format(options.harts), 60)
-        machine.say("/bin/busybox poweroff -f")
-        machine.wait("device accesses", 60)
-        if machine.process.wait(10) != 0:
-            sys.exit(f"{machine.text}\nended with {machine.process.returncode}")
-        print(machine.text[machine.text.rindex("hart 0"):].strip())
+        machine = Machine("--kernel", KERNEL, "--initrd", initrd(where), "--append",
+                          "console=ttyS0 quiet", "--harts", str(options.harts), "--engine",
+                          options.engine)
+        talk(machine, options.harts)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ static const char usage[] =
     "usage: dbt [OPTION]...\n"
     "Runs a riscv64 machine in this process, its serial port on standard input and output.\n"
     "  --kernel FILE   a Linux Image; SBI is built in\n"
+    "  --firmware FILE what harts begin in, in M-mode, instead of the built-in SBI: OpenSBI's\n"
+    "                  fw_dynamic.bin, or U-Boot. The kernel may be any program then, or left out\n"
     "  --initrd FILE\n"
     "  --append TEXT   the kernel's command line\n"
     "  --elf FILE      a bare ELF file instead, started in M-mode. What it writes to its symbol\n"
@@ -32,7 +34,7 @@ static const char usage[] =
     "  --help          print this\n";
 
 static struct {
-    const char *kernel, *initrd, *append, *elf, *user, *memory, *harts, *engine, *limit;
+    const char *kernel, *firmware, *initrd, *append, *elf, *user, *memory, *harts, *engine, *limit;
     bool stats;
 } opt = { .append = "", .memory = "256M", .harts = "1", .engine = "interpret" };
 
@@ -80,6 +82,7 @@ static void option(int c)
 {
     switch (c) {
     case 'k': opt.kernel = optarg; break;
+    case 'f': opt.firmware = optarg; break;
     case 'i': opt.initrd = optarg; break;
     case 'a': opt.append = optarg; break;
     case 'e': opt.elf = optarg; break;
@@ -101,17 +104,17 @@ static bool engine_is_jit(void) { return !strcmp(opt.engine, "jit") || engine_is
 static void parse(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "kernel", 1, NULL, 'k' }, { "initrd", 1, NULL, 'i' }, { "append", 1, NULL, 'a' },
-        { "elf", 1, NULL, 'e' },    { "user", 1, NULL, 'u' },   { "memory", 1, NULL, 'm' },
-        { "harts", 1, NULL, 'n' },  { "engine", 1, NULL, 'g' }, { "limit", 1, NULL, 'l' },
-        { "decode", 0, NULL, 'd' }, { "stats", 0, NULL, 's' },  { "help", 0, NULL, 'h' },
-        { NULL, 0, NULL, 0 },
+        { "kernel", 1, NULL, 'k' }, { "firmware", 1, NULL, 'f' }, { "initrd", 1, NULL, 'i' },
+        { "append", 1, NULL, 'a' }, { "elf", 1, NULL, 'e' },      { "user", 1, NULL, 'u' },
+        { "memory", 1, NULL, 'm' }, { "harts", 1, NULL, 'n' },    { "engine", 1, NULL, 'g' },
+        { "limit", 1, NULL, 'l' },  { "decode", 0, NULL, 'd' },   { "stats", 0, NULL, 's' },
+        { "help", 0, NULL, 'h' },   { NULL, 0, NULL, 0 },
     };
     int c;
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
         option(c);
-    if (optind != argc || !opt.kernel + !opt.elf + !opt.user != 2)
+    if (optind != argc || !(opt.kernel || opt.firmware) + !opt.elf + !opt.user != 2)
         option('?');
     if (strcmp(opt.engine, "interpret") != 0 && !engine_is_jit())
         hosted_die("there is no engine %s", opt.engine);
@@ -150,7 +153,7 @@ static void make_machine(void)
             hosted_die("no memory");
     }
     m->host = &hosted_host;
-    m->sbi = !opt.elf;
+    m->sbi = !opt.elf && !opt.firmware;
     rvm_init(m);
 }
 
@@ -179,21 +182,29 @@ static void start_user(void)
     h->cpu.x[2] = RVM_RAM + machine.ram_size;
 }
 
+static struct hosted_file read_if(const char *path)
+{
+    return path ? hosted_read(path) : (struct hosted_file){ NULL, 0 };
+}
+
 static void start_linux(void)
 {
-    struct hosted_file kernel = hosted_read(opt.kernel), initrd = { NULL, 0 };
-    struct rvm_files files = { .append = opt.append };
+    struct hosted_file kernel = read_if(opt.kernel), initrd = read_if(opt.initrd),
+                       firmware = read_if(opt.firmware);
+    struct rvm_files files = { .append = opt.append,
+                               .kernel = kernel.data,
+                               .kernel_size = kernel.size,
+                               .initrd = initrd.data,
+                               .initrd_size = initrd.size,
+                               .firmware = firmware.data,
+                               .firmware_size = firmware.size };
 
-    if (opt.initrd)
-        initrd = hosted_read(opt.initrd);
-    files.kernel = kernel.data;
-    files.kernel_size = kernel.size;
-    files.initrd = initrd.data;
-    files.initrd_size = initrd.size;
-    if (rvm_load_linux(&machine, &files) != 0)
-        hosted_die("%s is no Image of riscv64, or does not fit", opt.kernel);
+    if (firmware.data ? rvm_load_firmware(&machine, &files) : rvm_load_linux(&machine, &files))
+        hosted_die("%s is no Image of riscv64, or does not fit",
+                   firmware.data ? opt.firmware : opt.kernel);
     free(kernel.data);
     free(initrd.data);
+    free(firmware.data);
 }
 
 /* The protocol of riscv-tests: bit 0 and a number; or device 1, command 1: a character. */
@@ -290,8 +301,8 @@ int main(int argc, char **argv)
 
     parse(argc, argv);
     make_machine();
-    hosted_console_open(opt.kernel && isatty(STDIN_FILENO));
-    if (opt.kernel)
+    hosted_console_open((opt.kernel || opt.firmware) && isatty(STDIN_FILENO));
+    if (opt.kernel || opt.firmware)
         start_linux();
     else if (opt.elf)
         tohost = start_elf(opt.elf);

@@ -136,6 +136,9 @@ static const struct row rows[] = {
     { ASM_MOV_STORE8, "mov", 1, 0, 8, 8, 0, 0, 1, 0 },
     { ASM_MOV_STORE16, "mov", 1, 0, 16, 16, 0, 0, 1, 0 },
     { ASM_LEA, "lea", 0, 1, 0, 0, 1, 0, 1, 1 },
+    { ASM_XCHG, "xchg", 1, 0, 0, 0, 1, 0, 1, 1 },
+    { ASM_XADD, "xadd", 1, 0, 0, 0, 1, 0, 1, 1 },
+    { ASM_CMPXCHG, "cmpxchg", 1, 0, 0, 0, 1, 0, 1, 1 },
     ALU(ASM_IMUL, "imul"),
     { ASM_MOVZX8, "movzx", 0, 1, 0, 8, 0, 0, 1, 1 },
     { ASM_MOVZX16, "movzx", 0, 1, 0, 16, 0, 0, 1, 1 },
@@ -219,6 +222,8 @@ static void check(const struct row *r, bool w, unsigned reg, struct asm_rm rm)
         is_reg(2, third, w ? 64 : 32);
     if (r->rm_at == 2)
         is_reg(1, third, 128);
+    assert_int_equal(!!(insn.attributes & ZYDIS_ATTRIB_HAS_LOCK),
+                     r->op == ASM_XADD || r->op == ASM_CMPXCHG);
 }
 
 static void all_operations(void **state)
@@ -347,6 +352,8 @@ static void rest(void **state)
     is("cqo");
     asm_cqo(fresh(), false);
     is("cdq");
+    asm_mfence(fresh());
+    is("mfence");
     asm_ret(fresh());
     is("ret");
     asm_patch(&buf, asm_jmp(fresh()), bytes + 200);

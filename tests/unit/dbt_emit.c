@@ -74,7 +74,8 @@ static void every_access_stays_in_its_page(void **state)
         if (!try(k, 150))
             continue;
         for (unsigned at = 0; at < unit.n; at++)
-            n += unit.ins[at].op == IR_LOAD || unit.ins[at].op == IR_STORE;
+            n += unit.ins[at].op == IR_LOAD || unit.ins[at].op == IR_STORE ||
+                 unit.ins[at].op == IR_AMO || unit.ins[at].op == IR_LR || unit.ins[at].op == IR_SC;
         assert_int_equal(jit_run_count(mask, sizeof mask), n);
         accesses += n;
     }

@@ -327,6 +327,65 @@ static bool memory(struct eval *e, const struct ir_unit *u, unsigned at, const s
     return true;
 }
 
+static uint64_t amo(unsigned kind, unsigned type, uint64_t old, uint64_t b)
+{
+    static const uint8_t conds[IR_AMOS] = {
+        [IR_AMO_MIN] = IR_LT, [IR_AMO_MAX] = IR_GT, [IR_AMO_MINU] = IR_LTU, [IR_AMO_MAXU] = IR_GTU
+    };
+
+    switch (kind) {
+    case IR_AMO_SWAP: return b;
+    case IR_AMO_ADD: return old + b;
+    case IR_AMO_XOR: return old ^ b;
+    case IR_AMO_AND: return old & b;
+    case IR_AMO_OR: return old | b;
+    default: return compare(conds[kind], type, old, b) ? old : b;
+    }
+}
+
+static uint64_t reserving(struct eval *e, bool lr, uint64_t address, unsigned bytes, uint64_t old)
+{
+    uint64_t is[3] = { bytes, address, old }, was[3];
+
+    memcpy(was, e->state + e->reserved, sizeof was);
+    if (!lr)
+        is[0] = 0, is[1] = was[1], is[2] = was[2];
+    memcpy(e->state + e->reserved, is, sizeof is);
+    return was[0] != bytes || was[1] != address || was[2] != old;
+}
+
+bool eval_atomic(struct eval *e, unsigned number, unsigned size, uint64_t address, uint64_t operand,
+                 uint64_t *v)
+{
+    struct ir_ins load = { .op = IR_LOAD, .size = (uint8_t)size },
+                  store = { .op = IR_STORE, .size = (uint8_t)size };
+    unsigned bytes = 1u << size, type = size == 3 ? IR_I64 : IR_I32;
+    uint64_t old = 0, fails = 0;
+
+    if (address & (bytes - 1) || !access(e, &load, address, &old))
+        return false;
+    if (number < 2)
+        fails = reserving(e, number == 0, address, bytes, old);
+    uint64_t new = number < 2 ? operand : amo(number - 2, type, old, operand);
+    if (number && !fails && !access(e, &store, address, &new))
+        return false;
+    *v = number == 1 ? fails : (uint64_t)sign(type, old);
+    return true;
+}
+
+/* False: it faulted. */
+static bool atomic(struct eval *e, const struct ir_unit *u, unsigned at, const struct frame *f)
+{
+    const struct ir_ins *i = &u->ins[at];
+    unsigned number = i->op == IR_LR ? 0 : i->op == IR_SC ? 1 : 2u + i->cond;
+
+    if (eval_atomic(e, number, i->size, value[i->a], value[i->b], &value[at]))
+        return true;
+    e->budget += f->counted - (f->insn ? f->insn - 1 : 0);
+    leave(e, EVAL_FAULT, f->pc, value[i->a]);
+    return false;
+}
+
 static unsigned place_of(const struct ir_unit *u, unsigned label)
 {
     for (unsigned k = 0; k < u->n; k++)
@@ -362,6 +421,9 @@ static unsigned step(struct eval *e, const struct ir_unit *u, unsigned at, struc
     case IR_SET: memcpy(e->state + i->imm, &value[i->a], bytes); break;
     case IR_LOAD:
     case IR_STORE: return memory(e, u, at, f) ? at + 1 : u->n;
+    case IR_AMO:
+    case IR_LR:
+    case IR_SC: return atomic(e, u, at, f) ? at + 1 : u->n;
     case IR_CALL:
         value[at] = narrow(i->type,
                            eval_helper(e, (unsigned)i->imm, value[i->a], value[i->b], value[i->c]));
@@ -378,6 +440,7 @@ static unsigned step(struct eval *e, const struct ir_unit *u, unsigned at, struc
         leave(e, EVAL_TRAP, f->pc, value[i->a] + (uint64_t)i->imm);
         return u->n;
     case IR_NOP:
+    case IR_FENCE:
     case IR_LABEL: break;
     default: value[at] = narrow(i->type, compute(u, i)); break;
     }

@@ -6,9 +6,10 @@
 #pragma once
 #include <hv/ir.h>
 
-#define EVAL_STATE 1024  /* bytes of guest state: integers below 512, floats above */
-#define EVAL_RAM 0x6000  /* bytes of guest memory, from EVAL_BASE */
-#define EVAL_BASE 0x7000 /* not the beginning of a host table, nor 0 */
+#define EVAL_STATE 1024          /* bytes of guest state: integers below 512, floats above */
+#define EVAL_RESERVED (512 - 24) /* among the integers: jit_layout.reserved */
+#define EVAL_RAM 0x6000          /* bytes of guest memory, from EVAL_BASE */
+#define EVAL_BASE 0x7000         /* not the beginning of a host table, nor 0 */
 
 enum eval_end { EVAL_EXIT, EVAL_BUDGET, EVAL_FAULT, EVAL_TRAP, EVAL_LOST };
 
@@ -22,6 +23,7 @@ struct eval {
     unsigned flags; /* exceptions of floating point: FE_* */
     uint64_t calls; /* a digest of the helpers called */
     /* other memory and helpers than the random units': false faults */
+    unsigned reserved; /* jit_layout.reserved */
     bool (*memory)(struct eval *e, uint64_t address, unsigned bytes, bool write, uint64_t *v);
 };
 
@@ -29,6 +31,12 @@ struct eval {
 void eval_run(struct eval *e, const struct ir_unit *u);
 /* What a helper does to the world: tests of the emitter call the same. */
 uint64_t eval_helper(struct eval *e, unsigned number, uint64_t a, uint64_t b, uint64_t c);
+/*
+ * An atomic access, of the kind that number says: 0 IR_LR, 1 IR_SC, 2 + enum ir_amo. False: it
+ * faults.
+ */
+bool eval_atomic(struct eval *e, unsigned number, unsigned size, uint64_t address, uint64_t operand,
+                 uint64_t *v);
 /* True and *p when [address, address + bytes) is memory. */
 bool eval_ram(struct eval *e, uint64_t address, unsigned bytes, uint8_t **p);
 

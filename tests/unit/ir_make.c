@@ -83,6 +83,7 @@ void eval_fill(struct eval *e, struct eval_random *r)
         memcpy(e->ram + k, &v, 8);
     }
     e->calls = 1;
+    e->reserved = EVAL_RESERVED;
     e->budget = 40 + (int64_t)below(r, 200);
 }
 
@@ -168,6 +169,23 @@ static void make_memory(struct maker *m, struct ir_ins *i)
     ir_add(m->u, *i);
 }
 
+static bool is_atomic(unsigned op) { return op == IR_AMO || op == IR_LR || op == IR_SC; }
+
+/* Aligned, most of them; near the addresses that are reserved, half of them. */
+static void make_atomic(struct maker *m, struct ir_ins *i)
+{
+    uint16_t at = ir_get(m->u, IR_I64, below(m->r, 2) ? 0 : 16 * below(m->r, 4));
+
+    i->size = (uint8_t)(2 + below(m->r, 2));
+    if (below(m->r, 8))
+        at = ir_op2(m->u, IR_AND, IR_I64, at, ir_const(m->u, IR_I64, -8));
+    i->a = at;
+    i->b = i->op == IR_LR ? 0 : pick(m, IR_I64);
+    i->cond = (uint8_t)(i->op == IR_AMO ? below(m->r, IR_AMOS) : 0);
+    i->imm = i->op == IR_LR ? 0 : i->op == IR_SC ? 1 : 2 + i->cond;
+    ir_add(m->u, *i);
+}
+
 static void make_one(struct maker *m)
 {
     struct ir_ins i = { .op = (uint8_t)below(m->r, IR_OPS) };
@@ -184,6 +202,10 @@ static void make_one(struct maker *m)
     i.imm = i.op == IR_CONST ? some_number(m->r) : i.op == IR_INSN ? 0x1000 + m->u->n : 0;
     if (i.op == IR_LOAD || i.op == IR_STORE) {
         make_memory(m, &i);
+        return;
+    }
+    if (is_atomic(i.op)) {
+        make_atomic(m, &i);
         return;
     }
     if (i.op == IR_GET) {

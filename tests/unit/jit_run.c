@@ -16,7 +16,7 @@
 #define JUMPS 64
 
 struct entry {
-    uint64_t read, write, host, spare;
+    uint64_t read, write, host, pa;
 };
 static struct {
     _Alignas(64) uint8_t state[EVAL_STATE];
@@ -32,6 +32,8 @@ static const struct jit_layout layout = {
     .tlb_read = 0,
     .tlb_write = 8,
     .tlb_host = 16,
+    .tlb_pa = 24,
+    .reserved = EVAL_RESERVED,
     .jumps = EVAL_STATE + 16 + sizeof w.tlb,
     .jump_entries = JUMPS,
     .budget = EVAL_STATE,
@@ -92,6 +94,7 @@ static void fill_tlb(uint64_t address)
         return;
     w.tlb[i].read = w.tlb[i].write = address & ~0xfffull;
     w.tlb[i].host = (uintptr_t)p;
+    w.tlb[i].pa = address & ~0xfffull;
 }
 
 static uint64_t memory_call(struct jit_frame *f, const struct jit_record *r)
@@ -111,6 +114,20 @@ static uint64_t memory_call(struct jit_frame *f, const struct jit_record *r)
     memcpy(&v, p, bytes);
     if (r->size & IR_SIGNED)
         v = (uint64_t)((int64_t)(v << (64 - 8 * bytes)) >> (64 - 8 * bytes));
+    if (r->to != JIT_NOWHERE)
+        *place(f, r->to) = v;
+    return JIT_GO_ON;
+}
+
+static uint64_t atomic_call(struct jit_frame *f, const struct jit_record *r)
+{
+    uint64_t address = argument(f, r, 0), v;
+
+    memcpy(eval->state, w.state, sizeof w.state);
+    if (!eval_atomic(eval, (unsigned)r->imm, r->size, address, argument(f, r, 1), &v))
+        return leave(f, r, EVAL_FAULT, r->pc, address);
+    memcpy(w.state, eval->state, sizeof w.state);
+    fill_tlb(address);
     if (r->to != JIT_NOWHERE)
         *place(f, r->to) = v;
     return JIT_GO_ON;
@@ -141,6 +158,7 @@ static uint64_t called(void *arg, struct jit_frame *f)
     switch ((enum jit_why)r.why) {
     case JIT_LOAD:
     case JIT_STORE: return memory_call(f, &r);
+    case JIT_ATOMIC: return atomic_call(f, &r);
     case JIT_CALL: return helper_call(f, &r);
     case JIT_TRAP: return leave(f, &r, EVAL_TRAP, r.pc, argument(f, &r, 0) + (uint64_t)r.imm);
     case JIT_BUDGET: return leave(f, &r, EVAL_BUDGET, (uint64_t)r.arg[0], 0);

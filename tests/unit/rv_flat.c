@@ -32,7 +32,7 @@ static void flat_fill(struct flat *m, uint64_t va)
 
     if (p)
         m->tlb[k] =
-            (struct flat_entry){ page, write ? page : (k ^ 1) << PAGE_SHIFT, (uintptr_t)p, 0 };
+            (struct flat_entry){ page, write ? page : (k ^ 1) << PAGE_SHIFT, (uintptr_t)p, page };
 }
 
 static int flat_end(struct flat *m, uint64_t va)
@@ -79,6 +79,28 @@ static int flat_store(void *machine, uint64_t va, unsigned size, uint64_t v)
     return flat_access(m, va, 1u << size, true, &v);
 }
 
+static bool flat_eval_memory(struct eval *e, uint64_t address, unsigned bytes, bool write,
+                             uint64_t *v)
+{
+    return !flat_access(container_of(e, struct flat, eval), address, bytes, write, v);
+}
+
+/* The evaluator's, on the hart's own state. */
+static int flat_atomic(void *machine, unsigned op, uint64_t va, uint64_t operand, uint64_t *v)
+{
+    struct flat *m = machine;
+    unsigned wide = op >= RV_LR_D;
+
+    flat_fill(m, va);
+    memcpy(m->eval.state, &m->cpu, sizeof m->cpu);
+    m->eval.memory = flat_eval_memory;
+    m->eval.reserved = offsetof(struct rv_cpu, reserved);
+    if (!eval_atomic(&m->eval, op - (wide ? RV_LR_D : RV_LR_W), 2 + wide, va, operand, v))
+        return flat_end(m, va);
+    memcpy(&m->cpu, m->eval.state, sizeof m->cpu);
+    return 0;
+}
+
 static const uint8_t *flat_code(void *machine, uint64_t va, uint64_t *pa)
 {
     *pa = va & ~(PAGE_SIZE - 1);
@@ -91,12 +113,6 @@ static void flat_protect(void *machine, uint64_t pa)
     uint64_t k = (pa >> PAGE_SHIFT) & (FLAT_TLB - 1);
 
     m->tlb[k].write = (k ^ 1) << PAGE_SHIFT;
-}
-
-static bool flat_eval_memory(struct eval *e, uint64_t address, unsigned bytes, bool write,
-                             uint64_t *v)
-{
-    return !flat_access(container_of(e, struct flat, eval), address, bytes, write, v);
 }
 
 static unsigned flat_flags(unsigned f)
@@ -120,6 +136,7 @@ static void flat_evaluate(struct flat *m)
 
     memcpy(m->eval.state, c, sizeof *c);
     m->eval.memory = flat_eval_memory;
+    m->eval.reserved = offsetof(struct rv_cpu, reserved);
     m->eval.budget = 1;
     m->eval.calls = 0;
     fesetround(round[c->frm & 3]);
@@ -134,6 +151,8 @@ static void flat_evaluate(struct flat *m)
     c->instret += (uint64_t)(1 - m->eval.budget);
     if (m->eval.end != EVAL_FAULT)
         c->pc = m->eval.pc;
+    else if (!m->over) /* a misaligned atomic */
+        (void)flat_end(m, m->eval.value);
 }
 
 void flat_step(void *machine)
@@ -160,8 +179,15 @@ static const uint8_t *flat_page(void *machine, uint64_t pa)
     return pa - FLAT_BASE < m->bytes ? m->ram + (pa - FLAT_BASE) : NULL;
 }
 
-static const struct rv_jit_ops flat_ops = { flat_step, flat_load,    flat_store,
-                                            flat_code, flat_protect, flat_page };
+static const struct rv_jit_ops flat_ops = {
+    .step = flat_step,
+    .load = flat_load,
+    .store = flat_store,
+    .atomic = flat_atomic,
+    .code = flat_code,
+    .protect = flat_protect,
+    .page = flat_page,
+};
 
 static void flat_jit(struct flat *m, unsigned hot)
 {
@@ -182,7 +208,9 @@ static void flat_jit(struct flat *m, unsigned hot)
                                     .tlb_shift = 5,
                                     .tlb_read = 0,
                                     .tlb_write = 8,
-                                    .tlb_host = 16 };
+                                    .tlb_host = 16,
+                                    .tlb_pa = 24,
+                                    .reserved = offsetof(struct rv_cpu, reserved) };
     m->jit = aligned_alloc(PAGE_SIZE, align_up(rv_jit_bytes(), PAGE_SIZE));
     if (s.code.w == MAP_FAILED || x == MAP_FAILED || !m->jit || rv_jit_init(m->jit, &s))
         abort();

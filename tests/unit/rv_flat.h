@@ -15,7 +15,7 @@
 #define FLAT_TLB 1024
 
 struct flat_entry {
-    uint64_t read, write, host, spare;
+    uint64_t read, write, host, pa;
 };
 struct flat {
     struct rv_cpu cpu;

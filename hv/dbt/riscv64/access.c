@@ -55,20 +55,10 @@ void rv_do_sh(struct rv_hart *h, const struct rv_insn *i) { access_store(h, i, 2
 void rv_do_sw(struct rv_hart *h, const struct rv_insn *i) { access_store(h, i, 4); }
 void rv_do_sd(struct rv_hart *h, const struct rv_insn *i) { access_store(h, i, 8); }
 
-static unsigned size_of(const struct rv_insn *i) { return i->op >= RV_LR_D ? 8 : 4; }
+static unsigned atomic_size(unsigned op) { return op >= RV_LR_D ? 8 : 4; }
 
-/* What an atomic works on; NULL: it trapped. */
-static void *target(struct rv_hart *h, const struct rv_insn *i, enum dbt_access access,
-                    uint64_t *pa)
-{
-    void *host;
-    enum dbt_fault fault = dbt_atomic(&h->mem, rv_x1(h, i), size_of(i), access, &host, pa);
-
-    if (fault == DBT_OK)
-        return host;
-    rv_memory_trap(h, fault, access);
-    return NULL;
-}
+/* The operation of the same kind on words. */
+static unsigned atomic_kind(unsigned op) { return op >= RV_LR_D ? op - (RV_LR_D - RV_LR_W) : op; }
 
 static uint64_t sign_extended(uint64_t v, unsigned size)
 {
@@ -93,35 +83,26 @@ static bool swap_if(void *at, unsigned size, uint64_t old, uint64_t value)
                                        __ATOMIC_SEQ_CST);
 }
 
-void rv_do_lr(struct rv_hart *h, const struct rv_insn *i)
+static uint64_t atomic_lr(struct rv_cpu *c, const void *at, uint64_t pa, unsigned size)
 {
-    uint64_t pa;
-    const void *at = target(h, i, DBT_LOAD, &pa);
-
-    if (!at)
-        return;
-    h->cpu.reserved = size_of(i);
-    h->cpu.reserved_pa = pa;
-    h->cpu.reserved_value = atomic_read(at, size_of(i));
-    rv_set(h, i, sign_extended(h->cpu.reserved_value, size_of(i)));
+    c->reserved = size;
+    c->reserved_pa = pa;
+    c->reserved_value = atomic_read(at, size);
+    return sign_extended(c->reserved_value, size);
 }
 
 /* A store of the same value by another hart in between goes unseen, as with every emulation by
  * compare-and-swap. */
-void rv_do_sc(struct rv_hart *h, const struct rv_insn *i)
+static uint64_t atomic_sc(struct rv_hart *h, void *at, uint64_t pa, unsigned size, uint64_t value)
 {
-    uint64_t pa;
-    void *at = target(h, i, DBT_STORE, &pa);
-    bool done;
+    struct rv_cpu *c = &h->cpu;
+    bool done =
+        c->reserved == size && c->reserved_pa == pa && swap_if(at, size, c->reserved_value, value);
 
-    if (!at)
-        return;
-    done = h->cpu.reserved == size_of(i) && h->cpu.reserved_pa == pa &&
-           swap_if(at, size_of(i), h->cpu.reserved_value, rv_x2(h, i));
-    h->cpu.reserved = 0;
+    c->reserved = 0;
     if (done)
-        dbt_atomic_done(&h->mem, pa, size_of(i));
-    rv_set(h, i, !done);
+        dbt_atomic_done(&h->mem, pa, size);
+    return !done;
 }
 
 static uint64_t lesser(uint64_t a, uint64_t b, bool is_signed, bool greater)
@@ -132,9 +113,9 @@ static uint64_t lesser(uint64_t a, uint64_t b, bool is_signed, bool greater)
 }
 
 /* What an AMO stores; operands of .w: sign-extended, which keeps the order of unsigned ones too. */
-static uint64_t access_combined(unsigned op, uint64_t old, uint64_t operand)
+static uint64_t access_combined(unsigned kind, uint64_t old, uint64_t operand)
 {
-    switch (op >= RV_LR_D ? op - (RV_LR_D - RV_LR_W) : op) {
+    switch (kind) {
     case RV_AMOSWAP_W: return operand;
     case RV_AMOADD_W: return old + operand;
     case RV_AMOXOR_W: return old ^ operand;
@@ -147,19 +128,55 @@ static uint64_t access_combined(unsigned op, uint64_t old, uint64_t operand)
     }
 }
 
-static void amo(struct rv_hart *h, const struct rv_insn *i, unsigned size)
+static uint64_t amo(struct rv_hart *h, void *at, uint64_t pa, unsigned op, uint64_t operand)
 {
-    uint64_t pa, old, operand = sign_extended(rv_x2(h, i), size);
-    void *at = target(h, i, DBT_STORE, &pa);
+    unsigned size = atomic_size(op);
+    uint64_t old;
 
-    if (!at)
-        return;
+    operand = sign_extended(operand, size);
     do
         old = sign_extended(atomic_read(at, size), size);
-    while (!swap_if(at, size, old, access_combined(i->op, old, operand)));
+    while (!swap_if(at, size, old, access_combined(atomic_kind(op), old, operand)));
     dbt_atomic_done(&h->mem, pa, size);
-    rv_set(h, i, old);
+    return old;
 }
 
-void rv_do_amo_w(struct rv_hart *h, const struct rv_insn *i) { amo(h, i, 4); }
-void rv_do_amo_d(struct rv_hart *h, const struct rv_insn *i) { amo(h, i, 8); }
+enum dbt_fault rv_atomic(struct rv_hart *h, unsigned op, uint64_t va, uint64_t operand,
+                         uint64_t *result)
+{
+    unsigned size = atomic_size(op), kind = atomic_kind(op);
+    uint64_t pa;
+    void *at;
+    enum dbt_fault fault = dbt_atomic(&h->mem, va, size, rv_atomic_access(op), &at, &pa);
+
+    if (fault != DBT_OK)
+        return fault;
+    if (kind == RV_LR_W)
+        *result = atomic_lr(&h->cpu, at, pa, size);
+    else if (kind == RV_SC_W)
+        *result = atomic_sc(h, at, pa, size, operand);
+    else
+        *result = amo(h, at, pa, op, operand);
+    return DBT_OK;
+}
+
+/*
+ * Volume I, 8.1. What the C language's order does not say: that all that was done before an LR is
+ * seen before it, and that what comes behind an AMO or SC is behind its store, too.
+ */
+void rv_do_atomic(struct rv_hart *h, const struct rv_insn *i)
+{
+    bool lr = atomic_kind(i->op) == RV_LR_W;
+    enum dbt_fault fault;
+    uint64_t v;
+
+    if (lr && i->imm & RV_RL)
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    fault = rv_atomic(h, i->op, rv_x1(h, i), rv_x2(h, i), &v);
+    if (!lr && i->imm & RV_AQ)
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (fault == DBT_OK)
+        rv_set(h, i, v);
+    else
+        rv_memory_trap(h, fault, rv_atomic_access(i->op));
+}

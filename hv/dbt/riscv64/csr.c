@@ -4,6 +4,8 @@
  * write leaves as it was (WARL). The number says who may: bits 9..8 the lowest mode, bits 11..10
  * both set: read-only.
  */
+#include <hv/nospec.h>
+
 #include "cpu.h"
 
 #define MISA (2ull << 62 | 1 << 20 | 1 << 18 | 1 << 12 | 1 << 8 | 1 << 5 | 1 << 3 | 1 << 2 | 1)
@@ -230,30 +232,37 @@ static void satp_write(struct rv_hart *h, unsigned number, uint64_t value)
     rv_refresh(h);
 }
 
+/* The table of CSRs has seen to the number; a CPU that runs ahead of that stays within, too. */
+static unsigned pmp_of(unsigned number, unsigned first, unsigned each)
+{
+    return (unsigned)index_nospec((number - first) * (uint64_t)each, RV_PMPS);
+}
+
 static uint64_t pmpcfg_read(struct rv_hart *h, unsigned number)
 {
+    const uint8_t *cfg = &h->cpu.pmpcfg[pmp_of(number, 0x3a0, 4)];
     uint64_t v = 0;
 
     for (unsigned i = 8; i-- > 0;)
-        v = v << 8 | h->cpu.pmpcfg[(number - 0x3a0) * 4 + i];
+        v = v << 8 | cfg[i];
     return v;
 }
 
 static void pmpcfg_write(struct rv_hart *h, unsigned number, uint64_t value)
 {
-    rv_pmpcfg_write(&h->cpu, (number - 0x3a0) * 4, value);
+    rv_pmpcfg_write(&h->cpu, pmp_of(number, 0x3a0, 4), value);
     dbt_mem_flush(&h->mem);
     rv_select(h);
 }
 
 static uint64_t pmpaddr_read(struct rv_hart *h, unsigned number)
 {
-    return h->cpu.pmpaddr[number - 0x3b0];
+    return h->cpu.pmpaddr[pmp_of(number, 0x3b0, 1)];
 }
 
 static void pmpaddr_write(struct rv_hart *h, unsigned number, uint64_t value)
 {
-    rv_pmpaddr_write(&h->cpu, number - 0x3b0, value);
+    rv_pmpaddr_write(&h->cpu, pmp_of(number, 0x3b0, 1), value);
     dbt_mem_flush(&h->mem);
     rv_select(h);
 }

@@ -71,7 +71,8 @@ static void engine_fill(struct rv_engine *e, uint64_t va)
     if (read && write && read != write) /* one of them is out of date */
         write = NULL;
     e->tlb[k] =
-        (struct rv_engine_entry){ read ? page : none, write ? page : none, (uintptr_t)host, 0 };
+        (struct rv_engine_entry){ read ? page : none, write ? page : none, (uintptr_t)host,
+                                  dbt_hit_pa(&e->hart.mem, read ? DBT_LOAD : DBT_STORE, page) };
     if (e->n_filled < RV_ENGINE_LISTED)
         e->filled[e->n_filled] = (uint16_t)k;
     if (e->n_filled <= RV_ENGINE_LISTED)
@@ -117,6 +118,17 @@ static int engine_store(void *machine, uint64_t va, unsigned size, uint64_t v)
 
     if (fault != DBT_OK)
         return engine_fault(e, fault, DBT_STORE);
+    engine_fill(e, va);
+    return 0;
+}
+
+static int engine_atomic(void *machine, unsigned op, uint64_t va, uint64_t operand, uint64_t *v)
+{
+    struct rv_engine *e = machine;
+    enum dbt_fault fault = rv_atomic(&e->hart, op, va, operand, v);
+
+    if (fault != DBT_OK)
+        return engine_fault(e, fault, rv_atomic_access(op));
     engine_fill(e, va);
     return 0;
 }
@@ -253,8 +265,15 @@ static const struct rv_machine_ops engine_machine = {
     .remapped = engine_remapped,
 };
 
-static const struct rv_jit_ops engine_ops = { engine_step, engine_load,    engine_store,
-                                              engine_code, engine_protect, engine_page };
+static const struct rv_jit_ops engine_ops = {
+    .step = engine_step,
+    .load = engine_load,
+    .store = engine_store,
+    .atomic = engine_atomic,
+    .code = engine_code,
+    .protect = engine_protect,
+    .page = engine_page,
+};
 
 int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memory code, unsigned hot,
                    uint64_t (*clock)(void))
@@ -273,7 +292,9 @@ int rv_engine_init(struct rv_engine *e, void *memory, struct jit_memory code, un
                                     .tlb_shift = 5,
                                     .tlb_read = 0,
                                     .tlb_write = 8,
-                                    .tlb_host = 16 };
+                                    .tlb_host = 16,
+                                    .tlb_pa = 24,
+                                    .reserved = offsetof(struct rv_cpu, reserved) };
     e->jit = memory;
     e->n_filled = RV_ENGINE_LISTED + 1;
     engine_seen(e);

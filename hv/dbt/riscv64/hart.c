@@ -61,12 +61,15 @@ void rv_refresh(struct rv_hart *h)
         h->machine->remapped(h->owner, h, NULL);
 }
 
-void rv_forget_page(struct rv_hart *h, uint64_t va)
+bool rv_forget_page(struct rv_hart *h, uint64_t va)
 {
-    if (!dbt_mem_forget_page(&h->mem, va))
+    bool alone = dbt_mem_forget_page(&h->mem, va);
+
+    if (!alone)
         rv_refresh(h);
     else if (h->machine->remapped)
         h->machine->remapped(h->owner, h, &va);
+    return alone;
 }
 
 void rv_reset(struct rv_hart *h, uint64_t pc)

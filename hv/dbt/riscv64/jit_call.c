@@ -76,7 +76,7 @@ static uint64_t call_extend(uint64_t v, unsigned size)
 
 static uint64_t call_memory(struct rv_jit *j, struct jit_frame *f, const struct jit_record *r)
 {
-    uint64_t va = call_arg(f, r, 0) + (uint64_t)r->imm, v = 0;
+    uint64_t at = call_arg(f, r, 0), va = at + (uint64_t)r->imm, v = 0;
     unsigned size = r->size & IR_SIZE;
     int err;
 
@@ -84,14 +84,16 @@ static uint64_t call_memory(struct rv_jit *j, struct jit_frame *f, const struct 
     call_sync(j, f, r);
     if (r->why == JIT_STORE)
         err = j->s.ops->store(j->s.machine, va, size, call_arg(f, r, 1));
+    else if (r->why == JIT_ATOMIC)
+        err = j->s.ops->atomic(j->s.machine, (unsigned)r->imm, at, call_arg(f, r, 1), &v);
     else
         err = j->s.ops->load(j->s.machine, va, size, &v);
     if (err) {
         f->gpr[15] += r->refund;
         return call_leave(j, RV_LEFT_GONE);
     }
-    if (r->why == JIT_LOAD && r->to != JIT_NOWHERE)
-        *call_place(f, r->to) = call_extend(v, r->size);
+    if (r->why != JIT_STORE && r->to != JIT_NOWHERE)
+        *call_place(f, r->to) = r->why == JIT_LOAD ? call_extend(v, r->size) : v;
     return JIT_GO_ON;
 }
 
@@ -147,7 +149,8 @@ uint64_t rv_jit_call(void *jit, struct jit_frame *f)
     f->record += sizeof r;
     switch ((enum jit_why)r.why) {
     case JIT_LOAD:
-    case JIT_STORE: return call_memory(j, f, &r);
+    case JIT_STORE:
+    case JIT_ATOMIC: return call_memory(j, f, &r);
     case JIT_CALL: return call_step(j, f, &r);
     case JIT_CHAIN: return call_go(j, f, (uint64_t)r.arg[0], record);
     case JIT_INDIRECT: j->stats.indirect++; return call_go(j, f, call_arg(f, &r, 0), NULL);

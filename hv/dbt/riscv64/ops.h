@@ -19,9 +19,9 @@ rv_exec_fn rv_do_lui, rv_do_auipc, rv_do_addi, rv_do_slti, rv_do_sltiu, rv_do_xo
     rv_do_bclr, rv_do_bclri, rv_do_binv, rv_do_binvi, rv_do_bset, rv_do_bseti, rv_do_bext,
     rv_do_bexti;
 
-/* access.c; AMOs of one size share a function */
+/* access.c; LR, SC and AMOs share a function */
 rv_exec_fn rv_do_lb, rv_do_lh, rv_do_lw, rv_do_ld, rv_do_lbu, rv_do_lhu, rv_do_lwu, rv_do_sb,
-    rv_do_sh, rv_do_sw, rv_do_sd, rv_do_lr, rv_do_sc, rv_do_amo_w, rv_do_amo_d;
+    rv_do_sh, rv_do_sw, rv_do_sd, rv_do_atomic;
 
 /* exec.c */
 rv_exec_fn rv_do_jal, rv_do_jalr, rv_do_beq, rv_do_bne, rv_do_blt, rv_do_bge, rv_do_bltu,

@@ -305,6 +305,40 @@ static void tr_jalr(struct rv_region *r)
     ir_add(r->u, (struct ir_ins){ .op = IR_EXIT_IND, .a = to });
 }
 
+static bool tr_is_atomic(const struct rv_insn *i)
+{
+    return i->op >= RV_LR_W && i->op <= RV_AMOMAXU_D;
+}
+
+static void tr_atomic(struct rv_region *r)
+{
+    static const uint8_t amos[] = { IR_AMO_SWAP, IR_AMO_ADD, IR_AMO_XOR,  IR_AMO_AND, IR_AMO_OR,
+                                    IR_AMO_MIN,  IR_AMO_MAX, IR_AMO_MINU, IR_AMO_MAXU };
+    bool wide = r->i->op >= RV_LR_D;
+    unsigned kind = r->i->op - (unsigned)(wide ? RV_LR_D : RV_LR_W);
+    struct ir_ins i = { .op = IR_LR, .type = IR_I64, .size = wide ? 3 : 2, .imm = r->i->op };
+
+    if (!kind && r->i->imm & RV_RL) /* a load: the host would let it pass earlier stores */
+        ir_add(r->u, (struct ir_ins){ .op = IR_FENCE });
+    i.a = rv_x(r, r->i->rs1);
+    if (kind) {
+        i.op = kind == 1 ? IR_SC : IR_AMO;
+        i.cond = kind == 1 ? 0 : amos[kind - 2];
+        i.b = rv_x(r, r->i->rs2);
+    }
+    rv_set_x(r, r->i->rd, ir_add(r->u, i));
+}
+
+/* Volume I, 2.7. The host keeps every order but that of a store before a load. */
+static void tr_fence(struct rv_region *r)
+{
+    uint32_t bits = r->i->bits;
+    bool tso = bits >> 20 == 0x833, stores = bits >> 24 & 5, loads = bits >> 20 & 10;
+
+    if (stores && loads && !tso)
+        ir_add(r->u, (struct ir_ins){ .op = IR_FENCE });
+}
+
 /* What is not in the table. */
 static void tr_other(struct rv_region *r)
 {
@@ -322,6 +356,10 @@ static void tr_other(struct rv_region *r)
         tr_jal(r);
     else if (i->op == RV_JALR)
         tr_jalr(r);
+    else if (tr_is_atomic(i))
+        tr_atomic(r);
+    else if (i->op == RV_FENCE)
+        tr_fence(r);
     else if (region_flow(i) == REGION_ENDS)
         ir_add(r->u, (struct ir_ins){ .op = IR_TRAP, .imm = RV_INTERPRET });
     else if (!rv_translate_float(r))

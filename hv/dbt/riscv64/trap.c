@@ -2,6 +2,7 @@
 /* Traps, interrupts and the instructions that return from them: volume II, 3.1.6 to 3.1.15 and 3.3.
  */
 #include "cpu.h"
+#include <hv/rv_fence.h>
 
 void rv_attend(struct rv_hart *h) { __atomic_store_n(&h->attention, 1, __ATOMIC_RELEASE); }
 
@@ -214,15 +215,9 @@ void rv_do_sfence_vma(struct rv_hart *h, const struct rv_insn *i)
         rv_illegal(h, i);
         return;
     }
-    if (i->rs1) {
-        rv_forget_page(h, rv_x1(h, i));
-        return;
-    }
-    if (i->rs2)
-        dbt_mem_forget(&h->mem, 0xffffull << 44, (rv_x2(h, i) & 0xffff) << 44);
-    else
-        dbt_mem_forget(&h->mem, 0, 0);
-    rv_refresh(h);
+    rv_fence(h, &(struct rv_fence){ .va = rv_x1(h, i),
+                                    .pages = i->rs1 != 0,
+                                    .asid = i->rs2 ? rv_x2(h, i) & 0xffff : RV_FENCE_ALL });
 }
 
 void rv_do_fence_i(struct rv_hart *h, const struct rv_insn *i)

@@ -391,13 +391,22 @@ static void dbt_window(struct vcpu *v, bool on) { (void)v, (void)on; }
 
 static void dbt_skip(struct vcpu *v, unsigned len) { v->regs.pc += len; }
 
-static void dbt_flush(struct vm *vm, gpa_t at, uint64_t len) { (void)vm, (void)at, (void)len; }
+/* The guest's memory is another: REQ_TLB, which follows, means more than SBI's fences. */
+static void dbt_flush(struct vm *vm, gpa_t at, uint64_t len)
+{
+    (void)at, (void)len;
+    for (uint32_t n = 0; n < vm->nvcpus; n++)
+        if (vm->vcpu[n] && vm->vcpu[n]->shared)
+            __atomic_store_n(&rv_shared_of(vm->vcpu[n])->changed, 1, __ATOMIC_RELEASE);
+}
 
 static void dbt_vcpu_flush(struct vcpu *v)
 {
     struct dbt_vcpu *d = dbt_of(v);
 
-    dbt_changed(d);
+    if (__atomic_exchange_n(&d->shared.changed, 0, __ATOMIC_ACQUIRE))
+        dbt_changed(d);
+    rv_fences_do(&d->shared.fences, &d->engine.hart);
     if (__atomic_exchange_n(&d->shared.fence_i, 0, __ATOMIC_ACQUIRE) && d->jit)
         rv_jit_verify(d->jit);
 }

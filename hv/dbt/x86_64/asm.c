@@ -7,6 +7,7 @@
 #include "hv/dbt/x86_64/asm.h"
 
 #define NO_DIGIT 0xff
+#define LOCK 0xf0
 enum asm_map { MAP_ONE, MAP_0F, MAP_VEX_0F38 };
 /* What is a byte register: spl, bpl, sil, dil need a REX prefix. */
 #define BYTE_REG 1
@@ -45,6 +46,9 @@ static const struct asm_code asm_table[ASM_OPS] = {
     [ASM_MOV_STORE8] = { 0, MAP_ONE, 0x88, NO_DIGIT, BYTE_REG | BYTE_RM },
     [ASM_MOV_STORE16] = { 0x66, MAP_ONE, 0x89, NO_DIGIT, 0 },
     [ASM_LEA] = PLAIN(0x8d),
+    [ASM_XCHG] = PLAIN(0x87),
+    [ASM_XADD] = TWO(LOCK, 0xc1),
+    [ASM_CMPXCHG] = TWO(LOCK, 0xb1),
     [ASM_IMUL] = TWO(0, 0xaf),
     [ASM_MOVZX8] = { 0, MAP_0F, 0xb6, NO_DIGIT, BYTE_RM },
     [ASM_MOVZX16] = TWO(0, 0xb7),
@@ -278,6 +282,13 @@ void asm_cmov(struct asm_buf *b, enum asm_cond c, bool w, unsigned reg, struct a
     struct asm_code code = { 0, MAP_0F, (uint8_t)(0x40 | c), NO_DIGIT, 0 };
 
     asm_encode(b, &code, w, reg, rm);
+}
+
+void asm_mfence(struct asm_buf *b)
+{
+    static const uint8_t mfence[] = { 0x0f, 0xae, 0xf0 };
+
+    asm_bytes(b, mfence, sizeof mfence);
 }
 
 void asm_cqo(struct asm_buf *b, bool w)

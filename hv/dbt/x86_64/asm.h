@@ -61,6 +61,9 @@ enum asm_op {
     ASM_MOV_STORE8,
     ASM_MOV_STORE16,
     ASM_LEA,
+    ASM_XCHG,    /* memory only, as the next two: all are atomic */
+    ASM_XADD,    /* memory += reg, reg = what was there */
+    ASM_CMPXCHG, /* memory equals rax: memory = reg, ZF; else rax = memory */
     ASM_IMUL,
     ASM_MOVZX8,
     ASM_MOVZX16,
@@ -148,6 +151,8 @@ void asm_mov_store_imm(struct asm_buf *b, bool w, struct asm_rm rm, int32_t imm)
 void asm_bswap(struct asm_buf *b, bool w, unsigned reg);
 void asm_setcc(struct asm_buf *b, enum asm_cond c, unsigned reg);
 void asm_cmov(struct asm_buf *b, enum asm_cond c, bool w, unsigned reg, struct asm_rm rm);
+/* Every earlier store is seen before any later load. */
+void asm_mfence(struct asm_buf *b);
 void asm_cqo(struct asm_buf *b, bool w);
 void asm_push(struct asm_buf *b, unsigned reg);
 void asm_pop(struct asm_buf *b, unsigned reg);

@@ -69,8 +69,7 @@ void emit_move(struct emit *e, bool w, unsigned to, unsigned from)
         asm_op(&e->b, ASM_MOV, w, to, asm_r(from));
 }
 
-/* The value into `to`, whatever it is. */
-static void emit_load_value(struct emit *e, bool w, unsigned to, uint16_t v)
+void emit_load_value(struct emit *e, bool w, unsigned to, uint16_t v)
 {
     int64_t imm;
 
@@ -442,26 +441,28 @@ static void emit_insn(struct emit *e)
 static void emit_nothing(struct emit *e) { (void)e; }
 
 static const emit_fn emit_table[IR_OPS] = {
-    [IR_NOP] = emit_nothing,   [IR_CONST] = emit_nothing,     [IR_GET] = emit_get,
-    [IR_SET] = emit_set,       [IR_ADD] = emit_binary,        [IR_SUB] = emit_binary,
-    [IR_MUL] = emit_binary,    [IR_AND] = emit_binary,        [IR_OR] = emit_binary,
-    [IR_XOR] = emit_binary,    [IR_SHL] = emit_shift,         [IR_SHR] = emit_shift,
-    [IR_SAR] = emit_shift,     [IR_ROL] = emit_shift,         [IR_ROR] = emit_shift,
-    [IR_DIVS] = emit_divide,   [IR_DIVU] = emit_divide,       [IR_REMS] = emit_divide,
-    [IR_REMU] = emit_divide,   [IR_MULHS] = emit_mulh,        [IR_MULHU] = emit_mulh,
-    [IR_MULHSU] = emit_mulh,   [IR_CLZ] = emit_bits,          [IR_CTZ] = emit_bits,
-    [IR_POPCNT] = emit_bits,   [IR_BSWAP] = emit_bswap,       [IR_CMP] = emit_cmp,
-    [IR_SELECT] = emit_select, [IR_SEXT8] = emit_extend,      [IR_SEXT16] = emit_extend,
-    [IR_SEXT32] = emit_extend, [IR_ZEXT8] = emit_extend,      [IR_ZEXT16] = emit_extend,
-    [IR_ZEXT32] = emit_extend, [IR_TRUNC] = emit_extend,      [IR_LOAD] = emit_load,
-    [IR_STORE] = emit_store,   [IR_CALL] = emit_call,         [IR_FADD] = emit_float_op,
-    [IR_FSUB] = emit_float_op, [IR_FMUL] = emit_float_op,     [IR_FDIV] = emit_float_op,
-    [IR_FSQRT] = emit_fsqrt,   [IR_FMA] = emit_fma,           [IR_FNEG] = emit_fneg,
-    [IR_FCMP] = emit_fcmp,     [IR_F2F] = emit_f2f,           [IR_I2F] = emit_i2f,
-    [IR_F2I] = emit_f2i,       [IR_BITCAST] = emit_bitcast,   [IR_BOX] = emit_box,
-    [IR_UNBOX] = emit_unbox,   [IR_LABEL] = emit_label,       [IR_INSN] = emit_insn,
-    [IR_COUNT] = emit_count,   [IR_JUMP] = emit_jump,         [IR_BRANCH] = emit_branch,
-    [IR_EXIT] = emit_exit,     [IR_EXIT_IND] = emit_exit_ind, [IR_TRAP] = emit_call,
+    [IR_NOP] = emit_nothing,   [IR_CONST] = emit_nothing, [IR_GET] = emit_get,
+    [IR_SET] = emit_set,       [IR_ADD] = emit_binary,    [IR_SUB] = emit_binary,
+    [IR_MUL] = emit_binary,    [IR_AND] = emit_binary,    [IR_OR] = emit_binary,
+    [IR_XOR] = emit_binary,    [IR_SHL] = emit_shift,     [IR_SHR] = emit_shift,
+    [IR_SAR] = emit_shift,     [IR_ROL] = emit_shift,     [IR_ROR] = emit_shift,
+    [IR_DIVS] = emit_divide,   [IR_DIVU] = emit_divide,   [IR_REMS] = emit_divide,
+    [IR_REMU] = emit_divide,   [IR_MULHS] = emit_mulh,    [IR_MULHU] = emit_mulh,
+    [IR_MULHSU] = emit_mulh,   [IR_CLZ] = emit_bits,      [IR_CTZ] = emit_bits,
+    [IR_POPCNT] = emit_bits,   [IR_BSWAP] = emit_bswap,   [IR_CMP] = emit_cmp,
+    [IR_SELECT] = emit_select, [IR_SEXT8] = emit_extend,  [IR_SEXT16] = emit_extend,
+    [IR_SEXT32] = emit_extend, [IR_ZEXT8] = emit_extend,  [IR_ZEXT16] = emit_extend,
+    [IR_ZEXT32] = emit_extend, [IR_TRUNC] = emit_extend,  [IR_LOAD] = emit_load,
+    [IR_STORE] = emit_store,   [IR_AMO] = emit_amo,       [IR_LR] = emit_lr,
+    [IR_SC] = emit_sc,         [IR_FENCE] = emit_fence,   [IR_CALL] = emit_call,
+    [IR_FADD] = emit_float_op, [IR_FSUB] = emit_float_op, [IR_FMUL] = emit_float_op,
+    [IR_FDIV] = emit_float_op, [IR_FSQRT] = emit_fsqrt,   [IR_FMA] = emit_fma,
+    [IR_FNEG] = emit_fneg,     [IR_FCMP] = emit_fcmp,     [IR_F2F] = emit_f2f,
+    [IR_I2F] = emit_i2f,       [IR_F2I] = emit_f2i,       [IR_BITCAST] = emit_bitcast,
+    [IR_BOX] = emit_box,       [IR_UNBOX] = emit_unbox,   [IR_LABEL] = emit_label,
+    [IR_INSN] = emit_insn,     [IR_COUNT] = emit_count,   [IR_JUMP] = emit_jump,
+    [IR_BRANCH] = emit_branch, [IR_EXIT] = emit_exit,     [IR_EXIT_IND] = emit_exit_ind,
+    [IR_TRAP] = emit_call,
 };
 
 /* A value that nobody reads and that has no effect needs no code. */

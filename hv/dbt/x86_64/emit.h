@@ -74,7 +74,7 @@ struct asm_rm emit_frm(const struct emit *e, uint16_t v);
 unsigned emit_to(const struct emit *e, unsigned scratch);
 void emit_done(struct emit *e, unsigned reg);
 void emit_move(struct emit *e, bool w, unsigned to, unsigned from);
-/* A jump on `c` to code behind the unit; emit_later_back() says where that returns. */
+/* A jump on `c` to code behind the unit; emit_back() says where that returns. */
 void emit_later(struct emit *e, enum asm_cond c, unsigned why);
 void emit_later_jump(struct emit *e, unsigned why);
 void emit_back(struct emit *e);
@@ -97,7 +97,20 @@ void emit_unbox(struct emit *e);
 void emit_late_float(struct emit *e, const struct emit_later *l);
 void emit_load(struct emit *e);
 void emit_store(struct emit *e);
+void emit_amo(struct emit *e);
+void emit_lr(struct emit *e);
+void emit_sc(struct emit *e);
+void emit_fence(struct emit *e);
 void emit_call(struct emit *e);
+/* The value into `to`, whatever it is. */
+void emit_load_value(struct emit *e, bool w, unsigned to, uint16_t v);
+/*
+ * rax: where the TLB's entry of address a + imm is, from rbp + layout.tlb; rcx: the offset in its
+ * page. Behind a comparison that finds a miss and a page that is left: then C is called, and
+ * emit_back() says where that returns. Atomic: of address a, and what is no multiple of the size is
+ * C's, too.
+ */
+void emit_find(struct emit *e, unsigned tag, unsigned why, bool atomic);
 void emit_count(struct emit *e);
 void emit_exit(struct emit *e);
 void emit_exit_ind(struct emit *e);

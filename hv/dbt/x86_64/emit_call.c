@@ -50,27 +50,48 @@ void emit_writeback(struct emit *e)
 }
 
 /*
- * rax: the host's address of the page, rcx: offset within the page. Too far: C does it. A CPU that
- * runs ahead of the comparison and is wrong stays within the entry's page all the same, or 7 bytes
- * behind it, which are the guest's too, or nobody's: <hv/view.h>, <hv/nospec.h>.
+ * The offset, if it is one. Aligned: its low bits go to the top, where any of them makes it large.
  */
-static void ec_translate(struct emit *e, unsigned tag, unsigned why)
+static void ec_compare(struct emit *e, unsigned size, unsigned why, bool aligned)
+{
+    int32_t most = (int32_t)(PAGE_SIZE - (1u << size));
+
+    if (aligned)
+        asm_shift(&e->b, ASM_ROR_CL, true, asm_r(RCX), size);
+    asm_imm(&e->b, ASM_CMP, true, asm_r(RCX), aligned ? most >> size : most);
+    emit_later(e, ASM_A, why);
+    if (aligned)
+        asm_shift(&e->b, ASM_SHL_CL, false, asm_r(RCX), size);
+}
+
+/*
+ * A CPU that runs ahead of the comparison and is wrong stays within the entry's page all the same,
+ * or 7 bytes behind it, which are the guest's too, or nobody's: <hv/view.h>, <hv/nospec.h>.
+ */
+void emit_find(struct emit *e, unsigned tag, unsigned why, bool atomic)
 {
     const struct ir_ins *i = emit_ins(e);
     const struct jit_layout *l = e->in->l;
-    int64_t base;
+    int64_t base, add = atomic ? 0 : i->imm;
 
     if (emit_const(e, i->a, &base))
-        asm_mov_imm(&e->b, RCX, (uint64_t)base + (uint64_t)i->imm);
+        asm_mov_imm(&e->b, RCX, (uint64_t)base + (uint64_t)add);
     else
-        asm_op(&e->b, ASM_LEA, true, RCX, asm_m(emit_reg(e, i->a, RCX), (int32_t)i->imm));
+        asm_op(&e->b, ASM_LEA, true, RCX, asm_m(emit_reg(e, i->a, RCX), (int32_t)add));
     asm_op(&e->b, ASM_MOV, false, RAX, asm_r(RCX));
     asm_shift(&e->b, ASM_SHR_CL, false, asm_r(RAX), PAGE_SHIFT - l->tlb_shift);
     asm_imm(&e->b, ASM_AND, false, asm_r(RAX), (int32_t)((l->tlb_entries - 1) << l->tlb_shift));
     asm_op(&e->b, ASM_XOR, true, RCX, asm_mx(RBP, RAX, l->tlb + (int32_t)tag));
-    asm_imm(&e->b, ASM_CMP, true, asm_r(RCX), (int32_t)(PAGE_SIZE - (1u << (i->size & IR_SIZE))));
-    emit_later(e, ASM_A, why);
+    ec_compare(e, i->size & IR_SIZE, why, atomic);
     asm_imm(&e->b, ASM_AND, false, asm_r(RCX), PAGE_SIZE - 1);
+}
+
+/* rax: the host's address of the page, rcx: offset within the page. */
+static void ec_translate(struct emit *e, unsigned tag, unsigned why)
+{
+    const struct jit_layout *l = e->in->l;
+
+    emit_find(e, tag, why, false);
     asm_op(&e->b, ASM_MOV, true, RAX, asm_mx(RBP, RAX, l->tlb + l->tlb_host));
 }
 

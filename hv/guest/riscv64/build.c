@@ -33,23 +33,28 @@ static void host_wake(void *ctx, unsigned n)
     vcpu_request(g->vm->vcpu[n], REQ_IRQ);
 }
 
+/* What it compiled before it was stopped may be old: no fence reaches a hart that is stopped. */
 static void host_start(void *ctx, unsigned n, uint64_t pc, uint64_t a1)
 {
     struct rv_guest *g = ctx;
 
     g->entry[n] = (struct rv_entry){ true, pc, a1 };
+    __atomic_store_n(&rv_shared_of(g->vm->vcpu[n])->fence_i, 1, __ATOMIC_RELEASE);
     for (unsigned i = 0; i < g->m.harts; i++)
         __atomic_store_n(&rv_shared_of(g->vm->vcpu[i])->others_run, 1, __ATOMIC_RELAXED);
-    vcpu_request(g->vm->vcpu[n], REQ_GUEST);
+    vcpu_request(g->vm->vcpu[n], REQ_TLB | REQ_GUEST);
 }
 
-static void host_fence(void *ctx, bool code)
+static void host_fence(void *ctx, unsigned n, const struct rv_fence *f)
 {
     struct rv_guest *g = ctx;
+    struct rv_shared *s = rv_shared_of(g->vm->vcpu[n]);
 
-    g->fence = true;
-    for (unsigned n = 0; code && n < g->m.harts; n++)
-        __atomic_store_n(&rv_shared_of(g->vm->vcpu[n])->fence_i, 1, __ATOMIC_RELEASE);
+    if (f)
+        rv_fences_post(&s->fences, f);
+    else
+        __atomic_store_n(&s->fence_i, 1, __ATOMIC_RELEASE);
+    g->fence |= 1u << n;
 }
 
 static const struct rvm_host rv_host = { .put = host_put,

@@ -128,23 +128,34 @@ static int rv_emulate(struct vcpu *v, struct vcpu_exit *e)
     return 0;
 }
 
+/* All at once, then until the last has left its guest: it does its fences before it goes on. */
+static void rv_fence_harts(struct vm *vm, uint32_t harts)
+{
+    for (uint32_t n = 0; n < vm->nvcpus; n++)
+        if (harts >> n & 1)
+            vcpu_request(vm->vcpu[n], REQ_TLB);
+    for (uint32_t n = 0; n < vm->nvcpus; n++)
+        if (harts >> n & 1)
+            vcpu_flush_wait(vm->vcpu[n]);
+}
+
 /* SBI: the registers are the hart's. */
 static int rv_call(struct vcpu *v, struct vcpu_exit *e)
 {
     struct rv_guest *g = rv_guest_of(v->vm);
-    bool fence, stopped;
+    uint32_t fence;
+    bool stopped;
 
     (void)e;
     debug_assert_own_cpu(v);
     spin_lock(&g->lock);
     rvm_sbi(&g->m, g->m.hart[v->id]);
     fence = g->fence;
-    g->fence = false;
+    g->fence = 0;
     stopped = g->m.hart_state[v->id] == RVM_STOPPED;
     spin_unlock(&g->lock);
     rv_regs_out(v);
-    if (fence)
-        vm_tlb_flush(v->vm, gpa(0), UINT64_MAX);
+    rv_fence_harts(v->vm, fence);
     if (stopped)
         v->mp = MP_OFF;
     rv_look(v);

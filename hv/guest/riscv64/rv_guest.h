@@ -29,8 +29,8 @@ struct rv_guest {
     struct rv_machine m;
     struct event rx; /* CPU 0: there is input */
     bool listening;
-    bool held;  /* under lock: the VM stands still, input stays in the console */
-    bool fence; /* under lock: SBI asked for it */
+    bool held;      /* under lock: the VM stands still, input stays in the console */
+    uint32_t fence; /* under lock: the harts that SBI's call is to fence, a bit each */
     /* under lock: where SBI starts a hart, which takes it from there */
     struct rv_entry {
         bool there;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SBI 2.0 for guests that bring no firmware: BASE, TIME, IPI, RFENCE, HSM, SRST and DBCN. All harts
- * run on one thread, so that a fence of another hart is done at once.
+ * SBI 2.0 for guests that bring no firmware: BASE, TIME, IPI, RFENCE, HSM, SRST and DBCN. Where all
+ * harts run on one thread, a fence of another hart is done at once; else the host's side does it.
  */
 #include "machine_parts.h"
 
@@ -25,13 +25,12 @@ enum {
 #define IMPLEMENTATION 0x54525654 /* "TRVT" */
 #define MASK_ALL UINT64_MAX
 #define DBCN_MAX 4096u /* bytes in one call: it may write fewer than asked */
-/* A flush of more pages than this is one of everything. */
-#define FENCE_PAGES 64
 
 struct call {
     struct rv_machine *m;
     struct rv_hart *h;
     uint64_t function, arg[6], value;
+    struct rv_fence fence;
 };
 
 static bool known(uint64_t extension);
@@ -88,51 +87,46 @@ static int64_t ipi(struct call *c)
     return c->function ? SBI_NOT_SUPPORTED : for_harts(c, c->arg[0], c->arg[1], sbi_send_ipi);
 }
 
-static void fence_code(struct call *c, struct rv_hart *h)
+/*
+ * Arguments 2 and 3: first address and bytes; 0 or all ones: everything. 4: the address space, of
+ * function 2.
+ */
+static struct rv_fence fence_asked(const struct call *c)
+{
+    uint64_t first = c->arg[2] & ~(DBT_PAGE - 1), bytes = c->arg[3] + (c->arg[2] - first);
+    struct rv_fence f = { .asid = c->function == 2 ? c->arg[4] & 0xffff : RV_FENCE_ALL };
+
+    if ((c->arg[2] == 0 && c->arg[3] == 0) || bytes < c->arg[3] ||
+        bytes > RV_FENCE_PAGES * DBT_PAGE)
+        return f;
+    f.va = first;
+    f.pages = (uint32_t)(bytes / DBT_PAGE + (bytes % DBT_PAGE != 0));
+    return f;
+}
+
+static void fence_code(struct rv_hart *h)
 {
     if (h->machine->fence_i)
         h->machine->fence_i(h->owner, h);
-    (void)c;
 }
 
-/* arg 2 and 3: first address and bytes; 0 or all ones: everything. */
-static void fence_vma(struct call *c, struct rv_hart *h)
-{
-    uint64_t first = c->arg[2] & ~(DBT_PAGE - 1), bytes = c->arg[3] + (c->arg[2] - first);
-
-    if ((c->arg[2] == 0 && c->arg[3] == 0) || bytes < c->arg[3] || bytes > FENCE_PAGES * DBT_PAGE) {
-        dbt_mem_forget(&h->mem, 0, 0);
-        rv_refresh(h);
-        return;
-    }
-    for (uint64_t at = 0; at < bytes; at += DBT_PAGE)
-        rv_forget_page(h, first + at);
-}
-
-/* Nothing of one hart: only whether the harts are there. */
-static void fence_none(struct call *c, struct rv_hart *h) { (void)c, (void)h; }
-
-static int64_t fence_all(struct call *c)
-{
-    int64_t err =
-        c->function > 2 ? SBI_NOT_SUPPORTED : for_harts(c, c->arg[0], c->arg[1], fence_none);
-
-    if (err == SBI_SUCCESS)
-        c->m->host->fence(c->m->ctx, c->function == 0);
-    return err;
-}
-
-static int64_t rfence(struct call *c)
+static void fence_one(struct call *c, struct rv_hart *h)
 {
     if (c->m->host->fence)
-        return fence_all(c);
-    switch (c->function) {
-    case 0: return for_harts(c, c->arg[0], c->arg[1], fence_code);
-    case 1:
-    case 2: /* of one address space: a fence of all is one too */
-        return for_harts(c, c->arg[0], c->arg[1], fence_vma);
-    default: return SBI_NOT_SUPPORTED;
-    }
+        c->m->host->fence(c->m->ctx, (unsigned)h->cpu.hartid, c->function ? &c->fence : NULL);
+    else if (c->function)
+        rv_fence(h, &c->fence);
+    else
+        fence_code(h);
+}
+
+/* Functions: FENCE.I, SFENCE.VMA, and that of one address space. */
+static int64_t rfence(struct call *c)
+{
+    if (c->function > 2)
+        return SBI_NOT_SUPPORTED;
+    c->fence = fence_asked(c);
+    return for_harts(c, c->arg[0], c->arg[1], fence_one);
 }
 
 static int64_t hart_start(struct call *c)
@@ -146,10 +140,12 @@ static int64_t hart_start(struct call *c)
         return SBI_ALREADY_AVAILABLE;
     if (!rvm_ram(c->m, c->arg[1], 2))
         return SBI_INVALID_ADDRESS;
-    if (c->m->host->start)
+    if (c->m->host->start) {
         c->m->host->start(c->m->ctx, (unsigned)n, c->arg[1], c->arg[2]);
-    else
+    } else {
         rvm_start(c->m, (unsigned)n, c->arg[1], n, c->arg[2]);
+        fence_code(c->m->hart[n]);
+    }
     c->m->hart_state[n] = RVM_STARTED;
     return SBI_SUCCESS;
 }

@@ -147,18 +147,28 @@ void dbt_atomic_done(struct dbt_mem *m, uint64_t pa, unsigned size);
 /* The physical address of code at va: what blocks are looked up by. */
 enum dbt_fault dbt_fetch_pa(struct dbt_mem *m, uint64_t va, uint64_t *pa);
 
+/* i of the TLB, as above. */
+static inline unsigned dbt_tlb_index(uint64_t va, uint64_t key)
+{
+    return (unsigned)((va ^ key) >> DBT_PAGE_SHIFT) & (DBT_TLB_ENTRIES - 1);
+}
+
 static inline uint8_t *dbt_hit(const struct dbt_mem *m, enum dbt_access access, uint64_t va,
                                unsigned size)
 {
     uint64_t key = m->key[access];
-    const struct dbt_tlb_entry *e =
-        &m->tlb[access][((va ^ key) >> DBT_PAGE_SHIFT) & (DBT_TLB_ENTRIES - 1)];
-
+    const struct dbt_tlb_entry *e = &m->tlb[access][dbt_tlb_index(va, key)];
     uint64_t tag = ((va + size - 1) & ~(DBT_PAGE - 1)) ^ key;
 
     if (e->tag != tag)
         return NULL;
     return (uint8_t *)(uintptr_t)equal_nospec(va + e->addend, e->tag, tag);
+}
+
+/* The physical address of a page that hits. */
+static inline uint64_t dbt_hit_pa(const struct dbt_mem *m, enum dbt_access access, uint64_t page)
+{
+    return m->pa[access][dbt_tlb_index(page, m->key[access])];
 }
 
 /* One plain access each where host and address allow it. */

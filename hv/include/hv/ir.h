@@ -67,6 +67,14 @@ enum ir_op {
     IR_TRUNC, /* i32 from i64 */
     IR_LOAD,  /* guest memory at a + imm; size: log2 of the bytes, IR_SIGNED */
     IR_STORE, /* b -> guest memory at a + imm */
+    /*
+     * At a, which must be a multiple of the size: log2 of the bytes, 2 or 3. What was read is
+     * sign-extended. imm: what C is told (JIT_ATOMIC) when the access is not simply one of RAM.
+     */
+    IR_AMO,   /* reads a and stores what cond (enum ir_amo) makes of that and b, at one go */
+    IR_LR,    /* reads a, and remembers place and value in the reservation (struct jit_layout) */
+    IR_SC,    /* 0: a is reserved and as it was read, and b is stored there; else 1 */
+    IR_FENCE, /* earlier stores are seen by others before later loads are done */
     IR_CALL,  /* helper number imm with a, b, c (as far as it takes them) */
     IR_FADD,
     IR_FSUB,
@@ -95,6 +103,20 @@ enum ir_op {
 };
 
 enum ir_cond { IR_EQ, IR_NE, IR_LT, IR_LE, IR_GT, IR_GE, IR_LTU, IR_LEU, IR_GTU, IR_GEU, IR_CONDS };
+
+/* What an IR_AMO stores. */
+enum ir_amo {
+    IR_AMO_SWAP,
+    IR_AMO_ADD,
+    IR_AMO_XOR,
+    IR_AMO_AND,
+    IR_AMO_OR,
+    IR_AMO_MIN,
+    IR_AMO_MAX,
+    IR_AMO_MINU,
+    IR_AMO_MAXU,
+    IR_AMOS
+};
 
 #define IR_SIZE 3   /* log2 of the bytes: 0 to 3 */
 #define IR_SIGNED 4 /* a load extends its sign */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Passes over a unit of the intermediate representation. Each keeps what the unit means, leaves a
- * unit that verifies, and takes time in proportion to its length (ir_cse(): times a constant).
+ * unit that verifies, and takes time in proportion to its length (ir_opt_cse(): times a constant).
  * Nothing is allocated. Any CPU.
  */
 #pragma once

@@ -3,7 +3,7 @@
  * From a unit of the intermediate representation to host code: what register allocation decides,
  * what an emitter makes, and what compiled code and C tell one another.
  *
- * Compiled code runs between jit_emit_entry()'s trampoline and its exit. The base register holds
+ * Compiled code runs between the trampolines of jit_emit_stubs(). The base register holds
  * the guest state's address, another the number of guest instructions that may still run; the most
  * used guest state is in host registers ("pins"), the same ones throughout a unit.
  */
@@ -63,10 +63,16 @@ struct jit_layout {
     uint8_t tlb_read, tlb_write; /* offsets in an entry of the page's address, or of one that no
                                     address that selects this entry can equal */
     uint8_t tlb_host;            /* offset in an entry of the host's address of the page */
-    int32_t jumps;               /* entries of struct jit_jump */
-    uint32_t jump_entries;       /* a power of two */
-    int32_t budget;              /* an int64_t */
-    int32_t mxcsr;               /* a uint32_t: host floating-point control, loaded and stored */
+    uint8_t tlb_pa;              /* and of the guest's physical one */
+    /*
+     * Three uint64_t of guest state that no IR_GET or IR_SET is about, IR_LR's: the bytes reserved
+     * (4 or 8; 0: none), their physical address, and what was read, zero-extended.
+     */
+    int32_t reserved;
+    int32_t jumps;         /* entries of struct jit_jump */
+    uint32_t jump_entries; /* a power of two */
+    int32_t budget;        /* an int64_t */
+    int32_t mxcsr;         /* a uint32_t: host floating-point control, loaded and stored */
 };
 struct jit_jump {
     uint64_t pc;   /* odd: none */
@@ -82,6 +88,7 @@ static inline uint32_t jit_jump_index(uint64_t pc, uint32_t entries)
 enum jit_why {
     JIT_LOAD,     /* the TLB has no answer: address a + imm[0] */
     JIT_STORE,    /* the same; value b */
+    JIT_ATOMIC,   /* the same, or a is misaligned: IR_AMO, IR_LR or IR_SC; number imm[0], value b */
     JIT_CALL,     /* helper imm[0] */
     JIT_TRAP,     /* helper imm[0], which leaves */
     JIT_CHAIN,    /* the guest goes on at imm[0]; the jump before this record may be patched */

@@ -233,8 +233,10 @@ enum rv_op {
  * One decoded instruction. Fields that an operation does not have are 0. Registers are 0 to 31; the
  * operation says whether x or f. imm is sign-extended as the format says: the value to add (lui and
  * auipc: already shifted by 12), a branch's distance, a shift amount, the number of a CSR (0 to
- * 0xfff; for csrr*i rs1 is the 5-bit value), aq << 1 | rl of an atomic.
+ * 0xfff; for csrr*i rs1 is the 5-bit value), RV_AQ and RV_RL of an atomic.
  */
+#define RV_RL 1
+#define RV_AQ 2
 struct rv_insn {
     uint16_t op; /* enum rv_op */
     uint8_t rd, rs1, rs2, rs3;

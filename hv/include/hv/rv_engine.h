@@ -12,7 +12,8 @@
 #define RV_ENGINE_LISTED 128 /* entries in use that can be emptied one by one */
 
 struct rv_engine_entry {
-    uint64_t read, write, host, spare;
+    uint64_t read, write; /* the page's address, or one that nothing equals */
+    uint64_t host, pa;
 };
 /* Compiled code reaches all of it from the hart's state. */
 struct rv_engine {

@@ -73,8 +73,8 @@ void rv_changed(struct rv_hart *h);
 
 /* To be called after dbt_mem_forget() from outside: selects again. */
 void rv_refresh(struct rv_hart *h);
-/* SFENCE.VMA of one address, for every address space. */
-void rv_forget_page(struct rv_hart *h, uint64_t va);
+/* SFENCE.VMA of one address, for every address space. False: everything was forgotten. */
+bool rv_forget_page(struct rv_hart *h, uint64_t va);
 
 /* Any thread: raises or clears bits of mip. SEIP is the controller's line, apart from software's
  * bit. */
@@ -100,6 +100,18 @@ bool rv_interrupt(struct rv_hart *h);
 
 /* A fault of memory as the trap it is: what compiled code calls when an access failed. */
 void rv_memory_trap(struct rv_hart *h, enum dbt_fault fault, enum dbt_access access);
+
+/*
+ * What an LR, SC or AMO (enum rv_op) does at va with rs2's value `operand`; *result: rd's. On a
+ * fault nothing was done.
+ */
+enum dbt_fault rv_atomic(struct rv_hart *h, unsigned op, uint64_t va, uint64_t operand,
+                         uint64_t *result);
+/* How its fault is called. */
+static inline enum dbt_access rv_atomic_access(unsigned op)
+{
+    return op == RV_LR_W || op == RV_LR_D ? DBT_LOAD : DBT_STORE;
+}
 
 /*
  * Runs one decoded instruction at cpu.pc: also what compiled code calls for what it does not

@@ -2,7 +2,7 @@
 /*
  * The compiling engine of a riscv64 hart: finds or makes host code for where the hart is, runs it,
  * and comes back when something is to be done that is not its own. One struct rv_jit belongs to one
- * hart and is used by one CPU or thread at a time, but rv_jit_kick().
+ * hart and is used by one CPU or thread at a time.
  *
  * Nothing is allocated once it is set up. Whatever the guest's code is, the work of one call is
  * bounded by its budget and by the compilation of one region at a time.
@@ -21,6 +21,8 @@ struct rv_jit_ops {
      */
     int (*load)(void *machine, uint64_t va, unsigned size, uint64_t *v);
     int (*store)(void *machine, uint64_t va, unsigned size, uint64_t v);
+    /* The same for what an LR, SC or AMO does (enum rv_op); v: rd's value. */
+    int (*atomic)(void *machine, unsigned op, uint64_t va, uint64_t operand, uint64_t *v);
     /*
      * The page that instructions at va come from: its bytes and its guest physical address. NULL
      * when it cannot be executed, or is no memory: step() does what is right.

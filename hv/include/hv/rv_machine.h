@@ -2,12 +2,12 @@
 /*
  * The machine around riscv64 harts, as a guest sees it: RAM, ACLINT, PLIC, 16550, syscon, device
  * tree and, where no firmware is brought, SBI 2.0. Portable, and without a thread of its own: one
- * thread calls all of these functions.
+ * caller at a time, but for a hart's timers and registers, which are its own thread's.
  */
 #ifndef HV_RV_MACHINE_H
 #define HV_RV_MACHINE_H
 
-#include <hv/rv_hart.h>
+#include <hv/rv_fence.h>
 #include <hv/types.h>
 #include <hv/uart16550.h>
 
@@ -51,11 +51,16 @@ struct rvm_host {
     /* The rest may be NULL: where one thread runs all harts. Called within the machine's functions.
      */
     void (*wake)(void *ctx, unsigned n); /* hart n has an interrupt that it had not */
-    /* SBI starts hart n: in place of rvm_start(), which is for the hart's own thread. */
-    void (*start)(void *ctx, unsigned n, uint64_t pc, uint64_t a1);
-    /* SBI's remote fences: every hart forgets its translations; code: and instructions it has read.
+    /*
+     * SBI starts hart n, which reads its instructions anew: in place of rvm_start(), which is for
+     * the hart's own thread.
      */
-    void (*fence)(void *ctx, bool code);
+    void (*start)(void *ctx, unsigned n, uint64_t pc, uint64_t a1);
+    /*
+     * SBI's remote fence of hart n, which is to be over before the hart that asked goes on. NULL:
+     * of instructions that were read.
+     */
+    void (*fence)(void *ctx, unsigned n, const struct rv_fence *f);
 };
 
 /* A PCI host bridge of ECAM, bus 0, that somebody else is behind: for the device tree. */
@@ -104,11 +109,18 @@ void rvm_start(struct rv_machine *m, unsigned n, uint64_t pc, uint64_t a0, uint6
  * when they do not fit or are not what they should be.
  */
 struct rvm_files {
-    const void *kernel, *initrd;
-    size_t kernel_size, initrd_size;
+    const void *kernel, *initrd, *firmware;
+    size_t kernel_size, initrd_size, firmware_size;
     const char *append;
 };
 int must_check rvm_load_linux(struct rv_machine *m, const struct rvm_files *files);
+/*
+ * Puts firmware at RVM_RAM, the kernel or whatever it starts (of any kind, or none) at RVM_NEXT,
+ * initrd and device tree in RAM, and starts all harts in M-mode, as QEMU's board does: a0 is a
+ * hart's number, a1 the device tree, a2 OpenSBI's struct fw_dynamic_info. 0, or -1: no room.
+ */
+#define RVM_NEXT (RVM_RAM + 0x200000)
+int must_check rvm_load_firmware(struct rv_machine *m, const struct rvm_files *files);
 /* Writes the device tree at `at`, at most `room` bytes; its length or -1. */
 int must_check rvm_fdt(const struct rv_machine *m, void *at, size_t room, const char *append,
                        uint64_t initrd, uint64_t initrd_end);

@@ -4,7 +4,7 @@
  * share.
  */
 #pragma once
-#include <hv/rv_hart.h>
+#include <hv/rv_fence.h>
 #include <hv/types.h>
 #include <hv/vcpu.h>
 
@@ -18,7 +18,9 @@ struct rv_shared {
      * other harts run, which may always.
      */
     uint32_t device_wrote, others_run;
-    uint32_t fence_i; /* with REQ_TLB: instructions may have changed, too; atomic */
+    /* With REQ_TLB: what SBI asks this hart for, and, atomic, all translations or instructions. */
+    struct rv_fences fences;
+    uint32_t changed, fence_i;
     /*
      * The access that the last EXIT_MEM told of is done: the engine tries it again, and gives the
      * instruction this answer. ok false: nothing is there.

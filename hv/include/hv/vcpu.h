@@ -243,3 +243,5 @@ static inline bool vcpu_is_own(const struct vcpu *v)
  * is waited for.
  */
 void vm_tlb_flush(struct vm *, gpa_t, uint64_t len);
+/* The same of one vCPU that was asked by vcpu_request(v, REQ_TLB). */
+void vcpu_flush_wait(struct vcpu *);

@@ -222,7 +222,10 @@ test:
     sfence.vma t2, zero
     TRAPS 52, 13, lw a0, 0(t0)
 
-/* code that maps itself anew goes on in the other page, however it went on before */
+/*
+ * code that maps itself anew goes on in the other page, and whoever calls it next comes there, too,
+ * however it went before
+ */
     la s6, table0 + 16
     la s7, code_one
     srli s7, s7, 2
@@ -235,6 +238,7 @@ test:
     li s9, 0x40002000
     li a4, 1103515245
     li a5, 400
+    li a6, 1
     ENTER 1
 1:  mul t5, t5, a4
     addi t5, t5, 1021
@@ -245,11 +249,13 @@ test:
     mv t2, s8
 2:  addi t3, t0, 1
     jalr s9
-    bne a0, t3, 3f
+    bne a0, a6, 3f
+    bne a1, t3, 3f
+    mv a6, t3
     addi a5, a5, -1
     bnez a5, 1b
 3:  TRAPS 55, 9, ecall
-    CHECK_REGS 56, a0, t3
+    CHECK_REGS 56, a5, zero
 
 /* MPRV: loads and stores as MPP's mode, fetches as M's */
     MAP 0, RWX
@@ -292,13 +298,14 @@ test:
     TRAPS 75, 5, ld a0, 0(a4)
     j pass
 
-/* The entry of the page that they run in becomes t2; which of them went on is told in a0. */
+/* The entry of the page that they run in becomes t2; a0 tells who began, a1 who went on. */
     .macro CODE n, name
     .balign 4096
 \name:
+    li a0, \n
     sd t2, 0(s6)
     sfence.vma s9, zero
-    li a0, \n
+    li a1, \n
     ret
     .endm
     CODE 1, code_one

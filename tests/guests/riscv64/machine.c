@@ -22,6 +22,8 @@ uint64_t probe_jump(uint64_t at);
 void kernel(uint64_t hart, const uint8_t *tree);
 void second(void);
 void second_hart(uint64_t hart);
+void third(void);
+extern uint32_t twice;
 uint64_t on_trap(uint64_t why, uint64_t pc, uint64_t value);
 extern char stacks[];
 
@@ -229,6 +231,29 @@ static void test_harts(void)
     check(others == 201, "the second hart takes an interrupt, and stops");
 }
 
+static uint64_t told_by_second(void)
+{
+    static volatile uint64_t told;
+
+    told = 0;
+    sbi(SBI_HSM, 0, 1, (uint64_t)third, (uint64_t)&told);
+    for (uint64_t from = now(); !told && now() - from < 300000000;)
+        ;
+    for (uint64_t from = now(); sbi(SBI_HSM, 2, 1, 0, 0) == 0 && now() - from < 300000000;)
+        ;
+    return told;
+}
+
+/* It has run this code, and compiled it; then another hart writes it anew. */
+static void test_new_code(void)
+{
+    if (sbi(SBI_HSM, 2, 1, 0, 0) == ~0ull)
+        return;
+    check(told_by_second() == 1, "the second hart starts elsewhere");
+    *(volatile uint32_t *)&twice = 0x00200513; /* li a0, 2 */
+    check(told_by_second() == 2, "a hart that starts runs what is there now");
+}
+
 /* The command line is somewhere in the device tree. */
 static int is_told(const uint8_t *tree, const char *word)
 {
@@ -253,5 +278,6 @@ void kernel(uint64_t hart, const uint8_t *tree)
     test_pci();
     test_bounds();
     test_harts();
+    test_new_code();
     end(0x10);
 }

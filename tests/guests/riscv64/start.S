@@ -29,6 +29,24 @@ second:
 3:  wfi
     j 3b
 
+/* The same for one that tells at a1 what the instruction `twice` says, and stops. */
+    .globl third, twice
+    .option push
+    .option norvc
+    .balign 4096
+third:
+    li t0, 1000
+twice:
+    li a0, 1
+    addi t0, t0, -1
+    bnez t0, twice
+    sd a0, 0(a1)
+    li a7, 0x48534d
+    li a6, 1
+    ecall
+    .balign 4096
+    .option pop
+
 /*
  * An exception during a probe goes on at `resume`, with its cause; others, and interrupts, are for
  * C. All that a caller need not save is saved.
