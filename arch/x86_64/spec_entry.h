@@ -2,9 +2,10 @@
 /* clang-format off */
 /*
  * spec_entry.h: what the entry code of both engines does against speculation, as assembler macros.
- * struct spec_vcpu is in %r8 (spec_vcpu.h). No indirect branch and no return comes before SPEC_EXIT
- * has ended: its own conditional branches may be predicted by what the guest trained, and the
- * LFENCE at its end waits until they are resolved.
+ * \flags is where the flags of struct spec_vcpu (spec.h) are, \s where its address is. No
+ * indirect branch and no return comes before SPEC_EXIT has ended, but those of CLEAR_BHB behind an
+ * LFENCE of their own: its own conditional branches may be predicted by what the guest trained, and
+ * the LFENCE at its end waits until they are resolved.
  */
 #pragma once
 #define SPEC_GUEST 0
@@ -40,7 +41,6 @@
 8:
         .endr
         add     $32 * 8, %rsp
-        lfence
 .endm
 
 /*
@@ -53,15 +53,15 @@
         lfence
         jmp     7b
 8:      add     $8, %rsp
-        lfence
 .endm
 
 /*
  * Taken branches and calls push the guest's out of the branch history: the sequence for CPUs
  * without BHI_CTRL in Intel's "Branch History Injection", software BHB-clearing: 5 times 5
- * branches. Changes eax, ecx.
+ * branches. What was filled before is in the RSB when its returns come. Changes eax, ecx.
  */
 .macro CLEAR_BHB
+        lfence
         mov     $5, %ecx
         call    .Lbhb1\@
         jmp     .Lbhb5\@
@@ -84,15 +84,14 @@
         jnz     .Lbhb1\@
         ret
 .Lbhb5\@:
-        lfence
 .endm
 
-/* Before the guest's registers are loaded. Changes rax, rcx, rdx. */
-.macro SPEC_ENTRY
-        testb   $SPEC_SWITCH, SPEC_FLAGS(%r8)
+/* Before the guest's registers are loaded. \s: a register. Changes rax, rcx, rdx. */
+.macro SPEC_ENTRY flags, s
+        testb   $SPEC_SWITCH, \flags
         jz      .Lentry\@
-        mov     SPEC_GUEST(%r8), %rax
-        cmp     SPEC_HOST(%r8), %rax
+        mov     SPEC_GUEST(\s), %rax
+        cmp     SPEC_HOST(\s), %rax
         je      .Lentry\@
         mov     %rax, %rdx
         shr     $32, %rdx
@@ -101,11 +100,12 @@
 .Lentry\@:
 .endm
 
-/* After the guest's registers are saved. Changes rax, rcx, rdx, r9. */
-.macro SPEC_EXIT
-        mov     SPEC_FLAGS(%r8), %r9d
+/* After the guest's registers are saved. Changes rax, rcx, rdx, r8, r9. */
+.macro SPEC_EXIT flags, s
+        mov     \flags, %r9d
         test    $SPEC_READ | SPEC_SWITCH | SPEC_IBPB, %r9d
         jz      4f
+        mov     \s, %r8
         test    $SPEC_READ, %r9d
         jz      1f
         mov     $SPEC_MSR_CTRL, %ecx
@@ -161,5 +161,17 @@
         xor     %r13d, %r13d
         xor     %r14d, %r14d
         xor     %r15d, %r15d
+.endm
+
+/* The end of both engines' functions, whose callers' registers are on the stack. */
+.macro RETURN_CLEARED
+        CLEAR_GPRS
+        pop     %r15
+        pop     %r14
+        pop     %r13
+        pop     %r12
+        pop     %rbx
+        pop     %rbp
+        jmp     __x86_return_thunk
 .endm
 #endif

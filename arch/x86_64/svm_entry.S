@@ -102,14 +102,7 @@
         mov     %r9, GPR(4)
         mov     %r10, REGS_PC(%rdi)
         mov     %r11, REGS_FLAGS(%rdi)
-        CLEAR_GPRS
-        pop     %r15
-        pop     %r14
-        pop     %r13
-        pop     %r12
-        pop     %rbx
-        pop     %rbp
-        jmp     __x86_return_thunk
+        RETURN_CLEARED
 .endm
 
         .text
@@ -133,7 +126,7 @@ svm_enter_guarded:
         push    %r8
         TO_VMCB
         mov     %rdx, %r9
-        SPEC_ENTRY
+        SPEC_ENTRY SPEC_FLAGS(%r8), %r8
         mov     %r9, %rax
         LOAD_GUEST
         testb   $SPEC_VERW, 32(%rsp)
@@ -141,10 +134,9 @@ svm_enter_guarded:
         verw    spec_selector(%rip)
 1:      vmrun   %rax
         SAVE_GUEST
-        pop     %r8                     /* struct spec_vcpu */
-        add     $8, %rsp
         mov     %rax, %r10
-        SPEC_EXIT
+        SPEC_EXIT 8(%rsp), (%rsp)
+        add     $16, %rsp
         mov     %r10, %rax
         LEAVE
         .size   svm_enter_guarded, . - svm_enter_guarded

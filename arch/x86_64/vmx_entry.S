@@ -34,6 +34,13 @@
         pop     GPR(7)
 .endm
 
+/* The function's end; the result is in %eax. */
+.macro LEAVE
+        xor     %esi, %esi
+        xor     %edi, %edi
+        RETURN_CLEARED
+.endm
+
         .text
         .globl  vmx_enter, vmx_exit, vmx_exit_guarded
         .type   vmx_enter, @function
@@ -56,11 +63,8 @@ vmx_enter:
         mov     %rsp, (%rdx)
         mov     $VMCS_HOST_RSP, %edx
         vmwrite %rsp, %rdx
-1:      test    %al, %al
-        jz      2f
-        mov     %rcx, %r8
-        SPEC_ENTRY
-2:      mov     GPR(0), %rax
+1:      SPEC_ENTRY %al, %rcx
+        mov     GPR(0), %rax
         mov     GPR(1), %rcx
         mov     GPR(2), %rdx
         mov     GPR(3), %rbx
@@ -88,36 +92,24 @@ vmx_enter:
          * the guest's.
          */
 5:      pop     %rdi
-        pop     %rax
-        pop     %r8
-        test    %al, %al
-        jz      9f
-        SPEC_EXIT
-9:      xor     %eax, %eax
-        jmp     vmx_left
+        cmpb    $0, (%rsp)
+        je      9f
+        SPEC_EXIT (%rsp), 8(%rsp)
+9:      add     $16, %rsp
+        xor     %eax, %eax
+        LEAVE
         .balign 16
 vmx_exit_guarded:
         SAVE_GUEST
-        add     $16, %rsp
-        pop     %r8                     /* struct spec_vcpu */
-        SPEC_EXIT
+        SPEC_EXIT 8(%rsp), 16(%rsp)
+        add     $24, %rsp
         mov     $1, %eax
-        jmp     vmx_left
+        LEAVE
         .balign 16
 vmx_exit:
         SAVE_GUEST
         add     $24, %rsp
         mov     $1, %eax
-vmx_left:
-        xor     %esi, %esi
-        xor     %edi, %edi
-        CLEAR_GPRS
-        pop     %r15
-        pop     %r14
-        pop     %r13
-        pop     %r12
-        pop     %rbx
-        pop     %rbp
-        jmp     __x86_return_thunk
+        LEAVE
         .size   vmx_enter, . - vmx_enter
         .section .note.GNU-stack, "", @progbits

@@ -162,11 +162,11 @@ static void test_cost(void **state)
         uint32_t flags;
         unsigned more;
     } rows[] = {
-        { "SPEC_CTRL switched", SPEC_SWITCH, 22 },
-        { "SPEC_CTRL passed through", SPEC_SWITCH | SPEC_READ, 26 },
-        { "IBPB", SPEC_IBPB, 10 },
-        { "RSB filling", SPEC_RSB, 32 },
-        { "RSB, one entry", SPEC_RET, 4 },
+        { "SPEC_CTRL switched", SPEC_SWITCH, 23 },
+        { "SPEC_CTRL passed through", SPEC_SWITCH | SPEC_READ, 27 },
+        { "IBPB", SPEC_IBPB, 11 },
+        { "RSB filling", SPEC_RSB, 31 },
+        { "RSB, one entry", SPEC_RET, 3 },
         { "branch history clearing", SPEC_BHB, 105 },
     };
     unsigned none = cost(0), wrong = 0;

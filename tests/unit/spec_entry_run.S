@@ -27,6 +27,6 @@
 
         .text
 RUN run_nothing
-RUN run_entry, SPEC_ENTRY
-RUN run_exit, SPEC_EXIT
+RUN run_entry, SPEC_ENTRY SPEC_FLAGS(%r8), %r8
+RUN run_exit, SPEC_EXIT SPEC_FLAGS(%r8), %r8
         .section .note.GNU-stack, "", @progbits
