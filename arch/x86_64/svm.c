@@ -185,7 +185,6 @@ static void set_intercepts(struct vmcb *b)
     b->intercept_misc3 = I3_INVLPGB | I3_INVLPGB_ILLEGAL | I3_MCOMMIT | I3_TLBSYNC;
     if (svm_has(SVM_PAUSE_FILTER)) {
         b->intercept_misc1 |= I1_PAUSE;
-        b->pause_filter_count = 3000;
         b->pause_filter_threshold = svm_has(SVM_PAUSE_THRESHOLD) ? 128 : 0;
     }
 }
@@ -248,6 +247,7 @@ static void svm_load(struct vcpu *v)
     spec_load();
     guest_fpu_load(v, &svm_of(v)->fpu);
     svm_of(v)->vmcb->clean = 0;
+    svm_watch_spins(v, svm_of(v));
 }
 
 static void svm_unload(struct vcpu *v)

@@ -69,6 +69,7 @@ void svm_enter(struct vcpu_regs *, struct vmcb *, uint64_t vmcb_pa, uint64_t hos
 void svm_enter_guarded(struct vcpu_regs *, struct vmcb *, uint64_t vmcb_pa, uint64_t host_pa,
                        struct spec_vcpu *);
 /* svm_run.c */
+void svm_watch_spins(const struct vcpu *, struct svm_vcpu *); /* it was loaded just now */
 void svm_run(struct vcpu *, struct vcpu_exit *);
 /* svm_irq.c: interrupts, NMIs, exceptions */
 bool svm_irq_ready(struct vcpu *);

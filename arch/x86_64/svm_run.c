@@ -7,6 +7,7 @@
 #include <hv/log.h>
 #include <hv/percpu.h>
 #include <hv/pt.h>
+#include <hv/vm.h>
 #include <hv/x86.h>
 
 #include <string.h>
@@ -222,11 +223,44 @@ static void exit_icebp(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
     e->reason = EXIT_NONE;
 }
 
-/* The guest spins: others may need the CPU more. */
+/*
+ * How many PAUSEs in a row are taken for spinning, 15.14.4: few while somebody may wait for this
+ * CPU, as when it has just turned to this vCPU, and more each time that nobody took over.
+ */
+enum { PAUSES_FEW = 50, PAUSES_MOST = 3200 };
+
+void svm_watch_spins(const struct vcpu *v, struct svm_vcpu *s)
+{
+    s->vmcb->pause_filter_count = PAUSES_FEW;
+    if (v->vm->nvcpus > 1)
+        s->vmcb->intercept_misc1 |= I1_PAUSE;
+}
+
+/* Without the filter, the first PAUSE alone is caught. */
+static bool svm_run_spins_for_long(struct svm_vcpu *s)
+{
+    struct vmcb *b = s->vmcb;
+
+    svm_dirty(s, CLEAN_I);
+    if (!svm_has(SVM_PAUSE_FILTER)) {
+        b->intercept_misc1 &= ~(uint32_t)I1_PAUSE;
+        return false;
+    }
+    if (b->pause_filter_count >= PAUSES_MOST)
+        return true;
+    b->pause_filter_count = (uint16_t)(b->pause_filter_count * 4);
+    return false;
+}
+
+/*
+ * The guest spins: others may need the CPU more. It goes on behind the PAUSE, else it would be
+ * caught there again before it has looked. (What is left of a longer one is a NOP.)
+ */
 static void svm_run_exit_pause(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
-    (void)s;
-    __atomic_fetch_or(&v->requests, REQ_YIELD, __ATOMIC_RELAXED);
+    step_over(v, s, 2);
+    __atomic_fetch_or(&v->requests, svm_run_spins_for_long(s) ? REQ_YIELD : REQ_SPIN,
+                      __ATOMIC_RELAXED);
     e->reason = EXIT_NONE;
 }
 

@@ -199,10 +199,10 @@ static void set_controls(struct vmx_vcpu *s)
 
     for (unsigned i = 0; i < ARRAY_SIZE(fixed); i++)
         vmwrite(fixed[i].field, fixed[i].val);
-    if (vmx_caps.secondary & S_PAUSE_LOOP) {
+    if (vmx_caps.secondary & S_PAUSE_LOOP)
         vmwrite(PLE_GAP, 128);
-        vmwrite(PLE_WINDOW, 4096);
-    }
+    s->spin_window = 0;
+    vmx_watch_spins(s);
     s->primary = vmx_caps.primary;
     s->secondary = vmx_caps.secondary;
     s->look_at = UINT64_MAX;
@@ -346,6 +346,7 @@ static void vmx_load(struct vcpu *v)
     vmx_use(v);
     write_host(v);
     s->looked_after = time_ns();
+    vmx_watch_spins(s);
     s->changed = true;
     s->look_at = UINT64_MAX;
     guest_fpu_load(v, &s->fpu);

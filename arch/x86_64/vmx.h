@@ -84,7 +84,8 @@ struct vmx_vcpu {
      */
     uint8_t *vapic;
     struct x86_shared shared;
-    uint32_t secondary; /* as the APIC's mode wants it */
+    uint32_t secondary;   /* as the APIC's mode wants it */
+    uint32_t spin_window; /* PLE_WINDOW as it was written */
     uint64_t eoi_exits[4];
     uint8_t apic_stale; /* enum vmx_apic_part: what the VMCS does not have yet */
     uint16_t vpid;
@@ -140,6 +141,7 @@ bool vmx_enter(struct vcpu_regs *, bool launched, uint64_t *host_rsp, struct spe
 extern const uint8_t vmx_exit[], vmx_exit_guarded[];
 /* vmx_run.c */
 void vmx_run(struct vcpu *, struct vcpu_exit *);
+void vmx_watch_spins(struct vmx_vcpu *); /* current; it was loaded just now, or is new */
 /* the VMCS is current: v->regs has the stack pointer too */
 void vmx_know_rsp(struct vcpu *);
 bool vmx_run_until(struct vcpu *, uint64_t ns);

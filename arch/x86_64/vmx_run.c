@@ -290,11 +290,39 @@ static void vmx_run_exit_cache(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_e
     e->reason = EXIT_NONE;
 }
 
-/* The guest spins: others may need the CPU more. */
+/*
+ * For how many TSC cycles a loop of PAUSEs is taken for spinning (24.6.13, 25.1.3): short while
+ * somebody may wait for this CPU, as when it has just turned to this vCPU, and longer each time
+ * that nobody took over.
+ */
+enum { SPIN_SHORT = 4096, SPIN_LONG = 262144 };
+
+void vmx_watch_spins(struct vmx_vcpu *s)
+{
+    if (!(vmx_caps.secondary & S_PAUSE_LOOP) || s->spin_window == SPIN_SHORT)
+        return;
+    s->spin_window = SPIN_SHORT;
+    vmwrite(PLE_WINDOW, s->spin_window);
+}
+
+static bool vmx_run_spins_for_long(struct vmx_vcpu *s)
+{
+    if (s->spin_window >= SPIN_LONG)
+        return true;
+    s->spin_window *= 4;
+    vmwrite(PLE_WINDOW, s->spin_window);
+    return false;
+}
+
+/*
+ * The guest spins: others may need the CPU more. It goes on behind the PAUSE, so that it looks
+ * before it is caught again.
+ */
 static void vmx_run_exit_pause(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
-    (void)s;
-    __atomic_fetch_or(&v->requests, REQ_YIELD, __ATOMIC_RELAXED);
+    vmx_skip_insn(v, vmx_run_insn_len());
+    __atomic_fetch_or(&v->requests, vmx_run_spins_for_long(s) ? REQ_YIELD : REQ_SPIN,
+                      __ATOMIC_RELAXED);
     e->reason = EXIT_NONE;
 }
 

@@ -25,6 +25,8 @@ struct own_line sched_cpu {
     uint64_t floor;       /* grows: the least vruntime of those who run and wait here */
     /* queued, too; in the order in which they came */
     struct vcpu *errands, *errands_last;
+    /* when the one that yielded to `prefer` was stopped; 0: nobody did */
+    uint64_t handed_ns;
     uint64_t errands_ns; /* what errands have had since the last turn that was none */
     /* of `first`, UINT64_MAX without; read by other CPUs without the lock */
     uint64_t first_vruntime;
@@ -93,6 +95,15 @@ void queue_catch_up(const struct sched_cpu *, struct sched_entity *);
 void queue_clamp(const struct sched_cpu *, struct sched_entity *); /* nor is it further ahead */
 /* One of this queue, taken out, runs from now on. goes_on: in the slice that it had. */
 void queue_start(struct vcpu *, bool goes_on);
+
+/* ---- sched.c ---- */
+
+/* No lock is held. Locks the queue that holds v or runs it. */
+struct sched_cpu *sched_lock_queue_of(struct vcpu *v);
+bool sched_is_in(const struct sched_cpu *q, const struct vcpu *v);
+/* v waits in q. If it has come to be first there by far, it shall run at once: true. */
+bool sched_preempt(struct sched_cpu *q, struct vcpu *v);
+void sched_account(struct vcpu *); /* no lock; it runs on this CPU: what it has had until now */
 
 /* ---- sched_steal.c; no lock is held, this CPU is `me` and q is its queue ---- */
 

@@ -68,8 +68,7 @@ int sched_init(void)
 
 /* ---- which queue, and whether in it ---- */
 
-/* Locks the queue that holds v or runs it. */
-static struct sched_cpu *sched_lock_queue_of(struct vcpu *v)
+struct sched_cpu *sched_lock_queue_of(struct vcpu *v)
 {
     for (;;) {
         uint32_t cpu = __atomic_load_n(&v->sched.cpu, __ATOMIC_ACQUIRE);
@@ -83,11 +82,11 @@ static struct sched_cpu *sched_lock_queue_of(struct vcpu *v)
 
 /*
  * With q's lock held. queue_woken() gives a vCPU another CPU under the lock of its new queue alone,
- * so that one found by lock_queue_of() while it was WAKING may be queued elsewhere by now; its CPU
- * is written before its state. (steal_from() writes them the other way round, under the lock of the
- * old queue alone.)
+ * so that one found by sched_lock_queue_of() while it was WAKING may be queued elsewhere by now;
+ * its CPU is written before its state. (steal_from() writes them the other way round, under the
+ * lock of the old queue alone.)
  */
-static bool sched_is_in(const struct sched_cpu *q, const struct vcpu *v)
+bool sched_is_in(const struct sched_cpu *q, const struct vcpu *v)
 {
     debug_assert_held(&q->lock);
     return __atomic_load_n(&v->sched.state, __ATOMIC_ACQUIRE) == SCHED_QUEUED &&
@@ -148,7 +147,7 @@ void sched_add(struct vcpu *v)
     hv_assert(cpu_count > 0);
     se->up = se->left = se->right = NULL;
     se->vruntime = se->ran_ns = se->steal_ns = 0;
-    se->charged_ns = se->wake_pending = se->yielded = 0;
+    se->charged_ns = se->spun_ns = se->wake_pending = se->yielded = 0;
     se->errand = ERRAND_NONE;
     se->errand_next = se->errand_prev = NULL;
     class_join(v);
@@ -218,11 +217,8 @@ static uint64_t had_by_running(const struct sched_cpu *q)
     return had_of(&r->sched) + (now > since ? to_virtual(&r->sched, now - since) : 0);
 }
 
-/*
- * v waits in q. If it has come to be first there by far, it shall run at once: not when those
- * before it would only run sooner.
- */
-static bool sched_preempt(struct sched_cpu *q, struct vcpu *v)
+/* Not when those before it would only run sooner. */
+bool sched_preempt(struct sched_cpu *q, struct vcpu *v)
 {
     uint64_t had = had_by_running(q);
 
@@ -385,7 +381,7 @@ static inline void account_to(struct percpu *c, struct sched_entity *se)
     set_relaxed(&c->guest_ns, c->guest_ns + ran);
 }
 
-static void sched_account(struct sched_entity *se) { account_to(this_cpu(), se); }
+void sched_account(struct vcpu *v) { account_to(this_cpu(), &v->sched); }
 
 /* Another CPU may end the turn meanwhile: the sum is then late or early by one turn, once. */
 uint64_t sched_ran_ns(const struct vcpu *v)
@@ -402,12 +398,6 @@ uint64_t sched_ran_ns(const struct vcpu *v)
 void sched_charge(struct vcpu *v, uint64_t ns)
 {
     __atomic_fetch_add(&v->sched.charged_ns, ns, __ATOMIC_RELAXED);
-}
-
-void sched_step_back(struct vcpu *v)
-{
-    debug_assert_on_cpu(v);
-    v->sched.yielded = 1;
 }
 
 /*
@@ -454,43 +444,6 @@ void sched_doze_end(struct vcpu *v)
     __atomic_store_n(&queues[c->id].running, v, __ATOMIC_RELAXED);
 }
 
-/*
- * Exchanges their claims, so that a pair of vCPUs that yield to each other gains nothing over
- * others.
- */
-static bool exchange(struct sched_cpu *q, struct vcpu *from, struct vcpu *to)
-{
-    uint64_t had;
-
-    debug_assert_held(&q->lock);
-    if (!sched_is_in(q, to))
-        return false;
-    had = to->sched.vruntime;
-    if (had <= from->sched.vruntime)
-        return false;
-    queue_unlink(q, to);
-    to->sched.vruntime = from->sched.vruntime;
-    set_relaxed(&from->sched.vruntime, had);
-    queue_link(q, to);
-    return sched_preempt(q, to);
-}
-
-void sched_yield_to(struct vcpu *from, struct vcpu *to)
-{
-    debug_assert_on_cpu(from);
-    debug_assert(from->vm == to->vm);
-    sched_step_back(from);
-    if (from == to)
-        return;
-    sched_account(&from->sched);
-    struct sched_cpu *q = sched_lock_queue_of(to);
-    bool kick = exchange(q, from, to);
-    uint32_t cpu = to->sched.cpu;
-    spin_unlock(&q->lock);
-    if (kick)
-        cpu_kick(cpu);
-}
-
 /* v was left before its turn was over: it goes on before others. */
 static void keep_turn(struct sched_cpu *q, struct vcpu *v, bool errand)
 {
@@ -498,6 +451,15 @@ static void keep_turn(struct sched_cpu *q, struct vcpu *v, bool errand)
         queue_errand(q, v, true);
     else
         q->prefer = v;
+}
+
+/* For those who choose the next one to yield to, and for whom this one has yielded to. */
+static void note_spin(struct sched_cpu *q, struct sched_entity *se, bool errand)
+{
+    q->handed_ns = se->yielded && !errand && q->prefer ? se->since : 0;
+    if (!se->yielded)
+        se->spun_ns = 0;
+    se->yielded = 0;
 }
 
 void sched_put(struct vcpu *v, bool runnable)
@@ -509,7 +471,7 @@ void sched_put(struct vcpu *v, bool runnable)
     debug_assert_no_locks();
     spin_lock(&q->lock);
     bool over = se->yielded || sched_should_yield(v), errand = se->errand == ERRAND_RUNS;
-    sched_account(se);
+    sched_account(v);
     if (errand)
         q->errands_ns += se->since - se->slice_start;
     se->errand = ERRAND_NONE;
@@ -528,7 +490,7 @@ void sched_put(struct vcpu *v, bool runnable)
         if (!over)
             keep_turn(q, v, errand);
     }
-    se->yielded = 0;
+    note_spin(q, se, errand);
     queue_advance(q);
     spin_unlock(&q->lock);
 }
@@ -549,6 +511,19 @@ static struct vcpu *first_of(const struct sched_cpu *q, const struct sched_group
         return q->tree.first;
     struct classes c = classes_of(group);
     return runtree_first_of(&q->tree, &c);
+}
+
+/*
+ * v goes on with the slice of one that yielded to it. As those two could do so all the time, they
+ * pay for the switch: what was done in between for others is not more than that.
+ */
+static void pay_switch(const struct sched_cpu *q, struct vcpu *v)
+{
+    struct sched_entity *se = &v->sched;
+    uint64_t ns = q->handed_ns ? min_u64(se->since - q->handed_ns, SWITCH_NS) : 0;
+
+    se->steal_ns -= ns;
+    set_relaxed(&se->since, se->since - ns);
 }
 
 static struct vcpu *pick_own(struct sched_cpu *q, const struct sched_group *group)
@@ -572,6 +547,8 @@ static struct vcpu *pick_own(struct sched_cpu *q, const struct sched_group *grou
         return NULL;
     queue_take_out(q, v);
     queue_start(v, goes_on);
+    if (goes_on)
+        pay_switch(q, v);
     return v;
 }
 

@@ -333,10 +333,8 @@ static enum next attend(struct vcpu *v, uint32_t *seen)
         inject_nmi(v);
     if (req & REQ_IRQ)
         inject_irq(v);
-    if (req & REQ_YIELD) {
-        sched_step_back(v);
+    if (req & (REQ_YIELD | REQ_SPIN) && sched_spins(v, req & REQ_YIELD))
         return LEAVE;
-    }
     return GO_ON;
 }
 

@@ -23,7 +23,9 @@ static void yield(uint32_t cpu, unsigned to)
     struct vcpu *v = on_cpu[cpu];
 
     host_cpu = cpu;
-    if (v && to & 8)
+    if (v && (to & 12) == 12)
+        (void)sched_spins(v, to & 1);
+    else if (v && to & 8)
         sched_step_back(v);
     else if (v)
         sched_yield_to(v, &sim[to % sim_n]);

@@ -29,12 +29,18 @@ ROWS = [
     ("io_race", "hv/vm/io.c", "__atomic_store_n(&to->base, r->base, __ATOMIC_RELAXED)",
      "to->base = r->base"),
     ("io_race", "hv/vm/io.c", "return __atomic_load_n(&t->seq, __ATOMIC_RELAXED) == seq;",
-     "return true;"),
+     "(void)t, (void)seq;\n    return true;"),
+    ("dbt_smp", "hv/dbt/riscv64/access.c",
+     "__atomic_load_n((const uint64_t *)at, __ATOMIC_SEQ_CST)", "*(const uint64_t *)at"),
+    ("dbt_smp", "hv/dbt/x86_64/asm.c", "[ASM_XADD] = TWO(LOCK, 0xc1)",
+     "[ASM_XADD] = TWO(0, 0xc1)"),
+    ("dbt_smp", "hv/dbt/x86_64/asm.c", "[ASM_CMPXCHG] = TWO(LOCK, 0xb1)",
+     "[ASM_CMPXCHG] = TWO(0, 0xb1)"),
     ("vio_race", "hv/core/event.c", "while (!cancelled(ev, q))\n        cpu_relax();",
      "(void)cancelled(ev, q);"),
     ("vio_race", "hv/vio/virtio.c",
-     "__atomic_store_n(&d->s.config_vector, VIRTIO_NO_VECTOR, __ATOMIC_RELAXED)",
-     "d->s.config_vector = VIRTIO_NO_VECTOR"),
+     "was = mine ? __atomic_exchange_n(&d->s.status, VIRTIO_NEEDS_RESET, __ATOMIC_ACQ_REL) : 0;",
+     "was = mine ? d->s.status : 0;\n    if (mine)\n        d->s.status = VIRTIO_NEEDS_RESET;"),
 ]
 
 

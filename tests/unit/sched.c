@@ -7,6 +7,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <hv/vm.h>
+
 #include "hv/vm/queue.h"
 #include "tests/unit/simsched.h"
 
@@ -507,6 +509,94 @@ static void test_charge(void **state)
     expect_ran(other, 2000, 5);
 }
 
+/* It spins; the switch takes 5 us. Who runs then. */
+static struct vcpu *sim_spin(void)
+{
+    host_cpu = 0;
+    if (sched_spins(on_cpu[0], false)) {
+        sched_put(on_cpu[0], true);
+        host_now += 5000;
+        sim_pick(0);
+    }
+    return on_cpu[0];
+}
+
+/* One that spins lets its mates go on with its slice, in turn, until that is over. */
+static void test_spins(void **state)
+{
+    static struct vm locks, other;
+    const struct vcpu *order[3], *now;
+
+    (void)state;
+    sim_start(1);
+    for (unsigned i = 0; i < 4; i++)
+        sched_wake(sim_add_to(i < 3 ? &locks : &other, 100, 0));
+    do
+        sim_step();
+    while (on_cpu[0] == &sim[3] || sched_should_yield(on_cpu[0]));
+    uint64_t begun = on_cpu[0]->sched.slice_start;
+    for (unsigned i = 0; i < 12; i++) {
+        order[i % 3] = on_cpu[0];
+        host_now += 10000;
+        now = sim_spin();
+        assert_int_equal(now->sched.slice_start, begun);
+        for (unsigned k = 0; k < 3 && i > 2; k++)
+            assert_true(now == order[(i + 1) % 3]);
+    }
+    host_now += 6000000;
+    assert_ptr_equal(sim_spin(), &sim[3]);
+    assert_false(sched_spins(&sim[3], false));
+    assert_true(sched_spins(&sim[3], true));
+}
+
+/* One that has been interrupted, and does not spin, may have the lock: it comes before the others.
+ */
+static void test_spins_for_the_holder(void **state)
+{
+    (void)state;
+    sim_start(1);
+    for (unsigned i = 0; i < 4; i++)
+        sched_wake(sim_add(100, 0));
+    sim_step();
+    for (unsigned i = 0; i < 4; i++) {
+        host_now += 10000;
+        (void)sim_spin();
+    }
+    struct vcpu *holder = on_cpu[0];
+    sched_put(holder, true);
+    queues[0].prefer = NULL;
+    host_now += 10000;
+    sim_pick(0);
+    assert_ptr_not_equal(on_cpu[0], holder);
+    assert_ptr_equal(sim_spin(), holder);
+}
+
+/* Two that spin all the time, and so hand on their slices, beside one that computes. */
+static void test_spins_cost_others_nothing(void **state)
+{
+    static struct vm locks, other;
+    uint64_t ran = 0, begun, since;
+
+    (void)state;
+    sim_start(1);
+    for (unsigned i = 0; i < 3; i++)
+        sched_wake(sim_add_to(i < 2 ? &locks : &other, 100, 0));
+    sim_step();
+    begun = since = host_now;
+    while (host_now - begun < 3000 * STEP_NS) {
+        uint64_t from = host_now;
+
+        if (sim_10us() != &sim[2]) {
+            (void)sim_spin();
+            assert_true(host_now - since < 13 * STEP_NS);
+            continue;
+        }
+        since = host_now;
+        ran += host_now - from;
+    }
+    assert_in_range(ran, 950 * STEP_NS, 1050 * STEP_NS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -526,6 +616,9 @@ int main(void)
         cmocka_unit_test_teardown(test_time_of_a_turn_that_lasts, end),
         cmocka_unit_test_teardown(test_remove_waits, end),
         cmocka_unit_test_teardown(test_yield_to, end),
+        cmocka_unit_test_teardown(test_spins, end),
+        cmocka_unit_test_teardown(test_spins_for_the_holder, end),
+        cmocka_unit_test_teardown(test_spins_cost_others_nothing, end),
         cmocka_unit_test_teardown(test_charge, end),
         cmocka_unit_test_teardown(test_errand, end),
         cmocka_unit_test_teardown(test_errand_and_wake, end),

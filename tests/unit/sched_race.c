@@ -5,7 +5,6 @@
  * in two places, ends the round dance.
  */
 #include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include <cmocka.h>
+#include <arch/irq.h>
 #include <hv/event.h>
 #include <hv/percpu.h>
 #include <hv/sched.h>
@@ -28,6 +28,8 @@
 static struct vcpu vcpus[VCPUS];
 static uint32_t token[VCPUS], inside[VCPUS], passes, errors, stop, timer_runs;
 static struct event ticks[CPUS];
+static pthread_mutex_t asleep[CPUS];
+static pthread_cond_t kicked[CPUS];
 
 uint64_t time_ns(void)
 {
@@ -80,7 +82,8 @@ static void run(struct percpu *c, struct vcpu *v, unsigned *seed)
     pass_on(me, seed);
     if (rand_r(seed) % 4 == 0)
         sched_yield_to(v, &vcpus[(unsigned)rand_r(seed) % VCPUS]);
-    if (rand_r(seed) % 4 == 0 && sched_doze(v)) {
+    bool leaves = rand_r(seed) % 4 == 0 && sched_spins(v, rand_r(seed) % 2);
+    if (!leaves && rand_r(seed) % 4 == 0 && sched_doze(v)) {
         event_run();
         sched_doze_end(v);
     }
@@ -90,6 +93,30 @@ static void run(struct percpu *c, struct vcpu *v, unsigned *seed)
         __asm__ volatile("" : : : "memory");
     __atomic_fetch_sub(&inside[me], 1, __ATOMIC_SEQ_CST);
     sched_put(v, runnable);
+}
+
+void irq_send_kick(uint32_t cpu)
+{
+    pthread_mutex_lock(&asleep[cpu]);
+    pthread_cond_signal(&kicked[cpu]);
+    pthread_mutex_unlock(&asleep[cpu]);
+}
+
+/* The host runs other threads meanwhile: with fewer processors than CPUs, who polled would be in
+ * the way. */
+static void sleep_in(const struct percpu *c)
+{
+    uint64_t until;
+
+    pthread_mutex_lock(&asleep[c->id]);
+    while (!__atomic_load_n(&c->wake, __ATOMIC_SEQ_CST) && (until = event_next()) > time_ns() &&
+           !__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
+        struct timespec t = { .tv_sec = (time_t)(until / 1000000000),
+                              .tv_nsec = (long)(until % 1000000000) };
+
+        pthread_cond_timedwait(&kicked[c->id], &asleep[c->id], &t);
+    }
+    pthread_mutex_unlock(&asleep[c->id]);
 }
 
 static void *cpu_thread(void *arg)
@@ -107,9 +134,7 @@ static void *cpu_thread(void *arg)
             continue;
         }
         __atomic_store_n(&c->where, CPU_ASLEEP, __ATOMIC_SEQ_CST);
-        while (!__atomic_load_n(&c->wake, __ATOMIC_SEQ_CST) && event_next() > time_ns() &&
-               !__atomic_load_n(&stop, __ATOMIC_SEQ_CST))
-            sched_yield();
+        sleep_in(c);
         __atomic_store_n(&c->where, CPU_IN_LOOP, __ATOMIC_SEQ_CST);
     }
     return NULL;
@@ -185,10 +210,23 @@ static void test_three_tokens(void **state)
     dance(3);
 }
 
+static void init_sleep(void)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    for (uint32_t i = 0; i < CPUS; i++) {
+        pthread_mutex_init(&asleep[i], NULL);
+        pthread_cond_init(&kicked[i], &monotonic);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_one_token),
                                         cmocka_unit_test(test_three_tokens) };
 
+    init_sleep();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

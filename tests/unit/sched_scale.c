@@ -19,6 +19,7 @@
 #include "hv/vm/runtree.c"
 #include "hv/vm/sched.c"
 #include "hv/vm/sched_steal.c"
+#include "hv/vm/sched_yield.c"
 #include "hv/vm/turn.c"
 
 #include <hv/vm.h>
@@ -40,7 +41,7 @@ static unsigned n;
 struct cost {
     uint64_t sum, most, times;
 };
-static struct cost of_wake, of_pick, of_put;
+static struct cost of_wake, of_pick, of_put, of_spin;
 
 void vcpu_unload_remote(struct vcpu *v)
 {
@@ -239,22 +240,41 @@ static void test_machines(void **state)
     }
 }
 
+/* Who runs on the one CPU spins, as does who runs then, and so on. */
+static void spin_often(void)
+{
+    host_cpu = 0;
+    of_spin = (struct cost){ 0 };
+    for (unsigned i = 0; i < 500; i++) {
+        uint64_t from = sched_steps;
+        bool leaves = sched_spins(runs[0], true);
+
+        add_cost(&of_spin, from);
+        assert_true(leaves);
+        host_now += 10000;
+        put_on(0, true);
+        pick_on(0);
+    }
+}
+
 /* All wait for one CPU: the steps of a queue. */
 static void test_one_queue(void **state)
 {
     (void)state;
-    printf("waiting   steps of a wake, pick, put (most)\n");
+    printf("waiting   steps of a wake, pick, put, spin (most)\n");
     for (unsigned waiting = 16; waiting <= MOST; waiting *= 4) {
         begin(1);
         for (unsigned i = 0; i < waiting; i++)
             add(0, false);
         run_ms(600);
-        printf("%7u   %5.1f (%3u)  %5.1f (%3u)  %5.1f (%3u)\n", waiting, mean(&of_wake),
-               (unsigned)of_wake.most, mean(&of_pick), (unsigned)of_pick.most, mean(&of_put),
-               (unsigned)of_put.most);
+        spin_often();
+        printf("%7u   %5.1f (%3u)  %5.1f (%3u)  %5.1f (%3u)  %5.1f (%3u)\n", waiting,
+               mean(&of_wake), (unsigned)of_wake.most, mean(&of_pick), (unsigned)of_pick.most,
+               mean(&of_put), (unsigned)of_put.most, mean(&of_spin), (unsigned)of_spin.most);
         assert_in_range(of_wake.most, 1, 40 + 4 * log2_of(waiting));
         assert_in_range(of_pick.most, 1, 40 + 4 * log2_of(waiting));
         assert_in_range(of_put.most, 1, 40 + 4 * log2_of(waiting));
+        assert_in_range(of_spin.most, 1, 40 + 8 * log2_of(waiting));
         finish();
     }
 }

@@ -22,6 +22,7 @@ struct sched_entity { /* embedded in struct vcpu as `sched` */
     uint64_t charged_ns;
     uint64_t since; /* when it began to run or to wait */
     uint64_t slice_start;
+    uint64_t spun_ns; /* when it last gave its turn up, spinning; 0: it has done something since */
     struct cpuset affinity; /* config, read by sched_add(); empty means any */
     uint32_t weight;        /* config: 1..10000, default 100 */
     uint32_t cpu;           /* CPU whose queue holds it or that runs it */
@@ -71,8 +72,14 @@ void sched_doze_end(struct vcpu *v);
 /* This CPU: v's guest spins or asked for it: on sched_put, those who wait go first. */
 void sched_step_back(struct vcpu *);
 /*
- * This CPU, `from` running here: the same, and `to` of the same VM takes its place in line if it
- * waits. The caller then leaves the guest.
+ * This CPU, v running here, whose guest spins: it waits for a lock, maybe. True: one of the same VM
+ * that waits for this CPU goes on with v's slice, and the caller leaves the guest. Where there is
+ * none, others that wait here go first if `anybody`. False: v had better go on.
+ */
+bool must_check sched_spins(struct vcpu *v, bool anybody);
+/*
+ * This CPU, `from` running here: it steps back, and `to` of the same VM takes its place in line if
+ * it waits; on this CPU, it goes on with the slice. The caller then leaves the guest.
  */
 void sched_yield_to(struct vcpu *from, struct vcpu *to);
 bool sched_should_yield(const struct vcpu *); /* its slice is over and another waits */

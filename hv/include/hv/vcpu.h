@@ -42,7 +42,7 @@ enum vcpu_req {
      * guest_ops.request: INIT, SIPI, clock page update ... (details in the guest ISA's own state)
      */
     REQ_GUEST = 1 << 4,
-    REQ_YIELD = 1 << 5,
+    REQ_YIELD = 1 << 5, /* its guest has spun for long, or asked for it: others first */
     /*
      * set by its own CPU, only beside REQ_PARK: its state is in memory, and it touches no part of
      * the VM
@@ -55,6 +55,7 @@ enum vcpu_req {
     REQ_NMI_NEXT = 1 << 7,
     /* set by vcpu_wait(): it does not run before vcpu_wait_end() */
     REQ_WAIT = 1 << 8,
+    REQ_SPIN = 1 << 9, /* its guest has begun to spin: another of its VM first */
 };
 
 struct vcpu_stats {
