@@ -102,10 +102,7 @@ void arch_sync_code(const void *from, uint64_t len)
     isb();
 }
 
-/*
- * pt.c: an entry was made a hole; a block of any size has one translation, or the pieces that a TLB
- * makes of it.
- */
+/* pt.c: an entry was made a hole: a block, of which a TLB may have made pieces, or a table. */
 static void el2_forget(struct pt *pt, uint64_t ia, uint64_t len)
 {
     const struct vm *vm = container_of(pt, struct vm, gmem.s2);

@@ -13,6 +13,8 @@
 #include <string.h>
 
 enum { KEY_LEN = 32, RESEED_BLOCKS = 4096, FROM_FIRMWARE = 8, IRQS_PER_BIT = 4 };
+/* interrupts whose times wait to be added together: a digest costs as much as an exit */
+enum { IRQS_TO_SEED = 4, IRQS_LATER = 64 };
 
 /* Where the counted bits came from. */
 enum source { BOOT_SERVICES, GENERATOR, INTERRUPTS, OTHER };
@@ -27,8 +29,9 @@ static struct {
 static struct {
     /* cycles: time of the last interrupt, and differences of first and second order */
     uint64_t last, delta, delta2;
-    uint32_t count;       /* those that count for IRQS_PER_BIT-ths of a bit */
-    uint64_t gathered[4]; /* times that wait to be added */
+    uint32_t count; /* those that count for IRQS_PER_BIT-ths of a bit */
+    /* times that wait to be added, one or several turned and folded into a word */
+    uint64_t gathered[IRQS_TO_SEED];
     uint32_t n;
 } irqs;
 static struct spinlock irqs_lock = SPINLOCK_INIT(LOCK_RANDOM);
@@ -185,6 +188,12 @@ static bool surprising(uint64_t cycles)
     return yes;
 }
 
+/* By an odd number, so that no two of a word's times lie alike. */
+static void fold_time(uint64_t *word, uint64_t cycles)
+{
+    *word = (*word << 19 | *word >> 45) ^ cycles;
+}
+
 void random_interrupt(uint64_t cycles)
 {
     uint64_t data[ARRAY_SIZE(irqs.gathered)];
@@ -193,8 +202,8 @@ void random_interrupt(uint64_t cycles)
 
     spin_lock(&irqs_lock);
     irqs.count += surprising(cycles);
-    irqs.gathered[irqs.n++] = cycles;
-    if (irqs.n == ARRAY_SIZE(irqs.gathered)) {
+    fold_time(&irqs.gathered[irqs.n++ % ARRAY_SIZE(irqs.gathered)], cycles);
+    if (irqs.n >= (random_ready() ? IRQS_LATER : IRQS_TO_SEED)) {
         n = irqs.n;
         bits = irqs.count / IRQS_PER_BIT;
         irqs.count %= IRQS_PER_BIT;

@@ -156,7 +156,8 @@ struct walk {
     visit_fn *leaf, *hole;
     /* tables that the range covers whole, or that became empty, go to limbo */
     bool drop_empty;
-    hpa_t oa; /* of the range's next byte (mapping) */
+    bool join; /* tables whose leaves fit together become leaves */
+    hpa_t oa;  /* of the range's next byte (mapping) */
     unsigned prot;
     enum memtype type;
 };
@@ -170,6 +171,7 @@ static bool pt_is_empty(const struct pt *pt, const uint64_t *t, unsigned level)
 }
 
 static int walk_table(struct walk *w, hpa_t table, unsigned level, uint64_t ia, uint64_t len);
+static bool join_leaves(struct walk *w, uint64_t *e, unsigned level, uint64_t ia);
 
 static int walk_entry(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, uint64_t len)
 {
@@ -188,6 +190,8 @@ static int walk_entry(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, 
         if (err || f->kind(get_entry(e), level) != PTE_TABLE)
             return err;
     }
+    if (w->join && len == span(level) && join_leaves(w, e, level, ia))
+        return 0;
     hpa_t table = f->addr(get_entry(e), level);
     err = walk_table(w, table, level - 1, ia, len);
     if (!err && w->drop_empty &&
@@ -389,6 +393,63 @@ static int reprotect(struct walk *w, uint64_t *e, unsigned level, uint64_t ia, u
 int pt_protect(struct pt *pt, gpa_t ia, uint64_t len, unsigned prot)
 {
     struct walk w = { .pt = pt, .leaf = reprotect, .prot = prot };
+
+    hv_assert(!(prot & ~(unsigned)PROT_RWX));
+    return change_range(&w, ia.v, len);
+}
+
+/* One leaf of that level with these rights says the same as a table full of smaller ones would. */
+static bool large_says_it(const struct walk *w, hpa_t oa, unsigned level, enum memtype type)
+{
+    const struct pt_format *f = w->pt->fmt;
+
+    return f->leaf_levels >> level & 1 && !(oa.v & (span(level) - 1)) &&
+           f->prot(f->leaf(oa, level, w->prot, type), level) ==
+               f->prot(f->leaf(oa, level - 1, w->prot, type), level - 1);
+}
+
+/* All of the table's entries are leaves, and each begins where the one before it ends. */
+static bool leaves_in_a_row(const struct pt_format *f, const uint64_t *t, unsigned level)
+{
+    uint64_t oa = f->addr(t[0], level).v;
+
+    for (unsigned i = 0; i < ENTRIES; i++)
+        if (f->kind(t[i], level) != PTE_LEAF || f->addr(t[i], level).v != oa + i * span(level) ||
+            pt_type_of(f, t[i], level) != pt_type_of(f, t[0], level))
+            return false;
+    return true;
+}
+
+/* From the lowest level up. True: the table at *e is a leaf now. */
+static bool join_leaves(struct walk *w, uint64_t *e, unsigned level, uint64_t ia)
+{
+    const struct pt_format *f = w->pt->fmt;
+    hpa_t table = f->addr(get_entry(e), level), oa;
+    uint64_t *t = table_at(table);
+    enum memtype type;
+
+    debug_assert_held(&w->pt->lock);
+    for (unsigned i = 0; level > 1 && i < ENTRIES; i++)
+        if (f->kind(get_entry(&t[i]), level - 1) == PTE_TABLE &&
+            !join_leaves(w, &t[i], level - 1, ia + i * span(level - 1)))
+            return false;
+    if (!leaves_in_a_row(f, t, level - 1))
+        return false;
+    oa = f->addr(t[0], level - 1);
+    type = pt_type_of(f, t[0], level - 1);
+    if (!large_says_it(w, oa, level, type))
+        return false;
+    pt_set_entry(w->pt, e, 0);
+    if (w->pt->forget)
+        w->pt->forget(w->pt, ia, span(level));
+    pt_set_entry(w->pt, e, f->leaf(oa, level, w->prot, type));
+    to_limbo(w->pt, table);
+    return true;
+}
+
+int pt_join(struct pt *pt, gpa_t ia, uint64_t len, unsigned prot)
+{
+    struct walk w = { .pt = pt, .leaf = reprotect, .prot = prot, .join = !pt->keep };
 
     hv_assert(!(prot & ~(unsigned)PROT_RWX));
     return change_range(&w, ia.v, len);

@@ -93,6 +93,18 @@ static void protect_all(struct gmem *g, unsigned without)
     }
 }
 
+/* As it was before the log, large leaves included. No vCPU runs. */
+static void end_protection(struct gmem *g)
+{
+    assert_held(&g->lock);
+    for (uint32_t i = 0; i < g->npieces; i++) {
+        const struct gmem_piece *p = &g->pieces[i];
+
+        if (p->prot & PROT_W)
+            hv_assert(!pt_join(&g->s2, gpa(p->gpa), p->len, p->prot));
+    }
+}
+
 /* gmem_ptr() looks at the log only where the largest piece does not answer. */
 static void use_log(struct gmem *g, struct gmem_log *l)
 {
@@ -137,9 +149,10 @@ void gmem_log_stop(struct vm *vm)
         return;
     spin_lock(&g->lock);
     use_log(g, NULL);
-    protect_all(g, 0);
+    end_protection(g);
     spin_unlock(&g->lock);
     vm_tlb_flush(vm, gpa(0), UINT64_MAX);
+    pt_reap(&g->s2);
     free_log(vm, l);
 }
 

@@ -20,7 +20,8 @@ struct io_table {
     struct io_region region[IO_REGIONS_MAX]; /* sorted by base, disjoint */
 };
 struct io_space_map {
-    struct spinlock lock; /* writers */
+    struct io_table *of[IO_SPACES]; /* the tables: on the way of exits, for less than by numbers */
+    struct spinlock lock;           /* writers */
     struct io_table table[IO_SPACES];
 };
 
@@ -33,6 +34,8 @@ int io_init(struct vm *vm)
     if (!m)
         return -ENOMEM;
     spin_init(&m->lock, LOCK_IO_REGIONS);
+    for (unsigned i = 0; i < IO_SPACES; i++)
+        m->of[i] = &m->table[i];
     vm->io = m;
     return 0;
 }
@@ -188,6 +191,13 @@ static __attribute__((noinline)) uint32_t search(struct io_table *t, uint64_t ad
     return at - 1;
 }
 
+/* Has nobody changed the table since seq was read? */
+static inline bool io_unchanged(const struct io_table *t, uint32_t seq)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(&t->seq, __ATOMIC_RELAXED) == seq;
+}
+
 /*
  * One look without a lock; false: the table changed meanwhile. On the path of every exit to a
  * device: inline.
@@ -198,25 +208,24 @@ static inline __attribute__((always_inline)) bool io_look(struct io_table *t, ui
     uint32_t seq = __atomic_load_n(&t->seq, __ATOMIC_ACQUIRE),
              at = __atomic_load_n(&t->last, __ATOMIC_RELAXED);
     const struct io_region *r = &t->region[at]; /* nospec: search() has stored it */
-    uint64_t base = io_base_of(r), len = io_len_of(r);
+    uint64_t off = addr - io_base_of(r), len = io_len_of(r);
 
     f->ops = NULL;
     if (__builtin_expect(seq & 1, 0))
         return false;
-    if (__builtin_expect(at >= count(t) || addr - base >= len, 0)) {
+    if (__builtin_expect(at >= count(t) || off >= len, 0)) {
         at = search(t, addr);
+        if (at == IO_REGIONS_MAX)
+            return io_unchanged(t, seq);
         r = &t->region[index_nospec(at, IO_REGIONS_MAX)];
-        base = io_base_of(r);
+        off = addr - io_base_of(r);
         len = io_len_of(r);
     }
-    if (__builtin_expect(at < IO_REGIONS_MAX, 1)) {
-        f->ops = __atomic_load_n(&r->ops, __ATOMIC_RELAXED);
-        f->dev = __atomic_load_n(&r->dev, __ATOMIC_RELAXED);
-        f->off = index_nospec(addr - base, len);
-        f->room = len - f->off;
-    }
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    return __atomic_load_n(&t->seq, __ATOMIC_RELAXED) == seq;
+    f->ops = __atomic_load_n(&r->ops, __ATOMIC_RELAXED);
+    f->dev = __atomic_load_n(&r->dev, __ATOMIC_RELAXED);
+    f->off = index_nospec(off, len);
+    f->room = len - f->off;
+    return io_unchanged(t, seq);
 }
 
 /*
@@ -292,7 +301,7 @@ static __attribute__((noinline)) int unfit(struct vm *vm, enum io_space space, s
 
 int io_dispatch(struct vm *vm, enum io_space space, struct io_access *a)
 {
-    struct io_table *t = &vm->io->table[space];
+    struct io_table *t = vm->io->of[space];
     uint64_t addr = space == IO_PORT ? a->addr & 0xffff : a->addr,
              ones = UINT64_MAX >> (64 - 8 * a->size);
     struct found f;
@@ -301,12 +310,14 @@ int io_dispatch(struct vm *vm, enum io_space space, struct io_access *a)
     debug_assert_no_locks();
     if (__builtin_expect(!io_look(t, addr, &f), 0))
         f = look_locked(vm->io, t, addr);
-    if (!a->write)
-        a->val = ones;
-    if (__builtin_expect(!io_fits(&f, a), 0))
+    if (__builtin_expect(!io_fits(&f, a), 0)) {
+        if (!a->write)
+            a->val = ones;
         return unfit(vm, space, a, !f.ops);
+    }
     if (a->write)
         return f.ops->write ? f.ops->write(f.dev, f.off, a->size, a->val & ones) : 0;
+    a->val = ones;
     err = f.ops->read ? f.ops->read(f.dev, f.off, a->size, &a->val) : -ENXIO;
     a->val = err ? ones : a->val & ones;
     return err;

@@ -336,7 +336,7 @@ active proctype flusher()
     // code hv/vm/vcpu.c vm_tlb_flush: vcpu_request(vm->vcpu[i], REQ_TLB)
     vcpu_request(REQ_TLB);
 #ifndef NO_TLB_WAIT
-    // code hv/vm/vcpu.c vm_tlb_flush: while (v && __atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST) && (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_TLB))
+    // code hv/vm/vcpu.c vcpu_flush_wait: while (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST) && (__atomic_load_n(&v->requests, __ATOMIC_SEQ_CST) & REQ_TLB))
     (!in_guest || !(requests & REQ_TLB));
 #endif
     atomic { flush_done = true; assert(inside == NOBODY || !stale) }

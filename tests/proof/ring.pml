@@ -130,7 +130,7 @@ inline dev_run()
         d_step { go = pending; pending = false }
         // code hv/vio/virtio.c run: virtio_live(d)
         if :: go && LIVE :: else -> go = false fi;
-        // code hv/vio/virtio.c run: __atomic_load_n(&d->vq[i].s->enabled, __ATOMIC_ACQUIRE)
+        // code hv/vio/virtio.c run: vq_is_enabled(&d->vq[i])
         d_step { go = go && is_on; inside = go }
         if
         :: go ->

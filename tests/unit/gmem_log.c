@@ -156,6 +156,8 @@ static void start_log(void)
 
 static void test_log_against_a_model(void **state)
 {
+    uint64_t tables = vm.gmem.s2.tables, used = vm.charge[CHARGE_OVERHEAD].used;
+
     (void)state;
     srand(1);
     start_log();
@@ -174,7 +176,10 @@ static void test_log_against_a_model(void **state)
     take(0, PAGES);
     take(0, PAGES); /* nothing is left */
     assert_null(gmem_ptr(&vm, gpa(RAM - 4), 8, PROT_RW));
+    assert_true(vm.gmem.s2.tables > tables);
     gmem_log_stop(&vm);
+    assert_int_equal(vm.gmem.s2.tables, tables); /* large leaves again, and paid back */
+    assert_int_equal(vm.charge[CHARGE_OVERHEAD].used, used);
     for (uint64_t i = 0; i < PAGES; i++)
         assert_int_equal(s2_prot(page_at(i)), PROT_RWX);
     assert_int_equal(vm.gmem.main.len, RAM);

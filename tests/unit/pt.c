@@ -35,6 +35,19 @@ static void expect_map(uint64_t ia, uint64_t oa, unsigned prot)
     assert_int_equal(p, prot);
 }
 
+static enum memtype pt_type(uint64_t ia)
+{
+    const uint64_t *t = phys_to_virt(pt.root);
+
+    for (unsigned level = 2;; level--) {
+        uint64_t e = t[ia >> (12 + 9 * level) & 511];
+
+        if (fake_format.kind(e, level) != PTE_TABLE)
+            return fake_format.type(e, level);
+        t = phys_to_virt(fake_format.addr(e, level));
+    }
+}
+
 static void expect_hole(uint64_t ia)
 {
     unsigned p;
@@ -199,6 +212,88 @@ static void test_break_before_make(void **state)
     expect_map(GIB, GIB, PROT_RWX);
 }
 
+static void forget_any(struct pt *p, uint64_t ia, uint64_t len)
+{
+    hpa_t oa;
+    unsigned prot;
+
+    forgotten++;
+    assert_false(pt_lookup(p, gpa(ia), &oa, &prot));
+    assert_false(pt_lookup(p, gpa(ia + len - 1), &oa, &prot));
+}
+
+/* Whatever was split and has one set of rights again is as it was before. */
+static void test_join(void **state)
+{
+    uint64_t tables, some[] = { 0, PAGE_SIZE, 4 * MIB + 7 * PAGE_SIZE, GIB - PAGE_SIZE };
+
+    (void)state;
+    assert_int_equal(pt_map(&pt, gpa(GIB), hpa(3 * GIB), GIB + 4 * MIB, PROT_RWX, MEM_UC), 0);
+    tables = pt.tables;
+    for (unsigned i = 0; i < ARRAY_SIZE(some); i++)
+        assert_int_equal(pt_protect(&pt, gpa(GIB + some[i]), PAGE_SIZE, PROT_R), 0);
+    assert_int_equal(pt.tables, tables + 4);
+    forgotten = 0;
+    pt.forget = forget_any;
+    assert_int_equal(pt_join(&pt, gpa(GIB), GIB + 4 * MIB, PROT_R | PROT_X), 0);
+    assert_int_equal(pt.tables, tables);
+    assert_int_equal(forgotten, 4);
+    for (uint64_t at = 0; at < GIB + 4 * MIB; at += PAGE_SIZE)
+        expect_map(GIB + at, 3 * GIB + at, PROT_R | PROT_X);
+    assert_int_equal(pt_type(GIB + 5), MEM_UC);
+    pt_reap(&pt);
+}
+
+/* A hole, a page from elsewhere, a part of a leaf: these stay as small as they are. */
+static void test_join_what_fits(void **state)
+{
+    uint64_t tables;
+
+    (void)state;
+    assert_int_equal(pt_map(&pt, gpa(0), hpa(GIB), 8 * MIB, PROT_RW, MEM_WB), 0);
+    assert_int_equal(pt_unmap(&pt, gpa(5 * PAGE_SIZE), PAGE_SIZE), 0);
+    assert_int_equal(pt_unmap(&pt, gpa(2 * MIB), PAGE_SIZE), 0);
+    assert_int_equal(pt_map(&pt, gpa(2 * MIB), hpa(9 * GIB), PAGE_SIZE, PROT_RW, MEM_WB), 0);
+    assert_int_equal(pt_protect(&pt, gpa(6 * MIB), PAGE_SIZE, PROT_R), 0);
+    tables = pt.tables;
+    assert_int_equal(pt_join(&pt, gpa(0), 7 * MIB, PROT_R), 0);
+    assert_int_equal(pt.tables, tables);
+    expect_hole(5 * PAGE_SIZE);
+    expect_map(2 * MIB, 9 * GIB, PROT_R);
+    expect_map(7 * MIB - 1, GIB + 7 * MIB - 1, PROT_R);
+    expect_map(7 * MIB, GIB + 7 * MIB, PROT_RW);
+    assert_int_equal(pt_join(&pt, gpa(0), 8 * MIB, PROT_RW), 0);
+    assert_int_equal(pt.tables, tables - 1);
+    expect_map(8 * MIB - 1, GIB + 8 * MIB - 1, PROT_RW);
+    expect_hole(5 * PAGE_SIZE);
+}
+
+static uint64_t leaf_without_exec(hpa_t at, unsigned level, unsigned prot, enum memtype type)
+{
+    return fake_leaf(at, level, level ? prot & ~(unsigned)PROT_X : prot, type);
+}
+
+/* Where a large leaf cannot have a right, the small ones stay. */
+static void test_join_keeps_rights(void **state)
+{
+    struct pt_format f = fake_format;
+    struct pt p;
+    hpa_t oa;
+    unsigned prot = 0;
+
+    (void)state;
+    f.leaf = leaf_without_exec;
+    assert_int_equal(pt_init(&p, &f, NULL, NULL), 0);
+    assert_int_equal(pt_map(&p, gpa(0), hpa(GIB), 2 * MIB, PROT_RWX, MEM_WB), 0);
+    assert_int_equal(pt_protect(&p, gpa(0), PAGE_SIZE, PROT_RWX), 0);
+    assert_int_equal(pt_join(&p, gpa(0), 2 * MIB, PROT_RWX), 0);
+    assert_true(pt_lookup(&p, gpa(MIB), &oa, &prot));
+    assert_int_equal(prot, PROT_RWX);
+    assert_int_equal(pt_join(&p, gpa(0), 2 * MIB, PROT_RW), 0);
+    assert_int_equal(p.tables, 2);
+    pt_fini(&p);
+}
+
 /*
  * Two roots: what the first has is seen in the second, what it gets later, too; its tables stay
  * when they fall empty, and need no memory then.
@@ -327,6 +422,8 @@ static void test_clean_to_ram(void **state)
             (void)!pt_map(&p, gpa(ia), hpa(8 * GIB + ia), len, PROT_RW, MEM_WB);
         else if (rand() % 2)
             assert_int_equal(pt_unmap(&p, gpa(ia), len), 0);
+        else if (rand() % 2)
+            assert_int_equal(pt_join(&p, gpa(ia), len, PROT_RW), 0);
         else
             assert_int_equal(pt_protect(&p, gpa(ia), len, PROT_R), 0);
         for (uint64_t at = 0; at < 24 * MIB; at += 3 * PAGE_SIZE)
@@ -347,6 +444,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wide_root, setup, teardown),
         cmocka_unit_test_setup_teardown(test_break_before_make, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_join, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_join_what_fits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_join_keeps_rights, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shared_tables, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clean_to_ram, setup, teardown),
     };

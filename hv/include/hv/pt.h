@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One page-table walker, many formats: host, EPT, NPT, stage 2, Sv48x4, VT-d, AMD-Vi, SMMU. */
+/* One page-table walker, many formats: host, EPT, NPT, stage 2, VT-d, AMD-Vi, SMMU. */
 #pragma once
 #include <hv/lock.h>
 #include <hv/types.h>
@@ -60,6 +60,11 @@ int must_check pt_map(struct pt *, gpa_t ia, hpa_t oa, uint64_t len, unsigned pr
 /* emptied tables wait in pt->limbo ... */
 int must_check pt_unmap(struct pt *, gpa_t ia, uint64_t len);
 int must_check pt_protect(struct pt *, gpa_t ia, uint64_t len, unsigned prot);
+/*
+ * As pt_protect(), and tables in the range whose leaves lie in a row become the large leaves that
+ * they were split from, where one of these can have such rights.
+ */
+int must_check pt_join(struct pt *, gpa_t ia, uint64_t len, unsigned prot);
 /* ... until the owner has flushed the TLBs */
 void pt_reap(struct pt *);
 bool pt_lookup(const struct pt *, gpa_t ia, hpa_t *oa, unsigned *prot);

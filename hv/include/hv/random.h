@@ -44,7 +44,7 @@ bool random_ready(void);
 void random_add(const void *data, size_t bytes, uint32_t bits);
 /*
  * A device has interrupted: counts a bit for each four whose time is not that of the ones before.
- * Interrupts off, any CPU.
+ * Once the pool is ready, the times of 64 are added to it together. Interrupts off, any CPU.
  */
 void random_interrupt(uint64_t cycles);
 
