@@ -364,6 +364,25 @@ static void work(struct event *ev)
     spin_unlock(&h->lock);
 }
 
+static void ask_health(struct event *ev)
+{
+    struct ahci *h = container_of(ev, struct ahci, health);
+    uint64_t now = time_ns();
+    bool any = false;
+
+    spin_lock(&h->lock);
+    for (unsigned i = 0; i < AHCI_PORTS && !h->dead; i++) {
+        if (!h->port[i] || !h->port[i]->pages)
+            continue;
+        any = true;
+        ahci_ask_health(h->port[i], now);
+    }
+    ahci_arm(h, now);
+    if (any)
+        event_at(ev, now + AHCI_HEALTH_NS);
+    spin_unlock(&h->lock);
+}
+
 static void interrupt(void *arg) { event_post(&((struct ahci *)arg)->event); }
 
 /* ---- finding them ---- */
@@ -491,6 +510,7 @@ static int ahci_probe(const struct host_pci_dev *pci)
              pci->devfn & 7u);
     spin_init(&h->lock, LOCK_DRIVER);
     event_init(&h->event, work, 0);
+    event_init(&h->health, ask_health, 0);
     if (!map(h, &ports) || !take_over(h)) {
         log_warn("AHCI %s: left out: it cannot be reset, or cannot reach all memory", h->name);
         free(h);
@@ -503,6 +523,7 @@ static int ahci_probe(const struct host_pci_dev *pci)
     for (unsigned i = 0; i < AHCI_PORTS; i++)
         if (h->port[i] && h->port[i]->disk)
             disk_add(h->port[i]->disk, "ahci");
+    event_post(&h->health);
     return 0;
 }
 

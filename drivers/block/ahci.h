@@ -82,7 +82,8 @@ static_assert(sizeof(struct ahci_table) % 128 == 0 && offsetof(struct ahci_table
 /* A port's: section 4.2.1. */
 struct ahci_memory {
     struct ahci_header list[AHCI_SLOTS];
-    uint8_t fis[256], unused[2816];
+    uint8_t fis[256], unused[2304];
+    uint8_t ranges[512];      /* of the command that discards: there is one at a time */
     uint8_t ident[PAGE_SIZE]; /* what the disk says of itself */
     struct ahci_table table[AHCI_SLOTS];
 };
@@ -130,6 +131,12 @@ struct ahci_port {
     uint32_t failures; /* resets since a command succeeded */
     bool known;
     bool seen; /* AHCI_LINK: its time was extended */
+    /*
+     * Pages that it tells of its health; the number of the one that it is asked for, from 1, when
+     * nothing else is under way, 0: none; and what those before said.
+     */
+    unsigned pages, page;
+    struct disk_health health;
 };
 struct ahci {
     const struct host_pci_dev *pci;
@@ -137,7 +144,8 @@ struct ahci {
     unsigned nports;
     char name[24];
     struct spinlock lock;
-    struct event event; /* on CPU 0 */
+    struct event event;  /* on CPU 0 */
+    struct event health; /* on CPU 0: asks, once a minute */
     volatile uint8_t *regs;
     bool dead, irq;
     uint64_t armed;
@@ -155,6 +163,11 @@ extern const struct blk_ops ahci_ops;
 void ahci_identify(struct ahci_port *, uint64_t now);
 /* The page that it answered: the disk, for disk_add(), or NULL, and why not in the log. */
 struct ahci_disk *ahci_disk_of(struct ahci_port *);
+/*
+ * It is asked for its health before its next request. A page that it refuses, and those behind it,
+ * are not asked for again.
+ */
+void ahci_ask_health(struct ahci_port *, uint64_t now);
 void ahci_pump(struct ahci_port *, uint64_t now); /* the next requests that wait */
 /* The disk has ended these, a bit each, without an error. */
 void ahci_ended(struct ahci_port *, uint32_t slots);
@@ -171,4 +184,5 @@ void ahci_port_write(const struct ahci_port *, enum ahci_port_reg, uint32_t);
 void ahci_step(struct ahci *, uint64_t now); /* under the lock */
 void ahci_arm(struct ahci *, uint64_t now);
 #define AHCI_COMMAND_NS 10000000000ull /* a disk that spins may need this long */
+#define AHCI_HEALTH_NS 60000000000ull  /* how often it is asked for its health */
 #define AHCI_TRIES 2

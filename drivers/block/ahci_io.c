@@ -64,17 +64,73 @@ static void issue(struct ahci_port *p, unsigned slot, bool write, unsigned nseg,
     ahci_port_write(p, PORT_CI, bit);
 }
 
-void ahci_identify(struct ahci_port *p, uint64_t now)
+/* A command of ours, which has block `block`, gives 512 bytes. */
+static void ask_disk(struct ahci_port *p, enum ata_command command, uint8_t feature, uint64_t block,
+                     uint64_t now)
 {
     struct ahci_table *t = &p->mem->table[0];
 
     memset(p->mem->ident, 0, PAGE_SIZE);
-    put_fis(t->command, ATA_IDENTIFY, 0);
+    put_fis(t->command, (uint8_t)command, block);
+    t->command[3] = feature;
     t->command[7] = 0;
+    t->command[12] = 1;
     t->prd[0] = (struct ahci_prd){ .at = dma_at(p->hba->dma, p->mem->ident), .count = 511 };
     p->slot[0].req = NULL;
     p->queued = false;
     issue(p, 0, false, 1, now);
+}
+
+void ahci_identify(struct ahci_port *p, uint64_t now) { ask_disk(p, ATA_IDENTIFY, 0, 0, now); }
+
+static const struct {
+    uint8_t feature, log;
+    bool (*take)(const uint8_t *page, struct disk_health *);
+} pages[] = {
+    { SMART_READ_DATA, 0, ata_smart_data },
+    { SMART_READ_LOG, SMART_ERROR_LOG, ata_smart_errors },
+};
+
+static void ask_page(struct ahci_port *p, uint64_t now)
+{
+    uint64_t block = SMART_HIGH << 16 | SMART_MID << 8 | pages[p->page - 1].log;
+
+    ask_disk(p, ATA_SMART, pages[p->page - 1].feature, block, now);
+}
+
+void ahci_ask_health(struct ahci_port *p, uint64_t now)
+{
+    if (p->state != AHCI_LIVE || !p->pages || p->page)
+        return;
+    p->page = 1;
+    p->health = (struct disk_health){ 0 };
+    ahci_pump(p, now);
+}
+
+/* It has said all that it has. */
+static void told(struct ahci_port *p)
+{
+    p->page = 0;
+    p->health.asked = time_ns();
+    p->disk->health = p->health;
+}
+
+/* A command of ours that is not the first one has ended. */
+static void took_page(struct ahci_port *p)
+{
+    if (!pages[p->page - 1].take(p->mem->ident, &p->health))
+        p->page = 0;
+    else if (p->page++ == p->pages)
+        told(p);
+}
+
+/* What it has said before that counts. */
+static void page_refused(struct ahci_port *p)
+{
+    p->pages = p->page - 1;
+    if (p->pages)
+        told(p);
+    p->page = 0;
 }
 
 static void fail(struct ahci_port *p, struct blk_req *r)
@@ -83,38 +139,73 @@ static void fail(struct ahci_port *p, struct blk_req *r)
     blk_complete(r, -EIO);
 }
 
-/* -EINVAL: they are more than a request may have. */
+/* Reads and writes can be queued. */
+static bool has_data(const struct blk_req *r) { return r->op == BLK_READ || r->op == BLK_WRITE; }
+
+static uint64_t ahci_block_of(const struct ahci_port *p, const struct blk_req *r)
+{
+    return (r->base + r->sector) / (p->disk->blk.limits.block / 512);
+}
+
+static uint64_t ahci_blocks_of(const struct ahci_port *p, const struct blk_req *r)
+{
+    return r->nsectors / (p->disk->blk.limits.block / 512);
+}
+
+/* What to discard is data of Trivet's own. */
+static int put_ranges(struct ahci_port *p, unsigned slot, const struct blk_req *r)
+{
+    ata_put_ranges(p->mem->ranges, ahci_block_of(p, r), ahci_blocks_of(p, r));
+    p->mem->table[slot].prd[0] = (struct ahci_prd){ .at = dma_at(p->hba->dma, p->mem->ranges),
+                                                    .count = sizeof p->mem->ranges - 1 };
+    return 1;
+}
+
+/* How many there are; -EINVAL: they are more than a request may have. */
 static int put_segments(struct ahci_port *p, unsigned slot, const struct blk_req *r)
 {
     struct ahci_table *t = &p->mem->table[slot];
     int err = r->nseg > AHCI_SEGS ? -EINVAL : 0;
 
+    if (r->op == BLK_DISCARD)
+        return put_ranges(p, slot, r);
+    if (!has_data(r))
+        return 0;
     for (unsigned i = 0; !err && i < r->nseg; i++) {
         t->prd[i].count = r->seg[i].len - 1;
         err = dma_map(p->hba->dma, p->first_slot + slot, r->seg[i].at, t->prd[i].count + 1,
                       r->op == BLK_READ ? PROT_W : PROT_R, &t->prd[i].at);
     }
-    return err;
+    return err ? err : r->nseg;
+}
+
+static void put_command(struct ahci_port *p, unsigned slot, const struct blk_req *r)
+{
+    uint8_t *f = p->mem->table[slot].command;
+    bool data = has_data(r);
+
+    put_fis(f, (uint8_t)ata_opcode(r->op, p->queued), data ? ahci_block_of(p, r) : 0);
+    put_blocks(f, data ? ahci_blocks_of(p, r) : 0, p->queued, slot);
+    if (r->op == BLK_DISCARD) { /* ACS section 7.6.3: TRIM, and one block of ranges */
+        f[3] = 1;
+        f[12] = 1;
+    }
 }
 
 /* False: it has failed. */
 static bool send(struct ahci_port *p, unsigned slot, struct blk_req *r, uint64_t now)
 {
-    unsigned unit = p->disk->blk.limits.block / 512;
-    unsigned nseg = r->op == BLK_FLUSH ? 0 : r->nseg;
-    struct ahci_table *t = &p->mem->table[slot];
+    int nseg = put_segments(p, slot, r);
 
-    if (nseg && put_segments(p, slot, r)) {
+    if (nseg < 0) {
         dma_unmap(p->hba->dma, p->first_slot + slot);
         fail(p, r);
         return false;
     }
-    put_fis(t->command, (uint8_t)ata_opcode(r->op, p->queued),
-            nseg ? (r->base + r->sector) / unit : 0);
-    put_blocks(t->command, nseg ? r->nsectors / unit : 0, p->queued, slot);
+    put_command(p, slot, r);
     p->slot[slot].req = r;
     disk_count(p->disk, r);
-    issue(p, slot, r->op == BLK_WRITE, nseg, now);
+    issue(p, slot, r->op != BLK_READ && nseg, (unsigned)nseg, now);
     return true;
 }
 
@@ -128,9 +219,13 @@ static bool may_send(const struct ahci_port *p, bool queued)
 
 void ahci_pump(struct ahci_port *p, uint64_t now)
 {
-    while (p->state == AHCI_LIVE) {
+    if (p->page && p->state == AHCI_LIVE && !p->busy) {
+        p->queued = false;
+        ask_page(p, now);
+    }
+    while (p->state == AHCI_LIVE && !p->page) {
         struct blk_queue *q = p->again.first ? &p->again : &p->waiting;
-        bool queued = q->first && q == &p->waiting && p->depth && q->first->op != BLK_FLUSH;
+        bool queued = q->first && q == &p->waiting && p->depth && has_data(q->first);
 
         if (!q->first || !may_send(p, queued))
             return;
@@ -157,6 +252,8 @@ void ahci_ended(struct ahci_port *p, uint32_t slots)
         p->failures = r ? 0 : p->failures;
         if (r)
             blk_complete(r, 0);
+        else if (p->page)
+            took_page(p);
     }
 }
 
@@ -180,8 +277,11 @@ void ahci_take_back(struct ahci_port *p, uint64_t now)
         bool its_fault = !p->queued || now >= p->slot[slot].end;
         struct blk_req *r = take_slot(p, slot);
 
-        if (!r)
+        if (!r) {
+            if (p->page)
+                page_refused(p);
             continue;
+        }
         r->tries += its_fault;
         if (r->tries < AHCI_TRIES) {
             p->disk->stats.retries++;
@@ -229,18 +329,20 @@ struct ahci_disk *ahci_disk_of(struct ahci_port *p)
     struct ahci_disk *d = calloc(1, sizeof *d); /* charge: the host's disks are Trivet's own */
 
     if (!d || ata_describe(p->mem->ident, &d->disk)) {
-        log_warn("AHCI %s port %u: left out: its size or what it can is not supported",
-                 p->hba->name, p->number);
+        log_warn("AHCI %s port %u: left out: its size or a feature is not supported", p->hba->name,
+                 p->number);
         free(d);
         return NULL;
     }
     d->port = p;
     p->depth = queue_depth(p);
+    p->pages = ata_smart_pages(p->mem->ident);
     d->disk.blk.ops = &ahci_ops;
     d->disk.blk.limits.max_bytes = AHCI_MAX_BYTES;
     d->disk.blk.limits.max_segs = AHCI_SEGS;
     d->disk.blk.limits.align = 4;
     d->disk.blk.limits.dma = true;
+    d->disk.blk.limits.discard_max = ata_discard_most(p->mem->ident, d->disk.blk.limits.block);
     snprintf(d->disk.at, sizeof d->disk.at, "%s", p->hba->name);
     d->disk.unit = p->number;
     return d;

@@ -231,7 +231,7 @@ static void add_drive(struct ide_channel *c, unsigned drive)
     if (!d)
         return;
     if (ata_describe(ident, &d->disk)) {
-        log_warn("IDE %s port %x drive %u: left out: its size or what it can is not supported",
+        log_warn("IDE %s port %x drive %u: left out: its size or a feature is not supported",
                  c->ide->name, c->ports, drive);
         free(d);
         return;
@@ -243,6 +243,7 @@ static void add_drive(struct ide_channel *c, unsigned drive)
     d->disk.blk.limits.max_segs = IDE_SEGS;
     d->disk.blk.limits.align = 4;
     d->disk.blk.limits.dma = true;
+    d->disk.blk.limits.discard_max = ata_discard_most(ident, d->disk.blk.limits.block);
     snprintf(d->disk.at, sizeof d->disk.at, "%s", c->ide->name);
     d->disk.unit = (uint32_t)(c - c->ide->channel) * IDE_DRIVES + drive;
     c->disk[drive] = d;
@@ -276,8 +277,8 @@ static bool make(struct ide *ide, uint16_t master)
                                                 .control = places[i].control,
                                                 .master = (uint16_t)(master + BM_LEN * i),
                                                 .state = IDE_DEAD };
-        ide->channel[i].prd = dma_alloc(ide->dma, 0); /* below 4 GiB, as all is: ide_probe() */
-        if (!ide->channel[i].prd)
+        ide->channel[i].mem = dma_alloc(ide->dma, 0); /* below 4 GiB, as all is: ide_probe() */
+        if (!ide->channel[i].mem)
             return false;
     }
     return true;
@@ -286,7 +287,7 @@ static bool make(struct ide *ide, uint16_t master)
 static void unmake(struct ide *ide)
 {
     for (unsigned i = 0; i < IDE_CHANNELS; i++)
-        dma_free(ide->dma, ide->channel[i].prd, 0);
+        dma_free(ide->dma, ide->channel[i].mem, 0);
     dma_close(ide->dma);
     free(ide);
 }

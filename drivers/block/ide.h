@@ -19,6 +19,7 @@
 /* Registers of a channel, from its first port. Reads and writes differ: IDE_STATUS, IDE_ERROR. */
 enum ide_reg {
     IDE_DATA = 0,
+    IDE_FEATURE = 1, /* written */
     IDE_COUNT = 2,
     IDE_LBA_LOW = 3,
     IDE_LBA_MID = 4,
@@ -40,8 +41,14 @@ struct ide_prd {
 static_assert(sizeof(struct ide_prd) == 8, "BM 1.2");
 #define PRD_LAST 0x8000
 #define PRD_SPAN ((uint32_t)(64 * KIB))
-enum { IDE_SEGS = 65, IDE_CHANNELS = 2, IDE_DRIVES = 2 };
+enum { IDE_SEGS = 65, IDE_CHANNELS = 2, IDE_DRIVES = 2, IDE_PRDS = 448 };
 #define IDE_MAX_BYTES ((uint32_t)(256 * KIB))
+/* What a channel's engine reads beside a request's data. */
+struct ide_memory {
+    struct ide_prd prd[IDE_PRDS];
+    uint8_t ranges[512]; /* of the command that discards */
+};
+static_assert(sizeof(struct ide_memory) == PAGE_SIZE, "a page");
 
 enum ide_state {
     IDE_RESET, /* the reset is held */
@@ -65,8 +72,8 @@ struct ide_channel {
     struct blk_req *now; /* what a drive has; its `at` is the disk */
     uint64_t end;        /* its time */
     struct blk_queue waiting;
-    uint32_t failures;   /* resets since a command succeeded */
-    struct ide_prd *prd; /* a page */
+    uint32_t failures; /* resets since a command succeeded */
+    struct ide_memory *mem;
 };
 struct ide {
     const struct host_pci_dev *pci;

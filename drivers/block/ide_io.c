@@ -18,9 +18,21 @@ static struct ide_disk *disk_of(struct blk_dev *b)
 
 static unsigned ide_slot(const struct ide_channel *c) { return (unsigned)(c - c->ide->channel); }
 
-/* False: they reach beyond what the engine can. Bounded by a page of entries. */
-static bool fill(const struct ide_channel *c, struct ide_prd *prd, const struct blk_req *r)
+/* What to discard is data of Trivet's own. */
+static void fill_ranges(const struct ide_channel *c, const struct blk_req *r, unsigned unit)
 {
+    uint8_t *ranges = c->mem->ranges;
+
+    ata_put_ranges(ranges, (r->base + r->sector) / unit, r->nsectors / unit);
+    c->mem->prd[0] = (struct ide_prd){ .at = (uint32_t)dma_at(c->ide->dma, ranges),
+                                       .count = sizeof c->mem->ranges,
+                                       .flags = PRD_LAST };
+}
+
+/* False: they reach beyond what the engine can. */
+static bool fill(const struct ide_channel *c, const struct blk_req *r)
+{
+    struct ide_prd *prd = c->mem->prd;
     unsigned n = 0;
 
     for (unsigned i = 0; i < r->nseg; i++) {
@@ -35,7 +47,7 @@ static bool fill(const struct ide_channel *c, struct ide_prd *prd, const struct 
         for (; at < end; n++) {
             uint64_t next = min_u64(end, align_down(at, PRD_SPAN) + PRD_SPAN);
 
-            if (n == PAGE_SIZE / sizeof *prd)
+            if (n == IDE_PRDS)
                 return false;
             prd[n] = (struct ide_prd){ .at = (uint32_t)at, .count = (uint16_t)(next - at) };
             at = next;
@@ -46,20 +58,41 @@ static bool fill(const struct ide_channel *c, struct ide_prd *prd, const struct 
     return n;
 }
 
+/* What the registers say of a request. */
+struct ide_command {
+    uint8_t opcode, feature;
+    uint64_t block, blocks;
+};
+
+static struct ide_command command_of(const struct blk_req *r, unsigned unit)
+{
+    struct ide_command k = { .opcode = (uint8_t)ata_opcode(r->op, false) };
+
+    if (r->op == BLK_DISCARD) { /* ACS section 7.6.3: TRIM, and one block of ranges */
+        k.feature = 1;
+        k.blocks = 1;
+    } else if (r->op != BLK_FLUSH) {
+        k.block = (r->base + r->sector) / unit;
+        k.blocks = r->nsectors / unit;
+    }
+    return k;
+}
+
 /* ACS section 4.16: 48-bit registers are written twice, the upper halves first. */
-static void put_command(const struct ide_channel *c, const struct ide_disk *d, uint8_t command,
-                        uint64_t block, uint64_t blocks)
+static void put_command(const struct ide_channel *c, const struct ide_disk *d, struct ide_command k)
 {
     ide_write(c, IDE_DEVICE, (uint8_t)(ATA_DEVICE_LBA | d->drive << 4));
     for (unsigned i = 0; i < 4; i++) /* 400 ns */
         (void)port_read(c->control, 1);
-    ide_write(c, IDE_COUNT, (uint8_t)(blocks >> 8));
+    ide_write(c, IDE_FEATURE, 0);
+    ide_write(c, IDE_FEATURE, k.feature);
+    ide_write(c, IDE_COUNT, (uint8_t)(k.blocks >> 8));
     for (unsigned i = 0; i < 3; i++)
-        ide_write(c, IDE_LBA_LOW + i, (uint8_t)(block >> (24 + 8 * i)));
-    ide_write(c, IDE_COUNT, (uint8_t)blocks);
+        ide_write(c, IDE_LBA_LOW + i, (uint8_t)(k.block >> (24 + 8 * i)));
+    ide_write(c, IDE_COUNT, (uint8_t)k.blocks);
     for (unsigned i = 0; i < 3; i++)
-        ide_write(c, IDE_LBA_LOW + i, (uint8_t)(block >> (8 * i)));
-    ide_write(c, IDE_STATUS, command);
+        ide_write(c, IDE_LBA_LOW + i, (uint8_t)(k.block >> (8 * i)));
+    ide_write(c, IDE_STATUS, k.opcode);
     for (unsigned i = 0; i < 4; i++)
         (void)port_read(c->control, 1);
 }
@@ -74,7 +107,7 @@ static void ready_engine(const struct ide_channel *c, uint8_t direction)
 {
     uint32_t status = port_read((uint16_t)(c->master + BM_STATUS), 1);
 
-    port_write((uint16_t)(c->master + BM_TABLE), 4, (uint32_t)dma_at(c->ide->dma, c->prd));
+    port_write((uint16_t)(c->master + BM_TABLE), 4, (uint32_t)dma_at(c->ide->dma, c->mem->prd));
     port_write((uint16_t)(c->master + BM_COMMAND), 1, direction);
     port_write((uint16_t)(c->master + BM_STATUS), 1, (status & 0x60) | BM_ERROR | BM_IRQ);
 }
@@ -93,7 +126,9 @@ static bool send(struct ide_channel *c, struct blk_req *r, uint64_t now)
     uint8_t direction = r->op == BLK_READ ? BM_TO_MEMORY : 0;
     bool flush = r->op == BLK_FLUSH;
 
-    if (!flush && !fill(c, c->prd, r)) {
+    if (r->op == BLK_DISCARD) {
+        fill_ranges(c, r, unit);
+    } else if (!flush && !fill(c, r)) {
         dma_unmap(c->ide->dma, ide_slot(c));
         fail(d, r);
         return false;
@@ -105,8 +140,7 @@ static bool send(struct ide_channel *c, struct blk_req *r, uint64_t now)
     r->tries++;
     if (!flush)
         ready_engine(c, direction);
-    put_command(c, d, (uint8_t)ata_opcode(r->op, false), flush ? 0 : (r->base + r->sector) / unit,
-                flush ? 0 : r->nsectors / unit);
+    put_command(c, d, command_of(r, unit));
     if (!flush)
         start_engine(c, direction);
     return true;

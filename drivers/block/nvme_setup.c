@@ -220,7 +220,14 @@ static void ask_sq(struct nvme *n, struct nvme_sqe *sqe)
 /* ---- health ---- */
 
 /* Base section 5.16.1.3, figure 207 */
-enum { LOG_HEALTH = 2, HEALTH_LEN = 512, HEALTH_KELVIN = 1, HEALTH_WORN = 5, HEALTH_MEDIA = 160 };
+enum {
+    LOG_HEALTH = 2,
+    HEALTH_LEN = 512,
+    HEALTH_KELVIN = 1,
+    HEALTH_WORN = 5,
+    HEALTH_MEDIA = 160,
+    HEALTH_LOGGED = 176
+};
 enum { KELVIN = 273 };
 
 void nvme_health_ask(struct nvme *n, struct nvme_sqe *sqe)
@@ -241,6 +248,7 @@ void nvme_health_answer(struct nvme *n, uint64_t now)
                              .worn = n->ident[HEALTH_WORN] };
 
     memcpy(&h.media_errors, n->ident + HEALTH_MEDIA, sizeof h.media_errors); /* lower half */
+    memcpy(&h.logged, n->ident + HEALTH_LOGGED, sizeof h.logged);
     for (unsigned i = 0; i < n->nns; i++)
         n->ns[i]->disk.health = h;
 }

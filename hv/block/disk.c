@@ -314,7 +314,8 @@ int volume_open(struct volume *v, enum disk_source how, const char *name, bool r
 
     if (f.count == 1)
         return open_found(v, &f, ro, holder, why, len);
-    snprintf(why, len, f.count ? "%u disks or partitions are called so" : "there is none", f.count);
+    snprintf(why, len, f.count ? "%u disks or partitions have this name" : "there is none",
+             f.count);
     return f.count ? -EEXIST : -ENOENT;
 }
 

@@ -4,36 +4,67 @@
 
 #define PAGE_MASK (PAGE_SIZE - 1)
 
+/* What a request takes of its submitter's turns. */
+static uint64_t blk_queue_cost(const struct blk_req *r)
+{
+    return 1 + min_u64(r->nsectors, 2048) / 128;
+}
+
 void blk_queue_add(struct blk_queue *q, struct blk_req *r)
 {
-    r->next = NULL;
-    if (q->first)
-        q->last->next = r;
-    else
-        q->first = r;
-    q->last = r;
+    struct blk_req **p = &q->first;
+
+    r->turn = q->turn;
+    for (unsigned i = 0; i < BLK_QUEUE_KNOWN; i++)
+        if (q->last[i].who == r->who)
+            r->turn = max_u64(r->turn, q->last[i].end);
+    for (const struct blk_req *o = q->first; o; o = o->next)
+        if (o->who == r->who)
+            r->turn = max_u64(r->turn, o->turn + blk_queue_cost(o));
+    while (*p && (*p)->turn <= r->turn)
+        p = &(*p)->next;
+    r->next = *p;
+    *p = r;
+}
+
+/* The submitter's own entry, or else that of who is furthest behind. */
+static void blk_queue_remember(struct blk_queue *q, const struct blk_req *r)
+{
+    unsigned at = 0;
+
+    for (unsigned i = 0; i < BLK_QUEUE_KNOWN; i++) {
+        if (q->last[i].who == r->who) {
+            at = i;
+            break;
+        }
+        if (q->last[i].end < q->last[at].end)
+            at = i;
+    }
+    q->last[at].who = r->who;
+    q->last[at].end = r->turn + blk_queue_cost(r);
 }
 
 struct blk_req *blk_queue_take(struct blk_queue *q)
 {
     struct blk_req *r = q->first;
 
-    if (r)
+    if (r) {
         q->first = r->next;
+        q->turn = r->turn;
+        blk_queue_remember(q, r);
+    }
     return r;
 }
 
 bool blk_queue_remove(struct blk_queue *q, const struct blk_req *r)
 {
-    struct blk_req **p = &q->first, *prev = NULL;
+    struct blk_req **p = &q->first;
 
-    for (; *p && *p != r; p = &(*p)->next)
-        prev = *p;
+    while (*p && *p != r)
+        p = &(*p)->next;
     if (!*p)
         return false;
     *p = r->next;
-    if (q->last == r)
-        q->last = prev;
     return true;
 }
 

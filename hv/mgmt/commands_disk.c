@@ -3,6 +3,7 @@
 #include "mgmt.h"
 #include "out.h"
 #include <hv/disk.h>
+#include <hv/time.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -124,7 +125,9 @@ static void list_health(struct out *o)
         { "celsius", "Celsius", UNIT_NONE, true },
         { "worn_percent", "Worn, %", UNIT_NONE, true },
         { "media_errors", "Media errors", UNIT_NONE, true },
+        { "logged_errors", "Error log", UNIT_NONE, true },
         { "warnings", "Warnings", UNIT_NONE, true },
+        { "age_ns", "Told ago", UNIT_NS, true },
     };
     const struct disk *d;
 
@@ -137,7 +140,9 @@ static void list_health(struct out *o)
         out_cell_number(o, d->health.celsius);
         out_cell_number(o, d->health.worn);
         out_cell_number(o, d->health.media_errors);
+        out_cell_number(o, d->health.logged);
         out_cell_number(o, d->health.warnings);
+        out_cell_number(o, time_ns() - d->health.asked);
     }
     out_list_end(o);
 }

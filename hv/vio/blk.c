@@ -362,6 +362,7 @@ static uint8_t vio_blk_start(struct blk_io *io, uint8_t op, const struct iov *io
     struct vio_blk *b = io->owner;
     int e;
 
+    io->req.who = b->dev.vm;
     io->req.op = op;
     io->req.may_go = vio_blk_may_go;
     io->req.iov = iov;

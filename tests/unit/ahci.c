@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The AHCI driver over a controller of our own, written from the specification: registers in plain
- * memory, whose bits that are cleared by writing ones are, and which it looks at when model_run()
- * is called. It interrupts by message. Port 0 has a disk, 1 nothing, 2 a CD drive.
- */
+/* The AHCI driver over a controller of our own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,281 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DISK = 1 << 20, PORTS = 3 };
-static struct {
-    uint8_t regs[0x1000];
-    bool master;
-    uint8_t *disk;
-    uint16_t ident[256];
-    uint32_t shift; /* of a block */
-    unsigned lost, fail;
-    bool no_message, held, in_between;
-    void (*message)(void *);
-    void *arg;
-    uint32_t fail_at;        /* a block that cannot be read; 0: none */
-    unsigned messages, most; /* commands that it had at a time */
-    bool never_stops, never_ready, never_linked;
-    unsigned reads, writes, flushes, idents, links, resets, reached_when_off;
-} m;
-static struct host_pci_dev device = { .class = 1, .subclass = 6, .prog_if = 1 };
-
-/* ---- the bus ---- */
-
-void *host_pci_map(const struct host_pci_dev *p, unsigned i, uint64_t len)
-{
-    (void)p;
-    return i == 5 && len <= sizeof m.regs ? m.regs : NULL;
-}
-
-void host_pci_command(const struct host_pci_dev *p, uint16_t set, uint16_t clear)
-{
-    (void)p;
-    m.master = (m.master || set & HOST_PCI_MASTER) && !(clear & HOST_PCI_MASTER);
-}
-
-int host_pci_irq(const struct host_pci_dev *p, unsigned n, uint32_t cpu, void (*fn)(void *),
-                 void *arg)
-{
-    (void)p;
-    assert_int_equal(n, 0);
-    assert_int_equal(cpu, 0);
-    m.message = fn;
-    m.arg = arg;
-    return m.no_message ? -ENOTSUP : 0;
-}
-
-void host_pci_irq_off(const struct host_pci_dev *p) { (void)p; }
-
-/* ---- the controller ---- */
-
-static uint32_t *reg(unsigned off) { return (uint32_t *)(void *)(m.regs + off); }
-static uint32_t *port(unsigned n, unsigned off) { return reg(0x100 + 0x80 * n + off); }
-static uint64_t port64(unsigned n, unsigned off)
-{
-    return *port(n, off) | (uint64_t)*port(n, off + 4) << 32;
-}
-
-/* A message for every change while something is pending: more than section 10.6.2 asks. */
-static void interrupt_if_due(void)
-{
-    *reg(AHCI_IS) = 0;
-    for (unsigned n = 0; n < PORTS; n++)
-        if (*port(n, PORT_IS) & *port(n, PORT_IE))
-            *reg(AHCI_IS) |= 1u << n;
-    if (*reg(AHCI_IS) && *reg(AHCI_GHC) & AHCI_GHC_IRQ && !m.no_message) {
-        assert_true(++m.messages < 1000); /* a storm */
-        m.message(m.arg);
-    }
-}
-
-static void raise(unsigned n, uint32_t status)
-{
-    *port(n, PORT_IS) |= status;
-    interrupt_if_due();
-}
-
-static void command(unsigned n);
-
-uint32_t host_reg_read(const volatile uint8_t *p, unsigned size)
-{
-    unsigned off = (unsigned)(p - m.regs);
-    uint32_t v;
-
-    assert_int_equal(size, 4);
-    v = *reg(off);
-    if (m.in_between && off == 0x100 + PORT_IS && *port(0, PORT_CI)) {
-        m.in_between = false; /* the command ends just after PxIS was read */
-        command(0);
-    }
-    return v;
-}
-
-void host_reg_write(volatile uint8_t *p, unsigned size, uint32_t v)
-{
-    unsigned off = (unsigned)(p - m.regs), of_port = off < 0x100 ? 0x100 : off & 0x7f;
-
-    assert_int_equal(size, 4);
-    if (of_port == PORT_IS || of_port == PORT_SERR || off == AHCI_IS)
-        *reg(off) &= ~v;
-    else if (of_port == PORT_CI || of_port == PORT_SACT)
-        *reg(off) |= v;
-    else
-        *reg(off) = v;
-    if (of_port == PORT_IS || of_port == PORT_IE || off == AHCI_IS)
-        interrupt_if_due();
-}
-
-static void model_reset(void)
-{
-    memset(m.regs + 0x100, 0, sizeof m.regs - 0x100);
-    *reg(AHCI_GHC) = AHCI_GHC_ENABLE;
-    for (unsigned n = 0; n < PORTS; n++)
-        *port(n, PORT_TFD) = 0x7f;
-    m.resets++;
-}
-
-static void move(const struct ahci_prd *prd, unsigned n, uint8_t *at, bool to_disk, uint64_t bytes)
-{
-    for (unsigned i = 0; i < n; i++) {
-        uint64_t len = (prd[i].count & 0x3fffff) + 1;
-
-        assert_int_equal(prd[i].at & 1, 0);
-        assert_int_equal(len & 1, 0);
-        assert_true(len <= bytes);
-        if (to_disk)
-            memcpy(at, (void *)prd[i].at, len);
-        else
-            memcpy((void *)prd[i].at, at, len);
-        at += len;
-        bytes -= len;
-    }
-    assert_int_equal(bytes, 0);
-}
-
-static bool is_queued(const uint8_t *f) { return f[2] == 0x60 || f[2] == 0x61; }
-static bool is_write(const uint8_t *f) { return f[2] == ATA_WRITE || f[2] == 0x61; }
-
-static uint64_t first_block(const uint8_t *f)
-{
-    return f[4] | (uint64_t)f[5] << 8 | (uint64_t)f[6] << 16 | (uint64_t)f[8] << 24 |
-           (uint64_t)f[9] << 32;
-}
-
-static void execute(const struct ahci_header *h)
-{
-    const uint8_t *f = (const uint8_t *)h->table;
-    const struct ahci_prd *prd = (const void *)(f + 128);
-    uint64_t block = first_block(f);
-    uint64_t bytes = (is_queued(f) ? f[3] | (uint64_t)f[11] << 8 : f[12] | (uint64_t)f[13] << 8)
-                     << m.shift;
-
-    assert_int_equal(f[0], 0x27);
-    assert_int_equal(f[1], 0x80);
-    assert_int_equal(h->flags & 31, 5);
-    assert_int_equal(!!(h->flags & 64), is_write(f));
-    if (f[2] == ATA_IDENTIFY) {
-        m.idents++;
-        move(prd, h->flags >> 16, (uint8_t *)m.ident, false, 512);
-    } else if (f[2] == ATA_FLUSH) {
-        m.flushes++;
-        assert_int_equal(h->flags >> 16, 0);
-    } else {
-        m.reads += !is_write(f);
-        m.writes += is_write(f);
-        assert_int_equal(f[7], 0x40);
-        assert_true((block << m.shift) + bytes <= DISK);
-        move(prd, h->flags >> 16, m.disk + (block << m.shift), is_write(f), bytes);
-    }
-}
-
-static const struct ahci_header *header(unsigned n, unsigned slot)
-{
-    return (const struct ahci_header *)port64(n, PORT_CLB) + slot;
-}
-
-/* CI and SACT stay: sections 6.2.2 and 5.5.2. Nothing else is done before the port stops. */
-static void failed(unsigned n)
-{
-    *port(n, PORT_TFD) = 0x51;
-    raise(n, 1u << 30);
-}
-
-static bool fails(const uint8_t *f)
-{
-    if (m.fail_at && f[2] != ATA_FLUSH && first_block(f) == m.fail_at)
-        return true;
-    if (!m.fail || !m.idents)
-        return false;
-    m.fail--;
-    return true;
-}
-
-static void one_command(unsigned n, unsigned slot)
-{
-    const struct ahci_header *h = header(n, slot);
-    const uint8_t *f = (const uint8_t *)h->table;
-    uint32_t bit = 1u << slot;
-    bool queued = *port(n, PORT_SACT) & bit;
-
-    assert_int_equal(queued, is_queued(f));
-    assert_true(!queued || f[12] == slot << 3);
-    m.reached_when_off += !m.master;
-    if (fails(f)) {
-        failed(n);
-        return;
-    }
-    execute(h);
-    *port(n, PORT_CI) &= ~bit;
-    *port(n, PORT_SACT) &= ~bit;
-    raise(n, queued ? 8 : 1);
-}
-
-static void command(unsigned n)
-{
-    uint32_t ci = *port(n, PORT_CI), sact = *port(n, PORT_SACT);
-    unsigned had = (unsigned)__builtin_popcount(ci);
-
-    assert_true(!sact || sact == ci); /* queued ones are not mixed with others */
-    assert_true(sact || had < 2);
-    m.most = had > m.most ? had : m.most;
-    if (m.lost && m.idents) {
-        m.lost--;
-        *port(n, PORT_TFD) |= TFD_BUSY; /* and it stays so */
-        return;
-    }
-    /* the last first: queued commands end in any order */
-    while (!m.held && *port(n, PORT_CI) && !(*port(n, PORT_TFD) & (TFD_BUSY | TFD_ERROR)))
-        one_command(n, 31 - (unsigned)__builtin_clz(*port(n, PORT_CI)));
-}
-
-static void model_link(unsigned n)
-{
-    uint32_t *ssts = port(n, PORT_SSTS);
-
-    if (*port(n, PORT_SCTL) & 1) {
-        *ssts = 0;
-        *port(n, PORT_TFD) = 0x7f;
-    } else if (n != 1 && !m.never_linked && *ssts != 0x113) {
-        *ssts = 0x113;
-        m.links++;
-        *port(n, PORT_TFD) = m.never_ready && m.idents ? 0x80 : 0x50;
-        *port(n, PORT_SIG) = n == 2 ? 0xeb140101 : 0x101;
-    }
-}
-
-static void model_port(unsigned n)
-{
-    uint32_t *cmd = port(n, PORT_CMD);
-    bool started = *cmd & CMD_START;
-
-    if (!(m.never_stops && m.idents))
-        *cmd = (*cmd & ~(uint32_t)(CMD_RUNS | CMD_FIS_RUNS)) | (started ? CMD_RUNS : 0u) |
-               (*cmd & CMD_FIS ? CMD_FIS_RUNS : 0u);
-    if (!started)
-        *port(n, PORT_CI) = *port(n, PORT_SACT) = 0;
-    model_link(n);
-    if (started && *port(n, PORT_CI))
-        command(n);
-}
-
-static void model_run(void)
-{
-    if (*reg(AHCI_GHC) == UINT32_MAX)
-        return;
-    if (*reg(AHCI_GHC) & AHCI_GHC_RESET)
-        model_reset();
-    for (unsigned n = 0; n < PORTS; n++)
-        model_port(n);
-}
-
-void cpu_relax(void)
-{
-    host_now += 100000;
-    model_run();
-}
-
-/* ---- the tests' side ---- */
-
+#include "ahci_model.h"
 #include "ata_model.h"
 #include "disk_driver.h"
 
@@ -452,6 +174,126 @@ static void boot_queued(unsigned depth)
     m.ident[75] = (uint16_t)(depth - 1);
     m.ident[76] = 1 << 8;
     boot();
+}
+
+static void health(void **state)
+{
+    const struct blk_seg one[] = { at(0, 4096) };
+    struct blk_req r, s;
+
+    (void)state;
+    m.ident[82] = m.ident[85] = 1;
+    m.ident[84] = 0x4001;
+    m.celsius = 41;
+    boot_queued(32);
+    run(10);
+    assert_int_equal(m.smarts, 2);
+    assert_int_not_equal(d->health.asked, 0);
+    assert_int_equal(d->health.celsius, 41);
+    assert_int_equal(d->health.worn, 7);
+    assert_int_equal(d->health.media_errors, 260);
+    assert_int_equal(d->health.logged, 0x1234);
+    m.celsius = 43;
+    run(59000);
+    assert_int_equal(m.smarts, 2);
+    assert_int_equal(d->health.celsius, 41);
+    m.held = true; /* it is not asked while it has queued commands, and has no more of them then */
+    assert_int_equal(submit(&r, BLK_READ, 8, one, 1), 0);
+    run(1100);
+    assert_int_equal(submit(&s, BLK_READ, 16, one, 1), 0);
+    run(10);
+    assert_int_equal(m.most, 1);
+    m.held = false;
+    run(10);
+    assert_int_equal(r.status, 0);
+    assert_int_equal(s.status, 0);
+    assert_int_equal(m.smarts, 4);
+    assert_int_equal(d->health.celsius, 43);
+    m.celsius = 99;
+    m.bad_sum = true;
+    run(61000);
+    assert_int_equal(m.smarts, 5);
+    assert_int_equal(d->health.celsius, 43);
+    m.no_smart = true; /* nor does it ask during the tests that follow */
+    run(61000);
+    assert_int_equal(d->health.celsius, 43);
+}
+
+/* It says that it has that, and refuses: what others asked of it is done, and it is left alone. */
+static void health_refused(void **state)
+{
+    const struct blk_seg one[] = { at(0, 4096) };
+    struct blk_req r;
+
+    (void)state;
+    m.ident[82] = m.ident[85] = 1;
+    m.ident[84] = 0x8001; /* no word on a log of errors: ACS says how it is told from one */
+    boot();
+    run(10);
+    assert_int_equal(m.smarts, 1);
+    assert_int_equal(d->health.logged, 0);
+    m.no_smart = true;
+    run(60100);
+    assert_int_equal(submit(&r, BLK_READ, 8, one, 1), 0);
+    run(200);
+    assert_int_equal(r.status, 0);
+    assert_int_equal(d->stats.errors, 0);
+    m.no_smart = false;
+    run(130000);
+    assert_int_equal(m.smarts, 1);
+}
+
+/* It refuses to tell its log of errors: the rest of its health is asked for all the same. */
+static void health_without_a_log(void **state)
+{
+    (void)state;
+    m.ident[82] = m.ident[85] = 1;
+    m.ident[84] = 0x4001;
+    m.no_log = true;
+    m.celsius = 41;
+    boot();
+    run(200);
+    assert_int_equal(m.smarts, 1);
+    assert_int_equal(d->health.celsius, 41);
+    m.celsius = 43;
+    run(60000);
+    assert_int_equal(m.smarts, 2);
+    assert_int_equal(d->health.celsius, 43);
+    m.no_smart = true; /* nor does it ask during the tests that follow */
+    run(61000);
+}
+
+static void discards(void **state)
+{
+    const struct blk_seg one[] = { at(0, 4096) };
+    struct blk_req r, s;
+    uint8_t ranges[512];
+
+    (void)state;
+    for (unsigned depth = 0; depth <= 32; depth += 32) {
+        setup(NULL);
+        m.ident[169] = 1;
+        if (depth)
+            boot_queued(depth);
+        else
+            boot();
+        assert_int_equal(d->blk.limits.discard_max, 256 * MIB / 512);
+        memset(m.disk, 0, DISK);
+        assert_int_equal(submit(&s, BLK_READ, 8, one, 1), 0);
+        assert_int_equal(discard(&r, 16, 24), 0); /* not with the other */
+        run(10);
+        assert_int_equal(s.status, 0);
+        assert_int_equal(r.status, 0);
+        assert_int_equal(m.discards, 1);
+        for (unsigned i = 15 * 512; i < 41 * 512; i++)
+            assert_int_equal(m.disk[i] == 0xee, i >= 16 * 512 && i < 40 * 512);
+        assert_int_equal(discard(&r, 0, 256 * MIB / 512 + 1), -EINVAL);
+        assert_int_equal(discard(&r, DISK / 512, 1), -EINVAL);
+    }
+    /* many ranges, as many as there may be */
+    ata_put_ranges(ranges, 7, 64 * 0xffff);
+    for (unsigned i = 0; i < 64; i++)
+        assert_int_equal(get_le(ranges + 8 * i, 8), (7 + i * 0xffffull) | 0xffffull << 48);
 }
 
 enum { MANY = 40 };
@@ -676,6 +518,10 @@ int main(void)
         cmocka_unit_test_setup(refuses, setup),
         cmocka_unit_test_setup(transfers, setup),
         cmocka_unit_test_setup(polled, setup),
+        cmocka_unit_test_setup(discards, setup),
+        cmocka_unit_test_setup(health, setup),
+        cmocka_unit_test_setup(health_refused, setup),
+        cmocka_unit_test_setup(health_without_a_log, setup),
         cmocka_unit_test_setup(status_without_command, setup),
         cmocka_unit_test_setup(queue, setup),
         cmocka_unit_test_setup(queue_with_a_bad_block, setup),

@@ -65,6 +65,13 @@ static int submit(struct blk_req *r, uint8_t op, uint64_t sector, const struct b
     return d->blk.ops->submit(&d->blk, r);
 }
 
+static inline int discard(struct blk_req *r, uint64_t sector, uint64_t nsectors)
+{
+    *r = (struct blk_req){ .op = BLK_DISCARD, .sector = sector, .nsectors = nsectors };
+    event_init(&r->done, done, 0);
+    return d->blk.ops->submit(&d->blk, r);
+}
+
 static struct blk_seg at(uint64_t off, uint32_t len)
 {
     return (struct blk_seg){ hpa((uint64_t)memory + off), len };

@@ -27,7 +27,7 @@ static struct {
     uint16_t ident[256];
     unsigned lost, fail, fault; /* commands that never end, fail, are refused by the bus */
     bool never_ready, nobody, too_soon;
-    unsigned reads, writes, flushes, idents, resets, engine_when_off;
+    unsigned reads, writes, flushes, discards, idents, resets, engine_when_off;
 } m;
 static struct host_pci_dev device = { .class = 1, .subclass = 1, .prog_if = 0x80 };
 static uint64_t table_near; /* where Trivet's pages are */
@@ -62,21 +62,21 @@ static uint64_t address(void)
     return at;
 }
 
-/* The entries' page: its upper half is the one near Trivet's other pages. */
-static const struct ide_prd *table(void)
+/* In Trivet's pages, which are above 4 GiB here: its upper half is the one near the others. */
+static const void *own_page(uint32_t low)
 {
-    uint64_t at = (table_near & ~0xffffffffull) | m.table;
+    uint64_t at = (table_near & ~0xffffffffull) | low;
 
     if (at > table_near + 0x80000000)
         at -= 1ull << 32;
     else if (at + 0x80000000 < table_near)
         at += 1ull << 32;
-    return (const struct ide_prd *)at;
+    return (const void *)at;
 }
 
 static void move(uint8_t *at, uint64_t bytes, bool to_memory)
 {
-    const struct ide_prd *prd = table();
+    const struct ide_prd *prd = own_page(m.table);
 
     for (;; prd++) {
         uint32_t len = prd->count ? prd->count : 0x10000;
@@ -112,6 +112,31 @@ static void transfer(void)
     move(m.disk + at, bytes, read);
 }
 
+/* ACS section 7.6: what is discarded reads as 0xee. */
+static void data_set(void)
+{
+    const struct ide_prd *prd = own_page(m.table);
+    const uint8_t *ranges = own_page(prd->at);
+
+    assert_int_equal(prd->flags, 0x8000);
+    assert_int_equal(prd->count, 512);
+    assert_int_equal(m.reg[0][1], 0); /* features */
+    assert_int_equal(m.reg[1][1], 1);
+    assert_int_equal(m.reg[0][IDE_COUNT], 0);
+    assert_int_equal(m.reg[1][IDE_COUNT], 1);
+    assert_int_equal(m.engine & 8, 0);
+    m.discards++;
+    for (unsigned i = 0; i < 64; i++) {
+        uint64_t v, at, bytes;
+
+        memcpy(&v, ranges + 8 * i, 8);
+        at = (v & 0xffffffffffff) * 512;
+        bytes = (v >> 48) * 512;
+        assert_true(at <= DISK && bytes <= DISK - at);
+        memset(m.disk + at, 0xee, bytes);
+    }
+}
+
 static void model_run(void)
 {
     if (m.control & CONTROL_RESET || !m.command || selected())
@@ -140,6 +165,8 @@ static void model_run(void)
         m.status = 0x50;
         m.command = 0;
         return;
+    } else if (m.command == ATA_DATA_SET) {
+        data_set();
     } else {
         transfer();
     }
@@ -322,6 +349,42 @@ static void transfers(void **state)
     assert_int_equal(ended, 5);
 }
 
+static void discards(void **state)
+{
+    const struct blk_seg one[] = { at(0, 4096) };
+    uint8_t before[512], after[512], gone[512];
+    struct blk_req r, s;
+
+    (void)state;
+    boot();
+    assert_int_equal(d->blk.limits.discard_max, 0);
+    assert_int_equal(submit(&r, BLK_DISCARD, 0, NULL, 0), -ENOTSUP);
+    setup(NULL);
+    m.ident[169] = 1;
+    boot();
+    assert_int_equal(d->blk.limits.discard_max, 256 * MIB / 512);
+    memcpy(before, m.disk + 15 * 512, 512);
+    memcpy(after, m.disk + 40 * 512, 512);
+    memset(gone, 0xee, sizeof gone);
+    assert_int_equal(submit(&s, BLK_READ, 100, one, 1), 0);
+    assert_int_equal(discard(&r, 16, 24), 0); /* waits */
+    run(4);
+    assert_int_equal(r.status, 0);
+    assert_int_equal(s.status, 0);
+    assert_int_equal(m.discards, 1);
+    assert_memory_equal(m.disk + 15 * 512, before, 512);
+    assert_memory_equal(m.disk + 16 * 512, gone, 512);
+    assert_memory_equal(m.disk + 39 * 512, gone, 512);
+    assert_memory_equal(m.disk + 40 * 512, after, 512);
+    assert_int_equal(submit(&r, BLK_READ, 0, one, 1), 0); /* features are not left behind */
+    run(4);
+    assert_int_equal(m.reg[1][1], 0);
+    m.fail = 2;
+    assert_int_equal(discard(&r, 16, 24), 0);
+    run(10);
+    assert_int_equal(r.status, -EIO);
+}
+
 static void failing(void **state)
 {
     const struct blk_seg one[] = { at(0, 4096) };
@@ -399,8 +462,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(finds_it, setup), cmocka_unit_test_setup(transfers, setup),
-        cmocka_unit_test_setup(failing, setup),  cmocka_unit_test_setup(late, setup),
-        cmocka_unit_test_setup(silent, setup),
+        cmocka_unit_test_setup(discards, setup), cmocka_unit_test_setup(failing, setup),
+        cmocka_unit_test_setup(late, setup),     cmocka_unit_test_setup(silent, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,7 +207,6 @@ static void shut_down(void **state)
     assert_int_equal(*model_reg(NVME_CC) & 1, 1);
 }
 
-/* More than the queue holds, in order; one that waits can be taken back. */
 /* What it tells, at boot and once a minute; it may refuse, and must not be silent. */
 static void health(void **state)
 {
@@ -227,6 +226,7 @@ static void health(void **state)
     m.log[1] = m.log[2] = 0;
     m.log[0] = 4;
     m.log[162] = 1;
+    m.log[177] = 2;
     run(59000);
     assert_int_equal(m.logs, 1);
     run(2000);
@@ -234,6 +234,7 @@ static void health(void **state)
     assert_int_equal(h->celsius, 0);
     assert_int_equal(h->warnings, 4);
     assert_int_equal(h->media_errors, 65536);
+    assert_int_equal(h->logged, 512);
     m.no_log = true; /* what it told stays */
     run(60000);
     assert_int_equal(h->media_errors, 65536);
@@ -250,6 +251,7 @@ static void health(void **state)
     assert_int_equal(m.logs, 0);
 }
 
+/* More than the queue holds, in order; one that waits can be taken back. */
 static void many(void **state)
 {
     static struct blk_req r[200];

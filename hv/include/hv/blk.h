@@ -34,7 +34,7 @@ struct blk_req {
     const struct blk_seg *seg;
     uint16_t niov, nseg;
     uint8_t op;
-    uint8_t tries; /* the device's, as are base, next and at: from submit until done */
+    uint8_t tries; /* the device's, as are base, next, at and turn: from submit until done */
     int status;
     /*
      * Optional, RAM disks: asked before each piece is copied. False: the request waits where it is,
@@ -46,6 +46,8 @@ struct blk_req {
     uint64_t base; /* sector of the disk where the volume begins */
     struct blk_req *next;
     uint64_t at;
+    uint64_t turn;
+    const void *who; /* whose turn it takes: a VM's; NULL: Trivet's. Never dereferenced */
 };
 /*
  * What a device asks of a request's data. With dma: the first segment begins at a multiple of
