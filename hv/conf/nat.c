@@ -232,6 +232,12 @@ struct config_net *config_nat_net(struct config *c)
     return NULL;
 }
 
+/* Each device gets an address of its own: not the subnet's, the gateway's, nor that of all. */
+static uint32_t nat_most(const struct config_nat *n)
+{
+    return min_u32(NAT_GUESTS_MAX, ~n->inside_mask - 2);
+}
+
 void check_nat(struct parse *p)
 {
     struct config *c = p->out;
@@ -245,9 +251,9 @@ void check_nat(struct parse *p)
     for (unsigned i = 0; i < c->nguests; i++) {
         p->guest = &c->guest[i];
         devices += check_guest(p, p->guest);
-        if (devices > NAT_GUESTS_MAX)
-            complain(p, "`net = %s`: at most %d devices are accepted on it", NAT_NAME,
-                     NAT_GUESTS_MAX);
+        if (devices > nat_most(&c->nat))
+            complain(p, "`net = %s`: at most %u devices are accepted on it", NAT_NAME,
+                     nat_most(&c->nat));
     }
     p->guest = NULL;
     if (devices && !config_nat_net(c)) {

@@ -14,7 +14,7 @@
 enum { IPV4_MIN = 20, IPV4_MOST = 60 + 2, IPV4_SRC = 12, ARP_LEN = 28, ARP_MAC = 8, ARP_IP = 14 };
 enum { IPV6_HEAD = 40, IPV6_NEXT = 6, IPV6_SRC = 8 };
 enum { NEXT_HOP = 0, NEXT_ROUTING = 43, NEXT_FRAGMENT = 44, NEXT_ICMP = 58, NEXT_OPTIONS = 60 };
-enum { NEXT_TCP = 6, NEXT_UDP = 17, PORT_LEN = 2 };
+enum { NEXT_TCP = 6, NEXT_UDP = 17, PORT_LEN = 2, CSUM_LEN = 2, NO_FIELD = 0xffff };
 enum { DHCP_SERVER = 67, DHCPV6_SERVER = 547 };
 enum { IPV4_FRAGMENT = 6, IPV4_PROTO = 9, IPV4_OFFSET = 0x1fff, IPV6_LEN = 4 };
 enum { ICMP_ADVERTISE = 134, ICMP_SOLICIT_NEIGHBOUR, ICMP_NEIGHBOUR, ICMP_REDIRECT };
@@ -28,21 +28,26 @@ static bool arp_may(const struct net_port *p, const uint8_t *arp, uint32_t have)
            guard_is_its_own(p, net_get32(arp + ARP_IP));
 }
 
-/* UDP whose header begins at `at`. Who answers as a DHCP server says who the gateway is. */
-static bool udp_may(const uint8_t *ip, uint32_t at, uint32_t have, uint32_t server)
+/*
+ * UDP whose header begins at `at`. Who answers as a DHCP server says who the gateway is. `field`:
+ * where a checksum is still to be written; in place of the port it could be any number.
+ */
+static bool udp_may(const uint8_t *ip, uint32_t at, uint32_t have, uint32_t server, uint32_t field)
 {
-    return at + PORT_LEN <= have && net_get16(ip + at) != server;
+    bool becomes = field < at + PORT_LEN && at < field + CSUM_LEN;
+
+    return at + PORT_LEN <= have && net_get16(ip + at) != server && !becomes;
 }
 
 /* have: of the headers, as the receiver gets them */
-static bool ipv4_may(const struct net_port *p, const uint8_t *ip, uint32_t have)
+static bool ipv4_may(const struct net_port *p, const uint8_t *ip, uint32_t have, uint32_t field)
 {
     uint32_t len = (ip[0] & 15u) * 4;
 
     if (have < IPV4_MIN || len < IPV4_MIN || !guard_is_its_own(p, net_get32(ip + IPV4_SRC)))
         return false;
     return ip[IPV4_PROTO] != NEXT_UDP || net_get16(ip + IPV4_FRAGMENT) & IPV4_OFFSET ||
-           udp_may(ip, len, have, DHCP_SERVER);
+           udp_may(ip, len, have, DHCP_SERVER, field);
 }
 
 /*
@@ -107,7 +112,7 @@ static enum net_guard ipv6_says(const uint8_t *ip, uint32_t have, uint8_t addr[N
     at = protocol_at(ip, have, &proto);
     if (at >= have)
         return NET_GUARD_REFUSES;
-    if (at && proto == NEXT_UDP && !udp_may(ip, at, have, DHCPV6_SERVER))
+    if (at && proto == NEXT_UDP && !udp_may(ip, at, have, DHCPV6_SERVER, NO_FIELD))
         return NET_GUARD_REFUSES;
     if (at == 0 || proto != NEXT_ICMP)
         return NET_GUARD_PASSES;
@@ -119,25 +124,29 @@ static enum net_guard ipv6_says(const uint8_t *ip, uint32_t have, uint8_t addr[N
  * first 20 bytes: enough for ARP, IPv4, and the IPv6 header's word for what follows it. have: how
  * long that copy is.
  */
-static bool ipv6_left_may(const uint8_t *ip, uint32_t have)
+static bool ipv6_left_may(const uint8_t *ip, uint32_t have, uint32_t field)
 {
     if (have <= IPV6_HEAD)
         return false;
     return ip[IPV6_NEXT] == NEXT_TCP ||
-           (ip[IPV6_NEXT] == NEXT_UDP && udp_may(ip, IPV6_HEAD, have, DHCPV6_SERVER));
+           (ip[IPV6_NEXT] == NEXT_UDP && udp_may(ip, IPV6_HEAD, have, DHCPV6_SERVER, field));
 }
 
-static enum net_guard guard_says(const struct net_port *p, uint16_t type, bool left,
+static enum net_guard guard_says(const struct net_port *p, uint16_t type, const struct net_frame *f,
                                  struct net_looked *l, uint32_t have)
 {
+    /* net_offload_in(): the field ends where the lead does; long frames have it where it belongs */
+    uint32_t field = f->nlead && !f->offload.gso ? f->nlead - (uint32_t)CSUM_LEN : NO_FIELD;
     bool may;
 
-    if (type == TYPE_IPV6 && !left)
+    if (type == TYPE_IPV6 && !f->nlead)
         return ipv6_says(l->bytes, have, l->addr);
     if (type == TYPE_IPV6)
-        may = ipv6_left_may(l->bytes, have);
+        may = ipv6_left_may(l->bytes, have, field);
+    else if (type == TYPE_ARP)
+        may = arp_may(p, l->bytes, have);
     else
-        may = (type == TYPE_ARP ? arp_may : ipv4_may)(p, l->bytes, have);
+        may = ipv4_may(p, l->bytes, have, field);
     return may ? NET_GUARD_PASSES : NET_GUARD_REFUSES;
 }
 
@@ -165,7 +174,7 @@ enum net_guard net_guard_look(const struct net_port *p, const struct net_frame *
         form->nlead = (uint16_t)have;
         form->at = have;
     }
-    return guard_says(p, type, left, l, have);
+    return guard_says(p, type, &part, l, have);
 }
 
 static bool guard_has(const struct net_port *p, const uint8_t addr[NET_IPV6])

@@ -15,6 +15,9 @@
 #define SECOND_NS 1000000000ull
 /* A port may save up what it may send to all for so long, and send it at once. */
 #define FLOOD_BURST_NS (SECOND_NS / 4)
+/* Of one long frame: it is cut for each receiver, at one go. 64 KiB in frames of 1500 bytes are 45.
+ */
+#define FLOOD_FRAMES 64
 #define GROUP_LINK_LOCAL 0x0180c2000000ull /* IEEE 802.1Q §8.6.3: 16 that no bridge forwards */
 
 static struct net_switch *switches;
@@ -247,10 +250,16 @@ static void switch_choose(struct chosen *c, struct net_port *from, struct net_po
     c->port[c->n++] = to;
 }
 
-/* Whether the port may send one more to all. Under the lock. */
-static bool may_flood(struct net_port *p, uint64_t now)
+/* Frames that it is, or is to be cut into. */
+static uint32_t switch_frames_of(const struct net_frame *f)
 {
-    uint64_t cost = SECOND_NS / p->net->floods, most = max_u64(FLOOD_BURST_NS, cost);
+    return f->offload.gso ? net_offload_frames(f, (uint32_t)NET_HEAD + f->nlead) : 1;
+}
+
+/* Whether the port may send `frames` more to all. Under the lock. */
+static bool may_flood(struct net_port *p, uint32_t frames, uint64_t now)
+{
+    uint64_t cost = SECOND_NS / p->net->floods * frames, most = max_u64(FLOOD_BURST_NS, cost);
     uint64_t have = min_u64(p->flood_credit_ns + (now - p->flood_ns), most);
 
     p->flood_ns = now;
@@ -260,7 +269,9 @@ static bool may_flood(struct net_port *p, uint64_t now)
 
 static void flood(struct chosen *c, struct net_port *from)
 {
-    if (!may_flood(from, c->now)) {
+    uint32_t frames = switch_frames_of(c->frame);
+
+    if (frames > FLOOD_FRAMES || !may_flood(from, frames, c->now)) {
         switch_add(&from->count.limited, 1);
         return;
     }

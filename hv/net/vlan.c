@@ -57,10 +57,10 @@ static bool read_tag(const struct net_frame *f, uint8_t *tag)
     return true;
 }
 
-/* A long frame is cut into such as fit: net_offload_in(). */
+/* With a tag, which a trunk gets. A long frame is cut into such as fit: net_offload_in(). */
 static bool fits_untagged(const struct net_port *p, const struct net_frame *f)
 {
-    return f->offload.gso || f->len <= p->net->mtu + NET_HEAD;
+    return f->len <= (f->offload.gso ? NET_BIG_MAX - NET_TAG : p->net->mtu + NET_HEAD);
 }
 
 bool net_vlan_in(const struct net_port *p, const struct net_frame *f, struct net_tagged *t)

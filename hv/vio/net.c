@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * virtio-net (virtio 1.2 §5.1): a port of a virtual switch, with a pair of queues, and a queue for
- * commands. What the guest sends is copied into the receivers' queues at once. What it is to
- * receive waits in a queue of its own until its ring has buffers; nobody waits for that.
+ * virtio-net (virtio 1.2 §5.1): a port of a virtual switch, with a pair of queues for each vCPU,
+ * and a queue for commands. What the guest sends is copied into the receivers' queues at once. What
+ * it is to receive waits in a queue of its own until its ring has buffers; nobody waits for that.
  */
 #include "net_ctrl.h"
+#include "net_steer.h"
 #include <hv/charge.h>
 #include <hv/nat.h>
 #include <hv/net.h>
@@ -21,7 +22,7 @@ enum {
     DEVICE_NET = 1,
     RX = 0,
     TX = 1,
-    CTRL = 2,
+    PAIRS = 8, /* most; pair i: queues 2i + RX, 2i + TX */
     COST_FRAME = 16,
     BYTES_PER_UNIT = 64,
     LINK_UP = 1
@@ -86,6 +87,7 @@ struct vio_net {
     hpa_t ring; /* of `queue` */
     struct net_config config;
     struct net_wants wants;
+    struct net_steer steer;
     struct vq_chain first, more; /* buffers: the only one, or the first of a frame; further ones */
     struct vq_used used[VQ_SIZE_MAX]; /* of the frame being received */
 };
@@ -93,6 +95,12 @@ struct vio_net {
 static struct vio_net *vio_net_of(struct virtio_dev *d)
 {
     return container_of(d, struct vio_net, dev);
+}
+
+/* Pairs that the driver uses. */
+static unsigned pairs_of(const struct vio_net *n)
+{
+    return virtio_has(&n->dev, NET_F_MQ) ? n->wants.pairs : 1;
 }
 
 /* ---- sending ---- */
@@ -131,18 +139,33 @@ static bool make_frame(struct vio_net *n, struct net_frame *f)
     return true;
 }
 
-static void vio_net_transmit(struct vio_net *n)
+/* What the driver sends by a pair, it wants to receive by it. */
+static void vio_net_steer(struct vio_net *n, const struct net_frame *f, unsigned pair)
 {
-    struct virtqueue *q = &n->dev.vq[TX];
+    uint8_t head[NET_FLOW_HEAD];
+    size_t len;
+
+    if (pairs_of(n) == 1)
+        return;
+    memcpy(head, f->head, NET_HEAD);
+    len = iov_read(f->iov, f->niov, 0, head + NET_HEAD, sizeof head - NET_HEAD);
+    net_steer_note(&n->steer, net_flow(head, NET_HEAD + (uint32_t)len), pair);
+}
+
+static void vio_net_transmit(struct vio_net *n, unsigned pair)
+{
+    struct virtqueue *q = &n->dev.vq[2 * pair + TX];
     struct net_frame f;
 
     while (vq_pop(q, &n->first) > 0) {
         uint64_t bytes = 0;
 
-        if (make_frame(n, &f))
+        if (make_frame(n, &f)) {
+            vio_net_steer(n, &f, pair);
             bytes = net_send(&n->port, &f);
-        else
+        } else {
             net_count_bad(&n->port);
+        }
         virtio_charge(&n->dev, COST_FRAME + (uint32_t)(bytes / BYTES_PER_UNIT));
         vq_push(q, &n->first, 0);
     }
@@ -177,17 +200,17 @@ static void vio_net_pay(struct net_port *p, uint64_t from)
  * The next buffer, and what of the frame's `len` bytes it takes, behind `skip` bytes. The count of
  * bytes; 0: there is none now, or the ring is broken.
  */
-static uint32_t fill_buffer(struct vio_net *n, struct vq_chain *c, struct vq_used *u, uint32_t skip,
-                            const uint8_t *from, uint32_t len)
+static uint32_t fill_buffer(struct vio_net *n, struct virtqueue *q, struct vq_chain *c,
+                            struct vq_used *u, uint32_t skip, const uint8_t *from, uint32_t len)
 {
     const struct iov *in;
     uint32_t bytes;
 
-    if (vq_pop(&n->dev.vq[RX], c) <= 0)
+    if (vq_pop(q, c) <= 0)
         return 0;
     in = c->iov + c->nout;
     if (c->nout || iov_bytes(in, c->nin) <= skip) {
-        virtio_broken(&n->dev, "queue %u: a receive buffer without room", RX);
+        virtio_broken(&n->dev, "queue %u: a receive buffer without room", q->index);
         return 0;
     }
     bytes = (uint32_t)iov_write(in, c->nin, skip, from, len);
@@ -200,13 +223,14 @@ static uint32_t fill_buffer(struct vio_net *n, struct vq_chain *c, struct vq_use
  * The number of buffers that hold the frame; 0: they do not suffice. *never: nor will they, for
  * those are all that the ring can offer.
  */
-static unsigned fill_buffers(struct vio_net *n, const uint8_t *frame, uint32_t len, bool *never)
+static unsigned fill_buffers(struct vio_net *n, struct virtqueue *q, const uint8_t *frame,
+                             uint32_t len, bool *never)
 {
-    unsigned most = virtio_has(&n->dev, F_MRG_RXBUF) ? n->dev.vq[RX].set.size : 1, used = 0;
+    unsigned most = virtio_has(&n->dev, F_MRG_RXBUF) ? q->set.size : 1, used = 0;
     uint32_t done = 0;
 
     while (done < len && used < most) {
-        uint32_t part = fill_buffer(n, used ? &n->more : &n->first, &n->used[used],
+        uint32_t part = fill_buffer(n, q, used ? &n->more : &n->first, &n->used[used],
                                     used ? 0 : sizeof(struct header), frame + done, len - done);
 
         if (part == 0)
@@ -223,16 +247,15 @@ static unsigned fill_buffers(struct vio_net *n, const uint8_t *frame, uint32_t l
  * they were, for later. `whole`: this run's budget is untouched, so what it does not suffice for
  * would wait for ever. True: the frame is done with.
  */
-static bool vio_net_receive(struct vio_net *n, const uint8_t *frame, uint32_t len,
-                            const struct net_offload *o, bool whole)
+static bool vio_net_receive(struct vio_net *n, struct virtqueue *q, const uint8_t *frame,
+                            uint32_t len, const struct net_offload *o, bool whole)
 {
-    struct virtqueue *q = &n->dev.vq[RX];
     struct vq_mark mark = vq_mark(q);
     struct header h = {
         o->flags, o->gso, o->hdr_len, o->gso_size, o->csum_start, o->csum_offset, 0
     };
     bool never = false;
-    unsigned used = fill_buffers(n, frame, len, &never);
+    unsigned used = fill_buffers(n, q, frame, len, &never);
 
     if (used) {
         h.num_buffers = (uint16_t)used;
@@ -248,6 +271,25 @@ static bool vio_net_receive(struct vio_net *n, const uint8_t *frame, uint32_t le
     return true;
 }
 
+/*
+ * The queue that a frame goes to: the first, while the driver has not enabled the flow's. Another
+ * CPU may enable it now; the first was looked at before this run.
+ */
+static struct virtqueue *queue_for(struct vio_net *n, const uint8_t *frame, uint32_t len)
+{
+    unsigned pairs = pairs_of(n), pair = 0;
+    struct virtqueue *q;
+
+    if (pairs > 1)
+        pair = net_steer_pair(&n->steer, net_flow(frame, (uint32_t)min_u64(len, NET_FLOW_HEAD)),
+                              pairs);
+    q = &n->dev.vq[2 * pair + RX]; /* nospec: net_steer_pair() has masked it */
+    return vq_is_enabled(q) ? q : &n->dev.vq[RX];
+}
+
+/*
+ * All queues' frames wait in one order; while the first one's queue has no buffers, they all do.
+ */
 static void vio_net_receive_all(struct vio_net *n)
 {
     const uint8_t *frame;
@@ -259,7 +301,7 @@ static void vio_net_receive_all(struct vio_net *n)
         if (!net_wants(&n->wants, &n->dev, n->config.mac, frame, len)) {
             virtio_charge(&n->dev, COST_FRAME);
             net_count_filtered(&n->port);
-        } else if (!vio_net_receive(n, frame, len, &o, whole)) {
+        } else if (!vio_net_receive(n, queue_for(n, frame, len), frame, len, &o, whole)) {
             break;
         }
         net_queue_drop(&n->queue);
@@ -269,24 +311,28 @@ static void vio_net_receive_all(struct vio_net *n)
             break;
         }
     }
-    vq_notify(&n->dev.vq[RX]);
+    for (unsigned i = 0; i < pairs_of(n); i++)
+        vq_notify(&n->dev.vq[2 * i + RX]);
 }
 
 /* ---- commands ---- */
 
-static void vio_net_command(struct vio_net *n)
+static void vio_net_command(struct vio_net *n, struct virtqueue *q)
 {
-    struct virtqueue *q = &n->dev.vq[CTRL];
     struct vq_chain *c = &n->first;
 
     while (vq_pop(q, c) > 0) {
+        unsigned pairs = pairs_of(n);
         uint32_t cost = COST_FRAME;
         bool done = net_ctrl(&n->wants, &n->dev, n->config.mac, c->iov, c->nout, &cost);
         const uint8_t ack = done ? 0 : 1; /* §5.1.6.5: VIRTIO_NET_OK, VIRTIO_NET_ERR */
 
         virtio_charge(&n->dev, cost);
+        for (; pairs < pairs_of(n); pairs++) /* it may have kicked them while they were not in use
+                                              */
+            virtio_kick(&n->dev, 2 * pairs + TX);
         if (iov_write(c->iov + c->nout, c->nin, 0, &ack, sizeof ack) != sizeof ack) {
-            virtio_broken(&n->dev, "queue %u: a command without room for the answer", CTRL);
+            virtio_broken(&n->dev, "queue %u: a command without room for the answer", q->index);
             return;
         }
         vq_push(q, c, sizeof ack);
@@ -294,13 +340,21 @@ static void vio_net_command(struct vio_net *n)
     vq_notify(q);
 }
 
+/*
+ * §5.1.2: without VIRTIO_NET_F_MQ the device has one pair, and what is behind is for commands.
+ * Input is looked at once in each run, as that of the first queue.
+ */
 static void vio_net_kick(struct virtio_dev *d, unsigned q)
 {
-    static void (*const what[])(struct vio_net *) = {
-        [RX] = vio_net_receive_all, [TX] = vio_net_transmit, [CTRL] = vio_net_command
-    };
+    struct vio_net *n = vio_net_of(d);
+    unsigned commands = virtio_has(d, NET_F_MQ) ? 2 * net_pairs(d) : 2;
 
-    what[index_nospec(q, ARRAY_SIZE(what))](vio_net_of(d));
+    if (q == commands)
+        vio_net_command(n, &d->vq[index_nospec(q, d->nqueues)]);
+    else if (q == RX)
+        vio_net_receive_all(n);
+    else if ((q & 1) == TX && q / 2 < pairs_of(n))
+        vio_net_transmit(n, (unsigned)index_nospec(q / 2, PAIRS));
 }
 
 /* ---- life ---- */
@@ -382,7 +436,7 @@ static int vio_net_restore(struct virtio_dev *d, const uint8_t *own)
 
     memcpy(&s, own, sizeof s);
     if (memcmp(s.mac, vio_net_of(d)->config.mac, sizeof s.mac) != 0 ||
-        !state_all_zero(s.pad, sizeof s.pad) || net_wants_check(&s.wants))
+        !state_all_zero(s.pad, sizeof s.pad) || net_wants_check(&s.wants, net_pairs(d)))
         return -EINVAL;
     vio_net_of(d)->wants = s.wants;
     return 0;
@@ -408,15 +462,19 @@ static const struct net_port_ops port_ops = { .deliver = vio_net_deliver,
 static void vio_net_set_up(struct vio_net *n, struct vm *vm, const struct net_switch *s,
                            const struct guest_net *g)
 {
+    unsigned pairs = (unsigned)min_u64(max_u64(vm->config->vcpus, 1), PAIRS);
+
     n->dev = (struct virtio_dev){ .ops = &ops,
                                   .vm = vm,
-                                  .nqueues = 3,
+                                  .nqueues = (uint16_t)(2 * pairs + 1),
                                   .input_queues = 1u << RX,
                                   .features = VIRTIO_FEATURES_COMMON };
     for (unsigned i = 0; i < ARRAY_SIZE(offered); i++)
         n->dev.features |= VIRTIO_BIT(offered[i]);
-    n->config =
-        (struct net_config){ .status = LINK_UP, .max_virtqueue_pairs = 1, .mtu = (uint16_t)s->mtu };
+    n->dev.features |= pairs > 1 ? VIRTIO_BIT(NET_F_MQ) : 0;
+    n->config = (struct net_config){ .status = LINK_UP,
+                                     .max_virtqueue_pairs = (uint16_t)pairs,
+                                     .mtu = (uint16_t)s->mtu };
     net_mac_to(g->mac, n->config.mac);
     net_wants_reset(&n->wants);
     n->port = (struct net_port){ .ops = &port_ops,

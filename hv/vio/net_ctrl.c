@@ -4,22 +4,28 @@
  * device's own queue, on its CPU: the receiver pays for what it does not want.
  */
 #include "net_ctrl.h"
+#include <hv/net_wire.h>
 #include <hv/nospec.h>
 #include <hv/state.h>
 #include <string.h>
 
 /* §5.1.6.5 */
-enum { CLASS_RX = 0, CLASS_MAC = 1, CLASS_VLAN = 2 };
-enum { MAC_TABLE_SET = 0, MAC_ADDR_SET = 1, VLAN_ADD = 0, VLAN_DEL = 1, HEAD = 2 };
-enum { COST_MAC = 1, VID = 0xfff, TYPE_VLAN = 0x8100 };
+enum { CLASS_RX = 0, CLASS_MAC = 1, CLASS_VLAN = 2, CLASS_MQ = 4 };
+enum { MAC_TABLE_SET = 0, MAC_ADDR_SET = 1, VLAN_ADD = 0, VLAN_DEL = 1 };
+enum { PAIRS_SET = 0, HEAD = 2 };
+enum { COST_MAC = 1, VID = 0xfff };
 
-void net_wants_reset(struct net_wants *w) { *w = (struct net_wants){ .flags = NET_PROMISC }; }
+void net_wants_reset(struct net_wants *w)
+{
+    *w = (struct net_wants){ .flags = NET_PROMISC, .pairs = 1 };
+}
 
-int net_wants_check(const struct net_wants *w)
+int net_wants_check(const struct net_wants *w, unsigned most)
 {
     unsigned n = w->nuni + w->nmulti;
 
-    return n <= NET_CTRL_MACS && state_all_zero(w->pad, sizeof w->pad) &&
+    return n <= NET_CTRL_MACS && w->pairs >= 1 && w->pairs <= most &&
+                   state_all_zero(w->pad, sizeof w->pad) &&
                    state_all_zero((const uint8_t *)w->mac + n * 6, sizeof w->mac - n * 6)
                ? 0
                : -EINVAL;
@@ -84,7 +90,8 @@ static bool ctrl_list(const struct ctrl *c, struct net_wants *to, uint8_t *count
 /* Both lists, or none of them is taken. */
 static bool ctrl_table(const struct ctrl *c)
 {
-    struct net_wants to = { .flags = c->w->flags & (uint8_t) ~(NET_MANY_UNI | NET_MANY_MULTI) };
+    struct net_wants to = { .flags = c->w->flags & (uint8_t) ~(NET_MANY_UNI | NET_MANY_MULTI),
+                            .pairs = c->w->pairs };
     uint64_t at = HEAD;
 
     if (!virtio_has(c->d, NET_F_CTRL_RX) || !ctrl_list(c, &to, &to.nuni, 0, NET_MANY_UNI, &at) ||
@@ -127,22 +134,41 @@ static bool ctrl_vlan(const struct ctrl *c)
     return true;
 }
 
+/* VQ_PAIRS_SET: §5.1.6.5.6 */
+static bool ctrl_pairs(const struct ctrl *c)
+{
+    uint8_t number[2];
+    unsigned n;
+
+    if (c->cmd != PAIRS_SET || !virtio_has(c->d, NET_F_MQ) || c->bytes != HEAD + sizeof number ||
+        !ctrl_read(c, HEAD, number, sizeof number))
+        return false;
+    n = (unsigned)get_le(number, sizeof number);
+    if (n < 1 || n > net_pairs(c->d))
+        return false;
+    c->w->pairs = (uint8_t)n;
+    return true;
+}
+
 bool net_ctrl(struct net_wants *w, const struct virtio_dev *d, const uint8_t mac[6],
               const struct iov *iov, unsigned n, uint32_t *cost)
 {
-    static bool (*const classes[])(const struct ctrl *) = {
-        [CLASS_RX] = ctrl_rx, [CLASS_MAC] = ctrl_mac, [CLASS_VLAN] = ctrl_vlan
-    };
+    static bool (*const classes[])(const struct ctrl *) = { [CLASS_RX] = ctrl_rx,
+                                                            [CLASS_MAC] = ctrl_mac,
+                                                            [CLASS_VLAN] = ctrl_vlan,
+                                                            [CLASS_MQ] = ctrl_pairs };
     struct ctrl c = {
         .w = w, .d = d, .own = mac, .iov = iov, .n = n, .bytes = iov_bytes(iov, n), .cost = cost
     };
+    bool (*class)(const struct ctrl *);
     uint8_t head[HEAD];
 
     if (!virtio_has(d, NET_F_CTRL_VQ) || !ctrl_read(&c, 0, head, sizeof head) ||
         head[0] >= ARRAY_SIZE(classes))
         return false;
     c.cmd = head[1];
-    return classes[index_nospec(head[0], ARRAY_SIZE(classes))](&c);
+    class = classes[index_nospec(head[0], ARRAY_SIZE(classes))];
+    return class && class(&c);
 }
 
 /* ---- frames ---- */
@@ -163,10 +189,10 @@ static bool wants_vlan(const struct net_wants *w, const uint8_t *frame, uint32_t
 {
     unsigned vid;
 
-    if (len < NET_HEAD + NET_TAG || (frame[12] << 8 | frame[13]) != TYPE_VLAN ||
+    if (len < NET_HEAD + NET_TAG || net_get16(frame + 12) != TYPE_VLAN ||
         state_all_zero(w->vlan, sizeof w->vlan))
         return true;
-    vid = (unsigned)(frame[14] << 8 | frame[15]) & VID;
+    vid = net_get16(frame + 14) & VID;
     return w->vlan[index_nospec(vid / 64, ARRAY_SIZE(w->vlan))] >> vid % 64 & 1;
 }
 

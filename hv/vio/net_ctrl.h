@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a driver of virtio-net asks for by its control queue (virtio 1.2 §5.1.6.5): which frames it
- * wants. Plain state, saved as it is. All calls on the device's CPU, or while it stands.
+ * wants, and by how many pairs of queues. Plain state, saved as it is. All calls on the device's
+ * CPU, or while it stands.
  */
 #pragma once
 #include <hv/net.h>
@@ -14,6 +15,7 @@ enum {
     NET_F_CTRL_RX = 18,
     NET_F_CTRL_VLAN = 19,
     NET_F_CTRL_RX_EXTRA = 20,
+    NET_F_MQ = 22,
     NET_F_CTRL_MAC_ADDR = 23,
 };
 /* One bit for each command of the class RX, by its number; then what did not fit into the table. */
@@ -31,15 +33,18 @@ enum {
 struct net_wants {
     uint8_t flags;
     uint8_t nuni, nmulti; /* first so many stations, then so many groups */
-    uint8_t pad[5];       /* 0 */
+    uint8_t pairs;        /* that are in use: the first so many; at least 1 */
+    uint8_t pad[4];       /* 0 */
     uint8_t mac[NET_CTRL_MACS][6];
     uint64_t vlan[4096 / 64]; /* a bit each */
 };
 static_assert(sizeof(struct net_wants) == 712, "a saved state");
 
-void net_wants_reset(struct net_wants *); /* all frames, as without a control queue */
-/* A saved one; -EINVAL: it cannot be. */
-int must_check net_wants_check(const struct net_wants *);
+void net_wants_reset(struct net_wants *); /* all frames, one pair: as without a control queue */
+/* A saved one, of a device with `most` pairs; -EINVAL: it cannot be. */
+int must_check net_wants_check(const struct net_wants *, unsigned most);
+/* How many pairs of queues a device has: §5.1.2. */
+static inline unsigned net_pairs(const struct virtio_dev *d) { return (d->nqueues - 1u) / 2; }
 /*
  * One command in the buffers of a chain, each byte of which is read once, bounded. Checked against
  * the features that were negotiated. True: it was done; false: it is none, or is refused. *cost:

@@ -13,15 +13,15 @@
 #include <string.h>
 #include "vio.h"
 
-#define VIRTIO_STATE_VERSION 2
+#define VIRTIO_STATE_VERSION 4
 struct virtio_saved {
     struct virtio_state s;
     uint32_t reset_queues, zero;
     uint8_t own[VIRTIO_OWN]; /* virtio_ops.save */
 };
 static_assert(sizeof(struct vq_state) == 40, "a saved state");
-static_assert(sizeof(struct virtio_state) == 352, "a saved state");
-static_assert(sizeof(struct virtio_saved) == 1080, "a saved state");
+static_assert(sizeof(struct virtio_state) == 712, "a saved state");
+static_assert(sizeof(struct virtio_saved) == 1440, "a saved state");
 
 static uint32_t devices(const struct vm *vm) { return vm->vio ? vm->vio->ndevs : 0; }
 

@@ -101,6 +101,15 @@ static void reset_queues(struct virtio_dev *d)
     }
 }
 
+/*
+ * All queues live on one budget a run. The first comes first; which of the others is next changes,
+ * so that one that always has work does not keep the rest from theirs.
+ */
+static unsigned queue_in_turn(const struct virtio_dev *d, unsigned n)
+{
+    return n ? 1 + (d->turn + n) % (d->nqueues - 1u) : 0;
+}
+
 static void run(struct event *ev)
 {
     struct virtio_dev *d = container_of(ev, struct virtio_dev, event);
@@ -123,9 +132,13 @@ static void run(struct event *ev)
     d->budget = RUN_BUDGET;
     if ((pending & RESUME) && d->ops->resume)
         d->ops->resume(d);
-    for (unsigned i = 0; i < d->nqueues && virtio_live(d); i++)
-        if ((pending >> i & 1) && __atomic_load_n(&d->vq[i].s->enabled, __ATOMIC_ACQUIRE))
+    d->turn++;
+    for (unsigned n = 0; n < d->nqueues && virtio_live(d); n++) {
+        unsigned i = queue_in_turn(d, n);
+
+        if ((pending >> i & 1) && vq_is_enabled(&d->vq[i]))
             d->ops->kick(d, i);
+    }
     if (!paid)
         share_pay(d->vm, from);
 }

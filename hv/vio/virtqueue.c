@@ -612,8 +612,7 @@ void vq_notify(struct virtqueue *q)
     bool wanted;
 
     debug_assert(virtio_is_here(q->dev));
-    if (q->s->unsignalled == 0 || !__atomic_load_n(&q->s->enabled, __ATOMIC_RELAXED) ||
-        !virtio_live(q->dev))
+    if (q->s->unsignalled == 0 || !vq_is_enabled(q) || !virtio_live(q->dev))
         return;
     /* what was used is visible before we read what the driver wants */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);

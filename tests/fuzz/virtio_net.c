@@ -115,12 +115,14 @@ static void guest_asks(const uint8_t *op)
     const struct buf b[2] = { { HEADER, lengths[op[3] & 7], false },
                               { STATUS, op[3] >> 7 ^ 1, 1 } };
     uint8_t ask[256];
+    unsigned c;
 
-    if (q[2].size == 0)
+    c = q[4].size ? 4 : 2; /* behind two pairs, or behind one */
+    if (q[c].size == 0)
         return;
     for (unsigned i = 0; i < sizeof ask; i++)
         ask[i] = op[4 + (i & 3)];
-    ask[0] = op[2] & 3;
+    ask[0] = op[2] & 32 ? 4 : op[2] & 3;
     ask[1] = op[2] >> 2 & 7;
     if (ask[0] == 1 && ask[1] == 0) {
         memset(ask + 2, 0, 4);
@@ -132,8 +134,8 @@ static void guest_asks(const uint8_t *op)
     if (op[3] & 8)
         ask[op[5] % 14] = op[6];
     poke(HEADER, ask, sizeof ask);
-    drvq_add(&q[2], b, 2, op[1] & 8 ? TABLES : 0);
-    mem_wr(dev.notify + 8, 2, 0);
+    drvq_add(&q[c], b, 2, op[1] & 8 ? TABLES : 0);
+    mem_wr(dev.notify + 4 * c, 2, 0);
 }
 
 static void from_outside(const uint8_t *op)
@@ -150,7 +152,7 @@ static void plug_peer(void)
 
     feature_more[5] = F(11) | F(12) | F(13) | F(56); /* TCP and UDP are cut by the device */
     feature_more[6] = F(7) | F(8) | F(9) | F(54) | F(55);
-    feature_more[7] = F(3) | F(5) | F(17) | F(18) | F(19) | F(20) | F(23);
+    feature_more[7] = F(3) | F(5) | F(17) | F(18) | F(19) | F(20) | F(22) | F(23);
     queues = QUEUES;
     memcpy(feature_bits, bits, sizeof bits);
     input = from_outside;

@@ -203,7 +203,7 @@ static void test_cut_short(void **state)
 /* With a checksum that is left to others only TCP and UDP, which the header itself names. */
 static void test_left_checksums(void **state)
 {
-    const struct net_offload sum = { .flags = NET_NEEDS_CSUM, .csum_start = 54, .csum_offset = 0 };
+    const struct net_offload sum = { .flags = NET_NEEDS_CSUM, .csum_start = 54, .csum_offset = 6 };
     static const struct {
         uint8_t next;
         bool passes;
@@ -260,6 +260,37 @@ static void test_dhcp(void **state)
     for (uint16_t source = 546; source < 549; source++) {
         assert_int_equal(udp6(source, (struct net_offload){ 0 }), source != 547);
         assert_int_equal(udp6(source, sum), source != 547);
+    }
+}
+
+/*
+ * A checksum that is left to others and belongs where the port is: the sender chooses what it comes
+ * to, and receivers that leave nothing to others would get that as the port.
+ */
+static void test_a_sum_as_the_port(void **state)
+{
+    struct net_offload o = { .flags = NET_NEEDS_CSUM, .csum_start = 34 };
+
+    (void)state;
+    for (unsigned words = 5; words < 16; words++)
+        for (unsigned at = 4 * words - 2; at <= 4 * words + 2; at++) {
+            bool behind = at == 4 * words + 2; /* before it, the port was not looked at */
+
+            if (at < 20) /* what is before is the address */
+                continue;
+            memset(frame, 0, sizeof frame);
+            net_put16(frame + NET_HEAD, (0x40 | words) << 8);
+            frame[NET_HEAD + 9] = 17;
+            net_put32(frame + NET_HEAD + 12, ip_of(0));
+            net_put16(frame + NET_HEAD + 4 * words, 68);
+            net_put16(frame + NET_HEAD + 80, 0xffff - 68 - 67); /* all comes to 67 */
+            o.csum_offset = (uint16_t)(at - 20);
+            assert_int_equal(send(0, 0x0800, 100, o), behind);
+        }
+    o.csum_start = 54;
+    for (unsigned at = 40; at < 43; at++) {
+        o.csum_offset = (uint16_t)(at - 40);
+        assert_int_equal(udp6(546, o), at == 42);
     }
 }
 
@@ -341,10 +372,10 @@ static void test_neighbours(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_arp),           T(test_ipv4),           T(test_ra_guard),
-        T(test_cut_short),     T(test_left_checksums), T(test_neighbours),
-        T(test_tags),          T(test_dhcp),           T(test_padding),
-        T(test_made_of_a_mac),
+        T(test_arp),        T(test_ipv4),           T(test_ra_guard),
+        T(test_cut_short),  T(test_left_checksums), T(test_a_sum_as_the_port),
+        T(test_neighbours), T(test_tags),           T(test_dhcp),
+        T(test_padding),    T(test_made_of_a_mac),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -501,6 +501,62 @@ static void test_edges(void **state)
     refused(&o);
 }
 
+/* A trunk gets it with a tag, and the longest frame of all has room for one. */
+static void test_longest_to_a_trunk(void **state)
+{
+    struct kind k = { .gso_size = 1400, .payload = NET_BIG_MAX - NET_TAG - 14 - 24 - 20 };
+    struct net_offload o;
+
+    (void)state;
+    st[TRUNK].port.takes = ALL_TAKEN;
+    build(&k);
+    o = left_of(&k);
+    send_to(TRUNK, &o);
+    assert_int_equal(st[TRUNK].got, 1);
+    assert_int_equal(st[TRUNK].len[0], NET_BIG_MAX);
+    for (unsigned more = 1; more <= NET_TAG; more++) {
+        k.payload++;
+        build(&k);
+        send_to(TRUNK, &o);
+        assert_int_equal(st[TRUNK].got, 0);
+    }
+    assert_int_equal(st[SENDER].port.count.astray, NET_TAG);
+}
+
+/* What goes to all is limited by the frames that come of it, in a second and at one go. */
+static void test_to_all(void **state)
+{
+    const struct kind few = { .payload = 2500, .gso_size = 100 },
+                      most = { .payload = 6400, .gso_size = 100 },
+                      many = { .payload = 6401, .gso_size = 100 };
+    struct net_offload o;
+
+    (void)state;
+    net->floods = 100; /* so many may be saved up as `few` is cut into */
+    build(&few);
+    o = left_of(&few);
+    send_to(PORTS, &o);
+    check_cut(&few, PLAIN);
+    send_to(PORTS, &o);
+    assert_int_equal(st[PLAIN].got, 0);
+    host_now += 249999999;
+    send_to(PORTS, &o);
+    assert_int_equal(st[PLAIN].got, 0);
+    host_now += 1;
+    send_to(PORTS, &o);
+    assert_int_equal(st[PLAIN].got, 25);
+    assert_int_equal(st[SENDER].port.count.limited, 2);
+    net->floods = 1000000;
+    host_now += 250000000;
+    build(&many);
+    send_to(PORTS, &o);
+    assert_int_equal(st[PLAIN].got, 0);
+    build(&most);
+    send_to(PORTS, &o);
+    check_cut(&most, PLAIN);
+    assert_int_equal(st[SENDER].port.count.limited, 3);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, up, down)
@@ -515,6 +571,8 @@ int main(void)
         T(test_bad_headers),
         T(test_bad_offloads),
         T(test_edges),
+        T(test_longest_to_a_trunk),
+        T(test_to_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

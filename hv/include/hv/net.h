@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Virtual switches, and what is plugged into them. A port is whatever sends and takes Ethernet
- * frames: a guest's network device, later a host's NIC or a gateway. Portable; knows no device.
+ * frames: a guest's network device, a NIC of the host's, the NAT gateway. Portable; knows no
+ * device.
  *
  * Who owns a frame, phase by phase:
  *
@@ -331,7 +332,7 @@ void net_capture_forget(const struct net_port *);
 /* ---- a queue of frames, for receivers ---- */
 /*
  * Frames that wait in memory of the receiver's own. Any CPU puts, several at once; one CPU takes.
- * Nobody waits for anybody: who puts takes its place under the lock, and copies without it.
+ * Nobody waits for anybody: one that puts takes its place under the lock, and copies without it.
  * A sender gets no more room than what it leaves to others: one that floods a receiver that is slow
  * cannot take all of the queue.
  */

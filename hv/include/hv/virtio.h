@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * virtio 1.2: the ring (hv/vio/virtqueue.c), the device (console.c, rng.c, blk.c) and the transport
- * (virtio_pci.c) meet here. Device work runs in the device's event on one CPU; registers are
- * accessed on any vCPU's CPU. Guests are hostile: a ring that breaks the rules puts the device into
- * DEVICE_NEEDS_RESET and costs nobody else anything.
+ * virtio 1.2: the ring (hv/vio/virtqueue.c), the device (console.c, rng.c, blk.c, net.c) and the
+ * transport (virtio_pci.c) meet here. Device work runs in the device's event on one CPU; registers
+ * are accessed on any vCPU's CPU. Guests are hostile: a ring that breaks the rules puts the device
+ * into DEVICE_NEEDS_RESET and costs nobody else anything.
  */
 #pragma once
 #include <hv/event.h>
@@ -15,8 +15,8 @@
 struct vm;
 struct guest_net;
 struct virtio_dev;
-#define VIRTIO_QUEUES 8 /* most queues of a device */
-#define VQ_SIZE_MAX 256 /* most entries of a ring */
+#define VIRTIO_QUEUES 17 /* most queues of a device */
+#define VQ_SIZE_MAX 256  /* most entries of a ring */
 /* most pieces of one buffer, after it was cut at the borders of contiguous memory */
 #define VQ_IOV_MAX 512
 #define VIRTIO_NO_VECTOR 0xffff
@@ -163,6 +163,7 @@ struct virtio_dev {
     bool resetting, placed;          /* under lock */
     bool told_features, told_enable; /* under lock: each misuse is logged once */
     int32_t budget;                  /* of this run of the event; see virtio_charge */
+    uint16_t turn;                   /* counts runs of the event; the device's CPU's */
     bool at_once; /* what a notification asks for takes no longer than posting it, or little */
     struct vpci_dev pci;
     /* configuration-space offset of the PCI configuration access capability */
@@ -176,6 +177,11 @@ static inline bool virtio_is_here(const struct virtio_dev *d)
 }
 
 /* ---- ring; all on the device's CPU, from its event ---- */
+/* If so, what the driver set up is there to be used. Other CPUs enable; only this one disables. */
+static inline bool vq_is_enabled(const struct virtqueue *q)
+{
+    return __atomic_load_n(&q->s->enabled, __ATOMIC_ACQUIRE);
+}
 /* 1: got one. 0: empty (the driver will notify again), or the budget of this run is spent (the
  * queue is looked at again soon). -EPROTO: the guest broke the ring, and the device needs a reset.
  */
