@@ -149,7 +149,7 @@ void load_files(struct boot_info *bi, EFI_HANDLE device)
     } else {
         Print(L"Trivet: trivet.conf, %ld bytes; reading the files that it names\r\n",
               bi->config_size);
-        config_files((const char *)bi->config, add_file, &r);
+        config_files((const char *)bi->config, loader_isa, add_file, &r);
     }
     (void)r.root->Close(r.root);
 }

@@ -82,6 +82,7 @@ extern const uint64_t direct_base; /* where the direct map begins */
 EFI_STATUS handoff_prepare(struct boot_info *bi);
 _Noreturn void handoff(struct boot_info *bi, uint64_t entry);
 extern const uint16_t elf_machine;
+extern const unsigned loader_isa; /* enum isa of <hv/types.h> */
 /* memory from here on is out of the direct map's reach, and left alone */
 extern const uint64_t direct_limit;
 extern const uint64_t image_limit; /* highest physical address for the image; ~0: any */

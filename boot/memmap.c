@@ -49,7 +49,7 @@ static EFI_STATUS memmap_get_map(void)
     return BS->GetMemoryMap(&map.size, map.raw, &map.key, &map.stride, &map.version);
 }
 
-/* After get_map() has said how much there is: room for it, and for what comes. */
+/* After memmap_get_map() has said how much there is: room for it, and for what comes. */
 static EFI_STATUS grow(void)
 {
     map.room = map.size + SLACK * map.stride;

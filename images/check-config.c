@@ -177,7 +177,7 @@ static void check(const char *text, size_t len)
     }
     if (c.nguests == 0 && c.nerrors == 0)
         tell(0, "no guest is defined: write a [guest NAME] section");
-    config_files(text, on_file, NULL);
+    config_files(text, CONFIG_ALL_ISAS, on_file, NULL);
     for (unsigned i = 0; i < c.nguests; i++)
         check_kernel(&c.guest[i]), check_disks(&c.guest[i]);
     if (errors == 0)

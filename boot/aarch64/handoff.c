@@ -29,7 +29,8 @@
 /* RES1, M, C, SA, I */
 #define SCTLR (0x30c50830ull | 1ull << 0 | 1ull << 2 | 1ull << 3 | 1ull << 12)
 
-const uint16_t elf_machine = 183;         /* EM_AARCH64 */
+const uint16_t elf_machine = 183; /* EM_AARCH64 */
+const unsigned loader_isa = 1;
 const uint64_t direct_limit = 1ull << 47; /* the map begins in the middle of the 48 bits */
 /* the image's own addresses begin there, and it is once mapped to itself */
 const uint64_t image_limit = (1ull << 46) - 1;

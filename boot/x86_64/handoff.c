@@ -15,6 +15,7 @@
 #define PTE_ADDR 0x000ffffffffff000ull
 
 const uint16_t elf_machine = 62; /* EM_X86_64 */
+const unsigned loader_isa = 0;
 /* the hypervisor keeps the rest of the upper half for itself */
 const uint64_t direct_limit = 1ull << 46;
 const uint64_t image_limit = ~0ull;

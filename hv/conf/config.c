@@ -40,7 +40,7 @@ static bool copy_text(struct parse *p, char *dst, size_t len)
 
 static_assert(PATH_LEN == BOOT_NAME_MAX, "the loader takes every path that is accepted here");
 
-static void check_file(struct parse *p, const char *path)
+void check_file(struct parse *p, const char *path)
 {
     if (path[0] == '\0')
         complain(p, "no file is named; give its path on the stick, such as guests/vmlinuz");
@@ -57,6 +57,15 @@ static void set_path(struct parse *p, const struct key *k, void *field)
         check_file(p, field);
 }
 
+/* The stick need not serve hosts of every ISA. */
+static bool any_firmware(bool (*exists)(const char *))
+{
+    for (unsigned isa = 0; isa < ISA_COUNT; isa++)
+        if (config_uefi_file(isa) && exists(config_uefi_file(isa)))
+            return true;
+    return false;
+}
+
 static void set_firmware(struct parse *p, const struct key *k, void *field)
 {
     bool (*exists)(const char *) = p->limits->file_exists;
@@ -69,7 +78,7 @@ static void set_firmware(struct parse *p, const struct key *k, void *field)
         return;
     }
     memcpy(field, FIRMWARE_UEFI, sizeof FIRMWARE_UEFI);
-    if (exists && !exists(config_uefi_file(ISA_X86_64)))
+    if (exists && !any_firmware(exists))
         complain(p, "no firmware is on the stick; images/build-image puts %s there",
                  config_uefi_file(ISA_X86_64));
 }
@@ -537,7 +546,7 @@ static const struct key guest_keys[] = {
     { "kernel", set_path, GUEST(kernel), 0, 0, NULL, false, "required without firmware",
       "the guest's kernel. Files are paths on the stick, with / or \\, in either case" },
     { "firmware", set_firmware, GUEST(firmware), 0, 0, NULL, false, "none",
-      "x86, instead of a kernel: what starts the guest from its disks. uefi: the UEFI firmware "
+      "instead of a kernel: what starts the guest from its disks. uefi: the UEFI firmware "
       "that is "
       "on the stick. FILE: another one, its variable store before its code (OVMF.fd)" },
     { "kind", config_set_word, GUEST(kind), WORDS(guest_kind_names), false, "auto",
@@ -565,6 +574,27 @@ static const struct key guest_keys[] = {
       "disk loaded from the stick and private to the guest. ro: it cannot be written. iops and "
       "bandwidth: the most "
       "requests and bytes a second. At most 8" },
+    { "cloud-init", set_cloud_init, 0, 0, 0, NULL, false, "none",
+      "a disk from which cloud-init in the guest reads what it is to become: FILE is its "
+      "user-data, "
+      "META its meta-data. Without META the guest is told its name. It is one of the 8 disks, at "
+      "the place of its line among theirs" },
+    { "smbios.manufacturer", set_smbios_text, GUEST(smbios.manufacturer), 0, 0, NULL, false,
+      "Trivet",
+      "who made the guest's machine, as its firmware says (SMBIOS). This key and those that follow "
+      "are for guests with firmware" },
+    { "smbios.product", set_smbios_text, GUEST(smbios.product), 0, 0, NULL, false, "Trivet guest",
+      "what the machine is called" },
+    { "smbios.version", set_smbios_text, GUEST(smbios.version), 0, 0, NULL, false, "none",
+      "the machine's version" },
+    { "smbios.serial", set_smbios_text, GUEST(smbios.serial), 0, 0, NULL, false, "the guest's name",
+      "the machine's serial number" },
+    { "smbios.uuid", set_smbios_uuid, GUEST(smbios.uuid), 0, 0, NULL, false, "made from its name",
+      "the machine's UUID" },
+    { "smbios.oem", add_smbios_oem, 0, 0, 0, NULL, true, "none",
+      "a text for programs that set the guest up (SMBIOS type 11), such as systemd's credentials. "
+      "At "
+      "most 4" },
     { "net", config_add_net, 0, 0, 0, NULL, true, "none",
       "a virtio-net device on the switch [net NAME], or on the NAT network, nat, which needs no "
       "section. mac: its address; normally one made from the guest's name, always the same. ip: "
@@ -613,8 +643,8 @@ static const struct key guest_keys[] = {
     { "apicv", set_bool, GUEST(apicv), 0, 0, NULL, false, "no",
       "x86: let the CPU keep the guest's local APIC where it can (Intel APICv)" },
     { "acpi", set_bool, GUEST(acpi), 0, 0, NULL, false, "no",
-      "ARM64: describe the machine by ACPI tables instead of a device tree (x86 guests always have "
-      "them)" },
+      "ARM64: describe the machine by ACPI tables instead of a device tree (the default with "
+      "firmware; x86 guests always have them)" },
     { "watchdog", set_bool, GUEST(watchdog), 0, 0, NULL, false, "no",
       "x86: a watchdog timer (Intel 6300ESB, Linux's i6300esb) that resets the guest when its "
       "system "
@@ -703,6 +733,10 @@ static const struct {
     { set_cpus, "LIST, such as 0,2-3" },
     { add_module, "FILE [ARGUMENTS]" },
     { config_add_net, "NAME[,mac=M][,ip=A][,isolated][,vlan=N][,trunk=V][,rate=SIZE]" },
+    { set_cloud_init, "FILE[,META]" },
+    { set_smbios_text, "TEXT" },
+    { add_smbios_oem, "TEXT" },
+    { set_smbios_uuid, "UUID" },
     { add_passthrough, "ADDRESS|VENDOR:DEVICE|class:NAME" },
     { config_add_disk, "NAME|partlabel:L|partuuid:U|serial:S|[file:]FILE[,ro]" },
 };

@@ -18,10 +18,10 @@ static const struct {
     { "kernel", "" }, { "initrd", "" }, { "firmware", "" }, { "disk", "," }, { "module", " \t" }
 };
 
-static const char *const uefi_files[] = { "firmware/uefi-x86_64.fd" };
+static const char *const uefi_files[] = { "firmware/uefi-x86_64.fd", "firmware/uefi-aarch64.fd" };
 #define UEFI_FILES (sizeof uefi_files / sizeof uefi_files[0])
 
-const char *config_uefi_file(unsigned isa) { return uefi_files[isa < UEFI_FILES ? isa : 0]; }
+const char *config_uefi_file(unsigned isa) { return isa < UEFI_FILES ? uefi_files[isa] : NULL; }
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c; }
 static bool is_blank(char c) { return c == ' ' || c == '\t'; }
@@ -80,9 +80,30 @@ bool config_same_file(const char *a, size_t n, const char *b, size_t m)
 }
 
 struct scan {
+    unsigned isa;
     void (*add)(void *ctx, unsigned line, const char *path, size_t len);
     void *ctx;
 };
+
+/* `cloud-init = USER-DATA[,META-DATA]`; - and _ are one. */
+static bool is_cloud_init(const char *key)
+{
+    return conf_same(key, "cloud-init", SIZE_MAX) || conf_same(key, "cloud_init", SIZE_MAX);
+}
+
+static void add_parts(const struct scan *s, unsigned line, const char *value)
+{
+    while (*value) {
+        size_t len;
+
+        while (is_blank(*value) || *value == ',')
+            value++;
+        len = config_name_len(value, ",");
+        if (len)
+            s->add(s->ctx, line, value, len);
+        value += strcspn(value, ",");
+    }
+}
 
 static int on_value(void *user, const char *section, const char *key, const char *value, int line)
 {
@@ -93,8 +114,13 @@ static int on_value(void *user, const char *section, const char *key, const char
     if (!key || !value || !conf_same(section, "guest", 5) || !is_blank(section[5]))
         return 1;
     if (conf_same(key, "firmware", SIZE_MAX) && conf_same(value, FIRMWARE_UEFI, SIZE_MAX)) {
-        for (size_t i = 0; i < UEFI_FILES; i++)
-            s->add(s->ctx, (unsigned)line, uefi_files[i], strlen(uefi_files[i]));
+        for (unsigned i = 0; i < UEFI_FILES; i++)
+            if (s->isa == i || s->isa == CONFIG_ALL_ISAS)
+                s->add(s->ctx, (unsigned)line, uefi_files[i], strlen(uefi_files[i]));
+        return 1;
+    }
+    if (is_cloud_init(key)) {
+        add_parts(s, (unsigned)line, value);
         return 1;
     }
     path = config_file_of(key, value, &len);
@@ -103,10 +129,10 @@ static int on_value(void *user, const char *section, const char *key, const char
     return 1;
 }
 
-void config_files(const char *text,
+void config_files(const char *text, unsigned isa,
                   void (*add)(void *ctx, unsigned line, const char *path, size_t len), void *ctx)
 {
-    struct scan s = { .add = add, .ctx = ctx };
+    struct scan s = { .isa = isa, .add = add, .ctx = ctx };
 
     (void)ini_parse_string(text, on_value, &s);
 }

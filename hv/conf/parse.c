@@ -356,6 +356,23 @@ static void check_what_starts(struct parse *p, const struct guest_config *g)
                  g->name);
 }
 
+static bool was_given(const struct guest_config *g, const char *name)
+{
+    const struct key *keys = config_sections[SECTION_GUEST].keys;
+
+    for (size_t i = 0; i < config_sections[SECTION_GUEST].n; i++)
+        if (strcmp(keys[i].name, name) == 0)
+            return g->keys_seen >> i & 1;
+    return false;
+}
+
+/* What firmware starts expects ACPI. */
+static void firmware_defaults(struct guest_config *g)
+{
+    if (g->firmware[0] && !was_given(g, "acpi"))
+        g->acpi = true;
+}
+
 static void check_guests(struct parse *p)
 {
     p->name = NULL;
@@ -363,6 +380,7 @@ static void check_guests(struct parse *p)
         p->guest = &p->out->guest[i];
         p->line = p->guest->line;
         check_what_starts(p, p->guest);
+        firmware_defaults(p->guest);
         check_nets(p, p->guest);
         check_after(p, p->guest);
     }

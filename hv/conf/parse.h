@@ -17,6 +17,8 @@ struct parse {
     bool no_memory;
 };
 
+/* A file of the stick that a key names: complains where there is none. */
+void check_file(struct parse *, const char *path);
 /* An error of the line being read; it marks the guest whose section that is. */
 void complain(struct parse *, const char *fmt, ...) printf_like(2, 3);
 
@@ -43,6 +45,10 @@ struct section {
 set_fn set_inside, set_address, set_gateway, add_dns, add_forward;
 /* `passthrough`: devices.c */
 set_fn add_passthrough;
+/* `smbios.…`: smbios.c */
+set_fn set_smbios_text, set_smbios_uuid, add_smbios_oem;
+/* `cloud-init`: cloud.c */
+set_fn set_cloud_init;
 /* When the file has been read: what goes with what, and the section that nobody wrote. */
 void check_nat(struct parse *);
 

@@ -56,6 +56,8 @@ static int open_disk(struct vm *vm, const struct guest_disk *d, unsigned i)
 {
     if (vm->vio->disk[i])
         return 0;
+    if (d->source == DISK_CLOUD_INIT)
+        return ramdisk_create_cloud_init(vm, d, &vm->vio->disk[i]);
     return d->source == DISK_FILE ? ramdisk_create(vm, d, &vm->vio->disk[i])
                                   : open_volume(vm, d, i);
 }

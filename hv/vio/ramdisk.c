@@ -14,6 +14,7 @@
 #include <hv/vm.h>
 #include <stdio.h>
 #include <string.h>
+#include "nocloud.h"
 #include "vio.h"
 
 #define PIECE RAMDISK_PIECE
@@ -26,6 +27,7 @@ struct ramdisk {
     struct vm *vm;
     const uint8_t *file;
     uint64_t file_len;
+    void *image;           /* what it is of, where that is the disk's own; else NULL */
     uint64_t npieces, own; /* own: pieces with memory */
     uint64_t emptied;      /* pieces before it are gone for good */
     struct event work;
@@ -279,6 +281,7 @@ static void ramdisk_destroy(struct blk_dev *b)
     event_kill(&r->work);
     for (uint64_t i = r->emptied; i < r->npieces; i++)
         piece_drop(r, i);
+    vm_free(r->vm, r->image, r->file_len);
     vm_free(r->vm, r, ramdisk_size_of(r->npieces));
 }
 
@@ -369,18 +372,14 @@ uint64_t ramdisk_bytes(const struct blk_dev *b)
     return ramdisk_size_of(r->npieces) + r->own * PIECE;
 }
 
-int ramdisk_create(struct vm *vm, const struct guest_disk *d, struct blk_dev **out)
+static struct ramdisk *ramdisk_new(struct vm *vm, const struct guest_disk *d, const void *file,
+                                   uint64_t len)
 {
-    uint64_t len = 0, npieces;
-    const void *file = file_find(d->path, &len);
-    struct ramdisk *r;
+    uint64_t npieces = (len + PIECE - 1) / PIECE;
+    struct ramdisk *r = vm_alloc(vm, ramdisk_size_of(npieces));
 
-    if (!file)
-        return -ENOENT;
-    npieces = (len + PIECE - 1) / PIECE;
-    r = vm_alloc(vm, ramdisk_size_of(npieces));
     if (!r)
-        return -ENOMEM;
+        return NULL;
     r->vm = vm;
     r->blk = (struct blk_dev){
         .ops = &ops,
@@ -394,6 +393,64 @@ int ramdisk_create(struct vm *vm, const struct guest_disk *d, struct blk_dev **o
     r->file_len = len;
     r->npieces = npieces;
     event_init(&r->work, ramdisk_work, 0);
+    return r;
+}
+
+int ramdisk_create(struct vm *vm, const struct guest_disk *d, struct blk_dev **out)
+{
+    uint64_t len = 0;
+    const void *file = file_find(d->path, &len);
+    struct ramdisk *r;
+
+    if (!file)
+        return -ENOENT;
+    r = ramdisk_new(vm, d, file, len);
+    if (!r)
+        return -ENOMEM;
+    *out = &r->blk;
+    return 0;
+}
+
+/* ---- cloud-init ---- */
+
+static int cloud_file(struct vm *vm, const char *path, struct nocloud_file *f)
+{
+    f->bytes = file_find(path, &f->len);
+    if (!f->bytes)
+        return -ENOENT;
+    if (f->len <= NOCLOUD_FILE_MAX)
+        return 0;
+    snprintf(vm->why, sizeof vm->why, "cloud-init %.60s: %llu KiB; at most %llu KiB are accepted",
+             path, (unsigned long long)(f->len / KIB),
+             (unsigned long long)(NOCLOUD_FILE_MAX / KIB));
+    return -EFBIG;
+}
+
+int ramdisk_create_cloud_init(struct vm *vm, const struct guest_disk *d, struct blk_dev **out)
+{
+    char own[2 * NAME_LEN + 64];
+    struct nocloud_file user = { 0 }, meta = { .bytes = own };
+    uint64_t len;
+    struct ramdisk *r;
+    void *image;
+    int err = cloud_file(vm, d->path, &user);
+
+    if (!err && vm->config->meta_data[0])
+        err = cloud_file(vm, vm->config->meta_data, &meta);
+    else
+        meta.len = (uint64_t)snprintf(own, sizeof own, "instance-id: %s\nlocal-hostname: %s\n",
+                                      vm->config->name, vm->config->name);
+    if (err)
+        return err;
+    len = nocloud_size(&user, &meta);
+    image = vm_alloc(vm, len);
+    r = image ? ramdisk_new(vm, d, image, len) : NULL;
+    if (!r) {
+        vm_free(vm, image, len);
+        return -ENOMEM;
+    }
+    nocloud_write(image, &user, &meta);
+    r->image = image;
     *out = &r->blk;
     return 0;
 }

@@ -29,6 +29,9 @@ static const char *const keys[CHARGES] = { "overhead", "disk-changes" };
 /* What buffers of disks outside may take, for requests that cannot go as they are. */
 #define OVERHEAD_VOLUME (512 * KIB)
 
+/* The image of cloud-init's disk: two files of 1 MiB at most. */
+#define OVERHEAD_CLOUD_INIT (2 * MIB + 64 * KIB)
+
 /* The queue and the buffers of a network device. */
 #define OVERHEAD_NET (384 * KIB)
 
@@ -40,7 +43,10 @@ static uint64_t volumes(const struct guest_config *c)
     uint64_t sum = 0;
 
     for (unsigned i = 0; i < c->ndisks; i++)
-        sum += c->disk[i].source != DISK_FILE ? OVERHEAD_VOLUME : 0;
+        if (c->disk[i].source == DISK_CLOUD_INIT)
+            sum += OVERHEAD_CLOUD_INIT;
+        else if (c->disk[i].source != DISK_FILE)
+            sum += OVERHEAD_VOLUME;
     return sum;
 }
 

@@ -5,6 +5,7 @@
  * parts are touched only when all its vCPUs are parked or not there.
  */
 #include <hv/assert.h>
+#include <hv/config_files.h>
 #include <hv/console.h>
 #include <hv/files.h>
 #include <hv/guest.h>
@@ -441,10 +442,10 @@ static int check_kernel(struct vm *vm)
     if (file && kernel_problem(vm->config, file, len, vm->why + n, sizeof vm->why - (size_t)n))
         return -ENOEXEC;
     vm->why[0] = '\0';
-    if (!vm->config->firmware[0] || vm->guest_ops->isa == ISA_X86_64)
+    if (!vm->config->firmware[0] || config_uefi_file(vm->guest_ops->isa))
         return 0;
     snprintf(vm->why, sizeof vm->why,
-             "firmware: so far only x86-64 guests have it; give a kernel instead");
+             "firmware: x86-64 and ARM64 guests can have it; give a kernel instead");
     return -ENOTSUP;
 }
 

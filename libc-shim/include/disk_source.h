@@ -1,21 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the value of a key `disk` of trivet.conf names: the loader reads the files, the hypervisor
- * opens the rest, and both must see the same.
+ * opens the rest, and both must see the same. DISK_CLOUD_INIT is the disk that the key `cloud-init`
+ * asks for.
  */
 #pragma once
 #include <stddef.h>
 #include <string.h>
 
-enum disk_source { DISK_FILE, DISK_NAME, DISK_PARTLABEL, DISK_PARTUUID, DISK_SERIAL };
+enum disk_source {
+    DISK_FILE,
+    DISK_NAME,
+    DISK_PARTLABEL,
+    DISK_PARTUUID,
+    DISK_SERIAL,
+    DISK_CLOUD_INIT
+};
 
 /* What stands before the name; "" for a file's and a disk's own. */
 static inline const char *disk_prefix(enum disk_source source)
 {
-    return source == DISK_PARTLABEL  ? "partlabel:"
-           : source == DISK_PARTUUID ? "partuuid:"
-           : source == DISK_SERIAL   ? "serial:"
-                                     : "";
+    static const char *const prefixes[] = {
+        [DISK_FILE] = "",
+        [DISK_NAME] = "",
+        [DISK_PARTLABEL] = "partlabel:",
+        [DISK_PARTUUID] = "partuuid:",
+        [DISK_SERIAL] = "serial:",
+        [DISK_CLOUD_INIT] = "cloud-init:",
+    };
+
+    return prefixes[source];
 }
 
 static inline size_t disk_digits(const char *s)
@@ -65,17 +79,12 @@ static inline int disk_is_name(const char *s)
 /* *skip: length of the prefix that says so. A bare name is a file, unless it is a disk's. */
 static inline enum disk_source disk_source(const char *value, size_t *skip)
 {
-    static const char *const prefixes[] = {
-        [DISK_FILE] = "file:",
-        [DISK_PARTLABEL] = "partlabel:",
-        [DISK_PARTUUID] = "partuuid:",
-        [DISK_SERIAL] = "serial:",
-    };
+    for (int i = DISK_FILE; i < DISK_CLOUD_INIT; i++) {
+        const char *prefix = i == DISK_FILE ? "file:" : disk_prefix((enum disk_source)i);
 
-    for (unsigned i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
-        if (!prefixes[i] || strncmp(value, prefixes[i], strlen(prefixes[i])) != 0)
+        if (!*prefix || strncmp(value, prefix, strlen(prefix)) != 0)
             continue;
-        *skip = strlen(prefixes[i]);
+        *skip = strlen(prefix);
         return (enum disk_source)i;
     }
     *skip = 0;

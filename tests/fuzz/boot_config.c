@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data, size);
     text[size] = '\0';
     nfiles = 0;
-    config_files(text, add, NULL);
+    config_files(text, CONFIG_ALL_ISAS, add, NULL);
     if (config_parse(text, strlen(text), &limits, &c) < 0)
         abort();
     for (unsigned i = 0; i < c.nguests; i++) {
@@ -64,8 +64,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         expect(g->kernel);
         expect(g->initrd);
         for (unsigned n = 0; n < g->ndisks; n++)
-            if (g->disk[n].source == DISK_FILE) /* else it is the name of one of the machine's */
+            /* else it is the name of one of the machine's */
+            if (g->disk[n].source == DISK_FILE || g->disk[n].source == DISK_CLOUD_INIT)
                 expect(g->disk[n].path);
+        expect(g->meta_data);
         for (unsigned n = 0; n < g->nmodules; n++)
             expect(g->module[n].path);
     }

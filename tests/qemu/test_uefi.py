@@ -6,25 +6,32 @@ variable is set that is there after a reset, and after a power cut of the host.
 """
 import functools
 import os
+import random
 import subprocess
 import tempfile
+import time
 
 import trivet
 
-CONFIG = """[host]
+# Guests that test_arm_uefi has, too.
+SHELL = """[guest shell]
+firmware = uefi
+cloud-init = user.yaml
+memory = 128M
+autostart = no
+"""
+DAMAGED = """[guest damaged]
+firmware = esp.img
+autostart = no
+"""
+CONFIG = SHELL + DAMAGED + """[host]
 log = info
 [guest disk]
 firmware = uefi
+smbios.product = Web server
 disk = esp.img
 memory = 256M
 vcpus = 2
-autostart = no
-[guest shell]
-firmware = uefi
-memory = 128M
-autostart = no
-[guest damaged]
-firmware = esp.img
 autostart = no
 """
 GRUB = """serial --unit=0 --speed=115200
@@ -40,21 +47,37 @@ menuentry debian {
 MODULES = ("part_gpt", "fat", "normal", "configfile", "linux", "serial", "terminal", "echo")
 START = 1 << 20
 VARIABLE = "-guid 5a2d2b6c-0f5e-4b57-9b59-7472697665ff"
-STATE = os.path.join(trivet.WORK, "uefi-state.img")
 
 
-def MACHINE_TYPE(image, **_):
-    """With a new state volume, on NVMe."""
-    if os.path.exists(STATE):
-        os.remove(STATE)
-    run(os.path.join(trivet.TOP, "images/state"), "make", STATE, "8M")
-    return trivet.Machine(image, options=("--nvme", STATE))
+def start_with_state(machine_type, image, **more):
+    """With a new state volume, on NVMe. Each type has its own: tests of both run side by side."""
+    state = os.path.join(trivet.WORK, f"uefi-state-{machine_type.arch}.img")
+    if os.path.exists(state):
+        os.remove(state)
+    run(os.path.join(trivet.TOP, "images/state"), "make", state, "8M")
+    return machine_type(image, options=("--nvme", state), **more)
+
+
+MACHINE_TYPE = functools.partial(start_with_state, trivet.Machine)
+
+
+def esp_disk(name, files, mib=40):
+    """A disk with one EFI system partition and these files ({path there: path here})."""
+    path = os.path.join(trivet.WORK, name)
+    with open(path, "wb") as image:
+        image.truncate(START + (mib << 20) + START)
+    run("/sbin/sfdisk", "-q", path, stdin=f"label: gpt\nstart=1MiB, size={mib}MiB, type=U\n")
+    esp = f"{path}@@{START}"
+    run("mformat", "-i", esp, "-F", "-T", str((mib << 20) // 512), "-h", "16", "-s", "63", "::")
+    run("mmd", "-i", esp, "::/EFI", "::/EFI/BOOT")
+    for there, here in files.items():
+        run("mcopy", "-i", esp, here, f"::/{there}")
+    return path
 
 
 @functools.lru_cache(maxsize=None)
 def esp_image():
-    """A disk with one EFI system partition: GRUB, its configuration, kernel and initrd."""
-    path = os.path.join(trivet.WORK, "esp.disk")
+    """GRUB, its configuration, kernel and initrd."""
     debian = trivet.debian_files()
     with tempfile.TemporaryDirectory() as folder:
         for name, text in (("grub.cfg", GRUB), ("early.cfg", "set root=hd0,gpt1\n"
@@ -64,16 +87,10 @@ def esp_image():
         program = os.path.join(folder, "BOOTX64.EFI")
         run("grub-mkimage", "-O", "x86_64-efi", "-p", "/", "-o", program, "-c",
             os.path.join(folder, "early.cfg"), *MODULES)
-        with open(path, "wb") as image:
-            image.truncate(START + (40 << 20) + START)
-        run("/sbin/sfdisk", "-q", path, stdin="label: gpt\nstart=1MiB, size=40MiB, type=U\n")
-        esp = f"{path}@@{START}"
-        run("mformat", "-i", esp, "-F", "-T", str((40 << 20) // 512), "-h", "16", "-s", "63", "::")
-        run("mmd", "-i", esp, "::/EFI", "::/EFI/BOOT")
-        run("mcopy", "-i", esp, program, "::/EFI/BOOT/BOOTX64.EFI")
-        for source in (os.path.join(folder, "grub.cfg"), debian["vmlinuz"], debian["initrd.img"]):
-            run("mcopy", "-i", esp, source, "::/")
-    return path
+        return esp_disk("esp.disk", {"EFI/BOOT/BOOTX64.EFI": program,
+                                     "grub.cfg": os.path.join(folder, "grub.cfg"),
+                                     "vmlinuz": debian["vmlinuz"],
+                                     "initrd.img": debian["initrd.img"]})
 
 
 def run(*command, stdin=None):
@@ -81,8 +98,11 @@ def run(*command, stdin=None):
                    env=dict(os.environ, MTOOLS_SKIP_CHECK="1"))
 
 
+USER_DATA = b"#cloud-config\nhostname: told-by-cloud-init\n"
+
+
 def FILES():
-    return {"esp.img": esp_image()}
+    return {"esp.img": esp_image(), "user.yaml": trivet.scratch("user.yaml", USER_DATA)}
 
 
 def test_disk_boots_by_grub(machine):
@@ -95,9 +115,18 @@ def test_disk_boots_by_grub(machine):
     machine.quiet(0.5, 10)
     machine.send("ls /sys/firmware\r")
     machine.expect(r"\befi\b", 60, "Linux was not started by EFI")
+    shows_its_machine(machine, "disk")
     machine.detach()
     assert not [line for line in machine.logs if "is taken" in line or "cannot" in line]
     machine.cmd("stop disk --force", 30)
+
+
+def shows_its_machine(machine, name):
+    """What Linux has from the SMBIOS tables: maker and serial number are what they are if not
+    given."""
+    machine.quiet(0.5, 10)
+    machine.send("cd /sys/class/dmi/id; cat sys_vendor product_name product_serial; cd\r")
+    machine.expect(rf"Trivet\r\nWeb server\r\n{name}\r\n", 60, "it has another machine")
 
 
 def to_shell(machine):
@@ -120,6 +149,12 @@ def test_shell_and_variables(machine):
     to_shell(machine)
     machine.send(f"setvar Kept {VARIABLE} -nv -bs =L\"stays\"\r")
     machine.expect(r"Shell> ", 30)
+    machine.send("fs0:\r")
+    machine.expect(r"FS0:\\> ", 30, "cloud-init's disk is no file system")
+    machine.send("type user-data\r")
+    machine.expect(r"hostname: told-by-cloud-init\r", 30, "no user-data")
+    machine.send("type meta-data\r")
+    machine.expect(r"local-hostname: shell\r", 30, "no meta-data")
     machine.send("reset\r")
     to_shell(machine)
     has_variable(machine, "Kept", "stays")
@@ -135,13 +170,15 @@ def test_shell_and_variables(machine):
 
 
 def test_variables_outlive_a_power_cut(machine):
-    """What the shell has acknowledged is there, though the host's power goes in that moment. Needs
-    the test before it."""
+    """What the shell has acknowledged is there, though the host's power goes in the middle of the
+    next write. Needs the test before it; many cuts: long/power_cuts."""
     machine.send("console shell\r")
     machine.expect(r"\[console shell[^\n]*\n", 10, "attach")
     machine.quiet(0.3, 10)
     machine.send(f"setvar Last {VARIABLE} -nv -bs =L\"word\"\r")
     machine.expect(r"Shell> ", 30)
+    machine.send(f"setvar Torn {VARIABLE} -nv -bs =L\"perhaps\"\r")
+    time.sleep(random.uniform(0, 0.1))
     machine.qmp("system_reset")
     machine.json = False
     machine.boot(trivet.BOOT_TIMEOUT)

@@ -9,9 +9,12 @@
 #include <string.h>
 #include <cmocka.h>
 #include <hv/files.h>
+#include <hv/fw_cfg.h>
+#include <hv/guest_uefi.h>
 #include <hv/pci.h>
 #include <libfdt.h>
 #include "hv/guest/aarch64/load.h"
+#define FAKE_VCPUS 512
 #include "arm_machine.h"
 
 static uint8_t kernel[256 * KIB], initrd[3000];
@@ -717,7 +720,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tree, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tree_v2, setup, teardown),
         cmocka_unit_test_setup_teardown(test_acpi, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_512, setup, teardown),
         cmocka_unit_test_setup_teardown(test_layout, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_firmware, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_firmware_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_house, setup, teardown),
     };
 

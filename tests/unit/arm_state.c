@@ -123,7 +123,7 @@ static void test_cpus(void **state)
     assert_int_equal(fake_vcpu[1].regs.pc, PLAT_RAM + 0x1000);
     assert_int_equal(fake_vcpu[1].regs.gpr[0], 0x1234);
     assert_int_equal(fake_vcpu[1].mp, MP_RUNNABLE);
-    /* stolen time goes on from what the guest knows; its page is in its memory */
+    /* stolen time goes on from what the guest knows; its page is made anew */
     assert_int_equal(arm_stolen_ns(&fake_vcpu[0]), 5000);
     assert_int_equal(*(uint64_t *)(fake_pvtime + 8), 5000);
     fake_vcpu[0].sched.steal_ns = 70;

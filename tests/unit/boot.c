@@ -11,6 +11,7 @@
 
 #include "boot/pure.h"
 #include <hv/config_files.h>
+#include <hv/types.h>
 
 static char found[256];
 
@@ -31,13 +32,22 @@ static void files_named(void **state)
                  "disk = d.img,ro\ndisk = e.img , ro\ndisk = nvme0p1,ro\ndisk = file:nvme0\n"
                  "disk = partlabel:x\ndisk = serial:y,ro\nmodule = m.bin some args\nmodule "
                  "=\nnonsense\n[guest b]\nkernel = k\\2\n",
-                 add, NULL);
+                 CONFIG_ALL_ISAS, add, NULL);
     assert_string_equal(found, "my kernel|i.gz|d.img|e.img|nvme0|m.bin|k\\2|");
     found[0] = 0;
     config_files("[Guest a]\nKernel = K\nDISK = \"my disk.img\"\n[guest broken\nkernel = x\n"
                  "[guests]\nkernel = y\n[guest\tb]\ninitrd = z\n",
-                 add, NULL);
+                 CONFIG_ALL_ISAS, add, NULL);
     assert_string_equal(found, "K|my disk.img|z|");
+    found[0] = 0;
+    config_files("[guest a]\nfirmware = UEFI\n[guest b]\nfirmware = own.fd\n", ISA_AARCH64, add,
+                 NULL);
+    assert_string_equal(found, "firmware/uefi-aarch64.fd|own.fd|");
+    found[0] = 0;
+    config_files("[guest a]\ncloud-init = u.yaml , m\n[guest b]\nCloud_Init = u\n[guest c]\n"
+                 "cloud-init = ,\n",
+                 ISA_AARCH64, add, NULL);
+    assert_string_equal(found, "u.yaml|m|u|");
     assert_true(config_same_file("/Dir/A", 6, "dir\\a", 5));
     assert_false(config_same_file("a", 1, "ab", 2));
 }

@@ -130,7 +130,7 @@ static void test_every_error_at_once(void **state)
 {
     (void)state;
     assert_int_equal(parse("x = 1\n[gest a]\nkernel = k\n[guest a b]\n[guest a]\nkernle = k\nvcpus "
-                           "= 256\nvcpus = 2\nmemory = 12Q\n"
+                           "= 513\nvcpus = 2\nmemory = 12Q\n"
                            "cpus = 4\ncpus = a\nkind = elf\n[guest a]\n[guest ok]\nkernel = "
                            "k\n[guest m]\nkernel = missing\n[bad\nnonsense\n"),
                      15);
@@ -139,7 +139,7 @@ static void test_every_error_at_once(void **state)
     expect_error(2, 4, "a guest's name is 1 to 31");
     expect_error(3, 5, "`kernel = FILE` is missing");
     expect_error(4, 6, "did you mean `kernel`?");
-    expect_error(5, 7, "give a number from 1 to 255");
+    expect_error(5, 7, "give a number from 1 to 512");
     expect_error(6, 8, "already given");
     expect_error(7, 9, "`memory = 12Q`: not a size");
     expect_error(8, 10, "CPUs 0 to 3");
@@ -547,7 +547,9 @@ int main(void)
         cmocka_unit_test(test_examples),    cmocka_unit_test(test_order_and_policies),
         cmocka_unit_test(test_escape),      cmocka_unit_test(test_set),
         cmocka_unit_test(test_utf16),       cmocka_unit_test(test_nul_and_long_lines),
-        cmocka_unit_test(test_firmware),    cmocka_unit_test(test_words),
+        cmocka_unit_test(test_vcpus),       cmocka_unit_test(test_smbios),
+        cmocka_unit_test(test_cloud_init),  cmocka_unit_test(test_firmware),
+        cmocka_unit_test(test_words),
     };
     int r = cmocka_run_group_tests(tests, NULL, NULL);
 

@@ -17,6 +17,7 @@
 
 #include "arch/host/host.h"
 #include "hv/guest/uefi/uefi.h"
+#include "log_said.h"
 
 #define PAGES 4u
 #define PACE_NS 50000000ull
@@ -315,6 +316,22 @@ static void test_what_is_promised(void **state)
     assert_memory_equal(object, flash, sizeof flash);
 }
 
+/* On a volume that is nearly full, a guest chooses which of its updates fail. */
+static void test_failures_flood_no_log(void **state)
+{
+    (void)state;
+    started();
+    (void)said("");
+    for (unsigned i = 0; i < 60; i++) {
+        guest_writes(0, (uint8_t)i);
+        host_now += PACE_NS;
+        run();
+        answer(i & 1 ? 0 : -ENOSPC);
+        run();
+    }
+    assert_in_range(said("cannot be saved"), 1, 26); /* twenty at once, then two a second */
+}
+
 static void test_unreadable_is_left(void **state)
 {
     (void)state;
@@ -370,6 +387,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_reset_renews_no_burst, fresh, gone),
         cmocka_unit_test_setup_teardown(test_cut_restore_is_not_saved, fresh, gone),
         cmocka_unit_test_setup_teardown(test_what_is_promised, fresh, gone),
+        cmocka_unit_test_setup_teardown(test_failures_flood_no_log, fresh, gone),
         cmocka_unit_test_setup_teardown(test_unreadable_is_left, fresh, gone),
         cmocka_unit_test_setup_teardown(test_of_another_firmware, fresh, gone),
         cmocka_unit_test_setup_teardown(test_nowhere_to_keep, fresh, gone),

@@ -3,6 +3,7 @@
 #include "load.h"
 #include "arm_dev.h"
 #include <hv/assert.h>
+#include <hv/guest_uefi.h>
 #include <hv/pci.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,8 @@ int arm_ram_layout(struct vm *vm, const struct guest_config *c)
     err = gmem_add_rom(vm, gpa(PLAT_PVTIME), plat_pvtime_len(c->vcpus));
     if (err == 0)
         err = gmem_add_ram(vm, gpa(PLAT_RAM), c->memory);
+    if (err == 0 && c->firmware[0])
+        err = arm_firmware_layout(vm);
     if (err != 0 && vm->why[0] == '\0')
         snprintf(vm->why, sizeof vm->why, "not enough free memory for %llu MiB",
                  (unsigned long long)(c->memory / MIB));
@@ -77,6 +80,8 @@ static int build_machine(struct vm *vm, const struct guest_config *c, struct arm
         err = vpci_create(vm, &pci);
     if (err == 0)
         err = vio_build(vm, c);
+    if (err == 0 && c->firmware[0])
+        err = arm_firmware_build(vm, c);
     if (err != 0 && vm->why[0] == '\0')
         snprintf(vm->why, sizeof vm->why, "its devices could not be made: error %d", err);
     return err;
@@ -127,15 +132,20 @@ int arm_build(struct vm *vm, const struct guest_config *c)
     return 0;
 }
 
+/* > 0: more. */
+static int load_kernel(struct load *l)
+{
+    int more = arm_load_step(l);
+
+    return more || !l->config->acpi ? more : arm_efi_build(l);
+}
+
 int arm_build_more(struct vm *vm)
 {
     struct load *l = ((struct arm_machine *)vm->guest)->load;
-    int err = arm_load_step(l);
+    int err = l->config->firmware[0] ? arm_firmware_load(l) : load_kernel(l);
 
     assert_cpu0();
-    if (err != 0)
-        return err;
-    err = l->config->acpi ? arm_efi_build(l) : 0;
     if (err == 0)
         err = arm_fdt_build(l);
     if (err != 0)
@@ -156,6 +166,7 @@ void arm_destroy(struct vm *vm)
     if (m == NULL)
         return;
     vio_destroy(vm);
+    uefi_unbuild(vm);
     vpci_destroy(vm);
     arm_devices_destroy(m->devices);
     drop_load(m);

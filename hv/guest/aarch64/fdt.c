@@ -4,6 +4,7 @@
  */
 #include "load.h"
 #include <hv/fdt_write.h>
+#include <hv/guest_uefi.h>
 #include <hv/pci.h>
 #include <hv/random.h>
 #include <stdio.h>
@@ -229,6 +230,23 @@ static void pcie(struct dt_tree *t, const struct load *l)
     dt_end(t);
 }
 
+/* bindings/mtd/mtd-physmap.yaml; QEMU docs/specs/fw_cfg */
+static void firmware(struct dt_tree *t, const struct load *l)
+{
+    struct uefi_place at = uefi_place(l->vm);
+
+    dt_begin_at(t, "flash", PLAT_FLASH_CODE);
+    dt_text(t, "compatible", "cfi-flash");
+    dt_words64(t, "reg", (const uint64_t[]){ at.code_at, at.code_len, at.vars_at, at.vars_len }, 4);
+    DT_CELLS(t, "bank-width", 4);
+    dt_end(t);
+    dt_begin_at(t, "fw-cfg", PLAT_FW_CFG);
+    dt_text(t, "compatible", "qemu,fw-cfg-mmio");
+    dt_reg(t, PLAT_FW_CFG, PLAT_FW_CFG_LEN);
+    dt_flag(t, "dma-coherent");
+    dt_end(t);
+}
+
 static void hardware(struct dt_tree *t, const struct load *l)
 {
     dt_text(t, "model", "Trivet ARM64 guest");
@@ -245,6 +263,8 @@ static void hardware(struct dt_tree *t, const struct load *l)
     clock(t);
     small_devices(t);
     pcie(t, l);
+    if (l->config->firmware[0])
+        firmware(t, l);
 }
 
 /*
@@ -271,12 +291,12 @@ int arm_fdt_build(struct load *l)
 
     if (!at)
         return -ENOMEM;
-    dt_create(&t, at, FDT_ROOM);
+    dt_create(&t, at, room);
     len = write_tree(&t, l);
     err = len < 0 ? -EINVAL : gmem_write(l->vm, gpa(l->fdt), at, (uint64_t)len);
     if (err)
         snprintf(l->vm->why, sizeof l->vm->why, "its device tree could not be written: %s",
                  len < 0 ? fdt_strerror(len) : "no RAM there");
-    vm_free(l->vm, at, FDT_ROOM);
+    vm_free(l->vm, at, room);
     return err;
 }

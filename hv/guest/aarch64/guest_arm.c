@@ -3,6 +3,7 @@
 #include "arm.h"
 #include "arm_dev.h"
 #include <hv/assert.h>
+#include <hv/guest_uefi.h>
 #include <hv/pci.h>
 
 static int arm_vcpu_init(struct vcpu *v)
@@ -80,9 +81,9 @@ const struct guest_ops guest_arm = {
     .vcpus_max = ARM_VCPUS_MAX,
     .build = arm_build,
     .build_more = arm_build_more,
-    .quiesce = vio_quiesce,
+    .quiesce = uefi_guest_quiesce,
     .destroy = arm_destroy,
-    .release = vio_release,
+    .release = uefi_guest_release,
     .ram_layout = arm_ram_layout,
     .vcpu_init = arm_vcpu_init,
     .vcpu_fini = arm_vcpu_fini,

@@ -3,6 +3,7 @@
  * state.c: the objects of an ARM64 machine as an image has them, <hv/state.h>: the table, and what
  * has no file of its own: the machine, and PSCI's view of each vCPU.
  */
+#include <hv/guest_uefi.h>
 #include <hv/pci.h>
 #include <hv/state.h>
 #include <hv/time.h>
@@ -100,10 +101,18 @@ static const struct state_ops arm_cpu_ops = { .name = "CPU",
 
 /* ---- the table ---- */
 
-const struct state_pages *const arm_pages[] = { &vio_disk_pages, NULL };
+const struct state_pages *const arm_pages[] = { &vio_disk_pages, &uefi_vars_pages, NULL };
 
-const struct state_ops *const arm_states[] = {
-    &vio_dev_ops,     &vio_disk_ops,    &vpci_bus_ops, &vpci_dev_ops,
-    &arm_machine_ops, &arm_cpu_ops,     &vgic_state,   &arm_pl011_state,
-    &arm_pl031_state, &arm_pl061_state, NULL
-};
+const struct state_ops *const arm_states[] = { &vio_dev_ops,
+                                               &vio_disk_ops,
+                                               &vpci_bus_ops,
+                                               &vpci_dev_ops,
+                                               &arm_machine_ops,
+                                               &arm_cpu_ops,
+                                               &vgic_state,
+                                               &arm_pl011_state,
+                                               &arm_pl031_state,
+                                               &arm_pl061_state,
+                                               &uefi_flash_state_ops,
+                                               &uefi_cfg_state_ops,
+                                               NULL };

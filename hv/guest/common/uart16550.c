@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A 16550A's registers. Bytes leave at once, so the transmitter is always empty; input is asked for
- * as the receive FIFO has room. PC16550D data sheet.
+ * as the receive FIFO has room. PC16550D data sheet; sections of it stand beside what they are of.
  */
 #include <hv/uart16550.h>
 
+/* table II: registers by address */
 enum { RBR_THR, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
+/* 8.7 interrupt enable; 8.6 interrupt identification, table IV: priorities */
 enum { IER_RX = 1, IER_THRE = 2, IER_LSR = 4, IER_MSR = 8 };
 enum {
     IIR_NONE = 1,
@@ -16,6 +18,7 @@ enum {
     IIR_TIMEOUT = 0xc,
     IIR_FIFO = 0xc0
 };
+/* 8.5 FIFO control; 8.1 line control; 8.8 modem control; 8.4 line status; 8.9 modem status */
 enum { FCR_ENABLE = 1, FCR_CLEAR_RX = 2, FCR_KEPT = 0xc9 };
 enum { LCR_DLAB = 0x80 };
 enum { MCR_DTR = 1, MCR_RTS = 2, MCR_OUT1 = 4, MCR_OUT2 = 8, MCR_LOOP = 0x10 };
@@ -41,7 +44,7 @@ static uint8_t uart16550_reason(const struct uart16550_state *s)
 {
     if (s->ier & IER_LSR && s->lsr & LSR_ERRORS)
         return IIR_LSR;
-    /* below the trigger level: the character time-out, which is over at once */
+    /* 8.11: below the trigger level the character time-out, which is over at once */
     if (s->ier & IER_RX && s->fill)
         return s->fill >= trigger(s) ? IIR_RX : IIR_TIMEOUT;
     if (s->ier & IER_THRE && s->thre_pending)

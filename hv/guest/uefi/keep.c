@@ -104,8 +104,8 @@ static void put_done(struct store_op *op, int status)
         stop_waits(u);
     spin_unlock(&u->lock);
     if (status && !k->told)
-        log_err("%s: its UEFI variables cannot be saved: error %d; they may be forgotten",
-                keep_guest(u), -status);
+        vm_log(u->vm, LOG_ERR,
+               "its UEFI variables cannot be saved: error %d; they may be forgotten", -status);
     k->told = status != 0;
     u->vm->variables = status ? VARIABLES_FORGOTTEN : VARIABLES_KEPT;
     if (go_on)

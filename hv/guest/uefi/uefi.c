@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* uefi.c: see <hv/guest_uefi.h>. */
 #include <hv/assert.h>
+#include <hv/blake2s.h>
 #include <hv/config.h>
 #include <hv/config_files.h>
 #include <hv/files.h>
 #include <hv/guest.h>
 #include <hv/guest_uefi.h>
 #include <hv/log.h>
+#include <hv/pci.h>
 #include <hv/pmm.h>
 #include <hv/vm.h>
 #include <stdio.h>
@@ -181,6 +183,57 @@ static int add_fw_cfg(struct uefi *u, const struct uefi_registers *r)
                                         .dev = u });
 }
 
+/* Version 8 of RFC 9562: the same for one name always, and no other's. */
+static void name_uuid(const char *name, uint8_t uuid[16])
+{
+    static const char what[] = "Trivet: UUID of a guest's machine";
+    uint8_t digest[BLAKE2S_LEN];
+    struct blake2s b;
+
+    blake2s_begin(&b);
+    blake2s_add(&b, what, sizeof what);
+    blake2s_add(&b, name, strlen(name));
+    blake2s_end(&b, digest);
+    memcpy(uuid, digest, 16);
+    uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x80);
+    uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+}
+
+static void uefi_default(char *text, const char *normal)
+{
+    if (!text[0])
+        snprintf(text, SMBIOS_TEXT, "%s", normal);
+}
+
+/* What the guest's configuration says of its machine, and what it leaves open. */
+static int tell_smbios(struct uefi *u)
+{
+    static const uint8_t none[16];
+    const struct guest_config *c = u->vm->config;
+    struct guest_smbios s = c->smbios;
+    uint32_t len;
+    int err;
+
+    uefi_default(s.manufacturer, "Trivet");
+    uefi_default(s.product, "Trivet guest");
+    uefi_default(s.serial, c->name);
+    if (memcmp(s.uuid, none, sizeof none) == 0)
+        name_uuid(c->name, s.uuid);
+    len = guest_smbios_tables(&s, u->smbios);
+    guest_smbios_anchor(u->smbios_anchor, len);
+    err = fw_cfg_file(&u->cfg, "etc/smbios/smbios-tables", u->smbios, len);
+    return err ? err
+               : fw_cfg_file(&u->cfg, "etc/smbios/smbios-anchor", u->smbios_anchor, SMBIOS_ANCHOR);
+}
+
+/* What firmware of every ISA asks for. */
+static int tell_size(struct uefi *u)
+{
+    int err = fw_cfg_number(&u->cfg, FW_CFG_NB_CPUS, 2, u->vm->nvcpus);
+
+    return err ? err : fw_cfg_number(&u->cfg, FW_CFG_RAM_SIZE, 8, u->vm->config->memory);
+}
+
 int uefi_build(struct vm *vm, const struct uefi_registers *r)
 {
     struct uefi *u = vm->uefi;
@@ -194,8 +247,19 @@ int uefi_build(struct vm *vm, const struct uefi_registers *r)
     keep_start(u);
     err = gmem_rom_trap(vm, gpa(u->layout.vars_at), false);
     if (!err)
+        err = tell_size(u);
+    if (!err)
+        err = tell_smbios(u);
+    if (!err)
         err = add_flash(u);
     return err ? err : add_fw_cfg(u, r);
+}
+
+struct uefi_place uefi_place(const struct vm *vm)
+{
+    const struct uefi *u = vm->uefi;
+
+    return (struct uefi_place){ u->layout.code_at, u->code_len, u->layout.vars_at, u->vars.len };
 }
 
 struct fw_cfg *uefi_fw_cfg(struct vm *vm) { return &vm->uefi->cfg; }
@@ -315,4 +379,19 @@ void uefi_close(struct vm *vm)
     if (u->pages.v)
         vm_pages_free(vm, u->pages, u->order);
     vm_free(vm, u, sizeof *u);
+}
+
+int uefi_guest_quiesce(struct vm *vm)
+{
+    int devices = vio_quiesce(vm), variables = uefi_quiesce(vm);
+
+    return devices ? devices : variables;
+}
+
+bool uefi_guest_release(struct vm *vm)
+{
+    if (vio_release(vm) || uefi_busy(vm))
+        return true;
+    uefi_close(vm);
+    return false;
 }

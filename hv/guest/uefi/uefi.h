@@ -3,6 +3,7 @@
 #pragma once
 #include <hv/cfi_flash.h>
 #include <hv/fw_cfg.h>
+#include <hv/guest_smbios.h>
 #include <hv/guest_uefi.h>
 #include <hv/lock.h>
 #include <hv/store.h>
@@ -41,6 +42,7 @@ struct uefi {
     uint8_t *tables; /* of this machine; NULL: none yet */
     uint64_t tables_room;
     uint8_t rsdp[36], script[40 * FW_ACPI_COMMAND];
+    uint8_t smbios[SMBIOS_ROOM], smbios_anchor[SMBIOS_ANCHOR];
 };
 
 /* ---- keep.c. CPU 0 unless stated ---- */

@@ -90,12 +90,8 @@ static int tell_memory(struct vm *vm, struct x86_firmware *w)
 static int tell(struct vm *vm, struct x86_firmware *w)
 {
     struct fw_cfg *f = uefi_fw_cfg(vm);
-    int err = fw_cfg_number(f, FW_CFG_NB_CPUS, 2, vm->nvcpus);
+    int err = fw_cfg_number(f, FW_CFG_MAX_CPUS, 2, vm->nvcpus);
 
-    if (!err)
-        err = fw_cfg_number(f, FW_CFG_MAX_CPUS, 2, vm->nvcpus);
-    if (!err)
-        err = fw_cfg_number(f, FW_CFG_RAM_SIZE, 8, vm->config->memory);
     if (!err)
         err = tell_memory(vm, w);
     return err ? err : x86_acpi_firmware(vm);

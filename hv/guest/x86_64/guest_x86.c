@@ -181,29 +181,14 @@ static bool x86_wakeable(struct vcpu *v)
 
 static void x86_shutdown(struct vcpu *v) { x86_processor_reset(v->vm, "triple fault"); }
 
-static int x86_quiesce(struct vm *vm)
-{
-    int devices = vio_quiesce(vm), variables = uefi_quiesce(vm);
-
-    return devices ? devices : variables;
-}
-
-static bool x86_release(struct vm *vm)
-{
-    if (vio_release(vm) || uefi_busy(vm))
-        return true;
-    uefi_close(vm);
-    return false;
-}
-
 const struct guest_ops guest_x86 = {
     .isa = ISA_X86_64,
     .vcpus_max = X86_VCPUS_MAX,
     .build = x86_build,
     .build_more = x86_build_more,
-    .quiesce = x86_quiesce,
+    .quiesce = uefi_guest_quiesce,
     .destroy = x86_destroy,
-    .release = x86_release,
+    .release = uefi_guest_release,
     .ram_layout = x86_ram_layout,
     .vcpu_init = x86_vcpu_init,
     .vcpu_fini = x86_vcpu_fini,

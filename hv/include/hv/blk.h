@@ -106,6 +106,11 @@ struct guest_disk;
 struct vm;
 int must_check ramdisk_create(struct vm *, const struct guest_disk *, struct blk_dev **);
 /*
+ * The same for cloud-init's disk, which is made here and cannot be written: path is the file of its
+ * user-data. The image is charged to the VM. -ENOENT; -EFBIG, with vm->why; -ENOMEM.
+ */
+int must_check ramdisk_create_cloud_init(struct vm *, const struct guest_disk *, struct blk_dev **);
+/*
  * Nobody submits any more: frees what it has of its own, at most *budget pieces, which it takes
  * off. True: all is freed.
  */

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include <disk_source.h>
+#include <hv/guest_smbios.h>
 #include <hv/log.h>
 #include <hv/net.h>
 #include <hv/sched.h>
@@ -73,6 +74,8 @@ struct guest_config {
     unsigned after_line;
     struct guest_module module[16];
     unsigned nmodules;
+    struct guest_smbios smbios; /* of guests with firmware */
+    char meta_data[PATH_LEN];   /* of cloud-init's disk; "": Trivet's own */
     struct guest_disk disk[8];
     unsigned ndisks;
     struct guest_net net[4];
@@ -147,7 +150,7 @@ struct config_limits {
     bool (*nic_exists)(const char *name);
     int (*pci_exists)(const struct pci_select *); /* 0; -ENOENT */
 };
-/* What config_limits_now() takes for pci_exists: set before config_init(), by who knows. */
+/* What config_limits_now() takes for pci_exists and vcpus; set in hv/ before config_init(). */
 extern int (*config_pci_exists)(const struct pci_select *);
 extern uint32_t config_vcpus_max;
 /*

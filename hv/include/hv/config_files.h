@@ -18,7 +18,10 @@ size_t config_name_len(const char *value, const char *end);
  * length in *len; NULL: it names none. Keys count in either case of letters, as everywhere.
  */
 const char *config_file_of(const char *key, const char *value, size_t *len);
-/* `firmware = uefi`: the stick's file for guests of an ISA (the order of <hv/types.h>). */
+/*
+ * `firmware = uefi`: the stick's file for guests of an ISA (enum isa of <hv/types.h>); NULL: there
+ * is none for them.
+ */
 #define FIRMWARE_UEFI "uefi"
 const char *config_uefi_file(unsigned isa);
 /*
@@ -26,8 +29,12 @@ const char *config_uefi_file(unsigned isa);
  * a leading / does not matter.
  */
 bool config_same_file(const char *a, size_t n, const char *b, size_t m);
-/* Calls add(ctx, path, len) for each file that the text names, line by line. */
-void config_files(const char *text,
+/*
+ * Calls add(ctx, path, len) for each file that the text names, line by line. Of the stick's
+ * firmware: what guests of `isa` take.
+ */
+#define CONFIG_ALL_ISAS (~0u)
+void config_files(const char *text, unsigned isa,
                   void (*add)(void *ctx, unsigned line, const char *path, size_t len), void *ctx);
 /* What `max-cpus` in [host] says, before the configuration is read whole; 0: nothing usable. */
 unsigned config_max_cpus(const char *text);

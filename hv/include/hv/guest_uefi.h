@@ -25,6 +25,10 @@ struct uefi_layout {
     uint32_t block;     /* bytes that one erase takes */
     uint8_t bank, chip; /* see <hv/cfi_flash.h> */
 };
+/* What a guest has of it: for those who describe its machine. */
+struct uefi_place {
+    uint64_t code_at, code_len, vars_at, vars_len;
+};
 /* Where fw_cfg's registers are: offsets as on every machine that has them so. */
 struct uefi_registers {
     bool ports; /* at port 510h, as PCs have them; else in memory */
@@ -38,8 +42,13 @@ const char *uefi_file_parts(const uint8_t *file, uint64_t len, struct uefi_file 
 int must_check uefi_find(struct vm *, struct uefi_file *);
 /* In guest_ops.ram_layout: maps both parts. -ENOMEM, -EEXIST, -ENOSPC. */
 int must_check uefi_open(struct vm *, const struct uefi_file *, const struct uefi_layout *);
-/* In guest_ops.build, after io_init(): flash and fw_cfg as at power-on, without files. */
+/*
+ * In guest_ops.build, after io_init(): flash and fw_cfg as at power-on. fw_cfg has the numbers of
+ * CPUs and of bytes of memory, and SMBIOS tables.
+ */
 int must_check uefi_build(struct vm *, const struct uefi_registers *);
+/* After uefi_open(). */
+struct uefi_place uefi_place(const struct vm *);
 /* Then: what it tells. The bytes are not copied, and stay until the machine's end. */
 struct fw_cfg *uefi_fw_cfg(struct vm *);
 /*
@@ -49,12 +58,18 @@ struct fw_cfg *uefi_fw_cfg(struct vm *);
 int must_check uefi_tables(struct vm *, uint8_t *tables, uint64_t room, uint64_t used);
 /* In guest_ops.build_more: BUILD_WAITS until its variables are there. */
 int must_check uefi_build_more(struct vm *);
-/* In guest_ops.quiesce: -EINPROGRESS until its variables are saved; harmless without a firmware. */
+/* -EINPROGRESS until its variables are saved; true: the state volume still reads or writes them. */
 int must_check uefi_quiesce(struct vm *);
-/* In guest_ops.release: true: the state volume still reads or writes them. */
 bool must_check uefi_busy(const struct vm *);
-void uefi_unbuild(struct vm *); /* the machine's end; harmless without a firmware */
-void uefi_close(struct vm *);   /* guest_ops.release: the guest is off; harmless, too */
+void uefi_unbuild(struct vm *); /* the machine's end */
+void uefi_close(struct vm *);   /* the guest is off */
+/*
+ * All of these are harmless without a firmware, and so are the two for
+ * guest_ops.quiesce and .release of an ISA whose guests may have one: devices (<hv/pci.h>)
+ * and variables.
+ */
+int must_check uefi_guest_quiesce(struct vm *);
+bool must_check uefi_guest_release(struct vm *);
 
 /* <hv/state.h> */
 extern const struct state_ops uefi_flash_state_ops, uefi_cfg_state_ops;
