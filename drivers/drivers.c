@@ -6,6 +6,7 @@
 #include <hv/assert.h>
 #include <hv/drivers.h>
 #include <hv/host_pci.h>
+#include <hv/lock.h>
 #include <hv/log.h>
 #include <hv/smbios.h>
 #include <string.h>
@@ -21,12 +22,19 @@
 static bool have_serial, have_fb, have_keyboard;
 static struct smbios_info told;
 
-/* Both: a serial port that nobody reads must not leave the screen dark. */
+/*
+ * Both: a serial port that nobody reads must not leave the screen dark. A line at a time: CPUs that
+ * come up log, too.
+ */
 static void early_sink(const char *s, size_t n)
 {
+    static struct spinlock lock = SPINLOCK_INIT(LOCK_EARLY);
+
+    spin_lock(&lock);
     if (have_serial)
         serial_early_write(s, n);
     fb_write_sync(s, n);
+    spin_unlock(&lock);
 }
 
 void drivers_early_console(const struct boot_info *bi)

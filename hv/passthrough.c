@@ -43,6 +43,7 @@ struct passthrough_fn {
     const struct host_pci_dev *d;
     char name[TOPOLOGY_NAME];
     enum fn_state state;
+    bool told; /* its owner's guest can bring about that its interrupts fail, again and again */
     struct host_pci_bar bar[VPCI_BARS];
     uint64_t reach[VPCI_BARS], reach_end[VPCI_BARS]; /* what its owner asked for: offsets */
     volatile uint8_t *map[VPCI_BARS];                /* of memory, from the first owner on */
@@ -407,6 +408,7 @@ static struct passthrough_fn *fn_open(struct vm *vm, const struct guest_config *
         return NULL;
     }
     f->state = FN_USED;
+    f->told = false;
     host_pci_command(f->d, HOST_PCI_NO_INTX, HOST_PCI_MASTER);
     fn_look_at_bars(f, c->name);
     fn_map_table(f);
@@ -578,6 +580,14 @@ static int fn_unmask(struct passthrough_fn *f, unsigned n)
     return err;
 }
 
+/* Once for each owner. */
+static void fn_tell(struct passthrough_fn *f, const char *what, int err)
+{
+    if (!f->told)
+        log_warn("PCI %s: %s: error %d", f->name, what, -err);
+    f->told = true;
+}
+
 /* At the unit, too: a device can write the message to memory, whatever its mask says. */
 static void fn_mask(struct passthrough_fn *f, unsigned n, bool on)
 {
@@ -595,7 +605,7 @@ static void fn_mask(struct passthrough_fn *f, unsigned n, bool on)
         err = fn_unmask(f, n);
     }
     if (err)
-        log_warn("PCI %s: interrupt %u stays masked: error %d", f->name, n, -err);
+        fn_tell(f, "an interrupt stays masked", err);
 }
 
 static void fn_mode(struct passthrough_fn *f, enum passthrough_mode mode)
@@ -608,7 +618,7 @@ static void fn_mode(struct passthrough_fn *f, enum passthrough_mode mode)
         if (fn_sends(f, n) && !f->irq[n].masked)
             err = host_pci_irq_write(f->d, fn_table(f), n, &f->irq[n].sent);
     if (err)
-        log_warn("PCI %s does not interrupt any more: error %d", f->name, -err);
+        fn_tell(f, "it does not interrupt any more", err);
 }
 
 /* fn_open() has switched it off: a function that does not keep that has nothing to do it by. */

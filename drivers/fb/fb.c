@@ -42,6 +42,8 @@ static struct {
     volatile uint32_t *pixels; /* NULL: no screen */
     uint32_t ink;
     uint32_t cols, rows, col, row;
+    uint32_t top;        /* the row of `text` that is the screen's first */
+    bool used[ROWS_MAX]; /* rows of `text` that may not be blank */
     enum fb_escape escape;
     uint32_t param[PARAMS], nparams; /* of the control sequence that has begun */
     bool deferred;                   /* drawn by the event */
@@ -52,6 +54,9 @@ static char text[ROWS_MAX][COLS_MAX], shown[ROWS_MAX][COLS_MAX];
 static uint32_t drawn; /* the cell where the next piece of drawing begins: row * cols + col */
 static struct event draw_event;
 static struct spinlock fb_lock = SPINLOCK_INIT(LOCK_SCREEN);
+
+/* Which row of `text` that is: what scrolls does not move. */
+static uint32_t fb_at(uint32_t row) { return (fb.top + row) % fb.rows; }
 
 /* ---- drawing ---- */
 
@@ -75,12 +80,14 @@ static bool draw(uint32_t limit)
     for (uint32_t i = 0; i < cells; i++, drawn = (drawn + 1) % cells) {
         uint32_t r = drawn / fb.cols, c = drawn % fb.cols;
 
-        if (text[r][c] == shown[r][c])
+        char now = text[fb_at(r)][c];
+
+        if (now == shown[r][c])
             continue;
         if (!limit--)
             return false;
-        draw_cell(r, c, text[r][c]);
-        shown[r][c] = text[r][c];
+        draw_cell(r, c, now);
+        shown[r][c] = now;
     }
     return true;
 }
@@ -105,6 +112,16 @@ static void draw_now(struct event *ev)
 
 /* ---- what the line editor writes: control sequences of ECMA-48 §8.3 ---- */
 
+/* A guest's console may be here: of 64 KiB that it writes at once, no byte may cost a screenful. */
+static void fb_blank(uint32_t row)
+{
+    uint32_t at = fb_at(row);
+
+    if (fb.used[at])
+        memset(text[at], ' ', sizeof text[at]);
+    fb.used[at] = false;
+}
+
 static void newline(void)
 {
     fb.col = 0;
@@ -112,8 +129,8 @@ static void newline(void)
         fb.row++;
         return;
     }
-    memmove(text[0], text[1], (fb.rows - 1) * sizeof text[0]);
-    memset(text[fb.rows - 1], ' ', sizeof text[0]);
+    fb.top = fb_at(1);
+    fb_blank(fb.rows - 1);
 }
 
 static uint32_t at_least_1(uint32_t n) { return n ? n : 1; }
@@ -141,14 +158,14 @@ static void erase_line(uint32_t how, uint32_t unused)
 {
     (void)unused;
     if (!how)
-        memset(&text[fb.row][fb.col], ' ', fb.cols - fb.col);
+        memset(&text[fb_at(fb.row)][fb.col], ' ', fb.cols - fb.col);
 }
 
 static void erase_screen(uint32_t how, uint32_t unused)
 {
     (void)unused;
-    if (how == 2)
-        memset(text, ' ', sizeof text);
+    for (uint32_t row = 0; how == 2 && row < fb.rows; row++)
+        fb_blank(row);
 }
 
 static const struct {
@@ -204,7 +221,8 @@ static void fb_put(char c)
     } else if (c == '\b') {
         fb.col -= fb.col > 0;
     } else if ((uint8_t)c >= ' ') {
-        text[fb.row][fb.col] = c;
+        text[fb_at(fb.row)][fb.col] = c;
+        fb.used[fb_at(fb.row)] = true;
         if (++fb.col == fb.cols)
             newline();
     }

@@ -126,6 +126,19 @@ static void bar_unmap(struct vpci_dev *d, unsigned bar)
     d->bar_mapped[bar] = 0;
 }
 
+/*
+ * Once for each place: a guest that lays out its bus anew has BARs overlap for a while, and every
+ * write to configuration space tries again.
+ */
+static void bar_say_taken(struct vpci_dev *d, unsigned bar, uint64_t base, int err)
+{
+    if (d->bar_told[bar] == base)
+        return;
+    d->bar_told[bar] = base;
+    vm_log(d->vm, LOG_INFO, "pci 00:%02x.0: BAR %u at 0x%llx is not mapped yet (%d): %s", d->slot,
+           bar, (unsigned long long)base, err, "the range is taken");
+}
+
 static void bar_map(struct vpci_dev *d, unsigned bar, uint64_t base)
 {
     hv_assert(!d->bar_mapped[bar] || d->bar_mapped[bar] == base);
@@ -138,14 +151,13 @@ static void bar_map(struct vpci_dev *d, unsigned bar, uint64_t base)
             continue;
         e = region_map(d, r, base + r->off);
         if (e) {
-            vm_log(d->vm, LOG_WARN,
-                   "pci 00:%02x.0: BAR %u at 0x%llx cannot be mapped (%d): the range is taken",
-                   d->slot, bar, (unsigned long long)base, e);
+            bar_say_taken(d, bar, base, e);
             bar_unmap(d, bar);
             return;
         }
         r->mapped = true;
     }
+    d->bar_told[bar] = 0;
 }
 
 void vpci_bars_unmap(struct vpci_dev *d)

@@ -13,7 +13,25 @@
 
 #include <hv/types.h>
 
+static uint64_t moved; /* bytes that fb.c set or copied */
+
+static void *counted_set(void *to, int c, size_t n)
+{
+    moved += n;
+    return memset(to, c, n);
+}
+
+static void *__attribute__((unused)) counted_move(void *to, const void *from, size_t n)
+{
+    moved += n;
+    return memmove(to, from, n);
+}
+
+#define memset counted_set
+#define memmove counted_move
 #include "drivers/fb/fb.c"
+#undef memset
+#undef memmove
 
 /* In one section, so that the end lies behind the beginning. */
 uint8_t test_font[4 + 256 * 16];
@@ -200,6 +218,36 @@ static void test_drawn_by_an_event_in_pieces(void **state)
     assert_int_equal(cell(4, 1), 'z');
 }
 
+/* A guest's output is in one piece, whatever it is: none of it costs a screenful a byte. */
+static void test_output_costs_little(void **state)
+{
+    static const struct boot_fb wide = { .size = 1920 * 4 * 1600,
+                                         .width = 1920,
+                                         .height = 1600,
+                                         .pitch = 1920 * 4,
+                                         .format = BOOT_FB_BGRX };
+    static const char *const kinds[] = {
+        "\n", "x\n", "\033[2J", "x\033[2J", "\033[K", "x\r\033[K\n"
+    };
+    static char out[65536];
+
+    (void)state;
+    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+        assert_true(begin(wide));
+        assert_int_equal(fb_init(), 0);
+        for (size_t i = 0; i < sizeof out; i++)
+            out[i] = kinds[k][i % strlen(kinds[k])];
+        moved = 0;
+        assert_int_equal(fb_write(out, sizeof out), sizeof out);
+        assert_in_range(moved, 0, sizeof out * 128);
+    }
+    fb_write("K\033[2J\033[1;1Hend", 14); /* the last one was cut within a sequence */
+    fb_write_sync("", 0);
+    shows(0, "end");
+    for (uint32_t row = 1; row < 100; row++)
+        shows(row, "");
+}
+
 /* Modes that firmware gets wrong: what the memory can show, or nothing. */
 static void test_modes(void **state)
 {
@@ -235,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_far_away),
         cmocka_unit_test(test_any_bytes),
         cmocka_unit_test(test_drawn_by_an_event_in_pieces),
+        cmocka_unit_test(test_output_costs_little),
         cmocka_unit_test(test_modes),
     };
 

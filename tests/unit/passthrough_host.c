@@ -22,6 +22,7 @@
 #include <hv/passthrough.h>
 #include <hv/time.h>
 #include <hv/vm.h>
+#include "log_said.h"
 #include "pci_machine.h"
 
 enum { BAR_LEN = 0x1000, TABLE = 0x800, ENTRIES = 4, MSI = 0x50, MSIX = 0x60 };
@@ -334,6 +335,28 @@ static void tables_that_are_not_believed(void **state)
     without_a_table("grown since then");
 }
 
+/* Its guest has brought it so far that it shows no capabilities, and tries again and again. */
+static void failures_flood_no_log(void **state)
+{
+    (void)state;
+    for (unsigned owner = 0; owner < 2; owner++) {
+        struct passthrough_fn *f = owned();
+        struct event ev;
+
+        assert_int_equal(passthrough_ops->irq(f, 0, &ev), 0);
+        machine_set(fn, 6, 2, 0);
+        (void)said("");
+        for (unsigned i = 0; i < 10; i++) {
+            passthrough_ops->mode(f, i & 1 ? PASSTHROUGH_MSIX : PASSTHROUGH_MSI);
+            passthrough_ops->mask(f, 0, true);
+            passthrough_ops->mask(f, 0, false);
+        }
+        assert_int_equal(said("interrupt"), 1);
+        machine_set(fn, 6, 2, 0x10);
+        let_go(f);
+    }
+}
+
 static uint32_t at_port;
 
 uint32_t port_read(uint16_t port, unsigned size) { return port | size << 16; }
@@ -507,6 +530,7 @@ int main(void)
         cmocka_unit_test_setup(guests_find_it_reset, fresh),
         cmocka_unit_test_setup(a_table, fresh),
         cmocka_unit_test_setup(tables_that_are_not_believed, fresh),
+        cmocka_unit_test_setup(failures_flood_no_log, fresh),
         cmocka_unit_test_setup(masked_at_the_unit, fresh),
         cmocka_unit_test_setup(ports, fresh),
         cmocka_unit_test_setup(as_the_guest_chooses, fresh),

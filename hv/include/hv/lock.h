@@ -29,6 +29,7 @@ enum lock_level {
     LOCK_CONSOLE, /* of one console */
     LOCK_RANDOM,
     LOCK_LOG,
+    LOCK_EARLY,  /* of where log lines go before there is a console */
     LOCK_SCREEN, /* of the text and pixels of the framebuffer */
 };
 /* A ticket lock: fair, so that no CPU starves. */

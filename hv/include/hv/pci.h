@@ -129,6 +129,7 @@ struct vpci_dev {
     uint8_t wmask[256];             /* bits of cfg that the guest may write */
     uint64_t bar_size[VPCI_BARS];   /* 0: none; a 64-bit BAR also occupies the next */
     uint64_t bar_mapped[VPCI_BARS]; /* where its regions are registered; 0: nowhere */
+    uint64_t bar_told[VPCI_BARS];   /* where the log says that they cannot be yet; 0: nowhere */
     struct vpci_region region[VPCI_REGIONS];
     uint8_t nregions, cap_tail, cap_free, msix_cap, nmsix;
     struct spinlock lock; /* MSI-X state */
