@@ -31,7 +31,7 @@ static const char *const cpus_words[] = { "--mitigations", "--clear", NULL };
 static const char *const pci_words[] = { "explain", NULL };
 static const char *const stop_words[] = { "--force", "--wait", NULL };
 static const char *const tail_words[] = { "--tail", NULL };
-static const char *const vm_words[] = { "save", "restore", "saved", "drop", NULL };
+static const char *const vm_words[] = { "save", "restore", "saved", "drop", "sizes", NULL };
 static const char *const yes_words[] = { "--yes", NULL };
 
 const struct command commands[] = {
@@ -52,9 +52,9 @@ const struct command commands[] = {
     { "pause", "NAME", "halt a guest's CPUs and its clock", "pause debian", cmd_pause, NULL, 1, 1,
       1 },
     { "resume", "NAME", "go on after a pause", "resume debian", cmd_resume, NULL, 1, 1, 1 },
-    { "vm", "save|restore|drop NAME, or saved",
-      "save a guest into memory; start it from there; drop that; list them", "vm save debian",
-      cmd_vm, vm_words, 2, 1, 2 },
+    { "vm", "save|restore|drop|sizes NAME, or saved",
+      "save a guest into memory; start it from there; drop that; what its state takes; list them",
+      "vm save debian", cmd_vm, vm_words, 2, 1, 2 },
     { "console", "NAME [--tail]", "a guest's console (Ctrl-] returns), or the end of its output",
       "console debian", cmd_console, tail_words, 1, 1, 2 },
     { "log", "[LEVEL|all|--previous], or level LEVEL",
@@ -204,14 +204,14 @@ void cmd_help(struct out *o, unsigned argc, char **argv)
 
     if (argc == 1)
         help_all(o);
-    else if (argc == 3 && strcmp(argv[1], "config") != 0)
+    else if (argc == 3 && strcmp(argv[1], "config") == 0)
+        help_key(o, argv[2]);
+    else if (c)
+        help_command(o, c); /* `help vm sizes`, too */
+    else if (argc == 3)
         out_error_code(o, OUT_USAGE,
                        "`help config %.40s` explains a key of trivet.conf; `help %.40s` a command",
                        argv[2], argv[1]);
-    else if (argc == 3)
-        help_key(o, argv[2]);
-    else if (c)
-        help_command(o, c);
     else if (!help_known_key(o, argv[1]))
         unknown_command(o, argv[1]);
 }

@@ -112,8 +112,9 @@ static void pci_explain(struct out *o, const char *name)
 
     if (err) {
         out_error_code(o, err == -EINVAL ? OUT_USAGE : OUT_UNKNOWN,
-                       err == -EINVAL ? "`%.40s` is no address such as 03:00.0; `pci` lists them"
-                                      : "there is no PCI function %.40s; `pci` lists them",
+                       err == -EINVAL
+                           ? "`%.40s` is not an address such as 03:00.0; `pci` lists them"
+                           : "there is no PCI function %.40s; `pci` lists them",
                        name);
         return;
     }

@@ -3,6 +3,7 @@
 #include "mgmt.h"
 #include "out.h"
 #include <hv/save.h>
+#include <hv/state.h>
 #include <hv/time.h>
 #include <hv/vm.h>
 #include <hv/words.h>
@@ -61,8 +62,8 @@ static void do_save(struct out *o, struct vm *vm)
                   vm_state_names[vm->state]);
     else if (err == -EPERM)
         out_error(o,
-                  "%s cannot be saved: it has devices of the machine (passthrough), and what is "
-                  "in these nobody can read",
+                  "%s cannot be saved: it has devices of the machine (passthrough), whose state "
+                  "cannot be read",
                   saves_name_of(vm));
     else if (err)
         out_error(o, "%s cannot be saved: %s", saves_name_of(vm), error_text(err));
@@ -155,12 +156,76 @@ static void do_saved(struct out *o)
         out_line(o, "No guest is saved: `vm save NAME` saves one.");
 }
 
+/* ---- sizes ---- */
+
+/* Objects of a kind stand behind one another in a guest's table. */
+struct size_row {
+    struct out *o;
+    const struct state_ops *ops;
+    uint64_t count, bytes;
+};
+
+static void size_row_end(const struct size_row *r)
+{
+    if (!r->count)
+        return;
+    out_row(r->o);
+    out_cell(r->o, r->ops->name);
+    out_cell_number(r->o, r->ops->version);
+    out_cell_number(r->o, r->count);
+    out_cell_number(r->o, r->bytes);
+}
+
+struct size_walk {
+    const struct vm *vm;
+    struct size_row row;
+};
+
+static int size_add(const struct state_ops *ops, uint32_t i, void *ctx)
+{
+    struct size_walk *w = ctx;
+    size_t bytes = ops->size(w->vm, i);
+
+    if (ops != w->row.ops) {
+        size_row_end(&w->row);
+        w->row = (struct size_row){ w->row.o, ops, 0, 0 };
+    }
+    w->row.count += bytes != 0;
+    w->row.bytes += bytes;
+    return 0;
+}
+
+/* What would be saved of it beside its memory. Sizes are read where all stands: <hv/state.h>. */
+static void do_sizes(struct out *o, struct vm *vm)
+{
+    static const struct column cols[] = {
+        { "object", "Object", UNIT_NONE, false },
+        { "version", "Version", UNIT_NONE, true },
+        { "count", "Number", UNIT_NONE, true },
+        { "bytes", "Bytes", UNIT_NONE, true },
+    };
+    struct size_walk walk = { vm, { o, NULL, 0, 0 } };
+
+    if (vm->state != VM_PAUSED) {
+        out_error_code(o, OUT_STATE, "%s is not paused: `pause %s`, or `start` it before",
+                       saves_name_of(vm), saves_name_of(vm));
+        return;
+    }
+    out_number(o, "state_bytes", "With all heads", state_size(vm), UNIT_BYTES);
+    out_list(o, "sizes", cols, ARRAY_SIZE(cols));
+    if (!state_each(vm, size_add, &walk))
+        size_row_end(&walk.row);
+    out_list_end(o);
+}
+
 void cmd_vm(struct out *o, unsigned argc, char **argv)
 {
     static const struct {
         const char *word;
         void (*fn)(struct out *, struct vm *);
-    } actions[] = { { "save", do_save }, { "restore", do_restore }, { "drop", do_drop } };
+    } actions[] = {
+        { "save", do_save }, { "restore", do_restore }, { "drop", do_drop }, { "sizes", do_sizes }
+    };
     bool saved = strcmp(argv[1], "saved") == 0;
 
     if (saved && argc == 2) {
@@ -173,5 +238,5 @@ void cmd_vm(struct out *o, unsigned argc, char **argv)
             return;
         }
     }
-    out_error(o, "usage: vm save NAME, vm restore NAME, vm drop NAME, or vm saved");
+    out_error(o, "usage: vm save NAME, vm restore NAME, vm drop NAME, vm sizes NAME, or vm saved");
 }

@@ -55,6 +55,6 @@ void cmd_state(struct out *o, unsigned argc, char **argv)
     out_number(o, "bytes", "Size", p.bytes, UNIT_BYTES);
     out_number(o, "free_bytes", "Free", p.free, UNIT_BYTES);
     out_number(o, "updates", "Updates", p.updates, UNIT_NONE);
-    out_number(o, "written_bytes", "Written in its life", p.written, UNIT_BYTES);
+    out_number(o, "written_bytes", "Ever written", p.written, UNIT_BYTES);
     state_list(o, s);
 }

@@ -333,6 +333,21 @@ void cmd_start(struct out *o, unsigned argc, char **argv)
         wait_for(o, vm, START_TIMEOUT, start_poll);
 }
 
+/* Who is on the way down already, by force or by itself, needs no more force. */
+static void stop_late(struct out *o, const struct vm *vm, unsigned long long seconds)
+{
+    const char *name = vms_name_of(vm);
+
+    if (vm->state == VM_STOPPING)
+        out_error_code(o, OUT_TIMEOUT,
+                       "%s is still stopping after %llu s; `list` shows when it is off", name,
+                       seconds);
+    else
+        out_error_code(o, OUT_TIMEOUT,
+                       "%s did not power off within %llu s; `stop %s --force` ends it", name,
+                       seconds, name);
+}
+
 static bool stop_poll(struct out *o, struct wait *w)
 {
     struct vm *vm = w->vm;
@@ -342,9 +357,7 @@ static bool stop_poll(struct out *o, struct wait *w)
         return true;
     }
     if (time_ns() >= w->deadline) {
-        out_error_code(o, OUT_TIMEOUT,
-                       "%s did not power off within %llu s; `stop %s --force` ends it",
-                       vms_name_of(vm), wait_seconds(w), vms_name_of(vm));
+        stop_late(o, vm, wait_seconds(w));
         return true;
     }
     if (wait_progress_due(w))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * virtio-console (virtio 1.2 §5.3): one port, emergency write. Output goes to the guest's console;
- * input waits there for buffers.
+ * input waits there for buffers. It comes here once the guest has written here: a driver alone says
+ * nothing of where somebody reads, and a guest whose console is its UART has one, too.
  */
 #include <hv/assert.h>
 #include <hv/console.h>
@@ -33,6 +34,7 @@ struct vio_console {
     struct virtio_dev dev;
     struct console *console;
     bool listening;
+    bool restored;    /* of a guest that has written here before: for the next activation */
     char in[RX_PART]; /* taken from the console, not yet given to the guest */
     uint32_t in_off, in_len;
     struct vq_chain chain;
@@ -41,6 +43,12 @@ struct vio_console {
 static struct vio_console *vio_console_of(struct virtio_dev *d)
 {
     return container_of(d, struct vio_console, dev);
+}
+
+static void vio_console_hear(struct vio_console *c)
+{
+    if (!c->listening)
+        c->listening = console_listen(c->console, PRIORITY, &c->dev.event) == 0;
 }
 
 /* A buffer longer than the console's whole ring is cut: only its start would be kept anyway. */
@@ -52,6 +60,7 @@ static void vio_console_transmit(struct vio_console *c)
     while (vq_pop(q, &c->chain) > 0) {
         uint32_t room = TX_MAX;
 
+        vio_console_hear(c);
         for (unsigned i = 0; i < c->chain.nout && room; i++) {
             uint32_t n = c->chain.iov[i].len < room ? c->chain.iov[i].len : room;
 
@@ -106,7 +115,9 @@ static int vio_console_activate(struct virtio_dev *d)
 {
     struct vio_console *c = vio_console_of(d);
 
-    c->listening = console_listen(c->console, PRIORITY, &d->event) == 0;
+    if (c->restored)
+        vio_console_hear(c);
+    c->restored = false;
     return 0;
 }
 
@@ -117,7 +128,7 @@ static int vio_console_reset(struct virtio_dev *d)
 
     if (c->listening)
         console_unlisten(c->console, &d->event);
-    c->listening = false;
+    c->listening = c->restored = false;
     return 0;
 }
 
@@ -140,14 +151,18 @@ static void vio_console_destroy(struct virtio_dev *d)
 struct console_saved {
     uint32_t off, len;
     char in[RX_PART];
+    uint32_t listening;
 };
-static_assert(sizeof(struct console_saved) == 264, "a saved state");
+static_assert(sizeof(struct console_saved) == 268, "a saved state");
 
 static void vio_console_save(struct virtio_dev *d, uint8_t *own)
 {
-    struct console_saved s = { .off = vio_console_of(d)->in_off, .len = vio_console_of(d)->in_len };
+    const struct vio_console *c = vio_console_of(d);
+    struct console_saved s = { .off = c->in_off,
+                               .len = c->in_len,
+                               .listening = c->listening || c->restored };
 
-    memcpy(s.in, vio_console_of(d)->in, sizeof s.in);
+    memcpy(s.in, c->in, sizeof s.in);
     memcpy(own, &s, sizeof s);
 }
 
@@ -157,11 +172,12 @@ static int vio_console_restore(struct virtio_dev *d, const uint8_t *own)
     struct console_saved s;
 
     memcpy(&s, own, sizeof s);
-    if (s.len > sizeof s.in || s.off > s.len ||
+    if (s.len > sizeof s.in || s.off > s.len || s.listening > 1 ||
         !state_all_zero(own + sizeof s, VIRTIO_OWN - sizeof s))
         return -EINVAL;
     c->in_off = s.off;
     c->in_len = s.len;
+    c->restored = s.listening;
     memcpy(c->in, s.in, sizeof c->in);
     return 0;
 }

@@ -336,7 +336,9 @@ static int save_one(const struct state_ops *o, uint32_t i, void *ctx)
     err = o->save(w->vm, i, r + 1);
     if (err)
         snprintf(w->vm->why, sizeof w->vm->why, "its %s %u cannot be saved%s", o->name, i,
-                 err == -EBUSY ? ": a request waits until it may reach memory" : "");
+                 err == -EBUSY    ? ": a request waits until it may reach memory"
+                 : err == -EAGAIN ? ": it still reads tables of the guest; try again"
+                                  : "");
     w->at += sizeof *r + padded(len);
     return err;
 }

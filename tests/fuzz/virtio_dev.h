@@ -10,7 +10,7 @@
 #define HALF 0x8000ull
 #include "tests/unit/vio_driver.h"
 
-enum { QUEUES = 3, OP_LEN = 8, OPS_MAX = 160, SETTLE_ROUNDS = 20000 };
+enum { QUEUES = 5, OP_LEN = 8, OPS_MAX = 160, SETTLE_ROUNDS = 20000 };
 enum {
     RINGS = 0x1000,
     RING_STEP = 0x1800,

@@ -262,7 +262,9 @@ int console_listen(struct console *c, unsigned priority, struct event *ready)
 {
     (void)c;
     (void)priority;
+    pthread_mutex_lock(&fake_lock);
     __atomic_store_n(&con_ready, ready, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&fake_lock);
     return 0;
 }
 

@@ -75,6 +75,7 @@ static void test_input(void **state)
     put_memory();
     assert_int_equal(state_restore(&vm, image, len), 0);
     state_resume(&vm);
+    assert_non_null(con_ready); /* and what is typed from now on comes here, too */
     (void)drvq_used(&inq, 1);
     drvq_add(&inq, &in, 1, 0);
     drvq_kick(&inq);

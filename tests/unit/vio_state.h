@@ -13,7 +13,7 @@
 #define IMAGE_MAX 8192
 enum { HDR = 0x30000, DATA = 0x40000, ST = 0x31000, RINGS = 0x10000, DISK_SIZE = 32 };
 static struct drv disk, con;
-static struct drvq diskq, inq;
+static struct drvq diskq, inq, outq;
 static uint8_t kept_ram[2][HALF];
 static uint8_t kept_page[64][4096];
 static uint64_t kept_number[64];
@@ -46,7 +46,7 @@ static void ask(uint32_t type, uint64_t sector, uint32_t len)
 /* A disk that was written to, with one more request that nobody has looked at; typed input. */
 static void get_busy(uint64_t ring)
 {
-    const struct buf in = { DATA + 0x20000, 4, true };
+    const struct buf in = { DATA + 0x20000, 4, true }, out = { DATA + 0x20000, 1, false };
 
     drv_find(&disk, SLOT_BLK);
     if (!drv_features(&disk, F(32) | F(9) | F(13) | ring))
@@ -61,7 +61,10 @@ static void get_busy(uint64_t ring)
     if (!drv_features(&con, F(32)))
         abort();
     drv_queue(&con, &inq, 0, 16, RINGS + 0x4000);
+    drv_queue(&con, &outq, 1, 16, RINGS + 0x6000);
     drv_ok(&con);
+    drvq_add(&outq, &out, 1, 0); /* from now on, what is typed comes here */
+    drvq_kick(&outq);
     con_in = "typed text";
     drvq_add(&inq, &in, 1, 0);
     drvq_kick(&inq);
