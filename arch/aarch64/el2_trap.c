@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * el2_trap.c: what a guest's access to a caught system register does: the acts of el2_sysregs.c's
- * table.
+ * table. Arm ARM (DDI 0487): what HCR_EL2 and MDCR_EL2 catch is in D19.2 and D19.3, what the ID
+ * registers' reserved encodings read as in D19.1.
  */
 #include <hv/assert.h>
 #include <hv/pt.h>
@@ -10,7 +11,7 @@
 #include "el2_sysregs.h"
 #include "private.h"
 
-/* the OS lock is implemented; bit 1, OSLK, would say that it is locked */
+/* OSLSR_EL1, D19.3: the OS lock is implemented; bit 1, OSLK, would say that it is locked */
 #define OSLSR_OSLM1 8u
 
 typedef bool act_fn(struct vcpu *, struct vcpu_exit *);

@@ -114,7 +114,7 @@ static bool virtual_timer(void)
     return v != NULL;
 }
 
-static __attribute__((noinline)) void dispatch(uint32_t word, uint32_t intid)
+static __attribute__((noinline)) void aarch64_irq_dispatch(uint32_t word, uint32_t intid)
 {
     if (intid == the_platform.timer.virt) {
         if (virtual_timer())
@@ -140,7 +140,7 @@ void irq_window(void)
         if (intid == SGI_KICK) /* has done its work by arriving */
             gic->deactivate(word);
         else
-            dispatch(word, intid);
+            aarch64_irq_dispatch(word, intid);
         if (!(read_sysreg(isr_el1) & ISR_I))
             /* mostly one: what comes after this look ends the guest's next run at once */
             return;

@@ -176,7 +176,7 @@ static void smmu_interrupts(struct smmu *s)
     bool wired = s->is->event && !irq_register(s->is->event, smmu_irq, s);
 
     if (s->is->gerror && s->is->gerror != s->is->event && irq_register(s->is->gerror, smmu_irq, s))
-        log_debug("IOMMU %s: its errors interrupt nobody", s->unit.name);
+        log_debug("IOMMU %s: its errors cause no interrupt", s->unit.name);
     if (!wired && s->caps.msi && !irq_message(0, smmu_irq, s, &m)) {
         smmu_write64(s, SMMU_EVENTQ_IRQ_CFG0, m.address);
         smmu_write(s, SMMU_EVENTQ_IRQ_CFG1, m.data);
@@ -341,7 +341,7 @@ static void smmu_find_scopes(const struct platform_ecam *e)
         uint32_t last = (uint32_t)min_u64(end, (uint64_t)rid + r.more);
 
         if (err == -EINVAL)
-            log_warn("PCI %04x:%02x:%02x.%u: the firmware's word on its SMMU cannot be used",
+            log_warn("PCI %04x:%02x:%02x.%u: what the firmware says of its SMMU cannot be used",
                      e->segment, rid >> 8, rid >> 3 & 31, rid & 7);
         if (!err && r.smmu >= 0)
             smmu_add_scope(e->segment, rid, last, &r);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * arm.c: an ARM64 machine from ACPI 6.5: MADT (section 5.2.12.14 to 18), GTDT (5.2.25), FADT
+ * acpi_arm.c: an ARM64 machine from ACPI 6.5: MADT (section 5.2.12.14 to 18), GTDT (5.2.25), FADT
  * (5.2.9.4), MCFG; SPCR (revision 1.10) and DBG2 (revision 1.1) for the console.
  */
 #include <hv/assert.h>

@@ -701,7 +701,7 @@ static void finish(struct emu *m)
     x86_watch_trap(m->v, m->hits);
 }
 
-int emu_emulate(struct vcpu *v, struct vcpu_exit *e)
+int x86_emulate_decoded(struct vcpu *v, struct vcpu_exit *e)
 {
     struct emu m;
     uint8_t bytes[16];

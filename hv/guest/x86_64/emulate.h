@@ -64,7 +64,7 @@ enum emu_result emu_simd(struct emu *m);
 /* An access to a device, by guest-physical address. */
 void emu_device(struct vcpu *v, struct io_access *io);
 /* x86_emulate() for all but what quick.c does. */
-int must_check emu_emulate(struct vcpu *v, struct vcpu_exit *e);
+int must_check x86_emulate_decoded(struct vcpu *v, struct vcpu_exit *e);
 /*
  * quick.c. The instruction at the pc was decoded, and is about to be emulated: keeps of it what
  * makes the next time quick, if it is one of those.

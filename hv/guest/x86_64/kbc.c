@@ -11,6 +11,7 @@
 
 #define KBC_VERSION 2
 
+/* status register, output port, and system control port A (port 92h) */
 enum { STATUS_OBF = 1, STATUS_SYS = 4, STATUS_CMD = 8, STATUS_UNLOCKED = 0x10 };
 enum { OUT_RESET_N = 1, OUT_A20 = 2 };
 enum { P92_RESET = 1 /* when it becomes 1 */, P92_A20 = 2 };

@@ -2,7 +2,8 @@
 /*
  * The 8254 timer and port 61h. Counters are computed from guest time when somebody looks; only
  * channel 0, whose output is IRQ 0, has an event. Intel 8254 data sheet. A new count takes effect
- * at once in all modes but 1 and 5.
+ * at once in all modes but 1 and 5 ("Mode Definitions"). Latches: "Counter Latch Command" and
+ * "Read-Back Command".
  */
 #include <hv/assert.h>
 #include <hv/vintc.h>
@@ -16,6 +17,7 @@
 #define PIT_FAR (4 * 65536ull) /* ticks: no edge is further away */
 #define EDGE_MIN_NS 100000ull  /* IRQ 0 comes no more often */
 #define EARLY_NS 5000000ull    /* the guest was paused: look again after this */
+/* 8254 data sheet, "Control Word Format": bits 5:4 */
 enum { RW_LATCH, RW_LOW, RW_HIGH, RW_BOTH };
 enum { SYSCTL_GATE2 = 1, SYSCTL_SPEAKER = 2, SYSCTL_REFRESH = 0x10, SYSCTL_OUT2 = 0x20 };
 

@@ -24,6 +24,7 @@ enum {
     FEATURE_CLOCKSOURCE_STABLE = 24
 };
 enum { HC_VAPIC_POLL_IRQ = 1, HC_KICK_CPU = 5, HC_SEND_IPI = 10, HC_SCHED_YIELD = 11 };
+/* hypercalls.rst: what a call returns, negated */
 enum { KVM_ENOSYS = 1000, KVM_EPERM = 1, KVM_EINVAL = 22 };
 enum { CLOCK_TSC_STABLE = 1, CLOCK_GUEST_STOPPED = 2 };
 

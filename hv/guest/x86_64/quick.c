@@ -65,16 +65,16 @@ int x86_emulate(struct vcpu *v, struct vcpu_exit *e)
     debug_assert_own_cpu(v);
     if (in->quick == QUICK_NO || in->pc != v->regs.pc || in->serial != in->page->serial ||
         e->reason != EXIT_MEM || v->event.type != VEV_NONE)
-        return emu_emulate(v, e);
+        return x86_emulate_decoded(v, e);
     if (!x86_of(v)->engine->mode_same(v, &in->mode) || !same_tables(in->page) ||
         !same_bytes(in, in->page->host + (in->pc & (PAGE_SIZE - 1))))
-        return emu_emulate(v, e);
+        return x86_emulate_decoded(v, e);
     if (offset(v, in) != (at & (PAGE_SIZE - 1)) ||
         (at & (PAGE_SIZE - 1)) + in->src_size > PAGE_SIZE ||
         in->store != ((e->mem.prot & PROT_W) != 0))
-        return emu_emulate(v, e);
+        return x86_emulate_decoded(v, e);
     if (!gmem_in_hole(&v->vm->gmem, e->mem.gpa))
-        return emu_emulate(v, e);
+        return x86_emulate_decoded(v, e);
     move(v, in, at);
     v->ops->skip_insn(v, in->len);
     return 0;

@@ -3,7 +3,8 @@
  * The MC146818 real-time clock with 128 bytes of CMOS. The time is the host's wall clock at
  * creation plus guest time plus what the guest set. Flags are worked out when somebody looks; an
  * event runs only while an interrupt is enabled, and stops when the guest does not read its flags.
- * MC146818 data sheet; century at 32h as the FADT says.
+ * MC146818 data sheet ("Address Map", "Update Cycle", "Registers"); century at 32h as the FADT says
+ * (ACPI 6.4, 5.2.9).
  */
 #include <hv/assert.h>
 #include <hv/config.h>

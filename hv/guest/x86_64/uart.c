@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * COM1: a 16550A whose line is the guest's console.
+ * COM1: a 16550A (hv/guest/common/uart16550.c, PC16550D data sheet) whose line is the guest's
+ * console. Its interrupt is the PC's IRQ 4.
  */
 #include <hv/assert.h>
 #include <hv/console.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The host's ACPI tables, as far as the hypervisor needs them, parsed once at boot into plain
- * numbers (ACPI 6.5 chapter 5). Implemented by drivers/acpi. Tables come from firmware and may be
+ * numbers (ACPI 6.5 chapter 5). Implemented by hv/firmware. Tables come from firmware and may be
  * broken: every length and checksum is checked, every loop is bounded, and what cannot be used is
  * left out. The result is constant after acpi_init().
  */

@@ -80,8 +80,8 @@ enum arm_workaround {
 
 /*
  * The virtual CPU interface of a vCPU, at the start of what v->vintc points to. The vGIC fills it
- * in vintc_ops.enter() and looks at what came back in leave(). The engine loads lr[n] for each bit
- * of `dirty` at entry, and reads back those of `used` at exit. VMCR and the active-priority
+ * in vintc_ops.pending() and looks at what came back in leave(). The engine loads lr[n] for each
+ * bit of `dirty` at entry, and reads back those of `used` at exit. VMCR and the active-priority
  * registers are the engine's: they move with the vCPU, by load() and unload().
  */
 #define ARM_LRS_MAX 16

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Consoles. The host has one line (serial, or framebuffer + nothing to type on); the shell and
- * every guest have a console each, with an output ring of 64 KiB that is replayed on attach.
+ * Consoles. The host has lines (serial port, framebuffer), which all show the same console. The
+ * shell and every guest have a console each, with an output ring of 64 KiB.
  * Ctrl-], or what trivet.conf says, returns to the shell. Functions: any CPU, from events and exit
  * handlers.
  */
@@ -18,7 +18,8 @@ int must_check console_create(const char *name, struct console **);
 void console_write(struct console *, const char *, size_t);
 /*
  * A device that takes input: `ready` is posted when input waits; the device with the highest
- * priority gets it (UART 1, virtio console 2). 0 or -ENOSPC.
+ * priority gets it (UART 1, virtio console 2, which listens from the guest's first output on it).
+ * 0 or -ENOSPC.
  */
 int must_check console_listen(struct console *, unsigned priority, struct event *ready);
 /* On return nobody posts `ready` any more; it may still be queued. */
@@ -55,7 +56,7 @@ bool console_is_shown(const struct console *); /* CPU 0 */
 extern const char console_undo[];
 /* 0 when `ready` is not the current listener */
 size_t console_read(struct console *, struct event *ready, char *, size_t);
-/* The host's line, registered by drivers/. */
+/* A line of the host, registered by its driver. */
 struct host_console {
     const char *name;
     /* as many as fit without waiting; called under LOCK_LINES */

@@ -116,10 +116,10 @@ uint32_t host_pci_cap_nth(const struct host_pci_dev *, uint8_t id, unsigned n);
 int must_check host_pci_irq(const struct host_pci_dev *, unsigned n, uint32_t cpu,
                             void (*fn)(void *), void *arg);
 /*
- * The second half of that, for who makes the message: interrupt n of the function is `m` from here
- * on. By MSI-X: `table`, its table, is mapped with more than n entries; nothing that the function
- * says of it is believed here. NULL: by MSI. Any CPU, one for a function. -ENOTSUP: it has no such
- * capability.
+ * The second half of that, for a caller that makes the message: interrupt n of the function is `m`
+ * from here on. By MSI-X: `table`, its table, is mapped with more than n entries; nothing that the
+ * function says of it is believed here. NULL: by MSI. Any CPU, one for a function. -ENOTSUP: it has
+ * no such capability.
  */
 struct irq_message;
 int must_check host_pci_irq_write(const struct host_pci_dev *, volatile uint8_t *table, unsigned n,

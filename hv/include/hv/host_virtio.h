@@ -77,8 +77,8 @@ uint8_t host_virtio_status(const struct host_virtio *); /* 0xff: it is gone */
 uint64_t host_virtio_hello(const struct host_virtio *);
 /*
  * Boot, when the device was reset and has said which features it offers: what it reaches, as
- * dma_open(). One that offers no VIRTIO_F_ACCESS_PLATFORM (§6) goes past the IOMMU. Who gives the
- * device up calls dma_close(v->dma).
+ * dma_open(). One that offers no VIRTIO_F_ACCESS_PLATFORM (§6) goes past the IOMMU. A driver that
+ * gives the device up calls dma_close(v->dma).
  */
 int must_check host_virtio_dma(struct host_virtio *, uint64_t offered, const char *owner,
                                unsigned slots, uint32_t bytes, unsigned pieces);

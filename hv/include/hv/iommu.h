@@ -216,7 +216,7 @@ int must_check iommu_domain_init(struct iommu_domain *, const struct host_pci_de
 void iommu_domain_fini(struct iommu_domain *);
 /*
  * From here on the device reaches what the domain maps, and its reserved ranges, which are mapped
- * in the domain until its end: who gives a device to a guest looks at iommu_reserved_of() first.
+ * in the domain until its end: before a device is given to a guest, look at iommu_reserved_of().
  * -EBUSY: it, or one that it cannot be told from, is somebody else's; see iommu_owner(). -EEXIST:
  * the domain maps something else where a reserved range lies. -EXDEV: it is behind another unit;
  * -ENODEV; -EIO; -ENOMEM. On error it is blocked.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The log: a ring of lines with level and time, shown on the shell's console (and the framebuffer
- * when there is no serial port) and by the command `log`. Any CPU, any context but NMI. Lines are
- * cut at 240 bytes. Text from guests is escaped.
+ * The log: a ring of lines with level and time, shown by the shell as they come, and by the
+ * command `log`. Any CPU, any context but NMI. Lines are cut at 240 bytes. Text from guests is
+ * escaped.
  */
 #pragma once
 #include <hv/types.h>

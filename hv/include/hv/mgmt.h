@@ -7,5 +7,8 @@
  * log. -ENOMEM.
  */
 int must_check shell_init(void);
-/* Last boot step: shows the log since boot and the first prompt. */
+/*
+ * Last boot step, once trivet.conf was read: the first prompt, or the greeting of the JSON
+ * protocol. From here on the shell shows what is logged.
+ */
 void shell_start(void);

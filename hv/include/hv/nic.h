@@ -31,7 +31,7 @@ struct nic_seg {
 };
 /* A frame to send: whole, with its Ethernet header, without its checksum; at least NIC_FRAME_MIN.
  */
-#define NIC_FRAME_MIN 60 /* IEEE 802.3 §4.2.3.3, without the checksum: who sends fills up */
+#define NIC_FRAME_MIN 60 /* IEEE 802.3 §4.2.3.3, without the checksum: the sender pads */
 struct nic_frame {
     const struct nic_seg *seg;
     uint16_t nseg;

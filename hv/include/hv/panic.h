@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Our own bug: stop everything and say why, with registers and a symbolised back trace, on the
- * serial port and the framebuffer.
+ * Our own bug: stop everything and say why, with registers and a symbolised back trace, in
+ * memory that a reset keeps (kept.h) and on the host's lines.
  */
 #pragma once
 #include <hv/types.h>

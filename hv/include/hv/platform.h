@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What an ARM64 machine consists of, in plain numbers, from ACPI (MADT, GTDT, MCFG, SPCR, DBG2,
- * FADT) or, where there is none, from the device tree. Implemented by hv/firmware and hv/firmware;
- * constant after the boot step "firmware tables". Firmware may be broken: every length is checked,
- * every loop bounded, what cannot be used is left out with one line in the log. Zero: not there.
+ * FADT) or, where there is none, from the device tree. Implemented by hv/firmware; constant after
+ * the boot step "firmware tables". Firmware may be broken: every length is checked, every loop
+ * bounded, what cannot be used is left out with one line in the log. Zero: not there.
  */
 #pragma once
 #include <hv/acpi.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sessions. Each is one who types commands: at the serial line, later at the screen or over the
- * network. A session has a line and its editor, an output of its own, JSON or text, and one command
- * that may wait; the others go on meanwhile. Everything here: CPU 0, from events.
+ * Sessions. In each somebody types commands: on the serial line today, later over the network. A
+ * session has a line and its editor, an output of its own, JSON or text, and one command that may
+ * wait; the others go on meanwhile. Everything here: CPU 0, from events.
  */
 #pragma once
 #include <hv/types.h>

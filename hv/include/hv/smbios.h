@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the firmware says about the machine, for the log (DMTF DSP0134, SMBIOS 3.6). Implemented by
- * drivers/smbios.
+ * hv/firmware.
  */
 #pragma once
 #include <hv/acpi.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A vCPU and the engine under it (VMX, SVM, EL2, HS and the translator implement vcpu_ops).
+ * A vCPU and the engine under it (VMX, SVM, EL2 and the translator implement vcpu_ops).
  * Departures from a copy-everything interface: run() leaves general registers in v->regs, where
  * exit handlers read and write them; an event to inject is left in v->event, which run() consumes
  * and, when delivery did not finish, refills.
@@ -108,7 +108,7 @@ enum engine_count {
 };
 
 struct vcpu_ops {
-    const char *name;           /* "vmx" "svm" "el2" "hext" "dbt" */
+    const char *name;           /* "vmx" "svm" "el2" "dbt" */
     uint32_t guest_isas;        /* bit per enum isa this engine can run */
     const struct pt_format *s2; /* NULL: no hardware stage 2 (dbt) */
     /* -ENOTSUP, and logs the missing feature by name and the remedy */

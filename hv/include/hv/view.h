@@ -23,7 +23,7 @@ struct view {
      */
     struct pt pt;
     uint64_t root;            /* what the CPU's register takes; 0: not there */
-    struct view_round *round; /* private to view.c, as is vm, who pays */
+    struct view_round *round; /* private to view.c, as is vm, which pays */
     struct vm *vm;
 };
 

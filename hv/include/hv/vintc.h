@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Virtual interrupt controllers: LAPIC + IOAPIC + PIC, GIC, APLIC. */
+/* Virtual interrupt controllers: LAPIC + IOAPIC + PIC, GIC, PLIC. */
 #pragma once
 #include <hv/types.h>
 struct vm;
