@@ -12,6 +12,8 @@ def pytest_runtest_logreport(report):
     seen = PARTS.setdefault(report.nodeid,
                             {"node": report.nodeid, "passed": True, "seconds": 0.0, "output": ""})
     seen["seconds"] += report.duration
+    if report.passed and report.when == "call":
+        seen["output"] += report.capstdout
     if report.failed:
         seen["passed"] = False
         sections = "".join(f"\n---- {title} ----\n{text}" for title, text in report.sections)

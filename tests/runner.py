@@ -266,6 +266,8 @@ def dbt_tests(_options):
         yield Test("dbt/lockstep-" + os.path.basename(path),
                    ["build/dbt/dbt", "--engine", "lockstep", "--limit", "10M", "--elf", path])
     yield Test("dbt/disassemble", ["tests/dbt/disassemble.py"])
+    yield Test("dbt/firmware", ["tests/dbt/firmware.py"], limit=300)
+    yield Test("dbt/testfloat", ["build/dbt/testfloat"], limit=300)
     yield Test("dbt/differ", ["tests/dbt/differ.py"], limit=300)
     yield Test("dbt/debian", ["tests/dbt/debian.py", "--harts", "2"], limit=300)
     yield Test("dbt/debian-jit", ["tests/dbt/debian.py", "--engine", "jit"], limit=300)
@@ -285,13 +287,27 @@ def pytest_command(arguments):
             *arguments]
 
 
-STRANGERS = "guests-from-debian"  # not among the tests of a run without names
+COLLECT = "qemu/collect"          # in place of all names, when pytest finds a mistake in a file
+# groups that are not among the tests of a run without names, and their folders
+APART = {"guests-from-debian": "tests/strangers", "tools-from-debian": "tests/tools",
+         "long": "tests/long"}
+
+
+def asked_groups(patterns):
+    groups = {name.split("/")[0] for name in patterns}
+    return groups & {"qemu", *APART}
 
 
 def pytest_names(patterns):
     """{name: pytest's node id} of the whole-machine tests."""
-    folder = ("tests/strangers" if any(name.split("/")[0] == STRANGERS for name in patterns)
-              else "tests/qemu")
+    asked = {APART.get(group, "tests/qemu") for group in asked_groups(patterns)}
+    if len(asked) > 1:
+        sys.exit("give names of one group of machine tests at a time: " + ", ".join(sorted(asked)))
+    return names_in(asked.pop() if asked else "tests/qemu")
+
+
+def names_in(folder):
+    """The same, of the files of a folder."""
     if not os.path.isdir(os.path.join(TOP, folder)):
         return {}
     listed = subprocess.run(pytest_command(["--collect-only", folder]), cwd=TOP, text=True,
@@ -299,7 +315,7 @@ def pytest_names(patterns):
                             env=dict(os.environ, PYTHONPATH="tests"))
     nodes = [line for line in listed.stdout.splitlines() if "::" in line]
     if listed.returncode not in (0, 5):
-        return {"qemu/collect": folder}
+        return {COLLECT: folder}
     return {short_name(node): node for node in nodes}
 
 
@@ -307,7 +323,7 @@ def short_name(node):
     path, _, name = node.partition("::")
     module = os.path.basename(path)[len("test_"):-len(".py")]
     name = name.replace("::", "/")
-    group = STRANGERS if "strangers" in path else "qemu"
+    group = next((name for name, folder in APART.items() if folder in path), "qemu")
     return f"{group}/{module}/{name[len('test_'):] if name.startswith('test_') else name}"
 
 
@@ -366,9 +382,10 @@ def take(mine, others):
     return mine.popleft() if mine else others.pop() if others else None
 
 
-def run_machines(machine, processes, report):
+def run_machines(machine, processes, report, rounds):
     """Two machines at a time: while Bochs's tests last, one of each kind. What is emulated is not
-    touched by how long that takes."""
+    touched by how long that takes. `rounds`: how often guests are saved, if not as usual."""
+    limit = 900 + 60 * (rounds or 0)
     lanes = [collections.deque(groups) for groups in machine_groups(machine)]
     choice = threading.Lock()
 
@@ -379,7 +396,7 @@ def run_machines(machine, processes, report):
             if not group:
                 return
             name, tests = group
-            run_pytest(name, tests.keys(), list(tests.values()), processes, report)
+            run_pytest(name, tests.keys(), list(tests.values()), processes, report, limit)
 
     pairs = [lanes, lanes[::-1]] if (os.cpu_count() or 1) > 1 else [lanes]
     workers = [threading.Thread(target=lane, args=pair, daemon=True) for pair in pairs]
@@ -430,14 +447,19 @@ def build(targets, processes):
 def collect(options):
     tests = [test for group in GROUPS.values() for test in group(options)]
     machine = pytest_names(options.names)
-    return ([test for test in tests if chosen(test.name, options.names)],
-            {name: node for name, node in machine.items() if chosen(name, options.names)})
+    wanted = [test for test in tests if chosen(test.name, options.names)]
+    found = {name: node for name, node in machine.items() if chosen(name, options.names)}
+    if COLLECT in machine and (not wanted or asked_groups(options.names)):
+        found = machine     # its names are not known: pytest says why
+    return wanted, found
 
 
 def parse():
     parser = argparse.ArgumentParser(prog="tests/run")
     parser.add_argument("names", nargs="*")
     parser.add_argument("--minutes", type=float)
+    parser.add_argument("--rounds", type=int,
+                        help="with qemu/saved, qemu/arm_saved: how often each guest is saved")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--coverage", action="store_true",
@@ -452,9 +474,13 @@ def main():
         names = [name.split("/")[1] for name in options.names if "/" in name]
         return subprocess.run([*PYTHON, "tests/fuzz/coverage.py", *names], cwd=TOP,
                               check=False).returncode
+    if options.rounds:
+        os.environ["TRIVET_ROUNDS"] = str(options.rounds)   # read by tests/qemu/trivet.py
     tests, machine = collect(options)
     if options.list:
-        print("\n".join([test.name for test in tests] + list(machine)))
+        apart = [] if options.names else [name for folder in APART.values()
+                                          for name in names_in(folder)]
+        print("\n".join([test.name for test in tests] + list(machine) + apart))
         return 0
     if not tests and not machine:
         sys.exit(f"no test is called {' '.join(options.names)}; ./tests/run --list names them all")
@@ -469,7 +495,7 @@ def main():
                 jobs)
         run_all([test for test in tests if test.name.startswith("build/")], processes, report, 1)
         if machine:
-            run_machines(machine, processes, report)
+            run_machines(machine, processes, report, options.rounds)
     except KeyboardInterrupt:
         print("interrupted")
         report.failed += 1
