@@ -64,6 +64,17 @@ CASES = {
         [{"README.md": "[a](hv/README.md) [b](hv) [c](https://example.org/)\n",
           "hv/README.md": "[up](../README.md)\n"}],
         [{"README.md": "[a](hv/none.md)\n"}, {"hv/README.md": "[a](README.txt)\n"}]),
+    "page-names": (
+        [{"docs/pages/architecture-a.md": "`hv/a.c` `hv/` `hv/*.c` `<hv/b.h>` `f()` `struct s`\n",
+          "hv/a.c": "int f(void);\nstruct s {\n", "hv/include/hv/b.h": "\n"},
+         {"docs/pages/state.md": "`f()`\n"}],
+        [{"docs/pages/architecture.md": f"`{name}`\n", "hv/a.c": "int g(void);\n"}
+         for name in ("hv/b.c", "hv/b*.c", "boot/", "<hv/a.h>", "f()", "enum e")]),
+    "comment-calls": (
+        [{"hv/a.c": "/* as f() does */\nint f(void);\n", "hv/README.md": "`f()` `QEMU()`\n"}],
+        [{"hv/a.c": "/* as g() does */\nint f(void);\n"},
+         {"hv/a.c": "/* f() */\n", "hv/README.md": "x\n"},
+         {"hv/a.c": "int f(void);\n", "hv/README.md": "`g()`\n"}]),
     "machine-traces": (
         [{"a.c": "/* a/work/b, /workshop/, /rooted/ */\n"}],
         [{"a.c": "/* /wo" + "rk/x */\n"}, {"README.md": "see /ro" + "ot/x\n"},
