@@ -343,14 +343,8 @@ static void touch(void *arg)
     struct touch *t = arg;
     if (!t->write)
         (void)(t->size == 4 ? mmio_r32(t->a) : mmio_r64(t->a));
-    else if (t->size == 1)
-        mmio_w8(t->a, (uint8_t)t->v);
-    else if (t->size == 2)
-        mmio_w16(t->a, (uint16_t)t->v);
-    else if (t->size == 4)
-        mmio_w32(t->a, (uint32_t)t->v);
     else
-        mmio_w64(t->a, t->v);
+        mmio_write(t->a, t->size, t->v);
 }
 
 static void a_registers(void)

@@ -4,7 +4,9 @@
  * CPU rewrites and checks its own memory, keeps patterns in registers that only a switch of
  * machines can lose, and passes on a token by IPI; timers of three kinds interrupt; and TSC and PM
  * timer must agree. It runs until it is ended, and says every 100 ms how often each came. Options:
- * pages=N of each CPU, disk (also reads and writes the first virtio-blk disk).
+ * pages=N of each CPU, disk (also reads and writes the first virtio-blk disk), net (sends frames
+ * from its first virtio-net device to its second), touch=N (CPU 0 also writes to N further pages as
+ * fast as it can).
  */
 #include <virtio.h>
 #include <pattern.h>
@@ -173,6 +175,126 @@ static void start_disk(void)
     vq_kick(&vq);
 }
 
+/* ---- network: each frame that arrives is followed by the next one; only CPU 0 ---- */
+
+enum { FRAME = 1500, ETHER = 14, NET_HDR = 12, BUFFERS = 16, PAYLOAD = (FRAME - ETHER) / 8 };
+
+static struct nic {
+    struct vdev dev;
+    struct vq rx, tx;
+    uint8_t mac[6];
+} from, to;
+static uint8_t buffers[BUFFERS][2048] __attribute__((aligned(4096)));
+static uint8_t sent[2048];
+static unsigned buffer_of[256];
+static uint64_t frames, frame_seq, resend_at;
+
+static void post(unsigned i)
+{
+    struct viov v = { (uint64_t)buffers[i], sizeof buffers[i] };
+    int id = vq_add(&to.rx, &v, 0, 1);
+
+    if (id < 0)
+        fail("saved net", "the ring is full");
+    else
+        buffer_of[id] = i;
+}
+
+static bool start_nic(struct nic *n, unsigned nth)
+{
+    if (!vdev_find(VIRTIO_NET, nth, &n->dev) || !vdev_negotiate(&n->dev, VF_VERSION_1) ||
+        !vq_setup(&n->dev, &n->rx, 0, 64) || !vq_setup(&n->dev, &n->tx, 1, 64)) {
+        fail("saved net", "no device %u", nth);
+        return false;
+    }
+    for (unsigned i = 0; i < 6; i++)
+        n->mac[i] = mmio_r8(n->dev.config + i);
+    vdev_ok(&n->dev);
+    return true;
+}
+
+/* A frame has its number, and a pattern of it. What was under way when it was saved is lost. */
+static void send_next(void)
+{
+    uint64_t words[PAYLOAD];
+    struct viov v = { (uint64_t)sent, NET_HDR + ETHER + sizeof words };
+
+    if (vq_poll(&from.tx, NULL) < 0 && frame_seq)
+        return; /* the buffer is still the device's */
+    words[0] = ++frame_seq;
+    for (unsigned w = 1; w < PAYLOAD; w++)
+        words[w] = pattern(0, frame_seq, w);
+    memcpy(sent + NET_HDR, to.mac, 6);
+    memcpy(sent + NET_HDR + 6, from.mac, 6);
+    sent[NET_HDR + 12] = 0x88; /* 0x88b5, for local experiments: IEEE 802 */
+    sent[NET_HDR + 13] = 0xb5;
+    memcpy(sent + NET_HDR + ETHER, words, sizeof words);
+    if (vq_add(&from.tx, &v, 1, 0) < 0)
+        fail("saved net", "the ring is full");
+    vq_kick(&from.tx);
+    resend_at = rdtsc() + tsc_hz / 10;
+}
+
+static void check_frame(const uint8_t *data, uint32_t len)
+{
+    static uint64_t last;
+    uint64_t words[PAYLOAD];
+
+    memcpy(words, data + NET_HDR + ETHER, sizeof words);
+    if (len != NET_HDR + ETHER + sizeof words || words[0] <= last || words[0] > frame_seq)
+        fail("saved net", "frame %lu of %u bytes after %lu", words[0], len, last);
+    last = words[0];
+    for (unsigned w = 1; w < PAYLOAD; w++) {
+        if (words[w] == pattern(0, words[0], w))
+            continue;
+        fail("saved net", "frame %lu word %u: %lx", words[0], w, words[w]);
+        break;
+    }
+    frames++;
+}
+
+static void turn_net(void)
+{
+    uint32_t len;
+    int id = to.rx.size ? vq_poll(&to.rx, &len) : -1;
+
+    if (id >= 0) {
+        check_frame(buffers[buffer_of[id]], len);
+        post(buffer_of[id]);
+        vq_kick(&to.rx);
+    }
+    if (id >= 0 || (to.rx.size && rdtsc() > resend_at))
+        send_next();
+}
+
+static void start_net(void)
+{
+    if (!start_nic(&from, 0) || !start_nic(&to, 1))
+        return;
+    for (unsigned i = 0; i < BUFFERS; i++)
+        post(i);
+    vq_kick(&to.rx);
+}
+
+/* ---- pages that are written to faster than they can be copied; only CPU 0 ---- */
+
+static uint64_t *touched;
+static uint64_t touches;
+
+static void touch(unsigned pages)
+{
+    if (!touched)
+        touched = page_alloc(pages);
+    for (unsigned p = 0; p < pages; p++) {
+        uint64_t *word = touched + p * PATTERN_WORDS + p % PATTERN_WORDS;
+
+        if (*word != touches)
+            fail("saved touch", "page %u: %lu, not %lu", p, *word, touches);
+        *word = touches + 1;
+    }
+    touches++;
+}
+
 /* ---- clocks: only CPU 0 ---- */
 
 /* The PM timer was read between two looks at the TSC: the CPU may be taken away at any moment. */
@@ -198,8 +320,8 @@ static void say(uint64_t *next)
     if (rdtsc() < *next)
         return;
     *next = rdtsc() + tsc_hz / 10;
-    print("saved %lu timer %lu pit %lu token %lu bad %u disk %lu %lu\n", ++lines, timers, pits,
-          tokens, failures, transfers, disk_irqs);
+    print("saved %lu timer %lu pit %lu token %lu bad %u disk %lu %lu net %lu\n", ++lines, timers,
+          pits, tokens, failures, transfers, disk_irqs, frames);
 }
 
 /* ---- the load ---- */
@@ -207,6 +329,7 @@ static void say(uint64_t *next)
 static void work(void *arg)
 {
     unsigned me = this_cpu()->index, pages = (unsigned)cmdline_num("pages", 256);
+    unsigned more = (unsigned)cmdline_num("touch", 0);
     uint64_t *memory = page_alloc(pages), next = 0;
 
     (void)arg;
@@ -221,6 +344,8 @@ static void work(void *arg)
                 continue;
             check_clocks();
             turn_disk();
+            turn_net();
+            touch(more);
             say(&next);
         }
         if (me == 0)
@@ -248,6 +373,8 @@ void guest_main(void)
     ncpus = smp_start();
     if (cmdline_has("disk"))
         start_disk();
+    if (cmdline_has("net"))
+        start_net();
     start_timers();
     pm_timer_ns();
     tsc_start[0] = rdtsc();

@@ -2,6 +2,7 @@
 """What the tests of tiny ARM64 guests share: sections and files for images of tests/guests/arm."""
 import os
 
+from hostile import firmware
 from trivet import disk, guest_file, section
 
 HOST = "[host]\nlog = debug\n" + section("witness", "hello-image", memory="16M", cmdline="tick",
@@ -11,6 +12,8 @@ HOST = "[host]\nlog = debug\n" + section("witness", "hello-image", memory="16M",
 def guest(name, image, cmdline, vcpus, memory="64M", **more):
     """A guest by the image of its file: flat, unless its name says that it has a Linux Image's
     header."""
+    if image == "hostile-firmware":
+        return firmware(name, image, vcpus=vcpus, memory=memory, isa="aarch64")
     kind = {} if image.endswith("-image") else {"kind": "flat"}
     disks = {"virtio": ["disk.img", "disk.img,ro"], "hostile-ring": ["disk.img"],
              "hostile-escape": ["disk.img"]}

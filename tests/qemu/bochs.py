@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A Trivet machine under Bochs: the same console and the same checks as under QEMU, on a CPU with
 Intel VMX."""
+import contextlib
 import os
 import shutil
 import signal
@@ -59,6 +60,8 @@ def start(folder, image, model, serial, commands="c\nq\n", output=subprocess.DEV
                 -(-os.path.getsize(f"{folder}/disk.img") // CYLINDER) * CYLINDER)
     settings = {**DEFAULTS, **settings}
     if settings["second"]:
+        with contextlib.suppress(FileNotFoundError):    # of a Bochs that was killed, as end() does
+            os.remove(settings["second"] + ".lock")
         settings["second"] = SECOND.format(path=settings["second"])
     write(f"{folder}/bochsrc", SETTINGS.format(model=model, folder=folder, serial=serial,
                                                **settings))

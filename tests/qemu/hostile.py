@@ -16,8 +16,16 @@ BOCHS = {"ips": 150000000}
 
 def hostile(name, image, cmdline, vcpus, memory="64M"):
     more = {"disk": "disk.img"} if image in ("hostile-ring", "hostile-escape") else {}
+    if image == "hostile-firmware":
+        return firmware(name, image, vcpus=vcpus, memory=memory)
     return section(name, image, cmdline=cmdline or "x", vcpus=vcpus, memory=memory,
                    debug_exit="yes", autostart="no", **more)
+
+
+def firmware(name, image, **more):
+    """A guest that is its machine's firmware."""
+    return (f"[guest {name}]\nfirmware = {image}\ndebug-exit = yes\nautostart = no\n"
+            + "".join(f"{key} = {value}\n" for key, value in more.items()))
 
 
 def files(guests):

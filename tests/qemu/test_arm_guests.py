@@ -11,6 +11,7 @@ MACHINE_TYPE = ArmMachine
 GUESTS = {
     "hello-flat": ("hello-flat", "a=1 b", 1, "16M", 30),
     "hello-image": ("hello-image", "a=1 b", 1, "16M", 30),
+    "hello-512": ("hello-image", "a=1 b", 512, "64M", 60),
     "cpu": ("cpu", "", 1, "64M", 60),
     "cpu-4": ("cpu", "rounds=100", 4, "64M", 120),
     "gic": ("gic", "", 1, "64M", 60),
@@ -18,6 +19,7 @@ GUESTS = {
     "smp-2": ("smp", "cpus=2", 2, "64M", 60),
     "smp-4": ("smp", "cpus=4", 4, "64M", 90),
     "smp-20": ("smp", "cpus=20 rounds=200", 20, "64M", 240),
+    "smp-100": ("smp", "cpus=100 rounds=20", 100, "64M", 240),
     "psci": ("psci", "rounds=50", 3, "64M", 60),
     "timers": ("timers", "", 1, "64M", 60),
     "timers-4": ("timers", "", 4, "64M", 90),

@@ -20,6 +20,7 @@ ENDING = {
     "call-3": ("hostile-call", "seed=9", 3, "64M", 120),
     "timer": ("hostile-timer", "", 1, "64M", 120),
     "timer-3": ("hostile-timer", "", 3, "64M", 120),
+    "firmware": ("hostile-firmware", "", 1, "128M", 120),
     "ring": ("hostile-ring", "", 1, "64M", 240),
 }
 HOSTS = {"max": {"model": "max"}, "cortex-a72-gic2": {"model": "cortex-a72", "gic": 2}}

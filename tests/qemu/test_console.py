@@ -8,7 +8,7 @@ import re
 import subprocess
 import time
 
-from trivet import PASSED, TOP, WORK, guest_file, section
+from trivet import PASSED, TOP, guest_file, scratch, section
 
 CONFIG = ("[host]\nlog = info\n"
           + section("one", "hello-mb1", memory="16M", cmdline="tick", autostart="no")
@@ -25,10 +25,8 @@ CONFIG = ("[host]\nlog = info\n"
 
 
 def files():
-    packed = os.path.join(WORK, "packed.xz")
-    with open(packed, "wb") as file:
-        file.write(lzma.compress(bytes(4096)))
-    return {"hello-mb1": guest_file("hello-mb1"), "packed.xz": packed}
+    return {"hello-mb1": guest_file("hello-mb1"),
+            "packed.xz": scratch("packed.xz", lzma.compress(bytes(4096)))}
 
 
 FILES = files
@@ -77,6 +75,7 @@ def test_help_explains_every_key_of_the_configuration(machine):
     assert "memory" in machine.ask("help config memry")["error"]
     assert machine.cmd("help passthrough")["usage"].startswith("passthrough = ")
     assert machine.cmd("help memory")["usage"].strip() == "memory"     # the command
+    assert machine.cmd("help vm sizes")["usage"] == machine.cmd("help vm")["usage"]
     people(machine)
     try:
         assert "1..10000" in text(machine, "help config wei\t")

@@ -18,6 +18,7 @@ ENDING = {
     "ring": ("hostile-ring", "rounds=150", 1, 240),
     "task": ("hostile-cpu", "task", 1, 60),
     "nmi-storm": ("hostile-cpu", "nmi-storm rounds=10000", 1, 120),
+    "firmware": ("hostile-firmware", "", 1, 120),
     "exits": ("hostile-cpu", "exits rounds=100000", 1, 120),
 }
 NEIGHBOURS = neighbours(0, "32M")

@@ -3,12 +3,12 @@
 from trivet import PASSED, Machine, guest_file, make_image, section
 
 CONFIG = ("[host]\nlog = info\n" +
-          section("many", "hello-mb1", memory="64M", vcpus=255, cpus="64-65", debug_exit="yes",
-                  autostart="no"))
+          section("many", "aps", memory="64M", vcpus=255, cpus="64-65", cmdline="cpus=255",
+                  debug_exit="yes", autostart="no"))
 
 
 def test_66_cpus_and_255_vcpus():
-    image = make_image(CONFIG, {"hello-mb1": guest_file("hello-mb1")})
+    image = make_image(CONFIG, {"aps": guest_file("aps")})
     with Machine(image, cpus=66, memory="2G") as machine:
         machine.boot()
         assert len(machine.cmd("cpus")["cpus"]) == 66

@@ -17,7 +17,7 @@ CONFIG = ("[host]\nlog = info\n[net wide]\nmtu = 9000\nfloods = 100\n"
           + trivet.section("flood", "hostile-net", cmdline="x", memory="64M", vcpus=1,
                            debug_exit="yes", autostart="no", net=["wide", "nat"])
           + "".join(trivet.section(name, "vmlinuz", initrd="initrd.img", cmdline=LINUX,
-                                   memory="256M", autostart="no",
+                                   memory="256M", vcpus=2, autostart="no",
                                    net=["lan", "lan,vlan=10", f"lan,vlan={vlan}"])
                     for name, vlan in (("left", 10), ("right", 20))))
 MACHINE = {"memory": "2G"}
@@ -98,6 +98,16 @@ def vlans(machine):
     assert [row["vlan"] for row in rows] == [10, 20], rows
 
 
+def pairs(machine):
+    """A pair of queues for each vCPU: answers come by the one that was sent by."""
+    count = "awk '/virtio.*-input.1/ {print \"got\", $2 + $3}' /proc/interrupts | head -n 1"
+    with Shell(machine, "left") as shell:
+        assert "rx-1" in shell.run("ls /sys/class/net/eth0/queues")
+        before = int(re.search(r"got (\d+)", shell.run(count))[1])
+        assert "3 packets received" in shell.run("taskset 2 ping -q -c 3 -W 10 10.0.0.2", 60)
+        assert int(re.search(r"got (\d+)", shell.run(count))[1]) >= before + 3
+
+
 def lost(machine, *reasons):
     """Nothing was lost for these reasons."""
     for row in machine.cmd("nets")["losses"]:
@@ -136,6 +146,7 @@ def test_linux_pings_linux(machine):
     there = ports(machine)
     assert there["left"]["up"] and there["left"]["sent"] > 100 < there["right"]["sent"], there
     lost(machine, "dropped", "bad", "spoofed")
+    pairs(machine)
     long_frames(machine)
     vlans(machine)
     lost(machine, "bad", "spoofed")

@@ -2,6 +2,7 @@
 """The log on the machine's screen beside the serial line, and panics on both, with more CPUs than
 Trivet uses."""
 import os
+import re
 import time
 
 import pytest
@@ -37,6 +38,9 @@ def test_panic_with_more_cpus_than_are_used():
         machine.boot()
         assert "this machine has 66 CPUs; Trivet uses the first 64" in machine.text, (
             machine.screen())
+        # each CPU logs for itself, and no line is cut by another's
+        up = re.findall(r"^\[ *[0-9.]+\] CPU \d+: APIC id \d+ is up\r?$", machine.text, re.M)
+        assert len(up) == 63, machine.screen()
         assert machine.cmd("version")
         rows = shown(machine, '"command":"version"')
         assert any("Trivet uses the first 64" in row for row in rows)

@@ -18,8 +18,6 @@ DIRECT = {"x86_64": 0xffff800000000000, "aarch64": 0x0000800000000000}
 WINDOW = 0x0000100000000000             # where a view has its guest's RAM
 MARK = 0x7265686374697773
 RAM = {"x86_64": 0, "aarch64": 0x40000000}
-# which of the blocks that it gets holds the beginning of its RAM
-BLOCKS = {"x86_64": 1, "aarch64": 2}
 FILES = {"x86_64": (hostile.HOST, lambda: hostile.files({})),
          "aarch64": (arm.HOST, lambda: arm.files({}))}
 
@@ -29,10 +27,10 @@ def mapped(stub, at):
 
 
 def first_block(stub, arch):
-    """The physical address of the beginning of its RAM, just before it leaves the direct map."""
-    for _ in range(BLOCKS[arch]):
-        stub.run_to(symbol(arch, "pmm_alloc"))
-        stub.run_to(symbol(arch, "view_take_direct"))
+    """The physical address of the beginning of its RAM, just before it leaves the direct map: of
+    the first block that it gets."""
+    stub.run_to(symbol(arch, "pmm_alloc"))
+    stub.run_to(symbol(arch, "view_take_direct"))
     at = stub.read(ARGUMENT[arch])
     assert mapped(stub, DIRECT[arch] + at)
     return at

@@ -33,6 +33,7 @@ LOADERS = [os.path.join(TOP, "build/x86_64/BOOTX64.EFI"),
 SCREEN = 3000                           # characters of the serial line that a failure shows
 BOOT_TIMEOUT = 120
 KEPT_IMAGES = 8
+ROUNDS = int(os.environ.get("TRIVET_ROUNDS", 0))    # `--rounds N`; 0: as many as each test says
 # exit codes of the tiny guests, as the debug-exit port gives them
 PASSED, FAILED = 0x10 << 1 | 1, 0x11 << 1 | 1
 
@@ -71,6 +72,13 @@ def digest(paths, text):
     return h.hexdigest()[:16]
 
 
+def last_used(path):
+    """When it was; 0: it is gone, for two may clear up at the same time."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.getmtime(path)
+    return 0
+
+
 def make_image(conf, files, name="trivet.conf"):
     """An image of the configuration (text) and files ({path on the stick: path here}); kept while
     nothing changes."""
@@ -82,9 +90,9 @@ def make_image(conf, files, name="trivet.conf"):
         os.utime(image)
         return image
     old = sorted((os.path.join(WORK, f) for f in os.listdir(WORK) if f.endswith(".img")),
-                 key=os.path.getmtime)
+                 key=last_used)
     for path in old[:-KEPT_IMAGES]:
-        with contextlib.suppress(FileNotFoundError):       # two may clear up at the same time
+        with contextlib.suppress(FileNotFoundError):
             os.remove(path)
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         path = os.path.join(folder, name)

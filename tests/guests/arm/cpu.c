@@ -144,7 +144,7 @@ static void loads(void)
         for (const struct snip *s = load_snips; s->start; s++) {
             uint64_t a = boot.ecam + ((uint64_t)d[n - 1] << 12) + off;
             unsigned size = s->what & 0xff, sign = s->what >> 8 & 1, wide = s->what >> 16 & 1;
-            uint64_t want = size == 1 ? mmio_r8(a) : size == 2 ? mmio_r16(a) : mmio_r32(a);
+            uint64_t want = mmio_read(a, size);
             if (sign && (want >> (size * 8 - 1) & 1))
                 want |= UINT64_MAX << (size * 8);
             if (!wide)

@@ -35,18 +35,9 @@ static void do_poke(void *arg)
 {
     struct poke *p = arg;
     if (!p->write)
-        p->val = p->size == 1   ? mmio_r8(p->addr)
-                 : p->size == 2 ? mmio_r16(p->addr)
-                 : p->size == 4 ? mmio_r32(p->addr)
-                                : mmio_r64(p->addr);
-    else if (p->size == 1)
-        mmio_w8(p->addr, (uint8_t)p->val);
-    else if (p->size == 2)
-        mmio_w16(p->addr, (uint16_t)p->val);
-    else if (p->size == 4)
-        mmio_w32(p->addr, (uint32_t)p->val);
+        p->val = mmio_read(p->addr, p->size);
     else
-        mmio_w64(p->addr, p->val);
+        mmio_write(p->addr, p->size, p->val);
 }
 
 static unsigned faults;

@@ -44,6 +44,10 @@ int memcmp(const void *a, const void *b, size_t n);
 size_t strlen(const char *s);
 int strncmp(const char *a, const char *b, size_t n);
 
+/* ---- devices (mmio.c): size 1, 2, 4 or 8 ---- */
+uint64_t mmio_read(uint64_t a, unsigned size);
+void mmio_write(uint64_t a, unsigned size, uint64_t v);
+
 /* ---- other CPUs (smp.c of each machine) ---- */
 unsigned smp_start(void); /* all CPUs up; returns how many there are */
 void smp_run(unsigned cpu, void (*fn)(void *), void *arg); /* returns at once */

@@ -9,10 +9,8 @@ static uint64_t ecam_addr(pci_t d, unsigned reg) { return acpi.ecam + ((uint64_t
 uint32_t pci_read(pci_t d, unsigned reg, unsigned size)
 {
     uint16_t port = (uint16_t)(0xcfc + (reg & 3));
-    if (pci_use_ecam) {
-        uint64_t a = ecam_addr(d, reg);
-        return size == 1 ? mmio_r8(a) : size == 2 ? mmio_r16(a) : mmio_r32(a);
-    }
+    if (pci_use_ecam)
+        return (uint32_t)mmio_read(ecam_addr(d, reg), size);
     outl(0xcf8, 0x80000000u | (uint32_t)d << 8 | (reg & 0xfc));
     return size == 1 ? inb(port) : size == 2 ? inw(port) : inl(port);
 }
@@ -20,13 +18,15 @@ uint32_t pci_read(pci_t d, unsigned reg, unsigned size)
 void pci_write(pci_t d, unsigned reg, unsigned size, uint32_t v)
 {
     uint16_t port = (uint16_t)(0xcfc + (reg & 3));
-    uint64_t a = ecam_addr(d, reg);
-    if (!pci_use_ecam)
-        outl(0xcf8, 0x80000000u | (uint32_t)d << 8 | (reg & 0xfc));
+    if (pci_use_ecam) {
+        mmio_write(ecam_addr(d, reg), size, v);
+        return;
+    }
+    outl(0xcf8, 0x80000000u | (uint32_t)d << 8 | (reg & 0xfc));
     if (size == 1)
-        pci_use_ecam ? mmio_w8(a, (uint8_t)v) : outb(port, (uint8_t)v);
+        outb(port, (uint8_t)v);
     else if (size == 2)
-        pci_use_ecam ? mmio_w16(a, (uint16_t)v) : outw(port, (uint16_t)v);
+        outw(port, (uint16_t)v);
     else
-        pci_use_ecam ? mmio_w32(a, v) : outl(port, v);
+        outl(port, v);
 }

@@ -10,7 +10,7 @@
 #include "arm.h"
 #include "common.h"
 
-#define MAX_CPUS 64
+#define MAX_CPUS 128
 #define CPU_BLOCK 65536 /* stacks of one CPU, aligned to their size: see this_cpu() */
 
 /* ---- what the loader said (boot.c) ---- */

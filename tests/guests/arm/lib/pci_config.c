@@ -47,7 +47,7 @@ uint32_t pci_read(pci_t d, unsigned reg, unsigned size)
         return 0xffffffff;
     if (!placed)
         place();
-    return size == 1 ? mmio_r8(a) : size == 2 ? mmio_r16(a) : mmio_r32(a);
+    return (uint32_t)mmio_read(a, size);
 }
 
 void pci_write(pci_t d, unsigned reg, unsigned size, uint32_t v)
@@ -55,10 +55,5 @@ void pci_write(pci_t d, unsigned reg, unsigned size, uint32_t v)
     uint64_t a = config(d, reg);
     if (!boot.ecam)
         return;
-    if (size == 1)
-        mmio_w8(a, (uint8_t)v);
-    else if (size == 2)
-        mmio_w16(a, (uint16_t)v);
-    else
-        mmio_w32(a, v);
+    mmio_write(a, size, v);
 }
