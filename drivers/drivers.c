@@ -155,6 +155,6 @@ int drivers_init(const struct boot_info *bi)
     if (!have_serial)
         log_warn("no serial port was found: the log is on the screen%s%s%s", have_fb ? ", a " : "",
                  have_fb ? fb_name() : "",
-                 have_keyboard ? "" : "; there is no PC keyboard: a USB keyboard may type");
+                 have_keyboard ? "" : "; no PC keyboard was found: a USB keyboard may work");
     return 0;
 }

@@ -68,7 +68,7 @@ static void enter(struct ahci_port *p, enum ahci_state state, uint64_t deadline)
 static void give_up(struct ahci_port *p, const char *why)
 {
     if (p->disk)
-        log_err("AHCI %s port %u: %s: it is not used any more", p->hba->name, p->number, why);
+        log_err("AHCI %s port %u: %s: giving it up", p->hba->name, p->number, why);
     enter(p, AHCI_DEAD, UINT64_MAX);
     if (p->disk)
         ahci_fail_all(p);
@@ -97,7 +97,7 @@ static void restart(struct ahci_port *p, uint64_t now, const char *why)
 {
     p->failures++;
     if (p->disk)
-        log_warn("AHCI %s port %u: %s: it is reset", p->hba->name, p->number, why);
+        log_warn("AHCI %s port %u: %s: resetting it", p->hba->name, p->number, why);
     stop(p, now);
 }
 
@@ -126,7 +126,7 @@ static void link_on(struct ahci_port *p, uint64_t now)
     ahci_port_write(p, PORT_SCTL, 0);
     ahci_take_back(p, now);
     if (p->failures > FAILURES_MOST) {
-        give_up(p, "resets do not help");
+        give_up(p, "it still fails after resets");
         return;
     }
     wr64(p, PORT_CLB, dma_at(p->hba->dma, p->mem->list));
@@ -171,7 +171,7 @@ static void when_busy(struct ahci_port *p, uint64_t now)
         return;
     if (ahci_port_read(p, PORT_SIG) != SIG_DISK) { /* a CD drive, a multiplier */
         command_bits(p, 0, CMD_FIS);
-        give_up(p, "it is no disk any more");
+        give_up(p, "another device was plugged in, which is no disk");
         return;
     }
     ahci_port_write(p, PORT_IS, UINT32_MAX);
@@ -207,7 +207,7 @@ static void when_ident(struct ahci_port *p, uint64_t now)
     struct ahci_disk *d;
 
     if (!reap(p)) {
-        restart(p, now, "it does not say what it is");
+        restart(p, now, "it did not answer IDENTIFY DEVICE");
         return;
     }
     if (p->busy)
@@ -233,7 +233,7 @@ static bool is_late(const struct ahci_port *p, uint64_t now)
 static void when_live(struct ahci_port *p, uint64_t now)
 {
     if (p->status & IS_LINK) {
-        restart(p, now, "its link was gone");
+        restart(p, now, "its link was lost");
         return;
     }
     if (p->busy && !reap(p)) {
@@ -243,7 +243,7 @@ static void when_live(struct ahci_port *p, uint64_t now)
     }
     if (is_late(p, now)) {
         p->disk->stats.timeouts++;
-        restart(p, now, "a command does not end");
+        restart(p, now, "a command timed out");
         return;
     }
     ahci_pump(p, now);
@@ -256,12 +256,12 @@ static const struct {
     const char *late; /* what it means when the state lasts too long */
     enum { LATE_RESTART, LATE_PORT, LATE_ALL } then;
 } states[] = {
-    [AHCI_STOPPING] = { when_stopping, "a port does not stop", LATE_ALL },
-    [AHCI_UNHEARD] = { when_unheard, "a port does not stop", LATE_ALL },
+    [AHCI_STOPPING] = { when_stopping, "a port did not stop", LATE_ALL },
+    [AHCI_UNHEARD] = { when_unheard, "a port did not stop", LATE_ALL },
     [AHCI_LINK_OFF] = { when_link_off, "", LATE_PORT },
     [AHCI_LINK] = { when_link, "no disk is there", LATE_PORT },
-    [AHCI_BUSY] = { when_busy, "the disk does not become ready", LATE_PORT },
-    [AHCI_IDENT] = { when_ident, "it does not answer", LATE_RESTART },
+    [AHCI_BUSY] = { when_busy, "the disk did not become ready", LATE_PORT },
+    [AHCI_IDENT] = { when_ident, "it did not answer IDENTIFY DEVICE in time", LATE_RESTART },
     [AHCI_LIVE] = { when_live, "", LATE_PORT },
     [AHCI_DEAD] = { when_dead, "", LATE_PORT },
 };
@@ -316,7 +316,7 @@ void ahci_step(struct ahci *h, uint64_t now)
         return;
     is = hba_read(h, AHCI_IS);
     if (hba_read(h, AHCI_GHC) == UINT32_MAX) {
-        die(h, "it is gone");
+        die(h, "its registers read as all ones: it was removed or has failed");
         return;
     }
     for (unsigned i = 0; i < AHCI_PORTS; i++)
@@ -478,7 +478,7 @@ static void bring_up(struct ahci *h, uint32_t ports)
     unsigned slots = (unsigned)__builtin_popcount(ports) * AHCI_SLOTS;
 
     if (slots && dma_open(&h->dma, h->pci, "the AHCI driver", slots, AHCI_MAX_BYTES, 1)) {
-        log_err("AHCI %s: left out: the IOMMU does not give it memory", h->name);
+        log_err("AHCI %s: not used: the IOMMU could not map its memory", h->name);
         return;
     }
     host_pci_command(h->pci, HOST_PCI_MASTER, 0);
@@ -512,7 +512,7 @@ static int ahci_probe(const struct host_pci_dev *pci)
     event_init(&h->event, work, 0);
     event_init(&h->health, ask_health, 0);
     if (!map(h, &ports) || !take_over(h)) {
-        log_warn("AHCI %s: left out: it cannot be reset, or cannot reach all memory", h->name);
+        log_warn("AHCI %s: not used: it cannot be reset, or cannot reach all memory", h->name);
         free(h);
         return -ENODEV;
     }

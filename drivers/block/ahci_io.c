@@ -329,7 +329,7 @@ struct ahci_disk *ahci_disk_of(struct ahci_port *p)
     struct ahci_disk *d = calloc(1, sizeof *d); /* charge: the host's disks are Trivet's own */
 
     if (!d || ata_describe(p->mem->ident, &d->disk)) {
-        log_warn("AHCI %s port %u: left out: its size or a feature is not supported", p->hba->name,
+        log_warn("AHCI %s port %u: not used: its size or a feature is not supported", p->hba->name,
                  p->number);
         free(d);
         return NULL;

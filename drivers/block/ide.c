@@ -59,7 +59,7 @@ static void enter(struct ide_channel *c, enum ide_state state, uint64_t deadline
 static void give_up(struct ide_channel *c, const char *why)
 {
     if (c->disk[0] || c->disk[1])
-        log_err("IDE %s port %x: %s: it is not used any more", c->ide->name, c->ports, why);
+        log_err("IDE %s port %x: %s: giving it up", c->ide->name, c->ports, why);
     enter(c, IDE_DEAD, UINT64_MAX);
     ide_fail_all(c);
 }
@@ -75,11 +75,11 @@ static void reset(struct ide_channel *c, uint64_t now)
 
 static void restart(struct ide_channel *c, uint64_t now, const char *why)
 {
-    log_warn("IDE %s port %x: %s: it is reset", c->ide->name, c->ports, why);
+    log_warn("IDE %s port %x: %s: resetting it", c->ide->name, c->ports, why);
     c->failures++;
     reset(c, now);
     if (c->failures > FAILURES_MOST)
-        give_up(c, "resets do not help");
+        give_up(c, "it still fails after resets");
 }
 
 static void when_reset(struct ide_channel *c, uint64_t now)
@@ -96,7 +96,7 @@ static void when_busy(struct ide_channel *c, uint64_t now)
     uint8_t status = status_of(c);
 
     if (status == NOBODY || (status & ATA_STATUS_BUSY && now >= c->deadline)) {
-        give_up(c, "its drives do not become ready");
+        give_up(c, "its drives did not become ready");
     } else if (!(status & ATA_STATUS_BUSY)) {
         enter(c, IDE_LIVE, UINT64_MAX);
         ide_pump(c, now);
@@ -138,7 +138,7 @@ static void when_live(struct ide_channel *c, uint64_t now)
         return;
     } else if (c->now && now >= c->end) {
         ((struct ide_disk *)(uintptr_t)c->now->at)->disk.stats.timeouts++;
-        restart(c, now, "a command does not end");
+        restart(c, now, "a command timed out");
         return;
     }
     ide_pump(c, now);
@@ -231,7 +231,7 @@ static void add_drive(struct ide_channel *c, unsigned drive)
     if (!d)
         return;
     if (ata_describe(ident, &d->disk)) {
-        log_warn("IDE %s port %x drive %u: left out: its size or a feature is not supported",
+        log_warn("IDE %s port %x drive %u: not used: its size or a feature is not supported",
                  c->ide->name, c->ports, drive);
         free(d);
         return;
@@ -336,8 +336,9 @@ static int ide_probe(const struct host_pci_dev *pci)
         return -ENODEV;
     pmm_stats(&memory);
     if (memory.total > MEMORY_MOST) {
-        log_warn("IDE %02x:%02x.%u: left out: it cannot reach all memory", pci->bus,
-                 pci->devfn >> 3, pci->devfn & 7u);
+        log_warn("IDE %02x:%02x.%u: not used: it cannot reach memory above 4 GiB (the machine may "
+                 "have at most 3 GiB)",
+                 pci->bus, pci->devfn >> 3, pci->devfn & 7u);
         return 0;
     }
     ide = calloc(1, sizeof *ide); /* charge: the host's disks are Trivet's own */

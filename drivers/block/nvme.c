@@ -58,7 +58,7 @@ static void enter(struct nvme *n, enum nvme_state state, uint64_t deadline)
  */
 static void die(struct nvme *n, const char *why)
 {
-    log_err("NVMe %s: %s: it is not used any more", n->name, why);
+    log_err("NVMe %s: %s: giving it up", n->name, why);
     host_pci_command(n->pci, 0, HOST_PCI_MASTER);
     host_pci_irq_off(n->pci);
     enter(n, NVME_DEAD, UINT64_MAX);
@@ -79,7 +79,7 @@ static void restart(struct nvme *n, uint64_t now, const char *why)
         die(n, why);
         return;
     }
-    log_warn("NVMe %s: %s: it is reset", n->name, why);
+    log_warn("NVMe %s: %s: resetting it", n->name, why);
     stop(n, now);
 }
 
@@ -134,7 +134,7 @@ static void when_setup(struct nvme *n, uint64_t now)
         return;
     nvme_put(n, &n->admin, c);
     if (nvme_setup_answer(n, &e))
-        restart(n, now, "it refuses a command that it must know");
+        restart(n, now, "it refused a mandatory command");
     else
         setup_on(n, now);
 }
@@ -181,7 +181,7 @@ static bool on_time(struct nvme *n, struct nvme_cmd *c, uint64_t now)
     if (!c->aborted && send_abort(n, c, now)) { /* one at a time */
         c->aborted = true;
         c->ns->disk.stats.timeouts++;
-        log_warn("NVMe %s: a command does not end: it is aborted", n->name);
+        log_warn("NVMe %s: a command timed out: aborting it", n->name);
     }
     return true;
 }
@@ -192,16 +192,16 @@ static void when_live(struct nvme *n, uint64_t now)
     reap_admin(n, now);
     if (n->health_cmd && now >= n->health_cmd->deadline) {
         n->mute = true;
-        restart(n, now, "it does not tell its health");
+        restart(n, now, "it did not answer Get Log Page (health)");
         return;
     }
     if (nvme_read(n, NVME_CSTS) & NVME_CSTS_FATAL) {
-        restart(n, now, "it reports a fatal error");
+        restart(n, now, "it reported a fatal error (CSTS.CFS)");
         return;
     }
     for (unsigned i = 0; n->io.busy && i < NVME_DEPTH; i++) {
         if (!on_time(n, &n->io.cmd[i], now)) {
-            restart(n, now, "a command does not end");
+            restart(n, now, "a command did not end after Abort");
             return;
         }
     }
@@ -215,9 +215,9 @@ static const struct {
     const char *late; /* what it means when the state lasts too long */
     bool fatal;       /* no reset helps */
 } states[] = {
-    [NVME_STOPPING] = { when_stopping, "it does not stop", true },
-    [NVME_STARTING] = { when_starting, "it does not start", false },
-    [NVME_SETUP] = { when_setup, "it does not answer", false },
+    [NVME_STOPPING] = { when_stopping, "it did not stop (CSTS.RDY stays 1)", true },
+    [NVME_STARTING] = { when_starting, "it did not start (CSTS.RDY stays 0)", false },
+    [NVME_SETUP] = { when_setup, "a set-up command timed out", false },
     [NVME_LIVE] = { when_live, "", false },
     [NVME_DEAD] = { when_dead, "", false },
 };
@@ -227,7 +227,7 @@ void nvme_step(struct nvme *n, uint64_t now)
     enum nvme_state was = n->state;
 
     if (was != NVME_DEAD && nvme_read(n, NVME_CSTS) == UINT32_MAX) {
-        die(n, "it is gone");
+        die(n, "its registers read as all ones: it was removed or has failed");
         return;
     }
     states[was].look(n, now);
@@ -317,8 +317,9 @@ static int map(struct nvme *n, uint16_t *depth)
         return err;
     cap = nvme_read(n, NVME_CAP) | (uint64_t)mmio_read32(n->regs + NVME_CAP + 4) << 32;
     if (cap == UINT64_MAX || !CAP_NVM(cap) || CAP_MPSMIN(cap) || CAP_MQES(cap) < 1) {
-        log_warn("NVMe %s: left out: it cannot do what Trivet needs (CAP %016llx)", n->name,
-                 (unsigned long long)cap);
+        log_warn("NVMe %s: not used: it needs the NVM command set, pages of 4 KiB and 2 queue "
+                 "entries (CAP %016llx)",
+                 n->name, (unsigned long long)cap);
         return -ENOTSUP;
     }
     *depth = (uint16_t)min_u64(CAP_MQES(cap) + 1, NVME_DEPTH);
@@ -427,7 +428,8 @@ static void nvme_shutdown(void)
         while (n->state == NVME_LIVE && !at_rest(n) && time_ns() < end)
             cpu_relax();
         if (n->state == NVME_LIVE && !at_rest(n))
-            log_warn("NVMe %s: it does not come to rest: what it holds may be lost", n->name);
+            log_warn("NVMe %s: it did not shut down in time: data in its cache may be lost",
+                     n->name);
     }
 }
 

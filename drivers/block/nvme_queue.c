@@ -121,7 +121,8 @@ static void stray(struct nvme *n, const struct nvme_queue *q, const struct nvme_
 {
     n->strays++;
     if (!n->told_stray)
-        log_warn("NVMe %s: queue %u: an answer to no command of ours (%04x, queue %u): ignored, "
+        log_warn("NVMe %s: queue %u: it answered a command that it was not given (%04x, queue %u): "
+                 "ignored, "
                  "as are further ones",
                  n->name, q->id, e->cid, e->sq_id);
     n->told_stray = true;

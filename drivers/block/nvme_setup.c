@@ -105,7 +105,7 @@ static int got_list(struct nvme *n, uint32_t dw0)
             return -EPROTO;
         before = id;
         if (n->nids == NVME_NAMESPACES) {
-            log_warn("NVMe %s: only %d of its namespaces are used", n->name, NVME_NAMESPACES);
+            log_warn("NVMe %s: only its first %d namespaces are used", n->name, NVME_NAMESPACES);
             break;
         }
         n->ids[n->nids++] = id;
@@ -182,7 +182,7 @@ static int got_ns(struct nvme *n, uint32_t dw0)
     if (shift && blocks && blocks <= (uint64_t)INT64_MAX >> shift)
         add_ns(n, id, shift, blocks);
     else
-        log_warn("NVMe %s: namespace %u is left out: its size or its format is not supported",
+        log_warn("NVMe %s: namespace %u is not used: its size or its format is not supported",
                  n->name, id);
     return 0;
 }

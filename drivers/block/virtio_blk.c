@@ -258,9 +258,9 @@ static void take_back(struct vblk *b)
 static void stray(struct vblk *b, uint32_t head)
 {
     if (b->strays++ == 0)
-        log_warn(
-            "virtio-blk %s: an answer to no request of ours (%u): ignored, as are further ones",
-            b->name, head);
+        log_warn("virtio-blk %s: it answered a request that it was not given (%u): ignored, as are "
+                 "further ones",
+                 b->name, head);
 }
 
 /* -EPROTO: the ring is broken. As many answers as it has entries; more come in the next run. */
@@ -288,7 +288,7 @@ static void die(struct vblk *b, const char *why)
 {
     struct blk_req *r;
 
-    log_err("virtio-blk %s: %s: it is not used any more", b->name, why);
+    log_err("virtio-blk %s: %s: giving it up", b->name, why);
     host_pci_command(b->v.pci, 0, HOST_PCI_MASTER);
     host_pci_irq_off(b->v.pci);
     b->state = VBLK_DEAD;
@@ -310,7 +310,7 @@ static void restart(struct vblk *b, uint64_t now, const char *why)
         die(b, why);
         return;
     }
-    log_warn("virtio-blk %s: %s: it is reset", b->name, why);
+    log_warn("virtio-blk %s: %s: resetting it", b->name, why);
     stop(b, now);
 }
 
@@ -323,7 +323,7 @@ static void start(struct vblk *b)
     if ((host_virtio_hello(&b->v) & b->features) != b->features ||
         host_virtio_agree(&b->v, b->features, HOST_VIRTIO_NO_VECTOR) ||
         host_virtio_start_queue(&b->v, &b->q, vector)) {
-        die(b, "it does not start");
+        die(b, "it refused its features or its queue");
         return;
     }
     host_virtio_live(&b->v);
@@ -341,10 +341,10 @@ static bool any_late(const struct vblk *b, uint64_t now)
 static void when_live(struct vblk *b, uint8_t status, uint64_t now)
 {
     if (reap(b) || status & HOST_VIRTIO_NEEDS_RESET) {
-        restart(b, now, "it is out of order");
+        restart(b, now, "its ring is broken, or it asked for a reset");
     } else if (any_late(b, now)) {
         b->disk.stats.timeouts++;
-        restart(b, now, "a request does not end");
+        restart(b, now, "a request timed out");
     }
     pump(b, now);
 }
@@ -358,14 +358,14 @@ static void step(struct vblk *b, uint64_t now)
         return;
     status = host_virtio_status(&b->v);
     if (status == UINT8_MAX) {
-        die(b, "it is gone");
+        die(b, "its registers read as all ones: it was removed or has failed");
     } else if (b->state == VBLK_LIVE) {
         when_live(b, status, now);
     } else if (status == 0) {
         start(b);
         pump(b, now);
     } else if (now >= b->deadline) {
-        die(b, "it does not stop");
+        die(b, "it did not reset");
     }
 }
 
@@ -623,7 +623,8 @@ static int vblk_probe(const struct host_pci_dev *pci)
         found(b);
         return 0;
     }
-    log_warn("virtio-blk %s: left out: it cannot do what Trivet needs", b->name);
+    log_warn("virtio-blk %s: not used: a legacy device, too small a queue, or no memory (error %d)",
+             b->name, -err);
     unmake(b);
     return err;
 }

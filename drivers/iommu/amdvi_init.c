@@ -33,7 +33,7 @@ static void reserve_all(const struct ivrs *t)
         log_info("IOMMU: the firmware binds requesters %04x to %04x to memory at %llx, %llu KiB",
                  r.first, r.last, (unsigned long long)r.base, (unsigned long long)(r.len / KIB));
         if (r.prot && iommu_reserve(&r))
-            log_warn("IOMMU: there is no room to keep that");
+            log_warn("IOMMU: too many such ranges: this one is ignored");
     }
 }
 
@@ -128,12 +128,11 @@ int amdvi_init(void)
     if (!table)
         return -ENODEV;
     if (!ivrs_parse(&t, table)) {
-        log_warn("IOMMU: the firmware's table IVRS names no unit");
+        log_warn("IOMMU: the firmware's table IVRS describes no IOMMU");
         return -ENODEV;
     }
     if (t.bad)
-        log_warn("IOMMU: %u parts of the firmware's table IVRS are left out: they are broken",
-                 t.bad);
+        log_warn("IOMMU: %u parts of the firmware's table IVRS are malformed and ignored", t.bad);
     reserve_all(&t);
     for (unsigned i = 0; i < t.nunits; i++)
         made[i] = amdvi_init_make_unit(&t, i);

@@ -13,11 +13,11 @@ enum { AT_A_TIME = 16 };
 const char *iommu_reason_text(uint8_t reason)
 {
     static const char *const texts[IOMMU_REASONS] = {
-        [IOMMU_BLOCKED] = "the device is nobody's",
-        [IOMMU_UNMAPPED] = "not mapped for that",
-        [IOMMU_DENIED] = "it may not do that there",
+        [IOMMU_BLOCKED] = "the device has no owner",
+        [IOMMU_UNMAPPED] = "not mapped for this access",
+        [IOMMU_DENIED] = "the mapping forbids this access",
         [IOMMU_RANGE] = "the address is too high",
-        [IOMMU_INTERRUPT] = "no interrupt of the device's",
+        [IOMMU_INTERRUPT] = "not an interrupt of this device",
         [IOMMU_BAD_TABLES] = "the unit cannot read its tables",
         [IOMMU_OTHER] = "for another reason",
     };
@@ -37,10 +37,10 @@ static void log_fault(const struct iommu_source *s, const struct iommu_fault *f)
     if (d)
         log_warn("IOMMU %s: %04x:%02x:%02x.%u (%s): %s %llx refused: %s (code %x)", s->unit->name,
                  d->segment, d->bus, d->devfn >> 3, d->devfn & 7u,
-                 s->domain ? s->domain->owner : "nobody's", what, (unsigned long long)f->addr,
+                 s->domain ? s->domain->owner : "no owner", what, (unsigned long long)f->addr,
                  iommu_reason_text(f->reason), f->code);
     else
-        log_warn("IOMMU %s: stream %x (nobody's): %s %llx refused: %s (code %x)", s->unit->name,
+        log_warn("IOMMU %s: stream %x (no owner): %s %llx refused: %s (code %x)", s->unit->name,
                  f->stream, what, (unsigned long long)f->addr, iommu_reason_text(f->reason),
                  f->code);
 }
@@ -77,7 +77,7 @@ static bool cut_off(struct iommu_source *s)
 {
     iommu_cut(s);
     log_err("IOMMU %s: stream %x (%s) is cut off after %llu faults", s->unit->name, s->stream,
-            s->domain ? s->domain->owner : "nobody's", (unsigned long long)s->stats.faults);
+            s->domain ? s->domain->owner : "no owner", (unsigned long long)s->stats.faults);
     return true;
 }
 
@@ -104,8 +104,9 @@ static struct iommu_source *stranger_source(struct iommu_unit *u, uint32_t strea
 static void tell_unknown(struct iommu_unit *u, const struct iommu_fault *f)
 {
     if (u->unknown++ < IOMMU_FAULT_LINES)
-        log_warn("IOMMU %s: stream %x, which is no device's: %llx: %s (code %x)", u->name,
-                 f->stream, (unsigned long long)f->addr, iommu_reason_text(f->reason), f->code);
+        log_warn("IOMMU %s: stream %x, of no known device: access to %llx refused: %s (code %x)",
+                 u->name, f->stream, (unsigned long long)f->addr, iommu_reason_text(f->reason),
+                 f->code);
 }
 
 void iommu_report(struct iommu_unit *u, const struct iommu_fault *f)

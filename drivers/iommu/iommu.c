@@ -319,8 +319,8 @@ void iommu_bypass(const struct host_pci_dev *dev)
     if (!s)
         return;
     s->stats.bypass = true;
-    log_warn("IOMMU %s: PCI %04x:%02x:%02x.%u goes past it: it reaches all memory", s->unit->name,
-             dev->segment, dev->bus, dev->devfn >> 3, dev->devfn & 7u);
+    log_warn("IOMMU %s: PCI %04x:%02x:%02x.%u is not translated: it reaches all memory",
+             s->unit->name, dev->segment, dev->bus, dev->devfn >> 3, dev->devfn & 7u);
 }
 
 struct iommu_domain *iommu_domain_of(const struct host_pci_dev *dev)

@@ -60,12 +60,12 @@ static const struct {
     uint16_t bad; /* bit n: the value n is bad */
     const char *why;
 } smmu_needs[] = {
-    { SMMU_IDR0, 0, 2, 1 << 0, "it translates nothing (IDR0.S1P, S2P)" },
+    { SMMU_IDR0, 0, 2, 1 << 0, "it supports neither stage (IDR0.S1P, S2P)" },
     { SMMU_IDR0, 2, 2, 1 << 0 | 1 << 1, "it has no AArch64 tables (IDR0.TTF)" },
     { SMMU_IDR0, 21, 2, 1 << 3, "it reads big-endian tables only (IDR0.TTENDIAN)" },
     { SMMU_IDR0, 24, 2, 1 << 2, "it stalls every fault (IDR0.STALL_MODEL)" },
-    { SMMU_IDR1, 29, 1, 1 << 1, "its queues lie where it wants (IDR1.QUEUES_PRESET)" },
-    { SMMU_IDR1, 30, 1, 1 << 1, "its tables lie where it wants (IDR1.TABLES_PRESET)" },
+    { SMMU_IDR1, 29, 1, 1 << 1, "the place of its queues is fixed (IDR1.QUEUES_PRESET)" },
+    { SMMU_IDR1, 30, 1, 1 << 1, "the place of its tables is fixed (IDR1.TABLES_PRESET)" },
     { SMMU_IDR5, 4, 1, 1 << 0, "it has no pages of 4 KiB (IDR5.GRAN4K)" },
 };
 
@@ -230,7 +230,7 @@ static int smmu_tables(struct smmu *s)
     int err = smmu_stream_init(s, smmu_last_stream(s));
 
     if (err == -ENOTSUP)
-        log_warn("IOMMU %s: the stream table would be too large", s->unit.name);
+        log_warn("IOMMU %s: its streams need a table that is too large", s->unit.name);
     return err ? err : smmu_place_queues(s);
 }
 
@@ -320,8 +320,8 @@ static void smmu_add_scope(uint16_t segment, uint32_t rid, uint32_t last,
     struct iommu_scope *to = &smmu_scopes[r->smmu][u->nscopes];
 
     if (u->nscopes == SMMU_SCOPES) {
-        log_warn("IOMMU %s: %x..%x and more devices are left blocked: they are scattered too much",
-                 u->name, rid, last);
+        log_warn("IOMMU %s: %x..%x and more devices stay blocked: too many ranges of them", u->name,
+                 rid, last);
         return;
     }
     *to = (struct iommu_scope){
@@ -341,7 +341,7 @@ static void smmu_find_scopes(const struct platform_ecam *e)
         uint32_t last = (uint32_t)min_u64(end, (uint64_t)rid + r.more);
 
         if (err == -EINVAL)
-            log_warn("PCI %04x:%02x:%02x.%u: what the firmware says of its SMMU cannot be used",
+            log_warn("PCI %04x:%02x:%02x.%u: the firmware's description of its SMMU is unusable",
                      e->segment, rid >> 8, rid >> 3 & 31, rid & 7);
         if (!err && r.smmu >= 0)
             smmu_add_scope(e->segment, rid, last, &r);
@@ -362,9 +362,8 @@ static void smmu_reserve(const struct iommu_scope *c, const struct platform_rese
                                   .len = r->len };
 
     if (from <= to && iommu_reserve(&out))
-        log_warn(
-            "IOMMU: memory at %llx that the firmware reserves for a device is out of its reach",
-            (unsigned long long)r->base);
+        log_warn("IOMMU: too many ranges that the firmware reserves: the one at %llx is ignored",
+                 (unsigned long long)r->base);
 }
 
 static void smmu_find_reserved(void)
@@ -413,7 +412,7 @@ int smmuv3_init(void)
     assert_cpu0();
     if (p->old_smmus)
         log_warn(
-            "%u SMMUs of version 1 or 2 are not driven: what is behind them reaches all memory",
+            "%u SMMUs of version 1 or 2 are not supported: devices behind them reach all memory",
             p->old_smmus);
     for (uint32_t i = 0; p->nsmmus && i < p->necam; i++)
         smmu_find_scopes(&p->ecam[i]);

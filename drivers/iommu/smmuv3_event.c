@@ -79,14 +79,14 @@ static uint32_t event_count(struct smmu *s)
     dma_rmb(); /* the index before the records */
     if ((prod ^ q->cons) & SMMU_QUEUE_OVERFLOW) {
         if (!s->lost++)
-            log_warn("IOMMU %s: it could not record all faults", s->unit.name);
+            log_warn("IOMMU %s: its event queue overflowed: faults were lost", s->unit.name);
         q->cons ^= SMMU_QUEUE_OVERFLOW;
     }
     n = (prod - q->cons) & mask;
     if (n <= 1u << q->bits)
         return n;
     if (!s->lies++)
-        log_err("IOMMU %s: it recorded more than there is room for", s->unit.name);
+        log_err("IOMMU %s: it claims more events than its queue holds", s->unit.name);
     q->cons = (q->cons & SMMU_QUEUE_OVERFLOW) | (prod & mask);
     return 0;
 }

@@ -37,7 +37,7 @@ static void reserve_one(const struct dmar *d, unsigned i)
                  r.segment, r.first >> 8, r.first >> 3 & 31u, r.first & 7u,
                  (unsigned long long)r.base, (unsigned long long)(r.len / KIB));
         if (iommu_reserve(&r))
-            log_warn("IOMMU: there is no room to keep that");
+            log_warn("IOMMU: too many such ranges: this one is ignored");
     }
 }
 
@@ -132,11 +132,11 @@ static const char *why_no_irqs(const struct dmar *d)
 
     for (const struct vtd *v = vtds; v; v = v->next)
         if (!(v->ecap & ECAP_IR))
-            return "a unit cannot";
+            return "an IOMMU cannot remap interrupts (ECAP.IR)";
     for (uint32_t i = 0; i < a->nioapics; i++)
         if (ioapic_by_id(a->ioapics[i].id) < 0)
-            return "the firmware does not say which unit an I/O APIC is behind";
-    return d->irqs ? NULL : "the firmware does not want it";
+            return "the firmware's table DMAR does not say which IOMMU an I/O APIC is behind";
+    return d->irqs ? NULL : "the firmware's table DMAR rules it out (INTR_REMAP)";
 }
 
 /* All or none: lines of one unit's I/O APIC go to the CPUs as messages of another's devices do. */
@@ -203,12 +203,11 @@ int vtd_init(void)
     if (!table)
         return -ENODEV;
     if (!dmar_parse(&d, table)) {
-        log_warn("IOMMU: the firmware's table DMAR names no unit");
+        log_warn("IOMMU: the firmware's table DMAR describes no IOMMU");
         return -ENODEV;
     }
     if (d.bad)
-        log_warn("IOMMU: %u parts of the firmware's table DMAR are left out: they are broken",
-                 d.bad);
+        log_warn("IOMMU: %u parts of the firmware's table DMAR are malformed and ignored", d.bad);
     for (unsigned i = 0; i < d.nreserved; i++)
         reserve_one(&d, i);
     for (unsigned i = 0; i < d.nunits; i++)

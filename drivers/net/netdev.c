@@ -31,7 +31,7 @@ static void netdev_stray(struct netdev *n, const char *what, uint32_t slot)
 {
     n->nic.stats.strays++;
     if (!n->told_stray)
-        log_warn("%s: it answers for a frame that it does not have (%s %u): ignored, as are "
+        log_warn("%s: it answered for a frame that it was not given (%s %u): ignored, as are "
                  "further ones",
                  n->nic.name, what, slot);
     n->told_stray = true;
@@ -104,7 +104,7 @@ static void set_link(struct netdev *n)
 /* For good. Without bus mastering it reaches no memory, whatever it does. */
 static void netdev_die(struct netdev *n, const char *why)
 {
-    log_err("%s %s: %s: it is not used any more", n->hw->name, n->nic.at, why);
+    log_err("%s %s: %s: giving it up", n->hw->name, n->nic.at, why);
     host_pci_command(n->pci, 0, HOST_PCI_MASTER);
     host_pci_irq_off(n->pci);
     netdev_enter(n, NETDEV_DEAD, UINT64_MAX);
@@ -126,7 +126,7 @@ static void netdev_restart(struct netdev *n, uint64_t now, const char *why)
         netdev_die(n, why);
         return;
     }
-    log_warn("%s %s: %s: it is reset", n->hw->name, n->nic.at, why);
+    log_warn("%s %s: %s: resetting it", n->hw->name, n->nic.at, why);
     netdev_reset(n, now);
 }
 
@@ -134,7 +134,7 @@ static void net_netdev_start(struct netdev *n, uint64_t now)
 {
     host_pci_command(n->pci, HOST_PCI_MASTER, 0);
     if (n->hw->start(n)) {
-        netdev_restart(n, now, "it refuses to start");
+        netdev_restart(n, now, "it did not start");
         return;
     }
     netdev_enter(n, NETDEV_LIVE, UINT64_MAX);
@@ -149,7 +149,7 @@ static void netdev_when_stopping(struct netdev *n, uint64_t now)
 {
     if (!n->hw->is_reset(n)) {
         if (now >= n->deadline)
-            netdev_die(n, "it does not stop");
+            netdev_die(n, "it did not stop");
         return;
     }
     netdev_take_back(n);
@@ -176,13 +176,13 @@ static void netdev_when_live(struct netdev *n, uint64_t now)
     netdev_reap(n);
     health = n->hw->health(n);
     if (health == NETDEV_GONE)
-        netdev_die(n, "it is gone");
+        netdev_die(n, "its registers read as all ones: it was removed or has failed");
     else if (n->stop)
         netdev_reset(n, now);
     else if (health == NETDEV_FAILED)
-        netdev_restart(n, now, "it reports an error");
+        netdev_restart(n, now, "it reported an error");
     else if (netdev_is_late(n, now))
-        netdev_restart(n, now, "it does not send");
+        netdev_restart(n, now, "a frame was not sent in time");
 }
 
 static void netdev_step(struct netdev *n, uint64_t now)
@@ -498,7 +498,7 @@ int netdev_begin(struct netdev *n)
     for (end = time_ns() + RESET_NS; !n->hw->is_reset(n); cpu_relax()) {
         if (time_ns() < end)
             continue;
-        log_warn("%s %s: left out: it does not reset", n->hw->name, n->nic.at);
+        log_warn("%s %s: not used: it did not reset", n->hw->name, n->nic.at);
         return -EIO;
     }
     netdev_enter(n, NETDEV_IDLE, UINT64_MAX);

@@ -192,7 +192,7 @@ static int virtio_net_map(struct vnet *v)
     v->v.pci = v->dev.pci;
     if (host_virtio_map(&v->v, CONFIG_LEAST) == 0)
         return 0;
-    log_warn("virtio-net %04x:%02x:%02x.%u: left out: it is not a modern device",
+    log_warn("virtio-net %04x:%02x:%02x.%u: not used: it is a legacy device (virtio 1.0 is needed)",
              v->dev.pci->segment, v->dev.pci->bus, v->dev.pci->devfn >> 3, v->dev.pci->devfn & 7u);
     return -ENOTSUP;
 }

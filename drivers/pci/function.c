@@ -132,8 +132,9 @@ void *host_pci_map(const struct host_pci_dev *d, unsigned i, uint64_t len)
     if (at)
         host_pci_command(d, HOST_PCI_MEMORY, 0);
     else
-        log_warn("PCI %02x:%02x.%u: BAR %u (%llx, %llu bytes) cannot be used", d->bus,
-                 d->devfn >> 3, d->devfn & 7u, i, (unsigned long long)bar.base,
+        log_warn("PCI %02x:%02x.%u: BAR %u (%llx, %llu bytes) is unassigned, too small, or cannot "
+                 "be mapped",
+                 d->bus, d->devfn >> 3, d->devfn & 7u, i, (unsigned long long)bar.base,
                  (unsigned long long)bar.len);
     return at;
 }

@@ -266,7 +266,7 @@ int host_pci_init(void)
     add_vfs();
     log_info("PCI: %u functions, by %s", pci.ndevs, host_pci_access());
     if (pci.dropped)
-        log_warn("PCI: %u functions are ignored: Trivet cannot keep track of more", pci.dropped);
+        log_warn("PCI: more functions than Trivet can list: %u are ignored", pci.dropped);
     host_topology_init();
     return 0;
 }

@@ -180,7 +180,7 @@ static int usb_slot_gone(struct xhci *x, struct usb_dev *d)
     if (err == -EAGAIN)
         return err;
     if (err && x->answer.code != NOT_ENABLED) {
-        xhci_restart(x, "it does not let go of a device");
+        xhci_restart(x, "it did not free a device's slot");
         return -EIO;
     }
     x->dcbaa[d->slot] = 0;
@@ -223,7 +223,8 @@ static void usb_note_end(struct xhci *x, struct usb_dev *d, const char *what, in
     bool enough = d->fine || ++*failures >= FAILURES_MOST;
 
     if (!d->fine && enough && err != -ENODEV)
-        log_warn("USB controller %s: a device on port %u does not work (%s: error %d): ignored",
+        log_warn("USB controller %s: the device on port %u failed (%s: error %d): ignored until it "
+                 "is plugged in again",
                  x->at, d->port, what, -err);
     if (hub)
         hub->done = (uint16_t)(hub->done | (enough ? 1u << d->parent_port : 0));
@@ -340,7 +341,7 @@ static int usb_late(struct xhci *x, uint64_t now)
     if (now < x->job.deadline)
         return -EAGAIN;
     if (usb_awaits_command(x))
-        xhci_restart(x, "it does not answer a command");
+        xhci_restart(x, "a command timed out");
     return -ETIMEDOUT;
 }
 

@@ -124,7 +124,7 @@ static void xhci_enter(struct xhci *x, enum xhci_state state, uint64_t deadline)
 /* For good. Its memory stays where it is: it may be asked for by what is no bus master any more. */
 static void xhci_die(struct xhci *x, const char *why)
 {
-    log_warn("USB controller %s: %s: it is left alone", x->at, why);
+    log_warn("USB controller %s: %s: giving it up", x->at, why);
     xhci_write(x, x->op + OP_USBCMD, 0);
     host_pci_command(x->pci, 0, HOST_PCI_MASTER);
     usb_forget_all(x);
@@ -147,7 +147,7 @@ void xhci_restart(struct xhci *x, const char *why)
         xhci_die(x, why);
         return;
     }
-    log_warn("USB controller %s: %s: it is reset", x->at, why);
+    log_warn("USB controller %s: %s: resetting it", x->at, why);
     usb_forget_all(x);
     xhci_halt(x, time_ns());
 }
@@ -155,7 +155,8 @@ void xhci_restart(struct xhci *x, const char *why)
 void xhci_stray(struct xhci *x, const char *what, uint64_t which)
 {
     if (!x->told_stray)
-        log_info("USB controller %s: an answer to no request of ours (%s, %llx): ignored, as "
+        log_info("USB controller %s: it answered a request that it was not given (%s, %llx): "
+                 "ignored, as "
                  "are further ones",
                  x->at, what, (unsigned long long)which);
     x->told_stray = true;
@@ -180,7 +181,7 @@ static void xhci_when_handoff(struct xhci *x, uint64_t now)
         if (owner & LEGACY_BIOS && now < x->deadline)
             return;
         if (owner & LEGACY_BIOS)
-            log_info("USB controller %s: the firmware does not give it up: taken from it", x->at);
+            log_info("USB controller %s: the firmware did not release it: taken over", x->at);
         xhci_write(x, x->legacy, (owner & ~(uint32_t)LEGACY_BIOS) | LEGACY_OS);
         smi = xhci_read(x, x->legacy + LEGACY_CONTROL);
         xhci_write(x, x->legacy + LEGACY_CONTROL, (smi & LEGACY_KEEP) | LEGACY_EVENTS);
@@ -192,7 +193,7 @@ static void xhci_when_halting(struct xhci *x, uint64_t now)
 {
     if (!(xhci_read(x, x->op + OP_USBSTS) & STS_HALTED)) {
         if (now >= x->deadline)
-            xhci_die(x, "it does not stop");
+            xhci_die(x, "it did not stop");
         return;
     }
     xhci_write(x, x->op + OP_USBCMD, CMD_RESET);
@@ -244,7 +245,7 @@ static void xhci_when_resetting(struct xhci *x, uint64_t now)
     if (!busy)
         xhci_start(x, now);
     else if (now >= x->deadline)
-        xhci_die(x, "it does not reset");
+        xhci_die(x, "it did not reset");
 }
 
 /* ---- what it says ---- */
@@ -288,9 +289,9 @@ static void xhci_watch(struct xhci *x, uint64_t now)
     x->watched = now;
     status = xhci_read(x, x->op + OP_USBSTS);
     if (status == UINT32_MAX)
-        xhci_die(x, "it is gone");
+        xhci_die(x, "its registers read as all ones: it was removed or has failed");
     else if (status & (STS_HALTED | STS_HOST_ERROR | STS_FAILED))
-        xhci_restart(x, "it has stopped");
+        xhci_restart(x, "it stopped");
     for (unsigned i = 1; i <= x->nports; i++)
         x->port[i].look = true;
 }
@@ -393,12 +394,12 @@ static const char *xhci_capabilities(struct xhci *x)
     x->run = xhci_read(x, CAP_RTSOFF) & ~31u;
     x->doorbell = xhci_read(x, CAP_DBOFF) & ~3u;
     if (!x->nports || !x->slots)
-        return "it has no ports";
+        return "it has no ports or no slots";
     if (x->op < CAP_END || (x->op & 3) || x->op + OP_PORTS + x->nports * OP_PORT > x->len ||
         x->run > x->len - RUN_END || x->doorbell > x->len - 4 * (USB_DEVICES + 1))
-        return "its registers are where none can be";
+        return "its registers are outside of its BAR";
     if (!(xhci_read(x, x->op + OP_PAGESIZE) & 1))
-        return "its pages are not of 4 KiB";
+        return "it does not support pages of 4 KiB";
     xhci_extended(x, hcc1);
     return NULL;
 }
@@ -435,8 +436,8 @@ static int xhci_make_memory(struct xhci *x)
     if (!x->dcbaa || !x->commands.trb || !x->event_ring || !x->dev_pages || xhci_make_pads(x))
         return -ENOMEM;
     if (!x->wide && x->highest > UINT32_MAX) {
-        log_warn("USB controller %s: it reaches no memory above 4 GiB, where its own would be: it "
-                 "is left alone",
+        log_warn("USB controller %s: not used: it cannot reach memory above 4 GiB, where its "
+                 "rings would be",
                  x->at);
         return -ENOTSUP;
     }
@@ -477,7 +478,7 @@ static int xhci_set_up(struct xhci *x)
         return -EINVAL;
     why = xhci_capabilities(x);
     if (why) {
-        log_warn("USB controller %s: %s: it is left alone", x->at, why);
+        log_warn("USB controller %s: not used: %s", x->at, why);
         return -EIO;
     }
     err = dma_open(&x->dma, x->pci, "the xHCI driver", 1, PAGE_SIZE, 1);

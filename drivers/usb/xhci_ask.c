@@ -102,7 +102,7 @@ int xhci_enabled_slot(struct xhci *x, struct usb_dev *d)
     if (err)
         return err;
     if (!x->answer.slot || x->answer.slot > x->slots || usb_by_slot(x, x->answer.slot)) {
-        xhci_restart(x, "it gives a slot that cannot be");
+        xhci_restart(x, "it assigned an impossible slot");
         return -EIO;
     }
     d->slot = x->answer.slot;

@@ -140,7 +140,7 @@ def test_a_device_reaches_nothing(smmu):
     kept = look(smmu, memory)
     attack(smmu, WRITE, memory)
     line = wait_log(smmu, f"write to {memory:x} refused")
-    assert "IOMMU smmu0: 0000:01:00.0 (nobody's)" in line, line
+    assert "IOMMU smmu0: 0000:01:00.0 (no owner)" in line, line
     assert look(smmu, memory) == SECRET
     attack(smmu, READ, memory)
     wait_log(smmu, f"read of {memory:x} refused")

@@ -139,8 +139,8 @@ def test_a_device_of_nobodys_reaches_nothing(rig, request):
         dev = row(machine, at)
         assert dev["faults"] == 2 and dev["last"].startswith(f"write to {TARGET:x}"), dev
         log = machine.text
-        assert f"{at} (nobody's): read of {SECRET:x} refused: the device is nobody's" in log
-        assert f"{at} (nobody's): write to {TARGET:x} refused: the device is nobody's" in log
+        assert f"{at} (no owner): read of {SECRET:x} refused: the device has no owner" in log
+        assert f"{at} (no owner): write to {TARGET:x} refused: the device has no owner" in log
     work(machine, port, digest)
 
 

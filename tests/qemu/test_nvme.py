@@ -293,4 +293,4 @@ def test_a_disk_that_hardly_answers(rig):
             assert text.count(" 131072 ") == 24, text
         rows = by_name(machine.cmd("disks")["disks"])
         assert not any(row["errors"] for row in rows.values())
-        assert any("it is aborted" in line["line"] for line in machine.cmd("log all")["lines"])
+        assert any("aborting it" in line["line"] for line in machine.cmd("log all")["lines"])

@@ -69,7 +69,7 @@ struct iommu_fault {
     uint8_t access; /* enum iommu_access */
     uint16_t code;  /* the unit's own word for it, for the log */
 };
-/* "the device is nobody's": never NULL, for any byte. Any context. */
+/* "the device has no owner": never NULL, for any byte. Any context. */
 const char *iommu_reason_text(uint8_t reason);
 
 /*
