@@ -123,7 +123,7 @@ static int do_engines(struct boot_info *bi)
 {
     (void)bi;
     if (engines_init() || !engine_is_native(0))
-        log_err("no guest can run on this machine but riscv64 ones, by the translator");
+        log_err("only riscv64 guests can run on this machine (by translation)");
     return 0;
 }
 

@@ -96,9 +96,9 @@ static void fn_step(struct passthrough_fn *f)
     }
     f->state = err == -EIO ? FN_DEAD : FN_IDLE;
     if (err == -EIO)
-        log_err("PCI %s does not come back from its reset: no guest gets it any more", f->name);
+        log_err("PCI %s did not respond after its reset: no guest can have it", f->name);
     else if (err)
-        log_warn("PCI %s cannot be reset: what its last owner left in it stays", f->name);
+        log_warn("PCI %s cannot be reset: it keeps the state that its last owner left", f->name);
     if (f->then)
         event_post(f->then);
     f->then = NULL;
@@ -364,8 +364,8 @@ static void fn_look_at_bars(struct passthrough_fn *f, const char *guest)
         if (host_pci_bar(f->d, b, &f->bar[b]))
             f->bar[b].len = 0;
         if (f->bar[b].len && !host_pci_bar_is_its_own(f->i, &f->bar[b])) {
-            log_warn("PCI %s: BAR %u (%s%llx, %llu bytes) is not shown to %s: it is not where the "
-                     "machine leads to it",
+            log_warn("PCI %s: BAR %u (%s%llx, %llu bytes) is hidden from %s: the machine does not "
+                     "route its addresses to it",
                      f->name, b, f->bar[b].io ? "port " : "", (unsigned long long)f->bar[b].base,
                      (unsigned long long)f->bar[b].len, guest);
             f->bar[b].len = 0;

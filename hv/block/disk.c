@@ -80,11 +80,12 @@ static void log_table(const struct disk *d, int err)
         log_warn("%s: the first GPT header: %s; the second one at the end of the disk is used",
                  d->blk.name, t->why);
     else if (t->why)
-        log_warn("%s: the GPT: %s, and the second one is no better: no partitions", d->blk.name,
+        log_warn("%s: the GPT: %s, and the second one is broken, too: no partitions", d->blk.name,
                  t->why);
     if (t->dropped)
-        log_warn("%s: %u partitions are left out: they overlap, lie outside, or are too many",
-                 d->blk.name, t->dropped);
+        log_warn(
+            "%s: %u partitions are ignored: they overlap, are outside of the disk, or are too many",
+            d->blk.name, t->dropped);
 }
 
 static void read_table(struct disk *d)
@@ -364,6 +365,6 @@ void disk_hold_boot(const struct boot_info *bi)
                 continue;
             disk_fill(&d->own, &f, true, "Trivet");
             disk_hold(&d->own);
-            log_info("%s: Trivet started from it: nobody may write it", d->own.blk.name);
+            log_info("%s: Trivet started from it: no guest can write to it", d->own.blk.name);
         }
 }

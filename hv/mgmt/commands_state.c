@@ -51,7 +51,7 @@ void cmd_state(struct out *o, unsigned argc, char **argv)
     else
         out_null(o, "why");
     if (!s)
-        out_line(o, "What guests store in UEFI variables is forgotten when they stop.");
+        out_line(o, "What guests store in UEFI variables is lost when they stop.");
     out_number(o, "bytes", "Size", p.bytes, UNIT_BYTES);
     out_number(o, "free_bytes", "Free", p.free, UNIT_BYTES);
     out_number(o, "updates", "Updates", p.updates, UNIT_NONE);

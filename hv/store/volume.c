@@ -66,8 +66,9 @@ static void mounted(struct store_op *op, int status)
     (void)op;
     store_space(&own->store, &p);
     if (status)
-        log_err("state volume %s: it is damaged: nothing is kept; `images/state check` tells more",
-                own->volume.blk.name);
+        log_err(
+            "state volume %s: damaged: nothing is kept; `./images/state check` says what is wrong",
+            own->volume.blk.name);
     else
         log_info("state volume %s: %u %s, %llu of %llu KiB free%s", own->volume.blk.name,
                  own->store.root.objects, own->store.root.objects == 1 ? "object" : "objects",

@@ -31,7 +31,7 @@ static void enable_here(struct event *ev)
 
     (void)ev;
     if (err) {
-        log_err("%s cannot be turned on on CPU %u: error %d", enabling.ops->name, this_cpu()->id,
+        log_err("%s cannot be enabled on CPU %u: error %d", enabling.ops->name, this_cpu()->id,
                 -err);
         __atomic_store_n(&enabling.err, err, __ATOMIC_RELAXED);
     }
@@ -50,7 +50,7 @@ static int enable_everywhere(const struct vcpu_ops *ops)
     enable_here(NULL);
     while (__atomic_load_n(&enabling.left, __ATOMIC_ACQUIRE)) {
         if (time_ns() > deadline) {
-            log_err("%u CPUs did not turn %s on within a second", enabling.left, ops->name);
+            log_err("%u CPUs did not enable %s within a second", enabling.left, ops->name);
             return -EIO;
         }
         cpu_relax();

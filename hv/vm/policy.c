@@ -57,7 +57,7 @@ void policy_reset(struct vm *vm)
     vm->by_hand_ns = 0;
     vm->not_before = wait ? time_ns() + wait : 0;
     if (wait)
-        log_warn("%s: it resets itself again and again: it starts in %llu s", vm->config->name,
+        log_warn("%s: it keeps resetting itself: it restarts in %llu s", vm->config->name,
                  (unsigned long long)(wait / SECOND));
 }
 
@@ -86,8 +86,7 @@ void policy_ended(struct vm *vm, bool restart)
     if (!restart)
         return;
     wait = back_off(vm, 0);
-    log_info("%s: it starts again in %llu s", vm->config->name,
-             (unsigned long long)(wait / SECOND));
+    log_info("%s: it restarts in %llu s", vm->config->name, (unsigned long long)(wait / SECOND));
     vm->again_ns = time_ns() + wait;
     event_at(&vm->again, vm->again_ns);
 }

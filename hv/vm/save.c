@@ -343,12 +343,13 @@ static void say_saved(const struct vm *vm, const struct vm_save *j)
 {
     const struct saved_info *i = &j->to->info;
 
-    log_info("%s: saved: %llu KiB of host memory, in %llu ms; it stood %llu ms: %llu pages copied "
-             "while it ran, %llu while it stood",
-             vm->config->name, (unsigned long long)i->bytes / KIB,
-             (unsigned long long)(time_ns() - j->began) / 1000000,
-             (unsigned long long)i->stood_ns / 1000000, (unsigned long long)i->live_pages,
-             (unsigned long long)(i->pages - i->live_pages));
+    log_info(
+        "%s: saved: %llu KiB of host memory, in %llu ms; paused for %llu ms: %llu pages copied "
+        "while it ran, %llu while it was paused",
+        vm->config->name, (unsigned long long)i->bytes / KIB,
+        (unsigned long long)(time_ns() - j->began) / 1000000,
+        (unsigned long long)i->stood_ns / 1000000, (unsigned long long)i->live_pages,
+        (unsigned long long)(i->pages - i->live_pages));
 }
 
 /* The guest stands. */

@@ -50,9 +50,9 @@ void sched_smt_choose(void)
     sched_set_smt(chosen);
     log_info("SMT: %s (%s; %s)", sched_smt_text(),
              needed ? "this CPU leaks between the threads of a core"
-                    : "no leak is known that this would stop on this CPU",
-             asked == SMT_AUTO ? "chosen by that" : "as configured");
+                    : "no leak between threads is known for this CPU",
+             asked == SMT_AUTO ? "chosen automatically" : "as configured");
     if (needed && chosen == SMT_ON)
         log_warn("SMT: guests can spy on one another through the threads of a core; `smt = core` "
-                 "in [host] stops that");
+                 "in [host] prevents that");
 }

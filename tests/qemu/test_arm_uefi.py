@@ -69,4 +69,4 @@ def test_debian_by_acpi(machine):
 
 def test_too_little_memory(machine):
     answer = machine.ask("start small", 30)
-    assert not answer["ok"] and "takes 128M or more" in answer["error"], answer
+    assert not answer["ok"] and "needs at least 128M" in answer["error"], answer

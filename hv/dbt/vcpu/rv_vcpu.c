@@ -287,7 +287,7 @@ static int dbt_vm_init(struct vm *vm)
     vm->arch = m;
     m->n = vm->config->vcpus;
     if (vm->config->engine == CONFIG_ENGINE_JIT && !dbt_compiles)
-        log_warn("%s: engine = jit, but this machine cannot compile: it is interpreted",
+        log_warn("%s: `engine = jit` is not available on this machine: it is interpreted",
                  vm->config->name);
     for (uint32_t n = 0; dbt_wants_code(vm) && n < m->n && n < MAX_VCPUS; n++) {
         if (!dbt_code_get(vm, m, n)) {

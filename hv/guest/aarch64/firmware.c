@@ -34,7 +34,7 @@ int arm_firmware_layout(struct vm *vm)
         return -ENOEXEC;
     }
     if (vm->config->memory < FIRMWARE_RAM_MIN) {
-        snprintf(vm->why, sizeof vm->why, "memory: UEFI firmware takes 128M or more");
+        snprintf(vm->why, sizeof vm->why, "memory: UEFI firmware needs at least 128M");
         return -ENOSPC;
     }
     arch_sync_code(f.code, f.code_len);

@@ -170,11 +170,11 @@ static void keep_get_page(struct store_op *op, uint32_t page, uint8_t *bytes)
 static void say_new(const struct uefi *u, int status)
 {
     if (status == -EFBIG)
-        log_warn("%s: the UEFI variables that are kept are of another firmware: it gets new ones",
+        log_warn("%s: its stored UEFI variables are of another firmware: it starts with new ones",
                  keep_guest(u));
     else if (status != -ENOENT)
         log_err("%s: its UEFI variables cannot be read (error %d): it starts with new ones, which "
-                "are forgotten when it stops",
+                "are lost when it stops",
                 keep_guest(u), -status);
 }
 
@@ -213,8 +213,7 @@ static void say_forgotten(const struct uefi *u)
         why = "there is no memory for keeping them";
     else
         (void)store_volume(&why);
-    log_warn("%s: what it stores in UEFI variables is forgotten when it stops: %s", keep_guest(u),
-             why);
+    log_warn("%s: its UEFI variables are lost when it stops: %s", keep_guest(u), why);
 }
 
 void keep_start(struct uefi *u)

@@ -9,7 +9,7 @@ void x86_set(struct vcpu *v, uint32_t id, uint64_t val)
 {
     debug_assert_own_cpu(v);
     if (v->ops->set_sysreg(v, id, val) != 0)
-        log_err("%s does not take system register %#x = %#llx", v->ops->name, id,
+        log_err("%s refused system register %#x = %#llx", v->ops->name, id,
                 (unsigned long long)val);
 }
 
