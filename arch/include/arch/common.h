@@ -48,12 +48,12 @@ int must_check mmu_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot, en
 /* Where RAM and the image are. Boot CPU, once, before anything else here. */
 void mmu_know(const struct boot_info *);
 /*
- * Maps RAM and the image into new tables of that format, W^X. The caller loads them. -ENOMEM,
- * logged.
+ * Boot CPU, once. Maps RAM and the image into new tables of that format, W^X. The caller loads
+ * them. -ENOMEM, logged.
  */
 int must_check mmu_build(const struct pt_format *);
-uint64_t mmu_root(void);               /* physical */
-uint64_t mmu_image_phys(const void *); /* of anything in the image */
+uint64_t mmu_root(void);               /* physical; any CPU, constant after mmu_build() */
+uint64_t mmu_image_phys(const void *); /* physical, of anything in the image; any CPU */
 /*
  * For a panic: in words, whose memory it is that is not mapped at `va`; "" if that is not the
  * reason.
@@ -71,7 +71,10 @@ bool arch_probe(enum probe, const void *at);
 extern uint8_t arch_a_return[]; /* a function that only returns, at most 8 bytes */
 /* True: it faults, as it must; else an error is logged. */
 bool must_fault(enum probe, const void *at, const char *what);
-/* After the tables are loaded. -EFAULT: something can be done that must not; it is logged. */
+/*
+ * Boot CPU, after the tables are loaded, before the others run. -EFAULT: something can be done that
+ * must not; it is logged.
+ */
 int must_check protection_check(void);
 
 /* ---- checks.c: what the compiler's checks end in ---- */
@@ -109,6 +112,7 @@ static inline uint64_t clock_mult(uint64_t to, uint64_t from)
     return from ? (uint64_t)(((unsigned __int128)to << 32) / from) : 0;
 }
 
+/* The counter's value as time_ns() has it. Any CPU, any context; 0 until clock_set_hz(). */
 static inline uint64_t clock_ns(uint64_t cycles)
 {
     return clock_scale(cycles - host_clock.base, host_clock.ns_mult);

@@ -3,10 +3,14 @@
 #pragma once
 #include <hv/types.h>
 struct boot_info;
-/* boot CPU: GDT/IDT, percpu; log works after it */
+/*
+ * Boot CPU, first of all: GDT and IDT or vectors, control registers, the clock's start, the
+ * firmware's random bytes. Logging works. -ENOTSUP: the CPU lacks what Trivet needs; logged.
+ */
 int must_check arch_early_init(struct boot_info *);
-int must_check arch_cpu_init(void); /* each CPU: features, control registers */
-const char *arch_cpu_name(void);    /* brand string */
+/* Each further CPU, on itself, before it counts: control registers. -ENOTSUP as above. */
+int must_check arch_cpu_init(void);
+const char *arch_cpu_name(void); /* the brand, for people; lives for ever. Any CPU */
 /* any CPU, all up: the same for CPUs that are threads of one core */
 uint32_t arch_core_id(uint32_t cpu);
 struct vm;
@@ -15,14 +19,18 @@ struct vm;
  * registers from here on, until a vCPU of another engine is loaded.
  */
 void arch_code_enter(const struct vm *);
-void cpu_relax(void); /* PAUSE, YIELD */
-_Noreturn void cpu_halt_forever(void);
+void cpu_relax(void); /* in each round of a loop that spins: PAUSE, YIELD. Any context */
+_Noreturn void cpu_halt_forever(void); /* this CPU, interrupts off */
+/*
+ * Any CPU, any context. By the firmware's way (ACPI, PSCI), then by the machine's older ones. If
+ * none works, this CPU halts.
+ */
 _Noreturn void arch_reboot(void);
 _Noreturn void arch_poweroff(void);
 /*
  * Boot CPU, once: the engines are on, the configuration is read, no guest exists. Decides what is
  * done against attacks by speculation
- * ([host] mitigations), prepares it, and tells it by mitigations_set() (<hv/mitigations.h>).
+ * ([host] mitigations), prepares it, and reports it by mitigations_set() (<hv/mitigations.h>).
  */
 void arch_mitigations_init(void);
 void arch_stop_others(void); /* panic: NMI */

@@ -4,8 +4,11 @@
 #include <hv/types.h>
 /* boot step: the host's controller, all lines off. An error is fatal, and logged where it arises */
 int must_check irq_init(void);
-/* gsi: as ACPI and the device tree number interrupts; on ARM64 the INTID. */
-/* routed to CPU 0; level/polarity from firmware tables. -ENOENT: no such interrupt; -ENOSPC */
+/*
+ * Boot CPU. gsi: as ACPI and the device tree number interrupts; on ARM64 the INTID. fn(arg) runs on
+ * CPU 0, from irq_window() or irq_wait(), for ever; trigger and polarity are those of the
+ * firmware's tables. -ENOENT: no such interrupt; -ENOSPC: too many.
+ */
 int must_check irq_register(uint32_t gsi, void (*fn)(void *), void *arg);
 /* What a device writes, and where, to interrupt (PCI: MSI, MSI-X). */
 struct irq_message {
@@ -35,11 +38,12 @@ struct irq_line {
 void irq_remap_lines(uint64_t (*fn)(const struct irq_line *));
 /* APIC ids are of 32 bits: the CPUs are in x2APIC mode (x86). */
 bool irq_is_x2apic(void);
-/* takes everything pending, then returns with interrupts disabled again */
+/* This CPU, no lock held: takes everything pending; returns with interrupts disabled again. */
 void irq_window(void);
 /*
- * sleeps until an interrupt came; the caller has checked for work with interrupts disabled, no
- * wake-up is lost
+ * This CPU, no lock held: sleeps until an interrupt came, and takes it. The caller has checked for
+ * work with interrupts disabled, so no wake-up is lost.
  */
 void irq_wait(void);
-void irq_send_kick(uint32_t cpu); /* an IPI that does nothing but arrive */
+/* Any CPU, any context: an IPI that does nothing but arrive. `cpu` is up. See cpu_kick(). */
+void irq_send_kick(uint32_t cpu);

@@ -7,7 +7,7 @@
 #include <hv/pmm.h> /* the direct map */
 #include <hv/types.h>
 struct boot_info;
-/* boot CPU. -ENOMEM; -EFAULT: the tables do not protect what they should; logged */
+/* Boot step. -ENOMEM; -EFAULT: the tables do not protect what they should; logged */
 int must_check mmu_init(const struct boot_info *);
 /* any CPU: what is there is in RAM, for hardware that does not look into caches */
 void arch_clean_to_ram(const void *at, uint64_t len);
@@ -18,13 +18,13 @@ void arch_zero(void *at, uint64_t len);
  * CPU has ports (x86); elsewhere (ARM64) they work through the boot program's tables, and what they
  * gave then stays valid after mmu_init().
  */
-/* uncached, never executable; NULL when out of address space */
+/* Any CPU. Uncached, never executable, for ever; NULL: out of address space or memory. */
 void *mmu_map_device(hpa_t, uint64_t len);
-/* read-only, cached: ACPI tables outside RAM */
+/* Any CPU. Read-only, cached, for ever: ACPI tables, in RAM or outside. NULL: as above. */
 const void *mmu_map_firmware(hpa_t, uint64_t len);
 /* Something of that is memory, or reserved, by the firmware's map: no BAR is there. */
 bool mmu_is_memory(hpa_t, uint64_t len);
-/* top of a new stack with a guard page below; NULL */
+/* Boot CPU. Top of a new stack with a guard page below; NULL: no memory. */
 void *mmu_alloc_stack(uint32_t cpu);
 /* heap growth: RW, NX; bytes, multiples of a page. -ENOMEM */
 int must_check mmu_map_heap(void *va, hpa_t, uint64_t len);

@@ -3,8 +3,8 @@
 #include <hv/types.h>
 struct boot_info;
 /*
- * Starts every CPU; each ends in ap_main() (hv/main.c). A CPU that does not answer in 1 s is logged
- * and left out.
+ * Boot step, once: starts every CPU; each ends in ap_main() (hv/main.c). A CPU that does not answer
+ * in 1 s is logged and left out.
  */
 int must_check smp_init(const struct boot_info *);
 _Noreturn void ap_main(void); /* each further CPU, on its own stack, interrupts off */

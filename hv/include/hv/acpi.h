@@ -101,16 +101,22 @@ bool acpi_parse(struct acpi_info *out, uint64_t rsdp, acpi_map_fn map);
  */
 const void *acpi_find(uint64_t rsdp, acpi_map_fn map, const char *sig, unsigned nth);
 
-/*
- * Boot step, after mmu_init(): parses the tables at boot_info.rsdp. A machine without ACPI is no
- * error.
- */
 struct boot_info;
+/*
+ * Boot step, after mmu_init(): parses the tables at boot_info.rsdp. Always 0: a machine without
+ * ACPI is no error.
+ */
 int must_check acpi_init(const struct boot_info *);
 const struct acpi_info *acpi_info(void); /* any time: all zero before acpi_init() */
-/* The table on this machine, for drivers and iommu code. */
+/*
+ * acpi_find() on this machine, after acpi_init(), for drivers of the host, at boot. The table stays
+ * mapped, read-only.
+ */
 const void *acpi_table(const char *sig, unsigned nth);
 
-/* Any context. Returns only when the way that the tables describe does not work. */
+/*
+ * Any CPU, any context. Sections 4.8.3.2.1, 4.8.3.7 and 4.8.3.6. They return when the tables
+ * describe no way, or when that way does not work.
+ */
 void acpi_poweroff(void);
 void acpi_reset(void);

@@ -99,7 +99,7 @@ struct blk_dev {
 /*
  * A private, writable copy of a loaded file (copy on write by 64 KiB pieces, so that many guests
  * share one file). -ENOENT: no such file. The pieces are charged to the VM (CHARGE_DISK): a write
- * beyond its limit ends with -ENOSPC. So is the time that they take.
+ * beyond its limit ends with -ENOSPC. So is the time that they take. CPU 0. -ENOMEM.
  */
 #define RAMDISK_PIECE (64 * KIB)
 struct guest_disk;

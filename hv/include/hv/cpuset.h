@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A set of host CPUs. The caller's lock; CPU numbers are below MAX_CPUS. */
+/* A set of host CPUs. All zero: empty. Any context; the caller's lock; numbers below MAX_CPUS. */
 #pragma once
 #include <hv/types.h>
 #define CPUSET_WORDS ((MAX_CPUS + 63) / 64)

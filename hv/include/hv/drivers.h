@@ -12,7 +12,7 @@ struct boot_info;
 void drivers_early_console(const struct boot_info *);
 /*
  * Boot step, after acpi_init(), irq_init() and timer_init(): every driver; registers the host's
- * console line.
+ * console line. Always 0: a driver that fails is logged, and the machine goes on without it.
  */
 int must_check drivers_init(const struct boot_info *);
 /* True: there is a screen that shows the console. Constant after drivers_early_console(). */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Writes a guest's device tree in one pass with libfdt (Devicetree Specification 0.4). The first
- * error sticks in the tree, so that dt_finish() is the one check. Any CPU; takes no lock.
+ * error sticks in the tree, so that dt_finish() is the one check. Names and contents are copied.
+ * Any CPU; takes no lock.
  */
 #pragma once
 #include <hv/types.h>

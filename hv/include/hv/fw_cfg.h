@@ -52,8 +52,10 @@ struct fw_cfg {
 
 /* Empties it, and gives it what every fw_cfg has. `read`, `write` and `ctx` stay. */
 void fw_cfg_init(struct fw_cfg *);
-/* Before the guest runs. -ENOSPC; -EINVAL: a name too long, a key that is there. Data is not
- * copied; a number is kept as it is: size 1, 2, 4 or 8 bytes, little-endian. */
+/*
+ * Before the guest runs. -ENOSPC; -EINVAL: a name too long, no data, a key that is there. Data is
+ * not copied; a number is kept as it is: size 1, 2, 4 or 8 bytes, little-endian.
+ */
 int must_check fw_cfg_number(struct fw_cfg *, uint16_t key, unsigned size, uint64_t val);
 int must_check fw_cfg_file(struct fw_cfg *, const char *name, const void *data, uint32_t len);
 
@@ -71,7 +73,7 @@ uint64_t fw_cfg_dma_read(unsigned off, unsigned size); /* a signature */
  * etc/table-loader: says how the firmware puts ACPI tables in memory and makes their pointers and
  * checksums right. `tables`: made by <hv/guest_acpi.h> for the address 0, the RSDP first; the
  * checksums that change are zeroed. `rsdp` gets a copy of it, for etc/acpi/rsdp. Returns the
- * script's bytes, or -ENOSPC. At boot of a machine.
+ * script's bytes, or -ENOSPC; -EINVAL: `tables` holds no RSDP. When a guest's machine is built.
  */
 #define FW_ACPI_COMMAND 128
 int must_check fw_acpi_script(uint8_t *tables, uint64_t len, uint8_t rsdp[36], uint8_t *script,

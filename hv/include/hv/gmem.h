@@ -89,7 +89,7 @@ struct gmem {
     struct gmem_log *log;        /* private to dirty.c; NULL: nothing is logged */
     struct spinlock lock;
 };
-/* no slots yet; a view; stage-2 tables where the engine has a format for them. -ENOMEM */
+/* CPU 0. No slots yet; a view; stage-2 tables if the engine has a format for them. -ENOMEM */
 int must_check gmem_init(struct vm *);
 /* unmaps all, gives RAM back to the direct map and to others. CPU 0; no CPU is in the view */
 void gmem_fini(struct vm *);
@@ -106,21 +106,30 @@ static inline void gmem_enter(const struct gmem *g) { view_enter(this_cpu(), &g-
  * then `then` is posted. CPU 0.
  */
 void gmem_settle(struct vm *, struct event *then);
-bool gmem_settled(const struct vm *);
-/* On -ENOMEM (some is always left to Trivet itself) gmem_fini gives back what was got. -EEXIST:
- * overlaps a slot. -ENOSPC: no slot left. Gives the VM `len` bytes of RAM at base, in the largest
- * chunks to be had (1 GiB, 2 MiB, 4 KiB). Before the VM runs. Not yet scrubbed: see gmem_scrub. */
+bool gmem_settled(const struct vm *); /* none is under way */
+/*
+ * Gives the VM `len` bytes of RAM at base, in the largest chunks available (1 GiB, 2 MiB, 4 KiB).
+ * Not yet scrubbed: see gmem_scrub(). CPU 0, before the VM runs. -ENOMEM (some is always left to
+ * Trivet itself): gmem_fini() gives back what was got. -EEXIST: overlaps a slot. -ENOSPC: no slot
+ * is left.
+ */
 int must_check gmem_add_ram(struct vm *, gpa_t base, uint64_t len);
 /*
- * Zeroes up to `budget` bytes of RAM that was not zeroed yet; true while more remains. Called from
- * events before the guest starts.
+ * Zeroes up to `budget` bytes of RAM that was not zeroed yet; true while more remains. CPU 0, in
+ * the VM's view, from events: before a vCPU was woken, or when none is left.
  */
 bool gmem_scrub(struct vm *, uint64_t budget);
-/* all of it from the start: for a reset or the VM's end, while no vCPU runs */
+/* CPU 0, no vCPU runs: all RAM counts as not zeroed again, for a reset or the VM's end. */
 void gmem_scrub_again(struct vm *);
-/* The VM's end, after gmem_scrub(): what gmem_fini() gives back is known to hold zeros. */
+/*
+ * CPU 0, the VM's end, after gmem_scrub() said false: what gmem_fini() gives back is known to hold
+ * zeros.
+ */
 void gmem_set_zeroed(struct vm *);
-/* MMIO or ROM slot that somebody else owns; ROM only before the VM runs */
+/*
+ * An MMIO or ROM slot of memory that somebody else owns. Any CPU; ROM only before the VM runs.
+ * -EINVAL: of RAM, or not whole pages. -EEXIST: overlaps a slot. -ENOSPC: no slot is left. -ENOMEM.
+ */
 int must_check gmem_map(struct vm *, const struct memslot *);
 /*
  * ROM of zeroed pages that the guest pays for. What Trivet tells the guest in it, it writes by the
@@ -144,7 +153,8 @@ int must_check gmem_attach(struct vm *, struct gmem_domain *);
 void gmem_detach(struct vm *, struct gmem_domain *);
 #define LOGGED_MAX (1 * GIB)
 /*
- * Logs which pages of RAM are written to. Both: CPU 0, the VM is parked. -ENOTSUP: the engine has
+ * Logs which pages of RAM are written to, until gmem_log_stop(). Both: CPU 0, the VM is parked.
+ * -ENOTSUP: the engine has
  * no stage 2. -E2BIG: its RAM is above LOGGED_MAX, of which each page may be an entry of its own,
  * and all are looked at in one go. -EBUSY: it is being logged, or a device writes by itself.
  * -ENOMEM.

@@ -92,7 +92,10 @@ void host_pci_errors_init(void);
 const char *host_pci_errors(uint32_t i, uint64_t *count);
 /* Boot CPU: it is kept for a guest: no driver of Trivet's may have it. */
 bool host_topology_is_kept(const struct host_pci_dev *);
-/* CPU 0: a driver of Trivet's works for it; a guest has it ("": no more). */
+/*
+ * CPU 0: a driver of Trivet's works for it (the name lives for ever); a guest has it (the name is
+ * copied; "": none any more).
+ */
 void host_topology_set_driver(const struct host_pci_dev *, const char *driver);
 void host_topology_set_owner(uint32_t i, const char *guest);
 

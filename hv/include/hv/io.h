@@ -23,14 +23,16 @@ struct io_region {
     const struct io_ops *ops;
     void *dev;
 };
-int must_check io_init(struct vm *); /* an empty map, before any region. -ENOMEM */
-/* when no vCPU runs any more; what is still registered is forgotten */
+int must_check io_init(struct vm *); /* CPU 0: an empty map, before any region. -ENOMEM */
+/* CPU 0, when no vCPU runs any more; what is still registered is forgotten */
 void io_fini(struct vm *);
 /*
- * Any CPU. Copies the region. -EEXIST on overlap, -ENOSPC. The device must outlive the VM's vCPUs,
- * not just the registration.
+ * Any CPU. Copies the region; its name must live as long. -EINVAL: no length, or beyond the space;
+ * -EEXIST: overlaps another; -ENOSPC. The device must outlive the VM's vCPUs, not just the
+ * registration.
  */
 int must_check io_register(struct vm *, const struct io_region *);
+/* Any CPU. -ENOENT: no region begins there. */
 int must_check io_unregister(struct vm *, enum io_space, uint64_t base);
 /* Regions that one owner has registered, and unregisters together. All zero: none. */
 #define IO_LIST_MAX 24
@@ -46,8 +48,11 @@ struct io_list {
 int must_check io_list_add(struct vm *, struct io_list *, const struct io_region *);
 /* CPU 0, when no vCPU runs any more. Unregisters all; the list is empty afterwards. */
 void io_list_end(struct vm *, struct io_list *);
-/* Exit path, any CPU, no lock held by the caller; calls the device with no lock held. Read: val is
- * set in any case (all ones, masked to size, when nobody answers). -ENOENT: no region (the caller
- * logs once per page). Ports wrap at 64 KiB. An access to ports that no device takes whole is split
- * into halves, as a PC's bus does; one to memory is dropped, and reads as ones. */
+/*
+ * Exit path, any CPU, no lock held by the caller; calls the device with no lock held. Read: val is
+ * always set (all ones, masked to size, when nobody answers). -ENOENT: no region (the caller logs
+ * that once per page); -ENXIO: the region cannot be read; else the device's own. Ports wrap at 64
+ * KiB. An access to ports that no device accepts whole is split into halves, as a PC's bus does;
+ * one to memory is dropped, and reads as ones.
+ */
 int must_check io_dispatch(struct vm *, enum io_space, struct io_access *);

@@ -262,11 +262,12 @@ void iommu_dev_stats(const struct host_pci_dev *, struct iommu_stats *);
 
 /*
  * What to write to the device so that its interrupt n (MSI: 0 up to 31; MSI-X: the entry) arrives
- * as `plain` says. Where nothing remaps that is `plain` itself: iommu_irqs_safe() tells. Errors as
- * iommu_ops.irq.
+ * as `plain` says. If nothing remaps, that is `plain` itself: iommu_irqs_safe() tells. CPU 0.
+ * -ENOSPC: no entry is left, or n is too high; -ENOMEM; -EIO: the unit is broken.
  */
 int must_check iommu_irq(const struct host_pci_dev *, unsigned n, const struct irq_message *plain,
                          struct irq_message *out);
+/* CPU 0: interrupt n is refused from here on. Harmless when it was never given. */
 void iommu_irq_off(const struct host_pci_dev *, unsigned n);
 /* Whether the device can send no interrupt but those that it was given. */
 bool iommu_irqs_safe(const struct host_pci_dev *);

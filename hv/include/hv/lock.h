@@ -43,7 +43,7 @@ struct spinlock {
         .level = (uint8_t)(lvl) \
     }
 
-void spin_init(struct spinlock *, enum lock_level);
+void spin_init(struct spinlock *, enum lock_level); /* before anybody knows of it */
 /*
  * Any CPU; fair. Debug builds panic when this CPU holds a lock of the same level or a higher one,
  * or unlocks what it does not hold.

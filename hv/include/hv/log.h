@@ -7,6 +7,7 @@
 #pragma once
 #include <hv/types.h>
 enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+/* fmt: without a line feed; newlib's printf, without floating point. */
 void hv_log(enum log_level, const char *fmt, ...) printf_like(2, 3);
 #define log_err(...) hv_log(LOG_ERR, __VA_ARGS__)
 #define log_warn(...) hv_log(LOG_WARN, __VA_ARGS__)
@@ -33,6 +34,7 @@ void vm_tell(struct vm *, enum log_level, const char *fmt, ...) printf_like(3, 4
 bool log_read(uint64_t *seq, enum log_level max, char *buf, size_t len);
 /* A line as log_read() gives it, cut where buf ends (len > 0); returns its length. */
 size_t log_format(enum log_level, uint64_t ns, const char *text, char *buf, size_t len);
+/* Any CPU: which lines also go to the sink. The ring keeps all. */
 void log_set_console_level(enum log_level max);
 /*
  * Where log lines go besides the ring: set once by mgmt's console (before that, by the early serial

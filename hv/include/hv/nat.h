@@ -52,7 +52,7 @@ int must_check nat_forward(enum nat_forward_proto, uint16_t port, const char *gu
 /*
  * Boot: the switch on which the gateway has its uplink, with this MTU, and the gateway's MAC
  * address there. `nic`: the only NIC of that switch, whose link is the uplink's; NULL: it is always
- * up. -EBUSY, or the errors of net_port_add().
+ * up. CPU 0. -EBUSY: it has an uplink; or the errors of net_port_add().
  */
 struct nic;
 int must_check nat_uplink(struct net_switch *, net_mac, const struct nic *);
@@ -60,7 +60,7 @@ int must_check nat_uplink(struct net_switch *, net_mac, const struct nic *);
 /* "10.0.0.1": 0; -EINVAL. */
 int must_check ip_parse(const char *, uint32_t *);
 #define IP_TEXT 16
-const char *ip_text(uint32_t, char buf[IP_TEXT]);
+const char *ip_text(uint32_t, char buf[IP_TEXT]); /* returns buf. Any context */
 
 /* ---- for `nets` ---- */
 struct nat_state {
@@ -82,7 +82,7 @@ struct nat_forward_state {
     uint16_t port, guest_port;
     uint32_t connections;
 };
-/* False: there is no gateway; or no such guest or forward. */
+/* CPU 0. False: there is no gateway; or no such guest or forward. i: from 0, without gaps. */
 bool nat_state(struct nat_state *);
 bool nat_guest_state(unsigned i, struct nat_guest_state *);
 bool nat_forward_state(unsigned i, struct nat_forward_state *);

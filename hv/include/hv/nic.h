@@ -117,7 +117,7 @@ void nic_stopped(struct nic *);
 /*
  * Boot, CPU 0: makes the NIC a port of the switch, for ever: what is behind it is reached from all
  * other ports, and its own address is none of theirs. Errors as nic_open(), and those of
- * net_port_add().
+ * net_port_add(); -ENOMEM; `why`, of len bytes, says it in words.
  */
 int must_check nic_uplink(struct nic *, struct net_switch *, const struct net_access *, char *why,
                           size_t len);

@@ -69,9 +69,12 @@ struct passthrough_ops {
 extern const struct passthrough_ops *passthrough_ops;
 
 /* ---- for hv/vio/build.c: in its order and contexts ---- */
-/* The guest's functions, on its bus. vm->why tells of an error. */
+/*
+ * CPU 0. Puts the guest's functions on its bus. -ENOTSUP: nothing can be passed through; -ENOMEM;
+ * or the errors of passthrough_ops, with vm->why.
+ */
 int must_check passthrough_build(struct vm *, const struct guest_config *);
-/* -EINPROGRESS: vm->lifecycle is posted, to call this again. */
+/* CPU 0, the VM is parked. -EINPROGRESS: vm->lifecycle will be posted, to call this again. */
 int must_check passthrough_quiesce(struct vm *);
 /* quiesced; harmless when there are none */
 void passthrough_destroy(struct vm *);

@@ -31,9 +31,13 @@ struct vpci_layout {
     uint32_t intx_gsi;
     uint8_t intx_line[4];
 };
-/* sets vm->pci; BARs of devices added later are assigned by it */
+/*
+ * CPU 0. Sets vm->pci, which assigns the BARs of devices that are attached later. -ENOMEM, or those
+ * of io_register().
+ */
 int must_check vpci_create(struct vm *, const struct vpci_layout *);
-void vpci_destroy(struct vm *); /* harmless when there is none */
+/* CPU 0, no vCPU runs, all devices are detached. Harmless when there is none. */
+void vpci_destroy(struct vm *);
 /*
  * virtio devices for a guest, in this order on the bus: console, rng, blk ... (hv/vio/build.c); bdf
  * 00:01.0 up.

@@ -140,7 +140,10 @@ struct platform_reserved {
 /* The n-th. False: no more. Boot CPU, after platform_init(). */
 bool platform_reserved(unsigned n, struct platform_reserved *out);
 
-/* The parsers of that, without side effects. `fdt`, `iort`: verified, of their whole length. */
+/*
+ * The parsers of that, without side effects. `fdt`, `iort`: verified, of their whole length. 0;
+ * -ENOENT: the tables name no such device; -EINVAL: they contradict themselves.
+ */
 int must_check iort_route(const struct platform *, const void *iort, uint16_t segment, uint16_t rid,
                           struct platform_route *out);
 int must_check iort_route_named(const struct platform *, const void *iort, const char *name,

@@ -16,8 +16,8 @@ int must_check pmm_init(const struct boot_info *);
  */
 void pmm_take_boot_services(const struct boot_info *);
 /*
- * 2^order pages, naturally aligned. Contents are undefined. -ENOMEM: returns hpa(0), which is never
- * valid memory.
+ * 2^order pages, naturally aligned. Contents are undefined. Any CPU. No memory: returns hpa(0),
+ * which is never valid memory.
  */
 hpa_t must_check pmm_alloc(unsigned order, enum pmm_owner);
 /* The least order of which a block holds so many bytes. */
@@ -29,6 +29,7 @@ static inline unsigned pmm_order(uint64_t bytes)
         order++;
     return order;
 }
+/* Any CPU. The order and the owner that it was allocated with. */
 void pmm_free(hpa_t, unsigned order, enum pmm_owner);
 /*
  * Blocks of 2 MiB that hold zeros are known, so that a guest gets them without zeroing.
@@ -41,7 +42,7 @@ void pmm_free_clean(hpa_t, unsigned order);
 bool must_check pmm_take_clean(hpa_t);
 /* Counts `bytes` of what one owner has as another's. Any CPU. */
 void pmm_recount(uint64_t bytes, enum pmm_owner from, enum pmm_owner to);
-hpa_t must_check pmm_alloc_zero(unsigned order, enum pmm_owner);
+hpa_t must_check pmm_alloc_zero(unsigned order, enum pmm_owner); /* pmm_alloc(), and zeroed */
 /*
  * Memory that is set aside: pmm_promise() says whether so much is free beyond what was promised
  * before and PMM_RESERVE, and keeps it from later promises; -ENOMEM. The one it was promised to
@@ -53,9 +54,9 @@ int must_check pmm_promise(uint64_t bytes);
 void pmm_unpromise(uint64_t bytes);
 void pmm_promise_back(uint64_t bytes);
 struct pmm_stats {
-    uint64_t total, free, by_owner[PMM_OWNERS], promised;
-}; /* bytes */
-void pmm_stats(struct pmm_stats *);
+    uint64_t total, free, by_owner[PMM_OWNERS], promised; /* bytes */
+};
+void pmm_stats(struct pmm_stats *); /* any CPU */
 /* The direct map (arch). Any CPU. */
 void *phys_to_virt(hpa_t);
 hpa_t virt_to_phys(const void *); /* of a direct-map address only */

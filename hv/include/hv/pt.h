@@ -56,8 +56,10 @@ void pt_fini(struct pt *);
  */
 /* -EINVAL: not aligned, or beyond ia_bits. Any CPU. */
 int must_check pt_map(struct pt *, gpa_t ia, hpa_t oa, uint64_t len, unsigned prot, enum memtype);
-/* Holes are skipped. Large leaves at the edges are split; -ENOMEM leaves everything as it was. */
-/* emptied tables wait in pt->limbo ... */
+/*
+ * Holes are skipped. Large leaves at the edges are split; -ENOMEM leaves everything as it was.
+ * -EINVAL as pt_map(). Any CPU. The caller flushes the TLBs. Emptied tables wait in pt->limbo ...
+ */
 int must_check pt_unmap(struct pt *, gpa_t ia, uint64_t len);
 int must_check pt_protect(struct pt *, gpa_t ia, uint64_t len, unsigned prot);
 /*
@@ -65,8 +67,9 @@ int must_check pt_protect(struct pt *, gpa_t ia, uint64_t len, unsigned prot);
  * they were split from, where one of these can have such rights.
  */
 int must_check pt_join(struct pt *, gpa_t ia, uint64_t len, unsigned prot);
-/* ... until the owner has flushed the TLBs */
+/* ... until the owner has flushed the TLBs, and calls this. Any CPU. */
 void pt_reap(struct pt *);
+/* Any CPU. False: a hole; *oa and *prot (enum pt_prot) are as they were. */
 bool pt_lookup(const struct pt *, gpa_t ia, hpa_t *oa, unsigned *prot);
 /*
  * From now on the root has a table for every part of [ia, ia+len), and no table is taken out: what

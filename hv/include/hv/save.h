@@ -55,7 +55,8 @@ struct saved_info {
 /*
  * RUNNING or PAUSED: saves it, mostly while it runs, and lets it go on if it ran. Goes on in events
  * while vm->save.under_way; then vm->save.result. What was saved before is dropped when this is
- * done. -EBUSY: in another state, or being saved. -ENOMEM.
+ * done. CPU 0. -EBUSY: in another state, or being saved. -ENOTSUP: a riscv64
+ * guest; -EPERM: one with `passthrough`. -ENOMEM.
  */
 int must_check vm_save(struct vm *);
 /*

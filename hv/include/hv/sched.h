@@ -82,8 +82,9 @@ bool must_check sched_spins(struct vcpu *v, bool anybody);
  * it waits; on this CPU, it goes on with the slice. The caller then leaves the guest.
  */
 void sched_yield_to(struct vcpu *from, struct vcpu *to);
-bool sched_should_yield(const struct vcpu *); /* its slice is over and another waits */
-/* ns at which the slice ends, even when nobody could ever wait */
+/* This CPU, v running here: its slice is over and another waits. */
+bool sched_should_yield(const struct vcpu *);
+/* The same: time_ns() at which the slice ends, even if nobody could ever wait. */
 uint64_t sched_slice_end(const struct vcpu *);
 /* any CPU: ns on CPUs since sched_add(), a turn that has not ended included */
 uint64_t sched_ran_ns(const struct vcpu *);

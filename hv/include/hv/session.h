@@ -16,8 +16,8 @@ struct terminal {
     void (*attach)(void *ctx, struct console *);
 };
 /*
- * The terminal and ctx stay until session_close(). It is silent until session_start(). -ENOMEM;
- * -ENOSPC when there are SESSIONS_MAX.
+ * CPU 0. The terminal and ctx stay until session_close(). It is silent until session_start().
+ * -ENOMEM; -ENOSPC when there are SESSIONS_MAX.
  */
 #define SESSIONS_MAX 8
 int must_check session_open(const struct terminal *, void *ctx, struct session **);

@@ -159,12 +159,12 @@ struct state_sysreg {
 };
 static_assert(sizeof(struct state_sysreg) == 16, "layout of images");
 
-/* All objects stand still. 0, or -EINPROGRESS as above. */
+/* CPU 0, the VM is parked. All objects stand still. 0, or -EINPROGRESS as above. */
 int must_check state_quiesce(struct vm *);
-void state_resume(struct vm *);
+void state_resume(struct vm *); /* they go on */
 /* Bytes of an image of this VM. */
 size_t must_check state_size(struct vm *);
-/* len == state_size(). 0, or an object's error; vm->why says which. */
+/* len == state_size(), else -EINVAL. 0, or an object's error; vm->why says which. */
 int must_check state_save(struct vm *, void *buf, size_t len);
 /* 0; -EINVAL, -ENOMEM: vm->why says what is wrong; the VM must not run, only be destroyed. */
 int must_check state_restore(struct vm *, const void *buf, size_t len);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A 16550A's registers, for guests of every ISA. It takes no lock: its owner calls one function at
- * a time, and is called back within it.
+ * A 16550A's registers (National Semiconductor, PC16550D data sheet, section 8), for guests of
+ * every ISA. It takes no lock: its owner calls one function at a time, and is called back within
+ * it.
  */
 #ifndef HV_UART16550_H
 #define HV_UART16550_H
@@ -35,8 +36,9 @@ struct uart16550 {
     const struct uart16550_ops *ops;
 };
 
+/* As after a reset: no interrupts, empty FIFOs. `ops` lives as long as the UART. */
 void uart16550_init(struct uart16550 *u, const struct uart16550_ops *ops);
-/* reg: 0 to 7. */
+/* reg: 0 to 7. Any of the callbacks may be called meanwhile. */
 uint8_t uart16550_read(struct uart16550 *u, unsigned reg);
 void uart16550_write(struct uart16550 *u, unsigned reg, uint8_t val);
 /* Input has come: takes what the FIFO has room for. */

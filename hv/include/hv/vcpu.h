@@ -192,9 +192,9 @@ enum isa engine_default_isa(void);
 /* main.c's boot step: probe, then cpu_enable everywhere. -ENOTSUP: none can be used */
 int must_check engines_init(void);
 
-/* not running yet, of weight and CPUs as configured. -ENOMEM, or the engine's error */
+/* CPU 0. Not running yet, of weight and CPUs as configured. -ENOMEM, or the engine's error. */
 int must_check vcpu_create(struct vm *, uint32_t id, struct vcpu **);
-/* waits while a CPU runs it, as sched_remove() does */
+/* CPU 0. Waits while a CPU runs it, as sched_remove() does. */
 void vcpu_destroy(struct vcpu *);
 /*
  * Any CPU, any context: sets the bits; makes the vCPU see them soon (wakes a blocked one, kicks a
@@ -213,8 +213,8 @@ void vcpu_wait_end(struct vcpu *);
  */
 void vcpu_notify(struct vcpu *, void (*notify)(struct vcpu *));
 /*
- * Called by cpu_loop with v picked: runs it until it blocks, its slice ends or the CPU has events;
- * then sched_put()s it.
+ * This CPU's loop, with v picked by sched_pick(): runs it until it blocks, its slice ends or the
+ * CPU has events; then sched_put()s it.
  */
 void vcpu_run(struct vcpu *);
 /*

@@ -34,7 +34,7 @@ struct view {
 static inline void view_enter(struct percpu *c, const struct view *);
 /* A guest that starts: a view without RAM. CPU 0. -ENOMEM, -ENOSPC. */
 int must_check view_init(struct view *, struct vm *);
-void view_fini(struct view *); /* no CPU is in it */
+void view_fini(struct view *); /* CPU 0; no CPU is in it */
 /*
  * Every CPU, in an event: leaves the view, and forgets what left the direct map before. Then `then`
  * is posted. CPU 0; one at a time.
@@ -51,11 +51,11 @@ bool view_is_here(const struct view *);
 /* this CPU's address space; view_enter() is what calls it. NULL: Trivet's own */
 void view_load(const struct view *);
 void view_forget(void); /* this CPU keeps no translation */
-/* of view_init(): tables and root. id: below MAX_VMS, of one view at a time. -ENOMEM */
+/* CPU 0, of view_init(): tables and root. id: below MAX_VMS, of one view at a time. -ENOMEM */
 int must_check view_make(struct view *, uint32_t id, pt_pay *, void *payer);
-void view_unmake(struct view *);
+void view_unmake(struct view *); /* CPU 0, of view_fini() */
 /*
- * Maps a guest's RAM, never executable. Before a CPU is in the view. *where: there. -ENOMEM;
+ * CPU 0. Maps a guest's RAM, never executable. Before a CPU is in the view. *where: there. -ENOMEM;
  * -EINVAL: beyond the window.
  */
 int must_check view_map(struct view *, gpa_t, hpa_t, uint64_t len, uint8_t **where);

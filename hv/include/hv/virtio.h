@@ -267,8 +267,8 @@ static inline bool virtio_queue_resets(const struct virtio_dev *d, unsigned q)
 {
     return __atomic_load_n(&d->reset_queues, __ATOMIC_ACQUIRE) >> q & 1;
 }
-int must_check virtio_transport_attach(struct virtio_dev *);
-void virtio_transport_detach(struct virtio_dev *);
+int must_check virtio_transport_attach(struct virtio_dev *); /* CPU 0; as vpci_attach() */
+void virtio_transport_detach(struct virtio_dev *);           /* CPU 0, no vCPU runs */
 void virtio_transport_reset(struct virtio_dev *);
 bool virtio_transport_ready(const struct virtio_dev *); /* the device may reach memory */
 void virtio_irq_queue(struct virtio_dev *, unsigned q);
@@ -307,7 +307,11 @@ static inline bool iov_take(struct iov *iov, unsigned n, void *dst, size_t len)
     return true;
 }
 
-/* ---- the devices; each allocates, and is freed by virtio_remove ---- */
+/*
+ * ---- the devices ----
+ * CPU 0, while the machine is built. Each allocates from its guest's overhead, and virtio_remove()
+ * frees it. -ENOMEM, or those of virtio_transport_attach().
+ */
 struct console;
 struct blk_dev;
 struct net_switch;

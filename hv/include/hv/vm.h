@@ -104,15 +104,18 @@ enum vm_pending { VMP_RESET = 1, VMP_OFF = 2, VMP_KILL = 4, VMP_PAUSE = 8, VMP_E
 struct vm *vm_find(const char *name); /* NULL: no such guest */
 struct vm *vm_by_index(uint32_t i);   /* i < vm_count() */
 uint32_t vm_count(void);              /* guests defined, in whatever state */
-/* state OFF; keeps the pointer */
+/*
+ * CPU 0, for ever. State OFF; keeps the pointer. -EEXIST: the name is in use; -ENOSPC: there are
+ * MAX_VMS; -ENOMEM.
+ */
 int must_check vm_define(const struct guest_config *, struct vm **);
 /* why as people read it, such as "did not start: ..."; buf, "" where there is nothing to say */
 const char *vm_why(const struct vm *, char *buf, size_t len);
 /* OFF: it stays so, and vm_start() says why */
 void vm_leave_out(struct vm *, const char *why_fmt, ...) printf_like(2, 3);
 /*
- * OFF/CRASHED -> STARTING; goes on in events. -EBUSY, -ENOMEM, -ENOEXEC: its kernel's file is none
- * ... with vm->why set
+ * CPU 0. OFF/CRASHED -> STARTING; goes on in events. -EBUSY: in another state; -ENOTSUP: it was
+ * left out; -ENOMEM, -ENOEXEC (its kernel's file is none) and others, with vm->why set.
  */
 int must_check vm_start(struct vm *);
 /*

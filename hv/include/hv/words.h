@@ -13,7 +13,7 @@
 int must_check parse_size(const char *, uint64_t *out);
 /* A decimal number in lo..hi. -EINVAL, -ERANGE. */
 int must_check parse_number(const char *, uint64_t lo, uint64_t hi, uint64_t *out);
-/* yes/no, on/off, true/false, 1/0. */
+/* yes/no, on/off, true/false, 1/0. -EINVAL: another word. */
 int must_check parse_bool(const char *, bool *out);
 /* "0,2-3" -> CPUs, each below `limit` (1..MAX_CPUS). -EINVAL, -ERANGE. */
 int must_check parse_cpu_list(const char *, unsigned limit, struct cpuset *out);
