@@ -131,9 +131,12 @@ def scratch(name, data):
     return path
 
 
+RAM_DISK = 1 << 20
+
+
 def disk():
-    """A guest's disk of 1 MiB of zeros."""
-    return scratch("disk.img", bytes(1 << 20))
+    """A guest's disk of RAM_DISK bytes, all zeros."""
+    return scratch("disk.img", bytes(RAM_DISK))
 
 
 def note():
