@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The log: a ring of lines with level and time, shown by the shell as they come, and by the
- * command `log`. Any CPU, any context but NMI. Lines are cut at 240 bytes. Text from guests is
+ * command `log`. Any CPU, any context but NMI. Lines are cut at 239 bytes. Text from guests is
  * escaped.
  */
 #pragma once
