@@ -537,6 +537,32 @@ def rule_static_names(files):
                                    f"give it a name that says whose it is")
 
 
+# A function that asserts to be on CPU 0, and where its public header says so: in the comment beside
+# it, in the block of lines around it, in the section's comment or in the header's first.
+ASSERTS_CPU0 = re.compile(r"^(?!static\b)[\w ]+[ *](\w+)\([^;{}]*\)\n\{\n(?:(?!^\}).)*?"
+                          r"^    assert_cpu0\(\);", re.M | re.S)
+CPU0_SAID = re.compile(r"\bCPU 0\b|\b[Bb]oot\b")
+SECTION = re.compile(r"/\*[\s*]*----.*?\*/", re.S)
+
+
+def rule_contexts(files):
+    asserting = {found[1] for path, text in files.items()
+                 if path.endswith(".c") and path.startswith(("hv/", "arch/", "drivers/"))
+                 for found in ASSERTS_CPU0.finditer(text)}
+    for path, text in files.items():
+        if not path.endswith(".h") or "/include/" not in path:
+            continue
+        plain = COMMENT.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+        head = text.split("\n#")[0] if "\n#" in text else ""
+        for found in re.finditer(r"\b(\w+)\([^;{}]*\)[^;{}()]*;", plain):
+            before, after = text[:found.start()], text[found.end():]
+            said = [head, *SECTION.findall(before)[-1:]]
+            said += [before.split("\n\n")[-1], after.split("\n", 1)[0]]
+            if found[1] in asserting and not CPU0_SAID.search(" ".join(said)):
+                yield path, text.count("\n", 0, found.start()) + 1, (
+                    f"{found[1]}() asserts that it is on CPU 0, and its header does not say so")
+
+
 RULES = {name[5:].replace("_", "-"): rule for name, rule in list(globals().items())
          if name.startswith("rule_")}
 

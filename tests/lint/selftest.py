@@ -16,6 +16,8 @@ def guarded(*lines):
                       "}", ""])
 
 
+CPU0 = "int f(void)\n{\n    int i = 0;\n\n    assert_cpu0();\n    return i;\n}\n"
+
 # rule: (good trees, bad trees)
 CASES = {
     "includes": (
@@ -75,6 +77,16 @@ CASES = {
         [{"hv/a.c": "/* as g() does */\nint f(void);\n"},
          {"hv/a.c": "/* f() */\n", "hv/README.md": "x\n"},
          {"hv/a.c": "int f(void);\n", "hv/README.md": "`g()`\n"}]),
+    "contexts": (
+        [{"hv/a.c": CPU0, "hv/include/hv/a.h": "/* CPU 0 (f()). */\nint f(void);\n"},
+         {"hv/a.c": CPU0, "hv/include/hv/a.h": "int f(void); /* boot step */\n"},
+         {"hv/a.c": CPU0, "hv/include/hv/a.h": "/* ---- on CPU 0 ---- */\n\nint f(void);\n"},
+         {"hv/a.c": CPU0, "hv/include/hv/a.h": "/* Boot CPU. */\n#pragma once\n\nint f(void);\n"},
+         {"hv/a.c": CPU0.replace("int f", "static int f"), "hv/include/hv/a.h": "int f(void);\n"},
+         {"hv/a.c": "int f(void)\n{\n    return 1;\n}\n" + CPU0.replace("f(", "g("),
+          "hv/include/hv/a.h": "int f(void);\n"}],
+        [{"hv/a.c": CPU0, "hv/include/hv/a.h": "/* any CPU */\nint f(void);\n"},
+         {"hv/a.c": CPU0, "hv/include/hv/a.h": "/* CPU 0 */\nint g(void);\n\nint f(void);\n"}]),
     "machine-traces": (
         [{"a.c": "/* a/work/b, /workshop/, /rooted/ */\n"}],
         [{"a.c": "/* /wo" + "rk/x */\n"}, {"README.md": "see /ro" + "ot/x\n"},
