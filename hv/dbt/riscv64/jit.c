@@ -254,20 +254,24 @@ static void jit_stretch(struct rv_jit *j, int64_t budget)
     c->instret = j->base + (uint64_t)(j->given - j->s.near->budget);
 }
 
+/* Where nothing retires, as in a handler that traps for ever, each stretch counts as one. */
 uint64_t rv_jit_run(struct rv_jit *j, uint64_t budget)
 {
     struct rv_cpu *c = j->s.cpu;
-    uint64_t start = c->instret, done = 0;
+    uint64_t start = c->instret, done = 0, before;
 
     j->chain = NULL;
     j->may_compile = COMPILE_MOST;
+    j->summed = 0;
     budget = min_u64(budget, INT32_MAX);
     while (done < budget && !c->waiting && !jit_is_to_leave(j)) {
         j->left = RV_LEFT_GONE;
+        before = c->instret;
         jit_stretch(j, (int64_t)(budget - done));
-        done = c->instret - start;
+        done += c->instret - before;
         if (j->left == RV_LEFT_BUDGET || j->left == RV_LEFT_INTERPRET)
             break;
+        done += c->instret == before;
     }
     if (done < budget && !c->waiting && !jit_is_to_leave(j))
         j->s.ops->step(j->s.machine);

@@ -13,10 +13,14 @@
 #define PAGES 4096
 #define PAGE_HEADS 2048
 #define LINKS 32768
-#define REGIONS 8              /* of the code memory: the oldest is reused when all are full */
-#define HEAT_BITS 13           /* places whose visits are counted: so many sets, */
-#define HEAT_WAYS 4            /* and so many in each */
-#define JUMPS_LISTED 256       /* jump table entries in use that can be forgotten one by one */
+#define PAGE_UNITS 512 /* of one page: all of them are looked at in one go */
+#define CHAIN 16       /* units, or pages, with the same hash: a guest can choose them */
+#define SUM_MOST \
+    (256 * 1024)         /* bytes compared with memory in one rv_jit_run(), and a page's more */
+#define REGIONS 8        /* of the code memory: the oldest is reused when all are full */
+#define HEAT_BITS 13     /* places whose visits are counted: so many sets, */
+#define HEAT_WAYS 4      /* and so many in each */
+#define JUMPS_LISTED 256 /* jump table entries in use that can be forgotten one by one */
 #define LEAST_ROOM (64 * 1024) /* for one unit; a region has more */
 
 /* Compiled code for one address in one state. Units and the rest are named by number; 0: none. */
@@ -31,7 +35,8 @@ struct unit {
     uint32_t pins;
     struct jit_pin pin[JIT_PINS];
     uint32_t next;    /* with the same hash, or free */
-    uint32_t in_page; /* next unit of the page */
+    uint32_t in_page; /* next unit of the page, an older one */
+    uint32_t newer;   /* the one before it */
     uint32_t links;   /* jumps to this unit */
     uint32_t page;
     uint8_t region;
@@ -42,6 +47,7 @@ struct page {
     uint64_t pa, granules;
     uint64_t checked; /* the round that its units are known to be good in */
     uint32_t next, units;
+    uint32_t count; /* of its units */
 };
 
 struct link {
@@ -65,6 +71,7 @@ struct rv_jit {
     struct rv_jit_stats stats;
     enum rv_jit_left left;
     unsigned may_compile; /* regions, in this rv_jit_run() */
+    uint64_t summed;      /* bytes compared with memory, in the same */
     uint64_t base;        /* cpu->instret when `budget` was `given` */
     int64_t given;
     uint32_t state;  /* that the running code was made for */
@@ -121,10 +128,21 @@ uint64_t rv_jit_call(void *jit, struct jit_frame *f);
 /* The host's sticky exceptions become the guest's. */
 void jit_flags(struct rv_cpu *c, uint32_t *mxcsr);
 
+static inline uint32_t units_hash(uint64_t pa, uint64_t pc, uint32_t state)
+{
+    uint64_t h = (pa >> 1) * 0x9e3779b97f4a7c15ull ^ (pc >> 12) * 0xc2b2ae3d27d4eb4full ^ state;
+
+    return (uint32_t)(h >> 40) & (UNIT_HEADS - 1);
+}
+static inline uint32_t units_page_hash(uint64_t pa)
+{
+    return (uint32_t)((pa >> PAGE_SHIFT) * 0x9e3779b97f4a7c15ull >> 40) & (PAGE_HEADS - 1);
+}
+
 /* jit.c */
 static inline bool jit_is_to_leave(const struct rv_jit *j)
 {
-    return j->s.leave && __atomic_load_n(j->s.leave, __ATOMIC_RELAXED);
+    return j->summed >= SUM_MOST || (j->s.leave && __atomic_load_n(j->s.leave, __ATOMIC_RELAXED));
 }
 /* What code depends on but its address: mode, and how floating point is done. */
 uint32_t jit_state(const struct rv_cpu *c);

@@ -121,13 +121,15 @@ static uint64_t call_step(struct rv_jit *j, struct jit_frame *f, const struct ji
     return call_leave(j, RV_LEFT_GONE);
 }
 
-/* To the code of pc if there is some, else out. */
+/* To the code of pc if there is some, and time, else out. */
 static uint64_t call_go(struct rv_jit *j, struct jit_frame *f, uint64_t pc, uint8_t *record)
 {
     uint32_t unit;
     uint8_t *code;
 
     j->s.cpu->pc = pc;
+    if (jit_is_to_leave(j))
+        return call_leave(j, RV_LEFT_GONE);
     code = jit_lookup(j, pc, &unit);
     if (!code) {
         j->chain = record;

@@ -6,18 +6,6 @@
 #include <string.h>
 #include "hv/dbt/riscv64/jit.h"
 
-static uint32_t unit_hash(uint64_t pa, uint64_t pc, uint32_t state)
-{
-    uint64_t h = (pa >> 1) * 0x9e3779b97f4a7c15ull ^ (pc >> 12) * 0xc2b2ae3d27d4eb4full ^ state;
-
-    return (uint32_t)(h >> 40) & (UNIT_HEADS - 1);
-}
-
-static uint32_t page_hash(uint64_t pa)
-{
-    return (uint32_t)((pa >> PAGE_SHIFT) * 0x9e3779b97f4a7c15ull >> 40) & (PAGE_HEADS - 1);
-}
-
 void units_init(struct rv_jit *j)
 {
     j->memory = j->s.code.w;
@@ -86,7 +74,7 @@ void units_jump(struct rv_jit *j, unsigned mode, uint64_t pc, const uint8_t *cod
 
 static uint32_t unit_find(const struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state)
 {
-    uint32_t n = j->heads[unit_hash(pa, pc, state)];
+    uint32_t n = j->heads[units_hash(pa, pc, state)];
 
     while (n && (j->units[n].pa != pa || j->units[n].pc != pc || j->units[n].state != state))
         n = j->units[n].next;
@@ -95,7 +83,7 @@ static uint32_t unit_find(const struct rv_jit *j, uint64_t pa, uint64_t pc, uint
 
 static uint32_t page_find(const struct rv_jit *j, uint64_t pa)
 {
-    uint32_t n = j->page_heads[page_hash(pa)];
+    uint32_t n = j->page_heads[units_page_hash(pa)];
 
     while (n && j->pages[n].pa != (pa & ~(PAGE_SIZE - 1)))
         n = j->pages[n].next;
@@ -106,7 +94,7 @@ bool rv_jit_has_code(const struct rv_jit *j, uint64_t pa) { return page_find(j, 
 
 static void page_free(struct rv_jit *j, uint32_t n)
 {
-    uint32_t *p = &j->page_heads[page_hash(j->pages[n].pa)];
+    uint32_t *p = &j->page_heads[units_page_hash(j->pages[n].pa)];
 
     while (*p != n)
         p = &j->pages[*p].next;
@@ -134,15 +122,16 @@ static void unit_unchain(struct rv_jit *j, struct unit *u)
 static void unit_unlist(struct rv_jit *j, uint32_t n)
 {
     struct unit *u = &j->units[n];
-    uint32_t *p = &j->heads[unit_hash(u->pa, u->pc, u->state)];
+    struct page *page = &j->pages[u->page];
+    uint32_t *p = &j->heads[units_hash(u->pa, u->pc, u->state)];
 
     while (*p != n)
         p = &j->units[*p].next;
     *p = u->next;
-    for (p = &j->pages[u->page].units; *p != n;)
-        p = &j->units[*p].in_page;
-    *p = u->in_page;
-    if (!j->pages[u->page].units)
+    *(u->newer ? &j->units[u->newer].in_page : &page->units) = u->in_page;
+    if (u->in_page)
+        j->units[u->in_page].newer = u->newer;
+    if (--page->count == 0)
         page_free(j, u->page);
 }
 
@@ -230,12 +219,24 @@ void units_used(struct rv_jit *j, uint32_t bytes)
     j->stats.bytes += bytes;
 }
 
+/* Where a chain is full, its oldest page goes, with the last of its units. */
+static void page_make_room(struct rv_jit *j, uint64_t pa)
+{
+    uint32_t n = j->page_heads[units_page_hash(pa)], last = 0, k;
+
+    for (k = 0; n; k++, n = j->pages[n].next)
+        last = n;
+    for (uint32_t left = k < CHAIN ? 0 : j->pages[last].count; left; left--)
+        units_kill(j, j->pages[last].units);
+}
+
 static uint32_t page_get(struct rv_jit *j, uint64_t pa)
 {
-    uint32_t n = page_find(j, pa), *head = &j->page_heads[page_hash(pa)];
+    uint32_t n = page_find(j, pa), *head = &j->page_heads[units_page_hash(pa)];
 
     if (n)
         return n;
+    page_make_room(j, pa);
     n = j->free_page;
     j->free_page = j->pages[n].next;
     j->pages[n] = (struct page){ .pa = pa & ~(PAGE_SIZE - 1), .checked = j->round, .next = *head };
@@ -244,10 +245,27 @@ static uint32_t page_get(struct rv_jit *j, uint64_t pa)
     return n;
 }
 
+/* The oldest with the same hash, or of the page, where there are as many as may be. */
+static void unit_make_room(struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state)
+{
+    uint32_t page = page_find(j, pa), last = 0, k = 0;
+
+    for (uint32_t n = j->heads[units_hash(pa, pc, state)]; n; k++, n = j->units[n].next)
+        last = n;
+    if (k >= CHAIN)
+        units_kill(j, last);
+    if (!page || j->pages[page].count < PAGE_UNITS)
+        return;
+    for (uint32_t n = j->pages[page].units; n; n = j->units[n].in_page)
+        last = n;
+    units_kill(j, last);
+}
+
 uint32_t units_new(struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state)
 {
-    uint32_t n, *head = &j->heads[unit_hash(pa, pc, state)];
+    uint32_t n, *head = &j->heads[units_hash(pa, pc, state)];
 
+    unit_make_room(j, pa, pc, state);
     while (!j->free_unit || !j->free_page)
         region_next(j);
     n = j->free_unit;
@@ -262,7 +280,10 @@ uint32_t units_new(struct rv_jit *j, uint64_t pa, uint64_t pc, uint32_t state)
                                  .region = (uint8_t)j->region,
                                  .alive = true };
     *head = n;
+    if (j->pages[page].units)
+        j->units[j->pages[page].units].newer = n;
     j->pages[page].units = n;
+    j->pages[page].count++;
     j->stats.live++;
     return n;
 }
@@ -312,6 +333,7 @@ static void page_verify(struct rv_jit *j, uint32_t page)
     j->pages[page].checked = j->round;
     for (uint32_t n = j->pages[page].units; n; n = next) {
         next = j->units[n].in_page;
+        j->summed += 64 * (unsigned)__builtin_popcountll(j->units[n].granules);
         if (at && units_sum(at, j->units[n].granules) == j->units[n].sum)
             continue;
         j->stats.invalidated++;
