@@ -485,7 +485,7 @@ void cmd_pause(struct out *o, unsigned argc, char **argv)
     struct vm *vm = vm_find(argv[1]);
 
     (void)argc;
-    if (vm->state != VM_RUNNING || vm_pause(vm))
+    if (vm_pause_to_stay(vm))
         out_error_code(o, OUT_STATE, "%s is not running (%s)", vms_name_of(vm),
                        vm_state_names[vm->state]);
     else

@@ -373,7 +373,7 @@ static void end_save(struct vm *vm, int err)
         say_saved(vm, j);
     }
     j->to = NULL;
-    if (j->resume && vm_resume(vm))
+    if (j->resume && !j->stay && vm_resume(vm))
         log_err("%s: it stays paused", vm->config->name);
 }
 
@@ -381,7 +381,7 @@ static void end_save(struct vm *vm, int err)
 static int begin_live(struct vm *vm, struct vm_save *j)
 {
     j->phase = SAVE_REST;
-    j->logged = !gmem_log_start(vm);
+    j->logged = !j->stay && !gmem_log_start(vm);
     if (!j->logged)
         return 1;
     j->to->info.stood_ns = time_ns() - vm->paused_ns;
@@ -496,6 +496,7 @@ int vm_save(struct vm *vm)
     *j->to = (struct saved){ .info.bytes = PAGE_SIZE };
     j->under_way = true;
     j->resume = running;
+    j->stay = __atomic_load_n(&vm->pending, __ATOMIC_RELAXED) & VMP_PAUSE; /* not a stand yet */
     j->logged = false;
     j->phase = running ? SAVE_BEGIN : SAVE_REST;
     j->began = time_ns();
@@ -507,6 +508,15 @@ int vm_save(struct vm *vm)
     if (!running)
         event_post(&j->ev);
     return running ? vm_pause(vm) : 0;
+}
+
+int vm_pause_to_stay(struct vm *vm)
+{
+    const struct vm_save *j = &vm->save;
+
+    assert_cpu0();
+    vm->save.stay = true;
+    return vm->state == VM_PAUSED && j->under_way && j->resume ? 0 : vm_pause(vm);
 }
 
 /* ---- restoring: vm.c calls this when the machine is built ---- */

@@ -773,6 +773,7 @@ int vm_resume(struct vm *vm)
     vm->resumed_ns = time_ns();
     vm->time_offset_ns -= (int64_t)(vm->resumed_ns - vm->paused_ns);
     vm->paused_ns = 0;
+    vm->save.stay = false;
     if (vm->guest_ops->resumed)
         vm->guest_ops->resumed(vm);
     state_resume(vm);

@@ -114,6 +114,42 @@ static void test_paused(void **state)
     assert_int_equal(vm_resume(vm), 0);
 }
 
+/* True: that many turns into the save somebody asked for a pause. In the end it is paused. */
+static bool pause_into_save(unsigned after)
+{
+    bool saving;
+
+    assert_int_equal(vm_save(vm), 0);
+    turns(after);
+    saving = vm->save.under_way;
+    assert_int_equal(vm_pause_to_stay(vm), 0);
+    turns(200);
+    assert_false(vm->save.under_way);
+    assert_int_equal(vm->save.result, 0);
+    assert_int_equal(vm->state, VM_PAUSED);
+    assert_int_equal(vm_resume(vm), 0);
+    return saving;
+}
+
+/* Whenever somebody asks for it, a pause is not undone by a save, nor does it reach into the next.
+ */
+static void test_pause_into_save(void **state)
+{
+    unsigned n = 0;
+
+    (void)state;
+    while (pause_into_save(n))
+        n++;
+    assert_in_range(n, 3, 100);
+    assert_int_equal(vm_pause_to_stay(vm), 0); /* before it */
+    assert_int_equal(vm_save(vm), 0);
+    turns(200);
+    assert_int_equal(vm->state, VM_PAUSED);
+    assert_int_equal(vm_resume(vm), 0);
+    save_it();
+    assert_int_equal(vm->state, VM_RUNNING);
+}
+
 static void test_nothing(void **state)
 {
     (void)state;
@@ -378,6 +414,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round, start, forget),
         cmocka_unit_test_setup_teardown(test_paused, start, forget),
+        cmocka_unit_test_setup_teardown(test_pause_into_save, start, forget),
+        cmocka_unit_test_setup_teardown(test_pause_into_save, start_live, forget_live),
         cmocka_unit_test_setup_teardown(test_live, start_live, forget_live),
         cmocka_unit_test_setup_teardown(test_live_too_fast, start_live, forget_live),
         cmocka_unit_test_setup_teardown(test_live_rounds, start_live, forget_live),

@@ -25,6 +25,7 @@ struct vm_save {
     struct saved *to;
     bool under_way; /* read */
     bool resume;    /* it ran: it goes on afterwards */
+    bool stay;      /* unless somebody has asked for it to be paused */
     bool logged;    /* RAM was copied live: of it only what the log tells is left */
     uint8_t phase;  /* read: enum save_phase */
     uint8_t round;  /* of SAVE_LIVE */
@@ -59,6 +60,11 @@ struct saved_info {
  * guest; -EPERM: one with `passthrough`. -ENOMEM.
  */
 int must_check vm_save(struct vm *);
+/*
+ * RUNNING -> PAUSED soon, or PAUSED as long as it is saved; a save does not let it go on. -EBUSY:
+ * in another state. CPU 0.
+ */
+int must_check vm_pause_to_stay(struct vm *);
 /*
  * OFF or CRASHED: as vm_start(), but it goes on where it was saved; what was saved stays. -ENOENT:
  * nothing is. When it fails later, the state is CRASHED and vm->why says why.

@@ -125,7 +125,7 @@ int must_check vm_start(struct vm *);
 int must_check vm_change(struct vm *, const struct guest_config *next, const char *key);
 /* CPU 0: what the next start will be by */
 const struct guest_config *vm_next_config(const struct vm *);
-/* RUNNING -> PAUSED soon. -EBUSY: it does not run */
+/* RUNNING -> PAUSED soon; for who asks from outside: vm_pause_to_stay(). -EBUSY: it does not run */
 int must_check vm_pause(struct vm *);
 /* What it does next somebody asked for: policies do not count. Before the request. */
 void vm_by_hand(struct vm *);
