@@ -103,7 +103,7 @@ void ahci_ask_health(struct ahci_port *p, uint64_t now)
     if (p->state != AHCI_LIVE || !p->pages || p->page)
         return;
     p->page = 1;
-    p->health = (struct disk_health){ 0 };
+    p->health = (struct disk_health){ .logged = DISK_UNTOLD, .warnings = DISK_UNTOLD };
     ahci_pump(p, now);
 }
 

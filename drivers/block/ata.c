@@ -123,7 +123,8 @@ bool ata_smart_data(const uint8_t *page, struct disk_health *h)
     if (!sum_is_right(page))
         return false;
     a = a ? a : attribute(page, ATTR_AIRFLOW);
-    h->celsius = a ? a[ATTRIBUTE_RAW] : 0;
+    h->celsius = a ? a[ATTRIBUTE_RAW] : DISK_UNTOLD;
+    h->worn = DISK_UNTOLD;
     for (unsigned i = 0; i < ARRAY_SIZE(lives); i++) {
         a = attribute(page, lives[i]);
         if (!a)
@@ -132,7 +133,7 @@ bool ata_smart_data(const uint8_t *page, struct disk_health *h)
         break;
     }
     a = attribute(page, ATTR_UNCORRECTED);
-    h->media_errors = a ? get_le(a + ATTRIBUTE_RAW, 4) : 0;
+    h->media_errors = a ? get_le(a + ATTRIBUTE_RAW, 4) : DISK_UNTOLD;
     return true;
 }
 

@@ -117,6 +117,14 @@ static void list_traffic(struct out *o)
     out_list_end(o);
 }
 
+static void health_cell(struct out *o, uint64_t v)
+{
+    if (v == DISK_UNTOLD)
+        out_cell_null(o);
+    else
+        out_cell_number(o, v);
+}
+
 /* Those that tell. */
 static void list_health(struct out *o)
 {
@@ -137,11 +145,11 @@ static void list_health(struct out *o)
             continue;
         out_row(o);
         out_cell(o, d->blk.name);
-        out_cell_number(o, d->health.celsius);
-        out_cell_number(o, d->health.worn);
-        out_cell_number(o, d->health.media_errors);
-        out_cell_number(o, d->health.logged);
-        out_cell_number(o, d->health.warnings);
+        health_cell(o, d->health.celsius);
+        health_cell(o, d->health.worn);
+        health_cell(o, d->health.media_errors);
+        health_cell(o, d->health.logged);
+        health_cell(o, d->health.warnings);
         out_cell_number(o, time_ns() - d->health.asked);
     }
     out_list_end(o);

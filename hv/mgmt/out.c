@@ -405,6 +405,18 @@ void out_cell_number(struct out *o, uint64_t v)
     }
 }
 
+void out_cell_null(struct out *o)
+{
+    const struct column *c = &o->columns[o->column++];
+
+    if (!o->json) {
+        out_put(o, "-", 2);
+        return;
+    }
+    put_key(o, c->key);
+    puts_out(o, "null");
+}
+
 /* How many columns a cell takes: continuation bytes take none. */
 static size_t width_of(const char *s)
 {

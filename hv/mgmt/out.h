@@ -54,6 +54,7 @@ void out_list(struct out *, const char *key, const struct column *, unsigned n);
 void out_row(struct out *);
 void out_cell(struct out *, const char *);
 void out_cell_number(struct out *, uint64_t);
+void out_cell_null(struct out *); /* there is none; people see "-" */
 void out_list_end(struct out *);
 /* writes it, and frees it */
 void out_end(struct out *, void (*write)(void *ctx, const char *, size_t), void *ctx);

@@ -193,6 +193,7 @@ static void health(void **state)
     assert_int_equal(d->health.worn, 7);
     assert_int_equal(d->health.media_errors, 260);
     assert_int_equal(d->health.logged, 0x1234);
+    assert_true(d->health.warnings == DISK_UNTOLD);
     m.celsius = 43;
     run(59000);
     assert_int_equal(m.smarts, 2);
@@ -231,7 +232,7 @@ static void health_refused(void **state)
     boot();
     run(10);
     assert_int_equal(m.smarts, 1);
-    assert_int_equal(d->health.logged, 0);
+    assert_true(d->health.logged == DISK_UNTOLD);
     m.no_smart = true;
     run(60100);
     assert_int_equal(submit(&r, BLK_READ, 8, one, 1), 0);
@@ -241,6 +242,23 @@ static void health_refused(void **state)
     m.no_smart = false;
     run(130000);
     assert_int_equal(m.smarts, 1);
+}
+
+/* What it does not tell is not 0. */
+static void health_of_few_words(void **state)
+{
+    (void)state;
+    m.ident[82] = m.ident[85] = 1;
+    m.ident[84] = 0x4001;
+    m.few_words = true;
+    boot();
+    run(200);
+    assert_int_not_equal(d->health.asked, 0);
+    assert_true(d->health.celsius == DISK_UNTOLD && d->health.worn == DISK_UNTOLD);
+    assert_true(d->health.media_errors == DISK_UNTOLD && d->health.warnings == DISK_UNTOLD);
+    assert_int_equal(d->health.logged, 0x1234);
+    m.no_smart = true; /* nor does it ask during the tests that follow */
+    run(61000);
 }
 
 /* It refuses to tell its log of errors: the rest of its health is asked for all the same. */
@@ -522,6 +540,7 @@ int main(void)
         cmocka_unit_test_setup(health, setup),
         cmocka_unit_test_setup(health_refused, setup),
         cmocka_unit_test_setup(health_without_a_log, setup),
+        cmocka_unit_test_setup(health_of_few_words, setup),
         cmocka_unit_test_setup(status_without_command, setup),
         cmocka_unit_test_setup(queue, setup),
         cmocka_unit_test_setup(queue_with_a_bad_block, setup),

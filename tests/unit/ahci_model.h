@@ -26,6 +26,7 @@ static struct {
     unsigned messages, most; /* commands that it had at a time */
     bool never_stops, never_ready, never_linked;
     bool no_smart, no_log, bad_sum;
+    bool few_words; /* its health has none of the attributes that are looked at */
     uint8_t celsius;
     unsigned smarts; /* pages of health that were asked for */
     unsigned reads, writes, flushes, discards, idents, links, resets, reached_when_off;
@@ -188,6 +189,8 @@ static void smart(const struct ahci_prd *prd, unsigned n, const uint8_t *f)
     if (f[3] == 0xd0) {
         memcpy(page + 2, data, sizeof data);
         page[2 + 5] = m.celsius;
+        for (unsigned i = 0; m.few_words && i < ARRAY_SIZE(data); i++)
+            page[2 + 12 * i] = (uint8_t)(1 + i);
     } else {
         assert_int_equal(f[3], 0xd5);
         assert_int_equal(f[4], 1);

@@ -32,6 +32,9 @@ static void answer(bool json)
     out_row(&o);
     out_cell(&o, "longer");
     out_cell_number(&o, 1);
+    out_row(&o);
+    out_cell(&o, "none");
+    out_cell_null(&o);
     out_list_end(&o);
     out_line(&o, "for people");
     out_number(&o, "up", "Up", 1, UNIT_BOOL);
@@ -46,10 +49,13 @@ static void test_forms(void **state)
     assert_string_equal(text,
                         "{\"ok\":true,\"id\":\"7\",\"command\":\"list\",\"guests\":[{\"name\":\"a "
                         "\\\"q\\\"\\u000a\",\"bytes\":536870912},"
-                        "{\"name\":\"longer\",\"bytes\":1}],\"up\":true,\"why\":\"7\"}\r\n");
+                        "{\"name\":\"longer\",\"bytes\":1},{\"name\":\"none\",\"bytes\":null}],"
+                        "\"up\":true,\"why\":\"7\"}\r\n");
     answer(false);
-    assert_string_equal(text, "Guest       Memory\r\na \"q\"\\x0a  512 MiB\r\nlonger         1 "
-                              "B\r\nfor people\r\nUp               yes\r\nWhy              7\r\n");
+    assert_string_equal(
+        text,
+        "Guest       Memory\r\na \"q\"\\x0a  512 MiB\r\nlonger         1 "
+        "B\r\nnone             -\r\nfor people\r\nUp               yes\r\nWhy              7\r\n");
 }
 
 static void test_empty_and_error(void **state)

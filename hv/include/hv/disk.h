@@ -16,14 +16,14 @@ struct disk_stats {
 };
 /*
  * What a disk tells of itself, and when last (time_ns(); 0: it does not tell). What it leaves out
- * is 0. CPU 0.
+ * is DISK_UNTOLD. CPU 0.
  */
+#define DISK_UNTOLD UINT64_MAX
 struct disk_health {
     uint64_t asked, media_errors, logged; /* logged: errors that it keeps a log of */
-    uint32_t celsius;                     /* 0: 0 or less */
-    uint32_t worn; /* of its life, in percent; 100 and more: it has lived as long as it should */
-    uint32_t warnings; /* NVM Express Base Specification 2.0, figure 207, byte 0: a bit each; 0: ATA
-                        */
+    uint64_t celsius;                     /* 0: 0 or less */
+    uint64_t worn; /* of its life, in percent; 100 and more: it has lived as long as it should */
+    uint64_t warnings; /* NVM Express Base Specification 2.0, figure 207, byte 0: a bit each */
 };
 /*
  * One holder of sectors of a disk. While it is open for writing, nobody else has any of its sectors
