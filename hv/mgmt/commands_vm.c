@@ -348,6 +348,13 @@ static void stop_late(struct out *o, const struct vm *vm, unsigned long long sec
                        seconds, name);
 }
 
+static const char *stop_waits_for(const struct vm *vm)
+{
+    if (vm->state != VM_STOPPING)
+        return "for it to power off";
+    return vm->emptying ? "until its memory is zeroed and free" : "for its vCPUs and devices";
+}
+
 static bool stop_poll(struct out *o, struct wait *w)
 {
     struct vm *vm = w->vm;
@@ -361,7 +368,7 @@ static bool stop_poll(struct out *o, struct wait *w)
         return true;
     }
     if (wait_progress_due(w))
-        shell_progress(o, "%s: waiting for it to power off, %llu s", vms_name_of(vm),
+        shell_progress(o, "%s: waiting %s, %llu s", vms_name_of(vm), stop_waits_for(vm),
                        wait_seconds(w));
     return false;
 }

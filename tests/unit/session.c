@@ -168,6 +168,15 @@ static void test_one_waits(void **state)
     host_now += 2500000000ull;
     settle();
     assert_true(says(&a, "web: waiting for it to power off, "));
+    vm_find("web")->state = VM_STOPPING;
+    host_now += 2500000000ull;
+    settle();
+    assert_true(says(&a, "web: waiting for its vCPUs and devices, "));
+    vm_find("web")->emptying = true;
+    host_now += 2500000000ull;
+    settle();
+    assert_true(says(&a, "web: waiting until its memory is zeroed and free, "));
+    vm_find("web")->emptying = false;
     assert_false(says(&b, "waiting"));
     assert_false(says(&a, "Engine") || says(&a, "db"));
     vm_find("web")->state = VM_OFF;
