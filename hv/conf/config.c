@@ -245,7 +245,7 @@ static void set_cpus(struct parse *p, const struct key *k, void *field)
  * Splits "NAME REST" or "NAME,REST" at the first of `seps`; copies NAME to path, returns REST (in
  * value, which is the key's or its end).
  */
-static const char *split_path(struct parse *p, const char *value, const char *seps, char *path)
+const char *split_path(struct parse *p, const char *value, const char *seps, char *path)
 {
     size_t n = config_name_len(value, seps);
     const char *rest = value + strcspn(value, seps);
@@ -283,99 +283,6 @@ static void add_module(struct parse *p, const struct key *k, void *field)
     }
     memcpy(m->args, args, strlen(args) + 1);
     g->nmodules++;
-}
-
-/* Limits of a disk's limits: a request a nanosecond, and no request that takes minutes. */
-enum { IOPS_MOST = 1000000, BANDWIDTH_LEAST = 64 * KIB };
-#define BANDWIDTH_MOST (1024 * GIB)
-
-/* A file of the stick, or a disk or partition of the machine. */
-static void check_disk(struct parse *p, const struct guest_disk *d)
-{
-    int err = d->source != DISK_FILE && p->limits->disk_exists
-                  ? p->limits->disk_exists(d->source, d->path)
-                  : 0;
-
-    if (d->source == DISK_FILE)
-        check_file(p, d->path);
-    else if (err == -EEXIST)
-        complain(p, "several disks or partitions are called so; give one by its name");
-    else if (err)
-        complain(p, "this machine has no such disk or partition; `disks` on the console lists "
-                    "them");
-}
-
-static const char *after_comma(const char *s) { return s + 1 + strspn(s + 1, " \t"); }
-
-static bool disk_option(struct guest_disk *d, const char *text)
-{
-    uint64_t v;
-
-    if (strcasecmp(text, "ro") == 0) {
-        d->ro = true;
-        return true;
-    }
-    if (strncasecmp(text, "iops=", 5) == 0 && parse_size(text + 5, &v) == 0 && v > 0 &&
-        v <= IOPS_MOST) {
-        d->iops = (uint32_t)v;
-        return true;
-    }
-    if (strncasecmp(text, "bandwidth=", 10) == 0 && parse_size(text + 10, &v) == 0 &&
-        v >= BANDWIDTH_LEAST && v <= BANDWIDTH_MOST) {
-        d->bandwidth = v;
-        return true;
-    }
-    return false;
-}
-
-/* Of what stands behind the commas. */
-static bool disk_options(struct guest_disk *d, const char *s)
-{
-    char text[32];
-
-    while (*s == ',') {
-        size_t len;
-
-        s = after_comma(s);
-        len = config_name_len(s, ",");
-        if (len >= sizeof text)
-            return false;
-        memcpy(text, s, len);
-        text[len] = '\0';
-        if (!disk_option(d, text))
-            return false;
-        s += strcspn(s, ",");
-    }
-    return true;
-}
-
-static void config_add_disk(struct parse *p, const struct key *k, void *field)
-{
-    struct guest_config *g = field;
-    struct guest_disk *d = &g->disk[g->ndisks];
-    const char *rest;
-    size_t skip;
-
-    (void)k;
-    if (g->ndisks == ARRAY_SIZE(g->disk)) {
-        complain(p, "at most %zu disks are accepted", ARRAY_SIZE(g->disk));
-        return;
-    }
-    d->source = disk_source(p->value, &skip);
-    rest = split_path(p, p->value + skip, ",", d->path);
-    if (!rest)
-        return;
-    check_disk(p, d);
-    d->ro = false;
-    d->iops = 0;
-    d->bandwidth = 0;
-    if (*rest && !disk_options(d, rest)) {
-        complain(p,
-                 "after the name only `,ro`, `,iops=N` (requests a second) and `,bandwidth=SIZE` "
-                 "(a second, at least 64K) are accepted");
-        return;
-    }
-    g->ndisks++;
 }
 
 /* "10/20/30-40" or "all", as bits. */
@@ -574,11 +481,20 @@ static const struct key guest_keys[] = {
       "disk loaded from the stick and private to the guest. ro: it cannot be written. iops and "
       "bandwidth: the most "
       "requests and bytes a second. At most 8" },
+    { "cdrom", config_add_cdrom, 0, 0, 0, NULL, true, "none",
+      "a CD, read-only, which firmware and systems start from: FILE is an ISO image on the stick. "
+      "NAME as with `disk`. It is one of the 8 disks, at the place of its line among theirs" },
     { "cloud-init", set_cloud_init, 0, 0, 0, NULL, false, "none",
       "a disk from which cloud-init in the guest reads what it is to become: FILE is its "
       "user-data, "
       "META its meta-data. Without META the guest is told its name. It is one of the 8 disks, at "
       "the place of its line among theirs" },
+    { "boot", set_boot, 0, 0, 0, NULL, false, "as the firmware likes",
+      "what the firmware tries, one after another: disk, cdrom and net are all of a kind in the "
+      "order of their lines, disk2 the second alone. What is not named is not tried" },
+    { "boot-menu", set_number, GUEST(boot_menu), 0, 60, NULL, false, "as the firmware likes",
+      "how many seconds the firmware waits for Esc or F2, which open its menu, before it starts "
+      "anything" },
     { "smbios.manufacturer", set_smbios_text, GUEST(smbios.manufacturer), 0, 0, NULL, false,
       "Trivet",
       "who made the guest's machine, as its firmware says (SMBIOS). This key and those that follow "
@@ -701,6 +617,7 @@ const struct guest_config guest_defaults = {
     .on_crash = POLICY_STOP,
     .on_reboot = POLICY_RESTART,
     .on_poweroff = POLICY_STOP,
+    .boot_menu = BOOT_MENU_OWN,
     .disk_changes = UINT64_MAX,
     .rng = true,
     .autostart = true,
@@ -734,10 +651,12 @@ static const struct {
     { add_module, "FILE [ARGUMENTS]" },
     { config_add_net, "NAME[,mac=M][,ip=A][,isolated][,vlan=N][,trunk=V][,rate=SIZE]" },
     { set_cloud_init, "FILE[,META]" },
+    { set_boot, "disk|cdrom|net[,...]" },
     { set_smbios_text, "TEXT" },
     { add_smbios_oem, "TEXT" },
     { set_smbios_uuid, "UUID" },
     { add_passthrough, "ADDRESS|VENDOR:DEVICE|class:NAME" },
+    { config_add_cdrom, "NAME|partlabel:L|partuuid:U|serial:S|[file:]FILE" },
     { config_add_disk, "NAME|partlabel:L|partuuid:U|serial:S|[file:]FILE[,ro]" },
 };
 

@@ -14,9 +14,8 @@
  */
 static const struct {
     const char *key, *end;
-} file_keys[] = {
-    { "kernel", "" }, { "initrd", "" }, { "firmware", "" }, { "disk", "," }, { "module", " \t" }
-};
+} file_keys[] = { { "kernel", "" }, { "initrd", "" }, { "firmware", "" },
+                  { "disk", "," },  { "cdrom", "," }, { "module", " \t" } };
 
 static const char *const uefi_files[] = { "firmware/uefi-x86_64.fd", "firmware/uefi-aarch64.fd" };
 #define UEFI_FILES (sizeof uefi_files / sizeof uefi_files[0])
@@ -48,6 +47,12 @@ size_t config_name_len(const char *value, const char *end)
     return n;
 }
 
+/* What they name may be a disk of the machine. */
+static bool is_disk(const char *key)
+{
+    return conf_same(key, "disk", SIZE_MAX) || conf_same(key, "cdrom", SIZE_MAX);
+}
+
 const char *config_file_of(const char *key, const char *value, size_t *len)
 {
     for (size_t i = 0; i < sizeof file_keys / sizeof file_keys[0]; i++) {
@@ -55,7 +60,7 @@ const char *config_file_of(const char *key, const char *value, size_t *len)
 
         if (!conf_same(key, file_keys[i].key, SIZE_MAX))
             continue;
-        if (conf_same(key, "disk", SIZE_MAX) && disk_source(value, &skip) != DISK_FILE)
+        if (is_disk(file_keys[i].key) && disk_source(value, &skip) != DISK_FILE)
             return NULL;
         *len = config_name_len(value + skip, file_keys[i].end);
         return *len ? value + skip : NULL;

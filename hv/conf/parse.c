@@ -47,7 +47,9 @@ static const struct {
 } elsewhere[] = {
     { "network nic nics vif bridge netdev interface",
       "write `net = NAME` and a section [net NAME]" },
-    { "cdrom cd dvd iso", "write `disk = FILE,ro`" },
+    { "cd dvd iso", "write `cdrom = FILE`" },
+    { "bootorder boot_order boot-order bootdev boot_device",
+      "write `boot = disk,cdrom,net`, in the order in which they are tried" },
     { "drive hda hdb vda sda storage image volume harddisk",
       "write `disk = FILE`, or `disk = nvme0p1`" },
     { "append args arguments bootargs extra options params commandline cmd",
@@ -383,6 +385,7 @@ static void check_guests(struct parse *p)
         firmware_defaults(p->guest);
         check_nets(p, p->guest);
         check_after(p, p->guest);
+        check_boot(p, p->guest);
     }
 }
 

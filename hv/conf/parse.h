@@ -3,6 +3,7 @@
 #pragma once
 #include <hv/config.h>
 #include <hv/types.h>
+#include <string.h>
 
 #define MAX_ERRORS 64
 struct parse {
@@ -49,6 +50,16 @@ set_fn add_passthrough;
 set_fn set_smbios_text, set_smbios_uuid, add_smbios_oem;
 /* `cloud-init`: cloud.c */
 set_fn set_cloud_init;
+/* The name at the start of `value`, up to one of `seps`, into path[PATH_LEN]; returns what is
+ * behind it (after separators, inside `value`). NULL: it is too long, and complained of. */
+const char *split_path(struct parse *, const char *value, const char *seps, char *path);
+/* What follows a comma, without blanks. */
+static inline const char *after_comma(const char *s) { return s + 1 + strspn(s + 1, " \t"); }
+/* `disk`, `cdrom`: disks.c */
+set_fn config_add_disk, config_add_cdrom;
+/* `boot`: boot.c */
+set_fn set_boot;
+void check_boot(struct parse *, const struct guest_config *);
 /* When the file has been read: what goes with what, and the section that nobody wrote. */
 void check_nat(struct parse *);
 

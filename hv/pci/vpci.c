@@ -87,6 +87,13 @@ int vpci_attach_at(struct vpci_dev *d, unsigned slot)
     return 0;
 }
 
+const struct vpci_dev *vpci_at(const struct vm *vm, unsigned slot)
+{
+    assert_cpu0();
+    hv_assert(vm->pci && slot < VPCI_SLOTS);
+    return slot ? vm->pci->dev[slot] : NULL;
+}
+
 void vpci_detach(struct vpci_dev *d)
 {
     struct vpci *p = d->vm ? d->vm->pci : NULL;

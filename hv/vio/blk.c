@@ -389,10 +389,10 @@ static uint8_t vio_blk_transfer(struct blk_io *io, const struct header *h)
     const struct iov *iov = out ? io->chain.iov : io->chain.iov + io->chain.nout;
     uint16_t n = out ? io->chain.nout : io->chain.nin;
     uint64_t bytes = iov_bytes(iov, n);
-    uint32_t block = b->blk->limits.block;
+    uint32_t block = b->config.blk_size;
 
     if (bytes == 0 || bytes % block || h->sector % (block / SECTOR) ||
-        !range_within(h->sector, bytes / SECTOR, 0, b->blk->sectors) || (out && b->blk->ro))
+        !range_within(h->sector, bytes / SECTOR, 0, b->config.capacity) || (out && b->blk->ro))
         return S_IOERR;
     io->req.sector = h->sector;
     io->req.nsectors = bytes / SECTOR;
@@ -685,6 +685,15 @@ static void vio_blk_set_config(struct vio_blk *b, unsigned nqueues)
     if (b->blk->ro)
         b->dev.features |= VIRTIO_BIT(F_RO);
     set_extras(b);
+}
+
+void vio_blk_cdrom(struct virtio_dev *d)
+{
+    struct vio_blk *b = vio_blk_of(d);
+
+    hv_assert(b->blk->ro && b->blk->limits.block <= CD_BLOCK);
+    b->config.blk_size = CD_BLOCK;
+    b->config.capacity = align_down(b->blk->sectors, CD_BLOCK / SECTOR);
 }
 
 void vio_blk_limit(struct virtio_dev *d, uint32_t iops, uint64_t bandwidth)

@@ -47,6 +47,14 @@ static int open_volume(struct vm *vm, const struct guest_disk *d, unsigned i)
         vm_free(vm, v, sizeof *v);
         return e;
     }
+    if (d->cdrom && v->blk.limits.block > CD_BLOCK) {
+        snprintf(vm->why, sizeof vm->why,
+                 "cdrom %s%.60s: its blocks are larger than a CD's %u bytes",
+                 disk_prefix(d->source), d->path, CD_BLOCK);
+        volume_close(v);
+        vm_free(vm, v, sizeof *v);
+        return -ENOTSUP;
+    }
     vm->vio->volume[i] = v;
     vm->vio->disk[i] = &v->blk;
     return 0;
@@ -73,6 +81,8 @@ static int add_disk(struct vm *vm, const struct guest_config *c, unsigned i)
                        &v->dev[v->ndevs]);
     if (e)
         return e;
+    if (c->disk[i].cdrom)
+        vio_blk_cdrom(v->dev[v->ndevs]);
     vio_blk_limit(v->dev[v->ndevs++], c->disk[i].iops, c->disk[i].bandwidth);
     return 0;
 }

@@ -383,7 +383,7 @@ static struct ramdisk *ramdisk_new(struct vm *vm, const struct guest_disk *d, co
     r->vm = vm;
     r->blk = (struct blk_dev){
         .ops = &ops,
-        .sectors = (len + SECTOR - 1) / SECTOR,
+        .sectors = align_up(len, d->cdrom ? CD_BLOCK : SECTOR) / SECTOR,
         .limits = { .block = SECTOR, .discard_max = UINT32_MAX, .zeroes_max = UINT32_MAX },
         .ro = d->ro
     };

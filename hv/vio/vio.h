@@ -7,6 +7,7 @@
 
 #define VIO_DISKS ARRAY_SIZE(((struct guest_config *)0)->disk)
 #define VIO_NETS ARRAY_SIZE(((struct guest_config *)0)->net)
+#define CD_BLOCK 2048u /* bytes */
 struct vio {
     struct virtio_dev *dev[2 + VIO_DISKS + VIO_NETS];
     unsigned ndevs;
@@ -25,6 +26,8 @@ void virtio_release(struct virtio_dev *);
 int must_check virtio_put_state(struct virtio_dev *, const struct virtio_state *,
                                 uint32_t reset_queues);
 
+/* blk.c: right after vio_blk_create(): it is a CD. The disk has blocks of at most 2048 bytes. */
+void vio_blk_cdrom(struct virtio_dev *);
 /* blk.c: right after vio_blk_create(); 0: any. See <hv/config.h>. */
 void vio_blk_limit(struct virtio_dev *, uint32_t iops, uint64_t bandwidth);
 

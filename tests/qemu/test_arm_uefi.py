@@ -41,7 +41,7 @@ def FILES():
             out.write(START)
         files = {"startup.nsh": script, "vmlinuz": debian["vmlinuz-arm64"],
                  "initrd.img": debian["initrd-arm64.img"]}
-        return {"user.yaml": trivet.scratch("user.yaml", USER_DATA),
+        return {"user.yaml": trivet.scratch("user.yaml", USER_DATA), "disk.img": trivet.disk(),
                 "esp.img": esp_disk("esp-arm64.disk", files, mib=64)}
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """
-A guest that UEFI firmware starts from its own disk: Debian's OVMF finds GRUB on a FAT partition,
-and GRUB starts Debian's kernel. A second guest has no disk, and comes to the EFI shell, where a
-variable is set that is there after a reset, and after a power cut of the host.
+A guest that UEFI firmware starts from a CD, as `boot` says, though its disk could be started, too:
+Debian's OVMF finds GRUB on the CD, and that goes on with GRUB's menu on the disk, which starts
+Debian's kernel. A second guest has nothing on its disks, of which the second is tried first, and
+comes to the EFI shell, where a variable is set that is there after a reset, and after a power cut
+of the host.
 """
 import functools
 import os
@@ -17,6 +19,10 @@ import trivet
 SHELL = """[guest shell]
 firmware = uefi
 cloud-init = user.yaml
+disk = disk.img
+disk = disk.img,ro
+boot = disk2,disk1
+boot-menu = 0
 memory = 128M
 autostart = no
 """
@@ -30,14 +36,21 @@ log = info
 firmware = uefi
 smbios.product = Web server
 disk = esp.img
+cdrom = cd.iso
+boot = cdrom,disk
 memory = 256M
 vcpus = 2
 autostart = no
 """
-GRUB = """serial --unit=0 --speed=115200
+SERIAL = """serial --unit=0 --speed=115200
 terminal_input serial
 terminal_output serial
-set timeout=0
+"""
+ON_CD = SERIAL + """echo "The CD speaks: $root"
+set root=hd0,gpt1
+configfile /grub.cfg
+"""
+GRUB = SERIAL + """set timeout=0
 echo "GRUB speaks: $grub_platform $grub_cpu"
 menuentry debian {
     linux /vmlinuz console=ttyS0 quiet
@@ -45,6 +58,7 @@ menuentry debian {
 }
 """
 MODULES = ("part_gpt", "fat", "normal", "configfile", "linux", "serial", "terminal", "echo")
+CD_MODULES = ("iso9660", "search_fs_file")
 START = 1 << 20
 VARIABLE = "-guid 5a2d2b6c-0f5e-4b57-9b59-7472697665ff"
 
@@ -93,6 +107,30 @@ def esp_image():
                                      "initrd.img": debian["initrd.img"]})
 
 
+@functools.lru_cache(maxsize=None)
+def cd_image():
+    """An ISO image that UEFI starts (El Torito): GRUB, which finds its configuration in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in (("cd/cd.cfg", ON_CD), ("early.cfg", "search.file /cd.cfg root\n"
+                                                               "configfile /cd.cfg\n")):
+            path = os.path.join(folder, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="ascii") as out:
+                out.write(text)
+        program, fat = os.path.join(folder, "BOOTX64.EFI"), os.path.join(folder, "cd/efi.img")
+        run("grub-mkimage", "-O", "x86_64-efi", "-p", "/", "-o", program, "-c",
+            os.path.join(folder, "early.cfg"), *MODULES, *CD_MODULES)
+        with open(fat, "wb") as image:
+            image.truncate(1440 << 10)
+        run("mformat", "-i", fat, "-f", "1440", "::")
+        run("mmd", "-i", fat, "::/EFI", "::/EFI/BOOT")
+        run("mcopy", "-i", fat, program, "::/EFI/BOOT/BOOTX64.EFI")
+        out = os.path.join(trivet.WORK, "cd.iso")
+        run("xorriso", "-as", "mkisofs", "-quiet", "-V", "TRIVET_CD", "-e", "efi.img",
+            "-no-emul-boot", "-o", out, os.path.join(folder, "cd"))
+        return out
+
+
 def run(*command, stdin=None):
     subprocess.run(command, input=stdin, text=True, check=True, capture_output=True, timeout=120,
                    env=dict(os.environ, MTOOLS_SKIP_CHECK="1"))
@@ -102,13 +140,16 @@ USER_DATA = b"#cloud-config\nhostname: told-by-cloud-init\n"
 
 
 def FILES():
-    return {"esp.img": esp_image(), "user.yaml": trivet.scratch("user.yaml", USER_DATA)}
+    return {"esp.img": esp_image(), "cd.iso": cd_image(), "disk.img": trivet.disk(),
+            "user.yaml": trivet.scratch("user.yaml", USER_DATA)}
 
 
-def test_disk_boots_by_grub(machine):
+def test_boots_by_grub(machine):
     machine.cmd("start disk", 60)
     machine.send("console disk\r")
-    machine.expect(r"BdsDxe: starting Boot", 120, "the firmware starts nothing")
+    machine.expect(r"BdsDxe: starting Boot\S+ [^\n]*Pci\(0x4,0x0\)", 120,
+                   "the firmware does not start the CD first")
+    machine.expect(r"The CD speaks: cd0\b", 60, "the CD does not come up")
     machine.expect(r"GRUB speaks: efi x86_64", 60, "GRUB does not come up")
     machine.expect(r"trivet guest ready", 180, "Debian does not come up")
     machine.expect(r"debian:\S*# ", 60, "no prompt")
@@ -116,6 +157,11 @@ def test_disk_boots_by_grub(machine):
     machine.send("ls /sys/firmware\r")
     machine.expect(r"\befi\b", 60, "Linux was not started by EFI")
     shows_its_machine(machine, "disk")
+    machine.quiet(0.5, 10)
+    machine.send("cd /sys/block/vdb; cat queue/logical_block_size ro size; cd\r")
+    machine.expect(rf"\n2048\r\n1\r\n{os.path.getsize(cd_image()) // 512}\r\n", 60, "no CD")
+    machine.send("dd if=/dev/vdb bs=1 skip=32808 count=9 2>&-; echo\r")
+    machine.expect(r"\nTRIVET_CD\r", 60, "the CD cannot be read")
     machine.detach()
     assert not [line for line in machine.logs if "is taken" in line or "cannot" in line]
     machine.cmd("stop disk --force", 30)
@@ -146,11 +192,19 @@ def test_shell_and_variables(machine):
     """The EFI shell on the serial console; a variable is there again after a reset of the guest."""
     machine.cmd("start shell", 60)
     machine.send("console shell\r")
+    for slot in (5, 4):
+        machine.expect(rf"BdsDxe: failed to load Boot\S+ [^\n]*Pci\(0x{slot},0x0\): Not Found", 120,
+                       "the disks are not tried as `boot` says")
     to_shell(machine)
     machine.send(f"setvar Kept {VARIABLE} -nv -bs =L\"stays\"\r")
     machine.expect(r"Shell> ", 30)
+    # the firmware has connected what `boot` names, and nothing else
+    machine.send("connect -r\r")
+    machine.expect(r"Shell> ", 60)
+    machine.send("map -r\r")
+    machine.expect(r"FS0:.*Shell> ", 30, "cloud-init's disk has no file system")
     machine.send("fs0:\r")
-    machine.expect(r"FS0:\\> ", 30, "cloud-init's disk is no file system")
+    machine.expect(r"FS0:\\> ", 30, "it cannot be read")
     machine.send("type user-data\r")
     machine.expect(r"hostname: told-by-cloud-init\r", 30, "no user-data")
     machine.send("type meta-data\r")

@@ -48,6 +48,10 @@ static void files_named(void **state)
                  "cloud-init = ,\n",
                  ISA_AARCH64, add, NULL);
     assert_string_equal(found, "u.yaml|m|u|");
+    found[0] = 0;
+    config_files("[guest a]\nfirmware = own.fd\ncdrom = x.iso\nCDROM = nvme0p1\ncdrom = file:y\n",
+                 ISA_AARCH64, add, NULL);
+    assert_string_equal(found, "own.fd|x.iso|y|");
     assert_true(config_same_file("/Dir/A", 6, "dir\\a", 5));
     assert_false(config_same_file("a", 1, "ab", 2));
 }

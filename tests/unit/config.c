@@ -168,7 +168,7 @@ static void test_right_words(void **state)
         { "disk-changes = 1,5G", "give a whole number: 1536M" },
         { "network = lan", "write `net = NAME` and a section [net NAME]" },
         { "NIC = x", "write `net = NAME`" },
-        { "cdrom = x.iso", "write `disk = FILE,ro`" },
+        { "dvd = x.iso", "write `cdrom = FILE`" },
         { "append = quiet", "write `cmdline = TEXT`" },
         { "ram = 1G", "write `memory = SIZE`" },
         { "smp = 2", "write `vcpus = NUMBER`" },
@@ -291,7 +291,10 @@ static void test_examples(void **state)
                  guest                               ? "guest a"
                  : strncmp(k.section, "net", 3) == 0 ? "net nat"
                                                      : "host",
-                 guest && !starts ? "kernel = k\n" : "", line);
+                 !guest || starts              ? ""
+                 : strcmp(k.name, "boot") == 0 ? "firmware = f\n"
+                                               : "kernel = k\n",
+                 line);
         if (parse(text) != 0)
             fail_msg("`%s`: %s", line, c.error[0].text);
     }
@@ -369,6 +372,58 @@ static void test_firmware(void **state)
     assert_false(c.guest[3].acpi);
     assert_int_equal(parse("[guest a]\nfirmware = uefi\nacpi = no\n"), 0);
     assert_false(c.guest[0].acpi);
+}
+
+static void test_cdrom(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[guest a]\nfirmware = uefi\ncdrom = nvme0p2\ndisk = d.img\n"
+                           "boot = cdrom2,disk\ncdrom = file:nvme1\n"),
+                     0);
+    assert_int_equal(c.guest[0].ndisks, 3);
+    assert_int_equal(c.guest[0].disk[0].source, DISK_NAME);
+    assert_true(c.guest[0].disk[0].cdrom && c.guest[0].disk[0].ro);
+    assert_false(c.guest[0].disk[1].cdrom || c.guest[0].disk[1].ro);
+    assert_string_equal(c.guest[0].disk[2].path, "nvme1");
+    assert_int_equal(c.guest[0].disk[2].source, DISK_FILE);
+    assert_int_equal(parse("[guest a]\nfirmware = uefi\ncdrom = x.iso,ro\n"
+                           "[guest b]\nfirmware = uefi\ncdrom = x.iso\nboot = disk1\n"),
+                     2);
+    expect_error(0, 3, "takes nothing behind its name");
+    expect_error(1, 7, "there is no disk1: the guest has 0 lines `disk`");
+}
+
+static void test_boot(void **state)
+{
+    static const struct guest_boot order[] = { { BOOT_NET, 2 },
+                                               { BOOT_CDROM, 0 },
+                                               { BOOT_DISK, 0 } };
+
+    (void)state;
+    assert_int_equal(parse("[guest a]\nfirmware = uefi\nboot = net2 , CDROM,disk\nboot_menu = 7\n"
+                           "net = nat\nnet = nat\n[guest b]\nfirmware = uefi\n"),
+                     0);
+    assert_int_equal(c.guest[0].nboot, ARRAY_SIZE(order));
+    assert_memory_equal(c.guest[0].boot, order, sizeof order);
+    assert_int_equal(c.guest[0].boot_menu, 7);
+    assert_int_equal(c.guest[1].nboot, 0);
+    assert_int_equal(c.guest[1].boot_menu, BOOT_MENU_OWN);
+    assert_int_equal(parse("[guest a]\nfirmware = uefi\nboot = disk,,net\n"
+                           "[guest b]\nfirmware = uefi\nboot = floppy\n"
+                           "[guest d]\nfirmware = uefi\nboot = net,disk,net\n"
+                           "[guest e]\nfirmware = uefi\nboot = disk17\n"
+                           "[guest f]\nfirmware = uefi\nboot = disk2\ndisk = d.img\n"
+                           "cloud-init = u\n"
+                           "[guest g]\nkernel = k\nboot = disk\n"
+                           "[guest h]\nfirmware = uefi\nboot-menu = 61\n"),
+                     7);
+    expect_error(0, 3, "give what is tried");
+    expect_error(1, 6, "`boot = floppy`: give what is tried");
+    expect_error(2, 9, "net is given twice");
+    expect_error(3, 12, "give what is tried");
+    expect_error(4, 15, "there is no disk2: the guest has 1 line `disk`");
+    expect_error(5, 20, "starts from its kernel");
+    expect_error(6, 23, "from 0 to 60");
 }
 
 static void test_cloud_init(void **state)
@@ -548,6 +603,7 @@ int main(void)
         cmocka_unit_test(test_escape),      cmocka_unit_test(test_set),
         cmocka_unit_test(test_utf16),       cmocka_unit_test(test_nul_and_long_lines),
         cmocka_unit_test(test_vcpus),       cmocka_unit_test(test_smbios),
+        cmocka_unit_test(test_cdrom),       cmocka_unit_test(test_boot),
         cmocka_unit_test(test_cloud_init),  cmocka_unit_test(test_firmware),
         cmocka_unit_test(test_words),
     };

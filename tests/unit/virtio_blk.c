@@ -284,6 +284,30 @@ static void test_read_only(void **state)
     config.disk[0].ro = false;
 }
 
+/* Blocks of 2048 bytes, to the end of the last; reads that begin inside one are none of a CD's. */
+static void test_cdrom(void **state)
+{
+    uint64_t sectors = (FILE_LEN + 2047) / 2048 * 4;
+
+    (void)state;
+    fake_down();
+    config.disk[0].ro = config.disk[0].cdrom = true;
+    fake_up();
+    start(SLOT_BLK, 0, 16, V1 | F(5) | F(6));
+    assert_int_equal(mem_rd(dev.config, 4), sectors);
+    assert_int_equal(mem_rd(dev.config + 20, 4), 2048);
+    assert_int_equal(request(0, 64, 4096, true), 0);
+    assert_int_equal(byte(DATA + 4095), file[64 * 512 + 4095]);
+    assert_int_equal(request(0, sectors - 4, 2048, true), 0);
+    assert_int_equal(byte(DATA + 99), file[FILE_LEN - 1]);
+    assert_int_equal(byte(DATA + 2047), 0); /* beyond the file's end */
+    assert_int_equal(request(0, sectors, 2048, true), 1);
+    assert_int_equal(request(0, 65, 2048, true), 1);
+    assert_int_equal(request(0, 64, 512, true), 1);
+    assert_int_equal(request(1, 64, 2048, false), 1);
+    config.disk[0].ro = config.disk[0].cdrom = false;
+}
+
 /*
  * One sector in each piece, until the limit: errors then, one line that says what to change, and
  * what was written stays.
@@ -452,6 +476,7 @@ int main(void)
         T(test_queue_reset),
         T(test_disk_survives_reset),
         T(test_read_only),
+        T(test_cdrom),
         T(test_disk_limit),
         T(test_each_allocation_refused),
         T(test_zeroes_are_charged),

@@ -630,6 +630,34 @@ static void changes(void **state)
     disks[1].table = was;
 }
 
+/* A volume as a CD: the last block is left out where it is not whole; 4096 bytes are too many. */
+static void cdrom(void **state)
+{
+    const struct buf two[] = { { DATA, 2048, true } };
+
+    fake_down();
+    config.disk[0].ro = config.disk[0].cdrom = true;
+    disks[0].blk.sectors -= 1;
+    assert_int_equal(set_up(state, "nvme0"), 0);
+    start(SLOT_BLK, 0, 64, V1 | INDIRECT | F(5) | F(6));
+    assert_int_equal(mem_rd(dev.config, 4), DISK_SECTORS - 4);
+    assert_int_equal(mem_rd(dev.config + 20, 4), 2048);
+    assert_int_equal(request(0, 8, two, 1), 0);
+    assert_int_equal(request(0, DISK_SECTORS - 8, two, 1), 0);
+    assert_int_equal(request(0, DISK_SECTORS - 4, two, 1), 1);
+    assert_int_equal(request(0, 9, two, 1), 1);
+    fake_down();
+    disks[0].blk.sectors += 1;
+    strcpy(config.disk[0].path, "nvme1");
+    assert_int_equal(vpci_create(&vm, &layout), 0);
+    assert_int_equal(vio_build(&vm, &config), -ENOTSUP);
+    assert_non_null(strstr(vm.why, "cdrom nvme1: its blocks are larger than a CD's 2048 bytes"));
+    assert_null(disks[1].volumes);
+    fake_down();
+    config.disk[0].ro = config.disk[0].cdrom = false;
+    fake_up();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -648,6 +676,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(held, up_512, down),
         cmocka_unit_test_setup_teardown(saved, up_512, down),
         cmocka_unit_test_setup_teardown(changes, up_512, down),
+        cmocka_unit_test_setup_teardown(cdrom, up_512, down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <hv/boot_order.h>
 #include "vio_fake.h"
 
 static uint64_t in(uint16_t port, unsigned size)
@@ -277,6 +278,56 @@ static void test_window(void **state)
     assert_int_equal(cfg_rd(SLOT_BLK, cap + 16, 1), 0xff);
 }
 
+/* ---- the file by which firmware learns what to try ---- */
+
+static char order[BOOT_ORDER_MAX];
+
+static void expect_order(const struct guest_boot *boot, unsigned n, const char *text)
+{
+    static const struct boot_device devices[] = {
+        { .kind = BOOT_DISK, .slot = 3 },
+        { .kind = BOOT_NET, .slot = 0x1f },
+        { .kind = BOOT_DISK, .slot = 12 },
+        { .kind = BOOT_CDROM, .slot = 4 },
+        { .kind = BOOT_NET, .slot = 6, .passed = true, .id = { 0x8086, 0x10d3 } },
+    };
+    uint32_t len;
+
+    len = boot_order_write(boot, n, devices, ARRAY_SIZE(devices), order);
+    assert_int_equal(len, text ? strlen(text) + 1 : 0);
+    if (text)
+        assert_memory_equal(order, text, len);
+}
+
+static void test_boot_order(void **state)
+{
+    (void)state;
+    expect_order((struct guest_boot[]){ { BOOT_DISK, 0 }, { BOOT_CDROM, 0 }, { BOOT_NET, 0 } }, 3,
+                 "/pci@i0cf8/scsi@3/disk@0,0\n/pci@i0cf8/scsi@c/disk@0,0\n"
+                 "/pci@i0cf8/scsi@4/disk@0,0\n/pci@i0cf8/ethernet@1f/ethernet-phy@0\n"
+                 "/pci@i0cf8/pci8086,10d3@6");
+    expect_order((struct guest_boot[]){ { BOOT_DISK, 2 }, { BOOT_NET, 1 }, { BOOT_DISK, 0 } }, 3,
+                 "/pci@i0cf8/scsi@c/disk@0,0\n/pci@i0cf8/ethernet@1f/ethernet-phy@0\n"
+                 "/pci@i0cf8/scsi@3/disk@0,0");
+    expect_order((struct guest_boot[]){ { BOOT_NET, 2 } }, 1, "/pci@i0cf8/pci8086,10d3@6");
+    expect_order((struct guest_boot[]){ { BOOT_NET, 3 } }, 1, NULL);
+    expect_order(NULL, 0, NULL);
+}
+
+static void test_boot_order_of_guest(void **state)
+{
+    (void)state;
+    config.boot[0] = (struct guest_boot){ BOOT_DISK, 0 };
+    assert_int_equal(vio_boot_order(&vm, order), 0);
+    config.nboot = 1;
+    assert_int_equal(vio_boot_order(&vm, order), sizeof "/pci@i0cf8/scsi@3/disk@0,0");
+    assert_string_equal(order, "/pci@i0cf8/scsi@3/disk@0,0");
+    config.disk[0].source = DISK_CLOUD_INIT;
+    assert_int_equal(vio_boot_order(&vm, order), 0);
+    config.disk[0].source = DISK_FILE;
+    config.nboot = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +340,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_msix_moves, up, down),
         cmocka_unit_test_setup_teardown(test_intx, up, down),
         cmocka_unit_test_setup_teardown(test_window, up, down),
+        cmocka_unit_test(test_boot_order),
+        cmocka_unit_test_setup_teardown(test_boot_order_of_guest, up, down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

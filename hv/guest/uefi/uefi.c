@@ -226,6 +226,20 @@ static int tell_smbios(struct uefi *u)
                : fw_cfg_file(&u->cfg, "etc/smbios/smbios-anchor", u->smbios_anchor, SMBIOS_ANCHOR);
 }
 
+/* What is tried, and how long the firmware waits for a key before: both edk2's. */
+static int tell_boot(struct uefi *u)
+{
+    const struct guest_config *c = u->vm->config;
+    uint32_t len = vio_boot_order(u->vm, u->boot_order);
+    int err = len ? fw_cfg_file(&u->cfg, "bootorder", u->boot_order, len) : 0;
+
+    if (err || c->boot_menu == BOOT_MENU_OWN)
+        return err;
+    u->boot_menu_ms = (uint16_t)(c->boot_menu * 1000);
+    err = fw_cfg_number(&u->cfg, FW_CFG_BOOT_MENU, 2, 1);
+    return err ? err : fw_cfg_file(&u->cfg, "etc/boot-menu-wait", &u->boot_menu_ms, 2);
+}
+
 /* What firmware of every ISA asks for. */
 static int tell_size(struct uefi *u)
 {
@@ -250,6 +264,8 @@ int uefi_build(struct vm *vm, const struct uefi_registers *r)
         err = tell_size(u);
     if (!err)
         err = tell_smbios(u);
+    if (!err)
+        err = tell_boot(u);
     if (!err)
         err = add_flash(u);
     return err ? err : add_fw_cfg(u, r);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Private to hv/guest/uefi. */
 #pragma once
+#include <hv/boot_order.h>
 #include <hv/cfi_flash.h>
 #include <hv/fw_cfg.h>
 #include <hv/guest_smbios.h>
@@ -42,6 +43,8 @@ struct uefi {
     uint8_t *tables; /* of this machine; NULL: none yet */
     uint64_t tables_room;
     uint8_t rsdp[36], script[40 * FW_ACPI_COMMAND];
+    char boot_order[BOOT_ORDER_MAX];
+    uint16_t boot_menu_ms;
     uint8_t smbios[SMBIOS_ROOM], smbios_anchor[SMBIOS_ANCHOR];
 };
 

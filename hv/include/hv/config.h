@@ -37,6 +37,7 @@ struct guest_disk {
     char path[PATH_LEN]; /* without what says which source it is */
     enum disk_source source;
     bool ro;
+    bool cdrom;         /* of blocks of 2048 bytes, as a CD has; ro, too */
     uint32_t iops;      /* most requests a second; 0: any */
     uint64_t bandwidth; /* most bytes a second; 0: any */
 };
@@ -50,6 +51,13 @@ struct guest_net {
     unsigned line;
     bool isolated;
     struct net_access access;
+};
+/* What firmware tries: the devices of a kind, or the nth of them alone; 0: all. */
+enum boot_kind { BOOT_DISK, BOOT_CDROM, BOOT_NET };
+#define BOOT_NTH_MAX 16
+#define BOOT_MENU_OWN UINT32_MAX /* as the firmware likes */
+struct guest_boot {
+    uint8_t kind, nth;
 };
 /* A PCI function of the machine; text: as it was written. */
 struct guest_passthrough {
@@ -76,6 +84,9 @@ struct guest_config {
     unsigned nmodules;
     struct guest_smbios smbios; /* of guests with firmware */
     char meta_data[PATH_LEN];   /* of cloud-init's disk; "": Trivet's own */
+    struct guest_boot boot[8];  /* in this order; none: as the firmware likes */
+    unsigned nboot, boot_line;
+    uint32_t boot_menu; /* seconds for a key that opens the firmware's menu; BOOT_MENU_OWN */
     struct guest_disk disk[8];
     unsigned ndisks;
     struct guest_net net[4];

@@ -184,6 +184,8 @@ void vpci_add_msix(struct vpci_dev *, unsigned bar, unsigned nvec);
 int must_check vpci_attach(struct vpci_dev *);
 /* The same, into that slot: -EEXIST. */
 int must_check vpci_attach_at(struct vpci_dev *, unsigned slot);
+/* CPU 0: what is there; NULL: nothing, or the host bridge. slot: below VPCI_SLOTS. */
+const struct vpci_dev *vpci_at(const struct vm *, unsigned slot);
 /* CPU 0, no vCPU runs. Harmless when not attached. */
 void vpci_detach(struct vpci_dev *);
 
