@@ -688,7 +688,7 @@ static void test_firmware_refused(void **state)
     firmware_file = (struct uefi_file){ NULL, kernel, 768 * KIB, sizeof kernel };
     fake_config.memory = 128 * MIB - PAGE_SIZE;
     assert_int_equal(guest_arm.ram_layout(&fake_vm, &fake_config), -ENOSPC);
-    assert_non_null(strstr(fake_vm.why, "128M or more"));
+    assert_non_null(strstr(fake_vm.why, "at least 128M"));
     fake_config.memory = 128 * MIB;
     firmware_file.code_len = 64 * MIB + PAGE_SIZE;
     assert_int_equal(guest_arm.ram_layout(&fake_vm, &fake_config), -ENOEXEC);
