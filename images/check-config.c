@@ -142,10 +142,12 @@ static void check_disks(const struct guest_config *g)
     }
 }
 
-/* What the header of a kernel says, in the words of the guest that will not start. */
-static void check_kernel(const struct guest_config *g)
+/* What a file's header says, in the words of the guest that will not start. */
+static void check_header(const struct guest_config *g, const char *key, const char *path,
+                         bool (*problem)(const struct guest_config *, const void *file,
+                                         uint64_t len, char *why, size_t n))
 {
-    const char *source = source_of(g->kernel, strlen(g->kernel));
+    const char *source = source_of(path, strlen(path));
     char *file, why[200];
     struct stat st;
     size_t len;
@@ -155,9 +157,16 @@ static void check_kernel(const struct guest_config *g)
     file = contents(source, (size_t)st.st_size, &len);
     if (!file)
         return;
-    if (kernel_problem(g, file, len, why, sizeof why))
-        tell(line_of(g, g->kernel), "kernel %s: %s", g->kernel, why);
+    if (problem(g, file, len, why, sizeof why))
+        tell(line_of(g, path), "%s %s: %s", key, path, why);
     free(file);
+}
+
+static void check_guest(const struct guest_config *g)
+{
+    check_header(g, "kernel", g->kernel, kernel_problem);
+    check_header(g, "firmware", g->firmware, firmware_problem);
+    check_disks(g);
 }
 
 /* ---- the text ---- */
@@ -179,7 +188,7 @@ static void check(const char *text, size_t len)
         tell(0, "no guest is defined: write a [guest NAME] section");
     config_files(text, CONFIG_ALL_ISAS, on_file, NULL);
     for (unsigned i = 0; i < c.nguests; i++)
-        check_kernel(&c.guest[i]), check_disks(&c.guest[i]);
+        check_guest(&c.guest[i]);
     if (errors == 0)
         printf("%s: %u %s, no error\n", conf, c.nguests, c.nguests == 1 ? "guest" : "guests");
     else

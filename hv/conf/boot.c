@@ -94,6 +94,10 @@ void check_boot(struct parse *p, const struct guest_config *g)
         complain(p, "`boot` tells firmware what to try; this guest starts from its kernel");
         return;
     }
+    if (g->isa == ISA_RISCV64) {
+        complain(p, "`boot` is for UEFI firmware; what a riscv64 guest's starts is its `kernel`");
+        return;
+    }
     for (unsigned i = 0; i < g->nboot && !g->npassthrough; i++) {
         const struct guest_boot *b = &g->boot[i];
         unsigned n = boot_count(g, b->kind);

@@ -455,7 +455,9 @@ static const struct key guest_keys[] = {
     { "firmware", set_firmware, GUEST(firmware), 0, 0, NULL, false, "none",
       "instead of a kernel: what starts the guest from its disks. uefi: the UEFI firmware "
       "that is "
-      "on the stick. FILE: another one, its variable store before its code (OVMF.fd)" },
+      "on the stick. FILE: another one, its variable store before its code (OVMF.fd). riscv64: a "
+      "program for M-mode, such as OpenSBI's fw_dynamic.bin, which starts the `kernel` (an Image, "
+      "or U-Boot for S-mode), or U-Boot for M-mode, without one" },
     { "kind", config_set_word, GUEST(kind), WORDS(guest_kind_names), false, "auto",
       "what the kernel file is. auto: told by the file's header. image: an ARM64 Linux Image, also "
       "compressed. "

@@ -4,6 +4,7 @@
  * <hv/config.h>.
  */
 #include "parse.h"
+#include <hv/config_files.h>
 #include <hv/nat.h>
 #include <hv/assert.h>
 #include <hv/net.h>
@@ -65,6 +66,7 @@ static const struct {
     { "type builder", "write `kind = WORD`, or leave it out: the kernel's file says it" },
     { "onboot auto start enabled", "write `autostart = yes` or `no`" },
     { "bios uefi loader ovmf efi", "write `firmware = uefi`" },
+    { "opensbi sbi u-boot uboot", "write `firmware = FILE`, of a riscv64 guest" },
     { "restart on_restart autorestart",
       "write `on_crash = restart`, `on_reboot = restart` or `on_poweroff = restart`" },
     { "vnc spice display graphics vga video sound audio usb",
@@ -347,14 +349,26 @@ static void check_after(struct parse *p, const struct guest_config *g)
 /* Bits of keys_seen: "kernel" and "firmware" are the first keys. */
 enum { SEEN_KERNEL = 1, SEEN_FIRMWARE = 2 };
 
+/* Only firmware of a riscv64 guest is followed by a kernel, and is none of UEFI's. */
 static void check_what_starts(struct parse *p, const struct guest_config *g)
 {
     unsigned seen = (unsigned)g->keys_seen & (SEEN_KERNEL | SEEN_FIRMWARE);
+    bool uefi = strcmp(g->firmware, FIRMWARE_UEFI) == 0;
 
     if (!seen)
         complain(p, "[guest %s]: `kernel = FILE` is missing", g->name);
-    else if (seen == (SEEN_KERNEL | SEEN_FIRMWARE))
-        complain(p, "[guest %s]: give `kernel` or `firmware`: firmware starts what is on a disk",
+    else if (uefi && g->isa == ISA_RISCV64)
+        complain(p,
+                 "[guest %s]: `firmware = uefi` is for x86_64 and aarch64 guests; riscv64: give "
+                 "a file, such as OpenSBI's fw_dynamic.bin",
+                 g->name);
+    else if (seen == (SEEN_KERNEL | SEEN_FIRMWARE) && uefi)
+        complain(p, "[guest %s]: give `kernel` or `firmware`: UEFI starts what is on a disk",
+                 g->name);
+    else if (seen == (SEEN_KERNEL | SEEN_FIRMWARE) && g->isa != ISA_RISCV64)
+        complain(p,
+                 "[guest %s]: give `kernel` or `firmware`; both are for a riscv64 guest, with "
+                 "`isa = riscv64`",
                  g->name);
 }
 
@@ -368,10 +382,10 @@ static bool was_given(const struct guest_config *g, const char *name)
     return false;
 }
 
-/* What firmware starts expects ACPI. */
+/* What UEFI starts expects ACPI. */
 static void firmware_defaults(struct guest_config *g)
 {
-    if (g->firmware[0] && !was_given(g, "acpi"))
+    if (g->firmware[0] && g->isa != ISA_RISCV64 && !was_given(g, "acpi"))
         g->acpi = true;
 }
 

@@ -154,6 +154,10 @@ static bool other_elf(const struct kernel_file *f, enum isa isa, char *why, size
         return recognize_say(
             why, n,
             "an ELF file for ARM64 (vmlinux?): give the Image made of it (`objcopy -O binary`)");
+    if (isa == ISA_RISCV64 && machine == EM_RISCV)
+        return recognize_say(
+            why, n,
+            "an ELF file for RISC-V (vmlinux?): give the Image made of it (`objcopy -O binary`)");
     if (isa == ISA_COUNT)
         return recognize_say(why, n, "an ELF file for %s, which Trivet does not run", name);
     return recognize_say(why, n, "an ELF file for %s; this guest is for %s", name, isa_names[isa]);
@@ -227,4 +231,32 @@ bool kernel_problem(const struct guest_config *c, const void *data, uint64_t len
     return stranger(&f, why, n) || gzip_for_x86(&f, isa, why, n) || other_elf(&f, isa, why, n) ||
            wrong_linux(&f, isa, why, n) || xen_arm64(&f, why, n) || efi_program(&f, why, n) ||
            cut_bzimage(&f, why, n) || cut_image(&f, why, n);
+}
+
+bool firmware_problem(const struct guest_config *c, const void *data, uint64_t len, char *why,
+                      size_t n)
+{
+    static const struct {
+        uint32_t off, n;
+        const char *magic, *what;
+    } known[] = {
+        { MAGIC(0, "\x7f"
+                   "ELF"),
+          "an ELF file: give the binary made of it, such as OpenSBI's fw_dynamic.bin" },
+        { MAGIC(40, "_FVH"), "UEFI firmware, which riscv64 guests do not take: give OpenSBI's "
+                             "fw_dynamic.bin, and U-Boot as `kernel`" },
+        { MAGIC(56, "RSC\x05"), "a Linux kernel: give it as `kernel`, with firmware or without" },
+        { MAGIC(0, "\xd0\r\xfe\xed"), "a device tree or a U-Boot FIT image: give the program" },
+        { MAGIC(0, "\x1f\x8b"), "compressed with gzip: unpack it with `gzip -d`" },
+    };
+    struct kernel_file f = { data, len };
+
+    if (c->isa != ISA_RISCV64)
+        return false;
+    if (len == 0)
+        return recognize_say(why, n, "the file is empty");
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+        if (kernel_file_has(&f, known[i].off, known[i].magic, known[i].n))
+            return recognize_say(why, n, "%s", known[i].what);
+    return false;
 }

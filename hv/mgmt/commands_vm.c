@@ -70,6 +70,11 @@ static void text_or_nothing(struct out *o, const char *key, const char *label, c
         out_text(o, key, label, "%s", s);
 }
 
+static bool has_variables(const struct guest_config *g)
+{
+    return g->firmware[0] && g->isa != ISA_RISCV64; /* nothing of that is UEFI's */
+}
+
 /* The variables of a guest's firmware outlive its stop. */
 static bool variables_are_kept(const struct vm *vm)
 {
@@ -84,13 +89,13 @@ static void info_files(struct out *o, const struct vm *vm)
     text_or_nothing(o, "kernel", "Kernel", g->kernel);
     if (o->json || g->firmware[0])
         out_text(o, "firmware", "Firmware", "%s%s", g->firmware,
-                 o->json                  ? ""
-                 : variables_are_kept(vm) ? " (its variables are kept in the state volume)"
-                 : store_volume_usable()  ? " (its variables are lost at stop: `log` says why)"
-                                          : " (its variables are lost at stop: no state volume)");
-    if (o->json) /* null: no firmware */
-        g->firmware[0] ? out_number(o, "variables_kept", "", variables_are_kept(vm), UNIT_BOOL)
-                       : out_null(o, "variables_kept");
+                 o->json || !has_variables(g) ? ""
+                 : variables_are_kept(vm)     ? " (its variables are kept in the state volume)"
+                 : store_volume_usable()      ? " (its variables are lost at stop: `log` says why)"
+                                         : " (its variables are lost at stop: no state volume)");
+    if (o->json) /* null: there are none */
+        has_variables(g) ? out_number(o, "variables_kept", "", variables_are_kept(vm), UNIT_BOOL)
+                         : out_null(o, "variables_kept");
     text_or_nothing(o, "initrd", "Initrd", g->initrd);
     text_or_nothing(o, "cmdline", "Command line", g->cmdline);
     if (!o->json) { /* JSON has them as lists below */

@@ -16,6 +16,8 @@ int must_check restore_step(struct vm *);
 /* vm.c. Kills the VM with the reason that guest code left in vm->why, or this one. Any CPU. */
 void vm_kill_error(struct vm *, const struct vcpu *, const struct vcpu_exit *, int err);
 
+/* check.c; CPU 0, its ISA is known: 0, or -Exxx with vm->why */
+int must_check vm_check_files(struct vm *);
 /* change.c; CPU 0, it is off: what vm_change() said holds now */
 void vm_take_change(struct vm *);
 /* policy.c; CPU 0 */

@@ -5,7 +5,6 @@
  * parts are touched only when all its vCPUs are parked or not there.
  */
 #include <hv/assert.h>
-#include <hv/config_files.h>
 #include <hv/console.h>
 #include <hv/files.h>
 #include <hv/guest.h>
@@ -321,7 +320,10 @@ static void let_run(struct vm *vm)
               (unsigned long long)(vm->started_ns - vm->asked_ns) / 1000,
               (unsigned long long)vm->scrub_ns / 1000);
     vm->scrub_ns = 0;
-    sched_wake(vm->vcpu[0]);
+    /* mostly the first alone, which starts the others: so it is last */
+    for (uint32_t i = vm->nvcpus; i-- > 0;)
+        if (vm->vcpu[i]->mp == MP_RUNNABLE)
+            sched_wake(vm->vcpu[i]);
 }
 
 /* The same for one that was saved. It is paused until here: its clock stands at what was saved. */
@@ -432,23 +434,6 @@ void vm_leave_out(struct vm *vm, const char *fmt, ...)
     va_end(ap);
 }
 
-/* Is its kernel's file one that can be started, as far as its header tells? */
-static int check_kernel(struct vm *vm)
-{
-    int n = snprintf(vm->why, sizeof vm->why, "kernel %s: ", vm->config->kernel);
-    uint64_t len = 0;
-    const void *file = file_find(vm->config->kernel, &len);
-
-    if (file && kernel_problem(vm->config, file, len, vm->why + n, sizeof vm->why - (size_t)n))
-        return -ENOEXEC;
-    vm->why[0] = '\0';
-    if (!vm->config->firmware[0] || config_uefi_file(vm->guest_ops->isa))
-        return 0;
-    snprintf(vm->why, sizeof vm->why,
-             "firmware: x86-64 and ARM64 guests can have it; give a kernel instead");
-    return -ENOTSUP;
-}
-
 /* The first steps, which need no waiting. */
 static int begin_start(struct vm *vm)
 {
@@ -462,7 +447,7 @@ static int begin_start(struct vm *vm)
         return -ENOTSUP;
     }
     vm->clock_hz = vm->ops->clock_hz ? vm->ops->clock_hz() : time_cycles_hz();
-    err = check_kernel(vm);
+    err = vm_check_files(vm);
     if (err)
         return err;
     err = get_memory(vm);

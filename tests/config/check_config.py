@@ -112,6 +112,7 @@ KERNELS = [     # (bytes, more of the section, what is said)
     (elf(183), "isa = x86_64\n", "an ELF file for ARM64; this guest is for x86_64"),
     (elf(62), "isa = aarch64\n", "an ELF file for x86-64; this guest is for aarch64"),
     (elf(243), "isa = x86_64\n", "an ELF file for RISC-V; this guest"),
+    (elf(243), "isa = riscv64\n", "an ELF file for RISC-V (vmlinux?): give the Image"),
     (elf(8), "", "an ELF file for another machine"),
     (pe(0x8664), "", "an EFI program"),
     (pe(0xaa64), "", "an EFI program"),
@@ -119,6 +120,13 @@ KERNELS = [     # (bytes, more of the section, what is said)
     (bzimage(0x10a00), "isa = aarch64\n", "a Linux kernel for x86_64; this guest is for aarch64"),
     (image(0x5000), "", "cut short: 20480 bytes, and its header says 36864"),
     (image(0x9000), "isa = x86_64\n", "a Linux kernel for aarch64; this guest is for x86_64"),
+]
+# Firmware of a riscv64 guest
+FIRMWARE = [
+    (elf(243), "an ELF file: give the binary made of it"), (at(40, b"_FVH"), "UEFI firmware"),
+    (at(56, b"RSC\5"), "give it as `kernel`"), (b"\xd0\x0d\xfe\xed" + bytes(60), "FIT"),
+    (b"\x1f\x8b\x08" + bytes(60), "compressed with gzip"), (b"", "the file is empty"),
+    (bytes(64), None),
 ]
 RIGHT = [
     (bzimage(0x10a00), ""), (bzimage(0x109f8), ""), (image(0x9000), ""), (elf(62), ""),
@@ -128,9 +136,12 @@ RIGHT = [
 
 def kernels(folder):
     conf, kernel = os.path.join(folder, "t.conf"), os.path.join(folder, "k")
-    for data, more, words in KERNELS + [(data, more, None) for data, more in RIGHT]:
+    cases = [("kernel", *case) for case in KERNELS]
+    cases += [("kernel", data, more, None) for data, more in RIGHT]
+    cases += [("firmware", data, "isa = riscv64\n", words) for data, words in FIRMWARE]
+    for key, data, more, words in cases:
         with open(conf, "w", encoding="utf-8") as text:
-            text.write(f"; a kernel\n[guest a]\nkernel = K ; it\n{more}")
+            text.write(f"; a file\n[guest a]\n{key} = K ; it\n{more}")
         with open(kernel, "wb") as file:
             file.write(data)
         status, text = check(conf, f"K={kernel}")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """riscv64 guests on an x86-64 machine, by the translator: a bare kernel that looks at its machine
-and beyond it, beside a native guest; and Debian's kernel."""
+and beyond it, beside a native guest; OpenSBI, which starts U-Boot; and Debian's kernel."""
 import gzip
 import hashlib
 import os
@@ -27,6 +27,12 @@ CONFIG += section("native", "hello-mb1", cmdline="tick every=10000000", memory="
 
 sys.path.append(os.path.join(trivet.TOP, "tests/dbt"))
 import debian  # noqa: E402  tests/dbt/debian.py
+import firmware  # noqa: E402  tests/dbt/firmware.py
+
+CONFIG += section("firmware", "u-boot", firmware="opensbi", isa="riscv64", memory="64M", vcpus=2,
+                  disk="disk", autostart="no")
+CONFIG += section("elf", "u-boot", firmware="opensbi.elf", isa="riscv64", memory="64M",
+                  autostart="no")
 
 # Without the kernel's tests of its own ciphers, which are more than half of its work.
 CONFIG += section("debian", "vmlinuz", initrd="initrd", memory="128M", autostart="no",
@@ -54,6 +60,8 @@ def packed():
 def FILES():
     return {"machine": guest_file("riscv64/machine"), "hello-mb1": guest_file("hello-mb1"),
             **packed(), "disk": trivet.disk(),
+            "opensbi": firmware.OPENSBI, "opensbi.elf": firmware.OPENSBI.replace(".bin", ".elf"),
+            "u-boot": firmware.UBOOT_OF_SBI,
             "vmlinuz": debian.KERNEL, "initrd": initrd()}
 
 
@@ -98,6 +106,35 @@ def test_the_engine_is_chosen_and_counts(machine):
     assert compiled["units"] > auto["units"] and compiled["units_live"] > 0
     assert compiled["interpreted"] < auto["interpreted"] < auto["instructions"]
     assert 0 < compiled["compiled_ns"] < compiled["engine_ns"]
+
+
+def attach(machine, guest):
+    machine.send(f"console {guest}\r")
+    machine.expect(rf"\[console {guest}[^\n]*\n", 10, "attach")
+
+
+def test_opensbi_starts_uboot(machine):
+    machine.cmd("start firmware", 60)
+    attach(machine, "firmware")
+    machine.expect(r"OpenSBI v\d.*Platform HART Count       : 2.*U-Boot \d.*Hit any key", 120)
+    machine.send("\r")
+    machine.expect("=> ", 60)
+    machine.send("pci enum; virtio scan; virtio info\r")
+    machine.expect(r"VirtIO Block Device.*Capacity: 1\.0 MB.*=> ", 60)
+    machine.send("setenv here before; sleep 1; echo slept\r")
+    machine.expect(r"\nslept.*=> ", 60)
+    machine.send("sleep 1; echo now and $here; virtio read 83000000 0 8\r")
+    machine.expect(r"now and before.*8 blocks read: OK.*=> ", 60)
+    machine.send("poweroff\r")
+    machine.quiet(1, 10)
+    machine.detach()
+    info = machine.wait_state("firmware", ("off", "crashed"), 60)
+    assert info["state"] == "off" and "powered itself off" in info["why"], info
+    assert info["firmware"] == "opensbi" and info["variables_kept"] is None, info
+
+
+def test_firmware_of_another_kind_is_refused(machine):
+    assert "fw_dynamic.bin" in machine.ask("start elf", 60)["error"]
 
 
 # The last one that closes a block device has its pages written and forgotten.

@@ -426,6 +426,25 @@ static void test_boot(void **state)
     expect_error(6, 23, "from 0 to 60");
 }
 
+/* A riscv64 guest's starts a kernel, if there is one. */
+static void test_firmware_of_riscv64(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[guest a]\nfirmware = u-boot.bin\nisa = riscv64\n"
+                           "[guest b]\nfirmware = fw.bin\nkernel = k\nisa = riscv64\n"
+                           "[guest c]\nisa = riscv64\nfirmware = UEFI\n"
+                           "[guest d]\nfirmware = fw.bin\nkernel = k\n"
+                           "[guest e]\nopensbi = fw.bin\nkernel = k\n"
+                           "[guest f]\nisa = riscv64\nfirmware = fw.bin\nboot = net\n"),
+                     4);
+    expect_error(0, 8, "such as OpenSBI's fw_dynamic.bin");
+    expect_error(1, 11, "`isa = riscv64`");
+    expect_error(2, 15, "write `firmware = FILE`");
+    expect_error(3, 20, "`boot` is for UEFI firmware");
+    assert_false(c.guest[0].bad || c.guest[1].bad || c.guest[0].acpi);
+    assert_true(c.guest[2].bad && c.guest[3].bad && c.guest[4].bad);
+}
+
 static void test_cloud_init(void **state)
 {
     struct guest_config g;
@@ -595,16 +614,27 @@ static void test_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_disks),       cmocka_unit_test(test_accesses),
-        cmocka_unit_test(test_everything),  cmocka_unit_test(test_every_error_at_once),
-        cmocka_unit_test(test_right_words), cmocka_unit_test(test_blanks_and_quotes),
-        cmocka_unit_test(test_bad_header),  cmocka_unit_test(test_all_errors_count),
-        cmocka_unit_test(test_examples),    cmocka_unit_test(test_order_and_policies),
-        cmocka_unit_test(test_escape),      cmocka_unit_test(test_set),
-        cmocka_unit_test(test_utf16),       cmocka_unit_test(test_nul_and_long_lines),
-        cmocka_unit_test(test_vcpus),       cmocka_unit_test(test_smbios),
-        cmocka_unit_test(test_cdrom),       cmocka_unit_test(test_boot),
-        cmocka_unit_test(test_cloud_init),  cmocka_unit_test(test_firmware),
+        cmocka_unit_test(test_disks),
+        cmocka_unit_test(test_accesses),
+        cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_every_error_at_once),
+        cmocka_unit_test(test_right_words),
+        cmocka_unit_test(test_blanks_and_quotes),
+        cmocka_unit_test(test_bad_header),
+        cmocka_unit_test(test_all_errors_count),
+        cmocka_unit_test(test_examples),
+        cmocka_unit_test(test_order_and_policies),
+        cmocka_unit_test(test_escape),
+        cmocka_unit_test(test_set),
+        cmocka_unit_test(test_utf16),
+        cmocka_unit_test(test_nul_and_long_lines),
+        cmocka_unit_test(test_vcpus),
+        cmocka_unit_test(test_smbios),
+        cmocka_unit_test(test_cdrom),
+        cmocka_unit_test(test_boot),
+        cmocka_unit_test(test_cloud_init),
+        cmocka_unit_test(test_firmware),
+        cmocka_unit_test(test_firmware_of_riscv64),
         cmocka_unit_test(test_words),
     };
     int r = cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,11 +109,15 @@ static uint64_t dbt_time(void *owner)
     return vm_counter(d->v->vm);
 }
 
-/* The hart goes on behind the instruction, when it was answered. */
+/* The hart goes on behind the instruction, when it was answered; false: it traps to M-mode. */
 static bool dbt_ecall(void *owner, struct rv_hart *h)
 {
+    struct dbt_vcpu *d = owner;
+
     (void)h;
-    dbt_stop(owner, EXIT_CALL);
+    if (d->shared.firmware)
+        return false;
+    dbt_stop(d, EXIT_CALL);
     return true;
 }
 
@@ -198,7 +202,7 @@ static bool dbt_goes_on(struct dbt_vcpu *d)
 
     if (d->exit->reason != EXIT_NONE)
         return false;
-    if (c->mode == RV_M) {
+    if (c->mode == RV_M && !d->shared.firmware) {
         d->exit->reason = EXIT_FAIL;
         d->exit->fail.what = "a trap to M-mode, where it has no firmware";
         d->exit->fail.hw_code = c->mcause;

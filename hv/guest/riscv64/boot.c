@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A Linux kernel for a VM: Documentation/arch/riscv/boot-image-header.rst and boot.rst, plain or
- * compressed. No byte of the file is trusted; each step is short.
+ * What a VM starts from: a Linux kernel (Documentation/arch/riscv/boot-image-header.rst and
+ * boot.rst), plain or compressed; or firmware, and what that starts: any program. No byte of the
+ * files is trusted; each step is short.
  */
 #include "rv_guest.h"
 #include <hv/assert.h>
@@ -14,7 +15,6 @@
 #include <stdio.h>
 
 #define COPY_STEP MIB
-#define FDT_ROOM (64 * KIB)
 #define WHY 80          /* bytes of a sentence about a broken file */
 #define ALIGN (2 * MIB) /* of what follows the kernel, as its first page tables map it */
 
@@ -22,6 +22,7 @@ struct rv_load {
     struct rv_guest *g;
     const struct guest_config *config;
     unsigned phase;
+    uint64_t firmware;   /* bytes; 0: it has none */
     uint64_t entry, end; /* of the kernel, with what it clears */
     uint64_t initrd, initrd_end, fdt;
     uint64_t to, left; /* what is being copied */
@@ -68,20 +69,40 @@ static int load_why_kernel(const struct rv_load *l, int err, const char *what)
     return load_why(l, err, "kernel %s: %s", l->config->kernel, what);
 }
 
-/* Where an Image goes, from its first n bytes. */
+static bool load_has_firmware(const struct rv_load *l) { return l->config->firmware[0] != '\0'; }
+
+/* Where a kernel goes, from its first n bytes: firmware starts any program, where it expects it. */
 static int load_place(struct rv_load *l, const uint8_t *at, uint64_t n)
 {
-    struct linux_image image;
-    uint64_t size;
+    struct linux_image image = { 0 };
+    bool is_image = linux_image_read(at, n, LINUX_IMAGE_RISCV64, &image);
+    uint64_t size = max_u64(image.image_size, n);
 
-    if (!linux_image_read(at, n, LINUX_IMAGE_RISCV64, &image))
+    if (!is_image && !load_has_firmware(l))
         return load_why_kernel(l, -EINVAL, "not a riscv64 Linux Image");
-    size = max_u64(image.image_size, n);
+    if (load_has_firmware(l))
+        image.text_offset = RVM_NEXT - RVM_RAM;
     if (!range_within(image.text_offset, size, 0, l->config->memory))
         return load_why(l, -ENOSPC, "kernel %s: it takes %llu MiB; give the guest more memory",
                         l->config->kernel, (unsigned long long)(size >> 20) + 1);
     l->entry = RVM_RAM + image.text_offset;
     l->end = align_up(l->entry + size, ALIGN);
+    return 0;
+}
+
+static int load_firmware(struct rv_load *l)
+{
+    const char *name = l->config->firmware;
+    const uint8_t *f;
+
+    if (!load_has_firmware(l))
+        return 0;
+    f = file_find(name, &l->firmware);
+    if (!f)
+        return load_why(l, -ENOENT, "firmware %s: the file was not loaded at boot", name);
+    if (l->firmware > l->config->memory)
+        return load_why(l, -ENOSPC, "firmware %s: longer than the guest's memory", name);
+    load_later(l, RVM_RAM, f, l->firmware);
     return 0;
 }
 
@@ -93,6 +114,8 @@ static int boot_load_kernel(struct rv_load *l)
     const uint8_t *f = file_find(l->config->kernel, &len);
     int err;
 
+    if (load_has_firmware(l) && l->config->kernel[0] == '\0')
+        return 0;
     if (!f)
         return load_why_kernel(l, -ENOENT, "the file was not loaded at boot");
     err = linux_file_open(f, len, &k, broken, sizeof broken);
@@ -142,25 +165,50 @@ static int load_kernel_piece(struct rv_load *l)
     return err ? err : more;
 }
 
+/* An initrd of so many bytes, or none, and the device tree. */
+static int load_place_rest(struct rv_load *l, uint64_t len)
+{
+    l->initrd = l->end;
+    if (len && !range_within(l->initrd, len, RVM_RAM, l->config->memory))
+        return load_why(l, -ENOSPC, "initrd, %llu KiB: no room for it in the guest's memory",
+                        (unsigned long long)(len / KIB));
+    l->fdt = len ? align_up(l->initrd + len, ALIGN) : l->end;
+    return 0;
+}
+
+/* The same of a guest with firmware. */
+static int load_place_behind(struct rv_load *l, uint64_t len)
+{
+    const struct rvm_bytes n = { l->firmware, l->end ? l->end - RVM_NEXT : 0, len };
+    struct rvm_places p;
+
+    if (!rvm_firmware_places(&l->g->m, &n, &p))
+        return load_why(l, -ENOSPC,
+                        "firmware of %llu KiB, kernel and initrd of %llu KiB: no room in the "
+                        "guest's memory (2 MiB for firmware with a kernel)",
+                        (unsigned long long)(n.firmware / KIB),
+                        (unsigned long long)((n.next + len) / KIB));
+    l->initrd = p.initrd;
+    l->fdt = p.fdt;
+    return 0;
+}
+
 static int load_initrd(struct rv_load *l)
 {
     const char *name = l->config->initrd;
+    const uint8_t *f = NULL;
     uint64_t len = 0;
-    const uint8_t *f;
+    int err;
 
-    l->initrd = l->initrd_end = l->fdt = l->end;
-    if (name[0] == '\0')
-        return 0;
-    f = file_find(name, &len);
-    if (!f)
+    if (name[0])
+        f = file_find(name, &len);
+    if (name[0] && !f)
         return load_why(l, -ENOENT, "initrd %s: the file was not loaded at boot", name);
-    if (!range_within(l->initrd, len, RVM_RAM, l->config->memory))
-        return load_why(l, -ENOSPC, "initrd, %llu KiB: no room for it in the guest's memory",
-                        (unsigned long long)(len / KIB));
+    err = load_has_firmware(l) ? load_place_behind(l, len) : load_place_rest(l, len);
     l->initrd_end = l->initrd + len;
-    l->fdt = align_up(l->initrd_end, ALIGN);
-    load_later(l, l->initrd, f, len);
-    return 0;
+    if (!err)
+        load_later(l, l->initrd, f, len);
+    return err;
 }
 
 /* A guest without a seed finds out; one with a seed that a neighbour can work out does not. */
@@ -174,8 +222,8 @@ static int load_fdt_seeded(struct rv_load *l, void *at)
         vm_log(l->g->vm, LOG_WARN, "no rng-seed: there are no random numbers yet");
     else
         m->seed = seed;
-    len = rvm_fdt(m, at, FDT_ROOM, l->config->cmdline, l->initrd_end > l->initrd ? l->initrd : 0,
-                  l->initrd_end);
+    len = rvm_fdt(m, at, RVM_FDT_ROOM, l->config->cmdline,
+                  l->initrd_end > l->initrd ? l->initrd : 0, l->initrd_end);
     m->seed = NULL;
     wipe(seed, sizeof seed);
     return len;
@@ -183,8 +231,8 @@ static int load_fdt_seeded(struct rv_load *l, void *at)
 
 static int load_fdt(struct rv_load *l)
 {
-    void *at =
-        l->fdt < load_top(l) ? gmem_ptr(l->g->vm, gpa(l->fdt), FDT_ROOM, PROT_R | PROT_W) : NULL;
+    void *at = l->fdt < load_top(l) ? gmem_ptr(l->g->vm, gpa(l->fdt), RVM_FDT_ROOM, PROT_R | PROT_W)
+                                    : NULL;
 
     if (!at)
         return load_why(l, -ENOSPC, "no room for the device tree; give the guest more memory");
@@ -193,18 +241,33 @@ static int load_fdt(struct rv_load *l)
     return 0;
 }
 
-int rv_load_step(struct rv_load *l, uint64_t *entry, uint64_t *fdt)
+/* The boot hart's registers, or all harts'. */
+static void load_start(struct rv_load *l)
 {
-    static int (*const phases[])(struct rv_load *) = { boot_load_kernel, load_kernel_piece,
-                                                       load_initrd, load_copy, load_fdt };
+    struct rv_machine *m = &l->g->m;
+
+    spin_lock(&l->g->lock);
+    if (load_has_firmware(l))
+        rvm_firmware_start(m, l->fdt, l->end != 0);
+    else
+        rvm_start(m, 0, l->entry, 0, l->fdt);
+    spin_unlock(&l->g->lock);
+}
+
+int rv_load_step(struct rv_load *l)
+{
+    static int (*const phases[])(
+        struct rv_load *) = { load_firmware, load_copy, boot_load_kernel, load_kernel_piece,
+                              load_initrd,   load_copy, load_fdt };
     int more = phases[l->phase](l); /* nospec: ours */
 
     if (more < 0)
         return more;
     l->phase += more == 0;
-    *entry = l->entry;
-    *fdt = l->fdt;
-    return l->phase < ARRAY_SIZE(phases);
+    if (l->phase < ARRAY_SIZE(phases))
+        return 1;
+    load_start(l);
+    return 0;
 }
 
 struct rv_load *rv_load_new(struct rv_guest *g, const struct guest_config *c)

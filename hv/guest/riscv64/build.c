@@ -159,12 +159,17 @@ static int build_build_machine(struct rv_guest *g, const struct guest_config *c)
     struct rv_machine *m = &g->m;
     int err;
 
-    for (unsigned n = 0; n < g->vm->nvcpus; n++)
-        m->hart[n] = rv_shared_of(g->vm->vcpu[n])->hart;
+    for (unsigned n = 0; n < g->vm->nvcpus; n++) {
+        struct rv_shared *s = rv_shared_of(g->vm->vcpu[n]);
+
+        m->hart[n] = s->hart;
+        s->firmware = c->firmware[0] != '\0';
+        s->others_run = s->firmware && g->vm->nvcpus > 1;
+    }
     m->harts = g->vm->nvcpus;
     m->ram_size = c->memory;
     m->ram = gmem_ptr(g->vm, gpa(RVM_RAM), c->memory, PROT_R | PROT_W);
-    m->sbi = true;
+    m->sbi = c->firmware[0] == '\0';
     m->host = &rv_host;
     m->ctx = g;
     m->pci = &rv_pci;
@@ -204,19 +209,19 @@ int rv_build(struct vm *vm, const struct guest_config *c)
 int rv_build_more(struct vm *vm)
 {
     struct rv_guest *g = rv_guest_of(vm);
-    uint64_t entry, fdt;
     int more;
 
     assert_cpu0();
     gmem_enter(&vm->gmem);
-    more = rv_load_step(g->load, &entry, &fdt);
+    more = rv_load_step(g->load);
     if (more)
         return more;
-    spin_lock(&g->lock);
-    rvm_start(&g->m, 0, entry, 0, fdt);
-    spin_unlock(&g->lock);
-    rv_regs_out(vm->vcpu[0]);
-    vm->vcpu[0]->mp = MP_RUNNABLE;
+    for (uint32_t n = 0; n < vm->nvcpus; n++) {
+        if (g->m.hart_state[n] != RVM_STARTED) /* nospec: ours */
+            continue;
+        rv_regs_out(vm->vcpu[n]);
+        vm->vcpu[n]->mp = MP_RUNNABLE;
+    }
     rv_load_end(g);
     return 0;
 }

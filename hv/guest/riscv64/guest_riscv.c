@@ -67,7 +67,10 @@ static bool rv_wakeable(struct vcpu *v)
     if (v->mp != MP_HALTED)
         return false;
     rv_poll(v);
-    return rv_wakes(rv_shared_of(v)->hart);
+    if (rv_wakes(rv_shared_of(v)->hart))
+        return true;
+    rv_arm(v); /* another hart may have set its timer (ACLINT) */
+    return false;
 }
 
 /* SBI started it. */

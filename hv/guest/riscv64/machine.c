@@ -264,8 +264,14 @@ static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 uint64_t rvm_hart_timer(const struct rv_machine *m, unsigned n)
 {
-    return earlier(m->hart[n]->cpu.stimecmp,
-                   __atomic_load_n(&m->aclint.mtimecmp[n], __ATOMIC_RELAXED));
+    const struct rv_cpu *c = &m->hart[n]->cpu;
+    uint64_t mip = __atomic_load_n(&c->mip, __ATOMIC_RELAXED), next = UINT64_MAX;
+
+    if (c->menvcfg >> 63 && !(mip >> RV_IRQ_STI & 1)) /* Sstc */
+        next = c->stimecmp;
+    if (!(mip >> RV_IRQ_MTI & 1))
+        next = earlier(next, __atomic_load_n(&m->aclint.mtimecmp[n], __ATOMIC_RELAXED));
+    return next;
 }
 
 uint64_t rvm_next_timer(const struct rv_machine *m)

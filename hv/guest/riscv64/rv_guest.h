@@ -66,10 +66,10 @@ int must_check rv_build_more(struct vm *);
 void rv_destroy(struct vm *);
 
 /*
- * boot.c: kernel, initrd and device tree of a VM, in pieces. A load is made for one start. > 0:
- * call it again, from another event; 0: all is there, and *entry and *fdt say where; -Exxx with
- * vm->why.
+ * boot.c: firmware, kernel, initrd and device tree of a VM, in pieces. A load is made for one
+ * start. > 0: call it again, from another event; 0: all is there, and the harts that begin are
+ * started; -Exxx with vm->why.
  */
 struct rv_load *rv_load_new(struct rv_guest *, const struct guest_config *); /* NULL: no memory */
-int must_check rv_load_step(struct rv_load *, uint64_t *entry, uint64_t *fdt);
+int must_check rv_load_step(struct rv_load *);
 void rv_load_end(struct rv_guest *); /* harmless when there is none */

@@ -33,7 +33,8 @@ const char *uefi_file_parts(const uint8_t *file, uint64_t len, struct uefi_file 
         return NULL;
     }
     if (!is_volume(file, len))
-        return "not UEFI firmware of edk2 (such as OVMF.fd)";
+        return "not UEFI firmware of edk2 (such as OVMF.fd); a riscv64 guest's needs `isa = "
+               "riscv64`";
     if (memcmp(file + FV_GUID, nv_data, sizeof nv_data) != 0)
         return "no variable store is in it: give the whole firmware, which is "
                "`cat OVMF_VARS.fd OVMF_CODE.fd`";

@@ -23,3 +23,9 @@ enum isa guest_isa(const struct guest_config *, const void *file, uint64_t len);
  */
 bool kernel_problem(const struct guest_config *, const void *file, uint64_t len, char *why,
                     size_t n);
+/*
+ * The same of a riscv64 guest's firmware, which is any program for M-mode; false for other guests:
+ * see uefi_file_parts().
+ */
+bool firmware_problem(const struct guest_config *, const void *file, uint64_t len, char *why,
+                      size_t n);

@@ -115,11 +115,28 @@ struct rvm_files {
 };
 int must_check rvm_load_linux(struct rv_machine *m, const struct rvm_files *files);
 /*
- * Puts firmware at RVM_RAM, the kernel or whatever it starts (of any kind, or none) at RVM_NEXT,
- * initrd and device tree in RAM, and starts all harts in M-mode, as QEMU's board does: a0 is a
- * hart's number, a1 the device tree, a2 OpenSBI's struct fw_dynamic_info. 0, or -1: no room.
+ * A guest with firmware: that is at RVM_RAM, what it starts (a kernel of any kind, or none) at
+ * RVM_NEXT, where OpenSBI's fw_jump looks for it.
  */
 #define RVM_NEXT (RVM_RAM + 0x200000)
+#define RVM_FDT_ROOM 0x10000u /* bytes for a device tree */
+/* Sizes in RAM, whatever they are; `next`: with what a kernel clears. 0: there is none. */
+struct rvm_bytes {
+    uint64_t firmware, next, initrd;
+};
+struct rvm_places {
+    uint64_t fdt, initrd;
+};
+/* False: no room. */
+bool must_check rvm_firmware_places(struct rv_machine *m, const struct rvm_bytes *,
+                                    struct rvm_places *);
+/*
+ * All is in RAM, the device tree at a place from above. All harts begin in M-mode, as QEMU's board
+ * has it: a0 is a hart's number, a1 the device tree, a2 OpenSBI's struct fw_dynamic_info, which is
+ * made here. next: there is something at RVM_NEXT.
+ */
+void rvm_firmware_start(struct rv_machine *m, uint64_t fdt, bool next);
+/* The same in one, from files. 0, or -1: no room. */
 int must_check rvm_load_firmware(struct rv_machine *m, const struct rvm_files *files);
 /* Writes the device tree at `at`, at most `room` bytes; its length or -1. */
 int must_check rvm_fdt(const struct rv_machine *m, void *at, size_t room, const char *append,
@@ -129,7 +146,7 @@ int must_check rvm_fdt(const struct rv_machine *m, void *at, size_t room, const 
 void rvm_poll(struct rv_machine *m, unsigned n);
 /* The timers of it, from the hart's own thread. */
 void rvm_timers(struct rv_machine *m, unsigned n);
-/* mtime at which a timer of hart n is due next; UINT64_MAX: none. */
+/* mtime at which a timer of hart n is due whose interrupt does not pend yet; UINT64_MAX: none. */
 uint64_t rvm_hart_timer(const struct rv_machine *m, unsigned n);
 /* The same for any hart. */
 uint64_t rvm_next_timer(const struct rv_machine *m);

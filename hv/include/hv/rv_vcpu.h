@@ -13,6 +13,7 @@
  */
 struct rv_shared {
     struct rv_hart *hart;
+    bool firmware; /* the guest's own runs in M-mode; else SBI is Trivet's. Set before it runs */
     /*
      * Atomic. A device was given work or has done some, so that it may have written instructions;
      * other harts run, which may always.
