@@ -265,6 +265,9 @@ def dbt_tests(_options):
                    ["build/dbt/dbt", "--limit", "10M", "--elf", path])
         yield Test("dbt/lockstep-" + os.path.basename(path),
                    ["build/dbt/dbt", "--engine", "lockstep", "--limit", "10M", "--elf", path])
+        yield Test("dbt/moved-" + os.path.basename(path),
+                   ["build/dbt/dbt", "--engine", "lockstep", "--move", "1", "--limit", "10M",
+                    "--elf", path])
     yield Test("dbt/disassemble", ["tests/dbt/disassemble.py"])
     yield Test("dbt/firmware", ["tests/dbt/firmware.py"], limit=300)
     yield Test("dbt/testfloat", ["build/dbt/testfloat"], limit=300)

@@ -486,8 +486,6 @@ int vm_save(struct vm *vm)
 
     if (j->under_way || (!running && vm->state != VM_PAUSED))
         return -EBUSY;
-    if (vm->guest_ops->isa == ISA_RISCV64)
-        return -ENOTSUP; /* its harts and machine cannot be saved yet */
     if (vm->config->npassthrough)
         return -EPERM; /* what is in its devices nobody can read */
     j->to = save_take(0);

@@ -45,13 +45,13 @@ static void engine_start(struct rv_engine *e)
         hosted_die("the compiling engine does not run on this CPU");
 }
 
-void hosted_engine_start(struct rv_machine *lockstep)
+void hosted_engine_start(struct rv_machine *lockstep, uint64_t move)
 {
     for (unsigned n = 0; n < n_engines; n++)
         engine_start(engines[n]);
     in_step = lockstep;
     if (in_step)
-        hosted_lockstep_start(lockstep, engines[0]);
+        hosted_lockstep_start(lockstep, engines[0], move);
 }
 
 uint64_t hosted_run(struct rv_hart *h, uint64_t budget)

@@ -31,14 +31,17 @@ bool hosted_user_ecall(void *owner, struct rv_hart *h);
 
 /* The compiling engine: engine.c. A hart for it; once the machine is made; a turn of any hart. */
 struct rv_hart *hosted_engine_new(void);
-/* lockstep: NULL, or the machine, which is compared with an interpreted one. */
-void hosted_engine_start(struct rv_machine *lockstep);
+/*
+ * lockstep: NULL, or the machine, which is compared with an interpreted one; move: after so many
+ * pieces it is saved, made anew and restored, each time. 0: it is not.
+ */
+void hosted_engine_start(struct rv_machine *lockstep, uint64_t move);
 uint64_t hosted_run(struct rv_hart *h, uint64_t budget);
 void hosted_engine_stats(void);
 
 /* Compiled and interpreted in step: lockstep.c. A turn; time passes while the hart waits. */
 struct rv_engine;
-void hosted_lockstep_start(struct rv_machine *m, struct rv_engine *e);
+void hosted_lockstep_start(struct rv_machine *m, struct rv_engine *e, uint64_t move);
 uint64_t hosted_lockstep_run(uint64_t budget);
 void hosted_lockstep_skip(uint64_t ticks);
 

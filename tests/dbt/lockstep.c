@@ -20,9 +20,11 @@
 #define RAM_EACH 400000 /* pieces between two looks at RAM */
 
 static struct rv_machine other; /* interpreted */
+static struct rv_machine *looked_at;
 static struct rv_engine *engine;
-static uint64_t skipped; /* ticks slept */
-static char input[256];  /* what the first machine read and the other did not yet */
+static uint64_t move_each; /* pieces; 0: never */
+static uint64_t skipped;   /* ticks slept */
+static char input[256];    /* what the first machine read and the other did not yet */
 static size_t n_input;
 static struct {
     uint64_t pc;
@@ -61,9 +63,11 @@ static size_t step_get(void *hart, char *to, size_t room)
 
 static const struct rvm_host step_host = { .put = step_put, .get = step_get, .time = step_time };
 
-void hosted_lockstep_start(struct rv_machine *m, struct rv_engine *e)
+void hosted_lockstep_start(struct rv_machine *m, struct rv_engine *e, uint64_t move)
 {
     engine = e;
+    looked_at = m;
+    move_each = move;
     other = *m;
     other.ram = mmap(NULL, m->ram_size, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -188,6 +192,31 @@ static void follow(const struct rv_cpu *before)
         differ(before, "RAM");
 }
 
+/*
+ * The machine that is looked at becomes one that was just made, and is told what the old one was;
+ * the other is not saved. Between LR and SC it waits: the reservation would be lost, and the bare
+ * programs rely on it.
+ */
+static void move(void)
+{
+    struct rv_cpu hart;
+    struct rvm_state s;
+
+    rv_hart_save(&engine->hart, &hart);
+    rvm_save(looked_at, &s);
+    memset(&engine->hart.cpu, 0, sizeof engine->hart.cpu);
+    rv_reset(&engine->hart, 0);
+    rvm_devices_init(looked_at);
+    if (!rv_hart_valid(&hart, 0) || !rvm_valid(looked_at, &s))
+        hosted_die("what was saved is refused, at %llx", (unsigned long long)hart.pc);
+    rv_hart_restore(&engine->hart, &hart);
+    rv_engine_changed(engine);
+    rvm_restore(looked_at, &s);
+    rvm_timers(looked_at, 0);
+    rvm_timers(&other, 0);
+    other.hart[0]->cpu.reserved_pa = other.hart[0]->cpu.reserved_value = 0; /* of nothing */
+}
+
 uint64_t hosted_lockstep_run(uint64_t budget)
 {
     uint64_t n = 0, ran;
@@ -198,6 +227,8 @@ uint64_t hosted_lockstep_run(uint64_t budget)
         ran = rv_engine_pass(engine, min_u64(PIECE, budget - n));
         follow(&before);
         n += ran;
+        if (move_each && pieces % move_each == 0 && !engine->hart.cpu.reserved)
+            move();
         if (!ran || engine->hart.cpu.waiting)
             break;
     }

@@ -28,13 +28,17 @@ static const char usage[] =
     "  --memory SIZE   of RAM, at 0x80000000: 256M\n"
     "  --harts N       1 to 8: 1\n"
     "  --engine NAME   interpret, jit, or lockstep: both, which must agree\n"
+    "  --move N        with lockstep: after each N times some 400 instructions what runs compiled "
+    "is\n"
+    "                  saved, made anew, and restored\n"
     "  --limit N       stop with failure after so many instructions\n"
     "  --decode        print the names of the instructions whose bits standard input has, in hex\n"
     "  --stats         print counts at the end\n"
     "  --help          print this\n";
 
 static struct {
-    const char *kernel, *firmware, *initrd, *append, *elf, *user, *memory, *harts, *engine, *limit;
+    const char *kernel, *firmware, *initrd, *append, *elf, *user, *memory, *harts, *engine, *limit,
+        *move;
     bool stats;
 } opt = { .append = "", .memory = "256M", .harts = "1", .engine = "interpret" };
 
@@ -91,6 +95,7 @@ static void option(int c)
     case 'n': opt.harts = optarg; break;
     case 'g': opt.engine = optarg; break;
     case 'l': opt.limit = optarg; break;
+    case 'v': opt.move = optarg; break;
     case 'd': print_decoded(); exit(0);
     case 's': opt.stats = true; break;
     case 'h': fputs(usage, stdout); exit(0);
@@ -108,7 +113,7 @@ static void parse(int argc, char **argv)
         { "append", 1, NULL, 'a' }, { "elf", 1, NULL, 'e' },      { "user", 1, NULL, 'u' },
         { "memory", 1, NULL, 'm' }, { "harts", 1, NULL, 'n' },    { "engine", 1, NULL, 'g' },
         { "limit", 1, NULL, 'l' },  { "decode", 0, NULL, 'd' },   { "stats", 0, NULL, 's' },
-        { "help", 0, NULL, 'h' },   { NULL, 0, NULL, 0 },
+        { "move", 1, NULL, 'v' },   { "help", 0, NULL, 'h' },     { NULL, 0, NULL, 0 },
     };
     int c;
 
@@ -116,6 +121,8 @@ static void parse(int argc, char **argv)
         option(c);
     if (optind != argc || !(opt.kernel || opt.firmware) + !opt.elf + !opt.user != 2)
         option('?');
+    if (opt.move && !engine_is_lockstep())
+        hosted_die("--move is for the engine lockstep");
     if (strcmp(opt.engine, "interpret") != 0 && !engine_is_jit())
         hosted_die("there is no engine %s", opt.engine);
 }
@@ -309,7 +316,8 @@ int main(int argc, char **argv)
     else
         start_user();
     if (engine_is_jit())
-        hosted_engine_start(engine_is_lockstep() ? &machine : NULL);
+        hosted_engine_start(engine_is_lockstep() ? &machine : NULL,
+                            opt.move ? number(opt.move, "K") : 0);
     run(tohost);
     hosted_console_close();
     if (opt.stats) {

@@ -37,6 +37,8 @@ TARGETS = {
     "pci_topology": ["drivers/pci/topology.c", "drivers/pci/group.c", "drivers/pci/explain.c"],
     "pmm": ["hv/mm/pmm.c"], "pt": ["hv/mm/pt*.c"], "ranges": ["boot/ranges.c"],
     "xhci": ["drivers/usb/*.c"],
+    "rv_state": ["hv/dbt/riscv64/state.c", "hv/dbt/vcpu/rv_state.c", "hv/guest/riscv64/save.c",
+                 "hv/guest/riscv64/state.c"],
     "sched": ["hv/vm/sched.c"],
     "shell": ["hv/mgmt/shell.c", "hv/mgmt/lineedit.c", "hv/mgmt/out.c", "hv/console/console.c",
               "hv/mgmt/commands_*.c"],

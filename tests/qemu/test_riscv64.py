@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """riscv64 guests on an x86-64 machine, by the translator: a bare kernel that looks at its machine
-and beyond it, beside a native guest; OpenSBI, which starts U-Boot; and Debian's kernel."""
+and beyond it, beside a native guest; OpenSBI, which starts U-Boot; and Debian's kernel, with a disk.
+The last two are saved, ended and restored."""
 import gzip
 import hashlib
 import os
@@ -108,6 +109,15 @@ def test_the_engine_is_chosen_and_counts(machine):
     assert 0 < compiled["compiled_ns"] < compiled["engine_ns"]
 
 
+def moved(machine, guest):
+    """The guest is saved, ended and restored."""
+    machine.cmd(f"vm save {guest}", 120)
+    machine.cmd(f"stop {guest} --force", 30)
+    machine.cmd(f"vm restore {guest}", 120)
+    machine.wait_state(guest, ("running",), 60)
+    machine.cmd(f"vm drop {guest}")
+
+
 def attach(machine, guest):
     machine.send(f"console {guest}\r")
     machine.expect(rf"\[console {guest}[^\n]*\n", 10, "attach")
@@ -123,6 +133,9 @@ def test_opensbi_starts_uboot(machine):
     machine.expect(r"VirtIO Block Device.*Capacity: 1\.0 MB.*=> ", 60)
     machine.send("setenv here before; sleep 1; echo slept\r")
     machine.expect(r"\nslept.*=> ", 60)
+    machine.detach()
+    moved(machine, "firmware")
+    attach(machine, "firmware")
     machine.send("sleep 1; echo now and $here; virtio read 83000000 0 8\r")
     machine.expect(r"now and before.*8 blocks read: OK.*=> ", 60)
     machine.send("poweroff\r")
@@ -153,6 +166,22 @@ def answers(shell, harts):
         assert answer.format(harts) in shell.run(line)
 
 
+def uptime(shell):
+    return shell.number("/bin/busybox cut -d . -f 1 /proc/uptime")
+
+
+def goes_on(machine, guest):
+    """Debian's kernel, saved and restored: its shell and clock."""
+    with Shell(machine, guest) as shell:
+        shell.run("here=before; (while :; do /bin/busybox seq 1 500; done >/dev/null) & :")
+        was = uptime(shell)
+    moved(machine, guest)
+    with Shell(machine, guest) as shell:
+        assert "now and before" in shell.run("echo now and $here")
+        assert was <= uptime(shell) < was + 120
+        shell.run("kill $!")
+
+
 def test_debian_has_a_shell_and_a_disk(machine):
     boots(machine, "debian")
     with Shell(machine, "debian") as shell:
@@ -162,6 +191,10 @@ def test_debian_has_a_shell_and_a_disk(machine):
         assert "by the serial port" in shell.run("echo by the serial port >/dev/ttyS0")
         written = "".join(f"{n}\n" for n in range(1, 20001)).encode()
         assert hashlib.sha256(written).hexdigest() in shell.run(DISK, 300)
+    goes_on(machine, "debian")
+    with Shell(machine, "debian") as shell:
+        again = shell.run("/bin/busybox head -c 108894 /dev/vda | /bin/busybox sha256sum", 60)
+        assert hashlib.sha256(written).hexdigest() in again
         machine.send("/bin/busybox poweroff -f\r")
         machine.quiet(1, 10)
     info = machine.wait_state("debian", ("off", "crashed"), 60)

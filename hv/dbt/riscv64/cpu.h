@@ -16,6 +16,15 @@ typedef void rv_exec_fn(struct rv_hart *h, const struct rv_insn *i);
 #define MENVCFG_ADUE RV_BIT(61)
 #define MENVCFG_STCE RV_BIT(63)
 
+/* Which bits there are to be written. */
+#define MSTATUS_KEPT                                                                        \
+    (RV_MSTATUS_SIE | RV_MSTATUS_MIE | RV_MSTATUS_SPIE | RV_MSTATUS_MPIE | RV_MSTATUS_SPP | \
+     RV_MSTATUS_MPP | RV_MSTATUS_FS | RV_MSTATUS_MPRV | RV_MSTATUS_SUM | RV_MSTATUS_MXR |   \
+     RV_MSTATUS_TVM | RV_MSTATUS_TW | RV_MSTATUS_TSR)
+#define MEDELEG_KEPT 0xb3ffull /* every exception but ECALL from M-mode */
+#define INHIBIT_CY 1u
+#define INHIBIT_IR 4u
+
 #define SATP_MODE(satp) ((satp) >> 60)
 #define SATP_ASID(satp) ((satp) >> 44 & 0xffff)
 #define SATP_PPN(satp) ((satp) & ((1ull << 44) - 1))
@@ -35,6 +44,11 @@ bool rv_pmp_allows(const struct rv_cpu *c, unsigned mode, uint64_t pa, unsigned 
                    enum dbt_access access, bool *whole_page);
 void rv_pmpcfg_write(struct rv_cpu *c, unsigned first, uint64_t value);
 void rv_pmpaddr_write(struct rv_cpu *c, unsigned n, uint64_t value);
+
+/* Is there such an entry's cfg? */
+bool rv_pmpcfg_valid(uint8_t cfg);
+/* Is there such a satp? */
+bool rv_satp_valid(uint64_t satp);
 
 /* csr.c. false: there is none, or not in this mode, or not to be written. */
 bool rv_csr_read(struct rv_hart *h, unsigned number, uint64_t *value);

@@ -10,16 +10,9 @@
 
 #define MISA (2ull << 62 | 1 << 20 | 1 << 18 | 1 << 12 | 1 << 8 | 1 << 5 | 1 << 3 | 1 << 2 | 1)
 
-#define MSTATUS_KEPT                                                                        \
-    (RV_MSTATUS_SIE | RV_MSTATUS_MIE | RV_MSTATUS_SPIE | RV_MSTATUS_MPIE | RV_MSTATUS_SPP | \
-     RV_MSTATUS_MPP | RV_MSTATUS_FS | RV_MSTATUS_MPRV | RV_MSTATUS_SUM | RV_MSTATUS_MXR |   \
-     RV_MSTATUS_TVM | RV_MSTATUS_TW | RV_MSTATUS_TSR)
 #define SSTATUS_KEPT                                                                      \
     (RV_MSTATUS_SIE | RV_MSTATUS_SPIE | RV_MSTATUS_SPP | RV_MSTATUS_FS | RV_MSTATUS_SUM | \
      RV_MSTATUS_MXR)
-#define MEDELEG_KEPT 0xb3ffull /* every exception but ECALL from M-mode */
-#define INHIBIT_CY 1u
-#define INHIBIT_IR 4u
 
 struct csr {
     uint16_t first, last; /* numbers */
@@ -220,13 +213,18 @@ static bool satp_allowed(const struct rv_hart *h, unsigned number)
     return h->cpu.mode == RV_M || !(h->cpu.mstatus & RV_MSTATUS_TVM);
 }
 
+bool rv_satp_valid(uint64_t satp)
+{
+    uint64_t mode = SATP_MODE(satp);
+
+    return mode == SATP_BARE || (mode >= SATP_SV39 && mode <= SATP_SV57);
+}
+
 /* A mode that there is not: the write does nothing, volume II, 4.1.11. */
 static void satp_write(struct rv_hart *h, unsigned number, uint64_t value)
 {
-    uint64_t mode = SATP_MODE(value);
-
     (void)number;
-    if (mode != SATP_BARE && (mode < SATP_SV39 || mode > SATP_SV57))
+    if (!rv_satp_valid(value))
         return;
     h->cpu.satp = value;
     rv_refresh(h);

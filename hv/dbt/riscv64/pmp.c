@@ -72,6 +72,8 @@ bool rv_pmp_allows(const struct rv_cpu *c, unsigned mode, uint64_t pa, unsigned 
     return mode == RV_M;
 }
 
+bool rv_pmpcfg_valid(uint8_t cfg) { return !(cfg & ~PMP_KEPT) && (cfg & (PMP_R | PMP_W)) != PMP_W; }
+
 /* Eight entries from `first`. A locked one stays; W without R is reserved and becomes neither. */
 void rv_pmpcfg_write(struct rv_cpu *c, unsigned first, uint64_t value)
 {

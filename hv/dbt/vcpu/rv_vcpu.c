@@ -437,6 +437,7 @@ const struct vcpu_ops dbt_riscv64 = {
     .irq_window = dbt_window,
     .nmi_window = dbt_nothing,
     .skip_insn = dbt_skip,
+    .state = rv_hart_states,
     .tlb_flush = dbt_flush,
     .vcpu_tlb_flush = dbt_vcpu_flush,
     .clock_hz = dbt_clock_hz,

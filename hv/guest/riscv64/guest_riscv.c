@@ -69,7 +69,7 @@ static bool rv_wakeable(struct vcpu *v)
     rv_poll(v);
     if (rv_wakes(rv_shared_of(v)->hart))
         return true;
-    rv_arm(v); /* another hart may have set its timer (ACLINT) */
+    rv_arm(v); /* another hart may have set its timer (ACLINT), or the VM stood still */
     return false;
 }
 
@@ -94,10 +94,9 @@ static void rv_request(struct vcpu *v)
 
 /* ---- exits ---- */
 
-/* The machine may have ended by what was just done. */
-static void rv_look(struct vcpu *v)
+void rv_look(struct vm *vm)
 {
-    struct rv_guest *g = rv_guest_of(v->vm);
+    struct rv_guest *g = rv_guest_of(vm);
     enum rvm_end how;
     uint32_t code;
 
@@ -108,12 +107,12 @@ static void rv_look(struct vcpu *v)
     if (how == RVM_RUNS)
         return;
     if (how == RVM_RESET)
-        vm_request_reset(v->vm, "the guest asked for a reset");
-    else if (code && v->vm->config->debug_exit)
-        vm_exited(v->vm, (int)(code << 1 | 1));
+        vm_request_reset(vm, "the guest asked for a reset");
+    else if (code && vm->config->debug_exit)
+        vm_exited(vm, (int)(code << 1 | 1));
     else
-        vm_request_off(v->vm, code ? "the guest powered itself off, and says that it failed"
-                                   : "the guest powered itself off");
+        vm_request_off(vm, code ? "the guest powered itself off, and says that it failed"
+                                : "the guest powered itself off");
 }
 
 static int rv_emulate(struct vcpu *v, struct vcpu_exit *e)
@@ -127,7 +126,7 @@ static int rv_emulate(struct vcpu *v, struct vcpu_exit *e)
     a->value = io->val;
     if (io->write && io->addr >= RVG_ECAM)
         rv_device_wrote(v->vm);
-    rv_look(v);
+    rv_look(v->vm);
     return 0;
 }
 
@@ -161,7 +160,7 @@ static int rv_call(struct vcpu *v, struct vcpu_exit *e)
     rv_fence_harts(v->vm, fence);
     if (stopped)
         v->mp = MP_OFF;
-    rv_look(v);
+    rv_look(v->vm);
     return 0;
 }
 
@@ -236,4 +235,6 @@ const struct guest_ops guest_riscv = {
     .wakeable = rv_wakeable,
     .vintc = &rv_vintc,
     .engine_calls = &rv_calls_of_engine,
+    .state = rv_states,
+    .pages = rv_pages,
 };

@@ -10,6 +10,10 @@ enum { PLIC_SIZE = 0x4000000, ACLINT_SIZE = 0x10000, SSWI_SIZE = 0x4000 };
 
 uint32_t plic_read(struct rv_machine *m, uint64_t off);
 void plic_write(struct rv_machine *m, uint64_t off, uint32_t value);
+/* Could a machine of so many harts have that? */
+bool plic_valid(const struct rvm_plic_state *p, unsigned harts);
+/* The harts' lines: nobody is woken. */
+void plic_restored(struct rv_machine *m);
 
 bool aclint_read(struct rv_machine *m, uint64_t off, unsigned size, uint64_t *value);
 bool aclint_write(struct rv_machine *m, uint64_t off, unsigned size, uint64_t value);

@@ -33,19 +33,53 @@ static unsigned plic_best(const struct rvm_plic_state *p, unsigned c)
     return found;
 }
 
+/* Has context c an interrupt? */
+static bool plic_up(const struct rvm_plic_state *p, unsigned c)
+{
+    unsigned source = plic_best(p, c);
+
+    return source && p->priority[source] > p->threshold[c];
+}
+
+static uint64_t plic_line(unsigned c) { return 1ull << (c & 1 ? RV_IRQ_SEI : RV_IRQ_MEI); }
+
 static void plic_update(struct rv_machine *m)
 {
-    const struct rvm_plic_state *p = &m->plic;
-
     for (unsigned c = 0; c < 2 * m->harts; c++) {
-        unsigned source = plic_best(p, c);
-        uint64_t line = 1ull << (c & 1 ? RV_IRQ_SEI : RV_IRQ_MEI);
-
-        if (source && p->priority[source] > p->threshold[c])
-            rvm_raise(m, c / 2, line);
+        if (plic_up(&m->plic, c))
+            rvm_raise(m, c / 2, plic_line(c));
         else
-            rv_clear_mip(m->hart[c / 2], line);
+            rv_clear_mip(m->hart[c / 2], plic_line(c));
     }
+}
+
+void plic_restored(struct rv_machine *m)
+{
+    for (unsigned c = 0; c < 2 * m->harts; c++) {
+        if (plic_up(&m->plic, c))
+            (void)rv_set_mip(m->hart[c / 2], plic_line(c));
+        else
+            rv_clear_mip(m->hart[c / 2], plic_line(c));
+    }
+}
+
+static bool contexts_valid(const struct rvm_plic_state *p, unsigned harts)
+{
+    for (unsigned c = 0; c < 2 * RVM_HARTS; c++)
+        if (p->enable[c] & 1 || p->threshold[c] > PRIORITY_MAX ||
+            (c >= 2 * harts && (p->enable[c] || p->threshold[c])))
+            return false;
+    return true;
+}
+
+/* Source 0 is none, and what is claimed does not pend. */
+bool plic_valid(const struct rvm_plic_state *p, unsigned harts)
+{
+    for (unsigned i = 0; i < RVM_SOURCES; i++)
+        if (p->priority[i] > (i ? PRIORITY_MAX : 0))
+            return false;
+    return p->version == 1 && !p->pad && !((p->line | p->pending | p->active) & 1) &&
+           !(p->pending & p->active) && contexts_valid(p, harts);
 }
 
 /* "Interrupt Gateways": none is passed on between claim and completion. */

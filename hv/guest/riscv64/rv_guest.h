@@ -59,6 +59,15 @@ struct rv_vcpu {
 };
 static inline struct rv_vcpu *rv_vcpu_of(const struct vcpu *v) { return v->guest; }
 
+/* Any CPU: the machine may have ended by what was just done. */
+void rv_look(struct vm *);
+
+/* state.c: for guest_ops */
+struct state_ops;
+struct state_pages;
+extern const struct state_ops *const rv_states[];
+extern const struct state_pages *const rv_pages[];
+
 /* build.c: for guest_ops */
 int must_check rv_ram_layout(struct vm *, const struct guest_config *);
 int must_check rv_build(struct vm *, const struct guest_config *);

@@ -71,6 +71,17 @@ void rv_reset(struct rv_hart *h, uint64_t pc);
  * made new. */
 void rv_changed(struct rv_hart *h);
 
+/*
+ * What a hart is, to be put back later, here or elsewhere. Interrupts that come from the controller
+ * or a timer are left out, for these to raise again; an LR's reservation is lost, as it may be at
+ * any time (A, 8.2).
+ */
+void rv_hart_save(const struct rv_hart *h, struct rv_cpu *to);
+/* Could that have been saved of hart `hartid`? Else it must not be restored. */
+bool rv_hart_valid(const struct rv_cpu *c, uint64_t hartid);
+/* As rv_changed() afterwards; then the machine's rvm_restore(), and rvm_timers(). */
+void rv_hart_restore(struct rv_hart *h, const struct rv_cpu *from);
+
 /* To be called after dbt_mem_forget() from outside: selects again. */
 void rv_refresh(struct rv_hart *h);
 /* SFENCE.VMA of one address, for every address space. False: everything was forgotten. */

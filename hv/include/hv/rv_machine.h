@@ -88,6 +88,28 @@ struct rv_machine {
     struct rvm_aclint_state aclint;
 };
 
+/*
+ * What a machine is beside its RAM and its harts, to be put back later, here or elsewhere: into one
+ * made from the same settings.
+ */
+#define RVM_STATE_VERSION 1
+struct rvm_state {
+    uint32_t version, harts;
+    uint32_t sbi, end; /* 0 or 1; enum rvm_end */
+    uint32_t exit_code, zero;
+    uint32_t hart_state[RVM_HARTS]; /* enum rvm_hart */
+    struct rvm_plic_state plic;
+    struct rvm_aclint_state aclint;
+    struct uart16550_state uart;
+    uint32_t zero1;
+};
+static_assert(sizeof(struct rvm_state) == 648, "a saved state");
+void rvm_save(const struct rv_machine *m, struct rvm_state *to);
+/* Could that have been saved of such a machine? Else it must not be restored. */
+bool rvm_valid(const struct rv_machine *m, const struct rvm_state *s);
+/* After rv_hart_restore() of all harts; nobody is woken. */
+void rvm_restore(struct rv_machine *m, const struct rvm_state *s);
+
 /* ram, ram_size, harts, hart[], sbi, host, ctx, pci and seed are set by the caller; the rest is
  * made here. */
 void rvm_init(struct rv_machine *m);

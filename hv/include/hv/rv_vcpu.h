@@ -34,6 +34,9 @@ struct rv_shared {
 };
 static inline struct rv_shared *rv_shared_of(const struct vcpu *v) { return v->shared; }
 
+/* <hv/state.h>: vcpu_ops.state of an engine that has a struct rv_shared; ends with NULL */
+extern const struct state_ops *const rv_hart_states[];
+
 /* guest_ops.engine_calls */
 struct rv_calls {
     /* own CPU, within run(), with no lock to be taken: timers that are due */

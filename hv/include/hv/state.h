@@ -58,6 +58,9 @@ enum state_kind {
     STATE_PL011,
     STATE_PL031,
     STATE_PL061,
+    /* riscv64 */
+    STATE_RV_HART = 0x300,
+    STATE_RV_MACHINE, /* PLIC, ACLINT, UART, SBI */
 };
 
 /*
