@@ -30,8 +30,9 @@ TALK = [("echo sum $((6 * 7000 + 1))", "sum 42001"),
          "3.214285714286")]
 
 
-# A module of the kernel, which is loaded by who wants a disk.
-DISK_MODULE = "kernel/drivers/block/virtio_blk.ko"
+# Modules of the kernel, which are loaded by who wants a disk or a network, in this order.
+MODULES = ["kernel/drivers/block/virtio_blk.ko", "kernel/net/core/failover.ko",
+           "kernel/drivers/net/net_failover.ko", "kernel/drivers/net/virtio_net.ko"]
 
 
 def unpack(module, path):
@@ -44,18 +45,20 @@ def unpack(module, path):
 
 
 def initrd(where):
-    """busybox, an init that is its shell, and the disk's module."""
+    """busybox, an init that is its shell, and the modules."""
     root = os.path.join(where, "root")
     for name in ("bin", "dev", "lib", "proc"):
         os.makedirs(os.path.join(root, name))
-    unpack(DISK_MODULE, os.path.join(root, "lib/virtio_blk.ko"))
+    modules = [os.path.join("lib", os.path.basename(module)) for module in MODULES]
+    for module, name in zip(MODULES, modules):
+        unpack(module, os.path.join(root, name))
     busybox = os.path.join(DEPS, "busybox-riscv64/usr/bin/busybox")
     subprocess.run(["cp", busybox, os.path.join(root, "bin/busybox")], check=True)
     with open(os.path.join(root, "init"), "w", encoding="utf-8") as out:
         out.write(INIT)
     os.chmod(os.path.join(root, "init"), 0o755)
     path = os.path.join(where, "initrd")
-    names = [".", "bin", "bin/busybox", "dev", "init", "lib", "lib/virtio_blk.ko", "proc"]
+    names = [".", "bin", "bin/busybox", "dev", "init", "lib", *modules, "proc"]
     for name in names:                  # the same bytes each time
         os.utime(os.path.join(root, name), (0, 0))
     with open(path, "wb") as out:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """riscv64 guests on an x86-64 machine, by the translator: a bare kernel that looks at its machine
-and beyond it, beside a native guest; OpenSBI, which starts U-Boot; and Debian's kernel, with a disk.
-The last two are saved, ended and restored."""
+and beyond it, beside a native guest; OpenSBI, which starts U-Boot; and Debian's kernel, with a disk
+and a network. The last two are saved, ended and restored."""
 import gzip
 import hashlib
 import os
@@ -37,7 +37,8 @@ CONFIG += section("elf", "u-boot", firmware="opensbi.elf", isa="riscv64", memory
 
 # Without the kernel's tests of its own ciphers, which are more than half of its work.
 CONFIG += section("debian", "vmlinuz", initrd="initrd", memory="128M", autostart="no",
-                  cmdline="console=ttyS0 console=hvc0 quiet cryptomgr.notests", disk="disk")
+                  cmdline="console=ttyS0 console=hvc0 quiet cryptomgr.notests", disk="disk",
+                  net="nat,ip=10.21.0.9")
 
 
 def initrd():
@@ -155,6 +156,11 @@ DISK = ("/bin/busybox insmod /lib/virtio_blk.ko; /bin/busybox seq 1 20000 >/dev/
         "/bin/busybox head -c 108894 /dev/vda | /bin/busybox sha256sum")
 
 
+NETWORK = ("for m in failover net_failover virtio_net; do /bin/busybox insmod /lib/$m.ko; done; "
+           "/bin/busybox ip link set eth0 up; /bin/busybox ip addr add 10.21.0.9/24 dev eth0; "
+           "/bin/busybox ping -q -c 1 -W 20 10.21.0.1")
+
+
 def boots(machine, guest):
     """Debian's kernel to its shell."""
     machine.cmd(f"start {guest}", 60)
@@ -171,18 +177,20 @@ def uptime(shell):
 
 
 def goes_on(machine, guest):
-    """Debian's kernel, saved and restored: its shell and clock."""
+    """Debian's kernel, saved and restored: its shell, clock, disk and network."""
     with Shell(machine, guest) as shell:
+        assert "1 packets received" in shell.run(NETWORK, 120)
         shell.run("here=before; (while :; do /bin/busybox seq 1 500; done >/dev/null) & :")
         was = uptime(shell)
     moved(machine, guest)
     with Shell(machine, guest) as shell:
         assert "now and before" in shell.run("echo now and $here")
         assert was <= uptime(shell) < was + 120
+        assert "1 packets received" in shell.run("/bin/busybox ping -q -c 1 -W 20 10.21.0.1", 60)
         shell.run("kill $!")
 
 
-def test_debian_has_a_shell_and_a_disk(machine):
+def test_debian_has_a_shell_a_disk_and_a_network(machine):
     boots(machine, "debian")
     with Shell(machine, "debian") as shell:
         answers(shell, 1)
