@@ -192,8 +192,9 @@ uint64_t vm_counter_to_ns(const struct vm *vm, uint64_t count)
 uint64_t vm_time_to_host(const struct vm *vm, uint64_t guest_ns)
 {
     uint64_t host = guest_ns - (uint64_t)vm->time_offset_ns;
+    bool beyond = vm->time_offset_ns < 0 && host < guest_ns;
 
-    return guest_ns == UINT64_MAX ? UINT64_MAX : host;
+    return guest_ns == UINT64_MAX || beyond ? UINT64_MAX : host;
 }
 
 /* ---- building ---- */

@@ -16,6 +16,7 @@
 #define PAGES 256
 #define RFENCE 0x52464e43
 #define INVALID_PARAM ((uint64_t)-3)
+#define INVALID_ADDRESS ((uint64_t)-5)
 #define NOT_SUPPORTED ((uint64_t)-2)
 
 static struct rv_machine m;
@@ -225,8 +226,13 @@ static void a_start_fences_code(void **state)
     x[17] = 0x48534d; /* HSM */
     x[16] = 0;
     x[10] = HARTS - 1;
-    x[11] = RVM_RAM;
+    x[11] = RVM_RAM + 1; /* no address of an instruction */
     code_fences = 0;
+    rvm_sbi(&m, m.hart[0]);
+    assert_int_equal(x[10], INVALID_ADDRESS);
+    assert_int_equal(code_fences, 0);
+    x[10] = HARTS - 1;
+    x[11] = RVM_RAM;
     rvm_sbi(&m, m.hart[0]);
     assert_int_equal(x[10], 0);
     assert_int_equal(code_fences, 1);

@@ -372,6 +372,8 @@ static void test_pause(void **state)
     assert_true(runs > before);
     assert_true(vm_time_ns(vm) >= t && vm_time_ns(vm) < t + 10000000);
     assert_int_equal(vm_time_to_host(vm, vm_time_ns(vm)), host_now);
+    assert_true(vm->time_offset_ns < 0); /* the end of the guest's time is not in the past */
+    assert_int_equal(vm_time_to_host(vm, UINT64_MAX - 1), UINT64_MAX);
     assert_int_equal(vm_pause(vm), 0); /* and once more */
     turns(4);
     assert_int_equal(vm->state, VM_PAUSED);

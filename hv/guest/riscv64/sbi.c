@@ -138,7 +138,7 @@ static int64_t hart_start(struct call *c)
     n = index_nospec(n, c->m->harts);
     if (c->m->hart_state[n] == RVM_STARTED)
         return SBI_ALREADY_AVAILABLE;
-    if (!rvm_ram(c->m, c->arg[1], 2))
+    if (c->arg[1] & 1 || !rvm_ram(c->m, c->arg[1], 2))
         return SBI_INVALID_ADDRESS;
     if (c->m->host->start) {
         c->m->host->start(c->m->ctx, (unsigned)n, c->arg[1], c->arg[2]);
