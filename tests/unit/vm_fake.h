@@ -147,9 +147,9 @@ static int build(struct vm *m, const struct guest_config *c)
 {
     (void)c;
     builds++;
+    m->vcpu[1]->mp = MP_WAIT_SIPI;
     if (during_build)
         during_build(m);
-    m->vcpu[1]->mp = MP_WAIT_SIPI;
     return handler_result;
 }
 

@@ -131,12 +131,37 @@ static void test_starts_in_order(void **state)
     off(two[1]);
 }
 
+static uint32_t ran; /* a bit for each vCPU */
+static void note_run(struct vcpu *v) { ran |= 1u << v->id; }
+static void begin_all(struct vm *m) { m->vcpu[1]->mp = MP_RUNNABLE; }
+
+/* Every vCPU that a guest begins with runs, and no other: firmware of riscv64 guests expects all.
+ */
+static void test_who_begins(void **state)
+{
+    (void)state;
+    off(vm);
+    during_run = note_run;
+    for (unsigned all = 0; all < 2; all++) {
+        ran = 0;
+        during_build = all ? begin_all : NULL;
+        assert_int_equal(vm_start(vm), 0);
+        turns(12);
+        assert_int_equal(vm->state, VM_RUNNING);
+        assert_int_equal(ran, all ? 3 : 1);
+        off(vm);
+    }
+    during_run = NULL;
+    during_build = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_charged),
         T(test_overhead_too_small),
         T(test_starts_in_order),
+        T(test_who_begins),
     };
 
     return cmocka_run_group_tests(tests, init, NULL);
