@@ -75,6 +75,9 @@ void passthrough_keep(const char *text, size_t len)
     config_pci_exists = host_pci_select_exists;
     if (!text || config_parse(text, len, &any, &c) < 0)
         return;
+    for (unsigned i = 0; i < c.host.nvfs; i++)
+        if (host_pci_want_vfs(&c.host.vfs[i].select, c.host.vfs[i].count, c.host.vfs[i].text))
+            log_warn("vfs: only %d devices can have virtual functions", HOST_PCI_VFS_MOST);
     for (unsigned g = 0; g < c.nguests; g++)
         for (unsigned i = 0; i < c.guest[g].npassthrough; i++)
             if (host_pci_keep(&c.guest[g].passthrough[i].select, c.guest[g].name))

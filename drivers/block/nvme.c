@@ -7,6 +7,7 @@
  */
 #include <arch/io.h>
 
+#include <hv/host_topology.h>
 #include <hv/irq.h>
 #include <hv/log.h>
 #include <hv/percpu.h>
@@ -372,6 +373,23 @@ static void bring_up(struct nvme *n)
 }
 
 /*
+ * What its virtual functions are to have is the controller's own at first, and stays so until it is
+ * reset as a PCI function (Base section 5.28). Before it has an interrupt.
+ */
+static void make_room(struct nvme *n)
+{
+    int err;
+
+    bring_up(n);
+    if (n->state != NVME_LIVE || !n->virt.waits)
+        return;
+    err = host_pci_vfs_reset(n->pci);
+    if (err)
+        log_warn("NVMe %s: it cannot be reset for its virtual functions: error %d", n->name, -err);
+    n->virt.waits = false;
+}
+
+/*
  * A controller is stopped, started and asked, and its namespaces become disks. 0, too, if it does
  * not answer: the log has it, with its name.
  */
@@ -395,8 +413,14 @@ static int nvme_probe(const struct host_pci_dev *pci)
     }
     n->next = controllers;
     controllers = n;
+    n->virt.vfs = (unsigned)min_u64(host_pci_vfs(pci, NULL), NVME_VFS);
+    if (n->virt.vfs)
+        make_room(n);
     n->irq = host_pci_irq(pci, 0, 0, interrupt, n) == 0;
-    bring_up(n);
+    if (n->state != NVME_DEAD)
+        bring_up(n);
+    if (n->virt.vfs)
+        log_info("NVMe %s: %u of %u virtual functions work", n->name, n->virt.working, n->virt.vfs);
     log_info("NVMe %s: %s, %u namespace%s, %s", n->name, n->model, n->nns, n->nns == 1 ? "" : "s",
              n->irq ? "interrupts by message" : "polled");
     for (unsigned i = 0; i < n->nns; i++)

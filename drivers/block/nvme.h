@@ -34,6 +34,7 @@ enum { NVME_CC_SHUTDOWN = 1 << 14, NVME_CSTS_SHUTDOWN = 3 << 2, NVME_CSTS_AT_RES
 enum nvme_admin { NVME_CREATE_SQ = 1, NVME_GET_LOG = 2, NVME_CREATE_CQ = 5, NVME_IDENTIFY = 6 };
 enum { NVME_ABORT = 8 };
 enum { NVME_SET_FEATURES = 9, NVME_FEATURE_QUEUES = 7 };
+enum { NVME_VIRTUALIZATION = 0x1c };
 enum nvme_io {
     NVME_FLUSH = 0,
     NVME_WRITE = 1,
@@ -116,6 +117,22 @@ struct nvme_ns {
     struct nvme *ctrl;
     uint32_t id, shift; /* a block is 1 << shift bytes */
 };
+/*
+ * The virtual functions of a controller (Base section 8.26), each of which is a controller with a
+ * share of its queues and interrupts.
+ */
+enum { NVME_VFS = 127, NVME_SHARES = 2 }; /* of queues, of interrupts */
+struct nvme_virt {
+    unsigned vfs; /* how many there are */
+    uint16_t id;  /* the controller's own */
+    bool manages; /* it can give them something */
+    bool tried;   /* it was told to keep no share for itself */
+    bool waits;   /* and does so from its reset as a PCI function on */
+    bool release[NVME_SHARES];
+    uint16_t each[NVME_SHARES]; /* what each gets */
+    uint16_t ids[NVME_VFS];     /* of controllers, by number of the function; 0: none */
+    unsigned step, working;
+};
 struct nvme {
     const struct host_pci_dev *pci;
     struct dma *dma; /* a slot for each command of io */
@@ -141,8 +158,9 @@ struct nvme {
                                   */
     struct event health;         /* on CPU 0: asks, once a minute */
     struct nvme_queue admin, io;
-    uint64_t *lists;          /* a page for each command of io */
-    uint8_t *ident;           /* a page for answers */
+    uint64_t *lists; /* a page for each command of io */
+    uint8_t *ident;  /* a page for answers */
+    struct nvme_virt virt;
     struct blk_queue waiting; /* for a free command */
     uint64_t armed;           /* when the event will run; 0: it is not armed */
     uint32_t failures;        /* resets since a command succeeded */
@@ -182,6 +200,25 @@ void nvme_fail_all(struct nvme *);
 bool nvme_setup_send(struct nvme *, uint64_t now);
 /* Takes its answer. 0; -Exxx: the controller cannot be used. */
 int must_check nvme_setup_answer(struct nvme *, const struct nvme_cqe *);
+
+/* Sends nothing yet: into n->ident, which is zero before. */
+void nvme_identify(struct nvme *, struct nvme_sqe *, uint32_t cns, uint32_t nsid);
+
+/* ---- nvme_virt.c: steps of the set-up, as there ---- */
+void nvme_virt_can(struct nvme *, uint16_t oacs); /* what the controller knows */
+/* Of the capabilities, of what it releases, of the list, of what each function gets. */
+bool nvme_virt_lacks(struct nvme *);
+void nvme_virt_ask_primary(struct nvme *, struct nvme_sqe *);
+int must_check nvme_virt_got_primary(struct nvme *, uint32_t dw0);
+bool nvme_virt_keeps(struct nvme *);
+void nvme_virt_ask_release(struct nvme *, struct nvme_sqe *);
+int must_check nvme_virt_got_release(struct nvme *, uint32_t dw0);
+bool nvme_virt_is_early(struct nvme *);
+void nvme_virt_ask_list(struct nvme *, struct nvme_sqe *);
+int must_check nvme_virt_got_list(struct nvme *, uint32_t dw0);
+bool nvme_virt_is_done(struct nvme *);
+void nvme_virt_ask_share(struct nvme *, struct nvme_sqe *);
+int must_check nvme_virt_got_share(struct nvme *, uint32_t dw0);
 
 /* The health log: the command, and what its answer says. It works without. */
 void nvme_health_ask(struct nvme *, struct nvme_sqe *);

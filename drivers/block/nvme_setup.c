@@ -19,6 +19,7 @@ enum {
     CTRL_MN = 24,
     CTRL_MN_LEN = 40,
     CTRL_MDTS = 77,
+    CTRL_OACS = 256,
     CTRL_SQES = 512,
     CTRL_CQES = 513,
     CTRL_ONCS = 520
@@ -56,7 +57,7 @@ static void copy_words(char *dst, const uint8_t *src, size_t len)
     dst[end] = '\0';
 }
 
-static void identify(struct nvme *n, struct nvme_sqe *sqe, uint32_t cns, uint32_t nsid)
+void nvme_identify(struct nvme *n, struct nvme_sqe *sqe, uint32_t cns, uint32_t nsid)
 {
     memset(n->ident, 0, PAGE_SIZE);
     sqe->opcode = NVME_IDENTIFY;
@@ -67,7 +68,7 @@ static void identify(struct nvme *n, struct nvme_sqe *sqe, uint32_t cns, uint32_
 
 /* ---- the steps ---- */
 
-static void ask_ctrl(struct nvme *n, struct nvme_sqe *sqe) { identify(n, sqe, CNS_CTRL, 0); }
+static void ask_ctrl(struct nvme *n, struct nvme_sqe *sqe) { nvme_identify(n, sqe, CNS_CTRL, 0); }
 
 static int got_ctrl(struct nvme *n, uint32_t dw0)
 {
@@ -77,6 +78,7 @@ static int got_ctrl(struct nvme *n, uint32_t dw0)
     /* entries of 64 and 16 bytes: least in the low half, most in the high half */
     if ((sqes & 15) > 6 || sqes >> 4 < 6 || (cqes & 15) > 4 || cqes >> 4 < 4)
         return -ENOTSUP;
+    nvme_virt_can(n, (uint16_t)(n->ident[CTRL_OACS] | n->ident[CTRL_OACS + 1] << 8));
     n->dataset = n->ident[CTRL_ONCS] & ONCS_DATASET;
     n->zeroes = n->ident[CTRL_ONCS] & ONCS_ZEROES;
     copy_words(n->serial, n->ident + CTRL_SN, CTRL_SN_LEN);
@@ -87,7 +89,7 @@ static int got_ctrl(struct nvme *n, uint32_t dw0)
     return 0;
 }
 
-static void ask_list(struct nvme *n, struct nvme_sqe *sqe) { identify(n, sqe, CNS_LIST, 0); }
+static void ask_list(struct nvme *n, struct nvme_sqe *sqe) { nvme_identify(n, sqe, CNS_LIST, 0); }
 
 static int got_list(struct nvme *n, uint32_t dw0)
 {
@@ -115,8 +117,10 @@ static int got_list(struct nvme *n, uint32_t dw0)
 
 static void ask_ns(struct nvme *n, struct nvme_sqe *sqe)
 {
-    identify(n, sqe, CNS_NS, n->ids[n->ns_at]);
+    nvme_identify(n, sqe, CNS_NS, n->ids[n->ns_at]);
 }
+
+static bool no_ns(struct nvme *n) { return n->ns_at >= n->nids; }
 
 /* Block size as a shift; 0: a format that Trivet does not use. */
 static uint32_t ns_shift(const uint8_t *id)
@@ -264,23 +268,32 @@ static const struct {
     const char *name;
     void (*ask)(struct nvme *, struct nvme_sqe *);
     int (*got)(struct nvme *, uint32_t dw0);
-    bool once;     /* not after a reset */
-    bool per_ns;   /* for each of ids[] */
-    bool optional; /* it may refuse it */
+    bool once;                   /* not after a reset */
+    bool repeats;                /* until it is passed over */
+    bool optional;               /* it may refuse it */
+    bool (*pass)(struct nvme *); /* passed over; NULL: never */
 } steps[] = {
-    { "identify controller", ask_ctrl, got_ctrl, true, false, false },
-    { "list of namespaces", ask_list, got_list, true, false, false },
-    { "identify namespace", ask_ns, got_ns, true, true, false },
-    { "number of queues", ask_queues, got_nothing, false, false, false },
-    { "create completion queue", ask_cq, got_nothing, false, false, false },
-    { "create submission queue", ask_sq, got_nothing, false, false, false },
-    { "health", nvme_health_ask, got_health, true, false, true },
+    { "identify controller", ask_ctrl, got_ctrl, true, false, false, NULL },
+    { "list of namespaces", ask_list, got_list, true, false, false, NULL },
+    { "identify namespace", ask_ns, got_ns, true, true, false, no_ns },
+    { "number of queues", ask_queues, got_nothing, false, false, false, NULL },
+    { "create completion queue", ask_cq, got_nothing, false, false, false, NULL },
+    { "create submission queue", ask_sq, got_nothing, false, false, false, NULL },
+    { "health", nvme_health_ask, got_health, true, false, true, NULL },
+    { "capabilities of the primary controller", nvme_virt_ask_primary, nvme_virt_got_primary, false,
+      false, true, nvme_virt_lacks },
+    { "release of resources", nvme_virt_ask_release, nvme_virt_got_release, false, true, true,
+      nvme_virt_keeps },
+    { "list of secondary controllers", nvme_virt_ask_list, nvme_virt_got_list, false, false, true,
+      nvme_virt_is_early },
+    { "resources of a virtual function", nvme_virt_ask_share, nvme_virt_got_share, false, true,
+      true, nvme_virt_is_done },
 };
 
 /* Whether the step is to be passed over. */
-static bool passed_over(const struct nvme *n, unsigned step)
+static bool passed_over(struct nvme *n, unsigned step)
 {
-    return (steps[step].once && n->known) || (steps[step].per_ns && n->ns_at >= n->nids);
+    return (steps[step].once && n->known) || (steps[step].pass && steps[step].pass(n));
 }
 
 bool nvme_setup_send(struct nvme *n, uint64_t now)
@@ -310,12 +323,12 @@ int nvme_setup_answer(struct nvme *n, const struct nvme_cqe *e)
         return -EPROTO;
     if (!err)
         err = steps[step].got(n, e->dw0);
-    if (steps[step].optional)
-        err = 0;
-    if (err)
+    if (err && (!steps[step].optional || steps[step].pass))
         log_warn("NVMe %s: \"%s\" failed: status %04x, error %d", n->name, steps[step].name,
                  e->status >> 1, -err);
-    else if (!steps[step].per_ns)
+    if (steps[step].optional)
+        err = 0;
+    if (!err && !steps[step].repeats)
         n->step++;
     return err;
 }

@@ -52,6 +52,21 @@ static const struct iommu_scope *scope_of(const struct iommu_unit *u, uint16_t s
     return NULL;
 }
 
+/*
+ * Virtual functions are behind the unit of their physical one, whether the firmware names them or
+ * not: Intel VT-d specification 3.4, 8.3.1.
+ */
+static uint16_t scope_physical(uint16_t segment, uint16_t rid)
+{
+    uint32_t count;
+    const struct host_pci_dev *d = host_pci_devs(&count);
+
+    for (uint32_t i = 0; i < count; i++)
+        if (d[i].physical && d[i].segment == segment && host_pci_rid(&d[i]) == rid)
+            return host_pci_rid(d[i].physical);
+    return rid;
+}
+
 static struct iommu_unit *unit_of_rid(uint16_t segment, uint16_t rid)
 {
     for (struct iommu_unit *u = units; u; u = u->next)
@@ -65,7 +80,7 @@ static struct iommu_unit *unit_of_rid(uint16_t segment, uint16_t rid)
 
 struct iommu_unit *iommu_unit_of(const struct host_pci_dev *d)
 {
-    return unit_of_rid(d->segment, host_pci_rid(d));
+    return unit_of_rid(d->segment, host_pci_rid(d->physical ? d->physical : d));
 }
 
 bool iommu_stream_of(const struct iommu_unit *u, uint16_t segment, uint16_t rid, uint32_t *stream)
@@ -73,7 +88,7 @@ bool iommu_stream_of(const struct iommu_unit *u, uint16_t segment, uint16_t rid,
     const struct iommu_scope *s = scope_of(u, segment, rid);
 
     *stream = !s ? rid : s->one_stream ? s->stream : s->stream + (rid - s->first);
-    return unit_of_rid(segment, rid) == u;
+    return unit_of_rid(segment, scope_physical(segment, rid)) == u;
 }
 
 /* ---- bridges ---- */

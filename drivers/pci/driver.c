@@ -48,7 +48,7 @@ int host_pci_probe(void)
 
     assert_cpu0();
     for (uint32_t i = 0; i < count; i++)
-        if (!host_topology_is_kept(&d[i]))
+        if (!d[i].physical && !host_topology_is_kept(&d[i])) /* virtual ones are for guests */
             any |= driver_probe(&d[i]);
     return any ? 0 : -ENODEV;
 }

@@ -19,6 +19,7 @@ enum {
     EXPLAIN_ROM = 0x30,
     EXPLAIN_PIN = 0x3d
 };
+enum { EXPLAIN_STORAGE = 1, EXPLAIN_NVME = 8 };
 enum { EXPLAIN_IO = 1, EXPLAIN_KIND = 6, EXPLAIN_64 = 4 };
 struct explain {
     topology_say *say;
@@ -102,8 +103,46 @@ static void explain_place(struct explain *e, uint32_t i)
     if (t->alias != topology_rid(i))
         explain_say(e, "place", "The IOMMU takes its requests for those of %02x:%02x.%u.",
                     t->alias >> 8, t->alias >> 3 & 31u, t->alias & 7u);
-    if (t->vfs)
-        explain_say(e, "place", "It can have up to %u virtual functions (SR-IOV).", t->vfs);
+}
+
+/* ---- virtual functions ---- */
+
+/*
+ * Trivet's NVMe driver gives them what they need. A network card's ask their physical one's driver,
+ * which does not answer.
+ */
+static void explain_vf(struct explain *e, uint32_t i)
+{
+    const struct host_pci_dev *d = topology_dev(i);
+    int16_t pf = topology_at(i)->physical;
+    bool nvme = d->class == EXPLAIN_STORAGE && d->subclass == EXPLAIN_NVME;
+
+    if (pf < 0 || (nvme && topology_at((uint32_t)pf)->use == TOPOLOGY_TRIVET))
+        return;
+    explain_say(e, "vfs",
+                "No driver of Trivet's serves the virtual functions of %s: what they need from it, "
+                "they do not get.",
+                explain_name(e, 0, (uint32_t)pf));
+}
+
+static void explain_vfs(struct explain *e, uint32_t i)
+{
+    const struct host_topology *t = topology_at(i);
+    const char *why;
+    unsigned n = host_pci_vfs(topology_dev(i), &why);
+
+    explain_vf(e, i);
+    if (n)
+        explain_say(e, "vfs", "It has %u virtual functions (SR-IOV), and can have up to %u.", n,
+                    t->vfs);
+    else if (t->vfs)
+        explain_say(e, "vfs",
+                    "It can have up to %u virtual functions (SR-IOV): `vfs = %s,%u` in [host] of "
+                    "trivet.conf.",
+                    t->vfs, explain_name(e, 0, i), t->vfs);
+    if (why)
+        explain_say(e, "vfs", "It has none of the virtual functions that trivet.conf wants: %s.",
+                    why);
 }
 
 /* ---- its group ---- */
@@ -380,6 +419,13 @@ int host_topology_may_pass(uint32_t i, const char *guest, char *why, size_t n)
         explain_free(t, name, why, n);
         return -EBUSY;
     }
+    if (host_pci_vfs(topology_dev(i), NULL)) {
+        snprintf(why, n,
+                 "its reset would take the virtual functions of %s away: give these to guests, or "
+                 "take `vfs` out of trivet.conf",
+                 name);
+        return -ENOTSUP;
+    }
     err = explain_shared(i, guest, name, why, n);
     if (!err)
         err = explain_iommu(i, name, why, n);
@@ -431,6 +477,7 @@ void host_topology_explain(uint32_t i, topology_say *say, void *ctx)
 
     explain_owner(&e, i);
     explain_place(&e, i);
+    explain_vfs(&e, i);
     explain_group(&e, i);
     explain_reset(&e, i);
     explain_memory(&e, i);

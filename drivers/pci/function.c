@@ -13,6 +13,7 @@
 #include <hv/log.h>
 #include <hv/order.h>
 #include <hv/percpu.h>
+#include "topology.h"
 
 enum { CFG_COMMAND = 4, CFG_STATUS = 6, CFG_BAR0 = 0x10, CFG_CAPS = 0x34, BARS = 6 };
 enum { STATUS_CAPS = 1 << 4, CAPS_FIRST = 0x40, CAPS_MOST = 48 };
@@ -76,13 +77,13 @@ static uint32_t bar_mask(const struct host_pci_dev *d, uint32_t reg)
     return mask;
 }
 
-static void bar_size(const struct host_pci_dev *d, unsigned i, struct host_pci_bar *out)
+void pci_bar_size(const struct host_pci_dev *d, uint32_t reg, bool last, struct host_pci_bar *out)
 {
-    uint32_t reg = CFG_BAR0 + 4 * i, low = host_pci_read(d, reg, 4);
+    uint32_t low = host_pci_read(d, reg, 4);
     uint64_t mask = bar_mask(d, reg);
 
     out->io = low & BAR_IO;
-    out->wide = !out->io && (low & BAR_KIND) == BAR_64 && i + 1 < BARS;
+    out->wide = !out->io && (low & BAR_KIND) == BAR_64 && !last;
     out->prefetch = !out->io && (low & BAR_PREFETCH);
     out->base = low & (out->io ? ~3u : ~15u);
     mask &= out->io ? ~3u : ~15u;
@@ -108,13 +109,16 @@ static bool bar_upper(const struct host_pci_dev *d, unsigned i)
 
 int host_pci_bar(const struct host_pci_dev *d, unsigned i, struct host_pci_bar *out)
 {
-    uint32_t command = host_pci_read(d, CFG_COMMAND, 2);
+    uint32_t command;
 
+    if (d->physical)
+        return vfs_bar(d, i, out);
+    command = host_pci_read(d, CFG_COMMAND, 2);
     *out = (struct host_pci_bar){ .len = 0 };
     if (d->header != 0 || i >= BARS || bar_upper(d, i))
         return -ENOENT;
     host_pci_command(d, 0, HOST_PCI_IO | HOST_PCI_MEMORY);
-    bar_size(d, i, out);
+    pci_bar_size(d, CFG_BAR0 + 4 * i, i + 1 == BARS, out);
     host_pci_write(d, CFG_COMMAND, 2, command);
     if (out->len == 0)
         return -ENOENT;

@@ -25,9 +25,8 @@ int host_pci_keep(const struct pci_select *s, const char *guest)
     return 0;
 }
 
-static bool keep_fits(const struct pci_select *s, uint32_t i)
+bool pci_selects(const struct pci_select *s, const struct host_pci_dev *d)
 {
-    const struct host_pci_dev *d = topology_dev(i);
     uint32_t class = (uint32_t)d->class << 16 | (uint32_t)d->subclass << 8 | d->prog_if;
 
     switch (s->kind) {
@@ -42,15 +41,22 @@ static bool keep_fits(const struct pci_select *s, uint32_t i)
 int host_pci_select_exists(const struct pci_select *s)
 {
     for (uint32_t i = 0; i < topology_count(); i++)
-        if (keep_fits(s, i))
+        if (pci_selects(s, topology_dev(i)))
             return 0;
     return -ENOENT;
+}
+
+/* Whoever asks for any of a kind does not mean the one that others' virtual functions are of. */
+static bool keep_serves(const struct keep *k, uint32_t i)
+{
+    return k->select.kind == PCI_SELECT_ADDRESS || !host_pci_vfs(topology_dev(i), NULL);
 }
 
 static void keep_one(struct keep *k)
 {
     for (uint32_t i = 0; i < topology_count(); i++)
-        if (topology_at(i)->use == TOPOLOGY_FREE && keep_fits(&k->select, i)) {
+        if (topology_at(i)->use == TOPOLOGY_FREE && pci_selects(&k->select, topology_dev(i)) &&
+            keep_serves(k, i)) {
             k->function = (int16_t)i;
             host_topology_set_owner(i, k->guest);
             return;

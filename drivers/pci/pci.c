@@ -12,6 +12,7 @@
 #include <hv/lock.h>
 #include <hv/log.h>
 #include <hv/platform.h>
+#include "topology.h"
 
 enum { CONFIG_ADDRESS = 0xcf8, CONFIG_DATA = 0xcfc };
 #define CONFIG_ENABLE 0x80000000u
@@ -166,44 +167,25 @@ static uint32_t pci_window_of(uint16_t segment, uint32_t bus)
     return UINT32_MAX;
 }
 
-/*
- * Virtual function n of a function with such a capability at `at`: it is where its arithmetic says,
- * and its header names no vendor (SR-IOV 1.1 §2.1.2, §3.4.1).
- */
-static void add_vf(const struct host_pci_dev *pf, uint32_t at, uint32_t n)
+int pci_reach(struct host_pci_dev *d)
 {
-    uint32_t rid = ((uint32_t)pf->bus << 8 | pf->devfn) +
-                   host_pci_read(pf, at + HOST_PCI_VF_FIRST, 2) +
-                   n * host_pci_read(pf, at + HOST_PCI_VF_STRIDE, 2);
-    uint32_t w = pci_window_of(pf->segment, rid >> 8);
-    struct host_pci_dev d = *pf;
+    uint32_t w = pci_window_of(d->segment, d->bus);
 
-    d.bus = (uint8_t)(rid >> 8);
-    d.devfn = (uint8_t)rid;
-    if (rid > 0xffff || w == UINT32_MAX || pci.ndevs == HOST_PCI_MAX || is_listed(&d)) {
-        pci.dropped++;
-        return;
-    }
-    d.window = (uint8_t)w;
-    d.device = (uint16_t)host_pci_read(pf, at + HOST_PCI_VF_DEVICE, 2);
-    keep_off(&d);
-    pci.devs[pci.ndevs++] = d;
+    d->window = (uint8_t)w;
+    return w == UINT32_MAX ? -ENOSPC : 0;
 }
 
-/* Those that the firmware has turned on. */
-static void add_vfs(void)
+int pci_add(const struct host_pci_dev *like)
 {
-    uint32_t npfs = pci.ndevs;
+    struct host_pci_dev d = *like;
 
-    for (uint32_t i = 0; i < npfs; i++) {
-        const struct host_pci_dev *pf = &pci.devs[i];
-        uint32_t at = pf->header ? 0 : host_pci_ext_cap(pf, HOST_PCI_EXT_SRIOV), n = 0;
-
-        if (at && host_pci_read(pf, at + HOST_PCI_VF_CONTROL, 2) & HOST_PCI_VF_ENABLE)
-            n = host_pci_read(pf, at + HOST_PCI_VF_COUNT, 2);
-        for (uint32_t k = 0; k < n && k < HOST_PCI_MAX; k++)
-            add_vf(pf, at, k);
-    }
+    if (is_listed(&d))
+        return -EEXIST;
+    if (pci_reach(&d) || pci.ndevs == HOST_PCI_MAX)
+        return -ENOSPC;
+    keep_off(&d);
+    pci.devs[pci.ndevs++] = d;
+    return 0;
 }
 
 static void add_ecam(uint64_t base, uint16_t segment, uint8_t first, uint8_t last)
@@ -263,11 +245,12 @@ int host_pci_init(void)
     for (unsigned w = 0; w < pci.nwindows; w++)
         for (unsigned bus = pci.windows[w].bus_first; bus <= pci.windows[w].bus_last; bus++)
             scan_bus((uint8_t)w, bus);
-    add_vfs();
+    host_topology_init();
+    if (vfs_all())
+        host_topology_init();
     log_info("PCI: %u functions, by %s", pci.ndevs, host_pci_access());
     if (pci.dropped)
         log_warn("PCI: more functions than Trivet can list: %u are ignored", pci.dropped);
-    host_topology_init();
     return 0;
 }
 

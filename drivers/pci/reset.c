@@ -10,6 +10,7 @@
 
 enum {
     CFG_COMMAND = 4,
+    CFG_CLASS = 8,
     CFG_CACHE_LINE = 0x0c,
     CFG_LATENCY = 0x0d,
     CFG_BAR0 = 0x10,
@@ -136,7 +137,8 @@ int host_pci_reset_step(uint32_t i, struct host_pci_reset *r, uint64_t *wait)
         *wait = reset_act(i, d, r);
         return -EINPROGRESS;
     }
-    if (host_pci_read(d, 0, 4) == UINT32_MAX && topology_at(i)->physical < 0) {
+    /* a virtual function names no vendor: its class is looked at (PCIe §9.3.4.1) */
+    if (host_pci_read(d, d->physical ? CFG_CLASS : 0, 4) == UINT32_MAX) {
         *wait = SETTLE;
         return r->step < STEPS_MOST ? -EINPROGRESS : -EIO;
     }

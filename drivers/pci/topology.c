@@ -16,7 +16,7 @@ enum { CAP_POWER = 1, CAP_AF = 0x13, EXPRESS_FLAGS = 2, EXPRESS_DEVCAP = 4 };
 #define DEVCAP_FLR (1u << 28)
 /* Power Management 1.2 §3.2.4; AF ECN §6.x.2 */
 enum { POWER_CONTROL = 4, POWER_NO_RESET = 1 << 3, AF_CAP = 3, AF_NEEDED = 3 };
-/* PCIe §7.6.3, §7.7.8; SR-IOV 1.1 §3.3 */
+/* PCIe §7.6.3, §7.7.8 */
 enum { EXT_FIRST = 0x100, EXT_MOST = (4096 - 256) / 8 };
 enum { ACS_CAP = 4, ACS_CONTROL = 6 };
 
@@ -151,7 +151,7 @@ static void topology_read(uint32_t i)
         t->secondary = (uint8_t)host_pci_read(d, CFG_SECONDARY, 1);
         t->subordinate = (uint8_t)host_pci_read(d, CFG_SUBORDINATE, 1);
     }
-    vfs = t->express && !t->is_bridge ? host_pci_ext_cap(d, HOST_PCI_EXT_SRIOV) : 0;
+    vfs = t->express && !t->is_bridge && !d->physical ? host_pci_ext_cap(d, HOST_PCI_EXT_SRIOV) : 0;
     t->vfs = vfs ? (uint16_t)host_pci_read(d, vfs + HOST_PCI_VF_TOTAL, 2) : 0;
     t->vf_cap = (uint16_t)vfs;
 }
@@ -179,28 +179,11 @@ static int16_t topology_above(uint32_t i)
     return best;
 }
 
-/* A virtual function is where its physical one's arithmetic says (SR-IOV 1.1 §2.1.2). */
-static bool topology_is_vf_of(uint32_t i, uint32_t pf)
-{
-    const struct host_pci_dev *d = topology_dev(pf);
-    uint32_t at = all[pf].vf_cap, first, stride, n, off;
-
-    if (!at || i == pf || d->segment != topology_dev(i)->segment ||
-        !(host_pci_read(d, at + HOST_PCI_VF_CONTROL, 2) & HOST_PCI_VF_ENABLE))
-        return false;
-    n = host_pci_read(d, at + HOST_PCI_VF_COUNT, 2);
-    first = topology_rid(pf) + host_pci_read(d, at + HOST_PCI_VF_FIRST, 2);
-    stride = host_pci_read(d, at + HOST_PCI_VF_STRIDE, 2);
-    off = topology_rid(i) - first;
-    return topology_rid(i) >= first && (stride ? off % stride == 0 && off / stride < n : off == 0);
-}
-
 static int16_t topology_physical(uint32_t i)
 {
-    for (uint32_t pf = 0; pf < nall; pf++)
-        if (topology_is_vf_of(i, pf))
-            return (int16_t)pf;
-    return TOPOLOGY_NONE;
+    const struct host_pci_dev *d = topology_dev(i);
+
+    return d->physical ? (int16_t)(d->physical - topology_dev(0)) : TOPOLOGY_NONE;
 }
 
 /* What the IOMMU takes its requests for: the outermost conventional bridge hides all behind it. */

@@ -127,6 +127,8 @@ bool host_pci_bar_is_its_own(uint32_t i, const struct host_pci_bar *b)
         return false;
     if (above >= 0 && !window_of_bridge(topology_dev((uint32_t)above), b))
         return false;
+    if (vfs_claim(i, b))
+        return false;
     for (uint32_t k = 0; k < topology_count(); k++)
         if (k != i && window_has_another(k, b))
             return false;

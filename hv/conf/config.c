@@ -609,6 +609,10 @@ static const struct key host_keys[] = {
       "threads of a core. off: only the first runs guests. core: they run one guest at a time. on: "
       "they run any guests. "
       "auto: core where the CPU leaks between them, otherwise on" },
+    { "vfs", add_vfs, 0, 0, 0, NULL, true, "none",
+      "so many virtual functions (SR-IOV) of a PCI device of the machine, the first that is called "
+      "so, are turned on when Trivet starts: `pci` lists them, and `passthrough` gives them to "
+      "guests. Trivet's NVMe driver shares a controller's queues out among them. At most 8" },
 };
 const struct guest_config guest_defaults = {
     .kind = KIND_AUTO,
@@ -659,6 +663,7 @@ static const struct {
     { set_smbios_uuid, "UUID" },
     { add_passthrough, "ADDRESS|VENDOR:DEVICE|class:NAME" },
     { config_add_cdrom, "NAME|partlabel:L|partuuid:U|serial:S|[file:]FILE" },
+    { add_vfs, "ADDRESS|VENDOR:DEVICE|class:NAME,COUNT" },
     { config_add_disk, "NAME|partlabel:L|partuuid:U|serial:S|[file:]FILE[,ro]" },
 };
 

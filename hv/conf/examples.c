@@ -60,6 +60,7 @@ static const struct {
     { "unsafe-passthrough", "unsafe-passthrough = yes" },
     { "uplink", "uplink = nic0" },
     { "vcpus", "vcpus = 2" },
+    { "vfs", "vfs = 0000:03:00.0,4" },
     { "watchdog", "watchdog = yes" },
     { "weight", "weight = 200" },
     { "x2apic", "x2apic = no" },

@@ -71,6 +71,8 @@ static const struct {
       "write `on_crash = restart`, `on_reboot = restart` or `on_poweroff = restart`" },
     { "vnc spice display graphics vga video sound audio usb",
       "guests have no such device; their console is `console NAME`" },
+    { "vfs sriov sriov_numvfs",
+      "write `vfs = ADDRESS,NUMBER` in [host], and give the guest one by `passthrough`" },
     { "serial tty", "a guest's console is there without it: `console NAME`" },
 };
 

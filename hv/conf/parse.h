@@ -44,8 +44,8 @@ struct section {
 };
 /* Keys of [net nat]: nat.c. */
 set_fn set_inside, set_address, set_gateway, add_dns, add_forward;
-/* `passthrough`: devices.c */
-set_fn add_passthrough;
+/* `passthrough`, `vfs`: devices.c */
+set_fn add_passthrough, add_vfs;
 /* `smbios.…`: smbios.c */
 set_fn set_smbios_text, set_smbios_uuid, add_smbios_oem;
 /* `cloud-init`: cloud.c */

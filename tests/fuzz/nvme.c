@@ -59,6 +59,7 @@ static void once(void)
     host_init(1, 64 * MIB);
     memory = aligned_alloc(4096, BUFFERS * 4096);
     model_new();
+    mv.vfs = MODEL_VFS;
     if (nvme_driver.probe(&model_dev) || !(d = disk_by_index(0)))
         abort();
     n = container_of(d, struct nvme_ns, disk)->ctrl;

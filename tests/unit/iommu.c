@@ -197,6 +197,21 @@ static void finds_units(void **state)
     assert_null(iommu_by_index(2));
 }
 
+/* Behind the unit of its physical function, which alone is named. */
+static void a_virtual_function(void **state)
+{
+    struct host_pci_dev was = devs[OTHER];
+    uint32_t stream;
+
+    (void)state;
+    devs[OTHER] = (struct host_pci_dev){ .bus = 0x0a, .devfn = 1, .physical = &devs[FAR] };
+    assert_ptr_equal(iommu_unit_of(&devs[OTHER]), &fakes[1].unit);
+    assert_true(iommu_stream_of(&fakes[1].unit, 0, 0xa01, &stream));
+    assert_int_equal(stream, 0xa01);
+    assert_false(iommu_stream_of(&fakes[0].unit, 0, 0xa01, &stream));
+    devs[OTHER] = was;
+}
+
 static void attach_and_back(void **state)
 {
     (void)state;
@@ -438,6 +453,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(finds_units),
+        T(a_virtual_function),
         T(attach_and_back),
         T(behind_a_bridge),
         T(error_leaves_it_blocked),

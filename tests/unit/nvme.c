@@ -45,6 +45,57 @@ static void finds_it(void **state)
     assert_int_equal(d->blk.limits.max_bytes, MIB);
 }
 
+static struct nvme *controller(void) { return container_of(d, struct nvme_ns, disk)->ctrl; }
+
+/* Each of the virtual functions has two queues and two interrupts, also after a reset. */
+static void virtual_functions(void **state)
+{
+    (void)state;
+    mv.vfs = MODEL_VFS;
+    boot();
+    assert_int_equal(mv.resets, 1);
+    assert_int_equal(controller()->nns, 1);
+    assert_int_equal(m.dma_while_no_master, 0);
+    assert_int_equal(mv.own[0] + mv.own[1], 0);
+    for (unsigned i = 0; i < MODEL_VFS; i++) {
+        assert_true(mv.online[i]);
+        assert_int_equal(mv.has[i][0], 2);
+        assert_int_equal(mv.has[i][1], 2);
+    }
+    assert_int_equal(controller()->virt.working, 2);
+    *model_reg(NVME_CSTS) |= NVME_CSTS_FATAL;
+    event_post(&controller()->event);
+    for (unsigned i = 0; i < 100; i++) {
+        host_now += 1000000;
+        model_run();
+        (void)event_run();
+    }
+    assert_true(mv.online[0] && mv.online[1]);
+    assert_int_equal(mv.resets, 1);
+    mv.vfs = 0;
+}
+
+/* It keeps all for itself: the controller works, and its virtual functions do not. */
+static void virtual_functions_without_queues(void **state)
+{
+    (void)state;
+    mv.vfs = MODEL_VFS;
+    mv.mean = true;
+    boot();
+    assert_false(mv.online[0] || mv.online[1]);
+    assert_int_equal(controller()->state, NVME_LIVE);
+    assert_int_equal(controller()->virt.working, 0);
+    assert_int_equal(mv.resets, 2); /* this one's, and that of the test before */
+    mv.mean = false;
+    mv.commands = 0;
+    (void)setup(NULL);
+    m.ctrl[256] = 0; /* it cannot share anything out: it is not asked */
+    boot();
+    assert_int_equal(mv.commands, 0);
+    assert_int_equal(controller()->state, NVME_LIVE);
+    mv.vfs = 0;
+}
+
 static void refuses(void **state)
 {
     static const struct {
@@ -457,6 +508,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(finds_it, setup),
+        cmocka_unit_test_setup(virtual_functions, setup),
+        cmocka_unit_test_setup(virtual_functions_without_queues, setup),
         cmocka_unit_test_setup(refuses, setup),
         cmocka_unit_test_setup(transfers, setup),
         cmocka_unit_test_setup(wrong_requests, setup),

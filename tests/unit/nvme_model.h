@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "drivers/block/nvme.h"
+#include <hv/host_topology.h>
 #include <hv/irq.h>
 #include <hv/percpu.h>
 #include <stdlib.h>
@@ -40,6 +41,16 @@ static struct {
     uint16_t held_cid[256];
     struct nvme_sqe last;
 } m;
+/*
+ * Its virtual functions (Base sections 5.28, 8.26): queues and interrupts that are shared out, of
+ * which it has all itself at first.
+ */
+enum { MODEL_VFS = 2, MODEL_SHARED = 5, MODEL_ID = 9 };
+static struct {
+    unsigned vfs, resets, commands;
+    uint16_t own[2], later[2], has[MODEL_VFS][2];
+    bool online[MODEL_VFS], mean; /* mean: it keeps what it has */
+} mv;
 static struct host_pci_dev model_dev = { .class = 1, .subclass = 8, .prog_if = 2, .devfn = 4 << 3 };
 
 const struct host_pci_dev *host_pci_devs(uint32_t *count)
@@ -71,6 +82,12 @@ int host_pci_irq(const struct host_pci_dev *d, unsigned n, uint32_t cpu, void (*
 }
 
 void host_pci_irq_off(const struct host_pci_dev *d) { (void)d; }
+
+unsigned host_pci_vfs(const struct host_pci_dev *d, const char **why)
+{
+    (void)d, (void)why;
+    return mv.vfs;
+}
 
 static uint32_t *model_reg(unsigned off) { return (uint32_t *)(void *)(m.regs + off); }
 
@@ -164,9 +181,91 @@ static void model_list(void *to)
     memcpy(to, ids, sizeof ids);
 }
 
+static void model_put(void *to, unsigned at, unsigned v)
+{
+    uint16_t word = (uint16_t)v;
+
+    memcpy((uint8_t *)to + at, &word, 2);
+}
+
+static void model_primary(void *to)
+{
+    memset(to, 0, 4096);
+    model_put(to, 0, MODEL_ID);
+    model_put(to, 4, 3);
+    for (unsigned kind = 0; kind < 2; kind++) {
+        model_put(to, 32 + 32 * kind, MODEL_SHARED);
+        model_put(to, 40 + 32 * kind, mv.own[kind]);
+        model_put(to, 44 + 32 * kind, 2);
+        model_put(to, 46 + 32 * kind, 1);
+    }
+}
+
+static void model_secondary(void *to)
+{
+    memset(to, 0, 4096);
+    model_put(to, 0, MODEL_VFS);
+    for (unsigned i = 0; i < MODEL_VFS; i++) {
+        model_put(to, 32 + 32 * i, MODEL_ID + 1 + i);
+        model_put(to, 32 + 32 * i + 8, i + 1);
+    }
+}
+
+static uint16_t model_share(const struct nvme_sqe *s)
+{
+    unsigned id = s->cdw10 >> 16, kind = s->cdw10 >> 8 & 7, act = s->cdw10 & 15, vf, used;
+
+    mv.commands++;
+    if (act == 1 && id == MODEL_ID && kind < 2) {
+        mv.later[kind] = (uint16_t)s->cdw11;
+        return 0;
+    }
+    vf = id - MODEL_ID - 1;
+    if (vf >= MODEL_VFS || kind > 1)
+        return 0x11f << 1; /* invalid controller identifier */
+    if (act == 7) {
+        mv.online[vf] = false;
+        mv.has[vf][0] = mv.has[vf][1] = 0;
+        return 0;
+    }
+    used = mv.own[kind] + mv.has[!vf][kind];
+    if (act == 8 && (mv.online[vf] || s->cdw11 > 2 || s->cdw11 + used > MODEL_SHARED))
+        return 0x121 << 1; /* invalid number of controller resources */
+    if (act == 8)
+        mv.has[vf][kind] = (uint16_t)s->cdw11;
+    else if (act != 9 || mv.has[vf][0] < 2 || !mv.has[vf][1])
+        return 0x120 << 1; /* invalid secondary controller state */
+    else
+        mv.online[vf] = true;
+    return 0;
+}
+
+/* Virtual functions go offline with each reset. */
+static void model_all_offline(void)
+{
+    memset(mv.has, 0, sizeof mv.has);
+    memset(mv.online, 0, sizeof mv.online);
+}
+
+int host_pci_vfs_reset(const struct host_pci_dev *d)
+{
+    (void)d;
+    mv.resets++;
+    if (!mv.mean)
+        memcpy(mv.own, mv.later, sizeof mv.own);
+    model_all_offline();
+    m.running = m.master = false;
+    *model_reg(NVME_CC) = *model_reg(NVME_CSTS) = 0;
+    return 0;
+}
+
 static void model_identify(const struct nvme_sqe *s)
 {
-    if (s->cdw10 == 1)
+    if (s->cdw10 == 0x14)
+        model_primary((void *)s->prp1);
+    else if (s->cdw10 == 0x15)
+        model_secondary((void *)s->prp1);
+    else if (s->cdw10 == 1)
         memcpy((void *)s->prp1, m.ctrl, 4096);
     else if (s->cdw10 == 2)
         model_list((void *)s->prp1);
@@ -213,6 +312,8 @@ static uint16_t model_admin(const struct nvme_sqe *s)
     } else if (s->opcode == NVME_CREATE_SQ) {
         io->at = (void *)s->prp1;
         io->size = (s->cdw10 >> 16) + 1;
+    } else if (s->opcode == 0x1c) {
+        return model_share(s);
     } else if (s->opcode == NVME_ABORT) {
         m.aborts++;
         if (!m.no_abort)
@@ -310,6 +411,7 @@ static void model_run(void)
         m.running = false;
         m.nheld = 0;
         m.resets++;
+        model_all_offline();
         *model_reg(NVME_CSTS) = 0;
     } else if (on && !m.running && !m.never_ready) {
         model_start();
@@ -346,6 +448,9 @@ static void model_new(void)
     model_cap(1ull << 37 | 4ull << 24 | 63);
     memcpy(m.ctrl + 4, "SERIAL-1            ", 20);
     memcpy(m.ctrl + 24, "A model                                 ", 40);
+    m.ctrl[256] = 1 << 7;
+    for (unsigned kind = 0; kind < 2; kind++)
+        mv.own[kind] = mv.later[kind] = MODEL_SHARED;
     m.ctrl[512] = 0x66;
     m.ctrl[513] = 0x44;
     model_ns(1, MODEL_DISK >> 9, 9);

@@ -8,6 +8,10 @@
 static struct host_pci_dev machine_dev[PCI_MACHINE_MOST];
 static uint8_t machine_cfg[PCI_MACHINE_MOST][4096];
 static uint32_t machine_count, machine_reads;
+/* What a write does besides, if anything. */
+static void (*machine_wrote)(uint32_t i, uint32_t off);
+/* A virtual function that does not answer; others that are not listed yet read as zero. */
+static int machine_deaf = -1;
 
 const struct host_pci_dev *host_pci_devs(uint32_t *count)
 {
@@ -22,7 +26,10 @@ uint32_t host_pci_read(const struct host_pci_dev *d, uint32_t off, unsigned size
     machine_reads++;
     if (off >= 4096 || (off & (size - 1)))
         return 0xffffffffu >> (32 - 8 * size);
-    memcpy(&v, machine_cfg[d - machine_dev] + off, size);
+    if (d >= machine_dev && d < machine_dev + PCI_MACHINE_MOST)
+        memcpy(&v, machine_cfg[d - machine_dev] + off, size);
+    else if (d->vf == machine_deaf)
+        v = 0xffffffffu >> (32 - 8 * size);
     return v;
 }
 
@@ -30,6 +37,8 @@ void host_pci_write(const struct host_pci_dev *d, uint32_t off, unsigned size, u
 {
     if (off < 4096 && !(off & (size - 1)))
         memcpy(machine_cfg[d - machine_dev] + off, &val, size);
+    if (machine_wrote)
+        machine_wrote((uint32_t)(d - machine_dev), off);
 }
 
 static inline void machine_set(uint32_t i, uint32_t off, unsigned size, uint32_t v)

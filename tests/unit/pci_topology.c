@@ -58,6 +58,16 @@ static void explain(const char *name, const char *expect)
     assert_string_equal(said, expect);
 }
 
+static void explain_has(const char *name, const char *what)
+{
+    uint32_t i;
+
+    said[0] = '\0';
+    assert_int_equal(host_pci_find(name, &i), 0);
+    host_topology_explain(i, say, NULL);
+    assert_non_null(strstr(said, what));
+}
+
 static void explain_lacks(const char *name, const char *what)
 {
     uint32_t i;
@@ -268,27 +278,41 @@ static void functions_beyond_eight(void **state)
     assert_int_not_equal(group_of("00:02.0"), group_of("00:03.0"));
 }
 
+static unsigned vfs_on;
+
+unsigned host_pci_vfs(const struct host_pci_dev *d, const char **why)
+{
+    unsigned n = vfs_on && d->devfn == 0 && d->bus == 1 ? vfs_on : 0;
+
+    if (why)
+        *why = NULL;
+    return n;
+}
+
 static void virtual_functions(void **state)
 {
+    char why[300];
     uint32_t pf;
 
     (void)state;
     machine_acs(machine_bridge(0, 1, 0, TOPOLOGY_ROOT_PORT, 1, 2), 0x1f);
     pf = machine_endpoint(1, 0, 0, 0x020000);
     machine_set(pf, 0x100, 4, 0x10 | 1 << 16);
-    machine_set(pf, 0x108, 2, 1);
     machine_set(pf, 0x10e, 2, 7);
-    machine_set(pf, 0x110, 2, 2);
-    machine_set(pf, 0x114, 2, 0x100); /* on the next bus */
-    machine_set(pf, 0x116, 2, 2);
-    (void)machine_endpoint(2, 0, 0, 0x020000);
-    (void)machine_endpoint(2, 0, 2, 0x020000);
+    for (unsigned n = 0; n < 2; n++)
+        machine_dev[machine_endpoint(2, 0, 2 * n, 0x020000)].physical = &machine_dev[pf];
+    vfs_on = 2;
     host_topology_init();
+    assert_int_equal(host_topology_may_pass(pf, "web", why, sizeof why), -ENOTSUP);
+    assert_string_equal(why, "its reset would take the virtual functions of 0000:01:00.0 away: "
+                             "give these to guests, or take `vfs` out of trivet.conf");
     host_topology_set_driver(&machine_dev[pf], "igb");
     explain("02:00.2",
             "owner: 0000:02:00.2 (1b36:0010, network, Ethernet) belongs to nobody, and is no bus "
             "master.\n"
             "place: It is a virtual function of 0000:01:00.0.\n"
+            "vfs: No driver of Trivet's serves the virtual functions of 0000:01:00.0: what they "
+            "need from it, they do not get.\n"
             "group: Its group is 4, in which no other device is.\n"
             "why: A virtual function has a requester ID of its own, and the ports above it let "
             "nothing pass between their devices (ACS).\n"
@@ -298,20 +322,23 @@ static void virtual_functions(void **state)
             "owner: 0000:01:00.0 (1b36:0010, network, Ethernet) belongs to Trivet, whose driver "
             "igb works for it.\n"
             "place: It is a PCI Express endpoint, behind 0000:00:01.0, which is a root port.\n"
-            "place: It can have up to 7 virtual functions (SR-IOV).\n"
+            "vfs: It has 2 virtual functions (SR-IOV), and can have up to 7.\n"
             "group: Its group is 2, in which no other device is.\n"
             "why: Every port between it and the root complex sends all requests on to the IOMMU "
             "(ACS), or leads to nothing else.\n"
             "reset: It can be reset by itself (function-level reset).\n"
             "guests: No guest can have it now: Trivet's driver igb works for 0000:01:00.0; what a "
             "guest is to have by `passthrough` when Trivet starts, no driver takes.\n");
-    /* a third one is none, nor is one between them */
-    (void)machine_endpoint(2, 0, 4, 0x020000);
-    (void)machine_endpoint(2, 0, 1, 0x020000);
-    host_topology_init();
     assert_int_equal(host_topology_of(4)->physical, pf);
-    assert_int_equal(host_topology_of(5)->physical, TOPOLOGY_NONE);
-    assert_int_equal(host_topology_of(6)->physical, TOPOLOGY_NONE);
+    assert_int_equal(host_topology_of(pf)->physical, TOPOLOGY_NONE);
+    for (uint32_t i = pf; i < machine_count; i++) {
+        machine_dev[i].class = 1;
+        machine_dev[i].subclass = 8;
+    }
+    explain_lacks("02:00.2", "vfs:"); /* NVMe's are served */
+    vfs_on = 0;
+    explain_has("01:00.0", "vfs: It can have up to 7 virtual functions (SR-IOV): `vfs = "
+                           "0000:01:00.0,7` in [host] of trivet.conf.\n");
 }
 
 static void in_the_root_complex(void **state)

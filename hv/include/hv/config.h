@@ -99,6 +99,12 @@ struct guest_config {
     unsigned bad_line;  /* of the first one */
     uint64_t keys_seen; /* private to config.c */
 };
+/* `vfs`: how many virtual functions a PCI function of the machine gets; text: as it was written. */
+struct config_vfs {
+    struct pci_select select;
+    char text[24];
+    uint16_t count;
+};
 enum mitigations { MITIGATIONS_AUTO, MITIGATIONS_OFF, MITIGATIONS_ALL };
 struct host_config {
     enum log_level log;
@@ -107,6 +113,8 @@ struct host_config {
     uint32_t max_cpus; /* 0: not given. See config_max_cpus() */
     bool json;         /* the console speaks the JSON protocol from the start */
     uint32_t escape;   /* the control character that leaves a guest's console */
+    struct config_vfs vfs[8];
+    unsigned nvfs;
     uint64_t keys_seen;
 };
 /* A switch. */

@@ -16,6 +16,8 @@ struct host_pci_dev {
     uint8_t header; /* 0: a device, 1: a bridge, 2: a CardBus bridge */
     uint8_t window; /* of ECAM; for drivers/pci only */
     bool stopped;   /* atomic: see host_pci_stop() */
+    uint16_t vf;    /* of a virtual function (PCIe 4.0 §9): which one, from 0 */
+    const struct host_pci_dev *physical; /* the function that it is one of; NULL: it is none */
 };
 
 /*
@@ -93,8 +95,8 @@ struct host_pci_bar {
 };
 /*
  * Sizes BAR i, 0 to 5, of a header of kind 0; it decodes nothing meanwhile, and holds afterwards
- * what it held. -ENOENT: there is none, or it is the upper half of another. -EINVAL: what it says
- * cannot be.
+ * what it held. Those of a virtual function are its share of what its physical one was given.
+ * -ENOENT: there is none, or it is the upper half of another. -EINVAL: what it says cannot be.
  */
 int must_check host_pci_bar(const struct host_pci_dev *, unsigned i, struct host_pci_bar *);
 /*

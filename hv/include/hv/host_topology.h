@@ -70,17 +70,29 @@ const struct host_topology *host_topology_of(uint32_t i);
 const char *host_pci_name(const struct host_pci_dev *, char name[TOPOLOGY_NAME]);
 /* "03:00.0" or "0000:03:00.0". -EINVAL: no address; -ENODEV: no such function. */
 int must_check host_pci_find(const char *name, uint32_t *i);
-/* Registers of the SR-IOV capability (SR-IOV 1.1 §3.3), from its start. */
+/* Registers of the SR-IOV capability (PCIe §9.3.3), from its start. */
 enum host_pci_vf {
     HOST_PCI_VF_CONTROL = 8,
+    HOST_PCI_VF_INITIAL = 0x0c,
     HOST_PCI_VF_TOTAL = 0x0e,
     HOST_PCI_VF_COUNT = 0x10,
     HOST_PCI_VF_FIRST = 0x14,
     HOST_PCI_VF_STRIDE = 0x16,
     HOST_PCI_VF_DEVICE = 0x1a,
-    HOST_PCI_VF_ENABLE = 1 /* of the control register */
+    HOST_PCI_VF_PAGES = 0x1c, /* sizes of pages that it knows: bit n is 4 KiB << n */
+    HOST_PCI_VF_PAGE = 0x20,  /* the one that is used */
+    HOST_PCI_VF_BAR = 0x24,
+    /* of the control register */
+    HOST_PCI_VF_ENABLE = 1 << 0,
+    HOST_PCI_VF_MEMORY = 1 << 3,
+    HOST_PCI_VF_ARI = 1 << 4
 };
-enum host_pci_ext_id { HOST_PCI_EXT_AER = 1, HOST_PCI_EXT_ACS = 0x0d, HOST_PCI_EXT_SRIOV = 0x10 };
+enum host_pci_ext_id {
+    HOST_PCI_EXT_AER = 1,
+    HOST_PCI_EXT_ACS = 0x0d,
+    HOST_PCI_EXT_ARI = 0x0e,
+    HOST_PCI_EXT_SRIOV = 0x10
+};
 /* Offset of an extended capability (PCIe §7.6.3), bounded; 0: there is none. */
 uint32_t host_pci_ext_cap(const struct host_pci_dev *, uint16_t id);
 /*
@@ -128,6 +140,26 @@ void host_topology_explain(uint32_t i, topology_say *say, void *ctx);
  * far as its place is concerned. CPU 0.
  */
 int must_check host_topology_may_pass(uint32_t i, const char *guest, char *why, size_t n);
+
+/* ---- virtual functions: vfs.c ---- */
+
+/*
+ * Before host_pci_init(): the first function that s names gets n virtual functions. `text` is s as
+ * it was written, for the log. -ENOSPC.
+ */
+#define HOST_PCI_VFS_MOST 8
+int must_check host_pci_want_vfs(const struct pci_select *s, uint16_t n, const char *text);
+/*
+ * How many it has. 0: none; *why (if not NULL): the reason in words where trivet.conf wants some,
+ * else NULL.
+ */
+unsigned host_pci_vfs(const struct host_pci_dev *, const char **why);
+/*
+ * Boot CPU, no interrupt of d is set up: resets it by itself, which puts its virtual functions out,
+ * too, and turns these on again as they were. Waits 0.3 s in general. It is no bus master then.
+ * -ENOTSUP: nothing resets it alone. -EIO: it does not come back, or they do not.
+ */
+int must_check host_pci_vfs_reset(const struct host_pci_dev *d);
 
 /* ---- functions for guests ---- */
 
