@@ -46,7 +46,7 @@ void console_attach(struct console *, bool replay);
 void console_drain(void);
 /* CPU 0: the control character that leaves a guest's console; at first Ctrl-] */
 void console_set_escape(char);
-void console_input_resume(void);
+void console_input_resume(void); /* the reader, any CPU: busy() is false again */
 /* bytes that were typed for it and found no room, since it was made; any CPU */
 uint64_t console_input_lost(struct console *);
 /* any CPU; the last `len` bytes of output, oldest first */
@@ -54,9 +54,9 @@ size_t console_scrollback(struct console *, char *buf, size_t len);
 bool console_is_shown(const struct console *); /* CPU 0 */
 /* what the terminal is sent when a guest's console is left */
 extern const char console_undo[];
-/* 0 when `ready` is not the current listener */
+/* Any CPU: up to that many bytes of input; 0 when `ready` is not the current listener. */
 size_t console_read(struct console *, struct event *ready, char *, size_t);
-/* A line of the host, registered by its driver. */
+/* A line of the host, registered by its driver at boot, for ever. */
 struct host_console {
     const char *name;
     /* as many as fit without waiting; called under LOCK_LINES */
@@ -64,6 +64,6 @@ struct host_console {
     void (*write_sync)(const char *, size_t); /* panic: polled, takes no lock */
 };
 void host_console_register(const struct host_console *);
-/* from the driver (irq handler or event): typed bytes */
+/* From the driver, any CPU (interrupt handler or event): typed bytes, copied. */
 void host_console_rx(const char *, size_t);
-void host_console_tx_ready(void); /* the driver has room again */
+void host_console_tx_ready(void); /* the same: it has room again */

@@ -189,8 +189,8 @@ static inline uint16_t ir_op2(struct ir_unit *u, enum ir_op op, enum ir_type t, 
 }
 
 /*
- * Checks every rule above. Returns 0, or the number of rules broken first at *where with the reason
- * in *why. Debug builds and tests call it after each step.
+ * Checks every rule above. 0; -EINVAL: instruction *where is the first that breaks one, and *why
+ * says which. Any CPU. Debug builds and tests call it after each step.
  */
 must_check int ir_verify(const struct ir_unit *u, unsigned *where, const char **why);
 /* One instruction as text, NUL-terminated and cut to `room`; returns the bytes written. */

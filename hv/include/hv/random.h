@@ -48,6 +48,7 @@ void random_add(const void *data, size_t bytes, uint32_t bits);
  */
 void random_interrupt(uint64_t cycles);
 
+/* Before anybody uses it: not keyed yet. Its lock is at LOCK_RANDOM. */
 void random_stream_init(struct random_stream *);
 /*
  * The stream's next bytes. Any CPU, any context but NMI. 0, or -EAGAIN: !random_ready(), and the

@@ -11,8 +11,8 @@ struct share {
     uint32_t turn;
 };
 /*
- * In an event's function, before it works for the guest. True: the guest has had its share for now;
- * the event was put off.
+ * In an event's function, on any CPU, before it works for the guest. True: the guest has had its
+ * share for now; the event was put off.
  */
 bool must_check share_wait(struct vm *, struct event *);
 /*

@@ -79,6 +79,7 @@ struct store {
 
 /* Reads what the volume has; `done` (may be NULL) when it is READY or DAMAGED. */
 void store_open(struct store *, void (*done)(struct store_op *, int status));
+/* All but `next` and the last two fields is filled in. `done` may be called within. */
 void store_submit(struct store *, struct store_op *);
 /* What the disk answered. */
 void store_io_done(struct store *, int status);

@@ -186,6 +186,7 @@ static inline bool vq_is_enabled(const struct virtqueue *q)
  * queue is looked at again soon). -EPROTO: the guest broke the ring, and the device needs a reset.
  */
 int must_check vq_pop(struct virtqueue *, struct vq_chain *);
+/* Gives it back. written: bytes from its first that the device wrote, at most what it could. */
 void vq_push(struct virtqueue *, const struct vq_chain *, uint32_t written);
 /*
  * The same for n buffers that belong together, n >= 1: the driver sees all of them, or none yet.
@@ -256,10 +257,16 @@ int must_check virtio_quiesce(struct virtio_dev *);
 void virtio_remove(struct virtio_dev *);
 
 /* ---- transport side (virtio.c offers, virtio_pci.c calls, and the reverse) ---- */
+/*
+ * For accesses to registers: any vCPU's CPU, no lock held. What the rules forbid at that time
+ * (§2.1, §3.1.1) is ignored, and logged once for each device.
+ */
+/* 0: resets the device, which may still be under way on return. */
 void virtio_set_status(struct virtio_dev *, uint8_t);
 void virtio_resume(struct virtio_dev *); /* the device became a bus master */
 /* Half `sel` (0, 1) of the driver's features; ignored unless they are still being negotiated. */
 void virtio_set_features(struct virtio_dev *, uint32_t sel, uint32_t v);
+/* i: as the driver wrote it. §4.1.4.3: queue_enable, and queue_reset. */
 void virtio_enable_queue(struct virtio_dev *, unsigned i);
 void virtio_reset_queue(struct virtio_dev *, unsigned i);
 /* The queue's own reset is under way on the device's CPU. */
@@ -269,8 +276,9 @@ static inline bool virtio_queue_resets(const struct virtio_dev *d, unsigned q)
 }
 int must_check virtio_transport_attach(struct virtio_dev *); /* CPU 0; as vpci_attach() */
 void virtio_transport_detach(struct virtio_dev *);           /* CPU 0, no vCPU runs */
-void virtio_transport_reset(struct virtio_dev *);
-bool virtio_transport_ready(const struct virtio_dev *); /* the device may reach memory */
+void virtio_transport_reset(struct virtio_dev *);            /* any CPU: its INTx line goes down */
+bool virtio_transport_ready(const struct virtio_dev *);      /* the device may reach memory */
+/* MSI-X or INTx, as the driver set it up. Of a queue: on the device's CPU; else any. */
 void virtio_irq_queue(struct virtio_dev *, unsigned q);
 void virtio_irq_config(struct virtio_dev *);
 
