@@ -30,13 +30,16 @@ static bool for_this_machine(struct vm *vm)
     uint64_t len = 0;
     const void *file = file_find(g->kernel, &len);
     enum isa isa = guest_isa(g, file, len);
+    const char *by;
 
     if (isa == ISA_COUNT || engine_for(isa, 0) || !engine_at(0))
         return true;
-    if (g->isa == ISA_COUNT && file && len >= 2 && memcmp(file, "\x1f\x8b", 2) == 0)
-        vm_leave_out(
-            vm, "it is for aarch64, since its kernel is a gzip file: if that is an x86 kernel, "
-                "unpack it with `gzip -d`");
+    by = g->isa == ISA_COUNT && file ? kernel_packed_by(file, len) : NULL;
+    if (by)
+        vm_leave_out(vm,
+                     "it is for aarch64, since its kernel is compressed with %s: if that is an x86 "
+                     "kernel, unpack it with `%s -d`",
+                     by, by);
     else
         vm_leave_out(vm, "it is for %s, which this machine does not run", isa_names[isa]);
     log_info("%s: left out: %s", g->name, vm->why);

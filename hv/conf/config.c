@@ -533,7 +533,8 @@ static const struct key guest_keys[] = {
     { "overhead", config_set_limit, GUEST(overhead), MIB, 0, NULL, false, "from memory and vcpus",
       "the most memory for Trivet's own records of the guest; reserved when the guest starts" },
     { "isa", config_set_word, GUEST(isa), WORDS(isa_names), false, "auto",
-      "the guest's instruction set. auto: told by the kernel; one compressed by gzip is taken for "
+      "the guest's instruction set. auto: told by the kernel; one compressed by gzip, zstd or xz "
+      "is taken for "
       "aarch64's. Guests for other machines are left out" },
     { "engine", config_set_word, GUEST(engine), WORDS(engine_names), false, "auto",
       "riscv64: how the translator runs the guest. interpret: one instruction after another, which "

@@ -48,6 +48,23 @@ static bool multiboot(const struct kernel_file *f, uint32_t magic, unsigned word
     return false;
 }
 
+/* RFC 1952; RFC 8878; tukaani.org's xz-file-format */
+const char *kernel_packed_by(const void *data, uint64_t len)
+{
+    struct kernel_file f = { data, len };
+
+    if (kernel_file_has(&f, 0, "\x1f\x8b", 2))
+        return "gzip";
+    if (kernel_file_has(&f, 0, "(\xb5/\xfd", 4))
+        return "zstd";
+    if (kernel_file_has(&f, 0,
+                        "\xfd"
+                        "7zXZ\0",
+                        6))
+        return "xz";
+    return NULL;
+}
+
 enum isa kernel_isa(const void *data, uint64_t len)
 {
     struct kernel_file f = { data, len };
@@ -58,7 +75,7 @@ enum isa kernel_isa(const void *data, uint64_t len)
     /* Linux Documentation/riscv/boot-image-header.rst */
     if (kernel_file_has(&f, 56, "RSC\x05", 4))
         return ISA_RISCV64;
-    if (kernel_file_has(&f, 0, "\x1f\x8b", 2)) /* RFC 1952 */
+    if (kernel_packed_by(data, len))
         return ISA_AARCH64;
     /* Linux Documentation/x86/boot.rst */
     if (kernel_file_has(&f, 0x1fe, "\x55\xaa", 2) && kernel_file_has(&f, 0x202, "HdrS", 4))

@@ -17,6 +17,8 @@ enum {
     BZ_MAGIC = 0x202,
     BZ_VERSION = 0x206
 };
+/* EFI zboot: how its payload is compressed, a name of up to 8 bytes */
+enum { ZBOOT_METHOD = 24 };
 /* PE/COFF: the header's offset; in it, sections and the size of what is between */
 enum { PE_AT = 0x3c, PE_SECTIONS = 6, PE_OPTIONAL = 20, PE_HEADER = 24, PE_SECTION = 40 };
 
@@ -29,11 +31,7 @@ static const struct {
     uint32_t off, n;
     const char *magic, *what;
 } strangers[] = {
-    { MAGIC(0, "\xfd"
-               "7zXZ\0"),
-      "compressed with xz: unpack it with `xz -d` and give the result" },
-    { MAGIC(0, "(\xb5/\xfd"),
-      "compressed with zstd: unpack it with `zstd -d` and give the result" },
+    { MAGIC(0, "P*M\x18"), "compressed with pzstd: unpack it with `zstd -d` and give the result" },
     { MAGIC(0, "\x04\"M\x18"), "compressed with lz4: unpack it with `lz4 -d` and give the result" },
     { MAGIC(0, "\x02!L\x18"), "compressed with lz4: unpack it with `lz4 -d` and give the result" },
     { MAGIC(0, "BZh"), "compressed with bzip2: unpack it with `bzip2 -d` and give the result" },
@@ -210,12 +208,30 @@ static bool wrong_linux(const struct kernel_file *f, enum isa isa, char *why, si
                          isa_names[isa]);
 }
 
-/* RFC 1952. ARM64's Image may come in it. */
-static bool gzip_for_x86(const struct kernel_file *f, enum isa isa, char *why, size_t n)
+/* ARM64's and riscv64's Image may be compressed; a bzImage unpacks itself. */
+static bool packed_for_x86(const struct kernel_file *f, enum isa isa, char *why, size_t n)
 {
-    return isa == ISA_X86_64 && kernel_file_has(f, 0, "\x1f\x8b", 2) &&
-           recognize_say(why, n,
-                         "compressed with gzip: unpack it with `gzip -d` and give the result");
+    const char *by = kernel_packed_by(f->at, f->len);
+
+    return by && isa == ISA_X86_64 &&
+           recognize_say(why, n, "compressed with %s: unpack it with `%s -d` and give the result",
+                         by, by);
+}
+
+/* Linux drivers/firmware/efi/libstub/zboot-header.S */
+static bool odd_zboot(const struct kernel_file *f, char *why, size_t n)
+{
+    static const char *const known[] = { "gzip", "zstd", "xz" };
+
+    if (!kernel_file_has(f, 0, "MZ", 2) || !kernel_file_has(f, 4, "zimg", 4))
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+        if (kernel_file_has(f, ZBOOT_METHOD, known[i], strlen(known[i])))
+            return false;
+    return recognize_say(why, n,
+                         "an EFI zboot file compressed with %.8s: give the Image that it was made "
+                         "of, or gzip, zstd or xz in its place",
+                         f->len >= ZBOOT_METHOD + 8 ? (const char *)f->at + ZBOOT_METHOD : "");
 }
 
 bool kernel_problem(const struct guest_config *c, const void *data, uint64_t len, char *why,
@@ -228,9 +244,9 @@ bool kernel_problem(const struct guest_config *c, const void *data, uint64_t len
         return recognize_say(why, n, "the file is empty");
     if (c->kind == KIND_FLAT)
         return false;
-    return stranger(&f, why, n) || gzip_for_x86(&f, isa, why, n) || other_elf(&f, isa, why, n) ||
-           wrong_linux(&f, isa, why, n) || xen_arm64(&f, why, n) || efi_program(&f, why, n) ||
-           cut_bzimage(&f, why, n) || cut_image(&f, why, n);
+    return stranger(&f, why, n) || packed_for_x86(&f, isa, why, n) || odd_zboot(&f, why, n) ||
+           other_elf(&f, isa, why, n) || wrong_linux(&f, isa, why, n) || xen_arm64(&f, why, n) ||
+           efi_program(&f, why, n) || cut_bzimage(&f, why, n) || cut_image(&f, why, n);
 }
 
 bool firmware_problem(const struct guest_config *c, const void *data, uint64_t len, char *why,

@@ -64,6 +64,10 @@ def at(offset, magic, size=65536):
     return (bytes(offset) + magic).ljust(size, b"\0")
 
 
+def zboot(method):
+    return b"MZ\0\0zimg" + bytes(16) + method.ljust(8, b"\0") + bytes(100)
+
+
 def bzimage(size):
     head = bytearray(size)
     head[0x1f1], head[0x1f4:0x1f8] = 4, struct.pack("<I", 0x1000)
@@ -81,8 +85,12 @@ def image(size):
 
 
 KERNELS = [     # (bytes, more of the section, what is said)
-    (b"\xfd7zXZ\0" + bytes(60), "", "compressed with xz: unpack"),
-    (b"(\xb5/\xfd" + bytes(60), "", "compressed with zstd: unpack"),
+    (b"\xfd7zXZ\0" + bytes(60), "isa = x86_64\n", "compressed with xz: unpack it with `xz -d`"),
+    (b"(\xb5/\xfd" + bytes(60), "kind = pvh\n",
+     "compressed with zstd: unpack it with `zstd -d`"),
+    (b"P*M\x18" + bytes(60), "", "compressed with pzstd"),
+    (zboot(b"lz4"), "", "an EFI zboot file compressed with lz4: give the Image"),
+    (zboot(b"lzma"), "", "an EFI zboot file compressed with lzma"),
     (b"\x04\"M\x18" + bytes(60), "", "compressed with lz4"),
     (b"\x02!L\x18" + bytes(60), "", "compressed with lz4"),
     (b"BZh91AY&SY", "", "compressed with bzip2"),
@@ -129,6 +137,9 @@ FIRMWARE = [
     (bytes(64), None),
 ]
 RIGHT = [
+    (b"\xfd7zXZ\0" + bytes(60), ""), (b"(\xb5/\xfd" + bytes(60), "isa = riscv64\n"),
+    (b"\x1f\x8b\x08" + bytes(60), ""), (zboot(b"zstd22"), ""), (zboot(b"xzkern"), ""),
+    (zboot(b"gzip"), ""),
     (bzimage(0x10a00), ""), (bzimage(0x109f8), ""), (image(0x9000), ""), (elf(62), ""),
     (elf(3), ""), (b"\xfd7zXZ\0", "kind = flat\n"), (bytes(64), ""),
 ]

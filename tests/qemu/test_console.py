@@ -14,7 +14,7 @@ CONFIG = ("[host]\nlog = info\n"
           + section("one", "hello-mb1", memory="16M", cmdline="tick", autostart="no")
           + section("two", "hello-mb1", memory="16M", autostart="no", debug_exit="yes", weight=50,
                     cpus="0")
-          + section("packed", "packed.xz", memory="16M")
+          + section("packed", "packed.xz", memory="16M", isa="x86_64")
           + section("wrong", "hello-mb1", memory="16M", vcpu="2")
           + section("other", "hello-mb1", memory="16M", isa="aarch64")
           + section("late", "hello-mb1", memory="16M", after="packed")

@@ -4,8 +4,10 @@ and beyond it, beside a native guest; OpenSBI, which starts U-Boot; and Debian's
 and a network. The last two are saved, ended and restored."""
 import gzip
 import hashlib
+import lzma
 import os
 import struct
+import subprocess
 import sys
 import tempfile
 
@@ -22,6 +24,8 @@ CONFIG += section("compiled", "machine", memory="32M", cmdline="stay", engine="j
                   autostart="no")
 CONFIG += section("packed", "zboot", memory="32M", debug_exit="yes", autostart="no")
 CONFIG += section("gzip", "gzip", memory="32M", debug_exit="yes", autostart="no", isa="riscv64")
+CONFIG += section("xz", "xz", memory="32M", debug_exit="yes", autostart="no", isa="riscv64")
+CONFIG += section("zstd", "zstd", memory="32M", debug_exit="yes", autostart="no")
 CONFIG += section("native", "hello-mb1", cmdline="tick every=10000000", memory="16M",
                   autostart="no")
 
@@ -49,14 +53,22 @@ def initrd():
 
 
 def packed():
-    """The bare kernel as a gzip file, and that in an EFI zboot file."""
+    """The bare kernel as a gzip and an xz file, and by gzip and zstd in EFI zboot files."""
     with open(guest_file("riscv64/machine"), "rb") as data:
-        inner = gzip.compress(data.read(), mtime=0)
-    header = struct.pack("<4s4sII8x36sI", b"MZ", b"zimg", 128, len(inner), b"gzip", 64)
+        plain = data.read()
+    by_gzip = gzip.compress(plain, mtime=0)
+    # as Linux's build packs it
+    by_zstd = subprocess.run(["zstd", "-q", "-c", "-22", "--ultra"], input=plain, check=True,
+                             capture_output=True).stdout
+    return {name: trivet.scratch(f"machine-riscv64.{name}", data) for name, data in (
+        ("gzip", by_gzip), ("xz", lzma.compress(plain, check=lzma.CHECK_CRC32)),
+        ("zboot", zboot(by_gzip, b"gzip")), ("zstd", zboot(by_zstd, b"zstd22")))}
+
+
+def zboot(payload, method):
+    header = struct.pack("<4s4sII8x36sI", b"MZ", b"zimg", 128, len(payload), method, 64)
     efi = struct.pack("<4sH", b"PE\0\0", 0x5064)
-    return {"gzip": trivet.scratch("machine-riscv64.gz", inner),
-            "zboot": trivet.scratch("machine-riscv64.zboot",
-                                    (header + efi).ljust(128, b"\0") + inner)}
+    return (header + efi).ljust(128, b"\0") + payload + struct.pack("<I", len(payload))
 
 
 def FILES():
@@ -83,7 +95,7 @@ def test_two_harts_beside_a_native_guest(machine):
 
 
 def test_compressed_kernels(machine):
-    for name in ("gzip", "packed"):
+    for name in ("gzip", "packed", "xz", "zstd"):
         assert "PASS" in machine.pass_guest(name, 60)
 
 

@@ -13,6 +13,7 @@
 #include <hv/guest_uefi.h>
 #include <hv/pci.h>
 #include <libfdt.h>
+#include "tests/unit/packed.h"
 #include "hv/guest/aarch64/load.h"
 #define FAKE_VCPUS 512
 #include "arm_machine.h"
@@ -304,8 +305,19 @@ static void test_compressed(void **state)
     refused(-EINVAL, "outside");
     put(8, 4, 0xffffffff);
     refused(-EINVAL, "outside");
-    memcpy(kernel + 24, "zstd", 5);
-    refused(-EINVAL, "zstd");
+    memcpy(kernel + 24, "lzma", 5);
+    refused(-EINVAL, "compressed with lzma; gzip, zstd and xz are supported");
+    memcpy(kernel, packed_zstd, sizeof packed_zstd);
+    kernel_len = sizeof packed_zstd;
+    expect_inflated();
+    memcpy(kernel, packed_xz, sizeof packed_xz);
+    kernel_len = sizeof packed_xz;
+    expect_inflated();
+    kernel_len--;
+    refused(-EINVAL, "ends too early");
+    memcpy(kernel, packed_long_zstd, sizeof packed_long_zstd);
+    kernel_len = sizeof packed_long_zstd;
+    refused(-EINVAL, "the compressed data is not an ARM64 Linux Image");
 }
 
 static void test_flat(void **state)

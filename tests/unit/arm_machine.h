@@ -7,6 +7,7 @@
  */
 #pragma once
 #include <hv/console.h>
+#include <hv/charge.h>
 #include <hv/guest.h>
 #include <hv/time.h>
 #include <hv/vintc.h>
@@ -42,6 +43,12 @@ static size_t fake_out_len, fake_in_len;
 static struct event *fake_listener;
 static uint64_t fake_wall = 1767225600;
 
+void *scratch_take(size_t len) { return len > 32 * MIB ? NULL : calloc(1, len); }
+void scratch_give(void *p, size_t len)
+{
+    (void)len;
+    free(p);
+}
 void vcpu_request(struct vcpu *v, uint32_t reqs) { v->requests |= reqs; }
 uint64_t vm_time_ns(const struct vm *vm) { return host_now + (uint64_t)vm->time_offset_ns; }
 uint64_t vm_time_to_host(const struct vm *vm, uint64_t ns)

@@ -32,8 +32,17 @@ static void test_linux(void **state)
     assert_int_equal(kernel_isa(file, sizeof file), ISA_X86_64);
     assert_int_equal(kernel_isa(file, 0x205), ISA_COUNT);
     setup(NULL);
+    assert_null(kernel_packed_by(file, sizeof file));
     put(0, "\x1f\x8b\x08", 3);
     assert_int_equal(kernel_isa(file, sizeof file), ISA_AARCH64);
+    assert_string_equal(kernel_packed_by(file, sizeof file), "gzip");
+    put(0, "(\xb5/\xfd", 4);
+    assert_int_equal(kernel_isa(file, sizeof file), ISA_AARCH64);
+    assert_string_equal(kernel_packed_by(file, sizeof file), "zstd");
+    put(0, "\xfd\x37zXZ\0", 6);
+    assert_int_equal(kernel_isa(file, sizeof file), ISA_AARCH64);
+    assert_string_equal(kernel_packed_by(file, sizeof file), "xz");
+    assert_null(kernel_packed_by(file, 5));
 }
 
 static void test_containers(void **state)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <cmocka.h>
+#include <hv/charge.h>
 #include <hv/percpu.h>
 #include <hv/pmm.h>
 
@@ -279,6 +280,33 @@ static void test_misuse(void **state)
     expect_panic(a.v, 3);
 }
 
+/* Of what nobody was promised, and all of it comes back. */
+static void test_scratch(void **state)
+{
+    struct pmm_stats before, during, after;
+    uint64_t rest;
+    void *p;
+
+    (void)state;
+    pmm_stats(&before);
+    p = scratch_take(5 * MIB);
+    assert_non_null(p);
+    pmm_stats(&during);
+    assert_int_equal(before.free - during.free, 8 * MIB);
+    assert_int_equal(during.promised, before.promised);
+    scratch_give(p, 5 * MIB);
+    scratch_give(NULL, 1);
+    pmm_stats(&after);
+    assert_int_equal(after.free, before.free);
+    rest = before.free - before.promised - PMM_RESERVE;
+    assert_int_equal(pmm_promise(rest - 4 * MIB), 0);
+    assert_null(scratch_take(5 * MIB));
+    p = scratch_take(4 * MIB);
+    assert_non_null(p);
+    scratch_give(p, 4 * MIB);
+    pmm_unpromise(rest - 4 * MIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_clean_blocks),
         cmocka_unit_test(test_a_page_makes_a_block_dirty),
         cmocka_unit_test(test_boot_services),
+        cmocka_unit_test(test_scratch),
         cmocka_unit_test(test_misuse),
     };
 

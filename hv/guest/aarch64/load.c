@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Kernels: Linux `Image` (Documentation/arm64/booting.rst), plain, as a gzip file or in an EFI
- * zboot file, and raw flat images. A compressed one goes into guest memory piece by piece, so no
- * second copy is made and a broken file can only spoil the guest's own memory. Each step is short:
- * other guests' events wait for it.
+ * Kernels: Linux `Image` (Documentation/arm64/booting.rst), plain, compressed (gzip, zstd, xz),
+ * also in an EFI zboot file, and raw flat images. A compressed one goes into guest memory piece by
+ * piece, so no second copy is made and a broken file can only spoil the guest's own memory. Each
+ * step is short: other guests' events wait for it.
  */
 #include "tables.h"
 #include <hv/files.h>
@@ -139,8 +139,8 @@ static int inflated(struct load *l, const uint8_t *piece, uint64_t n)
 }
 
 /*
- * > 0: more. Bounded by the guest's memory: each step writes INFLATION_STEP bytes of it, ends the
- * stream, or fails.
+ * > 0: more. Bounded by the file and the guest's memory: each step reads some of the one or writes
+ * some of the other, ends the stream, or fails.
  */
 static int inflate_step(struct load *l)
 {
@@ -151,7 +151,7 @@ static int inflate_step(struct load *l)
 
     if (more < 0)
         return why(l, more, "%s", broken);
-    err = inflated(l, piece, n);
+    err = n || more == 0 ? inflated(l, piece, n) : 0;
     return err ? err : more;
 }
 
@@ -187,9 +187,11 @@ static int load_linux(struct load *l, struct file f)
 
     if (err)
         return why(l, err, "%s", broken);
-    if (!k.gzip)
+    if (k.packing == PACKED_NOT)
         return load_image(l, f);
-    l->inflation = inflation_new(&k, (struct inflation_memory){ l->vm, vm_alloc, vm_free });
+    l->inflation = inflation_new(
+        &k, (struct inflation_memory){ l->vm, vm_alloc, vm_free, scratch_take, scratch_give },
+        ram_left(l));
     return l->inflation ? 0 : -ENOMEM;
 }
 

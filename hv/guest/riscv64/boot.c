@@ -121,8 +121,11 @@ static int boot_load_kernel(struct rv_load *l)
     err = linux_file_open(f, len, &k, broken, sizeof broken);
     if (err)
         return load_why_kernel(l, err, broken);
-    if (k.gzip) {
-        l->inflation = inflation_new(&k, (struct inflation_memory){ l->g->vm, vm_alloc, vm_free });
+    if (k.packing != PACKED_NOT) {
+        l->inflation = inflation_new(
+            &k,
+            (struct inflation_memory){ l->g->vm, vm_alloc, vm_free, scratch_take, scratch_give },
+            l->config->memory);
         return l->inflation ? 0 : -ENOMEM;
     }
     err = load_place(l, f, len);
@@ -148,7 +151,7 @@ static int load_inflated(struct rv_load *l, const uint8_t *piece, uint64_t n)
                : 0;
 }
 
-/* > 0: more. Each step writes to the guest's memory, ends, or fails. */
+/* > 0: more. Each step reads some of the file, writes to the guest's memory, ends, or fails. */
 static int load_kernel_piece(struct rv_load *l)
 {
     char broken[WHY];
@@ -161,7 +164,7 @@ static int load_kernel_piece(struct rv_load *l)
     more = inflation_step(l->inflation, &piece, &n, broken, sizeof broken);
     if (more < 0)
         return load_why_kernel(l, more, broken);
-    err = load_inflated(l, piece, n);
+    err = n || more == 0 ? load_inflated(l, piece, n) : 0;
     return err ? err : more;
 }
 

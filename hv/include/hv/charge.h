@@ -55,3 +55,10 @@ void vm_free(struct vm *, void *, size_t);
  */
 hpa_t must_check vm_pages(struct vm *, unsigned order);
 void vm_pages_free(struct vm *, hpa_t, unsigned order);
+/*
+ * Contiguous memory for a moment, such as while a guest's kernel is unpacked; charged to nobody: up
+ * to a GiB, of what is free beyond promises and PMM_RESERVE; contents undefined. NULL: there is not
+ * so much. Give it back with the same length. Any CPU.
+ */
+void *must_check scratch_take(size_t len);
+void scratch_give(void *p, size_t len); /* harmless for NULL */

@@ -8,10 +8,12 @@
 #include <hv/types.h>
 /*
  * The instruction set that a kernel's file is made for, by its header: Linux `Image` (ARM64,
- * RISC-V), gzip (only ARM64's `Image` comes in it), EFI zboot, bzImage, ELF, Multiboot. ISA_COUNT:
- * it does not say (a raw flat image).
+ * RISC-V), a compressed file (taken for ARM64's `Image`), EFI zboot, bzImage, ELF, Multiboot.
+ * ISA_COUNT: it does not say (a raw flat image).
  */
 enum isa kernel_isa(const void *data, uint64_t len);
+/* The program that compressed a file of which an Image can be unpacked: its name; or NULL. */
+const char *kernel_packed_by(const void *data, uint64_t len);
 /*
  * The same for a guest: `isa` if given, else what `kind` implies, else by the file (NULL: none).
  * ISA_COUNT: nothing says; this machine's then.
