@@ -56,6 +56,20 @@ static void reset_power(const struct host_pci_dev *d, unsigned state)
     host_pci_write(d, at, 2, (host_pci_read(d, at, 2) & ~(uint32_t)POWER_STATE) | state);
 }
 
+/*
+ * A function that the firmware left asleep wakes up; ns until it may be asked for something else
+ * (PM §5.6.1). What it forgets by that was saved.
+ */
+static uint64_t reset_wake(const struct host_pci_dev *d)
+{
+    uint32_t at = host_pci_cap(d, CAP_POWER);
+
+    if (!at || !(host_pci_read(d, at + POWER_CONTROL, 2) & POWER_STATE))
+        return 0;
+    reset_power(d, 0);
+    return 10 * MS;
+}
+
 static void reset_bus(int16_t bridge, bool on)
 {
     const struct host_pci_dev *b = topology_dev((uint32_t)bridge);
@@ -125,12 +139,17 @@ int host_pci_reset_step(uint32_t i, struct host_pci_reset *r, uint64_t *wait)
 {
     const struct host_pci_dev *d = topology_dev(i);
     bool twice;
+    int err;
 
     assert_cpu0();
     if (r->step++ == 0) {
         r->kind = host_pci_reset_kind(i);
         host_pci_command(d, HOST_PCI_NO_INTX, HOST_PCI_MASTER);
-        return *wait = 0, reset_begin(d, r);
+        *wait = 0;
+        err = reset_begin(d, r);
+        if (err == -EINPROGRESS)
+            *wait = reset_wake(d);
+        return err;
     }
     twice = r->kind == TOPOLOGY_RESET_PM || r->kind == TOPOLOGY_RESET_BUS;
     if (r->step <= 2 + (unsigned)twice) {

@@ -660,6 +660,30 @@ static void resets_bring_bars_back(void **state)
     assert_int_equal(machine_cfg[nvme][4] & 7, 0);
 }
 
+/* The firmware left it in D3hot: it wakes up first, and has the time that it takes. */
+static void resets_wake(void **state)
+{
+    struct host_pci_reset r = { .step = 0 };
+    uint32_t nvme = machine_endpoint(1, 0, 0, 0x010802);
+    uint64_t wait = 1;
+
+    (void)state;
+    machine_set(nvme, 0x41, 1, 0x90);
+    machine_set(nvme, 0x90, 4, 1);
+    machine_set(nvme, 0x94, 2, 3 | 1 << 3);
+    machine_set(nvme, 0x10, 4, 0xfe000004);
+    host_topology_init();
+    assert_int_equal(host_pci_reset_step(nvme, &r, &wait), -EINPROGRESS);
+    assert_int_equal(wait, 10000000);
+    assert_int_equal(machine_cfg[nvme][0x94], 1 << 3);
+    machine_set(nvme, 0x10, 4, 4); /* it forgot where it was */
+    (void)reset_again(nvme, &r, 0);
+    assert_int_equal(machine_cfg[nvme][0x13], 0xfe);
+    r.step = 0;
+    assert_int_equal(host_pci_reset_step(nvme, &r, &wait), -EINPROGRESS);
+    assert_int_equal(wait, 0);
+}
+
 static void resets(void **state)
 {
     uint32_t port, nvme, old;
@@ -736,6 +760,7 @@ int main(void)
         cmocka_unit_test_setup(claims, fresh),
         cmocka_unit_test_setup(claims_ports, fresh),
         cmocka_unit_test_setup(resets, fresh),
+        cmocka_unit_test_setup(resets_wake, fresh),
         cmocka_unit_test_setup(resets_bring_bars_back, fresh),
         cmocka_unit_test_setup(lies, fresh),
         cmocka_unit_test_setup(names, fresh),
