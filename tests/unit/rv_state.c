@@ -373,6 +373,7 @@ static void test_refused_machine(void **state)
 static void test_refused_entry(void **state)
 {
     struct state_vcpu *v;
+    uint64_t *pc;
 
     (void)state;
     make(true);
@@ -385,6 +386,11 @@ static void test_refused_entry(void **state)
     v->requests = 0;
     expect_refused();
     REFUSE_MACHINE(hart_state[1], RVM_STOPPED);
+    pc = (uint64_t *)(void *)((struct rvm_state *)fake_record(image, STATE_RV_MACHINE, 0) + 1);
+    pc[1]++; /* odd */
+    expect_refused();
+    pc[0] = RVM_RAM; /* of no start */
+    expect_refused();
     assert_int_equal(state_restore(&moves->vm, image, len), 0);
 }
 

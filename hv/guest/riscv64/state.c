@@ -45,7 +45,8 @@ static bool entries_valid(const struct rv_guest *g, const struct rv_guest_state 
     if (s->zero || s->entries >> g->m.harts || (s->entries && !g->m.sbi))
         return false;
     for (unsigned n = 0; n < RVM_HARTS; n++)
-        if (!(s->entries >> n & 1) ? s->pc[n] || s->a1[n] : s->m.hart_state[n] != RVM_STARTED)
+        if (!(s->entries >> n & 1) ? s->pc[n] || s->a1[n]
+                                   : s->m.hart_state[n] != RVM_STARTED || s->pc[n] & 1)
             return false;
     return true;
 }
