@@ -19,11 +19,6 @@ static unsigned msix_control(const struct vpci_dev *d)
 
 bool vpci_msix_enabled(const struct vpci_dev *d) { return msix_control(d) & MSIX_ENABLE; }
 
-bool vpci_bus_master(const struct vpci_dev *d)
-{
-    return vpci_cfg_get(d, PCI_COMMAND, 1) & PCI_CMD_MASTER;
-}
-
 /* A message is a write to memory: only a bus master may do it (PCI 3.0 §6.2.2). d->lock held. */
 static bool msix_may_send(const struct vpci_dev *d)
 {

@@ -4,6 +4,7 @@
 #include "blk_rate.h"
 #include "vio.h"
 #include <hv/blk.h>
+#include <hv/nospec.h>
 #include <hv/state.h>
 #include <hv/time.h>
 #include <hv/virtio.h>
@@ -158,7 +159,7 @@ static void later(struct event *ev) { kick_starved(container_of(ev, struct vio_b
 /* Another request may begin; else the device's event will run when one may. */
 static bool rate_allows(struct vio_blk *b)
 {
-    if (!blk_rate_is_set(&b->rate) || b->rate.next <= time_ns())
+    if (!b->rate.set || b->rate.next <= time_ns())
         return true;
     event_at(&b->later, b->rate.next);
     return false;
@@ -191,7 +192,6 @@ static void vio_blk_finish(struct blk_io *io, uint8_t status)
         io->answer = status;
         return;
     }
-    io->held = false;
     *io->status = status;
     gmem_wrote(io->owner->dev.vm, io->status, 1);
     vq_push(q, &io->chain, 1 + (status == S_OK ? io->written : 0));
@@ -362,9 +362,7 @@ static uint8_t vio_blk_start(struct blk_io *io, uint8_t op, const struct iov *io
     struct vio_blk *b = io->owner;
     int e;
 
-    io->req.who = b->dev.vm;
     io->req.op = op;
-    io->req.may_go = vio_blk_may_go;
     io->req.iov = iov;
     io->req.niov = niov;
     io->busy = true;
@@ -376,8 +374,7 @@ static uint8_t vio_blk_start(struct blk_io *io, uint8_t op, const struct iov *io
     virtio_charge(&b->dev, COST_REQUEST + (uint32_t)((AT_ONCE - io->req.may) / 64));
     if (e == 0)
         return S_STARTED;
-    io->busy = false;
-    return (uint8_t)(e < 0 || io->req.status ? S_IOERR : S_OK);
+    return (uint8_t)(e < 0 || io->req.status ? S_IOERR : S_OK); /* busy until vio_blk_finish() */
 }
 
 /* ---- the guest's side: each returns what to answer, or S_STARTED ---- */
@@ -453,13 +450,18 @@ static uint8_t get_id(struct blk_io *io, const struct header *h)
     return S_OK;
 }
 
-static const struct {
-    uint32_t type;
-    uint8_t (*fn)(struct blk_io *, const struct header *);
-} types[] = {
-    { T_IN, vio_blk_transfer }, { T_OUT, vio_blk_transfer }, { T_FLUSH, vio_blk_flush },
-    { T_GET_ID, get_id },       { T_DISCARD, discard },      { T_WRITE_ZEROES, discard },
+/* By type; NULL: there is no such request. */
+static uint8_t (*const types[])(struct blk_io *, const struct header *) = {
+    [T_IN] = vio_blk_transfer, [T_OUT] = vio_blk_transfer, [T_FLUSH] = vio_blk_flush,
+    [T_GET_ID] = get_id,       [T_DISCARD] = discard,      [T_WRITE_ZEROES] = discard,
 };
+
+static uint8_t vio_blk_answer(struct blk_io *io, const struct header *h)
+{
+    uint64_t type = index_nospec(h->type, ARRAY_SIZE(types));
+
+    return type == h->type && types[type] ? types[type](io, h) : S_UNSUPP;
+}
 
 /* The status is the last writable byte. */
 static uint8_t *cut_status(struct vq_chain *c)
@@ -472,9 +474,9 @@ static uint8_t *cut_status(struct vq_chain *c)
 static void request(struct blk_io *io)
 {
     struct header h;
-    uint8_t status = S_UNSUPP;
+    uint8_t status;
 
-    if (blk_rate_is_set(&io->owner->rate))
+    if (io->owner->rate.set)
         blk_rate_took(&io->owner->rate, time_ns(),
                       iov_bytes(io->chain.iov, io->chain.nout + io->chain.nin));
     if (io->chain.nin == 0 || !iov_take(io->chain.iov, io->chain.nout, &h, sizeof h)) {
@@ -486,9 +488,7 @@ static void request(struct blk_io *io)
     io->status = cut_status(&io->chain);
     io->nranges = io->range = 0;
     io->written = 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(types) && status == S_UNSUPP; i++)
-        if (types[i].type == h.type)
-            status = types[i].fn(io, &h);
+    status = vio_blk_answer(io, &h);
     if (status != S_STARTED)
         vio_blk_finish(io, status);
 }
@@ -698,7 +698,7 @@ void vio_blk_cdrom(struct virtio_dev *d)
 
 void vio_blk_limit(struct virtio_dev *d, uint32_t iops, uint64_t bandwidth)
 {
-    vio_blk_of(d)->rate = (struct blk_rate){ .iops = iops, .bandwidth = bandwidth };
+    vio_blk_of(d)->rate = blk_rate_of(iops, bandwidth);
 }
 
 int vio_blk_create(struct vm *vm, struct blk_dev *blk, unsigned nqueues, struct virtio_dev **out)
@@ -711,8 +711,11 @@ int vio_blk_create(struct vm *vm, struct blk_dev *blk, unsigned nqueues, struct 
     b->dev = (struct virtio_dev){ .ops = &ops, .vm = vm, .nqueues = (uint16_t)nqueues };
     b->blk = blk;
     b->dev.at_once = !blk->limits.dma; /* memory alone */
-    for (unsigned i = 0; i < IN_FLIGHT; i++)
+    for (unsigned i = 0; i < IN_FLIGHT; i++) {
         b->io[i].owner = b;
+        b->io[i].req.who = vm;
+        b->io[i].req.may_go = vio_blk_may_go;
+    }
     vio_blk_set_config(b, nqueues);
     e = virtio_add(&b->dev);
     if (e) {

@@ -10,9 +10,13 @@
 #define BLK_RATE_BURST_NS 100000000ull
 struct blk_rate {
     uint32_t iops;      /* requests a second; 0: any */
+    bool set;           /* one of the two is not 0 */
     uint64_t bandwidth; /* bytes a second; 0: any */
     uint64_t next;      /* ns of time_ns(): when the next request may begin */
 };
-static inline bool blk_rate_is_set(const struct blk_rate *r) { return r->iops || r->bandwidth; }
+static inline struct blk_rate blk_rate_of(uint32_t iops, uint64_t bandwidth)
+{
+    return (struct blk_rate){ .iops = iops, .set = iops || bandwidth, .bandwidth = bandwidth };
+}
 /* A request of `bytes` begins. */
 void blk_rate_took(struct blk_rate *, uint64_t now, uint64_t bytes);

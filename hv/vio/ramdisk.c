@@ -168,7 +168,7 @@ static int ramdisk_step(struct ramdisk *r, struct blk_req *q, uint64_t *moved)
     uint8_t *mem;
 
     *moved = min_u64(left, PIECE - off % PIECE);
-    if (q->op == BLK_DISCARD || q->op == BLK_WRITE_ZEROES)
+    if (q->op != BLK_READ && q->op != BLK_WRITE)
         return zero_part(r, off, *moved, q->op == BLK_DISCARD);
     mem = iov_at(q, q->at, moved);
     if (!mem)
@@ -182,20 +182,25 @@ static int ramdisk_step(struct ramdisk *r, struct blk_req *q, uint64_t *moved)
 static bool ramdisk_may_go(const struct blk_req *q) { return !q->may_go || q->may_go(q); }
 
 /*
- * Goes on with a request; true when it is done. A step that moves little still counts, and so does
- * copying a whole piece to write to it.
+ * Goes on with a request that may go now; true when it is done. It is asked again before each
+ * further step. A step that moves little still counts, and so does copying a whole piece to write
+ * to it.
  */
 static bool proceed(struct ramdisk *r, struct blk_req *q, uint64_t *budget)
 {
     uint64_t size = q->op == BLK_FLUSH ? 0 : q->nsectors * SECTOR;
 
     q->status = 0;
-    while (q->at < size && !q->status && *budget && ramdisk_may_go(q)) {
+    while (q->at < size && !q->status && *budget) {
         uint64_t moved = 0, own = r->own;
 
         q->status = ramdisk_step(r, q, &moved);
         q->at += moved;
         *budget -= min_u64(*budget, max_u64(moved, 256) + (r->own > own ? PIECE : 0));
+        if (q->at >= size)
+            return true;
+        if (!ramdisk_may_go(q))
+            break;
     }
     return q->at >= size || q->status;
 }
@@ -208,7 +213,7 @@ static void ramdisk_work(struct event *ev)
     if (share_wait(r->vm, ev))
         return;
     gmem_enter(&r->vm->gmem);
-    while (r->first && proceed(r, r->first, &budget)) {
+    while (r->first && ramdisk_may_go(r->first) && proceed(r, r->first, &budget)) {
         struct blk_req *q = r->first;
 
         r->first = q->next;
@@ -228,9 +233,9 @@ static int ramdisk_submit(struct blk_dev *b, struct blk_req *q)
     if (b->ro && q->op != BLK_READ && q->op != BLK_FLUSH)
         return -EROFS;
     q->at = 0;
-    q->next = NULL;
     if (!r->first && proceed(r, q, &q->may))
         return 1;
+    q->next = NULL;
     if (r->first) {
         r->last->next = q;
     } else {

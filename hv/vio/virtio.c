@@ -18,18 +18,12 @@
 #include <string.h>
 #include "vio.h"
 
-enum { RUN_BUDGET = 8192 };
 #define RESUME (1u << 31) /* in `pending`, beside a bit for each queue */
 static_assert(VIRTIO_QUEUES < 31, "bit 31 of `pending` is no queue's");
 
 static uint8_t virtio_status_of(const struct virtio_dev *d)
 {
     return __atomic_load_n(&d->s.status, __ATOMIC_ACQUIRE);
-}
-
-bool virtio_may_dma(const struct virtio_dev *d)
-{
-    return virtio_live(d) && virtio_transport_ready(d);
 }
 
 void virtio_kick(struct virtio_dev *d, unsigned q)
@@ -74,14 +68,6 @@ void virtio_resume(struct virtio_dev *d)
         return;
     __atomic_fetch_or(&d->pending, RESUME, __ATOMIC_RELEASE);
     event_post(&d->event);
-}
-
-void virtio_charge(struct virtio_dev *d, uint32_t units)
-{
-    debug_assert(virtio_is_here(d));
-    d->budget = units >= (uint32_t)RUN_BUDGET ? -RUN_BUDGET : d->budget - (int32_t)units;
-    if (d->budget < -RUN_BUDGET)
-        d->budget = -RUN_BUDGET;
 }
 
 static void reset_queues(struct virtio_dev *d)
@@ -129,7 +115,7 @@ static void run(struct event *ev)
     if (!virtio_transport_ready(d) || (!paid && share_wait(d->vm, &d->event)))
         return; /* the queues stay pending until then */
     pending = __atomic_exchange_n(&d->pending, 0, __ATOMIC_ACQUIRE) | d->input_queues;
-    d->budget = RUN_BUDGET;
+    d->budget = VIRTIO_RUN_BUDGET;
     if ((pending & RESUME) && d->ops->resume)
         d->ops->resume(d);
     d->turn++;

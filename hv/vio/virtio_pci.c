@@ -406,8 +406,6 @@ void virtio_transport_reset(struct virtio_dev *d)
         vpci_intx_take(&d->pci);
 }
 
-bool virtio_transport_ready(const struct virtio_dev *d) { return vpci_bus_master(&d->pci); }
-
 static void irq(struct virtio_dev *d, uint16_t vec, uint32_t isr)
 {
     if (vpci_msix_enabled(&d->pci)) {

@@ -98,21 +98,22 @@ static inline void set32(const struct virtqueue *q, enum vq_part part, uint32_t 
 
 /*
  * The copy is all that is looked at afterwards: the fence keeps the compiler from reading the ring
- * again.
+ * again. Two words, which stay in registers; hosts are little-endian, as rings are.
  */
-static inline struct desc copy_once(const void *src)
+static inline struct desc copy_once(const uint8_t *src)
 {
-    struct desc d;
+    uint64_t addr, rest;
 
-    __builtin_memcpy(&d, src, sizeof d); /* not a call, which takes longer than the copying */
+    __builtin_memcpy(&addr, src, sizeof addr);
+    __builtin_memcpy(&rest, src + offsetof(struct desc, len), sizeof rest);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    return d;
+    return (struct desc){ addr, (uint32_t)rest, (uint16_t)(rest >> 32), (uint16_t)(rest >> 48) };
 }
 
 /* All zero where ring_at() finds no memory: no buffer is of no bytes. */
 static inline struct desc ring_get_desc(const struct virtqueue *q, uint32_t i)
 {
-    const void *p = ring_at(q, VQ_DESC, 16 * i, sizeof(struct desc));
+    const uint8_t *p = ring_at(q, VQ_DESC, 16 * i, sizeof(struct desc));
 
     return p ? copy_once(p) : (struct desc){ 0 };
 }
@@ -288,19 +289,24 @@ static __attribute__((noinline)) int add_runs(struct virtqueue *q, struct vq_cha
 static inline __attribute__((always_inline)) int add_buffer(struct virtqueue *q, struct vq_chain *c,
                                                             uint64_t addr, uint32_t len, bool in)
 {
-    unsigned n = c->nout + c->nin;
+    uint64_t n = c->nout;
     void *p;
 
-    debug_assert(n <= VQ_IOV_MAX);
     if (len == 0)
         return bad(q, "a descriptor of no bytes", addr);
-    if (!in && c->nin)
+    if (in)
+        n += c->nin;
+    else if (c->nin)
         return bad(q, "a readable descriptor after a writable one", addr);
+    debug_assert(n <= VQ_IOV_MAX);
     p = gmem_ptr_in(&q->dev->vm->gmem, gpa(addr), len, in ? PROT_W : PROT_R);
-    if (__builtin_expect(!p || n == VQ_IOV_MAX, 0))
+    if (__builtin_expect(!p || n >= VQ_IOV_MAX, 0))
         return add_runs(q, c, addr, len, in);
-    c->iov[n] = (struct iov){ p, len };
-    *(in ? &c->nin : &c->nout) += 1;
+    c->iov[n] = (struct iov){ p, len }; /* nospec: counted here; at most one behind the last */
+    if (in)
+        c->nin++;
+    else
+        c->nout = (uint16_t)(n + 1);
     return 0;
 }
 
@@ -320,7 +326,7 @@ static __attribute__((noinline)) struct desc table_entry_elsewhere(struct virtqu
  * up to the last. at: where the table is, or NULL. All zero when there is none.
  */
 static inline struct desc table_entry(struct virtqueue *q, struct item table, const uint8_t *at,
-                                      uint32_t i, uint32_t n)
+                                      uint64_t i, uint64_t n)
 {
     uint64_t off = sizeof(struct desc) * index_nospec(i, n);
     struct desc d = at ? copy_once(at + off) : table_entry_elsewhere(q, table.addr + off);
@@ -332,21 +338,14 @@ static inline struct desc table_entry(struct virtqueue *q, struct item table, co
     return d;
 }
 
-/*
- * §2.7.5.3, §2.8.7. A table may be longer than the ring (drivers do that), but not than
- * VQ_IOV_MAX.
- */
-static int add_indirect(struct virtqueue *q, struct vq_chain *c, struct item table)
+/* at: as in table_entry(). */
+static inline __attribute__((always_inline)) int add_entries(struct virtqueue *q,
+                                                             struct vq_chain *c, struct item table,
+                                                             const uint8_t *at)
 {
-    uint32_t n = table.len / 16, i = 0;
-    const uint8_t *at;
+    uint64_t n = table.len / 16, i = 0;
 
-    if (!q->set.indirect)
-        return bad(q, "an indirect descriptor without the feature", table.addr);
-    if (table.len == 0 || table.len % 16 || n > VQ_IOV_MAX || table.addr + table.len < table.addr)
-        return bad(q, "an indirect table of bad length", table.len);
-    at = gmem_ptr_in(&q->dev->vm->gmem, gpa(table.addr), table.len, PROT_R);
-    for (uint32_t left = n; left; left--) {
+    for (uint64_t left = n; left; left--) {
         struct desc d = table_entry(q, table, at, i, n);
 
         if (d.a & DESC_INDIRECT)
@@ -360,6 +359,30 @@ static int add_indirect(struct virtqueue *q, struct vq_chain *c, struct item tab
             return bad(q, "next beyond an indirect table", i);
     }
     return bad(q, "a loop in an indirect table", table.addr);
+}
+
+/* The rare half of add_indirect(). */
+static __attribute__((noinline)) int add_entries_elsewhere(struct virtqueue *q, struct vq_chain *c,
+                                                           struct item table)
+{
+    return add_entries(q, c, table, NULL);
+}
+
+/*
+ * §2.7.5.3, §2.8.7. A table may be longer than the ring (drivers do that), but not than
+ * VQ_IOV_MAX.
+ */
+static int add_indirect(struct virtqueue *q, struct vq_chain *c, struct item table)
+{
+    const uint8_t *at;
+
+    if (!q->set.indirect)
+        return bad(q, "an indirect descriptor without the feature", table.addr);
+    if (table.len == 0 || table.len % 16 || table.len / 16 > VQ_IOV_MAX ||
+        table.addr + table.len < table.addr)
+        return bad(q, "an indirect table of bad length", table.len);
+    at = gmem_ptr_in(&q->dev->vm->gmem, gpa(table.addr), table.len, PROT_R);
+    return at ? add_entries(q, c, table, at) : add_entries_elsewhere(q, c, table);
 }
 
 /*

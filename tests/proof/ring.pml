@@ -144,7 +144,7 @@ inline dev_run()
 
 inline work()
 {
-    // code hv/vio/ramdisk.c ramdisk_work: while (r->first && proceed(r, r->first, &budget))
+    // code hv/vio/ramdisk.c ramdisk_work: while (r->first && ramdisk_may_go(r->first) && proceed(r, r->first, &budget))
     // code hv/vio/ramdisk.c ramdisk_work: r->first = q->next
     // code hv/vio/ramdisk.c ramdisk_work: event_post(&q->done)
     if

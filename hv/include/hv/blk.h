@@ -37,8 +37,8 @@ struct blk_req {
     uint8_t tries; /* the device's, as are base, next, at and turn: from submit until done */
     int status;
     /*
-     * Optional, RAM disks: asked before each piece is copied. False: the request waits where it is,
-     * until blk_ops.resume.
+     * Optional, RAM disks: asked before each piece is copied, but not before what submit does at
+     * once: the submitter has asked. False: the request waits where it is, until blk_ops.resume.
      */
     bool (*may_go)(const struct blk_req *);
     /* bytes of work that submit may do at once; it takes off what it did */

@@ -205,8 +205,6 @@ void vpci_intx_raise(struct vpci_dev *, uint32_t reasons);
 uint32_t vpci_intx_take(struct vpci_dev *);
 /* Sets them to one reason, or to none, as `level` says. */
 void vpci_intx_set(struct vpci_dev *, bool level);
-/* the device may reach memory and send messages */
-bool vpci_bus_master(const struct vpci_dev *);
 /*
  * An access to the BAR's contents from inside (virtio's configuration-space window). -ENOENT:
  * nothing there.
@@ -226,6 +224,11 @@ static inline uint32_t vpci_cfg_get(const struct vpci_dev *d, unsigned reg, unsi
     for (unsigned i = 0; i < size; i++)
         v |= (uint32_t)__atomic_load_n(&d->s.cfg[reg + i], __ATOMIC_RELAXED) << (8 * i);
     return v;
+}
+/* The device may reach memory and send messages. Any CPU. */
+static inline bool vpci_bus_master(const struct vpci_dev *d)
+{
+    return vpci_cfg_get(d, PCI_COMMAND, 1) & PCI_CMD_MASTER;
 }
 static inline void vpci_cfg_set(struct vpci_dev *d, unsigned reg, unsigned size, uint64_t v)
 {

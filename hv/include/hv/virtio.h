@@ -6,6 +6,7 @@
  * into DEVICE_NEEDS_RESET and costs nobody else anything.
  */
 #pragma once
+#include <hv/assert.h>
 #include <hv/event.h>
 #include <hv/exit.h>
 #include <hv/lock.h>
@@ -217,9 +218,16 @@ void virtio_kick(struct virtio_dev *, unsigned q);
 void virtio_notified(struct virtio_dev *, unsigned q);
 /*
  * Device's CPU: takes from this run's budget (about 50 ns a unit), so that the others get their
- * turn.
+ * turn. What is owed beyond it is at most as much again.
  */
-void virtio_charge(struct virtio_dev *, uint32_t units);
+#define VIRTIO_RUN_BUDGET 8192
+static inline void virtio_charge(struct virtio_dev *d, uint32_t units)
+{
+    int32_t left = d->budget - (int32_t)min_u64(units, VIRTIO_RUN_BUDGET);
+
+    debug_assert(virtio_is_here(d));
+    d->budget = left < -VIRTIO_RUN_BUDGET ? -VIRTIO_RUN_BUDGET : left;
+}
 /* Device's CPU: the guest broke the rules: logs, sets DEVICE_NEEDS_RESET, tells the driver. */
 void virtio_broken(struct virtio_dev *, const char *fmt, ...) printf_like(2, 3);
 static inline bool virtio_live(const struct virtio_dev *d) /* DRIVER_OK and not broken */
@@ -233,8 +241,16 @@ static inline bool virtio_has(const struct virtio_dev *d, unsigned bit)
 {
     return d->s.driver_features >> bit & 1;
 }
+/* The transport lets the device reach memory: it is a bus master. Any CPU. */
+static inline bool virtio_transport_ready(const struct virtio_dev *d)
+{
+    return vpci_bus_master(&d->pci);
+}
 /* Device's CPU: live, and a bus master: it may reach guest memory now. */
-bool virtio_may_dma(const struct virtio_dev *);
+static inline bool virtio_may_dma(const struct virtio_dev *d)
+{
+    return virtio_live(d) && virtio_transport_ready(d);
+}
 /*
  * After reset() said -EINPROGRESS, once: nothing of the device runs any more. It may be gone on
  * return.
@@ -277,7 +293,6 @@ static inline bool virtio_queue_resets(const struct virtio_dev *d, unsigned q)
 int must_check virtio_transport_attach(struct virtio_dev *); /* CPU 0; as vpci_attach() */
 void virtio_transport_detach(struct virtio_dev *);           /* CPU 0, no vCPU runs */
 void virtio_transport_reset(struct virtio_dev *);            /* any CPU: its INTx line goes down */
-bool virtio_transport_ready(const struct virtio_dev *);      /* the device may reach memory */
 /* MSI-X or INTx, as the driver set it up. Of a queue: on the device's CPU; else any. */
 void virtio_irq_queue(struct virtio_dev *, unsigned q);
 void virtio_irq_config(struct virtio_dev *);
