@@ -14,10 +14,10 @@ from trivet import RAM_DISK, ROUNDS, WORK, disk, guest_file, scratch, section
 BACKENDS = ("svm", "vmx")
 # name: command line, vCPUs, memory, rounds on each engine, more keys
 GUESTS = {
-    "one": ("pages=256", 1, "16M", {"svm": 100, "vmx": 30}, {}),
+    "one": ("pages=256", 1, "16M", {"svm": 60, "vmx": 15}, {}),
     "two": ("pages=64", 2, "16M", {"svm": 20, "vmx": 15}, {}),
     "four": ("pages=64", 4, "32M", {"svm": 10, "vmx": 4}, {}),
-    "disk": ("pages=64 disk", 2, "32M", {"svm": 30, "vmx": 6}, {"disk": "disk.img"}),
+    "disk": ("pages=64 disk", 2, "32M", {"svm": 15, "vmx": 6}, {"disk": "disk.img"}),
     # a disk of the host, two network devices, and pages that it writes to faster than they are
     # copied: see HOST_DISK
     "all": ("pages=16 disk net touch=1024", 2, "32M", {"svm": 5, "vmx": 2},
