@@ -64,4 +64,4 @@ def test_amd_runs_guests_without_acpi(folder):
 
 def test_an_old_intel_is_told_what_is_missing(folder):
     boot(folder, "core2_penryn_t9600", "2 CPUs", "VMX has no extended page tables",
-         "no guest can run on this machine", "trivet> ")
+         "only riscv64 guests can run on this machine", "trivet> ")
