@@ -611,9 +611,9 @@ static const struct key host_keys[] = {
       "they run any guests. "
       "auto: core where the CPU leaks between them, otherwise on" },
     { "vfs", add_vfs, 0, 0, 0, NULL, true, "none",
-      "so many virtual functions (SR-IOV) of a PCI device of the machine, the first that is called "
-      "so, are turned on when Trivet starts: `pci` lists them, and `passthrough` gives them to "
-      "guests. Trivet's NVMe driver shares a controller's queues out among them. At most 8" },
+      "turns on COUNT virtual functions (SR-IOV) of a PCI device of the machine, the first that "
+      "matches, when Trivet starts: `pci` lists them, and `passthrough` gives them to guests. "
+      "Trivet's NVMe driver shares a controller's queues out among them. At most 8 lines" },
 };
 const struct guest_config guest_defaults = {
     .kind = KIND_AUTO,
