@@ -5,6 +5,7 @@
  * looks what has changed; the controller's event calls it while a command is under way, and the
  * boot until every port is live or has no disk. The interrupt only posts the event.
  */
+#include <arch/barrier.h>
 #include <hv/irq.h>
 #include <hv/log.h>
 #include <hv/pmm.h>
@@ -197,6 +198,7 @@ static bool reap(struct ahci_port *p)
     uint32_t status = p->status | ahci_port_read(p, PORT_IS);
     bool bad = status & IS_ERRORS || ahci_port_read(p, PORT_TFD) & TFD_ERROR;
 
+    dma_rmb(); /* the registers before what the disk has written */
     if (p->queued || !bad)
         ahci_ended(p, p->busy & ~under_way);
     return !bad;

@@ -149,6 +149,7 @@ bool nvme_reap(struct nvme *n, struct nvme_queue *q, struct nvme_cmd **c, struct
 {
     /* a controller that never stops answering is looked at again later */
     for (unsigned i = 0; i < q->depth && next_answer(q, e); i++) {
+        dma_wmb(); /* the answer is read before its place is given back */
         mmio_write32(q->cq_bell, q->head);
         *c = answered(q, e);
         if (*c)

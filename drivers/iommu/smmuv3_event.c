@@ -115,6 +115,7 @@ bool smmu_poll(struct iommu_unit *u, unsigned most)
         event_take(s, &e);
         event_report(s, &e);
     }
+    dma_wmb(); /* the records are read before their places are given back */
     if (s->eventq.cons != before)
         smmu_write(s, SMMU_EVENTQ_CONS, s->eventq.cons);
     return n > most;

@@ -273,6 +273,7 @@ static void xhci_take_events(struct xhci *x)
         xhci_event(x, &t);
         i++;
     }
+    dma_wmb(); /* the events are read before their places are given back */
     if (i && x->state == XHCI_LIVE)
         xhci_write_wide(x, x->run + RUN_ERDP,
                         (x->events.at + x->events.got * sizeof t) | ERDP_BUSY);

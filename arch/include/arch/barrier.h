@@ -16,7 +16,10 @@
 #define DMA_BARRIER(dmb, order) __atomic_thread_fence(order)
 #endif
 
-/* Loads and stores before it come before stores after it: a descriptor before the doorbell. */
+/*
+ * Loads and stores before it come before stores after it: a descriptor before the doorbell, and
+ * what was read of a ring before the register that gives its place back to the device.
+ */
 static inline void dma_wmb(void) { DMA_BARRIER("osh", __ATOMIC_RELEASE); }
 /* Loads before it are done before loads after it: an index before the entries that it covers. */
 static inline void dma_rmb(void) { DMA_BARRIER("oshld", __ATOMIC_ACQUIRE); }
