@@ -60,7 +60,7 @@ static unsigned ept_prot(uint64_t pte, unsigned level)
            (pte & EPT_X ? (unsigned)PROT_X : 0u);
 }
 
-static enum memtype pt_ept_ept_type(uint64_t pte, unsigned level)
+static enum memtype pt_ept_memtype(uint64_t pte, unsigned level)
 {
     uint64_t type = pte >> EPT_TYPE_SHIFT & 7;
 
@@ -78,5 +78,5 @@ struct pt_format ept_format = {
     .kind = ept_kind,
     .addr = ept_addr,
     .prot = ept_prot,
-    .type = pt_ept_ept_type,
+    .type = pt_ept_memtype,
 };

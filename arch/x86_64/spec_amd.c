@@ -182,7 +182,7 @@ static void tsa(struct state *s)
  * Family 0Fh to 12h: loads do not pass older stores. Trivet itself runs with store bypass, as
  * kernels do.
  */
-static void spec_amd_spec_store_bypass(struct state *s)
+static void spec_amd_ssb(struct state *s)
 {
     if (x8(s, X8_SSB_NO) || s->f->family <= 0x12)
         mitigation_say(spec_amd_told(s, MIT_SPEC_STORE_BYPASS), MIT_NOT_AFFECTED, NULL);
@@ -235,8 +235,8 @@ static void spec_amd_offer(struct state *s)
 void spec_amd(const struct spec_facts *f, bool off, struct spec_plan *p)
 {
     static void (*const classes[])(struct state *) = {
-        spec_amd_spec_ctrl,         spec_amd_retbleed, srso,          spec_amd_spectre_v2, tsa,
-        spec_amd_spec_store_bypass, spectre_v1,        spec_amd_offer
+        spec_amd_spec_ctrl, spec_amd_retbleed, srso,          spec_amd_spectre_v2, tsa,
+        spec_amd_ssb,       spectre_v1,        spec_amd_offer
     };
     struct state s = { .f = f, .p = p, .off = off };
 

@@ -440,7 +440,7 @@ static void itlb_multihit(struct state *s)
 }
 
 /* Trivet itself runs with store bypass, as kernels do. */
-static void spec_intel_spec_store_bypass(struct state *s)
+static void spec_intel_ssb(struct state *s)
 {
     if (spec_intel_has(s, SSB_NO) || is(s, NO_SSB | IN_ORDER))
         mitigation_say(spec_intel_told(s, MIT_SPEC_STORE_BYPASS), MIT_NOT_AFFECTED, NULL);
@@ -533,7 +533,7 @@ void spec_intel(const struct spec_facts *f, bool off, struct spec_plan *p)
         srbds,
         gds,
         itlb_multihit,
-        spec_intel_spec_store_bypass,
+        spec_intel_ssb,
         spectre_v1_and_meltdown,
         spec_intel_offer,
     };

@@ -75,7 +75,7 @@ static bool posted_desc(fields *f)
 static bool vpid(fields *f) { return secondary(f, S_VPID) && !F(VPID); }
 static bool unrestricted(fields *f) { return secondary(f, S_UNRESTRICTED) && !secondary(f, S_EPT); }
 
-static bool vmx_check_control_ept_type(fields *f)
+static bool vmx_check_control_memtype(fields *f)
 {
     uint64_t type = F(EPT_POINTER) & 7;
 
@@ -227,7 +227,7 @@ const struct vmx_rule vmx_control_rules[] = {
     { "VPID: 0 (26.2.1.1)", vpid },
     { "SECONDARY_CONTROLS: unrestricted guest without EPT (26.2.1.1)", unrestricted },
     { "EPT_POINTER: a memory type that the CPU does not have (26.2.1.1)",
-      vmx_check_control_ept_type },
+      vmx_check_control_memtype },
     { "EPT_POINTER: a walk that is not of 4 levels (26.2.1.1)", ept_walk },
     { "EPT_POINTER: accessed and dirty bits, which the CPU does not have (26.2.1.1)", ept_dirty },
     { "EPT_POINTER: a reserved bit is 1 (26.2.1.1)", ept_reserved },

@@ -130,7 +130,7 @@ static void netdev_restart(struct netdev *n, uint64_t now, const char *why)
     netdev_reset(n, now);
 }
 
-static void net_netdev_start(struct netdev *n, uint64_t now)
+static void netdev_start_now(struct netdev *n, uint64_t now)
 {
     host_pci_command(n->pci, HOST_PCI_MASTER, 0);
     if (n->hw->start(n)) {
@@ -157,7 +157,7 @@ static void netdev_when_stopping(struct netdev *n, uint64_t now)
     if (n->stop || !n->wanted)
         netdev_enter(n, NETDEV_IDLE, UINT64_MAX);
     else
-        net_netdev_start(n, now);
+        netdev_start_now(n, now);
 }
 
 static bool netdev_is_late(const struct netdev *n, uint64_t now)
@@ -192,7 +192,7 @@ static void netdev_step(struct netdev *n, uint64_t now)
     else if (n->state == NETDEV_STOPPING)
         netdev_when_stopping(n, now);
     else if (n->state == NETDEV_IDLE && n->wanted && !n->stop)
-        net_netdev_start(n, now);
+        netdev_start_now(n, now);
     else
         n->stopped = n->stop; /* idle or dead: there is nothing to stop */
     if (now - n->watched >= WATCH_NS || n->state != NETDEV_LIVE || !n->nic.up)

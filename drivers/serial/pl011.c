@@ -77,7 +77,7 @@ bool pl011_start(const struct platform_serial *u)
     return true;
 }
 
-static size_t serial_pl011_write(const char *s, size_t n)
+static size_t pl011_put(const char *s, size_t n)
 {
     size_t done = 0;
 
@@ -146,7 +146,7 @@ static void pl011_irq_on(void)
 }
 
 const struct serial_chip pl011 = {
-    .line = { .name = "serial", .write = serial_pl011_write, .write_sync = pl011_write_sync },
+    .line = { .name = "serial", .write = pl011_put, .write_sync = pl011_write_sync },
     .receive = pl011_receive,
     .tx_idle = pl011_tx_idle,
     .irq = pl011_on_irq,

@@ -143,7 +143,7 @@ static bool uart16550_start(uint32_t baud, uint32_t clock)
     return true;
 }
 
-static size_t serial_uart16550_write(const char *s, size_t n)
+static size_t uart16550_put(const char *s, size_t n)
 {
     size_t done = 0;
 
@@ -219,9 +219,7 @@ static bool uart16550_tx_idle(void) { return uart16550_rd(LSR) & LSR_IDLE; }
 static void uart16550_irq_on(void) { uart16550_wr(IER, IER_RX_TX); }
 
 const struct serial_chip uart16550 = {
-    .line = { .name = "serial",
-              .write = serial_uart16550_write,
-              .write_sync = uart16550_write_sync },
+    .line = { .name = "serial", .write = uart16550_put, .write_sync = uart16550_write_sync },
     .receive = uart16550_receive,
     .tx_idle = uart16550_tx_idle,
     .irq = uart16550_on_irq,

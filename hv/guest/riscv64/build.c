@@ -148,7 +148,7 @@ static const struct rvm_pci rv_pci = { .ecam = RVG_ECAM,
                                        .mmio64_bytes = RVG_MMIO64_LEN,
                                        .inta = RVG_INTA };
 
-static int build_build_machine(struct rv_guest *g, const struct guest_config *c)
+static int build_rv_machine(struct rv_guest *g, const struct guest_config *c)
 {
     static const struct vpci_layout pci = { .ecam = RVG_ECAM,
                                             .mmio32 = RVG_MMIO32,
@@ -199,7 +199,7 @@ int rv_build(struct vm *vm, const struct guest_config *c)
     event_init(&g->rx, build_rx_event, 0);
     vm->guest = g;
     gmem_enter(&vm->gmem);
-    err = build_build_machine(g, c);
+    err = build_rv_machine(g, c);
     if (err != 0 && vm->why[0] == '\0')
         snprintf(vm->why, sizeof vm->why, "its devices could not be made: error %d", err);
     g->load = err ? NULL : rv_load_new(g, c);
