@@ -36,8 +36,7 @@ static const char *const yes_words[] = { "--yes", NULL };
 
 const struct command commands[] = {
     { "help", "[COMMAND|KEY], or config KEY",
-      "what the commands do, and the keys of trivet.conf; config: for a key that is called as a "
-      "command is",
+      "what the commands and the keys of trivet.conf do; config: a key that has a command's name",
       "help passthrough", cmd_help, NULL, 0, 0, 2 },
     { "list", "", "the guests and their states", "list", cmd_list, NULL, 0, 0, 0 },
     { "info", "NAME", "all about one guest", "info debian", cmd_info, NULL, 1, 1, 1 },
@@ -147,7 +146,7 @@ static void help_keys(struct out *o)
         out_cell(o, config_example(k.name) ? config_example(k.name) : "");
     }
     out_list_end(o);
-    out_line(o, "`help KEY` explains a key, `help config KEY` one that is called as a command is.");
+    out_line(o, "`help KEY` explains a key, `help config KEY` one that has a command's name.");
 }
 
 /* False: there is no such key. */
