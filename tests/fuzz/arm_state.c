@@ -8,6 +8,7 @@
 
 #define FAKE_RAM (64 * KIB) /* it is cleared twice for each input */
 #include "arch/aarch64/el2.h"
+#include "tests/fuzz/image_bytes.h"
 #include "tests/unit/arm_machine.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -95,20 +96,6 @@ static void save(void *to)
         abort();
 }
 
-/*
- * A byte of the n-th record, or of its head: small records are changed as often as large ones. The
- * largest has fewer than 256 words.
- */
-static uint8_t *byte_of(unsigned n, uint32_t off)
-{
-    const struct state_image *h = (const void *)good;
-    const struct state_record *r = (const void *)(h + 1);
-
-    for (n %= h->records; n > 0; n--)
-        r = (const void *)((const uint8_t *)(r + 1) + ((r->len + 7) & ~7u));
-    return image + ((const uint8_t *)r - good) + off % (r->len + sizeof *r);
-}
-
 /* ERET goes to EL0 or EL1, with the host's own traps. */
 static void check_entry(unsigned v)
 {
@@ -126,7 +113,7 @@ static void forget_missing(void)
     const struct state_image *h = (const void *)good;
 
     for (unsigned n = 0; n < h->records; n++) {
-        const struct state_record *r = (void *)byte_of(n, 0);
+        const struct state_record *r = (void *)image_byte(image, good, n, 0);
 
         for (unsigned k = 0; r->kind == STATE_SYSREGS && k < EL2_SYSREGS; k++) {
             struct state_sysreg *s = (struct state_sysreg *)(uintptr_t)(r + 1) + k;
@@ -184,7 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(image, good, len);
     unmake();
     for (; patches && size >= 4; patches--, data += 4, size -= 4) {
-        uint8_t *at = byte_of(data[0], data[1] * 8u + (data[3] >> 5));
+        uint8_t *at = image_byte(image, good, data[0], data[1] * 8u + (data[3] >> 5));
 
         *at = data[3] & 2 ? (uint8_t)(*at ^ data[2]) : data[2];
     }

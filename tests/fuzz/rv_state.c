@@ -4,23 +4,13 @@
  * saves as it was read, and harts and devices go on without touching anything outside its RAM
  * (ASan).
  */
+#include "tests/fuzz/image_bytes.h"
 #include "tests/unit/rv_vm.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static _Alignas(8) uint8_t image[8192], good[8192], again[8192];
 static struct fake f;
-
-/* A byte of the n-th record, or of its head. */
-static uint8_t *byte_of(unsigned n, uint32_t off)
-{
-    const struct state_image *h = (const void *)good;
-    const struct state_record *r = (const void *)(h + 1);
-
-    for (n %= h->records; n > 0; n--)
-        r = (const void *)((const uint8_t *)(r + 1) + ((r->len + 7) & ~7u));
-    return image + ((const uint8_t *)r - good) + off % (r->len + sizeof *r);
-}
 
 static void put_back(size_t len)
 {
@@ -64,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     len = fake_save(&f, good, sizeof good);
     memcpy(image, good, len);
     for (; patches && size >= 4; patches--, data += 4, size -= 4) {
-        uint8_t *at = byte_of(data[0], data[1] | (uint32_t)(data[3] >> 4) << 8);
+        uint8_t *at = image_byte(image, good, data[0], data[1] | (uint32_t)(data[3] >> 4) << 8);
 
         *at = data[3] & 2 ? (uint8_t)(*at ^ data[2]) : data[2];
     }

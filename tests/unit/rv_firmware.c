@@ -9,7 +9,7 @@
 #include <libfdt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <hv/rv_machine.h>
+#include "tests/unit/rv_board.h"
 
 #define HARTS 2
 #define M (1024 * 1024ull)
@@ -32,24 +32,15 @@ static uint64_t the_time(void *ctx)
 static int make(void **state)
 {
     (void)state;
-    memset(&m, 0, sizeof m);
-    m.ram_size = RAM;
-    m.ram = calloc(1, RAM);
-    m.harts = HARTS;
     host = (struct rvm_host){ .time = the_time };
-    m.host = &host;
-    for (unsigned n = 0; n < HARTS; n++)
-        m.hart[n] = calloc(1, sizeof *m.hart[n]);
-    rvm_init(&m);
+    rv_board_make(&m, &host, HARTS, RAM, false);
     return 0;
 }
 
 static int drop(void **state)
 {
     (void)state;
-    for (unsigned n = 0; n < HARTS; n++)
-        free(m.hart[n]);
-    free(m.ram);
+    rv_board_drop(&m);
     return 0;
 }
 

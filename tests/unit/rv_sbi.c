@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include <hv/rv_machine.h>
+#include "tests/unit/rv_board.h"
 
 #define HARTS 4
 #define PAGES 256
@@ -43,16 +43,8 @@ static int make(void **state)
 {
     (void)state;
     n_asked = 0;
-    memset(&m, 0, sizeof m);
-    m.ram_size = PAGES * DBT_PAGE;
-    m.ram = calloc(PAGES, DBT_PAGE);
-    m.harts = HARTS;
-    m.sbi = true;
     host = (struct rvm_host){ .fence = note };
-    m.host = &host;
-    for (unsigned n = 0; n < HARTS; n++)
-        m.hart[n] = calloc(1, sizeof *m.hart[n]);
-    rvm_init(&m);
+    rv_board_make(&m, &host, HARTS, PAGES * DBT_PAGE, true);
     for (unsigned n = 0; n < HARTS - 1; n++) /* the last one is stopped */
         rvm_start(&m, n, RVM_RAM, n, 0);
     return 0;
@@ -61,9 +53,7 @@ static int make(void **state)
 static int drop(void **state)
 {
     (void)state;
-    for (unsigned n = 0; n < HARTS; n++)
-        free(m.hart[n]);
-    free(m.ram);
+    rv_board_drop(&m);
     return 0;
 }
 
