@@ -34,7 +34,8 @@ static bool for_this_machine(struct vm *vm)
 
     if (isa == ISA_COUNT || engine_for(isa, 0) || !engine_at(0))
         return true;
-    by = g->isa == ISA_COUNT && file ? kernel_packed_by(file, len) : NULL;
+    by = g->isa == ISA_COUNT && file && kernel_is_guessed(file, len) ? kernel_packed_by(file, len)
+                                                                     : NULL;
     if (by)
         vm_leave_out(vm,
                      "it is for aarch64, since its kernel is compressed with %s: if that is an x86 "

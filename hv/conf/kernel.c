@@ -4,6 +4,7 @@
  * hv/guest check the rest.
  */
 #include <hv/kernel.h>
+#include <stdlib.h>
 
 #include "kernel_file.h"
 
@@ -65,7 +66,7 @@ const char *kernel_packed_by(const void *data, uint64_t len)
     return NULL;
 }
 
-enum isa kernel_isa(const void *data, uint64_t len)
+static enum isa isa_plain(const void *data, uint64_t len)
 {
     struct kernel_file f = { data, len };
 
@@ -75,8 +76,6 @@ enum isa kernel_isa(const void *data, uint64_t len)
     /* Linux Documentation/riscv/boot-image-header.rst */
     if (kernel_file_has(&f, 56, "RSC\x05", 4))
         return ISA_RISCV64;
-    if (kernel_packed_by(data, len))
-        return ISA_AARCH64;
     /* Linux Documentation/x86/boot.rst */
     if (kernel_file_has(&f, 0x1fe, "\x55\xaa", 2) && kernel_file_has(&f, 0x202, "HdrS", 4))
         return ISA_X86_64;
@@ -91,6 +90,33 @@ enum isa kernel_isa(const void *data, uint64_t len)
     if (multiboot(&f, MULTIBOOT_MAGIC, 3, 8192) || multiboot(&f, MULTIBOOT2_MAGIC, 4, 32768))
         return ISA_X86_64;
     return ISA_COUNT;
+}
+
+/* By the header inside; ISA_COUNT: it is not looked into, or does not say. */
+static enum isa isa_inside(const void *data, uint64_t len)
+{
+    uint8_t *inside = malloc(KERNEL_INSIDE); /* charge: for a moment, the configuration's */
+    enum isa isa = ISA_COUNT;
+
+    if (inside)
+        isa = isa_plain(inside, kernel_inside(data, len, inside));
+    free(inside);
+    return isa;
+}
+
+bool kernel_is_guessed(const void *data, uint64_t len)
+{
+    return kernel_packed_by(data, len) && isa_inside(data, len) == ISA_COUNT;
+}
+
+enum isa kernel_isa(const void *data, uint64_t len)
+{
+    enum isa isa;
+
+    if (!kernel_packed_by(data, len))
+        return isa_plain(data, len);
+    isa = isa_inside(data, len);
+    return isa == ISA_COUNT ? ISA_AARCH64 : isa;
 }
 
 enum isa guest_isa(const struct guest_config *c, const void *file, uint64_t len)

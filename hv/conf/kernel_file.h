@@ -30,3 +30,10 @@ static inline bool kernel_file_has(const struct kernel_file *f, uint64_t off, co
 {
     return range_within(off, n, 0, f->len) && memcmp(f->at + off, what, n) == 0;
 }
+
+/*
+ * The first bytes of what gzip packed, into `to`, where there is room for KERNEL_INSIDE; returns
+ * how many, 0 for a file that is packed otherwise, or broken. Heap: for a moment.
+ */
+#define KERNEL_INSIDE (32 * KIB) /* Multiboot2's header is in them */
+uint32_t kernel_inside(const void *data, uint64_t len, uint8_t *to);

@@ -6,6 +6,7 @@ EXPECTED says, each stranger among the kernels is told by name, and what is righ
 Run as build/check-config by tests/run.
 """
 import glob
+import gzip
 import os
 import struct
 import subprocess
@@ -114,6 +115,7 @@ KERNELS = [     # (bytes, more of the section, what is said)
     (b"#!/bin/sh\n", "", "a script"),
     (b"\x1f\x8b\x08" + bytes(60), "isa = x86_64\n", "compressed with gzip: unpack"),
     (b"\x1f\x8b\x08" + bytes(60), "kind = multiboot2\n", "compressed with gzip: unpack"),
+    (gzip.compress(elf(62)), "", "compressed with gzip: unpack it with `gzip -d`"),
     (b"", "", "the file is empty"),
     (elf(40), "", "an ELF file for 32-bit ARM, which Trivet does not run"),
     (elf(183), "", "give the Image made of it"),
@@ -138,7 +140,8 @@ FIRMWARE = [
 ]
 RIGHT = [
     (b"\xfd7zXZ\0" + bytes(60), ""), (b"(\xb5/\xfd" + bytes(60), "isa = riscv64\n"),
-    (b"\x1f\x8b\x08" + bytes(60), ""), (zboot(b"zstd22"), ""), (zboot(b"xzkern"), ""),
+    (b"\x1f\x8b\x08" + bytes(60), ""), (zboot(b"zstd22"), ""), (gzip.compress(image(9)), ""),
+    (zboot(b"xzkern"), ""),
     (zboot(b"gzip"), ""),
     (bzimage(0x10a00), ""), (bzimage(0x109f8), ""), (image(0x9000), ""), (elf(62), ""),
     (elf(3), ""), (b"\xfd7zXZ\0", "kind = flat\n"), (bytes(64), ""),

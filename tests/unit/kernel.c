@@ -45,6 +45,54 @@ static void test_linux(void **state)
     assert_null(kernel_packed_by(file, 5));
 }
 
+/* RFC 1952 and 1951: gzip's file with one stored block, the first n bytes of `file`. */
+static uint8_t packed[65536];
+static uint64_t pack(uint16_t n)
+{
+    static const uint8_t head[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1 };
+
+    memset(packed, 0, sizeof packed);
+    memcpy(packed, head, sizeof head);
+    packed[11] = (uint8_t)n, packed[12] = (uint8_t)(n >> 8);
+    packed[13] = (uint8_t)~n, packed[14] = (uint8_t)(~n >> 8);
+    memcpy(packed + 15, file, n);
+    return 15u + n;
+}
+
+/* Debian's Xen and GNU Mach for x86 are such. */
+static void test_inside(void **state)
+{
+    struct guest_config c = { .isa = ISA_COUNT, .kind = KIND_AUTO };
+    char why[200] = "";
+    uint64_t len;
+
+    (void)state;
+    put(0,
+        "\x7f"
+        "ELF",
+        4),
+        put(18, "\x3e\0", 2);
+    len = pack(50000);
+    assert_int_equal(kernel_isa(packed, len), ISA_X86_64);
+    assert_int_equal(guest_isa(&c, packed, len), ISA_X86_64);
+    assert_false(kernel_is_guessed(packed, len));
+    assert_true(kernel_problem(&c, packed, len, why, sizeof why));
+    assert_non_null(strstr(why, "unpack it with `gzip -d`"));
+    put(18, "\xf3\0", 2);
+    assert_int_equal(kernel_isa(packed, pack(50000)), ISA_RISCV64);
+    assert_int_equal(kernel_isa(packed, 15 + 20), ISA_RISCV64); /* cut behind it */
+    assert_int_equal(kernel_isa(packed, 15 + 19), ISA_AARCH64); /* and before */
+    assert_true(kernel_is_guessed(packed, 15 + 19));
+    setup(NULL);
+    put(32000, "\xd6\x50\x52\xe8\0\0\0\0\x18\0\0\0\x12\xaf\xad\x17", 16); /* Multiboot2 */
+    assert_int_equal(kernel_isa(packed, pack(50000)), ISA_X86_64);
+    put(56, "RSC\x05", 4);
+    assert_int_equal(kernel_isa(packed, pack(50000)), ISA_RISCV64);
+    packed[13] ^= 1; /* broken */
+    assert_int_equal(kernel_isa(packed, 50015), ISA_AARCH64);
+    assert_true(kernel_is_guessed(packed, 50015));
+}
+
 static void test_containers(void **state)
 {
     (void)state;
@@ -107,9 +155,8 @@ static void test_xen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_linux, setup),
-        cmocka_unit_test_setup(test_containers, setup),
-        cmocka_unit_test_setup(test_guest, setup),
+        cmocka_unit_test_setup(test_linux, setup),      cmocka_unit_test_setup(test_inside, setup),
+        cmocka_unit_test_setup(test_containers, setup), cmocka_unit_test_setup(test_guest, setup),
         cmocka_unit_test_setup(test_xen, setup),
     };
 

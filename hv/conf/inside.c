@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* inside.c: the beginning of a kernel that gzip packed (RFC 1952), by zlib. */
+#include "kernel_file.h"
+#include <stdlib.h>
+#include <zlib.h>
+
+#define INSIDE_INPUT (128 * KIB) /* bytes, at most, that are read: a file's header may be long */
+
+static void *inside_alloc(void *opaque, unsigned n, unsigned size)
+{
+    (void)opaque;
+    return calloc(n, size); /* charge: for a moment, as the configuration is Trivet's own */
+}
+
+static void inside_free(void *opaque, void *p)
+{
+    (void)opaque;
+    free(p);
+}
+
+uint32_t kernel_inside(const void *data, uint64_t len, uint8_t *to)
+{
+    z_stream z = { .zalloc = inside_alloc,
+                   .zfree = inside_free,
+                   .next_in = data,
+                   .avail_in = (unsigned)min_u64(len, INSIDE_INPUT),
+                   .next_out = to,
+                   .avail_out = KERNEL_INSIDE };
+
+    if (inflateInit2(&z, 15 + 16) != Z_OK) /* of gzip */
+        return 0;
+    (void)inflate(&z, Z_NO_FLUSH); /* what it made before an error counts */
+    (void)inflateEnd(&z);
+    return (uint32_t)(KERNEL_INSIDE - z.avail_out);
+}
