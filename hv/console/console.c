@@ -550,8 +550,8 @@ void host_console_register(const struct host_console *h)
 {
     hv_assert(h && h->write && h->write_sync);
     spin_lock(&lock);
-    if (nlines < LINES)
-        lines[nlines++] = (struct line){ .host = h };
+    hv_assert(nlines < LINES);
+    lines[nlines++] = (struct line){ .host = h };
     spin_unlock(&lock);
     panic_set_writer(console_write_sync);
 }

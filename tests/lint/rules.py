@@ -563,6 +563,79 @@ def rule_contexts(files):
                     f"{found[1]}() asserts that it is on CPU 0, and its header does not say so")
 
 
+# A public function that must be checked, and the errors that it can return: those that its body
+# names, and those of the functions whose results it hands on. The comment above it, or behind it,
+# names each one, or the function whose errors they are (`errors as of f()`).
+DEFINED = re.compile(r"^(static )?(?:inline )?[A-Za-z_][\w *]*?\b(\w+)\(([^;{}]*?)\)\n\{\n(.*?)^\}",
+                     re.M | re.S)
+MADE = re.compile(r"(?<![=!]= )(?<!case )-(E[A-Z0-9]+)\b")
+CAUGHT = re.compile(r"== -(E[A-Z0-9]+)\b")
+HANDED_ON = re.compile(r"\breturn ([^;]*);|\b(?:err|ret|rc|e) = ([^;]*);|\((?:err|ret) = ([^;]*?;)",
+                       re.S)
+INNER = re.compile(r"^#[^\n]*|^(?:struct|enum|union) \w+ \{.*?^\}", re.M | re.S)
+PROMISED = re.compile(r"\bmust_check\s+(?!__)(\w+)\([^;{}]*\)[^;{}()]*;")
+
+
+class Errors:
+    """Which errors each function of the hypervisor can return."""
+
+    def __init__(self, files):
+        self.where = {}
+        self.made = {}
+        self.handed = {}
+        for path, text in files.items():
+            if path.endswith(".c") and path.startswith(("hv/", "arch/", "drivers/")):
+                for found in DEFINED.finditer(without_comments(text)):
+                    self.add(path, bool(found[1]), found[2], found[4])
+        while any([self.hand_on(key) for key in self.handed]):
+            pass
+
+    def add(self, path, static, name, body):
+        caught = set(CAUGHT.findall(body))
+        calls = {call for part in HANDED_ON.findall(body)
+                 for call in re.findall(r"\b(\w+)\(", " ".join(part))}
+        self.where.setdefault(name, []).append((path, static))
+        self.made[name, path] = set(MADE.findall(body))
+        self.handed[name, path] = calls, caught
+
+    def meant(self, name, path):
+        """The definitions that a call in `path` can mean."""
+        where = self.where.get(name, [])
+        own = [(name, at) for at, _ in where if at == path]
+        return own or [(name, at) for at, static in where if not static]
+
+    def hand_on(self, key):
+        calls, caught = self.handed[key]
+        got = {error for call in calls for other in self.meant(call, key[1])
+               for error in self.made[other]} - caught
+        new = got - self.made[key]
+        self.made[key] |= new
+        return bool(new)
+
+    def of(self, name):
+        return {error for key in self.meant(name, "") for error in self.made[key]}
+
+
+def rule_contract_errors(files):
+    errors = Errors(files)
+    for path, text in files.items():
+        if not path.endswith(".h") or "/include/" not in path:
+            continue
+        plain = COMMENT.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+        for found in PROMISED.finditer(plain):
+            before, after = INNER.sub("", text[:found.start()]), text[found.end():]
+            said = " ".join([*COMMENT.findall(before)[-1:], *SECTION.findall(before)[-1:],
+                             after.split("\n", 1)[0]])
+            known = set(re.findall(r"\bE[A-Z0-9]+\b", said))
+            for other in re.findall(r"\b(\w+)\(\)", said):
+                known |= errors.of(other)
+            lacks = errors.of(found[1]) - known
+            if lacks and "any error" not in said:
+                yield path, text.count("\n", 0, found.start()) + 1, (
+                    f"{found[1]}() can return -{', -'.join(sorted(lacks))}, and its contract "
+                    f"does not say so")
+
+
 RULES = {name[5:].replace("_", "-"): rule for name, rule in list(globals().items())
          if name.startswith("rule_")}
 

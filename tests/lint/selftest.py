@@ -202,6 +202,27 @@ CASES = {
          {"tests/unit/a.c": "static const struct pci_driver a = { 0 };\n"}],
         [{"drivers/a.c": "const struct pci_driver a = { 0 };\n"},
          {"drivers/a.c": "static const struct pci_driver a = { 0 };\nPCI_DRIVER(b);\n"}]),
+    "contract-errors": (
+        [{"hv/include/hv/a.h": f"/* {said} */\nint must_check f(void);\n",
+          "hv/a.c": "static int g(void)\n{\n    return -EIO;\n}\n"
+                    "int f(void)\n{\n    int err = g();\n    return err;\n}\n"}
+         for said in ("-EIO", "-EIO: it is broken. CPU 0.")]
+        + [{"hv/include/hv/a.h": "/* -EIO */\nint must_check g(void);\n/* as g() */\n#define A 1\n"
+                                 "int must_check f(void);\n",
+            "hv/a.c": "int g(void)\n{\n    return -EIO;\n}\n",
+            "hv/b.c": "int f(void)\n{\n    return g();\n}\n"},
+           {"hv/include/hv/a.h": "int must_check f(int);\n",
+            "hv/a.c": "int f(int n)\n{\n    return n == -EIO;\n}\n"},
+           {"hv/include/hv/a.h": "int must_check f(void);\n",
+            "hv/a.c": "int f(void)\n{\n    int err = g();\n"
+                      "    return err == -EIO ? 0 : err;\n}\n",
+            "hv/b.c": "int g(void)\n{\n    return -EIO;\n}\n"}],
+        [{"hv/include/hv/a.h": f"/* {said} */\nint must_check f(void); /* CPU 0 */\n",
+          "hv/a.c": text}
+         for said in ("boot", "-ENOMEM", "as h()")
+         for text in ("int f(void)\n{\n    return -EIO;\n}\n",
+                      "int f(void)\n{\n    return g();\n}\n"
+                      "int g(void)\n{\n    return -EIO;\n}\n")]),
     "header-guards": (
         [{"hv/a.h": "#pragma once\n"}, {"hv/a.h": "#ifndef A_H\n#define A_H\n#endif\n"}],
         [{"hv/a.h": "int x;\n"}]),

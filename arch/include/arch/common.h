@@ -49,7 +49,7 @@ int must_check mmu_map(uint64_t va, uint64_t pa, uint64_t len, unsigned prot, en
 void mmu_know(const struct boot_info *);
 /*
  * Boot CPU, once. Maps RAM and the image into new tables of that format, W^X. The caller loads
- * them. -ENOMEM, logged.
+ * them. -ENOMEM, -ENOSPC (no room for mappings), -EINVAL (memory that is not whole pages); logged.
  */
 int must_check mmu_build(const struct pt_format *);
 uint64_t mmu_root(void);               /* physical; any CPU, constant after mmu_build() */

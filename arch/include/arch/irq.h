@@ -2,7 +2,10 @@
 /* Host interrupts. They are taken only inside irq_window() and irq_wait(). */
 #pragma once
 #include <hv/types.h>
-/* boot step: the host's controller, all lines off. An error is fatal, and logged where it arises */
+/*
+ * Boot step: the host's controller, all lines off. -ENODEV: it was not found; -ENOTSUP: the CPU
+ * lacks what it needs; -ENOMEM. Fatal, and logged where it arises.
+ */
 int must_check irq_init(void);
 /*
  * Boot CPU. gsi: as ACPI and the device tree number interrupts; on ARM64 the INTID. fn(arg) runs on

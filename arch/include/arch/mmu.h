@@ -7,7 +7,7 @@
 #include <hv/pmm.h> /* the direct map */
 #include <hv/types.h>
 struct boot_info;
-/* Boot step. -ENOMEM; -EFAULT: the tables do not protect what they should; logged */
+/* Boot step. -EFAULT: the tables do not protect what they should; or as mmu_build(). Logged. */
 int must_check mmu_init(const struct boot_info *);
 /* any CPU: what is there is in RAM, for hardware that does not look into caches */
 void arch_clean_to_ram(const void *at, uint64_t len);
@@ -26,7 +26,7 @@ const void *mmu_map_firmware(hpa_t, uint64_t len);
 bool mmu_is_memory(hpa_t, uint64_t len);
 /* Boot CPU. Top of a new stack with a guard page below; NULL: no memory. */
 void *mmu_alloc_stack(uint32_t cpu);
-/* heap growth: RW, NX; bytes, multiples of a page. -ENOMEM */
+/* heap growth: RW, NX; bytes, multiples of a page (else -EINVAL). -ENOMEM, -ENOSPC */
 int must_check mmu_map_heap(void *va, hpa_t, uint64_t len);
 /* address space for the heap: first address, length in bytes */
 uint64_t arch_heap_base(void);

@@ -22,7 +22,7 @@ struct charge {
     uint64_t used, kept, limit;
     bool told;
 };
-/* CPU 0, once: for the struct vm itself. */
+/* CPU 0, once: for the struct vm itself. -ENOSPC: beyond the limit. */
 int must_check charge_new(struct vm *);
 /*
  * CPU 0, the guest is off: takes the limits from its configuration and sets that memory aside.
@@ -41,7 +41,7 @@ bool charge_explain(struct vm *);
  */
 int must_check charge(struct vm *, enum charge_kind, uint64_t bytes);
 void uncharge(struct vm *, enum charge_kind, uint64_t bytes);
-/* A `pt_pay` whose payer is a struct vm: page tables are overhead of that guest. */
+/* A `pt_pay` whose payer is a struct vm: page tables are overhead of that guest. As charge(). */
 int must_check charge_tables(void *vm, int64_t bytes);
 /*
  * Zeroed memory of the guest's overhead. NULL: none, or beyond the limit. Free with the same size;

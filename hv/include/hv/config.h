@@ -205,7 +205,7 @@ extern const char *config_text;
 extern size_t config_text_len;
 /*
  * Boot step: parses the text that the boot program read (NULL: there was none) into the_config and
- * logs its errors. -ENOMEM.
+ * logs its errors. -ENOMEM; -EEXIST, -ENOSPC: a switch that it names cannot be made.
  */
 int must_check config_init(const char *text, size_t len);
 /* Any CPU: what a configuration may ask of this machine. */

@@ -56,7 +56,7 @@ bool console_is_shown(const struct console *); /* CPU 0 */
 extern const char console_undo[];
 /* Any CPU: up to that many bytes of input; 0 when `ready` is not the current listener. */
 size_t console_read(struct console *, struct event *ready, char *, size_t);
-/* A line of the host, registered by its driver at boot, for ever. */
+/* A line of the host, registered by its driver at boot, for ever; four at most. */
 struct host_console {
     const char *name;
     /* as many as fit without waiting; called under LOCK_LINES */

@@ -77,7 +77,10 @@ int must_check volume_exists(enum disk_source, const char *name);
  */
 int must_check volume_open(struct volume *, enum disk_source, const char *name, bool ro,
                            const char *holder, char *why, size_t len);
-/* The same for the one partition of a GPT type, for writing; -EEXIST: there are several. CPU 0. */
+/*
+ * As volume_open(), for the one partition of a GPT type, for writing; -EEXIST: there are several.
+ * CPU 0.
+ */
 int must_check volume_open_type(struct volume *, const uint8_t type[16], const char *holder,
                                 char *why, size_t len);
 void volume_close(struct volume *); /* no request is under way */

@@ -20,7 +20,8 @@ struct dma;
 /*
  * For requests in `slots` slots, each of `bytes` in all and `pieces` pieces at most. owner, for
  * people: "NVMe". -EIO: the device is blocked for good; -EBUSY: it, or one that it cannot be told
- * from, is somebody's; -ENOMEM.
+ * from, is somebody's; -ENOSPC: the slots are too many for its window; -ENOMEM; or as of
+ * iommu_attach(), but for -ENODEV, which is 0 here.
  */
 int must_check dma_open(struct dma **, const struct host_pci_dev *, const char *owner,
                         unsigned slots, uint32_t bytes, unsigned pieces);

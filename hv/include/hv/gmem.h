@@ -111,7 +111,7 @@ bool gmem_settled(const struct vm *); /* none is under way */
  * Gives the VM `len` bytes of RAM at base, in the largest chunks available (1 GiB, 2 MiB, 4 KiB).
  * Not yet scrubbed: see gmem_scrub(). CPU 0, before the VM runs. -ENOMEM (some is always left to
  * Trivet itself): gmem_fini() gives back what was got. -EEXIST: overlaps a slot. -ENOSPC: no slot
- * is left.
+ * is left. -EINVAL: not whole pages.
  */
 int must_check gmem_add_ram(struct vm *, gpa_t base, uint64_t len);
 /*
@@ -136,17 +136,19 @@ int must_check gmem_map(struct vm *, const struct memslot *);
  * pointer that gmem_ptr(..., PROT_R) gives. CPU 0, before the VM runs. -ENOMEM; else as gmem_map().
  */
 int must_check gmem_add_rom(struct vm *, gpa_t base, uint64_t len);
-/* of MMIO slots: domains, stage 2, flush all, reap. -EINVAL: cuts a slot, or RAM */
+/* of MMIO slots: domains, stage 2, flush all, reap. -EINVAL: cuts a slot, or RAM. -ENOENT: none */
 int must_check gmem_unmap(struct vm *, gpa_t, uint64_t len);
 /*
  * ROM that is mapped at base, while the guest runs, from an exit or an event: trapped: each access
  * exits (a flash that is being programmed); else reads and fetches reach the memory again. Its
- * place among the slots stays. -ENOENT: no ROM begins there. -ENOMEM: it stays trapped.
+ * place among the slots stays. -ENOENT: no ROM begins there. -ENOMEM: it stays trapped. -EINVAL:
+ * not whole pages.
  */
 int must_check gmem_rom_trap(struct vm *, gpa_t base, bool trapped);
 /*
  * From here on, until it is detached, the domain's devices reach all that the guest reaches.
- * -ENOMEM; -EBUSY: the guest's writes are being logged, and a device's would not be seen. CPU 0.
+ * -ENOMEM; -EBUSY: the guest's writes are being logged, and a device's would not be seen; -EFAULT,
+ * -EINVAL: the domain cannot map what the guest has. CPU 0.
  */
 int must_check gmem_attach(struct vm *, struct gmem_domain *);
 /* Its devices reach nothing, when this returns. CPU 0; before gmem_fini(). */
@@ -184,7 +186,7 @@ unsigned gmem_log_prot(const struct gmem *, const struct gmem_piece *);
 /*
  * Where the engine's format maps large leaves without PROT_X (EPT, iTLB multihit): the 2 MiB around
  * a page of RAM or ROM that may be executed are mapped by executable 4 KiB leaves from now on. The
- * caller flushes its own TLB. -EFAULT: no such page. -ENOMEM. From an exit.
+ * caller flushes its own TLB. -EFAULT: no such page. Errors as of pt_protect(). From an exit.
  */
 int must_check gmem_make_exec(struct vm *, gpa_t);
 /*

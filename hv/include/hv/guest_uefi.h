@@ -40,11 +40,12 @@ const char *uefi_file_parts(const uint8_t *file, uint64_t len, struct uefi_file 
 
 /* The guest's configuration names one; -ENOENT, -ENOEXEC, with vm->why. */
 int must_check uefi_find(struct vm *, struct uefi_file *);
-/* In guest_ops.ram_layout: maps both parts. -ENOMEM, -EEXIST, -ENOSPC. */
+/* In guest_ops.ram_layout: maps both parts. Errors as of gmem_map(). */
 int must_check uefi_open(struct vm *, const struct uefi_file *, const struct uefi_layout *);
 /*
  * In guest_ops.build, after io_init(): flash and fw_cfg as at power-on. fw_cfg has the numbers of
- * CPUs and of bytes of memory, and SMBIOS tables.
+ * CPUs and of bytes of memory, and SMBIOS tables. Errors as of io_register(), gmem_rom_trap() and
+ * fw_cfg_file().
  */
 int must_check uefi_build(struct vm *, const struct uefi_registers *);
 /* After uefi_open(). */

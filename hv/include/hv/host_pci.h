@@ -113,7 +113,7 @@ uint32_t host_pci_cap_nth(const struct host_pci_dev *, uint8_t id, unsigned n);
  * Interrupt n of the function (MSI-X; by MSI there is 0 only) calls fn(arg) on `cpu`, which is up,
  * from irq_window(); fn posts an event and returns. INTx is off from then on. -ENOTSUP: neither
  * MSI-X nor MSI, or this machine's interrupt controller takes no messages yet (ARM64: the host side
- * of the ITS and of GICv2m is missing): poll. -ENOSPC.
+ * of the ITS and of GICv2m is missing): poll. -ENOSPC; -ENOMEM; -EIO: the IOMMU does not answer.
  */
 int must_check host_pci_irq(const struct host_pci_dev *, unsigned n, uint32_t cpu,
                             void (*fn)(void *), void *arg);

@@ -219,7 +219,8 @@ void iommu_domain_fini(struct iommu_domain *);
  * in the domain until its end: before a device is given to a guest, look at iommu_reserved_of().
  * -EBUSY: it, or one that it cannot be told from, is somebody else's; see iommu_owner(). -EEXIST:
  * the domain maps something else where a reserved range lies. -EXDEV: it is behind another unit;
- * -ENODEV; -EIO; -ENOMEM. On error it is blocked.
+ * -EINVAL: such a range is beyond what the unit can map; -ENODEV; -EIO; -ENOMEM. On error it is
+ * blocked.
  */
 int must_check iommu_attach(struct iommu_domain *, const struct host_pci_dev *);
 /*

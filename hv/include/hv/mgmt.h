@@ -4,7 +4,7 @@
 #include <hv/types.h>
 /*
  * Boot step: makes the home console and listens to it; takes the host's line over from the early
- * log. -ENOMEM.
+ * log. Errors as of session_open().
  */
 int must_check shell_init(void);
 /*

@@ -35,7 +35,7 @@ extern const char *const nat_drop_names[NAT_DROPS];
 
 /*
  * Boot: makes the gateway on the switch NAT_NAME, which is there. Its subnet: a prefix of 8 to 29
- * bits. -ENOMEM.
+ * bits. -ENOMEM; or the errors of net_port_add().
  */
 int must_check nat_start(const struct nat_config *);
 /*
@@ -52,7 +52,7 @@ int must_check nat_forward(enum nat_forward_proto, uint16_t port, const char *gu
 /*
  * Boot: the switch on which the gateway has its uplink, with this MTU, and the gateway's MAC
  * address there. `nic`: the only NIC of that switch, whose link is the uplink's; NULL: it is always
- * up. CPU 0. -EBUSY: it has an uplink; or the errors of net_port_add().
+ * up. CPU 0. -EBUSY: it has an uplink; -ENOMEM; or the errors of net_port_add().
  */
 struct nic;
 int must_check nat_uplink(struct net_switch *, net_mac, const struct nic *);

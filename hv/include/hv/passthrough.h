@@ -71,7 +71,7 @@ extern const struct passthrough_ops *passthrough_ops;
 /* ---- for hv/vio/build.c: in its order and contexts ---- */
 /*
  * CPU 0. Puts the guest's functions on its bus. -ENOTSUP: nothing can be passed through; -ENOMEM;
- * or the errors of passthrough_ops, with vm->why.
+ * -EINVAL, -EEXIST: a BAR has no place; or the errors of passthrough_ops, with vm->why.
  */
 int must_check passthrough_build(struct vm *, const struct guest_config *);
 /* CPU 0, the VM is parked. -EINPROGRESS: vm->lifecycle will be posted, to call this again. */

@@ -40,7 +40,8 @@ int must_check vpci_create(struct vm *, const struct vpci_layout *);
 void vpci_destroy(struct vm *);
 /*
  * virtio devices for a guest, in this order on the bus: console, rng, blk ... (hv/vio/build.c); bdf
- * 00:01.0 up.
+ * 00:01.0 up. Errors as of volume_open(), passthrough_build(), virtio_add() and net_port_add();
+ * -ENODEV: no such network; -EFBIG: a file for a disk is too large; with vm->why.
  */
 int must_check vio_build(struct vm *, const struct guest_config *);
 /*
@@ -178,11 +179,11 @@ unsigned vpci_add_cap(struct vpci_dev *, uint8_t id, const void *body, const voi
  */
 void vpci_add_msix(struct vpci_dev *, unsigned bar, unsigned nvec);
 /*
- * Puts it into the first free slot, assigns the BARs and turns memory decoding on. -ENOSPC. vm->pci
- * must exist.
+ * Puts it into the first free slot, assigns the BARs and turns memory decoding on. -ENOSPC: no slot
+ * is free, or no room for a BAR; -EEXIST: a BAR would lie on another. vm->pci must exist.
  */
 int must_check vpci_attach(struct vpci_dev *);
-/* The same, into that slot: -EEXIST. */
+/* The same, into that slot. -EEXIST also: it is taken; -ENOSPC: no room for a BAR. */
 int must_check vpci_attach_at(struct vpci_dev *, unsigned slot);
 /* CPU 0: what is there; NULL: nothing, or the host bridge. slot: below VPCI_SLOTS. */
 const struct vpci_dev *vpci_at(const struct vm *, unsigned slot);

@@ -125,7 +125,7 @@ struct platform_route {
 int must_check platform_route(uint16_t segment, uint16_t rid, struct platform_route *out);
 /*
  * Of a device that is not on PCI, by its name in the firmware's words: IORT's device object name,
- * or the path of a node. n: of its ids the n-th. Errors as above.
+ * or the path of a node. n: of its ids the n-th. Errors as of platform_route().
  */
 int must_check platform_route_named(const char *name, uint32_t n, struct platform_route *out);
 

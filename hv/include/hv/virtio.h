@@ -261,7 +261,7 @@ void virtio_config_read(const void *image, struct io_access *);
 
 /*
  * CPU 0, before the guest runs: ops, vm, features and nqueues are set; dev is zeroed otherwise.
- * Attaches to vm->pci.
+ * Attaches to vm->pci: errors as of vpci_attach().
  */
 int must_check virtio_add(struct virtio_dev *);
 /*

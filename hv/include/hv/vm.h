@@ -115,7 +115,8 @@ const char *vm_why(const struct vm *, char *buf, size_t len);
 void vm_leave_out(struct vm *, const char *why_fmt, ...) printf_like(2, 3);
 /*
  * CPU 0. OFF/CRASHED -> STARTING; goes on in events. -EBUSY: in another state; -ENOTSUP: it was
- * left out; -ENOMEM, -ENOEXEC (its kernel's file is none) and others, with vm->why set.
+ * left out; -ENOSPC: beyond its limit of memory; -ENOMEM, -ENOEXEC (its kernel's file is none);
+ * with vm->why set.
  */
 int must_check vm_start(struct vm *);
 /*
