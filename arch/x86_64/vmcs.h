@@ -258,6 +258,8 @@ enum vmx_reason {
     REASON_XSETBV,
     REASON_APIC_WRITE,
     REASON_VMFUNC = 59,
+    REASON_SEAMCALL = 76,
+    REASON_TDCALL,
 };
 #define REASON_ENTRY_FAILED (1u << 31)
 /* ours: the instruction itself failed; INSN_ERROR says why (30.4) */

@@ -8,6 +8,7 @@
 
 #include "private.h"
 #include "vmx.h"
+#include "vmx_rules.h"
 
 #define RFLAGS_TF (1ull << 8)
 #define RFLAGS_IF (1ull << 9)
@@ -119,6 +120,15 @@ static void vmx_irq_wrap_pc(struct vcpu *v, uint64_t from)
         v->regs.pc = (uint32_t)v->regs.pc;
 }
 
+/* Behind an instruction there is no blocking by STI or MOV SS; b: GUEST_INTERRUPTIBILITY. */
+static void end_shadow(uint64_t b)
+{
+    if (!(b & (BLOCK_STI | BLOCK_MOV_SS)))
+        return;
+    vmwrite(GUEST_INTERRUPTIBILITY, b & ~(uint64_t)(BLOCK_STI | BLOCK_MOV_SS));
+    vmwrite(GUEST_PENDING_DEBUG, 0);
+}
+
 /*
  * An instruction that we carried out ends as on the CPU: no blocking by STI or MOV SS, no RF, and a
  * trap when the guest steps.
@@ -132,10 +142,7 @@ void vmx_skip_insn(struct vcpu *v, unsigned len)
     v->regs.pc += len;
     vmx_irq_wrap_pc(v, v->regs.pc - len);
     v->regs.flags &= ~RFLAGS_RF;
-    if (b & (BLOCK_STI | BLOCK_MOV_SS)) {
-        vmwrite(GUEST_INTERRUPTIBILITY, b & ~(uint64_t)(BLOCK_STI | BLOCK_MOV_SS));
-        vmwrite(GUEST_PENDING_DEBUG, 0);
-    }
+    end_shadow(b);
     if (!(v->regs.flags & RFLAGS_TF) || v->event.type != VEV_NONE)
         return;
     vmx_irq_dr6_set(vmx_irq_dr6_get() | DR6_BS);
@@ -147,6 +154,17 @@ static bool wants_error(const struct vmx_vcpu *s, unsigned vector)
 {
     return (s->cr0 & 1) &&
            (vector == X86_DF || (vector >= X86_TS && vector <= X86_PF) || vector == X86_AC);
+}
+
+/* At most three VMREADs, for guests that step themselves. */
+static __attribute__((noinline)) void settle_step(const struct vcpu *v)
+{
+    uint64_t now = vmread(GUEST_PENDING_DEBUG),
+             want = vmx_pending_debug(now, vmread(GUEST_INTERRUPTIBILITY), v->regs.flags,
+                                      vmread(GUEST_DEBUGCTL));
+
+    if (want != now)
+        vmwrite(GUEST_PENDING_DEBUG, want);
 }
 
 void vmx_inject(struct vcpu *v, struct vmx_vcpu *s)
@@ -173,6 +191,8 @@ void vmx_inject(struct vcpu *v, struct vmx_vcpu *s)
     if (type >= INTR_SOFT)
         vmwrite(ENTRY_INSN_LEN, ev->insn_len ? ev->insn_len : 1);
     vmwrite(ENTRY_INTR_INFO, info);
+    if (v->regs.flags & RFLAGS_TF)
+        settle_step(v);
     s->changed = true;
     v->event.type = VEV_NONE;
 }
@@ -209,9 +229,10 @@ static void reflect_db(struct vcpu *v, uint32_t info)
 {
     uint64_t qualification = vmread(EXIT_QUALIFICATION);
 
-    if (INTR_TYPE(info) == INTR_PRIV_SOFT_EXCEPTION)
-        v->regs.pc += vmread(EXIT_INSN_LEN); /* INT1: a trap */
-    else
+    if (INTR_TYPE(info) == INTR_PRIV_SOFT_EXCEPTION) { /* INT1: a trap */
+        v->regs.pc += vmread(EXIT_INSN_LEN);
+        end_shadow(vmread(GUEST_INTERRUPTIBILITY));
+    } else
         vmx_irq_dr6_set((vmx_irq_dr6_get() & ~0xfull) | (qualification & DR6_TRAPS));
     vmwrite(GUEST_DR7, vmread(GUEST_DR7) & ~DR7_GD);
     v->event = (struct vcpu_event){ .type = VEV_EXCEPTION, .vector = X86_DB };

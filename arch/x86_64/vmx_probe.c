@@ -15,6 +15,7 @@
 #include "private.h"
 #include "spec_entry.h"
 #include "vmx.h"
+#include "vmx_rules.h"
 
 struct vmx_caps vmx_caps;
 struct vmx_limits vmx_limits;
@@ -216,6 +217,11 @@ static void find_timer(void)
 {
     if (!(vmx_limits.pin.may & PIN_PREEMPTION) || !(vmx_limits.exit.may & X_SAVE_PREEMPTION))
         return;
+    if (vmx_timer_is_wrong(cpuid(1, 0).a)) {
+        log_info("this CPU's VMX-preemption timer is left alone: it has an erratum; the APIC's "
+                 "timer ends slices");
+        return;
+    }
     vmx_caps.preemption = (uint32_t)max_u64(1, time_cycles_hz() / 1000 >> (vmx_limits.misc & 31));
     vmx_caps.pin |= PIN_PREEMPTION;
     vmx_caps.exit |= X_SAVE_PREEMPTION;

@@ -13,6 +13,7 @@
 
 #include "private.h"
 #include "vmx.h"
+#include "vmx_rules.h"
 
 typedef void exit_fn(struct vcpu *, struct vmx_vcpu *, struct vcpu_exit *);
 
@@ -266,7 +267,7 @@ static void exit_apic_access(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exi
     e->mem.decoded = false;
 }
 
-/* VMX, SMX and MONITOR are not in the guest's CPUID. */
+/* vmx_is_unknown_insn() */
 static void vmx_run_exit_ud(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
 {
     (void)s;
@@ -374,7 +375,7 @@ static void exit_exception(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit 
     vmx_exit_exception(v, s, e);
 }
 
-static exit_fn *const handlers[REASON_VMFUNC + 1] = {
+static exit_fn *const handlers[REASON_APIC_WRITE + 1] = {
     [REASON_EXCEPTION] = exit_exception,
     [REASON_EXT_INT] = vmx_run_exit_irq,
     [REASON_TRIPLE_FAULT] = vmx_run_exit_shutdown,
@@ -383,40 +384,24 @@ static exit_fn *const handlers[REASON_VMFUNC + 1] = {
     [REASON_NMI_WINDOW] = exit_nmi_window,
     [REASON_TASK_SWITCH] = exit_task,
     [REASON_CPUID] = vmx_run_exit_cpuid,
-    [REASON_GETSEC] = vmx_run_exit_ud,
     [REASON_HLT] = vmx_run_exit_hlt,
     [REASON_INVD] = vmx_run_exit_cache,
     [REASON_RDPMC] = vmx_run_exit_gp,
-    [REASON_RSM] = vmx_run_exit_ud,
     [REASON_VMCALL] = exit_vmcall,
-    [REASON_VMCLEAR] = vmx_run_exit_ud,
-    [REASON_VMLAUNCH] = vmx_run_exit_ud,
-    [REASON_VMPTRLD] = vmx_run_exit_ud,
-    [REASON_VMPTRST] = vmx_run_exit_ud,
-    [REASON_VMREAD] = vmx_run_exit_ud,
-    [REASON_VMRESUME] = vmx_run_exit_ud,
-    [REASON_VMWRITE] = vmx_run_exit_ud,
-    [REASON_VMXOFF] = vmx_run_exit_ud,
-    [REASON_VMXON] = vmx_run_exit_ud,
     [REASON_CR] = exit_cr,
     [REASON_IO] = exit_io,
     [REASON_RDMSR] = exit_rdmsr,
     [REASON_WRMSR] = exit_wrmsr,
-    [REASON_MWAIT] = vmx_run_exit_ud,
-    [REASON_MONITOR] = vmx_run_exit_ud,
     [REASON_PAUSE] = vmx_run_exit_pause,
     [REASON_EPT_VIOLATION] = exit_ept,
     [REASON_EPT_MISCONFIG] = exit_misconfig,
-    [REASON_INVEPT] = vmx_run_exit_ud,
     [REASON_PREEMPTION] = exit_timer,
     [REASON_TPR] = exit_tpr,
     [REASON_APIC_ACCESS] = exit_apic_access,
     [REASON_EOI] = vmx_exit_eoi,
     [REASON_APIC_WRITE] = vmx_exit_apic_write,
-    [REASON_INVVPID] = vmx_run_exit_ud,
     [REASON_WBINVD] = vmx_run_exit_cache,
     [REASON_XSETBV] = exit_xsetbv,
-    [REASON_VMFUNC] = vmx_run_exit_ud,
 };
 
 static uint64_t read_field(uint32_t field) { return vmread((enum vmcs_field)field); }
@@ -501,8 +486,7 @@ static void put_timer(struct vmx_vcpu *s)
              now = time_ns();
 
     s->look_at = time_cycles() + (end > now ? end - now : 0) * (time_cycles_hz() / 1000) / 1000000;
-    if (vmx_caps.preemption)
-        vmwrite(PREEMPTION_VALUE, (end > now ? end - now : 0) * vmx_caps.preemption / 1000000 + 1);
+    vmwrite(PREEMPTION_VALUE, (end > now ? end - now : 0) * vmx_caps.preemption / 1000000 + 1);
 }
 
 /*
@@ -533,7 +517,7 @@ static uint32_t vmx_run_enter(struct vcpu *v, struct vmx_vcpu *s)
     bool entered;
 
     put_regs(v, s);
-    if (s->look_at == UINT64_MAX)
+    if (s->look_at == UINT64_MAX && vmx_caps.preemption)
         put_timer(s);
     if (s->watching)
         put_threshold(s);
@@ -585,6 +569,8 @@ void vmx_run(struct vcpu *v, struct vcpu_exit *e)
     exit_fn *fn = reason < ARRAY_SIZE(handlers) ? handlers[reason] : NULL;
     if (fn)
         fn(v, s, e);
+    else if (vmx_is_unknown_insn(reason))
+        vmx_run_exit_ud(v, s, e);
     else
         vmx_run_exit_unknown(v, s, e, reason);
 }

@@ -11,6 +11,7 @@
 
 #include "arch/x86_64/vmcs.h"
 #include "arch/x86_64/vmx_check.h"
+#include "arch/x86_64/vmx_rules.h"
 
 enum mode { LONG, REAL, V86, PAE32 };
 static uint64_t vmcs[0x8000];
@@ -348,6 +349,77 @@ static void test_every_rule_is_broken_above(void **state)
                 fail_msg("never broken: %s", all[t].rule[i].why);
 }
 
+/* ---- vmx_rules.c ---- */
+
+/* As a #DB's exit leaves it: fields of the exit, and what the next entry has to find. */
+static void test_a_db_in_a_shadow(void **state)
+{
+    static const struct {
+        uint64_t blocking, flags, debugctl, pending, want;
+    } recorded[] = {
+        { BLOCK_STI, 0x302, 0, 0, 1 << 14 },        /* a breakpoint after STI, stepping */
+        { BLOCK_MOV_SS, 0x302, 0, 0, 1 << 14 },     /* DR7.GD after MOV SS, stepping */
+        { BLOCK_MOV_SS, 0x302, 0, 0x1001, 0x5001 }, /* a data breakpoint of the MOV SS waits too */
+        { BLOCK_STI, 0x302, 2, 1 << 14, 0 },        /* steps by branches (BTF) */
+        { BLOCK_STI, 0x202, 0, 1 << 14, 0 },        /* TF is gone */
+        { BLOCK_NMI, 0x302, 0, 0, 0 },              /* no shadow: the rule is not about it */
+        { 0, 0x302, 0, 0x4000, 0x4000 },
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(recorded); i++) {
+        set_good(LONG);
+        vmcs[GUEST_INTERRUPTIBILITY] = recorded[i].blocking;
+        vmcs[GUEST_RFLAGS] = recorded[i].flags;
+        vmcs[GUEST_DEBUGCTL] = recorded[i].debugctl;
+        vmcs[ENTRY_INTR_INFO] = VALID(INTR_EXCEPTION, 1);
+        vmcs[GUEST_PENDING_DEBUG] = recorded[i].pending;
+        if (recorded[i].want != recorded[i].pending)
+            assert_non_null(strstr(vmx_check(&fields), "BS differs"));
+        vmcs[GUEST_PENDING_DEBUG] = vmx_pending_debug(recorded[i].pending, recorded[i].blocking,
+                                                      recorded[i].flags, recorded[i].debugctl);
+        assert_int_equal(vmcs[GUEST_PENDING_DEBUG], recorded[i].want);
+        assert_null(vmx_check(&fields));
+    }
+}
+
+/* Signatures of CPUs as they are sold, and whether their timer can be used. */
+static void test_the_preemption_timer(void **state)
+{
+    static const struct {
+        uint32_t signature;
+        bool wrong;
+    } cpus[] = {
+        { 0x106a5, true },  /* Core i7-920, D0 */
+        { 0x106e5, true },  /* Core i7-870 */
+        { 0x20652, true },  /* Core i5-520M */
+        { 0x20655, true },  /* Core i5-650, K0 */
+        { 0x206e6, true },  /* Xeon X7560 */
+        { 0x306a8, true },  /* Xeon E3-1220 v2 */
+        { 0x206c2, false }, /* Xeon X5650 */
+        { 0x206a7, false }, /* Core i7-2600 */
+        { 0x306a9, false }, /* Core i7-3770 */
+        { 0x306c3, false }, /* Core i7-4770 */
+        { 0x906ea, false }, /* Core i7-8700 */
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(cpus); i++)
+        assert_int_equal(vmx_timer_is_wrong(cpus[i].signature), cpus[i].wrong);
+}
+
+static void test_instructions_that_guests_do_not_have(void **state)
+{
+    (void)state;
+    assert_true(vmx_is_unknown_insn(76));  /* SEAMCALL */
+    assert_true(vmx_is_unknown_insn(77));  /* TDCALL */
+    assert_true(vmx_is_unknown_insn(27));  /* VMXON */
+    assert_false(vmx_is_unknown_insn(18)); /* VMCALL */
+    assert_false(vmx_is_unknown_insn(48)); /* EPT violation */
+    assert_false(vmx_is_unknown_insn(75));
+    assert_false(vmx_is_unknown_insn(77 | 1u << 31)); /* the entry failed */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +427,9 @@ int main(void)
         cmocka_unit_test(test_each_breach_is_named),
         cmocka_unit_test(test_what_a_cpu_lacks),
         cmocka_unit_test(test_every_rule_is_broken_above),
+        cmocka_unit_test(test_a_db_in_a_shadow),
+        cmocka_unit_test(test_the_preemption_timer),
+        cmocka_unit_test(test_instructions_that_guests_do_not_have),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
