@@ -31,7 +31,7 @@ TARGETS = {
     "dmar": ["drivers/iommu/dmar.c"], "ivrs": ["drivers/iommu/ivrs.c"],
     "e1000": ["drivers/net/e1000.c"],
     "el2": ["arch/aarch64/el2_esr.c", "arch/aarch64/el2_sysregs.c"], "event": ["hv/core/event.c"],
-    "fdt": ["hv/firmware/*.c"],
+    "fat": ["hv/block/fat*.c"], "fdt": ["hv/firmware/*.c"],
     "ini": ["libc-shim/ini.c"], "its": ["hv/guest/aarch64/its.c", "hv/guest/aarch64/its_cmd.c"],
     "lineedit": ["hv/mgmt/lineedit.c"],
     "store": ["hv/store/check.c", "hv/store/store.c"],
