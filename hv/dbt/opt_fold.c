@@ -215,12 +215,56 @@ static void of_one(struct ir_unit *u, struct ir_work *w, unsigned at)
     w->sext[at] = of_sext(w, i);
 }
 
+/*
+ * What is known of guest state: the values that were written, by offset. A read that became no copy
+ * of the value, to spare a register, is known as well as the value. 0 is nothing: a unit begins
+ * with what is no value.
+ */
+#define SLOTS 128u
+struct of_state {
+    uint16_t value[SLOTS], at[SLOTS]; /* at: of the write */
+    uint16_t since;                   /* writes before this may be overwritten */
+};
+
+static unsigned of_slot(int64_t offset) { return (uint64_t)offset / 8 % SLOTS; }
+
+static void of_write(const struct ir_unit *u, struct of_state *s, unsigned at)
+{
+    const struct ir_ins *i = &u->ins[at];
+    bool whole = ir_type_of(u, i->a) == IR_I64 && i->imm % 8 == 0;
+
+    s->at[of_slot(i->imm + 7)] = 0; /* a write across two of them */
+    s->value[of_slot(i->imm)] = i->a;
+    s->at[of_slot(i->imm)] = whole ? (uint16_t)at : 0;
+}
+
+static void of_read(const struct ir_unit *u, struct ir_work *w, const struct of_state *s,
+                    unsigned at)
+{
+    const struct ir_ins *i = &u->ins[at];
+    unsigned k = of_slot(i->imm), set = s->at[k];
+
+    if (set <= s->since || u->ins[set].imm != i->imm || i->type != IR_I64)
+        return;
+    w->zero[at] = w->zero[s->value[k]];
+    w->sext[at] = w->sext[s->value[k]];
+}
+
 void ir_opt_fold(struct ir_unit *u, struct ir_work *w)
 {
+    struct of_state s = { .since = 0 };
+
     for (unsigned k = 0; k < u->n; k++) {
+        struct ir_ins *i = &u->ins[k];
         w->map[k] = (uint16_t)k;
-        ir_opt_operands(&u->ins[k], w);
+        ir_opt_operands(i, w);
         of_one(u, w, k);
+        if (i->op == IR_LABEL || i->op == IR_CALL)
+            s.since = (uint16_t)k;
+        else if (i->op == IR_SET)
+            of_write(u, &s, k);
+        else if (i->op == IR_GET)
+            of_read(u, w, &s, k);
     }
     ir_opt_close(u, w);
 }

@@ -87,6 +87,31 @@ static void fold_pass(void **state)
             G8 "%2 = zext32.i64 %1\n%3 = sext32.i64 %2\nset %3\n" END);
 }
 
+/* What was written is known when it is read, until something else may have been written there. */
+static void fold_state(void **state)
+{
+    static const char *const between[] = {
+        "call\n",          "set %1 imm=16\n", "set %1 imm=12\n",
+        "set %1 imm=20\n", "label label=1\n", "set %1 imm=1040\n",
+    };
+    char text[400];
+
+    (void)state;
+    becomes(ir_opt_fold,
+            G8 "%2 = sext8.i64 %1\nset %2 imm=16\n%4 = get.i64 imm=16\n%5 = sext32.i64 %4\nset %5 "
+               "imm=24\n" END,
+            G8 "%2 = sext8.i64 %1\nset %2 imm=16\n%4 = get.i64 imm=16\nset %4 imm=24\n" END);
+    snprintf(text, sizeof text, "%s",
+             G8 "%2 = sext8.i64 %1\nset %2 imm=1040\n%4 = get.i64 imm=16\n%5 = sext32.i64 %4\n"
+                "set %5 imm=24\n" END);
+    becomes(ir_opt_fold, text, text);
+    for (unsigned k = 0; k < ARRAY_SIZE(between); k++) {
+        snprintf(text, sizeof text, "%s%s%s", G8 "%2 = sext8.i64 %1\nset %2 imm=16\n", between[k],
+                 "%5 = get.i64 imm=16\n%6 = sext32.i64 %5\nset %6 imm=24\n" END);
+        becomes(ir_opt_fold, text, text);
+    }
+}
+
 static void cse_pass(void **state)
 {
     (void)state;
@@ -154,8 +179,8 @@ static void random_units(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(state_pass), cmocka_unit_test(fold_pass),    cmocka_unit_test(cse_pass),
-        cmocka_unit_test(dead_pass),  cmocka_unit_test(random_units),
+        cmocka_unit_test(state_pass), cmocka_unit_test(fold_pass), cmocka_unit_test(fold_state),
+        cmocka_unit_test(cse_pass),   cmocka_unit_test(dead_pass), cmocka_unit_test(random_units),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

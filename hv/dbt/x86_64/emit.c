@@ -120,7 +120,8 @@ static bool emit_lea(struct emit *e, unsigned to)
     }
     if (i->op == IR_SUB || e->u->ins[i->b].op == IR_CONST || b >= JIT_SPILL || b == to)
         return false;
-    asm_op(&e->b, ASM_LEA, w, to, asm_mx(a, b, 0));
+    bool slow = (a & 7) == RBP; /* as a base it takes a displacement: 3 parts, a slower LEA */
+    asm_op(&e->b, ASM_LEA, w, to, slow ? asm_mx(b, a, 0) : asm_mx(a, b, 0));
     return true;
 }
 
@@ -493,6 +494,7 @@ int jit_emit(const struct jit_emit *in, struct jit_code *code)
     e->in = in, e->u = in->u, e->a = in->a;
     e->fixups = e->laters = 0;
     e->b = (struct asm_buf){ in->m.w, in->m.w + in->m.room, false };
+    emit_find_pointers(e);
     emit_pins_in(e);
     e->label[e->u->ins[0].label] = e->b.at;
     for (e->at = 0; e->at < e->u->n && !e->b.full; e->at++)

@@ -41,6 +41,7 @@ struct emit {
     unsigned at;             /* the instruction */
     unsigned insns, counted; /* guest instructions begun, counted since the last IR_COUNT */
     uint64_t pc;
+    uint64_t pointers; /* guest state, 8 bytes each, that the unit writes from loads only */
 };
 
 extern bool emit_has_bmi2, emit_has_fma;
@@ -95,6 +96,7 @@ void emit_bitcast(struct emit *e);
 void emit_box(struct emit *e);
 void emit_unbox(struct emit *e);
 void emit_late_float(struct emit *e, const struct emit_later *l);
+void emit_find_pointers(struct emit *e); /* sets e->pointers */
 void emit_load(struct emit *e);
 void emit_store(struct emit *e);
 void emit_amo(struct emit *e);
@@ -110,7 +112,7 @@ void emit_load_value(struct emit *e, bool w, unsigned to, uint16_t v);
  * emit_back() says where that returns. Atomic: of address a, and what is no multiple of the size is
  * C's, too.
  */
-void emit_find(struct emit *e, unsigned tag, unsigned why, bool atomic);
+void emit_find(struct emit *e, unsigned tag, unsigned why);
 void emit_count(struct emit *e);
 void emit_exit(struct emit *e);
 void emit_exit_ind(struct emit *e);

@@ -74,7 +74,7 @@ void emit_amo(struct emit *e)
     const struct ir_ins *i = emit_ins(e);
     bool w = i->size == 3, direct = i->cond == IR_AMO_SWAP || i->cond == IR_AMO_ADD;
 
-    emit_find(e, e->in->l->tlb_write, JIT_ATOMIC, true);
+    emit_find(e, e->in->l->tlb_write, JIT_ATOMIC);
     ea_address(e);
     if (direct) {
         emit_load_value(e, true, RDX, i->b);
@@ -89,7 +89,7 @@ void emit_lr(struct emit *e)
 {
     bool w = emit_ins(e)->size == 3;
 
-    emit_find(e, e->in->l->tlb_read, JIT_ATOMIC, true);
+    emit_find(e, e->in->l->tlb_read, JIT_ATOMIC);
     ea_physical(e);
     asm_op(&e->b, ASM_MOV_STORE, true, RDX, ea_reserved(e, 1));
     ea_address(e);
@@ -113,7 +113,7 @@ void emit_sc(struct emit *e)
     bool w = emit_ins(e)->size == 3;
     unsigned to = emit_to(e, RAX);
 
-    emit_find(e, e->in->l->tlb_write, JIT_ATOMIC, true);
+    emit_find(e, e->in->l->tlb_write, JIT_ATOMIC);
     ea_physical(e);
     ea_address(e);
     ea_not_reserved(e, w);

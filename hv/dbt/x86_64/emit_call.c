@@ -6,6 +6,8 @@
 #include <string.h>
 #include "hv/dbt/x86_64/emit.h"
 
+#define DEPTH 5 /* operations between a load and an address that are looked at */
+
 static struct emit_later *ec_add(struct emit *e, unsigned why)
 {
     if (e->laters == EMIT_LATERS) {
@@ -64,35 +66,90 @@ static void ec_compare(struct emit *e, unsigned size, unsigned why, bool aligned
         asm_shift(&e->b, ASM_SHL_CL, false, asm_r(RCX), size);
 }
 
+/* The address of an access in rcx, or its lower half. */
+static void ec_address(struct emit *e, bool w, int64_t add)
+{
+    const struct ir_ins *i = emit_ins(e);
+    int64_t base;
+
+    if (emit_const(e, i->a, &base))
+        asm_mov_imm(&e->b, RCX, ((uint64_t)base + (uint64_t)add) & (w ? UINT64_MAX : UINT32_MAX));
+    else if (add)
+        asm_op(&e->b, ASM_LEA, w, RCX, asm_m(emit_reg(e, i->a, RCX), (int32_t)add));
+    else
+        emit_load_value(e, w, RCX, i->a);
+}
+
 /*
  * A CPU that runs ahead of the comparison and is wrong stays within the entry's page all the same,
  * or 7 bytes behind it, which are the guest's too, or nobody's: <hv/view.h>, <hv/nospec.h>.
  */
-void emit_find(struct emit *e, unsigned tag, unsigned why, bool atomic)
+static void ec_look_up(struct emit *e, unsigned tag, unsigned why, bool atomic)
 {
     const struct ir_ins *i = emit_ins(e);
     const struct jit_layout *l = e->in->l;
-    int64_t base, add = atomic ? 0 : i->imm;
 
-    if (emit_const(e, i->a, &base))
-        asm_mov_imm(&e->b, RCX, (uint64_t)base + (uint64_t)add);
-    else
-        asm_op(&e->b, ASM_LEA, true, RCX, asm_m(emit_reg(e, i->a, RCX), (int32_t)add));
+    ec_address(e, true, atomic ? 0 : i->imm);
     asm_op(&e->b, ASM_MOV, false, RAX, asm_r(RCX));
     asm_shift(&e->b, ASM_SHR_CL, false, asm_r(RAX), PAGE_SHIFT - l->tlb_shift);
     asm_imm(&e->b, ASM_AND, false, asm_r(RAX), (int32_t)((l->tlb_entries - 1) << l->tlb_shift));
     asm_op(&e->b, ASM_XOR, true, RCX, asm_mx(RBP, RAX, l->tlb + (int32_t)tag));
     ec_compare(e, i->size & IR_SIZE, why, atomic);
+}
+
+void emit_find(struct emit *e, unsigned tag, unsigned why)
+{
+    ec_look_up(e, tag, why, true);
     asm_imm(&e->b, ASM_AND, false, asm_r(RCX), PAGE_SIZE - 1);
 }
 
-/* rax: the host's address of the page, rcx: offset within the page. */
+/*
+ * Whether the value comes from a load, by a few operations; guest state: whether all that the unit
+ * writes there are pointers that it loads.
+ */
+static bool ec_follows_load(const struct emit *e, uint16_t v, unsigned depth)
+{
+    const struct ir_ins *i = &e->u->ins[v];
+
+    if (i->op == IR_LOAD)
+        return true;
+    if (i->op == IR_GET)
+        return i->imm / 8 < 64 && e->pointers >> i->imm / 8 & 1;
+    return depth && i->a && ir_info[i->op].flags & IR_F_PURE &&
+           (ec_follows_load(e, i->a, depth - 1) || (i->b && ec_follows_load(e, i->b, depth - 1)));
+}
+
+void emit_find_pointers(struct emit *e)
+{
+    uint64_t loaded = 0, others = 0;
+
+    for (unsigned k = 0; k < e->u->n; k++) {
+        const struct ir_ins *i = &e->u->ins[k], *from = &e->u->ins[i->a];
+        if (i->op != IR_SET || i->imm / 8 >= 64)
+            continue;
+        if (from->op == IR_LOAD && (from->size & IR_SIZE) == 3)
+            loaded |= 1ull << i->imm / 8;
+        else
+            others |= 1ull << i->imm / 8;
+    }
+    e->pointers = loaded & ~others;
+}
+
+/*
+ * rax: the host's address of the page, rcx: offset within the page. What the comparison left in rcx
+ * has it, too, but comes with the entry's tag. Where one load waits for another, that wait is the
+ * loop's time: there the offset is made from the address again, an instruction more, and the load
+ * begins sooner.
+ */
 static void ec_translate(struct emit *e, unsigned tag, unsigned why)
 {
     const struct jit_layout *l = e->in->l;
 
-    emit_find(e, tag, why, false);
+    ec_look_up(e, tag, why, false);
     asm_op(&e->b, ASM_MOV, true, RAX, asm_mx(RBP, RAX, l->tlb + l->tlb_host));
+    if (why == JIT_LOAD && ec_follows_load(e, emit_ins(e)->a, DEPTH))
+        ec_address(e, false, emit_ins(e)->imm);
+    asm_imm(&e->b, ASM_AND, false, asm_r(RCX), PAGE_SIZE - 1);
 }
 
 static void ec_load_int(struct emit *e, unsigned to)
