@@ -111,6 +111,8 @@ int arch_early_init(struct boot_info *bi)
 {
     clock_set_base(rdtsc());
     random_init(bi);
+    microcode_boot(bi);
+    read_features(&x86_features); /* it may have brought some, or taken them away */
     if (!x86_features.nx) {
         log_err("this CPU does not offer non-executable pages: enable \"NX\" or \"Execute "
                 "Disable\" in the firmware's setup");

@@ -81,6 +81,15 @@ void x86_boot_percpu(void); /* first C code on the boot CPU: makes this_cpu() wo
 void x86_set_percpu(struct percpu *);
 int must_check x86_control_setup(void); /* control registers, EFER, PAT: each CPU */
 
+/*
+ * microcode_load.c: what `microcode` in [host] names is loaded if it is newer; needs x86_features.
+ * The boot CPU, before others run; then each of those, before it sets itself up.
+ */
+struct boot_info;
+void microcode_boot(const struct boot_info *);
+void microcode_cpu(void);
+uint32_t microcode_revision(void); /* of the boot CPU; 0: not known */
+
 /* vmx.c: CPUID says that there is Intel VMX. */
 bool x86_has_vmx(void);
 

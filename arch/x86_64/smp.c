@@ -167,6 +167,7 @@ _Noreturn void x86_ap_entry(uint32_t id)
 
     x86_desc_init(self->arch);
     x86_set_percpu(self);
+    microcode_cpu();
     if (arch_cpu_init() || lapic_cpu_init() || timer_cpu_init())
         cpu_halt_forever();
     ap_arrive();

@@ -57,6 +57,20 @@ static void set_path(struct parse *p, const struct key *k, void *field)
         check_file(p, field);
 }
 
+/* arch looks for the names itself, before the configuration is read (config_microcode()). */
+static void add_microcode(struct parse *p, const struct key *k, void *field)
+{
+    struct host_config *host = field;
+    char path[PATH_LEN];
+
+    (void)k;
+    if (host->nmicrocode == MICROCODE_FILES)
+        complain(p, "at most %u files of microcode are accepted", MICROCODE_FILES);
+    else if (copy_text(p, path, sizeof path))
+        check_file(p, path);
+    host->nmicrocode++;
+}
+
 /* The stick need not serve hosts of every ISA. */
 static bool any_firmware(bool (*exists)(const char *))
 {
@@ -602,6 +616,10 @@ static const struct key host_keys[] = {
       "the console speaks the protocol for programs from the start; `json off` turns it off" },
     { "max-cpus", set_number, HOST(max_cpus), 1, MAX_CPUS, NULL, false, "1024",
       "Trivet starts no more than so many of the machine's CPUs" },
+    { "microcode", add_microcode, 0, 0, 0, NULL, true, "none",
+      "x86: a file of microcode updates, as Intel's and AMD's packages have them: the newest for "
+      "this CPU is loaded on every CPU before anything else is done. At most 4 lines: a stick may "
+      "have one for each maker" },
     { "mitigations", config_set_word, HOST(mitigations), WORDS(mitigation_names), false, "auto",
       "what is done against attacks by speculation. auto: what the CPU needs, as `cpus "
       "--mitigations` shows. "
@@ -642,6 +660,7 @@ static const struct {
     const char *values;
 } syntaxes[] = {
     { set_path, "FILE" },
+    { add_microcode, "FILE" },
     { set_firmware, "uefi|FILE" },
     { set_after, "NAME" },
     { set_text, "TEXT" },

@@ -110,12 +110,20 @@ static void add_parts(const struct scan *s, unsigned line, const char *value)
     }
 }
 
+static bool is_microcode(const char *section, const char *key, const char *value)
+{
+    return key && value && *value && conf_same(section, "host", SIZE_MAX) &&
+           conf_same(key, "microcode", SIZE_MAX);
+}
+
 static int on_value(void *user, const char *section, const char *key, const char *value, int line)
 {
     struct scan *s = user;
     const char *path;
     size_t len;
 
+    if (is_microcode(section, key, value))
+        s->add(s->ctx, (unsigned)line, value, strlen(value));
     if (!key || !value || !conf_same(section, "guest", 5) || !is_blank(section[5]))
         return 1;
     if (conf_same(key, "firmware", SIZE_MAX) && conf_same(value, FIRMWARE_UEFI, SIZE_MAX)) {
@@ -140,6 +148,25 @@ void config_files(const char *text, unsigned isa,
     struct scan s = { .isa = isa, .add = add, .ctx = ctx };
 
     (void)ini_parse_string(text, on_value, &s);
+}
+
+static int on_microcode(void *user, const char *section, const char *key, const char *value,
+                        int line)
+{
+    struct scan *s = user;
+
+    if (is_microcode(section, key, value))
+        s->add(s->ctx, (unsigned)line, value, strlen(value));
+    return 1;
+}
+
+void config_microcode(const char *text,
+                      void (*add)(void *ctx, unsigned line, const char *path, size_t len),
+                      void *ctx)
+{
+    struct scan s = { .add = add, .ctx = ctx };
+
+    (void)ini_parse_string(text, on_microcode, &s);
 }
 
 static int on_host_value(void *user, const char *section, const char *key, const char *value,

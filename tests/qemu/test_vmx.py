@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+import microcode
 import test_guests
 from bochs import Bochs
 from trivet import guest_file, make_image, section
@@ -37,9 +38,12 @@ LEAKS = {"corei7_skylake_x": OLD, "corei7_haswell_4770": OLD, "corei7_icelake_u"
 
 @pytest.mark.parametrize("model, cpus", MACHINES)
 def test_model(model, cpus):
-    with Bochs(make_image(test_guests.CONFIG, test_guests.FILES()), model=model,
-               cpus=cpus) as machine:
+    config = test_guests.CONFIG.replace("log = info\n", "log = info\nmicrocode = intel.bin\n")
+    files = {**test_guests.FILES(), "intel.bin": microcode.intel(0x7fff0001)}
+    with Bochs(make_image(config, files), model=model, cpus=cpus) as machine:
         machine.boot(240)
+        assert "microcode: intel.bin has an update" in machine.text
+        assert "the CPU does not take revision 0x7fff0001: it stays at 0" in machine.text
         for said in ("no usable ACPI tables", "functions, by configuration mechanism 1",
                      "Intel VMX: unrestricted guest, EPT with 1 GiB pages",
                      "APICv (xAPIC and x2APIC)"):

@@ -106,6 +106,7 @@ struct config_vfs {
     uint16_t count;
 };
 enum mitigations { MITIGATIONS_AUTO, MITIGATIONS_OFF, MITIGATIONS_ALL };
+#define MICROCODE_FILES 4u
 struct host_config {
     enum log_level log;
     enum mitigations mitigations;
@@ -115,6 +116,7 @@ struct host_config {
     uint32_t escape;   /* the control character that leaves a guest's console */
     struct config_vfs vfs[8];
     unsigned nvfs;
+    unsigned nmicrocode; /* lines; arch finds them by config_microcode() */
     uint64_t keys_seen;
 };
 /* A switch. */

@@ -36,5 +36,9 @@ bool config_same_file(const char *a, size_t n, const char *b, size_t m);
 #define CONFIG_ALL_ISAS (~0u)
 void config_files(const char *text, unsigned isa,
                   void (*add)(void *ctx, unsigned line, const char *path, size_t len), void *ctx);
+/* The same for the files that `microcode` in [host] names alone. */
+void config_microcode(const char *text,
+                      void (*add)(void *ctx, unsigned line, const char *path, size_t len),
+                      void *ctx);
 /* What `max-cpus` in [host] says, before the configuration is read whole; 0: nothing usable. */
 unsigned config_max_cpus(const char *text);
