@@ -6,13 +6,10 @@
 #include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/event.h>
-#include <hv/files.h>
-#include <hv/kernel.h>
 #include <hv/log.h>
 #include <hv/mgmt.h>
 #include <hv/start.h>
 #include <hv/time.h>
-#include <hv/vcpu.h>
 #include <hv/vm.h>
 #include <hv/words.h>
 #include <stdio.h>
@@ -20,35 +17,8 @@
 
 #define TALLY_EVERY 200000000ull /* ns */
 
-/*
- * A guest for another ISA is left out, with one line that says so. Where nothing runs at all, each
- * guest may be tried and tells why not.
- */
-static bool for_this_machine(struct vm *vm)
-{
-    const struct guest_config *g = vm->config;
-    uint64_t len = 0;
-    const void *file = file_find(g->kernel, &len);
-    enum isa isa = guest_isa(g, file, len);
-    const char *by;
-
-    if (isa == ISA_COUNT || engine_for(isa, 0) || !engine_at(0))
-        return true;
-    by = g->isa == ISA_COUNT && file && kernel_is_guessed(file, len) ? kernel_packed_by(file, len)
-                                                                     : NULL;
-    if (by)
-        vm_leave_out(vm,
-                     "it is for aarch64, since its kernel is compressed with %s: if that is an x86 "
-                     "kernel, unpack it with `%s -d`",
-                     by, by);
-    else
-        vm_leave_out(vm, "it is for %s, which this machine does not run", isa_names[isa]);
-    log_info("%s: left out: %s", g->name, vm->why);
-    return false;
-}
-
 /* True: it is to start by itself. */
-static bool define_one(const struct guest_config *g)
+static bool define_one(struct guest_config *g)
 {
     struct vm *vm;
     int err = vm_define(g, &vm);
@@ -57,7 +27,7 @@ static bool define_one(const struct guest_config *g)
         log_err("%s: cannot be defined: %s", g->name, error_text(err));
         return false;
     }
-    if (!for_this_machine(vm))
+    if (!vm_is_for_this_machine(vm))
         return false;
     if (g->bad) {
         vm_leave_out(vm, "an error in trivet.conf, line %u; `config check` shows it", g->bad_line);

@@ -368,3 +368,12 @@ void disk_hold_boot(const struct boot_info *bi)
             log_info("%s: Trivet started from it: no guest can write to it", d->own.blk.name);
         }
 }
+
+struct volume *disk_boot_volume(void)
+{
+    struct disk *d = disks;
+
+    while (d && !d->own.disk)
+        d = d->next;
+    return d ? &d->own : NULL;
+}

@@ -79,12 +79,12 @@ static void make_nat_uplink(const struct config_net *n)
 }
 
 /* Those with `ip=` first: what is made from a name avoids them. */
-static int add_nat_guests(bool fixed)
+static int add_nat_guests(const struct config *all, bool fixed)
 {
     int err = 0;
 
-    for (unsigned g = 0; g < the_config.nguests && !err; g++) {
-        const struct guest_config *c = &the_config.guest[g];
+    for (unsigned g = 0; g < all->nguests && !err; g++) {
+        const struct guest_config *c = &all->guest[g];
 
         for (unsigned i = 0; i < c->nnets && !err; i++)
             if (strcmp(c->net[i].net, NAT_NAME) == 0 && !c->bad && fixed == (c->net[i].ip != 0))
@@ -103,8 +103,9 @@ static void add_forwards(const struct config_nat *c)
     }
 }
 
-static int make_nat(const struct config_nat *c)
+static int make_nat(struct config *all)
 {
+    const struct config_nat *c = &all->nat;
     struct nat_config n = { .inside = c->inside,
                             .inside_mask = c->inside_mask,
                             .address = c->address,
@@ -115,30 +116,133 @@ static int make_nat(const struct config_nat *c)
     memcpy(n.dns, c->dns, sizeof n.dns);
     err = nat_start(&n);
     if (!err)
-        err = add_nat_guests(true);
+        err = add_nat_guests(all, true);
     if (!err)
-        err = add_nat_guests(false);
+        err = add_nat_guests(all, false);
     if (err) {
         log_err("[net %s]: %s", NAT_NAME, err == -ENOMEM ? "out of memory" : "no address is left");
         return err == -ENOMEM ? err : 0;
     }
     add_forwards(c);
-    make_nat_uplink(config_nat_net(&the_config));
+    make_nat_uplink(config_nat_net(all));
     return 0;
+}
+
+static int make_switch(const struct config_net *n)
+{
+    int err = net_add(n->name, n->mtu, n->floods);
+
+    if (!err && n->uplink[0] && strcmp(n->name, NAT_NAME) != 0)
+        make_uplink(n);
+    return err;
 }
 
 static int make_switches(void)
 {
     int err = 0;
 
-    for (unsigned i = 0; i < the_config.nnets && !err; i++) {
-        const struct config_net *n = &the_config.net[i];
+    for (unsigned i = 0; i < the_config.nnets && !err; i++)
+        err = make_switch(&the_config.net[i]);
+    return err || !config_nat_net(&the_config) ? err : make_nat(&the_config);
+}
 
-        err = net_add(n->name, n->mtu, n->floods);
-        if (!err && n->uplink[0] && strcmp(n->name, NAT_NAME) != 0)
-            make_uplink(n);
+/* ---- `reload` ---- */
+
+#define AT_NEXT_BOOT "it takes effect at the next boot"
+
+static struct config_net *find_net(struct config *c, const char *name)
+{
+    for (unsigned i = 0; i < c->nnets; i++)
+        if (strcmp(c->net[i].name, name) == 0)
+            return &c->net[i];
+    return NULL;
+}
+
+static bool same_access(const struct net_access *a, const struct net_access *b)
+{
+    return a->vlan == b->vlan && a->trunk == b->trunk && a->rate == b->rate &&
+           memcmp(a->allowed, b->allowed, sizeof a->allowed) == 0;
+}
+
+static bool same_net(const struct config_net *a, const struct config_net *b)
+{
+    return a->mtu == b->mtu && a->floods == b->floods && strcmp(a->uplink, b->uplink) == 0 &&
+           same_access(&a->access, &b->access);
+}
+
+static bool same_forwards(const struct config_nat *a, const struct config_nat *b)
+{
+    bool same = a->nforwards == b->nforwards;
+
+    for (unsigned i = 0; same && i < a->nforwards; i++) {
+        const struct config_forward *f = &a->forward[i], *g = &b->forward[i];
+
+        same = f->port == g->port && f->guest_port == g->guest_port && f->udp == g->udp &&
+               strcmp(f->guest, g->guest) == 0;
     }
-    return err || !config_nat_net(&the_config) ? err : make_nat(&the_config.nat);
+    return same;
+}
+
+static bool same_nat(const struct config_nat *a, const struct config_nat *b)
+{
+    return a->inside == b->inside && a->inside_mask == b->inside_mask && a->address == b->address &&
+           a->mask == b->mask && a->gateway == b->gateway && a->ndns == b->ndns &&
+           memcmp(a->dns, b->dns, sizeof a->dns) == 0 && same_forwards(a, b);
+}
+
+static const char *take_new_net(struct config *newer, const struct config_net *n)
+{
+    int err = the_config.nnets < ARRAY_SIZE(the_config.net) ? make_switch(n) : -ENOSPC;
+
+    if (err)
+        return "it cannot be made now; " AT_NEXT_BOOT;
+    the_config.net[the_config.nnets++] = *n;
+    if (strcmp(n->name, NAT_NAME) != 0)
+        return "it is made";
+    the_config.nat = newer->nat;
+    return make_nat(newer) ? "out of memory" : "it is made, with its gateway";
+}
+
+/* A guest's device on the NAT network that the gateway does not know, or knows otherwise. */
+static void take_nat_device(const struct guest_config *c, const struct guest_net *n,
+                            config_tell *tell, void *ctx)
+{
+    uint32_t ip = nat_guest_ip(net_find(NAT_NAME), n->mac);
+    int err = ip ? 0 : nat_add_guest(c->name, n->mac, n->ip);
+
+    if (err)
+        tell(ctx, NAT_NAME, "changed",
+             err == -EEXIST ? "a guest's address is another's until the next boot"
+                            : "no address is left for a guest, or no memory");
+    else if (ip && n->ip && ip != n->ip)
+        tell(ctx, NAT_NAME, "changed", "a guest's new address: " AT_NEXT_BOOT);
+}
+
+static void take_nat_devices(struct config *newer, config_tell *tell, void *ctx)
+{
+    for (unsigned g = 0; g < newer->nguests; g++)
+        for (unsigned i = 0; i < newer->guest[g].nnets; i++)
+            if (strcmp(newer->guest[g].net[i].net, NAT_NAME) == 0)
+                take_nat_device(&newer->guest[g], &newer->guest[g].net[i], tell, ctx);
+}
+
+void config_take_nets(struct config *newer, config_tell *tell, void *ctx)
+{
+    assert_cpu0();
+    for (unsigned i = 0; i < newer->nnets; i++) {
+        const struct config_net *n = &newer->net[i], *now = find_net(&the_config, n->name);
+        bool nat = strcmp(n->name, NAT_NAME) == 0;
+
+        if (!now)
+            tell(ctx, n->name, "new", take_new_net(newer, n));
+        else if (!same_net(now, n) || (nat && !same_nat(&the_config.nat, &newer->nat)))
+            tell(ctx, n->name, "changed", AT_NEXT_BOOT);
+    }
+    for (unsigned i = 0; i < the_config.nnets; i++)
+        if (!find_net(newer, the_config.net[i].name))
+            tell(ctx, the_config.net[i].name, "removed", AT_NEXT_BOOT);
+    if (config_nat_net(&the_config))
+        take_nat_devices(newer, tell, ctx);
 }
 
 int config_init(const char *text, size_t len)

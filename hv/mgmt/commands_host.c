@@ -48,6 +48,10 @@ const struct command commands[] = {
       1, 1, 1 },
     { "set", "NAME KEY=VALUE", "a key of trivet.conf for a guest's next start; not saved",
       "set debian memory=512M", cmd_set, NULL, 1, 2, MAX_ARGS - 1 },
+    { "reload", "",
+      "read trivet.conf and its files anew: new guests appear, changed ones change at their next "
+      "start, and one with an error changes nothing",
+      "reload", cmd_reload, NULL, 0, 0, 0 },
     { "pause", "NAME", "halt a guest's CPUs and its clock", "pause debian", cmd_pause, NULL, 1, 1,
       1 },
     { "resume", "NAME", "go on after a pause", "resume debian", cmd_resume, NULL, 1, 1, 1 },

@@ -73,6 +73,7 @@ void session_date(uint64_t seconds, char out[20]);
 #define COMMAND(n) void cmd_##n(struct out *, unsigned argc, char **argv)
 COMMAND(help);
 COMMAND(set);
+COMMAND(reload);
 COMMAND(exit);
 COMMAND(clear);
 COMMAND(date);

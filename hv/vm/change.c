@@ -37,9 +37,38 @@ int vm_change(struct vm *vm, const struct guest_config *next, const char *key)
 /* Into the place of the old one, which others point into. */
 void vm_take_change(struct vm *vm)
 {
-    for (unsigned i = 0; vm->next && i < the_config.nguests; i++)
-        if (vm->config == &the_config.guest[i])
-            the_config.guest[i] = *vm->next;
+    if (vm->next)
+        *vm->own = *vm->next;
     free(vm->next);
     vm->next = NULL;
+}
+
+/* What kept it from this machine may be mended. */
+static void look_once_more(struct vm *vm)
+{
+    if (vm->left_out)
+        vm->why[0] = '\0';
+    vm->left_out = false;
+    (void)vm_is_for_this_machine(vm);
+}
+
+int vm_reconfigure(struct vm *vm, const struct guest_config *c, bool files)
+{
+    bool same = config_same_guest(vm->config, c), down = !vm_is_up(vm);
+    int err = same ? 0 : vm_change(vm, c, "");
+
+    assert_cpu0();
+    if (err)
+        return err;
+    if (same) {
+        free(vm->next);
+        vm->next = NULL;
+    }
+    vm->unsaved[0] = '\0';
+    if (down)
+        vm_take_change(vm);
+    if (vm->state == VM_OFF && (!same || files || vm->left_out))
+        look_once_more(vm);
+    vm->files_wait |= !down && files;
+    return !same || files;
 }

@@ -4,6 +4,8 @@
 #include <hv/files.h>
 #include <hv/guest.h>
 #include <hv/kernel.h>
+#include <hv/log.h>
+#include <hv/vcpu.h>
 #include <hv/vm.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,4 +51,31 @@ int vm_check_files(struct vm *vm)
     int err = check_kernel(vm);
 
     return err ? err : check_firmware(vm);
+}
+
+/*
+ * A guest for another ISA is left out, with one line that says so. Where nothing runs at all, each
+ * guest may be tried and tells why not.
+ */
+bool vm_is_for_this_machine(struct vm *vm)
+{
+    const struct guest_config *g = vm->config;
+    uint64_t len = 0;
+    const void *file = file_find(g->kernel, &len);
+    enum isa isa = guest_isa(g, file, len);
+    const char *by;
+
+    if (isa == ISA_COUNT || engine_for(isa, 0) || !engine_at(0))
+        return true;
+    by = g->isa == ISA_COUNT && file && kernel_is_guessed(file, len) ? kernel_packed_by(file, len)
+                                                                     : NULL;
+    if (by)
+        vm_leave_out(vm,
+                     "it is for aarch64, since its kernel is compressed with %s: if that is an x86 "
+                     "kernel, unpack it with `%s -d`",
+                     by, by);
+    else
+        vm_leave_out(vm, "it is for %s, which this machine does not run", isa_names[isa]);
+    log_info("%s: left out: %s", g->name, vm->why);
+    return false;
 }

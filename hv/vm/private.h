@@ -16,6 +16,12 @@ int must_check restore_step(struct vm *);
 /* vm.c. Kills the VM with the reason that guest code left in vm->why, or this one. Any CPU. */
 void vm_kill_error(struct vm *, const struct vcpu *, const struct vcpu_exit *, int err);
 
+void vm_lifecycle(struct event *); /* vm.c: of vm->lifecycle */
+/* vm.c; CPU 0: vm_start(), with the files of this generation */
+int must_check vm_start_with(struct vm *, uint64_t files);
+/* list.c; CPU 0: it is removed, and may be off for good now. */
+void vm_go_if_removed(struct vm *);
+
 /* check.c; CPU 0, its ISA is known: 0, or -Exxx with vm->why */
 int must_check vm_check_files(struct vm *);
 /* change.c; CPU 0, it is off: what vm_change() said holds now */

@@ -491,7 +491,7 @@ int vm_save(struct vm *vm)
     j->to = save_take(0);
     if (!j->to)
         return -ENOMEM;
-    *j->to = (struct saved){ .info.bytes = PAGE_SIZE };
+    *j->to = (struct saved){ .info.bytes = PAGE_SIZE, .info.files = vm->files };
     j->under_way = true;
     j->resume = running;
     j->stay = __atomic_load_n(&vm->pending, __ATOMIC_RELAXED) & VMP_PAUSE; /* not a stand yet */
@@ -577,7 +577,7 @@ int restore_step(struct vm *vm)
 
 int vm_restore(struct vm *vm)
 {
-    int err = vm->saved ? vm_start(vm) : -ENOENT;
+    int err = vm->saved ? vm_start_with(vm, vm->saved->info.files) : -ENOENT;
 
     if (!err)
         vm->restore.phase = RESTORE_BUILD;
@@ -601,5 +601,6 @@ int vm_drop(struct vm *vm)
         return -EBUSY;
     drop(vm->saved);
     vm->saved = NULL;
+    vm_go_if_removed(vm);
     return 0;
 }

@@ -34,72 +34,9 @@ const char *const vm_state_names[] = {
     [VM_PAUSED] = "paused", [VM_STOPPING] = "stopping", [VM_CRASHED] = "crashed",
 };
 
-static struct vm *vms[MAX_VMS];
-static uint32_t nvms;
 static uint64_t starts;
 
 static const char *vm_name_of(const struct vm *vm) { return vm->config->name; }
-
-static void lifecycle(struct event *);
-
-/* ---- the list ---- */
-
-uint32_t vm_count(void) { return nvms; }
-
-struct vm *vm_by_index(uint32_t i)
-{
-    assert_cpu0();
-    return i < nvms ? vms[i] : NULL;
-}
-
-struct vm *vm_find(const char *name)
-{
-    assert_cpu0();
-    for (uint32_t i = 0; i < nvms; i++)
-        if (strcmp(vm_name_of(vms[i]), name) == 0)
-            return vms[i];
-    return NULL;
-}
-
-static int make_console(struct vm *vm, const char *name)
-{
-    int err = console_create(name, &vm->console);
-
-    return err ? err : charge(vm, CHARGE_OVERHEAD, heap_cost(vm->console));
-}
-
-int vm_define(const struct guest_config *config, struct vm **out)
-{
-    struct vm *vm;
-    int err;
-
-    assert_cpu0();
-    hv_assert(config && out);
-    if (vm_find(config->name))
-        return -EEXIST;
-    if (nvms == MAX_VMS)
-        return -ENOSPC;
-    vm = calloc(1, sizeof *vm); /* charge: charge_new() */
-    if (!vm)
-        return -ENOMEM;
-    vm->id = nvms;
-    vm->config = config;
-    vm->exit_code = -1;
-    spin_init(&vm->lock, LOCK_VM);
-    random_stream_init(&vm->random);
-    event_init(&vm->lifecycle, lifecycle, 0);
-    save_init(vm);
-    policy_init(vm);
-    err = charge_new(vm);
-    if (!err)
-        err = make_console(vm, config->name);
-    if (err) {
-        free(vm);
-        return err;
-    }
-    *out = vms[nvms++] = vm;
-    return 0;
-}
 
 /* ---- wishes: any CPU ---- */
 
@@ -418,8 +355,12 @@ const char *vm_why(const struct vm *vm, char *buf, size_t len)
                                                               : "",
                      vm->why);
     if (vm->again_ns && n >= 0 && (size_t)n < len)
-        snprintf(buf + n, len - (size_t)n, "%sstarts again in %llu s", vm->why[0] ? "; " : "",
-                 (unsigned long long)again / 1000000000u + 1);
+        n += snprintf(buf + n, len - (size_t)n, "%sstarts again in %llu s", n ? "; " : "",
+                      (unsigned long long)again / 1000000000u + 1);
+    if ((vm->removed || vm->next || vm->files_wait) && n >= 0 && (size_t)n < len)
+        snprintf(buf + n, len - (size_t)n, "%s%s", n ? "; " : "",
+                 vm->removed ? "removed from trivet.conf: it goes when it is off"
+                             : "a change waits for its next start");
     return buf;
 }
 
@@ -457,14 +398,18 @@ static int begin_start(struct vm *vm)
     return err;
 }
 
-int vm_start(struct vm *vm)
+int vm_start(struct vm *vm) { return vm_start_with(vm, files_generation()); }
+
+int vm_start_with(struct vm *vm, uint64_t files)
 {
     int err;
 
     assert_cpu0();
     if (vm->state != VM_OFF && vm->state != VM_CRASHED)
         return -EBUSY;
-    if (vm->left_out)
+    if (vm->removed)
+        snprintf(vm->why, sizeof vm->why, "trivet.conf names it no more");
+    if (vm->left_out || vm->removed)
         return -ENOTSUP;
     vm_set_state(vm, VM_OFF);
     vm_take_change(vm);
@@ -478,7 +423,11 @@ int vm_start(struct vm *vm)
     vm->start_number = ++starts;
     vm->asked_ns = time_ns();
     vm->paused_ns = 0;
+    vm->files = files;
+    vm->files_wait = files != files_generation() && vm->files_wait;
+    files_look_at(files);
     err = begin_start(vm);
+    files_look_at(FILES_NEWEST);
     vm->not_started = err != 0;
     if (err)
         return err;
@@ -505,10 +454,13 @@ static struct vm *next_to_scrub(void)
 {
     struct vm *first = NULL;
 
-    for (uint32_t i = 0; i < nvms; i++)
-        if (vms[i]->state == VM_STARTING && !vms[i]->scrubbed &&
-            (!first || vms[i]->start_number < first->start_number))
-            first = vms[i];
+    for (uint32_t i = 0; i < vm_count(); i++) {
+        struct vm *vm = vm_by_index(i);
+
+        if (vm->state == VM_STARTING && !vm->scrubbed &&
+            (!first || vm->start_number < first->start_number))
+            first = vm;
+    }
     return first;
 }
 
@@ -550,7 +502,9 @@ static void end_empty(struct vm *vm)
                 vm->why);
     else
         log_info("%s: off: %s", vm_name_of(vm), vm->why[0] ? vm->why : "switched off");
-    policy_ended(vm, vm->end_restarts && !vm->not_started);
+    policy_ended(vm, vm->end_restarts && !vm->not_started && !vm->removed);
+    vm_go_if_removed(vm);
+    files_drop(vm_oldest_files());
 }
 
 /*
@@ -724,7 +678,7 @@ static void on_up(struct vm *vm)
 
 static void on_down(struct vm *vm) { vm->pending = 0; }
 
-static void lifecycle(struct event *ev)
+void vm_lifecycle(struct event *ev)
 {
     static void (*const table[])(struct vm *) = {
         [VM_OFF] = on_down,  [VM_STARTING] = on_starting, [VM_RUNNING] = on_up,
@@ -734,7 +688,9 @@ static void lifecycle(struct event *ev)
 
     assert_cpu0();
     hv_assert(vm->state < ARRAY_SIZE(table));
+    files_look_at(vm->files);
     table[vm->state](vm);
+    files_look_at(FILES_NEWEST);
 }
 
 /* ---- pause and resume ---- */

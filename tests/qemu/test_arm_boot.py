@@ -52,6 +52,8 @@ def test_machine(model, gic, acpi, cpus, memory, disk, restart):
         idle = [[cpu["idle_ns"] for cpu in machine.cmd("cpus")["cpus"]] for _ in range(2)]
         # the clock goes, and the CPU sleeps and wakes
         assert idle[0][0] < idle[1][0]
+        if disk == "nvme":
+            assert machine.cmd("reload", 60)["changes"] == []
         if restart:
             restart_and_power_off(machine)
 

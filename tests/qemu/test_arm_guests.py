@@ -4,9 +4,14 @@ inside, on every kind of host."""
 import pytest
 
 import arm
-from trivet import ArmMachine, make_image, note
+from trivet import ArmMachine, OwnImage, make_image, note, put_files, scratch
 
-MACHINE_TYPE = ArmMachine
+
+class Own(OwnImage, ArmMachine):
+    """Its image is its own."""
+
+
+MACHINE_TYPE = Own
 # name: image, command line, vcpus, memory, seconds
 GUESTS = {
     "hello-flat": ("hello-flat", "a=1 b", 1, "16M", 30),
@@ -73,6 +78,18 @@ def test_way_out(machine, how):
     assert info["state"] == ("off" if how == "off" else "crashed")
     boots = machine.output(name).count("PASS psci version")
     assert boots == 1 if how == "off" else boots > 1
+
+
+def test_reload(machine):
+    """A new guest starts from a file that was not there at boot; a removed one has gone."""
+    text = CONFIG[:CONFIG.index("[guest out-off]")] + arm.guest("newer", "newer-image", "a=1 b", 1)
+    put_files(machine.image, {"trivet.conf": scratch("arm-reload.conf", text.encode()),
+                              "newer-image": arm.files(GUESTS)["hello-image"]})
+    answer = machine.cmd("reload", 60)
+    assert [(row["section"], row["change"]) for row in answer["changes"]] == [
+        ("guest newer", "new"), *((f"guest out-{how}", "removed") for how in WAYS_OUT)], answer
+    assert "a=1 b" in machine.pass_guest("newer", 30)
+    assert not any(name.startswith("out-") for name in machine.guests())
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Boot: from each kind of disk, and where something is missing, in words that a person can act
 on."""
+import os
+
 import pytest
 
 import microcode
@@ -54,6 +56,18 @@ def microcode_is_tried(machine, disk):
     assert "has microcode revision" not in machine.text
 
 
+def check_reload(machine, disk):
+    """What it started from can be read again, or Trivet says why not."""
+    if disk == "usb":
+        assert machine.ask("reload")["error"].startswith(
+            "what Trivet started from cannot be read again: it is on no partition of a disk that "
+            "Trivet drives; `disks` lists those.")
+    else:
+        answer = machine.cmd("reload", 60)
+        assert answer["read_bytes"] > sum(map(os.path.getsize, FILES.values())), answer
+        assert answer["new_bytes"] == 0 and answer["changes"] == answer["errors"] == []
+
+
 @pytest.mark.parametrize("disk", MACHINES)
 def test_machine(disk):
     """The disk is read, every processor and all memory found, and each boot step tells its time."""
@@ -67,6 +81,7 @@ def test_machine(disk):
         if disk == "usb":
             an_interrupt_comes_once_beside_better_ones(machine)
         microcode_is_tried(machine, disk)
+        check_reload(machine, disk)
         assert "hello" in machine.guests()
         assert len(machine.cmd("cpus")["cpus"]) == cpus
         assert (machine.cmd("memory")["total_bytes"] > 4 << 30) == (memory == "5G")

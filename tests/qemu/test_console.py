@@ -8,6 +8,7 @@ import re
 import subprocess
 import time
 
+import trivet
 from trivet import PASSED, TOP, guest_file, scratch, section
 
 CONFIG = ("[host]\nlog = info\n"
@@ -30,6 +31,13 @@ def files():
 
 
 FILES = files
+
+
+class Own(trivet.OwnImage, trivet.Machine):
+    """Its image is its own."""
+
+
+MACHINE_TYPE = Own
 
 
 def text(machine, line, timeout=10):
@@ -316,6 +324,130 @@ def test_console_attach_replays_and_ctrl_bracket_leaves(machine):
     machine.detach()
     assert machine.cmd("list")["guests"]
     machine.cmd("stop one --force")
+
+
+# ---- reload: the last tests, for the guests are others afterwards ----
+
+NEW_KERNEL = "guests/A new kernel, with a long n\u00e4me"
+SOUND = CONFIG.replace("vcpu = 2", "vcpus = 2")
+
+
+def put_config(machine, text, files=None):
+    trivet.put_files(machine.image, {"trivet.conf": scratch("reload.conf", text.encode()),
+                                     **(files or {})})
+
+
+def changes(machine):
+    """`reload`: {section: (change, text)}."""
+    answer = machine.cmd("reload", 60)
+    assert answer["errors"] == [], answer
+    return {row["section"]: (row["change"], row["text"]) for row in answer["changes"]}
+
+
+def test_reload_refuses_what_is_wrong(machine):
+    """And nothing changes then."""
+    before = machine.guests()
+    put_config(machine, SOUND + section("added", "not-there", memory="12Q"))
+    answer = machine.cmd("reload", 60)
+    line = SOUND.count("\n") + 2
+    assert [row["line"] for row in answer["errors"]] == [line, line + 1], answer
+    assert "there is no such file on the stick" in answer["errors"][0]["text"]
+    assert answer["changes"] == [] and machine.guests() == before
+    assert machine.cmd("config check")["errors"] != answer["errors"]   # of what holds
+    trivet.put_files(machine.image, {"trivet.conf": None})
+    assert machine.ask("reload")["error"] == \
+        "nothing was changed: trivet.conf on virtio0p1: there is none"
+    with open(machine.image, "r+b") as image:
+        image.seek((1 << 20) + 510)
+        image.write(b"\0\0")
+        image.flush()
+        assert machine.ask("reload")["error"] == \
+            "nothing was changed: trivet.conf on virtio0p1: it holds no FAT file system"
+        image.seek((1 << 20) + 510)
+        image.write(b"\x55\xaa")
+    assert machine.guests() == before
+
+
+def test_reload_takes_what_has_changed(machine):
+    """New guests appear, changed ones change at their next start; what runs goes on."""
+    put_config(machine, SOUND)
+    assert changes(machine) == {"guest wrong": ("changed", "from its next start on")}
+    assert machine.guests()["wrong"]["why"] == ""                      # not left out any more
+    assert changes(machine) == {}
+    machine.cmd("start one")
+    machine.cmd("set two memory=32M")
+    up = machine.guests()["one"]["uptime_ns"]
+    config = SOUND.replace("[guest one]\nkernel = hello-mb1\nmemory = 16M",
+                           "[guest one]\nkernel = hello-mb1\nmemory = 20M")
+    config = config[:config.index("[guest kept]")].replace("log = info", "log = warn\nsmt = off")
+    subprocess.run(["mmd", "-i", trivet.esp_of(machine.image), "::/guests"], check=True)
+    put_config(machine, config + section("added", NEW_KERNEL, memory="16M", debug_exit="yes"),
+               {NEW_KERNEL: guest_file("hello-mb1")})
+    answer = machine.cmd("reload", 60)
+    assert [(row["section"], row["change"], row["text"]) for row in answer["changes"]] == [
+        ("host", "changed", "`log`: it takes effect at once"),
+        ("host", "changed", "`smt`: it takes effect at the next boot"),
+        ("guest one", "changed", "from its next start on; it runs on as it is"),
+        ("guest added", "new", "`start added` starts it"),
+        ("guest kept", "removed", "it is gone")]
+    assert answer["new_bytes"] == os.path.getsize(guest_file("hello-mb1"))
+    guests = machine.guests()
+    assert "kept" not in guests and guests["added"]["state"] == "off"
+    assert guests["one"]["why"] == "a change waits for its next start"
+    assert guests["one"]["uptime_ns"] > up
+    assert machine.cmd("info one")["memory_bytes"] == 16 << 20
+    assert machine.cmd("info two")["memory_bytes"] == 16 << 20         # `set` is undone
+    code, output, _ = machine.run_guest("added", 30)
+    assert code == PASSED and "PASS hello" in output
+    machine.cmd("reset one")
+    assert machine.cmd("info one")["memory_bytes"] == 16 << 20
+    machine.cmd("stop one --force")
+    machine.cmd("start one")
+    assert machine.cmd("info one")["memory_bytes"] == 20 << 20
+    assert machine.guests()["one"]["why"] == ""
+
+
+def starts_again(machine, name, command):
+    """The guest says once more that it has started."""
+    before, end = machine.tail(name).count("PASS hello"), time.monotonic() + 20
+    machine.cmd(command)
+    while machine.tail(name).count("PASS hello") == before:
+        assert time.monotonic() < end, f"{name} did not start again: {machine.tail(name)}"
+        time.sleep(0.2)
+
+
+def test_reload_keeps_files_for_who_runs(machine):
+    """A guest goes on with the files that it started with, also over a reset; one that trivet.conf
+    names no more goes when it is off, and comes back."""
+    put_config(machine, SOUND)
+    machine.cmd("reload")
+    machine.cmd("stop one --force")
+    machine.cmd("start one")
+    put_config(machine, SOUND, {"hello-mb1": scratch(
+        "no-kernel", bytes(os.path.getsize(guest_file("hello-mb1"))))})
+    told = changes(machine)
+    assert told["guest one"] == ("changed", "its files: from its next start on; it runs on as it "
+                                 "is"), told
+    assert machine.guests()["one"]["why"] == "a change waits for its next start"
+    starts_again(machine, "one", "reset one")
+    without = SOUND[SOUND.index("[guest two]"):]
+    put_config(machine, without)
+    assert changes(machine) == {"guest one": ("removed", "it runs on; it goes when it is off")}
+    assert "removed from trivet.conf" in machine.guests()["one"]["why"]
+    starts_again(machine, "one", "reset one")
+    machine.cmd("stop one --force")
+    assert "one" not in machine.guests()
+    assert "there is no guest" in machine.ask("start one")["error"]
+    put_config(machine, SOUND)
+    assert changes(machine)["guest one"] == ("new", "`start one` starts it")
+    assert "kernel hello-mb1: " in machine.ask("start one")["error"]
+    files = machine.cmd("memory")["file_bytes"]
+    put_config(machine, SOUND, {"hello-mb1": guest_file("hello-mb1")})
+    assert changes(machine)["guest one"][0] == "changed"
+    assert machine.cmd("memory")["file_bytes"] == files    # nobody has the broken one any more
+    starts_again(machine, "one", "start one")
+    machine.cmd("stop one --force")
+    put_config(machine, CONFIG)         # what the reboot reads
 
 
 def test_reboot_and_poweroff(keeper):

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -152,6 +153,21 @@ def debian_files():
 
 
 QEMU10 = [os.path.join(TOP, "build/deps/qemu10/run")]    # QEMU 10 instead of the installed one
+
+
+def esp_of(image):
+    """An image's file system, as mtools name it."""
+    return f"{image}@@{1 << 20}"
+
+
+def put_files(image, files):
+    """Writes {path on the stick: path here, or None: it goes} into an image, also under a machine
+    that runs."""
+    environment = dict(os.environ, MTOOLS_SKIP_CHECK="1", LC_ALL="C.UTF-8")
+    for dest, source in files.items():
+        command = (["mcopy", "-o", "-i", esp_of(image), source] if source
+                   else ["mdel", "-i", esp_of(image)])
+        subprocess.run([*command, f"::/{dest}"], check=True, timeout=60, env=environment)
 
 
 class Machine:
@@ -422,6 +438,21 @@ class Machine:
                        and "error" not in value):
                     pass
             return value
+
+
+class OwnImage:
+    """Of a machine whose image is its own, so that a test may change it: put_files(self.image,
+    ...)."""
+
+    def __init__(self, image, **more):
+        self.image = os.path.join(WORK, f"own-{os.getpid()}-{type(self).__name__}.img")
+        shutil.copyfile(image, self.image)
+        super().__init__(self.image, **more)
+
+    def close(self):
+        super().close()
+        if os.path.exists(self.image):
+            os.remove(self.image)
 
 
 class ArmMachine(Machine):

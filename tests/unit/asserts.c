@@ -130,7 +130,7 @@ static void test_in_the_code(void **state)
     host_cpu = 1;
     assert_true(FAILS(vm = vm_find("x")));
     assert_null(vm);
-    assert_non_null(strstr(panic_text, "vm.c:"));
+    assert_non_null(strstr(panic_text, "list.c:"));
     host_cpu = 0;
     assert_true(HOLDS(vm = vm_find("x")));
     assert_true(FAILS(spin_init(&(struct spinlock){ 0 }, LOCK_SCREEN + 1)));

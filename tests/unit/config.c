@@ -611,6 +611,53 @@ static void test_words(void **state)
     assert_string_equal(format_ns(12345000000, buf, sizeof buf), "12.345 s");
 }
 
+/* `reload`: what differs between two readings. */
+static void test_changes(void **state)
+{
+    static const char text[] = "[guest a]\nkernel = K\ncpus = 0-2\nnet = lan\nafter = b\n"
+                               "disk = file:d,ro\ndisk = nvme0\nmodule = m x y\n"
+                               "[guest b]\nfirmware = uefi\ndisk = d\n[net lan]\n";
+    char moved[sizeof text + 8] = "\n; \n\n";
+    struct config now;
+    unsigned i = 0;
+
+    (void)state;
+    assert_int_equal(parse(text), 0);
+    now = c;
+    memset(&c, 0, sizeof c);
+    strcat(moved, text);
+    assert_int_equal(parse(moved), 0);
+    assert_true(now.guest[0].line != c.guest[0].line);
+    assert_true(config_same_guest(&now.guest[0], &c.guest[0]));
+    assert_true(config_same_guest(&now.guest[1], &c.guest[1]));
+    assert_false(config_same_guest(&now.guest[0], &c.guest[1]));
+    for (size_t at = 0; at < sizeof c.guest[0].name; at++) { /* one byte, anywhere, is told */
+        c.guest[0].name[at] ^= 1;
+        assert_false(config_same_guest(&now.guest[0], &c.guest[0]));
+        c.guest[0].name[at] ^= 1;
+    }
+    c.guest[0].watchdog = !c.guest[0].watchdog;
+    assert_false(config_same_guest(&now.guest[0], &c.guest[0]));
+    c.guest[0].watchdog = !c.guest[0].watchdog;
+    c.guest[0].net[0].isolated = true;
+    assert_false(config_same_guest(&now.guest[0], &c.guest[0]));
+    assert_true(config_guest_uses(&c.guest[0], "/k"));
+    assert_true(config_guest_uses(&c.guest[0], "D"));
+    assert_true(config_guest_uses(&c.guest[0], "m"));
+    assert_false(config_guest_uses(&c.guest[0], "nvme0"));
+    assert_false(config_guest_uses(&c.guest[0], ""));
+    assert_false(config_guest_uses(&c.guest[0], "firmware/uefi-x86_64.fd"));
+    assert_true(config_guest_uses(&c.guest[1], "firmware\\uefi-x86_64.fd"));
+    assert_null(config_host_change(&now.host, &c.host, &i));
+    c.host.json = true;
+    c.host.max_cpus = 3;
+    i = 0;
+    assert_string_equal(config_host_change(&now.host, &c.host, &i), "json");
+    assert_string_equal(config_host_change(&now.host, &c.host, &i), "max-cpus");
+    assert_null(config_host_change(&now.host, &c.host, &i));
+    config_free(&now);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -626,6 +673,7 @@ int main(void)
         cmocka_unit_test(test_order_and_policies),
         cmocka_unit_test(test_escape),
         cmocka_unit_test(test_set),
+        cmocka_unit_test(test_changes),
         cmocka_unit_test(test_utf16),
         cmocka_unit_test(test_nul_and_long_lines),
         cmocka_unit_test(test_vcpus),

@@ -145,6 +145,63 @@ static void test_files(void **state)
     assert_ptr_equal(file_find("B", &len), (void *)0x9000);
 }
 
+static unsigned drops;
+static void drop_one(struct file_version *v)
+{
+    drops++;
+    v->bytes = NULL;
+}
+
+/* After test_files: vmlinuz and b are the boot's. */
+static void test_generations(void **state)
+{
+    struct file_version b2 = { .path = "/B", .bytes = "two", .len = 3, .drop = drop_one },
+                        b3 = { .path = "b", .bytes = "three", .len = 5, .drop = drop_one },
+                        no = { .path = "c", .bytes = "no", .len = 2, .drop = drop_one };
+    uint64_t len = 0;
+
+    (void)state;
+    assert_int_equal(files_generation(), 1);
+    files_add(&no); /* one that does not come */
+    files_keep("b");
+    assert_null(file_find("c", &len));
+    files_look_at(FILES_COMING);
+    assert_ptr_equal(file_find("c", &len), no.bytes);
+    assert_ptr_equal(file_find("b", &len), (void *)0x9000);
+    assert_null(file_find("efi/vmlinuz", &len)); /* not kept */
+    files_look_at(FILES_NEWEST);
+    files_cancel();
+    assert_int_equal(drops, 1);
+    assert_ptr_equal(file_find("efi/vmlinuz", &len), (void *)0x5000);
+    files_add(&b2);
+    files_commit(); /* generation 2: without vmlinuz */
+    assert_int_equal(files_generation(), 2);
+    assert_ptr_equal(file_find("b", &len), b2.bytes);
+    assert_int_equal(len, 3);
+    assert_null(file_find("efi/vmlinuz", &len));
+    files_look_at(1);
+    assert_ptr_equal(file_find("b", &len), (void *)0x9000);
+    assert_ptr_equal(file_find("efi/vmlinuz", &len), (void *)0x5000);
+    files_look_at(FILES_NEWEST);
+    files_keep("B");
+    files_commit(); /* 3: the same */
+    assert_ptr_equal(file_find("b", &len), b2.bytes);
+    files_add(&b3);
+    files_commit(); /* 4 */
+    assert_ptr_equal(file_find("b", &len), b3.bytes);
+    assert_int_equal(files_bytes(), 4 * PAGE_SIZE);
+    files_drop(3); /* somebody is of generation 3 */
+    assert_int_equal(drops, 1);
+    files_look_at(3);
+    assert_ptr_equal(file_find("b", &len), b2.bytes);
+    files_look_at(FILES_NEWEST);
+    files_drop(4);
+    assert_int_equal(drops, 2);
+    assert_null(b2.bytes);
+    assert_ptr_equal(file_find("b", &len), b3.bytes);
+    assert_int_equal(files_bytes(), 3 * PAGE_SIZE);
+}
+
 /* Three functions in a made-up image. */
 __asm__(".globl __text_start, __text_end\n__text_start: .space 16\n__text_end:\n");
 extern const char __text_start[];
@@ -225,7 +282,8 @@ int main(void)
         cmocka_unit_test(test_ring_and_levels), cmocka_unit_test(test_guest_text_is_escaped),
         cmocka_unit_test(test_rate_limit),      cmocka_unit_test(test_debug_lines_have_their_own),
         cmocka_unit_test(test_from_nmi),        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_symbols),         cmocka_unit_test(test_lock_order),
+        cmocka_unit_test(test_generations),     cmocka_unit_test(test_symbols),
+        cmocka_unit_test(test_lock_order),
     };
 
     host_init(1, 0);

@@ -667,9 +667,85 @@ static void test_names(void **state)
     assert_null(vm_by_index(1));
 }
 
+/* One that trivet.conf names no more, and names again: first up, then off. */
+static void test_removed(void **state)
+{
+    struct guest_config again = config;
+    char why[240];
+    struct vm *back;
+
+    (void)state;
+    vm_remove(vm);
+    assert_false(vm_is_gone(vm));
+    assert_int_equal(vm->state, VM_RUNNING);
+    assert_non_null(strstr(vm_why(vm, why, sizeof why), "it goes when it is off"));
+    vm_remove_not(vm);
+    assert_string_equal(vm_why(vm, why, sizeof why), "");
+    vm_remove(vm);
+    vm_request_reset(vm, "test"); /* that is no end */
+    turns(8);
+    assert_int_equal(vm->state, VM_RUNNING);
+    vm->own->on_poweroff = POLICY_RESTART; /* it must not */
+    vm_request_off(vm, "test");
+    turns(8);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_true(vm_is_gone(vm));
+    assert_int_equal(vm->again_ns, 0);
+    assert_int_equal(vm_count(), 0);
+    assert_null(vm_find("g"));
+    again.memory = 8 * MIB;
+    assert_int_equal(vm_define(&again, &back), 0);
+    assert_ptr_equal(back, vm);
+    assert_false(vm_is_gone(vm));
+    assert_ptr_equal(vm->config, &config); /* others have that pointer */
+    assert_int_equal(config.memory, 8 * MIB);
+    config.memory = 4 * MIB;
+    assert_int_equal(vm_start(vm), 0);
+    turns(8);
+    assert_int_equal(vm->state, VM_RUNNING);
+}
+
+/* What trivet.conf says now: at once when it is off, else at its next start. */
+static void test_reconfigured(void **state)
+{
+    struct guest_config next = config, first = config;
+    char why[240];
+
+    (void)state;
+    assert_int_equal(vm_reconfigure(vm, &next, false), 0);
+    next.line = 77; /* where it stands is nothing */
+    assert_int_equal(vm_reconfigure(vm, &next, false), 0);
+    next.weight = 7;
+    assert_int_equal(vm_change(vm, &first, "memory"), 0);
+    assert_int_equal(vm_reconfigure(vm, &next, false), 1);
+    assert_string_equal(vm->unsaved, "");
+    assert_int_equal(vm->config->weight, 100);
+    assert_non_null(strstr(vm_why(vm, why, sizeof why), "a change waits"));
+    assert_int_equal(vm_reconfigure(vm, &first, false), 0); /* back again */
+    assert_string_equal(vm_why(vm, why, sizeof why), "");
+    assert_int_equal(vm_reconfigure(vm, &first, true), 1); /* its files only */
+    assert_non_null(strstr(vm_why(vm, why, sizeof why), "a change waits"));
+    assert_int_equal(vm_reconfigure(vm, &next, false), 1);
+    vm_request_off(vm, "test");
+    turns(8);
+    assert_int_equal(vm->config->weight, 100);
+    assert_int_equal(vm_start(vm), 0);
+    assert_int_equal(vm->config->weight, 7);
+    assert_string_equal(vm_why(vm, why, sizeof why), "");
+    vm_request_off(vm, "test");
+    turns(8);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_int_equal(vm_reconfigure(vm, &first, false), 1);
+    assert_int_equal(vm->config->weight, 100); /* at once */
+    assert_int_equal(vm_start(vm), 0);
+    turns(8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(test_removed),
+        T(test_reconfigured),
         T(test_table),
         T(test_handler_fails),
         T(test_fail_kills),

@@ -187,6 +187,13 @@ void config_free(struct config *);
  */
 int must_check config_set(const struct config_limits *, struct guest_config *g, const char *key,
                           const char *value, char *why, size_t n);
+/*
+ * For `reload`. The same but for the lines where it stands; does the guest use this file of the
+ * stick; the next key of [host], from *i = 0 on, that differs, or NULL.
+ */
+bool config_same_guest(const struct guest_config *, const struct guest_config *);
+bool config_guest_uses(const struct guest_config *, const char *path);
+const char *config_host_change(const struct host_config *, const struct host_config *, unsigned *i);
 /* The switch with the NAT gateway; NULL: there is none. */
 struct config_net *config_nat_net(struct config *);
 /*
@@ -210,5 +217,11 @@ extern size_t config_text_len;
  * logs its errors. -ENOMEM; -EEXIST, -ENOSPC: a switch that it names cannot be made.
  */
 int must_check config_init(const char *text, size_t len);
+/*
+ * Networks of a newer reading: makes the switches that are new, and gives addresses to guests that
+ * are new on the NAT network. Tells these, and what holds at the next boot only. CPU 0.
+ */
+typedef void config_tell(void *ctx, const char *net, const char *change, const char *text);
+void config_take_nets(struct config *newer, config_tell *, void *ctx);
 /* Any CPU: what a configuration may ask of this machine. */
 void config_limits_now(struct config_limits *);

@@ -59,6 +59,8 @@ struct disk {
 void disk_add(struct disk *, const char *kind);
 /* Boot, after all drivers: the partition that Trivet started from, if it is on such a disk. */
 void disk_hold_boot(const struct boot_info *);
+/* That partition, which Trivet reads; NULL: it is on no such disk. */
+struct volume *disk_boot_volume(void);
 /* A driver, under its lock: a request failed for good. Counts it; logs the 1st, 2nd, 4th, 8th ...
  */
 void disk_failed(struct disk *);

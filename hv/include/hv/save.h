@@ -51,6 +51,7 @@ struct saved_info {
     uint64_t stood_ns;    /* how long it stood still for it, in all */
     uint64_t saved_ns;    /* time_ns() when it was done */
     uint64_t guest_ns;    /* the guest's time */
+    uint64_t files;       /* generation of its files: <hv/files.h> */
 };
 
 /*
@@ -67,7 +68,8 @@ int must_check vm_save(struct vm *);
 int must_check vm_pause_to_stay(struct vm *);
 /*
  * OFF or CRASHED: as vm_start(), but it goes on where it was saved; what was saved stays. -ENOENT:
- * nothing is. When it fails later, the state is CRASHED and vm->why says why.
+ * nothing is; -EBUSY, -ENOEXEC, -ENOMEM, -ENOSPC, -ENOTSUP: as vm_start(). When it fails later, the
+ * state is CRASHED and vm->why says why.
  */
 int must_check vm_restore(struct vm *);
 /* 0; -ENOENT: nothing is saved; -EBUSY: it is being restored. */

@@ -22,6 +22,7 @@ enum vm_variables { VARIABLES_NOT_ASKED, VARIABLES_KEPT, VARIABLES_FORGOTTEN };
 struct vm {
     uint32_t id;
     const struct guest_config *config;
+    struct guest_config *own; /* the same, for change.c */
     const struct vcpu_ops *ops;
     const struct guest_ops *guest_ops;
     uint32_t state; /* enum vm_state; written on CPU 0 only */
@@ -85,6 +86,10 @@ struct vm {
     bool held;                 /* PAUSED for good, by its policy */
     bool waits;                /* OFF: its turn to start by itself has not come */
     struct guest_config *next; /* in place of *config from the next start on; NULL: that stays */
+    bool files_wait;           /* newer ones than it has started with are there */
+    bool removed;              /* trivet.conf names it no more: it goes when it is off */
+    struct vm *next_gone;      /* private to vm.c */
+    uint64_t files;            /* generation of the files that it started with: <hv/files.h> */
     char unsaved[100];         /* keys that were set on the console since the boot; "": none */
     char last_reset[200];      /* why it was reset last; "" it was not */
     uint64_t paused_ns;        /* time_ns() at which it was paused; 0: it is not */
@@ -101,14 +106,31 @@ struct vm {
 };
 enum vm_pending { VMP_RESET = 1, VMP_OFF = 2, VMP_KILL = 4, VMP_PAUSE = 8, VMP_EXITED = 16 };
 
+static inline bool vm_is_up(const struct vm *vm)
+{
+    return vm->state != VM_OFF && vm->state != VM_CRASHED;
+}
 struct vm *vm_find(const char *name); /* NULL: no such guest */
 struct vm *vm_by_index(uint32_t i);   /* i < vm_count() */
 uint32_t vm_count(void);              /* guests defined, in whatever state */
 /*
- * CPU 0, for ever. State OFF; keeps the pointer. -EEXIST: the name is in use; -ENOSPC: there are
- * MAX_VMS; -ENOMEM.
+ * CPU 0. State OFF; keeps the pointer, whose target vm_start() may write. One that has gone and was
+ * called so comes back, with its console: it keeps its own and copies this. -EEXIST: the name is in
+ * use; -ENOSPC: there are MAX_VMS, those that have gone counted; -ENOMEM.
  */
-int must_check vm_define(const struct guest_config *, struct vm **);
+int must_check vm_define(struct guest_config *, struct vm **);
+/*
+ * CPU 0: trivet.conf names it no more. It goes as soon as it is off and nothing is saved of it, and
+ * does not start any more; or names it again. A VM that has gone stays in memory, for those that
+ * have a pointer to it.
+ */
+void vm_remove(struct vm *);
+void vm_remove_not(struct vm *);
+bool vm_is_gone(const struct vm *); /* it has gone, and vm_find() finds it no more */
+/* For this machine: it has an engine. Else it is left out, with the reason in why. CPU 0; OFF */
+bool vm_is_for_this_machine(struct vm *);
+/* The oldest generation of files that a VM, or what is saved of one, uses. CPU 0 */
+uint64_t vm_oldest_files(void);
 /* why as people read it, such as "did not start: ..."; buf, "" where there is nothing to say */
 const char *vm_why(const struct vm *, char *buf, size_t len);
 /* OFF: it stays so, and vm_start() says why */
@@ -124,6 +146,12 @@ int must_check vm_start(struct vm *);
  * owns a copy. -ENOMEM.
  */
 int must_check vm_change(struct vm *, const struct guest_config *next, const char *key);
+/*
+ * CPU 0. The same for what trivet.conf says now: it takes the place of what was set before. files:
+ * its files have changed. 0: nothing has; 1: from its next start on; -ENOMEM. One that is off has
+ * it at once, and if it was left out it may be no longer.
+ */
+int must_check vm_reconfigure(struct vm *, const struct guest_config *, bool files);
 /* CPU 0: what the next start will be by */
 const struct guest_config *vm_next_config(const struct vm *);
 /* RUNNING -> PAUSED soon; for who asks from outside: vm_pause_to_stay(). -EBUSY: it does not run */
