@@ -10,6 +10,7 @@
 #include <arch/mmu.h>
 #include <hv/assert.h>
 #include <hv/config.h>
+#include <hv/dma.h>
 #include <hv/host_topology.h>
 #include <hv/iommu.h>
 #include <hv/log.h>
@@ -75,6 +76,7 @@ void passthrough_keep(const char *text, size_t len)
     config_pci_exists = host_pci_select_exists;
     if (!text || config_parse(text, len, &any, &c) < 0)
         return;
+    dma_defer(c.host.unmap == UNMAP_DEFERRED);
     for (unsigned i = 0; i < c.host.nvfs; i++)
         if (host_pci_want_vfs(&c.host.vfs[i].select, c.host.vfs[i].count, c.host.vfs[i].text))
             log_warn("vfs: only %d devices can have virtual functions", HOST_PCI_VFS_MOST);

@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dma.c: see <hv/dma.h>. A device's addresses: first a window for each slot, all of the same
- * length, then the memory that it has for good. The tables of all that are made at once and stay,
- * so that mapping needs no memory and cannot fail for the lack of it.
+ * dma.c: see <hv/dma.h>. A device's addresses: first windows, all of the same length, then the
+ * memory that it has for good. Each slot has a window of its own; where unmapping is deferred there
+ * are more of them, and a request takes one of those that its unit has forgotten. The tables of all
+ * that are made at once and stay, so that mapping needs no memory and cannot fail for the lack of
+ * it.
  */
+#include "dma_late.h"
+
 #include <hv/assert.h>
 #include <hv/dma.h>
 #include <hv/iommu.h>
+#include <hv/log.h>
 #include <hv/pmm.h>
 #include <stdlib.h>
 
 /* Where no machine has the registers of devices, which bridges would take the address for. */
 #define FIRST (16 * MIB)
 #define LAST (1 * GIB)
-enum { CHUNKS = 64 };
+enum { CHUNKS = 64, NO_WINDOW = DMA_LATE_WINDOWS };
 
 struct chunk {
     uint8_t *at;
@@ -29,12 +34,14 @@ struct dma {
     uint64_t base, window; /* window: bytes of a slot */
     uint64_t next;         /* the first address that no chunk has */
     uint32_t *used;        /* pages of each slot's window */
+    uint16_t *has;         /* the window of each slot, where unmapping is deferred; else NULL */
+    struct dma_late late;
     struct chunk chunk[CHUNKS];
 };
 
 static uint64_t dma_window_of(const struct dma *d, unsigned slot)
 {
-    return d->base + slot * d->window;
+    return d->base + (d->has ? d->has[slot] : slot) * d->window;
 }
 
 /* ---- making it ---- */
@@ -65,9 +72,35 @@ static int make_tables(struct pt *pt, uint64_t at, uint64_t len)
     return err;
 }
 
+/* False: there is no room for the windows that are late. */
+static bool dma_may_defer(const struct dma *d)
+{
+    uint64_t windows = d->slots + DMA_LATE_MOST;
+
+    if (!dma_deferred())
+        return false;
+    if (windows <= DMA_LATE_WINDOWS &&
+        dma_place(d->pci, FIRST, align_up(windows * d->window, 2 * MIB)))
+        return true;
+    log_warn("PCI %04x:%02x:%02x.%u: its driver has too many requests to defer unmapping",
+             d->pci->segment, d->pci->bus, d->pci->devfn >> 3, d->pci->devfn & 7u);
+    return false;
+}
+
+static int make_late(struct dma *d, uint64_t len)
+{
+    d->has = calloc(d->slots, sizeof *d->has); /* charge: the host's devices are Trivet's own */
+    if (!d->has)
+        return -ENOMEM;
+    for (unsigned i = 0; i < d->slots; i++)
+        d->has[i] = NO_WINDOW;
+    return dma_late_open(&d->late, &d->domain.gmem, d->base, len, d->slots + DMA_LATE_MOST);
+}
+
 static int make_domain(struct dma *d, const char *owner)
 {
-    uint64_t len = align_up(d->slots * d->window, 2 * MIB);
+    bool late = iommu_unit_of(d->pci) && dma_may_defer(d);
+    uint64_t len = align_up((d->slots + (late ? DMA_LATE_MOST : 0)) * d->window, 2 * MIB);
     int err = iommu_domain_init(&d->domain, d->pci, owner, NULL, NULL);
 
     if (err)
@@ -76,11 +109,22 @@ static int make_domain(struct dma *d, const char *owner)
     d->base = dma_place(d->pci, FIRST, len);
     d->next = d->base + len;
     err = d->base ? make_tables(&d->domain.gmem.pt, d->base, len) : -ENOSPC;
+    if (!err && late)
+        err = make_late(d, len);
     if (!err)
         err = iommu_attach(&d->domain, d->pci);
-    if (err)
+    if (err) {
+        dma_late_close(&d->late);
         iommu_domain_fini(&d->domain);
+    }
     return err;
+}
+
+static void dma_release(struct dma *d)
+{
+    free(d->has);
+    free(d->used);
+    free(d);
 }
 
 int dma_open(struct dma **out, const struct host_pci_dev *pci, const char *owner, unsigned slots,
@@ -102,8 +146,7 @@ int dma_open(struct dma **out, const struct host_pci_dev *pci, const char *owner
     d->direct = err == -ENODEV;
     if (!err || d->direct)
         return 0;
-    free(d->used);
-    free(d);
+    dma_release(d);
     *out = NULL;
     return err;
 }
@@ -113,6 +156,7 @@ static void leave(struct dma *d)
     if (d->direct)
         return;
     iommu_detach(d->pci);
+    dma_late_close(&d->late);
     iommu_domain_fini(&d->domain);
 }
 
@@ -123,8 +167,7 @@ void dma_close(struct dma *d)
     for (unsigned i = 0; i < CHUNKS; i++)
         hv_assert(!d->chunk[i].used);
     leave(d);
-    free(d->used);
-    free(d);
+    dma_release(d);
 }
 
 void dma_bypass(struct dma *d)
@@ -248,6 +291,8 @@ int dma_map(struct dma *d, unsigned slot, hpa_t at, uint32_t len, unsigned prot,
     to = d->used[slot] * PAGE_SIZE;
     if (!len || size > d->window - to)
         return -EINVAL;
+    if (d->has && d->has[slot] == NO_WINDOW)
+        d->has[slot] = (uint16_t)dma_late_take(&d->late);
     to += dma_window_of(d, slot);
     prot |= d->domain.unit->no_write_only ? PROT_R : 0u;
     err = pt_map(&d->domain.gmem.pt, gpa(to), hpa(at.v - off), size, prot, MEM_WB);
@@ -270,5 +315,10 @@ void dma_unmap(struct dma *d, unsigned slot)
         return;
     hv_assert(!pt_unmap(&d->domain.gmem.pt, gpa(dma_window_of(d, slot)), len));
     d->used[slot] = 0;
-    dma_tell(d, dma_window_of(d, slot), len);
+    if (!d->has) {
+        dma_tell(d, dma_window_of(d, slot), len);
+        return;
+    }
+    dma_late_give(&d->late, d->has[slot]);
+    d->has[slot] = NO_WINDOW;
 }

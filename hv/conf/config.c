@@ -20,6 +20,7 @@ const char *const guest_kind_names[] = { "auto",       "linux", "pvh", "multiboo
 const char *const isa_names[] = { "x86_64", "aarch64", "riscv64", "auto" };
 static_assert(ARRAY_SIZE(isa_names) == ISA_COUNT + 1, "auto stands for ISA_COUNT");
 static const char *const mitigation_names[] = { "auto", "off", "all" };
+static const char *const unmap_names[] = { "strict", "deferred" };
 static const char *const smt_names[] = { "auto", "off", "core", "on" };
 static const char *const engine_names[] = { "auto", "interpret", "jit" };
 static const char *const policy_names[] = { "restart", "stop", "hold" };
@@ -616,6 +617,11 @@ static const struct key host_keys[] = {
       "the console speaks the protocol for programs from the start; `json off` turns it off" },
     { "max-cpus", set_number, HOST(max_cpus), 1, MAX_CPUS, NULL, false, "1024",
       "Trivet starts no more than so many of the machine's CPUs" },
+    { "iommu", config_set_word, HOST(unmap), WORDS(unmap_names), false, "strict",
+      "what becomes of the buffers of a request that a disk or NIC of Trivet's has finished. "
+      "strict: "
+      "the device cannot reach them from then on. deferred: it may for 10 ms or 31 more requests, "
+      "which costs less" },
     { "microcode", add_microcode, 0, 0, 0, NULL, true, "none",
       "x86: a file of microcode updates, as Intel's and AMD's packages have them: the newest for "
       "this CPU is loaded on every CPU before anything else is done. At most 4 lines: a stick may "

@@ -37,6 +37,7 @@ static const struct {
     { "kind", "kind = multiboot2" },
     { "log", "log = warn" },
     { "memory", "memory = 512M" },
+    { "iommu", "iommu = deferred" },
     { "microcode", "microcode = intel-ucode/06-9e-0a" },
     { "mitigations", "mitigations = all" },
     { "module", "module = guests/app.bin --verbose" },

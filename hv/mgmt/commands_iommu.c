@@ -2,6 +2,7 @@
 /* The command `iommu`: the machine's IOMMUs, who has which device, and what was refused. */
 #include "mgmt.h"
 #include "out.h"
+#include <hv/dma.h>
 #include <hv/iommu.h>
 #include <stdio.h>
 
@@ -89,6 +90,9 @@ void cmd_iommu(struct out *o, unsigned argc, char **argv)
     (void)argc, (void)argv;
     list_units(o);
     list_devices(o);
+    if (iommu_by_index(0))
+        out_text(o, "unmapping", "Buffers of finished requests are unmapped", "%s",
+                 dma_deferred() ? "deferred" : "strict");
     if (!iommu_by_index(0))
         out_line(o, "Trivet drives no IOMMU of this machine: a device that is a bus master reaches "
                     "all memory.");

@@ -43,6 +43,7 @@ static uint64_t nfree[ORDERS];
 static struct front fronts[MAX_CPUS];
 static uint64_t total_bytes, free_bytes, promised;
 static struct spinlock lock = SPINLOCK_INIT(LOCK_PMM);
+static void (*settle_fn)(void); /* NULL: devices forget at once */
 
 static uint64_t pmm_block_size(unsigned order) { return PAGE_SIZE << order; }
 
@@ -229,11 +230,25 @@ hpa_t pmm_alloc_zero(unsigned order, enum pmm_owner owner)
     return pa;
 }
 
+void pmm_settle_by(void (*fn)(void))
+{
+    assert_cpu0();
+    settle_fn = fn;
+}
+
+void pmm_settle(void)
+{
+    if (settle_fn)
+        settle_fn();
+}
+
 void pmm_free(hpa_t pa, unsigned order, enum pmm_owner owner)
 {
     struct front *f = &fronts[this_cpu()->id];
 
     hv_assert(owner < PMM_OWNERS);
+    if (owner != PMM_PT && owner != PMM_HEAP)
+        pmm_settle();
     hv_assert(pa.v);
     hv_assert(order <= PMM_MAX_ORDER);
     f->by_owner[owner] -= (int64_t)pmm_block_size(order);
@@ -252,6 +267,7 @@ void pmm_free_clean(hpa_t pa, unsigned order)
 {
     assert_aligned(pa.v, pmm_block_size(order));
     hv_assert(order >= PMM_CLEAN_ORDER && order <= PMM_MAX_ORDER);
+    pmm_settle();
     fronts[this_cpu()->id].by_owner[PMM_GUEST] -= (int64_t)pmm_block_size(order);
     spin_lock(&lock);
     free_block(pa.v, order);

@@ -493,6 +493,7 @@ bool gmem_scrub(struct vm *vm, uint64_t budget)
     assert_cpu0();
     hv_assert(vm->nvcpus == 0 || vm->state == VM_STARTING); /* no vCPU was woken yet */
     check_entered(&vm->gmem);
+    pmm_settle(); /* no device writes behind the zeroes */
     while ((r = scrub_range(g, g->scrub_piece)).len && budget) {
         uint64_t n = r.host ? min_u64(align_up(budget, PAGE_SIZE), r.len - g->scrub_off) : r.len;
 

@@ -23,8 +23,8 @@ SECRET = 0x5ec4e75ec4e75ec4
 TARGET_MEMORY = 0x90000800                      # that nobody has
 
 
-def config():
-    text = "[host]\nlog = info\n"
+def config(unmapping):
+    text = f"[host]\nlog = info\niommu = {unmapping}\n"
     for name, disks in {"on-nvme": ["serial:nv", "serial:vd,ro"],
                         "on-virtio": ["serial:vd", "serial:nv,ro"]}.items():
         text += section(name, "virtio", kind="flat", isa="aarch64", cmdline="ro", memory="64M",
@@ -38,6 +38,7 @@ def config():
 # by ACPI, the other by a device tree.
 STAGES = {"stage1": (1, [], [], True),
           "stage2": (2, trivet.QEMU10, ["-M", "virt-9.1", "-global", "arm-smmuv3.stage=2"], False)}
+UNMAPPING = {1: "strict", 2: "deferred"}
 
 
 class SmmuMachine(ArmMachine):
@@ -52,7 +53,7 @@ class SmmuMachine(ArmMachine):
                 out.truncate(MIB)
         drive = "if=none,format=raw,snapshot=off"
         super().__init__(
-            make_image(config(), {name: guest_file(os.path.join("arm", name))
+            make_image(config(UNMAPPING[self.stage]), {name: guest_file(os.path.join("arm", name))
                                   for name in ("virtio", "dma")}),
             arguments=(*kind_options, "-M", "iommu=smmuv3",
                        "-gdb", f"unix:{self.stub},server=on,wait=off",

@@ -14,6 +14,7 @@ from test_debian import Shell, wait_ready
 
 IOMMU = "intel-iommu,intremap=on"
 UNIT, TELLS = "vtd0", True              # TELLS: what is refused is recorded
+UNMAPPING = "strict"
 EDU = "edu,dma_mask=0xffffffffffff"     # a device that copies what it is told to
 SECRET, TARGET = 0x50000000, 0x50001000         # in memory that nobody has
 BUFFER, COPY = 0x40000, 0x600dbeef12345678
@@ -39,7 +40,7 @@ def make_rig(request, tmp_path_factory):
     files = trivet.debian_files()
     disk = tmp_path_factory.mktemp("disk") / "d.img"
     disk.write_bytes(bytes(16 * MIB))
-    conf = ("[host]\nlog = info\n[net lan0]\nuplink = nic0\n"
+    conf = (f"[host]\nlog = info\niommu = {request.module.UNMAPPING}\n[net lan0]\nuplink = nic0\n"
             + trivet.section("inside", "vmlinuz", initrd="initrd.img", cmdline="console=hvc0 quiet",
                              memory="192M", net="lan0", disk="nvme1"))
     arguments = ("-device", request.module.IOMMU,
@@ -125,6 +126,7 @@ def test_disk_and_nic_work_through_it(rig, request):
     assert unit["name"] == request.module.UNIT and unit["works"] and unit["irqs"], unit
     owners = {dev["owner"] for dev in answer["devices"]}
     assert {"the NVMe driver", "e1000e"} <= owners, owners
+    assert answer["unmapping"] == request.module.UNMAPPING
     work(machine, port, digest)
     assert machine.cmd("iommu")["units"][0]["faults"] == 0
     assert all(nic["irq"] for nic in machine.cmd("nics")["nics"])

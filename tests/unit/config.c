@@ -94,7 +94,8 @@ static void test_everything(void **state)
                            "cmdline = console=hvc0 quiet\nmemory = 1.5G\n"),
                      1);
     expect_error(0, 7, "not a size; give 1M to 8 GiB");
-    assert_int_equal(parse("[host]\nlog = debug\nmitigations = off\nsmt = core\n[guest d]\nkernel "
+    assert_int_equal(parse("[host]\nlog = debug\nmitigations = off\nsmt = core\niommu = "
+                           "deferred\n[guest d]\nkernel "
                            "= k\nmemory = 512M\ndisk-changes = 64M\noverhead=5M\nvcpus=4\nweight = "
                            "300\ncpus = 0,2-3\nkind = PVH\n"
                            "isa = x86_64\nmodule = m1 a b\nmodule = m2\ndisk = d1,ro\ndisk = "
@@ -104,6 +105,7 @@ static void test_everything(void **state)
     assert_int_equal(c.host.log, LOG_DEBUG);
     assert_int_equal(c.host.mitigations, MITIGATIONS_OFF);
     assert_int_equal(c.host.smt, SMT_CORE);
+    assert_int_equal(c.host.unmap, UNMAP_DEFERRED);
     assert_int_equal(c.nguests, 1);
     struct guest_config *g = &c.guest[0];
     assert_string_equal(g->name, "d");

@@ -10,7 +10,9 @@
 #include "vtd_model.h"
 
 #include "drivers/iommu/vtd.h"
+#include "advance.h"
 #include <hv/dma.h>
+#include <hv/pmm.h>
 
 enum { RID = 0x318 };
 static struct host_pci_dev devs[] = { { .bus = 3, .devfn = 0x18 },
@@ -181,6 +183,164 @@ static void without_a_unit(void **state)
     dma_close(d);
 }
 
+/* ---- deferred ---- */
+
+static uint64_t used[3 * DMA_LATE_MOST]; /* addresses of requests, newest last */
+
+/* A request of one page that the device has done, which is what makes its unit remember it. */
+static void request(struct dma *d, unsigned slot, unsigned n)
+{
+    assert_int_equal(dma_map(d, slot, hpa((uint64_t)memory), 4096, PROT_W, &used[n]), 0);
+    assert_int_equal(m_dma(RID, used[n], true), (uint64_t)memory);
+    dma_unmap(d, slot);
+}
+
+/* Of the first n requests, how many buffers the device still reaches. */
+static unsigned remembered(unsigned n)
+{
+    unsigned sum = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        sum += m_dma(RID, used[i], true) != 0;
+    return sum;
+}
+
+/* The bound in requests; no address is used twice before its unit has forgotten it. */
+static void late_by_number(void **state)
+{
+    unsigned before, n = 0;
+    struct dma *d;
+
+    (void)state;
+    dma_defer(true);
+    assert_int_equal(dma_open(&d, &devs[0], "a driver", 4, 65536, 1), 0);
+    before = m.invalidations;
+    for (; n < DMA_LATE_MOST - 1; n++) {
+        request(d, n % 4, n);
+        assert_int_equal(remembered(n + 1), n + 1);
+        for (unsigned i = 0; i < n; i++)
+            assert_int_not_equal(used[i], used[n]);
+    }
+    assert_int_equal(m.invalidations, before);
+    request(d, 0, n++);
+    assert_int_equal(m.invalidations, before + 1); /* one for all of them */
+    assert_int_equal(remembered(n), 0);
+    assert_int_equal(reach(), 0);
+    for (; n < ARRAY_SIZE(used); n++)
+        request(d, n % 4, n);
+    assert_int_equal(m.invalidations, before + 3);
+    assert_int_equal(remembered(n), 0);
+    dma_close(d);
+}
+
+static void late_by_time(void **state)
+{
+    struct dma *d;
+
+    (void)state;
+    advance(2 * DMA_LATE_NS);
+    assert_int_equal(dma_open(&d, &devs[0], "a driver", 4, 65536, 1), 0);
+    request(d, 0, 0);
+    advance(DMA_LATE_NS / 2);
+    request(d, 1, 1);
+    advance(DMA_LATE_NS / 2 - 100000);
+    assert_int_equal(remembered(2), 2);
+    advance(100000);
+    assert_int_equal(remembered(2), 0);
+    request(d, 2, 0); /* and again */
+    assert_int_equal(remembered(1), 1);
+    advance(DMA_LATE_NS);
+    assert_int_equal(remembered(1), 0);
+    dma_close(d);
+}
+
+/* Whoever frees a buffer, or zeroes it for its next owner: the device is out of it by then. */
+static void late_and_freed(void **state)
+{
+    static const enum pmm_owner owners[] = { PMM_HV, PMM_GUEST, PMM_FILE, PMM_SAVED };
+    struct dma *d;
+    unsigned before;
+
+    (void)state;
+    assert_int_equal(dma_open(&d, &devs[0], "a driver", 4, 65536, 1), 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(owners); i++)
+        for (unsigned order = 0; order < 2; order++) {
+            hpa_t at = pmm_alloc(order, owners[i]);
+            uint64_t addr;
+
+            assert_int_equal(dma_map(d, 0, at, 4096, PROT_W, &addr), 0);
+            assert_int_equal(m_dma(RID, addr, true), at.v);
+            dma_unmap(d, 0);
+            assert_int_equal(m_dma(RID, addr, true), at.v);
+            pmm_free(at, order, owners[i]);
+            assert_int_equal(m_dma(RID, addr, true), 0);
+        }
+    request(d, 0, 0);
+    pmm_free_clean(pmm_alloc(PMM_CLEAN_ORDER, PMM_GUEST), PMM_CLEAN_ORDER);
+    assert_int_equal(remembered(1), 0);
+    request(d, 0, 0);
+    pmm_settle();
+    assert_int_equal(remembered(1), 0);
+    before = m.invalidations;
+    pmm_settle();
+    pmm_free(pmm_alloc(0, PMM_HV), 0, PMM_HV);
+    assert_int_equal(m.invalidations, before); /* there was nothing to tell */
+    dma_close(d);
+}
+
+/* All slots at once, requests that fail, memory for good, a device that is closed or bypassed. */
+static void late_edges(void **state)
+{
+    uint64_t at, other;
+    struct dma *d;
+    uint8_t *p;
+
+    (void)state;
+    assert_int_equal(dma_open(&d, &devs[0], "a driver", 4, 65536, 1), 0);
+    for (unsigned i = 0; i < DMA_LATE_MOST - 1; i++)
+        request(d, 3, i);
+    for (unsigned i = 0; i < 100; i++) /* a slot keeps the address that it did not use */
+        assert_int_equal(dma_map(d, 2, hpa((uint64_t)memory), UINT32_MAX, PROT_W, &at), -EINVAL);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(dma_map(d, i, hpa((uint64_t)memory), 4096, PROT_W, &at), 0);
+        assert_int_equal(m_dma(RID, at, true), (uint64_t)memory);
+    }
+    assert_int_equal(dma_map(d, 3, hpa((uint64_t)memory + 4096), 4096, PROT_W, &other), 0);
+    assert_int_equal(other, at + 4096);
+    for (unsigned i = 0; i < 4; i++)
+        dma_unmap(d, i);
+    p = dma_alloc(d, 0);
+    at = dma_at(d, p);
+    assert_int_equal(m_dma(RID, at, true), (uint64_t)p);
+    dma_free(d, p, 0);
+    assert_int_equal(m_dma(RID, at, true), 0);
+    request(d, 0, 0);
+    dma_close(d);
+    assert_int_equal(remembered(1), 0);
+    assert_int_equal(dma_open(&d, &devs[0], "a driver", 4, 4096, 1), 0);
+    dma_bypass(d);
+    dma_unmap(d, 0);
+    dma_close(d);
+    advance(2 * DMA_LATE_NS);
+}
+
+/* So many slots that there is no room for late ones: strict. */
+static void late_too_many(void **state)
+{
+    struct dma *d;
+
+    (void)state;
+    assert_int_equal(dma_open(&d, &devs[0], "a driver", 980, (uint32_t)MIB, 1), 0);
+    request(d, 979, 0);
+    assert_int_equal(remembered(1), 0);
+    dma_close(d);
+    dma_defer(false);
+    assert_int_equal(dma_open(&d, &devs[0], "a driver", 4, 65536, 1), 0);
+    request(d, 0, 0);
+    assert_int_equal(remembered(1), 0);
+    dma_close(d);
+}
+
 /* Two drivers for one device, and a unit that is broken: none has it. */
 static void refused(void **state)
 {
@@ -202,11 +362,11 @@ static void refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_for_good),
-        cmocka_unit_test(requests),
-        cmocka_unit_test(mapping_cannot_fail),
-        cmocka_unit_test(without_a_unit),
-        cmocka_unit_test(refused),
+        cmocka_unit_test(memory_for_good),     cmocka_unit_test(requests),
+        cmocka_unit_test(mapping_cannot_fail), cmocka_unit_test(without_a_unit),
+        cmocka_unit_test(late_by_number),      cmocka_unit_test(late_by_time),
+        cmocka_unit_test(late_and_freed),      cmocka_unit_test(late_edges),
+        cmocka_unit_test(late_too_many),       cmocka_unit_test(refused),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

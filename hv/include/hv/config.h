@@ -105,15 +105,17 @@ struct config_vfs {
     char text[24];
     uint16_t count;
 };
+enum config_unmap { UNMAP_STRICT, UNMAP_DEFERRED };
 enum mitigations { MITIGATIONS_AUTO, MITIGATIONS_OFF, MITIGATIONS_ALL };
 #define MICROCODE_FILES 4u
 struct host_config {
     enum log_level log;
     enum mitigations mitigations;
     enum sched_smt smt;
-    uint32_t max_cpus; /* 0: not given. See config_max_cpus() */
-    bool json;         /* the console speaks the JSON protocol from the start */
-    uint32_t escape;   /* the control character that leaves a guest's console */
+    enum config_unmap unmap; /* `iommu`: see dma_defer() */
+    uint32_t max_cpus;       /* 0: not given. See config_max_cpus() */
+    bool json;               /* the console speaks the JSON protocol from the start */
+    uint32_t escape;         /* the control character that leaves a guest's console */
     struct config_vfs vfs[8];
     unsigned nvfs;
     unsigned nmicrocode; /* lines; arch finds them by config_microcode() */

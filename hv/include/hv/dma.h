@@ -5,8 +5,15 @@
  * (hv/iommu.h) the device's addresses are none of memory's: below 4 GiB, and of no use to another
  * device. Where there is none they are those of memory, and the device is trusted.
  *
- * A request is in a slot, a number that its driver has for it anyway. Unmapping is strict: when
- * dma_unmap() returns, the device has forgotten the buffers.
+ * A request is in a slot, a number that its driver has for it anyway. Unmapping is strict, unless
+ * dma_defer() said otherwise: when dma_unmap() returns, the device has forgotten the buffers.
+ *
+ * Deferred: what a request had is unmapped by then, but the unit may remember it until it is told
+ * to forget, for many requests at once: with the DMA_LATE_MOST-th of the device's, and at the
+ * latest DMA_LATE_NS after the first (and what an event takes to run). Until then a device that
+ * goes on after it said that it had ended still reaches these buffers, and nothing else. A device's
+ * address is not used again before that, and no page gets another owner: pmm_settle() tells the
+ * units first.
  *
  * All of a `struct dma` is for one CPU at a time: the driver's lock, LOCK_DRIVER or below.
  * dma_open, dma_close, dma_alloc and dma_free: CPU 0.
@@ -16,6 +23,15 @@
 #include <hv/pt.h>
 #include <hv/types.h>
 struct dma;
+
+#define DMA_LATE_MOST 32u /* requests of one device */
+#define DMA_LATE_NS 10000000ull
+/*
+ * What is opened from here on unmaps in one way or the other. One whose slots leave no room for
+ * DMA_LATE_MOST more stays strict, with a line in the log. CPU 0, at boot.
+ */
+void dma_defer(bool deferred);
+bool dma_deferred(void); /* any CPU, after boot */
 
 /*
  * For requests in `slots` slots, each of `bytes` in all and `pieces` pieces at most. owner, for
@@ -46,5 +62,5 @@ uint64_t dma_at(const struct dma *, const volatile void *);
  */
 int must_check dma_map(struct dma *, unsigned slot, hpa_t, uint32_t len, unsigned prot,
                        uint64_t *out);
-/* All of the slot's pieces. Harmless for a slot that has none. */
+/* All of the slot's pieces, strictly or deferred. Harmless for a slot that has none. */
 void dma_unmap(struct dma *, unsigned slot);

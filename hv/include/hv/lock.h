@@ -15,6 +15,7 @@ enum lock_level {
     LOCK_GMEM,
     LOCK_PT,
     LOCK_DRIVER,
+    LOCK_DMA,        /* of addresses that a host driver's device must forget yet */
     LOCK_DMA_PT,     /* page tables of a host driver's device, within the driver's own lock */
     LOCK_IOMMU,      /* who has which device */
     LOCK_IOMMU_UNIT, /* a unit's queues and tables */

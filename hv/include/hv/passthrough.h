@@ -80,7 +80,7 @@ int must_check passthrough_quiesce(struct vm *);
 void passthrough_destroy(struct vm *);
 
 /* ---- for hv/main.c: hv/passthrough.c ---- */
-/* Before the drivers: what trivet.conf gives to guests is kept for them. */
+/* Before the drivers: what trivet.conf gives to guests is kept; dma_defer() as it says. */
 void passthrough_keep(const char *text, size_t len);
 /*
  * Before the first guest: functions that are kept are reset, for the first time. Waits for that:

@@ -29,8 +29,18 @@ static inline unsigned pmm_order(uint64_t bytes)
         order++;
     return order;
 }
-/* Any CPU. The order and the owner that it was allocated with. */
+/*
+ * Any CPU. The order and the owner that it was allocated with; as pmm_settle(), but of page tables
+ * and of the heap, which no device reaches as a request's buffer.
+ */
 void pmm_free(hpa_t, unsigned order, enum pmm_owner);
+/*
+ * Until this returns, devices that were told to forget memory may still reach what they had. Called
+ * before memory is zeroed for its next owner; pmm_free() does it, too. Any CPU, locks below
+ * LOCK_DMA held. pmm_settle_by(): the function that does it; CPU 0, at boot.
+ */
+void pmm_settle(void);
+void pmm_settle_by(void (*fn)(void));
 /*
  * Blocks of 2 MiB that hold zeros are known, so that a guest gets them without zeroing.
  * pmm_free_clean(): as pmm_free() of a guest's blocks (order at least PMM_CLEAN_ORDER) that the
