@@ -26,6 +26,9 @@ enum { MSIX_CONTROL = 2, MSIX_SIZE = 0x7ff, MSIX_TABLE = 4, MSIX_ENTRY = 16 }; /
 
 enum { CFG_COMMAND = 4, CFG_STATUS = 6, STATUS_INTX = 1 << 3, CFG_PIN = 0x3d }; /* PCI §6.2 */
 
+#define FN_WATCH 1000000000ull /* ns from one look at a function that is used to the next */
+enum { FN_MISSES = 2 }; /* looks in a row that it did not answer: a link may be trained again */
+
 enum fn_state { FN_DIRTY, FN_RESETTING, FN_IDLE, FN_USED, FN_DEAD };
 /* One for each unit that the guest's functions are behind. */
 struct pass_domain {
@@ -58,6 +61,8 @@ struct passthrough_fn {
     struct host_pci_reset reset;
     uint64_t due; /* ns: the next step of the reset */
     struct event timer, *then;
+    struct vm *vm;   /* that has it */
+    unsigned misses; /* FN_MISSES: it was told that it is gone */
     struct pass_domain *domain;
 };
 
@@ -116,7 +121,32 @@ static void fn_go_on(struct passthrough_fn *f)
         event_at(&f->timer, f->due);
 }
 
-static void fn_timer(struct event *ev) { fn_go_on(container_of(ev, struct passthrough_fn, timer)); }
+/* One that was pulled out, or has failed, answers with all ones. Told once to each owner. */
+static void fn_watch(struct passthrough_fn *f)
+{
+    bool there = host_pci_read(f->d, CFG_STATUS, 2) != UINT16_MAX;
+
+    if (f->misses < FN_MISSES)
+        f->misses = there ? 0 : f->misses + 1;
+    if (f->misses == FN_MISSES)
+        vm_tell(
+            f->vm, LOG_ERR,
+            "PCI %s does not answer any more: it was removed, or has failed. Stop the guest, and "
+            "start it when the device is back.",
+            f->name);
+    else
+        event_at(&f->timer, time_ns() + FN_WATCH);
+}
+
+static void fn_timer(struct event *ev)
+{
+    struct passthrough_fn *f = container_of(ev, struct passthrough_fn, timer);
+
+    if (f->state == FN_RESETTING)
+        fn_go_on(f);
+    else if (f->state == FN_USED)
+        fn_watch(f);
+}
 
 static void fn_begin_reset(struct passthrough_fn *f)
 {
@@ -414,6 +444,9 @@ static struct passthrough_fn *fn_open(struct vm *vm, const struct guest_config *
     }
     f->state = FN_USED;
     f->told = false;
+    f->vm = vm;
+    f->misses = 0;
+    event_at(&f->timer, time_ns() + FN_WATCH);
     host_pci_command(f->d, HOST_PCI_NO_INTX, HOST_PCI_MASTER);
     fn_look_at_bars(f, c->name);
     fn_map_table(f);

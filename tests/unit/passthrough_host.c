@@ -53,7 +53,7 @@ void event_init(struct event *ev, void (*f)(struct event *), uint32_t cpu)
 void event_post(struct event *ev) { (void)ev; }
 void event_at(struct event *ev, uint64_t ns)
 {
-    assert_null(timer);
+    assert_true(!timer || timer == ev);
     timer = ev;
     ev->when = ns;
 }
@@ -100,7 +100,9 @@ int host_pci_reset_step(uint32_t i, struct host_pci_reset *r, uint64_t *wait)
     assert_int_equal(i, fn);
     steps++;
     *wait = 100 * MS;
-    return r->step++ < 2 ? -EINPROGRESS : 0;
+    if (r->step++ < 2)
+        return -EINPROGRESS;
+    return host_pci_read(&host_pci_devs(&(uint32_t){ 0 })[i], 0, 4) == UINT32_MAX ? -EIO : 0;
 }
 
 struct iommu_unit *iommu_unit_of(const struct host_pci_dev *d)
@@ -523,6 +525,49 @@ static void its_guest_is_told(void **state)
     unit = NULL;
 }
 
+/* A second passes. */
+static void a_look(void)
+{
+    struct event *ev = timer;
+
+    assert_non_null(ev);
+    assert_int_equal(ev->when, now + 1000 * MS);
+    timer = NULL;
+    now = ev->when;
+    ev->fn(ev);
+}
+
+/* It is pulled out while it is used: told once, and its reset ends with an error, not a hang. */
+static void pulled_out(void **state)
+{
+    struct passthrough_fn *f;
+    char why[200];
+    uint64_t from;
+    int err;
+
+    (void)state;
+    vm.config = &config;
+    f = owned();
+    shown[0] = 0;
+    a_look();
+    machine_set(fn, 6, 2, 0xffff); /* its link is trained again */
+    a_look();
+    machine_set(fn, 6, 2, 0x10);
+    a_look();
+    memset(machine_cfg[fn], 0xff, sizeof machine_cfg[fn]);
+    a_look();
+    assert_string_equal(shown, "");
+    a_look();
+    assert_non_null(strstr(shown, "does not answer any more: it was removed, or has failed"));
+    assert_null(timer);
+    from = now;
+    let_go(f);
+    assert_true(now - from < 3000 * MS);
+    assert_null(passthrough_ops->open(&vm, &config, 0, &err, why, sizeof why));
+    assert_int_equal(err, -EIO);
+    assert_non_null(strstr(why, "did not come back from its last reset"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,6 +581,7 @@ int main(void)
         cmocka_unit_test_setup(as_the_guest_chooses, fresh),
         cmocka_unit_test_setup(a_line, fresh),
         cmocka_unit_test_setup(mapped_once, fresh),
+        cmocka_unit_test_setup(pulled_out, fresh),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
