@@ -512,6 +512,10 @@ static const struct key guest_keys[] = {
     { "boot-menu", set_number, GUEST(boot_menu), 0, 60, NULL, false, "as the firmware likes",
       "how many seconds the firmware waits for Esc or F2, which open its menu, before it starts "
       "anything" },
+    { "screen", set_bool, GUEST(screen), 0, 0, NULL, false, "no",
+      "a screen for a guest with UEFI firmware, which its firmware and system draw on in the "
+      "guest's "
+      "memory; `screenshot` shows it. Drawing costs the guest time: the serial console does not" },
     { "smbios.manufacturer", set_smbios_text, GUEST(smbios.manufacturer), 0, 0, NULL, false,
       "Trivet",
       "who made the guest's machine, as its firmware says (SMBIOS). This key and those that follow "

@@ -51,6 +51,7 @@ static const struct {
     { "passthrough", "passthrough = 0000:03:00.0" },
     { "pv", "pv = no" },
     { "rng", "rng = no" },
+    { "screen", "screen = yes" },
     { "smbios.manufacturer", "smbios.manufacturer = Example" },
     { "smbios.oem", "smbios.oem = io.systemd.credential:motd=hello" },
     { "smbios.product", "smbios.product = Web server" },

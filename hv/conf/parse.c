@@ -391,6 +391,14 @@ static void firmware_defaults(struct guest_config *g)
         g->acpi = true;
 }
 
+static void parse_check_screen(struct parse *p, const struct guest_config *g)
+{
+    if (g->screen && (!g->firmware[0] || g->isa == ISA_RISCV64))
+        complain(p,
+                 "[guest %s]: `screen` is what UEFI firmware draws on: it needs `firmware = uefi`",
+                 g->name);
+}
+
 static void check_guests(struct parse *p)
 {
     p->name = NULL;
@@ -398,6 +406,7 @@ static void check_guests(struct parse *p)
         p->guest = &p->out->guest[i];
         p->line = p->guest->line;
         check_what_starts(p, p->guest);
+        parse_check_screen(p, p->guest);
         firmware_defaults(p->guest);
         check_nets(p, p->guest);
         check_after(p, p->guest);

@@ -79,6 +79,8 @@ const struct command commands[] = {
       0, 0, 0 },
     { "state", "", "the state volume: what it keeps over a reboot, free space and wear", "state",
       cmd_state, NULL, 0, 0, 0 },
+    { "screenshot", "NAME", "a guest's screen (`screen = yes`) as a PNG file in the state volume",
+      "screenshot web", cmd_screenshot, NULL, 1, 1, 1 },
     { "nets", "", "switches, their ports, and what went through them", "nets", cmd_nets, NULL, 0, 0,
       0 },
     { "nics", "", "the machine's network devices, and who uses them", "nics", cmd_nics, NULL, 0, 0,

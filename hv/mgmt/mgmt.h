@@ -98,6 +98,7 @@ COMMAND(pci);
 COMMAND(disks);
 COMMAND(iommu);
 COMMAND(state);
+COMMAND(screenshot);
 COMMAND(nets);
 COMMAND(nics);
 COMMAND(capture);

@@ -7,6 +7,7 @@
 #include <hv/cfi_flash.h>
 #include <hv/fw_cfg.h>
 #include <hv/guest_uefi.h>
+#include <hv/ramfb.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,11 +71,29 @@ static void cfg_op(struct fw_cfg *c, const struct op *o)
     }
 }
 
+/* What the guest wrote of its picture: no row is where none can be, or larger than its buffer. */
+static void see_picture(const uint8_t *config)
+{
+    static uint8_t rgb[RAMFB_RGB_MAX];
+    struct ramfb_picture p;
+    uint8_t *row;
+
+    if (ramfb_picture(config, &p))
+        return;
+    if (p.width > RAMFB_SIDE_MAX || p.height - 1 >= RAMFB_SIDE_MAX || p.row > p.stride ||
+        p.row > RAMFB_ROW_MAX || p.at > UINT64_MAX - (uint64_t)p.stride * (p.height - 1) - p.row)
+        abort();
+    row = calloc(1, p.row); /* for the sanitizer: its very end */
+    ramfb_rgb(&p, row, rgb);
+    free(row);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint8_t banks[][2] = { { 1, 1 }, { 2, 2 }, { 4, 2 }, { 4, 4 } };
     struct cfi_flash f = { .len = LEN, .block = BLOCK, .changed = on_change };
     static struct fw_cfg c;
+    uint8_t *config; /* of ramfb */
     struct uefi_file parts;
     struct op o;
     char *heap;
@@ -98,6 +117,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     c.read = ram_read;
     c.write = ram_write;
     fw_cfg_init(&c);
+    config = calloc(1, RAMFB_CONFIG);
+    if (size > RAMFB_CONFIG)
+        memcpy(config, data + 1, RAMFB_CONFIG);
+    see_picture(config);
+    if (fw_cfg_writable(&c, RAMFB_FILE, config, RAMFB_CONFIG))
+        abort();
     if (fw_cfg_file(&c, "etc/file", "0123456789", 10) || fw_cfg_number(&c, FW_CFG_NB_CPUS, 2, 4))
         abort();
     for (size_t i = 1; i + sizeof o <= size; i += sizeof o) {
@@ -109,6 +134,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (memcmp(shadow, array, LEN) != 0)
         abort();
+    see_picture(config);
+    free(config);
     free(array);
     return 0;
 }

@@ -24,7 +24,7 @@ def hostile(name, image, cmdline, vcpus, memory="64M"):
 
 def firmware(name, image, **more):
     """A guest that is its machine's firmware."""
-    return (f"[guest {name}]\nfirmware = {image}\ndebug-exit = yes\nautostart = no\n"
+    return (f"[guest {name}]\nfirmware = {image}\ndebug-exit = yes\nscreen = yes\nautostart = no\n"
             + "".join(f"{key} = {value}\n" for key, value in more.items()))
 
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A machine's screen, read back as text: each cell is compared with the font's glyphs."""
+"""A machine's screen, read back as text: each cell is compared with the font's glyphs. And a PNG
+file, read back as pixels."""
 import os
+import struct
+import zlib
 
 import trivet
 
@@ -41,3 +44,37 @@ def read(machine, device=None):
             row += glyphs.get(cell, "?")
         rows.append(row.rstrip())
     return rows
+
+
+def png_chunks(data):
+    """[(type, bytes)] of a PNG file; each CRC is right, and nothing follows the last one."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n", data[:8]
+    chunks, at = [], 8
+    while at < len(data):
+        length, = struct.unpack_from(">I", data, at)
+        kind, body = data[at + 4:at + 8], data[at + 8:at + 8 + length]
+        crc, = struct.unpack_from(">I", data, at + 8 + length)
+        assert crc == zlib.crc32(kind + body), kind
+        chunks.append((kind, body))
+        at += 12 + length
+    assert chunks[0][0] == b"IHDR" and chunks[-1] == (b"IEND", b"")
+    return chunks
+
+
+def png_pixels(data):
+    """(width, height, RGB bytes) of a PNG file; rows are as they are, or less the one above."""
+    chunks = png_chunks(data)
+    width, height, *kind = struct.unpack(">IIBBBBB", chunks[0][1])
+    assert kind == [8, 2, 0, 0, 0], kind
+    raw = zlib.decompress(b"".join(body for name, body in chunks if name == b"IDAT"))
+    stride = 3 * width
+    assert len(raw) == height * (1 + stride)
+    above, pixels = bytes(stride), []
+    for at in range(0, len(raw), 1 + stride):
+        row = raw[at + 1:at + 1 + stride]
+        assert raw[at] in (0, 2), raw[at]
+        if raw[at] == 2:
+            row = bytes((a + b) & 255 for a, b in zip(row, above))
+        pixels.append(row)
+        above = row
+    return width, height, b"".join(pixels)

@@ -6,6 +6,7 @@ Debian's kernel. A second guest has nothing on its disks, of which the second is
 comes to the EFI shell, where a variable is set that is there after a reset, and after a power cut
 of the host.
 """
+import collections
 import functools
 import os
 import random
@@ -13,6 +14,7 @@ import subprocess
 import tempfile
 import time
 
+import screen
 import trivet
 
 # Guests that test_arm_uefi has, too.
@@ -63,13 +65,20 @@ START = 1 << 20
 VARIABLE = "-guid 5a2d2b6c-0f5e-4b57-9b59-7472697665ff"
 
 
+def state_disk(arch):
+    """Each machine type has its own: tests of both run side by side."""
+    return os.path.join(trivet.WORK, f"uefi-state-{arch}.img")
+
+
 def start_with_state(machine_type, image, **more):
-    """With a new state volume, on NVMe. Each type has its own: tests of both run side by side."""
-    state = os.path.join(trivet.WORK, f"uefi-state-{machine_type.arch}.img")
+    """With a new state volume, on NVMe; what is written to it is in the file."""
+    state = state_disk(machine_type.arch)
     if os.path.exists(state):
         os.remove(state)
     run(os.path.join(trivet.TOP, "images/state"), "make", state, "8M")
-    return machine_type(image, options=("--nvme", state), **more)
+    return machine_type(image, arguments=("-drive", "if=none,id=state,format=raw,snapshot=off,"
+                                          f"file={state}",
+                                          "-device", "nvme,serial=state,drive=state"), **more)
 
 
 MACHINE_TYPE = functools.partial(start_with_state, trivet.Machine)
@@ -182,6 +191,21 @@ def to_shell(machine):
     machine.expect(r"Shell> ", 30)
 
 
+def shows_blue(machine):
+    """The shell made its screen blue, with its prompt on it."""
+    answer = machine.cmd("screenshot shell", 60)
+    assert answer["object"] == "screen/shell", answer
+    data = subprocess.run([os.path.join(trivet.TOP, "images/state"), "get",
+                           state_disk(machine.arch), "screen/shell"],
+                          check=True, capture_output=True, timeout=60).stdout
+    width, height, pixels = screen.png_pixels(data)
+    assert (len(data), width, height) == tuple(answer[k] for k in ("bytes", "width", "height"))
+    colours = collections.Counter(zip(pixels[::3], pixels[1::3], pixels[2::3]))
+    assert colours[(0, 0, 152)] > 0.9 * width * height, colours
+    # letters: the prompt's, and others; each colour's parts are in their places
+    assert colours[(255, 255, 0)] > 50 and colours[(152, 152, 152)] > 500, colours
+
+
 def has_variable(machine, name, text):
     machine.send(f"setvar {name} {VARIABLE}\r")
     machine.expect(" ".join(f"{ord(c):02X} 00" for c in text), 30, f"{name} is gone")
@@ -236,12 +260,18 @@ def test_variables_outlive_a_power_cut(machine):
     machine.qmp("system_reset")
     machine.json = False
     machine.boot(trivet.BOOT_TIMEOUT)
+    machine.cmd("set shell screen=yes")
     machine.cmd("start shell", 60)
     machine.send("console shell\r")
     to_shell(machine)
     has_variable(machine, "Kept", "stays")
     has_variable(machine, "Last", "word")
+    machine.send("cls 1\r")
+    machine.expect(r"Shell> ", 30)
+    machine.send("ver\r")     # by then the prompt is on the screen, too
+    machine.expect(r"UEFI Interactive Shell v", 30)
     machine.detach()
+    shows_blue(machine)
     machine.cmd("stop shell --force", 30)
     lines = [row["line"] for row in machine.cmd("log --previous")["lines"]]
     assert any("state volume nvme0p1" in line for line in lines), lines

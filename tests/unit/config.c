@@ -272,6 +272,11 @@ static void test_all_errors_count(void **state)
     assert_int_equal(c.errors_untold, 36);
 }
 
+static bool needs_firmware(const char *key)
+{
+    return strcmp(key, "boot") == 0 || strcmp(key, "screen") == 0;
+}
+
 /* Each key has an example, and that is right. */
 static void test_examples(void **state)
 {
@@ -293,9 +298,9 @@ static void test_examples(void **state)
                  guest                               ? "guest a"
                  : strncmp(k.section, "net", 3) == 0 ? "net nat"
                                                      : "host",
-                 !guest || starts              ? ""
-                 : strcmp(k.name, "boot") == 0 ? "firmware = f\n"
-                                               : "kernel = k\n",
+                 !guest || starts         ? ""
+                 : needs_firmware(k.name) ? "firmware = f\n"
+                                          : "kernel = k\n",
                  line);
         if (parse(text) != 0)
             fail_msg("`%s`: %s", line, c.error[0].text);
@@ -426,6 +431,17 @@ static void test_boot(void **state)
     expect_error(4, 15, "there is no disk2: the guest has 1 line `disk`");
     expect_error(5, 20, "starts from its kernel");
     expect_error(6, 23, "from 0 to 60");
+}
+
+static void test_screen(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        parse("[guest a]\nfirmware = uefi\nscreen = yes\n[guest b]\nfirmware = uefi\n"), 0);
+    assert_true(c.guest[0].screen);
+    assert_false(c.guest[1].screen);
+    assert_int_equal(parse("[guest a]\nkernel = k\nscreen = yes\n"), 1);
+    expect_error(0, 1, "[guest a]: `screen` is what UEFI firmware draws on");
 }
 
 /* A riscv64 guest's starts a kernel, if there is one. */
@@ -682,6 +698,7 @@ int main(void)
         cmocka_unit_test(test_smbios),
         cmocka_unit_test(test_cdrom),
         cmocka_unit_test(test_boot),
+        cmocka_unit_test(test_screen),
         cmocka_unit_test(test_cloud_init),
         cmocka_unit_test(test_firmware),
         cmocka_unit_test(test_firmware_of_riscv64),

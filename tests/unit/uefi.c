@@ -334,6 +334,34 @@ static void test_cfg_dma(void **state)
     fw_cfg_dma_write(&cfg, 4, 8, 0);          /* of no register */
 }
 
+static void test_cfg_write(void **state)
+{
+    static uint8_t file[28], before[28];
+    uint32_t key = FW_CFG_FILE_FIRST + cfg.nfiles;
+
+    (void)state;
+    assert_int_equal(fw_cfg_writable(&cfg, "etc/ramfb", file, sizeof file), 0);
+    memset(memory + 0x1000, 0x5a, 64);
+    assert_int_equal(dma(key << 16 | 8 | 16, 27, 0x1000), 0);
+    assert_int_equal(file[26], 0x5a);
+    assert_int_equal(file[27], 0);
+    assert_int_equal(dma(16, 2, 0x1000), 1); /* one byte too many: none is written */
+    assert_int_equal(file[27], 0);
+    assert_int_equal(dma(16, 1, sizeof memory), 1); /* not RAM */
+    assert_int_equal(dma(16, 1, 0x1000), 0);
+    assert_int_equal(file[27], 0x5a);
+    assert_int_equal(dma(16, 0, 0x1000), 0);
+    memcpy(before, file, sizeof file);
+    assert_int_equal(dma(key << 16 | 8 | 16, 29, 0x1000), 1);
+    assert_int_equal(dma(key << 16 | 8 | 16, 0xffffffff, 0x1000), 1);
+    assert_int_equal(dma(4, 0xffffffff, 0), 0);
+    assert_int_equal(dma(16, 1, 0x1000), 1);
+    assert_memory_equal(file, before, sizeof file);
+    assert_int_equal(dma(key << 16 | 8 | 2, 28, 0x2000), 0); /* and reads back */
+    assert_memory_equal(memory + 0x2000, file, sizeof file);
+    assert_int_equal(dma(FW_CFG_FILE_FIRST << 16 | 8 | 16, 1, 0x1000), 1); /* others stay so */
+}
+
 /* ---- the script, carried out as firmware does it ---- */
 
 #define TABLES_AT 0x7e120000u
@@ -501,6 +529,7 @@ int main(void)
         cmocka_unit_test_setup(test_cfg_directory, cfg_setup),
         cmocka_unit_test_setup(test_cfg_full, cfg_setup),
         cmocka_unit_test_setup(test_cfg_dma, cfg_setup),
+        cmocka_unit_test_setup(test_cfg_write, cfg_setup),
         cmocka_unit_test(test_script),
         cmocka_unit_test(test_file),
     };

@@ -96,6 +96,7 @@ const struct guest_ops guest_arm = {
     .off_cpu = arm_off_cpu,
     .resumed = arm_resumed,
     .power_button = arm_power_button,
+    .screenshot = uefi_screenshot,
     .wakeable = vgic_wakeable,
     .vintc = &vintc_arm,
     .engine_calls = &calls_of_engines,

@@ -77,6 +77,15 @@ int fw_cfg_file(struct fw_cfg *f, const char *name, const void *data, uint32_t l
     return 0;
 }
 
+int fw_cfg_writable(struct fw_cfg *f, const char *name, uint8_t *data, uint32_t len)
+{
+    int err = fw_cfg_file(f, name, data, len);
+
+    if (!err)
+        f->item[f->nitems - 1].writable = data;
+    return err;
+}
+
 void fw_cfg_init(struct fw_cfg *f)
 {
     static const char signature[4] = { 'Q', 'E', 'M', 'U' }; /* what firmware looks for */
@@ -150,6 +159,23 @@ static int dma_transfer(struct fw_cfg *f, uint64_t at, uint32_t len)
     return err;
 }
 
+/* All of it, or nothing where it would go beyond the item's end. */
+static int dma_take(struct fw_cfg *f, uint64_t at, uint32_t len)
+{
+    const struct fw_cfg_item *n = item_find(f, f->s.key);
+    uint8_t bytes[FW_CFG_WRITE_MAX];
+    int err;
+
+    if (!n || !n->writable || len > sizeof bytes || !range_within(f->s.offset, len, 0, n->len))
+        return -EINVAL;
+    err = f->read(f->ctx, at, bytes, len);
+    if (err || !len)
+        return err;
+    memcpy(n->writable + index_nospec(f->s.offset, n->len), bytes, len);
+    cfg_advance(f, len);
+    return 0;
+}
+
 static void dma(struct fw_cfg *f, uint64_t at)
 {
     struct dma_access a;
@@ -165,7 +191,7 @@ static void dma(struct fw_cfg *f, uint64_t at)
     if (control & DMA_READ)
         err = dma_transfer(f, __builtin_bswap64(a.address), length);
     else if (control & DMA_WRITE)
-        err = -EINVAL;
+        err = dma_take(f, __builtin_bswap64(a.address), length);
     else if (control & DMA_SKIP)
         cfg_advance(f, length);
     a.control = __builtin_bswap32(err ? DMA_ERROR : 0);

@@ -266,6 +266,8 @@ int uefi_quiesce(struct vm *vm)
     struct uefi *u = vm->uefi;
     bool wait;
 
+    if (u && shot_give_up(u))
+        return -EINPROGRESS;
     if (!u || !u->keep.asked)
         return 0;
     spin_lock(&u->lock);
@@ -278,7 +280,7 @@ int uefi_quiesce(struct vm *vm)
     return -EINPROGRESS;
 }
 
-bool uefi_busy(const struct vm *vm) { return vm->uefi && vm->uefi->keep.busy; }
+bool uefi_busy(const struct vm *vm) { return vm->uefi && (vm->uefi->keep.busy || vm->uefi->shot); }
 
 void keep_end(struct uefi *u)
 {

@@ -68,6 +68,40 @@ const struct state_ops uefi_cfg_state_ops = { .name = "fw_cfg",
                                               .save = cfg_save,
                                               .restore = cfg_restore };
 
+static size_t ramfb_size(const struct vm *vm, uint32_t i)
+{
+    (void)i;
+    return vm->uefi && vm->config->screen ? sizeof(struct ramfb_state) : 0;
+}
+
+static int ramfb_save(struct vm *vm, uint32_t i, void *buf)
+{
+    (void)i;
+    memcpy(buf, &vm->uefi->ramfb, sizeof(struct ramfb_state));
+    return 0;
+}
+
+/* What the guest wrote is checked when it is used, not here. */
+static int ramfb_restore(struct vm *vm, uint32_t i, const void *buf)
+{
+    static const uint8_t zeroes[sizeof vm->uefi->ramfb.zeroes];
+    const struct ramfb_state *s = buf;
+
+    (void)i;
+    if (s->version != RAMFB_STATE_VERSION || s->zero ||
+        memcmp(s->zeroes, zeroes, sizeof zeroes) != 0)
+        return -EINVAL;
+    vm->uefi->ramfb = *s;
+    return 0;
+}
+
+const struct state_ops uefi_ramfb_state_ops = { .name = "screen",
+                                                .kind = STATE_RAMFB,
+                                                .version = RAMFB_STATE_VERSION,
+                                                .size = ramfb_size,
+                                                .save = ramfb_save,
+                                                .restore = ramfb_restore };
+
 /* ---- what the flash holds ---- */
 
 static uint32_t stores(const struct vm *vm) { return vm->uefi ? 1 : 0; }

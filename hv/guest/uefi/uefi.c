@@ -267,6 +267,8 @@ int uefi_build(struct vm *vm, const struct uefi_registers *r)
     if (!err)
         err = tell_boot(u);
     if (!err)
+        err = shot_build(u);
+    if (!err)
         err = add_flash(u);
     return err ? err : add_fw_cfg(u, r);
 }

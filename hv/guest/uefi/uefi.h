@@ -7,6 +7,7 @@
 #include <hv/guest_smbios.h>
 #include <hv/guest_uefi.h>
 #include <hv/lock.h>
+#include <hv/ramfb.h>
 #include <hv/store.h>
 #include <hv/vm.h>
 
@@ -40,7 +41,9 @@ struct uefi {
     hpa_t pages; /* what the variables are in */
     unsigned order;
     struct fw_cfg cfg;
-    uint8_t *tables; /* of this machine; NULL: none yet */
+    struct ramfb_state ramfb;
+    struct uefi_shot *shot; /* CPU 0; NULL: none is under way */
+    uint8_t *tables;        /* of this machine; NULL: none yet */
     uint64_t tables_room;
     uint8_t rsdp[36], script[40 * FW_ACPI_COMMAND];
     char boot_order[BOOT_ORDER_MAX];
@@ -58,3 +61,10 @@ void keep_wait(struct uefi *);
 void keep_page(struct uefi *, uint64_t page);
 void keep_restored(struct uefi *);
 void keep_end(struct uefi *);
+
+/* ---- screen.c ---- */
+
+/* The machine's start: the guest shows nothing yet. Errors as of fw_cfg_writable(). */
+int must_check shot_build(struct uefi *);
+/* One is under way: it ends soon, with nothing kept, and posts vm->lifecycle. */
+bool shot_give_up(struct uefi *);

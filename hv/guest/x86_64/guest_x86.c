@@ -203,6 +203,7 @@ const struct guest_ops guest_x86 = {
     .request = x86_request,
     .off_cpu = x86_pv_off_cpu,
     .power_button = x86_power_button,
+    .screenshot = uefi_screenshot,
     .wakeable = x86_wakeable,
     .vintc = &x86_vintc,
     .state = x86_state_table,

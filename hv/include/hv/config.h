@@ -94,7 +94,7 @@ struct guest_config {
     struct guest_passthrough passthrough[8];
     unsigned npassthrough;
     bool unsafe_passthrough; /* what isolates its devices may be missing */
-    bool rng, autostart, debug_exit, x2apic, pv, acpi, apicv, watchdog;
+    bool rng, autostart, debug_exit, x2apic, pv, acpi, apicv, watchdog, screen;
     bool bad;           /* it had an error: do not start */
     unsigned bad_line;  /* of the first one */
     uint64_t keys_seen; /* private to config.c */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * fw_cfg, by which firmware of virtual machines asks what machine it is on: items by number, some
- * of them files with names (QEMU docs/specs/fw_cfg). Nothing here can be written.
+ * of them files with names (QEMU docs/specs/fw_cfg). Only what fw_cfg_writable() added can be
+ * written.
  *
  * Any context; the caller holds a lock over all calls for one of them, or nobody else has it.
  */
@@ -10,7 +11,8 @@
 
 #define FW_CFG_ITEMS 32
 #define FW_CFG_NAME 56
-#define FW_CFG_DMA_MAX MIB /* one transfer; a longer one fails */
+#define FW_CFG_DMA_MAX MIB   /* one transfer; a longer one fails */
+#define FW_CFG_WRITE_MAX 64u /* the same, to an item that can be written */
 #define FW_CFG_STATE_VERSION 1
 
 /* Items without a name. */
@@ -25,7 +27,8 @@ enum fw_cfg_key {
     FW_CFG_FILE_FIRST = 0x20
 };
 struct fw_cfg_item {
-    const void *data; /* not owned; NULL: `number` */
+    const void *data;  /* not owned; NULL: `number` */
+    uint8_t *writable; /* the same, or NULL: it cannot be written */
     uint32_t len;
     uint16_t key;
     uint64_t number;
@@ -58,6 +61,9 @@ void fw_cfg_init(struct fw_cfg *);
  */
 int must_check fw_cfg_number(struct fw_cfg *, uint16_t key, unsigned size, uint64_t val);
 int must_check fw_cfg_file(struct fw_cfg *, const char *name, const void *data, uint32_t len);
+/* A file that the guest may write, by DMA, within its length; what it wrote is for the owner of
+ * `data` to check. Errors as of fw_cfg_file(). */
+int must_check fw_cfg_writable(struct fw_cfg *, const char *name, uint8_t *data, uint32_t len);
 
 /* From exits. */
 void fw_cfg_select(struct fw_cfg *, uint16_t key);

@@ -67,6 +67,7 @@ struct guest_ops {
     void (*off_cpu)(struct vcpu *, bool off);
     void (*resumed)(struct vm *);     /* CPU 0, after a pause: clocks */
     int (*power_button)(struct vm *); /* CPU 0; -ENOTSUP: guest does not listen */
+    int (*screenshot)(struct vm *);   /* optional; see <hv/screen.h> */
     /* halted: is there something to wake for (deliverable irq, NMI) */
     bool (*wakeable)(struct vcpu *);
     const struct vintc_ops *vintc;

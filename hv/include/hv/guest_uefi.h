@@ -71,7 +71,10 @@ void uefi_close(struct vm *);   /* the guest is off */
  */
 int must_check uefi_guest_quiesce(struct vm *);
 bool must_check uefi_guest_release(struct vm *);
+/* guest_ops.screenshot of those ISAs: <hv/screen.h>. -EBUSY, -ENOTSUP, -ENODATA, -ENODEV, -ENOMEM
+ */
+int must_check uefi_screenshot(struct vm *);
 
 /* <hv/state.h> */
-extern const struct state_ops uefi_flash_state_ops, uefi_cfg_state_ops;
+extern const struct state_ops uefi_flash_state_ops, uefi_cfg_state_ops, uefi_ramfb_state_ops;
 extern const struct state_pages uefi_vars_pages;

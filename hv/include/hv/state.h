@@ -39,6 +39,7 @@ enum state_kind {
     STATE_CFI_FLASH,
     STATE_FW_CFG,
     STATE_UEFI_VARS, /* pages */
+    STATE_RAMFB,
     /* x86 */
     STATE_X86_MACHINE = 0x100,
     STATE_X86_CPU,

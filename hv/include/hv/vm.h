@@ -9,6 +9,7 @@
 #include <hv/lock.h>
 #include <hv/random.h>
 #include <hv/save.h>
+#include <hv/screen.h>
 #include <hv/share.h>
 #include <hv/types.h>
 struct console;
@@ -103,6 +104,7 @@ struct vm {
     struct saved *saved;           /* held in host memory, private to save.c; NULL: nothing is */
     struct vm_save save;
     struct vm_restore restore;
+    struct vm_shot shot;
 };
 enum vm_pending { VMP_RESET = 1, VMP_OFF = 2, VMP_KILL = 4, VMP_PAUSE = 8, VMP_EXITED = 16 };
 
