@@ -210,6 +210,7 @@ def build_tests(_options):
     yield Test("build/elf", ["tests/elf"])
     yield Test("build/image", ["tests/image"], limit=300)
     yield Test("build/commands", ["tests/commands"], limit=300)
+    yield Test("build/coverage", [*PYTHON, "tests/coverage.py", "--check"])
     yield Test("build/check-config", [*PYTHON, "tests/config/check_config.py"])
 
 
