@@ -72,6 +72,7 @@ const char *config_host_change(const struct host_config *a, const struct host_co
         HOST_KEY("max-cpus", max_cpus),
         HOST_KEY("mitigations", mitigations),
         HOST_KEY("smt", smt),
+        HOST_KEY("iommu", unmap),
         HOST_KEY("microcode", nmicrocode),
         HOST_KEY("vfs", vfs),
     };

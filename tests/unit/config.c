@@ -669,9 +669,11 @@ static void test_changes(void **state)
     assert_null(config_host_change(&now.host, &c.host, &i));
     c.host.json = true;
     c.host.max_cpus = 3;
+    c.host.unmap = UNMAP_DEFERRED;
     i = 0;
     assert_string_equal(config_host_change(&now.host, &c.host, &i), "json");
     assert_string_equal(config_host_change(&now.host, &c.host, &i), "max-cpus");
+    assert_string_equal(config_host_change(&now.host, &c.host, &i), "iommu");
     assert_null(config_host_change(&now.host, &c.host, &i));
     config_free(&now);
 }
