@@ -425,11 +425,11 @@ static struct passthrough_fn *fn_open(struct vm *vm, const struct guest_config *
     uint32_t i;
 
     assert_cpu0();
-    *err = host_pci_kept(c->name, n, &i);
+    *err = host_pci_kept(c->name, n, &c->passthrough[n].select, &i);
     if (*err) {
         snprintf(why, size,
                  "this machine has no such device, or none that is free; `pci` lists "
-                 "them");
+                 "them. One that trivet.conf names since a `reload` is given after a reboot");
         return NULL;
     }
     f = fn_of(i);

@@ -74,12 +74,14 @@ void topology_keep_all(void)
                 keep_one(&keeps[i]);
 }
 
-int host_pci_kept(const char *guest, uint32_t n, uint32_t *i)
+int host_pci_kept(const char *guest, uint32_t n, const struct pci_select *s, uint32_t *i)
 {
     for (uint32_t k = 0; k < nkeeps; k++)
         if (strncmp(keeps[k].guest, guest, TOPOLOGY_OWNER) == 0 && n-- == 0) {
+            if (keeps[k].function < 0 || !pci_selects(s, topology_dev((uint32_t)keeps[k].function)))
+                return -ENOENT;
             *i = (uint32_t)keeps[k].function;
-            return keeps[k].function < 0 ? -ENOENT : 0;
+            return 0;
         }
     return -ENOENT;
 }

@@ -15,7 +15,7 @@ static void pages_give(hpa_t block, uint64_t from, uint64_t to)
 
         while (from + (1ull << order) > to)
             order--;
-        pmm_free(hpa(block.v + from * PAGE_SIZE), order, PMM_HV);
+        pmm_free(hpa(block.v + from * PAGE_SIZE), order, PMM_STICK);
         from += 1ull << order;
     }
 }
@@ -34,7 +34,7 @@ struct reload_memory reload_take(uint64_t len)
     order = pmm_order(pages * PAGE_SIZE);
     if (pmm_promise(PAGE_SIZE << order))
         return m;
-    pa = pmm_alloc(order, PMM_HV); /* charge: the stick's files are Trivet's own */
+    pa = pmm_alloc(order, PMM_STICK); /* charge: the stick's files are Trivet's own */
     pmm_unpromise(PAGE_SIZE << order);
     if (!pa.v)
         return m;

@@ -409,7 +409,7 @@ def test_reload_takes_what_has_changed(machine):
 
 def starts_again(machine, name, command):
     """The guest says once more that it has started."""
-    before, end = machine.tail(name).count("PASS hello"), time.monotonic() + 20
+    before, end = machine.tail(name).count("PASS hello"), time.monotonic() + 60
     machine.cmd(command)
     while machine.tail(name).count("PASS hello") == before:
         assert time.monotonic() < end, f"{name} did not start again: {machine.tail(name)}"

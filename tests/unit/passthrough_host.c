@@ -58,8 +58,9 @@ void event_at(struct event *ev, uint64_t ns)
     ev->when = ns;
 }
 
-int host_pci_kept(const char *guest, uint32_t n, uint32_t *i)
+int host_pci_kept(const char *guest, uint32_t n, const struct pci_select *s, uint32_t *i)
 {
+    assert_non_null(s);
     assert_string_equal(guest, "g");
     *i = fn;
     return n ? -ENOENT : 0;

@@ -496,25 +496,29 @@ static void kept_for_guests(void **state)
     static const char *const lines[][2] = {
         { "web", "class:nvme" }, { "db", "01:00.0" }, { "db", "1b36:0010" }, { "db", "class:usb" }
     };
-    struct pci_select s;
+    struct pci_select all[ARRAY_SIZE(lines)], s;
     uint32_t i;
 
     (void)state;
     for (size_t n = 0; n < ARRAY_SIZE(lines); n++) {
-        assert_int_equal(pci_select_parse(lines[n][1], &s), 0);
-        assert_int_equal(host_pci_keep(&s, lines[n][0]), 0);
+        assert_int_equal(pci_select_parse(lines[n][1], &all[n]), 0);
+        assert_int_equal(host_pci_keep(&all[n], lines[n][0]), 0);
     }
+    s = all[3];
     for (unsigned n = 1; n < 4; n++)
         (void)machine_endpoint(n, 0, 0, 0x010802);
     host_topology_init();
-    assert_int_equal(host_pci_kept("db", 0, &i), 0);
+    assert_int_equal(host_pci_kept("db", 0, &all[1], &i), 0);
     assert_int_equal(i, 1);
-    assert_int_equal(host_pci_kept("db", 1, &i), 0);
+    assert_int_equal(host_pci_kept("db", 1, &all[2], &i), 0);
     assert_int_equal(i, 2);
-    assert_int_equal(host_pci_kept("web", 0, &i), 0);
+    assert_int_equal(host_pci_kept("web", 0, &all[0], &i), 0);
     assert_int_equal(i, 3);
-    assert_int_equal(host_pci_kept("db", 2, &i), -ENOENT);
-    assert_int_equal(host_pci_kept("web", 1, &i), -ENOENT);
+    assert_int_equal(host_pci_kept("db", 2, &all[3], &i), -ENOENT);
+    assert_int_equal(host_pci_kept("web", 1, &all[0], &i), -ENOENT);
+    assert_int_equal(pci_select_parse("02:00.0", &all[0]), 0); /* after a reload: another's */
+    assert_int_equal(host_pci_kept("db", 0, &all[0], &i), -ENOENT);
+    assert_int_equal(host_pci_kept("db", 1, &all[0], &i), 0);
     assert_true(host_topology_is_kept(&machine_dev[3]));
     assert_false(host_topology_is_kept(&machine_dev[0]));
     assert_int_equal(host_pci_select_exists(&s), -ENOENT);

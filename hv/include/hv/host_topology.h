@@ -169,8 +169,12 @@ int must_check host_pci_vfs_reset(const struct host_pci_dev *d);
  */
 #define HOST_PCI_KEEP_MOST 32
 int must_check host_pci_keep(const struct pci_select *s, const char *guest);
-/* The function that is kept for the n-th of the guest's calls. -ENOENT: there was none. */
-int must_check host_pci_kept(const char *guest, uint32_t n, uint32_t *i);
+/*
+ * The function that is kept for the n-th of the guest's calls. -ENOENT: there was none, or it is
+ * none that s names: since then the guest has been given another configuration.
+ */
+int must_check host_pci_kept(const char *guest, uint32_t n, const struct pci_select *s,
+                             uint32_t *i);
 /* 0: this machine has such a function; -ENOENT. */
 int must_check host_pci_select_exists(const struct pci_select *);
 

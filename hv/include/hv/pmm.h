@@ -7,7 +7,7 @@
 #include <hv/types.h>
 struct boot_info;
 #define PMM_MAX_ORDER 18
-enum pmm_owner { PMM_HV, PMM_PT, PMM_HEAP, PMM_GUEST, PMM_FILE, PMM_SAVED, PMM_OWNERS };
+enum pmm_owner { PMM_HV, PMM_PT, PMM_HEAP, PMM_GUEST, PMM_FILE, PMM_SAVED, PMM_STICK, PMM_OWNERS };
 /* Boot step: the memory that was nobody's when the firmware let go. -ENOMEM */
 int must_check pmm_init(const struct boot_info *);
 /*
