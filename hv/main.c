@@ -179,6 +179,8 @@ static int do_smp(struct boot_info *bi)
     while (!err && !all_up())
         cpu_relax();
     if (!err)
+        arch_errors_watch();
+    if (!err)
         log_info("%u CPU%s", cpu_count, cpu_count == 1 ? "" : "s");
     return err;
 }

@@ -4,6 +4,7 @@
  * panic(). Arm ARM D19.2.40 (ESR_EL2).
  */
 #include <arch/common.h>
+#include <arch/cpu.h>
 
 #include <hv/panic.h>
 #include <stdio.h>
@@ -126,3 +127,6 @@ void arm_trap(struct arm_frame *f, uint32_t kind)
         fatal(f, kind);
     }
 }
+
+/* What cannot be corrected comes as an SError; the rest is in no banks that all CPUs have. */
+void arch_errors_watch(void) {}

@@ -18,6 +18,7 @@ __attribute__((weak)) _Noreturn void cpu_halt_forever(void) { abort(); }
 __attribute__((weak)) _Noreturn void arch_reboot(void) { abort(); }
 __attribute__((weak)) _Noreturn void arch_poweroff(void) { abort(); }
 __attribute__((weak)) void arch_mitigations_init(void) {}
+__attribute__((weak)) void arch_errors_watch(void) {}
 __attribute__((weak)) void arch_stop_others(void) {}
 __attribute__((weak)) void arch_sync_code(const void *from, uint64_t len) { (void)from, (void)len; }
 __attribute__((weak)) const char *arch_cpu_name(void) { return "host"; }

@@ -70,6 +70,7 @@ static void read_features(struct x86_features *f)
     f->xsave = cpu_bit(l1.c, 26);
     f->hypervisor = cpu_bit(l1.c, 31);
     f->pge = cpu_bit(l1.d, 13);
+    f->tsc_adjust = cpu_bit(l7.b, 1);
     f->smep = cpu_bit(l7.b, 7);
     f->smap = cpu_bit(l7.b, 20);
     f->umip = cpu_bit(l7.c, 2);

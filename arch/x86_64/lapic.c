@@ -7,9 +7,11 @@
 #include <arch/io.h>
 #include <arch/mmu.h>
 
+#include <hv/acpi.h>
 #include <hv/assert.h>
 #include <hv/log.h>
 
+#include "lapic_mode.h"
 #include "private.h"
 
 /* Register offsets, APM volume 2 table 16-2; as MSRs: 0x800 + offset / 16. */
@@ -60,12 +62,40 @@ static void lapic_wr(uint32_t reg, uint32_t val)
         mmio_write32(page + reg, val);
 }
 
+enum { DMAR_FLAGS = 37, DMAR_IRQS = 1, DMAR_OPT_OUT = 2 };
+
+static bool dmar_opts_out(void)
+{
+    const uint8_t *t = acpi_table("DMAR", 0);
+
+    return t && get_le(t + 4, 4) > DMAR_FLAGS &&
+           (t[DMAR_FLAGS] & (DMAR_IRQS | DMAR_OPT_OUT)) == (DMAR_IRQS | DMAR_OPT_OUT);
+}
+
+static void choose_mode(uint64_t base)
+{
+    const struct acpi_info *a = acpi_info();
+    struct lapic_facts f = { .has_x2 = x86_features.x2apic,
+                             .is_x2 = (base & BASE_X2) && x86_features.x2apic,
+                             .opt_out = dmar_opts_out() };
+    struct lapic_mode m;
+
+    for (uint32_t i = 0; i < a->ncpus; i++)
+        f.greatest_id = a->cpus[i] > f.greatest_id ? a->cpus[i] : f.greatest_id;
+    m = lapic_mode(&f);
+    lapic_x2 = m.x2;
+    if (m.warn)
+        log_warn("local APICs: %s", m.why);
+    else
+        log_info("local APICs: %s", m.why);
+}
+
 int lapic_init(uint64_t base)
 {
     uint64_t msr = rdmsr(MSR_APIC_BASE);
 
     assert_cpu0();
-    lapic_x2 = x86_features.x2apic;
+    choose_mode(msr);
     if (lapic_x2)
         return 0;
     if (!base)

@@ -70,8 +70,8 @@ struct x86_cpu {
 struct x86_features {
     char vendor[13], brand[49];
     uint32_t max_leaf, max_ext;
-    bool nx, page1g, smep, smap, umip, x2apic, tsc_deadline, invariant_tsc, hypervisor, pge, pcid,
-        xsave, monitor;
+    bool nx, page1g, smep, smap, umip, x2apic, tsc_deadline, tsc_adjust, invariant_tsc, hypervisor,
+        pge, pcid, xsave, monitor;
     uint8_t phys_bits;
 };
 extern struct x86_features x86_features;
@@ -90,6 +90,17 @@ void microcode_boot(const struct boot_info *);
 void microcode_cpu(void);
 uint32_t microcode_revision(void); /* of the boot CPU; 0: not known */
 
+/*
+ * mca_banks.c. mca_cpu_init(): each CPU, the boot CPU first: says what the banks hold, empties
+ * them, lets errors be told. mca_survives(): #MC came while Trivet ran, between any two
+ * instructions; false: it is fatal, and words[MC_WORDS] (mca.h) say why. mca_in_guest(): it came
+ * while a guest ran, and its exit is handled; false: that guest has lost something and must end. A
+ * fatal one panics.
+ */
+void mca_cpu_init(void);
+bool must_check mca_survives(char *words);
+bool must_check mca_in_guest(void);
+
 /* vmx.c: CPUID says that there is Intel VMX. */
 bool x86_has_vmx(void);
 
@@ -107,7 +118,7 @@ void irq_dispatch(uint32_t vector);
 void x86_nmi(void);
 
 /* lapic.c */
-int must_check lapic_init(uint64_t base); /* boot CPU: maps the page, chooses xAPIC or x2APIC */
+int must_check lapic_init(uint64_t base); /* boot CPU: chooses xAPIC (maps the page) or x2APIC */
 int must_check lapic_cpu_init(void);      /* each CPU */
 void lapic_eoi(void);
 uint32_t lapic_id(void);
@@ -128,6 +139,16 @@ int must_check ioapic_route(uint32_t gsi, uint8_t vector, bool level, bool low);
 
 /* timer.c */
 void timer_irq(void);
+
+/*
+ * tsc_sync.c: boot CPU; then, for each other CPU, both at once: what they read in turn must not go
+ * back. The boot CPU waits 100 ms at most.
+ */
+void tsc_sync_init(void);
+void tsc_meet_boot(uint32_t cpu);
+void tsc_meet(void);
+/* After the last CPU has come up: the CPU says so, and nobody's TSC was seen behind. */
+bool tsc_is_invariant(void);
 
 /* smp.c */
 _Noreturn void x86_ap_entry(uint32_t id);

@@ -111,10 +111,12 @@ static int start_cpu(struct ap_params *p, uint64_t page, uint32_t apic_id)
     cpu->arch = phys_to_virt(mem);
     p->stack = (uint64_t)cpu->stack_top;
     p->cpu = cpu->id;
-    if (wake(apic_id, page))
+    if (wake(apic_id, page)) {
         ap_go();
-    else
+        tsc_meet_boot(cpu->id);
+    } else {
         log_err("CPU with APIC id %u does not answer: it is left out", apic_id);
+    }
     return 0;
 }
 
@@ -131,7 +133,7 @@ static void park(const uint32_t *ids, uint32_t n)
             lapic_send(ids[i], ICR_INIT);
 }
 
-int smp_init(const struct boot_info *bi)
+static int start_others(const struct boot_info *bi)
 {
     const struct acpi_info *a = acpi_info();
     const uint32_t *ids = a->ncpus ? a->cpus : bi->cpu_ids;
@@ -160,6 +162,12 @@ int smp_init(const struct boot_info *bi)
     return err;
 }
 
+int smp_init(const struct boot_info *bi)
+{
+    mca_cpu_init(); /* boot CPU */
+    return start_others(bi);
+}
+
 /* On the new CPU, on its own stack. */
 _Noreturn void x86_ap_entry(uint32_t id)
 {
@@ -171,6 +179,8 @@ _Noreturn void x86_ap_entry(uint32_t id)
     if (arch_cpu_init() || lapic_cpu_init() || timer_cpu_init())
         cpu_halt_forever();
     ap_arrive();
+    tsc_meet();
+    mca_cpu_init();
     log_info("CPU %u: APIC id %u is up", id, self->hw_id);
     ap_main();
 }

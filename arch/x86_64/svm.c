@@ -291,6 +291,8 @@ static void svm_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
     regs[1] = r.b;
     regs[2] = r.c;
     regs[3] = r.d;
+    if (leaf == 0x80000007 && !tsc_is_invariant())
+        regs[3] &= ~(1u << 8);
     spec_features(leaf, subleaf, regs);
 }
 

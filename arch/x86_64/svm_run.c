@@ -278,10 +278,14 @@ static void exit_ac(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 static void exit_mc(struct vcpu *v, struct svm_vcpu *s, struct vcpu_exit *e)
 {
     (void)v;
+    e->reason = EXIT_NONE;
+    if (mca_in_guest())
+        return;
     e->reason = EXIT_FAIL;
     e->fail.hw_code = VMEXIT_EXCP0 + X86_MC;
     e->fail.hw_info = s->vmcb->exitinfo1;
-    e->fail.what = "the machine reported a hardware fault (#MC)";
+    e->fail.what =
+        "the machine lost what the guest was reading, or its state (#MC): the log says where";
 }
 
 static exit_fn *const handlers[VMEXIT_TLBSYNC + 1] = {

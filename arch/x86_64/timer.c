@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * timer.c: the clock (TSC) and the timer (TSC deadline, or the local APIC's count-down). The TSC's
- * frequency comes from a CPUID leaf where there is one, else from 2 ms beside the HPET, the ACPI PM
- * timer or the PIT.
+ * frequency comes from what the CPU says of it where that is exact (tsc.c), else from 50 ms beside
+ * the HPET or the ACPI PM timer, or 20 ms beside the PIT.
  */
 #include <arch/common.h>
 #include <arch/io.h>
@@ -14,10 +14,14 @@
 #include <hv/event.h>
 #include <hv/log.h>
 #include <hv/time.h>
+#include <string.h>
 
 #include "private.h"
+#include "tsc.h"
 
-#define CALIBRATE_NS 2000000ull
+#define LONG_NS 50000000ull
+#define SHORT_NS 20000000ull /* the PIT is round in 55 ms */
+#define MSR_PLATFORM_INFO 0xceu
 
 static uint64_t apic_mult;
 static bool use_deadline;
@@ -30,6 +34,7 @@ struct ref {
     const char *name;
     uint64_t hz, mask;
     uint64_t (*read)(void);
+    uint64_t ns; /* how long to measure: a reading is off by a microsecond at most */
 };
 
 static const volatile uint8_t *hpet;
@@ -52,7 +57,7 @@ static bool hpet_ref(struct ref *r)
         return false;
     hpet = p;
     mmio_write32(p + 0x10, mmio_read32(p + 0x10) | 1);
-    *r = (struct ref){ "HPET", 1000000000000000ull / fs, 0xffffffff, timer_hpet_read };
+    *r = (struct ref){ "HPET", 1000000000000000ull / fs, 0xffffffff, timer_hpet_read, LONG_NS };
     return true;
 }
 
@@ -62,7 +67,7 @@ static bool pm_ref(struct ref *r)
 
     if (!p->pm_timer.addr || p->pm_timer.space != ACPI_IO)
         return false;
-    *r = (struct ref){ "ACPI PM timer", 3579545, 0xffffff, pm_read };
+    *r = (struct ref){ "ACPI PM timer", 3579545, 0xffffff, pm_read, LONG_NS };
     return true;
 }
 
@@ -80,7 +85,7 @@ static bool pit_ref(struct ref *r)
     outb(0x43, 0xb0);
     outb(0x42, 0xff);
     outb(0x42, 0xff);
-    *r = (struct ref){ "PIT", 1193182, 0xffff, timer_pit_read };
+    *r = (struct ref){ "PIT", 1193182, 0xffff, timer_pit_read, SHORT_NS };
     return true;
 }
 
@@ -106,7 +111,7 @@ static uint64_t sample(const struct ref *r, uint64_t *tsc)
 /* TSC and local APIC timer against the reference. 0: the reference does not count. */
 static uint64_t measure(const struct ref *r, uint64_t *apic_hz)
 {
-    uint64_t t0, t1, want = r->hz * CALIBRATE_NS / NS_PER_S, ticks, v0;
+    uint64_t t0, t1, want = r->hz * r->ns / NS_PER_S, ticks, v0;
     uint32_t c0;
 
     lapic_timer_start(0xffffffff);
@@ -122,69 +127,105 @@ static uint64_t measure(const struct ref *r, uint64_t *apic_hz)
     return (uint64_t)((unsigned __int128)(t1 - t0) * r->hz / ticks);
 }
 
-/* Intel SDM volume 2, CPUID 15H: TSC / core crystal = EBX / EAX, crystal in ECX. */
-static uint64_t cpuid_hz(uint64_t *crystal)
+static struct tsc_facts tsc_facts(void)
 {
-    struct cpuid r;
+    struct tsc_facts f = { .intel = strcmp(x86_features.vendor, "GenuineIntel") == 0,
+                           .signature = cpuid(1, 0).a };
+    struct cpuid l15 = x86_features.max_leaf >= 0x15 ? cpuid(0x15, 0) : (struct cpuid){ 0 };
 
-    if (x86_features.max_leaf < 0x15)
-        return 0;
-    r = cpuid(0x15, 0);
-    if (!r.a || !r.b || !r.c)
-        return 0;
-    *crystal = r.c;
-    return (uint64_t)r.c * r.b / r.a;
+    f.l15_a = l15.a;
+    f.l15_b = l15.b;
+    f.l15_c = l15.c;
+    if (x86_features.max_leaf >= 0x16)
+        f.l16_a = cpuid(0x16, 0).a & 0xffff;
+    if (x86_features.hypervisor && cpuid(0x40000000, 0).a >= 0x40000010) {
+        f.hypervisor_khz = cpuid(0x40000010, 0).a;
+        f.hypervisor_apic_khz = cpuid(0x40000010, 0).b;
+    }
+    if (f.intel && !x86_features.hypervisor && tsc_has_platform_info(f.signature))
+        f.platform_info = rdmsr(MSR_PLATFORM_INFO);
+    return f;
 }
 
-/* Hypervisors' timing leaf: kHz of the TSC in EAX, of the APIC's bus in EBX. */
-static uint64_t hypervisor_hz(uint64_t *apic_hz)
+/* The first of the machine's counters that counts; 0: none does. */
+static uint64_t measure_any(uint64_t *apic_hz, const char **how)
 {
-    struct cpuid r;
+    static bool (*const refs[])(struct ref *) = { hpet_ref, pm_ref, pit_ref };
 
-    if (!x86_features.hypervisor || cpuid(0x40000000, 0).a < 0x40000010)
-        return 0;
-    r = cpuid(0x40000010, 0);
-    *apic_hz = r.b * 1000ull;
-    return r.a * 1000ull;
+    for (size_t i = 0; i < ARRAY_SIZE(refs); i++) {
+        struct ref r;
+        uint64_t hz;
+
+        if (!refs[i](&r))
+            continue;
+        *how = r.name;
+        hz = measure(&r, apic_hz);
+        if (hz)
+            return hz;
+    }
+    return 0;
 }
 
 static uint64_t find_hz(uint64_t *apic_hz, const char **how)
 {
-    static bool (*const refs[])(struct ref *) = { hpet_ref, pm_ref, pit_ref };
-    uint64_t hz = cpuid_hz(apic_hz);
-    struct ref r;
+    const struct tsc_facts f = tsc_facts();
+    const struct tsc_told t = tsc_told(&f);
+    const char *by = "";
+    uint64_t measured = 0, apic = 0, hz;
+    bool off;
 
-    *how = "CPUID";
-    if (!hz)
-        hz = hypervisor_hz(apic_hz);
-    for (size_t i = 0; i < ARRAY_SIZE(refs) && (!hz || !*apic_hz); i++) {
-        if (refs[i](&r)) {
-            hz = measure(&r, apic_hz);
-            *how = r.name;
-        }
-    }
+    if (!t.exact || !(t.apic_hz || use_deadline))
+        measured = measure_any(&apic, &by);
+    hz = tsc_choose(&t, measured, &off);
+    if (off)
+        log_warn("the TSC runs at %llu MHz by the %s, at %llu MHz by %s: taking the %s",
+                 (unsigned long long)(measured / 1000000), by, (unsigned long long)(t.hz / 1000000),
+                 t.how, hz == measured ? "former" : "latter");
+    *how = measured && hz == measured ? by : t.how;
+    *apic_hz = apic && !(t.exact && t.apic_hz) ? apic : t.apic_hz;
     return hz;
+}
+
+/* An erratum that microcode mends; hypervisors below have mended it for us. */
+static bool deadline_works(void)
+{
+    uint32_t signature = cpuid(1, 0).a, needs = tsc_deadline_needs(signature);
+
+    if (!x86_features.tsc_deadline || x86_features.hypervisor ||
+        strcmp(x86_features.vendor, "GenuineIntel") != 0 ||
+        (needs != UINT32_MAX && microcode_revision() >= needs))
+        return x86_features.tsc_deadline;
+    if (needs == UINT32_MAX)
+        log_warn("this CPU's TSC-deadline timer has an erratum: the local APIC's count-down is "
+                 "used");
+    else
+        log_warn("this CPU's TSC-deadline timer has an erratum: the local APIC's count-down is "
+                 "used; microcode of revision %#x or later mends it",
+                 needs);
+    return false;
 }
 
 int timer_init(void)
 {
     const char *how;
-    uint64_t apic_hz = 0, tsc_hz = find_hz(&apic_hz, &how);
+    uint64_t apic_hz = 0, tsc_hz;
 
     assert_cpu0();
-    if (tsc_hz < 1000000 || (!apic_hz && !x86_features.tsc_deadline)) {
+    use_deadline = deadline_works();
+    tsc_hz = find_hz(&apic_hz, &how);
+    if (tsc_hz < 1000000 || (!apic_hz && !use_deadline)) {
         log_err("no clock: neither the HPET, the ACPI PM timer nor the PIT is counting, so the "
                 "TSC's frequency cannot be measured");
         return -ENODEV;
     }
     clock_set_hz(tsc_hz);
     apic_mult = clock_mult(apic_hz, NS_PER_S);
-    use_deadline = x86_features.tsc_deadline;
     log_info("TSC %llu.%03llu MHz (%s), timer: %s", (unsigned long long)(tsc_hz / 1000000),
              (unsigned long long)(tsc_hz / 1000 % 1000), how,
              use_deadline ? "TSC deadline" : "local APIC");
     if (!x86_features.invariant_tsc)
-        log_debug("the TSC is not reported as invariant");
+        log_info("the CPU does not say that its TSC is invariant: guests are not told so");
+    tsc_sync_init();
     return timer_cpu_init();
 }
 

@@ -9,11 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mca.h"
 #include "private.h"
 
 #define VEC_NMI 2
 #define VEC_UD 6
 #define VEC_PF 14
+#define VEC_MC 18
 
 /* entry.S: a probe of memory protection is under way. */
 extern uint64_t x86_probe_sp;
@@ -71,7 +73,8 @@ static bool is_check(const struct x86_frame *f, unsigned *kind)
     return *kind != CHECK_GCC || memcmp(at, ud2, sizeof ud2) == 0;
 }
 
-static _Noreturn void fatal(const struct x86_frame *f)
+/* more: behind the rest of the line. */
+static _Noreturn void fatal(const struct x86_frame *f, const char *more)
 {
     /* one CPU at most gets past panic_at()'s door; the others' text does not matter */
     static char text[800];
@@ -92,9 +95,18 @@ static _Noreturn void fatal(const struct x86_frame *f)
     unsigned kind;
     if (is_check(f, &kind))
         check_failed(kind, f->rip, f->rbp, text);
-    panic_at(f->rip, f->rbp, text, "%s, error code %llx, at %016llx, flags %llx%s",
+    panic_at(f->rip, f->rbp, text, "%s, error code %llx, at %016llx, flags %llx%s%s",
              names[f->vector], (unsigned long long)f->error, (unsigned long long)f->rip,
-             (unsigned long long)f->rflags, f->vector == VEC_PF ? mmu_explain(read_cr2()) : "");
+             (unsigned long long)f->rflags, f->vector == VEC_PF ? mmu_explain(read_cr2()) : "",
+             more);
+}
+
+static void machine_check(const struct x86_frame *f)
+{
+    char words[MC_WORDS + 2] = ": ";
+
+    if (!mca_survives(words + 2))
+        fatal(f, words);
 }
 
 void x86_trap(struct x86_frame *f)
@@ -103,8 +115,10 @@ void x86_trap(struct x86_frame *f)
         x86_nmi();
     else if (f->vector == VEC_PF && x86_probe_sp)
         f->rip = (uint64_t)x86_probe_fault;
+    else if (f->vector == VEC_MC)
+        machine_check(f);
     else if (f->vector < 32)
-        fatal(f);
+        fatal(f, "");
     else
         irq_dispatch((uint32_t)f->vector);
 }

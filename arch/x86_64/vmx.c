@@ -391,6 +391,8 @@ static void vmx_features(uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
     regs[1] = r.b & ~(leaf == 7 && !subleaf && !invpcid ? 1u << 10 : 0);
     regs[2] = r.c & ~(leaf == 7 && !subleaf && !rdtscp ? 1u << 22 : 0);
     regs[3] = r.d & ~(leaf == 0x80000001 && !rdtscp ? 1u << 27 : 0);
+    if (leaf == 0x80000007 && !tsc_is_invariant())
+        regs[3] &= ~(1u << 8);
     spec_features(leaf, subleaf, regs);
 }
 

@@ -248,12 +248,15 @@ static void reflect_ac(struct vcpu *v, uint32_t info)
                                     .error = (uint32_t)vmread(EXIT_INTR_ERROR) };
 }
 
-static void machine_check(struct vcpu_exit *e)
+static void vmx_machine_check(struct vcpu_exit *e)
 {
+    if (mca_in_guest())
+        return;
     e->reason = EXIT_FAIL;
     e->fail.hw_code = X86_MC;
     e->fail.hw_info = 0;
-    e->fail.what = "the machine reported a hardware fault (#MC)";
+    e->fail.what =
+        "the machine lost what the guest was reading, or its state (#MC): the log says where";
 }
 
 void vmx_exit_exception(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
@@ -272,5 +275,5 @@ void vmx_exit_exception(struct vcpu *v, struct vmx_vcpu *s, struct vcpu_exit *e)
     else if (vector == X86_AC)
         reflect_ac(v, info);
     else
-        machine_check(e);
+        vmx_machine_check(e);
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A second machine, Bochs: no ACPI tables at all (CPUs come from the firmware's MP services),
-x2APIC, TSC deadline, IDE.
+IDE.
 
 Its Ryzen has SVM with what QEMU lacks (next RIP, flush by ASID). Its Intel models with VMX, which
 QEMU lacks, run the tests of their own.

@@ -68,6 +68,19 @@ def check_reload(machine, disk):
         assert answer["new_bytes"] == 0 and answer["changes"] == answer["errors"] == []
 
 
+def inject(machine, cpu, bank, status, address):
+    """A machine check, as QEMU's monitor makes them (MCG_STATUS: MCIP, RIPV)."""
+    machine.qmp("human-monitor-command", **{
+        "command-line": f"mce {cpu} {bank} {status:#x} {5 if status >> 61 & 1 else 0} {address} 0"})
+
+
+def a_fatal_error_is_told(machine):
+    """The CPU's own state is lost (PCC)."""
+    inject(machine, 0, 5, 0xbe00000000800400, 0x2000)
+    machine.expect("Trivet has stopped on CPU 0: #MC machine check, .*: bank 5: uncorrected error "
+                   "of an internal timer at 0x2000", timeout=20)
+
+
 @pytest.mark.parametrize("disk", MACHINES)
 def test_machine(disk):
     """The disk is read, every processor and all memory found, and each boot step tells its time."""
@@ -80,12 +93,20 @@ def test_machine(disk):
             threads_share_cores(machine)
         if disk == "usb":
             an_interrupt_comes_once_beside_better_ones(machine)
+        if disk == "ahci":
+            inject(machine, 2, 3, 0x8c00004000010091, 0x12345640)
         microcode_is_tried(machine, disk)
         check_reload(machine, disk)
         assert "hello" in machine.guests()
         assert len(machine.cmd("cpus")["cpus"]) == cpus
         assert (machine.cmd("memory")["total_bytes"] > 4 << 30) == (memory == "5G")
         assert not [step for step in STEPS if f"boot: {step}" not in machine.text]
+        assert "local APICs: xAPIC, as the firmware left them" in machine.text
+        if disk == "ahci":
+            machine.expect("machine check, CPU 2: bank 3: corrected error of the memory "
+                           "controller, reading, channel 1 at 0x12345640", timeout=20)
+        if disk == "virtio":
+            a_fatal_error_is_told(machine)
 
 
 def test_no_svm_is_said_and_the_console_works():

@@ -14,6 +14,7 @@
 #include <hv/x86.h>
 
 #include "arch/host/host.h"
+#include "arch/x86_64/private.h"
 #include "arch/x86_64/svm.h"
 
 #define RFLAGS_TF 0x100u
@@ -61,6 +62,10 @@ void svm_enter_guarded(struct vcpu_regs *regs, struct vmcb *b, uint64_t vmcb_pa,
     svm_enter(regs, b, vmcb_pa, host_pa);
 }
 
+static bool survived; /* the machine check that an exit is about */
+
+bool mca_in_guest(void) { return survived; }
+
 static const char *rule; /* that the state breaks */
 
 const char *svm_check(const struct vmcb *b, const struct svm_limits *l)
@@ -101,6 +106,16 @@ static int set_up(void **state)
 static void irq(uint8_t vector)
 {
     v.event = (struct vcpu_event){ .type = VEV_IRQ, .vector = vector };
+}
+
+/* A machine check of the host's ends the guest only if it has lost something. */
+static void a_machine_check(void **state)
+{
+    (void)state;
+    survived = true;
+    assert_int_equal(run(VMEXIT_EXCP0 + X86_MC, 0, false), EXIT_NONE);
+    survived = false;
+    assert_int_equal(run(VMEXIT_EXCP0 + X86_MC, 0, false), EXIT_FAIL);
 }
 
 static void an_interrupt_is_taken(void **state)
@@ -335,6 +350,7 @@ static void a_state_that_vmrun_refuses_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_machine_check, set_up),
         cmocka_unit_test_setup(an_interrupt_is_taken, set_up),
         cmocka_unit_test_setup(an_interrupt_that_was_cut_off_comes_back, set_up),
         cmocka_unit_test_setup(an_interrupt_cut_off_in_its_delivery_comes_again, set_up),

@@ -23,6 +23,8 @@ static void fake_port(struct io_access *io) { (void)io; }
 uint64_t time_cycles(void) { return 1000000; }
 uint64_t time_cycles_hz(void) { return 2500000000; }
 
+static bool not_invariant;
+
 static void features(uint32_t leaf, uint32_t sub, uint32_t r[4])
 {
     memcpy(r, offer, sizeof offer);
@@ -30,6 +32,8 @@ static void features(uint32_t leaf, uint32_t sub, uint32_t r[4])
         r[0] = 0x10;
     else if (leaf == 0x80000000)
         r[0] = max_ext;
+    else if (leaf == 0x80000007 && not_invariant)
+        r[3] = ~(1u << 8);
     else if (leaf == 0xd && sub == 0)
         r[0] = 0xe7, r[3] = 0;
     else if (leaf == 0xd && sub == 2)
@@ -341,11 +345,26 @@ static void test_hypercalls(void **state)
     assert_false(x86_pv_kicked(&fake_vcpu));
 }
 
+/* Invariant only where the engine says so, and nothing else of that leaf. */
+static void test_cpuid_tsc(void **state)
+{
+    (void)state;
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0x80000007, 0).edx, 1 << 8);
+    not_invariant = true;
+    x86_cpuid_build(&fake_vm, &config, &fake_machine);
+    not_invariant = false;
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0x80000007, 0).edx, 0);
+    max_ext = 0x80000004;
+    x86_cpuid_build(&fake_vm, &config, &fake_machine);
+    assert_int_equal(x86_cpuid(&fake_vcpu, 0x80000007, 0).edx, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_cpuid_masks, setup),
         cmocka_unit_test_setup(test_cpuid_floor, setup),
+        cmocka_unit_test_setup(test_cpuid_tsc, setup),
         cmocka_unit_test_setup(test_cpuid_apic, setup),
         cmocka_unit_test_setup(test_cpuid_topology, setup),
         cmocka_unit_test_setup(test_cpuid_xsave, setup),

@@ -33,6 +33,11 @@ _Noreturn void arch_poweroff(void);
  * ([host] mitigations), prepares it, and reports it by mitigations_set() (<hv/mitigations.h>).
  */
 void arch_mitigations_init(void);
+/*
+ * Boot CPU, once, all CPUs up: from now on each looks by itself for errors that the machine has
+ * corrected without a word, and logs them.
+ */
+void arch_errors_watch(void);
 void arch_stop_others(void); /* panic: NMI */
 /*
  * Words from the CPU's own generator (RDRAND, RNDR) or the firmware's (TRNG): how many of n came, 0

@@ -44,6 +44,7 @@
      BIT(19) | BIT(20) | BIT(23) | BIT(24) | BIT(29))
 #define L7_EBX_AVX512 (BIT(16) | BIT(17) | BIT(21) | BIT(28) | BIT(30) | BIT(31))
 #define L7_EBX_TSC_ADJUST BIT(1)
+#define X7_EDX_INVARIANT_TSC BIT(8) /* the engine says so only where it is true */
 /*
  * Leaf 7 ECX: AVX512_VBMI UMIP AVX512_VBMI2 GFNI VAES VPCLMULQDQ AVX512_VNNI AVX512_BITALG
  * AVX512_VPOPCNTDQ LA57 RDPID.
@@ -221,8 +222,8 @@ static void build_ext(const struct vm *vm, struct x86_cpuid_table *t)
     t->ext[0] = (struct x86_cpuid){ t->ext_max, h.ebx, h.ecx, h.edx };
     for (unsigned i = 2; i <= 6; i++)
         t->ext[i] = host(vm, 0x80000000 + i, 0);
-    /* invariant TSC: all of our own time rests on it; kernels would else call it unstable */
-    t->ext[7].edx = BIT(8);
+    if ((h.eax & 0xff) >= 7)
+        t->ext[7].edx = host(vm, 0x80000007, 0).edx & X7_EDX_INVARIANT_TSC;
     t->ext[8].eax = x8.eax & 0xffff;
     t->ext[8].ebx = x8.ebx & X8_EBX;
     for (unsigned i = 0x19; i <= 0x1a && i <= (t->ext_max & 0xff); i++)
