@@ -609,6 +609,9 @@ static const struct key net_keys[] = {
     { "dns", add_dns, 0, 0, 0, NULL, true, "by DHCP",
       "[net nat]: a name server behind the uplink, which is asked for what is no guest's name; at "
       "most 3" },
+    { "boot-file", set_net_boot, 0, 0, 0, NULL, false, "none",
+      "[net nat]: a file that guests boot from the network (`boot = net`), such as an EFI program: "
+      "the gateway's DHCP names it, and they read it by TFTP" },
     { "forward", add_forward, 0, 0, 0, NULL, true, "none",
       "[net nat]: what comes to this port of the uplink goes to a port of a guest; at most 64" },
 };
@@ -681,6 +684,7 @@ static const struct {
     { set_inside, "ADDRESS/BITS" },
     { set_address, "dhcp|ADDRESS/BITS" },
     { set_gateway, "ADDRESS" },
+    { set_net_boot, "FILE" },
     { add_dns, "ADDRESS" },
     { add_forward, "tcp|udp:PORT->GUEST:PORT" },
     { set_cpus, "LIST, such as 0,2-3" },

@@ -13,6 +13,7 @@ static const struct {
     { "apicv", "apicv = yes" },
     { "autostart", "autostart = no" },
     { "boot", "boot = disk,net" },
+    { "boot-file", "boot-file = boot/ipxe.efi" },
     { "boot-menu", "boot-menu = 5" },
     { "cdrom", "cdrom = installer.iso" },
     { "cmdline", "cmdline = console=hvc0 root=/dev/vda" },

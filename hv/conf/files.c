@@ -116,13 +116,26 @@ static bool is_microcode(const char *section, const char *key, const char *value
            conf_same(key, "microcode", SIZE_MAX);
 }
 
+/* `boot-file = FILE` of the NAT network; - and _ are one. */
+static bool is_net_boot(const char *section, const char *key, const char *value)
+{
+    const char *name = section + 3;
+
+    if (!key || !value || !*value || !conf_same(section, "net", 3) || !is_blank(*name) ||
+        (!conf_same(key, "boot-file", SIZE_MAX) && !conf_same(key, "boot_file", SIZE_MAX)))
+        return false;
+    while (is_blank(*name))
+        name++;
+    return conf_same(name, "nat", SIZE_MAX);
+}
+
 static int on_value(void *user, const char *section, const char *key, const char *value, int line)
 {
     struct scan *s = user;
     const char *path;
     size_t len;
 
-    if (is_microcode(section, key, value))
+    if (is_microcode(section, key, value) || is_net_boot(section, key, value))
         s->add(s->ctx, (unsigned)line, value, strlen(value));
     if (!key || !value || !conf_same(section, "guest", 5) || !is_blank(section[5]))
         return 1;

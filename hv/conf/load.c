@@ -128,6 +128,16 @@ static int make_nat(struct config *all)
     return 0;
 }
 
+/* Files that Trivet started with stay; those of a reload may go. */
+static void give_boot_file(const struct config_nat *c)
+{
+    uint64_t len = 0;
+    const void *bytes = c->boot[0] ? file_find(c->boot, &len) : NULL;
+
+    if (bytes)
+        nat_boot(c->boot, bytes, len);
+}
+
 static int make_switch(const struct config_net *n)
 {
     int err = net_add(n->name, n->mtu, n->floods);
@@ -143,7 +153,12 @@ static int make_switches(void)
 
     for (unsigned i = 0; i < the_config.nnets && !err; i++)
         err = make_switch(&the_config.net[i]);
-    return err || !config_nat_net(&the_config) ? err : make_nat(&the_config);
+    if (err || !config_nat_net(&the_config))
+        return err;
+    err = make_nat(&the_config);
+    if (!err && nat_state(&(struct nat_state){ 0 }))
+        give_boot_file(&the_config.nat);
+    return err;
 }
 
 /* ---- `reload` ---- */
@@ -187,7 +202,8 @@ static bool same_nat(const struct config_nat *a, const struct config_nat *b)
 {
     return a->inside == b->inside && a->inside_mask == b->inside_mask && a->address == b->address &&
            a->mask == b->mask && a->gateway == b->gateway && a->ndns == b->ndns &&
-           memcmp(a->dns, b->dns, sizeof a->dns) == 0 && same_forwards(a, b);
+           memcmp(a->dns, b->dns, sizeof a->dns) == 0 && strcmp(a->boot, b->boot) == 0 &&
+           same_forwards(a, b);
 }
 
 static const char *take_new_net(struct config *newer, const struct config_net *n)

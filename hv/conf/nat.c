@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+static_assert(sizeof(((struct config_nat *)0)->boot) <= NAT_BOOT_LEN, "nat_boot()");
 enum { BITS_MIN = 8, BITS_MAX = 29 };
 
 /* ---- values ---- */
@@ -85,6 +86,22 @@ void add_dns(struct parse *p, const struct key *k, void *field)
         complain(p, "give an address, such as 192.168.1.1");
     else
         n->ndns++;
+}
+
+void set_net_boot(struct parse *p, const struct key *k, void *field)
+{
+    struct config_nat *n = &p->out->nat;
+
+    (void)k;
+    (void)field;
+    if (!nat_is_nat(p))
+        return;
+    if (strlen(p->value) >= sizeof n->boot) {
+        complain(p, "at most %zu bytes are accepted", sizeof n->boot - 1);
+        return;
+    }
+    snprintf(n->boot, sizeof n->boot, "%s", p->value);
+    check_file(p, n->boot);
 }
 
 /* ---- forwards ---- */

@@ -43,7 +43,7 @@ struct section {
     size_t n;
 };
 /* Keys of [net nat]: nat.c. */
-set_fn set_inside, set_address, set_gateway, add_dns, add_forward;
+set_fn set_inside, set_address, set_gateway, add_dns, add_forward, set_net_boot;
 /* `passthrough`, `vfs`: devices.c */
 set_fn add_passthrough, add_vfs;
 /* `smbios.…`: smbios.c */

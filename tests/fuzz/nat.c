@@ -134,6 +134,24 @@ static uint32_t make_dns(const struct ends *e)
     return p.len;
 }
 
+static uint32_t make_tftp(const struct ends *e)
+{
+    static const char ask[] = "boot.efi\0octet\0blksize\0"
+                              "100\0tsize\0"
+                              "0";
+    const struct tftp *t = &nat->guest[e->sport % GUESTS]->tftp;
+    bool first = e->dport % 4 == 0;
+    struct packet p;
+
+    net_put16(buf + 28, first ? 1 : 4);
+    net_put16(buf + 30, (uint16_t)t->block);
+    if (first)
+        memcpy(buf + 30, ask, sizeof ask);
+    packet_make_udp(&p, buf, e->src, first ? 2000 : t->peer, INSIDE, first ? 69 : t->port,
+                    first ? 2 + sizeof ask : 4);
+    return p.len;
+}
+
 static uint32_t make_arp(const struct ends *e)
 {
     memset(buf, 0, 28);
@@ -147,7 +165,7 @@ static uint32_t make_arp(const struct ends *e)
 
 static uint32_t (*const kinds[])(const struct ends *) = { make_udp,   make_tcp,      make_echo,
                                                           make_error, make_fragment, make_dhcp,
-                                                          make_dns,   make_arp };
+                                                          make_dns,   make_arp,      make_tftp };
 
 /* ---- what must hold ---- */
 
@@ -240,8 +258,12 @@ static void end(void)
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (!nat)
+    if (!nat) {
+        static uint8_t file[1000];
+
         nat_begin(!NAT_DHCP, true);
+        nat_boot("boot.efi", file, sizeof file);
+    }
     while (size >= 8) {
         unsigned n = data[6] % 6;
 

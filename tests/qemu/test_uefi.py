@@ -34,6 +34,14 @@ autostart = no
 """
 CONFIG = SHELL + DAMAGED + """[host]
 log = info
+[net nat]
+boot-file = net/boot.efi
+[guest netboot]
+firmware = uefi
+net = nat
+boot = net
+memory = 128M
+autostart = no
 [guest disk]
 firmware = uefi
 smbios.product = Web server
@@ -47,6 +55,8 @@ autostart = no
 SERIAL = """serial --unit=0 --speed=115200
 terminal_input serial
 terminal_output serial
+"""
+ON_NET = SERIAL + """echo "The network speaks: $grub_platform"
 """
 ON_CD = SERIAL + """echo "The CD speaks: $root"
 set root=hd0,gpt1
@@ -117,6 +127,17 @@ def esp_image():
 
 
 @functools.lru_cache(maxsize=None)
+def net_program():
+    """GRUB as one EFI program, which says that it has started."""
+    with tempfile.TemporaryDirectory() as folder:
+        early, out = os.path.join(folder, "early.cfg"), os.path.join(trivet.WORK, "netboot.efi")
+        with open(early, "w", encoding="ascii") as config:
+            config.write(ON_NET)
+        run("grub-mkimage", "-O", "x86_64-efi", "-p", "/", "-o", out, "-c", early, *MODULES)
+        return out
+
+
+@functools.lru_cache(maxsize=None)
 def cd_image():
     """An ISO image that UEFI starts (El Torito): GRUB, which finds its configuration in it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -149,7 +170,8 @@ USER_DATA = b"#cloud-config\nhostname: told-by-cloud-init\n"
 
 
 def FILES():
-    return {"esp.img": esp_image(), "cd.iso": cd_image(), "disk.img": trivet.disk(),
+    return {"net/boot.efi": net_program(), "esp.img": esp_image(),
+            "cd.iso": cd_image(), "disk.img": trivet.disk(),
             "user.yaml": trivet.scratch("user.yaml", USER_DATA)}
 
 
@@ -174,6 +196,16 @@ def test_boots_by_grub(machine):
     machine.detach()
     assert not [line for line in machine.logs if "is taken" in line or "cannot" in line]
     machine.cmd("stop disk --force", 30)
+
+
+def test_boots_from_the_network(machine):
+    """By PXE from the gateway: DHCP names the file, TFTP brings it."""
+    machine.cmd("start netboot", 60)
+    machine.send("console netboot\r")
+    machine.expect(r"NBP file downloaded successfully", 120, "the file does not come")
+    machine.expect(r"The network speaks: efi", 60, "GRUB does not come up")
+    machine.detach()
+    machine.cmd("stop netboot --force", 30)
 
 
 def shows_its_machine(machine, name):

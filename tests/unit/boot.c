@@ -52,6 +52,11 @@ static void files_named(void **state)
     config_files("[guest a]\nfirmware = own.fd\ncdrom = x.iso\nCDROM = nvme0p1\ncdrom = file:y\n",
                  ISA_AARCH64, add, NULL);
     assert_string_equal(found, "own.fd|x.iso|y|");
+    found[0] = 0;
+    config_files("[net nat]\nboot-file = a.efi\n[net lan]\nboot-file = b\n[NET\tNAT]\nboot_file = "
+                 "c\n[guest a]\nboot = disk\nboot-file = d\n[net nat2]\nboot-file = e\n",
+                 ISA_AARCH64, add, NULL);
+    assert_string_equal(found, "a.efi|c|");
     assert_true(config_same_file("/Dir/A", 6, "dir\\a", 5));
     assert_false(config_same_file("a", 1, "ab", 2));
 }

@@ -270,6 +270,137 @@ static void test_dhcp_hostile(void **state)
     }
 }
 
+/* ---- booting ---- */
+
+static uint8_t boot_file[5000];
+
+/* With its NULs: `request` is a string that ends with one more. */
+static const struct packet *tftp(uint16_t port, uint16_t op, const char *body, uint32_t len)
+{
+    uint8_t *d = buf + IP_MIN + UDP_HEAD;
+    struct packet p;
+
+    net_put16(d, op);
+    memcpy(d + 2, body, len);
+    packet_make_udp(&p, buf, guest_ip(0), 2000, INSIDE, port, 2 + len);
+    station_ip(0, &p);
+    return station_packet(0);
+}
+
+static const struct packet *tftp_ack(uint16_t port, uint16_t block)
+{
+    uint8_t b[2];
+
+    net_put16(b, block);
+    return tftp(port, 4, (const char *)b, 2);
+}
+
+static uint16_t opcode(const struct packet *p) { return net_get16(p->l4 + UDP_HEAD); }
+
+static void test_no_boot_file(void **state)
+{
+    static const char ask[] = "/net/boot.efi\0octet";
+
+    (void)state;
+    assert_int_equal(tftp(69, 1, ask, sizeof ask)->proto, PROTO_ICMP); /* nobody listens */
+    dhcp(0, &(struct client){ .type = 1 }, 0, 0xffffffff);
+    assert_null(option(reply(0, 2), 67, 0));
+    for (size_t i = 0; i < sizeof boot_file; i++)
+        boot_file[i] = (uint8_t)(i * 7 + i / 256);
+}
+
+static void test_boot_is_told(void **state)
+{
+    const struct packet *p;
+
+    (void)state;
+    nat_boot("net/boot.efi", boot_file, sizeof boot_file);
+    dhcp(0, &(struct client){ .type = 1 }, 0, 0xffffffff);
+    p = reply(0, 2);
+    check_network(p, 0);
+    assert_int_equal(net_get32(p->l4 + UDP_HEAD + 20), INSIDE);
+    assert_string_equal((const char *)p->l4 + UDP_HEAD + 108, "net/boot.efi");
+    assert_memory_equal(option(p, 66, 9), "10.21.0.1", 9);
+    assert_memory_equal(option(p, 67, 12), "net/boot.efi", 12);
+}
+
+/* The whole file in blocks of `size`, of which the first packet came; each is asked for twice. */
+static void read_file(const struct packet *p, uint32_t size)
+{
+    uint16_t port = p->sport;
+    uint32_t at = 0, n = size;
+
+    for (uint16_t block = 1; n == size; block++) {
+        assert_non_null(p);
+        assert_int_equal(opcode(p), 3);
+        assert_int_equal(net_get16(p->l4 + UDP_HEAD + 2), block);
+        n = p->len - p->hl - UDP_HEAD - 4;
+        assert_true(at + n <= sizeof boot_file);
+        assert_memory_equal(p->l4 + UDP_HEAD + 4, boot_file + at, n);
+        assert_null(tftp_ack(port, (uint16_t)(block - 1))); /* too soon */
+        host_now += SECOND;
+        p = tftp_ack(port, (uint16_t)(block - 1));
+        assert_int_equal(net_get16(p->l4 + UDP_HEAD + 2), block);
+        at += n;
+        p = tftp_ack(port, block);
+    }
+    assert_int_equal(at, sizeof boot_file);
+    assert_null(p);
+    assert_int_equal(nat->guest[0]->tftp.port, 0);
+}
+
+static void test_boot_file_is_read(void **state)
+{
+    static const char plain[] = "/NET/boot.efi\0octet", small[] = "net/boot.efi\0octet\0blksize\08",
+                      big[] = "net/boot.efi\0OCTET\0tsize\0"
+                              "0\0windowsize\0"
+                              "9\0blksize\0"
+                              "60000";
+    static const char told[] = "\0\6blksize\0"
+                               "1468\0tsize\0"
+                               "5000";
+    const struct packet *p;
+
+    (void)state;
+    read_file(tftp(69, 1, plain, sizeof plain), 512);
+    p = tftp(69, 1, small, sizeof small);
+    assert_int_equal(opcode(p), 6);
+    read_file(tftp_ack(p->sport, 0), 8); /* its last block is empty */
+    p = tftp(69, 1, big, sizeof big);
+    assert_int_equal(p->len - p->hl - UDP_HEAD, sizeof told);
+    assert_memory_equal(p->l4 + UDP_HEAD, told, sizeof told);
+    read_file(tftp_ack(p->sport, 0), 1468);
+}
+
+static void test_tftp_hostile(void **state)
+{
+    static const char other[] = "trivet.conf\0octet", mail[] = "net/boot.efi\0mail",
+                      odd[] = "net/boot.efi\0octet\0blksize\0"
+                              "7";
+    static const char cut[] = "net/boot.efi\0octet\0blksize\0"
+                              "1024";
+    const struct packet *p;
+    uint16_t port;
+
+    (void)state;
+    assert_int_equal(opcode(tftp(69, 1, other, sizeof other)), 5);
+    assert_int_equal(opcode(tftp(69, 1, mail, sizeof mail)), 5);
+    assert_int_equal(opcode(tftp(69, 2, other, sizeof other)), 5);
+    assert_null(tftp(69, 1, (const char *)boot_file, 600));
+    assert_int_equal(opcode(tftp(69, 1, odd, sizeof odd)), 3); /* 7 is too little: left out */
+    for (uint32_t n = 2; n < sizeof cut; n++) {
+        p = tftp(69, 1, cut, n);
+        assert_non_null(p);
+        assert_int_equal(opcode(p), n < 19 ? 5 : 3);
+    }
+    p = tftp(69, 1, odd, sizeof odd);
+    port = p->sport;
+    assert_null(tftp_ack(port, 77));
+    assert_null(tftp(port, 5, "\0\0x", 4)); /* the guest gives up */
+    assert_int_equal(tftp_ack(port, 1)->proto, PROTO_ICMP);
+    stations_forget();
+}
+
 /* ---- names ---- */
 
 static uint32_t put_labels(uint8_t *at, const char *name)
@@ -447,6 +578,10 @@ int main(void)
         cmocka_unit_test(test_dhcp_broadcast),
         cmocka_unit_test(test_dhcp_renewal),
         cmocka_unit_test(test_dhcp_hostile),
+        cmocka_unit_test(test_no_boot_file),
+        cmocka_unit_test(test_boot_is_told),
+        cmocka_unit_test(test_boot_file_is_read),
+        cmocka_unit_test(test_tftp_hostile),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_reverse_names),
         cmocka_unit_test(test_bad_queries),

@@ -142,6 +142,7 @@ struct config_nat {
     uint32_t inside, inside_mask;    /* the gateway's address and subnet */
     uint32_t address, mask, gateway; /* of the uplink; 0: by DHCP */
     uint32_t dns[3];
+    char boot[PATH_LEN]; /* the file that guests boot from the network; "": none */
     unsigned ndns;
     struct config_forward forward[64];
     unsigned nforwards;

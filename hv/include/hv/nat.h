@@ -39,6 +39,12 @@ extern const char *const nat_drop_names[NAT_DROPS];
  */
 int must_check nat_start(const struct nat_config *);
 /*
+ * Boot, after nat_start(): DHCP tells guests to boot from this file, which they read by TFTP; `len`
+ * bytes, which stay. `name`: 1 to NAT_BOOT_LEN - 1 bytes (RFC 2131 §2: the field `file`), copied.
+ */
+#define NAT_BOOT_LEN 128
+void nat_boot(const char *name, const void *bytes, uint64_t len);
+/*
  * Boot, after nat_start(): the guest's device with this MAC address is called so, and has the
  * address `ip`; 0: one made from its name, the same in each boot with the same guests. -EEXIST: the
  * address is another's, or cannot be a guest's; -ENOSPC: too many; -ENOMEM.

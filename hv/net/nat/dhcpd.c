@@ -18,6 +18,7 @@ enum {
     SIADDR = 20,
     GIADDR = 24,
     CHADDR = 28,
+    BOOT_FILE = 108, /* 128 bytes */
     COOKIE = 236,
     OPTIONS = 240,
     LEAST = 300
@@ -38,6 +39,8 @@ enum {
     SERVER = 54,
     RENEWAL = 58,
     REBINDING = 59,
+    SERVER_NAME = 66,
+    FILE_NAME = 67,
     END = 255
 };
 enum {
@@ -158,6 +161,20 @@ static void add_network(struct writer *w, const struct nat_guest *g)
     add32(w, BROADCAST_ADDRESS, nat->config.inside | ~nat->config.inside_mask);
 }
 
+/* In the header and as options (RFC 2132 §9.4, §9.5): firmware looks at either. */
+static void add_boot(struct writer *w)
+{
+    char server[IP_TEXT];
+
+    if (!nat->boot[0])
+        return;
+    ip_text(nat->config.inside, server);
+    net_put32(w->p + SIADDR, nat->config.inside);
+    memcpy(w->p + BOOT_FILE, nat->boot, strlen(nat->boot));
+    dhcpd_add(w, SERVER_NAME, server, strlen(server));
+    dhcpd_add(w, FILE_NAME, nat->boot, strlen(nat->boot));
+}
+
 static uint32_t write_reply(const struct request *r, const struct nat_guest *g, uint8_t type,
                             const uint8_t *in, uint8_t *out, uint32_t room)
 {
@@ -180,8 +197,10 @@ static uint32_t write_reply(const struct request *r, const struct nat_guest *g, 
         add32(&w, RENEWAL, LEASE_S / 2);
         add32(&w, REBINDING, LEASE_S / 8 * 7);
     }
-    if (type != NAK)
+    if (type != NAK) {
         add_network(&w, g);
+        add_boot(&w);
+    }
     out[w.len++] = END;
     return w.len < LEAST ? LEAST : w.len;
 }

@@ -174,6 +174,12 @@ static void serve_dhcp(struct nat_guest *g, const struct packet *p, uint64_t now
         gate_udp_to_guest(g, DHCP_PORT, to, DHCP_CLIENT, len);
 }
 
+static bool is_tftp(const struct nat_guest *g, const struct packet *p)
+{
+    return nat->boot[0] && p->dst == nat->config.inside &&
+           (p->dport == TFTP_PORT || (g->tftp.port && p->dport == g->tftp.port));
+}
+
 /* For the gateway itself, or for all. */
 static void guest_to_gate(struct nat_guest *g, struct packet *p, uint64_t now)
 {
@@ -187,6 +193,8 @@ static void guest_to_gate(struct nat_guest *g, struct packet *p, uint64_t now)
         gate_drop(NAT_DROP_SPOOFED);
     else if (udp && p->dport == DNS_PORT && p->dst == nat->config.inside)
         dns_query(g, p, now);
+    else if (udp && is_tftp(g, p))
+        tftp_packet(g, p, now);
     else if (p->proto == PROTO_TCP && p->dst == nat->config.inside && packet_ports(p) &&
              p->dport == DNS_PORT)
         translate_dns(g, p, now);

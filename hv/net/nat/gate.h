@@ -31,6 +31,14 @@ struct dns_pending {
     unsigned tries;
     uint8_t question[DNS_QUESTION];
 };
+/* A guest's transfer of the file that it boots. */
+struct tftp {
+    uint64_t block; /* the last that was sent, from 1; 0: the answer to its options */
+    uint64_t sent_ns;
+    uint16_t port, peer;         /* the gateway's and the guest's; port 0: there is none */
+    uint16_t size;               /* of blocks, bytes */
+    bool says_block, says_total; /* in the answer to its options */
+};
 struct nat_guest {
     char name[NET_NAME_LEN];
     net_mac mac;
@@ -41,11 +49,15 @@ struct nat_guest {
     uint64_t sent, received;
     struct dns_pending dns[DNS_PENDING];
     struct nat_member member;
+    struct tftp tftp;
     struct frag frag[GUEST_FRAGS];
 };
 struct nat {
     struct nat_config config;
     struct nat_side in, out;
+    char boot[NAT_BOOT_LEN]; /* what nat_boot() gave; "": guests cannot boot from here */
+    const uint8_t *boot_bytes;
+    uint64_t boot_len;
     const struct nic *nic; /* of the uplink; NULL: its link is always up */
     bool link;             /* as lwIP was told */
     uint32_t router;
@@ -110,6 +122,11 @@ uint32_t dhcpd_answer(struct nat_guest *, const uint8_t *in, uint32_t len, uint8
 void dns_query(struct nat_guest *, const struct packet *, uint64_t now);
 void dns_reply(struct dns_pending *, const struct packet *);
 void dns_expire(struct nat_guest *, uint64_t now);
+
+/* ---- tftp.c ---- */
+enum { TFTP_PORT = 69 };
+/* To the gateway, where there is a file: to TFTP_PORT, or to the port of the guest's transfer. */
+void tftp_packet(struct nat_guest *, const struct packet *, uint64_t now);
 
 /* ---- stack.c: lwIP ---- */
 int must_check stack_start(void);

@@ -144,6 +144,14 @@ int nat_add_guest(const char *name, net_mac mac, uint32_t ip)
     return 0;
 }
 
+void nat_boot(const char *name, const void *bytes, uint64_t len)
+{
+    assert_cpu0();
+    snprintf(nat->boot, sizeof nat->boot, "%s", name);
+    nat->boot_bytes = bytes;
+    nat->boot_len = len;
+}
+
 uint32_t nat_guest_ip(const struct net_switch *s, net_mac mac)
 {
     const struct nat_guest *g = nat && nat->in.port.net == s ? gate_guest_by_mac(mac) : NULL;
