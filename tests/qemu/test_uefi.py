@@ -102,7 +102,11 @@ def esp_disk(name, files, mib=40):
     run("/sbin/sfdisk", "-q", path, stdin=f"label: gpt\nstart=1MiB, size={mib}MiB, type=U\n")
     esp = f"{path}@@{START}"
     run("mformat", "-i", esp, "-F", "-T", str((mib << 20) // 512), "-h", "16", "-s", "63", "::")
-    run("mmd", "-i", esp, "::/EFI", "::/EFI/BOOT")
+    folders = {"EFI", "EFI/BOOT"}
+    for there in files:
+        parts = there.split("/")[:-1]
+        folders |= {"/".join(parts[:i + 1]) for i in range(len(parts))}
+    run("mmd", "-i", esp, *(f"::/{folder}" for folder in sorted(folders)))
     for there, here in files.items():
         run("mcopy", "-i", esp, here, f"::/{there}")
     return path

@@ -13,7 +13,8 @@ DIR = os.path.join(trivet.TOP, "build/strangers")
 
 def fetched(files):
     """{name on the stick: path}, after the set-up of this group."""
-    subprocess.run([os.path.join(trivet.TOP, "tests/strangers/setup"), DIR], check=True,
+    names = sorted({path.split("/", 1)[0] for path in files.values()})
+    subprocess.run([os.path.join(trivet.TOP, "tests/strangers/setup"), DIR, *names], check=True,
                    timeout=3600)
     return {name: os.path.join(DIR, path) for name, path in files.items()}
 
