@@ -13,6 +13,7 @@
 #include <hv/assert.h>
 #include <hv/config.h>
 #include <hv/config_files.h>
+#include <hv/cper.h>
 #include <hv/drivers.h>
 #include <hv/event.h>
 #include <hv/files.h>
@@ -51,6 +52,7 @@ static int say_hello(struct boot_info *bi)
     log_info("CPU: %s", arch_cpu_name());
     if (bi->boot_path[0])
         log_info("started from %.*s", BOOT_NAME_MAX, bi->boot_path);
+    cper_boot();
     if (kept_reason(why, sizeof why))
         log_warn("the run before this one stopped (`log --previous` shows all): %s", why);
     return 0;

@@ -112,6 +112,7 @@ int arch_early_init(struct boot_info *bi)
 {
     clock_set_base(rdtsc());
     random_init(bi);
+    timer_set_wall(bi->wall_s, bi->tsc_files);
     microcode_boot(bi);
     read_features(&x86_features); /* it may have brought some, or taken them away */
     if (!x86_features.nx) {

@@ -137,7 +137,8 @@ int must_check ioapic_init(void);
 /* Routes a GSI to the boot CPU. level, low: as the bus has it. -ENOENT: no IOAPIC has it. */
 int must_check ioapic_route(uint32_t gsi, uint8_t vector, bool level, bool low);
 
-/* timer.c */
+/* timer.c; timer_set_wall(): the firmware's time in seconds, 0: none, and the TSC then */
+void timer_set_wall(uint64_t s, uint64_t tsc);
 void timer_irq(void);
 
 /*

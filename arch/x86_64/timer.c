@@ -298,6 +298,20 @@ static uint64_t days(uint32_t year, uint32_t month, uint32_t day)
     return d + before[(month - 1) % 12] + (year % 4 == 0 && month > 2) + day - 1;
 }
 
+/* A PC without this clock: as the firmware's had it when the loader had read its files. */
+static uint64_t wall_s, wall_tsc;
+
+void timer_set_wall(uint64_t s, uint64_t tsc)
+{
+    wall_s = s;
+    wall_tsc = tsc;
+}
+
+static uint64_t firmware_wall_s(void)
+{
+    return wall_s ? wall_s + time_cycles_to_ns(rdtsc() - wall_tsc) / NS_PER_S : 0;
+}
+
 uint64_t time_wall_s(void)
 {
     static uint64_t at_start;
@@ -305,8 +319,8 @@ uint64_t time_wall_s(void)
     if (!at_start) {
         struct rtc t;
 
-        if (!timer_rtc_read(&t))
-            return 0;
+        if (acpi_info()->power.no_rtc || !timer_rtc_read(&t))
+            return firmware_wall_s();
         uint32_t hour = timer_from_bcd(&t, 2);
         if (!(t.r[6] & 2)) /* 12-hour clock */
             hour = hour % 12 + (t.r[2] & 0x80 ? 12 : 0);

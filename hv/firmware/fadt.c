@@ -12,6 +12,7 @@
 #define FLAG_HW_REDUCED (1u << 20)
 #define BOOT_8042 (1u << 1)
 #define BOOT_NO_VGA (1u << 2)
+#define BOOT_NO_RTC (1u << 5) /* the CMOS RTC */
 
 /* The extended field where it is filled in, else the 32-bit port of ACPI 1.0. */
 static struct acpi_gas fadt_reg_of(struct bytes b, uint32_t xoff, uint32_t off, uint8_t bits)
@@ -39,6 +40,7 @@ void acpi_parse_fadt(struct acpi_info *out, struct bytes b, uint64_t *dsdt)
     p->hw_reduced = flags & FLAG_HW_REDUCED;
     p->legacy_kbd = boot & BOOT_8042;
     p->no_vga = boot & BOOT_NO_VGA;
+    p->no_rtc = boot & BOOT_NO_RTC;
     p->reset = acpi_gas_at(b, 116);
     p->reset_value = (uint8_t)acpi_get(b, 128, 1);
     p->reset_valid = (flags & FLAG_RESET) && p->reset.addr;

@@ -58,7 +58,7 @@ TARGETS = {
     "virtio_net": ["hv/net/*.c", "hv/vio/net.c"],
     "virtio_threads": ["hv/vio/virtio*.c"],
     "virtqueue": ["hv/vio/virtqueue.c"], "vmx_check": ["arch/x86_64/vmx_check*.c"],
-    "microcode": ["arch/x86_64/microcode.c"],
+    "microcode": ["arch/x86_64/microcode.c"], "cper": ["hv/firmware/cper.c"],
     "vnet": ["drivers/net/virtio_net.c"], "vpci": ["hv/pci/*.c"],
     "x86_emulate": ["hv/guest/x86_64/emulate.c", "hv/guest/x86_64/decode.c",
                     "hv/guest/x86_64/alu.c", "hv/guest/x86_64/string.c", "hv/guest/x86_64/simd.c"],

@@ -2,11 +2,12 @@
 """Boot: from each kind of disk, and where something is missing, in words that a person can act
 on."""
 import os
+import struct
 
 import pytest
 
 import microcode
-from trivet import PASSED, Machine, guest_file, make_image, section
+from trivet import PASSED, Machine, guest_file, make_image, scratch, section
 
 CONFIG = "[host]\nlog = info\nmicrocode = intel.bin\nmicrocode = ucode\\amd.bin\n"
 CONFIG += section("hello", "hello-mb1", memory="16M", debug_exit="yes", autostart="no")
@@ -18,10 +19,24 @@ FILES = {"hello-mb1": guest_file("hello-mb1"), "apic": guest_file("apic"),
 
 # One boot for each kind of disk; each with another number of CPUs, one with memory above 4 GiB.
 MACHINES = {"virtio": (1, "2G"), "ahci": (4, "2G"), "nvme": (8, "5G"), "usb": (2, "2G")}
+RECORD_AT = 0x30000000                  # RAM that neither the firmware nor Trivet has used by then
+
+
+def boot_error_record():
+    """ACPI's BERT, and the block of UEFI's appendix N that it leads to: arguments of QEMU."""
+    memory = struct.pack("<QQQ", 2, 0, 0x12345000) + bytes(56)
+    entry = (bytes.fromhex("1411bca5646fde4eb8633e83ed7c83b1") +
+             struct.pack("<IHBBI16x20s", 1, 0x201, 2, 0, len(memory), b"DIMM A1") + memory)
+    block = struct.pack("<IIIII", 1, 0, 0, len(entry), 1) + entry
+    table = struct.pack("<IQ", len(block), RECORD_AT)
+    return ("-acpitable", f"sig=BERT,data={scratch('bert.bin', table)}", "-device",
+            f"loader,file={scratch('bert-block.bin', block)},addr={RECORD_AT},force-raw=on")
+
+
 # usb: the serial port's interrupt goes to a line that Trivet does not listen to; nvme: without the
 # bit that says "under a hypervisor" microcode is loaded
 MORE = {"ahci": ("-smp", "4,sockets=1,cores=2,threads=2"), "usb": ("-global", "isa-serial.irq=7"),
-        "nvme": ("-cpu", "EPYC-v3,+svm,+npt,-hypervisor")}
+        "nvme": ("-cpu", "EPYC-v3,+svm,+npt,-hypervisor", *boot_error_record())}
 STEPS = ("memory", "firmware tables", "clock", "files", "processors", "virtualisation",
          "configuration", "guests")
 
@@ -105,6 +120,8 @@ def test_machine(disk):
         if disk == "ahci":
             machine.expect("machine check, CPU 2: bank 3: corrected error of the memory "
                            "controller, reading, channel 1 at 0x12345640", timeout=20)
+        assert ("the firmware has recorded that the last boot ended with: fatal error of memory at "
+                '0x12345000, "DIMM A1"' in machine.text) == (disk == "nvme")
         if disk == "virtio":
             a_fatal_error_is_told(machine)
 

@@ -132,6 +132,11 @@ static void power(void **state)
     assert_int_equal(info.power.slp_typa, 5);
     assert_int_equal(info.power.slp_typb, 1);
     assert_int_equal(info.power.sci, 9);
+    assert_false(info.power.no_rtc);
+    put(FADT + 109, 1u << 5, 2);
+    table(FADT, "FACP", 276);
+    assert_true(acpi_parse(&info, BASE + RSDP, map));
+    assert_true(info.power.no_rtc);
 }
 
 static void find(void **state)

@@ -59,7 +59,7 @@ struct acpi_power {
     uint32_t smi_cmd;
     uint8_t acpi_enable, century;
     uint16_t sci;
-    bool hw_reduced, legacy_kbd, no_vga;
+    bool hw_reduced, legacy_kbd, no_vga, no_rtc;
     struct acpi_gas sleep_control; /* hardware-reduced machines */
 };
 
