@@ -334,15 +334,18 @@ static void smmu_add_scope(uint16_t segment, uint32_t rid, uint32_t last,
 static void smmu_find_scopes(const struct platform_ecam *e)
 {
     uint32_t end = (uint32_t)e->bus_last << 8 | 0xff;
+    bool told = false; /* there can be 65,536 */
 
     for (uint32_t rid = (uint32_t)e->bus_first << 8; rid <= end;) {
         struct platform_route r;
         int err = platform_route(e->segment, (uint16_t)rid, &r);
         uint32_t last = (uint32_t)min_u64(end, (uint64_t)rid + r.more);
 
-        if (err == -EINVAL)
-            log_warn("PCI %04x:%02x:%02x.%u: the firmware's description of its SMMU is unusable",
+        if (err == -EINVAL && !told)
+            log_warn("PCI %04x:%02x:%02x.%u: the firmware's description of its SMMU is unusable; "
+                     "others like it on these buses are not listed",
                      e->segment, rid >> 8, rid >> 3 & 31, rid & 7);
+        told |= err == -EINVAL;
         if (!err && r.smmu >= 0)
             smmu_add_scope(e->segment, rid, last, &r);
         rid = last + 1;

@@ -72,6 +72,7 @@ static int fdt_map_id(const void *fdt, int node, const char *map, const char *ma
         *more = min_u32(*more, n - (id - in) - 1);
         if (out < id - in || (!err && (*phandle != at || *to != out)))
             return -EINVAL;
+        *more = min_u32(*more, UINT32_MAX - out);
         *phandle = at;
         *to = out;
         err = 0;

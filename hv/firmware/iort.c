@@ -170,6 +170,7 @@ static int iort_choose(struct iort_step *s, const struct iort_map *m, uint32_t i
         return 0;
     if (next.id < m->out)
         return -EINVAL;
+    s->more = next.more = min_u32(next.more, UINT32_MAX - next.id);
     if (s->found && (s->id != next.id || s->node != next.node)) {
         if (next.at_end && !s->at_end)
             return 0;

@@ -124,6 +124,20 @@ static int route(uint16_t segment, uint16_t rid)
         assert_true(r.its < 0 || r.device == (device_));  \
     } while (0)
 
+/* Ids that do not fit 32 bits are nobody's: they do not become low ones, which are others'. */
+static void ids_end(void **state)
+{
+    (void)state;
+    begin();
+    uint32_t smmu = add_smmu(0x1000);
+    add_root(0);
+    add_map(0, 0x10000, 0xffffff80, smmu, 0);
+    assert_int_equal(route(0, 0x10), 0);
+    assert_way(0, 0xffffff90, -1, 0);
+    assert_int_equal(r.more, 0x6f);
+    assert_int_equal(route(0, 0x80), -EINVAL);
+}
+
 /* QEMU's virt: ITS 0, an SMMU, one root complex, ids as they are. */
 static void one_smmu(void **state)
 {
@@ -455,6 +469,11 @@ static void tree_buses(void)
     CELLS("iommu-map-mask", 0x18);
     CELLS("msi-parent", 0x11);
     end();
+    node("pcie@3", "pci-host-ecam-generic");
+    CELLS("reg", 0x50000000, 0x10000000);
+    CELLS("linux,pci-domain", 3);
+    CELLS("iommu-map", 0x600, 0x22, 0xffffffc0, 0x100);
+    end();
     node("usb@1", "generic-xhci");
     CELLS("iommus", 0x22, 5, 0x21, 6);
     end();
@@ -500,6 +519,10 @@ static void from_a_tree(void **state)
     assert_int_equal(fdt_route(&p, tree, 0, 0x410, &r), 0);
     assert_true(r.old_smmu);
     assert_int_equal(fdt_route(&p, tree, 0, 0x510, &r), -EINVAL); /* no such node */
+    assert_int_equal(fdt_route(&p, tree, 3, 0x610, &r), 0);
+    assert_way(1, 0xffffffd0, -1, 0);
+    assert_int_equal(r.more, 0x2f); /* the next one does not fit 32 bits */
+    assert_int_equal(fdt_route(&p, tree, 3, 0x640, &r), -EINVAL);
     assert_int_equal(fdt_route(&p, tree, 1, 0, &r), -ENOENT);
 }
 
@@ -523,19 +546,13 @@ static void masks_and_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_smmu),
-        cmocka_unit_test(in_pieces),
-        cmocka_unit_test(one_id_too_many),
-        cmocka_unit_test(two_answers),
-        cmocka_unit_test(circles_and_strays),
-        cmocka_unit_test(cut_off),
-        cmocka_unit_test(recorded_d06_early),
-        cmocka_unit_test(recorded_d06),
-        cmocka_unit_test(named_component),
-        cmocka_unit_test(reserved_memory),
-        cmocka_unit_test(old_ones_and_too_many),
-        cmocka_unit_test(from_a_tree),
-        cmocka_unit_test(masks_and_names),
+        cmocka_unit_test(one_smmu),        cmocka_unit_test(ids_end),
+        cmocka_unit_test(in_pieces),       cmocka_unit_test(one_id_too_many),
+        cmocka_unit_test(two_answers),     cmocka_unit_test(circles_and_strays),
+        cmocka_unit_test(cut_off),         cmocka_unit_test(recorded_d06_early),
+        cmocka_unit_test(recorded_d06),    cmocka_unit_test(named_component),
+        cmocka_unit_test(reserved_memory), cmocka_unit_test(old_ones_and_too_many),
+        cmocka_unit_test(from_a_tree),     cmocka_unit_test(masks_and_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
