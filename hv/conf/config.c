@@ -567,7 +567,8 @@ static const struct key guest_keys[] = {
     { "delay", set_number, GUEST(delay), 0, 3600, NULL, false, "0",
       "start so many seconds after that guest runs, or after Trivet has started" },
     { "on_crash", config_set_word, GUEST(on_crash), WORDS(policy_names), false, "stop",
-      "when the guest crashes. restart: start it again, after 1 s, and later each time it crashes "
+      "when the guest crashes, or tells that its kernel panicked (pvpanic). restart: start it "
+      "again, after 1 s, and later each time it crashes "
       "within a minute. stop: it stays off. hold: it stands still, to be looked at, until `reset` "
       "or `stop --force`" },
     { "on_reboot", config_set_word, GUEST(on_reboot), WORDS(policy_names), false, "restart",

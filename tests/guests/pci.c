@@ -5,6 +5,8 @@
  */
 #include "lib/guest.h"
 
+enum { PVPANIC_ID = 0x00111b36 };
+
 /*
  * virtio's window to its BARs (virtio 1.2 4.1.4.9): its data register is no plain register. 0:
  * none.
@@ -60,11 +62,29 @@ static void move_bar(pci_t d, unsigned bar)
              bar, before, there, here, off);
 }
 
+/* As Linux's driver of pvpanic: the panic is told, and that is the end. */
+static void tell_panic(const pci_t *list, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (pci_read(list[i], 0, 4) == PVPANIC_ID) {
+            volatile uint8_t *told = (volatile uint8_t *)pci_bar(list[i], 0, NULL);
+
+            pci_write(list[i], 4, 2, 2); /* memory */
+            if (*told != 3)
+                fail("pvpanic", "%x", *told);
+            print("telling of a panic\n");
+            *told = 1;
+        }
+}
+
 void guest_main(void)
 {
     pci_t list[32];
     acpi_init();
     unsigned n = pci_scan(list, 32);
+
+    if (cmdline_has("panic"))
+        tell_panic(list, n);
     for (unsigned i = 0; i < n; i++) {
         pci_t d = list[i];
         print("%x: %x class %x, capabilities:", d, pci_read(d, 0, 4), pci_read(d, 8, 4) >> 8);

@@ -4,7 +4,7 @@ inside, on every kind of host."""
 import pytest
 
 import arm
-from trivet import ArmMachine, OwnImage, make_image, note, put_files, scratch
+from trivet import ArmMachine, OwnImage, make_image, note, panics, put_files, scratch
 
 
 class Own(OwnImage, ArmMachine):
@@ -48,6 +48,9 @@ CONFIG += arm.guest("ticker", "hello-image", "tick", 2, memory="16M")
 CONFIG += "".join(arm.guest(f"out-{how}", "psci", how, 1) for how in WAYS_OUT)
 
 
+CONFIG += arm.guest("panics", "pci", "panic", 1, on_crash="restart")
+
+
 def FILES():
     return {**arm.files(GUESTS), "m.txt": note()}
 
@@ -66,6 +69,10 @@ def test_guest(machine, name):
 
 def test_memory_is_counted(machine):
     machine.check_counted("ticker")
+
+
+def test_a_panic_that_a_guest_tells_of(machine):
+    panics(machine, "panics")
 
 
 @pytest.mark.parametrize("how", WAYS_OUT)

@@ -50,6 +50,10 @@ CONFIG += "".join(section(f"out-{how}", "acpi", cmdline=how, memory="64M", autos
                   for how in WAYS_OUT)
 
 
+CONFIG += section("panics", "pci", cmdline="panic", memory="64M", autostart="no",
+                  on_crash="restart")
+
+
 def FILES():
     return {"m.txt": note(), "disk.img": disk(),
             **{image: guest_file(image) for image in sorted({g[0] for g in GUESTS.values()})}}
@@ -113,6 +117,10 @@ def test_stats(machine):
 
 def test_memory_is_counted(machine):
     machine.check_counted("ticker")
+
+
+def test_a_panic_that_a_guest_tells_of(machine):
+    trivet.panics(machine, "panics")
 
 
 @pytest.mark.parametrize("how", WAYS_OUT)

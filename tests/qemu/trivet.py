@@ -117,6 +117,24 @@ def section(name, kernel, **keys):
     return "\n".join(lines) + "\n"
 
 
+def panics(machine, name):
+    """A guest that tells of its panic by pvpanic, with `on_crash = restart`: `list` and an event
+    say so, each time, and it starts again until somebody stops it."""
+    seen, told = len(machine.client.events), []
+    machine.cmd(f"start {name}", 60)
+    end = time.monotonic() + 60 * machine.patience
+    while machine.state(name) != "crashed" or len(told) < 2:    # asking reads what came
+        if time.monotonic() > end:
+            raise Failure(f"{name} has not told of two panics\n{machine.screen()}")
+        time.sleep(0.2)
+        told = [event for event in machine.client.events[seen:]
+                if event["event"] == "guest.panic" and event["name"] == name]
+    assert all(event["what"] == "panicked" for event in told), told
+    why = machine.guests()[name]["why"]
+    assert why.startswith("its kernel panicked; starts again in "), why
+    assert machine.cmd(f"stop {name}")["state"] in ("off", "crashed")
+
+
 def guest_file(name):
     return os.path.join(GUESTS, name)
 

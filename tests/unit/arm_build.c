@@ -12,6 +12,7 @@
 #include <hv/fw_cfg.h>
 #include <hv/guest_uefi.h>
 #include <hv/pci.h>
+#include <hv/pvpanic.h>
 #include <libfdt.h>
 #include "tests/unit/packed.h"
 #include "hv/guest/aarch64/load.h"
@@ -40,6 +41,12 @@ int vio_build(struct vm *vm, const struct guest_config *c)
     return 0;
 }
 void vio_destroy(struct vm *vm) { (void)vm; }
+int pvpanic_create(struct vm *vm)
+{
+    (void)vm;
+    return 0;
+}
+void pvpanic_destroy(struct vm *vm) { (void)vm; }
 
 int gmem_add_ram(struct vm *vm, gpa_t base, uint64_t len)
 {

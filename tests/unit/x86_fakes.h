@@ -37,7 +37,7 @@ static struct io_region fake_region[IO_LIST_MAX + 8];
 static unsigned fake_nregions;
 static uint8_t fake_ram[FAKE_RAM];
 static uint64_t fake_cr8[FAKE_VCPUS], fake_tsc_offset;
-static unsigned fake_resets, fake_offs;
+static unsigned fake_kills, fake_resets, fake_offs;
 static int fake_exit_code;
 static char fake_out[4096], fake_in[64];
 static size_t fake_out_len, fake_in_len;
@@ -62,6 +62,12 @@ uint64_t vm_time_ns(const struct vm *vm)
 uint64_t vm_time_to_host(const struct vm *vm, uint64_t ns)
 {
     return ns - (uint64_t)vm->time_offset_ns;
+}
+void vm_kill(struct vm *vm, const char *fmt, ...)
+{
+    (void)vm, (void)fmt;
+    lock_assert_none();
+    fake_kills++;
 }
 void vm_request_reset(struct vm *vm, const char *why)
 {
@@ -246,7 +252,7 @@ static inline void fake_start(unsigned vcpus)
                            .nvcpus = vcpus,
                            .console = (struct console *)fake_out };
     fake_vm.time_offset_ns = -(int64_t)host_now;
-    fake_resets = fake_offs = 0;
+    fake_kills = fake_resets = fake_offs = 0;
     fake_out_len = fake_in_len = 0;
     fake_exit_code = -1;
     fake_tsc_offset = 0;

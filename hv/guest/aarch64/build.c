@@ -5,6 +5,7 @@
 #include <hv/assert.h>
 #include <hv/guest_uefi.h>
 #include <hv/pci.h>
+#include <hv/pvpanic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,8 @@ static int build_machine(struct vm *vm, const struct guest_config *c, struct arm
         err = vpci_create(vm, &pci);
     if (err == 0)
         err = vio_build(vm, c);
+    if (err == 0)
+        err = pvpanic_create(vm);
     if (err == 0 && c->firmware[0])
         err = arm_firmware_build(vm, c);
     if (err != 0 && vm->why[0] == '\0')
@@ -166,6 +169,7 @@ void arm_destroy(struct vm *vm)
     if (m == NULL)
         return;
     vio_destroy(vm);
+    pvpanic_destroy(vm);
     uefi_unbuild(vm);
     vpci_destroy(vm);
     arm_devices_destroy(m->devices);

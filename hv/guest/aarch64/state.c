@@ -5,6 +5,7 @@
  */
 #include <hv/guest_uefi.h>
 #include <hv/pci.h>
+#include <hv/pvpanic.h>
 #include <hv/state.h>
 #include <hv/time.h>
 #include <string.h>
@@ -103,10 +104,10 @@ static const struct state_ops arm_cpu_ops = { .name = "CPU",
 
 const struct state_pages *const arm_pages[] = { &vio_disk_pages, &uefi_vars_pages, NULL };
 
-const struct state_ops *const arm_states[] = { &vio_dev_ops,          &vio_disk_ops,
-                                               &vpci_bus_ops,         &vpci_dev_ops,
-                                               &arm_machine_ops,      &arm_cpu_ops,
-                                               &vgic_state,           &arm_pl011_state,
-                                               &arm_pl031_state,      &arm_pl061_state,
-                                               &uefi_flash_state_ops, &uefi_cfg_state_ops,
-                                               &uefi_ramfb_state_ops, NULL };
+const struct state_ops *const arm_states[] = {
+    &vio_dev_ops,          &vio_disk_ops,         &vpci_bus_ops,
+    &vpci_dev_ops,         &arm_machine_ops,      &arm_cpu_ops,
+    &vgic_state,           &arm_pl011_state,      &arm_pl031_state,
+    &arm_pl061_state,      &uefi_flash_state_ops, &uefi_cfg_state_ops,
+    &uefi_ramfb_state_ops, &pvpanic_state_ops,    NULL
+};

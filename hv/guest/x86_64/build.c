@@ -8,6 +8,7 @@
 #include <hv/guest_uefi.h>
 #include <hv/files.h>
 #include <hv/pci.h>
+#include <hv/pvpanic.h>
 #include <hv/time.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,6 +130,8 @@ static int build_machine(struct vm *vm, const struct guest_config *c)
         err = vio_build(vm, c);
     if (err == 0 && c->watchdog)
         err = watchdog_create(x86_devices_of(vm));
+    if (err == 0)
+        err = pvpanic_create(vm);
     if (err != 0 && vm->why[0] == '\0')
         snprintf(vm->why, sizeof vm->why, "its devices could not be made: error %d", err);
     return err;
@@ -233,6 +236,7 @@ void x86_destroy(struct vm *vm)
         return;
     vio_destroy(vm);
     watchdog_detach(vm);
+    pvpanic_destroy(vm);
     x86_firmware_destroy(vm, m);
     vpci_destroy(vm);
     x86_devices_destroy(vm);

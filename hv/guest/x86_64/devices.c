@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Makes and frees the devices of an x86 VM. Three of them are too small for a file: the POST port,
- * the debug-exit port and pvpanic.
+ * the debug-exit port and pvpanic's port.
  */
 #include <hv/assert.h>
 #include <hv/config.h>
-#include <hv/log.h>
-#include <hv/notice.h>
+#include <hv/pvpanic.h>
 #include <hv/time.h>
 #include <hv/vm.h>
 #include <stdio.h>
@@ -48,42 +47,23 @@ static int debug_exit_write(void *dev, uint64_t off, unsigned size, uint64_t val
     return 0;
 }
 
-/*
- * pvpanic, as QEMU's docs/specs/pvpanic: a bit for each event that can be told. What is told is
- * shown by `list`; the guest goes on as it likes. Each is told once in a machine's life, so that
- * no guest fills the line of a program that listens.
- */
-enum { PANICKED = 1, CRASH_LOADED = 2 };
-
-static int pvpanic_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
+/* <hv/pvpanic.h> */
+static int port_pvpanic_read(void *dev, uint64_t off, unsigned size, uint64_t *val)
 {
     (void)dev;
     (void)off;
     (void)size;
-    *val = PANICKED | CRASH_LOADED;
+    *val = PVPANIC_EVENTS;
     return 0;
 }
 
-static int pvpanic_write(void *dev, uint64_t off, unsigned size, uint64_t val)
+static int port_pvpanic_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
     struct x86_devices *d = dev;
-    struct vm *vm = d->vm;
-    uint8_t told = __atomic_fetch_or(&d->panic_told, (uint8_t)val, __ATOMIC_RELAXED);
-    uint8_t fresh = (uint8_t)(val & (PANICKED | CRASH_LOADED) & ~told);
-    const char *what =
-        fresh & PANICKED ? "its kernel panicked" : "its kernel crashed and dumps itself";
 
     (void)off;
     (void)size;
-    if (!fresh)
-        return 0;
-    spin_lock(&vm->lock);
-    if (!vm->pending)
-        snprintf(vm->why, sizeof vm->why, "%s", what);
-    spin_unlock(&vm->lock);
-    vm_log(vm, LOG_WARN, "%s", what);
-    notice_post(NOTICE_GUEST_PANIC, vm->config->name,
-                fresh & PANICKED ? "panicked" : "crash_loaded", what);
+    pvpanic_tell(d->vm, val);
     return 0;
 }
 
@@ -91,7 +71,7 @@ static int small_create(struct x86_devices *d, const struct guest_config *c)
 {
     static const struct io_ops post = { post_read, post_write, 1 | 2 | 4 },
                                debug_exit = { post_read, debug_exit_write, 1 | 2 | 4 },
-                               pvpanic = { pvpanic_read, pvpanic_write, 1 };
+                               pvpanic = { port_pvpanic_read, port_pvpanic_write, 1 };
     int err = io_list_add(d->vm, &d->regions,
                           &(struct io_region){ "post", IO_PORT, PORT_POST, 1, &post, d });
 

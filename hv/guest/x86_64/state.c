@@ -6,6 +6,7 @@
  */
 #include <hv/guest_uefi.h>
 #include <hv/pci.h>
+#include <hv/pvpanic.h>
 #include <hv/state.h>
 #include <hv/time.h>
 #include <string.h>
@@ -336,23 +337,14 @@ const struct state_pages *const x86_pages_table[] = { &vio_disk_pages, &uefi_var
 /* ---- the table; the clocks resume before all that asks them ---- */
 
 state_table x86_state_table = {
-    &vio_dev_ops,
-    &vio_disk_ops,
-    &vpci_bus_ops,
-    &vpci_dev_ops,
-    &machine_ops,
-    &cpu_ops,
-    &lapic_state_ops,
-    &intc_state_ops,
-    &pit_state_ops,
-    &rtc_state_ops,
-    &hpet_state_ops,
-    &pm_state_ops,
-    &uart_state_ops,
-    &kbc_state_ops,
-    &watchdog_state_ops,
-    &uefi_flash_state_ops,
-    &uefi_cfg_state_ops,
-    &uefi_ramfb_state_ops,
-    NULL,
+    &vio_dev_ops,        &vio_disk_ops,
+    &vpci_bus_ops,       &vpci_dev_ops,
+    &machine_ops,        &cpu_ops,
+    &lapic_state_ops,    &intc_state_ops,
+    &pit_state_ops,      &rtc_state_ops,
+    &hpet_state_ops,     &pm_state_ops,
+    &uart_state_ops,     &kbc_state_ops,
+    &watchdog_state_ops, &uefi_flash_state_ops,
+    &uefi_cfg_state_ops, &uefi_ramfb_state_ops,
+    &pvpanic_state_ops,  NULL,
 };

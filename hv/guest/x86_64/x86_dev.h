@@ -151,7 +151,6 @@ struct x86_devices {
     struct uart uart;
     struct kbc kbc;
     struct watchdog watchdog;
-    uint8_t panic_told; /* bits of pvpanic that were written since the machine was made */
     struct io_list regions;
 };
 

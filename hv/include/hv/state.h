@@ -40,6 +40,7 @@ enum state_kind {
     STATE_FW_CFG,
     STATE_UEFI_VARS, /* pages */
     STATE_RAMFB,
+    STATE_PVPANIC,
     /* x86 */
     STATE_X86_MACHINE = 0x100,
     STATE_X86_CPU,

@@ -15,6 +15,7 @@
 struct console;
 struct vcpu;
 struct vpci;
+struct pvpanic;
 enum vm_state { VM_OFF, VM_STARTING, VM_RUNNING, VM_PAUSED, VM_STOPPING, VM_CRASHED };
 extern const char *const vm_state_names[];
 struct uefi;
@@ -36,6 +37,7 @@ struct vm {
     /* interrupt controllers' VM-wide state (struct x86_intc ...) */
     void *vintc;
     struct vpci *pci;                /* NULL: no PCI bus */
+    struct pvpanic *pvpanic;         /* NULL: there is none */
     struct passthrough *passthrough; /* functions of the machine, private to hv/pci */
     /*
      * Atomic; NULL, or called each time that a vCPU has left the guest, on its CPU, no lock held,
@@ -50,6 +52,7 @@ struct vm {
     struct console *console;
     /* enum vm_pending bits, atomic: what the lifecycle event shall do */
     uint32_t pending;
+    uint8_t panic_told;     /* atomic; enum pvpanic_event: since the machine was made */
     struct event lifecycle; /* on CPU 0 */
     struct spinlock lock;
     /* guest monotonic time = time_ns() + offset (stands still while paused) */
