@@ -15,6 +15,7 @@
 #define GICD_CTLR 0x0000u
 #define GICD_TYPER 0x0004u
 #define GICD_IROUTER 0x6000u
+#define GICR_CTLR 0x0000u
 #define GICR_TYPER 0x0008u
 #define GICR_WAKER 0x0014u
 #define GICR_SGI_FRAME 0x10000u
@@ -30,6 +31,7 @@
 
 #define GICD_CTLR_ENABLE 0x13u /* ARE_NS, EnableGrp1A, EnableGrp1 (12.9.4) */
 #define GICD_CTLR_RWP (1u << 31)
+#define GICR_CTLR_LPIS (1u << 0)
 #define GICR_CTLR_RWP (1u << 3)
 #define TYPER_VLPIS (1u << 1)
 #define TYPER_LAST (1u << 4)
@@ -112,7 +114,9 @@ static volatile uint8_t *find_in(volatile uint8_t *f, uint64_t len, uint32_t aff
             return f + o;
         if (typer & TYPER_LAST)
             break;
-        o += typer & TYPER_VLPIS ? 4 * GICR_SGI_FRAME : 2 * GICR_SGI_FRAME;
+        o += the_platform.gic.gicr_stride ? the_platform.gic.gicr_stride
+             : typer & TYPER_VLPIS        ? 4 * GICR_SGI_FRAME
+                                          : 2 * GICR_SGI_FRAME;
     }
     return NULL;
 }
@@ -156,6 +160,24 @@ static uint64_t sgi_target(uint64_t id)
            (id >> 8 & 0xff) << 16 | 1ull << (id & 15);
 }
 
+/*
+ * LPIs that something before us left on: their pending table lies in memory that is given to others
+ * (12.11.2: EnableLPIs may be for good).
+ */
+static void lpis_off(volatile uint8_t *redistributor)
+{
+    uint32_t ctlr = mmio_read32(redistributor + GICR_CTLR);
+
+    if (!(ctlr & GICR_CTLR_LPIS))
+        return;
+    mmio_write32(redistributor + GICR_CTLR, ctlr & ~GICR_CTLR_LPIS);
+    if (!wait_clear(redistributor + GICR_CTLR, GICR_CTLR_RWP) ||
+        mmio_read32(redistributor + GICR_CTLR) & GICR_CTLR_LPIS)
+        log_warn("CPU %u: the firmware left LPIs on, and the GIC does not turn them off: it may "
+                 "write to memory in use",
+                 this_cpu()->id);
+}
+
 static int v3_cpu_init(void)
 {
     struct arm_cpu *c = arm_this();
@@ -171,6 +193,7 @@ static int v3_cpu_init(void)
         log_err("the GIC redistributor of CPU %u does not wake up", this_cpu()->id);
         return -EIO;
     }
+    lpis_off(c->gicr);
     gicv3_quiet(c->gicr + GICR_SGI_FRAME, 0, 32);
     gicv3_settle(0);
     return interface_on();

@@ -16,6 +16,8 @@
 #define MPIDR_AFFINITY 0xff00ffffffull
 #define SPI_FIRST 32u
 #define PPI_FIRST 16u
+#define REDISTRIBUTOR 0x20000u /* its two frames */
+#define STRIDE_MAX (1u << 30)
 
 /* Cell `i` of a property, big-endian; 0 beyond its end. */
 uint32_t fdt_cell(const void *prop, int len, uint32_t i)
@@ -145,6 +147,16 @@ static bool okay(const struct fdt_walk *w)
     return true;
 }
 
+/* arm,gic-v3.yaml; two cells as Linux reads it. What is no multiple of 64 KiB is not believed. */
+static uint64_t stride(const struct fdt_walk *w)
+{
+    int len;
+    const void *p = fdt_getprop(w->fdt, w->node[w->depth], "redistributor-stride", &len);
+    uint64_t bytes = p && len >= 2 * (int)FDT_CELL ? fdt_cells(p, len, 0, 2) : 0;
+
+    return bytes >= REDISTRIBUTOR && bytes <= STRIDE_MAX && bytes % 0x10000 == 0 ? bytes : 0;
+}
+
 static void on_gicv3(struct fdt_walk *w)
 {
     struct platform *out = w->out;
@@ -154,6 +166,7 @@ static void on_gicv3(struct fdt_walk *w)
         return;
     out->gic.version = 3;
     out->gic.dist = fdt_reg_base(w, 0);
+    out->gic.gicr_stride = stride(w);
     for (i = 0; i < regions && i < PLATFORM_GICR_MAX && reg(w, 1 + i, &out->gic.gicr[i]); i++)
         out->gic.ngicr++;
     out->gic.gicc = fdt_reg_base(w, 1 + i);

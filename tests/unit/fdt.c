@@ -17,6 +17,7 @@
 #define ROOM sizeof tree
 
 static struct platform p;
+static uint64_t stride;
 static bool soc, disabled, v2, no_stdout; /* what the next tree is like */
 
 static uint64_t room = UINT64_MAX;
@@ -62,6 +63,8 @@ static void add_gic(void)
         CELLS("reg", 0x8000000, 0x10000, 0x8010000, 0x2000, 0x8030000, 0x2000, 0x8040000, 0x2000);
     } else {
         CELLS("#redistributor-regions", 2);
+        if (stride)
+            CELLS("redistributor-stride", (uint32_t)(stride >> 32), (uint32_t)stride);
         CELLS("reg", 0x8000000, 0x10000, 0x80a0000, 0x200000, 0x9a0000, 0x100000);
         node("its", "arm,gic-v3-its");
         CELLS("reg", 0x8080000, 0x20000);
@@ -140,6 +143,7 @@ static int reset(void **state)
 {
     (void)state;
     soc = disabled = v2 = no_stdout = false;
+    stride = 0;
     return make();
 }
 
@@ -197,6 +201,26 @@ static void bus_addresses_are_translated(void **state)
     assert_int_equal(p.gic.dist, 0x108000000);
     assert_int_equal(p.gic.its[0], 0x108080000); /* through two buses */
     assert_int_equal(p.uart.base, 0x109040000);
+}
+
+static void redistributors_may_lie_apart(void **state)
+{
+    /* no multiple of 64 KiB, less than two frames, beyond any board: as if it were not there */
+    static const uint64_t bad[] = { 0x20400, 0x10000, 0x100020000, 0xffffffffffff0000 };
+
+    (void)state;
+    assert_true(parse());
+    assert_int_equal(p.gic.gicr_stride, 0);
+    stride = 0x40000;
+    make();
+    assert_true(parse());
+    assert_int_equal(p.gic.gicr_stride, 0x40000);
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        stride = bad[i];
+        make();
+        assert_true(parse());
+        assert_int_equal(p.gic.gicr_stride, 0);
+    }
 }
 
 static void gicv2(void **state)
@@ -280,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup(good_machine, reset),
         cmocka_unit_test_setup(devices, reset),
         cmocka_unit_test_setup(bus_addresses_are_translated, reset),
+        cmocka_unit_test_setup(redistributors_may_lie_apart, reset),
         cmocka_unit_test_setup(gicv2, reset),
         cmocka_unit_test_setup(disabled_devices_are_left_out, reset),
         cmocka_unit_test_setup(too_many_cpus, reset),

@@ -61,6 +61,8 @@ struct platform {
         uint64_t gicc, gich, gicv; /* GICv2 (or a v3 with legacy interface) */
         struct platform_range gicr[PLATFORM_GICR_MAX];
         uint32_t ngicr;
+        /* bytes from one redistributor to the next, told by device trees; 0: GICR_TYPER says it */
+        uint64_t gicr_stride;
         /* ACPI's GICC may name each redistributor instead; 0: search gicr[] */
         uint64_t gicr_cpu[PLATFORM_CPUS_MAX];
         uint64_t its[PLATFORM_ITS_MAX];
