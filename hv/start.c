@@ -144,6 +144,8 @@ int guests_start(void)
     log_info("starting %u of %u guests; `help` lists the commands, `console NAME` shows a guest",
              started, the_config.nguests);
     log_set_console_level(the_config.host.log);
+    if (the_config.host.log_time == LOG_TIME_UTC && time_wall_s())
+        log_show_utc(time_wall_s() - time_ns() / 1000000000);
     shell_start();
     return 0;
 }

@@ -68,6 +68,7 @@ const char *config_host_change(const struct host_config *a, const struct host_co
     } keys[] = {
         HOST_KEY("escape", escape),
         HOST_KEY("log", log),
+        HOST_KEY("log-time", log_time),
         HOST_KEY("json", json),
         HOST_KEY("max-cpus", max_cpus),
         HOST_KEY("mitigations", mitigations),

@@ -25,6 +25,7 @@ static const char *const smt_names[] = { "auto", "off", "core", "on" };
 static const char *const engine_names[] = { "auto", "interpret", "jit" };
 static const char *const policy_names[] = { "restart", "stop", "hold" };
 static const char *const log_names[] = { "err", "warn", "info", "debug" };
+static const char *const log_time_names[] = { "uptime", "utc" };
 
 /* ---- values ---- */
 static bool copy_text(struct parse *p, char *dst, size_t len)
@@ -621,6 +622,9 @@ static const struct key host_keys[] = {
       "the key that leaves a guest's console; typed twice within a second it goes to the guest" },
     { "log", config_set_word, HOST(log), WORDS(log_names), false, "info",
       "the least serious log lines that the console shows" },
+    { "log-time", config_set_word, HOST(log_time), WORDS(log_time_names), false, "uptime",
+      "what log lines begin with. uptime: seconds since the start. utc: the date and the time of "
+      "the machine's clock" },
     { "json", set_bool, HOST(json), 0, 0, NULL, false, "no",
       "the console speaks the protocol for programs from the start; `json off` turns it off" },
     { "max-cpus", set_number, HOST(max_cpus), 1, MAX_CPUS, NULL, false, "1024",

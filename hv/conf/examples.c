@@ -37,6 +37,7 @@ static const struct {
     { "kernel", "kernel = guests/vmlinuz" },
     { "kind", "kind = multiboot2" },
     { "log", "log = warn" },
+    { "log-time", "log-time = utc" },
     { "memory", "memory = 512M" },
     { "iommu", "iommu = deferred" },
     { "microcode", "microcode = intel-ucode/06-9e-0a" },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* log.c: the ring of log lines, and the rate limit of what guests cause. */
 #include <hv/assert.h>
+#include <hv/date.h>
 #include <hv/kept.h>
 #include <hv/lock.h>
 #include <hv/log.h>
@@ -25,6 +26,7 @@ struct line {
 static struct line ring[LINES];
 static uint64_t next_seq; /* of the line to be written next; ring[seq % LINES] */
 static enum log_level console_level = LOG_INFO;
+static uint64_t utc_at_zero; /* atomic: seconds since 1970 at time_ns() 0; 0: lines show that */
 static void (*sink)(const char *, size_t);
 static struct spinlock lock = SPINLOCK_INIT(LOCK_LOG);
 
@@ -60,21 +62,34 @@ static void escape(char *dst, size_t len, const char *src)
     dst[n] = '\0';
 }
 
+static const char *const marks[] = { "error: ", "warning: ", "", "" };
+
 size_t log_format(enum log_level level, uint64_t ns, const char *text, char *buf, size_t len)
 {
-    static const char *const mark[] = { "error: ", "warning: ", "", "" };
     uint64_t us = ns / 1000;
     int n;
 
     hv_assert(level <= LOG_DEBUG && len);
     n = snprintf(buf, len, "[%5llu.%06llu] %s%s", (unsigned long long)(us / 1000000),
-                 (unsigned long long)(us % 1000000), mark[level], text);
+                 (unsigned long long)(us % 1000000), marks[level], text);
     return n < 0 ? 0 : (size_t)n < len ? (size_t)n : len - 1;
 }
 
+void log_show_utc(uint64_t seconds) { __atomic_store_n(&utc_at_zero, seconds, __ATOMIC_RELAXED); }
+
+/* As log_format(), with the wall clock where that was asked for. */
 static size_t format(const struct line *l, char *buf, size_t len)
 {
-    return log_format((enum log_level)l->level, l->ns, l->text, buf, len);
+    uint64_t zero = __atomic_load_n(&utc_at_zero, __ATOMIC_RELAXED), us = l->ns / 1000;
+    char date[DATE_LEN];
+    int n;
+
+    if (!zero)
+        return log_format((enum log_level)l->level, l->ns, l->text, buf, len);
+    date_format(zero + us / 1000000, date);
+    n = snprintf(buf, len, "[%s.%06llu] %s%s", date, (unsigned long long)(us % 1000000),
+                 marks[l->level], l->text);
+    return n < 0 ? 0 : (size_t)n < len ? (size_t)n : len - 1;
 }
 
 bool log_read(uint64_t *seq, enum log_level max, char *buf, size_t len)

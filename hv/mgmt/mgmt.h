@@ -66,9 +66,6 @@ void events_init(void);
 void event_hello(struct session *);
 void event_log(struct session *, const char *text);
 
-/* commands_session.c: seconds since 1970 as "2026-01-31 23:59:59"; years below 10000 */
-void session_date(uint64_t seconds, char out[20]);
-
 /* commands_*.c */
 #define COMMAND(n) void cmd_##n(struct out *, unsigned argc, char **argv)
 COMMAND(help);

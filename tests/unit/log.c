@@ -47,6 +47,30 @@ static void test_ring_and_levels(void **state)
     assert_int_equal(strlen(buf), 9);
 }
 
+/* With the wall clock, also those that were there before; and back again. */
+static void test_wall_clock(void **state)
+{
+    char buf[300];
+    uint64_t seq = 0;
+
+    (void)state;
+    host_now = 61250000000;
+    shown[0] = '\0';
+    log_err("at this time");
+    log_show_utc(1798761599); /* 2026-12-31 23:59:59 */
+    log_warn("at that time");
+    assert_non_null(strstr(shown, "[   61.250000] error: at this time\n"));
+    assert_non_null(strstr(shown, "[2027-01-01 00:01:00.250000] warning: at that time\n"));
+    while (log_read(&seq, LOG_ERR, buf, sizeof buf))
+        ;
+    assert_string_equal(buf, "[2027-01-01 00:01:00.250000] error: at this time");
+    log_show_utc(0);
+    seq = 0;
+    while (log_read(&seq, LOG_ERR, buf, sizeof buf))
+        ;
+    assert_string_equal(buf, "[   61.250000] error: at this time");
+}
+
 static void test_guest_text_is_escaped(void **state)
 {
     char text[400];
@@ -279,10 +303,15 @@ static void test_lock_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ring_and_levels), cmocka_unit_test(test_guest_text_is_escaped),
-        cmocka_unit_test(test_rate_limit),      cmocka_unit_test(test_debug_lines_have_their_own),
-        cmocka_unit_test(test_from_nmi),        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_generations),     cmocka_unit_test(test_symbols),
+        cmocka_unit_test(test_ring_and_levels),
+        cmocka_unit_test(test_wall_clock),
+        cmocka_unit_test(test_guest_text_is_escaped),
+        cmocka_unit_test(test_rate_limit),
+        cmocka_unit_test(test_debug_lines_have_their_own),
+        cmocka_unit_test(test_from_nmi),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_generations),
+        cmocka_unit_test(test_symbols),
         cmocka_unit_test(test_lock_order),
     };
 

@@ -108,8 +108,10 @@ struct config_vfs {
 enum config_unmap { UNMAP_STRICT, UNMAP_DEFERRED };
 enum mitigations { MITIGATIONS_AUTO, MITIGATIONS_OFF, MITIGATIONS_ALL };
 #define MICROCODE_FILES 4u
+enum log_time { LOG_TIME_UPTIME, LOG_TIME_UTC };
 struct host_config {
     enum log_level log;
+    enum log_time log_time;
     enum mitigations mitigations;
     enum sched_smt smt;
     enum config_unmap unmap; /* `iommu`: see dma_defer() */

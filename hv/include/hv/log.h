@@ -37,6 +37,11 @@ size_t log_format(enum log_level, uint64_t ns, const char *text, char *buf, size
 /* Any CPU: which lines also go to the sink. The ring keeps all. */
 void log_set_console_level(enum log_level max);
 /*
+ * Any CPU: from now on log_read() and the sink give lines with the date and time in UTC in place of
+ * the time since the start. seconds: since 1970, at time_ns() 0; 0: the time since the start again.
+ */
+void log_show_utc(uint64_t seconds);
+/*
  * Where log lines go besides the ring: set once by mgmt's console (before that, by the early serial
  * or framebuffer writer).
  */
