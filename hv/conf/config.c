@@ -99,6 +99,20 @@ static void set_firmware(struct parse *p, const struct key *k, void *field)
                  config_uefi_file(ISA_X86_64));
 }
 
+static void set_secure_boot(struct parse *p, const struct key *k, void *field)
+{
+    bool (*exists)(const char *) = p->limits->file_exists;
+    const char *file = config_secure_file(ISA_X86_64);
+    bool *on = field;
+
+    (void)k;
+    if (parse_bool(p->value, on))
+        complain(p, "give yes or no");
+    else if (*on && exists && !exists(file))
+        complain(p, "the firmware for it is not on the stick; images/build-image puts %s there",
+                 file);
+}
+
 static void set_text(struct parse *p, const struct key *k, void *field)
 {
     (void)k;
@@ -517,6 +531,11 @@ static const struct key guest_keys[] = {
       "a screen for a guest with UEFI firmware, which its firmware and system draw on in the "
       "guest's "
       "memory; `screenshot` shows it. Drawing costs the guest time: the serial console does not" },
+    { "secure-boot", set_secure_boot, GUEST(secure_boot), 0, 0, NULL, false, "no",
+      "x86-64: the firmware starts only what is signed by the keys that Debian's package has "
+      "(Microsoft's, by which Debian's shim is signed). It keeps others from being started, not "
+      "the "
+      "guest's own kernel from changing the keys" },
     { "smbios.manufacturer", set_smbios_text, GUEST(smbios.manufacturer), 0, 0, NULL, false,
       "Trivet",
       "who made the guest's machine, as its firmware says (SMBIOS). This key and those that follow "
@@ -683,6 +702,7 @@ static const struct {
     { set_after, "NAME" },
     { set_text, "TEXT" },
     { set_bool, "yes|no" },
+    { set_secure_boot, "yes|no" },
     { set_memory, "SIZE" },
     { config_set_limit, "SIZE" },
     { set_uplink, "NIC[,vlan=N][,trunk=VLANS][,rate=SIZE]" },

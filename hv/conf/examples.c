@@ -54,6 +54,7 @@ static const struct {
     { "pv", "pv = no" },
     { "rng", "rng = no" },
     { "screen", "screen = yes" },
+    { "secure-boot", "secure-boot = yes" },
     { "smbios.manufacturer", "smbios.manufacturer = Example" },
     { "smbios.oem", "smbios.oem = io.systemd.credential:motd=hello" },
     { "smbios.product", "smbios.product = Web server" },

@@ -20,7 +20,15 @@ static const struct {
 static const char *const uefi_files[] = { "firmware/uefi-x86_64.fd", "firmware/uefi-aarch64.fd" };
 #define UEFI_FILES (sizeof uefi_files / sizeof uefi_files[0])
 
+static const char *const secure_files[] = { "firmware/uefi-x86_64-secure.fd" };
+#define SECURE_FILES (sizeof secure_files / sizeof secure_files[0])
+
 const char *config_uefi_file(unsigned isa) { return isa < UEFI_FILES ? uefi_files[isa] : NULL; }
+
+const char *config_secure_file(unsigned isa)
+{
+    return isa < SECURE_FILES ? secure_files[isa] : NULL;
+}
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c; }
 static bool is_blank(char c) { return c == ' ' || c == '\t'; }
@@ -129,6 +137,26 @@ static bool is_net_boot(const char *section, const char *key, const char *value)
     return conf_same(name, "nat", SIZE_MAX);
 }
 
+static void add_firmware(const struct scan *s, unsigned line, const char *const *files, size_t n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (s->isa == i || s->isa == CONFIG_ALL_ISAS)
+            s->add(s->ctx, line, files[i], strlen(files[i]));
+}
+
+/* `secure-boot = yes`, in the words that config.c takes. */
+static bool is_secure_boot(const char *key, const char *value)
+{
+    static const char *const words[] = { "yes", "on", "true", "1" };
+
+    if (!conf_same(key, "secure-boot", SIZE_MAX) && !conf_same(key, "secure_boot", SIZE_MAX))
+        return false;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (conf_same(value, words[i], SIZE_MAX))
+            return true;
+    return false;
+}
+
 static int on_value(void *user, const char *section, const char *key, const char *value, int line)
 {
     struct scan *s = user;
@@ -140,9 +168,11 @@ static int on_value(void *user, const char *section, const char *key, const char
     if (!key || !value || !conf_same(section, "guest", 5) || !is_blank(section[5]))
         return 1;
     if (conf_same(key, "firmware", SIZE_MAX) && conf_same(value, FIRMWARE_UEFI, SIZE_MAX)) {
-        for (unsigned i = 0; i < UEFI_FILES; i++)
-            if (s->isa == i || s->isa == CONFIG_ALL_ISAS)
-                s->add(s->ctx, (unsigned)line, uefi_files[i], strlen(uefi_files[i]));
+        add_firmware(s, (unsigned)line, uefi_files, UEFI_FILES);
+        return 1;
+    }
+    if (is_secure_boot(key, value)) {
+        add_firmware(s, (unsigned)line, secure_files, SECURE_FILES);
         return 1;
     }
     if (is_cloud_init(key)) {

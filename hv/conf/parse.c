@@ -399,6 +399,18 @@ static void parse_check_screen(struct parse *p, const struct guest_config *g)
                  g->name);
 }
 
+/* An own file brings its own store, with keys or without. */
+static void check_secure_boot(struct parse *p, const struct guest_config *g)
+{
+    if (g->secure_boot && strcmp(g->firmware, FIRMWARE_UEFI) != 0)
+        complain(p,
+                 "[guest %s]: `secure-boot` goes with `firmware = uefi`; a file's own variable "
+                 "store says which keys it trusts",
+                 g->name);
+    else if (g->secure_boot && g->isa != ISA_COUNT && !config_secure_file(g->isa))
+        complain(p, "[guest %s]: `secure-boot` is for x86_64 guests", g->name);
+}
+
 static void check_guests(struct parse *p)
 {
     p->name = NULL;
@@ -407,6 +419,7 @@ static void check_guests(struct parse *p)
         p->line = p->guest->line;
         check_what_starts(p, p->guest);
         parse_check_screen(p, p->guest);
+        check_secure_boot(p, p->guest);
         firmware_defaults(p->guest);
         check_nets(p, p->guest);
         check_after(p, p->guest);

@@ -32,7 +32,15 @@ DAMAGED = """[guest damaged]
 firmware = esp.img
 autostart = no
 """
-CONFIG = SHELL + DAMAGED + """[host]
+SECURE = """[guest secure]
+firmware = uefi
+secure-boot = yes
+disk = esp.img
+boot-menu = 0
+memory = 128M
+autostart = no
+"""
+CONFIG = SHELL + DAMAGED + SECURE + """[host]
 log = info
 [net nat]
 boot-file = net/boot.efi
@@ -314,6 +322,22 @@ def test_variables_outlive_a_power_cut(machine):
     assert not [line for line in machine.logs if "cannot be" in line or "damaged" in line]
 
 
+def test_boot_menu(machine):
+    """While the firmware waits as `boot-menu` says, Esc opens its menu, where the disks are."""
+    machine.cmd("set shell boot-menu=60")
+    machine.cmd("start shell", 60)
+    machine.send("console shell\r")
+    seen, until = "", time.monotonic() + 120
+    while "Continue" not in seen and time.monotonic() < until:
+        machine.send("\x1b")
+        seen += machine.quiet(1, 3)
+    assert "Boot Manager" in seen, "Esc opens no menu:\n" + machine.screen()
+    machine.send("\x1b[B\x1b[B\r")
+    machine.expect(r"Boot Manager Menu.*UEFI Misc Device", 30, "no disk is in it")
+    machine.detach()
+    machine.cmd("stop shell --force", 30)
+
+
 def test_log_is_in_the_volume(machine):
     """Of both runs."""
     logs = {o["name"]: o for o in machine.cmd("state")["objects"] if o["name"].startswith("log/")}
@@ -325,3 +349,14 @@ def test_log_is_in_the_volume(machine):
 def test_damaged_firmware(machine):
     answer = machine.ask("start damaged", 30)
     assert not answer["ok"] and "not UEFI firmware of edk2" in answer["error"], answer
+
+
+def test_secure_boot_starts_nothing_unsigned(machine):
+    """The GRUB that test_boots_by_grub starts; what is signed: guests-from-debian/uefi_programs."""
+    machine.cmd("start secure", 60)
+    machine.send("console secure\r")
+    machine.expect(r"BdsDxe: failed to load Boot\S+ [^\n]*Pci\(0x3,0x0\)[^\n]*: Access Denied", 120,
+                   "it is not refused")
+    machine.detach()
+    machine.cmd("stop secure --force", 30)
+    assert [o for o in machine.cmd("state")["objects"] if o["name"] == "uefi-secure/secure"]

@@ -44,6 +44,10 @@ static void files_named(void **state)
                  NULL);
     assert_string_equal(found, "firmware/uefi-aarch64.fd|own.fd|");
     found[0] = 0;
+    config_files("[guest a]\nsecure-boot = Yes\n[guest b]\nsecure_boot = no\n", CONFIG_ALL_ISAS,
+                 add, NULL);
+    assert_string_equal(found, "firmware/uefi-x86_64-secure.fd|");
+    found[0] = 0;
     config_files("[guest a]\ncloud-init = u.yaml , m\n[guest b]\nCloud_Init = u\n[guest c]\n"
                  "cloud-init = ,\n",
                  ISA_AARCH64, add, NULL);

@@ -274,7 +274,8 @@ static void test_all_errors_count(void **state)
 
 static bool needs_firmware(const char *key)
 {
-    return strcmp(key, "boot") == 0 || strcmp(key, "screen") == 0;
+    return strcmp(key, "boot") == 0 || strcmp(key, "screen") == 0 ||
+           strcmp(key, "secure-boot") == 0;
 }
 
 /* Each key has an example, and that is right. */
@@ -299,7 +300,7 @@ static void test_examples(void **state)
                  : strncmp(k.section, "net", 3) == 0 ? "net nat"
                                                      : "host",
                  !guest || starts         ? ""
-                 : needs_firmware(k.name) ? "firmware = f\n"
+                 : needs_firmware(k.name) ? "firmware = uefi\n"
                                           : "kernel = k\n",
                  line);
         if (parse(text) != 0)
@@ -431,6 +432,21 @@ static void test_boot(void **state)
     expect_error(4, 15, "there is no disk2: the guest has 1 line `disk`");
     expect_error(5, 20, "starts from its kernel");
     expect_error(6, 23, "from 0 to 60");
+}
+
+static void test_secure_boot(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("[guest a]\nfirmware = uefi\nsecure-boot = yes\n[guest b]\n"
+                           "secure_boot = no\nkernel = k\n"),
+                     0);
+    assert_true(c.guest[0].secure_boot);
+    assert_false(c.guest[1].secure_boot);
+    assert_int_equal(parse("[guest a]\nfirmware = own.fd\nsecure-boot = yes\n"
+                           "[guest b]\nfirmware = uefi\nisa = aarch64\nsecure-boot = yes\n"),
+                     2);
+    expect_error(0, 1, "[guest a]: `secure-boot` goes with `firmware = uefi`");
+    expect_error(1, 4, "[guest b]: `secure-boot` is for x86_64 guests");
 }
 
 static void test_screen(void **state)
@@ -701,6 +717,7 @@ int main(void)
         cmocka_unit_test(test_cdrom),
         cmocka_unit_test(test_boot),
         cmocka_unit_test(test_screen),
+        cmocka_unit_test(test_secure_boot),
         cmocka_unit_test(test_cloud_init),
         cmocka_unit_test(test_firmware),
         cmocka_unit_test(test_firmware_of_riscv64),

@@ -233,7 +233,8 @@ void keep_start(struct uefi *u)
         u->vm->variables = VARIABLES_FORGOTTEN;
         return;
     }
-    snprintf(k->name, sizeof k->name, "uefi/%s", keep_guest(u));
+    snprintf(k->name, sizeof k->name, "%s/%s", u->vm->config->secure_boot ? "uefi-secure" : "uefi",
+             keep_guest(u));
     k->busy = true;
     k->op = (struct store_op){
         .kind = STORE_GET, .len = u->vars.len, .page = keep_get_page, .done = get_done

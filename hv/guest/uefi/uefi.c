@@ -313,6 +313,19 @@ void uefi_unbuild(struct vm *vm)
 
 /* ---- a guest, from start to stop ---- */
 
+/* The stick's own; NULL, with vm->why. */
+static const char *stick_firmware(struct vm *vm)
+{
+    enum isa isa = vm->guest_ops->isa;
+    const char *name = vm->config->secure_boot ? config_secure_file(isa) : config_uefi_file(isa);
+
+    if (!name)
+        snprintf(vm->why, sizeof vm->why,
+                 "secure-boot is for x86_64 guests: Debian's ARM64 firmware "
+                 "makes its variables in an empty store, without keys");
+    return name;
+}
+
 int uefi_find(struct vm *vm, struct uefi_file *out)
 {
     const char *name = vm->config->firmware, *wrong;
@@ -320,7 +333,9 @@ int uefi_find(struct vm *vm, struct uefi_file *out)
     uint64_t len;
 
     if (strcmp(name, FIRMWARE_UEFI) == 0)
-        name = config_uefi_file(vm->guest_ops->isa);
+        name = stick_firmware(vm);
+    if (!name)
+        return -ENOENT;
     file = file_find(name, &len);
     if (!file) {
         snprintf(vm->why, sizeof vm->why,

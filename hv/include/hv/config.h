@@ -95,6 +95,7 @@ struct guest_config {
     unsigned npassthrough;
     bool unsafe_passthrough; /* what isolates its devices may be missing */
     bool rng, autostart, debug_exit, x2apic, pv, acpi, apicv, watchdog, screen;
+    bool secure_boot;   /* the firmware's variables begin with the distribution's keys */
     bool bad;           /* it had an error: do not start */
     unsigned bad_line;  /* of the first one */
     uint64_t keys_seen; /* private to config.c */

@@ -24,6 +24,9 @@ const char *config_file_of(const char *key, const char *value, size_t *len);
  */
 #define FIRMWARE_UEFI "uefi"
 const char *config_uefi_file(unsigned isa);
+/* The same with `secure-boot = yes`: it begins with a store in which the distribution's keys are.
+ */
+const char *config_secure_file(unsigned isa);
 /*
  * Are these n and m bytes one file of the stick? Without case (of ASCII letters), / equals \, and
  * a leading / does not matter.
