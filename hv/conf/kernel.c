@@ -4,7 +4,6 @@
  * hv/guest check the rest.
  */
 #include <hv/kernel.h>
-#include <stdlib.h>
 
 #include "kernel_file.h"
 
@@ -66,7 +65,7 @@ const char *kernel_packed_by(const void *data, uint64_t len)
     return NULL;
 }
 
-static enum isa isa_plain(const void *data, uint64_t len)
+enum isa kernel_isa_plain(const void *data, uint64_t len)
 {
     struct kernel_file f = { data, len };
 
@@ -90,33 +89,6 @@ static enum isa isa_plain(const void *data, uint64_t len)
     if (multiboot(&f, MULTIBOOT_MAGIC, 3, 8192) || multiboot(&f, MULTIBOOT2_MAGIC, 4, 32768))
         return ISA_X86_64;
     return ISA_COUNT;
-}
-
-/* By the header inside; ISA_COUNT: it is not looked into, or does not say. */
-static enum isa isa_inside(const void *data, uint64_t len)
-{
-    uint8_t *inside = malloc(KERNEL_INSIDE); /* charge: for a moment, the configuration's */
-    enum isa isa = ISA_COUNT;
-
-    if (inside)
-        isa = isa_plain(inside, kernel_inside(data, len, inside));
-    free(inside);
-    return isa;
-}
-
-bool kernel_is_guessed(const void *data, uint64_t len)
-{
-    return kernel_packed_by(data, len) && isa_inside(data, len) == ISA_COUNT;
-}
-
-enum isa kernel_isa(const void *data, uint64_t len)
-{
-    enum isa isa;
-
-    if (!kernel_packed_by(data, len))
-        return isa_plain(data, len);
-    isa = isa_inside(data, len);
-    return isa == ISA_COUNT ? ISA_AARCH64 : isa;
 }
 
 enum isa guest_isa(const struct guest_config *c, const void *file, uint64_t len)

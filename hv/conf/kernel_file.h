@@ -31,6 +31,8 @@ static inline bool kernel_file_has(const struct kernel_file *f, uint64_t off, co
     return range_within(off, n, 0, f->len) && memcmp(f->at + off, what, n) == 0;
 }
 
+/* By the header of a file that is not packed; ISA_COUNT: it does not say. */
+enum isa kernel_isa_plain(const void *data, uint64_t len);
 /*
  * The first bytes of what gzip packed, into `to`, where there is room for KERNEL_INSIDE; returns
  * how many, 0 for a file that is packed otherwise, or broken. Heap: for a moment.

@@ -8,6 +8,8 @@
  */
 #include "lib/guest.h"
 
+enum { PVPANIC_ID = 0x00111b36 };
+
 struct snip {
     const uint8_t *start, *end;
     const char *name;
@@ -27,7 +29,11 @@ static void add_bars(void)
 {
     pci_t d[32];
     unsigned n = pci_scan(d, 32);
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
+        if (pci_read(d[i], 0, 4) == PVPANIC_ID) { /* its byte ends the guest: memory off */
+            pci_write(d[i], 4, 2, 0);
+            continue;
+        }
         for (unsigned b = 0; b < 6; b++) {
             uint64_t size = 0, a = pci_bar(d[i], b, &size);
             if (!a)
@@ -36,6 +42,7 @@ static void add_bars(void)
             add(a + size - 4);
             add(a + size - 1);
         }
+    }
 }
 
 static void find_targets(void)

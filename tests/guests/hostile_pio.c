@@ -8,8 +8,8 @@
 
 static bool deadly(unsigned port, unsigned size)
 {
-    static const uint16_t stop[] = { 0x64, 0x92,   0xf4,  0xcf9, 0x8900,
-                                     0xb2, 0xb004, 0x600, 0x604, 0x404 };
+    static const uint16_t stop[] = { 0x64,   0x92,  0xf4,  0xcf9, 0x8900, 0xb2,
+                                     0xb004, 0x600, 0x604, 0x404, 0x505 };
     uint16_t pm1 = (uint16_t)acpi.pm1a_cnt, rst = (uint16_t)acpi.reset_addr;
     if (cmdline_has("emulator") && size > 1 && port < 0x400)
         return true; /* QEMU alone aborts on a wide access to its UART */
