@@ -45,10 +45,8 @@ CONFIG += "".join(arm.guest(name, *what[:4],
                             **({"initrd": "m.txt"} if name.startswith("hello") else {}))
                   for name, what in GUESTS.items())
 CONFIG += arm.guest("ticker", "hello-image", "tick", 2, memory="16M")
-CONFIG += "".join(arm.guest(f"out-{how}", "psci", how, 1) for how in WAYS_OUT)
-
-
 CONFIG += arm.guest("panics", "pci", "panic", 1, on_crash="restart")
+CONFIG += "".join(arm.guest(f"out-{how}", "psci", how, 1) for how in WAYS_OUT)
 
 
 def FILES():
