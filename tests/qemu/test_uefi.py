@@ -312,7 +312,9 @@ def test_variables_outlive_a_power_cut(machine):
     has_variable(machine, "Last", "word")
     machine.send("cls 1\r")
     machine.expect(r"Shell> ", 30)
-    machine.send("ver\r")     # by then the prompt is on the screen, too
+    machine.send("ver\r")
+    machine.expect(r"UEFI Interactive Shell v.*?Shell> ", 30)
+    machine.send("ver\r")     # what stands before its answer is on the screen by then, too
     machine.expect(r"UEFI Interactive Shell v", 30)
     machine.detach()
     shows_blue(machine)
