@@ -257,7 +257,8 @@ void config_take_nets(struct config *newer, config_tell *tell, void *ctx)
     for (unsigned i = 0; i < the_config.nnets; i++)
         if (!find_net(newer, the_config.net[i].name))
             tell(ctx, the_config.net[i].name, "removed", AT_NEXT_BOOT);
-    if (config_nat_net(&the_config))
+    /* there may have been no memory for the gateway */
+    if (config_nat_net(&the_config) && nat_state(&(struct nat_state){ 0 }))
         take_nat_devices(newer, tell, ctx);
 }
 

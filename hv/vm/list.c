@@ -53,6 +53,11 @@ static struct vm *come_back(const struct guest_config *config)
         return NULL;
     *at = vm->next_gone;
     *vm->own = *config;
+    free(vm->next); /* of the configuration before */
+    vm->next = NULL;
+    vm->unsaved[0] = '\0';
+    vm->exit_code = -1;
+    __atomic_store_n(&vm->state, VM_OFF, __ATOMIC_RELEASE); /* it may have gone when it crashed */
     vm->removed = vm->left_out = vm->not_started = vm->files_wait = false;
     vm->why[0] = '\0';
     vms[nvms++] = vm;

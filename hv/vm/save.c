@@ -406,7 +406,9 @@ static int end_live(struct vm *vm, struct vm_save *j)
 static int save_again(struct vm *vm, struct vm_save *j)
 {
     drop_content(j->to);
-    *j->to = (struct saved){ .info.bytes = PAGE_SIZE, .info.stood_ns = j->to->info.stood_ns };
+    *j->to = (struct saved){ .info.bytes = PAGE_SIZE,
+                             .info.stood_ns = j->to->info.stood_ns,
+                             .info.files = vm->files };
     j->logged = false;
     j->list = j->instance = 0;
     j->page = j->looked = 0;

@@ -693,9 +693,14 @@ static void test_removed(void **state)
     assert_int_equal(vm->again_ns, 0);
     assert_int_equal(vm_count(), 0);
     assert_null(vm_find("g"));
+    vm->state = VM_CRASHED; /* the same for one that has crashed, and with a change that waits */
+    assert_int_equal(vm_change(vm, &again, "memory"), 0);
     again.memory = 8 * MIB;
     assert_int_equal(vm_define(&again, &back), 0);
     assert_ptr_equal(back, vm);
+    assert_int_equal(vm->state, VM_OFF);
+    assert_null(vm->next);
+    assert_string_equal(vm->unsaved, "");
     assert_false(vm_is_gone(vm));
     assert_ptr_equal(vm->config, &config); /* others have that pointer */
     assert_int_equal(config.memory, 8 * MIB);
