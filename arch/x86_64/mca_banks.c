@@ -31,9 +31,12 @@ enum { CTL, STATUS, ADDR, MISC };
 #define BANKS_MAX 32u
 #define LOOK_EVERY 10000000000ull /* ns */
 
-static unsigned nbanks; /* 0: there are none, or nobody may look */
+/* 0: there are none, or nobody may look. CPUs of one machine may differ: MCG_CAP is each one's. */
+static uint8_t bank_count[MAX_CPUS];
 static struct mc_facts facts;
 static struct event looks[MAX_CPUS];
+
+static unsigned own_banks(void) { return bank_count[this_cpu()->id]; }
 
 static struct mc_bank read_bank(unsigned i)
 {
@@ -51,7 +54,7 @@ static void tell_banks(const char *when)
 {
     char words[MC_WORDS];
 
-    for (unsigned i = 0; i < nbanks; i++) {
+    for (unsigned i = 0; i < own_banks(); i++) {
         struct mc_bank b = read_bank(i);
 
         if (mc_judge(&facts, &b) == MC_NOTHING)
@@ -67,7 +70,9 @@ static void find_banks(void)
     uint32_t d = cpuid(1, 0).d, all = 1u << 7 | 1u << 14; /* MCE, MCA */
     uint64_t cap = (d & all) == all ? rdmsr(MSR_MCG_CAP) : 0;
 
-    nbanks = (unsigned)min_u64(cap & CAP_BANKS, BANKS_MAX);
+    bank_count[this_cpu()->id] = (uint8_t)min_u64(cap & CAP_BANKS, BANKS_MAX);
+    if (this_cpu()->id)
+        return;
     facts.amd = strcmp(x86_features.vendor, "GenuineIntel") != 0;
     facts.recovers = facts.amd
                          ? x86_features.max_ext >= 0x80000007 && (cpuid(0x80000007, 0).b >> 1 & 1)
@@ -76,14 +81,13 @@ static void find_banks(void)
 
 void mca_cpu_init(void)
 {
-    if (this_cpu()->id == 0)
-        find_banks();
-    if (!nbanks)
+    find_banks();
+    if (!own_banks())
         return;
     tell_banks(", from before the start");
     if (rdmsr(MSR_MCG_CAP) & CAP_CTL)
         wrmsr(MSR_MCG_CTL, UINT64_MAX);
-    for (unsigned i = 0; i < nbanks; i++)
+    for (unsigned i = 0; i < own_banks(); i++)
         wrmsr(MSR_MC(i, CTL), UINT64_MAX);
     wrmsr(MSR_MCG_STATUS, 0);
 }
@@ -99,7 +103,7 @@ static void mca_look(struct event *ev)
 void arch_errors_watch(void)
 {
     assert_cpu0();
-    for (uint32_t i = 0; i < cpu_count && nbanks; i++) {
+    for (uint32_t i = 0; i < cpu_count && bank_count[0]; i++) {
         event_init(&looks[i], mca_look, i);
         event_post(&looks[i]);
     }
@@ -114,14 +118,14 @@ static enum mc_verdict judge(bool in_guest, char words[MC_WORDS])
     enum mc_verdict worst = MC_NOTHING;
 
     snprintf(words, MC_WORDS, "no bank says why");
-    for (unsigned i = 0; i < nbanks; i++) {
+    for (unsigned i = 0; i < own_banks(); i++) {
         b[i] = read_bank(i);
         if (mc_judge(&facts, &b[i]) <= worst)
             continue;
         worst = mc_judge(&facts, &b[i]);
         mc_words(&facts, i, &b[i], words);
     }
-    return mc_judge_all(&facts, b, nbanks, rdmsr(MSR_MCG_STATUS), in_guest);
+    return mc_judge_all(&facts, b, own_banks(), rdmsr(MSR_MCG_STATUS), in_guest);
 }
 
 /*
